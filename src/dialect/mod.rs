@@ -1,0 +1,24 @@
+//! The wire formats, one file each: structs, decoder and tests live together. Sans-IO: bytes and sockets are `net`'s.
+//!
+//! A decoder returns events *and* complaints (as notices), never an error: one bad frame must not end a good
+//! conversation. Message ids are the decoder's own (`m1`, `m2` …) and call ids those of the wire where it has any;
+//! whoever runs the decoder makes both unique in the session.
+
+mod frame;
+
+pub use frame::SseFrame;
+
+use crate::event::AgentEvent;
+
+/// Turns frames into events.
+pub trait Decode: Send {
+    /// Takes one frame. Bad frames become notices.
+    fn frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>);
+
+    /// The stream is over: closes what is open and says how it ended, with exactly one `TurnFinished` as the last
+    /// event (its turn id is `t`, to be replaced): completed, failed, or interrupted when the end mark never came.
+    fn finish(&mut self, out: &mut Vec<AgentEvent>);
+
+    /// Returns true once the end mark was seen: nothing usable can follow, the connection may be dropped.
+    fn is_done(&self) -> bool;
+}

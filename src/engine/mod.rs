@@ -1,0 +1,61 @@
+//! Engines: whatever answers a conversation. One table, one file each.
+//!
+//! An engine describes a call and names the decoder of its answer; it opens no socket and keeps no conversation.
+//! The embedded engine has nothing to call and scripts its answer instead; the agent treats both alike.
+
+use crate::dialect::Decode;
+use crate::event::{AgentEvent, CallId, Json, Millis, Outcome, ToolSpec};
+use crate::net::call::HttpCall;
+
+/// Whatever answers a conversation.
+pub trait Engine: Send + Sync {
+    /// The engine's name as written in `engine/model`.
+    fn name(&self) -> &str;
+
+    /// Says how to get the next message of the assistant.
+    fn reply(&self, request: &Request) -> Reply;
+}
+
+/// What the model is asked: always the whole conversation, since engines keep nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Request {
+    pub model: String,
+    pub system: String,
+    pub past: Vec<Past>,
+    pub tools: Vec<ToolSpec>,
+    pub max_output: Option<u32>,
+}
+
+/// One entry of the conversation so far, oldest first.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Past {
+    User { text: String },
+    Assistant { text: String, reasoning: String, calls: Vec<PastCall>, carry: Option<Json> },
+    Tool { call: CallId, name: String, output: String, outcome: Outcome },
+}
+
+/// A call the assistant asked for. Its result is a later [`Past::Tool`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct PastCall {
+    pub call: CallId,
+    pub name: String,
+    /// JSON text as the model wrote it.
+    pub args: String,
+    pub carry: Option<Json>,
+}
+
+/// How to get an answer.
+pub enum Reply {
+    /// Make this call and decode what comes.
+    Http { call: HttpCall, decode: Box<dyn Decode> },
+    /// Nothing to call: these events, each after its pause. Same events as a decoder's, `TurnFinished` included.
+    Script(Vec<Beat>),
+}
+
+/// One event of a scripted answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Beat {
+    /// Pause before it.
+    pub after: Millis,
+    pub event: AgentEvent,
+}

@@ -1,0 +1,398 @@
+//! The one word-list of the house: what can happen in a session.
+//!
+//! Facts ([`AgentEvent`]) are numbered into [`Envelope`]s and logged. Wishes ([`Command`]) and weather ([`Weather`])
+//! never are. The enum *is* the file format and the native wire format: changing it means thinking of every old log.
+//! No handles, no clocks, no IO; nothing here knows another module.
+
+mod command;
+mod fault;
+pub mod grammar;
+mod ids;
+mod link;
+mod tool;
+mod usage;
+
+use serde::{Deserialize, Serialize};
+
+pub use command::{Command, Target};
+pub use fault::{Fault, FaultKind};
+pub use ids::{CallId, MessageId, SessionId, TurnId};
+pub use link::{Caps, LinkState, Queued, ReplayState, Weather};
+pub use tool::{Ask, DecidedBy, Decision, Outcome, Output, Risk, ToolSpec};
+pub use usage::{Usage, estimate_tokens};
+
+/// Any JSON value.
+pub type Json = serde_json::Value;
+
+/// Number of an event in its session: 1, 2, 3 … without holes. 0 is "before the first".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    #[must_use]
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+/// Milliseconds: a duration, or a time on the session's clock (since the session began).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Millis(pub u64);
+
+impl Millis {
+    /// Returns the time from `earlier` to here; zero when it is not earlier.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        Self(self.0.saturating_sub(earlier.0))
+    }
+
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    pub fn as_secs_f64(self) -> f64 {
+        self.0 as f64 / 1000.0
+    }
+}
+
+impl From<std::time::Duration> for Millis {
+    fn from(duration: std::time::Duration) -> Self {
+        Self(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+impl From<Millis> for std::time::Duration {
+    fn from(millis: Millis) -> Self {
+        Self::from_millis(millis.0)
+    }
+}
+
+/// A numbered fact. `seq` is the line in the log, the SSE id and the replay cursor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Envelope {
+    pub seq: Seq,
+    /// Since the session began; the wall clock is in the log's header.
+    pub at: Millis,
+    pub event: AgentEvent,
+}
+
+/// Something that happened, or a piece of content that arrived.
+///
+/// Lifecycle facts come in pairs: session, turn, message, call and ask are opened and closed in the order that
+/// [`grammar`] states. Unknown variants of a newer program are kept as they are in [`AgentEvent::Unknown`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum AgentEvent {
+    /// First event of every run of the program, and again when the model or the mode is switched.
+    SessionOpened {
+        /// Wall time, milliseconds since 1970.
+        wall: u64,
+        engine: String,
+        model: String,
+        /// Why this engine: "flag", "config", "OPENAI_API_KEY", "found on 127.0.0.1:11434" …
+        #[serde(default)]
+        why: String,
+        mode: Mode,
+        folder: String,
+        /// Version of this program.
+        version: String,
+        caps: Caps,
+        /// The model's context window in tokens, where it is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        window: Option<u64>,
+        /// US dollars per million tokens, input and output, where the price is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        price: Option<(f64, f64)>,
+    },
+    TurnStarted {
+        turn: TurnId,
+        /// The turn that this one continues; differs from the one before it once there are branches.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<TurnId>,
+    },
+    UserMessage {
+        message: MessageId,
+        text: String,
+    },
+    MessageStarted {
+        message: MessageId,
+        role: Role,
+        /// The call that a sub-agent speaks for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<CallId>,
+    },
+    TextDelta {
+        message: MessageId,
+        text: String,
+        #[serde(default, skip_serializing_if = "TextKind::is_text")]
+        kind: TextKind,
+    },
+    ReasoningDelta {
+        message: MessageId,
+        text: String,
+    },
+    MessageFinished {
+        message: MessageId,
+        stop: Stop,
+        /// The whole text where the wire repeats it. Consumers reconcile, never append.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        full: Option<String>,
+        /// What the engine wants back verbatim in the next request.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        carry: Option<Json>,
+    },
+    ToolCallStarted {
+        call: CallId,
+        message: MessageId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        name: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<CallId>,
+        #[serde(default, skip_serializing_if = "RanBy::is_us")]
+        ran_by: RanBy,
+    },
+    /// A piece of the arguments; pieces joined are JSON, one alone need not be.
+    ToolArgsDelta {
+        call: CallId,
+        json: String,
+    },
+    /// The arguments are complete. `args` is the text as the model wrote it, valid JSON or not.
+    ToolCallReady {
+        call: CallId,
+        name: String,
+        args: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        carry: Option<Json>,
+    },
+    ApprovalRequested {
+        call: CallId,
+        ask: Ask,
+    },
+    ApprovalResolved {
+        call: CallId,
+        decision: Decision,
+        by: DecidedBy,
+    },
+    ToolOutput {
+        call: CallId,
+        stream: OutputStream,
+        text: String,
+    },
+    /// May come twice before the turn ends; the later one settles.
+    ToolCallFinished {
+        call: CallId,
+        outcome: Outcome,
+        output: Output,
+        /// How long it ran, where that is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        took: Option<Millis>,
+    },
+    /// What a dialect says beyond the common words: citations, energy, server timings, step progress …
+    Annotated {
+        on: Subject,
+        /// One of [`ANNOTATIONS`].
+        kind: String,
+        data: Json,
+    },
+    UsageReported {
+        scope: Scope,
+        usage: Usage,
+    },
+    Noticed {
+        level: Level,
+        /// A stable word for programs, such as `gap` or `retry`.
+        code: String,
+        text: String,
+    },
+    TurnFinished {
+        turn: TurnId,
+        end: TurnEnd,
+    },
+    /// An event of a newer format, kept as it was.
+    #[serde(untagged)]
+    Unknown(Json),
+}
+
+/// Kinds of [`AgentEvent::Annotated`] and what their data is.
+pub const ANNOTATIONS: &[(&str, &str)] = &[
+    ("timing", "{load_ms?, prompt_ms?, decode_ms?, tokens_per_second?}: what the server measured"),
+    ("first_token", "{ms}: from the request to the first usable token, measured here"),
+];
+
+/// Whose message it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    User,
+    Assistant,
+    System,
+    Tool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TextKind {
+    #[default]
+    Text,
+    Refusal,
+}
+
+impl TextKind {
+    #[allow(clippy::trivially_copy_pass_by_ref)]
+    fn is_text(&self) -> bool {
+        *self == Self::Text
+    }
+}
+
+/// Why a message ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stop {
+    End,
+    ToolCalls,
+    /// The output limit was reached.
+    Length,
+    /// A filter or the model itself declined.
+    Refused,
+    Cancelled,
+    /// The stream was cut.
+    Interrupted,
+    Failed,
+}
+
+/// Who runs a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RanBy {
+    #[default]
+    Us,
+    Server,
+}
+
+impl RanBy {
+    #[allow(clippy::trivially_copy_pass_by_ref)]
+    fn is_us(&self) -> bool {
+        *self == Self::Us
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputStream {
+    Stdout,
+    Stderr,
+}
+
+/// What an annotation is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    Turn(TurnId),
+    Message(MessageId),
+    Call(CallId),
+}
+
+/// What a usage report covers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// The n-th request to the model in this turn, from 1.
+    Request(u32),
+    /// The whole turn, where the source reports just one sum.
+    Turn,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    Info,
+    Warn,
+    Error,
+}
+
+/// How a turn ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TurnEnd {
+    Completed,
+    Cancelled,
+    /// The stream or the program stopped in mid-sentence.
+    Interrupted,
+    Failed(Fault),
+}
+
+/// What the agent may do without asking.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// Ask before writing, running or fetching.
+    #[default]
+    Ask,
+    /// Like ask, but files in the working folder may be changed.
+    AutoEdit,
+    /// Read only: everything else is denied.
+    Plan,
+    /// Never ask.
+    Full,
+}
+
+impl Mode {
+    pub const ALL: [Self; 4] = [Self::Ask, Self::AutoEdit, Self::Plan, Self::Full];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ask => "ask",
+            Self::AutoEdit => "auto-edit",
+            Self::Plan => "plan",
+            Self::Full => "full",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.name() == name)
+    }
+
+    /// Returns the mode that one press of the mode key leads to.
+    #[must_use]
+    pub fn following(self) -> Self {
+        match self {
+            Self::Ask => Self::AutoEdit,
+            Self::AutoEdit => Self::Plan,
+            Self::Plan => Self::Full,
+            Self::Full => Self::Ask,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(event: AgentEvent) -> String {
+        serde_json::to_string(&Envelope { seq: Seq(7), at: Millis(12), event }).unwrap()
+    }
+
+    #[test]
+    fn a_token_is_a_short_line() {
+        let text = line(AgentEvent::TextDelta { message: "m1".into(), text: "hi".into(), kind: TextKind::Text });
+        assert_eq!(text, r#"{"seq":7,"at":12,"event":{"type":"text_delta","message":"m1","text":"hi"}}"#);
+    }
+
+    #[test]
+    fn an_unknown_variant_survives_a_round_trip() {
+        let text = r#"{"seq":7,"at":12,"event":{"type":"branch_chosen","turn":"t9","x":[1,2]}}"#;
+        let envelope: Envelope = serde_json::from_str(text).unwrap();
+        assert!(matches!(envelope.event, AgentEvent::Unknown(_)));
+        assert_eq!(serde_json::to_string(&envelope).unwrap(), text);
+    }
+
+    #[test]
+    fn an_unknown_field_is_ignored() {
+        let text = r#"{"seq":1,"at":0,"event":{"type":"turn_finished","turn":"t1","end":"completed","more":1}}"#;
+        let envelope: Envelope = serde_json::from_str(text).unwrap();
+        assert_eq!(envelope.event, AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Completed });
+    }
+}

@@ -1,0 +1,193 @@
+//! What a tool is, what a call may ask of the person, and how a call ends.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::{Json, Millis};
+
+/// What a model is told about a tool.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ToolSpec {
+    pub name: String,
+    pub description: String,
+    /// JSON Schema of the arguments object.
+    pub parameters: Json,
+    pub risk: Risk,
+}
+
+/// The worst a tool can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Risk {
+    /// Changes nothing and talks to nobody.
+    ReadOnly,
+    /// Talks to other hosts.
+    Network,
+    /// Changes files.
+    Write,
+    /// Runs programs.
+    Execute,
+}
+
+/// Everything a person is shown before they allow a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ask {
+    pub tool: String,
+    pub risk: Risk,
+    /// What the call is about, in one line: the command, path or URL. Patterns match against it.
+    pub subject: String,
+    pub folder: String,
+    /// A unified diff, the whole command or the arguments laid out; may have many lines.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// The pattern offered for "allow what looks like this", such as `shell(git status*)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<String>,
+    /// When the ask denies itself, on the session's clock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Millis>,
+}
+
+/// An answer to an [`Ask`]. On the wire: `"once"`, `"session"`, `{"pattern": …}`, `"deny"`, `{"deny": reason}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    Once,
+    /// This tool, until the session ends.
+    Session,
+    /// Calls that match, until the session ends.
+    Pattern(String),
+    Deny(Option<String>),
+}
+
+impl Decision {
+    pub fn allows(&self) -> bool {
+        !matches!(self, Self::Deny(_))
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Scoped {
+    Pattern(String),
+    Deny(String),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Plain {
+    Once,
+    Session,
+    Deny,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum WireDecision {
+    Plain(Plain),
+    Scoped(Scoped),
+}
+
+impl Serialize for Decision {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.clone() {
+            Self::Once => WireDecision::Plain(Plain::Once),
+            Self::Session => WireDecision::Plain(Plain::Session),
+            Self::Deny(None) => WireDecision::Plain(Plain::Deny),
+            Self::Pattern(pattern) => WireDecision::Scoped(Scoped::Pattern(pattern)),
+            Self::Deny(Some(reason)) => WireDecision::Scoped(Scoped::Deny(reason)),
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Decision {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match WireDecision::deserialize(deserializer)? {
+            WireDecision::Plain(Plain::Once) => Self::Once,
+            WireDecision::Plain(Plain::Session) => Self::Session,
+            WireDecision::Plain(Plain::Deny) => Self::Deny(None),
+            WireDecision::Scoped(Scoped::Pattern(pattern)) => Self::Pattern(pattern),
+            WireDecision::Scoped(Scoped::Deny(reason)) => Self::Deny(Some(reason)),
+        })
+    }
+}
+
+/// Who answered an ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DecidedBy {
+    Person,
+    /// A mode, a rule, or a run without a terminal, where nobody can be asked.
+    Policy,
+    TimedOut,
+    /// A client over the network.
+    Remote,
+    /// The turn was cancelled while the ask was open.
+    Cancelled,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Ok,
+    Failed,
+    Denied,
+    Cancelled,
+    /// The model asked and nobody ran it.
+    Requested,
+    /// Its end never came.
+    Unknown,
+}
+
+impl Outcome {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::Denied => "denied",
+            Self::Cancelled => "cancelled",
+            Self::Requested => "requested",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// What a finished call gave: the text the model gets, and where the rest is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// Head and tail where it was longer than the cap, with a line that says what was left out.
+    #[serde(default)]
+    pub text: String,
+    /// Bytes of the whole output, when `text` is not all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// Name of the file beside the log that holds all of it, when the log does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+impl Output {
+    pub fn of(text: impl Into<String>) -> Self {
+        Self { text: text.into(), bytes: None, file: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decisions_have_the_shape_that_clients_send() {
+        let cases = [
+            (Decision::Once, "\"once\""),
+            (Decision::Session, "\"session\""),
+            (Decision::Pattern("shell(git *)".into()), "{\"pattern\":\"shell(git *)\"}"),
+            (Decision::Deny(None), "\"deny\""),
+            (Decision::Deny(Some("not now".into())), "{\"deny\":\"not now\"}"),
+        ];
+        for (decision, wire) in cases {
+            assert_eq!(serde_json::to_string(&decision).unwrap(), wire);
+            assert_eq!(serde_json::from_str::<Decision>(wire).unwrap(), decision);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! PURE. A request as a value: engines describe a call, `net` makes it.
+
+use bytes::Bytes;
+use secrecy::SecretString;
+
+/// One HTTP request and how its answer is framed.
+#[derive(Clone, Debug)]
+pub struct HttpCall {
+    pub method: Method,
+    pub url: String,
+    pub headers: Vec<(String, Value)>,
+    pub body: Option<Bytes>,
+    pub framing: Framing,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Post,
+}
+
+/// A header's value. Secrets print as dots and are marked sensitive on the wire.
+#[derive(Clone, Debug)]
+pub enum Value {
+    Plain(String),
+    Secret(SecretString),
+}
+
+/// How the answer's bytes are cut into frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    Sse,
+    Ndjson,
+}

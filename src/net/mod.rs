@@ -1,0 +1,3 @@
+//! Sockets: the HTTP client, server-sent events, retry. The only module that opens connections.
+
+pub mod call;

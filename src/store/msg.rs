@@ -1,0 +1,39 @@
+//! Everything that can reach the store.
+
+use crate::event::{Envelope, Millis, Weather};
+
+use super::action::Action;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Msg {
+    /// A fact.
+    Event(Envelope),
+    /// A replay moved backwards: forget, facts follow from the start.
+    Reset,
+    Weather(Weather),
+    /// The person asked.
+    Do(Action),
+    /// An effect came back.
+    Report(Report),
+    /// The source's clock, sent only while something is animated.
+    Tick(Millis),
+}
+
+/// How an effect went.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Report {
+    /// What `/model` can offer: `engine/model` names, with a remark each (window, size, where it runs).
+    Models(Vec<ModelChoice>),
+    Failed {
+        what: String,
+        why: String,
+    },
+    Said(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelChoice {
+    /// Written `engine/model`.
+    pub name: String,
+    pub remark: String,
+}

@@ -1,0 +1,4 @@
+//! ui
+pub mod lines;
+pub mod md;
+pub mod panes;

@@ -1,0 +1,12 @@
+//! The one integration binary: linking is the expensive part.
+mod cli;
+mod engines;
+mod journal;
+mod markdown;
+mod screens;
+mod store;
+mod tidy;
+mod tools;
+mod tty;
+mod wire;
+mod work;
