@@ -1,5 +1,311 @@
 //! The hub: a ring of the newest facts in front of the log; every consumer pulls at its own pace.
+//!
+//! Nobody is sent anything: a subscriber knows the last number it has, and takes what follows from the ring or, if it
+//! fell behind, from the backlog. So a slow or suspended consumer stalls nobody, costs nothing and misses nothing.
+//! Invariant: a subscriber gets every number once and in order; only a reset begins anew.
+//! The one lock of the house is here; it is never held across an await or while a file is read.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::{Delivery, Published};
+use crate::event::Seq;
+use crate::journal::{Cursor, Entry, Reader, Want};
+
+/// The ring's usual size.
+pub const RING_BYTES: usize = 2 << 20;
+/// What facts that no file has yet may take beyond the ring's size.
+const HELD_BYTES: usize = 64 << 20;
+/// What a fact costs besides its line, roughly.
+const FACT_BYTES: usize = 256;
+
+/// Where facts are that have left the ring.
+#[derive(Debug)]
+pub enum Backlog {
+    /// Nowhere else: the ring keeps all.
+    Memory,
+    /// In the session's log. Ask the writer for the reader, so that facts it couldn't write stay in the ring.
+    Journal(Reader),
+}
 
 /// Cheap to clone; all clones are the same hub.
-#[derive(Clone)]
-pub struct Hub {}
+#[derive(Clone, Debug)]
+pub struct Hub {
+    ring: Arc<Mutex<Ring>>,
+    /// Rung whenever there may be something to pull.
+    bell: watch::Sender<()>,
+}
+
+#[derive(Debug)]
+struct Ring {
+    backlog: Backlog,
+    facts: VecDeque<Arc<Published>>,
+    bytes: usize,
+    limit: usize,
+    /// The last number published: nobody is given more, whatever the backlog has.
+    last: Seq,
+    /// Counts resets.
+    epoch: u64,
+    closed: bool,
+}
+
+impl Hub {
+    /// Makes a hub in which all that the backlog has now counts as published.
+    pub fn new(backlog: Backlog, ring_bytes: usize) -> Self {
+        let last = match &backlog {
+            Backlog::Memory => Seq(0),
+            Backlog::Journal(reader) => match reader.end() {
+                Ok(end) => end.last,
+                Err(error) => {
+                    tracing::warn!(%error, "the log's end can't be read");
+                    Seq(0)
+                }
+            },
+        };
+        Self::starting_after(last, backlog, ring_bytes)
+    }
+
+    /// Makes a hub in which the backlog counts as published up to `last`.
+    pub fn starting_after(last: Seq, backlog: Backlog, ring_bytes: usize) -> Self {
+        let facts = VecDeque::new();
+        let ring = Ring { backlog, facts, bytes: 0, limit: ring_bytes, last, epoch: 0, closed: false };
+        Self { ring: Arc::new(Mutex::new(ring)), bell: watch::Sender::new(()) }
+    }
+
+    /// Tells everyone. Facts come in order; one that isn't newer than the last is dropped.
+    pub fn publish(&self, facts: impl IntoIterator<Item = Arc<Published>>) {
+        let mut ring = self.lock();
+        for fact in facts {
+            ring.push(fact);
+        }
+        ring.evict();
+        drop(ring);
+        self.ring_bell();
+    }
+
+    pub fn publish_one(&self, fact: Published) {
+        self.publish([Arc::new(fact)]);
+    }
+
+    /// Counts all that the backlog has up to `seq` as published, without carrying it here.
+    pub fn advance(&self, seq: Seq) {
+        let mut ring = self.lock();
+        if seq > ring.last {
+            ring.last = seq;
+            if matches!(ring.backlog, Backlog::Journal(_)) {
+                // The ring has no holes, so it begins anew behind this.
+                ring.clear();
+            }
+        }
+        drop(ring);
+        self.ring_bell();
+    }
+
+    /// Makes everyone forget: what is published next, or counted by [`Hub::advance`], is told from the first on.
+    pub fn reset(&self) {
+        let mut ring = self.lock();
+        ring.epoch += 1;
+        ring.last = Seq(0);
+        ring.clear();
+        drop(ring);
+        self.ring_bell();
+    }
+
+    /// Says that nothing follows. Subscribers still get what was published.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.ring_bell();
+    }
+
+    /// Returns the last number published.
+    pub fn last(&self) -> Seq {
+        self.lock().last
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Subscribes to the facts with greater numbers than `from`.
+    pub fn subscribe(&self, from: Seq) -> Subscription {
+        let epoch = self.lock().epoch;
+        Subscription { hub: self.clone(), bell: self.bell.subscribe(), seq: from, epoch, cursor: None }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Ring> {
+        // Nothing in here panics half-way, so what a poisoned lock guards is whole.
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ring_bell(&self) {
+        self.bell.send_replace(());
+    }
+}
+
+impl Ring {
+    fn push(&mut self, fact: Arc<Published>) {
+        if fact.envelope.seq <= self.last {
+            tracing::warn!(seq = fact.envelope.seq.0, "a number was published twice");
+            return;
+        }
+        self.last = fact.envelope.seq;
+        self.bytes += cost(&fact);
+        self.facts.push_back(fact);
+    }
+
+    fn evict(&mut self) {
+        let Backlog::Journal(reader) = &self.backlog else { return };
+        let saved = reader.saved();
+        while self.bytes > self.limit
+            && let Some(fact) = self.facts.front()
+        {
+            let only_here = saved.is_some_and(|saved| fact.envelope.seq > saved);
+            if only_here && self.bytes <= self.limit.saturating_add(HELD_BYTES) {
+                return;
+            }
+            self.bytes = self.bytes.saturating_sub(cost(fact));
+            self.facts.pop_front();
+        }
+    }
+
+    fn clear(&mut self) {
+        self.facts.clear();
+        self.bytes = 0;
+    }
+}
+
+fn cost(fact: &Published) -> usize {
+    fact.line.len().saturating_mul(2).saturating_add(FACT_BYTES)
+}
+
+/// One consumer's place. Holds nothing but a number; dropping it is leaving.
+#[derive(Debug)]
+pub struct Subscription {
+    hub: Hub,
+    bell: watch::Receiver<()>,
+    /// The last number delivered.
+    seq: Seq,
+    epoch: u64,
+    /// Where the backlog goes on, while it is read.
+    cursor: Option<Cursor>,
+}
+
+impl Subscription {
+    /// Waits for deliveries and appends at most `max` of them to `out`; false once the hub is closed and drained.
+    ///
+    /// Cancel-safe: nothing is taken before the last await.
+    pub async fn batch(&mut self, max: usize, out: &mut Vec<Delivery>) -> bool {
+        loop {
+            self.bell.borrow_and_update();
+            match self.pull(max.max(1), out) {
+                Pulled::Some => return true,
+                Pulled::Closed => return false,
+                Pulled::Nothing => {}
+            }
+            if self.bell.changed().await.is_err() {
+                return false;
+            }
+        }
+    }
+
+    /// Waits for one delivery; nothing once the hub is closed and drained. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Delivery> {
+        let mut one = Vec::with_capacity(1);
+        self.batch(1, &mut one).await;
+        one.pop()
+    }
+
+    /// Takes what is there now, without waiting; false if there was nothing.
+    pub fn try_batch(&mut self, max: usize, out: &mut Vec<Delivery>) -> bool {
+        matches!(self.pull(max.max(1), out), Pulled::Some)
+    }
+
+    /// Returns the last number delivered.
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    fn pull(&mut self, max: usize, out: &mut Vec<Delivery>) -> Pulled {
+        loop {
+            let ring = self.hub.ring.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.epoch != ring.epoch {
+                self.epoch = ring.epoch;
+                self.seq = Seq(0);
+                self.cursor = None;
+                out.push(Delivery::Reset);
+                return Pulled::Some;
+            }
+            if self.seq >= ring.last {
+                return if ring.closed { Pulled::Closed } else { Pulled::Nothing };
+            }
+            let oldest = ring.facts.front().map_or(ring.last.next(), |fact| fact.envelope.seq);
+            let backlog = match &ring.backlog {
+                Backlog::Journal(reader) if self.seq.next() < oldest => reader.clone(),
+                Backlog::Journal(_) | Backlog::Memory => {
+                    let start = ring.facts.partition_point(|fact| fact.envelope.seq <= self.seq);
+                    let from = out.len();
+                    out.extend(ring.facts.iter().skip(start).take(max).cloned().map(Delivery::Fact));
+                    self.cursor = None;
+                    // Without a fact in reach the rest was announced but is nowhere.
+                    self.seq = match out.get(from..).and_then(<[_]>::last) {
+                        Some(Delivery::Fact(fact)) => fact.envelope.seq,
+                        Some(Delivery::Reset) | None => ring.last,
+                    };
+                    if out.len() > from {
+                        return Pulled::Some;
+                    }
+                    continue;
+                }
+            };
+            drop(ring);
+            let want = Want { events: max, through: Seq(oldest.0.saturating_sub(1)), ..Want::page() };
+            let entries = self.read_backlog(&backlog, want);
+            let Some(last) = entries.last().map(|entry| entry.envelope.seq) else {
+                // Facts that were lost on a full disk: go on with what is there.
+                tracing::warn!(after = self.seq.0, before = oldest.0, "facts are missing in the log");
+                self.seq = want.through;
+                continue;
+            };
+            self.seq = last;
+            out.extend(
+                entries
+                    .into_iter()
+                    .map(|Entry { envelope, line }| Delivery::Fact(Arc::new(Published { envelope, line }))),
+            );
+            return Pulled::Some;
+        }
+    }
+
+    fn read_backlog(&mut self, reader: &Reader, want: Want) -> Vec<Entry> {
+        let read = || {
+            let mut cursor = match self.cursor {
+                Some(cursor) => cursor,
+                None if self.seq == Seq(0) => reader.first(),
+                None => reader.after(self.seq)?,
+            };
+            let page = reader.read(&mut cursor, want)?;
+            Ok::<_, std::io::Error>((cursor, page.entries))
+        };
+        match read() {
+            Ok((cursor, entries)) => {
+                self.cursor = Some(cursor);
+                entries
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the log can't be read");
+                Vec::new()
+            }
+        }
+    }
+}
+
+enum Pulled {
+    Some,
+    Nothing,
+    Closed,
+}

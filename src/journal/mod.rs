@@ -1,1 +1,61 @@
-//! journal
+//! The journal: one JSONL file per session, first a header, then one envelope per line.
+//!
+//! The log is the only truth: resume, replay, the hub's backlog and listings are all readers of the same file.
+//! Invariant: a line once written is never changed; numbers grow and none means two things.
+//! Not here: which events exist (`event`), when to write or sync (`bridge::session`).
+
+mod line;
+mod read;
+
+pub use read::{Cursor, End, Entry, OpenError, Page, Reader, Survey, Tail, TurnMark, Want};
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::SessionId;
+
+/// The format this program writes. Unknown fields and variants do not raise it; a change of meaning does.
+pub const FORMAT: u32 = 1;
+
+/// First line of a log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    pub format: u32,
+    /// What the log holds; always `session` so far.
+    #[serde(default = "session_kind")]
+    pub kind: String,
+    pub session: SessionId,
+    /// Wall time of the session's zero, milliseconds since 1970.
+    pub started_at: u64,
+    #[serde(default)]
+    pub folder: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    #[serde(default)]
+    pub engine: String,
+    #[serde(default)]
+    pub model: String,
+    /// Version of the program that began the log.
+    #[serde(default)]
+    pub version: String,
+}
+
+impl Header {
+    /// Returns a header of this format, with nothing known beyond name and time.
+    pub fn new(session: SessionId, started_at: u64) -> Self {
+        Self {
+            format: FORMAT,
+            kind: session_kind(),
+            session,
+            started_at,
+            folder: String::new(),
+            title: None,
+            engine: String::new(),
+            model: String::new(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
+fn session_kind() -> String {
+    "session".to_owned()
+}

@@ -1,0 +1,71 @@
+//! One line of a log: its number and time without parsing the rest, and the whole envelope.
+
+use serde::Deserialize;
+
+use crate::event::{Envelope, Millis, Seq};
+
+/// What every line begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub(super) struct Head {
+    pub(super) seq: Seq,
+    #[serde(default)]
+    pub(super) at: Millis,
+}
+
+impl Head {
+    /// Reads number and time from the first bytes; lines that other programs laid out differently are parsed whole.
+    pub(super) fn of(line: &[u8]) -> Option<Self> {
+        Self::quick(line).or_else(|| serde_json::from_slice(line).ok())
+    }
+
+    fn quick(line: &[u8]) -> Option<Self> {
+        let rest = line.strip_prefix(b"{\"seq\":")?;
+        let (seq, rest) = number(rest)?;
+        let rest = rest.strip_prefix(b",\"at\":")?;
+        let (at, rest) = number(rest)?;
+        rest.starts_with(b",").then_some(Self { seq: Seq(seq), at: Millis(at) })
+    }
+}
+
+fn number(text: &[u8]) -> Option<(u64, &[u8])> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, rest) = text.split_at_checked(digits)?;
+    let mut value: u64 = 0;
+    for digit in digits {
+        value = value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))?;
+    }
+    (!digits.is_empty()).then_some((value, rest))
+}
+
+pub(super) fn decode(line: &[u8]) -> Option<Envelope> {
+    serde_json::from_slice(line).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(seq: u64, at: u64) -> Option<Head> {
+        Some(Head { seq: Seq(seq), at: Millis(at) })
+    }
+
+    #[test]
+    fn number_and_time_come_from_the_first_bytes() {
+        assert_eq!(Head::of(br#"{"seq":7,"at":12,"event":{"type":"x"}}"#), head(7, 12));
+        assert_eq!(Head::quick(br#"{"seq":7,"at":12,"ev"#), head(7, 12));
+    }
+
+    #[test]
+    fn a_line_laid_out_differently_is_parsed() {
+        assert_eq!(Head::of(br#"{ "at": 12, "event": {}, "seq": 7 }"#), head(7, 12));
+    }
+
+    #[test]
+    fn what_is_no_envelope_has_no_head() {
+        for line in
+            ["", "{", "null", "{\"seq\":-1,\"at\":1,", "{\"seq\":99999999999999999999999,\"at\":1,", "{\"seq\":,"]
+        {
+            assert_eq!(Head::of(line.as_bytes()), None, "{line}");
+        }
+    }
+}

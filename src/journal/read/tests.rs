@@ -1,0 +1,156 @@
+use std::io::Write;
+
+use super::*;
+use crate::event::Millis;
+
+pub(super) fn log(text: &str) -> (tempfile::NamedTempFile, Reader) {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let reader = Reader::open(file.path()).unwrap();
+    (file, reader)
+}
+
+fn header() -> &'static str {
+    "{\"format\":1,\"session\":\"s1\",\"started_at\":1000}\n"
+}
+
+fn delta(seq: u64, width: usize) -> String {
+    let text = "x".repeat(width);
+    format!(
+        "{{\"seq\":{seq},\"at\":{},\"event\":{{\"type\":\"text_delta\",\"message\":\"m\",\"text\":\"{text}\"}}}}\n",
+        seq * 10
+    )
+}
+
+fn turn(seq: u64) -> String {
+    format!("{{\"seq\":{seq},\"at\":{},\"event\":{{\"type\":\"turn_started\",\"turn\":\"t{seq}\"}}}}\n", seq * 10)
+}
+
+/// Every 100th event begins a turn.
+fn long(events: u64, width: usize) -> String {
+    let lines = (1..=events).map(|seq| if seq % 100 == 0 { turn(seq) } else { delta(seq, width) });
+    header().to_owned() + &lines.collect::<String>()
+}
+
+fn seqs(page: &Page) -> Vec<u64> {
+    page.entries.iter().map(|entry| entry.envelope.seq.0).collect()
+}
+
+#[test]
+fn pages_joined_are_the_whole() {
+    let (_file, reader) = log(&long(3_000, 40));
+    let mut cursor = reader.first();
+    let mut all = Vec::new();
+    loop {
+        let page = reader.read(&mut cursor, Want { events: 77, ..Want::page() }).unwrap();
+        all.extend(seqs(&page));
+        assert_eq!(page.skipped, 0);
+        if page.end {
+            break;
+        }
+    }
+    assert_eq!(all, (1..=3_000).collect::<Vec<_>>());
+}
+
+#[test]
+fn any_number_is_found_by_bisection() {
+    let (_file, reader) = log(&long(6_000, 60));
+    for seq in (0..6_100).step_by(61) {
+        let page = reader.read(&mut reader.after(Seq(seq)).unwrap(), Want { events: 1, ..Want::page() }).unwrap();
+        assert_eq!(seqs(&page).first().copied(), (seq < 6_000).then_some(seq + 1));
+        assert_eq!(reader.seq_at(Millis(seq * 10 + 9)).unwrap(), Seq(seq.min(6_000)));
+    }
+}
+
+#[test]
+fn reading_stops_where_it_is_told_and_goes_on() {
+    let (_file, reader) = log(&long(20, 1));
+    let mut cursor = reader.first();
+    let page = reader.read(&mut cursor, Want { through: Seq(5), ..Want::page() }).unwrap();
+    assert_eq!((seqs(&page), page.end), (vec![1, 2, 3, 4, 5], true));
+    let page = reader.read(&mut cursor, Want { through: Seq(7), ..Want::page() }).unwrap();
+    assert_eq!(seqs(&page), [6, 7]);
+}
+
+#[test]
+fn a_line_longer_than_a_chunk_is_read_whole() {
+    let text = header().to_owned() + &delta(1, 1) + &delta(2, CHUNK * 3) + &delta(3, 1);
+    let (_file, reader) = log(&text);
+    let page = reader.read_all().unwrap();
+    assert_eq!(seqs(&page), [1, 2, 3]);
+    assert_eq!(page.entries[1].line.len(), delta(2, CHUNK * 3).len() - 1);
+    assert_eq!(reader.end().unwrap().last, Seq(3));
+    assert_eq!(reader.survey().unwrap().events, 3);
+}
+
+#[test]
+fn what_is_no_envelope_is_counted_and_skipped() {
+    let text = header().to_owned()
+        + &delta(1, 1)
+        + "{\"seq\":2,\"at\":20,\"event\":{\"type\":\"text_del\n"
+        + &delta(2, 1)
+        + "\n\u{0}\u{1}garbage\n"
+        + &delta(2, 9)
+        + &delta(3, 1);
+    let (_file, reader) = log(&text);
+    let page = reader.read_all().unwrap();
+    assert_eq!((seqs(&page), page.skipped), (vec![1, 2, 3], 2));
+    let survey = reader.survey().unwrap();
+    assert_eq!((survey.events, survey.end.last), (3, Seq(3)));
+}
+
+#[test]
+fn the_tail_begins_with_a_turn() {
+    let (_file, reader) = log(&long(20_000, 100));
+    let tail = reader.tail(3, 1 << 20).unwrap().unwrap();
+    assert_eq!(seqs(&tail.page), (19_800..=20_000).collect::<Vec<_>>());
+    assert!(!tail.whole);
+    assert_eq!(reader.tail(1, 1 << 20).unwrap().unwrap().page.entries.len(), 1);
+}
+
+#[test]
+fn a_tail_that_reaches_the_start_is_the_whole() {
+    let opened = r#"{"seq":1,"at":0,"event":{"type":"session_opened","wall":1,"engine":"e","model":"m","mode":"ask","folder":"/","version":"0","caps":{"prompt":true,"decide":true,"cancel":true,"seek":false}}}"#;
+    let text = format!("{}{opened}\n{}{}", header(), turn(2), delta(3, 1));
+    let (_file, reader) = log(&text);
+    let tail = reader.tail(9, 1 << 20).unwrap().unwrap();
+    assert!(tail.whole);
+    assert_eq!(tail.opened.unwrap().envelope.seq, Seq(1));
+    assert_eq!(seqs(&tail.page), [2, 3]);
+}
+
+#[test]
+fn the_word_in_a_text_begins_no_turn() {
+    let quoted = r#"{"seq":2,"at":0,"event":{"type":"text_delta","message":"m","text":"\"type\":\"turn_started\""}}"#;
+    let (_file, reader) = log(&format!("{}{}{quoted}\n", header(), delta(1, 1)));
+    assert_eq!(reader.tail(1, 1 << 20).unwrap(), None);
+    assert_eq!(reader.survey().unwrap().turns, []);
+}
+
+#[test]
+fn a_survey_tells_turns_and_length() {
+    let (_file, reader) = log(&long(1_050, 30));
+    let survey = reader.survey().unwrap();
+    let turns: Vec<_> = survey.turns.iter().map(|mark| mark.seq.0).collect();
+    assert_eq!(turns, (1..=10).map(|n| n * 100).collect::<Vec<_>>());
+    assert_eq!(survey.end, reader.end().unwrap());
+    assert_eq!(survey.end, End { last: Seq(1_050), at: Millis(10_500), torn: None, closed: true });
+}
+
+#[test]
+fn bare_envelopes_are_a_log_too() {
+    let (_file, reader) = log(&(delta(1, 1) + &delta(2, 1)));
+    assert_eq!(seqs(&reader.read_all().unwrap()), [1, 2]);
+}
+
+#[test]
+fn what_is_no_log_says_so() {
+    let open = |text: &str| {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        Reader::open(file.path()).map(|_| ()).unwrap_err().to_string()
+    };
+    assert!(open("").contains("not a session log"));
+    assert!(open("# a readme\n").contains("not a session log"));
+    assert!(open("{\"format\":9,\"session\":\"s\",\"started_at\":1}\n").contains("format 9"));
+}
