@@ -2,6 +2,8 @@
 
 use crate::event::{Decision, Millis, Mode, Target};
 
+use super::focus::Pane;
+
 /// A wish that changes what is true on screen or is sent to the source. Goes to `Store::update`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
@@ -29,8 +31,27 @@ pub enum Action {
     RealTime,
     Step(i64),
     Seek(Target),
+    /// The same value again switches it off.
     SqueezeIdle(Option<Millis>),
     Quit,
+    /// The composer became empty or got its first character.
+    ComposerChanged {
+        empty: bool,
+    },
+    Focus(Pane),
+    /// A character for the overlay on top: search text, reason or pattern. Also what unbound keys become there.
+    OverlayChar(char),
+    OverlayBackspace,
+    OverlayUp,
+    OverlayDown,
+    OverlayPageUp,
+    OverlayPageDown,
+    /// Enter: choose the selected model, send the reason or pattern, allow once.
+    OverlayAccept,
+    /// Starts typing the reason of a denial.
+    OverlayDenyWithReason,
+    /// Starts editing the pattern offered by the ask.
+    OverlayPattern,
 }
 
 /// A wish about the view that needs geometry. Goes to `Ui::apply`.

@@ -1,7 +1,176 @@
 //! What is true on screen: a pure fold over facts. No clock, no IO, no geometry, no styles.
+//!
+//! [`Store::update`] is the only place where state changes, and it delegates: each part is a file of its own, sees every
+//! fact and calls no other part. What depends on cells lives in `ui`; what a client without a screen would want lives
+//! here. Times come inside messages, on the source's clock.
 
 pub mod action;
 pub mod effect;
+pub mod focus;
 pub mod msg;
+pub mod session;
+pub mod slash;
 pub mod tools;
 pub mod transcript;
+pub mod usage;
+mod wishes;
+
+use crate::event::{AgentEvent, Envelope, Level, LinkState, Seq};
+
+use self::effect::Effect;
+use self::focus::{Approval, Focus};
+use self::msg::{Msg, Report};
+use self::session::SessionState;
+use self::tools::{Call, ToolBoard};
+use self::transcript::{Item, Kind, Transcript};
+use self::usage::Meters;
+
+/// Settings that the store starts with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    pub fold_thinking: bool,
+    pub fold_outputs: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { fold_thinking: true, fold_outputs: true }
+    }
+}
+
+/// One session as it is shown.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Store {
+    pub transcript: Transcript,
+    pub tools: ToolBoard,
+    pub usage: Meters,
+    pub session: SessionState,
+    pub focus: Focus,
+    /// Reasoning is folded unless an item says otherwise.
+    pub fold_thinking: bool,
+    /// Tool outputs are folded unless an item says otherwise.
+    pub fold_outputs: bool,
+    /// A word to the person that is not a fact; stands until they do something else.
+    pub hint: Option<(Level, String)>,
+    /// Text that belongs into the composer; whoever owns the composer takes it.
+    pub taken_back: Option<String>,
+    last_seq: Seq,
+}
+
+impl Store {
+    pub fn new(options: Options) -> Self {
+        Self { fold_thinking: options.fold_thinking, fold_outputs: options.fold_outputs, ..Self::default() }
+    }
+
+    /// Number of the newest fact folded in.
+    pub fn last_seq(&self) -> Seq {
+        self.last_seq
+    }
+
+    pub fn update(&mut self, msg: Msg, fx: &mut Vec<Effect>) {
+        match msg {
+            Msg::Event(envelope) => self.fold(&envelope, fx),
+            Msg::Reset => self.reset(),
+            Msg::Weather(weather) => {
+                self.session.clock(weather.now);
+                self.session.weather = weather;
+            }
+            Msg::Do(action) => wishes::act(self, action, fx),
+            Msg::Report(Report::Models(models)) => self.session.models = Some(models),
+            Msg::Report(Report::Failed { what, why }) => self.hint = Some((Level::Error, format!("{what}: {why}"))),
+            Msg::Report(Report::Said(text)) => self.hint = Some((Level::Info, text)),
+            Msg::Tick(now) => self.session.clock(now),
+        }
+    }
+
+    /// Returns whether something on screen moves with the clock, so that ticks are worth sending.
+    pub fn wants_ticks(&self) -> bool {
+        let line_moves = match self.session.weather.link {
+            LinkState::Idle | LinkState::Live | LinkState::Lost(_) => false,
+            LinkState::Connecting
+            | LinkState::Silent { .. }
+            | LinkState::Unproductive { .. }
+            | LinkState::Retrying { .. } => true,
+        };
+        let guarded = self.focus.approval().is_some_and(|approval| approval.is_guarded(self.session.now));
+        let playing = self.session.weather.replay.is_some_and(|replay| !replay.paused);
+        line_moves || guarded || playing || !self.session.phase.is_idle()
+    }
+
+    /// Returns the ask on the screen, if there is one.
+    pub fn shown_ask(&self) -> Option<(&Approval, &Call)> {
+        let approval = self.focus.approval()?;
+        Some((approval, self.tools.get(&approval.call)?))
+    }
+
+    /// Returns how many asks wait without being on the screen.
+    pub fn hidden_asks(&self) -> usize {
+        if !self.session.caps().decide {
+            return 0;
+        }
+        let shown = self.focus.approval().map(|approval| &approval.call);
+        self.tools.pending().filter(|call| Some(&call.id) != shown && !self.focus.was_answered(&call.id)).count()
+    }
+
+    /// Returns whether an item is folded: the person's choice, else the setting for its kind.
+    pub fn is_folded(&self, item: &Item) -> bool {
+        item.folded.unwrap_or(match &item.kind {
+            Kind::Thinking { .. } => self.fold_thinking,
+            Kind::Call { .. } => self.fold_outputs,
+            Kind::Prompt { .. } | Kind::Answer { .. } | Kind::Notice { .. } | Kind::Ended { .. } => false,
+        })
+    }
+
+    fn fold(&mut self, envelope: &Envelope, fx: &mut Vec<Effect>) {
+        let Envelope { seq, at, event } = envelope;
+        if *seq <= self.last_seq {
+            return;
+        }
+        let expected = self.last_seq.next();
+        debug_assert_eq!(*seq, expected, "the hub promises no holes");
+        if *seq != expected {
+            let text = format!("events {} to {} are missing here", expected.0, seq.0 - 1);
+            self.transcript.notice(*at, Level::Error, "hole", &text);
+        }
+        self.last_seq = *seq;
+
+        let change = self.session.change(event);
+        self.usage.on(*at, event);
+        self.transcript.on(*at, event, &self.usage);
+        self.tools.on(*at, event, &self.transcript);
+        self.session.on(*at, event);
+        if let Some((code, text)) = change {
+            self.transcript.notice(*at, Level::Info, code, &text);
+        }
+        self.session.wait(self.tools.pending().next().is_some());
+        let tools = &self.tools;
+        self.focus.settle(|call| tools.is_pending(call));
+        if matches!(event, AgentEvent::ApprovalRequested { .. }) && self.session.caps().decide {
+            fx.push(Effect::Bell);
+        }
+        self.offer_approval();
+    }
+
+    /// Opens the oldest ask that waits, but never over something the person is doing.
+    fn offer_approval(&mut self) {
+        if self.focus.composer_busy || !self.focus.overlays.is_empty() || !self.session.caps().decide {
+            return;
+        }
+        let next = self.tools.pending().find(|call| !self.focus.was_answered(&call.id));
+        if let Some(call) = next {
+            self.focus.open_approval(&call.id, self.session.now);
+        }
+    }
+
+    fn reset(&mut self) {
+        self.transcript.reset();
+        self.tools = ToolBoard::default();
+        self.usage = Meters::default();
+        self.session.reset();
+        self.focus.settle(|_| false);
+        self.last_seq = Seq(0);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! Which pane has the keys, and the stack of overlays above all panes.
+//!
+//! Keys typed while an ask opens must never answer it: it opens by itself only over an empty composer, takes no answer
+//! for its first [`GUARD`], and each key swallowed in that time starts it again.
+
+use crate::event::{CallId, Millis};
+
+use super::msg::ModelChoice;
+
+/// How long an ask is on screen before it takes an answer.
+pub const GUARD: Millis = Millis(350);
+/// Longest text one can type into an overlay, in bytes.
+const LONGEST_INPUT: usize = 2000;
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Focus {
+    pub pane: Pane,
+    /// The last one is on top and gets the keys.
+    pub overlays: Vec<Overlay>,
+    /// The composer holds text, so nothing may open over it by itself.
+    pub composer_busy: bool,
+    /// The person wants the tool panel other than it is by default: away where it fits, over the transcript where not.
+    pub panel_flipped: bool,
+    /// Asks answered here whose resolution has not come yet; they don't open again by themselves.
+    answered: Vec<CallId>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Pane {
+    #[default]
+    Composer,
+    Transcript,
+    ToolPanel,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Overlay {
+    Help {
+        /// Rows scrolled down; the view stops at the end.
+        scroll: usize,
+    },
+    Models {
+        query: String,
+        selected: usize,
+    },
+    Approval(Approval),
+}
+
+/// An ask on the screen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Approval {
+    pub call: CallId,
+    /// Start of the guard: when it opened or last swallowed a key.
+    pub opened_at: Millis,
+    pub input: ApprovalInput,
+    /// Rows of the detail scrolled down; the view stops at the end.
+    pub scroll: usize,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ApprovalInput {
+    #[default]
+    Choosing,
+    /// Typing why not.
+    Reason(String),
+    /// Editing what else to allow.
+    Pattern(String),
+}
+
+impl Approval {
+    /// Returns whether it swallows answers still.
+    pub fn is_guarded(&self, now: Millis) -> bool {
+        now.since(self.opened_at) < GUARD
+    }
+}
+
+impl Focus {
+    pub fn top(&self) -> Option<&Overlay> {
+        self.overlays.last()
+    }
+
+    pub fn approval(&self) -> Option<&Approval> {
+        match self.top() {
+            Some(Overlay::Approval(approval)) => Some(approval),
+            _ => None,
+        }
+    }
+
+    pub(super) fn approval_mut(&mut self) -> Option<&mut Approval> {
+        match self.overlays.last_mut() {
+            Some(Overlay::Approval(approval)) => Some(approval),
+            _ => None,
+        }
+    }
+
+    /// Returns whether plain characters are text for the overlay on top, and not its keys.
+    pub fn is_typing(&self) -> bool {
+        match self.top() {
+            Some(Overlay::Models { .. }) => true,
+            Some(Overlay::Approval(approval)) => approval.input != ApprovalInput::Choosing,
+            Some(Overlay::Help { .. }) | None => false,
+        }
+    }
+
+    pub(super) fn input_mut(&mut self) -> Option<&mut String> {
+        match self.overlays.last_mut() {
+            Some(Overlay::Models { query, .. }) => Some(query),
+            Some(Overlay::Approval(Approval {
+                input: ApprovalInput::Reason(text) | ApprovalInput::Pattern(text),
+                ..
+            })) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(super) fn type_char(&mut self, c: char) {
+        if let Some(text) = self.input_mut()
+            && !c.is_control()
+            && text.len() < LONGEST_INPUT
+        {
+            text.push(c);
+        }
+        if let Some(Overlay::Models { selected, .. }) = self.overlays.last_mut() {
+            *selected = 0;
+        }
+    }
+
+    pub(super) fn backspace(&mut self) {
+        if let Some(text) = self.input_mut() {
+            text.pop();
+        }
+        if let Some(Overlay::Models { selected, .. }) = self.overlays.last_mut() {
+            *selected = 0;
+        }
+    }
+
+    pub(super) fn open_approval(&mut self, call: &CallId, now: Millis) {
+        self.overlays.retain(|overlay| !matches!(overlay, Overlay::Approval(_)));
+        self.overlays.push(Overlay::Approval(Approval {
+            call: call.clone(),
+            opened_at: now,
+            input: ApprovalInput::Choosing,
+            scroll: 0,
+        }));
+    }
+
+    pub(super) fn answer(&mut self, call: CallId) {
+        self.overlays.pop();
+        self.answered.push(call);
+    }
+
+    pub(super) fn was_answered(&self, call: &CallId) -> bool {
+        self.answered.contains(call)
+    }
+
+    /// Closes what is about calls that nobody has to decide about any more.
+    pub(super) fn settle(&mut self, is_pending: impl Fn(&CallId) -> bool) {
+        self.answered.retain(&is_pending);
+        self.overlays.retain(|overlay| match overlay {
+            Overlay::Approval(approval) => is_pending(&approval.call),
+            Overlay::Help { .. } | Overlay::Models { .. } => true,
+        });
+    }
+}
+
+/// Returns the models whose name or remark has every word of the query, whatever the case.
+pub fn matching<'a>(models: &'a [ModelChoice], query: &str) -> Vec<&'a ModelChoice> {
+    let words: Vec<String> = query.split_whitespace().map(str::to_lowercase).collect();
+    let fits = |model: &&ModelChoice| {
+        let text = format!("{} {}", model.name, model.remark).to_lowercase();
+        words.iter().all(|word| text.contains(word))
+    };
+    models.iter().filter(fits).collect()
+}

@@ -1,0 +1,146 @@
+//! What is known about the session as a whole: who answers, what it may do, whether it works, how the line is.
+
+use crate::event::{AgentEvent, Caps, Millis, Mode, TurnId, Weather};
+
+use super::msg::ModelChoice;
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SessionState {
+    /// What the last `SessionOpened` said; none before the first.
+    pub opened: Option<Opened>,
+    pub phase: Phase,
+    /// The person asked to stop; shown until the turn has ended.
+    pub cancelling: bool,
+    pub weather: Weather,
+    /// The source's clock at the last fact, weather or tick.
+    pub now: Millis,
+    /// What the model picker offers; none until asked and answered.
+    pub models: Option<Vec<ModelChoice>>,
+    /// A mode asked for and not confirmed yet.
+    pub wanted_mode: Option<Mode>,
+    /// Facts of a newer format that were skipped.
+    pub unknown_events: u64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Opened {
+    pub engine: String,
+    pub model: String,
+    pub why: String,
+    pub mode: Mode,
+    pub folder: String,
+    pub caps: Caps,
+    /// Wall time of the run's start, milliseconds since 1970.
+    pub started: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Phase {
+    #[default]
+    Idle,
+    Working {
+        turn: TurnId,
+        since: Millis,
+    },
+    /// A turn runs, and a person has to decide before it goes on.
+    WaitingApproval {
+        turn: TurnId,
+        since: Millis,
+    },
+}
+
+impl Phase {
+    pub fn is_idle(&self) -> bool {
+        *self == Self::Idle
+    }
+}
+
+impl SessionState {
+    /// Returns what the source can be asked to do; before it spoke, prompts are assumed to be welcome.
+    pub fn caps(&self) -> Caps {
+        self.opened.as_ref().map_or(Caps { prompt: true, ..Caps::default() }, |opened| opened.caps)
+    }
+
+    pub fn mode(&self) -> Mode {
+        self.opened.as_ref().map(|opened| opened.mode).unwrap_or_default()
+    }
+
+    /// Moves the clock on; it never runs backwards but for a reset.
+    pub fn clock(&mut self, now: Millis) {
+        self.now = self.now.max(now);
+    }
+
+    /// Says in words what a second `SessionOpened` changes: a stable code and a text.
+    pub fn change(&self, event: &AgentEvent) -> Option<(&'static str, String)> {
+        let AgentEvent::SessionOpened { engine, model, why, mode, .. } = event else { return None };
+        let old = self.opened.as_ref()?;
+        if old.engine != *engine || old.model != *model {
+            let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
+            return Some(("model", format!("the model is now {engine}/{model}{why}")));
+        }
+        if old.mode != *mode {
+            return Some(("mode", format!("the mode is now {}", mode.name())));
+        }
+        Some(("continued", format!("session continued with {engine}/{model}")))
+    }
+
+    pub fn on(&mut self, at: Millis, event: &AgentEvent) {
+        self.clock(at);
+        match event {
+            AgentEvent::SessionOpened { wall, engine, model, why, mode, folder, caps, .. } => {
+                self.wanted_mode = None;
+                self.opened = Some(Opened {
+                    engine: engine.clone(),
+                    model: model.clone(),
+                    why: why.clone(),
+                    mode: *mode,
+                    folder: folder.clone(),
+                    caps: *caps,
+                    started: *wall,
+                });
+            }
+            AgentEvent::TurnStarted { turn, parent: _ } => {
+                self.phase = Phase::Working { turn: turn.clone(), since: at };
+                self.cancelling = false;
+            }
+            AgentEvent::TurnFinished { .. } => {
+                self.phase = Phase::Idle;
+                self.cancelling = false;
+            }
+            AgentEvent::Unknown(_) => self.unknown_events = self.unknown_events.saturating_add(1),
+            AgentEvent::UserMessage { .. }
+            | AgentEvent::MessageStarted { .. }
+            | AgentEvent::TextDelta { .. }
+            | AgentEvent::ReasoningDelta { .. }
+            | AgentEvent::MessageFinished { .. }
+            | AgentEvent::ToolCallStarted { .. }
+            | AgentEvent::ToolArgsDelta { .. }
+            | AgentEvent::ToolCallReady { .. }
+            | AgentEvent::ApprovalRequested { .. }
+            | AgentEvent::ApprovalResolved { .. }
+            | AgentEvent::ToolOutput { .. }
+            | AgentEvent::ToolCallFinished { .. }
+            | AgentEvent::Annotated { .. }
+            | AgentEvent::UsageReported { .. }
+            | AgentEvent::Noticed { .. } => {}
+        }
+    }
+
+    /// Tells whether somebody must decide before the turn goes on.
+    pub fn wait(&mut self, waiting: bool) {
+        match (&self.phase, waiting) {
+            (Phase::Working { turn, since }, true) => {
+                self.phase = Phase::WaitingApproval { turn: turn.clone(), since: *since };
+            }
+            (Phase::WaitingApproval { turn, since }, false) => {
+                self.phase = Phase::Working { turn: turn.clone(), since: *since };
+            }
+            _ => {}
+        }
+    }
+
+    /// Forgets what facts said; weather and the list of models are not facts.
+    pub fn reset(&mut self) {
+        *self = Self { weather: std::mem::take(&mut self.weather), models: self.models.take(), ..Self::default() };
+    }
+}

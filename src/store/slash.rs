@@ -1,0 +1,187 @@
+//! Slash commands: one table for parsing, completion and help. What looks like a command is never sent by accident.
+
+use crate::event::Mode;
+
+/// A row of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandInfo {
+    pub name: &'static str,
+    pub aliases: &'static [&'static str],
+    /// What may follow, or nothing.
+    pub argument: &'static str,
+    pub about: &'static str,
+}
+
+pub const COMMANDS: &[CommandInfo] = &[
+    CommandInfo { name: "help", aliases: &[], argument: "", about: "show all keys and commands" },
+    CommandInfo { name: "model", aliases: &["models"], argument: "[engine/model]", about: "choose who answers" },
+    CommandInfo {
+        name: "mode",
+        aliases: &[],
+        argument: "[ask|auto-edit|plan|full]",
+        about: "say what needs your approval",
+    },
+    CommandInfo {
+        name: "new",
+        aliases: &["clear", "reset"],
+        argument: "",
+        about: "begin a new session; this one stays saved",
+    },
+    CommandInfo { name: "quit", aliases: &["exit", "q"], argument: "", about: "leave; the session stays saved" },
+];
+
+/// What a submitted text is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Submitted {
+    /// For the model.
+    Text(String),
+    Command(Slash),
+    /// Looks like a command and is none; the text says what to do instead.
+    Wrong(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Slash {
+    Help,
+    Model(Option<String>),
+    Mode(Option<Mode>),
+    New,
+    Quit,
+}
+
+/// Reads a submitted text. `//text` is the way to send a text that begins with a slash.
+pub fn read(text: &str) -> Submitted {
+    let Some(rest) = text.strip_prefix('/') else { return Submitted::Text(text.to_owned()) };
+    if rest.starts_with('/') {
+        return Submitted::Text(rest.to_owned());
+    }
+    let (name, argument) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let (name, argument) = (name.to_lowercase(), argument.trim());
+    let given = (!argument.is_empty()).then(|| argument.to_owned());
+    let Some(command) = COMMANDS.iter().find(|command| command.name == name || command.aliases.contains(&&*name))
+    else {
+        return Submitted::Wrong(unknown(&name));
+    };
+    if command.argument.is_empty() && given.is_some() {
+        return Submitted::Wrong(format!("/{} takes nothing after it", command.name));
+    }
+    Submitted::Command(match command.name {
+        "help" => Slash::Help,
+        "model" => Slash::Model(given),
+        "mode" => match given.as_deref().map(|given| (given, Mode::parse(&given.to_lowercase()))) {
+            None => Slash::Mode(None),
+            Some((_, Some(mode))) => Slash::Mode(Some(mode)),
+            Some((given, None)) => {
+                return Submitted::Wrong(format!("no mode is called {given}; there are ask, auto-edit, plan and full"));
+            }
+        },
+        "new" => Slash::New,
+        _ => Slash::Quit,
+    })
+}
+
+/// Returns the commands that a text begun with a slash can become, best first; none once it has an argument.
+pub fn complete(text: &str) -> Vec<&'static CommandInfo> {
+    let Some(begun) = text.strip_prefix('/') else { return Vec::new() };
+    if begun.contains(char::is_whitespace) || begun.starts_with('/') {
+        return Vec::new();
+    }
+    let begun = begun.to_lowercase();
+    let named = COMMANDS.iter().filter(|command| command.name.starts_with(&begun));
+    let other = COMMANDS.iter().filter(|command| {
+        !command.name.starts_with(&begun) && command.aliases.iter().any(|alias| alias.starts_with(&begun))
+    });
+    named.chain(other).collect()
+}
+
+fn unknown(name: &str) -> String {
+    let escape = "begin with // to send it as text";
+    let nearest = COMMANDS
+        .iter()
+        .flat_map(|command| std::iter::once(&command.name).chain(command.aliases))
+        .map(|known| (distance(name, known), known))
+        .min()
+        .filter(|(distance, known)| *distance <= 2 && *distance < known.len());
+    let name: String = name.chars().take(40).collect();
+    match nearest {
+        Some((_, known)) => format!("there is no /{name}; did you mean /{known}? ({escape})"),
+        None => format!("there is no /{name}; /help lists the commands ({escape})"),
+    }
+}
+
+/// Edit distance of two short names.
+fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.chars().take(40).collect();
+    let mut row: Vec<usize> = (0..=a.len()).collect();
+    for (i, right) in b.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (cell, own) in row.iter_mut().skip(1).zip(&a) {
+            let new = (diagonal + usize::from(*own != right)).min(left + 1).min(*cell + 1);
+            diagonal = *cell;
+            *cell = new;
+            left = new;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_read_as_what_they_are() {
+        let text = |text: &str| Submitted::Text(text.into());
+        let cases = [
+            ("hello", text("hello")),
+            ("//usr/bin is a folder", text("/usr/bin is a folder")),
+            ("/help", Submitted::Command(Slash::Help)),
+            ("/MODEL  ollama/qwen3 ", Submitted::Command(Slash::Model(Some("ollama/qwen3".into())))),
+            ("/models", Submitted::Command(Slash::Model(None))),
+            ("/mode plan", Submitted::Command(Slash::Mode(Some(Mode::Plan)))),
+            ("/reset", Submitted::Command(Slash::New)),
+            ("/q", Submitted::Command(Slash::Quit)),
+            (
+                "/mode never",
+                Submitted::Wrong("no mode is called never; there are ask, auto-edit, plan and full".into()),
+            ),
+            ("/quit now", Submitted::Wrong("/quit takes nothing after it".into())),
+            (
+                "/hepl",
+                Submitted::Wrong("there is no /hepl; did you mean /help? (begin with // to send it as text)".into()),
+            ),
+            (
+                "/usr/bin/env",
+                Submitted::Wrong(
+                    "there is no /usr/bin/env; /help lists the commands (begin with // to send it as text)".into(),
+                ),
+            ),
+        ];
+        for (given, expected) in cases {
+            assert_eq!(read(given), expected, "{given}");
+        }
+    }
+
+    #[test]
+    fn completion_offers_names_before_aliases() {
+        let names = |text| complete(text).into_iter().map(|command| command.name).collect::<Vec<_>>();
+        assert_eq!(names("/"), ["help", "model", "mode", "new", "quit"]);
+        assert_eq!(names("/mod"), ["model", "mode"]);
+        assert_eq!(names("/ex"), ["quit"]);
+        assert_eq!(names("/mode plan"), [""; 0]);
+        assert_eq!(names("hello"), [""; 0]);
+    }
+
+    #[test]
+    fn every_row_of_the_table_can_be_read() {
+        for command in COMMANDS {
+            for name in std::iter::once(&command.name).chain(command.aliases) {
+                assert!(matches!(read(&format!("/{name}")), Submitted::Command(_)), "{name}");
+            }
+        }
+    }
+}

@@ -1,0 +1,340 @@
+use super::action::Action;
+use super::focus::{ApprovalInput, Overlay, Pane};
+use super::msg::ModelChoice;
+use super::*;
+use crate::event::{
+    Ask, Caps, Command, DecidedBy, Decision, Millis, Mode, Queued, ReplayState, Risk, TurnEnd, Weather,
+};
+
+struct Session {
+    store: Store,
+    fx: Vec<Effect>,
+    seq: u64,
+}
+
+impl Session {
+    fn live() -> Self {
+        Self::with(Caps { prompt: true, decide: true, cancel: true, seek: false })
+    }
+
+    fn with(caps: Caps) -> Self {
+        let mut session = Self { store: Store::new(Options::default()), fx: Vec::new(), seq: 0 };
+        session.event(0, opened(Mode::Ask, "small", caps));
+        session
+    }
+
+    fn event(&mut self, at: u64, event: AgentEvent) {
+        self.seq += 1;
+        let envelope = Envelope { seq: Seq(self.seq), at: Millis(at), event };
+        self.store.update(Msg::Event(envelope), &mut self.fx);
+    }
+
+    fn ask(&mut self, at: u64, call: &str) {
+        let args = "{}".to_owned();
+        self.event(at, AgentEvent::ToolCallReady { call: call.into(), name: "shell".into(), args, carry: None });
+        self.event(at, AgentEvent::ApprovalRequested { call: call.into(), ask: ask() });
+    }
+
+    fn act(&mut self, action: Action) -> Vec<Effect> {
+        self.fx.clear();
+        self.store.update(Msg::Do(action), &mut self.fx);
+        self.fx.clone()
+    }
+
+    fn tick(&mut self, now: u64) {
+        self.store.update(Msg::Tick(Millis(now)), &mut self.fx);
+    }
+
+    fn shown(&self) -> Option<&str> {
+        self.store.focus.approval().map(|approval| approval.call.as_str())
+    }
+}
+
+fn opened(mode: Mode, model: &str, caps: Caps) -> AgentEvent {
+    AgentEvent::SessionOpened {
+        wall: 5,
+        engine: "offline".into(),
+        model: model.into(),
+        why: "nothing else found".into(),
+        mode,
+        folder: "/w".into(),
+        version: "0".into(),
+        caps,
+        window: None,
+        price: None,
+    }
+}
+
+fn ask() -> Ask {
+    Ask {
+        tool: "shell".into(),
+        risk: Risk::Execute,
+        subject: "git status".into(),
+        folder: "/w".into(),
+        detail: "git status".into(),
+        pattern: Some("shell(git status*)".into()),
+        expires: None,
+    }
+}
+
+fn decide(call: &str, decision: Decision) -> Vec<Effect> {
+    vec![Effect::Send(Command::Decide { call: call.into(), decision })]
+}
+
+#[test]
+fn a_fact_seen_before_is_ignored() {
+    let mut session = Session::live();
+    session.event(1, AgentEvent::UserMessage { message: "m1".into(), text: "hi".into() });
+    let before = session.store.clone();
+    session.seq -= 1;
+    session.event(9, AgentEvent::UserMessage { message: "m1".into(), text: "hi".into() });
+    assert_eq!(session.store, before);
+}
+
+#[test]
+fn unknown_facts_are_counted() {
+    let mut session = Session::live();
+    session.event(1, AgentEvent::Unknown(serde_json::json!({"type": "branch_chosen"})));
+    assert_eq!((session.store.session.unknown_events, session.store.last_seq()), (1, Seq(2)));
+}
+
+#[test]
+fn a_switch_of_model_or_mode_is_told_in_the_transcript() {
+    let mut session = Session::live();
+    let caps = session.store.session.caps();
+    session.event(1, opened(Mode::Ask, "large", caps));
+    session.event(2, opened(Mode::Plan, "large", caps));
+    session.event(3, opened(Mode::Full, "large", caps));
+    let told: Vec<_> = session
+        .store
+        .transcript
+        .items()
+        .iter()
+        .map(|item| match &item.kind {
+            Kind::Notice { code, text, count, .. } => (code.as_str(), text.as_str(), *count),
+            _ => panic!("a notice"),
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [("model", "the model is now offline/large (nothing else found)", 1), ("mode", "the mode is now full", 2)]
+    );
+}
+
+#[test]
+fn submitted_texts_are_sent_and_commands_are_not() {
+    let mut session = Session::live();
+    let prompt = |text: &str| vec![Effect::Send(Command::Prompt { text: text.into() })];
+    assert_eq!(session.act(Action::Submit("hello".into())), prompt("hello"));
+    assert_eq!(session.act(Action::Submit("//etc".into())), prompt("/etc"));
+    assert_eq!(session.act(Action::Submit("  \n".into())), []);
+    assert_eq!(session.act(Action::Submit("/new".into())), [Effect::NewSession]);
+    assert_eq!(session.act(Action::Submit("/quit".into())), [Effect::Quit]);
+    let mode = Effect::Send(Command::SetMode { mode: Mode::Plan });
+    assert_eq!(session.act(Action::Submit("/mode plan".into())), [mode]);
+    assert_eq!(session.act(Action::Submit("/modle".into())), []);
+    assert_eq!(session.store.taken_back.take().as_deref(), Some("/modle"));
+    let why = "there is no /modle; did you mean /mode? (begin with // to send it as text)";
+    assert_eq!(session.store.hint, Some((Level::Warn, why.into())));
+}
+
+#[test]
+fn a_session_to_watch_keeps_the_prompt_in_the_composer() {
+    let mut session = Session::with(Caps { seek: true, ..Caps::default() });
+    assert_eq!(session.act(Action::Submit("hello".into())), []);
+    assert_eq!(session.store.taken_back.as_deref(), Some("hello"));
+}
+
+#[test]
+fn cycling_twice_before_the_answer_goes_on_from_the_wish() {
+    let mut session = Session::live();
+    session.act(Action::CycleMode);
+    assert_eq!(session.act(Action::CycleMode), [Effect::Send(Command::SetMode { mode: Mode::Plan })]);
+}
+
+#[test]
+fn cancel_is_acknowledged_at_once_and_only_while_working() {
+    let mut session = Session::live();
+    assert_eq!(session.act(Action::Cancel), []);
+    session.event(1, AgentEvent::TurnStarted { turn: "t".into(), parent: None });
+    assert_eq!(session.act(Action::Cancel), [Effect::Send(Command::Cancel)]);
+    assert!(session.store.session.cancelling && session.store.wants_ticks());
+    session.event(2, AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Cancelled });
+    assert!(!session.store.session.cancelling && !session.store.wants_ticks());
+}
+
+#[test]
+fn the_newest_queued_prompt_comes_back() {
+    let mut session = Session::live();
+    let queue = vec![Queued { id: 1, text: "one".into() }, Queued { id: 2, text: "two".into() }];
+    session.store.update(Msg::Weather(Weather { queue, ..Weather::default() }), &mut session.fx);
+    assert_eq!(session.act(Action::TakeBack), [Effect::Send(Command::Unqueue { id: 2 })]);
+    assert_eq!(session.store.taken_back.as_deref(), Some("two"));
+}
+
+#[test]
+fn an_ask_opens_over_an_empty_composer_and_takes_no_answer_at_first() {
+    let mut session = Session::live();
+    session.ask(1000, "c1");
+    assert_eq!(session.shown(), Some("c1"));
+    assert_eq!(session.fx, [Effect::Bell]);
+    session.tick(1300);
+    assert_eq!(session.act(Action::Decide(Decision::Once)), []);
+    session.tick(1500);
+    assert_eq!(session.act(Action::Decide(Decision::Once)), [], "a swallowed key starts the guard again");
+    session.tick(1850);
+    assert_eq!(session.act(Action::Decide(Decision::Once)), decide("c1", Decision::Once));
+    assert_eq!(session.shown(), None);
+    assert_eq!(session.act(Action::Decide(Decision::Once)), [], "the first answer is the only one");
+}
+
+#[test]
+fn an_ask_waits_while_the_composer_holds_text() {
+    let mut session = Session::live();
+    session.act(Action::ComposerChanged { empty: false });
+    session.ask(1000, "c1");
+    assert_eq!((session.shown(), session.store.hidden_asks()), (None, 1));
+    session.act(Action::OpenApproval);
+    assert_eq!((session.shown(), session.store.hidden_asks()), (Some("c1"), 0));
+}
+
+#[test]
+fn the_next_ask_opens_with_a_guard_of_its_own() {
+    let mut session = Session::live();
+    session.ask(1000, "c1");
+    session.ask(1000, "c2");
+    session.tick(2000);
+    assert_eq!(session.act(Action::OverlayAccept), decide("c1", Decision::Once));
+    assert_eq!(session.shown(), Some("c2"));
+    assert_eq!(session.act(Action::OverlayAccept), []);
+    session.event(
+        2100,
+        AgentEvent::ApprovalResolved { call: "c2".into(), decision: Decision::Deny(None), by: DecidedBy::Remote },
+    );
+    assert_eq!(session.shown(), None, "somebody else was first, and an answered ask does not open again");
+}
+
+#[test]
+fn a_denial_may_have_a_reason() {
+    let mut session = Session::live();
+    session.ask(0, "c1");
+    session.tick(1000);
+    session.act(Action::OverlayDenyWithReason);
+    for c in "nox".chars() {
+        session.act(Action::OverlayChar(c));
+    }
+    session.act(Action::OverlayBackspace);
+    assert_eq!(session.act(Action::Decide(Decision::Once)), [], "keys are text now");
+    assert_eq!(session.act(Action::OverlayAccept), decide("c1", Decision::Deny(Some("no".into()))));
+}
+
+#[test]
+fn the_pattern_can_be_edited_and_left() {
+    let mut session = Session::live();
+    session.ask(0, "c1");
+    session.tick(1000);
+    session.act(Action::OverlayPattern);
+    session.act(Action::CloseOverlay);
+    assert_eq!(session.store.focus.approval().map(|a| a.input.clone()), Some(ApprovalInput::Choosing));
+    session.act(Action::OverlayPattern);
+    session.act(Action::OverlayBackspace);
+    let pattern = Decision::Pattern("shell(git status*".into());
+    assert_eq!(session.act(Action::OverlayAccept), decide("c1", pattern));
+}
+
+#[test]
+fn closing_an_ask_denies_it() {
+    let mut session = Session::live();
+    session.ask(0, "c1");
+    session.tick(1000);
+    assert_eq!(session.act(Action::CloseOverlay), decide("c1", Decision::Deny(None)));
+}
+
+#[test]
+fn a_replayed_ask_is_history() {
+    let mut session = Session::with(Caps { seek: true, ..Caps::default() });
+    session.event(0, AgentEvent::TurnStarted { turn: "t".into(), parent: None });
+    session.ask(0, "c1");
+    assert_eq!((session.shown(), session.store.hidden_asks(), session.fx.len()), (None, 0, 0));
+    assert_eq!(session.store.session.phase, session::Phase::WaitingApproval { turn: "t".into(), since: Millis(0) });
+}
+
+#[test]
+fn models_are_listed_filtered_and_chosen() {
+    let mut session = Session::live();
+    assert_eq!(session.act(Action::OpenModels), [Effect::ListModels]);
+    let model = |name: &str| ModelChoice { name: name.into(), remark: "8k".into() };
+    let models = vec![model("ollama/qwen3"), model("ollama/llama"), model("openai/gpt")];
+    session.store.update(Msg::Report(Report::Models(models)), &mut session.fx);
+    for c in "OLL".chars() {
+        session.act(Action::OverlayChar(c));
+    }
+    for _ in 0..5 {
+        session.act(Action::OverlayDown);
+    }
+    assert_eq!(session.store.focus.top(), Some(&Overlay::Models { query: "OLL".into(), selected: 1 }));
+    let chosen = Effect::Send(Command::SetModel { model: "ollama/llama".into() });
+    assert_eq!(session.act(Action::OverlayAccept), [chosen]);
+    assert_eq!(session.store.focus.top(), None);
+}
+
+#[test]
+fn replay_wishes_need_a_replay() {
+    let mut session = Session::live();
+    assert_eq!(session.act(Action::Pause), []);
+    assert_eq!(session.store.hint, Some((Level::Info, "this is not a replay".into())));
+
+    let mut session = Session::with(Caps { seek: true, ..Caps::default() });
+    let replay = ReplayState {
+        paused: true,
+        speed: 40.0,
+        position: Millis(5),
+        length: Millis(10),
+        turn: 1,
+        turns: 2,
+        squeeze: Some(Millis(1000)),
+    };
+    session.store.update(Msg::Weather(Weather { replay: Some(replay), ..Weather::default() }), &mut session.fx);
+    assert_eq!(session.act(Action::Pause), [Effect::Send(Command::Pause { paused: false })]);
+    assert_eq!(session.act(Action::Faster), [Effect::Send(Command::Speed { factor: 64.0 })]);
+    let off = Effect::Send(Command::SqueezeIdle { max: None });
+    assert_eq!(session.act(Action::SqueezeIdle(Some(Millis(1000)))), [off]);
+}
+
+#[test]
+fn folding_one_item_outlives_the_general_setting() {
+    let mut session = Session::live();
+    session.event(0, AgentEvent::ReasoningDelta { message: "m".into(), text: "hm".into() });
+    let item = session.store.transcript.items()[0].clone();
+    assert!(session.store.is_folded(&item));
+    session.act(Action::ToggleFold(item.id.0));
+    let item = session.store.transcript.items()[0].clone();
+    assert_eq!((item.folded, item.rev), (Some(false), 1));
+    session.act(Action::ToggleThinking);
+    session.act(Action::ToggleThinking);
+    assert!(!session.store.is_folded(&item));
+}
+
+#[test]
+fn a_reset_forgets_facts_and_keeps_the_persons_place() {
+    let mut session = Session::live();
+    session.event(1, AgentEvent::UserMessage { message: "m1".into(), text: "hi".into() });
+    let (epoch, old) = (session.store.transcript.epoch(), session.store.transcript.items()[0].id);
+    session.act(Action::Focus(Pane::Transcript));
+    session.store.update(Msg::Reset, &mut session.fx);
+    assert_eq!(session.store.transcript.items(), []);
+    assert_ne!(session.store.transcript.epoch(), epoch);
+    session.seq = 0;
+    session.event(1, AgentEvent::UserMessage { message: "m1".into(), text: "hi".into() });
+    assert!(session.store.transcript.items()[0].id > old);
+    assert_eq!(session.store.transcript.item(old), None);
+    assert_eq!(session.store.focus.pane, Pane::Transcript);
+}
+
+#[test]
+fn a_failed_effect_is_told() {
+    let mut session = Session::live();
+    let report = Report::Failed { what: "list models".into(), why: "nobody answers".into() };
+    session.store.update(Msg::Report(report), &mut session.fx);
+    assert_eq!(session.store.hint, Some((Level::Error, "list models: nobody answers".into())));
+}

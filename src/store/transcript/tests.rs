@@ -1,0 +1,171 @@
+use super::*;
+use crate::event::Fault;
+use crate::event::FaultKind;
+
+fn fold(events: &[(u64, AgentEvent)]) -> Transcript {
+    let mut transcript = Transcript::default();
+    let mut meters = Meters::default();
+    for (at, event) in events {
+        meters.on(Millis(*at), event);
+        transcript.on(Millis(*at), event, &meters);
+    }
+    transcript
+}
+
+fn kinds(transcript: &Transcript) -> Vec<Kind> {
+    transcript.items().iter().map(|item| item.kind.clone()).collect()
+}
+
+fn message(message: &str) -> AgentEvent {
+    AgentEvent::MessageStarted { message: message.into(), role: Role::Assistant, parent: None }
+}
+
+fn text(message: &str, text: &str) -> AgentEvent {
+    AgentEvent::TextDelta { message: message.into(), text: text.into(), kind: TextKind::Text }
+}
+
+fn thought(message: &str, text: &str) -> AgentEvent {
+    AgentEvent::ReasoningDelta { message: message.into(), text: text.into() }
+}
+
+fn finished(message: &str, full: Option<&str>) -> AgentEvent {
+    AgentEvent::MessageFinished { message: message.into(), stop: Stop::End, full: full.map(Into::into), carry: None }
+}
+
+fn call(call: &str, message: &str) -> AgentEvent {
+    AgentEvent::ToolCallStarted {
+        call: call.into(),
+        message: message.into(),
+        name: None,
+        parent: None,
+        ran_by: crate::event::RanBy::Us,
+    }
+}
+
+fn answer(text: &str, open: bool, stop: Option<Stop>) -> Kind {
+    Kind::Answer { message: "m".into(), text: text.into(), refusal: false, open, stop }
+}
+
+#[test]
+fn runs_of_one_voice_become_items() {
+    let transcript = fold(&[
+        (0, message("m")),
+        (10, thought("m", "let me ")),
+        (20, thought("m", "see")),
+        (30, text("m", "It ")),
+        (40, text("m", "is")),
+        (50, call("c", "m")),
+        (60, text("m", "so")),
+        (70, finished("m", None)),
+    ]);
+    assert_eq!(
+        kinds(&transcript),
+        [
+            Kind::Thinking { message: "m".into(), text: "let me see".into(), open: false, took: Some(Millis(20)) },
+            answer("It is", false, None),
+            Kind::Call { call: "c".into() },
+            answer("so", false, Some(Stop::End)),
+        ]
+    );
+}
+
+#[test]
+fn a_notice_does_not_cut_a_run() {
+    let notice = AgentEvent::Noticed { level: Level::Info, code: "retry".into(), text: "again".into() };
+    let transcript = fold(&[(0, message("m")), (0, text("m", "a")), (0, notice), (0, text("m", "b"))]);
+    assert_eq!(kinds(&transcript)[0], answer("ab", true, None));
+}
+
+#[test]
+fn every_delta_grows_the_revision_and_keeps_the_id() {
+    let mut events = vec![(0, message("m")), (0, text("m", "a"))];
+    let before = fold(&events).items()[0].clone();
+    events.push((0, text("m", "b")));
+    let after = fold(&events).items()[0].clone();
+    assert_eq!((after.id, after.rev), (before.id, before.rev + 1));
+}
+
+#[test]
+fn empty_deltas_make_no_item() {
+    assert_eq!(kinds(&fold(&[(0, message("m")), (0, text("m", "")), (0, finished("m", None))])), []);
+}
+
+#[test]
+fn a_repeated_full_text_is_reconciled_and_never_appended() {
+    let warn = Kind::Notice {
+        level: Level::Warn,
+        code: "rewritten".into(),
+        text: "the final text differs from what was streamed; the final one is shown".into(),
+        count: 1,
+    };
+    let done = |text: &str| answer(text, false, Some(Stop::End));
+    let cases = [
+        (vec!["ab", "c"], "abc", vec![done("abc")]),
+        (vec![], "abc", vec![done("abc")]),
+        (vec!["ab"], "abc", vec![done("abc")]),
+        (vec!["abc"], "xyz", vec![done("xyz"), warn.clone()]),
+    ];
+    for (streamed, full, expected) in cases {
+        let mut events = vec![(0, message("m"))];
+        events.extend(streamed.iter().map(|piece| (0, text("m", piece))));
+        events.push((0, finished("m", Some(full))));
+        assert_eq!(kinds(&fold(&events)), expected, "{streamed:?} then {full}");
+    }
+}
+
+#[test]
+fn a_full_text_over_several_runs_changes_only_what_differs() {
+    let transcript = fold(&[
+        (0, message("m")),
+        (0, text("m", "one ")),
+        (0, call("c", "m")),
+        (0, text("m", "tw")),
+        (0, finished("m", Some("one two"))),
+    ]);
+    let call = Kind::Call { call: "c".into() };
+    assert_eq!(kinds(&transcript), [answer("one ", false, None), call, answer("two", false, Some(Stop::End))]);
+}
+
+#[test]
+fn a_call_has_one_item_whose_revision_follows_it() {
+    let output =
+        AgentEvent::ToolOutput { call: "c".into(), stream: crate::event::OutputStream::Stdout, text: "x".into() };
+    let transcript = fold(&[(0, call("c", "m")), (1, output.clone()), (2, output)]);
+    assert_eq!(transcript.items().len(), 1);
+    assert_eq!(transcript.items()[0].rev, 2);
+    assert_eq!(transcript.item_of(&"c".into()), Some(transcript.items()[0].id));
+}
+
+#[test]
+fn the_end_of_a_turn_says_what_it_took_and_closes_what_was_open() {
+    let fault = Fault::new(FaultKind::Network, "the line broke");
+    let transcript = fold(&[
+        (100, AgentEvent::TurnStarted { turn: "t".into(), parent: None }),
+        (100, message("m")),
+        (300, text("m", "12345678")),
+        (900, AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Failed(fault.clone()) }),
+    ]);
+    let usage = Usage { output_tokens: 2, estimated: true, ..Usage::default() };
+    assert_eq!(
+        kinds(&transcript),
+        [
+            answer("12345678", false, None),
+            Kind::Ended {
+                end: TurnEnd::Failed(fault),
+                took: Millis(800),
+                usage: Some(usage),
+                first_token: Some(Millis(200))
+            }
+        ]
+    );
+    assert!(transcript.items().iter().all(|item| item.turn == Some("t".into())));
+}
+
+#[test]
+fn an_item_is_found_by_its_id() {
+    let transcript = fold(&[(0, call("a", "m")), (0, call("b", "m"))]);
+    for (index, item) in transcript.items().iter().enumerate() {
+        assert_eq!(transcript.index_of(item.id), Some(index));
+    }
+    assert_eq!(transcript.index_of(ItemId(99)), None);
+}

@@ -1,0 +1,399 @@
+//! Turn and session meters: tokens, cost, context fill, time to first token, decode rate.
+//!
+//! What a server said wins over what can be guessed from text lengths, and every sum with a guess in it says so.
+//! Not for limits: whoever enforces one counts for itself.
+
+use crate::event::{AgentEvent, Json, Millis, Role, Scope, Subject, Usage};
+
+/// Spans shorter than this say nothing about a rate: the text came in one piece.
+const SHORTEST_SPAN: Millis = Millis(100);
+
+/// All meters of the session. The turn is the running one, or the last.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Meters {
+    window: Option<u64>,
+    price: Option<(f64, f64)>,
+    turn: TurnMeter,
+    /// Turns before that one, added up.
+    past: Usage,
+    past_cost: f64,
+    past_unpriced: bool,
+    turns: u32,
+    context: Option<u64>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct TurnMeter {
+    started: Option<Millis>,
+    ended: Option<Millis>,
+    first_token: Option<Millis>,
+    /// What a source said the first token took; it knows better when the request began.
+    said_first_token: Option<Millis>,
+    said_rate: Option<f64>,
+    requests: Vec<RequestMeter>,
+    messages: u32,
+    whole: Option<Usage>,
+    price: Option<(f64, f64)>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct RequestMeter {
+    n: u32,
+    said: Option<Usage>,
+    text_bytes: u64,
+    reasoning_bytes: u64,
+    first: Option<Millis>,
+    last: Option<Millis>,
+    price: Option<(f64, f64)>,
+}
+
+impl Meters {
+    /// Returns the tokens of the running or last turn.
+    pub fn turn(&self) -> Usage {
+        self.turn.usage()
+    }
+
+    /// Returns the tokens of all turns.
+    pub fn session(&self) -> Usage {
+        self.past.plus(self.turn())
+    }
+
+    /// Returns the cost so far in US dollars, or none where a price is not known.
+    pub fn cost(&self) -> Option<f64> {
+        if self.past_unpriced || (self.price.is_none() && self.session().total() == 0) {
+            return None;
+        }
+        Some(self.past_cost + self.turn.cost()?)
+    }
+
+    /// Returns how many tokens the model has before it: the last request's, in and out.
+    pub fn context(&self) -> Option<u64> {
+        self.turn.context().or(self.context)
+    }
+
+    pub fn window(&self) -> Option<u64> {
+        self.window
+    }
+
+    pub fn first_token(&self) -> Option<Millis> {
+        self.turn.said_first_token.or(self.turn.first_token)
+    }
+
+    /// Returns tokens per second while decoding: time in tools and before the first token does not count.
+    pub fn rate(&self) -> Option<f64> {
+        self.turn.said_rate.or_else(|| self.turn.rate())
+    }
+
+    /// Returns how long the running turn runs, or the last one took.
+    pub fn elapsed(&self, now: Millis) -> Option<Millis> {
+        Some(self.turn.ended.unwrap_or(now).since(self.turn.started?))
+    }
+
+    pub fn turns(&self) -> u32 {
+        self.turns
+    }
+
+    pub fn on(&mut self, at: Millis, event: &AgentEvent) {
+        match event {
+            AgentEvent::SessionOpened { window, price, .. } => {
+                self.window = *window;
+                self.price = *price;
+            }
+            AgentEvent::TurnStarted { .. } => self.start_turn(at),
+            AgentEvent::MessageStarted { role, parent, .. } => {
+                if *role == Role::Assistant && parent.is_none() {
+                    self.turn.messages += 1;
+                    self.request();
+                }
+            }
+            AgentEvent::TextDelta { text, .. } => self.streamed(at, text.len(), 0),
+            AgentEvent::ReasoningDelta { text, .. } => self.streamed(at, 0, text.len()),
+            AgentEvent::ToolCallStarted { name, .. } => self.streamed(at, name.as_ref().map_or(0, String::len), 0),
+            AgentEvent::ToolArgsDelta { json, .. } => self.streamed(at, json.len(), 0),
+            AgentEvent::UsageReported { scope: Scope::Turn, usage } => self.turn.whole = Some(*usage),
+            AgentEvent::UsageReported { scope: Scope::Request(n), usage } => {
+                let price = self.price;
+                self.turn.request(*n, price).said = Some(*usage);
+            }
+            AgentEvent::Annotated { on, kind, data } => self.annotated(on, kind, data),
+            AgentEvent::TurnFinished { .. } => self.turn.ended = Some(at),
+            AgentEvent::UserMessage { .. }
+            | AgentEvent::MessageFinished { .. }
+            | AgentEvent::ToolCallReady { .. }
+            | AgentEvent::ApprovalRequested { .. }
+            | AgentEvent::ApprovalResolved { .. }
+            | AgentEvent::ToolOutput { .. }
+            | AgentEvent::ToolCallFinished { .. }
+            | AgentEvent::Noticed { .. }
+            | AgentEvent::Unknown(_) => {}
+        }
+    }
+
+    fn start_turn(&mut self, at: Millis) {
+        self.context = self.context();
+        self.past = self.session();
+        match self.turn.cost() {
+            Some(cost) => self.past_cost += cost,
+            None => self.past_unpriced = true,
+        }
+        self.turn = TurnMeter { started: Some(at), price: self.price, ..TurnMeter::default() };
+        self.turns = self.turns.saturating_add(1);
+    }
+
+    /// Returns the request whose answer streams now.
+    fn request(&mut self) -> &mut RequestMeter {
+        let (n, price) = (self.turn.messages.max(1), self.price);
+        self.turn.request(n, price)
+    }
+
+    fn streamed(&mut self, at: Millis, text: usize, reasoning: usize) {
+        if self.turn.ended.is_some() || text + reasoning == 0 {
+            return;
+        }
+        if let Some(started) = self.turn.started {
+            self.turn.first_token.get_or_insert(at.since(started));
+        }
+        let request = self.request();
+        request.text_bytes = request.text_bytes.saturating_add(text as u64);
+        request.reasoning_bytes = request.reasoning_bytes.saturating_add(reasoning as u64);
+        request.first.get_or_insert(at);
+        request.last = Some(at);
+    }
+
+    fn annotated(&mut self, on: &Subject, kind: &str, data: &Json) {
+        let number = |name: &str| data.get(name).and_then(Json::as_f64).filter(|n| n.is_finite() && *n > 0.0);
+        match (kind, on) {
+            ("first_token", Subject::Turn(_) | Subject::Message(_)) => {
+                if let Some(ms) = number("ms") {
+                    self.turn.said_first_token.get_or_insert(Millis(ms as u64));
+                }
+            }
+            ("timing", Subject::Turn(_) | Subject::Message(_)) => {
+                if let Some(rate) = number("tokens_per_second") {
+                    self.turn.said_rate = Some(rate);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl TurnMeter {
+    fn request(&mut self, n: u32, price: Option<(f64, f64)>) -> &mut RequestMeter {
+        let index = match self.requests.binary_search_by_key(&n, |request| request.n) {
+            Ok(index) => index,
+            Err(index) => {
+                self.requests.insert(index, RequestMeter { n, price, ..RequestMeter::default() });
+                index
+            }
+        };
+        &mut self.requests[index]
+    }
+
+    fn usage(&self) -> Usage {
+        self.whole.unwrap_or_else(|| {
+            self.requests.iter().fold(Usage::default(), |sum, request| sum.plus(request.usage(self.ended.is_none())))
+        })
+    }
+
+    fn cost(&self) -> Option<f64> {
+        if let Some(whole) = self.whole {
+            return cost(whole, self.price);
+        }
+        let live = self.ended.is_none();
+        self.requests.iter().map(|request| cost(request.usage(live), request.price)).sum()
+    }
+
+    fn context(&self) -> Option<u64> {
+        let live = self.ended.is_none();
+        if let Some(request) = self.requests.iter().rev().find(|request| request.said.is_some()) {
+            return Some(request.usage(live).total());
+        }
+        // A sum over several requests says nothing about the last one.
+        self.whole.filter(|_| self.messages <= 1).map(|whole| whole.total())
+    }
+
+    fn rate(&self) -> Option<f64> {
+        let (mut tokens, mut span) = (0, Millis(0));
+        for request in &self.requests {
+            let (Some(first), Some(last)) = (request.first, request.last) else { continue };
+            if last.since(first) >= SHORTEST_SPAN {
+                tokens += request.decoded();
+                span = span.plus(last.since(first));
+            }
+        }
+        (span > Millis(0) && tokens > 0).then(|| tokens as f64 / span.as_secs_f64())
+    }
+}
+
+impl RequestMeter {
+    fn guess(&self) -> u64 {
+        self.text_bytes.saturating_add(self.reasoning_bytes).div_ceil(4)
+    }
+
+    /// While a request streams, a first report (of its input, say) may lag behind what has come already.
+    fn usage(&self, live: bool) -> Usage {
+        let guess = Usage { output_tokens: self.guess(), estimated: self.guess() > 0, ..Usage::default() };
+        match self.said {
+            None => guess,
+            Some(said) if live && said.output_tokens < guess.output_tokens / 2 => {
+                Usage { output_tokens: guess.output_tokens, estimated: true, ..said }
+            }
+            Some(said) => said,
+        }
+    }
+
+    /// Returns the tokens that came in its span; hidden reasoning was decoded before it.
+    fn decoded(&self) -> u64 {
+        match self.said {
+            Some(said) if said.output_tokens >= self.guess() / 2 && said.output_tokens > 0 => {
+                let hidden = if self.reasoning_bytes == 0 { said.reasoning_tokens } else { 0 };
+                said.output_tokens.saturating_sub(hidden)
+            }
+            _ => self.guess(),
+        }
+    }
+}
+
+fn cost(usage: Usage, price: Option<(f64, f64)>) -> Option<f64> {
+    if usage.total() == 0 {
+        return Some(0.0);
+    }
+    let (input, output) = price?;
+    Some((usage.input_tokens as f64 * input + usage.output_tokens as f64 * output) / 1e6)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened(window: Option<u64>, price: Option<(f64, f64)>) -> AgentEvent {
+        AgentEvent::SessionOpened {
+            wall: 0,
+            engine: "e".into(),
+            model: "m".into(),
+            why: String::new(),
+            mode: crate::event::Mode::Ask,
+            folder: "/w".into(),
+            version: "0".into(),
+            caps: crate::event::Caps::default(),
+            window,
+            price,
+        }
+    }
+
+    fn meters(events: &[(u64, AgentEvent)]) -> Meters {
+        let mut meters = Meters::default();
+        for (at, event) in events {
+            meters.on(Millis(*at), event);
+        }
+        meters
+    }
+
+    fn turn(name: &str) -> AgentEvent {
+        AgentEvent::TurnStarted { turn: name.into(), parent: None }
+    }
+
+    fn finished(name: &str) -> AgentEvent {
+        AgentEvent::TurnFinished { turn: name.into(), end: crate::event::TurnEnd::Completed }
+    }
+
+    fn message(name: &str) -> AgentEvent {
+        AgentEvent::MessageStarted { message: name.into(), role: Role::Assistant, parent: None }
+    }
+
+    fn text(text: &str) -> AgentEvent {
+        AgentEvent::TextDelta { message: "m".into(), text: text.into(), kind: crate::event::TextKind::Text }
+    }
+
+    fn said(scope: Scope, input: u64, output: u64) -> AgentEvent {
+        let usage = Usage { input_tokens: input, output_tokens: output, ..Usage::default() };
+        AgentEvent::UsageReported { scope, usage }
+    }
+
+    #[test]
+    fn repeated_reports_of_a_request_are_harmless_and_requests_add_up() {
+        let meters = meters(&[
+            (0, opened(Some(1000), Some((1.0, 2.0)))),
+            (0, turn("t1")),
+            (0, said(Scope::Request(1), 100, 10)),
+            (0, said(Scope::Request(1), 100, 20)),
+            (0, said(Scope::Request(2), 150, 30)),
+            (0, finished("t1")),
+        ]);
+        let sum = Usage { input_tokens: 250, output_tokens: 50, ..Usage::default() };
+        assert_eq!((meters.turn(), meters.session()), (sum, sum));
+        assert_eq!((meters.context(), meters.window()), (Some(180), Some(1000)));
+        assert_eq!(meters.cost(), Some(350.0 / 1e6));
+    }
+
+    #[test]
+    fn before_usage_is_known_it_is_a_marked_guess() {
+        let live = [(0, turn("t1")), (0, message("m")), (200, text("12345678"))];
+        assert_eq!(meters(&live).turn(), Usage { output_tokens: 2, estimated: true, ..Usage::default() });
+    }
+
+    #[test]
+    fn the_first_token_is_measured_unless_the_source_says_it() {
+        let mut events = vec![(1000, turn("t1")), (1000, message("m")), (1250, text("a")), (1300, text("b"))];
+        assert_eq!(meters(&events).first_token(), Some(Millis(250)));
+        let data = serde_json::json!({"ms": 180});
+        let on = Subject::Turn("t1".into());
+        events.push((1310, AgentEvent::Annotated { on, kind: "first_token".into(), data }));
+        assert_eq!(meters(&events).first_token(), Some(Millis(180)));
+    }
+
+    #[test]
+    fn tool_time_does_not_slow_the_rate() {
+        let meters = meters(&[
+            (0, turn("t1")),
+            (0, message("m")),
+            (1000, text("a")),
+            (2000, text("b")),
+            (2000, said(Scope::Request(1), 1, 50)),
+            (9000, message("m")),
+            (10_000, text("a")),
+            (11_000, text("b")),
+            (11_000, said(Scope::Request(2), 1, 70)),
+            (11_500, finished("t1")),
+        ]);
+        assert_eq!(meters.rate(), Some(60.0));
+        assert_eq!(meters.elapsed(Millis(99_999)), Some(Millis(11_500)));
+    }
+
+    #[test]
+    fn the_servers_own_rate_wins() {
+        let data = serde_json::json!({"tokens_per_second": 42.5});
+        let on = Subject::Message("m".into());
+        let meters = meters(&[
+            (0, turn("t1")),
+            (0, message("m")),
+            (0, text("a")),
+            (1000, text("bcde")),
+            (1000, AgentEvent::Annotated { on, kind: "timing".into(), data }),
+        ]);
+        assert_eq!(meters.rate(), Some(42.5));
+    }
+
+    #[test]
+    fn a_turn_without_a_price_makes_the_cost_unknown_for_good() {
+        let meters = meters(&[
+            (0, opened(None, None)),
+            (0, turn("t1")),
+            (0, said(Scope::Turn, 10, 10)),
+            (0, finished("t1")),
+            (0, opened(None, Some((1.0, 1.0)))),
+            (0, turn("t2")),
+            (0, said(Scope::Turn, 10, 10)),
+            (0, finished("t2")),
+        ]);
+        assert_eq!(meters.cost(), None);
+        assert_eq!((meters.session().total(), meters.turns()), (40, 2));
+    }
+
+    #[test]
+    fn a_new_turn_keeps_the_context_until_it_knows_better() {
+        let meters = meters(&[(0, turn("t1")), (0, said(Scope::Turn, 10, 10)), (0, finished("t1")), (5, turn("t2"))]);
+        assert_eq!(meters.context(), Some(20));
+    }
+}

@@ -1,0 +1,283 @@
+//! What the person asked for, one arm each: a change of state here, or an effect for someone who can.
+
+use crate::event::{Caps, Command, Decision, Level, ReplayState};
+
+use super::Store;
+use super::action::Action;
+use super::effect::Effect;
+use super::focus::{ApprovalInput, Overlay, matching};
+use super::slash::{self, Slash, Submitted};
+use super::transcript::ItemId;
+
+/// Rows that a page of an overlay scrolls.
+const PAGE: usize = 10;
+const SLOWEST: f32 = 0.125;
+const FASTEST: f32 = 64.0;
+
+pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
+    if !matches!(action, Action::ComposerChanged { .. }) {
+        store.hint = None;
+    }
+    match action {
+        Action::Submit(text) => submit(store, text, fx),
+        Action::Cancel => {
+            if !store.session.phase.is_idle() {
+                store.session.cancelling = true;
+                fx.push(Effect::Send(Command::Cancel));
+            }
+        }
+        Action::TakeBack => {
+            if let Some(newest) = store.session.weather.queue.pop() {
+                store.taken_back = Some(newest.text);
+                fx.push(Effect::Send(Command::Unqueue { id: newest.id }));
+            }
+        }
+        Action::Decide(decision) => decide(store, decision, fx),
+        Action::CycleMode => {
+            let mode = store.session.wanted_mode.unwrap_or(store.session.mode()).following();
+            act(store, Action::SetMode(mode), fx);
+        }
+        Action::SetMode(mode) => {
+            if can(store, |caps| caps.prompt, "the mode can't be changed here") {
+                store.session.wanted_mode = Some(mode);
+                fx.push(Effect::Send(Command::SetMode { mode }));
+            }
+        }
+        Action::SetModel(model) => {
+            if can(store, |caps| caps.prompt, "the model can't be changed here") {
+                fx.push(Effect::Send(Command::SetModel { model }));
+            }
+        }
+        Action::OpenModels => {
+            if can(store, |caps| caps.prompt, "the model can't be changed here") {
+                open(store, Overlay::Models { query: String::new(), selected: 0 });
+                fx.push(Effect::ListModels);
+            }
+        }
+        Action::OpenHelp => open(store, Overlay::Help { scroll: 0 }),
+        Action::CloseOverlay => close(store, fx),
+        Action::OpenApproval => open_approval(store),
+        Action::ToggleThinking => store.fold_thinking = !store.fold_thinking,
+        Action::ToggleOutputs => store.fold_outputs = !store.fold_outputs,
+        Action::ToggleToolPanel => store.focus.panel_flipped = !store.focus.panel_flipped,
+        Action::ToggleFold(id) => {
+            let id = ItemId(id);
+            if let Some(folded) = store.transcript.item(id).map(|item| store.is_folded(item)) {
+                store.transcript.fold(id, !folded);
+            }
+        }
+        Action::Pause => replay(store, fx, |replay| Command::Pause { paused: !replay.paused }),
+        Action::Faster => {
+            replay(store, fx, |replay| Command::Speed { factor: (replay.speed * 2.0).clamp(SLOWEST, FASTEST) });
+        }
+        Action::Slower => {
+            replay(store, fx, |replay| Command::Speed { factor: (replay.speed / 2.0).clamp(SLOWEST, FASTEST) });
+        }
+        Action::RealTime => replay(store, fx, |_| Command::Speed { factor: 1.0 }),
+        Action::Step(events) => replay(store, fx, |_| Command::Step { events }),
+        Action::Seek(to) => replay(store, fx, |_| Command::Seek { to }),
+        Action::SqueezeIdle(max) => {
+            replay(store, fx, |replay| Command::SqueezeIdle { max: if replay.squeeze == max { None } else { max } });
+        }
+        Action::Quit => fx.push(Effect::Quit),
+        Action::ComposerChanged { empty } => {
+            store.focus.composer_busy = !empty;
+            store.offer_approval();
+        }
+        Action::Focus(pane) => store.focus.pane = pane,
+        Action::OverlayChar(c) => {
+            if !swallowed(store) {
+                store.focus.type_char(c);
+            }
+        }
+        Action::OverlayBackspace => {
+            if !swallowed(store) {
+                store.focus.backspace();
+            }
+        }
+        Action::OverlayUp => scroll(store, Step::Back(1)),
+        Action::OverlayDown => scroll(store, Step::On(1)),
+        Action::OverlayPageUp => scroll(store, Step::Back(PAGE)),
+        Action::OverlayPageDown => scroll(store, Step::On(PAGE)),
+        Action::OverlayAccept => accept(store, fx),
+        Action::OverlayDenyWithReason => {
+            if !swallowed(store) {
+                begin_input(store, ApprovalInput::Reason(String::new()));
+            }
+        }
+        Action::OverlayPattern => {
+            if !swallowed(store) {
+                let pattern = store.shown_ask().and_then(|(_, call)| call.ask.as_ref()?.pattern.clone());
+                match pattern {
+                    Some(pattern) => begin_input(store, ApprovalInput::Pattern(pattern)),
+                    None => store.hint = Some((Level::Info, "this call has no pattern to allow".into())),
+                }
+            }
+        }
+    }
+}
+
+fn submit(store: &mut Store, text: String, fx: &mut Vec<Effect>) {
+    if text.trim().is_empty() {
+        return;
+    }
+    match slash::read(&text) {
+        Submitted::Text(send) => {
+            if can(store, |caps| caps.prompt, "nobody answers here: this session can only be watched") {
+                fx.push(Effect::Send(Command::Prompt { text: send }));
+            } else {
+                store.taken_back = Some(text);
+            }
+        }
+        Submitted::Wrong(why) => {
+            store.hint = Some((Level::Warn, why));
+            store.taken_back = Some(text);
+        }
+        Submitted::Command(Slash::Help) => act(store, Action::OpenHelp, fx),
+        Submitted::Command(Slash::Model(None)) => act(store, Action::OpenModels, fx),
+        Submitted::Command(Slash::Model(Some(name))) => act(store, Action::SetModel(name), fx),
+        Submitted::Command(Slash::Mode(None)) => act(store, Action::CycleMode, fx),
+        Submitted::Command(Slash::Mode(Some(mode))) => act(store, Action::SetMode(mode), fx),
+        Submitted::Command(Slash::New) => fx.push(Effect::NewSession),
+        Submitted::Command(Slash::Quit) => fx.push(Effect::Quit),
+    }
+}
+
+/// Answers the ask on the screen, unless it is guarded or a text is being typed.
+fn decide(store: &mut Store, decision: Decision, fx: &mut Vec<Effect>) {
+    if swallowed(store) || store.focus.is_typing() {
+        return;
+    }
+    send_decision(store, decision, fx);
+}
+
+fn send_decision(store: &mut Store, decision: Decision, fx: &mut Vec<Effect>) {
+    let Some(call) = store.focus.approval().map(|approval| approval.call.clone()) else { return };
+    fx.push(Effect::Send(Command::Decide { call: call.clone(), decision }));
+    store.focus.answer(call);
+    store.offer_approval();
+}
+
+/// Returns whether the ask on the screen opened too short a time ago to take a key, and starts that time again.
+fn swallowed(store: &mut Store) -> bool {
+    let now = store.session.now;
+    let Some(approval) = store.focus.approval_mut() else { return false };
+    let guarded = approval.is_guarded(now);
+    if guarded {
+        approval.opened_at = now;
+    }
+    guarded
+}
+
+fn begin_input(store: &mut Store, input: ApprovalInput) {
+    if let Some(approval) = store.focus.approval_mut()
+        && approval.input == ApprovalInput::Choosing
+    {
+        approval.input = input;
+    }
+}
+
+fn accept(store: &mut Store, fx: &mut Vec<Effect>) {
+    if swallowed(store) {
+        return;
+    }
+    match store.focus.top() {
+        None => {}
+        Some(Overlay::Help { .. }) => close(store, fx),
+        Some(Overlay::Models { query, selected }) => {
+            let models = store.session.models.as_deref().unwrap_or_default();
+            let chosen = matching(models, query).get(*selected).map(|model| model.name.clone());
+            let typed = query.trim();
+            let Some(model) = chosen.or_else(|| typed.contains('/').then(|| typed.to_owned())) else { return };
+            close(store, fx);
+            act(store, Action::SetModel(model), fx);
+        }
+        Some(Overlay::Approval(approval)) => {
+            let decision = match &approval.input {
+                ApprovalInput::Choosing => Decision::Once,
+                ApprovalInput::Reason(reason) if reason.trim().is_empty() => Decision::Deny(None),
+                ApprovalInput::Reason(reason) => Decision::Deny(Some(reason.trim().to_owned())),
+                ApprovalInput::Pattern(pattern) if pattern.trim().is_empty() => return,
+                ApprovalInput::Pattern(pattern) => Decision::Pattern(pattern.trim().to_owned()),
+            };
+            send_decision(store, decision, fx);
+        }
+    }
+}
+
+/// Leaves what is on top: typing goes back to choosing, an ask without an answer is denied.
+fn close(store: &mut Store, fx: &mut Vec<Effect>) {
+    if swallowed(store) {
+        return;
+    }
+    match store.focus.approval_mut() {
+        Some(approval) if approval.input == ApprovalInput::Choosing => {
+            send_decision(store, Decision::Deny(None), fx);
+        }
+        Some(approval) => approval.input = ApprovalInput::Choosing,
+        None => {
+            store.focus.overlays.pop();
+            store.offer_approval();
+        }
+    }
+}
+
+/// Opens an overlay unless its like is on top already.
+fn open(store: &mut Store, overlay: Overlay) {
+    let same = |top: &Overlay| std::mem::discriminant(top) == std::mem::discriminant(&overlay);
+    if !store.focus.top().is_some_and(same) {
+        store.focus.overlays.push(overlay);
+    }
+}
+
+fn open_approval(store: &mut Store) {
+    if !can(store, |caps| caps.decide, "nothing can be decided here") || store.focus.approval().is_some() {
+        return;
+    }
+    match store.tools.pending().next() {
+        Some(call) => store.focus.open_approval(&call.id, store.session.now),
+        None => store.hint = Some((Level::Info, "nothing waits for a decision".into())),
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Step {
+    Back(usize),
+    On(usize),
+}
+
+fn scroll(store: &mut Store, step: Step) {
+    let count = match store.focus.top() {
+        Some(Overlay::Models { query, .. }) => {
+            matching(store.session.models.as_deref().unwrap_or_default(), query).len()
+        }
+        _ => usize::MAX,
+    };
+    let place = match store.focus.overlays.last_mut() {
+        Some(Overlay::Help { scroll }) => scroll,
+        Some(Overlay::Models { selected, .. }) => selected,
+        Some(Overlay::Approval(approval)) => &mut approval.scroll,
+        None => return,
+    };
+    *place = match step {
+        Step::Back(rows) => place.saturating_sub(rows),
+        Step::On(rows) => place.saturating_add(rows).min(count.saturating_sub(1)),
+    };
+}
+
+fn replay(store: &mut Store, fx: &mut Vec<Effect>, command: impl FnOnce(ReplayState) -> Command) {
+    let state = store.session.weather.replay;
+    match state.filter(|_| store.session.caps().seek) {
+        Some(state) => fx.push(Effect::Send(command(state))),
+        None => store.hint = Some((Level::Info, "this is not a replay".into())),
+    }
+}
+
+/// Returns whether the source can do it; says why not otherwise.
+fn can(store: &mut Store, what: impl FnOnce(Caps) -> bool, why_not: &str) -> bool {
+    let able = what(store.session.caps());
+    if !able {
+        store.hint = Some((Level::Warn, why_not.into()));
+    }
+    able
+}
