@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use crate::event::Mode;
 
+pub mod keys;
+
 /// Every setting, merged. The embedded `assets/config.toml` documents each and gives the defaults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {

@@ -1,4 +1,7 @@
-//! Every named thing a person can ask for. Keys, help, palette and config all read this one table.
+//! Every named thing a person can ask for.
+//!
+//! [`ACTIONS`] is the one table that keys, help, palette and config read. What needs an argument a key can't carry
+//! (a text, a model's name) is a variant without a row. Nothing here knows a key.
 
 use crate::event::{Decision, Millis, Mode, Target};
 
@@ -16,11 +19,26 @@ pub enum Action {
     CycleMode,
     SetMode(Mode),
     SetModel(String),
+    NewSession,
     OpenModels,
     OpenHelp,
     CloseOverlay,
     /// Brings the waiting approval to the front.
     OpenApproval,
+    /// Typing into the overlay on top: a filter, a reason, a pattern.
+    OverlayChar(char),
+    OverlayBackspace,
+    OverlayUp,
+    OverlayDown,
+    OverlayAccept,
+    /// The approval asks for a reason before it denies.
+    OverlayDenyWithReason,
+    /// The approval offers its pattern for editing before it allows.
+    OverlayPattern,
+    /// The composer got or lost its text: an approval that arrives opens by itself only over an empty one.
+    ComposerChanged {
+        empty: bool,
+    },
     ToggleThinking,
     ToggleOutputs,
     ToggleToolPanel,
@@ -33,6 +51,8 @@ pub enum Action {
     Seek(Target),
     /// The same value again switches it off.
     SqueezeIdle(Option<Millis>),
+    /// Squeezes idle gaps to a second, or stops doing so.
+    ToggleSqueeze,
     Quit,
     /// The composer became empty or got its first character.
     ComposerChanged {
@@ -74,11 +94,244 @@ pub enum UiAction {
     SelectUp,
     SelectDown,
     FoldSelected,
+    /// Up: a row, and from the first row to the prompt before.
     HistoryPrevious,
+    /// Down: a row, and from the last row to the prompt after.
     HistoryNext,
+    Edit(Edit),
     Escape,
     Interrupt,
     DeleteOrQuit,
     Redraw,
     Suspend,
+}
+
+/// A change of the text in the composer or of the place in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Edit {
+    Left,
+    Right,
+    WordLeft,
+    WordRight,
+    LineStart,
+    LineEnd,
+    Backspace,
+    Delete,
+    DeleteWordLeft,
+    DeleteWordRight,
+    DeleteToLineStart,
+    DeleteToLineEnd,
+    Yank,
+    Undo,
+    Redo,
+}
+
+/// Where an action makes sense; a key means what the innermost context says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Context {
+    /// Anywhere.
+    Global,
+    Composer,
+    /// The composer while nothing is typed; falls through to the composer.
+    EmptyComposer,
+    Transcript,
+    ToolPanel,
+    Approval,
+    Replay,
+    /// Help, model list, and fields inside an overlay.
+    Overlay,
+}
+
+impl Context {
+    pub const ALL: [Self; 8] = [
+        Self::Global,
+        Self::Composer,
+        Self::EmptyComposer,
+        Self::Transcript,
+        Self::ToolPanel,
+        Self::Approval,
+        Self::Replay,
+        Self::Overlay,
+    ];
+
+    /// Returns the name in the config file and in the help.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Global => "global",
+            Self::Composer => "composer",
+            Self::EmptyComposer => "empty-composer",
+            Self::Transcript => "transcript",
+            Self::ToolPanel => "tool-panel",
+            Self::Approval => "approval",
+            Self::Replay => "replay",
+            Self::Overlay => "overlay",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|context| context.name() == name)
+    }
+
+    /// Tells whether letters are text here, so that a bare letter can't be a command.
+    pub fn takes_text(self) -> bool {
+        matches!(self, Self::Global | Self::Composer | Self::Overlay)
+    }
+}
+
+/// What a row does.
+#[derive(Clone, Copy, Debug)]
+pub enum Act {
+    /// For the store.
+    Do(fn() -> Action),
+    /// For the view.
+    View(UiAction),
+}
+
+impl PartialEq for Act {
+    /// Compares what is done; the functions are constants.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Do(one), Self::Do(other)) => one() == other(),
+            (Self::View(one), Self::View(other)) => one == other,
+            (Self::Do(_), Self::View(_)) | (Self::View(_), Self::Do(_)) => false,
+        }
+    }
+}
+
+/// One named action.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    pub name: &'static str,
+    pub context: Context,
+    pub what: Act,
+    pub help: &'static str,
+}
+
+/// Returns the row of that name.
+pub fn named(name: &str) -> Option<&'static Row> {
+    ACTIONS.iter().find(|row| row.name == name)
+}
+
+const fn act(name: &'static str, context: Context, make: fn() -> Action, help: &'static str) -> Row {
+    Row { name, context, what: Act::Do(make), help }
+}
+
+const fn view(name: &'static str, context: Context, what: UiAction, help: &'static str) -> Row {
+    Row { name, context, what: Act::View(what), help }
+}
+
+const fn edit(name: &'static str, what: Edit, help: &'static str) -> Row {
+    view(name, Composer, UiAction::Edit(what), help)
+}
+
+use Context::{Approval, Composer, Global, Overlay, Replay, ToolPanel, Transcript};
+
+/// All of them, in the order in which help shows them.
+pub const ACTIONS: &[Row] = &[
+    view("app.escape", Global, UiAction::Escape, "close what is open, else interrupt; again forces"),
+    view("app.interrupt", Global, UiAction::Interrupt, "clear the draft, else interrupt, else quit (twice)"),
+    act("app.help", Global, || Action::OpenHelp, "all keys"),
+    act("model.choose", Global, || Action::OpenModels, "choose a model"),
+    act("mode.cycle", Global, || Action::CycleMode, "next mode: ask, auto-edit, plan, full"),
+    act("mode.ask", Global, || Action::SetMode(Mode::Ask), "ask before writing, running, fetching"),
+    act("mode.auto-edit", Global, || Action::SetMode(Mode::AutoEdit), "change files here without asking"),
+    act("mode.plan", Global, || Action::SetMode(Mode::Plan), "read only"),
+    act("mode.full", Global, || Action::SetMode(Mode::Full), "never ask"),
+    act("approval.open", Global, || Action::OpenApproval, "show the waiting approval"),
+    act("prompt.take-back", Global, || Action::TakeBack, "take back the last queued prompt"),
+    act("turn.cancel", Global, || Action::Cancel, "interrupt the answer"),
+    act("output.toggle", Global, || Action::ToggleOutputs, "fold or unfold tool output"),
+    act("thinking.toggle", Global, || Action::ToggleThinking, "show or hide thinking"),
+    act("tool-panel.toggle", Global, || Action::ToggleToolPanel, "show or hide the tool panel"),
+    view("transcript.page-up", Global, UiAction::PageUp, "page up"),
+    view("transcript.page-down", Global, UiAction::PageDown, "page down"),
+    view("transcript.start", Global, UiAction::ScrollStart, "go to the start"),
+    view("transcript.end", Global, UiAction::ScrollEnd, "go to the end and follow"),
+    view("transcript.previous-prompt", Global, UiAction::PreviousPrompt, "previous prompt of yours"),
+    view("transcript.next-prompt", Global, UiAction::NextPrompt, "next prompt of yours"),
+    view("focus.next", Global, UiAction::FocusNext, "focus the next pane"),
+    view("focus.previous", Global, UiAction::FocusPrevious, "focus the previous pane"),
+    act("session.new", Global, || Action::NewSession, "start a new session"),
+    view("app.redraw", Global, UiAction::Redraw, "redraw the screen"),
+    view("app.suspend", Global, UiAction::Suspend, "suspend; fg comes back"),
+    act("app.quit", Global, || Action::Quit, "quit"),
+    view("composer.send", Composer, UiAction::Send, "send; while busy, queue"),
+    view("composer.newline", Composer, UiAction::Newline, "new line"),
+    view("composer.up", Composer, UiAction::HistoryPrevious, "up; from the first line, earlier prompt"),
+    view("composer.down", Composer, UiAction::HistoryNext, "down; from the last line, later prompt"),
+    view("composer.delete-or-quit", Composer, UiAction::DeleteOrQuit, "delete forward; quit when empty"),
+    edit("composer.left", Edit::Left, "left"),
+    edit("composer.right", Edit::Right, "right"),
+    edit("composer.word-left", Edit::WordLeft, "a word left"),
+    edit("composer.word-right", Edit::WordRight, "a word right"),
+    edit("composer.line-start", Edit::LineStart, "start of the line"),
+    edit("composer.line-end", Edit::LineEnd, "end of the line"),
+    edit("composer.backspace", Edit::Backspace, "delete backward"),
+    edit("composer.delete", Edit::Delete, "delete forward"),
+    edit("composer.delete-word-left", Edit::DeleteWordLeft, "delete the word before"),
+    edit("composer.delete-word-right", Edit::DeleteWordRight, "delete the word after"),
+    edit("composer.delete-to-start", Edit::DeleteToLineStart, "delete to the line's start"),
+    edit("composer.delete-to-end", Edit::DeleteToLineEnd, "delete to the line's end"),
+    edit("composer.yank", Edit::Yank, "put back what was deleted"),
+    edit("composer.undo", Edit::Undo, "undo"),
+    edit("composer.redo", Edit::Redo, "redo"),
+    view("transcript.scroll-up", Transcript, UiAction::ScrollUp, "scroll up"),
+    view("transcript.scroll-down", Transcript, UiAction::ScrollDown, "scroll down"),
+    view("transcript.half-page-up", Transcript, UiAction::HalfPageUp, "half a page up"),
+    view("transcript.half-page-down", Transcript, UiAction::HalfPageDown, "half a page down"),
+    view("transcript.select-up", Transcript, UiAction::SelectUp, "select the item above"),
+    view("transcript.select-down", Transcript, UiAction::SelectDown, "select the item below"),
+    view("transcript.fold", Transcript, UiAction::FoldSelected, "fold or unfold the selected item"),
+    view("tool-panel.up", ToolPanel, UiAction::SelectUp, "select the call above"),
+    view("tool-panel.down", ToolPanel, UiAction::SelectDown, "select the call below"),
+    view("tool-panel.fold", ToolPanel, UiAction::FoldSelected, "fold or unfold the selected call"),
+    act("approval.once", Approval, || Action::Decide(Decision::Once), "allow once"),
+    act("approval.session", Approval, || Action::Decide(Decision::Session), "allow this tool for this session"),
+    act("approval.pattern", Approval, || Action::OverlayPattern, "allow what looks like this"),
+    act("approval.deny", Approval, || Action::Decide(Decision::Deny(None)), "deny"),
+    act("approval.deny-with-reason", Approval, || Action::OverlayDenyWithReason, "deny and say why"),
+    act("approval.up", Approval, || Action::OverlayUp, "scroll up"),
+    act("approval.down", Approval, || Action::OverlayDown, "scroll down"),
+    act("replay.pause", Replay, || Action::Pause, "play or pause"),
+    act("replay.back", Replay, || Action::Seek(Target::By(-5_000)), "5 s back"),
+    act("replay.forward", Replay, || Action::Seek(Target::By(5_000)), "5 s forward"),
+    act("replay.far-back", Replay, || Action::Seek(Target::By(-30_000)), "30 s back"),
+    act("replay.far-forward", Replay, || Action::Seek(Target::By(30_000)), "30 s forward"),
+    act("replay.step-back", Replay, || Action::Step(-1), "one event back"),
+    act("replay.step", Replay, || Action::Step(1), "one event forward"),
+    act("replay.previous-turn", Replay, || Action::Seek(Target::Turns(-1)), "previous turn"),
+    act("replay.next-turn", Replay, || Action::Seek(Target::Turns(1)), "next turn"),
+    act("replay.faster", Replay, || Action::Faster, "faster"),
+    act("replay.slower", Replay, || Action::Slower, "slower"),
+    act("replay.real-time", Replay, || Action::RealTime, "original speed"),
+    act("replay.start", Replay, || Action::Seek(Target::Start), "to the start"),
+    act("replay.end", Replay, || Action::Seek(Target::End), "to the end"),
+    act("replay.squeeze", Replay, || Action::ToggleSqueeze, "squeeze idle gaps, or not"),
+    act("overlay.up", Overlay, || Action::OverlayUp, "up"),
+    act("overlay.down", Overlay, || Action::OverlayDown, "down"),
+    act("overlay.accept", Overlay, || Action::OverlayAccept, "choose"),
+    act("overlay.backspace", Overlay, || Action::OverlayBackspace, "delete backward"),
+    act("overlay.close", Overlay, || Action::CloseOverlay, "close"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_look_alike() {
+        for (at, row) in ACTIONS.iter().enumerate() {
+            assert!(ACTIONS[..at].iter().all(|other| other.name != row.name), "{} twice", row.name);
+            assert!(row.name.contains('.') && row.name.chars().all(|c| c.is_ascii_lowercase() || ".-".contains(c)));
+            assert!(!row.help.is_empty() && !row.help.ends_with('.'));
+            assert_eq!(named(row.name).map(|row| row.name), Some(row.name));
+        }
+    }
+
+    #[test]
+    fn every_context_is_found_by_its_name() {
+        for context in Context::ALL {
+            assert_eq!(Context::parse(context.name()), Some(context));
+        }
+    }
 }

@@ -1,0 +1,92 @@
+//! PURE. When to draw: a struct without a clock, not an actor.
+//!
+//! A key asks for now, streaming text for soon, a spinner for later; the earliest wish wins. At most one frame in
+//! `least`, and none when nobody asked, so that idle costs nothing.
+
+use std::time::{Duration, Instant};
+
+/// Holds the one deadline of the screen.
+#[derive(Debug)]
+pub struct Pace {
+    least: Duration,
+    wanted: Option<Instant>,
+    drawn: Option<Instant>,
+}
+
+impl Pace {
+    /// Takes the most frames a second that may be drawn; 0 counts as 1.
+    pub fn new(max_fps: u16) -> Self {
+        Self { least: Duration::from_secs(1) / u32::from(max_fps.max(1)), wanted: None, drawn: None }
+    }
+
+    /// Asks for a frame; the earliest wish wins.
+    pub fn want(&mut self, now: Instant, within: Duration) {
+        let at = now + within;
+        self.wanted = Some(self.wanted.map_or(at, |wanted| wanted.min(at)));
+    }
+
+    /// Returns when to draw; none means sleep for ever.
+    pub fn due(&self) -> Option<Instant> {
+        let wanted = self.wanted?;
+        Some(self.drawn.map_or(wanted, |drawn| wanted.max(drawn + self.least)))
+    }
+
+    pub fn drew(&mut self, now: Instant) {
+        self.wanted = None;
+        self.drawn = Some(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn idle_has_no_deadline() {
+        let mut pace = Pace::new(100);
+        assert_eq!(pace.due(), None);
+        let now = Instant::now();
+        pace.want(now, MS);
+        pace.drew(now + MS);
+        assert_eq!(pace.due(), None);
+    }
+
+    #[test]
+    fn the_earliest_wish_wins() {
+        let mut pace = Pace::new(100);
+        let now = Instant::now();
+        pace.want(now, 80 * MS);
+        pace.want(now, 16 * MS);
+        pace.want(now, 40 * MS);
+        assert_eq!(pace.due(), Some(now + 16 * MS));
+    }
+
+    #[test]
+    fn a_key_after_a_frame_waits_for_the_least_gap() {
+        let mut pace = Pace::new(100);
+        let now = Instant::now();
+        pace.drew(now);
+        pace.want(now + 2 * MS, Duration::ZERO);
+        assert_eq!(pace.due(), Some(now + 10 * MS));
+    }
+
+    #[test]
+    fn a_key_long_after_a_frame_is_drawn_at_once() {
+        let mut pace = Pace::new(100);
+        let now = Instant::now();
+        pace.drew(now);
+        pace.want(now + 50 * MS, Duration::ZERO);
+        assert_eq!(pace.due(), Some(now + 50 * MS));
+    }
+
+    #[test]
+    fn a_rate_of_zero_is_no_division_by_zero() {
+        let mut pace = Pace::new(0);
+        let now = Instant::now();
+        pace.drew(now);
+        pace.want(now, Duration::ZERO);
+        assert_eq!(pace.due(), Some(now + 1000 * MS));
+    }
+}

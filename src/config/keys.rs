@@ -1,0 +1,474 @@
+//! Keys as data: chords, the default map, what the person rebound, and what a key means where.
+//!
+//! Not here: terminal events (`ui/keymap.rs`) and what an action does. Invariant: a binding names a row of
+//! [`ACTIONS`] that makes sense in its context; whatever doesn't becomes a warning and is left out.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::OnceLock;
+
+use crate::store::action::{ACTIONS, Context, Row, named};
+
+/// Context → chord → action name, as in `assets/keymap.toml` and under `[keys]` in the config.
+pub type Bindings = BTreeMap<String, BTreeMap<String, String>>;
+
+const DEFAULT: &str = include_str!("../../assets/keymap.toml");
+const UNBIND: &str = "none";
+
+/// A key without its modifiers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// As typed: `G`, not shift and `g`.
+    Char(char),
+    Enter,
+    Esc,
+    Tab,
+    Backspace,
+    Delete,
+    Insert,
+    Left,
+    Right,
+    Up,
+    Down,
+    Home,
+    End,
+    PageUp,
+    PageDown,
+    F(u8),
+}
+
+/// Names of keys: as written first, then what else is understood, and how people call it.
+const NAMES: &[(Key, &[&str], &str)] = &[
+    (Key::Enter, &["enter", "return"], "Enter"),
+    (Key::Esc, &["esc", "escape"], "Esc"),
+    (Key::Tab, &["tab"], "Tab"),
+    (Key::Backspace, &["backspace"], "Backspace"),
+    (Key::Delete, &["delete", "del"], "Delete"),
+    (Key::Insert, &["insert", "ins"], "Insert"),
+    (Key::Left, &["left"], "←"),
+    (Key::Right, &["right"], "→"),
+    (Key::Up, &["up"], "↑"),
+    (Key::Down, &["down"], "↓"),
+    (Key::Home, &["home"], "Home"),
+    (Key::End, &["end"], "End"),
+    (Key::PageUp, &["pgup", "pageup", "page-up"], "PgUp"),
+    (Key::PageDown, &["pgdn", "pagedown", "page-down"], "PgDn"),
+    (Key::Char(' '), &["space"], "Space"),
+    (Key::Char('+'), &["plus"], "+"),
+    (Key::Char('-'), &["minus"], "-"),
+    (Key::Char(','), &["comma"], ","),
+    (Key::Char('.'), &["period", "dot"], "."),
+];
+
+/// A key with its modifiers, in one normal form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Chord {
+    pub ctrl: bool,
+    pub alt: bool,
+    pub shift: bool,
+    pub key: Key,
+}
+
+impl Chord {
+    /// Normalises: shift is part of a typed character, and with ctrl or alt a letter is small, so that a binding
+    /// means the same in every terminal.
+    pub fn new(key: Key, ctrl: bool, alt: bool, shift: bool) -> Self {
+        let Key::Char(c) = key else { return Self { ctrl, alt, shift, key } };
+        if c.is_alphabetic() && (ctrl || alt) {
+            let small = c.to_lowercase().next().unwrap_or(c);
+            return Self { ctrl, alt, shift: shift || small != c, key: Key::Char(small) };
+        }
+        let c = if shift && c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c };
+        Self { ctrl, alt, shift: false, key: Key::Char(c) }
+    }
+
+    pub fn plain(key: Key) -> Self {
+        Self::new(key, false, false, false)
+    }
+
+    /// Returns the character that typing this puts into a text, if it does.
+    pub fn typed(self) -> Option<char> {
+        match self.key {
+            Key::Char(c) if !self.ctrl && !self.alt && !c.is_control() => Some(c),
+            _ => None,
+        }
+    }
+
+    /// Reads what the config writes: `ctrl+j`, `shift+enter`, `alt+up`, `f1`, `space`, `?`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut rest = text.trim();
+        let (mut ctrl, mut alt, mut shift) = (false, false, false);
+        // A `+` can be the key itself, so only a `+` with something behind it ends a modifier.
+        while let Some((word, behind)) =
+            rest.split_once('+').filter(|(word, behind)| !word.is_empty() && !behind.is_empty())
+        {
+            match word.trim().to_ascii_lowercase().as_str() {
+                "ctrl" | "control" => ctrl = true,
+                "alt" | "option" | "meta" => alt = true,
+                "shift" => shift = true,
+                _ => return None,
+            }
+            rest = behind.trim();
+        }
+        let mut chars = rest.chars();
+        if let (Some(c), None) = (chars.next(), chars.next()) {
+            // `Ctrl+J` means what `ctrl+j` means.
+            let c = if ctrl || alt { c.to_lowercase().next().unwrap_or(c) } else { c };
+            return (!c.is_control()).then(|| Self::new(Key::Char(c), ctrl, alt, shift));
+        }
+        let word = rest.to_ascii_lowercase();
+        let key =
+            NAMES.iter().find(|(_, names, _)| names.contains(&word.as_str())).map(|(key, ..)| *key).or_else(|| {
+                let number = word.strip_prefix('f')?.parse().ok()?;
+                (1..=24).contains(&number).then_some(Key::F(number))
+            })?;
+        Some(Self::new(key, ctrl, alt, shift))
+    }
+
+    /// Returns it as people call it: `Ctrl+J`, `Shift+Enter`, `↑`.
+    pub fn label(self) -> String {
+        let name = match self.key {
+            Key::Char(c) if (self.ctrl || self.alt) && c.is_alphabetic() => c.to_uppercase().collect(),
+            key => {
+                NAMES.iter().find(|(named, ..)| *named == key).map_or_else(|| key.bare(), |(.., label)| (*label).into())
+            }
+        };
+        format!("{}{name}", self.modifiers("Ctrl+", "Alt+", "Shift+"))
+    }
+
+    fn modifiers(self, ctrl: &str, alt: &str, shift: &str) -> String {
+        [(self.ctrl, ctrl), (self.alt, alt), (self.shift, shift)]
+            .iter()
+            .filter(|(on, _)| *on)
+            .map(|(_, name)| *name)
+            .collect()
+    }
+}
+
+impl Key {
+    fn bare(self) -> String {
+        match self {
+            Self::Char(c) => c.to_string(),
+            Self::F(number) => format!("F{number}"),
+            _ => String::new(),
+        }
+    }
+}
+
+impl fmt::Display for Chord {
+    /// Writes what [`Chord::parse`] reads.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = NAMES.iter().find(|(key, ..)| *key == self.key).and_then(|(_, names, _)| names.first().copied());
+        let modifiers = self.modifiers("ctrl+", "alt+", "shift+");
+        match name {
+            Some(name) => write!(f, "{modifiers}{name}"),
+            None => match self.key {
+                Key::F(number) => write!(f, "{modifiers}f{number}"),
+                key => write!(f, "{modifiers}{}", key.bare()),
+            },
+        }
+    }
+}
+
+/// What every key means in every context.
+#[derive(Clone, Debug)]
+pub struct Keymap {
+    /// In the order of the file, so that the first key of an action is the one to show.
+    bound: Vec<(Context, Chord, &'static Row)>,
+}
+
+impl Default for Keymap {
+    fn default() -> Self {
+        static DEFAULTS: OnceLock<Keymap> = OnceLock::new();
+        DEFAULTS
+            .get_or_init(|| {
+                let mut keymap = Self { bound: Vec::new() };
+                for (context, chord, action) in in_order(DEFAULT) {
+                    // The default file is checked by a test; what it had wrong would just not be bound.
+                    if let Ok(Entry { context, chord, row: Some(row) }) = entry(&context, &chord, &action) {
+                        keymap.bound.push((context, chord, row));
+                    }
+                }
+                keymap
+            })
+            .clone()
+    }
+}
+
+impl Keymap {
+    /// Lays the person's bindings over the defaults. The second value is what to tell them.
+    pub fn new(user: &Bindings) -> (Self, Vec<String>) {
+        let mut keymap = Self::default();
+        let mut warnings = Vec::new();
+        let mut seen: BTreeMap<(Context, Chord), &str> = BTreeMap::new();
+        for (context, chords) in user {
+            for (chord, action) in chords {
+                let entry = match entry(context, chord, action) {
+                    Ok(entry) => entry,
+                    Err(warning) => {
+                        warnings.push(warning);
+                        continue;
+                    }
+                };
+                if let Some(other) = seen.insert((entry.context, entry.chord), chord) {
+                    warnings.push(format!("keys.{context}: \"{other}\" and \"{chord}\" are the same key"));
+                }
+                keymap.rebind(&entry);
+            }
+        }
+        for row in ACTIONS {
+            let had = Self::default().bound.iter().any(|(_, _, bound)| bound.name == row.name);
+            let unbound = user.values().flatten().any(|(_, action)| action == UNBIND);
+            if had && !unbound && !keymap.bound.iter().any(|(_, _, bound)| bound.name == row.name) {
+                warnings.push(format!("keys: {} has lost its key to another action", row.name));
+            }
+        }
+        (keymap, warnings)
+    }
+
+    /// Returns the row that the chord means, searched in these contexts in turn.
+    pub fn find(&self, contexts: &[Context], chord: Chord) -> Option<&'static Row> {
+        contexts.iter().find_map(|context| {
+            self.bound.iter().find(|(bound, key, _)| bound == context && *key == chord).map(|(.., row)| *row)
+        })
+    }
+
+    /// Returns the first key of an action, for footers: `Ctrl+T`.
+    pub fn hint(&self, action: &str) -> Option<String> {
+        self.bound.iter().find(|(_, _, row)| row.name == action).map(|(_, chord, _)| chord.label())
+    }
+
+    /// Returns every bound action: where, by which keys, what it does. In the order of [`ACTIONS`], context by context.
+    pub fn help(&self) -> Vec<(&'static str, String, &'static str)> {
+        let mut lines = Vec::new();
+        for context in Context::ALL {
+            for row in ACTIONS {
+                let labels: Vec<String> = self
+                    .bound
+                    .iter()
+                    .filter(|(bound, _, named)| *bound == context && named.name == row.name)
+                    .map(|(_, chord, _)| chord.label())
+                    .collect();
+                if !labels.is_empty() {
+                    lines.push((context.name(), labels.join("  "), row.help));
+                }
+            }
+        }
+        lines
+    }
+
+    fn rebind(&mut self, entry: &Entry) {
+        let place =
+            self.bound.iter().position(|(context, chord, _)| *context == entry.context && *chord == entry.chord);
+        if let Some(place) = place {
+            self.bound.remove(place);
+        }
+        if let Some(row) = entry.row {
+            // What the person chose is what the footer shows.
+            self.bound.insert(0, (entry.context, entry.chord, row));
+        }
+    }
+}
+
+struct Entry {
+    context: Context,
+    chord: Chord,
+    /// None takes the key away.
+    row: Option<&'static Row>,
+}
+
+/// Checks one binding; the error is a sentence for the person.
+fn entry(context: &str, chord: &str, action: &str) -> Result<Entry, String> {
+    let place = format!("keys.{context}");
+    let Some(known) = Context::parse(context) else {
+        let names = Context::ALL.map(Context::name);
+        return Err(format!("{place}: no such context{}", did_you_mean(context, &names)));
+    };
+    let Some(key) = Chord::parse(chord) else {
+        let names: Vec<&str> = NAMES.iter().flat_map(|(_, names, _)| names.iter().copied()).collect();
+        let (modifiers, bare) = chord.rsplit_once('+').map_or(("", chord), |(before, bare)| (before, bare));
+        let hint = if modifiers.is_empty() || Chord::parse(bare).is_none() {
+            did_you_mean(bare, &names)
+        } else {
+            ", modifiers are ctrl, alt and shift".to_owned()
+        };
+        return Err(format!("{place}: \"{chord}\" is not a key{hint}"));
+    };
+    if action == UNBIND {
+        return Ok(Entry { context: known, chord: key, row: None });
+    }
+    let Some(row) = named(action) else {
+        let names: Vec<&str> = ACTIONS.iter().map(|row| row.name).collect();
+        return Err(format!("{place}: no action \"{action}\"{}", did_you_mean(action, &names)));
+    };
+    if row.context != known && row.context != Context::Global {
+        return Err(format!("{place}: {action} works only in {}", row.context.name()));
+    }
+    if known.takes_text() && key.typed().is_some() {
+        return Err(format!("{place}: \"{chord}\" is needed for typing, add ctrl or alt"));
+    }
+    Ok(Entry { context: known, chord: key, row: Some(row) })
+}
+
+/// Reads the keymap file keeping its order, which a map would lose. The file is ours: a section in brackets, then
+/// quoted pairs, one a line.
+fn in_order(file: &str) -> Vec<(String, String, String)> {
+    let mut context = String::new();
+    let mut entries = Vec::new();
+    for line in file.lines().map(str::trim) {
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            name.clone_into(&mut context);
+        } else if let Some((chord, action)) = line.split_once("\" = \"") {
+            let (chord, action) = (chord.trim_start_matches('"'), action.trim_end_matches('"'));
+            entries.push((context.clone(), chord.to_owned(), action.to_owned()));
+        }
+    }
+    entries
+}
+
+fn did_you_mean(word: &str, names: &[&str]) -> String {
+    let nearest = names.iter().map(|name| (distance(word, name), name)).min();
+    match nearest {
+        Some((distance, name)) if distance <= 2.max(word.chars().count() / 3) => format!(", did you mean {name}?"),
+        _ => String::new(),
+    }
+}
+
+/// Returns how many characters must be put in, taken out or changed. O(product of the lengths), so both are capped.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, a) in one.chars().take(64).enumerate() {
+        let mut before = i;
+        let mut left = i + 1;
+        if let Some(first) = row.first_mut() {
+            *first = left;
+        }
+        for (cell, b) in row.iter_mut().skip(1).zip(&other) {
+            let cost = (before + usize::from(a != *b)).min(left + 1).min(*cell + 1);
+            before = *cell;
+            *cell = cost;
+            left = cost;
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::action::{Act, UiAction};
+
+    /// Reached by another action's key, or from a list or a command.
+    const WITHOUT_KEY: &[&str] =
+        &["mode.ask", "mode.auto-edit", "mode.plan", "mode.full", "turn.cancel", "session.new", "app.quit"];
+
+    fn chord(text: &str) -> Chord {
+        Chord::parse(text).unwrap_or_else(|| panic!("{text}"))
+    }
+
+    fn user(context: &str, pairs: &[(&str, &str)]) -> Bindings {
+        let chords = pairs.iter().map(|(chord, action)| ((*chord).to_owned(), (*action).to_owned())).collect();
+        BTreeMap::from([(context.to_owned(), chords)])
+    }
+
+    #[test]
+    fn every_action_has_a_key_or_is_listed_as_having_none() {
+        let keymap = Keymap::default();
+        for row in ACTIONS {
+            assert_ne!(keymap.hint(row.name).is_some(), WITHOUT_KEY.contains(&row.name), "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn the_default_file_is_valid_toml_and_says_what_is_bound() {
+        let file: Bindings = toml::from_str(DEFAULT).unwrap();
+        let mut count = 0;
+        for (context, chords) in &file {
+            for (chord, action) in chords {
+                let entry = entry(context, chord, action).unwrap();
+                let found = Keymap::default().find(&[entry.context], entry.chord).unwrap();
+                assert_eq!(found.name, action, "{context} {chord}");
+                count += 1;
+            }
+        }
+        assert_eq!(Keymap::default().bound.len(), count);
+        assert_eq!(Keymap::new(&file).1, Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_chord_reads_what_it_writes() {
+        for text in
+            ["ctrl+j", "shift+enter", "alt+up", "f1", "space", "?", "plus", "ctrl+plus", "G", "alt+shift+t", "pgup"]
+        {
+            assert_eq!(chord(text).to_string(), text);
+        }
+        assert_eq!(chord("Ctrl+J"), chord("control+j"));
+        assert_eq!(chord("+"), chord("plus"));
+        assert_eq!(chord("ctrl++"), chord("ctrl+plus"));
+        assert_eq!(chord("shift+g"), chord("G"));
+        assert_eq!(chord("alt+T"), chord("alt+t"));
+        assert_eq!(Chord::new(Key::Char('T'), false, true, true), chord("alt+shift+t"));
+        for text in ["", "ctrl+", "hyper+x", "f0", "f25", "fx", "ctrl+nope", "\u{7}"] {
+            assert_eq!(Chord::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn labels_are_what_people_say() {
+        assert_eq!(chord("ctrl+j").label(), "Ctrl+J");
+        assert_eq!(chord("shift+tab").label(), "Shift+Tab");
+        assert_eq!(chord("alt+up").label(), "Alt+↑");
+        assert_eq!(chord("f6").label(), "F6");
+        assert_eq!(chord("g").label(), "g");
+    }
+
+    #[test]
+    fn a_pane_comes_before_global() {
+        let keymap = Keymap::default();
+        let name = |contexts: &[Context], key: &str| keymap.find(contexts, chord(key)).map(|row| row.name);
+        assert_eq!(name(&[Context::Approval, Context::Global], "esc"), Some("approval.deny"));
+        assert_eq!(name(&[Context::Composer, Context::Global], "esc"), Some("app.escape"));
+        assert_eq!(name(&[Context::Transcript, Context::Global], "pgup"), Some("transcript.page-up"));
+        assert_eq!(name(&[Context::Composer, Context::Global], "?"), None);
+    }
+
+    #[test]
+    fn the_person_rebinds_and_unbinds() {
+        let (keymap, warnings) = Keymap::new(&user("global", &[("ctrl+x", "tool-panel.toggle"), ("ctrl+t", "none")]));
+        assert_eq!(warnings, Vec::<String>::new());
+        assert_eq!(keymap.find(&[Context::Global], chord("ctrl+t")).map(|row| row.name), None);
+        assert_eq!(keymap.hint("tool-panel.toggle").as_deref(), Some("Ctrl+X"));
+        assert_eq!(
+            keymap.find(&[Context::Global], chord("ctrl+x")).map(|row| row.what),
+            Some(named("tool-panel.toggle").unwrap().what)
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_the_nearest_name() {
+        let check = |context: &str, chord: &str, action: &str, expected: &str| {
+            assert_eq!(Keymap::new(&user(context, &[(chord, action)])).1, [expected]);
+        };
+        check("globl", "f9", "app.help", "keys.globl: no such context, did you mean global?");
+        check("global", "f9", "app.hepl", "keys.global: no action \"app.hepl\", did you mean app.help?");
+        check("global", "ctrl+entr", "app.help", "keys.global: \"ctrl+entr\" is not a key, did you mean enter?");
+        check("global", "cmd+x", "app.help", "keys.global: \"cmd+x\" is not a key, modifiers are ctrl, alt and shift");
+        check("transcript", "f9", "composer.send", "keys.transcript: composer.send works only in composer");
+        check("composer", "x", "composer.send", "keys.composer: \"x\" is needed for typing, add ctrl or alt");
+        check("global", "ctrl+t", "app.help", "keys: tool-panel.toggle has lost its key to another action");
+    }
+
+    #[test]
+    fn two_spellings_of_one_key_are_a_conflict() {
+        let (_, warnings) = Keymap::new(&user("global", &[("ctrl+f9", "app.help"), ("control+F9", "app.quit")]));
+        assert_eq!(warnings, ["keys.global: \"control+F9\" and \"ctrl+f9\" are the same key"]);
+    }
+
+    #[test]
+    fn help_groups_the_keys_of_an_action() {
+        let help = Keymap::default().help();
+        assert!(help.contains(&("composer", "Shift+Enter  Alt+Enter  Ctrl+J".to_owned(), "new line")));
+        assert_eq!(named("composer.newline").map(|row| row.what), Some(Act::View(UiAction::Newline)));
+    }
+}
