@@ -19,7 +19,6 @@ pub enum Action {
     CycleMode,
     SetMode(Mode),
     SetModel(String),
-    NewSession,
     OpenModels,
     OpenHelp,
     CloseOverlay,
@@ -30,6 +29,9 @@ pub enum Action {
     OverlayBackspace,
     OverlayUp,
     OverlayDown,
+    OverlayPageUp,
+    OverlayPageDown,
+    /// Enter: choose the selected model, send the reason or pattern, allow once.
     OverlayAccept,
     /// The approval asks for a reason before it denies.
     OverlayDenyWithReason,
@@ -51,8 +53,6 @@ pub enum Action {
     Seek(Target),
     /// The same value again switches it off.
     SqueezeIdle(Option<Millis>),
-    /// Squeezes idle gaps to a second, or stops doing so.
-    ToggleSqueeze,
     Quit,
     /// The composer became empty or got its first character.
     ComposerChanged {
@@ -212,6 +212,9 @@ pub fn named(name: &str) -> Option<&'static Row> {
     ACTIONS.iter().find(|row| row.name == name)
 }
 
+/// What is left of a longer gap when a replay squeezes them.
+const SQUEEZE: Millis = Millis(1_000);
+
 const fn act(name: &'static str, context: Context, make: fn() -> Action, help: &'static str) -> Row {
     Row { name, context, what: Act::Do(make), help }
 }
@@ -251,7 +254,7 @@ pub const ACTIONS: &[Row] = &[
     view("transcript.next-prompt", Global, UiAction::NextPrompt, "next prompt of yours"),
     view("focus.next", Global, UiAction::FocusNext, "focus the next pane"),
     view("focus.previous", Global, UiAction::FocusPrevious, "focus the previous pane"),
-    act("session.new", Global, || Action::NewSession, "start a new session"),
+    act("session.new", Global, || Action::Submit("/new".into()), "start a new session"),
     view("app.redraw", Global, UiAction::Redraw, "redraw the screen"),
     view("app.suspend", Global, UiAction::Suspend, "suspend; fg comes back"),
     act("app.quit", Global, || Action::Quit, "quit"),
@@ -292,6 +295,8 @@ pub const ACTIONS: &[Row] = &[
     act("approval.deny-with-reason", Approval, || Action::OverlayDenyWithReason, "deny and say why"),
     act("approval.up", Approval, || Action::OverlayUp, "scroll up"),
     act("approval.down", Approval, || Action::OverlayDown, "scroll down"),
+    act("approval.page-up", Approval, || Action::OverlayPageUp, "page up"),
+    act("approval.page-down", Approval, || Action::OverlayPageDown, "page down"),
     act("replay.pause", Replay, || Action::Pause, "play or pause"),
     act("replay.back", Replay, || Action::Seek(Target::By(-5_000)), "5 s back"),
     act("replay.forward", Replay, || Action::Seek(Target::By(5_000)), "5 s forward"),
@@ -306,9 +311,11 @@ pub const ACTIONS: &[Row] = &[
     act("replay.real-time", Replay, || Action::RealTime, "original speed"),
     act("replay.start", Replay, || Action::Seek(Target::Start), "to the start"),
     act("replay.end", Replay, || Action::Seek(Target::End), "to the end"),
-    act("replay.squeeze", Replay, || Action::ToggleSqueeze, "squeeze idle gaps, or not"),
+    act("replay.squeeze", Replay, || Action::SqueezeIdle(Some(SQUEEZE)), "squeeze idle gaps, or not"),
     act("overlay.up", Overlay, || Action::OverlayUp, "up"),
     act("overlay.down", Overlay, || Action::OverlayDown, "down"),
+    act("overlay.page-up", Overlay, || Action::OverlayPageUp, "page up"),
+    act("overlay.page-down", Overlay, || Action::OverlayPageDown, "page down"),
     act("overlay.accept", Overlay, || Action::OverlayAccept, "choose"),
     act("overlay.backspace", Overlay, || Action::OverlayBackspace, "delete backward"),
     act("overlay.close", Overlay, || Action::CloseOverlay, "close"),

@@ -1,4 +1,5 @@
 //! ui
+pub mod keymap;
 pub mod lines;
 pub mod md;
 pub mod panes;
