@@ -3,6 +3,8 @@
 //! An engine describes a call and names the decoder of its answer; it opens no socket and keeps no conversation.
 //! The embedded engine has nothing to call and scripts its answer instead; the agent treats both alike.
 
+pub mod offline;
+
 use crate::dialect::Decode;
 use crate::event::{AgentEvent, CallId, Json, Millis, Outcome, ToolSpec};
 use crate::net::call::HttpCall;

@@ -1,0 +1,2 @@
+//! PURE. wip
+mod manual;
