@@ -21,7 +21,7 @@ pub enum LinkState {
     Idle,
     Connecting,
     Live,
-    /// No byte since then; cut when the limit has passed.
+    /// No byte since then; cut once that has lasted for `limit`.
     Silent {
         since: Millis,
         limit: Option<Millis>,

@@ -296,7 +296,7 @@ pub enum Subject {
 }
 
 /// What a usage report covers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// The n-th request to the model in this turn, from 1.

@@ -54,24 +54,7 @@ pub enum Action {
     /// The same value again switches it off.
     SqueezeIdle(Option<Millis>),
     Quit,
-    /// The composer became empty or got its first character.
-    ComposerChanged {
-        empty: bool,
-    },
     Focus(Pane),
-    /// A character for the overlay on top: search text, reason or pattern. Also what unbound keys become there.
-    OverlayChar(char),
-    OverlayBackspace,
-    OverlayUp,
-    OverlayDown,
-    OverlayPageUp,
-    OverlayPageDown,
-    /// Enter: choose the selected model, send the reason or pattern, allow once.
-    OverlayAccept,
-    /// Starts typing the reason of a denial.
-    OverlayDenyWithReason,
-    /// Starts editing the pattern offered by the ask.
-    OverlayPattern,
 }
 
 /// A wish about the view that needs geometry. Goes to `Ui::apply`.

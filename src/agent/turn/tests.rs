@@ -1,0 +1,294 @@
+//! The turn machine as a specification: no IO, no clock, no async.
+
+use super::*;
+use crate::event::{Risk, Role, TextKind, grammar};
+
+struct Bench {
+    machine: Machine,
+    names: Names,
+    events: Vec<AgentEvent>,
+    other: Vec<Step>,
+}
+
+impl Bench {
+    fn begin() -> Self {
+        Self::with_rounds(10)
+    }
+
+    fn with_rounds(max_rounds: u32) -> Self {
+        let mut names = Names::default();
+        let (machine, steps) = Machine::begin(&mut names, "hi", max_rounds);
+        let mut bench = Self { machine, names, events: vec![opened()], other: Vec::new() };
+        bench.take(steps);
+        bench
+    }
+
+    fn take(&mut self, steps: Vec<Step>) {
+        for step in steps {
+            match step {
+                Step::Emit(event) => self.events.push(event),
+                other => self.other.push(other),
+            }
+        }
+    }
+
+    fn give(&mut self, input: Input) {
+        let steps = self.machine.handle(input, &mut self.names);
+        self.take(steps);
+    }
+
+    fn model(&mut self, event: AgentEvent) {
+        self.give(Input::Model(event));
+    }
+
+    /// One reply that makes these calls.
+    fn reply_with_calls(&mut self, calls: &[(&str, &str)]) {
+        self.model(AgentEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None });
+        for (id, args) in calls {
+            self.model(started(id));
+            self.model(ready(id, args));
+        }
+        self.model(AgentEvent::MessageFinished {
+            message: "m1".into(),
+            stop: Stop::ToolCalls,
+            full: None,
+            carry: None,
+        });
+        self.reply_over(TurnEnd::Completed);
+    }
+
+    fn reply_with_text(&mut self, text: &str) {
+        self.model(AgentEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None });
+        self.model(AgentEvent::TextDelta { message: "m1".into(), text: text.into(), kind: TextKind::Text });
+        self.model(AgentEvent::MessageFinished { message: "m1".into(), stop: Stop::End, full: None, carry: None });
+        self.reply_over(TurnEnd::Completed);
+    }
+
+    fn reply_over(&mut self, end: TurnEnd) {
+        self.model(AgentEvent::TurnFinished { turn: "t".into(), end });
+    }
+
+    fn judge(&mut self, call: &str, verdict: Verdict) {
+        self.give(Input::Judged { call: call.into(), judgement: Ok((ask(), verdict)) });
+    }
+
+    fn done(&mut self, call: &str, outcome: Outcome) {
+        self.give(Input::Done { call: call.into(), outcome, output: Output::of("out"), took: Millis(5) });
+    }
+
+    fn outcomes(&self) -> Vec<(String, Outcome)> {
+        self.events
+            .iter()
+            .filter_map(|event| match event {
+                AgentEvent::ToolCallFinished { call, outcome, .. } => Some((call.to_string(), *outcome)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn end(&self) -> Option<&TurnEnd> {
+        self.events.iter().find_map(|event| match event {
+            AgentEvent::TurnFinished { end, .. } => Some(end),
+            _ => None,
+        })
+    }
+
+    /// The turn is over and everything it said was legal.
+    fn check(&self) {
+        assert!(self.machine.is_over());
+        assert_eq!(grammar::check(&self.events), [], "{:#?}", self.events);
+    }
+}
+
+fn opened() -> AgentEvent {
+    AgentEvent::SessionOpened {
+        wall: 0,
+        engine: "x".into(),
+        model: "x".into(),
+        why: String::new(),
+        mode: crate::event::Mode::Ask,
+        folder: String::new(),
+        version: String::new(),
+        caps: crate::event::Caps::default(),
+        window: None,
+        price: None,
+    }
+}
+
+fn ask() -> Ask {
+    Ask {
+        tool: "shell".into(),
+        risk: Risk::Execute,
+        subject: "ls".into(),
+        folder: "/".into(),
+        detail: String::new(),
+        pattern: None,
+        expires: None,
+    }
+}
+
+fn started(id: &str) -> AgentEvent {
+    AgentEvent::ToolCallStarted {
+        call: id.into(),
+        message: "m1".into(),
+        name: Some("shell".into()),
+        parent: None,
+        ran_by: RanBy::Us,
+    }
+}
+
+fn ready(id: &str, args: &str) -> AgentEvent {
+    AgentEvent::ToolCallReady { call: id.into(), name: "shell".into(), args: args.into(), carry: None }
+}
+
+#[test]
+fn an_answer_without_calls_ends_the_turn() {
+    let mut bench = Bench::begin();
+    bench.reply_with_text("hello");
+    bench.check();
+    assert_eq!(bench.end(), Some(&TurnEnd::Completed));
+    assert_eq!(bench.other, [Step::AskModel { round: 1 }, Step::Over]);
+}
+
+#[test]
+fn parallel_calls_are_all_over_before_the_model_is_asked_again() {
+    let mut bench = Bench::begin();
+    bench.reply_with_calls(&[("a", "{}"), ("b", "{\"x\":1}")]);
+    bench.judge("a", Verdict::Allow);
+    bench.judge("b", Verdict::Allow);
+    bench.done("b", Outcome::Ok);
+    assert!(!bench.other.contains(&Step::AskModel { round: 2 }));
+    bench.done("a", Outcome::Failed);
+    assert!(bench.other.contains(&Step::AskModel { round: 2 }));
+    bench.reply_with_text("done");
+    bench.check();
+    assert_eq!(bench.outcomes(), [("b".into(), Outcome::Ok), ("a".into(), Outcome::Failed)]);
+}
+
+#[test]
+fn nothing_runs_before_the_reply_is_over() {
+    let mut bench = Bench::begin();
+    bench.model(AgentEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None });
+    bench.model(started("a"));
+    bench.model(ready("a", "{}"));
+    assert_eq!(bench.other, [Step::AskModel { round: 1 }]);
+    bench.reply_over(TurnEnd::Interrupted);
+    bench.check();
+    assert_eq!(bench.outcomes(), [("a".into(), Outcome::Requested)]);
+    assert_eq!(bench.end(), Some(&TurnEnd::Interrupted));
+}
+
+#[test]
+fn arguments_that_are_no_json_object_fail_and_the_model_is_told() {
+    let mut bench = Bench::begin();
+    bench.reply_with_calls(&[("a", "{oops"), ("b", "[1]")]);
+    assert_eq!(bench.outcomes(), [("a".into(), Outcome::Failed), ("b".into(), Outcome::Failed)]);
+    assert!(bench.other.contains(&Step::AskModel { round: 2 }));
+}
+
+#[test]
+fn an_empty_argument_text_means_no_arguments() {
+    let mut bench = Bench::begin();
+    bench.reply_with_calls(&[("a", "")]);
+    assert!(bench.other.contains(&Step::Judge {
+        call: "a".into(),
+        name: "shell".into(),
+        args: serde_json::json!({})
+    }));
+}
+
+#[test]
+fn the_same_call_is_refused_after_three_times() {
+    let mut bench = Bench::begin();
+    for round in 0..SAME_CALLS {
+        bench.reply_with_calls(&[("a", "{}")]);
+        let id = if round == 0 { "a".to_owned() } else { format!("a_{}", round + 1) };
+        bench.judge(&id, Verdict::Allow);
+        bench.done(&id, Outcome::Ok);
+    }
+    bench.reply_with_calls(&[("a", "{}")]);
+    assert_eq!(bench.outcomes().last().unwrap().1, Outcome::Failed);
+}
+
+#[test]
+fn rounds_are_capped() {
+    let mut bench = Bench::with_rounds(1);
+    bench.reply_with_calls(&[("a", "{}")]);
+    bench.judge("a", Verdict::Allow);
+    bench.done("a", Outcome::Ok);
+    bench.check();
+    assert!(matches!(bench.end(), Some(TurnEnd::Failed(fault)) if fault.kind == FaultKind::LimitReached));
+}
+
+#[test]
+fn the_first_answer_to_an_ask_wins() {
+    let mut bench = Bench::begin();
+    bench.reply_with_calls(&[("a", "{}")]);
+    bench.judge("a", Verdict::Ask);
+    let deny = Decision::Deny(Some("not now".into()));
+    bench.give(Input::Decided { call: "a".into(), decision: deny, by: DecidedBy::Person });
+    bench.give(Input::Decided { call: "a".into(), decision: Decision::Once, by: DecidedBy::Remote });
+    bench.reply_with_text("fine");
+    bench.check();
+    assert_eq!(bench.outcomes(), [("a".into(), Outcome::Denied)]);
+    let resolved = bench.events.iter().filter(|event| matches!(event, AgentEvent::ApprovalResolved { .. })).count();
+    assert_eq!(resolved, 1);
+    assert!(!bench.other.iter().any(|step| matches!(step, Step::Run { .. })));
+}
+
+#[test]
+fn cancelling_an_answer_drops_the_model_and_closes_the_message() {
+    let mut bench = Bench::begin();
+    bench.model(AgentEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None });
+    bench.model(started("a"));
+    bench.give(Input::Cancel);
+    bench.check();
+    assert!(bench.other.contains(&Step::DropModel));
+    assert_eq!(bench.outcomes(), [("a".into(), Outcome::Cancelled)]);
+    assert_eq!(bench.end(), Some(&TurnEnd::Cancelled));
+}
+
+#[test]
+fn an_interrupted_tool_still_reports_its_outcome() {
+    let mut bench = Bench::begin();
+    bench.reply_with_calls(&[("a", "{}"), ("b", "{\"x\":1}")]);
+    bench.judge("a", Verdict::Allow);
+    bench.judge("b", Verdict::Ask);
+    bench.give(Input::Cancel);
+    assert!(!bench.machine.is_over(), "the running tool has not answered yet");
+    assert!(bench.other.contains(&Step::StopTools));
+    bench.done("a", Outcome::Cancelled);
+    bench.check();
+    assert_eq!(bench.outcomes(), [("b".into(), Outcome::Cancelled), ("a".into(), Outcome::Cancelled)]);
+}
+
+#[test]
+fn a_second_cancel_does_not_wait_for_tools() {
+    let mut bench = Bench::begin();
+    bench.reply_with_calls(&[("a", "{}")]);
+    bench.judge("a", Verdict::Allow);
+    bench.give(Input::Cancel);
+    bench.give(Input::Cancel);
+    bench.check();
+    assert_eq!(bench.end(), Some(&TurnEnd::Cancelled));
+}
+
+#[test]
+fn a_fault_keeps_its_kind_and_gains_advice() {
+    let mut bench = Bench::begin();
+    bench.reply_over(TurnEnd::Failed(Fault::new(FaultKind::ContextTooLong, "8192 tokens")));
+    bench.check();
+    let Some(TurnEnd::Failed(fault)) = bench.end() else { unreachable!("the turn failed") };
+    assert_eq!(fault.kind, FaultKind::ContextTooLong);
+    assert!(fault.message.contains("/new") && fault.message.contains("8192 tokens"), "{}", fault.message);
+}
+
+#[test]
+fn a_silent_model_is_noticed() {
+    let mut bench = Bench::begin();
+    bench.reply_over(TurnEnd::Completed);
+    bench.check();
+    assert!(
+        bench.events.iter().any(|event| matches!(event, AgentEvent::Noticed { code, .. } if code == "empty_answer"))
+    );
+}

@@ -1,0 +1,21 @@
+//! The in-process agent as a source.
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use crate::agent::{Agent, AgentSetup};
+use crate::event::{Caps, LinkState};
+
+use super::session::Feed;
+
+/// Starts the agent on `tasks` and returns what the session needs of it.
+pub fn start(setup: AgentSetup, tasks: &mut JoinSet<()>) -> Feed {
+    // Capacity 256: a flooding model is slowed at its socket; more would only delay a cancel.
+    let (events, from_agent) = mpsc::channel(256);
+    // Capacity 16: the session forwards wishes one at a time.
+    let (commands, to_agent) = mpsc::channel(16);
+    let (link, watch) = watch::channel(LinkState::Idle);
+    let caps = Caps { prompt: true, decide: !setup.nobody_to_ask, cancel: true, seek: false };
+    tasks.spawn(Agent::run(setup, to_agent, events, link));
+    Feed { events: from_agent, link: watch, commands, caps }
+}

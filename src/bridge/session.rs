@@ -1,0 +1,343 @@
+//! The spine: takes events from one source, merges, numbers, times and seals them, writes them to the log, and only
+//! then publishes. Owns the queue of prompts. Knows nothing of what the events mean to anyone.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::event::grammar::Sealer;
+use crate::event::{
+    AgentEvent, Caps, Command, Envelope, Level, LinkState, Millis, Queued, Seq, SessionId, TurnEnd, Weather,
+};
+use crate::journal::Writer;
+
+use super::hub::Hub;
+use super::{Live, Published};
+
+/// Merged deltas grow no larger than this, so that an event stays a short line.
+const MERGED: usize = 4 * 1024;
+/// Events taken from the source in one go: they become one write and one wake-up.
+const BATCH: usize = 512;
+
+/// What a source gives the session.
+pub struct Feed {
+    /// Capacity 256 by convention: a flooding source is slowed at its socket.
+    pub events: mpsc::Receiver<AgentEvent>,
+    /// Times count from the epoch of this run.
+    pub link: watch::Receiver<LinkState>,
+    pub commands: mpsc::Sender<Command>,
+    pub caps: Caps,
+}
+
+/// Where a session stands when this run begins.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    pub last: Seq,
+    /// The session's clock when this run began.
+    pub base: Millis,
+}
+
+/// What a session is made of.
+pub struct Setup {
+    pub session: SessionId,
+    pub hub: Hub,
+    /// None where the log can't be kept; `not_saved` then says why.
+    pub writer: Option<Writer>,
+    pub not_saved: Option<String>,
+    pub standing: Standing,
+    /// What was left open by the past, found while reading it.
+    pub sealer: BoxFuture<'static, Sealer>,
+    /// Told to every client first: a repaired log, for example.
+    pub notices: Vec<AgentEvent>,
+    pub epoch: Instant,
+}
+
+/// Starts the session; its task ends when every [`Live`] is gone or the source ends.
+pub fn start(setup: Setup, feed: Feed, tasks: &mut JoinSet<()>) -> Live {
+    // Capacity 64: a person's wishes; a full queue means the session is stuck.
+    let (commands, wishes) = mpsc::channel(64);
+    let first = Weather {
+        not_saved: setup.not_saved.clone(),
+        now: setup.standing.base,
+        ..Weather::default()
+    };
+    let (weather, watch) = watch::channel(first);
+    let live = Live {
+        session: setup.session.clone(),
+        caps: feed.caps,
+        hub: setup.hub.clone(),
+        commands,
+        weather: watch,
+    };
+    tasks.spawn(run(setup, feed, wishes, weather));
+    live
+}
+
+async fn run(
+    setup: Setup,
+    mut feed: Feed,
+    mut wishes: mpsc::Receiver<Command>,
+    weather: watch::Sender<Weather>,
+) {
+    let sealer = setup.sealer.await;
+    let mut spine = Spine {
+        hub: setup.hub,
+        writer: setup.writer,
+        not_saved: setup.not_saved,
+        sealer,
+        next: setup.standing.last.next(),
+        base: setup.standing.base,
+        epoch: setup.epoch,
+        last_at: setup.standing.base,
+        queue: Vec::new(),
+        queued: 0,
+        busy: false,
+        weather,
+    };
+    let mut to_source = Some(feed.commands);
+    let mut wishes_open = true;
+    let mut link_open = true;
+    let mut batch = Vec::with_capacity(64);
+    let left_open = spine.sealer.seal(TurnEnd::Interrupted);
+    spine.publish(left_open);
+    let mut notices = setup.notices;
+    // Said after the session was opened: a log begins with that.
+    loop {
+        // Wishes before traffic, so that a flood can't hold up a cancel.
+        tokio::select! {
+            biased;
+            wish = wishes.recv(), if wishes_open => match wish {
+                Some(wish) => spine.wish(wish, to_source.as_ref()).await,
+                None => {
+                    wishes_open = false;
+                    to_source = None;
+                }
+            },
+            changed = feed.link.changed(), if link_open => match changed {
+                Ok(()) => {
+                    let state = feed.link.borrow_and_update().clone();
+                    spine.say_link(state);
+                }
+                Err(_) => link_open = false,
+            },
+            taken = feed.events.recv_many(&mut batch, BATCH) => {
+                if taken == 0 {
+                    break;
+                }
+                let opened = matches!(batch.first(), Some(AgentEvent::SessionOpened { .. }));
+                let ended = batch.iter().any(|event| matches!(event, AgentEvent::TurnFinished { .. }));
+                let mut events: Vec<AgentEvent> = std::mem::take(&mut batch);
+                if opened && !notices.is_empty() {
+                    events.splice(1..1, std::mem::take(&mut notices));
+                }
+                spine.publish(events);
+                if ended {
+                    spine.turn_ended(to_source.as_ref()).await;
+                }
+            }
+        }
+    }
+    let rest = spine.sealer.seal(TurnEnd::Interrupted);
+    spine.publish(rest);
+    spine.sync();
+    spine.hub.close();
+}
+
+struct Spine {
+    hub: Hub,
+    writer: Option<Writer>,
+    not_saved: Option<String>,
+    sealer: Sealer,
+    next: Seq,
+    base: Millis,
+    epoch: Instant,
+    last_at: Millis,
+    queue: Vec<Queued>,
+    queued: u64,
+    busy: bool,
+    weather: watch::Sender<Weather>,
+}
+
+impl Spine {
+    fn now(&self) -> Millis {
+        self.base.plus(self.epoch.elapsed().into())
+    }
+
+    async fn wish(&mut self, wish: Command, source: Option<&mpsc::Sender<Command>>) {
+        match wish {
+            Command::Prompt { text } if self.busy || !self.queue.is_empty() => {
+                self.queued += 1;
+                self.queue.push(Queued { id: self.queued, text });
+                self.say_queue();
+            }
+            Command::Prompt { text } => {
+                self.busy = true;
+                forward(source, Command::Prompt { text }).await;
+            }
+            Command::Unqueue { id } => {
+                self.queue.retain(|queued| queued.id != id);
+                self.say_queue();
+            }
+            other => forward(source, other).await,
+        }
+    }
+
+    async fn turn_ended(&mut self, source: Option<&mpsc::Sender<Command>>) {
+        self.sync();
+        self.busy = false;
+        if !self.queue.is_empty() {
+            let next = self.queue.remove(0);
+            self.say_queue();
+            self.busy = true;
+            forward(source, Command::Prompt { text: next.text }).await;
+        }
+    }
+
+    fn publish(&mut self, events: Vec<AgentEvent>) {
+        if events.is_empty() {
+            return;
+        }
+        let at = self.now().max(self.last_at);
+        self.last_at = at;
+        let mut published = Vec::with_capacity(events.len());
+        for event in merge(events) {
+            if let AgentEvent::TurnFinished { end, .. } = &event {
+                for closing in self.sealer.close(end) {
+                    self.number(closing, at, &mut published);
+                }
+            }
+            self.number(event, at, &mut published);
+        }
+        self.write(&published);
+        self.hub.publish(published);
+    }
+
+    fn number(&mut self, event: AgentEvent, at: Millis, out: &mut Vec<Arc<Published>>) {
+        if let Err(breach) = self.sealer.observe(&event) {
+            tracing::warn!("event out of order: {breach}");
+        }
+        let envelope = Envelope { seq: self.next, at, event };
+        match serde_json::to_vec(&envelope) {
+            Ok(line) => {
+                self.next = self.next.next();
+                out.push(Arc::new(Published { envelope, line: Bytes::from(line) }));
+            }
+            Err(error) => tracing::error!("an event could not be written as JSON: {error}"),
+        }
+    }
+
+    fn write(&mut self, published: &[Arc<Published>]) {
+        let Some(writer) = &mut self.writer else { return };
+        let lines: Vec<Bytes> = published.iter().map(|fact| fact.line.clone()).collect();
+        let trouble = match writer.append(&lines) {
+            Ok(()) => writer.not_saved(),
+            Err(error) => Some(error.to_string()),
+        };
+        self.say_saved(trouble);
+    }
+
+    fn sync(&mut self) {
+        if let Some(writer) = &mut self.writer
+            && let Err(error) = writer.sync()
+        {
+            let trouble = Some(error.to_string());
+            self.say_saved(trouble);
+        }
+    }
+
+    fn say_saved(&mut self, trouble: Option<String>) {
+        if trouble != self.not_saved {
+            if let Some(why) = &trouble {
+                tracing::error!("the log can't be written: {why}");
+            }
+            self.not_saved.clone_from(&trouble);
+            let now = self.now();
+            self.weather.send_modify(|weather| {
+                weather.not_saved = trouble;
+                weather.now = now;
+            });
+        }
+    }
+
+    fn say_queue(&self) {
+        let now = self.now();
+        self.weather.send_modify(|weather| {
+            weather.queue.clone_from(&self.queue);
+            weather.now = now;
+        });
+    }
+
+    /// The source counts from this run's epoch, everyone else on the session's clock.
+    fn say_link(&self, state: LinkState) {
+        let shift = |time: Millis| self.base.plus(time);
+        let link = match state {
+            LinkState::Silent { since, limit } => LinkState::Silent { since: shift(since), limit },
+            LinkState::Unproductive { since, limit } => LinkState::Unproductive { since: shift(since), limit },
+            LinkState::Retrying { attempt, at } => LinkState::Retrying { attempt, at: shift(at) },
+            same @ (LinkState::Idle | LinkState::Connecting | LinkState::Live | LinkState::Lost(_)) => same,
+        };
+        let now = self.now();
+        self.weather.send_modify(|weather| {
+            weather.link = link;
+            weather.now = now;
+        });
+    }
+}
+
+async fn forward(source: Option<&mpsc::Sender<Command>>, command: Command) {
+    if let Some(source) = source {
+        // The source went away: its event channel closes next, and that ends the session.
+        let _ = source.send(command).await;
+    }
+}
+
+/// Merges neighbouring deltas of one message or call. The text is the same, the events are fewer.
+fn merge(events: Vec<AgentEvent>) -> Vec<AgentEvent> {
+    let mut out: Vec<AgentEvent> = Vec::with_capacity(events.len());
+    for event in events {
+        let grown = match (out.last_mut(), &event) {
+            (
+                Some(AgentEvent::TextDelta { message, text, kind }),
+                AgentEvent::TextDelta { message: same, text: more, kind: same_kind },
+            ) if message == same && kind == same_kind => grow(text, more),
+            (
+                Some(AgentEvent::ReasoningDelta { message, text }),
+                AgentEvent::ReasoningDelta { message: same, text: more },
+            ) if message == same => grow(text, more),
+            (Some(AgentEvent::ToolArgsDelta { call, json }), AgentEvent::ToolArgsDelta { call: same, json: more })
+                if call == same =>
+            {
+                grow(json, more)
+            }
+            (
+                Some(AgentEvent::ToolOutput { call, stream, text }),
+                AgentEvent::ToolOutput { call: same, stream: same_stream, text: more },
+            ) if call == same && stream == same_stream => grow(text, more),
+            _ => false,
+        };
+        if !grown {
+            out.push(event);
+        }
+    }
+    out
+}
+
+fn grow(text: &mut String, more: &str) -> bool {
+    if text.len() + more.len() > MERGED {
+        return false;
+    }
+    text.push_str(more);
+    true
+}
+
+/// Says that something about the session itself went wrong, in the form of a fact.
+pub fn notice(level: Level, code: &str, text: impl Into<String>) -> AgentEvent {
+    AgentEvent::Noticed { level, code: code.to_owned(), text: text.into() }
+}
+
+#[cfg(test)]
+mod tests;
