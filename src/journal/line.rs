@@ -45,19 +45,17 @@ pub(super) fn decode(line: &[u8]) -> Option<Envelope> {
 mod tests {
     use super::*;
 
-    fn head(seq: u64, at: u64) -> Option<Head> {
-        Some(Head { seq: Seq(seq), at: Millis(at) })
-    }
+    const HEAD: Head = Head { seq: Seq(7), at: Millis(12) };
 
     #[test]
     fn number_and_time_come_from_the_first_bytes() {
-        assert_eq!(Head::of(br#"{"seq":7,"at":12,"event":{"type":"x"}}"#), head(7, 12));
-        assert_eq!(Head::quick(br#"{"seq":7,"at":12,"ev"#), head(7, 12));
+        assert_eq!(Head::of(br#"{"seq":7,"at":12,"event":{"type":"x"}}"#), Some(HEAD));
+        assert_eq!(Head::quick(br#"{"seq":7,"at":12,"ev"#), Some(HEAD));
     }
 
     #[test]
     fn a_line_laid_out_differently_is_parsed() {
-        assert_eq!(Head::of(br#"{ "at": 12, "event": {}, "seq": 7 }"#), head(7, 12));
+        assert_eq!(Head::of(br#"{ "at": 12, "event": {}, "seq": 7 }"#), Some(HEAD));
     }
 
     #[test]

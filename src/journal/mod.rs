@@ -5,9 +5,15 @@
 //! Not here: which events exist (`event`), when to write or sync (`bridge::session`).
 
 mod line;
+mod listing;
+mod naming;
 mod read;
+mod write;
 
+pub use listing::{FindError, Listing, RemoveError, Summary, find, list, newest_of, remove};
+pub use naming::{log_path, new_session_id, overflow_path};
 pub use read::{Cursor, End, Entry, OpenError, Page, Reader, Survey, Tail, TurnMark, Want};
+pub use write::{Writer, create_private, create_private_dir};
 
 use serde::{Deserialize, Serialize};
 

@@ -93,8 +93,8 @@ pub struct Page {
 #[derive(Clone, Debug)]
 pub struct Reader {
     file: Arc<File>,
-    path: PathBuf,
-    header: Header,
+    path: Arc<Path>,
+    header: Arc<Header>,
     /// Where the first envelope is.
     start: u64,
     saved: Option<Arc<AtomicU64>>,
@@ -110,7 +110,7 @@ impl Reader {
     /// Reads through a handle; `saved` tells how far its writer has come.
     pub(super) fn of(file: File, path: &Path, saved: Option<Arc<AtomicU64>>) -> Result<Self, OpenError> {
         let bare = Header::new(stem(path), 0);
-        let mut reader = Self { file: Arc::new(file), path: path.to_owned(), header: bare, start: 0, saved };
+        let mut reader = Self { file: Arc::new(file), path: path.into(), header: Arc::new(bare), start: 0, saved };
         match reader.line_at(0) {
             Ok(Some(line)) => reader.begin(&line)?,
             Ok(None) => return Err(OpenError::NoHeader { path: path.to_owned() }),
@@ -122,17 +122,17 @@ impl Reader {
     fn begin(&mut self, line: &[u8]) -> Result<(), OpenError> {
         if let Ok(header) = serde_json::from_slice::<Header>(line) {
             if header.format > FORMAT {
-                return Err(OpenError::Newer { path: self.path.clone(), found: header.format });
+                return Err(OpenError::Newer { path: self.path.to_path_buf(), found: header.format });
             }
-            self.header = header;
+            self.header = Arc::new(header);
             self.start = line.len() as u64 + 1;
             return Ok(());
         }
-        let Some(envelope) = decode(line) else { return Err(OpenError::NoHeader { path: self.path.clone() }) };
+        let Some(envelope) = decode(line) else { return Err(OpenError::NoHeader { path: self.path.to_path_buf() }) };
         if let AgentEvent::SessionOpened { wall, engine, model, folder, version, .. } = envelope.event {
             let started_at = wall.saturating_sub(envelope.at.0);
-            self.header =
-                Header { engine, model, folder, version, ..Header::new(self.header.session.clone(), started_at) };
+            let bare = Header::new(self.header.session.clone(), started_at);
+            self.header = Arc::new(Header { folder, engine, model, version, ..bare });
         }
         Ok(())
     }
@@ -175,18 +175,18 @@ impl Reader {
             let mut used = 0;
             while let Some(length) = chunk.get(used..).and_then(|rest| memchr::memchr(b'\n', rest)) {
                 match Self::take(&chunk.slice(used..used + length), cursor.after, want.through) {
-                    Taken::Entry(entry) => {
+                    Ok(entry) => {
                         bytes += entry.line.len();
                         cursor.after = entry.envelope.seq;
                         page.entries.push(entry);
                     }
-                    Taken::Beyond => {
+                    Err(Left::Beyond) => {
                         cursor.offset += used as u64;
                         page.end = true;
                         return Ok(page);
                     }
-                    Taken::Passed => {}
-                    Taken::Noise => page.skipped += 1,
+                    Err(Left::Passed) => {}
+                    Err(Left::Noise) => page.skipped += 1,
                 }
                 used += length + 1;
                 if page.entries.len() >= want.events || bytes >= want.bytes {
@@ -200,13 +200,13 @@ impl Reader {
                 let rest = chunk.slice(used..);
                 // A whole envelope that lacks only its line end counts; the line end is an empty line later.
                 match Self::take(&rest, cursor.after, want.through) {
-                    Taken::Entry(entry) => {
+                    Ok(entry) => {
                         cursor.offset += rest.len() as u64;
                         cursor.after = entry.envelope.seq;
                         page.entries.push(entry);
                     }
-                    Taken::Noise => page.torn = Some(rest.len() as u64),
-                    Taken::Passed | Taken::Beyond => {}
+                    Err(Left::Noise) => page.torn = Some(rest.len() as u64),
+                    Err(Left::Passed | Left::Beyond) => {}
                 }
                 return Ok(page);
             }
@@ -227,18 +227,18 @@ impl Reader {
         self.read(&mut self.first(), Want::everything())
     }
 
-    fn take(line: &Bytes, after: Seq, through: Seq) -> Taken {
+    fn take(line: &Bytes, after: Seq, through: Seq) -> Result<Entry, Left> {
         if line.is_empty() {
-            return Taken::Passed;
+            return Err(Left::Passed);
         }
-        let Some(head) = Head::of(line) else { return Taken::Noise };
+        let Some(head) = Head::of(line) else { return Err(Left::Noise) };
         if head.seq <= after {
-            return Taken::Passed;
+            return Err(Left::Passed);
         }
         if head.seq > through {
-            return Taken::Beyond;
+            return Err(Left::Beyond);
         }
-        decode(line).map_or(Taken::Noise, |envelope| Taken::Entry(Entry { envelope, line: line.clone() }))
+        decode(line).map(|envelope| Entry { envelope, line: line.clone() }).ok_or(Left::Noise)
     }
 
     /// Reads `size` bytes, fewer only at the end of the file.
@@ -291,8 +291,8 @@ impl Reader {
     }
 }
 
-enum Taken {
-    Entry(Entry),
+/// Why a line is left where it is.
+enum Left {
     /// Behind the place already.
     Passed,
     /// More than was wanted.

@@ -1,1 +1,122 @@
-//! journal
+//! The log as a file format, and the folder of sessions.
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use jarvis_tui::event::{AgentEvent, Decision, Json, Mode, Seq, SessionId, TurnEnd};
+use jarvis_tui::journal::{self, FindError, Header, Reader, RemoveError, Writer};
+
+fn golden() -> Reader {
+    Reader::open(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/journal/v1.jsonl"))).unwrap()
+}
+
+/// If this fails, logs that people have are no longer read as they were.
+#[test]
+fn the_first_format_is_still_read() {
+    let reader = golden();
+    assert_eq!(reader.header().session.as_str(), "20260102-030405-beef");
+    assert_eq!(reader.header().started_at, 1_767_323_045_000);
+    let page = reader.read_all().unwrap();
+    assert_eq!(page.entries.iter().map(|entry| entry.envelope.seq.0).collect::<Vec<_>>(), (1..=22).collect::<Vec<_>>());
+    assert_eq!((page.skipped, page.torn), (0, Some(82)));
+    let events: Vec<_> = page.entries.iter().map(|entry| &entry.envelope.event).collect();
+    assert!(matches!(events[0], AgentEvent::SessionOpened { mode: Mode::AutoEdit, window: Some(32_768), .. }));
+    assert!(matches!(events[10], AgentEvent::ApprovalResolved { decision: Decision::Pattern(_), .. }));
+    assert!(matches!(events[18], AgentEvent::TurnFinished { end: TurnEnd::Failed(_), .. }));
+    let unknown: Vec<_> = events
+        .iter()
+        .enumerate()
+        .filter(|(_, event)| matches!(event, AgentEvent::Unknown(_)))
+        .map(|(at, _)| at)
+        .collect();
+    assert_eq!(unknown, [13], "only the variant that nobody knows");
+}
+
+#[test]
+fn an_unknown_event_is_kept_as_it_was() {
+    let page = golden().read_all().unwrap();
+    let entry = &page.entries[13];
+    let written: Json = serde_json::from_slice(&entry.line).unwrap();
+    assert_eq!(serde_json::to_value(&entry.envelope).unwrap(), written);
+}
+
+#[test]
+fn a_log_of_the_first_format_is_gone_on_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("old.jsonl");
+    std::fs::copy(golden().path(), &path).unwrap();
+    let (mut writer, end) = Writer::open(&path).unwrap();
+    assert_eq!((end.last, end.torn), (Seq(22), Some(82)));
+    writer.append(&[line(23, r#"{"type":"turn_finished","turn":"t2","end":"interrupted"}"#)]).unwrap();
+    let page = writer.reader().unwrap().read_all().unwrap();
+    assert_eq!((page.entries.len(), page.skipped, page.torn), (23, 1, None));
+}
+
+fn line(seq: u64, event: &str) -> bytes::Bytes {
+    format!("{{\"seq\":{seq},\"at\":{seq},\"event\":{event}}}").into()
+}
+
+fn session(dir: &Path, id: &str, folder: &str, prompt: Option<&str>, age_secs: u64) -> Writer {
+    let header =
+        Header { folder: folder.into(), engine: "e".into(), model: "m".into(), ..Header::new(SessionId::from(id), 5) };
+    let mut writer = Writer::create(dir, header).unwrap();
+    if let Some(prompt) = prompt {
+        let prompt = serde_json::to_string(prompt).unwrap();
+        writer.append(&[line(1, &format!(r#"{{"type":"user_message","message":"m","text":{prompt}}}"#))]).unwrap();
+    }
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000 - age_secs);
+    std::fs::File::options().append(true).open(writer.path()).unwrap().set_modified(time).unwrap();
+    writer
+}
+
+#[test]
+fn a_folder_is_listed_newest_first() {
+    let dir = tempfile::tempdir().unwrap();
+    session(dir.path(), "a-0001", "/x", Some("\n  fix the tests \nplease"), 9);
+    session(dir.path(), "b-0002", "/y", Some("hello"), 1);
+    session(dir.path(), "c-0003", "/x", None, 5);
+    std::fs::write(dir.path().join("noise.jsonl"), "what\n").unwrap();
+    std::fs::write(dir.path().join("a-0001.c1.out"), "whole").unwrap();
+    let listing = journal::list(dir.path()).unwrap();
+    let shown: Vec<_> =
+        listing.sessions.iter().map(|summary| (summary.id.as_str(), summary.title.as_deref())).collect();
+    assert_eq!(shown, [("b-0002", Some("hello")), ("c-0003", None), ("a-0001", Some("fix the tests"))]);
+    assert_eq!(listing.unreadable.len(), 1);
+    let first = &listing.sessions[0];
+    assert_eq!((first.modified, first.started_at, first.folder.as_str()), (999_999_000, 5, "/y"));
+    assert_eq!(journal::newest_of(dir.path(), "/x").unwrap().unwrap().id.as_str(), "a-0001");
+    assert_eq!(journal::newest_of(dir.path(), "/none").unwrap(), None);
+    assert!(journal::list(&dir.path().join("not there")).unwrap().sessions.is_empty());
+}
+
+#[test]
+fn a_session_is_found_by_beginning_or_end() {
+    let dir = tempfile::tempdir().unwrap();
+    session(dir.path(), "20260102-030405-beef", "/x", None, 0);
+    session(dir.path(), "20260102-030406-cafe", "/x", None, 0);
+    let id = |wanted: &str| journal::find(dir.path(), wanted).map(|found| found.id.to_string());
+    assert_eq!(id("beef").unwrap(), "20260102-030405-beef");
+    assert_eq!(id("20260102-030406").unwrap(), "20260102-030406-cafe");
+    let error = id("2026").unwrap_err();
+    assert!(matches!(&error, FindError::Ambiguous { matches, .. } if matches.len() == 2));
+    assert!(error.to_string().contains("beef") && error.to_string().contains("cafe"), "{error}");
+    assert!(matches!(id("nope"), Err(FindError::None { .. })));
+    assert!(matches!(id(""), Err(FindError::None { .. })));
+    assert!(matches!(id("../20260102-030405-beef"), Err(FindError::None { .. })));
+}
+
+#[test]
+fn what_is_in_use_is_not_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = session(dir.path(), "a-0001", "/x", None, 0);
+    std::fs::write(writer.overflow(&"c1".into()), "whole").unwrap();
+    session(dir.path(), "a-00012", "/x", None, 0);
+    std::fs::write(dir.path().join("a-00012.c1.out"), "other").unwrap();
+    assert!(matches!(journal::remove(dir.path(), "a-0001"), Err(RemoveError::InUse { .. })));
+    drop(writer);
+    journal::remove(dir.path(), "a-0001").unwrap();
+    let mut left: Vec<_> =
+        std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    left.sort();
+    assert_eq!(left, ["a-00012.c1.out", "a-00012.jsonl"]);
+}

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::{AgentEvent, Envelope, Millis};
+use crate::event::{AgentEvent, Envelope, Millis, TextKind};
 
 fn fact(seq: u64, width: usize) -> Arc<Published> {
-    let event = AgentEvent::TextDelta { message: "m1".into(), text: "x".repeat(width), kind: Default::default() };
+    let event = AgentEvent::TextDelta { message: "m1".into(), text: "x".repeat(width), kind: TextKind::Text };
     let envelope = Envelope { seq: Seq(seq), at: Millis(seq * 10), event };
     let line = Bytes::from(serde_json::to_vec(&envelope).unwrap());
     Arc::new(Published { envelope, line })

@@ -1,0 +1,194 @@
+//! Which sessions there are. Reads names, headers and first pages; no log is gone through.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use super::write::lock;
+use super::{OpenError, Reader, Want};
+use crate::event::{AgentEvent, SessionId};
+
+/// What a list of sessions shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    pub id: SessionId,
+    pub path: PathBuf,
+    /// Milliseconds since 1970, as is `modified`.
+    pub started_at: u64,
+    pub modified: u64,
+    pub folder: String,
+    /// The given title or the first line of the first prompt, raw; nothing before the first prompt.
+    pub title: Option<String>,
+    pub engine: String,
+    pub model: String,
+    pub bytes: u64,
+}
+
+/// What a folder of sessions holds.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// The one used last comes first.
+    pub sessions: Vec<Summary>,
+    /// Files that look like logs and can't be read.
+    pub unreadable: Vec<OpenError>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    #[error("no session is called {wanted:?}; `sessions list` shows those there are")]
+    None { wanted: String },
+    #[error("{wanted:?} could be {}", names(matches))]
+    Ambiguous { wanted: String, matches: Vec<SessionId> },
+    #[error(transparent)]
+    Open(#[from] OpenError),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RemoveError {
+    #[error(transparent)]
+    Find(#[from] FindError),
+    #[error("session {id} is in use; end it first")]
+    InUse { id: SessionId },
+    #[error("can't remove {}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+}
+
+/// Lists a folder; one that isn't there is empty.
+pub fn list(dir: &Path) -> Result<Listing, OpenError> {
+    let mut listing = Listing::default();
+    for (_, path) in logs(dir)? {
+        match summary(&path) {
+            Ok(summary) => listing.sessions.push(summary),
+            Err(error) => listing.unreadable.push(error),
+        }
+    }
+    listing.sessions.sort_by(|a, b| b.modified.cmp(&a.modified).then_with(|| b.id.cmp(&a.id)));
+    Ok(listing)
+}
+
+/// Finds the one session that is called so, or whose name begins or ends so.
+pub fn find(dir: &Path, wanted: &str) -> Result<Summary, FindError> {
+    let logs = logs(dir)?;
+    if let Some((_, path)) = logs.iter().find(|(id, _)| id == wanted) {
+        return Ok(summary(path)?);
+    }
+    let fits = |id: &str| !wanted.is_empty() && (id.starts_with(wanted) || id.ends_with(wanted));
+    let mut matches: Vec<_> = logs.iter().filter(|(id, _)| fits(id)).collect();
+    matches.sort();
+    match matches.as_slice() {
+        [] => Err(FindError::None { wanted: wanted.to_owned() }),
+        [(_, path)] => Ok(summary(path)?),
+        several => Err(FindError::Ambiguous {
+            wanted: wanted.to_owned(),
+            matches: several.iter().map(|(id, _)| SessionId::from(id.as_str())).collect(),
+        }),
+    }
+}
+
+/// Returns the session of a working folder that was used last. One without a prompt counts only if all are so.
+pub fn newest_of(dir: &Path, folder: &str) -> Result<Option<Summary>, OpenError> {
+    let mut sessions = list(dir)?.sessions;
+    sessions.retain(|session| session.folder == folder);
+    let prompted = sessions.iter().position(|session| session.title.is_some());
+    let index = prompted.unwrap_or(0);
+    Ok((index < sessions.len()).then(|| sessions.swap_remove(index)))
+}
+
+/// Removes a session's log and what was written beside it, unless it is in use.
+pub fn remove(dir: &Path, wanted: &str) -> Result<Summary, RemoveError> {
+    let summary = find(dir, wanted)?;
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| RemoveError::Io { path, source }
+    };
+    let file = File::open(&summary.path).map_err(failed(&summary.path))?;
+    match lock(&file, &summary.path) {
+        Ok(()) => {}
+        Err(OpenError::InUse { .. }) => return Err(RemoveError::InUse { id: summary.id }),
+        Err(error) => return Err(FindError::from(error).into()),
+    }
+    for path in overflows(dir, &summary.path).map_err(failed(dir))? {
+        fs::remove_file(&path).map_err(failed(&path))?;
+    }
+    fs::remove_file(&summary.path).map_err(failed(&summary.path))?;
+    Ok(summary)
+}
+
+/// Returns the files that hold whole outputs of a log's calls.
+fn overflows(dir: &Path, log: &Path) -> io::Result<Vec<PathBuf>> {
+    let stem = log.file_stem().unwrap_or_default().to_string_lossy().into_owned() + ".";
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let call = name.strip_prefix(&stem).and_then(|rest| rest.strip_suffix(".out"));
+        if call.is_some_and(|call| !call.contains('.')) {
+            paths.push(entry.path());
+        }
+    }
+    Ok(paths)
+}
+
+fn logs(dir: &Path) -> Result<Vec<(String, PathBuf)>, OpenError> {
+    let failed = |source| OpenError::Io { path: dir.to_owned(), source };
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut logs = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|extension| extension == "jsonl")
+            && path.is_file()
+            && let Some(stem) = path.file_stem()
+        {
+            logs.push((stem.to_string_lossy().into_owned(), path));
+        }
+    }
+    Ok(logs)
+}
+
+fn summary(path: &Path) -> Result<Summary, OpenError> {
+    let failed = |source| OpenError::Io { path: path.to_owned(), source };
+    let reader = Reader::open(path)?;
+    let metadata = fs::metadata(path).map_err(failed)?;
+    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    let header = reader.header().clone();
+    let first_page = Want { events: 64, ..Want::page() };
+    let title =
+        match header.title {
+            Some(title) => Some(title),
+            None => reader.read(&mut reader.first(), first_page).map_err(failed)?.entries.iter().find_map(|entry| {
+                match &entry.envelope.event {
+                    AgentEvent::UserMessage { text, .. } => Some(first_line(text)),
+                    _ => None,
+                }
+            }),
+        };
+    Ok(Summary {
+        id: path.file_stem().map_or(header.session, |stem| stem.to_string_lossy().as_ref().into()),
+        path: path.to_owned(),
+        started_at: header.started_at,
+        modified: modified.map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        folder: header.folder,
+        title,
+        engine: header.engine,
+        model: header.model,
+        bytes: metadata.len(),
+    })
+}
+
+fn first_line(text: &str) -> String {
+    text.trim_start().lines().next().unwrap_or_default().trim_end().chars().take(200).collect()
+}
+
+fn names(ids: &[SessionId]) -> String {
+    let mut names: Vec<_> = ids.iter().take(5).map(SessionId::as_str).collect();
+    if ids.len() > names.len() {
+        names.push("…");
+    }
+    names.join(", ")
+}

@@ -1,0 +1,68 @@
+//! Names of sessions and of their files. What comes from outside never names a path as it is.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::event::{CallId, SessionId};
+
+/// Makes a name such as `20261120-183805-7f3a`: sorts by time, is unique, and its end is quick to type.
+pub fn new_session_id(now_ms: u64) -> SessionId {
+    let stamp = i64::try_from(now_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or_default();
+    let time = stamp.to_zoned(TimeZone::system()).strftime("%Y%m%d-%H%M%S");
+    let [.., high, low] = *uuid::Uuid::now_v7().as_bytes();
+    SessionId::new(format!("{time}-{high:02x}{low:02x}"))
+}
+
+/// Returns where a session's log is.
+pub fn log_path(dir: &Path, session: &SessionId) -> PathBuf {
+    dir.join(format!("{}.jsonl", safe(session.as_str())))
+}
+
+/// Returns where the whole output of a call goes that is too long for the log.
+pub fn overflow_path(dir: &Path, session: &SessionId, call: &CallId) -> PathBuf {
+    dir.join(format!("{}.{}.out", safe(session.as_str()), safe(call.as_str())))
+}
+
+/// Keeps letters, digits, `-` and `_`; a name that had more gets a sum of the original, so that two stay two.
+fn safe(name: &str) -> String {
+    let kept: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' })
+        .take(80)
+        .collect();
+    if kept == name && !kept.is_empty() {
+        return kept;
+    }
+    // FNV-1a: stable across versions, which `std`'s hasher does not promise.
+    let sum = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    format!("{kept}-{sum:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_time_and_four_characters() {
+        let id = new_session_id(1_795_000_000_000);
+        let parts: Vec<_> = id.as_str().split('-').map(str::len).collect();
+        assert_eq!(parts, [8, 6, 4], "{id}");
+        assert_eq!(safe(id.as_str()), id.as_str());
+    }
+
+    #[test]
+    fn no_name_leaves_the_folder_and_two_stay_two() {
+        let dir = Path::new("/d");
+        let path = |call: &str| overflow_path(dir, &"s1".into(), &call.into());
+        assert_eq!(path("call_1"), Path::new("/d/s1.call_1.out"));
+        for hostile in ["../../etc/passwd", "a/b", "", "\0", ".", "a.b", &"x".repeat(5_000)] {
+            assert_eq!(path(hostile).parent(), Some(dir), "{hostile:?}");
+            assert!(path(hostile).file_name().unwrap().len() < 120);
+        }
+        assert_ne!(path("a/b"), path("a:b"));
+    }
+}

@@ -1,0 +1,157 @@
+//! Appending to a log: one write per batch, nothing buffered behind the caller's back unless the disk refuses.
+//!
+//! What can't be written waits in order and goes before anything newer, from the very byte where the disk stopped;
+//! so a disk that was full leaves neither a hole nor a torn line. Only when far too much waits is the newest lost,
+//! counted and told.
+//! One writer per log: a second opener is refused by an advisory lock.
+
+mod queue;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use bytes::Bytes;
+
+use super::{End, Header, OpenError, Reader, log_path, overflow_path};
+use crate::event::{CallId, Seq};
+use queue::Queue;
+
+/// A log opened for appending. Dropping it releases the log.
+#[derive(Debug)]
+pub struct Writer {
+    queue: Queue<File>,
+    /// What the queue has written, for readers in this program.
+    saved: Arc<AtomicU64>,
+    path: PathBuf,
+    header: Header,
+}
+
+impl Writer {
+    /// Begins a log in `dir`, which is made if need be. Log and folder are the owner's alone.
+    pub fn create(dir: &Path, header: Header) -> Result<Self, OpenError> {
+        let path = log_path(dir, &header.session);
+        let failed = |source| OpenError::Io { path: path.clone(), source };
+        create_private_dir(dir).map_err(failed)?;
+        let mut options = private();
+        let file = options.read(true).append(true).create_new(true).open(&path).map_err(failed)?;
+        lock(&file, &path)?;
+        let begun = serde_json::to_vec(&header).map_err(io::Error::from).and_then(|mut line| {
+            line.push(b'\n');
+            (&file).write_all(&line)
+        });
+        if let Err(error) = begun {
+            // A log without a header is no log.
+            let _ = std::fs::remove_file(&path);
+            return Err(failed(error));
+        }
+        Ok(Self::on(file, path, header, Seq(0)))
+    }
+
+    /// Opens a log to go on with it. A torn last line is ended, so that it stays what it is: not an envelope.
+    ///
+    /// The [`End`] tells the last number and time, and how long the torn line was.
+    pub fn open(path: &Path) -> Result<(Self, End), OpenError> {
+        let failed = |source| OpenError::Io { path: path.to_owned(), source };
+        let file = OpenOptions::new().read(true).append(true).open(path).map_err(failed)?;
+        lock(&file, path)?;
+        let reader = Reader::of(file.try_clone().map_err(failed)?, path, None)?;
+        let end = reader.end().map_err(failed)?;
+        if !end.closed {
+            (&file).write_all(b"\n").map_err(failed)?;
+        }
+        Ok((Self::on(file, path.to_owned(), reader.header().clone(), end.last), end))
+    }
+
+    fn on(file: File, path: PathBuf, header: Header, last: Seq) -> Self {
+        let saved = Arc::new(AtomicU64::new(last.0));
+        Self { queue: Queue::new(file, Arc::clone(&saved)), saved, path, header }
+    }
+
+    /// Appends lines, given without line ends. After an error they wait and go with the next call.
+    pub fn append(&mut self, lines: &[Bytes]) -> io::Result<()> {
+        self.queue.append(lines)
+    }
+
+    /// Tries again to write what waits.
+    pub fn retry(&mut self) -> io::Result<()> {
+        self.queue.append(&[])
+    }
+
+    /// Makes sure that the disk has what was written.
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.queue.sync(File::sync_data)
+    }
+
+    /// Returns why the log isn't complete at the moment, if so.
+    pub fn not_saved(&self) -> Option<String> {
+        self.queue.not_saved()
+    }
+
+    /// Returns the size of the log in the file.
+    pub fn len(&self) -> io::Result<u64> {
+        Ok(self.queue.sink().metadata()?.len())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.saved() == Seq(0)
+    }
+
+    /// Returns the last number that is in the file.
+    pub fn saved(&self) -> Seq {
+        Seq(self.saved.load(std::sync::atomic::Ordering::Acquire))
+    }
+
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns a reader that knows how far this writer has come: the hub's backlog.
+    pub fn reader(&self) -> Result<Reader, OpenError> {
+        let file = File::open(&self.path).map_err(|source| OpenError::Io { path: self.path.clone(), source })?;
+        Reader::of(file, &self.path, Some(Arc::clone(&self.saved)))
+    }
+
+    /// Returns where the whole output of a call goes that is too long for the log.
+    pub fn overflow(&self, call: &CallId) -> PathBuf {
+        overflow_path(self.path.parent().unwrap_or(Path::new(".")), &self.header.session, call)
+    }
+}
+
+/// Makes a file that only its owner may read.
+pub fn create_private(path: &Path) -> io::Result<File> {
+    private().write(true).create(true).truncate(true).open(path)
+}
+
+/// Makes a folder that only its owner may enter, and those above it; one that is there stays as it is.
+pub fn create_private_dir(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.mode(0o600);
+    options
+}
+
+/// Takes the log for this program; it is released with the last handle.
+pub(super) fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+            tracing::warn!(path = %path.display(), "this file system knows no locks");
+            Ok(())
+        }
+        Err(TryLockError::Error(source)) => Err(OpenError::Io { path: path.to_owned(), source }),
+    }
+}

@@ -1,0 +1,100 @@
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+use crate::event::Millis;
+use crate::journal::Want;
+
+fn header() -> Header {
+    Header { folder: "/work".into(), ..Header::new("s1".into(), 1_000) }
+}
+
+fn line(seq: u64) -> Bytes {
+    let at = seq * 10;
+    Bytes::from(format!(r#"{{"seq":{seq},"at":{at},"event":{{"type":"text_delta","message":"m","text":"é{seq}"}}}}"#))
+}
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn what_is_written_is_read_byte_for_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = Writer::create(dir.path(), header()).unwrap();
+    let lines: Vec<_> = (1..=50).map(line).collect();
+    writer.append(&lines[..20]).unwrap();
+    writer.append(&lines[20..]).unwrap();
+    writer.sync().unwrap();
+    let reader = writer.reader().unwrap();
+    assert_eq!(reader.header(), &header());
+    assert_eq!(reader.saved(), Some(Seq(50)));
+    let page = reader.read_all().unwrap();
+    assert_eq!(page.entries.into_iter().map(|entry| entry.line).collect::<Vec<_>>(), lines);
+}
+
+#[test]
+fn logs_and_their_folder_are_the_owners_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let sessions = dir.path().join("a/sessions");
+    let writer = Writer::create(&sessions, header()).unwrap();
+    let overflow = writer.overflow(&"call/1".into());
+    create_private(&overflow).unwrap();
+    assert_eq!((mode(&sessions), mode(writer.path()), mode(&overflow)), (0o700, 0o600, 0o600));
+}
+
+#[test]
+fn the_second_opener_may_only_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = Writer::create(dir.path(), header()).unwrap();
+    let error = Writer::open(writer.path()).unwrap_err();
+    assert!(matches!(error, OpenError::InUse { .. }));
+    assert!(error.to_string().contains("only be read"), "{error}");
+    assert!(Reader::open(writer.path()).is_ok());
+    let path = writer.path().to_owned();
+    drop(writer);
+    assert!(Writer::open(&path).is_ok());
+}
+
+#[test]
+fn a_session_is_never_begun_over_another() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Writer::create(dir.path(), header()).unwrap());
+    assert!(matches!(Writer::create(dir.path(), header()), Err(OpenError::Io { .. })));
+}
+
+/// The promise of `kill -9`: wherever the file ends, a prefix is read, and the session goes on behind it.
+#[test]
+fn a_log_cut_at_any_byte_is_a_prefix_and_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = Writer::create(dir.path(), header()).unwrap();
+    let path = writer.path().to_owned();
+    let begin = usize::try_from(writer.len().unwrap()).unwrap();
+    writer.append(&(1..=6).map(line).collect::<Vec<_>>()).unwrap();
+    drop(writer);
+    let whole = std::fs::read(&path).unwrap();
+    for cut in begin..=whole.len() {
+        std::fs::write(&path, &whole[..cut]).unwrap();
+        let kept = &whole[begin..cut];
+        let at_line = kept.is_empty() || kept.ends_with(b"\n");
+        let full = kept.split(|byte| *byte == b'\n').count() as u64 - 1;
+        let unended = !at_line
+            && serde_json::from_slice::<crate::event::Json>(kept.rsplit(|b| *b == b'\n').next().unwrap()).is_ok();
+        let last = full + u64::from(unended);
+
+        let page = Reader::open(&path).unwrap().read_all().unwrap();
+        let seqs: Vec<_> = page.entries.iter().map(|entry| entry.envelope.seq.0).collect();
+        assert_eq!(seqs, (1..=last).collect::<Vec<_>>(), "cut at {cut}");
+        assert_eq!(page.torn.is_some(), !at_line && !unended, "cut at {cut}");
+
+        let (mut writer, end) = Writer::open(&path).unwrap();
+        assert_eq!((end.last, end.at, end.torn), (Seq(last), Millis(last * 10), page.torn), "cut at {cut}");
+        writer.append(&[line(last + 1), line(last + 2)]).unwrap();
+        let reader = writer.reader().unwrap();
+        let page = reader.read_all().unwrap();
+        let seqs: Vec<_> = page.entries.iter().map(|entry| entry.envelope.seq.0).collect();
+        assert_eq!(seqs, (1..=last + 2).collect::<Vec<_>>(), "cut at {cut}");
+        assert_eq!((page.skipped, page.torn), (u64::from(!at_line && !unended), None), "cut at {cut}");
+        let mut cursor = reader.after(Seq(last)).unwrap();
+        assert_eq!(reader.read(&mut cursor, Want::page()).unwrap().entries.len(), 2);
+    }
+}
