@@ -35,3 +35,4 @@ pub struct Live {
 }
 
 pub mod hub;
+pub mod session;

@@ -71,7 +71,7 @@ async fn everything(bench: Bench) -> Vec<AgentEvent> {
     drop((bench.live, bench.events));
     let mut out = Vec::new();
     let mut batch = Vec::new();
-    let mut tasks = bench.tasks;
+    let tasks = bench.tasks;
     tasks.join_all().await;
     while subscription.batch(64, &mut batch).await {}
     for delivery in batch {
