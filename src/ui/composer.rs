@@ -1,0 +1,394 @@
+//! Where the person writes: the only file that knows the text-area crate.
+//!
+//! Not here: which key does what (`config/keys.rs`), and the file that prompts are kept in (`app/history.rs`).
+//! Invariants: nothing but [`Composer::take`] hands a text over, so a paste never sends; a big paste stands in the text
+//! as a short chip, so that editing stays fast, and is put back when the text is taken.
+
+use std::mem;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::widgets::Widget;
+use tui_textarea::{AtomicRange, CursorMove, CursorRenderMode, TextArea, WrapMode};
+use unicode_segmentation::UnicodeSegmentation;
+
+use super::theme::{Role, Theme};
+use crate::config::keys::Chord;
+use crate::store::action::Edit;
+
+/// Painted left of the text.
+const PROMPT: &str = "› ";
+const PROMPT_WIDTH: u16 = 2;
+const MOST_ROWS: u16 = 8;
+/// A paste of so many lines or bytes becomes a chip.
+const CHIP_LINES: usize = 12;
+const CHIP_BYTES: usize = 2048;
+const CHIP_HEAD: &str = "[pasted ";
+/// Prompts remembered, and their bytes in all.
+const MOST_PROMPTS: usize = 1000;
+const MOST_PROMPT_BYTES: usize = 16 << 20;
+
+/// A text field with history.
+pub struct Composer {
+    area: TextArea<'static>,
+    chips: Vec<Chip>,
+    /// Older first, each text once.
+    history: Vec<String>,
+    /// Remembered since [`Composer::take_fresh`].
+    fresh: Vec<String>,
+    browsing: Option<Browsing>,
+}
+
+/// A big paste and what stands for it.
+#[derive(Clone, Debug)]
+struct Chip {
+    label: String,
+    text: String,
+}
+
+/// A prompt of the past is on display.
+struct Browsing {
+    /// Its place in the history.
+    at: usize,
+    /// What stood there before.
+    draft: (Vec<String>, Vec<Chip>),
+}
+
+impl Default for Composer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Composer {
+    pub fn new() -> Self {
+        let mut area = TextArea::default();
+        area.set_wrap_mode(WrapMode::Word);
+        area.set_cursor_render_mode(CursorRenderMode::Hidden);
+        area.set_undo_coalescing(true);
+        area.set_cursor_line_style(Style::default());
+        area.set_max_rows(MOST_ROWS);
+        area.set_placeholder_text("Ask anything");
+        Self { area, chips: Vec::new(), history: Vec::new(), fresh: Vec::new(), browsing: None }
+    }
+
+    /// Sets what an empty composer says.
+    pub fn set_placeholder(&mut self, text: &str) {
+        if self.area.placeholder_text() != text {
+            self.area.set_placeholder_text(text);
+        }
+    }
+
+    /// Returns the rows it wants at this width, 1 to 8. Costs O(text) once per change.
+    pub fn height(&mut self, width: u16) -> u16 {
+        self.area.measure(width.saturating_sub(PROMPT_WIDTH).max(1)).preferred_rows.clamp(1, MOST_ROWS)
+    }
+
+    /// Paints prompt and text; returns where the terminal's own cursor belongs, for input methods need it there.
+    pub fn draw(&mut self, theme: &Theme, focused: bool, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
+        let area = area.intersection(buf.area);
+        if area.is_empty() {
+            return None;
+        }
+        let indent = if area.width > PROMPT_WIDTH { PROMPT_WIDTH } else { 0 };
+        if indent > 0 {
+            let role = if focused { Role::Accent } else { Role::Dim };
+            buf.set_string(area.x, area.y, PROMPT, theme.style(role));
+        }
+        self.area.set_style(theme.style(Role::Text));
+        self.area.set_placeholder_style(theme.style(Role::Dim));
+        self.area.clear_custom_highlight();
+        for AtomicRange { row, start_col, end_col } in self.area.atomic_ranges().to_vec() {
+            self.area.custom_highlight(((row, start_col), (row, end_col)), theme.style(Role::Code), 1);
+        }
+        let inner = Rect { x: area.x + indent, width: area.width - indent, ..area };
+        (&self.area).render(inner, buf);
+        let cursor = self.area.rendered_cursor_position()?;
+        focused.then_some((cursor.x, cursor.y))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.area.is_empty()
+    }
+
+    /// Returns the text with every chip put back.
+    pub fn text(&self) -> String {
+        let shown = self.area.lines().join("\n");
+        if self.chips.is_empty() {
+            return shown;
+        }
+        let mut text = String::with_capacity(shown.len());
+        let mut rest = shown.as_str();
+        while let Some(at) = rest.find(CHIP_HEAD) {
+            let (before, here) = rest.split_at(at);
+            text.push_str(before);
+            let chip = self.chips.iter().find(|chip| here.starts_with(&chip.label));
+            let (shown, meant) = chip.map_or((CHIP_HEAD, CHIP_HEAD), |chip| (&chip.label, &chip.text));
+            text.push_str(meant);
+            rest = &here[shown.len()..];
+        }
+        text.push_str(rest);
+        text
+    }
+
+    /// Hands the text over, remembers it and leaves the composer empty.
+    pub fn take(&mut self) -> String {
+        let text = self.text();
+        self.remember(&text);
+        self.browsing = None;
+        self.show(vec![String::new()], Vec::new());
+        text
+    }
+
+    /// Replaces the text, the cursor at its end.
+    pub fn set_text(&mut self, text: &str) {
+        self.browsing = None;
+        self.replace(text);
+    }
+
+    /// Puts a text in at the cursor, cleaned; a big one as a chip. O(text).
+    pub fn paste(&mut self, text: &str) {
+        let text = clean(text);
+        if text.is_empty() {
+            return;
+        }
+        let piece = self.chip(text);
+        self.area.insert_str(piece);
+        self.changed();
+    }
+
+    /// Types the character of a chord, if it has one.
+    pub fn key(&mut self, chord: Chord) -> bool {
+        let Some(c) = chord.typed() else { return false };
+        self.area.insert_char(c);
+        self.changed();
+        true
+    }
+
+    pub fn newline(&mut self) {
+        self.area.insert_newline();
+        self.changed();
+    }
+
+    pub fn edit(&mut self, edit: Edit) {
+        match edit {
+            Edit::Left => self.step(CursorMove::Back),
+            Edit::Right => self.step(CursorMove::Forward),
+            Edit::WordLeft => self.area.move_cursor(CursorMove::WordBack),
+            Edit::WordRight => self.area.move_cursor(CursorMove::WordForward),
+            Edit::LineStart => self.area.move_cursor(CursorMove::Head),
+            Edit::LineEnd => self.area.move_cursor(CursorMove::End),
+            Edit::Backspace => self.delete(CursorMove::Back),
+            Edit::Delete => self.delete(CursorMove::Forward),
+            Edit::DeleteWordLeft => _ = self.area.delete_word(),
+            Edit::DeleteWordRight => _ = self.area.delete_next_word(),
+            Edit::DeleteToLineStart => _ = self.area.delete_line_by_head(),
+            Edit::DeleteToLineEnd => _ = self.area.delete_line_by_end(),
+            Edit::Yank => _ = self.area.paste(),
+            Edit::Undo => _ = self.area.undo(),
+            Edit::Redo => _ = self.area.redo(),
+        }
+        self.changed();
+    }
+
+    /// A row up, and from the first row to the prompt before. A prompt on display that was not changed is left at once.
+    pub fn up(&mut self) {
+        if self.is_browsing_unchanged() || !self.moves(CursorMove::Up) {
+            self.back_in_history();
+        }
+    }
+
+    /// A row down, and from the last row to the prompt after, at last to the draft.
+    pub fn down(&mut self) {
+        if self.is_browsing_unchanged() || !self.moves(CursorMove::Down) {
+            self.on_in_history();
+        }
+    }
+
+    /// Sets the prompts of earlier sessions, older first; what was remembered meanwhile stays newest.
+    pub fn set_history(&mut self, earlier: Vec<String>) {
+        let since = mem::replace(&mut self.history, earlier);
+        for text in since {
+            self.keep(text);
+        }
+        self.trim();
+        // Places have moved; the text on display becomes the draft.
+        self.browsing = None;
+    }
+
+    pub fn history(&self) -> &[String] {
+        &self.history
+    }
+
+    /// Returns what was remembered since the last call, for the file.
+    pub fn take_fresh(&mut self) -> Vec<String> {
+        mem::take(&mut self.fresh)
+    }
+
+    /// Remembers a text without having to send it.
+    pub fn remember(&mut self, text: &str) {
+        if text.trim().is_empty() {
+            return;
+        }
+        self.keep(text.to_owned());
+        self.trim();
+        self.fresh.push(text.to_owned());
+    }
+
+    fn keep(&mut self, text: String) {
+        self.history.retain(|other| *other != text);
+        self.history.push(text);
+    }
+
+    fn trim(&mut self) {
+        let mut bytes = 0_usize;
+        let fits = |text: &&String| {
+            bytes = bytes.saturating_add(text.len());
+            bytes <= MOST_PROMPT_BYTES
+        };
+        let kept = self.history.iter().rev().take(MOST_PROMPTS).take_while(fits).count();
+        self.history.drain(..self.history.len() - kept);
+    }
+
+    fn is_browsing_unchanged(&self) -> bool {
+        let shown = self.browsing.as_ref().and_then(|browsing| self.history.get(browsing.at));
+        shown.is_some_and(|shown| *shown == self.text())
+    }
+
+    fn back_in_history(&mut self) {
+        let at = self.browsing.as_ref().map_or(self.history.len(), |browsing| browsing.at);
+        let Some(before) = at.checked_sub(1) else { return };
+        let Some(text) = self.history.get(before).cloned() else { return };
+        let draft = match self.browsing.take() {
+            Some(browsing) => browsing.draft,
+            None => (self.area.lines().to_vec(), self.chips.clone()),
+        };
+        self.replace(&text);
+        self.browsing = Some(Browsing { at: before, draft });
+    }
+
+    fn on_in_history(&mut self) {
+        let Some(Browsing { at, draft }) = self.browsing.take() else { return };
+        if let Some(text) = self.history.get(at + 1).cloned() {
+            self.replace(&text);
+            self.browsing = Some(Browsing { at: at + 1, draft });
+        } else {
+            self.show(draft.0, draft.1);
+        }
+    }
+
+    fn moves(&mut self, to: CursorMove) -> bool {
+        let before = self.area.cursor();
+        self.area.move_cursor(to);
+        self.area.cursor() != before
+    }
+
+    fn replace(&mut self, text: &str) {
+        self.chips.clear();
+        let piece = self.chip(clean(text));
+        let chips = mem::take(&mut self.chips);
+        self.show(piece.split('\n').map(str::to_owned).collect(), chips);
+    }
+
+    fn show(&mut self, lines: Vec<String>, chips: Vec<Chip>) {
+        self.chips = chips;
+        let lines = if lines.is_empty() { vec![String::new()] } else { lines };
+        self.area.set_lines(lines, (usize::MAX, usize::MAX));
+        self.changed();
+    }
+
+    /// Turns a big text into a chip and returns what stands in the text.
+    fn chip(&mut self, text: String) -> String {
+        let lines = text.lines().count();
+        if lines < CHIP_LINES && text.len() <= CHIP_BYTES {
+            return text;
+        }
+        let number = self.chips.len() + 1;
+        let size = if lines > 1 { format!("{lines} lines") } else { format!("{} kB", text.len().div_ceil(1000)) };
+        let label = format!("{CHIP_HEAD}{size} #{number}]");
+        self.chips.push(Chip { label: label.clone(), text });
+        label
+    }
+
+    /// The crate forgets after any edit which ranges are atomic.
+    fn changed(&mut self) {
+        if self.chips.is_empty() {
+            return;
+        }
+        let mut ranges = Vec::new();
+        for (row, line) in self.area.lines().iter().enumerate() {
+            for (at, _) in line.match_indices(CHIP_HEAD) {
+                if let Some(chip) = self.chips.iter().find(|chip| line[at..].starts_with(&chip.label)) {
+                    let start_col = line[..at].chars().count();
+                    ranges.push(AtomicRange { row, start_col, end_col: start_col + chip.label.chars().count() });
+                }
+            }
+        }
+        // Ranges found in the lines are within them and apart, so that this can't be refused.
+        _ = self.area.try_set_atomic_ranges(ranges);
+    }
+
+    /// Moves over one whole character as people see it; the crate knows only code points.
+    fn step(&mut self, to: CursorMove) {
+        let (row, from) = self.area.cursor();
+        let width = self.beside(to);
+        for _ in 0..width {
+            self.area.move_cursor(to);
+            let (now, col) = self.area.cursor();
+            // A chip is crossed in one move.
+            if now != row || col.abs_diff(from) >= width {
+                break;
+            }
+        }
+    }
+
+    /// Deletes one whole character, chip or line end.
+    fn delete(&mut self, to: CursorMove) {
+        self.area.start_selection();
+        self.step(to);
+        let deleted = self.area.selection_range().is_some_and(|(start, end)| start != end) && self.area.delete_char();
+        if !deleted {
+            self.area.cancel_selection();
+        }
+    }
+
+    /// Returns the code points of the character beside the cursor; 1 at a line's end.
+    fn beside(&self, to: CursorMove) -> usize {
+        let (row, col) = self.area.cursor();
+        let Some(line) = self.area.lines().get(row) else { return 1 };
+        let mut start = 0;
+        for grapheme in line.graphemes(true) {
+            let end = start + grapheme.chars().count();
+            let hit = if to == CursorMove::Back { start < col && col <= end } else { start <= col && col < end };
+            if hit {
+                return if to == CursorMove::Back { col - start } else { end - col };
+            }
+            start = end;
+        }
+        1
+    }
+}
+
+/// Keeps line feeds and tabs of the control characters, turns carriage returns into line feeds, and drops what would
+/// turn the reading direction.
+fn clean(text: &str) -> String {
+    let mut cleaned = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\r' => {
+                chars.next_if_eq(&'\n');
+                cleaned.push('\n');
+            }
+            '\n' | '\t' => cleaned.push(c),
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
+            c if c.is_control() => {}
+            c => cleaned.push(c),
+        }
+    }
+    cleaned
+}
+
+#[cfg(test)]
+mod tests;
