@@ -1,4 +1,84 @@
-//! placeholder: the architecture
+//! jarvis-tui: a terminal chat client for AI agents. This page is the architecture; it changes with the code.
+//!
+//! # Data flows one way
+//!
+//! ```text
+//!   Source (in-process agent | replay)               Command (prompt, decide, cancel, seek)
+//!         │ AgentEvent                                             ▲
+//!         ▼                                                        │
+//!   bridge::session: merge, number, time, seal, log, publish       │
+//!         │ Envelope { seq, at, event }                            │
+//!         ├──────────────► journal (JSONL, one line an event)      │
+//!         ▼                                                        │
+//!   bridge::hub (ring in front of the log; everyone pulls)         │
+//!         │      └─────────► headless printer                      │
+//!         ▼                                                        │
+//!   Store::update(Msg) ──► Effect ──► app::effects ────────────────┘
+//!         │ &Store
+//!         ▼
+//!   ui::draw ──► app::term ──► terminal
+//! ```
+//!
+//! # Six ideas
+//!
+//! 1. **Facts, wishes, weather.** [`event::AgentEvent`] is a fact: numbered and logged. [`event::Command`] is a wish
+//!    and [`event::Weather`] is how things are just now; neither is ever logged.
+//! 2. **One number, three uses.** [`event::Envelope::seq`] is the line in the log, the id on a stream and the cursor of
+//!    a replay: resume, dedupe and seek are one mechanism.
+//! 3. **Two pure machines face each other.** [`agent::turn`] decides what to do next, [`store`] decides what is true on
+//!    screen. Both take events and return effects as data; neither has a clock, IO or async.
+//! 4. **A wire format is one file.** A decoder in [`dialect`] serves the engine that speaks it and is tested by bytes.
+//! 5. **Engines describe a call; they don't make it.** Only [`net`] opens connections to models.
+//! 6. **What depends on width or cells lives in [`ui`]; what a client without a screen would want lives in
+//!    [`store`].**
+//!
+//! # Floors
+//!
+//! | floor | rooms | may do |
+//! | --- | --- | --- |
+//! | words | [`event`], [`text`] | plain data, pure functions on strings |
+//! | mind | [`dialect`], [`store`], [`config`] and every file marked PURE | decisions, no IO |
+//! | hands | [`net`], [`engine`], [`tool`], [`agent`], [`journal`], [`bridge`] | sockets, files, processes |
+//! | face | [`ui`] | ratatui, nothing else |
+//! | house | [`assemble`], [`app`], [`headless`], [`cli`], `main` | wiring |
+//!
+//! Hands and face never meet. Which room may use which is a table in `tests/it/tidy.rs`, and that test fails on the
+//! first wrong `use`.
+//!
+//! # Invariants
+//!
+//! - An event is written to the log before anyone is shown it. A log cut anywhere opens, minus at most a torn last line.
+//! - No consumer handles "the stream just stopped": [`event::grammar::Sealer`] closes what a source left open.
+//! - Nobody is pushed to: a slow reader of the hub stalls nobody and misses nothing.
+//! - Text from outside stays raw in events and is cleaned by [`text::clean`] on its way to a terminal.
+//! - Secrets are `SecretString`s; they enter requests and nothing else.
+//! - A frame touches the rows on screen, a token the open block of its message; `tests/it/work.rs` counts.
+//! - Nothing ticks when nothing moves: an idle program sleeps.
+//!
+//! # Five walks
+//!
+//! 1. *A token arrives.* Bytes → [`net`] cuts frames → a decoder says `TextDelta` → [`agent::turn`] passes it on →
+//!    [`bridge::session`] numbers, logs and publishes → [`store::Store::update`] appends and raises the item's revision
+//!    → [`app`] draws within 16 ms → one block is laid out.
+//! 2. *The person approves.* Key → `Action::Decide` → `Effect::Send` → the turn machine → `ApprovalResolved` comes back
+//!    as a fact, and that changes the screen.
+//! 3. *Esc.* Key → `Command::Cancel` → the reply is dropped, tools are stopped and report → `TurnFinished(Cancelled)`.
+//! 4. *The line goes quiet.* [`net`] says `Silent` as weather, the status line counts the seconds; past the limit the
+//!    turn fails with a fault that says so, and the text so far stays.
+//! 5. *Seek back in a replay.* `Command::Seek` → [`bridge::replay`] resets the hub → the store forgets and folds forward
+//!    → one frame.
+//!
+//! # Where to add things
+//!
+//! | to add | write | touch |
+//! | --- | --- | --- |
+//! | an engine | `engine/x.rs` | [`assemble`] |
+//! | a wire format | `dialect/x.rs`, a golden in `tests/golden` | the engine that speaks it |
+//! | a tool | `tool/x.rs` | the table in [`tool`] |
+//! | a key or command | a row in `store/action.rs` | `assets/keymap.toml` |
+//! | a setting | a field in [`config::Config`] | `assets/config.toml` |
+//! | an event | a variant of [`event::AgentEvent`] | where the compiler points |
+
 pub mod event;
 pub mod text;
 

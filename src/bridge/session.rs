@@ -60,29 +60,15 @@ pub struct Setup {
 pub fn start(setup: Setup, feed: Feed, tasks: &mut JoinSet<()>) -> Live {
     // Capacity 64: a person's wishes; a full queue means the session is stuck.
     let (commands, wishes) = mpsc::channel(64);
-    let first = Weather {
-        not_saved: setup.not_saved.clone(),
-        now: setup.standing.base,
-        ..Weather::default()
-    };
+    let first = Weather { not_saved: setup.not_saved.clone(), now: setup.standing.base, ..Weather::default() };
     let (weather, watch) = watch::channel(first);
-    let live = Live {
-        session: setup.session.clone(),
-        caps: feed.caps,
-        hub: setup.hub.clone(),
-        commands,
-        weather: watch,
-    };
+    let live =
+        Live { session: setup.session.clone(), caps: feed.caps, hub: setup.hub.clone(), commands, weather: watch };
     tasks.spawn(run(setup, feed, wishes, weather));
     live
 }
 
-async fn run(
-    setup: Setup,
-    mut feed: Feed,
-    mut wishes: mpsc::Receiver<Command>,
-    weather: watch::Sender<Weather>,
-) {
+async fn run(setup: Setup, mut feed: Feed, mut wishes: mpsc::Receiver<Command>, weather: watch::Sender<Weather>) {
     let sealer = setup.sealer.await;
     let mut spine = Spine {
         hub: setup.hub,

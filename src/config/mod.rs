@@ -1,12 +1,41 @@
 //! Settings: read, merged in layers, each value with its origin.
+//!
+//! PURE: this file holds the values and their defaults, [`merge`] combines texts, and only [`load`] and [`paths`]
+//! touch the disk. `assets/config.toml` says the same defaults in the form people read; a test keeps the two equal.
+//! No secret ever appears in `Debug`, `Display` or `config show`.
+
+pub mod address;
+pub mod keys;
+pub mod load;
+pub mod merge;
+pub mod models;
+mod nearest;
+pub mod paths;
+pub mod problem;
+mod schema;
+pub mod secret;
+pub mod show;
+pub mod trust;
+pub mod units;
+mod value;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::event::Mode;
 
-pub mod keys;
+pub use load::{Files, Load, load};
+pub use merge::{Loaded, Overrides};
+pub use paths::Paths;
+pub use problem::{Error, Origin, Problem};
+
+/// Every setting with its default, as people read it.
+pub const DEFAULT_FILE: &str = include_str!("../../assets/config.toml");
+
+/// How settings ask for a variable of the environment, so that tests need none.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Every setting, merged. The embedded `assets/config.toml` documents each and gives the defaults.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +55,7 @@ pub struct Config {
     pub keys: BTreeMap<String, BTreeMap<String, String>>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct EngineConfig {
     pub kind: EngineKind,
     /// Literal or `env:NAME`.
@@ -73,6 +102,7 @@ pub struct ApprovalConfig {
     pub mode: Mode,
     /// Patterns such as `read_file` or `shell(git status*)`.
     pub allow: Vec<String>,
+    /// Likewise. Adds up over the layers: no layer takes away what another denies.
     pub deny: Vec<String>,
 }
 
@@ -90,4 +120,141 @@ pub struct LimitConfig {
     pub max_rounds: u32,
     /// Bytes of a call's output that the model gets.
     pub tool_output: usize,
+}
+
+impl Config {
+    /// Cuts `engine/model` into its two parts; a model's own name may hold further slashes.
+    pub fn model_parts(text: &str) -> (&str, Option<&str>) {
+        match text.split_once('/') {
+            Some((engine, model)) => (engine, Some(model).filter(|model| !model.is_empty())),
+            None => (text, None),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let engine = |kind, base_url: Option<&str>, api_key: Option<&str>| EngineConfig {
+            base_url: base_url.map(str::to_owned),
+            api_key: api_key.map(str::to_owned),
+            ..EngineConfig::new(kind)
+        };
+        Self {
+            model: None,
+            engines: BTreeMap::from([
+                ("offline".to_owned(), engine(EngineKind::Offline, None, None)),
+                (
+                    "openai".to_owned(),
+                    engine(EngineKind::OpenAi, Some("env:OPENAI_BASE_URL"), Some("env:OPENAI_API_KEY")),
+                ),
+                ("ollama".to_owned(), engine(EngineKind::Ollama, Some("env:OLLAMA_HOST"), None)),
+            ]),
+            ui: UiConfig {
+                theme: ThemeChoice::Auto,
+                max_fps: 60,
+                fold_thinking: true,
+                fold_output: true,
+                mouse: true,
+                tool_panel: true,
+            },
+            approvals: ApprovalConfig { mode: Mode::Ask, allow: Vec::new(), deny: Vec::new() },
+            tools: ToolConfig {
+                folders: Vec::new(),
+                timeout: Duration::from_secs(60),
+                shell_timeout: Duration::from_secs(120),
+            },
+            limits: LimitConfig { max_rounds: 25, tool_output: 32_768 },
+            prices: BTreeMap::new(),
+            windows: BTreeMap::new(),
+            keys: BTreeMap::new(),
+        }
+    }
+}
+
+impl EngineConfig {
+    /// Returns an engine of this kind with the usual limits and no address or key.
+    pub fn new(kind: EngineKind) -> Self {
+        Self {
+            kind,
+            base_url: None,
+            api_key: None,
+            idle_timeout: Duration::from_secs(90),
+            no_output_timeout: Duration::from_secs(15 * 60),
+            retries: 4,
+        }
+    }
+}
+
+/// Shows no key and no password in the address, for this ends in logs.
+impl fmt::Debug for EngineConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineConfig")
+            .field("kind", &self.kind)
+            .field("base_url", &self.base_url.as_deref().map(address::without_password))
+            .field("api_key", &self.api_key.as_deref().map(secret::masked))
+            .field("idle_timeout", &self.idle_timeout)
+            .field("no_output_timeout", &self.no_output_timeout)
+            .field("retries", &self.retries)
+            .finish()
+    }
+}
+
+impl EngineKind {
+    pub const ALL: [Self; 3] = [Self::Offline, Self::OpenAi, Self::Ollama];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Offline => "offline",
+            Self::OpenAi => "openai",
+            Self::Ollama => "ollama",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+impl ThemeChoice {
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Dark, Self::Light, Self::Mono];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Dark => "dark",
+            Self::Light => "light",
+            Self::Mono => "mono",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|theme| theme.name() == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_may_hold_slashes() {
+        assert_eq!(Config::model_parts("router/openai/gpt-4o"), ("router", Some("openai/gpt-4o")));
+        assert_eq!(Config::model_parts("offline"), ("offline", None));
+        assert_eq!(Config::model_parts("ollama/"), ("ollama", None));
+    }
+
+    #[test]
+    fn names_read_back() {
+        assert!(EngineKind::ALL.into_iter().all(|kind| EngineKind::parse(kind.name()) == Some(kind)));
+        assert!(ThemeChoice::ALL.into_iter().all(|theme| ThemeChoice::parse(theme.name()) == Some(theme)));
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let mut engine = EngineConfig::new(EngineKind::OpenAi);
+        engine.api_key = Some("sk-very-secret".into());
+        engine.base_url = Some("https://user:hunter2@host/v1".into());
+        let text = format!("{engine:?}");
+        assert!(!text.contains("very-secret") && !text.contains("hunter2"), "{text}");
+    }
 }

@@ -27,17 +27,27 @@ const MAY_USE: &[(&str, &[&str])] = &[
 ];
 
 /// Words that mean IO, a clock or chance.
-const IMPURE: &[&str] = &[
-    "tokio", "reqwest", "axum", "std::fs", "std::env", "std::process", "Instant::now", "SystemTime::now", "rand::",
-];
+const IMPURE: &[&str] =
+    &["tokio", "reqwest", "axum", "std::fs", "std::env", "std::process", "Instant::now", "SystemTime::now", "rand::"];
 
 /// Files outside the pure floors that promise to be pure all the same. Their module doc begins with `PURE.`.
 const PURE_DIRS: &[&str] = &["event", "text", "dialect", "store", "ui"];
 
 /// Names of colours: only the theme may say them.
 const COLOURS: &[&str] = &[
-    "Color::Red", "Color::Green", "Color::Blue", "Color::Yellow", "Color::Cyan", "Color::Magenta", "Color::Gray",
-    "Color::DarkGray", "Color::White", "Color::Black", "Color::Light", "Color::Rgb", "Color::Indexed",
+    "Color::Red",
+    "Color::Green",
+    "Color::Blue",
+    "Color::Yellow",
+    "Color::Cyan",
+    "Color::Magenta",
+    "Color::Gray",
+    "Color::DarkGray",
+    "Color::White",
+    "Color::Black",
+    "Color::Light",
+    "Color::Rgb",
+    "Color::Indexed",
 ];
 
 struct Source {
@@ -107,8 +117,7 @@ fn modules_only_look_down() {
         };
         for (number, line) in &source.lines {
             for (at, _) in line.match_indices("crate::") {
-                let used: String =
-                    line[at + 7..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                let used: String = line[at + 7..].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
                 let grouped = line[at + 7..].starts_with('{');
                 assert!(!grouped, "{}:{number}: one `use crate::` line per module", source.path.display());
                 if used != source.module && !allowed.contains(&used.as_str()) {

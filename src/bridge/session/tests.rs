@@ -92,10 +92,7 @@ async fn queued_deltas_become_one_event_and_a_cut_source_is_sealed() {
     let events = everything(bench).await;
     assert!(events.contains(&delta("abc")), "{events:#?}");
     assert_eq!(crate::event::grammar::check(&events), []);
-    assert_eq!(
-        events.last(),
-        Some(&AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Interrupted })
-    );
+    assert_eq!(events.last(), Some(&AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Interrupted }));
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,11 +109,7 @@ async fn a_prompt_sent_while_busy_waits_and_can_be_taken_back() {
     bench.live.weather.wait_for(|weather| weather.queue.len() == 1).await.unwrap();
     bench.events.send(opened()).await.unwrap();
     bench.events.send(AgentEvent::TurnStarted { turn: "t1".into(), parent: None }).await.unwrap();
-    bench
-        .events
-        .send(AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Completed })
-        .await
-        .unwrap();
+    bench.events.send(AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Completed }).await.unwrap();
     assert_eq!(bench.commands.recv().await, Some(prompt("three")));
 }
 

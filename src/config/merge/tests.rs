@@ -1,0 +1,309 @@
+use std::time::Duration;
+
+use super::*;
+use crate::config::EngineKind;
+
+fn no_env(_: &str) -> Option<String> {
+    None
+}
+
+fn user(text: &str) -> Option<Text<'_>> {
+    Some(Text { file: "/u/config.toml", text })
+}
+
+fn project(text: &str, trusted: bool) -> Option<ProjectText<'_>> {
+    Some(ProjectText { text: Text { file: "/p/.jarvis/config.toml", text }, trusted })
+}
+
+fn load_user(text: &str) -> Result<Loaded, Error> {
+    merge(&Layers { user: user(text), project: None, env: &no_env, flags: &Overrides::default() })
+}
+
+fn load_project(text: &str, trusted: bool) -> Result<Loaded, Error> {
+    let mine = "[engines.mine]\nkind = \"ollama\"\n";
+    merge(&Layers { user: user(mine), project: project(text, trusted), env: &no_env, flags: &Overrides::default() })
+}
+
+fn load_flags(set: &[&str]) -> Result<Loaded, Error> {
+    let flags = Overrides { set: set.iter().map(|text| (*text).to_owned()).collect(), ..Overrides::default() };
+    merge(&Layers { user: None, project: None, env: &no_env, flags: &flags })
+}
+
+fn warnings(loaded: &Loaded) -> Vec<String> {
+    loaded.warnings.iter().map(Problem::to_string).collect()
+}
+
+fn origin(loaded: &Loaded, key: &str) -> String {
+    loaded.entries.get(key).map_or_else(|| "none".into(), |entry| format!("{} # {}", entry.shown, entry.origin))
+}
+
+#[test]
+fn later_layers_count() {
+    let (in_file, in_project) = ("model = \"openai/a\"\n", "\nmodel = \"openai/b\"\n");
+    let env = |name: &str| (name == "JARVIS_TUI_MODEL").then(|| "openai/c".to_owned());
+    let set = Overrides { set: vec!["model=openai/d".into()], ..Overrides::default() };
+    let flag = Overrides { model: Some("openai/e".into()), ..set.clone() };
+    let none = Overrides::default();
+    let layers: [(Layers<'_>, &str); 6] = [
+        (Layers { user: None, project: None, env: &no_env, flags: &none }, "none"),
+        (Layers { user: user(in_file), project: None, env: &no_env, flags: &none }, "\"openai/a\" # /u/config.toml:1"),
+        (
+            Layers { user: user(in_file), project: project(in_project, false), env: &no_env, flags: &none },
+            "\"openai/b\" # /p/.jarvis/config.toml:2",
+        ),
+        (
+            Layers { user: user(in_file), project: project(in_project, true), env: &env, flags: &none },
+            "\"openai/c\" # environment JARVIS_TUI_MODEL",
+        ),
+        (
+            Layers { user: user(in_file), project: project(in_project, true), env: &env, flags: &set },
+            "\"openai/d\" # flag -o",
+        ),
+        (Layers { user: user(in_file), project: None, env: &env, flags: &flag }, "\"openai/e\" # flag --model"),
+    ];
+    for (layers, expected) in layers {
+        let loaded = merge(&layers).unwrap();
+        assert_eq!(origin(&loaded, "model"), expected);
+        assert_eq!(loaded.config.model.is_some(), expected != "none");
+    }
+}
+
+#[test]
+fn every_kind_of_value_arrives() {
+    let loaded = load_user(
+        r#"
+version = 1
+[engines.groq]
+kind = "openai"
+base_url = "https://api.groq.com/openai/v1"
+idle_timeout = "250ms"
+retries = 0
+[ui]
+theme = "light"
+mouse = false
+[approvals]
+mode = "auto-edit"
+allow = ["read_file"]
+[tools]
+folders = ["~/notes", "/srv", "~other"]
+[limits]
+tool_output = 4_096
+[prices]
+"x/y" = { input = 1, output = 0.5 }
+[windows]
+"gpt-4.1" = 1000
+[keys.global]
+"ctrl+p" = "none"
+"#,
+    )
+    .unwrap();
+    let config = loaded.config;
+    assert_eq!(config.engines["groq"].kind, EngineKind::OpenAi);
+    assert_eq!(config.engines["groq"].idle_timeout, Duration::from_millis(250));
+    assert_eq!(config.engines["groq"].no_output_timeout, Duration::from_secs(900));
+    assert_eq!(config.engines["groq"].retries, 0);
+    assert_eq!(config.engines.len(), 4);
+    assert_eq!((config.ui.theme, config.ui.mouse, config.ui.max_fps), (ThemeChoice::Light, false, 60));
+    assert_eq!((config.approvals.mode, config.approvals.allow), (Mode::AutoEdit, vec!["read_file".to_owned()]));
+    assert_eq!(config.tools.folders, ["~/notes", "/srv", "~other"].map(PathBuf::from));
+    assert_eq!(config.limits.tool_output, 4096);
+    assert_eq!(config.prices["x/y"], (1.0, 0.5));
+    assert_eq!(config.windows["gpt-4.1"], 1000);
+    assert_eq!(config.keys["global"]["ctrl+p"], "none");
+    assert_eq!(loaded.warnings, []);
+}
+
+#[test]
+fn a_tilde_is_the_home_folder() {
+    let env = |name: &str| (name == "HOME").then(|| "/h".to_owned());
+    let text = "tools.folders = [\"~/notes\", \"~\", \"~other\", \"a/~\"]";
+    let loaded = merge(&Layers { user: user(text), project: None, env: &env, flags: &Overrides::default() }).unwrap();
+    assert_eq!(loaded.config.tools.folders, ["/h/notes", "/h", "~other", "a/~"].map(PathBuf::from));
+}
+
+#[test]
+fn what_is_denied_stays_denied() {
+    let flags = Overrides { set: vec!["approvals.deny=[\"c\", \"a\"]".into()], ..Overrides::default() };
+    let layers = Layers {
+        user: user("approvals.deny = [\"a\"]"),
+        project: project("approvals.deny = [\"b\"]\napprovals.allow = [\"x\"]", true),
+        env: &no_env,
+        flags: &flags,
+    };
+    let loaded = merge(&layers).unwrap();
+    assert_eq!(loaded.config.approvals.deny, ["a", "b", "c"]);
+    assert_eq!(origin(&loaded, "approvals.deny"), "[\"a\", \"b\", \"c\"] # flag -o");
+}
+
+#[test]
+fn unknown_keys_are_warnings_with_file_line_and_nearest() {
+    let loaded = load_user("[ui]\nthem = \"dark\"\n[editor]\nvim = true\ntabs = 4\n").unwrap();
+    assert_eq!(
+        warnings(&loaded),
+        ["/u/config.toml:2: unknown key `ui.them`, did you mean `ui.theme`?", "/u/config.toml:3: unknown key `editor`",]
+    );
+    assert_eq!(loaded.config, Config::default());
+}
+
+#[test]
+fn broken_files_name_file_line_key_and_what_was_expected() {
+    for (text, expected) in [
+        (
+            "[ui]\nmax_fps = \"fast\"\n",
+            "/u/config.toml:2: `ui.max_fps`: expected a whole number from 1 to 240, found \"fast\"",
+        ),
+        ("ui.max_fps = 0", "/u/config.toml:1: `ui.max_fps`: expected a whole number from 1 to 240, found 0"),
+        ("\nui = 3", "/u/config.toml:2: `ui`: expected a table, found a number"),
+        ("version = 2", "/u/config.toml:1: `version`: expected 1, the only version there is, found 2"),
+        (
+            "[tools]\ntimeout = \"0s\"",
+            "/u/config.toml:2: `tools.timeout`: expected a span such as \"90s\" or \"15m\", found \"0s\"",
+        ),
+        (
+            "engines.openai.api_key = 1234",
+            "/u/config.toml:1: `engines.openai.api_key`: expected \"env:NAME\", \"cmd:COMMAND\" or the key, found a number",
+        ),
+        (
+            "prices.x = { input = -1, output = 1 }",
+            "/u/config.toml:1: `prices.x`: expected dollars per million tokens such as { input = 2.5, output = 10.0 }, \
+             found a table",
+        ),
+        (
+            "[engines.groq]\nretries = 1",
+            "/u/config.toml:2: engine `groq` has no kind, add `kind = \"openai\"` or \"ollama\" to it",
+        ),
+        (
+            "[engines.\"a/b\"]\nkind = \"ollama\"",
+            "/u/config.toml:2: `engines.\"a/b\".kind`: expected an engine's name of letters, digits, `-`, `_` and `.`, \
+             found another",
+        ),
+    ] {
+        assert_eq!(load_user(text).unwrap_err().to_string(), expected, "{text}");
+    }
+    let error = load_user("a = 1\n[ui\n").unwrap_err().to_string();
+    assert!(error.starts_with("/u/config.toml:2: not valid TOML: "), "{error}");
+}
+
+#[test]
+fn all_broken_values_are_told_at_once() {
+    let error = load_user("ui.mouse = 1\nui.theme = \"blue\"\nuj.theme = 1").unwrap_err();
+    assert_eq!(error.0.len(), 2, "{error}");
+}
+
+#[test]
+fn untrusted_projects_set_looks_and_model_only() {
+    let text = "model = \"mine/x\"\n[ui]\ntheme = \"dark\"\n[approvals]\nmode = \"full\"\n\
+                [engines.openai]\nbase_url = \"http://evil\"\n[other]\nx = 1\n";
+    let loaded = load_project(text, false).unwrap();
+    assert_eq!(loaded.config.model.as_deref(), Some("mine/x"));
+    assert_eq!(loaded.config.ui.theme, ThemeChoice::Dark);
+    assert_eq!(loaded.config.approvals.mode, Mode::Ask);
+    assert_eq!(loaded.config.engines["openai"], Config::default().engines["openai"]);
+    assert_eq!(
+        warnings(&loaded),
+        ["/p/.jarvis/config.toml:5: this folder is not trusted, so of its settings only `model` and `ui.*` count; \
+          ignored: approvals.mode, engines.openai.base_url, other; read the file, then run `jarvis-tui config trust` \
+          to accept it as it is"]
+    );
+    let trusted = load_project(text, true).unwrap();
+    assert_eq!(trusted.config.approvals.mode, Mode::Full);
+    assert_eq!(trusted.config.engines["openai"].base_url.as_deref(), Some("http://evil"));
+    assert_eq!(warnings(&trusted), ["/p/.jarvis/config.toml:8: unknown key `other`"]);
+}
+
+#[test]
+fn untrusted_projects_choose_among_existing_engines() {
+    let loaded = load_project("model = \"theirs/x\"\n[engines.theirs]\nkind = \"openai\"\n", false).unwrap();
+    assert_eq!((loaded.config.model, loaded.config.engines.len()), (None, 4));
+    assert_eq!(loaded.warnings.len(), 2);
+}
+
+#[test]
+fn untrusted_projects_cannot_keep_the_program_from_starting() {
+    for text in ["[ui\n", "ui.theme = 3", "ui = 3", "version = 9", "model = \"\""] {
+        let loaded = load_project(text, false).unwrap();
+        assert_eq!(loaded.warnings.len(), 1, "{text}");
+    }
+    let many: String = (0..5000).map(|n| format!("k{n} = \"{}\"\n", "x".repeat(50))).collect();
+    let loaded = load_project(&many, false).unwrap();
+    assert_eq!(loaded.warnings.len(), 1);
+    assert!(loaded.warnings[0].to_string().contains("and 4992 more"));
+    let hostile = load_project("\"\\u001b[2J\\u202e\" = 1\n", false).unwrap();
+    assert!(!warnings(&hostile)[0].contains(['\u{1b}', '\u{202e}']), "{:?}", hostile.warnings);
+}
+
+#[test]
+fn no_project_runs_a_command_for_a_key() {
+    let loaded = load_project("engines.openai.api_key = \"cmd:curl evil\"", true).unwrap();
+    assert_eq!(loaded.config.engines["openai"].api_key.as_deref(), Some("env:OPENAI_API_KEY"));
+    assert_eq!(loaded.warnings.len(), 1);
+    assert!(load_user("engines.openai.api_key = \"cmd:pass openai\"").unwrap().warnings.is_empty());
+}
+
+#[test]
+fn no_color_makes_it_mono_unless_a_flag_says_otherwise() {
+    for (value, theme, expected) in [
+        (Some("1"), None, ThemeChoice::Mono),
+        (Some(""), None, ThemeChoice::Light),
+        (None, None, ThemeChoice::Light),
+        (Some("1"), Some(ThemeChoice::Dark), ThemeChoice::Dark),
+    ] {
+        let env = |name: &str| value.filter(|_| name == "NO_COLOR").map(str::to_owned);
+        let flags = Overrides { theme, ..Overrides::default() };
+        let layers = Layers { user: user("ui.theme = \"light\""), project: None, env: &env, flags: &flags };
+        assert_eq!(merge(&layers).unwrap().config.ui.theme, expected, "{value:?}");
+    }
+}
+
+#[test]
+fn flags_set_any_key() {
+    let loaded = load_flags(&[
+        "ui.theme=dark",
+        "ui.max_fps = 30",
+        "windows.\"gpt-4.1\"=5",
+        "engines.x.kind=ollama",
+        "engines.openai.api_key=1234",
+        "tools.timeout=5s",
+        "approvals.allow=[\"clock\"]",
+    ])
+    .unwrap();
+    assert_eq!((loaded.config.ui.theme, loaded.config.ui.max_fps), (ThemeChoice::Dark, 30));
+    assert_eq!(loaded.config.windows["gpt-4.1"], 5);
+    assert_eq!(loaded.config.engines["x"].kind, EngineKind::Ollama);
+    assert_eq!(loaded.config.engines["openai"].api_key.as_deref(), Some("1234"));
+    assert_eq!(loaded.config.tools.timeout, Duration::from_secs(5));
+    assert_eq!(loaded.config.approvals.allow, ["clock"]);
+    assert_eq!(origin(&loaded, "engines.openai.api_key"), "\"••••••••\" # flag -o");
+}
+
+#[test]
+fn flags_with_mistakes_are_errors() {
+    for (text, expected) in [
+        ("ui.them=dark", "flag -o: unknown key `ui.them`, did you mean `ui.theme`?"),
+        ("ui.max_fps=fast", "flag -o: `ui.max_fps`: expected a whole number from 1 to 240, found \"fast\""),
+        ("ui.theme", "flag -o: expected key=value, found \"ui.theme\""),
+        ("=x", "flag -o: expected key=value, found \"\""),
+        ("a b=sk-123", "flag -o: expected key=value, found \"a b\""),
+        ("ui=x", "flag -o: `ui`: expected a table, found a text"),
+        ("ui={ theme = \"dark\" }", "flag -o: `ui`: expected a table, found a table"),
+    ] {
+        assert_eq!(load_flags(&[text]).unwrap_err().to_string(), expected, "{text}");
+    }
+}
+
+#[test]
+fn dedicated_flags_reach_their_settings() {
+    let flags = Overrides {
+        mode: Some(Mode::Plan),
+        mouse: Some(false),
+        max_rounds: Some(3),
+        set: vec!["approvals.mode=full".into(), "limits.max_rounds=9".into()],
+        ..Overrides::default()
+    };
+    let loaded = merge(&Layers { user: None, project: None, env: &no_env, flags: &flags }).unwrap();
+    let config = &loaded.config;
+    assert_eq!((config.approvals.mode, config.ui.mouse, config.limits.max_rounds), (Mode::Plan, false, 3));
+    assert_eq!(origin(&loaded, "ui.mouse"), "false # flag --no-mouse");
+    let none = Overrides { max_rounds: Some(0), ..Overrides::default() };
+    assert!(merge(&Layers { user: None, project: None, env: &no_env, flags: &none }).is_err());
+}

@@ -1,0 +1,151 @@
+//! PURE. Where a value came from, and what is wrong with one: said with file, line and key.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::value::printable;
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Default,
+    User {
+        file: String,
+        line: usize,
+    },
+    Project {
+        file: String,
+        line: usize,
+    },
+    /// The variable's name.
+    Environment(&'static str),
+    /// The flag as typed, without its value.
+    Flag(&'static str),
+}
+
+/// One thing wrong with the settings. A warning or an error: the merge says which.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    pub origin: Origin,
+    pub what: What,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    Syntax(String),
+    UnknownKey {
+        key: String,
+        nearest: Option<String>,
+    },
+    WrongValue {
+        key: String,
+        expected: String,
+        found: String,
+    },
+    /// The file gives an engine that is not built in and doesn't say how to talk to it.
+    NoKind {
+        engine: String,
+    },
+    /// A project that nobody vouched for sets more than looks and model.
+    Untrusted {
+        keys: Vec<String>,
+        /// How many more there are than listed.
+        more: usize,
+    },
+    /// A project that nobody vouched for, and that can't be read.
+    UntrustedBroken(String),
+    /// A project that nobody vouched for asks for an engine there isn't.
+    UntrustedModel {
+        model: String,
+    },
+    /// A project's file wants a command run to get a key.
+    ProjectCommand {
+        key: String,
+    },
+    /// `-o` without `=`, or with a key that is none.
+    NotAnAssignment(String),
+    File {
+        path: PathBuf,
+        reason: String,
+    },
+}
+
+/// Why the program can't start with these settings; exit code 3.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error(pub Vec<Problem>);
+
+impl Problem {
+    pub fn new(origin: Origin, what: What) -> Self {
+        Self { origin, what }
+    }
+}
+
+impl Error {
+    pub(super) fn file(path: impl Into<PathBuf>, reason: impl fmt::Display) -> Self {
+        let what = What::File { path: path.into(), reason: reason.to_string() };
+        Self(vec![Problem::new(Origin::Default, what)])
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::User { file, line } | Self::Project { file, line } => write!(f, "{}:{line}", printable(file)),
+            Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Flag(name) => write!(f, "flag {name}"),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !matches!(self.what, What::File { .. }) {
+            write!(f, "{}: ", self.origin)?;
+        }
+        match &self.what {
+            What::Syntax(message) => write!(f, "not valid TOML: {message}"),
+            What::UnknownKey { key, nearest: Some(nearest) } => {
+                write!(f, "unknown key `{key}`, did you mean `{nearest}`?")
+            }
+            What::UnknownKey { key, nearest: None } => write!(f, "unknown key `{key}`"),
+            What::WrongValue { key, expected, found } => write!(f, "`{key}`: expected {expected}, found {found}"),
+            What::NoKind { engine } => {
+                write!(f, "engine `{engine}` has no kind, add `kind = \"openai\"` or \"ollama\" to it")
+            }
+            What::Untrusted { keys, more } => {
+                write!(f, "this folder is not trusted, so of its settings only `model` and `ui.*` count; ignored: ")?;
+                f.write_str(&keys.join(", "))?;
+                if *more > 0 {
+                    write!(f, " and {more} more")?;
+                }
+                f.write_str("; read the file, then run `jarvis-tui config trust` to accept it as it is")
+            }
+            What::UntrustedBroken(message) => {
+                write!(f, "not valid TOML: {message}; ignored, since this folder is not trusted")
+            }
+            What::UntrustedModel { model } => {
+                write!(f, "ignored `model`: this folder is not trusted and there is no engine for \"{model}\"")
+            }
+            What::ProjectCommand { key } => {
+                write!(f, "ignored `{key}`: a project may not run commands for keys, put it into your own file")
+            }
+            What::NotAnAssignment(text) => write!(f, "expected key=value, found \"{text}\""),
+            What::File { path, reason } => write!(f, "{}: {reason}", printable(&path.to_string_lossy())),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            problem.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,170 @@
+//! Keys: read when they are needed, held so that they can't be printed.
+//!
+//! Nothing else in the settings starts a process. The merge lets only a person's own layers name one.
+
+use std::io::Read as _;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use secrecy::SecretString;
+
+use super::{EngineConfig, Env};
+use crate::event::{Fault, FaultKind};
+
+/// A password manager may have to ask the person first.
+const TIME_LIMIT: Duration = Duration::from_secs(30);
+/// No key is longer.
+const LONGEST: u64 = 64 * 1024;
+const DOTS: &str = "••••••••";
+
+/// Why a key couldn't be got. Never holds the command or what it printed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    #[error("the command for the key did not start: {0}")]
+    NotStarted(String),
+    #[error("the command for the key ended with {0}")]
+    Failed(String),
+    #[error("the command for the key gave nothing within {} s", .0.as_secs())]
+    TimedOut(Duration),
+    #[error("the command for the key printed no usable text")]
+    NoText,
+}
+
+impl From<Error> for Fault {
+    fn from(error: Error) -> Self {
+        Self::new(FaultKind::Auth, error.to_string())
+    }
+}
+
+impl EngineConfig {
+    /// Gets the key, if there is one. Blocks while a command runs, so call it off the loop.
+    pub fn resolved_api_key(&self, env: Env<'_>) -> Result<Option<SecretString>, Error> {
+        self.api_key.as_deref().map_or(Ok(None), |text| secret(text, env))
+    }
+}
+
+/// Reads `env:NAME`, `cmd:COMMAND` or the secret itself; an unset or empty variable is none.
+pub fn secret(text: &str, env: Env<'_>) -> Result<Option<SecretString>, Error> {
+    if let Some(name) = text.strip_prefix("env:") {
+        return Ok(env(name.trim()).and_then(|value| held(&value)));
+    }
+    if let Some(command) = text.strip_prefix("cmd:") {
+        return run(command.trim(), TIME_LIMIT);
+    }
+    Ok(held(text))
+}
+
+/// Shows where a secret comes from and never what it is.
+pub fn masked(text: &str) -> String {
+    match text.strip_prefix("cmd:") {
+        Some(_) => format!("cmd:{DOTS}"),
+        None if text.starts_with("env:") => text.to_owned(),
+        None => DOTS.to_owned(),
+    }
+}
+
+fn held(text: &str) -> Option<SecretString> {
+    let text = text.trim();
+    (!text.is_empty()).then(|| SecretString::from(text))
+}
+
+fn run(command: &str, limit: Duration) -> Result<Option<SecretString>, Error> {
+    let mut child = Command::new("sh")
+        .args(["-c", command])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(|error| Error::NotStarted(error.to_string()))?;
+    let Some(out) = child.stdout.take() else { return Err(Error::NoText) };
+    let (send, receive) = mpsc::channel();
+    // Reads beside us, since a pipe has no time limit; ends with the pipe, at the latest when the child is gone.
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let read = out.take(LONGEST + 1).read_to_end(&mut bytes);
+        let _ = send.send(read.map(|_| bytes));
+    });
+    let begun = Instant::now();
+    let read = receive.recv_timeout(limit);
+    let bytes = match read {
+        Ok(Ok(bytes)) if bytes.len() as u64 <= LONGEST => bytes,
+        Ok(_) => return Err(end(&mut child, Error::NoText)),
+        Err(_) => return Err(end(&mut child, Error::TimedOut(limit))),
+    };
+    // It may close its output and go on; that counts against the same limit.
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) if begun.elapsed() < limit => thread::park_timeout(Duration::from_millis(5)),
+            Ok(None) => return Err(end(&mut child, Error::TimedOut(limit))),
+            Err(error) => return Err(end(&mut child, Error::Failed(error.to_string()))),
+        }
+    };
+    if !status.success() {
+        return Err(Error::Failed(status.to_string()));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| Error::NoText)?;
+    // Password managers print the secret first and notes below it.
+    held(text.trim_start().lines().next().unwrap_or_default()).map(Some).ok_or(Error::NoText)
+}
+
+fn end(child: &mut Child, why: Error) -> Error {
+    let _ = child.kill();
+    let _ = child.wait();
+    why
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    fn get(text: &str) -> Result<Option<String>, Error> {
+        let env = |name: &str| match name {
+            "KEY" => Some("from-env\n".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        };
+        secret(text, &env).map(|key| key.map(|key| key.expose_secret().to_owned()))
+    }
+
+    #[test]
+    fn keys_come_from_variables_commands_and_themselves() {
+        for (text, expected) in [
+            ("env:KEY", Ok(Some("from-env"))),
+            ("env: KEY", Ok(Some("from-env"))),
+            ("env:EMPTY", Ok(None)),
+            ("env:OTHER", Ok(None)),
+            ("sk-literal", Ok(Some("sk-literal"))),
+            ("cmd:printf 'a key\\nuser: me\\n'", Ok(Some("a key"))),
+            ("cmd:true", Err(Error::NoText)),
+            ("cmd:exit 3", Err(Error::Failed("exit status: 3".into()))),
+            ("cmd:printf '\\377'", Err(Error::NoText)),
+            ("cmd:head -c 100000 /dev/zero", Err(Error::NoText)),
+        ] {
+            assert_eq!(get(text), expected.map(|key| key.map(str::to_owned)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_hanging_command_is_given_up() {
+        let limit = Duration::from_millis(50);
+        for command in ["exec sleep 600", "echo key; exec sleep 600 >&-"] {
+            assert_eq!(run(command, limit).map(drop), Err(Error::TimedOut(limit)), "{command}");
+        }
+    }
+
+    #[test]
+    fn nothing_prints_a_secret() {
+        assert_eq!(masked("sk-123"), DOTS);
+        assert_eq!(masked("cmd:echo sk-123"), format!("cmd:{DOTS}"));
+        assert_eq!(masked("env:KEY"), "env:KEY");
+        let key = secret("sk-123", &|_| None).unwrap().unwrap();
+        assert!(!format!("{key:?}").contains("sk-123"));
+        let error = run("echo sk-123 >&2; exit 1", TIME_LIMIT).unwrap_err();
+        assert!(!format!("{error:?}{error}{:?}", Fault::from(error.clone())).contains("sk-123"));
+    }
+}

@@ -1,0 +1,149 @@
+//! PURE. The settings as text for `config show`, and the file that `config init` writes.
+
+use super::merge::{Entry, Loaded};
+use super::{DEFAULT_FILE, schema};
+
+/// Where a line stands: the table's first row, the person's own name, the row.
+type Place = (usize, String, usize);
+
+/// Lists every key with value and origin, one a line, in the order of the documentation.
+pub fn text(loaded: &Loaded) -> String {
+    let mut lines: Vec<(Place, String, String)> = Vec::new();
+    for (index, row) in schema::ROWS.iter().enumerate() {
+        let table = schema::ROWS.iter().position(|other| other.table() == row.table()).unwrap_or(index);
+        let mut entries = loaded.entries.iter().filter(|(key, _)| row.matches(&parts(key))).peekable();
+        if entries.peek().is_none() && !row.key.contains('*') {
+            lines.push(((table, String::new(), index), format!("{} is not set", row.key), String::new()));
+        }
+        lines.extend(entries.map(|(key, Entry { shown, origin })| {
+            let name = if row.key.contains('*') { parts(key).into_iter().nth(1) } else { None };
+            ((table, name.unwrap_or_default(), index), format!("{key} = {shown}"), origin.to_string())
+        }));
+    }
+    lines.sort();
+    let width = lines.iter().map(|(_, left, _)| left.chars().count()).filter(|width| *width <= 60).max().unwrap_or(0);
+    let mut text = String::new();
+    for (_, left, origin) in lines {
+        let line = if origin.is_empty() { left } else { format!("{left:width$}  # {origin}") };
+        text += &line;
+        text.push('\n');
+    }
+    text
+}
+
+/// Returns the default file with every setting commented out, so that later defaults reach who keeps it.
+pub fn starter() -> String {
+    let mut text = String::new();
+    for line in DEFAULT_FILE.lines() {
+        let setting = !line.is_empty() && !line.starts_with(['#', '[']) && !line.starts_with("version");
+        if setting {
+            text.push('#');
+        }
+        text += line;
+        text.push('\n');
+    }
+    text
+}
+
+fn parts(key: &str) -> Vec<String> {
+    super::value::parse_key(key).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::merge::{Layers, Overrides, Text, merge};
+    use super::super::{Config, value};
+    use super::*;
+
+    fn load(text: &str) -> Loaded {
+        let user = Some(Text { file: "config.toml", text });
+        merge(&Layers { user, project: None, env: &|_| None, flags: &Overrides::default() }).unwrap()
+    }
+
+    /// A setting with no default stands in the file as `#key = …`, prose as `# …`.
+    fn uncommented() -> String {
+        let lines = DEFAULT_FILE.lines().map(|line| match line.strip_prefix('#') {
+            Some(rest) if !rest.is_empty() && !rest.starts_with([' ', '#']) => rest,
+            _ => line,
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn the_default_file_says_the_defaults() {
+        let loaded = load("");
+        assert_eq!(loaded.config, Config::default());
+        assert_eq!(loaded.warnings, []);
+    }
+
+    #[test]
+    fn the_default_file_documents_every_key() {
+        let settings = value::parse(&uncommented(), &schema::is_branch).unwrap();
+        for row in schema::ROWS {
+            assert!(settings.iter().any(|setting| row.matches(&setting.path)), "{}", row.key);
+        }
+        assert_eq!(load(&uncommented()).warnings, []);
+    }
+
+    #[test]
+    fn each_documented_key_has_a_comment() {
+        let lines: Vec<&str> = DEFAULT_FILE.lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            let (setting, comment) = (line.trim_start_matches('#'), index.checked_sub(1).map_or("", |at| lines[at]));
+            let is_setting = setting.contains(" = ") && !line.starts_with("# ");
+            let told = comment.starts_with("# ") || line.contains(" # ") || comment.contains(" = ");
+            assert!(!is_setting || told, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_starter_file_changes_nothing() {
+        let loaded = load(&starter());
+        assert_eq!(loaded.config, Config::default());
+        assert_eq!(loaded.warnings, []);
+        assert!(starter().contains("\n#theme = \"auto\""), "{}", starter());
+    }
+
+    #[test]
+    fn show_lists_every_key_with_its_origin() {
+        let loaded = load(
+            "model = \"openai/gpt-4o\"\n[engines.openai]\napi_key = \"sk-123\"\nbase_url = \"http://a:b@h/v1\"\n\
+             [prices]\n\"gpt-4.1\" = { input = 1, output = 2.0 }\n[keys.global]\n\"ctrl+p\" = \"none\"\n",
+        );
+        insta::assert_snapshot!(text(&loaded), @r#"
+        version = 1                                     # default
+        model = "openai/gpt-4o"                         # config.toml:1
+        engines.offline.kind = "offline"                # default
+        engines.offline.idle_timeout = "90s"            # default
+        engines.offline.no_output_timeout = "15m"       # default
+        engines.offline.retries = 4                     # default
+        engines.ollama.kind = "ollama"                  # default
+        engines.ollama.base_url = "env:OLLAMA_HOST"     # default
+        engines.ollama.idle_timeout = "90s"             # default
+        engines.ollama.no_output_timeout = "15m"        # default
+        engines.ollama.retries = 4                      # default
+        engines.openai.kind = "openai"                  # default
+        engines.openai.base_url = "http://••••@h/v1"    # config.toml:4
+        engines.openai.api_key = "••••••••"             # config.toml:3
+        engines.openai.idle_timeout = "90s"             # default
+        engines.openai.no_output_timeout = "15m"        # default
+        engines.openai.retries = 4                      # default
+        ui.theme = "auto"                               # default
+        ui.max_fps = 60                                 # default
+        ui.fold_thinking = true                         # default
+        ui.fold_output = true                           # default
+        ui.mouse = true                                 # default
+        ui.tool_panel = true                            # default
+        approvals.mode = "ask"                          # default
+        approvals.allow = []                            # default
+        approvals.deny = []                             # default
+        tools.folders = []                              # default
+        tools.timeout = "60s"                           # default
+        tools.shell_timeout = "2m"                      # default
+        limits.max_rounds = 25                          # default
+        limits.tool_output = 32768                      # default
+        prices."gpt-4.1" = { input = 1, output = 2.0 }  # config.toml:6
+        keys.global."ctrl+p" = "none"                   # config.toml:8
+        "#);
+    }
+}

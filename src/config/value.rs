@@ -1,0 +1,252 @@
+//! PURE. A value as a file, a variable or a flag gives it, and a TOML text as a list of such values with their lines.
+//!
+//! Knows TOML; knows no setting but asks where tables end.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+    List(Vec<Value>),
+    Table(BTreeMap<String, Value>),
+    /// Dates and numbers out of range, which no setting takes.
+    Other(String),
+}
+
+/// One value at its place.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Setting {
+    pub path: Vec<String>,
+    pub value: Value,
+    /// From 1.
+    pub line: usize,
+}
+
+/// A text that isn't TOML.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Syntax {
+    pub line: usize,
+    pub message: String,
+}
+
+impl Value {
+    pub(super) fn text(text: impl Into<String>) -> Self {
+        Self::Text(text.into())
+    }
+
+    pub(super) fn texts(texts: &[String]) -> Self {
+        Self::List(texts.iter().map(Self::text).collect())
+    }
+
+    /// Reads what follows `=` in `-o key=value`.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        DeValue::parse(text).ok().map(|value| convert(value.get_ref()))
+    }
+
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Bool(_) => "true or false",
+            Self::Int(_) | Self::Float(_) => "a number",
+            Self::Text(_) => "a text",
+            Self::List(_) => "a list",
+            Self::Table(_) => "a table",
+            Self::Other(_) => "a date or a number out of range",
+        }
+    }
+
+    /// Writes it as TOML.
+    pub(super) fn show(&self) -> String {
+        match self {
+            Self::Bool(it) => it.to_string(),
+            Self::Int(it) => it.to_string(),
+            Self::Float(it) => format!("{it:?}"),
+            Self::Text(it) => quoted(it),
+            Self::List(it) => format!("[{}]", it.iter().map(Self::show).collect::<Vec<_>>().join(", ")),
+            Self::Table(it) => {
+                let fields: Vec<_> =
+                    it.iter().map(|(name, value)| format!("{} = {}", key(name), value.show())).collect();
+                format!("{{ {} }}", fields.join(", "))
+            }
+            Self::Other(it) => printable(it),
+        }
+    }
+}
+
+/// Lists the values of a TOML text in the order they stand there. `is_branch` says which tables hold settings; the
+/// others are values themselves.
+pub(super) fn parse(text: &str, is_branch: &dyn Fn(&[String]) -> bool) -> Result<Vec<Setting>, Syntax> {
+    let lines: Vec<usize> = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
+    let line = |offset: usize| lines.partition_point(|end| *end < offset) + 1;
+    let table = DeTable::parse(text).map_err(|error| Syntax {
+        line: line(error.span().map_or(0, |span| span.start)),
+        message: printable(&error.message().lines().collect::<Vec<_>>().join(", ")),
+    })?;
+    let mut found = Vec::new();
+    walk(table.get_ref(), &mut Vec::new(), is_branch, &mut found);
+    found.sort_by_key(|(offset, _, _)| *offset);
+    Ok(found.into_iter().map(|(offset, path, value)| Setting { path, value, line: line(offset) }).collect())
+}
+
+/// Reads a dotted key such as `windows."gpt-4.1"`.
+pub(super) fn parse_key(text: &str) -> Option<Vec<String>> {
+    let text = format!("{text} = 0");
+    let mut table = DeTable::parse(&text).ok()?.into_inner();
+    let mut path = Vec::new();
+    loop {
+        let one = table.len() == 1;
+        let (name, value) = table.into_iter().next().filter(|_| one)?;
+        path.push(name.into_inner().into_owned());
+        match value.into_inner() {
+            DeValue::Table(inner) => table = inner,
+            DeValue::Integer(_) => return Some(path),
+            _ => return None,
+        }
+    }
+}
+
+fn walk(
+    table: &DeTable<'_>,
+    path: &mut Vec<String>,
+    is_branch: &dyn Fn(&[String]) -> bool,
+    found: &mut Vec<(usize, Vec<String>, Value)>,
+) {
+    for (name, value) in table {
+        let name: &Spanned<DeString<'_>> = name;
+        path.push(name.get_ref().to_string());
+        match value.get_ref() {
+            DeValue::Table(inner) if is_branch(path) => walk(inner, path, is_branch, found),
+            other => found.push((name.span().start, path.clone(), convert(other))),
+        }
+        path.pop();
+    }
+}
+
+fn convert(value: &DeValue<'_>) -> Value {
+    match value {
+        DeValue::String(it) => Value::text(it.as_ref()),
+        DeValue::Integer(it) => {
+            i64::from_str_radix(it.as_str(), it.radix()).map_or_else(|_| Value::Other(it.to_string()), Value::Int)
+        }
+        DeValue::Float(it) => it.as_str().parse().map_or_else(|_| Value::Other(it.to_string()), Value::Float),
+        DeValue::Boolean(it) => Value::Bool(*it),
+        DeValue::Datetime(it) => Value::Other(it.to_string()),
+        DeValue::Array(it) => Value::List(it.iter().map(|value| convert(value.get_ref())).collect()),
+        DeValue::Table(it) => Value::Table(
+            it.iter().map(|(name, value)| (name.get_ref().to_string(), convert(value.get_ref()))).collect(),
+        ),
+    }
+}
+
+/// Writes a path with dots, parts quoted where TOML asks for it.
+pub(super) fn dotted(path: &[String]) -> String {
+    path.iter().map(|part| key(part)).collect::<Vec<_>>().join(".")
+}
+
+fn key(name: &str) -> String {
+    let bare =
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
+    if bare { name.to_owned() } else { quoted(name) }
+}
+
+fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => {
+                out.push('\\');
+                out.push(c);
+            }
+            _ => push_printable(&mut out, c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Replaces what could steer a terminal or reorder a line by its escape.
+pub(super) fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    text.chars().for_each(|c| push_printable(&mut out, c));
+    out
+}
+
+fn push_printable(out: &mut String, c: char) {
+    match c {
+        '\n' => out.push_str("\\n"),
+        '\t' => out.push_str("\\t"),
+        '\r' => out.push_str("\\r"),
+        // `escape_debug` knows which other characters are invisible; its escapes for those are the long ones.
+        _ if c.is_control() || c.escape_debug().len() > 2 => {
+            let code = u32::from(c);
+            let _ = if code > 0xFFFF { write!(out, "\\U{code:08X}") } else { write!(out, "\\u{code:04X}") };
+        }
+        _ => out.push(c),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(parts: &[&str]) -> Vec<String> {
+        parts.iter().map(|part| (*part).to_owned()).collect()
+    }
+
+    #[test]
+    fn values_come_in_order_with_their_lines() {
+        let text = "b = 1\n\n[t]\nx = \"é\"\ny.z = [1, 2]\n";
+        let found = parse(text, &|path| path == ["t"]).unwrap();
+        let found: Vec<_> = found.iter().map(|it| (it.line, dotted(&it.path), it.value.show())).collect();
+        assert_eq!(
+            found,
+            [
+                (1, "b".into(), "1".into()),
+                (4, "t.x".into(), "\"é\"".into()),
+                (5, "t.y".into(), "{ z = [1, 2] }".into())
+            ]
+        );
+    }
+
+    #[test]
+    fn broken_text_names_its_line() {
+        let error = parse("a = 1\nb = = 2\n", &|_| false).unwrap_err();
+        assert_eq!(error.line, 2);
+        assert!(!error.message.is_empty() && !error.message.contains('\n'), "{error:?}");
+    }
+
+    #[test]
+    fn numbers_of_every_base_or_none() {
+        assert_eq!(Value::parse("0xff"), Some(Value::Int(255)));
+        assert_eq!(Value::parse("1_000"), Some(Value::Int(1000)));
+        assert_eq!(Value::parse("-2"), Some(Value::Int(-2)));
+        assert_eq!(Value::parse("2.5"), Some(Value::Float(2.5)));
+        assert!(matches!(Value::parse("99999999999999999999"), Some(Value::Other(_))));
+        assert_eq!(Value::parse("dark"), None);
+    }
+
+    #[test]
+    fn keys_of_flags_are_one_key() {
+        assert_eq!(parse_key("ui.theme"), Some(path(&["ui", "theme"])));
+        assert_eq!(parse_key("windows.\"gpt-4.1\""), Some(path(&["windows", "gpt-4.1"])));
+        for text in ["", "a b", "a = 1\nb", "a = {}#", "#"] {
+            assert_eq!(parse_key(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn hostile_text_is_shown_harmless_and_reads_back() {
+        for text in ["a\"b\\c\n\t", "\u{1b}[2J", "\u{202e}evil", "it's", "\u{7f}\u{0}", "日本 e\u{301}"] {
+            let shown = Value::text(text).show();
+            assert!(!shown.contains(['\u{1b}', '\u{202e}', '\n', '\u{7f}']), "{shown:?}");
+            assert_eq!(Value::parse(&shown), Some(Value::text(text)), "{shown}");
+        }
+    }
+}
