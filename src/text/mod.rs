@@ -1,1 +1,10 @@
-//! text
+//! Pure functions on strings from outside: making them harmless, measuring them in cells, wrapping them.
+//!
+//! Not for styles and not for Markdown. The invariant: nothing here knows a terminal, and every function is linear in
+//! the length of its text.
+
+pub mod clean;
+pub mod width;
+pub mod wrap;
+
+pub use clean::{clean, one_line, visible};

@@ -3,3 +3,4 @@ pub mod keymap;
 pub mod lines;
 pub mod md;
 pub mod panes;
+pub mod theme;

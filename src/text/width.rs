@@ -1,0 +1,157 @@
+//! How many cells a text takes, by grapheme, measured as the screen's buffer measures.
+//!
+//! Not for cleaning: control characters count nothing here and must be gone before text becomes cells.
+
+use std::borrow::Cow;
+
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
+
+/// Stands for a grapheme that is wider than the place it would have to go.
+pub const PLACEHOLDER: &str = "▯";
+
+/// One grapheme: where it starts, what it is, how many cells it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cell<'a> {
+    pub at: usize,
+    pub text: &'a str,
+    pub width: usize,
+}
+
+/// Iterates over the graphemes of a text. Plain ASCII takes a short way.
+pub fn cells(text: &str) -> Cells<'_> {
+    Cells { text, at: 0 }
+}
+
+pub struct Cells<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Iterator for Cells<'a> {
+    type Item = Cell<'a>;
+
+    fn next(&mut self) -> Option<Cell<'a>> {
+        let at = self.at;
+        let bytes = self.text.as_bytes();
+        let first = *bytes.get(at)?;
+        // A character that combines with this one would not be ASCII.
+        if first.is_ascii() && bytes.get(at + 1).is_none_or(u8::is_ascii) {
+            self.at += 1;
+            return Some(Cell { at, text: &self.text[at..=at], width: usize::from(first >= 0x20 && first != 0x7f) });
+        }
+        let text = self.text[at..].graphemes(true).next()?;
+        self.at += text.len();
+        Some(Cell { at, text, width: grapheme_width(text) })
+    }
+}
+
+/// Returns the cells that one grapheme takes.
+pub fn grapheme_width(grapheme: &str) -> usize {
+    if grapheme.chars().next().is_none_or(char::is_control) {
+        return 0;
+    }
+    // The buffer counts the half-width sound marks so, and must agree with us where a grapheme ends.
+    grapheme.width() + grapheme.chars().filter(|c| matches!(c, '\u{ff9e}' | '\u{ff9f}')).count()
+}
+
+/// Returns the cells that a text on one line takes.
+pub fn str_width(text: &str) -> usize {
+    cells(text).map(|cell| cell.width).sum()
+}
+
+/// Returns the longest prefix that fits into `max` cells, and its width.
+pub fn cut(text: &str, max: usize) -> (&str, usize) {
+    let mut width = 0;
+    for cell in cells(text) {
+        if width + cell.width > max {
+            return (&text[..cell.at], width);
+        }
+        width += cell.width;
+    }
+    (text, width)
+}
+
+/// Returns the text cut to `max` cells, with an ellipsis where something is missing.
+pub fn ellipsis(text: &str, max: usize) -> Cow<'_, str> {
+    // Cheap for a text of any length: looks at no more than fits.
+    if cut(text, max).0.len() == text.len() {
+        return Cow::Borrowed(text);
+    }
+    match max {
+        0 => Cow::Borrowed(""),
+        max => Cow::Owned(format!("{}…", cut(text, max - 1).0.trim_end())),
+    }
+}
+
+/// Returns the text with tabs replaced by spaces up to the next multiple of `stop`.
+pub fn expand_tabs(text: &str, stop: usize) -> Cow<'_, str> {
+    if memchr::memchr(b'\t', text.as_bytes()).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let stop = stop.max(1);
+    let mut out = String::with_capacity(text.len() + 16);
+    let mut column = 0;
+    for cell in cells(text) {
+        match cell.text {
+            "\t" => {
+                let spaces = stop - column % stop;
+                out.extend(std::iter::repeat_n(' ', spaces));
+                column += spaces;
+            }
+            "\n" => {
+                out.push('\n');
+                column = 0;
+            }
+            other => {
+                out.push_str(other);
+                column += cell.width;
+            }
+        }
+    }
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn graphemes_are_measured_whole() {
+        let cases = [
+            ("abc", 3),
+            ("漢字", 4),
+            ("e\u{301}", 1),
+            ("👩\u{200d}👩\u{200d}👧", 2),
+            ("🇩🇪", 2),
+            ("\u{301}", 0),
+            ("\n", 0),
+            ("", 0),
+        ];
+        for (text, width) in cases {
+            assert_eq!(str_width(text), width, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn cells_tile_the_text() {
+        for text in ["a\u{301}b漢c", "ab\r\ncd", "é👩\u{200d}👧x"] {
+            let joined: String = cells(text).map(|cell| cell.text).collect();
+            assert_eq!(joined, text);
+        }
+    }
+
+    #[test]
+    fn a_cut_never_splits_a_wide_grapheme() {
+        assert_eq!(cut("a漢字", 2), ("a", 1));
+        assert_eq!(ellipsis("a漢字", 4), "a漢…");
+        assert_eq!(ellipsis("abc", 3), "abc");
+        assert_eq!(ellipsis("abc", 0), "");
+    }
+
+    #[test]
+    fn tabs_reach_the_next_stop() {
+        assert_eq!(expand_tabs("a\tb\n\tc", 4), "a   b\n    c");
+        assert_eq!(expand_tabs("漢\tb", 8), "漢      b");
+    }
+}

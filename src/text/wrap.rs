@@ -1,0 +1,232 @@
+//! Wraps a text to byte ranges. Own wrapping, so that a frame never wraps what is not on the screen.
+//!
+//! Not for styles: whoever has them maps the ranges. The invariant: ranges are in order and don't overlap, what lies
+//! between two of them is white space, and no row is wider than asked (a grapheme that can't fit is marked).
+
+use super::width::{Cell, cells};
+
+/// One row of a wrapped text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    pub start: usize,
+    pub end: usize,
+    pub width: usize,
+    /// The row is one grapheme wider than the row may be; draw [`super::width::PLACEHOLDER`] instead.
+    pub too_wide: bool,
+}
+
+/// Wraps at white space, and next to wide characters; words longer than a row are cut at graphemes.
+pub fn wrap(text: &str, width: usize) -> Vec<Row> {
+    wrap_hanging(text, width, width)
+}
+
+/// Like [`wrap`], with another width for the first row than for the rest. Zero counts as one.
+pub fn wrap_hanging(text: &str, first: usize, rest: usize) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for_lines(text, |start, line| wrap_line(line, start, first.max(1), rest.max(1), &mut rows));
+    rows
+}
+
+/// Cuts every line after as many graphemes as fit: for code and program output, where white space matters.
+pub fn chop(text: &str, width: usize) -> Vec<Row> {
+    let width = width.max(1);
+    let mut rows = Vec::new();
+    for_lines(text, |base, line| {
+        let mut row = Row { start: base, end: base, width: 0, too_wide: false };
+        for cell in cells(line) {
+            if row.width + cell.width > width && row.width > 0 {
+                rows.push(row);
+                row = Row { start: row.end, end: row.end, width: 0, too_wide: false };
+            }
+            row.end = base + cell.at + cell.text.len();
+            row.width += cell.width;
+            if cell.width > width {
+                rows.push(Row { width: 1, too_wide: true, ..row });
+                row = Row { start: row.end, end: row.end, width: 0, too_wide: false };
+            }
+        }
+        let line_began = rows.last().is_some_and(|last| last.start >= base && last.end > base);
+        if row.end > row.start || !line_began {
+            rows.push(row);
+        }
+    });
+    rows
+}
+
+fn for_lines(text: &str, mut each: impl FnMut(usize, &str)) {
+    let mut start = 0;
+    for end in memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]) {
+        each(start, &text[start..end]);
+        start = end + 1;
+    }
+}
+
+/// A place where a row may end: text up to `end`, and the next row from `next`.
+#[derive(Clone, Copy)]
+struct Break {
+    end: usize,
+    width: usize,
+    next: usize,
+}
+
+fn wrap_line(line: &str, base: usize, first: usize, rest: usize, rows: &mut Vec<Row>) {
+    let before = rows.len();
+    let mut start = 0;
+    // Each row scans again what the row before could not take, which is less than a row.
+    loop {
+        let limit = if rows.is_empty() { first } else { rest };
+        match fill(&line[start..], limit) {
+            Filled::All { end, width } => {
+                if end > 0 || rows.len() == before {
+                    rows.push(Row { start: base + start, end: base + start + end, width, too_wide: false });
+                }
+                return;
+            }
+            Filled::Row { end, width, next, too_wide } => {
+                rows.push(Row { start: base + start, end: base + start + end, width, too_wide });
+                start += next;
+            }
+            Filled::DropIndent { next } => start += next,
+        }
+        // White space at the start of a continuing row is the one that the break replaced.
+        if rows.len() > before {
+            start += line[start..].len() - line[start..].trim_start_matches(' ').len();
+            if start == line.len() {
+                return;
+            }
+        }
+    }
+}
+
+enum Filled {
+    /// The rest of the line fits.
+    All {
+        end: usize,
+        width: usize,
+    },
+    Row {
+        end: usize,
+        width: usize,
+        next: usize,
+        too_wide: bool,
+    },
+    /// The indent leaves no room for the first word.
+    DropIndent {
+        next: usize,
+    },
+}
+
+fn fill(text: &str, limit: usize) -> Filled {
+    let mut width = 0;
+    let mut spaces: Option<(usize, usize)> = None;
+    let mut last_break: Option<Break> = None;
+    let mut before_was_wide = false;
+    for cell in cells(text) {
+        if is_breaking_space(&cell) {
+            spaces.get_or_insert((cell.at, width));
+            width += cell.width;
+            continue;
+        }
+        if let Some((end, width)) = spaces.take() {
+            last_break = Some(Break { end, width, next: cell.at });
+        } else if cell.at > 0 && (before_was_wide || cell.width > 1) && cell.width > 0 {
+            last_break = Some(Break { end: cell.at, width, next: cell.at });
+        }
+        before_was_wide = cell.width > 1;
+        if width + cell.width > limit {
+            return match last_break {
+                Some(Break { end, width, next }) if end > 0 && width <= limit => {
+                    Filled::Row { end, width, next, too_wide: false }
+                }
+                Some(Break { end: 0, next, .. }) if next > 0 => Filled::DropIndent { next },
+                _ if cell.at == 0 || width == 0 => {
+                    let end = cell.at + cell.text.len();
+                    Filled::Row { end, width: 1, next: end, too_wide: true }
+                }
+                _ => Filled::Row { end: cell.at, width, next: cell.at, too_wide: false },
+            };
+        }
+        width += cell.width;
+    }
+    match spaces {
+        Some((end, before)) if width > limit => Filled::All { end, width: before },
+        _ => Filled::All { end: text.len(), width },
+    }
+}
+
+fn is_breaking_space(cell: &Cell<'_>) -> bool {
+    cell.text == " " || cell.text.starts_with(['\t', '\u{2003}', '\u{2002}', '\u{2009}', '\u{3000}'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn rows(text: &str, width: usize) -> Vec<&str> {
+        wrap(text, width).into_iter().map(|row| &text[row.start..row.end]).collect()
+    }
+
+    #[test]
+    fn words_wrap_at_spaces() {
+        let cases: &[(&str, usize, &[&str])] = &[
+            ("", 5, &[""]),
+            ("hello world", 5, &["hello", "world"]),
+            ("hello world", 11, &["hello world"]),
+            ("hello   world", 8, &["hello", "world"]),
+            ("abcdefgh", 3, &["abc", "def", "gh"]),
+            ("a bcdefgh", 3, &["a", "bcd", "efg", "h"]),
+            ("one\n\ntwo", 9, &["one", "", "two"]),
+            ("  indent stays", 9, &["  indent", "stays"]),
+            ("    longword", 8, &["longword"]),
+            ("trailing   ", 8, &["trailing"]),
+            ("漢字漢字", 5, &["漢字", "漢字"]),
+            ("ab漢字", 3, &["ab", "漢", "字"]),
+        ];
+        for (text, width, expected) in cases {
+            assert_eq!(rows(text, *width), *expected, "{text:?} at {width}");
+        }
+    }
+
+    #[test]
+    fn a_grapheme_wider_than_the_row_is_marked() {
+        let marked: Vec<bool> = wrap("a漢b", 1).into_iter().map(|row| row.too_wide).collect();
+        assert_eq!(marked, [false, true, false]);
+        assert!(chop("a漢b", 1).iter().all(|row| row.width == 1));
+    }
+
+    #[test]
+    fn the_first_row_may_have_another_width() {
+        let text = "aaa bbb ccc";
+        let rows: Vec<&str> = wrap_hanging(text, 4, 7).into_iter().map(|row| &text[row.start..row.end]).collect();
+        assert_eq!(rows, ["aaa", "bbb ccc"]);
+    }
+
+    #[test]
+    fn code_keeps_its_white_space() {
+        let text = "    let x;\n\nab";
+        let rows: Vec<&str> = chop(text, 6).into_iter().map(|row| &text[row.start..row.end]).collect();
+        assert_eq!(rows, ["    le", "t x;", "", "ab"]);
+    }
+
+    proptest! {
+        #[test]
+        fn rows_hold_everything_but_breaking_space(text in "([a-z]{1,9}|漢|👩\u{200d}👧|é|  ?|\n){0,40}", first in 0usize..30, rest in 0usize..30) {
+            for (rows, chopped) in [(wrap_hanging(&text, first, rest), false), (chop(&text, rest), true)] {
+                let mut at = 0;
+                for (index, row) in rows.iter().enumerate() {
+                    let between = &text[at..row.start];
+                    prop_assert!(between.chars().all(|c| c == '\n' || (c == ' ' && !chopped)), "{:?}", between);
+                    at = row.end;
+                    let limit = if index == 0 && !chopped { first.max(1) } else { rest.max(1) };
+                    prop_assert!(row.width <= limit, "{row:?} {limit}");
+                    if !row.too_wide {
+                        prop_assert_eq!(crate::text::width::str_width(&text[row.start..row.end]), row.width);
+                    }
+                }
+                prop_assert!(text[at..].chars().all(|c| c == '\n' || c == ' '));
+                prop_assert!(rows.len() > text.matches('\n').count());
+            }
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Colours: the only file that names them.
+//!
+//! Everything else says what a text *is* (a [`Role`]) and a [`Theme`] says how that looks. Only the terminal's own
+//! sixteen colours are used, so the person's palette and background stay in charge. Laid-out lines hold [`Face`]s, not
+//! styles: changing the theme lays nothing out again.
+
+use ratatui::style::{Color, Modifier, Style};
+
+/// What a piece of text is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Role {
+    #[default]
+    Text,
+    /// Less important: hints, footers, durations.
+    Dim,
+    Heading,
+    Code,
+    /// The bar and label around code.
+    CodeEdge,
+    Link,
+    Quote,
+    /// What the person wrote.
+    User,
+    Assistant,
+    Thinking,
+    /// The name of a tool.
+    Tool,
+    Ok,
+    Warn,
+    Error,
+    Info,
+    Accent,
+    Selection,
+    Border,
+    BorderFocused,
+    Status,
+    Added,
+    Removed,
+    /// The part of a bar or gauge that is filled.
+    Filled,
+    /// A key in hints and help.
+    Key,
+}
+
+/// A role with the emphasis that Markdown adds. Two bytes, since laid-out lines hold many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Face {
+    pub role: Role,
+    emphasis: u8,
+}
+
+impl Face {
+    pub const BOLD: u8 = 1;
+    pub const ITALIC: u8 = 2;
+    pub const STRIKE: u8 = 4;
+    pub const UNDERLINE: u8 = 8;
+
+    pub const fn new(role: Role) -> Self {
+        Self { role, emphasis: 0 }
+    }
+
+    #[must_use]
+    pub const fn with(self, emphasis: u8) -> Self {
+        Self { role: self.role, emphasis: self.emphasis | emphasis }
+    }
+}
+
+impl From<Role> for Face {
+    fn from(role: Role) -> Self {
+        Self::new(role)
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ThemeKind {
+    #[default]
+    Dark,
+    Light,
+    /// No colours at all, for `NO_COLOR`; bold, reverse and the like remain.
+    Mono,
+}
+
+impl ThemeKind {
+    pub const ALL: [Self; 3] = [Self::Dark, Self::Light, Self::Mono];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dark => "dark",
+            Self::Light => "light",
+            Self::Mono => "mono",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// How every role looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Theme {
+    kind: ThemeKind,
+}
+
+impl Theme {
+    pub const fn new(kind: ThemeKind) -> Self {
+        Self { kind }
+    }
+
+    pub const fn kind(self) -> ThemeKind {
+        self.kind
+    }
+
+    pub fn style(self, role: Role) -> Style {
+        match self.kind {
+            ThemeKind::Dark => dark(role),
+            ThemeKind::Light => light(role),
+            ThemeKind::Mono => mono(role),
+        }
+    }
+
+    pub fn face(self, face: Face) -> Style {
+        let mut style = self.style(face.role);
+        for (bit, modifier) in [
+            (Face::BOLD, Modifier::BOLD),
+            (Face::ITALIC, Modifier::ITALIC),
+            (Face::STRIKE, Modifier::CROSSED_OUT),
+            (Face::UNDERLINE, Modifier::UNDERLINED),
+        ] {
+            if face.emphasis & bit != 0 {
+                style = style.add_modifier(modifier);
+            }
+        }
+        style
+    }
+}
+
+fn dark(role: Role) -> Style {
+    let plain = Style::new();
+    match role {
+        Role::Text | Role::Assistant => plain,
+        Role::Dim | Role::CodeEdge | Role::Border => plain.fg(Color::DarkGray),
+        Role::Heading => plain.fg(Color::Cyan),
+        Role::Code => plain.fg(Color::Yellow),
+        Role::Link => plain.fg(Color::Blue).add_modifier(Modifier::UNDERLINED),
+        Role::Quote => plain.fg(Color::Gray),
+        Role::User => plain.fg(Color::Cyan).add_modifier(Modifier::BOLD),
+        Role::Thinking => plain.fg(Color::DarkGray).add_modifier(Modifier::ITALIC),
+        Role::Tool => plain.fg(Color::Magenta).add_modifier(Modifier::BOLD),
+        Role::Ok | Role::Added => plain.fg(Color::Green),
+        Role::Warn => plain.fg(Color::Yellow),
+        Role::Error | Role::Removed => plain.fg(Color::Red),
+        Role::Info => plain.fg(Color::Blue),
+        Role::Accent | Role::BorderFocused | Role::Filled => plain.fg(Color::Cyan),
+        Role::Selection => plain.add_modifier(Modifier::REVERSED),
+        Role::Status => plain.fg(Color::Gray),
+        Role::Key => plain.fg(Color::Cyan).add_modifier(Modifier::BOLD),
+    }
+}
+
+fn light(role: Role) -> Style {
+    let plain = Style::new();
+    match role {
+        Role::Heading => plain.fg(Color::Blue),
+        Role::Code => plain.fg(Color::Magenta),
+        Role::Quote | Role::Status => plain.fg(Color::DarkGray),
+        Role::User | Role::Key => plain.fg(Color::Blue).add_modifier(Modifier::BOLD),
+        Role::Tool => plain.fg(Color::Magenta).add_modifier(Modifier::BOLD),
+        // Yellow on white can't be read.
+        Role::Warn => plain.fg(Color::Magenta),
+        Role::Accent | Role::BorderFocused | Role::Filled => plain.fg(Color::Blue),
+        other => dark(other),
+    }
+}
+
+fn mono(role: Role) -> Style {
+    let plain = Style::new();
+    match role {
+        Role::Text
+        | Role::Assistant
+        | Role::Border
+        | Role::CodeEdge
+        | Role::Quote
+        | Role::Ok
+        | Role::Info
+        | Role::Added
+        | Role::Removed
+        | Role::Filled
+        | Role::Status => plain,
+        Role::Dim => plain.add_modifier(Modifier::DIM),
+        Role::Thinking => plain.add_modifier(Modifier::DIM | Modifier::ITALIC),
+        Role::Link => plain.add_modifier(Modifier::UNDERLINED),
+        Role::Code
+        | Role::Heading
+        | Role::User
+        | Role::Tool
+        | Role::Warn
+        | Role::Error
+        | Role::Accent
+        | Role::BorderFocused
+        | Role::Key => plain.add_modifier(Modifier::BOLD),
+        Role::Selection => plain.add_modifier(Modifier::REVERSED),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mono_has_no_colour_at_all() {
+        let theme = Theme::new(ThemeKind::Mono);
+        for role in [Role::Text, Role::Heading, Role::Error, Role::Selection, Role::Link, Role::Key, Role::Code] {
+            let style = theme.style(role);
+            assert_eq!((style.fg, style.bg), (None, None), "{role:?}");
+        }
+    }
+
+    #[test]
+    fn emphasis_adds_to_the_role() {
+        let style = Theme::new(ThemeKind::Dark).face(Face::new(Role::Thinking).with(Face::BOLD));
+        assert!(style.add_modifier.contains(Modifier::BOLD | Modifier::ITALIC));
+    }
+
+    #[test]
+    fn names_parse_back() {
+        for kind in ThemeKind::ALL {
+            assert_eq!(ThemeKind::parse(kind.name()), Some(kind));
+        }
+    }
+}
