@@ -35,4 +35,5 @@ pub struct Live {
 }
 
 pub mod hub;
+pub mod replay;
 pub mod session;

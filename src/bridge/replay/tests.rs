@@ -1,0 +1,324 @@
+use std::io::Write;
+
+use super::*;
+use crate::bridge::Delivery;
+use crate::bridge::hub::Subscription;
+use crate::event::{LinkState, TurnEnd, grammar};
+
+/// Two turns, a long pause between them: events at 0, 0, 0, 1 s, 2 s, 3 s; 63 s, 63 s, 64 s, 65 s.
+const LOG: &str = r#"{"format":1,"session":"s1","started_at":1000}
+{"seq":1,"at":0,"event":{"type":"session_opened","wall":1,"engine":"e","model":"m","why":"","mode":"ask","folder":"/","version":"0","caps":{"prompt":true,"decide":true,"cancel":true,"seek":false}}}
+{"seq":2,"at":0,"event":{"type":"turn_started","turn":"t1"}}
+{"seq":3,"at":0,"event":{"type":"user_message","message":"m1","text":"one"}}
+{"seq":4,"at":1000,"event":{"type":"message_started","message":"m2","role":"assistant"}}
+{"seq":5,"at":2000,"event":{"type":"message_finished","message":"m2","stop":"end"}}
+{"seq":6,"at":3000,"event":{"type":"turn_finished","turn":"t1","end":"completed"}}
+{"seq":7,"at":63000,"event":{"type":"turn_started","turn":"t2"}}
+{"seq":8,"at":63000,"event":{"type":"user_message","message":"m3","text":"two"}}
+{"seq":9,"at":64000,"event":{"type":"message_started","message":"m4","role":"assistant"}}
+{"seq":10,"at":65000,"event":{"type":"text_delta","message":"m4","text":"yes"}}
+"#;
+const ENDED: &str = r#"{"seq":11,"at":66000,"event":{"type":"message_finished","message":"m4","stop":"end"}}
+{"seq":12,"at":66000,"event":{"type":"turn_finished","turn":"t2","end":"completed"}}
+"#;
+
+struct Viewer {
+    live: Live,
+    subscription: Subscription,
+    tasks: JoinSet<()>,
+    start: Instant,
+    _file: tempfile::NamedTempFile,
+}
+
+fn log(text: &str) -> (tempfile::NamedTempFile, Reader) {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let reader = Reader::open(file.path()).unwrap();
+    (file, reader)
+}
+
+impl Viewer {
+    fn of(text: &str, options: Options) -> Self {
+        let (file, reader) = log(text);
+        let mut tasks = JoinSet::new();
+        let live = start(reader, options, &mut tasks).unwrap();
+        let subscription = live.hub.subscribe(Seq(0));
+        Self { live, subscription, tasks, start: Instant::now(), _file: file }
+    }
+
+    fn new(options: Options) -> Self {
+        Self::of(&(LOG.to_owned() + ENDED), options)
+    }
+
+    async fn wish(&self, command: Command) {
+        self.live.commands.send(command).await.unwrap();
+        self.settle().await;
+    }
+
+    async fn settle(&self) {
+        for _ in 0..8 {
+            yield_now().await;
+        }
+    }
+
+    async fn pass(&self, ms: u64) {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        self.settle().await;
+    }
+
+    /// Returns the numbers of what came since the last call; 0 is a reset.
+    fn got(&mut self) -> Vec<u64> {
+        let mut out = Vec::new();
+        while self.subscription.try_batch(512, &mut out) {}
+        out.iter()
+            .map(|delivery| match delivery {
+                Delivery::Fact(fact) => fact.envelope.seq.0,
+                Delivery::Reset => 0,
+            })
+            .collect()
+    }
+
+    /// Returns when events come, in milliseconds from the start, until `last`.
+    async fn schedule(&mut self, last: u64) -> Vec<(u64, u64)> {
+        let mut times = Vec::new();
+        while let Some(Delivery::Fact(fact)) = self.subscription.next().await {
+            let passed = u64::try_from(self.start.elapsed().as_millis()).unwrap();
+            times.push((fact.envelope.seq.0, passed));
+            if fact.envelope.seq.0 == last {
+                break;
+            }
+        }
+        times
+    }
+
+    fn state(&self) -> ReplayState {
+        self.live.weather.borrow().replay.unwrap()
+    }
+}
+
+const RECORDED: [(u64, u64); 12] = [
+    (1, 0),
+    (2, 0),
+    (3, 0),
+    (4, 1_000),
+    (5, 2_000),
+    (6, 3_000),
+    (7, 63_000),
+    (8, 63_000),
+    (9, 64_000),
+    (10, 65_000),
+    (11, 66_000),
+    (12, 66_000),
+];
+
+/// Timers are exact to a millisecond.
+fn assert_times(got: &[(u64, u64)], expected: impl IntoIterator<Item = (u64, u64)>) {
+    let expected: Vec<_> = expected.into_iter().collect();
+    let near = |(a, b): (&(u64, u64), &(u64, u64))| a.0 == b.0 && a.1.abs_diff(b.1) <= 2;
+    assert!(got.len() == expected.len() && got.iter().zip(&expected).all(near), "{got:?} is not {expected:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_come_at_their_recorded_times() {
+    let mut viewer = Viewer::new(Options::default());
+    assert_times(&viewer.schedule(12).await, RECORDED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_double_speed_in_half_the_time() {
+    let mut viewer = Viewer::new(Options { speed: 2.0, ..Options::default() });
+    assert_times(&viewer.schedule(12).await, RECORDED.map(|(seq, at)| (seq, at / 2)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_speed_counts_from_where_it_is_wished() {
+    let mut viewer = Viewer::new(Options::default());
+    viewer.pass(1_500).await;
+    viewer.wish(Command::Speed { factor: 0.5 }).await;
+    assert_times(&viewer.schedule(5).await[4..], [(5, 2_500)]);
+    viewer.wish(Command::Speed { factor: f32::NAN }).await;
+    assert!((viewer.state().speed - 0.5).abs() < f32::EPSILON);
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_pauses_are_squeezed_and_short_ones_are_not() {
+    let mut viewer = Viewer::new(Options { max_idle: Some(Millis(1_500)), ..Options::default() });
+    let squeezed = RECORDED.map(|(seq, at)| (seq, if at > 3_000 { at - 58_500 } else { at }));
+    assert_times(&viewer.schedule(12).await, squeezed);
+    assert_eq!(viewer.state().position, Millis(66_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn squeezing_ends_a_pause_that_lasted_long_enough() {
+    let mut viewer = Viewer::new(Options::default());
+    viewer.pass(20_000).await;
+    assert_eq!(viewer.got().last(), Some(&6));
+    viewer.wish(Command::SqueezeIdle { max: Some(Millis(1_000)) }).await;
+    viewer.pass(1).await;
+    assert_eq!(viewer.got(), [7, 8]);
+    viewer.pass(1_010).await;
+    assert_eq!(viewer.got(), [9]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn paused_means_nothing_moves() {
+    let mut viewer = Viewer::new(Options::default());
+    viewer.pass(1_500).await;
+    viewer.wish(Command::Pause { paused: true }).await;
+    assert_eq!(viewer.got(), [1, 2, 3, 4]);
+    viewer.pass(100_000).await;
+    assert_eq!(viewer.got(), Vec::<u64>::new());
+    assert!(viewer.state().paused && viewer.state().position.0.abs_diff(1_500) <= 2);
+    viewer.wish(Command::Pause { paused: false }).await;
+    viewer.pass(510).await;
+    assert_eq!(viewer.got(), [5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn steps_go_one_event_on_or_back_and_pause() {
+    let mut viewer = Viewer::new(Options { paused: true, ..Options::default() });
+    viewer.settle().await;
+    assert_eq!(viewer.got(), [1, 2, 3], "what has time 0 is the start");
+    viewer.wish(Command::Step { events: 1 }).await;
+    viewer.wish(Command::Step { events: 2 }).await;
+    assert_eq!(viewer.got(), [4, 5, 6]);
+    assert_eq!(viewer.state().position, Millis(3_000));
+    viewer.wish(Command::Step { events: -2 }).await;
+    assert_eq!(viewer.got(), [0, 1, 2, 3, 4]);
+    assert_eq!(viewer.state().position, Millis(1_000));
+    viewer.wish(Command::Step { events: -99 }).await;
+    assert_eq!(viewer.got(), [0]);
+    viewer.wish(Command::Step { events: 99 }).await;
+    assert_eq!(viewer.got(), (1..=12).collect::<Vec<_>>());
+    viewer.wish(Command::Step { events: i64::MIN }).await;
+    viewer.wish(Command::Step { events: i64::MAX }).await;
+    assert_eq!(viewer.got().last(), Some(&12));
+    assert!(viewer.state().paused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn seeking_tells_what_is_before_and_plays_on_from_there() {
+    let mut viewer = Viewer::new(Options::default());
+    viewer.settle().await;
+    viewer.wish(Command::Seek { to: Target::At(Millis(63_500)) }).await;
+    assert_eq!(viewer.got(), (1..=8).collect::<Vec<_>>());
+    viewer.pass(510).await;
+    assert_eq!(viewer.got(), [9]);
+    viewer.wish(Command::Seek { to: Target::By(-62_000) }).await;
+    assert_eq!(viewer.got(), [0, 1, 2, 3, 4, 5]);
+    viewer.pass(1_010).await;
+    assert_eq!(viewer.got(), [6]);
+    viewer.wish(Command::Seek { to: Target::By(i64::MIN) }).await;
+    viewer.wish(Command::Seek { to: Target::By(i64::MAX) }).await;
+    assert_eq!(viewer.got().last(), Some(&12));
+    viewer.wish(Command::Seek { to: Target::Fraction(5_000) }).await;
+    assert_eq!((viewer.got().last(), viewer.state().position), (Some(&6), Millis(33_000)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn turns_are_reached_with_their_prompt() {
+    let mut viewer = Viewer::new(Options { paused: true, ..Options::default() });
+    viewer.wish(Command::Seek { to: Target::Turns(1) }).await;
+    assert_eq!(viewer.got(), (1..=8).collect::<Vec<_>>());
+    assert_eq!((viewer.state().turn, viewer.state().turns), (2, 2));
+    assert_eq!(viewer.state().position, Millis(63_000));
+    viewer.wish(Command::Seek { to: Target::Turns(-1) }).await;
+    assert_eq!(viewer.got(), [0, 1, 2, 3]);
+    viewer.wish(Command::Seek { to: Target::Turns(-1) }).await;
+    assert_eq!((viewer.got(), viewer.state().turn), (vec![0], 0));
+    viewer.wish(Command::Seek { to: Target::Turns(9) }).await;
+    assert_eq!(viewer.state().position, Millis(66_000));
+    viewer.wish(Command::Seek { to: Target::Turns(i64::MIN) }).await;
+    assert_eq!(viewer.state().position, Millis(0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn at_its_end_a_replay_stays_open_and_plays_again() {
+    let mut viewer = Viewer::new(Options { from: Millis(65_500), ..Options::default() });
+    viewer.pass(600).await;
+    assert_eq!(viewer.got(), (1..=12).collect::<Vec<_>>());
+    assert!(viewer.state().paused);
+    viewer.pass(10_000).await;
+    let weather = viewer.live.weather.borrow().clone();
+    assert_eq!((weather.now, weather.link), (Millis(66_000), LinkState::Idle));
+    viewer.wish(Command::Seek { to: Target::By(-1_500) }).await;
+    assert!(!viewer.state().paused, "going back plays on");
+    viewer.pass(2_000).await;
+    viewer.got();
+    viewer.wish(Command::Pause { paused: false }).await;
+    viewer.pass(1_100).await;
+    assert_eq!(viewer.got(), [0, 1, 2, 3, 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_task_ends_with_its_last_viewer() {
+    let Viewer { live, mut subscription, mut tasks, _file, .. } = Viewer::new(Options::default());
+    drop(live);
+    assert!(tasks.join_next().await.unwrap().is_ok());
+    while subscription.next().await.is_some() {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_log_is_sealed_for_its_viewer_and_not_on_disk() {
+    let torn = LOG.to_owned() + "{\"seq\":11,\"at\":66";
+    let (file, reader) = log(&torn);
+    let live = at_once(reader).unwrap();
+    let mut subscription = live.hub.subscribe(Seq(0));
+    let mut events = Vec::new();
+    let mut last = 0;
+    while let Some(Delivery::Fact(fact)) = subscription.next().await {
+        assert_eq!(fact.envelope.seq.0, last + 1);
+        assert_eq!(serde_json::to_vec(&fact.envelope).unwrap(), fact.line);
+        last += 1;
+        events.push(fact.envelope.event.clone());
+    }
+    assert_eq!(grammar::check(&events), []);
+    assert!(matches!(&events[10], AgentEvent::Noticed { code, .. } if code == "torn_line"));
+    assert!(matches!(events.last(), Some(AgentEvent::TurnFinished { end: TurnEnd::Interrupted, .. })));
+    assert_eq!(std::fs::read_to_string(file.path()).unwrap(), torn);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_log_plays_to_its_seals_and_back() {
+    let mut viewer = Viewer::of(LOG, Options { from: Millis(64_500), ..Options::default() });
+    viewer.pass(600).await;
+    assert_eq!(viewer.got(), (1..=12).collect::<Vec<_>>());
+    viewer.wish(Command::Step { events: -1 }).await;
+    assert_eq!(viewer.got(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+    viewer.wish(Command::Step { events: 1 }).await;
+    assert_eq!(viewer.got(), [12]);
+    viewer.wish(Command::Seek { to: Target::At(Millis(64_000)) }).await;
+    assert_eq!(viewer.got(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    viewer.wish(Command::Seek { to: Target::End }).await;
+    assert_eq!(viewer.got(), [10, 11, 12]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_log_is_at_its_end() {
+    let mut viewer = Viewer::of(LOG.lines().next().unwrap(), Options::default());
+    viewer.pass(10).await;
+    for to in [Target::Start, Target::End, Target::Turns(1), Target::Turns(-1), Target::Fraction(u16::MAX)] {
+        viewer.wish(Command::Seek { to }).await;
+    }
+    viewer.wish(Command::Pause { paused: false }).await;
+    assert_eq!((viewer.got(), viewer.state().paused), (vec![], true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_yields_to_wishes() {
+    let mut text = LOG.lines().next().unwrap().to_owned() + "\n";
+    for seq in 1..=5_000 {
+        text += r#"{"seq":SEQ,"at":10,"event":{"type":"text_delta","message":"m","text":"x"}}"#
+            .replace("SEQ", &seq.to_string())
+            .as_str();
+        text.push('\n');
+    }
+    let mut viewer = Viewer::of(&text, Options::default());
+    assert!(viewer.subscription.next().await.is_some());
+    viewer.wish(Command::Pause { paused: true }).await;
+    let count = viewer.got().len();
+    assert!(count < 2_000, "{count} came before the pause");
+    viewer.wish(Command::Pause { paused: false }).await;
+    viewer.pass(10).await;
+    assert_eq!(viewer.got().last(), Some(&5_000));
+}
