@@ -1,2 +1,3 @@
 //! PURE. wip
+mod intent;
 mod manual;

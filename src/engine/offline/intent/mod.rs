@@ -1,0 +1,307 @@
+//! PURE. What a prompt asks for: calls of tools, and the rest that no rule understood.
+//!
+//! Rules look at words, verb first. A prompt is cut at line ends and at joining words, but only where each side is a
+//! request of its own. Nothing here knows which tools exist or what they returned.
+
+mod change;
+mod files;
+mod search;
+mod sums;
+mod words;
+mod world;
+
+use serde_json::json;
+
+use crate::event::Json;
+use words::{Kind, Masked, Words, cut};
+
+/// A text longer than this is something pasted, not a list of requests. In bytes, blocks left out.
+const LONGEST: usize = 8000;
+/// Places in one line where it may be cut.
+const MOST_CUTS: usize = 24;
+
+/// One call of a tool.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Step {
+    pub(super) tool: &'static str,
+    pub(super) args: Json,
+}
+
+impl Step {
+    fn new(tool: &'static str, args: Json) -> Self {
+        Self { tool, args }
+    }
+
+    fn text(&self, name: &str) -> &str {
+        self.args.get(name).and_then(Json::as_str).unwrap_or_default()
+    }
+
+    /// Returns whether this must wait until the other has run.
+    fn waits_for(&self, other: &Self) -> bool {
+        const FILES: [&str; 6] = ["read_file", "list_dir", "search", "write_file", "edit_file", "shell"];
+        if !FILES.contains(&self.tool) || !FILES.contains(&other.tool) {
+            return false;
+        }
+        let changes = |step: &Self| matches!(step.tool, "write_file" | "edit_file");
+        let looks_around = |step: &Self| matches!(step.tool, "list_dir" | "search");
+        match (self, other) {
+            (one, two) if one.tool == "shell" || two.tool == "shell" => true,
+            (one, two) if !changes(one) && !changes(two) => false,
+            (one, two) if looks_around(one) || looks_around(two) => true,
+            (one, two) => one.text("path") == two.text("path"),
+        }
+    }
+}
+
+/// What a prompt asks for.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Plan {
+    pub(super) steps: Vec<Step>,
+    /// Parts that are no request for a tool, as typed.
+    pub(super) rest: Vec<String>,
+}
+
+impl Plan {
+    /// Returns the steps in rounds: those of one round don't depend on each other.
+    pub(super) fn rounds(steps: &[Step]) -> Vec<Vec<Step>> {
+        let mut rounds: Vec<Vec<Step>> = Vec::new();
+        let mut placed: Vec<(usize, &Step)> = Vec::new();
+        for step in steps {
+            let round =
+                placed.iter().filter(|(_, other)| step.waits_for(other)).map(|(at, _)| at + 1).max().unwrap_or(0);
+            placed.push((round, step));
+            if rounds.len() <= round {
+                rounds.resize_with(round + 1, Vec::new);
+            }
+            if let Some(round) = rounds.get_mut(round) {
+                round.push(step.clone());
+            }
+        }
+        rounds
+    }
+}
+
+/// Reads a prompt.
+pub(super) fn parse(prompt: &str) -> Plan {
+    let masked = Masked::new(prompt);
+    let whole = || Plan { steps: Vec::new(), rest: vec![prompt.trim().to_owned()] };
+    if masked.text.len() > LONGEST {
+        return whole();
+    }
+    let lines = join_blocks(&masked);
+    let mut plan = Plan::default();
+    let mut understood = 0;
+    for (at, line) in lines.iter().enumerate() {
+        if let Some(step) = change::write_what_follows(&masked, line, lines.get(at + 1..).unwrap_or_default()) {
+            plan.steps.push(step);
+            return plan;
+        }
+        let words = cut(line);
+        match line_steps(Words::new(&masked, line, &words)) {
+            Some(steps) => {
+                understood += 1;
+                plan.steps.extend(steps);
+            }
+            None => plan.rest.push(masked.restore(line).trim().to_owned()),
+        }
+    }
+    // One line in a long text that happens to look like a request is more likely part of the text.
+    if understood == 0 || understood * 2 < lines.len() { whole() } else { plan }
+}
+
+/// Returns the lines that say something, list marks taken off, each with the block that belongs to it.
+fn join_blocks(masked: &Masked) -> Vec<String> {
+    let said: Vec<&str> = masked.text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let several = said.len() > 1;
+    let mut lines: Vec<String> = Vec::new();
+    let mut early: Option<String> = None;
+    for line in said {
+        let words = cut(line);
+        if Words::new(masked, line, &words).kind() == Some(Kind::Block) {
+            match lines.last_mut() {
+                Some(last) => {
+                    last.push(' ');
+                    last.push_str(line);
+                }
+                None => early = Some(line.to_owned()),
+            }
+            continue;
+        }
+        let line = if several { without_list_mark(line) } else { line };
+        lines.push(match early.take() {
+            Some(block) => format!("{line} {block}"),
+            None => line.to_owned(),
+        });
+    }
+    lines.extend(early);
+    lines
+}
+
+fn without_list_mark(line: &str) -> &str {
+    let digits = line.len() - line.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let rest = line.get(digits..).unwrap_or(line);
+    let rest = if digits > 0 { rest.strip_prefix(['.', ')']) } else { rest.strip_prefix(['-', '*', '•', '+']) };
+    match rest.and_then(|rest| rest.strip_prefix(' ')) {
+        Some(rest) => rest.trim_start(),
+        None => line,
+    }
+}
+
+/// Reads a line, cut wherever both sides are requests. O(cuts² × words).
+fn line_steps(words: Words<'_>) -> Option<Vec<Step>> {
+    if let Some(step) = world::command_line(words) {
+        return Some(vec![step]);
+    }
+    let plain = words.plain();
+    let mut cuts = vec![0];
+    cuts.extend(
+        (1..words.len())
+            .filter(|at| {
+                words.stop_before(*at).is_some()
+                    || plain.get(*at).is_some_and(|word| matches!(*word, "and" | "then" | "also" | "&" | "plus"))
+            })
+            .take(MOST_CUTS),
+    );
+    cuts.push(words.len());
+    // best[i]: the steps from the i-th cut to the end, when all of it is understood.
+    let mut best: Vec<Option<Vec<Step>>> = vec![None; cuts.len()];
+    if let Some(end) = best.last_mut() {
+        *end = Some(Vec::new());
+    }
+    for (i, from) in cuts.iter().enumerate().rev().skip(1) {
+        for (j, to) in cuts.iter().enumerate().skip(i + 1) {
+            let Some(Some(later)) = best.get(j) else { continue };
+            let Some(mut steps) = one_request(words.to(*to).from(*from)) else { continue };
+            let cut_in_command = steps.iter().any(|step| step.tool == "shell")
+                && !later.is_empty()
+                && words.stop_before(*to).is_some_and(|stop| stop != '.')
+                && plain.get(*to).is_some_and(|word| !matches!(*word, "and" | "then" | "also"));
+            if cut_in_command {
+                continue;
+            }
+            steps.extend(later.iter().cloned());
+            if let Some(slot) = best.get_mut(i) {
+                *slot = Some(steps);
+            }
+            break;
+        }
+    }
+    best.into_iter().next().flatten().filter(|steps| !steps.is_empty())
+}
+
+/// Reads words that are one request, or none.
+fn one_request(words: Words<'_>) -> Option<Vec<Step>> {
+    let words = without_manners(words);
+    if words.is_empty() {
+        return None;
+    }
+    const RULES: &[fn(Words<'_>) -> Option<Vec<Step>>] = &[
+        world::fetch,
+        world::clock,
+        sums::sums,
+        world::shell,
+        change::edit,
+        change::write,
+        search::search,
+        files::read,
+        files::list,
+    ];
+    RULES.iter().find_map(|rule| rule(words))
+}
+
+/// Takes off what is said to be polite or to join requests.
+fn without_manners(mut words: Words<'_>) -> Words<'_> {
+    const BEFORE: &[&[&str]] = &[
+        &["i", "would", "like", "you", "to"],
+        &["i", "want", "you", "to"],
+        &["i'd", "like", "you", "to"],
+        &["i", "need", "you", "to"],
+        &["go", "ahead", "and"],
+        &["i'd", "like", "to"],
+        &["i", "want", "to"],
+        &["can", "you"],
+        &["could", "you"],
+        &["would", "you"],
+        &["will", "you"],
+        &["after", "that"],
+        &["please"],
+        &["kindly"],
+        &["now"],
+        &["then"],
+        &["and"],
+        &["also"],
+        &["plus"],
+        &["&"],
+        &["next"],
+        &["finally"],
+        &["afterwards"],
+        &["ok"],
+        &["okay"],
+        &["so"],
+        &["just"],
+        &["hey"],
+        &["hi"],
+        &["hello"],
+        &["jarvis"],
+        &["let's"],
+    ];
+    const AFTER: &[&[&str]] = &[&["please"], &["thanks"], &["thank", "you"], &["for", "me"]];
+    loop {
+        let plain = words.plain();
+        let first_of_several = plain.first() == Some(&"first") && words.stop_before(1).is_some();
+        if let Some(taken) =
+            BEFORE.iter().find(|phrase| plain.starts_with(phrase)).map(|p| p.len()).or(first_of_several.then_some(1))
+        {
+            words = words.from(taken);
+        } else if let Some(taken) = AFTER.iter().find(|phrase| plain.ends_with(phrase)) {
+            words = words.to(plain.len() - taken.len());
+        } else {
+            return words;
+        }
+    }
+}
+
+/// Returns whether a word can only be a file or a folder.
+fn is_path(words: Words<'_>) -> bool {
+    let value = words.value();
+    let value = value.as_str();
+    if value.is_empty() || value.contains('\n') || value.contains("://") || value.len() > 400 {
+        return false;
+    }
+    if words.kind() == Some(Kind::Quote) {
+        return true;
+    }
+    if words.len() != 1 || value.contains(char::is_whitespace) || matches!(value, "e.g" | "i.e" | "etc" | "/") {
+        return false;
+    }
+    let numeric = value.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | ',' | '/' | '-' | '%'));
+    let dotted = value.find('.').is_some_and(|at| at + 1 < value.len());
+    !numeric && (dotted || value.contains('/') || value.starts_with('~') || known_file(value).is_some())
+        || matches!(value, "." | "..")
+}
+
+/// Returns the usual spelling of a file that people name without its ending.
+fn known_file(name: &str) -> Option<&'static str> {
+    const KNOWN: &[(&str, &str)] = &[
+        ("readme", "README.md"),
+        ("license", "LICENSE"),
+        ("licence", "LICENSE"),
+        ("makefile", "Makefile"),
+        ("dockerfile", "Dockerfile"),
+        ("changelog", "CHANGELOG.md"),
+    ];
+    KNOWN.iter().find(|(short, _)| name.eq_ignore_ascii_case(short)).map(|(_, file)| *file)
+}
+
+/// Returns the path a word names.
+fn path_of(words: Words<'_>) -> String {
+    let value = words.value();
+    match known_file(&value) {
+        // Someone who wrote capitals meant that very name.
+        Some(file) if value.chars().all(char::is_lowercase) => file.to_owned(),
+        _ => value,
+    }
+}
+
+#[cfg(test)]
+mod tests;

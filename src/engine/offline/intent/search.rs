@@ -1,0 +1,294 @@
+//! PURE. Requests to find something: a text in files, or files by name.
+
+use super::words::{Kind, Words};
+use super::{Json, Step, is_path, json, path_of};
+
+/// "find "text" in src", "grep foo", "where is X defined", "which files mention X".
+pub(super) fn search(words: Words<'_>) -> Option<Vec<Step>> {
+    let plain = words.plain();
+    match plain.as_slice() {
+        ["where", "is" | "are" | "do" | "does", _, ..] => return where_is(words.from(2)),
+        [
+            "which" | "what",
+            "files" | "file",
+            "mention" | "mentions" | "contain" | "contains" | "use" | "uses" | "have" | "has" | "include" | "includes"
+            | "import" | "imports",
+            _,
+            ..,
+        ] => {
+            return searching(words.from(3), false);
+        }
+        _ => {}
+    }
+    let rest = match plain.as_slice() {
+        ["find", "out", ..] => return None,
+        ["search" | "grep" | "rg" | "find" | "locate", _, ..] => words.from(1),
+        ["look", "for", _, ..] => words.from(2),
+        _ => return None,
+    };
+    let on_web = rest.plain().iter().any(|word| matches!(*word, "web" | "internet" | "online" | "google"));
+    if on_web && rest.quoted().is_none() {
+        return None;
+    }
+    named_files(rest).or_else(|| searching(rest, true))
+}
+
+/// The search tool looks into files; their names are `find`'s business.
+fn named_files(words: Words<'_>) -> Option<Vec<Step>> {
+    let plain = words.plain();
+    let at = plain.iter().position(|word| !matches!(*word, "all" | "the" | "any" | "a" | "every" | "for" | "me"))?;
+    let rest = words.from(at);
+    let plain = rest.plain();
+    let (name, after) = match plain.as_slice() {
+        ["file" | "files", "named" | "called" | "matching", _, ..] => (rest.from(2).to(1).value(), rest.from(3)),
+        ["file" | "files", one] if one.contains('.') => (rest.from(1).to(1).value(), rest.from(2)),
+        [language, "files", ..] => (language_glob(language)?.to_owned(), rest.from(2)),
+        [one, ..] if one.starts_with("*.") => (rest.to(1).value(), rest.from(1)),
+        _ => return None,
+    };
+    let folder = match after.plain().as_slice() {
+        [] => ".".to_owned(),
+        ["in" | "under", _] => after.from(1).value(),
+        _ => return None,
+    };
+    let safe = |text: &str| {
+        !text.is_empty() && !text.starts_with('-') && text.chars().all(|c| c.is_alphanumeric() || "._-*?/".contains(c))
+    };
+    (safe(&name) && safe(&folder)).then(|| {
+        let command = format!("find {folder} -name '{name}' -not -path '*/.git/*' -not -path '*/target/*'");
+        vec![Step::new("shell", json!({ "command": command }))]
+    })
+}
+
+fn where_is(words: Words<'_>) -> Option<Vec<Step>> {
+    let plain = words.plain();
+    let at = plain.iter().rposition(|word| {
+        matches!(
+            *word,
+            "defined"
+                | "declared"
+                | "implemented"
+                | "mentioned"
+                | "used"
+                | "called"
+                | "imported"
+                | "referenced"
+                | "occur"
+                | "appear"
+                | "occurs"
+                | "appears"
+                | "come"
+                | "comes"
+        )
+    })?;
+    let verb = plain.get(at).copied().unwrap_or_default();
+    let mut what = words.to(at);
+    let kinds = ["the", "function", "struct", "type", "class", "method", "enum", "trait", "word", "text", "variable"];
+    while what.len() > 1 && what.plain().first().is_some_and(|first| kinds.contains(first)) {
+        what = what.from(1);
+    }
+    let name = what.value();
+    if name.is_empty() || what.len() > 4 {
+        return None;
+    }
+    let identifier = name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let defined = matches!(verb, "defined" | "declared" | "implemented") && identifier;
+    let pattern = if defined { definition(&name) } else { literal(&name) };
+    let mut args = json!({ "pattern": pattern });
+    scope(words.from(at + 1), &mut args)?;
+    Some(vec![Step::new("search", args)])
+}
+
+/// A line that defines the name in one of the usual languages.
+fn definition(name: &str) -> String {
+    let words = "fn|struct|enum|union|trait|type|const|static|mod|macro_rules!|class|def|func|function|interface|let|var|val|module|package";
+    format!(r"\b({words})\s+(mut\s+)?{name}\b|^\s*{name}\s*(:|=[^=])")
+}
+
+/// `TEXT [in PATH]`, or `[in] PATH for TEXT`.
+fn searching(words: Words<'_>, verb: bool) -> Option<Vec<Step>> {
+    let mut words = words;
+    if verb
+        && let Some(at) = words.plain().iter().position(|word| *word == "for")
+        && at > 0
+        && at < words.len() - 1
+    {
+        // "search src for foo", "search the project for foo"
+        let mut args = json!({});
+        let place = words.to(at);
+        let place = if place.plain().first() == Some(&"in") { place } else { place.from(0) };
+        let all = place.plain().iter().all(|word| is_everywhere(word) || *word == "in");
+        if all || scope(place, &mut args).is_some() && !args.as_object().is_none_or(serde_json::Map::is_empty) {
+            args["pattern"] = json!(pattern(words.from(at + 1))?);
+            return Some(vec![Step::new("search", args)]);
+        }
+    }
+    let fillers = [
+        "for",
+        "all",
+        "the",
+        "every",
+        "uses",
+        "mentions",
+        "occurrences",
+        "usages",
+        "references",
+        "of",
+        "to",
+        "text",
+        "word",
+        "string",
+        "phrase",
+        "pattern",
+        "lines",
+        "with",
+        "containing",
+        "contain",
+        "matching",
+        "me",
+        "any",
+        "-rn",
+        "-r",
+        "-n",
+        "-i",
+        "-e",
+        "a",
+        "files",
+        "that",
+    ];
+    while words.len() > 1 && words.plain().first().is_some_and(|first| fillers.contains(first)) {
+        words = words.from(1);
+    }
+    let plain = words.plain();
+    let at = plain.iter().rposition(|word| matches!(*word, "in" | "inside" | "within" | "under" | "across"));
+    let mut args = json!({});
+    let what = match at {
+        Some(at) if at > 0 && scope(words.from(at), &mut args).is_some() => words.to(at),
+        // `grep foo src`
+        _ if words.len() == 2 && is_place(words.from(1)) => {
+            args["path"] = json!(words.from(1).value());
+            words.to(1)
+        }
+        _ => words,
+    };
+    args["pattern"] = json!(pattern(what)?);
+    Some(vec![Step::new("search", args)])
+}
+
+fn pattern(words: Words<'_>) -> Option<String> {
+    if words.is_empty() || (words.quoted().is_none() && words.len() > 6) || words.kind() == Some(Kind::Block) {
+        return None;
+    }
+    let text = words.value();
+    let regex = text.len() > 2 && text.starts_with('/') && text.ends_with('/');
+    match text.get(1..text.len().saturating_sub(1)) {
+        _ if text.is_empty() => None,
+        Some(inner) if regex => Some(inner.to_owned()),
+        _ => Some(literal(&text)),
+    }
+}
+
+/// Takes the meaning off characters that a regular expression reads otherwise.
+fn literal(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if r"\.+*?()|[]{}^$".contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// Reads where to search: `in src`, `in *.rs files`, `in the project`. None when the words say no place.
+fn scope(words: Words<'_>, args: &mut Json) -> Option<()> {
+    let mut words = words;
+    while words.plain().first().is_some_and(|w| matches!(*w, "in" | "inside" | "within" | "under" | "across" | "from"))
+    {
+        words = words.from(1);
+    }
+    let plain = words.plain();
+    match plain.as_slice() {
+        [] => Some(()),
+        rest if rest.iter().all(|word| is_everywhere(word)) => Some(()),
+        [language, "files" | "code" | "sources"] | ["all" | "the", language, "files" | "code" | "sources"]
+            if language_glob(language).is_some() =>
+        {
+            args["glob"] = json!(language_glob(language)?);
+            Some(())
+        }
+        [glob] | [glob, "files"] | ["all", glob, "files"] if glob.contains('*') => {
+            let at = usize::from(plain.first() == Some(&"all"));
+            args["glob"] = json!(words.from(at).to(1).value());
+            Some(())
+        }
+        [_] if is_place(words) => {
+            args["path"] = json!(path_of(words));
+            Some(())
+        }
+        ["the", _] | ["the", _, "folder" | "directory" | "file"] if is_place(words.from(1).to(1)) => {
+            args["path"] = json!(path_of(words.from(1).to(1)));
+            Some(())
+        }
+        [_, "folder" | "directory" | "file"] if is_place(words.to(1)) => {
+            args["path"] = json!(path_of(words.to(1)));
+            Some(())
+        }
+        _ => None,
+    }
+}
+
+fn is_everywhere(word: &str) -> bool {
+    matches!(
+        word,
+        "here"
+            | "this"
+            | "the"
+            | "all"
+            | "my"
+            | "every"
+            | "files"
+            | "file"
+            | "folder"
+            | "project"
+            | "code"
+            | "codebase"
+            | "repo"
+            | "repository"
+            | "directory"
+            | "everything"
+            | "everywhere"
+            | "source"
+            | "sources"
+    )
+}
+
+fn is_place(word: Words<'_>) -> bool {
+    let value = word.value();
+    is_path(word)
+        || (word.len() == 1
+            && !value.is_empty()
+            && value.chars().all(|c| c.is_ascii_alphanumeric() || "._-/~".contains(c))
+            && value.chars().any(|c| c.is_ascii_alphabetic()))
+}
+
+fn language_glob(language: &str) -> Option<&'static str> {
+    Some(match language {
+        "rust" => "*.rs",
+        "python" => "*.py",
+        "markdown" => "*.md",
+        "toml" => "*.toml",
+        "json" => "*.json",
+        "yaml" => "*.yaml",
+        "javascript" => "*.js",
+        "typescript" => "*.ts",
+        "go" => "*.go",
+        "c" => "*.c",
+        "java" => "*.java",
+        "html" => "*.html",
+        "css" => "*.css",
+        "shell" => "*.sh",
+        "text" => "*.txt",
+        _ => return None,
+    })
+}
