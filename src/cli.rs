@@ -1,1 +1,427 @@
-//! cli
+//! What can be typed: clap types, their readers, and what flags say to the settings. Runs nothing.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+
+use crate::config::{Overrides, ThemeChoice, units};
+use crate::event::Mode;
+
+const EXAMPLES: &str = "\
+Examples:
+  jarvis-tui                              chat; without a key or server the built-in engine answers
+  jarvis-tui \"explain src/main.rs\"        chat, and send this first
+  jarvis-tui -m ollama/qwen3              choose engine and model; `jarvis-tui models` lists them
+  jarvis-tui -c                           go on with the newest session of this folder
+  git diff | jarvis-tui -p \"review this\"  one answer on standard output, no screen
+  jarvis-tui replay session.jsonl         watch a saved session with its timing
+  jarvis-tui doctor                       what was found, and what to do
+
+Exit codes:
+  0 ok                 3 configuration              6 limit reached
+  1 failed             4 authentication             7 a call was denied, otherwise completed
+  2 usage              5 network or stream lost   130 interrupted";
+
+/// A terminal chat client for AI agents.
+#[derive(Clone, Debug, PartialEq, Parser)]
+#[command(name = "jarvis-tui", version, after_help = EXAMPLES, subcommand_help_heading = "Commands")]
+pub struct Cli {
+    #[command(flatten)]
+    pub chat: Chat,
+    #[command(flatten)]
+    pub shared: Shared,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What belongs to a conversation; no subcommand takes these.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub struct Chat {
+    /// Sent at the start; `-` reads it from standard input.
+    pub prompt: Option<String>,
+
+    /// Engine and model, or an engine alone.
+    #[arg(short, long, value_name = "ENGINE/MODEL")]
+    pub model: Option<String>,
+
+    /// Go on with the newest session of this folder.
+    #[arg(short = 'c', long = "continue", conflicts_with = "resume")]
+    pub go_on: bool,
+
+    /// Go on with this session, or choose from a list.
+    #[arg(short, long, value_name = "ID")]
+    pub resume: Option<Option<String>>,
+
+    /// Print the answer and leave; standard input joins when it is a pipe or a file.
+    #[arg(short, long, value_name = "PROMPT")]
+    pub print: Option<Option<String>>,
+
+    /// What is printed.
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub output_format: Option<OutputFormat>,
+
+    /// Short for `--output-format stream-json`.
+    #[arg(long, conflicts_with = "output_format")]
+    pub json: bool,
+
+    /// What the agent may do without asking.
+    #[arg(long, value_name = "MODE", value_parser = mode())]
+    pub approval_mode: Option<Mode>,
+
+    /// Never ask; short for `--approval-mode full`.
+    #[arg(long, conflicts_with = "approval_mode")]
+    pub yolo: bool,
+
+    /// Most requests to the model in one turn.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub max_rounds: Option<u32>,
+
+    /// Give up after this time, such as 90s or 15m; with --print.
+    #[arg(long, value_name = "DUR", value_parser = limit)]
+    pub timeout: Option<Duration>,
+
+    /// System prompt in place of the usual one.
+    #[arg(long, value_name = "TEXT")]
+    pub system: Option<String>,
+}
+
+/// What every command takes.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub struct Shared {
+    /// Work in this folder.
+    #[arg(short = 'C', long = "cd", value_name = "DIR", global = true)]
+    pub folder: Option<PathBuf>,
+
+    /// Settings file in place of your own.
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+
+    /// Set any setting, such as ui.max_fps=30; may be repeated.
+    #[arg(short = 'o', long = "set", value_name = "KEY=VALUE", action = ArgAction::Append, global = true)]
+    pub set: Vec<String>,
+
+    /// Colours.
+    #[arg(long, value_name = "NAME", value_parser = theme(), global = true)]
+    pub theme: Option<ThemeChoice>,
+
+    /// No colours; short for `--theme mono`.
+    #[arg(long, conflicts_with = "theme", global = true)]
+    pub no_color: bool,
+
+    /// Leave the mouse to the terminal.
+    #[arg(long, global = true)]
+    pub no_mouse: bool,
+
+    /// How much goes into the log file.
+    #[arg(long, value_name = "LEVEL", value_enum, global = true)]
+    pub log_level: Option<LogLevel>,
+
+    /// Short for `--log-level debug`.
+    #[arg(long, conflicts_with = "log_level", global = true)]
+    pub debug: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Subcommand)]
+pub enum Command {
+    /// Play a saved session on the screen, with its timing.
+    Replay(Replay),
+    /// Print one screen of a saved session, for bug reports and pictures.
+    Frame(Frame),
+    /// List, show and remove saved sessions.
+    #[command(subcommand)]
+    Sessions(Sessions),
+    /// List the models of every engine that answers.
+    Models {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what was found on this machine and what to do.
+    Doctor,
+    /// Show, check and write settings.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct Replay {
+    /// The session's log.
+    pub file: PathBuf,
+
+    /// Times as fast as it was.
+    #[arg(long, value_name = "X", default_value = "1", value_parser = speed)]
+    pub speed: f64,
+
+    /// Start here, such as 90s or 1:30.
+    #[arg(long, value_name = "T", value_parser = moment)]
+    pub from: Option<Duration>,
+
+    /// Wait no longer than this where nothing happened.
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub max_idle: Option<Duration>,
+
+    /// Print at once instead of playing.
+    #[arg(long, conflicts_with_all = ["speed", "from", "max_idle"])]
+    pub headless: bool,
+
+    /// What is printed.
+    #[arg(long, value_name = "FORMAT", value_enum, requires = "headless")]
+    pub output_format: Option<OutputFormat>,
+
+    /// Short for `--output-format stream-json`.
+    #[arg(long, requires = "headless", conflicts_with = "output_format")]
+    pub json: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct Frame {
+    /// The session's log.
+    pub file: PathBuf,
+
+    /// After this event; without it, at the end.
+    #[arg(long, value_name = "N")]
+    pub seq: Option<u64>,
+
+    /// Columns and rows.
+    #[arg(long, value_name = "WxH", default_value = "80x24")]
+    pub size: Size,
+
+    /// How it is drawn.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "text")]
+    pub format: FrameFormat,
+}
+
+#[derive(Clone, Debug, PartialEq, Subcommand)]
+pub enum Sessions {
+    /// List the sessions of this folder, newest first.
+    List {
+        /// Of every folder.
+        #[arg(long)]
+        all: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a session.
+    Show {
+        /// Its name or the beginning of it.
+        id: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove sessions for good.
+    Rm {
+        /// Their names.
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum ConfigCommand {
+    /// Say which files count.
+    Path,
+    /// Print every setting and where its value came from.
+    Show,
+    /// Look for mistakes; unknown keys count as such.
+    Check,
+    /// Write a settings file that documents everything and changes nothing.
+    Init,
+    /// Accept the settings of this project as they are now.
+    Trust {
+        /// Take that back.
+        #[arg(long)]
+        remove: bool,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OutputFormat {
+    /// The answer as it comes.
+    #[default]
+    Text,
+    /// One object at the end.
+    Json,
+    /// One event a line, as in the log.
+    StreamJson,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum FrameFormat {
+    Text,
+    Ansi,
+    Svg,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogLevel {
+    Off,
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// A screen's columns and rows, neither zero nor absurd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    pub width: u16,
+    pub height: u16,
+}
+
+impl Cli {
+    /// Reads the command line, the program's name first. The error prints itself and knows its exit code.
+    pub fn read<T: Into<std::ffi::OsString> + Clone>(args: impl IntoIterator<Item = T>) -> Result<Self, clap::Error> {
+        let cli = Self::try_parse_from(args)?;
+        match cli.misplaced() {
+            Some(flag) => {
+                let text = format!("{flag} is for conversations and can't be used with a command");
+                Err(Self::command().error(ErrorKind::ArgumentConflict, text))
+            }
+            None => Ok(cli),
+        }
+    }
+
+    /// Returns what flags say to the settings.
+    pub fn overrides(&self) -> Overrides {
+        Overrides {
+            model: self.chat.model.clone(),
+            theme: if self.shared.no_color { Some(ThemeChoice::Mono) } else { self.shared.theme },
+            mode: if self.chat.yolo { Some(Mode::Full) } else { self.chat.approval_mode },
+            mouse: self.shared.no_mouse.then_some(false),
+            max_rounds: self.chat.max_rounds,
+            set: self.shared.set.clone(),
+        }
+    }
+
+    /// Clap would take a conversation's flags in front of a command and forget them.
+    fn misplaced(&self) -> Option<&'static str> {
+        self.command.as_ref()?;
+        let chat = &self.chat;
+        [
+            (chat.prompt.is_some(), "a prompt"),
+            (chat.model.is_some(), "--model"),
+            (chat.go_on, "--continue"),
+            (chat.resume.is_some(), "--resume"),
+            (chat.print.is_some(), "--print"),
+            (chat.output_format.is_some(), "--output-format"),
+            (chat.json, "--json"),
+            (chat.approval_mode.is_some(), "--approval-mode"),
+            (chat.yolo, "--yolo"),
+            (chat.max_rounds.is_some(), "--max-rounds"),
+            (chat.timeout.is_some(), "--timeout"),
+            (chat.system.is_some(), "--system"),
+        ]
+        .into_iter()
+        .find_map(|(given, name)| given.then_some(name))
+    }
+}
+
+impl Chat {
+    /// Returns whether to print instead of opening the screen.
+    pub fn is_headless(&self) -> bool {
+        self.print.is_some() || self.output_format.is_some() || self.json
+    }
+
+    /// Returns the prompt as `--print`'s value, the argument, or both with a blank line between.
+    pub fn prompt_text(&self) -> Option<String> {
+        let parts: Vec<&str> =
+            [self.print.as_ref().and_then(Option::as_deref), self.prompt.as_deref()].into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join("\n\n"))
+    }
+
+    pub fn format(&self) -> OutputFormat {
+        format(self.json, self.output_format)
+    }
+}
+
+impl Replay {
+    pub fn format(&self) -> OutputFormat {
+        format(self.json, self.output_format)
+    }
+}
+
+impl Shared {
+    /// Returns the level asked for.
+    pub fn log_level(&self) -> Option<LogLevel> {
+        if self.debug { Some(LogLevel::Debug) } else { self.log_level }
+    }
+}
+
+impl LogLevel {
+    /// Returns the name that log filters use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let side = |text: &str| text.parse().ok().filter(|side| (1..=1000).contains(side));
+        text.split_once(['x', 'X'])
+            .and_then(|(width, height)| Some(Self { width: side(width)?, height: side(height)? }))
+            .ok_or_else(|| "expected columns and rows from 1 to 1000, such as 120x40".into())
+    }
+}
+
+fn format(json: bool, format: Option<OutputFormat>) -> OutputFormat {
+    if json { OutputFormat::StreamJson } else { format.unwrap_or_default() }
+}
+
+fn mode() -> impl TypedValueParser<Value = Mode> {
+    PossibleValuesParser::new(Mode::ALL.map(Mode::name))
+        .try_map(|name| Mode::parse(&name).ok_or_else(|| format!("unknown mode {name}")))
+}
+
+fn theme() -> impl TypedValueParser<Value = ThemeChoice> {
+    PossibleValuesParser::new(ThemeChoice::ALL.map(ThemeChoice::name))
+        .try_map(|name| ThemeChoice::parse(&name).ok_or_else(|| format!("unknown theme {name}")))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    units::parse_duration(text).ok_or_else(|| "expected a span such as 90s, 15m or 250ms".into())
+}
+
+fn limit(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("a limit of zero would stop at once".into()),
+        span => Ok(span),
+    }
+}
+
+/// Reads `90s`, or `1:30` and `1:02:03` as players write it.
+fn moment(text: &str) -> Result<Duration, String> {
+    if !text.contains(':') {
+        return duration(text).map_err(|_| "expected a time such as 90s or 1:30".into());
+    }
+    let mut seconds = 0_u64;
+    for (index, part) in text.split(':').enumerate() {
+        let digits = !part.is_empty() && part.len() <= 4 && part.bytes().all(|byte| byte.is_ascii_digit());
+        let number = part.parse::<u64>().ok().filter(|number| digits && index <= 2 && (index == 0 || *number < 60));
+        seconds = seconds * 60 + number.ok_or("expected a time such as 1:30 or 1:02:03")?;
+    }
+    Ok(Duration::from_secs(seconds))
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let speed = text.strip_suffix(['x', 'X']).unwrap_or(text).parse().ok();
+    speed.filter(|speed| (0.01..=1000.0).contains(speed)).ok_or_else(|| "expected a number from 0.01 to 1000".into())
+}
+
+#[cfg(test)]
+mod tests;

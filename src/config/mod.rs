@@ -160,8 +160,8 @@ impl Default for Config {
             approvals: ApprovalConfig { mode: Mode::Ask, allow: Vec::new(), deny: Vec::new() },
             tools: ToolConfig {
                 folders: Vec::new(),
-                timeout: Duration::from_secs(60),
-                shell_timeout: Duration::from_secs(120),
+                timeout: Duration::from_mins(1),
+                shell_timeout: Duration::from_mins(2),
             },
             limits: LimitConfig { max_rounds: 25, tool_output: 32_768 },
             prices: BTreeMap::new(),
@@ -179,7 +179,7 @@ impl EngineConfig {
             base_url: None,
             api_key: None,
             idle_timeout: Duration::from_secs(90),
-            no_output_timeout: Duration::from_secs(15 * 60),
+            no_output_timeout: Duration::from_mins(15),
             retries: 4,
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// More than this is a mistake, and far from where clocks overflow.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const LONGEST: Duration = Duration::from_hours(365 * 24);
 
 const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
@@ -26,23 +26,13 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     Some(Duration::from_millis(millis)).filter(|span| *span <= LONGEST)
 }
 
-/// Writes a span so that [`parse_duration`] reads it back, to the millisecond.
+/// Writes a span in its largest whole unit, so that [`parse_duration`] reads it back to the millisecond.
 pub fn show_duration(span: Duration) -> String {
-    let mut millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-    // Whole units read best: 90 s stays `90s`.
-    for (name, factor) in UNITS.iter().rev().filter(|(name, _)| *name != "d") {
-        if millis >= *factor && millis.is_multiple_of(*factor) {
-            return format!("{}{name}", millis / factor);
-        }
-    }
-    let mut text = String::new();
-    for (name, factor) in UNITS.iter().rev().filter(|(_, factor)| *factor <= 1_000) {
-        if millis >= *factor {
-            text += &format!("{}{name}", millis / factor);
-            millis %= factor;
-        }
-    }
-    if text.is_empty() { "0s".into() } else { text }
+    let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    let fits = |factor: u64| millis >= factor && millis.is_multiple_of(factor);
+    // Days would hide that a limit is in hours.
+    let unit = UNITS.iter().rev().skip(1).find(|(_, factor)| fits(*factor));
+    unit.map_or_else(|| "0s".into(), |(name, factor)| format!("{}{name}", millis / factor))
 }
 
 #[cfg(test)]
@@ -79,6 +69,6 @@ mod tests {
             assert_eq!(parse_duration(&show_duration(span)), Some(span), "{}", show_duration(span));
         }
         assert_eq!(show_duration(Duration::from_secs(90)), "90s");
-        assert_eq!(show_duration(Duration::from_secs(900)), "15m");
+        assert_eq!(show_duration(Duration::from_mins(15)), "15m");
     }
 }

@@ -7,21 +7,26 @@ fn no_env(_: &str) -> Option<String> {
     None
 }
 
-fn user(text: &str) -> Option<Text<'_>> {
-    Some(Text { file: "/u/config.toml", text })
+fn user(text: &str) -> Text<'_> {
+    Text { file: "/u/config.toml", text }
 }
 
-fn project(text: &str, trusted: bool) -> Option<ProjectText<'_>> {
-    Some(ProjectText { text: Text { file: "/p/.jarvis/config.toml", text }, trusted })
+fn project(text: &str, trusted: bool) -> ProjectText<'_> {
+    ProjectText { text: Text { file: "/p/.jarvis/config.toml", text }, trusted }
 }
 
 fn load_user(text: &str) -> Result<Loaded, Error> {
-    merge(&Layers { user: user(text), project: None, env: &no_env, flags: &Overrides::default() })
+    merge(&Layers { user: Some(user(text)), project: None, env: &no_env, flags: &Overrides::default() })
 }
 
 fn load_project(text: &str, trusted: bool) -> Result<Loaded, Error> {
     let mine = "[engines.mine]\nkind = \"ollama\"\n";
-    merge(&Layers { user: user(mine), project: project(text, trusted), env: &no_env, flags: &Overrides::default() })
+    merge(&Layers {
+        user: Some(user(mine)),
+        project: Some(project(text, trusted)),
+        env: &no_env,
+        flags: &Overrides::default(),
+    })
 }
 
 fn load_flags(set: &[&str]) -> Result<Loaded, Error> {
@@ -46,20 +51,23 @@ fn later_layers_count() {
     let none = Overrides::default();
     let layers: [(Layers<'_>, &str); 6] = [
         (Layers { user: None, project: None, env: &no_env, flags: &none }, "none"),
-        (Layers { user: user(in_file), project: None, env: &no_env, flags: &none }, "\"openai/a\" # /u/config.toml:1"),
         (
-            Layers { user: user(in_file), project: project(in_project, false), env: &no_env, flags: &none },
+            Layers { user: Some(user(in_file)), project: None, env: &no_env, flags: &none },
+            "\"openai/a\" # /u/config.toml:1",
+        ),
+        (
+            Layers { user: Some(user(in_file)), project: Some(project(in_project, false)), env: &no_env, flags: &none },
             "\"openai/b\" # /p/.jarvis/config.toml:2",
         ),
         (
-            Layers { user: user(in_file), project: project(in_project, true), env: &env, flags: &none },
+            Layers { user: Some(user(in_file)), project: Some(project(in_project, true)), env: &env, flags: &none },
             "\"openai/c\" # environment JARVIS_TUI_MODEL",
         ),
         (
-            Layers { user: user(in_file), project: project(in_project, true), env: &env, flags: &set },
+            Layers { user: Some(user(in_file)), project: Some(project(in_project, true)), env: &env, flags: &set },
             "\"openai/d\" # flag -o",
         ),
-        (Layers { user: user(in_file), project: None, env: &env, flags: &flag }, "\"openai/e\" # flag --model"),
+        (Layers { user: Some(user(in_file)), project: None, env: &env, flags: &flag }, "\"openai/e\" # flag --model"),
     ];
     for (layers, expected) in layers {
         let loaded = merge(&layers).unwrap();
@@ -100,7 +108,7 @@ tool_output = 4_096
     let config = loaded.config;
     assert_eq!(config.engines["groq"].kind, EngineKind::OpenAi);
     assert_eq!(config.engines["groq"].idle_timeout, Duration::from_millis(250));
-    assert_eq!(config.engines["groq"].no_output_timeout, Duration::from_secs(900));
+    assert_eq!(config.engines["groq"].no_output_timeout, Duration::from_mins(15));
     assert_eq!(config.engines["groq"].retries, 0);
     assert_eq!(config.engines.len(), 4);
     assert_eq!((config.ui.theme, config.ui.mouse, config.ui.max_fps), (ThemeChoice::Light, false, 60));
@@ -117,7 +125,8 @@ tool_output = 4_096
 fn a_tilde_is_the_home_folder() {
     let env = |name: &str| (name == "HOME").then(|| "/h".to_owned());
     let text = "tools.folders = [\"~/notes\", \"~\", \"~other\", \"a/~\"]";
-    let loaded = merge(&Layers { user: user(text), project: None, env: &env, flags: &Overrides::default() }).unwrap();
+    let loaded =
+        merge(&Layers { user: Some(user(text)), project: None, env: &env, flags: &Overrides::default() }).unwrap();
     assert_eq!(loaded.config.tools.folders, ["/h/notes", "/h", "~other", "a/~"].map(PathBuf::from));
 }
 
@@ -125,8 +134,8 @@ fn a_tilde_is_the_home_folder() {
 fn what_is_denied_stays_denied() {
     let flags = Overrides { set: vec!["approvals.deny=[\"c\", \"a\"]".into()], ..Overrides::default() };
     let layers = Layers {
-        user: user("approvals.deny = [\"a\"]"),
-        project: project("approvals.deny = [\"b\"]\napprovals.allow = [\"x\"]", true),
+        user: Some(user("approvals.deny = [\"a\"]")),
+        project: Some(project("approvals.deny = [\"b\"]\napprovals.allow = [\"x\"]", true)),
         env: &no_env,
         flags: &flags,
     };
@@ -224,12 +233,29 @@ fn untrusted_projects_cannot_keep_the_program_from_starting() {
         let loaded = load_project(text, false).unwrap();
         assert_eq!(loaded.warnings.len(), 1, "{text}");
     }
-    let many: String = (0..5000).map(|n| format!("k{n} = \"{}\"\n", "x".repeat(50))).collect();
+    let many = (0..5000).map(|n| format!("k{n} = \"{}\"", "x".repeat(50))).collect::<Vec<_>>().join("\n");
     let loaded = load_project(&many, false).unwrap();
     assert_eq!(loaded.warnings.len(), 1);
     assert!(loaded.warnings[0].to_string().contains("and 4992 more"));
     let hostile = load_project("\"\\u001b[2J\\u202e\" = 1\n", false).unwrap();
     assert!(!warnings(&hostile)[0].contains(['\u{1b}', '\u{202e}']), "{:?}", hostile.warnings);
+}
+
+#[test]
+fn deep_nesting_is_no_danger() {
+    let deep = 200_000;
+    for text in [
+        format!("a = {}", "[".repeat(deep)),
+        format!("a = {}", "{a=".repeat(deep)),
+        format!("{}a = 1", "a.".repeat(deep)),
+        format!("[{}a]", "a.".repeat(deep)),
+        format!("ui{} = 1", ".a".repeat(deep)),
+        format!("prices{} = 1", ".a".repeat(deep)),
+    ] {
+        let loaded = load_project(&text, false).unwrap();
+        assert_eq!(loaded.warnings.len(), 1);
+        assert!(load_flags(&[&text]).is_err());
+    }
 }
 
 #[test]
@@ -250,7 +276,7 @@ fn no_color_makes_it_mono_unless_a_flag_says_otherwise() {
     ] {
         let env = |name: &str| value.filter(|_| name == "NO_COLOR").map(str::to_owned);
         let flags = Overrides { theme, ..Overrides::default() };
-        let layers = Layers { user: user("ui.theme = \"light\""), project: None, env: &env, flags: &flags };
+        let layers = Layers { user: Some(user("ui.theme = \"light\"")), project: None, env: &env, flags: &flags };
         assert_eq!(merge(&layers).unwrap().config.ui.theme, expected, "{value:?}");
     }
 }

@@ -1,0 +1,197 @@
+use super::*;
+
+fn read(line: &[&str]) -> Result<Cli, ErrorKind> {
+    Cli::read(["jarvis-tui"].iter().chain(line)).map_err(|error| error.kind())
+}
+
+fn ok(line: &[&str]) -> Cli {
+    read(line).unwrap_or_else(|error| panic!("{line:?}: {error}"))
+}
+
+#[test]
+fn the_definition_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn nothing_typed_opens_the_chat() {
+    let cli = ok(&[]);
+    assert_eq!(cli, Cli { chat: Chat::default(), shared: Shared::default(), command: None });
+    assert_eq!(cli.overrides(), Overrides::default());
+    assert!(!cli.chat.is_headless());
+}
+
+#[test]
+fn print_takes_its_prompt_from_anywhere() {
+    for (line, text) in [
+        (&["-p", "hi"][..], Some("hi")),
+        (&["--print=hi"], Some("hi")),
+        (&["-p"], None),
+        (&["-p", "--json"], None),
+        (&["-p", "--json", "hi"], Some("hi")),
+        (&["hi", "-p"], Some("hi")),
+        (&["-p", "a", "b"], Some("a\n\nb")),
+        (&["-p", "-"], Some("-")),
+        (&["--json", "hi"], Some("hi")),
+    ] {
+        let cli = ok(line);
+        assert!(cli.chat.is_headless(), "{line:?}");
+        assert_eq!(cli.chat.prompt_text().as_deref(), text, "{line:?}");
+    }
+    assert!(!ok(&["hi"]).chat.is_headless());
+}
+
+#[test]
+fn formats_have_their_short_form() {
+    for (line, format) in [
+        (&["-p", "x"][..], OutputFormat::Text),
+        (&["-p", "x", "--output-format", "json"], OutputFormat::Json),
+        (&["-p", "x", "--output-format", "stream-json"], OutputFormat::StreamJson),
+        (&["-p", "x", "--json"], OutputFormat::StreamJson),
+    ] {
+        assert_eq!(ok(line).chat.format(), format, "{line:?}");
+    }
+}
+
+#[test]
+fn sessions_go_on() {
+    assert!(ok(&["-c"]).chat.go_on && ok(&["--continue", "hi"]).chat.go_on);
+    assert_eq!(ok(&["-r"]).chat.resume, Some(None));
+    assert_eq!(ok(&["-r", "0192"]).chat.resume, Some(Some("0192".into())));
+}
+
+#[test]
+fn flags_reach_the_settings() {
+    let line =
+        ["-m", "ollama/x", "--theme", "light", "--yolo", "--no-mouse", "--max-rounds", "3", "-o", "a=b", "-o", "c=d"];
+    let expected = Overrides {
+        model: Some("ollama/x".into()),
+        theme: Some(ThemeChoice::Light),
+        mode: Some(Mode::Full),
+        mouse: Some(false),
+        max_rounds: Some(3),
+        set: vec!["a=b".into(), "c=d".into()],
+    };
+    assert_eq!(ok(&line).overrides(), expected);
+    assert_eq!(ok(&["--no-color"]).overrides().theme, Some(ThemeChoice::Mono));
+    assert_eq!(ok(&["--approval-mode", "auto-edit"]).overrides().mode, Some(Mode::AutoEdit));
+}
+
+#[test]
+fn what_excludes_each_other_is_refused() {
+    for line in [
+        &["-c", "-r"][..],
+        &["-c", "-r", "x"],
+        &["--json", "--output-format", "text"],
+        &["--yolo", "--approval-mode", "ask"],
+        &["--no-color", "--theme", "dark"],
+        &["--debug", "--log-level", "warn"],
+        &["-p", "hi", "doctor"],
+        &["-m", "x", "models"],
+        &["--yolo", "replay", "f"],
+        &["replay", "f", "--headless", "--speed", "2"],
+    ] {
+        assert_eq!(read(line), Err(ErrorKind::ArgumentConflict), "{line:?}");
+    }
+}
+
+#[test]
+fn shared_flags_stand_before_and_after_commands() {
+    for line in [&["-C", "/x", "-o", "a=b", "config", "show"][..], &["config", "show", "-C", "/x", "--set", "a=b"]] {
+        let cli = ok(line);
+        assert_eq!(cli.command, Some(Command::Config(ConfigCommand::Show)), "{line:?}");
+        assert_eq!((cli.shared.folder, cli.shared.set), (Some("/x".into()), vec!["a=b".to_owned()]), "{line:?}");
+    }
+}
+
+#[test]
+fn commands_read_as_typed() {
+    let sessions = |command| Some(Command::Sessions(command));
+    let config = |command| Some(Command::Config(command));
+    for (line, expected) in [
+        (&["doctor"][..], Some(Command::Doctor)),
+        (&["models", "--json"], Some(Command::Models { json: true })),
+        (&["sessions", "list", "--all"], sessions(Sessions::List { all: true, json: false })),
+        (&["sessions", "show", "a", "--json"], sessions(Sessions::Show { id: "a".into(), json: true })),
+        (&["sessions", "rm", "a", "b"], sessions(Sessions::Rm { ids: vec!["a".into(), "b".into()] })),
+        (&["config", "path"], config(ConfigCommand::Path)),
+        (&["config", "check"], config(ConfigCommand::Check)),
+        (&["config", "init"], config(ConfigCommand::Init)),
+        (&["config", "trust"], config(ConfigCommand::Trust { remove: false })),
+        (
+            &["replay", "f", "--speed", "2.5x", "--from", "1:30", "--max-idle", "500ms"],
+            Some(Command::Replay(Replay {
+                file: "f".into(),
+                speed: 2.5,
+                from: Some(Duration::from_secs(90)),
+                max_idle: Some(Duration::from_millis(500)),
+                headless: false,
+                output_format: None,
+                json: false,
+            })),
+        ),
+        (
+            &["frame", "f", "--seq", "7", "--size", "120x40", "--format", "svg"],
+            Some(Command::Frame(Frame {
+                file: "f".into(),
+                seq: Some(7),
+                size: Size { width: 120, height: 40 },
+                format: FrameFormat::Svg,
+            })),
+        ),
+    ] {
+        assert_eq!(ok(line).command, expected, "{line:?}");
+    }
+    let Some(Command::Replay(replay)) = ok(&["replay", "f", "--headless", "--output-format", "json"]).command else {
+        panic!("not a replay")
+    };
+    assert_eq!((replay.headless, replay.format(), replay.speed), (true, OutputFormat::Json, 1.0));
+}
+
+#[test]
+fn values_out_of_range_are_usage_errors() {
+    for line in [
+        &["--max-rounds", "0"][..],
+        &["--timeout", "0s"],
+        &["--timeout", "5"],
+        &["--theme", "pink"],
+        &["--approval-mode", "yes"],
+        &["--output-format", "xml"],
+        &["replay", "f", "--speed", "0"],
+        &["replay", "f", "--speed", "NaN"],
+        &["replay", "f", "--from", "1:99"],
+        &["replay", "f", "--from", "::"],
+        &["replay", "f", "--from", "1:1:1:1"],
+        &["frame", "f", "--size", "80"],
+        &["frame", "f", "--size", "0x24"],
+        &["frame", "f", "--size", "99999x24"],
+    ] {
+        assert!(matches!(read(line), Err(ErrorKind::ValueValidation | ErrorKind::InvalidValue)), "{line:?}");
+    }
+    for line in [&["replay"][..], &["sessions", "rm"], &["replay", "f", "--json"]] {
+        assert_eq!(read(line), Err(ErrorKind::MissingRequiredArgument), "{line:?}");
+    }
+}
+
+#[test]
+fn usage_errors_leave_with_two_and_help_with_zero() {
+    let code = |line: &[&str]| Cli::read(["jarvis-tui"].iter().chain(line)).unwrap_err().exit_code();
+    assert_eq!((code(&["--nonsense"]), code(&["-p", "x", "doctor"])), (2, 2));
+    assert_eq!((code(&["--help"]), code(&["--version"])), (0, 0));
+}
+
+#[test]
+fn every_command_and_flag_is_explained() {
+    fn walk(command: &clap::Command) {
+        for arg in command.get_arguments().filter(|arg| !["help", "version"].contains(&arg.get_id().as_str())) {
+            assert!(arg.get_help().is_some(), "{} {}", command.get_name(), arg.get_id());
+        }
+        for inner in command.get_subcommands() {
+            assert!(inner.get_about().is_some(), "{}", inner.get_name());
+            walk(inner);
+        }
+    }
+    walk(&Cli::command());
+    let help = Cli::command().render_help().to_string();
+    assert!(help.contains("Examples:") && help.contains("Exit codes:"), "{help}");
+}
