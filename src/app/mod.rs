@@ -1,2 +1,5 @@
 //! app
+pub mod history;
 pub mod pace;
+pub mod screen;
+pub mod term;

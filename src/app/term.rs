@@ -1,0 +1,195 @@
+//! The terminal's state around the chat: taken on entry, given back on every way out.
+//!
+//! Not here: what is painted (`screen.rs`). Invariant: whoever ends the program (quit, panic, signal, suspend, a closed
+//! terminal) finds the terminal as it was; giving it back twice does no harm.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::future::Future;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::panic;
+use std::pin::Pin;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use crossterm::terminal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, getpgrp, getsid};
+use tokio::signal::unix::{self, SignalKind};
+
+use super::screen::Screen;
+
+/// Alternate screen; alternate-scroll saved and off, or a wheel would walk through the prompt history; bracketed
+/// paste; focus events; kitty's flag 1, so that Shift+Enter is seen; the cursor hidden until a frame places it. Nothing
+/// is asked: terminals ignore what they don't know.
+const ENTER: &[u8] = b"\x1b[?1049h\x1b[?1007s\x1b[?1007l\x1b[?2004h\x1b[?1004h\x1b[>1u\x1b[?25l\x1b[2J";
+const MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
+/// The same backwards. The mouse goes off whether it was on or not.
+const LEAVE: &[u8] =
+    b"\x1b[?2026l\x1b[?1006l\x1b[?1000l\x1b[<u\x1b[?1004l\x1b[?2004l\x1b[?1007r\x1b[0m\x1b[?25h\x1b[?1049l";
+
+/// The terminal is ours at the moment.
+static TAKEN: AtomicBool = AtomicBool::new(false);
+
+thread_local! {
+    /// This thread is running the chat itself, not some task beside it.
+    static IN_CHAT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The terminal while it is ours. Dropping gives it back.
+pub struct Term {
+    pub screen: Screen<File>,
+    mouse: bool,
+}
+
+impl Term {
+    /// Takes the terminal. Fails when stdout is none.
+    pub fn enter(mouse: bool) -> io::Result<Self> {
+        restore_on_panic();
+        let (columns, rows) = terminal::size()?;
+        // Not `Stdout`, whose line buffer would cut a frame in two writes.
+        let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        let term = Self { screen: Screen::new(out, columns, rows), mouse };
+        term.take()?;
+        Ok(term)
+    }
+
+    fn take(&self) -> io::Result<()> {
+        terminal::enable_raw_mode()?;
+        TAKEN.store(true, Ordering::SeqCst);
+        let mut bytes = ENTER.to_vec();
+        if self.mouse {
+            bytes.extend_from_slice(MOUSE);
+        }
+        io::stdout().write_all(&bytes)?;
+        io::stdout().flush()
+    }
+
+    /// Gives the terminal back, runs `stop`, takes it again and has all redrawn.
+    pub fn suspend(&mut self, stop: impl FnOnce()) -> io::Result<()> {
+        give_back();
+        stop();
+        self.take()?;
+        // The window may have changed meanwhile; the signal went nowhere.
+        let (columns, rows) = terminal::size()?;
+        self.screen.resize(columns, rows);
+        self.screen.invalidate();
+        Ok(())
+    }
+}
+
+impl Drop for Term {
+    fn drop(&mut self) {
+        give_back();
+    }
+}
+
+/// Gives the terminal back if it is ours. Whatever fails is beyond repair: the terminal is gone.
+fn give_back() {
+    if TAKEN.swap(false, Ordering::SeqCst) {
+        _ = io::stdout().write_all(LEAVE).and_then(|()| io::stdout().flush());
+        _ = terminal::disable_raw_mode();
+    }
+}
+
+/// A panic of the chat gives the terminal back before it is told. One of a task beside it is caught by the task's
+/// owner, so it goes to the log and not across the screen.
+fn restore_on_panic() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let tell = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if IN_CHAT.get() {
+                give_back();
+            }
+            if TAKEN.load(Ordering::SeqCst) {
+                tracing::error!(%info, "a task panicked");
+            } else {
+                tell(info);
+            }
+        }));
+    });
+}
+
+/// Marks, while it is polled, that the thread runs the chat: on one thread with many tasks the hook must know whose
+/// panic it sees.
+pub struct InChat<F>(pub Pin<Box<F>>);
+
+impl<F: Future> Future for InChat<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let before = IN_CHAT.replace(true);
+        let poll = self.0.as_mut().poll(cx);
+        IN_CHAT.set(before);
+        poll
+    }
+}
+
+/// What the system can tell a terminal program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Leave with this exit code.
+    Quit(u8),
+    Suspend,
+    /// The program was stopped and goes on.
+    Continued,
+}
+
+/// The signals that concern the terminal.
+pub struct Signals {
+    terminate: unix::Signal,
+    hangup: unix::Signal,
+    interrupt: unix::Signal,
+    stop: unix::Signal,
+    /// Our own request to the process group comes back to us once.
+    own: bool,
+}
+
+impl Signals {
+    pub fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: unix::signal(SignalKind::terminate())?,
+            hangup: unix::signal(SignalKind::hangup())?,
+            interrupt: unix::signal(SignalKind::interrupt())?,
+            stop: unix::signal(SignalKind::from_raw(Signal::SIGTSTP as i32))?,
+            own: false,
+        })
+    }
+
+    /// Waits for the next one. Cancel-safe.
+    pub async fn next(&mut self) -> Told {
+        loop {
+            tokio::select! {
+                biased;
+                Some(()) = self.terminate.recv() => return Told::Quit(143),
+                Some(()) = self.hangup.recv() => return Told::Quit(129),
+                Some(()) = self.interrupt.recv() => return Told::Quit(130),
+                Some(()) = self.stop.recv() => {
+                    if std::mem::take(&mut self.own) {
+                        continue;
+                    }
+                    return Told::Suspend;
+                }
+            }
+        }
+    }
+
+    /// Stops the whole job, as Ctrl+Z does where keys are not raw: a `cargo run` around us must stop too.
+    pub fn stop_job(&mut self) {
+        self.own = kill(Pid::from_raw(0), Signal::SIGTSTP).is_ok();
+        stop_self();
+    }
+}
+
+/// Stops this process; returns when it is continued.
+pub fn stop_self() {
+    _ = kill(Pid::this(), Signal::SIGSTOP);
+}
+
+/// Returns whether a shell with job control could bring us back. A session of our own has none.
+pub fn can_suspend() -> bool {
+    getsid(None).is_ok_and(|session| session != getpgrp())
+}
