@@ -1,0 +1,433 @@
+//! Laid-out text: rows of cells with faces, packed into three allocations whatever the number of rows.
+//!
+//! [`Flow`] is styled text that has no width yet, [`Page`] lays flows out below each other with indents and bars, and
+//! [`Laid`] is the result. Not for deciding what is shown. The invariant: no row of a [`Laid`] is wider than its page
+//! where the page is at least two cells wide, and its text holds no control characters.
+
+use ratatui::buffer::Buffer;
+use ratatui::style::Style;
+
+use crate::text::width::{PLACEHOLDER, cells, str_width};
+use crate::text::wrap::{Row, chop, wrap};
+use crate::ui::theme::{Face, Role, Theme};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    end: u32,
+    face: Face,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct RowEnd {
+    text: u32,
+    span: u32,
+}
+
+/// Rows of text with faces.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Laid {
+    text: String,
+    spans: Vec<Span>,
+    rows: Vec<RowEnd>,
+}
+
+impl Laid {
+    pub fn rows(&self) -> u32 {
+        self.rows.len() as u32
+    }
+
+    /// Returns about how much memory this holds.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.text.capacity()
+            + self.spans.capacity() * size_of::<Span>()
+            + self.rows.capacity() * size_of::<RowEnd>()
+    }
+
+    /// Returns a row's text; empty past the end.
+    pub fn row_text(&self, row: u32) -> &str {
+        let (from, to) = self.bounds(row).map_or((0, 0), |(from, to)| (from.text, to.text));
+        self.text.get(from as usize..to as usize).unwrap_or("")
+    }
+
+    /// Iterates over a row's pieces.
+    pub fn row(&self, row: u32) -> impl Iterator<Item = (&str, Face)> {
+        let (from, to) = self.bounds(row).unwrap_or((RowEnd { text: 0, span: 0 }, RowEnd { text: 0, span: 0 }));
+        let spans = self.spans.get(from.span as usize..to.span as usize).unwrap_or(&[]);
+        let mut start = from.text as usize;
+        spans.iter().map(move |span| {
+            let piece = self.text.get(start..span.end as usize).unwrap_or("");
+            start = span.end as usize;
+            (piece, span.face)
+        })
+    }
+
+    /// Returns all rows as strings: for tests and copies.
+    pub fn to_strings(&self) -> Vec<String> {
+        (0..self.rows()).map(|row| self.row_text(row).to_owned()).collect()
+    }
+
+    /// Writes a row into the buffer, at most `max` cells. Returns the first column after it.
+    pub fn draw_row(&self, row: u32, x: u16, y: u16, max: u16, theme: Theme, buf: &mut Buffer) -> u16 {
+        let end = x.saturating_add(max).min(buf.area.right());
+        let mut at = x;
+        for (text, face) in self.row(row) {
+            at = draw_text(text, at, y, end, theme.face(face), buf);
+        }
+        at
+    }
+
+    fn bounds(&self, row: u32) -> Option<(RowEnd, RowEnd)> {
+        let to = *self.rows.get(row as usize)?;
+        let from = match row.checked_sub(1) {
+            Some(before) => *self.rows.get(before as usize)?,
+            None => RowEnd { text: 0, span: 0 },
+        };
+        Some((from, to))
+    }
+
+    fn put(&mut self, text: &str, face: Face) {
+        if text.is_empty() {
+            return;
+        }
+        self.text.push_str(text);
+        let row_start = self.rows.last().map_or(0, |row| row.span) as usize;
+        let end = self.text.len() as u32;
+        let has_span = self.spans.len() > row_start;
+        match self.spans.last_mut() {
+            Some(last) if has_span && last.face == face => last.end = end,
+            _ => self.spans.push(Span { end, face }),
+        }
+    }
+
+    fn end_row(&mut self) {
+        self.rows.push(RowEnd { text: self.text.len() as u32, span: self.spans.len() as u32 });
+    }
+}
+
+/// Writes cleaned text on one row up to column `end`. Returns the first column after it.
+pub fn draw_text(text: &str, x: u16, y: u16, end: u16, style: Style, buf: &mut Buffer) -> u16 {
+    let end = end.min(buf.area.right());
+    if y < buf.area.top() || y >= buf.area.bottom() || x < buf.area.left() {
+        return x;
+    }
+    let mut at = x;
+    for cell in cells(text) {
+        let width = cell.width as u16;
+        if width == 0 {
+            continue;
+        }
+        if at.saturating_add(width) > end {
+            break;
+        }
+        if let Some(target) = buf.cell_mut((at, y)) {
+            target.set_symbol(cell.text).set_style(style);
+        }
+        for hidden in at + 1..at + width {
+            if let Some(target) = buf.cell_mut((hidden, y)) {
+                target.reset();
+            }
+        }
+        at += width;
+    }
+    at
+}
+
+/// Text with faces, not yet wrapped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    pub text: String,
+    spans: Vec<(usize, Face)>,
+}
+
+impl Flow {
+    pub fn push(&mut self, text: &str, face: Face) {
+        if text.is_empty() {
+            return;
+        }
+        self.text.push_str(text);
+        match self.spans.last_mut() {
+            Some((end, last)) if *last == face => *end = self.text.len(),
+            _ => self.spans.push((self.text.len(), face)),
+        }
+    }
+
+    pub fn of(text: &str, face: Face) -> Self {
+        let mut flow = Self::default();
+        flow.push(text, face);
+        flow
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// Puts the row's text into the open row; `span` is where the row before stopped in the list of faces.
+    fn put_row(&self, row: Row, span: &mut usize, laid: &mut Laid) {
+        let mut start = row.start;
+        while start < row.end {
+            let Some(&(end, face)) = self.spans.get(*span) else { break };
+            if end <= start {
+                *span += 1;
+                continue;
+            }
+            let stop = end.min(row.end);
+            if row.too_wide {
+                laid.put(PLACEHOLDER, face);
+                return;
+            }
+            laid.put(&self.text[start..stop], face);
+            start = stop;
+        }
+    }
+}
+
+/// What stands left of the rows of a block: once in front of its first row, then on all others.
+#[derive(Clone, Debug)]
+struct Prefix {
+    first: Option<(String, Face)>,
+    rest: (String, Face),
+    width: usize,
+}
+
+/// Lays flows out below each other, inside nested indents and bars.
+#[derive(Debug)]
+pub struct Page {
+    laid: Laid,
+    width: usize,
+    prefixes: Vec<Prefix>,
+}
+
+/// No indent or bar may leave less room than this for the text itself.
+const LEAST_ROOM: usize = 6;
+
+impl Page {
+    pub fn new(width: u16) -> Self {
+        Self { laid: Laid::default(), width: usize::from(width).max(1), prefixes: Vec::new() }
+    }
+
+    /// Returns the cells that are left for text.
+    pub fn room(&self) -> usize {
+        let used: usize = self.prefixes.iter().map(|prefix| prefix.width).sum();
+        self.width.saturating_sub(used).max(1)
+    }
+
+    /// Indents what follows, with `marker` in front of its first row. Returns false, and indents nothing, where too
+    /// little room would be left; then the caller puts the marker into the text.
+    pub fn indent(&mut self, marker: &str, face: Face) -> bool {
+        let width = str_width(marker);
+        let fits = width == 0 || self.room() >= width + LEAST_ROOM;
+        let (first, rest, width) =
+            if fits { (Some((marker.to_owned(), face)), " ".repeat(width), width) } else { (None, String::new(), 0) };
+        self.prefixes.push(Prefix { first, rest: (rest, Face::default()), width });
+        fits
+    }
+
+    /// Puts `bar` in front of every row that follows, where there is room.
+    pub fn bar(&mut self, bar: &str, face: Face) {
+        let width = str_width(bar);
+        let (bar, width) = if self.room() >= width + LEAST_ROOM { (bar, width) } else { ("", 0) };
+        self.prefixes.push(Prefix { first: None, rest: (bar.to_owned(), face), width });
+    }
+
+    /// Ends the innermost indent or bar. Returns whether its first row's marker is still to be shown.
+    pub fn outdent(&mut self) {
+        if self.prefixes.last().is_some_and(|prefix| prefix.first.is_some()) {
+            self.row(|_| {});
+        }
+        self.prefixes.pop();
+    }
+
+    /// Adds an empty row; bars go on.
+    pub fn gap(&mut self) {
+        let mut end = self.prefixes.len();
+        // A bar is visible, an indent isn't: no blanks at the end of a row.
+        while end > 0 && self.prefixes.get(end - 1).is_some_and(|prefix| prefix.rest.0.trim().is_empty()) {
+            end -= 1;
+        }
+        for prefix in self.prefixes.iter().take(end) {
+            self.laid.put(&prefix.rest.0, prefix.rest.1);
+        }
+        self.laid.end_row();
+    }
+
+    /// Wraps a flow at words.
+    pub fn flow(&mut self, flow: &Flow) {
+        let rows = wrap(&flow.text, self.room());
+        self.put_rows(flow, &rows);
+    }
+
+    /// Cuts a flow at the edge: for text in which white space matters.
+    pub fn chopped(&mut self, flow: &Flow) {
+        let rows = chop(&flow.text, self.room());
+        self.put_rows(flow, &rows);
+    }
+
+    /// Lays out code or program output: `edge` stands before each line, `more` before what is left of a long one.
+    pub fn edged(&mut self, text: &str, edge: (&str, &str), edge_face: Face, mut face_of: impl FnMut(&str) -> Face) {
+        let width = str_width(edge.0);
+        let (edge, width) = if self.room() >= width + LEAST_ROOM { (edge, width) } else { (("", ""), 0) };
+        let room = self.room().saturating_sub(width).max(1);
+        for line in text.split('\n') {
+            let flow = Flow::of(line, face_of(line));
+            let mut span = 0;
+            for (index, row) in chop(line, room).into_iter().enumerate() {
+                self.row(|laid| {
+                    laid.put(if index == 0 { edge.0 } else { edge.1 }, edge_face);
+                    flow.put_row(row, &mut span, laid);
+                });
+            }
+        }
+    }
+
+    /// Adds one row that is known to fit.
+    pub fn pieces<'a>(&mut self, pieces: impl IntoIterator<Item = (&'a str, Face)>) {
+        self.row(|laid| {
+            for (text, face) in pieces {
+                laid.put(text, face);
+            }
+        });
+    }
+
+    /// Adds rows in which several flows stand side by side.
+    pub(in crate::ui) fn columns(&mut self, cells: &[Column<'_>], separator: (&str, Face)) {
+        let mut spans = vec![0; cells.len()];
+        let height = cells.iter().map(|cell| cell.rows.len()).max().unwrap_or(0);
+        for index in 0..height {
+            self.row(|laid| {
+                for (at, (cell, span)) in cells.iter().zip(&mut spans).enumerate() {
+                    if at > 0 {
+                        laid.put(separator.0, separator.1);
+                    }
+                    let row = cell.rows.get(index);
+                    let free = cell.width.saturating_sub(row.map_or(0, |row| row.width));
+                    let left = match cell.side {
+                        Side::Left => 0,
+                        Side::Centre => free / 2,
+                        Side::Right => free,
+                    };
+                    laid.put(&" ".repeat(left), Face::default());
+                    if let Some(row) = row {
+                        cell.flow.put_row(*row, span, laid);
+                    }
+                    if at + 1 < cells.len() {
+                        laid.put(&" ".repeat(free - left), Face::default());
+                    }
+                }
+            });
+        }
+    }
+
+    pub fn rows(&self) -> u32 {
+        self.laid.rows()
+    }
+
+    pub fn finish(mut self) -> Laid {
+        self.laid.text.shrink_to_fit();
+        self.laid.spans.shrink_to_fit();
+        self.laid.rows.shrink_to_fit();
+        self.laid
+    }
+
+    fn put_rows(&mut self, flow: &Flow, rows: &[Row]) {
+        let mut span = 0;
+        for row in rows {
+            self.row(|laid| flow.put_row(*row, &mut span, laid));
+        }
+    }
+
+    fn row(&mut self, fill: impl FnOnce(&mut Laid)) {
+        for prefix in &mut self.prefixes {
+            match prefix.first.take() {
+                Some((marker, face)) => self.laid.put(&marker, face),
+                None => self.laid.put(&prefix.rest.0, prefix.rest.1),
+            }
+        }
+        fill(&mut self.laid);
+        self.laid.end_row();
+    }
+}
+
+/// One cell of a table's row.
+#[derive(Debug)]
+pub(in crate::ui) struct Column<'a> {
+    pub(in crate::ui) flow: &'a Flow,
+    pub(in crate::ui) rows: Vec<Row>,
+    pub(in crate::ui) width: usize,
+    pub(in crate::ui) side: Side,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ui) enum Side {
+    Left,
+    Centre,
+    Right,
+}
+
+/// Lays out one flow at a width.
+pub fn lay(flow: &Flow, width: u16) -> Laid {
+    let mut page = Page::new(width);
+    page.flow(flow);
+    page.finish()
+}
+
+/// Lays out text without any Markdown.
+pub fn lay_plain(text: &str, role: Role, width: u16) -> Laid {
+    lay(&Flow::of(text, role.into()), width)
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::layout::Rect;
+
+    use super::*;
+
+    #[test]
+    fn an_indent_hangs_below_its_marker() {
+        let mut page = Page::new(14);
+        assert!(page.indent("› ", Role::User.into()));
+        page.flow(&Flow::of("one two three", Role::Text.into()));
+        page.gap();
+        page.flow(&Flow::of("four", Role::Text.into()));
+        page.outdent();
+        assert_eq!(page.finish().to_strings(), ["› one two", "  three", "", "  four"]);
+    }
+
+    #[test]
+    fn without_room_there_is_no_indent() {
+        let mut page = Page::new(5);
+        assert!(!page.indent("10. ", Role::Text.into()));
+        page.flow(&Flow::of("abcdef", Role::Text.into()));
+        page.outdent();
+        assert_eq!(page.finish().to_strings(), ["abcde", "f"]);
+    }
+
+    #[test]
+    fn a_marker_without_text_is_still_shown() {
+        let mut page = Page::new(20);
+        page.indent("• ", Role::Text.into());
+        page.outdent();
+        assert_eq!(page.finish().to_strings(), ["• "]);
+    }
+
+    #[test]
+    fn faces_follow_the_text_over_rows() {
+        let mut flow = Flow::default();
+        flow.push("plain ", Role::Text.into());
+        flow.push("code here", Role::Code.into());
+        let laid = lay(&flow, 10);
+        let rows: Vec<Vec<(&str, Role)>> =
+            (0..laid.rows()).map(|row| laid.row(row).map(|(text, face)| (text, face.role)).collect()).collect();
+        assert_eq!(rows, [vec![("plain ", Role::Text), ("code", Role::Code)], vec![("here", Role::Code)]]);
+    }
+
+    #[test]
+    fn drawing_stops_at_the_edge() {
+        let laid = lay_plain("ab漢字", Role::Text, 10);
+        let mut buf = Buffer::empty(Rect::new(0, 0, 6, 1));
+        assert_eq!(laid.draw_row(0, 1, 0, 4, Theme::default(), &mut buf), 5);
+        let row: String = (0..6).map(|x| buf[(x, 0)].symbol().to_owned()).collect();
+        assert_eq!(row, " ab漢  ");
+        laid.draw_row(0, 0, 9, 4, Theme::default(), &mut buf);
+    }
+}
