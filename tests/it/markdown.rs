@@ -1,1 +1,242 @@
-//! markdown
+//! Markdown as it streams: cut anywhere it gives the same blocks, and no visible character is lost at any width.
+
+use jarvis_tui::text::width::str_width;
+use jarvis_tui::ui::md::{Block, BlockKind, Splitter, definitions, lay_block};
+use proptest::prelude::*;
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
+
+/// Every construct of CommonMark and GFM, and how they meet.
+const SAMPLES: &[&str] = &[
+    "",
+    "plain",
+    "one\ntwo\n\nthree  \nfour\\\nfive\n",
+    "# H1\n## H2 ##\n### H3\n#### H4\n##### H5\n###### H6\n####### not\n",
+    "Setext one\n===\nSetext\ntwo\n---\ntext\n",
+    "para\n# heading interrupts\npara\n***\npara\n",
+    "*em* **strong** ***both*** ~~strike~~ `code` ``co`de`` _em_ __strong__ a*b*c snake_case_word\n",
+    "\\*not em\\* &amp; &copy; &#35; &unknown;\n",
+    "- a\n- b\n- c\n",
+    "- a\n\n- b\n\n- c\n",
+    "- a\n  continued\nlazy\n- b\n",
+    "- a\n  - b\n    - c\n      - d\n- e\n",
+    " - a\n  - b\n   - c\n    - d\n- e\n",
+    "* a\n* b\n+ c\n- d\n",
+    "1. a\n2. b\n10. c\n\n\n7) d\n8) e\n",
+    "1. a\n   para\n\n   para two\n\n       code\n2. b\n",
+    "text\n2. not a list\n1. a list\n",
+    "- [ ] open\n- [x] done\n  - [X] inner\n1. [ ] numbered\n",
+    "- a\n\n  > quote\n\n  ```rust\n  code\n  ```\n- b\n",
+    "-\n- x\n-\n\n  y\n",
+    "- - - nested\n- - x\n",
+    "***\n---\n___\n- - -\n",
+    "> quote\nlazy\n> more\n\n> another\n>> deep\n>>> deeper\n",
+    "> - list\n> - in quote\n>\n> ```\n> code\n> ```\n",
+    "> [!NOTE]\n> text\n\n> [!TIP]\n> text\n\n> [!CAUTION]\n> text\n",
+    "```\ncode\n\nmore\n```\n",
+    "```rust\nfn main() {}\n```\ntext\n~~~~ python title=x\n~~~\n~~~~\n",
+    "  ```\n    indented\n  x\n ```\nafter\n",
+    "```\nnever closed\n\n# no heading\n",
+    "para\n```\ninterrupts\n```\npara\n",
+    "    indented code\n\n    more\n\ntext\n",
+    "| a | b |\n|---|:-:|\n| 1 | 2 |\n| 3 | `x|y` \\| z |\n\nafter\n",
+    "para\n| a | b |\n| - | - |\n| 1 |\n| 1 | 2 | 3 |\n> quote ends it\n",
+    "a | b\n--|--\n1 | 2\n",
+    "|a|\n|-|\n",
+    "<div>\n<p>x</p>\n</div>\n\ntext <b>inline</b> <!-- comment -->\n",
+    "<!-- a\n\nb -->\ntext\n",
+    "<script>\n\nalert(1)\n</script>\npara\n",
+    "[link](http://example.com \"title\") <http://auto.link> <me@x.y> [rel](/path) [js](javascript:x)\n",
+    "![alt *em*](img.png) [![inner](a.png)](b)\n",
+    "text[^1] and[^two]\n\n[^1]: note\n    more note\n\n[^two]: other\n\npara\n",
+    "日本語のテキスト、とても長い行です。\n\n- 漢字 👩‍👩‍👧 é ñ\n",
+    "# a\n\n\n\n\nb\n   \n\t\nc\n",
+    "\n\n   leading blank\n",
+    "tab\tin text\n\n-\ttab item\n\n\tcode by tab\n",
+    "line one  \r\nline two\r\n\r\npara\r\n",
+    "Here is a plan:\n\n1. **Read** the file\n   ```sh\n   cat a.txt\n   ```\n2. Change it:\n   - first `x`\n   - then `y`\n\n| step | cost |\n|------|-----:|\n| one  | 10   |\n\nDone.\n",
+    "$x^2$ and $$y$$ ~tilde~ ==mark== :emoji: @user #123\n",
+    "a\n\n\n- b\n\n\n  c\n\n\n\nd\n",
+];
+
+/// Definitions may change what came before, legally; these only have to agree once the text is finished.
+const WITH_DEFINITIONS: &[&str] = &[
+    "[a][ref] and [ref] ![i][ref]\n\n[ref]: http://example.com 'title'\n\nafter [ref]\n",
+    "para\n\n[foo]: /url\n\"title\ncontinued\n\nmore\"\n\nend\n",
+    "[only]: /definitions\n[two]: /x\n",
+];
+
+fn stream(text: &str, cuts: &[usize]) -> Splitter {
+    let mut splitter = Splitter::default();
+    for &cut in cuts {
+        splitter.advance(&text[..cut]);
+    }
+    splitter.advance(text);
+    splitter
+}
+
+fn boundaries(text: &str) -> Vec<usize> {
+    text.char_indices().map(|(at, _)| at).chain([text.len()]).collect()
+}
+
+/// What the parser itself says where blocks at the top begin, items of lists included.
+fn oracle(text: &str) -> Vec<usize> {
+    let options = Options::ENABLE_TABLES
+        | Options::ENABLE_STRIKETHROUGH
+        | Options::ENABLE_TASKLISTS
+        | Options::ENABLE_FOOTNOTES
+        | Options::ENABLE_GFM;
+    let mut starts = Vec::new();
+    let mut depth = 0;
+    let mut in_list = false;
+    for (event, range) in Parser::new_ext(text, options).into_offset_iter() {
+        let start = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
+        match event {
+            Event::Start(tag) => {
+                match tag {
+                    Tag::List(_) if depth == 0 => in_list = true,
+                    Tag::Item if depth == 1 && in_list => starts.push(start),
+                    _ if depth == 0 => starts.push(start),
+                    _ => {}
+                }
+                depth += 1;
+            }
+            Event::End(tag) => {
+                depth -= 1;
+                in_list &= !(depth == 0 && matches!(tag, TagEnd::List(_)));
+            }
+            _ if depth == 0 => starts.push(start),
+            _ => {}
+        }
+    }
+    starts
+}
+
+fn starts(blocks: &[Block]) -> Vec<usize> {
+    blocks
+        .iter()
+        .filter(|block| !matches!(block.kind, BlockKind::Code { first: false, .. }))
+        .map(|block| block.start as usize)
+        .collect()
+}
+
+/// Lays out the whole text as the transcript does.
+fn rows(text: &str, width: u16) -> Vec<String> {
+    let definitions = definitions(text);
+    let splitter = Splitter::split(text);
+    splitter
+        .stable()
+        .iter()
+        .flat_map(|block| lay_block(block.source(text), block.kind, &definitions, width).to_strings())
+        .collect()
+}
+
+/// The characters that a reader has to see: all text and code, without white space.
+fn visible(text: &str) -> String {
+    let options = Options::ENABLE_TABLES
+        | Options::ENABLE_STRIKETHROUGH
+        | Options::ENABLE_TASKLISTS
+        | Options::ENABLE_FOOTNOTES
+        | Options::ENABLE_GFM;
+    let mut seen = String::new();
+    for event in Parser::new_ext(text, options) {
+        match event {
+            Event::Text(text) | Event::Code(text) | Event::Html(text) | Event::InlineHtml(text) => {
+                seen.extend(text.chars().filter(|c| !c.is_whitespace() && !c.is_control()));
+            }
+            _ => {}
+        }
+    }
+    seen
+}
+
+/// Returns whether `needle` is in `hay` with other characters in between, as wrapping and bars put them there.
+fn is_within(needle: &str, hay: &str) -> bool {
+    let mut hay = hay.chars();
+    needle.chars().all(|wanted| hay.any(|c| c == wanted))
+}
+
+#[test]
+fn blocks_are_the_parsers_own() {
+    for text in SAMPLES {
+        assert_eq!(starts(Splitter::split(text).stable()), oracle(text), "{text:?}");
+    }
+}
+
+#[test]
+fn cut_at_every_place_the_blocks_are_the_same() {
+    for text in SAMPLES {
+        let whole = Splitter::split(text);
+        for cut in boundaries(text) {
+            let streamed = stream(text, &[cut]);
+            assert!(whole.stable().starts_with(streamed.stable()), "{text:?} cut at {cut}");
+        }
+        let streamed = stream(text, &boundaries(text));
+        assert!(whole.stable().starts_with(streamed.stable()), "{text:?} by characters");
+        let missing = &whole.stable()[streamed.stable().len()..];
+        match streamed.tail(text) {
+            Some(tail) => assert_eq!(missing.first().map(|block| block.start), Some(tail.start), "{text:?}"),
+            None => assert!(missing.is_empty(), "{text:?} {missing:?}"),
+        }
+    }
+}
+
+#[test]
+fn every_visible_character_is_shown_at_every_width() {
+    for text in SAMPLES.iter().chain(WITH_DEFINITIONS) {
+        for width in [1, 2, 3, 5, 8, 20, 40, 80, 140] {
+            let rows = rows(text, width);
+            let hay = rows.join("");
+            for row in &rows {
+                assert!(str_width(row) <= usize::from(width), "{row:?} at {width} of {text:?}");
+                assert!(row.chars().all(|c| !c.is_control()), "{row:?}");
+            }
+            // In one cell there is no room for a wide character.
+            let narrow = width > 1 || str_width(text) == text.chars().filter(|c| !c.is_control()).count();
+            // Cells of a wrapped table stand side by side, so there the order is another one.
+            if narrow && !text.contains("-|") && !text.contains("| -") {
+                let wanted = visible(text);
+                assert!(is_within(&wanted, &hay), "{text:?} at {width}\nwanted {wanted:?}\nfound  {hay:?}");
+            } else if narrow {
+                for c in visible(text).chars() {
+                    assert!(hay.contains(c), "{c:?} of {text:?} at {width}: {hay:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn late_definitions_reach_earlier_blocks() {
+    let shown = rows(WITH_DEFINITIONS[0], 80).join("\n");
+    assert!(shown.contains("a (http://example.com) and ref (http://example.com)"), "{shown}");
+}
+
+fn document() -> impl Strategy<Value = String> {
+    proptest::collection::vec(
+        (proptest::sample::select(SAMPLES), proptest::sample::select(&["", "\n", "\n\n", " ", "> ", "- "][..])),
+        1..6,
+    )
+    .prop_map(|parts| parts.into_iter().map(|(text, glue)| format!("{text}{glue}")).collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn streamed_is_one_shot(text in document(), cuts in proptest::collection::vec(any::<prop::sample::Index>(), 0..12)) {
+        let places = boundaries(&text);
+        let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| places[cut.index(places.len())]).collect();
+        cuts.sort_unstable();
+        let whole = Splitter::split(&text);
+        let streamed = stream(&text, &cuts);
+        prop_assert!(whole.stable().starts_with(streamed.stable()), "{:?}\n{:?}", whole.stable(), streamed.stable());
+        prop_assert_eq!(starts(whole.stable()), oracle(&text));
+    }
+
+    #[test]
+    fn any_text_lays_out(text in "[a-z \n#>*`|~\\[\\]()!<:0-9.-]{0,200}", width in 1u16..60) {
+        for row in rows(&text, width) {
+            prop_assert!(str_width(&row) <= usize::from(width));
+        }
+    }
+}

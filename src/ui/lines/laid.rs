@@ -158,6 +158,21 @@ impl Flow {
         flow
     }
 
+    pub fn append(&mut self, other: &Self) {
+        let mut start = 0;
+        for &(end, face) in &other.spans {
+            self.push(other.text.get(start..end).unwrap_or(""), face);
+            start = end;
+        }
+    }
+
+    pub fn trim_end(&mut self) {
+        self.text.truncate(self.text.trim_end().len());
+        for (end, _) in &mut self.spans {
+            *end = self.text.len().min(*end);
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
@@ -223,6 +238,18 @@ impl Page {
         fits
     }
 
+    /// Puts another marker of the same width in front of the first row. Returns false where it is too late for that or
+    /// where it has another width.
+    pub fn replace_marker(&mut self, marker: &str, face: Face) -> bool {
+        match self.prefixes.last_mut() {
+            Some(Prefix { first: Some(first), width, .. }) if str_width(marker) == *width => {
+                *first = (marker.to_owned(), face);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Puts `bar` in front of every row that follows, where there is room.
     pub fn bar(&mut self, bar: &str, face: Face) {
         let width = str_width(bar);
@@ -230,7 +257,7 @@ impl Page {
         self.prefixes.push(Prefix { first: None, rest: (bar.to_owned(), face), width });
     }
 
-    /// Ends the innermost indent or bar. Returns whether its first row's marker is still to be shown.
+    /// Ends the innermost indent or bar. A marker without any text still gets its row.
     pub fn outdent(&mut self) {
         if self.prefixes.last().is_some_and(|prefix| prefix.first.is_some()) {
             self.row(|_| {});

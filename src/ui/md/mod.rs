@@ -1,1 +1,27 @@
-//! md
+//! Markdown: from growing text to blocks, from a block to rows.
+//!
+//! Not for highlighting code and not for knowing where on the screen anything stands. The invariant: a finished block
+//! never changes while text streams in, and every visible character of the source shows up on some row, whatever the
+//! width.
+
+pub mod blocks;
+pub mod code;
+mod inline;
+pub mod render;
+mod table;
+
+pub use blocks::{Block, BlockKind, Splitter};
+pub use render::{definitions, lay_block};
+
+use pulldown_cmark::Options;
+
+#[cfg(test)]
+mod tests;
+
+fn options() -> Options {
+    Options::ENABLE_TABLES
+        | Options::ENABLE_STRIKETHROUGH
+        | Options::ENABLE_TASKLISTS
+        | Options::ENABLE_FOOTNOTES
+        | Options::ENABLE_GFM
+}

@@ -1,0 +1,77 @@
+//! Code blocks: a label, a bar, and lines that are cut but never re-flowed.
+//!
+//! Not for finding fences; that is the splitter's and the parser's work.
+
+use crate::text::{clean::one_line, width};
+use crate::ui::lines::laid::{Laid, Page};
+use crate::ui::theme::{Face, Role};
+
+/// In front of a line of code, and of what is left of one that was too long.
+const EDGE: (&str, &str) = ("│ ", "┊ ");
+
+/// Lays out a part of a fenced block as the splitter found it.
+pub(super) fn lay_part(source: &str, first: bool, closed: bool, indent: u8, width: u16) -> Laid {
+    let mut page = Page::new(width);
+    let mut body = source;
+    let mut label = "";
+    if first {
+        let (opening, rest) = source.split_once('\n').unwrap_or((source, ""));
+        label = opening.trim().trim_start_matches(['`', '~']).trim();
+        body = rest;
+    }
+    let body = if closed {
+        let trimmed = body.strip_suffix('\n').unwrap_or(body);
+        trimmed.rfind('\n').map_or("", |at| &trimmed[..=at])
+    } else {
+        body
+    };
+    let stripped: String = match indent {
+        0 => body.to_owned(),
+        indent => body.split_inclusive('\n').map(|line| strip_indent(line, indent)).collect(),
+    };
+    if first {
+        lay_label(&mut page, label);
+    }
+    // Only the first part of an empty block shows an empty row.
+    if !stripped.is_empty() || (first && closed) {
+        lay_lines(&mut page, label, &stripped);
+    }
+    page.finish()
+}
+
+/// Lays out a code block that stands inside another block.
+pub(super) fn lay(page: &mut Page, label: &str, code: &str) {
+    lay_label(page, label);
+    lay_lines(page, label, code);
+}
+
+fn lay_label(page: &mut Page, label: &str) {
+    let label = one_line(label, page.room());
+    if !label.is_empty() {
+        page.pieces([(label.as_str(), Face::new(Role::CodeEdge))]);
+    }
+}
+
+fn lay_lines(page: &mut Page, label: &str, code: &str) {
+    let code = code.strip_suffix('\n').unwrap_or(code);
+    let code = width::expand_tabs(code, 4);
+    let is_diff = matches!(label.split_whitespace().next(), Some("diff" | "patch"));
+    page.edged(&code, EDGE, Face::new(Role::CodeEdge), |line| {
+        Face::new(if is_diff { diff_role(line) } else { Role::Code })
+    });
+}
+
+/// Returns what a line of a unified diff is.
+pub fn diff_role(line: &str) -> Role {
+    match line.as_bytes().first() {
+        Some(b'+') => Role::Added,
+        Some(b'-') => Role::Removed,
+        Some(b'@') => Role::Info,
+        _ => Role::Code,
+    }
+}
+
+fn strip_indent(line: &str, indent: u8) -> &str {
+    let blanks = line.bytes().take(usize::from(indent)).take_while(|&byte| byte == b' ').count();
+    line.get(blanks..).unwrap_or(line)
+}

@@ -1,0 +1,315 @@
+//! One block of Markdown to rows at a width.
+//!
+//! Not for caching and not for knowing what else the message holds: link definitions are handed in. The invariant: a
+//! block is laid out the same whatever stands around it.
+
+use std::ops::Range;
+
+use pulldown_cmark::{BlockQuoteKind, CodeBlockKind, Event, HeadingLevel, Parser, Tag, TagEnd};
+
+use super::blocks::BlockKind;
+use super::inline::Inline;
+use super::table::{self, Table};
+use super::{code, options};
+use crate::ui::lines::laid::{Flow, Laid, Page};
+use crate::ui::theme::{Face, Role};
+
+/// Lays out one block. `definitions` are the link definitions of the whole text, see [`definitions`].
+pub fn lay_block(source: &str, kind: BlockKind, definitions: &str, width: u16) -> Laid {
+    let number = match kind {
+        BlockKind::Code { first, closed, indent } => return code::lay_part(source, first, closed, indent, width),
+        BlockKind::OpenTable => return lay_source(source, width),
+        BlockKind::Item { number } => number,
+        BlockKind::Flow => None,
+    };
+    let mut writer = Writer::new(width, number);
+    if definitions.is_empty() || memchr::memchr(b'[', source.as_bytes()).is_none() {
+        for (event, _) in Parser::new_ext(source, options()).into_offset_iter() {
+            writer.event(event);
+        }
+    } else {
+        let joined = format!("{source}\n\n{definitions}");
+        let own = |range: &Range<usize>| range.start < source.len();
+        for (event, _) in Parser::new_ext(&joined, options()).into_offset_iter().filter(|(_, range)| own(range)) {
+            writer.event(event);
+        }
+    }
+    let laid = writer.finish();
+    // Only definitions: better shown as they are than not at all.
+    if laid.rows() == 0 && !source.trim().is_empty() { lay_source(source, width) } else { laid }
+}
+
+/// Returns the link definitions of a text, one below the other; mostly empty.
+pub fn definitions(text: &str) -> String {
+    if memchr::memmem::find(text.as_bytes(), b"]:").is_none() {
+        return String::new();
+    }
+    let parser = Parser::new_ext(text, options());
+    let mut spans: Vec<Range<usize>> =
+        parser.reference_definitions().iter().map(|(_, definition)| definition.span.clone()).collect();
+    spans.sort_by_key(|span| span.start);
+    spans.into_iter().filter_map(|span| text.get(span)).collect::<Vec<_>>().join("\n")
+}
+
+fn lay_source(source: &str, width: u16) -> Laid {
+    let mut page = Page::new(width);
+    page.flow(&Flow::of(&source.trim_end().replace('\t', "    "), Role::Dim.into()));
+    page.finish()
+}
+
+#[derive(Debug)]
+enum Container {
+    List { next: Option<u64> },
+    Item { loose: bool },
+    Quote,
+    Note,
+}
+
+struct Writer {
+    page: Page,
+    inline: Inline,
+    containers: Vec<Container>,
+    /// An empty row is due before the next block.
+    gap: bool,
+    /// The number of the first item, where the source can't know it.
+    number: Option<u64>,
+    code: Option<(String, String)>,
+    html: bool,
+    table: Option<Table>,
+}
+
+impl Writer {
+    fn new(width: u16, number: Option<u64>) -> Self {
+        Self {
+            page: Page::new(width),
+            inline: Inline::default(),
+            containers: Vec::new(),
+            gap: false,
+            number,
+            code: None,
+            html: false,
+            table: None,
+        }
+    }
+
+    fn event(&mut self, event: Event<'_>) {
+        if let (Some((_, code)), Event::Text(text)) = (&mut self.code, &event) {
+            code.push_str(&crate::text::clean(text));
+            return;
+        }
+        if self.inline.event(&event) {
+            return;
+        }
+        match event {
+            Event::Start(tag) => self.start(tag),
+            Event::End(tag) => self.end(tag),
+            Event::Rule => {
+                self.begin();
+                self.page.pieces([("─".repeat(self.page.room()).as_str(), Face::new(Role::Border))]);
+                self.gap = true;
+            }
+            Event::TaskListMarker(done) => {
+                let marker = if done { "☑ " } else { "☐ " };
+                let face = Face::new(if done { Role::Ok } else { Role::Accent });
+                if !self.page.replace_marker(marker, face) {
+                    self.inline.push(marker, face);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn start(&mut self, tag: Tag<'_>) {
+        match tag {
+            Tag::Paragraph => self.begin(),
+            Tag::Heading { level, .. } => {
+                self.begin();
+                self.inline.set_base(heading_face(level));
+            }
+            Tag::BlockQuote(kind) => {
+                self.begin();
+                let role = kind.map_or(Role::Quote, alert_role);
+                self.page.bar("▎ ", Face::new(role));
+                self.containers.push(Container::Quote);
+                if let Some(kind) = kind {
+                    let room = self.page.room();
+                    let name = crate::text::clean::one_line(alert_name(kind), room);
+                    self.page.pieces([(name.as_str(), Face::new(role).with(Face::BOLD))]);
+                }
+                self.set_base();
+            }
+            Tag::CodeBlock(kind) => {
+                self.begin();
+                let label = match kind {
+                    CodeBlockKind::Fenced(label) => label.to_string(),
+                    CodeBlockKind::Indented => String::new(),
+                };
+                self.code = Some((label, String::new()));
+            }
+            Tag::HtmlBlock => {
+                self.begin();
+                self.html = true;
+            }
+            Tag::List(start) => {
+                self.begin();
+                let next = start.map(|start| self.number.take().unwrap_or(start));
+                self.containers.push(Container::List { next });
+            }
+            Tag::Item => self.start_item(),
+            Tag::FootnoteDefinition(name) => {
+                self.begin();
+                self.mark(&format!("[^{name}]: "), Face::new(Role::Dim));
+                self.containers.push(Container::Note);
+            }
+            Tag::Table(alignments) => {
+                self.begin();
+                self.table = Some(Table { alignments, rows: Vec::new() });
+            }
+            Tag::TableHead | Tag::TableRow => {
+                if let Some(table) = &mut self.table {
+                    table.rows.push(Vec::new());
+                }
+                if matches!(tag, Tag::TableHead) {
+                    self.inline.set_base(Face::new(Role::Heading).with(Face::BOLD));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, tag: TagEnd) {
+        match tag {
+            TagEnd::Paragraph => {
+                self.flush();
+                self.gap = true;
+                if let Some(Container::Item { loose }) = self.containers.last_mut() {
+                    *loose = true;
+                }
+            }
+            TagEnd::Heading(_) | TagEnd::HtmlBlock => {
+                self.flush();
+                self.html = false;
+                self.set_base();
+                self.gap = true;
+            }
+            TagEnd::BlockQuote(_) | TagEnd::FootnoteDefinition => {
+                self.flush();
+                self.page.outdent();
+                self.containers.pop();
+                self.set_base();
+                self.gap = true;
+            }
+            TagEnd::CodeBlock => {
+                if let Some((label, code)) = self.code.take() {
+                    code::lay(&mut self.page, &label, &code);
+                }
+                self.gap = true;
+            }
+            TagEnd::Item => {
+                self.flush();
+                self.page.outdent();
+                self.gap = matches!(self.containers.pop(), Some(Container::Item { loose: true }));
+            }
+            TagEnd::List(_) => {
+                self.containers.pop();
+                // A list inside an item is as tight as the item.
+                self.gap |= !matches!(self.containers.last(), Some(Container::Item { .. }));
+            }
+            TagEnd::TableHead => self.set_base(),
+            TagEnd::TableCell => {
+                let cell = self.inline.take();
+                if let Some(row) = self.table.as_mut().and_then(|table| table.rows.last_mut()) {
+                    row.push(cell);
+                }
+            }
+            TagEnd::Table => {
+                if let Some(table) = self.table.take() {
+                    table::lay(&mut self.page, &table);
+                }
+                self.gap = true;
+            }
+            _ => {}
+        }
+    }
+
+    fn start_item(&mut self) {
+        self.begin();
+        let depth = self.containers.iter().filter(|container| matches!(container, Container::List { .. })).count();
+        let marker = match self.containers.last_mut() {
+            Some(Container::List { next: Some(next) }) => {
+                let number = *next;
+                *next = next.saturating_add(1);
+                format!("{number}. ")
+            }
+            _ => ["• ", "◦ ", "▪ "].get((depth.max(1) - 1) % 3).map_or_else(String::new, ToString::to_string),
+        };
+        self.mark(&marker, Face::new(Role::Accent));
+        self.containers.push(Container::Item { loose: false });
+    }
+
+    /// Indents by a marker; where there is no room for that, the marker stands in the text.
+    fn mark(&mut self, marker: &str, face: Face) {
+        if !self.page.indent(marker, face) {
+            self.inline.push(marker, face);
+        }
+    }
+
+    /// Ends what came before and leaves an empty row where one is due.
+    fn begin(&mut self) {
+        self.flush();
+        if std::mem::take(&mut self.gap) {
+            self.page.gap();
+        }
+        self.set_base();
+    }
+
+    fn flush(&mut self) {
+        if self.inline.is_empty() {
+            return;
+        }
+        let mut flow = self.inline.take();
+        if self.html {
+            flow.trim_end();
+        }
+        self.page.flow(&flow);
+    }
+
+    fn set_base(&mut self) {
+        let quoted = self.containers.iter().any(|container| matches!(container, Container::Quote));
+        self.inline.set_base(Face::new(if quoted { Role::Quote } else { Role::Text }));
+    }
+
+    fn finish(mut self) -> Laid {
+        self.flush();
+        self.page.finish()
+    }
+}
+
+fn heading_face(level: HeadingLevel) -> Face {
+    let face = Face::new(Role::Heading).with(Face::BOLD);
+    match level {
+        HeadingLevel::H1 => face.with(Face::UNDERLINE),
+        HeadingLevel::H2 => face,
+        HeadingLevel::H3 | HeadingLevel::H4 | HeadingLevel::H5 | HeadingLevel::H6 => face.with(Face::ITALIC),
+    }
+}
+
+fn alert_role(kind: BlockQuoteKind) -> Role {
+    match kind {
+        BlockQuoteKind::Note => Role::Info,
+        BlockQuoteKind::Tip => Role::Ok,
+        BlockQuoteKind::Important => Role::Accent,
+        BlockQuoteKind::Warning => Role::Warn,
+        BlockQuoteKind::Caution => Role::Error,
+    }
+}
+
+fn alert_name(kind: BlockQuoteKind) -> &'static str {
+    match kind {
+        BlockQuoteKind::Note => "Note",
+        BlockQuoteKind::Tip => "Tip",
+        BlockQuoteKind::Important => "Important",
+        BlockQuoteKind::Warning => "Warning",
+        BlockQuoteKind::Caution => "Caution",
+    }
+}

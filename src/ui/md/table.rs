@@ -1,0 +1,110 @@
+//! Tables: columns where they fit, cells wrapped where they nearly fit, else one "key: value" below the other.
+
+use pulldown_cmark::Alignment;
+
+use crate::text::width::str_width;
+use crate::text::wrap::wrap;
+use crate::ui::lines::laid::{Column, Flow, Page, Side};
+use crate::ui::theme::{Face, Role};
+
+/// A table as it was read: the first row is the head.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    pub(super) alignments: Vec<Alignment>,
+    pub(super) rows: Vec<Vec<Flow>>,
+}
+
+/// No column is made narrower than this, nor than its longest word up to [`LONG_WORD`].
+const NARROW: usize = 4;
+const LONG_WORD: usize = 16;
+const BETWEEN: &str = " │ ";
+
+pub(super) fn lay(page: &mut Page, table: &Table) {
+    let columns = table.rows.iter().map(Vec::len).max().unwrap_or(0);
+    match widths(table, columns, page.room()) {
+        Some(widths) => side_by_side(page, table, &widths),
+        None => stacked(page, table),
+    }
+}
+
+/// Returns the columns' widths, or none where they can't stand side by side.
+fn widths(table: &Table, columns: usize, room: usize) -> Option<Vec<usize>> {
+    let room = room.checked_sub(3 * columns.checked_sub(1)?)?;
+    if room < columns {
+        return None;
+    }
+    let mut natural = vec![1; columns];
+    let mut least = vec![1; columns];
+    for row in &table.rows {
+        for ((cell, natural), least) in row.iter().zip(&mut natural).zip(&mut least) {
+            let width = cell.text.split('\n').map(str_width).max().unwrap_or(0);
+            let word = cell.text.split_whitespace().map(str_width).max().unwrap_or(0);
+            *natural = width.max(*natural);
+            *least = word.clamp(NARROW, LONG_WORD).min(width).max(*least);
+        }
+    }
+    let wanted: usize = natural.iter().sum();
+    if wanted <= room {
+        return Some(natural);
+    }
+    let mut extra = room.checked_sub(least.iter().sum())?;
+    let mut missing: usize = wanted - least.iter().sum::<usize>();
+    // Each column gets its part of what is left, in proportion to what it lacks.
+    for (least, natural) in least.iter_mut().zip(natural) {
+        let lacks = natural - *least;
+        let part = (lacks * extra).checked_div(missing).unwrap_or(0).min(lacks);
+        *least += part;
+        extra -= part;
+        missing -= lacks;
+    }
+    Some(least)
+}
+
+fn side_by_side(page: &mut Page, table: &Table, widths: &[usize]) {
+    let empty = Flow::default();
+    let edge = Face::new(Role::Border);
+    for (index, row) in table.rows.iter().enumerate() {
+        let cells: Vec<Column<'_>> = widths
+            .iter()
+            .enumerate()
+            .map(|(column, &width)| {
+                let flow = row.get(column).unwrap_or(&empty);
+                let side = match table.alignments.get(column) {
+                    Some(Alignment::Center) => Side::Centre,
+                    Some(Alignment::Right) => Side::Right,
+                    Some(Alignment::Left | Alignment::None) | None => Side::Left,
+                };
+                Column { flow, rows: wrap(&flow.text, width), width, side }
+            })
+            .collect();
+        page.columns(&cells, (BETWEEN, edge));
+        if index == 0 {
+            let rule: Vec<String> = widths.iter().map(|&width| "─".repeat(width)).collect();
+            page.pieces([(rule.join("─┼─").as_str(), edge)]);
+        }
+    }
+}
+
+fn stacked(page: &mut Page, table: &Table) {
+    let Some((head, body)) = table.rows.split_first() else { return };
+    if body.is_empty() {
+        for cell in head {
+            page.flow(cell);
+        }
+    }
+    for (index, row) in body.iter().enumerate() {
+        if index > 0 {
+            page.pieces([("─".repeat(page.room().min(8)).as_str(), Face::new(Role::Border))]);
+        }
+        for (column, cell) in row.iter().enumerate() {
+            let key = head.get(column).filter(|key| !key.is_empty());
+            let mut flow = Flow::default();
+            if let Some(key) = key {
+                flow.append(key);
+                flow.push(": ", Face::new(Role::Dim));
+            }
+            flow.append(cell);
+            page.flow(&flow);
+        }
+    }
+}

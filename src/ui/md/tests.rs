@@ -1,0 +1,91 @@
+use super::*;
+
+/// Lays out a text block by block as the transcript does.
+fn check(text: &str, width: u16, expected: &[&str]) {
+    let definitions = definitions(text);
+    let mut rows = Vec::new();
+    for block in Splitter::split(text).stable() {
+        if block.gap {
+            rows.push(String::new());
+        }
+        rows.extend(lay_block(block.source(text), block.kind, &definitions, width).to_strings());
+    }
+    let rows: Vec<&str> = rows.iter().map(|row| row.trim_end()).collect();
+    assert_eq!(rows, expected, "{text:?} at {width}");
+}
+
+#[test]
+fn paragraphs_and_breaks() {
+    check("one\ntwo  \nthree\n\nfour", 20, &["one two", "three", "", "four"]);
+    check("a *b* **c** ~~d~~ `e  f`", 20, &["a b c d e  f"]);
+}
+
+#[test]
+fn headings() {
+    check("# One\ntext\n\nTwo\n---\n", 20, &["One", "", "text", "", "Two"]);
+}
+
+#[test]
+fn lists_nest_and_count() {
+    check("- a\n- b\n  - c\n    1. d\n- e", 20, &["• a", "• b", "  ◦ c", "    1. d", "• e"]);
+    check("3. a\n3. b\n\n   more\n3. c", 20, &["3. a", "4. b", "", "   more", "5. c"]);
+    check("- [x] done\n- [ ] open\n-\n", 20, &["☑ done", "☐ open", "•"]);
+    check("- long words wrap here", 12, &["• long words", "  wrap here"]);
+    check("1. a\n   ```sh\n   ls\n   ```\n2. b", 20, &["1. a", "   sh", "   │ ls", "2. b"]);
+}
+
+#[test]
+fn quotes_and_alerts() {
+    check("> a\n> b\n>\n> > c\n", 20, &["▎ a b", "▎", "▎ ▎ c"]);
+    check("> [!WARNING]\n> hot\n", 20, &["▎ Warning", "▎ hot"]);
+    check("> ```\n> x\n> ```\n", 20, &["▎ │ x"]);
+}
+
+#[test]
+fn code_keeps_its_lines() {
+    check("```rust\nfn a() {\n\tb\n}\n```\nafter", 20, &["rust", "│ fn a() {", "│     b", "│ }", "", "after"]);
+    check("~~~\n0123456789\n~~~", 8, &["│ 012345", "┊ 6789"]);
+    check("    indented\n", 20, &["│ indented"]);
+    check("```\n```", 20, &["│"]);
+    check("```\nopen", 20, &["│ open"]);
+}
+
+#[test]
+fn tables_fit_wrap_or_stack() {
+    let table = "| Name | Value |\n|:-----|------:|\n| a | 1 |\n| bb | 22 |\n";
+    check(table, 20, &["Name │ Value", "─────┼──────", "a    │     1", "bb   │    22"]);
+    let wide = "| key | text |\n|---|---|\n| a | many words in one cell |\n";
+    check(wide, 20, &["key │ text", "────┼───────────────", "a   │ many words in", "    │ one cell"]);
+    check(wide, 8, &["key: a", "text:", "many", "words in", "one cell"]);
+}
+
+#[test]
+fn links_say_where_they_go() {
+    check("[a](https://x.y) <https://x.y/>", 60, &["a (https://x.y) https://x.y/"]);
+    check("![alt](p.png)", 60, &["[image: alt] (p.png)"]);
+    check("[a][r] [b][none]\n\n[r]: /there\n", 60, &["a (/there) [b][none]"]);
+    check("see[^1]\n\n[^1]: the note\n", 60, &["see[^1]", "", "[^1]: the note"]);
+    check("[r]: /there \"title\"\n", 60, &["[r]: /there \"title\""]);
+}
+
+#[test]
+fn html_is_text() {
+    check("<div>\n  <b>x</b>\n</div>\n\na <br> b", 30, &["<div>", "  <b>x</b>", "</div>", "", "a <br> b"]);
+}
+
+#[test]
+fn a_rule_fills_the_room() {
+    check("a\n\n---\n", 5, &["a", "", "─────"]);
+}
+
+#[test]
+fn an_entity_can_not_smuggle_a_control_character() {
+    check("a&#27;[31mb&#x202e;c `&#27;`", 60, &["a[31mbc &#27;"]);
+    check("[x](http://a&#27;b) &#155;", 60, &["x (http://a)"]);
+}
+
+#[test]
+fn a_growing_table_is_shown_as_it_is_written() {
+    let laid = lay_block("| a | b |\n|--|--|\n| 1", BlockKind::OpenTable, "", 20);
+    assert_eq!(laid.to_strings(), ["| a | b |", "|--|--|", "| 1"]);
+}
