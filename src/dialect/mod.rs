@@ -4,7 +4,14 @@
 //! conversation. Message ids are the decoder's own (`m1`, `m2` …) and call ids those of the wire where it has any;
 //! whoever runs the decoder makes both unique in the session.
 
+pub mod chat;
+pub mod error;
 mod frame;
+mod lax;
+mod odd;
+pub mod ollama;
+mod surrogate;
+mod think;
 
 pub use frame::SseFrame;
 
@@ -21,4 +28,10 @@ pub trait Decode: Send {
 
     /// Returns true once the end mark was seen: nothing usable can follow, the connection may be dropped.
     fn is_done(&self) -> bool;
+
+    /// Returns true once the answer is complete, though extras such as token counts may still follow. A server that
+    /// then falls silent has not cut anything off.
+    fn is_settled(&self) -> bool {
+        self.is_done()
+    }
 }

@@ -3,7 +3,10 @@
 //! An engine describes a call and names the decoder of its answer; it opens no socket and keeps no conversation.
 //! The embedded engine has nothing to call and scripts its answer instead; the agent treats both alike.
 
+pub mod discover;
 pub mod offline;
+pub mod ollama;
+pub mod openai;
 
 use crate::dialect::Decode;
 use crate::event::{AgentEvent, CallId, Json, Millis, Outcome, ToolSpec};

@@ -1,3 +1,16 @@
-//! Sockets: the HTTP client, server-sent events, retry. The only module that opens connections.
+//! Sockets: the HTTP client, framing, retry. The only module that opens connections.
+//!
+//! `call` says what to ask, `http` asks, `sse` cuts the answer's bytes into frames (behind `guard`), `perform` drives
+//! one call from the first try to its last event, `probe` asks several servers at once.
 
+pub mod backoff;
 pub mod call;
+pub mod guard;
+pub mod http;
+pub mod perform;
+pub mod probe;
+pub mod sse;
+pub mod status;
+
+pub use http::Http;
+pub use perform::{Heard, Patience, perform};

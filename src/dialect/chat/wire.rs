@@ -1,0 +1,128 @@
+//! The shapes of a chat completion chunk, as far as they are read. Every field is optional.
+
+use serde::Deserialize;
+
+use super::super::lax::{Args, List, Num, Obj, Real, Text};
+use crate::event::Json;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Chunk<'a> {
+    #[serde(borrow)]
+    pub(super) object: Text<'a>,
+    #[serde(borrow, rename = "type")]
+    pub(super) kind: Text<'a>,
+    #[serde(borrow)]
+    pub(super) choices: List<Choice<'a>>,
+    pub(super) usage: Obj<UsageWire>,
+    /// Groq's place for usage.
+    pub(super) x_groq: Obj<Groq>,
+    /// llama.cpp's.
+    pub(super) timings: Obj<Timings>,
+    pub(super) error: Option<Json>,
+    #[serde(borrow)]
+    pub(super) message: Text<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Choice<'a> {
+    pub(super) index: Num,
+    #[serde(borrow)]
+    pub(super) delta: Obj<Delta<'a>>,
+    /// In place of the delta where the answer is not streamed.
+    #[serde(borrow)]
+    pub(super) message: Obj<Delta<'a>>,
+    #[serde(borrow)]
+    pub(super) text: Text<'a>,
+    #[serde(borrow)]
+    pub(super) finish_reason: Text<'a>,
+    pub(super) error: Option<Json>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Delta<'a> {
+    #[serde(borrow)]
+    pub(super) content: Text<'a>,
+    #[serde(borrow)]
+    pub(super) refusal: Text<'a>,
+    #[serde(borrow)]
+    pub(super) reasoning_content: Text<'a>,
+    #[serde(borrow)]
+    pub(super) reasoning: Text<'a>,
+    #[serde(borrow)]
+    pub(super) thinking: Text<'a>,
+    pub(super) reasoning_details: List<Json>,
+    #[serde(borrow)]
+    pub(super) tool_calls: List<Fragment<'a>>,
+    #[serde(borrow)]
+    pub(super) function_call: Obj<FunctionWire<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Fragment<'a> {
+    pub(super) index: Num,
+    #[serde(borrow)]
+    pub(super) id: Text<'a>,
+    #[serde(borrow)]
+    pub(super) function: Obj<FunctionWire<'a>>,
+    /// Google's signatures, wanted back verbatim.
+    pub(super) extra_content: Option<Json>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct FunctionWire<'a> {
+    #[serde(borrow)]
+    pub(super) name: Text<'a>,
+    #[serde(borrow)]
+    pub(super) arguments: Args<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct UsageWire {
+    pub(super) prompt_tokens: Num,
+    pub(super) completion_tokens: Num,
+    pub(super) input_tokens: Num,
+    pub(super) output_tokens: Num,
+    pub(super) prompt_tokens_details: Obj<PromptDetails>,
+    pub(super) completion_tokens_details: Obj<CompletionDetails>,
+    pub(super) prompt_cache_hit_tokens: Num,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct PromptDetails {
+    pub(super) cached_tokens: Num,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct CompletionDetails {
+    pub(super) reasoning_tokens: Num,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Groq {
+    pub(super) usage: Obj<UsageWire>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Timings {
+    pub(super) cache_n: Num,
+    pub(super) prompt_n: Num,
+    pub(super) prompt_ms: Real,
+    pub(super) predicted_n: Num,
+    pub(super) predicted_ms: Real,
+    pub(super) predicted_per_second: Real,
+}
+
+/// The readable part of one of OpenRouter's reasoning details.
+pub(super) fn detail_text(detail: &Json) -> Option<&str> {
+    detail.get("text").or_else(|| detail.get("summary")).and_then(Json::as_str)
+}

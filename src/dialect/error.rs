@@ -1,0 +1,170 @@
+//! Errors as servers write them, before a stream and in the middle of one, and what kind of fault each is.
+
+use crate::event::{Fault, FaultKind, Json};
+
+/// What a server says of an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    pub message: String,
+    /// Its words for the kind: `code` and `type`, joined.
+    pub code: String,
+    /// An HTTP status inside the object.
+    pub status: Option<u16>,
+}
+
+/// Characters of a message that are kept.
+const LONGEST: usize = 600;
+
+/// Phrases by which servers say that the conversation is too long.
+const TOO_LONG: &[&str] = &[
+    "context length",
+    "context_length",
+    "context window",
+    "context size",
+    "maximum context",
+    "maximum_context",
+    "exceed_context",
+    "prompt is too long",
+    "input is too long",
+    "too many tokens",
+    "reduce the length",
+    "longer than the model",
+    "exceeds the maximum number of tokens",
+    "exceeds the limit of tokens",
+];
+
+/// Reads an error out of a JSON body: `{"error": {"message"}}`, `{"error": "text"}`, `{"detail": …}`, `{"message"}`,
+/// or a list with one of these.
+pub fn read(json: &Json) -> Option<Said> {
+    match json {
+        Json::Array(list) => list.first().and_then(read),
+        Json::Object(object) => {
+            let said = object.get("error").and_then(inner).or_else(|| object.get("detail").and_then(inner));
+            said.or_else(|| object.get("errors").and_then(inner))
+                .or_else(|| object.get("message").and_then(|_| inner(json)))
+        }
+        _ => None,
+    }
+}
+
+/// Reads the error object itself, which may be just a text.
+pub fn inner(json: &Json) -> Option<Said> {
+    match json {
+        Json::String(text) if !text.is_empty() => Some(Said { message: tidy(text), ..Said::default() }),
+        Json::Array(list) => list.first().and_then(inner),
+        Json::Object(object) => {
+            let text = |key: &str| object.get(key).and_then(Json::as_str).filter(|text| !text.is_empty());
+            let nested = || object.get("error").and_then(inner).map(|said| said.message);
+            let message = ["message", "msg", "detail", "error"].into_iter().find_map(text).map(tidy).or_else(nested);
+            let words: Vec<&str> = ["code", "type", "status"].into_iter().filter_map(text).collect();
+            let code = words.join(" ");
+            // Routers put what the model's own host said beside their own "provider returned error".
+            let raw = object.get("metadata").and_then(|metadata| metadata.get("raw")).and_then(Json::as_str);
+            let status = object
+                .get("code")
+                .or_else(|| object.get("status"))
+                .and_then(|code| code.as_u64().or_else(|| code.as_str().and_then(|code| code.parse().ok())));
+            let message = match (message, raw) {
+                (Some(message), Some(raw)) => format!("{message} ({})", tidy(raw)),
+                (Some(message), None) => message,
+                (None, _) if !code.is_empty() => code.clone(),
+                (None, _) => return None,
+            };
+            Some(Said { message, code, status: status.and_then(|n| u16::try_from(n).ok()).filter(|n| *n >= 100) })
+        }
+        _ => None,
+    }
+}
+
+/// Says what kind of fault it is. The HTTP status decides where there is one; words decide the rest.
+pub fn kind(status: Option<u16>, said: &Said) -> FaultKind {
+    let code = said.code.to_lowercase();
+    let message = said.message.to_lowercase();
+    let too_long = || TOO_LONG.iter().any(|phrase| code.contains(phrase) || message.contains(phrase));
+    match status.or(said.status) {
+        Some(401 | 403) => FaultKind::Auth,
+        Some(408 | 504) => FaultKind::TimedOut,
+        Some(429) => FaultKind::RateLimited,
+        // Some servers fail with 500 when the conversation is too long; trying again would not help.
+        Some(400 | 413 | 422 | 500) if too_long() => FaultKind::ContextTooLong,
+        Some(413) => FaultKind::ContextTooLong,
+        Some(501 | 505) => FaultKind::BadRequest,
+        Some(500..) => FaultKind::Upstream,
+        Some(400..) => FaultKind::BadRequest,
+        _ if too_long() => FaultKind::ContextTooLong,
+        _ if code.contains("rate_limit") || code.contains("insufficient_quota") => FaultKind::RateLimited,
+        _ if code.contains("auth") || code.contains("permission") || code.contains("api_key") => FaultKind::Auth,
+        _ if code.contains("invalid_request") || code.contains("badrequest") || code.contains("not_found") => {
+            FaultKind::BadRequest
+        }
+        _ if code.contains("content_filter") || code.contains("policy") => FaultKind::Refused,
+        _ if code.contains("timeout") => FaultKind::TimedOut,
+        _ => FaultKind::Upstream,
+    }
+}
+
+/// Makes the fault of an error that came in the middle of a stream.
+pub fn fault(said: &Said) -> Fault {
+    let kind = kind(None, said);
+    let message = match kind {
+        FaultKind::ContextTooLong => {
+            format!("the conversation is too long for the model: {}; start a new session or shorten it", said.message)
+        }
+        _ => format!("the server reported an error while answering: {}", said.message),
+    };
+    Fault::new(kind, message)
+}
+
+/// One line, of bearable length, without a full stop.
+pub fn tidy(text: &str) -> String {
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        if line.len() + word.len() > LONGEST {
+            line.extend(word.chars().take(LONGEST.saturating_sub(line.len())));
+            line.push('…');
+            return line;
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    line.truncate(line.trim_end_matches('.').len());
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn errors_are_read_in_every_shape() {
+        let message = |json: Json| read(&json).map(|said| said.message);
+        assert_eq!(message(json!({"error": {"message": "No such\nmodel.", "type": "x"}})).unwrap(), "No such model");
+        assert_eq!(message(json!({"error": "model not found"})).unwrap(), "model not found");
+        assert_eq!(message(json!({"detail": "Not Found"})).unwrap(), "Not Found");
+        assert_eq!(message(json!({"detail": [{"loc": [], "msg": "field required"}]})).unwrap(), "field required");
+        assert_eq!(message(json!({"object": "error", "message": "too big", "code": 400})).unwrap(), "too big");
+        assert_eq!(
+            message(json!([{"error": {"code": 400, "message": "API key not valid"}}])).unwrap(),
+            "API key not valid"
+        );
+        assert_eq!(message(json!({"error": null})), None);
+        assert_eq!(message(json!({"choices": []})), None);
+    }
+
+    #[test]
+    fn words_decide_where_there_is_no_status() {
+        let of = |json: Json| kind(None, &read(&json).unwrap());
+        assert_eq!(
+            of(json!({"error": {"message": "x", "code": "context_length_exceeded"}})),
+            FaultKind::ContextTooLong
+        );
+        assert_eq!(of(json!({"error": {"message": "x", "type": "rate_limit_error"}})), FaultKind::RateLimited);
+        assert_eq!(of(json!({"error": {"message": "x", "code": 502}})), FaultKind::Upstream);
+        assert_eq!(of(json!({"error": {"message": "x", "code": "401"}})), FaultKind::Auth);
+        assert_eq!(of(json!({"error": {"message": "x", "type": "server_error"}})), FaultKind::Upstream);
+    }
+}

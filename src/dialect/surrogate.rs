@@ -1,0 +1,138 @@
+//! Halves of surrogate pairs in JSON: some servers cut `\ud83d\ude00` between two frames.
+//!
+//! A JSON parser refuses a frame with a lone half. `mark` puts a private character in its place, and `Halves`, one for
+//! each stream of text, puts the halves of neighbouring pieces together or makes them U+FFFD.
+
+use std::borrow::Cow;
+
+/// Lone halves are moved to U+10D800..=U+10DFFF, a part of the last private plane.
+const MOVED: u32 = 0x0010_0000;
+
+/// Returns the JSON text with lone halves marked; none where there are none, so that nothing could be gained.
+pub(super) fn mark(json: &str) -> Option<String> {
+    let mut marked = String::new();
+    let mut rest = json;
+    let mut found = false;
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        let (before, escape) = rest.split_at(at);
+        marked.push_str(before);
+        let step = match unit(escape) {
+            Some(high @ 0xd800..=0xdbff) => {
+                let low = escape.get(6..).and_then(unit);
+                if low.is_some_and(|low| (0xdc00..=0xdfff).contains(&low)) {
+                    12
+                } else {
+                    found = true;
+                    marked.extend(char::from_u32(MOVED + u32::from(high)));
+                    rest = escape.get(6..).unwrap_or_default();
+                    continue;
+                }
+            }
+            Some(low @ 0xdc00..=0xdfff) => {
+                found = true;
+                marked.extend(char::from_u32(MOVED + u32::from(low)));
+                rest = escape.get(6..).unwrap_or_default();
+                continue;
+            }
+            Some(_) => 6,
+            // The backslash and the character behind it, whatever that is.
+            None => 1 + escape.chars().nth(1).map_or(0, char::len_utf8),
+        };
+        marked.push_str(escape.get(..step).unwrap_or(escape));
+        rest = escape.get(step..).unwrap_or_default();
+    }
+    marked.push_str(rest);
+    found.then_some(marked)
+}
+
+/// Reads `\uXXXX` at the start of a text.
+fn unit(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    if !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    u16::from_str_radix(digits, 16).ok()
+}
+
+/// Joins the halves of one stream of text.
+#[derive(Debug, Default)]
+pub(super) struct Halves {
+    high: Option<u16>,
+}
+
+impl Halves {
+    /// Takes a piece; `marked` says whether its frame went through [`mark`].
+    pub(super) fn join<'a>(&mut self, piece: Cow<'a, str>, marked: bool) -> Cow<'a, str> {
+        if piece.is_empty() || (!marked && self.high.is_none()) {
+            return piece;
+        }
+        let mut whole = String::with_capacity(piece.len() + 4);
+        for c in piece.chars() {
+            let half = u32::from(c).checked_sub(MOVED).and_then(|half| u16::try_from(half).ok());
+            match (half.filter(|_| marked), self.high.take()) {
+                (Some(high @ 0xd800..=0xdbff), before) => {
+                    whole.extend(before.map(|_| char::REPLACEMENT_CHARACTER));
+                    self.high = Some(high);
+                }
+                (Some(low @ 0xdc00..=0xdfff), Some(high)) => {
+                    whole.extend(char::decode_utf16([high, low]).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)));
+                }
+                (Some(0xdc00..=0xdfff), None) => whole.push(char::REPLACEMENT_CHARACTER),
+                (_, before) => {
+                    whole.extend(before.map(|_| char::REPLACEMENT_CHARACTER));
+                    whole.push(c);
+                }
+            }
+        }
+        Cow::Owned(whole)
+    }
+
+    /// Returns the mark for a half whose other half never came.
+    pub(super) fn rest(&mut self) -> Option<char> {
+        self.high.take().map(|_| char::REPLACEMENT_CHARACTER)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn joined(frames: &[&str]) -> String {
+        let mut halves = Halves::default();
+        let mut whole = String::new();
+        for json in frames {
+            let marked = mark(json);
+            let text: String = serde_json::from_str(marked.as_deref().unwrap_or(json)).unwrap();
+            whole.push_str(&halves.join(text.into(), marked.is_some()));
+        }
+        whole.extend(halves.rest());
+        whole
+    }
+
+    #[test]
+    fn a_pair_cut_between_frames_is_one_character() {
+        assert_eq!(joined(&[r#""a\ud83d""#, r#""\ude00b""#]), "a😀b");
+        assert_eq!(joined(&[r#""a\ud83d""#, r#""""#, r#""\ude00b""#]), "a😀b");
+    }
+
+    #[test]
+    fn a_half_without_its_other_half_is_replaced() {
+        assert_eq!(joined(&[r#""\ud83d\ud83d""#, r#""x\ude00""#, r#""\ud83d""#]), "\u{fffd}\u{fffd}x\u{fffd}\u{fffd}");
+        assert_eq!(joined(&[r#""\ud83d""#, r#""plain""#]), "\u{fffd}plain");
+    }
+
+    #[test]
+    fn whole_pairs_and_escaped_backslashes_are_left_alone() {
+        assert_eq!(mark(r#""\ud83d\ude00 \\ud83d \n \u00e9 \"""#), None);
+        assert_eq!(joined(&[r#""\ud83d\ude00\\ud83d\ud83d""#]), "😀\\ud83d\u{fffd}");
+    }
+
+    #[test]
+    fn broken_escapes_do_no_harm() {
+        for json in
+            [r"\", r"\u", r"\ud83", r"\ud83d", r"\ud83d\", r"\ud83d\ude", "\\\u{1f600}", r"\u+123", "\\ud8\u{1f600}"]
+        {
+            let _ = mark(json);
+        }
+    }
+}

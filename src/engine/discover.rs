@@ -1,0 +1,271 @@
+//! PURE. Which servers may run on this machine, what to ask them, and what their answers mean.
+//!
+//! `net::probe` asks. An answer must have the shape of the server it is taken for; whatever else listens on these
+//! ports is not one. Everything from a server is only data here.
+
+use serde_json::Value as Json;
+
+use crate::net::call::{Framing, HttpCall, Method};
+
+/// Models of one server that are listed.
+const MOST_MODELS: usize = 2000;
+
+/// A kind of local server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    Ollama,
+    LlamaCpp,
+    LmStudio,
+    Vllm,
+    /// Speaks chat completions and doesn't say what it is.
+    Compatible,
+}
+
+impl Kind {
+    /// Returns its name for people.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ollama => "Ollama",
+            Self::LlamaCpp => "llama.cpp",
+            Self::LmStudio => "LM Studio",
+            Self::Vllm => "vLLM",
+            Self::Compatible => "an OpenAI-compatible server",
+        }
+    }
+
+    /// Returns the engine that speaks with it.
+    pub fn engine(self) -> &'static str {
+        match self {
+            Self::Ollama => "ollama",
+            Self::LlamaCpp | Self::LmStudio | Self::Vllm | Self::Compatible => "openai",
+        }
+    }
+}
+
+/// A place where a server may be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    pub kind: Kind,
+    pub base_url: String,
+}
+
+/// A server that answered like one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    pub kind: Kind,
+    pub base_url: String,
+    pub models: Vec<ModelInfo>,
+}
+
+/// A model that can be chosen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModelInfo {
+    pub id: String,
+    /// Size, family, "running": whatever the server tells, in one line.
+    pub remark: String,
+    /// Its context window in tokens, where the server tells.
+    pub window: Option<u64>,
+}
+
+/// What to ask an engine's server for its models, and how to read the answers, which stand in the calls' order.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    pub calls: Vec<HttpCall>,
+    pub read: fn(&[Option<&Json>]) -> Option<Vec<ModelInfo>>,
+}
+
+impl Survey {
+    /// Reads the answers; none if they aren't what such a server says.
+    pub fn read(&self, answers: &[Option<Json>]) -> Option<Vec<ModelInfo>> {
+        let answers: Vec<_> = answers.iter().map(Option::as_ref).collect();
+        (self.read)(&answers)
+    }
+}
+
+/// Returns the usual places on this machine, the likeliest first.
+pub fn candidates() -> Vec<Candidate> {
+    [(Kind::Ollama, 11434), (Kind::LlamaCpp, 8080), (Kind::LmStudio, 1234), (Kind::Vllm, 8000)]
+        .into_iter()
+        .map(|(kind, port)| Candidate { kind, base_url: format!("http://127.0.0.1:{port}") })
+        .collect()
+}
+
+impl Candidate {
+    /// Says what to ask.
+    pub fn call(&self) -> HttpCall {
+        let path = if self.kind == Kind::Ollama { "/api/tags" } else { "/v1/models" };
+        let url = format!("{}{path}", self.base_url);
+        HttpCall { method: Method::Get, url, headers: Vec::new(), body: None, framing: Framing::Ndjson }
+    }
+
+    /// Reads the answer. The server's own word for what it is outranks its port.
+    pub fn read(&self, answer: &Json) -> Option<Found> {
+        let (kind, models) = match self.kind {
+            Kind::Ollama => (Kind::Ollama, ollama_models(answer, None)?),
+            guess => (owner(answer, guess), openai_models(answer)?),
+        };
+        let base_url = if kind == Kind::Ollama { self.base_url.clone() } else { format!("{}/v1", self.base_url) };
+        Some(Found { kind, base_url, models })
+    }
+}
+
+/// Reads the answers of all candidates, in their order.
+pub fn found(candidates: &[Candidate], answers: &[Option<Json>]) -> Vec<Found> {
+    candidates.iter().zip(answers).filter_map(|(candidate, answer)| candidate.read(answer.as_ref()?)).collect()
+}
+
+fn owner(answer: &Json, guess: Kind) -> Kind {
+    let first = answer.pointer("/data/0");
+    let owner = first.and_then(|model| model.get("owned_by")).and_then(Json::as_str).unwrap_or_default();
+    match (owner, guess) {
+        ("llamacpp", _) => Kind::LlamaCpp,
+        ("vllm", _) => Kind::Vllm,
+        ("organization_owner", _) | (_, Kind::LmStudio) => Kind::LmStudio,
+        _ => Kind::Compatible,
+    }
+}
+
+/// Reads OpenAI's list of models, with the windows that some servers add. None if it is something else.
+pub fn openai_models(answer: &Json) -> Option<Vec<ModelInfo>> {
+    // Some servers send the bare list.
+    let list = answer.as_array().or_else(|| answer.get("data")?.as_array())?;
+    let mut models = Vec::new();
+    for entry in list.iter().take(MOST_MODELS) {
+        let id = entry.get("id")?.as_str()?;
+        // Of a model that is loaded the real window counts, not what it could have.
+        let window = [
+            "/meta/n_ctx",
+            "/max_model_len",
+            "/context_length",
+            "/context_window",
+            "/max_context_length",
+            "/meta/n_ctx_train",
+        ];
+        let window = window.into_iter().find_map(|path| entry.pointer(path)?.as_u64().filter(|n| *n > 0));
+        let name = entry.get("name").and_then(Json::as_str).filter(|name| *name != id);
+        let owner = entry.get("owned_by").and_then(Json::as_str).filter(|owner| *owner != "organization_owner");
+        let remark = name.or(owner).unwrap_or_default().to_owned();
+        models.push(ModelInfo { id: id.to_owned(), remark, window });
+    }
+    Some(models)
+}
+
+/// Reads Ollama's installed models, and which of them run. None if it is something else.
+pub fn ollama_models(tags: &Json, running: Option<&Json>) -> Option<Vec<ModelInfo>> {
+    let running = running.and_then(|answer| answer.get("models")?.as_array());
+    let mut models = Vec::new();
+    for entry in tags.get("models")?.as_array()?.iter().take(MOST_MODELS) {
+        let id = entry.get("name").or_else(|| entry.get("model"))?.as_str()?;
+        let runs =
+            running.and_then(|list| list.iter().find(|model| model.get("name").and_then(Json::as_str) == Some(id)));
+        let detail = |key: &str| {
+            entry.pointer(&format!("/details/{key}")).and_then(Json::as_str).filter(|text| !text.is_empty())
+        };
+        let size = entry.get("size").and_then(Json::as_u64).filter(|size| *size > 0);
+        let parts = [
+            detail("parameter_size").map(Into::into),
+            detail("quantization_level").map(Into::into),
+            size.map(|size| format!("{:.1} GB", size as f64 / 1e9)),
+            runs.map(|_| "running".to_owned()),
+        ];
+        let remark = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        let window = runs.and_then(|model| model.get("context_length")?.as_u64()).filter(|n| *n > 0);
+        models.push(ModelInfo { id: id.to_owned(), remark, window });
+    }
+    Some(models)
+}
+
+/// Reads the window a model was made for out of Ollama's description of it.
+pub fn ollama_window(show: &Json) -> Option<u64> {
+    // What the model file asks for is what the server gives.
+    let parameters = show.get("parameters").and_then(Json::as_str).unwrap_or_default();
+    let asked = parameters.lines().find_map(|line| line.trim().strip_prefix("num_ctx")?.trim().parse().ok());
+    let info = show.get("model_info")?.as_object()?;
+    asked.or_else(|| info.iter().find(|(key, _)| key.ends_with(".context_length"))?.1.as_u64())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn at(kind: Kind) -> Candidate {
+        Candidate { kind, base_url: "http://127.0.0.1:1".into() }
+    }
+
+    fn model(id: &str, remark: &str, window: Option<u64>) -> ModelInfo {
+        ModelInfo { id: id.into(), remark: remark.into(), window }
+    }
+
+    #[test]
+    fn servers_are_known_by_what_they_say() {
+        let list = |owner: &str| json!({"object": "list", "data": [{"id": "m", "owned_by": owner}]});
+        let kind = |candidate: Kind, owner: &str| at(candidate).read(&list(owner)).unwrap().kind;
+        assert_eq!(kind(Kind::LlamaCpp, "llamacpp"), Kind::LlamaCpp);
+        assert_eq!(kind(Kind::LlamaCpp, "vllm"), Kind::Vllm);
+        assert_eq!(kind(Kind::LmStudio, "organization_owner"), Kind::LmStudio);
+        assert_eq!(kind(Kind::Vllm, "someone"), Kind::Compatible);
+    }
+
+    #[test]
+    fn something_else_on_a_port_is_not_taken_for_a_server() {
+        let strangers = [
+            json!({"status": "ok"}),
+            json!({"models": "none"}),
+            json!({"models": [{"title": "x"}]}),
+            json!({"data": [{"name": "x"}]}),
+            json!({"data": {"id": "x"}}),
+            json!(["x"]),
+            json!("Ollama is running"),
+            json!(null),
+        ];
+        for stranger in strangers {
+            for kind in [Kind::Ollama, Kind::LlamaCpp, Kind::LmStudio, Kind::Vllm] {
+                assert_eq!(at(kind).read(&stranger), None, "{kind:?} {stranger}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_openai_list_may_tell_windows() {
+        let list = json!({"data": [
+            {"id": "a", "owned_by": "vllm", "max_model_len": 8192},
+            {"id": "b", "name": "B by X", "context_length": 131_072},
+            {"id": "c", "owned_by": "llamacpp", "meta": {"n_ctx_train": 40960}},
+            {"id": "d"},
+        ]});
+        assert_eq!(
+            openai_models(&list).unwrap(),
+            [
+                model("a", "vllm", Some(8192)),
+                model("b", "B by X", Some(131_072)),
+                model("c", "llamacpp", Some(40960)),
+                model("d", "", None)
+            ]
+        );
+    }
+
+    #[test]
+    fn installed_and_running_models_are_told_apart() {
+        let tags = json!({"models": [
+            {"name": "qwen3:8b", "size": 5_200_000_000_u64, "details": {"parameter_size": "8.2B", "quantization_level": "Q4_K_M"}},
+            {"name": "tiny", "size": 0},
+        ]});
+        let ps = json!({"models": [{"name": "qwen3:8b", "context_length": 4096}]});
+        assert_eq!(
+            ollama_models(&tags, Some(&ps)).unwrap(),
+            [model("qwen3:8b", "8.2B, Q4_K_M, 5.2 GB, running", Some(4096)), model("tiny", "", None)]
+        );
+        assert_eq!(ollama_models(&json!({"models": []}), None), Some(vec![]));
+    }
+
+    #[test]
+    fn a_models_window_is_what_its_file_asks_for_or_what_it_was_made_for() {
+        let info = json!({"qwen3.context_length": 40960, "general.architecture": "qwen3"});
+        assert_eq!(ollama_window(&json!({"model_info": info})), Some(40960));
+        let parameters = "temperature 0.6\nnum_ctx                        16384";
+        assert_eq!(ollama_window(&json!({"model_info": info, "parameters": parameters})), Some(16384));
+        assert_eq!(ollama_window(&json!({})), None);
+    }
+}

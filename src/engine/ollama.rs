@@ -1,0 +1,149 @@
+//! Ollama's own `/api/chat`, which tells more than its OpenAI surface: reasoning apart from text, and timings.
+
+use bytes::Bytes;
+use serde_json::json;
+
+use super::discover::{self, Survey};
+use super::openai::{args, told, tool};
+use super::{Engine, Past, PastCall, Reply, Request};
+use crate::dialect::ollama::Ollama as Decoder;
+use crate::event::Json;
+use crate::net::call::{Framing, HttpCall, Method};
+
+const PORT: u16 = 11434;
+
+/// Speaks with one Ollama server.
+#[derive(Clone, Debug)]
+pub struct Ollama {
+    name: String,
+    base: String,
+    window: Option<u64>,
+}
+
+impl Ollama {
+    /// Takes a host as `OLLAMA_HOST` is written: scheme and port may be missing, and the address that a server listens
+    /// on (`0.0.0.0`) means this machine.
+    pub fn new(name: String, host: &str) -> Self {
+        Self { name, base: base(host), window: None }
+    }
+
+    /// Asks for a context window of this many tokens in place of the server's default, which is small and silently
+    /// forgets the beginning of a longer conversation.
+    #[must_use]
+    pub fn with_window(mut self, window: Option<u64>) -> Self {
+        self.window = window;
+        self
+    }
+
+    /// Returns the server's address, without a slash at the end.
+    pub fn url(&self) -> &str {
+        &self.base
+    }
+
+    /// Says how to list the installed models, and which of them run.
+    pub fn survey(&self) -> Survey {
+        Survey {
+            calls: vec![self.get("/api/tags"), self.get("/api/ps")],
+            read: |answers| {
+                let running = answers.get(1).copied().flatten();
+                discover::ollama_models(answers.first().copied().flatten()?, running)
+            },
+        }
+    }
+
+    /// Says how to learn the context window that a model was made for; [`discover::ollama_window`] reads the answer.
+    pub fn show(&self, model: &str) -> HttpCall {
+        let body = Some(Bytes::from(json!({"model": model}).to_string()));
+        HttpCall { method: Method::Post, body, ..self.get("/api/show") }
+    }
+
+    fn get(&self, path: &str) -> HttpCall {
+        let url = format!("{}{path}", self.base);
+        HttpCall { method: Method::Get, url, headers: Vec::new(), body: None, framing: Framing::Ndjson }
+    }
+
+    fn body(&self, request: &Request) -> Json {
+        let mut messages = Vec::new();
+        if !request.system.is_empty() {
+            messages.push(json!({"role": "system", "content": request.system}));
+        }
+        messages.extend(request.past.iter().map(message));
+        let mut body = json!({"model": request.model, "messages": messages, "stream": true});
+        let Some(fields) = body.as_object_mut() else { return body };
+        if !request.tools.is_empty() {
+            fields.insert("tools".into(), request.tools.iter().map(tool).collect());
+        }
+        let options = [
+            request.max_output.map(|most| ("num_predict".to_owned(), Json::from(most))),
+            self.window.map(|window| ("num_ctx".to_owned(), Json::from(window))),
+        ];
+        let options: serde_json::Map<_, _> = options.into_iter().flatten().collect();
+        if !options.is_empty() {
+            fields.insert("options".into(), options.into());
+        }
+        body
+    }
+}
+
+impl Engine for Ollama {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn reply(&self, request: &Request) -> Reply {
+        let body = Some(Bytes::from(self.body(request).to_string()));
+        let call = HttpCall { method: Method::Post, body, ..self.get("/api/chat") };
+        Reply::Http { call, decode: Box::new(Decoder::new()) }
+    }
+}
+
+fn message(past: &Past) -> Json {
+    match past {
+        Past::User { text } => json!({"role": "user", "content": text}),
+        Past::Assistant { text, reasoning, calls, carry: _ } => {
+            let mut message = json!({"role": "assistant", "content": text});
+            // Reasoning is only of use where the model goes on with it, that is in a tool loop.
+            if !calls.is_empty() {
+                if !reasoning.is_empty() {
+                    message["thinking"] = reasoning.as_str().into();
+                }
+                let call = |call: &PastCall| {
+                    let id = call.call.as_str();
+                    json!({"id": id, "function": {"name": call.name, "arguments": args(call)}})
+                };
+                message["tool_calls"] = calls.iter().map(call).collect();
+            }
+            message
+        }
+        Past::Tool { call, name, output, outcome } => {
+            json!({"role": "tool", "content": told(output, *outcome), "tool_name": name, "tool_call_id": call.as_str()})
+        }
+    }
+}
+
+fn base(host: &str) -> String {
+    let host = host.trim().trim_matches(['"', '\'']);
+    let (scheme, rest, port) = match host.split_once("://") {
+        Some(("http", rest)) => ("http", rest, 80),
+        Some((scheme, rest)) => (scheme, rest, 443),
+        None => ("http", host, PORT),
+    };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    // An IPv6 address has colons of its own and stands in brackets when a port follows.
+    let (name, given) = match authority.rsplit_once(':') {
+        Some((name, port)) if !name.contains(':') || name.ends_with(']') => (name, port.parse::<u16>().ok()),
+        _ => (authority, None),
+    };
+    let name = match name.trim_matches(['[', ']']) {
+        "" | "0.0.0.0" => "127.0.0.1".to_owned(),
+        "::" => "[::1]".to_owned(),
+        name if name.contains(':') => format!("[{name}]"),
+        name => name.to_owned(),
+    };
+    let path = path.trim_end_matches('/');
+    let path = path.strip_suffix("/api").or_else(|| path.strip_suffix("/v1")).unwrap_or(path);
+    format!("{scheme}://{name}:{}{path}", given.unwrap_or(port))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+use super::*;
+use crate::event::{Outcome, Risk, ToolSpec};
+
+#[test]
+fn a_host_is_read_like_the_servers_own_variable() {
+    let cases = [
+        ("", "http://127.0.0.1:11434"),
+        ("0.0.0.0", "http://127.0.0.1:11434"),
+        ("0.0.0.0:5000", "http://127.0.0.1:5000"),
+        (":5000", "http://127.0.0.1:5000"),
+        ("localhost", "http://localhost:11434"),
+        ("box.lan:80", "http://box.lan:80"),
+        ("http://box", "http://box:80"),
+        ("http://box:11434/", "http://box:11434"),
+        ("http://box:11434/v1", "http://box:11434"),
+        ("https://box/ollama/", "https://box:443/ollama"),
+        ("[::1]:7", "http://[::1]:7"),
+        ("::1", "http://[::1]:11434"),
+        ("[::]", "http://[::1]:11434"),
+        ("\"127.0.0.1\"", "http://127.0.0.1:11434"),
+    ];
+    for (given, url) in cases {
+        assert_eq!(Ollama::new("ollama".into(), given).url(), url, "{given}");
+    }
+}
+
+#[test]
+fn a_conversation_with_tools_is_told_whole() {
+    let request = Request {
+        model: "qwen3".into(),
+        system: "be brief".into(),
+        past: vec![
+            Past::User { text: "time?".into() },
+            Past::Assistant {
+                text: String::new(),
+                reasoning: "hm".into(),
+                calls: vec![PastCall {
+                    call: "a".into(),
+                    name: "clock".into(),
+                    args: "{\"zone\":\"UTC\"}".into(),
+                    carry: None,
+                }],
+                carry: None,
+            },
+            Past::Tool { call: "a".into(), name: "clock".into(), output: "12:00".into(), outcome: Outcome::Ok },
+            Past::Assistant { text: "noon".into(), reasoning: "easy".into(), calls: vec![], carry: None },
+        ],
+        tools: vec![ToolSpec {
+            name: "clock".into(),
+            description: "Tells the time".into(),
+            parameters: json!({"type": "object"}),
+            risk: Risk::ReadOnly,
+        }],
+        max_output: Some(100),
+    };
+    let engine = Ollama::new("ollama".into(), "").with_window(Some(16384));
+    let Reply::Http { call, .. } = engine.reply(&request) else { panic!("no call") };
+    assert_eq!((call.url.as_str(), call.framing), ("http://127.0.0.1:11434/api/chat", Framing::Ndjson));
+    assert_eq!(
+        serde_json::from_slice::<Json>(&call.body.unwrap()).unwrap(),
+        json!({
+            "model": "qwen3",
+            "messages": [
+                {"role": "system", "content": "be brief"},
+                {"role": "user", "content": "time?"},
+                {"role": "assistant", "content": "", "thinking": "hm",
+                    "tool_calls": [{"id": "a", "function": {"name": "clock", "arguments": {"zone": "UTC"}}}]},
+                {"role": "tool", "content": "12:00", "tool_name": "clock", "tool_call_id": "a"},
+                {"role": "assistant", "content": "noon"},
+            ],
+            "stream": true,
+            "tools": [{"type": "function", "function": {"name": "clock", "description": "Tells the time", "parameters": {"type": "object"}}}],
+            "options": {"num_predict": 100, "num_ctx": 16384},
+        })
+    );
+}
+
+#[test]
+fn a_short_request_leaves_everything_to_the_server() {
+    let request = Request { model: "m".into(), past: vec![Past::User { text: "hi".into() }], ..Request::default() };
+    assert_eq!(
+        Ollama::new("ollama".into(), "").body(&request),
+        json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": true})
+    );
+}

@@ -1,0 +1,183 @@
+//! OpenAI chat completions at any base URL: OpenAI itself, vLLM, llama.cpp, LM Studio, SGLang, OpenRouter, Groq, ….
+//!
+//! Only fields that every such server takes are sent. What a decoder marked as wanted back goes back verbatim.
+
+use bytes::Bytes;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, json};
+
+use super::discover::{self, Survey};
+use super::{Engine, Past, PastCall, Reply, Request};
+use crate::dialect::chat::Chat;
+use crate::event::{Json, Outcome, ToolSpec};
+use crate::net::call::{Framing, HttpCall, Method, Value};
+
+const CHAT: &str = "/chat/completions";
+
+/// Speaks chat completions with one server.
+#[derive(Clone, Debug)]
+pub struct OpenAi {
+    name: String,
+    chat: String,
+    models: String,
+    key: Option<SecretString>,
+    /// OpenAI's own models refuse the old name of the output limit, other servers the new one.
+    limit: &'static str,
+}
+
+impl OpenAi {
+    /// Takes a base URL in any of the forms people use: with or without scheme, `/v1`, a slash at the end or
+    /// `/chat/completions`. A query is kept.
+    pub fn new(name: String, base_url: &str, key: Option<SecretString>) -> Self {
+        let url = with_scheme(base_url.trim());
+        let (path, query) = match url.split_once('?') {
+            Some((path, query)) => (path.to_owned(), format!("?{query}")),
+            None => (url, String::new()),
+        };
+        let path = path.trim_end_matches('/');
+        let base = match path.strip_suffix(CHAT) {
+            Some(base) => base.to_owned(),
+            None if path.split_once("://").is_some_and(|(_, rest)| rest.contains('/')) => path.to_owned(),
+            None => format!("{path}/v1"),
+        };
+        let limit = if base.contains("://api.openai.com") { "max_completion_tokens" } else { "max_tokens" };
+        let (chat, models) = (format!("{base}{CHAT}{query}"), format!("{base}/models{query}"));
+        let key = key.filter(|key| !key.expose_secret().trim().is_empty());
+        Self { name, chat, models, key, limit }
+    }
+
+    /// Returns the URL that prompts go to.
+    pub fn url(&self) -> &str {
+        &self.chat
+    }
+
+    /// Says how to list the models.
+    pub fn survey(&self) -> Survey {
+        let (url, headers) = (self.models.clone(), self.headers());
+        let call = HttpCall { method: Method::Get, url, headers, body: None, framing: Framing::Ndjson };
+        Survey { calls: vec![call], read: |answers| discover::openai_models(answers.first().copied().flatten()?) }
+    }
+
+    fn headers(&self) -> Vec<(String, Value)> {
+        let bearer = |key: &SecretString| Value::Secret(format!("Bearer {}", key.expose_secret().trim()).into());
+        self.key.iter().map(|key| ("authorization".to_owned(), bearer(key))).collect()
+    }
+
+    fn body(&self, request: &Request) -> Json {
+        let mut body = json!({
+            "model": request.model,
+            "messages": messages(request),
+            "stream": true,
+            "stream_options": {"include_usage": true},
+        });
+        let Some(fields) = body.as_object_mut() else { return body };
+        if !request.tools.is_empty() {
+            fields.insert("tools".into(), request.tools.iter().map(tool).collect());
+        }
+        if let Some(most) = request.max_output {
+            fields.insert(self.limit.into(), most.into());
+        }
+        body
+    }
+}
+
+impl Engine for OpenAi {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn reply(&self, request: &Request) -> Reply {
+        let call = HttpCall {
+            method: Method::Post,
+            url: self.chat.clone(),
+            headers: self.headers(),
+            body: Some(Bytes::from(self.body(request).to_string())),
+            framing: Framing::Sse,
+        };
+        Reply::Http { call, decode: Box::new(Chat::new()) }
+    }
+}
+
+/// Describes a tool in the form that both families of servers take.
+pub(super) fn tool(tool: &ToolSpec) -> Json {
+    let ToolSpec { name, description, parameters, risk: _ } = tool;
+    json!({"type": "function", "function": {"name": name, "description": description, "parameters": parameters}})
+}
+
+/// Returns what the model is told a call gave. The formats have no mark for failure, so words must do.
+pub(super) fn told(output: &str, outcome: Outcome) -> String {
+    match outcome {
+        Outcome::Ok => output.to_owned(),
+        Outcome::Failed if output.to_lowercase().starts_with("error") => output.to_owned(),
+        Outcome::Failed => format!("error: {output}"),
+        Outcome::Denied | Outcome::Cancelled | Outcome::Requested | Outcome::Unknown => {
+            format!("({}) {output}", outcome.name())
+        }
+    }
+}
+
+/// Returns arguments as a JSON object. Servers parse them to fill their templates and fail on anything else, also in
+/// messages long past.
+pub(super) fn args(call: &PastCall) -> Json {
+    match serde_json::from_str(&call.args) {
+        Ok(Json::Object(object)) => Json::Object(object),
+        _ if call.args.trim().is_empty() => Json::Object(Map::new()),
+        _ => json!({"malformed_arguments": call.args}),
+    }
+}
+
+fn messages(request: &Request) -> Vec<Json> {
+    let system = Some(&request.system).filter(|text| !text.is_empty());
+    let system = system.map(|text| json!({"role": "system", "content": text}));
+    system.into_iter().chain(request.past.iter().map(message)).collect()
+}
+
+fn message(past: &Past) -> Json {
+    match past {
+        Past::User { text } => json!({"role": "user", "content": text}),
+        Past::Assistant { text, reasoning: _, calls, carry } => {
+            let content = if text.is_empty() && !calls.is_empty() { Json::Null } else { text.as_str().into() };
+            let mut message = json!({"role": "assistant", "content": content});
+            if !calls.is_empty() {
+                message["tool_calls"] = calls.iter().map(call).collect();
+            }
+            merged(message, carry.as_ref())
+        }
+        Past::Tool { call, name: _, output, outcome } => {
+            json!({"role": "tool", "tool_call_id": call.as_str(), "content": told(output, *outcome)})
+        }
+    }
+}
+
+fn call(past: &PastCall) -> Json {
+    let is_object =
+        serde_json::from_str::<&serde_json::value::RawValue>(&past.args).is_ok_and(|raw| raw.get().starts_with('{'));
+    let arguments = if is_object { past.args.clone() } else { args(past).to_string() };
+    let function = json!({"name": past.name, "arguments": arguments});
+    merged(json!({"id": past.call.as_str(), "type": "function", "function": function}), past.carry.as_ref())
+}
+
+/// Adds the fields that the decoder kept for the way back.
+fn merged(mut object: Json, carry: Option<&Json>) -> Json {
+    if let (Some(fields), Some(carry)) = (object.as_object_mut(), carry.and_then(Json::as_object)) {
+        for (key, value) in carry {
+            fields.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    object
+}
+
+/// Adds the scheme people leave out: `http` for what looks local.
+fn with_scheme(url: &str) -> String {
+    if url.contains("://") {
+        return url.to_owned();
+    }
+    let authority = url.split('/').next().unwrap_or_default();
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    let is_local =
+        !host.contains('.') || host.bytes().all(|b| b.is_ascii_digit() || b == b'.') || host.ends_with(".local");
+    format!("{}://{url}", if is_local { "http" } else { "https" })
+}
+
+#[cfg(test)]
+mod tests;

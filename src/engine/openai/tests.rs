@@ -1,0 +1,130 @@
+use super::*;
+use crate::event::{Risk, ToolSpec};
+
+fn engine(base: &str) -> OpenAi {
+    OpenAi::new("openai".into(), base, None)
+}
+
+fn body(engine: &OpenAi, request: &Request) -> Json {
+    let Reply::Http { call, .. } = engine.reply(request) else { panic!("no call") };
+    serde_json::from_slice(&call.body.unwrap()).unwrap()
+}
+
+#[test]
+fn every_form_of_a_base_url_leads_to_the_same_place() {
+    let cases = [
+        ("https://api.openai.com", "https://api.openai.com/v1/chat/completions"),
+        ("https://api.openai.com/", "https://api.openai.com/v1/chat/completions"),
+        ("https://api.openai.com/v1", "https://api.openai.com/v1/chat/completions"),
+        (" https://api.openai.com/v1/ ", "https://api.openai.com/v1/chat/completions"),
+        ("https://api.openai.com/v1/chat/completions", "https://api.openai.com/v1/chat/completions"),
+        ("https://api.perplexity.ai/chat/completions", "https://api.perplexity.ai/chat/completions"),
+        ("https://openrouter.ai/api/v1", "https://openrouter.ai/api/v1/chat/completions"),
+        ("https://x.org/v1beta/openai/", "https://x.org/v1beta/openai/chat/completions"),
+        ("https://x.org/v1?api-version=2", "https://x.org/v1/chat/completions?api-version=2"),
+        ("localhost:8000", "http://localhost:8000/v1/chat/completions"),
+        ("192.168.1.7:8080/v1", "http://192.168.1.7:8080/v1/chat/completions"),
+        ("api.groq.com/openai/v1", "https://api.groq.com/openai/v1/chat/completions"),
+    ];
+    for (given, url) in cases {
+        assert_eq!(engine(given).url(), url, "{given}");
+    }
+    assert_eq!(engine("http://h/v1").survey().calls[0].url, "http://h/v1/models");
+}
+
+#[test]
+fn a_short_request_has_only_what_every_server_takes() {
+    let request = Request { model: "m".into(), past: vec![Past::User { text: "hi".into() }], ..Request::default() };
+    assert_eq!(
+        body(&engine("http://h"), &request),
+        json!({
+            "model": "m",
+            "messages": [{"role": "user", "content": "hi"}],
+            "stream": true,
+            "stream_options": {"include_usage": true},
+        })
+    );
+}
+
+#[test]
+fn a_conversation_with_tools_is_told_whole() {
+    let call =
+        |id: &str, args: &str, carry| PastCall { call: id.into(), name: "clock".into(), args: args.into(), carry };
+    let tool = |id: &str, output: &str, outcome| Past::Tool {
+        call: id.into(),
+        name: "clock".into(),
+        output: output.into(),
+        outcome,
+    };
+    let request = Request {
+        model: "m".into(),
+        system: "be brief".into(),
+        past: vec![
+            Past::User { text: "time?".into() },
+            Past::Assistant {
+                text: String::new(),
+                reasoning: "hm".into(),
+                calls: vec![
+                    call(
+                        "a",
+                        "{\"zone\": \"UTC\"}",
+                        Some(json!({"extra_content": {"google": {"thought_signature": "s"}}})),
+                    ),
+                    call("b", "", None),
+                    call("c", "{\"zone", None),
+                ],
+                carry: Some(json!({"reasoning_content": "hm", "role": "ignored"})),
+            },
+            tool("a", "12:00", Outcome::Ok),
+            tool("b", "no zone", Outcome::Failed),
+            tool("c", "not now", Outcome::Denied),
+            Past::Assistant { text: "noon".into(), reasoning: String::new(), calls: vec![], carry: None },
+        ],
+        tools: vec![ToolSpec {
+            name: "clock".into(),
+            description: "Tells the time".into(),
+            parameters: json!({"type": "object"}),
+            risk: Risk::ReadOnly,
+        }],
+        max_output: Some(100),
+    };
+    let function = |args: &str| json!({"name": "clock", "arguments": args});
+    assert_eq!(
+        body(&engine("http://h"), &request),
+        json!({
+            "model": "m",
+            "messages": [
+                {"role": "system", "content": "be brief"},
+                {"role": "user", "content": "time?"},
+                {"role": "assistant", "content": null, "reasoning_content": "hm", "tool_calls": [
+                    {"id": "a", "type": "function", "function": function("{\"zone\": \"UTC\"}"),
+                        "extra_content": {"google": {"thought_signature": "s"}}},
+                    {"id": "b", "type": "function", "function": function("{}")},
+                    {"id": "c", "type": "function", "function": function("{\"malformed_arguments\":\"{\\\"zone\"}")},
+                ]},
+                {"role": "tool", "tool_call_id": "a", "content": "12:00"},
+                {"role": "tool", "tool_call_id": "b", "content": "error: no zone"},
+                {"role": "tool", "tool_call_id": "c", "content": "(denied) not now"},
+                {"role": "assistant", "content": "noon"},
+            ],
+            "stream": true,
+            "stream_options": {"include_usage": true},
+            "tools": [{"type": "function", "function": {"name": "clock", "description": "Tells the time", "parameters": {"type": "object"}}}],
+            "max_tokens": 100,
+        })
+    );
+}
+
+#[test]
+fn the_output_limit_has_the_name_the_server_knows() {
+    let request = Request { max_output: Some(9), ..Request::default() };
+    assert_eq!(body(&engine("https://api.openai.com"), &request)["max_completion_tokens"], 9);
+}
+
+#[test]
+fn a_key_travels_as_a_secret_bearer_and_an_empty_one_not_at_all() {
+    let keyed = OpenAi::new("openai".into(), "http://h", Some("sk-1 \n".into()));
+    let [(name, Value::Secret(secret))] = &keyed.headers()[..] else { panic!("no secret") };
+    assert_eq!((name.as_str(), secret.expose_secret()), ("authorization", "Bearer sk-1"));
+    assert!(OpenAi::new("openai".into(), "http://h", Some(" ".into())).headers().is_empty());
+}

@@ -1,0 +1,63 @@
+//! PURE. When to try again.
+
+use std::time::Duration;
+
+use crate::event::Millis;
+
+const FIRST: Duration = Duration::from_millis(500);
+const LONGEST: Duration = Duration::from_secs(30);
+/// Servers that ask for a longer wait than this are not waited for: the person is told instead.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Returns the pause before try `attempt + 1`, `attempt` being the number of tries that failed; none when the server
+/// asked for more time than a person would sit out. Doubles each time; `noise` (any number) takes off up to a half, so
+/// that many clients don't return at once, or adds up to a tenth where the server named the time.
+pub fn pause(attempt: u32, asked: Option<Millis>, noise: u64) -> Option<Duration> {
+    let share = f64::from(u32::try_from(scramble(noise) >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX);
+    if let Some(asked) = asked {
+        let asked = Duration::from(asked);
+        return (asked <= PATIENCE).then(|| asked.max(FIRST).mul_f64(1.0 + share / 10.0));
+    }
+    let doubled = FIRST.saturating_mul(1 << attempt.saturating_sub(1).min(16)).min(LONGEST);
+    Some(doubled.mul_f64(1.0 - share / 2.0))
+}
+
+/// Spreads a number over all bits (splitmix64's last step).
+fn scramble(n: u64) -> u64 {
+    let n = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    n ^ (n >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_a_limit() {
+        for noise in 0..100 {
+            for (attempt, millis) in [(1, 500), (2, 1000), (3, 2000), (4, 4000), (7, 30_000), (u32::MAX, 30_000)] {
+                let pause = pause(attempt, None, noise).unwrap();
+                assert!(
+                    pause <= Duration::from_millis(millis) && pause >= Duration::from_millis(millis / 2),
+                    "{pause:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn noise_spreads_the_pauses() {
+        assert_ne!(pause(3, None, 1), pause(3, None, 2));
+        assert_eq!(pause(3, None, 1), pause(3, None, 1));
+    }
+
+    #[test]
+    fn the_server_is_given_at_least_the_time_it_asks_for() {
+        let asked = pause(1, Some(Millis(7000)), 5).unwrap();
+        assert!(asked >= Duration::from_secs(7) && asked < Duration::from_secs(8));
+        assert!(pause(1, Some(Millis(0)), 5).unwrap() >= FIRST);
+        assert_eq!(pause(1, Some(Millis(61_000)), 5), None);
+    }
+}

@@ -1,0 +1,405 @@
+//! The HTTP client: requests made, refusals turned into faults, secrets kept out of both.
+//!
+//! Clients are built when first needed and off the loop's thread: loading certificates takes milliseconds, and on a
+//! machine without any it fails, which must not keep a plain local server from working. Redirects are never followed,
+//! since a key may not travel to another host.
+
+use std::error::Error as _;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+};
+use reqwest::{Client, Url, redirect};
+use secrecy::ExposeSecret;
+use tokio::sync::OnceCell;
+
+use super::call::{Framing, HttpCall, Method, Value};
+use super::status::{Failure, Refusal, retry_after};
+use crate::event::{Fault, FaultKind, Json};
+
+/// Bytes of a refusal's body that are read.
+const REFUSAL: usize = 4096;
+/// Bytes of a JSON answer that are read.
+const JSON: usize = 8 * 1024 * 1024;
+/// How long the body of a refusal is waited for.
+const REFUSAL_TIME: Duration = Duration::from_secs(5);
+/// A shorter secret is no secret, and blanking it out would blank out words.
+const SHORTEST_SECRET: usize = 6;
+
+/// Makes requests. Cheap to construct and to clone; clones share connections.
+#[derive(Clone, Debug)]
+pub struct Http {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    connect: Duration,
+    /// By [`Kind`].
+    clients: [OnceCell<Client>; 4],
+}
+
+/// Which client a URL needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Kind {
+    secure: bool,
+    loopback: bool,
+}
+
+/// An answer that has begun and was not refused.
+pub struct Answer {
+    pub content_type: String,
+    pub body: BoxStream<'static, Result<Bytes, Failure>>,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self::new(Duration::from_secs(10))
+    }
+}
+
+impl Http {
+    /// Makes an `Http` that gives up connecting after this time. Nothing is built yet.
+    pub fn new(connect: Duration) -> Self {
+        Self { shared: Arc::new(Shared { connect, clients: Default::default() }) }
+    }
+
+    /// Builds the client that this URL needs, so that the first request need not.
+    pub async fn warm(&self, url: &str) {
+        if let Ok(url) = parse(url) {
+            let _ = self.client(Kind::of(&url)).await;
+        }
+    }
+
+    /// Sends a request for a stream and returns once its answer begins.
+    pub async fn open(&self, call: &HttpCall) -> Result<Answer, Failure> {
+        let accept = match call.framing {
+            Framing::Sse => "text/event-stream",
+            Framing::Ndjson => "application/x-ndjson",
+        };
+        // A compressor on the way would hold tokens back.
+        let response = self.send(call, &[(ACCEPT, accept), (ACCEPT_ENCODING, "identity")]).await?;
+        let content_type = header(&response, &CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
+        let place = place(response.url());
+        let body = response.bytes_stream().map(move |chunk| chunk.map_err(|error| cut(&place, error)));
+        Ok(Answer { content_type, body: body.boxed() })
+    }
+
+    /// Gets a JSON value, all of it within `timeout`.
+    pub async fn get_json(&self, url: &str, headers: &[(String, Value)], timeout: Duration) -> Result<Json, Fault> {
+        let (url, headers) = (url.to_owned(), headers.to_vec());
+        let call = HttpCall { method: Method::Get, url, headers, body: None, framing: Framing::Ndjson };
+        self.json(&call, timeout).await
+    }
+
+    /// Makes a call whose answer is one JSON value, all of it within `timeout`.
+    pub async fn json(&self, call: &HttpCall, timeout: Duration) -> Result<Json, Fault> {
+        let url = parse(&call.url).map_err(|failure| failure.fault)?;
+        let place = place(&url);
+        let get = async {
+            let response = self.send(call, &[(ACCEPT, "application/json")]).await.map_err(|failure| failure.fault)?;
+            let mut body = Vec::new();
+            let mut chunks = response.bytes_stream();
+            while let Some(chunk) = chunks.next().await {
+                let chunk = chunk.map_err(|error| cut(&place, error).fault)?;
+                if body.len() + chunk.len() > JSON {
+                    return Err(Fault::new(FaultKind::Protocol, format!("{place} sent too much JSON")));
+                }
+                body.extend_from_slice(&chunk);
+            }
+            serde_json::from_slice(&body).map_err(|_| {
+                let text =
+                    format!("{place}{} answered with something that is not JSON; check the base URL", url.path());
+                Fault::new(FaultKind::Protocol, text)
+            })
+        };
+        tokio::time::timeout(timeout, get).await.unwrap_or_else(|_| {
+            let text = format!("{place} did not answer within {} ms", timeout.as_millis());
+            Err(Fault::new(FaultKind::TimedOut, text))
+        })
+    }
+
+    async fn send(&self, call: &HttpCall, extra: &[(HeaderName, &'static str)]) -> Result<reqwest::Response, Failure> {
+        let url = parse(&call.url)?;
+        let place = place(&url);
+        let mut headers = headers(call)?;
+        for (name, value) in extra {
+            headers.entry(name).or_insert(HeaderValue::from_static(value));
+        }
+        let client = self.client(Kind::of(&url)).await?;
+        let request = match call.method {
+            Method::Get => client.get(url.clone()),
+            Method::Post => client.post(url.clone()),
+        };
+        let request = match &call.body {
+            Some(body) => {
+                headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
+                request.body(body.clone())
+            }
+            None => request,
+        };
+        let response = request.headers(headers).send().await.map_err(|error| unsent(&place, &url, error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let mut failure = if status.is_redirection() {
+            let to = header(&response, &LOCATION)
+                .and_then(|to| url.join(to).ok())
+                .map(|to| format!("{}{}", self::place(&to), to.path()));
+            let to = to.unwrap_or_else(|| "somewhere else".into());
+            Failure::last(
+                FaultKind::BadRequest,
+                format!("{place}{} redirects to {to}; use that address as base URL", url.path()),
+            )
+        } else {
+            refused(&place, &url, response).await
+        };
+        failure.fault.message = redact(failure.fault.message, call);
+        Err(failure)
+    }
+
+    async fn client(&self, kind: Kind) -> Result<Client, Failure> {
+        let broken = |text: String| Failure::last(FaultKind::Internal, text);
+        let Some(slot) = self.shared.clients.get(kind.index()) else {
+            return Err(broken("no such HTTP client".into()));
+        };
+        let connect = self.shared.connect;
+        let build = async {
+            let built = tokio::task::spawn_blocking(move || kind.build(connect)).await;
+            built.map_err(|_| broken("the HTTP client could not be built".into()))?.map_err(|error| {
+                broken(format!("cannot set up HTTPS: {}; install the system's CA certificates", root(&error)))
+            })
+        };
+        slot.get_or_try_init(|| build).await.cloned()
+    }
+}
+
+impl Kind {
+    fn of(url: &Url) -> Self {
+        Self { secure: url.scheme() == "https", loopback: is_loopback(url) }
+    }
+
+    fn index(self) -> usize {
+        usize::from(self.secure) * 2 + usize::from(self.loopback)
+    }
+
+    fn build(self, connect: Duration) -> reqwest::Result<Client> {
+        let mut builder = Client::builder()
+            .user_agent(concat!("jarvis-tui/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(connect)
+            .tcp_keepalive(Duration::from_secs(30))
+            .redirect(redirect::Policy::none());
+        if !self.secure {
+            builder = builder.tls_certs_only([]);
+        }
+        if self.loopback {
+            builder = builder.no_proxy();
+        }
+        builder.build()
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback() || ip.is_unspecified())
+}
+
+fn parse(url: &str) -> Result<Url, Failure> {
+    let bad = |why: &str| Failure::last(FaultKind::BadRequest, format!("the base URL cannot be used: {why}"));
+    let parsed = Url::parse(url).map_err(|error| bad(&error.to_string()))?;
+    match parsed.scheme() {
+        "http" | "https" if parsed.has_host() => Ok(parsed),
+        scheme => Err(bad(&format!("it begins with {scheme}: in place of http: or https:"))),
+    }
+}
+
+/// Scheme, host and port: what may be shown of a URL, which can hold a password or a key.
+fn place(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+fn header<'a>(response: &'a reqwest::Response, name: &HeaderName) -> Option<&'a str> {
+    response.headers().get(name).and_then(|value| value.to_str().ok())
+}
+
+fn headers(call: &HttpCall) -> Result<HeaderMap, Failure> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &call.headers {
+        let key = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| Failure::last(FaultKind::BadRequest, format!("{name:?} cannot be the name of a header")))?;
+        let value = match value {
+            Value::Plain(text) => HeaderValue::from_str(text).map_err(|_| {
+                Failure::last(FaultKind::BadRequest, format!("the header {name} holds what a header cannot"))
+            }),
+            Value::Secret(secret) => HeaderValue::from_str(secret.expose_secret().trim())
+                .map(|mut value| {
+                    value.set_sensitive(true);
+                    value
+                })
+                .map_err(|_| {
+                    let text = "the API key holds characters that no key has; look for line breaks and quotes in it";
+                    Failure::last(FaultKind::Auth, text)
+                }),
+        }?;
+        headers.append(key, value);
+    }
+    Ok(headers)
+}
+
+async fn refused(place: &str, url: &Url, response: reqwest::Response) -> Failure {
+    let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let wait = retry_after(text("retry-after-ms"), text(RETRY_AFTER.as_str()), text(DATE.as_str()));
+    let status = response.status().as_u16();
+    let mut body = Vec::new();
+    let mut chunks = response.bytes_stream();
+    let read = async {
+        while let Some(Ok(chunk)) = chunks.next().await {
+            body.extend_from_slice(&chunk);
+            if body.len() >= REFUSAL {
+                break;
+            }
+        }
+    };
+    // What came in time has to do.
+    let _ = tokio::time::timeout(REFUSAL_TIME, read).await;
+    body.truncate(REFUSAL);
+    let body = String::from_utf8_lossy(&body);
+    Refusal { place, path: url.path(), status, retry_after: wait, body: &body }.failure()
+}
+
+/// Servers like to repeat the key they refuse.
+fn redact(mut message: String, call: &HttpCall) -> String {
+    for (_, value) in &call.headers {
+        let Value::Secret(secret) = value else { continue };
+        let whole = secret.expose_secret().trim();
+        for secret in [whole, whole.rsplit(' ').next().unwrap_or_default()] {
+            if secret.len() >= SHORTEST_SECRET {
+                message = message.replace(secret, "•••");
+            }
+        }
+    }
+    message
+}
+
+fn unsent(place: &str, url: &Url, error: reqwest::Error) -> Failure {
+    let error = error.without_url();
+    let why = root(&error);
+    if error.is_timeout() {
+        return Failure::passing(
+            FaultKind::TimedOut,
+            format!("{place} did not answer a connection in time; is the address right?"),
+        );
+    }
+    if error.is_builder() {
+        return Failure::last(FaultKind::BadRequest, format!("the request to {place} cannot be made: {why}"));
+    }
+    if !error.is_connect() {
+        return Failure::passing(
+            FaultKind::Network,
+            format!("the connection to {place} broke before an answer: {why}"),
+        );
+    }
+    let lower = why.to_lowercase();
+    if lower.contains("certificate") || lower.contains("tls") || lower.contains("handshake") {
+        let text = format!("cannot trust {place}: {why}; check the address, or http in place of https");
+        return Failure::last(FaultKind::Network, text);
+    }
+    if is_loopback(url) {
+        // Nobody starts a server in the seconds that retries take.
+        let text = format!("nothing answers at {place}: {why}; start the server, or choose another engine with /model");
+        return Failure::last(FaultKind::Network, text);
+    }
+    Failure::passing(FaultKind::Network, format!("cannot reach {place}: {why}; check the address and the network"))
+}
+
+fn cut(place: &str, error: reqwest::Error) -> Failure {
+    let error = error.without_url();
+    Failure::passing(FaultKind::Network, format!("the connection to {place} broke: {}", root(&error)))
+}
+
+/// The innermost cause, which says most.
+fn root(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = cause.to_string();
+        source = cause.source();
+    }
+    crate::dialect::error::tidy(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::*;
+
+    fn call(headers: Vec<(String, Value)>) -> HttpCall {
+        HttpCall { method: Method::Get, url: "http://h/".into(), headers, body: None, framing: Framing::Sse }
+    }
+
+    fn secret(text: &str) -> Value {
+        Value::Secret(SecretString::from(text))
+    }
+
+    #[test]
+    fn loopback_is_known_in_every_spelling() {
+        for url in [
+            "http://localhost:1",
+            "http://127.0.0.1",
+            "http://127.9.9.9/x",
+            "http://[::1]:8",
+            "http://a.localhost",
+            "http://0.0.0.0:3",
+        ] {
+            assert!(is_loopback(&Url::parse(url).unwrap()), "{url}");
+        }
+        for url in ["http://localhost.example.org", "https://10.0.0.1", "http://127.0.0.1.nip.io"] {
+            assert!(!is_loopback(&Url::parse(url).unwrap()), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_key_is_blanked_out() {
+        let call = call(vec![("authorization".into(), secret("Bearer sk-12345678"))]);
+        assert_eq!(redact("wrong key: sk-12345678, sorry".into(), &call), "wrong key: •••, sorry");
+    }
+
+    #[test]
+    fn secrets_are_sensitive_headers_and_print_as_dots() {
+        let call = call(vec![("authorization".into(), secret("Bearer sk-12345678\n"))]);
+        let headers = headers(&call).unwrap();
+        assert!(headers["authorization"].is_sensitive());
+        assert_eq!(headers["authorization"], "Bearer sk-12345678");
+        assert!(!format!("{call:?} {headers:?}").contains("sk-1"));
+    }
+
+    #[test]
+    fn a_broken_key_is_a_fault_that_does_not_show_it() {
+        let failure = headers(&call(vec![("authorization".into(), secret("Bearer sk-1\nsk-2"))])).unwrap_err();
+        assert_eq!(failure.fault.kind, FaultKind::Auth);
+        assert!(!failure.fault.message.contains("sk-"));
+    }
+
+    #[test]
+    fn what_is_shown_of_a_url_holds_no_password() {
+        let url = Url::parse("https://me:secret@example.org:8443/v1?key=abc").unwrap();
+        assert_eq!(place(&url), "https://example.org:8443");
+    }
+
+    #[test]
+    fn other_schemes_are_refused() {
+        for url in ["ftp://x/", "file:///etc/passwd", "nonsense", "http://"] {
+            assert_eq!(parse(url).unwrap_err().fault.kind, FaultKind::BadRequest, "{url}");
+        }
+    }
+}

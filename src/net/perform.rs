@@ -1,0 +1,477 @@
+//! One call from its first try to its last event.
+//!
+//! Tries are repeated only before the first byte of an answer: later, the model has begun to speak. Two watchdogs run:
+//! any byte calms the first, only something usable the second. However it goes, the last thing told is exactly one
+//! `TurnFinished`. Dropping the future drops the connection.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::{FutureExt, StreamExt};
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::backoff;
+use super::call::HttpCall;
+use super::guard::Broken;
+use super::http::{Answer, Http};
+use super::sse::Frames;
+use super::status::Failure;
+use crate::dialect::{Decode, SseFrame};
+use crate::event::{AgentEvent, Fault, FaultKind, Level, LinkState, Millis, Subject, TurnEnd};
+
+/// Silence that is worth telling.
+const SILENT: Duration = Duration::from_secs(3);
+/// The same between keep-alives, which come seconds apart.
+const SILENT_BETWEEN: Duration = Duration::from_secs(20);
+/// Time without anything usable that is worth telling.
+const UNPRODUCTIVE: Duration = Duration::from_secs(10);
+/// How long extras are waited for once the answer is complete.
+const EXTRAS: Duration = Duration::from_secs(5);
+/// Bytes that are taken together before anything is told.
+const BATCH: usize = 64 * 1024;
+
+/// What is told while a call runs.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Heard {
+    Event(AgentEvent),
+    Link(LinkState),
+}
+
+/// How long to wait for what, and how often to try.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// From the request to the first byte. The server loads a model and reads the prompt in silence.
+    pub first_byte: Duration,
+    /// Without any byte after that.
+    pub idle: Duration,
+    /// Without anything usable.
+    pub no_output: Duration,
+    /// Tries after the first.
+    pub retries: u32,
+    /// The session's start; times of [`LinkState`] count from it.
+    pub epoch: Instant,
+}
+
+impl Patience {
+    pub fn new(epoch: Instant) -> Self {
+        Self {
+            first_byte: Duration::from_secs(300),
+            idle: Duration::from_secs(90),
+            no_output: Duration::from_secs(15 * 60),
+            retries: 3,
+            epoch,
+        }
+    }
+}
+
+/// Makes the call and tells what comes of it, in the end exactly one `TurnFinished`. Ends early if nobody listens.
+pub async fn perform(
+    http: &Http,
+    call: &HttpCall,
+    decode: Box<dyn Decode>,
+    patience: &Patience,
+    out: &mpsc::Sender<Heard>,
+) {
+    let dial = Real { http, call };
+    run(dial, call, decode, patience, out).await;
+}
+
+/// Opens an answer. The tests have one of their own.
+trait Dial {
+    fn dial(&mut self) -> impl Future<Output = Result<Answer, Failure>> + Send;
+}
+
+struct Real<'a> {
+    http: &'a Http,
+    call: &'a HttpCall,
+}
+
+impl Dial for Real<'_> {
+    async fn dial(&mut self) -> Result<Answer, Failure> {
+        self.http.open(self.call).await
+    }
+}
+
+async fn run(
+    mut dial: impl Dial,
+    call: &HttpCall,
+    decode: Box<dyn Decode>,
+    patience: &Patience,
+    out: &mpsc::Sender<Heard>,
+) {
+    let mut line = Line::new(call, decode, patience, out);
+    let mut failed = 0;
+    loop {
+        line.reset().await;
+        let failure = match line.wait(dial.dial(), patience.first_byte).await {
+            Got::It(Ok(answer)) => match line.listen(answer).await {
+                Some(failure) => failure,
+                None => return,
+            },
+            Got::It(Err(failure)) => failure,
+            Got::Overdue(fault) => return line.give_up(fault).await,
+            Got::Nobody => return,
+        };
+        failed += 1;
+        let pause = if failure.retry && failed <= patience.retries {
+            backoff::pause(failed, failure.fault.retry_after, line.noise(failed))
+        } else {
+            None
+        };
+        let Some(pause) = pause else { return line.give_up(failure.fault).await };
+        line.announce_retry(&failure.fault, failed, pause).await;
+        tokio::select! {
+            biased;
+            () = out.closed() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+enum Got<T> {
+    It(T),
+    Overdue(Fault),
+    Nobody,
+}
+
+struct Line<'a> {
+    call: &'a HttpCall,
+    place: String,
+    decode: Box<dyn Decode>,
+    patience: &'a Patience,
+    out: &'a mpsc::Sender<Heard>,
+    told: LinkState,
+    asked: Instant,
+    last_byte: Instant,
+    last_usable: Instant,
+    connected: bool,
+    first_token: bool,
+    frames: Vec<SseFrame>,
+    events: Vec<AgentEvent>,
+}
+
+impl<'a> Line<'a> {
+    fn new(call: &'a HttpCall, decode: Box<dyn Decode>, patience: &'a Patience, out: &'a mpsc::Sender<Heard>) -> Self {
+        let now = Instant::now();
+        Self {
+            call,
+            place: origin(&call.url),
+            decode,
+            patience,
+            out,
+            told: LinkState::Idle,
+            asked: now,
+            last_byte: now,
+            last_usable: now,
+            connected: false,
+            first_token: false,
+            frames: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    async fn reset(&mut self) {
+        let now = Instant::now();
+        self.asked = now;
+        self.last_byte = now;
+        self.last_usable = now;
+        self.connected = false;
+        self.tell_link(LinkState::Connecting).await;
+    }
+
+    /// Waits for something while the watchdogs run. `silence` is what the first one allows.
+    async fn wait<T>(&mut self, what: impl Future<Output = T>, silence: Duration) -> Got<T> {
+        let mut what = pin!(what);
+        let out = self.out;
+        loop {
+            let wake = self.next_look(Instant::now(), silence);
+            // What has come counts before the clock: after a suspend both are ready.
+            tokio::select! {
+                biased;
+                got = &mut what => return Got::It(got),
+                () = out.closed() => return Got::Nobody,
+                () = tokio::time::sleep_until(wake) => {}
+            }
+            let now = Instant::now();
+            if let Some(fault) = self.overdue(now, silence) {
+                return Got::Overdue(fault);
+            }
+            self.look(now, silence).await;
+        }
+    }
+
+    fn next_look(&self, now: Instant, silence: Duration) -> Instant {
+        let marks = [
+            self.last_byte + SILENT,
+            self.last_byte + SILENT_BETWEEN,
+            self.last_byte + silence,
+            self.last_usable + UNPRODUCTIVE,
+            self.last_usable + self.patience.no_output,
+        ];
+        marks.into_iter().filter(|mark| *mark > now).min().unwrap_or(now)
+    }
+
+    fn overdue(&self, now: Instant, silence: Duration) -> Option<Fault> {
+        let place = &self.place;
+        let text = if now.duration_since(self.last_byte) >= silence && self.connected {
+            format!("{place} fell silent in its answer for {}; ask again, or raise idle_timeout", spoken(silence))
+        } else if now.duration_since(self.last_byte) >= silence {
+            format!(
+                "{place} did not begin to answer within {}; it may be loading a model, so try again",
+                spoken(silence)
+            )
+        } else if now.duration_since(self.last_usable) >= self.patience.no_output {
+            let limit = spoken(self.patience.no_output);
+            format!("{place} is alive but said nothing usable for {limit}; ask again, or raise no_output_timeout")
+        } else {
+            return None;
+        };
+        Some(Fault::new(FaultKind::TimedOut, text))
+    }
+
+    /// Tells how the line is, if that changed.
+    async fn look(&mut self, now: Instant, silence: Duration) {
+        let barren = self.last_byte > self.last_usable && now.duration_since(self.last_usable) >= UNPRODUCTIVE;
+        let quiet = now.duration_since(self.last_byte) >= if barren { SILENT_BETWEEN } else { SILENT };
+        let link = if quiet {
+            LinkState::Silent { since: self.clock(self.last_byte), limit: Some(silence.into()) }
+        } else if barren {
+            LinkState::Unproductive { since: self.clock(self.last_usable), limit: Some(self.patience.no_output.into()) }
+        } else if self.connected {
+            LinkState::Live
+        } else {
+            LinkState::Connecting
+        };
+        self.tell_link(link).await;
+    }
+
+    /// Hears an answer out. Returns a failure if it broke before its first byte.
+    async fn listen(&mut self, answer: Answer) -> Option<Failure> {
+        let Answer { content_type, mut body } = answer;
+        if content_type.starts_with("text/html") {
+            self.give_up(Broken::Page.fault(&self.place)).await;
+            return None;
+        }
+        let mut frames = Frames::new(self.call.framing);
+        let mut begun = false;
+        let mut heard_any = false;
+        self.arrived().await;
+        loop {
+            let silence = if self.decode.is_settled() {
+                EXTRAS
+            } else if begun {
+                self.patience.idle
+            } else {
+                self.patience.first_byte
+            };
+            let mut next = match self.wait(body.next(), silence).await {
+                Got::It(next) => next,
+                Got::Overdue(fault) => {
+                    let fault = Some(fault).filter(|_| !self.decode.is_settled());
+                    self.close(fault).await;
+                    return None;
+                }
+                Got::Nobody => return None,
+            };
+            let mut taken = 0;
+            let mut broken = None;
+            // One wake-up for all that is there already.
+            while let Some(Ok(chunk)) = &next {
+                begun |= !chunk.is_empty();
+                taken += chunk.len();
+                broken = frames.push(chunk, &mut self.frames).err();
+                if broken.is_some() || taken >= BATCH {
+                    break;
+                }
+                match body.next().now_or_never() {
+                    Some(more) => next = more,
+                    None => break,
+                }
+            }
+            let ended = !matches!(next, Some(Ok(_)));
+            if next.is_none() {
+                frames.finish(&mut self.frames);
+            }
+            heard_any |= !self.frames.is_empty();
+            self.decode_frames();
+            if taken > 0 {
+                self.arrived().await;
+            }
+            if !self.tell_events().await {
+                return None;
+            }
+            if let Some(broken) = broken {
+                self.close(Some(broken.fault(&self.place))).await;
+                return None;
+            }
+            if self.decode.is_done() {
+                // The end of the body is often there too; with it read, the connection can be used again.
+                let _ = body.next().now_or_never();
+                self.close(None).await;
+                return None;
+            }
+            if !ended {
+                continue;
+            }
+            match next {
+                Some(Err(failure)) if !begun => return Some(failure),
+                Some(Err(failure)) => self.close_cut(failure.fault).await,
+                _ if !heard_any => {
+                    let text = format!("{} ended its answer without a word; try again, or look at its log", self.place);
+                    self.give_up(Fault::new(FaultKind::Protocol, text)).await;
+                }
+                _ => self.close(None).await,
+            }
+            return None;
+        }
+    }
+
+    /// Bytes came, or the answer's head.
+    async fn arrived(&mut self) {
+        self.connected = true;
+        let now = Instant::now();
+        self.last_byte = now;
+        if self.events.iter().any(is_usable) {
+            self.last_usable = now;
+        }
+        self.look(now, self.patience.idle).await;
+    }
+
+    fn decode_frames(&mut self) {
+        for frame in self.frames.drain(..) {
+            self.decode.frame(&frame, &mut self.events);
+        }
+        if self.first_token {
+            return;
+        }
+        let first = self.events.iter().enumerate().find_map(|(at, event)| match event {
+            AgentEvent::TextDelta { message, .. }
+            | AgentEvent::ReasoningDelta { message, .. }
+            | AgentEvent::ToolCallStarted { message, .. } => Some((at, message.clone())),
+            _ => None,
+        });
+        if let Some((at, message)) = first {
+            self.first_token = true;
+            let data = json!({ "ms": Millis::from(self.asked.elapsed()).0 });
+            let note = AgentEvent::Annotated { on: Subject::Message(message), kind: "first_token".into(), data };
+            self.events.insert(at, note);
+        }
+    }
+
+    /// Returns false if nobody listens any more.
+    async fn tell_events(&mut self) -> bool {
+        for event in self.events.drain(..) {
+            if self.out.send(Heard::Event(event)).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn tell_link(&mut self, link: LinkState) {
+        if link != self.told {
+            self.told = link.clone();
+            // A closed channel is noticed where it matters.
+            let _ = self.out.send(Heard::Link(link)).await;
+        }
+    }
+
+    async fn announce_retry(&mut self, fault: &Fault, failed: u32, pause: Duration) {
+        let (attempt, at) = (failed + 1, self.clock(Instant::now() + pause));
+        self.tell_link(LinkState::Retrying { attempt, at }).await;
+        let seconds = pause.as_secs_f64();
+        let of = self.patience.retries.saturating_add(1);
+        let text = format!("{fault}; trying again in {seconds:.1} s (try {attempt} of {of})");
+        self.events.push(AgentEvent::Noticed { level: Level::Info, code: "retry".into(), text });
+        self.tell_events().await;
+    }
+
+    /// Ends a call that got no answer.
+    async fn give_up(&mut self, fault: Fault) {
+        self.last_words(TurnEnd::Failed(fault)).await;
+    }
+
+    /// The connection broke in mid-answer: the text stays.
+    async fn close_cut(&mut self, fault: Fault) {
+        if !self.decode.is_settled() {
+            let text = format!("{}; what came until then is kept", fault.message);
+            self.events.push(AgentEvent::Noticed { level: Level::Warn, code: "cut".into(), text });
+        }
+        self.close(None).await;
+    }
+
+    /// Lets the decoder close what is open. A fault of ours outranks its verdict.
+    async fn close(&mut self, fault: Option<Fault>) {
+        self.decode.finish(&mut self.events);
+        let told = match self.events.pop() {
+            Some(AgentEvent::TurnFinished { end, .. }) => end,
+            other => {
+                self.events.extend(other);
+                TurnEnd::Interrupted
+            }
+        };
+        self.last_words(fault.map_or(told, TurnEnd::Failed)).await;
+    }
+
+    async fn last_words(&mut self, end: TurnEnd) {
+        if !self.tell_events().await {
+            return;
+        }
+        let link = match &end {
+            TurnEnd::Failed(fault) if matches!(fault.kind, FaultKind::Network | FaultKind::TimedOut) => {
+                LinkState::Lost(Some(fault.clone()))
+            }
+            _ => LinkState::Idle,
+        };
+        self.tell_link(link).await;
+        self.events.push(AgentEvent::TurnFinished { turn: "t".into(), end });
+        self.tell_events().await;
+    }
+
+    fn clock(&self, instant: Instant) -> Millis {
+        instant.saturating_duration_since(self.patience.epoch).into()
+    }
+
+    /// A number that differs between clients and tries.
+    fn noise(&self, failed: u32) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.call.url.hash(&mut hasher);
+        failed.hash(&mut hasher);
+        self.patience.epoch.elapsed().as_nanos().hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+fn is_usable(event: &AgentEvent) -> bool {
+    matches!(
+        event,
+        AgentEvent::MessageStarted { .. }
+            | AgentEvent::TextDelta { .. }
+            | AgentEvent::ReasoningDelta { .. }
+            | AgentEvent::MessageFinished { .. }
+            | AgentEvent::ToolCallStarted { .. }
+            | AgentEvent::ToolArgsDelta { .. }
+            | AgentEvent::ToolCallReady { .. }
+            | AgentEvent::ToolOutput { .. }
+            | AgentEvent::ToolCallFinished { .. }
+    )
+}
+
+/// Scheme, host and port, without what may be a secret.
+fn origin(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    format!("{scheme}://{}", authority.rsplit('@').next().unwrap_or_default())
+}
+
+fn spoken(time: Duration) -> String {
+    let seconds = time.as_secs();
+    if seconds >= 120 && seconds.is_multiple_of(60) { format!("{} min", seconds / 60) } else { format!("{seconds} s") }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,153 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn frames(framing: Framing, chunks: &[&[u8]]) -> (Vec<SseFrame>, Option<String>) {
+    let mut frames = Frames::new(framing);
+    let mut out = Vec::new();
+    for chunk in chunks {
+        frames.push(chunk, &mut out).unwrap();
+    }
+    frames.finish(&mut out);
+    (out, frames.last_id().map(Into::into))
+}
+
+fn frame(event: &str, id: Option<&str>, retry: Option<u64>, data: &str) -> SseFrame {
+    SseFrame { event: event.into(), id: id.map(Into::into), retry, data: data.into() }
+}
+
+/// Stream, frames, and the id to reconnect with.
+fn cases() -> Vec<(&'static [u8], Vec<SseFrame>, Option<&'static str>)> {
+    let data = |texts: &[&str]| texts.iter().copied().map(SseFrame::data).collect::<Vec<_>>();
+    vec![
+        (b"data: a\n\ndata: b\n\n", data(&["a", "b"]), None),
+        (b"data: a\r\n\r\ndata: b\r\n\r\n", data(&["a", "b"]), None),
+        (b"data: a\r\rdata: b\r\r", data(&["a", "b"]), None),
+        (b"data: a\r\n\ndata: b\n\r\n", data(&["a", "b"]), None),
+        (b"\xef\xbb\xbfdata: a\n\n", data(&["a"]), None),
+        (b"\xef\xbb\xbf\xef\xbb\xbfdata: a\ndata: b\n\n", data(&["b"]), None),
+        (b"data: a\n\n\xef\xbb\xbfdata: b\n\n", data(&["a"]), None),
+        (b"data: a\ndata: b\ndata:\n\n", data(&["a\nb\n"]), None),
+        (b"data:a\n\ndata:  b\n\ndata:\tc\n\n", data(&["a", " b", "\tc"]), None),
+        (b"data\n\ndata\ndata\n\ndata:\n\n", data(&["", "\n", ""]), None),
+        (b"data: a: b\n\n", data(&["a: b"]), None),
+        (b": comment\n\n:\n\ndata: a\n: in between\n\n", data(&["a"]), None),
+        (b"\n\n\ndata: a\n\n\n\n", data(&["a"]), None),
+        (b"event: x\ndata: a\n\ndata: b\n\n", vec![frame("x", None, None, "a"), SseFrame::data("b")], None),
+        (b"event: x\n\ndata: b\n\n", data(&["b"]), None),
+        (b"event: x\nevent: y\ndata: b\n\n", vec![frame("y", None, None, "b")], None),
+        (b"event: message\ndata: b\n\n", data(&["b"]), None),
+        (b"id: 1\ndata: a\n\ndata: b\n\n", vec![frame("", Some("1"), None, "a"), SseFrame::data("b")], Some("1")),
+        (b"id: 7\n\ndata: a\n\n", data(&["a"]), Some("7")),
+        (b"id: 7\n\nid\ndata: a\n\n", vec![frame("", Some(""), None, "a")], None),
+        (b"id: 1\nid: a\0b\ndata: a\n\n", vec![frame("", Some("1"), None, "a")], Some("1")),
+        (b"retry: 250\ndata: a\n\n", vec![frame("", None, Some(250), "a")], None),
+        (b"retry: +5\ndata: a\n\n", data(&["a"]), None),
+        (b"retry: 1.5\nretry:\nretry: 99999999999999999999999\ndata: a\n\n", data(&["a"]), None),
+        (b"Data: a\nfoo: b\n data: c\n\n", data(&[]), None),
+        (b"data: a\n\ndata: cut", data(&["a"]), None),
+        (b"data: a\n\ndata: cut\n", data(&["a"]), None),
+        (b"data: \xff\xe2\x82\n\n", data(&["\u{fffd}\u{fffd}"]), None),
+        ("data: \u{feff}€😀\n\n".as_bytes(), data(&["\u{feff}€😀"]), None),
+        (b"data: a\0b\n\n", data(&["a\0b"]), None),
+        (b"", data(&[]), None),
+        (b" {\"a\":\n 1}\n", data(&["{\"a\":\n 1}"]), None),
+    ]
+}
+
+#[test]
+fn the_standard_holds_at_every_chunking() {
+    for (stream, expected, id) in cases() {
+        let shown = String::from_utf8_lossy(stream).into_owned();
+        let expected = (expected, id.map(Into::into));
+        assert_eq!(frames(Framing::Sse, &[stream]), expected, "{shown:?}");
+        for size in 1..=stream.len().max(1) {
+            let chunks: Vec<&[u8]> = stream.chunks(size).collect();
+            assert_eq!(frames(Framing::Sse, &chunks), expected, "{shown:?} by {size}");
+        }
+        for at in 0..=stream.len() {
+            let (left, right) = stream.split_at(at);
+            assert_eq!(frames(Framing::Sse, &[left, b"", right]), expected, "{shown:?} at {at}");
+        }
+    }
+}
+
+#[test]
+fn a_retry_without_data_is_kept() {
+    let mut frames = Frames::new(Framing::Sse);
+    let mut out = Vec::new();
+    frames.push(b"retry: 40\n\n", &mut out).unwrap();
+    assert_eq!((frames.retry(), out.len()), (Some(40), 0));
+}
+
+#[test]
+fn an_event_comes_with_its_last_byte() {
+    let mut frames = Frames::new(Framing::Sse);
+    let mut out = Vec::new();
+    frames.push(b"data: a\r\n\r", &mut out).unwrap();
+    assert_eq!(out, [SseFrame::data("a")]);
+    frames.push(b"\ndata: b\n\n", &mut out).unwrap();
+    assert_eq!(out, [SseFrame::data("a"), SseFrame::data("b")]);
+}
+
+#[test]
+fn lines_of_json_are_frames() {
+    let stream = "\u{feff}{\"a\":1}\n\n  \r\n{\"b\":\"é\"}".as_bytes();
+    for size in 1..=stream.len() {
+        let chunks: Vec<&[u8]> = stream.chunks(size).collect();
+        let (out, _) = frames(Framing::Ndjson, &chunks);
+        assert_eq!(out, [SseFrame::data("{\"a\":1}"), SseFrame::data("{\"b\":\"é\"}")]);
+    }
+}
+
+#[test]
+fn a_web_page_is_refused_at_its_first_byte() {
+    for framing in [Framing::Sse, Framing::Ndjson] {
+        let mut frames = Frames::new(framing);
+        assert_eq!(frames.push(b"\xef\xbb\xbf\r\n", &mut Vec::new()), Ok(()));
+        assert_eq!(frames.push(b" <!doctype html>", &mut Vec::new()), Err(Broken::Page));
+    }
+}
+
+/// Pieces that meet badly.
+fn noise() -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop::sample::select(vec![
+        &b"data"[..],
+        b":",
+        b" ",
+        b"\r",
+        b"\n",
+        b"\r\n",
+        b"\n\n",
+        b"id",
+        b"id: 4",
+        b"retry: 9",
+        b"event: x",
+        b"data: {\"a\":1}",
+        b"\xef\xbb\xbf",
+        b"\xef",
+        b"\xff",
+        b"\0",
+        b"\xf0\x9f\x98\x80",
+        b": c",
+        b"x",
+    ]);
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn frames_do_not_depend_on_the_reads(stream in noise(), cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12), lines in any::<bool>()) {
+        let framing = if lines { Framing::Ndjson } else { Framing::Sse };
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(stream.len() + 1)).collect();
+        cuts.sort_unstable();
+        let mut chunks = Vec::new();
+        let mut from = 0;
+        for cut in cuts {
+            chunks.push(&stream[from..cut]);
+            from = cut;
+        }
+        chunks.push(&stream[from..]);
+        prop_assert_eq!(frames(framing, &chunks), frames(framing, &[&stream]));
+    }
+}

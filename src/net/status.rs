@@ -1,0 +1,186 @@
+//! PURE. A refusal, that is status, headers and the start of a body, as a fault that says what to try.
+
+use std::time::Duration;
+
+use crate::dialect::error::{self, Said};
+use crate::event::{Fault, FaultKind, Millis};
+
+/// Why there is no answer, and whether the same request may get one later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub fault: Fault,
+    pub retry: bool,
+}
+
+impl Failure {
+    /// A failure that another try will not mend.
+    pub fn last(kind: FaultKind, message: impl Into<String>) -> Self {
+        Self { fault: Fault::new(kind, message), retry: false }
+    }
+
+    /// A failure that another try may mend.
+    pub fn passing(kind: FaultKind, message: impl Into<String>) -> Self {
+        Self { fault: Fault::new(kind, message), retry: true }
+    }
+}
+
+/// What is told of a refusal.
+#[derive(Clone, Copy, Debug)]
+pub struct Refusal<'a> {
+    /// Who refused, such as `http://127.0.0.1:8080`.
+    pub place: &'a str,
+    pub path: &'a str,
+    pub status: u16,
+    pub retry_after: Option<Millis>,
+    /// The first 4 kB.
+    pub body: &'a str,
+}
+
+impl Refusal<'_> {
+    pub fn failure(&self) -> Failure {
+        let said = self.said();
+        let kind = error::kind(Some(self.status), &said);
+        let Self { place, path, status, .. } = self;
+        let words = if said.message.is_empty() { String::new() } else { format!(": {}", said.message) };
+        let try_this = match kind {
+            FaultKind::Auth => "check the API key and what it may be used for",
+            FaultKind::ContextTooLong => "start a new session, or choose a model with a larger window",
+            FaultKind::RateLimited if is_quota(&said) => "the account's quota is used up; check its plan and billing",
+            FaultKind::RateLimited => "wait a little, then send it again",
+            FaultKind::TimedOut => "the server was too slow; send it again or choose another model",
+            FaultKind::Upstream => "the trouble is on the server's side; try again later",
+            FaultKind::BadRequest if self.status == 404 && said.message.to_lowercase().contains("model") => {
+                "choose another model, or install this one on the server"
+            }
+            FaultKind::BadRequest if self.status == 404 => "check the base URL and the name of the model",
+            FaultKind::BadRequest if self.status == 405 => "check the base URL",
+            _ => "the request was not accepted; another model or server may take it",
+        };
+        let path = if self.status == 404 || self.status == 405 { path } else { "" };
+        let name = reason(*status).map(|name| format!(" {name}")).unwrap_or_default();
+        let message = format!("{place}{path} answered {status}{name}{words}; {try_this}");
+        let fault = Fault { kind, message, retry_after: self.retry_after };
+        Failure { retry: fault.is_transient() && !is_quota(&said), fault }
+    }
+
+    fn said(&self) -> Said {
+        let body = self.body.trim();
+        if let Some(said) = serde_json::from_str(body).ok().as_ref().and_then(error::read) {
+            return said;
+        }
+        let message = if body.starts_with('<') { page_title(body).unwrap_or_default() } else { body };
+        Said { message: error::tidy(message), ..Said::default() }
+    }
+}
+
+fn is_quota(said: &Said) -> bool {
+    said.code.contains("insufficient_quota") || said.message.contains("exceeded your current quota")
+}
+
+fn reason(status: u16) -> Option<&'static str> {
+    Some(match status {
+        400 => "bad request",
+        401 => "unauthorized",
+        402 => "payment required",
+        403 => "forbidden",
+        404 => "not found",
+        405 => "method not allowed",
+        408 => "request timeout",
+        413 => "content too large",
+        422 => "unprocessable content",
+        429 => "too many requests",
+        500 => "internal server error",
+        502 => "bad gateway",
+        503 => "service unavailable",
+        504 => "gateway timeout",
+        529 => "overloaded",
+        _ => return None,
+    })
+}
+
+/// Returns what stands between the title tags of a page.
+pub fn page_title(page: &str) -> Option<&str> {
+    let lower = page.to_ascii_lowercase();
+    let start = lower.find("<title")?;
+    let start = start + lower.get(start..)?.find('>')? + 1;
+    let end = start + lower.get(start..)?.find("</title")?;
+    page.get(start..end).map(str::trim).filter(|title| !title.is_empty())
+}
+
+/// Reads `Retry-After`: seconds, or a date, which counts from the answer's own `Date` so that a wrong clock here does
+/// no harm. `retry-after-ms`, where a server sends it, is more exact.
+pub fn retry_after(millis: Option<&str>, after: Option<&str>, date: Option<&str>) -> Option<Millis> {
+    let number = |text: &str| text.trim().parse::<f64>().ok().filter(|n| (0.0..1e9).contains(n));
+    if let Some(millis) = millis.and_then(number) {
+        return Some(Millis(millis as u64));
+    }
+    let after = after?;
+    if let Some(seconds) = number(after) {
+        return Some(Duration::from_secs_f64(seconds).into());
+    }
+    let at = |text: &str| jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text.trim()).ok();
+    let wait = at(after)?.as_millisecond().saturating_sub(at(date?)?.as_millisecond());
+    Some(Millis(u64::try_from(wait).unwrap_or(0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failure(status: u16, body: &str) -> Failure {
+        Refusal { place: "http://h:1", path: "/v1/chat/completions", status, retry_after: None, body }.failure()
+    }
+
+    #[test]
+    fn a_status_says_what_kind_of_trouble_it_is() {
+        let cases = [
+            (401, "", FaultKind::Auth, false),
+            (403, "", FaultKind::Auth, false),
+            (404, "", FaultKind::BadRequest, false),
+            (408, "", FaultKind::TimedOut, true),
+            (504, "", FaultKind::TimedOut, true),
+            (413, "", FaultKind::ContextTooLong, false),
+            (
+                400,
+                r#"{"error":{"message":"This model's maximum context length is 8192 tokens"}}"#,
+                FaultKind::ContextTooLong,
+                false,
+            ),
+            (400, r#"{"error":"unknown field"}"#, FaultKind::BadRequest, false),
+            (429, "", FaultKind::RateLimited, true),
+            (429, r#"{"error":{"message":"x","code":"insufficient_quota"}}"#, FaultKind::RateLimited, false),
+            (500, "", FaultKind::Upstream, true),
+            (503, "<html>", FaultKind::Upstream, true),
+            (501, "", FaultKind::BadRequest, false),
+            (418, "", FaultKind::BadRequest, false),
+        ];
+        for (status, body, kind, retry) in cases {
+            let failure = failure(status, body);
+            assert_eq!((failure.fault.kind, failure.retry), (kind, retry), "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn the_message_says_what_failed_where_and_what_to_try() {
+        assert_eq!(
+            failure(404, r#"{"error":{"message":"model 'x' not found"}}"#).fault.message,
+            "http://h:1/v1/chat/completions answered 404 not found: model 'x' not found; choose another model, or install this one on the server"
+        );
+        assert_eq!(
+            failure(502, "<html><head><TITLE>Bad\nGateway</TITLE>").fault.message,
+            "http://h:1 answered 502 bad gateway: Bad Gateway; the trouble is on the server's side; try again later"
+        );
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        assert_eq!(retry_after(None, Some("7"), None), Some(Millis(7000)));
+        assert_eq!(retry_after(Some("250"), Some("7"), None), Some(Millis(250)));
+        let (date, later) = ("Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 21 Oct 2015 07:28:30 GMT");
+        assert_eq!(retry_after(None, Some(later), Some(date)), Some(Millis(30_000)));
+        assert_eq!(retry_after(None, Some(date), Some(later)), Some(Millis(0)));
+        assert_eq!(retry_after(None, Some(later), None), None);
+        assert_eq!(retry_after(None, Some("-3"), None), None);
+        assert_eq!(retry_after(None, Some("soon"), None), None);
+    }
+}
