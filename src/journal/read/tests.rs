@@ -1,5 +1,7 @@
 use std::io::Write;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::event::Millis;
 
@@ -153,4 +155,37 @@ fn what_is_no_log_says_so() {
     assert!(open("").contains("not a session log"));
     assert!(open("# a readme\n").contains("not a session log"));
     assert!(open("{\"format\":9,\"session\":\"s\",\"started_at\":1}\n").contains("format 9"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_bytes_are_too_strange(
+        noise in prop::collection::vec((any::<u8>(), any::<prop::sample::Index>()), 0..12),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut bytes = long(900, 90).into_bytes();
+        let begin = header().len();
+        for (byte, place) in noise {
+            let place = begin + place.index(bytes.len() - begin);
+            bytes[place] = byte;
+        }
+        bytes.truncate(begin + cut.index(bytes.len() - begin));
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&bytes).unwrap();
+        let reader = Reader::open(file.path()).unwrap();
+        let page = reader.read_all().unwrap();
+        let all = seqs(&page);
+        prop_assert!(all.is_sorted_by(|a, b| a < b));
+        reader.end().unwrap();
+        reader.survey().unwrap();
+        reader.seq_at(Millis(4_500)).unwrap();
+        if let Some(tail) = reader.tail(2, 1 << 20).unwrap() {
+            prop_assert!(all.ends_with(&seqs(&tail.page)) || !seqs(&tail.page).is_empty());
+        }
+        let mut cursor = reader.after(Seq(450)).unwrap();
+        let rest = reader.read(&mut cursor, Want::everything()).unwrap();
+        prop_assert!(seqs(&rest).iter().all(|seq| *seq > 450));
+    }
 }

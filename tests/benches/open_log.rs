@@ -1,0 +1,117 @@
+//! How long a long log takes: to its last screen, to its whole length, and back to an earlier place in a replay.
+//!
+//! Targets: last screen of 1 M lines 0.5 s, whole index 2 s behind it, backward seek in 100 k events 150 ms.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::io::{BufWriter, Write};
+use std::path::Path;
+use std::sync::LazyLock;
+
+use divan::Bencher;
+use jarvis_tui::bridge::{Delivery, replay};
+use jarvis_tui::event::{Command, Millis, Seq, Target};
+use jarvis_tui::journal::{Reader, Want};
+use tempfile::NamedTempFile;
+use tokio::task::JoinSet;
+
+static MILLION: LazyLock<NamedTempFile> = LazyLock::new(|| log(1_000_000));
+static HUNDRED_THOUSAND: LazyLock<NamedTempFile> = LazyLock::new(|| log(100_000));
+
+fn main() {
+    divan::main();
+}
+
+/// Writes a log in which every thousandth event begins a turn and the rest are tokens.
+fn log(events: u64) -> NamedTempFile {
+    let file = NamedTempFile::new().unwrap();
+    let mut out = BufWriter::new(file.as_file());
+    writeln!(out, r#"{{"format":1,"session":"bench","started_at":0}}"#).unwrap();
+    for seq in 1..=events {
+        let event = match seq % 1_000 {
+            1 => format!(r#"{{"type":"turn_started","turn":"t{seq}"}}"#),
+            2 => format!(r#"{{"type":"message_started","message":"m{}","role":"assistant"}}"#, seq / 1_000),
+            999 => format!(r#"{{"type":"message_finished","message":"m{}","stop":"end"}}"#, seq / 1_000),
+            0 => format!(r#"{{"type":"turn_finished","turn":"t{}","end":"completed"}}"#, seq - 999),
+            _ => format!(r#"{{"type":"text_delta","message":"m{}","text":" word{}"}}"#, seq / 1_000, seq % 97),
+        };
+        writeln!(out, r#"{{"seq":{seq},"at":{},"event":{event}}}"#, seq * 20).unwrap();
+    }
+    out.flush().unwrap();
+    drop(out);
+    file
+}
+
+fn open(path: &Path) -> Reader {
+    Reader::open(path).unwrap()
+}
+
+#[divan::bench(sample_count = 20)]
+fn last_screen_of_a_million_lines(bencher: Bencher<'_, '_>) {
+    let path = MILLION.path();
+    bencher.bench_local(|| open(path).tail(3, 4 << 20).unwrap().expect("there are turns").page.entries.len());
+}
+
+#[divan::bench(sample_count = 20)]
+fn end_of_a_million_lines(bencher: Bencher<'_, '_>) {
+    let path = MILLION.path();
+    bencher.bench_local(|| open(path).end().unwrap());
+}
+
+#[divan::bench(sample_count = 20)]
+fn any_place_in_a_million_lines(bencher: Bencher<'_, '_>) {
+    let reader = open(MILLION.path());
+    bencher.bench_local(|| {
+        let mut cursor = reader.after(Seq(654_321)).unwrap();
+        reader.read(&mut cursor, Want { events: 1, ..Want::page() }).unwrap()
+    });
+}
+
+#[divan::bench(sample_count = 5)]
+fn turns_and_length_of_a_million_lines(bencher: Bencher<'_, '_>) {
+    let path = MILLION.path();
+    bencher.bench_local(|| open(path).survey().unwrap().turns.len());
+}
+
+#[divan::bench(sample_count = 3)]
+fn every_event_of_a_million_lines(bencher: Bencher<'_, '_>) {
+    let path = MILLION.path();
+    bencher.bench_local(|| {
+        let reader = open(path);
+        let mut cursor = reader.first();
+        let mut events = 0;
+        loop {
+            let page = reader.read(&mut cursor, Want::page()).unwrap();
+            events += page.entries.len();
+            if page.end {
+                break events;
+            }
+        }
+    });
+}
+
+#[divan::bench(sample_count = 10)]
+fn backward_seek_in_a_hundred_thousand_events(bencher: Bencher<'_, '_>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let mut tasks = JoinSet::new();
+    let options = replay::Options { paused: true, from: Millis(u64::MAX), ..replay::Options::default() };
+    let reader = open(HUNDRED_THOUSAND.path());
+    let live = runtime.block_on(async { replay::start(reader, options, &mut tasks).unwrap() });
+    let mut subscription = live.hub.subscribe(Seq(100_000));
+    bencher.bench_local(|| {
+        runtime.block_on(async {
+            live.commands.send(Command::Seek { to: Target::By(-20) }).await.unwrap();
+            let mut batch = Vec::new();
+            // The reset, then all that is before the new place.
+            let (mut facts, mut back) = (0, false);
+            while subscription.batch(512, &mut batch).await {
+                back |= batch.contains(&Delivery::Reset);
+                facts += batch.drain(..).filter(|delivery| matches!(delivery, Delivery::Fact(_))).count();
+                if back && subscription.seq() >= Seq(99_990) {
+                    break;
+                }
+            }
+            live.commands.send(Command::Seek { to: Target::End }).await.unwrap();
+            facts
+        })
+    });
+}
