@@ -1,0 +1,320 @@
+//! PURE. The demonstrations: a guided one with tools, and a stream of as many words as asked for.
+//!
+//! Both exist to try the screen without a model. The words are made by a fixed recurrence: the same every time.
+
+use serde_json::json;
+
+use super::intent::Step;
+use super::reply::{Ran, report};
+
+/// Most words of a stream, about two megabytes.
+const MOST_WORDS: usize = 300_000;
+
+/// What a prompt asks to be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Show {
+    Guided,
+    Stream(usize),
+}
+
+/// Recognises `demo`, `show me a demo` and `demo stream N`.
+pub(super) fn wanted(prompt: &str) -> Option<Show> {
+    if prompt.len() > 80 {
+        return None;
+    }
+    let lower = prompt.trim().trim_end_matches(['.', '!', '?']).to_lowercase();
+    let words: Vec<&str> =
+        lower.split_whitespace().filter(|word| !matches!(*word, "please" | "the" | "a" | "me" | "us")).collect();
+    match words.as_slice() {
+        ["demo" | "demonstration"]
+        | ["show" | "give" | "run" | "start" | "play" | "see" | "do", "demo" | "demonstration"]
+        | ["demo", "jarvis" | "jarvis-tui" | "yourself"] => Some(Show::Guided),
+        ["demo", "stream"] => Some(Show::Stream(500)),
+        ["demo", "stream", count] | ["demo", "stream", count, "words"] => {
+            Some(Show::Stream(count.replace([',', '_'], "").parse::<usize>().ok()?.clamp(1, MOST_WORDS)))
+        }
+        _ => None,
+    }
+}
+
+pub(super) const THOUGHTS: &str = "The person wants to see what this program can do. I should show the parts of the \
+    screen: thinking, which is what this is and which can be folded away; some tool calls that change nothing, so that \
+    the tool panel has something to show; and then an answer with headings, a list, a table and code.\n\nThe calls \
+    don't depend on one another, so they can go out together.";
+
+pub(super) const AFTERTHOUGHTS: &str = "The results are here. Now a short answer that uses them and has some of every \
+    kind of Markdown.";
+
+/// The calls of the guided demonstration. They change nothing and ask for nothing.
+pub(super) fn steps() -> Vec<Step> {
+    vec![
+        Step { tool: "list_dir", args: json!({}) },
+        Step { tool: "calculator", args: json!({ "expression": "26.2 miles to km" }) },
+        Step { tool: "clock", args: json!({}) },
+    ]
+}
+
+/// The answer of the guided demonstration.
+pub(super) fn answer(ran: &[Ran]) -> String {
+    let mut text = "# A short tour\n\nThis text arrives in small pieces, the way a model streams it. Scroll up with \
+        **PgUp** while it comes: the view stays where you put it, and **Ctrl+End** follows again.\n\n"
+        .to_owned();
+    if !ran.is_empty() {
+        text.push_str("## What the tools said\n\n");
+        text.push_str(report(ran).trim_end());
+        text.push_str("\n\nThe tool panel shows the same calls with arguments and times; **Ctrl+T** hides it.\n\n");
+    }
+    text.push_str(
+        "## Lists\n\n\
+         1. Steps are numbered,\n\
+         2. and may have parts:\n   - a part with *emphasis*,\n   - a part with ~~an error~~ a correction.\n\
+         3. Links look like [this one](https://example.com).\n\n\
+         - [x] a task that is done\n\
+         - [ ] a task that is not\n\n\
+         ## A table\n\n\
+         | key | what it does | when |\n\
+         | :-- | --- | --: |\n\
+         | `Esc` | interrupts | while this runs |\n\
+         | `Alt+T` | folds the thinking above | any time |\n\
+         | `Ctrl+O` | folds tool output | any time |\n\n\
+         ## Code\n\n\
+         ```rust\n\
+         /// Returns the n-th Fibonacci number.\n\
+         fn fibonacci(n: u32) -> u64 {\n\
+         \x20   let (mut a, mut b) = (0, 1);\n\
+         \x20   for _ in 0..n {\n\
+         \x20       (a, b) = (b, a + b);\n\
+         \x20   }\n\
+         \x20   a\n\
+         }\n\
+         ```\n\n\
+         > Quotes stand a little apart.\n\
+         > They may have several lines.\n\n\
+         Wide characters keep their columns: 漢字, かな, 🙂, café.\n\n\
+         ---\n\n\
+         That was all. `demo stream 2000` makes a longer text; *how do I connect a model?* leads to real answers.\n",
+    );
+    text
+}
+
+/// Returns thoughts and a text of exactly `words` words (what has a letter or a digit in it) in varied Markdown.
+pub(super) fn stream(words: usize) -> (String, String) {
+    let mut writer = Writer { seed: 0x5eed, text: String::new(), left: (words / 10).clamp(12, 120) };
+    writer.sentences(writer.left);
+    let thoughts = std::mem::take(&mut writer.text);
+    writer.left = words.clamp(1, MOST_WORDS);
+    let mut round = 0;
+    while writer.left > 0 {
+        writer.block(round);
+        round += 1;
+    }
+    (thoughts.trim_end().to_owned(), writer.text)
+}
+
+const SUBJECTS: &[&str] = &[
+    "the transcript",
+    "a patient reader",
+    "every token",
+    "the usage bar",
+    "an open block",
+    "the composer",
+    "this paragraph",
+    "a quiet terminal",
+    "the last line",
+    "each finished table",
+    "the tool panel",
+    "a long answer",
+];
+const VERBS: &[&str] = &[
+    "keeps",
+    "follows",
+    "measures",
+    "remembers",
+    "folds",
+    "shows",
+    "counts",
+    "carries",
+    "joins",
+    "leaves",
+    "finds",
+    "holds",
+];
+const OBJECTS: &[&str] = &[
+    "its place",
+    "the next word",
+    "one short list",
+    "the margin",
+    "a row of cells",
+    "the wrapped lines",
+    "some `inline code`",
+    "a **bold** claim",
+    "an *uneven* pause",
+    "the colour of the theme",
+    "what came before",
+    "the end of the page",
+];
+const TAILS: &[&str] = &[
+    "while the window is resized",
+    "without a flicker",
+    "as the stream goes on",
+    "in small steps",
+    "before anyone asks",
+    "across the whole screen",
+    "for a thousand lines",
+    "until the turn ends",
+    "with room to spare",
+    "and then begins again",
+];
+const TITLES: &[&str] = &["Notes", "Scrolling", "Wrapping", "Measure", "Rhythm", "Tables", "Memory", "Edges"];
+
+struct Writer {
+    seed: u64,
+    text: String,
+    left: usize,
+}
+
+impl Writer {
+    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+        // A linear congruence; the high bits are the even ones.
+        self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let at = (self.seed >> 33) as usize % from.len().max(1);
+        from.get(at).copied().unwrap_or_default()
+    }
+
+    fn sentence(&mut self) -> String {
+        let parts = [self.pick(SUBJECTS), self.pick(VERBS), self.pick(OBJECTS), self.pick(TAILS)];
+        let mut sentence = parts.join(" ");
+        if let Some(first) = sentence.get(..1).map(str::to_uppercase) {
+            sentence.replace_range(..1, &first);
+        }
+        sentence.push('.');
+        sentence
+    }
+
+    /// Writes a piece when its words still fit.
+    fn put(&mut self, piece: &str) -> bool {
+        let words = count(piece);
+        let fits = words <= self.left;
+        if fits {
+            self.text.push_str(piece);
+            self.left -= words;
+        }
+        fits
+    }
+
+    fn sentences(&mut self, most: usize) {
+        let until = self.left.saturating_sub(most);
+        while self.left > until {
+            let sentence = self.sentence();
+            if self.left - until < count(&sentence) || !self.put(&format!("{sentence} ")) {
+                break;
+            }
+        }
+        // The rest of the words, one by one, so that the number comes out right.
+        while self.left > until && self.left < 16 {
+            let word = self.pick(VERBS);
+            self.put(&format!("{word} "));
+        }
+        self.text.truncate(self.text.trim_end().len());
+        self.text.push_str("\n\n");
+    }
+
+    fn block(&mut self, round: usize) {
+        if self.left < 60 {
+            return self.sentences(self.left);
+        }
+        match round % 8 {
+            0 => {
+                let title = self.pick(TITLES);
+                self.put(&format!("## {title} {}\n\n", round / 8 + 1));
+                self.sentences(40);
+            }
+            2 => {
+                for at in 1..=3 {
+                    let sentence = self.sentence();
+                    // The number is a word as well.
+                    self.put(&format!("{at}. {sentence}\n"));
+                }
+                self.text.push('\n');
+            }
+            3 => {
+                self.put("```rust\n");
+                for at in 0..4 {
+                    let (name, verb) = (self.pick(TITLES).to_lowercase(), self.pick(VERBS));
+                    self.put(&format!("let {name}_{at} = lines.iter().filter(|line| line.{verb}()).count();\n"));
+                }
+                self.text.push_str("```\n\n");
+            }
+            5 => {
+                self.put("| part | does | how |\n| --- | --- | --- |\n");
+                for _ in 0..4 {
+                    let row = [self.pick(SUBJECTS), self.pick(VERBS), self.pick(TAILS)];
+                    self.put(&format!("| {} |\n", row.join(" | ")));
+                }
+                self.text.push('\n');
+            }
+            6 => {
+                for _ in 0..3 {
+                    let sentence = self.sentence();
+                    self.put(&format!("- {sentence}\n"));
+                }
+                self.text.push('\n');
+            }
+            7 => {
+                let sentence = self.sentence();
+                self.put(&format!("> {sentence}\n\n"));
+            }
+            _ => self.sentences(50),
+        }
+    }
+}
+
+/// Counts what has a letter or a digit in it: marks such as `|` and `##` are no words.
+fn count(text: &str) -> usize {
+    text.split_whitespace().filter(|word| word.contains(char::is_alphanumeric)).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_that_start_a_demonstration() {
+        for (prompt, show) in [
+            ("show me a demo", Some(Show::Guided)),
+            ("Demo!", Some(Show::Guided)),
+            ("run the demo please", Some(Show::Guided)),
+            ("demo stream 2000", Some(Show::Stream(2000))),
+            ("demo stream 5,000 words", Some(Show::Stream(5000))),
+            ("demo stream", Some(Show::Stream(500))),
+            ("demo stream 99999999999", Some(Show::Stream(MOST_WORDS))),
+            ("demo stream x", None),
+            ("how do I see a demo?", None),
+            ("what is in the demo file", None),
+        ] {
+            assert_eq!(wanted(prompt), show, "{prompt}");
+        }
+    }
+
+    #[test]
+    fn a_stream_has_as_many_words_as_asked_for() {
+        for words in [1, 2, 15, 59, 60, 100, 500, 2000, 20_000] {
+            let (thoughts, text) = stream(words);
+            assert_eq!(count(&text), words);
+            assert!(!thoughts.is_empty());
+            assert_eq!(text.matches("```").count() % 2, 0);
+        }
+        let (_, text) = stream(1000);
+        for mark in ["## ", "\n1. ", "```rust\n", "| --- |", "\n- ", "\n> "] {
+            assert!(text.contains(mark), "{mark}");
+        }
+    }
+
+    #[test]
+    fn the_tour_has_some_of_everything() {
+        let text = answer(&[]);
+        for mark in ["# A", "\n1. ", "- [x]", "| :-- |", "```rust", "\n> ", "---\n", "漢字"] {
+            assert!(text.contains(mark), "{mark}");
+        }
+    }
+}
