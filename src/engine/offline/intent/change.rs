@@ -43,17 +43,7 @@ fn into_file(words: Words<'_>, block: Option<&String>) -> Option<(String, Option
     let path = path_of(words.from(file).to(1));
     let before = words.to(at);
     let mut after = words.from(file + 1);
-    let pointing = before.is_empty()
-        || matches!(
-            before.plain().as_slice(),
-            ["this" | "it" | "that"]
-                | ["the", "following"]
-                | ["this", "text" | "code"]
-                | ["the", "following", _]
-                | ["a", "file"]
-                | ["a", "new", "file"]
-                | ["code" | "text"]
-        );
+    let pointing = before.is_empty() || points(before);
     if let Some(block) = block {
         return Some((path, Some(block.clone())));
     }
@@ -71,6 +61,17 @@ fn into_file(words: Words<'_>, block: Option<&String>) -> Option<(String, Option
         after = after.from(1);
     }
     Some((path, (!after.is_empty()).then(|| typed(after))))
+}
+
+/// Returns whether the words only point at a content that stands elsewhere.
+fn points(words: Words<'_>) -> bool {
+    match words.plain().as_slice() {
+        [one] => matches!(*one, "this" | "it" | "that" | "code" | "text"),
+        ["the", "following", ..] => words.len() <= 3,
+        ["this", what] => matches!(*what, "text" | "code"),
+        ["a", "file"] | ["a", "new", "file"] => true,
+        _ => false,
+    }
 }
 
 /// `a file called FILE with CONTENT`, `FILE containing CONTENT`, `an empty file FILE`.

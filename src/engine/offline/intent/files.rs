@@ -64,7 +64,8 @@ pub(super) fn read(words: Words<'_>) -> Option<Vec<Step>> {
         let name = rest.plain().get(at).copied().unwrap_or_default();
         if skip.contains(&at) {
             continue;
-        } else if is_path(word) && !(question && is_folder(&word.value())) {
+        }
+        if is_path(word) && !(question && is_folder(&word.value())) {
             paths.push(path_of(word));
         } else if !is_filler(name) {
             return None;

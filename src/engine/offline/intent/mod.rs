@@ -189,23 +189,28 @@ fn line_steps(words: Words<'_>) -> Option<Vec<Step>> {
     best.into_iter().next().flatten().filter(|steps| !steps.is_empty())
 }
 
+/// Reads words as one request of its kind.
+type Rule = fn(Words<'_>) -> Option<Vec<Step>>;
+
+/// Tried in this order; the first that understands wins.
+const RULES: &[Rule] = &[
+    world::fetch,
+    world::clock,
+    sums::sums,
+    world::shell,
+    change::edit,
+    change::write,
+    search::search,
+    files::read,
+    files::list,
+];
+
 /// Reads words that are one request, or none.
 fn one_request(words: Words<'_>) -> Option<Vec<Step>> {
     let words = without_manners(words);
     if words.is_empty() {
         return None;
     }
-    const RULES: &[fn(Words<'_>) -> Option<Vec<Step>>] = &[
-        world::fetch,
-        world::clock,
-        sums::sums,
-        world::shell,
-        change::edit,
-        change::write,
-        search::search,
-        files::read,
-        files::list,
-    ];
     RULES.iter().find_map(|rule| rule(words))
 }
 

@@ -165,10 +165,9 @@ fn normal(text: &str) -> String {
     for at in 1..words.len().saturating_sub(1) {
         let digit =
             |word: Option<&String>| word.is_some_and(|w| w.starts_with(|c: char| c.is_ascii_digit() || c == '('));
-        if words.get(at).is_some_and(|w| w == "x") && digit(words.get(at - 1)) && digit(words.get(at + 1)) {
-            if let Some(word) = words.get_mut(at) {
-                "*".clone_into(word);
-            }
+        let between = digit(words.get(at - 1)) && digit(words.get(at + 1));
+        if let Some(word) = words.get_mut(at).filter(|word| between && *word == "x") {
+            "*".clone_into(word);
         }
     }
     // "5 miles in km": here *in* asks for a conversion; in "5 in to cm" it is the inch.

@@ -141,7 +141,7 @@ fn fence_of(line: &str) -> &'static str {
 pub(super) struct Words<'a> {
     source: &'a Masked,
     text: &'a str,
-    words: &'a [Word<'a>],
+    list: &'a [Word<'a>],
 }
 
 /// One word: where it stands, and as rules compare it (lower case, without the punctuation around it).
@@ -177,46 +177,46 @@ fn bare(word: &str) -> &str {
 }
 
 impl<'a> Words<'a> {
-    pub(super) fn new(source: &'a Masked, text: &'a str, words: &'a [Word<'a>]) -> Self {
-        Self { source, text, words }
+    pub(super) fn new(source: &'a Masked, text: &'a str, list: &'a [Word<'a>]) -> Self {
+        Self { source, text, list }
     }
 
     pub(super) fn len(self) -> usize {
-        self.words.len()
+        self.list.len()
     }
 
     pub(super) fn is_empty(self) -> bool {
-        self.words.is_empty()
+        self.list.is_empty()
     }
 
     /// Returns the words as rules compare them.
     pub(super) fn plain(self) -> Vec<&'a str> {
-        self.words.iter().map(|word| word.plain.as_str()).collect()
+        self.list.iter().map(|word| word.plain.as_str()).collect()
     }
 
     pub(super) fn from(self, start: usize) -> Self {
-        Self { words: self.words.get(start..).unwrap_or_default(), ..self }
+        Self { list: self.list.get(start..).unwrap_or_default(), ..self }
     }
 
     pub(super) fn to(self, end: usize) -> Self {
-        Self { words: self.words.get(..end).unwrap_or(self.words), ..self }
+        Self { list: self.list.get(..end).unwrap_or(self.list), ..self }
     }
 
     /// Returns whether the word before this place ends a part of the sentence, and with what.
     pub(super) fn stop_before(self, at: usize) -> Option<char> {
-        let word = at.checked_sub(1).and_then(|before| self.words.get(before))?;
+        let word = at.checked_sub(1).and_then(|before| self.list.get(before))?;
         word.raw.chars().last().filter(|last| matches!(last, ',' | ';' | '.' | '?' | '!' | ':'))
     }
 
     /// Returns the text of all words as typed, with what stands between them.
     pub(super) fn raw(self) -> String {
-        let (Some(first), Some(last)) = (self.words.first(), self.words.last()) else { return String::new() };
+        let (Some(first), Some(last)) = (self.list.first(), self.list.last()) else { return String::new() };
         self.source.restore(self.text.get(first.start..last.end).unwrap_or_default())
     }
 
     /// Returns the text as typed, from the first word to the end of the line.
     pub(super) fn raw_to_end(self) -> String {
-        let start = self.words.first().map_or(self.text.len(), |word| word.start);
+        let start = self.list.first().map_or(self.text.len(), |word| word.start);
         self.source.restore(self.text.get(start..).unwrap_or_default()).trim_end().to_owned()
     }
 
@@ -239,7 +239,7 @@ impl<'a> Words<'a> {
     }
 
     fn span(self) -> Option<&'a Span> {
-        let [word] = self.words else { return None };
+        let [word] = self.list else { return None };
         let mut chars = word.plain.chars();
         let first = chars.next()?;
         chars.next().is_none().then(|| self.source.span(first)).flatten()

@@ -47,26 +47,28 @@ pub(super) fn shell(words: Words<'_>) -> Option<Vec<Step>> {
 }
 
 pub(super) fn fetch(words: Words<'_>) -> Option<Vec<Step>> {
+    const VERBS: [&str; 13] = [
+        "fetch",
+        "download",
+        "open",
+        "visit",
+        "browse",
+        "load",
+        "read",
+        "show",
+        "grab",
+        "summarize",
+        "summarise",
+        "get",
+        "curl",
+    ];
     let plain = words.plain();
-    let asked = matches!(
-        plain.as_slice(),
-        [
-            "fetch"
-                | "download"
-                | "open"
-                | "visit"
-                | "browse"
-                | "load"
-                | "read"
-                | "show"
-                | "grab"
-                | "summarize"
-                | "summarise",
-            ..
-        ] | ["get" | "curl", ..]
-            | ["what's" | "whats", "at" | "on" | "behind", ..]
-            | ["what", "is" | "does", ..]
-    );
+    let asked = match plain.as_slice() {
+        [verb, ..] if VERBS.contains(verb) => true,
+        ["what's" | "whats", at, ..] => matches!(*at, "at" | "on" | "behind"),
+        ["what", is, ..] => matches!(*is, "is" | "does"),
+        _ => false,
+    };
     let urls: Vec<String> = (0..words.len()).filter_map(|at| url(words.from(at).to(1))).collect();
     let found = if !urls.is_empty() && (asked || urls.len() == words.len()) {
         urls
@@ -108,7 +110,7 @@ pub(super) fn clock(words: Words<'_>) -> Option<Vec<Step>> {
     {
         plain.pop();
     }
-    if let ["tell", "me" | "us", rest @ ..] | ["show", "me", rest @ ..] | ["give", "me", rest @ ..] = plain.as_slice() {
+    if let ["tell" | "show" | "give", "me" | "us", rest @ ..] = plain.as_slice() {
         plain = rest.to_vec();
     }
     let rest: &[&str] = match plain.as_slice() {

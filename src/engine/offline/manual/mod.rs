@@ -198,12 +198,11 @@ fn split(file: &str) -> Vec<Section> {
 fn section(title: String, parent: Option<String>, text: &str) -> Section {
     let (mut also, mut body) = (String::new(), String::new());
     for line in text.lines() {
-        match line.strip_prefix("<!-- also:").and_then(|rest| rest.strip_suffix("-->")) {
-            Some(words) => also.push_str(words),
-            None => {
-                body.push_str(line);
-                body.push('\n');
-            }
+        if let Some(words) = line.strip_prefix("<!-- also:").and_then(|rest| rest.strip_suffix("-->")) {
+            also.push_str(words);
+        } else {
+            body.push_str(line);
+            body.push('\n');
         }
     }
     let mut weights = std::collections::BTreeMap::<String, f64>::new();
