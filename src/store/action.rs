@@ -31,6 +31,8 @@ pub enum Action {
     OverlayDown,
     OverlayPageUp,
     OverlayPageDown,
+    /// The view found that the overlay on top ends there.
+    OverlayScrollTo(usize),
     /// Enter: choose the selected model, send the reason or pattern, allow once.
     OverlayAccept,
     /// The approval asks for a reason before it denies.
@@ -82,6 +84,8 @@ pub enum UiAction {
     /// Down: a row, and from the last row to the prompt after.
     HistoryNext,
     Edit(Edit),
+    /// Takes the chosen completion into the text.
+    Complete,
     Escape,
     Interrupt,
     DeleteOrQuit,
@@ -243,6 +247,7 @@ pub const ACTIONS: &[Row] = &[
     act("app.quit", Global, || Action::Quit, "quit"),
     view("composer.send", Composer, UiAction::Send, "send; while busy, queue"),
     view("composer.newline", Composer, UiAction::Newline, "new line"),
+    view("composer.complete", Composer, UiAction::Complete, "complete a command"),
     view("composer.up", Composer, UiAction::HistoryPrevious, "up; from the first line, earlier prompt"),
     view("composer.down", Composer, UiAction::HistoryNext, "down; from the last line, later prompt"),
     view("composer.delete-or-quit", Composer, UiAction::DeleteOrQuit, "delete forward; quit when empty"),

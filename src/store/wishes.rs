@@ -5,7 +5,7 @@ use crate::event::{Caps, Command, Decision, Level, ReplayState};
 use super::Store;
 use super::action::Action;
 use super::effect::Effect;
-use super::focus::{ApprovalInput, Overlay, matching};
+use super::focus::{ApprovalInput, Overlay, Pane, matching};
 use super::slash::{self, Slash, Submitted};
 use super::transcript::ItemId;
 
@@ -15,7 +15,7 @@ const SLOWEST: f32 = 0.125;
 const FASTEST: f32 = 64.0;
 
 pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
-    if !matches!(action, Action::ComposerChanged { .. }) {
+    if !matches!(action, Action::ComposerChanged { .. } | Action::OverlayScrollTo(_)) {
         store.hint = None;
     }
     match action {
@@ -59,7 +59,12 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::OpenApproval => open_approval(store),
         Action::ToggleThinking => store.fold_thinking = !store.fold_thinking,
         Action::ToggleOutputs => store.fold_outputs = !store.fold_outputs,
-        Action::ToggleToolPanel => store.focus.panel_flipped = !store.focus.panel_flipped,
+        Action::ToggleToolPanel => {
+            store.focus.panel_flipped = !store.focus.panel_flipped;
+            if store.focus.pane == Pane::ToolPanel {
+                store.focus.pane = Pane::Composer;
+            }
+        }
         Action::ToggleFold(id) => {
             let id = ItemId(id);
             if let Some(folded) = store.transcript.item(id).map(|item| store.is_folded(item)) {
@@ -99,6 +104,11 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::OverlayDown => scroll(store, Step::On(1)),
         Action::OverlayPageUp => scroll(store, Step::Back(PAGE)),
         Action::OverlayPageDown => scroll(store, Step::On(PAGE)),
+        Action::OverlayScrollTo(row) => match store.focus.overlays.last_mut() {
+            Some(Overlay::Help { scroll }) => *scroll = row,
+            Some(Overlay::Approval(approval)) => approval.scroll = row,
+            Some(Overlay::Models { .. }) | None => {}
+        },
         Action::OverlayAccept => accept(store, fx),
         Action::OverlayDenyWithReason => {
             if !swallowed(store) {

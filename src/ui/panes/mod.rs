@@ -1,1 +1,13 @@
-//! panes
+//! One area of the screen, one file, one function that draws it. Panes hold no state and take no keys.
+
+pub mod activity;
+pub mod approval;
+pub mod help;
+pub mod models;
+pub mod popup;
+pub mod queue;
+pub mod replay_bar;
+pub mod status_line;
+pub mod tool_panel;
+pub mod usage_bar;
+pub mod welcome;

@@ -1,0 +1,100 @@
+//! The names of keys as panes show them: looked up in the keymap once, so that what is shown can't lie.
+
+use crate::config::keys::Keymap;
+use crate::store::Store;
+use crate::store::focus::Pane;
+
+/// Keys in words, such as `Ctrl+T`; empty where nothing is bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Labels {
+    /// Context, keys, description: for the help.
+    pub help: Vec<(&'static str, String, &'static str)>,
+    pub show_help: String,
+    pub cancel: String,
+    pub take_back: String,
+    pub open_approval: String,
+    pub once: String,
+    pub session: String,
+    pub pattern: String,
+    pub deny: String,
+    pub reason: String,
+    pub accept: String,
+    pub close: String,
+    composer: Vec<Hint>,
+    transcript: Vec<Hint>,
+    tool_panel: Vec<Hint>,
+    replay: Vec<Hint>,
+}
+
+/// A key and what it does.
+pub type Hint = (String, &'static str);
+
+impl Labels {
+    pub fn new(keymap: &Keymap) -> Self {
+        let key = |action: &str| keymap.hint(action).unwrap_or_default();
+        let hints = |wanted: &[(&str, &'static str)]| {
+            wanted.iter().filter_map(|(action, what)| Some((keymap.hint(action)?, *what))).collect()
+        };
+        Self {
+            help: keymap.help(),
+            show_help: key("app.help"),
+            cancel: key("app.escape"),
+            take_back: key("prompt.take-back"),
+            open_approval: key("approval.open"),
+            once: key("approval.once"),
+            session: key("approval.session"),
+            pattern: key("approval.pattern"),
+            deny: key("approval.deny"),
+            reason: key("approval.deny-with-reason"),
+            accept: key("overlay.accept"),
+            close: key("overlay.close"),
+            composer: hints(&[
+                ("app.help", "help"),
+                ("mode.cycle", "mode"),
+                ("model.choose", "model"),
+                ("composer.newline", "new line"),
+                ("tool-panel.toggle", "tools"),
+                ("focus.next", "panes"),
+            ]),
+            transcript: hints(&[
+                ("app.help", "help"),
+                ("focus.next", "panes"),
+                ("transcript.fold", "fold"),
+                ("transcript.previous-prompt", "prompt before"),
+            ]),
+            tool_panel: hints(&[
+                ("app.help", "help"),
+                ("focus.next", "panes"),
+                ("tool-panel.fold", "fold"),
+                ("tool-panel.toggle", "hide"),
+            ]),
+            replay: hints(&[
+                ("app.help", "help"),
+                ("replay.pause", "pause"),
+                ("replay.forward", "5 s on"),
+                ("replay.next-turn", "turn"),
+                ("replay.faster", "faster"),
+                ("replay.squeeze", "squeeze"),
+            ]),
+        }
+    }
+
+    /// Returns the keys worth showing now, most useful first.
+    pub fn hints(&self, store: &Store) -> &[Hint] {
+        if store.focus.top().is_some() {
+            return &[];
+        }
+        match store.focus.pane {
+            Pane::Composer if store.session.caps().seek => &self.replay,
+            Pane::Composer => &self.composer,
+            Pane::Transcript => &self.transcript,
+            Pane::ToolPanel => &self.tool_panel,
+        }
+    }
+}
+
+impl Default for Labels {
+    fn default() -> Self {
+        Self::new(&Keymap::default())
+    }
+}

@@ -1,0 +1,155 @@
+//! Where everything is: arithmetic on rectangles, nothing drawn.
+//!
+//! ```text
+//!  wide (100 columns and more)                narrow
+//!  ┌─────────────────────┬───────────┐        ┌─────────────────────┐
+//!  │ transcript          │ tools     │        │ transcript          │   what is left
+//!  │                     │           │        │ (or tools, on wish) │
+//!  ├─────────────────────┴───────────┤        ├─────────────────────┤
+//!  │ queued prompts                  │        │ queued prompts      │   0 to 3
+//!  ├─────────── activity ────────────┤        ├───── activity ──────┤   1, from 6 rows on
+//!  │ composer, or the replay bar     │        │ composer            │   1 to 8
+//!  │ usage bar                       │        │ usage bar           │   1, from 8 rows on
+//!  │ status line                     │        │ status line         │   1, from 3 rows on
+//!  └─────────────────────────────────┘        └─────────────────────┘
+//! ```
+//!
+//! The invariant: at any size the parts lie inside the area and do not overlap; a part without room is empty.
+
+use ratatui::layout::Rect;
+
+/// From this width on, the tool panel stands beside the transcript.
+pub const WIDE: u16 = 100;
+/// The most rows that the composer grows to.
+pub const COMPOSER_MAX: u16 = 8;
+
+/// What the parts would like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wants {
+    pub composer_rows: u16,
+    pub queue_rows: u16,
+    /// A replay is watched: its bar stands where the composer would.
+    pub replay: bool,
+    /// The tool panel stands beside the transcript where there is room.
+    pub panel: bool,
+    /// The person wants it other than so.
+    pub panel_flipped: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    pub area: Rect,
+    pub transcript: Rect,
+    pub tools: Rect,
+    pub queue: Rect,
+    pub activity: Rect,
+    pub composer: Rect,
+    pub replay: Rect,
+    pub usage: Rect,
+    pub status: Rect,
+}
+
+impl Layout {
+    pub fn new(area: Rect, wants: Wants) -> Self {
+        let height = area.height;
+        let status = u16::from(height >= 3);
+        let usage = u16::from(height >= 8);
+        let activity = u16::from(height >= 6);
+        let input = if wants.replay {
+            if height >= 10 { 2 } else { 1 }
+        } else {
+            wants.composer_rows.clamp(1, COMPOSER_MAX).min((height / 3).max(1))
+        };
+        let queue = match height {
+            0..8 => 0,
+            8..16 => wants.queue_rows.min(1),
+            _ => wants.queue_rows.min(3),
+        };
+
+        // From the bottom up; the first ones get their rows first.
+        let mut rest = area;
+        let status = take_bottom(&mut rest, status);
+        let usage = take_bottom(&mut rest, usage);
+        let input = take_bottom(&mut rest, input);
+        let activity = take_bottom(&mut rest, activity);
+        let queue = take_bottom(&mut rest, queue);
+        let (composer, replay) = if wants.replay { (Rect::ZERO, input) } else { (input, Rect::ZERO) };
+
+        let wide = area.width >= WIDE;
+        let (transcript, tools) = match (wide, (wants.panel && wide) != wants.panel_flipped) {
+            (true, true) => {
+                let panel = (u32::from(rest.width) * 36 / 100) as u16;
+                let panel = panel.min(64);
+                (
+                    Rect { width: rest.width - panel, ..rest },
+                    Rect { x: rest.x + rest.width - panel, width: panel, ..rest },
+                )
+            }
+            (false, true) => (Rect::ZERO, rest),
+            (true | false, false) => (rest, Rect::ZERO),
+        };
+        Self { area, transcript, tools, queue, activity, composer, replay, usage, status }
+    }
+}
+
+fn take_bottom(rest: &mut Rect, rows: u16) -> Rect {
+    let rows = rows.min(rest.height);
+    rest.height -= rows;
+    Rect { y: rest.y + rest.height, height: rows, ..*rest }
+}
+
+/// Returns a rectangle in the middle, as large as asked where that fits.
+pub fn centered(area: Rect, width: u16, height: u16) -> Rect {
+    let (width, height) = (width.min(area.width), height.min(area.height));
+    Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(layout: &Layout) -> [Rect; 8] {
+        let Layout { area: _, transcript, tools, queue, activity, composer, replay, usage, status } = *layout;
+        [transcript, tools, queue, activity, composer, replay, usage, status]
+    }
+
+    #[test]
+    fn parts_tile_the_area_at_any_size() {
+        for width in [0, 1, 2, 7, 39, 99, 100, 101, 300] {
+            for height in 0..40 {
+                for (replay, panel_flipped) in [(false, false), (true, false), (false, true), (true, true)] {
+                    let area = Rect { x: 3, y: 2, width, height };
+                    let wants = Wants { composer_rows: 5, queue_rows: 4, replay, panel: true, panel_flipped };
+                    let layout = Layout::new(area, wants);
+                    let covered: u32 = parts(&layout).iter().map(|part| part.area()).sum();
+                    assert_eq!(covered, area.area(), "{width}x{height} {layout:?}");
+                    for part in parts(&layout) {
+                        assert!(part.is_empty() || area.intersection(part) == part, "{width}x{height} {layout:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_panel_stands_beside_only_when_wide() {
+        let wants = Wants { composer_rows: 1, panel: true, ..Wants::default() };
+        let widths = |width| {
+            let layout = Layout::new(Rect::new(0, 0, width, 24), wants);
+            (layout.transcript.width, layout.tools.width)
+        };
+        assert_eq!((widths(99), widths(100), widths(140)), ((99, 0), (64, 36), (90, 50)));
+    }
+
+    #[test]
+    fn the_usage_bar_goes_before_the_status_line() {
+        let rows = |height| {
+            let layout = Layout::new(Rect::new(0, 0, 80, height), Wants { composer_rows: 1, ..Wants::default() });
+            (layout.composer.height, layout.activity.height, layout.usage.height, layout.status.height)
+        };
+        assert_eq!(rows(8), (1, 1, 1, 1));
+        assert_eq!(rows(7), (1, 1, 0, 1));
+        assert_eq!(rows(5), (1, 0, 0, 1));
+        assert_eq!(rows(2), (1, 0, 0, 0));
+    }
+}

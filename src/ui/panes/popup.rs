@@ -1,0 +1,42 @@
+//! Completions of a slash command, above the composer.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::store::slash::CommandInfo;
+use crate::ui::paint::{Pen, clear, restyle};
+use crate::ui::theme::{Role, Theme};
+
+/// Draws the commands in the rows that end at the bottom of `above`; the selected one stands out.
+pub fn draw(commands: &[&CommandInfo], selected: usize, theme: Theme, above: Rect, buf: &mut Buffer) {
+    let rows = commands.len().min(usize::from(above.height)).min(8) as u16;
+    if rows == 0 || above.width < 4 {
+        return;
+    }
+    let selected = selected.min(commands.len() - 1);
+    let first = (selected + 1).saturating_sub(usize::from(rows));
+    let area = Rect { y: above.bottom() - rows, height: rows, ..above };
+    clear(area, buf);
+    let names = commands.iter().map(|command| name(command).chars().count()).max().unwrap_or_default();
+    for (row, command) in commands.iter().skip(first).take(usize::from(rows)).enumerate() {
+        let chosen = first + row == selected;
+        let row = row as u16;
+        let mut pen = Pen::new(buf, area, row);
+        pen.write(if chosen { " ▸ " } else { "   " }, theme.style(Role::Accent));
+        let begin = pen.column();
+        pen.write(&format!("/{}", command.name), theme.style(Role::Key));
+        if !command.argument.is_empty() {
+            pen.write(&format!(" {}", command.argument), theme.style(Role::Dim));
+        }
+        let used = usize::from(pen.column() - begin);
+        pen.skip((names + 3).saturating_sub(used)).write_cut(command.about, 1, theme.style(Role::Dim));
+        if chosen {
+            let line = Rect { x: begin, y: area.y + row, width: area.right() - begin, height: 1 };
+            restyle(line, theme.style(Role::Selection), buf);
+        }
+    }
+}
+
+fn name(command: &CommandInfo) -> String {
+    format!("/{} {}", command.name, command.argument).trim_end().to_owned()
+}

@@ -1,0 +1,33 @@
+//! Prompts that wait for the running turn to end, above the composer.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::store::Store;
+use crate::text::one_line;
+use crate::ui::labels::Labels;
+use crate::ui::paint::Pen;
+use crate::ui::theme::{Role, Theme};
+
+/// Draws the newest ones that fit; the key takes back the last.
+pub fn draw(store: &Store, labels: &Labels, theme: Theme, area: Rect, buf: &mut Buffer) {
+    let queue = &store.session.weather.queue;
+    let hidden = queue.len().saturating_sub(usize::from(area.height));
+    for (row, queued) in queue.iter().skip(hidden).enumerate() {
+        let row = row as u16;
+        let newest = row + 1 == area.height || usize::from(row) + 1 + hidden == queue.len();
+        let hint = format!("{} takes back", labels.take_back);
+        let keep = if newest && area.width >= 50 { hint.chars().count() + 3 } else { 1 };
+        let mut pen = Pen::new(buf, area, row);
+        pen.write(" ⧗ ", theme.style(Role::Info));
+        if row == 0 && hidden > 0 {
+            pen.write(&format!("+{hidden} "), theme.style(Role::Dim));
+        }
+        let room = pen.room().saturating_sub(keep);
+        pen.write(&one_line(&queued.text, room), theme.style(Role::Dim));
+        if keep > 1 {
+            let mut pen = Pen::at_right(buf, area, row, keep - 2);
+            pen.write(&labels.take_back, theme.style(Role::Key)).write(" takes back", theme.style(Role::Dim));
+        }
+    }
+}

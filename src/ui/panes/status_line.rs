@@ -1,0 +1,146 @@
+//! The last row: what stands against a quiet mind first, then who answers and how, then keys.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::event::{Level, LinkState, Millis, Mode};
+use crate::store::Store;
+use crate::text::{one_line, width::str_width};
+use crate::ui::format;
+use crate::ui::labels::{Hint, Labels};
+use crate::ui::paint::{Pen, Segment, segments};
+use crate::ui::theme::{Role, Theme};
+
+/// Longest foreign text shown here, in cells.
+const LONGEST: usize = 60;
+
+pub fn draw(store: &Store, labels: &Labels, theme: Theme, area: Rect, buf: &mut Buffer) {
+    if area.width < 3 || area.height == 0 {
+        return;
+    }
+    let inner = Rect { x: area.x + 1, width: area.width - 2, ..area };
+    let used = segments(state(store, usize::from(inner.width)), theme, inner, buf);
+    keys(labels.hints(store), used, theme, inner, buf);
+}
+
+fn state(store: &Store, room: usize) -> Vec<Segment> {
+    let session = &store.session;
+    let mut all = Vec::new();
+    if let Some(why) = &session.weather.not_saved {
+        all.push(Segment::new(0, format!("not saved: {}", one_line(why, LONGEST)), Role::Error));
+    }
+    if let Some((level, hint)) = &store.hint {
+        let role = match level {
+            Level::Info => Role::Info,
+            Level::Warn => Role::Warn,
+            Level::Error => Role::Error,
+        };
+        // A word to the person takes the row; it goes with the next thing they do.
+        all.push(Segment::new(0, one_line(hint, room), role));
+        return all;
+    }
+    if session.cancelling {
+        all.push(Segment::new(1, "stopping…", Role::Warn));
+    }
+    if let Some((text, role)) = link(&session.weather.link, session.now) {
+        all.push(Segment::new(1, text, role));
+    }
+    let asks = store.hidden_asks();
+    if asks > 0 {
+        let text = if asks == 1 { "1 approval waits".into() } else { format!("{asks} approvals wait") };
+        all.push(Segment::new(1, text, Role::Warn));
+    }
+    if let Some(opened) = &session.opened {
+        let name = one_line(&format!("{}/{}", opened.engine, opened.model), LONGEST);
+        let mut parts = vec![(name, Role::Status)];
+        if !opened.why.is_empty() && room >= 70 {
+            parts.push((format!(" ({})", one_line(&opened.why, LONGEST)), Role::Dim));
+        }
+        all.push(Segment { rank: 2, parts });
+        let role = match opened.mode {
+            Mode::Ask => Role::Status,
+            Mode::AutoEdit | Mode::Plan => Role::Info,
+            Mode::Full => Role::Warn,
+        };
+        all.push(Segment::new(3, opened.mode.name(), role));
+    } else {
+        all.push(Segment::new(2, "starting…", Role::Dim));
+    }
+    let queued = session.weather.queue.len();
+    if queued > 0 {
+        all.push(Segment::new(4, format!("{queued} queued"), Role::Info));
+    }
+    all
+}
+
+/// Returns the state of the line in words, where there is something to say.
+pub fn link(link: &LinkState, now: Millis) -> Option<(String, Role)> {
+    let cut =
+        |limit: &Option<Millis>| limit.map_or(String::new(), |limit| format!(" (cut at {})", format::running(limit)));
+    Some(match link {
+        LinkState::Idle => return None,
+        LinkState::Connecting => ("connecting…".into(), Role::Info),
+        LinkState::Live => ("live".into(), Role::Ok),
+        LinkState::Silent { since, limit } => {
+            (format!("no data for {}{}", format::running(now.since(*since)), cut(limit)), Role::Warn)
+        }
+        LinkState::Unproductive { since, limit } => {
+            let time = format::running(now.since(*since));
+            (format!("alive, but nothing usable for {time}{}", cut(limit)), Role::Warn)
+        }
+        LinkState::Retrying { attempt, at } => {
+            // Rounded up, so that it says 1 s until it happens.
+            let left = Millis(at.since(now).0.saturating_add(999));
+            (format!("retrying: attempt {attempt} in {}", format::running(left)), Role::Warn)
+        }
+        LinkState::Lost(None) => ("connection lost".into(), Role::Error),
+        LinkState::Lost(Some(fault)) => (format!("lost: {}", one_line(&fault.message, LONGEST)), Role::Error),
+    })
+}
+
+/// Writes as many keys as fit at the right end.
+fn keys(hints: &[Hint], used: usize, theme: Theme, area: Rect, buf: &mut Buffer) {
+    let room = usize::from(area.width).saturating_sub(used + 2);
+    let (mut shown, mut width) = (0, 0);
+    for (key, what) in hints {
+        let next = width + str_width(key) + str_width(what) + if shown == 0 { 1 } else { 3 };
+        if next > room {
+            break;
+        }
+        (shown, width) = (shown + 1, next);
+    }
+    let mut pen = Pen::at_right(buf, area, 0, width);
+    for (index, (key, what)) in hints.iter().take(shown).enumerate() {
+        if index > 0 {
+            pen.skip(2);
+        }
+        pen.write(key, theme.style(Role::Key)).skip(1).write(what, theme.style(Role::Dim));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Fault, FaultKind};
+
+    #[test]
+    fn the_line_is_described_in_words() {
+        let fault = Fault::new(FaultKind::Network, "host not found");
+        let cases = [
+            (LinkState::Idle, None),
+            (LinkState::Connecting, Some("connecting…")),
+            (LinkState::Live, Some("live")),
+            (
+                LinkState::Silent { since: Millis(1000), limit: Some(Millis(90_000)) },
+                Some("no data for 12s (cut at 1m30s)"),
+            ),
+            (LinkState::Unproductive { since: Millis(8000), limit: None }, Some("alive, but nothing usable for 5s")),
+            (LinkState::Retrying { attempt: 2, at: Millis(15_500) }, Some("retrying: attempt 2 in 3s")),
+            (LinkState::Lost(Some(fault)), Some("lost: host not found")),
+        ];
+        for (state, expected) in cases {
+            let told = link(&state, Millis(13_000)).map(|(text, _)| text);
+            assert_eq!(told.as_deref(), expected);
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! The calls of the session, newest last: status, name, subject, running time, live output, result, folding.
+//!
+//! Costs O(rows on screen): drawing begins at the end, or at the selected call, and walks until the rows are filled.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::event::{Json, Outcome};
+use crate::store::Store;
+use crate::store::tools::{Call, CallState};
+use crate::text::width::{expand_tabs, str_width};
+use crate::text::wrap::chop;
+use crate::text::{clean, one_line};
+use crate::ui::format;
+use crate::ui::paint::{Pen, restyle, spinner};
+use crate::ui::theme::{Role, Theme};
+
+/// Rows of live output shown of a folded call that runs.
+const LIVE_ROWS: usize = 4;
+/// Most rows shown of an unfolded call; `PageDown` goes through them.
+const MOST_ROWS: usize = 2000;
+/// Bytes of output looked at, from its end: what doesn't fit on a screen need not be laid out.
+const LOOK: usize = 48 * 1024;
+
+/// What only the view knows about the panel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ToolPanelView {
+    /// Index of the selected call; none follows the newest.
+    pub selected: Option<usize>,
+    /// Rows scrolled into the selected call.
+    pub skip: usize,
+}
+
+impl ToolPanelView {
+    pub fn up(&mut self, store: &Store) {
+        let count = store.tools.calls().len();
+        let from = self.selected.unwrap_or(count);
+        *self = Self { selected: (count > 0).then(|| from.min(count).saturating_sub(1)), skip: 0 };
+    }
+
+    /// Goes on to the next call; past the newest it follows again.
+    pub fn down(&mut self, store: &Store) {
+        let next = self.selected.map(|index| index + 1);
+        *self = Self { selected: next.filter(|index| *index < store.tools.calls().len()), skip: 0 };
+    }
+
+    pub fn first(&mut self, store: &Store) {
+        *self = Self { selected: (!store.tools.calls().is_empty()).then_some(0), skip: 0 };
+    }
+
+    pub fn follow(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Goes on through a call longer than the panel; drawing stops it at the end.
+    pub fn on(&mut self, rows: usize) {
+        self.skip = self.skip.saturating_add(rows);
+    }
+
+    pub fn back(&mut self, rows: usize) {
+        self.skip = self.skip.saturating_sub(rows);
+    }
+
+    /// Returns the selected call.
+    pub fn call<'a>(&self, store: &'a Store) -> Option<&'a Call> {
+        store.tools.calls().get(self.selected?)
+    }
+}
+
+/// One row: a mark in the first cells, a text, and something at the right end.
+struct Row {
+    parts: Vec<(String, Role)>,
+    right: Option<(String, Role)>,
+}
+
+impl Row {
+    fn of(indent: &str, text: String, role: Role) -> Self {
+        Self { parts: vec![(indent.to_owned(), Role::Border), (text, role)], right: None }
+    }
+}
+
+pub fn draw(store: &Store, view: &mut ToolPanelView, focused: bool, theme: Theme, area: Rect, buf: &mut Buffer) {
+    if area.width < 4 || area.height == 0 {
+        return;
+    }
+    let border = theme.style(if focused { Role::BorderFocused } else { Role::Border });
+    for row in 0..area.height {
+        Pen::new(buf, area, row).write("│", border);
+    }
+    let inner = Rect { x: area.x + 2, width: area.width - 3, ..area };
+    title(store, focused, theme, inner, buf);
+    let list = Rect { y: inner.y + 1, height: inner.height - 1, ..inner };
+    if list.height == 0 {
+        return;
+    }
+    if store.tools.calls().is_empty() {
+        Pen::new(buf, list, 0).write_cut("Calls of the agent show up here.", 0, theme.style(Role::Dim));
+        return;
+    }
+    let (rows, selected) = visible_rows(store, view, usize::from(list.width), usize::from(list.height));
+    for (index, row) in rows.iter().enumerate() {
+        draw_row(row, index as u16, theme, list, buf);
+    }
+    if focused && let Some(row) = selected {
+        restyle(Rect { y: list.y + row as u16, height: 1, ..list }, theme.style(Role::Selection), buf);
+    }
+}
+
+fn title(store: &Store, focused: bool, theme: Theme, area: Rect, buf: &mut Buffer) {
+    let count = store.tools.calls().len();
+    let open = store.tools.open().count();
+    let mut pen = Pen::new(buf, area, 0);
+    pen.write("Tools", theme.style(if focused { Role::BorderFocused } else { Role::Heading }));
+    if count > 0 {
+        let calls = if count == 1 { "1 call".into() } else { format!("{count} calls") };
+        pen.write(&format!("  {calls}"), theme.style(Role::Dim));
+    }
+    if open > 0 {
+        pen.write(&format!(" · {open} open"), theme.style(Role::Accent));
+    }
+}
+
+/// Returns at most `height` rows, and which of them is the head of the selected call.
+fn visible_rows(store: &Store, view: &mut ToolPanelView, width: usize, height: usize) -> (Vec<Row>, Option<usize>) {
+    let calls = store.tools.calls();
+    let Some(selected) = view.selected.filter(|index| *index < calls.len()) else {
+        return (tail(store, calls, width, height), None);
+    };
+    let mut rows = Vec::new();
+    for (index, call) in calls.iter().enumerate().skip(selected) {
+        rows.extend(call_rows(store, call, width));
+        if index == selected {
+            // A call longer than the panel is scrolled through, but never out of.
+            view.skip = view.skip.min(rows.len().saturating_sub(height));
+            rows.drain(..view.skip);
+        }
+        if rows.len() >= height {
+            break;
+        }
+    }
+    if view.skip > 0 {
+        rows.truncate(height);
+        return (rows, None);
+    }
+    // What room is left, or a third of it, goes to what came before.
+    let before = height.saturating_sub(rows.len()).max(height / 3);
+    let mut all = tail(store, &calls[..selected], width, before);
+    let head = all.len();
+    all.extend(rows);
+    all.truncate(height);
+    (all, Some(head))
+}
+
+/// Returns the last rows of these calls.
+fn tail(store: &Store, calls: &[Call], width: usize, height: usize) -> Vec<Row> {
+    let mut blocks = Vec::new();
+    let mut count = 0;
+    for call in calls.iter().rev() {
+        if count >= height {
+            break;
+        }
+        let rows = call_rows(store, call, width);
+        count += rows.len();
+        blocks.push(rows);
+    }
+    let rows: Vec<Row> = blocks.into_iter().rev().flatten().collect();
+    let skip = rows.len().saturating_sub(height);
+    rows.into_iter().skip(skip).collect()
+}
+
+fn draw_row(row: &Row, index: u16, theme: Theme, area: Rect, buf: &mut Buffer) {
+    let keep = row.right.as_ref().map_or(0, |(text, _)| str_width(text) + 1);
+    let mut pen = Pen::new(buf, area, index);
+    for (text, role) in &row.parts {
+        pen.write_cut(text, keep, theme.style(*role));
+    }
+    if let Some((text, role)) = &row.right {
+        Pen::at_right(buf, area, index, str_width(text)).write(text, theme.style(*role));
+    }
+}
+
+fn call_rows(store: &Store, call: &Call, width: usize) -> Vec<Row> {
+    let folded = store.transcript.item(call.item).is_none_or(|item| store.is_folded(item));
+    let mut rows = vec![head(store, call, width)];
+    if !folded {
+        unfolded(call, width, &mut rows);
+        return rows;
+    }
+    match call.state {
+        CallState::Running if !call.output.is_empty() => {
+            let lines = output(&call.output, width.saturating_sub(4), LIVE_ROWS);
+            rows.extend(lines.into_iter().map(|line| Row::of("  │ ", line, Role::Dim)));
+        }
+        CallState::Done(outcome) => {
+            if let Some(line) = call.output.lines().map(|line| one_line(line, width)).find(|line| !line.is_empty()) {
+                let role = if outcome == Outcome::Failed { Role::Error } else { Role::Dim };
+                rows.push(Row::of("  └ ", line, role));
+            }
+        }
+        CallState::Writing | CallState::Waiting | CallState::Running => {}
+    }
+    rows
+}
+
+fn head(store: &Store, call: &Call, width: usize) -> Row {
+    let now = store.session.now;
+    let (mark, role) = match call.state {
+        CallState::Writing => ("…", Role::Dim),
+        CallState::Waiting => ("?", Role::Warn),
+        CallState::Running => (spinner(now), Role::Accent),
+        CallState::Done(outcome) => outcome_mark(outcome),
+    };
+    let name = if call.name.is_empty() { "call".into() } else { one_line(&call.name, width) };
+    let right = match call.state {
+        CallState::Writing => None,
+        CallState::Waiting => Some(("waits".into(), Role::Warn)),
+        CallState::Running => call.running_time(now).map(|time| (format::running(time), Role::Accent)),
+        CallState::Done(Outcome::Ok) => call.took.map(|time| (format::duration(time), Role::Dim)),
+        CallState::Done(outcome) => Some((outcome.name().into(), role)),
+    };
+    Row {
+        parts: vec![(format!("{mark} "), role), (name, Role::Tool), (format!(" {}", subject(call, width)), Role::Text)],
+        right,
+    }
+}
+
+/// Returns the mark of an outcome.
+pub fn outcome_mark(outcome: Outcome) -> (&'static str, Role) {
+    match outcome {
+        Outcome::Ok => ("✓", Role::Ok),
+        Outcome::Failed => ("✗", Role::Error),
+        Outcome::Denied => ("⊘", Role::Warn),
+        Outcome::Cancelled => ("■", Role::Warn),
+        Outcome::Requested => ("→", Role::Info),
+        Outcome::Unknown => ("?", Role::Dim),
+    }
+}
+
+/// Returns what the call is about in one line: the ask's own word for it, else the first text among the arguments.
+fn subject(call: &Call, width: usize) -> String {
+    if let Some(ask) = &call.ask {
+        return one_line(&ask.subject, width);
+    }
+    let args: Option<Json> = if call.args.len() <= LOOK { serde_json::from_str(&call.args).ok() } else { None };
+    let first = args.as_ref().and_then(Json::as_object).and_then(|args| {
+        args.values().find_map(|value| match value {
+            Json::String(text) => Some(one_line(text, width)),
+            Json::Number(number) => Some(number.to_string()),
+            _ => None,
+        })
+    });
+    match first {
+        Some(text) => text,
+        None if call.args.trim() == "{}" => String::new(),
+        None => one_line(&call.args, width),
+    }
+}
+
+fn unfolded(call: &Call, width: usize, rows: &mut Vec<Row>) {
+    let room = width.saturating_sub(4).max(1);
+    let args: Option<Json> = if call.args.len() <= LOOK { serde_json::from_str(&call.args).ok() } else { None };
+    match args.as_ref().and_then(Json::as_object) {
+        Some(args) => {
+            for (name, value) in args {
+                let value = match value {
+                    Json::String(text) => text.clone(),
+                    other => other.to_string(),
+                };
+                let mut lines = output(&value, room.saturating_sub(str_width(name) + 1).max(8), 12).into_iter();
+                let name = one_line(name, room / 2);
+                rows.push(Row {
+                    parts: vec![
+                        ("  ".into(), Role::Border),
+                        (format!("{name} "), Role::Dim),
+                        (lines.next().unwrap_or_default(), Role::Code),
+                    ],
+                    right: None,
+                });
+                let indent = " ".repeat(str_width(&name) + 3);
+                rows.extend(lines.map(|line| Row::of(&indent, line, Role::Code)));
+            }
+        }
+        None => rows.extend(output(&call.args, room, 12).into_iter().map(|line| Row::of("  ", line, Role::Code))),
+    }
+    if let Some((decision, by)) = &call.decision {
+        rows.push(Row::of("  ", decided(decision, *by), Role::Dim));
+    }
+    let role = if call.state == CallState::Done(Outcome::Failed) { Role::Error } else { Role::Text };
+    for line in output(&call.output, room, MOST_ROWS) {
+        rows.push(Row::of("  │ ", line, role));
+    }
+    if let CallState::Done(_) = call.state
+        && call.output_bytes > call.output.len() as u64
+    {
+        let file =
+            call.output_file.as_ref().map_or(String::new(), |file| format!(", all of it in {}", one_line(file, 60)));
+        rows.push(Row::of("  └ ", format!("{} bytes in all{file}", call.output_bytes), Role::Dim));
+    }
+}
+
+fn decided(decision: &crate::event::Decision, by: crate::event::DecidedBy) -> String {
+    use crate::event::{DecidedBy, Decision};
+    let by = match by {
+        DecidedBy::Person => "by you",
+        DecidedBy::Policy => "by the rules",
+        DecidedBy::TimedOut => "because nobody answered",
+        DecidedBy::Remote => "by another client",
+        DecidedBy::Cancelled => "because the turn was cancelled",
+    };
+    match decision {
+        Decision::Once => format!("allowed once {by}"),
+        Decision::Session => format!("allowed for the session {by}"),
+        Decision::Pattern(pattern) => format!("allowed {} {by}", one_line(pattern, 40)),
+        Decision::Deny(None) => format!("denied {by}"),
+        Decision::Deny(Some(reason)) => format!("denied {by}: {}", one_line(reason, 60)),
+    }
+}
+
+/// Returns the last rows of a text, cleaned and chopped.
+fn output(text: &str, width: usize, most: usize) -> Vec<String> {
+    let from = text.ceil_char_boundary(text.len().saturating_sub(LOOK));
+    let cleaned = clean(text[from..].trim_end());
+    let cleaned = expand_tabs(&cleaned, 4);
+    let rows = chop(&cleaned, width.max(1));
+    let skip = rows.len().saturating_sub(most);
+    let line = |start: usize, end: usize| cleaned.get(start..end).unwrap_or_default().to_owned();
+    if cleaned.is_empty() {
+        return Vec::new();
+    }
+    rows.into_iter().skip(skip).map(|row| line(row.start, row.end)).collect()
+}

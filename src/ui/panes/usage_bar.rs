@@ -1,0 +1,95 @@
+//! One row of meters: context fill, tokens, cost, time to first token, decode rate, elapsed time.
+//!
+//! A guess is marked `~`; what is not known says so and is never shown as zero.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::store::Store;
+use crate::ui::format;
+use crate::ui::paint::{Segment, segments};
+use crate::ui::theme::{Role, Theme};
+
+/// From this fill on the gauge warns, and from the second on it is red.
+const HIGH: f64 = 0.75;
+const FULL: f64 = 0.92;
+
+pub fn draw(store: &Store, theme: Theme, area: Rect, buf: &mut Buffer) {
+    if area.width < 3 || area.height == 0 {
+        return;
+    }
+    let inner = Rect { x: area.x + 1, width: area.width - 2, ..area };
+    segments(meters(store, area.width), theme, inner, buf);
+}
+
+fn meters(store: &Store, width: u16) -> Vec<Segment> {
+    let usage = &store.usage;
+    let mut all = vec![context(store, width)];
+    let session = usage.session();
+    let mark = if session.estimated { "~" } else { "" };
+    // Something came out, so something went in, and nobody has said yet how much.
+    let unsaid = session.input_tokens == 0 && session.output_tokens > 0;
+    let input = if unsaid { "–".into() } else { format!("{mark}{}", format::count(session.input_tokens)) };
+    all.push(Segment {
+        rank: 1,
+        parts: vec![
+            ("↑".into(), Role::Dim),
+            (input, Role::Text),
+            (" ↓".into(), Role::Dim),
+            (format!("{mark}{}", format::count(session.output_tokens)), Role::Text),
+        ],
+    });
+    all.push(match usage.cost() {
+        Some(0.0) => Segment::new(3, format::money(0.0), Role::Text),
+        Some(cost) => Segment::new(3, format!("{mark}{}", format::money(cost)), Role::Text),
+        None => Segment::new(4, "cost unknown", Role::Dim),
+    });
+    if let Some(first) = usage.first_token() {
+        all.push(Segment { rank: 6, parts: vec![("first ".into(), Role::Dim), (format::duration(first), Role::Text)] });
+    }
+    if let Some(rate) = usage.rate() {
+        let mark = if usage.turn().estimated { "~" } else { "" };
+        all.push(Segment {
+            rank: 5,
+            parts: vec![(format!("{mark}{rate:.0}"), Role::Text), (" tok/s".into(), Role::Dim)],
+        });
+    }
+    if let Some(elapsed) = usage.elapsed(store.session.now) {
+        let idle = store.session.phase.is_idle();
+        let text = if idle { format::duration(elapsed) } else { format::running(elapsed) };
+        all.push(Segment { rank: 2, parts: vec![(text, if idle { Role::Dim } else { Role::Accent })] });
+    }
+    all
+}
+
+fn context(store: &Store, width: u16) -> Segment {
+    let tokens = store.usage.context();
+    let Some(window) = store.usage.window().filter(|window| *window > 0) else {
+        let text = tokens.map_or("context –".into(), |tokens| format!("context {}", format::count(tokens)));
+        return Segment::new(0, text, Role::Dim);
+    };
+    let fill = tokens.unwrap_or(0) as f64 / window as f64;
+    let role = match fill {
+        fill if fill >= FULL => Role::Error,
+        fill if fill >= HIGH => Role::Warn,
+        _ => Role::Filled,
+    };
+    let cells = match width {
+        0..50 => 5,
+        50..100 => 8,
+        _ => 12,
+    };
+    // Anything at all shows as one cell, and only a full window fills all.
+    let filled = ((fill * f64::from(cells)).floor() as u16).min(cells).max(u16::from(fill > 0.0));
+    let bar = |n: u16, symbol: &str| symbol.repeat(usize::from(n));
+    let percent = if fill > 0.0 && fill < 0.01 { "<1%".into() } else { format!("{:.0}%", (fill * 100.0).floor()) };
+    let mut parts = vec![
+        (bar(filled, "━"), role),
+        (bar(cells - filled, "─"), Role::Border),
+        (format!(" {percent}"), if role == Role::Filled { Role::Text } else { role }),
+    ];
+    if width >= 70 {
+        parts.push((format!(" of {}", format::count(window)), Role::Dim));
+    }
+    Segment { rank: 0, parts }
+}
