@@ -8,9 +8,11 @@ mod wire;
 
 use std::borrow::Cow;
 
+use serde::Deserialize;
 use serde_json::json;
 
 use self::wire::{Chunk, Delta, FunctionWire, Timings, UsageWire};
+use super::lax::Obj;
 use super::odd::Odd;
 use super::surrogate::{self, Halves};
 use super::think::{Kind, Think};
@@ -54,7 +56,7 @@ struct Call {
     index: Option<u64>,
     /// The wire's id, where it gave one.
     wire_id: Option<String>,
-    call: CallId,
+    told_id: CallId,
     name: String,
     args: String,
     halves: Halves,
@@ -239,11 +241,9 @@ impl Chat {
         };
         self.begin(out);
         let Some(call) = self.calls.get_mut(at) else { return };
-        if call.wire_id.is_none() && !call.started {
-            if let Some(id) = id {
-                call.wire_id = Some(id.to_owned());
-                call.call = CallId::new(id);
-            }
+        if let Some(id) = id.filter(|_| call.wire_id.is_none() && !call.started) {
+            call.wire_id = Some(id.to_owned());
+            call.told_id = CallId::new(id);
         }
         if call.name.is_empty() {
             call.name.push_str(name.unwrap_or_default());
@@ -257,7 +257,7 @@ impl Chat {
         call.args.push_str(&piece);
         if call.started {
             if !piece.is_empty() {
-                out.push(AgentEvent::ToolArgsDelta { call: call.call.clone(), json: piece.into_owned() });
+                out.push(AgentEvent::ToolArgsDelta { call: call.told_id.clone(), json: piece.into_owned() });
             }
         } else if !call.name.is_empty() {
             call.start(&self.message, out);
@@ -284,8 +284,8 @@ impl Chat {
 
     fn add(&mut self, index: Option<u64>, id: Option<&str>) -> usize {
         let at = self.calls.len();
-        let taken = |id: &str| self.calls.iter().any(|call| call.call.as_str() == id);
-        let call = match id {
+        let taken = |id: &str| self.calls.iter().any(|call| call.told_id.as_str() == id);
+        let told_id = match id {
             Some(id) if !taken(id) => CallId::new(id),
             Some(id) => CallId::new(format!("{id}_{}", at + 1)),
             None => CallId::new(format!("call_{}", at + 1)),
@@ -293,7 +293,7 @@ impl Chat {
         self.calls.push(Call {
             index,
             wire_id: id.map(Into::into),
-            call,
+            told_id,
             name: String::new(),
             args: String::new(),
             halves: Halves::default(),
@@ -342,7 +342,7 @@ impl Chat {
             }
             call.args.extend(call.halves.rest());
             out.push(AgentEvent::ToolCallReady {
-                call: call.call.clone(),
+                call: call.told_id.clone(),
                 name: std::mem::take(&mut call.name),
                 args: std::mem::take(&mut call.args),
                 carry: call.carry.take(),
@@ -355,14 +355,14 @@ impl Call {
     fn start(&mut self, message: &MessageId, out: &mut Vec<AgentEvent>) {
         self.started = true;
         out.push(AgentEvent::ToolCallStarted {
-            call: self.call.clone(),
+            call: self.told_id.clone(),
             message: message.clone(),
             name: Some(self.name.clone()).filter(|name| !name.is_empty()),
             parent: None,
             ran_by: RanBy::Us,
         });
         if !self.args.is_empty() {
-            out.push(AgentEvent::ToolArgsDelta { call: self.call.clone(), json: self.args.clone() });
+            out.push(AgentEvent::ToolArgsDelta { call: self.told_id.clone(), json: self.args.clone() });
         }
     }
 }
@@ -431,26 +431,23 @@ impl Decode for Chat {
             }
             return;
         }
-        let mended;
-        let (chunk, marked) = match serde_json::from_str::<Chunk<'_>>(data) {
-            Ok(chunk) => (Some(chunk), false),
-            Err(_) => match surrogate::mark(data) {
-                Some(text) => {
-                    mended = text;
-                    (serde_json::from_str(&mended).ok(), true)
-                }
-                None => (None, false),
-            },
-        };
-        match chunk {
-            Some(chunk) => self.chunk(chunk, marked, out),
-            None if frame.event == "error" => {
-                self.fail(&error::Said { message: error::tidy(data), ..error::Said::default() });
-            }
-            None => match serde_json::from_str::<Json>(data).ok().as_ref().and_then(error::read) {
-                Some(said) => self.fail(&said),
-                None => self.odd.met("data that is not a JSON object", out),
-            },
+        if frame.event == "error" {
+            let said =
+                serde_json::from_str(data).ok().and_then(|json| error::read(&json).or_else(|| error::inner(&json)));
+            return self
+                .fail(&said.unwrap_or_else(|| error::Said { message: error::tidy(data), ..error::Said::default() }));
+        }
+        if let Ok(Obj(Some(chunk))) = serde_json::from_str(data) {
+            return self.chunk(chunk, false, out);
+        }
+        // The slow way forgives lone surrogates and repeated keys.
+        let mended = surrogate::mark(data);
+        let json: Option<Json> = serde_json::from_str(mended.as_deref().unwrap_or(data)).ok();
+        let chunk = json.as_ref().filter(|json| json.is_object()).and_then(|json| Chunk::deserialize(json).ok());
+        match (chunk, json.as_ref().and_then(error::read)) {
+            (Some(chunk), _) => self.chunk(chunk, mended.is_some(), out),
+            (None, Some(said)) => self.fail(&said),
+            (None, None) => self.odd.met("data that is not a JSON object", out),
         }
     }
 
@@ -563,6 +560,3 @@ impl Timings {
         (!data.is_empty()).then_some(Json::Object(data))
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -208,13 +208,13 @@ impl Decode for Ollama {
         if self.is_done() {
             return;
         }
-        if let Ok(line) = serde_json::from_str::<Line<'_>>(&frame.data) {
+        if let Ok(Obj(Some(line))) = serde_json::from_str(&frame.data) {
             return self.line(line, false, out);
         }
         let mended = surrogate::mark(&frame.data);
         match mended.as_deref().and_then(|json| serde_json::from_str(json).ok()) {
-            Some(line) => self.line(line, true, out),
-            None => self.odd.met("a line that is not a JSON object", out),
+            Some(Obj(Some(line))) => self.line(line, true, out),
+            _ => self.odd.met("a line that is not a JSON object", out),
         }
     }
 
@@ -276,6 +276,3 @@ fn timing(load: Option<u64>, prompt: Option<u64>, decode: Option<u64>, tokens: O
     }
     (!data.is_empty()).then_some(Json::Object(data))
 }
-
-#[cfg(test)]
-mod tests;

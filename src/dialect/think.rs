@@ -9,6 +9,8 @@ const LEAD: usize = 64;
 pub(super) enum Think {
     /// Nothing decided yet; holds white space and a piece of the opening tag.
     Start(String),
+    /// Behind the opening tag: the white space before the reasoning is not part of it.
+    Opened,
     /// Between the tags; holds what may be a piece of the closing one.
     Inside(String),
     /// Behind the closing tag: the white space before the answer is not part of it.
@@ -45,12 +47,19 @@ impl Think {
                     let begun = held.trim_start();
                     if let Some(rest) = begun.strip_prefix(OPEN) {
                         piece = rest.to_owned();
-                        *self = Self::Inside(String::new());
+                        *self = Self::Opened;
                         continue;
                     }
                     if !OPEN.starts_with(begun) || held.len() > LEAD {
                         out.push((Kind::Text, std::mem::take(held)));
                         *self = Self::Text;
+                    }
+                }
+                Self::Opened => {
+                    piece.drain(..piece.len() - piece.trim_start().len());
+                    if !piece.is_empty() {
+                        *self = Self::Inside(String::new());
+                        continue;
                     }
                 }
                 Self::Inside(held) => {
@@ -83,7 +92,7 @@ impl Think {
         match std::mem::replace(self, Self::Text) {
             Self::Start(held) if !held.trim().is_empty() => out.push((Kind::Text, held)),
             Self::Inside(held) => push(Kind::Reasoning, &held, out),
-            Self::Start(_) | Self::Behind | Self::Text => {}
+            Self::Start(_) | Self::Opened | Self::Behind | Self::Text => {}
         }
     }
 }
@@ -111,7 +120,7 @@ mod tests {
 
     #[test]
     fn tags_are_found_however_they_are_cut() {
-        let whole = "\n<think>a < b</thin é</think>\n\nyes </think> no";
+        let whole = "\n<think>\n a < b</thin é</think>\n\nyes </think> no";
         for (at, _) in whole.char_indices() {
             let (left, right) = whole.split_at(at);
             assert_eq!(split(&[left, right]), ("a < b</thin é".into(), "yes </think> no".into()), "at {at}");

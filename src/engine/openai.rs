@@ -174,8 +174,9 @@ fn with_scheme(url: &str) -> String {
     }
     let authority = url.split('/').next().unwrap_or_default();
     let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-    let is_local =
-        !host.contains('.') || host.bytes().all(|b| b.is_ascii_digit() || b == b'.') || host.ends_with(".local");
+    let is_local = !host.contains('.')
+        || host.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+        || host.to_ascii_lowercase().ends_with(".local");
     format!("{}://{url}", if is_local { "http" } else { "https" })
 }
 

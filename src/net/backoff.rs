@@ -7,7 +7,7 @@ use crate::event::Millis;
 const FIRST: Duration = Duration::from_millis(500);
 const LONGEST: Duration = Duration::from_secs(30);
 /// Servers that ask for a longer wait than this are not waited for: the person is told instead.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Returns the pause before try `attempt + 1`, `attempt` being the number of tries that failed; none when the server
 /// asked for more time than a person would sit out. Doubles each time; `noise` (any number) takes off up to a half, so

@@ -20,6 +20,7 @@ use super::guard::Broken;
 use super::http::{Answer, Http};
 use super::sse::Frames;
 use super::status::Failure;
+use crate::dialect::error::tidy;
 use crate::dialect::{Decode, SseFrame};
 use crate::event::{AgentEvent, Fault, FaultKind, Level, LinkState, Millis, Subject, TurnEnd};
 
@@ -59,9 +60,9 @@ pub struct Patience {
 impl Patience {
     pub fn new(epoch: Instant) -> Self {
         Self {
-            first_byte: Duration::from_secs(300),
+            first_byte: Duration::from_mins(5),
             idle: Duration::from_secs(90),
-            no_output: Duration::from_secs(15 * 60),
+            no_output: Duration::from_mins(15),
             retries: 3,
             epoch,
         }
@@ -149,6 +150,8 @@ struct Line<'a> {
     last_byte: Instant,
     last_usable: Instant,
     connected: bool,
+    /// Whether a byte of the answer came.
+    begun: bool,
     first_token: bool,
     frames: Vec<SseFrame>,
     events: Vec<AgentEvent>,
@@ -168,6 +171,7 @@ impl<'a> Line<'a> {
             last_byte: now,
             last_usable: now,
             connected: false,
+            begun: false,
             first_token: false,
             frames: Vec::new(),
             events: Vec::new(),
@@ -180,6 +184,7 @@ impl<'a> Line<'a> {
         self.last_byte = now;
         self.last_usable = now;
         self.connected = false;
+        self.begun = false;
         self.tell_link(LinkState::Connecting).await;
     }
 
@@ -217,7 +222,7 @@ impl<'a> Line<'a> {
 
     fn overdue(&self, now: Instant, silence: Duration) -> Option<Fault> {
         let place = &self.place;
-        let text = if now.duration_since(self.last_byte) >= silence && self.connected {
+        let text = if now.duration_since(self.last_byte) >= silence && self.begun {
             format!("{place} fell silent in its answer for {}; ask again, or raise idle_timeout", spoken(silence))
         } else if now.duration_since(self.last_byte) >= silence {
             format!(
@@ -257,13 +262,12 @@ impl<'a> Line<'a> {
             return None;
         }
         let mut frames = Frames::new(self.call.framing);
-        let mut begun = false;
         let mut heard_any = false;
         self.arrived().await;
         loop {
             let silence = if self.decode.is_settled() {
                 EXTRAS
-            } else if begun {
+            } else if self.begun {
                 self.patience.idle
             } else {
                 self.patience.first_byte
@@ -281,7 +285,7 @@ impl<'a> Line<'a> {
             let mut broken = None;
             // One wake-up for all that is there already.
             while let Some(Ok(chunk)) = &next {
-                begun |= !chunk.is_empty();
+                self.begun |= !chunk.is_empty();
                 taken += chunk.len();
                 broken = frames.push(chunk, &mut self.frames).err();
                 if broken.is_some() || taken >= BATCH {
@@ -297,6 +301,7 @@ impl<'a> Line<'a> {
                 frames.finish(&mut self.frames);
             }
             heard_any |= !self.frames.is_empty();
+            let whole = frames.is_whole().then(|| self.frames.first().map(|frame| tidy(&frame.data))).flatten();
             self.decode_frames();
             if taken > 0 {
                 self.arrived().await;
@@ -310,7 +315,9 @@ impl<'a> Line<'a> {
             }
             if self.decode.is_done() {
                 // The end of the body is often there too; with it read, the connection can be used again.
-                let _ = body.next().now_or_never();
+                if !ended {
+                    let _ = body.next().now_or_never();
+                }
                 self.close(None).await;
                 return None;
             }
@@ -318,11 +325,17 @@ impl<'a> Line<'a> {
                 continue;
             }
             match next {
-                Some(Err(failure)) if !begun => return Some(failure),
+                Some(Err(failure)) if !self.begun => return Some(failure),
                 Some(Err(failure)) => self.close_cut(failure.fault).await,
                 _ if !heard_any => {
                     let text = format!("{} ended its answer without a word; try again, or look at its log", self.place);
                     self.give_up(Fault::new(FaultKind::Protocol, text)).await;
+                }
+                _ if !self.first_token && !self.decode.is_settled() && whole.is_some() => {
+                    let head: String = whole.unwrap_or_default().chars().take(80).collect();
+                    let text =
+                        format!("{} answered with JSON that is no answer: {head}; check the base URL", self.place);
+                    self.close(Some(Fault::new(FaultKind::Protocol, text))).await;
                 }
                 _ => self.close(None).await,
             }
@@ -400,6 +413,7 @@ impl<'a> Line<'a> {
         if !self.decode.is_settled() {
             let text = format!("{}; what came until then is kept", fault.message);
             self.events.push(AgentEvent::Noticed { level: Level::Warn, code: "cut".into(), text });
+            self.tell_link(LinkState::Lost(Some(fault))).await;
         }
         self.close(None).await;
     }
@@ -425,6 +439,8 @@ impl<'a> Line<'a> {
             TurnEnd::Failed(fault) if matches!(fault.kind, FaultKind::Network | FaultKind::TimedOut) => {
                 LinkState::Lost(Some(fault.clone()))
             }
+            // Told when the connection broke.
+            TurnEnd::Interrupted if matches!(self.told, LinkState::Lost(_)) => self.told.clone(),
             _ => LinkState::Idle,
         };
         self.tell_link(link).await;

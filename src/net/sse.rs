@@ -82,6 +82,11 @@ impl Frames {
         }
     }
 
+    /// Returns whether one JSON value came in place of the stream that was asked for.
+    pub fn is_whole(&self) -> bool {
+        matches!(self.body, Body::Whole(_))
+    }
+
     /// Returns the id to reconnect with, if the server sent one.
     pub fn last_id(&self) -> Option<&str> {
         match &self.body {

@@ -1,6 +1,8 @@
 //! Recorded and hand-made streams, decoded: each golden has its events beside it, and gives the same events however the
 //! network cuts it. `UPDATE_GOLDEN=1` rewrites the expected events; look at the difference before you commit it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -37,10 +39,14 @@ impl Case {
         let (mut cut, mut events) = (Vec::new(), Vec::new());
         for chunk in chunks {
             frames.push(chunk, &mut cut).unwrap();
-            cut.drain(..).for_each(|frame| decoder.frame(&frame, &mut events));
+            for frame in cut.drain(..) {
+                decoder.frame(&frame, &mut events);
+            }
         }
         frames.finish(&mut cut);
-        cut.iter().for_each(|frame| decoder.frame(frame, &mut events));
+        for frame in &cut {
+            decoder.frame(frame, &mut events);
+        }
         decoder.finish(&mut events);
         events
     }

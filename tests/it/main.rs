@@ -5,6 +5,7 @@ mod journal;
 mod markdown;
 mod screens;
 mod store;
+mod support;
 mod tidy;
 mod tools;
 mod tty;

@@ -1,1 +1,356 @@
-//! wire
+//! Real sockets on loopback, with a server that plays its streams badly. Time limits are tested beside `perform`, on
+//! paused time; nothing here waits for a clock to pass.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::time::Duration;
+
+use jarvis_tui::dialect::chat::Chat;
+use jarvis_tui::engine::discover::{self, Candidate, Kind};
+use jarvis_tui::engine::ollama::Ollama;
+use jarvis_tui::engine::openai::OpenAi;
+use jarvis_tui::engine::{Engine, Past, Reply, Request};
+use jarvis_tui::event::{AgentEvent, Fault, FaultKind, LinkState, TurnEnd};
+use jarvis_tui::net::call::{Framing, HttpCall, Method, Value};
+use jarvis_tui::net::{Heard, Http, Patience, perform, probe};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::support::{Act, Server, chunk, end, head, json, stream};
+
+const HI: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
+const DONE: &str = "data: [DONE]\n\n";
+
+#[derive(Default)]
+struct Told {
+    text: String,
+    notices: Vec<String>,
+    links: Vec<LinkState>,
+    ends: Vec<TurnEnd>,
+}
+
+impl Told {
+    fn fault(&self) -> &Fault {
+        match &self.ends[..] {
+            [TurnEnd::Failed(fault)] => fault,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+async fn tell(reply: Reply) -> Told {
+    let Reply::Http { call, decode } = reply else { panic!("nothing to call") };
+    let (sender, mut receiver) = mpsc::channel(4);
+    let run = async move {
+        let patience = Patience { retries: 1, ..Patience::new(Instant::now()) };
+        perform(&Http::default(), &call, decode, &patience, &sender).await;
+    };
+    let listen = async {
+        let mut told = Told::default();
+        while let Some(heard) = receiver.recv().await {
+            assert!(told.ends.is_empty(), "something after the end");
+            match heard {
+                Heard::Link(link) => told.links.push(link),
+                Heard::Event(AgentEvent::TextDelta { text, .. }) => told.text.push_str(&text),
+                Heard::Event(AgentEvent::Noticed { code, .. }) => told.notices.push(code),
+                Heard::Event(AgentEvent::TurnFinished { end, .. }) => told.ends.push(end),
+                Heard::Event(_) => {}
+            }
+        }
+        told
+    };
+    let (told, ()) = tokio::time::timeout(Duration::from_secs(20), async { tokio::join!(listen, run) }).await.unwrap();
+    assert_eq!(told.ends.len(), 1);
+    told
+}
+
+fn prompt() -> Request {
+    Request { model: "m".into(), past: vec![Past::User { text: "hello".into() }], ..Request::default() }
+}
+
+async fn ask(server: &Server) -> Told {
+    tell(OpenAi::new("openai".into(), &server.url(), Some("sk-very-secret".into())).reply(&prompt())).await
+}
+
+#[tokio::test]
+async fn an_answer_in_odd_chunks_is_whole() {
+    let text =
+        format!("{HI}: comment\r\n\r\ndata: {{\"choices\":[{{\"delta\":{{\"content\":\" ⏳!\"}}}}]}}\r\n\r\n{DONE}");
+    let mut script = vec![stream()];
+    script.extend(text.as_bytes().chunks(3).map(chunk));
+    script.push(end());
+    let server = Server::start(vec![script]).await;
+    let told = ask(&server).await;
+    assert_eq!((told.text.as_str(), &told.ends[..]), ("hi ⏳!", &[TurnEnd::Completed][..]));
+    assert_eq!(told.links, [LinkState::Connecting, LinkState::Live, LinkState::Idle]);
+}
+
+#[tokio::test]
+async fn the_request_is_what_servers_expect() {
+    let server = Server::start(vec![vec![stream(), chunk(HI), chunk(DONE), end()]]).await;
+    ask(&server).await;
+    let asked = server.asked();
+    let (head, body) = asked[0].split_once("\r\n\r\n").unwrap();
+    let mut lines: Vec<String> = head.lines().map(str::to_lowercase).collect();
+    assert_eq!(lines.remove(0), "post /v1/chat/completions http/1.1");
+    lines.retain(|line| !line.starts_with("host:") && !line.starts_with("content-length:"));
+    lines.sort();
+    assert_eq!(
+        lines,
+        [
+            "accept-encoding: identity".to_owned(),
+            "accept: text/event-stream".into(),
+            "authorization: bearer sk-very-secret".into(),
+            "content-type: application/json".into(),
+            format!("user-agent: jarvis-tui/{}", env!("CARGO_PKG_VERSION")),
+        ]
+    );
+    assert!(
+        body.starts_with("{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}],\"stream\":true"),
+        "{body}"
+    );
+}
+
+#[tokio::test]
+async fn tokens_are_told_as_they_come() {
+    let server = Server::start(vec![vec![stream(), chunk(HI), Act::Hold, chunk(DONE), end()]]).await;
+    let Reply::Http { call, decode } = OpenAi::new("openai".into(), &server.url(), None).reply(&prompt()) else {
+        panic!()
+    };
+    let (sender, mut receiver) = mpsc::channel(4);
+    let run = async move { perform(&Http::default(), &call, decode, &Patience::new(Instant::now()), &sender).await };
+    let listen = async {
+        let mut seen = 0;
+        while let Some(heard) = receiver.recv().await {
+            if matches!(heard, Heard::Event(AgentEvent::TextDelta { .. })) {
+                seen += 1;
+                server.go();
+            }
+        }
+        seen
+    };
+    assert_eq!(tokio::join!(run, listen).1, 1);
+}
+
+#[tokio::test]
+async fn a_cut_in_mid_frame_keeps_the_text_and_is_not_a_success() {
+    let server = Server::start(vec![vec![stream(), chunk(HI), chunk("data: {\"choi")]]).await;
+    let told = ask(&server).await;
+    assert_eq!(
+        (told.text.as_str(), &told.ends[..], &told.notices[..]),
+        ("hi", &[TurnEnd::Interrupted][..], &["cut".to_owned()][..])
+    );
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_body_that_ends_with_its_connection_needs_its_end_mark() {
+    let close = || head("200 OK", "content-type: text/event-stream\r\n");
+    let server =
+        Server::start(vec![vec![close(), Act::Send(HI.into())], vec![close(), Act::Send([HI, DONE].concat().into())]])
+            .await;
+    assert_eq!(ask(&server).await.ends, [TurnEnd::Interrupted]);
+    assert_eq!(ask(&server).await.ends, [TurnEnd::Completed]);
+}
+
+#[tokio::test]
+async fn a_busy_server_is_asked_again_when_it_says() {
+    let busy = Act::Send(
+        b"HTTP/1.1 429 Too Many Requests\r\nretry-after-ms: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n".into(),
+    );
+    let server = Server::start(vec![vec![busy], vec![stream(), chunk(HI), chunk(DONE), end()]]).await;
+    let told = ask(&server).await;
+    assert_eq!((told.text.as_str(), told.notices), ("hi", vec!["retry".to_owned()]));
+    assert!(told.links.iter().any(|link| matches!(link, LinkState::Retrying { attempt: 2, .. })));
+    assert_eq!(server.asked().len(), 2);
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_without_the_key_and_not_repeated() {
+    let body = "{\"error\":{\"message\":\"Incorrect API key provided: sk-very-secret.\",\"code\":\"invalid_api_key\"}}";
+    let server = Server::start(vec![vec![json("401 Unauthorized", body)]]).await;
+    let told = ask(&server).await;
+    let fault = told.fault();
+    assert_eq!(fault.kind, FaultKind::Auth);
+    let place = server.url();
+    let message = format!(
+        "{place} answered 401 unauthorized: Incorrect API key provided: •••; check the API key and what it may be used for"
+    );
+    assert_eq!((&fault.message, server.asked().len()), (&message, 1));
+}
+
+#[tokio::test]
+async fn a_conversation_that_is_too_long_is_called_that() {
+    let body = "{\"error\":{\"message\":\"the request exceeds the available context size\",\"code\":400}}";
+    let server = Server::start(vec![vec![json("400 Bad Request", body)]]).await;
+    assert_eq!(ask(&server).await.fault().kind, FaultKind::ContextTooLong);
+}
+
+#[tokio::test]
+async fn an_error_page_of_megabytes_is_read_for_its_start_only() {
+    let page = format!("<html><title>Oops</title>{}", "x".repeat(1_000_000));
+    let server = Server::start(vec![vec![
+        head("404 Not Found", "content-type: text/html\r\n"),
+        Act::Send(page.into()),
+        Act::Hang,
+    ]])
+    .await;
+    let told = ask(&server).await;
+    let message = format!(
+        "{}/v1/chat/completions answered 404 not found: Oops; check the base URL and the name of the model",
+        server.url()
+    );
+    assert_eq!(told.fault().message, message);
+}
+
+#[tokio::test]
+async fn a_web_page_and_a_redirect_are_named() {
+    let page = vec![head("200 OK", "content-type: text/html\r\n"), Act::Send(b"<html>".to_vec())];
+    let moved = vec![head(
+        "307 Temporary Redirect",
+        "location: https://other.example/v1/chat/completions?k=1\r\ncontent-length: 0\r\n",
+    )];
+    let server = Server::start(vec![page, moved]).await;
+    let told = ask(&server).await;
+    assert_eq!(told.fault().kind, FaultKind::Protocol);
+    assert!(told.fault().message.ends_with("answered with a web page instead of a stream; check the base URL"));
+    let told = ask(&server).await;
+    assert!(
+        told.fault()
+            .message
+            .ends_with("redirects to https://other.example/v1/chat/completions; use that address as base URL")
+    );
+}
+
+#[tokio::test]
+async fn an_endless_line_is_cut() {
+    let mut script = vec![stream(), chunk(HI), chunk("data: ")];
+    script.extend((0..9).map(|_| chunk(vec![b'x'; 1024 * 1024])));
+    script.push(Act::Hang);
+    let server = Server::start(vec![script]).await;
+    let told = ask(&server).await;
+    assert_eq!((told.text.as_str(), told.fault().kind), ("hi", FaultKind::Protocol));
+    assert!(told.fault().message.contains("more than 8 MiB"), "{}", told.fault());
+}
+
+#[tokio::test]
+async fn nobody_there_is_told_at_once() {
+    let gone = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap()
+    };
+    let told = tell(OpenAi::new("openai".into(), &format!("http://{gone}"), None).reply(&prompt())).await;
+    assert_eq!((told.fault().kind, told.notices.len()), (FaultKind::Network, 0));
+    assert!(told.fault().message.starts_with(&format!("nothing answers at http://{gone}: ")), "{}", told.fault());
+}
+
+#[tokio::test]
+async fn a_dropped_call_drops_the_connection() {
+    let server = Server::start(vec![vec![stream(), chunk(HI), Act::Hang]]).await;
+    let Reply::Http { call, decode } = OpenAi::new("openai".into(), &server.url(), None).reply(&prompt()) else {
+        panic!()
+    };
+    let (sender, mut receiver) = mpsc::channel(4);
+    {
+        let (http, patience) = (Http::default(), Patience::new(Instant::now()));
+        let run = perform(&http, &call, decode, &patience, &sender);
+        let first_token = async {
+            while let Some(heard) = receiver.recv().await {
+                if matches!(heard, Heard::Event(AgentEvent::TextDelta { .. })) {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = run => panic!("it ended"),
+            () = first_token => {}
+        }
+    }
+    server.hung_up().await;
+}
+
+#[tokio::test]
+async fn ollama_speaks_lines() {
+    let body = "{\"message\":{\"content\":\"hi\"},\"done\":false}\n{\"message\":{\"content\":\"\"},\"done\":true,\"eval_count\":1}\n";
+    let length = body.len();
+    let answer = head("200 OK", &format!("content-type: application/x-ndjson\r\ncontent-length: {length}\r\n"));
+    let server = Server::start(vec![
+        vec![answer, Act::Send(body.into())],
+        vec![json("404 Not Found", "{\"error\":\"model 'm' not found\"}")],
+    ])
+    .await;
+    let engine = Ollama::new("ollama".into(), &server.address.to_string());
+    let told = tell(engine.reply(&prompt())).await;
+    assert_eq!((told.text.as_str(), &told.ends[..]), ("hi", &[TurnEnd::Completed][..]));
+    let told = tell(engine.reply(&prompt())).await;
+    assert!(
+        told.fault().message.ends_with("model 'm' not found; choose another model, or install this one on the server")
+    );
+}
+
+#[tokio::test]
+async fn local_servers_are_found_side_by_side() {
+    let tags = json("200 OK", "{\"models\":[{\"name\":\"qwen3:8b\"}]}");
+    let list = json("200 OK", "{\"object\":\"list\",\"data\":[{\"id\":\"phi\",\"owned_by\":\"vllm\"}]}");
+    let ollama = Server::start(vec![vec![tags]]).await;
+    let vllm = Server::start(vec![vec![list]]).await;
+    let stranger = Server::start(vec![vec![json("200 OK", "{\"data\":\"something else\"}")]]).await;
+    let silent = Server::start(vec![vec![Act::Hang]]).await;
+    let at = |kind, server: &Server| Candidate { kind, base_url: server.url() };
+    let candidates = [
+        at(Kind::LlamaCpp, &silent),
+        at(Kind::Ollama, &ollama),
+        at(Kind::LmStudio, &stranger),
+        at(Kind::LlamaCpp, &vllm),
+    ];
+    let calls: Vec<_> = candidates.iter().map(Candidate::call).collect();
+    let answers = probe::gather(&Http::default(), &calls, Duration::from_secs(2)).await;
+    let found = discover::found(&candidates, &answers);
+    let short: Vec<_> =
+        found.iter().map(|found| (found.kind, found.base_url.clone(), found.models[0].id.as_str())).collect();
+    assert_eq!(short, [(Kind::Ollama, ollama.url(), "qwen3:8b"), (Kind::Vllm, format!("{}/v1", vllm.url()), "phi")]);
+}
+
+#[tokio::test]
+async fn models_are_listed() {
+    let tags = json("200 OK", "{\"models\":[{\"name\":\"a\"},{\"name\":\"b\"}]}");
+    let server = Server::start(vec![vec![tags]]).await;
+    let survey = Ollama::new("ollama".into(), &server.address.to_string()).survey();
+    let answers = probe::gather(&Http::default(), &survey.calls[..1], Duration::from_secs(5)).await;
+    let ids: Vec<_> = survey.read(&answers).unwrap().into_iter().map(|model| model.id).collect();
+    assert_eq!(ids, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn json_is_fetched_with_headers_and_faults_are_told() {
+    let server =
+        Server::start(vec![vec![json("200 OK", "{\"a\":1}")], vec![json("200 OK", "Ollama is running")]]).await;
+    let http = Http::default();
+    let url = format!("{}/x", server.url());
+    let headers = [("x-key".to_owned(), Value::Secret("s3cret".into()))];
+    let limit = Duration::from_secs(5);
+    assert_eq!(http.get_json(&url, &headers, limit).await.unwrap()["a"], 1);
+    assert!(server.asked()[0].contains("x-key: s3cret"));
+    let fault = http.get_json(&url, &[], limit).await.unwrap_err();
+    assert_eq!(fault.message, format!("{url} answered with something that is not JSON; check the base URL"));
+}
+
+#[tokio::test]
+async fn a_huge_answer_is_read_in_linear_time() {
+    // Enough that a quadratic splitter would take minutes.
+    let frame =
+        format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{}\"}}}}]}}\n\n", "x".repeat(4 * 1024 * 1024));
+    let mut script = vec![stream()];
+    script.extend(frame.as_bytes().chunks(1000).map(chunk));
+    script.extend([chunk(DONE), end()]);
+    let server = Server::start(vec![script]).await;
+    assert_eq!(ask(&server).await.text.len(), 4 * 1024 * 1024);
+}
+
+#[tokio::test]
+async fn a_bad_url_is_a_fault() {
+    let call =
+        HttpCall { method: Method::Get, url: "ftp://x".into(), headers: vec![], body: None, framing: Framing::Sse };
+    let told = tell(Reply::Http { call, decode: Box::new(Chat::new()) }).await;
+    assert_eq!(told.fault().kind, FaultKind::BadRequest);
+}

@@ -1,1 +1,291 @@
+use std::collections::VecDeque;
 
+use bytes::Bytes;
+use futures_util::stream;
+
+use super::*;
+use crate::dialect::chat::Chat;
+use crate::event::Stop;
+use crate::net::call::{Framing, Method};
+
+/// One thing a server does.
+#[derive(Clone)]
+enum Act {
+    Send(&'static str),
+    Wait(u64),
+    Break,
+    /// Never says anything more.
+    Hang,
+}
+
+use Act::{Break, Hang, Send, Wait};
+
+/// Tries, each answered by a script or refused. Paused time passes at once.
+struct Fake(VecDeque<Result<Vec<Act>, Failure>>);
+
+impl Dial for Fake {
+    async fn dial(&mut self) -> Result<Answer, Failure> {
+        let acts: VecDeque<Act> = self.0.pop_front().expect("one try too many")?.into();
+        let body = stream::unfold(acts, |mut acts| async move {
+            loop {
+                match acts.pop_front()? {
+                    Send(text) => return Some((Ok(Bytes::from_static(text.as_bytes())), acts)),
+                    Wait(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
+                    Break => {
+                        return Some((
+                            Err(Failure::passing(FaultKind::Network, "the connection to http://h broke")),
+                            acts,
+                        ));
+                    }
+                    Hang => std::future::pending().await,
+                }
+            }
+        });
+        Ok(Answer { content_type: "text/event-stream".into(), body: body.boxed() })
+    }
+}
+
+const HI: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
+const STOP: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+const DONE: &str = "data: [DONE]\n\n";
+
+fn call() -> HttpCall {
+    let url = "http://me:secret@h/v1/chat/completions?key=secret".to_owned();
+    HttpCall { method: Method::Post, url, headers: Vec::new(), body: None, framing: Framing::Sse }
+}
+
+/// Runs the tries and returns all that is heard, as short words.
+async fn heard(tries: Vec<Result<Vec<Act>, Failure>>) -> Vec<String> {
+    let (sender, mut receiver) = mpsc::channel(1);
+    let patience = Patience::new(Instant::now());
+    let run = async move {
+        let call = call();
+        run(Fake(tries.into()), &call, Box::new(Chat::new()), &patience, &sender).await;
+    };
+    let listen = async {
+        let mut words = Vec::new();
+        while let Some(heard) = receiver.recv().await {
+            words.push(word(heard));
+        }
+        words
+    };
+    tokio::join!(run, listen).1
+}
+
+fn word(heard: Heard) -> String {
+    match heard {
+        Heard::Link(link) => match link {
+            LinkState::Silent { since, limit } => format!("silent since {} of {}", since.0, limit.unwrap().0),
+            LinkState::Unproductive { since, limit } => {
+                format!("unproductive since {} of {}", since.0, limit.unwrap().0)
+            }
+            LinkState::Retrying { attempt, at } => format!("retrying {attempt} at {}", at.0),
+            LinkState::Lost(_) => "lost".into(),
+            other => format!("{other:?}").to_lowercase(),
+        },
+        Heard::Event(event) => match event {
+            AgentEvent::TextDelta { text, .. } => text,
+            AgentEvent::MessageStarted { .. } => "(".into(),
+            AgentEvent::MessageFinished { stop: Stop::End, .. } => ")".into(),
+            AgentEvent::MessageFinished { stop, .. } => format!(") {stop:?}"),
+            AgentEvent::Annotated { kind, data, .. } => format!("{kind} {data}"),
+            AgentEvent::Noticed { code, text, .. } => format!("{code}: {text}"),
+            AgentEvent::TurnFinished { end: TurnEnd::Failed(fault), .. } => format!("failed {:?}: {fault}", fault.kind),
+            AgentEvent::TurnFinished { end, .. } => format!("{end:?}").to_lowercase(),
+            other => format!("{other:?}"),
+        },
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_good_answer_is_told_in_order() {
+    assert_eq!(
+        heard(vec![Ok(vec![Wait(1), Send(HI), Send(STOP), Send(DONE)])]).await,
+        ["connecting", "live", "(", "first_token {\"ms\":1000}", "hi", ")", "idle", "completed"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_told_and_in_the_end_cut() {
+    assert_eq!(
+        heard(vec![Ok(vec![Send(HI), Hang])]).await,
+        [
+            "connecting",
+            "live",
+            "(",
+            "first_token {\"ms\":0}",
+            "hi",
+            "silent since 0 of 90000",
+            ") Interrupted",
+            "lost",
+            "failed TimedOut: http://h fell silent in its answer for 90 s; ask again, or raise idle_timeout"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_byte_may_take_longer_and_is_not_asked_for_twice() {
+    assert_eq!(
+        heard(vec![Ok(vec![Hang])]).await,
+        [
+            "connecting",
+            "live",
+            "silent since 0 of 300000",
+            "lost",
+            "failed TimedOut: http://h did not begin to answer within 5 min; it may be loading a model, so try again"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn keep_alives_calm_the_first_watchdog_and_not_the_second() {
+    let mut acts = Vec::new();
+    for _ in 0..200 {
+        acts.extend([Wait(15), Send(": keep-alive\n\n")]);
+    }
+    let words = heard(vec![Ok(acts)]).await;
+    assert_eq!(words[..4], ["connecting", "live", "silent since 0 of 300000", "unproductive since 0 of 900000"]);
+    assert_eq!(
+        words[4..],
+        [
+            "lost",
+            "failed TimedOut: http://h is alive but said nothing usable for 15 min; ask again, or raise no_output_timeout"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_usable_event_makes_the_line_live_again() {
+    let words = heard(vec![Ok(vec![Wait(4), Send(HI), Wait(4), Send(HI), Send(DONE)])]).await;
+    assert_eq!(
+        words,
+        [
+            "connecting",
+            "live",
+            "silent since 0 of 300000",
+            "live",
+            "(",
+            "first_token {\"ms\":4000}",
+            "hi",
+            "silent since 4000 of 90000",
+            "live",
+            "hi",
+            ")",
+            "idle",
+            "completed"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_break_in_mid_answer_keeps_the_text_and_is_not_tried_again() {
+    assert_eq!(
+        heard(vec![Ok(vec![Send(HI), Break])]).await[2..],
+        [
+            "(",
+            "first_token {\"ms\":0}",
+            "hi",
+            "lost",
+            "cut: the connection to http://h broke; what came until then is kept",
+            ") Interrupted",
+            "interrupted"
+        ]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_break_or_silence_after_the_finish_reason_is_no_loss() {
+    for last in [Break, Hang] {
+        let words = heard(vec![Ok(vec![Send(HI), Send(STOP), last])]).await;
+        assert_eq!(words.last().unwrap(), "completed");
+        assert!(!words.iter().any(|word| word.starts_with("cut")), "{words:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_before_the_first_byte_is_tried_again() {
+    let busy = Failure::passing(FaultKind::Upstream, "http://h answered 503");
+    let words = heard(vec![Err(busy), Ok(vec![Wait(2), Break]), Ok(vec![Send(HI), Send(DONE)])]).await;
+    let starts = [
+        "connecting",
+        "retrying 2 at ",
+        "retry: http://h answered 503; trying again in 0.",
+        "connecting",
+        "live",
+        "retrying 3 at ",
+        "retry: the connection to http://h broke; trying again in 0.",
+        "connecting",
+        "live",
+        "(",
+        "first_token",
+        "hi",
+        ")",
+        "idle",
+        "completed",
+    ];
+    assert_eq!(words.len(), starts.len(), "{words:?}");
+    for (word, start) in words.iter().zip(starts) {
+        assert!(word.starts_with(start), "{word:?} {start:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tries_are_counted_and_the_last_fault_is_told() {
+    let busy = |n| Err(Failure::passing(FaultKind::Upstream, format!("busy {n}")));
+    let words = heard((1..=4).map(busy).collect()).await;
+    assert_eq!(words.iter().filter(|word| word.starts_with("retry: ")).count(), 3);
+    assert_eq!(words.last().unwrap(), "failed Upstream: busy 4");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_server_says_when_to_come_back_within_reason() {
+    let limited = |seconds: u64| {
+        let mut failure = Failure::passing(FaultKind::RateLimited, "slow down");
+        failure.fault.retry_after = Some(Millis(seconds * 1000));
+        Err(failure)
+    };
+    let words = heard(vec![limited(7), Ok(vec![Send(HI), Send(DONE)])]).await;
+    assert!(words[1].starts_with("retrying 2 at 7"), "{words:?}");
+    assert_eq!(heard(vec![limited(3600)]).await, ["connecting", "idle", "failed RateLimited: slow down"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_pass_is_not_tried_again() {
+    let refused = Failure::last(FaultKind::Auth, "no key");
+    assert_eq!(heard(vec![Err(refused)]).await, ["connecting", "idle", "failed Auth: no key"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_and_nothing_at_all_are_named() {
+    let page = heard(vec![Ok(vec![Send("<!doctype html><p>")])]).await;
+    let text = "failed Protocol: http://h answered with a web page instead of a stream; check the base URL";
+    assert_eq!(page.last().unwrap(), text);
+    let nothing = heard(vec![Ok(vec![])]).await;
+    let text = "failed Protocol: http://h ended its answer without a word; try again, or look at its log";
+    assert_eq!(nothing.last().unwrap(), text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn json_in_place_of_a_stream_is_an_answer_or_an_error() {
+    let whole = heard(vec![Ok(vec![
+        Send("{\"choices\":[{\"message\":{\"content\":\"hi\"},"),
+        Send("\"finish_reason\":\"stop\"}]}"),
+    ])])
+    .await;
+    assert_eq!(whole.last().unwrap(), "completed");
+    let error = heard(vec![Ok(vec![Send("{\"error\":\"no such model\"}")])]).await;
+    assert_eq!(error.last().unwrap(), "failed Upstream: the server reported an error while answering: no such model");
+    let other = heard(vec![Ok(vec![Send("{\"status\":\"ok\"}")])]).await;
+    let text =
+        "failed Protocol: http://h answered with JSON that is no answer: {\"status\":\"ok\"}; check the base URL";
+    assert_eq!(other.last().unwrap(), text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deaf_listener_ends_the_call() {
+    let (sender, receiver) = mpsc::channel(8);
+    drop(receiver);
+    let patience = Patience::new(Instant::now());
+    run(Fake(VecDeque::from([Ok(vec![Hang])])), &call(), Box::new(Chat::new()), &patience, &sender).await;
+    assert_eq!(patience.epoch.elapsed(), Duration::ZERO);
+}

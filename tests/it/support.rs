@@ -1,0 +1,141 @@
+//! A server that answers as it is told, connection by connection, and keeps what it was asked.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+/// One thing the server does on a connection.
+#[derive(Clone, Debug)]
+pub(crate) enum Act {
+    /// Sends these bytes at once.
+    Send(Vec<u8>),
+    /// Waits until [`Server::go`] is called.
+    Hold,
+    /// Sends nothing more and waits for the client to hang up.
+    Hang,
+}
+
+/// Sends a response head that lets the body end with the connection.
+pub(crate) fn head(status: &str, headers: &str) -> Act {
+    Act::Send(format!("HTTP/1.1 {status}\r\nconnection: close\r\n{headers}\r\n").into_bytes())
+}
+
+/// Sends a whole JSON response.
+pub(crate) fn json(status: &str, body: &str) -> Act {
+    let length = body.len();
+    let head =
+        format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}");
+    Act::Send(format!("{head}\r\n\r\n{body}").into_bytes())
+}
+
+/// Sends the head of an event stream in HTTP chunks, whose cut is noticed.
+pub(crate) fn stream() -> Act {
+    head("200 OK", "content-type: text/event-stream\r\ntransfer-encoding: chunked\r\n")
+}
+
+/// Sends one HTTP chunk.
+pub(crate) fn chunk(bytes: impl AsRef<[u8]>) -> Act {
+    let bytes = bytes.as_ref();
+    let mut whole = format!("{:x}\r\n", bytes.len()).into_bytes();
+    whole.extend_from_slice(bytes);
+    whole.extend_from_slice(b"\r\n");
+    Act::Send(whole)
+}
+
+/// Sends the last, empty chunk.
+pub(crate) fn end() -> Act {
+    Act::Send(b"0\r\n\r\n".to_vec())
+}
+
+/// Runs until dropped. The n-th connection gets the n-th script, later ones the last.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    shared: Arc<Shared>,
+    _tasks: JoinSet<()>,
+}
+
+#[derive(Default)]
+struct Shared {
+    asked: Mutex<Vec<String>>,
+    go: Notify,
+    hung_up: Notify,
+}
+
+impl Server {
+    pub(crate) async fn start(scripts: Vec<Vec<Act>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared::default());
+        let mut tasks = JoinSet::new();
+        let serve = Arc::clone(&shared);
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            let mut number = 0;
+            while let Ok((socket, _)) = listener.accept().await {
+                let script = scripts.get(number).or(scripts.last()).cloned().unwrap_or_default();
+                number += 1;
+                connections.spawn(answer(socket, script, Arc::clone(&serve)));
+            }
+        });
+        Self { address, shared, _tasks: tasks }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Returns the requests so far: head and body as they came.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.shared.asked.lock().unwrap().clone()
+    }
+
+    /// Lets one [`Act::Hold`] pass.
+    pub(crate) fn go(&self) {
+        self.shared.go.notify_one();
+    }
+
+    /// Waits until a client hung up on an [`Act::Hang`].
+    pub(crate) async fn hung_up(&self) {
+        tokio::time::timeout(Duration::from_secs(10), self.shared.hung_up.notified()).await.expect("nobody hung up");
+    }
+}
+
+async fn answer(mut socket: TcpStream, script: Vec<Act>, shared: Arc<Shared>) {
+    let mut request = Vec::new();
+    while !is_whole(&request) {
+        match socket.read_buf(&mut request).await {
+            Ok(1..) => {}
+            _ => return,
+        }
+    }
+    shared.asked.lock().unwrap().push(String::from_utf8_lossy(&request).into_owned());
+    for act in script {
+        match act {
+            Act::Send(bytes) => {
+                if socket.write_all(&bytes).await.is_err() {
+                    return;
+                }
+                let _ = socket.flush().await;
+            }
+            Act::Hold => shared.go.notified().await,
+            Act::Hang => {
+                while matches!(socket.read(&mut [0; 64]).await, Ok(1..)) {}
+                shared.hung_up.notify_one();
+            }
+        }
+    }
+}
+
+fn is_whole(request: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(request).to_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    body.len() >= length.unwrap_or(0)
+}
