@@ -3,13 +3,30 @@
 //! A tool checks its arguments, says what it is about (for approvals) and runs. It decides nothing about permission:
 //! that is `agent::approval`. A failure is an ordinary result that the model should see.
 
+mod address;
+mod args;
+mod calculator;
+pub mod caps;
+mod clock;
+mod edit_file;
+mod fetch;
+mod file;
+mod html;
+mod list_dir;
+mod place;
+mod read_file;
+mod search;
+mod shell;
+mod write_file;
+
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::event::{Ask, Json, Outcome, OutputStream, ToolSpec};
+use crate::event::{Ask, Json, Outcome, OutputStream, Risk, ToolSpec};
 
 /// One thing the agent can do.
 pub trait Tool: Send + Sync {
@@ -42,4 +59,68 @@ pub struct ToolCtx {
 pub struct Done {
     pub outcome: Outcome,
     pub text: String,
+}
+
+impl Done {
+    pub fn ok(text: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Ok, text: text.into() }
+    }
+
+    pub fn failed(text: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Failed, text: text.into() }
+    }
+
+    pub fn cancelled(text: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Cancelled, text: text.into() }
+    }
+}
+
+/// Returns every tool, in the order in which models are told about them.
+pub fn all() -> Vec<Arc<dyn Tool>> {
+    vec![
+        Arc::new(calculator::Calculator),
+        Arc::new(read_file::ReadFile),
+        Arc::new(list_dir::ListDir),
+        Arc::new(search::Search),
+        Arc::new(write_file::WriteFile),
+        Arc::new(edit_file::EditFile),
+        Arc::new(shell::Shell),
+        Arc::new(fetch::Fetch),
+        Arc::new(clock::Clock::default()),
+    ]
+}
+
+/// Builds what a person is shown, with the parts that are the same for every tool.
+fn ask(tool: &str, risk: Risk, subject: impl Into<String>, ctx: &ToolCtx) -> Ask {
+    Ask {
+        tool: tool.into(),
+        risk,
+        subject: subject.into(),
+        folder: ctx.folder.display().to_string(),
+        detail: String::new(),
+        pattern: None,
+        expires: None,
+    }
+}
+
+/// Does blocking work on another thread. The work watches `ctx.cancel` itself, so it is never left behind.
+async fn blocking<T: Send + 'static>(
+    args: &Json,
+    ctx: &ToolCtx,
+    work: impl FnOnce(&Json, &ToolCtx) -> Result<T, String> + Send + 'static,
+) -> Result<T, String> {
+    let (args, ctx) = (args.clone(), ctx.clone());
+    match tokio::task::spawn_blocking(move || work(&args, &ctx)).await {
+        Ok(result) => result,
+        Err(error) => Err(format!("the tool broke down: {error}")),
+    }
+}
+
+/// Runs blocking work whose errors are texts for the model.
+async fn run_blocking(
+    args: &Json,
+    ctx: &ToolCtx,
+    work: impl FnOnce(&Json, &ToolCtx) -> Result<Done, String> + Send + 'static,
+) -> Done {
+    blocking(args, ctx, work).await.unwrap_or_else(Done::failed)
 }

@@ -1,0 +1,348 @@
+//! Which engine answers, and why: flag, then config, then environment, then a server found on this machine, then the
+//! embedded one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::agent::EngineChoice;
+use crate::config::address::is_loopback;
+use crate::config::{Config, EngineConfig, EngineKind, Loaded, Origin};
+use crate::engine::Engine;
+use crate::engine::discover::{self, Found, Kind, ModelInfo, Survey};
+use crate::engine::offline::{self, Offline};
+use crate::engine::ollama::Ollama;
+use crate::engine::openai::OpenAi;
+use crate::event::{Fault, FaultKind};
+use crate::net::{Http, probe};
+use crate::store::msg::ModelChoice;
+
+/// How long looking around on this machine may take.
+pub const LOOK_AROUND: Duration = Duration::from_millis(150);
+/// How long a server may take to list its models.
+const LIST: Duration = Duration::from_secs(5);
+/// What OpenAI's own service is asked for when nobody named a model.
+const OPENAI_MODEL: &str = "gpt-4.1-mini";
+
+type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Everything that choosing needs. Cheap to clone into a task.
+#[derive(Clone)]
+pub struct Chooser {
+    pub loaded: Arc<Loaded>,
+    pub http: Http,
+    /// The embedded engine's pauses are left out where nobody watches.
+    pub pace: f32,
+}
+
+/// What was asked for before anyone looked around.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Wanted {
+    Named { engine: String, model: Option<String>, why: String },
+    Nothing,
+}
+
+/// One engine as `doctor` and `models` show it.
+pub struct Listed {
+    pub engine: String,
+    pub base_url: Option<String>,
+    pub models: Result<Vec<ModelInfo>, Fault>,
+    /// Found by looking around rather than configured.
+    pub found: bool,
+}
+
+impl Chooser {
+    /// Chooses the engine to begin with.
+    pub async fn choose(self) -> Result<EngineChoice, Fault> {
+        match self.wanted(&env) {
+            Wanted::Named { engine, model, why } => self.named(&engine, model, why).await,
+            Wanted::Nothing => Ok(self.look_around().await),
+        }
+    }
+
+    /// Finds the engine for a name written `engine/model`, `engine` or, where that is clear, just a model.
+    pub async fn switch(self, name: String) -> Result<EngineChoice, String> {
+        let (engine, model) = Config::model_parts(&name);
+        let why = "chosen with /model".to_owned();
+        self.named(engine, model.map(str::to_owned), why).await.map_err(|fault| fault.message)
+    }
+
+    fn config(&self) -> &Config {
+        &self.loaded.config
+    }
+
+    fn wanted(&self, env: Env<'_>) -> Wanted {
+        if let Some(name) = &self.config().model {
+            let (engine, model) = Config::model_parts(name);
+            let why = match self.loaded.entries.get("model").map(|entry| &entry.origin) {
+                Some(Origin::Flag(flag)) => format!("flag {flag}"),
+                Some(Origin::Environment(name)) => (*name).to_owned(),
+                Some(Origin::Project { .. }) => "the project's config".to_owned(),
+                Some(Origin::User { .. } | Origin::Default) | None => "config".to_owned(),
+            };
+            return Wanted::Named { engine: engine.to_owned(), model: model.map(str::to_owned), why };
+        }
+        let set = |name: &str| env(name).is_some_and(|value| !value.trim().is_empty());
+        for (name, engine) in [
+            ("OPENAI_API_KEY", "openai"),
+            ("OPENAI_BASE_URL", "openai"),
+            ("OPENAI_API_BASE", "openai"),
+            ("OLLAMA_HOST", "ollama"),
+        ] {
+            if set(name) {
+                return Wanted::Named { engine: engine.to_owned(), model: None, why: name.to_owned() };
+            }
+        }
+        Wanted::Nothing
+    }
+
+    async fn named(&self, name: &str, model: Option<String>, why: String) -> Result<EngineChoice, Fault> {
+        let found;
+        let config = match self.config().engines.get(name) {
+            Some(config) => config,
+            None => {
+                found = self.found_here(name).await.ok_or_else(|| self.unknown(name))?;
+                &found
+            }
+        };
+        let model = match model {
+            Some(model) => model,
+            None => self.usual_model(name, config).await?,
+        };
+        let window = match config.kind {
+            EngineKind::Ollama => self.ollama_window(config, &model).await,
+            EngineKind::OpenAi | EngineKind::Offline => None,
+        };
+        self.build(name, config, model, why, window).await
+    }
+
+    fn unknown(&self, name: &str) -> Fault {
+        let known: Vec<&str> = self.config().engines.keys().map(String::as_str).collect();
+        let text = format!(
+            "no engine is called {name:?}; write ENGINE/MODEL with one of {} (or define it under [engines.{name}])",
+            known.join(", ")
+        );
+        Fault::new(FaultKind::BadRequest, text)
+    }
+
+    /// Returns the settings of a server on this machine that goes by this name.
+    async fn found_here(&self, name: &str) -> Option<EngineConfig> {
+        let found = self.probe().await;
+        found.iter().find(|found| local_name(found.kind) == name).map(config_of)
+    }
+
+    async fn probe(&self) -> Vec<Found> {
+        let candidates = discover::candidates();
+        let calls: Vec<_> = candidates.iter().map(discover::Candidate::call).collect();
+        discover::found(&candidates, &probe::gather(&self.http, &calls, LOOK_AROUND).await)
+    }
+
+    /// Picks a model where none was named: the environment's, the service's usual one, or the first that is there.
+    async fn usual_model(&self, name: &str, config: &EngineConfig) -> Result<String, Fault> {
+        match config.kind {
+            EngineKind::Offline => return Ok(offline::MODEL.to_owned()),
+            EngineKind::OpenAi => {
+                if let Some(model) = env("OPENAI_MODEL").filter(|model| !model.is_empty() && name == "openai") {
+                    return Ok(model);
+                }
+                let url = config.resolved_base_url(&env).unwrap_or_default();
+                if url.contains("//api.openai.com") {
+                    return Ok(OPENAI_MODEL.to_owned());
+                }
+            }
+            EngineKind::Ollama => {}
+        }
+        let models = self.list(name, config).await?;
+        models.into_iter().next().map(|model| model.id).ok_or_else(|| {
+            let hint = match config.kind {
+                EngineKind::Ollama => "get one with `ollama pull qwen3`",
+                EngineKind::OpenAi | EngineKind::Offline => "name one as ENGINE/MODEL",
+            };
+            Fault::new(FaultKind::BadRequest, format!("{name} has no model; {hint}"))
+        })
+    }
+
+    /// Asks what fits into the model; a slow answer must not hold up the chat.
+    async fn ollama_window(&self, config: &EngineConfig, model: &str) -> Option<u64> {
+        let engine = Ollama::new(String::new(), &config.resolved_base_url(&env)?);
+        let answer = self.http.json(&engine.show(model), Duration::from_millis(500)).await.ok()?;
+        discover::ollama_window(&answer)
+    }
+
+    async fn build(
+        &self,
+        name: &str,
+        config: &EngineConfig,
+        model: String,
+        why: String,
+        window: Option<u64>,
+    ) -> Result<EngineChoice, Fault> {
+        let url = config.resolved_base_url(&env).unwrap_or_default();
+        let window = self.config().window(&model).or(window);
+        let engine: Arc<dyn Engine> = match config.kind {
+            EngineKind::Offline => Arc::new(Offline { pace: self.pace }),
+            EngineKind::OpenAi => Arc::new(OpenAi::new(name.to_owned(), &url, self.key(config).await?)),
+            EngineKind::Ollama => Arc::new(Ollama::new(name.to_owned(), &url).with_window(window)),
+        };
+        Ok(EngineChoice {
+            engine,
+            why,
+            window,
+            price: self.config().price_at(name, &model, &env),
+            model,
+            idle: config.idle_timeout,
+            no_output: config.no_output_timeout,
+            retries: config.retries,
+        })
+    }
+
+    /// A key may come from a command, which may take its time.
+    async fn key(&self, config: &EngineConfig) -> Result<Option<SecretString>, Fault> {
+        let config = config.clone();
+        tokio::task::spawn_blocking(move || config.resolved_api_key(&env))
+            .await
+            .map_err(|error| Fault::new(FaultKind::Internal, error.to_string()))?
+            .map_err(Fault::from)
+    }
+
+    /// Takes the first server found on this machine that has a model, else the embedded engine.
+    async fn look_around(&self) -> EngineChoice {
+        for found in self.probe().await {
+            let Some(model) = found.models.first() else { continue };
+            let why = format!("found on {}", address(&found.base_url));
+            let config = config_of(&found);
+            let name = local_name(found.kind);
+            if let Ok(choice) = self.build(name, &config, model.id.clone(), why, model.window).await {
+                return choice;
+            }
+        }
+        self.offline("no model is set up or running here")
+    }
+
+    fn offline(&self, why: &str) -> EngineChoice {
+        EngineChoice {
+            engine: Arc::new(Offline { pace: self.pace }),
+            model: offline::MODEL.to_owned(),
+            why: why.to_owned(),
+            window: None,
+            price: None,
+            idle: Duration::ZERO,
+            no_output: Duration::ZERO,
+            retries: 0,
+        }
+    }
+
+    async fn list(&self, name: &str, config: &EngineConfig) -> Result<Vec<ModelInfo>, Fault> {
+        let url = config.resolved_base_url(&env).unwrap_or_default();
+        let survey = match config.kind {
+            EngineKind::Offline => {
+                return Ok(vec![ModelInfo {
+                    id: offline::MODEL.to_owned(),
+                    remark: "embedded, not a language model".to_owned(),
+                    window: None,
+                }]);
+            }
+            EngineKind::OpenAi => OpenAi::new(name.to_owned(), &url, self.key(config).await?).survey(),
+            EngineKind::Ollama => Ollama::new(name.to_owned(), &url).survey(),
+        };
+        self.survey(&survey).await.map_err(|fault| Fault { message: format!("{name}: {}", fault.message), ..fault })
+    }
+
+    /// The first answer must come; the others add to it.
+    async fn survey(&self, survey: &Survey) -> Result<Vec<ModelInfo>, Fault> {
+        let asked = survey.calls.iter().map(|call| self.http.json(call, LIST));
+        let mut answers = Vec::new();
+        for (index, answer) in futures_util::future::join_all(asked).await.into_iter().enumerate() {
+            match answer {
+                Err(fault) if index == 0 => return Err(fault),
+                answer => answers.push(answer.ok()),
+            }
+        }
+        survey.read(&answers).ok_or_else(|| {
+            Fault::new(FaultKind::Protocol, "the server answered, but not with a list of models; is the address right?")
+        })
+    }
+
+    /// Asks every configured engine and every server found here for its models, side by side.
+    pub async fn list_all(&self) -> Vec<Listed> {
+        let configured = self.config().engines.iter().map(|(name, config)| async move {
+            // Asking OpenAI's service without a key, or an Ollama nobody pointed to, would only list errors.
+            if !self.is_set_up(config).await {
+                return None;
+            }
+            Some(Listed {
+                engine: name.clone(),
+                base_url: config.resolved_base_url(&env),
+                models: self.list(name, config).await,
+                found: false,
+            })
+        });
+        let (listed, found) = tokio::join!(futures_util::future::join_all(configured), self.probe());
+        let mut listed: Vec<Listed> = listed.into_iter().flatten().collect();
+        for found in found {
+            let known =
+                |listed: &Listed| listed.base_url.as_deref().is_some_and(|url| same_place(url, &found.base_url));
+            if !listed.iter().any(known) {
+                listed.push(Listed {
+                    engine: local_name(found.kind).to_owned(),
+                    base_url: Some(found.base_url),
+                    models: Ok(found.models),
+                    found: true,
+                });
+            }
+        }
+        listed
+    }
+
+    async fn is_set_up(&self, config: &EngineConfig) -> bool {
+        let url = config.resolved_base_url(&env).unwrap_or_default();
+        match config.kind {
+            EngineKind::Offline => true,
+            EngineKind::OpenAi => !url.contains("//api.openai.com") || matches!(self.key(config).await, Ok(Some(_))),
+            EngineKind::Ollama => env("OLLAMA_HOST").is_some() || !is_loopback(&url),
+        }
+    }
+
+    /// Returns what `/model` can offer.
+    pub async fn choices(self) -> Vec<ModelChoice> {
+        let mut out = Vec::new();
+        for listed in self.list_all().await {
+            for model in listed.models.unwrap_or_default() {
+                out.push(ModelChoice { name: format!("{}/{}", listed.engine, model.id), remark: model.remark });
+            }
+        }
+        out
+    }
+}
+
+/// Returns the settings of a server that was found.
+fn config_of(found: &Found) -> EngineConfig {
+    let kind = if found.kind == Kind::Ollama { EngineKind::Ollama } else { EngineKind::OpenAi };
+    EngineConfig { base_url: Some(found.base_url.clone()), ..EngineConfig::new(kind) }
+}
+
+/// Returns the engine name that a server found on this machine goes by.
+fn local_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Ollama => "ollama",
+        Kind::LlamaCpp => "llamacpp",
+        Kind::LmStudio => "lmstudio",
+        Kind::Vllm => "vllm",
+        Kind::Compatible => "local",
+    }
+}
+
+fn address(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split('/').next().unwrap_or(rest)
+}
+
+fn same_place(one: &str, other: &str) -> bool {
+    let norm = |url: &str| address(url).replace("localhost", "127.0.0.1");
+    norm(one) == norm(other)
+}
+
+pub(super) fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}

@@ -1,0 +1,357 @@
+//! Wiring: settings in, running sessions out. Used by every mode of the program; holds no logic of its own beyond
+//! "which parts go together".
+
+mod choice;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::agent::approval::Policy;
+use crate::agent::history::History;
+use crate::agent::names::Names;
+use crate::agent::{AgentSetup, Switch};
+use crate::bridge::hub::{Backlog, Hub, RING_BYTES};
+use crate::bridge::session::{self, Standing, notice};
+use crate::bridge::{Live, local};
+use crate::config::{Config, Loaded, Paths};
+use crate::event::grammar::Sealer;
+use crate::event::{AgentEvent, CallId, Level, Millis, SessionId};
+use crate::journal::{self, Header, Listing, Reader, Want, Writer};
+use crate::net::Http;
+use crate::tool;
+
+pub use crate::bridge::replay;
+pub use choice::{Chooser, Listed};
+
+/// Which session to open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    New,
+    /// The newest of this folder.
+    Continue,
+    /// That one, by its name or the beginning of it; the newest of all without one.
+    Resume(Option<String>),
+}
+
+/// Who is on the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    Screen,
+    /// Nobody can be asked, and nobody watches the embedded engine think.
+    Pipe,
+}
+
+/// Everything that sessions are made from, and the tasks of those that run.
+pub struct House {
+    pub loaded: Arc<Loaded>,
+    pub paths: Paths,
+    pub folder: PathBuf,
+    pub audience: Audience,
+    /// In place of the embedded system prompt.
+    pub system: Option<String>,
+    http: Http,
+    tasks: JoinSet<()>,
+    begun: Vec<SessionId>,
+}
+
+impl House {
+    pub fn new(loaded: Loaded, paths: Paths, folder: PathBuf, audience: Audience, system: Option<String>) -> Self {
+        Self {
+            loaded: Arc::new(loaded),
+            paths,
+            folder,
+            audience,
+            system,
+            http: Http::new(Duration::from_secs(10)),
+            tasks: JoinSet::new(),
+            begun: Vec::new(),
+        }
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.loaded.config
+    }
+
+    pub fn chooser(&self) -> Chooser {
+        let pace = match self.audience {
+            Audience::Screen => 1.0,
+            Audience::Pipe => 0.0,
+        };
+        Chooser { loaded: self.loaded.clone(), http: self.http.clone(), pace }
+    }
+
+    /// Opens a session and starts everything that belongs to it. Returns before any engine was looked for.
+    pub fn open(&mut self, start: &Start) -> anyhow::Result<Live> {
+        let begun = match start {
+            Start::New => self.begin(),
+            Start::Continue | Start::Resume(_) => {
+                let path = self.find(start)?;
+                self.reopen(&path)?
+            }
+        };
+        let policy = self.policy()?;
+        let epoch = Instant::now();
+        let Begun { session, hub, writer, not_saved, standing, past, sealer, notices, wall } = begun;
+        let overflow: Option<Overflow> = writer.as_ref().map(|writer| {
+            let log = writer.path().to_owned();
+            let session = session.clone();
+            Arc::new(move |call: &CallId| {
+                journal::overflow_path(log.parent().unwrap_or(Path::new(".")), &session, call)
+            }) as Overflow
+        });
+        let setup = self.agent(policy, epoch, wall, overflow, past);
+        let feed = local::start(setup, &mut self.tasks);
+        let setup = session::Setup {
+            session,
+            hub,
+            writer,
+            not_saved,
+            standing,
+            sealer: Box::pin(async move { sealer.await.unwrap_or_default() }),
+            notices,
+            epoch,
+        };
+        Ok(session::start(setup, feed, &mut self.tasks))
+    }
+
+    /// Opens a log to be played.
+    pub fn replay(&mut self, path: &Path, options: replay::Options) -> anyhow::Result<Live> {
+        let reader = Reader::open(path)?;
+        Ok(replay::start(reader, options, &mut self.tasks)?)
+    }
+
+    /// Tells a whole log at once, to be printed.
+    pub fn print(&self, path: &Path) -> anyhow::Result<Live> {
+        Ok(replay::at_once(Reader::open(path)?)?)
+    }
+
+    /// Lists saved sessions, of this folder or of all; those in which nothing was said are left out.
+    pub fn sessions(&self, all: bool) -> anyhow::Result<Listing> {
+        let mut listing = journal::list(&self.paths.sessions())?;
+        let folder = self.folder.display().to_string();
+        listing.sessions.retain(|session| session.title.is_some() && (all || session.folder == folder));
+        Ok(listing)
+    }
+
+    /// Returns the log of a session, by its name or the beginning of it, or by the path of a log.
+    pub fn session_path(&self, wanted: &str) -> anyhow::Result<PathBuf> {
+        let path = Path::new(wanted);
+        if path.is_file() {
+            return Ok(path.to_owned());
+        }
+        Ok(journal::find(&self.paths.sessions(), wanted)?.path)
+    }
+
+    /// Removes a session for good, and returns its whole name.
+    pub fn remove_session(&self, wanted: &str) -> anyhow::Result<SessionId> {
+        Ok(journal::remove(&self.paths.sessions(), wanted)?.id)
+    }
+
+    /// Waits until every session has written its last line, and removes the logs in which nothing was said.
+    pub async fn close(mut self) {
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        // Tools get their grace period; whatever still lingers then is dropped.
+        if tokio::time::timeout(Duration::from_secs(5), all).await.is_err() {
+            self.tasks.shutdown().await;
+        }
+        for session in &self.begun {
+            let path = journal::log_path(&self.paths.sessions(), session);
+            if is_empty(&path) {
+                let _ = std::fs::remove_file(&path);
+            }
+        }
+    }
+
+    fn find(&self, start: &Start) -> anyhow::Result<PathBuf> {
+        let dir = self.paths.sessions();
+        let folder = self.folder.display().to_string();
+        let found = match start {
+            Start::Resume(Some(wanted)) => journal::find(&dir, wanted)?.path,
+            Start::Continue => {
+                journal::newest_of(&dir, &folder)?
+                    .ok_or_else(|| {
+                        anyhow!("no session of {folder} is saved yet; `jarvis-tui sessions list --all` shows others")
+                    })?
+                    .path
+            }
+            Start::Resume(None) | Start::New => {
+                let listing = journal::list(&dir)?;
+                let newest = listing.sessions.into_iter().find(|session| session.title.is_some());
+                newest.ok_or_else(|| anyhow!("no session is saved yet"))?.path
+            }
+        };
+        Ok(found)
+    }
+
+    fn begin(&mut self) -> Begun {
+        let wall = wall_clock();
+        let session = journal::new_session_id(wall);
+        let mut header = Header::new(session.clone(), wall);
+        header.folder = self.folder.display().to_string();
+        let (writer, not_saved) = match Writer::create(&self.paths.sessions(), header) {
+            Ok(writer) => (Some(writer), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let backlog = writer.as_ref().and_then(|writer| writer.reader().ok()).map_or(Backlog::Memory, Backlog::Journal);
+        self.begun.push(session.clone());
+        // Dropped senders mean "nothing in the past".
+        let (_, past) = oneshot::channel();
+        let (_, sealer) = oneshot::channel();
+        Begun {
+            session,
+            hub: Hub::new(backlog, RING_BYTES),
+            writer,
+            not_saved,
+            standing: Standing::default(),
+            past,
+            sealer,
+            notices: Vec::new(),
+            wall,
+        }
+    }
+
+    fn reopen(&mut self, path: &Path) -> anyhow::Result<Begun> {
+        let (writer, end) = Writer::open(path)?;
+        let header = writer.header().clone();
+        let reader = writer.reader()?;
+        let wall = wall_clock();
+        let elapsed = Millis(wall.saturating_sub(header.started_at));
+        let standing = Standing { last: end.last, base: end.at.max(elapsed) };
+        let mut notices = Vec::new();
+        if let Some(bytes) = end.torn {
+            let text = format!("the log ended in a torn line of {bytes} bytes, which was left out");
+            notices.push(notice(Level::Warn, "torn_line", text));
+        }
+        let (tell_past, past) = oneshot::channel();
+        let (tell_sealer, sealer) = oneshot::channel();
+        let through = reader.clone();
+        self.tasks.spawn_blocking(move || {
+            let (history, names, open) = read_past(&through);
+            // Nobody listens when the session was closed at once.
+            let _ = tell_sealer.send(open);
+            let _ = tell_past.send((history, names));
+        });
+        Ok(Begun {
+            session: header.session,
+            hub: Hub::starting_after(end.last, Backlog::Journal(reader), RING_BYTES),
+            writer: Some(writer),
+            not_saved: None,
+            standing,
+            past,
+            sealer,
+            notices,
+            wall,
+        })
+    }
+
+    fn policy(&self) -> anyhow::Result<Policy> {
+        let approvals = &self.config().approvals;
+        Policy::new(approvals.mode, &approvals.allow, &approvals.deny).map_err(|text| anyhow!("in [approvals]: {text}"))
+    }
+
+    fn agent(
+        &self,
+        policy: Policy,
+        epoch: Instant,
+        wall: u64,
+        overflow: Option<Overflow>,
+        past: oneshot::Receiver<(History, Names)>,
+    ) -> AgentSetup {
+        let config = self.config();
+        let chooser = self.chooser();
+        let switch: Switch = {
+            let chooser = chooser.clone();
+            Arc::new(move |name| Box::pin(chooser.clone().switch(name)))
+        };
+        AgentSetup {
+            choice: Box::pin(chooser.choose()),
+            switch,
+            past: Box::pin(async move { past.await.unwrap_or_default() }),
+            http: self.http.clone(),
+            tools: tool::all(),
+            policy,
+            folder: self.folder.clone(),
+            also: config.tools.folders.iter().filter_map(|folder| folder.canonicalize().ok()).collect(),
+            system: self.system.clone().unwrap_or_else(|| self.system_prompt()),
+            max_rounds: config.limits.max_rounds,
+            tool_output: config.limits.tool_output,
+            tool_timeout: config.tools.timeout,
+            shell_timeout: config.tools.shell_timeout,
+            nobody_to_ask: self.audience == Audience::Pipe,
+            overflow,
+            epoch,
+            wall,
+        }
+    }
+
+    fn system_prompt(&self) -> String {
+        include_str!("../../assets/prompts/system.md")
+            .replace("{date}", &jiff::Zoned::now().strftime("%A, %Y-%m-%d").to_string())
+            .replace("{os}", std::env::consts::OS)
+            .replace("{folder}", &self.folder.display().to_string())
+    }
+}
+
+type Overflow = Arc<dyn Fn(&CallId) -> PathBuf + Send + Sync>;
+
+/// A log made ready, new or old.
+struct Begun {
+    session: SessionId,
+    hub: Hub,
+    writer: Option<Writer>,
+    not_saved: Option<String>,
+    standing: Standing,
+    past: oneshot::Receiver<(History, Names)>,
+    sealer: oneshot::Receiver<Sealer>,
+    notices: Vec<AgentEvent>,
+    wall: u64,
+}
+
+/// Folds a whole log into what the agent must remember and what is still open. O(log).
+fn read_past(reader: &Reader) -> (History, Names, Sealer) {
+    let mut past = (History::new(), Names::default(), Sealer::new());
+    let mut cursor = reader.first();
+    loop {
+        match reader.read(&mut cursor, Want::page()) {
+            Ok(page) => {
+                for entry in &page.entries {
+                    let event = &entry.envelope.event;
+                    past.0.observe(event);
+                    past.1.observe(event);
+                    if let Err(breach) = past.2.observe(event) {
+                        tracing::debug!("in the log: {breach}");
+                    }
+                }
+                if page.end {
+                    return past;
+                }
+            }
+            Err(error) => {
+                tracing::error!("the past of the session can't be read: {error}");
+                return past;
+            }
+        }
+    }
+}
+
+/// Returns whether nothing was ever said in a session.
+fn is_empty(path: &Path) -> bool {
+    let Ok(reader) = Reader::open(path) else { return false };
+    let mut cursor = reader.first();
+    reader.read(&mut cursor, Want::page()).is_ok_and(|page| {
+        page.end && !page.entries.iter().any(|entry| matches!(entry.envelope.event, AgentEvent::TurnStarted { .. }))
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock for sessions")]
+fn wall_clock() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

@@ -1,0 +1,218 @@
+//! The commands that print and leave: sessions, models, doctor, settings.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _};
+
+use serde_json::json;
+
+use crate::assemble::{House, Listed};
+use crate::config::{self, Files, Loaded, address::without_password};
+use crate::text::clean::one_line;
+
+/// Prints results; a closed pipe is how readers say that they have enough.
+pub fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Prints one line of trouble or progress.
+pub fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr(), "jarvis-tui: {text}");
+}
+
+/// `sessions list`
+pub fn list_sessions(house: &House, all: bool, as_json: bool) -> anyhow::Result<()> {
+    let listing = house.sessions(all)?;
+    for trouble in &listing.unreadable {
+        complain(&trouble.to_string());
+    }
+    if as_json {
+        let rows: Vec<_> = listing
+            .sessions
+            .iter()
+            .map(|session| {
+                json!({
+                    "id": session.id,
+                    "title": session.title,
+                    "folder": session.folder,
+                    "engine": session.engine,
+                    "model": session.model,
+                    "started_at": session.started_at,
+                    "modified": session.modified,
+                    "bytes": session.bytes,
+                    "path": session.path.display().to_string(),
+                })
+            })
+            .collect();
+        print(&format!("{}\n", serde_json::Value::from(rows)));
+        return Ok(());
+    }
+    if listing.sessions.is_empty() {
+        let hint = if all { "" } else { " of this folder; --all lists those of others" };
+        complain(&format!("no session is saved yet{hint}"));
+        return Ok(());
+    }
+    let mut text = String::new();
+    for session in &listing.sessions {
+        let title = session.title.as_deref().unwrap_or("(nothing said)");
+        let _ = writeln!(
+            text,
+            "{}  {}  {:>7}  {}",
+            session.id,
+            local_time(session.modified),
+            size(session.bytes),
+            one_line(title, 60)
+        );
+        if all {
+            let _ =
+                writeln!(text, "{:width$}  {}", "", one_line(&session.folder, 90), width = session.id.as_str().len());
+        }
+    }
+    print(&text);
+    Ok(())
+}
+
+/// `models`
+pub async fn list_models(house: &House, as_json: bool) {
+    let listed = house.chooser().list_all().await;
+    if as_json {
+        let rows: Vec<_> = listed
+            .iter()
+            .flat_map(|engine| {
+                engine.models.iter().flatten().map(|model| {
+                    json!({
+                        "name": format!("{}/{}", engine.engine, model.id),
+                        "engine": engine.engine,
+                        "model": model.id,
+                        "window": model.window,
+                        "remark": model.remark,
+                    })
+                })
+            })
+            .collect();
+        print(&format!("{}\n", serde_json::Value::from(rows)));
+        return;
+    }
+    let mut text = String::new();
+    for engine in &listed {
+        match &engine.models {
+            Ok(models) => {
+                for model in models {
+                    let name = format!("{}/{}", engine.engine, model.id);
+                    let _ = writeln!(text, "{:<44} {}", one_line(&name, 120), one_line(&model.remark, 60));
+                }
+            }
+            Err(fault) => complain(&one_line(&fault.message, 300)),
+        }
+    }
+    print(&text);
+}
+
+/// `doctor`
+pub async fn doctor(house: &House, files: &Files) {
+    let listed = house.chooser().list_all().await;
+    let mut text = format!("jarvis-tui {}\n\n", env!("CARGO_PKG_VERSION"));
+    let mut row = |name: &str, value: &str| {
+        let _ = writeln!(text, "  {name:<10} {value}");
+    };
+    let term = std::env::var("TERM").unwrap_or_else(|_| "not set".to_owned());
+    let place = if std::io::stdout().is_terminal() { "a terminal" } else { "no terminal: answers are printed" };
+    row("terminal", &format!("{} (TERM {})", place, one_line(&term, 40)));
+    let none = if files.user_exists { "" } else { " (none yet; `jarvis-tui config init` writes one)" };
+    row("settings", &format!("{}{none}", files.user.display()));
+    if let Some(project) = &files.project {
+        let trust = if project.trusted { "trusted" } else { "not trusted: only looks and model count" };
+        row("project", &format!("{} ({trust})", project.file.display()));
+    }
+    row("sessions", &house.paths.sessions().display().to_string());
+    row("log", &house.paths.log_file().display().to_string());
+    row("folder", &house.folder.display().to_string());
+    text.push_str("\nEngines\n");
+    for engine in &listed {
+        describe(&mut text, engine);
+    }
+    for (name, config) in &house.config().engines {
+        if !listed.iter().any(|listed| listed.engine == *name) {
+            let _ = writeln!(text, "  · {name:<9} {}", to_set_up(config.kind));
+        }
+    }
+    match house.chooser().choose().await {
+        Ok(choice) => {
+            let name = format!("{}/{}", choice.engine.name(), choice.model);
+            let _ =
+                writeln!(text, "\nA chat here starts with {} ({}).", one_line(&name, 100), one_line(&choice.why, 80));
+            if choice.engine.name() == "offline" {
+                text.push_str("To talk to a model: start Ollama, or set OPENAI_API_KEY, or OPENAI_BASE_URL for a server of yours.\n");
+            }
+        }
+        Err(fault) => {
+            let _ = writeln!(text, "\nA chat here can't start: {}", one_line(&fault.message, 300));
+        }
+    }
+    print(&text);
+}
+
+fn describe(text: &mut String, engine: &Listed) {
+    let place = engine.base_url.as_deref().map(without_password).unwrap_or_default();
+    let found = if engine.found { ", found here" } else { "" };
+    match &engine.models {
+        Ok(models) if engine.base_url.is_none() => {
+            let _ = writeln!(text, "  ✓ {:<9} embedded, always there ({} model)", engine.engine, models.len());
+        }
+        Ok(models) => {
+            let names: Vec<String> = models.iter().take(4).map(|model| one_line(&model.id, 40)).collect();
+            let more = if models.len() > 4 { ", …" } else { "" };
+            let _ = writeln!(
+                text,
+                "  ✓ {:<9} {}{found}: {} models ({}{more})",
+                engine.engine,
+                one_line(&place, 80),
+                models.len(),
+                names.join(", ")
+            );
+        }
+        Err(fault) => {
+            let _ = writeln!(text, "  ✗ {:<9} {}", engine.engine, one_line(&fault.message, 200));
+        }
+    }
+}
+
+fn to_set_up(kind: config::EngineKind) -> &'static str {
+    match kind {
+        config::EngineKind::Offline => "embedded",
+        config::EngineKind::OpenAi => "not set up: OPENAI_API_KEY, or OPENAI_BASE_URL for a server of yours",
+        config::EngineKind::Ollama => "not running here: start it, or point OLLAMA_HOST to it",
+    }
+}
+
+/// `config show`
+pub fn show_config(loaded: &Loaded) {
+    print(&config::show::text(loaded));
+}
+
+/// `config path`
+pub fn show_files(files: &Files) {
+    let mut text = String::new();
+    let none = if files.user_exists { "" } else { "  (none yet)" };
+    let _ = writeln!(text, "{}{none}", files.user.display());
+    if let Some(project) = &files.project {
+        let trust = if project.trusted { "" } else { "  (not trusted: only looks and model count)" };
+        let _ = writeln!(text, "{}{trust}", project.file.display());
+    }
+    print(&text);
+}
+
+fn local_time(ms: u64) -> String {
+    let Ok(stamp) = jiff::Timestamp::from_millisecond(i64::try_from(ms).unwrap_or(0)) else {
+        return "?".to_owned();
+    };
+    stamp.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{:.1} kB", bytes as f64 / 1024.0),
+        _ => format!("{:.1} MB", bytes as f64 / 1_048_576.0),
+    }
+}

@@ -1,0 +1,237 @@
+//! A session without a screen: prints it as text, as one JSON object, or as the log's own lines.
+//!
+//! Results go to stdout, progress to stderr; nothing asks, nothing is coloured.
+
+pub mod commands;
+mod tally;
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::bridge::{Delivery, Live};
+use crate::event::{AgentEvent, CallId, Command, Envelope, Fault, FaultKind, Level, Outcome, Role, Seq, TurnEnd};
+use crate::text::clean;
+
+pub use tally::Tally;
+
+/// What goes to stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// The assistant's text as it comes.
+    Text,
+    /// One object at the end.
+    Json,
+    /// One envelope a line, byte for byte as in the log.
+    StreamJson,
+}
+
+/// What one run does.
+pub struct Run {
+    pub format: Format,
+    /// Sent first; none just watches (a replay).
+    pub prompt: Option<String>,
+    /// Facts after this number are printed: those of this run.
+    pub from: Seq,
+    pub source: &'static str,
+    /// The run is given up when it takes longer.
+    pub timeout: Option<Duration>,
+}
+
+/// Prints the session until its turn is over (with a prompt) or its source ends, and returns the exit code.
+pub async fn run(live: Live, run: Run) -> u8 {
+    let mut printer = Printer::new(run.format);
+    let mut tally = Tally::new(live.session.as_str(), run.source);
+    let mut subscription = live.hub.subscribe(run.from);
+    let watching = run.prompt.is_none();
+    if let Some(text) = run.prompt
+        && live.commands.send(Command::Prompt { text }).await.is_err()
+    {
+        printer.say("✗ the session ended before it began");
+        return 1;
+    }
+    let deadline = run.timeout.map(|limit| Instant::now() + limit);
+    let mut batch = Vec::new();
+    let mut asked_to_stop = false;
+    let mut interrupts = Interrupts::new();
+    loop {
+        let open = tokio::select! {
+            biased;
+            () = interrupts.next() => {
+                if asked_to_stop {
+                    return 130;
+                }
+                asked_to_stop = true;
+                let _ = live.commands.send(Command::Cancel).await;
+                continue;
+            }
+            () = until(deadline), if !asked_to_stop => {
+                asked_to_stop = true;
+                let limit = run.timeout.unwrap_or_default().as_secs();
+                tally.limit_reached(Fault::new(
+                    FaultKind::LimitReached,
+                    format!("not done after {limit} s (--timeout)"),
+                ));
+                let _ = live.commands.send(Command::Cancel).await;
+                continue;
+            }
+            open = subscription.batch(512, &mut batch) => open,
+        };
+        let mut over = false;
+        for delivery in batch.drain(..) {
+            let Delivery::Fact(fact) = delivery else { continue };
+            let limit = tally.end().cloned();
+            tally.observe(&fact.envelope);
+            if let Some(TurnEnd::Failed(fault)) = limit
+                && fault.kind == FaultKind::LimitReached
+                && asked_to_stop
+            {
+                tally.limit_reached(fault);
+            }
+            if printer.fact(&fact.envelope, &fact.line).is_err() {
+                // Whoever read our output is gone: end quietly, as programs in a pipe do.
+                return 0;
+            }
+            over |= !watching && matches!(fact.envelope.event, AgentEvent::TurnFinished { .. });
+        }
+        if over || !open {
+            break;
+        }
+    }
+    printer.finish(&tally);
+    tally.exit_code()
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Ctrl+C, SIGTERM and SIGHUP as one stream.
+struct Interrupts {
+    #[cfg(unix)]
+    signals: Vec<tokio::signal::unix::Signal>,
+}
+
+impl Interrupts {
+    fn new() -> Self {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+            Self { signals: kinds.into_iter().filter_map(|kind| signal(kind).ok()).collect() }
+        }
+        #[cfg(not(unix))]
+        Self {}
+    }
+
+    async fn next(&mut self) {
+        #[cfg(unix)]
+        {
+            if self.signals.is_empty() {
+                return std::future::pending().await;
+            }
+            let waits = self.signals.iter_mut().map(|signal| Box::pin(signal.recv()));
+            futures_util::future::select_all(waits).await;
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+}
+
+struct Printer {
+    format: Format,
+    /// Text printed so far, to put one blank line between messages and a newline at the end.
+    printed: bool,
+    message_began: bool,
+    to_terminal: bool,
+    names: std::collections::HashMap<CallId, String>,
+}
+
+impl Printer {
+    fn new(format: Format) -> Self {
+        Self {
+            format,
+            printed: false,
+            message_began: false,
+            to_terminal: std::io::stdout().is_terminal(),
+            names: std::collections::HashMap::new(),
+        }
+    }
+
+    fn fact(&mut self, envelope: &Envelope, line: &[u8]) -> std::io::Result<()> {
+        if self.format == Format::StreamJson {
+            let mut out = std::io::stdout().lock();
+            out.write_all(line)?;
+            out.write_all(b"\n")?;
+            return out.flush();
+        }
+        self.progress(&envelope.event);
+        if self.format == Format::Json {
+            return Ok(());
+        }
+        match &envelope.event {
+            AgentEvent::MessageStarted { role: Role::Assistant, .. } => self.message_began = true,
+            AgentEvent::TextDelta { text, .. } if !text.is_empty() => {
+                let mut out = std::io::stdout().lock();
+                if self.message_began && self.printed {
+                    out.write_all(b"\n\n")?;
+                }
+                self.message_began = false;
+                self.printed = true;
+                if self.to_terminal {
+                    out.write_all(clean::clean(text).as_bytes())?;
+                } else {
+                    out.write_all(text.as_bytes())?;
+                }
+                return out.flush();
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn progress(&mut self, event: &AgentEvent) {
+        match event {
+            AgentEvent::ToolCallReady { call, name, args, .. } => {
+                self.names.insert(call.clone(), name.clone());
+                self.say(&format!("· {name} {}", clean::one_line(args, 100)));
+            }
+            AgentEvent::ToolCallFinished { call, outcome, output, .. } if *outcome != Outcome::Ok => {
+                let name = self.names.get(call).map_or("a call", String::as_str);
+                let why = clean::one_line(output.text.strip_prefix("denied: ").unwrap_or(&output.text), 200);
+                self.say(&format!("! {name} {}: {why}", outcome.name()));
+            }
+            AgentEvent::Noticed { level, text, .. } if *level != Level::Info => {
+                self.say(&format!("{} {text}", tally::sign(*level)));
+            }
+            AgentEvent::TurnFinished { end, .. } => match end {
+                TurnEnd::Failed(fault) => self.say(&format!("✗ {}", fault.message)),
+                TurnEnd::Interrupted => self.say("✗ the answer broke off"),
+                TurnEnd::Completed | TurnEnd::Cancelled => {}
+            },
+            _ => {}
+        }
+    }
+
+    fn finish(&mut self, tally: &Tally) {
+        let mut out = std::io::stdout().lock();
+        let written = match self.format {
+            Format::Json => writeln!(out, "{}", tally.to_json()),
+            Format::Text if self.printed => writeln!(out),
+            Format::Text | Format::StreamJson => Ok(()),
+        };
+        // A closed pipe is how readers say that they have enough.
+        let _ = written.and_then(|()| out.flush());
+    }
+
+    /// One line of progress. Names and texts come from outside, so they are cleaned wherever stderr goes.
+    fn say(&self, line: &str) {
+        let _ = writeln!(std::io::stderr(), "{}", clean::one_line(line, 400));
+    }
+}

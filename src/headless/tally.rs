@@ -1,0 +1,330 @@
+//! PURE. Folds a run's events into the one JSON object of `--output-format json`, and into an exit code.
+
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
+
+use crate::event::{
+    AgentEvent, CallId, Envelope, Fault, FaultKind, Level, MessageId, Millis, Outcome, Role, Scope, TurnEnd, TurnId,
+    Usage,
+};
+
+/// What a run came to.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    session: String,
+    source: &'static str,
+    engine: String,
+    model: String,
+    end: Option<TurnEnd>,
+    messages: Vec<(MessageId, String)>,
+    reasoning: String,
+    calls: Vec<Call>,
+    usage: HashMap<(TurnId, Scope), Usage>,
+    turn: Option<(TurnId, Millis)>,
+    first_token: Option<Millis>,
+    total: Millis,
+    notices: Vec<(String, String, u64)>,
+    denied: bool,
+    has_usage: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Call {
+    id: CallId,
+    name: String,
+    args: String,
+    outcome: Outcome,
+    output: String,
+    took: Option<Millis>,
+}
+
+impl Tally {
+    /// `source` is `agent`, `remote` or `replay`.
+    pub fn new(session: &str, source: &'static str) -> Self {
+        Self { session: session.to_owned(), source, ..Self::default() }
+    }
+
+    pub fn observe(&mut self, envelope: &Envelope) {
+        match &envelope.event {
+            AgentEvent::SessionOpened { engine, model, .. } => {
+                self.engine.clone_from(engine);
+                self.model.clone_from(model);
+            }
+            AgentEvent::TurnStarted { turn, .. } => self.turn = Some((turn.clone(), envelope.at)),
+            AgentEvent::MessageStarted { message, role: Role::Assistant, .. } => {
+                self.messages.push((message.clone(), String::new()));
+            }
+            AgentEvent::TextDelta { message, text, .. } => {
+                if let Some((_, whole)) = self.messages.iter_mut().rev().find(|(id, _)| id == message) {
+                    whole.push_str(text);
+                }
+            }
+            AgentEvent::ReasoningDelta { text, .. } => self.reasoning.push_str(text),
+            AgentEvent::MessageFinished { message, full: Some(full), .. } => {
+                if let Some((_, whole)) = self.messages.iter_mut().rev().find(|(id, _)| id == message) {
+                    whole.clone_from(full);
+                }
+            }
+            AgentEvent::ToolCallStarted { call, name, .. } => self.calls.push(Call {
+                id: call.clone(),
+                name: name.clone().unwrap_or_default(),
+                args: String::new(),
+                outcome: Outcome::Unknown,
+                output: String::new(),
+                took: None,
+            }),
+            AgentEvent::ToolCallReady { call, name, args, .. } => {
+                if let Some(known) = self.call(call) {
+                    known.name.clone_from(name);
+                    known.args.clone_from(args);
+                }
+            }
+            AgentEvent::ToolCallFinished { call, outcome, output, took } => {
+                self.denied |= *outcome == Outcome::Denied;
+                if let Some(known) = self.call(call) {
+                    known.outcome = *outcome;
+                    known.output.clone_from(&output.text);
+                    known.took = took.or(known.took);
+                }
+            }
+            AgentEvent::Annotated { kind, data, .. } if kind == "first_token" => {
+                if self.first_token.is_none() {
+                    self.first_token = data.get("ms").and_then(Value::as_u64).map(Millis);
+                }
+            }
+            AgentEvent::UsageReported { scope, usage } => {
+                if let Some((turn, _)) = &self.turn {
+                    self.has_usage = true;
+                    self.usage.insert((turn.clone(), *scope), *usage);
+                }
+            }
+            AgentEvent::Noticed { code, text, .. } => self.notice(code, text),
+            AgentEvent::TurnFinished { end, .. } => {
+                if let Some((_, started)) = self.turn.take() {
+                    self.total = self.total.plus(envelope.at.since(started));
+                }
+                self.end = Some(end.clone());
+            }
+            AgentEvent::UserMessage { .. }
+            | AgentEvent::MessageStarted { .. }
+            | AgentEvent::MessageFinished { .. }
+            | AgentEvent::ToolArgsDelta { .. }
+            | AgentEvent::ApprovalRequested { .. }
+            | AgentEvent::ApprovalResolved { .. }
+            | AgentEvent::ToolOutput { .. }
+            | AgentEvent::Annotated { .. }
+            | AgentEvent::Unknown(_) => {}
+        }
+    }
+
+    /// Says that a limit of the run itself ended it.
+    pub fn limit_reached(&mut self, fault: Fault) {
+        self.end = Some(TurnEnd::Failed(fault));
+    }
+
+    pub fn notice(&mut self, code: &str, text: &str) {
+        match self.notices.iter_mut().find(|(known, _, _)| known == code) {
+            Some((_, _, count)) => *count += 1,
+            None => self.notices.push((code.to_owned(), text.to_owned(), 1)),
+        }
+    }
+
+    pub fn end(&self) -> Option<&TurnEnd> {
+        self.end.as_ref()
+    }
+
+    /// Returns the exit code: 0 ok, 1 failed, 4 authentication, 5 network or stream lost, 6 limit reached,
+    /// 7 a call was denied and the turn otherwise completed, 130 interrupted by the person.
+    pub fn exit_code(&self) -> u8 {
+        match &self.end {
+            Some(TurnEnd::Completed) if self.denied => 7,
+            Some(TurnEnd::Completed) => 0,
+            Some(TurnEnd::Cancelled) => 130,
+            Some(TurnEnd::Interrupted) | None => 5,
+            Some(TurnEnd::Failed(fault)) => match fault.kind {
+                FaultKind::Auth => 4,
+                FaultKind::Network | FaultKind::TimedOut | FaultKind::Protocol => 5,
+                FaultKind::LimitReached => 6,
+                FaultKind::RateLimited
+                | FaultKind::ContextTooLong
+                | FaultKind::BadRequest
+                | FaultKind::Refused
+                | FaultKind::Tool
+                | FaultKind::Upstream
+                | FaultKind::Internal => 1,
+            },
+        }
+    }
+
+    /// Returns the object that `--output-format json` prints.
+    pub fn to_json(&self) -> Value {
+        let texts: Vec<&str> =
+            self.messages.iter().map(|(_, text)| text.as_str()).filter(|text| !text.is_empty()).collect();
+        let (outcome, error) = match &self.end {
+            Some(TurnEnd::Completed) => ("completed", Value::Null),
+            Some(TurnEnd::Cancelled) => ("cancelled", Value::Null),
+            Some(TurnEnd::Interrupted) | None => ("interrupted", Value::Null),
+            Some(TurnEnd::Failed(fault)) => ("failed", json!({ "kind": fault.kind.name(), "message": fault.message })),
+        };
+        let usage = if self.has_usage {
+            let sum = self.sum_of_usage();
+            json!({
+                "input_tokens": sum.input_tokens,
+                "output_tokens": sum.output_tokens,
+                "total_tokens": sum.total(),
+                "estimated": sum.estimated,
+            })
+        } else {
+            Value::Null
+        };
+        let count = |code: &str| self.notices.iter().find(|(known, _, _)| known == code).map_or(0, |(_, _, n)| *n);
+        json!({
+            "session": self.session,
+            "source": self.source,
+            "engine": self.engine,
+            "dialect": dialect_of(&self.engine),
+            "model": self.model,
+            "outcome": outcome,
+            "text": texts.join("\n\n"),
+            "reasoning": self.reasoning,
+            "messages": texts.iter().map(|text| json!({ "role": "assistant", "text": text })).collect::<Vec<_>>(),
+            "tool_calls": self.calls.iter().map(Call::to_json).collect::<Vec<_>>(),
+            "usage": usage,
+            "timing": { "first_token_ms": self.first_token, "total_ms": self.total },
+            "error": error,
+            "notices": self.notices.iter().map(|(code, message, count)| {
+                json!({ "code": code, "message": message, "count": count })
+            }).collect::<Vec<_>>(),
+            "link": { "attempts": count("retry"), "resumed": count("resumed"), "gaps": count("gap") },
+        })
+    }
+
+    /// Requests of a turn add up; where a source reports the turn's sum, that counts instead.
+    fn sum_of_usage(&self) -> Usage {
+        let whole_turns: Vec<&TurnId> =
+            self.usage.keys().filter(|(_, scope)| *scope == Scope::Turn).map(|(turn, _)| turn).collect();
+        self.usage
+            .iter()
+            .filter(|((turn, scope), _)| *scope == Scope::Turn || !whole_turns.contains(&turn))
+            .fold(Usage::default(), |sum, (_, usage)| sum.plus(*usage))
+    }
+
+    fn call(&mut self, id: &CallId) -> Option<&mut Call> {
+        self.calls.iter_mut().rev().find(|call| call.id == *id)
+    }
+}
+
+impl Call {
+    fn to_json(&self) -> Value {
+        let arguments = serde_json::from_str(&self.args).unwrap_or_else(|_| Value::String(self.args.clone()));
+        json!({
+            "id": self.id,
+            "name": self.name,
+            "arguments": arguments,
+            "status": self.outcome.name(),
+            "output": self.output,
+            "duration_ms": self.took,
+        })
+    }
+}
+
+/// Returns the wire format that an engine of this name speaks. The embedded one speaks events.
+fn dialect_of(engine: &str) -> &'static str {
+    match engine {
+        "offline" => "native",
+        "ollama" => "ollama",
+        _ => "openai-chat",
+    }
+}
+
+/// Returns the sign that a notice of this level begins with on stderr.
+pub fn sign(level: Level) -> &'static str {
+    match level {
+        Level::Info => "·",
+        Level::Warn => "!",
+        Level::Error => "✗",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Output, RanBy, Seq, Stop, TextKind};
+
+    fn run(events: Vec<AgentEvent>) -> Tally {
+        let mut tally = Tally::new("s", "agent");
+        for (index, event) in events.into_iter().enumerate() {
+            tally.observe(&Envelope { seq: Seq(index as u64 + 1), at: Millis(index as u64 * 10), event });
+        }
+        tally
+    }
+
+    fn ended(end: TurnEnd) -> Tally {
+        run(vec![
+            AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
+            AgentEvent::TurnFinished { turn: "t1".into(), end },
+        ])
+    }
+
+    #[test]
+    fn the_object_has_every_field_of_the_promise() {
+        let message = |id: &str, text: &str| {
+            vec![
+                AgentEvent::MessageStarted { message: id.into(), role: Role::Assistant, parent: None },
+                AgentEvent::TextDelta { message: id.into(), text: text.into(), kind: TextKind::Text },
+                AgentEvent::MessageFinished { message: id.into(), stop: Stop::End, full: None, carry: None },
+            ]
+        };
+        let usage = |n| Usage { input_tokens: n, output_tokens: 1, ..Usage::default() };
+        let mut events = vec![AgentEvent::TurnStarted { turn: "t1".into(), parent: None }];
+        events.extend(message("m1", "one"));
+        events.push(AgentEvent::ToolCallStarted {
+            call: "c1".into(),
+            message: "m1".into(),
+            name: None,
+            parent: None,
+            ran_by: RanBy::Us,
+        });
+        events.push(AgentEvent::ToolCallReady {
+            call: "c1".into(),
+            name: "clock".into(),
+            args: "{bad".into(),
+            carry: None,
+        });
+        events.push(AgentEvent::ToolCallFinished {
+            call: "c1".into(),
+            outcome: Outcome::Failed,
+            output: Output::of("no"),
+            took: Some(Millis(4)),
+        });
+        events.push(AgentEvent::UsageReported { scope: Scope::Request(1), usage: usage(10) });
+        events.push(AgentEvent::UsageReported { scope: Scope::Request(1), usage: usage(11) });
+        events.push(AgentEvent::UsageReported { scope: Scope::Request(2), usage: usage(5) });
+        events.extend(message("m2", "two"));
+        events.push(AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Completed });
+        let object = run(events).to_json();
+        assert_eq!(object["text"], "one\n\ntwo");
+        assert_eq!(object["outcome"], "completed");
+        assert_eq!(object["usage"]["input_tokens"], 16, "a repeated report counts once");
+        assert_eq!(
+            object["tool_calls"][0],
+            json!({ "id": "c1", "name": "clock", "arguments": "{bad", "status": "failed", "output": "no",
+                    "duration_ms": 4 })
+        );
+        assert_eq!(object["error"], Value::Null);
+        assert_eq!(object["link"], json!({ "attempts": 0, "resumed": 0, "gaps": 0 }));
+    }
+
+    #[test]
+    fn exit_codes_follow_the_end_of_the_turn() {
+        let failed = |kind| ended(TurnEnd::Failed(Fault::new(kind, "x"))).exit_code();
+        assert_eq!(ended(TurnEnd::Completed).exit_code(), 0);
+        assert_eq!(failed(FaultKind::Upstream), 1);
+        assert_eq!(failed(FaultKind::Auth), 4);
+        assert_eq!(failed(FaultKind::TimedOut), 5);
+        assert_eq!(failed(FaultKind::LimitReached), 6);
+        assert_eq!(ended(TurnEnd::Interrupted).exit_code(), 5);
+        assert_eq!(ended(TurnEnd::Cancelled).exit_code(), 130);
+    }
+}

@@ -1,0 +1,172 @@
+//! What kind of place an address is, for fetch.
+//!
+//! Link-local and metadata addresses give away a machine's credentials to whoever can make it ask, so they are never
+//! reached. Loopback and private networks are reached only when the person could see that before they allowed it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    Public,
+    /// This machine.
+    Loopback,
+    /// The network around it.
+    Private,
+    /// Never reached; the reason.
+    Forbidden(&'static str),
+}
+
+impl Reach {
+    pub(super) fn is_local(self) -> bool {
+        matches!(self, Self::Loopback | Self::Private)
+    }
+
+    pub(super) fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => v4(address),
+            IpAddr::V6(address) => v6(address),
+        }
+    }
+
+    /// Judges a host by how it is written, without asking anyone.
+    pub(super) fn of_host(host: &str) -> Self {
+        if let Some(address) = literal(host) {
+            return Self::of(address);
+        }
+        let name = host.trim_end_matches('.').to_ascii_lowercase();
+        let ends = |suffixes: &[&str]| suffixes.iter().any(|suffix| name.ends_with(suffix));
+        if matches!(
+            name.as_str(),
+            "metadata" | "metadata.google.internal" | "metadata.goog" | "instance-data" | "instance-data.ec2.internal"
+        ) {
+            Self::Forbidden("a cloud metadata host")
+        } else if name == "localhost" || name.ends_with(".localhost") {
+            Self::Loopback
+        } else if !name.contains('.')
+            || ends(&[".local", ".lan", ".internal", ".intranet", ".home.arpa", ".corp", ".home"])
+        {
+            Self::Private
+        } else {
+            Self::Public
+        }
+    }
+}
+
+/// Returns the address that a host is, when it is written as one.
+pub(super) fn literal(host: &str) -> Option<IpAddr> {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse().ok()
+}
+
+fn v4(address: Ipv4Addr) -> Reach {
+    let [a, b, ..] = address.octets();
+    if address.is_link_local() {
+        return Reach::Forbidden("a link-local or metadata address");
+    }
+    // The metadata services of Alibaba, Azure and Oracle are not link-local.
+    if matches!(address.octets(), [100, 100, 100, 200] | [168, 63, 129, 16] | [192, 0, 0, 192]) {
+        return Reach::Forbidden("a cloud metadata address");
+    }
+    if a == 0 {
+        return Reach::Forbidden("an unspecified address");
+    }
+    if address.is_multicast() || address.is_broadcast() || a >= 240 {
+        return Reach::Forbidden("a multicast, broadcast or reserved address");
+    }
+    if address.is_loopback() {
+        return Reach::Loopback;
+    }
+    let is_shared = a == 100 && (64..128).contains(&b);
+    let is_for_tests = a == 198 && (18..20).contains(&b);
+    if address.is_private() || is_shared || is_for_tests || address.octets()[..3] == [192, 0, 0] {
+        return Reach::Private;
+    }
+    Reach::Public
+}
+
+fn v6(address: Ipv6Addr) -> Reach {
+    let parts = address.segments();
+    // Addresses that carry another: mapped, compatible, translated (RFC 6052, RFC 8215), 6to4.
+    if let Some(inner) = address.to_ipv4_mapped() {
+        return v4(inner);
+    }
+    if address.is_loopback() {
+        return Reach::Loopback;
+    }
+    if address.is_unspecified() {
+        return Reach::Forbidden("an unspecified address");
+    }
+    let [.., high, low] = parts;
+    let carries = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
+    match parts {
+        [0, 0, 0, 0, 0, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => return v4(carries(high, low)),
+        [0x64, 0xff9b, 1, ..] => return Reach::Private,
+        [0x2002, high, low, ..] => return v4(carries(high, low)),
+        [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254] | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254] => {
+            return Reach::Forbidden("a cloud metadata address");
+        }
+        _ => {}
+    }
+    match parts[0] {
+        0xfe80..=0xfebf => Reach::Forbidden("a link-local address"),
+        0xff00.. => Reach::Forbidden("a multicast address"),
+        // Unique local, and the site-local that it replaced.
+        0xfc00..=0xfdff | 0xfec0..=0xfeff => Reach::Private,
+        _ => Reach::Public,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_have_their_kind_however_they_are_written() {
+        let public = ["93.184.216.34", "8.8.8.8", "2606:4700::1", "64:ff9b::8.8.8.8", "example.com", "a.localhost.com"];
+        let loopback = ["127.0.0.1", "127.9.9.9", "::1", "[::1]", "::ffff:127.0.0.1", "localhost", "app.LOCALHOST."];
+        let private = [
+            "10.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "100.64.0.1",
+            "fd12::1",
+            "::ffff:10.0.0.1",
+            "2002:a00:1::",
+            "printer",
+            "nas.local",
+            "x.internal",
+        ];
+        let forbidden = [
+            "169.254.169.254",
+            "169.254.0.1",
+            "[fe80::1]",
+            "fd00:ec2::254",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "2002:a9fe:a9fe::",
+            "::169.254.169.254",
+            "0.0.0.0",
+            "0.1.2.3",
+            "::",
+            "224.0.0.1",
+            "255.255.255.255",
+            "240.0.0.1",
+            "ff02::1",
+            "100.100.100.200",
+            "168.63.129.16",
+            "metadata.google.internal",
+            "METADATA.google.internal.",
+        ];
+        for host in public {
+            assert_eq!(Reach::of_host(host), Reach::Public, "{host}");
+        }
+        for host in loopback {
+            assert_eq!(Reach::of_host(host), Reach::Loopback, "{host}");
+        }
+        for host in private {
+            assert_eq!(Reach::of_host(host), Reach::Private, "{host}");
+        }
+        for host in forbidden {
+            assert!(matches!(Reach::of_host(host), Reach::Forbidden(_)), "{host}");
+        }
+    }
+}

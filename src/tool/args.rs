@@ -1,0 +1,142 @@
+//! Reading a call's arguments: lenient about form, exact about what is wrong.
+//!
+//! Models write numbers as strings, lists as single values and favour other names for the same thing; all of that is
+//! understood. What can't be understood is an error that names the argument.
+
+use crate::event::Json;
+
+/// The arguments object of one call. Each getter takes the argument's name first and then its aliases.
+pub(super) struct Args<'a>(&'a Json);
+
+impl<'a> Args<'a> {
+    pub(super) fn new(args: &'a Json) -> Result<Self, String> {
+        match args {
+            Json::Object(_) | Json::Null => Ok(Self(args)),
+            other => Err(format!("the arguments must be a JSON object, not {}", kind(other))),
+        }
+    }
+
+    /// Returns the text of a required argument.
+    pub(super) fn text(&self, names: &[&str]) -> Result<String, String> {
+        self.text_if(names)?.ok_or_else(|| format!("the argument `{}` is missing", first(names)))
+    }
+
+    /// Returns the text of an optional argument.
+    pub(super) fn text_if(&self, names: &[&str]) -> Result<Option<String>, String> {
+        let Some((name, value)) = self.find(names) else { return Ok(None) };
+        let text = match value {
+            Json::String(text) => text.clone(),
+            Json::Number(number) => number.to_string(),
+            Json::Bool(flag) => flag.to_string(),
+            other => return Err(format!("the argument `{name}` must be a text, not {}", kind(other))),
+        };
+        if text.contains('\0') {
+            return Err(format!("the argument `{name}` contains a NUL character, which is not allowed"));
+        }
+        Ok(Some(text))
+    }
+
+    /// Returns a whole number; what is larger than `most` becomes `most`.
+    pub(super) fn count(&self, names: &[&str], default: usize, least: usize, most: usize) -> Result<usize, String> {
+        let Some((name, value)) = self.find(names) else { return Ok(default) };
+        let wrong = || format!("the argument `{name}` must be a whole number, at least {least}, not {value}");
+        let number = match value {
+            Json::Number(number) => number.as_f64(),
+            Json::String(text) => text.trim().parse().ok(),
+            _ => None,
+        };
+        let number = number.filter(|number: &f64| number.is_finite() && number.fract() == 0.0).ok_or_else(wrong)?;
+        if number < least as f64 {
+            return Err(wrong());
+        }
+        Ok(if number >= most as f64 { most } else { number as usize })
+    }
+
+    pub(super) fn flag(&self, names: &[&str]) -> Result<bool, String> {
+        let Some((name, value)) = self.find(names) else { return Ok(false) };
+        let flag = match value {
+            Json::Bool(flag) => Some(*flag),
+            Json::Number(number) => number.as_u64().filter(|n| *n < 2).map(|n| n == 1),
+            Json::String(text) => match text.trim().to_ascii_lowercase().as_str() {
+                "true" | "yes" | "1" => Some(true),
+                "false" | "no" | "0" | "" => Some(false),
+                _ => None,
+            },
+            _ => None,
+        };
+        flag.ok_or_else(|| format!("the argument `{name}` must be true or false, not {value}"))
+    }
+
+    /// Returns a list of texts; a single text is a list of one.
+    pub(super) fn texts(&self, names: &[&str]) -> Result<Vec<String>, String> {
+        let Some((name, value)) = self.find(names) else { return Ok(Vec::new()) };
+        match value {
+            Json::String(text) if text.is_empty() => Ok(Vec::new()),
+            Json::String(text) => Ok(vec![text.clone()]),
+            Json::Array(items) => items
+                .iter()
+                .map(|item| item.as_str().map(str::to_owned))
+                .collect::<Option<_>>()
+                .ok_or_else(|| format!("the argument `{name}` must be a list of texts")),
+            other => Err(format!("the argument `{name}` must be a text or a list of texts, not {}", kind(other))),
+        }
+    }
+
+    fn find<'n>(&self, names: &[&'n str]) -> Option<(&'n str, &'a Json)> {
+        names.iter().find_map(|name| self.0.get(*name).filter(|value| !value.is_null()).map(|value| (*name, value)))
+    }
+}
+
+fn first<'n>(names: &[&'n str]) -> &'n str {
+    names.first().copied().unwrap_or_default()
+}
+
+fn kind(value: &Json) -> &'static str {
+    match value {
+        Json::Null => "null",
+        Json::Bool(_) => "true or false",
+        Json::Number(_) => "a number",
+        Json::String(_) => "a text",
+        Json::Array(_) => "a list",
+        Json::Object(_) => "an object",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_taken_from_strings_and_clamped() {
+        let args = json!({"a": "12", "b": 7.0, "c": 1e30, "d": -1, "e": "many", "f": null});
+        let args = Args::new(&args).unwrap();
+        assert_eq!(args.count(&["a"], 0, 0, 100), Ok(12));
+        assert_eq!(args.count(&["x", "b"], 0, 0, 100), Ok(7));
+        assert_eq!(args.count(&["c"], 0, 0, 100), Ok(100));
+        assert_eq!(args.count(&["f"], 5, 0, 100), Ok(5));
+        assert!(args.count(&["d"], 0, 0, 100).unwrap_err().contains("`d`"));
+        assert!(args.count(&["e"], 0, 0, 100).unwrap_err().contains("`e`"));
+    }
+
+    #[test]
+    fn errors_name_the_argument() {
+        let args = json!({"list": ["x"], "nul": "a\0b", "flag": "perhaps"});
+        let args = Args::new(&args).unwrap();
+        assert_eq!(args.text(&["path", "file"]).unwrap_err(), "the argument `path` is missing");
+        assert!(args.text(&["list"]).unwrap_err().contains("`list`"));
+        assert!(args.text(&["nul"]).unwrap_err().contains("NUL"));
+        assert!(args.flag(&["flag"]).unwrap_err().contains("`flag`"));
+        assert!(Args::new(&json!([1])).is_err());
+    }
+
+    #[test]
+    fn flags_and_lists_have_several_forms() {
+        let args = json!({"yes": "true", "one": 1, "no": false, "single": "*.rs", "many": ["a", "b"]});
+        let args = Args::new(&args).unwrap();
+        assert_eq!((args.flag(&["yes"]), args.flag(&["one"]), args.flag(&["no"])), (Ok(true), Ok(true), Ok(false)));
+        assert_eq!(args.texts(&["single"]).unwrap(), ["*.rs"]);
+        assert_eq!(args.texts(&["many"]).unwrap(), ["a", "b"]);
+    }
+}

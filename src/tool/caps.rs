@@ -1,0 +1,136 @@
+//! Keeping long output short: the head and the tail stay, a line between them says what is missing.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+
+/// Returns at most about `limit` bytes of `text`, head and tail, cut at line borders where there are any near and at
+/// character borders otherwise; and whether anything was left out.
+pub fn head_tail(text: &str, limit: usize) -> (String, bool) {
+    if text.len() <= limit {
+        return (text.to_owned(), false);
+    }
+    // The line that says what is missing has to fit as well.
+    let room = limit.saturating_sub(64);
+    let head = &text[..line_floor(text, room * 3 / 5)];
+    let tail = &text[line_ceil(text, text.len() - room * 2 / 5).max(head.len())..];
+    let missing = &text[head.len()..text.len() - tail.len()];
+    let mut kept = String::with_capacity(limit + 64);
+    kept.push_str(head);
+    if !head.is_empty() && !head.ends_with('\n') {
+        kept.push('\n');
+    }
+    let _ = writeln!(kept, "[… {} bytes, {} lines left out …]", missing.len(), missing.lines().count());
+    kept.push_str(tail);
+    (kept, true)
+}
+
+/// The last line border at or before `at`, when it isn't further than half of it away.
+fn line_floor(text: &str, at: usize) -> usize {
+    let at = text.floor_char_boundary(at);
+    text[..at].rfind('\n').map(|newline| newline + 1).filter(|border| *border >= at / 2).unwrap_or(at)
+}
+
+fn line_ceil(text: &str, at: usize) -> usize {
+    let at = text.ceil_char_boundary(at);
+    let rest = &text[at..];
+    rest.find('\n').map(|newline| newline + 1).filter(|skipped| *skipped <= rest.len() / 2).map_or(at, |n| at + n)
+}
+
+/// Returns a size for people: `12 bytes`, `3.4 kB`.
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        1 => "1 byte".into(),
+        0..1000 => format!("{bytes} bytes"),
+        1000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}
+
+/// Collects output without end in bounded memory: the first `HEAD` bytes and the last `TAIL`.
+#[derive(Default)]
+pub(super) struct Collected {
+    head: String,
+    tail: VecDeque<String>,
+    tail_bytes: usize,
+    missing: u64,
+}
+
+const HEAD: usize = 4 << 20;
+const TAIL: usize = 4 << 20;
+
+impl Collected {
+    /// Adds a piece; returns how many of its bytes went to the head, which is all until the head is full.
+    pub(super) fn push(&mut self, piece: &str) -> usize {
+        let room = if self.tail.is_empty() { HEAD - self.head.len().min(HEAD) } else { 0 };
+        let split = piece.floor_char_boundary(room);
+        let (head, tail) = piece.split_at(split);
+        self.head.push_str(head);
+        if !tail.is_empty() {
+            self.tail_bytes += tail.len();
+            self.tail.push_back(tail.to_owned());
+            while let Some(front) = self.tail.front()
+                && self.tail_bytes - front.len() >= TAIL
+            {
+                self.tail_bytes -= front.len();
+                self.missing += front.len() as u64;
+                self.tail.pop_front();
+            }
+        }
+        split
+    }
+
+    pub(super) fn into_text(mut self) -> String {
+        if self.missing > 0 {
+            let _ = write!(self.head, "\n[… {} left out …]\n", size(self.missing));
+        }
+        self.head.extend(self.tail);
+        self.head
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_text_stays_as_it_is() {
+        assert_eq!(head_tail("abc", 3), ("abc".into(), false));
+        assert_eq!(head_tail("", 0), (String::new(), false));
+    }
+
+    #[test]
+    fn long_text_keeps_whole_lines_at_both_ends() {
+        let text: String = (0..1000).fold(String::new(), |mut text, n| {
+            let _ = writeln!(text, "line {n}");
+            text
+        });
+        let (kept, cut) = head_tail(&text, 300);
+        assert!(cut && kept.len() <= 300, "{}", kept.len());
+        let lines: Vec<_> = kept.lines().collect();
+        assert_eq!((lines[0], lines[lines.len() - 1]), ("line 0", "line 999"));
+        let middle = lines.iter().position(|line| line.starts_with("[…")).unwrap();
+        let left: usize = lines[middle].split_whitespace().nth(3).unwrap().parse().unwrap();
+        assert_eq!(left + lines.len() - 1, 1000);
+    }
+
+    #[test]
+    fn characters_are_never_cut() {
+        let text = "é→😀".repeat(50);
+        for limit in 0..text.len() {
+            let (kept, cut) = head_tail(&text, limit);
+            assert!(cut && kept.contains("left out") && kept.len() <= limit.max(64));
+        }
+    }
+
+    #[test]
+    fn endless_output_stays_bounded_and_keeps_its_end() {
+        let mut collected = Collected::default();
+        let piece = "x".repeat(1 << 20);
+        let heads: usize = (0..50).map(|_| collected.push(&piece)).sum();
+        collected.push("the end");
+        assert_eq!(heads, HEAD);
+        let text = collected.into_text();
+        assert!(text.len() < HEAD + TAIL + (2 << 20) && text.ends_with("the end") && text.contains("left out"));
+    }
+}

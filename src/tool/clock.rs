@@ -1,0 +1,99 @@
+//! What time it is, here, in UTC and anywhere.
+
+use futures_util::future::BoxFuture;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, Zoned};
+use serde_json::json;
+
+use super::args::Args;
+use super::{Done, Tool, ToolCtx, ask, run_blocking};
+use crate::event::{Ask, Json, Risk, ToolSpec};
+
+/// Time is passed in, so that a test can say what it is.
+pub(super) struct Clock {
+    now: fn() -> Timestamp,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { now: Timestamp::now }
+    }
+}
+
+impl Tool for Clock {
+    fn spec(&self) -> ToolSpec {
+        ToolSpec {
+            name: "clock".into(),
+            description: "Tells the date and time, in the local time zone and in UTC, and in another zone on request."
+                .into(),
+            parameters: json!({
+                "type": "object",
+                "properties": {
+                    "zone": {"type": "string", "description": "An IANA time zone, such as `Europe/Berlin`."}
+                }
+            }),
+            risk: Risk::ReadOnly,
+        }
+    }
+
+    fn ask<'a>(&'a self, args: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Result<Ask, String>> {
+        Box::pin(async move { Ok(ask("clock", Risk::ReadOnly, zone(args)?.unwrap_or_else(|| "now".into()), ctx)) })
+    }
+
+    fn run<'a>(&'a self, args: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Done> {
+        let now = (self.now)();
+        // Zones are read from disk.
+        Box::pin(run_blocking(args, ctx, move |args, _| {
+            tell(now, &TimeZone::system(), zone(args)?.as_deref()).map(Done::ok)
+        }))
+    }
+}
+
+fn zone(args: &Json) -> Result<Option<String>, String> {
+    let zone = Args::new(args)?.text_if(&["zone", "timezone", "time_zone", "tz"])?;
+    Ok(zone.map(|zone| zone.trim().to_owned()).filter(|zone| !zone.is_empty() && !zone.eq_ignore_ascii_case("local")))
+}
+
+fn tell(now: Timestamp, local: &TimeZone, zone: Option<&str>) -> Result<String, String> {
+    let mut lines = Vec::new();
+    if let Some(name) = zone {
+        let zone = TimeZone::get(name).map_err(|_| {
+            format!("the argument `zone`: `{name}` is not a known time zone; try one like Europe/Paris")
+        })?;
+        lines.push(format!("{name}: {}", line(&now.to_zoned(zone))));
+    }
+    lines.push(if local.is_unknown() {
+        "local: the time zone of this machine is unknown".into()
+    } else {
+        format!("local: {}", line(&now.to_zoned(local.clone())))
+    });
+    lines.push(format!("UTC: {}", line(&now.to_zoned(TimeZone::UTC))));
+    Ok(lines.join("\n"))
+}
+
+fn line(time: &Zoned) -> String {
+    let name = time.time_zone().iana_name().map(|name| format!(", {name}")).unwrap_or_default();
+    format!("{} ({}{name})", time.strftime("%Y-%m-%d %H:%M:%S %:z"), time.strftime("%A"))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::offset;
+
+    use super::*;
+
+    #[test]
+    fn the_time_is_told_here_and_elsewhere() {
+        let now = Timestamp::from_second(1_790_000_000).unwrap();
+        let local = TimeZone::fixed(offset(2));
+        assert_eq!(
+            tell(now, &local, Some("UTC")).unwrap(),
+            "UTC: 2026-09-21 14:13:20 +00:00 (Monday, UTC)\n\
+             local: 2026-09-21 16:13:20 +02:00 (Monday)\n\
+             UTC: 2026-09-21 14:13:20 +00:00 (Monday, UTC)"
+        );
+        assert!(tell(now, &TimeZone::unknown(), None).unwrap().contains("unknown"));
+        assert!(tell(now, &local, Some("Mars/Olympus")).unwrap_err().contains("`zone`"));
+        assert!(tell(now, &local, Some("../../etc/passwd")).is_err());
+    }
+}

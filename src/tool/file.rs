@@ -1,0 +1,134 @@
+//! Files as the tools see them: regular text files, bounded, replaced in one step.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write as _};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use similar::{TextDiff, get_close_matches};
+
+use super::caps::{head_tail, size};
+use super::place::Place;
+
+/// A file that is edited or compared is held in memory.
+pub(super) const LARGEST: u64 = 16 << 20;
+/// A diff is shown to a person and logged.
+const LONGEST_DIFF: usize = 256 << 10;
+
+/// Opens a regular file for reading; anything else is refused before it could block.
+pub(super) fn open(place: &Place) -> Result<(File, u64), String> {
+    let shown = &place.shown;
+    let meta = fs::metadata(&place.path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => absent(place),
+        _ => format!("`{shown}`: {error}"),
+    })?;
+    if meta.is_dir() {
+        return Err(format!("`{shown}` is a folder; list_dir lists it"));
+    }
+    if !meta.is_file() {
+        return Err(format!("`{shown}` is not a regular file"));
+    }
+    let file = File::open(&place.path).map_err(|error| format!("`{shown}`: {error}"))?;
+    Ok((file, meta.len()))
+}
+
+/// What is at a place before it is written.
+pub(super) enum Before {
+    Nothing,
+    Text(String),
+    /// Not text, or too large to compare; the reason.
+    Other(String),
+}
+
+impl Before {
+    pub(super) fn read(place: &Place) -> Result<Self, String> {
+        if !place.path.exists() {
+            return Ok(Self::Nothing);
+        }
+        let (file, bytes) = open(place)?;
+        if bytes > LARGEST {
+            return Ok(Self::Other(format!("a file of {}", size(bytes))));
+        }
+        let mut content = Vec::new();
+        file.take(LARGEST).read_to_end(&mut content).map_err(|error| format!("`{}`: {error}", place.shown))?;
+        if content.contains(&0) {
+            return Ok(Self::Other(format!("a binary file of {}", size(bytes))));
+        }
+        Ok(String::from_utf8(content)
+            .map_or_else(|_| Self::Other(format!("a file of {} that is not UTF-8", size(bytes))), Self::Text))
+    }
+}
+
+/// Replaces or creates a file: a new file beside it takes its name, so that no reader ever sees half of it.
+/// Creates missing folders, keeps the mode.
+pub(super) fn replace(place: &Place, content: &str) -> Result<(), String> {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let shown = &place.shown;
+    let fault = |error: io::Error| format!("`{shown}` can't be written: {error}");
+    let (Some(folder), Some(name)) = (place.path.parent(), place.path.file_name()) else {
+        return Err(format!("`{shown}` is not a file name"));
+    };
+    let mode = match fs::metadata(&place.path) {
+        Ok(meta) if !meta.is_file() => return Err(format!("`{shown}` is not a regular file")),
+        Ok(meta) if meta.permissions().readonly() => return Err(format!("`{shown}` is read-only")),
+        Ok(meta) => Some(meta.permissions()),
+        Err(_) => None,
+    };
+    fs::create_dir_all(folder).map_err(fault)?;
+    let unique = format!(
+        ".{}.{}-{}.tmp",
+        name.to_string_lossy().chars().take(60).collect::<String>(),
+        std::process::id(),
+        COUNTER.fetch_add(1, Ordering::Relaxed)
+    );
+    let temporary = folder.join(unique);
+    let written = write_new(&temporary, content, mode).and_then(|()| fs::rename(&temporary, &place.path));
+    written.map_err(|error| {
+        let _ = fs::remove_file(&temporary);
+        fault(error)
+    })
+}
+
+fn write_new(path: &Path, content: &str, mode: Option<fs::Permissions>) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    if let Some(mode) = mode {
+        file.set_permissions(mode)?;
+    }
+    file.write_all(content.as_bytes())?;
+    file.sync_all()
+}
+
+/// Returns a unified diff, bounded in time and size.
+pub(super) fn diff(shown: &str, before: &str, after: &str) -> String {
+    let lines = TextDiff::configure().timeout(Duration::from_millis(500)).diff_lines(before, after);
+    let text = lines.unified_diff().context_radius(3).header(&format!("a/{shown}"), &format!("b/{shown}")).to_string();
+    head_tail(&text, LONGEST_DIFF).0
+}
+
+pub(super) fn lines_changed(before: &str, after: &str) -> String {
+    let lines = TextDiff::configure().timeout(Duration::from_millis(500)).diff_lines(before, after);
+    let (mut added, mut removed) = (0, 0);
+    for change in lines.iter_all_changes() {
+        match change.tag() {
+            similar::ChangeTag::Insert => added += 1,
+            similar::ChangeTag::Delete => removed += 1,
+            similar::ChangeTag::Equal => {}
+        }
+    }
+    format!("+{added} -{removed} lines")
+}
+
+/// Says that a file is absent, and which names in the same folder are like it.
+fn absent(place: &Place) -> String {
+    let missing = format!("`{}`: no such file", place.shown);
+    let (Some(folder), Some(name)) = (place.path.parent(), place.path.file_name()) else { return missing };
+    let Ok(entries) = fs::read_dir(folder) else { return missing };
+    let names: Vec<String> =
+        entries.take(2000).filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| name.len() < 200).collect();
+    match get_close_matches(&*name.to_string_lossy(), &names, 3, 0.6).as_slice() {
+        [] => missing,
+        near => format!("{missing}; there is {}", near.join(", ")),
+    }
+}

@@ -1,0 +1,226 @@
+//! Reads a piece of a text file, with line numbers.
+//!
+//! A file of any size is read in one pass with a fixed buffer; only the wanted lines are kept, and long ones are cut.
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read};
+
+use futures_util::future::BoxFuture;
+use serde_json::json;
+
+use super::args::Args;
+use super::caps::size;
+use super::place::{Place, locate};
+use super::{Done, Tool, ToolCtx, ask, blocking, file, run_blocking};
+use crate::event::{Ask, Json, Risk, ToolSpec};
+
+pub(super) struct ReadFile;
+
+const LINES: usize = 2000;
+const LONGEST_LINE: usize = 2000;
+const LONGEST_TEXT: usize = 256 << 10;
+/// How far a file is read just to count its lines.
+const FARTHEST: u64 = 64 << 20;
+
+impl Tool for ReadFile {
+    fn spec(&self) -> ToolSpec {
+        ToolSpec {
+            name: "read_file".into(),
+            description: "Reads a text file. Each line comes with its number and a tab, which are not part of the \
+                          file. Long files come in pieces: go on with `offset`."
+                .into(),
+            parameters: json!({
+                "type": "object",
+                "properties": {
+                    "path": {"type": "string", "description": "The file, relative to the working folder."},
+                    "offset": {"type": "integer", "minimum": 1, "description": "First line, from 1. Default 1."},
+                    "limit": {"type": "integer", "minimum": 1, "description": "Number of lines. Default 2000."}
+                },
+                "required": ["path"]
+            }),
+            risk: Risk::ReadOnly,
+        }
+    }
+
+    fn ask<'a>(&'a self, args: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Result<Ask, String>> {
+        Box::pin(blocking(args, ctx, |args, ctx| {
+            let Piece { place, .. } = piece(args, ctx)?;
+            let pattern = place.pattern("read_file");
+            Ok(Ask { pattern, ..ask("read_file", Risk::ReadOnly, place.shown, ctx) })
+        }))
+    }
+
+    fn run<'a>(&'a self, args: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Done> {
+        Box::pin(run_blocking(args, ctx, |args, ctx| read(&piece(args, ctx)?, ctx)))
+    }
+}
+
+struct Piece {
+    place: Place,
+    offset: usize,
+    limit: usize,
+}
+
+fn piece(args: &Json, ctx: &ToolCtx) -> Result<Piece, String> {
+    let args = Args::new(args)?;
+    Ok(Piece {
+        place: locate(&args.text(&["path", "file_path", "file", "filename"])?, ctx)?,
+        offset: args.count(&["offset", "start_line", "line"], 1, 0, usize::MAX)?.max(1),
+        limit: args.count(&["limit", "lines"], LINES, 1, usize::MAX)?,
+    })
+}
+
+fn read(Piece { place, offset, limit }: &Piece, ctx: &ToolCtx) -> Result<Done, String> {
+    let shown = &place.shown;
+    let (file, bytes) = file::open(place)?;
+    let mut file = BufReader::with_capacity(64 << 10, file.take(FARTHEST));
+    let fault = |error: std::io::Error| format!("`{shown}`: {error}");
+    let start = file.fill_buf().map_err(fault)?;
+    if let Some(kind) = binary(start) {
+        return Err(format!("`{shown}` is not a text file but {kind} of {}", size(bytes)));
+    }
+    if start.is_empty() {
+        return Ok(Done::ok("(the file is empty)"));
+    }
+
+    let last = offset.saturating_add(*limit).saturating_sub(1);
+    let mut text = String::new();
+    let mut line = Vec::new();
+    // Bytes of the current line, bytes so far, lines ended so far, last line that was kept.
+    let (mut length, mut passed, mut ended, mut kept) = (0_usize, 0_u64, 0_usize, 0_usize);
+    loop {
+        if ctx.cancel.is_cancelled() {
+            return Ok(Done::cancelled(text));
+        }
+        let buffer = file.fill_buf().map_err(fault)?;
+        let newline = memchr::memchr(b'\n', buffer);
+        let part = &buffer[..newline.unwrap_or(buffer.len())];
+        let number = ended + 1;
+        let wanted = number >= *offset && number <= last && text.len() < LONGEST_TEXT;
+        if wanted {
+            line.extend_from_slice(&part[..part.len().min(LONGEST_LINE.saturating_sub(line.len()))]);
+        }
+        length += part.len();
+        let at_end = buffer.is_empty();
+        if newline.is_some() || (at_end && length > 0) {
+            if wanted {
+                push(&mut text, number, &line, length);
+                kept = number;
+            }
+            line.clear();
+            length = 0;
+            ended += 1;
+        }
+        if at_end {
+            break;
+        }
+        let used = part.len() + usize::from(newline.is_some());
+        passed += used as u64;
+        file.consume(used);
+    }
+
+    let more = if passed < bytes && passed >= FARTHEST { "at least " } else { "" };
+    if kept == 0 {
+        return Err(format!("`{shown}` has {more}{ended} lines; the argument `offset` is {offset}"));
+    }
+    if *offset > 1 || kept < ended {
+        let _ = write!(text, "[lines {offset} to {kept} of {more}{ended}");
+        let _ = if kept < ended { write!(text, "; go on with offset {}]", kept + 1) } else { write!(text, "]") };
+    }
+    Ok(Done::ok(text))
+}
+
+fn push(text: &mut String, number: usize, line: &[u8], length: usize) {
+    let content = String::from_utf8_lossy(line);
+    let _ = write!(text, "{number:>6}\t{}", content.strip_suffix('\r').unwrap_or(&content));
+    if length > line.len() {
+        let _ = write!(text, " [… {} more]", size((length - line.len()) as u64));
+    }
+    text.push('\n');
+}
+
+/// Says what a binary file is, judged by how it starts.
+fn binary(start: &[u8]) -> Option<&'static str> {
+    const KNOWN: &[(&[u8], &str)] = &[
+        (b"\x89PNG\r\n", "a PNG image"),
+        (b"\xff\xd8\xff", "a JPEG image"),
+        (b"GIF8", "a GIF image"),
+        (b"%PDF-", "a PDF document"),
+        (b"PK\x03\x04", "a ZIP archive (or a document of that kind)"),
+        (b"\x1f\x8b", "gzip-compressed data"),
+        (b"\x28\xb5\x2f\xfd", "zstd-compressed data"),
+        (b"\x7fELF", "a program"),
+        (b"SQLite format 3\0", "an SQLite database"),
+        (b"\xff\xfe", "UTF-16 text"),
+        (b"\xfe\xff", "UTF-16 text"),
+    ];
+    if start.starts_with(b"RIFF") && start.get(8..12) == Some(b"WEBP") {
+        return Some("a WebP image");
+    }
+    KNOWN
+        .iter()
+        .find_map(|(magic, kind)| start.starts_with(magic).then_some(*kind))
+        .or_else(|| memchr::memchr(0, start).map(|_| "binary data"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::place::tests::ctx;
+    use super::*;
+
+    fn check(folder: &Path, args: &Json) -> Result<String, String> {
+        let ctx = ctx(folder);
+        read(&piece(args, &ctx)?, &ctx).map(|done| done.text)
+    }
+
+    #[test]
+    fn a_piece_comes_with_numbers_and_says_how_to_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a"), "one\r\ntwo\nthree\nfour").unwrap();
+        let check = |args| check(folder.path(), &args).unwrap();
+        assert_eq!(check(json!({"path": "a"})), "     1\tone\n     2\ttwo\n     3\tthree\n     4\tfour\n");
+        assert_eq!(
+            check(json!({"path": "a", "offset": 2, "limit": "2"})),
+            "     2\ttwo\n     3\tthree\n[lines 2 to 3 of 4; go on with offset 4]"
+        );
+        assert_eq!(check(json!({"path": "a", "offset": 4})), "     4\tfour\n[lines 4 to 4 of 4]");
+    }
+
+    #[test]
+    fn long_lines_and_long_files_are_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let long = "x".repeat(200_000);
+        std::fs::write(folder.path().join("a"), format!("{long}\nend\n")).unwrap();
+        let text = check(folder.path(), &json!({"path": "a"})).unwrap();
+        assert!(text.len() < 2100 && text.contains("[… 198.0 kB more]") && text.contains("2\tend"), "{text}");
+
+        std::fs::write(folder.path().join("b"), "some line of text\n".repeat(100_000)).unwrap();
+        let text = check(folder.path(), &json!({"path": "b", "limit": 1_000_000})).unwrap();
+        assert!(text.len() < LONGEST_TEXT + 100 && text.contains("of 100000; go on with offset"));
+    }
+
+    #[test]
+    fn what_is_not_text_is_named_and_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("x.png"), b"\x89PNG\r\n\x1a\n\0\0").unwrap();
+        std::fs::write(folder.path().join("nul"), b"ab\0c").unwrap();
+        std::fs::write(folder.path().join("empty"), b"").unwrap();
+        std::fs::write(folder.path().join("short"), b"1\n").unwrap();
+        let fails = |args| check(folder.path(), &args).unwrap_err();
+        assert!(fails(json!({"path": "x.png"})).contains("a PNG image of 10 bytes"));
+        assert!(fails(json!({"path": "nul"})).contains("binary"));
+        assert!(fails(json!({"path": "."})).contains("list_dir"));
+        assert!(fails(json!({"path": "shrt"})).contains("there is short"));
+        assert!(fails(json!({"path": "short", "offset": 9})).contains("has 1 lines"));
+        assert_eq!(check(folder.path(), &json!({"path": "empty"})).unwrap(), "(the file is empty)");
+    }
+
+    #[test]
+    fn devices_and_pipes_are_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(folder.path().join("socket")).unwrap();
+        assert!(check(folder.path(), &json!({"path": "socket"})).unwrap_err().contains("not a regular file"));
+    }
+}

@@ -1,0 +1,358 @@
+//! Runs a command of the shell, in a session and process group of its own.
+//!
+//! The command has no terminal: it can neither read the person's keys nor write on their screen. Output is streamed as
+//! it comes and kept in bounded memory. Whatever ends the call (the command itself, a cancel, a drop) ends the group.
+//! A process that leaves the group on purpose survives; nothing here is a sandbox.
+
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use process_wrap::tokio::{ChildWrapper, CommandWrap, KillOnDrop, ProcessSession};
+use serde_json::json;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::{Instant, sleep_until};
+
+use super::args::Args;
+use super::caps::Collected;
+use super::{Done, Tool, ToolCtx, ask};
+use crate::event::{Ask, Json, OutputStream, Risk, ToolSpec};
+
+pub(super) struct Shell;
+
+/// From the friendly signal to the other one.
+const GRACE: Duration = Duration::from_millis(700);
+/// How long output is awaited from what the command left running.
+const LINGER: Duration = Duration::from_millis(300);
+const TERM: i32 = 15;
+
+impl Tool for Shell {
+    fn spec(&self) -> ToolSpec {
+        ToolSpec {
+            name: "shell".into(),
+            description: "Runs a command with bash in the working folder and returns its output. There is no terminal \
+                          and no input; what is still running in the background when the command ends is stopped."
+                .into(),
+            parameters: json!({
+                "type": "object",
+                "properties": {"command": {"type": "string", "description": "The command line."}},
+                "required": ["command"]
+            }),
+            risk: Risk::Execute,
+        }
+    }
+
+    fn ask<'a>(&'a self, args: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Result<Ask, String>> {
+        Box::pin(async move {
+            let command = command(args)?;
+            Ok(Ask { detail: command.clone(), pattern: offer(&command), ..ask("shell", Risk::Execute, command, ctx) })
+        })
+    }
+
+    fn run<'a>(&'a self, args: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Done> {
+        Box::pin(async move {
+            let command = match command(args) {
+                Ok(command) => command,
+                Err(error) => return Done::failed(error),
+            };
+            if ctx.cancel.is_cancelled() {
+                return Done::cancelled("cancelled before it started");
+            }
+            match Group::start(&command, ctx) {
+                Ok(group) => group.run(ctx).await,
+                Err(error) => Done::failed(format!("the shell could not be started: {error}")),
+            }
+        })
+    }
+}
+
+fn command(args: &Json) -> Result<String, String> {
+    let command = Args::new(args)?.text(&["command", "cmd"])?;
+    if command.trim().is_empty() {
+        return Err("the argument `command` is empty".into());
+    }
+    Ok(command.trim().to_owned())
+}
+
+/// Returns the pattern for "commands like this one". Where the first words say little about what a command does, it
+/// is this very command; where several commands are chained, there is none.
+fn offer(command: &str) -> Option<String> {
+    const WITH_VERBS: &[&str] = &[
+        "apt",
+        "brew",
+        "bun",
+        "cargo",
+        "deno",
+        "docker",
+        "dotnet",
+        "gh",
+        "git",
+        "go",
+        "helm",
+        "just",
+        "kubectl",
+        "make",
+        "mvn",
+        "npm",
+        "pip",
+        "pnpm",
+        "podman",
+        "poetry",
+        "rustup",
+        "systemctl",
+        "terraform",
+        "uv",
+        "yarn",
+    ];
+    const HARMLESS_BY_NAME: &[&str] = &[
+        "basename", "cat", "cd", "date", "df", "diff", "dirname", "du", "echo", "file", "grep", "head", "id", "jq",
+        "ls", "nl", "printf", "ps", "pwd", "pytest", "realpath", "rg", "stat", "tail", "tree", "true", "uname", "uniq",
+        "wc", "which", "whoami",
+    ];
+    if command.contains(['\n', '\r', ';', '&', '|', '<', '>', '`', '$', '(', ')', '*']) {
+        return None;
+    }
+    let mut words = command.split_whitespace();
+    let first = words.next()?;
+    let is_verb = |word: &&str| {
+        word.starts_with(|c: char| c.is_ascii_lowercase())
+            && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+    };
+    if WITH_VERBS.contains(&first)
+        && let Some(verb) = words.next().filter(is_verb)
+    {
+        return Some(format!("shell({first} {verb}*)"));
+    }
+    if HARMLESS_BY_NAME.contains(&first) {
+        return Some(format!("shell({first} *)"));
+    }
+    (command.len() <= 200).then(|| format!("shell({command})"))
+}
+
+/// A running command with everything it started. Dropping it kills them.
+struct Group {
+    child: Box<dyn ChildWrapper>,
+}
+
+impl Group {
+    fn start(command: &str, ctx: &ToolCtx) -> io::Result<Self> {
+        let spawn = |shell: &str| {
+            CommandWrap::with_new(shell, |process| {
+                process
+                    .arg("-c")
+                    .arg(command)
+                    .current_dir(&ctx.folder)
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::piped())
+                    .stderr(Stdio::piped())
+                    .env("NO_COLOR", "1")
+                    .env("TERM", "dumb")
+                    .env("PAGER", "cat")
+                    .env("GIT_PAGER", "cat")
+                    .env("GIT_TERMINAL_PROMPT", "0");
+            })
+            .wrap(ProcessSession)
+            .wrap(KillOnDrop)
+            .spawn()
+        };
+        let child = match spawn("bash") {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => spawn("sh")?,
+            other => other?,
+        };
+        Ok(Self { child })
+    }
+
+    async fn run(mut self, ctx: &ToolCtx) -> Done {
+        let mut stdout = Pipe::new(self.child.stdout().take(), OutputStream::Stdout);
+        let mut stderr = Pipe::new(self.child.stderr().take(), OutputStream::Stderr);
+        let mut output = Collected::default();
+        let mut status = None;
+        let mut cancelled = false;
+        // What happens at `deadline`: first the group is killed, then nothing more is awaited.
+        let mut deadline: Option<Instant> = None;
+        let mut killed = false;
+        let mut left_running = false;
+
+        while status.is_none() || stdout.is_open() || stderr.is_open() {
+            // Ends come before output: a command that prints without end has to be stoppable. Standard output comes
+            // before standard error, which can't starve it: a full pipe stops the command.
+            tokio::select! {
+                biased;
+                () = ctx.cancel.cancelled(), if !cancelled => {
+                    cancelled = true;
+                    let _ = self.child.signal(TERM);
+                    deadline = Some(Instant::now() + GRACE);
+                }
+                () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
+                    if killed {
+                        break;
+                    }
+                    killed = true;
+                    left_running = status.is_some() && !cancelled;
+                    let _ = self.child.start_kill();
+                    deadline = Some(Instant::now() + GRACE);
+                }
+                // The process itself, not the group: waiting for the group would block where we adopt orphans.
+                ended = self.child.inner_mut().wait(), if status.is_none() => {
+                    status = Some(ended);
+                    if deadline.is_none() {
+                        deadline = Some(Instant::now() + LINGER);
+                    }
+                }
+                piece = stdout.read() => forward(&piece, stdout.stream, &mut output, status.is_some(), ctx).await,
+                piece = stderr.read() => forward(&piece, stderr.stream, &mut output, status.is_some(), ctx).await,
+            }
+        }
+        // Some may be left that closed their output.
+        let _ = self.child.start_kill();
+        let text = output.into_text();
+        if cancelled {
+            return Done::cancelled(noted(text, "stopped before it was done"));
+        }
+        match status {
+            Some(Ok(status)) => {
+                let text = if left_running { noted(text, "what it left in the background was stopped") } else { text };
+                told(status, text)
+            }
+            Some(Err(error)) => Done::failed(noted(text, &format!("its end could not be awaited: {error}"))),
+            None => Done::failed(noted(text, "it could not be stopped")),
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Harmless when there is nobody left.
+        let _ = self.child.start_kill();
+    }
+}
+
+fn told(status: ExitStatus, text: String) -> Done {
+    use std::os::unix::process::ExitStatusExt;
+    if status.success() {
+        return Done::ok(if text.is_empty() { "(no output)".into() } else { text });
+    }
+    Done::failed(match (status.code(), status.signal()) {
+        (Some(code), _) => noted(text, &format!("exit status {code}")),
+        (None, Some(signal)) => noted(text, &format!("killed by signal {signal}")),
+        (None, None) => noted(text, "it ended without a status"),
+    })
+}
+
+fn noted(mut text: String, note: &str) -> String {
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text.push('[');
+    text.push_str(note);
+    text.push(']');
+    text
+}
+
+/// Keeps a piece and passes it on. A slow listener slows the command down, but neither a cancel nor the end.
+async fn forward(piece: &str, stream: OutputStream, output: &mut Collected, ended: bool, ctx: &ToolCtx) {
+    let live = output.push(piece);
+    if live == 0 || ctx.cancel.is_cancelled() {
+        return;
+    }
+    let piece = (stream, piece[..live].to_owned());
+    if ended {
+        let _ = ctx.live.try_send(piece);
+        return;
+    }
+    tokio::select! {
+        biased;
+        () = ctx.cancel.cancelled() => {}
+        _ = ctx.live.send(piece) => {}
+    }
+}
+
+/// One output of the command, as text. Bytes of a character that is cut between two reads wait for the rest.
+struct Pipe<R> {
+    reader: Option<R>,
+    stream: OutputStream,
+    buffer: Box<[u8]>,
+    /// Bytes at the start of `buffer` that wait.
+    waiting: usize,
+}
+
+impl<R: AsyncRead + Unpin> Pipe<R> {
+    fn new(reader: Option<R>, stream: OutputStream) -> Self {
+        Self { reader, stream, buffer: vec![0; 16 << 10].into(), waiting: 0 }
+    }
+
+    fn is_open(&self) -> bool {
+        self.reader.is_some()
+    }
+
+    /// Returns what comes next; never when the pipe is closed. Cancel safe.
+    async fn read(&mut self) -> String {
+        let Some(reader) = &mut self.reader else { return std::future::pending().await };
+        let Ok(length @ 1..) = reader.read(&mut self.buffer[self.waiting..]).await else {
+            self.reader = None;
+            return String::from_utf8_lossy(&self.buffer[..self.waiting]).into_owned();
+        };
+        let bytes = &self.buffer[..self.waiting + length];
+        let whole = whole_characters(bytes);
+        let text = String::from_utf8_lossy(&bytes[..whole]).into_owned();
+        let end = bytes.len();
+        self.buffer.copy_within(whole..end, 0);
+        self.waiting = end - whole;
+        text
+    }
+}
+
+/// Returns the length without a character that is cut at the end.
+fn whole_characters(bytes: &[u8]) -> usize {
+    let last = bytes.utf8_chunks().last();
+    match last.map(|chunk| chunk.invalid()) {
+        Some(cut) if !cut.is_empty() && std::str::from_utf8(cut).is_err_and(|error| error.error_len().is_none()) => {
+            bytes.len() - cut.len()
+        }
+        _ => bytes.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_offered_for_what_they_can_describe() {
+        for (command, pattern) in [
+            ("git status -s", Some("shell(git status*)")),
+            ("cargo test --lib", Some("shell(cargo test*)")),
+            ("git -C x status", Some("shell(git -C x status)")),
+            ("ls -la src", Some("shell(ls *)")),
+            ("rm -rf build", Some("shell(rm -rf build)")),
+            ("python3 x.py", Some("shell(python3 x.py)")),
+            ("git status; rm x", None),
+            ("echo $(id)", None),
+            ("a\nb", None),
+        ] {
+            assert_eq!(offer(command).as_deref(), pattern, "{command}");
+        }
+    }
+
+    #[tokio::test]
+    async fn characters_survive_any_cut() {
+        let text = "aé→😀\u{fffd}b";
+        for at in 0..text.len() {
+            let (left, right) = text.as_bytes().split_at(at);
+            let mut pipe = Pipe::new(Some(left.chain(right)), OutputStream::Stdout);
+            let mut joined = String::new();
+            while pipe.is_open() {
+                joined.push_str(&pipe.read().await);
+            }
+            assert_eq!(joined, text);
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_do_not_wait() {
+        assert_eq!(whole_characters(b"ab\xff"), 3);
+        assert_eq!(whole_characters(b"ab\xe2\x86"), 2);
+        assert_eq!(whole_characters(b""), 0);
+    }
+}
