@@ -132,12 +132,7 @@ impl History {
                 return;
             }
         }
-        self.entries.push(Past::Tool {
-            call: call.clone(),
-            name: name.clone(),
-            output: output.to_owned(),
-            outcome,
-        });
+        self.entries.push(Past::Tool { call: call.clone(), name: name.clone(), output: output.to_owned(), outcome });
     }
 
     /// Makes the turn acceptable to engines: no empty assistant message, no call without a result.
@@ -236,20 +231,10 @@ mod tests {
                 Past::Assistant {
                     text: String::new(),
                     reasoning: String::new(),
-                    calls: vec![PastCall {
-                        call: "c1".into(),
-                        name: "clock".into(),
-                        args: "{}".into(),
-                        carry: None
-                    }],
+                    calls: vec![PastCall { call: "c1".into(), name: "clock".into(), args: "{}".into(), carry: None }],
                     carry: None,
                 },
-                Past::Tool {
-                    call: "c1".into(),
-                    name: "clock".into(),
-                    output: "noon".into(),
-                    outcome: Outcome::Ok
-                },
+                Past::Tool { call: "c1".into(), name: "clock".into(), output: "noon".into(), outcome: Outcome::Ok },
             ]
         );
     }

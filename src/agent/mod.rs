@@ -1,1 +1,11 @@
-//! agent
+//! The in-process agent: asks an engine, judges and runs the calls it makes, asks again.
+//!
+//! The decisions are pure ([`turn`], [`approval`], [`history`], [`names`]); [`run`] performs them.
+
+pub mod approval;
+pub mod history;
+pub mod names;
+mod run;
+pub mod turn;
+
+pub use run::{Agent, AgentSetup, EngineChoice, Switch};

@@ -30,10 +30,26 @@ pub enum Input {
     /// An event of the engine's reply; `TurnFinished` means that the reply is over.
     Model(AgentEvent),
     /// What a call would do is known (or why it can't be done), and what the policy says to it.
-    Judged { call: CallId, judgement: Result<(Ask, Verdict), String> },
-    Decided { call: CallId, decision: Decision, by: DecidedBy },
-    Output { call: CallId, stream: OutputStream, text: String },
-    Done { call: CallId, outcome: Outcome, output: Output, took: Millis },
+    Judged {
+        call: CallId,
+        judgement: Result<(Ask, Verdict), String>,
+    },
+    Decided {
+        call: CallId,
+        decision: Decision,
+        by: DecidedBy,
+    },
+    Output {
+        call: CallId,
+        stream: OutputStream,
+        text: String,
+    },
+    Done {
+        call: CallId,
+        outcome: Outcome,
+        output: Output,
+        took: Millis,
+    },
     Cancel,
 }
 
@@ -42,12 +58,22 @@ pub enum Input {
 pub enum Step {
     Emit(AgentEvent),
     /// Make the next request; `round` counts from 1.
-    AskModel { round: u32 },
+    AskModel {
+        round: u32,
+    },
     /// Drop the reply that is coming in.
     DropModel,
     /// Find out what the call would do and judge it; answer with [`Input::Judged`].
-    Judge { call: CallId, name: String, args: Json },
-    Run { call: CallId, name: String, args: Json },
+    Judge {
+        call: CallId,
+        name: String,
+        args: Json,
+    },
+    Run {
+        call: CallId,
+        name: String,
+        args: Json,
+    },
     /// Stop running tools; each still answers with [`Input::Done`].
     StopTools,
     /// The turn is over; nothing follows.

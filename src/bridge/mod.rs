@@ -35,5 +35,6 @@ pub struct Live {
 }
 
 pub mod hub;
+pub mod local;
 pub mod replay;
 pub mod session;

@@ -190,11 +190,7 @@ fn arguments_that_are_no_json_object_fail_and_the_model_is_told() {
 fn an_empty_argument_text_means_no_arguments() {
     let mut bench = Bench::begin();
     bench.reply_with_calls(&[("a", "")]);
-    assert!(bench.other.contains(&Step::Judge {
-        call: "a".into(),
-        name: "shell".into(),
-        args: serde_json::json!({})
-    }));
+    assert!(bench.other.contains(&Step::Judge { call: "a".into(), name: "shell".into(), args: serde_json::json!({}) }));
 }
 
 #[test]
