@@ -1,1 +1,298 @@
-fn main() {}
+//! Reads the command line, chooses a mode, returns the exit code. Everything else is in the library.
+
+use std::io::{IsTerminal, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use jarvis_tui::assemble::{Audience, House, Start, replay};
+use jarvis_tui::cli::{self, Cli, Command, ConfigCommand, OutputFormat, Sessions};
+use jarvis_tui::config::{self, Load, Loaded, Paths};
+use jarvis_tui::event::{Millis, Seq};
+use jarvis_tui::headless::{self, Format, Run, commands};
+
+/// Exit codes, see the README.
+const FAILED: u8 = 1;
+const USAGE: u8 = 2;
+const CONFIGURATION: u8 = 3;
+
+fn main() -> ExitCode {
+    let cli = match Cli::read(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            commands::complain(&format!("can't start: {error}"));
+            return ExitCode::from(FAILED);
+        }
+    };
+    let code = runtime.block_on(start(cli));
+    // A thread that still waits for standard input must not hold up the exit.
+    runtime.shutdown_background();
+    ExitCode::from(code)
+}
+
+async fn start(cli: Cli) -> u8 {
+    let env = |name: &str| std::env::var(name).ok();
+    let prepared = prepare(&cli, &env);
+    let (paths, folder) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            commands::complain(&format!("{error:#}"));
+            return CONFIGURATION;
+        }
+    };
+    let flags = cli.overrides();
+    let load = Load { paths: &paths, folder: &folder, file: cli.shared.config.as_deref(), env: &env, flags: &flags };
+    if let Some(Command::Config(command)) = &cli.command {
+        return settings(*command, &load);
+    }
+    let loaded = match config::load(&load) {
+        Ok(loaded) => loaded,
+        Err(error) => {
+            commands::complain(&error.to_string());
+            return CONFIGURATION;
+        }
+    };
+    for warning in &loaded.warnings {
+        commands::complain(&warning.to_string());
+    }
+    log_to(&paths, cli.shared.log_level());
+    let files = config::load::files(&load);
+    let done = match cli.command {
+        None => chat(cli.chat, loaded, paths, folder).await,
+        Some(Command::Replay(replay)) => play(replay, loaded, paths, folder).await,
+        Some(Command::Frame(_)) => Ok(0),
+        Some(Command::Sessions(command)) => {
+            let house = House::new(loaded, paths, folder, Audience::Pipe, None);
+            sessions(command, house).await
+        }
+        Some(Command::Models { json }) => {
+            let house = House::new(loaded, paths, folder, Audience::Pipe, None);
+            commands::list_models(&house, json).await;
+            Ok(0)
+        }
+        Some(Command::Doctor) => {
+            let house = House::new(loaded, paths, folder, Audience::Pipe, None);
+            commands::doctor(&house, &files).await;
+            Ok(0)
+        }
+        // Settings were dealt with before they were read.
+        Some(Command::Config(_)) => Ok(0),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            commands::complain(&format!("{error:#}"));
+            FAILED
+        }
+    }
+}
+
+fn prepare(cli: &Cli, env: config::Env<'_>) -> anyhow::Result<(Paths, PathBuf)> {
+    let paths = Paths::find(env)?;
+    let folder = match &cli.shared.folder {
+        Some(folder) => folder.canonicalize().with_context(|| format!("can't work in {}", folder.display()))?,
+        None => std::env::current_dir().context("the working folder is gone")?,
+    };
+    Ok((paths, folder.canonicalize().unwrap_or(folder)))
+}
+
+fn settings(command: ConfigCommand, load: &Load<'_>) -> u8 {
+    let done = match command {
+        ConfigCommand::Path => {
+            commands::show_files(&config::load::files(load));
+            Ok(())
+        }
+        ConfigCommand::Show => config::load(load).map(|loaded| {
+            for warning in &loaded.warnings {
+                commands::complain(&warning.to_string());
+            }
+            commands::show_config(&loaded);
+        }),
+        ConfigCommand::Check => config::load::check(load).map(|_| commands::print("no mistakes found\n")),
+        ConfigCommand::Init => config::load::init(load).map(|path| commands::print(&format!("{}\n", path.display()))),
+        ConfigCommand::Trust { remove: false } => config::load::trust(load.paths, load.folder)
+            .map(|project| commands::print(&format!("{} is trusted as it is now\n", project.file.display()))),
+        ConfigCommand::Trust { remove: true } => config::load::distrust(load.paths, load.folder).map(|was| {
+            commands::print(if was { "no longer trusted\n" } else { "was not trusted\n" });
+        }),
+    };
+    match done {
+        Ok(()) => 0,
+        Err(error) => {
+            commands::complain(&error.to_string());
+            CONFIGURATION
+        }
+    }
+}
+
+async fn chat(chat: cli::Chat, loaded: Loaded, paths: Paths, folder: PathBuf) -> anyhow::Result<u8> {
+    let start = match (&chat.resume, chat.go_on) {
+        (Some(wanted), _) => Start::Resume(wanted.clone()),
+        (None, true) => Start::Continue,
+        (None, false) => Start::New,
+    };
+    let on_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    if chat.is_headless() || !on_terminal {
+        let prompt = match piped_prompt(chat.prompt_text().as_deref(), chat.print.is_some()).await? {
+            Some(prompt) => prompt,
+            None => {
+                commands::complain("there is no terminal and no prompt; pipe one in, or give it with -p (see --help)");
+                return Ok(USAGE);
+            }
+        };
+        let format = format_of(chat.format());
+        let mut house = House::new(loaded, paths, folder, Audience::Pipe, chat.system);
+        let live = house.open(&start)?;
+        let run = Run { format, prompt: Some(prompt), from: live.hub.last(), source: "agent", timeout: chat.timeout };
+        let code = headless::run(live, run).await;
+        house.close().await;
+        return Ok(code);
+    }
+    let house = House::new(loaded, paths, folder, Audience::Screen, chat.system.clone());
+    drop(house);
+    Ok(0)
+}
+
+async fn play(replay_args: cli::Replay, loaded: Loaded, paths: Paths, folder: PathBuf) -> anyhow::Result<u8> {
+    let on_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let mut house = House::new(loaded, paths, folder, Audience::Screen, None);
+    if replay_args.headless || !on_terminal {
+        let live = house.print(&replay_args.file)?;
+        let format = format_of(replay_args.format());
+        let run = Run { format, prompt: None, from: Seq(0), source: "replay", timeout: None };
+        return Ok(headless::run(live, run).await);
+    }
+    let options = replay::Options {
+        speed: replay_args.speed as f32,
+        from: replay_args.from.map(Millis::from).unwrap_or_default(),
+        max_idle: replay_args.max_idle.map(Millis::from),
+        paused: false,
+    };
+    let live = house.replay(&replay_args.file, options)?;
+    drop((house, live));
+    Ok(0)
+}
+
+async fn sessions(command: Sessions, house: House) -> anyhow::Result<u8> {
+    match command {
+        Sessions::List { all, json } => commands::list_sessions(&house, all, json)?,
+        Sessions::Show { id, json } => {
+            let path = house.session_path(&id)?;
+            let live = house.print(&path)?;
+            if json {
+                let run = Run { format: Format::Json, prompt: None, from: Seq(0), source: "replay", timeout: None };
+                headless::run(live, run).await;
+            } else {
+                headless::show(live).await;
+            }
+        }
+        Sessions::Rm { ids } => {
+            for id in ids {
+                let removed = house.remove_session(&id)?;
+                commands::print(&format!("removed {removed}\n"));
+            }
+        }
+    }
+    Ok(0)
+}
+
+fn format_of(format: OutputFormat) -> Format {
+    match format {
+        OutputFormat::Text => Format::Text,
+        OutputFormat::Json => Format::Json,
+        OutputFormat::StreamJson => Format::StreamJson,
+    }
+}
+
+/// Joins the prompt with what is piped in. None when there is neither.
+async fn piped_prompt(given: Option<&str>, print: bool) -> anyhow::Result<Option<String>> {
+    let given = given.filter(|text| !text.trim().is_empty());
+    let wants_stdin = given == Some("-");
+    let given = given.filter(|text| *text != "-");
+    if !wants_stdin && !stdin_has_data() {
+        return Ok(given.map(str::to_owned));
+    }
+    // A pipe that its owner forgot must not hang a prompt that is complete without it.
+    let patience = given.is_some().then_some(Duration::from_secs(3));
+    let piped = read_stdin(patience, print).await?;
+    let piped = piped.trim_end().to_owned();
+    Ok(match (given, piped.is_empty()) {
+        (Some(given), true) => Some(given.to_owned()),
+        (Some(given), false) => Some(format!("{given}\n\n{piped}")),
+        (None, true) => None,
+        (None, false) => Some(piped),
+    })
+}
+
+/// Returns whether standard input is a pipe or a file rather than a terminal, a device or nothing.
+fn stdin_has_data() -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt as _;
+        std::fs::metadata("/dev/stdin").is_ok_and(|meta| {
+            let kind = meta.file_type();
+            kind.is_fifo() || kind.is_file() || kind.is_socket()
+        })
+    }
+    #[cfg(not(unix))]
+    {
+        !std::io::stdin().is_terminal()
+    }
+}
+
+async fn read_stdin(patience: Option<Duration>, print: bool) -> anyhow::Result<String> {
+    let (first, began) = tokio::sync::oneshot::channel();
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut bytes = vec![0; 1];
+        let mut stdin = std::io::stdin().lock();
+        let got = stdin.read(&mut bytes)?;
+        // Nobody waits for the first byte when there is all the time in the world.
+        let _ = first.send(());
+        if got == 0 {
+            return Ok(Vec::new());
+        }
+        stdin.read_to_end(&mut bytes)?;
+        Ok::<_, std::io::Error>(bytes)
+    });
+    if let Some(patience) = patience
+        && tokio::time::timeout(patience, began).await.is_err()
+    {
+        if print {
+            commands::complain("nothing came on standard input for 3 s, going on without it");
+        }
+        return Ok(String::new());
+    }
+    let bytes = reading.await.context("reading standard input")?.context("reading standard input")?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The log file is for developers; it is made when the first line is written.
+fn log_to(paths: &Paths, level: Option<cli::LogLevel>) {
+    use tracing_subscriber::EnvFilter;
+    let own = std::env::var("JARVIS_TUI_LOG").or_else(|_| std::env::var("RUST_LOG")).ok();
+    let filter = match (level, own) {
+        (Some(level), _) => format!("jarvis_tui={}", level.name()),
+        (None, Some(own)) => own,
+        (None, None) => return,
+    };
+    let Ok(filter) = EnvFilter::try_new(filter) else { return };
+    let path = paths.log_file();
+    if paths.create().is_err() {
+        return;
+    }
+    let Ok(file) = open_log(&path) else { return };
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(file).try_init();
+}
+
+fn open_log(path: &Path) -> std::io::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}

@@ -3,8 +3,11 @@
 //! Results go to stdout, progress to stderr; nothing asks, nothing is coloured.
 
 pub mod commands;
+
 mod tally;
 
+use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
@@ -12,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::bridge::{Delivery, Live};
 use crate::event::{AgentEvent, CallId, Command, Envelope, Fault, FaultKind, Level, Outcome, Role, Seq, TurnEnd};
-use crate::text::clean;
+use crate::text::clean::{clean, one_line};
 
 pub use tally::Tally;
 
@@ -103,6 +106,44 @@ pub async fn run(live: Live, run: Run) -> u8 {
     tally.exit_code()
 }
 
+/// Prints a whole saved session for a person to read: prompts, answers, calls and how turns ended.
+pub async fn show(live: Live) {
+    let mut facts = live.hub.subscribe(Seq(0));
+    let mut names = HashMap::new();
+    let mut out = String::new();
+    while let Some(Delivery::Fact(fact)) = facts.next().await {
+        match &fact.envelope.event {
+            AgentEvent::UserMessage { text, .. } => {
+                let _ = writeln!(out, "\n› {}\n", clean(text).replace('\n', "\n  "));
+            }
+            AgentEvent::TextDelta { text, .. } => out.push_str(&clean(text)),
+            AgentEvent::MessageFinished { .. } if !out.ends_with('\n') => out.push('\n'),
+            AgentEvent::ToolCallReady { call, name, args, .. } => {
+                let _ = writeln!(out, "· {} {}", one_line(name, 40), one_line(args, 120));
+                names.insert(call.clone(), name.clone());
+            }
+            AgentEvent::ToolCallFinished { call, outcome, output, .. } if *outcome != Outcome::Ok => {
+                let name = names.get(call).map_or("a call", String::as_str);
+                let _ = writeln!(out, "! {} {}: {}", one_line(name, 40), outcome.name(), one_line(&output.text, 120));
+            }
+            AgentEvent::Noticed { level, text, .. } => {
+                let _ = writeln!(out, "{} {}", tally::sign(*level), one_line(text, 200));
+            }
+            AgentEvent::TurnFinished { end: TurnEnd::Failed(fault), .. } => {
+                let _ = writeln!(out, "✗ {}", one_line(&fault.message, 400));
+            }
+            AgentEvent::TurnFinished { end: TurnEnd::Interrupted | TurnEnd::Cancelled, .. } => {
+                out.push_str("✗ interrupted\n");
+            }
+            _ => {}
+        }
+        if out.len() > 64 * 1024 {
+            commands::print(&std::mem::take(&mut out));
+        }
+    }
+    commands::print(&out);
+}
+
 async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
@@ -150,7 +191,7 @@ struct Printer {
     printed: bool,
     message_began: bool,
     to_terminal: bool,
-    names: std::collections::HashMap<CallId, String>,
+    names: HashMap<CallId, String>,
 }
 
 impl Printer {
@@ -160,7 +201,7 @@ impl Printer {
             printed: false,
             message_began: false,
             to_terminal: std::io::stdout().is_terminal(),
-            names: std::collections::HashMap::new(),
+            names: HashMap::new(),
         }
     }
 
@@ -185,7 +226,7 @@ impl Printer {
                 self.message_began = false;
                 self.printed = true;
                 if self.to_terminal {
-                    out.write_all(clean::clean(text).as_bytes())?;
+                    out.write_all(clean(text).as_bytes())?;
                 } else {
                     out.write_all(text.as_bytes())?;
                 }
@@ -200,11 +241,11 @@ impl Printer {
         match event {
             AgentEvent::ToolCallReady { call, name, args, .. } => {
                 self.names.insert(call.clone(), name.clone());
-                self.say(&format!("· {name} {}", clean::one_line(args, 100)));
+                self.say(&format!("· {name} {}", one_line(args, 100)));
             }
             AgentEvent::ToolCallFinished { call, outcome, output, .. } if *outcome != Outcome::Ok => {
                 let name = self.names.get(call).map_or("a call", String::as_str);
-                let why = clean::one_line(output.text.strip_prefix("denied: ").unwrap_or(&output.text), 200);
+                let why = one_line(output.text.strip_prefix("denied: ").unwrap_or(&output.text), 200);
                 self.say(&format!("! {name} {}: {why}", outcome.name()));
             }
             AgentEvent::Noticed { level, text, .. } if *level != Level::Info => {
@@ -232,6 +273,6 @@ impl Printer {
 
     /// One line of progress. Names and texts come from outside, so they are cleaned wherever stderr goes.
     fn say(&self, line: &str) {
-        let _ = writeln!(std::io::stderr(), "{}", clean::one_line(line, 400));
+        let _ = writeln!(std::io::stderr(), "{}", one_line(line, 400));
     }
 }

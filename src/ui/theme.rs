@@ -203,6 +203,77 @@ fn mono(role: Role) -> Style {
     }
 }
 
+/// Returns what a colour looks like in a picture: the palette is a common one, readable on its ground.
+pub fn rgb(colour: Color, light: bool) -> Option<(u8, u8, u8)> {
+    Some(match (colour, light) {
+        (Color::Black, _) => (0x24, 0x29, 0x2f),
+        (Color::Red, false) | (Color::LightRed, false) => (0xf0, 0x71, 0x78),
+        (Color::Red | Color::LightRed, true) => (0xb3, 0x26, 0x1e),
+        (Color::Green | Color::LightGreen, false) => (0x98, 0xc3, 0x79),
+        (Color::Green | Color::LightGreen, true) => (0x1a, 0x7f, 0x37),
+        (Color::Yellow | Color::LightYellow, false) => (0xe5, 0xc0, 0x7b),
+        (Color::Yellow | Color::LightYellow, true) => (0x8a, 0x5a, 0x00),
+        (Color::Blue | Color::LightBlue, false) => (0x6c, 0xb2, 0xf7),
+        (Color::Blue | Color::LightBlue, true) => (0x09, 0x50, 0xae),
+        (Color::Magenta | Color::LightMagenta, false) => (0xc6, 0x92, 0xe9),
+        (Color::Magenta | Color::LightMagenta, true) => (0x82, 0x50, 0xdf),
+        (Color::Cyan | Color::LightCyan, false) => (0x5c, 0xc5, 0xcd),
+        (Color::Cyan | Color::LightCyan, true) => (0x0b, 0x6e, 0x7f),
+        (Color::Gray, _) => (0xab, 0xb2, 0xbf),
+        (Color::DarkGray, false) => (0x7d, 0x85, 0x93),
+        (Color::DarkGray, true) => (0x6a, 0x73, 0x7d),
+        (Color::White, _) => (0xff, 0xff, 0xff),
+        (Color::Rgb(r, g, b), _) => (r, g, b),
+        (Color::Reset | Color::Indexed(_), _) => return None,
+    })
+}
+
+/// Returns a style as the parameters of an SGR sequence, each after a semicolon.
+pub fn escape_codes(style: Style) -> String {
+    let mut out = String::new();
+    let modifiers = [
+        (Modifier::BOLD, 1),
+        (Modifier::DIM, 2),
+        (Modifier::ITALIC, 3),
+        (Modifier::UNDERLINED, 4),
+        (Modifier::REVERSED, 7),
+        (Modifier::CROSSED_OUT, 9),
+    ];
+    for (modifier, code) in modifiers {
+        if style.add_modifier.contains(modifier) {
+            out.push_str(&format!(";{code}"));
+        }
+    }
+    for (colour, base) in [(style.fg, 30), (style.bg, 40)] {
+        if let Some(offset) = colour.and_then(ansi_offset) {
+            out.push_str(&format!(";{}", base + offset));
+        }
+    }
+    out
+}
+
+fn ansi_offset(colour: Color) -> Option<u8> {
+    Some(match colour {
+        Color::Black => 0,
+        Color::Red => 1,
+        Color::Green => 2,
+        Color::Yellow => 3,
+        Color::Blue => 4,
+        Color::Magenta => 5,
+        Color::Cyan => 6,
+        Color::Gray => 7,
+        Color::DarkGray => 60,
+        Color::LightRed => 61,
+        Color::LightGreen => 62,
+        Color::LightYellow => 63,
+        Color::LightBlue => 64,
+        Color::LightMagenta => 65,
+        Color::LightCyan => 66,
+        Color::White => 67,
+        Color::Reset | Color::Rgb(..) | Color::Indexed(_) => return None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
