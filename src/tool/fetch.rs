@@ -25,7 +25,7 @@ pub(super) struct Fetch;
 const LARGEST: usize = 5 << 20;
 const HOPS: usize = 5;
 const CONNECT: Duration = Duration::from_secs(10);
-const WHOLE: Duration = Duration::from_secs(60);
+const WHOLE: Duration = Duration::from_mins(1);
 const ACCEPTED: &str = "text/markdown, text/html;q=0.9, application/json;q=0.9, text/plain;q=0.8, */*;q=0.1";
 
 impl Tool for Fetch {
@@ -247,7 +247,7 @@ async fn page(url: Url, mut response: Response) -> Result<Done, String> {
     }
     drop(response);
     let bytes = body.len() as u64;
-    let text = tokio::task::spawn_blocking(move || readable(&kind, body)).await.map_err(|error| error.to_string())?;
+    let text = tokio::task::spawn_blocking(move || readable(&kind, &body)).await.map_err(|error| error.to_string())?;
     let (kind, text) = text.map_err(|what| format!("{url} is not text but {what}, {}", size(bytes)))?;
     let cut = if whole { "" } else { ", cut there" };
     let text = format!("{url}: {status}, {kind}, {}{cut}\n\n{text}", size(bytes));
@@ -255,7 +255,7 @@ async fn page(url: Url, mut response: Response) -> Result<Done, String> {
 }
 
 /// Returns what the body is called and its text; the error is what it is instead.
-fn readable(kind: &str, body: Vec<u8>) -> Result<(String, String), String> {
+fn readable(kind: &str, body: &[u8]) -> Result<(String, String), String> {
     let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_html = matches!(essence.as_str(), "text/html" | "application/xhtml+xml")
         || (essence.is_empty() && body.trim_ascii_start().first() == Some(&b'<'));
@@ -265,14 +265,14 @@ fn readable(kind: &str, body: Vec<u8>) -> Result<(String, String), String> {
             .iter()
             .any(|word| essence.contains(word));
     let is_unknown = matches!(essence.as_str(), "" | "application/octet-stream" | "binary/octet-stream");
-    let label = charset(kind).or_else(|| if is_html { charset(&head(&body)) } else { None });
+    let label = charset(kind).or_else(|| if is_html { charset(&head(body)) } else { None });
     let encoding =
         label.and_then(|label| encoding_rs::Encoding::for_label(label.as_bytes())).unwrap_or(encoding_rs::UTF_8);
     let is_plain = encoding == encoding_rs::UTF_8 && body.contains(&0) && !body.starts_with(b"\xff\xfe");
-    if !is_text && (!is_unknown || is_plain || std::str::from_utf8(&body).is_err()) {
+    if !is_text && (!is_unknown || is_plain || std::str::from_utf8(body).is_err()) {
         return Err(if essence.is_empty() || is_unknown { "binary data".into() } else { essence });
     }
-    let text = encoding.decode(&body).0.into_owned();
+    let text = encoding.decode(body).0.into_owned();
     let name = if essence.is_empty() { "text".to_owned() } else { essence };
     if !is_html {
         return Ok((name, text));
@@ -325,7 +325,7 @@ mod tests {
 
     #[test]
     fn bodies_become_text_by_their_type() {
-        let check = |kind: &str, body: &[u8]| readable(kind, body.to_vec());
+        let check = |kind: &str, body: &[u8]| readable(kind, body);
         let (kind, text) = check("text/html; charset=utf-8", b"<h1>Hi</h1>").unwrap();
         assert_eq!((kind.as_str(), text.as_str()), ("text/html as Markdown", "# Hi"));
         assert_eq!(check("application/problem+json", b"{\"a\":1}").unwrap().1, "{\"a\":1}");
@@ -335,5 +335,15 @@ mod tests {
         assert_eq!(check("", b"<p>x</p>").unwrap().1, "x");
         assert_eq!(check("image/png", b"\x89PNG\0").unwrap_err(), "image/png");
         assert_eq!(check("application/octet-stream", b"a\0b").unwrap_err(), "binary data");
+    }
+
+    #[tokio::test]
+    async fn a_name_that_turns_out_to_be_local_is_refused_unless_asked_for() {
+        let url = Url::parse("http://localhost:80/").unwrap();
+        // The same look-up that any name gets; this one needs no network.
+        assert!(
+            matches!(checked(&url, "localhost", false).await, Err(Lookup::Refused(why)) if why.contains("`private`"))
+        );
+        assert!(checked(&url, "localhost", true).await.is_ok_and(|found| found.iter().all(|a| a.ip().is_loopback())));
     }
 }

@@ -1,1 +1,563 @@
-//! tools
+//! The tools from outside: through the table, as the agent calls them.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jarvis_tui::agent::approval::Rule;
+use jarvis_tui::event::{Ask, Json, Outcome, OutputStream, Risk};
+use jarvis_tui::tool::{Done, Tool, ToolCtx, all};
+use serde_json::json;
+use tokio::sync::mpsc::{self, Receiver};
+use tokio_util::sync::CancellationToken;
+
+type Live = Receiver<(OutputStream, String)>;
+
+struct Bench {
+    folder: tempfile::TempDir,
+    ctx: ToolCtx,
+    live: Live,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (sender, live) = mpsc::channel(4096);
+        let ctx = ToolCtx {
+            folder: folder.path().canonicalize().unwrap(),
+            also: Vec::new(),
+            live: sender,
+            cancel: CancellationToken::new(),
+        };
+        Self { folder, ctx, live }
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    async fn run(&self, name: &str, args: Json) -> Done {
+        tool(name).run(&args, &self.ctx).await
+    }
+
+    async fn ask(&self, name: &str, args: Json) -> Result<Ask, String> {
+        tool(name).ask(&args, &self.ctx).await
+    }
+}
+
+fn tool(name: &str) -> Arc<dyn Tool> {
+    all().into_iter().find(|tool| tool.spec().name == name).unwrap()
+}
+
+/// Waits until something becomes true; the test fails by its own time limit when it never does.
+async fn until(mut condition: impl FnMut() -> bool) {
+    let wait = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), wait).await.expect("the condition never came true");
+}
+
+fn runs(pid: &str) -> bool {
+    // A zombie has ended; whether somebody reaps it is the machine's business.
+    fs::read_to_string(format!("/proc/{}/stat", pid.trim()))
+        .is_ok_and(|stat| !stat.rsplit(')').next().unwrap().trim().starts_with('Z'))
+}
+
+#[test]
+fn nine_tools_with_a_schema_each() {
+    let specs: Vec<_> = all().iter().map(|tool| tool.spec()).collect();
+    let names: Vec<_> = specs.iter().map(|spec| (spec.name.as_str(), spec.risk)).collect();
+    assert_eq!(
+        names,
+        [
+            ("calculator", Risk::ReadOnly),
+            ("read_file", Risk::ReadOnly),
+            ("list_dir", Risk::ReadOnly),
+            ("search", Risk::ReadOnly),
+            ("write_file", Risk::Write),
+            ("edit_file", Risk::Write),
+            ("shell", Risk::Execute),
+            ("fetch", Risk::Network),
+            ("clock", Risk::ReadOnly),
+        ]
+    );
+    for spec in specs {
+        assert!(!spec.description.is_empty());
+        assert_eq!(spec.parameters["type"], "object", "{}", spec.name);
+        let properties = spec.parameters["properties"].as_object().unwrap();
+        for property in properties.values() {
+            assert!(property["type"].is_string() && property["description"].is_string(), "{}", spec.name);
+        }
+        for required in spec.parameters["required"].as_array().into_iter().flatten() {
+            assert!(properties.contains_key(required.as_str().unwrap()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn wrong_arguments_are_failures_that_name_them() {
+    let bench = Bench::new();
+    for (name, args, word) in [
+        ("calculator", json!({}), "`expression`"),
+        ("read_file", json!({"path": ["x"]}), "`path`"),
+        ("list_dir", json!({"depth": "deep"}), "`depth`"),
+        ("search", json!({"path": "."}), "`pattern`"),
+        ("write_file", json!({"path": "x"}), "`content`"),
+        ("edit_file", json!({"path": "x", "new": "y"}), "`old`"),
+        ("shell", json!({"command": "a\u{0}b"}), "`command`"),
+        ("fetch", json!({"url": 7}), "7"),
+        ("clock", json!({"zone": {}}), "`zone`"),
+        ("shell", json!("ls"), "JSON object"),
+    ] {
+        let done = bench.run(name, args.clone()).await;
+        assert_eq!(done.outcome, Outcome::Failed, "{name}: {}", done.text);
+        assert!(done.text.contains(word), "{name}: {}", done.text);
+        if name != "fetch" {
+            assert_eq!(bench.ask(name, args).await.unwrap_err(), done.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_quiet_tools_answer() {
+    let bench = Bench::new();
+    fs::write(bench.path("a.txt"), "needle\n").unwrap();
+    for (name, args, part) in [
+        ("calculator", json!({"expression": "3 ft to m"}), "0.9144 m"),
+        ("read_file", json!({"path": "a.txt"}), "1\tneedle"),
+        ("list_dir", json!({}), "a.txt  7 bytes"),
+        ("search", json!({"pattern": "n..dle"}), "a.txt\n1: needle"),
+        ("clock", json!({}), "UTC: 2"),
+    ] {
+        let done = bench.run(name, args.clone()).await;
+        assert_eq!(done.outcome, Outcome::Ok, "{name}: {}", done.text);
+        assert!(done.text.contains(part), "{name}: {}", done.text);
+        assert_eq!(bench.ask(name, args).await.unwrap().risk, Risk::ReadOnly);
+    }
+}
+
+#[tokio::test]
+async fn a_written_file_is_whole_keeps_its_mode_and_leaves_nothing_beside_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = Bench::new();
+    let args = json!({"path": "new/er/a.sh", "content": "one\ntwo\n"});
+    let ask = bench.ask("write_file", args.clone()).await.unwrap();
+    assert_eq!((ask.subject.as_str(), ask.risk), ("new/er/a.sh", Risk::Write));
+    assert_eq!(ask.pattern.as_deref(), Some("write_file(new/er/*)"));
+    assert!(ask.detail.contains("+one") && ask.detail.contains("+++ b/new/er/a.sh"), "{}", ask.detail);
+    assert!(!bench.path("new").exists(), "asking changes nothing");
+
+    assert_eq!(bench.run("write_file", args).await.outcome, Outcome::Ok);
+    let path = bench.path("new/er/a.sh");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o750)).unwrap();
+
+    let args = json!({"path": "new/er/a.sh", "content": "one\n2\n"});
+    let ask = bench.ask("write_file", args.clone()).await.unwrap();
+    assert!(ask.detail.contains("-two\n+2\n"), "{}", ask.detail);
+    let done = bench.run("write_file", args).await;
+    assert_eq!(done, Done::ok("wrote `new/er/a.sh`: 6 bytes, +1 -1 lines"));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "one\n2\n");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o750);
+    assert_eq!(fs::read_dir(bench.path("new/er")).unwrap().count(), 1);
+
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o440)).unwrap();
+    let done = bench.run("write_file", json!({"path": "new/er/a.sh", "content": ""})).await;
+    assert!(done.outcome == Outcome::Failed && done.text.contains("read-only"), "{}", done.text);
+}
+
+#[tokio::test]
+async fn an_edit_shows_its_diff_and_happens_once() {
+    let bench = Bench::new();
+    fs::write(bench.path("a.rs"), "fn a() {}\nfn b() {}\n").unwrap();
+    let args = json!({"path": "a.rs", "old": "fn b()", "new": "fn c()"});
+    let ask = bench.ask("edit_file", args.clone()).await.unwrap();
+    assert!(ask.detail.contains("-fn b() {}\n+fn c() {}\n"), "{}", ask.detail);
+    assert_eq!(bench.run("edit_file", args.clone()).await.outcome, Outcome::Ok);
+    assert_eq!(fs::read_to_string(bench.path("a.rs")).unwrap(), "fn a() {}\nfn c() {}\n");
+    let again = bench.run("edit_file", args).await;
+    assert!(again.outcome == Outcome::Failed && again.text.contains("does not occur"), "{}", again.text);
+    let many = json!({"path": "a.rs", "old": "fn", "new": "pub fn"});
+    assert!(bench.ask("edit_file", many).await.unwrap_err().contains("2 times, at lines 1, 2"));
+    let all = bench.run("edit_file", json!({"path": "a.rs", "old": "fn", "new": "pub fn", "all": "true"})).await;
+    assert_eq!(all.outcome, Outcome::Ok, "{}", all.text);
+    let none = bench.run("edit_file", json!({"path": "b.rs", "old": "x", "new": "y"})).await;
+    assert!(none.text.contains("there is a.rs"), "{}", none.text);
+}
+
+#[tokio::test]
+async fn no_file_tool_leaves_the_folder() {
+    let bench = Bench::new();
+    let outside = tempfile::tempdir().unwrap();
+    let secret = outside.path().join("secret");
+    fs::write(&secret, "secret\n").unwrap();
+    std::os::unix::fs::symlink(outside.path(), bench.path("link")).unwrap();
+    std::os::unix::fs::symlink(&secret, bench.path("file")).unwrap();
+    let absolute = secret.display().to_string();
+    for path in [absolute.as_str(), "link/secret", "file", "../x/secret", "link/../secret"] {
+        for (name, args) in [
+            ("read_file", json!({"path": path})),
+            ("list_dir", json!({"path": path})),
+            ("search", json!({"path": path, "pattern": "secret"})),
+            ("write_file", json!({"path": path, "content": "x"})),
+            ("edit_file", json!({"path": path, "old": "secret", "new": "x"})),
+        ] {
+            let done = bench.run(name, args.clone()).await;
+            assert_eq!(done.outcome, Outcome::Failed, "{name} {path}: {}", done.text);
+            assert!(done.text.contains("[tools]") && done.text.contains("folders"), "{name} {path}: {}", done.text);
+            assert_eq!(bench.ask(name, args).await.unwrap_err(), done.text);
+        }
+    }
+    assert_eq!(fs::read_to_string(&secret).unwrap(), "secret\n");
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
+    // Walking doesn't follow the link either.
+    assert!(bench.run("search", json!({"pattern": "secret"})).await.text.starts_with("no matches"));
+    assert!(!bench.run("list_dir", json!({"depth": 5})).await.text.contains("secret\n/"));
+}
+
+#[tokio::test]
+async fn a_link_inside_is_followed_and_kept() {
+    let bench = Bench::new();
+    fs::write(bench.path("real"), "x").unwrap();
+    std::os::unix::fs::symlink("real", bench.path("link")).unwrap();
+    assert_eq!(bench.run("write_file", json!({"path": "link", "content": "y"})).await.outcome, Outcome::Ok);
+    assert_eq!(fs::read_to_string(bench.path("real")).unwrap(), "y");
+    assert!(bench.path("link").is_symlink());
+}
+
+#[tokio::test]
+async fn changing_hooks_counts_as_running_programs() {
+    let bench = Bench::new();
+    fs::create_dir_all(bench.path(".git/hooks")).unwrap();
+    for path in [".git/hooks/pre-commit", ".GIT/config", ".jarvis/config.toml"] {
+        let ask = bench.ask("write_file", json!({"path": path, "content": "x"})).await.unwrap();
+        assert_eq!(ask.risk, Risk::Execute, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn pipes_are_never_opened() {
+    let bench = Bench::new();
+    assert_eq!(bench.run("shell", json!({"command": "mkfifo pipe"})).await.outcome, Outcome::Ok);
+    for (name, args) in [
+        ("read_file", json!({"path": "pipe"})),
+        ("write_file", json!({"path": "pipe", "content": "x"})),
+        ("edit_file", json!({"path": "pipe", "old": "x", "new": "y"})),
+    ] {
+        let done = bench.run(name, args).await;
+        assert!(done.outcome == Outcome::Failed && done.text.contains("not a regular file"), "{name}: {}", done.text);
+    }
+    assert_eq!(bench.run("search", json!({"pattern": "x"})).await.outcome, Outcome::Ok);
+}
+
+#[tokio::test]
+async fn the_shell_gives_output_and_status() {
+    let mut bench = Bench::new();
+    for (command, outcome, text) in [
+        ("echo out", Outcome::Ok, "out\n"),
+        ("echo err >&2; exit 3", Outcome::Failed, "err\n[exit status 3]"),
+        ("true", Outcome::Ok, "(no output)"),
+        ("kill -9 $$", Outcome::Failed, "[killed by signal 9]"),
+        ("cat; echo \"$TERM $PAGER $NO_COLOR $GIT_TERMINAL_PROMPT\"", Outcome::Ok, "dumb cat 1 0\n"),
+        ("(: < /dev/tty) 2>/dev/null || echo no terminal", Outcome::Ok, "no terminal\n"),
+        ("absent-program 2>/dev/null", Outcome::Failed, "[exit status 127]"),
+    ] {
+        let done = bench.run("shell", json!({"command": command})).await;
+        assert_eq!(done, Done { outcome, text: text.into() }, "{command}");
+    }
+    let folder = bench.run("shell", json!({"command": "pwd -P"})).await;
+    assert_eq!(folder.text.trim(), bench.ctx.folder.display().to_string());
+    assert_eq!(bench.live.recv().await, Some((OutputStream::Stdout, "out\n".into())));
+    assert_eq!(bench.live.recv().await, Some((OutputStream::Stderr, "err\n".into())));
+}
+
+#[tokio::test]
+async fn output_is_live() {
+    let mut bench = Bench::new();
+    let (shell, ctx) = (tool("shell"), bench.ctx.clone());
+    let args = json!({"command": "echo first; until test -e go; do sleep 0.01; done; echo second"});
+    let call = async { shell.run(&args, &ctx).await };
+    let watch = async {
+        assert_eq!(bench.live.recv().await.unwrap().1, "first\n");
+        fs::write(bench.folder.path().join("go"), "").unwrap();
+    };
+    let (done, ()) = tokio::join!(call, watch);
+    assert_eq!(done, Done::ok("first\nsecond\n"));
+}
+
+/// Starts a command with a grandchild that ignores the friendly signal, and returns both process ids.
+async fn stubborn(folder: &Path) -> (String, String) {
+    let (child, grandchild) = (folder.join("child"), folder.join("grandchild"));
+    until(|| grandchild.exists() && fs::read_to_string(&grandchild).is_ok_and(|pid| pid.ends_with('\n'))).await;
+    (fs::read_to_string(child).unwrap(), fs::read_to_string(grandchild).unwrap())
+}
+
+const STUBBORN: &str = "echo $$ > child; echo so far
+    bash -c 'trap \"\" TERM; echo $$ > grandchild; while :; do sleep 0.05; done' & wait";
+
+#[tokio::test]
+async fn cancelling_ends_the_whole_group_and_keeps_the_output() {
+    let bench = Bench::new();
+    let args = json!({"command": STUBBORN});
+    let cancel = async {
+        let pids = stubborn(bench.folder.path()).await;
+        assert!(runs(&pids.0) && runs(&pids.1));
+        bench.ctx.cancel.cancel();
+        pids
+    };
+    let (done, (child, grandchild)) = tokio::join!(bench.run("shell", args), cancel);
+    assert_eq!(done, Done::cancelled("so far\n[stopped before it was done]"));
+    until(|| !runs(&child) && !runs(&grandchild)).await;
+}
+
+#[tokio::test]
+async fn dropping_the_call_ends_the_whole_group() {
+    let bench = Bench::new();
+    let args = json!({"command": STUBBORN});
+    let (child, grandchild) = tokio::select! {
+        done = bench.run("shell", args) => panic!("ended: {}", done.text),
+        pids = stubborn(bench.folder.path()) => pids,
+    };
+    until(|| !runs(&child) && !runs(&grandchild)).await;
+}
+
+#[tokio::test]
+async fn what_is_left_in_the_background_is_stopped() {
+    let bench = Bench::new();
+    let command = "sleep 600 & echo $! > pid; echo done";
+    let done = bench.run("shell", json!({"command": command})).await;
+    assert_eq!(done, Done::ok("done\n[what it left in the background was stopped]"));
+    let pid = fs::read_to_string(bench.path("pid")).unwrap();
+    until(|| !runs(&pid)).await;
+    let silent = "sleep 600 >/dev/null 2>&1 & echo $! > pid; echo done";
+    assert_eq!(bench.run("shell", json!({"command": silent})).await, Done::ok("done\n"));
+    let pid = fs::read_to_string(bench.path("pid")).unwrap();
+    until(|| !runs(&pid)).await;
+}
+
+#[tokio::test]
+async fn a_command_that_prints_without_end_is_stopped() {
+    let bench = Bench::new();
+    // Nobody reads the live output: its channel fills up, and cancelling works all the same.
+    let cancel = async {
+        until(|| !bench.live.is_empty()).await;
+        bench.ctx.cancel.cancel();
+    };
+    let (done, ()) = tokio::join!(bench.run("shell", json!({"command": "yes"})), cancel);
+    assert_eq!(done.outcome, Outcome::Cancelled);
+    assert!(done.text.starts_with("y\ny\n"));
+}
+
+#[tokio::test]
+async fn huge_output_is_bounded_and_keeps_its_end() {
+    let Bench { ctx, mut live, folder: _folder } = Bench::new();
+    let args = json!({"command": "head -c 200000000 /dev/zero | tr '\\0' x; echo; echo the end"});
+    let shell = tool("shell");
+    let call = async {
+        let done = shell.run(&args, &ctx).await;
+        drop(ctx);
+        done
+    };
+    let count = async {
+        let mut bytes = 0;
+        while let Some((_, piece)) = live.recv().await {
+            bytes += piece.len();
+        }
+        bytes
+    };
+    let (done, live) = tokio::join!(call, count);
+    assert_eq!(done.outcome, Outcome::Ok);
+    assert!(done.text.len() < 9 << 20 && live < 9 << 20, "{} {live}", done.text.len());
+    assert!(done.text.contains("left out") && done.text.ends_with("\nthe end\n"));
+}
+
+#[tokio::test]
+async fn asks_say_everything_and_their_patterns_match() {
+    let bench = Bench::new();
+    fs::create_dir(bench.path("src")).unwrap();
+    for (name, args, subject, pattern, detail) in [
+        ("shell", json!({"command": "git status -s"}), "git status -s", Some("shell(git status*)"), "git status -s"),
+        ("shell", json!({"command": "a; b"}), "a; b", None, "a; b"),
+        ("write_file", json!({"path": "src/x", "content": "y"}), "src/x", Some("write_file(src/*)"), "+y"),
+        (
+            "fetch",
+            json!({"url": "HTTPS://Example.COM/a?b"}),
+            "https://example.com/a?b",
+            Some("fetch(https://example.com/*)"),
+            "a public name",
+        ),
+        (
+            "fetch",
+            json!({"url": "http://127.0.0.1:8080/"}),
+            "http://127.0.0.1:8080/",
+            Some("fetch(http://127.0.0.1:8080/*)"),
+            "this machine (loopback)",
+        ),
+        (
+            "fetch",
+            json!({"url": "http://192.168.1.1/"}),
+            "http://192.168.1.1/",
+            Some("fetch(http://192.168.1.1/*)"),
+            "the private network",
+        ),
+    ] {
+        let ask = bench.ask(name, args).await.unwrap();
+        assert_eq!((ask.tool.as_str(), ask.subject.as_str(), ask.pattern.as_deref()), (name, subject, pattern));
+        assert!(ask.detail.contains(detail), "{}", ask.detail);
+        assert_eq!(ask.folder, bench.ctx.folder.display().to_string());
+        if let Some(pattern) = ask.pattern {
+            assert!(Rule::parse(&pattern).unwrap().allows(name, subject), "{pattern}");
+        }
+    }
+}
+
+/// A web server for one test: answers each path from a table, remembers what it was asked.
+struct Server {
+    address: String,
+    asked: std::sync::mpsc::Receiver<String>,
+}
+
+impl Server {
+    fn new(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let (sender, asked) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(mut stream) = stream else { return };
+                let mut request = Vec::new();
+                let mut byte = [0];
+                while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).is_ok_and(|read| read == 1) {
+                    request.push(byte[0]);
+                }
+                let request = String::from_utf8_lossy(&request).into_owned();
+                let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+                if sender.send(request).is_err() {
+                    return;
+                }
+                let _ = stream.write_all(&answer(&path));
+            }
+        });
+        Self { address, asked }
+    }
+}
+
+fn page(status: &str, headers: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n{body}").into_bytes()
+}
+
+#[tokio::test]
+async fn pages_come_as_markdown_and_json_as_it_is() {
+    let server = Server::new(|path| match path {
+        "/page" => page("200 OK", "content-type: text/html\r\n", "<h1>Title</h1><p>a <b>word</b>"),
+        "/json" => page("200 OK", "content-type: application/json\r\n", "{\"a\": 1}"),
+        "/image" => page("200 OK", "content-type: image/png\r\n", "PNG"),
+        _ => page("404 Not Found", "content-type: text/plain\r\n", "nothing here"),
+    });
+    let bench = Bench::new();
+    let get = |path: &str| bench.run("fetch", json!({"url": format!("{}{path}", server.address)}));
+    let done = get("/page").await;
+    assert_eq!(done.outcome, Outcome::Ok, "{}", done.text);
+    assert!(done.text.ends_with("\n\n# Title\n\na **word**"), "{}", done.text);
+    assert!(get("/json").await.text.ends_with("\n\n{\"a\": 1}"));
+    let image = get("/image").await;
+    assert!(image.outcome == Outcome::Failed && image.text.contains("image/png"), "{}", image.text);
+    let missing = get("/absent").await;
+    assert_eq!(missing.outcome, Outcome::Failed);
+    assert!(missing.text.contains("404") && missing.text.ends_with("nothing here"), "{}", missing.text);
+}
+
+#[tokio::test]
+async fn every_redirect_is_checked() {
+    let server = Server::new(|path| {
+        let to = |location: &str| page("302 Found", &format!("location: {location}\r\n"), "");
+        match path {
+            "/metadata" => to("http://169.254.169.254/latest/meta-data/"),
+            "/mapped" => to("http://[::ffff:169.254.169.254]/"),
+            "/number" => to("http://2852039166/"),
+            "/name" => to("http://metadata.google.internal/"),
+            "/file" => to("file:///etc/passwd"),
+            "/twice" => to("/metadata"),
+            "/loop" => to("/loop"),
+            "/once" => to("/end?a=b"),
+            "/key" => to("http://user:pass@127.0.0.1:1/"),
+            _ => page("200 OK", "content-type: text/plain\r\n", "the end"),
+        }
+    });
+    let bench = Bench::new();
+    let get = |path: &str| bench.run("fetch", json!({"url": format!("{}{path}", server.address)}));
+    for path in ["/metadata", "/mapped", "/number", "/name", "/twice"] {
+        let done = get(path).await;
+        assert!(done.outcome == Outcome::Failed && done.text.contains("never fetched"), "{path}: {}", done.text);
+    }
+    assert!(get("/file").await.text.contains("only http and https"));
+    assert!(get("/loop").await.text.contains("more than 5 times"));
+    assert!(get("/key").await.outcome == Outcome::Failed);
+    let done = get("/once").await;
+    assert!(done.outcome == Outcome::Ok && done.text.contains("/end?a=b: 200 OK"), "{}", done.text);
+    for request in server.asked.try_iter() {
+        let lower = request.to_ascii_lowercase();
+        assert!(!lower.contains("authorization") && !lower.contains("referer") && !lower.contains("cookie"));
+    }
+}
+
+#[tokio::test]
+async fn a_large_page_is_cut_and_a_silent_one_is_cancelled() {
+    let server = Server::new(|path| match path {
+        "/large" => page("200 OK", "content-type: text/plain\r\n", &"x".repeat(8 << 20)),
+        // Promises more than it sends, and the connection ends.
+        _ => b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort".to_vec(),
+    });
+    let bench = Bench::new();
+    let get = |path: &str| bench.run("fetch", json!({"url": format!("{}{path}", server.address)}));
+    let done = get("/large").await;
+    assert!(done.outcome == Outcome::Ok && done.text.contains("5.2 MB, cut there") && done.text.len() < 6 << 20);
+    assert_eq!(get("/short").await.outcome, Outcome::Failed);
+
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let cancel = async {
+        let accept = tokio::task::spawn_blocking(move || silent.accept());
+        let _connection = accept.await.unwrap().unwrap();
+        bench.ctx.cancel.cancel();
+    };
+    let (done, ()) = tokio::join!(bench.run("fetch", json!({"url": url})), cancel);
+    assert_eq!(done.outcome, Outcome::Cancelled);
+}
+
+#[tokio::test]
+async fn a_name_that_leads_inside_has_to_be_asked_for() {
+    let server = Server::new(|_| page("200 OK", "content-type: text/plain\r\n", "inside"));
+    let port = server.address.rsplit(':').next().unwrap();
+    let bench = Bench::new();
+    // `localhost` is seen to be local, so the person knew.
+    let done = bench.run("fetch", json!({"url": format!("http://localhost:{port}/")})).await;
+    assert_eq!(done.outcome, Outcome::Ok, "{}", done.text);
+    let ask = bench.ask("fetch", json!({"url": "http://wiki.example.com/", "private": true})).await.unwrap();
+    assert!(ask.detail.contains("may lead into the private network"), "{}", ask.detail);
+}
+
+#[tokio::test]
+async fn a_cancelled_call_says_so() {
+    let bench = Bench::new();
+    fs::write(bench.path("a"), "x\n").unwrap();
+    bench.ctx.cancel.cancel();
+    for (name, args) in [
+        ("read_file", json!({"path": "a"})),
+        ("list_dir", json!({})),
+        ("search", json!({"pattern": "x"})),
+        ("write_file", json!({"path": "a", "content": "y"})),
+        ("edit_file", json!({"path": "a", "old": "x", "new": "y"})),
+        ("shell", json!({"command": "echo y > a"})),
+        ("fetch", json!({"url": "http://127.0.0.1:9/"})),
+    ] {
+        assert_eq!(bench.run(name, args).await.outcome, Outcome::Cancelled, "{name}");
+    }
+    assert_eq!(fs::read_to_string(bench.path("a")).unwrap(), "x\n");
+}
