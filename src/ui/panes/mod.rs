@@ -3,11 +3,13 @@
 pub mod activity;
 pub mod approval;
 pub mod help;
+pub mod item;
 pub mod models;
 pub mod popup;
 pub mod queue;
 pub mod replay_bar;
 pub mod status_line;
 pub mod tool_panel;
+pub mod transcript;
 pub mod usage_bar;
 pub mod welcome;

@@ -1,0 +1,261 @@
+//! How one item of the transcript looks, part by part.
+//!
+//! Not for where it stands on the screen. The invariant: everything from outside is cleaned here, and what moves with
+//! the clock is not laid out but drawn over the rows (see [`live`]), so that a spinner lays nothing out.
+
+mod call;
+
+use crate::event::{Level, Millis, Stop, TurnEnd, Usage};
+use crate::store::Store;
+use crate::store::tools::CallState;
+use crate::store::transcript::{Item, Kind};
+use crate::text::clean;
+use crate::text::width::{expand_tabs, str_width};
+use crate::ui::lines::laid::{Flow, Laid, Page};
+use crate::ui::md::{BlockKind, lay_block};
+use crate::ui::panes::transcript::{Part, PartKind, hash};
+use crate::ui::theme::{Face, Role};
+
+/// Everything that a part's rows depend on.
+pub(super) struct Scene<'a> {
+    pub(super) store: &'a Store,
+    pub(super) item: &'a Item,
+    /// The text that the part is a range of, for items that have one.
+    pub(super) text: &'a str,
+    pub(super) part: Part,
+    pub(super) width: u16,
+    pub(super) definitions: &'a str,
+    pub(super) folded: bool,
+    pub(super) fold_key: &'a str,
+}
+
+/// Returns an item's own text, if it has one.
+pub(super) fn text(item: &Item) -> &str {
+    match &item.kind {
+        Kind::Prompt { text } | Kind::Answer { text, .. } | Kind::Thinking { text, .. } | Kind::Notice { text, .. } => {
+            text
+        }
+        Kind::Call { .. } | Kind::Ended { .. } => "",
+    }
+}
+
+/// Returns by how much an item's rows are indented. Others bring their own marker.
+pub(super) fn indent(kind: &Kind, width: u16) -> u16 {
+    match kind {
+        Kind::Answer { .. } | Kind::Ended { .. } if width >= 16 => 2,
+        _ => 0,
+    }
+}
+
+impl Scene<'_> {
+    /// Returns a number that changes whenever the rows would: made of what they are made of, so that a change
+    /// elsewhere in the item lays nothing out again.
+    pub(super) fn stamp(&self) -> u64 {
+        let folded = u64::from(self.folded);
+        match (self.part.kind, &self.item.kind) {
+            (PartKind::Markdown(kind), _) => {
+                let definitions = if self.definitions.is_empty() { 0 } else { hash(self.definitions.as_bytes()) };
+                hash(self.part.source(self.text).as_bytes()) ^ definitions.rotate_left(7) ^ block_stamp(kind)
+            }
+            (PartKind::Prompt | PartKind::Thinking, _) => hash(self.part.source(self.text).as_bytes()),
+            (PartKind::ThinkingHead, Kind::Thinking { open: true, .. }) => u64::MAX - folded,
+            (_, Kind::Call { call }) => self.store.tools.get(call).map_or(0, |call| call::stamp(self, call)),
+            _ => u64::from(self.item.rev) << 1 | folded,
+        }
+    }
+
+    pub(super) fn lay(&self) -> Laid {
+        match (self.part.kind, &self.item.kind) {
+            (PartKind::Markdown(kind), _) => lay_block(self.part.source(self.text), kind, self.definitions, self.width),
+            (PartKind::Prompt, _) => self.lay_prompt(),
+            (PartKind::Remark, Kind::Answer { stop, .. }) => self.lay_remark(*stop),
+            (PartKind::ThinkingHead, Kind::Thinking { text, open, took, .. }) => {
+                self.lay_thinking_head(text, *open, *took)
+            }
+            (PartKind::Thinking, _) => self.lay_thinking(),
+            (PartKind::CallHead | PartKind::Detail | PartKind::Output | PartKind::More(_), Kind::Call { call }) => {
+                self.store.tools.get(call).map(|call| call::lay(self, call)).unwrap_or_default()
+            }
+            (PartKind::Notice, Kind::Notice { level, text, count, .. }) => self.lay_notice(*level, text, *count),
+            (PartKind::Ended, Kind::Ended { end, took, usage, first_token }) => {
+                self.lay_ended(end, *took, *usage, *first_token)
+            }
+            _ => Laid::default(),
+        }
+    }
+
+    /// The part's lines, cleaned, without the newline at its end.
+    fn plain(&self) -> String {
+        let source = self.part.source(self.text);
+        let cleaned = clean(source.strip_suffix('\n').unwrap_or(source));
+        expand_tabs(&cleaned, 4).into_owned()
+    }
+
+    fn lay_prompt(&self) -> Laid {
+        let mut page = Page::new(self.width);
+        page.indent(if self.part.start == 0 { "› " } else { "  " }, Face::new(Role::User));
+        page.flow(&Flow::of(&self.plain(), Role::User.into()));
+        page.finish()
+    }
+
+    fn lay_remark(&self, stop: Option<Stop>) -> Laid {
+        let text = match stop {
+            Some(Stop::Length) => "cut off: the model reached its output limit",
+            _ => "the model declined to answer this",
+        };
+        let mut page = Page::new(self.width);
+        page.flow(&Flow::of(text, Role::Warn.into()));
+        page.finish()
+    }
+
+    fn lay_thinking_head(&self, text: &str, open: bool, took: Option<Millis>) -> Laid {
+        let mut page = Page::new(self.width);
+        page.indent(if self.folded { "▸ " } else { "▾ " }, Face::new(Role::Dim));
+        let words = || match text.split_whitespace().count() {
+            1 => "1 word".to_owned(),
+            words => format!("{} words", count(words as u64)),
+        };
+        let line = match took {
+            _ if open => "thinking…".to_owned(),
+            Some(took) if took.0 > 0 => format!("thought for {} · {}", duration(took), words()),
+            _ => format!("thought · {}", words()),
+        };
+        page.flow(&Flow::of(&line, Role::Thinking.into()));
+        page.finish()
+    }
+
+    fn lay_thinking(&self) -> Laid {
+        let mut page = Page::new(self.width);
+        page.bar("┊ ", Face::new(Role::Border));
+        page.flow(&Flow::of(&self.plain(), Role::Thinking.into()));
+        page.finish()
+    }
+
+    fn lay_notice(&self, level: Level, text: &str, times: u32) -> Laid {
+        let (mark, role) = match level {
+            Level::Info => ("· ", Role::Dim),
+            Level::Warn => ("! ", Role::Warn),
+            Level::Error => ("✗ ", Role::Error),
+        };
+        let mut flow = Flow::of(&expand_tabs(clean(text).trim_end(), 4), role.into());
+        if times > 1 {
+            flow.push(&format!(" ×{times}"), Role::Dim.into());
+        }
+        let mut page = Page::new(self.width);
+        page.indent(mark, Face::new(role));
+        page.flow(&flow);
+        page.finish()
+    }
+
+    fn lay_ended(&self, end: &TurnEnd, took: Millis, usage: Option<Usage>, first_token: Option<Millis>) -> Laid {
+        let took = duration(took);
+        let (head, role) = match end {
+            TurnEnd::Completed => (took, Role::Dim),
+            TurnEnd::Cancelled => (format!("cancelled after {took}"), Role::Warn),
+            TurnEnd::Interrupted => (format!("interrupted after {took}, the answer is not whole"), Role::Warn),
+            TurnEnd::Failed(fault) => (format!("failed after {took}: {}", clean(&fault.message)), Role::Error),
+        };
+        let mut flow = Flow::of(&head, role.into());
+        let mut figures = Vec::new();
+        if let Some(first) = first_token {
+            figures.push(format!(" · first token {}", duration(first)));
+        }
+        if let Some(usage) = usage {
+            let about = if usage.estimated { "~" } else { "" };
+            let (input, output) = (count(usage.input_tokens), count(usage.output_tokens));
+            figures.push(format!(" · {about}{input} in, {about}{output} out"));
+        }
+        // Figures are dropped sooner than wrapped.
+        let mut used = str_width(&flow.text);
+        for figure in figures {
+            used += str_width(&figure);
+            if used <= usize::from(self.width) {
+                flow.push(&figure, Role::Dim.into());
+            }
+        }
+        let mut page = Page::new(self.width);
+        page.flow(&flow);
+        page.finish()
+    }
+}
+
+fn block_stamp(kind: BlockKind) -> u64 {
+    match kind {
+        BlockKind::Flow => 0,
+        BlockKind::OpenTable => 1,
+        BlockKind::Code { first, closed, indent } => {
+            2 | u64::from(first) << 2 | u64::from(closed) << 3 | u64::from(indent) << 4
+        }
+        BlockKind::Item { number } => 3 | number.map_or(0, |number| number.wrapping_add(1) << 2),
+    }
+}
+
+/// What is drawn over an item's first row because it moves with the clock.
+pub(super) struct Live {
+    pub(super) glyph: &'static str,
+    /// How long it has been going on.
+    pub(super) time: Option<String>,
+}
+
+const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+
+/// Returns the spinner's picture at a time of the source's clock.
+pub fn spinner(now: Millis) -> &'static str {
+    SPINNER.get((now.0 / 80) as usize % SPINNER.len()).copied().unwrap_or("·")
+}
+
+/// Returns what moves in an item now, if anything does.
+pub(super) fn live(store: &Store, item: &Item) -> Option<Live> {
+    let now = store.session.now;
+    let since = match &item.kind {
+        Kind::Thinking { open: true, .. } => Some(now.since(item.at)),
+        Kind::Call { call } => {
+            let call = store.tools.get(call)?;
+            match call.state {
+                CallState::Writing => None,
+                CallState::Running => call.running_time(now),
+                CallState::Waiting | CallState::Done(_) => return None,
+            }
+        }
+        _ => return None,
+    };
+    Some(Live { glyph: spinner(now), time: since.filter(|since| since.0 >= 500).map(duration) })
+}
+
+/// Returns a duration as people read it: `0.8 s`, `12.4 s`, `2 m 05 s`, `1 h 02 m`.
+pub fn duration(millis: Millis) -> String {
+    let tenths = millis.0 / 100;
+    let seconds = millis.0 / 1000;
+    match seconds {
+        0..60 => format!("{}.{} s", seconds, tenths % 10),
+        60..3600 => format!("{} m {:02} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {:02} m", seconds / 3600, seconds / 60 % 60),
+    }
+}
+
+/// Returns a count as people read it: `340`, `1.2k`, `45k`, `1.3M`.
+pub fn count(n: u64) -> String {
+    match n {
+        0..1000 => n.to_string(),
+        1000..10_000 => format!("{}.{}k", n / 1000, n / 100 % 10),
+        10_000..1_000_000 => format!("{}k", n / 1000),
+        _ => format!("{}.{}M", n / 1_000_000, n / 100_000 % 10),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        let durations =
+            [(0, "0.0 s"), (840, "0.8 s"), (12_440, "12.4 s"), (125_000, "2 m 05 s"), (3_720_000, "1 h 02 m")];
+        for (millis, text) in durations {
+            assert_eq!(duration(Millis(millis)), text);
+        }
+        for (n, text) in [(0, "0"), (999, "999"), (1234, "1.2k"), (45_678, "45k"), (1_340_000, "1.3M")] {
+            assert_eq!(count(n), text);
+        }
+    }
+}

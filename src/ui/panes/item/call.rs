@@ -1,0 +1,264 @@
+//! How a tool call looks in the transcript: a headline, what was asked, and the output.
+//!
+//! Not for the tool panel, which has more room. The subject of the headline comes from the arguments, by name, and is
+//! never raw JSON where that can be helped.
+
+use serde_json::Value;
+
+use super::{Scene, duration};
+use crate::event::{Decision, Outcome, RanBy};
+use crate::store::tools::{Call, CallState};
+use crate::text::clean::{clean, one_line};
+use crate::text::width::{expand_tabs, str_width};
+use crate::ui::lines::laid::{Laid, Page};
+use crate::ui::md::code::diff_role;
+use crate::ui::panes::transcript::{PartKind, hash};
+use crate::ui::theme::{Face, Role};
+
+/// Room left for the running time, which is drawn over the row.
+const TIME_ROOM: usize = 10;
+/// Names of arguments that say what a call is about, the most telling first.
+const SUBJECTS: [&str; 14] = [
+    "command",
+    "cmd",
+    "pattern",
+    "query",
+    "path",
+    "file_path",
+    "file",
+    "filename",
+    "url",
+    "expression",
+    "prompt",
+    "text",
+    "name",
+    "input",
+];
+/// How much of unfinished or huge arguments is searched for a subject.
+const PEEK: usize = 4096;
+
+pub(super) fn lay(scene: &Scene<'_>, call: &Call) -> Laid {
+    let mut page = Page::new(scene.width);
+    match scene.part.kind {
+        PartKind::CallHead => lay_head(&mut page, call),
+        PartKind::Detail => {
+            let detail = call.ask.as_ref().map_or("", |ask| &ask.detail);
+            let is_diff = detail.starts_with("--- ") || detail.contains("\n@@ ") || detail.starts_with("@@ ");
+            lay_lines(&mut page, scene.part.source(detail), |line| if is_diff { diff_role(line) } else { Role::Code });
+        }
+        PartKind::Output => {
+            let role = if call.state == CallState::Done(Outcome::Failed) { Role::Error } else { Role::Dim };
+            lay_lines(&mut page, scene.part.source(&call.output), |_| role);
+        }
+        PartKind::More(lines) => {
+            let plural = if lines == 1 { "line" } else { "lines" };
+            let text = match scene.fold_key {
+                "" => format!("… {lines} more {plural}"),
+                key => format!("… {lines} more {plural} ({key})"),
+            };
+            page.indent("  ", Face::default());
+            page.pieces([(one_line(&text, page.room()).as_str(), Face::new(Role::Dim))]);
+        }
+        _ => {}
+    }
+    page.finish()
+}
+
+/// Returns a number that changes with the rows of the part, and with nothing else that happens to the call.
+pub(super) fn stamp(scene: &Scene<'_>, call: &Call) -> u64 {
+    let state = match call.state {
+        CallState::Writing => 0,
+        CallState::Waiting => 1,
+        CallState::Running => 2,
+        CallState::Done(outcome) => 3 + outcome as u64,
+    };
+    match scene.part.kind {
+        PartKind::Detail => {
+            let detail = call.ask.as_ref().map_or("", |ask| &ask.detail);
+            hash(scene.part.source(detail).as_bytes())
+        }
+        PartKind::Output => hash(scene.part.source(&call.output).as_bytes()) ^ state,
+        PartKind::More(lines) => u64::from(lines),
+        _ => {
+            // Arguments only grow, and a decision is made once.
+            let asked = u64::from(call.ask.is_some()) << 1 | u64::from(call.decision.is_some());
+            let took = call.took.map_or(0, |took| took.0 + 1);
+            let grown = (call.args.len() as u64) << 6 | asked << 4 | state;
+            hash(call.name.as_bytes()) ^ grown.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ took.rotate_left(40)
+        }
+    }
+}
+
+fn lay_head(page: &mut Page, call: &Call) {
+    let (glyph, role, word) = status(call);
+    page.indent(&format!("{glyph} "), Face::new(role));
+    let room = page.room();
+    let name = if call.name.is_empty() { "tool" } else { &call.name };
+    let name = one_line(name, room.min(40));
+    let mut after = Vec::new();
+    if call.ran_by == RanBy::Server {
+        after.push("remote".to_owned());
+    }
+    if !word.is_empty() {
+        after.push(word);
+    }
+    if let (CallState::Done(_), Some(took)) = (call.state, call.took) {
+        after.push(duration(took));
+    }
+    let after = one_line(&after.join(" · "), room.saturating_sub(str_width(&name) + 2));
+    let after_width = if after.is_empty() { 0 } else { str_width(&after) + 2 };
+    let reserved = if call.state == CallState::Running { TIME_ROOM } else { 0 };
+    let left = room.saturating_sub(str_width(&name) + 1 + after_width + reserved);
+    let subject = if left >= 4 { one_line(&subject(call), left) } else { String::new() };
+    let between = if subject.is_empty() { "" } else { " " };
+    let space = if after.is_empty() { "" } else { "  " };
+    let after_role = match call.state {
+        CallState::Waiting => Role::Warn,
+        CallState::Done(Outcome::Failed) => Role::Error,
+        _ => Role::Dim,
+    };
+    page.pieces([
+        (name.as_str(), Face::new(Role::Tool)),
+        (between, Face::default()),
+        (subject.as_str(), Face::new(Role::Text)),
+        (space, Face::default()),
+        (after.as_str(), Face::new(after_role)),
+    ]);
+}
+
+fn lay_lines(page: &mut Page, source: &str, role_of: impl Fn(&str) -> Role) {
+    page.indent("  ", Face::default());
+    let source = source.strip_suffix('\n').unwrap_or(source);
+    // A progress bar redraws its line; what counts is what it said last.
+    let lines: Vec<&str> =
+        source.split('\n').map(|line| line.rsplit('\r').find(|piece| !piece.is_empty()).unwrap_or("")).collect();
+    let text = lines.join("\n");
+    let text = clean(&text);
+    page.edged(&expand_tabs(&text, 4), ("│ ", "┊ "), Face::new(Role::Border), |line| Face::new(role_of(line)));
+}
+
+/// Returns the glyph of a call's state, its role, and a word where the glyph does not say it all.
+fn status(call: &Call) -> (&'static str, Role, String) {
+    match call.state {
+        CallState::Writing | CallState::Running => ("◌", Role::Accent, String::new()),
+        CallState::Waiting => ("?", Role::Warn, "waiting for approval".into()),
+        CallState::Done(Outcome::Ok) => ("✓", Role::Ok, String::new()),
+        CallState::Done(Outcome::Failed) => ("✗", Role::Error, "failed".into()),
+        CallState::Done(Outcome::Denied) => match &call.decision {
+            Some((Decision::Deny(Some(reason)), _)) => ("⊘", Role::Warn, format!("denied: {reason}")),
+            _ => ("⊘", Role::Warn, "denied".into()),
+        },
+        CallState::Done(Outcome::Cancelled) => ("■", Role::Warn, "cancelled".into()),
+        CallState::Done(Outcome::Requested) => ("□", Role::Dim, "asked for, not run".into()),
+        CallState::Done(Outcome::Unknown) => ("?", Role::Warn, "its end never came".into()),
+    }
+}
+
+/// Returns what a call is about, in a few words; not cleaned.
+pub(super) fn subject(call: &Call) -> String {
+    if let Some(ask) = &call.ask
+        && !ask.subject.is_empty()
+    {
+        return ask.subject.clone();
+    }
+    let parsed = if call.args.len() <= PEEK * 16 { serde_json::from_str::<Value>(&call.args).ok() } else { None };
+    let Some(Value::Object(args)) = parsed else {
+        let head = call.args.get(..call.args.floor_char_boundary(PEEK)).unwrap_or("");
+        return SUBJECTS.iter().find_map(|name| peek(head, name)).unwrap_or_default();
+    };
+    let text = |name: &str| args.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let found = SUBJECTS.iter().find_map(|name| Some((*name, text(name)?)));
+    match found {
+        Some(("pattern" | "query", what)) => match text("path") {
+            Some(path) if path != "." => format!("{what} in {path}"),
+            _ => what.to_owned(),
+        },
+        Some((_, what)) => what.to_owned(),
+        None => args
+            .iter()
+            .map(|(name, value)| match value {
+                Value::String(text) => format!("{name}: {text}"),
+                other => format!("{name}: {other}"),
+            })
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
+}
+
+/// Finds a string argument in JSON that isn't complete yet.
+fn peek(json: &str, name: &str) -> Option<String> {
+    let after = json.split_once(&format!("\"{name}\""))?.1.trim_start().strip_prefix(':')?.trim_start();
+    let mut chars = after.strip_prefix('"')?.chars();
+    let mut found = String::new();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => break,
+            '\\' => match chars.next()? {
+                'n' | 't' | 'r' => found.push(' '),
+                other => found.push(other),
+            },
+            c => found.push(c),
+        }
+    }
+    (!found.is_empty()).then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Millis;
+    use crate::store::transcript::ItemId;
+
+    fn call(args: &str) -> Call {
+        Call {
+            id: "c1".into(),
+            item: ItemId(0),
+            name: "shell".into(),
+            args: args.into(),
+            state: CallState::Running,
+            ran_by: RanBy::Us,
+            ask: None,
+            decision: None,
+            output: String::new(),
+            output_bytes: 0,
+            output_file: None,
+            at: Millis(0),
+            ran_at: None,
+            took: None,
+        }
+    }
+
+    #[test]
+    fn the_subject_is_taken_from_the_arguments() {
+        let cases = [
+            (r#"{"command":"ls -la"}"#, "ls -la"),
+            (r#"{"path":"src","pattern":"fn main"}"#, "fn main in src"),
+            (r#"{"path":"a.txt","content":"long"}"#, "a.txt"),
+            (r#"{"timezone":"UTC","n":3}"#, "timezone: UTC, n: 3"),
+            (r#"{"path": "src/ma"#, "src/ma"),
+            (r#"{"command":"say \"hi"#, "say \"hi"),
+            ("{}", ""),
+            ("not json", ""),
+            ("", ""),
+        ];
+        for (args, expected) in cases {
+            assert_eq!(subject(&call(args)), expected, "{args}");
+        }
+    }
+
+    #[test]
+    fn a_headline_fits_at_any_width() {
+        for width in 1..100 {
+            for state in [CallState::Running, CallState::Waiting, CallState::Done(Outcome::Failed)] {
+                let mut call = call(r#"{"command":"cargo test --workspace --all-features\nand more"}"#);
+                call.state = state;
+                call.took = Some(Millis(1234));
+                let mut page = Page::new(width);
+                lay_head(&mut page, &call);
+                let laid = page.finish();
+                assert_eq!(laid.rows(), 1);
+                assert!(str_width(laid.row_text(0)) <= usize::from(width), "{:?}", laid.row_text(0));
+            }
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! Which parts an item of the transcript is laid out in, kept up to date while the item grows.
+//!
+//! Not for layout. The invariant: a change costs what changed. Growing Markdown reads its tail, growing plain text its
+//! last lines; a part that is finished keeps its place and its text.
+
+use crate::store::Store;
+use crate::store::tools::{Call, CallState};
+use crate::store::transcript::{Item, Kind};
+use crate::text::clean::{clean, is_clean};
+use crate::ui::md::{Block, BlockKind, Splitter, definitions};
+
+use crate::event::{Outcome, Stop};
+
+/// A piece of an item that is laid out, cached and measured on its own: a range of the text it shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ui::panes) struct Part {
+    pub(in crate::ui::panes) kind: PartKind,
+    pub(in crate::ui::panes) start: u32,
+    pub(in crate::ui::panes) end: u32,
+    /// An empty row stands above it.
+    pub(in crate::ui::panes) gap: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ui::panes) enum PartKind {
+    /// There is nothing to see.
+    Nothing,
+    Prompt,
+    Markdown(BlockKind),
+    /// Why an answer is not whole.
+    Remark,
+    ThinkingHead,
+    Thinking,
+    CallHead,
+    /// A range of what was asked: a diff, or a command of several lines.
+    Detail,
+    /// A range of the output.
+    Output,
+    /// That many lines are not shown.
+    More(u32),
+    Notice,
+    Ended,
+}
+
+impl Part {
+    fn whole(kind: PartKind) -> Self {
+        Self { kind, start: 0, end: 0, gap: false }
+    }
+
+    pub(in crate::ui::panes) fn source<'a>(&self, text: &'a str) -> &'a str {
+        text.get(self.start as usize..self.end as usize).unwrap_or("")
+    }
+}
+
+impl From<Block> for Part {
+    fn from(block: Block) -> Self {
+        Self { kind: PartKind::Markdown(block.kind), start: block.start, end: block.end, gap: block.gap }
+    }
+}
+
+const PART_LINES: usize = 48;
+const PART_BYTES: usize = 6 * 1024;
+/// What is shown of a folded call.
+const FOLDED_DETAIL: usize = 10;
+const FOLDED_OUTPUT: usize = 3;
+const FOLDED_FAILURE: usize = 8;
+
+#[derive(Debug)]
+pub(super) struct Outline {
+    rev: u32,
+    folded: bool,
+    body: Body,
+    measured: Vec<Measured>,
+    known_rows: u64,
+    known_bytes: u64,
+    text_bytes: u64,
+    /// The frame that asked last.
+    pub(super) used: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Measured {
+    rows: Option<u32>,
+    bytes: u32,
+}
+
+#[derive(Debug)]
+enum Body {
+    Markdown(Box<Markdown>),
+    Plain { parts: Vec<Part>, seen: usize },
+}
+
+#[derive(Debug, Default)]
+struct Markdown {
+    splitter: Splitter,
+    tail: Option<Block>,
+    remark: bool,
+    finished: bool,
+    /// Of the raw text that was split when the message ended; a later change is seen by it.
+    hash: u64,
+    definitions: String,
+    /// Only where the text holds something that must not be shown.
+    cleaned: Option<String>,
+    seen: usize,
+}
+
+impl Outline {
+    pub(super) fn new(store: &Store, item: &Item) -> Self {
+        let body = match &item.kind {
+            Kind::Answer { .. } => Body::Markdown(Box::default()),
+            _ => Body::Plain { parts: Vec::new(), seen: 0 },
+        };
+        let mut outline = Self {
+            rev: item.rev.wrapping_sub(1),
+            folded: store.is_folded(item),
+            body,
+            measured: Vec::new(),
+            known_rows: 0,
+            known_bytes: 0,
+            text_bytes: 0,
+            used: 0,
+        };
+        outline.update(store, item);
+        outline
+    }
+
+    pub(super) fn is_current(&self, store: &Store, item: &Item) -> bool {
+        self.rev == item.rev && self.folded == store.is_folded(item)
+    }
+
+    /// Returns how many bytes the splitter has read.
+    pub(super) fn bytes_read(&self) -> u64 {
+        match &self.body {
+            Body::Markdown(markdown) => markdown.splitter.bytes_read(),
+            Body::Plain { .. } => 0,
+        }
+    }
+
+    pub(super) fn folded(&self) -> bool {
+        self.folded
+    }
+
+    /// Returns how many parts there are: at least one.
+    pub(super) fn len(&self) -> u32 {
+        let parts = match &self.body {
+            Body::Markdown(markdown) => {
+                markdown.splitter.stable().len() + usize::from(markdown.tail.is_some()) + usize::from(markdown.remark)
+            }
+            Body::Plain { parts, .. } => parts.len(),
+        };
+        parts.max(1) as u32
+    }
+
+    pub(super) fn part(&self, index: u32) -> Part {
+        let index = index as usize;
+        let found = match &self.body {
+            Body::Markdown(markdown) => {
+                let stable = markdown.splitter.stable();
+                let after = index.checked_sub(stable.len());
+                match (stable.get(index), after, markdown.tail) {
+                    (Some(block), _, _) => Some(Part::from(*block)),
+                    (None, Some(0), Some(tail)) => Some(Part::from(tail)),
+                    (None, Some(_), _) if markdown.remark => {
+                        Some(Part { gap: index > 0, ..Part::whole(PartKind::Remark) })
+                    }
+                    _ => None,
+                }
+            }
+            Body::Plain { parts, .. } => parts.get(index).copied(),
+        };
+        found.unwrap_or(Part::whole(PartKind::Nothing))
+    }
+
+    /// Returns the text that the parts are ranges of, given the item's own.
+    pub(super) fn text<'a>(&'a self, raw: &'a str) -> &'a str {
+        match &self.body {
+            Body::Markdown(markdown) => markdown.cleaned.as_deref().unwrap_or(raw),
+            Body::Plain { .. } => raw,
+        }
+    }
+
+    pub(super) fn definitions(&self) -> &str {
+        match &self.body {
+            Body::Markdown(markdown) => &markdown.definitions,
+            Body::Plain { .. } => "",
+        }
+    }
+
+    /// Takes the item as it is now.
+    pub(super) fn update(&mut self, store: &Store, item: &Item) {
+        self.rev = item.rev;
+        let folded = store.is_folded(item);
+        let fold_changed = std::mem::replace(&mut self.folded, folded) != folded;
+        let unchanged = match (&mut self.body, &item.kind) {
+            (Body::Markdown(markdown), Kind::Answer { text, open, stop, refusal, .. }) => {
+                self.text_bytes = text.len() as u64;
+                markdown.remark = !open && (*refusal || matches!(stop, Some(Stop::Length | Stop::Refused)));
+                markdown.update(text, *open)
+            }
+            (Body::Plain { parts, seen }, Kind::Thinking { text, .. }) => {
+                self.text_bytes = if folded { 0 } else { text.len() as u64 };
+                let text = text.trim_end();
+                // Reasoning only grows: all but the last lines stay.
+                if fold_changed || parts.is_empty() || text.len() < *seen {
+                    *parts = vec![Part::whole(PartKind::ThinkingHead)];
+                } else if parts.len() > 1 {
+                    parts.pop();
+                }
+                let stable = parts.len();
+                *seen = text.len();
+                if !folded {
+                    let from = parts.last().map_or(0, |part| part.end as usize);
+                    line_parts(text, from, text.len(), PartKind::Thinking, parts);
+                }
+                if fold_changed { 0 } else { stable }
+            }
+            (Body::Plain { parts, .. }, kind) => {
+                parts.clear();
+                self.text_bytes = match kind {
+                    Kind::Prompt { text } => {
+                        line_parts(text, 0, text.trim_end().len(), PartKind::Prompt, parts);
+                        text.len() as u64
+                    }
+                    Kind::Notice { text, .. } => {
+                        parts.push(Part::whole(PartKind::Notice));
+                        text.len() as u64
+                    }
+                    Kind::Ended { .. } => {
+                        parts.push(Part::whole(PartKind::Ended));
+                        0
+                    }
+                    Kind::Call { call } => {
+                        parts.push(Part::whole(PartKind::CallHead));
+                        store.tools.get(call).map_or(0, |call| call_parts(call, folded, parts))
+                    }
+                    Kind::Answer { .. } | Kind::Thinking { .. } => 0,
+                };
+                0
+            }
+            (Body::Markdown(_), _) => 0,
+        };
+        self.forget_from(unchanged);
+    }
+
+    /// Notes how many rows a part takes. Returns whether that is news.
+    pub(super) fn measure(&mut self, index: u32, rows: u32) -> bool {
+        let part = self.part(index);
+        let index = index as usize;
+        if self.measured.len() <= index {
+            self.measured.resize(index + 1, Measured::default());
+        }
+        let Some(measured) = self.measured.get_mut(index) else { return false };
+        if measured.rows == Some(rows) {
+            return false;
+        }
+        self.known_rows -= u64::from(measured.rows.unwrap_or(0));
+        self.known_bytes -= u64::from(measured.bytes);
+        *measured = Measured { rows: Some(rows), bytes: part.end - part.start };
+        self.known_rows += u64::from(rows);
+        self.known_bytes += u64::from(measured.bytes);
+        true
+    }
+
+    /// Forgets all measures: the width is another one.
+    pub(super) fn forget(&mut self) {
+        self.forget_from(0);
+    }
+
+    /// Returns the rows of the item: what was measured, and an estimate of the rest.
+    pub(super) fn rows(&self, width: u16) -> u32 {
+        let rest = self.text_bytes.saturating_sub(self.known_bytes);
+        let unmeasured = u64::from(self.len()).saturating_sub(self.measured.len() as u64);
+        let rows = self.known_rows + rest / u64::from(width.max(1)) + unmeasured;
+        u32::try_from(rows).unwrap_or(u32::MAX)
+    }
+
+    fn forget_from(&mut self, index: usize) {
+        for measured in self.measured.iter().skip(index) {
+            self.known_rows -= u64::from(measured.rows.unwrap_or(0));
+            self.known_bytes -= u64::from(measured.bytes);
+        }
+        self.measured.truncate(index);
+    }
+}
+
+impl Markdown {
+    /// Returns how many parts are as they were.
+    fn update(&mut self, raw: &str, open: bool) -> usize {
+        if self.finished {
+            if hash(raw.as_bytes()) == self.hash {
+                return usize::MAX;
+            }
+            *self = Self { remark: self.remark, ..Self::default() };
+        }
+        if raw.len() < self.seen || !raw.is_char_boundary(self.seen) {
+            *self = Self { remark: self.remark, ..Self::default() };
+        }
+        let stable = self.splitter.stable().len();
+        let added = raw.get(self.seen..).unwrap_or("");
+        if self.cleaned.is_some() || !is_clean(added) {
+            self.cleaned = Some(clean(raw).into_owned());
+            if self.seen > 0 && self.splitter.seen() > self.cleaned.as_ref().map_or(0, String::len) {
+                self.splitter = Splitter::default();
+            }
+        }
+        self.seen = raw.len();
+        let text = self.cleaned.as_deref().unwrap_or(raw);
+        if open {
+            self.splitter.advance(text);
+            self.tail = self.splitter.tail(text);
+            return stable;
+        }
+        let whole = Splitter::split(text);
+        self.definitions = definitions(text);
+        let same = self.definitions.is_empty() && whole.stable().starts_with(self.splitter.stable());
+        self.splitter = whole;
+        self.tail = None;
+        self.finished = true;
+        self.hash = hash(raw.as_bytes());
+        if same { stable } else { 0 }
+    }
+}
+
+/// Appends ranges of whole lines.
+fn line_parts(text: &str, from: usize, to: usize, kind: PartKind, parts: &mut Vec<Part>) {
+    let mut start = from;
+    let mut at = from;
+    let mut lines = 0;
+    while at < to {
+        let rest = text.as_bytes().get(at..to).unwrap_or(&[]);
+        at += memchr::memchr(b'\n', rest).map_or(rest.len().max(1), |newline| newline + 1);
+        lines += 1;
+        if lines >= PART_LINES || at - start >= PART_BYTES || at >= to {
+            parts.push(Part { kind, start: start as u32, end: at as u32, gap: false });
+            start = at;
+            lines = 0;
+        }
+    }
+}
+
+/// Appends what a call shows below its headline. Returns the bytes of it.
+fn call_parts(call: &Call, folded: bool, parts: &mut Vec<Part>) -> u64 {
+    let mut bytes = 0;
+    let detail = call.ask.as_ref().map_or("", |ask| ask.detail.trim_end());
+    if shows_detail(detail) {
+        bytes += head_parts(detail, if folded { FOLDED_DETAIL } else { usize::MAX }, PartKind::Detail, parts);
+    }
+    let output = call.output.trim_end();
+    let shown = match (folded, call.state) {
+        (false, _) => usize::MAX,
+        (true, CallState::Done(Outcome::Failed)) => FOLDED_FAILURE,
+        (true, _) => FOLDED_OUTPUT,
+    };
+    if folded && call.state == CallState::Running {
+        // What it says now is at its end.
+        let start = memchr::memrchr_iter(b'\n', output.as_bytes()).nth(FOLDED_OUTPUT - 1).map_or(0, |at| at + 1);
+        line_parts(output, start, output.len(), PartKind::Output, parts);
+        return bytes + (output.len() - start) as u64;
+    }
+    bytes + head_parts(output, shown, PartKind::Output, parts)
+}
+
+/// A diff, or anything of several lines; one line is in the headline already.
+fn shows_detail(detail: &str) -> bool {
+    detail.contains('\n')
+}
+
+fn head_parts(text: &str, lines: usize, kind: PartKind, parts: &mut Vec<Part>) -> u64 {
+    let end = match lines.checked_sub(1) {
+        _ if lines == usize::MAX => text.len(),
+        Some(nth) => memchr::memchr_iter(b'\n', text.as_bytes()).nth(nth).map_or(text.len(), |at| at + 1),
+        None => 0,
+    };
+    line_parts(text, 0, end, kind, parts);
+    let hidden = text.get(end..).unwrap_or("");
+    if !hidden.is_empty() {
+        let lines = memchr::memchr_iter(b'\n', hidden.as_bytes()).count() + 1;
+        parts.push(Part::whole(PartKind::More(lines as u32)));
+    }
+    end as u64
+}
+
+/// A quick hash of a text: tells whether it is the same, nothing more.
+pub(in crate::ui::panes) fn hash(bytes: &[u8]) -> u64 {
+    const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut hash = bytes.len() as u64;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for word in words {
+        hash = (hash ^ u64::from_le_bytes(*word)).wrapping_mul(MIX).rotate_left(23);
+    }
+    for byte in rest {
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(MIX).rotate_left(23);
+    }
+    hash ^ (hash >> 31)
+}

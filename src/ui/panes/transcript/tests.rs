@@ -1,0 +1,405 @@
+use ratatui::style::Modifier;
+
+use super::*;
+use crate::event::{
+    AgentEvent, Ask, CallId, Caps, DecidedBy, Decision, Envelope, Fault, FaultKind, MessageId, Millis, Mode, Outcome,
+    Output, OutputStream, Risk, Role as Who, Seq, Stop, TextKind, TurnEnd, TurnId, Weather,
+};
+use crate::store::Options;
+use crate::store::action::Action;
+use crate::store::msg::Msg;
+use crate::ui::theme::ThemeKind;
+
+/// A session that is written down event by event.
+struct Session {
+    store: Store,
+    seq: Seq,
+    at: Millis,
+}
+
+impl Session {
+    fn new() -> Self {
+        let mut session = Self { store: Store::new(Options::default()), seq: Seq(0), at: Millis(0) };
+        session.event(AgentEvent::SessionOpened {
+            wall: 0,
+            engine: "offline".into(),
+            model: "m".into(),
+            why: String::new(),
+            mode: Mode::Ask,
+            folder: "/w".into(),
+            version: "0".into(),
+            caps: Caps { prompt: true, decide: true, cancel: true, seek: false },
+            window: None,
+            price: None,
+        });
+        session
+    }
+
+    fn event(&mut self, event: AgentEvent) {
+        self.seq = self.seq.next();
+        let envelope = Envelope { seq: self.seq, at: self.at, event };
+        self.store.update(Msg::Event(envelope), &mut Vec::new());
+    }
+
+    fn act(&mut self, action: Action) {
+        self.store.update(Msg::Do(action), &mut Vec::new());
+    }
+
+    fn prompt(&mut self, text: &str) {
+        let turn = TurnId::new(format!("t{}", self.seq.0));
+        self.event(AgentEvent::TurnStarted { turn, parent: None });
+        let message = MessageId::new(format!("u{}", self.seq.0));
+        self.event(AgentEvent::UserMessage { message, text: text.into() });
+    }
+
+    fn begin(&mut self, message: &str) {
+        self.event(AgentEvent::MessageStarted { message: message.into(), role: Who::Assistant, parent: None });
+    }
+
+    fn say(&mut self, message: &str, text: &str) {
+        self.event(AgentEvent::TextDelta { message: message.into(), text: text.into(), kind: TextKind::Text });
+    }
+
+    fn finish(&mut self, message: &str) {
+        self.event(AgentEvent::MessageFinished { message: message.into(), stop: Stop::End, full: None, carry: None });
+    }
+
+    fn answer(&mut self, text: &str) {
+        let message = format!("m{}", self.seq.0);
+        self.begin(&message);
+        self.say(&message, text);
+        self.finish(&message);
+    }
+
+    fn call(&mut self, id: &str, name: &str, args: &str) {
+        self.event(AgentEvent::ToolCallStarted {
+            call: id.into(),
+            message: "m".into(),
+            name: Some(name.into()),
+            parent: None,
+            ran_by: crate::event::RanBy::Us,
+        });
+        self.event(AgentEvent::ToolCallReady { call: id.into(), name: name.into(), args: args.into(), carry: None });
+    }
+
+    fn done(&mut self, id: &str, outcome: Outcome, output: &str) {
+        self.event(AgentEvent::ToolCallFinished {
+            call: CallId::from(id),
+            outcome,
+            output: Output::of(output),
+            took: Some(Millis(300)),
+        });
+    }
+
+    fn end(&mut self, end: TurnEnd) {
+        self.event(AgentEvent::TurnFinished { turn: "t".into(), end });
+    }
+}
+
+fn screen(session: &Session, view: &mut TranscriptView, width: u16, height: u16) -> Vec<String> {
+    let area = Rect::new(0, 0, width, height);
+    let mut buf = Buffer::empty(area);
+    draw(&session.store, view, &Theme::new(ThemeKind::Mono), true, area, &mut buf);
+    // The scroll bar is of no interest here.
+    rows(&buf).into_iter().map(|row| row.trim_end_matches([' ', '┃']).to_owned()).collect()
+}
+
+fn rows(buf: &Buffer) -> Vec<String> {
+    (0..buf.area.height)
+        .map(|y| {
+            let mut row = String::new();
+            let mut x = 0;
+            while x < buf.area.width {
+                let symbol = buf[(x, y)].symbol();
+                row.push_str(symbol);
+                x += (crate::text::width::str_width(symbol) as u16).max(1);
+            }
+            row
+        })
+        .collect()
+}
+
+fn numbered(turns: usize) -> Session {
+    let mut session = Session::new();
+    for turn in 0..turns {
+        session.prompt(&format!("question {turn}"));
+        session.answer(&format!("# Answer {turn}\n\nOne line.\n\n- a\n- b\n"));
+        session.end(TurnEnd::Completed);
+    }
+    session
+}
+
+#[test]
+fn a_short_session_stands_at_the_top() {
+    let mut session = Session::new();
+    session.prompt("what is 2+2?");
+    session.answer("It is **4**.");
+    session.at = Millis(1200);
+    session.end(TurnEnd::Completed);
+    let mut view = TranscriptView::new();
+    let expected = [" › what is 2+2?", "", "   It is 4.", "   1.2 s · first token 0.0 s", "", ""];
+    assert_eq!(screen(&session, &mut view, 40, 6), expected);
+    assert!(view.is_following());
+}
+
+#[test]
+fn a_call_shows_state_subject_and_the_first_lines() {
+    let mut session = Session::new();
+    session.prompt("list");
+    session.call("c1", "shell", r#"{"command":"ls -la"}"#);
+    session.done("c1", Outcome::Ok, "one\n\x1b[31mtwo\x1b[0m\n10%\r100%\nfour\nfive\n");
+    session.call("c2", "read_file", r#"{"path":"missing.txt"}"#);
+    session.done("c2", Outcome::Failed, "no such file");
+    let mut view = TranscriptView::new();
+    let shown = screen(&session, &mut view, 60, 10);
+    let expected = [
+        " › list",
+        "",
+        " ✓ shell ls -la  0.3 s",
+        "   │ one",
+        "   │ two",
+        "   │ 100%",
+        "   … 2 more lines (Ctrl+O)",
+        " ✗ read_file missing.txt  failed · 0.3 s",
+        "   │ no such file",
+        "",
+    ];
+    assert_eq!(shown, expected);
+    session.act(Action::ToggleOutputs);
+    let shown = screen(&session, &mut view, 60, 12);
+    assert!(shown.contains(&"   │ five".to_owned()), "{shown:#?}");
+}
+
+#[test]
+fn a_diff_waits_for_approval() {
+    let mut session = Session::new();
+    session.prompt("edit");
+    session.call("c1", "edit_file", r#"{"path":"a.txt"}"#);
+    let detail = "--- a.txt\n+++ a.txt\n@@ -1 +1 @@\n-old\n+new\n";
+    session.event(AgentEvent::ApprovalRequested {
+        call: "c1".into(),
+        ask: Ask {
+            tool: "edit_file".into(),
+            risk: Risk::Write,
+            subject: "a.txt".into(),
+            folder: "/w".into(),
+            detail: detail.into(),
+            pattern: None,
+            expires: None,
+        },
+    });
+    let mut view = TranscriptView::new();
+    let shown = screen(&session, &mut view, 60, 8);
+    assert_eq!(shown[2], " ? edit_file a.txt  waiting for approval");
+    assert_eq!(shown[6..8], ["   │ -old", "   │ +new"]);
+    session.event(AgentEvent::ApprovalResolved {
+        call: "c1".into(),
+        decision: Decision::Deny(Some("not now".into())),
+        by: DecidedBy::Person,
+    });
+    session.done("c1", Outcome::Denied, "");
+    let shown = screen(&session, &mut view, 60, 8);
+    assert_eq!(shown[2], " ⊘ edit_file a.txt  denied: not now · 0.3 s");
+}
+
+#[test]
+fn reasoning_is_one_line_until_it_is_opened() {
+    let mut session = Session::new();
+    session.prompt("think");
+    session.begin("m");
+    session.event(AgentEvent::ReasoningDelta { message: "m".into(), text: "let me see\nwell".into() });
+    let mut view = TranscriptView::new();
+    session.store.update(Msg::Weather(Weather { now: Millis(2000), ..Weather::default() }), &mut Vec::new());
+    let shown = screen(&session, &mut view, 40, 4);
+    assert_eq!(shown[2], format!(" {} thinking…  2.0 s", item::spinner(session.store.session.now)));
+    session.at = Millis(3200);
+    session.say("m", "Yes.");
+    assert_eq!(screen(&session, &mut view, 40, 6)[2..5], [" ▸ thought for 3.2 s · 4 words", "", "   Yes."]);
+    session.act(Action::ToggleThinking);
+    let expected = [" ▾ thought for 3.2 s · 4 words", "   ┊ let me see", "   ┊ well", "", "   Yes."];
+    let shown = screen(&session, &mut view, 40, 8);
+    assert_eq!(shown[2..7].iter().map(|row| row.replacen(" ┊", "   ┊", 1)).collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn how_a_turn_ended_is_said_in_words() {
+    let ends = [
+        (TurnEnd::Cancelled, "   cancelled after 0.5 s"),
+        (TurnEnd::Interrupted, "   interrupted after 0.5 s, the answer is not whole"),
+        (
+            TurnEnd::Failed(Fault::new(FaultKind::Network, "could not reach localhost")),
+            "   failed after 0.5 s: could not reach localhost",
+        ),
+    ];
+    for (end, expected) in ends {
+        let mut session = Session::new();
+        session.prompt("x");
+        session.at = Millis(500);
+        session.end(end);
+        assert_eq!(screen(&session, &mut TranscriptView::new(), 80, 3)[1], expected);
+    }
+}
+
+#[test]
+fn the_end_is_followed_until_someone_scrolls_up() {
+    let mut session = numbered(20);
+    let mut view = TranscriptView::new();
+    let before = screen(&session, &mut view, 40, 10);
+    assert!(before[9].contains("0.0 s"), "{before:#?}");
+    view.scroll(-3);
+    assert!(!view.is_following());
+    let reading = screen(&session, &mut view, 40, 10);
+    assert_eq!(reading[3..], before[..7]);
+    session.prompt("one more");
+    session.answer("and an answer");
+    let after = screen(&session, &mut view, 40, 10);
+    assert_eq!(after[..9], reading[..9]);
+    assert_eq!((view.new_below(), after[9].contains("↓ 2 new")), (2, true));
+    view.page(1);
+    screen(&session, &mut view, 40, 10);
+    assert!(view.is_following());
+    assert_eq!(view.new_below(), 0);
+}
+
+#[test]
+fn growth_and_folding_elsewhere_leave_the_reader_alone() {
+    let mut session = Session::new();
+    session.call("c1", "shell", "{}");
+    session.done("c1", Outcome::Ok, &"line\n".repeat(30));
+    for turn in 0..20 {
+        session.prompt(&format!("question {turn}"));
+        session.answer("text");
+    }
+    let mut view = TranscriptView::new();
+    screen(&session, &mut view, 40, 10);
+    view.page(-2);
+    let before = screen(&session, &mut view, 40, 10);
+    session.act(Action::ToggleOutputs);
+    assert_eq!(screen(&session, &mut view, 40, 10), before);
+    let first = before.iter().position(|row| row.contains("question")).unwrap();
+    for width in [30, 90, 25, 40] {
+        assert_eq!(screen(&session, &mut view, width, 10)[first], before[first], "{width}");
+    }
+    assert_eq!(screen(&session, &mut view, 40, 10), before);
+}
+
+#[test]
+fn prompts_can_be_jumped_to() {
+    let session = numbered(10);
+    let mut view = TranscriptView::new();
+    screen(&session, &mut view, 40, 6);
+    view.previous_prompt();
+    view.previous_prompt();
+    assert_eq!(screen(&session, &mut view, 40, 6)[0], " › question 8");
+    view.previous_prompt();
+    assert_eq!(screen(&session, &mut view, 40, 6)[0], " › question 7");
+    view.next_prompt();
+    assert_eq!(screen(&session, &mut view, 40, 6)[0], " › question 8");
+    view.to_start();
+    assert_eq!(screen(&session, &mut view, 40, 6)[0], " › question 0");
+    view.to_end();
+    screen(&session, &mut view, 40, 6);
+    assert!(view.is_following());
+}
+
+#[test]
+fn selecting_moves_the_screen_as_little_as_needed() {
+    let session = numbered(10);
+    let mut view = TranscriptView::new();
+    let bottom = screen(&session, &mut view, 40, 10);
+    view.select_up();
+    let first = view.selected();
+    assert!(first.is_some());
+    let shown = screen(&session, &mut view, 40, 10);
+    assert!(shown.iter().any(|row| row.starts_with('▌')), "{shown:#?}");
+    assert!(view.is_following());
+    for _ in 0..6 {
+        view.select_up();
+        let shown = screen(&session, &mut view, 40, 10);
+        assert!(shown.iter().any(|row| row.starts_with('▌')), "{shown:#?}");
+    }
+    assert!(!view.is_following());
+    for _ in 0..6 {
+        view.select_down();
+        screen(&session, &mut view, 40, 10);
+    }
+    assert_eq!(view.selected(), first);
+    view.clear_selection();
+    view.to_end();
+    assert_eq!(screen(&session, &mut view, 40, 10), bottom);
+}
+
+#[test]
+fn every_row_can_be_reached_by_scrolling_up_and_down() {
+    let session = numbered(15);
+    let mut view = TranscriptView::new();
+    let whole = screen(&session, &mut view, 40, 400);
+    let total = whole.iter().rposition(|row| !row.is_empty()).unwrap() + 1;
+    let mut shown = screen(&session, &mut view, 40, 7);
+    let mut at = total - 7;
+    assert_eq!(shown, whole[at..at + 7]);
+    for step in [1, 2, 3, 5, 7, 11, 30, 1000] {
+        view.scroll(-step);
+        at = at.saturating_sub(step as usize);
+        shown = screen(&session, &mut view, 40, 7);
+        assert_eq!(shown, whole[at..at + 7], "up {step}");
+    }
+    for step in [1, 2, 3, 5, 7, 11, 1000] {
+        view.scroll(step);
+        at = (at + step as usize).min(total - 7);
+        shown = screen(&session, &mut view, 40, 7);
+        assert_eq!(shown, whole[at..at + 7], "down {step}");
+    }
+    assert!(view.is_following());
+}
+
+#[test]
+fn hostile_text_never_becomes_a_cell() {
+    let evil = "\x1b]52;c;aGk=\x07\x1b[2J\u{9b}31m\u{202e}x\u{0}&#27;[5m";
+    let mut session = Session::new();
+    session.prompt(evil);
+    session.call("c1", evil, &format!("{{\"command\":{}}}", serde_json::to_string(evil).unwrap()));
+    session.event(AgentEvent::ToolOutput { call: "c1".into(), stream: OutputStream::Stdout, text: evil.into() });
+    session.begin("m");
+    session.event(AgentEvent::ReasoningDelta { message: "m".into(), text: evil.into() });
+    session.say("m", &format!("{evil}\n\n```{evil}\n{evil}\n```\n\n|{evil}|\n|-|\n\n[{evil}](<{evil}>)\n"));
+    session.event(AgentEvent::Noticed { level: crate::event::Level::Warn, code: "x".into(), text: evil.into() });
+    session.end(TurnEnd::Failed(Fault::new(FaultKind::Internal, evil)));
+    session.act(Action::ToggleThinking);
+    for width in [1, 10, 40, 100] {
+        let area = Rect::new(0, 0, width, 60);
+        let mut buf = Buffer::empty(area);
+        draw(&session.store, &mut TranscriptView::new(), &Theme::default(), true, area, &mut buf);
+        for cell in buf.content() {
+            let hostile = |c: char| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c);
+            assert!(!cell.symbol().contains(hostile), "{:?}", cell.symbol());
+        }
+    }
+}
+
+#[test]
+fn a_reset_forgets_the_place() {
+    let mut session = numbered(10);
+    let mut view = TranscriptView::new();
+    screen(&session, &mut view, 40, 10);
+    view.to_start();
+    screen(&session, &mut view, 40, 10);
+    session.store.update(Msg::Reset, &mut Vec::new());
+    session.seq = Seq(0);
+    session.prompt("again");
+    assert_eq!(screen(&session, &mut view, 40, 2)[0], " › again");
+    assert!(view.is_following());
+}
+
+#[test]
+fn only_the_selected_item_is_marked_and_only_with_the_focus() {
+    let session = numbered(1);
+    let mut view = TranscriptView::new();
+    screen(&session, &mut view, 40, 20);
+    view.select_up();
+    let area = Rect::new(0, 0, 40, 20);
+    let mut buf = Buffer::empty(area);
+    draw(&session.store, &mut view, &Theme::default(), false, area, &mut buf);
+    assert!(rows(&buf).iter().all(|row| !row.starts_with('▌')));
+    assert!(buf[(3, 2)].modifier.contains(Modifier::BOLD));
+}
