@@ -47,7 +47,9 @@ impl History {
                     reasoning.push_str(piece);
                 }
             }
-            AgentEvent::MessageFinished { message, full, carry, .. } => self.finish_message(message, full, carry),
+            AgentEvent::MessageFinished { message, full, carry, .. } => {
+                self.finish_message(message, full.as_ref(), carry.as_ref());
+            }
             AgentEvent::ToolCallStarted { call, message, .. } => {
                 if let Some(index) = self.open.get(message) {
                     self.calls.insert(call.clone(), (*index, String::new()));
@@ -108,12 +110,12 @@ impl History {
         self.entries.get_mut(index)
     }
 
-    fn finish_message(&mut self, message: &MessageId, full: &Option<String>, carried: &Option<Json>) {
+    fn finish_message(&mut self, message: &MessageId, full: Option<&String>, carried: Option<&Json>) {
         if let Some(Past::Assistant { text, carry, .. }) = self.message(message) {
             if let Some(full) = full {
                 text.clone_from(full);
             }
-            carry.clone_from(carried);
+            *carry = carried.cloned();
         }
     }
 

@@ -8,4 +8,4 @@ pub mod names;
 mod run;
 pub mod turn;
 
-pub use run::{Agent, AgentSetup, EngineChoice, Switch};
+pub use run::{Agent, AgentSetup, EngineChoice, Overflow, Switch};

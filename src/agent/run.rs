@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Beat, Engine, Reply, Request};
 use crate::event::{
-    AgentEvent, Ask, CallId, Caps, Command, DecidedBy, Decision, Fault, FaultKind, Json, Level, LinkState, Millis,
-    Mode, Outcome, Output, OutputStream, Risk, Subject, ToolSpec, TurnEnd,
+    AgentEvent, Ask, CallId, Caps, Command, DecidedBy, Decision, Fault, Json, Level, LinkState, Millis, Mode, Outcome,
+    Output, OutputStream, Risk, Subject, ToolSpec, TurnEnd,
 };
 use crate::net::{Heard, Http, Patience, perform};
 use crate::tool::{Done, Tool, ToolCtx, caps::head_tail};
@@ -28,7 +28,7 @@ const LOGGED_OUTPUT: usize = 1024 * 1024;
 /// What a tool that was told to stop gets before it is dropped.
 const STOP_GRACE: Duration = Duration::from_secs(3);
 /// A server may load a model and read the prompt in silence.
-const FIRST_BYTE: Duration = Duration::from_secs(300);
+const FIRST_BYTE: Duration = Duration::from_mins(5);
 /// A live piece of output is cut to this, so that one event stays small.
 const PIECE: usize = 16 * 1024;
 
@@ -47,6 +47,9 @@ pub struct EngineChoice {
 
 /// Finds the engine for a name written `engine/model`.
 pub type Switch = Arc<dyn Fn(String) -> BoxFuture<'static, Result<EngineChoice, String>> + Send + Sync>;
+
+/// Makes the path of the file that holds a call's whole output.
+pub type Overflow = Arc<dyn Fn(&CallId) -> PathBuf + Send + Sync>;
 
 /// Everything an agent is made of.
 pub struct AgentSetup {
@@ -67,8 +70,8 @@ pub struct AgentSetup {
     pub shell_timeout: Duration,
     /// Nobody can be asked: what needs an answer is denied.
     pub nobody_to_ask: bool,
-    /// Makes the path of the file that holds a call's whole output, where a log is kept.
-    pub overflow: Option<Arc<dyn Fn(&CallId) -> PathBuf + Send + Sync>>,
+    /// None where no log is kept.
+    pub overflow: Option<Overflow>,
     pub epoch: Instant,
     /// Wall time in milliseconds since 1970.
     pub wall: u64,
@@ -76,7 +79,7 @@ pub struct AgentSetup {
 
 /// What running tools say.
 enum ToolMsg {
-    Asked { call: CallId, name: String, args: Json, ask: Result<Ask, String> },
+    Asked { call: CallId, name: String, ask: Result<Ask, String> },
     Output { call: CallId, stream: OutputStream, text: String },
     Done { call: CallId, done: Done, took: Millis },
 }
@@ -121,17 +124,17 @@ impl Agent {
         let past = std::mem::replace(&mut setup.past, Box::pin(std::future::pending()));
         let (choice, (history, names)) = tokio::join!(choice, past);
         let specs = setup.tools.iter().map(|tool| tool.spec()).collect();
-        let choice = match choice {
-            Ok(choice) => choice,
-            Err(fault) => {
-                let _ = events
-                    .send(AgentEvent::Noticed { level: Level::Error, code: "no_engine".into(), text: fault.message })
-                    .await;
-                return;
-            }
+        // A session that opens can answer; one that can't still says why, and `/model` may mend it.
+        let (choice, trouble) = match choice {
+            Ok(choice) => (choice, None),
+            Err(fault) => (EngineChoice::unusable(fault.clone()), Some(fault)),
         };
         let mut agent = Self { setup, choice, specs, history, names, events, link, hands: Arc::new(Mutex::new(())) };
         agent.say_opened().await;
+        if let Some(fault) = trouble {
+            let event = AgentEvent::Noticed { level: Level::Error, code: "no_engine".into(), text: fault.message };
+            agent.emit(event).await;
+        }
         while let Some(command) = commands.recv().await {
             match command {
                 Command::Prompt { text } => agent.turn(&text, &mut commands).await,
@@ -221,14 +224,11 @@ impl Agent {
             // already said is taken before it is polled again.
             tokio::select! {
                 biased;
-                command = commands.recv(), if !closed => match command {
-                    Some(command) => self.wish(command, &mut running).await,
-                    None => {
-                        closed = true;
-                        let steps = running.machine.handle(Input::Cancel, &mut self.names);
-                        self.perform(steps, &mut running).await;
-                    }
-                },
+                command = commands.recv(), if !closed => {
+                    // Nobody is left to wish for anything: the program is ending.
+                    closed = command.is_none();
+                    self.wish(command.unwrap_or(Command::Cancel), &mut running).await;
+                }
                 Some(msg) = running.hear_tools.recv() => self.tool_said(msg, &mut running).await,
                 heard = hear(&mut running.heard) => self.heard(heard, &mut running).await,
                 () = drive(&mut running.reply) => running.reply = None,
@@ -247,7 +247,7 @@ impl Agent {
     async fn wish(&mut self, command: Command, running: &mut Running) {
         let input = match command {
             Command::Decide { call, decision } => {
-                self.grant(&call, &decision, running);
+                self.grant(&call, &decision, &running.waiting).await;
                 let steps = running
                     .machine
                     .handle(Input::Decided { call: call.clone(), decision, by: DecidedBy::Person }, &mut self.names);
@@ -274,10 +274,11 @@ impl Agent {
     }
 
     /// Remembers a decision that reaches further than one call. Only an ask that still waits can grant.
-    fn grant(&mut self, call: &CallId, decision: &Decision, running: &Running) {
-        let Some((_, name, _)) = running.waiting.iter().find(|(waiting, _, _)| waiting == call) else { return };
+    async fn grant(&mut self, call: &CallId, decision: &Decision, waiting: &[(CallId, String, Ask)]) {
+        let Some((_, name, _)) = waiting.iter().find(|(waiting, _, _)| waiting == call) else { return };
         if let Err(text) = self.setup.policy.grant(name, decision) {
-            tracing::warn!("grant ignored: {text}");
+            let text = format!("this call is allowed once, and no more: {text}");
+            self.emit(AgentEvent::Noticed { level: Level::Warn, code: "grant".into(), text }).await;
         }
     }
 
@@ -420,14 +421,14 @@ impl Agent {
             let known: Vec<&str> = self.specs.iter().map(|spec| spec.name.as_str()).collect();
             let ask = Err(format!("unknown tool: {name}; there are {}", known.join(", ")));
             running.tools.spawn(async move {
-                let _ = said.send(ToolMsg::Asked { call, name, args, ask }).await;
+                let _ = said.send(ToolMsg::Asked { call, name, ask }).await;
             });
             return;
         };
         let (ctx, _) = self.context(&call, running);
         running.tools.spawn(async move {
             let ask = tool.ask(&args, &ctx).await;
-            let _ = said.send(ToolMsg::Asked { call, name, args, ask }).await;
+            let _ = said.send(ToolMsg::Asked { call, name, ask }).await;
         });
     }
 
@@ -463,7 +464,7 @@ impl Agent {
 
     async fn tool_said(&mut self, msg: ToolMsg, running: &mut Running) {
         let input = match msg {
-            ToolMsg::Asked { call, name, ask, .. } => {
+            ToolMsg::Asked { call, name, ask } => {
                 let judgement = ask.map(|ask| {
                     let verdict = self.setup.policy.judge(&name, ask.risk, &ask.subject);
                     (ask, verdict)
@@ -618,8 +619,30 @@ fn write_private(path: &std::path::Path, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 impl EngineChoice {
-    /// Returns a fault that says no engine can be used and what to do.
-    pub fn none(why: impl Into<String>) -> Fault {
-        Fault::new(FaultKind::BadRequest, why)
+    /// Stands in where no engine could be had: every prompt fails with the reason.
+    fn unusable(fault: Fault) -> Self {
+        Self {
+            engine: Arc::new(Unusable(fault)),
+            model: "none".to_owned(),
+            why: "the one that was asked for can't be used".to_owned(),
+            window: None,
+            price: None,
+            idle: Duration::ZERO,
+            no_output: Duration::ZERO,
+            retries: 0,
+        }
+    }
+}
+
+struct Unusable(Fault);
+
+impl Engine for Unusable {
+    fn name(&self) -> &'static str {
+        "none"
+    }
+
+    fn reply(&self, _: &Request) -> Reply {
+        let end = TurnEnd::Failed(self.0.clone());
+        Reply::Script(vec![Beat { after: Millis(0), event: AgentEvent::TurnFinished { turn: "t".into(), end } }])
     }
 }

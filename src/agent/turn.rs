@@ -15,7 +15,7 @@ use std::collections::HashMap;
 
 use crate::event::{
     AgentEvent, Ask, CallId, DecidedBy, Decision, Fault, FaultKind, Json, Level, MessageId, Millis, Outcome, Output,
-    OutputStream, RanBy, Scope, Stop, TurnEnd, TurnId,
+    OutputStream, RanBy, Scope, Stop, Subject, TurnEnd, TurnId,
 };
 
 use super::approval::Verdict;
@@ -230,8 +230,13 @@ impl Machine {
             AgentEvent::UsageReported { usage, .. } => {
                 AgentEvent::UsageReported { scope: Scope::Request(self.round), usage }
             }
-            AgentEvent::Annotated { kind, data, .. } => {
-                AgentEvent::Annotated { on: crate::event::Subject::Turn(self.turn.clone()), kind, data }
+            AgentEvent::Annotated { on, kind, data } => {
+                let on = match on {
+                    Subject::Turn(_) => Subject::Turn(self.turn.clone()),
+                    Subject::Message(message) => Subject::Message(names.reply_message(&message)),
+                    Subject::Call(call) => Subject::Call(names.reply_call(&call)),
+                };
+                AgentEvent::Annotated { on, kind, data }
             }
             event @ (AgentEvent::Noticed { .. } | AgentEvent::Unknown(_)) => event,
             // A model can't cause these.

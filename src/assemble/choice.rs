@@ -10,7 +10,7 @@ use crate::agent::EngineChoice;
 use crate::config::address::is_loopback;
 use crate::config::{Config, EngineConfig, EngineKind, Loaded, Origin};
 use crate::engine::Engine;
-use crate::engine::discover::{self, Found, Kind, ModelInfo, Survey};
+use crate::engine::discover::{self, Found, Kind, ModelInfo};
 use crate::engine::offline::{self, Offline};
 use crate::engine::ollama::Ollama;
 use crate::engine::openai::OpenAi;
@@ -19,7 +19,7 @@ use crate::net::{Http, probe};
 use crate::store::msg::ModelChoice;
 
 /// How long looking around on this machine may take.
-pub const LOOK_AROUND: Duration = Duration::from_millis(150);
+const LOOK_AROUND: Duration = Duration::from_millis(150);
 /// How long a server may take to list its models.
 const LIST: Duration = Duration::from_secs(5);
 /// What OpenAI's own service is asked for when nobody named a model.
@@ -99,12 +99,11 @@ impl Chooser {
 
     async fn named(&self, name: &str, model: Option<String>, why: String) -> Result<EngineChoice, Fault> {
         let found;
-        let config = match self.config().engines.get(name) {
-            Some(config) => config,
-            None => {
-                found = self.found_here(name).await.ok_or_else(|| self.unknown(name))?;
-                &found
-            }
+        let config = if let Some(config) = self.config().engines.get(name) {
+            config
+        } else {
+            found = self.found_here(name).await.ok_or_else(|| self.unknown(name))?;
+            &found
         };
         let model = match model {
             Some(model) => model,
@@ -246,22 +245,9 @@ impl Chooser {
             EngineKind::OpenAi => OpenAi::new(name.to_owned(), &url, self.key(config).await?).survey(),
             EngineKind::Ollama => Ollama::new(name.to_owned(), &url).survey(),
         };
-        self.survey(&survey).await.map_err(|fault| Fault { message: format!("{name}: {}", fault.message), ..fault })
-    }
-
-    /// The first answer must come; the others add to it.
-    async fn survey(&self, survey: &Survey) -> Result<Vec<ModelInfo>, Fault> {
-        let asked = survey.calls.iter().map(|call| self.http.json(call, LIST));
-        let mut answers = Vec::new();
-        for (index, answer) in futures_util::future::join_all(asked).await.into_iter().enumerate() {
-            match answer {
-                Err(fault) if index == 0 => return Err(fault),
-                answer => answers.push(answer.ok()),
-            }
-        }
-        survey.read(&answers).ok_or_else(|| {
-            Fault::new(FaultKind::Protocol, "the server answered, but not with a list of models; is the address right?")
-        })
+        let Some(survey) = survey else { return Ok(Vec::new()) };
+        let answers = probe::gather(&self.http, &survey.calls, LIST).await;
+        survey.read(&answers).map_err(|fault| Fault { message: format!("{name}: {}", fault.message), ..fault })
     }
 
     /// Asks every configured engine and every server found here for its models, side by side.

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::agent::approval::Policy;
 use crate::agent::history::History;
 use crate::agent::names::Names;
-use crate::agent::{AgentSetup, Switch};
+use crate::agent::{AgentSetup, Overflow, Switch};
 use crate::bridge::hub::{Backlog, Hub, RING_BYTES};
 use crate::bridge::session::{self, Standing, notice};
 use crate::bridge::{Live, local};
@@ -297,8 +297,6 @@ impl House {
             .replace("{folder}", &self.folder.display().to_string())
     }
 }
-
-type Overflow = Arc<dyn Fn(&CallId) -> PathBuf + Send + Sync>;
 
 /// A log made ready, new or old.
 struct Begun {

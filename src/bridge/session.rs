@@ -2,6 +2,7 @@
 //! then publishes. Owns the queue of prompts. Knows nothing of what the events mean to anyone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -22,6 +23,9 @@ use super::{Live, Published};
 const MERGED: usize = 4 * 1024;
 /// Events taken from the source in one go: they become one write and one wake-up.
 const BATCH: usize = 512;
+
+/// How often a log that couldn't be written is tried again.
+const RETRY: Duration = Duration::from_secs(3);
 
 /// What a source gives the session.
 pub struct Feed {
@@ -96,13 +100,16 @@ async fn run(setup: Setup, mut feed: Feed, mut wishes: mpsc::Receiver<Command>, 
         // Wishes before traffic, so that a flood can't hold up a cancel.
         tokio::select! {
             biased;
-            wish = wishes.recv(), if wishes_open => match wish {
-                Some(wish) => spine.wish(wish, to_source.as_ref()).await,
-                None => {
+            wish = wishes.recv(), if wishes_open => {
+                if let Some(wish) = wish {
+                    spine.wish(wish, to_source.as_ref()).await;
+                } else {
                     wishes_open = false;
                     to_source = None;
                 }
-            },
+            }
+            // The disk may have room again; nothing else would notice while the session is idle.
+            () = tokio::time::sleep(RETRY), if spine.not_saved.is_some() => spine.retry(),
             changed = feed.link.changed(), if link_open => match changed {
                 Ok(()) => {
                     let state = feed.link.borrow_and_update().clone();
@@ -231,6 +238,16 @@ impl Spine {
             && let Err(error) = writer.sync()
         {
             let trouble = Some(error.to_string());
+            self.say_saved(trouble);
+        }
+    }
+
+    fn retry(&mut self) {
+        if let Some(writer) = &mut self.writer {
+            let trouble = match writer.retry().and_then(|()| writer.sync()) {
+                Ok(()) => writer.not_saved(),
+                Err(error) => Some(error.to_string()),
+            };
             self.say_saved(trouble);
         }
     }

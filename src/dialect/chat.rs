@@ -4,6 +4,8 @@
 //! A message opens with its first content, not with the empty role chunk; it closes when the stream ends, since usage
 //! and even text may follow the finish reason. Call ids are the wire's; where it has none they are `call_1`, ….
 
+mod calls;
+mod carry;
 mod wire;
 
 use std::borrow::Cow;
@@ -11,22 +13,17 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::json;
 
-use self::wire::{Chunk, Delta, FunctionWire, Timings, UsageWire};
-use super::lax::Obj;
+use self::calls::Calls;
+use self::carry::Carry;
+use self::wire::{Chunk, Delta, Fragment, Timings, UsageWire};
+use super::lax::{Num, Obj};
 use super::odd::Odd;
 use super::surrogate::{self, Halves};
 use super::think::{Kind, Think};
 use super::{Decode, SseFrame, error};
 use crate::event::{
-    AgentEvent, CallId, Fault, FaultKind, Json, Level, MessageId, RanBy, Scope, Stop, Subject, TextKind, TurnEnd, Usage,
+    AgentEvent, Fault, FaultKind, Json, Level, MessageId, Scope, Stop, Subject, TextKind, TurnEnd, Usage,
 };
-
-/// Calls of one message that are followed. A hostile index must not make us allocate.
-const MOST_CALLS: usize = 128;
-/// Bytes of arguments that are kept for all calls of a message.
-const MOST_ARGS: usize = 16 * 1024 * 1024;
-/// Bytes that are kept to be sent back.
-const MOST_CARRY: usize = 1024 * 1024;
 
 /// The decoder of one answer.
 #[derive(Debug)]
@@ -36,8 +33,7 @@ pub struct Chat {
     think: Think,
     text: Halves,
     reasoning: Halves,
-    calls: Vec<Call>,
-    args: usize,
+    calls: Calls,
     refused: bool,
     /// The finish reason, once there was one.
     stop: Option<Stop>,
@@ -49,28 +45,6 @@ pub struct Chat {
     done: bool,
     odd: Odd,
     split: Vec<(Kind, String)>,
-}
-
-#[derive(Debug)]
-struct Call {
-    index: Option<u64>,
-    /// The wire's id, where it gave one.
-    wire_id: Option<String>,
-    told_id: CallId,
-    name: String,
-    args: String,
-    halves: Halves,
-    /// Whether its start was told, which waits for the name.
-    started: bool,
-    carry: Option<Json>,
-}
-
-/// What some servers want back with the next request, or they lose their train of thought.
-#[derive(Debug, Default)]
-struct Carry {
-    reasoning_content: String,
-    details: Vec<Json>,
-    size: usize,
 }
 
 impl Default for Chat {
@@ -87,8 +61,7 @@ impl Chat {
             think: Think::default(),
             text: Halves::default(),
             reasoning: Halves::default(),
-            calls: Vec::new(),
-            args: 0,
+            calls: Calls::default(),
             refused: false,
             stop: None,
             filtered: false,
@@ -154,12 +127,21 @@ impl Chat {
             }
         }
         for (position, fragment) in delta.tool_calls.0.into_iter().enumerate() {
-            let carry = fragment.extra_content.filter(Json::is_object).map(|extra| json!({"extra_content": extra}));
-            let Some(function) = fragment.function.0 else { continue };
-            self.fragment(fragment.index.0, fragment.id.some(), position, function, carry, marked, out);
+            self.fragment(&fragment, position, marked, out);
         }
         if let Some(function) = delta.function_call.0 {
-            self.fragment(Some(0), None, 0, function, None, marked, out);
+            let (index, function) = (Num(Some(0)), Obj(Some(function)));
+            self.fragment(&Fragment { index, function, ..Fragment::default() }, 0, marked, out);
+        }
+    }
+
+    fn fragment(&mut self, fragment: &Fragment<'_>, position: usize, marked: bool, out: &mut Vec<AgentEvent>) {
+        if fragment.function.0.is_none() {
+            return;
+        }
+        self.begin(out);
+        if let Err(odd) = self.calls.take(fragment, position, marked, &self.message, out) {
+            self.odd.met(odd, out);
         }
     }
 
@@ -222,87 +204,6 @@ impl Chat {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn fragment(
-        &mut self,
-        index: Option<u64>,
-        id: Option<&str>,
-        position: usize,
-        function: FunctionWire<'_>,
-        carry: Option<Json>,
-        marked: bool,
-        out: &mut Vec<AgentEvent>,
-    ) {
-        let name = function.name.some();
-        let at = match self.find(index, id, position, name) {
-            Some(at) => at,
-            None if self.calls.len() < MOST_CALLS => self.add(index, id),
-            None => return self.odd.met("more tool calls than are followed", out),
-        };
-        self.begin(out);
-        let Some(call) = self.calls.get_mut(at) else { return };
-        if let Some(id) = id.filter(|_| call.wire_id.is_none() && !call.started) {
-            call.wire_id = Some(id.to_owned());
-            call.told_id = CallId::new(id);
-        }
-        if call.name.is_empty() {
-            call.name.push_str(name.unwrap_or_default());
-        }
-        call.carry = carry.or(call.carry.take());
-        let piece = call.halves.join(function.arguments.0.unwrap_or_default(), marked);
-        if self.args.saturating_add(piece.len()) > MOST_ARGS {
-            return self.odd.met("tool arguments beyond all measure", out);
-        }
-        self.args += piece.len();
-        call.args.push_str(&piece);
-        if call.started {
-            if !piece.is_empty() {
-                out.push(AgentEvent::ToolArgsDelta { call: call.told_id.clone(), json: piece.into_owned() });
-            }
-        } else if !call.name.is_empty() {
-            call.start(&self.message, out);
-        }
-    }
-
-    /// Finds the call that a fragment belongs to, by index, else by id, else by position.
-    fn find(&self, index: Option<u64>, id: Option<&str>, position: usize, name: Option<&str>) -> Option<usize> {
-        let by_id = |id: &str| self.calls.iter().rposition(|call| call.wire_id.as_deref() == Some(id));
-        // A fragment that brings a name of its own, to a call that has one, begins another call.
-        let is_new = |call: &Call| name.is_some() && !call.name.is_empty();
-        if let Some(index) = index {
-            let at = self.calls.iter().rposition(|call| call.index == Some(index))?;
-            let call = self.calls.get(at)?;
-            let other_id = id.is_some() && call.wire_id.is_some() && call.wire_id.as_deref() != id;
-            return if other_id && is_new(call) { id.and_then(by_id) } else { Some(at) };
-        }
-        if let Some(at) = id.and_then(by_id) {
-            return Some(at);
-        }
-        let at = if position > 0 { position } else { self.calls.len().checked_sub(1)? };
-        self.calls.get(at).filter(|call| id.is_none() && !is_new(call)).map(|_| at)
-    }
-
-    fn add(&mut self, index: Option<u64>, id: Option<&str>) -> usize {
-        let at = self.calls.len();
-        let taken = |id: &str| self.calls.iter().any(|call| call.told_id.as_str() == id);
-        let told_id = match id {
-            Some(id) if !taken(id) => CallId::new(id),
-            Some(id) => CallId::new(format!("{id}_{}", at + 1)),
-            None => CallId::new(format!("call_{}", at + 1)),
-        };
-        self.calls.push(Call {
-            index,
-            wire_id: id.map(Into::into),
-            told_id,
-            name: String::new(),
-            args: String::new(),
-            halves: Halves::default(),
-            started: false,
-            carry: None,
-        });
-        at
-    }
-
     fn finish_reason(&mut self, reason: &str) {
         self.stop = Some(match reason.to_ascii_lowercase().as_str() {
             "length" | "max_tokens" | "max_output_tokens" | "model_length" => Stop::Length,
@@ -333,84 +234,6 @@ impl Chat {
         if let Some(half) = self.reasoning.rest() {
             self.emit_reasoning(half.into(), out);
         }
-    }
-
-    fn close_calls(&mut self, out: &mut Vec<AgentEvent>) {
-        for call in &mut self.calls {
-            if !call.started {
-                call.start(&self.message, out);
-            }
-            call.args.extend(call.halves.rest());
-            out.push(AgentEvent::ToolCallReady {
-                call: call.told_id.clone(),
-                name: std::mem::take(&mut call.name),
-                args: std::mem::take(&mut call.args),
-                carry: call.carry.take(),
-            });
-        }
-    }
-}
-
-impl Call {
-    fn start(&mut self, message: &MessageId, out: &mut Vec<AgentEvent>) {
-        self.started = true;
-        out.push(AgentEvent::ToolCallStarted {
-            call: self.told_id.clone(),
-            message: message.clone(),
-            name: Some(self.name.clone()).filter(|name| !name.is_empty()),
-            parent: None,
-            ran_by: RanBy::Us,
-        });
-        if !self.args.is_empty() {
-            out.push(AgentEvent::ToolArgsDelta { call: self.told_id.clone(), json: self.args.clone() });
-        }
-    }
-}
-
-impl Carry {
-    fn reasoning(&mut self, text: &str) {
-        self.size = self.size.saturating_add(text.len());
-        if self.size <= MOST_CARRY {
-            self.reasoning_content.push_str(text);
-        }
-    }
-
-    /// Details come in pieces too: those of one index and type are one.
-    fn detail(&mut self, detail: &Json) {
-        self.size = self.size.saturating_add(detail.to_string().len());
-        if self.size > MOST_CARRY {
-            return;
-        }
-        let same = |last: &Json| ["index", "type"].into_iter().all(|key| last.get(key) == detail.get(key));
-        let last = self.details.last_mut().filter(|last| detail.get("index").is_some() && same(last));
-        let (Some(Json::Object(last)), Json::Object(more)) = (last, detail) else {
-            return self.details.push(detail.clone());
-        };
-        for (key, value) in more {
-            match (last.get_mut(key), value) {
-                (Some(Json::String(text)), Json::String(more))
-                    if matches!(key.as_str(), "text" | "summary" | "data") =>
-                {
-                    text.push_str(more);
-                }
-                (Some(_), Json::Null) => {}
-                _ => {
-                    last.insert(key.clone(), value.clone());
-                }
-            }
-        }
-    }
-
-    /// `reasoning_content` is only wanted back inside a tool loop; elsewhere some servers refuse it.
-    fn take(&mut self, has_calls: bool) -> Option<Json> {
-        if self.size > MOST_CARRY {
-            return None;
-        }
-        if !self.details.is_empty() {
-            return Some(json!({"reasoning_details": std::mem::take(&mut self.details)}));
-        }
-        let text = std::mem::take(&mut self.reasoning_content);
-        (has_calls && !text.is_empty()).then(|| json!({"reasoning_content": text}))
     }
 }
 
@@ -479,7 +302,7 @@ impl Decode for Chat {
         }
         if self.open {
             if !matches!(stop, Stop::Interrupted | Stop::Failed) {
-                self.close_calls(out);
+                self.calls.close(&self.message, out);
             }
             let carry = self.carry.take(has_calls);
             out.push(AgentEvent::MessageFinished { message: self.message.clone(), stop, full: None, carry });

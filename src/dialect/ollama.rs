@@ -168,12 +168,11 @@ impl Ollama {
         if self.calls.len() >= MOST_CALLS {
             return self.odd.met("more tool calls than are followed", out);
         }
-        let number = self.calls.len() + 1;
-        let call = match id {
-            Some(id) if self.calls.iter().all(|call| call.as_str() != id) => CallId::new(id),
-            Some(id) => CallId::new(format!("{id}_{number}")),
-            None => CallId::new(format!("call_{number}")),
-        };
+        let mut unique = id.map_or_else(|| format!("call_{}", self.calls.len() + 1), ToOwned::to_owned);
+        while self.calls.iter().any(|call| call.as_str() == unique) {
+            unique.push_str("_2");
+        }
+        let call = CallId::new(unique);
         self.begin(out);
         self.calls.push(call.clone());
         let name = function.name.some().unwrap_or_default().to_owned();

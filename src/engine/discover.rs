@@ -3,8 +3,7 @@
 //! `net::probe` asks. An answer must have the shape of the server it is taken for; whatever else listens on these
 //! ports is not one. Everything from a server is only data here.
 
-use serde_json::Value as Json;
-
+use crate::event::{Fault, FaultKind, Json};
 use crate::net::call::{Framing, HttpCall, Method};
 
 /// Models of one server that are listed.
@@ -75,10 +74,17 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Reads the answers; none if they aren't what such a server says.
-    pub fn read(&self, answers: &[Option<Json>]) -> Option<Vec<ModelInfo>> {
-        let answers: Vec<_> = answers.iter().map(Option::as_ref).collect();
-        (self.read)(&answers)
+    /// Reads the answers. Only the first call must have been answered.
+    pub fn read(&self, answers: &[Result<Json, Fault>]) -> Result<Vec<ModelInfo>, Fault> {
+        if let Some(Err(fault)) = answers.first() {
+            return Err(fault.clone());
+        }
+        let answers: Vec<_> = answers.iter().map(|answer| answer.as_ref().ok()).collect();
+        (self.read)(&answers).ok_or_else(|| {
+            let url = self.calls.first().map_or("the server", |call| &call.url);
+            let text = format!("{url} answered with something that is not a list of models; check the base URL");
+            Fault::new(FaultKind::Protocol, text)
+        })
     }
 }
 
@@ -110,8 +116,8 @@ impl Candidate {
 }
 
 /// Reads the answers of all candidates, in their order.
-pub fn found(candidates: &[Candidate], answers: &[Option<Json>]) -> Vec<Found> {
-    candidates.iter().zip(answers).filter_map(|(candidate, answer)| candidate.read(answer.as_ref()?)).collect()
+pub fn found(candidates: &[Candidate], answers: &[Result<Json, Fault>]) -> Vec<Found> {
+    candidates.iter().zip(answers).filter_map(|(candidate, answer)| candidate.read(answer.as_ref().ok()?)).collect()
 }
 
 fn owner(answer: &Json, guess: Kind) -> Kind {

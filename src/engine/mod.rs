@@ -8,6 +8,8 @@ pub mod offline;
 pub mod ollama;
 pub mod openai;
 
+use secrecy::SecretString;
+
 use crate::dialect::Decode;
 use crate::event::{AgentEvent, CallId, Json, Millis, Outcome, ToolSpec};
 use crate::net::call::HttpCall;
@@ -19,6 +21,11 @@ pub trait Engine: Send + Sync {
 
     /// Says how to get the next message of the assistant.
     fn reply(&self, request: &Request) -> Reply;
+
+    /// Says how to list the models, where there is a server to ask.
+    fn survey(&self) -> Option<discover::Survey> {
+        None
+    }
 }
 
 /// What the model is asked: always the whole conversation, since engines keep nothing.
@@ -64,3 +71,27 @@ pub struct Beat {
     pub after: Millis,
     pub event: AgentEvent,
 }
+
+/// What an engine needs to know of its server. Whatever is missing has a default.
+#[derive(Clone, Debug, Default)]
+pub struct Setup {
+    /// The name it is configured under, used in `engine/model`.
+    pub name: String,
+    pub base_url: Option<String>,
+    pub key: Option<SecretString>,
+    /// The context window to ask for, in tokens.
+    pub window: Option<u64>,
+}
+
+/// A kind of engine that speaks with a server.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Its name in configuration.
+    pub name: &'static str,
+    pub about: &'static str,
+    pub base_url: &'static str,
+    pub build: fn(&Setup) -> Box<dyn Engine>,
+}
+
+/// The engines that speak with a server.
+pub const ENGINES: &[Row] = &[openai::ROW, ollama::ROW];

@@ -5,12 +5,23 @@ use serde_json::json;
 
 use super::discover::{self, Survey};
 use super::openai::{args, told, tool};
-use super::{Engine, Past, PastCall, Reply, Request};
+use super::{Engine, Past, PastCall, Reply, Request, Row};
 use crate::dialect::ollama::Ollama as Decoder;
 use crate::event::Json;
 use crate::net::call::{Framing, HttpCall, Method};
 
 const PORT: u16 = 11434;
+
+/// Its row in the table of engines.
+pub(super) const ROW: Row = Row {
+    name: "ollama",
+    about: "an Ollama server by its own protocol",
+    base_url: "http://127.0.0.1:11434",
+    build: |setup| {
+        let host = setup.base_url.as_deref().unwrap_or(ROW.base_url);
+        Box::new(Ollama::new(setup.name.clone(), host).with_window(setup.window))
+    },
+};
 
 /// Speaks with one Ollama server.
 #[derive(Clone, Debug)]
@@ -38,17 +49,6 @@ impl Ollama {
     /// Returns the server's address, without a slash at the end.
     pub fn url(&self) -> &str {
         &self.base
-    }
-
-    /// Says how to list the installed models, and which of them run.
-    pub fn survey(&self) -> Survey {
-        Survey {
-            calls: vec![self.get("/api/tags"), self.get("/api/ps")],
-            read: |answers| {
-                let running = answers.get(1).copied().flatten();
-                discover::ollama_models(answers.first().copied().flatten()?, running)
-            },
-        }
     }
 
     /// Says how to learn the context window that a model was made for; [`discover::ollama_window`] reads the answer.
@@ -94,6 +94,17 @@ impl Engine for Ollama {
         let body = Some(Bytes::from(self.body(request).to_string()));
         let call = HttpCall { method: Method::Post, body, ..self.get("/api/chat") };
         Reply::Http { call, decode: Box::new(Decoder::new()) }
+    }
+
+    /// Asks for the installed models, and which of them run.
+    fn survey(&self) -> Option<Survey> {
+        Some(Survey {
+            calls: vec![self.get("/api/tags"), self.get("/api/ps")],
+            read: |answers| {
+                let running = answers.get(1).copied().flatten();
+                discover::ollama_models(answers.first().copied().flatten()?, running)
+            },
+        })
     }
 }
 

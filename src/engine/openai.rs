@@ -7,12 +7,23 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, json};
 
 use super::discover::{self, Survey};
-use super::{Engine, Past, PastCall, Reply, Request};
+use super::{Engine, Past, PastCall, Reply, Request, Row};
 use crate::dialect::chat::Chat;
 use crate::event::{Json, Outcome, ToolSpec};
 use crate::net::call::{Framing, HttpCall, Method, Value};
 
 const CHAT: &str = "/chat/completions";
+
+/// Its row in the table of engines.
+pub(super) const ROW: Row = Row {
+    name: "openai",
+    about: "chat completions at any base URL: OpenAI, vLLM, llama.cpp, LM Studio, OpenRouter and many more",
+    base_url: "https://api.openai.com/v1",
+    build: |setup| {
+        let base_url = setup.base_url.as_deref().unwrap_or(ROW.base_url);
+        Box::new(OpenAi::new(setup.name.clone(), base_url, setup.key.clone()))
+    },
+};
 
 /// Speaks chat completions with one server.
 #[derive(Clone, Debug)]
@@ -49,13 +60,6 @@ impl OpenAi {
     /// Returns the URL that prompts go to.
     pub fn url(&self) -> &str {
         &self.chat
-    }
-
-    /// Says how to list the models.
-    pub fn survey(&self) -> Survey {
-        let (url, headers) = (self.models.clone(), self.headers());
-        let call = HttpCall { method: Method::Get, url, headers, body: None, framing: Framing::Ndjson };
-        Survey { calls: vec![call], read: |answers| discover::openai_models(answers.first().copied().flatten()?) }
     }
 
     fn headers(&self) -> Vec<(String, Value)> {
@@ -95,6 +99,12 @@ impl Engine for OpenAi {
             framing: Framing::Sse,
         };
         Reply::Http { call, decode: Box::new(Chat::new()) }
+    }
+
+    fn survey(&self) -> Option<Survey> {
+        let (url, headers) = (self.models.clone(), self.headers());
+        let call = HttpCall { method: Method::Get, url, headers, body: None, framing: Framing::Ndjson };
+        Some(Survey { calls: vec![call], read: |answers| discover::openai_models(answers.first().copied().flatten()?) })
     }
 }
 

@@ -51,7 +51,7 @@ pub async fn run(live: Live, run: Run) -> u8 {
     if let Some(text) = run.prompt
         && live.commands.send(Command::Prompt { text }).await.is_err()
     {
-        printer.say("✗ the session ended before it began");
+        say("✗ the session ended before it began");
         return 1;
     }
     let deadline = run.timeout.map(|limit| Instant::now() + limit);
@@ -241,19 +241,19 @@ impl Printer {
         match event {
             AgentEvent::ToolCallReady { call, name, args, .. } => {
                 self.names.insert(call.clone(), name.clone());
-                self.say(&format!("· {name} {}", one_line(args, 100)));
+                say(&format!("· {name} {}", one_line(args, 100)));
             }
             AgentEvent::ToolCallFinished { call, outcome, output, .. } if *outcome != Outcome::Ok => {
                 let name = self.names.get(call).map_or("a call", String::as_str);
                 let why = one_line(output.text.strip_prefix("denied: ").unwrap_or(&output.text), 200);
-                self.say(&format!("! {name} {}: {why}", outcome.name()));
+                say(&format!("! {name} {}: {why}", outcome.name()));
             }
             AgentEvent::Noticed { level, text, .. } if *level != Level::Info => {
-                self.say(&format!("{} {text}", tally::sign(*level)));
+                say(&format!("{} {text}", tally::sign(*level)));
             }
             AgentEvent::TurnFinished { end, .. } => match end {
-                TurnEnd::Failed(fault) => self.say(&format!("✗ {}", fault.message)),
-                TurnEnd::Interrupted => self.say("✗ the answer broke off"),
+                TurnEnd::Failed(fault) => say(&format!("✗ {}", fault.message)),
+                TurnEnd::Interrupted => say("✗ the answer broke off"),
                 TurnEnd::Completed | TurnEnd::Cancelled => {}
             },
             _ => {}
@@ -270,9 +270,9 @@ impl Printer {
         // A closed pipe is how readers say that they have enough.
         let _ = written.and_then(|()| out.flush());
     }
+}
 
-    /// One line of progress. Names and texts come from outside, so they are cleaned wherever stderr goes.
-    fn say(&self, line: &str) {
-        let _ = writeln!(std::io::stderr(), "{}", one_line(line, 400));
-    }
+/// One line of progress. Names and texts come from outside, so they are cleaned wherever stderr goes.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{}", one_line(line, 400));
 }

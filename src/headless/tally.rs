@@ -239,7 +239,7 @@ fn dialect_of(engine: &str) -> &'static str {
 }
 
 /// Returns the sign that a notice of this level begins with on stderr.
-pub fn sign(level: Level) -> &'static str {
+pub(super) fn sign(level: Level) -> &'static str {
     match level {
         Level::Info => "·",
         Level::Warn => "!",

@@ -4,6 +4,8 @@
 //! any byte calms the first, only something usable the second. However it goes, the last thing told is exactly one
 //! `TurnFinished`. Dropping the future drops the connection.
 
+mod watch;
+
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::pin::pin;
@@ -14,6 +16,7 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use self::watch::Watch;
 use super::backoff;
 use super::call::HttpCall;
 use super::guard::Broken;
@@ -24,14 +27,8 @@ use crate::dialect::error::tidy;
 use crate::dialect::{Decode, SseFrame};
 use crate::event::{AgentEvent, Fault, FaultKind, Level, LinkState, Millis, Subject, TurnEnd};
 
-/// Silence that is worth telling.
-const SILENT: Duration = Duration::from_secs(3);
-/// The same between keep-alives, which come seconds apart.
-const SILENT_BETWEEN: Duration = Duration::from_secs(20);
-/// Time without anything usable that is worth telling.
-const UNPRODUCTIVE: Duration = Duration::from_secs(10);
 /// How long extras are waited for once the answer is complete.
-const EXTRAS: Duration = Duration::from_secs(5);
+const EXTRAS: Duration = Duration::from_secs(10);
 /// Bytes that are taken together before anything is told.
 const BATCH: usize = 64 * 1024;
 
@@ -42,7 +39,7 @@ pub enum Heard {
     Link(LinkState),
 }
 
-/// How long to wait for what, and how often to try.
+/// How long to wait for what, and how often to try. A time of zero is no limit.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
     /// From the request to the first byte. The server loads a model and reads the prompt in silence.
@@ -146,12 +143,7 @@ struct Line<'a> {
     patience: &'a Patience,
     out: &'a mpsc::Sender<Heard>,
     told: LinkState,
-    asked: Instant,
-    last_byte: Instant,
-    last_usable: Instant,
-    connected: bool,
-    /// Whether a byte of the answer came.
-    begun: bool,
+    watch: Watch,
     first_token: bool,
     frames: Vec<SseFrame>,
     events: Vec<AgentEvent>,
@@ -159,7 +151,6 @@ struct Line<'a> {
 
 impl<'a> Line<'a> {
     fn new(call: &'a HttpCall, decode: Box<dyn Decode>, patience: &'a Patience, out: &'a mpsc::Sender<Heard>) -> Self {
-        let now = Instant::now();
         Self {
             call,
             place: origin(&call.url),
@@ -167,11 +158,7 @@ impl<'a> Line<'a> {
             patience,
             out,
             told: LinkState::Idle,
-            asked: now,
-            last_byte: now,
-            last_usable: now,
-            connected: false,
-            begun: false,
+            watch: Watch::new(patience, Instant::now()),
             first_token: false,
             frames: Vec::new(),
             events: Vec::new(),
@@ -179,12 +166,7 @@ impl<'a> Line<'a> {
     }
 
     async fn reset(&mut self) {
-        let now = Instant::now();
-        self.asked = now;
-        self.last_byte = now;
-        self.last_usable = now;
-        self.connected = false;
-        self.begun = false;
+        self.watch = Watch::new(self.patience, Instant::now());
         self.tell_link(LinkState::Connecting).await;
     }
 
@@ -193,7 +175,7 @@ impl<'a> Line<'a> {
         let mut what = pin!(what);
         let out = self.out;
         loop {
-            let wake = self.next_look(Instant::now(), silence);
+            let wake = self.watch.next_look(Instant::now(), silence);
             // What has come counts before the clock: after a suspend both are ready.
             tokio::select! {
                 biased;
@@ -202,56 +184,11 @@ impl<'a> Line<'a> {
                 () = tokio::time::sleep_until(wake) => {}
             }
             let now = Instant::now();
-            if let Some(fault) = self.overdue(now, silence) {
+            if let Some(fault) = self.watch.overdue(&self.place, now, silence) {
                 return Got::Overdue(fault);
             }
-            self.look(now, silence).await;
+            self.tell_link(self.watch.link(now, silence)).await;
         }
-    }
-
-    fn next_look(&self, now: Instant, silence: Duration) -> Instant {
-        let marks = [
-            self.last_byte + SILENT,
-            self.last_byte + SILENT_BETWEEN,
-            self.last_byte + silence,
-            self.last_usable + UNPRODUCTIVE,
-            self.last_usable + self.patience.no_output,
-        ];
-        marks.into_iter().filter(|mark| *mark > now).min().unwrap_or(now)
-    }
-
-    fn overdue(&self, now: Instant, silence: Duration) -> Option<Fault> {
-        let place = &self.place;
-        let text = if now.duration_since(self.last_byte) >= silence && self.begun {
-            format!("{place} fell silent in its answer for {}; ask again, or raise idle_timeout", spoken(silence))
-        } else if now.duration_since(self.last_byte) >= silence {
-            format!(
-                "{place} did not begin to answer within {}; it may be loading a model, so try again",
-                spoken(silence)
-            )
-        } else if now.duration_since(self.last_usable) >= self.patience.no_output {
-            let limit = spoken(self.patience.no_output);
-            format!("{place} is alive but said nothing usable for {limit}; ask again, or raise no_output_timeout")
-        } else {
-            return None;
-        };
-        Some(Fault::new(FaultKind::TimedOut, text))
-    }
-
-    /// Tells how the line is, if that changed.
-    async fn look(&mut self, now: Instant, silence: Duration) {
-        let barren = self.last_byte > self.last_usable && now.duration_since(self.last_usable) >= UNPRODUCTIVE;
-        let quiet = now.duration_since(self.last_byte) >= if barren { SILENT_BETWEEN } else { SILENT };
-        let link = if quiet {
-            LinkState::Silent { since: self.clock(self.last_byte), limit: Some(silence.into()) }
-        } else if barren {
-            LinkState::Unproductive { since: self.clock(self.last_usable), limit: Some(self.patience.no_output.into()) }
-        } else if self.connected {
-            LinkState::Live
-        } else {
-            LinkState::Connecting
-        };
-        self.tell_link(link).await;
     }
 
     /// Hears an answer out. Returns a failure if it broke before its first byte.
@@ -267,7 +204,7 @@ impl<'a> Line<'a> {
         loop {
             let silence = if self.decode.is_settled() {
                 EXTRAS
-            } else if self.begun {
+            } else if self.watch.begun {
                 self.patience.idle
             } else {
                 self.patience.first_byte
@@ -285,7 +222,7 @@ impl<'a> Line<'a> {
             let mut broken = None;
             // One wake-up for all that is there already.
             while let Some(Ok(chunk)) = &next {
-                self.begun |= !chunk.is_empty();
+                self.watch.begun |= !chunk.is_empty();
                 taken += chunk.len();
                 broken = frames.push(chunk, &mut self.frames).err();
                 if broken.is_some() || taken >= BATCH {
@@ -325,7 +262,7 @@ impl<'a> Line<'a> {
                 continue;
             }
             match next {
-                Some(Err(failure)) if !self.begun => return Some(failure),
+                Some(Err(failure)) if !self.watch.begun => return Some(failure),
                 Some(Err(failure)) => self.close_cut(failure.fault).await,
                 _ if !heard_any => {
                     let text = format!("{} ended its answer without a word; try again, or look at its log", self.place);
@@ -345,13 +282,9 @@ impl<'a> Line<'a> {
 
     /// Bytes came, or the answer's head.
     async fn arrived(&mut self) {
-        self.connected = true;
         let now = Instant::now();
-        self.last_byte = now;
-        if self.events.iter().any(is_usable) {
-            self.last_usable = now;
-        }
-        self.look(now, self.patience.idle).await;
+        self.watch.arrived(now, self.events.iter().any(is_usable));
+        self.tell_link(self.watch.link(now, self.patience.idle)).await;
     }
 
     fn decode_frames(&mut self) {
@@ -369,7 +302,7 @@ impl<'a> Line<'a> {
         });
         if let Some((at, message)) = first {
             self.first_token = true;
-            let data = json!({ "ms": Millis::from(self.asked.elapsed()).0 });
+            let data = json!({ "ms": Millis::from(self.watch.asked.elapsed()).0 });
             let note = AgentEvent::Annotated { on: Subject::Message(message), kind: "first_token".into(), data };
             self.events.insert(at, note);
         }
@@ -394,7 +327,7 @@ impl<'a> Line<'a> {
     }
 
     async fn announce_retry(&mut self, fault: &Fault, failed: u32, pause: Duration) {
-        let (attempt, at) = (failed + 1, self.clock(Instant::now() + pause));
+        let (attempt, at) = (failed + 1, self.watch.clock(Instant::now() + pause));
         self.tell_link(LinkState::Retrying { attempt, at }).await;
         let seconds = pause.as_secs_f64();
         let of = self.patience.retries.saturating_add(1);
@@ -448,10 +381,6 @@ impl<'a> Line<'a> {
         self.tell_events().await;
     }
 
-    fn clock(&self, instant: Instant) -> Millis {
-        instant.saturating_duration_since(self.patience.epoch).into()
-    }
-
     /// A number that differs between clients and tries.
     fn noise(&self, failed: u32) -> u64 {
         let mut hasher = DefaultHasher::new();
@@ -482,11 +411,6 @@ fn origin(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     format!("{scheme}://{}", authority.rsplit('@').next().unwrap_or_default())
-}
-
-fn spoken(time: Duration) -> String {
-    let seconds = time.as_secs();
-    if seconds >= 120 && seconds.is_multiple_of(60) { format!("{} min", seconds / 60) } else { format!("{seconds} s") }
 }
 
 #[cfg(test)]

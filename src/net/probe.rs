@@ -6,10 +6,10 @@ use futures_util::future::join_all;
 
 use super::call::HttpCall;
 use super::http::Http;
-use crate::event::Json;
+use crate::event::{Fault, Json};
 
-/// Makes all calls side by side and returns their answers in the same order, none for a call that failed or was not
-/// answered within `limit`.
-pub async fn gather(http: &Http, calls: &[HttpCall], limit: Duration) -> Vec<Option<Json>> {
-    join_all(calls.iter().map(|call| async { http.json(call, limit).await.ok() })).await
+/// Makes all calls side by side and returns their answers in the same order. What was not answered within `limit`
+/// timed out.
+pub async fn gather(http: &Http, calls: &[HttpCall], limit: Duration) -> Vec<Result<Json, Fault>> {
+    join_all(calls.iter().map(|call| http.json(call, limit))).await
 }

@@ -49,6 +49,9 @@ impl Refusal<'_> {
             FaultKind::RateLimited => "wait a little, then send it again",
             FaultKind::TimedOut => "the server was too slow; send it again or choose another model",
             FaultKind::Upstream => "the trouble is on the server's side; try again later",
+            FaultKind::BadRequest if said.message.contains("does not support tools") => {
+                "choose a model that can use tools"
+            }
             FaultKind::BadRequest if self.status == 404 && said.message.to_lowercase().contains("model") => {
                 "choose another model, or install this one on the server"
             }

@@ -207,7 +207,7 @@ fn mono(role: Role) -> Style {
 pub fn rgb(colour: Color, light: bool) -> Option<(u8, u8, u8)> {
     Some(match (colour, light) {
         (Color::Black, _) => (0x24, 0x29, 0x2f),
-        (Color::Red, false) | (Color::LightRed, false) => (0xf0, 0x71, 0x78),
+        (Color::Red | Color::LightRed, false) => (0xf0, 0x71, 0x78),
         (Color::Red | Color::LightRed, true) => (0xb3, 0x26, 0x1e),
         (Color::Green | Color::LightGreen, false) => (0x98, 0xc3, 0x79),
         (Color::Green | Color::LightGreen, true) => (0x1a, 0x7f, 0x37),
@@ -230,6 +230,7 @@ pub fn rgb(colour: Color, light: bool) -> Option<(u8, u8, u8)> {
 
 /// Returns a style as the parameters of an SGR sequence, each after a semicolon.
 pub fn escape_codes(style: Style) -> String {
+    use std::fmt::Write as _;
     let mut out = String::new();
     let modifiers = [
         (Modifier::BOLD, 1),
@@ -241,12 +242,12 @@ pub fn escape_codes(style: Style) -> String {
     ];
     for (modifier, code) in modifiers {
         if style.add_modifier.contains(modifier) {
-            out.push_str(&format!(";{code}"));
+            let _ = write!(out, ";{code}");
         }
     }
     for (colour, base) in [(style.fg, 30), (style.bg, 40)] {
         if let Some(offset) = colour.and_then(ansi_offset) {
-            out.push_str(&format!(";{}", base + offset));
+            let _ = write!(out, ";{}", base + offset);
         }
     }
     out

@@ -50,6 +50,20 @@ impl Case {
         decoder.finish(&mut events);
         events
     }
+
+    /// Decodes what can be cut into frames; a damaged stream may be refused.
+    fn try_decode(&self) -> Vec<AgentEvent> {
+        let (mut frames, mut decoder) = (Frames::new(self.framing), (self.decoder)());
+        let (mut cut, mut events) = (Vec::new(), Vec::new());
+        if frames.push(&self.stream, &mut cut).is_ok() {
+            frames.finish(&mut cut);
+        }
+        for frame in &cut {
+            decoder.frame(frame, &mut events);
+        }
+        decoder.finish(&mut events);
+        events
+    }
 }
 
 #[test]
@@ -117,6 +131,19 @@ proptest! {
             let starts = [0].into_iter().chain(cuts.iter().copied());
             let chunks = starts.zip(ends).map(|(from, to)| &case.stream[from..to]);
             prop_assert_eq!(case.decode(chunks), case.decode([&case.stream[..]]), "{}", case.path.display());
+        }
+    }
+
+    #[test]
+    fn a_damaged_golden_still_ends_its_turn(at in any::<prop::sample::Index>(), junk in prop::collection::vec(any::<u8>(), 0..6), cut in 0_usize..6) {
+        for case in cases() {
+            let at = at.index(case.stream.len());
+            let mut stream = case.stream.clone();
+            stream.splice(at..(at + cut).min(case.stream.len()), junk.iter().copied());
+            let damaged = Case { stream, ..case };
+            let events = damaged.try_decode();
+            let ended = matches!(events.last(), Some(AgentEvent::TurnFinished { .. }));
+            prop_assert!(ended, "{:?}", events);
         }
     }
 }

@@ -315,8 +315,8 @@ async fn local_servers_are_found_side_by_side() {
 async fn models_are_listed() {
     let tags = json("200 OK", "{\"models\":[{\"name\":\"a\"},{\"name\":\"b\"}]}");
     let server = Server::start(vec![vec![tags]]).await;
-    let survey = Ollama::new("ollama".into(), &server.address.to_string()).survey();
-    let answers = probe::gather(&Http::default(), &survey.calls[..1], Duration::from_secs(5)).await;
+    let survey = Ollama::new("ollama".into(), &server.address.to_string()).survey().unwrap();
+    let answers = probe::gather(&Http::default(), &survey.calls, Duration::from_secs(5)).await;
     let ids: Vec<_> = survey.read(&answers).unwrap().into_iter().map(|model| model.id).collect();
     assert_eq!(ids, ["a", "b"]);
 }

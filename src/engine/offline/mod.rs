@@ -108,7 +108,13 @@ fn answer(turn: &Turn<'_>, script: &mut Script) {
     if too_many > 0 {
         parts.push(format!("That was more than I do at once; the last {too_many} are left.\n"));
     }
-    parts.extend(plan.rest.iter().take(3).map(|rest| talk::answer(rest, &turn.room)));
+    let alone = parts.is_empty();
+    parts.extend(
+        plan.rest
+            .iter()
+            .take(3)
+            .map(|rest| if alone { talk::answer(rest, &turn.room) } else { talk::answer_part(rest, &turn.room) }),
+    );
     script.say(&parts.iter().map(|part| part.trim_end()).collect::<Vec<_>>().join("\n\n"), Fit::LargerPieces);
 }
 

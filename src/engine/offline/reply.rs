@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use super::intent::meaning;
 use crate::event::{Json, Outcome};
 
 /// How much of one output is quoted.
@@ -42,7 +43,12 @@ pub(super) fn report(ran: &[Ran]) -> String {
         all => all
             .iter()
             .enumerate()
-            .map(|(at, one)| format!("**{}. {}**\n\n{}", at + 1, subject(&one.tool, &one.args), single(one).trim_end()))
+            .map(|(at, one)| {
+                let (title, body) = (subject(&one.tool, &one.args), single(one));
+                // No need to say it twice.
+                let body = body.strip_prefix(&format!("{title}:\n\n")).unwrap_or(&body);
+                format!("**{}. {title}**\n\n{}", at + 1, body.trim_end())
+            })
             .collect::<Vec<_>>()
             .join("\n\n"),
     }
@@ -56,7 +62,7 @@ pub(super) fn subject(tool: &str, args: &Json) -> String {
         "calculator" => code(arg("expression")),
         "read_file" => format!("{}{}", path(), lines_of(args)),
         "list_dir" => format!("Files in {}", path()),
-        "search" => format!("Search for {}{}", code(arg("pattern")), place(args)),
+        "search" => format!("Search for {}{}", looked_for(args), place(args)),
         "write_file" => format!("Write {}", path()),
         "edit_file" => format!("Edit {}", path()),
         "shell" => code(arg("command")),
@@ -77,6 +83,11 @@ fn lines_of(args: &Json) -> String {
     }
 }
 
+fn looked_for(args: &Json) -> String {
+    let (of, text) = meaning(args.get("pattern").and_then(Json::as_str).unwrap_or_default());
+    format!("{of}{}", code(&text))
+}
+
 fn place(args: &Json) -> String {
     let arg = |name: &str| args.get(name).and_then(Json::as_str).filter(|text| !text.is_empty());
     match (arg("path"), arg("glob")) {
@@ -87,11 +98,11 @@ fn place(args: &Json) -> String {
 }
 
 fn single(ran: &Ran) -> String {
-    let subject = subject(&ran.tool, &ran.args);
+    let subject = in_sentence(&subject(&ran.tool, &ran.args));
     let tool = code(&ran.tool);
     let with = |sentence: String, lead: &str| match ran.output.trim() {
         "" => format!("{sentence}.\n"),
-        reason if is_line(reason) => format!("{sentence}{lead}\n\n> {}\n", plain(reason)),
+        reason if is_line(reason) => format!("{sentence}{lead}\n\n> {}\n", plain_with_code(reason)),
         _ => format!("{sentence}{lead}\n\n{}", fenced("text", &ran.output)),
     };
     match ran.outcome {
@@ -108,6 +119,11 @@ fn single(ran: &Ran) -> String {
         Outcome::Requested => format!("{tool} on {subject} was asked for, but **nobody ran it**.\n"),
         Outcome::Unknown => format!("**No result** came back from {tool} on {subject}.\n"),
     }
+}
+
+fn in_sentence(subject: &str) -> String {
+    let mut chars = subject.chars();
+    chars.next().map_or_else(String::new, |first| first.to_ascii_lowercase().to_string() + chars.as_str())
 }
 
 fn succeeded(ran: &Ran) -> String {
@@ -186,7 +202,7 @@ fn unnumbered(line: &str) -> Option<&str> {
 }
 
 fn matches(ran: &Ran, output: &str) -> String {
-    let what = format!("{}{}", code(ran.arg("pattern")), place(&ran.args));
+    let what = format!("{}{}", looked_for(&ran.args), place(&ran.args));
     let found = output
         .lines()
         .filter(|line| {
@@ -382,6 +398,14 @@ mod tests {
                 "Nothing found for `x` in `src`.\n",
             ),
             (
+                ran("search", json!({"pattern": "f\\(x\\)"}), "a.rs\n1: f(x)\n", ok),
+                "1 match for `f(x)`:\n\n```text\na.rs\n1: f(x)\n```\n",
+            ),
+            (
+                ran("clock", json!({"zone": "Nowhere"}), "not a zone", Outcome::Failed),
+                "`clock` **failed** on time in Nowhere:\n\n> not a zone\n",
+            ),
+            (
                 ran("write_file", json!({"path": "a"}), "created `a`: 5 bytes, 1 lines", ok),
                 "Done: created `a`: 5 bytes, 1 lines.\n",
             ),
@@ -397,7 +421,7 @@ mod tests {
             ),
             (
                 ran("read_file", json!({"path": "no"}), "`no`: no such file", Outcome::Failed),
-                "`read_file` **failed** on `no`:\n\n> \\`no\\`: no such file\n",
+                "`read_file` **failed** on `no`:\n\n> `no`: no such file\n",
             ),
             (
                 ran("shell", json!({"command": "make"}), "oops\n[exit status 2]", Outcome::Failed),

@@ -55,7 +55,7 @@ const ABILITIES: &[(&str, &[&str], &str, &str)] = &[
     ),
     (
         "edit_file",
-        &["edit", "change", "replace", "fix", "rename", "refactor", "update", "remove", "delete"],
+        &["append", "edit", "change", "replace", "fix", "rename", "refactor", "update", "remove", "delete"],
         "replace one text with another in a file",
         "replace \"a\" with \"b\" in notes.txt",
     ),
@@ -103,10 +103,19 @@ impl Room<'_> {
     }
 }
 
+/// Answers a part of a prompt that no tool was called for, while others were.
+pub(super) fn answer_part(part: &str, room: &Room<'_>) -> String {
+    let answer = answer(part, room);
+    if answer.starts_with("From the manual") { answer } else { format!("On {}: {answer}", super::reply::code(part)) }
+}
+
 /// Answers a prompt that asks for no tool.
 pub(super) fn answer(prompt: &str, room: &Room<'_>) -> String {
     if let Some(courtesy) = courtesy(prompt, room) {
         return courtesy;
+    }
+    if let Some(advice) = looks_like_command(prompt, room) {
+        return advice;
     }
     let found = manual::find(prompt);
     match (found.sure, found.hits.as_slice()) {
@@ -122,6 +131,27 @@ fn words(prompt: &str) -> Vec<String> {
         .take(40)
         .map(|word| word.to_lowercase().replace('’', "'"))
         .collect()
+}
+
+/// A command typed without `$` is not run, since nobody said so; but it is clear what was meant.
+fn looks_like_command(prompt: &str, room: &Room<'_>) -> Option<String> {
+    const PROGRAMS: &[&str] = &[
+        "git", "cargo", "rustc", "pwd", "npm", "npx", "node", "python", "python3", "pip", "docker", "echo", "cd", "rm",
+        "cp", "mv", "mkdir", "rmdir", "sed", "awk", "curl", "wget", "ps", "df", "du", "whoami", "uname", "sudo", "ssh",
+        "wc", "chmod", "kubectl", "cat",
+    ];
+    let line = prompt.trim();
+    let fits = room.has("shell")
+        && !line.contains('\n')
+        && !line.ends_with('?')
+        && line.split_whitespace().count() <= 12
+        && line.split_whitespace().next().is_some_and(|first| PROGRAMS.contains(&first));
+    fits.then(|| {
+        format!(
+            "That looks like a command. To have it run, put `$` or *run* before it: {}. In mode `ask` you decide before it runs.\n",
+            super::reply::code(&format!("$ {line}"))
+        )
+    })
 }
 
 /// Returns whether this is an order that no rule understood: a page of the manual is no answer to it.
@@ -148,7 +178,11 @@ fn is_order(prompt: &str) -> bool {
         "download",
         "install",
     ];
-    words(prompt).into_iter().find(|word| word != "please").is_some_and(|word| ORDERS.contains(&word.as_str()))
+    const BEFORE: &[&str] = &["please", "can", "could", "would", "you", "jarvis"];
+    words(prompt)
+        .into_iter()
+        .find(|word| !BEFORE.contains(&word.as_str()))
+        .is_some_and(|word| ORDERS.contains(&word.as_str()))
 }
 
 fn courtesy(prompt: &str, room: &Room<'_>) -> Option<String> {
@@ -168,6 +202,7 @@ fn courtesy(prompt: &str, room: &Room<'_>) -> Option<String> {
         }
         [] | ["help" | "commands"] | ["help", "me" | "please"] => Some(abilities(room)),
         ["what", "can", "you" | "i" | "we", "do", ..]
+        | ["what", "can", "do"]
         | ["what", "do", "you", "do", ..]
         | ["what", "can", "i", "ask", ..]
         | ["what", "are", "you", "able", ..]
@@ -186,7 +221,16 @@ fn courtesy(prompt: &str, room: &Room<'_>) -> Option<String> {
         ["how", "are", "you", ..] | ["how's", "it", "going"] if plain.len() <= 5 => {
             Some("Ready. I'm a program without moods, but with tools: type `help` to see them.".to_owned())
         }
+        ["what's"]
+        | ["what's", "tui" | "this"]
+        | ["what", "is"]
+        | ["what", "is", "tui" | "this"]
+        | ["what", "is", "this", "program" | "app" | "application" | "tool" | "thing"] => {
+            let found = manual::find("getting started introduction");
+            found.hits.first().map(|best| from_manual(best.section, &found))
+        }
         ["who" | "what", "are", "you"]
+        | ["who" | "what", "are", "you", "and", ..]
         | ["who" | "what", "are", "you", "exactly" | "really"]
         | ["who's" | "who", "is", "this"]
         | ["what", "is" | "'s", "your", "name"]
@@ -310,6 +354,8 @@ fn first_paragraph(body: &str) -> String {
 }
 
 fn unknown(prompt: &str, found: &Found, room: &Room<'_>) -> String {
+    // Different prompts get different words, the same prompt in the same place always the same.
+    let room = &Room { tools: room.tools.clone(), turn: room.turn + prompt.len() };
     let words = words(prompt);
     let points = |pointers: &[&str]| {
         words.iter().any(|word| {
@@ -372,6 +418,8 @@ mod tests {
             ("help", "- work out sums"),
             ("?", "- work out sums"),
             ("hey, what can you do?", "- work out sums"),
+            ("what is jarvis-tui?", "*Getting started*"),
+            ("git status", "`$ git status`"),
             ("bye", "Goodbye."),
             ("", "nothing in that prompt"),
         ];

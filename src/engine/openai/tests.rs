@@ -29,7 +29,7 @@ fn every_form_of_a_base_url_leads_to_the_same_place() {
     for (given, url) in cases {
         assert_eq!(engine(given).url(), url, "{given}");
     }
-    assert_eq!(engine("http://h/v1").survey().calls[0].url, "http://h/v1/models");
+    assert_eq!(engine("http://h/v1").survey().unwrap().calls[0].url, "http://h/v1/models");
 }
 
 #[test]

@@ -289,3 +289,46 @@ async fn a_deaf_listener_ends_the_call() {
     run(Fake(VecDeque::from([Ok(vec![Hang])])), &call(), Box::new(Chat::new()), &patience, &sender).await;
     assert_eq!(patience.epoch.elapsed(), Duration::ZERO);
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_keep_alive_before_silence_is_still_silence() {
+    let words =
+        heard(vec![Ok(vec![Send(HI), Wait(1), Send(": keep-alive\n\n"), Wait(40), Send(HI), Send(DONE)])]).await;
+    let links: Vec<_> = words.iter().filter(|word| word.starts_with("silent") || word.starts_with("unp")).collect();
+    assert_eq!(links, ["silent since 1000 of 90000"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_limit_is_no_limit() {
+    for (idle, no_output) in [(Duration::ZERO, Duration::ZERO), (Duration::MAX, Duration::MAX)] {
+        let patience = Patience { idle, no_output, ..Patience::new(Instant::now()) };
+        let (sender, mut receiver) = mpsc::channel(64);
+        let script = vec![Send(HI), Wait(1_000_000), Send(HI), Send(DONE)];
+        run(Fake(VecDeque::from([Ok(script)])), &call(), Box::new(Chat::new()), &patience, &sender).await;
+        drop(sender);
+        let mut last = String::new();
+        while let Some(heard) = receiver.recv().await {
+            last = word(heard_limit(heard));
+        }
+        assert_eq!(last, "completed");
+    }
+}
+
+/// Gives a silence without limit one, so that it has a word.
+fn heard_limit(heard: Heard) -> Heard {
+    match heard {
+        Heard::Link(LinkState::Silent { since, limit }) => {
+            assert_eq!(limit, None);
+            Heard::Link(LinkState::Silent { since, limit: Some(Millis(0)) })
+        }
+        other => other,
+    }
+}
+
+#[test]
+fn a_call_can_run_in_a_task() {
+    fn sendable(_: impl std::marker::Send) {}
+    let (sender, _) = mpsc::channel(1);
+    let patience = Patience::new(Instant::now());
+    sendable(perform(&Http::default(), &call(), Box::new(Chat::new()), &patience, &sender));
+}

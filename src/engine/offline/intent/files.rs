@@ -50,8 +50,10 @@ pub(super) fn read(words: Words<'_>) -> Option<Vec<Step>> {
         ["let", "me", "see" | "read", _, ..] => words.from(3),
         ["what's" | "whats", "in" | "inside", _, ..] => words.from(2),
         ["what", "is", "in" | "inside", _, ..] => words.from(3),
-        ["what", "does", middle @ .., "say" | "contain" | "do" | "hold"] if !middle.is_empty() => {
-            words.from(2).to(plain.len() - 3)
+        ["what", "does", _, ..] => {
+            let verb = plain.iter().position(|word| matches!(*word, "say" | "contain" | "hold"));
+            let verb = verb.or_else(|| plain.ends_with(&["do"]).then_some(plain.len() - 1))?;
+            words.to(verb).from(2)
         }
         ["first" | "line" | "lines", _, ..] => words,
         _ => return None,
@@ -65,7 +67,7 @@ pub(super) fn read(words: Words<'_>) -> Option<Vec<Step>> {
         if skip.contains(&at) {
             continue;
         }
-        if is_path(word) && !(question && is_folder(&word.value())) {
+        if is_path(word) && !(question && is_folder(&word.value())) && !word.value().ends_with('/') {
             paths.push(path_of(word));
         } else if !is_filler(name) {
             return None;
@@ -168,10 +170,11 @@ pub(super) fn list(words: Words<'_>) -> Option<Vec<Step>> {
     let (rest, verb) = match plain.as_slice() {
         ["ls" | "dir", ..] => (words.from(1), true),
         ["list", _, ..] => (words.from(1), true),
-        ["show" | "display" | "see" | "give", _, ..] => (words.from(1), false),
+        ["show" | "display" | "see" | "give" | "open" | "read", _, ..] => (words.from(1), false),
         ["what's" | "whats", "in" | "inside" | "here" | "there", ..] => (words.from(1), false),
         ["what", "is" | "are", "in" | "inside" | "here", ..] => (words.from(2), false),
         ["what" | "which", "files" | "folders" | "directories", ..] => (words.from(1), false),
+        ["how", "many", "files" | "folders" | "directories" | "entries", ..] => (words.from(2), false),
         ["files"] => (words, true),
         ["files", "in" | "of" | "under", ..] => (words, true),
         _ => return None,
@@ -195,7 +198,7 @@ pub(super) fn list(words: Words<'_>) -> Option<Vec<Step>> {
             _ => {
                 let path = word.value();
                 let like_path = is_path(word) || path.chars().all(|c| c.is_ascii_alphanumeric() || "._-/~".contains(c));
-                let sure = is_path(word) || named || said_files || (verb && USUAL.contains(&name));
+                let sure = is_path(word) || named || said_files || USUAL.contains(&name);
                 if !like_path || !(sure || (verb && following_says_folder(rest, at))) || !joined {
                     return None;
                 }
@@ -204,8 +207,9 @@ pub(super) fn list(words: Words<'_>) -> Option<Vec<Step>> {
             }
         }
     }
-    // "show src" is asked of a file; without the word *files* only list and ls mean a folder.
-    if !verb && !said_files && !named || paths.is_empty() && !said_files {
+    // "show notes" is asked of a file; without the word *files* only list and ls mean a folder.
+    let folders = !paths.is_empty() && paths.iter().all(|path| path.ends_with('/') || USUAL.contains(&path.as_str()));
+    if !(verb || said_files || named || folders) || (paths.is_empty() && !said_files) {
         return None;
     }
     if paths.is_empty() {

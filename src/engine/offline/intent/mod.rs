@@ -13,12 +13,13 @@ mod world;
 use serde_json::json;
 
 use crate::event::Json;
+pub(super) use search::meaning;
 use words::{Kind, Masked, Words, cut};
 
 /// A text longer than this is something pasted, not a list of requests. In bytes, blocks left out.
 const LONGEST: usize = 8000;
 /// Places in one line where it may be cut.
-const MOST_CUTS: usize = 24;
+const MOST_CUTS: usize = 16;
 
 /// One call of a tool.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,9 +99,10 @@ pub(super) fn parse(prompt: &str) -> Plan {
         }
         let words = cut(line);
         match line_steps(Words::new(&masked, line, &words)) {
-            Some(steps) => {
+            Some((steps, rest)) => {
                 understood += 1;
                 plan.steps.extend(steps);
+                plan.rest.extend(rest);
             }
             None => plan.rest.push(masked.restore(line).trim().to_owned()),
         }
@@ -147,11 +149,24 @@ fn without_list_mark(line: &str) -> &str {
     }
 }
 
-/// Reads a line, cut wherever both sides are requests. O(cuts² × words).
-fn line_steps(words: Words<'_>) -> Option<Vec<Step>> {
+/// Reads a line. Where its beginning is understood and only looks at things, what follows may stay as a rest.
+fn line_steps(words: Words<'_>) -> Option<(Vec<Step>, Option<String>)> {
     if let Some(step) = world::command_line(words) {
-        return Some(vec![step]);
+        return Some((vec![step], None));
     }
+    if let Some(steps) = whole_line(words) {
+        return Some((steps, None));
+    }
+    cuts(words).into_iter().rev().filter(|at| (1..words.len()).contains(at)).find_map(|at| {
+        let steps = whole_line(words.to(at))?;
+        let harmless = steps.iter().all(|step| !matches!(step.tool, "write_file" | "edit_file" | "shell"));
+        let rest = without_manners(words.from(at));
+        (harmless && !rest.is_empty()).then(|| (steps, Some(rest.raw_to_end())))
+    })
+}
+
+/// Returns the places where a line may be cut, both ends included.
+fn cuts(words: Words<'_>) -> Vec<usize> {
     let plain = words.plain();
     let mut cuts = vec![0];
     cuts.extend(
@@ -163,6 +178,13 @@ fn line_steps(words: Words<'_>) -> Option<Vec<Step>> {
             .take(MOST_CUTS),
     );
     cuts.push(words.len());
+    cuts
+}
+
+/// Reads all of a line, cut wherever both sides are requests. O(cuts² × words).
+fn whole_line(words: Words<'_>) -> Option<Vec<Step>> {
+    let plain = words.plain();
+    let cuts = cuts(words);
     // best[i]: the steps from the i-th cut to the end, when all of it is understood.
     let mut best: Vec<Option<Vec<Step>>> = vec![None; cuts.len()];
     if let Some(end) = best.last_mut() {
@@ -198,6 +220,8 @@ const RULES: &[Rule] = &[
     world::clock,
     sums::sums,
     world::shell,
+    world::new_folder,
+    world::lines,
     change::edit,
     change::write,
     search::search,
@@ -222,6 +246,9 @@ fn without_manners(mut words: Words<'_>) -> Words<'_> {
         &["i'd", "like", "you", "to"],
         &["i", "need", "you", "to"],
         &["go", "ahead", "and"],
+        &["i", "want", "to", "know"],
+        &["do", "you", "know"],
+        &["tell", "me"],
         &["i'd", "like", "to"],
         &["i", "want", "to"],
         &["can", "you"],
@@ -244,6 +271,10 @@ fn without_manners(mut words: Words<'_>) -> Words<'_> {
         &["okay"],
         &["so"],
         &["just"],
+        &["thanks"],
+        &["thank", "you"],
+        &["great"],
+        &["nice"],
         &["hey"],
         &["hi"],
         &["hello"],
@@ -253,7 +284,9 @@ fn without_manners(mut words: Words<'_>) -> Words<'_> {
     const AFTER: &[&[&str]] = &[&["please"], &["thanks"], &["thank", "you"], &["for", "me"]];
     loop {
         let plain = words.plain();
-        let first_of_several = plain.first() == Some(&"first") && words.stop_before(1).is_some();
+        // "first list the files, then …", but not "first 20 lines".
+        let first_of_several =
+            matches!(plain.as_slice(), ["first", next, ..] if !next.starts_with(|c: char| c.is_ascii_digit()));
         if let Some(taken) =
             BEFORE.iter().find(|phrase| plain.starts_with(phrase)).map(|p| p.len()).or(first_of_several.then_some(1))
         {
@@ -285,6 +318,11 @@ fn is_path(words: Words<'_>) -> bool {
         || matches!(value, "." | "..")
 }
 
+/// Returns whether a name can stand in a command without quotes and can't be an option.
+fn is_plain_name(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('-') && name.chars().all(|c| c.is_alphanumeric() || "._-/".contains(c))
+}
+
 /// Returns the usual spelling of a file that people name without its ending.
 fn known_file(name: &str) -> Option<&'static str> {
     const KNOWN: &[(&str, &str)] = &[
@@ -302,8 +340,7 @@ fn known_file(name: &str) -> Option<&'static str> {
 fn path_of(words: Words<'_>) -> String {
     let value = words.value();
     match known_file(&value) {
-        // Someone who wrote capitals meant that very name.
-        Some(file) if value.chars().all(char::is_lowercase) => file.to_owned(),
+        Some(file) if words.quoted().is_none() => file.to_owned(),
         _ => value,
     }
 }

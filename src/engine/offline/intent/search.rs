@@ -18,6 +18,8 @@ pub(super) fn search(words: Words<'_>) -> Option<Vec<Step>> {
         ] => {
             return searching(words.from(3), false);
         }
+        ["find" | "see" | "search" | "show", "where", _, ..] => return where_is(words.from(2)),
+        ["find" | "show" | "tell", "out" | "me", "where", _, ..] => return where_is(words.from(3)),
         _ => {}
     }
     let rest = match plain.as_slice() {
@@ -87,6 +89,9 @@ fn where_is(words: Words<'_>) -> Option<Vec<Step>> {
     while what.len() > 1 && what.plain().first().is_some_and(|first| kinds.contains(first)) {
         what = what.from(1);
     }
+    while what.len() > 1 && what.plain().last().is_some_and(|last| matches!(*last, "is" | "are" | "gets" | "was")) {
+        what = what.to(what.len() - 1);
+    }
     let name = what.value();
     if name.is_empty() || what.len() > 4 {
         return None;
@@ -103,6 +108,20 @@ fn where_is(words: Words<'_>) -> Option<Vec<Step>> {
 fn definition(name: &str) -> String {
     let words = "fn|struct|enum|union|trait|type|const|static|mod|macro_rules!|class|def|func|function|interface|let|var|val|module|package";
     format!(r"\b({words})\s+(mut\s+)?{name}\b|^\s*{name}\s*(:|=[^=])")
+}
+
+/// Says what a pattern made here looks for, in the words it was asked in.
+pub(in crate::engine::offline) fn meaning(pattern: &str) -> (&'static str, String) {
+    let name = pattern.split_once(r"(mut\s+)?").and_then(|(_, rest)| rest.split_once(r"\b|")).map(|(name, _)| name);
+    if let Some(name) = name.filter(|name| definition(name) == pattern) {
+        return ("the definition of ", name.to_owned());
+    }
+    let mut text = String::with_capacity(pattern.len());
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        text.push(if c == '\\' { chars.next().unwrap_or(c) } else { c });
+    }
+    ("", if literal(&text) == pattern { text } else { pattern.to_owned() })
 }
 
 /// `TEXT [in PATH]`, or `[in] PATH for TEXT`.

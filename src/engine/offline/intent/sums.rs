@@ -13,12 +13,37 @@ pub(super) fn sums(words: Words<'_>) -> Option<Vec<Step>> {
         ["work" | "figure", "out", _, ..] => said(words.from(2))?,
         ["convert", _, ..] => conversion(words.from(1))?,
         ["how", "many", _, _, ..] => how_many(words.from(2))?,
-        ["how", "much", "is" | "are", _, ..] => strict(&words.from(3).raw())?,
+        [
+            "how",
+            "much" | "tall" | "far" | "long" | "heavy" | "hot" | "cold" | "fast" | "big" | "high",
+            "is" | "are",
+            _,
+            ..,
+        ] => strict(&words.from(3).raw())?,
+        ["add" | "multiply" | "divide" | "subtract" | "double", _, ..] => ordered(words)?,
         ["what's" | "whats", _, ..] => strict(&words.from(1).raw())?,
         ["what", "is" | "are", _, ..] => strict(&words.from(2).raw())?,
         _ => strict(&words.raw())?,
     };
     Some(vec![Step::new("calculator", json!({ "expression": expression }))])
+}
+
+/// "multiply 6 by 7", "subtract 3 from 10".
+fn ordered(words: Words<'_>) -> Option<String> {
+    let plain = words.plain();
+    if plain.first() == Some(&"double") {
+        return strict(&format!("2 * ({})", words.from(1).raw()));
+    }
+    let at = plain.iter().position(|word| matches!(*word, "by" | "and" | "to" | "from" | "with"))?;
+    let (one, two) = (normal(&words.to(at).from(1).raw()), normal(&words.from(at + 1).raw()));
+    let (one, two) = if plain.first() == Some(&"subtract") { (two, one) } else { (one, two) };
+    let sign = match *plain.first()? {
+        "add" => '+',
+        "multiply" => '*',
+        "divide" => '/',
+        _ => '-',
+    };
+    (!one.is_empty() && !two.is_empty()).then(|| strict(&format!("{one} {sign} {two}"))).flatten()
 }
 
 /// The person said that it is a sum: anything with a number in it, or a constant, is tried.
@@ -89,11 +114,13 @@ fn strict(text: &str) -> Option<String> {
     let operator = tokens.iter().any(|token| matches!(token, Token::Operator(c) if "+-*/^".contains(*c)));
     let function = tokens.iter().any(|token| matches!(token, Token::Word(word) if is_function(word)));
     let unit = tokens.iter().any(|token| matches!(token, Token::Word(word) if is_unit(word) || is_base(word)));
+    let factorial = operands == 1 && expression.ends_with('!');
     let percent = word("of") && expression.contains('%');
     let something = (operator && operands >= 2)
         || (function && operands >= 1)
         || (word("to") && unit && operands >= 1)
         || (word("mod") && operands >= 2)
+        || factorial
         || (percent && operands >= 2)
         || matches!(expression.as_str(), "pi" | "tau");
     (known && something).then_some(expression)
@@ -132,8 +159,14 @@ fn tokens(text: &str) -> Vec<Token> {
 
 /// Writes a sum as the calculator wants it: signs for words, no thousands commas, `to` for conversions.
 fn normal(text: &str) -> String {
+    let factorial =
+        text.trim().strip_suffix('!').is_some_and(|n| n.chars().all(|c| c.is_ascii_digit()) && !n.is_empty());
+    if factorial {
+        return text.trim().to_owned();
+    }
     let text = text.trim().trim_end_matches(['?', '!', '=', '.', ',', ';', ':']).trim().trim_start_matches(':').trim();
     let text = without_thousands(text).replace(['×', '·'], "*").replace('÷', "/").replace(['−', '–'], "-");
+    let text = text.replace("°C", " C").replace("°F", " F");
     let mut text = format!(" {} ", text.split_whitespace().collect::<Vec<_>>().join(" "));
     if text.is_ascii() && text.chars().any(|c| c.is_ascii_uppercase()) {
         text = lower_words(&text);
@@ -210,6 +243,14 @@ fn without_thousands(text: &str) -> String {
 
 /// "square root of 2", "sum of 1, 2 and 3".
 fn named_operation(text: &str) -> Option<String> {
+    if let Some(rest) = text.strip_prefix("factorial of ") {
+        return Some(format!("{rest}!"));
+    }
+    for (name, by) in [("half of ", "2"), ("a third of ", "3"), ("a quarter of ", "4"), ("half ", "2")] {
+        if let Some(rest) = text.strip_prefix(name) {
+            return Some(format!("({rest}) / {by}"));
+        }
+    }
     for (name, function) in [("square root of ", "sqrt"), ("cube root of ", "cbrt"), ("root of ", "sqrt")] {
         if let Some(rest) = text.strip_prefix(name) {
             return Some(format!("{function}({rest})"));

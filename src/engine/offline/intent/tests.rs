@@ -40,7 +40,15 @@ fn table() -> Vec<(&'static str, Vec<(&'static str, Json)>)> {
         ("3 x 4", vec![calc("3 * 4")]),
         ("what is 7 squared plus 1", vec![calc("7^2 + 1")]),
         ("Could you work out 5% of 80 for me, please?", vec![calc("5% of 80")]),
+        ("5!", vec![calc("5!")]),
+        ("what's the factorial of 5?", vec![calc("5!")]),
+        ("half of 90", vec![calc("(90) / 2")]),
+        ("multiply 6 by 7", vec![calc("6 * 7")]),
+        ("subtract 3 from 10", vec![calc("10 - 3")]),
+        ("add 5 and 6", vec![calc("5 + 6")]),
         // Units.
+        ("how tall is 6 feet in cm?", vec![calc("6 feet to cm")]),
+        ("what's 72°F in °C?", vec![calc("72 F to C")]),
         ("convert 5 miles to km", vec![calc("5 miles to km")]),
         ("how many litres in 3 gallons", vec![calc("3 gallons to litres")]),
         ("how many litres are there in 3 gallons?", vec![calc("3 gallons to litres")]),
@@ -61,11 +69,15 @@ fn table() -> Vec<(&'static str, Vec<(&'static str, Json)>)> {
         ("which files are in this folder?", vec![here()]),
         ("list src and tests", vec![list("src"), list("tests")]),
         ("what files are there", vec![here()]),
+        ("show me src", vec![list("src")]),
+        ("read docs/", vec![list("docs/")]),
+        ("how many files are in src?", vec![list("src")]),
         // Reads.
         ("read Cargo.toml", vec![read("Cargo.toml")]),
         ("show me the file src/main.rs, please", vec![read("src/main.rs")]),
         ("open the readme", vec![read("README.md")]),
-        ("read README", vec![read("README")]),
+        ("can you show me the README file?", vec![read("README.md")]),
+        ("what does README.md say about installing?", vec![read("README.md")]),
         ("show lines 10-20 of src/lib.rs", vec![part("src/lib.rs", 10, 11)]),
         ("read src/lib.rs lines 5 to 7", vec![part("src/lib.rs", 5, 3)]),
         ("read line 3 of a.txt", vec![part("a.txt", 3, 1)]),
@@ -84,6 +96,7 @@ fn table() -> Vec<(&'static str, Vec<(&'static str, Json)>)> {
         ("look for \"fn main()\"", vec![find("fn main\\(\\)")]),
         ("find /impl\\s+Tool/ in src", vec![find_in("impl\\s+Tool", "src")]),
         ("where is AgentEvent mentioned?", vec![find("AgentEvent")]),
+        ("find where `a b` is used", vec![find("a b")]),
         ("which files mention tokio", vec![find("tokio")]),
         ("find unsafe in rust files", vec![glob("unsafe", "*.rs")]),
         ("search for TODO in *.md files", vec![glob("TODO", "*.md")]),
@@ -113,8 +126,14 @@ fn table() -> Vec<(&'static str, Vec<(&'static str, Json)>)> {
         ("!git status; git log", vec![run("git status; git log")]),
         ("run cd src; ls", vec![run("cd src; ls")]),
         ("run this:\n```sh\necho a\necho b\n```", vec![run("echo a\necho b")]),
+        ("run `echo one` and `echo two`", vec![run("echo one"), run("echo two")]),
+        ("run \"my prog\" --flag", vec![run("\"my prog\" --flag")]),
+        ("create a folder called foo", vec![run("mkdir -p foo")]),
+        ("how many lines does src/main.rs have?", vec![run("wc -l src/main.rs")]),
+        ("show the last 5 lines of Cargo.toml", vec![run("tail -n 5 Cargo.toml")]),
         // Pages.
         ("fetch https://example.com/a?b=c", vec![fetch("https://example.com/a?b=c")]),
+        ("go to https://example.com", vec![fetch("https://example.com")]),
         ("https://example.com", vec![fetch("https://example.com")]),
         ("what's at http://localhost:8080/x?", vec![fetch("http://localhost:8080/x")]),
         ("fetch example.com/Page", vec![fetch("https://example.com/Page")]),
@@ -126,8 +145,17 @@ fn table() -> Vec<(&'static str, Vec<(&'static str, Json)>)> {
         ("what's today's date", vec![now()]),
         ("what day is it", vec![now()]),
         ("tell me the time", vec![now()]),
+        ("I want to know what time it is", vec![now()]),
+        ("do you know the time?", vec![now()]),
         ("time in UTC", vec![zone("UTC")]),
+        ("what is the time in London and New York", vec![zone("Europe/London"), zone("America/New_York")]),
         // Several at once.
+        (
+            "first list files, then read Cargo.toml, and finally tell me the time",
+            vec![here(), read("Cargo.toml"), now()],
+        ),
+        ("thanks, now list files", vec![here()]),
+        ("open src/main.rs and tell me what it does", vec![read("src/main.rs")]),
         ("what is 2+2 and then list files", vec![calc("2+2"), here()]),
         ("what is 2+2, then read a.txt and list src", vec![calc("2+2"), read("a.txt"), list("src")]),
         ("calculate 3 + 4 and 5 * 6", vec![calc("3 + 4"), calc("5 * 6")]),
@@ -174,11 +202,14 @@ fn what_is_no_request_calls_nothing() {
         "write a poem about the sea",
         "find out who wrote this",
         "run the tests",
+        "run `ls` in the cellar",
+        "git status",
+        "delete a.txt",
+        "how many files can I open",
         "search the web for cats",
         "what time did the session start",
         "2024-05-06",
         "how many tokens are in a message",
-        "how many files do I have",
         "list ideas for a party",
         "make a plan to learn to cook",
         "what is the meaning of life",
@@ -198,6 +229,20 @@ fn what_is_no_request_calls_nothing() {
 }
 
 #[test]
+fn a_pattern_tells_what_was_asked_for() {
+    for (prompt, said) in [
+        ("where is main defined?", ("the definition of ", "main")),
+        ("find \"a.b(c)\"", ("", "a.b(c)")),
+        ("find /a.b/", ("", "a.b")),
+        ("find /a\\s+b/", ("", "a\\s+b")),
+    ] {
+        let (_, args) = calls(prompt).remove(0);
+        let (of, text) = meaning(args["pattern"].as_str().unwrap());
+        assert_eq!((of, text.as_str()), said, "{prompt}");
+    }
+}
+
+#[test]
 fn a_pasted_text_with_one_matching_line_calls_nothing() {
     let pasted = "error: something broke\nin the middle of things\n!rm everything\nand it goes on\nfor a while";
     assert_eq!(parse(pasted), Plan { steps: Vec::new(), rest: vec![pasted.to_owned()] });
@@ -208,6 +253,10 @@ fn what_is_left_over_is_kept() {
     let plan = parse("list files\nand tell me a story");
     assert_eq!(plan.rest, ["and tell me a story"]);
     assert_eq!(plan.steps.len(), 1);
+    let plan = parse("read a.txt and then explain it to me");
+    assert_eq!((plan.steps.len(), plan.rest), (1, vec!["explain it to me".to_owned()]));
+    // What would change something is done as a whole or not at all.
+    assert_eq!(parse("write \"a\" to x.txt and explain it").steps, []);
 }
 
 #[test]

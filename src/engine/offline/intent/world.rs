@@ -1,7 +1,7 @@
 //! PURE. Requests that reach beyond files: commands, pages, the clock.
 
 use super::words::{Kind, Words};
-use super::{Step, json};
+use super::{Step, is_path, is_plain_name, json, path_of};
 
 /// `$ ls -l` and `!ls -l`: the line is the command, whatever it holds.
 pub(super) fn command_line(words: Words<'_>) -> Option<Step> {
@@ -30,20 +30,61 @@ pub(super) fn shell(words: Words<'_>) -> Option<Vec<Step>> {
             break;
         }
     }
-    let plain = rest.plain();
-    let command = match rest.quoted().map(str::to_owned) {
-        Some(command) => command,
-        None if plain.first().is_none_or(|first| ARTICLES.contains(first)) => return None,
-        // `run ls` in quotes with something after it: only what is quoted is the command.
-        None => match rest.to(1).quoted() {
-            Some(command) if rest.len() > 1 && !command.contains(char::is_whitespace) => rest.raw(),
-            Some(command) => command.to_owned(),
-            None => rest.raw(),
-        },
+    if rest.plain().first().is_none_or(|first| ARTICLES.contains(first)) {
+        return None;
+    }
+    let ticked = |at: usize| rest.from(at).to(1).quoted().filter(|_| rest.from(at).to(1).raw().starts_with('`'));
+    let commands = if rest.to(1).quoted().is_some() && (rest.len() == 1 || ticked(0).is_some()) {
+        // In ticks the command is whole: what follows must be another one.
+        let joint = |word: &str| matches!(word, "and" | "then" | "&");
+        (0..rest.len())
+            .filter(|at| !rest.plain().get(*at).is_some_and(|word| joint(word)))
+            .map(|at| ticked(at).or(rest.quoted()).map(str::to_owned))
+            .collect::<Option<Vec<String>>>()?
+    } else {
+        vec![rest.raw()]
     };
-    let command = command.trim().to_owned();
-    let starts = command.chars().next().is_some_and(|c| c.is_alphanumeric() || "./_~\"'([{$".contains(c));
-    starts.then(|| vec![Step::new("shell", json!({ "command": command }))])
+    let starts =
+        |command: &str| command.trim().chars().next().is_some_and(|c| c.is_alphanumeric() || "./_~\"'([{$".contains(c));
+    commands
+        .iter()
+        .all(|command| starts(command))
+        .then(|| commands.iter().map(|command| Step::new("shell", json!({ "command": command.trim() }))).collect())
+}
+
+/// "create a folder called notes": no tool makes folders, but a command does.
+pub(super) fn new_folder(words: Words<'_>) -> Option<Vec<Step>> {
+    let plain = words.plain();
+    let ["create" | "make", middle @ .., _] = plain.as_slice() else { return None };
+    let known = ["a", "an", "the", "new", "empty", "folder", "directory", "called", "named"];
+    let says_folder = middle.contains(&"folder") || middle.contains(&"directory");
+    let name = words.from(words.len() - 1).value();
+    (says_folder && middle.iter().all(|word| known.contains(word)) && is_plain_name(&name))
+        .then(|| vec![Step::new("shell", json!({ "command": format!("mkdir -p {name}") }))])
+}
+
+/// "how many lines does a.txt have", "count the lines in a.txt", "the last 5 lines of a.txt".
+pub(super) fn lines(words: Words<'_>) -> Option<Vec<Step>> {
+    let plain = words.plain();
+    let (rest, command) = match plain.as_slice() {
+        ["how", "many", "lines", _, ..] => (words.from(3), "wc -l".to_owned()),
+        ["count", "lines", _, ..] => (words.from(2), "wc -l".to_owned()),
+        ["count", "the", "lines", _, ..] => (words.from(3), "wc -l".to_owned()),
+        [.., "last", count, "lines", "of" | "in" | "from", _] if count.chars().all(|c| c.is_ascii_digit()) => {
+            let verb =
+                matches!(*plain.first()?, "show" | "read" | "print" | "display" | "last" | "the" | "see" | "give");
+            (verb.then(|| words.from(words.len() - 2))?, format!("tail -n {count}"))
+        }
+        _ => return None,
+    };
+    let filler =
+        |word: &str| matches!(word, "does" | "are" | "there" | "in" | "of" | "from" | "the" | "file" | "have" | "has");
+    let at: Vec<usize> = (0..rest.len()).filter(|at| !rest.plain().get(*at).is_some_and(|word| filler(word))).collect();
+    let [at] = at.as_slice() else { return None };
+    let word = rest.from(*at).to(1);
+    let path = path_of(word);
+    (is_path(word) && is_plain_name(&path))
+        .then(|| vec![Step::new("shell", json!({ "command": format!("{command} {path}") }))])
 }
 
 pub(super) fn fetch(words: Words<'_>) -> Option<Vec<Step>> {
@@ -67,6 +108,7 @@ pub(super) fn fetch(words: Words<'_>) -> Option<Vec<Step>> {
         [verb, ..] if VERBS.contains(verb) => true,
         ["what's" | "whats", at, ..] => matches!(*at, "at" | "on" | "behind"),
         ["what", is, ..] => matches!(*is, "is" | "does"),
+        ["go", "to", ..] | ["look", "at", ..] => true,
         _ => false,
     };
     let urls: Vec<String> = (0..words.len()).filter_map(|at| url(words.from(at).to(1))).collect();
@@ -120,19 +162,38 @@ pub(super) fn clock(words: Words<'_>) -> Option<Vec<Step>> {
         ["what's" | "whats", rest @ ..] | ["what", "is", rest @ ..] => the_time(rest)?,
         rest => the_time(rest)?,
     };
-    let zone = match rest {
-        [] => None,
-        ["in" | "at" | "for", place @ ..] if !place.is_empty() && place.len() <= 4 => {
-            let from = words.plain().iter().rposition(|word| matches!(*word, "in" | "at" | "for"))? + 1;
-            Some(zone(&words.from(from).to(place.len()).value()))
+    let zones = match rest {
+        [] => return Some(vec![Step::new("clock", json!({}))]),
+        ["in" | "at" | "for", place @ ..] if !place.is_empty() => {
+            let from = words.plain().iter().position(|word| matches!(*word, "in" | "at" | "for"))? + 1;
+            places(words.from(from).to(place.len()))?
         }
         [name] if looks_like_zone(name) => {
             let at = words.plain().iter().rposition(|word| word == name)?;
-            Some(zone(&words.from(at).to(1).value()))
+            vec![zone(&words.from(at).to(1).value())]
         }
         _ => return None,
     };
-    Some(vec![Step::new("clock", zone.map_or_else(|| json!({}), |zone| json!({ "zone": zone })))])
+    Some(zones.into_iter().map(|zone| Step::new("clock", json!({ "zone": zone }))).collect())
+}
+
+/// "London, Paris and New York": the zones of up to four places.
+fn places(words: Words<'_>) -> Option<Vec<String>> {
+    let plain = words.plain();
+    let (mut zones, mut from) = (Vec::new(), 0);
+    for at in 0..=plain.len() {
+        let joint = plain.get(at).is_none_or(|word| *word == "and");
+        let comma = at > from && words.stop_before(at) == Some(',');
+        if !joint && !comma {
+            continue;
+        }
+        if at > from {
+            let place = words.to(at).from(from);
+            (place.len() <= 3).then(|| zones.push(zone(&place.value())))?;
+        }
+        from = if joint { at + 1 } else { at };
+    }
+    (1..=4).contains(&zones.len()).then_some(zones)
 }
 
 /// Returns what follows "the time" in its various forms.

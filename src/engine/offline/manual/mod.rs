@@ -32,6 +32,8 @@ const IN_ALSO: f64 = 2.0;
 const SYNONYM: f64 = 0.55;
 /// What a heading adds when the question has all of its words; less when it has some.
 const NAMED: f64 = 2.0;
+/// What a section that opens a chapter has ahead of those below it.
+const OPENS: f64 = 0.5;
 /// BM25: how fast repetition stops counting, and how much long sections are held back.
 const K1: f64 = 1.3;
 const B: f64 = 0.5;
@@ -67,8 +69,11 @@ impl Section {
 
     /// Returns the share of its heading's words that the question has.
     fn named(&self, words: &[String]) -> f64 {
-        let had = self.heading.iter().filter(|word| words.contains(word)).count();
-        had as f64 / (self.heading.len().max(1) as f64)
+        let had = self.heading.iter().map(|word| {
+            let alike = || group_of(word).any(|other| words.iter().any(|word| word == other));
+            if words.contains(word) { 1.0 } else { f64::from(u8::from(alike())) * SYNONYM }
+        });
+        had.sum::<f64>() / (self.heading.len().max(1) as f64)
     }
 
     fn weight(&self, stem: &str) -> f64 {
@@ -136,7 +141,8 @@ impl Manual {
                     }
                 }
                 let named = section.named(&words);
-                (Hit { section, score: score + NAMED * named * named }, known, named)
+                let opens = if section.parent.is_none() && named > 0.0 { OPENS } else { 0.0 };
+                (Hit { section, score: score + NAMED * named * named + opens }, known, named)
             })
             .filter(|(hit, known, _)| hit.score > 0.0 && *known > 0.0)
             .collect();
@@ -145,7 +151,7 @@ impl Manual {
         let asked: f64 = rarities.iter().sum();
         let sure = hits
             .first()
-            .is_some_and(|(hit, known, named)| *known >= COVERED * asked && (hit.score >= ENOUGH || *named >= 1.0));
+            .is_some_and(|(hit, known, named)| *known >= COVERED * asked && (hit.score >= ENOUGH || *named >= SYNONYM));
         Found { hits: hits.into_iter().take(3).map(|(hit, ..)| hit).collect(), sure }
     }
 

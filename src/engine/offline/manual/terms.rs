@@ -5,12 +5,13 @@ use std::sync::LazyLock;
 /// Words that say nothing about the subject.
 const STOP: &[&str] = &[
     "a", "about", "actually", "am", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "can", "could",
-    "did", "do", "does", "during", "for", "from", "get", "give", "has", "have", "hello", "hey", "hi", "how", "i", "if",
-    "in", "into", "is", "it", "its", "jarvis", "just", "know", "let", "like", "made", "make", "may", "me", "mean",
-    "must", "my", "need", "of", "off", "ok", "on", "one", "or", "our", "out", "please", "really", "s", "shall",
-    "should", "so", "some", "tell", "than", "that", "the", "them", "then", "there", "these", "they", "thing", "this",
-    "those", "to", "too", "tui", "use", "used", "using", "was", "way", "we", "were", "what", "when", "where", "which",
-    "who", "why", "will", "while", "with", "without", "work", "works", "would", "you", "your",
+    "did", "do", "does", "during", "for", "from", "get", "give", "has", "have", "he", "hello", "her", "here", "hey",
+    "hi", "his", "how", "i", "if", "in", "into", "is", "it", "its", "jarvis", "just", "know", "let", "like", "made",
+    "make", "many", "may", "me", "mean", "much", "must", "my", "need", "no", "not", "of", "off", "ok", "on", "one",
+    "or", "our", "out", "please", "really", "s", "shall", "she", "should", "so", "some", "tell", "than", "that", "the",
+    "them", "then", "there", "these", "they", "thing", "this", "those", "to", "too", "tui", "use", "used", "using",
+    "was", "way", "we", "were", "what", "when", "where", "which", "while", "who", "why", "will", "with", "without",
+    "work", "works", "would", "you", "your",
 ];
 
 /// Words that people use for one another, each in one group only.
