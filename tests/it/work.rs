@@ -1,1 +1,266 @@
-//! work
+//! The cost model of drawing, counted instead of timed: a frame touches the rows on screen, a token the open block,
+//! whatever the length of the transcript. And forgetting what was laid out changes no pixel.
+
+use jarvis_tui::event::{
+    AgentEvent, CallId, Envelope, MessageId, Millis, Outcome, Output, RanBy, Role, Seq, Stop, TextKind, TurnEnd, TurnId,
+};
+use jarvis_tui::store::action::Action;
+use jarvis_tui::store::msg::Msg;
+use jarvis_tui::store::{Options, Store};
+use jarvis_tui::ui::lines::Counters;
+use jarvis_tui::ui::panes::transcript::{self, TranscriptView};
+use jarvis_tui::ui::theme::{Theme, ThemeKind};
+use proptest::prelude::*;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+const ANSWER: &str = "# Title\n\nA paragraph with **bold** text and `code`, long enough to be wrapped on most screens.\n\n\
+                      - one\n- two\n\n```rust\nfn main() {}\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\nDone.\n";
+
+struct Session {
+    store: Store,
+    seq: Seq,
+}
+
+impl Session {
+    /// A session of that many items: prompts, calls, answers and ends.
+    fn new(items: usize) -> Self {
+        let mut session = Self { store: Store::new(Options::default()), seq: Seq(0) };
+        let mut turn = 0;
+        while session.store.transcript.items().len() + 4 <= items {
+            session.turn(turn);
+            turn += 1;
+        }
+        session
+    }
+
+    fn event(&mut self, event: AgentEvent) {
+        self.seq = self.seq.next();
+        let envelope = Envelope { seq: self.seq, at: Millis(self.seq.0 * 10), event };
+        self.store.update(Msg::Event(envelope), &mut Vec::new());
+    }
+
+    fn turn(&mut self, number: usize) {
+        let message = MessageId::new(format!("m{number}"));
+        let call = CallId::new(format!("c{number}"));
+        self.event(AgentEvent::TurnStarted { turn: TurnId::new(format!("t{number}")), parent: None });
+        self.event(AgentEvent::UserMessage {
+            message: MessageId::new(format!("u{number}")),
+            text: format!("q {number}"),
+        });
+        self.event(AgentEvent::ToolCallStarted {
+            call: call.clone(),
+            message: message.clone(),
+            name: Some("shell".into()),
+            parent: None,
+            ran_by: RanBy::Us,
+        });
+        let args = "{\"command\":\"ls\"}".into();
+        self.event(AgentEvent::ToolCallReady { call: call.clone(), name: "shell".into(), args, carry: None });
+        let output = Output::of("a\nb\nc\nd\ne\n");
+        self.event(AgentEvent::ToolCallFinished { call, outcome: Outcome::Ok, output, took: Some(Millis(5)) });
+        self.event(AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None });
+        self.say(&message, ANSWER);
+        self.event(AgentEvent::MessageFinished { message, stop: Stop::End, full: None, carry: None });
+        self.event(AgentEvent::TurnFinished { turn: TurnId::new(format!("t{number}")), end: TurnEnd::Completed });
+    }
+
+    /// Begins an answer that stays open.
+    fn open(&mut self, text: &str) -> MessageId {
+        let message = MessageId::new("open");
+        self.event(AgentEvent::TurnStarted { turn: "open".into(), parent: None });
+        self.event(AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None });
+        self.say(&message, text);
+        message
+    }
+
+    fn say(&mut self, message: &MessageId, text: &str) {
+        let (message, text) = (message.clone(), text.to_owned());
+        self.event(AgentEvent::TextDelta { message, text, kind: TextKind::Text });
+    }
+}
+
+fn frame(session: &Session, view: &mut TranscriptView, width: u16, height: u16) -> Buffer {
+    let area = Rect::new(0, 0, width, height);
+    let mut buf = Buffer::empty(area);
+    transcript::draw(&session.store, view, &Theme::new(ThemeKind::Dark), true, area, &mut buf);
+    buf
+}
+
+/// Draws once and returns the work of it.
+fn work(session: &Session, view: &mut TranscriptView, width: u16) -> Counters {
+    let before = view.counters();
+    frame(session, view, width, 60);
+    let after = view.counters();
+    Counters {
+        blocks_laid_out: after.blocks_laid_out - before.blocks_laid_out,
+        rows_written: after.rows_written - before.rows_written,
+        bytes_split: after.bytes_split - before.bytes_split,
+    }
+}
+
+/// The work of: first frame, warm frame, a token, a token that ends a line, a resize, a page up, a token out of sight.
+fn script(items: usize) -> Vec<Counters> {
+    let mut session = Session::new(items);
+    let message = session.open(ANSWER);
+    session.say(&message, "\nAnd");
+    let mut view = TranscriptView::new();
+    let mut all = vec![work(&session, &mut view, 200), work(&session, &mut view, 200)];
+    session.say(&message, " more");
+    all.push(work(&session, &mut view, 200));
+    session.say(&message, ".\n");
+    all.push(work(&session, &mut view, 200));
+    all.push(work(&session, &mut view, 120));
+    view.page(-1);
+    all.push(work(&session, &mut view, 120));
+    view.page(-1);
+    work(&session, &mut view, 120);
+    session.say(&message, "unseen");
+    all.push(work(&session, &mut view, 120));
+    all
+}
+
+#[test]
+fn a_warm_frame_lays_out_nothing_and_a_token_one_block() {
+    let work = script(100);
+    let blocks: Vec<u64> = work.iter().map(|work| work.blocks_laid_out).collect();
+    assert!((1..=60).contains(&blocks[0]), "{blocks:?}");
+    assert_eq!(blocks[1..4], [0, 1, 1], "{blocks:?}");
+    assert!((1..=60).contains(&blocks[4]), "{blocks:?}");
+    assert!((1..=60).contains(&blocks[5]), "{blocks:?}");
+    assert_eq!(blocks[6], 0, "{blocks:?}");
+    assert!(work.iter().all(|work| work.rows_written <= 60), "{work:?}");
+    assert_eq!(work[1].bytes_split, 0);
+}
+
+#[test]
+fn the_work_is_the_same_at_a_hundred_and_at_a_hundred_thousand_items() {
+    assert_eq!(script(100), script(100_000));
+}
+
+#[test]
+fn a_token_costs_the_same_in_a_long_message() {
+    for (prefix, unit) in [("", "A paragraph of some words.\n\n"), ("", "- an item\n"), ("```\n", "a line of code\n")] {
+        let mut per_token = Vec::new();
+        for repeats in [200, 8000] {
+            let mut session = Session::new(8);
+            let message = session.open(&format!("{prefix}{}", unit.repeat(repeats)));
+            let mut view = TranscriptView::new();
+            work(&session, &mut view, 100);
+            let mut most = Counters::default();
+            for token in ["and", " so", " on", "\n", "next"] {
+                session.say(&message, token);
+                let work = work(&session, &mut view, 100);
+                assert!(work.blocks_laid_out <= 1, "{token:?} into {unit:?}");
+                most.blocks_laid_out = most.blocks_laid_out.max(work.blocks_laid_out);
+                most.bytes_split = most.bytes_split.max(work.bytes_split);
+            }
+            per_token.push(most);
+        }
+        assert_eq!(per_token[0], per_token[1], "{unit:?}");
+        assert!(per_token[1].bytes_split < 1000, "{unit:?} {per_token:?}");
+    }
+}
+
+#[test]
+fn a_spinner_lays_nothing_out() {
+    let mut session = Session::new(8);
+    session.event(AgentEvent::TurnStarted { turn: "t".into(), parent: None });
+    let (call, name) = (CallId::from("run"), "shell".to_owned());
+    session.event(AgentEvent::ToolCallReady { call, name, args: "{\"command\":\"sleep\"}".into(), carry: None });
+    let mut view = TranscriptView::new();
+    let first = frame(&session, &mut view, 80, 24);
+    let before = view.counters().blocks_laid_out;
+    session.store.update(Msg::Tick(Millis(60_000)), &mut Vec::new());
+    let second = frame(&session, &mut view, 80, 24);
+    assert_eq!(view.counters().blocks_laid_out, before);
+    assert_ne!(first, second);
+}
+
+#[test]
+fn what_is_kept_stays_bounded() {
+    let session = Session::new(20_000);
+    let mut view = TranscriptView::new();
+    for _ in 0..300 {
+        frame(&session, &mut view, 100, 60);
+        view.page(-1);
+        assert!(view.cached_bytes() <= 3 << 20);
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Scroll(i32),
+    Page(i32),
+    Start,
+    End,
+    PreviousPrompt,
+    NextPrompt,
+    SelectUp,
+    SelectDown,
+    Say(&'static str),
+    Turn,
+    Thinking,
+    Outputs,
+    Resize(u16, u16),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        (-30i32..30).prop_map(Step::Scroll),
+        (-3i32..3).prop_map(Step::Page),
+        Just(Step::Start),
+        Just(Step::End),
+        Just(Step::PreviousPrompt),
+        Just(Step::NextPrompt),
+        Just(Step::SelectUp),
+        Just(Step::SelectDown),
+        proptest::sample::select(&["word ", "\n", "\n\n- item", "```\ncode\n", "| a |\n|---|\n", "\x1b[1m# x\n"][..])
+            .prop_map(Step::Say),
+        Just(Step::Turn),
+        Just(Step::Thinking),
+        Just(Step::Outputs),
+        (1u16..120, 1u16..40).prop_map(|(width, height)| Step::Resize(width, height)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_cold_frame_is_the_warm_frame(steps in proptest::collection::vec(step(), 1..25)) {
+        let mut session = Session::new(24);
+        let message = session.open("Begin");
+        let mut view = TranscriptView::new();
+        let (mut width, mut height) = (80, 24);
+        for step in steps {
+            match step {
+                Step::Scroll(rows) => view.scroll(rows),
+                Step::Page(pages) => view.page(pages),
+                Step::Start => view.to_start(),
+                Step::End => view.to_end(),
+                Step::PreviousPrompt => view.previous_prompt(),
+                Step::NextPrompt => view.next_prompt(),
+                Step::SelectUp => view.select_up(),
+                Step::SelectDown => view.select_down(),
+                Step::Say(text) => session.say(&message, text),
+                Step::Turn => session.turn(1000 + session.seq.0 as usize),
+                Step::Thinking => session.store.update(Msg::Do(Action::ToggleThinking), &mut Vec::new()),
+                Step::Outputs => session.store.update(Msg::Do(Action::ToggleOutputs), &mut Vec::new()),
+                Step::Resize(to_width, to_height) => (width, height) = (to_width, to_height),
+            }
+            let warm = frame(&session, &mut view, width, height);
+            let again = frame(&session, &mut view, width, height);
+            prop_assert_eq!(text(&warm, width), text(&again, width));
+            view.forget();
+            let cold = frame(&session, &mut view, width, height);
+            prop_assert_eq!(text(&warm, width), text(&cold, width));
+        }
+    }
+}
+
+/// All cells but the scroll bar's, which stands on estimates.
+fn text(buf: &Buffer, width: u16) -> Vec<String> {
+    let last = if width >= 24 { width - 1 } else { width };
+    (0..buf.area.height).map(|y| (0..last).map(|x| buf[(x, y)].symbol()).collect()).collect()
+}

@@ -1,7 +1,7 @@
 //! Splits Markdown into blocks while it streams in.
 //!
 //! Looks at complete lines only. Of what the parser finds in the tail, all but the last block is finished and moves to
-//! the stable list for good; the tail starts at the last one. Lists split into their items, and a fenced block into
+//! the stable list for good; the last one too if nothing can continue it. The tail starts behind it. Lists split into their items, and a fenced block into
 //! parts of some dozen lines that are never parsed again, so that a token costs the same in a long answer as in a
 //! short one.
 //!
@@ -92,15 +92,20 @@ struct Lead {
 #[derive(Clone, Copy, Debug)]
 struct Piece {
     at: usize,
+    end: usize,
     kind: PieceKind,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum PieceKind {
-    Other,
+    /// Can't go on: a heading, a rule.
+    Closed,
+    /// Goes on until a blank line or another block.
+    Paragraph,
     Table,
     Fence,
     Item(Lead),
+    Other,
 }
 
 impl Splitter {
@@ -190,11 +195,11 @@ impl Splitter {
     fn take(&mut self, text: &str, pieces: &[Piece], window: usize, whole: bool, last: bool) -> bool {
         for (index, piece) in pieces.iter().enumerate() {
             let next = pieces.get(index + 1).map(|next| next.at);
-            let piece_end = next.unwrap_or(window);
+            let end = content_end(text, piece.at, piece.end, next.unwrap_or(window));
             self.start = piece.at;
             self.lead = match piece.kind {
                 PieceKind::Item(lead) => Some(lead),
-                PieceKind::Other | PieceKind::Table | PieceKind::Fence => None,
+                _ => None,
             };
             self.tail_is_table = false;
             if matches!(piece.kind, PieceKind::Fence) {
@@ -207,9 +212,9 @@ impl Splitter {
             }
             let kind = match piece.kind {
                 PieceKind::Item(lead) => BlockKind::Item { number: lead.number },
-                PieceKind::Other | PieceKind::Table | PieceKind::Fence => BlockKind::Flow,
+                _ => BlockKind::Flow,
             };
-            if piece_end - piece.at > MOST_BYTES {
+            if end - piece.at > MOST_BYTES {
                 let cut = cut_point(text, piece.at);
                 self.emit(text, piece.at, cut, kind);
                 self.start = cut;
@@ -217,13 +222,17 @@ impl Splitter {
                 self.cut = true;
                 return true;
             }
-            if next.is_some() || (last && whole) {
-                self.emit(text, piece.at, piece_end, kind);
-                self.start = piece_end;
+            let closed = match piece.kind {
+                PieceKind::Closed => true,
+                PieceKind::Paragraph | PieceKind::Table => ends_blank(text, window),
+                PieceKind::Fence | PieceKind::Item(_) | PieceKind::Other => false,
+            };
+            if next.is_some() || closed || (last && whole) {
+                self.emit(text, piece.at, end, kind);
+                self.start = if last && whole && next.is_none() { window } else { end };
                 self.lead = None;
             } else {
-                self.tail_is_table = matches!(piece.kind, PieceKind::Table) && !ends_blank(text, window);
-                return !whole;
+                self.tail_is_table = matches!(piece.kind, PieceKind::Table);
             }
         }
         !whole
@@ -239,6 +248,7 @@ impl Splitter {
         let mut list: Option<(Option<u64>, bool)> = None;
         for (event, range) in Parser::new_ext(source, options()).into_offset_iter() {
             let at = base + line_start(source, range.start);
+            let end = base + range.end;
             match event {
                 Event::Start(tag) => {
                     if depth == 0 {
@@ -252,17 +262,19 @@ impl Splitter {
                                 });
                             }
                             Tag::CodeBlock(CodeBlockKind::Fenced(_)) => {
-                                pieces.push(Piece { at, kind: PieceKind::Fence });
+                                pieces.push(Piece { at, end, kind: PieceKind::Fence });
                             }
-                            Tag::Table(_) => pieces.push(Piece { at, kind: PieceKind::Table }),
-                            _ => pieces.push(Piece { at, kind: PieceKind::Other }),
+                            Tag::Table(_) => pieces.push(Piece { at, end, kind: PieceKind::Table }),
+                            Tag::Paragraph => pieces.push(Piece { at, end, kind: PieceKind::Paragraph }),
+                            Tag::Heading { .. } => pieces.push(Piece { at, end, kind: PieceKind::Closed }),
+                            _ => pieces.push(Piece { at, end, kind: PieceKind::Other }),
                         }
                     } else if depth == 1
                         && matches!(tag, Tag::Item)
                         && let Some((number, continues)) = &mut list
                     {
                         let lead = Lead { number: *number, continues: *continues };
-                        pieces.push(Piece { at, kind: PieceKind::Item(lead) });
+                        pieces.push(Piece { at, end, kind: PieceKind::Item(lead) });
                         *number = number.map(|number| number.saturating_add(1));
                         *continues = true;
                     }
@@ -274,7 +286,7 @@ impl Splitter {
                         list = None;
                     }
                 }
-                _ if depth == 0 => pieces.push(Piece { at, kind: PieceKind::Other }),
+                _ if depth == 0 => pieces.push(Piece { at, end, kind: PieceKind::Closed }),
                 _ => {}
             }
         }
@@ -370,6 +382,22 @@ fn floor_boundary(text: &str, mut at: usize) -> usize {
     at
 }
 
+/// Returns the end of a block's last line that isn't blank.
+fn content_end(text: &str, start: usize, end: usize, limit: usize) -> usize {
+    let bytes = text.as_bytes();
+    let mut end = end.min(limit);
+    if end > start && bytes.get(end - 1) != Some(&b'\n') {
+        let rest = bytes.get(end..limit).unwrap_or(&[]);
+        end = memchr::memchr(b'\n', rest).map_or(limit, |at| end + at + 1);
+    }
+    while end > start && ends_blank(text, end) {
+        let before = bytes.get(start..end - 1).unwrap_or(&[]);
+        let Some(newline) = memchr::memrchr(b'\n', before) else { break };
+        end = start + newline + 1;
+    }
+    end
+}
+
 fn line_start(source: &str, at: usize) -> usize {
     source.as_bytes().get(..at).and_then(|before| memchr::memrchr(b'\n', before)).map_or(0, |newline| newline + 1)
 }
@@ -412,10 +440,10 @@ mod tests {
         let text = "# Title\n\nFirst\nparagraph.\n\nSecond";
         let mut splitter = Splitter::default();
         splitter.advance(text);
-        assert_eq!(sources(&splitter, text), ["# Title\n\n"]);
+        assert_eq!(sources(&splitter, text), ["# Title\n", "First\nparagraph.\n"]);
         let text = "# Title\n\nFirst\nparagraph.\n\nSecond\nmore\n\nThird\n";
         splitter.advance(text);
-        assert_eq!(sources(&splitter, text), ["# Title\n\n", "First\nparagraph.\n\n", "Second\nmore\n\n"]);
+        assert_eq!(sources(&splitter, text), ["# Title\n", "First\nparagraph.\n", "Second\nmore\n"]);
         assert_eq!(splitter.tail(text).unwrap().source(text), "Third\n");
     }
 
@@ -460,7 +488,7 @@ mod tests {
         assert_eq!(splitter.tail(text).unwrap().kind, BlockKind::OpenTable);
         let text = "| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |\n\n";
         splitter.advance(text);
-        assert_eq!(splitter.tail(text).unwrap().kind, BlockKind::Flow);
+        assert_eq!((splitter.tail(text), splitter.stable().len()), (None, 1));
     }
 
     #[test]

@@ -11,8 +11,10 @@ use crate::store::tools::CallState;
 use crate::store::transcript::{Item, Kind};
 use crate::text::clean;
 use crate::text::width::{expand_tabs, str_width};
+use crate::ui::format::{count, duration, running};
 use crate::ui::lines::laid::{Flow, Laid, Page};
 use crate::ui::md::{BlockKind, lay_block};
+use crate::ui::paint::spinner;
 use crate::ui::panes::transcript::{Part, PartKind, hash};
 use crate::ui::theme::{Face, Role};
 
@@ -197,13 +199,6 @@ pub(super) struct Live {
     pub(super) time: Option<String>,
 }
 
-const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
-
-/// Returns the spinner's picture at a time of the source's clock.
-pub fn spinner(now: Millis) -> &'static str {
-    SPINNER.get((now.0 / 80) as usize % SPINNER.len()).copied().unwrap_or("·")
-}
-
 /// Returns what moves in an item now, if anything does.
 pub(super) fn live(store: &Store, item: &Item) -> Option<Live> {
     let now = store.session.now;
@@ -219,43 +214,5 @@ pub(super) fn live(store: &Store, item: &Item) -> Option<Live> {
         }
         _ => return None,
     };
-    Some(Live { glyph: spinner(now), time: since.filter(|since| since.0 >= 500).map(duration) })
-}
-
-/// Returns a duration as people read it: `0.8 s`, `12.4 s`, `2 m 05 s`, `1 h 02 m`.
-pub fn duration(millis: Millis) -> String {
-    let tenths = millis.0 / 100;
-    let seconds = millis.0 / 1000;
-    match seconds {
-        0..60 => format!("{}.{} s", seconds, tenths % 10),
-        60..3600 => format!("{} m {:02} s", seconds / 60, seconds % 60),
-        _ => format!("{} h {:02} m", seconds / 3600, seconds / 60 % 60),
-    }
-}
-
-/// Returns a count as people read it: `340`, `1.2k`, `45k`, `1.3M`.
-pub fn count(n: u64) -> String {
-    match n {
-        0..1000 => n.to_string(),
-        1000..10_000 => format!("{}.{}k", n / 1000, n / 100 % 10),
-        10_000..1_000_000 => format!("{}k", n / 1000),
-        _ => format!("{}.{}M", n / 1_000_000, n / 100_000 % 10),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_short() {
-        let durations =
-            [(0, "0.0 s"), (840, "0.8 s"), (12_440, "12.4 s"), (125_000, "2 m 05 s"), (3_720_000, "1 h 02 m")];
-        for (millis, text) in durations {
-            assert_eq!(duration(Millis(millis)), text);
-        }
-        for (n, text) in [(0, "0"), (999, "999"), (1234, "1.2k"), (45_678, "45k"), (1_340_000, "1.3M")] {
-            assert_eq!(count(n), text);
-        }
-    }
+    Some(Live { glyph: spinner(now), time: since.filter(|since| since.0 >= 1000).map(running) })
 }

@@ -5,11 +5,12 @@
 
 use serde_json::Value;
 
-use super::{Scene, duration};
+use super::Scene;
 use crate::event::{Decision, Outcome, RanBy};
 use crate::store::tools::{Call, CallState};
 use crate::text::clean::{clean, one_line};
 use crate::text::width::{expand_tabs, str_width};
+use crate::ui::format::duration;
 use crate::ui::lines::laid::{Laid, Page};
 use crate::ui::md::code::diff_role;
 use crate::ui::panes::transcript::{PartKind, hash};

@@ -137,7 +137,7 @@ fn a_short_session_stands_at_the_top() {
     session.at = Millis(1200);
     session.end(TurnEnd::Completed);
     let mut view = TranscriptView::new();
-    let expected = [" › what is 2+2?", "", "   It is 4.", "   1.2 s · first token 0.0 s", "", ""];
+    let expected = [" › what is 2+2?", "", "   It is 4.", "   1.2s · first token 0ms", "", ""];
     assert_eq!(screen(&session, &mut view, 40, 6), expected);
     assert!(view.is_following());
 }
@@ -155,12 +155,12 @@ fn a_call_shows_state_subject_and_the_first_lines() {
     let expected = [
         " › list",
         "",
-        " ✓ shell ls -la  0.3 s",
+        " ✓ shell ls -la  300ms",
         "   │ one",
         "   │ two",
         "   │ 100%",
         "   … 2 more lines (Ctrl+O)",
-        " ✗ read_file missing.txt  failed · 0.3 s",
+        " ✗ read_file missing.txt  failed · 300ms",
         "   │ no such file",
         "",
     ];
@@ -199,7 +199,7 @@ fn a_diff_waits_for_approval() {
     });
     session.done("c1", Outcome::Denied, "");
     let shown = screen(&session, &mut view, 60, 8);
-    assert_eq!(shown[2], " ⊘ edit_file a.txt  denied: not now · 0.3 s");
+    assert_eq!(shown[2], " ⊘ edit_file a.txt  denied: not now · 300ms");
 }
 
 #[test]
@@ -211,12 +211,12 @@ fn reasoning_is_one_line_until_it_is_opened() {
     let mut view = TranscriptView::new();
     session.store.update(Msg::Weather(Weather { now: Millis(2000), ..Weather::default() }), &mut Vec::new());
     let shown = screen(&session, &mut view, 40, 4);
-    assert_eq!(shown[2], format!(" {} thinking…  2.0 s", item::spinner(session.store.session.now)));
+    assert_eq!(shown[2], format!(" {} thinking…  2s", crate::ui::paint::spinner(session.store.session.now)));
     session.at = Millis(3200);
     session.say("m", "Yes.");
-    assert_eq!(screen(&session, &mut view, 40, 6)[2..5], [" ▸ thought for 3.2 s · 4 words", "", "   Yes."]);
+    assert_eq!(screen(&session, &mut view, 40, 6)[2..5], [" ▸ thought for 3.2s · 4 words", "", "   Yes."]);
     session.act(Action::ToggleThinking);
-    let expected = [" ▾ thought for 3.2 s · 4 words", "   ┊ let me see", "   ┊ well", "", "   Yes."];
+    let expected = [" ▾ thought for 3.2s · 4 words", "   ┊ let me see", "   ┊ well", "", "   Yes."];
     let shown = screen(&session, &mut view, 40, 8);
     assert_eq!(shown[2..7].iter().map(|row| row.replacen(" ┊", "   ┊", 1)).collect::<Vec<_>>(), expected);
 }
@@ -224,11 +224,11 @@ fn reasoning_is_one_line_until_it_is_opened() {
 #[test]
 fn how_a_turn_ended_is_said_in_words() {
     let ends = [
-        (TurnEnd::Cancelled, "   cancelled after 0.5 s"),
-        (TurnEnd::Interrupted, "   interrupted after 0.5 s, the answer is not whole"),
+        (TurnEnd::Cancelled, "   cancelled after 500ms"),
+        (TurnEnd::Interrupted, "   interrupted after 500ms, the answer is not whole"),
         (
             TurnEnd::Failed(Fault::new(FaultKind::Network, "could not reach localhost")),
-            "   failed after 0.5 s: could not reach localhost",
+            "   failed after 500ms: could not reach localhost",
         ),
     ];
     for (end, expected) in ends {
@@ -245,7 +245,7 @@ fn the_end_is_followed_until_someone_scrolls_up() {
     let mut session = numbered(20);
     let mut view = TranscriptView::new();
     let before = screen(&session, &mut view, 40, 10);
-    assert!(before[9].contains("0.0 s"), "{before:#?}");
+    assert!(before[9].contains("0ms"), "{before:#?}");
     view.scroll(-3);
     assert!(!view.is_following());
     let reading = screen(&session, &mut view, 40, 10);
