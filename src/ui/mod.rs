@@ -1,6 +1,10 @@
 //! The face: a function from store and view state to cells. ratatui and nothing else; no clock, no IO.
+//!
+//! [`Ui`] holds what only a terminal has (composer, scroll places, caches): dropping the caches must not change a cell.
+//! Panes take no keys: keys become actions first. Untrusted text passes `text::clean` before it becomes cells.
 
-pub mod completion;
+mod apply;
+mod completion;
 pub mod composer;
 pub mod format;
 pub mod keymap;
@@ -11,3 +15,140 @@ pub mod md;
 pub mod paint;
 pub mod panes;
 pub mod theme;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::config::UiConfig;
+use crate::config::keys::Keymap;
+use crate::store::Store;
+use crate::store::action::Action;
+use crate::store::focus::{Overlay, Pane};
+use crate::store::msg::Msg;
+
+use self::completion::Completion;
+use self::composer::Composer;
+use self::labels::Labels;
+use self::layout::{Layout, Wants};
+use self::panes::tool_panel::ToolPanelView;
+use self::panes::transcript::TranscriptView;
+use self::panes::{
+    activity, approval, help, models, popup, queue, replay_bar, status_line, tool_panel, transcript, usage_bar, welcome,
+};
+use self::theme::Theme;
+
+/// Everything that the screen remembers between frames.
+pub struct Ui {
+    pub transcript: TranscriptView,
+    pub tools: ToolPanelView,
+    pub composer: Composer,
+    pub theme: Theme,
+    pub completion: Completion,
+    /// Where everything was drawn last.
+    pub layout: Layout,
+    labels: Labels,
+    /// The tool panel stands beside the transcript where there is room.
+    panel: bool,
+    /// How far the overlay on top can scroll, as drawn last.
+    overlay_end: usize,
+}
+
+impl Ui {
+    pub fn new(config: &UiConfig, theme: Theme, keymap: &Keymap) -> Self {
+        let mut transcript = TranscriptView::new();
+        transcript.set_fold_key(&keymap.hint("output.toggle").unwrap_or_default());
+        Self {
+            transcript,
+            tools: ToolPanelView::default(),
+            composer: Composer::new(),
+            theme,
+            completion: Completion::default(),
+            layout: Layout::default(),
+            labels: Labels::new(keymap),
+            panel: config.tool_panel,
+            overlay_end: 0,
+        }
+    }
+
+    /// Returns what the store should know after a frame: that an overlay was scrolled past its end.
+    pub fn drawn(&self, store: &Store) -> Option<Msg> {
+        let scroll = match store.focus.top()? {
+            Overlay::Help { scroll } => *scroll,
+            Overlay::Approval(approval) => approval.scroll,
+            Overlay::Models { .. } => return None,
+        };
+        (scroll > self.overlay_end).then_some(Msg::Do(Action::OverlayScrollTo(self.overlay_end)))
+    }
+}
+
+/// What the empty composer says.
+const IDLE: &str = "Ask anything, or / for commands";
+const BUSY: &str = "Type ahead: it waits for its turn";
+
+/// Draws one frame and returns where the terminal's cursor belongs. Later parts lie above earlier ones.
+pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
+    let area = area.intersection(buf.area);
+    if area.is_empty() {
+        return None;
+    }
+    let theme = ui.theme;
+    let replay = store.session.caps().seek && store.session.weather.replay.is_some();
+    let layout = Layout::new(
+        area,
+        Wants {
+            composer_rows: if replay { 1 } else { ui.composer.height(area.width.saturating_sub(2)) },
+            queue_rows: store.session.weather.queue.len().min(3) as u16,
+            replay,
+            panel: ui.panel,
+            panel_flipped: store.focus.panel_flipped,
+        },
+    );
+    ui.layout = layout;
+    let covered = store.focus.top().is_some();
+    let focused = |pane| !covered && store.focus.pane == pane;
+
+    if store.transcript.items().is_empty() {
+        welcome::draw(store, &ui.labels, theme, layout.transcript, buf);
+    } else if !layout.transcript.is_empty() {
+        transcript::draw(store, &mut ui.transcript, &theme, focused(Pane::Transcript), layout.transcript, buf);
+    }
+    tool_panel::draw(store, &mut ui.tools, focused(Pane::ToolPanel), theme, layout.tools, buf);
+    queue::draw(store, &ui.labels, theme, layout.queue, buf);
+    activity::draw(store, &ui.labels, focused(Pane::Composer), theme, layout.activity, buf);
+    ui.composer.set_placeholder(if store.session.phase.is_idle() { IDLE } else { BUSY });
+    let mut cursor = ui.composer.draw(&theme, focused(Pane::Composer), margin(layout.composer), buf);
+    replay_bar::draw(store, theme, layout.replay, buf);
+    usage_bar::draw(store, theme, layout.usage, buf);
+    status_line::draw(store, &ui.labels, !layout.activity.is_empty(), theme, layout.status, buf);
+
+    if !covered && !replay {
+        let input = if layout.activity.is_empty() { layout.composer } else { layout.activity };
+        let above = Rect { height: input.y - area.y, ..area };
+        ui.completion.follow(&ui.composer);
+        popup::draw(ui.completion.offers(), ui.completion.chosen(), theme, above, buf);
+    }
+    // The status line stays readable below every overlay.
+    let stage = Rect { height: area.height - layout.status.height, ..area };
+    for overlay in &store.focus.overlays {
+        cursor = match overlay {
+            Overlay::Help { scroll } => {
+                ui.overlay_end = help::draw(&ui.labels, *scroll, theme, stage, buf);
+                None
+            }
+            Overlay::Models { query, selected } => {
+                models::draw(store, (query, *selected), &ui.labels, theme, stage, buf)
+            }
+            Overlay::Approval(shown) => {
+                let drawn = approval::draw(store, shown, &ui.labels, theme, stage, buf);
+                ui.overlay_end = drawn.scroll_max;
+                drawn.cursor
+            }
+        };
+    }
+    cursor
+}
+
+/// A cell of air at both sides, where there is room for it.
+fn margin(area: Rect) -> Rect {
+    if area.width < 8 { area } else { Rect { x: area.x + 1, width: area.width - 2, ..area } }
+}

@@ -1,1 +1,489 @@
-//! screens
+//! What people see: whole screens at three sizes, drawn from a store that was fed facts.
+
+use jarvis_tui::config::keys::Keymap;
+use jarvis_tui::config::{ThemeChoice, UiConfig};
+use jarvis_tui::event::{
+    AgentEvent, Ask, CallId, Caps, DecidedBy, Decision, Envelope, Fault, FaultKind, Level, LinkState, Millis, Mode,
+    Outcome, Output, OutputStream, Queued, RanBy, ReplayState, Risk, Role, Scope, Seq, Stop, TextKind, TurnEnd, Usage,
+    Weather,
+};
+use jarvis_tui::store::action::Action;
+use jarvis_tui::store::focus::Pane;
+use jarvis_tui::store::msg::{ModelChoice, Msg, Report};
+use jarvis_tui::store::{Options, Store};
+use jarvis_tui::ui::theme::{Theme, ThemeKind};
+use jarvis_tui::ui::{self, Ui};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+const SIZES: [(u16, u16); 3] = [(40, 12), (80, 24), (140, 50)];
+const LIVE: Caps = Caps { prompt: true, decide: true, cancel: true, seek: false };
+
+/// A session under construction: facts in, store and view out.
+struct Scene {
+    store: Store,
+    ui: Ui,
+    seq: u64,
+    now: u64,
+}
+
+impl Scene {
+    fn new(caps: Caps) -> Self {
+        let config = UiConfig {
+            theme: ThemeChoice::Dark,
+            max_fps: 60,
+            fold_thinking: true,
+            fold_output: true,
+            mouse: false,
+            tool_panel: true,
+        };
+        let ui = Ui::new(&config, Theme::new(ThemeKind::Dark), &Keymap::default());
+        let mut scene = Self { store: Store::new(Options::default()), ui, seq: 0, now: 0 };
+        scene.fact(AgentEvent::SessionOpened {
+            wall: 1_763_000_000_000,
+            engine: "offline".into(),
+            model: "guide".into(),
+            why: "no model was found".into(),
+            mode: Mode::Ask,
+            folder: "/home/ada/engine".into(),
+            version: "0.1.0".into(),
+            caps,
+            window: Some(32_768),
+            price: Some((0.0, 0.0)),
+        });
+        scene
+    }
+
+    fn msg(&mut self, msg: Msg) {
+        self.store.update(msg, &mut Vec::new());
+    }
+
+    fn act(&mut self, action: Action) {
+        self.msg(Msg::Do(action));
+    }
+
+    fn fact(&mut self, event: AgentEvent) {
+        self.seq += 1;
+        let envelope = Envelope { seq: Seq(self.seq), at: Millis(self.now), event };
+        self.msg(Msg::Event(envelope));
+    }
+
+    fn after(&mut self, ms: u64) -> &mut Self {
+        self.now += ms;
+        self
+    }
+
+    fn tick(&mut self, ms: u64) {
+        self.now += ms;
+        self.msg(Msg::Tick(Millis(self.now)));
+    }
+
+    fn prompt(&mut self, turn: &str, text: &str) {
+        self.fact(AgentEvent::TurnStarted { turn: turn.into(), parent: None });
+        self.fact(AgentEvent::UserMessage { message: format!("u-{turn}").as_str().into(), text: text.into() });
+    }
+
+    fn message(&mut self, message: &str) {
+        self.fact(AgentEvent::MessageStarted { message: message.into(), role: Role::Assistant, parent: None });
+    }
+
+    fn text(&mut self, message: &str, text: &str) {
+        for piece in text.split_inclusive(' ') {
+            let text = piece.to_owned();
+            self.after(20).fact(AgentEvent::TextDelta { message: message.into(), text, kind: TextKind::Text });
+        }
+    }
+
+    fn finished(&mut self, message: &str, stop: Stop) {
+        self.fact(AgentEvent::MessageFinished { message: message.into(), stop, full: None, carry: None });
+    }
+
+    fn call(&mut self, call: &str, message: &str, name: &str, args: &str) {
+        let id: CallId = call.into();
+        self.fact(AgentEvent::ToolCallStarted {
+            call: id.clone(),
+            message: message.into(),
+            name: Some(name.into()),
+            parent: None,
+            ran_by: RanBy::Us,
+        });
+        self.fact(AgentEvent::ToolCallReady { call: id, name: name.into(), args: args.into(), carry: None });
+    }
+
+    fn output(&mut self, call: &str, text: &str) {
+        let stream = OutputStream::Stdout;
+        self.fact(AgentEvent::ToolOutput { call: call.into(), stream, text: text.into() });
+    }
+
+    fn done(&mut self, call: &str, outcome: Outcome, output: &str) {
+        let output = Output::of(output);
+        self.fact(AgentEvent::ToolCallFinished { call: call.into(), outcome, output, took: None });
+    }
+
+    fn usage(&mut self, n: u32, input: u64, output: u64) {
+        let usage = Usage { input_tokens: input, output_tokens: output, ..Usage::default() };
+        self.fact(AgentEvent::UsageReported { scope: Scope::Request(n), usage });
+    }
+
+    fn draw(&mut self, (width, height): (u16, u16)) -> (Buffer, Option<(u16, u16)>) {
+        let area = Rect::new(0, 0, width, height);
+        let mut buf = Buffer::empty(area);
+        let cursor = ui::draw(&self.store, &mut self.ui, area, &mut buf);
+        (buf, cursor)
+    }
+}
+
+fn text(buf: &Buffer) -> String {
+    let mut out = String::new();
+    for y in 0..buf.area.height {
+        let mut row = String::new();
+        let mut skip = 0;
+        for x in 0..buf.area.width {
+            if skip > 0 {
+                skip -= 1;
+                continue;
+            }
+            let symbol = buf[(x, y)].symbol();
+            skip = jarvis_tui::text::width::str_width(symbol).saturating_sub(1);
+            row.push_str(symbol);
+        }
+        out.push_str(row.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// Marks what is styled: one letter a colour, upper case where bold, `#` where reversed.
+fn styles(buf: &Buffer) -> String {
+    use ratatui::style::{Color, Modifier};
+    let letter = |x, y| {
+        let cell = &buf[(x, y)];
+        let letter = match cell.fg {
+            _ if cell.symbol() == " " && !cell.modifier.contains(Modifier::REVERSED) => ' ',
+            _ if cell.modifier.contains(Modifier::REVERSED) => '#',
+            Color::Reset => '.',
+            Color::Red => 'r',
+            Color::Green => 'g',
+            Color::Yellow => 'y',
+            Color::Blue => 'b',
+            Color::Magenta => 'm',
+            Color::Cyan => 'c',
+            Color::Gray => 'w',
+            Color::DarkGray => 'd',
+            _ => '?',
+        };
+        if cell.modifier.contains(Modifier::BOLD) { letter.to_ascii_uppercase() } else { letter }
+    };
+    (0..buf.area.height)
+        .map(|y| (0..buf.area.width).map(|x| letter(x, y)).collect::<String>().trim_end().to_owned() + "\n")
+        .collect()
+}
+
+fn settings() -> insta::Settings {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings
+}
+
+/// Draws the scene at the three sizes, twice each: a warm cache must not change a cell.
+fn check(name: &str, make: impl Fn() -> Scene) {
+    settings().bind(|| {
+        for size in SIZES {
+            let mut scene = make();
+            let (cold, cursor) = scene.draw(size);
+            let (warm, _) = scene.draw(size);
+            assert_eq!(cold, warm, "{name}: a second frame differs");
+            scene.ui.transcript.forget();
+            let (again, _) = scene.draw(size);
+            assert_eq!(cold, again, "{name}: a frame without its cache differs");
+            let cursor = cursor.map_or("none".into(), |(x, y)| format!("{x},{y}"));
+            let picture = format!("{}cursor {cursor}\n", text(&cold));
+            insta::assert_snapshot!(format!("{name}-{}x{}", size.0, size.1), picture);
+        }
+    });
+}
+
+const DIFF: &str = "\
+--- a/src/difference.rs
++++ b/src/difference.rs
+@@ -10,7 +10,9 @@
+ impl Engine {
+     pub fn turn(&mut self) {
+-        self.column += 1;
++        // The carry goes first, or the wheels jam.
++        self.carry();
++        self.column = self.column.wrapping_add(1);
+     }
+ }
+ ";
+
+fn empty() -> Scene {
+    Scene::new(LIVE)
+}
+
+fn answered(scene: &mut Scene) {
+    scene.prompt("t1", "What is in this folder?");
+    scene.message("m1");
+    let thought = "The person wants to know what the folder holds, so list it first.".to_owned();
+    scene.after(300).fact(AgentEvent::ReasoningDelta { message: "m1".into(), text: thought });
+    scene.after(1200);
+    scene.call("c1", "m1", "list_dir", r#"{"path":"."}"#);
+    scene.finished("m1", Stop::ToolCalls);
+    scene.usage(1, 1800, 60);
+    scene.after(12).done("c1", Outcome::Ok, "Cargo.toml\nREADME.md\nsrc/\ntests/");
+    scene.message("m2");
+    scene.after(400).text("m2", "A Rust crate:\n\n- `Cargo.toml` names it **engine**\n- `src/` holds *the code*\n");
+    scene.finished("m2", Stop::End);
+    scene.usage(2, 1960, 48);
+    scene.after(30).fact(AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Completed });
+}
+
+fn streaming() -> Scene {
+    let mut scene = Scene::new(LIVE);
+    answered(&mut scene);
+    scene.after(5000).prompt("t2", "Run the tests and tell me what fails.");
+    scene.message("m3");
+    scene.after(500).text("m3", "I'll run them now.");
+    scene.call("c2", "m3", "shell", r#"{"command":"cargo test --quiet"}"#);
+    scene.finished("m3", Stop::ToolCalls);
+    scene.usage(1, 2300, 40);
+    scene.after(3400).output("c2", "running 14 tests\n...........F..\n");
+    let queue = vec![Queued { id: 7, text: "and then fix the one that fails, please".into() }];
+    let now = Millis(scene.now);
+    scene.msg(Msg::Weather(Weather { link: LinkState::Live, queue, now, ..Weather::default() }));
+    scene.tick(800);
+    scene
+}
+
+fn approval() -> Scene {
+    let mut scene = Scene::new(LIVE);
+    scene.prompt("t1", "Fix the carry.");
+    scene.message("m1");
+    scene.after(400).text("m1", "The carry comes too late; this edit moves it.");
+    scene.call("c1", "m1", "edit_file", r#"{"path":"src/difference.rs"}"#);
+    let ask = Ask {
+        tool: "edit_file".into(),
+        risk: Risk::Write,
+        subject: "src/difference.rs".into(),
+        folder: "/home/ada/engine".into(),
+        detail: DIFF.into(),
+        pattern: Some("edit_file(src/*)".into()),
+        expires: None,
+    };
+    scene.fact(AgentEvent::ApprovalRequested { call: "c1".into(), ask });
+    scene.tick(1000);
+    scene
+}
+
+fn hostile_approval() -> Scene {
+    let mut scene = Scene::new(LIVE);
+    scene.prompt("t1", "clean up");
+    scene.message("m1");
+    let command = "ls\u{1b}[8m; rm -rf ~\u{1b}[0m \u{202e}txt.exe";
+    scene.call("c1", "m1", "shell", "{}");
+    let ask = Ask {
+        tool: "shell".into(),
+        risk: Risk::Execute,
+        subject: command.into(),
+        folder: "/home/ada/engine".into(),
+        detail: command.into(),
+        pattern: Some("shell(ls*)".into()),
+        expires: None,
+    };
+    scene.fact(AgentEvent::ApprovalRequested { call: "c1".into(), ask });
+    scene.tick(1000);
+    scene.act(Action::OverlayDenyWithReason);
+    for c in "not in my home".chars() {
+        scene.act(Action::OverlayChar(c));
+    }
+    scene
+}
+
+fn waiting() -> Scene {
+    let mut scene = approval();
+    scene.fact(AgentEvent::ApprovalResolved {
+        call: "c1".into(),
+        decision: Decision::Deny(Some("not that file".into())),
+        by: DecidedBy::Person,
+    });
+    scene.done("c1", Outcome::Denied, "");
+    scene.ui.composer.set_text("wait, first tell me");
+    scene.act(Action::ComposerChanged { empty: false });
+    scene.call("c2", "m1", "fetch", r#"{"url":"https://example.org/carry"}"#);
+    let ask = Ask {
+        tool: "fetch".into(),
+        risk: Risk::Network,
+        subject: "https://example.org/carry".into(),
+        folder: "/home/ada/engine".into(),
+        detail: String::new(),
+        pattern: None,
+        expires: None,
+    };
+    scene.fact(AgentEvent::ApprovalRequested { call: "c2".into(), ask });
+    scene.tick(900);
+    scene
+}
+
+fn failed() -> Scene {
+    let mut scene = Scene::new(LIVE);
+    answered(&mut scene);
+    scene.after(9000).prompt("t2", "And what does it do?");
+    let text = "the server answered 503; trying again in 2s".to_owned();
+    scene.fact(AgentEvent::Noticed { level: Level::Warn, code: "retry".into(), text: text.clone() });
+    scene.after(2000).fact(AgentEvent::Noticed { level: Level::Warn, code: "retry".into(), text });
+    let fault = Fault::new(FaultKind::Network, "can't reach 127.0.0.1:11434: is `ollama serve` running?");
+    scene.after(4000).fact(AgentEvent::TurnFinished { turn: "t2".into(), end: TurnEnd::Failed(fault) });
+    let now = Millis(scene.now);
+    let not_saved = Some("no space left on device".to_owned());
+    scene.msg(Msg::Weather(Weather { link: LinkState::Lost(None), not_saved, now, ..Weather::default() }));
+    scene
+}
+
+fn help() -> Scene {
+    let mut scene = empty();
+    scene.act(Action::OpenHelp);
+    scene
+}
+
+fn models() -> Scene {
+    let mut scene = streaming();
+    scene.act(Action::OpenModels);
+    let model = |name: &str, remark: &str| ModelChoice { name: name.into(), remark: remark.into() };
+    scene.msg(Msg::Report(Report::Models(vec![
+        model("offline/guide", "built in, no model"),
+        model("ollama/qwen3:8b", "32k · 5.2 GB · running"),
+        model("ollama/llama3.3:70b", "128k · 43 GB"),
+        model("openai/gpt-4.1-mini", "1M · $0.40 in, $1.60 out"),
+    ])));
+    scene.act(Action::OverlayDown);
+    scene
+}
+
+fn replay() -> Scene {
+    let mut scene = Scene::new(Caps { seek: true, ..Caps::default() });
+    answered(&mut scene);
+    let replay = ReplayState {
+        paused: true,
+        speed: 2.0,
+        position: Millis(73_000),
+        length: Millis(220_000),
+        turn: 1,
+        turns: 4,
+        squeeze: Some(Millis(2000)),
+    };
+    let now = Millis(scene.now);
+    scene.msg(Msg::Weather(Weather { replay: Some(replay), now, ..Weather::default() }));
+    scene
+}
+
+fn completing() -> Scene {
+    let mut scene = empty();
+    scene.ui.composer.set_text("/mod");
+    scene
+}
+
+fn panel() -> Scene {
+    let mut scene = streaming();
+    let item = scene.store.tools.calls()[0].item;
+    scene.act(Action::ToggleFold(item.0));
+    scene.act(Action::Focus(Pane::ToolPanel));
+    scene.ui.tools.up(&scene.store);
+    scene.ui.tools.up(&scene.store);
+    scene
+}
+
+#[test]
+fn an_empty_session_says_what_this_is() {
+    check("empty", empty);
+}
+
+#[test]
+fn a_turn_that_runs_a_tool() {
+    check("streaming", streaming);
+}
+
+#[test]
+fn an_ask_shows_its_diff() {
+    check("approval", approval);
+    settings().bind(|| {
+        let (buf, _) = approval().draw((80, 24));
+        insta::assert_snapshot!("approval-80x24-styles", styles(&buf));
+    });
+}
+
+#[test]
+fn an_ask_shows_what_would_hide() {
+    check("hostile-approval", hostile_approval);
+}
+
+#[test]
+fn an_ask_waits_behind_a_full_composer() {
+    check("waiting", waiting);
+}
+
+#[test]
+fn a_failed_turn_and_a_full_disk() {
+    check("failed", failed);
+}
+
+#[test]
+fn help_lists_every_key() {
+    check("help", help);
+}
+
+#[test]
+fn models_can_be_picked() {
+    check("models", models);
+}
+
+#[test]
+fn a_replay_has_a_bar() {
+    check("replay", replay);
+}
+
+#[test]
+fn commands_complete() {
+    check("completing", completing);
+}
+
+#[test]
+fn the_panel_unfolds_the_selected_call() {
+    check("panel", panel);
+}
+
+#[test]
+fn every_scene_draws_at_any_size() {
+    let scenes =
+        [empty, streaming, approval, hostile_approval, waiting, failed, help, models, replay, completing, panel];
+    for make in scenes {
+        let mut scene = make();
+        for flipped in [false, true] {
+            for width in [1, 2, 3, 4, 5, 7, 10, 20, 39, 60, 99, 100, 120] {
+                for height in [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 30] {
+                    let (_, cursor) = scene.draw((width, height));
+                    assert!(cursor.is_none_or(|(x, y)| x < width && y < height), "{width}x{height}");
+                }
+            }
+            if !flipped {
+                scene.act(Action::ToggleToolPanel);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_drawing_stays_inside_its_area() {
+    let mut scene = approval();
+    let whole = Rect::new(0, 0, 60, 20);
+    let mut buf = Buffer::empty(whole);
+    ui::draw(&scene.store, &mut scene.ui, Rect::new(5, 4, 40, 10), &mut buf);
+    for y in 0..20 {
+        for x in 0..60 {
+            if !(5..45).contains(&x) || !(4..14).contains(&y) {
+                assert_eq!(buf[(x, y)].symbol(), " ", "{x},{y}");
+            }
+        }
+    }
+}

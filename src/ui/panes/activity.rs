@@ -50,7 +50,8 @@ fn words(store: &Store, labels: &Labels) -> Option<Words> {
     if session.cancelling {
         return Some((spinner(session.now), "stopping…".into(), None, Role::Warn));
     }
-    let stop = session.caps().cancel.then(|| (labels.cancel.clone(), "stops"));
+    // Over an overlay the key means something else.
+    let stop = (session.caps().cancel && store.focus.top().is_none()).then(|| (labels.cancel.clone(), "stops"));
     let running = store.tools.open().filter(|call| call.state == CallState::Running).last();
     let doing = if matches!(session.phase, Phase::WaitingApproval { .. }) {
         "waiting for a decision".into()

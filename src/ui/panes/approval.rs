@@ -20,6 +20,9 @@ use crate::ui::theme::{Role, Theme};
 
 use super::models::tail;
 
+/// Bytes of a detail that are laid out; what is beyond is told, not hidden.
+const LOOK: usize = 256 * 1024;
+
 /// What the view found out while drawing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drawn {
@@ -116,7 +119,8 @@ fn content(ask: &Ask, width: usize, height: usize) -> (Vec<Line>, Vec<Line>) {
 }
 
 fn detail(ask: &Ask, width: usize) -> Vec<Line> {
-    let detail = visible(ask.detail.trim_end());
+    let whole = ask.detail.trim_end();
+    let detail = visible(&whole[..whole.floor_char_boundary(LOOK)]);
     if detail.is_empty() {
         return Vec::new();
     }
@@ -126,6 +130,9 @@ fn detail(ask: &Ask, width: usize) -> Vec<Line> {
         let role = if is_diff { diff_role(line) } else { Role::Code };
         let line = expand_tabs(line, 4);
         lines.extend(rows(&line, chop_rows(&line, width), role));
+    }
+    if whole.len() > LOOK {
+        lines.push((format!("… {} more bytes are not shown", whole.len() - LOOK), Role::Error));
     }
     lines
 }

@@ -17,7 +17,8 @@ pub fn draw(commands: &[&CommandInfo], selected: usize, theme: Theme, above: Rec
     let first = (selected + 1).saturating_sub(usize::from(rows));
     let area = Rect { y: above.bottom() - rows, height: rows, ..above };
     clear(area, buf);
-    let names = commands.iter().map(|command| name(command).chars().count()).max().unwrap_or_default();
+    let arguments = above.width >= 60;
+    let names = commands.iter().map(|command| name(command, arguments).chars().count()).max().unwrap_or_default();
     for (row, command) in commands.iter().skip(first).take(usize::from(rows)).enumerate() {
         let chosen = first + row == selected;
         let row = row as u16;
@@ -25,7 +26,7 @@ pub fn draw(commands: &[&CommandInfo], selected: usize, theme: Theme, above: Rec
         pen.write(if chosen { " ▸ " } else { "   " }, theme.style(Role::Accent));
         let begin = pen.column();
         pen.write(&format!("/{}", command.name), theme.style(Role::Key));
-        if !command.argument.is_empty() {
+        if arguments && !command.argument.is_empty() {
             pen.write(&format!(" {}", command.argument), theme.style(Role::Dim));
         }
         let used = usize::from(pen.column() - begin);
@@ -37,6 +38,7 @@ pub fn draw(commands: &[&CommandInfo], selected: usize, theme: Theme, above: Rec
     }
 }
 
-fn name(command: &CommandInfo) -> String {
-    format!("/{} {}", command.name, command.argument).trim_end().to_owned()
+fn name(command: &CommandInfo, arguments: bool) -> String {
+    let argument = if arguments { command.argument } else { "" };
+    format!("/{} {argument}", command.name).trim_end().to_owned()
 }

@@ -14,16 +14,17 @@ use crate::ui::theme::{Role, Theme};
 /// Longest foreign text shown here, in cells.
 const LONGEST: usize = 60;
 
-pub fn draw(store: &Store, labels: &Labels, theme: Theme, area: Rect, buf: &mut Buffer) {
+/// `told_above`: the activity row is on the screen and says what the turn does.
+pub fn draw(store: &Store, labels: &Labels, told_above: bool, theme: Theme, area: Rect, buf: &mut Buffer) {
     if area.width < 3 || area.height == 0 {
         return;
     }
     let inner = Rect { x: area.x + 1, width: area.width - 2, ..area };
-    let used = segments(state(store, usize::from(inner.width)), theme, inner, buf);
+    let used = segments(state(store, told_above, usize::from(inner.width)), theme, inner, buf);
     keys(labels.hints(store), used, theme, inner, buf);
 }
 
-fn state(store: &Store, room: usize) -> Vec<Segment> {
+fn state(store: &Store, told_above: bool, room: usize) -> Vec<Segment> {
     let session = &store.session;
     let mut all = Vec::new();
     if let Some(why) = &session.weather.not_saved {
@@ -39,14 +40,14 @@ fn state(store: &Store, room: usize) -> Vec<Segment> {
         all.push(Segment::new(0, one_line(hint, room), role));
         return all;
     }
-    if session.cancelling {
+    if session.cancelling && !told_above {
         all.push(Segment::new(1, "stopping…", Role::Warn));
     }
     if let Some((text, role)) = link(&session.weather.link, session.now) {
         all.push(Segment::new(1, text, role));
     }
     let asks = store.hidden_asks();
-    if asks > 0 {
+    if asks > 0 && !told_above {
         let text = if asks == 1 { "1 approval waits".into() } else { format!("{asks} approvals wait") };
         all.push(Segment::new(1, text, Role::Warn));
     }

@@ -329,3 +329,72 @@ fn output(text: &str, width: usize, most: usize) -> Vec<String> {
     }
     rows.into_iter().skip(skip).map(|row| line(row.start, row.end)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{AgentEvent, Envelope, Millis, Output, Seq};
+    use crate::store::action::Action;
+    use crate::store::msg::Msg;
+
+    fn store(calls: u64) -> Store {
+        let mut store = Store::new(crate::store::Options::default());
+        let mut tell = |event| {
+            let envelope = Envelope { seq: store.last_seq().next(), at: Millis(0), event };
+            store.update(Msg::Event(envelope), &mut Vec::new());
+        };
+        for n in 0..calls {
+            let call = format!("c{n}");
+            let (call, args) = (call.as_str().into(), format!("{{\"path\":\"f{n}\"}}"));
+            tell(AgentEvent::ToolCallReady { call, name: "read".into(), args, carry: None });
+            let call = format!("c{n}").as_str().into();
+            let output = Output::of(format!("one {n}\ntwo\nthree"));
+            tell(AgentEvent::ToolCallFinished { call, outcome: Outcome::Ok, output, took: Some(Millis(5)) });
+        }
+        assert_eq!(store.last_seq(), Seq(calls * 2));
+        store
+    }
+
+    fn shown(store: &Store, view: &mut ToolPanelView, height: u16) -> Vec<String> {
+        let area = Rect::new(0, 0, 24, height + 1);
+        let mut buf = Buffer::empty(area);
+        draw(store, view, true, Theme::default(), area, &mut buf);
+        let row = |y| (2..24).map(|x| buf[(x, y)].symbol()).collect::<String>().trim_end().to_owned();
+        (1..=height).map(row).collect()
+    }
+
+    #[test]
+    fn the_newest_calls_fill_the_panel_from_the_bottom() {
+        let store = store(100);
+        let rows = shown(&store, &mut ToolPanelView::default(), 3);
+        assert_eq!(rows, ["  └ one 98", "✓ read f99        5ms", "  └ one 99"]);
+    }
+
+    #[test]
+    fn the_selected_call_is_in_sight_and_unfolds() {
+        let mut store = store(100);
+        let mut view = ToolPanelView::default();
+        view.first(&store);
+        view.down(&store);
+        assert_eq!(view.call(&store).map(|call| call.id.as_str()), Some("c1"));
+        let item = store.tools.calls()[1].item;
+        store.update(Msg::Do(Action::ToggleFold(item.0)), &mut Vec::new());
+        let rows = shown(&store, &mut view, 6);
+        assert_eq!(
+            rows,
+            ["✓ read f0         5ms", "  └ one 0", "✓ read f1         5ms", "  path f1", "  │ one 1", "  │ two"]
+        );
+        view.on(99);
+        assert_eq!(shown(&store, &mut view, 3), ["  │ one 1", "  │ two", "  │ three"]);
+    }
+
+    #[test]
+    fn past_the_newest_the_panel_follows_again() {
+        let store = store(2);
+        let mut view = ToolPanelView::default();
+        view.up(&store);
+        assert_eq!(view.selected, Some(1));
+        view.down(&store);
+        assert_eq!(view, ToolPanelView::default());
+    }
+}
