@@ -65,7 +65,10 @@ async fn start(cli: Cli) -> u8 {
     let done = match cli.command {
         None => chat(cli.chat, loaded, paths, folder).await,
         Some(Command::Replay(replay)) => play(replay, loaded, paths, folder).await,
-        Some(Command::Frame(_)) => Ok(0),
+        Some(Command::Frame(frame)) => {
+            let house = House::new(loaded, paths, folder, Audience::Pipe, None);
+            one_frame(&frame, &house).await
+        }
         Some(Command::Sessions(command)) => {
             let house = House::new(loaded, paths, folder, Audience::Pipe, None);
             sessions(command, house).await
@@ -138,12 +141,9 @@ async fn chat(chat: cli::Chat, loaded: Loaded, paths: Paths, folder: PathBuf) ->
     };
     let on_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     if chat.is_headless() || !on_terminal {
-        let prompt = match piped_prompt(chat.prompt_text().as_deref(), chat.print.is_some()).await? {
-            Some(prompt) => prompt,
-            None => {
-                commands::complain("there is no terminal and no prompt; pipe one in, or give it with -p (see --help)");
-                return Ok(USAGE);
-            }
+        let Some(prompt) = piped_prompt(chat.prompt_text().as_deref(), chat.print.is_some()).await? else {
+            commands::complain("there is no terminal and no prompt; pipe one in, or give it with -p (see --help)");
+            return Ok(USAGE);
         };
         let format = format_of(chat.format());
         let mut house = House::new(loaded, paths, folder, Audience::Pipe, chat.system);
@@ -175,6 +175,18 @@ async fn play(replay_args: cli::Replay, loaded: Loaded, paths: Paths, folder: Pa
     };
     let live = house.replay(&replay_args.file, options)?;
     drop((house, live));
+    Ok(0)
+}
+
+async fn one_frame(frame: &cli::Frame, house: &House) -> anyhow::Result<u8> {
+    let kind = match frame.format {
+        cli::FrameFormat::Text => headless::frame::Kind::Text,
+        cli::FrameFormat::Ansi => headless::frame::Kind::Ansi,
+        cli::FrameFormat::Svg => headless::frame::Kind::Svg,
+    };
+    let size = (frame.size.width, frame.size.height);
+    let path = house.session_path(&frame.file.to_string_lossy())?;
+    commands::print(&headless::frame::dump(house, &path, frame.seq.map(Seq), size, kind).await?);
     Ok(0)
 }
 

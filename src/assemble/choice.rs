@@ -225,7 +225,7 @@ impl Chooser {
             model: offline::MODEL.to_owned(),
             why: why.to_owned(),
             window: None,
-            price: None,
+            price: Some((0.0, 0.0)),
             idle: Duration::ZERO,
             no_output: Duration::ZERO,
             retries: 0,

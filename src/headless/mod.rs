@@ -3,6 +3,7 @@
 //! Results go to stdout, progress to stderr; nothing asks, nothing is coloured.
 
 pub mod commands;
+pub mod frame;
 
 mod tally;
 

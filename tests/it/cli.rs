@@ -1,1 +1,275 @@
-//! cli
+//! The program as a script sees it: standard output, standard error, exit codes, files.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A home and a working folder of its own, no keys, no network.
+struct Place {
+    home: TempDir,
+    work: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { home: tempfile::tempdir().unwrap(), work: tempfile::tempdir().unwrap() }
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_jarvis-tui"));
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("JARVIS_TUI_HOME", self.home.path())
+            // Nothing here may depend on what happens to run on this machine.
+            .env("JARVIS_TUI_MODEL", "offline")
+            .current_dir(self.work.path())
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Ran {
+        Ran::of(self.command(args).output().unwrap())
+    }
+
+    fn run_with_stdin(&self, args: &[&str], input: &str) -> Ran {
+        let mut child = self.command(args).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        Ran::of(child.wait_with_output().unwrap())
+    }
+
+    fn logs(&self) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(self.home.path().join("sessions")) else { return Vec::new() };
+        let mut logs: Vec<PathBuf> = entries
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|ext| ext == "jsonl"))
+            .collect();
+        logs.sort();
+        logs
+    }
+
+    fn only_log(&self) -> PathBuf {
+        let logs = self.logs();
+        assert_eq!(logs.len(), 1, "{logs:?}");
+        logs.into_iter().next().unwrap()
+    }
+}
+
+#[derive(Debug)]
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+fn id_of(log: &Path) -> String {
+    log.file_stem().unwrap().to_string_lossy().into_owned()
+}
+
+#[test]
+fn a_piped_prompt_is_answered_as_text() {
+    let ran = Place::new().run_with_stdin(&[], "what is 6*7");
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.out.contains("42"), "{ran:?}");
+    assert!(!ran.out.contains('\u{1b}'), "no colours in a pipe");
+}
+
+#[test]
+fn no_terminal_and_no_prompt_is_a_short_usage_error() {
+    let ran = Place::new().run(&[]);
+    assert_eq!(ran.code, 2);
+    assert_eq!(ran.out, "");
+    assert!(ran.err.contains("-p") && ran.err.lines().count() == 1, "{ran:?}");
+}
+
+#[test]
+fn the_object_of_a_run_has_calls_usage_and_outcome() {
+    let place = Place::new();
+    let ran = place.run(&["-p", "what is 6*7", "--output-format", "json"]);
+    let object = ran.json();
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(object["source"], "agent");
+    assert_eq!(object["engine"], "offline");
+    assert_eq!(object["outcome"], "completed");
+    assert_eq!(object["tool_calls"][0]["name"], "calculator");
+    assert_eq!(object["tool_calls"][0]["status"], "ok");
+    assert_eq!(object["tool_calls"][0]["arguments"]["expression"], "6*7");
+    assert_eq!(object["usage"]["estimated"], true);
+    assert_eq!(object["error"], Value::Null);
+    assert_eq!(object["session"], id_of(&place.only_log()));
+}
+
+#[test]
+fn stream_json_is_the_log_byte_for_byte() {
+    let place = Place::new();
+    let ran = place.run(&["-p", "what is 6*7", "--json"]);
+    let log = fs::read_to_string(place.only_log()).unwrap();
+    let (header, envelopes) = log.split_once('\n').unwrap();
+    assert!(header.contains("\"format\":1"));
+    assert_eq!(ran.out, envelopes);
+}
+
+#[test]
+fn the_replay_of_a_log_gives_the_same_object() {
+    let place = Place::new();
+    let live = place.run(&["-p", "what is 6*7", "--output-format", "json"]).json();
+    let log = place.only_log();
+    let ran = place.run(&["replay", log.to_str().unwrap(), "--headless", "--output-format", "json"]);
+    let mut again = ran.json();
+    assert_eq!(again["source"], "replay");
+    again["source"] = Value::from("agent");
+    assert_eq!(again, live);
+    assert_eq!(ran.code, 0);
+}
+
+#[test]
+fn what_needs_approval_is_denied_without_a_terminal() {
+    let place = Place::new();
+    let ran = place.run(&["-p", "run `echo hi > made`", "--output-format", "json"]);
+    assert_eq!(ran.code, 7, "{ran:?}");
+    assert_eq!(ran.json()["tool_calls"][0]["status"], "denied");
+    assert!(!place.work.path().join("made").exists());
+    assert!(ran.err.contains("denied"), "it says so: {ran:?}");
+    let ran = place.run(&["-p", "run `echo hi > made`", "--approval-mode", "full"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(place.work.path().join("made").exists());
+}
+
+#[test]
+fn a_broken_setting_is_named_with_file_and_line() {
+    let place = Place::new();
+    fs::write(place.home.path().join("config.toml"), "version = 1\n[ui]\nmax_fps = \"many\"\n").unwrap();
+    let ran = place.run(&["-p", "hi"]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(ran.err.contains("config.toml:3") && ran.err.contains("max_fps"), "{ran:?}");
+}
+
+#[test]
+fn an_unknown_flag_is_a_usage_error() {
+    assert_eq!(Place::new().run(&["--nonsense"]).code, 2);
+}
+
+#[test]
+fn the_newest_session_goes_on_with_its_history() {
+    let place = Place::new();
+    place.run(&["-p", "what is 6*7"]);
+    let ran = place.run(&["-c", "-p", "what is 2+3", "--output-format", "json"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let log = place.only_log();
+    let text = fs::read_to_string(&log).unwrap();
+    assert_eq!(text.matches("\"type\":\"turn_started\"").count(), 2);
+    assert_eq!(ran.json()["text"].as_str().unwrap().matches("42").count(), 0, "only this run's text");
+    let seqs: Vec<u64> = text
+        .lines()
+        .skip(1)
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["seq"].as_u64().unwrap())
+        .collect();
+    assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>(), "no holes over both runs");
+}
+
+#[test]
+fn a_log_cut_in_the_middle_of_a_line_goes_on_and_says_so() {
+    let place = Place::new();
+    place.run(&["-p", "what is 6*7"]);
+    let log = place.only_log();
+    let text = fs::read_to_string(&log).unwrap();
+    let cut = text.find("\"type\":\"message_finished\"").unwrap();
+    fs::write(&log, &text[..cut]).unwrap();
+    let ran = place.run(&["-c", "-p", "what is 2+3", "--output-format", "json"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.json()["notices"].to_string().contains("torn_line"), "{ran:?}");
+    let replayed = place.run(&["replay", log.to_str().unwrap(), "--headless", "--output-format", "json"]);
+    assert_eq!(replayed.json()["outcome"], "completed", "{replayed:?}");
+}
+
+#[test]
+fn sessions_are_listed_shown_and_removed() {
+    let place = Place::new();
+    place.run(&["-p", "what is 6*7"]);
+    let id = id_of(&place.only_log());
+    let listed = place.run(&["sessions", "list"]);
+    assert!(listed.out.contains(&id) && listed.out.contains("what is 6*7"), "{listed:?}");
+    let shown = place.run(&["sessions", "show", &id]);
+    assert!(shown.out.contains("› what is 6*7") && shown.out.contains("42"), "{shown:?}");
+    assert_eq!(place.run(&["sessions", "rm", &id]).code, 0);
+    assert_eq!(place.logs(), Vec::<PathBuf>::new());
+    let ran = place.run(&["sessions", "rm", &id]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains(&id), "{ran:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn logs_are_their_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new();
+    place.run(&["-p", "hi"]);
+    assert_eq!(fs::metadata(place.only_log()).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn a_reader_that_has_enough_ends_the_program_quietly() {
+    let place = Place::new();
+    let mut child = place.command(&["-p", "demo stream 3000"]).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("panic"));
+}
+
+#[test]
+fn one_screen_of_a_log_is_printed_as_text_or_picture() {
+    let place = Place::new();
+    place.run(&["-p", "what is 6*7"]);
+    let log = place.only_log();
+    let text = place.run(&["frame", log.to_str().unwrap(), "--size", "80x24"]);
+    assert_eq!(text.out.lines().count(), 24, "{}", text.out);
+    assert!(text.out.contains("42") && text.out.contains("what is 6*7"), "{}", text.out);
+    let picture = place.run(&["frame", log.to_str().unwrap(), "--format", "svg"]);
+    assert!(picture.out.starts_with("<svg") && picture.out.trim_end().ends_with("</svg>"));
+}
+
+#[test]
+fn doctor_and_models_know_the_embedded_engine() {
+    let place = Place::new();
+    let ran = place.run(&["doctor"]);
+    assert_eq!(ran.code, 0);
+    assert!(ran.out.contains("offline") && ran.out.contains("OPENAI_API_KEY"), "{ran:?}");
+    assert!(place.run(&["models"]).out.contains("offline/guide"));
+}
+
+#[test]
+fn a_session_in_which_nothing_was_said_leaves_no_log() {
+    let place = Place::new();
+    place.run(&["doctor"]);
+    place.run(&["config", "show"]);
+    assert_eq!(place.logs(), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_prompt_and_a_pipe_are_joined() {
+    let place = Place::new();
+    place.run_with_stdin(&["-p", "what is"], "6*7\n");
+    assert!(fs::read_to_string(place.only_log()).unwrap().contains(r#""text":"what is\n\n6*7""#));
+}
