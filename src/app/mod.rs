@@ -1,5 +1,419 @@
-//! app
+//! The loop: one task owns store, view and terminal.
+//!
+//! ```text
+//! signal          → leave politely, or stop
+//! terminal events → Chat::input → store, view         (all that wait, then one frame)
+//! frame deadline  → tick, draw                        (the only place that draws)
+//! effect done     → Msg::Report
+//! weather         → Msg::Weather
+//! deliveries      → Msg::Event, Msg::Reset            (at most 512 a turn of the loop)
+//! ```
+//!
+//! Not here: what an input means (`chat.rs`), what is true (`store`), how it looks (`ui`). Invariants: typing is never
+//! behind a flood, for input is looked at first; a flood can't starve drawing, for a batch is bounded; nothing wakes up
+//! while nothing moves.
+
+pub mod chat;
+pub mod effects;
 pub mod history;
 pub mod pace;
 pub mod screen;
 pub mod term;
+
+use std::future::poll_fn;
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use crossterm::event::{Event, EventStream};
+use futures_util::StreamExt;
+use tokio::time::sleep_until;
+
+use self::chat::{Ask, Chat};
+use self::effects::{Done, Effects, ListModels, NewSession};
+use self::pace::Pace;
+use self::term::{InChat, Signals, Term, Told};
+use crate::bridge::hub::Subscription;
+use crate::bridge::{Delivery, Live};
+use crate::config::keys::Keymap;
+use crate::config::{ThemeChoice, UiConfig};
+use crate::event::{Command, Millis, Seq, Weather};
+use crate::store::action::Action;
+use crate::store::effect::Effect;
+use crate::store::msg::{Msg, Report};
+use crate::store::{Options, Store};
+use crate::ui::keymap::{ASK_BACKGROUND, Input, Replies, read};
+use crate::ui::theme::{Theme, ThemeKind};
+use crate::ui::{self, Ui};
+
+/// Deliveries folded before input is looked at again.
+const BATCH: usize = 512;
+/// Terminal events taken at once; a paste without brackets is a flood of keys.
+const EVENTS: usize = 4096;
+/// What streams is drawn within this time; so is a key, which asks for now.
+const SOON: Duration = Duration::from_millis(16);
+/// Between two frames of a spinner or a running time.
+const TICK: Duration = Duration::from_millis(90);
+/// A terminal that hasn't answered by now won't.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// Exit code when the terminal went away: as if the signal of that had ended us.
+const GONE: u8 = 129;
+
+/// What a chat on the terminal needs.
+pub struct Shell<'a> {
+    pub live: Live,
+    pub ui: UiConfig,
+    pub keymap: Keymap,
+    /// What the person should be told first: about keys and settings.
+    pub warnings: Vec<String>,
+    /// Sent as if typed.
+    pub prompt: Option<String>,
+    /// Where prompts are remembered.
+    pub history: Option<PathBuf>,
+    pub list_models: ListModels<'a>,
+    /// None where no session can be begun, as in a replay.
+    pub new_session: Option<NewSession<'a>>,
+}
+
+/// Runs the chat until the person leaves; returns the exit code. The terminal is given back before it returns.
+pub async fn run(shell: Shell<'_>) -> io::Result<u8> {
+    // The event reader panics without a terminal, so this is asked first.
+    if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+        return Err(io::Error::other("the chat needs a terminal"));
+    }
+    InChat(Box::pin(async {
+        let mut chat = Loop::new(shell)?;
+        let code = match chat.run().await {
+            Err(error) if is_gone(&error) => Ok(GONE),
+            code => code,
+        };
+        drop(chat.term);
+        chat.effects.finish().await;
+        code
+    }))
+    .await
+}
+
+struct Loop<'a> {
+    chat: Chat,
+    term: Term,
+    effects: Effects<'a>,
+    pace: Pace,
+    live: Live,
+    facts: Subscription,
+    /// The session still delivers; its weather still changes.
+    facts_open: bool,
+    weather_open: bool,
+    clock: Clock,
+    replies: Replies,
+    replies_until: Option<Instant>,
+    asks_background: bool,
+    quit: Option<u8>,
+}
+
+/// The session's clock, carried on between two weathers.
+struct Clock {
+    said: Millis,
+    at: Instant,
+    /// A replay's clock runs faster, slower or not at all.
+    factor: f64,
+}
+
+impl Clock {
+    fn new(weather: &Weather, at: Instant) -> Self {
+        let factor = weather.replay.map_or(1.0, |replay| if replay.paused { 0.0 } else { f64::from(replay.speed) });
+        Self { said: weather.now, at, factor }
+    }
+
+    fn now(&self, at: Instant) -> Millis {
+        let since = at.saturating_duration_since(self.at).as_millis() as f64 * self.factor;
+        self.said.plus(Millis(since as u64))
+    }
+}
+
+impl<'a> Loop<'a> {
+    fn new(shell: Shell<'a>) -> io::Result<Self> {
+        let Shell { mut live, ui, keymap, warnings, prompt, history, list_models, new_session } = shell;
+        // Dark until the terminal has said what it is.
+        let theme = match ui.theme {
+            ThemeChoice::Auto | ThemeChoice::Dark => ThemeKind::Dark,
+            ThemeChoice::Light => ThemeKind::Light,
+            ThemeChoice::Mono => ThemeKind::Mono,
+        };
+        let store = Store::new(Options { fold_thinking: ui.fold_thinking, fold_outputs: ui.fold_output });
+        let view = Ui::new(&ui, Theme::new(theme), &keymap);
+        let mut chat = Chat::new(store, view, keymap);
+        let weather = live.weather.borrow_and_update().clone();
+        let clock = Clock::new(&weather, Instant::now());
+        chat.update(Msg::Weather(weather));
+        chat.warn(&warnings);
+        let mut this = Self {
+            chat,
+            term: Term::enter(ui.mouse)?,
+            effects: Effects::new(list_models, new_session, history),
+            pace: Pace::new(ui.max_fps),
+            facts: live.hub.subscribe(Seq(0)),
+            live,
+            facts_open: true,
+            weather_open: true,
+            clock,
+            replies: Replies::default(),
+            replies_until: None,
+            asks_background: ui.theme == ThemeChoice::Auto,
+            quit: None,
+        };
+        if let Some(prompt) = prompt {
+            this.chat.ui.composer.set_text(&prompt);
+        }
+        Ok(this)
+    }
+
+    async fn run(&mut self) -> io::Result<u8> {
+        let mut signals = Signals::new()?;
+        let mut hangup = term::hangup()?;
+        self.fold_what_is_there();
+        self.draw(Instant::now())?;
+        // From here on the person can wait: the first frame stands.
+        self.after_first_frame()?;
+        let mut events = EventStream::new();
+        let mut waiting = Vec::new();
+        let mut deliveries = Vec::new();
+        while self.quit.is_none() {
+            let due = self.pace.due();
+            tokio::select! {
+                biased;
+                told = signals.next() => self.told(told)?,
+                _ = &mut hangup => self.quit = Some(GONE),
+                alive = next_events(&mut events, &mut waiting) => {
+                    let now = Instant::now();
+                    for event in waiting.drain(..) {
+                        self.terminal(event, now, &mut signals)?;
+                    }
+                    self.pace.want(now, Duration::ZERO);
+                    if !alive {
+                        self.quit = Some(GONE);
+                    }
+                }
+                () = until(due) => self.draw(Instant::now())?,
+                () = until(self.replies_until) => self.give_up_asking(),
+                Some(done) = self.effects.next() => {
+                    self.done(done);
+                    self.pace.want(Instant::now(), Duration::ZERO);
+                }
+                changed = self.live.weather.changed(), if self.weather_open => {
+                    self.weather_open = changed.is_ok();
+                    let weather = self.live.weather.borrow_and_update().clone();
+                    self.clock = Clock::new(&weather, Instant::now());
+                    self.chat.update(Msg::Weather(weather));
+                    self.pace.want(Instant::now(), SOON);
+                }
+                open = self.facts.batch(BATCH, &mut deliveries), if self.facts_open => {
+                    self.fold(&mut deliveries);
+                    if !open {
+                        self.facts_open = false;
+                        self.chat.say("the session has ended".into());
+                    }
+                    self.pace.want(Instant::now(), SOON);
+                }
+            }
+            self.run_effects()?;
+        }
+        Ok(self.quit.unwrap_or_default())
+    }
+
+    /// A session that goes on shows its end at once, without the frames between.
+    fn fold_what_is_there(&mut self) {
+        let last = self.live.hub.last();
+        let mut deliveries = Vec::new();
+        while self.facts.seq() < last && self.facts.try_batch(BATCH, &mut deliveries) {
+            self.fold(&mut deliveries);
+        }
+    }
+
+    fn fold(&mut self, deliveries: &mut Vec<Delivery>) {
+        for delivery in deliveries.drain(..) {
+            self.chat.update(match delivery {
+                Delivery::Fact(fact) => Msg::Event(fact.envelope.clone()),
+                Delivery::Reset => Msg::Reset,
+            });
+        }
+    }
+
+    fn after_first_frame(&mut self) -> io::Result<()> {
+        self.effects.load_history();
+        if self.asks_background {
+            self.replies.expect();
+            self.replies_until = Some(Instant::now() + ANSWER);
+            self.term.screen.say(ASK_BACKGROUND.as_bytes())?;
+        }
+        if !self.chat.ui.composer.is_empty() {
+            let text = self.chat.ui.composer.take();
+            self.chat.update(Msg::Do(Action::Submit(text)));
+        }
+        self.run_effects()
+    }
+
+    fn draw(&mut self, now: Instant) -> io::Result<()> {
+        if self.chat.store.wants_ticks() {
+            self.chat.update(Msg::Tick(self.clock.now(now)));
+        }
+        let Chat { store, ui, .. } = &mut self.chat;
+        self.term.screen.draw(|area, buf| ui::draw(store, ui, area, buf))?;
+        self.chat.drawn();
+        self.pace.drew(now);
+        if self.chat.store.wants_ticks() {
+            self.pace.want(now, TICK);
+        }
+        Ok(())
+    }
+
+    fn terminal(&mut self, event: Event, now: Instant, signals: &mut Signals) -> io::Result<()> {
+        let Some(input) = read(event) else { return Ok(()) };
+        let mut inputs = Vec::new();
+        match input {
+            Input::Key(chord) => self.replies.feed(chord, &mut inputs),
+            input => inputs.push(input),
+        }
+        if !self.replies.is_expecting() {
+            self.replies_until = None;
+        }
+        for input in inputs {
+            match self.chat.input(input, now, self.clock.now(now)) {
+                None => {}
+                Some(Ask::Redraw) => self.term.screen.invalidate(),
+                Some(Ask::Resize(columns, rows)) => self.term.screen.resize(columns, rows),
+                Some(Ask::Suspend) if term::can_suspend() => self.term.suspend(|| signals.stop_job())?,
+                Some(Ask::Suspend) => self.chat.say("there is no shell to go back to".into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn give_up_asking(&mut self) {
+        let (now, mut keys) = (Instant::now(), Vec::new());
+        self.replies.give_up(&mut keys);
+        self.replies_until = None;
+        for input in keys {
+            self.chat.input(input, now, self.clock.now(now));
+            self.pace.want(now, Duration::ZERO);
+        }
+    }
+
+    fn told(&mut self, told: Told) -> io::Result<()> {
+        match told {
+            Told::Quit(code) => self.quit = Some(code),
+            Told::Suspend => {
+                self.term.suspend(term::stop_self)?;
+                self.pace.want(Instant::now(), Duration::ZERO);
+            }
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, done: Done) {
+        match done {
+            Done::Report(report) => self.chat.update(Msg::Report(report)),
+            Done::History(prompts) => self.chat.ui.composer.set_history(prompts),
+            Done::Session(live) => self.attach(*live),
+            Done::Nothing => {}
+        }
+    }
+
+    /// Shows another session. The old one is forgotten here; it stays saved.
+    fn attach(&mut self, mut live: Live) {
+        self.chat.update(Msg::Reset);
+        let weather = live.weather.borrow_and_update().clone();
+        self.clock = Clock::new(&weather, Instant::now());
+        self.chat.update(Msg::Weather(weather));
+        self.facts = live.hub.subscribe(Seq(0));
+        self.live = live;
+        (self.facts_open, self.weather_open) = (true, true);
+    }
+
+    fn run_effects(&mut self) -> io::Result<()> {
+        for effect in std::mem::take(&mut self.chat.effects) {
+            match effect {
+                Effect::Send(command) => {
+                    if let Err((command, why)) = effects::send(&self.live.commands, command) {
+                        if let Command::Prompt { text } = &command {
+                            self.chat.put_back(text);
+                        }
+                        let what = "not sent".into();
+                        self.chat.update(Msg::Report(Report::Failed { what, why: why.into() }));
+                    }
+                }
+                Effect::ListModels => self.effects.list_models(),
+                Effect::NewSession => {
+                    if let Some(report) = self.effects.new_session() {
+                        self.chat.update(Msg::Report(report));
+                    }
+                }
+                // Whoever looks needs no bell.
+                Effect::Bell if self.chat.focused != Some(true) => self.term.screen.say(b"\x07")?,
+                Effect::Bell => {}
+                Effect::Quit => self.quit = Some(0),
+            }
+        }
+        let fresh = self.chat.ui.composer.take_fresh();
+        if !fresh.is_empty() {
+            self.effects.keep_history(fresh);
+        }
+        Ok(())
+    }
+}
+
+/// Tells whether writing failed because nobody holds the other end of the terminal any more.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe || error.raw_os_error() == Some(nix::errno::Errno::EIO as i32)
+}
+
+/// Sleeps until then; for ever without a time.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Takes all events that wait, at least one; false once the terminal is gone. Cancel-safe.
+///
+/// The stream keeps the first waker it is polled with until an event comes, so it must never be polled with another
+/// one "just to look".
+async fn next_events(events: &mut EventStream, out: &mut Vec<Event>) -> bool {
+    poll_fn(|cx| {
+        while out.len() < EVENTS {
+            match events.poll_next_unpin(cx) {
+                Poll::Ready(Some(Ok(event))) => out.push(event),
+                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(false),
+                Poll::Pending if out.is_empty() => return Poll::Pending,
+                Poll::Pending => break,
+            }
+        }
+        Poll::Ready(true)
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::ReplayState;
+
+    fn at(replay: Option<ReplayState>) -> u64 {
+        let (began, weather) = (Instant::now(), Weather { now: Millis(100), replay, ..Weather::default() });
+        Clock::new(&weather, began).now(began + Duration::from_millis(50)).0
+    }
+
+    #[test]
+    fn the_sessions_clock_goes_on_between_weathers() {
+        let replay = |paused, speed| {
+            let (position, length) = (Millis(100), Millis(900));
+            Some(ReplayState { paused, speed, position, length, turn: 1, turns: 1, squeeze: None })
+        };
+        assert_eq!(at(None), 150);
+        assert_eq!(at(replay(false, 4.0)), 300);
+        assert_eq!(at(replay(true, 4.0)), 100);
+    }
+}

@@ -13,11 +13,15 @@ use std::pin::Pin;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::thread;
 
 use crossterm::terminal;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpgrp, getsid};
 use tokio::signal::unix::{self, SignalKind};
+use tokio::sync::oneshot;
 
 use super::screen::Screen;
 
@@ -134,8 +138,6 @@ pub enum Told {
     /// Leave with this exit code.
     Quit(u8),
     Suspend,
-    /// The program was stopped and goes on.
-    Continued,
 }
 
 /// The signals that concern the terminal.
@@ -182,6 +184,21 @@ impl Signals {
         self.own = kill(Pid::from_raw(0), Signal::SIGTSTP).is_ok();
         stop_self();
     }
+}
+
+/// Resolves when the terminal is gone. The event reader doesn't notice: it would try for ever, at full speed.
+///
+/// The thread sleeps in the kernel, no key wakes it, and it ends with the program.
+pub fn hangup() -> io::Result<oneshot::Receiver<()>> {
+    let terminal = io::stdout().as_fd().try_clone_to_owned()?;
+    let (gone, receiver) = oneshot::channel();
+    thread::Builder::new().name("hangup".into()).spawn(move || {
+        // Without events asked for, poll returns for an error or a hang-up only.
+        let mut watched = [PollFd::new(terminal.as_fd(), PollFlags::empty())];
+        while poll(&mut watched, PollTimeout::NONE) == Err(Errno::EINTR) {}
+        _ = gone.send(());
+    })?;
+    Ok(receiver)
 }
 
 /// Stops this process; returns when it is continued.

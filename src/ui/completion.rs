@@ -39,6 +39,12 @@ impl Completion {
         !self.offers.is_empty()
     }
 
+    /// Sends the offers away until the text changes.
+    pub fn close(&mut self) {
+        self.offers.clear();
+        self.chosen = 0;
+    }
+
     pub fn up(&mut self) {
         self.chosen = self.chosen.checked_sub(1).unwrap_or(self.offers.len().saturating_sub(1));
     }

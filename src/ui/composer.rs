@@ -171,6 +171,19 @@ impl Composer {
         self.changed();
     }
 
+    /// Turns a backslash before the cursor into a line's end; false if there is none. For terminals that can't tell
+    /// Shift+Enter from Enter.
+    pub fn continue_line(&mut self) -> bool {
+        let (row, col) = self.area.cursor();
+        let before = self.area.lines().get(row).and_then(|line| line.chars().nth(col.checked_sub(1)?));
+        if before != Some('\\') {
+            return false;
+        }
+        self.edit(Edit::Backspace);
+        self.newline();
+        true
+    }
+
     pub fn edit(&mut self, edit: Edit) {
         match edit {
             Edit::Left => self.step(CursorMove::Back),

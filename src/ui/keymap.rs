@@ -5,6 +5,9 @@
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseEventKind};
 
 use crate::config::keys::{Chord, Key};
+use crate::store::Store;
+use crate::store::action::Context;
+use crate::store::focus::{Overlay, Pane};
 
 /// What a terminal can tell us.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +57,23 @@ pub fn read(event: Event) -> Option<Input> {
                 _ => None,
             }
         }
+    }
+}
+
+/// Returns where a key is looked up, innermost first.
+pub fn contexts(store: &Store, composer_empty: bool) -> &'static [Context] {
+    use Context::{Approval, Composer, EmptyComposer, Global, Replay, ToolPanel, Transcript};
+    let replays = store.session.caps().seek;
+    match (store.focus.top(), store.focus.pane) {
+        (Some(Overlay::Approval(_)), _) if !store.focus.is_typing() => &[Approval, Global],
+        (Some(_), _) => &[Context::Overlay, Global],
+        (None, Pane::Transcript) if replays => &[Transcript, Replay, Global],
+        (None, Pane::Transcript) => &[Transcript, Global],
+        (None, Pane::ToolPanel) if replays => &[ToolPanel, Replay, Global],
+        (None, Pane::ToolPanel) => &[ToolPanel, Global],
+        (None, Pane::Composer) if replays => &[Replay, Global],
+        (None, Pane::Composer) if composer_empty => &[EmptyComposer, Composer, Global],
+        (None, Pane::Composer) => &[Composer, Global],
     }
 }
 

@@ -108,6 +108,14 @@ fn undo_takes_back_a_word_not_a_letter() {
 }
 
 #[test]
+fn a_backslash_before_enter_goes_on_with_the_line() {
+    let mut composer = typed("one\\");
+    assert!(composer.continue_line());
+    assert!(!composer.continue_line());
+    assert_eq!(composer.text(), "one\n");
+}
+
+#[test]
 fn a_chord_with_ctrl_is_no_text() {
     let mut composer = Composer::new();
     assert!(!composer.key(Chord::parse("ctrl+x").unwrap()));

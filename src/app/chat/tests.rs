@@ -1,0 +1,323 @@
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::*;
+use crate::config::keys::Keymap;
+use crate::config::{ThemeChoice, UiConfig};
+use crate::event::{
+    AgentEvent, Ask as Question, Caps, Command, Decision, Envelope, Mode, ReplayState, Risk, Seq, Weather,
+};
+use crate::store::Options;
+use crate::store::action::Context;
+use crate::ui;
+
+struct Rig {
+    chat: Chat,
+    seq: u64,
+    began: Instant,
+    clock: Millis,
+}
+
+impl Rig {
+    fn new(caps: Caps) -> Self {
+        let config = UiConfig {
+            theme: ThemeChoice::Dark,
+            max_fps: 60,
+            fold_thinking: true,
+            fold_output: true,
+            mouse: false,
+            tool_panel: true,
+        };
+        let ui = Ui::new(&config, Theme::default(), &Keymap::default());
+        let chat = Chat::new(Store::new(Options::default()), ui, Keymap::default());
+        let mut rig = Self { chat, seq: 0, began: Instant::now(), clock: Millis(0) };
+        rig.fact(AgentEvent::SessionOpened {
+            wall: 0,
+            engine: "offline".into(),
+            model: "offline".into(),
+            why: String::new(),
+            mode: Mode::Ask,
+            folder: "/tmp".into(),
+            version: "0".into(),
+            caps,
+            window: None,
+            price: None,
+        });
+        rig
+    }
+
+    fn agent() -> Self {
+        Self::new(Caps { prompt: true, decide: true, cancel: true, seek: false })
+    }
+
+    fn fact(&mut self, event: AgentEvent) {
+        self.seq += 1;
+        self.chat.update(Msg::Event(Envelope { seq: Seq(self.seq), at: self.clock, event }));
+    }
+
+    fn turn(&mut self) {
+        self.fact(AgentEvent::TurnStarted { turn: "t1".into(), parent: None });
+    }
+
+    fn ask(&mut self) {
+        self.fact(AgentEvent::MessageStarted {
+            message: "m1".into(),
+            role: crate::event::Role::Assistant,
+            parent: None,
+        });
+        self.fact(AgentEvent::ToolCallStarted {
+            call: "c1".into(),
+            message: "m1".into(),
+            name: Some("shell".into()),
+            parent: None,
+            ran_by: crate::event::RanBy::Us,
+        });
+        self.fact(AgentEvent::ToolCallReady {
+            call: "c1".into(),
+            name: "shell".into(),
+            args: "{}".into(),
+            carry: None,
+        });
+        let ask = Question {
+            tool: "shell".into(),
+            risk: Risk::Execute,
+            subject: "echo hi".into(),
+            folder: "/tmp".into(),
+            detail: String::new(),
+            pattern: None,
+            expires: None,
+        };
+        self.fact(AgentEvent::ApprovalRequested { call: "c1".into(), ask });
+        self.chat.effects.clear();
+    }
+
+    fn press(&mut self, chords: &[&str]) -> Option<Ask> {
+        let mut last = None;
+        for chord in chords {
+            let now = self.began + Duration::from(self.clock);
+            last = self.chat.input(Input::Key(Chord::parse(chord).unwrap()), now, self.clock);
+        }
+        last
+    }
+
+    fn wait(&mut self, millis: u64) {
+        self.clock = self.clock.plus(Millis(millis));
+    }
+
+    fn effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.chat.effects)
+    }
+
+    fn text(&self) -> String {
+        self.chat.ui.composer.text()
+    }
+}
+
+fn decided(decision: Decision) -> Vec<Effect> {
+    vec![Effect::Send(Command::Decide { call: "c1".into(), decision })]
+}
+
+#[test]
+fn what_is_typed_is_sent_and_remembered() {
+    let mut rig = Rig::agent();
+    rig.press(&["h", "i", "enter"]);
+    assert_eq!(rig.effects(), [Effect::Send(Command::Prompt { text: "hi".into() })]);
+    assert_eq!(rig.text(), "");
+    assert_eq!(rig.chat.ui.composer.take_fresh(), ["hi"]);
+}
+
+#[test]
+fn a_paste_never_sends_and_needs_the_composer() {
+    let mut rig = Rig::agent();
+    rig.chat.input(Input::Paste("a\nb\n".into()), rig.began, rig.clock);
+    assert_eq!((rig.effects(), rig.text().as_str()), (vec![], "a\nb\n"));
+    rig.chat.update(Msg::Do(Action::Focus(Pane::Transcript)));
+    rig.chat.input(Input::Paste("c".into()), rig.began, rig.clock);
+    assert_eq!(rig.text(), "a\nb\n");
+}
+
+#[test]
+fn a_question_mark_is_help_only_while_nothing_is_typed() {
+    let mut rig = Rig::agent();
+    rig.press(&["a", "?"]);
+    assert_eq!(rig.text(), "a?");
+    rig.press(&["backspace", "backspace", "?"]);
+    assert!(matches!(rig.chat.store.focus.top(), Some(Overlay::Help { .. })));
+    rig.press(&["x"]);
+    assert_eq!(rig.text(), "");
+    rig.press(&["esc"]);
+    assert_eq!(rig.chat.store.focus.top(), None);
+}
+
+#[test]
+fn ctrl_c_clears_then_interrupts_then_quits() {
+    let mut rig = Rig::agent();
+    rig.turn();
+    rig.press(&["d", "ctrl+c"]);
+    assert_eq!((rig.effects(), rig.text().as_str()), (vec![], ""));
+    assert_eq!(rig.chat.ui.composer.history(), ["d"]);
+    rig.press(&["ctrl+c"]);
+    assert_eq!(rig.effects(), [Effect::Send(Command::Cancel)]);
+    assert!(rig.chat.store.session.cancelling, "acknowledged before the session has answered");
+    rig.fact(AgentEvent::TurnFinished { turn: "t1".into(), end: crate::event::TurnEnd::Cancelled });
+    rig.press(&["ctrl+c"]);
+    assert_eq!(rig.effects(), []);
+    assert_eq!(rig.chat.store.hint.as_ref().map(|(_, text)| text.as_str()), Some("Ctrl+C again to quit"));
+    rig.wait(3000);
+    rig.press(&["ctrl+c"]);
+    assert_eq!(rig.effects(), []);
+    rig.press(&["ctrl+c"]);
+    assert_eq!(rig.effects(), [Effect::Quit]);
+}
+
+#[test]
+fn esc_interrupts_and_again_forces() {
+    let mut rig = Rig::agent();
+    rig.press(&["esc"]);
+    assert_eq!(rig.effects(), []);
+    rig.turn();
+    rig.press(&["esc", "esc"]);
+    assert_eq!(rig.effects(), [Effect::Send(Command::Cancel), Effect::Send(Command::Cancel)]);
+}
+
+#[test]
+fn esc_sends_completions_away_first() {
+    let mut rig = Rig::agent();
+    rig.turn();
+    rig.press(&["/", "m"]);
+    let area = Rect::new(0, 0, 80, 24);
+    ui::draw(&rig.chat.store, &mut rig.chat.ui, area, &mut Buffer::empty(area));
+    assert!(rig.chat.ui.completion.is_open());
+    rig.press(&["esc"]);
+    assert_eq!(rig.effects(), []);
+    rig.press(&["esc"]);
+    assert_eq!(rig.effects(), [Effect::Send(Command::Cancel)]);
+}
+
+#[test]
+fn esc_goes_back_to_the_composer_first() {
+    let mut rig = Rig::agent();
+    rig.turn();
+    rig.chat.update(Msg::Do(Action::Focus(Pane::Transcript)));
+    rig.press(&["esc"]);
+    assert_eq!((rig.effects(), rig.chat.store.focus.pane), (vec![], Pane::Composer));
+}
+
+#[test]
+fn ctrl_d_deletes_and_quits_only_when_empty() {
+    let mut rig = Rig::agent();
+    rig.press(&["a", "b", "home", "ctrl+d"]);
+    assert_eq!((rig.effects(), rig.text().as_str()), (vec![], "b"));
+    rig.press(&["ctrl+d", "ctrl+d"]);
+    assert_eq!(rig.effects(), [Effect::Quit]);
+}
+
+#[test]
+fn keys_typed_while_an_ask_opens_do_not_answer_it() {
+    let mut rig = Rig::agent();
+    rig.turn();
+    rig.ask();
+    for _ in 0..4 {
+        rig.wait(200);
+        rig.press(&["y"]);
+        rig.press(&["x"]);
+    }
+    assert_eq!((rig.effects(), rig.text().as_str()), (vec![], ""));
+    rig.wait(400);
+    rig.press(&["y"]);
+    assert_eq!(rig.effects(), decided(Decision::Once));
+}
+
+#[test]
+fn an_ask_never_opens_over_a_draft() {
+    let mut rig = Rig::agent();
+    rig.turn();
+    rig.press(&["d"]);
+    rig.ask();
+    rig.wait(1000);
+    rig.press(&["y"]);
+    assert_eq!((rig.effects(), rig.text().as_str()), (vec![], "dy"));
+    rig.press(&["f4"]);
+    rig.wait(400);
+    rig.press(&["n"]);
+    assert_eq!(rig.effects(), decided(Decision::Deny(None)));
+    assert_eq!(rig.text(), "dy");
+}
+
+#[test]
+fn an_ask_waits_until_the_draft_is_gone() {
+    let mut rig = Rig::agent();
+    rig.turn();
+    rig.press(&["d"]);
+    rig.ask();
+    assert!(rig.chat.store.focus.approval().is_none());
+    rig.press(&["backspace"]);
+    assert!(rig.chat.store.focus.approval().is_some());
+}
+
+#[test]
+fn a_reason_is_typed_into_the_ask() {
+    let mut rig = Rig::agent();
+    rig.turn();
+    rig.ask();
+    rig.wait(400);
+    rig.press(&["d", "n", "o", "p", "backspace", "space", "y", "enter"]);
+    assert_eq!(rig.effects(), decided(Decision::Deny(Some("no y".into()))));
+}
+
+#[test]
+fn a_queued_prompt_comes_back_before_the_draft() {
+    let mut rig = Rig::agent();
+    rig.turn();
+    let queue = vec![crate::event::Queued { id: 7, text: "later".into() }];
+    rig.chat.update(Msg::Weather(Weather { queue, ..Weather::default() }));
+    rig.press(&["n", "o", "w", "alt+up"]);
+    assert_eq!(rig.effects(), [Effect::Send(Command::Unqueue { id: 7 })]);
+    assert_eq!(rig.text(), "later\nnow");
+}
+
+#[test]
+fn a_replay_is_steered_with_bare_keys() {
+    let mut rig = Rig::new(Caps { seek: true, ..Caps::default() });
+    let replay = ReplayState {
+        paused: false,
+        speed: 1.0,
+        position: Millis(0),
+        length: Millis(9),
+        turn: 0,
+        turns: 1,
+        squeeze: None,
+    };
+    rig.chat.update(Msg::Weather(Weather { replay: Some(replay), ..Weather::default() }));
+    rig.press(&["space", "i", "x"]);
+    let squeeze = Command::SqueezeIdle { max: Some(Millis(1000)) };
+    assert_eq!(rig.effects(), [Effect::Send(Command::Pause { paused: true }), Effect::Send(squeeze)]);
+    assert_eq!(rig.text(), "");
+    rig.turn();
+    rig.press(&["esc", "ctrl+c"]);
+    assert_eq!(rig.effects(), [], "a turn of the past can't be stopped");
+    rig.press(&["ctrl+c"]);
+    assert_eq!(rig.effects(), [Effect::Quit]);
+}
+
+#[test]
+fn the_loop_is_asked_for_what_only_it_can_do() {
+    let mut rig = Rig::agent();
+    assert_eq!(rig.press(&["ctrl+z"]), Some(Ask::Suspend));
+    assert_eq!(rig.press(&["ctrl+l"]), Some(Ask::Redraw));
+    assert_eq!(rig.chat.input(Input::Resize(80, 24), rig.began, rig.clock), Some(Ask::Resize(80, 24)));
+}
+
+#[test]
+fn the_terminals_answer_sets_the_theme() {
+    let mut rig = Rig::agent();
+    rig.chat.input(Input::Background(Shade::Light), rig.began, rig.clock);
+    assert_eq!(rig.chat.ui.theme.kind(), ThemeKind::Light);
+}
+
+#[test]
+fn every_context_of_a_key_ends_in_global() {
+    let rig = Rig::agent();
+    assert_eq!(contexts(&rig.chat.store, true), [Context::EmptyComposer, Context::Composer, Context::Global]);
+    assert_eq!(contexts(&rig.chat.store, false), [Context::Composer, Context::Global]);
+}

@@ -1,0 +1,162 @@
+//! What the store asks for, done: at most one task an effect, and its result comes back as a message.
+//!
+//! Not here: what an effect means for the state (`store`). Invariant: every task belongs to the one [`JoinSet`]; one
+//! that panics is told, not lost.
+
+use std::path::PathBuf;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::task::{JoinError, JoinSet};
+
+use super::history;
+use crate::bridge::Live;
+use crate::event::Command;
+use crate::store::msg::{ModelChoice, Report};
+
+/// Finds out which models there are.
+pub type ListModels<'a> = Box<dyn FnMut() -> BoxFuture<'static, Vec<ModelChoice>> + 'a>;
+/// Begins an empty session; the error is for the person.
+pub type NewSession<'a> = Box<dyn FnMut() -> BoxFuture<'static, Result<Live, String>> + 'a>;
+
+/// How an effect ended.
+pub enum Done {
+    Report(Report),
+    /// The prompts of earlier sessions.
+    History(Vec<String>),
+    Session(Box<Live>),
+    Nothing,
+}
+
+/// Runs effects.
+pub struct Effects<'a> {
+    tasks: JoinSet<Done>,
+    list_models: ListModels<'a>,
+    new_session: Option<NewSession<'a>>,
+    history: Option<PathBuf>,
+}
+
+impl<'a> Effects<'a> {
+    pub fn new(list_models: ListModels<'a>, new_session: Option<NewSession<'a>>, history: Option<PathBuf>) -> Self {
+        Self { tasks: JoinSet::new(), list_models, new_session, history }
+    }
+
+    /// Waits for the next result; none while nothing runs. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Done> {
+        Some(self.tasks.join_next().await?.unwrap_or_else(|error| lost(&error)))
+    }
+
+    pub fn list_models(&mut self) {
+        let models = (self.list_models)();
+        self.tasks.spawn(async { Done::Report(Report::Models(models.await)) });
+    }
+
+    pub fn new_session(&mut self) -> Option<Report> {
+        let Some(begin) = &mut self.new_session else {
+            return Some(Report::Said("no new session can be begun here".into()));
+        };
+        let session = begin();
+        self.tasks.spawn(async {
+            match session.await {
+                Ok(live) => Done::Session(Box::new(live)),
+                Err(why) => Done::Report(Report::Failed { what: "a new session".into(), why }),
+            }
+        });
+        None
+    }
+
+    pub fn load_history(&mut self) {
+        let Some(path) = self.history.clone() else { return };
+        self.tasks.spawn_blocking(move || match history::load(&path) {
+            Ok(prompts) => Done::History(prompts),
+            Err(error) => failed("reading earlier prompts", &path, &error),
+        });
+    }
+
+    pub fn keep_history(&mut self, prompts: Vec<String>) {
+        let Some(path) = self.history.clone() else { return };
+        self.tasks.spawn_blocking(move || match history::append(&path, &prompts) {
+            Ok(()) => Done::Nothing,
+            Err(error) => failed("keeping the prompt", &path, &error),
+        });
+    }
+
+    /// Waits for what is being written; what only reads is dropped.
+    pub async fn finish(mut self) {
+        self.history = None;
+        let wait = async { while self.tasks.join_next().await.is_some() {} };
+        // A new session or a list of models may hang on a network; a line in a file doesn't.
+        _ = tokio::time::timeout(std::time::Duration::from_millis(200), wait).await;
+    }
+}
+
+/// Hands a wish to the session; gives it back with the reason when that is impossible.
+pub fn send(commands: &mpsc::Sender<Command>, command: Command) -> Result<(), (Command, &'static str)> {
+    commands.try_send(command).map_err(|error| match error {
+        TrySendError::Full(command) => (command, "the session does not answer"),
+        TrySendError::Closed(command) => (command, "the session has ended"),
+    })
+}
+
+fn failed(what: &str, path: &std::path::Path, error: &std::io::Error) -> Done {
+    Done::Report(Report::Failed { what: format!("{what} ({})", path.display()), why: error.to_string() })
+}
+
+fn lost(error: &JoinError) -> Done {
+    Done::Report(Report::Failed { what: "a task".into(), why: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn effects(history: Option<PathBuf>) -> Effects<'static> {
+        let model = ModelChoice { name: "offline/offline".into(), remark: String::new() };
+        let list: ListModels<'_> = Box::new(move || {
+            let models = vec![model.clone()];
+            Box::pin(async { models })
+        });
+        let begin: NewSession<'_> = Box::new(|| Box::pin(async { Err("the disk is full".into()) }));
+        Effects::new(list, Some(begin), history)
+    }
+
+    #[tokio::test]
+    async fn models_come_back_as_a_report() {
+        let mut effects = effects(None);
+        effects.list_models();
+        let Some(Done::Report(Report::Models(models))) = effects.next().await else { panic!("no models") };
+        assert_eq!(models.len(), 1);
+        assert!(effects.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_fails_is_told() {
+        let mut effects = effects(None);
+        assert_eq!(effects.new_session(), None);
+        let Some(Done::Report(report)) = effects.next().await else { panic!("no report") };
+        assert_eq!(report, Report::Failed { what: "a new session".into(), why: "the disk is full".into() });
+    }
+
+    #[tokio::test]
+    async fn prompts_are_kept_even_when_quitting_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("history.jsonl");
+        let mut first = effects(Some(path.clone()));
+        first.keep_history(vec!["hello".into()]);
+        first.finish().await;
+        let mut second = effects(Some(path));
+        second.load_history();
+        let Some(Done::History(prompts)) = second.next().await else { panic!("no history") };
+        assert_eq!(prompts, ["hello"]);
+    }
+
+    #[tokio::test]
+    async fn a_wish_that_nobody_takes_comes_back() {
+        let (sender, receiver) = mpsc::channel(1);
+        assert_eq!(send(&sender, Command::Cancel), Ok(()));
+        assert_eq!(send(&sender, Command::Cancel), Err((Command::Cancel, "the session does not answer")));
+        drop(receiver);
+        assert_eq!(send(&sender, Command::Cancel), Err((Command::Cancel, "the session has ended")));
+    }
+}
