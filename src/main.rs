@@ -6,8 +6,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use jarvis_tui::app::{self, Shell};
 use jarvis_tui::assemble::{Audience, House, Start, replay};
+use jarvis_tui::bridge::Live;
 use jarvis_tui::cli::{self, Cli, Command, ConfigCommand, OutputFormat, Sessions};
+use jarvis_tui::config::keys::Keymap;
 use jarvis_tui::config::{self, Load, Loaded, Paths};
 use jarvis_tui::event::{Millis, Seq};
 use jarvis_tui::headless::{self, Format, Run, commands};
@@ -153,9 +156,10 @@ async fn chat(chat: cli::Chat, loaded: Loaded, paths: Paths, folder: PathBuf) ->
         house.close().await;
         return Ok(code);
     }
-    let house = House::new(loaded, paths, folder, Audience::Screen, chat.system.clone());
-    drop(house);
-    Ok(0)
+    let mut house = House::new(loaded, paths, folder, Audience::Screen, chat.system.clone());
+    let live = house.open(&start)?;
+    let prompt = chat.prompt_text();
+    on_screen(house, live, prompt, Fresh::Allowed).await
 }
 
 async fn play(replay_args: cli::Replay, loaded: Loaded, paths: Paths, folder: PathBuf) -> anyhow::Result<u8> {
@@ -174,8 +178,41 @@ async fn play(replay_args: cli::Replay, loaded: Loaded, paths: Paths, folder: Pa
         paused: false,
     };
     let live = house.replay(&replay_args.file, options)?;
-    drop((house, live));
-    Ok(0)
+    on_screen(house, live, None, Fresh::Refused).await
+}
+
+/// Whether a new session may be begun from here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fresh {
+    Allowed,
+    Refused,
+}
+
+/// Shows a session until the person leaves, then lets everything end in order.
+async fn on_screen(mut house: House, live: Live, prompt: Option<String>, fresh: Fresh) -> anyhow::Result<u8> {
+    let (keymap, about_keys) = Keymap::new(&house.config().keys);
+    let mut warnings: Vec<String> = house.loaded.warnings.iter().map(ToString::to_string).collect();
+    warnings.extend(about_keys);
+    let chooser = house.chooser();
+    let mut shell = Shell {
+        live,
+        ui: house.config().ui.clone(),
+        keymap,
+        warnings,
+        prompt,
+        history: Some(house.paths.history_file()),
+        list_models: Box::new(move || Box::pin(chooser.clone().choices())),
+        new_session: None,
+    };
+    if fresh == Fresh::Allowed {
+        shell.new_session = Some(Box::new(|| {
+            let live = house.open(&Start::New).map_err(|error| format!("{error:#}"));
+            Box::pin(async { live })
+        }));
+    }
+    let code = app::run(shell).await;
+    house.close().await;
+    code.context("the terminal")
 }
 
 async fn one_frame(frame: &cli::Frame, house: &House) -> anyhow::Result<u8> {
