@@ -1,1 +1,336 @@
-//! tty
+//! The real program in a real terminal: what only a pty can show.
+//!
+//! Every step waits for a condition of the screen and has a deadline; nothing sleeps.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::io::{Read, Write};
+use std::num::NonZero;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+
+/// Far beyond what any step takes, even on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(20);
+const PROMPT: char = '›';
+const LEAVE: &[u8] = b"\x1b[?1049l";
+
+struct Tty {
+    master: Box<dyn MasterPty + Send>,
+    child: Box<dyn Child + Send + Sync>,
+    input: Box<dyn Write + Send>,
+    output: Receiver<Vec<u8>>,
+    screen: vt100::Parser,
+    raw: Vec<u8>,
+    home: Option<tempfile::TempDir>,
+}
+
+fn cells(count: u16) -> NonZero<u16> {
+    NonZero::new(count).unwrap()
+}
+
+fn size(columns: u16, rows: u16) -> PtySize {
+    PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 }
+}
+
+impl Tty {
+    fn start(arguments: &[&str]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), arguments)
+    }
+
+    fn start_in(home: tempfile::TempDir, arguments: &[&str]) -> Self {
+        let (columns, rows) = (80, 24);
+        let pair = native_pty_system().openpty(size(columns, rows)).unwrap();
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_jarvis-tui"));
+        command.args(arguments);
+        command.env_clear();
+        let work = home.path().join("work");
+        std::fs::create_dir_all(&work).unwrap();
+        command.cwd(&work);
+        command.env("HOME", home.path());
+        command.env("JARVIS_TUI_HOME", home.path().join("jarvis"));
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("TERM", "xterm-256color");
+        command.env("NO_PROXY", "*");
+        let child = pair.slave.spawn_command(command).unwrap();
+        drop(pair.slave);
+        let input = pair.master.take_writer().unwrap();
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let (sender, output) = channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 65536];
+            while let Ok(count) = reader.read(&mut buffer) {
+                if count == 0 || sender.send(buffer[..count].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        let screen = vt100::Parser::new(cells(rows), cells(columns), 0);
+        let mut tty = Self { master: pair.master, child, input, output, screen, raw: Vec::new(), home: Some(home) };
+        tty.wait_for("the prompt", |screen| screen.contains(PROMPT));
+        tty
+    }
+
+    /// The offline engine, whatever runs on this machine.
+    fn offline() -> Self {
+        Self::start(&["-m", "offline"])
+    }
+
+    fn text(&self) -> String {
+        self.screen.screen().contents()
+    }
+
+    fn wait_for(&mut self, what: &str, mut holds: impl FnMut(&str) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !holds(&self.text()) {
+            match self.output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(bytes) => {
+                    self.screen.process(&bytes);
+                    self.raw.extend(bytes);
+                }
+                Err(RecvTimeoutError::Timeout) => panic!("{what} did not come:\n{}", self.text()),
+                Err(RecvTimeoutError::Disconnected) => panic!("ended before {what}:\n{}", self.text()),
+            }
+        }
+    }
+
+    fn shows(&mut self, text: &str) {
+        self.wait_for(text, |screen| screen.contains(text));
+    }
+
+    fn lacks(&mut self, text: &str) {
+        self.wait_for(&format!("the end of {text}"), |screen| !screen.contains(text));
+    }
+
+    /// Writes to the program, as keys.
+    fn keys(&mut self, keys: &str) {
+        self.input.write_all(keys.as_bytes()).unwrap();
+        self.input.flush().unwrap();
+    }
+
+    /// Types a text, sees it in the composer and sends it.
+    fn send(&mut self, text: &str) {
+        self.keys(text);
+        let typed = format!("{PROMPT} {text}");
+        self.shows(&typed);
+        self.keys("\r");
+        self.wait_for("an empty composer", |screen| composer(screen).is_some_and(|line| !line.contains(text)));
+    }
+
+    /// Waits for an ask and allows it. An ask takes no key while it is new, and each key makes it new again.
+    fn allow(&mut self) {
+        self.shows("allow once");
+        let deadline = Instant::now() + PATIENCE;
+        while self.text().contains("allow once") {
+            assert!(Instant::now() < deadline, "the ask stayed:\n{}", self.text());
+            self.quiet(Duration::from_millis(400));
+            if self.text().contains("allow once") {
+                self.keys("y");
+                self.quiet(Duration::from_millis(200));
+            }
+        }
+    }
+
+    /// Takes what comes within this time.
+    fn quiet(&mut self, time: Duration) {
+        let until = Instant::now() + time;
+        while let Ok(bytes) = self.output.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            self.screen.process(&bytes);
+            self.raw.extend(bytes);
+        }
+    }
+
+    fn id(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.child.process_id().unwrap()).unwrap())
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(self.id(), signal).unwrap();
+    }
+
+    /// Waits for the end; returns the exit code and everything that was written.
+    fn ends(mut self) -> Ended {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(bytes) => self.raw.extend(bytes),
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.child.kill().unwrap();
+                    panic!("did not end:\n{}", self.screen.screen().contents());
+                }
+            }
+        }
+        let code = self.child.wait().unwrap().exit_code();
+        Ended { code, raw: std::mem::take(&mut self.raw), home: self.home.take().unwrap() }
+    }
+}
+
+/// What a program left behind.
+struct Ended {
+    code: u32,
+    raw: Vec<u8>,
+    home: tempfile::TempDir,
+}
+
+impl Ended {
+    fn gave_the_terminal_back(&self) -> bool {
+        let has = |bytes: &[u8]| self.raw.windows(bytes.len()).any(|part| part == bytes);
+        [LEAVE, b"\x1b[?2004l", b"\x1b[?1004l", b"\x1b[<u", b"\x1b[?25h"].iter().all(|bytes| has(bytes))
+    }
+}
+
+/// Returns the last line that begins with the prompt.
+fn composer(screen: &str) -> Option<&str> {
+    screen.lines().rev().find(|line| line.trim_start().starts_with(PROMPT))
+}
+
+impl Drop for Tty {
+    fn drop(&mut self) {
+        _ = self.child.kill();
+    }
+}
+
+#[test]
+fn a_question_is_answered_and_quitting_takes_two_presses() {
+    let mut tty = Tty::offline();
+    tty.send("what is 6*7");
+    tty.shows("6*7 = 42");
+    tty.lacks("Esc stops");
+    tty.keys("\x03");
+    tty.shows("again to quit");
+    tty.keys("\x03");
+    let ended = tty.ends();
+    assert_eq!(ended.code, 0);
+    assert!(ended.gave_the_terminal_back());
+}
+
+#[test]
+fn a_prompt_of_the_last_run_comes_back_with_up() {
+    let mut tty = Tty::offline();
+    tty.send("what is 6*7");
+    tty.shows("42");
+    tty.lacks("Esc stops");
+    tty.keys("\x04");
+    let ended = tty.ends();
+    assert_eq!(ended.code, 0);
+    let mut tty = Tty::start_in(ended.home, &["-m", "offline"]);
+    // The file is read behind the first frame, so the key may come too early once or twice.
+    let deadline = Instant::now() + PATIENCE;
+    while composer(&tty.text()).is_none_or(|line| !line.contains("6*7")) {
+        assert!(Instant::now() < deadline, "{}", tty.text());
+        tty.keys("\x1b[A");
+        tty.quiet(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn a_shell_call_waits_for_a_yes() {
+    let mut tty = Tty::offline();
+    tty.send("run `echo wait-$((40+2))`");
+    tty.allow();
+    tty.shows("wait-42");
+}
+
+#[test]
+fn escape_interrupts_a_running_command() {
+    let mut tty = Tty::offline();
+    tty.send("run `sleep 600`");
+    tty.allow();
+    tty.shows("running shell");
+    tty.keys("\x1b");
+    tty.shows("cancelled after");
+}
+
+#[test]
+fn a_prompt_sent_while_busy_waits_and_can_be_taken_back() {
+    let mut tty = Tty::offline();
+    tty.send("run `sleep 600`");
+    tty.allow();
+    tty.shows("running shell");
+    tty.keys("what is 6*7");
+    tty.shows("› what is 6*7");
+    tty.keys("\r");
+    tty.wait_for("an empty composer", |screen| composer(screen).is_some_and(|line| !line.contains("6*7")));
+    tty.shows("what is 6*7");
+    tty.keys("\x1b[1;3A");
+    tty.wait_for("the prompt back", |screen| composer(screen).is_some_and(|line| line.contains("what is 6*7")));
+}
+
+#[test]
+fn a_new_size_keeps_what_was_said() {
+    let mut tty = Tty::offline();
+    tty.send("what is 6*7");
+    tty.shows("42");
+    for (columns, rows) in [(40, 12), (140, 50), (3, 2), (80, 24)] {
+        tty.screen.screen_mut().set_size(cells(rows), cells(columns));
+        tty.screen.process(b"\x1b[2J");
+        tty.master.resize(size(columns, rows)).unwrap();
+        if columns >= 40 {
+            tty.shows("42");
+            tty.wait_for("the prompt", |screen| screen.contains(PROMPT));
+        }
+    }
+}
+
+#[test]
+fn a_paste_is_not_sent() {
+    let mut tty = Tty::offline();
+    tty.keys("\x1b[200~first line\rsecond line\r\x1b[201~");
+    tty.shows("first line");
+    tty.shows("second line");
+    tty.keys("end");
+    tty.shows("end");
+    assert!(composer(&tty.text()).is_some_and(|line| line.contains("first line")), "{}", tty.text());
+    tty.keys("\x15\x15\x15\x15\x15");
+    tty.lacks("first line");
+    let lines = format!("\x1b[200~{}\x1b[201~", "many\n".repeat(34));
+    tty.keys(&lines);
+    tty.shows("[pasted 34 lines #1]");
+}
+
+#[test]
+fn the_answer_about_the_background_is_not_typed() {
+    let mut tty = Tty::offline();
+    let asked = |tty: &Tty| tty.raw.windows(5).any(|part| part == b"\x1b]11;");
+    let deadline = Instant::now() + PATIENCE;
+    while !asked(&tty) {
+        let bytes = tty.output.recv_timeout(deadline.saturating_duration_since(Instant::now())).unwrap();
+        tty.screen.process(&bytes);
+        tty.raw.extend(bytes);
+    }
+    tty.keys("\x1b]11;rgb:ffff/ffff/ffff\x1b\\ok");
+    tty.wait_for("what was typed", |screen| composer(screen).is_some_and(|line| line.trim_end().ends_with("› ok")));
+}
+
+#[test]
+fn signals_give_the_terminal_back() {
+    for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGHUP, 129), (Signal::SIGINT, 130)] {
+        let mut tty = Tty::offline();
+        tty.keys("draft");
+        tty.shows("draft");
+        tty.signal(signal);
+        let ended = tty.ends();
+        assert_eq!(ended.code, code, "{signal}");
+        assert!(ended.gave_the_terminal_back(), "{signal}");
+    }
+}
+
+#[test]
+fn stopping_gives_the_terminal_back_and_going_on_takes_it() {
+    let mut tty = Tty::offline();
+    tty.keys("draft");
+    tty.shows("draft");
+    tty.signal(Signal::SIGTSTP);
+    tty.lacks("draft");
+    assert!(!tty.screen.screen().alternate_screen());
+    // Going on before it has stopped would be lost.
+    let stopped = waitpid(tty.id(), Some(WaitPidFlag::WUNTRACED)).unwrap();
+    assert_eq!(stopped, WaitStatus::Stopped(tty.id(), Signal::SIGSTOP));
+    tty.signal(Signal::SIGCONT);
+    tty.shows("draft");
+    assert!(tty.screen.screen().alternate_screen());
+}
