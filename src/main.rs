@@ -119,7 +119,7 @@ fn settings(command: ConfigCommand, load: &Load<'_>) -> u8 {
             }
             commands::show_config(&loaded);
         }),
-        ConfigCommand::Check => config::load::check(load).map(|_| commands::print("no mistakes found\n")),
+        ConfigCommand::Check => return check_settings(load),
         ConfigCommand::Init => config::load::init(load).map(|path| commands::print(&format!("{}\n", path.display()))),
         ConfigCommand::Trust { remove: false } => config::load::trust(load.paths, load.folder)
             .map(|project| commands::print(&format!("{} is trusted as it is now\n", project.file.display()))),
@@ -134,6 +134,25 @@ fn settings(command: ConfigCommand, load: &Load<'_>) -> u8 {
             CONFIGURATION
         }
     }
+}
+
+/// Mistakes in keys are found by the keymap, all others by the settings.
+fn check_settings(load: &Load<'_>) -> u8 {
+    let about_keys = match config::load::check(load) {
+        Ok(loaded) => Keymap::new(&loaded.config.keys).1,
+        Err(error) => {
+            commands::complain(&error.to_string());
+            return CONFIGURATION;
+        }
+    };
+    for warning in &about_keys {
+        commands::complain(warning);
+    }
+    if about_keys.is_empty() {
+        commands::print("no mistakes found\n");
+        return 0;
+    }
+    CONFIGURATION
 }
 
 async fn chat(chat: cli::Chat, loaded: Loaded, paths: Paths, folder: PathBuf) -> anyhow::Result<u8> {
