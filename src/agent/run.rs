@@ -65,6 +65,8 @@ pub struct AgentSetup {
     pub also: Vec<PathBuf>,
     pub system: String,
     pub max_rounds: u32,
+    /// False for a remote whose calls are not ours to run.
+    pub runs_tools: bool,
     pub tool_output: usize,
     pub tool_timeout: Duration,
     pub shell_timeout: Duration,
@@ -201,7 +203,7 @@ impl Agent {
     }
 
     async fn turn(&mut self, prompt: &str, commands: &mut mpsc::Receiver<Command>) {
-        let (machine, steps) = Machine::begin(&mut self.names, prompt, self.setup.max_rounds);
+        let (machine, steps) = Machine::begin(&mut self.names, prompt, self.setup.max_rounds, self.setup.runs_tools);
         // Capacity 64: live output of several tools; a slow log slows the tools, never loses a piece.
         let (said, hear_tools) = mpsc::channel(64);
         let mut running = Running {

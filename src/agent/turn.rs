@@ -83,6 +83,8 @@ pub enum Step {
 #[derive(Clone, Debug, PartialEq)]
 enum Stage {
     Writing,
+    /// The server runs it.
+    Server,
     Ready,
     Judging,
     Waiting,
@@ -103,6 +105,8 @@ struct Slot {
 pub struct Machine {
     turn: TurnId,
     max_rounds: u32,
+    /// Calls of the model are run here; otherwise they stay requests, as for a remote without `--local-tools`.
+    runs_tools: bool,
     round: u32,
     replying: bool,
     cancelled: bool,
@@ -117,11 +121,12 @@ pub struct Machine {
 
 impl Machine {
     /// Begins a turn: the returned steps start it and ask the model.
-    pub fn begin(names: &mut Names, prompt: &str, max_rounds: u32) -> (Self, Vec<Step>) {
+    pub fn begin(names: &mut Names, prompt: &str, max_rounds: u32, runs_tools: bool) -> (Self, Vec<Step>) {
         let turn = names.turn();
         let mut machine = Self {
             turn: turn.clone(),
             max_rounds: max_rounds.max(1),
+            runs_tools,
             round: 0,
             replying: false,
             cancelled: false,
@@ -204,16 +209,18 @@ impl Machine {
                 self.open.retain(|open| *open != message);
                 AgentEvent::MessageFinished { message, stop, full, carry }
             }
-            AgentEvent::ToolCallStarted { call, message, name, parent, .. } => {
+            AgentEvent::ToolCallStarted { call, message, name, parent, ran_by } => {
                 let call = names.reply_call(&call);
+                // What the server runs needs nothing from us but to be passed on.
+                let stage = if ran_by == RanBy::Us { Stage::Writing } else { Stage::Server };
                 self.slots.push(Slot {
                     call: call.clone(),
                     name: name.clone().unwrap_or_default(),
                     args: String::new(),
-                    stage: Stage::Writing,
+                    stage,
                 });
-                let message = names.reply_message(&message);
-                AgentEvent::ToolCallStarted { call, message, name, parent, ran_by: RanBy::Us }
+                let parent = parent.map(|parent| names.reply_call(&parent));
+                AgentEvent::ToolCallStarted { call, message: names.reply_message(&message), name, parent, ran_by }
             }
             AgentEvent::ToolArgsDelta { call, json } => {
                 AgentEvent::ToolArgsDelta { call: names.reply_call(&call), json }
@@ -223,7 +230,9 @@ impl Machine {
                 if let Some(slot) = self.slot_mut(&call) {
                     slot.name.clone_from(&name);
                     slot.args.clone_from(&args);
-                    slot.stage = Stage::Ready;
+                    if slot.stage == Stage::Writing {
+                        slot.stage = Stage::Ready;
+                    }
                 }
                 AgentEvent::ToolCallReady { call, name, args, carry }
             }
@@ -238,15 +247,22 @@ impl Machine {
                 };
                 AgentEvent::Annotated { on, kind, data }
             }
+            AgentEvent::ToolOutput { call, stream, text } => {
+                AgentEvent::ToolOutput { call: names.reply_call(&call), stream, text }
+            }
+            // May come twice; the later one settles.
+            AgentEvent::ToolCallFinished { call, outcome, output, took } => {
+                let call = names.reply_call(&call);
+                self.set_stage(&call, Stage::Over);
+                AgentEvent::ToolCallFinished { call, outcome, output, took }
+            }
             event @ (AgentEvent::Noticed { .. } | AgentEvent::Unknown(_)) => event,
-            // A model can't cause these.
+            // Neither a model nor its server can cause these.
             AgentEvent::SessionOpened { .. }
             | AgentEvent::TurnStarted { .. }
             | AgentEvent::UserMessage { .. }
             | AgentEvent::ApprovalRequested { .. }
-            | AgentEvent::ApprovalResolved { .. }
-            | AgentEvent::ToolOutput { .. }
-            | AgentEvent::ToolCallFinished { .. } => return,
+            | AgentEvent::ApprovalResolved { .. } => return,
         };
         steps.push(Step::Emit(event));
     }
@@ -260,14 +276,18 @@ impl Machine {
             };
             return self.end(end, steps);
         }
-        let half: Vec<CallId> =
-            self.slots.iter().filter(|slot| slot.stage == Stage::Writing).map(|slot| slot.call.clone()).collect();
+        let half: Vec<CallId> = self
+            .slots
+            .iter()
+            .filter(|slot| matches!(slot.stage, Stage::Writing | Stage::Server))
+            .map(|slot| slot.call.clone())
+            .collect();
         for call in half {
             self.finish_call(&call, Outcome::Unknown, Output::default(), None, steps);
         }
         let ready: Vec<Slot> = self.slots.iter().filter(|slot| slot.stage == Stage::Ready).cloned().collect();
-        if ready.is_empty() {
-            if !self.spoke {
+        if ready.is_empty() || !self.runs_tools {
+            if !self.spoke && self.slots.is_empty() {
                 steps.push(Step::Emit(AgentEvent::Noticed {
                     level: Level::Warn,
                     code: "empty_answer".into(),

@@ -280,6 +280,7 @@ impl House {
             also: config.tools.folders.iter().filter_map(|folder| folder.canonicalize().ok()).collect(),
             system: self.system.clone().unwrap_or_else(|| self.system_prompt()),
             max_rounds: config.limits.max_rounds,
+            runs_tools: true,
             tool_output: config.limits.tool_output,
             tool_timeout: config.tools.timeout,
             shell_timeout: config.tools.shell_timeout,

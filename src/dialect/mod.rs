@@ -17,6 +17,26 @@ pub use frame::SseFrame;
 
 use crate::event::AgentEvent;
 
+/// What a decoder may know of the request that it decodes the answer of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Context {
+    /// The prompt we sent, where we sent one: some servers mix other clients' events into the stream.
+    pub prompt: Option<String>,
+    /// The path of the request's URL.
+    pub path: String,
+    /// The answer's content type, without parameters, lower case.
+    pub content_type: String,
+}
+
+/// A wire format that answers can be in.
+pub struct Dialect {
+    /// As in `--dialect` and in JSON output.
+    pub name: &'static str,
+    pub decode: fn(&Context) -> Box<dyn Decode>,
+    /// What it cannot say, for docs and tests.
+    pub loses: &'static str,
+}
+
 /// Turns frames into events.
 pub trait Decode: Send {
     /// Takes one frame. Bad frames become notices.

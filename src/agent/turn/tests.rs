@@ -17,9 +17,15 @@ impl Bench {
 
     fn with_rounds(max_rounds: u32) -> Self {
         let mut names = Names::default();
-        let (machine, steps) = Machine::begin(&mut names, "hi", max_rounds);
+        let (machine, steps) = Machine::begin(&mut names, "hi", max_rounds, true);
         let mut bench = Self { machine, names, events: vec![opened()], other: Vec::new() };
         bench.take(steps);
+        bench
+    }
+
+    fn of_a_remote() -> Self {
+        let mut bench = Self::begin();
+        bench.machine.runs_tools = false;
         bench
     }
 
@@ -287,4 +293,40 @@ fn a_silent_model_is_noticed() {
     assert!(
         bench.events.iter().any(|event| matches!(event, AgentEvent::Noticed { code, .. } if code == "empty_answer"))
     );
+}
+
+#[test]
+fn what_the_server_ran_is_passed_on_and_not_run_again() {
+    let mut bench = Bench::of_a_remote();
+    bench.model(AgentEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None });
+    bench.model(AgentEvent::ToolCallStarted {
+        call: "a".into(),
+        message: "m1".into(),
+        name: Some("search".into()),
+        parent: None,
+        ran_by: RanBy::Server,
+    });
+    bench.model(ready("a", "{}"));
+    for outcome in [Outcome::Unknown, Outcome::Ok] {
+        bench.model(AgentEvent::ToolCallFinished {
+            call: "a".into(),
+            outcome,
+            output: Output::of("found"),
+            took: None,
+        });
+    }
+    bench.model(AgentEvent::MessageFinished { message: "m1".into(), stop: Stop::End, full: None, carry: None });
+    bench.reply_over(TurnEnd::Completed);
+    bench.check();
+    assert_eq!(bench.outcomes().last(), Some(&("a".into(), Outcome::Ok)));
+    assert_eq!(bench.other, [Step::AskModel { round: 1 }, Step::Over]);
+}
+
+#[test]
+fn calls_of_a_remote_that_are_not_ours_to_run_stay_requests() {
+    let mut bench = Bench::of_a_remote();
+    bench.reply_with_calls(&[("a", "{}")]);
+    bench.check();
+    assert_eq!(bench.outcomes(), [("a".into(), Outcome::Requested)]);
+    assert_eq!(bench.end(), Some(&TurnEnd::Completed));
 }
