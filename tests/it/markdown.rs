@@ -216,7 +216,7 @@ fn document() -> impl Strategy<Value = String> {
         (proptest::sample::select(SAMPLES), proptest::sample::select(&["", "\n", "\n\n", " ", "> ", "- "][..])),
         1..6,
     )
-    .prop_map(|parts| parts.into_iter().map(|(text, glue)| format!("{text}{glue}")).collect())
+    .prop_map(|parts| parts.into_iter().flat_map(|(text, glue)| [text, glue]).collect())
 }
 
 proptest! {

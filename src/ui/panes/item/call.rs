@@ -13,11 +13,14 @@ use crate::text::width::{expand_tabs, str_width};
 use crate::ui::format::duration;
 use crate::ui::lines::laid::{Laid, Page};
 use crate::ui::md::code::diff_role;
+use crate::ui::panes::tool_panel::outcome_mark;
 use crate::ui::panes::transcript::{PartKind, hash};
 use crate::ui::theme::{Face, Role};
 
 /// Room left for the running time, which is drawn over the row.
 const TIME_ROOM: usize = 10;
+/// With less room for the subject, words after it are left out.
+const LEAST_SUBJECT: usize = 14;
 /// Names of arguments that say what a call is about, the most telling first.
 const SUBJECTS: [&str; 14] = [
     "command",
@@ -106,11 +109,19 @@ fn lay_head(page: &mut Page, call: &Call) {
     if let (CallState::Done(_), Some(took)) = (call.state, call.took) {
         after.push(duration(took));
     }
-    let after = one_line(&after.join(" · "), room.saturating_sub(str_width(&name) + 2));
-    let after_width = if after.is_empty() { 0 } else { str_width(&after) + 2 };
     let reserved = if call.state == CallState::Running { TIME_ROOM } else { 0 };
-    let left = room.saturating_sub(str_width(&name) + 1 + after_width + reserved);
-    let subject = if left >= 4 { one_line(&subject(call), left) } else { String::new() };
+    let about = subject(call);
+    let mut after = one_line(&after.join(" · "), room.saturating_sub(str_width(&name) + 2));
+    let left = |after: &str| {
+        let after = if after.is_empty() { 0 } else { str_width(after) + 2 };
+        room.saturating_sub(str_width(&name) + 1 + after + reserved)
+    };
+    // The mark says how it went; what it was about nothing else says.
+    if left(&after) < LEAST_SUBJECT && !about.is_empty() && call.state != CallState::Waiting {
+        after.clear();
+    }
+    let left = left(&after);
+    let subject = if left >= 4 { one_line(&about, left) } else { String::new() };
     let between = if subject.is_empty() { "" } else { " " };
     let space = if after.is_empty() { "" } else { "  " };
     let after_role = match call.state {
@@ -143,15 +154,17 @@ fn status(call: &Call) -> (&'static str, Role, String) {
     match call.state {
         CallState::Writing | CallState::Running => ("◌", Role::Accent, String::new()),
         CallState::Waiting => ("?", Role::Warn, "waiting for approval".into()),
-        CallState::Done(Outcome::Ok) => ("✓", Role::Ok, String::new()),
-        CallState::Done(Outcome::Failed) => ("✗", Role::Error, "failed".into()),
-        CallState::Done(Outcome::Denied) => match &call.decision {
-            Some((Decision::Deny(Some(reason)), _)) => ("⊘", Role::Warn, format!("denied: {reason}")),
-            _ => ("⊘", Role::Warn, "denied".into()),
-        },
-        CallState::Done(Outcome::Cancelled) => ("■", Role::Warn, "cancelled".into()),
-        CallState::Done(Outcome::Requested) => ("□", Role::Dim, "asked for, not run".into()),
-        CallState::Done(Outcome::Unknown) => ("?", Role::Warn, "its end never came".into()),
+        CallState::Done(outcome) => {
+            let (mark, role) = outcome_mark(outcome);
+            let word = match (outcome, &call.decision) {
+                (Outcome::Ok, _) => String::new(),
+                (Outcome::Denied, Some((Decision::Deny(Some(reason)), _))) => format!("denied: {reason}"),
+                (Outcome::Requested, _) => "asked for, not run".into(),
+                (Outcome::Unknown, _) => "its end never came".into(),
+                (Outcome::Failed | Outcome::Denied | Outcome::Cancelled, _) => outcome.name().into(),
+            };
+            (mark, role, word)
+        }
     }
 }
 
