@@ -59,6 +59,8 @@ pub async fn run(live: Live, run: Run) -> u8 {
     let mut batch = Vec::new();
     let mut asked_to_stop = false;
     let mut interrupts = Interrupts::new();
+    // A resumed session may first close what its last run left open; that is not our turn.
+    let mut began = watching;
     loop {
         let open = tokio::select! {
             biased;
@@ -85,6 +87,7 @@ pub async fn run(live: Live, run: Run) -> u8 {
         let mut over = false;
         for delivery in batch.drain(..) {
             let Delivery::Fact(fact) = delivery else { continue };
+            began |= matches!(fact.envelope.event, AgentEvent::TurnStarted { .. });
             let limit = tally.end().cloned();
             tally.observe(&fact.envelope);
             if let Some(TurnEnd::Failed(fault)) = limit
@@ -93,11 +96,11 @@ pub async fn run(live: Live, run: Run) -> u8 {
             {
                 tally.limit_reached(fault);
             }
-            if printer.fact(&fact.envelope, &fact.line).is_err() {
+            if printer.fact(&fact.envelope, &fact.line, began).is_err() {
                 // Whoever read our output is gone: end quietly, as programs in a pipe do.
                 return 0;
             }
-            over |= !watching && matches!(fact.envelope.event, AgentEvent::TurnFinished { .. });
+            over |= !watching && began && matches!(fact.envelope.event, AgentEvent::TurnFinished { .. });
         }
         if over || !open {
             break;
@@ -206,14 +209,16 @@ impl Printer {
         }
     }
 
-    fn fact(&mut self, envelope: &Envelope, line: &[u8]) -> std::io::Result<()> {
+    fn fact(&mut self, envelope: &Envelope, line: &[u8], began: bool) -> std::io::Result<()> {
         if self.format == Format::StreamJson {
             let mut out = std::io::stdout().lock();
             out.write_all(line)?;
             out.write_all(b"\n")?;
             return out.flush();
         }
-        self.progress(&envelope.event);
+        if began || matches!(envelope.event, AgentEvent::Noticed { .. }) {
+            self.progress(&envelope.event);
+        }
         if self.format == Format::Json {
             return Ok(());
         }

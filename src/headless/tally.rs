@@ -51,7 +51,10 @@ impl Tally {
                 self.engine.clone_from(engine);
                 self.model.clone_from(model);
             }
-            AgentEvent::TurnStarted { turn, .. } => self.turn = Some((turn.clone(), envelope.at)),
+            AgentEvent::TurnStarted { turn, .. } => {
+                self.turn = Some((turn.clone(), envelope.at));
+                self.end = None;
+            }
             AgentEvent::MessageStarted { message, role: Role::Assistant, .. } => {
                 self.messages.push((message.clone(), String::new()));
             }
