@@ -51,8 +51,8 @@ use crate::ui::{self, Ui};
 const BATCH: usize = 512;
 /// Terminal events taken at once; a paste without brackets is a flood of keys.
 const EVENTS: usize = 4096;
-/// What streams is drawn within this time; so is a key, which asks for now.
-const SOON: Duration = Duration::from_millis(16);
+/// What streams is drawn within this time: long enough to gather what comes together.
+const SOON: Duration = Duration::from_millis(8);
 /// Between two frames of a spinner or a running time.
 const TICK: Duration = Duration::from_millis(90);
 /// A terminal that hasn't answered by now won't.
@@ -372,6 +372,8 @@ fn is_gone(error: &io::Error) -> bool {
 /// Sleeps until then; for ever without a time.
 async fn until(at: Option<Instant>) {
     match at {
+        // A timer sleeps in whole milliseconds, which a key would feel.
+        Some(at) if at <= Instant::now() => {}
         Some(at) => sleep_until(at.into()).await,
         None => std::future::pending().await,
     }

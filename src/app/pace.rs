@@ -1,26 +1,33 @@
 //! PURE. When to draw: a struct without a clock, not an actor.
 //!
 //! A key asks for now, streaming text for soon, a spinner for later; the earliest wish wins. At most one frame in
-//! `least`, and none when nobody asked, so that idle costs nothing.
+//! `least`, but what a person typed doesn't wait for that: a few more frames a second are cheaper than a slow echo.
+//! None when nobody asked, so that idle costs nothing.
 
 use std::time::{Duration, Instant};
+
+/// Between two frames when a key asks. Held keys repeat far slower.
+const KEY_GAP: Duration = Duration::from_millis(2);
 
 /// Holds the one deadline of the screen.
 #[derive(Debug)]
 pub struct Pace {
     least: Duration,
     wanted: Option<Instant>,
+    /// Somebody asked for now.
+    urgent: bool,
     drawn: Option<Instant>,
 }
 
 impl Pace {
     /// Takes the most frames a second that may be drawn; 0 counts as 1.
     pub fn new(max_fps: u16) -> Self {
-        Self { least: Duration::from_secs(1) / u32::from(max_fps.max(1)), wanted: None, drawn: None }
+        Self { least: Duration::from_secs(1) / u32::from(max_fps.max(1)), wanted: None, urgent: false, drawn: None }
     }
 
-    /// Asks for a frame; the earliest wish wins.
+    /// Asks for a frame; the earliest wish wins, and zero is what a key asks for.
     pub fn want(&mut self, now: Instant, within: Duration) {
+        self.urgent |= within.is_zero();
         let at = now + within;
         self.wanted = Some(self.wanted.map_or(at, |wanted| wanted.min(at)));
     }
@@ -28,11 +35,13 @@ impl Pace {
     /// Returns when to draw; none means sleep for ever.
     pub fn due(&self) -> Option<Instant> {
         let wanted = self.wanted?;
-        Some(self.drawn.map_or(wanted, |drawn| wanted.max(drawn + self.least)))
+        let gap = if self.urgent { KEY_GAP.min(self.least) } else { self.least };
+        Some(self.drawn.map_or(wanted, |drawn| wanted.max(drawn + gap)))
     }
 
     pub fn drew(&mut self, now: Instant) {
         self.wanted = None;
+        self.urgent = false;
         self.drawn = Some(now);
     }
 }
@@ -64,12 +73,17 @@ mod tests {
     }
 
     #[test]
-    fn a_key_after_a_frame_waits_for_the_least_gap() {
+    fn a_key_does_not_wait_for_the_gap_that_streaming_keeps() {
         let mut pace = Pace::new(100);
         let now = Instant::now();
         pace.drew(now);
-        pace.want(now + 2 * MS, Duration::ZERO);
+        pace.want(now + MS, MS);
         assert_eq!(pace.due(), Some(now + 10 * MS));
+        pace.want(now + MS, Duration::ZERO);
+        assert_eq!(pace.due(), Some(now + KEY_GAP));
+        pace.drew(now + KEY_GAP);
+        pace.want(now + 3 * MS, MS);
+        assert_eq!(pace.due(), Some(now + KEY_GAP + 10 * MS), "the next one that nobody typed waits again");
     }
 
     #[test]
@@ -86,7 +100,7 @@ mod tests {
         let mut pace = Pace::new(0);
         let now = Instant::now();
         pace.drew(now);
-        pace.want(now, Duration::ZERO);
+        pace.want(now, MS);
         assert_eq!(pace.due(), Some(now + 1000 * MS));
     }
 }
