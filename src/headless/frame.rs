@@ -59,7 +59,6 @@ async fn fold(live: &Live, seq: Option<Seq>, config: &Config) -> Store {
     let options = Options { fold_thinking: config.ui.fold_thinking, fold_outputs: config.ui.fold_output };
     let mut store = Store::new(options);
     let mut effects = Vec::new();
-    store.update(Msg::Weather(live.weather.borrow().clone()), &mut effects);
     let mut facts = live.hub.subscribe(Seq(0));
     let mut batch = Vec::new();
     while facts.batch(512, &mut batch).await || !batch.is_empty() {
