@@ -228,7 +228,13 @@ impl<'a> Line<'a> {
                 if broken.is_some() || taken >= BATCH {
                     break;
                 }
-                match body.next().now_or_never() {
+                let mut more = body.next().now_or_never();
+                if more.is_none() {
+                    // The connection's own task hands chunks over one by one; let it, then look once more.
+                    tokio::task::yield_now().await;
+                    more = body.next().now_or_never();
+                }
+                match more {
                     Some(more) => next = more,
                     None => break,
                 }
