@@ -9,6 +9,7 @@ pub mod popup;
 pub mod queue;
 pub mod replay_bar;
 pub mod status_line;
+mod subject;
 pub mod tool_panel;
 pub mod transcript;
 pub mod usage_bar;

@@ -15,6 +15,8 @@ use crate::ui::format;
 use crate::ui::paint::{Pen, restyle, spinner};
 use crate::ui::theme::{Role, Theme};
 
+use super::subject::subject;
+
 /// Rows of live output shown of a folded call that runs.
 const LIVE_ROWS: usize = 4;
 /// Most rows shown of an unfolded call; `PageDown` goes through them.
@@ -219,7 +221,11 @@ fn head(store: &Store, call: &Call, width: usize) -> Row {
         CallState::Done(outcome) => Some((outcome.name().into(), role)),
     };
     Row {
-        parts: vec![(format!("{mark} "), role), (name, Role::Tool), (format!(" {}", subject(call, width)), Role::Text)],
+        parts: vec![
+            (format!("{mark} "), role),
+            (name, Role::Tool),
+            (format!(" {}", one_line(&subject(call), width)), Role::Text),
+        ],
         right,
     }
 }
@@ -233,26 +239,6 @@ pub fn outcome_mark(outcome: Outcome) -> (&'static str, Role) {
         Outcome::Cancelled => ("■", Role::Warn),
         Outcome::Requested => ("→", Role::Info),
         Outcome::Unknown => ("?", Role::Dim),
-    }
-}
-
-/// Returns what the call is about in one line: the ask's own word for it, else the first text among the arguments.
-fn subject(call: &Call, width: usize) -> String {
-    if let Some(ask) = &call.ask {
-        return one_line(&ask.subject, width);
-    }
-    let args: Option<Json> = if call.args.len() <= LOOK { serde_json::from_str(&call.args).ok() } else { None };
-    let first = args.as_ref().and_then(Json::as_object).and_then(|args| {
-        args.values().find_map(|value| match value {
-            Json::String(text) => Some(one_line(text, width)),
-            Json::Number(number) => Some(number.to_string()),
-            _ => None,
-        })
-    });
-    match first {
-        Some(text) => text,
-        None if call.args.trim() == "{}" => String::new(),
-        None => one_line(&call.args, width),
     }
 }
 

@@ -1,18 +1,17 @@
 //! How a tool call looks in the transcript: a headline, what was asked, and the output.
 //!
-//! Not for the tool panel, which has more room. The subject of the headline comes from the arguments, by name, and is
-//! never raw JSON where that can be helped.
-
-use serde_json::Value;
+//! Not for the tool panel, which has more room. While a person has to decide, nothing of the call is hidden: what
+//! `clean` would drop is shown as what it is.
 
 use super::Scene;
 use crate::event::{Decision, Outcome, RanBy};
 use crate::store::tools::{Call, CallState};
-use crate::text::clean::{clean, one_line};
+use crate::text::clean::{clean, one_line, visible};
 use crate::text::width::{expand_tabs, str_width};
 use crate::ui::format::duration;
 use crate::ui::lines::laid::{Laid, Page};
 use crate::ui::md::code::diff_role;
+use crate::ui::panes::subject::subject;
 use crate::ui::panes::tool_panel::outcome_mark;
 use crate::ui::panes::transcript::{PartKind, hash};
 use crate::ui::theme::{Face, Role};
@@ -21,26 +20,6 @@ use crate::ui::theme::{Face, Role};
 const TIME_ROOM: usize = 10;
 /// With less room for the subject, words after it are left out.
 const LEAST_SUBJECT: usize = 14;
-/// Names of arguments that say what a call is about, the most telling first.
-const SUBJECTS: [&str; 14] = [
-    "command",
-    "cmd",
-    "pattern",
-    "query",
-    "path",
-    "file_path",
-    "file",
-    "filename",
-    "url",
-    "expression",
-    "prompt",
-    "text",
-    "name",
-    "input",
-];
-/// How much of unfinished or huge arguments is searched for a subject.
-const PEEK: usize = 4096;
-
 pub(super) fn lay(scene: &Scene<'_>, call: &Call) -> Laid {
     let mut page = Page::new(scene.width);
     match scene.part.kind {
@@ -48,11 +27,12 @@ pub(super) fn lay(scene: &Scene<'_>, call: &Call) -> Laid {
         PartKind::Detail => {
             let detail = call.ask.as_ref().map_or("", |ask| &ask.detail);
             let is_diff = detail.starts_with("--- ") || detail.contains("\n@@ ") || detail.starts_with("@@ ");
-            lay_lines(&mut page, scene.part.source(detail), |line| if is_diff { diff_role(line) } else { Role::Code });
+            let detail = visible(scene.part.source(detail));
+            lay_lines(&mut page, &detail, |line| if is_diff { diff_role(line) } else { Role::Code });
         }
         PartKind::Output => {
             let role = if call.state == CallState::Done(Outcome::Failed) { Role::Error } else { Role::Dim };
-            lay_lines(&mut page, scene.part.source(&call.output), |_| role);
+            lay_lines(&mut page, &printed(scene.part.source(&call.output)), |_| role);
         }
         PartKind::More(lines) => {
             let plural = if lines == 1 { "line" } else { "lines" };
@@ -138,15 +118,19 @@ fn lay_head(page: &mut Page, call: &Call) {
     ]);
 }
 
-fn lay_lines(page: &mut Page, source: &str, role_of: impl Fn(&str) -> Role) {
+/// Takes a text without characters that may not become cells.
+fn lay_lines(page: &mut Page, text: &str, role_of: impl Fn(&str) -> Role) {
     page.indent("  ", Face::default());
-    let source = source.strip_suffix('\n').unwrap_or(source);
-    // A progress bar redraws its line; what counts is what it said last.
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    page.edged(&expand_tabs(text, 4), ("│ ", "┊ "), Face::new(Role::Border), |line| Face::new(role_of(line)));
+}
+
+/// Returns what a terminal would have shown of an output in the end: a progress bar redraws its line, and what counts
+/// is what it said last.
+fn printed(source: &str) -> String {
     let lines: Vec<&str> =
         source.split('\n').map(|line| line.rsplit('\r').find(|piece| !piece.is_empty()).unwrap_or("")).collect();
-    let text = lines.join("\n");
-    let text = clean(&text);
-    page.edged(&expand_tabs(&text, 4), ("│ ", "┊ "), Face::new(Role::Border), |line| Face::new(role_of(line)));
+    clean(&lines.join("\n")).into_owned()
 }
 
 /// Returns the glyph of a call's state, its role, and a word where the glyph does not say it all.
@@ -166,55 +150,6 @@ fn status(call: &Call) -> (&'static str, Role, String) {
             (mark, role, word)
         }
     }
-}
-
-/// Returns what a call is about, in a few words; not cleaned.
-pub(super) fn subject(call: &Call) -> String {
-    if let Some(ask) = &call.ask
-        && !ask.subject.is_empty()
-    {
-        return ask.subject.clone();
-    }
-    let parsed = if call.args.len() <= PEEK * 16 { serde_json::from_str::<Value>(&call.args).ok() } else { None };
-    let Some(Value::Object(args)) = parsed else {
-        let head = call.args.get(..call.args.floor_char_boundary(PEEK)).unwrap_or("");
-        return SUBJECTS.iter().find_map(|name| peek(head, name)).unwrap_or_default();
-    };
-    let text = |name: &str| args.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let found = SUBJECTS.iter().find_map(|name| Some((*name, text(name)?)));
-    match found {
-        Some(("pattern" | "query", what)) => match text("path") {
-            Some(path) if path != "." => format!("{what} in {path}"),
-            _ => what.to_owned(),
-        },
-        Some((_, what)) => what.to_owned(),
-        None => args
-            .iter()
-            .map(|(name, value)| match value {
-                Value::String(text) => format!("{name}: {text}"),
-                other => format!("{name}: {other}"),
-            })
-            .collect::<Vec<_>>()
-            .join(", "),
-    }
-}
-
-/// Finds a string argument in JSON that isn't complete yet.
-fn peek(json: &str, name: &str) -> Option<String> {
-    let after = json.split_once(&format!("\"{name}\""))?.1.trim_start().strip_prefix(':')?.trim_start();
-    let mut chars = after.strip_prefix('"')?.chars();
-    let mut found = String::new();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' => break,
-            '\\' => match chars.next()? {
-                'n' | 't' | 'r' => found.push(' '),
-                other => found.push(other),
-            },
-            c => found.push(c),
-        }
-    }
-    (!found.is_empty()).then_some(found)
 }
 
 #[cfg(test)]
@@ -239,24 +174,6 @@ mod tests {
             at: Millis(0),
             ran_at: None,
             took: None,
-        }
-    }
-
-    #[test]
-    fn the_subject_is_taken_from_the_arguments() {
-        let cases = [
-            (r#"{"command":"ls -la"}"#, "ls -la"),
-            (r#"{"path":"src","pattern":"fn main"}"#, "fn main in src"),
-            (r#"{"path":"a.txt","content":"long"}"#, "a.txt"),
-            (r#"{"timezone":"UTC","n":3}"#, "timezone: UTC, n: 3"),
-            (r#"{"path": "src/ma"#, "src/ma"),
-            (r#"{"command":"say \"hi"#, "say \"hi"),
-            ("{}", ""),
-            ("not json", ""),
-            ("", ""),
-        ];
-        for (args, expected) in cases {
-            assert_eq!(subject(&call(args)), expected, "{args}");
         }
     }
 

@@ -1,0 +1,135 @@
+//! What a call is about, in a few words: for its line in the transcript and in the tool panel.
+//!
+//! Comes from the ask, or from the arguments by name, and is never raw JSON where that can be helped. Not cleaned, for
+//! whoever draws it does that; but while a person has to decide, hidden characters are made visible here.
+
+use serde_json::Value;
+
+use crate::store::tools::{Call, CallState};
+use crate::text::visible;
+
+/// Names of arguments that say what a call is about, the most telling first.
+const SUBJECTS: [&str; 14] = [
+    "command",
+    "cmd",
+    "pattern",
+    "query",
+    "path",
+    "file_path",
+    "file",
+    "filename",
+    "url",
+    "expression",
+    "prompt",
+    "text",
+    "name",
+    "input",
+];
+/// How much of unfinished or huge arguments is searched for a subject.
+const PEEK: usize = 4096;
+
+/// Returns the subject of a call; not cleaned, and cut where no screen could show it.
+pub(super) fn subject(call: &Call) -> String {
+    let mut text = raw(call);
+    text.truncate(text.floor_char_boundary(PEEK));
+    if call.state == CallState::Waiting { visible(&text).into_owned() } else { text }
+}
+
+fn raw(call: &Call) -> String {
+    if let Some(ask) = &call.ask
+        && !ask.subject.is_empty()
+    {
+        return ask.subject.clone();
+    }
+    let parsed = if call.args.len() <= PEEK * 16 { serde_json::from_str::<Value>(&call.args).ok() } else { None };
+    let Some(Value::Object(args)) = parsed else {
+        let head = call.args.get(..call.args.floor_char_boundary(PEEK)).unwrap_or("");
+        return SUBJECTS.iter().find_map(|name| peek(head, name)).unwrap_or_default();
+    };
+    let text = |name: &str| args.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let found = SUBJECTS.iter().find_map(|name| Some((*name, text(name)?)));
+    match found {
+        Some(("pattern" | "query", what)) => match text("path") {
+            Some(path) if path != "." => format!("{what} in {path}"),
+            _ => what.to_owned(),
+        },
+        Some((_, what)) => what.to_owned(),
+        None => args
+            .iter()
+            .map(|(name, value)| match value {
+                Value::String(text) => format!("{name}: {text}"),
+                other => format!("{name}: {other}"),
+            })
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
+}
+
+/// Finds a string argument in JSON that isn't complete yet.
+fn peek(json: &str, name: &str) -> Option<String> {
+    let after = json.split_once(&format!("\"{name}\""))?.1.trim_start().strip_prefix(':')?.trim_start();
+    let mut chars = after.strip_prefix('"')?.chars();
+    let mut found = String::new();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => break,
+            '\\' => match chars.next()? {
+                'n' | 't' | 'r' => found.push(' '),
+                other => found.push(other),
+            },
+            c => found.push(c),
+        }
+    }
+    (!found.is_empty()).then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Millis, RanBy};
+    use crate::store::transcript::ItemId;
+
+    fn call(args: &str) -> Call {
+        Call {
+            id: "c1".into(),
+            item: ItemId(0),
+            name: "shell".into(),
+            args: args.into(),
+            state: CallState::Running,
+            ran_by: RanBy::Us,
+            ask: None,
+            decision: None,
+            output: String::new(),
+            output_bytes: 0,
+            output_file: None,
+            at: Millis(0),
+            ran_at: None,
+            took: None,
+        }
+    }
+
+    #[test]
+    fn the_subject_is_taken_from_the_arguments() {
+        let cases = [
+            (r#"{"command":"ls -la"}"#, "ls -la"),
+            (r#"{"path":"src","pattern":"fn main"}"#, "fn main in src"),
+            (r#"{"path":"a.txt","content":"long"}"#, "a.txt"),
+            (r#"{"timezone":"UTC","n":3}"#, "timezone: UTC, n: 3"),
+            (r#"{"path": "src/ma"#, "src/ma"),
+            (r#"{"command":"say \"hi"#, "say \"hi"),
+            ("{}", ""),
+            ("not json", ""),
+            ("", ""),
+        ];
+        for (args, expected) in cases {
+            assert_eq!(subject(&call(args)), expected, "{args}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_hidden_while_a_person_decides() {
+        let mut call = call("{\"command\":\"rm \\u202e\\u001b[8m-rf\\u200b /\"}");
+        call.state = CallState::Waiting;
+        assert_eq!(subject(&call), "rm \\u{202e}␛[8m-rf\\u{200b} /");
+    }
+}
