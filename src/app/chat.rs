@@ -58,7 +58,10 @@ impl Chat {
         match input {
             Input::Key(chord) => {
                 self.store.update(Msg::Tick(clock), &mut self.effects);
-                let ask = self.key(chord, now);
+                // A word to the person has been read when they do the next thing.
+                self.store.hint = None;
+                let asked = self.quit_asked.take();
+                let ask = self.key(chord, asked, now);
                 self.settle();
                 return ask;
             }
@@ -83,13 +86,13 @@ impl Chat {
         None
     }
 
-    fn key(&mut self, chord: Chord, now: Instant) -> Option<Ask> {
+    fn key(&mut self, chord: Chord, asked: Option<Instant>, now: Instant) -> Option<Ask> {
         let contexts = contexts(&self.store, self.ui.composer.is_empty());
         match self.keymap.find(contexts, chord).map(|row| row.what) {
             Some(Act::Do(make)) => self.store.update(Msg::Do(make()), &mut self.effects),
             Some(Act::View(UiAction::Suspend)) => return Some(Ask::Suspend),
             Some(Act::View(UiAction::Redraw)) => return Some(Ask::Redraw),
-            Some(Act::View(UiAction::Interrupt)) => self.interrupt(now),
+            Some(Act::View(UiAction::Interrupt)) => self.interrupt(asked, now),
             Some(Act::View(UiAction::Escape)) => self.escape(),
             Some(Act::View(UiAction::DeleteOrQuit)) => self.delete_or_quit(),
             // Where Shift+Enter can't be told from Enter.
@@ -154,8 +157,7 @@ impl Chat {
     }
 
     /// The draft goes to the history; without one the turn is interrupted; without that, twice quits.
-    fn interrupt(&mut self, now: Instant) {
-        let asked = self.quit_asked.take();
+    fn interrupt(&mut self, asked: Option<Instant>, now: Instant) {
         if matches!(self.store.focus.top(), Some(Overlay::Help { .. } | Overlay::Models { .. })) {
             self.store.update(Msg::Do(Action::CloseOverlay), &mut self.effects);
         } else if !self.ui.composer.is_empty() {
@@ -168,6 +170,18 @@ impl Chat {
             self.quit_asked = Some(now);
             let key = self.keymap.hint("app.interrupt").unwrap_or_default();
             self.say(format!("{key} again to quit"));
+        }
+    }
+
+    /// Returns when the offer to quit lapses, if one stands.
+    pub fn lapses(&self) -> Option<Instant> {
+        self.quit_asked.map(|asked| asked + TWICE)
+    }
+
+    /// The offer to quit has lapsed; so has what was said about it.
+    pub fn lapse(&mut self) {
+        if self.quit_asked.take().is_some() {
+            self.store.hint = None;
         }
     }
 

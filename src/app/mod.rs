@@ -198,6 +198,10 @@ impl<'a> Loop<'a> {
                 }
                 () = until(due) => self.draw(Instant::now())?,
                 () = until(self.replies_until) => self.give_up_asking(),
+                () = until(self.chat.lapses()) => {
+                    self.chat.lapse();
+                    self.pace.want(Instant::now(), Duration::ZERO);
+                }
                 Some(done) = self.effects.next() => {
                     self.done(done);
                     self.pace.want(Instant::now(), Duration::ZERO);

@@ -171,6 +171,19 @@ fn ctrl_c_clears_then_interrupts_then_quits() {
 }
 
 #[test]
+fn the_offer_to_quit_goes_with_its_time_or_the_next_key() {
+    let mut rig = Rig::agent();
+    rig.press(&["ctrl+c"]);
+    assert_eq!(rig.chat.lapses(), Some(rig.began + TWICE));
+    rig.chat.lapse();
+    assert_eq!((rig.chat.store.hint.clone(), rig.chat.lapses()), (None, None));
+    rig.press(&["ctrl+c", "x"]);
+    assert_eq!((rig.chat.store.hint.clone(), rig.chat.lapses()), (None, None));
+    rig.press(&["backspace", "ctrl+c"]);
+    assert_eq!(rig.effects(), []);
+}
+
+#[test]
 fn esc_interrupts_and_again_forces() {
     let mut rig = Rig::agent();
     rig.press(&["esc"]);
