@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! signal          → leave politely, or stop
-//! terminal events → Chat::input → store, view         (all that wait, then one frame)
+//! terminal events → Burst → Chat::input → store, view (all that wait, then one frame)
 //! frame deadline  → tick, draw                        (the only place that draws)
 //! effect done     → Msg::Report
 //! weather         → Msg::Weather
@@ -13,6 +13,7 @@
 //! behind a flood, for input is looked at first; a flood can't starve drawing, for a batch is bounded; nothing wakes up
 //! while nothing moves.
 
+pub mod burst;
 pub mod chat;
 pub mod effects;
 pub mod history;
@@ -30,6 +31,7 @@ use crossterm::event::{Event, EventStream};
 use futures_util::StreamExt;
 use tokio::time::sleep_until;
 
+use self::burst::Burst;
 use self::chat::{Ask, Chat};
 use self::effects::{Done, Effects, ListModels, NewSession};
 use self::pace::Pace;
@@ -107,6 +109,7 @@ struct Loop<'a> {
     facts_open: bool,
     weather_open: bool,
     clock: Clock,
+    burst: Burst,
     replies: Replies,
     replies_until: Option<Instant>,
     asks_background: bool,
@@ -159,6 +162,7 @@ impl<'a> Loop<'a> {
             facts_open: true,
             weather_open: true,
             clock,
+            burst: Burst::default(),
             replies: Replies::default(),
             replies_until: None,
             asks_background: ui.theme == ThemeChoice::Auto,
@@ -178,7 +182,7 @@ impl<'a> Loop<'a> {
         // From here on the person can wait: the first frame stands.
         self.after_first_frame()?;
         let mut events = EventStream::new();
-        let mut waiting = Vec::new();
+        let (mut waiting, mut meant) = (Vec::new(), Vec::new());
         let mut deliveries = Vec::new();
         while self.quit.is_none() {
             let due = self.pace.due();
@@ -188,13 +192,22 @@ impl<'a> Loop<'a> {
                 _ = &mut hangup => self.quit = Some(GONE),
                 alive = next_events(&mut events, &mut waiting) => {
                     let now = Instant::now();
-                    for event in waiting.drain(..) {
+                    self.burst.feed(waiting.drain(..), now, &mut meant);
+                    for event in meant.drain(..) {
                         self.terminal(event, now, &mut signals)?;
                     }
                     self.pace.want(now, Duration::ZERO);
                     if !alive {
                         self.quit = Some(GONE);
                     }
+                }
+                () = until(self.burst.due()) => {
+                    let now = Instant::now();
+                    self.burst.lapse(&mut meant);
+                    for event in meant.drain(..) {
+                        self.terminal(event, now, &mut signals)?;
+                    }
+                    self.pace.want(now, Duration::ZERO);
                 }
                 () = until(due) => self.draw(Instant::now())?,
                 () = until(self.replies_until) => self.give_up_asking(),
