@@ -68,13 +68,14 @@ impl Chat {
             Input::Paste(text) => self.paste(&text),
             Input::Resize(columns, rows) => return Some(Ask::Resize(columns, rows)),
             Input::Focus(focused) => self.focused = Some(focused),
-            Input::Wheel { rows, .. } => {
-                let action = if rows < 0 { UiAction::ScrollUp } else { UiAction::ScrollDown };
-                for _ in 0..rows.unsigned_abs() {
-                    self.view(action);
+            Input::Wheel { rows, column, row } => self.wheel(rows, (column, row)),
+            Input::Click { column, row } => {
+                if self.store.focus.top().is_none()
+                    && let Some(pane) = self.ui.layout.pane((column, row))
+                {
+                    self.store.update(Msg::Do(Action::Focus(pane)), &mut self.effects);
                 }
             }
-            Input::Click { .. } => {}
             Input::Background(shade) => {
                 self.ui.theme = Theme::new(match shade {
                     Shade::Dark => ThemeKind::Dark,
@@ -101,6 +102,23 @@ impl Chat {
             None => self.typed(chord),
         }
         None
+    }
+
+    /// Scrolls what is under the pointer; what lies on top lies under it everywhere.
+    fn wheel(&mut self, rows: i32, at: (u16, u16)) {
+        let (overlay, view) = match rows {
+            ..0 => (Action::OverlayUp, UiAction::ScrollUp),
+            _ => (Action::OverlayDown, UiAction::ScrollDown),
+        };
+        if self.store.focus.top().is_none() && self.ui.layout.pane(at) == Some(Pane::ToolPanel) {
+            return self.ui.tools.wheel(&self.store, rows);
+        }
+        for _ in 0..rows.unsigned_abs() {
+            match self.store.focus.top() {
+                Some(_) => self.store.update(Msg::Do(overlay.clone()), &mut self.effects),
+                None => self.view(view),
+            }
+        }
     }
 
     fn view(&mut self, action: UiAction) {

@@ -18,6 +18,8 @@
 
 use ratatui::layout::Rect;
 
+use crate::store::focus::Pane;
+
 /// From this width on, the tool panel stands beside the transcript.
 pub const WIDE: u16 = 100;
 /// The most rows that the composer grows to.
@@ -89,6 +91,13 @@ impl Layout {
             (true | false, false) => (rest, Rect::ZERO),
         };
         Self { area, transcript, tools, queue, activity, composer, replay, usage, status }
+    }
+
+    /// Returns the pane at a column and row, if one is there.
+    pub fn pane(&self, at: (u16, u16)) -> Option<Pane> {
+        let panes =
+            [(self.transcript, Pane::Transcript), (self.tools, Pane::ToolPanel), (self.composer, Pane::Composer)];
+        panes.into_iter().find(|(area, _)| area.contains(at.into())).map(|(_, pane)| pane)
     }
 }
 

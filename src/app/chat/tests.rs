@@ -322,6 +322,35 @@ fn the_loop_is_asked_for_what_only_it_can_do() {
 }
 
 #[test]
+fn the_mouse_is_about_what_is_under_it() {
+    let mut rig = Rig::agent();
+    rig.turn();
+    rig.ask();
+    rig.wait(400);
+    rig.press(&["y"]);
+    rig.effects();
+    let area = Rect::new(0, 0, 120, 24);
+    ui::draw(&rig.chat.store, &mut rig.chat.ui, area, &mut Buffer::empty(area));
+    let mut click = |column, row| {
+        rig.chat.input(Input::Click { column, row }, rig.began, rig.clock);
+        rig.chat.store.focus.pane
+    };
+    assert_eq!(
+        [click(5, 2), click(110, 2), click(5, 21), click(5, 23)],
+        [Pane::Transcript, Pane::ToolPanel, Pane::Composer, Pane::Composer]
+    );
+    let mut wheel = |column| {
+        rig.chat.input(Input::Wheel { rows: -3, column, row: 2 }, rig.began, rig.clock);
+        (rig.chat.ui.tools.selected, rig.chat.ui.transcript.is_following())
+    };
+    assert_eq!(wheel(110), (Some(0), true));
+    assert_eq!(wheel(5), (Some(0), false));
+    rig.chat.update(Msg::Do(Action::OpenHelp));
+    rig.chat.input(Input::Wheel { rows: 3, column: 5, row: 2 }, rig.began, rig.clock);
+    assert_eq!(rig.chat.store.focus.top(), Some(&Overlay::Help { scroll: 3 }));
+}
+
+#[test]
 fn the_terminals_answer_sets_the_theme() {
     let mut rig = Rig::agent();
     rig.chat.input(Input::Background(Shade::Light), rig.began, rig.clock);

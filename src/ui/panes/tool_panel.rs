@@ -31,23 +31,25 @@ pub struct ToolPanelView {
     pub selected: Option<usize>,
     /// Rows scrolled into the selected call.
     pub skip: usize,
+    /// How far that can go, as drawn last.
+    end: usize,
 }
 
 impl ToolPanelView {
     pub fn up(&mut self, store: &Store) {
         let count = store.tools.calls().len();
         let from = self.selected.unwrap_or(count);
-        *self = Self { selected: (count > 0).then(|| from.min(count).saturating_sub(1)), skip: 0 };
+        *self = Self { selected: (count > 0).then(|| from.min(count).saturating_sub(1)), ..Self::default() };
     }
 
     /// Goes on to the next call; past the newest it follows again.
     pub fn down(&mut self, store: &Store) {
         let next = self.selected.map(|index| index + 1);
-        *self = Self { selected: next.filter(|index| *index < store.tools.calls().len()), skip: 0 };
+        *self = Self { selected: next.filter(|index| *index < store.tools.calls().len()), ..Self::default() };
     }
 
     pub fn first(&mut self, store: &Store) {
-        *self = Self { selected: (!store.tools.calls().is_empty()).then_some(0), skip: 0 };
+        *self = Self { selected: (!store.tools.calls().is_empty()).then_some(0), ..Self::default() };
     }
 
     pub fn follow(&mut self) {
@@ -61,6 +63,18 @@ impl ToolPanelView {
 
     pub fn back(&mut self, rows: usize) {
         self.skip = self.skip.saturating_sub(rows);
+    }
+
+    /// Takes the turns of a wheel: through a long call first, then on to its neighbour.
+    pub fn wheel(&mut self, store: &Store, rows: i32) {
+        let step = rows.unsigned_abs() as usize;
+        match rows {
+            0 => {}
+            ..0 if self.skip > 0 => self.back(step),
+            ..0 => self.up(store),
+            _ if self.selected.is_some() && self.skip < self.end => self.on(step),
+            _ => self.down(store),
+        }
     }
 
     /// Returns the selected call.
@@ -133,7 +147,8 @@ fn visible_rows(store: &Store, view: &mut ToolPanelView, width: usize, height: u
         rows.extend(call_rows(store, call, width));
         if index == selected {
             // A call longer than the panel is scrolled through, but never out of.
-            view.skip = view.skip.min(rows.len().saturating_sub(height));
+            view.end = rows.len().saturating_sub(height);
+            view.skip = view.skip.min(view.end);
             rows.drain(..view.skip);
         }
         if rows.len() >= height {
@@ -372,6 +387,23 @@ mod tests {
         );
         view.on(99);
         assert_eq!(shown(&store, &mut view, 3), ["  │ one 1", "  │ two", "  │ three"]);
+    }
+
+    #[test]
+    fn a_wheel_goes_through_a_long_call_and_on_to_the_next() {
+        let mut store = store(3);
+        let mut view = ToolPanelView::default();
+        view.first(&store);
+        let item = store.tools.calls()[0].item;
+        store.update(Msg::Do(Action::ToggleFold(item.0)), &mut Vec::new());
+        let mut places = Vec::new();
+        for rows in [3, 3, 3, -3, -3] {
+            shown(&store, &mut view, 3);
+            view.wheel(&store, rows);
+            places.push((view.selected, view.skip));
+        }
+        // Five rows, three in sight: two more, though the wheel turned three.
+        assert_eq!(places, [(Some(0), 3), (Some(1), 0), (Some(2), 0), (Some(1), 0), (Some(0), 0)]);
     }
 
     #[test]
