@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use crate::config::keys::{Chord, Keymap};
-use crate::event::{Level, Millis};
+use crate::event::{Envelope, Level, Millis};
 use crate::store::Store;
 use crate::store::action::{Act, Action, Edit, UiAction};
 use crate::store::effect::Effect;
@@ -51,6 +51,12 @@ impl Chat {
     pub fn update(&mut self, msg: Msg) {
         self.store.update(msg, &mut self.effects);
         self.settle();
+    }
+
+    /// Takes a fact of the past: it is shown like any other, but rings no bell.
+    pub fn catch_up(&mut self, fact: Envelope) {
+        self.update(Msg::Event(fact));
+        self.effects.retain(|effect| *effect != Effect::Bell);
     }
 
     /// Takes one input at `now`, which is `clock` on the session's clock.

@@ -105,6 +105,8 @@ struct Loop<'a> {
     pace: Pace,
     live: Live,
     facts: Subscription,
+    /// What was published before we looked: nobody needs a bell for it.
+    old: Seq,
     /// The session still delivers; its weather still changes.
     facts_open: bool,
     weather_open: bool,
@@ -158,6 +160,7 @@ impl<'a> Loop<'a> {
             effects: Effects::new(list_models, new_session, history),
             pace: Pace::new(ui.max_fps),
             facts: live.hub.subscribe(Seq(0)),
+            old: live.hub.last(),
             live,
             facts_open: true,
             weather_open: true,
@@ -242,19 +245,19 @@ impl<'a> Loop<'a> {
 
     /// A session that goes on shows its end at once, without the frames between.
     fn fold_what_is_there(&mut self) {
-        let last = self.live.hub.last();
         let mut deliveries = Vec::new();
-        while self.facts.seq() < last && self.facts.try_batch(BATCH, &mut deliveries) {
+        while self.facts.seq() < self.old && self.facts.try_batch(BATCH, &mut deliveries) {
             self.fold(&mut deliveries);
         }
     }
 
     fn fold(&mut self, deliveries: &mut Vec<Delivery>) {
         for delivery in deliveries.drain(..) {
-            self.chat.update(match delivery {
-                Delivery::Fact(fact) => Msg::Event(fact.envelope.clone()),
-                Delivery::Reset => Msg::Reset,
-            });
+            match delivery {
+                Delivery::Fact(fact) if fact.envelope.seq <= self.old => self.chat.catch_up(fact.envelope.clone()),
+                Delivery::Fact(fact) => self.chat.update(Msg::Event(fact.envelope.clone())),
+                Delivery::Reset => self.chat.update(Msg::Reset),
+            }
         }
     }
 
@@ -345,6 +348,7 @@ impl<'a> Loop<'a> {
         self.clock = Clock::new(&weather, Instant::now());
         self.chat.update(Msg::Weather(weather));
         self.facts = live.hub.subscribe(Seq(0));
+        self.old = live.hub.last();
         self.live = live;
         (self.facts_open, self.weather_open) = (true, true);
     }

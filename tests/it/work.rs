@@ -99,6 +99,32 @@ fn work(session: &Session, view: &mut TranscriptView, width: u16) -> Counters {
     }
 }
 
+#[test]
+fn a_tick_lays_out_nothing() {
+    let mut session = Session::new(40);
+    let message = session.open(ANSWER);
+    let call = CallId::new("running");
+    session.event(AgentEvent::ToolCallStarted {
+        call: call.clone(),
+        message: message.clone(),
+        name: Some("shell".into()),
+        parent: None,
+        ran_by: RanBy::Us,
+    });
+    session.event(AgentEvent::ToolCallReady { call, name: "shell".into(), args: "{}".into(), carry: None });
+    session.event(AgentEvent::ReasoningDelta { message, text: "so".into() });
+    let mut view = TranscriptView::new();
+    frame(&session, &mut view, 80, 60);
+    for second in 1..100 {
+        let now = session.store.session.now.plus(Millis(second * 100));
+        let before = frame(&session, &mut view, 80, 60);
+        session.store.update(Msg::Tick(now), &mut Vec::new());
+        let work = work(&session, &mut view, 80);
+        assert_eq!((work.blocks_laid_out, work.bytes_split), (0, 0));
+        assert_ne!(frame(&session, &mut view, 80, 60), before, "the spinner and the time move");
+    }
+}
+
 /// The work of: first frame, warm frame, a token, a token that ends a line, a resize, a page up, a token out of sight.
 fn script(items: usize) -> Vec<Counters> {
     let mut session = Session::new(items);

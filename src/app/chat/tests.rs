@@ -322,6 +322,29 @@ fn the_loop_is_asked_for_what_only_it_can_do() {
 }
 
 #[test]
+fn an_ask_of_the_past_rings_no_bell() {
+    let ask = || {
+        let ask = Question {
+            tool: "shell".into(),
+            risk: Risk::Execute,
+            subject: "echo hi".into(),
+            folder: "/tmp".into(),
+            detail: String::new(),
+            pattern: None,
+            expires: None,
+        };
+        let event = AgentEvent::ApprovalRequested { call: "c9".into(), ask };
+        Envelope { seq: Seq(2), at: Millis(0), event }
+    };
+    let mut rig = Rig::agent();
+    rig.chat.catch_up(ask());
+    assert_eq!(rig.effects(), []);
+    let mut rig = Rig::agent();
+    rig.chat.update(Msg::Event(ask()));
+    assert_eq!(rig.effects(), [Effect::Bell]);
+}
+
+#[test]
 fn the_mouse_is_about_what_is_under_it() {
     let mut rig = Rig::agent();
     rig.turn();
