@@ -468,7 +468,7 @@ mod tests {
     #[test]
     fn help_groups_the_keys_of_an_action() {
         let help = Keymap::default().help();
-        assert!(help.contains(&("composer", "Shift+Enter  Alt+Enter  Ctrl+J".to_owned(), "new line")));
+        assert!(help.contains(&("composer", "Ctrl+J  Shift+Enter  Alt+Enter".to_owned(), "new line")));
         assert_eq!(named("composer.newline").map(|row| row.what), Some(Act::View(UiAction::Newline)));
     }
 }

@@ -132,7 +132,7 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
     for overlay in &store.focus.overlays {
         cursor = match overlay {
             Overlay::Help { scroll } => {
-                ui.overlay_end = help::draw(&ui.labels, *scroll, theme, stage, buf);
+                ui.overlay_end = help::draw(store, &ui.labels, *scroll, theme, stage, buf);
                 None
             }
             Overlay::Models { query, selected } => {

@@ -1,33 +1,44 @@
-//! All keys and commands, generated from the keymap and the table of commands.
+//! All keys and commands, generated from the keymap and the table of commands. What can be done where the person is
+//! comes first; nothing is cut, a long text wraps.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
+use crate::store::Store;
+use crate::store::focus::{Overlay, Pane};
 use crate::store::slash::COMMANDS;
-use crate::text::width::{ellipsis, str_width};
+use crate::text::width::str_width;
+use crate::text::wrap::wrap;
 use crate::ui::labels::Labels;
 use crate::ui::layout::centered;
 use crate::ui::paint::{Pen, frame};
 use crate::ui::theme::{Role, Theme};
 
 /// Most cells for the keys of one action: what they do matters more than the third way to do it.
-const KEYS: usize = 24;
+const KEYS: usize = 18;
+/// Between the keys and what they do.
+const GAP: usize = 2;
 
-enum Row<'a> {
+enum Entry<'a> {
     Heading(&'a str),
-    Entry(String, &'a str),
+    Key(String, &'a str),
+}
+
+/// One row: keys, what they do.
+enum Row {
+    Heading(String),
+    Pair(String, String),
     Gap,
 }
 
 /// Draws the overlay and returns how many rows one can scroll down.
-pub fn draw(labels: &Labels, scroll: usize, theme: Theme, area: Rect, buf: &mut Buffer) -> usize {
-    let groups = groups(labels);
-    let columns = if area.width >= 96 { 2 } else { 1 };
-    let columns = balance(groups, columns);
+pub fn draw(store: &Store, labels: &Labels, scroll: usize, theme: Theme, area: Rect, buf: &mut Buffer) -> usize {
+    let count = if area.width >= 96 { 2 } else { 1 };
+    let wide = area.width.saturating_sub(2).min(if count > 1 { 132 } else { 76 });
+    let each = wide.saturating_sub(4 + 3 * (count - 1)) / count;
+    let (columns, keys) = lay(groups(labels, here(store)), usize::from(count), usize::from(each));
     let longest = columns.iter().map(Vec::len).max().unwrap_or_default();
-    let width = if columns.len() > 1 { 132 } else { 76 };
-    let (wide, high) = (area.width.saturating_sub(2).min(width), (longest + 2).min(usize::from(area.height)) as u16);
-    let place = centered(area, wide, high);
+    let place = centered(area, wide, (longest + 2).min(usize::from(area.height)) as u16);
     let rows_shown = usize::from(place.height.saturating_sub(2));
     let most = longest.saturating_sub(rows_shown);
     let scroll = scroll.min(most);
@@ -36,25 +47,19 @@ pub fn draw(labels: &Labels, scroll: usize, theme: Theme, area: Rect, buf: &mut 
         _ => format!("{}–{} of {longest} · ↑↓ · {} closes", scroll + 1, scroll + rows_shown, labels.close),
     };
     let inner = frame("Help", &footer, Role::BorderFocused, theme, place, buf);
-    let count = columns.len().max(1) as u16;
-    let each = inner.width.saturating_sub(3 * (count - 1)) / count;
-    for (nth, column) in columns.iter().enumerate() {
-        let x = inner.x + nth as u16 * (each + 3);
+    for (nth, column) in (0..).zip(&columns) {
+        let x = inner.x + nth * (each + 3);
         let part = Rect { x, width: each.min(inner.right().saturating_sub(x)), ..inner };
-        let keys = column.iter().map(|row| if let Row::Entry(key, _) = row { str_width(key) } else { 0 }).max();
-        let keys = keys.unwrap_or_default().min(KEYS).min(usize::from(each) * 2 / 5);
-        for (row, entry) in column.iter().skip(scroll).take(rows_shown).enumerate() {
-            let mut pen = Pen::new(buf, part, row as u16);
+        for (row, entry) in (0..).zip(column.iter().skip(scroll).take(rows_shown)) {
+            let mut pen = Pen::new(buf, part, row);
             match entry {
                 Row::Gap => {}
                 Row::Heading(text) => {
                     pen.write_cut(text, 0, theme.style(Role::Heading));
                 }
-                Row::Entry(key, what) => {
-                    let begin = pen.column();
-                    pen.skip(1).write(&ellipsis(key, keys), theme.style(Role::Key));
-                    let used = usize::from(pen.column() - begin);
-                    pen.skip((keys + 3).saturating_sub(used).max(1)).write_cut(what, 0, theme.style(Role::Text));
+                Row::Pair(key, what) => {
+                    pen.skip(1).write(key, theme.style(Role::Key));
+                    pen.skip((keys + GAP).saturating_sub(str_width(key))).write(what, theme.style(Role::Text));
                 }
             }
         }
@@ -62,23 +67,66 @@ pub fn draw(labels: &Labels, scroll: usize, theme: Theme, area: Rect, buf: &mut 
     most
 }
 
-fn groups(labels: &Labels) -> Vec<Vec<Row<'_>>> {
-    let mut groups: Vec<Vec<Row<'_>>> = Vec::new();
+/// Returns the context that the help was asked for in.
+fn here(store: &Store) -> &'static str {
+    let approving = store.focus.overlays.iter().any(|overlay| matches!(overlay, Overlay::Approval(_)));
+    match store.focus.pane {
+        _ if approving => "approval",
+        Pane::Transcript => "transcript",
+        Pane::ToolPanel => "tool-panel",
+        Pane::Composer if store.session.caps().seek => "replay",
+        Pane::Composer => "global",
+    }
+}
+
+/// Wraps entries into rows, in so many columns of that width; also returns the cells that keys take.
+fn lay(groups: Vec<Vec<Entry<'_>>>, columns: usize, width: usize) -> (Vec<Vec<Row>>, usize) {
+    let keys = groups.iter().flatten().map(|entry| if let Entry::Key(key, _) = entry { str_width(key) } else { 0 });
+    let keys = keys.max().unwrap_or_default().min(KEYS).min(width * 2 / 5).max(1);
+    let room = width.saturating_sub(1 + keys + GAP).max(1);
+    let rows = |entry: Entry<'_>| match entry {
+        Entry::Heading(text) => vec![Row::Heading(text.to_owned())],
+        Entry::Key(key, what) => {
+            let (mut left, mut right) = (wrapped(&key, keys), wrapped(what, room));
+            let rows = left.len().max(right.len());
+            left.resize(rows, String::new());
+            right.resize(rows, String::new());
+            left.into_iter().zip(right).map(|(key, what)| Row::Pair(key, what)).collect()
+        }
+    };
+    let groups = groups.into_iter().map(|group| group.into_iter().flat_map(rows).collect()).collect();
+    (balance(groups, columns), keys)
+}
+
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    wrap(text, width).into_iter().map(|row| text.get(row.start..row.end).unwrap_or_default().to_owned()).collect()
+}
+
+/// Returns what there is to say, the group of a context first.
+fn groups<'a>(labels: &'a Labels, first: &str) -> Vec<Vec<Entry<'a>>> {
+    let mut groups: Vec<Vec<Entry<'_>>> = Vec::new();
     let mut context = "";
+    let mut here = 0;
     for (name, key, what) in &labels.help {
         if context != *name {
             context = name;
-            groups.push(vec![Row::Heading(heading(name))]);
+            if context == first {
+                here = groups.len();
+            }
+            groups.push(vec![Entry::Heading(heading(name))]);
         }
         if let Some(group) = groups.last_mut() {
-            group.push(Row::Entry(key.clone(), what));
+            group.push(Entry::Key(key.clone(), what));
         }
     }
-    let mut commands = vec![Row::Heading("Commands")];
+    let mut commands = vec![Entry::Heading("Commands")];
     commands.extend(COMMANDS.iter().map(|command| {
         let name = format!("/{} {}", command.name, command.argument);
-        Row::Entry(name.trim_end().to_owned(), command.about)
+        Entry::Key(name.trim_end().to_owned(), command.about)
     }));
+    if let Some(before) = groups.get_mut(..=here) {
+        before.rotate_right(1);
+    }
     groups.insert(groups.len().min(1), commands);
     groups
 }
@@ -98,9 +146,9 @@ fn heading(context: &str) -> &str {
 }
 
 /// Puts whole groups into columns of about the same length, in order.
-fn balance(groups: Vec<Vec<Row<'_>>>, columns: usize) -> Vec<Vec<Row<'_>>> {
+fn balance(groups: Vec<Vec<Row>>, columns: usize) -> Vec<Vec<Row>> {
     let total: usize = groups.iter().map(|group| group.len() + 1).sum();
-    let mut done: Vec<Vec<Row<'_>>> = vec![Vec::new()];
+    let mut done: Vec<Vec<Row>> = vec![Vec::new()];
     for group in groups {
         let open = done.len();
         if let Some(column) = done.last_mut() {
@@ -116,4 +164,46 @@ fn balance(groups: Vec<Vec<Row<'_>>>, columns: usize) -> Vec<Vec<Row<'_>>> {
         }
     }
     done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(width: u16, scroll: usize) -> (String, usize) {
+        let area = Rect::new(0, 0, width, 12);
+        let mut buf = Buffer::empty(area);
+        let most = draw(&Store::default(), &Labels::default(), scroll, Theme::default(), area, &mut buf);
+        let row = |y| (0..width).map(|x| buf[(x, y)].symbol()).collect::<String>();
+        ((0..12).map(row).collect::<Vec<_>>().join("\n"), most)
+    }
+
+    #[test]
+    fn nothing_is_cut_at_any_width() {
+        for width in [40, 61, 80, 95, 96, 140] {
+            let (_, most) = shown(width, 0);
+            let whole: String = (0..=most).map(|scroll| shown(width, scroll).0).collect();
+            assert!(!whole.contains('…'), "{width}");
+        }
+        let words: Vec<String> = (0..=shown(40, 0).1).map(|scroll| shown(40, scroll).0).collect();
+        for word in ["Anywhere", "Commands", "Approval", "Replay", "fields", "forces"] {
+            assert!(words.iter().any(|screen| screen.contains(word)), "{word}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_done_here_comes_first() {
+        let labels = Labels::default();
+        let heads = |first| -> Vec<&str> {
+            let heading = |group: Vec<Entry<'_>>| match group.first() {
+                Some(Entry::Heading("Replay")) => "Replay",
+                Some(Entry::Heading("Commands")) => "Commands",
+                Some(Entry::Heading("Anywhere")) => "Anywhere",
+                _ => "",
+            };
+            groups(&labels, first).into_iter().map(heading).take(3).collect()
+        };
+        assert_eq!(heads("replay"), ["Replay", "Commands", "Anywhere"]);
+        assert_eq!(heads("global"), ["Anywhere", "Commands", ""]);
+    }
 }
