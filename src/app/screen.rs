@@ -14,6 +14,8 @@ use unicode_width::UnicodeWidthStr;
 const BEGIN: &[u8] = b"\x1b[?2026h\x1b[?25l";
 const CLEAR: &[u8] = b"\x1b[0m\x1b[2J";
 const END: &[u8] = b"\x1b[?2026l";
+/// Most characters that one cell sends.
+const LONGEST: usize = 24;
 
 /// Work done so far, for tests and the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,7 +87,7 @@ impl<W: Write> Screen<W> {
             self.bytes.extend_from_slice(CLEAR);
             self.front.reset();
         }
-        let changes = changes(&self.front, &self.back);
+        let changes = changes(&self.front, &mut self.back);
         if changes.is_empty() && !self.stale && cursor == self.cursor {
             return Ok(());
         }
@@ -118,18 +120,41 @@ impl<W: Write> Screen<W> {
 }
 
 /// Returns the cells to write, with their places. O(cells) to compare, O(changed rows) to work out.
-fn changes<'a>(front: &Buffer, back: &'a Buffer) -> Vec<(u16, u16, &'a Cell)> {
+fn changes<'a>(front: &Buffer, back: &'a mut Buffer) -> Vec<(u16, u16, &'a Cell)> {
     let width = usize::from(back.area.width);
     let mut changes = Vec::new();
     if width == 0 {
         return changes;
     }
-    for ((y, old), new) in (0_u16..).zip(front.content.chunks_exact(width)).zip(back.content.chunks_exact(width)) {
+    for ((y, old), new) in (0_u16..).zip(front.content.chunks_exact(width)).zip(back.content.chunks_exact_mut(width)) {
         if old != new {
+            for cell in &mut *new {
+                harden(cell);
+            }
             row_changes(y, old, new, &mut changes);
         }
     }
     changes
+}
+
+/// Takes out of a cell what would act beyond it, though no text that was cleaned should hold more than a joiner.
+fn harden(cell: &mut Cell) {
+    let symbol = cell.symbol();
+    if let [b' '..=b'~'] = symbol.as_bytes() {
+        return;
+    }
+    if symbol.contains(char::is_control) {
+        cell.set_symbol(" ");
+        return;
+    }
+    // A joiner at the end would join whatever is written next, wherever that is. And a thousand accents on one letter
+    // are no letter.
+    let end = symbol.char_indices().nth(LONGEST).map_or(symbol.len(), |(at, _)| at);
+    let safe = symbol[..end].trim_end_matches('\u{200d}');
+    if safe.len() < symbol.len() {
+        let safe = safe.to_owned();
+        cell.set_symbol(&safe);
+    }
 }
 
 /// A wide character covers the cells behind it: those are not written, and where one was, all that it covered is.
@@ -231,6 +256,27 @@ mod tests {
             rig.draw(&[row], None);
             assert_eq!(rig.shows().trim_end(), row, "{row}");
         }
+    }
+
+    #[test]
+    fn no_cell_acts_beyond_itself() {
+        let mut rig = Rig::new(8, 2);
+        let zalgo = format!("z{}x", "\u{301}".repeat(5000));
+        let bytes = rig.draw(&["h\u{200d} i", &zalgo], None);
+        let sent = String::from_utf8(bytes).unwrap();
+        assert!(!sent.contains('\u{200d}') && sent.len() < 200, "{sent:?}");
+        assert!(rig.draw(&["h\u{200d} i", &zalgo], None).is_empty());
+        let family = "👩\u{200d}👩\u{200d}👧";
+        let sent = String::from_utf8(rig.draw(&[family], None)).unwrap();
+        assert!(sent.contains(family));
+        let paint = |_: Rect, buf: &mut Buffer| {
+            buf[(0, 0)].set_symbol("\u{9b}2J");
+            buf[(1, 0)].set_symbol("\x1b");
+            None
+        };
+        rig.screen.draw(paint).unwrap();
+        let sent = String::from_utf8(std::mem::take(&mut rig.screen.out)).unwrap();
+        assert!(!sent.contains('\u{9b}') && !sent.contains("\x1b\x1b"), "{sent:?}");
     }
 
     #[test]
