@@ -165,7 +165,11 @@ impl Scene<'_> {
         if let Some(usage) = usage {
             let about = if usage.estimated { "~" } else { "" };
             let (input, output) = (count(usage.input_tokens), count(usage.output_tokens));
-            figures.push(format!(" · {about}{input} in, {about}{output} out"));
+            // Something came out, so something went in: a zero means that nobody said how much.
+            figures.push(match usage.input_tokens {
+                0 => format!(" · {about}{output} out"),
+                _ => format!(" · {about}{input} in, {about}{output} out"),
+            });
         }
         // Figures are dropped sooner than wrapped.
         let mut used = str_width(&flow.text);

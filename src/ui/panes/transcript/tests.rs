@@ -137,7 +137,7 @@ fn a_short_session_stands_at_the_top() {
     session.at = Millis(1200);
     session.end(TurnEnd::Completed);
     let mut view = TranscriptView::new();
-    let expected = [" › what is 2+2?", "", "   It is 4.", "   1.2s · first token 0ms", "", ""];
+    let expected = [" › what is 2+2?", "", "   It is 4.", "   1.2s · first token 0ms · ~3 out", "", ""];
     assert_eq!(screen(&session, &mut view, 40, 6), expected);
     assert!(view.is_following());
 }
