@@ -19,7 +19,7 @@ pub struct Meters {
     past_cost: f64,
     past_unpriced: bool,
     turns: u32,
-    context: Option<u64>,
+    context: Option<Usage>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -68,6 +68,15 @@ impl Meters {
 
     /// Returns how many tokens the model has before it: the last request's, in and out.
     pub fn context(&self) -> Option<u64> {
+        self.filled().map(|usage| usage.total())
+    }
+
+    /// Returns whether the fill is a guess.
+    pub fn guesses_context(&self) -> bool {
+        self.filled().is_some_and(|usage| usage.estimated)
+    }
+
+    fn filled(&self) -> Option<Usage> {
         self.turn.context().or(self.context)
     }
 
@@ -130,7 +139,7 @@ impl Meters {
     }
 
     fn start_turn(&mut self, at: Millis) {
-        self.context = self.context();
+        self.context = self.filled();
         self.past = self.session();
         match self.turn.cost() {
             Some(cost) => self.past_cost += cost,
@@ -204,13 +213,13 @@ impl TurnMeter {
         self.requests.iter().map(|request| cost(request.usage(live), request.price)).sum()
     }
 
-    fn context(&self) -> Option<u64> {
+    fn context(&self) -> Option<Usage> {
         let live = self.ended.is_none();
         if let Some(request) = self.requests.iter().rev().find(|request| request.said.is_some()) {
-            return Some(request.usage(live).total());
+            return Some(request.usage(live));
         }
         // A sum over several requests says nothing about the last one.
-        self.whole.filter(|_| self.messages <= 1).map(|whole| whole.total())
+        self.whole.filter(|_| self.messages <= 1)
     }
 
     fn rate(&self) -> Option<f64> {

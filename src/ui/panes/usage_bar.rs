@@ -13,6 +13,8 @@ use crate::ui::theme::{Role, Theme};
 /// From this fill on the gauge warns, and from the second on it is red.
 const HIGH: f64 = 0.75;
 const FULL: f64 = 0.92;
+/// Below this width words are short.
+const NARROW: u16 = 50;
 
 pub fn draw(store: &Store, theme: Theme, area: Rect, buf: &mut Buffer) {
     if area.width < 3 || area.height == 0 {
@@ -42,7 +44,7 @@ fn meters(store: &Store, width: u16) -> Vec<Segment> {
     all.push(match usage.cost() {
         Some(0.0) => Segment::new(3, format::money(0.0), Role::Text),
         Some(cost) => Segment::new(3, format!("{mark}{}", format::money(cost)), Role::Text),
-        None => Segment::new(4, "cost unknown", Role::Dim),
+        None => Segment::new(3, if width < NARROW { "$?" } else { "cost unknown" }, Role::Dim),
     });
     if let Some(first) = usage.first_token() {
         all.push(Segment { rank: 6, parts: vec![("first ".into(), Role::Dim), (format::duration(first), Role::Text)] });
@@ -51,7 +53,10 @@ fn meters(store: &Store, width: u16) -> Vec<Segment> {
         let mark = if usage.turn().estimated { "~" } else { "" };
         all.push(Segment {
             rank: 5,
-            parts: vec![(format!("{mark}{rate:.0}"), Role::Text), (" tok/s".into(), Role::Dim)],
+            parts: vec![
+                (format!("{mark}{}", format::count(rate.round() as u64)), Role::Text),
+                (" tok/s".into(), Role::Dim),
+            ],
         });
     }
     if let Some(elapsed) = usage.elapsed(store.session.now) {
@@ -64,8 +69,11 @@ fn meters(store: &Store, width: u16) -> Vec<Segment> {
 
 fn context(store: &Store, width: u16) -> Segment {
     let tokens = store.usage.context();
+    let mark = if store.usage.guesses_context() { "~" } else { "" };
     let Some(window) = store.usage.window().filter(|window| *window > 0) else {
-        let text = tokens.map_or("context –".into(), |tokens| format!("context {}", format::count(tokens)));
+        let name = if width < NARROW { "ctx" } else { "context" };
+        let tokens = tokens.map_or("–".into(), |tokens| format!("{mark}{}", format::count(tokens)));
+        let text = format!("{name} {tokens}");
         return Segment::new(0, text, Role::Dim);
     };
     let fill = tokens.unwrap_or(0) as f64 / window as f64;
@@ -75,14 +83,15 @@ fn context(store: &Store, width: u16) -> Segment {
         _ => Role::Filled,
     };
     let cells = match width {
-        0..50 => 5,
-        50..100 => 8,
+        0..NARROW => 5,
+        NARROW..100 => 8,
         _ => 12,
     };
     // Anything at all shows as one cell, and only a full window fills all.
     let filled = ((fill * f64::from(cells)).floor() as u16).min(cells).max(u16::from(fill > 0.0));
     let bar = |n: u16, symbol: &str| symbol.repeat(usize::from(n));
-    let percent = if fill > 0.0 && fill < 0.01 { "<1%".into() } else { format!("{:.0}%", (fill * 100.0).floor()) };
+    let percent =
+        if fill > 0.0 && fill < 0.01 { "<1%".into() } else { format!("{mark}{:.0}%", (fill * 100.0).floor()) };
     let mut parts = vec![
         (bar(filled, "━"), role),
         (bar(cells - filled, "─"), Role::Border),
@@ -92,4 +101,36 @@ fn context(store: &Store, width: u16) -> Segment {
         parts.push((format!(" of {}", format::count(window)), Role::Dim));
     }
     Segment { rank: 0, parts }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{AgentEvent, Envelope, Millis, Role as Speaker, Scope, Seq, TurnEnd, Usage};
+    use crate::store::msg::Msg;
+
+    fn bar(width: u16) -> String {
+        let mut store = Store::default();
+        let usage = Usage { input_tokens: 81_234, output_tokens: 12_345, estimated: true, ..Usage::default() };
+        let events = [
+            AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
+            AgentEvent::MessageStarted { message: "m1".into(), role: Speaker::Assistant, parent: None },
+            AgentEvent::UsageReported { scope: Scope::Turn, usage },
+            AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Completed },
+        ];
+        for (seq, event) in (1..).zip(events) {
+            let envelope = Envelope { seq: Seq(seq), at: Millis(seq * 8_000), event };
+            store.update(Msg::Event(envelope), &mut Vec::new());
+        }
+        let area = Rect::new(0, 0, width, 1);
+        let mut buf = Buffer::empty(area);
+        draw(&store, Theme::default(), area, &mut buf);
+        (0..width).map(|x| buf[(x, 0)].symbol()).collect::<String>().trim().to_owned()
+    }
+
+    #[test]
+    fn a_guess_is_marked_and_an_unknown_cost_said_at_any_width() {
+        assert_eq!(bar(80), "context ~93k · ↑~81k ↓~12k · cost unknown · 24s");
+        assert_eq!(bar(40), "ctx ~93k · ↑~81k ↓~12k · $? · 24s");
+    }
 }
