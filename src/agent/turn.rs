@@ -270,10 +270,6 @@ impl Machine {
     fn reply_over(&mut self, end: TurnEnd, steps: &mut Vec<Step>) {
         self.replying = false;
         if end != TurnEnd::Completed {
-            let end = match end {
-                TurnEnd::Failed(fault) => TurnEnd::Failed(friendly(fault)),
-                other => other,
-            };
             return self.end(end, steps);
         }
         let half: Vec<CallId> = self
@@ -482,21 +478,6 @@ impl Machine {
             slot.stage = stage;
         }
     }
-}
-
-/// Turns the model server's words into something a person can act on, in the spirit of wire.md 1.5, but still an
-/// error.
-fn friendly(fault: Fault) -> Fault {
-    let message = match fault.kind {
-        FaultKind::ContextTooLong => format!(
-            "the conversation is too long for the model's context window; start a new one with /new, \
-             send less, or pick a model with a larger window ({})",
-            fault.message
-        ),
-        FaultKind::BadRequest => format!("the model returned an error: {}", fault.message),
-        _ => return fault,
-    };
-    Fault { message, ..fault }
 }
 
 #[cfg(test)]

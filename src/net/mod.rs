@@ -1,7 +1,8 @@
 //! Sockets: the HTTP client, framing, retry. The only module that opens connections.
 //!
 //! `call` says what to ask, `http` asks, `sse` cuts the answer's bytes into frames (behind `guard`), `perform` drives
-//! one call from the first try to its last event, `probe` asks several servers at once.
+//! one call from the first try to its last event, `probe` asks several servers at once, `redact` keeps a call's secrets out of
+//! what comes back.
 
 pub mod backoff;
 pub mod call;
@@ -9,6 +10,7 @@ pub mod guard;
 pub mod http;
 pub mod perform;
 pub mod probe;
+mod redact;
 pub mod sse;
 pub mod status;
 

@@ -21,6 +21,7 @@ use super::backoff;
 use super::call::HttpCall;
 use super::guard::Broken;
 use super::http::{Answer, Http};
+use super::redact::Redactor;
 use super::sse::Frames;
 use super::status::Failure;
 use crate::dialect::error::tidy;
@@ -138,6 +139,7 @@ enum Got<T> {
 
 struct Line<'a> {
     call: &'a HttpCall,
+    redactor: Redactor,
     place: String,
     decode: Box<dyn Decode>,
     patience: &'a Patience,
@@ -153,6 +155,7 @@ impl<'a> Line<'a> {
     fn new(call: &'a HttpCall, decode: Box<dyn Decode>, patience: &'a Patience, out: &'a mpsc::Sender<Heard>) -> Self {
         Self {
             call,
+            redactor: Redactor::of(call),
             place: origin(&call.url),
             decode,
             patience,
@@ -244,6 +247,9 @@ impl<'a> Line<'a> {
                 frames.finish(&mut self.frames);
             }
             heard_any |= !self.frames.is_empty();
+            for frame in &mut self.frames {
+                self.redactor.blank(&mut frame.data);
+            }
             let whole = frames.is_whole().then(|| self.frames.first().map(|frame| tidy(&frame.data))).flatten();
             self.decode_frames();
             if taken > 0 {

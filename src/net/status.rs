@@ -44,7 +44,7 @@ impl Refusal<'_> {
         let words = if said.message.is_empty() { String::new() } else { format!(": {}", said.message) };
         let try_this = match kind {
             FaultKind::Auth => "check the API key and what it may be used for",
-            FaultKind::ContextTooLong => "start a new session, or choose a model with a larger window",
+            FaultKind::ContextTooLong => "start a new session, send less, or choose a model with a larger window",
             FaultKind::RateLimited if is_quota(&said) => "the account's quota is used up; check its plan and billing",
             FaultKind::RateLimited => "wait a little, then send it again",
             FaultKind::TimedOut => "the server was too slow; send it again or choose another model",
@@ -61,7 +61,11 @@ impl Refusal<'_> {
         };
         let path = if self.status == 404 || self.status == 405 { path } else { "" };
         let name = reason(*status).map(|name| format!(" {name}")).unwrap_or_default();
-        let message = format!("{place}{path} answered {status}{name}{words}; {try_this}");
+        let message = if kind == FaultKind::ContextTooLong {
+            format!("the conversation is too long for the model: {place} answered {status}{name}{words}; {try_this}")
+        } else {
+            format!("{place}{path} answered {status}{name}{words}; {try_this}")
+        };
         let fault = Fault { kind, message, retry_after: self.retry_after };
         Failure { retry: fault.is_transient() && !is_quota(&said), fault }
     }

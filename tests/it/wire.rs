@@ -180,10 +180,30 @@ async fn a_refusal_is_told_without_the_key_and_not_repeated() {
 }
 
 #[tokio::test]
+async fn a_key_that_comes_back_in_the_stream_is_blanked_out_everywhere() {
+    let said = "data: {\"choices\":[{\"delta\":{\"content\":\"got Bearer sk-very-secret\"}}]}\n\n";
+    let error = "data: {\"error\":{\"message\":\"boom sk-very-secret\",\"code\":500}}\n\n";
+    let server = Server::start(vec![vec![stream(), chunk(said), chunk(error), end()]]).await;
+    let told = ask(&server).await;
+    assert_eq!(told.text, "got •••");
+    assert!(told.fault().message.ends_with("boom •••"), "{:?}", told.fault());
+}
+
+#[tokio::test]
+async fn a_key_cut_off_at_the_end_of_what_is_read_leaves_no_half() {
+    let body = format!("{}sk-very-secret and more", " ".repeat(4096 - 8));
+    let server = Server::start(vec![vec![json("401 Unauthorized", &body)]]).await;
+    let told = ask(&server).await;
+    assert!(!told.fault().message.contains("sk-v"), "{:?}", told.fault());
+}
+
+#[tokio::test]
 async fn a_conversation_that_is_too_long_is_called_that() {
     let body = "{\"error\":{\"message\":\"the request exceeds the available context size\",\"code\":400}}";
     let server = Server::start(vec![vec![json("400 Bad Request", body)]]).await;
-    assert_eq!(ask(&server).await.fault().kind, FaultKind::ContextTooLong);
+    let told = ask(&server).await;
+    assert_eq!(told.fault().kind, FaultKind::ContextTooLong);
+    assert!(told.fault().message.starts_with("the conversation is too long for the model: "), "{:?}", told.fault());
 }
 
 #[tokio::test]

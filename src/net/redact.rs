@@ -1,0 +1,111 @@
+//! PURE. Blanks out a call's own secrets in what comes back: servers like to repeat the key they refuse.
+//!
+//! Not for: secrets that nobody gave us. Invariant: what is told of a call never holds a secret of its headers, whole
+//! or cut off at the end.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::call::{HttpCall, Value};
+
+/// A shorter secret is no secret, and blanking it out would blank out words.
+const SHORTEST: usize = 6;
+const DOTS: &str = "•••";
+
+/// Knows the secrets of one call.
+pub(super) struct Redactor {
+    /// The longest first, so that what holds another goes whole.
+    secrets: Vec<SecretString>,
+}
+
+impl Redactor {
+    pub(super) fn of(call: &HttpCall) -> Self {
+        let mut secrets = Vec::new();
+        for (_, value) in &call.headers {
+            let Value::Secret(secret) = value else { continue };
+            let whole = secret.expose_secret().trim();
+            // "Bearer KEY" is also known without its first word.
+            for secret in [whole, whole.rsplit(' ').next().unwrap_or_default()] {
+                if secret.len() >= SHORTEST {
+                    secrets.push(SecretString::from(secret));
+                }
+            }
+        }
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose_secret().len()));
+        Self { secrets }
+    }
+
+    /// Blanks out every secret in `text`.
+    pub(super) fn blank(&self, text: &mut String) {
+        for secret in &self.secrets {
+            let secret = secret.expose_secret();
+            if text.contains(secret) {
+                *text = text.replace(secret, DOTS);
+            }
+        }
+    }
+
+    /// The same for a text that may have been cut off in the middle of a secret.
+    pub(super) fn blank_cut(&self, text: &mut String) {
+        self.blank(text);
+        for secret in &self.secrets {
+            let secret = secret.expose_secret();
+            let longest = secret.len().min(text.len());
+            let cut = (SHORTEST..=longest)
+                .rev()
+                .find(|length| secret.as_bytes().get(..*length).is_some_and(|start| text.as_bytes().ends_with(start)));
+            if let Some(length) = cut
+                && text.is_char_boundary(text.len() - length)
+            {
+                text.truncate(text.len() - length);
+                text.push_str(DOTS);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Redactor({})", self.secrets.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::call::{Framing, Method};
+
+    fn redactor(secret: &str) -> Redactor {
+        let headers = vec![("authorization".to_owned(), Value::Secret(SecretString::from(secret)))];
+        let url = "http://h/".to_owned();
+        Redactor::of(&HttpCall { method: Method::Get, url, headers, body: None, framing: Framing::Sse })
+    }
+
+    fn blanked(secret: &str, text: &str) -> String {
+        let mut text = text.to_owned();
+        redactor(secret).blank_cut(&mut text);
+        text
+    }
+
+    #[test]
+    fn a_repeated_key_is_blanked_out_with_or_without_its_scheme() {
+        assert_eq!(blanked("Bearer sk-12345678", "wrong: sk-12345678, sorry"), "wrong: •••, sorry");
+        assert_eq!(blanked("Bearer sk-12345678", "{\"sent\":\"Bearer sk-12345678\"}"), "{\"sent\":\"•••\"}");
+        assert_eq!(blanked("short", "short words stay"), "short words stay");
+    }
+
+    #[test]
+    fn a_key_that_is_cut_off_is_blanked_out_wherever_it_is_cut() {
+        let (secret, said) = ("Bearer sk-é12345678", "you sent sk-é12345678");
+        for end in (0..=said.len()).filter(|end| said.is_char_boundary(*end)) {
+            let told = blanked(secret, &said[..end]);
+            assert!(!told.contains("sk-é1"), "{told}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        assert_eq!(format!("{:?}", redactor("Bearer sk-12345678")), "Redactor(2)");
+    }
+}
