@@ -1,9 +1,16 @@
 //! PURE. The conversation as an engine wants it, folded from the same events that everyone else sees.
+//!
+//! Invariant: a turn that is over has a result for every call and no empty message, so any engine takes it. What a
+//! model wants back verbatim is kept only for as long as that model answers.
 
 use std::collections::HashMap;
 
 use crate::engine::{Past, PastCall};
 use crate::event::{AgentEvent, CallId, Json, MessageId, Outcome, Role, TextKind, TurnEnd, estimate_tokens};
+use crate::tool::caps::head_tail;
+
+/// What is kept of an old output where the running turn alone is too much for the model's window, in bytes.
+const SHORTENED: usize = 400;
 
 /// Folds events into the conversation so far.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +20,19 @@ pub struct History {
     turns: Vec<usize>,
     open: HashMap<MessageId, usize>,
     calls: HashMap<CallId, (usize, String)>,
+    in_turn: bool,
+    /// Engine and model that answer now.
+    speaker: Option<(String, String)>,
+}
+
+/// What fits into a window.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Fitting {
+    pub past: Vec<Past>,
+    /// Oldest turns that were left out.
+    pub left_out: usize,
+    /// Outputs of the running turn that were shortened.
+    pub shortened: usize,
 }
 
 impl History {
@@ -22,7 +42,11 @@ impl History {
 
     pub fn observe(&mut self, event: &AgentEvent) {
         match event {
+            AgentEvent::SessionOpened { engine, model, .. } => self.speaks(engine, model),
             AgentEvent::TurnStarted { .. } => {
+                // A log that was cut may lack the end of a turn.
+                self.finish_turn(&TurnEnd::Interrupted);
+                self.in_turn = true;
                 self.turns.push(self.entries.len());
                 self.open.clear();
                 self.calls.clear();
@@ -71,8 +95,7 @@ impl History {
                 self.finish_call(call, *outcome, &output.text);
             }
             AgentEvent::TurnFinished { end, .. } => self.finish_turn(end),
-            AgentEvent::SessionOpened { .. }
-            | AgentEvent::MessageStarted { .. }
+            AgentEvent::MessageStarted { .. }
             | AgentEvent::ToolArgsDelta { .. }
             | AgentEvent::ApprovalRequested { .. }
             | AgentEvent::ApprovalResolved { .. }
@@ -88,21 +111,43 @@ impl History {
         &self.entries
     }
 
-    /// Returns the newest entries that fit into about `budget` tokens (an estimate), cut between turns, and how many
-    /// turns were left out. The running turn is always whole.
-    pub fn within(&self, budget: u64) -> (Vec<Past>, usize) {
+    /// Returns the newest entries that fit into about `budget` tokens (an estimate). Old turns are left out whole; of
+    /// the running turn only outputs are shortened, the oldest first and the newest last.
+    pub fn within(&self, budget: u64) -> Fitting {
         let mut tokens = 0_u64;
         let mut from = self.entries.len();
         let mut left_out = self.turns.len();
         for (kept, start) in self.turns.iter().rev().enumerate() {
-            tokens += self.entries[*start..from].iter().map(weight).sum::<u64>();
-            if kept > 0 && tokens > budget {
+            let more = self.entries[*start..from].iter().map(weight).sum::<u64>();
+            if kept > 0 && tokens + more > budget {
                 break;
             }
+            tokens += more;
             from = *start;
             left_out -= 1;
         }
-        (self.entries[from..].to_vec(), left_out)
+        let mut past = self.entries[from..].to_vec();
+        let mut shortened = 0;
+        if tokens > budget {
+            shortened = shorten(&mut past, tokens, budget);
+        }
+        Fitting { past, left_out, shortened }
+    }
+
+    /// Another model can make nothing of what the one before wanted back, and its server may refuse it.
+    fn speaks(&mut self, engine: &str, model: &str) {
+        let speaker = (engine.to_owned(), model.to_owned());
+        if self.speaker.replace(speaker.clone()).is_none_or(|before| before == speaker) {
+            return;
+        }
+        for entry in &mut self.entries {
+            if let Past::Assistant { calls, carry, .. } = entry {
+                *carry = None;
+                for call in calls {
+                    call.carry = None;
+                }
+            }
+        }
     }
 
     fn message(&mut self, message: &MessageId) -> Option<&mut Past> {
@@ -139,6 +184,9 @@ impl History {
 
     /// Makes the turn acceptable to engines: no empty assistant message, no call without a result.
     fn finish_turn(&mut self, end: &TurnEnd) {
+        if !std::mem::take(&mut self.in_turn) {
+            return;
+        }
         let start = self.turns.last().copied().unwrap_or(0).min(self.entries.len());
         let mut turn = self.entries.split_off(start);
         let answered: Vec<CallId> = turn
@@ -177,6 +225,34 @@ fn weight(entry: &Past) -> u64 {
         }
         Past::Tool { output, .. } => estimate_tokens(output) + 8,
     }
+}
+
+/// Shortens outputs until the whole fits, and returns how many. Those that the model has not seen yet go last, and
+/// share what room is left.
+fn shorten(past: &mut [Past], mut tokens: u64, budget: u64) -> usize {
+    let seen = past.iter().rposition(|entry| matches!(entry, Past::Assistant { .. })).unwrap_or(0);
+    let mut shortened = 0;
+    let (old, new) = past.split_at_mut(seen);
+    let outputs = new.iter().filter(|entry| matches!(entry, Past::Tool { .. })).count() as u64;
+    let mut cut = |entry: &mut Past, limit: usize| {
+        let Past::Tool { output, .. } = entry else { return };
+        let before = estimate_tokens(output);
+        let (short, was_cut) = head_tail(output, limit);
+        if tokens > budget && was_cut {
+            tokens = tokens.saturating_sub(before.saturating_sub(estimate_tokens(&short)));
+            *output = short;
+            shortened += 1;
+        }
+    };
+    for entry in old {
+        cut(entry, SHORTENED);
+    }
+    // About four bytes a token; half of the budget is for what came last.
+    let share = usize::try_from(budget.saturating_mul(2) / outputs.max(1)).unwrap_or(usize::MAX);
+    for entry in new {
+        cut(entry, share.max(SHORTENED));
+    }
+    shortened
 }
 
 #[cfg(test)]
@@ -255,9 +331,103 @@ mod tests {
         let mut events = turn("t1", &"x".repeat(4000), TurnEnd::Completed);
         events.extend(turn("t2", "short", TurnEnd::Completed));
         let history = fold(&events);
-        assert_eq!(history.within(100_000).1, 0);
-        let (kept, left_out) = history.within(100);
-        assert_eq!((kept.len(), left_out), (2, 1));
-        assert_eq!(history.within(0).0.len(), 2, "the newest turn always stays");
+        assert_eq!(history.within(100_000).left_out, 0);
+        let kept = history.within(100);
+        assert_eq!((kept.past.len(), kept.left_out), (2, 1));
+        assert_eq!(history.within(0).past.len(), 2, "the newest turn always stays");
+    }
+
+    fn opened(engine: &str, model: &str) -> AgentEvent {
+        AgentEvent::SessionOpened {
+            wall: 0,
+            engine: engine.into(),
+            model: model.into(),
+            why: String::new(),
+            mode: crate::event::Mode::Ask,
+            folder: String::new(),
+            version: String::new(),
+            caps: crate::event::Caps::default(),
+            window: None,
+            price: None,
+        }
+    }
+
+    /// One round: a message that makes a call, and what the call gave.
+    fn round(number: usize, output: &str) -> Vec<AgentEvent> {
+        let (message, call) = (MessageId::new(format!("m{number}")), CallId::new(format!("c{number}")));
+        let carry = Some(Json::from(number));
+        vec![
+            AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None },
+            AgentEvent::ToolCallStarted {
+                call: call.clone(),
+                message: message.clone(),
+                name: None,
+                parent: None,
+                ran_by: RanBy::Us,
+            },
+            AgentEvent::ToolCallReady { call: call.clone(), name: "x".into(), args: "{}".into(), carry: carry.clone() },
+            AgentEvent::MessageFinished { message, stop: Stop::ToolCalls, full: None, carry },
+            AgentEvent::ToolCallFinished { call, outcome: Outcome::Ok, output: Output::of(output), took: None },
+        ]
+    }
+
+    fn running_turn(outputs: &[&str]) -> Vec<AgentEvent> {
+        let mut events = vec![
+            AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
+            AgentEvent::UserMessage { message: "u1".into(), text: "go".into() },
+        ];
+        events.extend(outputs.iter().enumerate().flat_map(|(number, output)| round(number, output)));
+        events
+    }
+
+    fn outputs(past: &[Past]) -> Vec<usize> {
+        past.iter()
+            .filter_map(|entry| if let Past::Tool { output, .. } = entry { Some(output.len()) } else { None })
+            .collect()
+    }
+
+    #[test]
+    fn a_running_turn_that_is_too_long_loses_old_outputs_first() {
+        let long = "x".repeat(8_000);
+        let history = fold(&running_turn(&[&long, &long, &long]));
+        let kept = history.within(4_500);
+        assert_eq!(kept.shortened, 1);
+        assert_eq!(outputs(&kept.past)[1..], [8_000, 8_000]);
+        assert!(outputs(&kept.past)[0] <= SHORTENED);
+        let kept = history.within(1_000);
+        assert_eq!((kept.shortened, kept.past.len()), (3, history.entries().len()), "every call keeps its result");
+        assert!(outputs(&kept.past)[2] <= 2_000 && kept.past.iter().map(weight).sum::<u64>() <= 1_000);
+    }
+
+    #[test]
+    fn another_model_is_not_given_what_the_one_before_wanted_back() {
+        let carried = |history: &History| {
+            history.entries().iter().any(|entry| {
+                matches!(entry, Past::Assistant { calls, carry, .. }
+                    if carry.is_some() || calls.iter().any(|call| call.carry.is_some()))
+            })
+        };
+        let mut history = fold(&[opened("a", "x")]);
+        running_turn(&["1"]).iter().for_each(|event| history.observe(event));
+        history.observe(&opened("a", "x"));
+        assert!(carried(&history), "the mode was switched, not the model");
+        history.observe(&opened("a", "y"));
+        assert!(!carried(&history));
+    }
+
+    #[test]
+    fn a_turn_without_its_end_has_no_call_without_a_result() {
+        let mut events = running_turn(&["1"]);
+        let answered = events.len();
+        events.extend(round(7, "never"));
+        events.truncate(answered + 4);
+        events.extend(turn("t2", "next", TurnEnd::Completed));
+        let history = fold(&events);
+        let calls: usize = history
+            .entries()
+            .iter()
+            .map(|entry| if let Past::Assistant { calls, .. } = entry { calls.len() } else { 0 })
+            .sum();
+        assert_eq!((calls, outputs(history.entries()).len()), (1, 1), "{history:?}");
     }
 }

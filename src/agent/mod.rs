@@ -6,6 +6,8 @@ pub mod approval;
 pub mod history;
 pub mod names;
 mod run;
+mod setup;
 pub mod turn;
 
-pub use run::{Agent, AgentSetup, EngineChoice, Overflow, Switch};
+pub use run::Agent;
+pub use setup::{AgentSetup, EngineChoice, Overflow, Switch};

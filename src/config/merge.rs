@@ -268,6 +268,7 @@ impl Merge {
                 self.errors.push(Problem::new(origin, What::NoKind { engine: name.clone() }));
             }
             for (field, value) in [
+                ("first_byte_timeout", Value::text(units::show_duration(engine.first_byte_timeout))),
                 ("idle_timeout", Value::text(units::show_duration(engine.idle_timeout))),
                 ("no_output_timeout", Value::text(units::show_duration(engine.no_output_timeout))),
                 ("retries", Value::Int(engine.retries.into())),

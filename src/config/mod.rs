@@ -62,6 +62,8 @@ pub struct EngineConfig {
     pub base_url: Option<String>,
     /// `env:NAME`, `cmd:COMMAND`, or (discouraged) the key itself.
     pub api_key: Option<String>,
+    /// From the request to the first byte; a server may load a model and read the prompt in silence.
+    pub first_byte_timeout: Duration,
     /// Any byte resets it.
     pub idle_timeout: Duration,
     /// Alive but nothing usable.
@@ -178,6 +180,7 @@ impl EngineConfig {
             kind,
             base_url: None,
             api_key: None,
+            first_byte_timeout: Duration::from_mins(5),
             idle_timeout: Duration::from_secs(90),
             no_output_timeout: Duration::from_mins(15),
             retries: 4,
@@ -192,6 +195,7 @@ impl fmt::Debug for EngineConfig {
             .field("kind", &self.kind)
             .field("base_url", &self.base_url.as_deref().map(address::without_password))
             .field("api_key", &self.api_key.as_deref().map(secret::masked))
+            .field("first_byte_timeout", &self.first_byte_timeout)
             .field("idle_timeout", &self.idle_timeout)
             .field("no_output_timeout", &self.no_output_timeout)
             .field("retries", &self.retries)

@@ -57,6 +57,15 @@ pub(super) const ROWS: &[Row] = &[
         },
     },
     Row {
+        key: "engines.*.first_byte_timeout",
+        expects: "a span such as \"90s\" or \"15m\"",
+        set: |config, path, value| {
+            let span = span(value)?;
+            engine(config, path)?.first_byte_timeout = span;
+            Some(())
+        },
+    },
+    Row {
         key: "engines.*.idle_timeout",
         expects: "a span such as \"90s\" or \"15m\"",
         set: |config, path, value| {

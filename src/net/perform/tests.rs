@@ -132,7 +132,7 @@ async fn the_first_byte_may_take_longer_and_is_not_asked_for_twice() {
             "live",
             "silent since 0 of 300000",
             "lost",
-            "failed TimedOut: http://h did not begin to answer within 5 min; it may be loading a model, so try again"
+            "failed TimedOut: http://h did not begin to answer within 5 min; it may be loading a model: try again, or raise first_byte_timeout"
         ]
     );
 }

@@ -71,7 +71,10 @@ impl Watch {
             if self.begun {
                 format!("{place} fell silent in its answer for {silence}; ask again, or raise idle_timeout")
             } else {
-                format!("{place} did not begin to answer within {silence}; it may be loading a model, so try again")
+                format!(
+                    "{place} did not begin to answer within {silence}; it may be loading a model: try again, or raise \
+                     first_byte_timeout"
+                )
             }
         } else if over(self.last_usable, limit(self.no_output)) {
             let limit = spoken(self.no_output);

@@ -1,0 +1,415 @@
+//! The driver with scripted engines and tools on paused time.
+
+use std::collections::VecDeque;
+use std::sync::Mutex as Lock;
+use std::time::Duration;
+
+use super::*;
+use crate::agent::approval::Policy;
+use crate::engine::{Past, PastCall};
+use crate::event::{Json, Outcome, Risk, Role, Stop, TextKind, grammar};
+use crate::net::Http;
+use crate::tool::ToolCtx;
+
+/// Answers with one script a request and keeps what it was asked.
+struct Fake {
+    name: &'static str,
+    scripts: Lock<VecDeque<Vec<AgentEvent>>>,
+    asked: Lock<Vec<Request>>,
+}
+
+impl Engine for Fake {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn reply(&self, request: &Request) -> Reply {
+        self.asked.lock().unwrap().push(request.clone());
+        let script = self.scripts.lock().unwrap().pop_front().unwrap_or_else(|| says("done"));
+        Reply::Script(script.into_iter().map(|event| Beat { after: Millis(1), event }).collect())
+    }
+}
+
+fn says(text: &str) -> Vec<AgentEvent> {
+    vec![
+        AgentEvent::MessageStarted { message: "m".into(), role: Role::Assistant, parent: None },
+        AgentEvent::TextDelta { message: "m".into(), text: text.into(), kind: TextKind::Text },
+        AgentEvent::MessageFinished { message: "m".into(), stop: Stop::End, full: None, carry: Some(Json::from(1)) },
+        AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed },
+    ]
+}
+
+fn calls(names: &[&str]) -> Vec<AgentEvent> {
+    let mut script = vec![AgentEvent::MessageStarted { message: "m".into(), role: Role::Assistant, parent: None }];
+    for (number, name) in names.iter().enumerate() {
+        let call = CallId::new(format!("c{number}"));
+        script.push(AgentEvent::ToolCallStarted {
+            call: call.clone(),
+            message: "m".into(),
+            name: None,
+            parent: None,
+            ran_by: crate::event::RanBy::Us,
+        });
+        let name = (*name).to_owned();
+        script.push(AgentEvent::ToolCallReady { call, name, args: "{}".into(), carry: Some(Json::from(2)) });
+    }
+    script.push(AgentEvent::MessageFinished { message: "m".into(), stop: Stop::ToolCalls, full: None, carry: None });
+    script.push(AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed });
+    script
+}
+
+fn engine(name: &'static str, scripts: Vec<Vec<AgentEvent>>) -> Arc<Fake> {
+    Arc::new(Fake { name, scripts: Lock::new(scripts.into()), asked: Lock::default() })
+}
+
+fn choice(engine: &Arc<Fake>) -> EngineChoice {
+    EngineChoice {
+        engine: engine.clone(),
+        model: "m".into(),
+        why: "test".into(),
+        window: None,
+        price: None,
+        first_byte: Duration::ZERO,
+        idle: Duration::ZERO,
+        no_output: Duration::ZERO,
+        retries: 0,
+    }
+}
+
+/// What a scripted tool does when it runs.
+#[derive(Clone, Copy)]
+enum Does {
+    Return,
+    Panic,
+    PanicWhenAsked,
+    HangForever,
+    Print(usize),
+}
+
+struct Scripted {
+    name: &'static str,
+    does: Does,
+    /// What it shows for approval; the test may change it.
+    shows: Arc<Lock<String>>,
+    ran: Arc<Lock<u32>>,
+}
+
+impl Tool for Scripted {
+    fn spec(&self) -> ToolSpec {
+        let description = String::new();
+        ToolSpec { name: self.name.into(), description, parameters: Json::Null, risk: Risk::Write }
+    }
+
+    fn ask<'a>(&'a self, _: &'a Json, _: &'a ToolCtx) -> BoxFuture<'a, Result<Ask, String>> {
+        assert!(!matches!(self.does, Does::PanicWhenAsked), "asked");
+        let detail = self.shows.lock().unwrap().clone();
+        let ask = Ask {
+            tool: self.name.into(),
+            risk: Risk::Write,
+            subject: "file".into(),
+            folder: String::new(),
+            detail,
+            pattern: None,
+            expires: None,
+        };
+        Box::pin(async { Ok(ask) })
+    }
+
+    fn run<'a>(&'a self, _: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Done> {
+        *self.ran.lock().unwrap() += 1;
+        Box::pin(async {
+            match self.does {
+                Does::Return => Done::ok("did it"),
+                Does::Panic | Does::PanicWhenAsked => panic!("broken"),
+                Does::HangForever => {
+                    let _ = ctx.live.send((OutputStream::Stdout, "so far".into())).await;
+                    std::future::pending().await
+                }
+                Does::Print(bytes) => Done::ok("y\n".repeat(bytes / 2)),
+            }
+        })
+    }
+}
+
+struct Bench {
+    commands: mpsc::Sender<Command>,
+    events: mpsc::Receiver<AgentEvent>,
+    seen: Vec<AgentEvent>,
+    shows: Arc<Lock<String>>,
+    ran: Arc<Lock<u32>>,
+    folder: tempfile::TempDir,
+    _tasks: JoinSet<()>,
+}
+
+impl Bench {
+    fn start(first: &Arc<Fake>, tools: &[(&'static str, Does)], mode: Mode, switch: crate::agent::Switch) -> Self {
+        let (shows, ran) = (Arc::new(Lock::new("diff".to_owned())), Arc::default());
+        let folder = tempfile::tempdir().unwrap();
+        let tools = tools
+            .iter()
+            .map(|(name, does)| {
+                let (shows, ran) = (Arc::clone(&shows), Arc::clone(&ran));
+                Arc::new(Scripted { name, does: *does, shows, ran }) as Arc<dyn Tool>
+            })
+            .collect();
+        let choice = choice(first);
+        let beside = folder.path().to_owned();
+        let setup = AgentSetup {
+            choice: Box::pin(async move { Ok(choice) }),
+            switch,
+            past: Box::pin(async { (History::new(), Names::default()) }),
+            http: Http::default(),
+            tools,
+            policy: Policy::new(mode, &[], &[]).unwrap(),
+            folder: folder.path().to_owned(),
+            also: Vec::new(),
+            system: String::new(),
+            max_rounds: 5,
+            runs_tools: true,
+            tool_output: 2048,
+            tool_timeout: Duration::from_secs(5),
+            shell_timeout: Duration::from_secs(5),
+            nobody_to_ask: false,
+            overflow: Some(Arc::new(move |call: &CallId| beside.join(format!("{call}.out")))),
+            epoch: Instant::now(),
+            wall: 0,
+        };
+        let (commands, wishes) = mpsc::channel(16);
+        let (sender, events) = mpsc::channel(4096);
+        let (link, _) = watch::channel(LinkState::Idle);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Agent::run(setup, wishes, sender, link));
+        Self { commands, events, seen: Vec::new(), shows, ran, folder, _tasks: tasks }
+    }
+
+    fn simple(first: &Arc<Fake>, tools: &[(&'static str, Does)], mode: Mode) -> Self {
+        Self::start(first, tools, mode, Arc::new(|_| Box::pin(async { Err("no such model".into()) })))
+    }
+
+    async fn send(&self, command: Command) {
+        self.commands.send(command).await.unwrap();
+    }
+
+    async fn prompt(&self, text: &str) {
+        self.send(Command::Prompt { text: text.into() }).await;
+    }
+
+    /// Goes on until an event is as wanted.
+    async fn until(&mut self, wanted: impl Fn(&AgentEvent) -> bool) -> AgentEvent {
+        loop {
+            let event = tokio::time::timeout(Duration::from_mins(10), self.events.recv()).await.unwrap().unwrap();
+            self.seen.push(event.clone());
+            if wanted(&event) {
+                return event;
+            }
+        }
+    }
+
+    async fn end(&mut self) -> TurnEnd {
+        let AgentEvent::TurnFinished { end, .. } =
+            self.until(|event| matches!(event, AgentEvent::TurnFinished { .. })).await
+        else {
+            unreachable!("that was waited for")
+        };
+        assert_eq!(grammar::check(&self.seen), []);
+        end
+    }
+
+    /// How the calls ended, as the model is told.
+    fn outcomes(&self) -> Vec<(Outcome, String)> {
+        let finished = |event: &AgentEvent| match event {
+            AgentEvent::ToolCallFinished { outcome, output, .. } => Some((*outcome, output.text.clone())),
+            _ => None,
+        };
+        self.seen.iter().filter_map(finished).collect()
+    }
+
+    fn ran(&self) -> u32 {
+        *self.ran.lock().unwrap()
+    }
+}
+
+fn asks(event: &AgentEvent) -> bool {
+    matches!(event, AgentEvent::ApprovalRequested { .. })
+}
+
+fn allow() -> Command {
+    Command::Decide { call: "c0".into(), decision: Decision::Once }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_changed_since_it_was_shown_is_not_done() {
+    let engine = engine("a", vec![calls(&["write"])]);
+    let mut bench = Bench::simple(&engine, &[("write", Does::Return)], Mode::Ask);
+    bench.prompt("go").await;
+    bench.until(asks).await;
+    *bench.shows.lock().unwrap() = "another diff".into();
+    bench.send(allow()).await;
+    assert_eq!(bench.end().await, TurnEnd::Completed);
+    let (outcome, text) = bench.outcomes().remove(0);
+    assert_eq!((outcome, bench.ran()), (Outcome::Failed, 0));
+    assert!(text.contains("has changed since"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_as_it_was_shown_is_done() {
+    let engine = engine("a", vec![calls(&["write"])]);
+    let mut bench = Bench::simple(&engine, &[("write", Does::Return)], Mode::Ask);
+    bench.prompt("go").await;
+    bench.until(asks).await;
+    bench.send(allow()).await;
+    assert_eq!(bench.end().await, TurnEnd::Completed);
+    assert_eq!((bench.outcomes(), bench.ran()), (vec![(Outcome::Ok, "did it".into())], 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_mode_answers_what_waits() {
+    for (mode, outcome) in [(Mode::AutoEdit, Outcome::Ok), (Mode::Plan, Outcome::Denied)] {
+        let engine = engine("a", vec![calls(&["write", "write"])]);
+        let mut bench = Bench::simple(&engine, &[("write", Does::Return)], Mode::Ask);
+        bench.prompt("go").await;
+        bench.until(asks).await;
+        bench.until(asks).await;
+        bench.send(Command::SetMode { mode }).await;
+        assert_eq!(bench.end().await, TurnEnd::Completed);
+        assert!(bench.outcomes().iter().all(|(how, _)| *how == outcome), "{:?}", bench.outcomes());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_answers_the_other_asks_of_its_tool() {
+    let engine = engine("a", vec![calls(&["write", "write"]), calls(&["write"])]);
+    let mut bench = Bench::simple(&engine, &[("write", Does::Return)], Mode::Ask);
+    bench.prompt("go").await;
+    bench.until(asks).await;
+    bench.until(asks).await;
+    bench.send(Command::Decide { call: "c0".into(), decision: Decision::Session }).await;
+    assert_eq!(bench.end().await, TurnEnd::Completed);
+    assert_eq!(bench.ran(), 3);
+    assert_eq!(bench.seen.iter().filter(|event| asks(event)).count(), 2, "the third needed no asking");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_reason_of_a_denial_reaches_the_model() {
+    let engine = engine("a", vec![calls(&["write"])]);
+    let mut bench = Bench::simple(&engine, &[("write", Does::Return)], Mode::Ask);
+    bench.prompt("go").await;
+    bench.until(asks).await;
+    let decision = Decision::Deny(Some("use the other file".into()));
+    bench.send(Command::Decide { call: "c0".into(), decision }).await;
+    bench.end().await;
+    let asked = engine.asked.lock().unwrap();
+    let told = asked[1].past.iter().any(
+        |past| matches!(past, Past::Tool { output, outcome: Outcome::Denied, .. } if output.contains("use the other file")),
+    );
+    assert!(told, "{asked:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_that_breaks_down_fails_its_call_only() {
+    for does in [Does::Panic, Does::PanicWhenAsked] {
+        let engine = engine("a", vec![calls(&["bad", "good"])]);
+        let mut bench = Bench::simple(&engine, &[("bad", does), ("good", Does::Return)], Mode::Full);
+        bench.prompt("go").await;
+        assert_eq!(bench.end().await, TurnEnd::Completed);
+        let mut outcomes: Vec<Outcome> = bench.outcomes().into_iter().map(|(outcome, _)| outcome).collect();
+        outcomes.sort_by_key(|outcome| *outcome == Outcome::Ok);
+        assert_eq!(outcomes, [Outcome::Failed, Outcome::Ok]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tool_that_hangs_is_given_up_and_the_turn_goes_on() {
+    let engine = engine("a", vec![calls(&["hang"])]);
+    let mut bench = Bench::simple(&engine, &[("hang", Does::HangForever)], Mode::Full);
+    bench.prompt("go").await;
+    assert_eq!(bench.end().await, TurnEnd::Completed);
+    let (outcome, text) = bench.outcomes().remove(0);
+    assert_eq!(outcome, Outcome::Failed);
+    assert!(text.starts_with("timed out after 5 s"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupted_tool_still_reports_its_outcome() {
+    let engine = engine("a", vec![calls(&["hang"])]);
+    let mut bench = Bench::simple(&engine, &[("hang", Does::HangForever)], Mode::Full);
+    bench.prompt("go").await;
+    bench.until(|event| matches!(event, AgentEvent::ToolOutput { .. })).await;
+    bench.send(Command::Cancel).await;
+    assert_eq!(bench.end().await, TurnEnd::Cancelled);
+    assert_eq!(bench.outcomes(), [(Outcome::Cancelled, String::new())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_too_long_for_the_log_is_in_a_private_file_beside_it() {
+    let engine = engine("a", vec![calls(&["print"])]);
+    let mut bench = Bench::simple(&engine, &[("print", Does::Print(3_000_000))], Mode::Full);
+    bench.prompt("go").await;
+    bench.end().await;
+    let logged: usize = bench
+        .seen
+        .iter()
+        .map(|event| if let AgentEvent::ToolOutput { text, .. } = event { text.len() } else { 0 })
+        .sum();
+    assert_eq!(logged, tools::LOGGED_OUTPUT);
+    let whole = std::fs::read(bench.folder.path().join("c0.out")).unwrap();
+    assert_eq!(whole.len(), 3_000_000);
+    let AgentEvent::ToolCallFinished { output, .. } =
+        bench.seen.iter().find(|event| matches!(event, AgentEvent::ToolCallFinished { .. })).unwrap()
+    else {
+        unreachable!("that was looked for")
+    };
+    assert!(output.text.len() <= 2048 && output.text.contains("left out"));
+    assert_eq!((output.bytes, output.file.as_deref()), (Some(3_000_000), Some("c0.out")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_model_answers_from_the_next_request_on_with_the_whole_past() {
+    let (first, second) = (engine("a", vec![says("one"), calls(&["write"])]), engine("b", vec![]));
+    let next = choice(&second);
+    let switch: crate::agent::Switch = Arc::new(move |_| {
+        let next = next.clone();
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            Ok(next)
+        })
+    });
+    let mut bench = Bench::start(&first, &[("write", Does::Return)], Mode::Full, switch);
+    bench.prompt("first").await;
+    bench.end().await;
+    bench.prompt("second").await;
+    bench.send(Command::SetModel { model: "b/m".into() }).await;
+    bench.end().await;
+    let asked = second.asked.lock().unwrap();
+    assert_eq!((first.asked.lock().unwrap().len(), asked.len()), (2, 1));
+    let users = asked[0].past.iter().filter(|past| matches!(past, Past::User { .. })).count();
+    assert_eq!(users, 2);
+    let carried = asked[0].past.iter().any(|past| {
+        matches!(past, Past::Assistant { carry, calls, .. }
+            if carry.is_some() || calls.iter().any(|PastCall { carry, .. }| carry.is_some()))
+    });
+    assert!(!carried, "what the first wanted back is not the second's: {:?}", asked[0].past);
+}
+
+#[tokio::test(start_paused = true)]
+async fn looking_for_another_model_holds_up_no_cancel() {
+    let first = engine("a", vec![]);
+    let mut bench = Bench::start(&first, &[], Mode::Full, Arc::new(|_| Box::pin(std::future::pending())));
+    bench.send(Command::SetModel { model: "slow/m".into() }).await;
+    bench.prompt("go").await;
+    bench.until(|event| matches!(event, AgentEvent::UserMessage { .. })).await;
+    bench.send(Command::Cancel).await;
+    assert_eq!(bench.end().await, TurnEnd::Cancelled);
+    assert!(first.asked.lock().unwrap().is_empty(), "the one before is not asked in its place");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_is_not_there_leaves_the_one_before() {
+    let first = engine("a", vec![]);
+    let mut bench = Bench::simple(&first, &[], Mode::Full);
+    bench.send(Command::SetModel { model: "none/m".into() }).await;
+    bench.prompt("go").await;
+    assert_eq!(bench.end().await, TurnEnd::Completed);
+    assert!(bench.seen.iter().any(|event| matches!(event, AgentEvent::Noticed { code, .. } if code == "model")));
+    assert_eq!(first.asked.lock().unwrap().len(), 1);
+}

@@ -1,0 +1,94 @@
+//! What an agent is made of: plain data and the few things that only the house can find.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
+
+use super::approval::Policy;
+use super::history::History;
+use super::names::Names;
+use crate::engine::{Beat, Engine, Reply, Request};
+use crate::event::{AgentEvent, CallId, Fault, Millis, TurnEnd};
+use crate::net::Http;
+use crate::tool::Tool;
+
+/// Which engine and model answer, and why.
+#[derive(Clone)]
+pub struct EngineChoice {
+    pub engine: Arc<dyn Engine>,
+    pub model: String,
+    pub why: String,
+    pub window: Option<u64>,
+    pub price: Option<(f64, f64)>,
+    pub first_byte: Duration,
+    pub idle: Duration,
+    pub no_output: Duration,
+    pub retries: u32,
+}
+
+/// Finds the engine for a name written `engine/model`.
+pub type Switch = Arc<dyn Fn(String) -> BoxFuture<'static, Result<EngineChoice, String>> + Send + Sync>;
+
+/// Makes the path of the file that holds a call's whole output.
+pub type Overflow = Arc<dyn Fn(&CallId) -> PathBuf + Send + Sync>;
+
+/// Everything an agent is made of.
+pub struct AgentSetup {
+    /// Which engine to begin with; may look around on this machine, so it is awaited after the first frame.
+    pub choice: BoxFuture<'static, Result<EngineChoice, Fault>>,
+    pub switch: Switch,
+    /// The past of a resumed session.
+    pub past: BoxFuture<'static, (History, Names)>,
+    pub http: Http,
+    pub tools: Vec<Arc<dyn Tool>>,
+    pub policy: Policy,
+    pub folder: PathBuf,
+    pub also: Vec<PathBuf>,
+    pub system: String,
+    pub max_rounds: u32,
+    /// False for a remote whose calls are not ours to run.
+    pub runs_tools: bool,
+    pub tool_output: usize,
+    pub tool_timeout: Duration,
+    pub shell_timeout: Duration,
+    /// Nobody can be asked: what needs an answer is denied.
+    pub nobody_to_ask: bool,
+    /// None where no log is kept.
+    pub overflow: Option<Overflow>,
+    pub epoch: Instant,
+    /// Wall time in milliseconds since 1970.
+    pub wall: u64,
+}
+
+impl EngineChoice {
+    /// Stands in where no engine could be had: every prompt fails with the reason.
+    pub(super) fn unusable(fault: Fault) -> Self {
+        Self {
+            engine: Arc::new(Unusable(fault)),
+            model: "none".to_owned(),
+            why: "the one that was asked for can't be used".to_owned(),
+            window: None,
+            price: None,
+            first_byte: Duration::ZERO,
+            idle: Duration::ZERO,
+            no_output: Duration::ZERO,
+            retries: 0,
+        }
+    }
+}
+
+struct Unusable(Fault);
+
+impl Engine for Unusable {
+    fn name(&self) -> &'static str {
+        "none"
+    }
+
+    fn reply(&self, _: &Request) -> Reply {
+        let end = TurnEnd::Failed(self.0.clone());
+        Reply::Script(vec![Beat { after: Millis(0), event: AgentEvent::TurnFinished { turn: "t".into(), end } }])
+    }
+}
