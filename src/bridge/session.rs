@@ -1,6 +1,7 @@
 //! The spine: takes events from one source, merges, numbers, times and seals them, writes them to the log, and only
 //! then publishes. Owns the queue of prompts. Knows nothing of what the events mean to anyone.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +24,12 @@ use super::{Live, Published};
 const MERGED: usize = 4 * 1024;
 /// Events taken from the source in one go: they become one write and one wake-up.
 const BATCH: usize = 512;
+
+/// Prompts that may wait for the running turn, and what they may weigh together.
+const QUEUED: usize = 100;
+const QUEUED_BYTES: usize = 16 << 20;
+/// Wishes that may wait for the source; more wait in front of the session.
+const OUTBOX: usize = 64;
 
 /// How often a log that couldn't be written is tried again.
 const RETRY: Duration = Duration::from_secs(3);
@@ -83,8 +90,11 @@ async fn run(setup: Setup, mut feed: Feed, mut wishes: mpsc::Receiver<Command>, 
         base: setup.standing.base,
         epoch: setup.epoch,
         last_at: setup.standing.base,
+        opened: false,
         queue: Vec::new(),
         queued: 0,
+        outbox: VecDeque::new(),
+        notices: setup.notices,
         busy: false,
         weather,
     };
@@ -94,20 +104,20 @@ async fn run(setup: Setup, mut feed: Feed, mut wishes: mpsc::Receiver<Command>, 
     let mut batch = Vec::with_capacity(64);
     let left_open = spine.sealer.seal(TurnEnd::Interrupted);
     spine.publish(left_open);
-    let mut notices = setup.notices;
-    // Said after the session was opened: a log begins with that.
     loop {
         // Wishes before traffic, so that a flood can't hold up a cancel.
         tokio::select! {
             biased;
-            wish = wishes.recv(), if wishes_open => {
+            wish = wishes.recv(), if wishes_open && spine.outbox.len() < OUTBOX => {
                 if let Some(wish) = wish {
-                    spine.wish(wish, to_source.as_ref()).await;
+                    spine.wish(wish, to_source.as_ref());
                 } else {
                     wishes_open = false;
                     to_source = None;
                 }
             }
+            // Never awaited alone: a source that is busy telling events takes no wishes, and would wait for us.
+            () = room(to_source.as_ref()), if !spine.outbox.is_empty() => spine.send_on(to_source.as_ref()),
             // The disk may have room again; nothing else would notice while the session is idle.
             () = tokio::time::sleep(RETRY), if spine.not_saved.is_some() => spine.retry(),
             changed = feed.link.changed(), if link_open => match changed {
@@ -121,15 +131,16 @@ async fn run(setup: Setup, mut feed: Feed, mut wishes: mpsc::Receiver<Command>, 
                 if taken == 0 {
                     break;
                 }
-                let opened = matches!(batch.first(), Some(AgentEvent::SessionOpened { .. }));
                 let ended = batch.iter().any(|event| matches!(event, AgentEvent::TurnFinished { .. }));
                 let mut events: Vec<AgentEvent> = std::mem::take(&mut batch);
-                if opened && !notices.is_empty() {
-                    events.splice(1..1, std::mem::take(&mut notices));
+                // Said after the session was opened: a log begins with that.
+                if let Some(AgentEvent::SessionOpened { .. }) = events.first() {
+                    events.splice(1..1, std::mem::take(&mut spine.notices));
+                    spine.opened = true;
                 }
                 spine.publish(events);
                 if ended {
-                    spine.turn_ended(to_source.as_ref()).await;
+                    spine.turn_ended(to_source.as_ref());
                 }
             }
         }
@@ -149,8 +160,14 @@ struct Spine {
     base: Millis,
     epoch: Instant,
     last_at: Millis,
+    /// This run's `SessionOpened` was told.
+    opened: bool,
     queue: Vec<Queued>,
     queued: u64,
+    /// Wishes that the source has no room for yet.
+    outbox: VecDeque<Command>,
+    /// Told once the session is opened.
+    notices: Vec<AgentEvent>,
     busy: bool,
     weather: watch::Sender<Weather>,
 }
@@ -160,33 +177,69 @@ impl Spine {
         self.base.plus(self.epoch.elapsed().into())
     }
 
-    async fn wish(&mut self, wish: Command, source: Option<&mpsc::Sender<Command>>) {
+    fn wish(&mut self, wish: Command, source: Option<&mpsc::Sender<Command>>) {
         match wish {
-            Command::Prompt { text } if self.busy || !self.queue.is_empty() => {
-                self.queued += 1;
-                self.queue.push(Queued { id: self.queued, text });
-                self.say_queue();
-            }
+            Command::Prompt { text } if self.busy || !self.queue.is_empty() => self.enqueue(text),
             Command::Prompt { text } => {
                 self.busy = true;
-                forward(source, Command::Prompt { text }).await;
+                self.forward(source, Command::Prompt { text });
             }
             Command::Unqueue { id } => {
                 self.queue.retain(|queued| queued.id != id);
                 self.say_queue();
             }
-            other => forward(source, other).await,
+            other => self.forward(source, other),
         }
     }
 
-    async fn turn_ended(&mut self, source: Option<&mpsc::Sender<Command>>) {
+    fn enqueue(&mut self, text: String) {
+        let bytes: usize = self.queue.iter().map(|queued| queued.text.len()).sum();
+        if self.queue.len() >= QUEUED || bytes + text.len() > QUEUED_BYTES {
+            let begin: String = text.chars().take(40).collect();
+            let full = format!("{} prompts are waiting, so this one was not taken: {begin}", self.queue.len());
+            return self.say(notice(Level::Warn, "queue_full", full));
+        }
+        self.queued += 1;
+        self.queue.push(Queued { id: self.queued, text });
+        self.say_queue();
+    }
+
+    fn say(&mut self, notice: AgentEvent) {
+        if self.opened {
+            self.publish(vec![notice]);
+        } else if self.notices.len() < QUEUED {
+            self.notices.push(notice);
+        }
+    }
+
+    fn forward(&mut self, source: Option<&mpsc::Sender<Command>>, wish: Command) {
+        let Some(source) = source else { return };
+        if !self.outbox.is_empty() {
+            self.outbox.push_back(wish);
+        } else if let Err(mpsc::error::TrySendError::Full(wish)) = source.try_send(wish) {
+            self.outbox.push_back(wish);
+        }
+    }
+
+    fn send_on(&mut self, source: Option<&mpsc::Sender<Command>>) {
+        while let Some(wish) = self.outbox.pop_front() {
+            match source.map(|source| source.try_send(wish)) {
+                Some(Ok(())) => {}
+                Some(Err(mpsc::error::TrySendError::Full(wish))) => return self.outbox.push_front(wish),
+                // The source went away: its event channel closes next, and that ends the session.
+                Some(Err(mpsc::error::TrySendError::Closed(_))) | None => self.outbox.clear(),
+            }
+        }
+    }
+
+    fn turn_ended(&mut self, source: Option<&mpsc::Sender<Command>>) {
         self.sync();
         self.busy = false;
         if !self.queue.is_empty() {
             let next = self.queue.remove(0);
             self.say_queue();
             self.busy = true;
-            forward(source, Command::Prompt { text: next.text }).await;
+            self.forward(source, Command::Prompt { text: next.text });
         }
     }
 
@@ -291,10 +344,10 @@ impl Spine {
     }
 }
 
-async fn forward(source: Option<&mpsc::Sender<Command>>, command: Command) {
+/// Waits until the source can take a wish, or is gone.
+async fn room(source: Option<&mpsc::Sender<Command>>) {
     if let Some(source) = source {
-        // The source went away: its event channel closes next, and that ends the session.
-        let _ = source.send(command).await;
+        let _ = source.reserve().await;
     }
 }
 

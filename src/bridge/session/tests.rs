@@ -130,3 +130,47 @@ fn merging_keeps_the_text_and_stops_at_other_events() {
     let merged = merge(vec![delta("a"), delta("b"), delta(&big), opened(), delta("c")]);
     assert_eq!(merged, [delta("ab"), delta(&big), opened(), delta("c")]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_wishes_and_a_flood_of_events_do_not_wait_for_each_other() {
+    let mut bench = bench();
+    bench.events.send(opened()).await.unwrap();
+    let (live, events) = (bench.live.clone(), bench.events.clone());
+    // A source that tells a lot and takes no wish before it has told it.
+    let source = async move {
+        for number in 0..5_000 {
+            events.send(delta(&number.to_string())).await.unwrap();
+        }
+        let mut taken = 0;
+        while taken < 500 {
+            bench.commands.recv().await.unwrap();
+            taken += 1;
+        }
+    };
+    let client = async move {
+        for _ in 0..500 {
+            live.commands.send(Command::Cancel).await.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), async { tokio::join!(source, client) }).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_queue_is_bounded_and_what_it_refuses_is_told() {
+    let bench = bench();
+    bench.events.send(opened()).await.unwrap();
+    let mut facts = bench.live.hub.subscribe(Seq(0));
+    for number in 0..=QUEUED + 5 {
+        bench.live.commands.send(Command::Prompt { text: format!("prompt {number}") }).await.unwrap();
+    }
+    let mut told = Vec::new();
+    while told.len() < 5 {
+        let Some(Delivery::Fact(fact)) = facts.next().await else { panic!("the session ended") };
+        if let AgentEvent::Noticed { code, text, .. } = &fact.envelope.event {
+            assert_eq!(code, "queue_full");
+            told.push(text.clone());
+        }
+    }
+    assert_eq!(bench.live.weather.borrow().queue.len(), QUEUED);
+    assert!(told[4].ends_with(&format!("prompt {}", QUEUED + 5)), "{told:?}");
+}
