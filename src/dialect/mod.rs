@@ -5,6 +5,7 @@
 //! whoever runs the decoder makes both unique in the session.
 
 pub mod chat;
+pub mod detect;
 pub mod error;
 mod frame;
 mod lax;
@@ -36,6 +37,20 @@ pub struct Dialect {
     /// What it cannot say, for docs and tests.
     pub loses: &'static str,
 }
+
+/// Every dialect that a stream can be read as.
+pub const DIALECTS: &[Dialect] = &[
+    Dialect {
+        name: "openai-chat",
+        decode: |_| Box::new(chat::Chat::new()),
+        loses: "how long a call ran and what it gave: the client runs it",
+    },
+    Dialect {
+        name: "ollama",
+        decode: |_| Box::new(ollama::Ollama::new()),
+        loses: "how long a call ran and what it gave: the client runs it",
+    },
+];
 
 /// Turns frames into events.
 pub trait Decode: Send {

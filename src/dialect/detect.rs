@@ -1,0 +1,191 @@
+//! Which dialect a stream speaks, by its content type, its path, its event names and its first frames; then the
+//! decoder of that dialect, fed from the first frame on. The rules themselves are in `detect/signs.rs`.
+//!
+//! Event names count before the shape of the data. Frames that say nothing (pings, data that is not JSON) are held
+//! back, few and small, until one does. What is decided stays: a frame of another dialect later is told once and goes
+//! to the decoder all the same. Not for engines, which know what their server speaks.
+
+mod signs;
+
+use self::signs::{Sign, read_sign};
+use super::{Context, DIALECTS, Decode, Dialect, SseFrame, error};
+use crate::event::{AgentEvent, Fault, FaultKind, Level, TurnEnd};
+
+/// Frames that are held back while nothing is decided.
+const MOST_FRAMES: usize = 8;
+/// Bytes of them.
+const MOST_BYTES: usize = 64 * 1024;
+
+/// Decodes a stream whose dialect is not known beforehand.
+pub struct Detector {
+    context: Context,
+    state: State,
+    misfit: bool,
+}
+
+enum State {
+    Undecided { held: Vec<SseFrame>, size: usize },
+    Decided { name: &'static str, decode: Box<dyn Decode> },
+}
+
+impl Detector {
+    pub fn new(context: Context) -> Self {
+        Self { context, state: State::Undecided { held: Vec::new(), size: 0 }, misfit: false }
+    }
+
+    /// Returns the decoder of a dialect that the person named; none if there is no such dialect.
+    pub fn pinned(name: &str, context: Context) -> Option<Self> {
+        let dialect = find(name)?;
+        let decode = (dialect.decode)(&context);
+        Some(Self { context, state: State::Decided { name: dialect.name, decode }, misfit: false })
+    }
+
+    /// Returns the dialect decided so far; empty while there is none.
+    pub fn name(&self) -> &'static str {
+        match &self.state {
+            State::Undecided { .. } => "",
+            State::Decided { name, .. } => name,
+        }
+    }
+
+    fn hold(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+        let State::Undecided { held, size } = &mut self.state else { return };
+        *size = size.saturating_add(frame.data.len());
+        held.push(frame.clone());
+        let full = held.len() >= MOST_FRAMES || *size >= MOST_BYTES;
+        match read_sign(frame, &self.context) {
+            Sign::Is(name, why) => self.decide(name, &why, out),
+            Sign::Fault(fault) => self.refuse(fault),
+            Sign::Nothing if full => self.give_up(out),
+            Sign::Nothing => {}
+        }
+    }
+
+    /// Nothing told what it is: an error is shown as one, anything else as it came.
+    fn give_up(&mut self, out: &mut Vec<AgentEvent>) {
+        let State::Undecided { held, .. } = &self.state else { return };
+        if let Some(fault) = held.iter().find_map(fault_in) {
+            return self.refuse(fault);
+        }
+        if !held.is_empty() {
+            self.decide("plain", "its frames are of no kind that this program knows", out);
+        }
+    }
+
+    fn refuse(&mut self, fault: Fault) {
+        self.state = State::Decided { name: "plain", decode: Box::new(Refusal(fault)) };
+    }
+
+    fn decide(&mut self, name: &'static str, why: &str, out: &mut Vec<AgentEvent>) {
+        // A sign may name a dialect that this build has no decoder for.
+        let Some(dialect) = find(name).or_else(|| find("plain")).or_else(|| DIALECTS.first()) else { return };
+        let text = format!("looks like {} because {why}", title(name));
+        out.push(AgentEvent::Noticed { level: Level::Info, code: "dialect".into(), text });
+        let mut decode = (dialect.decode)(&self.context);
+        if let State::Undecided { held, .. } = &mut self.state {
+            for frame in held.drain(..) {
+                decode.frame(&frame, out);
+            }
+        }
+        self.state = State::Decided { name: dialect.name, decode };
+    }
+}
+
+impl Decode for Detector {
+    fn frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+        let State::Decided { name, decode } = &mut self.state else { return self.hold(frame, out) };
+        let before = out.len();
+        decode.frame(frame, out);
+        // Only what the decoder itself wondered at is looked at twice.
+        let wondered =
+            |event: &AgentEvent| matches!(event, AgentEvent::Noticed { code, .. } if code == "unknown_frame");
+        if !self.misfit
+            && out.iter().skip(before).any(wondered)
+            && let Sign::Is(other, why) = read_sign(frame, &self.context)
+            && other != *name
+        {
+            self.misfit = true;
+            let text = format!("the stream is read as {}, but {why}, as in {}", title(name), title(other));
+            out.push(AgentEvent::Noticed { level: Level::Warn, code: "misfit".into(), text });
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+        self.give_up(out);
+        match &mut self.state {
+            State::Decided { decode, .. } => decode.finish(out),
+            State::Undecided { .. } => {
+                out.push(AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Interrupted });
+            }
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        matches!(&self.state, State::Decided { decode, .. } if decode.is_done())
+    }
+
+    fn is_settled(&self) -> bool {
+        matches!(&self.state, State::Decided { decode, .. } if decode.is_settled())
+    }
+}
+
+/// What came was no stream but a refusal.
+struct Refusal(Fault);
+
+impl Decode for Refusal {
+    fn frame(&mut self, _: &SseFrame, _: &mut Vec<AgentEvent>) {}
+
+    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+        out.push(AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Failed(self.0.clone()) });
+    }
+
+    fn is_done(&self) -> bool {
+        true
+    }
+}
+
+/// Finds a dialect by its name.
+pub fn find(name: &str) -> Option<&'static Dialect> {
+    DIALECTS.iter().find(|dialect| dialect.name == name)
+}
+
+/// Returns a dialect's name as people write it.
+pub fn title(name: &str) -> &str {
+    match name {
+        "openjarvis" => "OpenJarvis",
+        "openai-chat" => "OpenAI chat completions",
+        "openai-responses" => "OpenAI Responses",
+        "enclava" => "enclava's Responses",
+        "poe" => "the Poe proxy",
+        "anthropic" => "Anthropic Messages",
+        "ollama" => "Ollama",
+        "warp" => "Warp blocks",
+        "ag-ui" => "AG-UI",
+        "a2a" => "A2A",
+        "native" => "jarvis-tui's own events",
+        "plain" => "plain frames",
+        other => other,
+    }
+}
+
+fn fault_in(frame: &SseFrame) -> Option<Fault> {
+    if frame.event == "error" {
+        let json = serde_json::from_str(&frame.data).ok();
+        let said = json.as_ref().and_then(|json| error::read(json).or_else(|| error::inner(json)));
+        return Some(error::fault(
+            &said.unwrap_or_else(|| error::Said { message: error::tidy(&frame.data), ..error::Said::default() }),
+        ));
+    }
+    let text = frame.data.trim_start();
+    let is_page =
+        ["<!doctype", "<html"].iter().any(|tag| text.get(..tag.len()).is_some_and(|t| t.eq_ignore_ascii_case(tag)));
+    is_page.then(page)
+}
+
+fn page() -> Fault {
+    let text = "the server answered with a web page instead of a stream; check the URL, it may lack a path such as /v1/chat/completions";
+    Fault::new(FaultKind::Protocol, text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,562 @@
+//! Every dialect against its recorded streams: cut into frames, recognised, decoded, and folded to what a person
+//! should see.
+//!
+//! To add a case: put `NAME.sse` (or `NAME.ndjson`) and `NAME.json` into `tests/golden/<dialect>/`, where `<dialect>`
+//! is the name of a row in `dialect::DIALECTS` (the folder `chat` is `openai-chat`). The JSON holds
+//! `request.path`, `request.body` and `response.content_type`, from which the decoder's context is made, and `expect`,
+//! of which every key is compared: see [`Shown::compare`]. A key that it does not know fails the test. Cases written
+//! by hand may use `events` as well: the exact events, compared as JSON.
+//!
+//! Each case must give the same events however it is cut, survive damage, obey the grammar, be recognised as the
+//! dialect of its folder, and say the same when that dialect is given by name.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use jarvis_tui::dialect::detect::Detector;
+use jarvis_tui::dialect::{Context, DIALECTS, Decode, SseFrame};
+use jarvis_tui::event::grammar::{self, Sealer};
+use jarvis_tui::event::{AgentEvent, CallId, Caps, MessageId, Mode, Outcome, Stop, TurnEnd, Usage};
+use jarvis_tui::net::call::Framing;
+use jarvis_tui::net::sse::Frames;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+struct Case {
+    name: String,
+    dialect: String,
+    framing: Framing,
+    stream: Vec<u8>,
+    context: Context,
+    expect: Value,
+}
+
+fn cases() -> Vec<Case> {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let mut streams: Vec<PathBuf> = fs::read_dir(golden)
+        .unwrap()
+        .flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap())
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ext| ext == "sse" || ext == "ndjson"))
+        .filter(|path| path.with_extension("json").exists())
+        .collect();
+    streams.sort();
+    streams.iter().map(|path| Case::read(path)).collect()
+}
+
+impl Case {
+    fn read(path: &Path) -> Self {
+        let about: Value = serde_json::from_slice(&fs::read(path.with_extension("json")).unwrap()).unwrap();
+        let folder = path.parent().unwrap().file_name().unwrap().to_str().unwrap();
+        let content_type = about["response"]["content_type"].as_str().unwrap_or("text/event-stream");
+        let path_of = about["request"]["path"].as_str().unwrap_or_default();
+        Self {
+            name: format!("{folder}/{}", path.file_name().unwrap().to_str().unwrap()),
+            dialect: if folder == "chat" { "openai-chat".into() } else { folder.to_owned() },
+            framing: if path.extension().unwrap() == "sse" { Framing::Sse } else { Framing::Ndjson },
+            stream: fs::read(path).unwrap(),
+            context: Context {
+                prompt: prompt(&about["request"]["body"]),
+                path: path_of.split('?').next().unwrap().to_owned(),
+                content_type: content_type.split(';').next().unwrap().trim().to_lowercase(),
+            },
+            expect: about["expect"].clone(),
+        }
+    }
+
+    fn detector(&self) -> Detector {
+        Detector::new(self.context.clone())
+    }
+
+    fn events<'a>(&self, chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<AgentEvent> {
+        decode(&mut self.detector(), &self.frames(chunks).0)
+    }
+
+    fn whole(&self) -> Vec<AgentEvent> {
+        self.events([&self.stream[..]])
+    }
+
+    fn frames<'a>(&self, chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<SseFrame>, Frames) {
+        let (mut frames, mut out) = (Frames::new(self.framing), Vec::new());
+        for chunk in chunks {
+            // Damage may be refused; what came before it counts.
+            if frames.push(chunk, &mut out).is_err() {
+                return (out, frames);
+            }
+        }
+        frames.finish(&mut out);
+        (out, frames)
+    }
+}
+
+fn decode(decoder: &mut dyn Decode, frames: &[SseFrame]) -> Vec<AgentEvent> {
+    let mut events = Vec::new();
+    for frame in frames {
+        decoder.frame(frame, &mut events);
+    }
+    decoder.finish(&mut events);
+    events
+}
+
+/// Finds what we asked, in any body.
+fn prompt(body: &Value) -> Option<String> {
+    let text = |value: &Value| value.as_str().map(ToOwned::to_owned);
+    let parts = |message: &Value| text(&message["content"]).or_else(|| text(&message["parts"][0]["text"]));
+    let last = body["messages"].as_array().and_then(|messages| messages.last()).and_then(parts);
+    last.or_else(|| ["content", "input", "query", "prompt"].iter().find_map(|key| text(&body[*key])))
+        .or_else(|| parts(&body["params"]["message"]))
+        .or_else(|| parts(&body["message"]))
+}
+
+/// A run as the session publishes it: opened, in a turn, sealed.
+fn published(events: &[AgentEvent]) -> Vec<AgentEvent> {
+    let mut run = vec![
+        AgentEvent::SessionOpened {
+            wall: 0,
+            engine: "remote".into(),
+            model: "m".into(),
+            why: String::new(),
+            mode: Mode::Ask,
+            folder: "/".into(),
+            version: "0".into(),
+            caps: Caps::default(),
+            window: None,
+            price: None,
+        },
+        AgentEvent::TurnStarted { turn: "t".into(), parent: None },
+    ];
+    let (last, before) = events.split_last().expect("a turn ends");
+    run.extend_from_slice(before);
+    let mut sealer = Sealer::new();
+    for event in &run {
+        // Breaches are told by `grammar::check`.
+        let _ = sealer.observe(event);
+    }
+    let AgentEvent::TurnFinished { turn, end } = last else { panic!("the last event is {last:?}") };
+    assert_eq!(turn.as_str(), "t");
+    run.extend(sealer.close(end));
+    run.push(last.clone());
+    run
+}
+
+/// What a person sees at the end.
+#[derive(Debug, Default)]
+struct Shown {
+    end: Option<TurnEnd>,
+    messages: Vec<(MessageId, String)>,
+    stops: Vec<Stop>,
+    reasoning: String,
+    calls: Vec<Call>,
+    usage: Option<Usage>,
+    notices: Vec<(String, String)>,
+    annotations: Vec<(String, Value)>,
+}
+
+#[derive(Debug)]
+struct Call {
+    id: CallId,
+    name: String,
+    args: String,
+    outcome: Option<Outcome>,
+    output: String,
+    took: Option<u64>,
+}
+
+impl Shown {
+    fn of(run: &[AgentEvent]) -> Self {
+        let mut shown = Self::default();
+        for event in run {
+            shown.take(event);
+        }
+        shown
+    }
+
+    fn take(&mut self, event: &AgentEvent) {
+        let call = |shown: &mut Self, id: &CallId| shown.calls.iter().position(|call| call.id == *id).unwrap();
+        match event.clone() {
+            AgentEvent::MessageStarted { message, .. } => self.messages.push((message, String::new())),
+            AgentEvent::TextDelta { message, text, .. } => self.text(&message).push_str(&text),
+            AgentEvent::ReasoningDelta { text, .. } => self.reasoning.push_str(&text),
+            AgentEvent::MessageFinished { message, stop, full, .. } => {
+                self.stops.push(stop);
+                if let Some(full) = full {
+                    *self.text(&message) = full;
+                }
+            }
+            AgentEvent::ToolCallStarted { call, name, .. } => self.calls.push(Call {
+                id: call,
+                name: name.unwrap_or_default(),
+                args: String::new(),
+                outcome: None,
+                output: String::new(),
+                took: None,
+            }),
+            AgentEvent::ToolCallReady { call: id, name, args, .. } => {
+                let at = call(self, &id);
+                self.calls[at].name = name;
+                self.calls[at].args = args;
+            }
+            AgentEvent::ToolCallFinished { call: id, outcome, output, took } => {
+                let at = call(self, &id);
+                let known = &mut self.calls[at];
+                known.outcome = Some(outcome);
+                known.output = output.text;
+                known.took = took.map(|took| took.0).or(known.took);
+            }
+            AgentEvent::Annotated { kind, data, .. } => self.annotations.push((kind, data)),
+            AgentEvent::UsageReported { usage, .. } => self.usage = Some(usage),
+            AgentEvent::Noticed { code, text, .. } => self.notices.push((code, text)),
+            AgentEvent::TurnFinished { end, .. } => self.end = Some(end),
+            AgentEvent::SessionOpened { .. }
+            | AgentEvent::TurnStarted { .. }
+            | AgentEvent::UserMessage { .. }
+            | AgentEvent::ToolArgsDelta { .. }
+            | AgentEvent::ApprovalRequested { .. }
+            | AgentEvent::ApprovalResolved { .. }
+            | AgentEvent::ToolOutput { .. }
+            | AgentEvent::Unknown(_) => {}
+        }
+    }
+
+    fn text(&mut self, message: &MessageId) -> &mut String {
+        &mut self.messages.iter_mut().find(|(id, _)| id == message).expect("text in a message that was started").1
+    }
+
+    fn texts(&self) -> Vec<&str> {
+        self.messages.iter().map(|(_, text)| text.as_str()).filter(|text| !text.is_empty()).collect()
+    }
+
+    fn annotation(&self, kind: &str) -> Option<&Value> {
+        self.annotations.iter().rev().find(|(known, _)| known == kind).map(|(_, data)| data)
+    }
+
+    /// Compares one key of `expect`; what is in the frames and not in events is compared with the frames.
+    fn compare(&self, key: &str, wanted: &Value, case: &Case) {
+        let at = format!("{}: {key}", case.name);
+        match key {
+            "outcome" => {
+                let outcome = match self.end.as_ref().unwrap() {
+                    TurnEnd::Completed => "completed",
+                    TurnEnd::Cancelled => "cancelled",
+                    TurnEnd::Interrupted => "interrupted",
+                    TurnEnd::Failed(_) => "failed",
+                };
+                assert_eq!(outcome, wanted, "{at}\n{self:#?}");
+            }
+            // The text of a failed turn may hold the words of its error: then `partial_text` is the answer.
+            "text" if case.expect.get("partial_text").is_some() => {}
+            "text" | "partial_text" => assert_eq!(self.texts().join("\n\n"), wanted.as_str().unwrap(), "{at}"),
+            "messages" => {
+                let wanted: Vec<&str> = list(wanted).iter().map(|message| message["text"].as_str().unwrap()).collect();
+                assert_eq!(self.texts(), wanted, "{at}");
+            }
+            "reasoning" => assert_eq!(self.reasoning, wanted.as_str().unwrap_or_default(), "{at}"),
+            "tool_calls" => {
+                // Some recordings list calls that nobody ran apart.
+                let ran = |call: &&Call| {
+                    case.expect.get("requested_tool_calls").is_none() || call.outcome != Some(Outcome::Requested)
+                };
+                compare_calls(&self.calls.iter().filter(ran).collect::<Vec<_>>(), list(wanted), &at);
+            }
+            "requested_tool_calls" => {
+                let asked: Vec<&Call> =
+                    self.calls.iter().filter(|call| call.outcome == Some(Outcome::Requested)).collect();
+                compare_calls(&asked, list(wanted), &at);
+            }
+            "usage" => self.compare_usage(wanted, &at),
+            "error" => self.compare_error(wanted, &at),
+            "errors" => {
+                for error in list(wanted) {
+                    let words = error["error"].as_str().unwrap();
+                    let told = self.notices.iter().any(|(_, text)| squeezed(text).contains(&squeezed(words)));
+                    let fatal = matches!(&self.end, Some(TurnEnd::Failed(fault)) if squeezed(&fault.message).contains(&squeezed(words)));
+                    assert!(told || fatal, "{at}: {words} is not among {:?}", self.notices);
+                }
+            }
+            "finish_reason" => {
+                let wanted = match wanted.as_str() {
+                    _ if case.expect["outcome"] != "completed" => return,
+                    None => return,
+                    Some("tool_calls" | "function_call" | "tool_use") => Stop::ToolCalls,
+                    Some("length" | "max_tokens") => Stop::Length,
+                    Some("content_filter" | "refusal") => Stop::Refused,
+                    Some(_) => Stop::End,
+                };
+                assert_eq!(self.stops.last().copied().unwrap_or(Stop::End), wanted, "{at}");
+            }
+            "complexity" | "telemetry" | "sources" => assert_eq!(self.annotation(key), Some(wanted), "{at}"),
+            "tokens_per_second" => {
+                assert_eq!(self.annotation("timing").unwrap()["tokens_per_second"], *wanted, "{at}");
+            }
+            "notices" => {
+                let codes: Vec<&str> = self.notices.iter().map(|(code, _)| code.as_str()).collect();
+                let codes: Vec<&str> = codes.into_iter().filter(|code| *code != "dialect").collect();
+                assert_eq!(json!(codes), *wanted, "{at}: {:?}", self.notices);
+            }
+            "inference_calls" => assert_eq!(self.progress("inference_start").len() as u64, *wanted, "{at}"),
+            "agent_turns" => {
+                let agents: Vec<&Value> = self.progress("agent_turn_start").iter().map(|data| &data["agent"]).collect();
+                assert_eq!(json!(agents), *wanted, "{at}");
+            }
+            "event_order" => {
+                let frames = case.frames([&case.stream[..]]).0;
+                let unnamed = if list(wanted).contains(&json!("message")) { "message" } else { "chunk" };
+                let name = |frame: &SseFrame| match frame.event.as_str() {
+                    "" if frame.data == "[DONE]" => "[DONE]".to_owned(),
+                    "" => unnamed.to_owned(),
+                    name => name.to_owned(),
+                };
+                assert_eq!(json!(frames.iter().map(name).collect::<Vec<_>>()), *wanted, "{at}");
+            }
+            "ids" => {
+                let frames = case.frames([&case.stream[..]]).0;
+                let ids: Vec<&str> = frames.iter().filter_map(|frame| frame.id.as_deref()).collect();
+                assert_eq!(json!(ids), *wanted, "{at}");
+            }
+            "last_event_id" => assert_eq!(json!(case.frames([&case.stream[..]]).1.last_id()), *wanted, "{at}"),
+            "retry_ms" => assert_eq!(json!(case.frames([&case.stream[..]]).1.retry()), *wanted, "{at}"),
+            "events" => {
+                let events = serde_json::to_value(case.whole()).unwrap();
+                assert_eq!(events, *wanted, "{at}");
+            }
+            // Facts about the recording that no client shows, or that another key says already.
+            "ended"
+            | "model"
+            | "chunk_id"
+            | "response_id"
+            | "content_deltas"
+            | "tool_results_event"
+            | "output_text"
+            | "output_items"
+            | "complete"
+            | "status"
+            | "inference_open_at_end" => {}
+            _ => panic!("{at}: this key is not compared; teach `Shown::compare` to"),
+        }
+    }
+
+    fn progress(&self, step: &str) -> Vec<&Value> {
+        let of = |(kind, data): &'_ &(String, Value)| kind == "progress" && data["step"] == step;
+        self.annotations.iter().filter(of).map(|(_, data)| data).collect()
+    }
+
+    fn compare_usage(&self, wanted: &Value, at: &str) {
+        if wanted.is_null() {
+            return assert_eq!(self.usage, None, "{at}");
+        }
+        let usage = self.usage.unwrap_or_else(|| panic!("{at}: none was told"));
+        let told = json!({
+            "prompt_tokens": usage.input_tokens,
+            "completion_tokens": usage.output_tokens,
+            "total_tokens": usage.total(),
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "cached_tokens": usage.cached_tokens,
+            "reasoning_tokens": usage.reasoning_tokens,
+        });
+        for (key, wanted) in wanted.as_object().unwrap() {
+            assert_eq!(told[key], *wanted, "{at}.{key}");
+        }
+    }
+
+    fn compare_error(&self, wanted: &Value, at: &str) {
+        let words = wanted.as_str().or_else(|| wanted["message"].as_str());
+        match (words, self.end.as_ref().unwrap()) {
+            (None, TurnEnd::Failed(fault)) => panic!("{at}: {fault}"),
+            (None, _) => {}
+            (Some(words), TurnEnd::Failed(fault)) => {
+                let kept = squeezed(&fault.message).contains(squeezed(words).trim_end_matches('.'));
+                assert!(kept, "{at}: {words:?} is not in {:?}", fault.message);
+            }
+            (Some(words), end) => panic!("{at}: {words:?} is an error, not {end:?}"),
+        }
+    }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn squeezed(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Arguments are compared as JSON where they are JSON; a time may be rounded to its millisecond.
+fn compare_calls(calls: &[&Call], wanted: &[Value], at: &str) {
+    assert_eq!(calls.len(), wanted.len(), "{at}: {calls:#?}");
+    for (call, wanted) in calls.iter().zip(wanted) {
+        for (key, value) in wanted.as_object().unwrap() {
+            match key.as_str() {
+                "id" => assert_eq!(json!(call.id), *value, "{at}"),
+                "name" => assert_eq!(call.name, *value, "{at}"),
+                "arguments" | "arguments_json" => {
+                    let read = |text: &str| serde_json::from_str(text).unwrap_or_else(|_| json!(text));
+                    let wanted = value.as_str().map_or_else(|| value.clone(), read);
+                    assert_eq!(read(&call.args), wanted, "{at}");
+                }
+                "output" => assert_eq!(call.output, value.as_str().unwrap_or_default(), "{at}"),
+                "success" => {
+                    let outcome = match value.as_bool() {
+                        Some(true) => &[Outcome::Ok][..],
+                        Some(false) => &[Outcome::Failed, Outcome::Denied],
+                        None => &[Outcome::Unknown, Outcome::Requested],
+                    };
+                    assert!(outcome.contains(&call.outcome.unwrap()), "{at}: {call:?} against {value}");
+                }
+                "status" => {
+                    let outcomes = match value.as_str().unwrap() {
+                        "done" | "completed" => &[Outcome::Ok, Outcome::Failed, Outcome::Denied][..],
+                        "ok" => &[Outcome::Ok],
+                        "failed" | "error" => &[Outcome::Failed],
+                        "refused" | "denied" => &[Outcome::Failed, Outcome::Denied],
+                        "requested" => &[Outcome::Requested],
+                        "unknown" | "running" | "open" => &[Outcome::Unknown],
+                        other => panic!("{at}: what is {other}?"),
+                    };
+                    assert!(outcomes.contains(&call.outcome.unwrap()), "{at}: {call:?} is not {value}");
+                }
+                "latency_ms" | "duration_ms" => {
+                    let near = value.as_f64().map(|ms| call.took.is_some_and(|took| (took as f64 - ms).abs() <= 1.0));
+                    assert!(near.unwrap_or(call.took.is_none()), "{at}: {call:?} against {value}");
+                }
+                "index" | "started" => {}
+                other => panic!("{at}: {other} of a call is not compared"),
+            }
+        }
+    }
+}
+
+fn is_dialect_notice(event: &AgentEvent) -> bool {
+    matches!(event, AgentEvent::Noticed { code, .. } if code == "dialect")
+}
+
+#[test]
+fn every_recording_shows_what_it_should() {
+    let cases = cases();
+    assert!(!cases.is_empty());
+    for case in &cases {
+        let shown = Shown::of(&published(&case.whole()));
+        for (key, wanted) in case.expect.as_object().unwrap() {
+            shown.compare(key, wanted, case);
+        }
+    }
+}
+
+#[test]
+fn every_recording_is_recognised_and_the_reason_is_told_once() {
+    for case in cases() {
+        let mut detector = case.detector();
+        let events = decode(&mut detector, &case.frames([&case.stream[..]]).0);
+        assert_eq!(detector.name(), case.dialect, "{}: {:?}", case.name, events.first());
+        let told = events.iter().filter(|event| is_dialect_notice(event)).count();
+        let fails_at_once = events.len() == 1;
+        assert!(told == 1 || fails_at_once, "{}: {told} reasons", case.name);
+    }
+}
+
+#[test]
+fn a_dialect_that_is_named_decodes_as_one_that_is_recognised() {
+    for case in cases() {
+        let frames = case.frames([&case.stream[..]]).0;
+        let mut pinned = Detector::pinned(&case.dialect, case.context.clone())
+            .unwrap_or_else(|| panic!("{} has no row in DIALECTS", case.dialect));
+        let mut recognised = case.whole();
+        recognised.retain(|event| !is_dialect_notice(event));
+        let mut named = decode(&mut pinned, &frames);
+        named.retain(|event| !is_dialect_notice(event));
+        assert_eq!(named, recognised, "{}", case.name);
+        let row = DIALECTS.iter().find(|row| row.name == case.dialect).unwrap();
+        assert_eq!(decode(&mut *(row.decode)(&case.context), &frames), recognised, "{}", case.name);
+    }
+}
+
+#[test]
+fn every_recording_cut_at_any_byte_is_the_same() {
+    for case in cases().iter().filter(|case| case.stream.len() <= 8 * 1024) {
+        let whole = case.whole();
+        for at in 0..=case.stream.len() {
+            let (left, right) = case.stream.split_at(at);
+            assert_eq!(case.events([left, right]), whole, "{} at {at}", case.name);
+        }
+        assert_eq!(case.events(case.stream.chunks(1)), whole, "{} byte by byte", case.name);
+    }
+}
+
+#[test]
+fn every_recording_obeys_the_grammar_wherever_it_ends() {
+    for case in cases() {
+        let step = case.stream.len().div_ceil(512).max(1);
+        for end in (0..case.stream.len()).step_by(step).chain([case.stream.len()]) {
+            let events = case.events([&case.stream[..end]]);
+            let ends = events.iter().filter(|event| matches!(event, AgentEvent::TurnFinished { .. })).count();
+            assert_eq!(ends, 1, "{} up to {end}", case.name);
+            let run = published(&events);
+            assert_eq!(grammar::check(&run), [], "{} up to {end}: {run:#?}", case.name);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn a_recording_may_be_cut_often(cuts in prop::collection::vec(any::<prop::sample::Index>(), 1..24)) {
+        for case in cases() {
+            let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut.index(case.stream.len() + 1)).collect();
+            cuts.sort_unstable();
+            let ends = cuts.iter().copied().chain([case.stream.len()]);
+            let starts = [0].into_iter().chain(cuts.iter().copied());
+            let chunks = starts.zip(ends).map(|(from, to)| &case.stream[from..to]);
+            prop_assert_eq!(case.events(chunks), case.whole(), "{}", case.name);
+        }
+    }
+
+    #[test]
+    fn a_damaged_recording_obeys_the_grammar(
+        at in any::<prop::sample::Index>(),
+        junk in prop::collection::vec(any::<u8>(), 0..6),
+        cut in 0_usize..40,
+    ) {
+        for case in cases() {
+            let at = at.index(case.stream.len());
+            let mut stream = case.stream.clone();
+            stream.splice(at..(at + cut).min(case.stream.len()), junk.iter().copied());
+            let run = published(&case.events([&stream[..]]));
+            prop_assert_eq!(grammar::check(&run), [], "{}: {:#?}", case.name, run);
+        }
+    }
+
+    #[test]
+    fn frames_lost_or_doubled_or_moved_obey_the_grammar(
+        at in any::<prop::sample::Index>(),
+        to in any::<prop::sample::Index>(),
+        what in 0..3,
+    ) {
+        for case in cases() {
+            let mut frames = case.frames([&case.stream[..]]).0;
+            let (at, to) = (at.index(frames.len()), to.index(frames.len()));
+            match what {
+                0 => drop(frames.remove(at)),
+                1 => frames.insert(to, frames[at].clone()),
+                _ => frames.swap(at, to),
+            }
+            let run = published(&decode(&mut case.detector(), &frames));
+            prop_assert_eq!(grammar::check(&run), [], "{}: {:#?}", case.name, run);
+        }
+    }
+
+    #[test]
+    fn every_decoder_survives_frames_of_any_other(at in any::<prop::sample::Index>(), other in any::<prop::sample::Index>()) {
+        let cases = cases();
+        let (one, two) = (&cases[at.index(cases.len())], &cases[other.index(cases.len())]);
+        let mut frames = one.frames([&one.stream[..]]).0;
+        frames.truncate(frames.len() / 2);
+        frames.extend(two.frames([&two.stream[..]]).0);
+        for row in DIALECTS {
+            let run = published(&decode(&mut *(row.decode)(&one.context), &frames));
+            prop_assert_eq!(grammar::check(&run), [], "{} and {} as {}: {:#?}", one.name, two.name, row.name, run);
+        }
+    }
+}
