@@ -6,11 +6,13 @@
 
 pub mod chat;
 pub mod detect;
+pub mod enclava;
 pub mod error;
 mod frame;
 mod lax;
 mod odd;
 pub mod ollama;
+mod repeat;
 mod surrogate;
 mod think;
 

@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use crate::event::Json;
+
 /// Lone halves are moved to U+10D800..=U+10DFFF, a part of the last private plane.
 const MOVED: u32 = 0x0010_0000;
 
@@ -43,6 +45,21 @@ pub(super) fn mark(json: &str) -> Option<String> {
     }
     marked.push_str(rest);
     found.then_some(marked)
+}
+
+/// Joins or replaces what [`mark`] marked, within each text of a value.
+pub(super) fn mend(json: &mut Json) {
+    match json {
+        Json::String(text) => {
+            let mut halves = Halves::default();
+            let mut whole = halves.join(Cow::Borrowed(text), true).into_owned();
+            whole.extend(halves.rest());
+            *text = whole;
+        }
+        Json::Array(list) => list.iter_mut().for_each(mend),
+        Json::Object(object) => object.values_mut().for_each(mend),
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
+    }
 }
 
 /// Reads `\uXXXX` at the start of a text.
@@ -125,6 +142,14 @@ mod tests {
     fn whole_pairs_and_escaped_backslashes_are_left_alone() {
         assert_eq!(mark(r#""\ud83d\ude00 \\ud83d \n \u00e9 \"""#), None);
         assert_eq!(joined(&[r#""\ud83d\ude00\\ud83d\ud83d""#]), "😀\\ud83d\u{fffd}");
+    }
+
+    #[test]
+    fn a_marked_value_is_mended_text_by_text() {
+        let marked = mark(r#"{"a":["x\ud83d",{"b":"\ude00y"}],"c":1}"#).unwrap();
+        let mut json = serde_json::from_str(&marked).unwrap();
+        mend(&mut json);
+        assert_eq!(json, serde_json::json!({"a": ["x\u{fffd}", {"b": "\u{fffd}y"}], "c": 1}));
     }
 
     #[test]

@@ -220,6 +220,11 @@ pub enum AgentEvent {
 pub const ANNOTATIONS: &[(&str, &str)] = &[
     ("timing", "{load_ms?, prompt_ms?, decode_ms?, tokens_per_second?}: what the server measured"),
     ("first_token", "{ms}: from the request to the first usable token, measured here"),
+    ("response", "{id?, model?}: what the server calls this answer, and which model it says gave it"),
+    (
+        "citation",
+        "{type, url?, title?, filename?, start_index?, end_index?, …}: a source of the text, as the server tells it",
+    ),
 ];
 
 /// Whose message it is.

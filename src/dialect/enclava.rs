@@ -1,0 +1,482 @@
+//! enclava's `/responses`: six flat events that borrow the names of OpenAI's. The server runs the tools.
+//!
+//! `output_item.added` comes after the item's deltas and means "finished"; argument deltas know only the call id, the
+//! tool's name comes with the item. One message a round: text and calls, then the outputs of its calls, then the next
+//! round. `response.completed` repeats everything and so tells only what was missing. A call id that has its output is
+//! free again: seen once more, it is another call. There is no usage, and no sign of life between frames.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::lax::{Args, Obj, Text};
+use super::odd::Odd;
+use super::repeat::Told;
+use super::surrogate::{self, Halves};
+use super::{Decode, Dialect, SseFrame, error};
+use crate::event::{
+    AgentEvent, CallId, Fault, FaultKind, Json, Level, MessageId, Outcome, Output, RanBy, Role, Scope, Stop, Subject,
+    TextKind, TurnEnd, Usage,
+};
+
+/// Calls and messages of one answer that are followed.
+const MOST: usize = 512;
+/// Items of the closing frame that are read.
+const MOST_ITEMS: usize = 4096;
+/// Bytes of arguments that are kept for all calls.
+const MOST_ARGS: usize = 16 * 1024 * 1024;
+
+/// As `--dialect enclava`.
+pub const DIALECT: Dialect = Dialect {
+    name: "enclava",
+    decode: |_| Box::new(Enclava::new()),
+    loses: "usage, durations, and why a tool failed that did not raise: the wire has none of them",
+};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Delta<'a> {
+    #[serde(borrow)]
+    delta: Text<'a>,
+    #[serde(borrow)]
+    item_id: Text<'a>,
+    #[serde(borrow)]
+    call_id: Text<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Item<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Text<'a>,
+    #[serde(borrow)]
+    id: Text<'a>,
+    #[serde(borrow)]
+    call_id: Text<'a>,
+    #[serde(borrow)]
+    name: Text<'a>,
+    #[serde(borrow)]
+    arguments: Args<'a>,
+    #[serde(borrow)]
+    content: Text<'a>,
+    output: Option<Json>,
+    #[serde(borrow)]
+    status: Text<'a>,
+}
+
+/// The message of a round.
+#[derive(Debug)]
+struct Open {
+    message: MessageId,
+    /// The wire's id; unknown while only arguments came.
+    wire_id: Option<String>,
+    text: Told,
+    halves: Halves,
+    has_calls: bool,
+    /// A call has its output: whatever comes next is another round.
+    is_over: bool,
+}
+
+#[derive(Debug)]
+struct Call {
+    wire_id: String,
+    told: CallId,
+    args: String,
+    halves: Halves,
+    is_ready: bool,
+    has_output: bool,
+    /// The server says the call itself is done, which it only does where nobody runs it.
+    is_left: bool,
+}
+
+/// The decoder of one answer.
+#[derive(Debug, Default)]
+pub struct Enclava {
+    messages: usize,
+    open: Option<Open>,
+    /// Wire ids of the messages that are closed.
+    closed: Vec<String>,
+    calls: Vec<Call>,
+    args_size: usize,
+    named: bool,
+    usage: Option<Usage>,
+    completed: bool,
+    fault: Option<Fault>,
+    odd: Odd,
+}
+
+impl Enclava {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn event(&mut self, name: &str, data: &str, marked: bool, out: &mut Vec<AgentEvent>) {
+        match name {
+            "response.output_text.delta" | "response.function_call_arguments.delta" => {
+                let Ok(Obj(Some(delta))) = serde_json::from_str::<Obj<Delta<'_>>>(data) else {
+                    return self.odd.met("data that is not a JSON object", out);
+                };
+                if name == "response.output_text.delta" {
+                    self.text(&delta, marked, out)
+                } else {
+                    self.args(&delta, marked, out)
+                }
+            }
+            _ => {
+                let Ok(mut json) = serde_json::from_str::<Json>(data) else {
+                    return self.odd.met("data that is not a JSON object", out);
+                };
+                if marked {
+                    surrogate::mend(&mut json);
+                }
+                self.whole_event(name, &json, out);
+            }
+        }
+    }
+
+    fn whole_event(&mut self, name: &str, json: &Json, out: &mut Vec<AgentEvent>) {
+        match name {
+            "response.created" | "response.in_progress" => self.name(json, out),
+            // The second name is what OpenAI would say.
+            "response.output_item.added" | "response.output_item.done" => match json.get("item") {
+                Some(item) if item.is_object() => self.item(item, out),
+                _ => self.odd.met("an item without content", out),
+            },
+            "response.completed" => self.complete(json, out),
+            "response.failed" => self.fail(json),
+            // A whole answer in place of a stream.
+            "" if json.get("object").and_then(Json::as_str) == Some("response") => {
+                self.name(json, out);
+                self.usage = usage(json);
+                match json.get("status").and_then(Json::as_str) {
+                    Some("failed") => self.fail(json),
+                    _ => self.complete(json, out),
+                }
+            }
+            "" | "message" | "error" => match error::read(json) {
+                Some(said) => self.fault = Some(fault(&said)),
+                None => {
+                    self.odd.met(json.get("type").and_then(Json::as_str).unwrap_or("an object without a name"), out)
+                }
+            },
+            _ => self.odd.met(name, out),
+        }
+    }
+
+    /// Tells once what the server calls the answer.
+    fn name(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
+        let pick =
+            |key: &str| json.get(key).filter(|value| value.is_string()).map(|value| (key.to_owned(), value.clone()));
+        let data: serde_json::Map<String, Json> = ["id", "model"].into_iter().filter_map(pick).collect();
+        if !data.is_empty() && !std::mem::replace(&mut self.named, true) {
+            let (on, data) = (Subject::Turn("t".into()), Json::Object(data));
+            out.push(AgentEvent::Annotated { on, kind: "response".into(), data });
+        }
+    }
+
+    fn text(&mut self, delta: &Delta<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
+        let Some(piece) = &delta.delta.0 else { return };
+        let Some(open) = self.message(delta.item_id.some(), out) else { return };
+        let piece = open.halves.join(piece.as_ref().into(), marked);
+        say(open, &piece, out);
+    }
+
+    fn args(&mut self, delta: &Delta<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
+        let piece = delta.delta.0.as_deref().unwrap_or_default();
+        let Some(at) = self.call_at(delta.call_id.some().unwrap_or_default(), None, out) else { return };
+        let Some(call) = self.calls.get_mut(at).filter(|call| !call.is_ready) else { return };
+        let piece = call.halves.join(piece.into(), marked);
+        if piece.is_empty() {
+            return;
+        }
+        self.args_size = self.args_size.saturating_add(piece.len());
+        if self.args_size > MOST_ARGS {
+            return self.odd.met("tool arguments beyond all measure", out);
+        }
+        call.args.push_str(&piece);
+        out.push(AgentEvent::ToolArgsDelta { call: call.told.clone(), json: piece.into_owned() });
+    }
+
+    fn item(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
+        let Ok(item) = Item::deserialize(json) else { return self.odd.met("an item of another shape", out) };
+        let call_id = item.call_id.some().or(item.id.some()).unwrap_or_default();
+        match item.kind.some() {
+            Some("message") => self.message_item(&item, out),
+            Some("function_call") => {
+                if let Some(at) = self.call_at(call_id, item.name.some(), out) {
+                    self.ready(at, &item, out);
+                }
+            }
+            Some("function_call_output") => {
+                // Outputs come in the order of the calls.
+                let waiting = self.calls.iter().position(|call| call.wire_id == call_id && !call.has_output);
+                let at = match waiting {
+                    Some(at) => Some(at),
+                    None if self.calls.iter().any(|call| call.wire_id == call_id) => None,
+                    None => self.call_at(call_id, None, out),
+                };
+                if let Some(at) = at {
+                    self.output(at, &item, out);
+                }
+            }
+            kind => self.odd.met(kind.unwrap_or("an item without a type"), out),
+        }
+    }
+
+    fn message_item(&mut self, item: &Item<'_>, out: &mut Vec<AgentEvent>) {
+        let Some(text) = &item.content.0 else { return };
+        if item.id.some().is_some_and(|id| self.closed.iter().any(|closed| closed == id)) {
+            return;
+        }
+        let Some(open) = self.message(item.id.some(), out) else { return };
+        // The whole knows both halves of a pair that the pieces may have lost.
+        let _ = open.halves.rest();
+        let rest = open.text.whole(text).to_owned();
+        say(open, &rest, out);
+    }
+
+    /// Returns the position of the call with this id that has no output yet; there is one from now on.
+    fn call_at(&mut self, wire_id: &str, name: Option<&str>, out: &mut Vec<AgentEvent>) -> Option<usize> {
+        if let Some(at) = self.calls.iter().rposition(|call| call.wire_id == wire_id && !call.has_output) {
+            return Some(at);
+        }
+        if self.calls.len() >= MOST {
+            self.odd.met("more tool calls than are followed", out);
+            return None;
+        }
+        let told = self.unique(wire_id);
+        let open = self.message(None, out)?;
+        open.has_calls = true;
+        out.push(AgentEvent::ToolCallStarted {
+            call: told.clone(),
+            message: open.message.clone(),
+            name: name.map(Into::into),
+            parent: None,
+            ran_by: RanBy::Server,
+        });
+        self.calls.push(Call {
+            wire_id: wire_id.to_owned(),
+            told,
+            args: String::new(),
+            halves: Halves::default(),
+            is_ready: false,
+            has_output: false,
+            is_left: false,
+        });
+        Some(self.calls.len() - 1)
+    }
+
+    fn unique(&self, wire_id: &str) -> CallId {
+        let base = if wire_id.is_empty() { "call" } else { wire_id };
+        let copies = self.calls.iter().filter(|call| call.wire_id == wire_id).count();
+        let mut id = if copies == 0 { base.to_owned() } else { format!("{base}_{}", copies + 1) };
+        while self.calls.iter().any(|call| call.told.as_str() == id) {
+            id.push('_');
+        }
+        CallId::new(id)
+    }
+
+    fn ready(&mut self, at: usize, item: &Item<'_>, out: &mut Vec<AgentEvent>) {
+        let Some(call) = self.calls.get_mut(at) else { return };
+        call.is_left |= item.status.some() == Some("completed");
+        if std::mem::replace(&mut call.is_ready, true) {
+            return;
+        }
+        let streamed = std::mem::take(&mut call.args);
+        let args = item.arguments.0.as_deref().map_or(streamed, ToOwned::to_owned);
+        let name = item.name.some().unwrap_or_default().to_owned();
+        out.push(AgentEvent::ToolCallReady { call: call.told.clone(), name, args, carry: None });
+    }
+
+    fn output(&mut self, at: usize, item: &Item<'_>, out: &mut Vec<AgentEvent>) {
+        let Some(call) = self.calls.get_mut(at) else { return };
+        call.has_output = true;
+        let (outcome, text) = result(item);
+        let output = Output::of(text);
+        out.push(AgentEvent::ToolCallFinished { call: call.told.clone(), outcome, output, took: None });
+        if let Some(open) = &mut self.open {
+            open.is_over = true;
+        }
+    }
+
+    /// Returns the message that this content belongs to, and opens it where it is another than the last.
+    fn message(&mut self, wire_id: Option<&str>, out: &mut Vec<AgentEvent>) -> Option<&mut Open> {
+        let fits = self.open.as_ref().is_some_and(|open| {
+            let same = wire_id.is_none() || open.wire_id.is_none() || open.wire_id.as_deref() == wire_id;
+            same && !open.is_over
+        });
+        if !fits {
+            self.close(None, out);
+            self.messages += 1;
+            let message = MessageId::new(format!("m{}", self.messages));
+            out.push(AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None });
+            self.open = Some(Open {
+                message,
+                wire_id: None,
+                text: Told::default(),
+                halves: Halves::default(),
+                has_calls: false,
+                is_over: false,
+            });
+        }
+        let open = self.open.as_mut()?;
+        if open.wire_id.is_none() {
+            open.wire_id = wire_id.map(Into::into);
+        }
+        Some(open)
+    }
+
+    /// Closes the open message, as its round ended or as told.
+    fn close(&mut self, stop: Option<Stop>, out: &mut Vec<AgentEvent>) {
+        let Some(mut open) = self.open.take() else { return };
+        if let Some(half) = open.halves.rest() {
+            say(&mut open, half.encode_utf8(&mut [0; 4]), out);
+        }
+        let stop = stop.unwrap_or(if open.has_calls { Stop::ToolCalls } else { Stop::End });
+        let full = open.text.full().filter(|full| !full.is_empty()).map(Into::into);
+        out.push(AgentEvent::MessageFinished { message: open.message, stop, full, carry: None });
+        if self.closed.len() < MOST {
+            self.closed.extend(open.wire_id);
+        }
+    }
+
+    /// The closing frame repeats all items: the n-th call of an id is the n-th that was seen.
+    fn complete(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
+        self.completed = true;
+        let items = json.get("output").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
+        let mut seen: Vec<(String, bool)> = Vec::new();
+        for value in items.iter().take(MOST_ITEMS) {
+            let Ok(item) = Item::deserialize(value) else { continue };
+            let is_output = item.kind.some() == Some("function_call_output");
+            if !is_output && item.kind.some() != Some("function_call") {
+                self.item(value, out);
+                continue;
+            }
+            let wire_id = item.call_id.some().or(item.id.some()).unwrap_or_default();
+            let nth = seen.iter().filter(|(id, output)| id == wire_id && *output == is_output).count();
+            seen.push((wire_id.to_owned(), is_output));
+            let known = self.calls.iter().enumerate().filter(|(_, call)| call.wire_id == wire_id).nth(nth);
+            match known.map(|(at, call)| (at, call.has_output)) {
+                Some((_, true)) if is_output => {}
+                Some((at, false)) if is_output => self.output(at, &item, out),
+                Some((at, _)) => self.ready(at, &item, out),
+                None => self.item(value, out),
+            }
+        }
+        let text = json.get("output_text").and_then(Json::as_str).unwrap_or_default();
+        if self.messages == 0
+            && !text.is_empty()
+            && let Some(open) = self.message(None, out)
+        {
+            say(open, text, out);
+        }
+    }
+
+    fn fail(&mut self, json: &Json) {
+        let said = json.get("error").and_then(error::inner).or_else(|| error::read(json));
+        let said = said.unwrap_or_else(|| error::Said { message: "no reason given".into(), ..error::Said::default() });
+        self.fault = Some(fault(&said));
+    }
+}
+
+impl Decode for Enclava {
+    fn frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+        let data = frame.data.trim();
+        // Outputs may follow the end where somebody else runs the calls.
+        if self.fault.is_some() || data == "[DONE]" || frame.event == "ping" {
+            return;
+        }
+        match surrogate::mark(data) {
+            Some(mended) => self.event(&frame.event, &mended, true, out),
+            None => self.event(&frame.event, data, false, out),
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+        let fault = self.fault.take();
+        let stop = match (&fault, self.completed) {
+            (Some(_), _) => Some(Stop::Failed),
+            (None, false) => Some(Stop::Interrupted),
+            (None, true) => None,
+        };
+        if self.completed && fault.is_none() && self.messages == 0 {
+            let text = "the model ended its answer without saying anything".to_owned();
+            out.push(AgentEvent::Noticed { level: Level::Warn, code: "empty_answer".into(), text });
+        }
+        self.close(stop, out);
+        for call in self.calls.iter().filter(|call| self.completed && call.is_left && !call.has_output) {
+            let (call, outcome, output) = (call.told.clone(), Outcome::Requested, Output::default());
+            out.push(AgentEvent::ToolCallFinished { call, outcome, output, took: None });
+        }
+        if let Some(usage) = self.usage.take() {
+            out.push(AgentEvent::UsageReported { scope: Scope::Turn, usage });
+        }
+        let end = match (fault, self.completed) {
+            (Some(fault), _) => TurnEnd::Failed(fault),
+            (None, true) => TurnEnd::Completed,
+            (None, false) => TurnEnd::Interrupted,
+        };
+        out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
+    }
+
+    fn is_done(&self) -> bool {
+        self.fault.is_some() || (self.completed && self.calls.iter().all(|call| call.has_output))
+    }
+
+    fn is_settled(&self) -> bool {
+        self.fault.is_some() || self.completed
+    }
+}
+
+fn say(open: &mut Open, piece: &str, out: &mut Vec<AgentEvent>) {
+    if piece.is_empty() {
+        return;
+    }
+    open.text.add(piece);
+    let (message, text) = (open.message.clone(), piece.to_owned());
+    out.push(AgentEvent::TextDelta { message, text, kind: TextKind::Text });
+}
+
+/// Reads how a call ended. The output is JSON text: a bare string is shown without its quotes, nothing for null.
+fn result(item: &Item<'_>) -> (Outcome, String) {
+    let said = match &item.output {
+        Some(Json::String(text)) => {
+            serde_json::from_str(text).ok().map_or_else(|| (json!(text), text.clone()), |json| (json, text.clone()))
+        }
+        Some(json) => (json.clone(), json.to_string()),
+        None => (Json::Null, String::new()),
+    };
+    let (json, text) = said;
+    let is_error = |key: &str| match json.get(key) {
+        Some(Json::String(text)) => !text.is_empty(),
+        Some(Json::Object(object)) => !object.is_empty(),
+        _ => false,
+    };
+    let failed = item.status.some() == Some("failed") || is_error("error") || is_error("error_message");
+    let text = match json {
+        Json::Null => String::new(),
+        Json::String(text) => text,
+        _ => text,
+    };
+    (if failed { Outcome::Failed } else { Outcome::Ok }, text)
+}
+
+/// A refusal for money is no failure of the server, and another try does not help.
+fn fault(said: &error::Said) -> Fault {
+    if said.code.contains("budget") {
+        return Fault::new(FaultKind::LimitReached, format!("the server's budget is used up: {}", said.message));
+    }
+    error::fault(said)
+}
+
+fn usage(json: &Json) -> Option<Usage> {
+    let count = |key: &str| json.pointer(&format!("/usage/{key}")).and_then(Json::as_u64).unwrap_or(0);
+    let usage = Usage {
+        input_tokens: count("input_tokens").max(count("prompt_tokens")),
+        output_tokens: count("output_tokens").max(count("completion_tokens")),
+        ..Usage::default()
+    };
+    (usage.total() > 0).then_some(usage)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,263 @@
+use super::*;
+
+fn frame(event: &str, data: &str) -> SseFrame {
+    SseFrame { event: event.into(), ..SseFrame::data(data) }
+}
+
+fn decode(frames: &[(&str, &str)]) -> Vec<AgentEvent> {
+    let mut decoder = Enclava::new();
+    let mut out = Vec::new();
+    for (event, data) in frames {
+        decoder.frame(&frame(event, data), &mut out);
+    }
+    decoder.finish(&mut out);
+    out
+}
+
+fn text(item: &str, delta: &str) -> String {
+    format!(r#"{{"response_id":"r","item_id":"{item}","delta":"{delta}","type":"output_text"}}"#)
+}
+
+fn added(item: &str) -> String {
+    format!(r#"{{"response_id":"r","item":{item}}}"#)
+}
+
+fn call(id: &str, name: &str) -> String {
+    format!(
+        r#"{{"type":"function_call","id":"{id}","call_id":"{id}","name":"{name}","arguments":"{{}}","status":"in_progress"}}"#
+    )
+}
+
+fn output(id: &str, output: &str, status: &str) -> String {
+    let output = serde_json::to_string(output).unwrap();
+    format!(
+        r#"{{"type":"function_call_output","id":"out_{id}","call_id":"{id}","output":{output},"status":"{status}"}}"#
+    )
+}
+
+const TEXT: &str = "response.output_text.delta";
+const ARGS: &str = "response.function_call_arguments.delta";
+const ITEM: &str = "response.output_item.added";
+const DONE: &str = "response.completed";
+
+/// One line an event, enough to compare.
+fn told(events: &[AgentEvent]) -> Vec<String> {
+    let line = |event: &AgentEvent| match event {
+        AgentEvent::MessageStarted { message, .. } => format!("+{message}"),
+        AgentEvent::TextDelta { message, text, .. } => format!("{message}: {text}"),
+        AgentEvent::MessageFinished { message, stop, full, .. } => format!("-{message} {stop:?} {full:?}"),
+        AgentEvent::ToolCallStarted { call, message, name, ran_by, .. } => {
+            format!("{message} calls {call} {name:?} {ran_by:?}")
+        }
+        AgentEvent::ToolArgsDelta { call, json } => format!("{call} << {json}"),
+        AgentEvent::ToolCallReady { call, name, args, .. } => format!("{call} = {name} {args}"),
+        AgentEvent::ToolCallFinished { call, outcome, output, .. } => format!("{call} {outcome:?} {}", output.text),
+        AgentEvent::TurnFinished { end: TurnEnd::Failed(fault), .. } => format!("failed {:?} {fault}", fault.kind),
+        AgentEvent::TurnFinished { end, .. } => format!("{end:?}"),
+        AgentEvent::Noticed { code, .. } => format!("notice {code}"),
+        other => serde_json::to_string(other).unwrap(),
+    };
+    events.iter().map(line).collect()
+}
+
+#[test]
+fn rounds_are_messages_and_the_end_repeats_nothing() {
+    let whole = format!(
+        r#"{{"status":"completed","output":[{{"type":"message","id":"a_0","content":[{{"type":"output_text","text":"Let me."}}]}},{},{},{{"type":"message","id":"a_1","content":[{{"type":"output_text","text":"Done."}}]}}],"output_text":"Done."}}"#,
+        call("c", "clock"),
+        output("c", "{\"t\": 1}", "completed")
+    );
+    let events = decode(&[
+        (
+            "response.created",
+            r#"{"id":"resp_1","object":"response","created_at":1,"model":"opal","status":"in_progress"}"#,
+        ),
+        (TEXT, &text("a_0", "Let ")),
+        (ARGS, r#"{"response_id":"r","call_id":"c","delta":"","type":"function_call_arguments"}"#),
+        (TEXT, &text("a_0", "me.")),
+        (ARGS, r#"{"response_id":"r","call_id":"c","delta":"{}","type":"function_call_arguments"}"#),
+        (
+            ITEM,
+            &added(
+                r#"{"type":"message","id":"a_0","role":"assistant","content":[{"type":"output_text","text":"Let me."}]}"#,
+            ),
+        ),
+        (ITEM, &added(&call("c", "clock"))),
+        (ITEM, &added(&output("c", "{\"t\": 1}", "completed"))),
+        (TEXT, &text("a_1", "Done.")),
+        (
+            ITEM,
+            &added(
+                r#"{"type":"message","id":"a_1","role":"assistant","content":[{"type":"output_text","text":"Done."}]}"#,
+            ),
+        ),
+        (DONE, &whole),
+    ]);
+    assert_eq!(
+        told(&events),
+        [
+            r#"{"type":"annotated","on":{"turn":"t"},"kind":"response","data":{"id":"resp_1","model":"opal"}}"#,
+            "+m1",
+            "m1: Let ",
+            "m1 calls c None Server",
+            "m1: me.",
+            "c << {}",
+            "c = clock {}",
+            "c Ok {\"t\": 1}",
+            "-m1 ToolCalls Some(\"Let me.\")",
+            "+m2",
+            "m2: Done.",
+            "-m2 End Some(\"Done.\")",
+            "Completed",
+        ]
+    );
+}
+
+#[test]
+fn a_call_id_with_an_output_is_another_call_when_seen_again() {
+    let round = |text: &str| [added(&call("call_0", "clock")), added(&output("call_0", text, "completed"))];
+    let ([one, one_out], [two, two_out]) = (round("1"), round("2"));
+    let whole = format!(
+        r#"{{"status":"completed","output":[{},{},{},{}],"output_text":null}}"#,
+        call("call_0", "clock"),
+        output("call_0", "1", "completed"),
+        call("call_0", "clock"),
+        output("call_0", "2", "completed")
+    );
+    let frames = [(ITEM, &one[..]), (ITEM, &one_out), (ITEM, &two), (ITEM, &two_out), (DONE, &whole)];
+    assert_eq!(
+        told(&decode(&frames)),
+        [
+            "+m1",
+            "m1 calls call_0 Some(\"clock\") Server",
+            "call_0 = clock {}",
+            "call_0 Ok 1",
+            "-m1 ToolCalls None",
+            "+m2",
+            "m2 calls call_0_2 Some(\"clock\") Server",
+            "call_0_2 = clock {}",
+            "call_0_2 Ok 2",
+            "-m2 ToolCalls None",
+            "Completed",
+        ]
+    );
+    // What the stream lost, the closing frame tells.
+    let short = told(&decode(&[(ITEM, &one), (DONE, &whole)]));
+    assert_eq!(short.iter().filter(|line| line.contains("Ok")).collect::<Vec<_>>(), ["call_0 Ok 1", "call_0_2 Ok 2"]);
+}
+
+#[test]
+fn outcomes_are_read_from_status_and_output() {
+    let cases = [
+        ("\"sunny\"", "completed", "Ok sunny"),
+        ("null", "completed", "Ok "),
+        ("{\"error\": \"no such city\"}", "failed", "Failed {\"error\": \"no such city\"}"),
+        ("{\"error\": \"no such city\"}", "completed", "Failed {\"error\": \"no such city\"}"),
+        ("{\"error\": null, \"rows\": 2}", "completed", "Ok {\"error\": null, \"rows\": 2}"),
+        ("{\"error\": 0.25}", "completed", "Ok {\"error\": 0.25}"),
+        ("not JSON", "completed", "Ok not JSON"),
+    ];
+    for (text, status, expected) in cases {
+        let lines = told(&decode(&[(ITEM, &added(&call("c", "x"))), (ITEM, &added(&output("c", text, status)))]));
+        assert!(lines.contains(&format!("c {expected}")), "{text}: {lines:?}");
+    }
+}
+
+#[test]
+fn a_refusal_for_money_is_a_limit() {
+    let data = r#"{"id":"r","object":"response","status":"failed","error":{"type":"budget_exceeded","code":"budget_exceeded","message":"Budget exceeded"}}"#;
+    assert_eq!(
+        told(&decode(&[("response.failed", data)])),
+        ["failed LimitReached the server's budget is used up: Budget exceeded"]
+    );
+}
+
+#[test]
+fn a_failure_keeps_the_text_so_far() {
+    let failed = r#"{"status":"failed","error":{"type":"internal_error","code":"internal_error","message":"list index\nout of range"}}"#;
+    assert_eq!(
+        told(&decode(&[(TEXT, &text("a", "half")), ("response.failed", failed), (TEXT, &text("a", "late"))])),
+        [
+            "+m1",
+            "m1: half",
+            "-m1 Failed None",
+            "failed Upstream the server reported an error while answering: list index out of range",
+        ]
+    );
+}
+
+#[test]
+fn an_end_without_an_end_mark_is_an_interruption() {
+    assert_eq!(told(&decode(&[])), ["Interrupted"]);
+    let lines = told(&decode(&[(TEXT, &text("a", "half")), (ITEM, &added(&call("c", "x")))]));
+    assert_eq!(lines[lines.len() - 2..], ["-m1 Interrupted None", "Interrupted"]);
+}
+
+#[test]
+fn an_emoji_cut_between_deltas_is_whole() {
+    let item = r#"{"type":"message","id":"a","content":[{"type":"output_text","text":"a\ud83d\ude00b"}]}"#;
+    let lines = told(&decode(&[(TEXT, &text("a", r"a\ud83d")), (TEXT, &text("a", r"\ude00b")), (ITEM, &added(item))]));
+    assert_eq!(lines[1..3], ["m1: a", "m1: 😀b"]);
+    assert_eq!(lines[3], "-m1 Interrupted Some(\"a😀b\")");
+    let lines = told(&decode(&[(TEXT, &text("a", r"a\ud83d"))]));
+    assert_eq!(lines[1..3], ["m1: a", "m1: \u{fffd}"]);
+}
+
+#[test]
+fn calls_that_nobody_runs_are_requests_and_may_get_their_output_late() {
+    let left = call("c", "x").replace("in_progress", "completed");
+    let end = r#"{"status":"completed","output":[],"output_text":""}"#;
+    let lines = told(&decode(&[(ITEM, &added(&left)), (DONE, end)]));
+    assert!(lines.contains(&"c Requested ".to_owned()), "{lines:?}");
+    let late = r#"{"type":"function_call_output","id":"out_0","call_id":"c","output":"\"ok\""}"#;
+    let mut decoder = Enclava::new();
+    let mut out = Vec::new();
+    decoder.frame(&frame(ITEM, &added(&left)), &mut out);
+    decoder.frame(&frame(DONE, end), &mut out);
+    assert!(decoder.is_settled() && !decoder.is_done());
+    decoder.frame(&frame(ITEM, &added(late)), &mut out);
+    assert!(decoder.is_done());
+    decoder.finish(&mut out);
+    assert!(told(&out).contains(&"c Ok ok".to_owned()), "{out:?}");
+}
+
+#[test]
+fn a_whole_answer_is_read_as_well() {
+    let data = format!(
+        r#"{{"id":"r","object":"response","model":"o","status":"completed","output":[{},{},{{"type":"message","id":"a","content":[{{"type":"output_text","text":"Hi"}}]}}],"output_text":"Hi","usage":{{"input_tokens":3,"output_tokens":2,"total_tokens":5}}}}"#,
+        call("c", "x"),
+        output("c", "1", "completed")
+    );
+    assert_eq!(
+        told(&decode(&[("", &data)]))[1..],
+        [
+            "+m1",
+            "m1 calls c Some(\"x\") Server",
+            "c = x {}",
+            "c Ok 1",
+            "-m1 ToolCalls None",
+            "+m2",
+            "m2: Hi",
+            "-m2 End Some(\"Hi\")",
+            r#"{"type":"usage_reported","scope":"turn","usage":{"input_tokens":3,"output_tokens":2}}"#,
+            "Completed",
+        ]
+    );
+}
+
+#[test]
+fn odd_frames_are_told_once_and_harm_nothing() {
+    let lines = told(&decode(&[
+        ("response.mystery", "{}"),
+        ("response.mystery", "{}"),
+        (TEXT, "not json"),
+        (TEXT, "[]"),
+        (TEXT, r#"{"delta":null,"item_id":7}"#),
+        (ITEM, r#"{"item":null}"#),
+        (ITEM, r#"{"item":{"type":"ring"}}"#),
+        ("ping", ""),
+        ("", "[DONE]"),
+    ]));
+    assert_eq!(lines.iter().filter(|line| *line == "notice unknown_frame").count(), 4, "{lines:?}");
+    assert_eq!(lines.last().unwrap(), "Interrupted");
+}
