@@ -13,6 +13,7 @@ mod lax;
 mod odd;
 pub mod ollama;
 mod repeat;
+pub mod responses;
 mod surrogate;
 mod think;
 

@@ -29,6 +29,11 @@ impl Told {
         self.text.is_empty() && !self.over
     }
 
+    /// Whether this and nothing else was told.
+    pub(super) fn is(&self, text: &str) -> bool {
+        !self.over && self.text == text
+    }
+
     /// Takes the whole text, and returns the piece that is still to be told so that nothing is missing. Where the
     /// whole does not begin with what was told, [`Self::full`] is the correction.
     pub(super) fn whole<'a>(&mut self, whole: &'a str) -> &'a str {
