@@ -126,7 +126,7 @@ impl Enclava {
                     return self.odd.met("data that is not a JSON object", out);
                 };
                 if marked {
-                    surrogate::mend(&mut json);
+                    surrogate::settle(&mut json, true);
                 }
                 self.whole_event(name, &json, out);
             }

@@ -31,6 +31,7 @@ const TOO_LONG: &[&str] = &[
     "longer than the model",
     "exceeds the maximum number of tokens",
     "exceeds the limit of tokens",
+    "request_too_large",
 ];
 
 /// Reads an error out of a JSON body: `{"error": {"message"}}`, `{"error": "text"}`, `{"detail": …}`, `{"message"}`,
@@ -93,7 +94,13 @@ pub fn kind(status: Option<u16>, said: &Said) -> FaultKind {
         Some(400..) => FaultKind::BadRequest,
         _ if too_long() => FaultKind::ContextTooLong,
         _ if code.contains("rate_limit") || code.contains("insufficient_quota") => FaultKind::RateLimited,
-        _ if code.contains("auth") || code.contains("permission") || code.contains("api_key") => FaultKind::Auth,
+        _ if code.contains("auth")
+            || code.contains("permission")
+            || code.contains("api_key")
+            || code.contains("billing") =>
+        {
+            FaultKind::Auth
+        }
         _ if code.contains("invalid_request") || code.contains("badrequest") || code.contains("not_found") => {
             FaultKind::BadRequest
         }

@@ -4,6 +4,7 @@
 //! conversation. Message ids are the decoder's own (`m1`, `m2` …) and call ids those of the wire where it has any;
 //! whoever runs the decoder makes both unique in the session.
 
+pub mod anthropic;
 pub mod chat;
 pub mod detect;
 pub mod enclava;

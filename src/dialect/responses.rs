@@ -365,7 +365,7 @@ impl Responses {
                 || serde_json::from_str(data).ok(),
                 |mended| {
                     let mut json = serde_json::from_str(&mended).ok()?;
-                    surrogate::mend(&mut json);
+                    surrogate::settle(&mut json, true);
                     Some(json)
                 },
             ),
@@ -412,7 +412,7 @@ impl Responses {
         self.model = self.model.take().or_else(|| text_at(response, "model").map(Into::into));
         if !data.is_empty() && !std::mem::replace(&mut self.named, true) {
             let (on, data) = (Subject::Turn("t".into()), Json::Object(data));
-            out.push(AgentEvent::Annotated { on, kind: "response".into(), data });
+            out.push(AgentEvent::Annotated { on, kind: "served_by".into(), data });
         }
     }
 

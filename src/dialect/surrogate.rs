@@ -47,17 +47,30 @@ pub(super) fn mark(json: &str) -> Option<String> {
     found.then_some(marked)
 }
 
-/// Joins or replaces what [`mark`] marked, within each text of a value.
-pub(super) fn mend(json: &mut Json) {
+/// As [`mark`], but looks first whether there is any half or pair at all, which costs next to nothing.
+pub(super) fn lone(json: &str) -> Option<String> {
+    let has = |escape: &str| memchr::memmem::find(json.as_bytes(), escape.as_bytes()).is_some();
+    if has("\\ud") || has("\\uD") { mark(json) } else { None }
+}
+
+/// Replaces the marks in a text that has no continuation.
+pub(super) fn settled(text: Cow<'_, str>, marked: bool) -> Cow<'_, str> {
+    if !marked {
+        return text;
+    }
+    let mut halves = Halves::default();
+    let mut whole = halves.join(text, true).into_owned();
+    whole.extend(halves.rest());
+    Cow::Owned(whole)
+}
+
+/// Replaces the marks in every text of a value.
+pub(super) fn settle(json: &mut Json, marked: bool) {
     match json {
-        Json::String(text) => {
-            let mut halves = Halves::default();
-            let mut whole = halves.join(Cow::Borrowed(text), true).into_owned();
-            whole.extend(halves.rest());
-            *text = whole;
-        }
-        Json::Array(list) => list.iter_mut().for_each(mend),
-        Json::Object(object) => object.values_mut().for_each(mend),
+        _ if !marked => {}
+        Json::String(text) => *text = settled(Cow::Borrowed(text), true).into_owned(),
+        Json::Array(list) => list.iter_mut().for_each(|json| settle(json, true)),
+        Json::Object(object) => object.values_mut().for_each(|json| settle(json, true)),
         Json::Null | Json::Bool(_) | Json::Number(_) => {}
     }
 }
@@ -145,11 +158,12 @@ mod tests {
     }
 
     #[test]
-    fn a_marked_value_is_mended_text_by_text() {
-        let marked = mark(r#"{"a":["x\ud83d",{"b":"\ude00y"}],"c":1}"#).unwrap();
-        let mut json = serde_json::from_str(&marked).unwrap();
-        mend(&mut json);
-        assert_eq!(json, serde_json::json!({"a": ["x\u{fffd}", {"b": "\u{fffd}y"}], "c": 1}));
+    fn a_value_without_continuation_is_settled_whole() {
+        let text = r#"{"a": ["x\ud83d", {"b": "\ude00y"}], "c": "\ud83d\ude00"}"#;
+        let mut json: Json = serde_json::from_str(&lone(text).unwrap()).unwrap();
+        settle(&mut json, true);
+        assert_eq!(json, serde_json::json!({"a": ["x\u{fffd}", {"b": "\u{fffd}y"}], "c": "\u{1f600}"}));
+        assert_eq!(lone(r#"{"a": "\u00e9 \ud83d\ude00"}"#), None);
     }
 
     #[test]

@@ -220,11 +220,17 @@ pub enum AgentEvent {
 pub const ANNOTATIONS: &[(&str, &str)] = &[
     ("timing", "{load_ms?, prompt_ms?, decode_ms?, tokens_per_second?}: what the server measured"),
     ("first_token", "{ms}: from the request to the first usable token, measured here"),
-    ("response", "{id?, model?}: what the server calls this answer, and which model it says gave it"),
-    (
-        "citation",
-        "{type, url?, title?, filename?, start_index?, end_index?, …}: a source of the text, as the server tells it",
-    ),
+    ("citation", "what a passage of the answer rests on, as the server puts it: {type?, cited_text?, title?, url?, …}"),
+    ("paused", "{}: the server stopped in the middle of its work and wants the turn back to go on"),
+    ("served_by", "{id?, model?}: what the server calls the answer, and who gave it"),
+    ("step", "{name, state: started | finished}: a step of a remote agent's plan"),
+    ("state", "{snapshot} or {patch}, or {bytes} of one too large to keep: the state a remote agent shares"),
+    ("activity", "{id?, type?, content} or {id?, type?, patch}: what a remote agent is busy with"),
+    ("custom", "{name, value}: an event that only its sender understands"),
+    ("interrupt", "{interrupts}: what a remote agent waits for before it goes on"),
+    ("result", "{value}: what a remote agent returned beside its words"),
+    ("task", "{id?, context?, state?}: the remote task, and what a follow-up must name to belong to it"),
+    ("part", "{kind: data | file, …}: a part of an answer that is not text"),
 ];
 
 /// Whose message it is.

@@ -44,7 +44,7 @@ impl Event<'_> {
     /// Joins or replaces marked halves in what is not a piece of a stream of text.
     pub(super) fn mend(&mut self) {
         let values = [&mut self.item, &mut self.part, &mut self.response, &mut self.annotation];
-        values.into_iter().flatten().for_each(surrogate::mend);
+        values.into_iter().flatten().for_each(|json| surrogate::settle(json, true));
         let texts = [&mut self.text, &mut self.refusal, &mut self.input, &mut self.code];
         let texts = texts.into_iter().filter_map(|text| text.0.as_mut());
         for text in texts.chain(self.arguments.0.as_mut()) {

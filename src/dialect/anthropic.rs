@@ -1,0 +1,500 @@
+//! Anthropic Messages, as a stream of events or as one object. A message is a list of content blocks, each announced,
+//! written piece by piece and closed; a call is complete when its block is.
+//!
+//! What the server's own tools do (`server_tool_use`, `mcp_tool_use` and their results) is told as calls that the
+//! server runs. Such blocks and signed thinking are kept whole in `MessageFinished::carry` (`{content: [block, …]}`) and
+//! go back verbatim; calls carry the id by which that content names them, or `server: true`.
+//!
+//! `pause_turn` means that the server wants the turn back to go on with it: the message ends with [`Stop::End`] and the
+//! annotation `paused`, upon which the agent asks again, with the carried content as the last message.
+
+mod blocks;
+mod results;
+mod wire;
+
+use serde::Deserialize;
+use serde_json::{Map, json};
+
+use self::blocks::{Blocks, Kind};
+use self::wire::{Delta, Event, Tally};
+use super::lax::Obj;
+use super::odd::Odd;
+use super::surrogate;
+use super::{Context, Decode, Dialect, SseFrame, error};
+use crate::event::{
+    AgentEvent, CallId, Fault, FaultKind, Json, Level, MessageId, Outcome, Output, RanBy, Role, Scope, Stop, Subject,
+    TextKind, TurnEnd,
+};
+
+pub const DIALECT: Dialect = Dialect {
+    name: "anthropic",
+    decode: |_: &Context| Box::new(Anthropic::new()),
+    loses: "results of our own calls, approvals, times, plan and state of the agent",
+};
+
+/// Calls of one message that are followed.
+const MOST_CALLS: usize = 256;
+
+/// The decoder of one answer.
+#[derive(Debug)]
+pub struct Anthropic {
+    message: MessageId,
+    open: bool,
+    blocks: Blocks,
+    calls: Vec<Call>,
+    usage: Tally,
+    /// The stop reason, once there was one.
+    stop: Option<Stop>,
+    paused: bool,
+    /// Why the model declined, as the server puts it.
+    declined: Option<String>,
+    overfull: bool,
+    fault: Option<Fault>,
+    done: bool,
+    odd: Odd,
+}
+
+#[derive(Debug)]
+struct Call {
+    id: CallId,
+    by_server: bool,
+    finished: bool,
+}
+
+impl Default for Anthropic {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Anthropic {
+    pub fn new() -> Self {
+        Self {
+            message: "m1".into(),
+            open: false,
+            blocks: Blocks::default(),
+            calls: Vec::new(),
+            usage: Tally::default(),
+            stop: None,
+            paused: false,
+            declined: None,
+            overfull: false,
+            fault: None,
+            done: false,
+            odd: Odd::default(),
+        }
+    }
+
+    fn event(&mut self, event: Event<'_>, name: &str, marked: bool, out: &mut Vec<AgentEvent>) {
+        let index = event.index.0;
+        match event.kind.some().unwrap_or(name) {
+            "content_block_delta" => {
+                if let Some(delta) = event.delta.0 {
+                    self.delta(index, delta, marked, out);
+                }
+            }
+            "content_block_start" => self.start(index, event.content_block, marked, out),
+            "content_block_stop" => self.close(index, out),
+            "message_start" => {
+                let Some(message) = event.message.0 else { return };
+                if let Some(usage) = message.usage.0 {
+                    self.usage.take(&usage, false);
+                }
+                self.whole(message.content.0, marked, out);
+                self.stop_reason(message.stop_reason.some(), None, out);
+            }
+            "message_delta" => {
+                if let Some(usage) = event.usage.0 {
+                    self.usage.take(&usage, true);
+                }
+                if let Some(delta) = event.delta.0 {
+                    self.stop_reason(delta.stop_reason.some(), delta.stop_details.as_ref(), out);
+                }
+            }
+            "message_stop" => self.done = true,
+            "ping" => {}
+            "error" => match event.error.as_ref().and_then(error::inner) {
+                Some(said) => self.fail(&said),
+                None => self.fail(&error::Said { message: "no reason given".into(), ..error::Said::default() }),
+            },
+            // The answer in one piece.
+            "message" => {
+                if let Some(usage) = event.usage.0 {
+                    self.usage.take(&usage, true);
+                }
+                self.whole(event.content.0, marked, out);
+                self.stop_reason(event.stop_reason.some(), event.stop_details.as_ref(), out);
+                self.done = true;
+            }
+            _ if event.error.as_ref().and_then(error::inner).is_some_and(|said| {
+                self.fail(&said);
+                true
+            }) => {}
+            "" => self.odd.met("an object without a type", out),
+            other => self.odd.met(other, out),
+        }
+    }
+
+    fn whole(&mut self, content: Vec<Json>, marked: bool, out: &mut Vec<AgentEvent>) {
+        for block in content {
+            self.start(None, Some(block), marked, out);
+            self.close(None, out);
+        }
+    }
+
+    fn start(&mut self, index: Option<u64>, block: Option<Json>, marked: bool, out: &mut Vec<AgentEvent>) {
+        let Some(mut wire) = block.filter(Json::is_object) else { return self.odd.met("a block without content", out) };
+        surrogate::settle(&mut wire, marked);
+        let kind = wire.get("type").and_then(Json::as_str).unwrap_or_default().to_owned();
+        let kind = match kind.as_str() {
+            "text" => Kind::Text,
+            "thinking" => Kind::Thinking,
+            "tool_use" | "server_tool_use" | "mcp_tool_use" => {
+                let Some(call) = self.call(&wire, kind != "tool_use", out) else {
+                    return self.odd.met("more tool calls than are followed", out);
+                };
+                if kind == "tool_use" { Kind::Call(call) } else { Kind::ServerCall(call) }
+            }
+            kind if kind.ends_with("_tool_result") => {
+                self.result(&wire, kind, out);
+                Kind::Result
+            }
+            "redacted_thinking" | "compaction" | "container_upload" | "fallback" => Kind::Other,
+            other => {
+                self.odd.met(other, out);
+                Kind::Other
+            }
+        };
+        self.blocks.announced(&wire);
+        // What an announcement holds already is content like any other.
+        let said = |key: &str| wire.get(key).and_then(Json::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
+        match kind {
+            Kind::Text => {
+                if let Some(text) = said("text") {
+                    self.emit(false, text, out);
+                }
+                for citation in wire.get("citations").and_then(Json::as_array).into_iter().flatten() {
+                    self.cite(citation.clone(), out);
+                }
+            }
+            Kind::Thinking => {
+                if let Some(text) = said("thinking") {
+                    self.emit(true, text, out);
+                }
+            }
+            _ => {}
+        }
+        let wire = match wire {
+            Json::Object(wire) => wire,
+            _ => Map::new(),
+        };
+        if self.blocks.add(index, wire, kind).is_none() {
+            self.odd.met("more content blocks than are followed", out);
+        }
+    }
+
+    fn delta(&mut self, index: Option<u64>, delta: Delta<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
+        let kind = delta.kind.some().unwrap_or_default();
+        if self.blocks.open(index).is_none() {
+            // Its announcement was lost; text is still text.
+            let lost = match kind {
+                "text_delta" => "text",
+                "thinking_delta" => "thinking",
+                _ => return self.odd.met("a piece of a block that is not open", out),
+            };
+            self.start(index, Some(json!({ "type": lost })), false, out);
+        }
+        let Some(block) = self.blocks.open(index) else { return };
+        match kind {
+            "text_delta" | "thinking_delta" => {
+                let is_thinking = kind == "thinking_delta";
+                let piece = if is_thinking { delta.thinking.0 } else { delta.text.0 };
+                let piece = block.halves.join(piece.unwrap_or_default(), marked).into_owned();
+                if !piece.is_empty() {
+                    self.blocks.keep_text(index, &piece);
+                    self.emit(is_thinking, piece, out);
+                }
+            }
+            "input_json_delta" => {
+                let piece = block.halves.join(delta.partial_json.0.unwrap_or_default(), marked).into_owned();
+                let (Kind::Call(call) | Kind::ServerCall(call)) = block.kind.clone() else {
+                    return self.odd.met("arguments without a call", out);
+                };
+                if !self.blocks.keep_args(index, &piece) {
+                    return self.odd.met("tool arguments beyond all measure", out);
+                }
+                if !piece.is_empty() {
+                    out.push(AgentEvent::ToolArgsDelta { call, json: piece });
+                }
+            }
+            "signature_delta" => {
+                let signature = surrogate::settled(delta.signature.0.unwrap_or_default(), marked);
+                self.blocks.keep_signature(index, &signature);
+            }
+            "citations_delta" => {
+                let Some(mut citation) = delta.citation else { return };
+                surrogate::settle(&mut citation, marked);
+                self.blocks.keep_citation(index, citation.clone());
+                self.cite(citation, out);
+            }
+            "compaction_delta" => {
+                let content = surrogate::settled(delta.content.0.unwrap_or_default(), marked);
+                self.blocks.keep_text(index, &content);
+            }
+            other => self.odd.met(other, out),
+        }
+    }
+
+    fn close(&mut self, index: Option<u64>, out: &mut Vec<AgentEvent>) {
+        let Some(block) = self.blocks.open(index) else { return };
+        let rest = block.halves.rest().map(String::from);
+        match block.kind.clone() {
+            kind @ (Kind::Text | Kind::Thinking) => {
+                if let Some(rest) = rest {
+                    self.blocks.keep_text(index, &rest);
+                    self.emit(kind == Kind::Thinking, rest, out);
+                }
+            }
+            Kind::Call(call) | Kind::ServerCall(call) => {
+                let id = block.wire_id().to_owned();
+                block.args.extend(rest);
+                let (name, args) = (block.name().to_owned(), block.take_args());
+                let by_server = matches!(block.kind, Kind::ServerCall(_));
+                let carry = Some(if by_server { json!({ "server": true }) } else { json!({ "id": id }) });
+                out.push(AgentEvent::ToolCallReady { call, name, args, carry });
+            }
+            Kind::Result | Kind::Other => {}
+        }
+        if let Some(block) = self.blocks.open(index) {
+            block.open = false;
+        }
+    }
+
+    /// Starts a call under an id that is unique in this message.
+    fn call(&mut self, wire: &Json, by_server: bool, out: &mut Vec<AgentEvent>) -> Option<CallId> {
+        if self.calls.len() >= MOST_CALLS {
+            return None;
+        }
+        let word = |key: &str| wire.get(key).and_then(Json::as_str).filter(|text| !text.is_empty());
+        let mut unique = word("id").map_or_else(|| format!("call_{}", self.calls.len() + 1), str::to_owned);
+        while self.calls.iter().any(|call| call.id.as_str() == unique) {
+            unique.push_str("_2");
+        }
+        let id = CallId::new(unique);
+        self.calls.push(Call { id: id.clone(), by_server, finished: false });
+        self.begin(out);
+        out.push(AgentEvent::ToolCallStarted {
+            call: id.clone(),
+            message: self.message.clone(),
+            name: word("name").map(str::to_owned),
+            parent: None,
+            ran_by: if by_server { RanBy::Server } else { RanBy::Us },
+        });
+        Some(id)
+    }
+
+    /// Finishes a call of the server. After a pause the call itself was in the message before, so it is told again.
+    fn result(&mut self, wire: &Json, kind: &str, out: &mut Vec<AgentEvent>) {
+        let id = wire.get("tool_use_id").and_then(Json::as_str).unwrap_or_default();
+        let known = self.calls.iter_mut().rev().find(|call| call.by_server && call.id.as_str() == id);
+        let call = if let Some(call) = known {
+            call.finished = true;
+            call.id.clone()
+        } else {
+            let name = results::tool_of(kind).to_owned();
+            let Some(call) = self.call(&json!({ "id": id, "name": name }), true, out) else {
+                return self.odd.met("more tool calls than are followed", out);
+            };
+            if let Some(known) = self.calls.last_mut() {
+                known.finished = true;
+            }
+            let carry = Some(json!({ "server": true }));
+            out.push(AgentEvent::ToolCallReady { call: call.clone(), name, args: "{}".into(), carry });
+            call
+        };
+        let (outcome, text) = results::read(wire);
+        out.push(AgentEvent::ToolCallFinished { call, outcome, output: Output::of(text), took: None });
+    }
+
+    fn cite(&mut self, citation: Json, out: &mut Vec<AgentEvent>) {
+        self.begin(out);
+        let on = Subject::Message(self.message.clone());
+        out.push(AgentEvent::Annotated { on, kind: "citation".into(), data: citation });
+    }
+
+    fn emit(&mut self, is_thinking: bool, text: String, out: &mut Vec<AgentEvent>) {
+        self.begin(out);
+        let message = self.message.clone();
+        out.push(if is_thinking {
+            AgentEvent::ReasoningDelta { message, text }
+        } else {
+            AgentEvent::TextDelta { message, text, kind: TextKind::Text }
+        });
+    }
+
+    fn begin(&mut self, out: &mut Vec<AgentEvent>) {
+        if !std::mem::replace(&mut self.open, true) {
+            let (message, role) = (self.message.clone(), Role::Assistant);
+            out.push(AgentEvent::MessageStarted { message, role, parent: None });
+        }
+    }
+
+    fn stop_reason(&mut self, reason: Option<&str>, details: Option<&Json>, out: &mut Vec<AgentEvent>) {
+        let Some(reason) = reason else { return };
+        self.stop = Some(match reason {
+            "max_tokens" => Stop::Length,
+            "tool_use" => Stop::ToolCalls,
+            "refusal" => {
+                let said = |key: &str| details?.get(key)?.as_str().map(error::tidy).filter(|text| !text.is_empty());
+                self.declined = Some(said("explanation").or_else(|| said("category")).unwrap_or_default());
+                Stop::Refused
+            }
+            "model_context_window_exceeded" => {
+                self.overfull = true;
+                Stop::Length
+            }
+            // It is to be given back as it is, and goes on.
+            "pause_turn" | "compaction" => {
+                self.paused = true;
+                Stop::End
+            }
+            "end_turn" | "stop_sequence" => Stop::End,
+            other => {
+                self.odd.met(other, out);
+                Stop::End
+            }
+        });
+    }
+
+    fn fail(&mut self, said: &error::Said) {
+        self.fault.get_or_insert_with(|| error::fault(said));
+        self.done = true;
+    }
+
+    fn stop(&self) -> Stop {
+        let has_calls = self.blocks.has_call();
+        match self.stop {
+            _ if self.fault.is_some() => Stop::Failed,
+            None if !self.done => Stop::Interrupted,
+            Some(Stop::End) | None if has_calls && !self.paused => Stop::ToolCalls,
+            Some(Stop::ToolCalls) | None if !has_calls => Stop::End,
+            Some(stop) => stop,
+            None => Stop::End,
+        }
+    }
+
+    /// Says how an answer ended that did not just end.
+    fn remark(&mut self, stop: Stop, out: &mut Vec<AgentEvent>) {
+        if let Some(why) = self.declined.take() {
+            let why = if why.is_empty() { why } else { format!(" ({why})") };
+            let text = format!("the model declined to answer{why}; say it in another way, or start a new session");
+            out.push(AgentEvent::Noticed { level: Level::Warn, code: "refused".into(), text });
+        }
+        if self.paused {
+            for call in self.calls.iter().filter(|call| call.by_server && !call.finished) {
+                out.push(AgentEvent::ToolCallFinished {
+                    call: call.id.clone(),
+                    outcome: Outcome::Unknown,
+                    output: Output::of("the server goes on with this call in its next message"),
+                    took: None,
+                });
+            }
+            let on = Subject::Message(self.message.clone());
+            out.push(AgentEvent::Annotated { on, kind: "paused".into(), data: json!({}) });
+        }
+        if !self.open && stop == Stop::End {
+            let text = "the model ended its answer without saying anything".to_owned();
+            out.push(AgentEvent::Noticed { level: Level::Warn, code: "empty_answer".into(), text });
+        }
+    }
+}
+
+impl Decode for Anthropic {
+    fn frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+        if self.done {
+            return;
+        }
+        let data = frame.data.trim();
+        if data.is_empty() {
+            return;
+        }
+        if data == "[DONE]" {
+            self.done = true;
+            return;
+        }
+        let mended = surrogate::lone(data);
+        let (text, marked) = (mended.as_deref().unwrap_or(data), mended.is_some());
+        if let Ok(Obj(Some(event))) = serde_json::from_str(text) {
+            return self.event(event, &frame.event, marked, out);
+        }
+        // The slow way forgives repeated keys.
+        let json: Option<Json> = serde_json::from_str(text).ok();
+        match json.as_ref().filter(|json| json.is_object()).and_then(|json| Event::deserialize(json).ok()) {
+            Some(event) => self.event(event, &frame.event, marked, out),
+            None if frame.event == "error" => {
+                self.fail(&error::Said { message: error::tidy(data), ..error::Said::default() });
+            }
+            None => self.odd.met("data that is not a JSON object", out),
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+        let stop = self.stop();
+        let is_whole = !matches!(stop, Stop::Interrupted | Stop::Failed);
+        if is_whole {
+            while self.blocks.open(None).is_some() {
+                self.close(None, out);
+            }
+            // An answer that ends otherwise than well is a message even if it is empty.
+            if stop != Stop::End || self.paused {
+                self.begin(out);
+            }
+        } else {
+            self.flush(out);
+        }
+        self.remark(stop, out);
+        if self.open {
+            let blocks = std::mem::take(&mut self.blocks);
+            let carry = if is_whole { blocks.carry() } else { None };
+            out.push(AgentEvent::MessageFinished { message: self.message.clone(), stop, full: None, carry });
+        }
+        if let Some(usage) = self.usage.usage() {
+            out.push(AgentEvent::UsageReported { scope: Scope::Request(1), usage });
+        }
+        let end = match (self.fault.take(), stop) {
+            (Some(fault), _) => TurnEnd::Failed(fault),
+            (None, Stop::Interrupted) => TurnEnd::Interrupted,
+            (None, _) if self.overfull => {
+                let text = "the conversation filled the model's window in the middle of this answer; start a new \
+                            session, or choose a model with a larger window";
+                TurnEnd::Failed(Fault::new(FaultKind::ContextTooLong, text))
+            }
+            (None, _) => TurnEnd::Completed,
+        };
+        out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
+    }
+
+    fn is_done(&self) -> bool {
+        self.done
+    }
+
+    fn is_settled(&self) -> bool {
+        self.done || self.stop.is_some()
+    }
+}
+
+impl Anthropic {
+    /// Gives up halves of characters in a stream that was cut.
+    fn flush(&mut self, out: &mut Vec<AgentEvent>) {
+        let Some(block) = self.blocks.open(None) else { return };
+        let is_thinking = block.kind == Kind::Thinking;
+        if matches!(block.kind, Kind::Text | Kind::Thinking)
+            && let Some(rest) = block.halves.rest()
+        {
+            self.emit(is_thinking, rest.into(), out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

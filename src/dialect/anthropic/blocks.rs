@@ -1,0 +1,221 @@
+//! The content blocks of a message while they are written, and what of them goes back to the server.
+//!
+//! Thinking is signed, what the server's own tools returned is partly encrypted, and both are only accepted back
+//! verbatim and in their order. Such a message keeps all its blocks for the way back; any other can be told again from
+//! its text and calls.
+
+use serde_json::{Map, json};
+
+use super::super::surrogate::Halves;
+use crate::event::{CallId, Json};
+
+/// Blocks of one message that are followed.
+const MOST_BLOCKS: usize = 2048;
+/// Bytes that are kept to be sent back; a message beyond it is told again from its text.
+const MOST_KEPT: usize = 4 * 1024 * 1024;
+/// Bytes of arguments that are kept for all calls of a message.
+const MOST_ARGS: usize = 16 * 1024 * 1024;
+
+/// One block.
+#[derive(Debug, Default)]
+pub(super) struct Block {
+    index: u64,
+    /// As it was announced.
+    wire: Map<String, Json>,
+    pub(super) kind: Kind,
+    pub(super) open: bool,
+    pub(super) halves: Halves,
+    /// What the deltas added: text, thinking or a compaction.
+    text: String,
+    signature: String,
+    pub(super) args: String,
+    citations: Vec<Json>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    Thinking,
+    /// A call for us to run.
+    Call(CallId),
+    /// A call that the server runs.
+    ServerCall(CallId),
+    Result,
+    /// Thinking the server hides, compactions, and what is not known yet.
+    #[default]
+    Other,
+}
+
+impl Block {
+    fn word(&self, key: &str) -> &str {
+        self.wire.get(key).and_then(Json::as_str).unwrap_or_default()
+    }
+
+    pub(super) fn wire_id(&self) -> &str {
+        self.word("id")
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.word("name")
+    }
+
+    /// Returns the arguments: what the deltas added up to, else what the announcement said.
+    pub(super) fn take_args(&mut self) -> String {
+        // The input of a server's call goes back with its block, so that one stays.
+        let args = match self.kind {
+            Kind::ServerCall(_) => self.args.clone(),
+            _ => std::mem::take(&mut self.args),
+        };
+        if !args.trim().is_empty() {
+            return args;
+        }
+        match self.wire.get("input") {
+            Some(input @ Json::Object(_)) => input.to_string(),
+            Some(Json::String(input)) if !input.trim().is_empty() => input.clone(),
+            _ => "{}".to_owned(),
+        }
+    }
+}
+
+/// The blocks of one message in their order.
+#[derive(Debug, Default)]
+pub(super) struct Blocks {
+    list: Vec<Block>,
+    kept: usize,
+    args: usize,
+}
+
+impl Blocks {
+    /// Adds a block; none when there are too many.
+    pub(super) fn add(&mut self, index: Option<u64>, wire: Map<String, Json>, kind: Kind) -> Option<&mut Block> {
+        if self.list.len() >= MOST_BLOCKS {
+            return None;
+        }
+        let index = index.unwrap_or(self.list.len() as u64);
+        self.list.push(Block { index, wire, kind, open: true, ..Block::default() });
+        self.list.last_mut()
+    }
+
+    /// Finds an open block; without an index, the newest.
+    pub(super) fn open(&mut self, index: Option<u64>) -> Option<&mut Block> {
+        self.list.iter_mut().rev().find(|block| block.open && index.is_none_or(|index| block.index == index))
+    }
+
+    pub(super) fn has_call(&self) -> bool {
+        self.list.iter().any(|block| matches!(block.kind, Kind::Call(_)))
+    }
+
+    /// Takes note of the size of what was announced.
+    pub(super) fn announced(&mut self, wire: &Json) {
+        self.kept = self.kept.saturating_add(size(wire));
+    }
+
+    /// Keeps a piece of text, thinking or a compaction of an open block.
+    pub(super) fn keep_text(&mut self, index: Option<u64>, piece: &str) {
+        self.kept = self.kept.saturating_add(piece.len());
+        if self.kept <= MOST_KEPT
+            && let Some(block) = self.open(index)
+        {
+            block.text.push_str(piece);
+        }
+    }
+
+    pub(super) fn keep_signature(&mut self, index: Option<u64>, piece: &str) {
+        self.kept = self.kept.saturating_add(piece.len());
+        if self.kept <= MOST_KEPT
+            && let Some(block) = self.open(index)
+        {
+            block.signature.push_str(piece);
+        }
+    }
+
+    pub(super) fn keep_citation(&mut self, index: Option<u64>, citation: Json) {
+        self.kept = self.kept.saturating_add(size(&citation));
+        if self.kept <= MOST_KEPT
+            && let Some(block) = self.open(index)
+        {
+            block.citations.push(citation);
+        }
+    }
+
+    /// Keeps a piece of arguments. Returns false past all measure.
+    pub(super) fn keep_args(&mut self, index: Option<u64>, piece: &str) -> bool {
+        self.args = self.args.saturating_add(piece.len());
+        if self.args > MOST_ARGS {
+            return false;
+        }
+        if let Some(block) = self.open(index) {
+            block.args.push_str(piece);
+        }
+        true
+    }
+
+    /// Returns what must go back verbatim. Calls of ours stand in it without their input, which the conversation has.
+    pub(super) fn carry(self) -> Option<Json> {
+        let plain = |block: &Block| match block.kind {
+            Kind::Text => block.citations.is_empty() && !block.wire.contains_key("citations"),
+            Kind::Call(_) => block.wire.keys().all(|key| matches!(key.as_str(), "type" | "id" | "name" | "input")),
+            Kind::Thinking | Kind::ServerCall(_) | Kind::Result | Kind::Other => false,
+        };
+        if self.kept > MOST_KEPT || self.list.iter().all(plain) {
+            return None;
+        }
+        let content: Vec<Json> = self.list.into_iter().filter_map(Block::back).collect();
+        Some(json!({ "content": content }))
+    }
+}
+
+impl Block {
+    fn back(mut self) -> Option<Json> {
+        let announced = |block: &Self, key: &str| block.word(key).to_owned();
+        match self.kind {
+            Kind::Text => {
+                let text = announced(&self, "text") + &self.text;
+                self.wire.insert("text".into(), text.into());
+                let mut citations = match self.wire.remove("citations") {
+                    Some(Json::Array(citations)) => citations,
+                    _ => Vec::new(),
+                };
+                citations.append(&mut self.citations);
+                if !citations.is_empty() {
+                    self.wire.insert("citations".into(), citations.into());
+                }
+            }
+            Kind::Thinking => {
+                let signature = announced(&self, "signature") + &self.signature;
+                // Without its signature it would be refused.
+                if signature.is_empty() {
+                    return None;
+                }
+                let thinking = announced(&self, "thinking") + &self.text;
+                self.wire.insert("thinking".into(), thinking.into());
+                self.wire.insert("signature".into(), signature.into());
+            }
+            Kind::Call(_) => {
+                self.wire.remove("input");
+            }
+            Kind::ServerCall(_) => {
+                let input = serde_json::from_str(&self.args).ok().filter(Json::is_object);
+                if let Some(input) = input {
+                    self.wire.insert("input".into(), input);
+                }
+            }
+            Kind::Result => {}
+            Kind::Other if self.text.is_empty() => {}
+            Kind::Other => {
+                let content = announced(&self, "content") + &self.text;
+                self.wire.insert("content".into(), content.into());
+            }
+        }
+        Some(Json::Object(self.wire))
+    }
+}
+
+fn size(json: &Json) -> usize {
+    match json {
+        Json::String(text) => text.len() + 2,
+        Json::Array(list) => list.iter().map(size).sum::<usize>() + 2,
+        Json::Object(object) => object.iter().map(|(key, value)| key.len() + 4 + size(value)).sum::<usize>() + 2,
+        Json::Null | Json::Bool(_) | Json::Number(_) => 8,
+    }
+}
