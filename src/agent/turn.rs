@@ -8,8 +8,8 @@
 //!               └──────────────────────── all calls over, rounds left ◄──────────────────────┘
 //! ```
 //!
-//! Tools start only when the reply is over: a reply that breaks in the middle has run nothing. Interrupting is not
-//! forgetting: a running tool's outcome still arrives, and the turn ends after it.
+//! Tools start only when the reply is over: a reply that breaks in the middle has run nothing. A reply that the server
+//! paused is followed by the next request at once; rounds are capped all the same. Interrupting is not forgetting: a running tool's outcome still arrives, and the turn ends after it.
 
 use std::collections::HashMap;
 
@@ -23,6 +23,9 @@ use super::names::Names;
 
 /// Identical calls (same tool, same arguments) that one turn may make.
 pub const SAME_CALLS: u32 = 3;
+
+/// The annotation by which a server says that it wants the turn back to go on.
+const PAUSED: &str = "paused";
 
 /// What can happen to a turn.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,6 +120,8 @@ pub struct Machine {
     slots: Vec<Slot>,
     repeats: HashMap<(String, String), u32>,
     spoke: bool,
+    /// The server stopped in the middle of its work and wants the turn back.
+    paused: bool,
 }
 
 impl Machine {
@@ -135,6 +140,7 @@ impl Machine {
             slots: Vec::new(),
             repeats: HashMap::new(),
             spoke: false,
+            paused: false,
         };
         let mut steps = vec![
             Step::Emit(AgentEvent::TurnStarted { turn, parent: None }),
@@ -181,6 +187,7 @@ impl Machine {
     fn ask_model(&mut self, names: &mut Names, steps: &mut Vec<Step>) {
         self.round += 1;
         self.replying = true;
+        self.paused = false;
         self.slots.clear();
         names.new_reply();
         steps.push(Step::AskModel { round: self.round });
@@ -240,6 +247,7 @@ impl Machine {
                 AgentEvent::UsageReported { scope: Scope::Request(self.round), usage }
             }
             AgentEvent::Annotated { on, kind, data } => {
+                self.paused |= kind == PAUSED;
                 let on = match on {
                     Subject::Turn(_) => Subject::Turn(self.turn.clone()),
                     Subject::Message(message) => Subject::Message(names.reply_message(&message)),
@@ -282,6 +290,10 @@ impl Machine {
             self.finish_call(&call, Outcome::Unknown, Output::default(), None, steps);
         }
         let ready: Vec<Slot> = self.slots.iter().filter(|slot| slot.stage == Stage::Ready).cloned().collect();
+        // Nothing to run, but not over: the next request gives the turn back as it is.
+        if self.paused && ready.is_empty() {
+            return;
+        }
         if ready.is_empty() || !self.runs_tools {
             if !self.spoke && self.slots.is_empty() {
                 steps.push(Step::Emit(AgentEvent::Noticed {

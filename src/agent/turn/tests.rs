@@ -322,6 +322,30 @@ fn what_the_server_ran_is_passed_on_and_not_run_again() {
 }
 
 #[test]
+fn a_reply_that_the_server_paused_is_given_back_until_the_rounds_are_used_up() {
+    let mut bench = Bench::with_rounds(2);
+    let paused = || AgentEvent::Annotated {
+        on: Subject::Message("m1".into()),
+        kind: PAUSED.into(),
+        data: serde_json::json!({}),
+    };
+    bench.other.clear();
+    bench.model(paused());
+    bench.reply_with_text("looking");
+    assert_eq!(bench.other, [Step::AskModel { round: 2 }]);
+    assert_eq!(bench.end(), None);
+    let mut other = Bench::with_rounds(2);
+    other.model(paused());
+    other.reply_with_text("looking");
+    other.reply_with_text("found");
+    assert_eq!(other.end(), Some(&TurnEnd::Completed));
+    bench.model(paused());
+    bench.reply_with_text("looking");
+    assert!(matches!(bench.end(), Some(TurnEnd::Failed(Fault { kind: FaultKind::LimitReached, .. }))));
+    bench.check();
+}
+
+#[test]
 fn calls_of_a_remote_that_are_not_ours_to_run_stay_requests() {
     let mut bench = Bench::of_a_remote();
     bench.reply_with_calls(&[("a", "{}")]);
