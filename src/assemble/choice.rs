@@ -10,6 +10,7 @@ use crate::agent::EngineChoice;
 use crate::config::address::is_loopback;
 use crate::config::{Config, EngineConfig, EngineKind, Loaded, Origin};
 use crate::engine::Engine;
+use crate::engine::anthropic::{Anthropic, Pass};
 use crate::engine::discover::{self, Found, Kind, ModelInfo};
 use crate::engine::offline::{self, Offline};
 use crate::engine::ollama::Ollama;
@@ -24,6 +25,11 @@ const LOOK_AROUND: Duration = Duration::from_millis(150);
 const LIST: Duration = Duration::from_secs(5);
 /// What OpenAI's own service is asked for when nobody named a model.
 const OPENAI_MODEL: &str = "gpt-4.1-mini";
+
+/// What Anthropic's own service is asked for when nobody named a model.
+const ANTHROPIC_MODEL: &str = "claude-sonnet-4-5";
+/// A bearer token for a gateway; it stands for the key of the engine called `anthropic`.
+const ANTHROPIC_TOKEN: &str = "ANTHROPIC_AUTH_TOKEN";
 
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -88,6 +94,9 @@ impl Chooser {
             ("OPENAI_API_KEY", "openai"),
             ("OPENAI_BASE_URL", "openai"),
             ("OPENAI_API_BASE", "openai"),
+            ("ANTHROPIC_API_KEY", "anthropic"),
+            (ANTHROPIC_TOKEN, "anthropic"),
+            ("ANTHROPIC_BASE_URL", "anthropic"),
             ("OLLAMA_HOST", "ollama"),
         ] {
             if set(name) {
@@ -111,7 +120,7 @@ impl Chooser {
         };
         let window = match config.kind {
             EngineKind::Ollama => self.ollama_window(config, &model).await,
-            EngineKind::OpenAi | EngineKind::Offline => None,
+            EngineKind::OpenAi | EngineKind::Anthropic | EngineKind::Offline => None,
         };
         self.build(name, config, model, why, window).await
     }
@@ -150,13 +159,22 @@ impl Chooser {
                     return Ok(OPENAI_MODEL.to_owned());
                 }
             }
+            EngineKind::Anthropic => {
+                if let Some(model) = env("ANTHROPIC_MODEL").filter(|model| !model.is_empty() && name == "anthropic") {
+                    return Ok(model);
+                }
+                let url = config.resolved_base_url(&env).unwrap_or_default();
+                if url.contains("//api.anthropic.com") {
+                    return Ok(ANTHROPIC_MODEL.to_owned());
+                }
+            }
             EngineKind::Ollama => {}
         }
         let models = self.list(name, config).await?;
         models.into_iter().next().map(|model| model.id).ok_or_else(|| {
             let hint = match config.kind {
                 EngineKind::Ollama => "get one with `ollama pull qwen3`",
-                EngineKind::OpenAi | EngineKind::Offline => "name one as ENGINE/MODEL",
+                EngineKind::OpenAi | EngineKind::Anthropic | EngineKind::Offline => "name one as ENGINE/MODEL",
             };
             Fault::new(FaultKind::BadRequest, format!("{name} has no model; {hint}"))
         })
@@ -182,6 +200,9 @@ impl Chooser {
         let engine: Arc<dyn Engine> = match config.kind {
             EngineKind::Offline => Arc::new(Offline { pace: self.pace }),
             EngineKind::OpenAi => Arc::new(OpenAi::new(name.to_owned(), &url, self.key(config).await?)),
+            EngineKind::Anthropic => {
+                Arc::new(Anthropic::new(name.to_owned(), &url, self.anthropic_pass(name, config).await?))
+            }
             EngineKind::Ollama => Arc::new(Ollama::new(name.to_owned(), &url).with_window(window)),
         };
         Ok(EngineChoice {
@@ -204,6 +225,18 @@ impl Chooser {
             .await
             .map_err(|error| Fault::new(FaultKind::Internal, error.to_string()))?
             .map_err(Fault::from)
+    }
+
+    /// A token in the environment counts before the key of the engine that the environment speaks of, but not before
+    /// one that the person wrote down.
+    async fn anthropic_pass(&self, name: &str, config: &EngineConfig) -> Result<Pass, Fault> {
+        let usual = config.api_key.as_deref().is_none_or(|key| key == "env:ANTHROPIC_API_KEY");
+        if let Some(token) =
+            env(ANTHROPIC_TOKEN).filter(|token| name == "anthropic" && usual && !token.trim().is_empty())
+        {
+            return Ok(Pass::Token(token.into()));
+        }
+        Ok(self.key(config).await?.map_or(Pass::None, Pass::Key))
     }
 
     /// Takes the first server found on this machine that has a model, else the embedded engine.
@@ -245,6 +278,9 @@ impl Chooser {
                 }]);
             }
             EngineKind::OpenAi => OpenAi::new(name.to_owned(), &url, self.key(config).await?).survey(),
+            EngineKind::Anthropic => {
+                Anthropic::new(name.to_owned(), &url, self.anthropic_pass(name, config).await?).survey()
+            }
             EngineKind::Ollama => Ollama::new(name.to_owned(), &url).survey(),
         };
         let Some(survey) = survey else { return Ok(Vec::new()) };
@@ -256,7 +292,7 @@ impl Chooser {
     pub async fn list_all(&self) -> Vec<Listed> {
         let configured = self.config().engines.iter().map(|(name, config)| async move {
             // Asking OpenAI's service without a key, or an Ollama nobody pointed to, would only list errors.
-            if !self.is_set_up(config).await {
+            if !self.is_set_up(name, config).await {
                 return None;
             }
             Some(Listed {
@@ -283,11 +319,16 @@ impl Chooser {
         listed
     }
 
-    async fn is_set_up(&self, config: &EngineConfig) -> bool {
+    async fn is_set_up(&self, name: &str, config: &EngineConfig) -> bool {
         let url = config.resolved_base_url(&env).unwrap_or_default();
         match config.kind {
             EngineKind::Offline => true,
             EngineKind::OpenAi => !url.contains("//api.openai.com") || matches!(self.key(config).await, Ok(Some(_))),
+            EngineKind::Anthropic => {
+                let keyed =
+                    || async { matches!(self.anthropic_pass(name, config).await, Ok(Pass::Key(_) | Pass::Token(_))) };
+                !url.contains("//api.anthropic.com") || keyed().await
+            }
             EngineKind::Ollama => env("OLLAMA_HOST").is_some() || !is_loopback(&url),
         }
     }

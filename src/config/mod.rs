@@ -75,6 +75,7 @@ pub struct EngineConfig {
 pub enum EngineKind {
     Offline,
     OpenAi,
+    Anthropic,
     Ollama,
 }
 
@@ -149,6 +150,10 @@ impl Default for Config {
                     "openai".to_owned(),
                     engine(EngineKind::OpenAi, Some("env:OPENAI_BASE_URL"), Some("env:OPENAI_API_KEY")),
                 ),
+                (
+                    "anthropic".to_owned(),
+                    engine(EngineKind::Anthropic, Some("env:ANTHROPIC_BASE_URL"), Some("env:ANTHROPIC_API_KEY")),
+                ),
                 ("ollama".to_owned(), engine(EngineKind::Ollama, Some("env:OLLAMA_HOST"), None)),
             ]),
             ui: UiConfig {
@@ -204,12 +209,13 @@ impl fmt::Debug for EngineConfig {
 }
 
 impl EngineKind {
-    pub const ALL: [Self; 3] = [Self::Offline, Self::OpenAi, Self::Ollama];
+    pub const ALL: [Self; 4] = [Self::Offline, Self::OpenAi, Self::Anthropic, Self::Ollama];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Offline => "offline",
             Self::OpenAi => "openai",
+            Self::Anthropic => "anthropic",
             Self::Ollama => "ollama",
         }
     }

@@ -111,42 +111,49 @@ mod tests {
              [prices]\n\"gpt-4.1\" = { input = 1, output = 2.0 }\n[keys.global]\n\"ctrl+p\" = \"none\"\n",
         );
         insta::assert_snapshot!(text(&loaded), @r#"
-        version = 1                                     # default
-        model = "openai/gpt-4o"                         # config.toml:1
-        engines.offline.kind = "offline"                # default
-        engines.offline.first_byte_timeout = "5m"       # default
-        engines.offline.idle_timeout = "90s"            # default
-        engines.offline.no_output_timeout = "15m"       # default
-        engines.offline.retries = 4                     # default
-        engines.ollama.kind = "ollama"                  # default
-        engines.ollama.base_url = "env:OLLAMA_HOST"     # default
-        engines.ollama.first_byte_timeout = "5m"        # default
-        engines.ollama.idle_timeout = "90s"             # default
-        engines.ollama.no_output_timeout = "15m"        # default
-        engines.ollama.retries = 4                      # default
-        engines.openai.kind = "openai"                  # default
-        engines.openai.base_url = "http://••••@h/v1"    # config.toml:4
-        engines.openai.api_key = "••••••••"             # config.toml:3
-        engines.openai.first_byte_timeout = "5m"        # default
-        engines.openai.idle_timeout = "90s"             # default
-        engines.openai.no_output_timeout = "15m"        # default
-        engines.openai.retries = 4                      # default
-        ui.theme = "auto"                               # default
-        ui.max_fps = 60                                 # default
-        ui.fold_thinking = true                         # default
-        ui.fold_output = true                           # default
-        ui.mouse = true                                 # default
-        ui.tool_panel = true                            # default
-        approvals.mode = "ask"                          # default
-        approvals.allow = []                            # default
-        approvals.deny = []                             # default
-        tools.folders = []                              # default
-        tools.timeout = "60s"                           # default
-        tools.shell_timeout = "2m"                      # default
-        limits.max_rounds = 25                          # default
-        limits.tool_output = 32768                      # default
-        prices."gpt-4.1" = { input = 1, output = 2.0 }  # config.toml:6
-        keys.global."ctrl+p" = "none"                   # config.toml:8
+        version = 1                                            # default
+        model = "openai/gpt-4o"                                # config.toml:1
+        engines.anthropic.kind = "anthropic"                   # default
+        engines.anthropic.base_url = "env:ANTHROPIC_BASE_URL"  # default
+        engines.anthropic.api_key = "env:ANTHROPIC_API_KEY"    # default
+        engines.anthropic.first_byte_timeout = "5m"            # default
+        engines.anthropic.idle_timeout = "90s"                 # default
+        engines.anthropic.no_output_timeout = "15m"            # default
+        engines.anthropic.retries = 4                          # default
+        engines.offline.kind = "offline"                       # default
+        engines.offline.first_byte_timeout = "5m"              # default
+        engines.offline.idle_timeout = "90s"                   # default
+        engines.offline.no_output_timeout = "15m"              # default
+        engines.offline.retries = 4                            # default
+        engines.ollama.kind = "ollama"                         # default
+        engines.ollama.base_url = "env:OLLAMA_HOST"            # default
+        engines.ollama.first_byte_timeout = "5m"               # default
+        engines.ollama.idle_timeout = "90s"                    # default
+        engines.ollama.no_output_timeout = "15m"               # default
+        engines.ollama.retries = 4                             # default
+        engines.openai.kind = "openai"                         # default
+        engines.openai.base_url = "http://••••@h/v1"           # config.toml:4
+        engines.openai.api_key = "••••••••"                    # config.toml:3
+        engines.openai.first_byte_timeout = "5m"               # default
+        engines.openai.idle_timeout = "90s"                    # default
+        engines.openai.no_output_timeout = "15m"               # default
+        engines.openai.retries = 4                             # default
+        ui.theme = "auto"                                      # default
+        ui.max_fps = 60                                        # default
+        ui.fold_thinking = true                                # default
+        ui.fold_output = true                                  # default
+        ui.mouse = true                                        # default
+        ui.tool_panel = true                                   # default
+        approvals.mode = "ask"                                 # default
+        approvals.allow = []                                   # default
+        approvals.deny = []                                    # default
+        tools.folders = []                                     # default
+        tools.timeout = "60s"                                  # default
+        tools.shell_timeout = "2m"                             # default
+        limits.max_rounds = 25                                 # default
+        limits.tool_output = 32768                             # default
+        prices."gpt-4.1" = { input = 1, output = 2.0 }         # config.toml:6
+        keys.global."ctrl+p" = "none"                          # config.toml:8
         "#);
     }
 }

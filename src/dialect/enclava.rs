@@ -169,7 +169,7 @@ impl Enclava {
         let data: serde_json::Map<String, Json> = ["id", "model"].into_iter().filter_map(pick).collect();
         if !data.is_empty() && !std::mem::replace(&mut self.named, true) {
             let (on, data) = (Subject::Turn("t".into()), Json::Object(data));
-            out.push(AgentEvent::Annotated { on, kind: "response".into(), data });
+            out.push(AgentEvent::Annotated { on, kind: "served_by".into(), data });
         }
     }
 

@@ -3,6 +3,7 @@
 //! An engine describes a call and names the decoder of its answer; it opens no socket and keeps no conversation.
 //! The embedded engine has nothing to call and scripts its answer instead; the agent treats both alike.
 
+pub mod anthropic;
 pub mod discover;
 pub mod offline;
 pub mod ollama;
@@ -94,4 +95,4 @@ pub struct Row {
 }
 
 /// The engines that speak with a server.
-pub const ENGINES: &[Row] = &[openai::ROW, ollama::ROW];
+pub const ENGINES: &[Row] = &[openai::ROW, anthropic::ROW, ollama::ROW];

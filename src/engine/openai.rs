@@ -13,6 +13,8 @@ use crate::event::{Json, Outcome, ToolSpec};
 use crate::net::call::{Framing, HttpCall, Method, Value};
 
 const CHAT: &str = "/chat/completions";
+/// What this dialect's decoder keeps for the way back. Other dialects' are of no use here.
+const CARRIED: &[&str] = &["reasoning_content", "reasoning_details", "extra_content"];
 
 /// Its row in the table of engines.
 pub(super) const ROW: Row = Row {
@@ -170,7 +172,7 @@ fn call(past: &PastCall) -> Json {
 /// Adds the fields that the decoder kept for the way back.
 fn merged(mut object: Json, carry: Option<&Json>) -> Json {
     if let (Some(fields), Some(carry)) = (object.as_object_mut(), carry.and_then(Json::as_object)) {
-        for (key, value) in carry {
+        for (key, value) in carry.iter().filter(|(key, _)| CARRIED.contains(&key.as_str())) {
             fields.entry(key.clone()).or_insert_with(|| value.clone());
         }
     }

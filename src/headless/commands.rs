@@ -142,7 +142,7 @@ pub async fn doctor(house: &House, files: &Files) {
             let _ =
                 writeln!(text, "\nA chat here starts with {} ({}).", one_line(&name, 100), one_line(&choice.why, 80));
             if choice.engine.name() == "offline" {
-                text.push_str("To talk to a model: start Ollama, or set OPENAI_API_KEY, or OPENAI_BASE_URL for a server of yours.\n");
+                text.push_str("To talk to a model: start Ollama, or set OPENAI_API_KEY or ANTHROPIC_API_KEY, or OPENAI_BASE_URL for a server of yours.\n");
             }
         }
         Err(fault) => {
@@ -181,6 +181,7 @@ fn to_set_up(kind: config::EngineKind) -> &'static str {
     match kind {
         config::EngineKind::Offline => "embedded",
         config::EngineKind::OpenAi => "not set up: OPENAI_API_KEY, or OPENAI_BASE_URL for a server of yours",
+        config::EngineKind::Anthropic => "not set up: ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL for a gateway of yours",
         config::EngineKind::Ollama => "not running here: start it, or point OLLAMA_HOST to it",
     }
 }

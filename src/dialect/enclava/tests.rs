@@ -96,7 +96,7 @@ fn rounds_are_messages_and_the_end_repeats_nothing() {
     assert_eq!(
         told(&events),
         [
-            r#"{"type":"annotated","on":{"turn":"t"},"kind":"response","data":{"id":"resp_1","model":"opal"}}"#,
+            r#"{"type":"annotated","on":{"turn":"t"},"kind":"served_by","data":{"id":"resp_1","model":"opal"}}"#,
             "+m1",
             "m1: Let ",
             "m1 calls c None Server",

@@ -72,7 +72,7 @@ fn told(events: &[AgentEvent]) -> Vec<String> {
         AgentEvent::Annotated { kind, data, .. } => format!("{kind} {data}"),
         other => serde_json::to_string(other).unwrap(),
     };
-    events.iter().map(line).filter(|line| !line.starts_with("response ")).collect()
+    events.iter().map(line).filter(|line| !line.starts_with("served_by ")).collect()
 }
 
 #[test]

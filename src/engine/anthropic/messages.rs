@@ -1,0 +1,155 @@
+//! PURE. The conversation in the form that the server accepts.
+
+use std::collections::HashSet;
+
+use serde_json::{Map, json};
+
+use super::super::openai::{args, told};
+use super::super::{Past, PastCall};
+use crate::event::{CallId, Json, Outcome};
+
+/// One message that is being put together.
+struct Draft {
+    role: &'static str,
+    blocks: Vec<Json>,
+}
+
+/// Tells the conversation. With `caches`, marks its end for the server's cache.
+pub(super) fn messages(past: &[Past], caches: bool) -> Vec<Json> {
+    let results: HashSet<&CallId> = past
+        .iter()
+        .filter_map(|entry| match entry {
+            Past::Tool { call, .. } => Some(call),
+            Past::User { .. } | Past::Assistant { .. } => None,
+        })
+        .collect();
+    let mut drafts: Vec<Draft> = Vec::new();
+    let mut asked: HashSet<&CallId> = HashSet::new();
+    for entry in past {
+        match entry {
+            Past::User { text } if text.trim().is_empty() => {}
+            Past::User { text } => add(&mut drafts, "user", vec![json!({"type": "text", "text": text})]),
+            Past::Assistant { text, reasoning: _, calls, carry } => {
+                let ours: Vec<&PastCall> =
+                    calls.iter().filter(|call| !is_servers(call) && results.contains(&call.call)).collect();
+                asked.extend(ours.iter().map(|call| &call.call));
+                let carried = carry.as_ref().and_then(|carry| carried(carry, text, &ours));
+                add(&mut drafts, "assistant", carried.unwrap_or_else(|| told_again(text, &ours)));
+            }
+            Past::Tool { call, name: _, output, outcome } => {
+                if asked.contains(call) {
+                    add(&mut drafts, "user", vec![result(call, output, *outcome)]);
+                }
+            }
+        }
+    }
+    let last = drafts.len().saturating_sub(1);
+    for (at, draft) in drafts.iter_mut().enumerate() {
+        if draft.role == "assistant" {
+            mend(&mut draft.blocks, at == last);
+        }
+    }
+    drafts.retain(|draft| !draft.blocks.is_empty());
+    if caches
+        && let Some(Draft { role: "user", blocks }) = drafts.last_mut()
+        && let Some(Json::Object(block)) = blocks.last_mut()
+    {
+        block.insert("cache_control".into(), json!({"type": "ephemeral"}));
+    }
+    drafts.into_iter().map(|Draft { role, blocks }| json!({"role": role, "content": blocks})).collect()
+}
+
+fn add(drafts: &mut Vec<Draft>, role: &'static str, mut blocks: Vec<Json>) {
+    if let Some(last) = drafts.last_mut().filter(|last| last.role == role) {
+        last.blocks.append(&mut blocks);
+    } else if !blocks.is_empty() {
+        drafts.push(Draft { role, blocks });
+    }
+}
+
+fn is_servers(call: &PastCall) -> bool {
+    call.carry.as_ref().and_then(|carry| carry.get("server")).and_then(Json::as_bool) == Some(true)
+}
+
+/// Returns the blocks that the decoder kept, with our calls filled in. None if they are another dialect's, or no
+/// longer what the conversation says.
+fn carried(carry: &Json, text: &str, calls: &[&PastCall]) -> Option<Vec<Json>> {
+    let content = carry.get("content")?.as_array()?;
+    let mut rest = text;
+    let mut blocks = Vec::new();
+    for block in content {
+        let kind = block.get("type")?.as_str()?;
+        match kind {
+            "text" => {
+                let text = block.get("text").and_then(Json::as_str).unwrap_or_default();
+                rest = rest.strip_prefix(text)?;
+                if !text.trim().is_empty() {
+                    blocks.push(block.clone());
+                }
+            }
+            "tool_use" => {
+                let id = block.get("id").and_then(Json::as_str);
+                let known = |call: &&&PastCall| call.carry.as_ref().and_then(|carry| carry.get("id")?.as_str()) == id;
+                // One without a result was dropped from the conversation.
+                if let (Some(call), Some(block)) = (calls.iter().find(known), block.as_object()) {
+                    blocks.push(tool_use(call, block.clone()));
+                }
+            }
+            _ => blocks.push(block.clone()),
+        }
+    }
+    if !rest.trim().is_empty() {
+        blocks.push(json!({"type": "text", "text": rest.trim()}));
+    }
+    Some(blocks)
+}
+
+fn told_again(text: &str, calls: &[&PastCall]) -> Vec<Json> {
+    let text = Some(text.trim_end()).filter(|text| !text.is_empty()).map(|text| json!({"type": "text", "text": text}));
+    text.into_iter().chain(calls.iter().map(|call| tool_use(call, Map::new()))).collect()
+}
+
+fn tool_use(call: &PastCall, mut block: Map<String, Json>) -> Json {
+    block.insert("type".into(), "tool_use".into());
+    block.insert("id".into(), id(&call.call).into());
+    block.insert("name".into(), call.name.as_str().into());
+    block.insert("input".into(), args(call));
+    Json::Object(block)
+}
+
+fn result(call: &CallId, output: &str, outcome: Outcome) -> Json {
+    let mut block = json!({"type": "tool_result", "tool_use_id": id(call), "content": told(output, outcome)});
+    if outcome != Outcome::Ok {
+        block["is_error"] = true.into();
+    }
+    block
+}
+
+/// Returns an id of the only form that is accepted; other servers' ids have other characters.
+fn id(call: &CallId) -> String {
+    call.as_str().chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' }).collect()
+}
+
+/// Makes a message acceptable: no call of the server's tools without its result, unless the server was in the middle
+/// of it and this is where it goes on, and no thinking at the end.
+fn mend(blocks: &mut Vec<Json>, goes_on: bool) {
+    let word = |block: &Json, key: &str| block.get(key).and_then(Json::as_str).map(str::to_owned);
+    let answered: HashSet<String> = blocks.iter().filter_map(|block| word(block, "tool_use_id")).collect();
+    let mut called: HashSet<String> = HashSet::new();
+    blocks.retain(|block| {
+        let kind = word(block, "type").unwrap_or_default();
+        if matches!(kind.as_str(), "server_tool_use" | "mcp_tool_use") {
+            let id = word(block, "id").unwrap_or_default();
+            let keep = goes_on || answered.contains(&id);
+            called.insert(id);
+            return keep;
+        }
+        !kind.ends_with("_tool_result") || word(block, "tool_use_id").is_some_and(|id| called.contains(&id))
+    });
+    if goes_on {
+        return;
+    }
+    while blocks.last().and_then(|block| word(block, "type")).is_some_and(|kind| kind.ends_with("thinking")) {
+        blocks.pop();
+    }
+}

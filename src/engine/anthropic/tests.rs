@@ -1,0 +1,246 @@
+use super::*;
+use crate::engine::{Past, PastCall};
+use crate::event::{CallId, Outcome, Risk};
+
+fn engine(base: &str) -> Anthropic {
+    Anthropic::new("anthropic".into(), base, Pass::None)
+}
+
+fn messages(past: Vec<Past>) -> Json {
+    let request = Request { model: "m".into(), past, ..Request::default() };
+    engine("https://h").body(&request)["messages"].clone()
+}
+
+fn user(text: &str) -> Past {
+    Past::User { text: text.into() }
+}
+
+fn assistant(text: &str, calls: Vec<PastCall>, carry: Option<Json>) -> Past {
+    Past::Assistant { text: text.into(), reasoning: "never sent".into(), calls, carry }
+}
+
+fn call(id: &str, args: &str, carry: Option<Json>) -> PastCall {
+    PastCall { call: id.into(), name: "clock".into(), args: args.into(), carry }
+}
+
+fn tool(id: &str, output: &str, outcome: Outcome) -> Past {
+    Past::Tool { call: CallId::from(id), name: "clock".into(), output: output.into(), outcome }
+}
+
+#[test]
+fn every_form_of_a_base_url_leads_to_the_same_place() {
+    let cases = [
+        ("https://api.anthropic.com", "https://api.anthropic.com/v1/messages"),
+        (" https://api.anthropic.com/ ", "https://api.anthropic.com/v1/messages"),
+        ("https://api.anthropic.com/v1", "https://api.anthropic.com/v1/messages"),
+        ("https://api.anthropic.com/v1/messages", "https://api.anthropic.com/v1/messages"),
+        ("https://h.example/anthropic", "https://h.example/anthropic/v1/messages"),
+        ("http://127.0.0.1:4000?beta=true", "http://127.0.0.1:4000/v1/messages?beta=true"),
+        ("api.anthropic.com", "https://api.anthropic.com/v1/messages"),
+    ];
+    for (given, url) in cases {
+        assert_eq!(engine(given).url(), url, "{given}");
+    }
+    assert_eq!(engine("http://h/v1").survey().unwrap().calls[0].url, "http://h/v1/models?limit=1000");
+}
+
+#[test]
+fn a_request_with_tools_has_every_field_the_server_wants() {
+    let request = Request {
+        model: "claude-sonnet-4-5".into(),
+        system: "be brief".into(),
+        past: vec![user("time?")],
+        tools: vec![ToolSpec {
+            name: "clock".into(),
+            description: "Tells the time".into(),
+            parameters: json!({"type": "object"}),
+            risk: Risk::ReadOnly,
+        }],
+        max_output: None,
+    };
+    assert_eq!(
+        engine("https://h").body(&request),
+        json!({
+            "model": "claude-sonnet-4-5",
+            "max_tokens": 32_000,
+            "messages": [{"role": "user", "content": [{"type": "text", "text": "time?"}]}],
+            "stream": true,
+            "system": "be brief",
+            "tools": [{"name": "clock", "description": "Tells the time", "input_schema": {"type": "object"}}],
+        })
+    );
+}
+
+#[test]
+fn results_of_one_round_are_one_message_in_order() {
+    let told = messages(vec![
+        user("time?"),
+        assistant("Let me see. ", vec![call("a", "{\"zone\": \"UTC\"}", None), call("b.2", "", None)], None),
+        tool("a", "12:00", Outcome::Ok),
+        tool("b.2", "no zone", Outcome::Failed),
+        user("and?"),
+        assistant("noon", vec![], None),
+    ]);
+    assert_eq!(
+        told,
+        json!([
+            {"role": "user", "content": [{"type": "text", "text": "time?"}]},
+            {"role": "assistant", "content": [
+                {"type": "text", "text": "Let me see."},
+                {"type": "tool_use", "id": "a", "name": "clock", "input": {"zone": "UTC"}},
+                {"type": "tool_use", "id": "b_2", "name": "clock", "input": {}},
+            ]},
+            {"role": "user", "content": [
+                {"type": "tool_result", "tool_use_id": "a", "content": "12:00"},
+                {"type": "tool_result", "tool_use_id": "b_2", "content": "error: no zone", "is_error": true},
+                {"type": "text", "text": "and?"},
+            ]},
+            {"role": "assistant", "content": [{"type": "text", "text": "noon"}]},
+        ])
+    );
+}
+
+#[test]
+fn signed_thinking_goes_back_verbatim_and_in_order() {
+    let thinking = json!({"type": "thinking", "thinking": "hm", "signature": "Eq"});
+    let hidden = json!({"type": "redacted_thinking", "data": "xx"});
+    let carry = json!({"content": [thinking, {"type": "text", "text": "So. "}, hidden, {"type": "tool_use", "id": "toolu_1", "name": "clock"}]});
+    let told = messages(vec![
+        user("time?"),
+        assistant("So. ", vec![call("toolu_1_2", "{}", Some(json!({"id": "toolu_1"})))], Some(carry)),
+        tool("toolu_1_2", "12:00", Outcome::Ok),
+    ]);
+    assert_eq!(
+        told[1]["content"],
+        json!([
+            thinking,
+            {"type": "text", "text": "So. "},
+            hidden,
+            {"type": "tool_use", "id": "toolu_1_2", "name": "clock", "input": {}},
+        ])
+    );
+}
+
+#[test]
+fn a_call_without_a_result_is_not_told_and_thinking_is_not_left_at_the_end() {
+    let carry = json!({"content": [{"type": "thinking", "thinking": "hm", "signature": "Eq"}, {"type": "tool_use", "id": "x", "name": "clock"}]});
+    let told = messages(vec![
+        user("one"),
+        assistant("", vec![call("x", "{}", Some(json!({"id": "x"})))], Some(carry)),
+        user("two"),
+    ]);
+    assert_eq!(
+        told,
+        json!([
+            {"role": "user", "content": [{"type": "text", "text": "one"}]},
+            {"role": "user", "content": [{"type": "text", "text": "two"}]},
+        ])
+    );
+}
+
+#[test]
+fn a_paused_turn_goes_back_as_it_is_and_its_rest_joins_it() {
+    let search = json!({"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {"query": "oslo"}});
+    let found = json!({"type": "web_search_tool_result", "tool_use_id": "s1", "content": []});
+    let server = |id: &str| call(id, "{}", Some(json!({"server": true})));
+    let paused = assistant(
+        "Looking. ",
+        vec![server("s1")],
+        Some(json!({"content": [{"type": "text", "text": "Looking. "}, search]})),
+    );
+    let mut past = vec![user("oslo?"), paused, tool("s1", "goes on", Outcome::Unknown)];
+    assert_eq!(
+        messages(past.clone())[1],
+        json!({"role": "assistant", "content": [{"type": "text", "text": "Looking. "}, search]})
+    );
+    past.push(assistant(
+        "12°",
+        vec![server("s1_2")],
+        Some(json!({"content": [found, {"type": "text", "text": "12°"}]})),
+    ));
+    past.push(tool("s1_2", "found", Outcome::Ok));
+    past.push(user("thanks"));
+    assert_eq!(
+        messages(past)[1],
+        json!({"role": "assistant", "content": [
+            {"type": "text", "text": "Looking. "}, search, found, {"type": "text", "text": "12°"},
+        ]})
+    );
+}
+
+#[test]
+fn a_servers_call_that_never_came_back_is_dropped_once_the_talk_goes_on() {
+    let search = json!({"type": "server_tool_use", "id": "s1", "name": "web_search", "input": {}});
+    let told = messages(vec![
+        user("oslo?"),
+        assistant("Looking.", vec![], Some(json!({"content": [{"type": "text", "text": "Looking."}, search]}))),
+        user("well?"),
+    ]);
+    assert_eq!(told[1]["content"], json!([{"type": "text", "text": "Looking."}]));
+}
+
+#[test]
+fn what_another_dialect_kept_is_not_sent() {
+    let told =
+        messages(vec![user("hi"), assistant("yo\n", vec![], Some(json!({"reasoning_content": "x"}))), user("so")]);
+    assert_eq!(told[1]["content"], json!([{"type": "text", "text": "yo"}]));
+}
+
+#[test]
+fn text_that_was_added_later_is_kept_beside_the_blocks() {
+    let carry = json!({"content": [{"type": "text", "text": "half", "citations": []}]});
+    let told = messages(vec![user("hi"), assistant("half\n\n[interrupted]", vec![], Some(carry)), user("go on")]);
+    assert_eq!(
+        told[1]["content"],
+        json!([{"type": "text", "text": "half", "citations": []}, {"type": "text", "text": "[interrupted]"}])
+    );
+}
+
+#[test]
+fn only_the_service_itself_gets_a_mark_for_its_cache() {
+    let request = Request { model: "m".into(), past: vec![user("hi")], ..Request::default() };
+    let block = |base: &str| engine(base).body(&request)["messages"][0]["content"][0].clone();
+    assert_eq!(block("https://api.anthropic.com/v1")["cache_control"], json!({"type": "ephemeral"}));
+    assert_eq!(block("https://api.anthropic.com.evil.example"), json!({"type": "text", "text": "hi"}));
+}
+
+#[test]
+fn the_output_limit_is_one_the_model_can_give() {
+    let cases = [
+        ("claude-3-haiku-20240307", 4096),
+        ("claude-3-5-sonnet-latest", 8192),
+        ("anthropic/claude-opus-4-1", 32_000),
+        ("us.anthropic.claude-sonnet-4-5-v1:0", 32_000),
+        ("kimi-k2", 8192),
+    ];
+    for (model, limit) in cases {
+        assert_eq!(usual_limit(model), limit, "{model}");
+    }
+    let request = Request { model: "claude-opus-4-1".into(), max_output: Some(9), ..Request::default() };
+    assert_eq!(engine("https://h").body(&request)["max_tokens"], 9);
+}
+
+#[test]
+fn keys_and_tokens_travel_as_secrets_and_blank_ones_not_at_all() {
+    let headers = |pass: Pass| Anthropic::new("anthropic".into(), "https://h", pass).headers();
+    let secret = |pass: Pass| match &headers(pass)[..] {
+        [(version, Value::Plain(_)), (name, Value::Secret(secret))] if version == "anthropic-version" => {
+            (name.clone(), secret.expose_secret().to_owned())
+        }
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(secret(Pass::Key("sk-1\n".into())), ("x-api-key".to_owned(), "sk-1".to_owned()));
+    assert_eq!(secret(Pass::Token("tk".into())), ("authorization".to_owned(), "Bearer tk".to_owned()));
+    assert_eq!(headers(Pass::Key(" ".into())).len(), 1);
+}
+
+#[test]
+fn models_are_read_with_their_names_and_windows() {
+    let answer = json!({"data": [
+        {"type": "model", "id": "claude-x", "display_name": "Claude X", "max_input_tokens": 200_000},
+        {"type": "model", "id": "claude-y"},
+    ], "has_more": false});
+    let model = |id: &str, remark: &str, window| ModelInfo { id: id.into(), remark: remark.into(), window };
+    assert_eq!(models(&answer).unwrap(), [model("claude-x", "Claude X", Some(200_000)), model("claude-y", "", None)]);
+    assert_eq!(models(&json!({"models": []})), None);
+}
