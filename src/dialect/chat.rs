@@ -6,7 +6,7 @@
 
 mod calls;
 mod carry;
-mod wire;
+pub(super) mod wire;
 
 use std::borrow::Cow;
 
@@ -22,7 +22,7 @@ use super::surrogate::{self, Halves};
 use super::think::{Kind, Think};
 use super::{Decode, SseFrame, error};
 use crate::event::{
-    AgentEvent, Fault, FaultKind, Json, Level, MessageId, Scope, Stop, Subject, TextKind, TurnEnd, Usage,
+    AgentEvent, CallId, Fault, FaultKind, Json, Level, MessageId, Scope, Stop, Subject, TextKind, TurnEnd, Usage,
 };
 
 /// The decoder of one answer.
@@ -197,7 +197,7 @@ impl Chat {
         out.push(AgentEvent::ReasoningDelta { message: self.message.clone(), text });
     }
 
-    fn begin(&mut self, out: &mut Vec<AgentEvent>) {
+    pub(super) fn begin(&mut self, out: &mut Vec<AgentEvent>) {
         if !std::mem::replace(&mut self.open, true) {
             let role = crate::event::Role::Assistant;
             out.push(AgentEvent::MessageStarted { message: self.message.clone(), role, parent: None });
@@ -237,8 +237,14 @@ impl Chat {
     }
 }
 
-impl Decode for Chat {
-    fn frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+/// What others wrote into chunks: looks at one before it is taken, may take something out of it, and returns the fault
+/// that it means.
+pub(super) type Look<'l> = dyn FnMut(&mut Chunk<'_>, &mut Vec<AgentEvent>) -> Option<Fault> + 'l;
+
+/// For the dialects that are chat completions and more.
+impl Chat {
+    /// Takes a frame whose chunk somebody wants to see first.
+    pub(super) fn frame_seen(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>, look: &mut Look<'_>) {
         if self.done {
             return;
         }
@@ -261,17 +267,62 @@ impl Decode for Chat {
                 .fail(&said.unwrap_or_else(|| error::Said { message: error::tidy(data), ..error::Said::default() }));
         }
         if let Ok(Obj(Some(chunk))) = serde_json::from_str(data) {
-            return self.chunk(chunk, false, out);
+            return self.seen_chunk(chunk, false, out, look);
         }
         // The slow way forgives lone surrogates and repeated keys.
         let mended = surrogate::mark(data);
         let json: Option<Json> = serde_json::from_str(mended.as_deref().unwrap_or(data)).ok();
         let chunk = json.as_ref().filter(|json| json.is_object()).and_then(|json| Chunk::deserialize(json).ok());
         match (chunk, json.as_ref().and_then(error::read)) {
-            (Some(chunk), _) => self.chunk(chunk, mended.is_some(), out),
+            (Some(chunk), _) => self.seen_chunk(chunk, mended.is_some(), out, look),
             (None, Some(said)) => self.fail(&said),
             (None, None) => self.odd.met("data that is not a JSON object", out),
         }
+    }
+
+    fn seen_chunk(&mut self, mut chunk: Chunk<'_>, marked: bool, out: &mut Vec<AgentEvent>, look: &mut Look<'_>) {
+        let fault = look(&mut chunk, out);
+        self.chunk(chunk, marked, out);
+        if let Some(fault) = fault {
+            self.fault.get_or_insert(fault);
+        }
+    }
+
+    pub(super) fn message(&self) -> &MessageId {
+        &self.message
+    }
+
+    /// Takes a piece of text that came otherwise than in a chunk.
+    pub(super) fn text(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
+        self.say(Some(text.into()), false, out);
+    }
+
+    /// The model begins to speak anew: what it says may begin with reasoning again.
+    pub(super) fn new_round(&mut self, out: &mut Vec<AgentEvent>) {
+        self.close_text(out);
+        self.think = Think::default();
+    }
+
+    /// Returns an id for a call that is not in the chunks; none of theirs will be the same.
+    pub(super) fn reserve(&mut self, wanted: &str) -> CallId {
+        self.calls.reserve(wanted)
+    }
+
+    /// The answer failed; extras may follow.
+    pub(super) fn break_off(&mut self, fault: Fault) {
+        self.fault.get_or_insert(fault);
+    }
+
+    /// The end mark came, though not as this format has it.
+    pub(super) fn end(&mut self, usage: Option<&UsageWire>) {
+        self.usage = usage.and_then(UsageWire::read).or(self.usage);
+        self.done = true;
+    }
+}
+
+impl Decode for Chat {
+    fn frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+        self.frame_seen(frame, out, &mut |_, _| None);
     }
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {

@@ -8,6 +8,7 @@
 mod signs;
 
 use self::signs::{Sign, read_sign};
+use super::openjarvis::OpenJarvis;
 use super::{Context, DIALECTS, Decode, Dialect, SseFrame, error};
 use crate::event::{AgentEvent, Fault, FaultKind, Level, TurnEnd};
 
@@ -15,6 +16,9 @@ use crate::event::{AgentEvent, Fault, FaultKind, Level, TurnEnd};
 const MOST_FRAMES: usize = 8;
 /// Bytes of them.
 const MOST_BYTES: usize = 64 * 1024;
+
+const CHAT: &str = "openai-chat";
+const JARVIS: &str = "openjarvis";
 
 /// Decodes a stream whose dialect is not known beforehand.
 pub struct Detector {
@@ -24,8 +28,19 @@ pub struct Detector {
 }
 
 enum State {
-    Undecided { held: Vec<SseFrame>, size: usize },
-    Decided { name: &'static str, decode: Box<dyn Decode> },
+    Undecided {
+        held: Vec<SseFrame>,
+        size: usize,
+    },
+    Decided {
+        name: &'static str,
+        decode: Box<dyn Decode>,
+    },
+    /// Chat completions, which may turn out to be OpenJarvis's at any frame.
+    Family {
+        decode: Box<OpenJarvis>,
+        told: Option<&'static str>,
+    },
 }
 
 impl Detector {
@@ -45,6 +60,8 @@ impl Detector {
         match &self.state {
             State::Undecided { .. } => "",
             State::Decided { name, .. } => name,
+            State::Family { decode, .. } if decode.evidence().is_some() => JARVIS,
+            State::Family { .. } => CHAT,
         }
     }
 
@@ -77,36 +94,59 @@ impl Detector {
     }
 
     fn decide(&mut self, name: &'static str, why: &str, out: &mut Vec<AgentEvent>) {
-        // A sign may name a dialect that this build has no decoder for.
-        let Some(dialect) = find(name).or_else(|| find("plain")).or_else(|| DIALECTS.first()) else { return };
-        let text = format!("looks like {} because {why}", title(name));
-        out.push(AgentEvent::Noticed { level: Level::Info, code: "dialect".into(), text });
-        let mut decode = (dialect.decode)(&self.context);
-        if let State::Undecided { held, .. } = &mut self.state {
-            for frame in held.drain(..) {
-                decode.frame(&frame, out);
+        let State::Undecided { held, .. } = &mut self.state else { return };
+        let held = std::mem::take(held);
+        if name == CHAT {
+            self.state = State::Family { decode: Box::new(OpenJarvis::maybe(&self.context)), told: None };
+        } else {
+            // A sign may name a dialect that this build has no decoder for.
+            let Some(dialect) = find(name).or_else(|| find("plain")).or_else(|| DIALECTS.first()) else { return };
+            out.push(reason(name, why));
+            self.state = State::Decided { name: dialect.name, decode: (dialect.decode)(&self.context) };
+        }
+        for frame in &held {
+            self.decode(frame, out);
+        }
+    }
+
+    fn decode(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+        let before = out.len();
+        match &mut self.state {
+            State::Undecided { .. } => {}
+            State::Decided { decode, .. } => decode.frame(frame, out),
+            State::Family { decode, told } => {
+                decode.frame(frame, out);
+                // The empty first chunk says nothing yet; what follows may.
+                if out.len() > before || decode.evidence().is_some() {
+                    tell_family(decode, told, before, out);
+                }
             }
         }
-        self.state = State::Decided { name: dialect.name, decode };
+        // Only what the decoder itself wondered at is looked at twice.
+        let wondered =
+            |event: &AgentEvent| matches!(event, AgentEvent::Noticed { code, .. } if code == "unknown_frame");
+        if !self.misfit && out.iter().skip(before).any(wondered) {
+            self.doubt(frame, out);
+        }
+    }
+
+    fn doubt(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+        let name = self.name();
+        let Sign::Is(other, why) = read_sign(frame, &self.context) else { return };
+        if other == name || (other == CHAT && name == JARVIS) {
+            return;
+        }
+        self.misfit = true;
+        let text = format!("the stream is read as {}, but {why}, as in {}", title(name), title(other));
+        out.push(AgentEvent::Noticed { level: Level::Warn, code: "misfit".into(), text });
     }
 }
 
 impl Decode for Detector {
     fn frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
-        let State::Decided { name, decode } = &mut self.state else { return self.hold(frame, out) };
-        let before = out.len();
-        decode.frame(frame, out);
-        // Only what the decoder itself wondered at is looked at twice.
-        let wondered =
-            |event: &AgentEvent| matches!(event, AgentEvent::Noticed { code, .. } if code == "unknown_frame");
-        if !self.misfit
-            && out.iter().skip(before).any(wondered)
-            && let Sign::Is(other, why) = read_sign(frame, &self.context)
-            && other != *name
-        {
-            self.misfit = true;
-            let text = format!("the stream is read as {}, but {why}, as in {}", title(name), title(other));
-            out.push(AgentEvent::Noticed { level: Level::Warn, code: "misfit".into(), text });
+        match &self.state {
+            State::Undecided { .. } => self.hold(frame, out),
+            State::Decided { .. } | State::Family { .. } => self.decode(frame, out),
         }
     }
 
@@ -114,6 +154,11 @@ impl Decode for Detector {
         self.give_up(out);
         match &mut self.state {
             State::Decided { decode, .. } => decode.finish(out),
+            State::Family { decode, told } => {
+                let before = out.len();
+                decode.finish(out);
+                tell_family(decode, told, before, out);
+            }
             State::Undecided { .. } => {
                 out.push(AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Interrupted });
             }
@@ -121,11 +166,35 @@ impl Decode for Detector {
     }
 
     fn is_done(&self) -> bool {
-        matches!(&self.state, State::Decided { decode, .. } if decode.is_done())
+        match &self.state {
+            State::Undecided { .. } => false,
+            State::Decided { decode, .. } => decode.is_done(),
+            State::Family { decode, .. } => decode.is_done(),
+        }
     }
 
     fn is_settled(&self) -> bool {
-        matches!(&self.state, State::Decided { decode, .. } if decode.is_settled())
+        match &self.state {
+            State::Undecided { .. } => false,
+            State::Decided { decode, .. } => decode.is_settled(),
+            State::Family { decode, .. } => decode.is_settled(),
+        }
+    }
+}
+
+fn reason(name: &str, why: &str) -> AgentEvent {
+    let text = format!("looks like {} because {why}", title(name));
+    AgentEvent::Noticed { level: Level::Info, code: "dialect".into(), text }
+}
+
+/// Tells the dialect before what the frame gave, and once more if it turns out to be another one.
+fn tell_family(decode: &OpenJarvis, told: &mut Option<&'static str>, at: usize, out: &mut Vec<AgentEvent>) {
+    let (name, why) = match decode.evidence() {
+        Some(why) => (JARVIS, why),
+        None => (CHAT, "its frames are chat completion chunks"),
+    };
+    if told.replace(name) != Some(name) {
+        out.insert(at.min(out.len()), reason(name, why));
     }
 }
 

@@ -40,6 +40,12 @@ pub fn read(json: &Json) -> Option<Said> {
     match json {
         Json::Array(list) => list.first().and_then(read),
         Json::Object(object) => {
+            // `{"error": "CODE", "message": "words"}`.
+            if let (Some(Json::String(code)), Some(Json::String(words))) = (object.get("error"), object.get("message"))
+                && !words.is_empty()
+            {
+                return Some(Said { message: tidy(words), code: tidy(code), status: None });
+            }
             let said = object.get("error").and_then(inner).or_else(|| object.get("detail").and_then(inner));
             said.or_else(|| object.get("errors").and_then(inner))
                 .or_else(|| object.get("message").and_then(|_| inner(json)))

@@ -13,6 +13,7 @@ mod frame;
 mod lax;
 mod odd;
 pub mod ollama;
+pub mod openjarvis;
 mod repeat;
 pub mod responses;
 mod surrogate;
@@ -44,6 +45,11 @@ pub struct Dialect {
 
 /// Every dialect that a stream can be read as.
 pub const DIALECTS: &[Dialect] = &[
+    Dialect {
+        name: "openjarvis",
+        decode: |context| Box::new(openjarvis::OpenJarvis::new(context)),
+        loses: "which tools ran, on servers from 1.0.3 on; which message a call belongs to",
+    },
     Dialect {
         name: "openai-chat",
         decode: |_| Box::new(chat::Chat::new()),

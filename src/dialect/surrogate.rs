@@ -75,6 +75,12 @@ pub(super) fn settle(json: &mut Json, marked: bool) {
     }
 }
 
+/// Returns the JSON text with lone halves replaced for good; none where there are none.
+pub(super) fn mended(json: &str) -> Option<String> {
+    let is_half = |c: char| (MOVED + 0xd800..=MOVED + 0xdfff).contains(&u32::from(c));
+    Some(mark(json)?.replace(is_half, "\u{fffd}"))
+}
+
 /// Reads `\uXXXX` at the start of a text.
 fn unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;

@@ -231,6 +231,17 @@ pub const ANNOTATIONS: &[(&str, &str)] = &[
     ("result", "{value}: what a remote agent returned beside its words"),
     ("task", "{id?, context?, state?}: the remote task, and what a follow-up must name to belong to it"),
     ("part", "{kind: data | file, …}: a part of an answer that is not text"),
+    ("progress", "{step, agent?, model?, label?}: what a remote agent is doing just now"),
+    (
+        "inference",
+        "{model?, latency_ms?, first_token_ms?, tokens_per_second?, input_tokens?, output_tokens?, energy_j?, power_w?}: \
+         one request of a remote agent to its model",
+    ),
+    ("complexity", "{score, tier, suggested_max_tokens}: how hard the server thinks the prompt is"),
+    ("telemetry", "{engine?, model_id?, total_ms?, tokens_per_sec?, tool_calls?}: what the server measured of a turn"),
+    ("energy", "{power_w, energy_j, duration_s}: what the server's graphics card draws"),
+    ("sources", "[{ref?, title?, url?, …}]: what an answer or a search rests on"),
+    ("foreign", "true: the call turned out to belong to another client of the same server"),
 ];
 
 /// Whose message it is.

@@ -17,6 +17,8 @@ const MOST_ARGS: usize = 16 * 1024 * 1024;
 pub(super) struct Calls {
     calls: Vec<Call>,
     size: usize,
+    /// Ids of calls that are not in the chunks.
+    reserved: Vec<CallId>,
 }
 
 #[derive(Debug)]
@@ -135,9 +137,17 @@ impl Calls {
         at
     }
 
+    pub(super) fn reserve(&mut self, wanted: &str) -> CallId {
+        let id = self.unique(wanted);
+        self.reserved.push(id.clone());
+        id
+    }
+
     /// Returns the id, or one made of it where another call has it already.
     fn unique(&self, id: &str) -> CallId {
-        let taken = |id: &str| self.calls.iter().any(|call| call.told_id.as_str() == id);
+        let taken = |id: &str| {
+            self.calls.iter().map(|call| &call.told_id).chain(&self.reserved).any(|known| known.as_str() == id)
+        };
         let mut unique = id.to_owned();
         while taken(&unique) {
             unique.push_str("_2");

@@ -7,13 +7,16 @@ use crate::event::Json;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Chunk<'a> {
+pub(in crate::dialect) struct Chunk<'a> {
+    #[serde(borrow)]
+    pub(in crate::dialect) id: Text<'a>,
     #[serde(borrow)]
     pub(super) object: Text<'a>,
+    pub(in crate::dialect) created: Num,
     #[serde(borrow, rename = "type")]
     pub(super) kind: Text<'a>,
     #[serde(borrow)]
-    pub(super) choices: List<Choice<'a>>,
+    pub(in crate::dialect) choices: List<Choice<'a>>,
     pub(super) usage: Obj<UsageWire>,
     /// Groq's place for usage.
     pub(super) x_groq: Obj<Groq>,
@@ -22,29 +25,34 @@ pub(super) struct Chunk<'a> {
     pub(super) error: Option<Json>,
     #[serde(borrow)]
     pub(super) message: Text<'a>,
+    /// OpenJarvis's extras, on its last chunk.
+    pub(in crate::dialect) telemetry: Option<Json>,
+    pub(in crate::dialect) complexity: Option<Json>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Choice<'a> {
+pub(in crate::dialect) struct Choice<'a> {
     pub(super) index: Num,
     #[serde(borrow)]
-    pub(super) delta: Obj<Delta<'a>>,
+    pub(in crate::dialect) delta: Obj<Delta<'a>>,
     /// In place of the delta where the answer is not streamed.
     #[serde(borrow)]
     pub(super) message: Obj<Delta<'a>>,
     #[serde(borrow)]
     pub(super) text: Text<'a>,
     #[serde(borrow)]
-    pub(super) finish_reason: Text<'a>,
+    pub(in crate::dialect) finish_reason: Text<'a>,
     pub(super) error: Option<Json>,
+    /// What a managed agent of OpenJarvis is doing.
+    pub(in crate::dialect) tool_progress: Option<Json>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Delta<'a> {
+pub(in crate::dialect) struct Delta<'a> {
     #[serde(borrow)]
-    pub(super) content: Text<'a>,
+    pub(in crate::dialect) content: Text<'a>,
     #[serde(borrow)]
     pub(super) refusal: Text<'a>,
     #[serde(borrow)]
@@ -62,7 +70,7 @@ pub(super) struct Delta<'a> {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Fragment<'a> {
+pub(in crate::dialect) struct Fragment<'a> {
     pub(super) index: Num,
     #[serde(borrow)]
     pub(super) id: Text<'a>,
@@ -74,7 +82,7 @@ pub(super) struct Fragment<'a> {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct FunctionWire<'a> {
+pub(in crate::dialect) struct FunctionWire<'a> {
     #[serde(borrow)]
     pub(super) name: Text<'a>,
     #[serde(borrow)]
@@ -83,7 +91,7 @@ pub(super) struct FunctionWire<'a> {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct UsageWire {
+pub(in crate::dialect) struct UsageWire {
     pub(super) prompt_tokens: Num,
     pub(super) completion_tokens: Num,
     pub(super) input_tokens: Num,
@@ -95,25 +103,25 @@ pub(super) struct UsageWire {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct PromptDetails {
+pub(in crate::dialect) struct PromptDetails {
     pub(super) cached_tokens: Num,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct CompletionDetails {
+pub(in crate::dialect) struct CompletionDetails {
     pub(super) reasoning_tokens: Num,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Groq {
+pub(in crate::dialect) struct Groq {
     pub(super) usage: Obj<UsageWire>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Timings {
+pub(in crate::dialect) struct Timings {
     pub(super) cache_n: Num,
     pub(super) prompt_n: Num,
     pub(super) prompt_ms: Real,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{error, page};
+use crate::dialect::openjarvis::EVENTS;
 use crate::dialect::{Context, SseFrame};
 use crate::event::{Fault, FaultKind, Json};
 
@@ -15,18 +16,6 @@ pub(super) enum Sign {
     Fault(Fault),
     Nothing,
 }
-
-/// Events of OpenJarvis's bus that its streams may carry.
-pub(super) const JARVIS_EVENTS: &[&str] = &[
-    "agent_turn_start",
-    "agent_turn_end",
-    "inference_start",
-    "inference_end",
-    "tool_call_start",
-    "tool_call_end",
-    "tool_results",
-    "tool_timeout",
-];
 
 /// Types of the frames of a deep research.
 const RESEARCH: &[&str] = &[
@@ -119,7 +108,7 @@ fn named(event: &str, json: Option<&Json>) -> Option<Sign> {
         }
         _ if event.starts_with("response.") => Some(responses(event, json?)),
         _ if ANTHROPIC.contains(&event) => because("anthropic"),
-        _ if JARVIS_EVENTS.contains(&event) => because("openjarvis"),
+        _ if EVENTS.contains(&event) => because("openjarvis"),
         _ => None,
     }
 }

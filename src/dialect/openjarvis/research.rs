@@ -1,0 +1,111 @@
+//! The frames of a deep research: no chunks but objects with a `type`. Searches are calls that the server runs, the
+//! synthesis is the answer. It always ends with `done`, also after an error.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::super::chat::Chat;
+use super::super::chat::wire::UsageWire;
+use super::calls::{Calls, End, Start};
+use super::progress;
+use crate::event::{AgentEvent, Fault, FaultKind, Json, Subject};
+
+/// Titles of a search that are listed.
+const MOST_TITLES: usize = 50;
+
+const TYPES: &[&str] = &[
+    "search_call",
+    "search_result",
+    "clarify_call",
+    "clarify_response",
+    "system_metrics",
+    "synthesis",
+    "final_sources",
+    "error",
+    "done",
+];
+
+/// A quick look, before the frame is read.
+pub(super) fn may_be(data: &str) -> bool {
+    data.contains("\"type\"") && !data.contains("\"choices\"")
+}
+
+pub(super) fn is_one(json: &Json) -> bool {
+    let kind = json.get("type").and_then(Json::as_str).unwrap_or_default();
+    // Errors of others have an `error` inside.
+    TYPES.contains(&kind) && json.get("choices").is_none() && json.get("error").is_none()
+}
+
+pub(super) fn take(json: &Json, chat: &mut Chat, calls: &mut Calls, out: &mut Vec<AgentEvent>) {
+    let text = |key: &str| json.get(key).and_then(Json::as_str).unwrap_or_default();
+    let value = |key: &str| json.get(key).cloned().unwrap_or(Json::Null);
+    match text("type") {
+        "search_call" => begin("search", value("arguments"), chat, calls, out),
+        "search_result" => {
+            let sources = value("sources");
+            if let Some(call) = calls.running("search").filter(|_| has_entries(&sources)) {
+                out.push(AgentEvent::Annotated { on: Subject::Call(call), kind: "sources".into(), data: sources });
+            }
+            calls.end(End::of("search", hits(json)), true, chat, out);
+        }
+        "clarify_call" => begin("clarify", json!({"question": value("question")}), chat, calls, out),
+        "clarify_response" => {
+            calls.end(End::of("clarify", text("response").to_owned()), true, chat, out);
+        }
+        "system_metrics" => {
+            let pairs = ["power_w", "energy_j", "duration_s"].map(|key| (key.to_owned(), value(key)));
+            let data: serde_json::Map<String, Json> =
+                pairs.into_iter().filter(|(_, value)| value.is_number()).collect();
+            let on = Subject::Turn("t".into());
+            out.push(AgentEvent::Annotated { on, kind: "energy".into(), data: data.into() });
+        }
+        "synthesis" => chat.text(text("text"), out),
+        "final_sources" => sources(value("sources"), out),
+        "error" => {
+            let words = Some(text("message")).filter(|words| !words.is_empty());
+            let message = words.unwrap_or("the research failed and the server did not say why");
+            chat.break_off(Fault::new(FaultKind::Upstream, message.chars().take(4000).collect::<String>()));
+        }
+        "done" => {
+            sources(value("sources"), out);
+            let usage = json.get("usage").and_then(|usage| UsageWire::deserialize(usage).ok());
+            chat.end(usage.as_ref());
+        }
+        _ => {}
+    }
+}
+
+fn begin(name: &str, arguments: Json, chat: &mut Chat, calls: &mut Calls, out: &mut Vec<AgentEvent>) {
+    chat.begin(out);
+    out.push(progress(json!({"step": name, "label": name})));
+    // Past the limit of calls there is nothing to be told but the progress.
+    let _ = calls.start(Start::of(name, arguments), true, chat, out);
+}
+
+fn sources(data: Json, out: &mut Vec<AgentEvent>) {
+    if has_entries(&data) {
+        out.push(AgentEvent::Annotated { on: Subject::Turn("t".into()), kind: "sources".into(), data });
+    }
+}
+
+fn has_entries(list: &Json) -> bool {
+    list.as_array().is_some_and(|list| !list.is_empty())
+}
+
+/// `3 hits` and their titles, a line each.
+fn hits(json: &Json) -> String {
+    let count = json.get("num_hits").and_then(Json::as_u64);
+    let mut text = match count {
+        Some(1) => "1 hit".to_owned(),
+        Some(n) => format!("{n} hits"),
+        None => String::new(),
+    };
+    let titles = json.get("top_titles").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
+    for title in titles.iter().filter_map(Json::as_str).take(MOST_TITLES) {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(title);
+    }
+    text
+}
