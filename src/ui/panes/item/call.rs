@@ -35,11 +35,14 @@ pub(super) fn lay(scene: &Scene<'_>, call: &Call) -> Laid {
             lay_lines(&mut page, &printed(scene.part.source(&call.output)), |_| role);
         }
         PartKind::More(lines) => {
-            let plural = if lines == 1 { "line" } else { "lines" };
-            let text = match scene.fold_key {
-                "" => format!("… {lines} more {plural}"),
-                key => format!("… {lines} more {plural} ({key})"),
+            let mut text = match lines {
+                0 => "… the rest of the line".to_owned(),
+                1 => "… 1 more line".to_owned(),
+                _ => format!("… {lines} more lines"),
             };
+            if !scene.fold_key.is_empty() {
+                text.push_str(&format!(" ({})", scene.fold_key));
+            }
             page.indent("  ", Face::default());
             page.pieces([(one_line(&text, page.room()).as_str(), Face::new(Role::Dim))]);
         }

@@ -64,6 +64,8 @@ const PART_BYTES: usize = 6 * 1024;
 const FOLDED_DETAIL: usize = 10;
 const FOLDED_OUTPUT: usize = 3;
 const FOLDED_FAILURE: usize = 8;
+/// Bytes of a line of usual length. A file in one line must fold as well.
+const FOLDED_LINE: usize = 320;
 
 #[derive(Debug)]
 pub(super) struct Outline {
@@ -354,6 +356,7 @@ fn call_parts(call: &Call, folded: bool, parts: &mut Vec<Part>) -> u64 {
     if folded && call.state == CallState::Running {
         // What it says now is at its end.
         let start = memchr::memrchr_iter(b'\n', output.as_bytes()).nth(FOLDED_OUTPUT - 1).map_or(0, |at| at + 1);
+        let start = start.max(output.ceil_char_boundary(output.len().saturating_sub(FOLDED_OUTPUT * FOLDED_LINE)));
         line_parts(output, start, output.len(), PartKind::Output, parts);
         return bytes + (output.len() - start) as u64;
     }
@@ -365,16 +368,18 @@ fn shows_detail(detail: &str) -> bool {
     detail.contains('\n')
 }
 
+/// Appends the first lines, but never more than that many lines of usual length.
 fn head_parts(text: &str, lines: usize, kind: PartKind, parts: &mut Vec<Part>) -> u64 {
-    let end = match lines.checked_sub(1) {
+    let whole = match lines.checked_sub(1) {
         _ if lines == usize::MAX => text.len(),
         Some(nth) => memchr::memchr_iter(b'\n', text.as_bytes()).nth(nth).map_or(text.len(), |at| at + 1),
         None => 0,
     };
+    let end = whole.min(text.floor_char_boundary(lines.saturating_mul(FOLDED_LINE)));
     line_parts(text, 0, end, kind, parts);
     let hidden = text.get(end..).unwrap_or("");
     if !hidden.is_empty() {
-        let lines = memchr::memchr_iter(b'\n', hidden.as_bytes()).count() + 1;
+        let lines = memchr::memchr_iter(b'\n', hidden.as_bytes()).count() + usize::from(end == whole);
         parts.push(Part::whole(PartKind::More(lines as u32)));
     }
     end as u64

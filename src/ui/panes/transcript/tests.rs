@@ -171,6 +171,25 @@ fn a_call_shows_state_subject_and_the_first_lines() {
 }
 
 #[test]
+fn an_output_in_one_line_folds_too() {
+    let mut session = Session::new();
+    session.call("c1", "shell", r#"{"command":"cat"}"#);
+    let (stream, text) = (OutputStream::Stdout, "y".repeat(50_000));
+    session.event(AgentEvent::ToolOutput { call: "c1".into(), stream, text });
+    let mut view = TranscriptView::new();
+    let rows = |session: &Session, view: &mut TranscriptView| {
+        screen(session, view, 80, 40).iter().filter(|row| row.contains("yyy") || row.contains("xxx")).count()
+    };
+    assert_eq!(rows(&session, &mut view), 14);
+    session.done("c1", Outcome::Ok, &"x".repeat(50_000));
+    assert_eq!(rows(&session, &mut view), 14);
+    let shown = screen(&session, &mut view, 80, 40);
+    assert!(shown.contains(&"   … the rest of the line (Ctrl+O)".to_owned()), "{shown:#?}");
+    session.act(Action::ToggleOutputs);
+    assert_eq!(rows(&session, &mut view), 40);
+}
+
+#[test]
 fn a_diff_waits_for_approval() {
     let mut session = Session::new();
     session.prompt("edit");
