@@ -23,6 +23,11 @@ use super::models::tail;
 /// Bytes of a detail that are laid out; what is beyond is told, not hidden.
 const LOOK: usize = 256 * 1024;
 
+/// Most cells for a tool's name.
+const SHORT: usize = 24;
+/// From this height on there is room for gaps and for the folder.
+const AIRY: u16 = 14;
+
 /// What the view found out while drawing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drawn {
@@ -43,15 +48,16 @@ pub fn draw(store: &Store, approval: &Approval, labels: &Labels, theme: Theme, a
     let (head, detail) = content(ask, inside, usize::from(area.height));
     let answers = answers(approval, ask, labels, inside);
 
-    // Border, head, gap, detail, gap, answers, border.
-    let gaps = usize::from(!detail.is_empty()) + 1;
+    // Border, head, gap, detail, gap, answers, border. Where rows are dear, no gaps.
+    let gap = usize::from(area.height >= AIRY);
+    let gaps = gap * (usize::from(!detail.is_empty() && !head.is_empty()) + 1);
     let needed = 2 + head.len() + gaps + detail.len() + answers.len();
     let place = centered(area, width, needed.min(usize::from(area.height)) as u16);
     let shown = usize::from(place.height).saturating_sub(needed - detail.len());
     let scroll_max = detail.len().saturating_sub(shown);
     let scroll = approval.scroll.min(scroll_max);
 
-    let title = format!("{} wants to {}", one_line(&ask.tool, 30), deed(ask.risk));
+    let title = format!("{} wants to {}", one_line(&visible(&ask.tool), SHORT), deed(ask.risk));
     let footer = footer(store, ask, (scroll, shown, detail.len()));
     let inner = frame(&title, &footer, border(ask.risk), theme, place, buf);
 
@@ -61,7 +67,7 @@ pub fn draw(store: &Store, approval: &Approval, labels: &Labels, theme: Theme, a
         row += 1;
     }
     if !detail.is_empty() && shown > 0 {
-        row += 1;
+        row += if head.is_empty() { 0 } else { gap as u16 };
         for (text, role) in detail.iter().skip(scroll).take(shown) {
             Pen::new(buf, inner, row).write(text, theme.style(*role));
             row += 1;
@@ -105,7 +111,7 @@ fn content(ask: &Ask, width: usize, height: usize) -> (Vec<Line>, Vec<Line>) {
     let subject = visible(ask.subject.trim_end());
     let mut subject = rows(&subject, wrap_rows(&subject, width), Role::Tool);
     let mut folder = Vec::new();
-    if height >= 14 && !ask.folder.is_empty() {
+    if height >= usize::from(AIRY) && !ask.folder.is_empty() {
         folder.push((format!("in {}", one_line(&visible(&ask.folder), width.saturating_sub(3))), Role::Dim));
     }
     let repeated = ask.detail.trim() == ask.subject.trim();
@@ -125,8 +131,10 @@ fn detail(ask: &Ask, width: usize) -> Vec<Line> {
         return Vec::new();
     }
     let is_diff = detail.lines().any(|line| line.starts_with("@@"));
+    // The names of the file say again what the subject says.
+    let names = format!("--- a/{0}\n+++ b/{0}\n", ask.subject);
     let mut lines = Vec::new();
-    for line in detail.lines() {
+    for line in detail.strip_prefix(names.as_str()).unwrap_or(&detail).lines() {
         let role = if is_diff { diff_role(line) } else { Role::Code };
         let line = expand_tabs(line, 4);
         lines.extend(rows(&line, chop_rows(&line, width), role));
@@ -196,9 +204,11 @@ fn answers(approval: &Approval, ask: &Ask, labels: &Labels, width: usize) -> Vec
                 parts: vec![(key.to_owned(), Role::Key), (format!(" {what}"), Role::Text)],
                 cursor: false,
             };
-            let mut allow = vec![choice(&labels.once, "allow once"), choice(&labels.session, "this session")];
+            let always = |what: &str, most| format!("{} this session", one_line(&visible(what), most));
+            let mut allow =
+                vec![choice(&labels.once, "allow once"), choice(&labels.session, &always(&ask.tool, SHORT))];
             if let Some(pattern) = &ask.pattern {
-                allow.push(choice(&labels.pattern, &one_line(&visible(pattern), 40)));
+                allow.push(choice(&labels.pattern, &always(pattern, width.saturating_sub(16).min(40))));
             }
             let deny = vec![choice(&labels.deny, "deny"), choice(&labels.reason, "deny and say why")];
             let mut lines = flow(allow, width);
