@@ -29,6 +29,8 @@ const WISHES: usize = 64;
 const BATCH: usize = 512;
 /// Longer waits are taken in pieces, so that no sum of times overflows.
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
+/// The longest pause before a run of the program, however long it was.
+const BETWEEN_RUNS: Millis = Millis(2_000);
 const SPEEDS: (f32, f32) = (0.01, 1_000.0);
 
 /// How a replay begins.
@@ -152,7 +154,11 @@ impl Player {
     /// Returns where on the clock the next event is played: at its time, or earlier when the pause is squeezed.
     fn due_position(&mut self) -> Option<f64> {
         let at = self.tape.peek()?.envelope.at.0 as f64;
-        Some(self.max_idle.map_or(at, |max| at.min(self.idle_since + max.0 as f64)))
+        // Between two runs of the program nothing went on, so nobody should have to sit through it.
+        let long = at > self.idle_since + BETWEEN_RUNS.0 as f64;
+        let away = (long && self.tape.begins_run()).then_some(BETWEEN_RUNS);
+        let most = self.max_idle.into_iter().chain(away).min();
+        Some(most.map_or(at, |most| at.min(self.idle_since + most.0 as f64)))
     }
 
     /// Tells all that is due.

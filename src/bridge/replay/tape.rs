@@ -14,6 +14,10 @@ use crate::journal::{Cursor, Reader, Survey, TurnMark, Want};
 /// Events read ahead at once.
 const AHEAD: usize = 256;
 
+/// Among so many events and in this time a run of the program opens the session.
+const OPENING: usize = 64;
+const STARTING: Millis = Millis(1_000);
+
 pub(super) struct Tape {
     reader: Reader,
     survey: Survey,
@@ -46,6 +50,17 @@ impl Tape {
         let fact = self.ahead.pop_front()?;
         self.taken = fact.envelope.seq;
         Some(fact)
+    }
+
+    /// Returns whether a run of the program begins here: it opens the session, after closing what a cut left open.
+    pub(super) fn begins_run(&mut self) -> bool {
+        if self.ahead.len() < OPENING {
+            self.fill();
+        }
+        let Some(first) = self.ahead.front() else { return false };
+        let until = first.envelope.at.plus(STARTING);
+        let mut near = self.ahead.iter().take(OPENING).take_while(|fact| fact.envelope.at <= until);
+        near.any(|fact| matches!(fact.envelope.event, AgentEvent::SessionOpened { .. }))
     }
 
     /// Goes to behind a number.

@@ -125,6 +125,26 @@ async fn events_come_at_their_recorded_times() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_waits_for_the_time_between_two_runs() {
+    let day = 86_400_000;
+    let again = |at: u64| {
+        let opened = LOG.lines().nth(1).unwrap().replace("\"seq\":1,\"at\":0", &format!("\"seq\":8,\"at\":{}", at + 5));
+        let cut: String = LOG.lines().take(6).map(|line| line.to_owned() + "\n").collect();
+        let end = r#""event":{"type":"turn_finished","turn":"t1","end":"interrupted"}}"#;
+        let notice = r#""event":{"type":"noticed","level":"warn","code":"c","text":"t"}}"#;
+        format!("{cut}{{\"seq\":6,\"at\":{at},{notice}\n{{\"seq\":7,\"at\":{at},{end}\n{opened}\n")
+    };
+    let start = [(1, 0), (2, 0), (3, 0), (4, 1_000), (5, 2_000)];
+    let mut viewer = Viewer::of(&again(day), Options::default());
+    assert_times(&viewer.schedule(8).await, start.into_iter().chain([(6, 4_000), (7, 4_000), (8, 4_005)]));
+    let mut viewer = Viewer::of(&again(2_500), Options::default());
+    assert_times(&viewer.schedule(8).await, start.into_iter().chain([(6, 2_500), (7, 2_500), (8, 2_505)]));
+    let max_idle = Some(Millis(500));
+    let mut viewer = Viewer::of(&again(day), Options { max_idle, ..Options::default() });
+    assert_times(&viewer.schedule(8).await[5..], [(6, 1_500), (7, 1_500), (8, 1_505)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn at_double_speed_in_half_the_time() {
     let mut viewer = Viewer::new(Options { speed: 2.0, ..Options::default() });
     assert_times(&viewer.schedule(12).await, RECORDED.map(|(seq, at)| (seq, at / 2)));
