@@ -56,8 +56,12 @@ impl Phase {
 }
 
 impl SessionState {
-    /// Returns what the source can be asked to do; before it spoke, prompts are assumed to be welcome.
+    /// Returns what the source can be asked to do; before it spoke, prompts are assumed to be welcome. What a recorded
+    /// session could do then says nothing about its replay.
     pub fn caps(&self) -> Caps {
+        if self.weather.replay.is_some() {
+            return Caps { seek: true, ..Caps::default() };
+        }
         self.opened.as_ref().map_or(Caps { prompt: true, ..Caps::default() }, |opened| opened.caps)
     }
 

@@ -291,7 +291,8 @@ fn a_queued_prompt_comes_back_before_the_draft() {
 
 #[test]
 fn a_replay_is_steered_with_bare_keys() {
-    let mut rig = Rig::new(Caps { seek: true, ..Caps::default() });
+    // The log tells what the session could do when it was recorded.
+    let mut rig = Rig::agent();
     let replay = ReplayState {
         paused: false,
         speed: 1.0,
