@@ -276,11 +276,19 @@ fn scroll(store: &mut Store, step: Step) {
 }
 
 fn replay(store: &mut Store, fx: &mut Vec<Effect>, command: impl FnOnce(ReplayState) -> Command) {
-    let state = store.session.weather.replay;
-    match state.filter(|_| store.session.caps().seek) {
-        Some(state) => fx.push(Effect::Send(command(state))),
-        None => store.hint = Some((Level::Info, "this is not a replay".into())),
+    let Some(state) = &mut store.session.weather.replay else {
+        store.hint = Some((Level::Info, "this is not a replay".into()));
+        return;
+    };
+    let command = command(*state);
+    // Shown at once, so that the same key twice in a row counts twice; the weather to come says the same.
+    match command {
+        Command::Speed { factor } => state.speed = factor,
+        Command::Pause { paused } => state.paused = paused,
+        Command::SqueezeIdle { max } => state.squeeze = max,
+        _ => {}
     }
+    fx.push(Effect::Send(command));
 }
 
 /// Returns whether the source can do it; says why not otherwise.

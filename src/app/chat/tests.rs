@@ -307,6 +307,9 @@ fn a_replay_is_steered_with_bare_keys() {
     let squeeze = Command::SqueezeIdle { max: Some(Millis(1000)) };
     assert_eq!(rig.effects(), [Effect::Send(Command::Pause { paused: true }), Effect::Send(squeeze)]);
     assert_eq!(rig.text(), "");
+    rig.press(&["+", "+", "space"]);
+    let speed = |factor| Effect::Send(Command::Speed { factor });
+    assert_eq!(rig.effects(), [speed(2.0), speed(4.0), Effect::Send(Command::Pause { paused: false })]);
     rig.turn();
     rig.press(&["esc", "ctrl+c"]);
     assert_eq!(rig.effects(), [], "a turn of the past can't be stopped");

@@ -45,7 +45,11 @@ fn timeline(replay: ReplayState, alone: bool, theme: Theme, area: Rect, buf: &mu
 }
 
 fn state(replay: ReplayState) -> Vec<Segment> {
-    let (word, role) = if replay.paused { ("paused", Role::Warn) } else { ("playing", Role::Ok) };
+    let (word, role) = match replay.paused {
+        true if replay.position >= replay.length => ("ended", Role::Dim),
+        true => ("paused", Role::Warn),
+        false => ("playing", Role::Ok),
+    };
     let mut all = vec![
         Segment { rank: 0, parts: vec![("replay ".into(), Role::Dim), (word.into(), role)] },
         Segment::new(1, format!("turn {}/{}", replay.turn, replay.turns), Role::Text),
