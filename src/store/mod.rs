@@ -20,8 +20,8 @@ use crate::event::{AgentEvent, Envelope, Level, LinkState, Seq};
 use self::effect::Effect;
 use self::focus::{Approval, Focus};
 use self::msg::{Msg, Report};
-use self::session::SessionState;
-use self::tools::{Call, ToolBoard};
+use self::session::{Phase, SessionState};
+use self::tools::{Call, CallState, ToolBoard};
 use self::transcript::{Item, Kind, Transcript};
 use self::usage::Meters;
 
@@ -94,7 +94,21 @@ impl Store {
         };
         let guarded = self.focus.approval().is_some_and(|approval| approval.is_guarded(self.session.now));
         let playing = self.session.weather.replay.is_some_and(|replay| !replay.paused);
-        line_moves || guarded || playing || !self.session.phase.is_idle()
+        let works = !self.session.phase.is_idle() && !self.stands_still();
+        line_moves || guarded || playing || works
+    }
+
+    /// Returns whether the turn waits for a person and nothing else goes on, nor will by itself: a clock that runs on
+    /// would cost power for as long as they are away.
+    pub fn stands_still(&self) -> bool {
+        let moves = |call: &Call| match call.state {
+            CallState::Writing | CallState::Running => true,
+            CallState::Waiting => call.ask.as_ref().is_some_and(|ask| ask.expires.is_some()),
+            CallState::Done(_) => false,
+        };
+        matches!(self.session.phase, Phase::WaitingApproval { .. })
+            && !self.session.cancelling
+            && !self.tools.open().any(moves)
     }
 
     /// Returns the ask on the screen, if there is one.

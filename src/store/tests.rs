@@ -164,6 +164,19 @@ fn cancel_is_acknowledged_at_once_and_only_while_working() {
 }
 
 #[test]
+fn nothing_ticks_while_only_a_person_is_waited_for() {
+    let mut session = Session::live();
+    session.event(1000, AgentEvent::TurnStarted { turn: "t".into(), parent: None });
+    session.ask(1000, "c1");
+    assert!(session.store.wants_ticks(), "the guard runs");
+    session.tick(1400);
+    assert!(!session.store.wants_ticks());
+    let ready = AgentEvent::ToolCallReady { call: "c2".into(), name: "clock".into(), args: "{}".into(), carry: None };
+    session.event(1500, ready);
+    assert!(session.store.wants_ticks(), "another call runs");
+}
+
+#[test]
 fn the_newest_queued_prompt_comes_back() {
     let mut session = Session::live();
     let queue = vec![Queued { id: 1, text: "one".into() }, Queued { id: 2, text: "two".into() }];
@@ -256,7 +269,7 @@ fn a_replayed_ask_is_history() {
     session.event(0, AgentEvent::TurnStarted { turn: "t".into(), parent: None });
     session.ask(0, "c1");
     assert_eq!((session.shown(), session.store.hidden_asks(), session.fx.len()), (None, 0, 0));
-    assert_eq!(session.store.session.phase, session::Phase::WaitingApproval { turn: "t".into(), since: Millis(0) });
+    assert_eq!(session.store.session.phase, Phase::WaitingApproval { turn: "t".into(), since: Millis(0) });
 }
 
 #[test]

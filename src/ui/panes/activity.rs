@@ -52,6 +52,9 @@ fn words(store: &Store, labels: &Labels) -> Option<Words> {
     }
     // Over an overlay the key means something else.
     let stop = (session.caps().cancel && store.focus.top().is_none()).then(|| (labels.cancel.clone(), "stops"));
+    if store.stands_still() {
+        return Some(("●", "waiting for a decision".into(), stop, Role::Warn));
+    }
     let running = store.tools.open().filter(|call| call.state == CallState::Running).last();
     let doing = if matches!(session.phase, Phase::WaitingApproval { .. }) {
         "waiting for a decision".into()

@@ -59,7 +59,8 @@ fn meters(store: &Store, width: u16) -> Vec<Segment> {
             ],
         });
     }
-    if let Some(elapsed) = usage.elapsed(store.session.now) {
+    // A clock that stands is not shown.
+    if let Some(elapsed) = usage.elapsed(store.session.now).filter(|_| !store.stands_still()) {
         let idle = store.session.phase.is_idle();
         let text = if idle { format::duration(elapsed) } else { format::running(elapsed) };
         all.push(Segment { rank: 2, parts: vec![(text, if idle { Role::Dim } else { Role::Accent })] });
