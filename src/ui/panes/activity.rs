@@ -8,6 +8,7 @@ use crate::store::session::Phase;
 use crate::store::tools::CallState;
 use crate::store::transcript::Kind;
 use crate::text::one_line;
+use crate::text::width::str_width;
 use crate::ui::format;
 use crate::ui::labels::Labels;
 use crate::ui::paint::{Pen, spinner};
@@ -24,7 +25,7 @@ pub fn draw(store: &Store, labels: &Labels, focused: bool, theme: Theme, area: R
     pen.write("─ ", border).write(mark, theme.style(role)).write(" ", border);
     pen.write_cut(&text, 2, theme.style(role));
     if let Some((key, what)) = key
-        && pen.room() > key.len() + what.len() + 6
+        && pen.room() >= str_width(&key) + str_width(what) + 5
     {
         pen.write(" · ", theme.style(Role::Dim)).write(&key, theme.style(Role::Key));
         pen.write(" ", border).write(what, theme.style(Role::Dim));
@@ -38,8 +39,7 @@ fn words(store: &Store, labels: &Labels) -> Option<Words> {
     let session = &store.session;
     let asks = store.hidden_asks();
     if asks > 0 {
-        let text =
-            if asks == 1 { "a call waits for your yes or no".into() } else { format!("{asks} calls wait for you") };
+        let text = if asks == 1 { "a call waits for you".into() } else { format!("{asks} calls wait for you") };
         return Some(("●", text, Some((labels.open_approval.clone(), "opens it")), Role::Warn));
     }
     let since = match &session.phase {
