@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jarvis_tui::app::{self, Shell};
-use jarvis_tui::assemble::{Audience, House, Start, replay};
+use jarvis_tui::assemble::{Audience, House, Start, Unfit, replay};
 use jarvis_tui::bridge::Live;
 use jarvis_tui::cli::{self, Cli, Command, ConfigCommand, OutputFormat, Sessions};
 use jarvis_tui::config::keys::Keymap;
@@ -93,7 +93,7 @@ async fn start(cli: Cli) -> u8 {
         Ok(code) => code,
         Err(error) => {
             commands::complain(&format!("{error:#}"));
-            FAILED
+            if error.is::<Unfit>() { CONFIGURATION } else { FAILED }
         }
     }
 }

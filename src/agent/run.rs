@@ -12,13 +12,13 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{Beat, Engine, Reply, Request};
+use crate::engine::{Beat, Reply, Request};
 use crate::event::{
     AgentEvent, Ask, CallId, Caps, Command, DecidedBy, Decision, Level, LinkState, Millis, Mode, OutputStream, Subject,
     ToolSpec, TurnEnd, estimate_tokens,
 };
 use crate::net::{Heard, Patience, perform};
-use crate::tool::{Done, Tool};
+use crate::tool::Done;
 
 use super::approval::Verdict;
 use super::history::{Fitting, History};
@@ -68,6 +68,8 @@ struct Running {
     held: bool,
     /// It was said that the conversation no longer fits.
     said_cut: bool,
+    /// The wire format that was told last.
+    dialect: Option<&'static str>,
     logged: std::collections::HashMap<CallId, usize>,
 }
 
@@ -191,6 +193,7 @@ impl Agent {
             shown: std::collections::HashMap::new(),
             held: false,
             said_cut: false,
+            dialect: None,
             logged: std::collections::HashMap::new(),
         };
         self.perform(steps, &mut running).await;
@@ -359,6 +362,16 @@ impl Agent {
                 ),
             };
             self.emit(AgentEvent::Noticed { level: Level::Warn, code: "history_cut".into(), text }).await;
+        }
+        if let Some(name) = self.choice.engine.dialect()
+            && running.dialect.replace(name) != Some(name)
+        {
+            let annotation = AgentEvent::Annotated {
+                on: Subject::Turn(running.machine.turn().clone()),
+                kind: "dialect".into(),
+                data: serde_json::json!({ "name": name, "because": "the engine speaks it" }),
+            };
+            self.emit(annotation).await;
         }
         let request = Request {
             model: self.choice.model.clone(),

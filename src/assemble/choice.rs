@@ -23,6 +23,8 @@ use crate::store::msg::ModelChoice;
 const LOOK_AROUND: Duration = Duration::from_millis(150);
 /// How long a server may take to list its models.
 const LIST: Duration = Duration::from_secs(5);
+/// How long an Ollama may take to describe a model.
+const DESCRIBE: Duration = Duration::from_millis(500);
 /// What OpenAI's own service is asked for when nobody named a model.
 const OPENAI_MODEL: &str = "gpt-4.1-mini";
 
@@ -110,9 +112,13 @@ impl Chooser {
         let found;
         let config = if let Some(config) = self.config().engines.get(name) {
             config
-        } else {
-            found = self.found_here(name).await.ok_or_else(|| self.unknown(name))?;
+        } else if let Some(here) = self.found_here(name).await {
+            found = here;
             &found
+        } else if let (None, Some((engine, model))) = (&model, self.only_model(name).await) {
+            return Box::pin(self.named(&engine, Some(model), why)).await;
+        } else {
+            return Err(self.unknown(name));
         };
         let model = match model {
             Some(model) => model,
@@ -138,6 +144,15 @@ impl Chooser {
     async fn found_here(&self, name: &str) -> Option<EngineConfig> {
         let found = self.probe().await;
         found.iter().find(|found| local_name(found.kind) == name).map(config_of)
+    }
+
+    /// Returns engine and model where just one engine has a model that is called so, its tag left out or not.
+    async fn only_model(&self, name: &str) -> Option<(String, String)> {
+        let listed = self.list_all().await;
+        let models = listed
+            .iter()
+            .flat_map(|listed| listed.models.iter().flatten().map(|model| (listed.engine.clone(), model.id.clone())));
+        only_named(models.collect(), name)
     }
 
     async fn probe(&self) -> Vec<Found> {
@@ -180,11 +195,15 @@ impl Chooser {
         })
     }
 
-    /// Asks what fits into the model; a slow answer must not hold up the chat.
+    /// Finds the window to ask for; a slow answer must not hold up the chat.
     async fn ollama_window(&self, config: &EngineConfig, model: &str) -> Option<u64> {
+        if let Some(window) = self.config().own_window(model) {
+            return Some(window);
+        }
         let engine = Ollama::new(String::new(), &config.resolved_base_url(&env)?);
-        let answer = self.http.json(&engine.show(model), Duration::from_millis(500)).await.ok()?;
-        discover::ollama_window(&answer)
+        let answers = probe::gather(&self.http, &engine.show(model), DESCRIBE).await;
+        let [show, running] = [0, 1].map(|index| answers.get(index).and_then(|answer| answer.as_ref().ok()));
+        Some(discover::ollama_window(model, show, running))
     }
 
     async fn build(
@@ -196,7 +215,11 @@ impl Chooser {
         window: Option<u64>,
     ) -> Result<EngineChoice, Fault> {
         let url = config.resolved_base_url(&env).unwrap_or_default();
-        let window = self.config().window(&model).or(window);
+        // Ollama's is what it is asked for, whatever the model could take.
+        let window = match config.kind {
+            EngineKind::Ollama => window,
+            _ => self.config().window(&model).or(window),
+        };
         let engine: Arc<dyn Engine> = match config.kind {
             EngineKind::Offline => Arc::new(Offline { pace: self.pace }),
             EngineKind::OpenAi => Arc::new(OpenAi::new(name.to_owned(), &url, self.key(config).await?)),
@@ -246,7 +269,11 @@ impl Chooser {
             let why = format!("found on {}", address(&found.base_url));
             let config = config_of(&found);
             let name = local_name(found.kind);
-            if let Ok(choice) = self.build(name, &config, model.id.clone(), why, model.window).await {
+            let window = match found.kind {
+                Kind::Ollama => self.ollama_window(&config, &model.id).await,
+                _ => model.window,
+            };
+            if let Ok(choice) = self.build(name, &config, model.id.clone(), why, window).await {
                 return choice;
             }
         }
@@ -345,6 +372,15 @@ impl Chooser {
     }
 }
 
+/// Returns the one that is called so: wholly, or but for its tag, where that is clear.
+fn only_named(models: Vec<(String, String)>, name: &str) -> Option<(String, String)> {
+    let by = |fits: &dyn Fn(&str) -> bool| {
+        let mut fitting = models.iter().filter(|(_, model)| fits(model));
+        fitting.next().filter(|_| fitting.next().is_none()).cloned()
+    };
+    by(&|model| model == name).or_else(|| by(&|model| model.split(':').next() == Some(name)))
+}
+
 /// Returns the settings of a server that was found.
 fn config_of(found: &Found) -> EngineConfig {
     let kind = if found.kind == Kind::Ollama { EngineKind::Ollama } else { EngineKind::OpenAi };
@@ -374,4 +410,28 @@ fn same_place(one: &str, other: &str) -> bool {
 
 pub(super) fn env(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_is_found_by_its_name_alone_where_that_is_clear() {
+        let models = || {
+            [
+                ("ollama", "qwen3:8b"),
+                ("ollama", "gemma3:4b"),
+                ("ollama", "gemma3:1b"),
+                ("work", "gpt"),
+                ("local", "gpt"),
+            ]
+            .map(|(engine, model)| (engine.to_owned(), model.to_owned()))
+            .to_vec()
+        };
+        let only = |name| only_named(models(), name).map(|(engine, model)| format!("{engine}/{model}"));
+        assert_eq!(only("qwen3").as_deref(), Some("ollama/qwen3:8b"));
+        assert_eq!(only("gemma3:4b").as_deref(), Some("ollama/gemma3:4b"));
+        assert_eq!((only("gemma3"), only("gpt"), only("nobody"), only("")), (None, None, None, None));
+    }
 }

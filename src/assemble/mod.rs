@@ -39,6 +39,11 @@ pub enum Start {
     Resume(Option<String>),
 }
 
+/// Settings that can be read and not be worked with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unfit(String);
+
 /// Who is on the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Audience {
@@ -88,6 +93,7 @@ impl House {
 
     /// Opens a session and starts everything that belongs to it. Returns before any engine was looked for.
     pub fn open(&mut self, start: &Start) -> anyhow::Result<Live> {
+        let policy = self.policy()?;
         let begun = match start {
             Start::New => self.begin(),
             Start::Continue | Start::Resume(_) => {
@@ -95,7 +101,6 @@ impl House {
                 self.reopen(&path)?
             }
         };
-        let policy = self.policy()?;
         let epoch = Instant::now();
         let Begun { session, hub, writer, not_saved, standing, past, sealer, notices, wall } = begun;
         let overflow: Option<Overflow> = writer.as_ref().map(|writer| {
@@ -174,16 +179,14 @@ impl House {
         let found = match start {
             Start::Resume(Some(wanted)) => journal::find(&dir, wanted)?.path,
             Start::Continue => {
-                journal::newest_of(&dir, &folder)?
+                journal::newest_of(&dir, Some(&folder))?
                     .ok_or_else(|| {
                         anyhow!("no session of {folder} is saved yet; `jarvis-tui sessions list --all` shows others")
                     })?
                     .path
             }
             Start::Resume(None) | Start::New => {
-                let listing = journal::list(&dir)?;
-                let newest = listing.sessions.into_iter().find(|session| session.title.is_some());
-                newest.ok_or_else(|| anyhow!("no session is saved yet"))?.path
+                journal::newest_of(&dir, None)?.ok_or_else(|| anyhow!("no session is saved yet"))?.path
             }
         };
         Ok(found)
@@ -228,6 +231,11 @@ impl House {
             let text = format!("the log ended in a torn line of {bytes} bytes, which was left out");
             notices.push(notice(Level::Warn, "torn_line", text));
         }
+        let folder = self.folder.display().to_string();
+        if header.folder != folder && !header.folder.is_empty() {
+            let text = format!("this session began in {}; its tools work in {folder} now", header.folder);
+            notices.push(notice(Level::Warn, "other_folder", text));
+        }
         let (tell_past, past) = oneshot::channel();
         let (tell_sealer, sealer) = oneshot::channel();
         let through = reader.clone();
@@ -252,7 +260,8 @@ impl House {
 
     fn policy(&self) -> anyhow::Result<Policy> {
         let approvals = &self.config().approvals;
-        Policy::new(approvals.mode, &approvals.allow, &approvals.deny).map_err(|text| anyhow!("in [approvals]: {text}"))
+        Policy::new(approvals.mode, &approvals.allow, &approvals.deny)
+            .map_err(|text| Unfit(format!("in [approvals]: {text}")).into())
     }
 
     fn agent(

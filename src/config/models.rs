@@ -27,6 +27,11 @@ impl Config {
         find(&self.windows, model).copied().or_else(|| find(&MODELS, model)?.window)
     }
 
+    /// Returns the context window that the person wrote down.
+    pub fn own_window(&self, model: &str) -> Option<u64> {
+        find(&self.windows, model).copied()
+    }
+
     /// Returns dollars per million tokens, input and output, at list price.
     pub fn price(&self, model: &str) -> Option<(f64, f64)> {
         find(&self.prices, model).copied().or_else(|| {

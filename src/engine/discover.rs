@@ -6,6 +6,8 @@
 use crate::event::{Fault, FaultKind, Json};
 use crate::net::call::{Framing, HttpCall, Method};
 
+/// What Ollama is asked for where nobody said more, in tokens.
+const USUAL_WINDOW: u64 = 16_384;
 /// Models of one server that are listed.
 const MOST_MODELS: usize = 2000;
 
@@ -181,13 +183,27 @@ pub fn ollama_models(tags: &Json, running: Option<&Json>) -> Option<Vec<ModelInf
     Some(models)
 }
 
-/// Reads the window a model was made for out of Ollama's description of it.
-pub fn ollama_window(show: &Json) -> Option<u64> {
-    // What the model file asks for is what the server gives.
-    let parameters = show.get("parameters").and_then(Json::as_str).unwrap_or_default();
+/// Says how large a window to ask Ollama for, out of its description of the model and what runs at the moment.
+///
+/// What the model file asks for counts. Otherwise it is a window that tools and a conversation fit into and a common
+/// machine can hold: memory grows with it, and the quarter of a million tokens that models are made for would not
+/// load. A model that runs with more keeps that, since another size loads it anew.
+pub fn ollama_window(model: &str, show: Option<&Json>, running: Option<&Json>) -> u64 {
+    let parameters = show.and_then(|show| show.get("parameters")?.as_str()).unwrap_or_default();
     let asked = parameters.lines().find_map(|line| line.trim().strip_prefix("num_ctx")?.trim().parse().ok());
-    let info = show.get("model_info")?.as_object()?;
-    asked.or_else(|| info.iter().find(|(key, _)| key.ends_with(".context_length"))?.1.as_u64())
+    if let Some(asked) = asked.filter(|asked| *asked > 0) {
+        return asked;
+    }
+    let info = show.and_then(|show| show.get("model_info")?.as_object());
+    let most = info.and_then(|info| info.iter().find(|(key, _)| key.ends_with(".context_length"))?.1.as_u64());
+    let names = [model.to_owned(), format!("{model}:latest")];
+    let runs = running.and_then(|answer| {
+        let named =
+            |entry: &&Json| entry.get("name").and_then(Json::as_str).is_some_and(|n| names.iter().any(|m| m == n));
+        answer.get("models")?.as_array()?.iter().find(named)?.get("context_length")?.as_u64()
+    });
+    let usual = USUAL_WINDOW.max(runs.unwrap_or(0));
+    most.filter(|most| *most > 0).map_or(usual, |most| most.min(usual))
 }
 
 #[cfg(test)]
@@ -267,11 +283,19 @@ mod tests {
     }
 
     #[test]
-    fn a_models_window_is_what_its_file_asks_for_or_what_it_was_made_for() {
-        let info = json!({"qwen3.context_length": 40960, "general.architecture": "qwen3"});
-        assert_eq!(ollama_window(&json!({"model_info": info})), Some(40960));
-        let parameters = "temperature 0.6\nnum_ctx                        16384";
-        assert_eq!(ollama_window(&json!({"model_info": info, "parameters": parameters})), Some(16384));
-        assert_eq!(ollama_window(&json!({})), None);
+    fn a_window_is_what_the_model_file_asks_for_or_what_a_common_machine_can_hold() {
+        let made_for = |tokens: u64| json!({"model_info": {"qwen3.context_length": tokens, "general.type": "model"}});
+        let window = |show: &Json, running: Option<&Json>| ollama_window("qwen3", Some(show), running);
+        assert_eq!(window(&made_for(262_144), None), 16_384);
+        assert_eq!(window(&made_for(2048), None), 2048);
+        let mut asking = made_for(262_144);
+        asking["parameters"] = "temperature 0.6\nnum_ctx                        131072".into();
+        assert_eq!(window(&asking, None), 131_072);
+        let running = |tokens: u64| json!({"models": [{"name": "qwen3:latest", "context_length": tokens}]});
+        assert_eq!(window(&made_for(262_144), Some(&running(65_536))), 65_536, "a model that runs is not loaded anew");
+        assert_eq!(window(&made_for(262_144), Some(&running(4096))), 16_384, "tools alone would fill that");
+        assert_eq!(window(&made_for(40_960), Some(&running(65_536))), 40_960);
+        assert_eq!(ollama_window("qwen3", None, None), 16_384);
+        assert_eq!(window(&json!({"models": 1, "model_info": [], "parameters": 3}), Some(&json!(7))), 16_384);
     }
 }

@@ -23,6 +23,11 @@ pub trait Engine: Send + Sync {
     /// Says how to get the next message of the assistant.
     fn reply(&self, request: &Request) -> Reply;
 
+    /// Returns the wire format it speaks, by the name that JSON output uses; none where only the answer tells.
+    fn dialect(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Says how to list the models, where there is a server to ask.
     fn survey(&self) -> Option<discover::Survey> {
         None

@@ -51,10 +51,10 @@ impl Ollama {
         &self.base
     }
 
-    /// Says how to learn the context window that a model was made for; [`discover::ollama_window`] reads the answer.
-    pub fn show(&self, model: &str) -> HttpCall {
+    /// Says how to learn what a model was made for and what runs; [`discover::ollama_window`] reads the answers.
+    pub fn show(&self, model: &str) -> [HttpCall; 2] {
         let body = Some(Bytes::from(json!({"model": model}).to_string()));
-        HttpCall { method: Method::Post, body, ..self.get("/api/show") }
+        [HttpCall { method: Method::Post, body, ..self.get("/api/show") }, self.get("/api/ps")]
     }
 
     fn get(&self, path: &str) -> HttpCall {
@@ -88,6 +88,10 @@ impl Ollama {
 impl Engine for Ollama {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn dialect(&self) -> Option<&'static str> {
+        Some("ollama")
     }
 
     fn reply(&self, request: &Request) -> Reply {

@@ -92,6 +92,10 @@ impl Engine for OpenAi {
         &self.name
     }
 
+    fn dialect(&self) -> Option<&'static str> {
+        Some("openai-chat")
+    }
+
     fn reply(&self, request: &Request) -> Reply {
         let call = HttpCall {
             method: Method::Post,

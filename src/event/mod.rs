@@ -219,6 +219,7 @@ pub enum AgentEvent {
 /// Kinds of [`AgentEvent::Annotated`] and what their data is.
 pub const ANNOTATIONS: &[(&str, &str)] = &[
     ("timing", "{load_ms?, prompt_ms?, decode_ms?, tokens_per_second?}: what the server measured"),
+    ("dialect", "{name, because}: the wire format of the answer and why it was taken for that"),
     ("first_token", "{ms}: from the request to the first usable token, measured here"),
     ("citation", "what a passage of the answer rests on, as the server puts it: {type?, cited_text?, title?, url?, …}"),
     ("paused", "{}: the server stopped in the middle of its work and wants the turn back to go on"),

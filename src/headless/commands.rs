@@ -57,10 +57,11 @@ pub fn list_sessions(house: &House, all: bool, as_json: bool) -> anyhow::Result<
         let title = session.title.as_deref().unwrap_or("(nothing said)");
         let _ = writeln!(
             text,
-            "{}  {}  {:>7}  {}",
+            "{}  {}  {:>7}  {:<24}  {}",
             session.id,
             local_time(session.modified),
             size(session.bytes),
+            one_line(&format!("{}/{}", session.engine, session.model), 24),
             one_line(title, 60)
         );
         if all {

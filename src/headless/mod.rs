@@ -15,7 +15,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::bridge::{Delivery, Live};
-use crate::event::{AgentEvent, CallId, Command, Envelope, Fault, FaultKind, Level, Outcome, Role, Seq, TurnEnd};
+use crate::config::units;
+use crate::event::{AgentEvent, CallId, Command, Envelope, Fault, FaultKind, Outcome, Role, Seq, TurnEnd};
 use crate::text::clean::{clean, one_line};
 
 pub use tally::Tally;
@@ -69,16 +70,16 @@ pub async fn run(live: Live, run: Run) -> u8 {
                     return 130;
                 }
                 asked_to_stop = true;
+                printer.say("✗ interrupted");
                 let _ = live.commands.send(Command::Cancel).await;
                 continue;
             }
             () = until(deadline), if !asked_to_stop => {
                 asked_to_stop = true;
-                let limit = run.timeout.unwrap_or_default().as_secs();
-                tally.limit_reached(Fault::new(
-                    FaultKind::LimitReached,
-                    format!("not done after {limit} s (--timeout)"),
-                ));
+                let limit = units::show_duration(run.timeout.unwrap_or_default());
+                let fault = Fault::new(FaultKind::LimitReached, format!("not done after {limit} (--timeout)"));
+                printer.say(&format!("✗ {}", fault.message));
+                tally.limit_reached(fault);
                 let _ = live.commands.send(Command::Cancel).await;
                 continue;
             }
@@ -96,9 +97,8 @@ pub async fn run(live: Live, run: Run) -> u8 {
             {
                 tally.limit_reached(fault);
             }
-            if printer.fact(&fact.envelope, &fact.line, began).is_err() {
-                // Whoever read our output is gone: end quietly, as programs in a pipe do.
-                return 0;
+            if let Err(error) = printer.fact(&fact.envelope, &fact.line, began) {
+                return unprinted(&error);
             }
             over |= !watching && began && matches!(fact.envelope.event, AgentEvent::TurnFinished { .. });
         }
@@ -106,8 +106,25 @@ pub async fn run(live: Live, run: Run) -> u8 {
             break;
         }
     }
-    printer.finish(&tally);
-    tally.exit_code()
+    let not_saved = live.weather.borrow().not_saved.clone();
+    if let Some(why) = not_saved {
+        let text = format!("this session is not saved: {why}");
+        printer.say(&format!("! {text}"));
+        tally.notice("not_saved", &text);
+    }
+    match printer.finish(&tally) {
+        Ok(()) => tally.exit_code(),
+        Err(error) => unprinted(&error),
+    }
+}
+
+/// Whoever reads our output may have enough: then the program ends quietly, as programs in a pipe do.
+fn unprinted(error: &std::io::Error) -> u8 {
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
+        return 0;
+    }
+    say(&format!("✗ the answer can't be written: {error}"));
+    1
 }
 
 /// Prints a whole saved session for a person to read: prompts, answers, calls and how turns ended.
@@ -194,7 +211,11 @@ struct Printer {
     /// Text printed so far, to put one blank line between messages and a newline at the end.
     printed: bool,
     message_began: bool,
+    /// The last line on stdout has no end yet.
+    open_line: bool,
     to_terminal: bool,
+    /// What stdout and stderr show are lines of one screen.
+    one_screen: bool,
     names: HashMap<CallId, String>,
 }
 
@@ -204,7 +225,9 @@ impl Printer {
             format,
             printed: false,
             message_began: false,
+            open_line: false,
             to_terminal: std::io::stdout().is_terminal(),
+            one_screen: std::io::stdout().is_terminal() && std::io::stderr().is_terminal(),
             names: HashMap::new(),
         }
     }
@@ -225,17 +248,15 @@ impl Printer {
         match &envelope.event {
             AgentEvent::MessageStarted { role: Role::Assistant, .. } => self.message_began = true,
             AgentEvent::TextDelta { text, .. } if !text.is_empty() => {
+                let text = if self.to_terminal { clean(text) } else { text.into() };
                 let mut out = std::io::stdout().lock();
                 if self.message_began && self.printed {
-                    out.write_all(b"\n\n")?;
+                    out.write_all(if self.open_line { b"\n\n" } else { b"\n" })?;
                 }
                 self.message_began = false;
                 self.printed = true;
-                if self.to_terminal {
-                    out.write_all(clean(text).as_bytes())?;
-                } else {
-                    out.write_all(text.as_bytes())?;
-                }
+                self.open_line = !text.ends_with('\n');
+                out.write_all(text.as_bytes())?;
                 return out.flush();
             }
             _ => {}
@@ -247,34 +268,41 @@ impl Printer {
         match event {
             AgentEvent::ToolCallReady { call, name, args, .. } => {
                 self.names.insert(call.clone(), name.clone());
-                say(&format!("· {name} {}", one_line(args, 100)));
+                self.say(&format!("· {name} {}", one_line(args, 100)));
             }
             AgentEvent::ToolCallFinished { call, outcome, output, .. } if *outcome != Outcome::Ok => {
                 let name = self.names.get(call).map_or("a call", String::as_str);
                 let why = one_line(output.text.strip_prefix("denied: ").unwrap_or(&output.text), 200);
-                say(&format!("! {name} {}: {why}", outcome.name()));
+                self.say(&format!("! {name} {}: {why}", outcome.name()));
             }
-            AgentEvent::Noticed { level, text, .. } if *level != Level::Info => {
-                say(&format!("{} {text}", tally::sign(*level)));
-            }
+            // The turn that fails for it says the same.
+            AgentEvent::Noticed { code, .. } if code == "no_engine" => {}
+            AgentEvent::Noticed { level, text, .. } => self.say(&format!("{} {text}", tally::sign(*level))),
             AgentEvent::TurnFinished { end, .. } => match end {
-                TurnEnd::Failed(fault) => say(&format!("✗ {}", fault.message)),
-                TurnEnd::Interrupted => say("✗ the answer broke off"),
+                TurnEnd::Failed(fault) => self.say(&format!("✗ {}", fault.message)),
+                TurnEnd::Interrupted => self.say("✗ the answer broke off"),
                 TurnEnd::Completed | TurnEnd::Cancelled => {}
             },
             _ => {}
         }
     }
 
-    fn finish(&mut self, tally: &Tally) {
+    /// Says something beside the answer, on a line of its own.
+    fn say(&mut self, line: &str) {
+        if self.one_screen && std::mem::take(&mut self.open_line) {
+            let _ = writeln!(std::io::stderr());
+        }
+        say(line);
+    }
+
+    fn finish(&mut self, tally: &Tally) -> std::io::Result<()> {
         let mut out = std::io::stdout().lock();
         let written = match self.format {
             Format::Json => writeln!(out, "{}", tally.to_json()),
-            Format::Text if self.printed => writeln!(out),
+            Format::Text if self.open_line => writeln!(out),
             Format::Text | Format::StreamJson => Ok(()),
         };
-        // A closed pipe is how readers say that they have enough.
-        let _ = written.and_then(|()| out.flush());
+        written.and_then(|()| out.flush())
     }
 }
 

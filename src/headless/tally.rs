@@ -16,6 +16,9 @@ pub struct Tally {
     source: &'static str,
     engine: String,
     model: String,
+    dialect: Option<String>,
+    /// No engine could be had, so it was none that failed.
+    no_engine: bool,
     end: Option<TurnEnd>,
     messages: Vec<(MessageId, String)>,
     reasoning: String,
@@ -96,13 +99,19 @@ impl Tally {
                     self.first_token = data.get("ms").and_then(Value::as_u64).map(Millis);
                 }
             }
+            AgentEvent::Annotated { kind, data, .. } if kind == "dialect" => {
+                self.dialect = data.get("name").and_then(Value::as_str).map(str::to_owned);
+            }
             AgentEvent::UsageReported { scope, usage } => {
                 if let Some((turn, _)) = &self.turn {
                     self.has_usage = true;
                     self.usage.insert((turn.clone(), *scope), *usage);
                 }
             }
-            AgentEvent::Noticed { code, text, .. } => self.notice(code, text),
+            AgentEvent::Noticed { code, text, .. } => {
+                self.no_engine |= code == "no_engine";
+                self.notice(code, text);
+            }
             AgentEvent::TurnFinished { end, .. } => {
                 if let Some((_, started)) = self.turn.take() {
                     self.total = self.total.plus(envelope.at.since(started));
@@ -137,7 +146,7 @@ impl Tally {
         self.end.as_ref()
     }
 
-    /// Returns the exit code: 0 ok, 1 failed, 4 authentication, 5 network or stream lost, 6 limit reached,
+    /// Returns the exit code: 0 ok, 1 failed, 3 the settings name no usable engine, 4 authentication, 5 network or stream lost, 6 limit reached,
     /// 7 a call was denied and the turn otherwise completed, 130 interrupted by the person.
     pub fn exit_code(&self) -> u8 {
         match &self.end {
@@ -149,6 +158,7 @@ impl Tally {
                 FaultKind::Auth => 4,
                 FaultKind::Network | FaultKind::TimedOut | FaultKind::Protocol => 5,
                 FaultKind::LimitReached => 6,
+                FaultKind::BadRequest if self.no_engine => 3,
                 FaultKind::RateLimited
                 | FaultKind::ContextTooLong
                 | FaultKind::BadRequest
@@ -186,7 +196,7 @@ impl Tally {
             "session": self.session,
             "source": self.source,
             "engine": self.engine,
-            "dialect": dialect_of(&self.engine),
+            "dialect": self.dialect.as_deref().unwrap_or_else(|| dialect_of(&self.engine)),
             "model": self.model,
             "outcome": outcome,
             "text": texts.join("\n\n"),
@@ -232,7 +242,7 @@ impl Call {
     }
 }
 
-/// Returns the wire format that an engine of this name speaks. The embedded one speaks events.
+/// Guesses the wire format by an engine's name, for logs that don't tell. The embedded one speaks events.
 fn dialect_of(engine: &str) -> &'static str {
     match engine {
         "offline" => "native",
@@ -317,6 +327,39 @@ mod tests {
         );
         assert_eq!(object["error"], Value::Null);
         assert_eq!(object["link"], json!({ "attempts": 0, "resumed": 0, "gaps": 0 }));
+    }
+
+    #[test]
+    fn the_dialect_is_what_was_told_before_what_a_name_suggests() {
+        let opened = |engine: &str| AgentEvent::SessionOpened {
+            wall: 0,
+            engine: engine.into(),
+            model: "m".into(),
+            why: String::new(),
+            mode: crate::event::Mode::Ask,
+            folder: String::new(),
+            version: String::new(),
+            caps: crate::event::Caps::default(),
+            window: None,
+            price: None,
+        };
+        let told = AgentEvent::Annotated {
+            on: crate::event::Subject::Turn("t1".into()),
+            kind: "dialect".into(),
+            data: json!({ "name": "ollama" }),
+        };
+        assert_eq!(run(vec![opened("work")]).to_json()["dialect"], "openai-chat");
+        assert_eq!(run(vec![opened("work"), told]).to_json()["dialect"], "ollama");
+        assert_eq!(run(vec![opened("offline")]).to_json()["dialect"], "native");
+    }
+
+    #[test]
+    fn settings_that_name_no_engine_are_a_mistake_in_the_settings() {
+        let notice = AgentEvent::Noticed { level: Level::Error, code: "no_engine".into(), text: "x".into() };
+        let end = |kind| AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Failed(Fault::new(kind, "x")) };
+        assert_eq!(run(vec![notice.clone(), end(FaultKind::BadRequest)]).exit_code(), 3);
+        assert_eq!(run(vec![notice, end(FaultKind::Auth)]).exit_code(), 4);
+        assert_eq!(run(vec![end(FaultKind::BadRequest)]).exit_code(), 1);
     }
 
     #[test]

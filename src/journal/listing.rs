@@ -50,8 +50,8 @@ pub enum RemoveError {
     Find(#[from] FindError),
     #[error("session {id} is in use; end it first")]
     InUse { id: SessionId },
-    #[error("can't remove {}: {source}", path.display())]
-    Io { path: PathBuf, source: io::Error },
+    #[error("can't remove {}: {cause}", path.display())]
+    Io { path: PathBuf, cause: io::Error },
 }
 
 /// Lists a folder; one that isn't there is empty.
@@ -86,13 +86,23 @@ pub fn find(dir: &Path, wanted: &str) -> Result<Summary, FindError> {
     }
 }
 
-/// Returns the session of a working folder that was used last. One without a prompt counts only if all are so.
-pub fn newest_of(dir: &Path, folder: &str) -> Result<Option<Summary>, OpenError> {
-    let mut sessions = list(dir)?.sessions;
-    sessions.retain(|session| session.folder == folder);
-    let prompted = sessions.iter().position(|session| session.title.is_some());
-    let index = prompted.unwrap_or(0);
-    Ok((index < sessions.len()).then(|| sessions.swap_remove(index)))
+/// Returns the session that was used last, of one working folder or of all. One without a prompt counts only if all
+/// are so. Reads no further than to that session, for there may be thousands.
+pub fn newest_of(dir: &Path, folder: Option<&str>) -> Result<Option<Summary>, OpenError> {
+    let mut logs: Vec<_> = logs(dir)?.into_iter().map(|(id, path)| (modified(&path), id, path)).collect();
+    logs.sort_by(|a, b| (b.0, &b.1).cmp(&(a.0, &a.1)));
+    let mut silent = None;
+    for (_, _, path) in logs {
+        let Ok(session) = summary(&path) else { continue };
+        if folder.is_some_and(|folder| session.folder != folder) {
+            continue;
+        }
+        if session.title.is_some() {
+            return Ok(Some(session));
+        }
+        silent = silent.or(Some(session));
+    }
+    Ok(silent)
 }
 
 /// Removes a session's log and what was written beside it, unless it is in use.
@@ -100,7 +110,7 @@ pub fn remove(dir: &Path, wanted: &str) -> Result<Summary, RemoveError> {
     let summary = find(dir, wanted)?;
     let failed = |path: &Path| {
         let path = path.to_owned();
-        move |source| RemoveError::Io { path, source }
+        move |cause| RemoveError::Io { path, cause }
     };
     let file = File::open(&summary.path).map_err(failed(&summary.path))?;
     match lock(&file, &summary.path) {
@@ -132,7 +142,7 @@ fn overflows(dir: &Path, log: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 fn logs(dir: &Path) -> Result<Vec<(String, PathBuf)>, OpenError> {
-    let failed = |source| OpenError::Io { path: dir.to_owned(), source };
+    let failed = |cause| OpenError::Io { path: dir.to_owned(), cause };
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -152,33 +162,39 @@ fn logs(dir: &Path) -> Result<Vec<(String, PathBuf)>, OpenError> {
 }
 
 fn summary(path: &Path) -> Result<Summary, OpenError> {
-    let failed = |source| OpenError::Io { path: path.to_owned(), source };
+    let failed = |cause| OpenError::Io { path: path.to_owned(), cause };
     let reader = Reader::open(path)?;
     let metadata = fs::metadata(path).map_err(failed)?;
-    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    let header = reader.header().clone();
+    let mut header = reader.header().clone();
     let first_page = Want { events: 64, ..Want::page() };
-    let title =
-        match header.title {
-            Some(title) => Some(title),
-            None => reader.read(&mut reader.first(), first_page).map_err(failed)?.entries.iter().find_map(|entry| {
-                match &entry.envelope.event {
-                    AgentEvent::UserMessage { text, .. } => Some(first_line(text)),
-                    _ => None,
-                }
-            }),
-        };
+    for entry in reader.read(&mut reader.first(), first_page).map_err(failed)?.entries {
+        match entry.envelope.event {
+            // A log begins before an engine is found.
+            AgentEvent::SessionOpened { engine, model, .. } if header.engine.is_empty() => {
+                (header.engine, header.model) = (engine, model);
+            }
+            AgentEvent::UserMessage { text, .. } if header.title.is_none() => header.title = Some(first_line(&text)),
+            _ => {}
+        }
+    }
     Ok(Summary {
         id: path.file_stem().map_or(header.session, |stem| stem.to_string_lossy().as_ref().into()),
         path: path.to_owned(),
         started_at: header.started_at,
-        modified: modified.map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        modified: modified(path),
         folder: header.folder,
-        title,
+        title: header.title,
         engine: header.engine,
         model: header.model,
         bytes: metadata.len(),
     })
+}
+
+/// Milliseconds since 1970; 0 where that is not known.
+fn modified(path: &Path) -> u64 {
+    let time = fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let since = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
 fn first_line(text: &str) -> String {

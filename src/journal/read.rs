@@ -31,8 +31,9 @@ const MAX_LINE: usize = 64 << 20;
 /// Why a log can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    #[error("can't read {}: {source}", path.display())]
-    Io { path: PathBuf, source: io::Error },
+    #[error("can't open {}: {cause}", path.display())]
+    // Named so because the message has it already; a `source` would be told twice.
+    Io { path: PathBuf, cause: io::Error },
     #[error("{} is not a session log: its first line is no header", path.display())]
     NoHeader { path: PathBuf },
     #[error("{} has format {found}, this program reads up to {FORMAT}: a newer version wrote it", path.display())]
@@ -103,7 +104,7 @@ pub struct Reader {
 impl Reader {
     /// Opens a log, or bare envelopes as `stream-json` prints them.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let file = File::open(path).map_err(|source| OpenError::Io { path: path.to_owned(), source })?;
+        let file = File::open(path).map_err(|cause| OpenError::Io { path: path.to_owned(), cause })?;
         Self::of(file, path, None)
     }
 
@@ -114,7 +115,7 @@ impl Reader {
         match reader.line_at(0) {
             Ok(Some(line)) => reader.begin(&line)?,
             Ok(None) => return Err(OpenError::NoHeader { path: path.to_owned() }),
-            Err(source) => return Err(OpenError::Io { path: path.to_owned(), source }),
+            Err(cause) => return Err(OpenError::Io { path: path.to_owned(), cause }),
         }
         Ok(reader)
     }

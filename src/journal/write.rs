@@ -36,7 +36,7 @@ impl Writer {
     /// Begins a log in `dir`, which is made if need be. Log and folder are the owner's alone.
     pub fn create(dir: &Path, header: Header) -> Result<Self, OpenError> {
         let path = log_path(dir, &header.session);
-        let failed = |source| OpenError::Io { path: path.clone(), source };
+        let failed = |cause| OpenError::Io { path: path.clone(), cause };
         create_private_dir(dir).map_err(failed)?;
         let mut options = private();
         let file = options.read(true).append(true).create_new(true).open(&path).map_err(failed)?;
@@ -57,7 +57,7 @@ impl Writer {
     ///
     /// The [`End`] tells the last number and time, and how long the torn line was.
     pub fn open(path: &Path) -> Result<(Self, End), OpenError> {
-        let failed = |source| OpenError::Io { path: path.to_owned(), source };
+        let failed = |cause| OpenError::Io { path: path.to_owned(), cause };
         let file = OpenOptions::new().read(true).append(true).open(path).map_err(failed)?;
         lock(&file, path)?;
         let reader = Reader::of(file.try_clone().map_err(failed)?, path, None)?;
@@ -117,7 +117,7 @@ impl Writer {
 
     /// Returns a reader that knows how far this writer has come: the hub's backlog.
     pub fn reader(&self) -> Result<Reader, OpenError> {
-        let file = File::open(&self.path).map_err(|source| OpenError::Io { path: self.path.clone(), source })?;
+        let file = File::open(&self.path).map_err(|cause| OpenError::Io { path: self.path.clone(), cause })?;
         Reader::of(file, &self.path, Some(Arc::clone(&self.saved)))
     }
 
@@ -152,6 +152,6 @@ pub(super) fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
             tracing::warn!(path = %path.display(), "this file system knows no locks");
             Ok(())
         }
-        Err(TryLockError::Error(source)) => Err(OpenError::Io { path: path.to_owned(), source }),
+        Err(TryLockError::Error(cause)) => Err(OpenError::Io { path: path.to_owned(), cause }),
     }
 }

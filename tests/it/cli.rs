@@ -273,3 +273,110 @@ fn a_prompt_and_a_pipe_are_joined() {
     place.run_with_stdin(&["-p", "what is"], "6*7\n");
     assert!(fs::read_to_string(place.only_log()).unwrap().contains(r#""text":"what is\n\n6*7""#));
 }
+
+#[test]
+fn settings_that_name_no_usable_engine_or_rule_are_a_configuration_error() {
+    let place = Place::new();
+    let ran = place.run(&["-m", "nonsense/x", "-p", "hi"]);
+    assert_eq!((ran.code, ran.err.lines().count()), (3, 1), "{ran:?}");
+    assert!(ran.err.contains("nonsense") && ran.err.contains("offline"), "{ran:?}");
+    let ran = place.run(&["-p", "hi", "-o", "approvals.deny=[\"shell(\"]"]);
+    assert_eq!(ran.code, 3, "{ran:?}");
+    assert!(ran.err.contains("[approvals]"), "{ran:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_that_cannot_be_written_is_a_failure() {
+    let place = Place::new();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = place.command(&["-p", "hi"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("can't be written"));
+}
+
+#[test]
+fn a_session_that_cannot_be_saved_is_answered_and_says_so() {
+    let place = Place::new();
+    fs::write(place.home.path().join("sessions"), "in the way").unwrap();
+    let ran = place.run(&["-p", "what is 6*7", "--output-format", "json"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.json()["text"].as_str().unwrap().contains("42"));
+    assert_eq!(ran.json()["notices"][0]["code"], "not_saved");
+    assert!(ran.err.contains("is not saved"), "{ran:?}");
+}
+
+#[test]
+fn a_session_of_another_folder_goes_on_here_and_says_so() {
+    let place = Place::new();
+    place.run(&["-p", "what is 6*7"]);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let ran = Ran::of(place.command(&["-r", "-p", "what is 2+3"]).current_dir(elsewhere.path()).output().unwrap());
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert!(ran.err.contains("began in") && ran.err.contains(elsewhere.path().to_str().unwrap()), "{ran:?}");
+    assert_eq!(place.run(&["-c", "-p", "what is 2+3"]).err.matches("began in").count(), 0);
+}
+
+#[test]
+fn a_session_that_is_in_use_is_not_opened_twice() {
+    let place = Place::new();
+    place.run(&["-p", "what is 6*7"]);
+    let holder = fs::File::open(place.only_log()).unwrap();
+    holder.lock().unwrap();
+    let ran = place.run(&["-c", "-p", "hi"]);
+    assert_eq!((ran.code, ran.err.lines().count()), (1, 1), "{ran:?}");
+    assert!(ran.err.contains("in use by another jarvis-tui"), "{ran:?}");
+    let removed = place.run(&["sessions", "rm", &id_of(&place.only_log())]);
+    assert_eq!(removed.code, 1, "{removed:?}");
+    holder.unlock().unwrap();
+    assert_eq!(place.run(&["-c", "-p", "hi"]).code, 0);
+}
+
+#[test]
+fn the_list_names_the_engine_and_model_that_answered() {
+    let place = Place::new();
+    place.run(&["-p", "hi"]);
+    let listed: Value = place.run(&["sessions", "list", "--json"]).json();
+    assert_eq!((&listed[0]["engine"], &listed[0]["model"]), (&Value::from("offline"), &Value::from("guide")));
+    assert!(place.run(&["sessions", "list"]).out.contains("offline/guide"));
+}
+
+#[test]
+fn a_run_out_of_time_or_rounds_reached_a_limit() {
+    let place = Place::new();
+    let ran = place.run(&["-p", "run `sleep 30`", "--yolo", "--timeout", "300ms", "--output-format", "json"]);
+    assert_eq!(ran.code, 6, "{ran:?}");
+    let object = ran.json();
+    assert_eq!((&object["outcome"], &object["error"]["kind"]), (&Value::from("failed"), &Value::from("limit_reached")));
+    assert_eq!(object["tool_calls"][0]["status"], "cancelled");
+    assert!(ran.err.contains("--timeout"), "{ran:?}");
+    let ran = place.run(&["-p", "what is 6*7", "--max-rounds", "1", "--output-format", "json"]);
+    assert_eq!(ran.code, 6, "{ran:?}");
+    assert_eq!(ran.json()["tool_calls"][0]["status"], "ok", "the last round's calls are run");
+}
+
+#[test]
+fn what_is_too_long_for_the_log_is_whole_in_a_file_of_its_owner_beside_it() {
+    let place = Place::new();
+    let ran = place.run(&["-p", "run `yes | head -c 3000000`", "--yolo", "--output-format", "json"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let output = ran.json()["tool_calls"][0]["output"].as_str().unwrap().to_owned();
+    assert!(output.len() <= 32_768 && output.contains("left out"), "{}", output.len());
+    let beside = fs::read_dir(place.home.path().join("sessions")).unwrap().map(|entry| entry.unwrap().path());
+    let whole = beside.filter(|path| path.extension().is_some_and(|ext| ext == "out")).collect::<Vec<_>>();
+    assert_eq!(whole.len(), 1);
+    let meta = fs::metadata(&whole[0]).unwrap();
+    assert_eq!(meta.len(), 3_000_000);
+    #[cfg(unix)]
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&meta.permissions()) & 0o777, 0o600);
+    let logged: usize = fs::read_to_string(place.only_log())
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|line| line["event"]["type"] == "tool_output")
+        .map(|line| line["event"]["text"].as_str().unwrap().len())
+        .sum();
+    assert_eq!(logged, 1 << 20);
+    assert_eq!(place.run(&["sessions", "rm", &id_of(&place.only_log())]).code, 0);
+    assert!(!whole[0].exists(), "it goes with its session");
+}

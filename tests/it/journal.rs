@@ -84,8 +84,8 @@ fn a_folder_is_listed_newest_first() {
     assert_eq!(listing.unreadable.len(), 1);
     let first = &listing.sessions[0];
     assert_eq!((first.modified, first.started_at, first.folder.as_str()), (999_999_000, 5, "/y"));
-    assert_eq!(journal::newest_of(dir.path(), "/x").unwrap().unwrap().id.as_str(), "a-0001");
-    assert_eq!(journal::newest_of(dir.path(), "/none").unwrap(), None);
+    assert_eq!(journal::newest_of(dir.path(), Some("/x")).unwrap().unwrap().id.as_str(), "a-0001");
+    assert_eq!(journal::newest_of(dir.path(), Some("/none")).unwrap(), None);
     assert!(journal::list(&dir.path().join("not there")).unwrap().sessions.is_empty());
 }
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::*;
 use crate::agent::approval::Policy;
-use crate::engine::{Past, PastCall};
+use crate::engine::{Engine, Past, PastCall};
 use crate::event::{Json, Outcome, Risk, Role, Stop, TextKind, grammar};
 use crate::net::Http;
-use crate::tool::ToolCtx;
+use crate::tool::{Tool, ToolCtx};
 
 /// Answers with one script a request and keeps what it was asked.
 struct Fake {

@@ -46,6 +46,10 @@ impl Engine for Offline {
         NAME
     }
 
+    fn dialect(&self) -> Option<&'static str> {
+        Some("native")
+    }
+
     fn reply(&self, request: &Request) -> Reply {
         Reply::Script(self.script(request))
     }
