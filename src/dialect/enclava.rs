@@ -290,6 +290,8 @@ impl Enclava {
     fn output(&mut self, at: usize, item: &Item<'_>, out: &mut Vec<AgentEvent>) {
         let Some(call) = self.calls.get_mut(at) else { return };
         call.has_output = true;
+        // Too late for a name that was lost.
+        call.is_ready = true;
         let (outcome, text) = result(item);
         let output = Output::of(text);
         out.push(AgentEvent::ToolCallFinished { call: call.told.clone(), outcome, output, took: None });

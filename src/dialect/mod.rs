@@ -45,6 +45,8 @@ pub struct Dialect {
 
 /// Every dialect that a stream can be read as.
 pub const DIALECTS: &[Dialect] = &[
+    responses::DIALECT,
+    enclava::DIALECT,
     Dialect {
         name: "openjarvis",
         decode: |context| Box::new(openjarvis::OpenJarvis::new(context)),

@@ -26,9 +26,9 @@ use crate::event::{AgentEvent, Fault, FaultKind, Json, Level, Outcome, RanBy, Sc
 /// Items and parts of one list that are read.
 const MOST_LISTED: usize = 4096;
 
-/// As `--dialect responses`.
+/// As `--dialect openai-responses`.
 pub const DIALECT: Dialect = Dialect {
-    name: "responses",
+    name: "openai-responses",
     decode: |_| Box::new(Responses::new()),
     loses: "pictures and sound, log probabilities; durations of the server's tools, which the wire does not have",
 };
