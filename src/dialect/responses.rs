@@ -48,6 +48,7 @@ enum End {
 pub struct Responses {
     tell: Tell,
     named: bool,
+    /// The model that was asked, else the one that the wire says.
     model: Option<String>,
     usage: Option<Usage>,
     end: Option<End>,
@@ -57,6 +58,11 @@ pub struct Responses {
 impl Responses {
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Makes a decoder whose carry names the model as it was asked for, so that another model is not sent it.
+    pub fn of(model: &str) -> Self {
+        Self { model: Some(model.to_owned()), ..Self::default() }
     }
 
     fn event(&mut self, frame: &SseFrame, mut event: Event<'_>, marked: bool, out: &mut Vec<AgentEvent>) {

@@ -8,6 +8,7 @@ pub mod discover;
 pub mod offline;
 pub mod ollama;
 pub mod openai;
+pub mod openai_responses;
 
 use secrecy::SecretString;
 

@@ -42,21 +42,10 @@ impl OpenAi {
     /// Takes a base URL in any of the forms people use: with or without scheme, `/v1`, a slash at the end or
     /// `/chat/completions`. A query is kept.
     pub fn new(name: String, base_url: &str, key: Option<SecretString>) -> Self {
-        let url = with_scheme(base_url.trim());
-        let (path, query) = match url.split_once('?') {
-            Some((path, query)) => (path.to_owned(), format!("?{query}")),
-            None => (url, String::new()),
-        };
-        let path = path.trim_end_matches('/');
-        let base = match path.strip_suffix(CHAT) {
-            Some(base) => base.to_owned(),
-            None if path.split_once("://").is_some_and(|(_, rest)| rest.contains('/')) => path.to_owned(),
-            None => format!("{path}/v1"),
-        };
+        let (base, query) = place(base_url, CHAT);
         let limit = if base.contains("://api.openai.com") { "max_completion_tokens" } else { "max_tokens" };
         let (chat, models) = (format!("{base}{CHAT}{query}"), format!("{base}/models{query}"));
-        let key = key.filter(|key| !key.expose_secret().trim().is_empty());
-        Self { name, chat, models, key, limit }
+        Self { name, chat, models, key: key.filter(|key| !key.expose_secret().trim().is_empty()), limit }
     }
 
     /// Returns the URL that prompts go to.
@@ -114,6 +103,22 @@ impl Engine for OpenAi {
     }
 }
 
+/// Cuts a base URL in any form into the part before `endpoint` and the query.
+pub(super) fn place(base_url: &str, endpoint: &str) -> (String, String) {
+    let url = with_scheme(base_url.trim());
+    let (path, query) = match url.split_once('?') {
+        Some((path, query)) => (path.to_owned(), format!("?{query}")),
+        None => (url, String::new()),
+    };
+    let path = path.trim_end_matches('/');
+    let base = match path.strip_suffix(endpoint) {
+        Some(base) => base.to_owned(),
+        None if path.split_once("://").is_some_and(|(_, rest)| rest.contains('/')) => path.to_owned(),
+        None => format!("{path}/v1"),
+    };
+    (base, query)
+}
+
 /// Describes a tool in the form that both families of servers take.
 pub(super) fn tool(tool: &ToolSpec) -> Json {
     let ToolSpec { name, description, parameters, risk: _ } = tool;
@@ -165,11 +170,15 @@ fn message(past: &Past) -> Json {
     }
 }
 
-fn call(past: &PastCall) -> Json {
+/// Returns arguments as the text of a JSON object, as the model wrote it where it wrote one.
+pub(super) fn args_text(past: &PastCall) -> String {
     let is_object =
         serde_json::from_str::<&serde_json::value::RawValue>(&past.args).is_ok_and(|raw| raw.get().starts_with('{'));
-    let arguments = if is_object { past.args.clone() } else { args(past).to_string() };
-    let function = json!({"name": past.name, "arguments": arguments});
+    if is_object { past.args.clone() } else { args(past).to_string() }
+}
+
+fn call(past: &PastCall) -> Json {
+    let function = json!({"name": past.name, "arguments": args_text(past)});
     merged(json!({"id": past.call.as_str(), "type": "function", "function": function}), past.carry.as_ref())
 }
 

@@ -1,0 +1,229 @@
+use super::*;
+use crate::event::{AgentEvent, Outcome, Risk};
+
+fn engine(base: &str) -> OpenAiResponses {
+    OpenAiResponses::new("openai-responses".into(), base, None)
+}
+
+fn body_of(request: &Request) -> Json {
+    let Reply::Http { call, .. } = engine("http://h").reply(request) else { panic!("no call") };
+    serde_json::from_slice(&call.body.unwrap()).unwrap()
+}
+
+fn request(past: Vec<Past>) -> Request {
+    Request { model: "gpt-5".into(), past, ..Request::default() }
+}
+
+fn past_call(id: &str, args: &str, carry: Option<Json>) -> PastCall {
+    PastCall { call: id.into(), name: "clock".into(), args: args.into(), carry }
+}
+
+fn output(id: &str, output: &str, outcome: Outcome) -> Past {
+    Past::Tool { call: id.into(), name: "clock".into(), output: output.into(), outcome }
+}
+
+fn said(text: &str, calls: Vec<PastCall>, carry: Option<Json>) -> Past {
+    Past::Assistant { text: text.into(), reasoning: "not sent".into(), calls, carry }
+}
+
+#[test]
+fn every_form_of_a_base_url_leads_to_the_same_place() {
+    let cases = [
+        ("https://api.openai.com", "https://api.openai.com/v1/responses"),
+        ("https://api.openai.com/v1/", "https://api.openai.com/v1/responses"),
+        ("https://api.openai.com/v1/responses", "https://api.openai.com/v1/responses"),
+        ("https://x.org/openai/v1?api-version=2", "https://x.org/openai/v1/responses?api-version=2"),
+        ("localhost:1234", "http://localhost:1234/v1/responses"),
+    ];
+    for (given, url) in cases {
+        assert_eq!(engine(given).url(), url, "{given}");
+    }
+    assert_eq!(engine("http://h/v1").survey().unwrap().calls[0].url, "http://h/v1/models");
+}
+
+#[test]
+fn a_short_request_has_only_what_it_needs() {
+    assert_eq!(
+        body_of(&Request { model: "gpt-4.1-mini".into(), ..request(vec![Past::User { text: "hi".into() }]) }),
+        json!({
+            "model": "gpt-4.1-mini",
+            "input": [{"type": "message", "role": "user", "content": "hi"}],
+            "stream": true,
+            "store": false,
+        })
+    );
+}
+
+#[test]
+fn reasoning_is_asked_for_where_it_can_be() {
+    for model in ["gpt-5", "o3-mini", "openai/gpt-oss-20b", "qwen3"] {
+        assert_eq!(
+            body_of(&Request { model: model.into(), ..request(vec![]) })["include"],
+            json!(["reasoning.encrypted_content"])
+        );
+    }
+    for model in ["gpt-4o", "openai/gpt-4.1", "ft:gpt-4o:me", "gpt-5-chat-latest", "chatgpt-4o-latest"] {
+        assert_eq!(body_of(&Request { model: model.into(), ..request(vec![]) })["include"], Json::Null, "{model}");
+    }
+}
+
+#[test]
+fn a_conversation_with_tools_is_told_whole() {
+    let request = Request {
+        system: "be brief".into(),
+        tools: vec![ToolSpec {
+            name: "clock".into(),
+            description: "Tells the time".into(),
+            parameters: json!({"type": "object"}),
+            risk: Risk::ReadOnly,
+        }],
+        max_output: Some(100),
+        ..request(vec![
+            Past::User { text: "time?".into() },
+            said(
+                "Let me see.",
+                vec![
+                    past_call("a", "{\"zone\": \"UTC\"}", None),
+                    past_call("b", "", None),
+                    past_call("c", "{\"zo", None),
+                ],
+                None,
+            ),
+            output("a", "12:00", Outcome::Ok),
+            output("b", "no zone", Outcome::Failed),
+            output("c", "not now", Outcome::Denied),
+            said("noon", vec![], Some(json!({"reasoning_content": "of another server"}))),
+        ])
+    };
+    assert_eq!(
+        body_of(&request),
+        json!({
+            "model": "gpt-5",
+            "instructions": "be brief",
+            "input": [
+                {"type": "message", "role": "user", "content": "time?"},
+                {"type": "message", "role": "assistant", "content": "Let me see."},
+                {"type": "function_call", "call_id": "a", "name": "clock", "arguments": "{\"zone\": \"UTC\"}"},
+                {"type": "function_call", "call_id": "b", "name": "clock", "arguments": "{}"},
+                {"type": "function_call", "call_id": "c", "name": "clock", "arguments": "{\"malformed_arguments\":\"{\\\"zo\"}"},
+                {"type": "function_call_output", "call_id": "a", "output": "12:00"},
+                {"type": "function_call_output", "call_id": "b", "output": "error: no zone"},
+                {"type": "function_call_output", "call_id": "c", "output": "(denied) not now"},
+                {"type": "message", "role": "assistant", "content": "noon"},
+            ],
+            "stream": true,
+            "store": false,
+            "tools": [{"type": "function", "name": "clock", "description": "Tells the time", "parameters": {"type": "object"}, "strict": false}],
+            "max_output_tokens": 100,
+            "include": ["reasoning.encrypted_content"],
+        })
+    );
+}
+
+fn reasoning(text: &str) -> Json {
+    json!({"type": "reasoning", "summary": [], "encrypted_content": text})
+}
+
+fn carry(model: &str) -> Json {
+    json!({"responses": {"model": model, "items": [
+        reasoning("A"),
+        {"type": "message", "phase": "commentary"},
+        reasoning("B"),
+        {"type": "function_call", "id": "fc_1"},
+    ]}})
+}
+
+fn was(id: &str) -> Option<Json> {
+    Some(json!({"item_id": id}))
+}
+
+#[test]
+fn reasoning_goes_back_where_it_stood() {
+    let past = vec![
+        said("Hm.", vec![past_call("a_2", "{}", was("fc_1"))], Some(carry("gpt-5-2025-08-07"))),
+        output("a_2", "noon", Outcome::Ok),
+    ];
+    assert_eq!(
+        body_of(&request(past))["input"],
+        json!([
+            reasoning("A"),
+            {"type": "message", "role": "assistant", "content": "Hm.", "phase": "commentary"},
+            reasoning("B"),
+            {"type": "function_call", "call_id": "a_2", "name": "clock", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "a_2", "output": "noon"},
+        ])
+    );
+}
+
+#[test]
+fn reasoning_whose_call_is_gone_is_gone_too() {
+    // A cancelled turn leaves out the calls that have no output.
+    assert_eq!(
+        body_of(&request(vec![said("Hm.", vec![], Some(carry("gpt-5")))]))["input"],
+        json!([reasoning("A"), {"type": "message", "role": "assistant", "content": "Hm.", "phase": "commentary"}])
+    );
+}
+
+#[test]
+fn another_model_gets_no_reasoning() {
+    for model in ["gpt-5-mini", "o3", "gpt-5.1"] {
+        let past = vec![said("Hm.", vec![past_call("a", "{}", was("fc_1"))], Some(carry(model)))];
+        assert_eq!(
+            body_of(&request(past))["input"],
+            json!([
+                {"type": "message", "role": "assistant", "content": "Hm."},
+                {"type": "function_call", "call_id": "a", "name": "clock", "arguments": "{}"},
+            ]),
+            "{model}"
+        );
+    }
+}
+
+#[test]
+fn a_custom_call_goes_back_as_text() {
+    let past = vec![
+        said("", vec![past_call("a", "{\"input\":\"select \\\"x\\\"\"}", Some(json!({"custom": true})))], None),
+        output("a", "1", Outcome::Ok),
+    ];
+    assert_eq!(
+        body_of(&request(past))["input"],
+        json!([
+            {"type": "custom_tool_call", "call_id": "a", "name": "clock", "input": "select \"x\""},
+            {"type": "custom_tool_call_output", "call_id": "a", "output": "1"},
+        ])
+    );
+}
+
+#[test]
+fn what_the_decoder_carries_is_what_goes_back() {
+    let output = json!([
+        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "A"},
+        {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "clock", "arguments": "{}", "status": "completed"},
+    ]);
+    let end = json!({"type": "response.completed", "response": {"model": "deployed-as-x", "status": "completed", "output": output}});
+    let Reply::Http { mut decode, .. } = engine("http://h").reply(&request(vec![])) else { panic!("no call") };
+    let mut events = Vec::new();
+    decode.frame(&crate::dialect::SseFrame::data(end.to_string()), &mut events);
+    decode.finish(&mut events);
+    let (mut message, mut ready) = (None, None);
+    for event in events {
+        match event {
+            AgentEvent::MessageFinished { carry, .. } => message = carry,
+            AgentEvent::ToolCallReady { carry, .. } => ready = carry,
+            _ => {}
+        }
+    }
+    let items = body_of(&request(vec![said("", vec![past_call("call_1", "{}", ready)], message)]))["input"].clone();
+    assert_eq!(
+        items,
+        json!([reasoning("A"), {"type": "function_call", "call_id": "call_1", "name": "clock", "arguments": "{}"}])
+    );
+}
+
+#[test]
+fn a_key_travels_as_a_secret_bearer() {
+    let keyed = OpenAiResponses::new("x".into(), "http://h", Some("sk-1 \n".into()));
+    let [(name, Value::Secret(secret))] = &keyed.headers()[..] else { panic!("no secret") };
+    assert_eq!((name.as_str(), secret.expose_secret()), ("authorization", "Bearer sk-1"));
+    assert!(!format!("{keyed:?}").contains("sk-1"));
+}
