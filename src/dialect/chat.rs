@@ -386,7 +386,7 @@ impl Decode for Chat {
 }
 
 impl UsageWire {
-    fn read(&self) -> Option<Usage> {
+    pub(super) fn read(&self) -> Option<Usage> {
         let usage = Usage {
             input_tokens: self.prompt_tokens.0.or(self.input_tokens.0).unwrap_or(0),
             output_tokens: self.completion_tokens.0.or(self.output_tokens.0).unwrap_or(0),

@@ -16,8 +16,10 @@ pub mod ollama;
 pub mod openjarvis;
 mod repeat;
 pub mod responses;
+pub mod plain;
 mod surrogate;
 mod think;
+pub mod warp;
 
 pub use frame::SseFrame;
 
@@ -62,6 +64,12 @@ pub const DIALECTS: &[Dialect] = &[
         decode: |_| Box::new(ollama::Ollama::new()),
         loses: "how long a call ran and what it gave: the client runs it",
     },
+    Dialect {
+        name: "warp",
+        decode: |_| Box::new(warp::Warp::new()),
+        loses: "reasoning, and how calls went: nobody runs them",
+    },
+    Dialect { name: "plain", decode: |_| Box::new(plain::Plain::new()), loses: "everything but the bytes" },
 ];
 
 /// Turns frames into events.

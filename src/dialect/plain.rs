@@ -1,0 +1,144 @@
+//! What no dialect knows, shown as it came: JSON laid out in a code block, text as text. Better than nothing, so that
+//! one can see what a server says. Bounded: a long frame is cut, and past a total only their number is told.
+//!
+//! It has no end mark but `[DONE]`, so a stream that ended without one is complete.
+
+use super::{Decode, SseFrame, surrogate};
+use crate::event::{AgentEvent, Json, Level, MessageId, Role, Stop, TextKind, TurnEnd};
+
+/// Bytes of one frame that are shown.
+const MOST_FRAME: usize = 16 * 1024;
+/// Bytes that are shown in all.
+const MOST: usize = 1024 * 1024;
+
+/// The decoder of one answer.
+#[derive(Debug)]
+pub struct Plain {
+    message: MessageId,
+    open: bool,
+    shown: usize,
+    left_out: u64,
+    done: bool,
+}
+
+impl Default for Plain {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Plain {
+    pub fn new() -> Self {
+        Self { message: "m1".into(), open: false, shown: 0, left_out: 0, done: false }
+    }
+
+    fn show(&mut self, text: String, out: &mut Vec<AgentEvent>) {
+        let message = self.message.clone();
+        if !std::mem::replace(&mut self.open, true) {
+            let role = Role::Assistant;
+            out.push(AgentEvent::MessageStarted { message: message.clone(), role, parent: None });
+        }
+        self.shown = self.shown.saturating_add(text.len());
+        out.push(AgentEvent::TextDelta { message, text, kind: TextKind::Text });
+    }
+}
+
+impl Decode for Plain {
+    fn frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+        let data = frame.data.trim_end();
+        if data == "[DONE]" {
+            self.done = true;
+        }
+        if self.done || (data.is_empty() && frame.event.is_empty()) {
+            return;
+        }
+        if self.shown >= MOST {
+            self.left_out = self.left_out.saturating_add(1);
+            return;
+        }
+        let name = if frame.event.is_empty() { String::new() } else { format!("event: {}\n", frame.event) };
+        let text = match json(data) {
+            Some(json) => format!("{name}{}\n", fenced("json", &laid_out(&json))),
+            None => format!("{name}{}\n", cut(data)),
+        };
+        self.show(text, out);
+    }
+
+    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+        if self.left_out > 0 {
+            let text = format!("{} more frames of this stream are not shown", self.left_out);
+            out.push(AgentEvent::Noticed { level: Level::Warn, code: "left_out".into(), text });
+        }
+        let heard = self.open || self.done;
+        if self.open {
+            let (message, stop) = (self.message.clone(), Stop::End);
+            out.push(AgentEvent::MessageFinished { message, stop, full: None, carry: None });
+        }
+        let end = if heard { TurnEnd::Completed } else { TurnEnd::Interrupted };
+        out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
+    }
+
+    fn is_done(&self) -> bool {
+        self.done
+    }
+}
+
+/// Reads what is worth laying out; a number or a word is text.
+fn json(data: &str) -> Option<Json> {
+    let json: Option<Json> = serde_json::from_str(data).ok();
+    json.or_else(|| serde_json::from_str(&surrogate::mended(data)?).ok())
+        .filter(|json| json.is_object() || json.is_array())
+}
+
+fn laid_out(json: &Json) -> String {
+    let text = serde_json::to_string_pretty(json).unwrap_or_default();
+    cut(&text)
+}
+
+fn cut(text: &str) -> String {
+    if text.len() <= MOST_FRAME {
+        return text.to_owned();
+    }
+    let head = text.get(..text.floor_char_boundary(MOST_FRAME)).unwrap_or_default();
+    format!("{head}\n… {} more bytes", text.len() - head.len())
+}
+
+/// Writes a Markdown code block that its own content can't end.
+pub(super) fn fenced(language: &str, text: &str) -> String {
+    let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(3.max(longest + 1));
+    format!("{fence}{language}\n{text}\n{fence}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(frames: &[SseFrame]) -> (String, Vec<AgentEvent>) {
+        let mut decoder = Plain::new();
+        let mut out = Vec::new();
+        for frame in frames {
+            decoder.frame(frame, &mut out);
+        }
+        decoder.finish(&mut out);
+        let text = |event: &AgentEvent| match event {
+            AgentEvent::TextDelta { text, .. } => Some(text.clone()),
+            _ => None,
+        };
+        (out.iter().filter_map(text).collect(), out)
+    }
+
+    #[test]
+    fn json_is_laid_out_in_a_block_that_its_content_cannot_end() {
+        let (text, _) = shown(&[SseFrame::data(r#"{"a":"```"}"#)]);
+        assert_eq!(text, "````json\n{\n  \"a\": \"```\"\n}\n````\n");
+    }
+
+    #[test]
+    fn a_flood_is_counted_and_not_shown() {
+        let frames: Vec<SseFrame> = (0..100).map(|_| SseFrame::data("x".repeat(100_000))).collect();
+        let (text, events) = shown(&frames);
+        assert!(text.len() < MOST + 2 * MOST_FRAME, "{}", text.len());
+        assert!(events.iter().any(|event| matches!(event, AgentEvent::Noticed { code, .. } if code == "left_out")));
+    }
+}

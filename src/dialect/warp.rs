@@ -1,0 +1,361 @@
+//! Warp blocks, one JSON object a line. While it streams, a text block is a piece and a tool block the whole state of
+//! its call so far; the last line repeats everything whole, and replaces. Kinds of blocks that are not text are shown as
+//! what they are: code as code, the rest laid out.
+//!
+//! Nobody runs the calls: they are the model's wishes.
+
+use serde::Deserialize;
+
+use super::chat::wire::UsageWire;
+use super::odd::Odd;
+use super::plain::fenced;
+use super::think::{Kind, Think};
+use super::{Decode, SseFrame, error, surrogate};
+use crate::event::{
+    AgentEvent, CallId, Fault, FaultKind, Json, MessageId, RanBy, Role, Scope, Stop, TextKind, TurnEnd, Usage,
+};
+
+/// Calls that are followed.
+const MOST_CALLS: usize = 128;
+/// Bytes of text, and of arguments, that are kept to be compared with the last line.
+const KEPT: usize = 16 * 1024 * 1024;
+
+/// The decoder of one answer.
+#[derive(Debug)]
+pub struct Warp {
+    message: MessageId,
+    open: bool,
+    think: Think,
+    reasoned: bool,
+    /// The text so far, and whether it is all of it.
+    text: String,
+    cut: bool,
+    /// The block before was not text, so the next one stands apart.
+    apart: bool,
+    calls: Vec<Call>,
+    full: Option<String>,
+    usage: Option<Usage>,
+    fault: Option<Fault>,
+    done: bool,
+    odd: Odd,
+}
+
+#[derive(Debug)]
+struct Call {
+    wire_id: String,
+    id: CallId,
+    name: String,
+    args: String,
+    started: bool,
+}
+
+impl Default for Warp {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Warp {
+    pub fn new() -> Self {
+        Self {
+            message: "m1".into(),
+            open: false,
+            think: Think::default(),
+            reasoned: false,
+            text: String::new(),
+            cut: false,
+            apart: false,
+            calls: Vec::new(),
+            full: None,
+            usage: None,
+            fault: None,
+            done: false,
+            odd: Odd::default(),
+        }
+    }
+
+    fn line(&mut self, line: &Json, out: &mut Vec<AgentEvent>) {
+        let Some(blocks) = line.get("blocks").and_then(Json::as_array) else {
+            match error::read(line) {
+                Some(said) => self.fault = Some(error::fault(&said)),
+                None => self.odd.met("a line without blocks", out),
+            }
+            return;
+        };
+        let flag = |key: &str| line.get(key).and_then(Json::as_bool);
+        let is_last = flag("complete") == Some(true) || flag("streaming") != Some(true);
+        let usage = line.get("usage").and_then(|usage| UsageWire::deserialize(usage).ok());
+        self.usage = usage.and_then(|usage| usage.read()).or(self.usage);
+        if line.get("actions").and_then(Json::as_array).is_some_and(|actions| !actions.is_empty()) {
+            self.odd.met("actions beside the blocks", out);
+        }
+        let mut nth = 0;
+        let mut whole = String::new();
+        for block in blocks {
+            match kind(block) {
+                "tool_call" => {
+                    self.call(block.get("tool").unwrap_or(block), nth, out);
+                    nth += 1;
+                }
+                "error" => {
+                    let said = error::inner(block).or_else(|| block.get("text").and_then(error::inner));
+                    let message = said.map_or_else(|| block.to_string(), |said| said.message);
+                    self.fault.get_or_insert(Fault::new(FaultKind::Upstream, message));
+                }
+                "text" if is_last => whole.push_str(text_of(block)),
+                "text" => self.piece(text_of(block), out),
+                _ if is_last => {
+                    stand_apart(&mut whole);
+                    whole.push_str(&shown(block));
+                    whole.push_str("\n\n");
+                }
+                _ => {
+                    let block = shown(block);
+                    self.block(&block, out);
+                }
+            }
+        }
+        if is_last {
+            self.last(&whole, out);
+        }
+    }
+
+    fn piece(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
+        if text.is_empty() {
+            return;
+        }
+        if std::mem::take(&mut self.apart) {
+            self.emit("\n\n", out);
+        }
+        let mut split = Vec::new();
+        self.think.feed(text, &mut split);
+        self.emit_split(split, out);
+    }
+
+    fn block(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
+        let mut split = Vec::new();
+        self.think.finish(&mut split);
+        self.emit_split(split, out);
+        if !self.text.is_empty() {
+            self.emit("\n\n", out);
+        }
+        self.emit(text, out);
+        self.apart = true;
+    }
+
+    fn emit_split(&mut self, split: Vec<(Kind, String)>, out: &mut Vec<AgentEvent>) {
+        for (kind, text) in split {
+            match kind {
+                Kind::Text => self.emit(&text, out),
+                Kind::Reasoning => {
+                    self.begin(out);
+                    self.reasoned = true;
+                    out.push(AgentEvent::ReasoningDelta { message: self.message.clone(), text });
+                }
+            }
+        }
+    }
+
+    fn emit(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
+        self.begin(out);
+        if self.text.len().saturating_add(text.len()) <= KEPT {
+            self.text.push_str(text);
+        } else {
+            self.cut = true;
+        }
+        out.push(AgentEvent::TextDelta { message: self.message.clone(), text: text.to_owned(), kind: TextKind::Text });
+    }
+
+    fn begin(&mut self, out: &mut Vec<AgentEvent>) {
+        if !std::mem::replace(&mut self.open, true) {
+            let role = Role::Assistant;
+            out.push(AgentEvent::MessageStarted { message: self.message.clone(), role, parent: None });
+        }
+    }
+
+    /// The whole answer once more. What was not streamed before is told now.
+    fn last(&mut self, whole: &str, out: &mut Vec<AgentEvent>) {
+        self.done = true;
+        let mut split = Vec::new();
+        self.think.finish(&mut split);
+        self.emit_split(split, out);
+        let (mut think, mut split) = (Think::default(), Vec::new());
+        think.feed(whole.trim_end_matches('\n'), &mut split);
+        think.finish(&mut split);
+        let answer: String =
+            split.iter().filter(|(kind, _)| *kind == Kind::Text).map(|(_, text)| text.as_str()).collect();
+        if self.text.is_empty() && !self.cut {
+            split.retain(|(kind, _)| *kind == Kind::Text || !self.reasoned);
+            return self.emit_split(split, out);
+        }
+        if !answer.is_empty() && (self.cut || answer.trim_end() != self.text.trim_end()) {
+            self.full = Some(answer);
+        }
+    }
+
+    /// Takes the state of the n-th call of a line.
+    fn call(&mut self, tool: &Json, nth: usize, out: &mut Vec<AgentEvent>) {
+        let text = |json: &Json, key: &str| json.get(key).and_then(Json::as_str).unwrap_or_default().to_owned();
+        let function = tool.get("function").unwrap_or(tool);
+        let (wire_id, name) = (text(tool, "id"), text(function, "name"));
+        let args = match function.get("arguments") {
+            None | Some(Json::Null) => String::new(),
+            Some(Json::String(text)) => text.clone(),
+            Some(json) => json.to_string(),
+        };
+        let by_id = self.calls.iter().position(|call| !wire_id.is_empty() && call.wire_id == wire_id);
+        // A call may get its id later than its first state.
+        let by_place = || self.calls.get(nth).filter(|call| wire_id.is_empty() || call.wire_id.is_empty()).map(|_| nth);
+        let at = match by_id.or_else(by_place) {
+            Some(at) => at,
+            None if self.calls.len() < MOST_CALLS => self.add(wire_id),
+            None => return self.odd.met("more tool calls than are followed", out),
+        };
+        self.begin(out);
+        let Some(call) = self.calls.get_mut(at) else { return };
+        if args.len() > KEPT / MOST_CALLS {
+            return self.odd.met("tool arguments beyond all measure", out);
+        }
+        if call.name.is_empty() {
+            call.name = name;
+        }
+        if !call.started && !call.name.is_empty() {
+            call.start(&self.message, out);
+        }
+        if args.len() >= call.args.len() {
+            if call.started
+                && let Some(more) = args.strip_prefix(call.args.as_str()).filter(|more| !more.is_empty())
+            {
+                out.push(AgentEvent::ToolArgsDelta { call: call.id.clone(), json: more.to_owned() });
+            }
+            call.args = args;
+        }
+    }
+
+    fn add(&mut self, wire_id: String) -> usize {
+        let at = self.calls.len();
+        let mut id = if wire_id.is_empty() { format!("call_{}", at + 1) } else { wire_id.clone() };
+        while self.calls.iter().any(|call| call.id.as_str() == id) {
+            id.push_str("_2");
+        }
+        let (name, args) = (String::new(), String::new());
+        self.calls.push(Call { wire_id, id: CallId::new(id), name, args, started: false });
+        at
+    }
+}
+
+impl Call {
+    fn start(&mut self, message: &MessageId, out: &mut Vec<AgentEvent>) {
+        self.started = true;
+        out.push(AgentEvent::ToolCallStarted {
+            call: self.id.clone(),
+            message: message.clone(),
+            name: Some(self.name.clone()).filter(|name| !name.is_empty()),
+            parent: None,
+            ran_by: RanBy::Us,
+        });
+        if !self.args.is_empty() {
+            out.push(AgentEvent::ToolArgsDelta { call: self.id.clone(), json: self.args.clone() });
+        }
+    }
+}
+
+impl Decode for Warp {
+    fn frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+        if self.is_done() {
+            return;
+        }
+        if frame.data.trim() == "[DONE]" {
+            self.done = true;
+            return;
+        }
+        let json: Option<Json> = serde_json::from_str(&frame.data).ok();
+        let json = json.or_else(|| serde_json::from_str(&surrogate::mended(&frame.data)?).ok());
+        match json.filter(Json::is_object) {
+            Some(line) => self.line(&line, out),
+            None => self.odd.met("a line that is not a JSON object", out),
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+        let mut split = Vec::new();
+        self.think.finish(&mut split);
+        self.emit_split(split, out);
+        let stop = match (&self.fault, self.done, self.calls.is_empty()) {
+            (Some(_), ..) => Stop::Failed,
+            (None, false, _) => Stop::Interrupted,
+            (None, true, false) => Stop::ToolCalls,
+            (None, true, true) => Stop::End,
+        };
+        if stop == Stop::ToolCalls {
+            for call in &mut self.calls {
+                if !call.started {
+                    call.start(&self.message, out);
+                }
+                let (name, args) = (std::mem::take(&mut call.name), std::mem::take(&mut call.args));
+                out.push(AgentEvent::ToolCallReady { call: call.id.clone(), name, args, carry: None });
+            }
+        }
+        if self.open {
+            let (message, full) = (self.message.clone(), self.full.take());
+            out.push(AgentEvent::MessageFinished { message, stop, full, carry: None });
+        }
+        if let Some(usage) = self.usage.take() {
+            out.push(AgentEvent::UsageReported { scope: Scope::Request(1), usage });
+        }
+        let end = match (self.fault.take(), stop) {
+            (Some(fault), _) => TurnEnd::Failed(fault),
+            (None, Stop::Interrupted) => TurnEnd::Interrupted,
+            (None, _) => TurnEnd::Completed,
+        };
+        out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
+    }
+
+    fn is_done(&self) -> bool {
+        self.done || self.fault.is_some()
+    }
+}
+
+fn kind(block: &Json) -> &str {
+    match block.get("type").and_then(Json::as_str) {
+        Some("paragraph") | None if block.get("text").is_some_and(Json::is_string) => "text",
+        kind => kind.unwrap_or_default(),
+    }
+}
+
+fn text_of(block: &Json) -> &str {
+    block.get("text").or_else(|| block.get("content")).and_then(Json::as_str).unwrap_or_default()
+}
+
+/// A block that is not text, in Markdown.
+fn shown(block: &Json) -> String {
+    let text = |keys: &[&str]| keys.iter().find_map(|key| block.get(*key).and_then(Json::as_str));
+    let laid_out = || {
+        let mut rest = block.clone();
+        if let Some(rest) = rest.as_object_mut() {
+            rest.retain(|key, _| key != "streaming");
+        }
+        fenced("json", &serde_json::to_string_pretty(&rest).unwrap_or_default())
+    };
+    let body = match kind(block) {
+        "code" => {
+            text(&["code", "content", "text"]).map(|code| (text(&["language", "lang"]).unwrap_or_default(), code))
+        }
+        "command" => text(&["command", "content", "text"]).map(|command| ("sh", command)),
+        "output" => text(&["output", "content", "text"]).map(|output| ("", output)),
+        _ => None,
+    };
+    match body {
+        Some((language, body)) if !language.contains(['`', '\n', '\r']) => fenced(language, body.trim_end()),
+        _ => laid_out(),
+    }
+}
+
+fn stand_apart(text: &mut String) {
+    if !text.is_empty() && !text.ends_with("\n\n") {
+        text.push_str("\n\n");
+    }
+}
+
+#[cfg(test)]
+mod tests;
