@@ -393,6 +393,7 @@ impl Agent {
                     idle: choice.idle,
                     no_output: choice.no_output,
                     retries: choice.retries,
+                    resend: choice.resend,
                     epoch,
                 };
                 perform(&http, &call, decode, &patience, &out).await;

@@ -27,6 +27,8 @@ pub struct EngineChoice {
     pub idle: Duration,
     pub no_output: Duration,
     pub retries: u32,
+    /// Whether a request that may have reached the server is sent again. An agent may have begun to act on it.
+    pub resend: bool,
 }
 
 /// Finds the engine for a name written `engine/model`.
@@ -76,6 +78,7 @@ impl EngineChoice {
             idle: Duration::ZERO,
             no_output: Duration::ZERO,
             retries: 0,
+            resend: true,
         }
     }
 }

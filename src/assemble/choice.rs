@@ -238,6 +238,7 @@ impl Chooser {
             idle: config.idle_timeout,
             no_output: config.no_output_timeout,
             retries: config.retries,
+            resend: true,
         })
     }
 
@@ -291,6 +292,7 @@ impl Chooser {
             idle: Duration::ZERO,
             no_output: Duration::ZERO,
             retries: 0,
+            resend: true,
         }
     }
 

@@ -74,6 +74,9 @@ pub const DIALECTS: &[Dialect] = &[
 
 /// Turns frames into events.
 pub trait Decode: Send {
+    /// Told before the first frame, in lower case: only detection cares.
+    fn content_type(&mut self, _content_type: &str) {}
+
     /// Takes one frame. Bad frames become notices.
     fn frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>);
 

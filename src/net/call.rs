@@ -31,4 +31,6 @@ pub enum Value {
 pub enum Framing {
     Sse,
     Ndjson,
+    /// Whatever comes: the content type says, or the first bytes.
+    Any,
 }

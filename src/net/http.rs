@@ -20,6 +20,7 @@ use secrecy::ExposeSecret;
 use tokio::sync::OnceCell;
 
 use super::call::{Framing, HttpCall, Method, Value};
+use super::record::Tap;
 use super::redact::Redactor;
 use super::status::{Failure, Refusal, retry_after};
 use crate::event::{Fault, FaultKind, Json};
@@ -35,6 +36,8 @@ const REFUSAL_TIME: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Http {
     shared: Arc<Shared>,
+    /// Hears the bytes of every stream.
+    tap: Option<Tap>,
 }
 
 #[derive(Debug)]
@@ -53,6 +56,7 @@ struct Kind {
 
 /// An answer that has begun and was not refused.
 pub struct Answer {
+    pub status: u16,
     pub content_type: String,
     pub body: BoxStream<'static, Result<Bytes, Failure>>,
 }
@@ -66,7 +70,13 @@ impl Default for Http {
 impl Http {
     /// Makes an `Http` that gives up connecting after this time. Nothing is built yet.
     pub fn new(connect: Duration) -> Self {
-        Self { shared: Arc::new(Shared { connect, clients: Default::default() }) }
+        Self { shared: Arc::new(Shared { connect, clients: Default::default() }), tap: None }
+    }
+
+    /// Returns one that shares the connections and lets this tap hear the bytes of every stream.
+    #[must_use]
+    pub fn tapped(&self, tap: Tap) -> Self {
+        Self { shared: self.shared.clone(), tap: Some(tap) }
     }
 
     /// Builds the client that this URL needs, so that the first request need not.
@@ -81,13 +91,19 @@ impl Http {
         let accept = match call.framing {
             Framing::Sse => "text/event-stream",
             Framing::Ndjson => "application/x-ndjson",
+            Framing::Any => "text/event-stream, application/x-ndjson;q=0.9, application/json;q=0.8, */*;q=0.1",
         };
         // A compressor on the way would hold tokens back.
         let response = self.send(call, &[(ACCEPT, accept), (ACCEPT_ENCODING, "identity")]).await?;
         let content_type = header(&response, &CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
         let place = place(response.url());
-        let body = response.bytes_stream().map(move |chunk| chunk.map_err(|error| cut(&place, error)));
-        Ok(Answer { content_type, body: body.boxed() })
+        let status = response.status().as_u16();
+        let body = response.bytes_stream().map(move |chunk| chunk.map_err(|error| cut(&place, error))).boxed();
+        let body = match &self.tap {
+            Some(tap) => tap.clone().listen(call, status, &content_type, body).await,
+            None => body,
+        };
+        Ok(Answer { status, content_type, body })
     }
 
     /// Gets a JSON value, all of it within `timeout`.
@@ -282,10 +298,8 @@ fn unsent(place: &str, url: &Url, error: reqwest::Error) -> Failure {
     let error = error.without_url();
     let why = root(&error);
     if error.is_timeout() {
-        return Failure::passing(
-            FaultKind::TimedOut,
-            format!("{place} did not answer a connection in time; is the address right?"),
-        );
+        let text = format!("{place} did not answer a connection in time; is the address right?");
+        return Failure { unsent: error.is_connect(), ..Failure::passing(FaultKind::TimedOut, text) };
     }
     if error.is_builder() {
         return Failure::last(FaultKind::BadRequest, format!("the request to {place} cannot be made: {why}"));
@@ -306,7 +320,8 @@ fn unsent(place: &str, url: &Url, error: reqwest::Error) -> Failure {
         let text = format!("nothing answers at {place}: {why}; start the server, or choose another engine with /model");
         return Failure::last(FaultKind::Network, text);
     }
-    Failure::passing(FaultKind::Network, format!("cannot reach {place}: {why}; check the address and the network"))
+    let text = format!("cannot reach {place}: {why}; check the address and the network");
+    Failure { unsent: true, ..Failure::passing(FaultKind::Network, text) }
 }
 
 fn cut(place: &str, error: reqwest::Error) -> Failure {

@@ -3,6 +3,8 @@
 //! `call` says what to ask, `http` asks, `sse` cuts the answer's bytes into frames (behind `guard`), `perform` drives
 //! one call from the first try to its last event, `probe` asks several servers at once, `redact` keeps a call's secrets out of
 //! what comes back.
+//! one call from the first try to its last event, `reconnect` watches a stream for as long as it lasts, `probe` asks
+//! several servers at once, `record` keeps the bytes.
 
 pub mod backoff;
 pub mod call;
@@ -10,6 +12,8 @@ pub mod guard;
 pub mod http;
 pub mod perform;
 pub mod probe;
+pub mod reconnect;
+pub mod record;
 mod redact;
 pub mod sse;
 pub mod status;

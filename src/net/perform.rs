@@ -4,7 +4,7 @@
 //! any byte calms the first, only something usable the second. However it goes, the last thing told is exactly one
 //! `TurnFinished`. Dropping the future drops the connection.
 
-mod watch;
+pub(super) mod watch;
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -51,6 +51,8 @@ pub struct Patience {
     pub no_output: Duration,
     /// Tries after the first.
     pub retries: u32,
+    /// Whether a request that may have reached the server is sent again.
+    pub resend: bool,
     /// The session's start; times of [`LinkState`] count from it.
     pub epoch: Instant,
 }
@@ -62,6 +64,7 @@ impl Patience {
             idle: Duration::from_secs(90),
             no_output: Duration::from_mins(15),
             retries: 3,
+            resend: true,
             epoch,
         }
     }
@@ -116,7 +119,8 @@ async fn run(
             Got::Nobody => return,
         };
         failed += 1;
-        let pause = if failure.retry && failed <= patience.retries {
+        let may_send = failure.retry && (patience.resend || failure.unsent);
+        let pause = if may_send && failed <= patience.retries {
             backoff::pause(failed, failure.fault.retry_after, line.noise(failed))
         } else {
             None
@@ -196,12 +200,13 @@ impl<'a> Line<'a> {
 
     /// Hears an answer out. Returns a failure if it broke before its first byte.
     async fn listen(&mut self, answer: Answer) -> Option<Failure> {
-        let Answer { content_type, mut body } = answer;
+        let Answer { content_type, mut body, .. } = answer;
         if content_type.starts_with("text/html") {
             self.give_up(Broken::Page.fault(&self.place)).await;
             return None;
         }
-        let mut frames = Frames::new(self.call.framing);
+        self.decode.content_type(content_type.split(';').next().unwrap_or_default().trim());
+        let mut frames = Frames::of(self.call.framing, &content_type);
         let mut heard_any = false;
         self.arrived().await;
         loop {
@@ -419,7 +424,7 @@ fn is_usable(event: &AgentEvent) -> bool {
 }
 
 /// Scheme, host and port, without what may be a secret.
-fn origin(url: &str) -> String {
+pub(super) fn origin(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     format!("{scheme}://{}", authority.rsplit('@').next().unwrap_or_default())

@@ -7,6 +7,7 @@ use std::convert::Infallible;
 
 use eventsource_stream::EventStream;
 use futures_util::{FutureExt, StreamExt, stream};
+use serde_json::value::RawValue;
 
 use super::call::Framing;
 use super::guard::{Block, Broken, CAP, Guard, Lines};
@@ -29,13 +30,32 @@ enum Body {
     Lines(Lines),
     /// One JSON value where a stream was asked for.
     Whole(Vec<u8>),
+    /// Not enough to tell lines from events.
+    Open(Vec<u8>),
 }
 
 impl Frames {
     pub fn new(framing: Framing) -> Self {
-        let body = match framing {
-            Framing::Sse => Body::Events { guard: Guard::default(), blocks: Vec::new() },
-            Framing::Ndjson => Body::Lines(Lines::default()),
+        Self::of(framing, "")
+    }
+
+    /// Cuts an answer of this content type, which counts where the framing was left open.
+    pub fn of(framing: Framing, content_type: &str) -> Self {
+        let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let body = match (framing, kind.as_str()) {
+            (Framing::Sse, _) | (Framing::Any, "text/event-stream") => Body::events(),
+            (Framing::Ndjson, _)
+            | (
+                Framing::Any,
+                "application/x-ndjson"
+                | "application/ndjson"
+                | "application/jsonl"
+                | "application/x-jsonlines"
+                | "application/jsonlines"
+                | "application/stream+json",
+            ) => Body::Lines(Lines::default()),
+            (Framing::Any, "application/json") => Body::Whole(Vec::new()),
+            (Framing::Any, _) => Body::Open(Vec::new()),
         };
         Self { body, decided: false }
     }
@@ -44,6 +64,15 @@ impl Frames {
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<SseFrame>) -> Result<(), Broken> {
         if !self.decided {
             self.decide(bytes)?;
+        }
+        let mut held = Vec::new();
+        let mut bytes = bytes;
+        if let Body::Open(begun) = &mut self.body {
+            begun.extend_from_slice(bytes);
+            let Some(body) = guess(begun) else { return Ok(()) };
+            held.append(begun);
+            bytes = &held;
+            self.body = body;
         }
         match &mut self.body {
             Body::Events { guard, blocks } => {
@@ -57,6 +86,7 @@ impl Frames {
                 }
                 Ok(())
             }),
+            Body::Open(_) => Ok(()),
             Body::Whole(body) if body.len().saturating_add(bytes.len()) > CAP => Err(Broken::LongBody),
             Body::Whole(body) => {
                 body.extend_from_slice(bytes);
@@ -74,9 +104,17 @@ impl Frames {
                 out.extend(lines.rest().filter(|line| !line.trim().is_empty()).map(SseFrame::data));
                 false
             }
-            Body::Whole(body) => {
-                out.push(SseFrame::data(String::from_utf8_lossy(body).trim()));
-                body.clear();
+            Body::Whole(body) | Body::Open(body) => {
+                let body = std::mem::take(body);
+                let text = String::from_utf8_lossy(&body);
+                let text = text.trim_start_matches('\u{feff}').trim();
+                // Some servers call lines of JSON by the name of one.
+                let is_one = !text.contains('\n') || serde_json::from_str::<&RawValue>(text).is_ok();
+                if is_one {
+                    out.extend(Some(text).filter(|text| !text.is_empty()).map(SseFrame::data));
+                } else {
+                    out.extend(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(SseFrame::data));
+                }
                 false
             }
         }
@@ -91,7 +129,7 @@ impl Frames {
     pub fn last_id(&self) -> Option<&str> {
         match &self.body {
             Body::Events { guard, .. } => Some(guard.last_id()).filter(|id| !id.is_empty()),
-            Body::Lines(_) | Body::Whole(_) => None,
+            Body::Lines(_) | Body::Whole(_) | Body::Open(_) => None,
         }
     }
 
@@ -99,7 +137,7 @@ impl Frames {
     pub fn retry(&self) -> Option<u64> {
         match &self.body {
             Body::Events { guard, .. } => guard.retry(),
-            Body::Lines(_) | Body::Whole(_) => None,
+            Body::Lines(_) | Body::Whole(_) | Body::Open(_) => None,
         }
     }
 
@@ -116,6 +154,28 @@ impl Frames {
             _ => Ok(()),
         }
     }
+}
+
+impl Body {
+    fn events() -> Self {
+        Self::Events { guard: Guard::default(), blocks: Vec::new() }
+    }
+}
+
+/// Tells events from lines by how the first line begins; none as long as it could be either.
+fn guess(begun: &[u8]) -> Option<Body> {
+    const MARK: &[u8] = b"\xef\xbb\xbf";
+    if MARK.starts_with(begun) {
+        return None;
+    }
+    let begun = begun.strip_prefix(MARK).unwrap_or(begun).trim_ascii_start();
+    let end = begun.iter().position(|b| matches!(b, b':' | b'\n' | b'\r'));
+    let name = begun.get(..end.unwrap_or(begun.len())).unwrap_or_default();
+    let fields = [&b"data"[..], b"event", b"id", b"retry", b""];
+    if end.is_none() && fields.iter().any(|field| field.starts_with(name)) {
+        return None;
+    }
+    Some(if end.is_some() && fields.contains(&name) { Body::events() } else { Body::Lines(Lines::default()) })
 }
 
 fn event(block: Block) -> Option<SseFrame> {

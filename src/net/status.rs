@@ -10,17 +10,19 @@ use crate::event::{Fault, FaultKind, Millis};
 pub struct Failure {
     pub fault: Fault,
     pub retry: bool,
+    /// Nothing of the request can have reached the server.
+    pub unsent: bool,
 }
 
 impl Failure {
     /// A failure that another try will not mend.
     pub fn last(kind: FaultKind, message: impl Into<String>) -> Self {
-        Self { fault: Fault::new(kind, message), retry: false }
+        Self { fault: Fault::new(kind, message), retry: false, unsent: false }
     }
 
     /// A failure that another try may mend.
     pub fn passing(kind: FaultKind, message: impl Into<String>) -> Self {
-        Self { fault: Fault::new(kind, message), retry: true }
+        Self { fault: Fault::new(kind, message), retry: true, unsent: false }
     }
 }
 
@@ -67,7 +69,7 @@ impl Refusal<'_> {
             format!("{place}{path} answered {status}{name}{words}; {try_this}")
         };
         let fault = Fault { kind, message, retry_after: self.retry_after };
-        Failure { retry: fault.is_transient() && !is_quota(&said), fault }
+        Failure { retry: fault.is_transient() && !is_quota(&said), unsent: false, fault }
     }
 
     fn said(&self) -> Said {

@@ -73,6 +73,7 @@ fn choice(engine: &Arc<Fake>) -> EngineChoice {
         idle: Duration::ZERO,
         no_output: Duration::ZERO,
         retries: 0,
+        resend: true,
     }
 }
 

@@ -41,7 +41,7 @@ impl Dial for Fake {
                 }
             }
         });
-        Ok(Answer { content_type: "text/event-stream".into(), body: body.boxed() })
+        Ok(Answer { status: 200, content_type: "text/event-stream".into(), body: body.boxed() })
     }
 }
 

@@ -20,20 +20,20 @@ const NOTHING_DUE: Duration = Duration::from_hours(1);
 const FOREVER: Duration = Duration::from_hours(24 * 365);
 
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(in crate::net) struct Watch {
     epoch: Instant,
     no_output: Duration,
-    pub(super) asked: Instant,
+    pub(in crate::net) asked: Instant,
     last_byte: Instant,
     last_usable: Instant,
     connected: bool,
     /// Whether a byte of the answer came.
-    pub(super) begun: bool,
+    pub(in crate::net) begun: bool,
 }
 
 impl Watch {
     /// Watches a try that starts now.
-    pub(super) fn new(patience: &Patience, now: Instant) -> Self {
+    pub(in crate::net) fn new(patience: &Patience, now: Instant) -> Self {
         Self {
             epoch: patience.epoch,
             no_output: patience.no_output,
@@ -46,7 +46,7 @@ impl Watch {
     }
 
     /// Bytes came, or the answer's head.
-    pub(super) fn arrived(&mut self, now: Instant, is_usable: bool) {
+    pub(in crate::net) fn arrived(&mut self, now: Instant, is_usable: bool) {
         self.connected = true;
         self.last_byte = now;
         if is_usable {
@@ -55,7 +55,7 @@ impl Watch {
     }
 
     /// Says when something may have changed. `silence` is what the first watchdog allows.
-    pub(super) fn next_look(&self, now: Instant, silence: Duration) -> Instant {
+    pub(in crate::net) fn next_look(&self, now: Instant, silence: Duration) -> Instant {
         let limits = [(self.last_byte, limit(silence)), (self.last_usable, limit(self.no_output))];
         let limits = limits.into_iter().filter_map(|(since, limit)| Some(since + limit?));
         let marks = [self.last_byte + SILENT, self.last_byte + SILENT_BETWEEN];
@@ -63,7 +63,7 @@ impl Watch {
     }
 
     /// Says whether the wait is over, and why.
-    pub(super) fn overdue(&self, place: &str, now: Instant, silence: Duration) -> Option<Fault> {
+    pub(in crate::net) fn overdue(&self, place: &str, now: Instant, silence: Duration) -> Option<Fault> {
         let over =
             |since: Instant, limit: Option<Duration>| limit.is_some_and(|limit| now.duration_since(since) >= limit);
         let text = if over(self.last_byte, limit(silence)) {
@@ -86,7 +86,7 @@ impl Watch {
     }
 
     /// Says how the line is.
-    pub(super) fn link(&self, now: Instant, silence: Duration) -> LinkState {
+    pub(in crate::net) fn link(&self, now: Instant, silence: Duration) -> LinkState {
         let is_barren = self.begun && self.last_byte.duration_since(self.last_usable) >= UNPRODUCTIVE;
         let is_quiet = now.duration_since(self.last_byte) >= if is_barren { SILENT_BETWEEN } else { SILENT };
         if is_quiet {
@@ -104,7 +104,7 @@ impl Watch {
     }
 
     /// Turns an instant into the session's time.
-    pub(super) fn clock(&self, instant: Instant) -> Millis {
+    pub(in crate::net) fn clock(&self, instant: Instant) -> Millis {
         instant.saturating_duration_since(self.epoch).into()
     }
 }

@@ -101,6 +101,33 @@ fn lines_of_json_are_frames() {
 }
 
 #[test]
+fn an_unknown_answer_is_told_by_its_type_or_its_first_line() {
+    for (kind, stream, count) in [
+        ("text/event-stream; charset=utf-8", "data: a\n\ndata: b\n\n", 2),
+        ("text/plain", "data: a\n\ndata: b\n\n", 2),
+        ("", ": hello\n\nid: 1\ndata: b\n\n", 1),
+        ("", "\u{feff}event:x\ndata:b\n\n", 1),
+        ("application/x-ndjson", "{\"a\":1}\n{\"b\":1}\n", 2),
+        ("text/plain", "{\"a\":1}\n{\"b\":1}\n", 2),
+        ("text/plain", "datum\nis not a field", 2),
+        ("text/plain", "da", 1),
+        ("application/json", "{\"a\":\n1}\n", 1),
+        ("application/json", "{\"a\":1}\n{\"b\":1}\n", 2),
+        ("application/json", "", 0),
+    ] {
+        for size in 1..=stream.len().max(1) {
+            let mut frames = Frames::of(Framing::Any, kind);
+            let mut out = Vec::new();
+            for chunk in stream.as_bytes().chunks(size) {
+                frames.push(chunk, &mut out).unwrap();
+            }
+            frames.finish(&mut out);
+            assert_eq!(out.len(), count, "{kind} {stream:?} by {size}: {out:?}");
+        }
+    }
+}
+
+#[test]
 fn a_web_page_is_refused_at_its_first_byte() {
     for framing in [Framing::Sse, Framing::Ndjson] {
         let mut frames = Frames::new(framing);

@@ -1,0 +1,377 @@
+//! A stream that is only watched: opened, decoded, and opened again when it breaks.
+//!
+//! Nothing is asked for by such a request, so it may be made as often as need be: with the last id where the stream
+//! has ids, dropping what was told before, saying whether it was resumed or something is missing. It ends when the
+//! answer is complete, when the server says that there is no more (204), when a refusal won't pass, or when it breaks
+//! again and again. However it goes, the last thing told is one `TurnFinished`; a stream that begins another answer
+//! after a break ends the first with one, too.
+
+mod seen;
+#[cfg(test)]
+mod tests;
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use self::seen::{Joint, Seen, Verdict};
+use super::backoff;
+use super::call::{Framing, HttpCall, Value};
+use super::guard::Broken;
+use super::http::{Answer, Http};
+use super::perform::watch::Watch;
+use super::perform::{Heard, Patience, origin};
+use super::redact::Redactor;
+use super::sse::Frames;
+use super::status::Failure;
+use crate::dialect::{Decode, SseFrame};
+use crate::event::{AgentEvent, Fault, FaultKind, Level, LinkState, Millis, TurnEnd};
+
+/// A connection that held for so long counts as a good one, whatever came of it.
+const GOOD: Duration = Duration::from_secs(30);
+/// Longest pause a server can ask for.
+const LONGEST: Millis = Millis(60_000);
+
+/// Makes a decoder for an answer.
+pub type Decoders<'a> = &'a (dyn Fn() -> Box<dyn Decode> + Send + Sync);
+
+/// Watches a stream until it ends for good.
+pub async fn watch(
+    http: &Http,
+    call: &HttpCall,
+    decoders: Decoders<'_>,
+    patience: &Patience,
+    out: &mpsc::Sender<Heard>,
+) {
+    run(Real { http, call }, call, decoders, patience, out).await;
+}
+
+/// Opens the stream, after the frame with this id. The tests have one of their own.
+trait Dial {
+    fn dial(&mut self, after: Option<&str>) -> impl Future<Output = Result<Answer, Failure>> + Send;
+}
+
+struct Real<'a> {
+    http: &'a Http,
+    call: &'a HttpCall,
+}
+
+impl Dial for Real<'_> {
+    async fn dial(&mut self, after: Option<&str>) -> Result<Answer, Failure> {
+        let mut call = self.call.clone();
+        if let Some(id) = after {
+            call.headers.push(("last-event-id".to_owned(), Value::Plain(id.to_owned())));
+        }
+        self.http.open(&call).await
+    }
+}
+
+async fn run(
+    mut dial: impl Dial,
+    call: &HttpCall,
+    decoders: Decoders<'_>,
+    patience: &Patience,
+    out: &mpsc::Sender<Heard>,
+) {
+    let mut watcher = Watcher::new(call, decoders, patience, out);
+    let mut failed = 0;
+    let mut was_live = false;
+    loop {
+        watcher.watch = Watch::new(patience, Instant::now());
+        watcher.tell_link(LinkState::Connecting).await;
+        let after = watcher.seen.last_id().map(str::to_owned);
+        let opened = Instant::now();
+        let failure = match watcher.wait(dial.dial(after.as_deref()), patience.first_byte).await {
+            Got::It(Ok(answer)) => {
+                if was_live {
+                    watcher.seen.reconnected();
+                }
+                was_live = true;
+                match watcher.listen(answer, call.framing).await {
+                    Ended::Complete => return watcher.close(None).await,
+                    Ended::Broken(fault) => return watcher.close(Some(fault)).await,
+                    Ended::Nobody => return,
+                    Ended::Cut { failure, moved } => {
+                        if moved || opened.elapsed() >= GOOD {
+                            failed = 0;
+                        }
+                        failure
+                    }
+                }
+            }
+            // The server may be on its way up again.
+            Got::It(Err(failure)) if was_live && failure.fault.kind == FaultKind::Network => {
+                Failure { retry: true, ..failure }
+            }
+            Got::It(Err(failure)) => failure,
+            Got::Overdue(fault) => Failure { fault, retry: true, unsent: false },
+            Got::Nobody => return,
+        };
+        failed += 1;
+        let asked = failure.fault.retry_after.or(watcher.retry.map(|wait| wait.min(LONGEST)));
+        let pause = if failure.retry && failed <= patience.retries {
+            backoff::pause(failed, asked, watcher.noise(failed))
+        } else {
+            None
+        };
+        let Some(pause) = pause else { return watcher.lose(failure.fault).await };
+        if !watcher.announce_retry(&failure.fault, failed, pause).await {
+            return;
+        }
+        tokio::select! {
+            biased;
+            () = out.closed() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+enum Got<T> {
+    It(T),
+    Overdue(Fault),
+    Nobody,
+}
+
+/// How a connection ended.
+enum Ended {
+    Complete,
+    /// It can't be understood; the same would come again.
+    Broken(Fault),
+    /// Worth another try. `moved` says whether it brought the stream on.
+    Cut {
+        failure: Failure,
+        moved: bool,
+    },
+    Nobody,
+}
+
+struct Watcher<'a> {
+    url: &'a str,
+    place: String,
+    redactor: Redactor,
+    decoders: Decoders<'a>,
+    decode: Box<dyn Decode>,
+    patience: &'a Patience,
+    out: &'a mpsc::Sender<Heard>,
+    told: LinkState,
+    watch: Watch,
+    seen: Seen,
+    retry: Option<Millis>,
+    /// Something of the answer was decoded.
+    heard_any: bool,
+    events: Vec<AgentEvent>,
+}
+
+impl<'a> Watcher<'a> {
+    fn new(call: &'a HttpCall, decoders: Decoders<'a>, patience: &'a Patience, out: &'a mpsc::Sender<Heard>) -> Self {
+        Self {
+            url: &call.url,
+            place: origin(&call.url),
+            redactor: Redactor::of(call),
+            decoders,
+            decode: decoders(),
+            patience,
+            out,
+            told: LinkState::Idle,
+            watch: Watch::new(patience, Instant::now()),
+            seen: Seen::default(),
+            retry: None,
+            heard_any: false,
+            events: Vec::new(),
+        }
+    }
+
+    /// Waits for something while the watchdogs run.
+    async fn wait<T>(&mut self, what: impl Future<Output = T>, silence: Duration) -> Got<T> {
+        let mut what = pin!(what);
+        let out = self.out;
+        loop {
+            let wake = self.watch.next_look(Instant::now(), silence);
+            tokio::select! {
+                biased;
+                got = &mut what => return Got::It(got),
+                () = out.closed() => return Got::Nobody,
+                () = tokio::time::sleep_until(wake) => {}
+            }
+            let now = Instant::now();
+            if let Some(fault) = self.watch.overdue(&self.place, now, silence) {
+                return Got::Overdue(fault);
+            }
+            self.tell_link(self.watch.link(now, silence)).await;
+        }
+    }
+
+    async fn listen(&mut self, answer: Answer, framing: Framing) -> Ended {
+        let Answer { status, content_type, mut body } = answer;
+        if status == 204 {
+            return Ended::Complete;
+        }
+        let kind = content_type.split(';').next().unwrap_or_default().trim();
+        if kind == "text/html" {
+            return Ended::Broken(Broken::Page.fault(&self.place));
+        }
+        self.decode.content_type(kind);
+        let mut frames = Frames::of(framing, &content_type);
+        let mut batch = Vec::new();
+        let mut moved = false;
+        self.arrived(false).await;
+        loop {
+            let next = match self.wait(body.next(), self.patience.idle).await {
+                Got::It(next) => next,
+                Got::Overdue(_) if self.decode.is_settled() => return Ended::Complete,
+                Got::Overdue(fault) => {
+                    return Ended::Cut { failure: Failure { fault, retry: true, unsent: false }, moved };
+                }
+                Got::Nobody => return Ended::Nobody,
+            };
+            let mut broken = None;
+            let failure = match next {
+                Some(Ok(chunk)) => {
+                    self.watch.begun |= !chunk.is_empty();
+                    broken = frames.push(&chunk, &mut batch).err();
+                    None
+                }
+                Some(Err(failure)) => Some(Failure { retry: true, ..failure }),
+                None => {
+                    frames.finish(&mut batch);
+                    let text = format!("{} closed the stream", self.place);
+                    Some(Failure::passing(FaultKind::Network, text))
+                }
+            };
+            self.retry = frames.retry().map(Millis).or(self.retry);
+            let before = self.events.len();
+            for mut frame in batch.drain(..) {
+                self.redactor.blank(&mut frame.data);
+                moved |= self.take(&frame, kind);
+            }
+            self.arrived(self.events.len() > before).await;
+            if !self.tell_events().await {
+                return Ended::Nobody;
+            }
+            if let Some(broken) = broken {
+                return Ended::Broken(broken.fault(&self.place));
+            }
+            match failure {
+                _ if self.decode.is_done() => return Ended::Complete,
+                Some(_) if self.decode.is_settled() => return Ended::Complete,
+                Some(failure) => return Ended::Cut { failure, moved },
+                None => {}
+            }
+        }
+    }
+
+    /// Decodes a frame unless it was told before. Returns whether it was new.
+    fn take(&mut self, frame: &SseFrame, content_type: &str) -> bool {
+        match self.seen.judge(frame) {
+            Verdict::Repeated => return false,
+            Verdict::New(joint) => {
+                match joint {
+                    Some(Joint::Resumed) => {
+                        self.notice(Level::Info, "resumed", "the stream goes on where it broke".into());
+                    }
+                    Some(Joint::Gap(missing)) => self.say_gap(missing),
+                    None => {}
+                }
+                self.decode.frame(frame, &mut self.events);
+            }
+            Verdict::Anew(first) => {
+                if self.heard_any {
+                    self.decode.finish(&mut self.events);
+                    self.say_gap(None);
+                }
+                self.decode = (self.decoders)();
+                self.decode.content_type(content_type);
+                for frame in first.iter().chain([frame]) {
+                    self.decode.frame(frame, &mut self.events);
+                }
+            }
+        }
+        self.heard_any = true;
+        true
+    }
+
+    fn say_gap(&mut self, missing: Option<u64>) {
+        let text = match missing {
+            Some(1) => "one frame of the stream was missed while it was broken".to_owned(),
+            Some(missing) => format!("{missing} frames of the stream were missed while it was broken"),
+            None => "the stream began anew; what was said while it was broken may be missing".to_owned(),
+        };
+        self.notice(Level::Warn, "gap", text);
+    }
+
+    fn notice(&mut self, level: Level, code: &str, text: String) {
+        self.events.push(AgentEvent::Noticed { level, code: code.to_owned(), text });
+    }
+
+    async fn arrived(&mut self, is_usable: bool) {
+        let now = Instant::now();
+        self.watch.arrived(now, is_usable);
+        self.tell_link(self.watch.link(now, self.patience.idle)).await;
+    }
+
+    /// Returns false if nobody listens any more.
+    async fn tell_events(&mut self) -> bool {
+        for event in self.events.drain(..) {
+            if self.out.send(Heard::Event(event)).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn tell_link(&mut self, link: LinkState) {
+        if link != self.told {
+            self.told = link.clone();
+            // A closed channel is noticed where it matters.
+            let _ = self.out.send(Heard::Link(link)).await;
+        }
+    }
+
+    async fn announce_retry(&mut self, fault: &Fault, failed: u32, pause: Duration) -> bool {
+        let at = self.watch.clock(Instant::now() + pause);
+        self.tell_link(LinkState::Retrying { attempt: failed, at }).await;
+        let text = format!(
+            "{fault}; trying again in {:.1} s (try {failed} of {})",
+            pause.as_secs_f64(),
+            self.patience.retries
+        );
+        self.notice(Level::Info, "retry", text);
+        self.tell_events().await
+    }
+
+    /// No more tries: what was heard stays, and how it ended is told.
+    async fn lose(&mut self, fault: Fault) {
+        self.tell_link(LinkState::Lost(Some(fault.clone()))).await;
+        if self.heard_any {
+            self.notice(Level::Warn, "cut", format!("{fault}; what came until then is kept"));
+            self.close(None).await;
+        } else {
+            self.close(Some(fault)).await;
+        }
+    }
+
+    /// Lets the decoder close what is open. A fault of ours outranks its verdict.
+    async fn close(&mut self, fault: Option<Fault>) {
+        self.decode.finish(&mut self.events);
+        if let (Some(fault), Some(AgentEvent::TurnFinished { end, .. })) = (fault, self.events.last_mut()) {
+            *end = TurnEnd::Failed(fault);
+        }
+        if self.tell_events().await && !matches!(self.told, LinkState::Lost(_)) {
+            self.tell_link(LinkState::Idle).await;
+        }
+    }
+
+    /// A number that differs between clients and tries.
+    fn noise(&self, failed: u32) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.url.hash(&mut hasher);
+        failed.hash(&mut hasher);
+        self.patience.epoch.elapsed().as_nanos().hash(&mut hasher);
+        hasher.finish()
+    }
+}

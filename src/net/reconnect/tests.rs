@@ -1,0 +1,144 @@
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use futures_util::stream;
+
+use super::*;
+use crate::dialect::chat::Chat;
+use crate::net::call::Method;
+
+/// One connection of a scripted server: the id it must be asked for, and what it does.
+struct Try {
+    after: Option<&'static str>,
+    answer: Result<(u16, Vec<&'static str>), Failure>,
+}
+
+struct Fake(VecDeque<Try>);
+
+impl Dial for Fake {
+    async fn dial(&mut self, after: Option<&str>) -> Result<Answer, Failure> {
+        let next = self.0.pop_front().expect("one try too many");
+        assert_eq!(after, next.after, "the id to go on after");
+        let (status, pieces) = next.answer?;
+        let pieces: Vec<_> = pieces
+            .into_iter()
+            .map(|piece| match piece {
+                "BREAK" => Err(Failure::passing(FaultKind::Network, "the connection broke")),
+                text => Ok(Bytes::from_static(text.as_bytes())),
+            })
+            .collect();
+        Ok(Answer { status, content_type: "text/event-stream".into(), body: stream::iter(pieces).boxed() })
+    }
+}
+
+fn open(after: Option<&'static str>, pieces: &[&'static str]) -> Try {
+    Try { after, answer: Ok((200, pieces.to_vec())) }
+}
+
+/// Watches the tries and returns all that is heard as short words.
+async fn heard(tries: Vec<Try>) -> Vec<String> {
+    let (sender, mut receiver) = mpsc::channel(1);
+    let patience = Patience { retries: 3, idle: Duration::ZERO, ..Patience::new(Instant::now()) };
+    let call = HttpCall {
+        method: Method::Get,
+        url: "http://h/stream".into(),
+        headers: Vec::new(),
+        body: None,
+        framing: Framing::Any,
+    };
+    let run = async move {
+        run(Fake(tries.into()), &call, &|| Box::new(Chat::new()), &patience, &sender).await;
+    };
+    let listen = async {
+        let mut words = Vec::new();
+        while let Some(heard) = receiver.recv().await {
+            words.extend(word(heard));
+        }
+        words
+    };
+    tokio::join!(run, listen).1
+}
+
+fn word(heard: Heard) -> Option<String> {
+    Some(match heard {
+        Heard::Event(AgentEvent::TextDelta { text, .. }) => text,
+        Heard::Event(AgentEvent::Noticed { code, .. }) => format!("({code})"),
+        Heard::Event(AgentEvent::TurnFinished { end, .. }) => match end {
+            TurnEnd::Failed(fault) => format!("failed: {}", fault.kind.name()),
+            end => format!("{end:?}").to_lowercase(),
+        },
+        Heard::Link(LinkState::Retrying { attempt, .. }) => format!("try {attempt}"),
+        Heard::Link(LinkState::Lost(_)) => "lost".to_owned(),
+        Heard::Event(_) | Heard::Link(_) => return None,
+    })
+}
+
+const A: &str = "id: 0\ndata: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
+const B: &str = "id: 1\ndata: {\"choices\":[{\"delta\":{\"content\":\"b\"}}]}\n\n";
+const C: &str = "id: 2\ndata: {\"choices\":[{\"delta\":{\"content\":\"c\"},\"finish_reason\":\"stop\"}]}\n\n";
+const E: &str = "id: 4\ndata: {\"choices\":[{\"delta\":{\"content\":\"e\"},\"finish_reason\":\"stop\"}]}\n\n";
+const PLAIN: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"p\"}}]}\n\n";
+const END: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"!\"},\"finish_reason\":\"stop\"}]}\n\n";
+const OTHER: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"o\"}}]}\n\n";
+const DONE: &str = "data: [DONE]\n\n";
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_stream_goes_on_after_its_last_id() {
+    let tries = vec![open(None, &[A, B, "BREAK"]), open(Some("1"), &[C, DONE])];
+    assert_eq!(heard(tries).await, ["a", "b", "try 1", "(retry)", "(resumed)", "c", "completed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_tells_all_again_is_not_heard_twice() {
+    let tries = vec![open(None, &[A, B]), open(Some("1"), &[A, B, C])];
+    assert_eq!(heard(tries).await, ["a", "b", "try 1", "(retry)", "(resumed)", "c", "completed"]);
+    let tries = vec![open(None, &[PLAIN]), open(None, &[PLAIN, END])];
+    assert_eq!(heard(tries).await, ["p", "try 1", "(retry)", "(resumed)", "!", "completed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn missing_frames_are_a_gap() {
+    let tries = vec![open(None, &[A, B, "BREAK"]), open(Some("1"), &[E, DONE])];
+    assert_eq!(heard(tries).await, ["a", "b", "try 1", "(retry)", "(gap)", "e", "completed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_answer_ends_the_first_one() {
+    let tries = vec![open(None, &[PLAIN, "BREAK"]), open(None, &[OTHER, END])];
+    assert_eq!(heard(tries).await, ["p", "try 1", "(retry)", "interrupted", "(gap)", "o", "!", "completed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_content_means_stop() {
+    let tries = vec![open(None, &[A, "BREAK"]), Try { after: Some("0"), answer: Ok((204, vec![])) }];
+    assert_eq!(heard(tries).await, ["a", "try 1", "(retry)", "interrupted"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_gets_nowhere_is_given_up_with_its_text() {
+    let tries = vec![
+        open(None, &[PLAIN]),
+        open(None, &[PLAIN]),
+        Try { after: None, answer: Err(Failure::last(FaultKind::Network, "nothing answers")) },
+        open(None, &["BREAK"]),
+    ];
+    let words = ["p", "try 1", "(retry)", "try 2", "(retry)", "try 3", "(retry)", "lost", "(cut)", "interrupted"];
+    assert_eq!(heard(tries).await, words);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_final_and_told_once() {
+    let tries = vec![Try { after: None, answer: Err(Failure::last(FaultKind::Auth, "401")) }];
+    assert_eq!(heard(tries).await, ["lost", "failed: auth"]);
+    let tries = vec![open(None, &["<html>"])];
+    assert_eq!(heard(tries).await, ["failed: protocol"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_server_says_how_long_to_wait() {
+    let began = Instant::now();
+    let tries = vec![open(None, &["retry: 9000\n", A]), open(Some("0"), &[B, C])];
+    heard(tries).await;
+    let waited = began.elapsed();
+    assert!(waited >= Duration::from_secs(9) && waited < Duration::from_secs(10), "{waited:?}");
+}

@@ -1,0 +1,227 @@
+//! The raw bytes of streams with their arrival times: kept in a file, and read back.
+//!
+//! A recording is JSONL. Each answer begins with a line that says what was asked (never with a secret: of an address
+//! the values of its query and the password are left out, of headers everything) and how it was answered; then one
+//! line for each piece of bytes as it came, and one that says how it ended. Whoever listens is slowed by a slow disk
+//! rather than given holes.
+
+use std::io;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, stream};
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::call::{HttpCall, Method};
+use super::redact::Redactor;
+use super::status::Failure;
+use crate::event::Millis;
+
+/// What the first field of a recording's first line says.
+pub const KIND: &str = "recording";
+/// The format this program writes.
+pub const FORMAT: u32 = 1;
+
+/// One line of a recording. Times count from the first request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Line {
+    Answer {
+        kind: String,
+        format: u32,
+        at: Millis,
+        method: String,
+        url: String,
+        status: u16,
+        content_type: String,
+    },
+    Piece {
+        at: Millis,
+        bytes: String,
+        /// `base64`, where the bytes are no text by themselves.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        encoding: Option<String>,
+    },
+    End {
+        at: Millis,
+        /// `eof`, or why the connection broke.
+        end: String,
+    },
+}
+
+impl Line {
+    fn piece(at: Millis, bytes: &[u8], secrets: &Redactor) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => {
+                let mut bytes = text.to_owned();
+                secrets.blank(&mut bytes);
+                Self::Piece { at, bytes, encoding: None }
+            }
+            Err(_) => Self::Piece { at, bytes: STANDARD.encode(bytes), encoding: Some("base64".to_owned()) },
+        }
+    }
+
+    /// Returns the bytes of a piece; none if they can't be read.
+    pub fn bytes(&self) -> Option<Bytes> {
+        match self {
+            Self::Piece { bytes, encoding: None, .. } => Some(Bytes::from(bytes.clone())),
+            Self::Piece { bytes, encoding: Some(name), .. } if name == "base64" => {
+                STANDARD.decode(bytes).ok().map(Bytes::from)
+            }
+            _ => None,
+        }
+    }
+
+    pub fn at(&self) -> Millis {
+        match self {
+            Self::Answer { at, .. } | Self::Piece { at, .. } | Self::End { at, .. } => *at,
+        }
+    }
+}
+
+/// Hears the bytes of every stream. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Tap {
+    lines: mpsc::Sender<Line>,
+    began: Instant,
+}
+
+impl Tap {
+    /// Returns a tap and what it hears; a reader that waits makes the stream wait.
+    pub fn new() -> (Self, mpsc::Receiver<Line>) {
+        // Capacity 64: reads of a few kB that wait for the disk.
+        let (lines, heard) = mpsc::channel(64);
+        (Self { lines, began: Instant::now() }, heard)
+    }
+
+    /// Begins a recording in a file, which is made or replaced and is the owner's alone.
+    pub async fn to_file(path: &Path, tasks: &mut JoinSet<()>) -> io::Result<Self> {
+        let mut options = tokio::fs::OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        #[cfg(unix)]
+        options.mode(0o600);
+        let file = options.open(path).await?;
+        let (tap, heard) = Self::new();
+        let path = path.display().to_string();
+        tasks.spawn(async move {
+            if let Err(error) = write(file, heard).await {
+                tracing::error!("the recording {path} is cut: {error}");
+            }
+        });
+        Ok(tap)
+    }
+
+    fn now(&self) -> Millis {
+        self.began.elapsed().into()
+    }
+
+    /// Says that an answer began, and returns its bytes, heard on the way.
+    pub(super) async fn listen(
+        self,
+        call: &HttpCall,
+        status: u16,
+        content_type: &str,
+        body: BoxStream<'static, Result<Bytes, Failure>>,
+    ) -> BoxStream<'static, Result<Bytes, Failure>> {
+        let answer = Line::Answer {
+            kind: KIND.to_owned(),
+            format: FORMAT,
+            at: self.now(),
+            method: if call.method == Method::Get { "GET" } else { "POST" }.to_owned(),
+            url: shown(&call.url),
+            status,
+            content_type: content_type.to_owned(),
+        };
+        self.say(answer).await;
+        let secrets = Redactor::of(call);
+        stream::unfold(Some((self, body, secrets)), |state| async {
+            let (tap, mut body, secrets) = state?;
+            let next = body.next().await;
+            let line = match &next {
+                Some(Ok(bytes)) => Line::piece(tap.now(), bytes, &secrets),
+                Some(Err(failure)) => Line::End { at: tap.now(), end: failure.fault.message.clone() },
+                None => Line::End { at: tap.now(), end: "eof".to_owned() },
+            };
+            tap.say(line).await;
+            let is_last = !matches!(next, Some(Ok(_)));
+            next.map(|next| (next, (!is_last).then_some((tap, body, secrets))))
+        })
+        .boxed()
+    }
+
+    async fn say(&self, line: Line) {
+        // Nobody listens any more: the recording broke, the conversation goes on.
+        let _ = self.lines.send(line).await;
+    }
+}
+
+async fn write(file: tokio::fs::File, mut heard: mpsc::Receiver<Line>) -> io::Result<()> {
+    let mut file = tokio::io::BufWriter::new(file);
+    let mut batch = Vec::new();
+    while heard.recv_many(&mut batch, 64).await > 0 {
+        for line in batch.drain(..) {
+            let mut text = serde_json::to_vec(&line).map_err(io::Error::from)?;
+            text.push(b'\n');
+            file.write_all(&text).await?;
+        }
+        // A program that is killed leaves a recording all the same.
+        file.flush().await?;
+    }
+    Ok(())
+}
+
+/// Returns an address without password and without the values of its query, which may be keys.
+pub fn shown(url: &str) -> String {
+    let (whole, _) = url.split_once('#').unwrap_or((url, ""));
+    let (path, query) = match whole.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (whole, None),
+    };
+    let (scheme, rest) = path.split_once("://").unwrap_or(("http", path));
+    let (authority, tail) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let names: Vec<&str> = query
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        .map(|pair| pair.split('=').next().unwrap_or_default())
+        .collect();
+    let query = if names.is_empty() { String::new() } else { format!("?{}", names.join("&")) };
+    format!("{scheme}://{host}{tail}{query}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_what_may_be_secret() {
+        assert_eq!(shown("https://me:pw@h:1/a/b?api_key=s3&stream=true#x"), "https://h:1/a/b?api_key&stream");
+        assert_eq!(shown("http://h"), "http://h");
+    }
+
+    #[test]
+    fn any_bytes_come_back_as_they_were() {
+        let none = Redactor::of(&HttpCall {
+            method: Method::Get,
+            url: String::new(),
+            headers: Vec::new(),
+            body: None,
+            framing: crate::net::call::Framing::Any,
+        });
+        for bytes in [&b"data: \xf0\x9f\x98\x80\n\n"[..], b"\xf0\x9f", b"\xff\xfe\0", b"", b"\"\\\n"] {
+            let line = Line::piece(Millis(7), bytes, &none);
+            let again: Line = serde_json::from_str(&serde_json::to_string(&line).unwrap()).unwrap();
+            assert_eq!(again, line);
+            assert_eq!(again.bytes().unwrap(), bytes);
+        }
+        let text = r#"{"at":3,"bytes":"!","encoding":"base64"}"#;
+        assert_eq!(serde_json::from_str::<Line>(text).unwrap().bytes(), None);
+    }
+}
