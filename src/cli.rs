@@ -8,6 +8,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
+use crate::config::remote::REQUESTS;
 use crate::config::{Overrides, ThemeChoice, units};
 use crate::event::Mode;
 
@@ -18,6 +19,7 @@ Examples:
   jarvis-tui -m ollama/qwen3              choose engine and model; `jarvis-tui models` lists them
   jarvis-tui -c                           go on with the newest session of this folder
   git diff | jarvis-tui -p \"review this\"  one answer on standard output, no screen
+  jarvis-tui attach http://host:8000      talk to a remote agent, whatever it speaks
   jarvis-tui replay session.jsonl         watch a saved session with its timing
   jarvis-tui doctor                       what was found, and what to do
 
@@ -127,6 +129,8 @@ pub struct Shared {
 
 #[derive(Clone, Debug, PartialEq, Subcommand)]
 pub enum Command {
+    /// Talk to a remote agent or watch its stream, whatever it speaks.
+    Attach(Box<Attach>),
     /// Play a saved session on the screen, with its timing.
     Replay(Replay),
     /// Print one screen of a saved session, for bug reports and pictures.
@@ -145,6 +149,95 @@ pub enum Command {
     /// Show, check and write settings.
     #[command(subcommand)]
     Config(ConfigCommand),
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub struct Attach {
+    /// An origin, the full URL of a stream, a remote's name in the settings, or a file of recorded bytes.
+    #[arg(value_name = "URL|NAME|FILE")]
+    pub target: String,
+
+    /// Read the stream as this dialect in place of finding out.
+    #[arg(long, value_name = "NAME")]
+    pub dialect: Option<String>,
+
+    /// How a turn is asked for, where the path doesn't say.
+    #[arg(long, value_name = "SHAPE", value_parser = PossibleValuesParser::new(REQUESTS))]
+    pub request: Option<String>,
+
+    /// GET watches, POST asks.
+    #[arg(long, value_name = "METHOD", value_enum, ignore_case = true)]
+    pub method: Option<Method>,
+
+    /// Sent with each request, as NAME: VALUE; may be repeated.
+    #[arg(short = 'H', long, value_name = "K:V", action = ArgAction::Append)]
+    pub header: Vec<String>,
+
+    /// The variable that holds the token.
+    #[arg(long, value_name = "VAR")]
+    pub token_env: Option<String>,
+
+    /// The model to ask for.
+    #[arg(short, long, value_name = "MODEL")]
+    pub model: Option<String>,
+
+    /// Which session of another jarvis-tui; the newest without it.
+    #[arg(long, value_name = "ID")]
+    pub session: Option<String>,
+
+    /// Its events after this number only.
+    #[arg(long, value_name = "N")]
+    pub from_seq: Option<u64>,
+
+    /// Watch, send nothing.
+    #[arg(long, conflicts_with = "print")]
+    pub read_only: bool,
+
+    /// Say what it was taken for, and why.
+    #[arg(long)]
+    pub explain: bool,
+
+    /// Run the tools that it asks for here, with your approval.
+    #[arg(long)]
+    pub local_tools: bool,
+
+    /// Keep the bytes with their times in this file; `attach FILE` plays it.
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+
+    /// Give up when nothing at all came for so long; without it, silence is waited out.
+    #[arg(long, value_name = "DUR", value_parser = limit)]
+    pub idle_timeout: Option<Duration>,
+
+    /// Print the answer and leave; standard input joins when it is a pipe or a file.
+    #[arg(short, long, value_name = "PROMPT")]
+    pub print: Option<Option<String>>,
+
+    /// What is printed.
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub output_format: Option<OutputFormat>,
+
+    /// Short for `--output-format stream-json`.
+    #[arg(long, conflicts_with = "output_format")]
+    pub json: bool,
+
+    /// What local tools may do without asking.
+    #[arg(long, value_name = "MODE", value_parser = mode())]
+    pub approval_mode: Option<Mode>,
+
+    /// Never ask; short for `--approval-mode full`.
+    #[arg(long, conflicts_with = "approval_mode")]
+    pub yolo: bool,
+
+    /// Give up after this time, such as 90s or 15m; with --print.
+    #[arg(long, value_name = "DUR", value_parser = limit)]
+    pub timeout: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Method {
+    Get,
+    Post,
 }
 
 #[derive(Clone, Debug, PartialEq, Args)]
@@ -290,10 +383,14 @@ impl Cli {
 
     /// Returns what flags say to the settings.
     pub fn overrides(&self) -> Overrides {
+        let (yolo, mode) = match &self.command {
+            Some(Command::Attach(attach)) => (attach.yolo, attach.approval_mode),
+            _ => (self.chat.yolo, self.chat.approval_mode),
+        };
         Overrides {
             model: self.chat.model.clone(),
             theme: if self.shared.no_color { Some(ThemeChoice::Mono) } else { self.shared.theme },
-            mode: if self.chat.yolo { Some(Mode::Full) } else { self.chat.approval_mode },
+            mode: if yolo { Some(Mode::Full) } else { mode },
             mouse: self.shared.no_mouse.then_some(false),
             max_rounds: self.chat.max_rounds,
             set: self.shared.set.clone(),
@@ -334,6 +431,17 @@ impl Chat {
         let parts: Vec<&str> =
             [self.print.as_ref().and_then(Option::as_deref), self.prompt.as_deref()].into_iter().flatten().collect();
         (!parts.is_empty()).then(|| parts.join("\n\n"))
+    }
+
+    pub fn format(&self) -> OutputFormat {
+        format(self.json, self.output_format)
+    }
+}
+
+impl Attach {
+    /// Returns whether to print instead of opening the screen.
+    pub fn is_headless(&self) -> bool {
+        self.print.is_some() || self.output_format.is_some() || self.json
     }
 
     pub fn format(&self) -> OutputFormat {

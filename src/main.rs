@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jarvis_tui::app::{self, Shell};
-use jarvis_tui::assemble::{Audience, House, Start, Unfit, replay};
+use jarvis_tui::assemble::{Attached, Audience, House, Models, Start, Unfit, Wrong, replay};
 use jarvis_tui::bridge::Live;
 use jarvis_tui::cli::{self, Cli, Command, ConfigCommand, OutputFormat, Sessions};
 use jarvis_tui::config::keys::Keymap;
 use jarvis_tui::config::{self, Load, Loaded, Paths};
-use jarvis_tui::event::{Millis, Seq};
+use jarvis_tui::event::{Fault, Millis, Seq};
 use jarvis_tui::headless::{self, Format, Run, commands};
 
 /// Exit codes, see the README.
@@ -67,6 +67,7 @@ async fn start(cli: Cli) -> u8 {
     let files = config::load::files(&load);
     let done = match cli.command {
         None => chat(cli.chat, loaded, paths, folder).await,
+        Some(Command::Attach(attach)) => attached(&attach, loaded, paths, folder).await,
         Some(Command::Replay(replay)) => play(replay, loaded, paths, folder).await,
         Some(Command::Frame(frame)) => {
             let house = House::new(loaded, paths, folder, Audience::Pipe, None);
@@ -93,7 +94,12 @@ async fn start(cli: Cli) -> u8 {
         Ok(code) => code,
         Err(error) => {
             commands::complain(&format!("{error:#}"));
-            if error.is::<Unfit>() { CONFIGURATION } else { FAILED }
+            match error.downcast_ref::<Fault>() {
+                Some(fault) => headless::exit_code(fault),
+                None if error.is::<Unfit>() => CONFIGURATION,
+                None if error.is::<Wrong>() => USAGE,
+                None => FAILED,
+            }
         }
     }
 }
@@ -170,7 +176,14 @@ async fn chat(chat: cli::Chat, loaded: Loaded, paths: Paths, folder: PathBuf) ->
         let format = format_of(chat.format());
         let mut house = House::new(loaded, paths, folder, Audience::Pipe, chat.system);
         let live = house.open(&start)?;
-        let run = Run { format, prompt: Some(prompt), from: live.hub.last(), source: "agent", timeout: chat.timeout };
+        let run = Run {
+            format,
+            prompt: Some(prompt),
+            from: live.hub.last(),
+            source: "agent",
+            timeout: chat.timeout,
+            explain: false,
+        };
         let code = headless::run(live, run).await;
         house.close().await;
         return Ok(code);
@@ -178,7 +191,40 @@ async fn chat(chat: cli::Chat, loaded: Loaded, paths: Paths, folder: PathBuf) ->
     let mut house = House::new(loaded, paths, folder, Audience::Screen, chat.system.clone());
     let live = house.open(&start)?;
     let prompt = chat.prompt_text();
-    on_screen(house, live, prompt, Fresh::Allowed).await
+    on_screen(house, live, prompt, Fresh::Allowed, None).await
+}
+
+async fn attached(attach: &cli::Attach, loaded: Loaded, paths: Paths, folder: PathBuf) -> anyhow::Result<u8> {
+    let on_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let prints = attach.is_headless() || !on_terminal;
+    let audience = if prints { Audience::Pipe } else { Audience::Screen };
+    let mut house = House::new(loaded, paths, folder, audience, None);
+    let given = attach.print.as_ref().and_then(Option::as_deref);
+    let prompt = if attach.print.is_some() || (prints && house.must_ask(attach)? && !attach.read_only) {
+        piped_prompt(given, attach.print.is_some()).await?
+    } else {
+        None
+    };
+    if prints && prompt.is_none() && house.must_ask(attach)? && !attach.read_only {
+        let text =
+            format!("nothing to ask {}: give a prompt with -p, or watch a stream with --request get", attach.target);
+        return Err(Wrong(text).into());
+    }
+    let Attached { live, models } = house.attach(attach, prompt.is_some()).await?;
+    if prints {
+        let run = Run {
+            format: format_of(attach.format()),
+            prompt,
+            from: Seq(0),
+            source: "remote",
+            timeout: attach.timeout,
+            explain: attach.explain,
+        };
+        let code = headless::run(live, run).await;
+        house.close().await;
+        return Ok(code);
+    }
+    on_screen(house, live, prompt, Fresh::Refused, Some(models)).await
 }
 
 async fn play(replay_args: cli::Replay, loaded: Loaded, paths: Paths, folder: PathBuf) -> anyhow::Result<u8> {
@@ -187,7 +233,7 @@ async fn play(replay_args: cli::Replay, loaded: Loaded, paths: Paths, folder: Pa
     if replay_args.headless || !on_terminal {
         let live = house.print(&replay_args.file)?;
         let format = format_of(replay_args.format());
-        let run = Run { format, prompt: None, from: Seq(0), source: "replay", timeout: None };
+        let run = Run { format, prompt: None, from: Seq(0), source: "replay", timeout: None, explain: false };
         return Ok(headless::run(live, run).await);
     }
     let options = replay::Options {
@@ -197,7 +243,7 @@ async fn play(replay_args: cli::Replay, loaded: Loaded, paths: Paths, folder: Pa
         paused: false,
     };
     let live = house.replay(&replay_args.file, options)?;
-    on_screen(house, live, None, Fresh::Refused).await
+    on_screen(house, live, None, Fresh::Refused, None).await
 }
 
 /// Whether a new session may be begun from here.
@@ -208,7 +254,13 @@ enum Fresh {
 }
 
 /// Shows a session until the person leaves, then lets everything end in order.
-async fn on_screen(mut house: House, live: Live, prompt: Option<String>, fresh: Fresh) -> anyhow::Result<u8> {
+async fn on_screen(
+    mut house: House,
+    live: Live,
+    prompt: Option<String>,
+    fresh: Fresh,
+    models: Option<Models>,
+) -> anyhow::Result<u8> {
     let (keymap, about_keys) = Keymap::new(&house.config().keys);
     let mut warnings: Vec<String> = house.loaded.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(about_keys);
@@ -220,7 +272,10 @@ async fn on_screen(mut house: House, live: Live, prompt: Option<String>, fresh: 
         warnings,
         prompt,
         history: Some(house.paths.history_file()),
-        list_models: Box::new(move || Box::pin(chooser.clone().choices())),
+        list_models: match models {
+            Some(models) => Box::new(move || Box::pin(models.clone().choices())),
+            None => Box::new(move || Box::pin(chooser.clone().choices())),
+        },
         new_session: None,
     };
     if fresh == Fresh::Allowed {
@@ -253,7 +308,14 @@ async fn sessions(command: Sessions, house: House) -> anyhow::Result<u8> {
             let path = house.session_path(&id)?;
             let live = house.print(&path)?;
             if json {
-                let run = Run { format: Format::Json, prompt: None, from: Seq(0), source: "replay", timeout: None };
+                let run = Run {
+                    format: Format::Json,
+                    prompt: None,
+                    from: Seq(0),
+                    source: "replay",
+                    timeout: None,
+                    explain: false,
+                };
                 headless::run(live, run).await;
             } else {
                 headless::show(live).await;

@@ -1,6 +1,7 @@
 //! Wiring: settings in, running sessions out. Used by every mode of the program; holds no logic of its own beyond
 //! "which parts go together".
 
+mod attach;
 mod choice;
 
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ use crate::net::Http;
 use crate::tool;
 
 pub use crate::bridge::replay;
+pub use attach::{Attached, Models, Wrong};
 pub use choice::{Chooser, Listed};
 
 /// Which session to open.
@@ -101,6 +103,11 @@ impl House {
                 self.reopen(&path)?
             }
         };
+        self.start(policy, begun, |_| {})
+    }
+
+    /// Starts the agent of a session whose log is ready. `change` has the last word on what it is made of.
+    fn start(&mut self, policy: Policy, begun: Begun, change: impl FnOnce(&mut AgentSetup)) -> anyhow::Result<Live> {
         let epoch = Instant::now();
         let Begun { session, hub, writer, not_saved, standing, past, sealer, notices, wall } = begun;
         let overflow: Option<Overflow> = writer.as_ref().map(|writer| {
@@ -110,7 +117,8 @@ impl House {
                 journal::overflow_path(log.parent().unwrap_or(Path::new(".")), &session, call)
             }) as Overflow
         });
-        let setup = self.agent(policy, epoch, wall, overflow, past);
+        let mut setup = self.agent(policy, epoch, wall, overflow, past);
+        change(&mut setup);
         let feed = local::start(setup, &mut self.tasks);
         let setup = session::Setup {
             session,

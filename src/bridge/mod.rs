@@ -36,5 +36,6 @@ pub struct Live {
 
 pub mod hub;
 pub mod local;
+pub mod remote;
 pub mod replay;
 pub mod session;

@@ -12,6 +12,7 @@ pub mod models;
 mod nearest;
 pub mod paths;
 pub mod problem;
+pub mod remote;
 mod schema;
 pub mod secret;
 pub mod show;
@@ -30,6 +31,7 @@ pub use load::{Files, Load, load};
 pub use merge::{Loaded, Overrides};
 pub use paths::Paths;
 pub use problem::{Error, Origin, Problem};
+pub use remote::RemoteConfig;
 
 /// Every setting with its default, as people read it.
 pub const DEFAULT_FILE: &str = include_str!("../../assets/config.toml");
@@ -43,6 +45,8 @@ pub struct Config {
     /// Written `engine/model` or just `engine`; none lets the program look around.
     pub model: Option<String>,
     pub engines: BTreeMap<String, EngineConfig>,
+    /// Remote agents by the name that `attach` takes.
+    pub remotes: BTreeMap<String, RemoteConfig>,
     pub ui: UiConfig,
     pub approvals: ApprovalConfig,
     pub tools: ToolConfig,
@@ -156,6 +160,7 @@ impl Default for Config {
                 ),
                 ("ollama".to_owned(), engine(EngineKind::Ollama, Some("env:OLLAMA_HOST"), None)),
             ]),
+            remotes: BTreeMap::new(),
             ui: UiConfig {
                 theme: ThemeChoice::Auto,
                 max_fps: 60,

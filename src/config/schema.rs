@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::remote::REQUESTS;
 use super::value::{Value, dotted};
-use super::{Config, EngineConfig, EngineKind, ThemeChoice, nearest, units};
+use super::{Config, EngineConfig, EngineKind, RemoteConfig, ThemeChoice, nearest, units};
 use crate::event::Mode;
 
 pub(super) struct Row {
@@ -89,6 +90,78 @@ pub(super) const ROWS: &[Row] = &[
         set: |config, path, value| {
             let retries = u32::try_from(whole(value, 0, 20)?).ok()?;
             engine(config, path)?.retries = retries;
+            Some(())
+        },
+    },
+    Row {
+        key: "remotes.*.url",
+        expects: "an address such as \"http://127.0.0.1:8000\"",
+        set: |config, path, value| {
+            let url = text(value)?;
+            remote(config, path)?.url = url;
+            Some(())
+        },
+    },
+    Row {
+        key: "remotes.*.dialect",
+        expects: "the name of a dialect such as \"openjarvis\", or \"auto\"",
+        set: |config, path, value| {
+            let name = text(value)?;
+            remote(config, path)?.dialect = Some(name).filter(|name| name != "auto");
+            Some(())
+        },
+    },
+    Row {
+        key: "remotes.*.request",
+        expects: "how it is asked, such as \"chat\", \"responses\", \"ag-ui\" or \"get\"",
+        set: |config, path, value| {
+            let name = text(value).filter(|name| REQUESTS.contains(&name.as_str()))?;
+            remote(config, path)?.request = Some(name);
+            Some(())
+        },
+    },
+    Row {
+        key: "remotes.*.token",
+        expects: "\"env:NAME\", \"cmd:COMMAND\" or the token",
+        set: |config, path, value| {
+            let token = text(value)?;
+            remote(config, path)?.token = Some(token);
+            Some(())
+        },
+    },
+    Row {
+        key: "remotes.*.headers.*",
+        expects: "\"env:NAME\", \"cmd:COMMAND\" or the header's value",
+        set: |config, path, value| {
+            let header = text(value)?;
+            let name = path.get(3)?.clone();
+            remote(config, path)?.headers.insert(name, header);
+            Some(())
+        },
+    },
+    Row {
+        key: "remotes.*.model",
+        expects: "the name of a model",
+        set: |config, path, value| {
+            let model = text(value)?;
+            remote(config, path)?.model = Some(model);
+            Some(())
+        },
+    },
+    Row {
+        key: "remotes.*.local_tools",
+        expects: "true or false",
+        set: |config, path, value| {
+            let local = flag(value);
+            put(&mut remote(config, path)?.local_tools, local)
+        },
+    },
+    Row {
+        key: "remotes.*.idle_timeout",
+        expects: "a span such as \"90s\" or \"15m\"",
+        set: |config, path, value| {
+            let span = span(value)?;
+            remote(config, path)?.idle_timeout = Some(span);
             Some(())
         },
     },
@@ -220,7 +293,7 @@ impl Row {
 
     /// Returns whether values of this key are kept from every screen.
     pub(super) fn is_secret(&self) -> bool {
-        self.key == "engines.*.api_key"
+        matches!(self.key, "engines.*.api_key" | "remotes.*.token" | "remotes.*.headers.*")
     }
 
     /// Returns whether a project that nobody vouched for may set it.
@@ -271,13 +344,22 @@ fn named_like(row: &Row, path: &[String]) -> Option<String> {
 pub(super) fn wrong_name(path: &[String]) -> Option<&'static str> {
     let [table, name, ..] = path else { return None };
     let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-    (table == "engines" && !plain).then_some("an engine's name of letters, digits, `-`, `_` and `.`")
+    match table.as_str() {
+        "engines" if !plain => Some("an engine's name of letters, digits, `-`, `_` and `.`"),
+        "remotes" if !plain => Some("a remote's name of letters, digits, `-`, `_` and `.`"),
+        _ => None,
+    }
 }
 
 /// Returns the engine of this path, which may be new; the merge asks later whether it was given a kind.
 fn engine<'a>(config: &'a mut Config, path: &[String]) -> Option<&'a mut EngineConfig> {
     let name = path.get(1)?.clone();
     Some(config.engines.entry(name).or_insert_with(|| EngineConfig::new(EngineKind::OpenAi)))
+}
+
+/// Returns the remote of this path, which may be new.
+fn remote<'a>(config: &'a mut Config, path: &[String]) -> Option<&'a mut RemoteConfig> {
+    Some(config.remotes.entry(path.get(1)?.clone()).or_default())
 }
 
 fn put<T>(place: &mut T, value: Option<T>) -> Option<()> {

@@ -143,6 +143,10 @@ impl Detector {
 }
 
 impl Decode for Detector {
+    fn content_type(&mut self, content_type: &str) {
+        content_type.clone_into(&mut self.context.content_type);
+    }
+
     fn frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
         match &self.state {
             State::Undecided { .. } => self.hold(frame, out),

@@ -9,6 +9,7 @@ pub mod offline;
 pub mod ollama;
 pub mod openai;
 pub mod openai_responses;
+pub mod remote;
 
 use secrecy::SecretString;
 

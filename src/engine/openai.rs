@@ -193,7 +193,7 @@ fn merged(mut object: Json, carry: Option<&Json>) -> Json {
 }
 
 /// Adds the scheme people leave out: `http` for what looks local.
-fn with_scheme(url: &str) -> String {
+pub(super) fn with_scheme(url: &str) -> String {
     if url.contains("://") {
         return url.to_owned();
     }

@@ -16,10 +16,10 @@ use tokio::time::Instant;
 
 use crate::bridge::{Delivery, Live};
 use crate::config::units;
-use crate::event::{AgentEvent, CallId, Command, Envelope, Fault, FaultKind, Outcome, Role, Seq, TurnEnd};
+use crate::event::{AgentEvent, CallId, Command, Envelope, Fault, FaultKind, Level, Outcome, Role, Seq, TurnEnd};
 use crate::text::clean::{clean, one_line};
 
-pub use tally::Tally;
+pub use tally::{Tally, exit_code};
 
 /// What goes to stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,13 +40,15 @@ pub struct Run {
     /// Facts after this number are printed: those of this run.
     pub from: Seq,
     pub source: &'static str,
+    /// Say on stderr what a remote was taken for, and why.
+    pub explain: bool,
     /// The run is given up when it takes longer.
     pub timeout: Option<Duration>,
 }
 
 /// Prints the session until its turn is over (with a prompt) or its source ends, and returns the exit code.
 pub async fn run(live: Live, run: Run) -> u8 {
-    let mut printer = Printer::new(run.format);
+    let mut printer = Printer::new(run.format, run.explain);
     let mut tally = Tally::new(live.session.as_str(), run.source);
     let mut subscription = live.hub.subscribe(run.from);
     let watching = run.prompt.is_none();
@@ -216,13 +218,15 @@ struct Printer {
     to_terminal: bool,
     /// What stdout and stderr show are lines of one screen.
     one_screen: bool,
+    explain: bool,
     names: HashMap<CallId, String>,
 }
 
 impl Printer {
-    fn new(format: Format) -> Self {
+    fn new(format: Format, explain: bool) -> Self {
         Self {
             format,
+            explain,
             printed: false,
             message_began: false,
             open_line: false,
@@ -275,6 +279,8 @@ impl Printer {
                 let why = one_line(output.text.strip_prefix("denied: ").unwrap_or(&output.text), 200);
                 self.say(&format!("! {name} {}: {why}", outcome.name()));
             }
+            AgentEvent::Noticed { level: Level::Info, code, .. }
+                if !self.explain && matches!(code.as_str(), "found" | "dialect") => {}
             // The turn that fails for it says the same.
             AgentEvent::Noticed { code, .. } if code == "no_engine" => {}
             AgentEvent::Noticed { level, text, .. } => self.say(&format!("{} {text}", tally::sign(*level))),

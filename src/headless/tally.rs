@@ -16,6 +16,7 @@ pub struct Tally {
     source: &'static str,
     engine: String,
     model: String,
+    /// What the answer turned out to be in, where that had to be found out.
     dialect: Option<String>,
     /// No engine could be had, so it was none that failed.
     no_engine: bool,
@@ -154,19 +155,8 @@ impl Tally {
             Some(TurnEnd::Completed) => 0,
             Some(TurnEnd::Cancelled) => 130,
             Some(TurnEnd::Interrupted) | None => 5,
-            Some(TurnEnd::Failed(fault)) => match fault.kind {
-                FaultKind::Auth => 4,
-                FaultKind::Network | FaultKind::TimedOut | FaultKind::Protocol => 5,
-                FaultKind::LimitReached => 6,
-                FaultKind::BadRequest if self.no_engine => 3,
-                FaultKind::RateLimited
-                | FaultKind::ContextTooLong
-                | FaultKind::BadRequest
-                | FaultKind::Refused
-                | FaultKind::Tool
-                | FaultKind::Upstream
-                | FaultKind::Internal => 1,
-            },
+            Some(TurnEnd::Failed(fault)) if fault.kind == FaultKind::BadRequest && self.no_engine => 3,
+            Some(TurnEnd::Failed(fault)) => exit_code(fault),
         }
     }
 
@@ -225,6 +215,22 @@ impl Tally {
 
     fn call(&mut self, id: &CallId) -> Option<&mut Call> {
         self.calls.iter_mut().rev().find(|call| call.id == *id)
+    }
+}
+
+/// Returns the exit code that a fault leads to.
+pub fn exit_code(fault: &Fault) -> u8 {
+    match fault.kind {
+        FaultKind::Auth => 4,
+        FaultKind::Network | FaultKind::TimedOut | FaultKind::Protocol => 5,
+        FaultKind::LimitReached => 6,
+        FaultKind::RateLimited
+        | FaultKind::ContextTooLong
+        | FaultKind::BadRequest
+        | FaultKind::Refused
+        | FaultKind::Tool
+        | FaultKind::Upstream
+        | FaultKind::Internal => 1,
     }
 }
 

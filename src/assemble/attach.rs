@@ -1,0 +1,353 @@
+//! Attaching: from what the person typed to a session with a remote agent, a watched stream, or a file of bytes.
+//!
+//! A bare origin is asked what it is; a full URL is used as it is. What was found, and why, is said in the session.
+
+mod aim;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
+
+use super::{Audience, Begun, House, wall_clock};
+use crate::agent::{EngineChoice, Switch};
+use crate::bridge::session::{self, notice};
+use crate::bridge::{Live, remote};
+use crate::cli;
+use crate::config::secret;
+use crate::dialect::{Context, DIALECTS, Decode};
+use crate::engine::discover::ModelInfo;
+use crate::engine::remote::probe::{self, Found, How};
+use crate::engine::remote::{Named, Remote, Style, Target};
+use crate::event::{AgentEvent, Caps, Fault, Level, Mode};
+use crate::net::call::{Framing, HttpCall, Method, Value};
+use crate::net::record::Tap;
+use crate::net::{Http, Patience, probe as ask};
+use crate::store::msg::ModelChoice;
+use aim::Aim;
+
+/// How long a server may take to say what it is.
+const LOOK: Duration = Duration::from_secs(3);
+/// How often a stream that is watched is opened again without getting on.
+const RETRIES: u32 = 6;
+
+/// What was typed can't be meant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Wrong(pub String);
+
+/// A session with a remote.
+pub struct Attached {
+    pub live: Live,
+    pub models: Models,
+}
+
+/// Lists what `/model` can offer.
+#[derive(Clone)]
+pub struct Models {
+    http: Http,
+    target: Option<Target>,
+    known: Vec<ModelInfo>,
+}
+
+impl Models {
+    pub async fn choices(self) -> Vec<ModelChoice> {
+        let Some(target) = &self.target else { return Vec::new() };
+        let listed = if self.known.is_empty() { list(&self.http, target).await } else { self.known.clone() };
+        let choice =
+            |model: ModelInfo| ModelChoice { name: format!("{}/{}", target.name, model.id), remark: model.remark };
+        listed.into_iter().map(choice).collect()
+    }
+}
+
+impl House {
+    /// Returns whether what was typed can only be asked, never just watched.
+    pub fn must_ask(&self, typed: &cli::Attach) -> Result<bool, Wrong> {
+        let aim = Aim::at(typed, self.config())?;
+        let style = aim.style.or_else(|| Style::of_url(&aim.url));
+        Ok(aim.file.is_none() && style.map_or_else(|| probe::is_origin(&aim.url), |style| style != Style::Get))
+    }
+
+    /// Attaches. `prompted` says that there is something to ask; without, a stream that can be watched is watched.
+    pub async fn attach(&mut self, typed: &cli::Attach, prompted: bool) -> anyhow::Result<Attached> {
+        let aim = Aim::at(typed, self.config())?;
+        if let Some(name) = aim.dialect.as_deref().filter(|name| DIALECTS.iter().all(|known| known.name != *name)) {
+            let known: Vec<&str> = DIALECTS.iter().map(|dialect| dialect.name).collect();
+            return Err(Wrong(format!("no dialect is called {name:?}; there are {}", known.join(", "))).into());
+        }
+        if prompted && (aim.file.is_some() || aim.style == Some(Style::Get)) {
+            return Err(Wrong(format!("{} is only watched: it takes no prompt", aim.name)).into());
+        }
+        let http = match &typed.record {
+            Some(path) => {
+                let tap = Tap::to_file(path, &mut self.tasks).await;
+                self.http.tapped(tap.map_err(|error| anyhow::anyhow!("can't record to {}: {error}", path.display()))?)
+            }
+            None => self.http.clone(),
+        };
+        if let Some(path) = &aim.file {
+            return self.play_bytes(path.clone(), &aim, typed);
+        }
+        let headers = headers(&aim, typed.token_env.as_deref()).await?;
+        let (style, url, found) = self.look(&aim, &headers, prompted).await?;
+        let mut notices = Vec::new();
+        if let Some(found) = &found {
+            let text = format!("{} at {} ({}); asked by {}", found.what, aim.name, found.why, style.name());
+            notices.push(notice(Level::Info, "found", text));
+        }
+        let target = Target {
+            name: aim.name.clone(),
+            url,
+            style,
+            headers,
+            dialect: aim.dialect.clone(),
+            thread: uuid::Uuid::now_v7().to_string(),
+            explain: typed.explain,
+        };
+        if style == Style::Get {
+            return self.watch(http, target, &aim, notices);
+        }
+        if typed.read_only {
+            return Err(Wrong(format!(
+                "{} answers only what it is asked (--request {}), so there is nothing to watch; leave out --read-only",
+                aim.name,
+                style.name()
+            ))
+            .into());
+        }
+        self.ask(http, target, &aim, found, notices)
+    }
+
+    /// Decides how it is asked and where.
+    async fn look(
+        &self,
+        aim: &Aim,
+        headers: &[(String, Value)],
+        prompted: bool,
+    ) -> anyhow::Result<(Style, String, Option<Found>)> {
+        let origin = probe::is_origin(&aim.url);
+        if let Some(style) = aim.style {
+            let url = if origin {
+                format!("{}{}", aim.url.trim_end_matches('/'), aim::usual_path(style))
+            } else {
+                aim.url.clone()
+            };
+            return Ok((style, url, None));
+        }
+        if !origin {
+            let fallback = if prompted { Style::Chat } else { Style::Get };
+            return Ok((Style::of_url(&aim.url).unwrap_or(fallback), aim.url.clone(), None));
+        }
+        let answers = ask::gather(&self.http, &probe::questions(&aim.url, headers), LOOK).await;
+        let found = probe::read(&aim.url, &answers)?;
+        match &found.how {
+            How::Ask { style, url } => Ok((*style, url.clone(), Some(found))),
+            How::Mirror { .. } => {
+                let text = format!("{} is another jarvis-tui; name one of its streams by its URL", aim.name);
+                Err(Wrong(text).into())
+            }
+        }
+    }
+
+    fn ask(
+        &mut self,
+        http: Http,
+        target: Target,
+        aim: &Aim,
+        found: Option<Found>,
+        notices: Vec<AgentEvent>,
+    ) -> anyhow::Result<Attached> {
+        let local_tools = aim.local_tools && target.style.takes_tools();
+        if aim.local_tools && !local_tools {
+            let text = format!("--request {} hands no tools to a client; leave out --local-tools", target.style.name());
+            return Err(Wrong(text).into());
+        }
+        let known = found.as_ref().map(|found| found.models.clone()).unwrap_or_default();
+        let named = aim.model.clone().or_else(|| found.as_ref()?.model.clone());
+        let why = found.map_or_else(|| "the URL given".to_owned(), |found| found.why);
+        let models = Models { http: http.clone(), target: Some(target.clone()), known: known.clone() };
+        let idle = aim.idle;
+        let engine = Arc::new(Remote::new(target.clone()));
+        let choice = {
+            let (http, engine) = (http.clone(), engine.clone());
+            Box::pin(async move {
+                let model = match named {
+                    Some(model) => model,
+                    None if !target.style.needs_model() => String::new(),
+                    None if known.is_empty() => first(list(&http, &target).await),
+                    None => first(known),
+                };
+                Ok::<_, Fault>(chosen(engine, model, why, idle))
+            })
+        };
+        let switch: Switch = {
+            let (engine, name) = (engine.clone(), aim.name.clone());
+            Arc::new(move |wanted: String| {
+                let own = wanted.strip_prefix(&format!("{name}/")).map(str::to_owned);
+                let choice = chosen(engine.clone(), own.unwrap_or(wanted), "chosen with /model".to_owned(), idle);
+                Box::pin(async { Ok(choice) })
+            })
+        };
+        // A wrong setting is told before a log is made.
+        let policy = self.policy()?;
+        let mut begun = self.begin();
+        begun.notices.extend(notices);
+        let live = self.start(policy, begun, |setup| {
+            setup.choice = choice;
+            setup.switch = switch;
+            setup.http = http;
+            setup.runs_tools = local_tools;
+            if !local_tools {
+                setup.tools.clear();
+                setup.system.clear();
+            }
+        })?;
+        Ok(Attached { live, models })
+    }
+
+    fn watch(&mut self, http: Http, target: Target, aim: &Aim, notices: Vec<AgentEvent>) -> anyhow::Result<Attached> {
+        let call = HttpCall {
+            method: aim.method.unwrap_or(Method::Get),
+            url: target.url.clone(),
+            headers: target.headers.clone(),
+            body: None,
+            framing: Framing::Any,
+        };
+        let epoch = Instant::now();
+        let patience = Patience {
+            first_byte: aim.idle,
+            idle: aim.idle,
+            no_output: Duration::ZERO,
+            retries: RETRIES,
+            resend: true,
+            epoch,
+        };
+        let from = remote::From::Stream { http, call, patience };
+        self.follow(from, aim, path_of(&target.url), target.explain, notices, epoch)
+    }
+
+    fn play_bytes(&mut self, path: PathBuf, aim: &Aim, typed: &cli::Attach) -> anyhow::Result<Attached> {
+        let paced = self.audience == Audience::Screen;
+        self.follow(remote::From::File { path, paced }, aim, String::new(), typed.explain, Vec::new(), Instant::now())
+    }
+
+    fn follow(
+        &mut self,
+        from: remote::From,
+        aim: &Aim,
+        path: String,
+        explain: bool,
+        notices: Vec<AgentEvent>,
+        epoch: Instant,
+    ) -> anyhow::Result<Attached> {
+        let mut begun = self.begin();
+        begun.notices.extend(notices);
+        let Begun { session, hub, writer, not_saved, standing, past: _, sealer, notices, wall: _ } = begun;
+        let told = Arc::new(AtomicBool::new(false));
+        let dialect = aim.dialect.clone();
+        let decoders: remote::Decoders = Arc::new(move || {
+            let context = Context { prompt: None, path: path.clone(), content_type: String::new() };
+            Box::new(Named::new(dialect.as_deref(), context, told.clone(), explain)) as Box<dyn Decode>
+        });
+        let opened = AgentEvent::SessionOpened {
+            wall: wall_clock(),
+            engine: aim.name.clone(),
+            model: String::new(),
+            why: "watched".to_owned(),
+            mode: Mode::default(),
+            folder: self.folder.display().to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            caps: Caps { cancel: true, ..Caps::default() },
+            window: None,
+            price: None,
+        };
+        let lingers = self.audience == Audience::Screen;
+        let feed = remote::start(remote::Watched { from, decoders, opened, lingers }, &mut self.tasks);
+        let setup = session::Setup {
+            session,
+            hub,
+            writer,
+            not_saved,
+            standing,
+            sealer: Box::pin(async move { sealer.await.unwrap_or_default() }),
+            notices,
+            epoch,
+        };
+        let live = session::start(setup, feed, &mut self.tasks);
+        let models = Models { http: self.http.clone(), target: None, known: Vec::new() };
+        Ok(Attached { live, models })
+    }
+}
+
+/// A turn is sent once: an agent may have begun to act on it. Silence has no limit but the person's.
+fn chosen(engine: Arc<Remote>, model: String, why: String, idle: Duration) -> EngineChoice {
+    EngineChoice {
+        engine,
+        model,
+        why,
+        window: None,
+        price: None,
+        first_byte: idle,
+        idle,
+        no_output: Duration::ZERO,
+        retries: 3,
+        resend: false,
+    }
+}
+
+/// A server that lists nothing may still answer; most take any name then.
+fn first(models: Vec<ModelInfo>) -> String {
+    models.into_iter().next().map_or_else(|| "default".to_owned(), |model| model.id)
+}
+
+async fn list(http: &Http, target: &Target) -> Vec<ModelInfo> {
+    let Some(survey) = probe::models(target) else { return Vec::new() };
+    let answers = ask::gather(http, &survey.calls, LOOK).await;
+    survey.read(&answers).unwrap_or_default()
+}
+
+/// Gets token and headers, which may come from a command that takes its time.
+async fn headers(aim: &Aim, token_env: Option<&str>) -> anyhow::Result<Vec<(String, Value)>> {
+    let wanted = aim.clone();
+    let token_env = token_env.map(str::to_owned);
+    let got = tokio::task::spawn_blocking(move || -> anyhow::Result<Vec<(String, Value)>> {
+        let env = |name: &str| std::env::var(name).ok();
+        let mut out = Vec::new();
+        let token = match (&token_env, &wanted.token) {
+            (Some(name), _) => Some(
+                secret::secret(&format!("env:{name}"), &env)?
+                    .ok_or_else(|| Wrong(format!("the variable {name} of --token-env is not set or empty")))?,
+            ),
+            (None, Some(text)) => secret::secret(text, &env)?,
+            (None, None) => None,
+        };
+        if let Some(token) = token {
+            let bearer: SecretString = format!("Bearer {}", token.expose_secret()).into();
+            out.push(("authorization".to_owned(), Value::Secret(bearer)));
+            if wanted.style == Some(Style::Anthropic) || Style::of_url(&wanted.url) == Some(Style::Anthropic) {
+                out.push(("x-api-key".to_owned(), Value::Secret(token)));
+            }
+        }
+        for (name, value) in &wanted.headers {
+            if let Some(value) = secret::secret(value, &env)? {
+                out.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+                out.push((name.clone(), Value::Secret(value)));
+            }
+        }
+        for (name, value) in &wanted.typed_headers {
+            out.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+            out.push((name.clone(), Value::Secret(value.clone().into())));
+        }
+        Ok(out)
+    });
+    got.await?
+}
+
+fn path_of(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default();
+    path.split(['?', '#']).next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,107 @@
+use std::io::Write as _;
+
+use super::*;
+use crate::dialect::chat::Chat;
+use crate::event::{Mode, Outcome, grammar};
+
+const STREAM: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\",\"tool_calls\":[{\"index\":0,\"id\":\"c1\",\"function\":{\"name\":\"clock\",\"arguments\":\"{}\"}}]}}]}\n\ndata: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n";
+
+fn opened() -> AgentEvent {
+    AgentEvent::SessionOpened {
+        wall: 0,
+        engine: "file".into(),
+        model: String::new(),
+        why: String::new(),
+        mode: Mode::Ask,
+        folder: String::new(),
+        version: String::new(),
+        caps: Caps { cancel: true, ..Caps::default() },
+        window: None,
+        price: None,
+    }
+}
+
+async fn played(contents: &[u8], paced: bool) -> Vec<AgentEvent> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(contents).unwrap();
+    let mut tasks = JoinSet::new();
+    let from = From::File { path: file.path().to_owned(), paced };
+    let watched = Watched { from, decoders: Arc::new(|| Box::new(Chat::new())), opened: opened(), lingers: false };
+    let mut feed = start(watched, &mut tasks);
+    let mut events = Vec::new();
+    while let Some(event) = feed.events.recv().await {
+        events.push(event);
+    }
+    assert_eq!(grammar::check(&events), [], "{events:?}");
+    events
+}
+
+fn ends(events: &[AgentEvent]) -> Vec<TurnEnd> {
+    events
+        .iter()
+        .filter_map(|event| match event {
+            AgentEvent::TurnFinished { end, .. } => Some(end.clone()),
+            _ => None,
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn a_saved_stream_is_told_at_once_and_its_calls_stay_requests() {
+    let events = played(STREAM.as_bytes(), false).await;
+    assert_eq!(ends(&events), [TurnEnd::Completed]);
+    let outcome = events.iter().find_map(|event| match event {
+        AgentEvent::ToolCallFinished { outcome, .. } => Some(*outcome),
+        _ => None,
+    });
+    assert_eq!(outcome, Some(Outcome::Requested));
+}
+
+#[tokio::test]
+async fn a_stream_cut_anywhere_is_interrupted_and_legal() {
+    for at in (0..STREAM.len()).step_by(7) {
+        let events = played(&STREAM.as_bytes()[..at], false).await;
+        let end = ends(&events);
+        assert_eq!(end.len(), 1, "at {at}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recording_is_played_in_its_time_answer_by_answer() {
+    let answer = |at| {
+        format!(
+            "{{\"kind\":\"recording\",\"format\":1,\"at\":{at},\"method\":\"POST\",\"url\":\"http://h/\",\"status\":200,\"content_type\":\"text/event-stream\"}}\n"
+        )
+    };
+    let (left, right) = STREAM.split_at(60);
+    let piece = |at: u64, text: &str| format!("{}\n", serde_json::json!({ "at": at, "bytes": text }));
+    let text = [
+        answer(0),
+        piece(1_000, left),
+        piece(60_000, right),
+        answer(61_000),
+        "not a line\n".into(),
+        piece(90_000, STREAM),
+    ]
+    .concat();
+    let began = tokio::time::Instant::now();
+    let events = played(text.as_bytes(), true).await;
+    assert_eq!(ends(&events), [TurnEnd::Completed, TurnEnd::Completed]);
+    assert_eq!(began.elapsed().as_secs(), 90);
+    assert!(events.iter().any(|event| matches!(event, AgentEvent::Noticed { code, .. } if code == "recording")));
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_there_fails_with_its_name() {
+    let mut tasks = JoinSet::new();
+    let from = From::File { path: "/nowhere/at all".into(), paced: false };
+    let watched = Watched { from, decoders: Arc::new(|| Box::new(Chat::new())), opened: opened(), lingers: false };
+    let mut feed = start(watched, &mut tasks);
+    let mut last = None;
+    while let Some(event) = feed.events.recv().await {
+        last = Some(event);
+    }
+    assert!(
+        matches!(last, Some(AgentEvent::TurnFinished { end: TurnEnd::Failed(fault), .. }) if fault.message.contains("/nowhere"))
+    );
+}

@@ -1,0 +1,148 @@
+//! PURE. The bodies of requests that no engine of ours writes, one function each.
+
+use serde_json::{Value as Json, json};
+
+use super::prompt;
+use crate::engine::{Past, Request};
+
+/// Some servers want a text where others allow null.
+pub(super) fn say_nothing_with_text(body: &mut Json) {
+    let messages = body.get_mut("messages").and_then(Json::as_array_mut);
+    for message in messages.into_iter().flatten() {
+        if let Some(content @ Json::Null) = message.get_mut("content") {
+            *content = Json::from("");
+        }
+    }
+}
+
+/// The contents don't matter; that there is a tool does.
+pub(super) fn add_dummy_tool(body: &mut Json) {
+    let parameters = json!({"type": "object", "properties": {}});
+    let function = json!({"name": "show_events", "description": "Does nothing.", "parameters": parameters});
+    body["tools"] = json!([{"type": "function", "function": function}]);
+}
+
+/// The server keeps the conversation.
+pub(super) fn managed(request: &Request) -> Json {
+    json!({"content": prompt(request).unwrap_or_default(), "mode": "immediate", "stream": true})
+}
+
+pub(super) fn research(request: &Request) -> Json {
+    let mut body = json!({"query": prompt(request).unwrap_or_default()});
+    with_model(&mut body, request);
+    body
+}
+
+/// Lists of items make its current version fail, so the conversation goes as one text.
+pub(super) fn enclava(request: &Request) -> Json {
+    let mut body = json!({"model": request.model, "input": flat(request), "stream": true});
+    if !request.system.is_empty() {
+        body["instructions"] = Json::from(request.system.as_str());
+    }
+    body
+}
+
+pub(super) fn poe(request: &Request, thread: &str) -> Json {
+    let mut body = json!({"prompt": flat(request), "session_id": thread, "stream": true});
+    if !request.model.is_empty() {
+        body["bot"] = Json::from(request.model.as_str());
+    }
+    body
+}
+
+/// Sends messages and tools in the protocol's camel case.
+pub(super) fn ag_ui(request: &Request, thread: &str) -> Json {
+    let mut messages = Vec::new();
+    if !request.system.is_empty() {
+        messages.push(json!({"id": format!("{thread}-s"), "role": "system", "content": request.system}));
+    }
+    for (index, past) in request.past.iter().enumerate() {
+        let id = format!("{thread}-{index}");
+        messages.push(match past {
+            Past::User { text } => json!({"id": id, "role": "user", "content": text}),
+            Past::Assistant { text, calls, .. } => {
+                let mut message = json!({"id": id, "role": "assistant", "content": text});
+                if !calls.is_empty() {
+                    let call = |call: &crate::engine::PastCall| {
+                        let function = json!({"name": call.name, "arguments": call.args});
+                        json!({"id": call.call.as_str(), "type": "function", "function": function})
+                    };
+                    message["toolCalls"] = calls.iter().map(call).collect();
+                }
+                message
+            }
+            Past::Tool { call, output, .. } => {
+                json!({"id": id, "role": "tool", "toolCallId": call.as_str(), "content": output})
+            }
+        });
+    }
+    let tools: Vec<Json> = request
+        .tools
+        .iter()
+        .map(|tool| json!({"name": tool.name, "description": tool.description, "parameters": tool.parameters}))
+        .collect();
+    let run = format!("{thread}-run-{}", request.past.len());
+    json!({
+        "threadId": thread, "runId": run, "state": {}, "messages": messages, "tools": tools, "context": [],
+        "forwardedProps": {},
+    })
+}
+
+pub(super) fn a2a(request: &Request, thread: &str) -> Json {
+    let parts = json!([{"kind": "text", "text": prompt(request).unwrap_or_default()}]);
+    let mut message = json!({"kind": "message", "role": "user", "parts": parts, "messageId": id(request, thread)});
+    go_on(&mut message, request);
+    json!({
+        "jsonrpc": "2.0", "id": id(request, thread), "method": "message/stream",
+        "params": {"message": message, "configuration": {"acceptedOutputModes": ["text/plain"]}},
+    })
+}
+
+pub(super) fn a2a_one(request: &Request, thread: &str) -> Json {
+    let parts = json!([{"text": prompt(request).unwrap_or_default()}]);
+    let mut message = json!({"role": "ROLE_USER", "parts": parts, "messageId": id(request, thread)});
+    go_on(&mut message, request);
+    json!({
+        "jsonrpc": "2.0", "id": id(request, thread), "method": "SendStreamingMessage",
+        "params": {"message": message, "configuration": {"acceptedOutputModes": ["text/plain"]}},
+    })
+}
+
+/// Names the context, and the task that waits for an answer, as the agent did in its last message.
+fn go_on(message: &mut Json, request: &Request) {
+    let carry = request.past.iter().rev().find_map(|past| match past {
+        Past::Assistant { carry: Some(carry), .. } => Some(carry),
+        _ => None,
+    });
+    for key in ["contextId", "taskId"] {
+        if let Some(value) = carry.and_then(|carry| carry.get(key)).filter(|value| value.is_string()) {
+            message[key] = value.clone();
+        }
+    }
+}
+
+fn id(request: &Request, thread: &str) -> String {
+    format!("{thread}-{}", request.past.len())
+}
+
+fn with_model(body: &mut Json, request: &Request) {
+    if !request.model.is_empty() {
+        body["model"] = Json::from(request.model.as_str());
+    }
+}
+
+/// Writes the conversation as one text, for servers that take nothing else and remember nothing.
+pub(super) fn flat(request: &Request) -> String {
+    let mut lines = Vec::new();
+    for past in &request.past {
+        match past {
+            Past::User { text } => lines.push(format!("User: {text}")),
+            Past::Assistant { text, .. } if !text.is_empty() => lines.push(format!("Assistant: {text}")),
+            Past::Assistant { .. } | Past::Tool { .. } => {}
+        }
+    }
+    match (lines.as_slice(), prompt(request)) {
+        ([_], Some(only)) => only.to_owned(),
+        (lines, _) => lines.join("\n\n"),
+    }
+}

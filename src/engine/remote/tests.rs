@@ -1,0 +1,198 @@
+use serde_json::json;
+
+use super::probe::{How, read};
+use super::*;
+use crate::event::{Outcome, Risk, ToolSpec};
+
+fn remote(style: Style, url: &str) -> Remote {
+    Remote::new(Target {
+        name: "r".into(),
+        url: url.into(),
+        style,
+        headers: vec![("authorization".into(), Value::Secret("Bearer s3cret-token".into()))],
+        dialect: None,
+        thread: "th".into(),
+        explain: false,
+    })
+}
+
+fn request(prompts: &[&str]) -> Request {
+    let mut past = Vec::new();
+    for (index, text) in prompts.iter().enumerate() {
+        if index > 0 {
+            let calls = Vec::new();
+            past.push(Past::Assistant { text: format!("re {index}"), reasoning: String::new(), calls, carry: None });
+        }
+        past.push(Past::User { text: (*text).into() });
+    }
+    Request { model: "m".into(), past, ..Request::default() }
+}
+
+fn asked(remote: &Remote, request: &Request) -> (HttpCall, Json) {
+    let Reply::Http { call, .. } = remote.reply(request) else { panic!("nothing is asked") };
+    let body = serde_json::from_slice(call.body.as_deref().unwrap()).unwrap();
+    (call, body)
+}
+
+#[test]
+fn a_path_says_how_it_is_asked() {
+    for (url, style) in [
+        ("http://h/v1/chat/completions", Some(Style::Chat)),
+        ("http://h/v1/chat/completions/?x=1", Some(Style::Chat)),
+        ("http://h/v1/managed-agents/a1/messages", Some(Style::OpenJarvisManaged)),
+        ("http://h/api/research", Some(Style::OpenJarvisResearch)),
+        ("http://h/v1/responses", Some(Style::Responses)),
+        ("http://h/v1/responses?stream=true", Some(Style::Enclava)),
+        ("http://h/api/v1/responses", Some(Style::Enclava)),
+        ("http://h/v1/messages", Some(Style::Anthropic)),
+        ("http://h/api/chat", Some(Style::Ollama)),
+        ("http://h/agent", None),
+        ("http://h", None),
+    ] {
+        assert_eq!(Style::of_url(url), style, "{url}");
+    }
+    assert!(Style::ALL.into_iter().all(|style| Style::parse(style.name()) == Some(style)));
+}
+
+#[test]
+fn the_url_is_used_as_it_is_and_gets_our_headers() {
+    let remote = remote(Style::Chat, "http://h/odd/path?x=1");
+    let (call, body) = asked(&remote, &request(&["hi"]));
+    assert_eq!(call.url, "http://h/odd/path?x=1");
+    assert_eq!(call.headers.len(), 1);
+    assert!(!format!("{call:?}").contains("s3cret"));
+    assert_eq!(body["messages"], json!([{"role": "user", "content": "hi"}]));
+    assert!(body.get("tools").is_none());
+}
+
+#[test]
+fn no_message_of_a_conversation_has_null_for_its_text() {
+    let call = super::super::PastCall { call: "c".into(), name: "f".into(), args: "{}".into(), carry: None };
+    let mut request = request(&["hi"]);
+    let (text, reasoning) = (String::new(), String::new());
+    request.past.push(Past::Assistant { text, reasoning, calls: vec![call], carry: None });
+    let (name, output) = ("f".into(), "4".into());
+    request.past.push(Past::Tool { call: "c".into(), name, output, outcome: Outcome::Ok });
+    let (_, body) = asked(&remote(Style::Chat, "http://h/v1/chat/completions"), &request);
+    assert_eq!(body["messages"][1]["content"], "");
+    assert_eq!(body["messages"][2]["tool_call_id"], "c");
+}
+
+#[test]
+fn the_bridge_is_switched_on_by_a_tool_that_does_nothing() {
+    let (_, body) = asked(&remote(Style::OpenJarvisBridge, "http://h/v1/chat/completions"), &request(&["hi"]));
+    assert_eq!(body["tools"].as_array().unwrap().len(), 1);
+    assert_eq!(body["stream"], true);
+}
+
+#[test]
+fn enclava_gets_one_text_and_is_asked_for_a_stream_in_the_query() {
+    let remote = remote(Style::Enclava, "http://h/api/v1/responses?api_key=k");
+    let (call, body) = asked(&remote, &request(&["one", "two"]));
+    assert_eq!(call.url, "http://h/api/v1/responses?api_key=k&stream=true");
+    assert_eq!(body["input"], "User: one\n\nAssistant: re 1\n\nUser: two");
+    let (_, body) = asked(&remote, &request(&["only"]));
+    assert_eq!(body["input"], "only");
+}
+
+#[test]
+fn servers_that_remember_get_only_the_newest_prompt() {
+    let two = request(&["one", "two"]);
+    let (_, body) = asked(&remote(Style::OpenJarvisManaged, "http://h/"), &two);
+    assert_eq!(body, json!({"content": "two", "mode": "immediate", "stream": true}));
+    let (_, body) = asked(&remote(Style::OpenJarvisResearch, "http://h/"), &two);
+    assert_eq!(body, json!({"query": "two", "model": "m"}));
+}
+
+#[test]
+fn an_agent_is_told_which_context_goes_on() {
+    let mut two = request(&["one", "two"]);
+    if let Some(Past::Assistant { carry, .. }) = two.past.get_mut(1) {
+        *carry = Some(json!({"contextId": "ctx", "taskId": "t1", "other": 1}));
+    }
+    let (_, body) = asked(&remote(Style::A2a, "http://h/"), &two);
+    assert_eq!(body["method"], "message/stream");
+    assert_eq!(body["params"]["message"]["contextId"], "ctx");
+    assert_eq!(body["params"]["message"]["taskId"], "t1");
+    assert_eq!(body["params"]["message"]["parts"], json!([{"kind": "text", "text": "two"}]));
+    let (call, body) = asked(&remote(Style::A2aOne, "http://h/"), &two);
+    assert_eq!(body["method"], "SendStreamingMessage");
+    assert_eq!(body["params"]["message"]["role"], "ROLE_USER");
+    assert!(call.headers.iter().any(|(name, _)| name == "a2a-version"));
+}
+
+#[test]
+fn ag_ui_gets_messages_and_tools_in_its_own_words() {
+    let mut request = request(&["one", "two"]);
+    request.tools.push(ToolSpec {
+        name: "clock".into(),
+        description: "tells the time".into(),
+        parameters: json!({"type": "object"}),
+        risk: Risk::ReadOnly,
+    });
+    let (_, body) = asked(&remote(Style::AgUi, "http://h/agent"), &request);
+    assert_eq!(body["threadId"], "th");
+    assert_eq!(body["messages"][2]["content"], "two");
+    assert_eq!(body["tools"][0]["name"], "clock");
+    let ids: std::collections::HashSet<_> =
+        body["messages"].as_array().unwrap().iter().map(|message| message["id"].to_string()).collect();
+    assert_eq!(ids.len(), 3, "every message has an id of its own");
+}
+
+/// Answers by path; everything else is not found.
+fn answers(given: &[(&str, Json)]) -> Vec<Result<Json, Fault>> {
+    probe::questions("http://h", &[])
+        .iter()
+        .map(|call| {
+            let path = call.url.strip_prefix("http://h").unwrap();
+            let known = given.iter().find(|(known, _)| *known == path);
+            known.map(|(_, json)| json.clone()).ok_or_else(|| Fault::new(FaultKind::BadRequest, "404"))
+        })
+        .collect()
+}
+
+#[test]
+fn a_bare_origin_is_told_by_its_answers() {
+    let models = json!({"object": "list", "data": [{"id": "a"}, {"id": "b"}]});
+    let tags = json!({"models": [{"name": "q"}]});
+    let card = json!({"name": "x", "skills": [], "url": "http://elsewhere:9/rpc", "protocolVersion": "0.3.0"});
+    let new_card = json!({"name": "x", "skills": [], "supportedInterfaces": [
+        {"url": "https://h/grpc", "protocolBinding": "GRPC"},
+        {"url": "https://h/v1rpc", "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}]});
+    let info = json!({"model": "b", "agent": null, "engine": "ollama"});
+    for (given, what, style, url) in [
+        (vec![("/v1/info", info), ("/v1/models", models.clone())], "OpenJarvis", Style::Chat, "/v1/chat/completions"),
+        (vec![("/v1/models", models.clone())], "a server of chat completions", Style::Chat, "/v1/chat/completions"),
+        (vec![("/api/tags", tags), ("/v1/models", models.clone())], "Ollama", Style::Ollama, "/api/chat"),
+        (vec![("/api/v1/models", models)], "enclava", Style::Enclava, "/api/v1/responses"),
+        (vec![("/.well-known/agent-card.json", card)], "the A2A agent \"x\"", Style::A2a, "/rpc"),
+        (vec![("/.well-known/agent-card.json", new_card)], "the A2A agent \"x\"", Style::A2aOne, "/v1rpc"),
+    ] {
+        let found = read("http://h/", &answers(&given)).unwrap();
+        assert_eq!(found.what, what);
+        assert_eq!(found.how, How::Ask { style, url: format!("http://h{url}") }, "{what}: credentials stay there");
+    }
+    let given = [("/v1/info", json!({"name": "jarvis-tui"})), ("/v1/sessions", json!({"sessions": [{"id": "s1"}]}))];
+    assert_eq!(read("http://h", &answers(&given)).unwrap().how, How::Mirror { sessions: vec!["s1".into()] });
+}
+
+#[test]
+fn an_origin_that_is_nothing_says_what_to_try() {
+    let fault = read("http://h", &answers(&[("/health", json!({"status": "ok"}))])).unwrap_err();
+    assert!(fault.message.contains("--request"), "{fault}");
+    let mut all = answers(&[]);
+    all[1] = Err(Fault::new(FaultKind::Auth, "http://h answered 401"));
+    let fault = read("http://h", &all).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Auth);
+    assert!(fault.message.contains("--token-env"), "{fault}");
+}
+
+#[test]
+fn origins_are_told_from_urls() {
+    for url in ["http://h", "http://h:1/", "h:8000", "https://u:p@h/"] {
+        assert!(probe::is_origin(url), "{url}");
+    }
+    for url in ["http://h/v1", "http://h/?x", "h/agent"] {
+        assert!(!probe::is_origin(url), "{url}");
+    }
+}
