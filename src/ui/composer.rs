@@ -383,24 +383,11 @@ impl Composer {
     }
 }
 
-/// Keeps line feeds and tabs of the control characters, turns carriage returns into line feeds, and drops what would
-/// turn the reading direction.
+/// Makes a paste harmless: whole escape sequences go, so that coloured output leaves no `[31m` behind, and every kind of
+/// line end becomes one line feed.
 fn clean(text: &str) -> String {
-    let mut cleaned = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\r' => {
-                chars.next_if_eq(&'\n');
-                cleaned.push('\n');
-            }
-            '\n' | '\t' => cleaned.push(c),
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
-            c if c.is_control() => {}
-            c => cleaned.push(c),
-        }
-    }
-    cleaned
+    let lines = text.replace("\r\n", "\n").replace('\r', "\n");
+    crate::text::clean(&lines).into_owned()
 }
 
 #[cfg(test)]
