@@ -15,6 +15,7 @@ use crate::store::focus::{Overlay, Pane};
 use crate::store::msg::{Msg, Report};
 use crate::ui::Ui;
 use crate::ui::keymap::{Input, Shade, contexts};
+use crate::ui::layout;
 use crate::ui::theme::{Theme, ThemeKind};
 
 /// Two presses within this time quit.
@@ -72,7 +73,15 @@ impl Chat {
                 return ask;
             }
             Input::Paste(text) => self.paste(&text),
-            Input::Resize(columns, rows) => return Some(Ask::Resize(columns, rows)),
+            Input::Resize(columns, rows) => {
+                // A panel hidden beside the transcript must not come up over it.
+                if layout::is_wide(columns) != layout::is_wide(self.ui.layout.area.width)
+                    && self.store.focus.panel_flipped
+                {
+                    self.update(Msg::Do(Action::ToggleToolPanel));
+                }
+                return Some(Ask::Resize(columns, rows));
+            }
             Input::Focus(focused) => self.focused = Some(focused),
             Input::Wheel { rows, column, row } => self.wheel(rows, (column, row)),
             Input::Click { column, row } => {

@@ -22,6 +22,11 @@ use crate::store::focus::Pane;
 
 /// From this width on, the tool panel stands beside the transcript.
 pub const WIDE: u16 = 100;
+/// Returns whether the tool panel stands beside the transcript at this width.
+pub fn is_wide(width: u16) -> bool {
+    width >= WIDE
+}
+
 /// The most rows that the composer grows to.
 pub const COMPOSER_MAX: u16 = 8;
 
@@ -77,7 +82,7 @@ impl Layout {
         let queue = take_bottom(&mut rest, queue);
         let (composer, replay) = if wants.replay { (Rect::ZERO, input) } else { (input, Rect::ZERO) };
 
-        let wide = area.width >= WIDE;
+        let wide = is_wide(area.width);
         let (transcript, tools) = match (wide, (wants.panel && wide) != wants.panel_flipped) {
             (true, true) => {
                 let panel = (u32::from(rest.width) * 36 / 100) as u16;

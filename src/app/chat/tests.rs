@@ -326,6 +326,18 @@ fn the_loop_is_asked_for_what_only_it_can_do() {
 }
 
 #[test]
+fn a_hidden_panel_does_not_cover_a_narrow_screen() {
+    let mut rig = Rig::agent();
+    let area = Rect::new(0, 0, 120, 24);
+    ui::draw(&rig.chat.store, &mut rig.chat.ui, area, &mut Buffer::empty(area));
+    rig.press(&["ctrl+t"]);
+    rig.chat.input(Input::Resize(110, 24), rig.began, rig.clock);
+    assert!(rig.chat.store.focus.panel_flipped);
+    rig.chat.input(Input::Resize(80, 24), rig.began, rig.clock);
+    assert!(!rig.chat.store.focus.panel_flipped);
+}
+
+#[test]
 fn an_ask_of_the_past_rings_no_bell() {
     let ask = || {
         let ask = Question {
