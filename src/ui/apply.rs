@@ -128,8 +128,8 @@ mod tests {
         (store, ui)
     }
 
-    fn submitted(text: &str) -> Option<Msg> {
-        Some(Msg::Do(Action::Submit(text.into())))
+    fn submitted(text: &str) -> Msg {
+        Msg::Do(Action::Submit(text.into()))
     }
 
     #[test]
@@ -137,7 +137,7 @@ mod tests {
         let cases = [("/he", "/help"), ("/mode plan", "/mode plan"), ("/q", "/q"), ("/zzz", "/zzz"), ("hi", "hi")];
         for (typed, sent) in cases {
             let (store, mut ui) = drawn(80, typed);
-            assert_eq!(ui.apply(&store, UiAction::Send), submitted(sent), "{typed}");
+            assert_eq!(ui.apply(&store, UiAction::Send), Some(submitted(sent)), "{typed}");
             assert!(ui.composer.is_empty());
         }
         let (store, mut ui) = drawn(80, "");
@@ -154,6 +154,7 @@ mod tests {
 
     #[test]
     fn focus_goes_round_what_is_on_the_screen() {
+        let (composer, tools, transcript) = (Pane::Composer, Pane::ToolPanel, Pane::Transcript);
         let round = |width: u16, action| {
             let (mut store, mut ui) = drawn(width, "");
             let mut panes = Vec::new();
@@ -164,9 +165,8 @@ mod tests {
             }
             panes
         };
-        use Pane::{Composer, ToolPanel, Transcript};
-        assert_eq!(round(120, UiAction::FocusNext), [Transcript, ToolPanel, Composer]);
-        assert_eq!(round(120, UiAction::FocusPrevious), [ToolPanel, Transcript, Composer]);
-        assert_eq!(round(80, UiAction::FocusNext), [Transcript, Composer, Transcript]);
+        assert_eq!(round(120, UiAction::FocusNext), [transcript, tools, composer]);
+        assert_eq!(round(120, UiAction::FocusPrevious), [tools, transcript, composer]);
+        assert_eq!(round(80, UiAction::FocusNext), [transcript, composer, transcript]);
     }
 }

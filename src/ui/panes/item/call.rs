@@ -35,14 +35,12 @@ pub(super) fn lay(scene: &Scene<'_>, call: &Call) -> Laid {
             lay_lines(&mut page, &printed(scene.part.source(&call.output)), |_| role);
         }
         PartKind::More(lines) => {
-            let mut text = match lines {
-                0 => "… the rest of the line".to_owned(),
-                1 => "… 1 more line".to_owned(),
-                _ => format!("… {lines} more lines"),
+            let key = if scene.fold_key.is_empty() { String::new() } else { format!(" ({})", scene.fold_key) };
+            let text = match lines {
+                0 => format!("… the rest of the line{key}"),
+                1 => format!("… 1 more line{key}"),
+                _ => format!("… {lines} more lines{key}"),
             };
-            if !scene.fold_key.is_empty() {
-                text.push_str(&format!(" ({})", scene.fold_key));
-            }
             page.indent("  ", Face::default());
             page.pieces([(one_line(&text, page.room()).as_str(), Face::new(Role::Dim))]);
         }
