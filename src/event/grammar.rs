@@ -161,6 +161,8 @@ impl Sealer {
             TurnEnd::Interrupted => (Stop::Interrupted, false),
             TurnEnd::Failed(_) => (Stop::Failed, false),
         };
+        let completed = *end == TurnEnd::Completed;
+        let replying = self.messages.iter().any(|(_, open)| *open);
         for (message, open) in &self.messages {
             if *open {
                 out.push(AgentEvent::MessageFinished { message: message.clone(), stop, full: None, carry: None });
@@ -171,7 +173,11 @@ impl Sealer {
             let outcome = match track.stage {
                 CallStage::Finished | CallStage::Settled => continue,
                 _ if cancelled => Outcome::Cancelled,
-                CallStage::Ready if !track.ran && track.ran_by == RanBy::Us => Outcome::Requested,
+                // Calls are run once the reply is over: where a turn was cut after that, this one may have run
+                // without a word.
+                CallStage::Ready if (replying || completed) && !track.ran && track.ran_by == RanBy::Us => {
+                    Outcome::Requested
+                }
                 CallStage::Asked => Outcome::Requested,
                 CallStage::Writing | CallStage::Ready => Outcome::Unknown,
             };
@@ -335,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_nobody_ran_is_requested_and_one_cut_off_is_unknown() {
+    fn a_call_nobody_ran_is_requested_and_one_that_may_have_run_is_unknown() {
         let whole = turn();
         let outcomes = |cut: usize| {
             let mut sealer = Sealer::new();
@@ -352,7 +358,8 @@ mod tests {
                 .unwrap()
         };
         assert_eq!(outcomes(7), Outcome::Unknown);
-        assert_eq!(outcomes(9), Outcome::Requested);
+        assert_eq!(outcomes(8), Outcome::Requested);
+        assert_eq!(outcomes(9), Outcome::Unknown);
     }
 
     #[test]

@@ -15,12 +15,17 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::{End, Header, OpenError, Reader, log_path, overflow_path};
 use crate::event::{CallId, Seq};
 use queue::Queue;
+
+/// How often a lock that another holds is looked at, and the pause between; 100 ms in all.
+const LOOKS: u32 = 6;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
 /// A log opened for appending. Dropping it releases the log.
 #[derive(Debug)]
@@ -144,14 +149,25 @@ fn private() -> OpenOptions {
 }
 
 /// Takes the log for this program; it is released with the last handle.
+///
+/// A program that is just starting another holds what it has open twice for an instant, so a lock that is not free is
+/// looked at again before it counts.
 pub(super) fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
-        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
-            tracing::warn!(path = %path.display(), "this file system knows no locks");
-            Ok(())
-        }
-        Err(TryLockError::Error(cause)) => Err(OpenError::Io { path: path.to_owned(), cause }),
+    let mut looks = 0;
+    loop {
+        looks += 1;
+        return match file.try_lock() {
+            Ok(()) => Ok(()),
+            Err(TryLockError::WouldBlock) if looks < LOOKS => {
+                std::thread::sleep(BETWEEN_LOOKS);
+                continue;
+            }
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+                tracing::warn!(path = %path.display(), "this file system knows no locks");
+                Ok(())
+            }
+            Err(TryLockError::Error(cause)) => Err(OpenError::Io { path: path.to_owned(), cause }),
+        };
     }
 }

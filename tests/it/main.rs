@@ -5,6 +5,7 @@
 mod cli;
 mod dialects;
 mod engines;
+mod grammar;
 mod journal;
 mod markdown;
 mod screens;

@@ -1,0 +1,203 @@
+//! The legal order of events, held against whole sessions: what the embedded engine does, what a replay tells, what is
+//! left of a log that was cut anywhere.
+
+use std::path::{Path, PathBuf};
+
+use jarvis_tui::assemble::{Audience, House, Start};
+use jarvis_tui::bridge::{Delivery, Live};
+use jarvis_tui::config::{self, Load, Overrides, Paths};
+use jarvis_tui::event::grammar::{self, Sealer};
+use jarvis_tui::event::{AgentEvent, Command, Mode, Seq, TurnEnd};
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+const PROMPTS: &[&str] = &[
+    "what is 6*7",
+    "convert 10 miles to km",
+    "what time is it",
+    "list the files here",
+    "read notes.txt",
+    "read nowhere.txt",
+    "find the word apple",
+    "write hello to made.txt",
+    "run `echo hi; echo there >&2`",
+    "run `exit 3`",
+    "fetch http://127.0.0.1:1/",
+    "how do I connect Ollama?",
+    "sing me a song",
+    "demo",
+    "",
+];
+
+struct Place {
+    home: TempDir,
+    work: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self { home: tempfile::tempdir().unwrap(), work: tempfile::tempdir().unwrap() };
+        std::fs::write(place.work.path().join("notes.txt"), "an apple a day\n").unwrap();
+        place
+    }
+
+    fn house(&self, mode: Mode) -> House {
+        let home = self.home.path().to_owned();
+        let paths = Paths { config: home.clone(), data: home.clone(), state: home };
+        let flags = Overrides { model: Some("offline".into()), mode: Some(mode), ..Overrides::default() };
+        let folder = self.work.path().canonicalize().unwrap();
+        let load = Load { paths: &paths, folder: &folder, file: None, env: &|_| None, flags: &flags };
+        let loaded = config::load(&load).unwrap();
+        House::new(loaded, paths.clone(), folder, Audience::Pipe, None)
+    }
+
+    fn log(&self) -> PathBuf {
+        let mut logs = std::fs::read_dir(self.home.path().join("sessions")).unwrap().map(|entry| entry.unwrap().path());
+        logs.find(|path| path.extension().is_some_and(|ext| ext == "jsonl")).unwrap()
+    }
+}
+
+/// Says all prompts one after another and returns every event.
+async fn session(house: &mut House, start: &Start, prompts: &[&str]) -> Vec<AgentEvent> {
+    let live = house.open(start).unwrap();
+    let mut facts = live.hub.subscribe(Seq(0));
+    for prompt in prompts {
+        live.commands.send(Command::Prompt { text: (*prompt).to_owned() }).await.unwrap();
+    }
+    let mut events = Vec::new();
+    let mut begun = 0;
+    let mut open = 0_u32;
+    while begun < prompts.len() || open > 0 {
+        let Some(Delivery::Fact(fact)) = facts.next().await else { panic!("the session ended") };
+        match &fact.envelope.event {
+            AgentEvent::TurnStarted { .. } => {
+                begun += usize::from(fact.envelope.seq > live.hub.last() || start == &Start::New);
+                open = 1;
+            }
+            AgentEvent::TurnFinished { .. } => open = 0,
+            _ => {}
+        }
+        events.push(fact.envelope.event.clone());
+    }
+    events
+}
+
+async fn all(live: Live) -> Vec<AgentEvent> {
+    let mut facts = live.hub.subscribe(Seq(0));
+    let mut events = Vec::new();
+    while let Some(delivery) = facts.next().await {
+        if let Delivery::Fact(fact) = delivery {
+            events.push(fact.envelope.event.clone());
+        }
+    }
+    events
+}
+
+async fn replayed(place: &Place, log: &Path) -> Vec<AgentEvent> {
+    all(place.house(Mode::Ask).print(log).unwrap()).await
+}
+
+#[tokio::test]
+async fn every_offline_run_and_its_replay_keep_the_order() {
+    for mode in Mode::ALL {
+        let place = Place::new();
+        let mut house = place.house(mode);
+        let events = session(&mut house, &Start::New, PROMPTS).await;
+        house.close().await;
+        assert_eq!(grammar::check(&events), [], "{mode:?}");
+        assert_eq!(
+            events.iter().filter(|event| matches!(event, AgentEvent::TurnFinished { .. })).count(),
+            PROMPTS.len()
+        );
+        assert_eq!(replayed(&place, &place.log()).await, events, "{mode:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_recorded_demo_keeps_the_order() {
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.jsonl");
+    assert_eq!(grammar::check(&replayed(&Place::new(), &demo).await), []);
+}
+
+#[tokio::test]
+async fn a_log_cut_after_any_line_replays_and_goes_on_in_order() {
+    let place = Place::new();
+    let mut house = place.house(Mode::Full);
+    session(&mut house, &Start::New, &["run `echo hi`", "what is 6*7"]).await;
+    house.close().await;
+    let log = place.log();
+    let whole = std::fs::read_to_string(&log).unwrap();
+    let lines: Vec<&str> = whole.lines().collect();
+    for cut in 2..=lines.len() {
+        // And a piece of the next, as a crash would leave it.
+        let torn = lines.get(cut).map_or("", |line| &line[..line.len() / 2]);
+        std::fs::write(&log, format!("{}\n{torn}", lines[..cut].join("\n"))).unwrap();
+        assert_eq!(grammar::check(&replayed(&place, &log).await), [], "replay, cut after {cut}");
+        let mut house = place.house(Mode::Full);
+        let live = house.open(&Start::Resume(None)).unwrap();
+        live.commands.send(Command::Prompt { text: "what is 2+3".into() }).await.unwrap();
+        let mut facts = live.hub.subscribe(Seq(0));
+        let (mut events, mut mine) = (Vec::new(), false);
+        while let Some(Delivery::Fact(fact)) = facts.next().await {
+            let event = fact.envelope.event.clone();
+            assert_eq!(fact.envelope.seq, Seq(events.len() as u64 + 1), "cut after {cut}");
+            mine |= matches!(&event, AgentEvent::UserMessage { text, .. } if text == "what is 2+3");
+            let over = mine && matches!(event, AgentEvent::TurnFinished { .. });
+            events.push(event);
+            if over {
+                break;
+            }
+        }
+        drop((live, facts));
+        house.close().await;
+        assert_eq!(grammar::check(&events), [], "resumed, cut after {cut}");
+        let answer =
+            events.iter().any(|event| matches!(event, AgentEvent::TextDelta { text, .. } if text.contains('5')));
+        assert!(answer, "cut after {cut}");
+    }
+}
+
+/// Sessions as the embedded engine has them, to be damaged.
+fn recorded() -> Vec<AgentEvent> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.jsonl");
+        replayed(&Place::new(), &demo).await
+    })
+}
+
+#[test]
+fn every_prefix_of_the_demo_is_made_whole_by_its_seal() {
+    let whole = recorded();
+    for end in [TurnEnd::Completed, TurnEnd::Cancelled, TurnEnd::Interrupted] {
+        let mut sealer = Sealer::new();
+        for (cut, event) in whole.iter().enumerate() {
+            sealer.observe(event).unwrap();
+            // Checking every prefix from its start would be quadratic: a second one goes on from where this one stands.
+            let mut after = sealer.clone();
+            for closing in sealer.seal(end.clone()) {
+                after.observe(&closing).unwrap_or_else(|breach| panic!("{breach}, cut after {cut}"));
+            }
+            assert_eq!(after.open_turn(), None, "cut after {cut}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn whatever_is_lost_or_repeated_a_seal_closes_the_turn(picks in prop::collection::vec(any::<prop::sample::Index>(), 1..200)) {
+        static WHOLE: std::sync::LazyLock<Vec<AgentEvent>> = std::sync::LazyLock::new(recorded);
+        let mut sealer = Sealer::new();
+        for pick in picks {
+            // Breaches are told, never fatal.
+            let _ = sealer.observe(pick.get(&WHOLE));
+        }
+        for closing in sealer.seal(TurnEnd::Interrupted) {
+            let _ = sealer.observe(&closing);
+        }
+        prop_assert_eq!(sealer.open_turn(), None);
+        prop_assert_eq!(sealer.seal(TurnEnd::Interrupted), []);
+    }
+}
