@@ -144,17 +144,17 @@ fn settings(command: ConfigCommand, load: &Load<'_>) -> u8 {
 
 /// Mistakes in keys are found by the keymap, all others by the settings.
 fn check_settings(load: &Load<'_>) -> u8 {
-    let about_keys = match config::load::check(load) {
-        Ok(loaded) => Keymap::new(&loaded.config.keys).1,
-        Err(error) => {
-            commands::complain(&error.to_string());
-            return CONFIGURATION;
-        }
-    };
+    let checked = config::load::check(load);
+    if let Err(error) = &checked {
+        commands::complain(&error.to_string());
+    }
+    // With mistakes elsewhere the keys can still be read.
+    let loaded = checked.as_ref().map_or_else(|_| config::load(load).ok(), |loaded| Some(loaded.clone()));
+    let about_keys = loaded.map(|loaded| Keymap::new(&loaded.config.keys).1).unwrap_or_default();
     for warning in &about_keys {
         commands::complain(warning);
     }
-    if about_keys.is_empty() {
+    if checked.is_ok() && about_keys.is_empty() {
         commands::print("no mistakes found\n");
         return 0;
     }

@@ -408,7 +408,9 @@ mod tests {
             })
         };
         let mut history = fold(&[opened("a", "x")]);
-        running_turn(&["1"]).iter().for_each(|event| history.observe(event));
+        for event in running_turn(&["1"]) {
+            history.observe(&event);
+        }
         history.observe(&opened("a", "x"));
         assert!(carried(&history), "the mode was switched, not the model");
         history.observe(&opened("a", "y"));

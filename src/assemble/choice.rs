@@ -152,7 +152,7 @@ impl Chooser {
         let models = listed
             .iter()
             .flat_map(|listed| listed.models.iter().flatten().map(|model| (listed.engine.clone(), model.id.clone())));
-        only_named(models.collect(), name)
+        only_named(&models.collect::<Vec<_>>(), name)
     }
 
     async fn probe(&self) -> Vec<Found> {
@@ -375,7 +375,7 @@ impl Chooser {
 }
 
 /// Returns the one that is called so: wholly, or but for its tag, where that is clear.
-fn only_named(models: Vec<(String, String)>, name: &str) -> Option<(String, String)> {
+fn only_named(models: &[(String, String)], name: &str) -> Option<(String, String)> {
     let by = |fits: &dyn Fn(&str) -> bool| {
         let mut fitting = models.iter().filter(|(_, model)| fits(model));
         fitting.next().filter(|_| fitting.next().is_none()).cloned()
@@ -431,7 +431,7 @@ mod tests {
             .map(|(engine, model)| (engine.to_owned(), model.to_owned()))
             .to_vec()
         };
-        let only = |name| only_named(models(), name).map(|(engine, model)| format!("{engine}/{model}"));
+        let only = |name| only_named(&models(), name).map(|(engine, model)| format!("{engine}/{model}"));
         assert_eq!(only("qwen3").as_deref(), Some("ollama/qwen3:8b"));
         assert_eq!(only("gemma3:4b").as_deref(), Some("ollama/gemma3:4b"));
         assert_eq!((only("gemma3"), only("gpt"), only("nobody"), only("")), (None, None, None, None));

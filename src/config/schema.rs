@@ -325,9 +325,10 @@ pub(super) fn suggest(path: &[String]) -> Option<String> {
     if let Some(key) = nearest::nearest(&dotted(path), known.iter().map(String::as_str)) {
         return Some(key.to_owned());
     }
-    // The right name in the wrong table.
-    let last = path.last()?;
-    ROWS.iter().find(|row| row.parts().last() == Some(last)).map(|row| row.key.replace('*', "NAME"))
+    // About the right name in the wrong table.
+    let leaf = |row: &'static Row| row.parts().last().filter(|name| *name != "*");
+    let name = nearest::nearest(path.last()?, ROWS.iter().filter_map(leaf))?;
+    ROWS.iter().find(|row| leaf(row) == Some(name)).map(|row| row.key.replace('*', "NAME"))
 }
 
 /// Writes the row's key to the path's depth, with the person's own names in place of the stars.
@@ -431,6 +432,7 @@ mod tests {
             ("engines.groq.timeout", Some("engines.groq.idle_timeout")),
             ("engines.groq.session.timeout", Some("tools.timeout")),
             ("theme", Some("ui.theme")),
+            ("them", Some("ui.theme")),
             ("api_key", Some("engines.NAME.api_key")),
             ("telemetry", None),
         ] {

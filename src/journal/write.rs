@@ -159,7 +159,7 @@ pub(super) fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
         return match file.try_lock() {
             Ok(()) => Ok(()),
             Err(TryLockError::WouldBlock) if looks < LOOKS => {
-                std::thread::sleep(BETWEEN_LOOKS);
+                pause();
                 continue;
             }
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
@@ -170,4 +170,9 @@ pub(super) fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
             Err(TryLockError::Error(cause)) => Err(OpenError::Io { path: path.to_owned(), cause }),
         };
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "opening a log is not async, and no event says that a lock is free")]
+fn pause() {
+    std::thread::sleep(BETWEEN_LOOKS);
 }
