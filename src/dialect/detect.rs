@@ -7,10 +7,12 @@
 
 mod signs;
 
+use serde_json::json;
+
 use self::signs::{Sign, read_sign};
 use super::openjarvis::OpenJarvis;
-use super::{Context, DIALECTS, Decode, Dialect, SseFrame, error};
-use crate::event::{AgentEvent, Fault, FaultKind, Level, TurnEnd};
+use super::{Context, DIALECTS, Decode, Dialect, SseFrame, error, surrogate};
+use crate::event::{AgentEvent, Fault, FaultKind, Level, Subject, TurnEnd};
 
 /// Frames that are held back while nothing is decided.
 const MOST_FRAMES: usize = 8;
@@ -84,7 +86,9 @@ impl Detector {
         if let Some(fault) = held.iter().find_map(fault_in) {
             return self.refuse(fault);
         }
-        if !held.is_empty() {
+        if held.iter().any(|frame| frame.data.trim() == "[DONE]") && held.iter().all(|frame| frame.data.len() < 16) {
+            self.decide(CHAT, "all it holds is the end mark of chat completions", out);
+        } else if !held.is_empty() {
             self.decide("plain", "its frames are of no kind that this program knows", out);
         }
     }
@@ -101,7 +105,7 @@ impl Detector {
         } else {
             // A sign may name a dialect that this build has no decoder for.
             let Some(dialect) = find(name).or_else(|| find("plain")).or_else(|| DIALECTS.first()) else { return };
-            out.push(reason(name, why));
+            out.extend(reasons(dialect.name, why));
             self.state = State::Decided { name: dialect.name, decode: (dialect.decode)(&self.context) };
         }
         for frame in &held {
@@ -186,9 +190,14 @@ impl Decode for Detector {
     }
 }
 
-fn reason(name: &str, why: &str) -> AgentEvent {
+/// For people and for programs.
+fn reasons(name: &str, why: &str) -> [AgentEvent; 2] {
     let text = format!("looks like {} because {why}", title(name));
-    AgentEvent::Noticed { level: Level::Info, code: "dialect".into(), text }
+    let data = json!({"name": name, "because": why});
+    [
+        AgentEvent::Annotated { on: Subject::Turn("t".into()), kind: "dialect".into(), data },
+        AgentEvent::Noticed { level: Level::Info, code: "dialect".into(), text },
+    ]
 }
 
 /// Tells the dialect before what the frame gave, and once more if it turns out to be another one.
@@ -198,7 +207,8 @@ fn tell_family(decode: &OpenJarvis, told: &mut Option<&'static str>, at: usize, 
         None => (CHAT, "its frames are chat completion chunks"),
     };
     if told.replace(name) != Some(name) {
-        out.insert(at.min(out.len()), reason(name, why));
+        let at = at.min(out.len());
+        out.splice(at..at, reasons(name, why));
     }
 }
 
@@ -243,7 +253,7 @@ pub fn title(name: &str) -> &str {
 
 fn fault_in(frame: &SseFrame) -> Option<Fault> {
     if frame.event == "error" {
-        let json = serde_json::from_str(&frame.data).ok();
+        let json = surrogate::json(&frame.data);
         let said = json.as_ref().and_then(|json| error::read(json).or_else(|| error::inner(json)));
         return Some(error::fault(
             &said.unwrap_or_else(|| error::Said { message: error::tidy(&frame.data), ..error::Said::default() }),

@@ -210,10 +210,8 @@ impl Decode for OpenJarvis {
     }
 }
 
-/// Reads JSON; lone halves of surrogate pairs are replaced.
 fn read(data: &str) -> Option<Json> {
-    let json: Option<Json> = serde_json::from_str(data).ok();
-    json.or_else(|| serde_json::from_str(&surrogate::mended(data)?).ok()).filter(Json::is_object)
+    surrogate::json(data).filter(Json::is_object)
 }
 
 fn progress(mut data: Json) -> AgentEvent {

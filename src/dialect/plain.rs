@@ -85,9 +85,7 @@ impl Decode for Plain {
 
 /// Reads what is worth laying out; a number or a word is text.
 fn json(data: &str) -> Option<Json> {
-    let json: Option<Json> = serde_json::from_str(data).ok();
-    json.or_else(|| serde_json::from_str(&surrogate::mended(data)?).ok())
-        .filter(|json| json.is_object() || json.is_array())
+    surrogate::json(data).filter(|json| json.is_object() || json.is_array())
 }
 
 fn laid_out(json: &Json) -> String {

@@ -75,10 +75,11 @@ pub(super) fn settle(json: &mut Json, marked: bool) {
     }
 }
 
-/// Returns the JSON text with lone halves replaced for good; none where there are none.
-pub(super) fn mended(json: &str) -> Option<String> {
+/// Reads JSON; lone halves are replaced for good.
+pub(super) fn json(text: &str) -> Option<serde_json::Value> {
     let is_half = |c: char| (MOVED + 0xd800..=MOVED + 0xdfff).contains(&u32::from(c));
-    Some(mark(json)?.replace(is_half, "\u{fffd}"))
+    let json = serde_json::from_str(text).ok();
+    json.or_else(|| serde_json::from_str(&mark(text)?.replace(is_half, "\u{fffd}")).ok())
 }
 
 /// Reads `\uXXXX` at the start of a text.

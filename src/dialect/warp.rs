@@ -269,9 +269,7 @@ impl Decode for Warp {
             self.done = true;
             return;
         }
-        let json: Option<Json> = serde_json::from_str(&frame.data).ok();
-        let json = json.or_else(|| serde_json::from_str(&surrogate::mended(&frame.data)?).ok());
-        match json.filter(Json::is_object) {
+        match surrogate::json(&frame.data).filter(Json::is_object) {
             Some(line) => self.line(&line, out),
             None => self.odd.met("a line that is not a JSON object", out),
         }

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use crate::event::{
-    AgentEvent, CallId, Envelope, Fault, FaultKind, Level, MessageId, Millis, Outcome, Role, Scope, TurnEnd, TurnId,
-    Usage,
+    AgentEvent, CallId, Envelope, Fault, FaultKind, Level, MessageId, Millis, Outcome, Role, Scope, Subject, TurnEnd,
+    TurnId, Usage,
 };
 
 /// What a run came to.
@@ -102,6 +102,10 @@ impl Tally {
             }
             AgentEvent::Annotated { kind, data, .. } if kind == "dialect" => {
                 self.dialect = data.get("name").and_then(Value::as_str).map(str::to_owned);
+            }
+            // It turned out to be another client's.
+            AgentEvent::Annotated { on: Subject::Call(call), kind, .. } if kind == "foreign" => {
+                self.calls.retain(|known| known.id != *call);
             }
             AgentEvent::UsageReported { scope, usage } => {
                 if let Some((turn, _)) = &self.turn {

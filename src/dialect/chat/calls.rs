@@ -15,7 +15,7 @@ const MOST_ARGS: usize = 16 * 1024 * 1024;
 /// The calls of one message.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    calls: Vec<Call>,
+    list: Vec<Call>,
     size: usize,
     /// Ids of calls that are not in the chunks.
     reserved: Vec<CallId>,
@@ -37,7 +37,7 @@ struct Call {
 
 impl Calls {
     pub(super) fn is_empty(&self) -> bool {
-        self.calls.is_empty()
+        self.list.is_empty()
     }
 
     /// Takes a fragment, the n-th of its delta. Fails with what is odd about it.
@@ -53,12 +53,12 @@ impl Calls {
         let (index, id, name) = (fragment.index.0, fragment.id.some(), function.name.some());
         let at = match self.find(index, id, position, name) {
             Some(at) => at,
-            None if self.calls.len() < MOST => self.add(index, id),
+            None if self.list.len() < MOST => self.add(index, id),
             None => return Err("more tool calls than are followed"),
         };
-        let is_late = self.calls.get(at).is_some_and(|call| call.wire_id.is_none() && !call.started);
+        let is_late = self.list.get(at).is_some_and(|call| call.wire_id.is_none() && !call.started);
         let late_id = id.filter(|_| is_late).map(|id| (id.to_owned(), self.unique(id)));
-        let Some(call) = self.calls.get_mut(at) else { return Ok(()) };
+        let Some(call) = self.list.get_mut(at) else { return Ok(()) };
         if let Some((id, unique)) = late_id {
             call.wire_id = Some(id);
             call.told_id = unique;
@@ -87,7 +87,7 @@ impl Calls {
 
     /// Says that all calls are complete.
     pub(super) fn close(&mut self, message: &MessageId, out: &mut Vec<AgentEvent>) {
-        for call in &mut self.calls {
+        for call in &mut self.list {
             if !call.started {
                 call.start(message, out);
             }
@@ -102,29 +102,29 @@ impl Calls {
     }
 
     fn find(&self, index: Option<u64>, id: Option<&str>, position: usize, name: Option<&str>) -> Option<usize> {
-        let by_id = |id: &str| self.calls.iter().rposition(|call| call.wire_id.as_deref() == Some(id));
+        let by_id = |id: &str| self.list.iter().rposition(|call| call.wire_id.as_deref() == Some(id));
         // A fragment that brings a name of its own, to a call that has one, begins another call.
         let is_new = |call: &Call| name.is_some() && !call.name.is_empty();
         if let Some(index) = index {
-            let at = self.calls.iter().rposition(|call| call.index == Some(index))?;
-            let call = self.calls.get(at)?;
+            let at = self.list.iter().rposition(|call| call.index == Some(index))?;
+            let call = self.list.get(at)?;
             let other_id = id.is_some() && call.wire_id.is_some() && call.wire_id.as_deref() != id;
             return if other_id && is_new(call) { id.and_then(by_id) } else { Some(at) };
         }
         if let Some(at) = id.and_then(by_id) {
             return Some(at);
         }
-        let at = if position > 0 { position } else { self.calls.len().checked_sub(1)? };
-        self.calls.get(at).filter(|call| id.is_none() && !is_new(call)).map(|_| at)
+        let at = if position > 0 { position } else { self.list.len().checked_sub(1)? };
+        self.list.get(at).filter(|call| id.is_none() && !is_new(call)).map(|_| at)
     }
 
     fn add(&mut self, index: Option<u64>, id: Option<&str>) -> usize {
-        let at = self.calls.len();
+        let at = self.list.len();
         let told_id = match id {
             Some(id) => self.unique(id),
             None => self.unique(&format!("call_{}", at + 1)),
         };
-        self.calls.push(Call {
+        self.list.push(Call {
             index,
             wire_id: id.map(Into::into),
             told_id,
@@ -146,7 +146,7 @@ impl Calls {
     /// Returns the id, or one made of it where another call has it already.
     fn unique(&self, id: &str) -> CallId {
         let taken = |id: &str| {
-            self.calls.iter().map(|call| &call.told_id).chain(&self.reserved).any(|known| known.as_str() == id)
+            self.list.iter().map(|call| &call.told_id).chain(&self.reserved).any(|known| known.as_str() == id)
         };
         let mut unique = id.to_owned();
         while taken(&unique) {

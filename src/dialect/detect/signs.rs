@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{error, page};
 use crate::dialect::openjarvis::EVENTS;
-use crate::dialect::{Context, SseFrame};
+use crate::dialect::{Context, SseFrame, surrogate};
 use crate::event::{Fault, FaultKind, Json};
 
 /// What a frame tells.
@@ -57,7 +57,7 @@ const ANTHROPIC: &[&str] = &[
 
 pub(super) fn read_sign(frame: &SseFrame, context: &Context) -> Sign {
     let data = frame.data.trim();
-    let json: Option<Json> = serde_json::from_str(data).ok();
+    let json = surrogate::json(data);
     if json.is_none() && context.content_type == "text/html" {
         return Sign::Fault(page());
     }

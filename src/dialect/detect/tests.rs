@@ -35,3 +35,93 @@ fn nothing_at_all_is_an_interrupted_turn() {
     let interrupted = [AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Interrupted }];
     assert_eq!(ends(&[], "text/event-stream").0, interrupted);
 }
+
+fn told(frames: &[(&str, &str)]) -> (Vec<String>, &'static str) {
+    let (events, name) = ends(frames, "");
+    let text = |event: &AgentEvent| match event {
+        AgentEvent::Noticed { code, text, .. } if matches!(code.as_str(), "dialect" | "misfit") => Some(text.clone()),
+        _ => None,
+    };
+    (events.iter().filter_map(text).collect(), name)
+}
+
+const CHUNK: &str = r#"{"object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"a"}}]}"#;
+
+#[test]
+fn first_frames_tell_the_dialect() {
+    let cases = [
+        ("response.created", r#"{"response":{},"sequence_number":0}"#, "openai-responses"),
+        ("response.created", r#"{"id":"r","status":"in_progress"}"#, "enclava"),
+        ("response.failed", r#"{"id":"r","status":"failed","error":{"message":"x"}}"#, "enclava"),
+        ("error", r#"{"type":"error","error":{"type":"overloaded_error","message":"x"}}"#, "anthropic"),
+        ("error", r#"{"code":"x","message":"y","sequence_number":3}"#, "openai-responses"),
+        ("error", r#"{"error":"x","recoverable":true,"attempt":1}"#, "poe"),
+        ("message_start", r#"{"type":"message_start"}"#, "anthropic"),
+        ("tool_call_start", r#"{"tool":"f"}"#, "openjarvis"),
+        ("delta", CHUNK, "poe"),
+        ("complete", r#"{"content":"x","tool_calls":[],"metadata":{}}"#, "poe"),
+        ("", r#"{"type":"init","retry":3000}"#, "poe"),
+        ("", r#"{"type":"RUN_STARTED","threadId":"t"}"#, "ag-ui"),
+        ("", r#"{"type":"synthesis","text":"x"}"#, "openjarvis"),
+        ("", r#"{"type":"error","message":"x"}"#, "openjarvis"),
+        ("", r#"{"jsonrpc":"2.0","id":1,"result":{"kind":"task"}}"#, "a2a"),
+        ("", r#"{"statusUpdate":{"taskId":"t","status":{}}}"#, "a2a"),
+        ("", r#"{"message":{"content":"x"},"done":false}"#, "ollama"),
+        ("", r#"{"blocks":[],"streaming":true}"#, "warp"),
+        ("", r#"{"seq":1,"at":0,"event":{"type":"turn_started"}}"#, "native"),
+        ("", "{'id': 'x'}", "enclava"),
+    ];
+    for (event, data, dialect) in cases {
+        let frame = SseFrame { event: event.into(), ..SseFrame::data(data) };
+        match read_sign(&frame, &Context::default()) {
+            Sign::Is(name, why) => assert_eq!(name, dialect, "{data}: {why}"),
+            other => panic!("{data}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn names_count_before_shapes_and_pings_decide_nothing() {
+    let (texts, name) = told(&[("ping", "{}"), ("", "not json"), ("agent_turn_start", CHUNK)]);
+    assert_eq!(name, "openjarvis");
+    assert_eq!(texts, ["looks like OpenJarvis because a frame is named agent_turn_start"]);
+}
+
+#[test]
+fn chat_completions_may_turn_out_to_be_openjarvis() {
+    assert_eq!(told(&[("", CHUNK)]).1, "openai-chat");
+    let (texts, name) = told(&[("", CHUNK), ("inference_start", r#"{"model":"m"}"#), ("", CHUNK)]);
+    assert_eq!(name, "openjarvis");
+    assert_eq!(
+        texts,
+        [
+            "looks like OpenAI chat completions because its frames are chat completion chunks",
+            "looks like OpenJarvis because a frame is named inference_start"
+        ]
+    );
+}
+
+#[test]
+fn a_frame_of_another_dialect_is_told_once_and_harms_nothing() {
+    let warp = r#"{"blocks":[]}"#;
+    let (texts, name) = told(&[("", CHUNK), ("message_start", "{}"), ("", warp), ("message_stop", "{}"), ("", CHUNK)]);
+    assert_eq!((texts.len(), name), (2, "openai-chat"), "{texts:?}");
+    assert!(texts[1].starts_with("the stream is read as OpenAI chat completions, but "), "{texts:?}");
+}
+
+#[test]
+fn what_is_held_back_is_bounded_and_shown_in_the_end() {
+    let long = "x".repeat(MOST_BYTES);
+    assert_eq!(told(&[("", long.as_str())]).1, "plain");
+    let few: Vec<(&str, &str)> = (0..MOST_FRAMES).map(|_| ("", "hello")).collect();
+    let (events, name) = ends(&few, "");
+    let texts = events.iter().filter(|event| matches!(event, AgentEvent::TextDelta { .. })).count();
+    assert_eq!((texts, name), (MOST_FRAMES, "plain"));
+}
+
+#[test]
+fn a_named_dialect_is_taken_or_refused() {
+    assert_eq!(Detector::pinned("ollama", Context::default()).map(|detector| detector.name()), Some("ollama"));
+    assert!(Detector::pinned("nonsense", Context::default()).is_none());
+    assert!(DIALECTS.iter().all(|dialect| title(dialect.name) != dialect.name), "every dialect has a title");
+}

@@ -105,8 +105,8 @@ impl Start {
         Self { name: name(json, "tool"), args: Args::read(json.get("arguments")) }
     }
 
-    pub(super) fn of(name: &str, arguments: Json) -> Self {
-        Self { name: name.into(), args: Args::read(Some(&arguments)) }
+    pub(super) fn of(name: &str, arguments: &Json) -> Self {
+        Self { name: name.into(), args: Args::read(Some(arguments)) }
     }
 }
 
@@ -247,7 +247,7 @@ impl Calls {
 
     fn add_refused(&mut self, result: End, chat: &mut Chat, out: &mut Vec<AgentEvent>) {
         let asked = self.asked.iter().find(|asked| !asked.taken && asked.name == result.name);
-        let args = asked.map(|asked| asked.args.clone()).unwrap_or_else(|| Args::read(None));
+        let args = asked.map_or_else(|| Args::read(None), |asked| asked.args.clone());
         chat.begin(out);
         if self.start(Start { name: result.name.clone(), args }, true, chat, out).is_ok()
             && let Some(call) = self.calls.last_mut()

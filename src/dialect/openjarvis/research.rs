@@ -27,7 +27,7 @@ const TYPES: &[&str] = &[
 
 /// A quick look, before the frame is read.
 pub(super) fn may_be(data: &str) -> bool {
-    data.contains("\"type\"") && !data.contains("\"choices\"")
+    !data.contains("\"choices\"") && data.contains("\"type\"")
 }
 
 pub(super) fn is_one(json: &Json) -> bool {
@@ -40,7 +40,7 @@ pub(super) fn take(json: &Json, chat: &mut Chat, calls: &mut Calls, out: &mut Ve
     let text = |key: &str| json.get(key).and_then(Json::as_str).unwrap_or_default();
     let value = |key: &str| json.get(key).cloned().unwrap_or(Json::Null);
     match text("type") {
-        "search_call" => begin("search", value("arguments"), chat, calls, out),
+        "search_call" => begin("search", &value("arguments"), chat, calls, out),
         "search_result" => {
             let sources = value("sources");
             if let Some(call) = calls.running("search").filter(|_| has_entries(&sources)) {
@@ -48,7 +48,7 @@ pub(super) fn take(json: &Json, chat: &mut Chat, calls: &mut Calls, out: &mut Ve
             }
             calls.end(End::of("search", hits(json)), true, chat, out);
         }
-        "clarify_call" => begin("clarify", json!({"question": value("question")}), chat, calls, out),
+        "clarify_call" => begin("clarify", &json!({"question": value("question")}), chat, calls, out),
         "clarify_response" => {
             calls.end(End::of("clarify", text("response").to_owned()), true, chat, out);
         }
@@ -75,7 +75,7 @@ pub(super) fn take(json: &Json, chat: &mut Chat, calls: &mut Calls, out: &mut Ve
     }
 }
 
-fn begin(name: &str, arguments: Json, chat: &mut Chat, calls: &mut Calls, out: &mut Vec<AgentEvent>) {
+fn begin(name: &str, arguments: &Json, chat: &mut Chat, calls: &mut Calls, out: &mut Vec<AgentEvent>) {
     chat.begin(out);
     out.push(progress(json!({"step": name, "label": name})));
     // Past the limit of calls there is nothing to be told but the progress.
