@@ -5,17 +5,19 @@
 //! round. `response.completed` repeats everything and so tells only what was missing. A call id that has its output is
 //! free again: seen once more, it is another call. There is no usage, and no sign of life between frames.
 
-use serde::Deserialize;
-use serde_json::json;
+mod outcome;
 
+use serde::Deserialize;
+
+use self::outcome::{fault, result, usage};
 use super::lax::{Args, Obj, Text};
 use super::odd::Odd;
 use super::repeat::Told;
 use super::surrogate::{self, Halves};
 use super::{Decode, Dialect, SseFrame, error};
 use crate::event::{
-    AgentEvent, CallId, Fault, FaultKind, Json, Level, MessageId, Outcome, Output, RanBy, Role, Scope, Stop, Subject,
-    TextKind, TurnEnd, Usage,
+    AgentEvent, CallId, Fault, Json, Level, MessageId, Outcome, Output, RanBy, Role, Scope, Stop, Subject, TextKind,
+    TurnEnd, Usage,
 };
 
 /// Calls and messages of one answer that are followed.
@@ -34,7 +36,7 @@ pub const DIALECT: Dialect = Dialect {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Delta<'a> {
+struct Piece<'a> {
     #[serde(borrow)]
     delta: Text<'a>,
     #[serde(borrow)]
@@ -112,13 +114,13 @@ impl Enclava {
     fn event(&mut self, name: &str, data: &str, marked: bool, out: &mut Vec<AgentEvent>) {
         match name {
             "response.output_text.delta" | "response.function_call_arguments.delta" => {
-                let Ok(Obj(Some(delta))) = serde_json::from_str::<Obj<Delta<'_>>>(data) else {
+                let Ok(Obj(Some(delta))) = serde_json::from_str::<Obj<Piece<'_>>>(data) else {
                     return self.odd.met("data that is not a JSON object", out);
                 };
                 if name == "response.output_text.delta" {
-                    self.text(&delta, marked, out)
+                    self.text(&delta, marked, out);
                 } else {
-                    self.args(&delta, marked, out)
+                    self.args(&delta, marked, out);
                 }
             }
             _ => {
@@ -155,7 +157,7 @@ impl Enclava {
             "" | "message" | "error" => match error::read(json) {
                 Some(said) => self.fault = Some(fault(&said)),
                 None => {
-                    self.odd.met(json.get("type").and_then(Json::as_str).unwrap_or("an object without a name"), out)
+                    self.odd.met(json.get("type").and_then(Json::as_str).unwrap_or("an object without a name"), out);
                 }
             },
             _ => self.odd.met(name, out),
@@ -173,14 +175,14 @@ impl Enclava {
         }
     }
 
-    fn text(&mut self, delta: &Delta<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn text(&mut self, delta: &Piece<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
         let Some(piece) = &delta.delta.0 else { return };
         let Some(open) = self.message(delta.item_id.some(), out) else { return };
         let piece = open.halves.join(piece.as_ref().into(), marked);
         say(open, &piece, out);
     }
 
-    fn args(&mut self, delta: &Delta<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn args(&mut self, delta: &Piece<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
         let piece = delta.delta.0.as_deref().unwrap_or_default();
         let Some(at) = self.call_at(delta.call_id.some().unwrap_or_default(), None, out) else { return };
         let Some(call) = self.calls.get_mut(at).filter(|call| !call.is_ready) else { return };
@@ -292,7 +294,7 @@ impl Enclava {
         call.has_output = true;
         // Too late for a name that was lost.
         call.is_ready = true;
-        let (outcome, text) = result(item);
+        let (outcome, text) = result(item.output.as_ref(), item.status.some());
         let output = Output::of(text);
         out.push(AgentEvent::ToolCallFinished { call: call.told.clone(), outcome, output, took: None });
         if let Some(open) = &mut self.open {
@@ -436,48 +438,6 @@ fn say(open: &mut Open, piece: &str, out: &mut Vec<AgentEvent>) {
     open.text.add(piece);
     let (message, text) = (open.message.clone(), piece.to_owned());
     out.push(AgentEvent::TextDelta { message, text, kind: TextKind::Text });
-}
-
-/// Reads how a call ended. The output is JSON text: a bare string is shown without its quotes, nothing for null.
-fn result(item: &Item<'_>) -> (Outcome, String) {
-    let said = match &item.output {
-        Some(Json::String(text)) => {
-            serde_json::from_str(text).ok().map_or_else(|| (json!(text), text.clone()), |json| (json, text.clone()))
-        }
-        Some(json) => (json.clone(), json.to_string()),
-        None => (Json::Null, String::new()),
-    };
-    let (json, text) = said;
-    let is_error = |key: &str| match json.get(key) {
-        Some(Json::String(text)) => !text.is_empty(),
-        Some(Json::Object(object)) => !object.is_empty(),
-        _ => false,
-    };
-    let failed = item.status.some() == Some("failed") || is_error("error") || is_error("error_message");
-    let text = match json {
-        Json::Null => String::new(),
-        Json::String(text) => text,
-        _ => text,
-    };
-    (if failed { Outcome::Failed } else { Outcome::Ok }, text)
-}
-
-/// A refusal for money is no failure of the server, and another try does not help.
-fn fault(said: &error::Said) -> Fault {
-    if said.code.contains("budget") {
-        return Fault::new(FaultKind::LimitReached, format!("the server's budget is used up: {}", said.message));
-    }
-    error::fault(said)
-}
-
-fn usage(json: &Json) -> Option<Usage> {
-    let count = |key: &str| json.pointer(&format!("/usage/{key}")).and_then(Json::as_u64).unwrap_or(0);
-    let usage = Usage {
-        input_tokens: count("input_tokens").max(count("prompt_tokens")),
-        output_tokens: count("output_tokens").max(count("completion_tokens")),
-        ..Usage::default()
-    };
-    (usage.total() > 0).then_some(usage)
 }
 
 #[cfg(test)]

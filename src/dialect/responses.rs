@@ -8,6 +8,7 @@ mod carry;
 mod items;
 mod tell;
 mod tools;
+mod whole;
 mod wire;
 
 use std::borrow::Cow;
@@ -120,7 +121,15 @@ impl Responses {
             }
             "shell_call_output_content.delta" => self.shell_output(event, marked, out),
             "output_item.added" | "output_item.done" => match &event.item {
-                Some(item) => self.item(item, event.output_index.0, short == "output_item.done", None, out),
+                Some(item) => whole::item(
+                    &mut self.tell,
+                    &mut self.odd,
+                    item,
+                    event.output_index.0,
+                    short == "output_item.done",
+                    None,
+                    out,
+                ),
                 None => self.odd.met("an item without content", out),
             },
             "output_text.annotation.added" => self.annotation(event, content, out),
@@ -197,7 +206,7 @@ impl Responses {
         let Some(part) = &event.part else { return };
         let is_summary = short == "reasoning_summary_part.done";
         let index = if is_summary { event.summary_index.0 } else { event.content_index.0 };
-        if let Some((voice, text)) = part_text(part, is_summary) {
+        if let Some((voice, text)) = whole::part_text(part, is_summary) {
             self.whole(event, voice, index.unwrap_or(0), text, out);
         }
     }
@@ -246,124 +255,6 @@ impl Responses {
         self.tell.cite(at, annotation, out);
     }
 
-    /// Takes an item as it begins or as it is complete. `nth` counts the items of its kind where a list has them all.
-    fn item(&mut self, json: &Json, index: Option<u64>, done: bool, nth: Option<usize>, out: &mut Vec<AgentEvent>) {
-        let item_type = text_at(json, "type").unwrap_or_default();
-        let id = text_at(json, "id");
-        let Some(kind) = Kind::of(item_type) else {
-            match (item_type, text_at(json, "encrypted_content")) {
-                ("compaction" | "compaction_summary", Some(_)) if done => {
-                    self.tell.carry.note(self.tell.items.list.len(), None, None, json);
-                }
-                ("compaction" | "compaction_summary", _) => {}
-                _ => self.odd.met(if item_type.is_empty() { "an item without a type" } else { item_type }, out),
-            }
-            return;
-        };
-        let items = &mut self.tell.items;
-        let call_id = text_at(json, "call_id");
-        let known = match kind {
-            Kind::Call => call_id.and_then(|id| items.find_call(id)),
-            Kind::Message | Kind::Reasoning | Kind::Output => None,
-        };
-        let known =
-            known.or_else(|| if done { items.find(id, index, kind) } else { items.find_announced(id, index, kind) });
-        let known = known.or_else(|| {
-            let mut of_kind = items.list.iter().enumerate().filter(|(_, item)| item.kind == kind);
-            of_kind.nth(nth?).map(|(at, _)| at)
-        });
-        let Some(at) = known.or_else(|| items.add(id, index, kind, item_type)) else {
-            return self.odd.met("more output items than are followed", out);
-        };
-        let Some(item) = items.get(at).filter(|item| !item.is_done) else { return };
-        item.id = item.id.take().or_else(|| id.map(Into::into));
-        item.index = item.index.or(index);
-        // Servers that announce only what is complete never say that it is done.
-        let is_finished = matches!(text_at(json, "status"), Some("completed" | "failed"));
-        let is_told_whole = match kind {
-            Kind::Message => is_finished && !list_at(json, "content").is_empty(),
-            Kind::Output => is_finished,
-            Kind::Reasoning | Kind::Call => false,
-        };
-        let is_whole = done || is_told_whole;
-        item.is_done = is_whole;
-        match kind {
-            Kind::Message | Kind::Reasoning if is_whole => self.content(at, json, out),
-            Kind::Message | Kind::Reasoning => {}
-            Kind::Call => self.call(at, json, item_type, is_whole, out),
-            Kind::Output => self.call_output(at, json, is_whole, out),
-        }
-        if is_whole && (kind != Kind::Call || tools::ran_by(item_type) == RanBy::Us) {
-            let message = self.tell.items.get(at).and_then(|item| item.message.clone());
-            self.tell.carry.note(at, Some(kind), message.as_ref(), json);
-        }
-    }
-
-    /// The texts of a message or of reasoning that is complete.
-    fn content(&mut self, at: usize, json: &Json, out: &mut Vec<AgentEvent>) {
-        let parts = list_at(json, "summary").iter().map(|part| (part, true));
-        let parts = parts.chain(list_at(json, "content").iter().map(|part| (part, false)));
-        let mut seen: Vec<Voice> = Vec::new();
-        for (part, is_summary) in parts.take(MOST_LISTED) {
-            let Some((voice, text)) = part_text(part, is_summary) else { continue };
-            let nth = seen.iter().filter(|known| **known == voice).count();
-            seen.push(voice);
-            let Some(item) = self.tell.items.get(at) else { return };
-            let index = item.nth(voice, nth);
-            let is_cited = item.part(voice, index).is_none_or(|part| part.is_cited);
-            self.tell.whole(at, voice, index, text, out);
-            for annotation in list_at(part, "annotations").iter().filter(|_| !is_cited) {
-                self.tell.cite(at, annotation, out);
-            }
-        }
-        if let Some(text) = json.get("content").and_then(Json::as_str) {
-            self.tell.whole(at, Voice::Text, 0, text, out);
-        }
-    }
-
-    fn call(&mut self, at: usize, json: &Json, item_type: &str, is_whole: bool, out: &mut Vec<AgentEvent>) {
-        if let Some(call) = self.tell.items.call(at) {
-            item_type.clone_into(&mut call.tool);
-            call.wire_id = call.wire_id.take().or_else(|| text_at(json, "call_id").map(Into::into));
-            if call.name.is_empty() {
-                call.name = tools::name(json, item_type);
-            }
-        }
-        self.tell.start(at, out);
-        if !is_whole {
-            return;
-        }
-        if let Some(args) = tools::args(json, item_type).filter(|args| !args.is_empty()) {
-            self.tell.args_whole(at, args, out);
-        }
-        // Arguments that were cut at the output limit are not to be run.
-        let is_cut = tools::ran_by(item_type) == RanBy::Us && text_at(json, "status") == Some("incomplete");
-        if !is_cut {
-            self.tell.ready(at, text_at(json, "id"), out);
-        }
-        if let Some((outcome, text)) = tools::result(json, item_type) {
-            self.tell.finish_call(at, outcome, text, out);
-        }
-        if item_type == "mcp_approval_request" {
-            self.tell.finish_call(at, Outcome::Requested, String::new(), out);
-            let text = "the server waits for an approval that this program cannot give it".to_owned();
-            out.push(AgentEvent::Noticed { level: Level::Warn, code: "approval".into(), text });
-        }
-    }
-
-    /// An output of its own: of a shell's call, or of a function that the server ran after all.
-    fn call_output(&mut self, at: usize, json: &Json, is_whole: bool, out: &mut Vec<AgentEvent>) {
-        let target = text_at(json, "call_id").and_then(|id| self.tell.items.find_call(id));
-        let Some(item) = self.tell.items.get(at) else { return };
-        item.target = item.target.or(target);
-        let target = item.target;
-        if let Some(target) = target.filter(|_| is_whole) {
-            let (outcome, text) = tools::output(json);
-            self.tell.ready(target, None, out);
-            self.tell.finish_call(target, outcome, text, out);
-        }
-    }
-
     fn lifecycle(&mut self, short: &str, event: &Event<'_>, data: &str, out: &mut Vec<AgentEvent>) {
         let flat: Option<Json> = match &event.response {
             Some(Json::Object(_)) => None,
@@ -396,7 +287,7 @@ impl Responses {
             kinds.extend(kind);
             // A failed answer lists what it had begun as well.
             let done = word != "failed" || text_at(item, "status") == Some("completed");
-            self.item(item, Some(position as u64), done, nth, out);
+            whole::item(&mut self.tell, &mut self.odd, item, Some(position as u64), done, nth, out);
         }
         self.end = Some(match word {
             "failed" => End::Failed(failure(response)),
@@ -518,19 +409,6 @@ fn kind_of(voice: Voice) -> Kind {
     match voice {
         Voice::Text | Voice::Refusal => Kind::Message,
         Voice::Summary | Voice::Thought => Kind::Reasoning,
-    }
-}
-
-/// Reads a part of a message, of reasoning, or of its summary.
-fn part_text(part: &Json, is_summary: bool) -> Option<(Voice, &str)> {
-    let text = || text_at(part, "text");
-    match text_at(part, "type").unwrap_or_default() {
-        "refusal" => Some((Voice::Refusal, text_at(part, "refusal").or_else(text)?)),
-        "reasoning_text" => Some((Voice::Thought, text()?)),
-        _ if is_summary => Some((Voice::Summary, text()?)),
-        "output_text" | "text" => Some((Voice::Text, text()?)),
-        "output_audio" => Some((Voice::Text, text_at(part, "transcript")?)),
-        _ => None,
     }
 }
 

@@ -1,3 +1,6 @@
+// Values written in place read best.
+#![allow(clippy::needless_pass_by_value)]
+
 use serde_json::json;
 
 use super::*;
@@ -99,7 +102,7 @@ fn what_came_in_no_piece_is_told_from_the_whole() {
     assert_eq!(told(&decode(&[done(0, message("msg_1", "Hello")), completed(json!([]))])), expected);
     // A whole answer in place of a stream, and one without the `response` around it.
     let flat = json!({"id": "r", "object": "response", "status": "completed", "output": [message("msg_1", "Hello")]});
-    assert_eq!(told(&decode(&[flat.clone()])), expected);
+    assert_eq!(told(&decode(std::slice::from_ref(&flat))), expected);
     let mut named = flat;
     named["type"] = "response.completed".into();
     assert_eq!(told(&decode(&[named])), expected);
@@ -271,7 +274,7 @@ fn errors_come_flat_nested_or_as_prose() {
 fn a_stream_that_stops_is_interrupted_and_done_is_an_end() {
     assert_eq!(told(&decode(&[])), ["Interrupted"]);
     let text = delta("output_text", "msg_1", 0, 0, "Hi");
-    assert_eq!(told(&decode(&[text.clone()])), ["+m1", "m1: Hi", "-m1 Interrupted ~", "Interrupted"]);
+    assert_eq!(told(&decode(std::slice::from_ref(&text))), ["+m1", "m1: Hi", "-m1 Interrupted ~", "Interrupted"]);
     let (mut decoder, mut out) = (Responses::new(), Vec::new());
     feed(&mut decoder, &[text], &mut out);
     decoder.frame(&SseFrame::data("[DONE]"), &mut out);

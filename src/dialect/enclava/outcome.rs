@@ -1,0 +1,48 @@
+//! How calls and answers end in enclava's words.
+
+use serde_json::json;
+
+use super::super::error;
+use crate::event::{Fault, FaultKind, Json, Outcome, Usage};
+
+/// Reads how a call ended. The output is JSON text: a bare string is shown without its quotes, nothing for null.
+pub(super) fn result(output: Option<&Json>, status: Option<&str>) -> (Outcome, String) {
+    let said = match output {
+        Some(Json::String(text)) => {
+            serde_json::from_str(text).ok().map_or_else(|| (json!(text), text.clone()), |json| (json, text.clone()))
+        }
+        Some(json) => (json.clone(), json.to_string()),
+        None => (Json::Null, String::new()),
+    };
+    let (json, text) = said;
+    let is_error = |key: &str| match json.get(key) {
+        Some(Json::String(text)) => !text.is_empty(),
+        Some(Json::Object(object)) => !object.is_empty(),
+        _ => false,
+    };
+    let failed = status == Some("failed") || is_error("error") || is_error("error_message");
+    let text = match json {
+        Json::Null => String::new(),
+        Json::String(text) => text,
+        _ => text,
+    };
+    (if failed { Outcome::Failed } else { Outcome::Ok }, text)
+}
+
+/// A refusal for money is no failure of the server, and another try does not help.
+pub(super) fn fault(said: &error::Said) -> Fault {
+    if said.code.contains("budget") {
+        return Fault::new(FaultKind::LimitReached, format!("the server's budget is used up: {}", said.message));
+    }
+    error::fault(said)
+}
+
+pub(super) fn usage(json: &Json) -> Option<Usage> {
+    let count = |key: &str| json.pointer(&format!("/usage/{key}")).and_then(Json::as_u64).unwrap_or(0);
+    let usage = Usage {
+        input_tokens: count("input_tokens").max(count("prompt_tokens")),
+        output_tokens: count("output_tokens").max(count("completion_tokens")),
+        ..Usage::default()
+    };
+    (usage.total() > 0).then_some(usage)
+}
