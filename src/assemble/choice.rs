@@ -15,6 +15,7 @@ use crate::engine::discover::{self, Found, Kind, ModelInfo};
 use crate::engine::offline::{self, Offline};
 use crate::engine::ollama::Ollama;
 use crate::engine::openai::OpenAi;
+use crate::engine::openai_responses::OpenAiResponses;
 use crate::event::{Fault, FaultKind};
 use crate::net::{Http, probe};
 use crate::store::msg::ModelChoice;
@@ -126,7 +127,7 @@ impl Chooser {
         };
         let window = match config.kind {
             EngineKind::Ollama => self.ollama_window(config, &model).await,
-            EngineKind::OpenAi | EngineKind::Anthropic | EngineKind::Offline => None,
+            EngineKind::OpenAi | EngineKind::OpenAiResponses | EngineKind::Anthropic | EngineKind::Offline => None,
         };
         self.build(name, config, model, why, window).await
     }
@@ -165,8 +166,10 @@ impl Chooser {
     async fn usual_model(&self, name: &str, config: &EngineConfig) -> Result<String, Fault> {
         match config.kind {
             EngineKind::Offline => return Ok(offline::MODEL.to_owned()),
-            EngineKind::OpenAi => {
-                if let Some(model) = env("OPENAI_MODEL").filter(|model| !model.is_empty() && name == "openai") {
+            EngineKind::OpenAi | EngineKind::OpenAiResponses => {
+                // The variable speaks of the engines that take their address from the environment as well.
+                let is_usual = name == config.kind.name();
+                if let Some(model) = env("OPENAI_MODEL").filter(|model| !model.is_empty() && is_usual) {
                     return Ok(model);
                 }
                 let url = config.resolved_base_url(&env).unwrap_or_default();
@@ -189,7 +192,9 @@ impl Chooser {
         models.into_iter().next().map(|model| model.id).ok_or_else(|| {
             let hint = match config.kind {
                 EngineKind::Ollama => "get one with `ollama pull qwen3`",
-                EngineKind::OpenAi | EngineKind::Anthropic | EngineKind::Offline => "name one as ENGINE/MODEL",
+                EngineKind::OpenAi | EngineKind::OpenAiResponses | EngineKind::Anthropic | EngineKind::Offline => {
+                    "name one as ENGINE/MODEL"
+                }
             };
             Fault::new(FaultKind::BadRequest, format!("{name} has no model; {hint}"))
         })
@@ -223,6 +228,9 @@ impl Chooser {
         let engine: Arc<dyn Engine> = match config.kind {
             EngineKind::Offline => Arc::new(Offline { pace: self.pace }),
             EngineKind::OpenAi => Arc::new(OpenAi::new(name.to_owned(), &url, self.key(config).await?)),
+            EngineKind::OpenAiResponses => {
+                Arc::new(OpenAiResponses::new(name.to_owned(), &url, self.key(config).await?))
+            }
             EngineKind::Anthropic => {
                 Arc::new(Anthropic::new(name.to_owned(), &url, self.anthropic_pass(name, config).await?))
             }
@@ -307,6 +315,9 @@ impl Chooser {
                 }]);
             }
             EngineKind::OpenAi => OpenAi::new(name.to_owned(), &url, self.key(config).await?).survey(),
+            EngineKind::OpenAiResponses => {
+                OpenAiResponses::new(name.to_owned(), &url, self.key(config).await?).survey()
+            }
             EngineKind::Anthropic => {
                 Anthropic::new(name.to_owned(), &url, self.anthropic_pass(name, config).await?).survey()
             }
@@ -352,7 +363,9 @@ impl Chooser {
         let url = config.resolved_base_url(&env).unwrap_or_default();
         match config.kind {
             EngineKind::Offline => true,
-            EngineKind::OpenAi => !url.contains("//api.openai.com") || matches!(self.key(config).await, Ok(Some(_))),
+            EngineKind::OpenAi | EngineKind::OpenAiResponses => {
+                !url.contains("//api.openai.com") || matches!(self.key(config).await, Ok(Some(_)))
+            }
             EngineKind::Anthropic => {
                 let keyed =
                     || async { matches!(self.anthropic_pass(name, config).await, Ok(Pass::Key(_) | Pass::Token(_))) };

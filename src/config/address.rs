@@ -13,7 +13,9 @@ impl EngineConfig {
         });
         match self.kind {
             EngineKind::Offline => None,
-            EngineKind::OpenAi => Some(given.map_or("https://api.openai.com/v1".into(), |url| with_scheme(&url))),
+            EngineKind::OpenAi | EngineKind::OpenAiResponses => {
+                Some(given.map_or("https://api.openai.com/v1".into(), |url| with_scheme(&url)))
+            }
             EngineKind::Anthropic => Some(given.map_or("https://api.anthropic.com".into(), |url| with_scheme(&url))),
             EngineKind::Ollama => Some(given.map_or("http://127.0.0.1:11434".into(), |url| ollama(&url))),
         }

@@ -79,6 +79,7 @@ pub struct EngineConfig {
 pub enum EngineKind {
     Offline,
     OpenAi,
+    OpenAiResponses,
     Anthropic,
     Ollama,
 }
@@ -155,6 +156,10 @@ impl Default for Config {
                     engine(EngineKind::OpenAi, Some("env:OPENAI_BASE_URL"), Some("env:OPENAI_API_KEY")),
                 ),
                 (
+                    "openai-responses".to_owned(),
+                    engine(EngineKind::OpenAiResponses, Some("env:OPENAI_BASE_URL"), Some("env:OPENAI_API_KEY")),
+                ),
+                (
                     "anthropic".to_owned(),
                     engine(EngineKind::Anthropic, Some("env:ANTHROPIC_BASE_URL"), Some("env:ANTHROPIC_API_KEY")),
                 ),
@@ -214,12 +219,13 @@ impl fmt::Debug for EngineConfig {
 }
 
 impl EngineKind {
-    pub const ALL: [Self; 4] = [Self::Offline, Self::OpenAi, Self::Anthropic, Self::Ollama];
+    pub const ALL: [Self; 5] = [Self::Offline, Self::OpenAi, Self::OpenAiResponses, Self::Anthropic, Self::Ollama];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Offline => "offline",
             Self::OpenAi => "openai",
+            Self::OpenAiResponses => "openai-responses",
             Self::Anthropic => "anthropic",
             Self::Ollama => "ollama",
         }

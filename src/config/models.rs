@@ -53,8 +53,10 @@ impl Config {
             // Ollama forwards these to its own servers.
             EngineKind::Ollama if model.ends_with("-cloud") || model.ends_with(":cloud") => None,
             EngineKind::Ollama if local => Some((0.0, 0.0)),
-            EngineKind::OpenAi | EngineKind::Anthropic if local => None,
-            EngineKind::Ollama | EngineKind::OpenAi | EngineKind::Anthropic => self.price(model),
+            EngineKind::OpenAi | EngineKind::OpenAiResponses | EngineKind::Anthropic if local => None,
+            EngineKind::Ollama | EngineKind::OpenAi | EngineKind::OpenAiResponses | EngineKind::Anthropic => {
+                self.price(model)
+            }
         }
     }
 }

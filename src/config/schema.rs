@@ -32,7 +32,7 @@ pub(super) const ROWS: &[Row] = &[
     },
     Row {
         key: "engines.*.kind",
-        expects: "\"offline\", \"openai\" or \"ollama\"",
+        expects: "\"offline\", \"openai\", \"openai-responses\", \"anthropic\" or \"ollama\"",
         set: |config, path, value| {
             let kind = EngineKind::parse(&text(value)?)?;
             engine(config, path)?.kind = kind;

@@ -102,4 +102,4 @@ pub struct Row {
 }
 
 /// The engines that speak with a server.
-pub const ENGINES: &[Row] = &[openai::ROW, anthropic::ROW, ollama::ROW];
+pub const ENGINES: &[Row] = &[openai::ROW, openai_responses::ROW, anthropic::ROW, ollama::ROW];

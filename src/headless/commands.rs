@@ -181,7 +181,9 @@ fn describe(text: &mut String, engine: &Listed) {
 fn to_set_up(kind: config::EngineKind) -> &'static str {
     match kind {
         config::EngineKind::Offline => "embedded",
-        config::EngineKind::OpenAi => "not set up: OPENAI_API_KEY, or OPENAI_BASE_URL for a server of yours",
+        config::EngineKind::OpenAi | config::EngineKind::OpenAiResponses => {
+            "not set up: OPENAI_API_KEY, or OPENAI_BASE_URL for a server of yours"
+        }
         config::EngineKind::Anthropic => "not set up: ANTHROPIC_API_KEY, or ANTHROPIC_BASE_URL for a gateway of yours",
         config::EngineKind::Ollama => "not running here: start it, or point OLLAMA_HOST to it",
     }

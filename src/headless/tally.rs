@@ -257,6 +257,7 @@ fn dialect_of(engine: &str) -> &'static str {
     match engine {
         "offline" => "native",
         "ollama" => "ollama",
+        "openai-responses" => "openai-responses",
         _ => "openai-chat",
     }
 }

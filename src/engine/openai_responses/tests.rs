@@ -133,14 +133,14 @@ fn carry(model: &str) -> Json {
     ]}})
 }
 
-fn was(id: &str) -> Option<Json> {
-    Some(json!({"item_id": id}))
+fn was(id: &str) -> Json {
+    json!({"item_id": id})
 }
 
 #[test]
 fn reasoning_goes_back_where_it_stood() {
     let past = vec![
-        said("Hm.", vec![past_call("a_2", "{}", was("fc_1"))], Some(carry("gpt-5-2025-08-07"))),
+        said("Hm.", vec![past_call("a_2", "{}", Some(was("fc_1")))], Some(carry("gpt-5-2025-08-07"))),
         output("a_2", "noon", Outcome::Ok),
     ];
     assert_eq!(
@@ -167,7 +167,7 @@ fn reasoning_whose_call_is_gone_is_gone_too() {
 #[test]
 fn another_model_gets_no_reasoning() {
     for model in ["gpt-5-mini", "o3", "gpt-5.1"] {
-        let past = vec![said("Hm.", vec![past_call("a", "{}", was("fc_1"))], Some(carry(model)))];
+        let past = vec![said("Hm.", vec![past_call("a", "{}", Some(was("fc_1")))], Some(carry(model)))];
         assert_eq!(
             body_of(&request(past))["input"],
             json!([
