@@ -29,11 +29,12 @@ use super::perform::{Heard, Patience, origin};
 use super::redact::Redactor;
 use super::sse::Frames;
 use super::status::Failure;
+use crate::dialect::error::tidy;
 use crate::dialect::{Decode, SseFrame};
 use crate::event::{AgentEvent, Fault, FaultKind, Level, LinkState, Millis, TurnEnd};
 
 /// A connection that held for so long counts as a good one, whatever came of it.
-const GOOD: Duration = Duration::from_secs(30);
+const GOOD: Duration = Duration::from_secs(10);
 /// Longest pause a server can ask for.
 const LONGEST: Millis = Millis(60_000);
 
@@ -230,6 +231,7 @@ impl<'a> Watcher<'a> {
                 Got::Nobody => return Ended::Nobody,
             };
             let mut broken = None;
+            let mut whole = None;
             let failure = match next {
                 Some(Ok(chunk)) => {
                     self.watch.begun |= !chunk.is_empty();
@@ -239,6 +241,9 @@ impl<'a> Watcher<'a> {
                 Some(Err(failure)) => Some(Failure { retry: true, ..failure }),
                 None => {
                     frames.finish(&mut batch);
+                    if let Some(head) = frames.is_whole().then(|| batch.first().map(head)).flatten() {
+                        whole = Some(head);
+                    }
                     let text = format!("{} closed the stream", self.place);
                     Some(Failure::passing(FaultKind::Network, text))
                 }
@@ -259,13 +264,18 @@ impl<'a> Watcher<'a> {
             match failure {
                 _ if self.decode.is_done() => return Ended::Complete,
                 Some(_) if self.decode.is_settled() => return Ended::Complete,
+                Some(_) if let Some(head) = whole => {
+                    let text = format!("{} answered with JSON that is no stream: {head}; check the URL", self.place);
+                    return Ended::Broken(Fault::new(FaultKind::Protocol, text));
+                }
                 Some(failure) => return Ended::Cut { failure, moved },
                 None => {}
             }
         }
     }
 
-    /// Decodes a frame unless it was told before. Returns whether it was new.
+    /// Decodes a frame unless it was told before. Returns whether it brought the stream on: a server that begins anew
+    /// each time does not.
     fn take(&mut self, frame: &SseFrame, content_type: &str) -> bool {
         match self.seen.judge(frame) {
             Verdict::Repeated => return false,
@@ -289,6 +299,8 @@ impl<'a> Watcher<'a> {
                 for frame in first.iter().chain([frame]) {
                     self.decode.frame(frame, &mut self.events);
                 }
+                self.heard_any = true;
+                return false;
             }
         }
         self.heard_any = true;
@@ -374,4 +386,9 @@ impl<'a> Watcher<'a> {
         self.patience.epoch.elapsed().as_nanos().hash(&mut hasher);
         hasher.finish()
     }
+}
+
+/// The first words of an answer.
+fn head(frame: &SseFrame) -> String {
+    tidy(&frame.data).chars().take(80).collect()
 }

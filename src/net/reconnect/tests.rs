@@ -142,3 +142,24 @@ async fn the_server_says_how_long_to_wait() {
     let waited = began.elapsed();
     assert!(waited >= Duration::from_secs(9) && waited < Duration::from_secs(10), "{waited:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_begins_anew_each_time_is_given_up() {
+    const OTHERS: [&str; 4] = [
+        "data: {\"choices\":[{\"delta\":{\"content\":\"1\"}}]}\n\n",
+        "data: {\"choices\":[{\"delta\":{\"content\":\"2\"}}]}\n\n",
+        "data: {\"choices\":[{\"delta\":{\"content\":\"3\"}}]}\n\n",
+        "data: {\"choices\":[{\"delta\":{\"content\":\"4\"}}]}\n\n",
+    ];
+    let words = heard(OTHERS.iter().map(|text| open(None, std::slice::from_ref(text))).collect()).await;
+    assert_eq!(words.last().map(String::as_str), Some("interrupted"));
+    assert!(words.contains(&"lost".to_owned()), "{words:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_piece_of_json_is_no_stream() {
+    assert_eq!(
+        heard(vec![open(None, &["{\"object\":\"list\",\"data\":[]}"])]).await.last().unwrap(),
+        "failed: protocol"
+    );
+}
