@@ -232,7 +232,7 @@ impl Agent {
     async fn wish(&mut self, command: Command, running: &mut Running) {
         let input = match command {
             Command::Decide { call, decision } => {
-                self.grant(&call, &decision, &running.waiting).await;
+                let decision = self.granted(&call, decision, &running.waiting);
                 let steps = running
                     .machine
                     .handle(Input::Decided { call: call.clone(), decision, by: DecidedBy::Person }, &mut self.names);
@@ -259,11 +259,12 @@ impl Agent {
     }
 
     /// Remembers a decision that reaches further than one call. Only an ask that still waits can grant.
-    async fn grant(&mut self, call: &CallId, decision: &Decision, waiting: &[(CallId, String, Ask)]) {
-        let Some((_, name, _)) = waiting.iter().find(|(waiting, _, _)| waiting == call) else { return };
-        if let Err(text) = self.setup.policy.grant(name, decision) {
-            let text = format!("this call is allowed once, and no more: {text}");
-            self.emit(AgentEvent::Noticed { level: Level::Warn, code: "grant".into(), text }).await;
+    /// A pattern that can't be read allows nothing: nobody knows what was meant.
+    fn granted(&mut self, call: &CallId, decision: Decision, waiting: &[(CallId, String, Ask)]) -> Decision {
+        let Some((_, name, _)) = waiting.iter().find(|(waiting, _, _)| waiting == call) else { return decision };
+        match self.setup.policy.grant(name, &decision) {
+            Ok(()) => decision,
+            Err(text) => Decision::Deny(Some(format!("nothing was allowed: {text}"))),
         }
     }
 
