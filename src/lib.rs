@@ -50,7 +50,7 @@
 //! - An event is written to the log before anyone is shown it. A log cut anywhere opens, minus at most a torn last line.
 //! - No consumer handles "the stream just stopped": [`event::grammar::Sealer`] closes what a source left open.
 //! - Nobody is pushed to: a slow reader of the hub stalls nobody and misses nothing.
-//! - Text from outside stays raw in events and is cleaned by [`text::clean`] on its way to a terminal.
+//! - Text from outside stays raw in events and is cleaned by [`text::clean::clean`] on its way to a terminal.
 //! - Secrets are `SecretString`s; they enter requests and nothing else.
 //! - A frame touches the rows on screen, a token the open block of its message; `tests/it/work.rs` counts.
 //! - Nothing ticks when nothing moves: an idle program sleeps.

@@ -1,6 +1,6 @@
 //! The in-process agent: asks an engine, judges and runs the calls it makes, asks again.
 //!
-//! The decisions are pure ([`turn`], [`approval`], [`history`], [`names`]); [`run`] performs them.
+//! The decisions are pure ([`turn`], [`approval`], [`history`], [`names`]); `run` performs them.
 
 pub mod approval;
 pub mod history;

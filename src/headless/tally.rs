@@ -355,7 +355,7 @@ mod tests {
             price: None,
         };
         let told = AgentEvent::Annotated {
-            on: crate::event::Subject::Turn("t1".into()),
+            on: Subject::Turn("t1".into()),
             kind: "dialect".into(),
             data: json!({ "name": "ollama" }),
         };

@@ -1,7 +1,7 @@
 //! How one item of the transcript looks, part by part.
 //!
 //! Not for where it stands on the screen. The invariant: everything from outside is cleaned here, and what moves with
-//! the clock is not laid out but drawn over the rows (see [`live`]), so that a spinner lays nothing out.
+//! the clock is not laid out but drawn over the rows (see `live`), so that a spinner lays nothing out.
 
 mod call;
 
