@@ -58,7 +58,9 @@ pub struct Anthropic {
 struct Call {
     id: CallId,
     by_server: bool,
-    finished: bool,
+    ready: bool,
+    /// How often its end was told; more than twice can't be.
+    finished: u8,
 }
 
 impl Default for Anthropic {
@@ -223,7 +225,8 @@ impl Anthropic {
                 if !self.blocks.keep_args(index, &piece) {
                     return self.odd.met("tool arguments beyond all measure", out);
                 }
-                if !piece.is_empty() {
+                let is_ready = self.calls.iter().any(|known| known.id == call && known.ready);
+                if !piece.is_empty() && !is_ready {
                     out.push(AgentEvent::ToolArgsDelta { call, json: piece });
                 }
             }
@@ -256,12 +259,9 @@ impl Anthropic {
                 }
             }
             Kind::Call(call) | Kind::ServerCall(call) => {
-                let id = block.wire_id().to_owned();
                 block.args.extend(rest);
-                let (name, args) = (block.name().to_owned(), block.take_args());
-                let by_server = matches!(block.kind, Kind::ServerCall(_));
-                let carry = Some(if by_server { json!({ "server": true }) } else { json!({ "id": id }) });
-                out.push(AgentEvent::ToolCallReady { call, name, args, carry });
+                let (id, name, args) = (block.wire_id().to_owned(), block.name().to_owned(), block.take_args());
+                self.ready(&call, name, args, &id, out);
             }
             Kind::Result | Kind::Other => {}
         }
@@ -281,7 +281,7 @@ impl Anthropic {
             unique.push_str("_2");
         }
         let id = CallId::new(unique);
-        self.calls.push(Call { id: id.clone(), by_server, finished: false });
+        self.calls.push(Call { id: id.clone(), by_server, ready: false, finished: 0 });
         self.begin(out);
         out.push(AgentEvent::ToolCallStarted {
             call: id.clone(),
@@ -296,24 +296,33 @@ impl Anthropic {
     /// Finishes a call of the server. After a pause the call itself was in the message before, so it is told again.
     fn result(&mut self, wire: &Json, kind: &str, out: &mut Vec<AgentEvent>) {
         let id = wire.get("tool_use_id").and_then(Json::as_str).unwrap_or_default();
-        let known = self.calls.iter_mut().rev().find(|call| call.by_server && call.id.as_str() == id);
+        let known = self.calls.iter().rev().find(|call| call.by_server && call.id.as_str() == id);
         let call = if let Some(call) = known {
-            call.finished = true;
             call.id.clone()
         } else {
             let name = results::tool_of(kind).to_owned();
             let Some(call) = self.call(&json!({ "id": id, "name": name }), true, out) else {
                 return self.odd.met("more tool calls than are followed", out);
             };
-            if let Some(known) = self.calls.last_mut() {
-                known.finished = true;
-            }
-            let carry = Some(json!({ "server": true }));
-            out.push(AgentEvent::ToolCallReady { call: call.clone(), name, args: "{}".into(), carry });
+            self.ready(&call, name, "{}".into(), id, out);
             call
         };
+        if let Some((name, args)) = self.blocks.written(&call) {
+            self.ready(&call, name, args, id, out);
+        }
         let (outcome, text) = results::read(wire);
+        let known = self.calls.iter_mut().rev().find(|known| known.id == call && known.finished < 2);
+        let Some(known) = known else { return };
+        known.finished += 1;
         out.push(AgentEvent::ToolCallFinished { call, outcome, output: Output::of(text), took: None });
+    }
+
+    /// The arguments of a call are complete: its block was closed, or its result came.
+    fn ready(&mut self, call: &CallId, name: String, args: String, wire_id: &str, out: &mut Vec<AgentEvent>) {
+        let Some(known) = self.calls.iter_mut().rev().find(|known| known.id == *call && !known.ready) else { return };
+        known.ready = true;
+        let carry = Some(if known.by_server { json!({ "server": true }) } else { json!({ "id": wire_id }) });
+        out.push(AgentEvent::ToolCallReady { call: call.clone(), name, args, carry });
     }
 
     fn cite(&mut self, citation: Json, out: &mut Vec<AgentEvent>) {
@@ -391,7 +400,7 @@ impl Anthropic {
             out.push(AgentEvent::Noticed { level: Level::Warn, code: "refused".into(), text });
         }
         if self.paused {
-            for call in self.calls.iter().filter(|call| call.by_server && !call.finished) {
+            for call in self.calls.iter().filter(|call| call.by_server && call.finished == 0) {
                 out.push(AgentEvent::ToolCallFinished {
                     call: call.id.clone(),
                     outcome: Outcome::Unknown,

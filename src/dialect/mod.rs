@@ -15,6 +15,7 @@ mod odd;
 pub mod ollama;
 pub mod openjarvis;
 pub mod plain;
+pub mod poe;
 mod repeat;
 pub mod responses;
 mod surrogate;
@@ -49,6 +50,8 @@ pub struct Dialect {
 pub const DIALECTS: &[Dialect] = &[
     responses::DIALECT,
     enclava::DIALECT,
+    poe::DIALECT,
+    anthropic::DIALECT,
     Dialect {
         name: "openjarvis",
         decode: |context| Box::new(openjarvis::OpenJarvis::new(context)),

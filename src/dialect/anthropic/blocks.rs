@@ -101,6 +101,13 @@ impl Blocks {
         self.list.iter_mut().rev().find(|block| block.open && index.is_none_or(|index| block.index == index))
     }
 
+    /// Returns name and arguments of a call of the server that is still being written.
+    pub(super) fn written(&mut self, call: &CallId) -> Option<(String, String)> {
+        let is_it = |block: &&mut Block| block.open && matches!(&block.kind, Kind::ServerCall(id) if id == call);
+        let block = self.list.iter_mut().rev().find(is_it)?;
+        Some((block.name().to_owned(), block.take_args()))
+    }
+
     pub(super) fn has_call(&self) -> bool {
         self.list.iter().any(|block| matches!(block.kind, Kind::Call(_)))
     }
