@@ -4,6 +4,7 @@
 //! conversation. Message ids are the decoder's own (`m1`, `m2` …) and call ids those of the wire where it has any;
 //! whoever runs the decoder makes both unique in the session.
 
+pub mod agui;
 pub mod anthropic;
 pub mod chat;
 pub mod detect;
@@ -52,6 +53,7 @@ pub const DIALECTS: &[Dialect] = &[
     enclava::DIALECT,
     poe::DIALECT,
     anthropic::DIALECT,
+    agui::DIALECT,
     Dialect {
         name: "openjarvis",
         decode: |context| Box::new(openjarvis::OpenJarvis::new(context)),

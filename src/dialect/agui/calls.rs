@@ -1,0 +1,170 @@
+//! The calls of a run. Whether the agent or its client runs one is only known when a result comes or the run ends, so
+//! all of them begin as the client's: what has no result then is still wanted.
+
+use std::borrow::Cow;
+
+use super::super::surrogate::Halves;
+use crate::event::{AgentEvent, CallId, MessageId, Outcome, Output, RanBy};
+
+/// Calls that are remembered.
+const MOST: usize = 4096;
+/// Bytes of arguments that are kept for all calls that are being written.
+const MOST_ARGS: usize = 16 * 1024 * 1024;
+
+#[derive(Debug)]
+struct Call {
+    wire: String,
+    id: CallId,
+    name: String,
+    args: String,
+    halves: Halves,
+    ready: bool,
+    chunked: bool,
+    /// How often its end was told; more than twice can't be.
+    finished: u8,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    list: Vec<Call>,
+    /// Calls so far, for the names of those without an id.
+    count: usize,
+    args: usize,
+    /// A call is being written by chunks.
+    chunks: bool,
+}
+
+/// What a call is when it starts.
+pub(super) struct Start<'a> {
+    pub(super) wire: &'a str,
+    pub(super) name: Option<&'a str>,
+    pub(super) message: MessageId,
+    pub(super) parent: Option<CallId>,
+    pub(super) ran_by: RanBy,
+}
+
+impl Calls {
+    pub(super) fn id(&self, wire: &str) -> Option<CallId> {
+        self.find(wire).and_then(|at| Some(self.list.get(at)?.id.clone()))
+    }
+
+    pub(super) fn is_known(&self, wire: &str) -> bool {
+        self.find(wire).is_some()
+    }
+
+    /// Returns whether a call of this id waits for its result. One that has it and starts again is another call.
+    pub(super) fn is_running(&self, wire: &str) -> bool {
+        self.find(wire).and_then(|at| self.list.get(at)).is_some_and(|call| call.finished == 0)
+    }
+
+    pub(super) fn start(&mut self, start: Start<'_>, out: &mut Vec<AgentEvent>) -> CallId {
+        if self.list.len() >= MOST {
+            self.list.drain(..MOST / 4);
+        }
+        self.count += 1;
+        let mut id = if start.wire.is_empty() { format!("call_{}", self.count) } else { start.wire.to_owned() };
+        while self.list.iter().any(|call| call.id.as_str() == id) {
+            id = format!("{id}_{}", self.count);
+        }
+        let id = CallId::new(id);
+        self.list.push(Call {
+            wire: start.wire.to_owned(),
+            id: id.clone(),
+            name: start.name.unwrap_or_default().to_owned(),
+            args: String::new(),
+            halves: Halves::default(),
+            ready: false,
+            chunked: false,
+            finished: 0,
+        });
+        out.push(AgentEvent::ToolCallStarted {
+            call: id.clone(),
+            message: start.message,
+            name: start.name.filter(|name| !name.is_empty()).map(str::to_owned),
+            parent: start.parent,
+            ran_by: start.ran_by,
+        });
+        id
+    }
+
+    /// Adds a piece of arguments. Fails with what is odd about it.
+    pub(super) fn args(
+        &mut self,
+        wire: &str,
+        piece: Cow<'_, str>,
+        marked: bool,
+        out: &mut Vec<AgentEvent>,
+    ) -> Result<(), &'static str> {
+        let Some(call) = self.find(wire).and_then(|at| self.list.get_mut(at)).filter(|call| !call.ready) else {
+            return Err("arguments of a call that is not being written");
+        };
+        let piece = call.halves.join(piece, marked).into_owned();
+        self.args = self.args.saturating_add(piece.len());
+        if self.args > MOST_ARGS {
+            return Err("tool arguments beyond all measure");
+        }
+        if !piece.is_empty() {
+            call.args.push_str(&piece);
+            out.push(AgentEvent::ToolArgsDelta { call: call.id.clone(), json: piece });
+        }
+        Ok(())
+    }
+
+    /// The arguments are complete.
+    pub(super) fn ready(&mut self, wire: &str, out: &mut Vec<AgentEvent>) {
+        if let Some(at) = self.find(wire) {
+            self.ready_at(at, out);
+        }
+    }
+
+    /// The call is over. An end that comes again settles it; more are not told.
+    pub(super) fn finish(&mut self, wire: &str, outcome: Outcome, text: String, out: &mut Vec<AgentEvent>) {
+        let Some(at) = self.find(wire) else { return };
+        self.ready_at(at, out);
+        let Some(call) = self.list.get_mut(at).filter(|call| call.finished < 2) else { return };
+        call.finished += 1;
+        out.push(AgentEvent::ToolCallFinished { call: call.id.clone(), outcome, output: Output::of(text), took: None });
+    }
+
+    pub(super) fn mark_chunked(&mut self, wire: &str) {
+        if let Some(call) = self.find(wire).and_then(|at| self.list.get_mut(at)) {
+            call.chunked = true;
+            self.chunks = true;
+        }
+    }
+
+    /// Returns the call that a chunk without an id goes on with.
+    pub(super) fn chunked(&self) -> Option<String> {
+        self.list.iter().rev().find(|call| call.chunked && !call.ready).map(|call| call.wire.clone())
+    }
+
+    /// Chunks end when something else begins.
+    pub(super) fn close_chunks(&mut self, keep: Option<&str>, out: &mut Vec<AgentEvent>) {
+        if !std::mem::replace(&mut self.chunks, keep.is_some()) {
+            return;
+        }
+        for at in 0..self.list.len() {
+            let over = |call: &Call| call.chunked && !call.ready && Some(call.wire.as_str()) != keep;
+            if self.list.get(at).is_some_and(over) {
+                self.ready_at(at, out);
+            }
+        }
+    }
+
+    fn ready_at(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
+        let Some(call) = self.list.get_mut(at).filter(|call| !call.ready) else { return };
+        call.ready = true;
+        call.args.extend(call.halves.rest());
+        self.args = self.args.saturating_sub(call.args.len());
+        out.push(AgentEvent::ToolCallReady {
+            call: call.id.clone(),
+            name: call.name.clone(),
+            args: std::mem::take(&mut call.args),
+            carry: None,
+        });
+    }
+
+    fn find(&self, wire: &str) -> Option<usize> {
+        self.list.iter().rposition(|call| call.wire == wire)
+    }
+}

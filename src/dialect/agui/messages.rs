@@ -1,0 +1,329 @@
+//! The messages of a run. The wire has messages of text, of reasoning and none at all for calls without words; here
+//! they are put together as a person sees them: what the agent thinks, says and calls until a result comes back.
+//!
+//! A message without an id of its own (reasoning, calls without words) takes the id of the text or call that follows
+//! it. Every message that is started is finished once.
+
+use std::borrow::Cow;
+
+use super::super::surrogate::Halves;
+use crate::event::{AgentEvent, CallId, Json, MessageId, Role, Stop, TextKind};
+
+/// Messages that are remembered; a stream may be watched for days.
+const MOST: usize = 4096;
+/// Bytes of their texts that are remembered, to know them again in a snapshot.
+const MOST_TEXT: usize = 16 * 1024 * 1024;
+
+/// Who speaks: the agent, or one of its subagents.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Speaker {
+    pub(super) run: Option<String>,
+    /// The call that stands for the subagent.
+    pub(super) parent: Option<CallId>,
+}
+
+#[derive(Debug)]
+pub(super) struct Message {
+    /// Its id on the wire, once there was one.
+    wire: Option<String>,
+    id: MessageId,
+    speaker: Speaker,
+    open: bool,
+    /// An end is announced: it was started as such.
+    explicit: bool,
+    /// Written by chunks, which have no end of their own.
+    chunked: bool,
+    /// An echo of what we said, not told.
+    hidden: bool,
+    calls: bool,
+    pub(super) text: String,
+    spoke: bool,
+    /// The id of the reasoning in it.
+    thought: Option<String>,
+    text_halves: Halves,
+    thought_halves: Halves,
+    pub(super) full: Option<String>,
+    /// Values wanted back with the next request.
+    encrypted: Vec<Json>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Messages {
+    list: Vec<Message>,
+    count: u64,
+    kept: usize,
+    /// A message is being written by chunks.
+    chunks: bool,
+}
+
+impl Messages {
+    pub(super) fn get(&mut self, at: usize) -> Option<&mut Message> {
+        self.list.get_mut(at)
+    }
+
+    pub(super) fn id(&self, at: usize) -> Option<MessageId> {
+        self.list.get(at).map(|message| message.id.clone())
+    }
+
+    pub(super) fn is_open(&self, at: usize) -> bool {
+        self.list.get(at).is_some_and(|message| message.open)
+    }
+
+    pub(super) fn by_wire(&self, wire: &str) -> Option<usize> {
+        self.list.iter().rposition(|message| message.wire.as_deref() == Some(wire))
+    }
+
+    /// Finds a message that says exactly this: some servers give another id to a message when they list it.
+    pub(super) fn by_text(&self, text: &str) -> Option<usize> {
+        self.list.iter().rposition(|message| !text.is_empty() && !message.hidden && message.text == text)
+    }
+
+    /// Returns the newest message of a speaker.
+    pub(super) fn newest(&self, speaker: &Speaker) -> Option<usize> {
+        self.list.iter().rposition(|message| message.speaker == *speaker && !message.hidden)
+    }
+
+    pub(super) fn has_thought(&self) -> bool {
+        self.list.iter().any(|message| message.thought.is_some())
+    }
+
+    /// A message of text begins.
+    pub(super) fn start(
+        &mut self,
+        wire: Option<&str>,
+        role: Role,
+        hidden: bool,
+        speaker: &Speaker,
+        out: &mut Vec<AgentEvent>,
+    ) {
+        let at = if hidden { self.add_hidden(wire, speaker) } else { self.for_text(wire, role, speaker, out) };
+        if let Some(message) = self.list.get_mut(at) {
+            message.explicit = true;
+        }
+    }
+
+    /// Returns the open message for a piece of text, which is started where it has to be.
+    pub(super) fn for_text(
+        &mut self,
+        wire: Option<&str>,
+        role: Role,
+        speaker: &Speaker,
+        out: &mut Vec<AgentEvent>,
+    ) -> usize {
+        let known = match wire {
+            Some(wire) => self.by_wire(wire).filter(|at| self.is_open(*at)),
+            None => self.list.iter().rposition(|message| message.open && message.speaker == *speaker),
+        };
+        if let Some(at) = known {
+            return at;
+        }
+        let nameless = |message: &Message| message.open && message.wire.is_none() && message.speaker == *speaker;
+        if let Some(at) = self.list.iter().rposition(nameless) {
+            match self.list.get_mut(at) {
+                Some(message) if !message.calls && !message.spoke && role == Role::Assistant => {
+                    message.wire = wire.map(str::to_owned);
+                    return at;
+                }
+                _ => self.close(at, None, out),
+            }
+        }
+        self.add(wire, role, speaker, out)
+    }
+
+    pub(super) fn say(&mut self, at: usize, piece: Cow<'_, str>, marked: bool, out: &mut Vec<AgentEvent>) {
+        let Some(message) = self.list.get_mut(at).filter(|message| message.open) else { return };
+        let piece = message.text_halves.join(piece, marked).into_owned();
+        if piece.is_empty() || message.hidden {
+            return;
+        }
+        message.spoke = true;
+        self.kept = self.kept.saturating_add(piece.len());
+        if self.kept <= MOST_TEXT {
+            message.text.push_str(&piece);
+        }
+        out.push(AgentEvent::TextDelta { message: message.id.clone(), text: piece, kind: TextKind::Text });
+    }
+
+    /// A piece of reasoning, or just its start. It belongs to what is said next.
+    pub(super) fn think(
+        &mut self,
+        wire: Option<&str>,
+        piece: Cow<'_, str>,
+        marked: bool,
+        speaker: &Speaker,
+        out: &mut Vec<AgentEvent>,
+    ) {
+        let newest = self.list.iter().rposition(|message| message.open && message.speaker == *speaker);
+        let at = match newest.and_then(|at| Some((at, self.list.get(at)?))) {
+            // Another thought is a paragraph of its own.
+            Some((at, message))
+                if message.wire.is_none()
+                    && wire.is_some()
+                    && message.thought.as_deref().is_some_and(|id| Some(id) != wire) =>
+            {
+                self.close(at, None, out);
+                self.add(None, Role::Assistant, speaker, out)
+            }
+            Some((at, message)) if !message.hidden => at,
+            _ => self.add(None, Role::Assistant, speaker, out),
+        };
+        let Some(message) = self.list.get_mut(at) else { return };
+        message.thought = Some(wire.or(message.thought.as_deref()).unwrap_or_default().to_owned());
+        let piece = message.thought_halves.join(piece, marked).into_owned();
+        if !piece.is_empty() {
+            out.push(AgentEvent::ReasoningDelta { message: message.id.clone(), text: piece });
+        }
+    }
+
+    /// Returns the message that a call belongs to.
+    pub(super) fn for_call(&mut self, parent: Option<&str>, speaker: &Speaker, out: &mut Vec<AgentEvent>) -> MessageId {
+        let named = parent.and_then(|parent| self.by_wire(parent)).filter(|at| !self.is_hidden(*at));
+        let at = named.or_else(|| {
+            let at = self.newest(speaker)?;
+            let message = self.list.get(at)?;
+            // Behind a finished message only a call that names none belongs to it.
+            let fits = if parent.is_some() { message.open && message.wire.is_none() } else { message.open };
+            fits.then_some(at)
+        });
+        let at = at.unwrap_or_else(|| self.add(parent, Role::Assistant, speaker, out));
+        let Some(message) = self.list.get_mut(at) else { return "m1".into() };
+        if message.open && message.wire.is_none() {
+            message.wire = parent.map(str::to_owned);
+        }
+        message.calls = true;
+        message.id.clone()
+    }
+
+    /// The end of a message was announced.
+    pub(super) fn end(&mut self, wire: Option<&str>, out: &mut Vec<AgentEvent>) {
+        let at = match wire {
+            Some(wire) => self.by_wire(wire),
+            None => self.list.iter().rposition(|message| message.open && message.explicit),
+        };
+        if let Some(at) = at {
+            self.close(at, None, out);
+        }
+    }
+
+    /// A result came: what the agent says next is another message.
+    pub(super) fn round_over(&mut self, speaker: &Speaker, out: &mut Vec<AgentEvent>) {
+        self.close_where(|message| !message.explicit && message.speaker == *speaker, None, out);
+    }
+
+    /// Chunks end when something else begins.
+    pub(super) fn close_chunks(&mut self, keep: Option<usize>, out: &mut Vec<AgentEvent>) {
+        if !std::mem::replace(&mut self.chunks, keep.is_some()) {
+            return;
+        }
+        let keep = keep.and_then(|at| self.id(at));
+        self.close_where(|message| message.chunked && Some(&message.id) != keep.as_ref(), None, out);
+    }
+
+    pub(super) fn mark_chunked(&mut self, at: usize) {
+        if let Some(message) = self.list.get_mut(at) {
+            message.chunked |= !message.explicit;
+            self.chunks |= message.chunked;
+        }
+    }
+
+    /// Returns the message that a chunk without an id goes on with.
+    pub(super) fn chunked(&self, speaker: &Speaker) -> Option<usize> {
+        self.list.iter().rposition(|message| message.open && message.chunked && message.speaker == *speaker)
+    }
+
+    pub(super) fn close_speaker(&mut self, speaker: &Speaker, out: &mut Vec<AgentEvent>) {
+        self.close_where(|message| message.speaker == *speaker, None, out);
+    }
+
+    /// Keeps a value that the agent wants back.
+    pub(super) fn keep_encrypted(&mut self, value: Json) {
+        if let Some(message) = self.list.iter_mut().rev().find(|message| message.open && !message.hidden)
+            && message.encrypted.len() < 64
+        {
+            message.encrypted.push(value);
+        }
+    }
+
+    /// Closes all that is open; `stop` outranks what each message would say itself.
+    pub(super) fn close_all(&mut self, stop: Option<Stop>, out: &mut Vec<AgentEvent>) {
+        self.close_where(|_| true, stop, out);
+    }
+
+    fn close_where(&mut self, wanted: impl Fn(&Message) -> bool, stop: Option<Stop>, out: &mut Vec<AgentEvent>) {
+        for at in 0..self.list.len() {
+            if self.list.get(at).is_some_and(|message| message.open && wanted(message)) {
+                self.close(at, stop, out);
+            }
+        }
+    }
+
+    pub(super) fn close(&mut self, at: usize, stop: Option<Stop>, out: &mut Vec<AgentEvent>) {
+        let Some(message) = self.list.get_mut(at) else { return };
+        if !std::mem::replace(&mut message.open, false) || message.hidden {
+            return;
+        }
+        if let Some(half) = message.thought_halves.rest() {
+            out.push(AgentEvent::ReasoningDelta { message: message.id.clone(), text: half.into() });
+        }
+        if let Some(half) = message.text_halves.rest() {
+            out.push(AgentEvent::TextDelta { message: message.id.clone(), text: half.into(), kind: TextKind::Text });
+        }
+        let own = if message.calls { Stop::ToolCalls } else { Stop::End };
+        let encrypted = std::mem::take(&mut message.encrypted);
+        out.push(AgentEvent::MessageFinished {
+            message: message.id.clone(),
+            stop: stop.unwrap_or(own),
+            full: message.full.take(),
+            carry: (!encrypted.is_empty()).then(|| serde_json::json!({ "encrypted_values": encrypted })),
+        });
+    }
+
+    fn is_hidden(&self, at: usize) -> bool {
+        self.list.get(at).is_some_and(|message| message.hidden)
+    }
+
+    fn add(&mut self, wire: Option<&str>, role: Role, speaker: &Speaker, out: &mut Vec<AgentEvent>) -> usize {
+        self.count += 1;
+        let id = MessageId::new(format!("m{}", self.count));
+        out.push(AgentEvent::MessageStarted { message: id.clone(), role, parent: speaker.parent.clone() });
+        self.push(id, wire, speaker, false)
+    }
+
+    fn add_hidden(&mut self, wire: Option<&str>, speaker: &Speaker) -> usize {
+        self.push("hidden".into(), wire, speaker, true)
+    }
+
+    fn push(&mut self, id: MessageId, wire: Option<&str>, speaker: &Speaker, hidden: bool) -> usize {
+        // Only what is over is forgotten, so nothing is left open; a flood of open ones is cut off by its hub.
+        if self.list.len() >= MOST {
+            let mut left = MOST / 4;
+            let kept = &mut self.kept;
+            self.list.retain(|message| {
+                let forget = left > 0 && !message.open;
+                if forget {
+                    left -= 1;
+                    *kept = kept.saturating_sub(message.text.len());
+                }
+                !forget
+            });
+        }
+        self.list.push(Message {
+            wire: wire.map(str::to_owned),
+            id,
+            speaker: speaker.clone(),
+            open: true,
+            explicit: false,
+            chunked: false,
+            hidden,
+            calls: false,
+            text: String::new(),
+            spoke: false,
+            thought: None,
+            text_halves: Halves::default(),
+            thought_halves: Halves::default(),
+            full: None,
+            encrypted: Vec::new(),
+        });
+        self.list.len() - 1
+    }
+}

@@ -1,0 +1,380 @@
+use super::*;
+use crate::event::{CallId, MessageId, Output};
+
+fn decode(is_prompted: bool, frames: &[Json]) -> Vec<AgentEvent> {
+    let (mut decoder, mut out) = (AgUi::new(is_prompted), Vec::new());
+    for frame in frames {
+        decoder.frame(&SseFrame::data(frame.to_string()), &mut out);
+    }
+    decoder.finish(&mut out);
+    out
+}
+
+/// A finished run around these events.
+fn run(frames: &[Json]) -> Vec<AgentEvent> {
+    let mut whole = vec![json!({"type": "RUN_STARTED", "threadId": "t", "runId": "r"})];
+    whole.extend_from_slice(frames);
+    whole.push(json!({"type": "RUN_FINISHED", "threadId": "t", "runId": "r"}));
+    decode(true, &whole)
+}
+
+/// Each message: its id, whom it speaks for, its text, its reasoning, its stop.
+#[derive(Debug, Default, PartialEq)]
+struct Told {
+    id: String,
+    parent: Option<CallId>,
+    text: String,
+    reasoning: String,
+    stop: Option<Stop>,
+    full: Option<String>,
+}
+
+fn messages(events: &[AgentEvent]) -> Vec<Told> {
+    let mut list: Vec<Told> = Vec::new();
+    for event in events {
+        let find = |list: &mut Vec<Told>, id: &MessageId| list.iter().position(|told| told.id == id.as_str()).unwrap();
+        match event {
+            AgentEvent::MessageStarted { message, parent, .. } => {
+                list.push(Told { id: message.to_string(), parent: parent.clone(), ..Told::default() });
+            }
+            AgentEvent::TextDelta { message, text, .. } => {
+                let at = find(&mut list, message);
+                list[at].text.push_str(text);
+            }
+            AgentEvent::ReasoningDelta { message, text } => {
+                let at = find(&mut list, message);
+                list[at].reasoning.push_str(text);
+            }
+            AgentEvent::MessageFinished { message, stop, full, .. } => {
+                let at = find(&mut list, message);
+                assert_eq!(list[at].stop.replace(*stop), None, "finished twice");
+                list[at].full.clone_from(full);
+            }
+            _ => {}
+        }
+    }
+    list
+}
+
+fn texts(events: &[AgentEvent]) -> Vec<String> {
+    messages(events).into_iter().map(|told| told.text).collect()
+}
+
+fn finished(events: &[AgentEvent]) -> Vec<(String, Outcome, String)> {
+    events
+        .iter()
+        .filter_map(|event| match event {
+            AgentEvent::ToolCallFinished { call, outcome, output: Output { text, .. }, .. } => {
+                Some((call.to_string(), *outcome, text.clone()))
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+fn ready(events: &[AgentEvent]) -> Vec<(String, String, String)> {
+    events
+        .iter()
+        .filter_map(|event| match event {
+            AgentEvent::ToolCallReady { call, name, args, .. } => Some((call.to_string(), name.clone(), args.clone())),
+            _ => None,
+        })
+        .collect()
+}
+
+fn end(events: &[AgentEvent]) -> &TurnEnd {
+    match events.last() {
+        Some(AgentEvent::TurnFinished { end, .. }) => end,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn text(kind: &str, id: &str, delta: &str) -> Json {
+    json!({"type": format!("TEXT_MESSAGE_{kind}"), "messageId": id, "delta": delta})
+}
+
+fn call(kind: &str, id: &str, rest: Json) -> Json {
+    let mut event = json!({"type": format!("TOOL_CALL_{kind}"), "toolCallId": id});
+    event.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+    event
+}
+
+fn annotation<'a>(events: &'a [AgentEvent], wanted: &str) -> Vec<&'a Json> {
+    events
+        .iter()
+        .filter_map(|event| match event {
+            AgentEvent::Annotated { kind, data, .. } if kind == wanted => Some(data),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn reasoning_and_calls_without_words_make_one_message_and_the_answer_another() {
+    let events = run(&[
+        json!({"type": "REASONING_MESSAGE_START", "messageId": "m0"}),
+        json!({"type": "REASONING_MESSAGE_CONTENT", "messageId": "m0", "delta": "Hm."}),
+        json!({"type": "REASONING_MESSAGE_END", "messageId": "m0"}),
+        call("START", "c1", json!({"toolCallName": "search", "parentMessageId": "x"})),
+        call("ARGS", "c1", json!({"delta": "{\"q\":"})),
+        call("ARGS", "c1", json!({"delta": "1}"})),
+        call("END", "c1", json!({})),
+        call("RESULT", "c1", json!({"messageId": "y", "content": "12", "role": "tool"})),
+        text("START", "z", ""),
+        text("CONTENT", "z", "It is "),
+        text("CONTENT", "z", "12."),
+        text("END", "z", ""),
+    ]);
+    let told = |id: &str, text: &str, reasoning: &str, stop| Told {
+        id: id.into(),
+        text: text.into(),
+        reasoning: reasoning.into(),
+        stop: Some(stop),
+        ..Told::default()
+    };
+    assert_eq!(messages(&events), [told("m1", "", "Hm.", Stop::ToolCalls), told("m2", "It is 12.", "", Stop::End)]);
+    assert_eq!(ready(&events), [("c1".into(), "search".into(), "{\"q\":1}".into())]);
+    assert_eq!(finished(&events), [("c1".into(), Outcome::Ok, "12".into())]);
+    assert_eq!(end(&events), &TurnEnd::Completed);
+}
+
+#[test]
+fn a_call_without_a_result_stays_a_request() {
+    let events = run(&[
+        text("START", "a", ""),
+        text("CONTENT", "a", "Look:"),
+        text("END", "a", ""),
+        call("START", "c1", json!({"toolCallName": "show", "parentMessageId": "a"})),
+        call("END", "c1", json!({})),
+    ]);
+    assert_eq!(ready(&events), [("c1".into(), "show".into(), String::new())]);
+    assert_eq!(finished(&events), []);
+    assert!(events.iter().any(|event| matches!(
+        event,
+        AgentEvent::ToolCallStarted { message, ran_by: RanBy::Us, .. } if message.as_str() == "m1"
+    )));
+}
+
+#[test]
+fn chunks_start_and_end_by_themselves() {
+    let events = run(&[
+        json!({"type": "TEXT_MESSAGE_CHUNK", "messageId": "a", "role": "assistant", "delta": "Hel"}),
+        json!({"type": "STATE_SNAPSHOT", "snapshot": {"a": 1}}),
+        json!({"type": "TEXT_MESSAGE_CHUNK", "delta": "lo"}),
+        json!({"type": "TOOL_CALL_CHUNK", "toolCallId": "c1", "toolCallName": "f", "parentMessageId": "a", "delta": "{\"x\""}),
+        json!({"type": "TOOL_CALL_CHUNK", "delta": ":1}"}),
+        json!({"type": "TOOL_CALL_CHUNK", "toolCallId": "c2", "toolCallName": "g", "delta": "{}"}),
+        json!({"type": "TEXT_MESSAGE_CHUNK", "messageId": "b", "delta": "Bye"}),
+    ]);
+    assert_eq!(texts(&events).join("|").replace("||", "|"), "Hello|Bye");
+    assert_eq!(ready(&events), [("c1".into(), "f".into(), "{\"x\":1}".into()), ("c2".into(), "g".into(), "{}".into())]);
+}
+
+#[test]
+fn the_old_names_of_reasoning_are_understood() {
+    let events = run(&[
+        json!({"type": "THINKING_START", "title": "x"}),
+        json!({"type": "THINKING_TEXT_MESSAGE_START"}),
+        json!({"type": "THINKING_TEXT_MESSAGE_CONTENT", "delta": "Hm"}),
+        json!({"type": "THINKING_TEXT_MESSAGE_END"}),
+        json!({"type": "THINKING_END"}),
+        text("CONTENT", "a", "So."),
+    ]);
+    let [told] = &messages(&events)[..] else { panic!("{events:?}") };
+    assert_eq!((told.text.as_str(), told.reasoning.as_str()), ("So.", "Hm"));
+}
+
+#[test]
+fn a_run_ends_well_badly_cancelled_or_waiting() {
+    let finish = |outcome: Json| {
+        decode(true, &[json!({"type": "RUN_FINISHED", "threadId": "t", "runId": "r", "outcome": outcome})])
+    };
+    assert_eq!(end(&finish(json!({"type": "success", "pendingToolCallIds": ["c"]}))), &TurnEnd::Completed);
+    assert_eq!(end(&finish(json!({"type": "cancelled"}))), &TurnEnd::Cancelled);
+    assert_eq!(end(&finish(json!("cancelled"))), &TurnEnd::Cancelled);
+    let waits =
+        finish(json!({"type": "interrupt", "interrupts": [{"id": "i", "reason": "approval", "message": "May I?"}]}));
+    assert_eq!(end(&waits), &TurnEnd::Completed);
+    assert!(waits.iter().any(|event| matches!(
+        event,
+        AgentEvent::Noticed { code, text, .. } if code == "input_required" && text.ends_with("May I?")
+    )));
+    assert_eq!(annotation(&waits, "interrupt").len(), 1);
+    let failed = decode(
+        true,
+        &[
+            text("CONTENT", "a", "half"),
+            json!({"type": "RUN_ERROR", "message": "Out of luck.", "code": "RATE_LIMIT"}),
+            json!({"type": "RUN_FINISHED", "threadId": "t", "runId": "r"}),
+        ],
+    );
+    assert!(matches!(end(&failed), TurnEnd::Failed(fault) if fault.message.contains("Out of luck")));
+    assert_eq!(messages(&failed)[0].stop, Some(Stop::Failed));
+    assert_eq!(end(&decode(true, &[text("CONTENT", "a", "half")])), &TurnEnd::Interrupted);
+}
+
+#[test]
+fn a_run_inside_the_run_does_not_end_it() {
+    let run = |kind: &str, id: &str| json!({"type": kind, "threadId": "t", "runId": id});
+    let frames = [run("RUN_STARTED", "r1"), run("RUN_STARTED", "r2"), run("RUN_FINISHED", "r2")];
+    assert_eq!(end(&decode(true, &frames)), &TurnEnd::Interrupted);
+    let frames = [run("RUN_STARTED", "r1"), run("RUN_FINISHED", "r1"), run("RUN_STARTED", "r2")];
+    assert_eq!(end(&decode(true, &frames)), &TurnEnd::Interrupted, "the second run was cut");
+}
+
+#[test]
+fn a_snapshot_tells_nothing_twice() {
+    let streamed = [
+        text("START", "a", ""),
+        text("CONTENT", "a", "Hello"),
+        text("END", "a", ""),
+        call("START", "c1", json!({"toolCallName": "f", "parentMessageId": "a"})),
+        call("ARGS", "c1", json!({"delta": "{}"})),
+        call("END", "c1", json!({})),
+    ];
+    let list = json!([
+        {"id": "u0", "role": "user", "content": "before"},
+        {"id": "old", "role": "assistant", "content": "an old answer"},
+        {"id": "u1", "role": "user", "content": "hi"},
+        {"id": "other", "role": "assistant", "content": "Hello", "toolCalls": [
+            {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+            {"id": "c2", "type": "function", "function": {"name": "g", "arguments": "{\"x\":1}"}},
+        ]},
+        {"id": "r1", "role": "tool", "toolCallId": "c1", "content": "done"},
+        {"id": "new", "role": "assistant", "content": "Bye"},
+    ]);
+    let snapshot = json!({"type": "MESSAGES_SNAPSHOT", "messages": list});
+    let mut frames = streamed.to_vec();
+    frames.extend([snapshot.clone(), snapshot]);
+    let events = run(&frames);
+    let texts: Vec<String> = texts(&events).into_iter().filter(|text| !text.is_empty()).collect();
+    assert_eq!(texts, ["Hello", "Bye"]);
+    let calls: Vec<String> = ready(&events).into_iter().map(|(id, _, _)| id).collect();
+    assert_eq!(calls, ["c1", "c2"]);
+    assert_eq!(finished(&events), [("c1".into(), Outcome::Ok, "done".into())]);
+}
+
+#[test]
+fn a_snapshot_completes_a_message_that_is_still_open() {
+    let with = |whole: &str| {
+        let list = json!([{"id": "a", "role": "assistant", "content": whole}]);
+        messages(&run(&[
+            text("START", "a", ""),
+            text("CONTENT", "a", "Hel"),
+            json!({"type": "MESSAGES_SNAPSHOT", "messages": list}),
+        ]))
+    };
+    assert_eq!(with("Hello")[0].text, "Hello");
+    let other = with("Good day");
+    assert_eq!((other[0].text.as_str(), other[0].full.as_deref()), ("Hel", Some("Good day")));
+}
+
+#[test]
+fn what_we_said_is_not_told_back_but_shown_to_a_watcher() {
+    let frames = [
+        json!({"type": "TEXT_MESSAGE_START", "messageId": "u", "role": "user"}),
+        text("CONTENT", "u", "hi"),
+        text("END", "u", ""),
+        text("CONTENT", "a", "yo"),
+    ];
+    assert_eq!(texts(&decode(true, &frames)), ["yo"]);
+    assert_eq!(texts(&decode(false, &frames)), ["hi", "yo"]);
+}
+
+#[test]
+fn a_subagent_speaks_for_the_call_that_began_it_or_for_one_of_its_own() {
+    let of = |run: &str, mut event: Json| {
+        event["subagentRunId"] = run.into();
+        event
+    };
+    let events = run(&[
+        call("START", "c1", json!({"toolCallName": "delegate"})),
+        call("END", "c1", json!({})),
+        json!({"type": "SUBAGENT_STARTED", "subagentRunId": "s1", "name": "researcher", "parentToolCallId": "c1"}),
+        of("s1", text("CONTENT", "x", "Looking.")),
+        of("s1", call("START", "c2", json!({"toolCallName": "search"}))),
+        of("s1", call("RESULT", "c2", json!({"content": "found"}))),
+        json!({"type": "SUBAGENT_FINISHED", "subagentRunId": "s1", "result": "done"}),
+        json!({"type": "SUBAGENT_STARTED", "subagentRunId": "s2", "name": "writer", "description": "writes"}),
+        of("s2", text("CONTENT", "y", "Writing.")),
+        json!({"type": "SUBAGENT_ERROR", "subagentRunId": "s2", "message": "no ink"}),
+        text("CONTENT", "z", "All done."),
+    ]);
+    let told: Vec<_> = messages(&events)
+        .into_iter()
+        .filter(|told| !told.text.is_empty())
+        .map(|told| (told.text, told.parent.map(|parent| parent.to_string())))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("Looking.".into(), Some("c1".into())),
+            ("Writing.".into(), Some("subagent s2".into())),
+            ("All done.".into(), None),
+        ]
+    );
+    assert!(events.iter().any(|event| matches!(
+        event,
+        AgentEvent::ToolCallStarted { call, parent: Some(parent), .. } if call.as_str() == "c2" && parent.as_str() == "c1"
+    )));
+    assert_eq!(
+        finished(&events),
+        [("c2".into(), Outcome::Ok, "found".into()), ("subagent s2".into(), Outcome::Failed, "no ink".into())]
+    );
+}
+
+#[test]
+fn state_steps_and_custom_events_are_annotations_and_raw_ones_are_counted() {
+    let events = run(&[
+        json!({"type": "STEP_STARTED", "stepName": "plan"}),
+        json!({"type": "STATE_DELTA", "delta": [{"op": "add", "path": "/a", "value": 1}]}),
+        json!({"type": "STATE_SNAPSHOT", "snapshot": "x".repeat(MOST_DATA)}),
+        json!({"type": "ACTIVITY_SNAPSHOT", "messageId": "p", "activityType": "PLAN", "content": {"steps": []}}),
+        json!({"type": "CUSTOM", "name": "note", "value": {"a": 1}}),
+        json!({"type": "RAW", "event": {"x": 1}}),
+        json!({"type": "RAW", "event": {"x": 1}}),
+        json!({"type": "SOMETHING_NEW"}),
+    ]);
+    assert_eq!(annotation(&events, "step"), [&json!({"name": "plan", "state": "started"})]);
+    assert_eq!(
+        annotation(&events, "state"),
+        [&json!({"patch": [{"op": "add", "path": "/a", "value": 1}]}), &json!({"bytes": MOST_DATA + 2})]
+    );
+    assert_eq!(annotation(&events, "activity"), [&json!({"id": "p", "type": "PLAN", "content": {"steps": []}})]);
+    assert_eq!(
+        annotation(&events, "custom"),
+        [&json!({"name": "note", "value": {"a": 1}}), &json!({"name": "raw events", "value": 2})]
+    );
+}
+
+#[test]
+fn usage_of_all_models_is_added_up() {
+    let events = decode(
+        true,
+        &[json!({"type": "RUN_FINISHED", "usage": [
+            {"provider": "p", "model": "a", "inputTokens": 10, "outputTokens": 2},
+            {"provider": "p", "model": "b", "inputTokens": 1, "outputTokens": 3, "reasoningTokens": 2},
+        ]})],
+    );
+    let usage = events.iter().find_map(|event| match event {
+        AgentEvent::UsageReported { usage, .. } => {
+            Some((usage.input_tokens, usage.output_tokens, usage.reasoning_tokens))
+        }
+        _ => None,
+    });
+    assert_eq!(usage, Some((11, 5, 2)));
+}
+
+#[test]
+fn encrypted_reasoning_is_kept_for_the_way_back() {
+    let events = run(&[
+        json!({"type": "REASONING_MESSAGE_START", "messageId": "r"}),
+        json!({"type": "REASONING_ENCRYPTED_VALUE", "subtype": "message", "entityId": "r", "encryptedValue": "zz"}),
+    ]);
+    let carry = events.iter().find_map(|event| match event {
+        AgentEvent::MessageFinished { carry, .. } => carry.clone(),
+        _ => None,
+    });
+    let value = json!({"subtype": "message", "entityId": "r", "encryptedValue": "zz"});
+    assert_eq!(carry, Some(json!({"encrypted_values": [value]})));
+}
