@@ -4,6 +4,7 @@
 //! conversation. Message ids are the decoder's own (`m1`, `m2` …) and call ids those of the wire where it has any;
 //! whoever runs the decoder makes both unique in the session.
 
+pub mod a2a;
 pub mod agui;
 pub mod anthropic;
 pub mod chat;
@@ -54,6 +55,7 @@ pub const DIALECTS: &[Dialect] = &[
     poe::DIALECT,
     anthropic::DIALECT,
     agui::DIALECT,
+    a2a::DIALECT,
     Dialect {
         name: "openjarvis",
         decode: |context| Box::new(openjarvis::OpenJarvis::new(context)),

@@ -1,0 +1,495 @@
+//! A2A, 0.3 and 1.0: each frame is a JSON-RPC answer (or, in the REST binding, its result) with a task, a message, a
+//! change of the task's status or a piece of an artifact.
+//!
+//! Text comes in three places that repeat each other: in messages of the status, in artifacts, which are written piece
+//! by piece, and in the task as a whole. Each text is told once: what an artifact writes is held back while it says
+//! what a status said before, and a status that says what an artifact said is not told. A task that waits for the
+//! person has ended its answer; what a follow-up must name is in the annotation `task`.
+
+mod wire;
+
+use std::collections::VecDeque;
+
+use serde_json::json;
+
+use self::wire::{Outcome, Parts, field, word};
+use super::odd::Odd;
+use super::surrogate::{self, Halves};
+use super::{Context, Decode, Dialect, SseFrame, error};
+use crate::event::{AgentEvent, Fault, FaultKind, Json, Level, MessageId, Role, Stop, Subject, TextKind, TurnEnd};
+
+pub const DIALECT: Dialect = Dialect {
+    name: "a2a",
+    decode: |context: &Context| Box::new(A2a::new(context.prompt.is_some())),
+    loses: "tool calls, usage, bytes of files",
+};
+
+/// Artifacts that are followed.
+const MOST_ARTIFACTS: usize = 1024;
+/// Messages that are known again.
+const MOST_MESSAGES: usize = 1024;
+/// Bytes of text that are known again.
+const MOST_TEXT: usize = 8 * 1024 * 1024;
+
+/// Bytes of an artifact that are held back.
+const MOST_HELD: usize = 64 * 1024;
+
+/// The decoder of one answer.
+#[derive(Debug, Default)]
+pub struct A2a {
+    is_prompted: bool,
+    count: u64,
+    /// The message of a status that may still grow.
+    status: Option<Open>,
+    artifacts: Vec<Artifact>,
+    /// Texts of messages that were told, and their ids.
+    said: VecDeque<(String, String)>,
+    kept: usize,
+    spoke: bool,
+    others: usize,
+    task: Option<Json>,
+    end: Option<TurnEnd>,
+    done: bool,
+    odd: Odd,
+}
+
+#[derive(Debug)]
+struct Open {
+    wire: String,
+    id: MessageId,
+    text: String,
+}
+
+#[derive(Debug)]
+struct Artifact {
+    wire: String,
+    /// Its message while it is written.
+    open: Option<MessageId>,
+    /// All of its text.
+    text: String,
+    /// The text was told, or need not be.
+    told: bool,
+    halves: Halves,
+}
+
+impl A2a {
+    /// `is_prompted` says whether the stream answers a prompt of ours.
+    pub fn new(is_prompted: bool) -> Self {
+        Self { is_prompted, ..Self::default() }
+    }
+
+    fn result(&mut self, json: &Json, marked: bool, out: &mut Vec<AgentEvent>) {
+        let Some((result, is_new)) = wire::result(json) else {
+            return self.odd.met("a result that is no task, message or update", out);
+        };
+        match result {
+            Outcome::Task(task) => {
+                self.note_task(task, word(task, "id"), out);
+                self.history(task, marked, out);
+                for artifact in task.get("artifacts").and_then(Json::as_array).into_iter().flatten() {
+                    self.artifact(artifact, false, false, marked, out);
+                }
+                if let Some(status) = task.get("status") {
+                    self.status(status, is_new, false, marked, out);
+                }
+            }
+            Outcome::Message(message) => {
+                if wire::is_agents(message) {
+                    self.message(message, marked, out);
+                    self.close_status(None, out);
+                    // A message in place of a task is the whole answer.
+                    self.end.get_or_insert(TurnEnd::Completed);
+                }
+            }
+            Outcome::Status(update) => {
+                self.note_task(update, field(update, "taskId", "task_id").and_then(Json::as_str), out);
+                let is_final = update.get("final") == Some(&Json::Bool(true));
+                if let Some(status) = update.get("status") {
+                    self.status(status, is_new, is_final, marked, out);
+                }
+            }
+            Outcome::Artifact(update) => {
+                self.note_task(update, field(update, "taskId", "task_id").and_then(Json::as_str), out);
+                let flag = |one: &str, other: &str| field(update, one, other) == Some(&Json::Bool(true));
+                if let Some(artifact) = update.get("artifact") {
+                    self.artifact(artifact, flag("append", "append"), flag("lastChunk", "last_chunk"), marked, out);
+                }
+            }
+        }
+    }
+
+    /// Tells which task it is, once.
+    fn note_task(&mut self, holder: &Json, id: Option<&str>, out: &mut Vec<AgentEvent>) {
+        let data = json!({"id": id, "context": field(holder, "contextId", "context_id")});
+        if id.is_some() && self.task.as_ref() != Some(&data) {
+            self.task = Some(data.clone());
+            annotate("task", data, out);
+        }
+    }
+
+    /// The conversation behind a task. What lies before our own prompt is known.
+    fn history(&mut self, task: &Json, marked: bool, out: &mut Vec<AgentEvent>) {
+        let Some(list) = task.get("history").and_then(Json::as_array) else { return };
+        let prompt = list.iter().rposition(|message| !wire::is_agents(message)).filter(|_| self.is_prompted);
+        let from = prompt.map_or(0, |at| at + 1).max(list.len().saturating_sub(MOST_MESSAGES));
+        for message in list.iter().skip(from).filter(|message| wire::is_agents(message)) {
+            self.message(message, marked, out);
+        }
+    }
+
+    fn status(&mut self, status: &Json, is_new: bool, is_final: bool, marked: bool, out: &mut Vec<AgentEvent>) {
+        let state = wire::state(status);
+        let is_failure = matches!(state.as_str(), "failed" | "rejected");
+        let message = status.get("message").filter(|message| message.is_object() && wire::is_agents(message));
+        let words = message.map(|message| settled(&wire::parts(message).text, marked)).unwrap_or_default();
+        if let Some(message) = message.filter(|_| !is_failure || words.is_empty()) {
+            self.message(message, marked, out);
+        }
+        let end = match state.as_str() {
+            "completed" => TurnEnd::Completed,
+            "canceled" => TurnEnd::Cancelled,
+            "failed" => TurnEnd::Failed(Fault::new(FaultKind::Upstream, failure("the agent's task failed", &words))),
+            "rejected" => {
+                TurnEnd::Failed(Fault::new(FaultKind::Refused, failure("the agent refused the task", &words)))
+            }
+            "input-required" | "auth-required" => {
+                if self.end.is_none() {
+                    waits(&state, &words, out);
+                }
+                TurnEnd::Completed
+            }
+            _ if is_final => {
+                let text = "the agent ended its answer while its task goes on; ask again for the rest".to_owned();
+                out.push(AgentEvent::Noticed { level: Level::Warn, code: "task_open".into(), text });
+                TurnEnd::Completed
+            }
+            // It works again after it waited.
+            _ => return,
+        };
+        // The first verdict counts, but that a task which waited may still come to its end.
+        if !matches!(self.end, Some(TurnEnd::Failed(_) | TurnEnd::Cancelled)) {
+            self.end = Some(end);
+        }
+        self.done |= is_final || is_new;
+    }
+
+    /// Tells a message unless its text was told already, by itself or by an artifact.
+    fn message(&mut self, message: &Json, marked: bool, out: &mut Vec<AgentEvent>) {
+        let id = field(message, "messageId", "message_id").and_then(Json::as_str).unwrap_or_default();
+        let Parts { text, thought, others } = wire::parts(message);
+        let (text, thought) = (settled(&text, marked), settled(&thought, marked));
+        if let Some(open) = self.status.as_mut().filter(|open| !id.is_empty() && open.wire == id) {
+            // The same message again, and longer.
+            if let Some(more) = text.strip_prefix(open.text.as_str()).filter(|more| !more.is_empty()) {
+                out.push(delta(&open.id, more));
+                open.text = text;
+            }
+            return;
+        }
+        if self.is_told(id, &text) {
+            return;
+        }
+        self.close_status(None, out);
+        self.others(&others, marked, out);
+        if text.is_empty() && thought.is_empty() {
+            return;
+        }
+        let message = self.begin(out);
+        if !thought.is_empty() {
+            out.push(AgentEvent::ReasoningDelta { message: message.clone(), text: thought });
+        }
+        if !text.is_empty() {
+            self.spoke = true;
+            out.push(delta(&message, &text));
+        }
+        self.status = Some(Open { wire: id.to_owned(), id: message, text });
+    }
+
+    fn artifact(&mut self, artifact: &Json, append: bool, is_last: bool, marked: bool, out: &mut Vec<AgentEvent>) {
+        let wire = field(artifact, "artifactId", "artifact_id").and_then(Json::as_str).unwrap_or_default();
+        let Parts { text, thought, others } = wire::parts(artifact);
+        let known = self.artifacts.iter().rposition(|known| known.wire == wire);
+        if known.is_none() || append {
+            self.others(&others, marked, out);
+        }
+        let at = match known {
+            Some(at) => at,
+            None if self.artifacts.len() >= MOST_ARTIFACTS => {
+                return self.odd.met("more artifacts than are followed", out);
+            }
+            None => {
+                let (wire, text) = (wire.to_owned(), String::new());
+                self.artifacts.push(Artifact { wire, open: None, text, told: false, halves: Halves::default() });
+                self.artifacts.len() - 1
+            }
+        };
+        if !thought.is_empty() && (known.is_none() || append) {
+            let message = self.artifact_message(at, out);
+            out.push(AgentEvent::ReasoningDelta { message, text: settled(&thought, marked) });
+        }
+        if append || known.is_none() {
+            let Some(known) = self.artifacts.get_mut(at) else { return };
+            let piece = known.halves.join(text.into(), marked).into_owned();
+            self.write(at, &piece, out);
+        } else {
+            self.replace(at, settled(&text, marked), out);
+        }
+        if is_last {
+            self.close_artifact(at, None, out);
+        }
+    }
+
+    /// Adds a piece to an artifact.
+    fn write(&mut self, at: usize, piece: &str, out: &mut Vec<AgentEvent>) {
+        let Some(artifact) = self.artifacts.get_mut(at).filter(|_| !piece.is_empty()) else { return };
+        self.kept = self.kept.saturating_add(piece.len());
+        if !artifact.told && self.kept <= MOST_TEXT {
+            artifact.text.push_str(piece);
+            return self.tell_unless_repeated(at, out);
+        }
+        if self.kept <= MOST_TEXT {
+            artifact.text.push_str(piece);
+        }
+        let held = if artifact.told { String::new() } else { artifact.text.clone() };
+        artifact.told = true;
+        self.spoke = true;
+        let message = self.artifact_message(at, out);
+        if !held.is_empty() {
+            out.push(delta(&message, &held));
+        }
+        out.push(delta(&message, piece));
+    }
+
+    /// Holds the text back while it may be one that was said.
+    fn tell_unless_repeated(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
+        let Some(artifact) = self.artifacts.get(at) else { return };
+        if artifact.text.len() <= MOST_HELD && self.is_said(&artifact.text, false) {
+            return;
+        }
+        self.tell(at, out);
+    }
+
+    fn tell(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
+        let Some(artifact) = self.artifacts.get_mut(at) else { return };
+        if std::mem::replace(&mut artifact.told, true) || artifact.text.is_empty() {
+            return;
+        }
+        let text = artifact.text.clone();
+        self.spoke = true;
+        let message = self.artifact_message(at, out);
+        out.push(delta(&message, &text));
+    }
+
+    /// The artifact now is this text.
+    fn replace(&mut self, at: usize, text: String, out: &mut Vec<AgentEvent>) {
+        let Some(artifact) = self.artifacts.get_mut(at).filter(|artifact| artifact.text != text) else { return };
+        if artifact.told
+            && let Some(more) = text.strip_prefix(artifact.text.as_str())
+        {
+            let more = more.to_owned();
+            return self.write(at, &more, out);
+        }
+        self.kept = self.kept.saturating_add(text.len());
+        if let Some(message) = artifact.open.take() {
+            out.push(finished(message, Stop::End, Some(text.clone())));
+            artifact.told = true;
+        } else {
+            artifact.told = false;
+        }
+        let told = artifact.told;
+        artifact.text = text;
+        if !told {
+            self.tell_unless_repeated(at, out);
+        }
+        if self.kept > MOST_TEXT {
+            self.tell(at, out);
+            if let Some(artifact) = self.artifacts.get_mut(at) {
+                artifact.text = String::new();
+            }
+        }
+    }
+
+    fn artifact_message(&mut self, at: usize, out: &mut Vec<AgentEvent>) -> MessageId {
+        if let Some(message) = self.artifacts.get(at).and_then(|artifact| artifact.open.clone()) {
+            return message;
+        }
+        self.close_status(None, out);
+        let message = self.begin(out);
+        if let Some(artifact) = self.artifacts.get_mut(at) {
+            artifact.open = Some(message.clone());
+        }
+        message
+    }
+
+    fn close_artifact(&mut self, at: usize, stop: Option<Stop>, out: &mut Vec<AgentEvent>) {
+        let rest = self.artifacts.get_mut(at).and_then(|artifact| artifact.halves.rest());
+        if let Some(rest) = rest {
+            self.write(at, &rest.to_string(), out);
+        }
+        let Some(artifact) = self.artifacts.get(at) else { return };
+        if !artifact.told && !self.is_said(&artifact.text, true) {
+            self.tell(at, out);
+        }
+        let Some(artifact) = self.artifacts.get_mut(at) else { return };
+        artifact.told = true;
+        if let Some(message) = artifact.open.take() {
+            out.push(finished(message, stop.unwrap_or(Stop::End), None));
+        }
+    }
+
+    fn close_status(&mut self, stop: Option<Stop>, out: &mut Vec<AgentEvent>) {
+        let Some(Open { wire, id, text }) = self.status.take() else { return };
+        out.push(finished(id, stop.unwrap_or(Stop::End), None));
+        self.kept = self.kept.saturating_add(text.len());
+        if self.kept <= MOST_TEXT {
+            if self.said.len() >= MOST_MESSAGES {
+                self.said.pop_front();
+            }
+            self.said.push_back((wire, text));
+        }
+    }
+
+    /// Returns the texts of messages, the newest last.
+    fn sayings(&self) -> impl Iterator<Item = &str> + Clone {
+        self.said.iter().map(|(_, text)| text.as_str()).chain(self.status.iter().map(|open| open.text.as_str()))
+    }
+
+    /// Returns whether messages began, or if `whole`, said this: one of them, or some in a row as pieces of one.
+    fn is_said(&self, text: &str, whole: bool) -> bool {
+        let text = if whole { text.trim() } else { text.trim_start() };
+        let mut from = self.sayings();
+        loop {
+            let mut rest = Some(text);
+            for (at, said) in from.clone().enumerate() {
+                let Some(left) = rest else { break };
+                let said = if at == 0 { said.trim_start() } else { said };
+                if said.trim_end() == left || (!whole && said.starts_with(left)) {
+                    return true;
+                }
+                rest = left.strip_prefix(said);
+            }
+            if from.next().is_none() {
+                return false;
+            }
+        }
+    }
+
+    fn is_told(&self, id: &str, text: &str) -> bool {
+        if !id.is_empty() && self.said.iter().any(|(known, _)| known == id) {
+            return true;
+        }
+        let text = text.trim();
+        if text.is_empty() {
+            return false;
+        }
+        let newest = self.sayings().last();
+        let artifacts = || self.artifacts.iter().map(|artifact| artifact.text.trim());
+        let joined = |between: &str| {
+            let size = artifacts().map(|text| text.len() + between.len()).sum::<usize>();
+            size == text.len() + between.len() && artifacts().collect::<Vec<_>>().join(between) == text
+        };
+        artifacts().any(|artifact| artifact == text)
+            || newest.is_some_and(|newest| newest.trim() == text)
+            || ["", "\n", "\n\n"].into_iter().any(joined)
+    }
+
+    fn others(&mut self, others: &[Json], marked: bool, out: &mut Vec<AgentEvent>) {
+        for part in others {
+            let mut part = part.clone();
+            surrogate::settle(&mut part, marked);
+            self.others += 1;
+            annotate("part", part, out);
+        }
+    }
+
+    fn begin(&mut self, out: &mut Vec<AgentEvent>) -> MessageId {
+        self.count += 1;
+        let message = MessageId::new(format!("m{}", self.count));
+        out.push(AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None });
+        message
+    }
+}
+
+impl Decode for A2a {
+    fn frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+        let data = frame.data.trim();
+        if self.done || data.is_empty() || frame.event == "ping" {
+            return;
+        }
+        let mended = surrogate::lone(data);
+        let Some(mut json) = serde_json::from_str::<Json>(mended.as_deref().unwrap_or(data)).ok() else {
+            return self.odd.met("data that is not JSON", out);
+        };
+        let marked = mended.is_some();
+        if let Some(fault) = wire::fault(&json) {
+            self.end = Some(TurnEnd::Failed(fault));
+            self.done = true;
+            return;
+        }
+        match json.get_mut("result").map(Json::take) {
+            Some(result) => self.result(&result, marked, out),
+            None => self.result(&json, marked, out),
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+        let end = self.end.take().unwrap_or(TurnEnd::Interrupted);
+        let stop = match end {
+            TurnEnd::Completed => Stop::End,
+            TurnEnd::Cancelled => Stop::Cancelled,
+            TurnEnd::Interrupted => Stop::Interrupted,
+            TurnEnd::Failed(_) => Stop::Failed,
+        };
+        for at in 0..self.artifacts.len() {
+            self.close_artifact(at, Some(stop), out);
+        }
+        self.close_status(Some(stop), out);
+        if !self.spoke && self.others > 0 {
+            let text = format!("the answer has no words, but {} parts of data or files", self.others);
+            out.push(AgentEvent::Noticed { level: Level::Info, code: "parts".into(), text });
+        }
+        out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
+    }
+
+    fn is_done(&self) -> bool {
+        self.done
+    }
+
+    fn is_settled(&self) -> bool {
+        self.end.is_some()
+    }
+}
+
+fn settled(text: &str, marked: bool) -> String {
+    surrogate::settled(text.into(), marked).into_owned()
+}
+
+fn delta(message: &MessageId, text: &str) -> AgentEvent {
+    AgentEvent::TextDelta { message: message.clone(), text: text.to_owned(), kind: TextKind::Text }
+}
+
+fn finished(message: MessageId, stop: Stop, full: Option<String>) -> AgentEvent {
+    AgentEvent::MessageFinished { message, stop, full, carry: None }
+}
+
+fn annotate(kind: &str, data: Json, out: &mut Vec<AgentEvent>) {
+    out.push(AgentEvent::Annotated { on: Subject::Turn("t".into()), kind: kind.into(), data });
+}
+
+fn failure(what: &str, words: &str) -> String {
+    let words = error::tidy(words);
+    if words.is_empty() { format!("{what}; it does not say why") } else { format!("{what}: {words}") }
+}
+
+fn waits(state: &str, words: &str, out: &mut Vec<AgentEvent>) {
+    let (code, what) = match state {
+        "auth-required" => ("auth_required", "the agent waits until it is authorised"),
+        _ => ("input_required", "the agent waits for your answer"),
+    };
+    let words = error::tidy(words);
+    let text = if words.is_empty() { what.to_owned() } else { format!("{what}: {words}") };
+    out.push(AgentEvent::Noticed { level: Level::Warn, code: code.into(), text });
+}
+
+#[cfg(test)]
+mod tests;
