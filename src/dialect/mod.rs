@@ -13,6 +13,7 @@ pub mod enclava;
 pub mod error;
 mod frame;
 mod lax;
+pub mod native;
 mod odd;
 pub mod ollama;
 pub mod openjarvis;
@@ -52,6 +53,7 @@ pub struct Dialect {
 pub const DIALECTS: &[Dialect] = &[
     responses::DIALECT,
     enclava::DIALECT,
+    native::DIALECT,
     poe::DIALECT,
     anthropic::DIALECT,
     agui::DIALECT,

@@ -1,0 +1,182 @@
+//! jarvis-tui's own stream: one envelope a frame, the same JSON as a line of the log. Lossless.
+//!
+//! A mirror of a remote session takes the envelopes themselves, numbers and times included, with [`envelope`]. The
+//! decoder is for everyone else: it passes on what belongs to an answer, and what the stream leaves open it closes.
+
+use std::collections::HashSet;
+
+use super::odd::Odd;
+use super::{Context, Decode, Dialect, SseFrame};
+use crate::event::grammar::Sealer;
+use crate::event::{AgentEvent, CallId, Envelope, MessageId, Role, Seq, TurnEnd};
+
+pub const DIALECT: Dialect =
+    Dialect { name: "native", decode: |_: &Context| Box::new(Native::new()), loses: "nothing" };
+
+/// Reads the envelope in a frame. None for anything else, such as the header of a log.
+pub fn envelope(frame: &SseFrame) -> Option<Envelope> {
+    serde_json::from_str(&frame.data).ok()
+}
+
+/// The decoder of one answer.
+#[derive(Debug)]
+pub struct Native {
+    /// Follows all turns of the stream as if they were one, as those who take these events do.
+    sealer: Sealer,
+    messages: HashSet<MessageId>,
+    calls: HashSet<CallId>,
+    /// The newest number; frames come again after a reconnect.
+    seen: Seq,
+    /// How the newest turn ended; none while one runs.
+    end: Option<TurnEnd>,
+    odd: Odd,
+}
+
+impl Default for Native {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Native {
+    pub fn new() -> Self {
+        let mut sealer = Sealer::new();
+        // A stream may be joined in the middle of a turn.
+        let _ = sealer.observe(&AgentEvent::TurnStarted { turn: "t".into(), parent: None });
+        let (messages, calls) = (HashSet::new(), HashSet::new());
+        Self { sealer, messages, calls, seen: Seq(0), end: None, odd: Odd::default() }
+    }
+
+    fn event(&mut self, event: AgentEvent, out: &mut Vec<AgentEvent>) {
+        match event {
+            AgentEvent::SessionOpened { .. } | AgentEvent::UserMessage { .. } => {}
+            AgentEvent::TurnStarted { .. } => self.end = None,
+            AgentEvent::TurnFinished { end, .. } => {
+                self.close(&end, out);
+                self.end = Some(end);
+            }
+            event => self.pass(event, out),
+        }
+    }
+
+    fn pass(&mut self, event: AgentEvent, out: &mut Vec<AgentEvent>) {
+        let is_new = match &event {
+            AgentEvent::MessageStarted { message, .. } => self.messages.insert(message.clone()),
+            AgentEvent::ToolCallStarted { call, .. } => self.calls.insert(call.clone()),
+            // The start of its message was before we joined.
+            AgentEvent::TextDelta { message, .. } | AgentEvent::ReasoningDelta { message, .. }
+                if !self.messages.contains(message) =>
+            {
+                let (message, role) = (message.clone(), Role::Assistant);
+                self.pass(AgentEvent::MessageStarted { message, role, parent: None }, out);
+                true
+            }
+            _ => true,
+        };
+        if is_new && self.sealer.observe(&event).is_ok() {
+            out.push(event);
+        } else {
+            self.odd.met("an event where it can't stand", out);
+        }
+    }
+
+    fn close(&mut self, end: &TurnEnd, out: &mut Vec<AgentEvent>) {
+        for event in self.sealer.close(end) {
+            let _ = self.sealer.observe(&event);
+            out.push(event);
+        }
+    }
+}
+
+impl Decode for Native {
+    fn frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+        match envelope(frame) {
+            Some(Envelope { seq, .. }) if seq <= self.seen => {}
+            Some(Envelope { seq, event, .. }) => {
+                self.seen = seq;
+                self.event(event, out);
+            }
+            // The first line of a log.
+            None if frame.data.starts_with("{\"format\"") => {}
+            None if matches!(frame.event.as_str(), "ping" | "weather") || frame.data.trim().is_empty() => {}
+            None => self.odd.met("a frame that is no event of a session", out),
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+        let end = self.end.take().unwrap_or(TurnEnd::Interrupted);
+        self.close(&end, out);
+        out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
+    }
+
+    /// More turns may follow.
+    fn is_done(&self) -> bool {
+        false
+    }
+
+    fn is_settled(&self) -> bool {
+        self.end.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Millis, Stop, TextKind};
+
+    fn frame(seq: u64, event: AgentEvent) -> SseFrame {
+        SseFrame::data(serde_json::to_string(&Envelope { seq: Seq(seq), at: Millis(seq), event }).unwrap())
+    }
+
+    fn started() -> AgentEvent {
+        AgentEvent::MessageStarted { message: "m2".into(), role: crate::event::Role::Assistant, parent: None }
+    }
+
+    fn text(text: &str) -> AgentEvent {
+        AgentEvent::TextDelta { message: "m2".into(), text: text.into(), kind: TextKind::Text }
+    }
+
+    fn decode(frames: &[SseFrame]) -> Vec<AgentEvent> {
+        let (mut decoder, mut out) = (Native::new(), Vec::new());
+        for frame in frames {
+            decoder.frame(frame, &mut out);
+        }
+        decoder.finish(&mut out);
+        out
+    }
+
+    #[test]
+    fn what_belongs_to_an_answer_passes_unchanged() {
+        let finished = AgentEvent::MessageFinished { message: "m2".into(), stop: Stop::End, full: None, carry: None };
+        let end = AgentEvent::TurnFinished { turn: "t7".into(), end: TurnEnd::Completed };
+        let unknown = AgentEvent::Unknown(serde_json::json!({"type": "newer", "x": 1}));
+        let events = decode(&[
+            SseFrame::data("{\"format\":1}"),
+            frame(1, AgentEvent::TurnStarted { turn: "t7".into(), parent: None }),
+            frame(2, AgentEvent::UserMessage { message: "m1".into(), text: "hi".into() }),
+            frame(3, started()),
+            frame(4, text("a")),
+            frame(4, text("a")),
+            frame(5, unknown.clone()),
+            frame(6, finished.clone()),
+            frame(7, end),
+        ]);
+        let end = AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed };
+        assert_eq!(events, [started(), text("a"), unknown, finished, end]);
+    }
+
+    #[test]
+    fn a_cut_stream_is_closed_and_interrupted() {
+        let events = decode(&[frame(3, started()), frame(4, text("a")), SseFrame::data("junk")]);
+        assert!(matches!(events[3], AgentEvent::MessageFinished { stop: Stop::Interrupted, .. }), "{events:?}");
+        assert!(matches!(events[4], AgentEvent::TurnFinished { end: TurnEnd::Interrupted, .. }));
+    }
+
+    #[test]
+    fn an_envelope_is_read_whole() {
+        let told = Envelope { seq: Seq(9), at: Millis(12), event: text("x") };
+        let data = serde_json::to_string(&told).unwrap();
+        assert_eq!(envelope(&SseFrame::data(data)), Some(told));
+        assert_eq!(envelope(&SseFrame::data("{}")), None);
+    }
+}
