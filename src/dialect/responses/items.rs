@@ -102,11 +102,21 @@ impl Items {
         self.list.get_mut(at)?.call.as_mut()
     }
 
+    pub(super) fn find_id(&self, id: &str, kind: Kind) -> Option<usize> {
+        self.list.iter().rposition(|item| item.kind == kind && item.id.as_deref() == Some(id))
+    }
+
+    /// Whether an item may stand at that position, as far as is known.
+    pub(super) fn may_be_at(&self, at: usize, index: Option<u64>) -> bool {
+        let place = self.list.get(at).and_then(|item| item.index);
+        place.is_none() || index.is_none() || place == index
+    }
+
     /// Finds the item that an event means. Some servers give an item another id in each event, so a position counts
     /// where the id is unknown; without both it is the newest of its kind.
     pub(super) fn find(&self, id: Option<&str>, index: Option<u64>, kind: Kind) -> Option<usize> {
         let newest = |fits: &dyn Fn(&Item) -> bool| self.list.iter().rposition(|item| item.kind == kind && fits(item));
-        if let Some(at) = id.and_then(|id| newest(&|item| item.id.as_deref() == Some(id))) {
+        if let Some(at) = id.and_then(|id| self.find_id(id, kind)) {
             return Some(at);
         }
         match index {

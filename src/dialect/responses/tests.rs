@@ -216,6 +216,21 @@ fn a_server_that_renames_its_items_in_each_event_says_nothing_twice() {
 }
 
 #[test]
+fn a_call_id_that_two_items_share_is_two_calls() {
+    let output = json!([function("fc_1", "call_0", "{\"a\":1}"), function("fc_2", "call_0", "{\"b\":2}")]);
+    let expected = ["call_0 = clock {\"a\":1}", "call_0_2 = clock {\"b\":2}"];
+    let ready = |events: &[Json]| -> Vec<String> {
+        told(&decode(events)).into_iter().filter(|line| line.contains(" = ")).collect()
+    };
+    assert_eq!(ready(&[completed(output.clone())]), expected);
+    let [one, two] = [0, 1].map(|at| output[at].clone());
+    assert_eq!(
+        ready(&[added(0, one.clone()), done(0, one), added(1, two.clone()), done(1, two), completed(output)]),
+        expected
+    );
+}
+
+#[test]
 fn arguments_without_an_announcement_wait_for_the_item() {
     let args = json!({"type": "response.function_call_arguments.delta", "item_id": "fc_1", "delta": "{}"});
     let events = decode(&[args.clone(), done(0, function("fc_1", "call_1", "{}")), completed(json!([]))]);

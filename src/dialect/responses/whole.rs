@@ -33,10 +33,11 @@ pub(super) fn item(
     };
     let items = &mut tell.items;
     let call_id = text_at(json, "call_id");
-    let known = match kind {
-        Kind::Call => call_id.and_then(|id| items.find_call(id)),
-        Kind::Message | Kind::Reasoning | Kind::Output => None,
-    };
+    // One id may stand for two calls of two items; items that are renamed keep their place.
+    let by_id = id.and_then(|id| items.find_id(id, kind));
+    let by_call = call_id.filter(|_| kind == Kind::Call).and_then(|id| items.find_call(id));
+    let by_call = by_call.filter(|at| items.may_be_at(*at, index));
+    let known = by_id.or(by_call);
     let known =
         known.or_else(|| if done { items.find(id, index, kind) } else { items.find_announced(id, index, kind) });
     let known = known.or_else(|| {
