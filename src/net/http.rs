@@ -15,7 +15,7 @@ use futures_util::stream::BoxStream;
 use reqwest::header::{
     ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
 };
-use reqwest::{Client, Url, redirect};
+use reqwest::{Client, ClientBuilder, StatusCode, Url, redirect};
 use secrecy::ExposeSecret;
 use tokio::sync::OnceCell;
 
@@ -164,37 +164,48 @@ impl Http {
         if status.is_success() {
             return Ok(response);
         }
-        let redactor = Redactor::of(call);
-        let mut failure = if status.is_redirection() {
-            let to = header(&response, &LOCATION)
-                .and_then(|to| url.join(to).ok())
-                .map(|to| format!("{}{}", self::place(&to), to.path()));
-            let to = to.unwrap_or_else(|| "somewhere else".into());
-            Failure::last(
-                FaultKind::BadRequest,
-                format!("{place}{} redirects to {to}; use that address as base URL", url.path()),
-            )
-        } else {
-            refused(&place, &url, response, &redactor).await
-        };
-        redactor.blank(&mut failure.fault.message);
-        Err(failure)
+        Err(refusal(call, &url, response).await)
+    }
+
+    /// Asks for another protocol on the connection; returns the headers of the consent, and the connection. Proxies are
+    /// passed by, since few let another protocol through.
+    pub(super) async fn upgrade(&self, call: &HttpCall) -> Result<(HeaderMap, reqwest::Upgraded), Failure> {
+        let url = parse(&call.url)?;
+        let place = place(&url);
+        let (kind, connect) = (Kind::of(&url), self.shared.connect);
+        // The newer versions of HTTP have no such thing. Too rare to keep a client for.
+        let client = built(move || kind.builder(connect).http1_only().no_proxy().build()).await?;
+        let request = client.get(url.clone()).headers(headers(call)?);
+        let response = request.send().await.map_err(|error| unsent(&place, &url, error))?;
+        let status = response.status();
+        if status == StatusCode::SWITCHING_PROTOCOLS {
+            let headers = response.headers().clone();
+            let upgraded = response.upgrade().await.map_err(|error| unsent(&place, &url, error))?;
+            return Ok((headers, upgraded));
+        }
+        if status.is_success() {
+            let text = format!("{place}{} is no WebSocket: it answered with a page or a document", url.path());
+            return Err(Failure::last(FaultKind::BadRequest, text));
+        }
+        Err(refusal(call, &url, response).await)
     }
 
     async fn client(&self, kind: Kind) -> Result<Client, Failure> {
-        let broken = |text: String| Failure::last(FaultKind::Internal, text);
         let Some(slot) = self.shared.clients.get(kind.index()) else {
-            return Err(broken("no such HTTP client".into()));
+            return Err(Failure::last(FaultKind::Internal, "no such HTTP client"));
         };
         let connect = self.shared.connect;
-        let build = async {
-            let built = tokio::task::spawn_blocking(move || kind.build(connect)).await;
-            built.map_err(|_| broken("the HTTP client could not be built".into()))?.map_err(|error| {
-                broken(format!("cannot set up HTTPS: {}; install the system's CA certificates", root(&error)))
-            })
-        };
-        slot.get_or_try_init(|| build).await.cloned()
+        slot.get_or_try_init(|| built(move || kind.build(connect))).await.cloned()
     }
+}
+
+/// Builds a client off the loop's thread.
+async fn built(build: impl FnOnce() -> reqwest::Result<Client> + Send + 'static) -> Result<Client, Failure> {
+    let broken = |text: String| Failure::last(FaultKind::Internal, text);
+    let built = tokio::task::spawn_blocking(build).await;
+    built
+        .map_err(|_| broken("the HTTP client could not be built".into()))?
+        .map_err(|error| broken(format!("cannot set up HTTPS: {}; install the system's CA certificates", root(&error))))
 }
 
 impl Kind {
@@ -207,6 +218,10 @@ impl Kind {
     }
 
     fn build(self, connect: Duration) -> reqwest::Result<Client> {
+        self.builder(connect).build()
+    }
+
+    fn builder(self, connect: Duration) -> ClientBuilder {
         let mut builder = Client::builder()
             .user_agent(concat!("jarvis-tui/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(connect)
@@ -218,7 +233,7 @@ impl Kind {
         if self.loopback {
             builder = builder.no_proxy();
         }
-        builder.build()
+        builder
     }
 }
 
@@ -269,6 +284,26 @@ fn headers(call: &HttpCall) -> Result<HeaderMap, Failure> {
         headers.append(key, value);
     }
     Ok(headers)
+}
+
+/// Says why an answer is none.
+async fn refusal(call: &HttpCall, url: &Url, response: reqwest::Response) -> Failure {
+    let redactor = Redactor::of(call);
+    let place = place(url);
+    let mut failure = if response.status().is_redirection() {
+        let to = header(&response, &LOCATION)
+            .and_then(|to| url.join(to).ok())
+            .map(|to| format!("{}{}", self::place(&to), to.path()));
+        let to = to.unwrap_or_else(|| "somewhere else".into());
+        Failure::last(
+            FaultKind::BadRequest,
+            format!("{place}{} redirects to {to}; use that address as base URL", url.path()),
+        )
+    } else {
+        refused(&place, url, response, &redactor).await
+    };
+    redactor.blank(&mut failure.fault.message);
+    failure
 }
 
 async fn refused(place: &str, url: &Url, response: reqwest::Response, redactor: &Redactor) -> Failure {

@@ -1,10 +1,9 @@
 //! Sockets: the HTTP client, framing, retry. The only module that opens connections.
 //!
 //! `call` says what to ask, `http` asks, `sse` cuts the answer's bytes into frames (behind `guard`), `perform` drives
-//! one call from the first try to its last event, `probe` asks several servers at once, `redact` keeps a call's secrets out of
-//! what comes back.
 //! one call from the first try to its last event, `reconnect` watches a stream for as long as it lasts, `probe` asks
-//! several servers at once, `record` keeps the bytes.
+//! several servers at once, `record` keeps the bytes, `redact` keeps a call's secrets out of what comes back, and `ws`
+//! listens to a server's events.
 
 pub mod backoff;
 pub mod call;
@@ -17,6 +16,7 @@ pub mod record;
 mod redact;
 pub mod sse;
 pub mod status;
+pub mod ws;
 
 pub use http::Http;
 pub use perform::{Heard, Patience, perform};

@@ -1,0 +1,202 @@
+//! A WebSocket that is only listened to: the feed of events that an OpenJarvis server has beside its chat.
+//!
+//! The connection is the HTTP client's, so certificates, addresses and refusals are as everywhere; after the server's
+//! consent only the framing differs. Not for sending, and it does not reconnect: a feed that ended has ended, whoever
+//! needs it opens another. Pings are answered while the feed is read.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use reqwest::header::{HeaderMap, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::call::{Framing, HttpCall, Method, Value};
+use super::guard::CAP;
+use super::http::Http;
+use crate::dialect::SseFrame;
+use crate::dialect::error::tidy;
+use crate::event::{Fault, FaultKind};
+
+/// How long a server may take to consent.
+const CONSENT: Duration = Duration::from_secs(15);
+/// Names the way in; the second protocol offered holds the key.
+const AUTH_PROTOCOL: &str = "openjarvis.auth.v1";
+const KEY_PROTOCOL: &str = "openjarvis.key.b64url.";
+
+/// How the key is shown.
+#[derive(Clone, Debug)]
+pub enum Pass {
+    None,
+    /// In the usual header.
+    Bearer(SecretString),
+    /// As one of two offered subprotocols, for servers behind something that takes the header away.
+    Protocols(SecretString),
+}
+
+/// Text messages as they come. Ends with the connection; a fault is its last item.
+pub struct Feed {
+    socket: WebSocketStream<reqwest::Upgraded>,
+    place: String,
+    over: bool,
+}
+
+/// Opens the feed at an address that begins with `ws`, `wss`, `http` or `https`.
+pub async fn open(http: &Http, url: &str, pass: &Pass) -> Result<Feed, Fault> {
+    let key = generate_key();
+    let call = call(url, pass, &key);
+    let place = origin(&call.url);
+    let consent = tokio::time::timeout(CONSENT, http.upgrade(&call)).await;
+    let (headers, connection) = match consent {
+        Ok(consent) => consent.map_err(|failure| failure.fault)?,
+        Err(_) => {
+            let text = format!("{place} did not open its feed of events within {} s", CONSENT.as_secs());
+            return Err(Fault::new(FaultKind::TimedOut, text));
+        }
+    };
+    check(&headers, &key, pass, &place)?;
+    let config = WebSocketConfig::default().max_message_size(Some(CAP)).max_frame_size(Some(CAP));
+    let socket = WebSocketStream::from_raw_socket(connection, Role::Client, Some(config)).await;
+    Ok(Feed { socket, place, over: false })
+}
+
+/// PURE. Turns one message of the feed, `{type, timestamp, data}`, into the frame that the same event is on a stream.
+pub fn frame(message: &str) -> Option<SseFrame> {
+    #[derive(Deserialize)]
+    struct Envelope<'a> {
+        #[serde(rename = "type")]
+        kind: String,
+        #[serde(borrow)]
+        data: Option<&'a RawValue>,
+    }
+    let envelope: Envelope<'_> = serde_json::from_str(message).ok()?;
+    // Not parsed: what is odd about it is for the decoder to forgive.
+    let data = envelope.data.map_or("{}", RawValue::get);
+    Some(SseFrame { event: envelope.kind, ..SseFrame::data(data) })
+}
+
+impl Stream for Feed {
+    type Item = Result<String, Fault>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        while !self.over {
+            let next = ready!(self.socket.poll_next_unpin(context));
+            let fault = match next {
+                Some(Ok(Message::Text(text))) => return Poll::Ready(Some(Ok(text.as_str().to_owned()))),
+                Some(Ok(Message::Close(Some(close))))
+                    if close.code != CloseCode::Normal && close.code != CloseCode::Away =>
+                {
+                    Some(closed(&self.place, close.code, close.reason.as_str()))
+                }
+                Some(Ok(Message::Close(_))) | None => None,
+                // Pings are answered by the socket; nobody here sends bytes that are no text.
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Binary(_) | Message::Frame(_))) => continue,
+                Some(Err(error)) => ended(&self.place, &error),
+            };
+            self.over = true;
+            return Poll::Ready(fault.map(Err));
+        }
+        Poll::Ready(None)
+    }
+}
+
+fn call(url: &str, pass: &Pass, key: &str) -> HttpCall {
+    let url = match url.split_once("://") {
+        Some(("ws", rest)) => format!("http://{rest}"),
+        Some(("wss", rest)) => format!("https://{rest}"),
+        _ => url.to_owned(),
+    };
+    let plain = |name: &str, value: &str| (name.to_owned(), Value::Plain(value.to_owned()));
+    let secret = |name: &str, value: String| (name.to_owned(), Value::Secret(value.into()));
+    let mut headers = vec![
+        plain("connection", "Upgrade"),
+        plain("upgrade", "websocket"),
+        plain("sec-websocket-version", "13"),
+        plain("sec-websocket-key", key),
+    ];
+    match pass {
+        Pass::None => {}
+        Pass::Bearer(key) => headers.push(secret("authorization", format!("Bearer {}", key.expose_secret().trim()))),
+        Pass::Protocols(key) => {
+            let key = base64url(key.expose_secret().trim().as_bytes());
+            headers.push(secret("sec-websocket-protocol", format!("{AUTH_PROTOCOL}, {KEY_PROTOCOL}{key}")));
+        }
+    }
+    HttpCall { method: Method::Get, url, headers, body: None, framing: Framing::Sse }
+}
+
+/// RFC 6455, 4.1: a server that does not prove it read the request is no WebSocket, and it may only choose a protocol
+/// that was offered.
+fn check(headers: &HeaderMap, key: &str, pass: &Pass, place: &str) -> Result<(), Fault> {
+    let broken = |what: &str| Err(Fault::new(FaultKind::Protocol, format!("{place} {what}")));
+    let proof = headers.get(SEC_WEBSOCKET_ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if proof.trim() != derive_accept_key(key.as_bytes()) {
+        return broken("consented to a WebSocket without proof that it is one");
+    }
+    let offers = matches!(pass, Pass::Protocols(_));
+    match headers.get(SEC_WEBSOCKET_PROTOCOL).map(|value| value.to_str().unwrap_or_default()) {
+        None => Ok(()),
+        Some(chosen) if offers && chosen.trim() == AUTH_PROTOCOL => Ok(()),
+        Some(_) => broken("chose a protocol for its feed of events that nobody offered"),
+    }
+}
+
+fn closed(place: &str, code: CloseCode, reason: &str) -> Fault {
+    let why = if reason.is_empty() { format!("code {code}") } else { tidy(reason) };
+    match code {
+        CloseCode::Policy => {
+            Fault::new(FaultKind::Auth, format!("{place} refused its feed of events: {why}; check the key"))
+        }
+        _ => Fault::new(FaultKind::Upstream, format!("{place} closed its feed of events: {why}")),
+    }
+}
+
+/// Returns what is wrong about an end; nothing about an orderly one.
+fn ended(place: &str, error: &Error) -> Option<Fault> {
+    match error {
+        Error::ConnectionClosed | Error::AlreadyClosed => None,
+        Error::Capacity(_) => {
+            let text = format!("{place} sent an event of more than {} MiB on its feed", CAP / (1024 * 1024));
+            Some(Fault::new(FaultKind::Protocol, text))
+        }
+        Error::Protocol(_) | Error::Utf8(_) => Some(Fault::new(
+            FaultKind::Protocol,
+            format!("{place} sent what is no WebSocket: {}", tidy(&error.to_string())),
+        )),
+        _ => {
+            let text = format!("the feed of events of {place} broke: {}", tidy(&error.to_string()));
+            Some(Fault::new(FaultKind::Network, text))
+        }
+    }
+}
+
+/// Scheme, host and port, without a user's name and password.
+fn origin(url: &str) -> String {
+    reqwest::Url::parse(url).map_or_else(|_| "the server".to_owned(), |url| url.origin().ascii_serialization())
+}
+
+/// RFC 4648, 5, without padding.
+fn base64url(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for group in bytes.chunks(3) {
+        let bits = group.iter().fold(0_u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
+        for digit in 0..=group.len() {
+            let index = bits >> (18 - 6 * digit) & 63;
+            text.extend(DIGITS.get(index as usize).map(|digit| char::from(*digit)));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,217 @@
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+
+/// What the hand-made server does once it has read the request.
+enum Plan {
+    /// Consents and sends these bytes.
+    Consent { extra: &'static str, frames: Vec<u8> },
+    /// Answers with these bytes as they are.
+    Answer(&'static str),
+}
+
+/// Serves one connection; returns the address and, later, the request and what came after it.
+async fn serve(plan: Plan) -> (String, tokio::task::JoinHandle<(String, Vec<u8>)>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let served = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let head = head(&mut stream).await;
+        match plan {
+            Plan::Answer(answer) => stream.write_all(answer.as_bytes()).await.unwrap(),
+            Plan::Consent { extra, frames } => {
+                let key = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).unwrap();
+                let proof = derive_accept_key(key.as_bytes());
+                let consent = format!(
+                    "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                     sec-websocket-accept: {proof}\r\n{extra}\r\n"
+                );
+                stream.write_all(consent.as_bytes()).await.unwrap();
+                stream.write_all(&frames).await.unwrap();
+            }
+        }
+        stream.shutdown().await.unwrap();
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest).await;
+        (head, rest)
+    });
+    (format!("ws://{address}/v1/agents/events?agent_id=a"), served)
+}
+
+async fn head(stream: &mut TcpStream) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    String::from_utf8(head).unwrap()
+}
+
+fn message(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0x80 | opcode];
+    match payload.len() {
+        short @ 0..126 => bytes.push(short as u8),
+        middle @ 126..65_536 => {
+            bytes.push(126);
+            bytes.extend((middle as u16).to_be_bytes());
+        }
+        long => {
+            bytes.push(127);
+            bytes.extend((long as u64).to_be_bytes());
+        }
+    }
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+fn text(text: &str) -> Vec<u8> {
+    message(1, text.as_bytes())
+}
+
+fn close(code: u16, reason: &str) -> Vec<u8> {
+    message(8, &[&code.to_be_bytes(), reason.as_bytes()].concat())
+}
+
+/// Opens the feed and hears it to its end.
+async fn hear(plan: Plan, pass: &Pass) -> (Result<Vec<Result<String, Fault>>, Fault>, String, Vec<u8>) {
+    let (url, served) = serve(plan).await;
+    let heard = match open(&Http::default(), &url, pass).await {
+        Ok(feed) => Ok(feed.collect().await),
+        Err(fault) => Err(fault),
+    };
+    let (head, rest) = served.await.unwrap();
+    (heard, head, rest)
+}
+
+fn consent(frames: &[Vec<u8>]) -> Plan {
+    Plan::Consent { extra: "", frames: frames.concat() }
+}
+
+#[tokio::test]
+async fn texts_come_in_order_until_the_server_closes() {
+    let frames =
+        consent(&[text("one"), message(9, b"?"), message(2, b"\xff"), text(&"x".repeat(70_000)), close(1000, "")]);
+    let (heard, head, rest) = hear(frames, &Pass::None).await;
+    let heard: Vec<String> = heard.unwrap().into_iter().map(Result::unwrap).collect();
+    assert_eq!(heard, ["one".to_owned(), "x".repeat(70_000)]);
+    assert!(head.starts_with("GET /v1/agents/events?agent_id=a HTTP/1.1\r\n"), "{head}");
+    // The answer to the ping: a masked pong with its one byte.
+    assert_eq!(rest.get(..2), Some(&[0x8a, 0x81][..]));
+}
+
+#[tokio::test]
+async fn a_message_in_pieces_is_one() {
+    let mut first = text("{\"a\":");
+    first[0] = 0x01;
+    let mut last = message(0, b"1}");
+    last[0] = 0x80;
+    let (heard, ..) = hear(consent(&[first, last, close(1001, "bye")]), &Pass::None).await;
+    assert_eq!(heard.unwrap(), [Ok("{\"a\":1}".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_a_fault_and_the_end() {
+    let (heard, ..) = hear(consent(&[text("one")]), &Pass::None).await;
+    let heard = heard.unwrap();
+    assert_eq!((heard.len(), &heard[0]), (2, &Ok("one".to_owned())));
+    assert!(heard[1].is_err(), "{heard:?}");
+}
+
+#[tokio::test]
+async fn an_event_beyond_all_measure_is_refused_before_it_is_read() {
+    let mut frame = vec![0x81, 127];
+    frame.extend((CAP as u64 + 1).to_be_bytes());
+    let (heard, ..) = hear(consent(&[frame]), &Pass::None).await;
+    let fault = heard.unwrap().pop().unwrap().unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Protocol);
+    assert!(fault.message.ends_with("sent an event of more than 8 MiB on its feed"), "{fault}");
+}
+
+#[tokio::test]
+async fn a_close_says_why() {
+    let (heard, ..) = hear(consent(&[close(1008, "Invalid API key")]), &Pass::None).await;
+    let fault = heard.unwrap().pop().unwrap().unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Auth);
+    assert!(fault.message.contains("Invalid API key"), "{fault}");
+    let (heard, ..) = hear(consent(&[close(1011, "")]), &Pass::None).await;
+    let fault = heard.unwrap().pop().unwrap().unwrap_err();
+    assert_eq!((fault.kind, fault.message.contains("code 1011")), (FaultKind::Upstream, true), "{fault}");
+}
+
+#[tokio::test]
+async fn a_key_travels_in_the_header_or_in_the_protocols() {
+    let (heard, head, _) = hear(consent(&[close(1000, "")]), &Pass::Bearer("oj_sk_1\n".into())).await;
+    assert!(heard.is_ok() && head.contains("authorization: Bearer oj_sk_1\r\n"), "{head}");
+    assert!(!head.contains("sec-websocket-protocol"), "{head}");
+    let plan = Plan::Consent { extra: "sec-websocket-protocol: openjarvis.auth.v1\r\n", frames: close(1000, "") };
+    let (heard, head, _) = hear(plan, &Pass::Protocols("oj_sk_ä?".into())).await;
+    let offered = "sec-websocket-protocol: openjarvis.auth.v1, openjarvis.key.b64url.b2pfc2tfw6Q_\r\n";
+    assert!(heard.is_ok() && head.contains(offered), "{heard:?} {head}");
+    assert!(!head.contains("authorization"), "{head}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_no_websocket_is_told_apart() {
+    let cases = [
+        ("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n", FaultKind::Auth, "403"),
+        ("HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n", FaultKind::BadRequest, "404"),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\nhi",
+            FaultKind::BadRequest,
+            "is no WebSocket",
+        ),
+        (
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: no\r\n\r\n",
+            FaultKind::Protocol,
+            "without proof",
+        ),
+    ];
+    for (answer, kind, words) in cases {
+        let fault = hear(Plan::Answer(answer), &Pass::None).await.0.unwrap_err();
+        assert_eq!(fault.kind, kind, "{fault}");
+        assert!(fault.message.contains(words), "{fault}");
+    }
+    let plan = Plan::Consent { extra: "sec-websocket-protocol: chat\r\n", frames: Vec::new() };
+    let fault = hear(plan, &Pass::None).await.0.unwrap_err();
+    assert!(fault.message.contains("nobody offered"), "{fault}");
+}
+
+#[tokio::test]
+async fn nobody_there_is_a_fault() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    drop(listener);
+    let fault = open(&Http::default(), &url, &Pass::None).await.err().unwrap();
+    assert_eq!(fault.kind, FaultKind::Network);
+}
+
+#[test]
+fn events_become_the_frames_of_a_stream() {
+    let message =
+        r#"{"type": "tool_call_start", "timestamp": 1.5, "data": {"tool": "calc", "arguments": {"x": "\ud83d"}}}"#;
+    let expected = SseFrame {
+        event: "tool_call_start".into(),
+        ..SseFrame::data(r#"{"tool": "calc", "arguments": {"x": "\ud83d"}}"#)
+    };
+    assert_eq!(frame(message), Some(expected));
+    assert_eq!(frame(r#"{"type": "tick", "data": null}"#).unwrap().data, "{}");
+    for odd in ["", "[]", "{}", "null", "{\"type\": 1}", "nonsense"] {
+        assert_eq!(frame(odd), None, "{odd}");
+    }
+}
+
+#[test]
+fn secrets_do_not_print() {
+    let call = call("wss://h/x", &Pass::Protocols("oj_sk_secret".into()), "k");
+    assert_eq!(call.url, "https://h/x");
+    assert!(!format!("{call:?}").contains("b2pfc2"), "{call:?}");
+}
+
+#[test]
+fn base64_is_what_others_make_of_it() {
+    let cases =
+        [("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("\u{3ff}\u{3ff}", "z7_Pvw")];
+    for (text, encoded) in cases {
+        assert_eq!(base64url(text.as_bytes()), encoded);
+    }
+}
