@@ -49,6 +49,8 @@ pub struct AgentSetup {
     pub policy: Policy,
     pub folder: PathBuf,
     pub also: Vec<PathBuf>,
+    /// Variables of the environment that commands don't see, since they hold keys.
+    pub hidden: Arc<[String]>,
     pub system: String,
     pub max_rounds: u32,
     /// False for a remote whose calls are not ours to run.

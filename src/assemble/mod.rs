@@ -294,6 +294,7 @@ impl House {
             tools: tool::all(),
             policy,
             folder: self.folder.clone(),
+            hidden: config.key_variables().into(),
             also: config.tools.folders.iter().filter_map(|folder| folder.canonicalize().ok()).collect(),
             system: self.system.clone().unwrap_or_else(|| self.system_prompt()),
             max_rounds: config.limits.max_rounds,

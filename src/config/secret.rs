@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 
-use super::{EngineConfig, Env};
+use super::{Config, EngineConfig, Env};
 use crate::event::{Fault, FaultKind};
 
 /// A password manager may have to ask the person first.
@@ -42,6 +42,26 @@ impl EngineConfig {
     /// Gets the key, if there is one. Blocks while a command runs, so call it off the loop.
     pub fn resolved_api_key(&self, env: Env<'_>) -> Result<Option<SecretString>, Error> {
         self.api_key.as_deref().map_or(Ok(None), |text| secret(text, env))
+    }
+}
+
+impl Config {
+    /// Returns the variables that hold keys and tokens, so that they can be kept from programs that need not know them.
+    pub fn key_variables(&self) -> Vec<String> {
+        let engines = self.engines.values().filter_map(|engine| engine.api_key.as_deref());
+        let remotes = self
+            .remotes
+            .values()
+            .flat_map(|remote| remote.token.as_deref().into_iter().chain(remote.headers.values().map(String::as_str)));
+        let mut names: Vec<String> = engines
+            .chain(remotes)
+            .filter_map(|text| text.strip_prefix("env:"))
+            .map(|name| name.trim().to_owned())
+            .filter(|name| !name.is_empty() && !name.contains(['=', '\0']))
+            .collect();
+        names.sort();
+        names.dedup();
+        names
     }
 }
 
@@ -129,6 +149,19 @@ mod tests {
             _ => None,
         };
         secret(text, &env).map(|key| key.map(|key| key.expose_secret().to_owned()))
+    }
+
+    #[test]
+    fn the_variables_that_hold_keys_are_known() {
+        let mut config = Config::default();
+        config.engines.insert("work".into(), EngineConfig::new(crate::config::EngineKind::OpenAi));
+        for (engine, key) in config.engines.values_mut().zip(["env: B", "cmd:x", "sk-literal", "env:A", "env:B"]) {
+            engine.api_key = Some(key.into());
+        }
+        let names = config.key_variables();
+        assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "{names:?}");
+        assert!(names.contains(&"B".to_owned()) && !names.iter().any(|name| name.contains("sk-")), "{names:?}");
+        assert!(Config::default().key_variables().contains(&"OPENAI_API_KEY".to_owned()));
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub struct ToolCtx {
     pub folder: PathBuf,
     /// Further folders that file tools may use, canonical.
     pub also: Vec<PathBuf>,
+    /// Variables that hold keys of engines; commands don't see them.
+    pub hidden: Arc<[String]>,
     /// Live output, for tools that have it; what is sent here is logged. Dropped pieces are no error.
     pub live: mpsc::Sender<(OutputStream, String)>,
     pub cancel: CancellationToken,

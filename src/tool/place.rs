@@ -106,6 +106,7 @@ pub(super) mod tests {
         ToolCtx {
             folder: folder.canonicalize().unwrap(),
             also: Vec::new(),
+            hidden: [].into(),
             live: mpsc::channel(1).0,
             cancel: CancellationToken::new(),
         }

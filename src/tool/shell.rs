@@ -151,6 +151,10 @@ impl Group {
                     .env("PAGER", "cat")
                     .env("GIT_PAGER", "cat")
                     .env("GIT_TERMINAL_PROMPT", "0");
+                // What a command prints is logged and sent to the model.
+                for name in ctx.hidden.iter() {
+                    process.env_remove(name);
+                }
             })
             .wrap(ProcessSession)
             .wrap(KillOnDrop)

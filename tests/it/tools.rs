@@ -30,6 +30,7 @@ impl Bench {
         let ctx = ToolCtx {
             folder: folder.path().canonicalize().unwrap(),
             also: Vec::new(),
+            hidden: ["HOME".to_owned()].into(),
             live: sender,
             cancel: CancellationToken::new(),
         };
@@ -560,4 +561,11 @@ async fn a_cancelled_call_says_so() {
         assert_eq!(bench.run(name, args).await.outcome, Outcome::Cancelled, "{name}");
     }
     assert_eq!(fs::read_to_string(bench.path("a")).unwrap(), "x\n");
+}
+
+#[tokio::test]
+async fn a_command_does_not_see_the_variables_that_hold_keys() {
+    let bench = Bench::new();
+    let done = bench.run("shell", json!({"command": "echo home=${HOME:-none} path=${PATH:+there}"})).await;
+    assert_eq!(done.text.trim(), "home=none path=there");
 }

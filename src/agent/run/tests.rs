@@ -164,6 +164,7 @@ impl Bench {
             policy: Policy::new(mode, &[], &[]).unwrap(),
             folder: folder.path().to_owned(),
             also: Vec::new(),
+            hidden: [].into(),
             system: String::new(),
             max_rounds: 5,
             runs_tools: true,

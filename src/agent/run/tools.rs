@@ -43,6 +43,7 @@ impl Agent {
         let ctx = ToolCtx {
             folder: self.setup.folder.clone(),
             also: self.setup.also.clone(),
+            hidden: Arc::clone(&self.setup.hidden),
             live,
             cancel: running.stop.child_token(),
         };
