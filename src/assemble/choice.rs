@@ -227,9 +227,11 @@ impl Chooser {
         };
         let engine: Arc<dyn Engine> = match config.kind {
             EngineKind::Offline => Arc::new(Offline { pace: self.pace }),
-            EngineKind::OpenAi => Arc::new(OpenAi::new(name.to_owned(), &url, self.key(config).await?)),
+            EngineKind::OpenAi => {
+                Arc::new(OpenAi::new(name.to_owned(), &url, self.openai_key(name, config, &url).await?))
+            }
             EngineKind::OpenAiResponses => {
-                Arc::new(OpenAiResponses::new(name.to_owned(), &url, self.key(config).await?))
+                Arc::new(OpenAiResponses::new(name.to_owned(), &url, self.openai_key(name, config, &url).await?))
             }
             EngineKind::Anthropic => {
                 Arc::new(Anthropic::new(name.to_owned(), &url, self.anthropic_pass(name, config).await?))
@@ -248,6 +250,12 @@ impl Chooser {
             retries: config.retries,
             resend: true,
         })
+    }
+
+    /// Gets the key and misses it where nothing goes without one.
+    async fn openai_key(&self, name: &str, config: &EngineConfig, url: &str) -> Result<Option<SecretString>, Fault> {
+        let key = self.key(config).await?;
+        if key.is_none() && needs_key(url) { Err(keyless(name, config)) } else { Ok(key) }
     }
 
     /// A key may come from a command, which may take its time.
@@ -387,6 +395,21 @@ impl Chooser {
     }
 }
 
+/// OpenAI's own service answers nobody without a key; of other servers nobody knows.
+fn needs_key(url: &str) -> bool {
+    url.is_empty() || address(url).split(':').next() == Some("api.openai.com")
+}
+
+/// Says what to set, before a request goes out that can only fail.
+fn keyless(name: &str, config: &EngineConfig) -> Fault {
+    let wanted = match config.api_key.as_deref().and_then(|key| key.strip_prefix("env:")) {
+        Some(variable) => format!("set {}", variable.trim()),
+        None => format!("set engines.{name}.api_key"),
+    };
+    let text = format!("there is no API key for {name}: {wanted}, or choose another engine with -m or /model");
+    Fault::new(FaultKind::Auth, text)
+}
+
 /// Returns the one that is called so: wholly, or but for its tag, where that is clear.
 fn only_named(models: &[(String, String)], name: &str) -> Option<(String, String)> {
     let by = |fits: &dyn Fn(&str) -> bool| {
@@ -428,25 +451,4 @@ pub(super) fn env(name: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_model_is_found_by_its_name_alone_where_that_is_clear() {
-        let models = || {
-            [
-                ("ollama", "qwen3:8b"),
-                ("ollama", "gemma3:4b"),
-                ("ollama", "gemma3:1b"),
-                ("work", "gpt"),
-                ("local", "gpt"),
-            ]
-            .map(|(engine, model)| (engine.to_owned(), model.to_owned()))
-            .to_vec()
-        };
-        let only = |name| only_named(&models(), name).map(|(engine, model)| format!("{engine}/{model}"));
-        assert_eq!(only("qwen3").as_deref(), Some("ollama/qwen3:8b"));
-        assert_eq!(only("gemma3:4b").as_deref(), Some("ollama/gemma3:4b"));
-        assert_eq!((only("gemma3"), only("gpt"), only("nobody"), only("")), (None, None, None, None));
-    }
-}
+mod tests;

@@ -165,10 +165,11 @@ fn describe(text: &mut String, engine: &Listed) {
             let more = if models.len() > 4 { ", …" } else { "" };
             let _ = writeln!(
                 text,
-                "  ✓ {:<9} {}{found}: {} models ({}{more})",
+                "  ✓ {:<9} {}{found}: {} model{} ({}{more})",
                 engine.engine,
                 one_line(&place, 80),
                 models.len(),
+                if models.len() == 1 { "" } else { "s" },
                 names.join(", ")
             );
         }
