@@ -21,23 +21,19 @@ fn a_flag_counts_before_the_settings_these_before_the_environment_and_that_befor
     let blank = |name: &str| (name == "OPENAI_API_KEY").then(|| " ".to_owned());
     let settings = "model = \"ollama/qwen3\"";
     let none = Overrides::default();
-    let cases: [(&str, &Overrides, Env<'_>, Option<(&str, Option<&str>, &str)>); 6] = [
-        (settings, &flag, &keys, Some(("offline", None, "flag --model"))),
-        (settings, &none, &keys, Some(("ollama", Some("qwen3"), "config"))),
-        ("", &none, &keys, Some(("openai", None, "OPENAI_API_KEY"))),
-        ("", &none, &ollama, Some(("ollama", None, "OLLAMA_HOST"))),
-        ("", &none, &blank, None),
-        ("", &none, &|_| None, None),
-    ];
-    for (settings, flags, env, expected) in cases {
-        let wanted = match expected {
-            Some((engine, model, why)) => {
-                Wanted::Named { engine: engine.into(), model: model.map(str::to_owned), why: why.into() }
-            }
-            None => Wanted::Nothing,
+    let check = |settings: &str, flags: &Overrides, env: Env<'_>, expected: Option<(&str, &str)>| {
+        let wanted = match chooser(settings, flags).wanted(env) {
+            Wanted::Named { engine, why, .. } => Some((engine, why)),
+            Wanted::Nothing => None,
         };
-        assert_eq!(chooser(settings, flags).wanted(env), wanted);
-    }
+        assert_eq!(wanted, expected.map(|(engine, why)| (engine.to_owned(), why.to_owned())));
+    };
+    check(settings, &flag, &keys, Some(("offline", "flag --model")));
+    check(settings, &none, &keys, Some(("ollama", "config")));
+    check("", &none, &keys, Some(("openai", "OPENAI_API_KEY")));
+    check("", &none, &ollama, Some(("ollama", "OLLAMA_HOST")));
+    check("", &none, &blank, None);
+    check("", &none, &|_| None, None);
 }
 
 #[test]
