@@ -55,14 +55,11 @@ pub async fn open(http: &Http, url: &str, pass: &Pass) -> Result<Feed, Fault> {
     let key = generate_key();
     let call = call(url, pass, &key);
     let place = origin(&call.url);
-    let consent = tokio::time::timeout(CONSENT, http.upgrade(&call)).await;
-    let (headers, connection) = match consent {
-        Ok(consent) => consent.map_err(|failure| failure.fault)?,
-        Err(_) => {
-            let text = format!("{place} did not open its feed of events within {} s", CONSENT.as_secs());
-            return Err(Fault::new(FaultKind::TimedOut, text));
-        }
+    let Ok(consent) = tokio::time::timeout(CONSENT, http.upgrade(&call)).await else {
+        let text = format!("{place} did not open its feed of events within {} s", CONSENT.as_secs());
+        return Err(Fault::new(FaultKind::TimedOut, text));
     };
+    let (headers, connection) = consent.map_err(|failure| failure.fault)?;
     check(&headers, &key, pass, &place)?;
     let config = WebSocketConfig::default().max_message_size(Some(CAP)).max_frame_size(Some(CAP));
     let socket = WebSocketStream::from_raw_socket(connection, Role::Client, Some(config)).await;
