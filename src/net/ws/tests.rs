@@ -11,11 +11,11 @@ enum Plan {
     Answer(&'static str),
 }
 
-/// Serves one connection; returns the address and, later, the request and what came after it.
-async fn serve(plan: Plan) -> (String, tokio::task::JoinHandle<(String, Vec<u8>)>) {
+/// Returns the address, and what serves one connection there: it gives the request and what came after it.
+async fn serve(plan: Plan) -> (String, impl Future<Output = (String, Vec<u8>)>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let served = tokio::spawn(async move {
+    let served = async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let head = head(&mut stream).await;
         match plan {
@@ -35,7 +35,7 @@ async fn serve(plan: Plan) -> (String, tokio::task::JoinHandle<(String, Vec<u8>)
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest).await;
         (head, rest)
-    });
+    };
     (format!("ws://{address}/v1/agents/events?agent_id=a"), served)
 }
 
@@ -75,11 +75,13 @@ fn close(code: u16, reason: &str) -> Vec<u8> {
 /// Opens the feed and hears it to its end.
 async fn hear(plan: Plan, pass: &Pass) -> (Result<Vec<Result<String, Fault>>, Fault>, String, Vec<u8>) {
     let (url, served) = serve(plan).await;
-    let heard = match open(&Http::default(), &url, pass).await {
-        Ok(feed) => Ok(feed.collect().await),
-        Err(fault) => Err(fault),
+    let listen = async {
+        match open(&Http::default(), &url, pass).await {
+            Ok(feed) => Ok(feed.collect().await),
+            Err(fault) => Err(fault),
+        }
     };
-    let (head, rest) = served.await.unwrap();
+    let (heard, (head, rest)) = tokio::join!(listen, served);
     (heard, head, rest)
 }
 
