@@ -7,12 +7,10 @@
 
 mod signs;
 
-use serde_json::json;
-
 use self::signs::{Sign, read_sign};
 use super::openjarvis::OpenJarvis;
 use super::{Context, DIALECTS, Decode, Dialect, SseFrame, error, surrogate};
-use crate::event::{AgentEvent, Fault, FaultKind, Level, Subject, TurnEnd};
+use crate::event::{AgentEvent, Fault, FaultKind, Level, TurnEnd};
 
 /// Frames that are held back while nothing is decided.
 const MOST_FRAMES: usize = 8;
@@ -57,13 +55,13 @@ impl Detector {
         Some(Self { context, state: State::Decided { name: dialect.name, decode }, misfit: false })
     }
 
-    /// Returns the dialect decided so far; empty while there is none.
+    /// Returns the dialect that was told so far, which may change once, from chat completions to OpenJarvis; empty
+    /// while there is none.
     pub fn name(&self) -> &'static str {
         match &self.state {
             State::Undecided { .. } => "",
             State::Decided { name, .. } => name,
-            State::Family { decode, .. } if decode.evidence().is_some() => JARVIS,
-            State::Family { .. } => CHAT,
+            State::Family { told, .. } => told.unwrap_or_default(),
         }
     }
 
@@ -105,7 +103,7 @@ impl Detector {
         } else {
             // A sign may name a dialect that this build has no decoder for.
             let Some(dialect) = find(name).or_else(|| find("plain")).or_else(|| DIALECTS.first()) else { return };
-            out.extend(reasons(dialect.name, why));
+            out.push(reason(dialect.name, why));
             self.state = State::Decided { name: dialect.name, decode: (dialect.decode)(&self.context) };
         }
         for frame in &held {
@@ -190,14 +188,9 @@ impl Decode for Detector {
     }
 }
 
-/// For people and for programs.
-fn reasons(name: &str, why: &str) -> [AgentEvent; 2] {
+fn reason(name: &str, why: &str) -> AgentEvent {
     let text = format!("looks like {} because {why}", title(name));
-    let data = json!({"name": name, "because": why});
-    [
-        AgentEvent::Annotated { on: Subject::Turn("t".into()), kind: "dialect".into(), data },
-        AgentEvent::Noticed { level: Level::Info, code: "dialect".into(), text },
-    ]
+    AgentEvent::Noticed { level: Level::Info, code: "dialect".into(), text }
 }
 
 /// Tells the dialect before what the frame gave, and once more if it turns out to be another one.
@@ -207,8 +200,7 @@ fn tell_family(decode: &OpenJarvis, told: &mut Option<&'static str>, at: usize, 
         None => (CHAT, "its frames are chat completion chunks"),
     };
     if told.replace(name) != Some(name) {
-        let at = at.min(out.len());
-        out.splice(at..at, reasons(name, why));
+        out.insert(at.min(out.len()), reason(name, why));
     }
 }
 

@@ -431,11 +431,6 @@ fn compare_calls(calls: &[&Call], wanted: &[Value], at: &str) {
     }
 }
 
-/// Recognising says why to people and, beside it, to programs.
-fn is_reason(event: &AgentEvent) -> bool {
-    is_dialect_notice(event) || matches!(event, AgentEvent::Annotated { kind, .. } if kind == "dialect")
-}
-
 fn is_dialect_notice(event: &AgentEvent) -> bool {
     matches!(event, AgentEvent::Noticed { code, .. } if code == "dialect")
 }
@@ -471,9 +466,9 @@ fn a_dialect_that_is_named_decodes_as_one_that_is_recognised() {
         let mut pinned = Detector::pinned(&case.dialect, case.context.clone())
             .unwrap_or_else(|| panic!("{} has no row in DIALECTS", case.dialect));
         let mut recognised = case.whole();
-        recognised.retain(|event| !is_reason(event));
+        recognised.retain(|event| !is_dialect_notice(event));
         let mut named = decode(&mut pinned, &frames);
-        named.retain(|event| !is_reason(event));
+        named.retain(|event| !is_dialect_notice(event));
         assert_eq!(named, recognised, "{}", case.name);
         let row = DIALECTS.iter().find(|row| row.name == case.dialect).unwrap();
         assert_eq!(decode(&mut *(row.decode)(&case.context), &frames), recognised, "{}", case.name);
@@ -513,7 +508,7 @@ fn chat_completions_that_are_recognised_are_those_of_the_chat_decoder() {
         let mut detector = Detector::new(Context::default());
         let mut events = decode(&mut detector, &cut);
         let told = events.iter().filter(|event| is_dialect_notice(event)).count();
-        events.retain(|event| !is_reason(event));
+        events.retain(|event| !is_dialect_notice(event));
         if detector.name() == "plain" {
             // An error or nothing at all came in place of an answer.
             let completed = matches!(events.last(), Some(AgentEvent::TurnFinished { end: TurnEnd::Completed, .. }));

@@ -9,11 +9,12 @@ use crate::dialect::detect::Detector;
 use crate::dialect::{Context, Decode, SseFrame};
 use crate::event::{AgentEvent, Subject};
 
-/// Detects, decodes, and tells the dialect once, as an annotation in front of the first events.
+/// Detects, decodes, and tells the dialect, as an annotation in front of the first events.
 pub struct Named {
     inner: Detector,
     pinned: bool,
-    annotated: bool,
+    /// The dialect that was told; chat completions may turn out to be OpenJarvis's.
+    annotated: &'static str,
     /// Whether the person was told in an earlier answer.
     told: Arc<AtomicBool>,
     explain: bool,
@@ -25,16 +26,16 @@ impl Named {
         let pinned = dialect.and_then(|name| Detector::pinned(name, context.clone()));
         let is_pinned = pinned.is_some();
         let inner = pinned.unwrap_or_else(|| Detector::new(context));
-        Self { inner, pinned: is_pinned, annotated: false, told, explain }
+        Self { inner, pinned: is_pinned, annotated: "", told, explain }
     }
 
     /// Adds the annotation once the dialect is known. The detector's own words for people come once a session.
     fn annotate(&mut self, from: usize, out: &mut Vec<AgentEvent>) {
         let name = self.inner.name();
-        if self.annotated || name.is_empty() {
+        if name.is_empty() || name == self.annotated {
             return;
         }
-        self.annotated = true;
+        self.annotated = name;
         let said = |event: &AgentEvent| matches!(event, AgentEvent::Noticed { code, .. } if code == "dialect");
         let at = out.iter().skip(from).position(said).map(|at| from + at);
         let because = match at.and_then(|at| out.get(at)) {
