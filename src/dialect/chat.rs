@@ -308,6 +308,11 @@ impl Chat {
         self.calls.reserve(wanted)
     }
 
+    /// Returns whether the answer came to its end and is no error.
+    pub(super) fn is_well(&self) -> bool {
+        self.stop.is_some() && self.fault.is_none()
+    }
+
     /// The answer failed; extras may follow.
     pub(super) fn break_off(&mut self, fault: Fault) {
         self.fault.get_or_insert(fault);

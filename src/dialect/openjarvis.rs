@@ -186,6 +186,11 @@ impl Decode for OpenJarvis {
     }
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+        // Our agent's start comes before all else. Was there none, then the server gave it another input than our
+        // prompt; and where a turn went wrong, no results come to say whose the calls were.
+        if !self.bus.ours && !self.chat.is_well() {
+            self.calls.reveal(&mut self.chat, out);
+        }
         let settled = self.calls.forget_hidden();
         tell_foreign(&settled, out);
         let from = out.len();

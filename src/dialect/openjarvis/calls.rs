@@ -245,6 +245,17 @@ impl Calls {
         Settled { foreign: Vec::new(), left_out: before - self.calls.len() }
     }
 
+    /// Shows what waited for results that will not come.
+    pub(super) fn reveal(&mut self, chat: &mut Chat, out: &mut Vec<AgentEvent>) {
+        for (at, call) in self.calls.iter_mut().enumerate().filter(|(_, call)| call.id.is_none()) {
+            chat.begin(out);
+            call.show(at, chat, out);
+            if let (Some(id), Some(end)) = (&call.id, &mut call.end) {
+                out.push(finished(id, end.success, std::mem::take(&mut end.output), end.ms));
+            }
+        }
+    }
+
     fn add_refused(&mut self, result: End, chat: &mut Chat, out: &mut Vec<AgentEvent>) {
         let asked = self.asked.iter().find(|asked| !asked.taken && asked.name == result.name);
         let args = asked.map_or_else(|| Args::read(None), |asked| asked.args.clone());

@@ -57,6 +57,21 @@ fn nobody_elses_call_is_told_and_ours_comes_with_the_results() {
 }
 
 #[test]
+fn a_server_that_changes_the_prompt_loses_no_call() {
+    let results =
+        ("tool_results", r#"{"results":[{"tool_name":"f","success":true,"output":"one","latency_ms":250.0}]}"#);
+    let start = [("", ROLE), TURN, START, STOP];
+    let whole = [&start[..], &[results, ("", END), ("", "[DONE]")]].concat();
+    // With the results, or where the stream is cut before them.
+    for frames in [&whole[..], &start] {
+        assert_eq!(ends(&decode("hi, and more", frames)), [(Outcome::Ok, "one".to_owned(), 250)]);
+    }
+    // A turn that ended well without results had no calls.
+    let none = [&start[..], &[("", END), ("", "[DONE]")]].concat();
+    assert_eq!(ends(&decode("hi, and more", &none)), []);
+}
+
+#[test]
 fn a_call_that_was_told_and_is_in_no_result_is_marked() {
     let results = ("tool_results", r#"{"results":[{"tool_name":"g","success":true,"output":"","latency_ms":1.0}]}"#);
     let events = decode("hi", &[("", ROLE), TURN, START, STOP, results, ("", END), ("", "[DONE]")]);
@@ -69,7 +84,7 @@ fn seconds_are_the_bridges_and_milliseconds_the_managed_agents() {
     let managed =
         decode("hi", &[START, ("tool_call_end", r#"{"tool":"f","success":true,"latency":25.4,"result":"x"}"#)]);
     // The path says that it is the bridge.
-    assert_eq!(ends(&managed), []);
+    assert_eq!(ends(&managed), [(Outcome::Ok, "x".to_owned(), 25_400)]);
     let context = Context { path: "/v1/managed-agents/1/messages".into(), ..Context::default() };
     for context in [context, Context::default()] {
         let (mut decoder, mut out) = (OpenJarvis::new(&context), Vec::new());
