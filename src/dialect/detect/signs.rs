@@ -66,8 +66,10 @@ pub(super) fn read_sign(frame: &SseFrame, context: &Context) -> Sign {
     }
     match json {
         Some(Json::Object(object)) => shaped(&Json::Object(object), frame, context),
-        // The repr of a Python dict.
-        None if data.starts_with("{'") => is("enclava", "its data is a Python dict and not JSON"),
+        // No JSON, so no decoder: shown as it comes.
+        None if data.starts_with("{'") => {
+            is("plain", "its data are Python dicts, as enclava's tool calling writes them")
+        }
         _ => Sign::Nothing,
     }
 }

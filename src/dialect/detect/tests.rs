@@ -69,7 +69,7 @@ fn first_frames_tell_the_dialect() {
         ("", r#"{"message":{"content":"x"},"done":false}"#, "ollama"),
         ("", r#"{"blocks":[],"streaming":true}"#, "warp"),
         ("", r#"{"seq":1,"at":0,"event":{"type":"turn_started"}}"#, "native"),
-        ("", "{'id': 'x'}", "enclava"),
+        ("", "{'id': 'x'}", "plain"),
     ];
     for (event, data, dialect) in cases {
         let frame = SseFrame { event: event.into(), ..SseFrame::data(data) };
