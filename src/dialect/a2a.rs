@@ -382,7 +382,8 @@ impl A2a {
         if text.is_empty() {
             return false;
         }
-        let newest = self.sayings().last();
+        let open = self.status.as_ref().map(|open| open.text.as_str());
+        let newest = open.or_else(|| self.said.back().map(|(_, text)| text.as_str()));
         let artifacts = || self.artifacts.iter().map(|artifact| artifact.text.trim());
         let joined = |between: &str| {
             let size = artifacts().map(|text| text.len() + between.len()).sum::<usize>();

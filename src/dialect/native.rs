@@ -129,7 +129,7 @@ mod tests {
     }
 
     fn started() -> AgentEvent {
-        AgentEvent::MessageStarted { message: "m2".into(), role: crate::event::Role::Assistant, parent: None }
+        AgentEvent::MessageStarted { message: "m2".into(), role: Role::Assistant, parent: None }
     }
 
     fn text(text: &str) -> AgentEvent {

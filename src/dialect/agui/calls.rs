@@ -30,6 +30,8 @@ pub(super) struct Calls {
     /// Calls so far, for the names of those without an id.
     count: usize,
     args: usize,
+    /// All before it are ready.
+    open_from: usize,
     /// A call is being written by chunks.
     chunks: bool,
 }
@@ -60,6 +62,7 @@ impl Calls {
     pub(super) fn start(&mut self, start: Start<'_>, out: &mut Vec<AgentEvent>) -> CallId {
         if self.list.len() >= MOST {
             self.list.drain(..MOST / 4);
+            self.open_from = 0;
         }
         self.count += 1;
         let mut id = if start.wire.is_empty() { format!("call_{}", self.count) } else { start.wire.to_owned() };
@@ -143,7 +146,10 @@ impl Calls {
         if !std::mem::replace(&mut self.chunks, keep.is_some()) {
             return;
         }
-        for at in 0..self.list.len() {
+        while self.list.get(self.open_from).is_some_and(|call| call.ready) {
+            self.open_from += 1;
+        }
+        for at in self.open_from..self.list.len() {
             let over = |call: &Call| call.chunked && !call.ready && Some(call.wire.as_str()) != keep;
             if self.list.get(at).is_some_and(over) {
                 self.ready_at(at, out);

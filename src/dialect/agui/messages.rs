@@ -51,6 +51,8 @@ pub(super) struct Message {
 pub(super) struct Messages {
     list: Vec<Message>,
     count: u64,
+    /// All before it are closed.
+    open_from: usize,
     kept: usize,
     /// A message is being written by chunks.
     chunks: bool,
@@ -250,7 +252,10 @@ impl Messages {
     }
 
     fn close_where(&mut self, wanted: impl Fn(&Message) -> bool, stop: Option<Stop>, out: &mut Vec<AgentEvent>) {
-        for at in 0..self.list.len() {
+        while self.list.get(self.open_from).is_some_and(|message| !message.open) {
+            self.open_from += 1;
+        }
+        for at in self.open_from..self.list.len() {
             if self.list.get(at).is_some_and(|message| message.open && wanted(message)) {
                 self.close(at, stop, out);
             }
@@ -306,6 +311,7 @@ impl Messages {
                 }
                 !forget
             });
+            self.open_from = 0;
         }
         self.list.push(Message {
             wire: wire.map(str::to_owned),

@@ -93,6 +93,7 @@ fn text(kind: &str, id: &str, delta: &str) -> Json {
     json!({"type": format!("TEXT_MESSAGE_{kind}"), "messageId": id, "delta": delta})
 }
 
+#[allow(clippy::needless_pass_by_value)]
 fn call(kind: &str, id: &str, rest: Json) -> Json {
     let mut event = json!({"type": format!("TOOL_CALL_{kind}"), "toolCallId": id});
     event.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
