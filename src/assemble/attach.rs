@@ -89,7 +89,7 @@ impl House {
             None => self.http.clone(),
         };
         if let Some(path) = &aim.file {
-            return self.play_bytes(path.clone(), &aim, typed);
+            return Ok(self.play_bytes(path.clone(), &aim, typed));
         }
         let headers = headers(&aim, typed.token_env.as_deref()).await?;
         let (style, url, found) = self.look(&aim, &headers, prompted).await?;
@@ -108,7 +108,7 @@ impl House {
             explain: typed.explain,
         };
         if style == Style::Get {
-            return self.watch(http, target, &aim, notices);
+            return Ok(self.watch(http, &target, &aim, notices));
         }
         if typed.read_only {
             return Err(Wrong(format!(
@@ -208,7 +208,7 @@ impl House {
         Ok(Attached { live, models })
     }
 
-    fn watch(&mut self, http: Http, target: Target, aim: &Aim, notices: Vec<AgentEvent>) -> anyhow::Result<Attached> {
+    fn watch(&mut self, http: Http, target: &Target, aim: &Aim, notices: Vec<AgentEvent>) -> Attached {
         let call = HttpCall {
             method: aim.method.unwrap_or(Method::Get),
             url: target.url.clone(),
@@ -229,7 +229,7 @@ impl House {
         self.follow(from, aim, path_of(&target.url), target.explain, notices, epoch)
     }
 
-    fn play_bytes(&mut self, path: PathBuf, aim: &Aim, typed: &cli::Attach) -> anyhow::Result<Attached> {
+    fn play_bytes(&mut self, path: PathBuf, aim: &Aim, typed: &cli::Attach) -> Attached {
         let paced = self.audience == Audience::Screen;
         self.follow(remote::From::File { path, paced }, aim, String::new(), typed.explain, Vec::new(), Instant::now())
     }
@@ -242,7 +242,7 @@ impl House {
         explain: bool,
         notices: Vec<AgentEvent>,
         epoch: Instant,
-    ) -> anyhow::Result<Attached> {
+    ) -> Attached {
         let mut begun = self.begin();
         begun.notices.extend(notices);
         let Begun { session, hub, writer, not_saved, standing, past: _, sealer, notices, wall: _ } = begun;
@@ -278,7 +278,7 @@ impl House {
         };
         let live = session::start(setup, feed, &mut self.tasks);
         let models = Models { http: self.http.clone(), target: None, known: Vec::new() };
-        Ok(Attached { live, models })
+        Attached { live, models }
     }
 }
 
@@ -325,10 +325,12 @@ async fn headers(aim: &Aim, token_env: Option<&str>) -> anyhow::Result<Vec<(Stri
             (None, None) => None,
         };
         if let Some(token) = token {
-            let bearer: SecretString = format!("Bearer {}", token.expose_secret()).into();
-            out.push(("authorization".to_owned(), Value::Secret(bearer)));
-            if wanted.style == Some(Style::Anthropic) || Style::of_url(&wanted.url) == Some(Style::Anthropic) {
+            // Anthropic's own service refuses what it takes for two credentials; gateways can be told with --header.
+            if wanted.style.or_else(|| Style::of_url(&wanted.url)) == Some(Style::Anthropic) {
                 out.push(("x-api-key".to_owned(), Value::Secret(token)));
+            } else {
+                let bearer: SecretString = format!("Bearer {}", token.expose_secret()).into();
+                out.push(("authorization".to_owned(), Value::Secret(bearer)));
             }
         }
         for (name, value) in &wanted.headers {

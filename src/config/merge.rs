@@ -283,7 +283,7 @@ impl Merge {
 fn shown(row: &Row, value: &Value) -> String {
     match value {
         Value::Text(text) if row.is_secret() => Value::text(secret::masked(text)).show(),
-        Value::Text(text) if row.key.ends_with(".base_url") || row.key.ends_with(".url") => {
+        Value::Text(text) if matches!(row.key, "engines.*.base_url" | "remotes.*.url") => {
             Value::text(address::without_password(text)).show()
         }
         other => other.show(),

@@ -15,9 +15,11 @@ use std::sync::atomic::AtomicBool;
 
 use bytes::Bytes;
 
+use super::anthropic::{Anthropic, Pass};
 use super::discover::Survey;
 use super::ollama::Ollama;
 use super::openai::{OpenAi, with_scheme};
+use super::openai_responses::OpenAiResponses;
 use super::{Engine, Past, Reply, Request};
 use crate::dialect::Context;
 use crate::event::{Fault, FaultKind, Json, TurnEnd};
@@ -157,6 +159,8 @@ impl Remote {
         let name = target.name.clone();
         let writer: Option<Box<dyn Engine>> = match target.style {
             Style::Chat | Style::OpenJarvisBridge => Some(Box::new(OpenAi::new(name, &target.url, None))),
+            Style::Responses => Some(Box::new(OpenAiResponses::new(name, &target.url, None))),
+            Style::Anthropic => Some(Box::new(Anthropic::new(name, &target.url, Pass::None))),
             Style::Ollama => Some(Box::new(Ollama::new(name, &target.url))),
             _ => None,
         };

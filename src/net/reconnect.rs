@@ -35,6 +35,8 @@ use crate::event::{AgentEvent, Fault, FaultKind, Level, LinkState, Millis, TurnE
 
 /// A connection that held for so long counts as a good one, whatever came of it.
 const GOOD: Duration = Duration::from_secs(10);
+/// How often a stream is opened again that its server closed in order and that has nothing to go on by.
+const AFTER_AN_END: u32 = 2;
 /// Longest pause a server can ask for.
 const LONGEST: Millis = Millis(60_000);
 
@@ -84,6 +86,7 @@ async fn run(
     let mut was_live = false;
     loop {
         watcher.watch = Watch::new(patience, Instant::now());
+        watcher.is_at_an_end = false;
         watcher.tell_link(LinkState::Connecting).await;
         let after = watcher.seen.last_id().map(str::to_owned);
         let opened = Instant::now();
@@ -115,11 +118,9 @@ async fn run(
         };
         failed += 1;
         let asked = failure.fault.retry_after.or(watcher.retry.map(|wait| wait.min(LONGEST)));
-        let pause = if failure.retry && failed <= patience.retries {
-            backoff::pause(failed, asked, watcher.noise(failed))
-        } else {
-            None
-        };
+        let most = if watcher.is_at_an_end { patience.retries.min(AFTER_AN_END) } else { patience.retries };
+        let pause =
+            if failure.retry && failed <= most { backoff::pause(failed, asked, watcher.noise(failed)) } else { None };
         let Some(pause) = pause else { return watcher.lose(failure.fault).await };
         if !watcher.announce_retry(&failure.fault, failed, pause).await {
             return;
@@ -163,6 +164,8 @@ struct Watcher<'a> {
     watch: Watch,
     seen: Seen,
     retry: Option<Millis>,
+    /// The server closed the stream in order, and gave neither ids nor a time to come back.
+    is_at_an_end: bool,
     /// Something of the answer was decoded.
     heard_any: bool,
     events: Vec<AgentEvent>,
@@ -182,6 +185,7 @@ impl<'a> Watcher<'a> {
             watch: Watch::new(patience, Instant::now()),
             seen: Seen::default(),
             retry: None,
+            is_at_an_end: false,
             heard_any: false,
             events: Vec::new(),
         }
@@ -232,6 +236,7 @@ impl<'a> Watcher<'a> {
             };
             let mut broken = None;
             let mut whole = None;
+            let closed = next.is_none();
             let failure = match next {
                 Some(Ok(chunk)) => {
                     self.watch.begun |= !chunk.is_empty();
@@ -254,6 +259,7 @@ impl<'a> Watcher<'a> {
                 self.redactor.blank(&mut frame.data);
                 moved |= self.take(&frame, kind);
             }
+            self.is_at_an_end = closed && self.retry.is_none() && !self.seen.has_ids();
             self.arrived(self.events.len() > before).await;
             if !self.tell_events().await {
                 return Ended::Nobody;

@@ -87,6 +87,41 @@ impl Server {
         Self { address, shared, _tasks: tasks }
     }
 
+    /// Answers by the request's path in place of the connection's number; 404 to others. A path with several scripts
+    /// gives them in turn, the last one for ever.
+    pub(crate) async fn routed(routes: Vec<(&'static str, Vec<Vec<Act>>)>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared::default());
+        let mut tasks = JoinSet::new();
+        let serve = Arc::clone(&shared);
+        let routes = Arc::new(routes);
+        let counts = Arc::new(Mutex::new(vec![0_usize; routes.len()]));
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((mut socket, _)) = listener.accept().await {
+                let (serve, routes, counts) = (Arc::clone(&serve), Arc::clone(&routes), Arc::clone(&counts));
+                connections.spawn(async move {
+                    let Some(request) = request(&mut socket).await else { return };
+                    let path = request.split(' ').nth(1).unwrap_or_default().split('?').next().unwrap_or_default();
+                    let script = match routes.iter().position(|(known, _)| *known == path) {
+                        Some(at) => {
+                            let mut counts = counts.lock().unwrap();
+                            let number = counts[at];
+                            counts[at] += 1;
+                            let scripts = &routes[at].1;
+                            scripts.get(number).or(scripts.last()).cloned().unwrap_or_default()
+                        }
+                        None => vec![json("404 Not Found", r#"{"detail":"Not Found"}"#)],
+                    };
+                    serve.asked.lock().unwrap().push(request);
+                    act(socket, script, serve).await;
+                });
+            }
+        });
+        Self { address, shared, _tasks: tasks }
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -108,14 +143,23 @@ impl Server {
 }
 
 async fn answer(mut socket: TcpStream, script: Vec<Act>, shared: Arc<Shared>) {
+    let Some(request) = request(&mut socket).await else { return };
+    shared.asked.lock().unwrap().push(request);
+    act(socket, script, shared).await;
+}
+
+async fn request(socket: &mut TcpStream) -> Option<String> {
     let mut request = Vec::new();
     while !is_whole(&request) {
         match socket.read_buf(&mut request).await {
             Ok(1..) => {}
-            _ => return,
+            _ => return None,
         }
     }
-    shared.asked.lock().unwrap().push(String::from_utf8_lossy(&request).into_owned());
+    Some(String::from_utf8_lossy(&request).into_owned())
+}
+
+async fn act(mut socket: TcpStream, script: Vec<Act>, shared: Arc<Shared>) {
     for act in script {
         match act {
             Act::Send(bytes) => {

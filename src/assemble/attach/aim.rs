@@ -130,7 +130,8 @@ fn with_scheme(url: &str) -> String {
     }
     let authority = url.split(['/', '?']).next().unwrap_or_default();
     let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).trim_matches(['[', ']']);
-    let is_near = !host.contains('.') || host.parse::<std::net::IpAddr>().is_ok() || host.ends_with(".local");
+    let is_near =
+        !host.contains('.') || host.parse::<std::net::IpAddr>().is_ok() || host.rsplit('.').next() == Some("local");
     format!("{}://{url}", if is_near { "http" } else { "https" })
 }
 

@@ -46,12 +46,11 @@ pub(super) async fn play(path: &Path, paced: bool, decoders: Decoders<'_>, out: 
             }
             let begun = std::mem::take(begun);
             mode = if is_recording(&begun) { Mode::Recording } else { Mode::Plain };
-            let went_on = match mode {
-                Mode::Recording => player.lines(&mut lines, &begun, read == 0).await,
-                _ => {
-                    player.begin("").await;
-                    player.piece(&begun).await
-                }
+            let went_on = if matches!(mode, Mode::Recording) {
+                player.lines(&mut lines, &begun, read == 0).await
+            } else {
+                player.begin("").await;
+                player.piece(&begun).await
             };
             if !went_on {
                 return;

@@ -80,7 +80,9 @@ pub fn read(origin: &str, answers: &[Result<Json, Fault>]) -> Result<Found, Faul
     if let Some(info) = info.filter(|info| info.get("engine").is_some() && info.get("agent").is_some()) {
         return Ok(Found {
             what: "OpenJarvis".into(),
-            why: "/v1/info names a model, an agent and an engine".into(),
+            why: "/v1/info names a model, an agent and an engine; if no tools show and it is 1.0.2 or older, use --request \
+                  openjarvis-bridge"
+                .into(),
             how: ask(Style::Chat, "/v1/chat/completions"),
             models: models("/v1/models").unwrap_or_default(),
             model: text(Some(info), "model").filter(|model| !model.is_empty()),
@@ -182,7 +184,7 @@ fn nothing(origin: &str, answers: &[Result<Json, Fault>]) -> Fault {
 pub fn models(target: &Target) -> Option<Survey> {
     let url = target.url.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/');
     let beside = |end: &str, path: &str| url.strip_suffix(end).map(|base| format!("{base}{path}"));
-    let (url, read): (String, fn(&[Option<&Json>]) -> Option<Vec<ModelInfo>>) = match target.style {
+    let (url, read): (String, Read) = match target.style {
         Style::Chat | Style::OpenJarvisBridge => (beside("/chat/completions", "/models")?, first_openai),
         Style::Responses | Style::Enclava => (beside("/responses", "/models")?, first_openai),
         Style::Anthropic => (beside("/messages", "/models")?, first_openai),
@@ -193,6 +195,8 @@ pub fn models(target: &Target) -> Option<Survey> {
     };
     Some(Survey { calls: vec![get(url, &target.headers)], read })
 }
+
+type Read = fn(&[Option<&Json>]) -> Option<Vec<ModelInfo>>;
 
 fn first_openai(answers: &[Option<&Json>]) -> Option<Vec<ModelInfo>> {
     discover::openai_models(answers.first().copied().flatten()?)

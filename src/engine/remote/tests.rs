@@ -196,3 +196,16 @@ fn origins_are_told_from_urls() {
         assert!(!probe::is_origin(url), "{url}");
     }
 }
+
+#[test]
+fn every_style_that_asks_has_a_body_of_json() {
+    for style in Style::ALL.into_iter().filter(|style| *style != Style::Get) {
+        let (call, body) = asked(&remote(style, "http://h/x"), &request(&["hi"]));
+        assert!(body.is_object(), "{}", style.name());
+        assert!(call.url.starts_with("http://h/x"), "{}", style.name());
+        assert!(body.to_string().contains("hi"), "{}", style.name());
+    }
+    assert!(matches!(remote(Style::Get, "http://h/x").reply(&request(&["hi"])), Reply::Script(_)));
+    let (call, _) = asked(&remote(Style::Anthropic, "http://h/v1/messages"), &request(&["hi"]));
+    assert!(call.headers.iter().any(|(name, _)| name == "anthropic-version"));
+}

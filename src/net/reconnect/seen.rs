@@ -54,6 +54,10 @@ impl Seen {
         self.last.as_deref()
     }
 
+    pub(super) fn has_ids(&self) -> bool {
+        self.has_ids
+    }
+
     /// The stream was opened again.
     pub(super) fn reconnected(&mut self) {
         if self.has_ids || !self.script.is_empty() || self.too_long {
