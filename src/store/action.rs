@@ -14,6 +14,8 @@ pub enum Action {
     Cancel,
     /// Takes back the newest queued prompt; the composer gets its text through `Store::taken_back`.
     TakeBack,
+    /// Sends the last prompt again, as when its answer broke off.
+    Retry,
     /// Answers the ask on the screen.
     Decide(Decision),
     CycleMode,
@@ -229,6 +231,7 @@ pub const ACTIONS: &[Row] = &[
     act("mode.full", Global, || Action::SetMode(Mode::Full), "never ask"),
     act("approval.open", Global, || Action::OpenApproval, "show the waiting approval"),
     act("prompt.take-back", Global, || Action::TakeBack, "take back the last queued prompt"),
+    act("prompt.retry", Global, || Action::Retry, "send the last prompt again"),
     act("turn.cancel", Global, || Action::Cancel, "interrupt the answer"),
     act("output.toggle", Global, || Action::ToggleOutputs, "fold or unfold tool output"),
     act("thinking.toggle", Global, || Action::ToggleThinking, "show or hide thinking"),

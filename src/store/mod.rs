@@ -15,7 +15,7 @@ pub mod transcript;
 pub mod usage;
 mod wishes;
 
-use crate::event::{AgentEvent, Envelope, Level, LinkState, Seq};
+use crate::event::{AgentEvent, Envelope, Level, LinkState, Seq, TurnEnd};
 
 use self::effect::Effect;
 use self::focus::{Approval, Focus};
@@ -155,6 +155,11 @@ impl Store {
         self.session.on(*at, event);
         if let Some((code, text)) = change {
             self.transcript.notice(*at, Level::Info, code, &text);
+        }
+        if let AgentEvent::TurnFinished { end: TurnEnd::Interrupted | TurnEnd::Failed(_), .. } = event
+            && self.session.caps().prompt
+        {
+            self.transcript.notice(*at, Level::Info, "retry_offer", "/retry sends the prompt again");
         }
         self.session.wait(self.tools.pending().next().is_some());
         let tools = &self.tools;

@@ -21,6 +21,7 @@ pub const COMMANDS: &[CommandInfo] = &[
         argument: "[ask|auto-edit|plan|full]",
         about: "say what needs your approval",
     },
+    CommandInfo { name: "retry", aliases: &["again"], argument: "", about: "send the last prompt again" },
     CommandInfo {
         name: "new",
         aliases: &["clear", "reset"],
@@ -45,6 +46,7 @@ pub enum Slash {
     Help,
     Model(Option<String>),
     Mode(Option<Mode>),
+    Retry,
     New,
     Quit,
 }
@@ -75,6 +77,7 @@ pub fn read(text: &str) -> Submitted {
                 return Submitted::Wrong(format!("no mode is called {given}; there are ask, auto-edit, plan and full"));
             }
         },
+        "retry" => Slash::Retry,
         "new" => Slash::New,
         _ => Slash::Quit,
     })
@@ -169,7 +172,7 @@ mod tests {
     #[test]
     fn completion_offers_names_before_aliases() {
         let names = |text| complete(text).into_iter().map(|command| command.name).collect::<Vec<_>>();
-        assert_eq!(names("/"), ["help", "model", "mode", "new", "quit"]);
+        assert_eq!(names("/"), ["help", "model", "mode", "retry", "new", "quit"]);
         assert_eq!(names("/mod"), ["model", "mode"]);
         assert_eq!(names("/ex"), ["quit"]);
         assert_eq!(names("/mode plan"), [""; 0]);

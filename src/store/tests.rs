@@ -2,9 +2,7 @@ use super::action::Action;
 use super::focus::{ApprovalInput, Overlay, Pane};
 use super::msg::ModelChoice;
 use super::*;
-use crate::event::{
-    Ask, Caps, Command, DecidedBy, Decision, Millis, Mode, Queued, ReplayState, Risk, TurnEnd, Weather,
-};
+use crate::event::{Ask, Caps, Command, DecidedBy, Decision, Millis, Mode, Queued, ReplayState, Risk, Weather};
 
 struct Session {
     store: Store,
@@ -350,4 +348,28 @@ fn a_failed_effect_is_told() {
     let report = Report::Failed { what: "list models".into(), why: "nobody answers".into() };
     session.store.update(Msg::Report(report), &mut session.fx);
     assert_eq!(session.store.hint, Some((Level::Error, "list models: nobody answers".into())));
+}
+
+#[test]
+fn a_broken_answer_can_be_asked_for_again_by_the_person_only() {
+    let mut session = Session::live();
+    assert_eq!(session.act(Action::Retry), [], "nothing was asked yet");
+    session.event(1, AgentEvent::TurnStarted { turn: "t1".into(), parent: None });
+    session.event(1, AgentEvent::UserMessage { message: "m1".into(), text: "do it".into() });
+    assert_eq!(session.act(Action::Retry), [], "it is still being answered");
+    session.event(2, AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Interrupted });
+    assert!(session.fx.is_empty(), "nothing is sent by itself");
+    assert!(offers(&session.store));
+    let again = [Effect::Send(Command::Prompt { text: "do it".into() })];
+    assert_eq!(session.act(Action::Retry), again);
+    assert_eq!(session.act(Action::Submit("/retry".into())), again);
+    let mut watching = Session::with(Caps::default());
+    watching.event(1, AgentEvent::TurnStarted { turn: "t1".into(), parent: None });
+    watching.event(2, AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Interrupted });
+    assert!(!offers(&watching.store), "there is nobody to ask");
+}
+
+fn offers(store: &Store) -> bool {
+    let items = store.transcript.items();
+    items.iter().any(|item| matches!(&item.kind, Kind::Notice { text, .. } if text.contains("/retry")))
 }

@@ -7,7 +7,7 @@ use super::action::Action;
 use super::effect::Effect;
 use super::focus::{ApprovalInput, Overlay, Pane, matching};
 use super::slash::{self, Slash, Submitted};
-use super::transcript::ItemId;
+use super::transcript::{ItemId, Kind};
 
 /// Rows that a page of an overlay scrolls.
 const PAGE: usize = 10;
@@ -32,6 +32,7 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
                 fx.push(Effect::Send(Command::Unqueue { id: newest.id }));
             }
         }
+        Action::Retry => retry(store, fx),
         Action::Decide(decision) => decide(store, decision, fx),
         Action::CycleMode => {
             let mode = store.session.wanted_mode.unwrap_or(store.session.mode()).following();
@@ -148,8 +149,27 @@ fn submit(store: &mut Store, text: String, fx: &mut Vec<Effect>) {
         Submitted::Command(Slash::Model(Some(name))) => act(store, Action::SetModel(name), fx),
         Submitted::Command(Slash::Mode(None)) => act(store, Action::CycleMode, fx),
         Submitted::Command(Slash::Mode(Some(mode))) => act(store, Action::SetMode(mode), fx),
+        Submitted::Command(Slash::Retry) => act(store, Action::Retry, fx),
         Submitted::Command(Slash::New) => fx.push(Effect::NewSession),
         Submitted::Command(Slash::Quit) => fx.push(Effect::Quit),
+    }
+}
+
+/// Sends the last prompt again. Nothing does that by itself: a remote may have begun to act on it.
+fn retry(store: &mut Store, fx: &mut Vec<Effect>) {
+    if !can(store, |caps| caps.prompt, "nobody answers here: this session can only be watched") {
+        return;
+    }
+    let last = store.transcript.items().iter().rev().find_map(|item| match &item.kind {
+        Kind::Prompt { text } => Some(text.clone()),
+        _ => None,
+    });
+    match last {
+        _ if !store.session.phase.is_idle() => {
+            store.hint = Some((Level::Info, "the answer is still coming; stop it first".into()));
+        }
+        Some(text) => fx.push(Effect::Send(Command::Prompt { text })),
+        None => store.hint = Some((Level::Info, "nothing was asked yet".into())),
     }
 }
 
