@@ -204,7 +204,7 @@ impl House {
                 setup.tools.clear();
                 setup.system.clear();
             }
-        })?;
+        });
         Ok(Attached { live, models })
     }
 

@@ -103,11 +103,11 @@ impl House {
                 self.reopen(&path)?
             }
         };
-        self.start(policy, begun, |_| {})
+        Ok(self.start(policy, begun, |_| {}))
     }
 
     /// Starts the agent of a session whose log is ready. `change` has the last word on what it is made of.
-    fn start(&mut self, policy: Policy, begun: Begun, change: impl FnOnce(&mut AgentSetup)) -> anyhow::Result<Live> {
+    fn start(&mut self, policy: Policy, begun: Begun, change: impl FnOnce(&mut AgentSetup)) -> Live {
         let epoch = Instant::now();
         let Begun { session, hub, writer, not_saved, standing, past, sealer, notices, wall } = begun;
         let overflow: Option<Overflow> = writer.as_ref().map(|writer| {
@@ -130,7 +130,7 @@ impl House {
             notices,
             epoch,
         };
-        Ok(session::start(setup, feed, &mut self.tasks))
+        session::start(setup, feed, &mut self.tasks)
     }
 
     /// Opens a log to be played.
