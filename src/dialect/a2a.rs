@@ -6,17 +6,19 @@
 //! what a status said before, and a status that says what an artifact said is not told. A task that waits for the
 //! person has ended its answer; what a follow-up must name is in the annotation `task`.
 
+mod tell;
 mod wire;
 
 use std::collections::VecDeque;
 
 use serde_json::json;
 
+use self::tell::{annotate, delta, failure, finished, settled, waits};
 use self::wire::{Outcome, Parts, field, word};
 use super::odd::Odd;
 use super::surrogate::{self, Halves};
-use super::{Context, Decode, Dialect, SseFrame, error};
-use crate::event::{AgentEvent, Fault, FaultKind, Json, Level, MessageId, Role, Stop, Subject, TextKind, TurnEnd};
+use super::{Context, Decode, Dialect, SseFrame};
+use crate::event::{AgentEvent, Fault, FaultKind, Json, Level, MessageId, Role, Stop, TurnEnd};
 
 pub const DIALECT: Dialect = Dialect {
     name: "a2a",
@@ -459,37 +461,6 @@ impl Decode for A2a {
     fn is_settled(&self) -> bool {
         self.end.is_some()
     }
-}
-
-fn settled(text: &str, marked: bool) -> String {
-    surrogate::settled(text.into(), marked).into_owned()
-}
-
-fn delta(message: &MessageId, text: &str) -> AgentEvent {
-    AgentEvent::TextDelta { message: message.clone(), text: text.to_owned(), kind: TextKind::Text }
-}
-
-fn finished(message: MessageId, stop: Stop, full: Option<String>) -> AgentEvent {
-    AgentEvent::MessageFinished { message, stop, full, carry: None }
-}
-
-fn annotate(kind: &str, data: Json, out: &mut Vec<AgentEvent>) {
-    out.push(AgentEvent::Annotated { on: Subject::Turn("t".into()), kind: kind.into(), data });
-}
-
-fn failure(what: &str, words: &str) -> String {
-    let words = error::tidy(words);
-    if words.is_empty() { format!("{what}; it does not say why") } else { format!("{what}: {words}") }
-}
-
-fn waits(state: &str, words: &str, out: &mut Vec<AgentEvent>) {
-    let (code, what) = match state {
-        "auth-required" => ("auth_required", "the agent waits until it is authorised"),
-        _ => ("input_required", "the agent waits for your answer"),
-    };
-    let words = error::tidy(words);
-    let text = if words.is_empty() { what.to_owned() } else { format!("{what}: {words}") };
-    out.push(AgentEvent::Noticed { level: Level::Warn, code: code.into(), text });
 }
 
 #[cfg(test)]

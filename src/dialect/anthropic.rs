@@ -9,6 +9,7 @@
 //! annotation `paused`, upon which the agent asks again, with the carried content as the last message.
 
 mod blocks;
+mod calls;
 mod results;
 mod wire;
 
@@ -16,14 +17,14 @@ use serde::Deserialize;
 use serde_json::{Map, json};
 
 use self::blocks::{Blocks, Kind};
+use self::calls::Calls;
 use self::wire::{Delta, Event, Tally};
 use super::lax::Obj;
 use super::odd::Odd;
 use super::surrogate;
 use super::{Context, Decode, Dialect, SseFrame, error};
 use crate::event::{
-    AgentEvent, CallId, Fault, FaultKind, Json, Level, MessageId, Outcome, Output, RanBy, Role, Scope, Stop, Subject,
-    TextKind, TurnEnd,
+    AgentEvent, CallId, Fault, FaultKind, Json, Level, MessageId, Role, Scope, Stop, Subject, TextKind, TurnEnd,
 };
 
 pub const DIALECT: Dialect = Dialect {
@@ -32,16 +33,13 @@ pub const DIALECT: Dialect = Dialect {
     loses: "results of our own calls, approvals, times, plan and state of the agent",
 };
 
-/// Calls of one message that are followed.
-const MOST_CALLS: usize = 256;
-
 /// The decoder of one answer.
 #[derive(Debug)]
 pub struct Anthropic {
     message: MessageId,
     open: bool,
     blocks: Blocks,
-    calls: Vec<Call>,
+    calls: Calls,
     usage: Tally,
     /// The stop reason, once there was one.
     stop: Option<Stop>,
@@ -52,15 +50,6 @@ pub struct Anthropic {
     fault: Option<Fault>,
     done: bool,
     odd: Odd,
-}
-
-#[derive(Debug)]
-struct Call {
-    id: CallId,
-    by_server: bool,
-    ready: bool,
-    /// How often its end was told; more than twice can't be.
-    finished: u8,
 }
 
 impl Default for Anthropic {
@@ -75,7 +64,7 @@ impl Anthropic {
             message: "m1".into(),
             open: false,
             blocks: Blocks::default(),
-            calls: Vec::new(),
+            calls: Calls::default(),
             usage: Tally::default(),
             stop: None,
             paused: false,
@@ -225,8 +214,7 @@ impl Anthropic {
                 if !self.blocks.keep_args(index, &piece) {
                     return self.odd.met("tool arguments beyond all measure", out);
                 }
-                let is_ready = self.calls.iter().any(|known| known.id == call && known.ready);
-                if !piece.is_empty() && !is_ready {
+                if !piece.is_empty() && !self.calls.is_ready(&call) {
                     out.push(AgentEvent::ToolArgsDelta { call, json: piece });
                 }
             }
@@ -261,7 +249,7 @@ impl Anthropic {
             Kind::Call(call) | Kind::ServerCall(call) => {
                 block.args.extend(rest);
                 let (id, name, args) = (block.wire_id().to_owned(), block.name().to_owned(), block.take_args());
-                self.ready(&call, name, args, &id, out);
+                self.calls.ready(&call, name, args, &id, out);
             }
             Kind::Result | Kind::Other => {}
         }
@@ -270,59 +258,29 @@ impl Anthropic {
         }
     }
 
-    /// Starts a call under an id that is unique in this message.
     fn call(&mut self, wire: &Json, by_server: bool, out: &mut Vec<AgentEvent>) -> Option<CallId> {
-        if self.calls.len() >= MOST_CALLS {
-            return None;
-        }
-        let word = |key: &str| wire.get(key).and_then(Json::as_str).filter(|text| !text.is_empty());
-        let mut unique = word("id").map_or_else(|| format!("call_{}", self.calls.len() + 1), str::to_owned);
-        while self.calls.iter().any(|call| call.id.as_str() == unique) {
-            unique.push_str("_2");
-        }
-        let id = CallId::new(unique);
-        self.calls.push(Call { id: id.clone(), by_server, ready: false, finished: 0 });
         self.begin(out);
-        out.push(AgentEvent::ToolCallStarted {
-            call: id.clone(),
-            message: self.message.clone(),
-            name: word("name").map(str::to_owned),
-            parent: None,
-            ran_by: if by_server { RanBy::Server } else { RanBy::Us },
-        });
-        Some(id)
+        self.calls.start(wire, by_server, &self.message, out)
     }
 
     /// Finishes a call of the server. After a pause the call itself was in the message before, so it is told again.
     fn result(&mut self, wire: &Json, kind: &str, out: &mut Vec<AgentEvent>) {
         let id = wire.get("tool_use_id").and_then(Json::as_str).unwrap_or_default();
-        let known = self.calls.iter().rev().find(|call| call.by_server && call.id.as_str() == id);
-        let call = if let Some(call) = known {
-            call.id.clone()
+        let call = if let Some(call) = self.calls.of_server(id) {
+            call
         } else {
             let name = results::tool_of(kind).to_owned();
             let Some(call) = self.call(&json!({ "id": id, "name": name }), true, out) else {
                 return self.odd.met("more tool calls than are followed", out);
             };
-            self.ready(&call, name, "{}".into(), id, out);
+            self.calls.ready(&call, name, "{}".into(), id, out);
             call
         };
         if let Some((name, args)) = self.blocks.written(&call) {
-            self.ready(&call, name, args, id, out);
+            self.calls.ready(&call, name, args, id, out);
         }
         let (outcome, text) = results::read(wire);
-        let known = self.calls.iter_mut().rev().find(|known| known.id == call && known.finished < 2);
-        let Some(known) = known else { return };
-        known.finished += 1;
-        out.push(AgentEvent::ToolCallFinished { call, outcome, output: Output::of(text), took: None });
-    }
-
-    /// The arguments of a call are complete: its block was closed, or its result came.
-    fn ready(&mut self, call: &CallId, name: String, args: String, wire_id: &str, out: &mut Vec<AgentEvent>) {
-        let Some(known) = self.calls.iter_mut().rev().find(|known| known.id == *call && !known.ready) else { return };
-        known.ready = true;
-        let carry = Some(if known.by_server { json!({ "server": true }) } else { json!({ "id": wire_id }) });
-        out.push(AgentEvent::ToolCallReady { call: call.clone(), name, args, carry });
+        self.calls.finish(&call, outcome, text, out);
     }
 
     fn cite(&mut self, citation: Json, out: &mut Vec<AgentEvent>) {
@@ -400,14 +358,7 @@ impl Anthropic {
             out.push(AgentEvent::Noticed { level: Level::Warn, code: "refused".into(), text });
         }
         if self.paused {
-            for call in self.calls.iter().filter(|call| call.by_server && call.finished == 0) {
-                out.push(AgentEvent::ToolCallFinished {
-                    call: call.id.clone(),
-                    outcome: Outcome::Unknown,
-                    output: Output::of("the server goes on with this call in its next message"),
-                    took: None,
-                });
-            }
+            self.calls.pause(out);
             let on = Subject::Message(self.message.clone());
             out.push(AgentEvent::Annotated { on, kind: "paused".into(), data: json!({}) });
         }

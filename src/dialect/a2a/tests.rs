@@ -1,4 +1,5 @@
 use super::*;
+use crate::event::Subject;
 
 fn decode(is_prompted: bool, results: &[Json]) -> Vec<AgentEvent> {
     let (mut decoder, mut out) = (A2a::new(is_prompted), Vec::new());

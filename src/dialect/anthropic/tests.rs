@@ -1,4 +1,5 @@
 use super::*;
+use crate::event::{Outcome, Output, RanBy};
 
 fn decode(frames: &[&str]) -> Vec<AgentEvent> {
     let (mut decoder, mut out) = (Anthropic::new(), Vec::new());

@@ -1,0 +1,96 @@
+//! The calls of a message, each told in order: started, ready once, finished at most twice.
+
+use serde_json::json;
+
+use crate::event::{AgentEvent, CallId, Json, MessageId, Outcome, Output, RanBy};
+
+/// Calls of one message that are followed.
+const MOST: usize = 256;
+
+#[derive(Debug)]
+struct Call {
+    id: CallId,
+    by_server: bool,
+    ready: bool,
+    finished: u8,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    list: Vec<Call>,
+}
+
+impl Calls {
+    /// Starts a call under an id that is unique in this message; none when there are too many.
+    pub(super) fn start(
+        &mut self,
+        wire: &Json,
+        by_server: bool,
+        message: &MessageId,
+        out: &mut Vec<AgentEvent>,
+    ) -> Option<CallId> {
+        if self.list.len() >= MOST {
+            return None;
+        }
+        let word = |key: &str| wire.get(key).and_then(Json::as_str).filter(|text| !text.is_empty());
+        let mut unique = word("id").map_or_else(|| format!("call_{}", self.list.len() + 1), str::to_owned);
+        while self.list.iter().any(|call| call.id.as_str() == unique) {
+            unique.push_str("_2");
+        }
+        let id = CallId::new(unique);
+        self.list.push(Call { id: id.clone(), by_server, ready: false, finished: 0 });
+        out.push(AgentEvent::ToolCallStarted {
+            call: id.clone(),
+            message: message.clone(),
+            name: word("name").map(str::to_owned),
+            parent: None,
+            ran_by: if by_server { RanBy::Server } else { RanBy::Us },
+        });
+        Some(id)
+    }
+
+    /// Finds a call of the server by its id on the wire.
+    pub(super) fn of_server(&self, id: &str) -> Option<CallId> {
+        self.list.iter().rev().find(|call| call.by_server && call.id.as_str() == id).map(|call| call.id.clone())
+    }
+
+    pub(super) fn is_ready(&self, call: &CallId) -> bool {
+        self.list.iter().any(|known| known.id == *call && known.ready)
+    }
+
+    /// The arguments of a call are complete: its block was closed, or its result came.
+    pub(super) fn ready(
+        &mut self,
+        call: &CallId,
+        name: String,
+        args: String,
+        wire_id: &str,
+        out: &mut Vec<AgentEvent>,
+    ) {
+        let Some(known) = self.list.iter_mut().rev().find(|known| known.id == *call && !known.ready) else { return };
+        known.ready = true;
+        let carry = Some(if known.by_server { json!({ "server": true }) } else { json!({ "id": wire_id }) });
+        out.push(AgentEvent::ToolCallReady { call: call.clone(), name, args, carry });
+    }
+
+    pub(super) fn finish(&mut self, call: &CallId, outcome: Outcome, text: String, out: &mut Vec<AgentEvent>) {
+        let known = self.list.iter_mut().rev().find(|known| known.id == *call && known.finished < 2);
+        let Some(known) = known else { return };
+        known.finished += 1;
+        let (call, output) = (call.clone(), Output::of(text));
+        out.push(AgentEvent::ToolCallFinished { call, outcome, output, took: None });
+    }
+
+    /// The server stopped in the middle: what it was about is told again with its result.
+    pub(super) fn pause(&mut self, out: &mut Vec<AgentEvent>) {
+        for call in self.list.iter_mut().filter(|call| call.by_server && call.finished == 0) {
+            call.finished += 1;
+            out.push(AgentEvent::ToolCallFinished {
+                call: call.id.clone(),
+                outcome: Outcome::Unknown,
+                output: Output::of("the server goes on with this call in its next message"),
+                took: None,
+            });
+        }
+    }
+}
