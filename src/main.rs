@@ -182,6 +182,7 @@ async fn chat(chat: cli::Chat, loaded: Loaded, paths: Paths, folder: PathBuf) ->
             from: live.hub.last(),
             source: "agent",
             timeout: chat.timeout,
+            opened: None,
             explain: false,
         };
         let code = headless::run(live, run).await;
@@ -210,12 +211,14 @@ async fn attached(attach: &cli::Attach, loaded: Loaded, paths: Paths, folder: Pa
             format!("nothing to ask {}: give a prompt with -p, or watch a stream with --request get", attach.target);
         return Err(Wrong(text).into());
     }
-    let Attached { live, models } = house.attach(attach, prompt.is_some()).await?;
+    let Attached { live, past, opened, models } = house.attach(attach, prompt.is_some()).await?;
     if prints {
         let run = Run {
             format: format_of(attach.format()),
+            // Who asks something gets the answer; who watches gets all.
+            from: if prompt.is_some() { past } else { Seq(attach.from_seq.unwrap_or(0)) },
+            opened: opened.filter(|_| prompt.is_some()),
             prompt,
-            from: Seq(0),
             source: "remote",
             timeout: attach.timeout,
             explain: attach.explain,
@@ -233,7 +236,8 @@ async fn play(replay_args: cli::Replay, loaded: Loaded, paths: Paths, folder: Pa
     if replay_args.headless || !on_terminal {
         let live = house.print(&replay_args.file)?;
         let format = format_of(replay_args.format());
-        let run = Run { format, prompt: None, from: Seq(0), source: "replay", timeout: None, explain: false };
+        let run =
+            Run { format, prompt: None, from: Seq(0), source: "replay", timeout: None, opened: None, explain: false };
         return Ok(headless::run(live, run).await);
     }
     let options = replay::Options {
@@ -314,6 +318,7 @@ async fn sessions(command: Sessions, house: House) -> anyhow::Result<u8> {
                     from: Seq(0),
                     source: "replay",
                     timeout: None,
+                    opened: None,
                     explain: false,
                 };
                 headless::run(live, run).await;

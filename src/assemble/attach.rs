@@ -14,15 +14,17 @@ use tokio::time::Instant;
 
 use super::{Audience, Begun, House, wall_clock};
 use crate::agent::{EngineChoice, Switch};
+use crate::bridge::hub::{Backlog, Hub, RING_BYTES};
+use crate::bridge::mirror::{self, Mirror};
 use crate::bridge::session::{self, notice};
-use crate::bridge::{Live, remote};
+use crate::bridge::{Delivery, Live, remote};
 use crate::cli;
 use crate::config::secret;
 use crate::dialect::{Context, DIALECTS, Decode};
 use crate::engine::discover::ModelInfo;
 use crate::engine::remote::probe::{self, Found, How};
 use crate::engine::remote::{Named, Remote, Style, Target};
-use crate::event::{AgentEvent, Caps, Fault, Level, Mode};
+use crate::event::{AgentEvent, Caps, Envelope, Fault, Level, LinkState, Mode, Seq};
 use crate::net::call::{Framing, HttpCall, Method, Value};
 use crate::net::record::Tap;
 use crate::net::{Http, Patience, probe as ask};
@@ -42,6 +44,10 @@ pub struct Wrong(pub String);
 /// A session with a remote.
 pub struct Attached {
     pub live: Live,
+    /// What was said before; a run that asks something begins after it.
+    pub past: Seq,
+    /// What opened the session, where that is past.
+    pub opened: Option<Envelope>,
     pub models: Models,
 }
 
@@ -92,7 +98,22 @@ impl House {
             return Ok(self.play_bytes(path.clone(), &aim, typed));
         }
         let headers = headers(&aim, typed.token_env.as_deref()).await?;
+        if let Some(address) = probe::session_of(&aim.url) {
+            return self.mirror(http, address, headers, &aim, typed).await;
+        }
         let (style, url, found) = self.look(&aim, &headers, prompted).await?;
+        if let Some(How::Mirror { sessions }) = found.as_ref().map(|found| &found.how) {
+            let Some(session) = typed.session.as_ref().or(sessions.first()) else {
+                return Err(Wrong(format!("{} has no session yet", aim.name)).into());
+            };
+            let address = format!("{}/v1/sessions/{session}", aim.url.trim_end_matches('/'));
+            return self.mirror(http, address, headers, &aim, typed).await;
+        }
+        if typed.session.is_some() || typed.from_seq.is_some() {
+            let text =
+                format!("{} is no jarvis-tui, so it has no sessions to choose from (--session, --from-seq)", aim.name);
+            return Err(Wrong(text).into());
+        }
         let mut notices = Vec::new();
         if let Some(found) = &found {
             let text = format!("{} at {} ({}); asked by {}", found.what, aim.name, found.why, style.name());
@@ -145,10 +166,7 @@ impl House {
         let found = probe::read(&aim.url, &answers)?;
         match &found.how {
             How::Ask { style, url } => Ok((*style, url.clone(), Some(found))),
-            How::Mirror { .. } => {
-                let text = format!("{} is another jarvis-tui; name one of its streams by its URL", aim.name);
-                Err(Wrong(text).into())
-            }
+            How::Mirror { .. } => Ok((Style::Get, aim.url.clone(), Some(found))),
         }
     }
 
@@ -205,7 +223,7 @@ impl House {
                 setup.system.clear();
             }
         });
-        Ok(Attached { live, models })
+        Ok(Attached { live, past: Seq(0), opened: None, models })
     }
 
     fn watch(&mut self, http: Http, target: &Target, aim: &Aim, notices: Vec<AgentEvent>) -> Attached {
@@ -227,6 +245,51 @@ impl House {
         };
         let from = remote::From::Stream { http, call, patience };
         self.follow(from, aim, path_of(&target.url), target.explain, notices, epoch)
+    }
+
+    /// Mirrors a session of another `jarvis-tui`. Returns once its past was told, or says why it can't be had.
+    async fn mirror(
+        &mut self,
+        http: Http,
+        address: String,
+        headers: Vec<(String, Value)>,
+        aim: &Aim,
+        typed: &cli::Attach,
+    ) -> anyhow::Result<Attached> {
+        // A screen needs the past to be whole; a log does as well.
+        let after = match (typed.from_seq, self.audience) {
+            (Some(seq), Audience::Pipe) => Seq(seq),
+            _ => Seq(0),
+        };
+        let Begun { session, hub, writer, .. } = self.begin_of(Some(address.clone()));
+        let (hub, writer) = if after == Seq(0) {
+            (hub, writer)
+        } else {
+            (Hub::starting_after(after, Backlog::Memory, RING_BYTES), None)
+        };
+        let read_only = typed.read_only;
+        let mirror =
+            Mirror { http: http.clone(), address, headers, session, hub, writer, after, read_only, idle: aim.idle };
+        let live = mirror::start(mirror, &mut self.tasks);
+        let mut weather = live.weather.clone();
+        let known =
+            weather.wait_for(|weather| matches!(weather.link, LinkState::Live | LinkState::Lost(_) | LinkState::Idle));
+        let link = known.await.map(|weather| weather.link.clone());
+        if let Ok(LinkState::Lost(Some(fault))) = link
+            && live.hub.last() == after
+        {
+            return Err(fault.into());
+        }
+        let mut opened = None;
+        let past = live.hub.last();
+        let mut facts = live.hub.subscribe(after);
+        for _ in after.0..past.0 {
+            let Some(Delivery::Fact(fact)) = facts.next().await else { break };
+            if matches!(fact.envelope.event, AgentEvent::SessionOpened { .. }) {
+                opened = Some(fact.envelope.clone());
+            }
+        }
+        Ok(Attached { live, past, opened, models: Models { http, target: None, known: Vec::new() } })
     }
 
     fn play_bytes(&mut self, path: PathBuf, aim: &Aim, typed: &cli::Attach) -> Attached {
@@ -278,7 +341,7 @@ impl House {
         };
         let live = session::start(setup, feed, &mut self.tasks);
         let models = Models { http: self.http.clone(), target: None, known: Vec::new() };
-        Attached { live, models }
+        Attached { live, past: Seq(0), opened: None, models }
     }
 }
 

@@ -201,10 +201,15 @@ impl House {
     }
 
     fn begin(&mut self) -> Begun {
+        self.begin_of(None)
+    }
+
+    fn begin_of(&mut self, mirror_of: Option<String>) -> Begun {
         let wall = wall_clock();
         let session = journal::new_session_id(wall);
         let mut header = Header::new(session.clone(), wall);
         header.folder = self.folder.display().to_string();
+        header.mirror_of = mirror_of;
         let (writer, not_saved) = match Writer::create(&self.paths.sessions(), header) {
             Ok(writer) => (Some(writer), None),
             Err(error) => (None, Some(error.to_string())),

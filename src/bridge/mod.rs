@@ -36,6 +36,7 @@ pub struct Live {
 
 pub mod hub;
 pub mod local;
+pub mod mirror;
 pub mod remote;
 pub mod replay;
 pub mod session;

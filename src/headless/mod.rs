@@ -40,6 +40,8 @@ pub struct Run {
     /// Facts after this number are printed: those of this run.
     pub from: Seq,
     pub source: &'static str,
+    /// What opened a session that this run only joins.
+    pub opened: Option<Envelope>,
     /// Say on stderr what a remote was taken for, and why.
     pub explain: bool,
     /// The run is given up when it takes longer.
@@ -50,6 +52,9 @@ pub struct Run {
 pub async fn run(live: Live, run: Run) -> u8 {
     let mut printer = Printer::new(run.format, run.explain);
     let mut tally = Tally::new(live.session.as_str(), run.source);
+    if let Some(opened) = &run.opened {
+        tally.observe(opened);
+    }
     let mut subscription = live.hub.subscribe(run.from);
     let watching = run.prompt.is_none();
     if let Some(text) = run.prompt

@@ -40,6 +40,9 @@ pub struct Header {
     pub engine: String,
     #[serde(default)]
     pub model: String,
+    /// The session elsewhere that this log is a copy of, as its address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mirror_of: Option<String>,
     /// Version of the program that began the log.
     #[serde(default)]
     pub version: String,
@@ -57,6 +60,7 @@ impl Header {
             title: None,
             engine: String::new(),
             model: String::new(),
+            mirror_of: None,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }

@@ -140,6 +140,16 @@ impl Http {
         })
     }
 
+    /// Makes a call whose answer says nothing but that it was accepted.
+    pub async fn tell(&self, call: &HttpCall, timeout: Duration) -> Result<(), Fault> {
+        let place = place(&parse(&call.url).map_err(|failure| failure.fault)?);
+        let told = async { self.send(call, &[]).await.map(drop).map_err(|failure| failure.fault) };
+        tokio::time::timeout(timeout, told).await.unwrap_or_else(|_| {
+            let text = format!("{place} did not answer within {} ms", timeout.as_millis());
+            Err(Fault::new(FaultKind::TimedOut, text))
+        })
+    }
+
     async fn send(&self, call: &HttpCall, extra: &[(HeaderName, &'static str)]) -> Result<reqwest::Response, Failure> {
         let url = parse(&call.url)?;
         let place = place(&url);

@@ -285,3 +285,35 @@ async fn what_cant_be_meant_is_a_usage_error() {
     let ran = attach(&home, &["http://127.0.0.1:9", "-p", "hi"]).await;
     assert_eq!(ran.code, 5, "{}", ran.err);
 }
+
+#[tokio::test]
+async fn another_jarvis_tui_is_mirrored_event_by_event() {
+    let log = golden("journal/v1.jsonl");
+    let is_fact = |line: &&str| serde_json::from_str::<Value>(line).is_ok_and(|json| json.get("seq").is_some());
+    let facts: Vec<&str> = log.lines().filter(is_fact).collect();
+    let mut past = String::new();
+    for fact in &facts {
+        past.push_str(&format!("data: {fact}\n\n"));
+    }
+    past.push_str("event: caught-up\ndata: {}\n\n");
+    let events = vec![head("200 OK", "content-type: text/event-stream\r\n"), Act::Send(past.into_bytes())];
+    let over = vec![head("204 No Content", "")];
+    let server = Server::routed(vec![
+        ("/v1/info", vec![vec![json("200 OK", r#"{"name":"jarvis-tui","version":"1"}"#)]]),
+        ("/v1/sessions", vec![vec![json("200 OK", r#"{"sessions":[{"id":"s1"},{"id":"s2"}]}"#)]]),
+        ("/v1/sessions/s1/events", vec![events, over]),
+    ])
+    .await;
+    let home = home();
+    let ran = attach(&home, &[&server.url(), "--read-only", "--json"]).await;
+    assert_eq!(ran.out.lines().count(), facts.len(), "{}", ran.err);
+    for (told, fact) in ran.out.lines().zip(&facts) {
+        let (told, fact): (Value, Value) = (serde_json::from_str(told).unwrap(), serde_json::from_str(fact).unwrap());
+        assert_eq!((&told["seq"], &told["at"]), (&fact["seq"], &fact["at"]));
+    }
+    let saved = std::fs::read_dir(home.path().join("sessions")).unwrap().next().unwrap().unwrap().path();
+    let header: Value = serde_json::from_str(std::fs::read_to_string(saved).unwrap().lines().next().unwrap()).unwrap();
+    assert!(header["mirror_of"].as_str().unwrap().ends_with("/v1/sessions/s1"), "{header}");
+    let gone = attach(&home, &[&server.url(), "--session", "nope", "--read-only", "--json"]).await;
+    assert_eq!((gone.code, gone.out.as_str()), (1, ""), "{}", gone.err);
+}

@@ -48,6 +48,16 @@ pub fn is_origin(url: &str) -> bool {
     matches!(path_and_query(url), ("" | "/", ""))
 }
 
+/// Returns the address of the session that a URL of its events names.
+pub fn session_of(url: &str) -> Option<String> {
+    let path = path_and_query(url).0.trim_end_matches('/');
+    let session = path.strip_suffix("/events").unwrap_or(path);
+    let is_one =
+        session.rsplit_once('/').is_some_and(|(before, id)| before.ends_with("/v1/sessions") && !id.is_empty());
+    let end = url.find(path).filter(|_| is_one)?;
+    url.get(..end + session.len()).map(str::to_owned)
+}
+
 /// Returns the questions for a server.
 pub fn questions(origin: &str, headers: &[(String, Value)]) -> Vec<HttpCall> {
     PATHS.iter().map(|path| get(format!("{}{path}", origin.trim_end_matches('/')), headers)).collect()

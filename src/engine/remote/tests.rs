@@ -209,3 +209,13 @@ fn every_style_that_asks_has_a_body_of_json() {
     let (call, _) = asked(&remote(Style::Anthropic, "http://h/v1/messages"), &request(&["hi"]));
     assert!(call.headers.iter().any(|(name, _)| name == "anthropic-version"));
 }
+
+#[test]
+fn a_session_is_known_by_the_url_of_its_events() {
+    for url in ["http://h:1/v1/sessions/s1/events?from=3", "http://h:1/v1/sessions/s1/", "http://h:1/v1/sessions/s1"] {
+        assert_eq!(probe::session_of(url).as_deref(), Some("http://h:1/v1/sessions/s1"), "{url}");
+    }
+    for url in ["http://h/v1/sessions", "http://h/v1/sessions/", "http://h/v1/agents/events", "http://h"] {
+        assert_eq!(probe::session_of(url), None, "{url}");
+    }
+}

@@ -1,0 +1,351 @@
+//! A session of another `jarvis-tui` as if it were here: its numbered facts come over the network and go to the log
+//! and the hub as they are, wishes go back.
+//!
+//! Nothing is numbered, merged or sealed here: number and time of a fact are the other's. So resuming is asking for
+//! the number after the last; what was told already is dropped, and a hole is never published.
+//!
+//! `GET {session}/events?from=N` answers with server-sent events whose data is an envelope, and with one event named
+//! `caught-up` when the past was told; `POST {session}/commands` takes a wish.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::hub::Hub;
+use super::{Live, Published};
+use crate::dialect::SseFrame;
+use crate::event::{AgentEvent, Caps, Command, Envelope, Fault, FaultKind, LinkState, Millis, Seq, SessionId, Weather};
+use crate::journal::Writer;
+use crate::net::call::{Framing, HttpCall, Method, Value};
+use crate::net::sse::Frames;
+use crate::net::status::Failure;
+use crate::net::{Http, backoff};
+
+/// Silence that is worth telling; keep-alives come more often.
+const SILENT: Duration = Duration::from_secs(20);
+/// A server that doesn't say when the past was told is taken to have told it after so long a pause.
+const CAUGHT_UP: Duration = Duration::from_millis(500);
+/// How long a wish may take to be accepted.
+const WISH: Duration = Duration::from_secs(10);
+/// Tries in a row that bring nothing.
+const RETRIES: u32 = 8;
+/// The name of the event that ends the past.
+const CAUGHT_UP_EVENT: &str = "caught-up";
+
+/// What a mirror is made of.
+pub struct Mirror {
+    pub http: Http,
+    /// The session's address, such as `http://host/v1/sessions/ID`.
+    pub address: String,
+    pub headers: Vec<(String, Value)>,
+    /// Our name for it.
+    pub session: SessionId,
+    pub hub: Hub,
+    /// None where no log is kept.
+    pub writer: Option<Writer>,
+    /// Facts up to here are not asked for.
+    pub after: Seq,
+    /// Nothing is sent, and what is shown offers nothing.
+    pub read_only: bool,
+    /// Gives up after so long without a byte; zero waits for ever.
+    pub idle: Duration,
+}
+
+/// Starts mirroring; the task ends when every [`Live`] is gone or the other session ends.
+pub fn start(mirror: Mirror, tasks: &mut JoinSet<()>) -> Live {
+    // Capacity 64: a person's wishes.
+    let (commands, wishes) = mpsc::channel(64);
+    let (weather, watch) = watch::channel(Weather { link: LinkState::Connecting, ..Weather::default() });
+    let caps = Caps { prompt: !mirror.read_only, decide: !mirror.read_only, cancel: !mirror.read_only, seek: false };
+    let live = Live { session: mirror.session.clone(), caps, hub: mirror.hub.clone(), commands, weather: watch };
+    let follower = Follower {
+        last: mirror.after,
+        clock: (Millis(0), Instant::now()),
+        caught_up: false,
+        weather,
+        trouble: None,
+        mirror,
+    };
+    tasks.spawn(follower.run(wishes));
+    live
+}
+
+struct Follower {
+    mirror: Mirror,
+    last: Seq,
+    /// The session's time at an instant of ours.
+    clock: (Millis, Instant),
+    caught_up: bool,
+    weather: watch::Sender<Weather>,
+    /// Why the log is not whole.
+    trouble: Option<String>,
+}
+
+/// Why a connection ended.
+enum Ended {
+    /// Worth another try, the sooner when it brought something.
+    Cut {
+        failure: Failure,
+        moved: bool,
+    },
+    /// The other session is over.
+    Over,
+    Nobody,
+}
+
+impl Follower {
+    async fn run(mut self, mut wishes: mpsc::Receiver<Command>) {
+        let mut failed = 0;
+        loop {
+            self.say(LinkState::Connecting);
+            let failure = match self.follow(&mut wishes).await {
+                Ended::Over => break,
+                Ended::Nobody => return self.close(),
+                Ended::Cut { failure, moved } => {
+                    if moved {
+                        failed = 0;
+                    }
+                    failure
+                }
+            };
+            failed += 1;
+            let noise = self.clock.1.elapsed().subsec_nanos();
+            let pause = (failure.retry && failed <= RETRIES)
+                .then(|| backoff::pause(failed, failure.fault.retry_after, u64::from(noise)))
+                .flatten();
+            let Some(pause) = pause else {
+                self.say(LinkState::Lost(Some(failure.fault)));
+                self.mirror.hub.close();
+                // A person may still read what is there.
+                while wishes.recv().await.is_some() {}
+                return self.close();
+            };
+            let at = self.now().plus(pause.into());
+            self.say(LinkState::Retrying { attempt: failed, at });
+            let until = Instant::now() + pause;
+            while let Ok(wish) = tokio::time::timeout_at(until, wishes.recv()).await {
+                match wish {
+                    Some(wish) => self.send(&wish).await,
+                    None => return self.close(),
+                }
+            }
+        }
+        self.say(LinkState::Idle);
+        self.close();
+    }
+
+    async fn follow(&mut self, wishes: &mut mpsc::Receiver<Command>) -> Ended {
+        let call = HttpCall {
+            method: Method::Get,
+            url: format!("{}/events?from={}", self.mirror.address, self.last.next().0),
+            headers: self.mirror.headers.clone(),
+            body: None,
+            framing: Framing::Sse,
+        };
+        let http = self.mirror.http.clone();
+        let mut opening = Box::pin(async move { http.open(&call).await });
+        let answer = loop {
+            tokio::select! {
+                biased;
+                wish = wishes.recv() => match wish {
+                    Some(wish) => self.send(&wish).await,
+                    None => return Ended::Nobody,
+                },
+                answer = &mut opening => break answer,
+            }
+        };
+        let answer = match answer {
+            Ok(answer) if answer.status == 204 => return Ended::Over,
+            Ok(answer) => answer,
+            // It was there a moment ago.
+            Err(failure) if self.caught_up && failure.fault.kind == FaultKind::Network => {
+                return Ended::Cut { failure: Failure { retry: true, ..failure }, moved: false };
+            }
+            Err(failure) => return Ended::Cut { failure, moved: false },
+        };
+        let mut body = answer.body;
+        let mut frames = Frames::of(Framing::Sse, &answer.content_type);
+        let mut batch = Vec::new();
+        let mut moved = false;
+        let mut heard = Instant::now();
+        loop {
+            let patience = if self.caught_up { SILENT } else { CAUGHT_UP };
+            let next = tokio::select! {
+                biased;
+                wish = wishes.recv() => match wish {
+                    Some(wish) => {
+                        self.send(&wish).await;
+                        continue;
+                    }
+                    None => return Ended::Nobody,
+                },
+                next = body.next() => next,
+                () = tokio::time::sleep_until(heard + patience), if !self.is_silent() => {
+                    if self.caught_up {
+                        let since = self.now().since(heard.elapsed().into());
+                        let limit = (!self.mirror.idle.is_zero()).then(|| self.mirror.idle.into());
+                        self.say(LinkState::Silent { since: Millis(since.0), limit });
+                    } else {
+                        self.past_told();
+                    }
+                    continue;
+                }
+                () = tokio::time::sleep_until(heard + self.mirror.idle), if !self.mirror.idle.is_zero() => {
+                    let text = format!("{} fell silent", self.mirror.address);
+                    return Ended::Cut { failure: Failure::passing(FaultKind::TimedOut, text), moved };
+                }
+            };
+            heard = Instant::now();
+            let failure = match next {
+                Some(Ok(bytes)) => match frames.push(&bytes, &mut batch) {
+                    Ok(()) => None,
+                    Err(broken) => {
+                        Some(Failure { retry: false, unsent: false, fault: broken.fault(&self.mirror.address) })
+                    }
+                },
+                Some(Err(failure)) => Some(Failure { retry: true, ..failure }),
+                None => {
+                    let text = format!("{} closed the stream", self.mirror.address);
+                    Some(Failure::passing(FaultKind::Network, text))
+                }
+            };
+            if self.caught_up {
+                self.say(LinkState::Live);
+            }
+            let (told, broken) = self.take(&mut batch);
+            moved |= told;
+            if let Some(fault) = broken {
+                return Ended::Cut { failure: Failure { fault, retry: true, unsent: false }, moved };
+            }
+            if let Some(failure) = failure {
+                return Ended::Cut { failure, moved };
+            }
+        }
+    }
+
+    /// Logs and publishes what is new. Returns whether something was, and what is wrong with the stream.
+    fn take(&mut self, batch: &mut Vec<SseFrame>) -> (bool, Option<Fault>) {
+        let mut facts = Vec::new();
+        let mut broken = None;
+        let mut past_told = false;
+        for frame in batch.drain(..) {
+            if frame.event == CAUGHT_UP_EVENT {
+                past_told = true;
+                continue;
+            }
+            if !frame.event.is_empty() && frame.event != "fact" {
+                continue;
+            }
+            let Ok(mut envelope) = serde_json::from_str::<Envelope>(&frame.data) else {
+                let text = format!("{} sent something that is no event of a session", self.mirror.address);
+                broken = Some(Fault::new(FaultKind::Protocol, text));
+                break;
+            };
+            if envelope.seq <= self.last {
+                continue;
+            }
+            if envelope.seq != self.last.next() {
+                let text = format!("{} left out event {}", self.mirror.address, self.last.next().0);
+                broken = Some(Fault::new(FaultKind::Protocol, text));
+                break;
+            }
+            let line = if self.mirror.read_only && disarm(&mut envelope.event) {
+                serde_json::to_vec(&envelope).map(Bytes::from).unwrap_or_default()
+            } else {
+                Bytes::from(frame.data)
+            };
+            self.last = envelope.seq;
+            self.clock = (envelope.at, Instant::now());
+            facts.push(Arc::new(Published { envelope, line }));
+        }
+        let told = !facts.is_empty();
+        if told {
+            self.log(&facts);
+            self.mirror.hub.publish(facts);
+        }
+        if past_told {
+            self.past_told();
+        }
+        (told, broken)
+    }
+
+    fn log(&mut self, facts: &[Arc<Published>]) {
+        let Some(writer) = &mut self.mirror.writer else { return };
+        let lines: Vec<Bytes> = facts.iter().map(|fact| fact.line.clone()).collect();
+        self.trouble = match writer.append(&lines) {
+            Ok(()) => writer.not_saved(),
+            Err(error) => Some(error.to_string()),
+        };
+    }
+
+    fn past_told(&mut self) {
+        self.caught_up = true;
+        self.say(LinkState::Live);
+    }
+
+    fn is_silent(&self) -> bool {
+        matches!(self.weather.borrow().link, LinkState::Silent { .. })
+    }
+
+    async fn send(&self, wish: &Command) {
+        if self.mirror.read_only {
+            return;
+        }
+        let Ok(body) = serde_json::to_vec(wish) else { return };
+        let call = HttpCall {
+            method: Method::Post,
+            url: format!("{}/commands", self.mirror.address),
+            headers: self.mirror.headers.clone(),
+            body: Some(Bytes::from(body)),
+            framing: Framing::Ndjson,
+        };
+        if let Err(fault) = self.mirror.http.tell(&call, WISH).await {
+            tracing::error!("a wish did not arrive: {fault}");
+            self.say(LinkState::Lost(Some(fault)));
+        }
+    }
+
+    fn now(&self) -> Millis {
+        self.clock.0.plus(self.clock.1.elapsed().into())
+    }
+
+    fn say(&self, link: LinkState) {
+        let now = self.now();
+        let not_saved = self.trouble.clone();
+        self.weather.send_if_modified(|weather| {
+            let changed = weather.link != link || weather.not_saved != not_saved;
+            weather.link = link;
+            weather.now = now;
+            weather.not_saved = not_saved;
+            changed
+        });
+    }
+
+    fn close(mut self) {
+        if let Some(writer) = &mut self.mirror.writer
+            && let Err(error) = writer.sync()
+        {
+            tracing::error!("the log can't be written: {error}");
+        }
+        self.mirror.hub.close();
+    }
+}
+
+/// Takes away what a viewer could ask for. Returns whether there was something to change.
+fn disarm(event: &mut AgentEvent) -> bool {
+    match event {
+        AgentEvent::SessionOpened { caps, .. } => {
+            *caps = Caps::default();
+            true
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,158 @@
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::bridge::Delivery;
+use crate::bridge::hub::{Backlog, RING_BYTES};
+use crate::event::{Mode, TurnEnd};
+
+fn fact(seq: u64, event: AgentEvent) -> String {
+    let envelope = Envelope { seq: Seq(seq), at: Millis(seq * 10), event };
+    format!("id: {seq}\ndata: {}\n\n", serde_json::to_string(&envelope).unwrap())
+}
+
+fn opened() -> AgentEvent {
+    AgentEvent::SessionOpened {
+        wall: 1,
+        engine: "e".into(),
+        model: "m".into(),
+        why: String::new(),
+        mode: Mode::Ask,
+        folder: String::new(),
+        version: String::new(),
+        caps: Caps { prompt: true, decide: true, cancel: true, seek: false },
+        window: None,
+        price: None,
+    }
+}
+
+fn turn(seq: u64) -> String {
+    fact(seq, AgentEvent::TurnStarted { turn: "t".into(), parent: None })
+}
+
+fn end(seq: u64) -> String {
+    fact(seq, AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed })
+}
+
+/// Answers each connection with the next body and closes; returns the requests.
+async fn server(bodies: Vec<Option<String>>) -> (String, mpsc::UnboundedReceiver<String>, JoinSet<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}/v1/sessions/s1", listener.local_addr().unwrap());
+    let (asked, requests) = mpsc::unbounded_channel();
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let mut bodies = bodies.into_iter();
+        let mut open = Vec::new();
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut request = vec![0; 8192];
+            let read = socket.read(&mut request).await.unwrap_or(0);
+            let request = String::from_utf8_lossy(&request[..read]).into_owned();
+            let is_wish = request.starts_with("POST");
+            asked.send(request).unwrap();
+            let answer = if is_wish {
+                "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned()
+            } else {
+                match bodies.next() {
+                    Some(Some(body)) => {
+                        format!("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n{body}")
+                    }
+                    Some(None) => "HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n".to_owned(),
+                    None => "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned(),
+                }
+            };
+            let _ = socket.write_all(answer.as_bytes()).await;
+            if answer.contains("HOLD") {
+                open.push(socket);
+            }
+        }
+    });
+    (address, requests, tasks)
+}
+
+fn mirror(address: String, read_only: bool) -> Mirror {
+    Mirror {
+        http: Http::default(),
+        address,
+        headers: Vec::new(),
+        session: SessionId::new("local"),
+        hub: Hub::new(Backlog::Memory, RING_BYTES),
+        writer: None,
+        after: Seq(0),
+        read_only,
+        idle: Duration::ZERO,
+    }
+}
+
+async fn numbers(live: &Live) -> Vec<u64> {
+    let mut facts = live.hub.subscribe(Seq(0));
+    let mut out = Vec::new();
+    while let Some(Delivery::Fact(fact)) = facts.next().await {
+        assert_eq!(serde_json::to_vec(&fact.envelope).unwrap(), fact.line, "the line is the fact");
+        out.push(fact.envelope.seq.0);
+    }
+    out
+}
+
+#[tokio::test]
+async fn facts_keep_their_numbers_and_come_once_over_breaks() {
+    let first = format!("{}{}event: caught-up\ndata: {{}}\n\n", fact(1, opened()), turn(2));
+    let second = format!("{}{}", turn(2), end(3));
+    let (address, mut asked, _server) = server(vec![Some(first), Some(second), None]).await;
+    let mut tasks = JoinSet::new();
+    let live = start(mirror(address, false), &mut tasks);
+    assert_eq!(numbers(&live).await, [1, 2, 3]);
+    for from in [1, 3, 4] {
+        let request = asked.recv().await.unwrap();
+        assert!(request.starts_with(&format!("GET /v1/sessions/s1/events?from={from} ")), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn a_hole_is_never_published() {
+    let holed = format!("{}{}", fact(1, opened()), end(3));
+    let whole = format!("{}{}", turn(2), end(3));
+    let (address, mut asked, _server) = server(vec![Some(holed), Some(whole), None]).await;
+    let mut tasks = JoinSet::new();
+    assert_eq!(numbers(&start(mirror(address, false), &mut tasks)).await, [1, 2, 3]);
+    asked.recv().await.unwrap();
+    assert!(asked.recv().await.unwrap().contains("from=2 "));
+}
+
+#[tokio::test]
+async fn wishes_are_posted_as_they_are() {
+    let held = format!("{}event: caught-up\ndata: {{}}\n\n: HOLD\n\n", fact(1, opened()));
+    let (address, mut asked, _server) = server(vec![Some(held)]).await;
+    let mut tasks = JoinSet::new();
+    let live = start(mirror(address, false), &mut tasks);
+    let mut weather = live.weather.clone();
+    weather.wait_for(|weather| weather.link == LinkState::Live).await.unwrap();
+    live.commands.send(Command::Prompt { text: "hi".into() }).await.unwrap();
+    asked.recv().await.unwrap();
+    let wish = asked.recv().await.unwrap();
+    assert!(wish.starts_with("POST /v1/sessions/s1/commands "), "{wish}");
+    assert!(wish.ends_with(r#"{"type":"prompt","text":"hi"}"#), "{wish}");
+}
+
+#[tokio::test]
+async fn who_only_watches_is_offered_nothing_and_sends_nothing() {
+    let body = format!("{}event: caught-up\ndata: {{}}\n\n", fact(1, opened()));
+    let (address, mut asked, _server) = server(vec![Some(body), None]).await;
+    let mut tasks = JoinSet::new();
+    let live = start(mirror(address, true), &mut tasks);
+    live.commands.send(Command::Cancel).await.unwrap();
+    let Some(Delivery::Fact(fact)) = live.hub.subscribe(Seq(0)).next().await else { panic!("nothing came") };
+    assert!(matches!(fact.envelope.event, AgentEvent::SessionOpened { caps, .. } if caps == Caps::default()));
+    assert_eq!(numbers(&live).await, [1]);
+    while let Ok(request) = asked.try_recv() {
+        assert!(request.starts_with("GET"), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_ends_it_with_the_reason() {
+    let (address, _asked, _server) = server(vec![]).await;
+    let mut tasks = JoinSet::new();
+    let live = start(mirror(address, false), &mut tasks);
+    assert_eq!(numbers(&live).await, [0; 0]);
+    assert!(matches!(&live.weather.borrow().link, LinkState::Lost(Some(fault)) if fault.message.contains("404")));
+}
