@@ -5,6 +5,7 @@
 //! `jarvis-tui attach http://127.0.0.1:18790 --request openjarvis-bridge -m MODEL -p "what is 6*7" --explain`. Version
 //! 1.0.4 is asked in the same way without `--request`.
 
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Stdio;
 
@@ -293,7 +294,7 @@ async fn another_jarvis_tui_is_mirrored_event_by_event() {
     let facts: Vec<&str> = log.lines().filter(is_fact).collect();
     let mut past = String::new();
     for fact in &facts {
-        past.push_str(&format!("data: {fact}\n\n"));
+        let _ = write!(past, "data: {fact}\n\n");
     }
     past.push_str("event: caught-up\ndata: {}\n\n");
     let events = vec![head("200 OK", "content-type: text/event-stream\r\n"), Act::Send(past.into_bytes())];
