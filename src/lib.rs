@@ -3,7 +3,7 @@
 //! # Data flows one way
 //!
 //! ```text
-//!   Source (in-process agent | replay)               Command (prompt, decide, cancel, seek)
+//!   Source (in-process agent | remote | replay)      Command (prompt, decide, cancel, seek)
 //!         │ AgentEvent                                             ▲
 //!         ▼                                                        │
 //!   bridge::session: merge, number, time, seal, log, publish       │
@@ -55,7 +55,7 @@
 //! - A frame touches the rows on screen, a token the open block of its message; `tests/it/work.rs` counts.
 //! - Nothing ticks when nothing moves: an idle program sleeps.
 //!
-//! # Five walks
+//! # Six walks
 //!
 //! 1. *A token arrives.* Bytes → [`net`] cuts frames → a decoder says `TextDelta` → [`agent::turn`] passes it on →
 //!    [`bridge::session`] numbers, logs and publishes → [`store::Store::update`] appends and raises the item's revision
@@ -63,9 +63,12 @@
 //! 2. *The person approves.* Key → `Action::Decide` → `Effect::Send` → the turn machine → `ApprovalResolved` comes back
 //!    as a fact, and that changes the screen.
 //! 3. *Esc.* Key → `Command::Cancel` → the reply is dropped, tools are stopped and report → `TurnFinished(Cancelled)`.
-//! 4. *The line goes quiet.* [`net`] says `Silent` as weather, the status line counts the seconds; past the limit the
+//! 4. *A remote is attached.* One that is asked by POST is an engine ([`engine::remote`]) under the same agent; a stream
+//!    that can be had by GET is watched by [`bridge::remote`], which resumes it; [`dialect::detect`] finds out what
+//!    either speaks and says why.
+//! 5. *The line goes quiet.* [`net`] says `Silent` as weather, the status line counts the seconds; past the limit the
 //!    turn fails with a fault that says so, and the text so far stays.
-//! 5. *Seek back in a replay.* `Command::Seek` → [`bridge::replay`] resets the hub → the store forgets and folds forward
+//! 6. *Seek back in a replay.* `Command::Seek` → [`bridge::replay`] resets the hub → the store forgets and folds forward
 //!    → one frame.
 //!
 //! # Where to add things
@@ -73,7 +76,7 @@
 //! | to add | write | touch |
 //! | --- | --- | --- |
 //! | an engine | `engine/x.rs` | [`assemble`] |
-//! | a wire format | `dialect/x.rs`, a golden in `tests/golden` | the engine that speaks it |
+//! | a wire format | `dialect/x.rs`, recordings in `tests/golden/x` | `dialect::DIALECTS`, `dialect::detect` |
 //! | a tool | `tool/x.rs` | the table in [`tool`] |
 //! | a key or command | a row in `store/action.rs` | `assets/keymap.toml` |
 //! | a setting | a field in [`config::Config`] | `assets/config.toml` |
