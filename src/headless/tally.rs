@@ -190,7 +190,7 @@ impl Tally {
             "session": self.session,
             "source": self.source,
             "engine": self.engine,
-            "dialect": self.dialect.as_deref().unwrap_or_else(|| dialect_of(&self.engine)),
+            "dialect": self.dialect(),
             "model": self.model,
             "outcome": outcome,
             "text": texts.join("\n\n"),
@@ -205,6 +205,12 @@ impl Tally {
             }).collect::<Vec<_>>(),
             "link": { "attempts": count("retry"), "resumed": count("resumed"), "gaps": count("gap") },
         })
+    }
+
+    /// Returns the wire format of the answers: a remote's has to be found out, an engine's is known.
+    fn dialect(&self) -> Option<&str> {
+        let known = (self.source != "remote").then(|| dialect_of(&self.engine));
+        self.dialect.as_deref().or(known)
     }
 
     /// Requests of a turn add up; where a source reports the turn's sum, that counts instead.

@@ -55,6 +55,13 @@ impl Phase {
     }
 }
 
+impl Opened {
+    /// Returns `engine/model`, or the engine alone where nobody is asked and so no model is known.
+    pub fn name(&self) -> String {
+        if self.model.is_empty() { self.engine.clone() } else { format!("{}/{}", self.engine, self.model) }
+    }
+}
+
 impl SessionState {
     /// Returns what the source can be asked to do; before it spoke, prompts are assumed to be welcome. What a recorded
     /// session could do then says nothing about its replay.

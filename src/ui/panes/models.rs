@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 
 use crate::store::Store;
 use crate::store::focus::matching;
+use crate::store::session::Opened;
 use crate::text::one_line;
 use crate::text::width::str_width;
 use crate::ui::labels::Labels;
@@ -48,7 +49,7 @@ pub fn draw(
         Pen::new(buf, list, 0).write_cut(text, 0, theme.style(Role::Dim));
         return Some(cursor);
     }
-    let current = store.session.opened.as_ref().map(|opened| format!("{}/{}", opened.engine, opened.model));
+    let current = store.session.opened.as_ref().map(Opened::name);
     let selected = selected.min(found.len() - 1);
     let first = (selected + 1).saturating_sub(usize::from(list.height));
     for (row, model) in found.iter().skip(first).take(usize::from(list.height)).enumerate() {

@@ -52,7 +52,7 @@ fn state(store: &Store, told_above: bool, room: usize) -> Vec<Segment> {
         all.push(Segment::new(1, text, Role::Warn));
     }
     if let Some(opened) = &session.opened {
-        let name = one_line(&format!("{}/{}", opened.engine, opened.model), LONGEST);
+        let name = one_line(&opened.name(), LONGEST);
         let mut parts = vec![(name, Role::Status)];
         if !opened.why.is_empty() && room >= 70 {
             parts.push((format!(" ({})", one_line(&opened.why, LONGEST)), Role::Dim));

@@ -66,7 +66,7 @@ fn fitting(store: &Store, height: usize, width: u16) -> Vec<Row> {
     let mut facts = Vec::new();
     if let Some(opened) = &store.session.opened {
         let why = if opened.why.is_empty() { String::new() } else { format!(" – {}", opened.why) };
-        facts.push(Row::Fact("engine", format!("{}/{}{why}", opened.engine, opened.model)));
+        facts.push(Row::Fact("engine", format!("{}{why}", opened.name())));
         facts.push(Row::Fact("folder", opened.folder.clone()));
         facts.push(Row::Fact("mode", format!("{} – {}", opened.mode.name(), promise(opened.mode))));
     }
