@@ -30,6 +30,8 @@ use crate::event::{AgentEvent, Fault, FaultKind, Level, LinkState, Millis, Subje
 
 /// How long extras are waited for once the answer is complete.
 const EXTRAS: Duration = Duration::from_secs(10);
+/// Chunks that follow one another faster than this belong to a burst.
+const DENSE: Duration = Duration::from_millis(2);
 /// Bytes that are taken together before anything is told.
 const BATCH: usize = 64 * 1024;
 
@@ -208,6 +210,7 @@ impl<'a> Line<'a> {
         self.decode.content_type(content_type.split(';').next().unwrap_or_default().trim());
         let mut frames = Frames::of(self.call.framing, &content_type);
         let mut heard_any = false;
+        let mut heard_at = Instant::now();
         self.arrived().await;
         loop {
             let silence = if self.decode.is_settled() {
@@ -226,6 +229,8 @@ impl<'a> Line<'a> {
                 }
                 Got::Nobody => return None,
             };
+            // A stream that comes at its own pace has nothing waiting; looking for it would cost a turn of the loop.
+            let dense = heard_at.elapsed() < DENSE;
             let mut taken = 0;
             let mut broken = None;
             // One wake-up for all that is there already.
@@ -237,7 +242,7 @@ impl<'a> Line<'a> {
                     break;
                 }
                 let mut more = body.next().now_or_never();
-                if more.is_none() {
+                if more.is_none() && dense {
                     // The connection's own task hands chunks over one by one; let it, then look once more.
                     tokio::task::yield_now().await;
                     more = body.next().now_or_never();
@@ -263,6 +268,7 @@ impl<'a> Line<'a> {
             if !self.tell_events().await {
                 return None;
             }
+            heard_at = Instant::now();
             if let Some(broken) = broken {
                 self.close(Some(broken.fault(&self.place))).await;
                 return None;
