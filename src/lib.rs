@@ -38,7 +38,7 @@
 //! | --- | --- | --- |
 //! | words | [`event`], [`text`] | plain data, pure functions on strings |
 //! | mind | [`dialect`], [`store`], [`config`] and every file marked PURE | decisions, no IO |
-//! | hands | [`net`], [`engine`], [`tool`], [`agent`], [`journal`], [`bridge`] | sockets, files, processes |
+//! | hands | [`net`], [`engine`], [`tool`], [`agent`], [`journal`], [`bridge`], [`serve`] | sockets, files, processes |
 //! | face | [`ui`] | ratatui, nothing else |
 //! | house | [`assemble`], [`app`], [`headless`], [`cli`], `main` | wiring |
 //!
@@ -94,6 +94,7 @@ pub mod bridge;
 pub mod engine;
 pub mod journal;
 pub mod net;
+pub mod serve;
 pub mod tool;
 
 pub mod ui;

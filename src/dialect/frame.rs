@@ -15,4 +15,71 @@ impl SseFrame {
     pub fn data(data: impl Into<String>) -> Self {
         Self { data: data.into(), ..Self::default() }
     }
+
+    pub fn named(event: impl Into<String>, data: impl Into<String>) -> Self {
+        Self { event: event.into(), data: data.into(), ..Self::default() }
+    }
+
+    /// Appends its bytes as a server-sent event (WHATWG HTML, 9.2.5). Line ends in the data become lines of data; name
+    /// and id are cut at the first character that can't stand in them.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let mut field = |name: &str, value: &str| {
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value.as_bytes());
+            out.push(b'\n');
+        };
+        if !self.event.is_empty() {
+            field("event", one_line(&self.event));
+        }
+        if let Some(id) = &self.id {
+            field("id", one_line(id));
+        }
+        if let Some(retry) = self.retry {
+            field("retry", &retry.to_string());
+        }
+        for line in self.data.replace("\r\n", "\n").split(['\n', '\r']) {
+            field("data", line);
+        }
+        out.push(b'\n');
+    }
+
+    /// Appends its data as one line of NDJSON. JSON text has no raw line ends.
+    pub fn write_line(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.data.as_bytes());
+        out.push(b'\n');
+    }
+}
+
+fn one_line(text: &str) -> &str {
+    text.split(['\n', '\r', '\0']).next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(frame: &SseFrame) -> String {
+        let mut out = Vec::new();
+        frame.write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn only_the_fields_it_has_are_written() {
+        assert_eq!(written(&SseFrame::data("{}")), "data: {}\n\n");
+        let full = SseFrame { event: "delta".into(), id: Some("3".into()), retry: Some(500), data: "x".into() };
+        assert_eq!(written(&full), "event: delta\nid: 3\nretry: 500\ndata: x\n\n");
+    }
+
+    #[test]
+    fn nothing_in_a_frame_can_begin_another_one() {
+        let hostile = SseFrame {
+            event: "a\ndata: x".into(),
+            id: Some("1\n\ndata: y".into()),
+            retry: None,
+            data: "one\r\ntwo\rthree\nfour".into(),
+        };
+        assert_eq!(written(&hostile), "event: a\nid: 1\ndata: one\ndata: two\ndata: three\ndata: four\n\n");
+    }
 }

@@ -27,7 +27,7 @@ pub mod warp;
 
 pub use frame::SseFrame;
 
-use crate::event::AgentEvent;
+use crate::event::{AgentEvent, Envelope, Json};
 
 /// What a decoder may know of the request that it decodes the answer of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,4 +101,35 @@ pub trait Decode: Send {
     fn is_settled(&self) -> bool {
         self.is_done()
     }
+}
+
+/// Turns the facts of a session into the frames of one answer: [`Decode`] the other way round.
+///
+/// Deterministic: the same facts from the same start give the same frames, and that is how a stream is resumed: a new
+/// encoder is fed from the start and the frames the client has are dropped. So ids and sequence numbers count frames,
+/// and times are those of the facts.
+pub trait Encode: Send {
+    /// Says what comes before the first fact.
+    fn start(&mut self, out: &mut Vec<SseFrame>);
+
+    /// Takes the next fact of the turn. What the dialect can't say is left out.
+    fn fact(&mut self, told: &Envelope, out: &mut Vec<SseFrame>);
+
+    /// The facts are over: says the end mark, and what is still owed if the turn's end never came. Told once.
+    fn finish(&mut self, out: &mut Vec<SseFrame>);
+
+    /// Returns what is sent where nothing else was for a while. Never counted, never resumed.
+    fn keep_alive(&self) -> KeepAlive;
+
+    /// Returns the whole answer, for a client that asked for no stream: the HTTP status and the body. Called after
+    /// [`Encode::finish`].
+    fn answer(&mut self) -> (u16, Json);
+}
+
+/// A sign of life on a quiet stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeepAlive {
+    /// One comment line and no blank line: some clients take a blank line for an event.
+    Comment,
+    Frame(SseFrame),
 }

@@ -16,6 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("agent", &["event", "engine", "tool", "net"]),
     ("journal", &["event"]),
     ("bridge", &["event", "dialect", "net", "agent", "journal"]),
+    ("serve", &["event", "dialect", "bridge"]),
     ("ui", &["event", "text", "store", "config"]),
     (
         "assemble",

@@ -1,0 +1,147 @@
+//! PURE. What a request asks of a session of its own, whatever the dialect it came in.
+
+use crate::event::{
+    AgentEvent, CallId, MessageId, Outcome, Output, RanBy, Role, Stop, TextKind, ToolSpec, TurnEnd, TurnId,
+};
+
+/// One question, with everything that the client wants to be known.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ask {
+    /// What was said before, as the facts of finished turns: they follow the opening of the session in its log.
+    pub past: Vec<AgentEvent>,
+    /// None where the past ends with results of the client's tools: the model goes on from there.
+    pub prompt: Option<String>,
+    /// In place of our system prompt.
+    pub system: Option<String>,
+    pub model: Option<String>,
+    /// The client's own tools: the model may call them, the calls go back to the client, and ours are not offered.
+    pub client_tools: Option<Vec<ToolSpec>>,
+    /// Rounds of tool calls before the answer must come.
+    pub max_rounds: Option<u32>,
+    /// In tokens.
+    pub max_output: Option<u32>,
+    /// Goes on when nobody reads it any more.
+    pub stays: bool,
+}
+
+/// Writes down what was said before as facts.
+#[derive(Debug, Default)]
+pub struct Told {
+    facts: Vec<AgentEvent>,
+    turn: Option<TurnId>,
+    turns: u32,
+    messages: u32,
+    /// Calls without a result, in order.
+    open: Vec<CallId>,
+}
+
+impl Told {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn user(&mut self, text: impl Into<String>) {
+        self.end();
+        self.begin();
+        let message = self.message();
+        self.facts.push(AgentEvent::UserMessage { message, text: text.into() });
+    }
+
+    /// What the assistant said, and its calls: id, name and the arguments as it wrote them.
+    pub fn assistant(&mut self, text: &str, calls: impl IntoIterator<Item = (String, String, String)>) {
+        self.begin();
+        self.settle();
+        let message = self.message();
+        let started = AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None };
+        self.facts.push(started);
+        if !text.is_empty() {
+            let (message, text) = (message.clone(), text.to_owned());
+            self.facts.push(AgentEvent::TextDelta { message, text, kind: TextKind::Text });
+        }
+        for (id, name, args) in calls {
+            let call = CallId::from(id.as_str());
+            self.facts.push(AgentEvent::ToolCallStarted {
+                call: call.clone(),
+                message: message.clone(),
+                name: Some(name.clone()),
+                parent: None,
+                ran_by: RanBy::Us,
+            });
+            self.facts.push(AgentEvent::ToolCallReady { call: call.clone(), name, args, carry: None });
+            self.open.push(call);
+        }
+        let stop = if self.open.is_empty() { Stop::End } else { Stop::ToolCalls };
+        self.facts.push(AgentEvent::MessageFinished { message, stop, full: None, carry: None });
+    }
+
+    /// What a call gave. False where no such call is open.
+    pub fn result(&mut self, id: &str, output: impl Into<String>, outcome: Outcome) -> bool {
+        let Some(index) = self.open.iter().position(|call| *call == CallId::from(id)) else { return false };
+        let call = self.open.remove(index);
+        let output = Output { text: output.into(), ..Output::default() };
+        self.facts.push(AgentEvent::ToolCallFinished { call, outcome, output, took: None });
+        true
+    }
+
+    /// Returns the facts, every turn closed.
+    pub fn facts(mut self) -> Vec<AgentEvent> {
+        self.end();
+        self.facts
+    }
+
+    fn begin(&mut self) {
+        if self.turn.is_none() {
+            self.turns += 1;
+            let turn = TurnId::from(format!("past{}", self.turns).as_str());
+            self.facts.push(AgentEvent::TurnStarted { turn: turn.clone(), parent: None });
+            self.turn = Some(turn);
+        }
+    }
+
+    fn end(&mut self) {
+        self.settle();
+        if let Some(turn) = self.turn.take() {
+            self.facts.push(AgentEvent::TurnFinished { turn, end: TurnEnd::Completed });
+        }
+    }
+
+    fn settle(&mut self) {
+        for call in std::mem::take(&mut self.open) {
+            let (outcome, output) = (Outcome::Requested, Output::default());
+            self.facts.push(AgentEvent::ToolCallFinished { call, outcome, output, took: None });
+        }
+    }
+
+    fn message(&mut self) -> MessageId {
+        self.messages += 1;
+        MessageId::from(format!("past.m{}", self.messages).as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::grammar::Sealer;
+
+    #[test]
+    fn what_was_said_before_is_grammatical_even_with_calls_nobody_answered() {
+        let mut told = Told::new();
+        told.user("add");
+        let calls = ["a", "b"].map(|id| (id.to_owned(), "sum".to_owned(), "{}".to_owned()));
+        told.assistant("let me see", calls);
+        assert!(told.result("b", "2", Outcome::Ok));
+        assert!(!told.result("b", "again", Outcome::Ok), "a call has one result");
+        told.assistant("done", []);
+        told.user("thanks");
+        let facts = told.facts();
+        let mut sealer = Sealer::new();
+        let _ = sealer.observe(&AgentEvent::TurnStarted { turn: "t".into(), parent: None });
+        let _ = sealer.observe(&AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed });
+        for fact in &facts {
+            assert_eq!(sealer.observe(fact), Ok(()), "{fact:?}");
+        }
+        assert!(sealer.seal(TurnEnd::Interrupted).is_empty());
+        let turns = facts.iter().filter(|fact| matches!(fact, AgentEvent::TurnFinished { .. })).count();
+        assert_eq!(turns, 2);
+    }
+}
