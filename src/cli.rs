@@ -20,6 +20,7 @@ Examples:
   jarvis-tui -c                           go on with the newest session of this folder
   git diff | jarvis-tui -p \"review this\"  one answer on standard output, no screen
   jarvis-tui attach http://host:8000      talk to a remote agent, whatever it speaks
+  jarvis-tui serve --port 8000            answer programs and other screens over HTTP
   jarvis-tui replay session.jsonl         watch a saved session with its timing
   jarvis-tui doctor                       what was found, and what to do
 
@@ -133,6 +134,8 @@ pub enum Command {
     Attach(Box<Attach>),
     /// Play a saved session on the screen, with its timing.
     Replay(Replay),
+    /// Answer programs and other screens over HTTP.
+    Serve(Box<Serve>),
     /// Print one screen of a saved session, for bug reports and pictures.
     Frame(Frame),
     /// List, show and remove saved sessions.
@@ -232,6 +235,61 @@ pub struct Attach {
     /// Give up after this time, such as 90s or 15m; with --print.
     #[arg(long, value_name = "DUR", value_parser = limit)]
     pub timeout: Option<Duration>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub struct Serve {
+    /// Listen there; anything but this machine's own address needs a token.
+    #[arg(long, value_name = "ADDRESS")]
+    pub host: Option<String>,
+
+    /// Listen on this port; 0 takes one that is free and prints it.
+    #[arg(long, value_name = "N")]
+    pub port: Option<u16>,
+
+    /// The variable that holds the token.
+    #[arg(long, value_name = "VAR")]
+    pub token_env: Option<String>,
+
+    /// The variable that holds a token for those who may only watch.
+    #[arg(long, value_name = "VAR")]
+    pub read_token_env: Option<String>,
+
+    /// Let everyone only watch.
+    #[arg(long)]
+    pub read_only: bool,
+
+    /// Let web pages of this origin ask; may be repeated.
+    #[arg(long, value_name = "ORIGIN", action = ArgAction::Append)]
+    pub allow_origin: Vec<String>,
+
+    /// Engine and model, or an engine alone.
+    #[arg(short, long, value_name = "ENGINE/MODEL")]
+    pub model: Option<String>,
+
+    /// What the agent may do without asking.
+    #[arg(long, value_name = "MODE", value_parser = mode())]
+    pub approval_mode: Option<Mode>,
+
+    /// Never ask; short for `--approval-mode full`.
+    #[arg(long, conflicts_with = "approval_mode")]
+    pub yolo: bool,
+
+    /// System prompt in place of the usual one.
+    #[arg(long, value_name = "TEXT")]
+    pub system: Option<String>,
+
+    /// Play this session's log in place of an agent, in every dialect.
+    #[arg(long, value_name = "FILE")]
+    pub replay: Option<PathBuf>,
+
+    /// Times as fast as it was.
+    #[arg(long, value_name = "X", default_value = "1", value_parser = speed, requires = "replay")]
+    pub speed: f64,
+
+    /// Send OpenJarvis's events on chat completions to whoever sends tools.
+    #[arg(long)]
+    pub openjarvis_compat: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -385,10 +443,15 @@ impl Cli {
     pub fn overrides(&self) -> Overrides {
         let (yolo, mode) = match &self.command {
             Some(Command::Attach(attach)) => (attach.yolo, attach.approval_mode),
+            Some(Command::Serve(serve)) => (serve.yolo, serve.approval_mode),
             _ => (self.chat.yolo, self.chat.approval_mode),
         };
+        let model = match &self.command {
+            Some(Command::Serve(serve)) => &serve.model,
+            _ => &self.chat.model,
+        };
         Overrides {
-            model: self.chat.model.clone(),
+            model: model.clone(),
             theme: if self.shared.no_color { Some(ThemeChoice::Mono) } else { self.shared.theme },
             mode: if yolo { Some(Mode::Full) } else { mode },
             mouse: self.shared.no_mouse.then_some(false),

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jarvis_tui::app::{self, Shell};
-use jarvis_tui::assemble::{Attached, Audience, House, Models, Start, Unfit, Wrong, replay};
+use jarvis_tui::assemble::{Attached, Audience, House, Models, Serving, Start, Unfit, Wrong, replay};
 use jarvis_tui::bridge::Live;
 use jarvis_tui::cli::{self, Cli, Command, ConfigCommand, OutputFormat, Sessions};
 use jarvis_tui::config::keys::Keymap;
 use jarvis_tui::config::{self, Load, Loaded, Paths};
 use jarvis_tui::event::{Fault, Millis, Seq};
 use jarvis_tui::headless::{self, Format, Run, commands};
+use jarvis_tui::serve;
 
 /// Exit codes, see the README.
 const FAILED: u8 = 1;
@@ -68,6 +69,7 @@ async fn start(cli: Cli) -> u8 {
     let done = match cli.command {
         None => chat(cli.chat, loaded, paths, folder).await,
         Some(Command::Attach(attach)) => attached(&attach, loaded, paths, folder).await,
+        Some(Command::Serve(serve)) => served(&serve, loaded, paths, folder).await,
         Some(Command::Replay(replay)) => play(replay, loaded, paths, folder).await,
         Some(Command::Frame(frame)) => {
             let house = House::new(loaded, paths, folder, Audience::Pipe, None);
@@ -228,6 +230,32 @@ async fn attached(attach: &cli::Attach, loaded: Loaded, paths: Paths, folder: Pa
         return Ok(code);
     }
     on_screen(house, live, prompt, Fresh::Refused, Some(models)).await
+}
+
+/// Serves on the one thread of the program: a token of the agent reaches a client sooner so than over two, and what
+/// takes long (tools, listings) has threads of its own.
+async fn served(args: &cli::Serve, loaded: Loaded, paths: Paths, folder: PathBuf) -> anyhow::Result<u8> {
+    let house = House::new(loaded, paths, folder, Audience::Network, args.system.clone());
+    let Serving { factory, settings, host, port } = house.serving(args).await?;
+    let listener = tokio::net::TcpListener::bind((host.as_str(), port))
+        .await
+        .with_context(|| format!("can't listen on {host} port {port}"))?;
+    let address = listener.local_addr().context("the address is gone")?;
+    let mut interrupts = headless::Interrupts::new();
+    commands::print(&format!("listening on http://{address}\n"));
+    let state = serve::State::new(factory, settings);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = serve::run(listener, state, async { drop(stopped.await) });
+    let mut running = std::pin::pin!(running);
+    tokio::select! {
+        () = &mut running => return Ok(0),
+        () = interrupts.next() => drop(stop),
+    }
+    tokio::select! {
+        () = running => Ok(0),
+        // Twice means now.
+        () = interrupts.next() => Ok(FAILED),
+    }
 }
 
 async fn play(replay_args: cli::Replay, loaded: Loaded, paths: Paths, folder: PathBuf) -> anyhow::Result<u8> {

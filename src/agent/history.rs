@@ -119,7 +119,8 @@ impl History {
         let mut left_out = self.turns.len();
         for (kept, start) in self.turns.iter().rev().enumerate() {
             let more = self.entries[*start..from].iter().map(weight).sum::<u64>();
-            if kept > 0 && tokens + more > budget {
+            // The newest turn stays; one that goes on without a prompt is nothing yet, so the one before does.
+            if kept > 0 && from < self.entries.len() && tokens + more > budget {
                 break;
             }
             tokens += more;

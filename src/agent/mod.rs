@@ -10,4 +10,4 @@ mod setup;
 pub mod turn;
 
 pub use run::Agent;
-pub use setup::{AgentSetup, EngineChoice, Overflow, Switch};
+pub use setup::{AgentSetup, Asks, EngineChoice, Overflow, Switch};

@@ -84,7 +84,10 @@ impl Agent {
         let choice = std::mem::replace(&mut setup.choice, Box::pin(std::future::pending()));
         let past = std::mem::replace(&mut setup.past, Box::pin(std::future::pending()));
         let (choice, (history, names)) = tokio::join!(choice, past);
-        let specs: Vec<ToolSpec> = setup.tools.iter().map(|tool| tool.spec()).collect();
+        let specs: Vec<ToolSpec> = match setup.foreign_tools.take() {
+            Some(specs) => specs,
+            None => setup.tools.iter().map(|tool| tool.spec()).collect(),
+        };
         let overhead = estimate_tokens(&setup.system) + specs.iter().map(weight).sum::<u64>();
         // A session that opens can answer; one that can't still says why, and `/model` may mend it.
         let (choice, trouble) = match choice {
@@ -103,7 +106,8 @@ impl Agent {
                 biased;
                 switched = drive(&mut agent.switching) => agent.switched(switched).await,
                 command = commands.recv() => match command {
-                    Some(Command::Prompt { text }) => agent.turn(&text, &mut commands).await,
+                    Some(Command::Prompt { text }) => agent.turn(Some(&text), &mut commands).await,
+                    Some(Command::GoOn) => agent.turn(None, &mut commands).await,
                     Some(other) => agent.between_turns(other).await,
                     None => return,
                 }
@@ -138,6 +142,7 @@ impl Agent {
             Command::SetMode { mode } => self.set_mode(mode).await,
             Command::SetModel { model } => self.set_model(model),
             Command::Prompt { .. }
+            | Command::GoOn
             | Command::Unqueue { .. }
             | Command::Decide { .. }
             | Command::Cancel
@@ -175,7 +180,7 @@ impl Agent {
         }
     }
 
-    async fn turn(&mut self, prompt: &str, commands: &mut mpsc::Receiver<Command>) {
+    async fn turn(&mut self, prompt: Option<&str>, commands: &mut mpsc::Receiver<Command>) {
         let (machine, steps) = Machine::begin(&mut self.names, prompt, self.setup.max_rounds, self.setup.runs_tools);
         // Capacity 64: live output of several tools; a slow log slows the tools, never loses a piece.
         let (said, hear_tools) = mpsc::channel(64);
@@ -214,6 +219,7 @@ impl Agent {
                         self.ask_model(&mut running).await;
                     }
                 }
+                () = expiry(&running.waiting, self.setup.epoch, self.setup.asks.base) => self.expire(&mut running).await,
                 Some(msg) = running.hear_tools.recv() => self.tool_said(msg, &mut running).await,
                 heard = hear(&mut running.heard) => self.heard(heard, &mut running).await,
                 () = drive(&mut running.reply) => running.reply = None,
@@ -235,7 +241,7 @@ impl Agent {
                 let decision = self.granted(&call, decision, &running.waiting);
                 let steps = running
                     .machine
-                    .handle(Input::Decided { call: call.clone(), decision, by: DecidedBy::Person }, &mut self.names);
+                    .handle(Input::Decided { call: call.clone(), decision, by: self.setup.asks.by }, &mut self.names);
                 running.waiting.retain(|(waiting, _, _)| *waiting != call);
                 self.perform(steps, running).await;
                 return self.judge_again(running).await;
@@ -247,6 +253,7 @@ impl Agent {
             Command::SetModel { model } => return self.set_model(model),
             Command::Cancel => Input::Cancel,
             Command::Prompt { .. }
+            | Command::GoOn
             | Command::Unqueue { .. }
             | Command::Seek { .. }
             | Command::Speed { .. }
@@ -281,6 +288,19 @@ impl Agent {
                 Verdict::Deny(reason) => Decision::Deny(Some(reason)),
             };
             let input = Input::Decided { call, decision, by: DecidedBy::Policy };
+            let steps = running.machine.handle(input, &mut self.names);
+            self.perform(steps, running).await;
+        }
+    }
+
+    /// Denies what nobody answered in time.
+    async fn expire(&mut self, running: &mut Running) {
+        let now = self.setup.asks.base.plus(self.setup.epoch.elapsed().into());
+        let late = |ask: &Ask| ask.expires.is_some_and(|expires| expires <= now);
+        let (over, waiting) = std::mem::take(&mut running.waiting).into_iter().partition(|(_, _, ask)| late(ask));
+        running.waiting = waiting;
+        for (call, _, _) in over {
+            let input = Input::Decided { call, decision: Decision::Deny(None), by: DecidedBy::TimedOut };
             let steps = running.machine.handle(input, &mut self.names);
             self.perform(steps, running).await;
         }
@@ -379,7 +399,7 @@ impl Agent {
             system: self.setup.system.clone(),
             past,
             tools: self.specs.clone(),
-            max_output: None,
+            max_output: self.setup.max_output,
         };
         // Capacity 64: frames of one read; more waiting only means more merging later.
         let (out, heard) = mpsc::channel(64);
@@ -420,6 +440,14 @@ async fn play(beats: Vec<Beat>, out: mpsc::Sender<Heard>) {
 async fn drive<T>(work: &mut Option<BoxFuture<'static, T>>) -> T {
     match work {
         Some(work) => work.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until the first ask denies itself, or for ever.
+async fn expiry(waiting: &[(CallId, String, Ask)], epoch: Instant, base: Millis) {
+    match waiting.iter().filter_map(|(_, _, ask)| ask.expires).min() {
+        Some(first) => tokio::time::sleep_until(epoch + first.since(base).into()).await,
         None => std::future::pending().await,
     }
 }

@@ -11,7 +11,7 @@ use super::approval::Policy;
 use super::history::History;
 use super::names::Names;
 use crate::engine::{Beat, Engine, Reply, Request};
-use crate::event::{AgentEvent, CallId, Fault, Millis, TurnEnd};
+use crate::event::{AgentEvent, CallId, DecidedBy, Fault, Millis, ToolSpec, TurnEnd};
 use crate::net::Http;
 use crate::tool::Tool;
 
@@ -37,6 +37,23 @@ pub type Switch = Arc<dyn Fn(String) -> BoxFuture<'static, Result<EngineChoice, 
 /// Makes the path of the file that holds a call's whole output.
 pub type Overflow = Arc<dyn Fn(&CallId) -> PathBuf + Send + Sync>;
 
+/// Who answers what the agent asks, and how long that may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asks {
+    pub by: DecidedBy,
+    /// An ask denies itself after so long; never without.
+    pub expire: Option<Duration>,
+    /// The session's clock at the epoch.
+    pub base: Millis,
+}
+
+impl Default for Asks {
+    /// A person at the screen, who has all the time in the world.
+    fn default() -> Self {
+        Self { by: DecidedBy::Person, expire: None, base: Millis(0) }
+    }
+}
+
 /// Everything an agent is made of.
 pub struct AgentSetup {
     /// Which engine to begin with; may look around on this machine, so it is awaited after the first frame.
@@ -60,6 +77,11 @@ pub struct AgentSetup {
     pub shell_timeout: Duration,
     /// Nobody can be asked: what needs an answer is denied.
     pub nobody_to_ask: bool,
+    pub asks: Asks,
+    /// Tools that somebody else runs: offered in place of ours, their calls stay requests.
+    pub foreign_tools: Option<Vec<ToolSpec>>,
+    /// Tokens that one reply may have.
+    pub max_output: Option<u32>,
     /// None where no log is kept.
     pub overflow: Option<Overflow>,
     pub epoch: Instant,

@@ -125,8 +125,9 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Begins a turn: the returned steps start it and ask the model.
-    pub fn begin(names: &mut Names, prompt: &str, max_rounds: u32, runs_tools: bool) -> (Self, Vec<Step>) {
+    /// Begins a turn: the returned steps start it and ask the model. Without a prompt the model goes on from what was
+    /// said last.
+    pub fn begin(names: &mut Names, prompt: Option<&str>, max_rounds: u32, runs_tools: bool) -> (Self, Vec<Step>) {
         let turn = names.turn();
         let mut machine = Self {
             turn: turn.clone(),
@@ -142,10 +143,10 @@ impl Machine {
             spoke: false,
             paused: false,
         };
-        let mut steps = vec![
-            Step::Emit(AgentEvent::TurnStarted { turn, parent: None }),
-            Step::Emit(AgentEvent::UserMessage { message: names.message(), text: prompt.to_owned() }),
-        ];
+        let mut steps = vec![Step::Emit(AgentEvent::TurnStarted { turn, parent: None })];
+        if let Some(prompt) = prompt {
+            steps.push(Step::Emit(AgentEvent::UserMessage { message: names.message(), text: prompt.to_owned() }));
+        }
         machine.ask_model(names, &mut steps);
         (machine, steps)
     }

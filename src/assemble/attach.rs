@@ -261,7 +261,7 @@ impl House {
             (Some(seq), Audience::Pipe) => Seq(seq),
             _ => Seq(0),
         };
-        let Begun { session, hub, writer, .. } = self.begin_of(Some(address.clone()));
+        let Begun { session, hub, writer, .. } = self.begin_with(|header| header.mirror_of = Some(address.clone()));
         let (hub, writer) = if after == Seq(0) {
             (hub, writer)
         } else {

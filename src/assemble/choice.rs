@@ -72,9 +72,13 @@ impl Chooser {
 
     /// Finds the engine for a name written `engine/model`, `engine` or, where that is clear, just a model.
     pub async fn switch(self, name: String) -> Result<EngineChoice, String> {
-        let (engine, model) = Config::model_parts(&name);
-        let why = "chosen with /model".to_owned();
-        self.named(engine, model.map(str::to_owned), why).await.map_err(|fault| fault.message)
+        self.find(&name, "chosen with /model").await.map_err(|fault| fault.message)
+    }
+
+    /// Likewise; `why` is what is said of the choice.
+    pub(super) async fn find(&self, name: &str, why: &str) -> Result<EngineChoice, Fault> {
+        let (engine, model) = Config::model_parts(name);
+        self.named(engine, model.map(str::to_owned), why.to_owned()).await
     }
 
     fn config(&self) -> &Config {

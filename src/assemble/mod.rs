@@ -3,6 +3,7 @@
 
 mod attach;
 mod choice;
+mod serve;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use tokio::time::Instant;
 use crate::agent::approval::Policy;
 use crate::agent::history::History;
 use crate::agent::names::Names;
-use crate::agent::{AgentSetup, Overflow, Switch};
+use crate::agent::{AgentSetup, Asks, Overflow, Switch};
 use crate::bridge::hub::{Backlog, Hub, RING_BYTES};
 use crate::bridge::session::{self, Standing, notice};
 use crate::bridge::{Live, local};
@@ -30,6 +31,8 @@ use crate::tool;
 pub use crate::bridge::replay;
 pub use attach::{Attached, Models, Wrong};
 pub use choice::{Chooser, Listed};
+pub use serve::Served;
+pub use serve::listen::Serving;
 
 /// Which session to open.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +55,8 @@ pub enum Audience {
     Screen,
     /// Nobody can be asked, and nobody watches the embedded engine think.
     Pipe,
+    /// Clients over the network: they are asked where their surface can, and watch.
+    Network,
 }
 
 /// Everything that sessions are made from, and the tasks of those that run.
@@ -87,7 +92,7 @@ impl House {
 
     pub fn chooser(&self) -> Chooser {
         let pace = match self.audience {
-            Audience::Screen => 1.0,
+            Audience::Screen | Audience::Network => 1.0,
             Audience::Pipe => 0.0,
         };
         Chooser { loaded: self.loaded.clone(), http: self.http.clone(), pace }
@@ -100,7 +105,8 @@ impl House {
             Start::New => self.begin(),
             Start::Continue | Start::Resume(_) => {
                 let path = self.find(start)?;
-                self.reopen(&path)?
+                let folder = self.folder.clone();
+                self.reopen(&path, &folder)?
             }
         };
         Ok(self.start(policy, begun, |_| {}))
@@ -118,6 +124,7 @@ impl House {
             }) as Overflow
         });
         let mut setup = self.agent(policy, epoch, wall, overflow, past);
+        setup.asks.base = standing.base;
         change(&mut setup);
         let feed = local::start(setup, &mut self.tasks);
         let setup = session::Setup {
@@ -148,7 +155,8 @@ impl House {
     pub fn sessions(&self, all: bool) -> anyhow::Result<Listing> {
         let mut listing = journal::list(&self.paths.sessions())?;
         let folder = self.folder.display().to_string();
-        listing.sessions.retain(|session| session.title.is_some() && (all || session.folder == folder));
+        let wanted = |session: &journal::Summary| session.title.is_some() && session.kind != journal::ANSWER;
+        listing.sessions.retain(|session| wanted(session) && (all || session.folder == folder));
         Ok(listing)
     }
 
@@ -201,15 +209,16 @@ impl House {
     }
 
     fn begin(&mut self) -> Begun {
-        self.begin_of(None)
+        self.begin_with(|_| {})
     }
 
-    fn begin_of(&mut self, mirror_of: Option<String>) -> Begun {
+    /// Begins a log; `change` has the last word on its header.
+    fn begin_with(&mut self, change: impl FnOnce(&mut Header)) -> Begun {
         let wall = wall_clock();
         let session = journal::new_session_id(wall);
         let mut header = Header::new(session.clone(), wall);
         header.folder = self.folder.display().to_string();
-        header.mirror_of = mirror_of;
+        change(&mut header);
         let (writer, not_saved) = match Writer::create(&self.paths.sessions(), header) {
             Ok(writer) => (Some(writer), None),
             Err(error) => (None, Some(error.to_string())),
@@ -232,7 +241,8 @@ impl House {
         }
     }
 
-    fn reopen(&mut self, path: &Path) -> anyhow::Result<Begun> {
+    /// Goes on with a log; its tools work in `folder` from now on.
+    fn reopen(&mut self, path: &Path, folder: &Path) -> anyhow::Result<Begun> {
         let (writer, end) = Writer::open(path)?;
         let header = writer.header().clone();
         let reader = writer.reader()?;
@@ -244,7 +254,7 @@ impl House {
             let text = format!("the log ended in a torn line of {bytes} bytes, which was left out");
             notices.push(notice(Level::Warn, "torn_line", text));
         }
-        let folder = self.folder.display().to_string();
+        let folder = folder.display().to_string();
         if header.folder != folder && !header.folder.is_empty() {
             let text = format!("this session began in {}; its tools work in {folder} now", header.folder);
             notices.push(notice(Level::Warn, "other_folder", text));
@@ -301,24 +311,30 @@ impl House {
             folder: self.folder.clone(),
             hidden: config.key_variables().into(),
             also: config.tools.folders.iter().filter_map(|folder| folder.canonicalize().ok()).collect(),
-            system: self.system.clone().unwrap_or_else(|| self.system_prompt()),
+            system: self.system_for(&self.folder),
             max_rounds: config.limits.max_rounds,
             runs_tools: true,
             tool_output: config.limits.tool_output,
             tool_timeout: config.tools.timeout,
             shell_timeout: config.tools.shell_timeout,
             nobody_to_ask: self.audience == Audience::Pipe,
+            asks: Asks::default(),
+            foreign_tools: None,
+            max_output: None,
             overflow,
             epoch,
             wall,
         }
     }
 
-    fn system_prompt(&self) -> String {
+    fn system_for(&self, folder: &Path) -> String {
+        if let Some(system) = &self.system {
+            return system.clone();
+        }
         include_str!("../../assets/prompts/system.md")
             .replace("{date}", &jiff::Zoned::now().strftime("%A, %Y-%m-%d").to_string())
             .replace("{os}", std::env::consts::OS)
-            .replace("{folder}", &self.folder.display().to_string())
+            .replace("{folder}", &folder.display().to_string())
     }
 }
 

@@ -136,6 +136,7 @@ impl Player {
             // A replay has nobody to tell.
             Command::Speed { .. }
             | Command::Prompt { .. }
+            | Command::GoOn
             | Command::Unqueue { .. }
             | Command::Decide { .. }
             | Command::Cancel

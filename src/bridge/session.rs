@@ -184,6 +184,12 @@ impl Spine {
                 self.busy = true;
                 self.forward(source, Command::Prompt { text });
             }
+            // There is nothing to keep waiting: the turn that runs says what comes next.
+            Command::GoOn if self.busy || !self.queue.is_empty() => {}
+            Command::GoOn => {
+                self.busy = true;
+                self.forward(source, Command::GoOn);
+            }
             Command::Unqueue { id } => {
                 self.queue.retain(|queued| queued.id != id);
                 self.say_queue();

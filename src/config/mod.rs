@@ -51,6 +51,7 @@ pub struct Config {
     pub approvals: ApprovalConfig,
     pub tools: ToolConfig,
     pub limits: LimitConfig,
+    pub server: ServerConfig,
     /// US dollars per million tokens (input, output) by model name, where the program doesn't know or errs.
     pub prices: BTreeMap<String, (f64, f64)>,
     /// Context windows in tokens by model name, likewise.
@@ -130,6 +131,65 @@ pub struct LimitConfig {
     pub tool_output: usize,
 }
 
+/// What `serve` does without flags.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ServerConfig {
+    pub host: String,
+    /// 0 takes one that is free.
+    pub port: u16,
+    /// `env:NAME`, `cmd:COMMAND` or the token itself.
+    pub token: String,
+    /// Likewise; whoever has it may only watch.
+    pub read_token: String,
+    /// Origins of web pages that may ask.
+    pub origins: Vec<String>,
+    /// Connections at once.
+    pub clients: usize,
+    /// Sessions that run at once.
+    pub sessions: usize,
+    /// Bytes of a request.
+    pub body: usize,
+    /// Bytes of a prompt.
+    pub message: usize,
+    /// How long an ask waits for an answer.
+    pub ask_timeout: Duration,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port: 0,
+            token: "env:JARVIS_TUI_SERVER_TOKEN".to_owned(),
+            read_token: "env:JARVIS_TUI_READ_TOKEN".to_owned(),
+            origins: Vec::new(),
+            clients: 512,
+            sessions: 64,
+            body: 8 << 20,
+            message: 1 << 20,
+            ask_timeout: Duration::from_mins(10),
+        }
+    }
+}
+
+/// Shows no token, for this ends in logs.
+impl fmt::Debug for ServerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerConfig")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .field("token", &secret::masked(&self.token))
+            .field("read_token", &secret::masked(&self.read_token))
+            .field("origins", &self.origins)
+            .field("clients", &self.clients)
+            .field("sessions", &self.sessions)
+            .field("body", &self.body)
+            .field("message", &self.message)
+            .field("ask_timeout", &self.ask_timeout)
+            .finish()
+    }
+}
+
 impl Config {
     /// Cuts `engine/model` into its two parts; a model's own name may hold further slashes.
     pub fn model_parts(text: &str) -> (&str, Option<&str>) {
@@ -181,6 +241,7 @@ impl Default for Config {
                 shell_timeout: Duration::from_mins(2),
             },
             limits: LimitConfig { max_rounds: 25, tool_output: 32_768 },
+            server: ServerConfig::default(),
             prices: BTreeMap::new(),
             windows: BTreeMap::new(),
             keys: BTreeMap::new(),

@@ -250,6 +250,56 @@ pub(super) const ROWS: &[Row] = &[
         },
     },
     Row {
+        key: "server.host",
+        expects: "an address or a name such as \"127.0.0.1\"",
+        set: |config, _, value| put(&mut config.server.host, text(value)),
+    },
+    Row {
+        key: "server.port",
+        expects: "a whole number from 0 to 65535",
+        set: |config, _, value| put(&mut config.server.port, u16::try_from(whole(value, 0, 65_535)?).ok()),
+    },
+    Row {
+        key: "server.token",
+        expects: "\"env:NAME\", \"cmd:COMMAND\" or the token",
+        set: |config, _, value| put(&mut config.server.token, text(value)),
+    },
+    Row {
+        key: "server.read_token",
+        expects: "\"env:NAME\", \"cmd:COMMAND\" or the token",
+        set: |config, _, value| put(&mut config.server.read_token, text(value)),
+    },
+    Row {
+        key: "server.origins",
+        expects: "a list of origins such as [\"https://app.example\"]",
+        set: |config, _, value| put(&mut config.server.origins, texts(value)),
+    },
+    Row {
+        key: "server.clients",
+        expects: "a whole number from 1 to 100000",
+        set: |config, _, value| put(&mut config.server.clients, usize::try_from(whole(value, 1, 100_000)?).ok()),
+    },
+    Row {
+        key: "server.sessions",
+        expects: "a whole number from 1 to 10000",
+        set: |config, _, value| put(&mut config.server.sessions, usize::try_from(whole(value, 1, 10_000)?).ok()),
+    },
+    Row {
+        key: "server.body",
+        expects: "a whole number from 1024 to 1073741824",
+        set: |config, _, value| put(&mut config.server.body, usize::try_from(whole(value, 1024, 1 << 30)?).ok()),
+    },
+    Row {
+        key: "server.message",
+        expects: "a whole number from 1024 to 1073741824",
+        set: |config, _, value| put(&mut config.server.message, usize::try_from(whole(value, 1024, 1 << 30)?).ok()),
+    },
+    Row {
+        key: "server.ask_timeout",
+        expects: "a span such as \"10m\"",
+        set: |config, _, value| put(&mut config.server.ask_timeout, span(value)),
+    },
+    Row {
         key: "prices.*",
         expects: "dollars per million tokens such as { input = 2.5, output = 10.0 }",
         set: |config, path, value| {
@@ -293,7 +343,10 @@ impl Row {
 
     /// Returns whether values of this key are kept from every screen.
     pub(super) fn is_secret(&self) -> bool {
-        matches!(self.key, "engines.*.api_key" | "remotes.*.token" | "remotes.*.headers.*")
+        matches!(
+            self.key,
+            "engines.*.api_key" | "remotes.*.token" | "remotes.*.headers.*" | "server.token" | "server.read_token"
+        )
     }
 
     /// Returns whether a project that nobody vouched for may set it.

@@ -14,7 +14,8 @@ pub struct Caps {
 }
 
 /// How the connection to the model or remote is. Times are on the session's clock.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LinkState {
     /// Nothing is under way.
     #[default]
@@ -40,14 +41,14 @@ pub enum LinkState {
 }
 
 /// A prompt that waits for the running turn to end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Queued {
     pub id: u64,
     pub text: String,
 }
 
 /// Where a replay stands.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReplayState {
     pub paused: bool,
     pub speed: f32,
@@ -60,7 +61,8 @@ pub struct ReplayState {
 }
 
 /// Everything about now that isn't a fact.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Weather {
     pub link: LinkState,
     pub queue: Vec<Queued>,

@@ -216,6 +216,33 @@ pub enum AgentEvent {
     Unknown(Json),
 }
 
+impl AgentEvent {
+    /// Returns the name it has in JSON.
+    pub fn kind(&self) -> &str {
+        match self {
+            Self::SessionOpened { .. } => "session_opened",
+            Self::TurnStarted { .. } => "turn_started",
+            Self::UserMessage { .. } => "user_message",
+            Self::MessageStarted { .. } => "message_started",
+            Self::TextDelta { .. } => "text_delta",
+            Self::ReasoningDelta { .. } => "reasoning_delta",
+            Self::MessageFinished { .. } => "message_finished",
+            Self::ToolCallStarted { .. } => "tool_call_started",
+            Self::ToolArgsDelta { .. } => "tool_args_delta",
+            Self::ToolCallReady { .. } => "tool_call_ready",
+            Self::ApprovalRequested { .. } => "approval_requested",
+            Self::ApprovalResolved { .. } => "approval_resolved",
+            Self::ToolOutput { .. } => "tool_output",
+            Self::ToolCallFinished { .. } => "tool_call_finished",
+            Self::Annotated { .. } => "annotated",
+            Self::UsageReported { .. } => "usage_reported",
+            Self::Noticed { .. } => "noticed",
+            Self::TurnFinished { .. } => "turn_finished",
+            Self::Unknown(json) => json.get("type").and_then(Json::as_str).unwrap_or_default(),
+        }
+    }
+}
+
 /// Kinds of [`AgentEvent::Annotated`] and what their data is.
 pub const ANNOTATIONS: &[(&str, &str)] = &[
     ("timing", "{load_ms?, prompt_ms?, decode_ms?, tokens_per_second?}: what the server measured"),

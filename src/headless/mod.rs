@@ -180,13 +180,19 @@ async fn until(deadline: Option<Instant>) {
 }
 
 /// Ctrl+C, SIGTERM and SIGHUP as one stream.
-struct Interrupts {
+pub struct Interrupts {
     #[cfg(unix)]
     signals: Vec<tokio::signal::unix::Signal>,
 }
 
+impl Default for Interrupts {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Interrupts {
-    fn new() -> Self {
+    pub fn new() -> Self {
         #[cfg(unix)]
         {
             use tokio::signal::unix::{SignalKind, signal};
@@ -197,7 +203,7 @@ impl Interrupts {
         Self {}
     }
 
-    async fn next(&mut self) {
+    pub async fn next(&mut self) {
         #[cfg(unix)]
         {
             if self.signals.is_empty() {

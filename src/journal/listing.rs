@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use super::write::lock;
-use super::{OpenError, Reader, Want};
+use super::{ANSWER, OpenError, Reader, Want};
 use crate::event::{AgentEvent, SessionId};
 
 /// What a list of sessions shows.
@@ -14,6 +14,8 @@ use crate::event::{AgentEvent, SessionId};
 pub struct Summary {
     pub id: SessionId,
     pub path: PathBuf,
+    /// As in the header.
+    pub kind: String,
     /// Milliseconds since 1970, as is `modified`.
     pub started_at: u64,
     pub modified: u64,
@@ -86,7 +88,8 @@ pub fn find(dir: &Path, wanted: &str) -> Result<Summary, FindError> {
     }
 }
 
-/// Returns the session that was used last, of one working folder or of all. One without a prompt counts only if all
+/// Returns the session that was used last, of one working folder or of all; sessions of one question are none of
+/// them. One without a prompt counts only if all
 /// are so. Reads no further than to that session, for there may be thousands.
 pub fn newest_of(dir: &Path, folder: Option<&str>) -> Result<Option<Summary>, OpenError> {
     let mut logs: Vec<_> = logs(dir)?.into_iter().map(|(id, path)| (modified(&path), id, path)).collect();
@@ -94,7 +97,7 @@ pub fn newest_of(dir: &Path, folder: Option<&str>) -> Result<Option<Summary>, Op
     let mut silent = None;
     for (_, _, path) in logs {
         let Ok(session) = summary(&path) else { continue };
-        if folder.is_some_and(|folder| session.folder != folder) {
+        if session.kind == ANSWER || folder.is_some_and(|folder| session.folder != folder) {
             continue;
         }
         if session.title.is_some() {
@@ -180,6 +183,7 @@ fn summary(path: &Path) -> Result<Summary, OpenError> {
     Ok(Summary {
         id: path.file_stem().map_or(header.session, |stem| stem.to_string_lossy().as_ref().into()),
         path: path.to_owned(),
+        kind: header.kind,
         started_at: header.started_at,
         modified: modified(path),
         folder: header.folder,

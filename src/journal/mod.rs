@@ -22,11 +22,14 @@ use crate::event::SessionId;
 /// The format this program writes. Unknown fields and variants do not raise it; a change of meaning does.
 pub const FORMAT: u32 = 1;
 
+/// The kind of a session that was opened for one question. It is read, never gone on with.
+pub const ANSWER: &str = "answer";
+
 /// First line of a log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     pub format: u32,
-    /// What the log holds; always `session` so far.
+    /// What the log holds: `session`, or [`ANSWER`].
     #[serde(default = "session_kind")]
     pub kind: String,
     pub session: SessionId,

@@ -24,6 +24,14 @@ pub struct Ask {
     pub stays: bool,
 }
 
+/// How the turns begin that a client told as past.
+const PAST: &str = "past";
+
+/// Returns whether a turn was told as past.
+pub fn is_told(turn: &TurnId) -> bool {
+    turn.as_str().starts_with(PAST)
+}
+
 /// Writes down what was said before as facts.
 #[derive(Debug, Default)]
 pub struct Told {
@@ -92,7 +100,7 @@ impl Told {
     fn begin(&mut self) {
         if self.turn.is_none() {
             self.turns += 1;
-            let turn = TurnId::from(format!("past{}", self.turns).as_str());
+            let turn = TurnId::from(format!("{PAST}{}", self.turns).as_str());
             self.facts.push(AgentEvent::TurnStarted { turn: turn.clone(), parent: None });
             self.turn = Some(turn);
         }
@@ -114,7 +122,7 @@ impl Told {
 
     fn message(&mut self) -> MessageId {
         self.messages += 1;
-        MessageId::from(format!("past.m{}", self.messages).as_str())
+        MessageId::from(format!("{PAST}.m{}", self.messages).as_str())
     }
 }
 

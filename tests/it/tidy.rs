@@ -20,7 +20,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("ui", &["event", "text", "store", "config"]),
     (
         "assemble",
-        &["event", "text", "dialect", "store", "config", "net", "engine", "tool", "agent", "journal", "bridge", "cli"],
+        &[
+            "event", "text", "dialect", "store", "config", "net", "engine", "tool", "agent", "journal", "bridge",
+            "serve", "cli",
+        ],
     ),
     ("headless", &["event", "text", "config", "bridge", "assemble", "store", "ui"]),
     ("app", &["event", "text", "store", "ui", "bridge", "config", "assemble"]),

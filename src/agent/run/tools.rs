@@ -110,7 +110,13 @@ impl Agent {
     pub(super) async fn tool_said(&mut self, msg: ToolMsg, running: &mut Running) {
         let input = match msg {
             ToolMsg::Asked { call, name, ask } => {
-                let judgement = ask.map(|ask| {
+                let expires = self
+                    .setup
+                    .asks
+                    .expire
+                    .map(|limit| self.setup.asks.base.plus((self.setup.epoch.elapsed() + limit).into()));
+                let judgement = ask.map(|mut ask| {
+                    ask.expires = expires;
                     let verdict = self.setup.policy.judge(&name, ask.risk, &ask.subject);
                     (ask, verdict)
                 });

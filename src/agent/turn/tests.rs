@@ -17,7 +17,7 @@ impl Bench {
 
     fn with_rounds(max_rounds: u32) -> Self {
         let mut names = Names::default();
-        let (machine, steps) = Machine::begin(&mut names, "hi", max_rounds, true);
+        let (machine, steps) = Machine::begin(&mut names, Some("hi"), max_rounds, true);
         let mut bench = Self { machine, names, events: vec![opened()], other: Vec::new() };
         bench.take(steps);
         bench

@@ -1,0 +1,57 @@
+//! What the server says of itself: that it lives, which models it has, which tools.
+
+use axum::extract::State as Shared;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::refuse;
+use super::state::State;
+use super::{Surface, oneshot};
+
+pub(super) const SURFACE: Surface = Surface { routes, under: &[], shape: refuse::plain };
+
+fn routes() -> Router<State> {
+    Router::new()
+        .route("/health", get(health))
+        .route("/v1/info", get(info))
+        .route("/v1/models", get(models))
+        .route("/v1/tools", get(tools))
+}
+
+async fn health(Shared(state): Shared<State>) -> Json<Value> {
+    let status = if state.stop().is_cancelled() { "closing" } else { "ok" };
+    Json(json!({ "status": status, "app": "jarvis-tui", "version": env!("CARGO_PKG_VERSION") }))
+}
+
+async fn info(Shared(state): Shared<State>) -> Json<Value> {
+    let models = state.factory().models().await;
+    let usual = models.first();
+    let settings = state.settings();
+    Json(json!({
+        "name": "jarvis-tui",
+        "version": env!("CARGO_PKG_VERSION"),
+        "model": usual.map(|model| model.id.as_str()),
+        "engine": usual.map(|model| model.engine.as_str()),
+        "agent": "jarvis-tui",
+        "read_only": settings.read_only,
+        "sessions": { "running": state.all().len(), "most": settings.limits.sessions },
+        "session_header": oneshot::SESSION.as_str(),
+    }))
+}
+
+/// As OpenAI lists them.
+async fn models(Shared(state): Shared<State>) -> Json<Value> {
+    let models = state.factory().models().await;
+    let row = |model: &super::factory::Model| {
+        json!({
+            "id": model.id, "object": "model", "created": 0, "owned_by": model.engine, "remark": model.remark,
+        })
+    };
+    Json(json!({ "object": "list", "data": models.iter().map(row).collect::<Vec<_>>() }))
+}
+
+async fn tools(Shared(state): Shared<State>) -> Json<Value> {
+    let tools = state.factory().tools();
+    Json(json!({ "count": tools.len(), "tools": tools }))
+}
