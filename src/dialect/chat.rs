@@ -6,6 +6,9 @@
 
 mod calls;
 mod carry;
+pub mod chunk;
+pub mod encode;
+pub(super) mod spoken;
 pub(super) mod wire;
 
 use std::borrow::Cow;

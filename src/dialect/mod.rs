@@ -27,7 +27,7 @@ pub mod warp;
 
 pub use frame::SseFrame;
 
-use crate::event::{AgentEvent, Envelope, Json};
+use crate::event::{AgentEvent, Envelope, Json, Millis};
 
 /// What a decoder may know of the request that it decodes the answer of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -120,6 +120,12 @@ pub trait Encode: Send {
 
     /// Returns what is sent where nothing else was for a while. Never counted, never resumed.
     fn keep_alive(&self) -> KeepAlive;
+
+    /// Returns how long to wait between the frames of the last fact, where it was an answer in one piece that is told
+    /// in words. Who has the next piece of text already needn't wait.
+    fn pause(&self) -> Option<Millis> {
+        None
+    }
 
     /// Returns the whole answer, for a client that asked for no stream: the HTTP status and the body. Called after
     /// [`Encode::finish`].

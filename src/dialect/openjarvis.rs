@@ -13,6 +13,7 @@
 //! A superset of `chat`: a stream without any of this gives exactly the events that `chat` gives.
 
 mod calls;
+pub mod encode;
 mod prose;
 mod research;
 mod signs;

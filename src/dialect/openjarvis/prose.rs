@@ -11,6 +11,18 @@ const PREFIXES: &[&str] = &[
     "The input is too long",
 ];
 
+/// Returns the words that tell of this fault.
+pub(super) fn of(fault: &Fault) -> String {
+    match fault.kind {
+        FaultKind::ContextTooLong => {
+            "The input is too long for the model's context window. Please try a shorter message.".into()
+        }
+        // The original takes any text with a 400 in it for one of these.
+        FaultKind::BadRequest | FaultKind::Refused => format!("The model returned an error: {}", fault.message),
+        _ => format!("Sorry, an error occurred: {}", fault.message),
+    }
+}
+
 /// First word of those of managed agents; too common for anywhere else.
 const MANAGED: &str = "Error: ";
 

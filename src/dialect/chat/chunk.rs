@@ -1,0 +1,141 @@
+//! What a chat completion is written with: the head that all chunks of an answer share, one chunk, token counts and
+//! errors. Also what the requests of this format are refused with.
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::event::{Fault, FaultKind, Json, Usage};
+
+/// What all chunks of an answer have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// `chatcmpl-` and 12 hexadecimal digits.
+    pub id: String,
+    /// Seconds since 1970.
+    pub created: u64,
+    pub model: String,
+}
+
+#[derive(Serialize)]
+struct Chunk<'c, D> {
+    id: &'c str,
+    object: &'static str,
+    created: u64,
+    model: &'c str,
+    choices: &'c [Choice<'c, D>],
+    /// Absent, null, or counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usage: Option<Option<Tokens>>,
+}
+
+#[derive(Serialize)]
+struct Choice<'c, D> {
+    index: u32,
+    delta: &'c D,
+    finish_reason: Option<&'static str>,
+}
+
+/// Token counts as this format has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub(in crate::dialect) struct Tokens {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_tokens_details: Option<Cached>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completion_tokens_details: Option<Reasoned>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+struct Cached {
+    cached_tokens: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+struct Reasoned {
+    reasoning_tokens: u64,
+}
+
+impl From<Usage> for Tokens {
+    fn from(usage: Usage) -> Self {
+        Self {
+            prompt_tokens: usage.input_tokens,
+            completion_tokens: usage.output_tokens,
+            total_tokens: usage.total(),
+            prompt_tokens_details: (usage.cached_tokens > 0).then_some(Cached { cached_tokens: usage.cached_tokens }),
+            completion_tokens_details: (usage.reasoning_tokens > 0)
+                .then_some(Reasoned { reasoning_tokens: usage.reasoning_tokens }),
+        }
+    }
+}
+
+impl Head {
+    /// Returns a chunk with one choice.
+    pub(in crate::dialect) fn chunk<D: Serialize>(
+        &self,
+        delta: &D,
+        finish_reason: Option<&'static str>,
+        usage: Option<Option<Tokens>>,
+    ) -> String {
+        self.write(&[Choice { index: 0, delta, finish_reason }], usage)
+    }
+
+    /// Returns a chunk without choices, which only tells the counts.
+    pub(in crate::dialect) fn counts(&self, usage: Tokens) -> String {
+        self.write::<()>(&[], Some(Some(usage)))
+    }
+
+    fn write<D: Serialize>(&self, choices: &[Choice<'_, D>], usage: Option<Option<Tokens>>) -> String {
+        let Self { id, created, model } = self;
+        let chunk = Chunk { id, object: "chat.completion.chunk", created: *created, model, choices, usage };
+        // Text and numbers: this can't fail.
+        serde_json::to_string(&chunk).unwrap_or_default()
+    }
+
+    /// Returns the whole answer as one object.
+    pub(in crate::dialect) fn whole(&self, message: &Json, finish_reason: &str, usage: Tokens) -> Json {
+        json!({
+            "id": self.id,
+            "object": "chat.completion",
+            "created": self.created,
+            "model": self.model,
+            "choices": [{"index": 0, "message": message, "logprobs": null, "finish_reason": finish_reason}],
+            "usage": usage,
+        })
+    }
+}
+
+/// Guesses the counts of an answer that no server counted: a token is four characters.
+pub(in crate::dialect) fn guess(prompt: u64, answer: &str) -> Usage {
+    let output_tokens = (answer.chars().count() as u64 / 4).max(1);
+    Usage { input_tokens: prompt, output_tokens, estimated: true, ..Usage::default() }
+}
+
+/// Returns an error in the shape of this format.
+pub fn error(message: &str, kind: &str, param: Option<&str>, code: Option<&str>) -> Json {
+    json!({"error": {"message": message, "type": kind, "param": param, "code": code}})
+}
+
+/// Returns what a fault is in this format: the HTTP status, where nothing was sent yet, and the error.
+///
+/// The key that was refused is ours, not the client's, so that is no 401. What would fail again is a 4xx: the official
+/// client sends again what failed with anything else.
+pub fn refusal(fault: &Fault) -> (u16, Json) {
+    let (status, kind, code) = match fault.kind {
+        FaultKind::Auth => (502, "upstream_error", "upstream_auth"),
+        FaultKind::RateLimited => (429, "rate_limit_error", "rate_limit_exceeded"),
+        FaultKind::ContextTooLong => (400, "invalid_request_error", "context_length_exceeded"),
+        FaultKind::BadRequest => (400, "invalid_request_error", "bad_request"),
+        FaultKind::TimedOut => (504, "server_error", "timeout"),
+        FaultKind::Network => (502, "upstream_error", "network"),
+        FaultKind::Protocol => (502, "upstream_error", "protocol"),
+        FaultKind::Upstream => (502, "upstream_error", "upstream"),
+        FaultKind::Refused => (400, "invalid_request_error", "content_filter"),
+        FaultKind::LimitReached => (400, "invalid_request_error", "limit_reached"),
+        FaultKind::Tool => (500, "server_error", "tool"),
+        FaultKind::Internal => (500, "server_error", "internal"),
+    };
+    let param = (fault.kind == FaultKind::ContextTooLong).then_some("messages");
+    (status, error(&fault.message, kind, param, Some(code)))
+}

@@ -1,0 +1,219 @@
+use super::*;
+use crate::event::{Fault, MessageId, Outcome, Output, Role, Scope, Seq, TextKind, Usage};
+
+const HEAD: &str =
+    r#"{"id":"chatcmpl-0a1b2c3d4e5f","object":"chat.completion.chunk","created":7,"model":"m","choices":["#;
+
+fn chunks(wants: Wants) -> Chunks {
+    Chunks::new(Head { id: "chatcmpl-0a1b2c3d4e5f".into(), created: 7, model: "m".into() }, wants, 5)
+}
+
+fn encode(encoder: &mut Chunks, facts: Vec<AgentEvent>) -> Vec<SseFrame> {
+    let mut out = Vec::new();
+    encoder.start(&mut out);
+    for (seq, event) in facts.into_iter().enumerate() {
+        encoder.fact(&Envelope { seq: Seq(seq as u64 + 1), at: Millis(0), event }, &mut out);
+    }
+    encoder.finish(&mut out);
+    out
+}
+
+/// What is in the frames, without the head that all have.
+fn told(frames: &[SseFrame]) -> Vec<String> {
+    assert!(frames.iter().all(|frame| frame.event.is_empty() && frame.id.is_none() && frame.retry.is_none()));
+    frames.iter().map(|frame| frame.data.strip_prefix(HEAD).unwrap_or(&frame.data).to_owned()).collect()
+}
+
+fn started(message: &str) -> AgentEvent {
+    AgentEvent::MessageStarted { message: message.into(), role: Role::Assistant, parent: None }
+}
+
+fn text(message: &str, text: &str) -> AgentEvent {
+    AgentEvent::TextDelta { message: message.into(), text: text.into(), kind: TextKind::Text }
+}
+
+fn finished(message: &str, stop: Stop) -> AgentEvent {
+    AgentEvent::MessageFinished { message: message.into(), stop, full: None, carry: None }
+}
+
+fn usage(n: u32, input: u64, output: u64) -> AgentEvent {
+    let usage = Usage { input_tokens: input, output_tokens: output, ..Usage::default() };
+    AgentEvent::UsageReported { scope: Scope::Request(n), usage }
+}
+
+fn over(end: TurnEnd) -> AgentEvent {
+    AgentEvent::TurnFinished { turn: "t".into(), end }
+}
+
+fn call(message: &str, id: &str, name: Option<&str>) -> AgentEvent {
+    AgentEvent::ToolCallStarted {
+        call: id.into(),
+        message: MessageId::from(message),
+        name: name.map(Into::into),
+        parent: None,
+        ran_by: RanBy::Us,
+    }
+}
+
+fn ready(id: &str, name: &str, args: &str) -> AgentEvent {
+    AgentEvent::ToolCallReady { call: id.into(), name: name.into(), args: args.into(), carry: None }
+}
+
+#[test]
+fn text_of_all_rounds_and_the_sum_of_their_counts() {
+    let facts = vec![
+        started("a"),
+        text("a", "One moment."),
+        call("a", "c", Some("clock")),
+        ready("c", "clock", "{}"),
+        finished("a", Stop::ToolCalls),
+        usage(1, 10, 2),
+        AgentEvent::ToolCallFinished {
+            call: "c".into(),
+            outcome: Outcome::Ok,
+            output: Output::of("noon"),
+            took: Some(Millis(3)),
+        },
+        started("b"),
+        text("b", "It is"),
+        text("b", " noon."),
+        finished("b", Stop::End),
+        usage(2, 20, 4),
+        over(TurnEnd::Completed),
+    ];
+    let mut encoder = chunks(Wants::default());
+    assert_eq!(
+        told(&encode(&mut encoder, facts)),
+        [
+            r#"{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#,
+            r#"{"index":0,"delta":{"content":"One moment."},"finish_reason":null}]}"#,
+            r#"{"index":0,"delta":{"content":"\n\nIt is"},"finish_reason":null}]}"#,
+            r#"{"index":0,"delta":{"content":" noon."},"finish_reason":null}]}"#,
+            r#"{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":30,"completion_tokens":6,"total_tokens":36}}"#,
+            "[DONE]",
+        ]
+    );
+    let (status, body) = encoder.answer();
+    assert_eq!(status, 200);
+    assert_eq!(
+        body.to_string(),
+        r#"{"id":"chatcmpl-0a1b2c3d4e5f","object":"chat.completion","created":7,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"One moment.\n\nIt is noon.","refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":30,"completion_tokens":6,"total_tokens":36}}"#
+    );
+}
+
+#[test]
+fn calls_of_the_clients_tools_come_in_fragments_and_counts_in_a_chunk_of_their_own() {
+    let piece = |json: &str| AgentEvent::ToolArgsDelta { call: "c".into(), json: json.into() };
+    let facts = vec![
+        started("a"),
+        call("a", "c", Some("add")),
+        piece(r#"{"a":"#),
+        // The name of this one comes late.
+        call("a", "d", None),
+        AgentEvent::ToolArgsDelta { call: "d".into(), json: "{".into() },
+        piece("1"),
+        ready("c", "add", r#"{"a":1}"#),
+        ready("d", "now", ""),
+        finished("a", Stop::ToolCalls),
+        usage(1, 10, 2),
+        over(TurnEnd::Completed),
+    ];
+    let mut encoder = chunks(Wants { include_usage: true, calls: true });
+    let fragment = |fragment: &str| {
+        format!(r#"{{"index":0,"delta":{{"tool_calls":[{fragment}]}},"finish_reason":null}}],"usage":null}}"#)
+    };
+    assert_eq!(
+        told(&encode(&mut encoder, facts))[1..],
+        [
+            fragment(r#"{"index":0,"id":"c","type":"function","function":{"name":"add","arguments":""}}"#),
+            fragment(r#"{"index":0,"function":{"arguments":"{\"a\":"}}"#),
+            fragment(r#"{"index":0,"function":{"arguments":"1"}}"#),
+            fragment(r#"{"index":0,"function":{"arguments":"}"}}"#),
+            fragment(r#"{"index":1,"id":"d","type":"function","function":{"name":"now","arguments":""}}"#),
+            fragment(r#"{"index":1,"function":{"arguments":"{}"}}"#),
+            r#"{"index":0,"delta":{},"finish_reason":"tool_calls"}],"usage":null}"#.to_owned(),
+            r#"],"usage":{"prompt_tokens":10,"completion_tokens":2,"total_tokens":12}}"#.to_owned(),
+            "[DONE]".to_owned(),
+        ]
+    );
+    let message = &encoder.answer().1["choices"][0]["message"];
+    assert_eq!(
+        message.to_string(),
+        r#"{"role":"assistant","content":null,"refusal":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"add","arguments":"{\"a\":1}"}},{"id":"d","type":"function","function":{"name":"now","arguments":"{}"}}]}"#
+    );
+}
+
+#[test]
+fn every_end_has_its_reason_or_its_error() {
+    let end = |stop: Stop, end: TurnEnd| {
+        let mut encoder = chunks(Wants::default());
+        let frames = told(&encode(&mut encoder, vec![started("a"), text("a", "so"), finished("a", stop), over(end)]));
+        let [.., last, done] = frames.as_slice() else { panic!("{frames:?}") };
+        assert_eq!(done, "[DONE]");
+        let json: Json = serde_json::from_str(last)
+            .unwrap_or_else(|_| serde_json::from_str(&format!("{HEAD}{last}")).expect("a chunk"));
+        let (status, body) = encoder.answer();
+        let reason = &json["choices"][0]["finish_reason"];
+        if reason.is_null() {
+            assert_eq!(body, json, "the same error, streaming or not");
+            (status, json["error"]["code"].clone())
+        } else {
+            assert_eq!(&body["choices"][0]["finish_reason"], reason);
+            (status, reason.clone())
+        }
+    };
+    let failed = |kind: FaultKind| TurnEnd::Failed(Fault::new(kind, "it went wrong"));
+    assert_eq!(end(Stop::End, TurnEnd::Completed), (200, "stop".into()));
+    assert_eq!(end(Stop::Length, TurnEnd::Completed), (200, "length".into()));
+    assert_eq!(end(Stop::Refused, TurnEnd::Completed), (200, "content_filter".into()));
+    assert_eq!(end(Stop::Refused, failed(FaultKind::Refused)), (200, "content_filter".into()));
+    assert_eq!(end(Stop::Failed, failed(FaultKind::RateLimited)), (429, "rate_limit_exceeded".into()));
+    assert_eq!(end(Stop::Failed, failed(FaultKind::ContextTooLong)), (400, "context_length_exceeded".into()));
+    assert_eq!(end(Stop::Failed, failed(FaultKind::Auth)), (502, "upstream_auth".into()));
+    assert_eq!(end(Stop::Interrupted, TurnEnd::Interrupted), (502, "upstream".into()));
+    assert_eq!(end(Stop::Cancelled, TurnEnd::Cancelled), (502, "upstream".into()));
+}
+
+#[test]
+fn facts_that_just_stop_are_an_error_and_an_end_mark() {
+    let mut encoder = chunks(Wants::default());
+    let frames = told(&encode(&mut encoder, vec![started("a"), text("a", "so")]));
+    assert_eq!(
+        frames[2..],
+        [
+            r#"{"error":{"message":"the answer was cut off before its end; try again","type":"upstream_error","param":null,"code":"upstream"}}"#,
+            "[DONE]"
+        ]
+    );
+}
+
+#[test]
+fn counts_that_nobody_said_are_guessed() {
+    let facts = vec![started("a"), text("a", "twelve chars"), finished("a", Stop::End), over(TurnEnd::Completed)];
+    let mut encoder = chunks(Wants::default());
+    let frames = told(&encode(&mut encoder, facts));
+    let usage = r#""usage":{"prompt_tokens":5,"completion_tokens":3,"total_tokens":8}}"#;
+    assert!(frames[2].ends_with(usage), "{frames:?}");
+}
+
+#[test]
+fn an_answer_in_one_piece_is_told_in_words_and_a_stream_as_it_comes() {
+    let whole = "this whole answer came in one piece after some time";
+    let mut encoder = chunks(Wants::default());
+    let mut out = Vec::new();
+    let mut take = |event: AgentEvent| {
+        out.clear();
+        encoder.fact(&Envelope { seq: Seq(1), at: Millis(0), event }, &mut out);
+        (out.len(), encoder.pause())
+    };
+    assert_eq!(take(started("a")), (0, None));
+    assert_eq!(take(text("a", whole)), (10, Some(Millis(12))));
+    assert_eq!(take(text("a", whole)), (1, None));
+    // A server that only repeats the whole at the end.
+    assert_eq!(take(started("b")), (0, None));
+    let full = Some(whole.to_owned());
+    let finished = AgentEvent::MessageFinished { message: "b".into(), stop: Stop::End, full, carry: None };
+    assert_eq!(take(finished), (10, Some(Millis(12))));
+    assert_eq!(take(started("c")), (0, None));
+    assert_eq!(take(text("c", "a few words only")), (1, None));
+}

@@ -1,0 +1,226 @@
+//! What an answer in one piece of text is made of: of all messages of a turn, those that the agent itself says to the
+//! person, one after the other with a blank line between, and what they cost.
+//!
+//! Not for calls. A message of another voice, such as a sub-agent's, is part of the work and not of the answer.
+
+use std::collections::BTreeMap;
+
+use crate::event::{AgentEvent, Fault, FaultKind, MessageId, Role, Scope, Stop, TextKind, TurnEnd, Usage};
+
+/// A text that comes in one piece is told in words, if it has this many.
+const WHOLE: usize = 8;
+/// Words that are told one by one: at the pause of [`PAUSE`] that is 12 seconds. The rest comes at once.
+const MOST_WORDS: usize = 1000;
+/// Milliseconds between words.
+pub(in crate::dialect) const PAUSE: u64 = 12;
+
+/// A piece of the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::dialect) enum Piece {
+    Text(String),
+    Refusal(String),
+    Reasoning(String),
+}
+
+/// The answer so far.
+#[derive(Debug, Default)]
+pub(in crate::dialect) struct Spoken {
+    /// Messages that are open, with what was told of each.
+    open: Vec<(MessageId, String)>,
+    /// The message of the last text, and of the last reasoning.
+    speaker: Option<MessageId>,
+    thinker: Option<MessageId>,
+    pub(in crate::dialect) text: String,
+    pub(in crate::dialect) refusal: String,
+    pub(in crate::dialect) reasoning: String,
+    /// Why the last message ended.
+    pub(in crate::dialect) stop: Option<Stop>,
+    requests: BTreeMap<u32, Usage>,
+    whole: Option<Usage>,
+    /// How the turn ended, once it did.
+    pub(in crate::dialect) end: Option<TurnEnd>,
+}
+
+impl Spoken {
+    /// Takes a fact and returns what it adds to the answer.
+    pub(in crate::dialect) fn take(&mut self, fact: &AgentEvent) -> Option<Piece> {
+        match fact {
+            AgentEvent::MessageStarted { message, role: Role::Assistant, parent: None } => {
+                self.open.push((message.clone(), String::new()));
+                None
+            }
+            AgentEvent::TextDelta { message, text, kind } => self.say(message, text, *kind),
+            AgentEvent::ReasoningDelta { message, text } => {
+                if text.is_empty() || !self.is_open(message) {
+                    return None;
+                }
+                let gap = gap(&self.reasoning, &mut self.thinker, message);
+                let text = format!("{gap}{text}");
+                self.reasoning.push_str(&text);
+                Some(Piece::Reasoning(text))
+            }
+            AgentEvent::MessageFinished { message, stop, full, .. } => {
+                let at = self.open.iter().position(|(open, _)| open == message)?;
+                self.stop = Some(*stop);
+                // What the wire repeats may be more than it said before.
+                let rest = full.as_deref().and_then(|full| full.strip_prefix(self.open.get(at)?.1.as_str()));
+                let piece = rest.and_then(|rest| self.say(message, rest, TextKind::Text));
+                self.open.retain(|(open, _)| open != message);
+                piece
+            }
+            AgentEvent::UsageReported { scope, usage } => {
+                match scope {
+                    Scope::Request(n) => drop(self.requests.insert(*n, *usage)),
+                    Scope::Turn => self.whole = Some(*usage),
+                }
+                None
+            }
+            AgentEvent::TurnFinished { end, .. } => {
+                self.end = Some(end.clone());
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns whether this message is one of the answer and still open.
+    pub(in crate::dialect) fn is_open(&self, message: &MessageId) -> bool {
+        self.open.iter().any(|(open, _)| open == message)
+    }
+
+    /// Returns whether nothing was told of an open message yet.
+    pub(in crate::dialect) fn is_untold(&self, message: &MessageId) -> bool {
+        self.open.iter().any(|(open, told)| open == message && told.is_empty())
+    }
+
+    /// Returns what the turn cost, where anybody said so.
+    pub(in crate::dialect) fn usage(&self) -> Option<Usage> {
+        let sum = self.requests.values().copied().reduce(Usage::plus);
+        self.whole.or(sum).filter(|usage| usage.total() > 0)
+    }
+
+    /// Returns why the turn has no proper end, if that is so.
+    pub(in crate::dialect) fn fault(&self) -> Option<Fault> {
+        match &self.end {
+            Some(TurnEnd::Completed) => None,
+            Some(TurnEnd::Failed(fault)) => Some(fault.clone()),
+            Some(TurnEnd::Cancelled) => Some(Fault::new(FaultKind::Upstream, "the turn was cancelled")),
+            Some(TurnEnd::Interrupted) | None => {
+                Some(Fault::new(FaultKind::Upstream, "the answer was cut off before its end; try again"))
+            }
+        }
+    }
+
+    fn say(&mut self, message: &MessageId, text: &str, kind: TextKind) -> Option<Piece> {
+        if text.is_empty() {
+            return None;
+        }
+        self.open.iter_mut().find(|(open, _)| open == message)?.1.push_str(text);
+        let whole = if kind == TextKind::Refusal { &mut self.refusal } else { &mut self.text };
+        let text = format!("{}{text}", gap(whole, &mut self.speaker, message));
+        whole.push_str(&text);
+        Some(if kind == TextKind::Refusal { Piece::Refusal(text) } else { Piece::Text(text) })
+    }
+}
+
+/// Returns what stands between what was said so far and what this message says.
+fn gap(before: &str, last: &mut Option<MessageId>, message: &MessageId) -> &'static str {
+    let other = last.as_ref() != Some(message);
+    if other {
+        *last = Some(message.clone());
+    }
+    match other && !before.is_empty() {
+        false => "",
+        true if before.ends_with("\n\n") => "",
+        true if before.ends_with('\n') => "\n",
+        true => "\n\n",
+    }
+}
+
+/// Returns the words of a text that came in one piece: split on single spaces, all but the first with the space before
+/// it, so that joined they are the text. One piece where it is too short to tell that nobody streamed it.
+pub(in crate::dialect) fn words(text: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    let mut from = 0;
+    for (at, _) in text.match_indices(' ').take(MOST_WORDS - 1) {
+        if let Some(word) = text.get(from..at).filter(|word| !word.is_empty()) {
+            words.push(word);
+        }
+        from = at;
+    }
+    words.extend(text.get(from..));
+    if words.len() < WHOLE { vec![text] } else { words }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::CallId;
+
+    fn started(message: &str, parent: Option<&str>) -> AgentEvent {
+        AgentEvent::MessageStarted { message: message.into(), role: Role::Assistant, parent: parent.map(CallId::from) }
+    }
+
+    fn text(message: &str, text: &str) -> AgentEvent {
+        AgentEvent::TextDelta { message: message.into(), text: text.into(), kind: TextKind::Text }
+    }
+
+    fn finished(message: &str, full: Option<&str>) -> AgentEvent {
+        let full = full.map(ToOwned::to_owned);
+        AgentEvent::MessageFinished { message: message.into(), stop: Stop::End, full, carry: None }
+    }
+
+    fn said(facts: &[AgentEvent]) -> String {
+        let mut spoken = Spoken::default();
+        let pieces: Vec<Piece> = facts.iter().filter_map(|fact| spoken.take(fact)).collect();
+        let told: String = pieces
+            .iter()
+            .map(|piece| match piece {
+                Piece::Text(text) | Piece::Refusal(text) | Piece::Reasoning(text) => text.as_str(),
+            })
+            .collect();
+        assert_eq!(told, spoken.text);
+        told
+    }
+
+    #[test]
+    fn messages_of_the_answer_stand_apart_and_other_voices_are_left_out() {
+        let facts = [
+            started("a", None),
+            text("a", "One"),
+            text("a", " moment."),
+            finished("a", None),
+            started("s", Some("call_1")),
+            text("s", "I am another"),
+            finished("s", None),
+            started("b", None),
+            text("b", "Done.\n"),
+            finished("b", None),
+            started("c", None),
+            text("c", "Really."),
+        ];
+        assert_eq!(said(&facts), "One moment.\n\nDone.\n\nReally.");
+    }
+
+    #[test]
+    fn what_the_wire_repeats_is_told_only_as_far_as_it_is_new() {
+        let facts = |full: &str| [started("a", None), text("a", "so"), finished("a", Some(full))];
+        assert_eq!(said(&facts("so far")), "so far");
+        assert_eq!(said(&facts("so")), "so");
+        assert_eq!(said(&facts("another")), "so");
+    }
+
+    #[test]
+    fn words_joined_are_the_text() {
+        let long = "one two  three\nfour five six seven eight nine ";
+        assert_eq!(
+            words(long),
+            ["one", " two", " ", " three\nfour", " five", " six", " seven", " eight", " nine", " "]
+        );
+        assert_eq!(words("too short for that"), ["too short for that"]);
+        let endless = "a ".repeat(5000);
+        assert_eq!((words(&endless).len(), words(&endless).concat()), (MOST_WORDS, endless));
+        assert_eq!(words(""), [""]);
+        assert_eq!(words(&" ".repeat(9)).concat(), " ".repeat(9));
+    }
+}
