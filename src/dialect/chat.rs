@@ -32,6 +32,8 @@ use crate::event::{
 #[derive(Debug)]
 pub struct Chat {
     message: MessageId,
+    /// Messages that were closed before the end.
+    closed: u32,
     open: bool,
     think: Think,
     text: Halves,
@@ -60,6 +62,7 @@ impl Chat {
     pub fn new() -> Self {
         Self {
             message: "m1".into(),
+            closed: 0,
             open: false,
             think: Think::default(),
             text: Halves::default(),
@@ -304,6 +307,20 @@ impl Chat {
     pub(super) fn new_round(&mut self, out: &mut Vec<AgentEvent>) {
         self.close_text(out);
         self.think = Think::default();
+    }
+
+    /// What was said so far is a message of its own, and the server ran its calls. Returns whether there was any.
+    pub(super) fn next_message(&mut self, out: &mut Vec<AgentEvent>) -> bool {
+        self.new_round(out);
+        if !std::mem::take(&mut self.open) {
+            return false;
+        }
+        self.closed += 1;
+        let next = MessageId::new(format!("m{}", self.closed + 1));
+        let message = std::mem::replace(&mut self.message, next);
+        self.carry = Carry::default();
+        out.push(AgentEvent::MessageFinished { message, stop: Stop::ToolCalls, full: None, carry: None });
+        true
     }
 
     /// Returns an id for a call that is not in the chunks; none of theirs will be the same.

@@ -12,6 +12,7 @@ pub mod detect;
 pub mod enclava;
 pub mod error;
 mod frame;
+mod gather;
 mod lax;
 pub mod native;
 mod odd;
@@ -19,6 +20,7 @@ pub mod ollama;
 pub mod openjarvis;
 pub mod plain;
 pub mod poe;
+mod ran;
 mod repeat;
 pub mod responses;
 mod surrogate;
@@ -76,7 +78,7 @@ pub const DIALECTS: &[Dialect] = &[
     Dialect {
         name: "warp",
         decode: |_| Box::new(warp::Warp::new()),
-        loses: "reasoning, and how calls went: nobody runs them",
+        loses: "reasoning, and how calls went, except from our own server",
     },
     Dialect { name: "plain", decode: |_| Box::new(plain::Plain::new()), loses: "everything but the bytes" },
 ];

@@ -4,21 +4,30 @@
 //! The proxy has one streamer for all its streams. Its numbers go on from stream to stream and its `complete` holds
 //! what all of them said, so the repeated text never replaces the streamed one blindly: it only adds what is missing
 //! behind a text that began with number 0, or stands in for an answer of which nothing was heard after a resume. An
-//! error that the proxy calls recoverable is a notice; one that is not ends the answer, whatever `complete` says.
+//! error that the proxy calls recoverable is a notice; one that is not ends the answer, whatever `complete` says. Its
+//! `tool_call`s, which the proxy declares and never sends, are states of calls that the server runs where they have a
+//! `status`, as from our own server: what is said after them is another message. Without, they are the model's wishes.
 //! Reconnecting by number and dropping frames already seen are the transport's.
+
+pub mod encode;
 
 use serde::Deserialize;
 use serde_json::json;
 
 use super::chat::Chat;
+use super::gather::APART;
 use super::lax::{List, Num, Obj, Text};
 use super::odd::Odd;
+use super::ran::{self, Ran};
 use super::surrogate;
 use super::{Context, Decode, Dialect, SseFrame, error};
-use crate::event::{AgentEvent, Fault, Json, Level, Subject};
+use crate::event::{AgentEvent, Fault, Json, Level, Stop, Subject, TurnEnd};
 
-pub const DIALECT: Dialect =
-    Dialect { name: "poe", decode: |_: &Context| Box::new(Poe::new()), loses: "usage, results and times of calls" };
+pub const DIALECT: Dialect = Dialect {
+    name: "poe",
+    decode: |_: &Context| Box::new(Poe::new()),
+    loses: "usage, results and times of calls, except from our own server",
+};
 
 /// Bytes of streamed text that are compared with the repeated one.
 const MOST_COMPARED: usize = 16 * 1024 * 1024;
@@ -32,6 +41,9 @@ struct Data<'a> {
     error: Option<Json>,
     recoverable: Option<Json>,
     attempt: Num,
+    #[serde(borrow)]
+    code: Text<'a>,
+    truncated: Option<Json>,
     #[serde(borrow)]
     content: Text<'a>,
     tool_calls: List<Json>,
@@ -48,11 +60,29 @@ pub struct Poe {
     first: Option<u64>,
     heard: String,
     has_calls: bool,
+    ran: Ran,
+    /// The server ran calls since the text before.
+    apart: Apart,
+    /// There is more than one message.
+    several: bool,
     /// The whole text, where `complete` confirmed or completed what was streamed.
     full: Option<String>,
     fault: Option<Fault>,
+    /// The server says that it did not fail, it only came to no end.
+    unended: Option<TurnEnd>,
     complete: bool,
     odd: Odd,
+}
+
+/// What is to be done before the next words are taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Apart {
+    #[default]
+    No,
+    /// They are another message.
+    Message,
+    /// They begin with what keeps messages apart.
+    Text,
 }
 
 impl Poe {
@@ -61,6 +91,11 @@ impl Poe {
     }
 
     fn delta(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+        if self.apart != Apart::No
+            && let Some(chunk) = surrogate::json(&frame.data)
+        {
+            return self.first_after_calls(chunk, out);
+        }
         let from = out.len();
         if frame.data.trim_start().starts_with('{') {
             self.chat.frame(frame, out);
@@ -70,6 +105,36 @@ impl Poe {
             // The proxy passes chunks that are bare strings on as they are.
             self.chat.text(&frame.data, out);
         }
+        self.listen(from, out);
+    }
+
+    /// Takes a chunk that may be the first one after calls that the server ran.
+    fn first_after_calls(&mut self, mut chunk: Json, out: &mut Vec<AgentEvent>) {
+        let delta = chunk.pointer_mut("/choices/0/delta").and_then(Json::as_object_mut);
+        let says = delta.as_ref().is_some_and(|delta| {
+            ["content", "refusal", "reasoning_content"]
+                .iter()
+                .any(|key| delta.get(*key).and_then(Json::as_str).is_some_and(|text| !text.is_empty()))
+        });
+        if says && self.apart == Apart::Message {
+            self.several |= self.chat.next_message(out);
+            self.apart = Apart::Text;
+        }
+        for key in ["content", "refusal"] {
+            let Some(Json::String(text)) = delta.as_ref().and_then(|delta| delta.get(key)) else { continue };
+            if text.is_empty() {
+                continue;
+            }
+            self.apart = Apart::No;
+            let rest = text.strip_prefix(APART).filter(|_| !self.heard.is_empty()).map(ToOwned::to_owned);
+            if let (Some(rest), Some(delta)) = (rest, delta) {
+                self.heard.push_str(APART);
+                delta.insert(key.into(), rest.into());
+            }
+            break;
+        }
+        let from = out.len();
+        self.chat.frame(&SseFrame::data(chunk.to_string()), out);
         self.listen(from, out);
     }
 
@@ -93,9 +158,16 @@ impl Poe {
             let attempt = data.attempt.0.map_or_else(String::new, |n| format!(" (attempt {n})"));
             let text = format!("the server had trouble{attempt} and goes on: {}", said.message);
             out.push(AgentEvent::Noticed { level: Level::Warn, code: "recoverable".into(), text });
-        } else {
-            self.fault.get_or_insert_with(|| error::fault(&said));
+            return;
         }
+        let mut fault = error::fault(&said);
+        match data.code.some() {
+            Some("cancelled") => self.unended = Some(TurnEnd::Cancelled),
+            Some("interrupted") => self.unended = Some(TurnEnd::Interrupted),
+            Some(code) => fault.kind = serde_json::from_value(code.into()).unwrap_or(fault.kind),
+            None => {}
+        }
+        self.fault.get_or_insert(fault);
     }
 
     fn complete(&mut self, data: Data<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
@@ -104,16 +176,29 @@ impl Poe {
         let from = out.len();
         let is_ours = self.first.is_none_or(|first| first == 0);
         let may_add = is_ours || (!self.began && self.heard.is_empty());
-        let missing = content.strip_prefix(self.heard.as_str()).filter(|_| self.heard.len() <= MOST_COMPARED);
+        let is_whole = data.truncated != Some(Json::Bool(true));
+        let missing = content
+            .strip_prefix(self.heard.as_str())
+            .filter(|_| self.heard.len() <= MOST_COMPARED && (is_whole || self.heard.is_empty()));
         if let Some(missing) = missing.filter(|missing| may_add || missing.is_empty()) {
             if !missing.is_empty() {
                 self.chat.text(missing, out);
                 self.listen(from, out);
             }
-            self.full = Some(content.to_string()).filter(|full| !full.is_empty());
+            self.full = Some(content.to_string()).filter(|full| !full.is_empty() && is_whole && !self.several);
+        }
+        if !is_whole && may_add && self.heard.len() <= content.len() {
+            let text = "the answer was too long for the server to repeat it whole; a part of it is missing".to_owned();
+            out.push(AgentEvent::Noticed { level: Level::Warn, code: "truncated".into(), text });
         }
         if may_add && !self.has_calls && !data.tool_calls.0.is_empty() {
-            self.fragments(&data.tool_calls.0, out);
+            let (ran, wished): (Vec<_>, Vec<_>) = data.tool_calls.0.into_iter().partition(ran::is_one);
+            for call in ran.iter().filter(|call| !self.ran.knows(call)).collect::<Vec<_>>() {
+                self.ran(call, out);
+            }
+            if !wished.is_empty() {
+                self.fragments(&wished, out);
+            }
         }
         let mut about = serde_json::Map::new();
         for key in ["id", "model"] {
@@ -160,9 +245,22 @@ impl Poe {
         }
     }
 
-    /// A name the proxy declares and never sends: a piece of a call as in a chunk, or a flat one.
+    /// Takes the state of a call that the server runs.
+    fn ran(&mut self, call: &Json, out: &mut Vec<AgentEvent>) {
+        self.chat.begin(out);
+        let message = self.chat.message().clone();
+        if let Err(odd) = self.ran.take(call, &message, |id| self.chat.reserve(id), out) {
+            self.odd.met(odd, out);
+        }
+        self.apart = Apart::Message;
+    }
+
+    /// A name the proxy declares and never sends: a state, a piece of a call as in a chunk, or a flat one.
     fn tool_call(&mut self, json: Option<&Json>, out: &mut Vec<AgentEvent>) {
         let Some(json) = json else { return };
+        if ran::is_one(json) {
+            return self.ran(json, out);
+        }
         if json.get("function").is_some_and(Json::is_object) {
             return self.fragments(std::slice::from_ref(json), out);
         }
@@ -195,8 +293,17 @@ impl Decode for Poe {
         let from = out.len();
         self.chat.finish(out);
         for event in out.iter_mut().skip(from) {
-            if let AgentEvent::MessageFinished { full, .. } = event {
-                *full = self.full.take();
+            match (event, &self.unended) {
+                (AgentEvent::MessageFinished { full, stop, .. }, unended) => {
+                    *full = self.full.take();
+                    match unended {
+                        Some(TurnEnd::Cancelled) => *stop = Stop::Cancelled,
+                        Some(_) => *stop = Stop::Interrupted,
+                        None => {}
+                    }
+                }
+                (AgentEvent::TurnFinished { end, .. }, Some(unended)) => *end = unended.clone(),
+                _ => {}
             }
         }
     }

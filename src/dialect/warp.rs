@@ -2,17 +2,22 @@
 //! its call so far; the last line repeats everything whole, and replaces. Kinds of blocks that are not text are shown as
 //! what they are: code as code, the rest laid out.
 //!
-//! Nobody runs the calls: they are the model's wishes.
+//! Nobody runs the calls: they are the model's wishes. From our own server they come with a `status`, and it runs them:
+//! what is said after them is another message.
+
+pub mod encode;
 
 use serde::Deserialize;
 
 use super::chat::wire::UsageWire;
+use super::gather::APART;
 use super::odd::Odd;
 use super::plain::fenced;
+use super::ran::{self, Ran};
 use super::think::{Kind, Think};
 use super::{Decode, SseFrame, error, surrogate};
 use crate::event::{
-    AgentEvent, CallId, Fault, FaultKind, Json, MessageId, RanBy, Role, Scope, Stop, TextKind, TurnEnd, Usage,
+    AgentEvent, CallId, Fault, FaultKind, Json, Level, MessageId, RanBy, Role, Scope, Stop, TextKind, TurnEnd, Usage,
 };
 
 /// Calls that are followed.
@@ -24,6 +29,11 @@ const KEPT: usize = 16 * 1024 * 1024;
 #[derive(Debug)]
 pub struct Warp {
     message: MessageId,
+    /// Messages that were closed before the end.
+    closed: u32,
+    /// The server ran calls since the text before.
+    after_calls: bool,
+    ran: Ran,
     open: bool,
     think: Think,
     reasoned: bool,
@@ -36,6 +46,8 @@ pub struct Warp {
     full: Option<String>,
     usage: Option<Usage>,
     fault: Option<Fault>,
+    /// The server says that it did not fail, it only came to no end.
+    unended: Option<TurnEnd>,
     done: bool,
     odd: Odd,
 }
@@ -59,6 +71,9 @@ impl Warp {
     pub fn new() -> Self {
         Self {
             message: "m1".into(),
+            closed: 0,
+            after_calls: false,
+            ran: Ran::default(),
             open: false,
             think: Think::default(),
             reasoned: false,
@@ -69,6 +84,7 @@ impl Warp {
             full: None,
             usage: None,
             fault: None,
+            unended: None,
             done: false,
             odd: Odd::default(),
         }
@@ -90,18 +106,23 @@ impl Warp {
             self.odd.met("actions beside the blocks", out);
         }
         let mut nth = 0;
+        let mut tools = Vec::new();
         let mut whole = String::new();
         for block in blocks {
             match kind(block) {
                 "tool_call" => {
-                    self.call(block.get("tool").unwrap_or(block), nth, out);
-                    nth += 1;
+                    let tool = block.get("tool").unwrap_or(block);
+                    if ran::is_one(tool) {
+                        // The last line tells them all again, and before it the text: nothing new is left of those.
+                        if !is_last || !self.ran.knows(tool) {
+                            tools.push(tool);
+                        }
+                    } else {
+                        self.call(tool, nth, out);
+                        nth += 1;
+                    }
                 }
-                "error" => {
-                    let said = error::inner(block).or_else(|| block.get("text").and_then(error::inner));
-                    let message = said.map_or_else(|| block.to_string(), |said| said.message);
-                    self.fault.get_or_insert(Fault::new(FaultKind::Upstream, message));
-                }
+                "error" => self.error(block, out),
                 "text" if is_last => whole.push_str(text_of(block)),
                 "text" => self.piece(text_of(block), out),
                 _ if is_last => {
@@ -116,11 +137,50 @@ impl Warp {
             }
         }
         if is_last {
-            self.last(&whole, out);
+            self.last(&whole, flag("truncated") != Some(true), out);
+        }
+        for tool in tools {
+            self.ran(tool, out);
         }
     }
 
+    /// Takes the state of a call that the server runs.
+    fn ran(&mut self, tool: &Json, out: &mut Vec<AgentEvent>) {
+        self.begin(out);
+        let (message, taken) = (self.message.clone(), &self.calls);
+        let unique = |id: &str| {
+            let mut id = id.to_owned();
+            while taken.iter().any(|call| call.id.as_str() == id) {
+                id.push_str("_2");
+            }
+            CallId::new(id)
+        };
+        if let Err(odd) = self.ran.take(tool, &message, unique, out) {
+            self.odd.met(odd, out);
+        }
+        self.after_calls = true;
+    }
+
+    fn error(&mut self, block: &Json, out: &mut Vec<AgentEvent>) {
+        let said = error::inner(block).or_else(|| block.get("text").and_then(error::inner));
+        let message = said.map_or_else(|| block.to_string(), |said| said.message);
+        if block.get("recoverable").and_then(Json::as_bool) == Some(true) {
+            let text = format!("the server had trouble and goes on: {message}");
+            out.push(AgentEvent::Noticed { level: Level::Warn, code: "recoverable".into(), text });
+            return;
+        }
+        let code = block.get("code").and_then(Json::as_str).unwrap_or_default();
+        match code {
+            "cancelled" => self.unended = Some(TurnEnd::Cancelled),
+            "interrupted" => self.unended = Some(TurnEnd::Interrupted),
+            _ => {}
+        }
+        let kind = serde_json::from_value(code.into()).unwrap_or(FaultKind::Upstream);
+        self.fault.get_or_insert(Fault::new(kind, message));
+    }
+
     fn piece(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
+        let text = if std::mem::take(&mut self.after_calls) { self.next_message(text, out) } else { text };
         if text.is_empty() {
             return;
         }
@@ -130,6 +190,24 @@ impl Warp {
         let mut split = Vec::new();
         self.think.feed(text, &mut split);
         self.emit_split(split, out);
+    }
+
+    /// What was said so far is a message of its own. Returns the text without what keeps it apart.
+    fn next_message<'t>(&mut self, text: &'t str, out: &mut Vec<AgentEvent>) -> &'t str {
+        let mut split = Vec::new();
+        std::mem::take(&mut self.think).finish(&mut split);
+        self.emit_split(split, out);
+        if std::mem::take(&mut self.open) {
+            self.closed += 1;
+            let next = MessageId::new(format!("m{}", self.closed + 1));
+            let message = std::mem::replace(&mut self.message, next);
+            out.push(AgentEvent::MessageFinished { message, stop: Stop::ToolCalls, full: None, carry: None });
+        }
+        let rest = text.strip_prefix(APART).filter(|_| !self.text.is_empty());
+        if rest.is_some() {
+            self.keep(APART);
+        }
+        rest.unwrap_or(text)
     }
 
     fn block(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
@@ -158,12 +236,16 @@ impl Warp {
 
     fn emit(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
         self.begin(out);
+        self.keep(text);
+        out.push(AgentEvent::TextDelta { message: self.message.clone(), text: text.to_owned(), kind: TextKind::Text });
+    }
+
+    fn keep(&mut self, text: &str) {
         if self.text.len().saturating_add(text.len()) <= KEPT {
             self.text.push_str(text);
         } else {
             self.cut = true;
         }
-        out.push(AgentEvent::TextDelta { message: self.message.clone(), text: text.to_owned(), kind: TextKind::Text });
     }
 
     fn begin(&mut self, out: &mut Vec<AgentEvent>) {
@@ -174,7 +256,7 @@ impl Warp {
     }
 
     /// The whole answer once more. What was not streamed before is told now.
-    fn last(&mut self, whole: &str, out: &mut Vec<AgentEvent>) {
+    fn last(&mut self, whole: &str, is_all: bool, out: &mut Vec<AgentEvent>) {
         self.done = true;
         let mut split = Vec::new();
         self.think.finish(&mut split);
@@ -188,7 +270,7 @@ impl Warp {
             split.retain(|(kind, _)| *kind == Kind::Text || !self.reasoned);
             return self.emit_split(split, out);
         }
-        if !answer.is_empty() && (self.cut || answer.trim_end() != self.text.trim_end()) {
+        if !answer.is_empty() && is_all && self.closed == 0 && (self.cut || answer.trim_end() != self.text.trim_end()) {
             self.full = Some(answer);
         }
     }
@@ -279,11 +361,13 @@ impl Decode for Warp {
         let mut split = Vec::new();
         self.think.finish(&mut split);
         self.emit_split(split, out);
-        let stop = match (&self.fault, self.done, self.calls.is_empty()) {
-            (Some(_), ..) => Stop::Failed,
-            (None, false, _) => Stop::Interrupted,
-            (None, true, false) => Stop::ToolCalls,
-            (None, true, true) => Stop::End,
+        let stop = match (&self.unended, &self.fault, self.done, self.calls.is_empty()) {
+            (Some(TurnEnd::Cancelled), ..) => Stop::Cancelled,
+            (Some(_), ..) => Stop::Interrupted,
+            (None, Some(_), ..) => Stop::Failed,
+            (None, None, false, _) => Stop::Interrupted,
+            (None, None, true, false) => Stop::ToolCalls,
+            (None, None, true, true) => Stop::End,
         };
         if stop == Stop::ToolCalls {
             for call in &mut self.calls {
@@ -301,10 +385,11 @@ impl Decode for Warp {
         if let Some(usage) = self.usage.take() {
             out.push(AgentEvent::UsageReported { scope: Scope::Request(1), usage });
         }
-        let end = match (self.fault.take(), stop) {
-            (Some(fault), _) => TurnEnd::Failed(fault),
-            (None, Stop::Interrupted) => TurnEnd::Interrupted,
-            (None, _) => TurnEnd::Completed,
+        let end = match (self.unended.take(), self.fault.take(), stop) {
+            (Some(end), ..) => end,
+            (None, Some(fault), _) => TurnEnd::Failed(fault),
+            (None, None, Stop::Interrupted) => TurnEnd::Interrupted,
+            (None, None, _) => TurnEnd::Completed,
         };
         out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
     }

@@ -5,6 +5,7 @@
 mod attach;
 mod cli;
 mod dialects;
+mod encoders;
 mod engines;
 mod grammar;
 mod journal;

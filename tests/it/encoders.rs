@@ -1,0 +1,636 @@
+//! What an encoder says, its decoder understands: over the demo session, the recordings, and any legal turn at all.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use jarvis_tui::dialect::poe::encode::Encoder as Poe;
+use jarvis_tui::dialect::warp::encode::Encoder as Warp;
+use jarvis_tui::dialect::{Context, DIALECTS, Decode, Encode, KeepAlive, SseFrame};
+use jarvis_tui::event::grammar::{Sealer, check};
+use jarvis_tui::event::{
+    AgentEvent, CallId, Caps, Envelope, Fault, FaultKind, Level, MessageId, Millis, Mode, Outcome, Output,
+    OutputStream, RanBy, Role, Scope, Seq, Stop, TextKind, TurnEnd, Usage,
+};
+use jarvis_tui::net::call::Framing;
+use jarvis_tui::net::sse::Frames;
+use proptest::prelude::*;
+use serde_json::Value;
+
+/// An encoder, and what its dialect can't say.
+struct Spoken {
+    name: &'static str,
+    decoder: &'static str,
+    framing: Framing,
+    encode: fn() -> Box<dyn Encode>,
+    client_tools: bool,
+    reasoning: bool,
+    /// The words of a refusal are told apart from others.
+    refusals: bool,
+}
+
+const SPOKEN: &[Spoken] = &[
+    Spoken {
+        name: "poe",
+        decoder: "poe",
+        framing: Framing::Sse,
+        encode: || Box::new(Poe::new("20261120-195114-7bbb", true, false)),
+        client_tools: false,
+        reasoning: true,
+        refusals: true,
+    },
+    Spoken {
+        name: "poe without its end",
+        decoder: "poe",
+        framing: Framing::Sse,
+        encode: || Box::new(Poe::new("20261120-195114-7bbb", false, false)),
+        client_tools: false,
+        reasoning: true,
+        refusals: true,
+    },
+    Spoken {
+        name: "poe with the client's tools",
+        decoder: "poe",
+        framing: Framing::Sse,
+        encode: || Box::new(Poe::new("20261120-195114-7bbb", true, true)),
+        client_tools: true,
+        reasoning: true,
+        refusals: true,
+    },
+    Spoken {
+        name: "warp",
+        decoder: "warp",
+        framing: Framing::Ndjson,
+        encode: || Box::new(Warp::new(false)),
+        client_tools: false,
+        reasoning: false,
+        refusals: false,
+    },
+    Spoken {
+        name: "warp with the client's tools",
+        decoder: "warp",
+        framing: Framing::Ndjson,
+        encode: || Box::new(Warp::new(true)),
+        client_tools: true,
+        reasoning: false,
+        refusals: false,
+    },
+];
+
+fn frames(encoder: &mut dyn Encode, facts: &[AgentEvent]) -> Vec<SseFrame> {
+    let mut out = Vec::new();
+    encoder.start(&mut out);
+    encoder.fact(&Envelope { seq: Seq(0), at: Millis(0), event: opened() }, &mut out);
+    for (index, event) in facts.iter().enumerate() {
+        let seq = Seq(index as u64 + 1);
+        encoder.fact(&Envelope { seq, at: Millis(seq.0 * 10), event: event.clone() }, &mut out);
+    }
+    encoder.finish(&mut out);
+    out
+}
+
+fn bytes(frames: &[SseFrame], framing: Framing) -> Vec<u8> {
+    let mut out = Vec::new();
+    for frame in frames {
+        match framing {
+            Framing::Ndjson => frame.write_line(&mut out),
+            _ => frame.write(&mut out),
+        }
+    }
+    out
+}
+
+fn decode<'b>(spoken: &Spoken, chunks: impl IntoIterator<Item = &'b [u8]>) -> Vec<AgentEvent> {
+    let (mut cutter, mut cut) = (Frames::new(spoken.framing), Vec::new());
+    for chunk in chunks {
+        cutter.push(chunk, &mut cut).expect("no frame of ours is refused");
+    }
+    cutter.finish(&mut cut);
+    let dialect = DIALECTS.iter().find(|dialect| dialect.name == spoken.decoder).unwrap();
+    understood(&mut *(dialect.decode)(&Context::default()), &cut)
+}
+
+fn understood(decoder: &mut dyn Decode, frames: &[SseFrame]) -> Vec<AgentEvent> {
+    let mut events = Vec::new();
+    for frame in frames {
+        decoder.frame(frame, &mut events);
+    }
+    decoder.finish(&mut events);
+    events
+}
+
+/// What a person would see of an answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Seen {
+    texts: Vec<String>,
+    refusal: String,
+    reasoning: String,
+    calls: Vec<Call>,
+    tokens: Option<(u64, u64, u64, u64)>,
+    retries: usize,
+    stop: Option<Stop>,
+    end: Option<TurnEnd>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Call {
+    name: String,
+    args: String,
+    outcome: Option<Outcome>,
+    output: String,
+    took: Option<u64>,
+}
+
+impl Seen {
+    fn of(events: &[AgentEvent]) -> Self {
+        let mut seen = Self::default();
+        let mut texts: Vec<(MessageId, String)> = Vec::new();
+        let mut calls: Vec<(CallId, Call)> = Vec::new();
+        let mut others = Vec::new();
+        for event in events {
+            match event.clone() {
+                AgentEvent::MessageStarted { message, role, parent } => {
+                    if role != Role::Assistant || parent.is_some() {
+                        others.push(message);
+                    } else {
+                        texts.push((message, String::new()));
+                    }
+                }
+                AgentEvent::TextDelta { message, text, kind } if !others.contains(&message) => {
+                    if kind == TextKind::Refusal {
+                        seen.refusal.push_str(&text);
+                    }
+                    texts.iter_mut().find(|(id, _)| *id == message).unwrap().1.push_str(&text);
+                }
+                AgentEvent::ReasoningDelta { message, text } if !others.contains(&message) => {
+                    seen.reasoning.push_str(&text);
+                }
+                AgentEvent::MessageFinished { message, stop, full, .. } if !others.contains(&message) => {
+                    seen.stop = Some(stop);
+                    if let Some(full) = full {
+                        texts.iter_mut().find(|(id, _)| *id == message).unwrap().1 = full;
+                    }
+                }
+                AgentEvent::ToolCallStarted { call, name, .. } => {
+                    calls.push((call, Call { name: name.unwrap_or_default(), ..Call::default() }));
+                }
+                AgentEvent::ToolArgsDelta { call, json } => {
+                    calls.iter_mut().find(|(id, _)| *id == call).unwrap().1.args.push_str(&json);
+                }
+                AgentEvent::ToolCallReady { call, name, args, .. } => {
+                    let known = &mut calls.iter_mut().find(|(id, _)| *id == call).unwrap().1;
+                    (known.name, known.args) = (name, args);
+                }
+                AgentEvent::ToolCallFinished { call, outcome, output, took } => {
+                    let known = &mut calls.iter_mut().find(|(id, _)| *id == call).unwrap().1;
+                    known.outcome = Some(outcome);
+                    known.output = output.text;
+                    known.took = took.map(|took| took.0).or(known.took);
+                }
+                AgentEvent::UsageReported { usage, .. } => {
+                    let one = (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reasoning_tokens);
+                    let sum = seen.tokens.get_or_insert((0, 0, 0, 0));
+                    *sum = (sum.0 + one.0, sum.1 + one.1, sum.2 + one.2, sum.3 + one.3);
+                }
+                AgentEvent::Noticed { code, .. } if matches!(code.as_str(), "retry" | "recoverable") => {
+                    seen.retries += 1;
+                }
+                AgentEvent::Noticed { code, text, .. } => {
+                    assert!(!matches!(code.as_str(), "unknown_frame" | "truncated"), "{text}");
+                }
+                AgentEvent::TurnFinished { end, .. } => seen.end = Some(end),
+                _ => {}
+            }
+        }
+        seen.texts = texts.into_iter().map(|(_, text)| text).filter(|text| !text.is_empty()).collect();
+        seen.calls = calls.into_iter().map(|(_, call)| call).collect();
+        seen.tokens = seen.tokens.filter(|sum| sum.0 + sum.1 > 0);
+        seen
+    }
+
+    /// Leaves out what the dialect can't say.
+    fn told_in(mut self, spoken: &Spoken) -> Self {
+        let one = |texts: Vec<String>| if texts.is_empty() { texts } else { vec![texts.concat()] };
+        // Messages are told apart by the calls between them; an empty line keeps the others apart. An answer does not
+        // begin with blanks.
+        let glued = |text: String| text.split_whitespace().collect();
+        self.texts = one(self.texts).into_iter().map(glued).filter(|text: &String| !text.is_empty()).collect();
+        self.refusal = self.refusal.split_whitespace().collect();
+        self.reasoning = self.reasoning.split_whitespace().collect();
+        if !spoken.reasoning {
+            self.reasoning.clear();
+        }
+        if !spoken.refusals {
+            self.refusal.clear();
+        }
+        // Nobody can tell of a call without a name.
+        self.calls.retain(|call| !call.name.is_empty());
+        // Those that got their name late are told late.
+        self.calls.sort_by(|a, b| a.name.cmp(&b.name));
+        if spoken.client_tools {
+            for call in &mut self.calls {
+                *call = Call { name: call.name.clone(), args: call.args.clone(), ..Call::default() };
+            }
+        }
+        // How a message ended is told of the last one, and only of a good end; it may have been an empty one.
+        self.stop = None;
+        self.retries = self.retries.min(3);
+        if let Some(TurnEnd::Failed(fault)) = &mut self.end {
+            // The decoder says whose words they are, and cuts and trims them.
+            fault.message.clear();
+            fault.retry_after = None;
+        }
+        self
+    }
+}
+
+fn assert_told(spoken: &Spoken, facts: &[AgentEvent], events: &[AgentEvent], at: &str) {
+    let (said, understood) = (Seen::of(facts).told_in(spoken), Seen::of(events).told_in(spoken));
+    assert_eq!(said, understood, "{at} in {}\n{facts:#?}", spoken.name);
+}
+
+fn published(events: &[AgentEvent]) -> Vec<AgentEvent> {
+    let mut run = vec![opened(), AgentEvent::TurnStarted { turn: "t".into(), parent: None }];
+    let (last, before) = events.split_last().expect("a turn ends");
+    let AgentEvent::TurnFinished { end, .. } = last else { panic!("the last event is {last:?}") };
+    run.extend_from_slice(before);
+    let mut sealer = Sealer::new();
+    for event in &run {
+        let _ = sealer.observe(event);
+    }
+    run.extend(sealer.close(end));
+    run.push(last.clone());
+    run
+}
+
+fn opened() -> AgentEvent {
+    AgentEvent::SessionOpened {
+        wall: 1_795_204_274_400,
+        engine: "offline".into(),
+        model: "guide".into(),
+        why: String::new(),
+        mode: Mode::Ask,
+        folder: "/".into(),
+        version: "0".into(),
+        caps: Caps::default(),
+        window: None,
+        price: None,
+    }
+}
+
+/// The turns of the demo session.
+fn demo() -> Vec<Vec<AgentEvent>> {
+    let log = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.jsonl")).unwrap();
+    let mut turns: Vec<Vec<AgentEvent>> = Vec::new();
+    for line in log.lines().skip(1) {
+        let event = serde_json::from_str::<Envelope>(line).unwrap().event;
+        if matches!(event, AgentEvent::TurnStarted { .. }) {
+            turns.push(Vec::new());
+        }
+        if let Some(turn) = turns.last_mut() {
+            turn.push(event);
+        }
+    }
+    assert!(turns.len() > 5);
+    turns
+}
+
+#[test]
+fn the_demo_session_comes_through() {
+    for spoken in SPOKEN.iter().filter(|spoken| !spoken.client_tools) {
+        for (number, turn) in demo().iter().enumerate() {
+            let wire = bytes(&frames(&mut *(spoken.encode)(), turn), spoken.framing);
+            let events = decode(spoken, [&wire[..]]);
+            assert_eq!(check(&published(&events)), [], "{number} in {}", spoken.name);
+            assert_told(spoken, turn, &events, &format!("turn {number}"));
+            let texts = |events: &[AgentEvent]| Seen::of(events).texts;
+            assert_eq!(texts(turn), texts(&events), "{number} in {}: message by message", spoken.name);
+        }
+    }
+}
+
+#[test]
+fn it_does_not_matter_where_the_bytes_are_cut() {
+    for spoken in SPOKEN.iter().filter(|spoken| !spoken.client_tools) {
+        let turn = &demo()[0];
+        let wire = bytes(&frames(&mut *(spoken.encode)(), turn), spoken.framing);
+        let cut = |chunks: &mut dyn Iterator<Item = &[u8]>| {
+            let (mut frames, mut out) = (Frames::new(spoken.framing), Vec::new());
+            for chunk in chunks {
+                frames.push(chunk, &mut out).unwrap();
+            }
+            frames.finish(&mut out);
+            out
+        };
+        let whole = cut(&mut [&wire[..]].into_iter());
+        assert_eq!(cut(&mut wire.chunks(1)), whole, "byte by byte in {}", spoken.name);
+        for at in 0..wire.len() {
+            let (head, tail) = wire.split_at(at);
+            assert_eq!(cut(&mut [head, tail].into_iter()), whole, "cut at {at} in {}", spoken.name);
+        }
+    }
+}
+
+#[test]
+fn who_comes_back_misses_nothing() {
+    // Poe numbers its frames; what has no number says nothing that the answer needs.
+    let turn = &demo()[2];
+    let spoken = &SPOKEN[0];
+    let all = frames(&mut *(spoken.encode)(), turn);
+    let whole = Seen::of(&understood(
+        &mut *(DIALECTS.iter().find(|d| d.name == "poe").unwrap().decode)(&Context::default()),
+        &all,
+    ));
+    for cut in 0..all.len() {
+        let mut decoder = (DIALECTS.iter().find(|d| d.name == "poe").unwrap().decode)(&Context::default());
+        let mut heard: Vec<SseFrame> = all[..cut].to_vec();
+        let last = heard.iter().rev().find_map(|frame| frame.id.clone());
+        let again = frames(&mut *(spoken.encode)(), turn);
+        let from = last.map_or(0, |last| again.iter().position(|frame| frame.id.as_ref() == Some(&last)).unwrap() + 1);
+        heard.extend_from_slice(&again[from..]);
+        assert_eq!(Seen::of(&understood(&mut *decoder, &heard)), whole, "cut at {cut}");
+    }
+}
+
+#[test]
+fn recordings_are_said_again() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let mut seen = 0;
+    for (spoken, folder, ext) in [(&SPOKEN[0], "poe", "sse"), (&SPOKEN[3], "warp", "ndjson")] {
+        for file in fs::read_dir(golden.join(folder)).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_none_or(|known| known != ext) {
+                continue;
+            }
+            seen += 1;
+            let recorded = decode(spoken, [&fs::read(&path).unwrap()[..]]);
+            let facts = published(&recorded)[2..].to_vec();
+            // Wishes of the model are the client's tools.
+            let wishes = facts.iter().any(|fact| matches!(fact, AgentEvent::ToolCallStarted { ran_by: RanBy::Us, .. }));
+            let spoken = if wishes { &SPOKEN[if folder == "poe" { 2 } else { 4 }] } else { spoken };
+            let wire = bytes(&frames(&mut *(spoken.encode)(), &facts), spoken.framing);
+            assert_told(spoken, &facts, &decode(spoken, [&wire[..]]), &path.display().to_string());
+        }
+    }
+    assert!(seen > 10, "the recordings were found");
+}
+
+#[test]
+fn the_bytes_are_as_they_were() {
+    let turn = &demo()[0];
+    for (at, name) in [(0, "poe"), (3, "warp")] {
+        let spoken = &SPOKEN[at];
+        let wire = bytes(&frames(&mut *(spoken.encode)(), turn), spoken.framing);
+        insta::assert_snapshot!(name, String::from_utf8(wire).unwrap());
+    }
+}
+
+#[test]
+fn a_poe_stream_counts_from_0_and_signs_of_life_have_no_number() {
+    for _ in 0..2 {
+        let all = frames(&mut *(SPOKEN[0].encode)(), &demo()[2]);
+        let ids: Vec<u64> = all.iter().filter_map(|frame| frame.id.as_ref()?.parse().ok()).collect();
+        assert_eq!(ids, (0..ids.len() as u64).collect::<Vec<_>>());
+        assert_eq!((all[0].id.as_deref(), all[0].retry), (None, Some(3000)));
+        assert_eq!(all.last().unwrap().event, "complete");
+    }
+    let KeepAlive::Frame(ping) = (SPOKEN[0].encode)().keep_alive() else { panic!("a ping is an event") };
+    assert_eq!((ping.event.as_str(), ping.id), ("ping", None));
+}
+
+#[test]
+fn engine_retries_are_recoverable_errors_and_the_end_is_one_that_is_not() {
+    let retry = |n: u32| AgentEvent::Noticed { level: Level::Info, code: "retry".into(), text: format!("no luck {n}") };
+    let fault = Fault::new(FaultKind::RateLimited, "the model is busy");
+    let mut facts: Vec<AgentEvent> = (1..=5).map(retry).collect();
+    facts.push(AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Failed(fault) });
+    let all = frames(&mut *(SPOKEN[0].encode)(), &facts);
+    let errors: Vec<Value> = all
+        .iter()
+        .filter(|frame| frame.event == "error")
+        .map(|frame| serde_json::from_str(&frame.data).unwrap())
+        .collect();
+    assert_eq!(errors.len(), 4, "the proxy's clients know three tries and an end");
+    for (at, error) in errors[..3].iter().enumerate() {
+        assert_eq!((error["recoverable"].as_bool(), error["attempt"].as_u64()), (Some(true), Some(at as u64 + 1)));
+    }
+    assert_eq!(errors[3]["recoverable"], false);
+    assert_eq!(errors[3]["error"], "the model is busy");
+    assert!(all.iter().all(|frame| frame.event != "error" || frame.id.is_none()));
+    let (status, body) = {
+        let mut encoder = (SPOKEN[0].encode)();
+        let _ = frames(&mut *encoder, &facts);
+        encoder.answer()
+    };
+    assert_eq!((status, body["error"].as_str()), (502, Some("the model is busy")));
+}
+
+#[test]
+fn what_is_too_long_to_repeat_is_said_to_be() {
+    let message = MessageId::from("m1");
+    let mut facts = vec![AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None }];
+    let piece = "ä".repeat(10_000);
+    for _ in 0..200 {
+        let (message, text) = (message.clone(), piece.clone());
+        facts.push(AgentEvent::TextDelta { message, text, kind: TextKind::Text });
+    }
+    facts.push(AgentEvent::MessageFinished { message, stop: Stop::End, full: None, carry: None });
+    facts.push(AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed });
+    for spoken in SPOKEN {
+        let all = frames(&mut *(spoken.encode)(), &facts);
+        if spoken.name != "poe without its end" {
+            let last: Value = serde_json::from_str(&all.last().unwrap().data).unwrap();
+            assert_eq!(last["truncated"], true, "{}", spoken.name);
+            assert!(all.last().unwrap().data.len() < 2 << 20);
+        }
+        let wire = bytes(&all, spoken.framing);
+        assert_told(spoken, &facts, &decode(spoken, [&wire[..]]), "a long answer");
+    }
+}
+
+// ---------------------------------------------------------------------------------------------- any legal turn
+
+/// One step of a made-up turn; what can't stand where it comes is left out.
+#[derive(Clone, Debug)]
+enum Act {
+    Message { sub: bool },
+    Text(String, bool),
+    Reason(String),
+    Close(u8, bool),
+    Call { named: bool, id: u8 },
+    Args(u8, String),
+    Ready(u8),
+    Output(u8),
+    Finish(u8, u8, String),
+    Usage(u32, u32),
+    Retry,
+    Junk,
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let words =
+        prop_oneof!["[a-z ]{0,12}", "\\PC{0,6}", Just("\n\n".to_owned()), Just("data: x\r\n\u{2028}".to_owned())];
+    let act = prop_oneof![
+        2 => any::<bool>().prop_map(|sub| Act::Message { sub }),
+        5 => (words.clone(), prop::bool::weighted(0.05)).prop_map(|(text, refusal)| Act::Text(text, refusal)),
+        2 => words.clone().prop_map(Act::Reason),
+        1 => (any::<u8>(), any::<bool>()).prop_map(|(stop, full)| Act::Close(stop, full)),
+        2 => (any::<bool>(), any::<u8>()).prop_map(|(named, id)| Act::Call { named, id }),
+        3 => (any::<u8>(), "[\\PC]{0,40}").prop_map(|(at, json)| Act::Args(at, json)),
+        2 => any::<u8>().prop_map(Act::Ready),
+        1 => any::<u8>().prop_map(Act::Output),
+        2 => (any::<u8>(), any::<u8>(), words).prop_map(|(at, how, text)| Act::Finish(at, how, text)),
+        1 => (any::<u32>(), any::<u32>()).prop_map(|(input, output)| Act::Usage(input, output)),
+        1 => Just(Act::Retry),
+        1 => Just(Act::Junk),
+    ];
+    prop::collection::vec(act, 0..60)
+}
+
+fn ends() -> impl Strategy<Value = Option<TurnEnd>> {
+    prop_oneof![
+        4 => Just(Some(TurnEnd::Completed)),
+        1 => Just(Some(TurnEnd::Cancelled)),
+        1 => Just(Some(TurnEnd::Interrupted)),
+        1 => "[a-z][a-z .\"\n]{0,30}".prop_map(|text| Some(TurnEnd::Failed(Fault::new(FaultKind::Upstream, text)))),
+        1 => Just(None),
+    ]
+}
+
+/// Makes a legal turn of it.
+fn turn(acts: Vec<Act>, end: Option<&TurnEnd>) -> Vec<AgentEvent> {
+    let mut facts = vec![opened(), AgentEvent::TurnStarted { turn: "t".into(), parent: None }];
+    let mut sealer = Sealer::new();
+    for fact in &facts {
+        sealer.observe(fact).unwrap();
+    }
+    let mut made = Made::default();
+    for act in acts {
+        for fact in made.facts(act) {
+            if sealer.clone().observe(&fact).is_ok() {
+                made.took(&fact);
+                sealer.observe(&fact).unwrap();
+                facts.push(fact);
+            }
+        }
+    }
+    if let Some(end) = end {
+        facts.extend(sealer.seal(end.clone()));
+        assert_eq!(check(&facts), []);
+    }
+    facts.split_off(2)
+}
+
+#[derive(Default)]
+struct Made {
+    messages: usize,
+    calls: Vec<CallId>,
+    args: BTreeMap<String, String>,
+    open: Option<(MessageId, bool, String)>,
+}
+
+impl Made {
+    fn facts(&mut self, act: Act) -> Vec<AgentEvent> {
+        let call = |at: u8| self.calls.get(usize::from(at) % self.calls.len().max(1)).cloned();
+        let message = self.open.as_ref().map(|(message, ..)| message.clone());
+        let one = match (act, message) {
+            (Act::Message { sub }, None) => {
+                self.messages += 1;
+                let parent = call(0).filter(|_| sub);
+                let message = MessageId::new(format!("m{}", self.messages));
+                AgentEvent::MessageStarted { message, role: Role::Assistant, parent }
+            }
+            (Act::Text(text, refusal), Some(message)) => {
+                let kind = if refusal { TextKind::Refusal } else { TextKind::Text };
+                AgentEvent::TextDelta { message, text, kind }
+            }
+            (Act::Reason(text), Some(message)) => AgentEvent::ReasoningDelta { message, text },
+            (Act::Close(stop, full), Some(message)) => {
+                let stop = [Stop::End, Stop::ToolCalls, Stop::Length][usize::from(stop) % 3];
+                let full = self.open.as_ref().map(|(_, _, text)| text.clone()).filter(|_| full);
+                AgentEvent::MessageFinished { message, stop, full, carry: None }
+            }
+            (Act::Call { named, id }, Some(message)) => AgentEvent::ToolCallStarted {
+                call: CallId::new(format!("call_{id}")),
+                message,
+                name: named.then(|| format!("tool_{id}")),
+                parent: None,
+                ran_by: if id % 2 == 0 { RanBy::Us } else { RanBy::Server },
+            },
+            (Act::Args(at, json), _) => {
+                let Some(call) = call(at) else { return Vec::new() };
+                AgentEvent::ToolArgsDelta { call, json }
+            }
+            (Act::Ready(at), _) => {
+                let Some(call) = call(at) else { return Vec::new() };
+                let args = self.args.get(call.as_str()).cloned().unwrap_or_default();
+                let name = format!("tool_{}", &call.as_str()[5..]);
+                AgentEvent::ToolCallReady { call, name, args, carry: None }
+            }
+            (Act::Output(at), _) => {
+                let Some(call) = call(at) else { return Vec::new() };
+                AgentEvent::ToolOutput { call, stream: OutputStream::Stdout, text: "some".into() }
+            }
+            (Act::Finish(at, how, text), _) => {
+                let Some(call) = call(at) else { return Vec::new() };
+                let outcome = [Outcome::Ok, Outcome::Failed, Outcome::Denied, Outcome::Cancelled][usize::from(how) % 4];
+                AgentEvent::ToolCallFinished { call, outcome, output: Output::of(text), took: Some(Millis(how.into())) }
+            }
+            (Act::Usage(input, output), _) => {
+                let usage = Usage { input_tokens: input.into(), output_tokens: output.into(), ..Usage::default() };
+                AgentEvent::UsageReported { scope: Scope::Request(1), usage }
+            }
+            (Act::Retry, _) => {
+                AgentEvent::Noticed { level: Level::Info, code: "retry".into(), text: "once more".into() }
+            }
+            (Act::Junk, _) => AgentEvent::Unknown(serde_json::json!({"type": "newer"})),
+            _ => return Vec::new(),
+        };
+        vec![one]
+    }
+
+    fn took(&mut self, fact: &AgentEvent) {
+        match fact {
+            AgentEvent::MessageStarted { message, parent, .. } => {
+                self.open = Some((message.clone(), parent.is_some(), String::new()));
+            }
+            AgentEvent::TextDelta { text, .. } => {
+                if let Some((_, _, said)) = &mut self.open {
+                    said.push_str(text);
+                }
+            }
+            AgentEvent::MessageFinished { .. } => self.open = None,
+            AgentEvent::ToolCallStarted { call, .. } => self.calls.push(call.clone()),
+            AgentEvent::ToolArgsDelta { call, json } => {
+                self.args.entry(call.as_str().to_owned()).or_default().push_str(json);
+            }
+            _ => {}
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_legal_turn_is_understood(acts in acts(), end in ends()) {
+        let facts = turn(acts, end.as_ref());
+        for spoken in SPOKEN {
+            let wire = bytes(&frames(&mut *(spoken.encode)(), &facts), spoken.framing);
+            let events = decode(spoken, [&wire[..]]);
+            prop_assert_eq!(check(&published(&events)), vec![], "{}: {:#?}", spoken.name, &events);
+            let (mut said, mut heard) = (Seen::of(&facts).told_in(spoken), Seen::of(&events).told_in(spoken));
+            if end.is_none() {
+                said.end = Some(TurnEnd::Interrupted);
+            }
+            // A call that never came to its arguments was never told where the client runs it, or told without them.
+            if end.is_none() || end != Some(TurnEnd::Completed) {
+                said.calls.clear();
+                heard.calls.clear();
+            }
+            prop_assert_eq!(said, heard, "{}\n{:#?}\n{}", spoken.name, &facts, String::from_utf8_lossy(&wire));
+        }
+    }
+}
