@@ -10,7 +10,7 @@ mod signs;
 use self::signs::{Sign, read_sign};
 use super::openjarvis::OpenJarvis;
 use super::{Context, DIALECTS, Decode, Dialect, SseFrame, error, surrogate};
-use crate::event::{AgentEvent, Fault, FaultKind, Level, TurnEnd};
+use crate::event::{AgentEvent, Fault, FaultKind, Json, Level, TurnEnd};
 
 /// Frames that are held back while nothing is decided.
 const MOST_FRAMES: usize = 8;
@@ -153,6 +153,25 @@ impl Decode for Detector {
         match &self.state {
             State::Undecided { .. } => self.hold(frame, out),
             State::Decided { .. } | State::Family { .. } => self.decode(frame, out),
+        }
+    }
+
+    fn beside(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+        if let State::Undecided { .. } = self.state {
+            self.decide(JARVIS, "its server tells of an agent on a feed of events", out);
+        }
+        match &mut self.state {
+            State::Decided { decode, .. } => decode.beside(frame, out),
+            State::Family { decode, .. } => decode.beside(frame, out),
+            State::Undecided { .. } => {}
+        }
+    }
+
+    fn settle(&mut self, records: &[Option<&Json>], out: &mut Vec<AgentEvent>) -> bool {
+        match &mut self.state {
+            State::Decided { decode, .. } => decode.settle(records, out),
+            State::Family { decode, .. } => decode.settle(records, out),
+            State::Undecided { .. } => true,
         }
     }
 

@@ -91,6 +91,15 @@ pub trait Decode: Send {
     /// Takes one frame. Bad frames become notices.
     fn frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>);
 
+    /// Takes an event of a feed that the server has beside its answers and that tells of all its clients.
+    fn beside(&mut self, _frame: &SseFrame, _out: &mut Vec<AgentEvent>) {}
+
+    /// Takes what the server keeps of its work, asked for once the answer is complete and before [`Decode::finish`].
+    /// Returns false while this answer is missing in it, so that it is worth asking again.
+    fn settle(&mut self, _records: &[Option<&Json>], _out: &mut Vec<AgentEvent>) -> bool {
+        true
+    }
+
     /// The stream is over: closes what is open and says how it ended, with exactly one `TurnFinished` as the last
     /// event (its turn id is `t`, to be replaced): completed, failed, or interrupted when the end mark never came.
     fn finish(&mut self, out: &mut Vec<AgentEvent>);

@@ -10,10 +10,12 @@
 //! Errors come as prose in a chunk that also carries the finish reason: `openjarvis/prose.rs`. The bridge's events come
 //! from a bus that all clients of the server share, so a call is shown at once only while nobody else's events were
 //! seen; otherwise it waits for `tool_results`, which lists only ours. Calls and their pairing: `openjarvis/calls.rs`.
+//! Newer servers say nothing of tools in the stream of a chat: `openjarvis/feed.rs` takes them from elsewhere.
 //! A superset of `chat`: a stream without any of this gives exactly the events that `chat` gives.
 
 mod calls;
 pub mod encode;
+mod feed;
 mod prose;
 mod research;
 mod signs;
@@ -51,12 +53,14 @@ struct Bus {
     mixed: bool,
     /// Requests to a model that were begun and not ended.
     inferences: u32,
+    /// It is the server's feed, on which agents begin without a word.
+    fed: bool,
 }
 
 impl Bus {
     /// Returns whether an event may be taken for ours.
     fn is_ours(&self) -> bool {
-        !self.mixed && (self.ours || self.prompt.is_none())
+        !self.mixed && (self.ours || self.fed || self.prompt.is_none())
     }
 }
 
@@ -73,7 +77,7 @@ impl OpenJarvis {
             chat: Chat::new(),
             calls: Calls::default(),
             signs: Signs::of(context),
-            bus: Bus { prompt: prompt.map(ToOwned::to_owned), ours: false, mixed: false, inferences: 0 },
+            bus: Bus { prompt: prompt.map(ToOwned::to_owned), ours: false, mixed: false, inferences: 0, fed: false },
             researches: false,
             odd: Odd::default(),
         }
@@ -149,7 +153,7 @@ impl OpenJarvis {
         for call in json.get("tool_calls").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default() {
             self.calls.asked(call);
         }
-        self.bus.mixed |= self.bus.inferences == 0 && self.bus.prompt.is_some();
+        self.bus.mixed |= self.bus.inferences == 0 && (self.bus.prompt.is_some() || self.bus.fed);
         self.bus.inferences = self.bus.inferences.saturating_sub(1);
         if self.bus.is_ours()
             && let Some(data) = inference(json)
@@ -186,14 +190,30 @@ impl Decode for OpenJarvis {
         }
     }
 
+    fn beside(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+        self.bus.fed = true;
+        // The others are of agents that work by themselves.
+        if let Some(json) = feed::EVENTS.contains(&frame.event.as_str()).then(|| read(&frame.data)).flatten() {
+            self.event(&frame.event, &json, out);
+        }
+    }
+
+    fn settle(&mut self, records: &[Option<&Json>], out: &mut Vec<AgentEvent>) -> bool {
+        self.settle_from(records, out)
+    }
+
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
         // Our agent's start comes before all else. Was there none, then the server gave it another input than our
         // prompt; and where a turn went wrong, no results come to say whose the calls were.
-        if !self.bus.ours && !self.chat.is_well() {
+        if !self.bus.ours && !self.bus.fed && !self.chat.is_well() {
             self.calls.reveal(&mut self.chat, out);
         }
         let settled = self.calls.forget_hidden();
-        tell_foreign(&settled, out);
+        if !self.bus.fed {
+            tell_foreign(&settled, out);
+        } else if settled.left_out > 0 {
+            feed::tell_lost(settled.left_out, out);
+        }
         let from = out.len();
         self.chat.finish(out);
         if self.signs.evidence().is_none() {

@@ -269,6 +269,10 @@ pub const ANNOTATIONS: &[(&str, &str)] = &[
     ("telemetry", "{engine?, model_id?, total_ms?, tokens_per_sec?, tool_calls?}: what the server measured of a turn"),
     ("energy", "{power_w, energy_j, duration_s}: what the server's graphics card draws"),
     ("sources", "[{ref?, title?, url?, …}]: what an answer or a search rests on"),
+    (
+        "totals",
+        "{requests, tokens, saved_usd?, against?, energy_j?, power_w?}: what the server counted since it was started",
+    ),
     ("foreign", "true: the call turned out to belong to another client of the same server"),
 ];
 

@@ -58,7 +58,7 @@ struct Args {
 }
 
 /// `tool_call_start`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Start {
     name: String,
     args: Args,
@@ -105,6 +105,12 @@ impl Start {
         Self { name: name(json, "tool"), args: Args::read(json.get("arguments")) }
     }
 
+    /// Reads what a model asked for.
+    pub(super) fn asked(call: &Json) -> Self {
+        let function = call.get("function").unwrap_or(call);
+        Self { name: name(function, "name"), args: Args::read(function.get("arguments")) }
+    }
+
     pub(super) fn of(name: &str, arguments: &Json) -> Self {
         Self { name: name.into(), args: Args::read(Some(arguments)) }
     }
@@ -122,6 +128,28 @@ impl End {
             ms: json.get("latency").and_then(Json::as_f64).map(|latency| latency * unit),
             output: output(json.get("result")),
         }
+    }
+
+    /// Reads a step of a trace, which measures in seconds. What it says of the input may be another call's, where
+    /// several ran side by side.
+    pub(super) fn step(step: &Json) -> Self {
+        let field = |of: &str, key: &str| step.get(of).and_then(|of| of.get(key));
+        let args = field("metadata", "arguments").or_else(|| field("input", "arguments"));
+        Self {
+            name: step.get("input").map(|input| name(input, "tool")).unwrap_or_default(),
+            args: args.filter(|args| !args.is_null()).map(|args| Args::read(Some(args))),
+            success: field("output", "success").and_then(Json::as_bool).unwrap_or(true),
+            ms: step.get("duration_seconds").and_then(Json::as_f64).map(|seconds| seconds * 1000.0),
+            output: output(field("output", "result")),
+        }
+    }
+
+    pub(super) fn has_name_of(&self, start: &Start) -> bool {
+        self.name == start.name
+    }
+
+    pub(super) fn is_of(&self, start: &Start) -> bool {
+        self.name == start.name && self.args.as_ref().is_none_or(|args| args.same(&start.args))
     }
 
     pub(super) fn of(name: &str, output: String) -> Self {
@@ -210,8 +238,15 @@ impl Calls {
         self.calls.iter().find(|call| call.is_running(name)).and_then(|call| call.id.clone())
     }
 
+    /// Takes `tool_results`.
     pub(super) fn settle(&mut self, results: &[Json], chat: &mut Chat, out: &mut Vec<AgentEvent>) -> Settled {
-        let results: Vec<End> = results.iter().filter(|result| result.is_object()).take(MOST).map(result).collect();
+        let results = results.iter().filter(|result| result.is_object()).map(result).collect();
+        self.settle_by(results, chat, out)
+    }
+
+    /// Takes how the calls of the turn ended, all of them.
+    pub(super) fn settle_by(&mut self, mut results: Vec<End>, chat: &mut Chat, out: &mut Vec<AgentEvent>) -> Settled {
+        results.truncate(MOST);
         let mut owners: Vec<Option<usize>> = vec![None; results.len()];
         // The surest matches first, so that no guess takes the call of a later result.
         for sure in [Match::Time, Match::Output, Match::Order] {
@@ -258,7 +293,8 @@ impl Calls {
 
     fn add_refused(&mut self, result: End, chat: &mut Chat, out: &mut Vec<AgentEvent>) {
         let asked = self.asked.iter().find(|asked| !asked.taken && asked.name == result.name);
-        let args = asked.map_or_else(|| Args::read(None), |asked| asked.args.clone());
+        let known = result.args.clone().or_else(|| asked.map(|asked| asked.args.clone()));
+        let args = known.unwrap_or_else(|| Args::read(None));
         chat.begin(out);
         if self.start(Start { name: result.name.clone(), args }, true, chat, out).is_ok()
             && let Some(call) = self.calls.last_mut()
@@ -267,6 +303,28 @@ impl Calls {
             call.end = Some(Ended::of(result.success, result.ms, &result.output));
             out.extend(call.id.as_ref().map(|id| finished(id, result.success, result.output, result.ms)));
         }
+    }
+
+    /// Shows a call that was asked for and that nobody ran.
+    pub(super) fn add_requested(&mut self, start: Start, chat: &mut Chat, out: &mut Vec<AgentEvent>) {
+        chat.begin(out);
+        if self.start(start, true, chat, out).is_ok()
+            && let Some(call) = self.calls.last_mut()
+        {
+            call.settled = true;
+            out.extend(call.id.clone().map(|call| AgentEvent::ToolCallFinished {
+                call,
+                outcome: Outcome::Requested,
+                output: Output::default(),
+                took: None,
+            }));
+        }
+    }
+
+    /// Returns how many of these ends are of calls that are followed, by their measured time.
+    pub(super) fn known(&self, ends: &[End]) -> usize {
+        let same = |end: &&End| self.calls.iter().any(|call| call.may_be(end, Match::Time));
+        ends.iter().filter(same).count()
     }
 
     fn find_running(&self, end: &End) -> Option<usize> {
@@ -320,7 +378,7 @@ impl Call {
                 _ => false,
             },
             (Some(end), Match::Output) => result.output.starts_with(&end.output),
-            (_, Match::Order) => !refused,
+            (_, Match::Order) => !refused && result.args.as_ref().is_none_or(|args| self.args.same(args)),
             (None, Match::Time | Match::Output) => false,
         }
     }

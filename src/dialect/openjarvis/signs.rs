@@ -28,6 +28,8 @@ pub(super) struct Signs {
     /// A managed agent; none while it may be either.
     managed: Option<bool>,
     seen_chunk: bool,
+    /// When the answer was begun, in seconds on the server's clock.
+    begun: Option<f64>,
 }
 
 impl Signs {
@@ -39,6 +41,7 @@ impl Signs {
             evidence: (managed || research).then(|| format!("its path is {}", context.path).into()),
             managed: if managed { Some(true) } else { (bridge || research).then_some(false) },
             seen_chunk: false,
+            begun: None,
         }
     }
 
@@ -56,6 +59,10 @@ impl Signs {
         self.managed == Some(true)
     }
 
+    pub(super) fn begun(&self) -> Option<f64> {
+        self.begun
+    }
+
     pub(super) fn event(&mut self, name: &str) {
         // The bridge begins with a chunk, and tells of its agent before it tells of tools.
         let first_is_tool = !self.seen_chunk && name.starts_with("tool_call_");
@@ -69,6 +76,9 @@ impl Signs {
 
     /// Takes what is OpenJarvis's own out of a chunk; returns the fault if its text is an error's prose.
     pub(super) fn look(&mut self, chunk: &mut Chunk<'_>, data: &str, out: &mut Vec<AgentEvent>) -> Option<Fault> {
+        if self.begun.is_none() {
+            self.begun = chunk.created.0.map(|seconds| seconds as f64);
+        }
         if !std::mem::replace(&mut self.seen_chunk, true) && is_its_id(chunk.id.some().unwrap_or_default()) {
             self.first_chunk(chunk, data);
         }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::dialect::detect::Detector;
 use crate::dialect::{Context, Decode, SseFrame};
-use crate::event::{AgentEvent, Subject};
+use crate::event::{AgentEvent, Json, Subject};
 
 /// Detects, decodes, and tells the dialect, as an annotation in front of the first events.
 pub struct Named {
@@ -66,6 +66,16 @@ impl Decode for Named {
         let from = out.len();
         self.inner.frame(frame, out);
         self.annotate(from, out);
+    }
+
+    fn beside(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+        let from = out.len();
+        self.inner.beside(frame, out);
+        self.annotate(from, out);
+    }
+
+    fn settle(&mut self, records: &[Option<&Json>], out: &mut Vec<AgentEvent>) -> bool {
+        self.inner.settle(records, out)
     }
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
