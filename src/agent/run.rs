@@ -17,7 +17,7 @@ use crate::event::{
     AgentEvent, Ask, CallId, Caps, Command, DecidedBy, Decision, Level, LinkState, Millis, Mode, OutputStream, Subject,
     ToolSpec, TurnEnd, estimate_tokens,
 };
-use crate::net::{Heard, Patience, perform};
+use crate::net::{Heard, Patience, perform_beside};
 use crate::tool::Done;
 
 use super::approval::Verdict;
@@ -407,6 +407,7 @@ impl Agent {
         let http = self.setup.http.clone();
         let epoch = self.setup.epoch;
         running.heard = Some(heard);
+        let beside = choice.engine.beside(&request);
         running.reply = Some(match choice.engine.reply(&request) {
             Reply::Http { call, decode } => Box::pin(async move {
                 let patience = Patience {
@@ -417,7 +418,7 @@ impl Agent {
                     resend: choice.resend,
                     epoch,
                 };
-                perform(&http, &call, decode, &patience, &out).await;
+                perform_beside(&http, &call, beside.as_ref(), decode, &patience, &out).await;
             }),
             Reply::Script(beats) => Box::pin(play(beats, out)),
         });

@@ -23,7 +23,7 @@ use crate::config::secret;
 use crate::dialect::{Context, DIALECTS, Decode};
 use crate::engine::discover::ModelInfo;
 use crate::engine::remote::probe::{self, Found, How};
-use crate::engine::remote::{Named, Remote, Style, Target};
+use crate::engine::remote::{Named, Remote, Style, Target, is_newer, which};
 use crate::event::{AgentEvent, Caps, Envelope, Fault, Level, LinkState, Mode, Seq};
 use crate::net::call::{Framing, HttpCall, Method, Value};
 use crate::net::record::Tap;
@@ -127,6 +127,7 @@ impl House {
             dialect: aim.dialect.clone(),
             thread: uuid::Uuid::now_v7().to_string(),
             explain: typed.explain,
+            feeds: found.as_ref().is_some_and(|found| found.has_agent),
         };
         if style == Style::Get {
             return Ok(self.watch(http, &target, &aim, notices));
@@ -163,7 +164,16 @@ impl House {
             return Ok((Style::of_url(&aim.url).unwrap_or(fallback), aim.url.clone(), None));
         }
         let answers = ask::gather(&self.http, &probe::questions(&aim.url, headers), LOOK).await;
-        let found = probe::read(&aim.url, &answers)?;
+        let mut found = probe::read(&aim.url, &answers)?;
+        if found.has_agent {
+            let paths = ask::gather(&self.http, &[which(&aim.url, headers)], LOOK).await;
+            found.has_agent = matches!(paths.first(), Some(Ok(paths)) if is_newer(paths));
+            if found.has_agent {
+                found.what = "OpenJarvis, newer than 1.0.2,".into();
+            } else {
+                found.why.push_str("; if no tools show and it is 1.0.2 or older, use --request openjarvis-bridge");
+            }
+        }
         match &found.how {
             How::Ask { style, url } => Ok((*style, url.clone(), Some(found))),
             How::Mirror { .. } => Ok((Style::Get, aim.url.clone(), Some(found))),

@@ -15,7 +15,7 @@ use secrecy::SecretString;
 
 use crate::dialect::Decode;
 use crate::event::{AgentEvent, CallId, Json, Millis, Outcome, ToolSpec};
-use crate::net::call::HttpCall;
+use crate::net::call::{Beside, HttpCall};
 
 /// Whatever answers a conversation.
 pub trait Engine: Send + Sync {
@@ -27,6 +27,11 @@ pub trait Engine: Send + Sync {
 
     /// Returns the wire format it speaks, by the name that JSON output uses; none where only the answer tells.
     fn dialect(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Says what tells of the answer besides its stream, where there is such a thing.
+    fn beside(&self, _request: &Request) -> Option<Beside> {
         None
     }
 

@@ -6,6 +6,7 @@
 
 mod body;
 mod named;
+mod openjarvis;
 pub mod probe;
 #[cfg(test)]
 mod tests;
@@ -23,9 +24,10 @@ use super::openai_responses::OpenAiResponses;
 use super::{Engine, Past, Reply, Request};
 use crate::dialect::Context;
 use crate::event::{Fault, FaultKind, Json, TurnEnd};
-use crate::net::call::{Framing, HttpCall, Method, Value};
+use crate::net::call::{Beside, Framing, HttpCall, Method, Value};
 
 pub use named::Named;
+pub use openjarvis::{is_newer, which};
 
 /// How a turn is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -143,6 +145,8 @@ pub struct Target {
     pub thread: String,
     /// Says in every turn, not only in the first, what the stream was taken for.
     pub explain: bool,
+    /// An OpenJarvis whose chat says nothing of tools: its feed of events and its traces do.
+    pub feeds: bool,
 }
 
 /// A remote agent that is asked by POST.
@@ -152,6 +156,8 @@ pub struct Remote {
     writer: Option<Box<dyn Engine>>,
     /// Whether the person was told what the stream was taken for.
     told: Arc<AtomicBool>,
+    /// Whether it was said that the feed can't be had.
+    told_feed: Arc<AtomicBool>,
 }
 
 impl Remote {
@@ -164,7 +170,7 @@ impl Remote {
             Style::Ollama => Some(Box::new(Ollama::new(name, &target.url))),
             _ => None,
         };
-        Self { target, writer, told: Arc::new(AtomicBool::new(false)) }
+        Self { target, writer, told: Arc::default(), told_feed: Arc::default() }
     }
 
     /// Returns the decoder of an answer to this prompt, whatever dialect it will be.
@@ -233,6 +239,13 @@ impl Engine for Remote {
         headers.extend(self.target.headers.iter().cloned());
         let call = HttpCall { method: Method::Post, url: self.url(), headers, body: Some(body), framing: Framing::Any };
         Reply::Http { call, decode: Box::new(self.decoder(prompt(request).map(str::to_owned))) }
+    }
+
+    fn beside(&self, request: &Request) -> Option<Beside> {
+        // With tools of ours, the server's stay at rest and the stream tells all.
+        let feeds = self.target.feeds && self.target.style == Style::Chat && request.tools.is_empty();
+        let is_its = self.target.dialect.as_deref().is_none_or(|name| name == "openjarvis");
+        if feeds && is_its { openjarvis::beside(&self.target, self.told_feed.clone()) } else { None }
     }
 
     fn survey(&self) -> Option<Survey> {

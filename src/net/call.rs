@@ -1,5 +1,8 @@
 //! PURE. A request as a value: engines describe a call, `net` makes it.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use bytes::Bytes;
 use secrecy::SecretString;
 
@@ -33,4 +36,15 @@ pub enum Framing {
     Ndjson,
     /// Whatever comes: the content type says, or the first bytes.
     Any,
+}
+
+/// What tells of an answer besides its stream. None of it may fail a turn.
+#[derive(Clone, Debug)]
+pub struct Beside {
+    /// A feed of events, listened to while the answer comes.
+    pub feed: HttpCall,
+    /// Asked once the answer is complete; the decoder gets the answers in this order.
+    pub records: Vec<HttpCall>,
+    /// Whether it was said that the feed can't be had.
+    pub told: Arc<AtomicBool>,
 }

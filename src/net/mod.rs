@@ -19,4 +19,4 @@ pub mod status;
 pub mod ws;
 
 pub use http::Http;
-pub use perform::{Heard, Patience, perform};
+pub use perform::{Heard, Patience, perform, perform_beside};

@@ -4,21 +4,25 @@
 //! any byte calms the first, only something usable the second. However it goes, the last thing told is exactly one
 //! `TurnFinished`. Dropping the future drops the connection.
 
+mod aside;
+mod ends;
+mod patience;
 pub(super) mod watch;
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
 use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::future::Either;
 use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use self::aside::Aside;
+pub use self::patience::Patience;
 use self::watch::Watch;
 use super::backoff;
-use super::call::HttpCall;
+use super::call::{Beside, HttpCall};
 use super::guard::Broken;
 use super::http::{Answer, Http};
 use super::redact::Redactor;
@@ -26,7 +30,7 @@ use super::sse::Frames;
 use super::status::Failure;
 use crate::dialect::error::tidy;
 use crate::dialect::{Decode, SseFrame};
-use crate::event::{AgentEvent, Fault, FaultKind, Level, LinkState, Millis, Subject, TurnEnd};
+use crate::event::{AgentEvent, Fault, FaultKind, LinkState, Millis, Subject};
 
 /// How long extras are waited for once the answer is complete.
 const EXTRAS: Duration = Duration::from_secs(10);
@@ -42,36 +46,6 @@ pub enum Heard {
     Link(LinkState),
 }
 
-/// How long to wait for what, and how often to try. A time of zero is no limit.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// From the request to the first byte. The server loads a model and reads the prompt in silence.
-    pub first_byte: Duration,
-    /// Without any byte after that.
-    pub idle: Duration,
-    /// Without anything usable.
-    pub no_output: Duration,
-    /// Tries after the first.
-    pub retries: u32,
-    /// Whether a request that may have reached the server is sent again.
-    pub resend: bool,
-    /// The session's start; times of [`LinkState`] count from it.
-    pub epoch: Instant,
-}
-
-impl Patience {
-    pub fn new(epoch: Instant) -> Self {
-        Self {
-            first_byte: Duration::from_mins(5),
-            idle: Duration::from_secs(90),
-            no_output: Duration::from_mins(15),
-            retries: 3,
-            resend: true,
-            epoch,
-        }
-    }
-}
-
 /// Makes the call and tells what comes of it, in the end exactly one `TurnFinished`. Ends early if nobody listens.
 pub async fn perform(
     http: &Http,
@@ -80,8 +54,31 @@ pub async fn perform(
     patience: &Patience,
     out: &mpsc::Sender<Heard>,
 ) {
-    let dial = Real { http, call };
-    run(dial, call, decode, patience, out).await;
+    perform_beside(http, call, None, decode, patience, out).await;
+}
+
+/// The same with what tells of the answer besides its stream.
+pub async fn perform_beside(
+    http: &Http,
+    call: &HttpCall,
+    beside: Option<&Beside>,
+    decode: Box<dyn Decode>,
+    patience: &Patience,
+    out: &mpsc::Sender<Heard>,
+) {
+    let mut line = Line::new(call, decode, patience, out);
+    if let Some(beside) = beside {
+        let opening = Aside::open(http, beside, &mut line.events);
+        tokio::select! {
+            biased;
+            () = out.closed() => return,
+            aside = opening => line.aside = Some(aside),
+        }
+        if !line.tell_events().await {
+            return;
+        }
+    }
+    run(Real { http, call }, line).await;
 }
 
 /// Opens an answer. The tests have one of their own.
@@ -100,14 +97,8 @@ impl Dial for Real<'_> {
     }
 }
 
-async fn run(
-    mut dial: impl Dial,
-    call: &HttpCall,
-    decode: Box<dyn Decode>,
-    patience: &Patience,
-    out: &mpsc::Sender<Heard>,
-) {
-    let mut line = Line::new(call, decode, patience, out);
+async fn run(mut dial: impl Dial, mut line: Line<'_>) {
+    let (patience, out) = (line.patience, line.out);
     let mut failed = 0;
     loop {
         line.reset().await;
@@ -150,6 +141,7 @@ struct Line<'a> {
     decode: Box<dyn Decode>,
     patience: &'a Patience,
     out: &'a mpsc::Sender<Heard>,
+    aside: Option<Aside<'a>>,
     told: LinkState,
     watch: Watch,
     first_token: bool,
@@ -166,6 +158,7 @@ impl<'a> Line<'a> {
             decode,
             patience,
             out,
+            aside: None,
             told: LinkState::Idle,
             watch: Watch::new(patience, Instant::now()),
             first_token: false,
@@ -202,6 +195,13 @@ impl<'a> Line<'a> {
 
     /// Hears an answer out. Returns a failure if it broke before its first byte.
     async fn listen(&mut self, answer: Answer) -> Option<Failure> {
+        let mut aside = self.aside.take();
+        let failure = self.hear_out(answer, &mut aside).await;
+        self.aside = aside;
+        failure
+    }
+
+    async fn hear_out(&mut self, answer: Answer, aside: &mut Option<Aside<'_>>) -> Option<Failure> {
         let Answer { content_type, mut body, .. } = answer;
         if content_type.starts_with("text/html") {
             self.give_up(Broken::Page.fault(&self.place)).await;
@@ -220,11 +220,33 @@ impl<'a> Line<'a> {
             } else {
                 self.patience.first_byte
             };
-            let mut next = match self.wait(body.next(), silence).await {
-                Got::It(next) => next,
+            let heard = async {
+                tokio::select! {
+                    biased;
+                    told = aside::next(aside) => Either::Left(told),
+                    next = body.next() => Either::Right(next),
+                }
+            };
+            let mut next = match self.wait(heard, silence).await {
+                Got::It(Either::Right(next)) => next,
+                Got::It(Either::Left(told)) => {
+                    match (told, &*aside) {
+                        (Ok(frame), _) => self.decode.beside(&frame, &mut self.events),
+                        (Err(fault), Some(aside)) => aside.say(&fault.message, &mut self.events),
+                        (Err(_), None) => {}
+                    }
+                    if !self.events.is_empty() {
+                        self.note_first_token();
+                        self.arrived().await;
+                    }
+                    if !self.tell_events().await {
+                        return None;
+                    }
+                    continue;
+                }
                 Got::Overdue(fault) => {
                     let fault = Some(fault).filter(|_| !self.decode.is_settled());
-                    self.close(fault).await;
+                    self.close(fault, aside).await;
                     return None;
                 }
                 Got::Nobody => return None,
@@ -270,7 +292,7 @@ impl<'a> Line<'a> {
             }
             heard_at = Instant::now();
             if let Some(broken) = broken {
-                self.close(Some(broken.fault(&self.place))).await;
+                self.close(Some(broken.fault(&self.place)), aside).await;
                 return None;
             }
             if self.decode.is_done() {
@@ -278,7 +300,7 @@ impl<'a> Line<'a> {
                 if !ended {
                     let _ = body.next().now_or_never();
                 }
-                self.close(None).await;
+                self.close(None, aside).await;
                 return None;
             }
             if !ended {
@@ -286,7 +308,7 @@ impl<'a> Line<'a> {
             }
             match next {
                 Some(Err(failure)) if !self.watch.begun => return Some(failure),
-                Some(Err(failure)) => self.close_cut(failure.fault).await,
+                Some(Err(failure)) => self.close_cut(failure.fault, aside).await,
                 _ if !heard_any => {
                     let text = format!("{} ended its answer without a word; try again, or look at its log", self.place);
                     self.give_up(Fault::new(FaultKind::Protocol, text)).await;
@@ -295,9 +317,9 @@ impl<'a> Line<'a> {
                     let head: String = whole.unwrap_or_default().chars().take(80).collect();
                     let text =
                         format!("{} answered with JSON that is no answer: {head}; check the base URL", self.place);
-                    self.close(Some(Fault::new(FaultKind::Protocol, text))).await;
+                    self.close(Some(Fault::new(FaultKind::Protocol, text)), aside).await;
                 }
-                _ => self.close(None).await,
+                _ => self.close(None, aside).await,
             }
             return None;
         }
@@ -314,6 +336,10 @@ impl<'a> Line<'a> {
         for frame in self.frames.drain(..) {
             self.decode.frame(&frame, &mut self.events);
         }
+        self.note_first_token();
+    }
+
+    fn note_first_token(&mut self) {
         if self.first_token {
             return;
         }
@@ -347,70 +373,6 @@ impl<'a> Line<'a> {
             // A closed channel is noticed where it matters.
             let _ = self.out.send(Heard::Link(link)).await;
         }
-    }
-
-    async fn announce_retry(&mut self, fault: &Fault, failed: u32, pause: Duration) {
-        let (attempt, at) = (failed + 1, self.watch.clock(Instant::now() + pause));
-        self.tell_link(LinkState::Retrying { attempt, at }).await;
-        let seconds = pause.as_secs_f64();
-        let of = self.patience.retries.saturating_add(1);
-        let text = format!("{fault}; trying again in {seconds:.1} s (try {attempt} of {of})");
-        self.events.push(AgentEvent::Noticed { level: Level::Info, code: "retry".into(), text });
-        self.tell_events().await;
-    }
-
-    /// Ends a call that got no answer.
-    async fn give_up(&mut self, fault: Fault) {
-        self.last_words(TurnEnd::Failed(fault)).await;
-    }
-
-    /// The connection broke in mid-answer: the text stays.
-    async fn close_cut(&mut self, fault: Fault) {
-        if !self.decode.is_settled() {
-            let text = format!("{}; what came until then is kept", fault.message);
-            self.events.push(AgentEvent::Noticed { level: Level::Warn, code: "cut".into(), text });
-            self.tell_link(LinkState::Lost(Some(fault))).await;
-        }
-        self.close(None).await;
-    }
-
-    /// Lets the decoder close what is open. A fault of ours outranks its verdict.
-    async fn close(&mut self, fault: Option<Fault>) {
-        self.decode.finish(&mut self.events);
-        let told = match self.events.pop() {
-            Some(AgentEvent::TurnFinished { end, .. }) => end,
-            other => {
-                self.events.extend(other);
-                TurnEnd::Interrupted
-            }
-        };
-        self.last_words(fault.map_or(told, TurnEnd::Failed)).await;
-    }
-
-    async fn last_words(&mut self, end: TurnEnd) {
-        if !self.tell_events().await {
-            return;
-        }
-        let link = match &end {
-            TurnEnd::Failed(fault) if matches!(fault.kind, FaultKind::Network | FaultKind::TimedOut) => {
-                LinkState::Lost(Some(fault.clone()))
-            }
-            // Told when the connection broke.
-            TurnEnd::Interrupted if matches!(self.told, LinkState::Lost(_)) => self.told.clone(),
-            _ => LinkState::Idle,
-        };
-        self.tell_link(link).await;
-        self.events.push(AgentEvent::TurnFinished { turn: "t".into(), end });
-        self.tell_events().await;
-    }
-
-    /// A number that differs between clients and tries.
-    fn noise(&self, failed: u32) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.call.url.hash(&mut hasher);
-        failed.hash(&mut hasher);
-        self.patience.epoch.elapsed().as_nanos().hash(&mut hasher);
-        hasher.finish()
     }
 }
 

@@ -41,6 +41,8 @@ pub enum Pass {
     Bearer(SecretString),
     /// As one of two offered subprotocols, for servers behind something that takes the header away.
     Protocols(SecretString),
+    /// Whatever is sent with the other requests.
+    Headers(Vec<(String, Value)>),
 }
 
 /// Text messages as they come. Ends with the connection; a fault is its last item.
@@ -122,6 +124,7 @@ fn call(url: &str, pass: &Pass, key: &str) -> HttpCall {
     ];
     match pass {
         Pass::None => {}
+        Pass::Headers(others) => headers.extend(others.iter().cloned()),
         Pass::Bearer(key) => headers.push(secret("authorization", format!("Bearer {}", key.expose_secret().trim()))),
         Pass::Protocols(key) => {
             let key = base64url(key.expose_secret().trim().as_bytes());

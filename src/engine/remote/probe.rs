@@ -32,6 +32,8 @@ pub struct Found {
     pub models: Vec<ModelInfo>,
     /// The one it uses by itself.
     pub model: Option<String>,
+    /// An OpenJarvis with an agent, whose version is still to be found out.
+    pub has_agent: bool,
 }
 
 /// How to talk to it.
@@ -80,6 +82,7 @@ pub fn read(origin: &str, answers: &[Result<Json, Fault>]) -> Result<Found, Faul
         let id = |session: &Json| session.get("id").or_else(|| session.get("session"))?.as_str().map(str::to_owned);
         let sessions: Vec<String> = list.into_iter().flatten().filter_map(id).collect();
         return Ok(Found {
+            has_agent: false,
             what: "jarvis-tui".into(),
             why: "/v1/info says so".into(),
             how: How::Mirror { sessions },
@@ -90,9 +93,8 @@ pub fn read(origin: &str, answers: &[Result<Json, Fault>]) -> Result<Found, Faul
     if let Some(info) = info.filter(|info| info.get("engine").is_some() && info.get("agent").is_some()) {
         return Ok(Found {
             what: "OpenJarvis".into(),
-            why: "/v1/info names a model, an agent and an engine; if no tools show and it is 1.0.2 or older, use --request \
-                  openjarvis-bridge"
-                .into(),
+            why: "/v1/info names a model, an agent and an engine".into(),
+            has_agent: info.get("agent").is_some_and(Json::is_string),
             how: ask(Style::Chat, "/v1/chat/completions"),
             models: models("/v1/models").unwrap_or_default(),
             model: text(Some(info), "model").filter(|model| !model.is_empty()),
@@ -105,6 +107,7 @@ pub fn read(origin: &str, answers: &[Result<Json, Fault>]) -> Result<Found, Faul
         let name = text(Some(card), "name").unwrap_or_default();
         let (style, url) = a2a(card);
         return Ok(Found {
+            has_agent: false,
             what: format!("the A2A agent {name:?}"),
             why: format!("{path} is an agent card"),
             how: ask(style, &url),
@@ -114,6 +117,7 @@ pub fn read(origin: &str, answers: &[Result<Json, Fault>]) -> Result<Found, Faul
     }
     if let Some(models) = answer("/api/tags").and_then(|tags| discover::ollama_models(tags, None)) {
         return Ok(Found {
+            has_agent: false,
             what: "Ollama".into(),
             why: "/api/tags lists its models".into(),
             how: ask(Style::Ollama, "/api/chat"),
@@ -123,6 +127,7 @@ pub fn read(origin: &str, answers: &[Result<Json, Fault>]) -> Result<Found, Faul
     }
     if let Some(models) = models("/v1/models") {
         return Ok(Found {
+            has_agent: false,
             what: "a server of chat completions".into(),
             why: "/v1/models lists models".into(),
             how: ask(Style::Chat, "/v1/chat/completions"),
@@ -133,6 +138,7 @@ pub fn read(origin: &str, answers: &[Result<Json, Fault>]) -> Result<Found, Faul
     let app = text(answer("/health"), "app").unwrap_or_default();
     if let Some(models) = models("/api/v1/models").or_else(|| app.to_lowercase().contains("enclava").then(Vec::new)) {
         return Ok(Found {
+            has_agent: false,
             what: "enclava".into(),
             why: if app.is_empty() { "/api/v1/models lists models".into() } else { format!("/health says {app:?}") },
             how: ask(Style::Enclava, "/api/v1/responses"),
@@ -212,6 +218,6 @@ fn first_openai(answers: &[Option<&Json>]) -> Option<Vec<ModelInfo>> {
     discover::openai_models(answers.first().copied().flatten()?)
 }
 
-fn get(url: String, headers: &[(String, Value)]) -> HttpCall {
+pub(super) fn get(url: String, headers: &[(String, Value)]) -> HttpCall {
     HttpCall { method: Method::Get, url, headers: headers.to_vec(), body: None, framing: Framing::Ndjson }
 }

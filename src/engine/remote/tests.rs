@@ -13,6 +13,7 @@ fn remote(style: Style, url: &str) -> Remote {
         dialect: None,
         thread: "th".into(),
         explain: false,
+        feeds: false,
     })
 }
 

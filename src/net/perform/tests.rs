@@ -6,6 +6,7 @@ use futures_util::stream;
 use super::*;
 use crate::dialect::chat::Chat;
 use crate::event::Stop;
+use crate::event::TurnEnd;
 use crate::net::call::{Framing, Method};
 
 /// One thing a server does.
@@ -60,7 +61,7 @@ async fn heard(tries: Vec<Result<Vec<Act>, Failure>>) -> Vec<String> {
     let patience = Patience::new(Instant::now());
     let run = async move {
         let call = call();
-        run(Fake(tries.into()), &call, Box::new(Chat::new()), &patience, &sender).await;
+        run(Fake(tries.into()), Line::new(&call, Box::new(Chat::new()), &patience, &sender)).await;
     };
     let listen = async {
         let mut words = Vec::new();
@@ -286,7 +287,7 @@ async fn a_deaf_listener_ends_the_call() {
     let (sender, receiver) = mpsc::channel(8);
     drop(receiver);
     let patience = Patience::new(Instant::now());
-    run(Fake(VecDeque::from([Ok(vec![Hang])])), &call(), Box::new(Chat::new()), &patience, &sender).await;
+    run(Fake(VecDeque::from([Ok(vec![Hang])])), Line::new(&call(), Box::new(Chat::new()), &patience, &sender)).await;
     assert_eq!(patience.epoch.elapsed(), Duration::ZERO);
 }
 
@@ -304,7 +305,7 @@ async fn no_limit_is_no_limit() {
         let patience = Patience { idle, no_output, ..Patience::new(Instant::now()) };
         let (sender, mut receiver) = mpsc::channel(64);
         let script = vec![Send(HI), Wait(1_000_000), Send(HI), Send(DONE)];
-        run(Fake(VecDeque::from([Ok(script)])), &call(), Box::new(Chat::new()), &patience, &sender).await;
+        run(Fake(VecDeque::from([Ok(script)])), Line::new(&call(), Box::new(Chat::new()), &patience, &sender)).await;
         drop(sender);
         let mut last = String::new();
         while let Some(heard) = receiver.recv().await {

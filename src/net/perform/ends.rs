@@ -1,0 +1,79 @@
+//! How a call ends, or is tried again, and what is said of it.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Line;
+use super::aside::Aside;
+use crate::event::{AgentEvent, Fault, FaultKind, Level, LinkState, TurnEnd};
+
+impl Line<'_> {
+    pub(super) async fn announce_retry(&mut self, fault: &Fault, failed: u32, pause: Duration) {
+        let (attempt, at) = (failed + 1, self.watch.clock(Instant::now() + pause));
+        self.tell_link(LinkState::Retrying { attempt, at }).await;
+        let seconds = pause.as_secs_f64();
+        let of = self.patience.retries.saturating_add(1);
+        let text = format!("{fault}; trying again in {seconds:.1} s (try {attempt} of {of})");
+        self.events.push(AgentEvent::Noticed { level: Level::Info, code: "retry".into(), text });
+        self.tell_events().await;
+    }
+
+    /// Ends a call that got no answer.
+    pub(super) async fn give_up(&mut self, fault: Fault) {
+        self.last_words(TurnEnd::Failed(fault)).await;
+    }
+
+    /// The connection broke in mid-answer: the text stays.
+    pub(super) async fn close_cut(&mut self, fault: Fault, aside: &mut Option<Aside<'_>>) {
+        if !self.decode.is_settled() {
+            let text = format!("{}; what came until then is kept", fault.message);
+            self.events.push(AgentEvent::Noticed { level: Level::Warn, code: "cut".into(), text });
+            self.tell_link(LinkState::Lost(Some(fault))).await;
+        }
+        self.close(None, aside).await;
+    }
+
+    /// Lets the decoder close what is open. A fault of ours outranks its verdict.
+    pub(super) async fn close(&mut self, fault: Option<Fault>, aside: &mut Option<Aside<'_>>) {
+        if let Some(aside) = aside {
+            aside.settle(&mut *self.decode, &mut self.events).await;
+        }
+        self.decode.finish(&mut self.events);
+        let told = match self.events.pop() {
+            Some(AgentEvent::TurnFinished { end, .. }) => end,
+            other => {
+                self.events.extend(other);
+                TurnEnd::Interrupted
+            }
+        };
+        self.last_words(fault.map_or(told, TurnEnd::Failed)).await;
+    }
+
+    async fn last_words(&mut self, end: TurnEnd) {
+        if !self.tell_events().await {
+            return;
+        }
+        let link = match &end {
+            TurnEnd::Failed(fault) if matches!(fault.kind, FaultKind::Network | FaultKind::TimedOut) => {
+                LinkState::Lost(Some(fault.clone()))
+            }
+            // Told when the connection broke.
+            TurnEnd::Interrupted if matches!(self.told, LinkState::Lost(_)) => self.told.clone(),
+            _ => LinkState::Idle,
+        };
+        self.tell_link(link).await;
+        self.events.push(AgentEvent::TurnFinished { turn: "t".into(), end });
+        self.tell_events().await;
+    }
+
+    /// A number that differs between clients and tries.
+    pub(super) fn noise(&self, failed: u32) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.call.url.hash(&mut hasher);
+        failed.hash(&mut hasher);
+        self.patience.epoch.elapsed().as_nanos().hash(&mut hasher);
+        hasher.finish()
+    }
+}
