@@ -8,28 +8,29 @@ use std::fmt;
 
 use crate::event::{Fault, FaultKind};
 
-/// Bytes of one line, and of one event, that are accepted.
+/// Bytes of one line, and of one event, that are accepted unless somebody says otherwise.
 pub const CAP: usize = 8 * 1024 * 1024;
 
-/// Why an answer can't be cut into frames.
+/// Why an answer can't be cut into frames. The numbers are the bytes that would have been accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
-    LongLine,
-    LongEvent,
-    LongBody,
+    LongLine(usize),
+    LongEvent(usize),
+    LongBody(usize),
     /// A web page came instead of a stream.
     Page,
 }
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self {
-            Self::LongLine => "sent a line",
-            Self::LongEvent => "sent an event",
-            Self::LongBody => "sent an answer in one piece",
+        let (what, cap) = match self {
+            Self::LongLine(cap) => ("sent a line", cap),
+            Self::LongEvent(cap) => ("sent an event", cap),
+            Self::LongBody(cap) => ("sent an answer in one piece", cap),
             Self::Page => return f.write_str("answered with a web page instead of a stream; check the base URL"),
         };
-        write!(f, "{what} of more than {} MiB; the answer was cut there", CAP / (1024 * 1024))
+        let cap = cap / (1024 * 1024);
+        write!(f, "{what} of more than {cap} MiB; the answer was cut there: ask for less at once")
     }
 }
 
@@ -41,14 +42,26 @@ impl Broken {
 }
 
 /// Cuts bytes into lines at LF, CR or CRLF. One byte-order mark at the very start is taken off.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Lines {
+    cap: usize,
     partial: Vec<u8>,
     after_cr: bool,
     started: bool,
 }
 
+impl Default for Lines {
+    fn default() -> Self {
+        Self::capped(CAP)
+    }
+}
+
 impl Lines {
+    /// Accepts lines of so many bytes.
+    pub fn capped(cap: usize) -> Self {
+        Self { cap, partial: Vec::new(), after_cr: false, started: false }
+    }
+
     /// Hands each line that these bytes complete to `each`, without its end.
     pub fn push(&mut self, mut bytes: &[u8], each: &mut dyn FnMut(&str) -> Result<(), Broken>) -> Result<(), Broken> {
         if self.after_cr && !bytes.is_empty() {
@@ -88,7 +101,8 @@ impl Lines {
     }
 
     fn room_for(&self, more: usize) -> Result<(), Broken> {
-        if self.partial.len().saturating_add(more) > CAP { Err(Broken::LongLine) } else { Ok(()) }
+        let fits = self.partial.len().saturating_add(more) <= self.cap;
+        if fits { Ok(()) } else { Err(Broken::LongLine(self.cap)) }
     }
 
     fn line(&mut self, line: &[u8], each: &mut dyn FnMut(&str) -> Result<(), Broken>) -> Result<(), Broken> {
@@ -132,10 +146,15 @@ struct Open {
 }
 
 impl Guard {
+    /// Accepts lines, and events, of so many bytes.
+    pub fn capped(cap: usize) -> Self {
+        Self { lines: Lines::capped(cap), open: Open::default() }
+    }
+
     /// Adds the blocks that these bytes complete and that hold data.
     pub fn push(&mut self, bytes: &[u8], blocks: &mut Vec<Block>) -> Result<(), Broken> {
-        let open = &mut self.open;
-        self.lines.push(bytes, &mut |line| open.line(line, blocks))
+        let (open, cap) = (&mut self.open, self.lines.cap);
+        self.lines.push(bytes, &mut |line| open.line(line, cap, blocks))
     }
 
     /// Returns the id to reconnect with; also of blocks that held no data. Empty if there was none.
@@ -160,7 +179,7 @@ impl Guard {
 }
 
 impl Open {
-    fn line(&mut self, line: &str, blocks: &mut Vec<Block>) -> Result<(), Broken> {
+    fn line(&mut self, line: &str, cap: usize, blocks: &mut Vec<Block>) -> Result<(), Broken> {
         if line.is_empty() {
             let mut block = std::mem::take(&mut self.block);
             self.size = 0;
@@ -189,8 +208,8 @@ impl Open {
             "data" | "event" => {
                 self.has_data |= field == "data";
                 self.size = self.size.saturating_add(line.len());
-                if self.size > CAP {
-                    return Err(Broken::LongEvent);
+                if self.size > cap {
+                    return Err(Broken::LongEvent(cap));
                 }
                 let mut whole = String::with_capacity(line.len() + 1);
                 whole.push_str(line);
@@ -240,7 +259,7 @@ mod tests {
         for _ in 0..8 {
             guard.push(&chunk, &mut blocks).unwrap();
         }
-        assert_eq!(guard.push(b"x", &mut blocks), Err(Broken::LongLine));
+        assert_eq!(guard.push(b"x", &mut blocks), Err(Broken::LongLine(CAP)));
     }
 
     #[test]
@@ -253,7 +272,7 @@ mod tests {
         for _ in 0..7 {
             guard.push(&line, &mut blocks).unwrap();
         }
-        assert_eq!(guard.push(&line, &mut blocks), Err(Broken::LongEvent));
+        assert_eq!(guard.push(&line, &mut blocks), Err(Broken::LongEvent(CAP)));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::dialect::SseFrame;
 /// Cuts the bytes of one answer into frames, whatever the size of the reads.
 #[derive(Debug)]
 pub struct Frames {
+    cap: usize,
     body: Body,
     /// Whether the first byte that means anything was seen.
     decided: bool,
@@ -41,9 +42,14 @@ impl Frames {
 
     /// Cuts an answer of this content type, which counts where the framing was left open.
     pub fn of(framing: Framing, content_type: &str) -> Self {
+        Self::capped(framing, content_type, CAP)
+    }
+
+    /// The same with lines and events of so many bytes accepted.
+    pub fn capped(framing: Framing, content_type: &str, cap: usize) -> Self {
         let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         let body = match (framing, kind.as_str()) {
-            (Framing::Sse, _) | (Framing::Any, "text/event-stream") => Body::events(),
+            (Framing::Sse, _) | (Framing::Any, "text/event-stream") => Body::events(cap),
             (Framing::Ndjson, _)
             | (
                 Framing::Any,
@@ -53,11 +59,11 @@ impl Frames {
                 | "application/x-jsonlines"
                 | "application/jsonlines"
                 | "application/stream+json",
-            ) => Body::Lines(Lines::default()),
+            ) => Body::Lines(Lines::capped(cap)),
             (Framing::Any, "application/json") => Body::Whole(Vec::new()),
             (Framing::Any, _) => Body::Open(Vec::new()),
         };
-        Self { body, decided: false }
+        Self { cap, body, decided: false }
     }
 
     /// Adds the frames that these bytes complete.
@@ -69,7 +75,7 @@ impl Frames {
         let mut bytes = bytes;
         if let Body::Open(begun) = &mut self.body {
             begun.extend_from_slice(bytes);
-            let Some(body) = guess(begun) else { return Ok(()) };
+            let Some(body) = guess(begun, self.cap) else { return Ok(()) };
             held.append(begun);
             bytes = &held;
             self.body = body;
@@ -87,7 +93,7 @@ impl Frames {
                 Ok(())
             }),
             Body::Open(_) => Ok(()),
-            Body::Whole(body) if body.len().saturating_add(bytes.len()) > CAP => Err(Broken::LongBody),
+            Body::Whole(body) if body.len().saturating_add(bytes.len()) > self.cap => Err(Broken::LongBody(self.cap)),
             Body::Whole(body) => {
                 body.extend_from_slice(bytes);
                 Ok(())
@@ -157,13 +163,13 @@ impl Frames {
 }
 
 impl Body {
-    fn events() -> Self {
-        Self::Events { guard: Guard::default(), blocks: Vec::new() }
+    fn events(cap: usize) -> Self {
+        Self::Events { guard: Guard::capped(cap), blocks: Vec::new() }
     }
 }
 
 /// Tells events from lines by how the first line begins; none as long as it could be either.
-fn guess(begun: &[u8]) -> Option<Body> {
+fn guess(begun: &[u8], cap: usize) -> Option<Body> {
     const MARK: &[u8] = b"\xef\xbb\xbf";
     if MARK.starts_with(begun) {
         return None;
@@ -175,7 +181,7 @@ fn guess(begun: &[u8]) -> Option<Body> {
     if end.is_none() && fields.iter().any(|field| field.starts_with(name)) {
         return None;
     }
-    Some(if end.is_some() && fields.contains(&name) { Body::events() } else { Body::Lines(Lines::default()) })
+    Some(if end.is_some() && fields.contains(&name) { Body::events(cap) } else { Body::Lines(Lines::capped(cap)) })
 }
 
 fn event(block: Block) -> Option<SseFrame> {

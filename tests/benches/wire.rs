@@ -1,0 +1,253 @@
+//! What bytes cost on their way to events: the guard alone, the guard with the event parser behind it, and every
+//! decoder behind both, at small and large reads.
+//!
+//! Targets: 100 MB/s and the same at every size of reads; one event of 50 MB 100 ms in the guard, 300 ms with the parser.
+//! The shared machine is noisy: the fastest sample counts.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use divan::Bencher;
+use divan::counter::BytesCount;
+use jarvis_tui::dialect::detect::Detector;
+use jarvis_tui::dialect::{Context, DIALECTS, Decode};
+use jarvis_tui::net::call::Framing;
+use jarvis_tui::net::guard::Guard;
+use jarvis_tui::net::sse::Frames;
+
+const READS: [usize; 3] = [64, 4 << 10, 1 << 20];
+/// Bytes of a stream, about.
+const STREAM: usize = 2 << 20;
+const BIG: usize = 50_000_000;
+const TOKENS: [&str; 6] = ["The ", "quick", " brown", " fox,", " \\\"so\\\"", " ünt"];
+
+fn main() {
+    divan::main();
+}
+
+/// What a dialect's stream looks like: before the tokens, one token (`$`, and `#` for its number), after.
+struct Shape {
+    name: &'static str,
+    framing: Framing,
+    head: &'static str,
+    token: &'static str,
+    tail: &'static str,
+}
+
+const CHAT: &str = "data: {\"id\":\"chatcmpl-AbC123\",\"object\":\"chat.completion.chunk\",\"created\":1795000000,\"model\":\"gpt-x\",\
+     \"choices\":[{\"index\":0,\"delta\":{\"content\":\"$\"},\"finish_reason\":null}]}\n\n";
+
+const SHAPES: &[Shape] = &[
+    Shape {
+        name: "openai-responses",
+        framing: Framing::Sse,
+        head: "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\",\"object\":\
+               \"response\",\"status\":\"in_progress\",\"model\":\"gpt-x\",\"output\":[]},\"sequence_number\":0}\n\n",
+        token: "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"item_id\":\"msg_1\",\
+                \"output_index\":0,\"content_index\":0,\"delta\":\"$\",\"logprobs\":[],\"sequence_number\":#}\n\n",
+        tail: "",
+    },
+    Shape {
+        name: "enclava",
+        framing: Framing::Sse,
+        head: "event: response.created\ndata: {\"id\": \"resp_1\", \"object\": \"response\", \"created_at\": 1795194201, \
+               \"model\": \"opal-14b\", \"status\": \"in_progress\"}\n\n",
+        token: "event: response.output_text.delta\ndata: {\"response_id\": \"resp_1795193000002_00abc002\", \"item_id\": \
+                \"msg_0001795194201296_0\", \"delta\": \"$\", \"type\": \"output_text\"}\n\n",
+        tail: "",
+    },
+    Shape {
+        name: "native",
+        framing: Framing::Sse,
+        head: "id: 0\ndata: {\"seq\":0,\"at\":1,\"event\":{\"type\":\"turn_started\",\"turn\":\"t1\"}}\n\n",
+        token: "id: #\ndata: {\"seq\":#,\"at\":1234,\"event\":{\"type\":\"text_delta\",\"message\":\"m2\",\"text\":\"$\"}}\n\n",
+        tail: "",
+    },
+    Shape {
+        name: "poe",
+        framing: Framing::Sse,
+        head: "retry: 3000\ndata: {\"type\": \"init\", \"retry\": 3000}\n\n",
+        token: "id: #\nevent: delta\ndata: {\"id\": \"chatcmpl-poe1\", \"object\": \"chat.completion.chunk\", \"created\": \
+                1795193600, \"model\": \"Claude\", \"choices\": [{\"index\": 0, \"delta\": {\"content\": \"$\", \
+                \"tool_calls\": null}, \"finish_reason\": null}]}\n\n",
+        tail: "",
+    },
+    Shape {
+        name: "anthropic",
+        framing: Framing::Sse,
+        head: "event: message_start\ndata: {\"type\": \"message_start\", \"message\": {\"id\": \"msg_01\", \"role\": \
+               \"assistant\", \"model\": \"claude-x\", \"content\": [], \"usage\": {\"input_tokens\": 25}}}\n\n\
+               event: content_block_start\ndata: {\"type\": \"content_block_start\", \"index\": 0, \"content_block\": \
+               {\"type\": \"text\", \"text\": \"\"}}\n\n",
+        token: "event: content_block_delta\ndata: {\"type\": \"content_block_delta\", \"index\": 0, \"delta\": {\"type\": \
+                \"text_delta\", \"text\": \"$\"}}\n\n",
+        tail: "",
+    },
+    Shape {
+        name: "ag-ui",
+        framing: Framing::Sse,
+        head: "data: {\"type\": \"RUN_STARTED\", \"threadId\": \"t1\", \"runId\": \"r1\"}\n\n\
+               data: {\"type\": \"TEXT_MESSAGE_START\", \"messageId\": \"m3\", \"role\": \"assistant\"}\n\n",
+        token: "data: {\"type\": \"TEXT_MESSAGE_CONTENT\", \"messageId\": \"m3\", \"delta\": \"$\"}\n\n",
+        tail: "",
+    },
+    Shape {
+        name: "a2a",
+        framing: Framing::Sse,
+        head: "data: {\"jsonrpc\": \"2.0\", \"id\": 1, \"result\": {\"kind\": \"task\", \"id\": \"T\", \"contextId\": \"C\", \
+               \"status\": {\"state\": \"submitted\"}}}\n\n\
+               data: {\"jsonrpc\": \"2.0\", \"id\": 1, \"result\": {\"kind\": \"artifact-update\", \"taskId\": \"T\", \
+               \"contextId\": \"C\", \"artifact\": {\"artifactId\": \"a\", \"parts\": [{\"kind\": \"text\", \"text\": \
+               \"First \"}]}, \"append\": false, \"lastChunk\": false}}\n\n",
+        token: "data: {\"jsonrpc\": \"2.0\", \"id\": 1, \"result\": {\"kind\": \"artifact-update\", \"taskId\": \"T\", \
+                \"contextId\": \"C\", \"artifact\": {\"artifactId\": \"a\", \"name\": \"answer\", \"parts\": [{\"kind\": \
+                \"text\", \"text\": \"$\"}]}, \"append\": true, \"lastChunk\": false}}\n\n",
+        tail: "",
+    },
+    Shape {
+        name: "openjarvis",
+        framing: Framing::Sse,
+        head: "event: agent_turn_start\ndata: {\"agent\": \"orchestrator\", \"input\": \"What?\"}\n\n",
+        token: CHAT,
+        tail: "",
+    },
+    Shape { name: "openai-chat", framing: Framing::Sse, head: "", token: CHAT, tail: "data: [DONE]\n\n" },
+    Shape {
+        name: "ollama",
+        framing: Framing::Ndjson,
+        head: "",
+        token: "{\"model\":\"q\",\"created_at\":\"2026-01-01T00:00:00.123456Z\",\"message\":{\"role\":\"assistant\",\
+                \"content\":\"$\"},\"done\":false}\n",
+        tail: "",
+    },
+    Shape {
+        name: "warp",
+        framing: Framing::Ndjson,
+        head: "",
+        token: "{\"blocks\": [{\"type\": \"text\", \"text\": \"$\", \"streaming\": true}], \"streaming\": true}\n",
+        tail: "",
+    },
+    Shape {
+        name: "plain",
+        framing: Framing::Sse,
+        head: "",
+        token: "event: update\ndata: {\"step\": #, \"words\": \"$\", \"more\": [1, 2, {\"deep\": null}]}\n\n",
+        tail: "",
+    },
+];
+
+fn shape(name: &str) -> &'static Shape {
+    SHAPES.iter().find(|shape| shape.name == name).expect("every dialect has a stream here")
+}
+
+impl Shape {
+    fn stream(&self) -> String {
+        let mut stream = self.head.to_owned();
+        for number in 1_usize.. {
+            let token = TOKENS.get(number % TOKENS.len()).unwrap();
+            stream.push_str(&self.token.replace('$', token).replace('#', &number.to_string()));
+            if stream.len() >= STREAM {
+                break;
+            }
+        }
+        stream + self.tail
+    }
+
+    fn decode(&self, stream: &str, read: usize, decode: &mut dyn Decode) -> usize {
+        let (mut frames, mut batch, mut events) = (Frames::new(self.framing), Vec::new(), Vec::new());
+        let mut count = 0;
+        for chunk in stream.as_bytes().chunks(read) {
+            frames.push(chunk, &mut batch).unwrap();
+            for frame in batch.drain(..) {
+                decode.frame(&frame, &mut events);
+            }
+            count += events.len();
+            events.clear();
+        }
+        frames.finish(&mut batch);
+        decode.finish(&mut events);
+        count + events.len()
+    }
+}
+
+#[divan::bench(args = READS)]
+fn guard(bencher: Bencher<'_, '_>, read: usize) {
+    let stream = shape("openai-chat").stream();
+    bencher.counter(BytesCount::of_str(&stream)).bench_local(|| {
+        let (mut guard, mut blocks) = (Guard::default(), Vec::new());
+        let mut count = 0;
+        for chunk in stream.as_bytes().chunks(read) {
+            guard.push(chunk, &mut blocks).unwrap();
+            count += blocks.len();
+            blocks.clear();
+        }
+        count
+    });
+}
+
+#[divan::bench(args = READS)]
+fn guard_and_parser(bencher: Bencher<'_, '_>, read: usize) {
+    let stream = shape("openai-chat").stream();
+    bencher.counter(BytesCount::of_str(&stream)).bench_local(|| {
+        let (mut frames, mut batch) = (Frames::new(Framing::Sse), Vec::new());
+        let mut count = 0;
+        for chunk in stream.as_bytes().chunks(read) {
+            frames.push(chunk, &mut batch).unwrap();
+            count += batch.len();
+            batch.clear();
+        }
+        count
+    });
+}
+
+fn cases() -> impl Iterator<Item = String> {
+    let names = DIALECTS.iter().map(|dialect| dialect.name).chain(["detected"]);
+    names.flat_map(|name| READS.map(|read| format!("{name} {read}")))
+}
+
+#[divan::bench(args = cases())]
+fn decoder(bencher: Bencher<'_, '_>, case: &str) {
+    let (name, read) = case.split_once(' ').unwrap();
+    let read: usize = read.parse().unwrap();
+    let shape = shape(if name == "detected" { "openai-chat" } else { name });
+    let stream = shape.stream();
+    let dialect = DIALECTS.iter().find(|dialect| dialect.name == name);
+    bencher.counter(BytesCount::of_str(&stream)).bench_local(|| {
+        let context = Context::default();
+        let mut decode: Box<dyn Decode> = match dialect {
+            Some(dialect) => (dialect.decode)(&context),
+            None => Box::new(Detector::new(context)),
+        };
+        let count = shape.decode(&stream, read, &mut *decode);
+        assert!(count > 1000 || name == "plain", "{name} says only {count} events");
+        count
+    });
+}
+
+fn big_event() -> String {
+    format!("data: {{\"text\":\"{}\"}}\n\n", "word ".repeat(BIG / 5))
+}
+
+#[divan::bench(args = [16 << 10, 1 << 20, BIG], sample_count = 10, sample_size = 1)]
+fn event_of_50_mb_in_the_guard(bencher: Bencher<'_, '_>, read: usize) {
+    let stream = big_event();
+    bencher.counter(BytesCount::of_str(&stream)).bench_local(|| {
+        let (mut guard, mut blocks) = (Guard::capped(2 * BIG), Vec::new());
+        for chunk in stream.as_bytes().chunks(read) {
+            guard.push(chunk, &mut blocks).unwrap();
+        }
+        assert_eq!(blocks.len(), 1);
+        blocks
+    });
+}
+
+#[divan::bench(args = [16 << 10, 1 << 20, BIG], sample_count = 10, sample_size = 1)]
+fn event_of_50_mb_with_the_parser(bencher: Bencher<'_, '_>, read: usize) {
+    let stream = big_event();
+    bencher.counter(BytesCount::of_str(&stream)).bench_local(|| {
+        let (mut frames, mut batch) = (Frames::capped(Framing::Sse, "", 2 * BIG), Vec::new());
+        for chunk in stream.as_bytes().chunks(read) {
+            frames.push(chunk, &mut batch).unwrap();
+        }
+        assert_eq!(batch.len(), 1);
+        batch
+    });
+}
