@@ -184,7 +184,7 @@ pub struct Attach {
     #[arg(short, long, value_name = "MODEL")]
     pub model: Option<String>,
 
-    /// Which session of another jarvis-tui; the newest without it.
+    /// Which session of another jarvis-tui, or `new`; the newest without it.
     #[arg(long, value_name = "ID")]
     pub session: Option<String>,
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
@@ -21,10 +22,10 @@ use crate::bridge::{Delivery, Live, remote};
 use crate::cli;
 use crate::config::secret;
 use crate::dialect::{Context, DIALECTS, Decode};
-use crate::engine::discover::ModelInfo;
+use crate::engine::discover::{self, ModelInfo};
 use crate::engine::remote::probe::{self, Found, How};
 use crate::engine::remote::{Named, Remote, Style, Target, is_newer, which};
-use crate::event::{AgentEvent, Caps, Envelope, Fault, Level, LinkState, Mode, Seq};
+use crate::event::{AgentEvent, Caps, Envelope, Fault, FaultKind, Json, Level, LinkState, Mode, Seq};
 use crate::net::call::{Framing, HttpCall, Method, Value};
 use crate::net::record::Tap;
 use crate::net::{Http, Patience, probe as ask};
@@ -33,6 +34,8 @@ use aim::Aim;
 
 /// How long a server may take to say what it is.
 const LOOK: Duration = Duration::from_secs(3);
+/// How long opening a session there may take: it may look for a model first.
+const OPEN: Duration = Duration::from_secs(20);
 /// How often a stream that is watched is opened again without getting on.
 const RETRIES: u32 = 6;
 
@@ -57,10 +60,17 @@ pub struct Models {
     http: Http,
     target: Option<Target>,
     known: Vec<ModelInfo>,
+    /// Where another `jarvis-tui` lists its own, and what it wants to be told.
+    server: Option<(String, Vec<(String, Value)>)>,
 }
 
 impl Models {
     pub async fn choices(self) -> Vec<ModelChoice> {
+        if let Some((url, headers)) = &self.server {
+            let listed = self.http.get_json(url, headers, LOOK).await.ok();
+            let models = listed.as_ref().and_then(discover::openai_models).unwrap_or_default();
+            return models.into_iter().map(|model| ModelChoice { name: model.id, remark: model.remark }).collect();
+        }
         let Some(target) = &self.target else { return Vec::new() };
         let listed = if self.known.is_empty() { list(&self.http, target).await } else { self.known.clone() };
         let choice =
@@ -103,10 +113,14 @@ impl House {
         }
         let (style, url, found) = self.look(&aim, &headers, prompted).await?;
         if let Some(How::Mirror { sessions }) = found.as_ref().map(|found| &found.how) {
-            let Some(session) = typed.session.as_ref().or(sessions.first()) else {
-                return Err(Wrong(format!("{} has no session yet", aim.name)).into());
+            let all = format!("{}/v1/sessions", aim.url.trim_end_matches('/'));
+            let session = match (typed.session.as_deref(), sessions.first()) {
+                (Some("new"), _) | (None, None) if !typed.read_only => begin(&http, &all, &headers).await?,
+                (Some(session), _) => session.to_owned(),
+                (None, Some(newest)) => newest.clone(),
+                (None, None) => return Err(Wrong(format!("{} has no session yet", aim.name)).into()),
             };
-            let address = format!("{}/v1/sessions/{session}", aim.url.trim_end_matches('/'));
+            let address = format!("{all}/{session}");
             return self.mirror(http, address, headers, &aim, typed).await;
         }
         if typed.session.is_some() || typed.from_seq.is_some() {
@@ -196,7 +210,7 @@ impl House {
         let known = found.as_ref().map(|found| found.models.clone()).unwrap_or_default();
         let named = aim.model.clone().or_else(|| found.as_ref()?.model.clone());
         let why = found.map_or_else(|| "the URL given".to_owned(), |found| found.why);
-        let models = Models { http: http.clone(), target: Some(target.clone()), known: known.clone() };
+        let models = Models { http: http.clone(), target: Some(target.clone()), known: known.clone(), server: None };
         let idle = aim.idle;
         let engine = Arc::new(Remote::new(target.clone()));
         let choice = {
@@ -271,24 +285,37 @@ impl House {
             (Some(seq), Audience::Pipe) => Seq(seq),
             _ => Seq(0),
         };
+        // What it doesn't say is met when it is tried.
+        let about = http.get_json(&address, &headers, LOOK).await.unwrap_or_default();
+        let read_only = typed.read_only || about.get("access").and_then(Json::as_str) == Some("read");
+        let moves = about.pointer("/caps/seek").and_then(Json::as_bool) == Some(true);
         let Begun { session, hub, writer, .. } = self.begin_with(|header| header.mirror_of = Some(address.clone()));
-        let (hub, writer) = if after == Seq(0) {
+        // A recording that others move can't be written down line by line.
+        let (hub, writer) = if after == Seq(0) && !moves {
             (hub, writer)
         } else {
             (Hub::starting_after(after, Backlog::Memory, RING_BYTES), None)
         };
-        let read_only = typed.read_only;
-        let mirror =
-            Mirror { http: http.clone(), address, headers, session, hub, writer, after, read_only, idle: aim.idle };
+        let models = origin_of(&address).map(|origin| (format!("{origin}/v1/models"), headers.clone()));
+        let (tell, known) = tokio::sync::oneshot::channel();
+        let mirror = Mirror {
+            http: http.clone(),
+            address,
+            headers,
+            session,
+            hub,
+            writer,
+            after,
+            read_only,
+            idle: aim.idle,
+            known: Some(tell),
+        };
         let live = mirror::start(mirror, &mut self.tasks);
-        let mut weather = live.weather.clone();
-        let known =
-            weather.wait_for(|weather| matches!(weather.link, LinkState::Live | LinkState::Lost(_) | LinkState::Idle));
-        let link = known.await.map(|weather| weather.link.clone());
-        if let Ok(LinkState::Lost(Some(fault))) = link
+        if known.await.is_err()
+            && let LinkState::Lost(Some(fault)) = &live.weather.borrow().link
             && live.hub.last() == after
         {
-            return Err(fault.into());
+            return Err(fault.clone().into());
         }
         let mut opened = None;
         let past = live.hub.last();
@@ -299,7 +326,8 @@ impl House {
                 opened = Some(fact.envelope.clone());
             }
         }
-        Ok(Attached { live, past, opened, models: Models { http, target: None, known: Vec::new() } })
+        let models = Models { http, target: None, known: Vec::new(), server: models.filter(|_| !read_only) };
+        Ok(Attached { live, past, opened, models })
     }
 
     fn play_bytes(&mut self, path: PathBuf, aim: &Aim, typed: &cli::Attach) -> Attached {
@@ -350,9 +378,28 @@ impl House {
             epoch,
         };
         let live = session::start(setup, feed, &mut self.tasks);
-        let models = Models { http: self.http.clone(), target: None, known: Vec::new() };
+        let models = Models { http: self.http.clone(), target: None, known: Vec::new(), server: None };
         Attached { live, past: Seq(0), opened: None, models }
     }
+}
+
+/// Opens a session on another `jarvis-tui` and returns its name.
+async fn begin(http: &Http, sessions: &str, headers: &[(String, Value)]) -> anyhow::Result<String> {
+    let call = HttpCall {
+        method: Method::Post,
+        url: sessions.to_owned(),
+        headers: headers.to_vec(),
+        body: Some(Bytes::from_static(b"{}")),
+        framing: Framing::Ndjson,
+    };
+    let opened = http.json(&call, OPEN).await?;
+    let id = opened.get("id").and_then(Json::as_str);
+    Ok(id.ok_or_else(|| Fault::new(FaultKind::Protocol, format!("{sessions} named no session")))?.to_owned())
+}
+
+/// Returns scheme and authority of a session's address.
+fn origin_of(address: &str) -> Option<&str> {
+    address.rfind("/v1/sessions").and_then(|at| address.get(..at))
 }
 
 /// A turn is sent once: an agent may have begun to act on it. Silence has no limit but the person's.

@@ -116,6 +116,12 @@ impl Hub {
         self.ring_bell();
     }
 
+    /// Makes everyone forget, and the backlog too: it has other facts under these numbers. The ring keeps all from here.
+    pub fn renounce(&self) {
+        self.lock().backlog = Backlog::Memory;
+        self.reset();
+    }
+
     /// Says that nothing follows. Subscribers still get what was published.
     pub fn close(&self) {
         self.lock().closed = true;

@@ -4,8 +4,9 @@
 //! Nothing is numbered, merged or sealed here: number and time of a fact are the other's. So resuming is asking for
 //! the number after the last; what was told already is dropped, and a hole is never published.
 //!
-//! `GET {session}/events?from=N` answers with server-sent events whose data is an envelope, and with one event named
-//! `caught-up` when the past was told; `POST {session}/commands` takes a wish.
+//! `GET {session}/events?from=N` answers with server-sent events whose data is an envelope. Beside those come one named
+//! `caught-up` when the past was told, `weather` when the other's queue or line changes, and `reset` when what is here
+//! must be forgotten. `POST {session}/commands` takes a wish.
 
 #[cfg(test)]
 mod tests;
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -37,8 +38,6 @@ const CAUGHT_UP: Duration = Duration::from_millis(500);
 const WISH: Duration = Duration::from_secs(10);
 /// Tries in a row that bring nothing.
 const RETRIES: u32 = 8;
-/// The name of the event that ends the past.
-const CAUGHT_UP_EVENT: &str = "caught-up";
 
 /// What a mirror is made of.
 pub struct Mirror {
@@ -57,6 +56,8 @@ pub struct Mirror {
     pub read_only: bool,
     /// Gives up after so long without a byte; zero waits for ever.
     pub idle: Duration,
+    /// Told once the past was; dropped where that can't be had.
+    pub known: Option<oneshot::Sender<()>>,
 }
 
 /// Starts mirroring; the task ends when every [`Live`] is gone or the other session ends.
@@ -64,6 +65,16 @@ pub fn start(mirror: Mirror, tasks: &mut JoinSet<()>) -> Live {
     // Capacity 64: a person's wishes.
     let (commands, wishes) = mpsc::channel(64);
     let (weather, watch) = watch::channel(Weather { link: LinkState::Connecting, ..Weather::default() });
+    // Capacity 16: what became of wishes; only the last counts.
+    let (complain, complaints) = mpsc::channel(16);
+    let post = Post {
+        http: mirror.http.clone(),
+        url: format!("{}/commands", mirror.address),
+        headers: mirror.headers.clone(),
+        read_only: mirror.read_only,
+    };
+    // Beside the stream, which must not wait for an answer.
+    tasks.spawn(post.run(wishes, complain));
     let caps = Caps { prompt: !mirror.read_only, decide: !mirror.read_only, cancel: !mirror.read_only, seek: false };
     let live = Live { session: mirror.session.clone(), caps, hub: mirror.hub.clone(), commands, weather: watch };
     let follower = Follower {
@@ -71,11 +82,46 @@ pub fn start(mirror: Mirror, tasks: &mut JoinSet<()>) -> Live {
         clock: (Millis(0), Instant::now()),
         caught_up: false,
         weather,
+        theirs: Weather::default(),
         trouble: None,
         mirror,
     };
-    tasks.spawn(follower.run(wishes));
+    tasks.spawn(follower.run(complaints));
     live
+}
+
+/// Sends wishes, in order.
+struct Post {
+    http: Http,
+    url: String,
+    headers: Vec<(String, Value)>,
+    read_only: bool,
+}
+
+impl Post {
+    /// Ends when nobody is left to wish; that closes the channel of complaints.
+    async fn run(self, mut wishes: mpsc::Receiver<Command>, complain: mpsc::Sender<Fault>) {
+        while let Some(wish) = wishes.recv().await {
+            let Ok(body) = serde_json::to_vec(&wish) else { continue };
+            if self.read_only {
+                continue;
+            }
+            let call = HttpCall {
+                method: Method::Post,
+                url: self.url.clone(),
+                headers: self.headers.clone(),
+                body: Some(Bytes::from(body)),
+                framing: Framing::Ndjson,
+            };
+            let Err(fault) = self.http.tell(&call, WISH).await else { continue };
+            tracing::warn!("a wish was not taken: {fault}");
+            // Somebody else was first; the fact of that comes with the stream.
+            let lost_race = matches!(wish, Command::Decide { .. }) && fault.kind == FaultKind::BadRequest;
+            if !lost_race {
+                let _ = complain.try_send(fault);
+            }
+        }
+    }
 }
 
 struct Follower {
@@ -85,6 +131,8 @@ struct Follower {
     clock: (Millis, Instant),
     caught_up: bool,
     weather: watch::Sender<Weather>,
+    /// What the other said of its own.
+    theirs: Weather,
     /// Why the log is not whole.
     trouble: Option<String>,
 }
@@ -102,11 +150,11 @@ enum Ended {
 }
 
 impl Follower {
-    async fn run(mut self, mut wishes: mpsc::Receiver<Command>) {
+    async fn run(mut self, mut complaints: mpsc::Receiver<Fault>) {
         let mut failed = 0;
         loop {
             self.say(LinkState::Connecting);
-            let failure = match self.follow(&mut wishes).await {
+            let failure = match self.follow(&mut complaints).await {
                 Ended::Over => break,
                 Ended::Nobody => return self.close(),
                 Ended::Cut { failure, moved } => {
@@ -123,18 +171,19 @@ impl Follower {
                 .flatten();
             let Some(pause) = pause else {
                 self.say(LinkState::Lost(Some(failure.fault)));
+                self.mirror.known = None;
                 self.mirror.hub.close();
                 // A person may still read what is there.
-                while wishes.recv().await.is_some() {}
+                while complaints.recv().await.is_some() {}
                 return self.close();
             };
             let at = self.now().plus(pause.into());
             self.say(LinkState::Retrying { attempt: failed, at });
             let until = Instant::now() + pause;
-            while let Ok(wish) = tokio::time::timeout_at(until, wishes.recv()).await {
-                match wish {
-                    Some(wish) => self.send(&wish).await,
-                    None => return self.close(),
+            // That wishes don't arrive either is no news.
+            while let Ok(complaint) = tokio::time::timeout_at(until, complaints.recv()).await {
+                if complaint.is_none() {
+                    return self.close();
                 }
             }
         }
@@ -142,7 +191,7 @@ impl Follower {
         self.close();
     }
 
-    async fn follow(&mut self, wishes: &mut mpsc::Receiver<Command>) -> Ended {
+    async fn follow(&mut self, complaints: &mut mpsc::Receiver<Fault>) -> Ended {
         let call = HttpCall {
             method: Method::Get,
             url: format!("{}/events?from={}", self.mirror.address, self.last.next().0),
@@ -155,8 +204,8 @@ impl Follower {
         let answer = loop {
             tokio::select! {
                 biased;
-                wish = wishes.recv() => match wish {
-                    Some(wish) => self.send(&wish).await,
+                complaint = complaints.recv() => match complaint {
+                    Some(_) => {}
                     None => return Ended::Nobody,
                 },
                 answer = &mut opening => break answer,
@@ -180,9 +229,10 @@ impl Follower {
             let patience = if self.caught_up { SILENT } else { CAUGHT_UP };
             let next = tokio::select! {
                 biased;
-                wish = wishes.recv() => match wish {
-                    Some(wish) => {
-                        self.send(&wish).await;
+                complaint = complaints.recv() => match complaint {
+                    Some(fault) => {
+                        // Shown until the stream brings something.
+                        self.say(LinkState::Lost(Some(fault)));
                         continue;
                     }
                     None => return Ended::Nobody,
@@ -217,9 +267,6 @@ impl Follower {
                     Some(Failure::passing(FaultKind::Network, text))
                 }
             };
-            if self.caught_up {
-                self.say(LinkState::Live);
-            }
             let (told, broken) = self.take(&mut batch);
             moved |= told;
             if let Some(fault) = broken {
@@ -237,12 +284,22 @@ impl Follower {
         let mut broken = None;
         let mut past_told = false;
         for frame in batch.drain(..) {
-            if frame.event == CAUGHT_UP_EVENT {
-                past_told = true;
-                continue;
-            }
-            if !frame.event.is_empty() && frame.event != "fact" {
-                continue;
+            match frame.event.as_str() {
+                "caught-up" => {
+                    past_told = true;
+                    continue;
+                }
+                "weather" => {
+                    self.theirs = serde_json::from_str(&frame.data).unwrap_or_default();
+                    continue;
+                }
+                "reset" => {
+                    self.publish(&mut facts);
+                    self.forget();
+                    continue;
+                }
+                "ping" => continue,
+                _ => {}
             }
             let Ok(mut envelope) = serde_json::from_str::<Envelope>(&frame.data) else {
                 let text = format!("{} sent something that is no event of a session", self.mirror.address);
@@ -266,15 +323,33 @@ impl Follower {
             self.clock = (envelope.at, Instant::now());
             facts.push(Arc::new(Published { envelope, line }));
         }
-        let told = !facts.is_empty();
-        if told {
-            self.log(&facts);
-            self.mirror.hub.publish(facts);
-        }
+        let told = self.publish(&mut facts);
         if past_told {
             self.past_told();
+        } else if self.caught_up {
+            self.say(LinkState::Live);
         }
         (told, broken)
+    }
+
+    fn publish(&mut self, facts: &mut Vec<Arc<Published>>) -> bool {
+        let told = !facts.is_empty();
+        if told {
+            self.log(facts);
+            self.mirror.hub.publish(std::mem::take(facts));
+        }
+        told
+    }
+
+    /// What follows has the numbers of what was here, so the log ends as it is.
+    fn forget(&mut self) {
+        self.last = Seq(0);
+        self.clock = (Millis(0), Instant::now());
+        if let Some(mut writer) = self.mirror.writer.take() {
+            let _ = writer.sync();
+            self.trouble = Some("the session was begun anew elsewhere".to_owned());
+        }
+        self.mirror.hub.renounce();
     }
 
     fn log(&mut self, facts: &[Arc<Published>]) {
@@ -289,42 +364,34 @@ impl Follower {
     fn past_told(&mut self) {
         self.caught_up = true;
         self.say(LinkState::Live);
+        if let Some(known) = self.mirror.known.take() {
+            let _ = known.send(());
+        }
     }
 
     fn is_silent(&self) -> bool {
         matches!(self.weather.borrow().link, LinkState::Silent { .. })
     }
 
-    async fn send(&self, wish: &Command) {
-        if self.mirror.read_only {
-            return;
-        }
-        let Ok(body) = serde_json::to_vec(wish) else { return };
-        let call = HttpCall {
-            method: Method::Post,
-            url: format!("{}/commands", self.mirror.address),
-            headers: self.mirror.headers.clone(),
-            body: Some(Bytes::from(body)),
-            framing: Framing::Ndjson,
-        };
-        if let Err(fault) = self.mirror.http.tell(&call, WISH).await {
-            tracing::error!("a wish did not arrive: {fault}");
-            self.say(LinkState::Lost(Some(fault)));
-        }
-    }
-
     fn now(&self) -> Millis {
         self.clock.0.plus(self.clock.1.elapsed().into())
     }
 
+    /// Says how the line to the other is; while that is well, how the other's own is.
     fn say(&self, link: LinkState) {
-        let now = self.now();
-        let not_saved = self.trouble.clone();
+        let link = match (link, &self.theirs.link) {
+            (LinkState::Live, LinkState::Idle) => LinkState::Live,
+            (LinkState::Live, theirs) => theirs.clone(),
+            (ours, _) => ours,
+        };
+        let queue = &self.theirs.queue;
+        let replay = self.theirs.replay;
+        let now = replay.map_or_else(|| self.now(), |replay| replay.position);
+        let not_saved = self.trouble.clone().or_else(|| self.theirs.not_saved.clone());
         self.weather.send_if_modified(|weather| {
-            let changed = weather.link != link || weather.not_saved != not_saved;
-            weather.link = link;
-            weather.now = now;
-            weather.not_saved = not_saved;
+            let next = Weather { link, queue: queue.clone(), not_saved, replay, now };
+            let changed = Weather { now, ..weather.clone() } != next;
+            *weather = next;
             changed
         });
     }

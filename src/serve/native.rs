@@ -7,18 +7,18 @@
 mod commands;
 mod events;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State as Shared};
 use axum::http::Response;
 use axum::http::header::{CONTENT_TYPE, HeaderValue};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Surface;
 use super::factory::{Opening, Saved};
-use super::guard::Whole;
+use super::guard::{Access, Whole};
 use super::refuse::{self, Refused};
 use super::room::{Kind, Room};
 use super::state::State;
@@ -76,16 +76,22 @@ async fn list(Shared(state): Shared<State>) -> Answer {
     Ok(answer(200, &json!({ "sessions": sessions })))
 }
 
-async fn stand(Shared(state): Shared<State>, Path(id): Path<String>) -> Answer {
+async fn stand(Shared(state): Shared<State>, Extension(access): Extension<Access>, Path(id): Path<String>) -> Answer {
     let id = SessionId::from(id.as_str());
+    let may = if access == Access::Full { "full" } else { "read" };
     if let Some(room) = state.running(&id) {
-        return Ok(answer(200, &standing(&room)));
+        let mut about = standing(&room);
+        if let Some(fields) = about.as_object_mut() {
+            fields.insert("access".into(), may.into());
+        }
+        return Ok(answer(200, &about));
     }
     let live = state.saved(&id).await.map_err(refuse)?;
     let known = state.factory().list().await.unwrap_or_default().into_iter().find(|saved| saved.id == id);
     let mut about = known.as_ref().map_or_else(|| json!({ "id": id, "running": false }), resting);
     if let Some(fields) = about.as_object_mut() {
         fields.insert("last".into(), live.hub.last().0.into());
+        fields.insert("access".into(), may.into());
     }
     Ok(answer(200, &about))
 }

@@ -341,3 +341,6 @@ async fn nobody(readers: &mut watch::Receiver<usize>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,6 +80,7 @@ fn mirror(address: String, read_only: bool) -> Mirror {
         after: Seq(0),
         read_only,
         idle: Duration::ZERO,
+        known: None,
     }
 }
 
