@@ -6,6 +6,7 @@ mod attach;
 mod cli;
 mod dialects;
 mod encoders;
+mod encode_chat;
 mod engines;
 mod grammar;
 mod journal;

@@ -334,7 +334,8 @@ impl Bridge {
         at: Millis,
         out: &mut Vec<SseFrame>,
     ) {
-        let Some(call) = self.find(call) else { return };
+        // What nobody ran has no result.
+        let Some(call) = self.find(call).filter(|_| outcome != Outcome::Requested) else { return };
         let first = call.result.is_none();
         let latency = call.began.map(|began| took.unwrap_or(at.since(began)).as_secs_f64());
         let success = outcome == Outcome::Ok;

@@ -1,0 +1,487 @@
+//! Facts said as chat completions and as the agent bridge, and read back by our own decoders.
+//!
+//! What comes back is what was said, minus what these dialects can't say:
+//!
+//! | lost | in chat completions | on the bridge |
+//! | --- | --- | --- |
+//! | which message of a turn said what | a blank line stands between | the same |
+//! | reasoning | kept | not told |
+//! | calls that are run here | not told | told, without the pieces of their arguments and with no output on the way |
+//! | calls of the client | kept; arguments left empty become `{}` | there are none |
+//! | how a call ended | the client knows | well or not |
+//! | the order of calls side by side | kept | that of their starts; the results have the other |
+//! | why an answer ended | stop, length, calls, filter | always stop |
+//! | what a failure was | its kind, as far as HTTP has words | too long, or not |
+//! | usage of each request | the sum | the sum |
+//! | notices, annotations, approvals, sub-agents | not told | not told |
+//!
+//! `UPDATE_GOLDEN=1` rewrites the expected bytes in `tests/golden/encoded`; look at the difference before you commit it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use jarvis_tui::dialect::chat::Chat;
+use jarvis_tui::dialect::chat::chunk::Head;
+use jarvis_tui::dialect::chat::encode::{Chunks, Wants};
+use jarvis_tui::dialect::openjarvis::OpenJarvis;
+use jarvis_tui::dialect::openjarvis::encode::Bridge;
+use jarvis_tui::dialect::{Context, Decode, Encode, SseFrame};
+use jarvis_tui::event::{AgentEvent, Envelope, FaultKind, Millis, Outcome, Seq, Stop, TextKind, TurnEnd, Usage};
+use jarvis_tui::net::call::Framing;
+use jarvis_tui::net::sse::Frames;
+use serde_json::{Value, json};
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+fn head() -> Head {
+    Head { id: "chatcmpl-0a1b2c3d4e5f".into(), created: 1_795_000_000, model: "m".into() }
+}
+
+fn chunks() -> Chunks {
+    Chunks::new(head(), Wants { include_usage: false, calls: true }, 1)
+}
+
+fn bridge() -> Bridge {
+    Bridge::new(head(), 1, 2)
+}
+
+fn decode(decoder: &mut dyn Decode, frames: &[SseFrame]) -> Vec<AgentEvent> {
+    let mut events = Vec::new();
+    for frame in frames {
+        decoder.frame(frame, &mut events);
+    }
+    decoder.finish(&mut events);
+    events
+}
+
+fn cut(bytes: &[u8], pieces: &[usize]) -> Vec<SseFrame> {
+    let (mut frames, mut out, mut from) = (Frames::new(Framing::Sse), Vec::new(), 0);
+    for at in pieces.iter().copied().chain([bytes.len()]) {
+        frames.push(&bytes[from..at], &mut out).unwrap();
+        from = at;
+    }
+    frames.finish(&mut out);
+    out
+}
+
+fn encode(encoder: &mut dyn Encode, facts: &[Envelope]) -> Vec<u8> {
+    let mut frames = Vec::new();
+    encoder.start(&mut frames);
+    for fact in facts {
+        encoder.fact(fact, &mut frames);
+    }
+    encoder.finish(&mut frames);
+    let mut bytes = Vec::new();
+    for frame in &frames {
+        frame.write(&mut bytes);
+    }
+    bytes
+}
+
+/// Facts of a decoder, as a session would number them.
+fn numbered(events: Vec<AgentEvent>) -> Vec<Envelope> {
+    let prompt = AgentEvent::UserMessage { message: "u".into(), text: PROMPT.into() };
+    let events = std::iter::once(prompt).chain(events);
+    events.enumerate().map(|(n, event)| Envelope { seq: Seq(n as u64 + 1), at: Millis(n as u64 * 10), event }).collect()
+}
+
+const PROMPT: &str = "what was asked";
+
+/// The recordings of a folder, as the facts they are.
+fn recorded(folder: &str, decoder: impl Fn(&Path) -> Box<dyn Decode>) -> Vec<(String, Vec<Envelope>)> {
+    let mut paths: Vec<PathBuf> =
+        fs::read_dir(golden().join(folder)).unwrap().map(|file| file.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|ext| ext == "sse"));
+    paths.sort();
+    let facts = |path: &PathBuf| {
+        let name = format!("{folder}/{}", path.file_stem().unwrap().to_str().unwrap());
+        let frames = cut(&fs::read(path).unwrap(), &[]);
+        (name, numbered(decode(&mut *decoder(path), &frames)))
+    };
+    paths.iter().map(facts).collect()
+}
+
+/// The turns of the demonstration.
+fn demo() -> Vec<(String, Vec<Envelope>)> {
+    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.jsonl")).unwrap();
+    let facts: Vec<Envelope> = text.lines().skip(1).map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut turns: Vec<(String, Vec<Envelope>)> = Vec::new();
+    for fact in facts {
+        if matches!(fact.event, AgentEvent::TurnStarted { .. }) {
+            turns.push((format!("demo/{}", turns.len() + 1), Vec::new()));
+        }
+        if let Some((_, turn)) = turns.last_mut() {
+            turn.push(fact);
+        }
+    }
+    assert_eq!(turns.len(), 7);
+    turns
+}
+
+/// What a person would see of a turn, as far as both dialects can say it.
+#[derive(Debug, Default, PartialEq)]
+struct Shown {
+    text: String,
+    refusal: String,
+    reasoning: String,
+    /// Name, arguments, and of a call that was run how well and with what output.
+    calls: Vec<Call>,
+    stop: Option<Stop>,
+    usage: Option<Usage>,
+    end: Option<TurnEnd>,
+}
+
+#[derive(Debug, PartialEq)]
+struct Call {
+    id: String,
+    name: String,
+    args: String,
+    result: Option<(bool, String, Option<Millis>)>,
+}
+
+impl Shown {
+    fn of<'e>(events: impl IntoIterator<Item = &'e AgentEvent>) -> Self {
+        let mut shown = Self::default();
+        let mut messages: Vec<(String, [String; 3])> = Vec::new();
+        let mut requests = std::collections::BTreeMap::new();
+        for event in events {
+            let at = |message: &jarvis_tui::event::MessageId, messages: &mut Vec<(String, [String; 3])>| {
+                messages.iter().position(|(id, _)| id == message.as_str()).unwrap()
+            };
+            match event {
+                AgentEvent::MessageStarted { message, .. } => messages.push((message.to_string(), Default::default())),
+                AgentEvent::TextDelta { message, text, kind } => {
+                    let at = at(message, &mut messages);
+                    messages[at].1[usize::from(*kind == TextKind::Refusal)].push_str(text);
+                }
+                AgentEvent::ReasoningDelta { message, text } => {
+                    let at = at(message, &mut messages);
+                    messages[at].1[2].push_str(text);
+                }
+                AgentEvent::MessageFinished { stop, .. } => shown.stop = Some(*stop),
+                AgentEvent::ToolCallReady { call, name, args, .. } => shown.calls.push(Call {
+                    id: call.to_string(),
+                    name: name.clone(),
+                    args: if args.trim().is_empty() { "{}".into() } else { args.clone() },
+                    result: None,
+                }),
+                AgentEvent::ToolCallFinished { call, outcome, output, took } => {
+                    let known = shown.calls.iter_mut().rfind(|known| known.id == call.as_str());
+                    if let Some(known) = known {
+                        known.result = Some((*outcome == Outcome::Ok, output.text.clone(), *took));
+                    }
+                }
+                AgentEvent::UsageReported { scope, usage } => {
+                    requests.insert(format!("{scope:?}"), *usage);
+                }
+                AgentEvent::TurnFinished { end, .. } => shown.end = Some(end.clone()),
+                _ => {}
+            }
+        }
+        let joined = |n: usize| {
+            messages.iter().map(|(_, texts)| texts[n].as_str()).filter(|text| !text.is_empty()).fold(
+                String::new(),
+                |mut whole, text| {
+                    while !whole.is_empty() && !whole.ends_with("\n\n") {
+                        whole.push('\n');
+                    }
+                    whole.push_str(text);
+                    whole
+                },
+            )
+        };
+        (shown.text, shown.refusal, shown.reasoning) = (joined(0), joined(1), joined(2));
+        shown.usage = requests.into_values().reduce(Usage::plus).map(|usage| Usage { estimated: false, ..usage });
+        shown
+    }
+
+    /// What is left of it when it was said as chat completions.
+    fn in_chunks(mut self) -> Self {
+        // Nobody says of a call of the client how it went.
+        for call in &mut self.calls {
+            call.result = None;
+        }
+        let had_stop = self.stop.is_some();
+        let filtered =
+            matches!(&self.end, Some(TurnEnd::Failed(fault)) if fault.kind == FaultKind::Refused) && had_stop;
+        match self.end {
+            Some(TurnEnd::Completed) => {
+                self.stop = Some(match self.stop {
+                    Some(Stop::Length) => Stop::Length,
+                    Some(Stop::Refused) => Stop::Refused,
+                    _ if !self.calls.is_empty() => Stop::ToolCalls,
+                    _ => Stop::End,
+                });
+                // Our decoder opens a message with its first word.
+                if self.stop == Some(Stop::End) && [&self.text, &self.reasoning].into_iter().all(String::is_empty) {
+                    self.stop = None;
+                }
+            }
+            _ if filtered => self.stop = Some(Stop::Refused),
+            // A call that was not complete is none to its client.
+            _ => {
+                self.stop = None;
+                self.calls.clear();
+                self.usage = None;
+            }
+        }
+        self
+    }
+
+    /// What is left of it when it was told over the bridge.
+    fn on_the_bridge(mut self) -> Self {
+        self.text = [&self.text, &self.refusal].into_iter().map(String::as_str).collect();
+        self.refusal.clear();
+        self.reasoning.clear();
+        self.stop = None;
+        // What nobody ran is not told.
+        self.calls.retain(|call| call.result.is_some());
+        for call in &mut self.calls {
+            call.id.clear();
+            call.args = serde_json::from_str::<Value>(&call.args).map_or(call.args.clone(), |args| args.to_string());
+        }
+        // Calls side by side come in the order in which they began.
+        self.calls.sort_by(|a, b| (&a.name, &a.args).cmp(&(&b.name, &b.args)));
+        if self.end != Some(TurnEnd::Completed) {
+            self.usage = None;
+        }
+        self
+    }
+}
+
+/// Compares how a turn ended: the words of an error come back with ours around them, and its kind as near as possible.
+fn same_end(name: &str, said: &mut Shown, heard: &mut Shown) {
+    match (said.end.take(), heard.end.take()) {
+        (Some(TurnEnd::Failed(said)), Some(TurnEnd::Failed(heard))) => {
+            let words = said.message.split_whitespace().take(12).collect::<Vec<_>>().join(" ");
+            let filter = heard.kind == FaultKind::Refused;
+            let too_long = heard.kind == FaultKind::ContextTooLong;
+            assert!(filter || too_long || heard.message.contains(&words), "{name}: {said:?} became {heard:?}");
+        }
+        (Some(TurnEnd::Cancelled | TurnEnd::Interrupted), Some(TurnEnd::Failed(_))) => {}
+        (said, heard) => assert_eq!(said, heard, "{name}"),
+    }
+}
+
+#[test]
+fn chat_completions_say_what_our_decoder_understands() {
+    let chat = |_: &Path| -> Box<dyn Decode> { Box::new(Chat::new()) };
+    let mut seen = 0;
+    for (name, facts) in recorded("chat", chat).into_iter().chain(demo()) {
+        seen += 1;
+        let bytes = encode(&mut chunks(), &facts);
+        let heard = decode(&mut Chat::new(), &cut(&bytes, &[]));
+        let mut said = Shown::of(facts.iter().map(|fact| &fact.event)).in_chunks();
+        let mut heard = Shown::of(&heard);
+        if said.usage.is_none() {
+            heard.usage = None;
+        }
+        if heard.stop == Some(Stop::Failed) {
+            heard.stop = None;
+            heard.calls.clear();
+        }
+        same_end(&name, &mut said, &mut heard);
+        assert_eq!(said, heard, "{name}:\n{}", String::from_utf8_lossy(&bytes));
+        // Once more: nothing is lost the second time.
+        let again = numbered(decode(&mut Chat::new(), &cut(&bytes, &[])));
+        let twice = encode(&mut chunks(), &again);
+        let (mut once, mut more) =
+            (Shown::of(again.iter().map(|fact| &fact.event)), Shown::of(&decode(&mut Chat::new(), &cut(&twice, &[]))));
+        same_end(&name, &mut once, &mut more);
+        assert_eq!((once.text, once.calls, once.usage), (more.text, more.calls, more.usage), "{name}");
+    }
+    assert!(seen > 30, "{seen}");
+}
+
+#[test]
+fn the_bridge_says_what_our_decoder_understands() {
+    let context = |prompt: &str| Context {
+        prompt: Some(prompt.to_owned()),
+        path: "/v1/chat/completions".into(),
+        content_type: "text/event-stream".into(),
+    };
+    let decoder = |path: &Path| -> Box<dyn Decode> {
+        let about = fs::read(path.with_extension("json")).unwrap();
+        let about: Value = serde_json::from_slice(&about).unwrap();
+        let prompt = about["request"]["body"]["messages"].as_array().and_then(|all| all.last()?["content"].as_str());
+        let path = about["request"]["path"].as_str().unwrap_or_default().to_owned();
+        Box::new(OpenJarvis::new(&Context { path, prompt: prompt.map(ToOwned::to_owned), ..Context::default() }))
+    };
+    let mut seen = 0;
+    for (name, facts) in recorded("openjarvis", decoder).into_iter().chain(demo()) {
+        seen += 1;
+        let prompt = facts.iter().find_map(|fact| match &fact.event {
+            AgentEvent::UserMessage { text, .. } => Some(text.clone()),
+            _ => None,
+        });
+        let bytes = encode(&mut bridge(), &facts);
+        let heard = decode(&mut OpenJarvis::new(&context(&prompt.unwrap())), &cut(&bytes, &[]));
+        let foreign = |event: &AgentEvent| matches!(event, AgentEvent::Noticed { code, .. } if code == "foreign_calls");
+        assert!(!heard.iter().any(foreign), "{name}: nothing in it is another client's: {heard:?}");
+        let mut said = Shown::of(facts.iter().map(|fact| &fact.event)).on_the_bridge();
+        let mut heard = Shown::of(&heard).on_the_bridge();
+        if said.usage.is_none() {
+            heard.usage = None;
+        }
+        // Where nobody said how long a call took, the bridge has measured it.
+        for (said, heard) in said.calls.iter().zip(&mut heard.calls) {
+            if let (Some((_, _, None)), Some((_, _, took))) = (&said.result, &mut heard.result) {
+                *took = None;
+            }
+        }
+        let failed = said.end != Some(TurnEnd::Completed);
+        same_end(&name, &mut said, &mut heard);
+        if failed {
+            // The prose is the last of the text, and no results came.
+            assert!(heard.text.starts_with(&said.text), "{name}: {}", heard.text);
+            continue;
+        }
+        assert_eq!(said, heard, "{name}:\n{}", String::from_utf8_lossy(&bytes));
+    }
+    assert!(seen > 20, "{seen}");
+}
+
+/// The order and the fields of a bridge stream, without the values.
+fn structure(frames: &[SseFrame]) -> Vec<String> {
+    let shape = |frame: &SseFrame| {
+        let Ok(json) = serde_json::from_str::<Value>(&frame.data) else { return frame.data.clone() };
+        let fields = |json: &Value| json.as_object().map(|json| json.keys().cloned().collect::<Vec<_>>().join(" "));
+        let mut shape = format!("{}: {}", frame.event, fields(&json).unwrap());
+        if let Some(choice) = json["choices"].get(0) {
+            let delta = &choice["delta"];
+            shape += &format!(
+                " | {} | {} {} {}",
+                fields(choice).unwrap(),
+                fields(delta).unwrap(),
+                if delta["content"].is_null() { "null" } else { "text" },
+                choice["finish_reason"]
+            );
+        }
+        for inner in ["usage", "metadata"] {
+            shape += &fields(&json[inner]).map(|fields| format!(" | {fields}")).unwrap_or_default();
+        }
+        for list in ["tool_calls", "results"] {
+            shape += &json[list].get(0).and_then(fields).map(|fields| format!(" | {fields}")).unwrap_or_default();
+        }
+        shape
+    };
+    let mut shapes: Vec<String> = frames.iter().map(shape).collect();
+    shapes.dedup();
+    shapes
+}
+
+/// The recorded streams of the original, told again by our encoder from facts, have the same frames with the same
+/// fields in the same order. Text is where it differs: ours comes while the model says it, theirs after all else.
+#[test]
+fn our_bridge_has_the_frames_of_the_original() {
+    for (name, calls) in [("bridge102_calc", true), ("bridge102_engine_500", false)] {
+        let theirs = cut(&fs::read(golden().join(format!("openjarvis/{name}.sse"))).unwrap(), &[]);
+        let prompt = theirs
+            .iter()
+            .find(|frame| frame.event == "agent_turn_start")
+            .map(|frame| serde_json::from_str::<Value>(&frame.data).unwrap()["input"].as_str().unwrap().to_owned());
+        let facts = turn(&prompt.unwrap(), calls);
+        let ours = cut(&encode(&mut bridge(), &facts), &[]);
+        let (mut theirs, mut ours) = (structure(&theirs), structure(&ours));
+        let is_text = |shape: &String| shape.contains("text null");
+        assert_eq!(theirs.iter().any(is_text), ours.iter().any(is_text), "{name}");
+        theirs.retain(|shape| !is_text(shape));
+        ours.retain(|shape| !is_text(shape));
+        // The fields of an empty list are not known.
+        for shapes in [&mut theirs, &mut ours] {
+            shapes.dedup();
+        }
+        assert_eq!(ours, theirs, "{name}");
+    }
+}
+
+/// A turn as a session tells it: a round with a call and one with text, or an engine that fails at once.
+fn turn(prompt: &str, calls: bool) -> Vec<Envelope> {
+    let event = |json: Value| serde_json::from_value::<AgentEvent>(json).unwrap();
+    let mut events = vec![
+        event(json!({"type": "turn_started", "turn": "t1"})),
+        event(json!({"type": "user_message", "message": "m1", "text": prompt})),
+    ];
+    let usage = |n: u32| json!({"type": "usage_reported", "scope": {"request": n}, "usage": {"input_tokens": 50, "output_tokens": 4}});
+    let rest = if calls {
+        vec![
+            json!({"type": "message_started", "message": "m2", "role": "assistant"}),
+            json!({"type": "tool_call_started", "call": "c", "message": "m2", "name": "calculator"}),
+            json!({"type": "tool_call_ready", "call": "c", "name": "calculator", "args": "{\"expression\":\"12*34+5\"}"}),
+            json!({"type": "message_finished", "message": "m2", "stop": "tool_calls"}),
+            usage(1),
+            json!({"type": "tool_call_finished", "call": "c", "outcome": "ok", "output": {"text": "413"}, "took": 1}),
+            json!({"type": "message_started", "message": "m3", "role": "assistant"}),
+            json!({"type": "text_delta", "message": "m3", "text": "It comes to "}),
+            json!({"type": "text_delta", "message": "m3", "text": "413."}),
+            json!({"type": "message_finished", "message": "m3", "stop": "end"}),
+            usage(2),
+            json!({"type": "turn_finished", "turn": "t1", "end": "completed"}),
+        ]
+    } else {
+        let fault = json!({"kind": "upstream", "message": "the server answered 500"});
+        vec![json!({"type": "turn_finished", "turn": "t1", "end": {"failed": fault}})]
+    };
+    events.extend(rest.into_iter().map(event));
+    let at = |n: usize| Millis(n as u64 * 10);
+    events.into_iter().enumerate().map(|(n, event)| Envelope { seq: Seq(n as u64 + 1), at: at(n), event }).collect()
+}
+
+#[test]
+fn the_bytes_are_what_they_were() {
+    for (name, facts) in demo().into_iter().chain([("turn/calls".into(), turn("12*34+5?", true))]) {
+        let mut encoders: [(&str, Box<dyn Encode>); 2] = [("chat", Box::new(chunks())), ("bridge", Box::new(bridge()))];
+        for (dialect, encoder) in &mut encoders {
+            let bytes = encode(&mut **encoder, &facts);
+            let path = golden().join("encoded").join(format!("{dialect}_{}.sse", name.replace('/', "_")));
+            if std::env::var_os("UPDATE_GOLDEN").is_some() {
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(&path, &bytes).unwrap();
+            }
+            let expected = fs::read(&path).unwrap();
+            assert_eq!(String::from_utf8_lossy(&bytes), String::from_utf8_lossy(&expected), "{name} as {dialect}");
+        }
+    }
+}
+
+#[test]
+fn a_stream_is_the_same_however_it_is_cut() {
+    let facts = turn("12*34+5?", true);
+    for mut encoder in [Box::new(chunks()) as Box<dyn Encode>, Box::new(bridge())] {
+        let bytes = encode(&mut *encoder, &facts);
+        let whole = cut(&bytes, &[]);
+        for at in 0..=bytes.len() {
+            assert_eq!(cut(&bytes, &[at]), whole, "cut at {at}");
+        }
+        assert_eq!(cut(&bytes, &(0..bytes.len()).collect::<Vec<_>>()), whole, "byte by byte");
+    }
+}
+
+/// The frames of a prefix are a prefix of the frames: so a stream is resumed, and what was sent is never taken back.
+#[test]
+fn what_was_said_does_not_depend_on_what_comes() {
+    for (name, facts) in demo() {
+        for make in [|| Box::new(chunks()) as Box<dyn Encode>, || Box::new(bridge()) as Box<dyn Encode>] {
+            let mut whole = Vec::new();
+            let mut encoder = make();
+            encoder.start(&mut whole);
+            let mut sizes = Vec::new();
+            for fact in &facts {
+                encoder.fact(fact, &mut whole);
+                sizes.push(whole.len());
+            }
+            for (n, size) in sizes.iter().enumerate().step_by(7) {
+                let (mut encoder, mut out) = (make(), Vec::new());
+                encoder.start(&mut out);
+                for fact in &facts[..=n] {
+                    encoder.fact(fact, &mut out);
+                }
+                assert_eq!(out, whole[..*size], "{name} up to {n}");
+            }
+        }
+    }
+}
