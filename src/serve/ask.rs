@@ -91,6 +91,11 @@ impl Told {
         true
     }
 
+    /// Returns the call that has waited longest for its result.
+    pub fn waiting(&self) -> Option<&CallId> {
+        self.open.first()
+    }
+
     /// Returns the facts, every turn closed.
     pub fn facts(mut self) -> Vec<AgentEvent> {
         self.end();

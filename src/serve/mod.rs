@@ -14,6 +14,7 @@ pub mod ask;
 pub mod factory;
 pub mod refuse;
 
+mod chat;
 mod flow;
 mod guard;
 mod info;
@@ -38,7 +39,7 @@ struct Surface {
     shape: Shape,
 }
 
-const SURFACES: &[Surface] = &[info::SURFACE, native::SURFACE];
+const SURFACES: &[Surface] = &[info::SURFACE, native::SURFACE, chat::SURFACE];
 
 /// Puts all surfaces together, behind the checks that each request must pass.
 pub fn routes(state: State) -> Router {

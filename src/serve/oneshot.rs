@@ -7,6 +7,7 @@
 //!
 //! Whoever reads is counted. When nobody has for [`LEFT`], the turn is cancelled, unless it was asked to stay.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::ask::{Ask, is_told};
 use super::flow::{self, Source, WRITE};
@@ -24,7 +25,7 @@ use super::state::State;
 use crate::bridge::Delivery;
 use crate::bridge::hub::Subscription;
 use crate::dialect::{Encode, KeepAlive, SseFrame};
-use crate::event::{AgentEvent, Command, Envelope, Seq, SessionId, TurnId};
+use crate::event::{AgentEvent, Command, Envelope, Millis, Seq, SessionId, TurnId};
 
 /// How long a turn goes on that nobody reads.
 const LEFT: Duration = Duration::from_secs(30);
@@ -142,7 +143,7 @@ async fn respond(mut answer: Answer, session: &SessionId, framing: Framing) -> R
             response
         }
         Framing::Sse | Framing::Ndjson => {
-            let mut response = Response::new(flow::body(Streamed { answer, framing, ended: false }));
+            let mut response = Response::new(flow::body(Streamed::new(answer, framing)));
             let kind =
                 if framing == Framing::Sse { "text/event-stream; charset=utf-8" } else { "application/x-ndjson" };
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
@@ -191,17 +192,43 @@ impl Answer {
         !self.got.is_empty() || self.facts.batch(BATCH, &mut self.got).await
     }
 
-    /// Lets the encoder say what the facts at hand are worth.
-    fn encode(&mut self, frames: &mut Vec<SseFrame>) {
+    /// Lets the encoder say what the facts at hand are worth. Stops after a fact whose frames want pauses between
+    /// them: returns how many frames come before those, and the pause.
+    fn encode(&mut self, frames: &mut Vec<SseFrame>) -> Option<(usize, Millis)> {
         if self.stage == Stage::New {
             self.encoder.start(frames);
             self.stage = Stage::Before;
         }
-        for delivery in std::mem::take(&mut self.got) {
-            if let Delivery::Fact(fact) = delivery {
-                self.fact(&fact.envelope, frames);
+        let mut got = std::mem::take(&mut self.got).into_iter();
+        while let Some(delivery) = got.next() {
+            let Delivery::Fact(fact) = delivery else { continue };
+            let before = frames.len();
+            self.fact(&fact.envelope, frames);
+            if let Some(pause) = self.encoder.pause().filter(|_| self.stage == Stage::In) {
+                self.got = got.collect();
+                return Some((before, pause));
             }
         }
+        None
+    }
+
+    /// Takes facts that are there already, if there is room for them, and returns whether the answer goes on.
+    fn goes_on(&mut self) -> bool {
+        if self.got.len() < BATCH {
+            self.facts.try_batch(BATCH, &mut self.got);
+        }
+        let goes_on = |delivery: &Delivery| match delivery {
+            Delivery::Fact(fact) => !matches!(
+                fact.envelope.event,
+                AgentEvent::MessageFinished { .. }
+                    | AgentEvent::UsageReported { .. }
+                    | AgentEvent::Annotated { .. }
+                    | AgentEvent::Noticed { .. }
+                    | AgentEvent::TurnFinished { .. }
+            ),
+            Delivery::Reset => true,
+        };
+        self.got.iter().any(goes_on)
     }
 
     fn fact(&mut self, told: &Envelope, frames: &mut Vec<SseFrame>) {
@@ -245,12 +272,20 @@ impl Answer {
 struct Streamed {
     answer: Answer,
     framing: Framing,
+    /// Words of an answer that came in one piece. Facts that come after them wait.
+    words: VecDeque<SseFrame>,
+    /// When the next word is told, and how long after it the one after that.
+    due: Instant,
+    pause: Duration,
     /// No fact follows, whether the turn is over or not.
     ended: bool,
 }
 
 impl Source for Streamed {
     async fn ready(&mut self) {
+        if !self.words.is_empty() {
+            return sleep_until(self.due).await;
+        }
         // What comes before the first fact goes out at once.
         if self.answer.stage != Stage::New && !self.answer.wait().await {
             self.ended = true;
@@ -260,18 +295,26 @@ impl Source for Streamed {
     fn write(&mut self, out: &mut Vec<u8>) -> bool {
         let mut frames = Vec::new();
         loop {
-            self.answer.encode(&mut frames);
-            if self.ended {
+            if self.tell_words(out) {
+                return true;
+            }
+            let paused = self.answer.encode(&mut frames);
+            if self.ended && paused.is_none() {
                 self.answer.finish(&mut frames);
             }
-            for frame in frames.drain(..) {
+            let at_once = paused.map_or(frames.len(), |(before, _)| before);
+            for (n, frame) in frames.drain(..).enumerate() {
                 if self.answer.skip > 0 {
                     self.answer.skip -= 1;
-                } else if self.framing == Framing::Ndjson {
-                    frame.write_line(out);
+                } else if n >= at_once {
+                    self.words.push_back(frame);
                 } else {
-                    frame.write(out);
+                    put(&frame, self.framing, out);
                 }
+            }
+            if let Some((_, pause)) = paused {
+                (self.due, self.pause) = (Instant::now(), pause.into());
+                continue;
             }
             if self.answer.stage == Stage::Over {
                 return false;
@@ -289,6 +332,34 @@ impl Source for Streamed {
             (KeepAlive::Comment, Framing::Ndjson) => out.push(b'\n'),
             (KeepAlive::Comment, _) => out.extend_from_slice(b": keep-alive\n"),
         }
+    }
+}
+
+impl Streamed {
+    fn new(answer: Answer, framing: Framing) -> Self {
+        Self { answer, framing, words: VecDeque::new(), due: Instant::now(), pause: Duration::ZERO, ended: false }
+    }
+
+    /// Tells the words that are due; true while some are left. Once there is more than the end of the answer, nothing
+    /// is held back.
+    fn tell_words(&mut self, out: &mut Vec<u8>) -> bool {
+        if self.words.is_empty() {
+            return false;
+        }
+        let (now, hurry) = (Instant::now(), self.answer.goes_on());
+        while let Some(word) = self.words.pop_front_if(|_| hurry || self.due <= now) {
+            put(&word, self.framing, out);
+            self.due += self.pause;
+        }
+        !self.words.is_empty()
+    }
+}
+
+fn put(frame: &SseFrame, framing: Framing, out: &mut Vec<u8>) {
+    if framing == Framing::Ndjson {
+        frame.write_line(out);
+    } else {
+        frame.write(out);
     }
 }
 

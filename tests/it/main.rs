@@ -5,8 +5,8 @@
 mod attach;
 mod cli;
 mod dialects;
-mod encoders;
 mod encode_chat;
+mod encoders;
 mod engines;
 mod grammar;
 mod journal;

@@ -1,0 +1,138 @@
+//! `POST /v1/chat/completions`: chat completions as OpenAI has them, and the agent bridge of OpenJarvis.
+//!
+//! | the request has | the model is offered | the answer is |
+//! | --- | --- | --- |
+//! | no tools | our tools, which run here | chunks of text |
+//! | tools | the client's tools | chunks of text and of calls, which the client runs |
+//! | `X-Jarvis-Events: agent` or `?events=agent` | our tools | chunks and the named events of the agent |
+//! | tools, and the server was started with `--openjarvis-compat` | our tools | the same |
+//!
+//! Named events only come where they were asked for: the official client takes every frame for a chunk. The session
+//! that answers is named in `X-Jarvis-Session`; a stream that broke is resumed there.
+
+mod request;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{RawQuery, State as Shared};
+use axum::http::{HeaderMap, Response};
+use axum::routing::post;
+
+use self::request::{Tools, Wanted};
+use super::Surface;
+use super::guard::Whole;
+use super::oneshot::{self, Framing};
+use super::refuse::Refused;
+use super::state::State;
+use crate::dialect::Encode;
+use crate::dialect::chat::chunk::{self, Head};
+use crate::dialect::chat::encode::{Chunks, Wants};
+use crate::dialect::openjarvis::encode::Bridge;
+use crate::event::{Json, SessionId};
+
+pub(super) const SURFACE: Surface = Surface { routes, under: &["/v1/chat"], shape };
+
+/// Asks for the agent's events, as a header and in the query.
+const EVENTS: &str = "x-jarvis-events";
+const AGENT: &str = "agent";
+
+fn routes() -> Router<State> {
+    Router::new().route("/v1/chat/completions", post(complete))
+}
+
+async fn complete(
+    Shared(state): Shared<State>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    Whole(body): Whole,
+) -> Response<Body> {
+    let asked = asks_for_events(&headers, query.as_deref());
+    answer(&state, asked, &headers, &body)
+        .await
+        .unwrap_or_else(|refused| refused.response(if asked { both_shapes } else { shape }))
+}
+
+async fn answer(state: &State, asked: bool, headers: &HeaderMap, body: &[u8]) -> Result<Response<Body>, Refused> {
+    let compat = state.settings().openjarvis;
+    let whose = |has_tools: bool| if asked || (compat && has_tools) { Tools::Ours } else { Tools::Clients };
+    let mut wanted = request::read(body, whose)?;
+    let named = whose(wanted.has_tools) == Tools::Ours;
+    wanted.ask.stays = oneshot::stays(headers);
+    let model = match &wanted.ask.model {
+        Some(model) => model.clone(),
+        None => state.factory().models().await.into_iter().next().map(|model| model.id).unwrap_or_default(),
+    };
+    let framing = if wanted.stream { Framing::Sse } else { Framing::Whole };
+    let Wanted { ask, include_usage, messages, tokens, .. } = wanted;
+    let wants = Wants { include_usage, calls: ask.client_tools.is_some() };
+    let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    oneshot::run(state, ask, framing, |session| -> Box<dyn Encode> {
+        let head = Head { id: id(session), created, model };
+        if named { Box::new(Bridge::new(head, tokens, messages)) } else { Box::new(Chunks::new(head, wants, tokens)) }
+    })
+    .await
+}
+
+/// Named events are for whoever asked for them by name.
+fn asks_for_events(headers: &HeaderMap, query: Option<&str>) -> bool {
+    let header = headers.get(EVENTS).and_then(|value| value.to_str().ok());
+    let said = query.unwrap_or_default().split('&').filter_map(|pair| pair.strip_prefix("events="));
+    header.into_iter().chain(said).any(|value| value.trim().eq_ignore_ascii_case(AGENT))
+}
+
+/// Makes the id of an answer: `chatcmpl-` and 12 hexadecimal digits that follow from the session (FNV-1a, 64 bits).
+fn id(session: &SessionId) -> String {
+    let hash = session
+        .as_str()
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    format!("chatcmpl-{:012x}", (hash ^ (hash >> 48)) & 0xffff_ffff_ffff)
+}
+
+/// An error as OpenAI has it.
+fn shape(refused: &Refused) -> Json {
+    let kind = match refused.status {
+        401 => "authentication_error",
+        403 => "permission_error",
+        429 => "rate_limit_error",
+        400..500 => "invalid_request_error",
+        _ => "server_error",
+    };
+    chunk::error(&refused.message, kind, refused.param.as_deref(), Some(refused.code))
+}
+
+/// The same, and as the servers say it whose bridge this is.
+fn both_shapes(refused: &Refused) -> Json {
+    let mut body = shape(refused);
+    if let Some(fields) = body.as_object_mut() {
+        fields.insert("detail".into(), refused.message.as_str().into());
+    }
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_come_only_where_they_are_asked_for() {
+        let header = |value: &str| HeaderMap::from_iter([(EVENTS.parse().unwrap(), value.parse().unwrap())]);
+        assert!(asks_for_events(&header("agent"), None));
+        assert!(asks_for_events(&header("Agent"), Some("events=none")));
+        assert!(asks_for_events(&HeaderMap::new(), Some("x=1&events=agent")));
+        for query in [None, Some(""), Some("events"), Some("events="), Some("events=agents"), Some("noevents=agent")] {
+            assert!(!asks_for_events(&header("yes"), query), "{query:?}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_named_after_its_session() {
+        let name = id(&SessionId::from("20261120-195114-7bbb"));
+        assert_eq!(name.len(), "chatcmpl-".len() + 12);
+        assert!(name.trim_start_matches("chatcmpl-").bytes().all(|byte| byte.is_ascii_hexdigit()));
+        assert_eq!(name, id(&SessionId::from("20261120-195114-7bbb")));
+        assert_ne!(name, id(&SessionId::from("20261120-195114-7bbc")));
+    }
+}
