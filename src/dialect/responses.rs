@@ -5,6 +5,7 @@
 //! Sequence numbers are not needed, and missing ids, positions, or a missing `response` around an object do no harm.
 
 mod carry;
+pub mod encode;
 mod items;
 mod tell;
 mod tools;
@@ -276,7 +277,7 @@ impl Responses {
             ("" | "done", "") => "completed",
             ("" | "done", status) => status,
             // The word of the object counts where the two differ.
-            ("completed", "incomplete" | "failed" | "cancelled") => status,
+            ("completed", "incomplete" | "failed" | "cancelled") | ("incomplete", "cancelled") => status,
             (short, _) => short,
         };
         let items = list_at(response, "output");

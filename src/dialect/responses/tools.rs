@@ -80,7 +80,9 @@ pub(super) fn result(item: &Json, item_type: &str) -> Option<(Outcome, String)> 
         return None;
     }
     if let Some(error) = item.get("error").filter(|error| !error.is_null()) {
-        let said = super::super::error::inner(error).map_or_else(|| error.to_string(), |said| said.message);
+        // A text is what the tool said, as it said it.
+        let said = || super::super::error::inner(error).map_or_else(|| error.to_string(), |said| said.message);
+        let said = error.as_str().map_or_else(said, ToOwned::to_owned);
         return Some((Outcome::Failed, said));
     }
     let outcome = match text_at(item, "status") {
