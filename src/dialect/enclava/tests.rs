@@ -261,3 +261,19 @@ fn odd_frames_are_told_once_and_harm_nothing() {
     assert_eq!(lines.iter().filter(|line| *line == "notice unknown_frame").count(), 4, "{lines:?}");
     assert_eq!(lines.last().unwrap(), "Interrupted");
 }
+
+#[test]
+fn text_before_the_last_calls_is_told_once_though_no_answer_follows() {
+    let message =
+        r#"{"type":"message","id":"msg_0","role":"assistant","content":[{"type":"output_text","text":"so"}]}"#;
+    let all = format!("[{message},{},{}]", call("c", "clock"), output("c", "\"noon\"", "completed"));
+    let done = format!(r#"{{"id":"r","object":"response","status":"completed","output":{all},"output_text":"so"}}"#);
+    let events = decode(&[
+        (TEXT, &text("msg_0", "so")),
+        (ITEM, &added(message)),
+        (ITEM, &added(&call("c", "clock"))),
+        (ITEM, &added(&output("c", "\"noon\"", "completed"))),
+        (DONE, &done),
+    ]);
+    assert_eq!(told(&events).iter().filter(|line| line.contains("so")).count(), 2, "a piece and the whole: {events:?}");
+}
