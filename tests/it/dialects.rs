@@ -24,8 +24,8 @@ use jarvis_tui::net::sse::Frames;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-struct Case {
-    name: String,
+pub(super) struct Case {
+    pub(super) name: String,
     dialect: String,
     framing: Framing,
     stream: Vec<u8>,
@@ -33,7 +33,7 @@ struct Case {
     expect: Value,
 }
 
-fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut streams: Vec<PathBuf> = fs::read_dir(golden)
         .unwrap()
@@ -74,7 +74,7 @@ impl Case {
         decode(&mut self.detector(), &self.frames(chunks).0)
     }
 
-    fn whole(&self) -> Vec<AgentEvent> {
+    pub(super) fn whole(&self) -> Vec<AgentEvent> {
         self.events([&self.stream[..]])
     }
 
@@ -111,7 +111,7 @@ fn prompt(body: &Value) -> Option<String> {
 }
 
 /// A run as the session publishes it: opened, in a turn, sealed.
-fn published(events: &[AgentEvent]) -> Vec<AgentEvent> {
+pub(super) fn published(events: &[AgentEvent]) -> Vec<AgentEvent> {
     let mut run = vec![
         AgentEvent::SessionOpened {
             wall: 0,

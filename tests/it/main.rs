@@ -7,6 +7,7 @@ mod cli;
 mod dialects;
 mod encode_chat;
 mod encoders;
+mod encoders_responses;
 mod engines;
 mod grammar;
 mod journal;

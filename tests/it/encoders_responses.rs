@@ -1,0 +1,591 @@
+//! The encoders of both Responses dialects: what they write is in order, and our decoders read back from it what was
+//! said, minus what the dialects can't say.
+//!
+//! Facts come from every golden stream, from the recorded demo, and from chance.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use jarvis_tui::dialect::enclava::{self, Enclava};
+use jarvis_tui::dialect::responses::{self, Responses, encode::Heading};
+use jarvis_tui::dialect::{Decode, Encode, SseFrame};
+use jarvis_tui::event::grammar::{self, Sealer};
+use jarvis_tui::event::{
+    AgentEvent, CallId, Envelope, Fault, FaultKind, Level, MessageId, Millis, Outcome, Output, OutputStream, RanBy,
+    Role, Scope, Seq, Stop, Subject, TextKind, TurnEnd, Usage,
+};
+use jarvis_tui::net::call::Framing;
+use jarvis_tui::net::sse::Frames;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::dialects::{cases, published};
+
+fn heading(client_tools: bool) -> Heading {
+    let (id, model) = ("resp_20261120195114_7bbb".into(), Some("engine/model".into()));
+    Heading { id, model, client_tools, asked: 7, ..Heading::default() }
+}
+
+fn encode(encoder: &mut dyn Encode, facts: &[AgentEvent]) -> Vec<SseFrame> {
+    let mut frames = Vec::new();
+    encoder.start(&mut frames);
+    for (at, event) in facts.iter().enumerate() {
+        let (seq, at) = (Seq(at as u64 + 1), Millis(at as u64 * 10));
+        encoder.fact(&Envelope { seq, at, event: event.clone() }, &mut frames);
+    }
+    encoder.finish(&mut frames);
+    frames
+}
+
+fn official(facts: &[AgentEvent], client_tools: bool) -> Vec<SseFrame> {
+    encode(&mut responses::encode::Encoder::new(heading(client_tools)), facts)
+}
+
+fn flat(facts: &[AgentEvent]) -> Vec<SseFrame> {
+    encode(&mut enclava::encode::Encoder::new(heading(false), Some(5)), facts)
+}
+
+fn decode(mut decoder: impl Decode, frames: &[SseFrame]) -> Vec<AgentEvent> {
+    let mut events = Vec::new();
+    for frame in frames {
+        decoder.frame(frame, &mut events);
+    }
+    decoder.finish(&mut events);
+    published(&events)
+}
+
+#[derive(Debug, Default, PartialEq)]
+struct Called {
+    name: String,
+    args: String,
+    is_ready: bool,
+    ran_by: RanBy,
+    outcome: Option<Outcome>,
+    output: String,
+}
+
+/// What is left of a turn when ids and the order of its parts are forgotten.
+#[derive(Debug, Default, PartialEq)]
+struct Gist {
+    texts: Vec<String>,
+    reasoning: String,
+    calls: Vec<Called>,
+    end: String,
+    length: bool,
+    usage: Usage,
+}
+
+fn gist(facts: &[AgentEvent]) -> Gist {
+    let mut gist = Gist::default();
+    let mut texts: Vec<(MessageId, String)> = Vec::new();
+    let mut calls: Vec<(CallId, Called)> = Vec::new();
+    for fact in facts {
+        match fact {
+            AgentEvent::MessageStarted { message, role: Role::Assistant, parent: None } => {
+                texts.push((message.clone(), String::new()));
+            }
+            AgentEvent::TextDelta { message, text, .. } => {
+                if let Some((_, told)) = texts.iter_mut().find(|(id, _)| id == message) {
+                    told.push_str(text);
+                }
+            }
+            AgentEvent::ReasoningDelta { message, text } if texts.iter().any(|(id, _)| id == message) => {
+                gist.reasoning.extend(text.split_whitespace());
+            }
+            AgentEvent::MessageFinished { message, full, stop, .. } => {
+                gist.length = *stop == Stop::Length;
+                if let Some(((_, told), full)) = texts.iter_mut().find(|(id, _)| id == message).zip(full.as_ref()) {
+                    told.clone_from(full);
+                }
+            }
+            AgentEvent::ToolCallStarted { call, name, ran_by, .. } => {
+                let name = name.clone().unwrap_or_default();
+                calls.push((call.clone(), Called { name, ran_by: *ran_by, ..Called::default() }));
+            }
+            AgentEvent::ToolArgsDelta { call, json } => {
+                calls.iter_mut().filter(|(id, _)| id == call).for_each(|(_, call)| call.args.push_str(json));
+            }
+            AgentEvent::ToolCallReady { call, name, args, .. } => {
+                for (_, call) in calls.iter_mut().filter(|(id, _)| id == call) {
+                    (call.name, call.args, call.is_ready) = (name.clone(), args.clone(), true);
+                }
+            }
+            AgentEvent::ToolCallFinished { call, outcome, output, .. } => {
+                for (_, call) in
+                    calls.iter_mut().filter(|(id, _)| id == call).filter(|(_, call)| call.outcome.is_none())
+                {
+                    (call.outcome, call.output) = (Some(*outcome), output.text.clone());
+                }
+            }
+            AgentEvent::UsageReported { usage, .. } => gist.usage = gist.usage.plus(*usage),
+            AgentEvent::TurnFinished { end, .. } => {
+                gist.end = match end {
+                    TurnEnd::Failed(fault) => format!("failed {:?}", fault.kind),
+                    other => format!("{other:?}"),
+                };
+            }
+            _ => {}
+        }
+    }
+    gist.texts = texts.into_iter().map(|(_, text)| text).filter(|text| !text.is_empty()).collect();
+    gist.calls = calls.into_iter().map(|(_, call)| call).collect();
+    gist
+}
+
+/// What the official dialect can say of it.
+fn as_official(mut gist: Gist, client_tools: bool) -> Gist {
+    for call in &mut gist.calls {
+        let is_theirs = client_tools && call.ran_by == RanBy::Us;
+        if is_theirs {
+            call.output.clear();
+            // Where the turn was cut, the decoder's sealer guesses.
+            call.outcome = (gist.end == "Completed" && call.is_ready).then_some(Outcome::Requested);
+            continue;
+        }
+        call.ran_by = RanBy::Server;
+        // The format says an empty text as none at all.
+        let or = |text: &str, otherwise: &str| if text.is_empty() { otherwise.to_owned() } else { text.to_owned() };
+        (call.outcome, call.output) = match call.outcome.unwrap() {
+            Outcome::Ok => (Some(Outcome::Ok), call.output.clone()),
+            Outcome::Failed => (Some(Outcome::Failed), or(&call.output, "the tool failed without a word")),
+            Outcome::Denied => (Some(Outcome::Failed), or(&call.output, "denied")),
+            Outcome::Requested => (Some(Outcome::Requested), String::new()),
+            Outcome::Cancelled | Outcome::Unknown => (Some(Outcome::Unknown), call.output.clone()),
+        };
+        if call.name.is_empty() {
+            call.name = "unknown".into();
+        }
+        call.is_ready = true;
+    }
+    gist.length &= gist.end == "Completed";
+    gist.usage.estimated = false;
+    gist.end = match gist.end.as_str() {
+        "Completed" | "failed RateLimited" | "failed ContextTooLong" | "failed Refused" => gist.end,
+        "Cancelled" => "Interrupted".into(),
+        _ => "failed".into(),
+    };
+    gist
+}
+
+/// Every rule of the event list.
+fn orderly(frames: &[SseFrame]) {
+    let events: Vec<Value> = frames.iter().map(|frame| serde_json::from_str(&frame.data).unwrap()).collect();
+    let dump = || frames.iter().map(|frame| frame.data.as_str()).collect::<Vec<_>>().join("\n");
+    let mut items: Vec<Item> = Vec::new();
+    for (at, (event, frame)) in events.iter().zip(frames).enumerate() {
+        let kind = event["type"].as_str().unwrap();
+        assert_eq!(frame.event, kind);
+        assert_eq!((&frame.id, frame.retry), (&None, None), "the official client counts empty events");
+        assert_eq!(event["sequence_number"], at, "numbers have no holes");
+        match at {
+            0 => assert_eq!(kind, "response.created"),
+            1 => assert_eq!(kind, "response.in_progress"),
+            _ => assert!(!matches!(kind, "response.created" | "response.in_progress"), "{}", dump()),
+        }
+        let is_last = matches!(kind, "response.completed" | "response.incomplete" | "response.failed");
+        assert_eq!(is_last, at + 1 == events.len(), "one closing event, and nothing after it: {}", dump());
+        if event.get("output_index").is_some() {
+            item_event(&mut items, event, kind);
+        }
+    }
+    let response = &events.last().unwrap()["response"];
+    let output = response["output"].as_array().unwrap();
+    assert_eq!(output.len(), items.len());
+    for (item, listed) in items.iter().zip(output) {
+        let done = item.done.as_ref().unwrap_or_else(|| panic!("an item was never done: {}", dump()));
+        let same = ["id", "type", "name", "arguments", "content", "summary", "call_id"];
+        assert!(same.iter().all(|key| done.get(key) == listed.get(key)), "{done} {listed}");
+    }
+    let usage = &response["usage"];
+    assert_eq!(
+        usage["total_tokens"],
+        usage["input_tokens"].as_u64().unwrap() + usage["output_tokens"].as_u64().unwrap()
+    );
+}
+
+#[derive(Debug, Default)]
+struct Item {
+    id: String,
+    /// The text of every part, and whether it is done.
+    parts: Vec<(String, bool)>,
+    args: String,
+    args_done: Option<String>,
+    done: Option<Value>,
+}
+
+fn item_event(items: &mut Vec<Item>, event: &Value, kind: &str) {
+    let index = usize::try_from(event["output_index"].as_u64().unwrap()).unwrap();
+    if kind == "response.output_item.added" {
+        assert_eq!(index, items.len(), "items are added in order");
+        let id = event["item"]["id"].as_str().unwrap().to_owned();
+        assert!(items.iter().all(|item| item.id != id), "{id} twice");
+        assert_eq!(event["item"]["status"], "in_progress");
+        items.push(Item { id, ..Item::default() });
+        return;
+    }
+    let item = items.get_mut(index).expect("an item is added before anything is said of it");
+    assert!(item.done.is_none(), "nothing is said of an item that is done: {event}");
+    if kind == "response.output_item.done" {
+        assert_eq!(event["item"]["id"], item.id);
+        assert!(item.parts.iter().all(|(_, done)| *done), "{event}");
+        let parts = event["item"]["content"].as_array().or(event["item"]["summary"].as_array());
+        if let Some(parts) = parts {
+            let text = |part: &Value| part["text"].as_str().or(part["refusal"].as_str()).unwrap().to_owned();
+            let told: Vec<String> = item.parts.iter().map(|(text, _)| text.clone()).collect();
+            assert_eq!(parts.iter().map(text).collect::<Vec<_>>(), told);
+        }
+        if let Some(args) = event["item"]["arguments"].as_str() {
+            let whole = item.args_done.as_deref();
+            let is_cut = event["item"]["status"] == "incomplete" && event["item"]["type"] == "function_call";
+            assert_eq!(args, whole.unwrap_or_else(|| if is_cut { &item.args } else { panic!("{event}") }));
+        }
+        item.done = Some(event["item"].clone());
+        return;
+    }
+    assert_eq!(event["item_id"], item.id, "{event}");
+    let part =
+        event["content_index"].as_u64().or(event["summary_index"].as_u64()).map(|at| usize::try_from(at).unwrap());
+    match kind.strip_prefix("response.").unwrap() {
+        "content_part.added" | "reasoning_summary_part.added" => {
+            assert_eq!(part, Some(item.parts.len()));
+            assert!(item.parts.iter().all(|(_, done)| *done), "one part is open at a time");
+            item.parts.push((String::new(), false));
+        }
+        "output_text.delta" | "refusal.delta" | "reasoning_summary_text.delta" => {
+            let (text, done) = &mut item.parts[part.unwrap()];
+            assert!(!*done);
+            text.push_str(event["delta"].as_str().unwrap());
+        }
+        name @ ("output_text.done" | "refusal.done" | "reasoning_summary_text.done") => {
+            let whole = event[if name == "refusal.done" { "refusal" } else { "text" }].as_str().unwrap();
+            let (text, done) = &mut item.parts[part.unwrap()];
+            assert!(!*done);
+            // The whole corrects the pieces.
+            whole.clone_into(text);
+        }
+        "content_part.done" | "reasoning_summary_part.done" => {
+            let (text, done) = &mut item.parts[part.unwrap()];
+            assert!(!std::mem::replace(done, true));
+            assert_eq!(event["part"]["text"].as_str().or(event["part"]["refusal"].as_str()).unwrap(), text);
+        }
+        "function_call_arguments.delta" | "mcp_call_arguments.delta" => {
+            assert!(item.args_done.is_none());
+            item.args.push_str(event["delta"].as_str().unwrap());
+        }
+        "function_call_arguments.done" | "mcp_call_arguments.done" => {
+            assert!(item.args_done.is_none());
+            item.args_done = Some(event["arguments"].as_str().unwrap().to_owned());
+        }
+        "output_text.annotation.added" => assert!(!item.parts[part.unwrap()].1),
+        "mcp_call.in_progress" => assert!(item.args_done.is_none() && item.args.is_empty()),
+        "mcp_call.completed" | "mcp_call.failed" => assert!(item.args_done.is_some()),
+        other => panic!("{other} is not said"),
+    }
+}
+
+fn check_official(name: &str, facts: &[AgentEvent]) {
+    for client_tools in [false, true] {
+        let frames = official(facts, client_tools);
+        orderly(&frames);
+        assert_eq!(frames, official(facts, client_tools), "the same facts give the same frames");
+        let mut expected = as_official(gist(facts), client_tools);
+        let mut read = gist(&decode(Responses::new(), &frames));
+        // A server's own call ends the item that it is called in.
+        if expected.calls.iter().any(|call| call.ran_by == RanBy::Server) {
+            expected.texts = vec![expected.texts.concat()];
+            read.texts = vec![read.texts.concat()];
+        }
+        // Nothing is said after a call that the client runs; recordings of agents go on, and that is one message.
+        for gist in [&mut expected, &mut read].into_iter().filter(|_| client_tools) {
+            gist.texts = vec![gist.texts.join("\n\n")];
+            let guessed = gist.end != "Completed";
+            let ours = gist.calls.iter_mut().filter(|call| call.ran_by == RanBy::Us);
+            ours.filter(|call| guessed || !call.is_ready).for_each(|call| call.outcome = None);
+        }
+        if gist(facts).usage == Usage::default() {
+            read.usage = Usage::default();
+        }
+        if expected.end == "failed" {
+            read.end = read.end.split(' ').next().unwrap().into();
+        }
+        assert_eq!(read, expected, "{name}, client tools: {client_tools}");
+    }
+}
+
+/// What enclava's dialect can say of it.
+fn as_flat(mut gist: Gist) -> Gist {
+    let is_completed = gist.end == "Completed";
+    for call in &mut gist.calls {
+        call.ran_by = RanBy::Server;
+        let failed = |text: &str, otherwise: &str| {
+            let text = if text.is_empty() { otherwise } else { text };
+            (Some(Outcome::Failed), json!({ "error": text }).to_string())
+        };
+        let was_ready = std::mem::replace(&mut call.is_ready, true);
+        let outcome = call.outcome.unwrap();
+        if !was_ready && !matches!(outcome, Outcome::Ok | Outcome::Failed) {
+            (call.outcome, call.output, call.is_ready) = (Some(Outcome::Unknown), String::new(), false);
+            call.name.clear();
+            continue;
+        }
+        if call.name.is_empty() {
+            call.name = "unknown".into();
+        }
+        (call.outcome, call.output) = match outcome {
+            Outcome::Ok => (Some(Outcome::Ok), call.output.clone()),
+            Outcome::Failed => failed(&call.output, "the tool failed without a word"),
+            Outcome::Denied => failed(&call.output, "denied"),
+            Outcome::Cancelled => failed(&call.output, "cancelled"),
+            Outcome::Unknown => failed(&call.output, "the end of the call never came"),
+            Outcome::Requested if is_completed => (Some(Outcome::Requested), String::new()),
+            Outcome::Requested => (Some(Outcome::Unknown), String::new()),
+        };
+    }
+    gist.texts = vec![gist.texts.concat()];
+    gist.reasoning.clear();
+    gist.length = false;
+    gist.usage = Usage::default();
+    if !is_completed {
+        gist.end = "failed".into();
+    }
+    gist
+}
+
+fn check_flat(name: &str, facts: &[AgentEvent]) {
+    let frames = flat(facts);
+    assert_eq!(frames, flat(facts), "the same facts give the same frames");
+    assert!(frames.iter().all(|frame| frame.data.is_ascii() && frame.id.is_none() && frame.retry.is_none()));
+    assert_eq!(frames[0].event, "response.created");
+    let names = [
+        "response.created",
+        "response.output_text.delta",
+        "response.function_call_arguments.delta",
+        "response.output_item.added",
+        "response.completed",
+        "response.failed",
+    ];
+    assert!(frames.iter().all(|frame| names.contains(&frame.event.as_str())));
+    let mut read = gist(&decode(Enclava::new(), &frames));
+    read.end = read.end.split(' ').next().unwrap().into();
+    read.texts = vec![read.texts.concat()];
+    // A reason is shown as it stands on the wire, where all JSON is ASCII.
+    for call in read.calls.iter_mut().filter(|call| call.outcome == Some(Outcome::Failed)) {
+        call.output = serde_json::from_str::<Value>(&call.output).unwrap().to_string();
+    }
+    assert_eq!(
+        read,
+        as_flat(gist(facts)),
+        "{name}\n{}",
+        frames.iter().map(|f| f.data.clone()).collect::<Vec<_>>().join("\n")
+    );
+}
+
+/// The turns of the recorded demo.
+fn demo() -> Vec<Vec<AgentEvent>> {
+    let log = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.jsonl")).unwrap();
+    let mut turns = vec![Vec::new()];
+    for line in log.lines().skip(1) {
+        let event = serde_json::from_str::<Envelope>(line).unwrap().event;
+        let is_over = matches!(event, AgentEvent::TurnFinished { .. });
+        turns.last_mut().unwrap().push(event);
+        if is_over {
+            turns.push(Vec::new());
+        }
+    }
+    turns.retain(|turn| turn.iter().any(|event| matches!(event, AgentEvent::TurnFinished { .. })));
+    turns
+}
+
+#[test]
+fn every_golden_stream_is_said_again_and_read_back() {
+    for case in cases() {
+        let facts = published(&case.whole());
+        check_official(&case.name, &facts);
+        check_flat(&case.name, &facts);
+    }
+}
+
+#[test]
+fn the_recorded_demo_is_said_and_read_back() {
+    let turns = demo();
+    assert!(turns.len() > 3);
+    for facts in turns {
+        check_official("demo", &facts);
+        check_flat("demo", &facts);
+    }
+}
+
+#[test]
+fn bytes_may_be_cut_anywhere() {
+    let facts = demo().swap_remove(1);
+    for frames in [official(&facts, false), flat(&facts)] {
+        let mut bytes = Vec::new();
+        for frame in &frames {
+            frame.write(&mut bytes);
+        }
+        for cut in 0..=bytes.len() {
+            let (mut cutter, mut read) = (Frames::new(Framing::Sse), Vec::new());
+            cutter.push(&bytes[..cut], &mut read).unwrap();
+            cutter.push(&bytes[cut..], &mut read).unwrap();
+            cutter.finish(&mut read);
+            assert!(read == frames, "cut at {cut}");
+        }
+    }
+}
+
+/// Makes a legal turn of a list of numbers.
+struct Dice<'a> {
+    rolls: std::slice::Iter<'a, u16>,
+    facts: Vec<AgentEvent>,
+    open: Vec<(MessageId, String)>,
+    /// Calls, whether they are ready, and how often they ended.
+    calls: Vec<(CallId, RanBy, bool, u8, String)>,
+    made: usize,
+    /// Messages that may be open at once.
+    most_open: usize,
+}
+
+const WORDS: &[&str] = &["so ", "é", "😀", "\u{7f}\n", "\"quoted\" \\ ", "{\"a\":1}", "data: x\n\n", ""];
+const OUTCOMES: &[Outcome] =
+    &[Outcome::Ok, Outcome::Failed, Outcome::Denied, Outcome::Cancelled, Outcome::Requested, Outcome::Unknown];
+
+impl Dice<'_> {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.rolls.next().map_or(0, |roll| usize::from(*roll) % sides.max(1))
+    }
+
+    fn turn(rolls: &[u16], most_open: usize) -> Vec<AgentEvent> {
+        let facts = published(&[AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed }]);
+        let facts = facts[..2].to_vec();
+        let mut dice = Dice { rolls: rolls.iter(), facts, open: Vec::new(), calls: Vec::new(), made: 0, most_open };
+        while dice.rolls.len() > 3 {
+            dice.step();
+        }
+        let end = match dice.roll(6) {
+            0 | 1 => TurnEnd::Completed,
+            2 => TurnEnd::Cancelled,
+            3 => TurnEnd::Interrupted,
+            4 => TurnEnd::Failed(Fault::new(FaultKind::Refused, "no")),
+            _ => TurnEnd::Failed(Fault::new(FaultKind::RateLimited, "slowly, please")),
+        };
+        let mut facts = dice.facts;
+        let mut sealer = Sealer::new();
+        for fact in &facts {
+            sealer.observe(fact).unwrap();
+        }
+        facts.extend(sealer.seal(end));
+        assert_eq!(grammar::check(&facts), []);
+        facts
+    }
+
+    fn step(&mut self) {
+        let word = WORDS[self.roll(WORDS.len())].to_owned();
+        self.made += 1;
+        match self.roll(12) {
+            0 if self.open.len() < self.most_open => {
+                let message = MessageId::new(format!("m{}", self.made));
+                self.open.push((message.clone(), String::new()));
+                let is_ours = self.roll(8) > 0;
+                let parent = (!is_ours).then(|| CallId::from("elsewhere"));
+                self.facts.push(AgentEvent::MessageStarted { message, role: Role::Assistant, parent });
+            }
+            1..=3 => self.in_message(|message, told| {
+                told.push_str(&word);
+                AgentEvent::TextDelta { message, text: word, kind: TextKind::Text }
+            }),
+            4 => self.in_message(|message, told| {
+                told.push_str(&word);
+                AgentEvent::TextDelta { message, text: word, kind: TextKind::Refusal }
+            }),
+            5 => self.in_message(|message, _| AgentEvent::ReasoningDelta { message, text: word }),
+            6 => {
+                let call = CallId::new(format!("c{}", self.made));
+                let ran_by = if self.roll(3) == 0 { RanBy::Server } else { RanBy::Us };
+                let name = (self.roll(3) > 0).then(|| "clock".to_owned());
+                let at = self.roll(self.open.len());
+                let Some((message, _)) = self.open.get(at) else { return };
+                let message = message.clone();
+                self.calls.push((call.clone(), ran_by, false, 0, String::new()));
+                self.facts.push(AgentEvent::ToolCallStarted { call, message, name, parent: None, ran_by });
+            }
+            7 => {
+                let (at, other) = (self.roll(self.calls.len()), self.roll(4) == 0);
+                let Some((call, _, ready, ended, args)) = self.calls.get_mut(at) else { return };
+                if !*ready && *ended == 0 {
+                    *ready = true;
+                    let args = if other { "{\"other\":1}".to_owned() } else { format!("{args}{word}") };
+                    let (call, name) = (call.clone(), "clock".to_owned());
+                    self.facts.push(AgentEvent::ToolCallReady { call, name, args, carry: None });
+                }
+            }
+            8 => {
+                let at = self.roll(self.calls.len());
+                let Some((call, _, ready, ended, args)) = self.calls.get_mut(at) else { return };
+                if !*ready && *ended == 0 {
+                    args.push_str(&word);
+                    self.facts.push(AgentEvent::ToolArgsDelta { call: call.clone(), json: word });
+                }
+            }
+            9 => {
+                let (at, outcome) = (self.roll(self.calls.len()), OUTCOMES[self.roll(OUTCOMES.len())]);
+                let Some((call, _, ready, ended, _)) = self.calls.get_mut(at) else { return };
+                if *ended < 1 + u8::from(*ready) {
+                    // A call that nobody ran stays so.
+                    *ended += if outcome == Outcome::Requested { 2 } else { 1 };
+                    let (call, output) = (call.clone(), Output::of(word));
+                    self.facts.push(AgentEvent::ToolCallFinished { call, outcome, output, took: None });
+                }
+            }
+            10 if !self.open.is_empty() => {
+                let at = self.roll(self.open.len());
+                let (message, told) = self.open.remove(at);
+                let full = (self.roll(3) == 0).then(|| format!("{told}{word}"));
+                let stop = [Stop::End, Stop::ToolCalls, Stop::Length][self.roll(3)];
+                self.facts.push(AgentEvent::MessageFinished { message, stop, full, carry: None });
+            }
+            _ => {
+                let usage = Usage { input_tokens: 3, output_tokens: 2, cached_tokens: 1, ..Usage::default() };
+                let scope = Scope::Request(u32::try_from(self.made).unwrap());
+                let on = Subject::Turn("t".into());
+                let call = self.calls.iter().find(|(_, _, ready, ended, _)| *ready && *ended == 0);
+                self.facts.push(match (self.made % 4, call) {
+                    (0, _) => AgentEvent::UsageReported { scope, usage },
+                    (1, _) => AgentEvent::Noticed { level: Level::Info, code: "x".into(), text: word },
+                    (2, Some((call, ..))) => {
+                        AgentEvent::ToolOutput { call: call.clone(), stream: OutputStream::Stdout, text: word }
+                    }
+                    _ => AgentEvent::Annotated { on, kind: "first_token".into(), data: json!({"ms": 1}) },
+                });
+            }
+        }
+    }
+
+    fn in_message(&mut self, event: impl FnOnce(MessageId, &mut String) -> AgentEvent) {
+        let at = self.roll(self.open.len());
+        if let Some((message, told)) = self.open.get_mut(at) {
+            let event = event(message.clone(), told);
+            self.facts.push(event);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_the_events_are_in_order(rolls in proptest::collection::vec(any::<u16>(), 0..160)) {
+        let facts = Dice::turn(&rolls, 2);
+        for client_tools in [false, true] {
+            orderly(&official(&facts, client_tools));
+        }
+        prop_assert_eq!(flat(&facts).len(), flat(&facts).len());
+        let facts = Dice::turn(&rolls, 1);
+        check_flat("by chance", &facts);
+        // Facts that stop anywhere: the encoder owes an end all the same.
+        for cut in (0..facts.len()).step_by(1 + rolls.len() / 7) {
+            orderly(&official(&facts[..cut], false));
+            let last = flat(&facts[..cut]).pop().unwrap();
+            prop_assert_eq!(last.event, "response.failed");
+        }
+    }
+}
