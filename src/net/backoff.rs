@@ -9,6 +9,26 @@ const LONGEST: Duration = Duration::from_secs(30);
 /// Servers that ask for a longer wait than this are not waited for: the person is told instead.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// The same where nobody sits and waits: a stream that is watched goes on by itself.
+const WATCHING: Duration = Duration::from_hours(1);
+
+/// Like [`pause`] for a stream that is watched: however long the server asks for, it is waited for, an hour at most.
+pub fn watching(attempt: u32, asked: Option<Millis>, noise: u64) -> Duration {
+    let asked = asked.map(|asked| asked.min(WATCHING.into()));
+    // Never none below the limit, and that is taken care of.
+    pause(attempt, asked.filter(|asked| Duration::from(*asked) <= PATIENCE), noise)
+        .unwrap_or(LONGEST)
+        .max(asked.unwrap_or_default().into())
+}
+
+/// Writes a pause for people.
+pub fn spoken(pause: Duration) -> String {
+    match pause.as_secs() {
+        0..120 => format!("{:.1} s", pause.as_secs_f64()),
+        seconds => format!("{} min", seconds.div_ceil(60)),
+    }
+}
+
 /// Returns the pause before try `attempt + 1`, `attempt` being the number of tries that failed; none when the server
 /// asked for more time than a person would sit out. Doubles each time; `noise` (any number) takes off up to a half, so
 /// that many clients don't return at once, or adds up to a tenth where the server named the time.
@@ -59,5 +79,16 @@ mod tests {
         assert!(asked >= Duration::from_secs(7) && asked < Duration::from_secs(8));
         assert!(pause(1, Some(Millis(0)), 5).unwrap() >= FIRST);
         assert_eq!(pause(1, Some(Millis(61_000)), 5), None);
+    }
+
+    #[test]
+    fn a_watched_stream_waits_as_long_as_the_server_asks_up_to_an_hour() {
+        let wait = |asked: u64| watching(1, Some(Millis(asked)), 5);
+        assert_eq!(wait(61_000), Duration::from_secs(61));
+        assert_eq!(wait(600_000), Duration::from_mins(10));
+        assert_eq!(wait(86_400_000), Duration::from_hours(1));
+        assert!(wait(7000) >= Duration::from_secs(7) && wait(7000) < Duration::from_secs(8));
+        assert!(watching(1, None, 5) < Duration::from_secs(1));
+        assert_eq!((spoken(Duration::from_millis(1500)), spoken(WATCHING)), ("1.5 s".into(), "60 min".into()));
     }
 }

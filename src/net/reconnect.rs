@@ -2,9 +2,9 @@
 //!
 //! Nothing is asked for by such a request, so it may be made as often as need be: with the last id where the stream
 //! has ids, dropping what was told before, saying whether it was resumed or something is missing. It ends when the
-//! answer is complete, when the server says that there is no more (204), when a refusal won't pass, or when it breaks
-//! again and again. However it goes, the last thing told is one `TurnFinished`; a stream that begins another answer
-//! after a break ends the first with one, too.
+//! server closes it after a complete answer, when the server says that there is no more (204), when a refusal won't pass, or when it breaks
+//! again and again. However it goes, the last thing told is one `TurnFinished`; so is each answer that is followed by
+//! another, be it on the same connection or after a break.
 
 mod seen;
 #[cfg(test)]
@@ -119,8 +119,7 @@ async fn run(
         failed += 1;
         let asked = failure.fault.retry_after.or(watcher.retry.map(|wait| wait.min(LONGEST)));
         let most = if watcher.is_at_an_end { patience.retries.min(AFTER_AN_END) } else { patience.retries };
-        let pause =
-            if failure.retry && failed <= most { backoff::pause(failed, asked, watcher.noise(failed)) } else { None };
+        let pause = (failure.retry && failed <= most).then(|| backoff::watching(failed, asked, watcher.noise(failed)));
         let Some(pause) = pause else { return watcher.lose(failure.fault).await };
         if !watcher.announce_retry(&failure.fault, failed, pause).await {
             return;
@@ -168,6 +167,8 @@ struct Watcher<'a> {
     is_at_an_end: bool,
     /// Something of the answer was decoded.
     heard_any: bool,
+    /// Answers that were told to their end.
+    answers: u64,
     events: Vec<AgentEvent>,
 }
 
@@ -187,6 +188,7 @@ impl<'a> Watcher<'a> {
             retry: None,
             is_at_an_end: false,
             heard_any: false,
+            answers: 0,
             events: Vec::new(),
         }
     }
@@ -228,7 +230,7 @@ impl<'a> Watcher<'a> {
         loop {
             let next = match self.wait(body.next(), self.patience.idle).await {
                 Got::It(next) => next,
-                Got::Overdue(_) if self.decode.is_settled() => return Ended::Complete,
+                Got::Overdue(_) if self.is_between() => return Ended::Complete,
                 Got::Overdue(fault) => {
                     return Ended::Cut { failure: Failure { fault, retry: true, unsent: false }, moved };
                 }
@@ -268,8 +270,8 @@ impl<'a> Watcher<'a> {
                 return Ended::Broken(broken.fault(&self.place));
             }
             match failure {
-                _ if self.decode.is_done() => return Ended::Complete,
-                Some(_) if self.decode.is_settled() => return Ended::Complete,
+                // What has ids may have more to tell.
+                Some(_) if self.is_between() && (closed || !self.seen.has_ids()) => return Ended::Complete,
                 Some(_) if let Some(head) = whole => {
                     let text = format!("{} answered with JSON that is no stream: {head}; check the URL", self.place);
                     return Ended::Broken(Fault::new(FaultKind::Protocol, text));
@@ -283,6 +285,12 @@ impl<'a> Watcher<'a> {
     /// Decodes a frame unless it was told before. Returns whether it brought the stream on: a server that begins anew
     /// each time does not.
     fn take(&mut self, frame: &SseFrame, content_type: &str) -> bool {
+        if self.decode.is_done() {
+            // Another answer follows.
+            self.decode = (self.decoders)();
+            self.decode.content_type(content_type);
+            self.heard_any = false;
+        }
         match self.seen.judge(frame) {
             Verdict::Repeated => return false,
             Verdict::New(joint) => {
@@ -297,7 +305,9 @@ impl<'a> Watcher<'a> {
             }
             Verdict::Anew(first) => {
                 if self.heard_any {
-                    self.decode.finish(&mut self.events);
+                    if !self.decode.is_done() {
+                        self.decode.finish(&mut self.events);
+                    }
                     self.say_gap(None);
                 }
                 self.decode = (self.decoders)();
@@ -306,11 +316,28 @@ impl<'a> Watcher<'a> {
                     self.decode.frame(frame, &mut self.events);
                 }
                 self.heard_any = true;
+                if self.decode.is_done() {
+                    self.end_answer();
+                }
                 return false;
             }
         }
         self.heard_any = true;
+        if self.decode.is_done() {
+            self.end_answer();
+        }
         true
+    }
+
+    /// Says that an answer is over. The stream may hold another.
+    fn end_answer(&mut self) {
+        self.decode.finish(&mut self.events);
+        self.answers = self.answers.saturating_add(1);
+    }
+
+    /// Returns whether nothing is missing if the stream ends here.
+    fn is_between(&self) -> bool {
+        self.decode.is_settled() || (self.answers > 0 && !self.heard_any)
     }
 
     fn say_gap(&mut self, missing: Option<u64>) {
@@ -353,11 +380,8 @@ impl<'a> Watcher<'a> {
     async fn announce_retry(&mut self, fault: &Fault, failed: u32, pause: Duration) -> bool {
         let at = self.watch.clock(Instant::now() + pause);
         self.tell_link(LinkState::Retrying { attempt: failed, at }).await;
-        let text = format!(
-            "{fault}; trying again in {:.1} s (try {failed} of {})",
-            pause.as_secs_f64(),
-            self.patience.retries
-        );
+        let text =
+            format!("{fault}; trying again in {} (try {failed} of {})", backoff::spoken(pause), self.patience.retries);
         self.notice(Level::Info, "retry", text);
         self.tell_events().await
     }
@@ -375,9 +399,18 @@ impl<'a> Watcher<'a> {
 
     /// Lets the decoder close what is open. A fault of ours outranks its verdict.
     async fn close(&mut self, fault: Option<Fault>) {
-        self.decode.finish(&mut self.events);
-        if let (Some(fault), Some(AgentEvent::TurnFinished { end, .. })) = (fault, self.events.last_mut()) {
-            *end = TurnEnd::Failed(fault);
+        let from = self.events.len();
+        if !self.decode.is_done() || self.answers == 0 {
+            self.decode.finish(&mut self.events);
+        }
+        // What begins after an answer and says nothing is no answer.
+        if self.answers > 0 && self.events.len() == from + 1 && !self.heard_any {
+            self.events.truncate(from);
+        }
+        match (fault, self.events.get_mut(from..).and_then(<[_]>::last_mut)) {
+            (Some(fault), Some(AgentEvent::TurnFinished { end, .. })) => *end = TurnEnd::Failed(fault),
+            (Some(fault), _) => self.notice(Level::Error, "stream", fault.message),
+            (None, _) => {}
         }
         if self.tell_events().await && !matches!(self.told, LinkState::Lost(_)) {
             self.tell_link(LinkState::Idle).await;

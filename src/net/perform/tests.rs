@@ -5,8 +5,7 @@ use futures_util::stream;
 
 use super::*;
 use crate::dialect::chat::Chat;
-use crate::event::Stop;
-use crate::event::TurnEnd;
+use crate::event::{Stop, TurnEnd};
 use crate::net::call::{Framing, Method};
 
 /// One thing a server does.

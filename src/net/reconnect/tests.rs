@@ -163,3 +163,45 @@ async fn one_piece_of_json_is_no_stream() {
         "failed: protocol"
     );
 }
+
+const ONE: &str =
+    "data: {\"choices\":[{\"delta\":{\"content\":\"1\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+const TWO: &str =
+    "data: {\"choices\":[{\"delta\":{\"content\":\"2\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_holds_as_many_answers_as_its_server_gives() {
+    assert_eq!(heard(vec![open(None, &[ONE, ": still here\n\n", TWO])]).await, ["1", "completed", "2", "completed"]);
+    let tries = vec![open(None, &[ONE, PLAIN]), open(None, &[ONE, PLAIN, END])];
+    assert_eq!(heard(tries).await, ["1", "completed", "p", "try 1", "(retry)", "(resumed)", "!", "completed"]);
+    assert_eq!(heard(vec![open(None, &[ONE, ": bye\n\n"])]).await, ["1", "completed"]);
+    // An answer that is over is not missing anything, however the connection ends.
+    assert_eq!(heard(vec![open(None, &[ONE, "BREAK"])]).await, ["1", "completed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_with_ids_goes_on_between_two_answers() {
+    let tries = vec![open(None, &[A, C, DONE, "BREAK"]), open(Some("2"), &[E, DONE])];
+    assert_eq!(
+        heard(tries).await,
+        ["a", "c", "completed", "try 1", "(retry)", "(gap)", "e", "completed"],
+        "frame 3 is missing"
+    );
+    let over = Try { after: Some("2"), answer: Ok((204, vec![])) };
+    assert_eq!(heard(vec![open(None, &[C, DONE, "BREAK"]), over]).await, ["c", "completed", "try 1", "(retry)"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_breaks_after_an_answer_is_told_beside_it() {
+    let wide = Box::leak(format!("data: {}", "x".repeat(9 * 1024 * 1024)).into_boxed_str());
+    assert_eq!(heard(vec![open(None, &[ONE, wide])]).await, ["1", "completed", "(stream)"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_wait_that_the_server_asks_for_is_waited_for() {
+    let began = Instant::now();
+    let fault = Fault { retry_after: Some(Millis(600_000)), ..Fault::new(FaultKind::RateLimited, "429") };
+    let busy = Try { after: None, answer: Err(Failure { fault, retry: true, unsent: false }) };
+    assert_eq!(heard(vec![busy, open(None, &[ONE])]).await, ["try 1", "(retry)", "1", "completed"]);
+    assert_eq!(began.elapsed().as_secs(), 600);
+}
