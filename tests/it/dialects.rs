@@ -1,7 +1,7 @@
 //! Every dialect against its recorded streams: cut into frames, recognised, decoded, and folded to what a person
 //! should see.
 //!
-//! To add a case: put `NAME.sse` (or `NAME.ndjson`) and `NAME.json` into `tests/golden/<dialect>/`, where `<dialect>`
+//! To add a case: put `NAME.sse` (or `NAME.ndjson`, or `NAME.body` for one JSON value in place of a stream) and `NAME.json` into `tests/golden/<dialect>/`, where `<dialect>`
 //! is the name of a row in `dialect::DIALECTS` (the folder `chat` is `openai-chat`). The JSON holds
 //! `request.path`, `request.body` and `response.content_type`, from which the decoder's context is made, and `expect`,
 //! of which every key is compared: see [`Shown::compare`]. A key that it does not know fails the test. Cases written
@@ -39,7 +39,7 @@ pub(super) fn cases() -> Vec<Case> {
         .unwrap()
         .flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap())
         .map(|file| file.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|ext| ext == "sse" || ext == "ndjson"))
+        .filter(|path| path.extension().is_some_and(|ext| ext == "sse" || ext == "ndjson" || ext == "body"))
         .filter(|path| path.with_extension("json").exists())
         .collect();
     streams.sort();
@@ -55,7 +55,11 @@ impl Case {
         Self {
             name: format!("{folder}/{}", path.file_name().unwrap().to_str().unwrap()),
             dialect: if folder == "chat" { "openai-chat".into() } else { folder.to_owned() },
-            framing: if path.extension().unwrap() == "sse" { Framing::Sse } else { Framing::Ndjson },
+            framing: match path.extension().and_then(|ext| ext.to_str()) {
+                Some("sse") => Framing::Sse,
+                Some("body") => Framing::Any,
+                _ => Framing::Ndjson,
+            },
             stream: fs::read(path).unwrap(),
             context: Context {
                 prompt: prompt(&about["request"]["body"]),
@@ -79,7 +83,7 @@ impl Case {
     }
 
     fn frames<'a>(&self, chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<SseFrame>, Frames) {
-        let (mut frames, mut out) = (Frames::new(self.framing), Vec::new());
+        let (mut frames, mut out) = (Frames::of(self.framing, &self.context.content_type), Vec::new());
         for chunk in chunks {
             // Damage may be refused; what came before it counts.
             if frames.push(chunk, &mut out).is_err() {

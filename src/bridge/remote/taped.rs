@@ -161,6 +161,11 @@ impl Player<'_> {
         let mut batch: Vec<SseFrame> = Vec::new();
         let pushed = frames.push(bytes, &mut batch);
         for frame in &batch {
+            if decode.is_done() {
+                // The stream held another answer.
+                decode.finish(&mut self.events);
+                *decode = (self.decoders)();
+            }
             decode.frame(frame, &mut self.events);
         }
         if let Err(broken) = pushed {

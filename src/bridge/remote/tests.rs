@@ -47,6 +47,12 @@ fn ends(events: &[AgentEvent]) -> Vec<TurnEnd> {
 }
 
 #[tokio::test]
+async fn a_saved_stream_holds_as_many_answers_as_it_held() {
+    let events = played(STREAM.repeat(3).as_bytes(), false).await;
+    assert_eq!(ends(&events), [TurnEnd::Completed, TurnEnd::Completed, TurnEnd::Completed]);
+}
+
+#[tokio::test]
 async fn a_saved_stream_is_told_at_once_and_its_calls_stay_requests() {
     let events = played(STREAM.as_bytes(), false).await;
     assert_eq!(ends(&events), [TurnEnd::Completed]);

@@ -124,6 +124,16 @@ fn responses(event: &str, json: &Json) -> Sign {
     }
 }
 
+/// The answer in one piece. Only enclava sends the text a second time; only the official one repeats its settings.
+fn whole_response(json: &Json) -> Sign {
+    const SETTINGS: &[&str] = &["parallel_tool_calls", "tool_choice", "truncation", "incomplete_details"];
+    if json.get("output_text").is_some() && SETTINGS.iter().all(|key| json.get(key).is_none()) {
+        is("enclava", "it is a whole response that repeats its text")
+    } else {
+        is("openai-responses", "it is a whole response")
+    }
+}
+
 fn shaped(json: &Json, frame: &SseFrame, context: &Context) -> Sign {
     let kind = text(json, "type");
     if has(Some(json), "seq") && json.get("event").is_some_and(|event| has(Some(event), "type")) {
@@ -135,6 +145,12 @@ fn shaped(json: &Json, frame: &SseFrame, context: &Context) -> Sign {
     let object = text(json, "object");
     if json.get("choices").is_some_and(Json::is_array) || object.starts_with("chat.completion") {
         return is("openai-chat", "its frames are chat completion chunks");
+    }
+    if object == "response" {
+        return whole_response(json);
+    }
+    if kind == "message" && text(json, "role") == "assistant" && json.get("content").is_some_and(Json::is_array) {
+        return is("anthropic", "it is a whole message with blocks of content");
     }
     if json.get("blocks").is_some_and(Json::is_array) {
         return is("warp", "its lines hold blocks");
