@@ -176,6 +176,9 @@ impl Chat {
     /// Closes what is open, else goes back to the composer, else interrupts; once more forces.
     fn escape(&mut self) {
         let action = if self.store.focus.top().is_some() {
+            if matches!(self.store.focus.top(), Some(Overlay::Search(_))) {
+                self.ui.transcript.go_back();
+            }
             Action::CloseOverlay
         } else if self.ui.completion.is_open() {
             return self.ui.completion.close();
@@ -191,8 +194,8 @@ impl Chat {
 
     /// The draft goes to the history; without one the turn is interrupted; without that, twice quits.
     fn interrupt(&mut self, asked: Option<Instant>, now: Instant) {
-        if matches!(self.store.focus.top(), Some(Overlay::Help { .. } | Overlay::Models { .. })) {
-            self.store.update(Msg::Do(Action::CloseOverlay), &mut self.effects);
+        if self.store.focus.top().is_some_and(|top| !matches!(top, Overlay::Approval(_))) {
+            self.escape();
         } else if !self.ui.composer.is_empty() {
             self.ui.composer.take();
         } else if self.can_interrupt() {

@@ -7,6 +7,7 @@
 //! effect done     → Msg::Report
 //! weather         → Msg::Weather
 //! deliveries      → Msg::Event, Msg::Reset            (at most 512 a turn of the loop)
+//! nothing else    → Msg::Work                         (a slice of what is being looked for)
 //! ```
 //!
 //! Not here: what an input means (`chat.rs`), what is true (`store`), how it looks (`ui`). Invariants: typing is never
@@ -57,6 +58,8 @@ const EVENTS: usize = 4096;
 const SOON: Duration = Duration::from_millis(8);
 /// Between two frames of a spinner or a running time.
 const TICK: Duration = Duration::from_millis(90);
+/// Between two frames that only tell how far a search has come.
+const WORK: Duration = Duration::from_millis(40);
 /// A terminal that hasn't answered by now won't.
 const ANSWER: Duration = Duration::from_secs(1);
 
@@ -236,6 +239,11 @@ impl<'a> Loop<'a> {
                         self.chat.say("the session has ended".into());
                     }
                     self.pace.want(Instant::now(), SOON);
+                }
+                // Last, and after everyone else had a turn: nobody waits for it.
+                () = tokio::task::yield_now(), if self.chat.store.wants_work() => {
+                    self.chat.update(Msg::Work);
+                    self.pace.want(Instant::now(), WORK);
                 }
             }
             self.run_effects()?;

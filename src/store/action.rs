@@ -23,12 +23,26 @@ pub enum Action {
     SetModel(String),
     OpenModels,
     OpenHelp,
+    /// Looks for a text in the transcript, from the item that is being read; none is the end. Without a text the
+    /// last one is looked for.
+    OpenSearch {
+        from: Option<u64>,
+        query: Option<String>,
+    },
+    SearchOlder,
+    SearchNewer,
+    /// The query is an expression, or not.
+    SearchRegex,
+    /// Enter: the query is written; once more, the reader stays at the match.
+    SearchAccept,
     CloseOverlay,
     /// Brings the waiting approval to the front.
     OpenApproval,
     /// Typing into the overlay on top: a filter, a reason, a pattern.
     OverlayChar(char),
     OverlayBackspace,
+    /// Empties the field.
+    OverlayClear,
     OverlayUp,
     OverlayDown,
     OverlayPageUp,
@@ -76,6 +90,10 @@ pub enum UiAction {
     ScrollEnd,
     PreviousPrompt,
     NextPrompt,
+    /// Looks for a text, from what is being read.
+    Search,
+    /// Goes on with the last search.
+    SearchAgain,
     FocusNext,
     FocusPrevious,
     SelectUp,
@@ -127,12 +145,16 @@ pub enum Context {
     ToolPanel,
     Approval,
     Replay,
+    /// The field of the search; falls through to the overlay.
+    Search,
+    /// Among the matches; falls through to the transcript.
+    Matches,
     /// Help, model list, and fields inside an overlay.
     Overlay,
 }
 
 impl Context {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Global,
         Self::Composer,
         Self::EmptyComposer,
@@ -140,6 +162,8 @@ impl Context {
         Self::ToolPanel,
         Self::Approval,
         Self::Replay,
+        Self::Search,
+        Self::Matches,
         Self::Overlay,
     ];
 
@@ -153,6 +177,8 @@ impl Context {
             Self::ToolPanel => "tool-panel",
             Self::Approval => "approval",
             Self::Replay => "replay",
+            Self::Search => "search",
+            Self::Matches => "matches",
             Self::Overlay => "overlay",
         }
     }
@@ -163,7 +189,7 @@ impl Context {
 
     /// Tells whether letters are text here, so that a bare letter can't be a command.
     pub fn takes_text(self) -> bool {
-        matches!(self, Self::Global | Self::Composer | Self::Overlay)
+        matches!(self, Self::Global | Self::Composer | Self::Overlay | Self::Search)
     }
 }
 
@@ -216,7 +242,7 @@ const fn edit(name: &'static str, what: Edit, help: &'static str) -> Row {
     view(name, Composer, UiAction::Edit(what), help)
 }
 
-use Context::{Approval, Composer, Global, Overlay, Replay, ToolPanel, Transcript};
+use Context::{Approval, Composer, Global, Matches, Overlay, Replay, Search, ToolPanel, Transcript};
 
 /// All of them, in the order in which help shows them.
 pub const ACTIONS: &[Row] = &[
@@ -242,6 +268,7 @@ pub const ACTIONS: &[Row] = &[
     view("transcript.end", Global, UiAction::ScrollEnd, "go to the end and follow"),
     view("transcript.previous-prompt", Global, UiAction::PreviousPrompt, "previous prompt of yours"),
     view("transcript.next-prompt", Global, UiAction::NextPrompt, "next prompt of yours"),
+    view("search.open", Global, UiAction::Search, "search the transcript"),
     view("focus.next", Global, UiAction::FocusNext, "focus the next pane"),
     view("focus.previous", Global, UiAction::FocusPrevious, "focus the previous pane"),
     act("session.new", Global, || Action::Submit("/new".into()), "start a new session"),
@@ -276,6 +303,7 @@ pub const ACTIONS: &[Row] = &[
     view("transcript.select-up", Transcript, UiAction::SelectUp, "select the item above"),
     view("transcript.select-down", Transcript, UiAction::SelectDown, "select the item below"),
     view("transcript.fold", Transcript, UiAction::FoldSelected, "fold or unfold the selected item"),
+    view("transcript.search-again", Transcript, UiAction::SearchAgain, "go on with the last search"),
     view("tool-panel.up", ToolPanel, UiAction::SelectUp, "select the call above"),
     view("tool-panel.down", ToolPanel, UiAction::SelectDown, "select the call below"),
     view("tool-panel.fold", ToolPanel, UiAction::FoldSelected, "fold or unfold the selected call"),
@@ -303,12 +331,20 @@ pub const ACTIONS: &[Row] = &[
     act("replay.start", Replay, || Action::Seek(Target::Start), "to the start"),
     act("replay.end", Replay, || Action::Seek(Target::End), "to the end"),
     act("replay.squeeze", Replay, || Action::SqueezeIdle(Some(SQUEEZE)), "squeeze idle gaps, or not"),
+    act("search.older", Search, || Action::SearchOlder, "the match before (older)"),
+    act("search.newer", Search, || Action::SearchNewer, "the match after (newer)"),
+    act("search.regex", Search, || Action::SearchRegex, "regular expression, or words"),
+    act("search.accept", Search, || Action::SearchAccept, "go among the matches"),
+    act("matches.older", Matches, || Action::SearchOlder, "the match before (older)"),
+    act("matches.newer", Matches, || Action::SearchNewer, "the match after (newer)"),
+    act("matches.stay", Matches, || Action::SearchAccept, "stay at this match; Esc goes back"),
     act("overlay.up", Overlay, || Action::OverlayUp, "up"),
     act("overlay.down", Overlay, || Action::OverlayDown, "down"),
     act("overlay.page-up", Overlay, || Action::OverlayPageUp, "page up"),
     act("overlay.page-down", Overlay, || Action::OverlayPageDown, "page down"),
     act("overlay.accept", Overlay, || Action::OverlayAccept, "choose"),
     act("overlay.backspace", Overlay, || Action::OverlayBackspace, "delete backward"),
+    act("overlay.clear", Overlay, || Action::OverlayClear, "empty the field"),
     act("overlay.close", Overlay, || Action::CloseOverlay, "close"),
 ];
 

@@ -6,6 +6,9 @@
 use crate::event::{CallId, Millis};
 
 use super::msg::ModelChoice;
+use super::search::Search;
+use super::source::Field;
+use super::transcript::ItemId;
 
 /// How long an ask is on screen before it takes an answer.
 pub const GUARD: Millis = Millis(350);
@@ -23,6 +26,21 @@ pub struct Focus {
     pub panel_flipped: bool,
     /// Asks answered here whose resolution has not come yet; they don't open again by themselves.
     answered: Vec<CallId>,
+    /// The last place that was asked for; whoever shows the transcript brings it into sight.
+    pub place: Place,
+    /// What was looked for last.
+    pub last_query: String,
+}
+
+/// A place in the transcript.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Counts the wishes, so that the same place twice is two wishes.
+    pub nth: u64,
+    pub item: Option<ItemId>,
+    pub field: Field,
+    /// Bytes from the start of the item's source.
+    pub offset: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -44,6 +62,7 @@ pub enum Overlay {
         selected: usize,
     },
     Approval(Approval),
+    Search(Box<Search>),
 }
 
 /// An ask on the screen.
@@ -97,6 +116,7 @@ impl Focus {
     pub fn is_typing(&self) -> bool {
         match self.top() {
             Some(Overlay::Models { .. }) => true,
+            Some(Overlay::Search(search)) => search.typing,
             Some(Overlay::Approval(approval)) => approval.input != ApprovalInput::Choosing,
             Some(Overlay::Help { .. }) | None => false,
         }
@@ -105,6 +125,7 @@ impl Focus {
     pub(super) fn input_mut(&mut self) -> Option<&mut String> {
         match self.overlays.last_mut() {
             Some(Overlay::Models { query, .. }) => Some(query),
+            Some(Overlay::Search(search)) if search.typing => Some(&mut search.query),
             Some(Overlay::Approval(Approval {
                 input: ApprovalInput::Reason(text) | ApprovalInput::Pattern(text),
                 ..
@@ -134,6 +155,13 @@ impl Focus {
         }
     }
 
+    pub(super) fn clear_input(&mut self) {
+        if let Some(text) = self.input_mut() {
+            text.clear();
+        }
+        self.backspace();
+    }
+
     pub(super) fn open_approval(&mut self, call: &CallId, now: Millis) {
         self.overlays.retain(|overlay| !matches!(overlay, Overlay::Approval(_)));
         self.overlays.push(Overlay::Approval(Approval {
@@ -142,6 +170,26 @@ impl Focus {
             input: ApprovalInput::Choosing,
             scroll: 0,
         }));
+    }
+
+    /// Returns the search, be it on top or below the help.
+    pub fn search(&self) -> Option<&Search> {
+        self.overlays.iter().find_map(|overlay| match overlay {
+            Overlay::Search(search) => Some(&**search),
+            _ => None,
+        })
+    }
+
+    pub(super) fn search_mut(&mut self) -> Option<&mut Search> {
+        self.overlays.iter_mut().find_map(|overlay| match overlay {
+            Overlay::Search(search) => Some(&mut **search),
+            _ => None,
+        })
+    }
+
+    /// Asks for a place to be shown.
+    pub(super) fn show(&mut self, item: ItemId, field: Field, offset: usize) {
+        self.place = Place { nth: self.place.nth + 1, item: Some(item), field, offset };
     }
 
     pub(super) fn answer(&mut self, call: CallId) {
@@ -158,7 +206,7 @@ impl Focus {
         self.answered.retain(&is_pending);
         self.overlays.retain(|overlay| match overlay {
             Overlay::Approval(approval) => is_pending(&approval.call),
-            Overlay::Help { .. } | Overlay::Models { .. } => true,
+            Overlay::Help { .. } | Overlay::Models { .. } | Overlay::Search(_) => true,
         });
     }
 }

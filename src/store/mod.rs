@@ -6,10 +6,13 @@
 
 pub mod action;
 pub mod effect;
+mod finding;
 pub mod focus;
 pub mod msg;
+pub mod search;
 pub mod session;
 pub mod slash;
+pub mod source;
 pub mod tools;
 pub mod transcript;
 pub mod usage;
@@ -80,6 +83,7 @@ impl Store {
             Msg::Report(Report::Failed { what, why }) => self.hint = Some((Level::Error, format!("{what}: {why}"))),
             Msg::Report(Report::Said(text)) => self.hint = Some((Level::Info, text)),
             Msg::Tick(now) => self.session.clock(now),
+            Msg::Work => finding::work(self),
         }
     }
 
@@ -96,6 +100,11 @@ impl Store {
         let playing = self.session.weather.replay.is_some_and(|replay| !replay.paused);
         let works = !self.session.phase.is_idle() && !self.stands_still();
         line_moves || guarded || playing || works
+    }
+
+    /// Returns whether something is being looked for that was not looked at yet: then [`Msg::Work`] is worth sending.
+    pub fn wants_work(&self) -> bool {
+        self.focus.search().is_some_and(|search| !search.is_done(&self.transcript))
     }
 
     /// Returns whether the turn waits for a person and nothing else goes on, nor will by itself: a clock that runs on

@@ -21,6 +21,7 @@ pub const COMMANDS: &[CommandInfo] = &[
         argument: "[ask|auto-edit|plan|full]",
         about: "say what needs your approval",
     },
+    CommandInfo { name: "search", aliases: &["find"], argument: "[text]", about: "search the transcript" },
     CommandInfo { name: "retry", aliases: &["again"], argument: "", about: "send the last prompt again" },
     CommandInfo {
         name: "new",
@@ -46,6 +47,7 @@ pub enum Slash {
     Help,
     Model(Option<String>),
     Mode(Option<Mode>),
+    Search(Option<String>),
     Retry,
     New,
     Quit,
@@ -77,6 +79,7 @@ pub fn read(text: &str) -> Submitted {
                 return Submitted::Wrong(format!("no mode is called {given}; there are ask, auto-edit, plan and full"));
             }
         },
+        "search" => Slash::Search(given),
         "retry" => Slash::Retry,
         "new" => Slash::New,
         _ => Slash::Quit,
@@ -172,7 +175,7 @@ mod tests {
     #[test]
     fn completion_offers_names_before_aliases() {
         let names = |text| complete(text).into_iter().map(|command| command.name).collect::<Vec<_>>();
-        assert_eq!(names("/"), ["help", "model", "mode", "retry", "new", "quit"]);
+        assert_eq!(names("/"), ["help", "model", "mode", "search", "retry", "new", "quit"]);
         assert_eq!(names("/mod"), ["model", "mode"]);
         assert_eq!(names("/ex"), ["quit"]);
         assert_eq!(names("/mode plan"), [""; 0]);

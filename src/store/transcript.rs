@@ -73,7 +73,11 @@ pub struct Transcript {
     /// Ids are given without holes: item `i` has id `base + i`.
     base: u64,
     epoch: u64,
+    /// Grows with every change of any item.
+    version: u64,
     turn: Option<(TurnId, Millis)>,
+    /// How many items there were when the turn began.
+    turn_from: usize,
     messages: HashMap<MessageId, OpenMessage>,
     calls: HashMap<CallId, usize>,
     /// Calls of the running turn without an end so far.
@@ -117,6 +121,17 @@ impl Transcript {
         self.epoch
     }
 
+    /// Grows with every change of any item.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Returns from which index on items may still change their texts.
+    pub fn open_from(&self) -> usize {
+        let last = self.items.len().saturating_sub(1);
+        if self.turn.is_some() { self.turn_from.min(last) } else { last }
+    }
+
     /// Returns the item that shows a call.
     pub fn item_of(&self, call: &CallId) -> Option<ItemId> {
         Some(self.items.get(*self.calls.get(call)?)?.id)
@@ -124,13 +139,19 @@ impl Transcript {
 
     /// Forgets everything. Ids go on growing, so that none is ever given twice.
     pub fn reset(&mut self) {
-        *self = Self { base: self.base + self.items.len() as u64, epoch: self.epoch + 1, ..Self::default() };
+        *self = Self {
+            base: self.base + self.items.len() as u64,
+            epoch: self.epoch + 1,
+            version: self.version + 1,
+            ..Self::default()
+        };
     }
 
-    /// Records the person's own choice of folding for one item.
-    pub fn fold(&mut self, id: ItemId, folded: bool) {
+    /// Records the person's own choice of folding for one item; none is no choice.
+    pub fn fold(&mut self, id: ItemId, folded: impl Into<Option<bool>>) {
         if let Some(index) = self.index_of(id) {
-            self.change(index, |item| item.folded = Some(folded));
+            let folded = folded.into();
+            self.change(index, |item| item.folded = folded);
         }
     }
 
@@ -144,6 +165,7 @@ impl Transcript {
             *count = count.saturating_add(1);
             text.clone_into(old);
             *rev = rev.wrapping_add(1);
+            self.version += 1;
             return;
         }
         self.push(at, Kind::Notice { level, code: code.into(), text: text.into(), count: 1 });
@@ -160,7 +182,10 @@ impl Transcript {
                     self.touch(index);
                 }
             }
-            AgentEvent::TurnStarted { turn, parent: _ } => self.turn = Some((turn.clone(), at)),
+            AgentEvent::TurnStarted { turn, parent: _ } => {
+                self.turn = Some((turn.clone(), at));
+                self.turn_from = self.items.len();
+            }
             AgentEvent::UserMessage { message: _, text } => {
                 self.push(at, Kind::Prompt { text: text.clone() });
             }
@@ -354,6 +379,7 @@ impl Transcript {
     fn push(&mut self, at: Millis, kind: Kind) -> usize {
         let index = self.items.len();
         let turn = self.turn.as_ref().map(|(turn, _)| turn.clone());
+        self.version += 1;
         self.items.push(Item { id: ItemId(self.base + index as u64), rev: 0, at, turn, kind, folded: None });
         index
     }
@@ -366,6 +392,7 @@ impl Transcript {
         if let Some(item) = self.items.get_mut(index) {
             change(item);
             item.rev = item.rev.wrapping_add(1);
+            self.version += 1;
         }
     }
 }

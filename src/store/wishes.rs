@@ -5,6 +5,7 @@ use crate::event::{Caps, Command, Decision, Level, ReplayState};
 use super::Store;
 use super::action::Action;
 use super::effect::Effect;
+use super::finding;
 use super::focus::{ApprovalInput, Overlay, Pane, matching};
 use super::slash::{self, Slash, Submitted};
 use super::transcript::{ItemId, Kind};
@@ -56,6 +57,11 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
             }
         }
         Action::OpenHelp => open(store, Overlay::Help { scroll: 0 }),
+        Action::OpenSearch { from, query } => finding::open(store, from, query),
+        Action::SearchOlder => finding::older(store),
+        Action::SearchNewer => finding::newer(store),
+        Action::SearchRegex => finding::regex(store),
+        Action::SearchAccept => finding::accept(store),
         Action::CloseOverlay => close(store, fx),
         Action::OpenApproval => open_approval(store),
         Action::ToggleThinking => store.fold_thinking = !store.fold_thinking,
@@ -94,11 +100,19 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::OverlayChar(c) => {
             if !swallowed(store) {
                 store.focus.type_char(c);
+                finding::edited(store);
             }
         }
         Action::OverlayBackspace => {
             if !swallowed(store) {
                 store.focus.backspace();
+                finding::edited(store);
+            }
+        }
+        Action::OverlayClear => {
+            if !swallowed(store) {
+                store.focus.clear_input();
+                finding::edited(store);
             }
         }
         Action::OverlayUp => scroll(store, Step::Back(1)),
@@ -108,7 +122,7 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::OverlayScrollTo(row) => match store.focus.overlays.last_mut() {
             Some(Overlay::Help { scroll }) => *scroll = row,
             Some(Overlay::Approval(approval)) => approval.scroll = row,
-            Some(Overlay::Models { .. }) | None => {}
+            Some(Overlay::Models { .. } | Overlay::Search(_)) | None => {}
         },
         Action::OverlayAccept => accept(store, fx),
         Action::OverlayDenyWithReason => {
@@ -149,6 +163,7 @@ fn submit(store: &mut Store, text: String, fx: &mut Vec<Effect>) {
         Submitted::Command(Slash::Model(Some(name))) => act(store, Action::SetModel(name), fx),
         Submitted::Command(Slash::Mode(None)) => act(store, Action::CycleMode, fx),
         Submitted::Command(Slash::Mode(Some(mode))) => act(store, Action::SetMode(mode), fx),
+        Submitted::Command(Slash::Search(query)) => act(store, Action::OpenSearch { from: None, query }, fx),
         Submitted::Command(Slash::Retry) => act(store, Action::Retry, fx),
         Submitted::Command(Slash::New) => fx.push(Effect::NewSession),
         Submitted::Command(Slash::Quit) => fx.push(Effect::Quit),
@@ -214,6 +229,7 @@ fn accept(store: &mut Store, fx: &mut Vec<Effect>) {
     match store.focus.top() {
         None => {}
         Some(Overlay::Help { .. }) => close(store, fx),
+        Some(Overlay::Search(_)) => finding::accept(store),
         Some(Overlay::Models { query, selected }) => {
             let models = store.session.models.as_deref().unwrap_or_default();
             let chosen = matching(models, query).get(*selected).map(|model| model.name.clone());
@@ -246,6 +262,9 @@ fn close(store: &mut Store, fx: &mut Vec<Effect>) {
         }
         Some(approval) => approval.input = ApprovalInput::Choosing,
         None => {
+            if let Some(Overlay::Search(_)) = store.focus.top() {
+                finding::leave(store);
+            }
             store.focus.overlays.pop();
             store.offer_approval();
         }
@@ -253,7 +272,7 @@ fn close(store: &mut Store, fx: &mut Vec<Effect>) {
 }
 
 /// Opens an overlay unless its like is on top already.
-fn open(store: &mut Store, overlay: Overlay) {
+pub(super) fn open(store: &mut Store, overlay: Overlay) {
     let same = |top: &Overlay| std::mem::discriminant(top) == std::mem::discriminant(&overlay);
     if !store.focus.top().is_some_and(same) {
         store.focus.overlays.push(overlay);
@@ -287,7 +306,7 @@ fn scroll(store: &mut Store, step: Step) {
         Some(Overlay::Help { scroll }) => scroll,
         Some(Overlay::Models { selected, .. }) => selected,
         Some(Overlay::Approval(approval)) => &mut approval.scroll,
-        None => return,
+        Some(Overlay::Search(_)) | None => return,
     };
     *place = match step {
         Step::Back(rows) => place.saturating_sub(rows),

@@ -60,6 +60,15 @@ impl Ui {
                 };
                 return item.map(|item| Msg::Do(Action::ToggleFold(item.0)));
             }
+            UiAction::Search => {
+                let from = self.transcript.reads(store).map(|item| item.0);
+                return Some(Msg::Do(Action::OpenSearch { from, query: None }));
+            }
+            UiAction::SearchAgain => {
+                let from = self.transcript.reads(store).map(|item| item.0);
+                let query = Some(store.focus.last_query.clone()).filter(|query| !query.is_empty());
+                return Some(Msg::Do(Action::OpenSearch { from, query }));
+            }
             UiAction::FocusNext => return Some(self.focus(store, Way::Next)),
             UiAction::FocusPrevious => return Some(self.focus(store, Way::Previous)),
             UiAction::Escape | UiAction::Interrupt | UiAction::DeleteOrQuit | UiAction::Redraw | UiAction::Suspend => {}

@@ -62,10 +62,12 @@ pub fn read(event: Event) -> Option<Input> {
 
 /// Returns where a key is looked up, innermost first.
 pub fn contexts(store: &Store, composer_empty: bool) -> &'static [Context] {
-    use Context::{Approval, Composer, EmptyComposer, Global, Replay, ToolPanel, Transcript};
+    use Context::{Approval, Composer, EmptyComposer, Global, Matches, Replay, Search, ToolPanel, Transcript};
     let replays = store.session.caps().seek;
     match (store.focus.top(), store.focus.pane) {
         (Some(Overlay::Approval(_)), _) if !store.focus.is_typing() => &[Approval, Global],
+        (Some(Overlay::Search(search)), _) if search.typing => &[Search, Context::Overlay, Global],
+        (Some(Overlay::Search(_)), _) => &[Matches, Transcript, Global],
         (Some(_), _) => &[Context::Overlay, Global],
         (None, Pane::Transcript) if replays => &[Transcript, Replay, Global],
         (None, Pane::Transcript) => &[Transcript, Global],

@@ -2,7 +2,7 @@
 
 use crate::config::keys::Keymap;
 use crate::store::Store;
-use crate::store::focus::Pane;
+use crate::store::focus::{Overlay, Pane};
 
 /// Keys in words, such as `Ctrl+T`; empty where nothing is bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Labels {
     transcript: Vec<Hint>,
     tool_panel: Vec<Hint>,
     replay: Vec<Hint>,
+    search: Vec<Hint>,
+    matches: Vec<Hint>,
 }
 
 /// A key and what it does.
@@ -76,13 +78,29 @@ impl Labels {
                 ("replay.faster", "faster"),
                 ("replay.squeeze", "squeeze"),
             ]),
+            search: hints(&[
+                ("overlay.close", "back"),
+                ("search.accept", "matches"),
+                ("search.older", "older"),
+                ("search.regex", "expression"),
+            ]),
+            matches: hints(&[
+                ("overlay.close", "back"),
+                ("matches.stay", "stay"),
+                ("matches.older", "older"),
+                ("matches.newer", "newer"),
+                ("search.open", "write"),
+            ]),
         }
     }
 
     /// Returns the keys worth showing now, most useful first.
     pub fn hints(&self, store: &Store) -> &[Hint] {
-        if store.focus.top().is_some() {
-            return &[];
+        match store.focus.top() {
+            Some(Overlay::Search(search)) if search.typing => return &self.search,
+            Some(Overlay::Search(_)) => return &self.matches,
+            Some(_) => return &[],
+            None => {}
         }
         match store.focus.pane {
             Pane::Composer if store.session.caps().seek => &self.replay,

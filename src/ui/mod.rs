@@ -33,7 +33,8 @@ use self::layout::{Layout, Wants};
 use self::panes::tool_panel::ToolPanelView;
 use self::panes::transcript::TranscriptView;
 use self::panes::{
-    activity, approval, help, models, popup, queue, replay_bar, status_line, tool_panel, transcript, usage_bar, welcome,
+    activity, approval, help, models, popup, queue, replay_bar, search_bar, status_line, tool_panel, transcript,
+    usage_bar, welcome,
 };
 use self::theme::Theme;
 
@@ -75,7 +76,7 @@ impl Ui {
         let scroll = match store.focus.top()? {
             Overlay::Help { scroll } => *scroll,
             Overlay::Approval(approval) => approval.scroll,
-            Overlay::Models { .. } => return None,
+            Overlay::Models { .. } | Overlay::Search(_) => return None,
         };
         (scroll > self.overlay_end).then_some(Msg::Do(Action::OverlayScrollTo(self.overlay_end)))
     }
@@ -110,7 +111,14 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
     if store.transcript.items().is_empty() {
         welcome::draw(store, &ui.labels, theme, layout.transcript, buf);
     } else if !layout.transcript.is_empty() {
-        transcript::draw(store, &mut ui.transcript, &theme, focused(Pane::Transcript), layout.transcript, buf);
+        transcript::draw(
+            store,
+            &mut ui.transcript,
+            &theme,
+            focused(Pane::Transcript) || store.focus.search().is_some_and(|search| !search.typing),
+            layout.transcript,
+            buf,
+        );
     }
     tool_panel::draw(store, &mut ui.tools, focused(Pane::ToolPanel), theme, layout.tools, buf);
     queue::draw(store, &ui.labels, theme, layout.queue, buf);
@@ -121,6 +129,7 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
     usage_bar::draw(store, theme, layout.usage, buf);
     status_line::draw(store, &ui.labels, !layout.activity.is_empty(), theme, layout.status, buf);
 
+    let input = if replay { layout.replay } else { layout.composer };
     if !covered && !replay {
         let input = if layout.activity.is_empty() { layout.composer } else { layout.activity };
         let above = Rect { height: input.y - area.y, ..area };
@@ -135,6 +144,7 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
                 ui.overlay_end = help::draw(store, &ui.labels, *scroll, theme, stage, buf);
                 None
             }
+            Overlay::Search(search) => search_bar::draw(store, search, theme, margin(input), buf),
             Overlay::Models { query, selected } => {
                 models::draw(store, (query, *selected), &ui.labels, theme, stage, buf)
             }

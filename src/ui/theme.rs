@@ -31,6 +31,10 @@ pub enum Role {
     Info,
     Accent,
     Selection,
+    /// What a search found.
+    Found,
+    /// The match that is shown.
+    FoundHere,
     Border,
     BorderFocused,
     Status,
@@ -153,6 +157,8 @@ fn dark(role: Role) -> Style {
         Role::Info => plain.fg(Color::Blue),
         Role::Accent | Role::BorderFocused | Role::Filled => plain.fg(Color::Cyan),
         Role::Selection => plain.add_modifier(Modifier::REVERSED),
+        Role::Found => plain.fg(Color::Black).bg(Color::Yellow),
+        Role::FoundHere => plain.fg(Color::Black).bg(Color::LightGreen).add_modifier(Modifier::BOLD),
         Role::Status => plain.fg(Color::Gray),
         Role::Key => plain.fg(Color::Cyan).add_modifier(Modifier::BOLD),
     }
@@ -199,7 +205,8 @@ fn mono(role: Role) -> Style {
         | Role::Accent
         | Role::BorderFocused
         | Role::Key => plain.add_modifier(Modifier::BOLD),
-        Role::Selection => plain.add_modifier(Modifier::REVERSED),
+        Role::Selection | Role::FoundHere => plain.add_modifier(Modifier::REVERSED),
+        Role::Found => plain.add_modifier(Modifier::UNDERLINED | Modifier::BOLD),
     }
 }
 

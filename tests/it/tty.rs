@@ -277,6 +277,23 @@ fn a_new_size_keeps_what_was_said() {
 }
 
 #[test]
+fn a_search_shows_a_match_and_esc_goes_back() {
+    let mut tty = Tty::offline();
+    tty.send("what is 6*7");
+    tty.shows("6*7 = 42");
+    tty.lacks("Esc stops");
+    tty.keys("\x06IS 6");
+    tty.shows("no match");
+    tty.keys("\x15is 6");
+    tty.shows("find: is 6");
+    tty.shows("1/1");
+    tty.keys("\x1b");
+    tty.lacks("find:");
+    tty.keys("ok");
+    tty.shows("› ok");
+}
+
+#[test]
 fn a_paste_is_not_sent() {
     let mut tty = Tty::offline();
     tty.keys("\x1b[200~first line\rsecond line\r\x1b[201~");

@@ -140,6 +140,8 @@ fn heading(context: &str) -> &str {
         "tool-panel" => "Tool panel",
         "approval" => "Approval",
         "replay" => "Replay",
+        "search" => "Search",
+        "matches" => "Among the matches",
         "overlay" => "Lists and fields",
         other => other,
     }

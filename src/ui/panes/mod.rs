@@ -8,6 +8,7 @@ pub mod models;
 pub mod popup;
 pub mod queue;
 pub mod replay_bar;
+pub mod search_bar;
 pub mod status_line;
 mod subject;
 pub mod tool_panel;

@@ -11,6 +11,7 @@
 //! of its item, a resize what is visible and one addition per item. The invariant: all that is remembered here could be
 //! forgotten without changing a pixel, but for the anchor and the selection.
 
+mod found;
 mod memo;
 mod outline;
 
@@ -20,10 +21,13 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::store::Store;
+use crate::store::focus;
+use crate::store::source::field;
 use crate::store::transcript::{Item, ItemId, Kind};
 use crate::ui::lines::Counters;
 use crate::ui::lines::anchor::{self, Anchor, Place, Rows};
 use crate::ui::lines::laid::{Laid, draw_text};
+use crate::ui::paint::restyle;
 use crate::ui::panes::item;
 use crate::ui::theme::{Role, Theme};
 
@@ -50,6 +54,10 @@ pub struct TranscriptView {
     /// How many items there were when following ended, and the last one's revision.
     left_at: Option<(usize, u32)>,
     new_below: usize,
+    /// The last place that was asked for and shown.
+    shown: u64,
+    /// Where the reader was before the search.
+    before: Option<Anchor>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +66,8 @@ enum Jump {
     To(usize),
     /// The item has to be on screen.
     Show(ItemId),
+    /// The place has to be on screen, with some rows around it where it wasn't.
+    Place(focus::Place),
 }
 
 impl Default for TranscriptView {
@@ -79,6 +89,8 @@ impl TranscriptView {
             height: 0,
             left_at: None,
             new_below: 0,
+            shown: 0,
+            before: None,
         }
     }
 
@@ -145,9 +157,27 @@ impl TranscriptView {
         self.selected = None;
     }
 
+    /// Returns the item at the lower end of the screen; none at the end of all.
+    pub fn reads(&self, store: &Store) -> Option<ItemId> {
+        if self.is_following() {
+            return None;
+        }
+        let selectable = self.near.get(self.near.len().saturating_sub(2)).or(self.near.last());
+        self.selected.or(selectable.copied()).filter(|item| store.transcript.index_of(*item).is_some())
+    }
+
+    /// Goes back to where the reader was before the search.
+    pub fn go_back(&mut self) {
+        if let Some(before) = self.before.take() {
+            self.anchor = before;
+            self.pending = 0;
+            self.jump = None;
+        }
+    }
+
     /// Returns whether new text moves into sight by itself.
     pub fn is_following(&self) -> bool {
-        self.anchor == Anchor::Bottom && self.pending >= 0 && !matches!(self.jump, Some(Jump::To(_)))
+        self.anchor == Anchor::Bottom && self.pending >= 0 && !matches!(self.jump, Some(Jump::To(_) | Jump::Place(_)))
     }
 
     /// Returns how many items came since following ended.
@@ -231,6 +261,17 @@ impl TranscriptView {
                     top = shown;
                 }
             }
+            Some(Jump::Place(wanted)) => {
+                if let Some((place, row)) = find(&mut walk, store, wanted) {
+                    // From the last row of the screen up, the place is on it; from the first row down likewise.
+                    let on_screen =
+                        (place, row) >= top && anchor::up(&mut walk, place, row, height.saturating_sub(1)) <= top;
+                    if !on_screen {
+                        top = anchor::up(&mut walk, place, row, height / 3);
+                    }
+                    moved = true;
+                }
+            }
             _ => {}
         }
         let by = u32::try_from(self.pending.unsigned_abs()).unwrap_or(u32::MAX);
@@ -285,6 +326,38 @@ fn show(walk: &mut Walk<'_>, store: &Store, index: usize, top: (Place, u32), hei
     from_end.max(top).min((first, 0).max(top))
 }
 
+/// Returns the row that shows a place of an item's source.
+fn find(walk: &mut Walk<'_>, store: &Store, wanted: focus::Place) -> Option<(Place, u32)> {
+    let index = store.transcript.index_of(wanted.item?)?;
+    walk.memo.parts(store, index);
+    let (block, part) = walk.memo.find(store, index, wanted.field, wanted.offset)?;
+    let place = Place { index, block };
+    let (laid, lead) = walk.memo.part(store, place);
+    let row = match_at(store, &laid, part, wanted).map(|(row, _)| row);
+    let guess = || {
+        let length = part.end.saturating_sub(part.start).max(1);
+        let within = (wanted.offset as u32).saturating_sub(part.start).min(length);
+        (u64::from(laid.rows()) * u64::from(within) / u64::from(length)) as u32
+    };
+    let row = row.unwrap_or_else(guess).min(laid.rows().saturating_sub(1));
+    Some((place, lead + row))
+}
+
+/// Returns the row of the match at a place, and which of the matches on the part's rows it is: the one with as many
+/// before it as in the source, since the rows may show less than the source has.
+fn match_at(store: &Store, laid: &Laid, part: Part, wanted: focus::Place) -> Option<(u32, usize)> {
+    let matcher = store.focus.search()?.matcher()?;
+    let item = store.transcript.item(wanted.item?)?;
+    let text = field(item, &store.tools, wanted.field);
+    let start = text.floor_char_boundary(part.start as usize);
+    let before = text.get(start..text.floor_char_boundary(wanted.offset)).unwrap_or("");
+    let before = matcher.matches(before).len();
+    let marks = found::marks(laid, matcher, 0..laid.rows());
+    let last = marks.last()?.nth;
+    let nth = before.min(last);
+    marks.iter().find(|mark| mark.nth == nth).map(|mark| (mark.row, nth))
+}
+
 /// A piece of the screen: some rows of one part.
 struct Strip {
     index: usize,
@@ -292,6 +365,7 @@ struct Strip {
     rows: u16,
     lead: u32,
     laid: Rc<Laid>,
+    block: u32,
     is_head: bool,
 }
 
@@ -307,9 +381,22 @@ pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bo
     view.height = area.height;
     if !view.memo.sync(store, Look::new(store, width)) {
         view.anchor = Anchor::Bottom;
+        view.before = None;
         view.jump = None;
         view.selected = None;
         view.left_at = None;
+    }
+    let wanted = store.focus.place;
+    if store.focus.search().is_none() {
+        view.before = None;
+    } else if view.before.is_none() {
+        view.before = Some(view.anchor);
+    }
+    if wanted.nth != view.shown {
+        view.shown = wanted.nth;
+        view.pending = 0;
+        view.jump = Some(Jump::Place(wanted));
+        view.selected = wanted.item;
     }
     let items = store.transcript.items();
     let top = view.resolve(store, u32::from(area.height));
@@ -328,6 +415,7 @@ pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bo
         let Some(item) = items.get(strip.index) else { continue };
         let indent = item::indent(&item.kind, width);
         let marked = focused && margins && view.selected == Some(item.id);
+        let top = y;
         for step in 0..strip.rows {
             let row = strip.part_row + u32::from(step);
             if let Some(row) = row.checked_sub(strip.lead) {
@@ -342,6 +430,8 @@ pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bo
             }
             y += 1;
         }
+        let area = Rect { x: x + indent, y: top, width: width - indent, height: strip.rows };
+        draw_found(store, strip, item, &mut view.memo, area, *theme, buf);
     }
     if margins {
         draw_scroll_bar(store, view, top, area, *theme, buf);
@@ -358,7 +448,15 @@ fn collect(store: &Store, memo: &mut Memo, top: (Place, u32), height: u16) -> Ve
         let (laid, lead) = memo.part(store, place);
         let rows = (laid.rows() + lead).saturating_sub(skip).min(u32::from(left)) as u16;
         if rows > 0 {
-            strips.push(Strip { index: place.index, part_row: skip, rows, lead, laid, is_head: place.block == 0 });
+            strips.push(Strip {
+                index: place.index,
+                part_row: skip,
+                rows,
+                lead,
+                laid,
+                block: place.block,
+                is_head: place.block == 0,
+            });
         }
         left -= rows;
         skip = 0;
@@ -387,6 +485,38 @@ fn draw_live(store: &Store, item: &Item, laid: &Laid, row: Rect, theme: Theme, b
     if let Some(time) = live.time {
         let used = crate::text::width::str_width(laid.row_text(0)) as u16;
         draw_text(&time, row.x.saturating_add(used + 2), row.y, end, theme.style(Role::Dim), buf);
+    }
+}
+
+/// Marks what the search found on the rows of a strip. Looks at one row more on either side: a match may begin there.
+fn draw_found(store: &Store, strip: &Strip, item: &Item, memo: &mut Memo, area: Rect, theme: Theme, buf: &mut Buffer) {
+    let Some(search) = store.focus.search() else { return };
+    let Some(matcher) = search.matcher() else { return };
+    let first = strip.part_row.saturating_sub(strip.lead);
+    let last = (strip.part_row + u32::from(strip.rows)).saturating_sub(strip.lead);
+    let marks = found::marks(&strip.laid, matcher, first.saturating_sub(1)..(last + 1).min(strip.laid.rows()));
+    if marks.is_empty() {
+        return;
+    }
+    let place = store.focus.place;
+    let here = (search.current_item() == Some(item.id) && place.item == Some(item.id))
+        .then(|| memo.find(store, strip.index, place.field, place.offset))
+        .flatten()
+        .filter(|(block, _)| *block == strip.block)
+        .and_then(|(_, part)| match_at(store, &strip.laid, part, place));
+    let here: Vec<(u32, u16)> = here.map_or_else(Vec::new, |(_, nth)| {
+        let all = found::marks(&strip.laid, matcher, 0..strip.laid.rows());
+        all.iter().filter(|mark| mark.nth == nth).map(|mark| (mark.row, mark.start)).collect()
+    });
+    for mark in marks {
+        if mark.row < first || mark.row >= last {
+            continue;
+        }
+        let y = area.y + (mark.row + strip.lead - strip.part_row) as u16;
+        let x = area.x.saturating_add(mark.start);
+        let end = area.x.saturating_add(mark.end).min(area.right());
+        let role = if here.contains(&(mark.row, mark.start)) { Role::FoundHere } else { Role::Found };
+        restyle(Rect { x, y, width: end.saturating_sub(x), height: 1 }, theme.style(role), buf);
     }
 }
 

@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use super::outline::{Outline, Part};
 use crate::store::Store;
+use crate::store::source::Field;
 use crate::store::transcript::{Item, ItemId, Kind};
 use crate::ui::lines::{Cache, Counters, Heights, Key, Laid, Place, Rows};
 use crate::ui::panes::item::{self, Scene};
@@ -163,6 +164,13 @@ impl Memo {
         let Some(item) = store.transcript.items().get(index) else { return 1 };
         self.refresh(store, item);
         self.outlines.get(&item.id).map_or(1, Outline::len)
+    }
+
+    /// Returns the part that shows a place of the item's source.
+    pub(super) fn find(&mut self, store: &Store, index: usize, field: Field, offset: usize) -> Option<(u32, Part)> {
+        let item = store.transcript.items().get(index)?;
+        self.refresh(store, item);
+        self.outlines.get(&item.id).map(|outline| outline.find(field, offset))
     }
 
     fn refresh(&mut self, store: &Store, item: &Item) {

@@ -4,6 +4,7 @@
 //! last lines; a part that is finished keeps its place and its text.
 
 use crate::store::Store;
+use crate::store::source::Field;
 use crate::store::tools::{Call, CallState};
 use crate::store::transcript::{Item, Kind};
 use crate::text::clean::{clean, is_clean};
@@ -171,6 +172,24 @@ impl Outline {
             Body::Plain { parts, .. } => parts.get(index).copied(),
         };
         found.unwrap_or(Part::whole(PartKind::Nothing))
+    }
+
+    /// Returns the part that shows a place of the item's source, or the nearest to it.
+    pub(super) fn find(&self, field: Field, offset: usize) -> (u32, Part) {
+        let offset = offset as u32;
+        let index = match &self.body {
+            Body::Markdown(markdown) => markdown.splitter.stable().partition_point(|block| block.end <= offset),
+            Body::Plain { parts, .. } => {
+                let fits = |part: &Part| match field {
+                    Field::Text => matches!(part.kind, PartKind::Prompt | PartKind::Thinking),
+                    Field::Detail => part.kind == PartKind::Detail,
+                    Field::Output => part.kind == PartKind::Output,
+                };
+                parts.iter().rposition(|part| fits(part) && part.start <= offset).unwrap_or(0)
+            }
+        };
+        let index = (index as u32).min(self.len() - 1);
+        (index, self.part(index))
     }
 
     /// Returns the text that the parts are ranges of, given the item's own.

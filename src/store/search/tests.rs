@@ -1,0 +1,261 @@
+use super::*;
+use crate::event::{
+    AgentEvent, CallId, Envelope, MessageId, Millis, Outcome, Output, Role, Seq, Stop, TextKind, TurnEnd,
+};
+use crate::store::action::Action;
+use crate::store::effect::Effect;
+use crate::store::focus::Overlay;
+use crate::store::msg::Msg;
+use crate::store::{Options, Store};
+
+struct Rig {
+    store: Store,
+    seq: Seq,
+}
+
+impl Rig {
+    fn new() -> Self {
+        Self { store: Store::new(Options::default()), seq: Seq(0) }
+    }
+
+    fn fact(&mut self, event: AgentEvent) {
+        self.seq = self.seq.next();
+        self.store.update(Msg::Event(Envelope { seq: self.seq, at: Millis(0), event }), &mut Vec::new());
+    }
+
+    fn act(&mut self, action: Action) {
+        let mut effects: Vec<Effect> = Vec::new();
+        self.store.update(Msg::Do(action), &mut effects);
+        assert_eq!(effects, []);
+    }
+
+    fn prompt(&mut self, text: &str) {
+        self.fact(AgentEvent::UserMessage { message: MessageId::new("u"), text: text.into() });
+    }
+
+    fn say(&mut self, message: &str, text: &str) {
+        let kind = TextKind::Text;
+        self.fact(AgentEvent::TextDelta { message: message.into(), text: text.into(), kind });
+    }
+
+    fn answer(&mut self, message: &str, text: &str) {
+        self.fact(AgentEvent::MessageStarted { message: message.into(), role: Role::Assistant, parent: None });
+        self.say(message, text);
+        self.end(message);
+    }
+
+    fn end(&mut self, message: &str) {
+        self.fact(AgentEvent::MessageFinished { message: message.into(), stop: Stop::End, full: None, carry: None });
+    }
+
+    fn call(&mut self, call: &str, args: &str, output: &str) {
+        let id = CallId::from(call);
+        self.fact(AgentEvent::ToolCallReady { call: id.clone(), name: "shell".into(), args: args.into(), carry: None });
+        let (outcome, output) = (Outcome::Ok, Output::of(output));
+        self.fact(AgentEvent::ToolCallFinished { call: id, outcome, output, took: None });
+    }
+
+    fn open(&mut self, query: &str) {
+        self.act(Action::OpenSearch { from: None, query: None });
+        for c in query.chars() {
+            self.act(Action::OverlayChar(c));
+        }
+        self.finish();
+    }
+
+    fn finish(&mut self) {
+        while self.store.wants_work() {
+            self.store.update(Msg::Work, &mut Vec::new());
+        }
+    }
+
+    fn search(&self) -> &Search {
+        self.store.focus.search().expect("the search is open")
+    }
+
+    /// The number of the shown match, how many there are, and the text where it is.
+    fn shows(&self) -> (u64, u64, String) {
+        let search = self.search();
+        let found = search.found(&self.store.transcript, &self.store.tools);
+        let text = found.map_or(String::new(), |found| {
+            let item = self.store.transcript.item(found.item).unwrap();
+            field(item, &self.store.tools, found.field)[found.range.start..].chars().take(5).collect()
+        });
+        (search.number().unwrap_or(0), search.total(), text)
+    }
+}
+
+#[test]
+fn the_newest_match_comes_first_and_older_ones_follow() {
+    let mut rig = Rig::new();
+    rig.prompt("foo one");
+    rig.answer("m1", "foo two foo thr");
+    rig.prompt("bar");
+    rig.open("foo");
+    assert_eq!(rig.shows(), (1, 3, "foo t".into()));
+    let mut numbers = Vec::new();
+    for _ in 0..4 {
+        rig.act(Action::SearchOlder);
+        numbers.push(rig.shows().0);
+    }
+    assert_eq!(numbers, [2, 3, 1, 2]);
+    rig.act(Action::SearchNewer);
+    rig.act(Action::SearchNewer);
+    assert_eq!(rig.shows(), (3, 3, "foo o".into()));
+}
+
+#[test]
+fn the_search_begins_where_the_reader_is() {
+    let mut rig = Rig::new();
+    for n in 0..9 {
+        rig.prompt(&format!("foo {n}"));
+    }
+    let from = Some(rig.store.transcript.items()[4].id.0);
+    rig.act(Action::OpenSearch { from, query: Some("foo".into()) });
+    rig.finish();
+    assert_eq!(rig.shows(), (5, 9, "foo 4".into()));
+}
+
+#[test]
+fn what_hides_a_match_is_unfolded_and_folded_again_by_going_back() {
+    let mut rig = Rig::new();
+    rig.call("c1", r#"{"command":"ls"}"#, "needle in the hay");
+    rig.fact(AgentEvent::ReasoningDelta { message: "m".into(), text: "a needle, I think".into() });
+    rig.end("m");
+    let folded = |rig: &Rig| {
+        let items = rig.store.transcript.items().iter();
+        items.map(|item| rig.store.is_folded(item)).collect::<Vec<_>>()
+    };
+    assert_eq!(folded(&rig), [true, true]);
+    rig.open("needle");
+    assert_eq!(folded(&rig), [true, false]);
+    rig.act(Action::SearchOlder);
+    assert_eq!(folded(&rig), [false, true]);
+    rig.act(Action::CloseOverlay);
+    assert_eq!(folded(&rig), [true, true]);
+    rig.act(Action::OpenSearch { from: None, query: Some("needle".into()) });
+    rig.finish();
+    rig.act(Action::SearchAccept);
+    assert_eq!(folded(&rig), [true, false], "who stays wants to read it");
+    assert!(rig.store.focus.overlays.is_empty());
+}
+
+#[test]
+fn the_words_of_a_calls_arguments_are_found_but_not_their_names() {
+    let mut rig = Rig::new();
+    rig.call("c1", r#"{"command":"ls \"a b\"","deep":[{"x":"inner"}]}"#, "");
+    for (query, total) in [("command", 0), ("ls \"a b\"", 1), ("inner", 1), ("shell", 1)] {
+        rig.open(query);
+        assert_eq!(rig.search().total(), total, "{query}");
+        rig.act(Action::CloseOverlay);
+    }
+}
+
+#[test]
+fn what_streams_in_is_found_as_if_it_had_been_there() {
+    let text = "ab abab aab\nb ".repeat(300);
+    for size in [1, 7, 100, 1500] {
+        let mut rig = Rig::new();
+        rig.fact(AgentEvent::TurnStarted { turn: "t".into(), parent: None });
+        rig.fact(AgentEvent::MessageStarted { message: "m".into(), role: Role::Assistant, parent: None });
+        rig.open("ab");
+        for piece in text.as_bytes().chunks(size) {
+            rig.say("m", std::str::from_utf8(piece).unwrap());
+            rig.store.update(Msg::Work, &mut Vec::new());
+        }
+        rig.finish();
+        let expected = Matcher::new("ab", false).unwrap().unwrap().matches(&text).len() as u64;
+        assert_eq!(rig.search().total(), expected, "{size}");
+        rig.end("m");
+        rig.fact(AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed });
+        rig.prompt("ab");
+        rig.finish();
+        assert_eq!(rig.search().total(), expected + 1, "{size}");
+        let first = Matcher::new("ab", false).unwrap().unwrap().matches(&text[..size]).len().max(1) as u64;
+        assert_eq!(rig.shows().0, expected + 2 - first, "the shown one stays, {size}");
+    }
+}
+
+#[test]
+fn a_growing_text_costs_what_it_grew_by() {
+    let mut rig = Rig::new();
+    rig.fact(AgentEvent::TurnStarted { turn: "t".into(), parent: None });
+    rig.say("m", &"some words ".repeat(200_000));
+    rig.open("zzz");
+    let before = rig.search().work;
+    for _ in 0..100 {
+        rig.say("m", "word ");
+        rig.finish();
+    }
+    let after = rig.search().work;
+    assert!(after.bytes - before.bytes < 200_000, "{} bytes", after.bytes - before.bytes);
+    assert!(after.steps - before.steps <= 200, "{} steps", after.steps - before.steps);
+}
+
+#[test]
+fn a_step_looks_at_no_more_than_its_share_however_long_the_session() {
+    let mut rig = Rig::new();
+    for n in 0..100_000 {
+        rig.prompt(&format!("prompt number {n}"));
+    }
+    rig.answer("m", &"x".repeat(5 << 20));
+    rig.act(Action::OpenSearch { from: None, query: Some("number".into()) });
+    let mut before = rig.search().work;
+    assert!(before.bytes <= (STEP_BYTES * 2) as u64);
+    let mut steps = 0;
+    while rig.store.wants_work() {
+        rig.store.update(Msg::Work, &mut Vec::new());
+        let work = rig.search().work;
+        assert!(work.bytes - before.bytes <= (STEP_BYTES + matcher::OVERLAP) as u64);
+        assert!(work.items - before.items <= STEP_ITEMS as u64);
+        before = work;
+        steps += 1;
+    }
+    assert_eq!(rig.search().total(), 100_000);
+    assert!((20..80).contains(&steps), "{steps}");
+    for _ in 0..3 {
+        rig.act(Action::SearchOlder);
+    }
+    assert_eq!(rig.search().work, before, "moving looks at nothing again");
+}
+
+#[test]
+fn an_older_match_asked_for_too_early_comes_when_it_is_found() {
+    let mut rig = Rig::new();
+    rig.prompt("needle 1");
+    for _ in 0..20_000 {
+        rig.prompt("hay");
+    }
+    rig.prompt("needle 2");
+    rig.act(Action::OpenSearch { from: None, query: Some("needle".into()) });
+    rig.act(Action::SearchOlder);
+    assert_eq!(rig.shows().0, 1);
+    rig.finish();
+    assert_eq!(rig.shows(), (2, 2, "needl".into()));
+}
+
+#[test]
+fn a_reset_is_survived() {
+    let mut rig = Rig::new();
+    rig.prompt("foo");
+    rig.open("foo");
+    rig.store.update(Msg::Reset, &mut Vec::new());
+    rig.seq = Seq(0);
+    rig.finish();
+    assert_eq!(rig.search().total(), 0);
+    rig.prompt("foo foo");
+    rig.finish();
+    assert_eq!(rig.search().total(), 2);
+    assert!(matches!(rig.store.focus.top(), Some(Overlay::Search(_))));
+}
+
+#[test]
+fn a_wrong_expression_finds_nothing_and_says_why() {
+    let mut rig = Rig::new();
+    rig.prompt("a(b");
+    rig.open("a(");
+    assert_eq!(rig.search().total(), 1);
+    rig.act(Action::SearchRegex);
+    rig.finish();
+    assert!(rig.search().wrong.is_some() && rig.search().total() == 0);
+}
