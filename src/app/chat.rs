@@ -130,8 +130,8 @@ impl Chat {
         }
         for _ in 0..rows.unsigned_abs() {
             match self.store.focus.top() {
+                Some(Overlay::Search(_) | Overlay::Blocks) | None => self.view(view),
                 Some(_) => self.store.update(Msg::Do(overlay.clone()), &mut self.effects),
-                None => self.view(view),
             }
         }
     }
@@ -144,7 +144,11 @@ impl Chat {
 
     /// A key that no table knows is text, for whoever takes text.
     fn typed(&mut self, chord: Chord) {
-        if self.store.focus.top().is_some() {
+        if matches!(self.store.focus.top(), Some(Overlay::Blocks)) {
+            if let Some(code) = chord.typed().and_then(|letter| self.ui.transcript.pick(&self.store, letter)) {
+                self.store.update(Msg::Do(Action::CopyCode(code)), &mut self.effects);
+            }
+        } else if self.store.focus.top().is_some() {
             if let Some(c) = chord.typed() {
                 self.store.update(Msg::Do(Action::OverlayChar(c)), &mut self.effects);
             }

@@ -10,10 +10,13 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::{JoinError, JoinSet};
 
+use super::clipboard::{self, Surroundings};
 use super::history;
 use crate::bridge::Live;
 use crate::event::Command;
+use crate::store::effect::Copy;
 use crate::store::msg::{ModelChoice, Report};
+use crate::text::clean;
 
 /// Finds out which models there are.
 pub type ListModels<'a> = Box<dyn FnMut() -> BoxFuture<'static, Vec<ModelChoice>> + 'a>;
@@ -64,6 +67,38 @@ impl<'a> Effects<'a> {
             }
         });
         None
+    }
+
+    /// Copies a text; returns the bytes for the terminal, if that is a way. The report says which ways it went.
+    pub fn copy(&mut self, copy: &Copy, around: &Surroundings) -> Option<Vec<u8>> {
+        let text = clean(&copy.text).into_owned();
+        let what = format!("copied {} ({})", copy.what, clipboard::amount(&text));
+        let sequence = around.sequence(&text);
+        let (by_terminal, why) = (sequence.is_ok(), sequence.as_ref().err().copied());
+        let tools = around.tools();
+        let folder = self.history.as_deref().and_then(std::path::Path::parent).map(std::path::Path::to_owned);
+        let folder = folder.unwrap_or_else(std::env::temp_dir);
+        self.tasks.spawn(async move {
+            let tool = clipboard::by_tool(&tools, &text).await;
+            let said = match (by_terminal, tool) {
+                (true, None) => format!("{what} by the terminal (OSC 52)"),
+                (true, Some(tool)) => format!("{what} by the terminal (OSC 52) and {tool}"),
+                (false, Some(tool)) => format!("{what} by {tool}"),
+                (false, None) => {
+                    let file = tokio::task::spawn_blocking(move || clipboard::to_file(&folder, &text)).await;
+                    let why = why.unwrap_or("no clipboard was reached");
+                    match file {
+                        Ok(Ok(path)) => format!("{what} to {}: {why}", path.display()),
+                        Ok(Err(error)) => {
+                            return Done::Report(Report::Failed { what: "copying".into(), why: error.to_string() });
+                        }
+                        Err(error) => return lost(&error),
+                    }
+                }
+            };
+            Done::Report(Report::Said(said))
+        });
+        sequence.ok()
     }
 
     pub fn load_history(&mut self) {

@@ -16,6 +16,7 @@
 
 pub mod burst;
 pub mod chat;
+pub mod clipboard;
 pub mod effects;
 pub mod history;
 pub mod pace;
@@ -34,6 +35,7 @@ use tokio::time::sleep_until;
 
 use self::burst::Burst;
 use self::chat::{Ask, Chat};
+use self::clipboard::Surroundings;
 use self::effects::{Done, Effects, ListModels, NewSession};
 use self::pace::Pace;
 use self::term::{InChat, Signals, Term, Told};
@@ -115,6 +117,7 @@ struct Loop<'a> {
     weather_open: bool,
     clock: Clock,
     burst: Burst,
+    around: Surroundings,
     replies: Replies,
     replies_until: Option<Instant>,
     asks_background: bool,
@@ -169,6 +172,7 @@ impl<'a> Loop<'a> {
             weather_open: true,
             clock,
             burst: Burst::default(),
+            around: Surroundings::read(),
             replies: Replies::default(),
             replies_until: None,
             asks_background: ui.theme == ThemeChoice::Auto,
@@ -377,6 +381,11 @@ impl<'a> Loop<'a> {
                 Effect::NewSession => {
                     if let Some(report) = self.effects.new_session() {
                         self.chat.update(Msg::Report(report));
+                    }
+                }
+                Effect::Copy(copy) => {
+                    if let Some(sequence) = self.effects.copy(&copy, &self.around) {
+                        self.term.screen.say(&sequence)?;
                     }
                 }
                 // Whoever looks needs no bell.

@@ -29,6 +29,14 @@ pub enum Action {
         from: Option<u64>,
         query: Option<String>,
     },
+    /// Copies an answer, counted from the newest, which is 1.
+    CopyAnswer(usize),
+    /// Copies the source of an item.
+    CopyItem(u64),
+    /// Copies the code block that the person picked.
+    CopyCode(String),
+    /// Puts letters on the code blocks.
+    OpenBlocks,
     SearchOlder,
     SearchNewer,
     /// The query is an expression, or not.
@@ -94,6 +102,8 @@ pub enum UiAction {
     Search,
     /// Goes on with the last search.
     SearchAgain,
+    /// Copies the selected item.
+    CopySelected,
     FocusNext,
     FocusPrevious,
     SelectUp,
@@ -269,6 +279,8 @@ pub const ACTIONS: &[Row] = &[
     view("transcript.previous-prompt", Global, UiAction::PreviousPrompt, "previous prompt of yours"),
     view("transcript.next-prompt", Global, UiAction::NextPrompt, "next prompt of yours"),
     view("search.open", Global, UiAction::Search, "search the transcript"),
+    act("copy.answer", Global, || Action::CopyAnswer(1), "copy the last answer"),
+    act("copy.code", Global, || Action::OpenBlocks, "copy a code block by its letter"),
     view("focus.next", Global, UiAction::FocusNext, "focus the next pane"),
     view("focus.previous", Global, UiAction::FocusPrevious, "focus the previous pane"),
     act("session.new", Global, || Action::Submit("/new".into()), "start a new session"),
@@ -304,9 +316,11 @@ pub const ACTIONS: &[Row] = &[
     view("transcript.select-down", Transcript, UiAction::SelectDown, "select the item below"),
     view("transcript.fold", Transcript, UiAction::FoldSelected, "fold or unfold the selected item"),
     view("transcript.search-again", Transcript, UiAction::SearchAgain, "go on with the last search"),
+    view("transcript.copy", Transcript, UiAction::CopySelected, "copy the selected item"),
     view("tool-panel.up", ToolPanel, UiAction::SelectUp, "select the call above"),
     view("tool-panel.down", ToolPanel, UiAction::SelectDown, "select the call below"),
     view("tool-panel.fold", ToolPanel, UiAction::FoldSelected, "fold or unfold the selected call"),
+    view("tool-panel.copy", ToolPanel, UiAction::CopySelected, "copy the selected call and its output"),
     act("approval.once", Approval, || Action::Decide(Decision::Once), "allow once"),
     act("approval.session", Approval, || Action::Decide(Decision::Session), "allow this tool for this session"),
     act("approval.pattern", Approval, || Action::OverlayPattern, "allow what looks like this"),

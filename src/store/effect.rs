@@ -9,6 +9,17 @@ pub enum Effect {
     ListModels,
     /// Leave this session (it stays saved) and begin an empty one.
     NewSession,
+    /// Give a text to the clipboard, or wherever the person can get it; answered by a report that says which way it
+    /// went.
+    Copy(Copy),
     Bell,
     Quit,
+}
+
+/// A text to be copied: source, never what a screen made of it. Not cleaned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copy {
+    /// What it is, as in "the answer".
+    pub what: String,
+    pub text: String,
 }

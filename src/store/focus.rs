@@ -63,6 +63,8 @@ pub enum Overlay {
     },
     Approval(Approval),
     Search(Box<Search>),
+    /// Letters stand on the code blocks; one is to be copied.
+    Blocks,
 }
 
 /// An ask on the screen.
@@ -118,7 +120,7 @@ impl Focus {
             Some(Overlay::Models { .. }) => true,
             Some(Overlay::Search(search)) => search.typing,
             Some(Overlay::Approval(approval)) => approval.input != ApprovalInput::Choosing,
-            Some(Overlay::Help { .. }) | None => false,
+            Some(Overlay::Help { .. } | Overlay::Blocks) | None => false,
         }
     }
 
@@ -206,7 +208,7 @@ impl Focus {
         self.answered.retain(&is_pending);
         self.overlays.retain(|overlay| match overlay {
             Overlay::Approval(approval) => is_pending(&approval.call),
-            Overlay::Help { .. } | Overlay::Models { .. } | Overlay::Search(_) => true,
+            Overlay::Help { .. } | Overlay::Models { .. } | Overlay::Search(_) | Overlay::Blocks => true,
         });
     }
 }

@@ -5,6 +5,7 @@
 //! here. Times come inside messages, on the source's clock.
 
 pub mod action;
+mod copying;
 pub mod effect;
 mod finding;
 pub mod focus;

@@ -4,6 +4,7 @@ use crate::event::{Caps, Command, Decision, Level, ReplayState};
 
 use super::Store;
 use super::action::Action;
+use super::copying;
 use super::effect::Effect;
 use super::finding;
 use super::focus::{ApprovalInput, Overlay, Pane, matching};
@@ -58,6 +59,14 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         }
         Action::OpenHelp => open(store, Overlay::Help { scroll: 0 }),
         Action::OpenSearch { from, query } => finding::open(store, from, query),
+        Action::CopyAnswer(nth) => copying::answer(store, nth, fx),
+        Action::CopyItem(id) => copying::item(store, id, fx),
+        Action::CopyCode(text) => {
+            store.focus.overlays.retain(|overlay| *overlay != Overlay::Blocks);
+            copying::copy(store, "the code", text, fx);
+            store.offer_approval();
+        }
+        Action::OpenBlocks => open(store, Overlay::Blocks),
         Action::SearchOlder => finding::older(store),
         Action::SearchNewer => finding::newer(store),
         Action::SearchRegex => finding::regex(store),
@@ -122,7 +131,7 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::OverlayScrollTo(row) => match store.focus.overlays.last_mut() {
             Some(Overlay::Help { scroll }) => *scroll = row,
             Some(Overlay::Approval(approval)) => approval.scroll = row,
-            Some(Overlay::Models { .. } | Overlay::Search(_)) | None => {}
+            Some(Overlay::Models { .. } | Overlay::Search(_) | Overlay::Blocks) | None => {}
         },
         Action::OverlayAccept => accept(store, fx),
         Action::OverlayDenyWithReason => {
@@ -163,6 +172,7 @@ fn submit(store: &mut Store, text: String, fx: &mut Vec<Effect>) {
         Submitted::Command(Slash::Model(Some(name))) => act(store, Action::SetModel(name), fx),
         Submitted::Command(Slash::Mode(None)) => act(store, Action::CycleMode, fx),
         Submitted::Command(Slash::Mode(Some(mode))) => act(store, Action::SetMode(mode), fx),
+        Submitted::Command(Slash::Copy(nth)) => act(store, Action::CopyAnswer(nth), fx),
         Submitted::Command(Slash::Search(query)) => act(store, Action::OpenSearch { from: None, query }, fx),
         Submitted::Command(Slash::Retry) => act(store, Action::Retry, fx),
         Submitted::Command(Slash::New) => fx.push(Effect::NewSession),
@@ -228,7 +238,7 @@ fn accept(store: &mut Store, fx: &mut Vec<Effect>) {
     }
     match store.focus.top() {
         None => {}
-        Some(Overlay::Help { .. }) => close(store, fx),
+        Some(Overlay::Help { .. } | Overlay::Blocks) => close(store, fx),
         Some(Overlay::Search(_)) => finding::accept(store),
         Some(Overlay::Models { query, selected }) => {
             let models = store.session.models.as_deref().unwrap_or_default();
@@ -306,7 +316,7 @@ fn scroll(store: &mut Store, step: Step) {
         Some(Overlay::Help { scroll }) => scroll,
         Some(Overlay::Models { selected, .. }) => selected,
         Some(Overlay::Approval(approval)) => &mut approval.scroll,
-        Some(Overlay::Search(_)) | None => return,
+        Some(Overlay::Search(_) | Overlay::Blocks) | None => return,
     };
     *place = match step {
         Step::Back(rows) => place.saturating_sub(rows),

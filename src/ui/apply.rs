@@ -60,6 +60,14 @@ impl Ui {
                 };
                 return item.map(|item| Msg::Do(Action::ToggleFold(item.0)));
             }
+            UiAction::CopySelected => {
+                let item = if in_tools {
+                    self.tools.call(store).or(store.tools.calls().last()).map(|call| call.item)
+                } else {
+                    self.transcript.selected()
+                };
+                return item.map(|item| Msg::Do(Action::CopyItem(item.0)));
+            }
             UiAction::Search => {
                 let from = self.transcript.reads(store).map(|item| item.0);
                 return Some(Msg::Do(Action::OpenSearch { from, query: None }));

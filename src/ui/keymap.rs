@@ -68,6 +68,8 @@ pub fn contexts(store: &Store, composer_empty: bool) -> &'static [Context] {
         (Some(Overlay::Approval(_)), _) if !store.focus.is_typing() => &[Approval, Global],
         (Some(Overlay::Search(search)), _) if search.typing => &[Search, Context::Overlay, Global],
         (Some(Overlay::Search(_)), _) => &[Matches, Transcript, Global],
+        // The transcript can be scrolled while its blocks have letters.
+        (Some(Overlay::Blocks), _) => &[Global],
         (Some(_), _) => &[Context::Overlay, Global],
         (None, Pane::Transcript) if replays => &[Transcript, Replay, Global],
         (None, Pane::Transcript) => &[Transcript, Global],

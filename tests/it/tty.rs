@@ -294,6 +294,22 @@ fn a_search_shows_a_match_and_esc_goes_back() {
 }
 
 #[test]
+fn an_answer_is_copied_as_its_source_through_the_terminal() {
+    let mut tty = Tty::offline();
+    tty.send("what is 6*7");
+    tty.shows("6*7 = 42");
+    tty.lacks("Esc stops");
+    tty.keys("\x19");
+    tty.shows("copied the last answer");
+    tty.shows("OSC 52");
+    let sent = String::from_utf8_lossy(&tty.raw).into_owned();
+    let (_, rest) = sent.split_once("\x1b]52;c;").expect("the sequence");
+    let (text, _) = rest.split_once('\x07').unwrap();
+    let text = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text).unwrap();
+    assert!(String::from_utf8(text).unwrap().contains("6*7 = 42"));
+}
+
+#[test]
 fn a_paste_is_not_sent() {
     let mut tty = Tty::offline();
     tty.keys("\x1b[200~first line\rsecond line\r\x1b[201~");

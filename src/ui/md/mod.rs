@@ -8,6 +8,7 @@ pub mod blocks;
 pub mod code;
 mod inline;
 pub mod render;
+pub mod source;
 mod table;
 
 pub use blocks::{Block, BlockKind, Splitter};

@@ -4,6 +4,7 @@ pub mod activity;
 pub mod approval;
 pub mod help;
 pub mod item;
+pub mod letters_bar;
 pub mod models;
 pub mod popup;
 pub mod queue;

@@ -11,6 +11,7 @@
 //! of its item, a resize what is visible and one addition per item. The invariant: all that is remembered here could be
 //! forgotten without changing a pixel, but for the anchor and the selection.
 
+mod blocks;
 mod found;
 mod memo;
 mod outline;
@@ -21,7 +22,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::store::Store;
-use crate::store::focus;
+use crate::store::focus::{self, Overlay};
 use crate::store::source::field;
 use crate::store::transcript::{Item, ItemId, Kind};
 use crate::ui::lines::Counters;
@@ -58,6 +59,8 @@ pub struct TranscriptView {
     shown: u64,
     /// Where the reader was before the search.
     before: Option<Anchor>,
+    /// The code blocks that have letters while one is being picked.
+    letters: Vec<blocks::Lettered>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +94,7 @@ impl TranscriptView {
             new_below: 0,
             shown: 0,
             before: None,
+            letters: Vec::new(),
         }
     }
 
@@ -164,6 +168,16 @@ impl TranscriptView {
         }
         let selectable = self.near.get(self.near.len().saturating_sub(2)).or(self.near.last());
         self.selected.or(selectable.copied()).filter(|item| store.transcript.index_of(*item).is_some())
+    }
+
+    /// Returns the source of the code block that shows this letter.
+    pub fn pick(&mut self, store: &Store, letter: char) -> Option<String> {
+        blocks::pick(store, &mut self.memo, &self.letters, letter)
+    }
+
+    /// Returns whether any code block shows a letter.
+    pub fn has_letters(&self) -> bool {
+        !self.letters.is_empty()
     }
 
     /// Goes back to where the reader was before the search.
@@ -406,7 +420,7 @@ pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bo
         view.near.clear();
         return;
     };
-    let strips = collect(store, &mut view.memo, top, area.height);
+    let mut strips = collect(store, &mut view.memo, top, area.height);
     note_near(view, items, &strips);
 
     let mut y = area.top();
@@ -432,6 +446,19 @@ pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bo
         }
         let area = Rect { x: x + indent, y: top, width: width - indent, height: strip.rows };
         draw_found(store, strip, item, &mut view.memo, area, *theme, buf);
+    }
+    if matches!(store.focus.top(), Some(Overlay::Blocks)) {
+        let mut y = area.top();
+        let mut placed = Vec::new();
+        for strip in strips.drain(..) {
+            let indent = items.get(strip.index).map_or(0, |item| item::indent(&item.kind, width));
+            let place = Rect { x: x + indent, y, width: width - indent, height: strip.rows };
+            y += strip.rows;
+            placed.push((strip, place));
+        }
+        blocks::draw(store, &view.memo, &placed, &mut view.letters, *theme, buf);
+    } else {
+        view.letters.clear();
     }
     if margins {
         draw_scroll_bar(store, view, top, area, *theme, buf);

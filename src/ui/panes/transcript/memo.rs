@@ -173,6 +173,21 @@ impl Memo {
         self.outlines.get(&item.id).map(|outline| outline.find(field, offset))
     }
 
+    /// Returns a part as it was drawn last.
+    pub(super) fn peek(&self, item: &Item, block: u32) -> Option<Part> {
+        self.outlines.get(&item.id).map(|outline| outline.part(block))
+    }
+
+    /// Returns the text that the item's parts are ranges of.
+    pub(super) fn text<'a>(&'a self, item: &'a Item) -> &'a str {
+        self.outlines.get(&item.id).map_or("", |outline| outline.text(item::text(item)))
+    }
+
+    /// Returns the range of the fenced block that a part belongs to.
+    pub(super) fn fence(&self, item: &Item, block: u32) -> Option<(u32, u32)> {
+        self.outlines.get(&item.id)?.fence(block)
+    }
+
     fn refresh(&mut self, store: &Store, item: &Item) {
         let mut before = 0;
         let outline = self

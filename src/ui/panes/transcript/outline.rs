@@ -192,6 +192,22 @@ impl Outline {
         (index, self.part(index))
     }
 
+    /// Returns the range of the fenced block that a part belongs to. O(parts of the block).
+    pub(super) fn fence(&self, block: u32) -> Option<(u32, u32)> {
+        let first = |block: u32| match self.part(block).kind {
+            PartKind::Markdown(BlockKind::Code { first, .. }) => Some(first),
+            _ => None,
+        };
+        let (mut from, mut to) = (block, block);
+        while !first(from)? && from > 0 && first(from - 1).is_some() {
+            from -= 1;
+        }
+        while to + 1 < self.len() && first(to + 1) == Some(false) {
+            to += 1;
+        }
+        Some((self.part(from).start, self.part(to).end))
+    }
+
     /// Returns the text that the parts are ranges of, given the item's own.
     pub(super) fn text<'a>(&'a self, raw: &'a str) -> &'a str {
         match &self.body {

@@ -1,0 +1,224 @@
+//! Ways to a clipboard: the terminal (OSC 52), a tool of the system, a file.
+//!
+//! ```text
+//! OSC 52 goes out unless it is too long or the terminal is known not to know it; nobody answers, so where a tool can
+//! reach a clipboard of this machine too, that is used as well; if neither went, the text is in a file.
+//! ```
+//!
+//! Not here: what is copied (`store`). Invariant: what goes out was cleaned, so it can't end the sequence or hide
+//! anything; and the person is told which way it went.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+/// Longest sequence that the terminals we know take; longer ones are dropped by some without a word.
+const LONGEST: usize = 100_000;
+/// `screen` takes strings of this length.
+const SCREEN_PIECE: usize = 240;
+/// A tool that hasn't taken the text by now won't.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What of the surroundings matters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    pub term: String,
+    pub program: String,
+    pub tmux: bool,
+    pub screen: bool,
+    /// The person sits at another machine.
+    pub ssh: bool,
+    pub wayland: bool,
+    pub x11: bool,
+    pub mac: bool,
+    /// Linux inside Windows.
+    pub wsl: bool,
+}
+
+impl Surroundings {
+    pub fn read() -> Self {
+        let text = |name: &str| std::env::var(name).unwrap_or_default();
+        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        Self {
+            term: text("TERM"),
+            program: text("TERM_PROGRAM"),
+            tmux: set("TMUX"),
+            screen: set("STY"),
+            ssh: set("SSH_CONNECTION") || set("SSH_TTY"),
+            wayland: set("WAYLAND_DISPLAY"),
+            x11: set("DISPLAY"),
+            mac: cfg!(target_os = "macos"),
+            wsl: set("WSL_DISTRO_NAME"),
+        }
+    }
+
+    /// Returns the bytes that give a text to the terminal's clipboard, unless that is known not to work.
+    pub fn sequence(&self, text: &str) -> Result<Vec<u8>, &'static str> {
+        if matches!(self.term.as_str(), "linux" | "dumb") || self.program == "Apple_Terminal" {
+            return Err("this terminal takes no text for a clipboard");
+        }
+        if text.len().div_ceil(3) * 4 > LONGEST {
+            return Err("too long for the terminal");
+        }
+        let plain = format!("\x1b]52;c;{}\x07", STANDARD.encode(text));
+        Ok(if self.tmux {
+            // The first is for a tmux that keeps a clipboard, the second for one that passes things through.
+            format!("{plain}\x1bPtmux;{}\x1b\\", plain.replace('\x1b', "\x1b\x1b")).into_bytes()
+        } else if self.screen {
+            let pieces = plain.as_bytes().chunks(SCREEN_PIECE);
+            pieces.flat_map(|piece| [b"\x1bP".as_slice(), piece, b"\x1b\\"].concat()).collect()
+        } else {
+            plain.into_bytes()
+        })
+    }
+
+    /// Returns the tools to try in turn.
+    pub fn tools(&self) -> Vec<Tool> {
+        let all: [(bool, Tool); 6] = [
+            (self.tmux, &["tmux", "load-buffer", "-w", "-"]),
+            (self.mac && !self.ssh, &["pbcopy"]),
+            (self.wayland && !self.ssh, &["wl-copy"]),
+            (self.x11 && !self.ssh, &["xclip", "-selection", "clipboard", "-in"]),
+            (self.x11 && !self.ssh, &["xsel", "--clipboard", "--input"]),
+            (self.wsl, &["clip.exe"]),
+        ];
+        all.into_iter().filter(|(here, _)| *here).map(|(_, tool)| tool).collect()
+    }
+}
+
+/// A program and its arguments; it takes the text on its standard input.
+pub type Tool = &'static [&'static str];
+
+/// Gives the text to the first tool that takes it; returns the tool's name.
+pub async fn by_tool(tools: &[Tool], text: &str) -> Option<&'static str> {
+    for tool in tools {
+        let Some((name, arguments)) = tool.split_first() else { continue };
+        let given = tokio::time::timeout(PATIENCE, give(name, arguments, text)).await;
+        if given.is_ok_and(|given| given.unwrap_or(false)) {
+            return Some(name);
+        }
+    }
+    None
+}
+
+async fn give(name: &str, arguments: &[&str], text: &str) -> std::io::Result<bool> {
+    let mut child = Command::new(name)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        // It may have to stay to serve the text; keys and signals of ours are none of its business.
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        if name == "clip.exe" {
+            let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+            stdin.write_all(&wide).await?;
+        } else {
+            stdin.write_all(text.as_bytes()).await?;
+        }
+    }
+    Ok(child.wait().await?.success())
+}
+
+/// Writes the text where only this person can read it; returns where.
+pub fn to_file(folder: &Path, text: &str) -> std::io::Result<PathBuf> {
+    std::fs::create_dir_all(folder)?;
+    let path = folder.join("copied.txt");
+    // Made anew, so that nobody's older file or link decides who may read it.
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+    file.write_all(text.as_bytes())?;
+    Ok(path)
+}
+
+/// Says how much a text is: `3 lines, 120 bytes`.
+pub fn amount(text: &str) -> String {
+    let lines = text.lines().count();
+    let size = match text.len() {
+        1 => "1 byte".into(),
+        bytes @ 0..10_000 => format!("{bytes} bytes"),
+        bytes @ 10_000..10_000_000 => format!("{} kB", bytes / 1000),
+        bytes => format!("{} MB", bytes / 1_000_000),
+    };
+    if lines == 1 { format!("1 line, {size}") } else { format!("{lines} lines, {size}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain() -> Surroundings {
+        Surroundings { term: "xterm".into(), ..Surroundings::default() }
+    }
+
+    #[test]
+    fn the_terminal_gets_the_text_in_base64() {
+        assert_eq!(plain().sequence("hi\n").unwrap(), b"\x1b]52;c;aGkK\x07");
+    }
+
+    #[test]
+    fn tmux_gets_it_twice_and_screen_in_pieces() {
+        let tmux = Surroundings { tmux: true, ..plain() };
+        assert_eq!(tmux.sequence("hi\n").unwrap(), b"\x1b]52;c;aGkK\x07\x1bPtmux;\x1b\x1b]52;c;aGkK\x07\x1b\\");
+        let screen = Surroundings { screen: true, ..plain() };
+        let sent = String::from_utf8(screen.sequence(&"x".repeat(300)).unwrap()).unwrap();
+        let pieces: Vec<&str> = sent.split_terminator("\x1b\\").map(|piece| &piece[2..]).collect();
+        assert!(pieces.len() == 2 && pieces.iter().all(|piece| piece.len() <= SCREEN_PIECE));
+        assert_eq!(pieces.concat().into_bytes(), plain().sequence(&"x".repeat(300)).unwrap());
+    }
+
+    #[test]
+    fn what_a_terminal_would_drop_is_not_sent() {
+        assert!(plain().sequence(&"x".repeat(75_000)).is_ok());
+        assert!(plain().sequence(&"x".repeat(75_001)).is_err());
+        assert!(Surroundings { term: "linux".into(), ..Surroundings::default() }.sequence("x").is_err());
+        assert!(Surroundings { program: "Apple_Terminal".into(), ..plain() }.sequence("x").is_err());
+    }
+
+    #[test]
+    fn a_tool_of_this_machine_is_no_use_to_who_sits_at_another() {
+        let names = |around: Surroundings| around.tools().iter().map(|tool| tool[0]).collect::<Vec<_>>();
+        let desktop = Surroundings { wayland: true, x11: true, ..plain() };
+        assert_eq!(names(desktop.clone()), ["wl-copy", "xclip", "xsel"]);
+        assert_eq!(names(Surroundings { ssh: true, tmux: true, ..desktop }), ["tmux"]);
+        assert_eq!(names(plain()), [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn the_first_tool_that_takes_it_is_named() {
+        let tools: [Tool; 3] = [&["no-such-tool-here"], &["false"], &["cat"]];
+        assert_eq!(by_tool(&tools, "text").await, Some("cat"));
+        assert_eq!(by_tool(&tools[..2], "text").await, None);
+    }
+
+    #[test]
+    fn the_file_is_for_this_person_only_and_made_anew() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("state");
+        for text in ["first, which is longer", "second"] {
+            let path = to_file(&folder, text).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn amounts_read_well() {
+        assert_eq!(amount("x"), "1 line, 1 byte");
+        assert_eq!(amount("a\nb\n"), "2 lines, 4 bytes");
+        assert_eq!(amount(&"x\n".repeat(20_000)), "20000 lines, 40 kB");
+    }
+}
