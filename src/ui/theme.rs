@@ -15,6 +15,20 @@ pub enum Role {
     Dim,
     Heading,
     Code,
+    /// Code in a block: what is none of the following.
+    Source,
+    Keyword,
+    Type,
+    /// A string.
+    Literal,
+    /// A number, or a constant that has a name.
+    Number,
+    Comment,
+    /// What is called or defined.
+    Function,
+    /// A key, an attribute, a variable.
+    Attribute,
+    Math,
     /// The bar and label around code.
     CodeEdge,
     Link,
@@ -142,7 +156,14 @@ impl Theme {
 fn dark(role: Role) -> Style {
     let plain = Style::new();
     match role {
-        Role::Text | Role::Assistant => plain,
+        Role::Text | Role::Assistant | Role::Source => plain,
+        Role::Keyword => plain.fg(Color::Magenta),
+        Role::Type | Role::Math => plain.fg(Color::Cyan),
+        Role::Literal => plain.fg(Color::Green),
+        Role::Number => plain.fg(Color::Yellow),
+        Role::Comment => plain.fg(Color::DarkGray).add_modifier(Modifier::ITALIC),
+        Role::Function => plain.fg(Color::Blue),
+        Role::Attribute => plain.fg(Color::LightBlue),
         Role::Dim | Role::CodeEdge | Role::Border => plain.fg(Color::DarkGray),
         Role::Heading => plain.fg(Color::Cyan),
         Role::Code => plain.fg(Color::Yellow),
@@ -169,6 +190,7 @@ fn light(role: Role) -> Style {
     match role {
         Role::Heading => plain.fg(Color::Blue),
         Role::Code => plain.fg(Color::Magenta),
+        Role::Number => plain.fg(Color::Red),
         Role::Quote | Role::Status => plain.fg(Color::DarkGray),
         Role::User | Role::Key => plain.fg(Color::Blue).add_modifier(Modifier::BOLD),
         Role::Tool => plain.fg(Color::Magenta).add_modifier(Modifier::BOLD),
@@ -184,6 +206,13 @@ fn mono(role: Role) -> Style {
     match role {
         Role::Text
         | Role::Assistant
+        | Role::Source
+        | Role::Type
+        | Role::Literal
+        | Role::Number
+        | Role::Function
+        | Role::Attribute
+        | Role::Math
         | Role::Border
         | Role::CodeEdge
         | Role::Quote
@@ -193,7 +222,8 @@ fn mono(role: Role) -> Style {
         | Role::Removed
         | Role::Filled
         | Role::Status => plain,
-        Role::Dim => plain.add_modifier(Modifier::DIM),
+        Role::Dim | Role::Comment => plain.add_modifier(Modifier::DIM),
+        Role::Keyword => plain.add_modifier(Modifier::BOLD),
         Role::Thinking => plain.add_modifier(Modifier::DIM | Modifier::ITALIC),
         Role::Link => plain.add_modifier(Modifier::UNDERLINED),
         Role::Code

@@ -166,6 +166,12 @@ impl Flow {
         }
     }
 
+    /// Empties it; what it took is kept for what comes.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.spans.clear();
+    }
+
     pub fn trim_end(&mut self) {
         self.text.truncate(self.text.trim_end().len());
         for (end, _) in &mut self.spans {
@@ -290,13 +296,16 @@ impl Page {
         self.put_rows(flow, &rows);
     }
 
-    /// Lays out code or program output: `edge` stands before each line, `more` before what is left of a long one.
-    pub fn edged(&mut self, text: &str, edge: (&str, &str), edge_face: Face, mut face_of: impl FnMut(&str) -> Face) {
+    /// Lays out code or program output: `edge` stands before each line and before what is left of a long one; `fill`
+    /// puts a line into an empty flow.
+    pub fn edged(&mut self, text: &str, edge: (&str, &str), edge_face: Face, mut fill: impl FnMut(&str, &mut Flow)) {
         let width = str_width(edge.0);
         let (edge, width) = if self.room() >= width + LEAST_ROOM { (edge, width) } else { (("", ""), 0) };
         let room = self.room().saturating_sub(width).max(1);
+        let mut flow = Flow::default();
         for line in text.split('\n') {
-            let flow = Flow::of(line, face_of(line));
+            flow.clear();
+            fill(line, &mut flow);
             let mut span = 0;
             for (index, row) in chop(line, room).into_iter().enumerate() {
                 self.row(|laid| {

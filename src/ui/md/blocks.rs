@@ -11,6 +11,7 @@
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag};
 
 use super::options;
+use super::syntax::Syntax;
 
 /// A piece of the text that is laid out on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub enum BlockKind {
         first: bool,
         closed: bool,
         indent: u8,
+        /// The language, and where the lines before this part left it.
+        syntax: Syntax,
     },
     /// A table that may still grow. Each new row could move every column, so it is shown as it is written.
     OpenTable,
@@ -51,6 +54,8 @@ const MOST_BYTES: usize = 64 * 1024;
 const WINDOW: usize = 4 * MOST_BYTES;
 const PART_LINES: u32 = 48;
 const PART_BYTES: usize = 8 * 1024;
+/// What is behind so much code of one block goes without colours: what state it begins in is not worth the time.
+const MOST_SYNTAX: usize = 1024 * 1024;
 
 /// The incremental splitter of one text. It keeps no copy of the text.
 #[derive(Clone, Debug, Default)]
@@ -80,6 +85,9 @@ struct Fence {
     /// Where the next line starts.
     cursor: usize,
     lines: u32,
+    syntax: Syntax,
+    /// Where the block starts.
+    start: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -138,7 +146,9 @@ impl Splitter {
             return None;
         }
         let kind = match (self.fence, self.lead) {
-            (Some(fence), _) => BlockKind::Code { first: fence.first, closed: false, indent: fence.indent },
+            (Some(fence), _) => {
+                BlockKind::Code { first: fence.first, closed: false, indent: fence.indent, syntax: fence.syntax }
+            }
             (None, Some(lead)) => BlockKind::Item { number: lead.number },
             (None, None) if self.tail_is_table => BlockKind::OpenTable,
             (None, None) => BlockKind::Flow,
@@ -307,8 +317,11 @@ impl Splitter {
             fence.lines += 1;
             let full = fence.lines > PART_LINES || fence.cursor - self.start > PART_BYTES;
             if closes || full || (last && fence.cursor == end) {
-                let kind = BlockKind::Code { first: fence.first, closed: closes, indent: fence.indent };
-                self.emit(text, self.start, fence.cursor, kind);
+                let Fence { first, indent, syntax, .. } = fence;
+                self.emit(text, self.start, fence.cursor, BlockKind::Code { first, closed: closes, indent, syntax });
+                if !closes {
+                    fence.go_on(text.get(self.start..fence.cursor).unwrap_or(""));
+                }
                 self.start = fence.cursor;
                 fence.first = false;
                 fence.lines = 0;
@@ -414,7 +427,28 @@ fn open_fence(text: &str, at: usize) -> Fence {
     let indent = line.bytes().take_while(|&byte| byte == b' ').count();
     let mark = line.as_bytes().get(indent).copied().unwrap_or(b'`');
     let length = line.bytes().skip(indent).take_while(|&byte| byte == mark).count();
-    Fence { mark, length, indent: indent.min(3) as u8, first: true, cursor: at, lines: 0 }
+    let label = line.lines().next().map_or("", |line| line.get(indent + length..).unwrap_or(""));
+    Fence {
+        mark,
+        length,
+        indent: indent.min(3) as u8,
+        first: true,
+        cursor: at,
+        lines: 0,
+        syntax: Syntax::named(label.trim()),
+        start: at,
+    }
+}
+
+impl Fence {
+    /// Takes note of where the lines of a part left the language.
+    fn go_on(&mut self, part: &str) {
+        let code = if self.first { part.split_once('\n').map_or("", |(_, code)| code) } else { part };
+        if self.cursor - self.start > MOST_SYNTAX {
+            self.syntax = Syntax::default();
+        }
+        self.syntax.advance(code);
+    }
 }
 
 /// CommonMark 4.5: up to three blanks, at least as many marks as opened it, then nothing but white space.

@@ -2,6 +2,7 @@
 //!
 //! Not for finding fences; that is the splitter's and the parser's work.
 
+use super::syntax::Syntax;
 use crate::text::{clean::one_line, width};
 use crate::ui::lines::laid::{Laid, Page};
 use crate::ui::theme::{Face, Role};
@@ -9,8 +10,17 @@ use crate::ui::theme::{Face, Role};
 /// In front of a line of code, and of what is left of one that was too long.
 const EDGE: (&str, &str) = ("│ ", "┊ ");
 
-/// Lays out a part of a fenced block as the splitter found it.
-pub(super) fn lay_part(source: &str, first: bool, closed: bool, indent: u8, width: u16) -> Laid {
+/// A part of a fenced block as the splitter found it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Part {
+    pub(super) first: bool,
+    pub(super) closed: bool,
+    pub(super) indent: u8,
+    pub(super) syntax: Syntax,
+}
+
+pub(super) fn lay_part(source: &str, part: Part, width: u16) -> Laid {
+    let Part { first, closed, indent, syntax } = part;
     let mut page = Page::new(width);
     let mut body = source;
     let mut label = "";
@@ -34,7 +44,7 @@ pub(super) fn lay_part(source: &str, first: bool, closed: bool, indent: u8, widt
     }
     // Only the first part of an empty block shows an empty row.
     if !stripped.is_empty() || (first && closed) {
-        lay_lines(&mut page, label, &stripped);
+        lay_lines(&mut page, syntax, &stripped);
     }
     page.finish()
 }
@@ -42,7 +52,7 @@ pub(super) fn lay_part(source: &str, first: bool, closed: bool, indent: u8, widt
 /// Lays out a code block that stands inside another block.
 pub(super) fn lay(page: &mut Page, label: &str, code: &str) {
     lay_label(page, label);
-    lay_lines(page, label, code);
+    lay_lines(page, Syntax::named(label), code);
 }
 
 fn lay_label(page: &mut Page, label: &str) {
@@ -52,23 +62,13 @@ fn lay_label(page: &mut Page, label: &str) {
     }
 }
 
-fn lay_lines(page: &mut Page, label: &str, code: &str) {
+/// Lays out lines of code in the colours of their language.
+fn lay_lines(page: &mut Page, mut syntax: Syntax, code: &str) {
     let code = code.strip_suffix('\n').unwrap_or(code);
     let code = width::expand_tabs(code, 4);
-    let is_diff = matches!(label.split_whitespace().next(), Some("diff" | "patch"));
-    page.edged(&code, EDGE, Face::new(Role::CodeEdge), |line| {
-        Face::new(if is_diff { diff_role(line) } else { Role::Code })
+    page.edged(&code, EDGE, Face::new(Role::CodeEdge), |line, flow| {
+        syntax.line(line, &mut |text, role| flow.push(text, Face::new(role)));
     });
-}
-
-/// Returns what a line of a unified diff is.
-pub fn diff_role(line: &str) -> Role {
-    match line.as_bytes().first() {
-        Some(b'+') => Role::Added,
-        Some(b'-') => Role::Removed,
-        Some(b'@') => Role::Info,
-        _ => Role::Code,
-    }
 }
 
 fn strip_indent(line: &str, indent: u8) -> &str {

@@ -1,6 +1,6 @@
 //! Markdown: from growing text to blocks, from a block to rows.
 //!
-//! Not for highlighting code and not for knowing where on the screen anything stands. The invariant: a finished block
+//! Not for knowing where on the screen anything stands. The invariant: a finished block
 //! never changes while text streams in, and every visible character of the source shows up on some row, whatever the
 //! width.
 
@@ -9,6 +9,7 @@ pub mod code;
 mod inline;
 pub mod render;
 pub mod source;
+pub mod syntax;
 mod table;
 
 pub use blocks::{Block, BlockKind, Splitter};

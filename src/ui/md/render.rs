@@ -17,7 +17,9 @@ use crate::ui::theme::{Face, Role};
 /// Lays out one block. `definitions` are the link definitions of the whole text, see [`definitions`].
 pub fn lay_block(source: &str, kind: BlockKind, definitions: &str, width: u16) -> Laid {
     let number = match kind {
-        BlockKind::Code { first, closed, indent } => return code::lay_part(source, first, closed, indent, width),
+        BlockKind::Code { first, closed, indent, syntax } => {
+            return code::lay_part(source, code::Part { first, closed, indent, syntax }, width);
+        }
         BlockKind::OpenTable => return lay_source(source, width),
         BlockKind::Item { number } => number,
         BlockKind::Flow => None,

@@ -189,8 +189,8 @@ fn block_stamp(kind: BlockKind) -> u64 {
     match kind {
         BlockKind::Flow => 0,
         BlockKind::OpenTable => 1,
-        BlockKind::Code { first, closed, indent } => {
-            2 | u64::from(first) << 2 | u64::from(closed) << 3 | u64::from(indent) << 4
+        BlockKind::Code { first, closed, indent, syntax } => {
+            2 | u64::from(first) << 2 | u64::from(closed) << 3 | u64::from(indent) << 4 | syntax.stamp() << 8
         }
         BlockKind::Item { number } => 3 | number.map_or(0, |number| number.wrapping_add(1) << 2),
     }

@@ -10,7 +10,7 @@ use crate::text::clean::{clean, one_line, visible};
 use crate::text::width::{expand_tabs, str_width};
 use crate::ui::format::duration;
 use crate::ui::lines::laid::{Laid, Page};
-use crate::ui::md::code::diff_role;
+use crate::ui::md::syntax::diff_role;
 use crate::ui::panes::subject::subject;
 use crate::ui::panes::tool_panel::outcome_mark;
 use crate::ui::panes::transcript::{PartKind, hash};
@@ -123,7 +123,9 @@ fn lay_head(page: &mut Page, call: &Call) {
 fn lay_lines(page: &mut Page, text: &str, role_of: impl Fn(&str) -> Role) {
     page.indent("  ", Face::default());
     let text = text.strip_suffix('\n').unwrap_or(text);
-    page.edged(&expand_tabs(text, 4), ("│ ", "┊ "), Face::new(Role::Border), |line| Face::new(role_of(line)));
+    page.edged(&expand_tabs(text, 4), ("│ ", "┊ "), Face::new(Role::Border), |line, flow| {
+        flow.push(line, Face::new(role_of(line)));
+    });
 }
 
 /// Returns what a terminal would have shown of an output in the end: a progress bar redraws its line, and what counts
