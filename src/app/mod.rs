@@ -292,7 +292,10 @@ impl<'a> Loop<'a> {
             self.chat.update(Msg::Tick(self.clock.now(now)));
         }
         let Chat { store, ui, .. } = &mut self.chat;
-        self.term.screen.draw(|area, buf| ui::draw(store, ui, area, buf))?;
+        self.term.screen.draw_linked(|area, buf| {
+            let cursor = ui::draw(store, ui, area, buf);
+            (cursor, Some(ui.transcript.links()))
+        })?;
         self.chat.drawn();
         self.pace.drew(now);
         if self.chat.store.wants_ticks() {

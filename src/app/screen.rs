@@ -11,6 +11,9 @@ use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 use unicode_width::UnicodeWidthStr;
 
+use crate::ui::lines::Links;
+use crate::ui::theme::link_of;
+
 const BEGIN: &[u8] = b"\x1b[?2026h\x1b[?25l";
 const CLEAR: &[u8] = b"\x1b[0m\x1b[2J";
 const END: &[u8] = b"\x1b[?2026l";
@@ -74,11 +77,20 @@ impl<W: Write> Screen<W> {
         self.stale = true;
     }
 
-    /// Paints a frame: `paint` gets an empty buffer and returns where the cursor belongs.
+    /// Paints a frame without links.
     pub fn draw(&mut self, paint: impl FnOnce(Rect, &mut Buffer) -> Option<(u16, u16)>) -> io::Result<()> {
+        self.draw_linked(|area, buf| (paint(area, buf), None))
+    }
+
+    /// Paints a frame: `paint` gets an empty buffer and returns where the cursor belongs and where links go.
+    pub fn draw_linked<'l>(
+        &mut self,
+        paint: impl FnOnce(Rect, &mut Buffer) -> (Option<(u16, u16)>, Option<&'l Links>),
+    ) -> io::Result<()> {
         let area = self.area();
         self.back.reset();
-        let cursor = paint(area, &mut self.back).filter(|(x, y)| area.contains((*x, *y).into()));
+        let (cursor, links) = paint(area, &mut self.back);
+        let cursor = cursor.filter(|(x, y)| area.contains((*x, *y).into()));
         self.counts.frames += 1;
 
         self.bytes.clear();
@@ -92,7 +104,7 @@ impl<W: Write> Screen<W> {
             return Ok(());
         }
         if !changes.is_empty() {
-            CrosstermBackend::new(&mut self.bytes).draw(changes.iter().copied())?;
+            write_cells(&changes, links, &mut self.bytes)?;
         }
         if let Some((x, y)) = cursor {
             write!(self.bytes, "\x1b[{};{}H\x1b[?25h", y + 1, x + 1)?;
@@ -117,6 +129,32 @@ impl<W: Write> Screen<W> {
         self.out.write_all(bytes)?;
         self.out.flush()
     }
+}
+
+/// Writes cells, those of a link between the marks of one (OSC 8). The id says which pieces belong together.
+fn write_cells(changes: &[(u16, u16, &Cell)], links: Option<&Links>, bytes: &mut Vec<u8>) -> io::Result<()> {
+    for run in changes.chunk_by(|(_, _, one), (_, _, next)| one.underline_color == next.underline_color) {
+        let Some(number) = run.first().and_then(|(_, _, cell)| link_of(cell.underline_color)) else {
+            CrosstermBackend::new(&mut *bytes).draw(run.iter().copied())?;
+            continue;
+        };
+        let bare: Vec<(u16, u16, Cell)> = run.iter().map(|(x, y, cell)| (*x, *y, without_link(cell))).collect();
+        let target = links.and_then(|links| links.get(number));
+        if let Some(target) = target {
+            write!(bytes, "\x1b]8;id={number:x};{target}\x1b\\")?;
+        }
+        CrosstermBackend::new(&mut *bytes).draw(bare.iter().map(|(x, y, cell)| (*x, *y, cell)))?;
+        if target.is_some() {
+            bytes.extend_from_slice(b"\x1b]8;;\x1b\\");
+        }
+    }
+    Ok(())
+}
+
+fn without_link(cell: &Cell) -> Cell {
+    let mut cell = cell.clone();
+    cell.underline_color = Cell::EMPTY.underline_color;
+    cell
 }
 
 /// Returns the cells to write, with their places. O(cells) to compare, O(changed rows) to work out.
@@ -326,5 +364,33 @@ mod tests {
         assert!(rig.terminal.screen().hide_cursor());
         rig.screen.resize(0, 0);
         rig.screen.draw(|_, _| Some((0, 0))).unwrap();
+    }
+
+    #[test]
+    fn a_link_is_written_between_its_marks_and_only_where_it_is_known() {
+        let mut rig = Rig::new(20, 2);
+        let url: std::rc::Rc<str> = "https://x.y/".into();
+        let mut links = Links::default();
+        links.note(&url);
+        let number = crate::ui::lines::links::number(&url);
+        let style = crate::ui::theme::with_link(Style::default(), number);
+        let paint = |links: Option<&Links>, screen: &mut Screen<Vec<u8>>| {
+            screen
+                .draw_linked(|_, buf| {
+                    buf.set_string(0, 0, "a ", Style::default());
+                    buf.set_string(2, 0, "link", style);
+                    (None, links)
+                })
+                .unwrap();
+            String::from_utf8(std::mem::take(&mut screen.out)).unwrap()
+        };
+        let sent = paint(Some(&links), &mut rig.screen);
+        assert!(sent.contains(&format!("\x1b]8;id={number:x};https://x.y/\x1b\\")), "{sent:?}");
+        assert!(sent.contains("link") && sent.contains("\x1b]8;;\x1b\\"), "{sent:?}");
+        assert!(!sent.contains("58;2"), "the number is no colour: {sent:?}");
+        assert_eq!(paint(Some(&links), &mut rig.screen), "");
+        rig.screen.invalidate();
+        let sent = paint(None, &mut rig.screen);
+        assert!(sent.contains("link") && !sent.contains("]8;"), "{sent:?}");
     }
 }

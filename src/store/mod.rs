@@ -54,6 +54,8 @@ pub struct Store {
     pub fold_thinking: bool,
     /// Tool outputs are folded unless an item says otherwise.
     pub fold_outputs: bool,
+    /// Links say where they go.
+    pub show_targets: bool,
     /// A word to the person that is not a fact; stands until they do something else.
     pub hint: Option<(Level, String)>,
     /// Text that belongs into the composer; whoever owns the composer takes it.

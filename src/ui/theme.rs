@@ -60,11 +60,13 @@ pub enum Role {
     Key,
 }
 
-/// A role with the emphasis that Markdown adds. Two bytes, since laid-out lines hold many.
+/// A role with the emphasis that Markdown adds, and the link it belongs to. Small, since laid-out lines hold many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Face {
     pub role: Role,
     emphasis: u8,
+    /// One more than its row in a list of targets; zero is none.
+    link: u16,
 }
 
 impl Face {
@@ -74,12 +76,30 @@ impl Face {
     pub const UNDERLINE: u8 = 8;
 
     pub const fn new(role: Role) -> Self {
-        Self { role, emphasis: 0 }
+        Self { role, emphasis: 0, link: 0 }
     }
 
     #[must_use]
     pub const fn with(self, emphasis: u8) -> Self {
-        Self { role: self.role, emphasis: self.emphasis | emphasis }
+        Self { emphasis: self.emphasis | emphasis, ..self }
+    }
+
+    /// Says which target it leads to, by its row in the list of them.
+    #[must_use]
+    pub fn linked(self, row: Option<usize>) -> Self {
+        let link = row.and_then(|row| u16::try_from(row + 1).ok()).unwrap_or(0);
+        Self { link, ..self }
+    }
+
+    /// Returns the face of a link whose text would look like this.
+    #[must_use]
+    pub fn as_link(self) -> Self {
+        Self { role: if self.role == Role::Code { Role::Code } else { Role::Link }, ..self }.with(Self::UNDERLINE)
+    }
+
+    /// Returns the row of its target.
+    pub fn link(self) -> Option<usize> {
+        usize::from(self.link).checked_sub(1)
     }
 }
 
@@ -150,6 +170,21 @@ impl Theme {
             }
         }
         style
+    }
+}
+
+/// Marks a style as part of the link of that number. Cells have no field for it: it rides in the colour of underlines,
+/// which no theme uses, and is taken out before a cell is written.
+pub fn with_link(style: Style, number: u32) -> Style {
+    let [_, r, g, b] = number.to_be_bytes();
+    style.underline_color(Color::Rgb(r, g, b))
+}
+
+/// Returns the number of the link that a cell belongs to.
+pub fn link_of(underline: Color) -> Option<u32> {
+    match underline {
+        Color::Rgb(r, g, b) => Some(u32::from_be_bytes([0, r, g, b])),
+        _ => None,
     }
 }
 

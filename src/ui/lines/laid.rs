@@ -4,12 +4,17 @@
 //! [`Laid`] is the result. Not for deciding what is shown. The invariant: no row of a [`Laid`] is wider than its page
 //! where the page is at least two cells wide, and its text holds no control characters.
 
+use std::ops::Range;
+use std::rc::Rc;
+
 use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 
 use crate::text::width::{PLACEHOLDER, cells, str_width};
 use crate::text::wrap::{Row, chop, wrap};
-use crate::ui::theme::{Face, Role, Theme};
+use crate::ui::theme::{Face, Role, Theme, with_link};
+
+use super::links::{Links, number};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Span {
@@ -29,6 +34,8 @@ pub struct Laid {
     text: String,
     spans: Vec<Span>,
     rows: Vec<RowEnd>,
+    /// Where its links go.
+    targets: Vec<Rc<str>>,
 }
 
 impl Laid {
@@ -42,6 +49,7 @@ impl Laid {
             + self.text.capacity()
             + self.spans.capacity() * size_of::<Span>()
             + self.rows.capacity() * size_of::<RowEnd>()
+            + self.targets.iter().map(|target| target.len() + 32).sum::<usize>()
     }
 
     /// Returns a row's text; empty past the end.
@@ -72,9 +80,27 @@ impl Laid {
         let end = x.saturating_add(max).min(buf.area.right());
         let mut at = x;
         for (text, face) in self.row(row) {
-            at = draw_text(text, at, y, end, theme.face(face), buf);
+            let style = match face.link().and_then(|row| self.targets.get(row)) {
+                Some(target) => with_link(theme.face(face), number(target)),
+                None => theme.face(face),
+            };
+            at = draw_text(text, at, y, end, style, buf);
         }
         at
+    }
+
+    /// Notes where its links go.
+    pub fn note_links(&self, links: &mut Links) {
+        for target in &self.targets {
+            links.note(target);
+        }
+    }
+
+    /// Takes a flow's targets and returns the row of the first.
+    fn adopt(&mut self, flow: &Flow) -> usize {
+        let base = self.targets.len();
+        self.targets.extend(flow.targets.iter().cloned());
+        base
     }
 
     fn bounds(&self, row: u32) -> Option<(RowEnd, RowEnd)> {
@@ -138,6 +164,7 @@ pub fn draw_text(text: &str, x: u16, y: u16, end: u16, style: Style, buf: &mut B
 pub struct Flow {
     pub text: String,
     spans: Vec<(usize, Face)>,
+    targets: Vec<Rc<str>>,
 }
 
 impl Flow {
@@ -158,9 +185,51 @@ impl Flow {
         flow
     }
 
+    /// Adds a target and returns the row of it for [`Face::linked`].
+    pub fn add_target(&mut self, target: &str) -> usize {
+        self.targets.push(target.into());
+        self.targets.len() - 1
+    }
+
+    /// Makes the text from `start` on part of a link.
+    pub fn link_from(&mut self, start: usize, target: &str) {
+        self.link(start..self.text.len(), target);
+    }
+
+    /// Makes a range of the text part of a link.
+    pub fn link(&mut self, range: Range<usize>, target: &str) {
+        let row = self.add_target(target);
+        let old = std::mem::take(&mut self.spans);
+        let mut at = 0;
+        for (end, face) in old {
+            // What of the span is before the range, in it and after it.
+            for (until, linked) in [(range.start, false), (range.end, true), (end, false)] {
+                let until = until.min(end);
+                if until > at {
+                    let face = if linked { face.as_link().linked(Some(row)) } else { face };
+                    self.spans.push((until, face));
+                    at = until;
+                }
+            }
+        }
+    }
+
+    /// Returns whether any of a range is part of a link or of code.
+    pub fn is_taken(&self, range: &Range<usize>) -> bool {
+        let mut start = 0;
+        self.spans.iter().any(|&(end, face)| {
+            let overlaps = start < range.end && end > range.start;
+            start = end;
+            overlaps && (face.link().is_some() || matches!(face.role, Role::Code | Role::Math))
+        })
+    }
+
     pub fn append(&mut self, other: &Self) {
+        let base = self.targets.len();
+        self.targets.extend(other.targets.iter().cloned());
         let mut start = 0;
         for &(end, face) in &other.spans {
+            let face = face.linked(face.link().map(|row| row + base));
             self.push(other.text.get(start..end).unwrap_or(""), face);
             start = end;
         }
@@ -170,6 +239,18 @@ impl Flow {
     pub fn clear(&mut self) {
         self.text.clear();
         self.spans.clear();
+        self.targets.clear();
+    }
+
+    /// Forgets what is behind that many bytes.
+    pub fn truncate(&mut self, length: usize) {
+        self.text.truncate(self.text.floor_char_boundary(length));
+        let length = self.text.len();
+        let whole = self.spans.iter().take_while(|(end, _)| *end < length).count();
+        self.spans.truncate(whole + 1);
+        if let Some((end, _)) = self.spans.last_mut() {
+            *end = length.min(*end);
+        }
     }
 
     pub fn trim_end(&mut self) {
@@ -184,7 +265,7 @@ impl Flow {
     }
 
     /// Puts the row's text into the open row; `span` is where the row before stopped in the list of faces.
-    fn put_row(&self, row: Row, span: &mut usize, laid: &mut Laid) {
+    fn put_row(&self, row: Row, span: &mut usize, base: usize, laid: &mut Laid) {
         let mut start = row.start;
         while start < row.end {
             let Some(&(end, face)) = self.spans.get(*span) else { break };
@@ -193,6 +274,7 @@ impl Flow {
                 continue;
             }
             let stop = end.min(row.end);
+            let face = face.linked(face.link().map(|row| row + base));
             if row.too_wide {
                 laid.put(PLACEHOLDER, face);
                 return;
@@ -306,11 +388,12 @@ impl Page {
         for line in text.split('\n') {
             flow.clear();
             fill(line, &mut flow);
+            let base = self.laid.adopt(&flow);
             let mut span = 0;
             for (index, row) in chop(line, room).into_iter().enumerate() {
                 self.row(|laid| {
                     laid.put(if index == 0 { edge.0 } else { edge.1 }, edge_face);
-                    flow.put_row(row, &mut span, laid);
+                    flow.put_row(row, &mut span, base, laid);
                 });
             }
         }
@@ -327,7 +410,7 @@ impl Page {
 
     /// Adds rows in which several flows stand side by side.
     pub(in crate::ui) fn columns(&mut self, cells: &[Column<'_>], separator: (&str, Face)) {
-        let mut spans = vec![0; cells.len()];
+        let mut spans: Vec<(usize, usize)> = cells.iter().map(|cell| (0, self.laid.adopt(cell.flow))).collect();
         let height = cells.iter().map(|cell| cell.rows.len()).max().unwrap_or(0);
         for index in 0..height {
             self.row(|laid| {
@@ -344,7 +427,7 @@ impl Page {
                     };
                     laid.put(&" ".repeat(left), Face::default());
                     if let Some(row) = row {
-                        cell.flow.put_row(*row, span, laid);
+                        cell.flow.put_row(*row, &mut span.0, span.1, laid);
                     }
                     if at + 1 < cells.len() {
                         laid.put(&" ".repeat(free - left), Face::default());
@@ -367,8 +450,9 @@ impl Page {
 
     fn put_rows(&mut self, flow: &Flow, rows: &[Row]) {
         let mut span = 0;
+        let base = self.laid.adopt(flow);
         for row in rows {
-            self.row(|laid| flow.put_row(*row, &mut span, laid));
+            self.row(|laid| flow.put_row(*row, &mut span, base, laid));
         }
     }
 

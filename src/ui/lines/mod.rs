@@ -7,8 +7,10 @@ pub mod anchor;
 pub mod cache;
 pub mod heights;
 pub mod laid;
+pub mod links;
 
 pub use anchor::{Anchor, Place, Rows};
 pub use cache::{Cache, Counters, Key};
 pub use heights::Heights;
 pub use laid::{Flow, Laid, Page};
+pub use links::Links;

@@ -1,10 +1,14 @@
-//! Inline Markdown: emphasis, code, links and images, gathered into a flow.
+//! Inline Markdown: emphasis, code, links, images, formulas and tags, gathered into a flow.
 //!
-//! Not for blocks. Text is cleaned here once more, since an entity may stand for a control character.
+//! Not for blocks. Text is cleaned here once more, since an entity may stand for a control character. The invariant: a
+//! link whose target may not be opened, or whose text reads like another address, says where it goes; any other says so
+//! when it is asked.
 
 use pulldown_cmark::{Event, Tag, TagEnd};
 
-use crate::text::clean;
+use super::html::{self, Meaning};
+use super::math;
+use crate::text::{clean, link};
 use crate::ui::lines::laid::Flow;
 use crate::ui::theme::{Face, Role};
 
@@ -18,6 +22,24 @@ pub(super) struct Inline {
     /// The open links and images: target, and where their text starts.
     targets: Vec<(String, usize)>,
     base: Face,
+    /// What tags have switched on; a block's end switches all of it off.
+    tags: Tags,
+    /// The next text begins a row.
+    broken: bool,
+    /// Links say where they go.
+    pub(super) says_targets: bool,
+}
+
+#[derive(Debug, Default)]
+struct Tags {
+    bold: u32,
+    italic: u32,
+    strike: u32,
+    underline: u32,
+    code: u32,
+    /// Where the open `<sub>` and `<sup>` began.
+    scripts: Vec<usize>,
+    links: Vec<(String, usize)>,
 }
 
 impl Inline {
@@ -27,7 +49,19 @@ impl Inline {
     }
 
     pub(super) fn take(&mut self) -> Flow {
-        std::mem::take(&mut self.flow)
+        self.tags = Tags::default();
+        self.broken = false;
+        let mut flow = std::mem::take(&mut self.flow);
+        for range in link::find(&flow.text) {
+            let url = flow.text.get(range.clone()).unwrap_or("");
+            let url = if url.starts_with("www.") { format!("http://{url}") } else { url.to_owned() };
+            if let Some(target) = link::target(&url)
+                && !flow.is_taken(&range)
+            {
+                flow.link(range, &target);
+            }
+        }
+        flow
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -35,6 +69,15 @@ impl Inline {
     }
 
     pub(super) fn push(&mut self, text: &str, face: Face) {
+        let mut text = text;
+        if self.broken {
+            text = text.trim_start();
+            if text.is_empty() {
+                return;
+            }
+            self.broken = false;
+            self.flow.push("\n", face);
+        }
         let cleaned = clean(text);
         match memchr::memchr(b'\t', cleaned.as_bytes()) {
             Some(_) => self.flow.push(&cleaned.replace('\t', "    "), face),
@@ -47,14 +90,22 @@ impl Inline {
         match event {
             Event::Text(text) => self.push(text, self.face()),
             Event::Code(text) => self.push(text, self.emphasised(Face::new(Role::Code))),
-            Event::InlineMath(text) | Event::DisplayMath(text) => self.push(text, self.face()),
-            Event::InlineHtml(text) | Event::Html(text) => self.push(text, Face::new(Role::Dim)),
+            Event::InlineMath(tex) if math::is_money(tex) => {
+                for part in ["$", tex, "$"] {
+                    self.push(part, self.face());
+                }
+            }
+            Event::InlineMath(tex) => {
+                let text = math::readable(tex).replace('\n', "; ");
+                self.push(&text, self.emphasised(Face::new(Role::Math)));
+            }
+            Event::DisplayMath(tex) => self.formula(tex),
+            Event::InlineHtml(tag) => self.tag(tag),
+            Event::Html(text) => self.push(text, Face::new(Role::Dim)),
             Event::SoftBreak => self.push(" ", self.face()),
             Event::HardBreak => self.push("\n", self.face()),
             Event::FootnoteReference(name) => {
-                self.push("[^", Face::new(Role::Dim));
-                self.push(name, Face::new(Role::Dim));
-                self.push("]", Face::new(Role::Dim));
+                self.push(&format!("[{name}]"), Face::new(Role::Accent));
             }
             Event::Start(tag) => return self.start(tag),
             Event::End(tag) => return self.end(*tag),
@@ -70,8 +121,9 @@ impl Inline {
             Tag::Strikethrough => self.strike += 1,
             Tag::Link { dest_url, .. } => self.targets.push((dest_url.to_string(), self.flow.text.len())),
             Tag::Image { dest_url, .. } => {
+                let start = self.flow.text.len();
                 self.push("[image: ", Face::new(Role::Dim));
-                self.targets.push((dest_url.to_string(), self.flow.text.len()));
+                self.targets.push((dest_url.to_string(), start));
             }
             _ => return false,
         }
@@ -83,59 +135,133 @@ impl Inline {
             TagEnd::Emphasis => self.italic = self.italic.saturating_sub(1),
             TagEnd::Strong => self.bold = self.bold.saturating_sub(1),
             TagEnd::Strikethrough => self.strike = self.strike.saturating_sub(1),
-            TagEnd::Link => self.end_target(false),
+            TagEnd::Link => {
+                if let Some((url, start)) = self.targets.pop() {
+                    self.end_target(&url, start);
+                }
+            }
             TagEnd::Image => {
                 self.push("]", Face::new(Role::Dim));
-                self.end_target(true);
+                if let Some((url, start)) = self.targets.pop() {
+                    self.end_target(&url, start);
+                }
             }
             _ => return false,
         }
         true
     }
 
-    /// Shows where a link goes, unless its text says so.
-    fn end_target(&mut self, image: bool) {
-        let Some((url, start)) = self.targets.pop() else { return };
+    /// Makes what was written since `start` a link, and says where it goes unless that can be left out.
+    fn end_target(&mut self, url: &str, start: usize) {
         let text = self.flow.text.get(start..).unwrap_or("");
-        let said = !image && same_target(text, &url);
-        if !said && !url.is_empty() {
-            self.push(" (", Face::new(Role::Dim));
-            self.push(&shortened(&url), Face::new(Role::Dim));
-            self.push(")", Face::new(Role::Dim));
+        let empty = text.trim().is_empty();
+        let says = link::says(text, url);
+        let misleads = !says && link::reads_like_one(text);
+        let target = link::target(url);
+        let shown = !says && (self.says_targets || misleads || empty || target.is_none());
+        if shown && !url.is_empty() {
+            let face = Face::new(Role::Dim);
+            self.push(if empty { "(" } else { " (" }, face);
+            self.push(&shortened(url), face);
+            self.push(")", face);
+        }
+        if let Some(target) = target {
+            self.flow.link_from(start, &target);
         }
     }
 
+    /// A formula that stands alone, a row for each of its lines.
+    fn formula(&mut self, tex: &str) {
+        let text = math::readable(tex);
+        let face = self.emphasised(Face::new(Role::Math));
+        if !self.flow.is_empty() && !self.flow.text.ends_with('\n') {
+            self.broken = false;
+            self.flow.push("\n", face);
+        }
+        let lines: Vec<String> = text.lines().map(|line| format!("  {line}")).collect();
+        self.push(&lines.join("\n"), face);
+        self.broken = true;
+    }
+
+    fn tag(&mut self, tag: &str) {
+        match html::meaning(tag) {
+            Some(meaning) => self.mean(&meaning),
+            None => self.push(tag, Face::new(Role::Dim)),
+        }
+    }
+
+    /// Does what a tag says.
+    pub(super) fn mean(&mut self, meaning: &Meaning) {
+        let step = |count: &mut u32, opens: bool| *count = if opens { *count + 1 } else { count.saturating_sub(1) };
+        match meaning {
+            Meaning::Bold(opens) => step(&mut self.tags.bold, *opens),
+            Meaning::Italic(opens) => step(&mut self.tags.italic, *opens),
+            Meaning::Strike(opens) => step(&mut self.tags.strike, *opens),
+            Meaning::Underline(opens) => step(&mut self.tags.underline, *opens),
+            Meaning::Code(opens) => step(&mut self.tags.code, *opens),
+            Meaning::Script { opens: true, .. } => self.tags.scripts.push(self.flow.text.len()),
+            Meaning::Script { opens: false, up } => {
+                if let Some(start) = self.tags.scripts.pop() {
+                    let text = self.flow.text.get(start..).unwrap_or("");
+                    let mark = if *up { '^' } else { '_' };
+                    let small = math::small(text, *up).unwrap_or_else(|| format!("{mark}({text})"));
+                    let face = self.face();
+                    self.flow.truncate(start);
+                    self.flow.push(&small, face);
+                }
+            }
+            Meaning::Break => self.line(),
+            Meaning::Text(text) => self.push(text, self.face()),
+            Meaning::Nothing => {}
+            Meaning::Link(Some(url)) => self.tags.links.push((url.clone(), self.flow.text.len())),
+            Meaning::Link(None) => {
+                if let Some((url, start)) = self.tags.links.pop() {
+                    self.end_target(&url, start);
+                }
+            }
+            Meaning::Image { alt, url } => {
+                let start = self.flow.text.len();
+                self.push(&format!("[image: {alt}]"), Face::new(Role::Dim));
+                self.end_target(url, start);
+            }
+        }
+    }
+
+    /// Begins a row, unless one has just begun.
+    fn line(&mut self) {
+        self.broken |= !self.flow.is_empty() && !self.flow.text.ends_with('\n');
+    }
+
+    /// Text of a block of tags, in which any white space is one blank.
+    pub(super) fn loose(&mut self, text: &str) {
+        let started = self.broken || self.flow.is_empty() || self.flow.text.ends_with(['\n', ' ']);
+        let mut words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if text.starts_with(char::is_whitespace) && !started {
+            words.insert(0, ' ');
+        }
+        if text.ends_with(char::is_whitespace) && !words.is_empty() && words != " " {
+            words.push(' ');
+        }
+        self.push(&words, self.face());
+    }
+
     fn face(&self) -> Face {
-        let face = match self.targets.last() {
-            Some((url, _)) if is_known_scheme(url) => Face::new(Role::Link),
-            _ => self.base,
-        };
-        self.emphasised(face)
+        let role = if self.tags.code > 0 { Face::new(Role::Code) } else { self.base };
+        self.emphasised(role)
     }
 
     fn emphasised(&self, mut face: Face) -> Face {
-        for (open, emphasis) in [(self.bold, Face::BOLD), (self.italic, Face::ITALIC), (self.strike, Face::STRIKE)] {
+        for (open, emphasis) in [
+            (self.bold + self.tags.bold, Face::BOLD),
+            (self.italic + self.tags.italic, Face::ITALIC),
+            (self.strike + self.tags.strike, Face::STRIKE),
+            (self.tags.underline, Face::UNDERLINE),
+        ] {
             if open > 0 {
                 face = face.with(emphasis);
             }
         }
         face
-    }
-}
-
-fn same_target(text: &str, url: &str) -> bool {
-    let bare = url.strip_prefix("mailto:").unwrap_or(url);
-    text.trim_end_matches('/') == bare.trim_end_matches('/')
-}
-
-/// Schemes that look like a link. Others are shown, but as text that nobody takes for one.
-fn is_known_scheme(url: &str) -> bool {
-    let end = url.find([':', '/', '?', '#']).unwrap_or(url.len());
-    match url.get(..end) {
-        Some(scheme) if url[end..].starts_with(':') => {
-            ["http", "https", "mailto"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
-        }
-        _ => true,
     }
 }
 

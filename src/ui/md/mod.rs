@@ -6,24 +6,28 @@
 
 pub mod blocks;
 pub mod code;
+mod html;
 mod inline;
+mod math;
 pub mod render;
 pub mod source;
 pub mod syntax;
 mod table;
 
 pub use blocks::{Block, BlockKind, Splitter};
-pub use render::{definitions, lay_block};
+pub use render::{Setting, definitions, lay_block};
 
 use pulldown_cmark::Options;
 
 #[cfg(test)]
 mod tests;
 
-fn options() -> Options {
+/// What is read besides CommonMark.
+pub fn options() -> Options {
     Options::ENABLE_TABLES
         | Options::ENABLE_STRIKETHROUGH
         | Options::ENABLE_TASKLISTS
         | Options::ENABLE_FOOTNOTES
         | Options::ENABLE_GFM
+        | Options::ENABLE_MATH
 }

@@ -3,6 +3,7 @@
 //! Not for caching and not for knowing what else the message holds: link definitions are handed in. The invariant: a
 //! block is laid out the same whatever stands around it.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use pulldown_cmark::{BlockQuoteKind, CodeBlockKind, Event, HeadingLevel, Parser, Tag, TagEnd};
@@ -10,12 +11,23 @@ use pulldown_cmark::{BlockQuoteKind, CodeBlockKind, Event, HeadingLevel, Parser,
 use super::blocks::BlockKind;
 use super::inline::Inline;
 use super::table::{self, Table};
-use super::{code, options};
+use super::{code, html, math, options};
 use crate::ui::lines::laid::{Flow, Laid, Page};
 use crate::ui::theme::{Face, Role};
 
-/// Lays out one block. `definitions` are the link definitions of the whole text, see [`definitions`].
-pub fn lay_block(source: &str, kind: BlockKind, definitions: &str, width: u16) -> Laid {
+/// What a block is laid out in.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Setting<'a> {
+    /// The definitions of the whole text, see [`definitions`].
+    pub definitions: &'a str,
+    pub width: u16,
+    /// Links say where they go.
+    pub says_targets: bool,
+}
+
+/// Lays out one block.
+pub fn lay_block(source: &str, kind: BlockKind, setting: Setting<'_>) -> Laid {
+    let Setting { definitions, width, says_targets } = setting;
     let number = match kind {
         BlockKind::Code { first, closed, indent, syntax } => {
             return code::lay_part(source, code::Part { first, closed, indent, syntax }, width);
@@ -25,6 +37,9 @@ pub fn lay_block(source: &str, kind: BlockKind, definitions: &str, width: u16) -
         BlockKind::Flow => None,
     };
     let mut writer = Writer::new(width, number);
+    writer.inline.says_targets = says_targets;
+    let whole = source;
+    let source = &*with_dollars(source);
     if definitions.is_empty() || memchr::memchr(b'[', source.as_bytes()).is_none() {
         for (event, _) in Parser::new_ext(source, options()).into_offset_iter() {
             writer.event(event);
@@ -38,10 +53,26 @@ pub fn lay_block(source: &str, kind: BlockKind, definitions: &str, width: u16) -
     }
     let laid = writer.finish();
     // Only definitions: better shown as they are than not at all.
-    if laid.rows() == 0 && !source.trim().is_empty() { lay_source(source, width) } else { laid }
+    let is_html = whole.trim_start().starts_with('<');
+    if laid.rows() == 0 && !whole.trim().is_empty() && !is_html { lay_source(whole, width) } else { laid }
 }
 
-/// Returns the link definitions of a text, one below the other; mostly empty.
+/// Formulas may be written with brackets; the parser wants dollars.
+fn with_dollars(source: &str) -> Cow<'_, str> {
+    if memchr::memmem::find(source.as_bytes(), b"\\(").is_none()
+        && memchr::memmem::find(source.as_bytes(), b"\\[").is_none()
+    {
+        return Cow::Borrowed(source);
+    }
+    let code: Vec<Range<usize>> = Parser::new_ext(source, options())
+        .into_offset_iter()
+        .filter(|(event, _)| matches!(event, Event::Code(_) | Event::Start(Tag::CodeBlock(_)) | Event::Html(_)))
+        .map(|(_, range)| range)
+        .collect();
+    math::dollars(source, &code)
+}
+
+/// Returns the link definitions of a text, one below the other, and that there are notes of such names; mostly empty.
 pub fn definitions(text: &str) -> String {
     if memchr::memmem::find(text.as_bytes(), b"]:").is_none() {
         return String::new();
@@ -50,7 +81,15 @@ pub fn definitions(text: &str) -> String {
     let mut spans: Vec<Range<usize>> =
         parser.reference_definitions().iter().map(|(_, definition)| definition.span.clone()).collect();
     spans.sort_by_key(|span| span.start);
-    spans.into_iter().filter_map(|span| text.get(span)).collect::<Vec<_>>().join("\n")
+    let mut all: Vec<String> = spans.into_iter().filter_map(|span| text.get(span)).map(ToOwned::to_owned).collect();
+    if memchr::memmem::find(text.as_bytes(), b"[^").is_some() {
+        let notes = Parser::new_ext(text, options()).filter_map(|event| match event {
+            Event::Start(Tag::FootnoteDefinition(name)) => Some(format!("\n[^{name}]: .")),
+            _ => None,
+        });
+        all.extend(notes);
+    }
+    all.join("\n")
 }
 
 fn lay_source(source: &str, width: u16) -> Laid {
@@ -76,7 +115,7 @@ struct Writer {
     /// The number of the first item, where the source can't know it.
     number: Option<u64>,
     code: Option<(String, String)>,
-    html: bool,
+    html: Option<String>,
     table: Option<Table>,
 }
 
@@ -89,7 +128,7 @@ impl Writer {
             gap: false,
             number,
             code: None,
-            html: false,
+            html: None,
             table: None,
         }
     }
@@ -97,6 +136,10 @@ impl Writer {
     fn event(&mut self, event: Event<'_>) {
         if let (Some((_, code)), Event::Text(text)) = (&mut self.code, &event) {
             code.push_str(&crate::text::clean(text));
+            return;
+        }
+        if let (Some(html), Event::Html(text) | Event::Text(text)) = (&mut self.html, &event) {
+            html.push_str(text);
             return;
         }
         if self.inline.event(&event) {
@@ -150,7 +193,7 @@ impl Writer {
             }
             Tag::HtmlBlock => {
                 self.begin();
-                self.html = true;
+                self.html = Some(String::new());
             }
             Tag::List(start) => {
                 self.begin();
@@ -160,7 +203,7 @@ impl Writer {
             Tag::Item => self.start_item(),
             Tag::FootnoteDefinition(name) => {
                 self.begin();
-                self.mark(&format!("[^{name}]: "), Face::new(Role::Dim));
+                self.mark(&format!("[{name}] "), Face::new(Role::Accent));
                 self.containers.push(Container::Note);
             }
             Tag::Table(alignments) => {
@@ -188,9 +231,15 @@ impl Writer {
                     *loose = true;
                 }
             }
-            TagEnd::Heading(_) | TagEnd::HtmlBlock => {
+            TagEnd::HtmlBlock => {
+                if let Some(html) = self.html.take() {
+                    self.block_of_tags(&html);
+                }
                 self.flush();
-                self.html = false;
+                self.gap = true;
+            }
+            TagEnd::Heading(_) => {
+                self.flush();
                 self.set_base();
                 self.gap = true;
             }
@@ -270,10 +319,30 @@ impl Writer {
             return;
         }
         let mut flow = self.inline.take();
-        if self.html {
-            flow.trim_end();
+        flow.trim_end();
+        if !flow.is_empty() {
+            self.page.flow(&flow);
         }
-        self.page.flow(&flow);
+    }
+
+    /// Tags are done what they say, and text between them is text.
+    fn block_of_tags(&mut self, html: &str) {
+        for piece in html::pieces(html) {
+            match piece {
+                html::Piece::Text(text) => self.inline.loose(&html::decoded(text)),
+                html::Piece::Raw(raw) => self.inline.push(raw.trim_end(), Face::new(Role::Dim)),
+                html::Piece::Tag(tag) => {
+                    let (before, after) = html::edges(tag);
+                    let known = html::meaning(tag);
+                    if known.is_none() {
+                        self.inline.push(tag, Face::new(Role::Dim));
+                    }
+                    for meaning in before.iter().chain(&known).chain(&after) {
+                        self.inline.mean(meaning);
+                    }
+                }
+            }
+        }
     }
 
     fn set_base(&mut self) {

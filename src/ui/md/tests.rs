@@ -8,7 +8,14 @@ fn check(text: &str, width: u16, expected: &[&str]) {
         if block.gap {
             rows.push(String::new());
         }
-        rows.extend(lay_block(block.source(text), block.kind, &definitions, width).to_strings());
+        rows.extend(
+            lay_block(
+                block.source(text),
+                block.kind,
+                Setting { definitions: &definitions, width, says_targets: false },
+            )
+            .to_strings(),
+        );
     }
     let rows: Vec<&str> = rows.iter().map(|row| row.trim_end()).collect();
     assert_eq!(rows, expected, "{text:?} at {width}");
@@ -61,16 +68,36 @@ fn tables_fit_wrap_or_stack() {
 
 #[test]
 fn links_say_where_they_go() {
-    check("[a](https://x.y) <https://x.y/>", 60, &["a (https://x.y) https://x.y/"]);
+    check("[a](https://x.y) <https://x.y/>", 60, &["a https://x.y/"]);
+    check("[bank.example](https://x.y) [a](javascript:b)", 60, &["bank.example (https://x.y) a (javascript:b)"]);
+    check("[](https://x.y)", 60, &["(https://x.y)"]);
     check("![alt](p.png)", 60, &["[image: alt] (p.png)"]);
     check("[a][r] [b][none]\n\n[r]: /there\n", 60, &["a (/there) [b][none]"]);
-    check("see[^1]\n\n[^1]: the note\n", 60, &["see[^1]", "", "[^1]: the note"]);
+    check("see[^1]\n\n[^1]: the note\n", 60, &["see[1]", "", "[1] the note"]);
+    check("see[^2]\n", 60, &["see[^2]"]);
     check("[r]: /there \"title\"\n", 60, &["[r]: /there \"title\""]);
 }
 
 #[test]
-fn html_is_text() {
-    check("<div>\n  <b>x</b>\n</div>\n\na <br> b", 30, &["<div>", "  <b>x</b>", "</div>", "", "a <br> b"]);
+fn usual_tags_do_what_they_say_and_others_are_shown() {
+    check("<div>\n  <b>x</b>\n</div>\n\na <br> b", 30, &["x", "", "a", "b"]);
+    check("H<sub>2</sub>O x<sup>2</sup> <kbd>Esc</kbd>", 30, &["H₂O x² Esc"]);
+    check("<details>\n<summary>More</summary>\n\ntext\n\n</details>", 30, &["▾ More", "", "text", ""]);
+    check("<ul>\n<li>a &lt; b</li>\n<li>c</li>\n</ul>", 30, &["• a < b", "• c"]);
+    check("<thinking>a</thinking> <!-- hidden -->", 60, &["<thinking>a</thinking> <!-- hidden -->"]);
+    check("<img src=\"a.png\" alt=\"A\">", 30, &["[image: A] (a.png)"]);
+    check("<table><tr><th>a</th><td>b</td></tr><tr><td>c</td></tr></table>", 30, &["a  b", "c"]);
+    check("<script>\nlet x\n</script>", 30, &["<script>", "let x", "</script>"]);
+}
+
+#[test]
+fn formulas_read_like_typed_ones() {
+    check("so $x^2$ is \\(\\alpha \\le 1\\).", 60, &["so x² is α ≤ 1."]);
+    check("so\n$$\na = b \\\\\nc\n$$\nend", 60, &["so", "  a = b", "  c", "end"]);
+    check("\\[ \\frac{1}{2} \\]", 60, &["  1/2"]);
+    check("from $5 to $10, $7-$9 and `\\(x\\)` \\\\(y", 60, &["from $5 to $10, $7-$9 and \\(x\\) \\(y"]);
+    check("```\n\\(x\\)\n```\n", 60, &["│ \\(x\\)"]);
+    check("| $a_1$ | b |\n|-|-|\n| $\\pi$ | 1 |\n", 60, &["a₁ │ b", "───┼──", "π  │ 1"]);
 }
 
 #[test]
@@ -86,6 +113,6 @@ fn an_entity_can_not_smuggle_a_control_character() {
 
 #[test]
 fn a_growing_table_is_shown_as_it_is_written() {
-    let laid = lay_block("| a | b |\n|--|--|\n| 1", BlockKind::OpenTable, "", 20);
+    let laid = lay_block("| a | b |\n|--|--|\n| 1", BlockKind::OpenTable, Setting { width: 20, ..Setting::default() });
     assert_eq!(laid.to_strings(), ["| a | b |", "|--|--|", "| 1"]);
 }

@@ -13,7 +13,7 @@ use crate::text::clean;
 use crate::text::width::{expand_tabs, str_width};
 use crate::ui::format::{count, duration, running};
 use crate::ui::lines::laid::{Flow, Laid, Page};
-use crate::ui::md::{BlockKind, lay_block};
+use crate::ui::md::{BlockKind, Setting, lay_block};
 use crate::ui::paint::spinner;
 use crate::ui::panes::transcript::{Part, PartKind, hash};
 use crate::ui::theme::{Face, Role};
@@ -57,7 +57,10 @@ impl Scene<'_> {
         match (self.part.kind, &self.item.kind) {
             (PartKind::Markdown(kind), _) => {
                 let definitions = if self.definitions.is_empty() { 0 } else { hash(self.definitions.as_bytes()) };
-                hash(self.part.source(self.text).as_bytes()) ^ definitions.rotate_left(7) ^ block_stamp(kind)
+                hash(self.part.source(self.text).as_bytes())
+                    ^ definitions.rotate_left(7)
+                    ^ block_stamp(kind)
+                    ^ u64::from(self.store.show_targets) << 62
             }
             (PartKind::Prompt | PartKind::Thinking, _) => hash(self.part.source(self.text).as_bytes()),
             (PartKind::ThinkingHead, Kind::Thinking { open: true, .. }) => u64::MAX - folded,
@@ -68,7 +71,11 @@ impl Scene<'_> {
 
     pub(super) fn lay(&self) -> Laid {
         match (self.part.kind, &self.item.kind) {
-            (PartKind::Markdown(kind), _) => lay_block(self.part.source(self.text), kind, self.definitions, self.width),
+            (PartKind::Markdown(kind), _) => {
+                let says_targets = self.store.show_targets;
+                let setting = Setting { definitions: self.definitions, width: self.width, says_targets };
+                lay_block(self.part.source(self.text), kind, setting)
+            }
             (PartKind::Prompt, _) => self.lay_prompt(),
             (PartKind::Remark, Kind::Answer { stop, .. }) => self.lay_remark(*stop),
             (PartKind::ThinkingHead, Kind::Thinking { text, open, took, .. }) => {

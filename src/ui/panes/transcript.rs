@@ -25,9 +25,9 @@ use crate::store::Store;
 use crate::store::focus::{self, Overlay};
 use crate::store::source::field;
 use crate::store::transcript::{Item, ItemId, Kind};
-use crate::ui::lines::Counters;
 use crate::ui::lines::anchor::{self, Anchor, Place, Rows};
 use crate::ui::lines::laid::{Laid, draw_text};
+use crate::ui::lines::{Counters, Links};
 use crate::ui::paint::restyle;
 use crate::ui::panes::item;
 use crate::ui::theme::{Role, Theme};
@@ -61,6 +61,8 @@ pub struct TranscriptView {
     before: Option<Anchor>,
     /// The code blocks that have letters while one is being picked.
     letters: Vec<blocks::Lettered>,
+    /// Where the links on the screen go.
+    links: Links,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -95,6 +97,7 @@ impl TranscriptView {
             shown: 0,
             before: None,
             letters: Vec::new(),
+            links: Links::default(),
         }
     }
 
@@ -197,6 +200,11 @@ impl TranscriptView {
     /// Returns how many items came since following ended.
     pub fn new_below(&self) -> usize {
         self.new_below
+    }
+
+    /// Returns where the links of the last frame go.
+    pub fn links(&self) -> &Links {
+        &self.links
     }
 
     pub fn counters(&self) -> Counters {
@@ -416,12 +424,16 @@ pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bo
     let top = view.resolve(store, u32::from(area.height));
     view.top = top;
     view.count_new(items);
+    view.links.clear();
     let Some(top) = top else {
         view.near.clear();
         return;
     };
     let mut strips = collect(store, &mut view.memo, top, area.height);
     note_near(view, items, &strips);
+    for strip in &strips {
+        strip.laid.note_links(&mut view.links);
+    }
 
     let mut y = area.top();
     let x = area.left() + left;

@@ -84,7 +84,8 @@ fn an_id_that_two_answers_gave_their_calls_is_two_calls() {
             json!({"role": "tool", "tool_call_id": "call_1", "content": format!("r{n}")}),
         ]
     };
-    let wanted = asked(&json!({"messages": [round(1), round(2)].concat()}));
+    let messages = [round(1), round(2)].concat();
+    let wanted = asked(&json!({"messages": messages}));
     let results: Vec<String> = past(&wanted).into_iter().filter(|line| line.starts_with("ok")).collect();
     assert_eq!(results, ["ok call_1 r1", "ok call_1_2 r2"]);
 }

@@ -25,11 +25,17 @@ pub(super) struct Look {
     pub(super) width: u16,
     fold_thinking: bool,
     fold_outputs: bool,
+    show_targets: bool,
 }
 
 impl Look {
     pub(super) fn new(store: &Store, width: u16) -> Self {
-        Self { width, fold_thinking: store.fold_thinking, fold_outputs: store.fold_outputs }
+        Self {
+            width,
+            fold_thinking: store.fold_thinking,
+            fold_outputs: store.fold_outputs,
+            show_targets: store.show_targets,
+        }
     }
 }
 

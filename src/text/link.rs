@@ -1,0 +1,157 @@
+//! Where links go: which targets may be opened, and where a text holds one.
+//!
+//! Not for opening. The invariant: what [`target`] returns is printable ASCII with a scheme that no program on this
+//! machine runs, so that it may be put between a terminal's escape sequences.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+
+/// What a click may open. `file` isn't here: a model's text must not open what is on this machine.
+const SCHEMES: [&str; 3] = ["http", "https", "mailto"];
+/// Terminals take no longer ones.
+const LONGEST: usize = 2000;
+
+/// Returns a target as a terminal may have it; none where it may not.
+pub fn target(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once(':')?;
+    let hostile = url.chars().any(char::is_control);
+    if rest.is_empty()
+        || hostile
+        || url.len() > LONGEST
+        || !SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known))
+    {
+        return None;
+    }
+    let mut out = String::with_capacity(url.len());
+    for byte in url.bytes() {
+        if matches!(byte, b'!'..=b'~') {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    Some(out)
+}
+
+/// Returns whether a text reads like the address itself, so that it must not name another one.
+pub fn reads_like_one(text: &str) -> bool {
+    let text = text.trim();
+    let host = text.split(['/', '?', '#']).next().unwrap_or("");
+    let dotted = host
+        .rsplit_once('.')
+        .is_some_and(|(name, end)| !name.is_empty() && end.len() >= 2 && end.chars().all(|c| c.is_ascii_alphabetic()));
+    text.contains("://") || (!text.contains(char::is_whitespace) && (dotted || text.contains('@')))
+}
+
+/// Returns whether a text is its target, give or take the scheme and a slash at the end.
+pub fn says(text: &str, url: &str) -> bool {
+    let bare = |text: &str| -> String {
+        let text = text.trim().trim_end_matches('/');
+        let text =
+            ["mailto:", "https://", "http://"].iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or(text);
+        text.to_owned()
+    };
+    bare(text) == bare(url)
+}
+
+/// Finds the addresses in a text as GFM does: `http://`, `https://` and `www.` at the start of a word.
+pub fn find(text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    while let Some(rest) = text.get(from..) {
+        let Some(at) = ["http://", "https://", "www."].iter().filter_map(|mark| rest.find(mark)).min() else { break };
+        let start = from + at;
+        let before = text.get(..start).and_then(|before| before.chars().next_back());
+        let stops = |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '`');
+        let end = text.get(start..).and_then(|rest| rest.find(stops)).map_or(text.len(), |end| start + end);
+        let whole = text.get(start..end).unwrap_or("");
+        let url = trim(whole);
+        let host = url.split_once("://").map_or(url, |(_, host)| host);
+        let plausible = host.len() > 3 && host.starts_with(|c: char| c.is_alphanumeric() || c == '[');
+        if plausible
+            && before.is_none_or(|c| c.is_whitespace() || matches!(c, '*' | '_' | '~' | '(' | '[' | '"' | '\''))
+        {
+            found.push(start..start + url.len());
+        }
+        from = end.max(start + 1);
+    }
+    found
+}
+
+/// Punctuation at the end belongs to the sentence, a bracket that nothing opened likewise.
+fn trim(url: &str) -> &str {
+    let mut url = url;
+    loop {
+        let trimmed = url.trim_end_matches(['?', '!', '.', ',', ':', ';', '*', '_', '~', '\'', '。', '、', '，']);
+        let unopened = [('(', ')'), ('[', ']')].iter().any(|(open, close)| {
+            trimmed.ends_with(*close) && trimmed.matches(*close).count() > trimmed.matches(*open).count()
+        });
+        let shorter = if unopened { &trimmed[..trimmed.len() - 1] } else { trimmed };
+        if shorter.len() == url.len() {
+            return url;
+        }
+        url = shorter;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_harmless_schemes_are_targets() {
+        for (url, expected) in [
+            ("https://x.y/a?b#c", Some("https://x.y/a?b#c")),
+            ("HTTP://x", Some("HTTP://x")),
+            ("mailto:a@b.c", Some("mailto:a@b.c")),
+            ("https://x/é b", Some("https://x/%C3%A9%20b")),
+            ("https://x/\x1b]8;;\x07", None),
+            ("javascript:alert(1)", None),
+            ("file:///etc/passwd", None),
+            ("/relative", None),
+            ("data:text/html,x", None),
+            ("https:", None),
+            ("", None),
+        ] {
+            assert_eq!(target(url).as_deref(), expected, "{url}");
+        }
+        assert_eq!(target(&format!("https://{}", "x".repeat(9999))), None);
+    }
+
+    #[test]
+    fn a_text_that_reads_like_an_address_is_told() {
+        for text in ["https://bank.example", "bank.example", "www.x.org/a", "me@x.y"] {
+            assert!(reads_like_one(text), "{text}");
+        }
+        for text in ["the docs", "here.", "v1.2", "see x.rs today", "Node.js is", ""] {
+            assert!(!reads_like_one(text), "{text}");
+        }
+        assert!(says("x.y/a", "https://x.y/a/") && says("me@x.y", "mailto:me@x.y") && !says("x.y", "https://z.y"));
+    }
+
+    #[test]
+    fn addresses_are_found_without_their_sentence() {
+        for (text, expected) in [
+            ("see https://x.y/a_b?c=1&d, then", vec!["https://x.y/a_b?c=1&d"]),
+            ("(http://x.y/a_(b)) www.x.org.", vec!["http://x.y/a_(b)", "www.x.org"]),
+            ("https://x.y。ok <http://z>", vec!["https://x.y。ok"]),
+            ("xhttp://a.b www. http://", vec![]),
+            ("", vec![]),
+        ] {
+            let found: Vec<&str> = find(text).into_iter().map(|range| &text[range]).collect();
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_searched(text in "(http://|www\\.|[a-z().,é*]{0,3}| ){0,20}") {
+            let mut at = 0;
+            for range in find(&text) {
+                prop_assert!(range.start >= at && text.get(range.clone()).is_some_and(|url| !url.is_empty()));
+                at = range.end;
+            }
+        }
+    }
+}
