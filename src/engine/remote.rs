@@ -44,7 +44,7 @@ pub enum Style {
     Responses,
     /// enclava's Responses: the stream is asked for in the query, the conversation is one text.
     Enclava,
-    /// A host of the Poe proxy: a prompt.
+    /// A host of the Poe proxy: a prompt, and the messages that led to it.
     Poe,
     Anthropic,
     Ollama,
@@ -111,6 +111,7 @@ impl Style {
             _ if ends("/responses") => Self::Responses,
             _ if ends("/v1/messages") => Self::Anthropic,
             _ if ends("/api/chat") => Self::Ollama,
+            _ if ends("/v1/stream") => Self::Poe,
             _ if ends("/message:stream") => Self::A2aOne,
             _ => return None,
         })
@@ -199,7 +200,7 @@ impl Remote {
             Style::OpenJarvisManaged => body::managed(request),
             Style::OpenJarvisResearch => body::research(request),
             Style::Enclava => body::enclava(request),
-            Style::Poe => body::poe(request, &self.target.thread),
+            Style::Poe => body::poe(request),
             Style::AgUi => body::ag_ui(request, &self.target.thread),
             Style::A2a => body::a2a(request, &self.target.thread),
             Style::A2aOne => body::a2a_one(request, &self.target.thread),

@@ -10,7 +10,7 @@
 //! Named events only come where they were asked for: the official client takes every frame for a chunk. The session
 //! that answers is named in `X-Jarvis-Session`; a stream that broke is resumed there.
 
-mod request;
+pub(super) mod request;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

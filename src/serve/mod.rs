@@ -23,6 +23,7 @@ mod oneshot;
 mod room;
 mod run;
 mod state;
+mod stream;
 
 pub use run::run;
 pub use state::{Limits, Settings, State, Tokens};
@@ -39,7 +40,7 @@ struct Surface {
     shape: Shape,
 }
 
-const SURFACES: &[Surface] = &[info::SURFACE, native::SURFACE, chat::SURFACE];
+const SURFACES: &[Surface] = &[info::SURFACE, native::SURFACE, chat::SURFACE, stream::SURFACE];
 
 /// Puts all surfaces together, behind the checks that each request must pass.
 pub fn routes(state: State) -> Router {

@@ -96,7 +96,8 @@ pub(super) fn usual_path(style: Style) -> &'static str {
         Style::Enclava => "/api/v1/responses",
         Style::Anthropic => "/v1/messages",
         Style::Ollama => "/api/chat",
-        Style::OpenJarvisManaged | Style::Poe | Style::AgUi | Style::A2a | Style::A2aOne | Style::Get => "/",
+        Style::Poe => "/v1/stream",
+        Style::OpenJarvisManaged | Style::AgUi | Style::A2a | Style::A2aOne | Style::Get => "/",
     }
 }
 

@@ -42,10 +42,22 @@ pub(super) fn enclava(request: &Request) -> Json {
     body
 }
 
-pub(super) fn poe(request: &Request, thread: &str) -> Json {
-    let mut body = json!({"prompt": flat(request), "session_id": thread, "stream": true});
+/// As its tools take it (`bot`, `prompt`) and as its upstream does (`model`, `messages`): a host reads one or the other.
+/// The whole conversation is in either, so no `session_id` is named: a host that knew it would hear everything twice.
+pub(super) fn poe(request: &Request) -> Json {
+    let mut messages = Vec::new();
+    if !request.system.is_empty() {
+        messages.push(json!({"role": "system", "content": request.system}));
+    }
+    messages.extend(request.past.iter().filter_map(|past| match past {
+        Past::User { text } => Some(json!({"role": "user", "content": text})),
+        Past::Assistant { text, .. } if !text.is_empty() => Some(json!({"role": "assistant", "content": text})),
+        Past::Assistant { .. } | Past::Tool { .. } => None,
+    }));
+    let mut body = json!({"prompt": flat(request), "messages": messages, "stream": true});
     if !request.model.is_empty() {
         body["bot"] = Json::from(request.model.as_str());
+        body["model"] = Json::from(request.model.as_str());
     }
     body
 }

@@ -12,21 +12,21 @@ use crate::event::{Json, Outcome, Risk, ToolSpec};
 
 /// A request, understood.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Wanted {
-    pub(super) ask: Ask,
-    pub(super) stream: bool,
-    pub(super) include_usage: bool,
+pub(in crate::serve) struct Wanted {
+    pub(in crate::serve) ask: Ask,
+    pub(in crate::serve) stream: bool,
+    pub(in crate::serve) include_usage: bool,
     /// The client sent tools, whatever they are.
-    pub(super) has_tools: bool,
+    pub(in crate::serve) has_tools: bool,
     /// Messages that the model is sent, a system prompt included.
-    pub(super) messages: u64,
+    pub(in crate::serve) messages: u64,
     /// Guess of the prompt's tokens: of each message four characters, and one at least.
-    pub(super) tokens: u64,
+    pub(in crate::serve) tokens: u64,
 }
 
 /// Whose tools the model is offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tools {
+pub(in crate::serve) enum Tools {
     /// Those of our agent: what the client sends is only a switch.
     Ours,
     /// Those of the client, where it sends any.
@@ -39,7 +39,7 @@ const MOST_CALLS: usize = 1024;
 type Fields = serde_json::Map<String, Json>;
 
 /// Reads a request's body. `tools` decides by whether the client sent any.
-pub(super) fn read(body: &[u8], tools: impl FnOnce(bool) -> Tools) -> Result<Wanted, Refused> {
+pub(in crate::serve) fn read(body: &[u8], tools: impl FnOnce(bool) -> Tools) -> Result<Wanted, Refused> {
     let json: Json = serde_json::from_slice(body)
         .map_err(|error| Refused::bad(format!("the body of the request is not JSON: {error}")))?;
     let Json::Object(fields) = &json else { return Err(Refused::bad("the body of the request must be a JSON object")) };

@@ -1,0 +1,96 @@
+//! PURE. What was said in the log of an earlier stream, told again as the past of the next.
+
+use std::collections::HashMap;
+
+use super::super::ask::Told;
+use crate::event::{AgentEvent, CallId, Envelope, MessageId, Outcome, Role};
+
+/// Returns whether calls were left to the client.
+pub(super) fn has_wishes(facts: &[Envelope]) -> bool {
+    facts.iter().any(
+        |fact| matches!(&fact.event, AgentEvent::ToolCallFinished { outcome, .. } if *outcome == Outcome::Requested),
+    )
+}
+
+/// Tells what was said once more, words, calls and what they gave.
+pub(super) fn of(facts: &[Envelope]) -> Vec<AgentEvent> {
+    let mut told = Told::new();
+    let mut messages: HashMap<MessageId, Message> = HashMap::new();
+    let mut owners: HashMap<CallId, MessageId> = HashMap::new();
+    // Calls may end before the message does that made them.
+    let mut early: HashMap<CallId, (String, Outcome)> = HashMap::new();
+    for fact in facts {
+        match &fact.event {
+            AgentEvent::UserMessage { text, .. } => told.user(text.as_str()),
+            AgentEvent::MessageStarted { message, role: Role::Assistant, parent: None } => {
+                messages.insert(message.clone(), Message::default());
+            }
+            AgentEvent::TextDelta { message, text, .. } => {
+                if let Some(message) = messages.get_mut(message) {
+                    message.text.push_str(text);
+                }
+            }
+            AgentEvent::ToolCallStarted { call, message, .. } => {
+                owners.insert(call.clone(), message.clone());
+            }
+            AgentEvent::ToolCallReady { call, name, args, .. } => {
+                if let Some(message) = owners.remove(call).and_then(|owner| messages.get_mut(&owner)) {
+                    message.calls.push((call.as_str().to_owned(), name.clone(), args.clone()));
+                }
+            }
+            AgentEvent::ToolCallFinished { call, outcome, output, .. } => {
+                if !told.result(call.as_str(), output.text.as_str(), *outcome) {
+                    early.insert(call.clone(), (output.text.clone(), *outcome));
+                }
+            }
+            AgentEvent::MessageFinished { message, full, .. } => {
+                let Some(message) = messages.remove(message) else { continue };
+                let text = full.as_deref().unwrap_or(&message.text);
+                if text.is_empty() && message.calls.is_empty() {
+                    continue;
+                }
+                let ids: Vec<String> = message.calls.iter().map(|(id, ..)| id.clone()).collect();
+                told.assistant(text, message.calls);
+                for id in ids {
+                    if let Some((output, outcome)) = early.remove(&CallId::from(id.as_str())) {
+                        told.result(&id, output, outcome);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    told.facts()
+}
+
+#[derive(Default)]
+struct Message {
+    text: String,
+    /// Id, name and arguments.
+    calls: Vec<(String, String, String)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Millis, Seq};
+
+    #[test]
+    fn what_was_told_can_be_told_again() {
+        let mut told = Told::new();
+        told.user("add");
+        told.assistant("let me see", [("a".to_owned(), "sum".to_owned(), "{\"x\":1}".to_owned())]);
+        assert!(told.result("a", "2", Outcome::Ok));
+        told.assistant("it is 2", []);
+        told.user("thanks");
+        told.assistant("any time", []);
+        let facts = told.facts();
+        let log: Vec<Envelope> = facts
+            .iter()
+            .enumerate()
+            .map(|(n, event)| Envelope { seq: Seq(n as u64 + 1), at: Millis(0), event: event.clone() })
+            .collect();
+        assert_eq!(of(&log), facts);
+        assert!(!has_wishes(&log));
+    }
+}
