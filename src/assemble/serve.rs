@@ -197,6 +197,7 @@ impl Factory for Served {
                 Ok(house.start(policy, begun, |setup| {
                     setup.choice = Box::pin(async { Ok(choice) });
                     setup.asks = self.asks(setup.asks.base);
+                    setup.nobody_to_ask = false;
                     (setup.folder, setup.system) = (folder, system);
                 }))
             })?
@@ -225,6 +226,7 @@ impl Factory for Served {
                 Ok(house.start(policy, begun, |setup| {
                     setup.choice = Box::pin(async { Ok(choice) });
                     setup.asks = self.asks(setup.asks.base);
+                    setup.nobody_to_ask = false;
                     (setup.folder, setup.system) = (folder, system);
                 }))
             })?

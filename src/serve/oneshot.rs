@@ -65,10 +65,11 @@ pub(super) async fn run(
             return Err(Refused::broken("the session ended before it was asked anything"));
         }
     }
-    state.spawn(attend(state.clone(), Arc::clone(&room), ask.stays));
-    let encoder = encoder(room.id());
-    let answer = Answer { facts, turn: turn_of(&room), got: Vec::new(), encoder, skip: 0, stage: Stage::New, reading };
-    Ok(respond(answer, room.id(), framing).await)
+    let (session, turn) = (room.id().clone(), turn_of(&room));
+    state.spawn(attend(state.clone(), room, ask.stays));
+    let encoder = encoder(&session);
+    let answer = Answer { facts, turn, got: Vec::new(), encoder, skip: 0, stage: Stage::New, reading };
+    Ok(respond(answer, &session, framing).await)
 }
 
 /// Answers once more with the turn of a session, without its first `skip` frames.
@@ -389,6 +390,7 @@ async fn attend(state: State, room: Arc<Room>, stays: bool) {
         tokio::select! {
             biased;
             () = &mut ended => break,
+            () = state.gone().cancelled() => break,
             () = nobody(&mut readers), if !left => {
                 left = true;
                 if room.live.caps.seek || room.live.commands.send(Command::Cancel).await.is_err() {

@@ -30,11 +30,11 @@ const HEAD: usize = 64 << 10;
 /// Connections that are told that there are too many.
 const REFUSALS: usize = 64;
 /// What a turn gets to finish by itself.
-const FINISH: Duration = Duration::from_secs(2);
+const FINISH: Duration = Duration::from_millis(1_500);
 /// What a cancelled turn gets to end.
 const CANCELLED: Duration = Duration::from_secs(1);
 /// What clients get to take the end of their streams.
-const TAKEN: Duration = Duration::from_secs(1);
+const TAKEN: Duration = Duration::from_millis(500);
 
 /// Serves until `stop` is there; then closes every session and returns. Done within 10 s of it.
 pub async fn run(listener: TcpListener, state: State, stop: impl Future<Output = ()>) {

@@ -72,10 +72,12 @@ struct Shared {
     factory: Arc<dyn Factory>,
     settings: Settings,
     rooms: Mutex<Rooms>,
-    /// Sessions are opened one after another: a log has one owner, and the limit is counted once.
+    /// Saved sessions are opened one after another: a log has one owner.
     gate: tokio::sync::Mutex<()>,
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// Cancelled when nothing is waited for any more.
+    gone: CancellationToken,
 }
 
 #[derive(Default)]
@@ -83,8 +85,20 @@ struct Rooms {
     running: HashMap<SessionId, Arc<Room>>,
     /// Put aside; their logs may still be open.
     closing: HashMap<SessionId, Hub>,
+    /// Being opened.
+    coming: usize,
     /// The one that was there from the start; never put aside.
     given: Option<SessionId>,
+}
+
+/// A place among the sessions that may run, kept for one that is being opened.
+struct Place<'a>(&'a State);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut rooms = self.0.rooms();
+        rooms.coming = rooms.coming.saturating_sub(1);
+    }
 }
 
 impl State {
@@ -102,6 +116,7 @@ impl State {
             gate: tokio::sync::Mutex::new(()),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            gone: CancellationToken::new(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -117,6 +132,11 @@ impl State {
     /// Cancelled when the server goes down.
     pub(super) fn stop(&self) -> &CancellationToken {
         &self.shared.stop
+    }
+
+    /// Cancelled when sessions must be let go, whatever they do.
+    pub(super) fn gone(&self) -> &CancellationToken {
+        &self.shared.gone
     }
 
     /// Runs something beside the requests; it is waited for at the end.
@@ -135,16 +155,14 @@ impl State {
 
     /// Opens a session that clients share.
     pub(super) async fn open(&self, opening: Opening) -> Result<Arc<Room>, Refused> {
-        let _one_at_a_time = self.shared.gate.lock().await;
-        self.make_room()?;
+        let _place = self.make_room()?;
         let live = self.factory().open(opening).await?;
         Ok(self.enter(live, Kind::Shared, Seq(0)))
     }
 
     /// Opens a session for one question.
     pub(super) async fn ask(&self, ask: &super::ask::Ask) -> Result<(Arc<Room>, bool), Refused> {
-        let _one_at_a_time = self.shared.gate.lock().await;
-        self.make_room()?;
+        let _place = self.make_room()?;
         let Answering { live, turn, played } = self.factory().ask(ask).await?;
         Ok((self.enter(live, Kind::One { turn }, Seq(0)), played))
     }
@@ -168,7 +186,7 @@ impl State {
         if let Some(hub) = closing {
             closed(&hub).await;
         }
-        self.make_room()?;
+        let _place = self.make_room()?;
         let live = self.factory().reopen(id).await?;
         let from = live.hub.last();
         Ok(self.enter(live, Kind::Shared, from))
@@ -196,8 +214,9 @@ impl State {
     /// Waits until all sessions have ended, and for whatever runs beside the requests.
     pub(super) async fn close(&self) {
         self.rooms().running.clear();
+        self.gone().cancel();
         self.shared.tasks.close();
-        let _ = timeout(Duration::from_secs(1), self.shared.tasks.wait()).await;
+        let _ = timeout(Duration::from_millis(500), self.shared.tasks.wait()).await;
         self.factory().close().await;
     }
 
@@ -209,7 +228,7 @@ impl State {
 
     /// Sees to it that one more session may run. One that nobody reads and that does nothing is put aside; it is
     /// opened again when somebody asks for it.
-    fn make_room(&self) -> Result<(), Refused> {
+    fn make_room(&self) -> Result<Place<'_>, Refused> {
         if self.stop().is_cancelled() {
             return Err(Refused { retry_after: Some(5), ..Refused::new(503, "closing", "the server is going down") });
         }
@@ -219,19 +238,22 @@ impl State {
         }
         let most = self.settings().limits.sessions;
         let (count, given) = {
-            let rooms = self.rooms();
-            (rooms.running.len(), rooms.given.clone())
+            let mut rooms = self.rooms();
+            // Counted first: whoever comes meanwhile sees it.
+            rooms.coming += 1;
+            (rooms.running.len() + rooms.coming, rooms.given.clone())
         };
-        if count < most {
-            return Ok(());
+        let place = Place(self);
+        if count <= most {
+            return Ok(place);
         }
         let idle = self.all().into_iter().filter(|room| room.kind == Kind::Shared && Some(room.id()) != given.as_ref());
         let longest = idle.filter_map(|room| Some((room.idle_since()?, room))).min_by_key(|(since, _)| *since);
         let Some((_, room)) = longest else {
-            return Err(Refused::busy(format!("{count} sessions are running, and no more may"), 5));
+            return Err(Refused::busy(format!("{most} sessions are running, and no more may"), 5));
         };
         self.leave(room.id());
-        Ok(())
+        Ok(place)
     }
 
     fn rooms(&self) -> MutexGuard<'_, Rooms> {

@@ -13,6 +13,7 @@ mod grammar;
 mod journal;
 mod markdown;
 mod screens;
+mod serve;
 mod store;
 mod support;
 mod tidy;

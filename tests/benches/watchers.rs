@@ -1,0 +1,307 @@
+//! Many watchers on one session: how much memory and CPU they take, how late each event reaches them, and whether a
+//! slow reader beside them is felt or loses anything.
+//!
+//! `cargo bench --bench watchers -- [--watchers 200] [--rate 1000] [--seconds 20]`. The server runs in a thread of its
+//! own as the program does, with the log on disk; the clients are plain sockets in another. Every client counts every
+//! event.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+use std::net::SocketAddr;
+use std::sync::mpsc as std_mpsc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+use jarvis_tui::bridge::Live;
+use jarvis_tui::bridge::hub::{Backlog, Hub, RING_BYTES};
+use jarvis_tui::bridge::session::{self, Feed, Setup, Standing};
+use jarvis_tui::event::grammar::Sealer;
+use jarvis_tui::event::{AgentEvent, Caps, LinkState, Mode, Role, SessionId, TextKind, ToolSpec, TurnEnd};
+use jarvis_tui::journal::{Header, Writer};
+use jarvis_tui::serve::ask::Ask;
+use jarvis_tui::serve::factory::{Answering, Factory, Model, Opening, Saved};
+use jarvis_tui::serve::refuse::Refused;
+use jarvis_tui::serve::{self, Limits, Settings};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+
+fn main() {
+    // Under `cargo test` there is nothing to measure.
+    if std::env::args().any(|arg| arg == "--test") {
+        return;
+    }
+    let watchers = option("--watchers", 200);
+    let rate = option("--rate", 1_000);
+    let seconds = option("--seconds", 20);
+    let dir = tempfile::tempdir().unwrap();
+    let sessions = dir.path().to_owned();
+    let (tell, told) = std_mpsc::channel();
+    let (go, started) = oneshot::channel();
+    let (stop, stopped) = oneshot::channel();
+    let epoch = Instant::now();
+    let server = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(host(&sessions, tell, (epoch, rate, seconds), started, stopped));
+    });
+    let address: SocketAddr = told.recv().unwrap();
+    let idle = memory();
+    let clients = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let report = clients.block_on(async {
+        let mut tasks = JoinSet::new();
+        for _ in 0..watchers {
+            tasks.spawn(read(address, epoch, None));
+        }
+        let mut slow = JoinSet::new();
+        slow.spawn(read(address, epoch, Some(Duration::from_millis(100))));
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let connected = memory();
+        let before = processor();
+        let begun = Instant::now();
+        go.send(()).unwrap();
+        let mut most = connected;
+        let mut lags = Vec::new();
+        let mut counts = Vec::new();
+        let mut writes = 0;
+        let mut tick = tokio::time::interval(Duration::from_millis(250));
+        loop {
+            tokio::select! {
+                done = tasks.join_next() => match done {
+                    Some(done) => {
+                        let mut seen = done.unwrap();
+                        counts.push(seen.events);
+                        writes += seen.chunks;
+                        lags.append(&mut seen.lags);
+                    }
+                    None => break,
+                },
+                _ = tick.tick() => most = most.max(memory()),
+            }
+        }
+        let took = begun.elapsed();
+        let used = processor() - before;
+        let slow = slow.join_next().await.unwrap().unwrap();
+        most = most.max(memory());
+        lags.sort_unstable();
+        let at = |part: usize| lags.get(lags.len().saturating_sub(1) * part / 1_000).copied().unwrap_or(0) as f64 / 1e3;
+        counts.sort_unstable();
+        format!(
+            "{watchers} watchers, {rate} events/s for {seconds} s, and one slow reader\n\
+             events each: {:?} to {:?}; the slow reader {} ({:.1} s later)\n\
+             memory: {:.1} MB before, {:.1} MB connected, {:.1} MB at most (clients included)\n\
+             processor: server and clients {:.1} s in {:.1} s\n\
+             lag: {:.1} ms median, {:.1} ms 99 %, {:.1} ms 99.9 %, {:.1} ms worst\n\
+             reads per watcher and second: {:.0}\n",
+            counts.first(),
+            counts.last(),
+            slow.events,
+            (begun.elapsed() - took).as_secs_f64(),
+            idle,
+            connected,
+            most,
+            used,
+            took.as_secs_f64(),
+            at(500),
+            at(990),
+            at(999),
+            at(1_000),
+            writes as f64 / watchers as f64 / took.as_secs_f64(),
+        )
+    });
+    print!("{report}");
+    drop(stop);
+    assert!(server.join().is_ok(), "the server ended well");
+}
+
+fn option(name: &str, usual: u64) -> u64 {
+    let args: Vec<String> = std::env::args().collect();
+    let at = args.iter().position(|arg| arg == name);
+    at.and_then(|at| args.get(at + 1)?.parse().ok()).unwrap_or(usual)
+}
+
+/// Resident memory of this process in MB.
+fn memory() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().split(' ').next().and_then(|kb| kb.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0
+}
+
+/// Processor time of this process in seconds.
+fn processor() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    // The 14th and 15th field of the whole line, in hundredths.
+    let ticks = |at: usize| fields.get(at).and_then(|ticks| ticks.parse::<f64>().ok()).unwrap_or(0.0);
+    (ticks(11) + ticks(12)) / 100.0
+}
+
+/// One session, fed by the bench.
+struct One(Mutex<Option<Live>>);
+
+impl Factory for One {
+    fn ask<'a>(&'a self, _: &'a Ask) -> BoxFuture<'a, Result<Answering, Refused>> {
+        Box::pin(async { Err(Refused::bad("")) })
+    }
+
+    fn open(&self, _: Opening) -> BoxFuture<'_, Result<Live, Refused>> {
+        Box::pin(async { Err(Refused::bad("")) })
+    }
+
+    fn reopen<'a>(&'a self, _: &'a SessionId) -> BoxFuture<'a, Result<Live, Refused>> {
+        Box::pin(async { Err(Refused::bad("")) })
+    }
+
+    fn read<'a>(&'a self, _: &'a SessionId) -> BoxFuture<'a, Result<Live, Refused>> {
+        Box::pin(async { Err(Refused::bad("")) })
+    }
+
+    fn given(&self) -> Option<Live> {
+        self.0.lock().unwrap().take()
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<Saved>, Refused>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn models(&self) -> BoxFuture<'_, Vec<Model>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn tools(&self) -> Vec<ToolSpec> {
+        Vec::new()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+async fn host(
+    sessions: &std::path::Path,
+    tell: std_mpsc::Sender<SocketAddr>,
+    (epoch, rate, seconds): (Instant, u64, u64),
+    go: oneshot::Receiver<()>,
+    stop: oneshot::Receiver<()>,
+) {
+    let mut tasks = JoinSet::new();
+    let writer = Writer::create(sessions, Header::new("bench".into(), 0)).unwrap();
+    let hub = Hub::new(Backlog::Journal(writer.reader().unwrap()), RING_BYTES);
+    let (events, from_source) = mpsc::channel(256);
+    let (commands, wishes) = mpsc::channel(16);
+    let (link, watch) = watch::channel(LinkState::Idle);
+    let setup = Setup {
+        session: "bench".into(),
+        hub,
+        writer: Some(writer),
+        not_saved: None,
+        standing: Standing::default(),
+        sealer: Box::pin(async { Sealer::new() }),
+        notices: Vec::new(),
+        epoch: tokio::time::Instant::now(),
+    };
+    let live =
+        session::start(setup, Feed { events: from_source, link: watch, commands, caps: Caps::default() }, &mut tasks);
+    tasks.spawn(async move {
+        let _held = (wishes, link);
+        feed(events, epoch, rate, seconds, go).await;
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    tell.send(listener.local_addr().unwrap()).unwrap();
+    drop(tell);
+    let limits = Limits { clients: 10_000, ..Limits::default() };
+    let state = serve::State::new(Arc::new(One(Mutex::new(Some(live)))), Settings { limits, ..Settings::default() });
+    serve::run(listener, state, async { drop(stop.await) }).await;
+    while tasks.join_next().await.is_some() {}
+}
+
+/// Tells a turn of so many events a second; each says when it was made.
+async fn feed(events: mpsc::Sender<AgentEvent>, epoch: Instant, rate: u64, seconds: u64, go: oneshot::Receiver<()>) {
+    events.send(opened()).await.unwrap();
+    go.await.unwrap();
+    events.send(AgentEvent::TurnStarted { turn: "t1".into(), parent: None }).await.unwrap();
+    for message in ["m1", "m2"] {
+        let started = AgentEvent::MessageStarted { message: message.into(), role: Role::Assistant, parent: None };
+        events.send(started).await.unwrap();
+    }
+    let begun = tokio::time::Instant::now();
+    for number in 0..rate * seconds {
+        tokio::time::sleep_until(begun + Duration::from_micros(number * 1_000_000 / rate)).await;
+        // Two messages by turns: deltas of one would be merged.
+        let message = if number % 2 == 0 { "m1" } else { "m2" }.into();
+        let text = format!("{}us", epoch.elapsed().as_micros());
+        events.send(AgentEvent::TextDelta { message, text, kind: TextKind::Text }).await.unwrap();
+    }
+    events.send(AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Completed }).await.unwrap();
+    // Whoever is behind may still read.
+    events.closed().await;
+}
+
+fn opened() -> AgentEvent {
+    AgentEvent::SessionOpened {
+        wall: 0,
+        engine: "bench".into(),
+        model: "bench".into(),
+        why: String::new(),
+        mode: Mode::Ask,
+        folder: String::new(),
+        version: String::new(),
+        caps: Caps::default(),
+        window: None,
+        price: None,
+    }
+}
+
+#[derive(Default)]
+struct Seen {
+    events: u64,
+    chunks: u64,
+    /// Microseconds from an event's making to its arrival.
+    lags: Vec<u64>,
+}
+
+/// Reads the stream to the end of the turn. A slow one pauses after every few bytes while the turn runs.
+async fn read(address: SocketAddr, epoch: Instant, pause: Option<Duration>) -> Seen {
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let request = b"GET /v1/sessions/bench/events?from=1 HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    socket.write_all(request).await.unwrap();
+    let mut seen = Seen::default();
+    let mut buffer = vec![0; if pause.is_some() { 4 << 10 } else { 64 << 10 }];
+    let mut line = Vec::new();
+    let begun = Instant::now();
+    loop {
+        if let Some(pause) = pause
+            && begun.elapsed() < Duration::from_secs(10)
+        {
+            tokio::time::sleep(pause).await;
+        }
+        let count = socket.read(&mut buffer).await.unwrap();
+        assert!(count > 0, "the stream ended early, after {} events", seen.events);
+        seen.chunks += 1;
+        let now = epoch.elapsed().as_micros() as u64;
+        for piece in buffer[..count].split_inclusive(|byte| *byte == b'\n') {
+            line.extend_from_slice(piece);
+            if !line.ends_with(b"\n") {
+                continue;
+            }
+            if line.starts_with(b"id: ") {
+                seen.events += 1;
+            } else if line.starts_with(b"data: {\"seq\"") {
+                if let Some(made) = made(&line).filter(|_| pause.is_none()) {
+                    seen.lags.push(now.saturating_sub(made));
+                }
+                if line.windows(15).any(|part| part == b"\"turn_finished\"") {
+                    return seen;
+                }
+            }
+            line.clear();
+        }
+    }
+}
+
+/// Reads when an event was made out of its text.
+fn made(line: &[u8]) -> Option<u64> {
+    let line = std::str::from_utf8(line).ok()?;
+    let (_, text) = line.split_once("\"text\":\"")?;
+    text.split_once("us\"")?.0.parse().ok()
+}

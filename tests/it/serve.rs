@@ -1,0 +1,473 @@
+//! The server as its clients see it: numbered events that survive a restart, wishes, and all the ways to say no.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use jarvis_tui::assemble::{Attached, Audience, House, Serving};
+use jarvis_tui::bridge::{Delivery, Live};
+use jarvis_tui::cli;
+use jarvis_tui::config::{self, Load, Overrides, Paths};
+use jarvis_tui::event::{AgentEvent, Command, DecidedBy, Decision, Seq};
+use jarvis_tui::serve::{self, Settings};
+use reqwest::{Client, Response, StatusCode};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+
+/// A server in this process, on a port of its own.
+struct Server {
+    url: String,
+    client: Client,
+    stop: oneshot::Sender<()>,
+    tasks: JoinSet<()>,
+}
+
+fn house(home: &Path, audience: Audience) -> House {
+    let folder = home.join("work");
+    std::fs::create_dir_all(&folder).unwrap();
+    let env = |name: &str| (name == "JARVIS_TUI_HOME").then(|| home.display().to_string());
+    let paths = Paths::find(&env).unwrap();
+    let flags = Overrides { model: Some("offline".to_owned()), ..Overrides::default() };
+    let loaded = config::load(&Load { paths: &paths, folder: &folder, file: None, env: &env, flags: &flags }).unwrap();
+    House::new(loaded, paths, folder.canonicalize().unwrap(), audience, None)
+}
+
+impl Server {
+    async fn start(home: &Path) -> Self {
+        Self::with(home, &cli::Serve::default(), |_| {}).await
+    }
+
+    async fn with(home: &Path, args: &cli::Serve, change: impl FnOnce(&mut Settings)) -> Self {
+        // Nobody watches the embedded engine think.
+        let serving = house(home, Audience::Pipe).serving(args).await.unwrap();
+        let Serving { factory, mut settings, .. } = serving;
+        change(&mut settings);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve::run(listener, serve::State::new(factory, settings), async { drop(stopped.await) }));
+        let client = Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
+        Self { url, client, stop, tasks }
+    }
+
+    /// Ends it as a signal does, and waits.
+    async fn stop(mut self) {
+        drop(self.stop);
+        self.tasks.join_next().await.unwrap().unwrap();
+    }
+
+    async fn get(&self, path: &str) -> Response {
+        self.client.get(format!("{}{path}", self.url)).send().await.unwrap()
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Response {
+        self.client.post(format!("{}{path}", self.url)).body(body.to_string()).send().await.unwrap()
+    }
+
+    async fn json(&self, path: &str) -> Value {
+        serde_json::from_str(&self.get(path).await.text().await.unwrap()).unwrap()
+    }
+
+    async fn open(&self) -> String {
+        let opened = self.post("/v1/sessions", &json!({})).await;
+        assert_eq!(opened.status(), StatusCode::CREATED);
+        let opened: Value = serde_json::from_str(&opened.text().await.unwrap()).unwrap();
+        opened["id"].as_str().unwrap().to_owned()
+    }
+
+    async fn wish(&self, id: &str, wish: &Value) -> (u16, Value) {
+        let answer = self.post(&format!("/v1/sessions/{id}/commands"), wish).await;
+        let status = answer.status().as_u16();
+        (status, serde_json::from_str(&answer.text().await.unwrap()).unwrap())
+    }
+
+    async fn prompt(&self, id: &str, text: &str) {
+        let (status, answer) = self.wish(id, &json!({ "type": "prompt", "text": text })).await;
+        assert_eq!(status, 202, "{answer}");
+    }
+
+    async fn events(&self, id: &str, from: u64) -> Events {
+        Events::of(self.get(&format!("/v1/sessions/{id}/events?from={from}")).await)
+    }
+}
+
+/// Reads a stream of events, a frame at a time.
+struct Events {
+    response: Response,
+    rest: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Frame {
+    event: String,
+    id: Option<u64>,
+    data: String,
+}
+
+impl Frame {
+    fn fact(&self) -> Value {
+        serde_json::from_str::<Value>(&self.data).unwrap()["event"].clone()
+    }
+}
+
+impl Events {
+    fn of(response: Response) -> Self {
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["x-accel-buffering"], "no");
+        Self { response, rest: String::new() }
+    }
+
+    async fn next(&mut self) -> Option<Frame> {
+        loop {
+            if let Some((frame, rest)) = self.rest.split_once("\n\n") {
+                let mut read = Frame::default();
+                for line in frame.lines() {
+                    match line.split_once(": ").unwrap() {
+                        ("event", name) => name.clone_into(&mut read.event),
+                        ("id", id) => read.id = id.parse().ok(),
+                        ("data", data) => data.clone_into(&mut read.data),
+                        _ => {}
+                    }
+                }
+                self.rest = rest.to_owned();
+                return Some(read);
+            }
+            let bytes = self.response.chunk().await.ok()??;
+            self.rest.push_str(std::str::from_utf8(&bytes).unwrap());
+        }
+    }
+
+    /// Reads up to an event of this name and returns all numbered ones, with that one last if it is numbered.
+    async fn until(&mut self, name: &str) -> Vec<Frame> {
+        let mut facts = Vec::new();
+        while let Some(frame) = self.next().await {
+            let there = frame.event == name;
+            facts.extend(Some(frame).filter(|frame| frame.id.is_some()));
+            if there {
+                return facts;
+            }
+        }
+        panic!("the stream ended without {name} after {facts:?}")
+    }
+}
+
+#[tokio::test]
+async fn a_stream_goes_on_from_every_event_also_after_a_restart() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::start(home.path()).await;
+    let id = server.open().await;
+    let mut events = server.events(&id, 1).await;
+    server.prompt(&id, "what is 6*7?").await;
+    let whole = events.until("turn_finished").await;
+    let numbers: Vec<u64> = whole.iter().filter_map(|frame| frame.id).collect();
+    assert_eq!(numbers, (1..=whole.len() as u64).collect::<Vec<_>>());
+    assert!(whole.iter().any(|frame| frame.data.contains("42")));
+    for frame in &whole {
+        assert_eq!(frame.fact()["type"], frame.event.as_str());
+    }
+    server.stop().await;
+    assert_eq!(events.next().await, None, "the stream ends with the server");
+    // As if it were the next day.
+    let server = Server::start(home.path()).await;
+    for have in 0..=whole.len() {
+        let mut events = if have % 2 == 0 {
+            server.events(&id, have as u64 + 1).await
+        } else {
+            let url = format!("{}/v1/sessions/{id}/events", server.url);
+            Events::of(server.client.get(url).header("last-event-id", have.to_string()).send().await.unwrap())
+        };
+        let more = events.until("caught-up").await;
+        let again = &more[..whole.len() - have];
+        assert_eq!(again, &whole[have..], "after {have}");
+    }
+    // And it is a session still.
+    let mut events = server.events(&id, whole.len() as u64 + 1).await;
+    assert_eq!(events.next().await.unwrap().event, "session_opened");
+    server.prompt(&id, "and 6*8?").await;
+    assert!(events.until("turn_finished").await.iter().any(|frame| frame.data.contains("48")));
+    let listed = server.json("/v1/sessions").await;
+    assert_eq!(listed["sessions"][0]["id"], id.as_str());
+    assert_eq!(listed["sessions"][0]["title"], "what is 6*7?");
+}
+
+#[tokio::test]
+async fn a_number_beyond_the_end_is_answered_with_a_reset() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::start(home.path()).await;
+    let id = server.open().await;
+    let mut events = server.events(&id, 1_000).await;
+    assert_eq!(events.next().await.unwrap().event, "reset");
+    assert_eq!(events.until("session_opened").await[0].id, Some(1));
+}
+
+#[tokio::test]
+async fn of_two_who_decide_the_first_counts_and_the_other_is_told() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::start(home.path()).await;
+    let id = server.open().await;
+    let mut events = server.events(&id, 1).await;
+    server.prompt(&id, "run `echo one`").await;
+    let asked = events.until("approval_requested").await;
+    let ask = asked.last().unwrap().fact();
+    assert!(ask["ask"]["expires"].as_u64().unwrap() > 500_000, "nobody may wait for ever: {ask}");
+    let call = ask["call"].clone();
+    assert_eq!(server.json(&format!("/v1/sessions/{id}")).await["asks"][0]["call"], call);
+    let decide = |decision: &str| json!({ "type": "decide", "call": call, "decision": decision });
+    let (once, deny) = (decide("once"), decide("deny"));
+    let (one, other) = tokio::join!(server.wish(&id, &once), server.wish(&id, &deny));
+    let (winner, loser) = if one.0 == 200 { (one, other) } else { (other, one) };
+    assert_eq!((winner.0, loser.0), (200, 409), "{winner:?} {loser:?}");
+    assert_eq!(loser.1["decision"], winner.1["decision"]);
+    let rest = events.until("turn_finished").await;
+    let resolved: Vec<_> = rest.iter().filter(|frame| frame.event == "approval_resolved").collect();
+    assert_eq!(resolved.len(), 1);
+    assert_eq!(resolved[0].fact()["by"], "remote");
+    assert_eq!(resolved[0].fact()["decision"], winner.1["decision"]);
+    assert_eq!(server.wish(&id, &once).await.0, 409, "later is late as well");
+    let unknown = json!({ "type": "decide", "call": "nix", "decision": "once" });
+    assert_eq!(server.wish(&id, &unknown).await.0, 404);
+}
+
+#[tokio::test]
+async fn a_slow_reader_loses_nothing_and_holds_up_nobody() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::start(home.path()).await;
+    let id = server.open().await;
+    let mut slow = server.events(&id, 1).await;
+    let mut quick = server.events(&id, 1).await;
+    // More than sockets and the ring in memory hold.
+    server.prompt(&id, "demo stream 60000").await;
+    let all = quick.until("turn_finished").await;
+    server.prompt(&id, "what is 6*7?").await;
+    quick.until("turn_finished").await;
+    let late = slow.until("turn_finished").await;
+    assert!(all == late, "{} and {} events", all.len(), late.len());
+}
+
+#[tokio::test]
+async fn what_a_client_may_not_do_is_refused_with_the_reason() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::with(home.path(), &cli::Serve::default(), |settings| {
+        settings.tokens.full = Some("full".to_owned().into());
+        settings.tokens.read = Some("read".to_owned().into());
+        settings.limits.body = 2_048;
+        settings.limits.message = 100;
+        settings.limits.sessions = 1;
+    })
+    .await;
+    let ask = |token: &'static str, path: &str| {
+        server.client.get(format!("{}{path}", server.url)).header("authorization", format!("Bearer {token}"))
+    };
+    let make = |token: &'static str, path: &str, body: String| {
+        let request = server.client.post(format!("{}{path}", server.url)).body(body);
+        request.header("authorization", format!("Bearer {token}"))
+    };
+    assert_eq!(server.get("/health").await.status(), 200, "a watchdog has no token");
+    let refused = server.get("/v1/sessions").await;
+    assert_eq!((refused.status().as_u16(), refused.headers()["www-authenticate"].to_str().unwrap()), (401, "Bearer"));
+    assert_eq!(ask("wrong", "/v1/info").send().await.unwrap().status(), 401);
+    assert_eq!(ask("read", "/v1/info").send().await.unwrap().status(), 200);
+    assert_eq!(ask("full", "/v1/info").header("host", "evil.example").send().await.unwrap().status(), 403);
+    assert_eq!(ask("full", "/v1/info").header("origin", "http://evil.example").send().await.unwrap().status(), 403);
+    assert_eq!(make("read", "/v1/sessions", String::new()).send().await.unwrap().status(), 403);
+    assert_eq!(make("full", "/v1/sessions", "x".repeat(4_096)).send().await.unwrap().status(), 413);
+    assert_eq!(make("full", "/v1/sessions", "{\"nix\":1}".into()).send().await.unwrap().status(), 400);
+    let outside = make("full", "/v1/sessions", "{\"folder\":\"/\"}".into()).send().await.unwrap();
+    assert_eq!(outside.status(), 403, "{}", outside.text().await.unwrap());
+    let opened = make("full", "/v1/sessions", String::new()).send().await.unwrap();
+    assert_eq!(opened.status(), 201);
+    let opened: Value = serde_json::from_str(&opened.text().await.unwrap()).unwrap();
+    let commands = format!("/v1/sessions/{}/commands", opened["id"].as_str().unwrap());
+    let long = json!({ "type": "prompt", "text": "x".repeat(101) }).to_string();
+    assert_eq!(make("full", &commands, long).send().await.unwrap().status(), 413);
+    for wrong in ["{\"type\":\"prompt\",\"text\":\" \"}", "{\"type\":\"nix\"}", "nix", ""] {
+        assert_eq!(make("full", &commands, wrong.into()).send().await.unwrap().status(), 400, "{wrong}");
+    }
+    let seek = "{\"type\":\"seek\",\"to\":\"start\"}";
+    assert_eq!(make("full", &commands, seek.into()).send().await.unwrap().status(), 409);
+    // It is watched, so it can't be put aside for another.
+    let events = commands.replace("commands", "events");
+    let _watched = ask("read", &events).send().await.unwrap();
+    let more = make("full", "/v1/sessions", String::new()).send().await.unwrap();
+    assert_eq!((more.status().as_u16(), more.headers().contains_key("retry-after")), (429, true));
+    assert_eq!(ask("full", "/v1/sessions/nix").send().await.unwrap().status(), 404);
+    assert_eq!(ask("full", "/nix").send().await.unwrap().status(), 404);
+    assert_eq!(make("full", "/v1/info", String::new()).send().await.unwrap().status(), 405);
+}
+
+#[tokio::test]
+async fn one_client_too_many_is_told_so() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::with(home.path(), &cli::Serve::default(), |settings| settings.limits.clients = 1).await;
+    let id = server.open().await;
+    let _watching = server.events(&id, 1).await;
+    // The first connection may be taken again once it is idle, so this one must be another.
+    let other = Client::builder().no_proxy().build().unwrap();
+    let refused = other.get(format!("{}/health", server.url)).send().await.unwrap();
+    assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().unwrap()), (429, "5"));
+}
+
+#[tokio::test]
+async fn an_idle_session_makes_room_and_is_opened_again_when_asked_for() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::with(home.path(), &cli::Serve::default(), |settings| settings.limits.sessions = 1).await;
+    let first = server.open().await;
+    let mut events = server.events(&first, 1).await;
+    server.prompt(&first, "what is 6*7?").await;
+    let said = events.until("turn_finished").await.len() as u64;
+    drop(events);
+    let second = loop {
+        // That nobody watches any more is noticed by the server when the connection is gone.
+        let opened = server.post("/v1/sessions", &json!({})).await;
+        if opened.status() == 201 {
+            break serde_json::from_str::<Value>(&opened.text().await.unwrap()).unwrap()["id"].clone();
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_ne!(second, first.as_str());
+    let mut again = server.events(&first, said + 1).await;
+    assert_eq!(again.next().await.unwrap().event, "session_opened");
+}
+
+#[tokio::test]
+async fn a_server_that_is_told_to_stop_seals_what_runs_and_ends_every_stream() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::start(home.path()).await;
+    let id = server.open().await;
+    let mut events = server.events(&id, 1).await;
+    server.prompt(&id, "run `echo one`").await;
+    events.until("approval_requested").await;
+    let begun = Instant::now();
+    let end = async {
+        let facts = events.until("turn_finished").await;
+        assert_eq!(facts.last().unwrap().fact()["end"], "cancelled");
+        assert_eq!(events.next().await.filter(|frame| frame.id.is_some()), None);
+    };
+    tokio::join!(server.stop(), end);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn who_may_only_watch_opens_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::start(home.path()).await;
+    let id = server.open().await;
+    let mut events = server.events(&id, 1).await;
+    server.prompt(&id, "what is 6*7?").await;
+    let whole = events.until("turn_finished").await;
+    server.stop().await;
+    let args = cli::Serve { read_only: true, ..cli::Serve::default() };
+    let server = Server::with(home.path(), &args, |_| {}).await;
+    assert_eq!(server.events(&id, 1).await.until("caught-up").await, whole, "nothing was added");
+    let over = server.get(&format!("/v1/sessions/{id}/events?from={}", whole.len() + 1)).await;
+    assert_eq!(over.status(), 204);
+    assert_eq!(server.wish(&id, &json!({ "type": "cancel" })).await.0, 403);
+}
+
+#[tokio::test]
+async fn a_recording_is_played_to_whoever_watches() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::start(home.path()).await;
+    let id = server.open().await;
+    let mut events = server.events(&id, 1).await;
+    server.prompt(&id, "what is 6*7?").await;
+    let whole = events.until("turn_finished").await;
+    server.stop().await;
+    let log = home.path().join("sessions").join(format!("{id}.jsonl"));
+    let args = cli::Serve { replay: Some(log), speed: 100.0, ..cli::Serve::default() };
+    let server = Server::with(home.path(), &args, |_| {}).await;
+    assert_eq!(server.json("/v1/sessions").await["sessions"][0]["id"], id.as_str());
+    let mut events = server.events(&id, 1).await;
+    assert_eq!(events.until("turn_finished").await, whole);
+    assert_eq!(server.post("/v1/sessions", &json!({})).await.status(), 409);
+    // It can be moved, and everyone goes along.
+    assert_eq!(server.wish(&id, &json!({ "type": "seek", "to": "start" })).await.0, 202);
+    events.until("reset").await;
+    assert_eq!(server.wish(&id, &json!({ "type": "seek", "to": "end" })).await.0, 202);
+    assert_eq!(events.until("turn_finished").await, whole);
+}
+
+struct Screen {
+    live: Live,
+    facts: jarvis_tui::bridge::hub::Subscription,
+}
+
+impl Screen {
+    async fn attach(house: &mut House, url: &str) -> Self {
+        let typed = cli::Attach { target: url.to_owned(), ..cli::Attach::default() };
+        let Attached { live, .. } = house.attach(&typed, false).await.unwrap();
+        let facts = live.hub.subscribe(Seq(0));
+        Self { live, facts }
+    }
+
+    async fn wish(&self, wish: Command) {
+        self.live.commands.send(wish).await.unwrap();
+    }
+
+    async fn until(&mut self, wanted: impl Fn(&AgentEvent) -> bool) -> AgentEvent {
+        loop {
+            match self.facts.next().await.expect("the session goes on") {
+                Delivery::Fact(fact) if wanted(&fact.envelope.event) => return fact.envelope.event.clone(),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_attached_screen_does_what_a_local_one_does() {
+    let (home, away) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Server::start(home.path()).await;
+    let mut house = house(away.path(), Audience::Screen);
+    // There is no session yet, so one is opened.
+    let mut screen = Screen::attach(&mut house, &server.url).await;
+    screen.wish(Command::Prompt { text: "run `echo one`".into() }).await;
+    let asked = screen.until(|event| matches!(event, AgentEvent::ApprovalRequested { .. })).await;
+    let AgentEvent::ApprovalRequested { call, .. } = asked else { panic!("{asked:?}") };
+    screen.wish(Command::Prompt { text: "what is 6*7?".into() }).await;
+    let mut weather = screen.live.weather.clone();
+    let queued = weather.wait_for(|weather| !weather.queue.is_empty()).await.unwrap().queue.clone();
+    assert_eq!(queued[0].text, "what is 6*7?");
+    screen.wish(Command::Decide { call, decision: Decision::Once }).await;
+    let resolved = screen.until(|event| matches!(event, AgentEvent::ApprovalResolved { .. })).await;
+    assert!(matches!(resolved, AgentEvent::ApprovalResolved { by: DecidedBy::Remote, .. }), "{resolved:?}");
+    for _ in 0..2 {
+        screen.until(|event| matches!(event, AgentEvent::TurnFinished { .. })).await;
+    }
+    // Another joins and sees the same.
+    let mut other = Screen::attach(&mut house, &server.url).await;
+    for _ in 0..2 {
+        other.until(|event| matches!(event, AgentEvent::TurnFinished { .. })).await;
+    }
+    other.wish(Command::SetMode { mode: jarvis_tui::event::Mode::Plan }).await;
+    screen.until(|event| matches!(event, AgentEvent::SessionOpened { mode, .. } if mode.name() == "plan")).await;
+    drop((screen, other));
+    house.close().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_of_other_machines_is_not_served_without_a_token() {
+    let home = tempfile::tempdir().unwrap();
+    let args = cli::Serve { host: Some("0.0.0.0".to_owned()), ..cli::Serve::default() };
+    let refused = house(home.path(), Audience::Pipe).serving(&args).await;
+    let text = refused.err().expect("it is refused").to_string();
+    assert!(text.contains("--token-env"), "{text}");
+    let args = cli::Serve { token_env: Some("NOT_SET_ANYWHERE".to_owned()), ..cli::Serve::default() };
+    assert!(house(home.path(), Audience::Pipe).serving(&args).await.is_err(), "a token that is missing is no token");
+}
+
+#[tokio::test]
+async fn a_session_that_another_program_has_open_is_not_opened_twice() {
+    let home = tempfile::tempdir().unwrap();
+    let one = Server::start(home.path()).await;
+    let id = one.open().await;
+    one.prompt(&id, "what is 6*7?").await;
+    one.events(&id, 1).await.until("turn_finished").await;
+    let other = Server::start(home.path()).await;
+    let refused = other.get(&format!("/v1/sessions/{id}/events")).await;
+    assert_eq!(refused.status(), 409);
+    assert!(refused.text().await.unwrap().contains("another jarvis-tui"));
+}
