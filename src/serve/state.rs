@@ -89,6 +89,8 @@ struct Rooms {
     coming: usize,
     /// The one that was there from the start; never put aside.
     given: Option<SessionId>,
+    /// Nobody came to see it yet.
+    unseen: bool,
 }
 
 /// A place among the sessions that may run, kept for one that is being opened.
@@ -107,6 +109,7 @@ impl State {
         if let Some(live) = factory.given() {
             let from = Seq(0);
             rooms.given = Some(live.session.clone());
+            rooms.unseen = true;
             rooms.running.insert(live.session.clone(), Arc::new(Room::new(live, Kind::Shared, from)));
         }
         let shared = Shared {
@@ -195,6 +198,12 @@ impl State {
     /// Reads a saved session, without opening it.
     pub(super) async fn saved(&self, id: &SessionId) -> Result<Live, Refused> {
         self.factory().read(id).await
+    }
+
+    /// Returns whether this is the first who comes to see the session that was there from the start.
+    pub(super) fn is_first(&self, id: &SessionId) -> bool {
+        let mut rooms = self.rooms();
+        rooms.given.as_ref() == Some(id) && std::mem::take(&mut rooms.unseen)
     }
 
     /// Returns the rooms there are.

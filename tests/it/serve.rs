@@ -139,6 +139,15 @@ impl Events {
         }
     }
 
+    async fn fact(&mut self) -> Option<Frame> {
+        loop {
+            match self.next().await {
+                Some(frame) if frame.id.is_none() => {}
+                other => return other,
+            }
+        }
+    }
+
     /// Reads up to an event of this name and returns all numbered ones, with that one last if it is numbered.
     async fn until(&mut self, name: &str) -> Vec<Frame> {
         let mut facts = Vec::new();
@@ -168,7 +177,7 @@ async fn a_stream_goes_on_from_every_event_also_after_a_restart() {
         assert_eq!(frame.fact()["type"], frame.event.as_str());
     }
     server.stop().await;
-    assert_eq!(events.next().await, None, "the stream ends with the server");
+    assert_eq!(events.fact().await, None, "the stream ends with the server");
     // As if it were the next day.
     let server = Server::start(home.path()).await;
     for have in 0..=whole.len() {
@@ -184,7 +193,7 @@ async fn a_stream_goes_on_from_every_event_also_after_a_restart() {
     }
     // And it is a session still.
     let mut events = server.events(&id, whole.len() as u64 + 1).await;
-    assert_eq!(events.next().await.unwrap().event, "session_opened");
+    assert_eq!(events.fact().await.unwrap().event, "session_opened");
     server.prompt(&id, "and 6*8?").await;
     assert!(events.until("turn_finished").await.iter().any(|frame| frame.data.contains("48")));
     let listed = server.json("/v1/sessions").await;
@@ -328,7 +337,7 @@ async fn an_idle_session_makes_room_and_is_opened_again_when_asked_for() {
     };
     assert_ne!(second, first.as_str());
     let mut again = server.events(&first, said + 1).await;
-    assert_eq!(again.next().await.unwrap().event, "session_opened");
+    assert_eq!(again.fact().await.unwrap().event, "session_opened");
 }
 
 #[tokio::test]
@@ -343,7 +352,7 @@ async fn a_server_that_is_told_to_stop_seals_what_runs_and_ends_every_stream() {
     let end = async {
         let facts = events.until("turn_finished").await;
         assert_eq!(facts.last().unwrap().fact()["end"], "cancelled");
-        assert_eq!(events.next().await.filter(|frame| frame.id.is_some()), None);
+        assert_eq!(events.fact().await, None);
     };
     tokio::join!(server.stop(), end);
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());

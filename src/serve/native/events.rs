@@ -50,7 +50,7 @@ pub(super) async fn watch(
         return Ok(nothing);
     }
     // A recording begins when the first comes to watch.
-    if live.caps.seek && live.weather.borrow().replay.is_some_and(|replay| replay.paused && live.hub.last() == Seq(0)) {
+    if state.is_first(&id) {
         let _ = live.commands.try_send(Command::Pause { paused: false });
     }
     // Who has more than there is has something else.
@@ -62,6 +62,7 @@ pub(super) async fn watch(
         hub: live.hub.clone(),
         weather: live.weather.clone(),
         weather_open: true,
+        changed: false,
         reset: beyond,
         until: Some(last),
         ended: false,
@@ -107,6 +108,8 @@ struct Watching {
     hub: Hub,
     weather: watch::Receiver<Weather>,
     weather_open: bool,
+    /// The weather changed and was not told.
+    changed: bool,
     /// The client must forget what it has.
     reset: bool,
     /// The past ends there; nothing once that was said.
@@ -125,7 +128,11 @@ impl Source for Watching {
         tokio::select! {
             biased;
             more = self.facts.batch(BATCH, &mut self.got), if self.got.is_empty() => self.ended = !more,
-            changed = self.weather.changed(), if self.weather_open => self.weather_open = changed.is_ok(),
+            // This counts as seen from here on.
+            changed = self.weather.changed(), if self.weather_open => {
+                self.weather_open = changed.is_ok();
+                self.changed = true;
+            }
         }
     }
 
@@ -153,7 +160,7 @@ impl Source for Watching {
         }
         let seq = self.facts.seq();
         self.past_told(seq, out);
-        if self.until.is_none() && self.weather.has_changed().unwrap_or(false) {
+        if self.until.is_none() && (self.changed || self.weather.has_changed().unwrap_or(false)) {
             self.say_weather(out);
         }
         !self.ended
@@ -174,6 +181,7 @@ impl Watching {
     }
 
     fn say_weather(&mut self, out: &mut Vec<u8>) {
+        self.changed = false;
         let weather = self.weather.borrow_and_update().clone();
         if let Ok(text) = serde_json::to_string(&weather) {
             self.say("weather", &text, out);
