@@ -60,10 +60,7 @@ async fn answer(state: &State, asked: bool, headers: &HeaderMap, body: &[u8]) ->
     let mut wanted = request::read(body, whose)?;
     let named = whose(wanted.has_tools) == Tools::Ours;
     wanted.ask.stays = oneshot::stays(headers);
-    let model = match &wanted.ask.model {
-        Some(model) => model.clone(),
-        None => state.factory().models().await.into_iter().next().map(|model| model.id).unwrap_or_default(),
-    };
+    let model = wanted.ask.model.clone().unwrap_or_default();
     let framing = if wanted.stream { Framing::Sse } else { Framing::Whole };
     let Wanted { ask, include_usage, messages, tokens, .. } = wanted;
     let wants = Wants { include_usage, calls: ask.client_tools.is_some() };

@@ -14,6 +14,7 @@ mod journal;
 mod markdown;
 mod screens;
 mod serve;
+mod serve_chat;
 mod store;
 mod support;
 mod tidy;

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use serde_json::json;
 
-use crate::event::{Fault, FaultKind, Json, Usage};
+use crate::event::{AgentEvent, Fault, FaultKind, Json, Usage};
 
 /// What all chunks of an answer have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,7 @@ pub struct Head {
     pub id: String,
     /// Seconds since 1970.
     pub created: u64,
+    /// As it was asked for; empty until the session names it.
     pub model: String,
 }
 
@@ -71,6 +72,15 @@ impl From<Usage> for Tokens {
 }
 
 impl Head {
+    /// Takes the model's name from the session's opening, where nobody asked for one.
+    pub(in crate::dialect) fn name(&mut self, fact: &AgentEvent) {
+        if let AgentEvent::SessionOpened { engine, model, .. } = fact
+            && self.model.is_empty()
+        {
+            self.model = format!("{engine}/{model}");
+        }
+    }
+
     /// Returns a chunk with one choice.
     pub(in crate::dialect) fn chunk<D: Serialize>(
         &self,

@@ -37,6 +37,8 @@ pub struct Chunks {
     prompt: u64,
     spoken: Spoken,
     calls: Vec<Call>,
+    /// The first chunk was told.
+    began: bool,
     pause: Option<Millis>,
 }
 
@@ -80,8 +82,15 @@ struct Function<'d> {
 }
 
 impl Chunks {
+    /// Where the head names no model, the session does.
     pub fn new(head: Head, wants: Wants, prompt: u64) -> Self {
-        Self { head, wants, prompt, spoken: Spoken::default(), calls: Vec::new(), pause: None }
+        Self { head, wants, prompt, spoken: Spoken::default(), calls: Vec::new(), began: false, pause: None }
+    }
+
+    fn begin_answer(&mut self, out: &mut Vec<SseFrame>) {
+        if !std::mem::replace(&mut self.began, true) {
+            self.delta(&Delta { role: Some("assistant"), content: Some(""), ..Delta::default() }, out);
+        }
     }
 
     fn delta(&self, delta: &Delta<'_>, out: &mut Vec<SseFrame>) {
@@ -203,7 +212,9 @@ impl Chunks {
 
 impl Encode for Chunks {
     fn start(&mut self, out: &mut Vec<SseFrame>) {
-        self.delta(&Delta { role: Some("assistant"), content: Some(""), ..Delta::default() }, out);
+        if !self.head.model.is_empty() {
+            self.begin_answer(out);
+        }
     }
 
     fn fact(&mut self, told: &Envelope, out: &mut Vec<SseFrame>) {
@@ -211,6 +222,8 @@ impl Encode for Chunks {
         if self.spoken.end.is_some() {
             return;
         }
+        self.head.name(&told.event);
+        self.begin_answer(out);
         let first = match &told.event {
             AgentEvent::TextDelta { message, .. } | AgentEvent::MessageFinished { message, .. } => {
                 self.spoken.is_untold(message)
@@ -229,6 +242,7 @@ impl Encode for Chunks {
     }
 
     fn finish(&mut self, out: &mut Vec<SseFrame>) {
+        self.begin_answer(out);
         if self.spoken.end.is_none() {
             self.spoken.end = Some(TurnEnd::Interrupted);
             self.end(out);

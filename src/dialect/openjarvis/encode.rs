@@ -39,6 +39,8 @@ pub struct Bridge {
     /// Messages that the model is sent with the next request.
     messages: u64,
     spoken: Spoken,
+    /// The first chunk was told.
+    answering: bool,
     /// The agent's start was told.
     began: bool,
     inference: Option<Inference>,
@@ -176,13 +178,15 @@ impl Call {
 }
 
 impl Bridge {
-    /// `messages` counts what the model is sent first, the system prompt included.
+    /// `messages` counts what the model is sent first, the system prompt included. Where the head names no model, the
+    /// session does.
     pub fn new(head: Head, prompt: u64, messages: u64) -> Self {
         Self {
             head,
             prompt,
             messages,
             spoken: Spoken::default(),
+            answering: false,
             began: false,
             inference: None,
             replied: false,
@@ -193,6 +197,12 @@ impl Bridge {
 
     fn chunk(&self, role: Option<&'static str>, content: Option<&str>, out: &mut Vec<SseFrame>) {
         out.push(SseFrame::data(self.head.chunk(&Delta { role, content }, None, None)));
+    }
+
+    fn begin_answer(&mut self, out: &mut Vec<SseFrame>) {
+        if !std::mem::replace(&mut self.answering, true) {
+            self.chunk(Some("assistant"), None, out);
+        }
     }
 
     fn begin(&mut self, input: &str, at: Millis, out: &mut Vec<SseFrame>) {
@@ -401,7 +411,9 @@ impl Bridge {
 
 impl Encode for Bridge {
     fn start(&mut self, out: &mut Vec<SseFrame>) {
-        self.chunk(Some("assistant"), None, out);
+        if !self.head.model.is_empty() {
+            self.begin_answer(out);
+        }
     }
 
     fn fact(&mut self, told: &Envelope, out: &mut Vec<SseFrame>) {
@@ -410,6 +422,8 @@ impl Encode for Bridge {
             return;
         }
         let (at, fact) = (told.at, &told.event);
+        self.head.name(fact);
+        self.begin_answer(out);
         let first = match fact {
             AgentEvent::TextDelta { message, .. } | AgentEvent::MessageFinished { message, .. } => {
                 self.spoken.is_untold(message)
@@ -427,6 +441,7 @@ impl Encode for Bridge {
     }
 
     fn finish(&mut self, out: &mut Vec<SseFrame>) {
+        self.begin_answer(out);
         if self.spoken.end.is_none() {
             self.spoken.end = Some(TurnEnd::Interrupted);
             self.end(out);

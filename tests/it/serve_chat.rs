@@ -1,0 +1,641 @@
+//! Chat completions as clients see them: raw, with our own client in both dialects, and with the official one.
+//!
+//! The server is the real one on a port of its own; its sessions are real, fed by an agent that answers by what it is
+//! asked. Where nobody waits for another program, time stands still while anybody works: keep-alives cost none.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use jarvis_tui::bridge::hub::{Backlog, Hub};
+use jarvis_tui::bridge::{Live, session};
+use jarvis_tui::dialect::SseFrame;
+use jarvis_tui::event::grammar::Sealer;
+use jarvis_tui::event::{AgentEvent, Caps, Command, Fault, FaultKind, LinkState, Mode, SessionId, ToolSpec, TurnEnd};
+use jarvis_tui::net::call::Framing;
+use jarvis_tui::net::sse::Frames;
+use jarvis_tui::serve::ask::Ask;
+use jarvis_tui::serve::factory::{Answering, Factory, Model, Opening, Saved};
+use jarvis_tui::serve::refuse::Refused;
+use jarvis_tui::serve::{Settings, State, run};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::support::{Act as Sent, Server, head};
+
+/// What the agent does for a question, one thing after the other.
+enum Act {
+    Say(Value),
+    Quiet(Duration),
+    End(TurnEnd),
+}
+
+/// Answers by what it is asked; keeps that.
+#[derive(Default)]
+struct Scripted {
+    asked: Mutex<Vec<Ask>>,
+    count: AtomicU32,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+fn message(n: u32, deltas: Vec<Value>, stop: &str, tokens: (u32, u32)) -> Vec<Act> {
+    let id = format!("m{n}");
+    let mut said = vec![json!({"type": "message_started", "message": id, "role": "assistant"})];
+    said.extend(deltas.into_iter().map(|mut delta| {
+        delta["message"] = json!(id);
+        delta
+    }));
+    said.push(json!({"type": "message_finished", "message": id, "stop": stop}));
+    let usage = json!({"input_tokens": tokens.0, "output_tokens": tokens.1});
+    said.push(json!({"type": "usage_reported", "scope": {"request": n}, "usage": usage}));
+    said.into_iter().map(Act::Say).collect()
+}
+
+fn text(text: &str) -> Value {
+    json!({"type": "text_delta", "text": text})
+}
+
+fn call(id: &str, name: &str, pieces: &[&str]) -> Vec<Value> {
+    let mut said = vec![json!({"type": "tool_call_started", "call": id, "name": name})];
+    said.extend(pieces.iter().map(|piece| json!({"type": "tool_args_delta", "call": id, "json": piece})));
+    said.push(json!({"type": "tool_call_ready", "call": id, "name": name, "args": pieces.concat()}));
+    said
+}
+
+fn answer(ask: &Ask) -> Vec<Act> {
+    let whole = "this whole answer came in one piece after  a long time of thinking";
+    let prompt = ask.prompt.clone().unwrap_or_default();
+    let failed = |kind: FaultKind| Act::End(TurnEnd::Failed(Fault::new(kind, "it broke (for the test)")));
+    let done = || Act::End(TurnEnd::Completed);
+    let with_quiet = |quiet: u64| {
+        let mut acts = message(1, vec![text("so … "), text("there")], "end", (7, 3));
+        acts.insert(2, Act::Quiet(Duration::from_secs(quiet)));
+        acts
+    };
+    let mut acts = match (&ask.client_tools, prompt.as_str()) {
+        (_, "hello") => message(1, vec![text("Hello"), text(", you.")], "end", (7, 3)),
+        (_, "think") => {
+            let thought = json!({"type": "reasoning_delta", "text": "Let me see."});
+            message(1, vec![thought, text("Yes.")], "end", (7, 3))
+        }
+        (_, "in one piece") => message(1, vec![text(whole)], "end", (7, 3)),
+        (_, "in one piece, and more") => {
+            let mut acts = message(1, vec![text(whole)], "end", (7, 3));
+            acts.extend(message(2, vec![text("More.")], "end", (7, 3)));
+            acts
+        }
+        (_, "be quiet for a while") => with_quiet(25),
+        (_, "be quiet for ever") => with_quiet(100_000),
+        (_, "too much") => message(1, vec![text("and so on")], "length", (7, 3)),
+        (_, "something bad") => {
+            let mut acts = message(1, vec![text("First")], "refused", (7, 3));
+            acts.push(failed(FaultKind::Refused));
+            return acts;
+        }
+        (_, "use your tools") => {
+            let mut deltas = vec![text("One moment.")];
+            deltas.extend(call("c1", "clock", &["{\"zone\":", "\"UTC\"}"]));
+            deltas.extend(call("c2", "shell", &["{\"command\":\"rm\"}"]));
+            let mut acts = message(1, deltas, "tool_calls", (10, 4));
+            let end = |id: &str, outcome: &str, output: &str, took: Value| {
+                let output = json!({"text": output});
+                Act::Say(
+                    json!({"type": "tool_call_finished", "call": id, "outcome": outcome, "output": output, "took": took}),
+                )
+            };
+            acts.push(end("c2", "denied", "denied: no rule allows it", Value::Null));
+            acts.push(end("c1", "ok", "noon", json!(3)));
+            acts.extend(message(2, vec![text("It is"), text(" noon.")], "end", (20, 4)));
+            acts
+        }
+        (_, fail) if fail.starts_with("fail ") => {
+            let kind: FaultKind = serde_json::from_value(json!(fail.trim_start_matches("fail "))).unwrap();
+            let mut acts = message(1, vec![text("So far")], "failed", (0, 0));
+            acts.push(failed(kind));
+            return acts;
+        }
+        (Some(tools), "weather") => {
+            message(1, call("call_1", &tools[0].name, &["{\"city\"", ":\"Oslo\"}"]), "tool_calls", (9, 5))
+        }
+        (Some(_), "") => {
+            let result = ask.past.iter().rev().find_map(|fact| match fact {
+                AgentEvent::ToolCallFinished { output, .. } => Some(output.text.clone()),
+                _ => None,
+            });
+            message(1, vec![text(&format!("It says {}.", result.unwrap_or_default()))], "end", (9, 5))
+        }
+        _ => {
+            let said = ask.past.iter().filter_map(|fact| match fact {
+                AgentEvent::UserMessage { text, .. } | AgentEvent::TextDelta { text, .. } => Some(text.clone()),
+                _ => None,
+            });
+            let all: Vec<String> = ask.system.clone().into_iter().chain(said).chain([prompt]).collect();
+            message(1, vec![text(&all.join(" | "))], "end", (7, 3))
+        }
+    };
+    acts.push(done());
+    acts
+}
+
+async fn agent(ask: Ask, events: mpsc::Sender<AgentEvent>, mut commands: mpsc::Receiver<Command>) {
+    let opened = json!({
+        "type": "session_opened", "wall": 0, "engine": "scripted", "model": "m", "mode": Mode::Ask, "folder": "/",
+        "version": "0", "caps": Caps::default(),
+    });
+    events.send(serde_json::from_value(opened).unwrap()).await.unwrap();
+    for fact in ask.past.clone() {
+        events.send(fact).await.unwrap();
+    }
+    let mut turn = vec![AgentEvent::TurnStarted { turn: "t1".into(), parent: None }];
+    match commands.recv().await {
+        Some(Command::Prompt { text }) => turn.push(AgentEvent::UserMessage { message: "m0".into(), text }),
+        Some(Command::GoOn) => {}
+        other => panic!("{other:?}"),
+    }
+    for event in turn {
+        events.send(event).await.unwrap();
+    }
+    for act in answer(&ask) {
+        match act {
+            Act::Say(event) => {
+                let event = serde_json::from_value(event.clone()).unwrap_or_else(|error| panic!("{error}: {event}"));
+                let _ = events.send(event).await;
+            }
+            Act::Quiet(time) => tokio::select! {
+                () = tokio::time::sleep(time) => {}
+                command = commands.recv() => {
+                    assert!(matches!(command, Some(Command::Cancel) | None), "{command:?}");
+                    let end = AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Cancelled };
+                    let _ = events.send(end).await;
+                    return;
+                }
+            },
+            Act::End(end) => {
+                let _ = events.send(AgentEvent::TurnFinished { turn: "t1".into(), end }).await;
+            }
+        }
+    }
+    while commands.recv().await.is_some() {}
+}
+
+impl Factory for Scripted {
+    fn ask<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answering, Refused>> {
+        Box::pin(async move {
+            self.asked.lock().unwrap().push(ask.clone());
+            if ask.prompt.as_deref() == Some("no such model") {
+                return Err(Refused::new(404, "model_not_found", "there is no such model").about("model"));
+            }
+            let (events, from_source) = mpsc::channel(256);
+            let (commands, to_source) = mpsc::channel(64);
+            let (_, link) = watch::channel(LinkState::Idle);
+            let setup = session::Setup {
+                session: SessionId::new(format!("20261120-195114-{:04}", self.count.fetch_add(1, Ordering::Relaxed))),
+                hub: Hub::new(Backlog::Memory, 1 << 20),
+                writer: None,
+                not_saved: None,
+                standing: session::Standing::default(),
+                sealer: Box::pin(async { Sealer::new() }),
+                notices: Vec::new(),
+                epoch: Instant::now(),
+            };
+            let feed = session::Feed { events: from_source, link, commands, caps: Caps::default() };
+            let mut tasks = self.tasks.lock().unwrap();
+            let live = session::start(setup, feed, &mut tasks);
+            tasks.spawn(agent(ask.clone(), events, to_source));
+            Ok(Answering { live, turn: None, played: false })
+        })
+    }
+
+    fn open(&self, _: Opening) -> BoxFuture<'_, Result<Live, Refused>> {
+        Box::pin(async { Err(Refused::not_found("not here")) })
+    }
+
+    fn reopen<'a>(&'a self, _: &'a SessionId) -> BoxFuture<'a, Result<Live, Refused>> {
+        Box::pin(async { Err(Refused::not_found("not here")) })
+    }
+
+    fn read<'a>(&'a self, _: &'a SessionId) -> BoxFuture<'a, Result<Live, Refused>> {
+        Box::pin(async { Err(Refused::not_found("not here")) })
+    }
+
+    fn given(&self) -> Option<Live> {
+        None
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<Saved>, Refused>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn models(&self) -> BoxFuture<'_, Vec<Model>> {
+        let model = Model { id: "scripted/m".into(), engine: "scripted".into(), remark: String::new() };
+        Box::pin(async { vec![model] })
+    }
+
+    fn tools(&self) -> Vec<ToolSpec> {
+        Vec::new()
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+struct Served {
+    address: SocketAddr,
+    factory: Arc<Scripted>,
+    _task: JoinSet<()>,
+}
+
+async fn serve(settings: Settings) -> Served {
+    let factory = Arc::new(Scripted::default());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let state = State::new(factory.clone(), settings);
+    let mut task = JoinSet::new();
+    task.spawn(run(listener, state, std::future::pending()));
+    Served { address, factory, _task: task }
+}
+
+/// An answer as it came: the pieces of the body are the server's writes.
+struct Answer {
+    status: u16,
+    head: String,
+    pieces: Vec<Vec<u8>>,
+    took: Duration,
+}
+
+impl Answer {
+    fn body(&self) -> String {
+        String::from_utf8(self.pieces.concat()).unwrap()
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body()).unwrap_or_else(|error| panic!("{error}: {}", self.body()))
+    }
+
+    fn frames(&self) -> Vec<SseFrame> {
+        let (mut frames, mut out) = (Frames::new(Framing::Sse), Vec::new());
+        frames.push(&self.pieces.concat(), &mut out).unwrap();
+        frames.finish(&mut out);
+        out
+    }
+
+    /// Names of the frames; of chunks the first word of what they hold.
+    fn names(&self) -> Vec<String> {
+        let name = |frame: SseFrame| {
+            let Ok(json) = serde_json::from_str::<Value>(&frame.data) else { return frame.data };
+            let choice = &json["choices"][0];
+            match (frame.event.as_str(), choice["finish_reason"].as_str()) {
+                ("", None) if json.get("error").is_some() => "error".to_owned(),
+                ("", None) if choice["delta"]["role"] == "assistant" => "role".to_owned(),
+                ("", None) => "text".to_owned(),
+                ("", Some(reason)) => reason.to_owned(),
+                (event, _) => event.to_owned(),
+            }
+        };
+        let mut names: Vec<String> = self.frames().into_iter().map(name).collect();
+        names.dedup();
+        names
+    }
+}
+
+impl Served {
+    async fn post(&self, path: &str, headers: &str, body: &str) -> Answer {
+        let began = Instant::now();
+        let mut socket = TcpStream::connect(self.address).await.unwrap();
+        let (host, length) = (self.address, body.len());
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}"
+        );
+        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut got = Vec::new();
+        socket.read_to_end(&mut got).await.unwrap();
+        let took = began.elapsed();
+        let at = got.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8(got[..at].to_vec()).unwrap().to_lowercase();
+        let mut rest = &got[at + 4..];
+        let mut pieces = Vec::new();
+        if head.contains("transfer-encoding: chunked") {
+            while let Some(end) = rest.windows(2).position(|window| window == b"\r\n") {
+                let size = usize::from_str_radix(std::str::from_utf8(&rest[..end]).unwrap(), 16).unwrap();
+                pieces.push(rest[end + 2..end + 2 + size].to_vec());
+                rest = &rest[end + 4 + size..];
+            }
+            assert_eq!(pieces.pop(), Some(Vec::new()), "the end was said");
+        } else {
+            pieces.push(rest.to_vec());
+        }
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer { status, head, pieces, took }
+    }
+
+    async fn chat(&self, body: Value) -> Answer {
+        self.post("/v1/chat/completions", "", &body.to_string()).await
+    }
+
+    async fn stream(&self, prompt: &str) -> Answer {
+        self.chat(json!({"stream": true, "messages": [{"role": "user", "content": prompt}]})).await
+    }
+
+    async fn bridge(&self, prompt: &str) -> Answer {
+        let body = json!({"model": "m", "stream": true, "messages": [{"role": "user", "content": prompt}]});
+        self.post("/v1/chat/completions", "X-Jarvis-Events: agent\r\n", &body.to_string()).await
+    }
+
+    fn asked(&self) -> Ask {
+        self.factory.asked.lock().unwrap().last().unwrap().clone()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_is_chunks_and_nothing_but_chunks() {
+    let served = serve(Settings::default()).await;
+    let answer = served.stream("use your tools").await;
+    assert_eq!((answer.status, answer.names()), (200, ["role", "text", "stop", "[DONE]"].map(Into::into).to_vec()));
+    for header in [
+        "content-type: text/event-stream",
+        "cache-control: no-cache",
+        "x-accel-buffering: no",
+        "x-jarvis-session: 20261120-195114-0000",
+    ] {
+        assert!(answer.head.contains(header), "{}", answer.head);
+    }
+    let body = answer.body();
+    for line in body.lines() {
+        assert!(line.is_empty() || line.starts_with("data: "), "{line}");
+    }
+    assert!(body.contains(r#""model":"scripted/m""#), "nobody asked for a model: {body}");
+    let whole = served.chat(json!({"messages": [{"role": "user", "content": "hello"}]})).await.json();
+    assert_eq!(whole["choices"][0]["message"]["content"], "Hello, you.");
+    assert_eq!(whole["model"], "scripted/m");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_stream_gives_a_comment_without_a_blank_line() {
+    let served = serve(Settings::default()).await;
+    for answer in [served.stream("be quiet for a while").await, served.bridge("be quiet for a while").await] {
+        let body = answer.body();
+        assert_eq!(body.matches(": keep-alive\n").count(), 2, "{body}");
+        assert!(!body.contains("keep-alive\n\n"), "{body}");
+        assert!(body.contains(": keep-alive\ndata: {"), "the next frame follows at once: {body}");
+        assert_eq!(answer.took.as_secs(), 25);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_in_one_piece_is_paced_and_one_that_goes_on_is_not() {
+    let served = serve(Settings::default()).await;
+    let text = |answer: &Answer| -> (String, usize) {
+        let texts = answer.frames().into_iter().filter_map(|frame| {
+            let json = serde_json::from_str::<Value>(&frame.data).ok()?;
+            json["choices"][0]["delta"]["content"].as_str().filter(|text| !text.is_empty()).map(ToOwned::to_owned)
+        });
+        let texts: Vec<String> = texts.collect();
+        (texts.concat(), texts.len())
+    };
+    let answer = served.stream("in one piece").await;
+    let whole = "this whole answer came in one piece after  a long time of thinking";
+    assert_eq!(text(&answer), (whole.to_owned(), 14));
+    assert!(answer.took >= Duration::from_millis(13 * 12), "{:?}", answer.took);
+    assert!(answer.took < Duration::from_secs(1), "{:?}", answer.took);
+    assert!(answer.pieces.len() > 6, "{} writes", answer.pieces.len());
+    let answer = served.stream("in one piece, and more").await;
+    assert_eq!(text(&answer), (format!("{whole}\n\nMore."), 15));
+    assert!(answer.took < Duration::from_millis(13 * 12), "{:?}", answer.took);
+    let answer = served.chat(json!({"messages": [{"content": "in one piece"}]})).await;
+    assert!(answer.took < Duration::from_millis(12), "nobody watches: {:?}", answer.took);
+}
+
+#[tokio::test(start_paused = true)]
+async fn named_events_come_where_they_are_asked_for() {
+    let named = [
+        "role",
+        "agent_turn_start",
+        "inference_start",
+        "text",
+        "inference_end",
+        "tool_call_start",
+        "tool_call_end",
+        "inference_start",
+        "text",
+        "inference_end",
+        "tool_results",
+        "stop",
+        "[DONE]",
+    ];
+    let served = serve(Settings::default()).await;
+    assert_eq!(served.bridge("use your tools").await.names(), named);
+    let tools = json!([{"type": "function", "function": {"name": "x"}}]);
+    let body = |tools: &Value| {
+        json!({"stream": true, "tools": tools, "messages": [{"role": "user", "content": "use your tools"}]}).to_string()
+    };
+    let path = "/v1/chat/completions";
+    let by_query = served.post(&format!("{path}?a=b&events=agent"), "", &body(&tools)).await;
+    assert_eq!(by_query.names(), named);
+    assert_eq!(served.asked().client_tools, None, "our tools are offered");
+    assert!(!served.post(path, "", &body(&json!([]))).await.names().contains(&"tool_results".to_owned()));
+
+    let compat = serve(Settings { openjarvis: true, ..Settings::default() }).await;
+    assert_eq!(compat.post(path, "", &body(&tools)).await.names(), named);
+    assert!(!compat.post(path, "", &body(&json!([]))).await.names().contains(&"tool_results".to_owned()));
+    let whole = json!({"tools": tools, "messages": [{"role": "user", "content": "use your tools"}]});
+    let whole = compat.chat(whole).await.json();
+    assert_eq!(whole["choices"][0]["message"]["content"], "One moment.\n\nIt is noon.");
+    assert_eq!(whole["choices"][0]["finish_reason"], "stop");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_that_fails_is_an_error_here_and_prose_there() {
+    let served = serve(Settings::default()).await;
+    let plain = served.stream("fail upstream").await;
+    assert_eq!(plain.names(), ["role", "text", "error", "[DONE]"]);
+    assert_eq!(plain.status, 200);
+    let bridge = served.bridge("fail upstream").await;
+    assert_eq!(
+        bridge.names(),
+        ["role", "agent_turn_start", "inference_start", "text", "stop", "[DONE]"],
+        "{}",
+        bridge.body()
+    );
+    assert!(
+        bridge
+            .body()
+            .contains(r#""content":"\n\nSorry, an error occurred: it broke (for the test)"},"finish_reason":"stop""#)
+    );
+    let whole = served.chat(json!({"messages": [{"content": "fail rate_limited"}]})).await;
+    assert_eq!(whole.status, 429);
+    assert_eq!(whole.json()["error"]["code"], "rate_limit_exceeded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn odd_requests_get_clear_answers() {
+    let served = serve(Settings::default()).await;
+    let path = "/v1/chat/completions";
+    let odd = |body: &'static str| served.post(path, "", body);
+    let refused = |answer: &Answer| {
+        let error = answer.json()["error"].clone();
+        assert!(error["message"].as_str().is_some_and(|text| !text.is_empty()), "{error}");
+        (answer.status, error["type"].as_str().unwrap().to_owned(), error["param"].as_str().map(ToOwned::to_owned))
+    };
+    let bad = |param: Option<&str>| (400, "invalid_request_error".to_owned(), param.map(ToOwned::to_owned));
+    assert_eq!(refused(&odd("").await), bad(None));
+    assert_eq!(refused(&odd("{\"messages\":").await), bad(None));
+    assert_eq!(refused(&odd("[]").await), bad(None));
+    assert_eq!(refused(&odd("{}").await), bad(Some("messages")));
+    assert_eq!(refused(&odd(r#"{"messages":[{"content":7}]}"#).await), bad(Some("messages[0].content")));
+    assert_eq!(refused(&odd(r#"{"messages":[{"content":"x"}],"stream":1}"#).await), bad(Some("stream")));
+    let get = refused(&served.post("/v1/chat/nowhere", "", "").await);
+    assert_eq!(get, (404, "invalid_request_error".to_owned(), None));
+    let nobody =
+        odd(r#"{"model":"x","messages":[{"role":"wizard","content":null},{"content":"no such model"}]}"#).await;
+    assert_eq!(refused(&nobody), (404, "invalid_request_error".to_owned(), Some("model".to_owned())));
+    // Said in the other shape too, where that was asked for.
+    let bridge = served.post(path, "x-jarvis-events: agent\r\n", "{}").await;
+    assert_eq!(bridge.json()["detail"], "messages is missing");
+    assert_eq!(bridge.json()["error"]["param"], "messages");
+    // What nobody knows is nobody's business.
+    let fine = odd(
+        r#"{"model":null,"stream":null,"n":1,"stop":["x"],"metadata":{"a":1},"tools":null,"max_tokens":null,
+            "stream_options":null,"messages":[{"role":"tool-ish","name":"x","content":[]},{"role":"user","content":"hello"}]}"#,
+    );
+    assert_eq!(fine.await.json()["choices"][0]["message"]["content"], "Hello, you.");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_client_asks_reaches_the_agent() {
+    let served = serve(Settings::default()).await;
+    let body = json!({
+        "model": "openai/gpt", "max_completion_tokens": 9,
+        "messages": [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hello"}],
+        "tools": [{"type": "function", "function": {"name": "one"}}, {"type": "function", "function": {"name": "two"}}],
+        "tool_choice": {"type": "function", "function": {"name": "two"}},
+    });
+    let answer = served.post("/v1/chat/completions", "x-jarvis-stay: 1\r\n", &body.to_string()).await.json();
+    assert_eq!(answer["model"], "openai/gpt");
+    let ask = served.asked();
+    assert_eq!(
+        (ask.model.as_deref(), ask.max_output, ask.system.as_deref(), ask.stays),
+        (Some("openai/gpt"), Some(9), Some("be brief"), true)
+    );
+    let names: Vec<String> = ask.client_tools.unwrap().into_iter().map(|spec| spec.name).collect();
+    assert_eq!(names, ["two"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_takes_nothing_with_it_but_its_own_turn() {
+    let served = serve(Settings::default()).await;
+    let mut socket = TcpStream::connect(served.address).await.unwrap();
+    let body = json!({"stream": true, "messages": [{"content": "be quiet for ever"}]}).to_string();
+    let head =
+        format!("POST /v1/chat/completions HTTP/1.1\r\nhost: {}\r\ncontent-length: {}", served.address, body.len());
+    socket.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await.unwrap();
+    let mut first = [0; 16];
+    socket.read_exact(&mut first).await.unwrap();
+    assert!(first.starts_with(b"HTTP/1.1 200"));
+    drop(socket);
+    assert_eq!(served.stream("hello").await.names(), ["role", "text", "stop", "[DONE]"]);
+    // Its turn is cancelled once nobody has read it for a while, and its session ends.
+    let began = Instant::now();
+    loop {
+        let ended = served.factory.tasks.lock().unwrap().try_join_next().is_some();
+        let left = served.factory.tasks.lock().unwrap().len();
+        if !ended && left == 0 {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_mins(5), "{left} tasks are left");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Runs our own program against a served port and returns its JSON.
+async fn attach(served: &Served, path: &str, args: &[&str]) -> Value {
+    let home = tempfile::tempdir().unwrap();
+    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_jarvis-tui"))
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("JARVIS_TUI_HOME", home.path())
+        .current_dir(home.path())
+        .arg("attach")
+        .arg(format!("http://{}{path}", served.address))
+        .args(args)
+        .args(["--output-format", "json"])
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+#[tokio::test]
+async fn our_own_client_reads_both_dialects() {
+    let served = serve(Settings::default()).await;
+    let chat = attach(&served, "/v1/chat/completions", &["-m", "m", "-p", "use your tools"]).await;
+    assert_eq!(
+        (&chat["dialect"], &chat["outcome"], &chat["text"]),
+        (&json!("openai-chat"), &json!("completed"), &json!("One moment.\n\nIt is noon.")),
+        "{chat}"
+    );
+    assert_eq!((&chat["usage"]["input_tokens"], &chat["usage"]["output_tokens"]), (&json!(30), &json!(8)), "{chat}");
+
+    let path = "/v1/chat/completions?events=agent";
+    let bridge = attach(&served, path, &["-m", "m", "-p", "use your tools"]).await;
+    assert_eq!(
+        (&bridge["dialect"], &bridge["outcome"], &bridge["text"]),
+        (&json!("openjarvis"), &json!("completed"), &json!("One moment.\n\nIt is noon.")),
+        "{bridge}"
+    );
+    let calls: Vec<(String, String)> = bridge["tool_calls"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{bridge}"))
+        .iter()
+        .map(|call| (call["name"].as_str().unwrap().to_owned(), call["status"].as_str().unwrap().to_owned()))
+        .collect();
+    assert_eq!(calls, [("clock".to_owned(), "ok".to_owned()), ("shell".to_owned(), "failed".to_owned())]);
+
+    for path in ["/v1/chat/completions", path] {
+        let failed = attach(&served, path, &["-m", "m", "-p", "fail upstream"]).await;
+        assert_eq!(failed["outcome"], "failed", "{failed}");
+        assert!(failed.to_string().contains("it broke (for the test)"), "{failed}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_official_client_finds_nothing_odd() {
+    let python = std::env::var("JARVIS_TUI_PYTHON").unwrap_or_else(|_| "python3".into());
+    let there = std::process::Command::new(&python).args(["-c", "import openai"]).stderr(Stdio::null()).status();
+    if !there.is_ok_and(|status| status.success()) {
+        println!("skipped: {python} has no openai package; JARVIS_TUI_PYTHON may name another interpreter");
+        return;
+    }
+    // With the clock that stands still a quiet stream has its keep-alives at once; the client gets those bytes.
+    let quiet = serve(Settings::default()).await.stream("be quiet for a while").await.body();
+    assert!(quiet.contains(": keep-alive\n"));
+    tokio::time::resume();
+    let kept =
+        Server::start(vec![vec![head("200 OK", "content-type: text/event-stream\r\n"), Sent::Send(quiet.into())]]);
+    let (kept, served) = (kept.await, serve(Settings::default()).await);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/chat.py");
+    let output = tokio::process::Command::new(&python)
+        .arg(script)
+        .args([format!("http://{}/v1", served.address), format!("{}/v1", kept.url())])
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap();
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{out}{err}");
+    println!("{out}");
+}
