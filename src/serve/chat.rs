@@ -12,8 +12,6 @@
 
 pub(super) mod request;
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{RawQuery, State as Shared};
@@ -64,9 +62,8 @@ async fn answer(state: &State, asked: bool, headers: &HeaderMap, body: &[u8]) ->
     let framing = if wanted.stream { Framing::Sse } else { Framing::Whole };
     let Wanted { ask, include_usage, messages, tokens, .. } = wanted;
     let wants = Wants { include_usage, calls: ask.client_tools.is_some() };
-    let created = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     oneshot::run(state, ask, framing, |session| -> Box<dyn Encode> {
-        let head = Head { id: id(session), created, model };
+        let head = Head { id: id(session), created: 0, model };
         if named { Box::new(Bridge::new(head, tokens, messages)) } else { Box::new(Chunks::new(head, wants, tokens)) }
     })
     .await

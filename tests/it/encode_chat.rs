@@ -19,6 +19,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -353,7 +354,8 @@ fn structure(frames: &[SseFrame]) -> Vec<String> {
         let mut shape = format!("{}: {}", frame.event, fields(&json).unwrap());
         if let Some(choice) = json["choices"].get(0) {
             let delta = &choice["delta"];
-            shape += &format!(
+            let _ = write!(
+                shape,
                 " | {} | {} {} {}",
                 fields(choice).unwrap(),
                 fields(delta).unwrap(),

@@ -149,7 +149,7 @@ fn answer(ask: &Ask) -> Vec<Act> {
 
 async fn agent(ask: Ask, events: mpsc::Sender<AgentEvent>, mut commands: mpsc::Receiver<Command>) {
     let opened = json!({
-        "type": "session_opened", "wall": 0, "engine": "scripted", "model": "m", "mode": Mode::Ask, "folder": "/",
+        "type": "session_opened", "wall": 1_795_204_274_400_u64, "engine": "scripted", "model": "m", "mode": Mode::Ask, "folder": "/",
         "version": "0", "caps": Caps::default(),
     });
     events.send(serde_json::from_value(opened).unwrap()).await.unwrap();
@@ -374,6 +374,7 @@ async fn a_stream_is_chunks_and_nothing_but_chunks() {
     for line in body.lines() {
         assert!(line.is_empty() || line.starts_with("data: "), "{line}");
     }
+    assert!(body.contains(r#""created":1795204274,"#), "when the session began: {body}");
     assert!(body.contains(r#""model":"scripted/m""#), "nobody asked for a model: {body}");
     let whole = served.chat(json!({"messages": [{"role": "user", "content": "hello"}]})).await.json();
     assert_eq!(whole["choices"][0]["message"]["content"], "Hello, you.");

@@ -11,7 +11,7 @@ use crate::event::{AgentEvent, Fault, FaultKind, Json, Usage};
 pub struct Head {
     /// `chatcmpl-` and 12 hexadecimal digits.
     pub id: String,
-    /// Seconds since 1970.
+    /// Seconds since 1970; 0 until the session says when it began.
     pub created: u64,
     /// As it was asked for; empty until the session names it.
     pub model: String,
@@ -24,9 +24,8 @@ struct Chunk<'c, D> {
     created: u64,
     model: &'c str,
     choices: &'c [Choice<'c, D>],
-    /// Absent, null, or counts.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<Option<Tokens>>,
+    #[serde(skip_serializing_if = "Counts::are_absent")]
+    usage: Counts,
 }
 
 #[derive(Serialize)]
@@ -36,16 +35,35 @@ struct Choice<'c, D> {
     finish_reason: Option<&'static str>,
 }
 
+/// The field `usage` of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub(in crate::dialect) enum Counts {
+    Absent,
+    /// They come in a chunk of their own.
+    Null,
+    Are(Tokens),
+}
+
+impl Counts {
+    fn are_absent(&self) -> bool {
+        *self == Self::Absent
+    }
+}
+
 /// Token counts as this format has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(in crate::dialect) struct Tokens {
-    prompt_tokens: u64,
-    completion_tokens: u64,
-    total_tokens: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    prompt_tokens_details: Option<Cached>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    completion_tokens_details: Option<Reasoned>,
+    #[serde(rename = "prompt_tokens")]
+    prompt: u64,
+    #[serde(rename = "completion_tokens")]
+    completion: u64,
+    #[serde(rename = "total_tokens")]
+    total: u64,
+    #[serde(rename = "prompt_tokens_details", skip_serializing_if = "Option::is_none")]
+    cached: Option<Cached>,
+    #[serde(rename = "completion_tokens_details", skip_serializing_if = "Option::is_none")]
+    reasoned: Option<Reasoned>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -61,24 +79,29 @@ struct Reasoned {
 impl From<Usage> for Tokens {
     fn from(usage: Usage) -> Self {
         Self {
-            prompt_tokens: usage.input_tokens,
-            completion_tokens: usage.output_tokens,
-            total_tokens: usage.total(),
-            prompt_tokens_details: (usage.cached_tokens > 0).then_some(Cached { cached_tokens: usage.cached_tokens }),
-            completion_tokens_details: (usage.reasoning_tokens > 0)
-                .then_some(Reasoned { reasoning_tokens: usage.reasoning_tokens }),
+            prompt: usage.input_tokens,
+            completion: usage.output_tokens,
+            total: usage.total(),
+            cached: (usage.cached_tokens > 0).then_some(Cached { cached_tokens: usage.cached_tokens }),
+            reasoned: (usage.reasoning_tokens > 0).then_some(Reasoned { reasoning_tokens: usage.reasoning_tokens }),
         }
     }
 }
 
 impl Head {
-    /// Takes the model's name from the session's opening, where nobody asked for one.
-    pub(in crate::dialect) fn name(&mut self, fact: &AgentEvent) {
-        if let AgentEvent::SessionOpened { engine, model, .. } = fact
-            && self.model.is_empty()
-        {
+    /// Takes from the session's opening what is not known yet.
+    pub(in crate::dialect) fn learn(&mut self, fact: &AgentEvent) {
+        let AgentEvent::SessionOpened { wall, engine, model, .. } = fact else { return };
+        if self.created == 0 {
+            self.created = wall / 1000;
+        }
+        if self.model.is_empty() {
             self.model = format!("{engine}/{model}");
         }
+    }
+
+    pub(in crate::dialect) fn is_known(&self) -> bool {
+        self.created != 0 && !self.model.is_empty()
     }
 
     /// Returns a chunk with one choice.
@@ -86,17 +109,17 @@ impl Head {
         &self,
         delta: &D,
         finish_reason: Option<&'static str>,
-        usage: Option<Option<Tokens>>,
+        usage: Counts,
     ) -> String {
         self.write(&[Choice { index: 0, delta, finish_reason }], usage)
     }
 
     /// Returns a chunk without choices, which only tells the counts.
     pub(in crate::dialect) fn counts(&self, usage: Tokens) -> String {
-        self.write::<()>(&[], Some(Some(usage)))
+        self.write::<()>(&[], Counts::Are(usage))
     }
 
-    fn write<D: Serialize>(&self, choices: &[Choice<'_, D>], usage: Option<Option<Tokens>>) -> String {
+    fn write<D: Serialize>(&self, choices: &[Choice<'_, D>], usage: Counts) -> String {
         let Self { id, created, model } = self;
         let chunk = Chunk { id, object: "chat.completion.chunk", created: *created, model, choices, usage };
         // Text and numbers: this can't fail.

@@ -14,7 +14,7 @@
 use serde::Serialize;
 use serde_json::json;
 
-use super::chunk::{self, Head, Tokens};
+use super::chunk::{self, Counts, Head, Tokens};
 use super::spoken::{self, Piece, Spoken};
 use crate::dialect::{Encode, KeepAlive, SseFrame};
 use crate::event::{AgentEvent, CallId, Envelope, FaultKind, Json, Millis, RanBy, Stop, TurnEnd};
@@ -82,7 +82,7 @@ struct Function<'d> {
 }
 
 impl Chunks {
-    /// Where the head names no model, the session does.
+    /// What the head does not say, the session does.
     pub fn new(head: Head, wants: Wants, prompt: u64) -> Self {
         Self { head, wants, prompt, spoken: Spoken::default(), calls: Vec::new(), began: false, pause: None }
     }
@@ -98,7 +98,7 @@ impl Chunks {
     }
 
     fn chunk(&self, delta: &Delta<'_>, finish_reason: Option<&'static str>, out: &mut Vec<SseFrame>) {
-        let usage = self.wants.include_usage.then_some(None);
+        let usage = if self.wants.include_usage { Counts::Null } else { Counts::Absent };
         out.push(SseFrame::data(self.head.chunk(delta, finish_reason, usage)));
     }
 
@@ -118,12 +118,12 @@ impl Chunks {
 
     fn call(&mut self, fact: &AgentEvent, out: &mut Vec<SseFrame>) {
         match fact {
-            AgentEvent::ToolCallStarted { call, name, parent: None, ran_by: RanBy::Us, message } => {
-                if self.spoken.is_open(message) {
-                    self.calls.push(Call { id: call.clone(), name: None, args: String::new() });
-                    if let Some(name) = name {
-                        self.begin(self.calls.len() - 1, name, out);
-                    }
+            AgentEvent::ToolCallStarted { call, name, parent: None, ran_by: RanBy::Us, message }
+                if self.spoken.is_open(message) =>
+            {
+                self.calls.push(Call { id: call.clone(), name: None, args: String::new() });
+                if let Some(name) = name {
+                    self.begin(self.calls.len() - 1, name, out);
                 }
             }
             AgentEvent::ToolArgsDelta { call, json } => {
@@ -199,7 +199,7 @@ impl Chunks {
                 out.push(SseFrame::data(self.head.counts(self.tokens())));
             }
             (Some(reason), _) => {
-                let usage = Some(Some(self.tokens()));
+                let usage = Counts::Are(self.tokens());
                 out.push(SseFrame::data(self.head.chunk(&Delta::default(), Some(reason), usage)));
             }
             (None, fault) => {
@@ -212,7 +212,7 @@ impl Chunks {
 
 impl Encode for Chunks {
     fn start(&mut self, out: &mut Vec<SseFrame>) {
-        if !self.head.model.is_empty() {
+        if self.head.is_known() {
             self.begin_answer(out);
         }
     }
@@ -222,7 +222,7 @@ impl Encode for Chunks {
         if self.spoken.end.is_some() {
             return;
         }
-        self.head.name(&told.event);
+        self.head.learn(&told.event);
         self.begin_answer(out);
         let first = match &told.event {
             AgentEvent::TextDelta { message, .. } | AgentEvent::MessageFinished { message, .. } => {

@@ -20,7 +20,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::prose;
-use crate::dialect::chat::chunk::{self, Head};
+use crate::dialect::chat::chunk::{self, Counts, Head};
 use crate::dialect::chat::spoken::{self, Piece, Spoken};
 use crate::dialect::{Encode, KeepAlive, SseFrame};
 use crate::event::{AgentEvent, CallId, Envelope, Json, MessageId, Millis, Outcome, RanBy, Stop, TurnEnd, Usage};
@@ -178,8 +178,8 @@ impl Call {
 }
 
 impl Bridge {
-    /// `messages` counts what the model is sent first, the system prompt included. Where the head names no model, the
-    /// session does.
+    /// `messages` counts what the model is sent first, the system prompt included. What the head does not say,
+    /// the session does.
     pub fn new(head: Head, prompt: u64, messages: u64) -> Self {
         Self {
             head,
@@ -196,7 +196,7 @@ impl Bridge {
     }
 
     fn chunk(&self, role: Option<&'static str>, content: Option<&str>, out: &mut Vec<SseFrame>) {
-        out.push(SseFrame::data(self.head.chunk(&Delta { role, content }, None, None)));
+        out.push(SseFrame::data(self.head.chunk(&Delta { role, content }, None, Counts::Absent)));
     }
 
     fn begin_answer(&mut self, out: &mut Vec<SseFrame>) {
@@ -383,7 +383,7 @@ impl Bridge {
             let gap = if self.spoken.text.is_empty() { "" } else { "\n\n" };
             let prose = format!("{gap}{}", prose::of(&fault));
             let delta = Delta { role: None, content: Some(&prose) };
-            return out.push(SseFrame::data(self.head.chunk(&delta, Some("stop"), None)));
+            return out.push(SseFrame::data(self.head.chunk(&delta, Some("stop"), Counts::Absent)));
         }
         let results: Vec<Json> = self
             .calls
@@ -405,13 +405,13 @@ impl Bridge {
         }
         let usage = self.spoken.usage().unwrap_or_else(|| chunk::guess(self.prompt, &self.spoken.text));
         let delta = Delta { role: None, content: None };
-        out.push(SseFrame::data(self.head.chunk(&delta, Some("stop"), Some(Some(usage.into())))));
+        out.push(SseFrame::data(self.head.chunk(&delta, Some("stop"), Counts::Are(usage.into()))));
     }
 }
 
 impl Encode for Bridge {
     fn start(&mut self, out: &mut Vec<SseFrame>) {
-        if !self.head.model.is_empty() {
+        if self.head.is_known() {
             self.begin_answer(out);
         }
     }
@@ -422,7 +422,7 @@ impl Encode for Bridge {
             return;
         }
         let (at, fact) = (told.at, &told.event);
-        self.head.name(fact);
+        self.head.learn(fact);
         self.begin_answer(out);
         let first = match fact {
             AgentEvent::TextDelta { message, .. } | AgentEvent::MessageFinished { message, .. } => {

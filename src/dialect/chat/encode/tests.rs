@@ -201,6 +201,7 @@ fn an_answer_in_one_piece_is_told_in_words_and_a_stream_as_it_comes() {
     let whole = "this whole answer came in one piece after some time";
     let mut encoder = chunks(Wants::default());
     let mut out = Vec::new();
+    encoder.start(&mut out);
     let mut take = |event: AgentEvent| {
         out.clear();
         encoder.fact(&Envelope { seq: Seq(1), at: Millis(0), event }, &mut out);
