@@ -1,0 +1,139 @@
+//! `jarvis-tui serve` as a process of its own, and what its logs say.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use jarvis_tui::event::{AgentEvent, Envelope};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
+
+/// A server on a port of its own. Ends when dropped.
+pub(crate) struct Hosted {
+    pub(crate) url: String,
+    child: Child,
+}
+
+/// Returns the program with nothing of this machine around it.
+pub(crate) fn program(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jarvis-tui"));
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("JARVIS_TUI_HOME", home)
+        // Nobody listens there: what is on this machine must not be asked by way of it.
+        .env("http_proxy", "http://127.0.0.1:9")
+        .env("HTTP_PROXY", "http://127.0.0.1:9")
+        .env("ALL_PROXY", "http://127.0.0.1:9")
+        .current_dir(home)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+impl Hosted {
+    /// Starts a server whose model is at `model`, or built in.
+    pub(crate) async fn start(home: &Path, model: Option<&str>, args: &[&str]) -> Self {
+        let mut command = program(home);
+        if let Some(model) = model {
+            command.env("OPENAI_BASE_URL", format!("{model}/v1")).env("OPENAI_API_KEY", "x");
+            command.args(["serve", "--port", "0", "-m", "openai/mock"]);
+        } else {
+            command.args(["serve", "--port", "0"]);
+        }
+        let mut child = command.args(args).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
+        let mut line = String::new();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let read = tokio::time::timeout(Duration::from_mins(1), out.read_line(&mut line)).await;
+        read.expect("it says where it listens").unwrap();
+        let url = line.trim().rsplit(' ').next().unwrap().to_owned();
+        assert!(url.starts_with("http://127.0.0.1:"), "{line}");
+        Self { url, child }
+    }
+
+    /// Ends it as a machine that fails does.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+}
+
+/// A client that knows no proxy.
+pub(crate) fn client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+/// Returns the logs of answers, the newest last.
+pub(crate) fn logs(home: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![home.join("sessions")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ext| ext == "jsonl") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort_by_key(|path| std::fs::metadata(path).and_then(|about| about.modified()).unwrap());
+    found
+}
+
+/// Returns the facts in a log.
+pub(crate) fn facts(log: &Path) -> Vec<AgentEvent> {
+    let text = std::fs::read_to_string(log).unwrap();
+    text.lines().skip(1).filter_map(|line| serde_json::from_str::<Envelope>(line).ok()).map(|fact| fact.event).collect()
+}
+
+/// Stands between a client and a server and passes on what the server says in pieces of these sizes, over and over.
+pub(crate) struct Pieces {
+    pub(crate) url: String,
+    _tasks: JoinSet<()>,
+}
+
+impl Pieces {
+    pub(crate) async fn before(server: &str, sizes: &'static [usize]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let to = server.trim_start_matches("http://").to_owned();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((socket, _)) = listener.accept().await {
+                connections.spawn(pass(socket, to.clone(), sizes));
+            }
+        });
+        Self { url, _tasks: tasks }
+    }
+}
+
+async fn pass(client: TcpStream, to: String, sizes: &'static [usize]) {
+    let Ok(server) = TcpStream::connect(to).await else { return };
+    let _ = client.set_nodelay(true);
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let there = async {
+        let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
+    };
+    let back = async {
+        let (mut buffer, mut turn) = (vec![0; 64 * 1024], 0);
+        while let Ok(got @ 1..) = from_server.read(&mut buffer).await {
+            let mut rest = &buffer[..got];
+            while !rest.is_empty() {
+                let (piece, more) = rest.split_at(sizes[turn % sizes.len()].min(rest.len()));
+                turn += 1;
+                if to_client.write_all(piece).await.is_err() {
+                    return;
+                }
+                // Lets the other side read it alone.
+                tokio::task::yield_now().await;
+                rest = more;
+            }
+        }
+        let _ = to_client.shutdown().await;
+    };
+    tokio::join!(there, back);
+}
