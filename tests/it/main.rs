@@ -16,6 +16,7 @@ mod markdown;
 mod screens;
 mod serve;
 mod serve_chat;
+mod serve_matrix;
 mod serve_stream;
 mod store;
 mod support;
