@@ -137,3 +137,53 @@ async fn pass(client: TcpStream, to: String, sizes: &'static [usize]) {
     };
     tokio::join!(there, back);
 }
+
+/// Stands between a client and a server and hangs up after so many frames of each answer. Tells the client to come back
+/// soon, whatever the server says.
+pub(crate) struct Cuts {
+    pub(crate) url: String,
+    _tasks: JoinSet<()>,
+}
+
+impl Cuts {
+    pub(crate) async fn before(server: &str, frames: usize) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let to = server.trim_start_matches("http://").to_owned();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((socket, _)) = listener.accept().await {
+                connections.spawn(cut(socket, to.clone(), frames));
+            }
+        });
+        Self { url, _tasks: tasks }
+    }
+}
+
+async fn cut(client: TcpStream, to: String, frames: usize) {
+    let Ok(server) = TcpStream::connect(to).await else { return };
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let there = async {
+        let _ = tokio::io::copy(&mut from_client, &mut to_server).await;
+    };
+    let back = async {
+        let (mut buffer, mut told, mut sent) = (vec![0; 64 * 1024], String::new(), 0);
+        while let Ok(got @ 1..) = from_server.read(&mut buffer).await {
+            told.push_str(std::str::from_utf8(&buffer[..got]).expect("this answer is ASCII"));
+            told = told.replace("retry: 3000", "retry: 0010");
+            // The first empty line is the end of the head, where lines end otherwise.
+            let ends: Vec<usize> = told.match_indices("\n\n").map(|(at, _)| at + 2).collect();
+            let until = if ends.len() >= frames { ends[frames - 1] } else { told.len() };
+            if to_client.write_all(&told.as_bytes()[sent..until]).await.is_err() || ends.len() >= frames {
+                return;
+            }
+            sent = until;
+        }
+    };
+    tokio::select! {
+        () = there => {}
+        () = back => {}
+    }
+}

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::hosted::{Hosted, client, program};
+use crate::hosted::{Cuts, Hosted, client, program};
 use crate::support::{Act, Server, chunk, end, json as answer, stream};
 
 fn home() -> TempDir {
@@ -313,5 +313,31 @@ async fn our_own_client_understands_all_of_it() {
         assert_eq!(object["tool_calls"][0]["status"], "ok");
         assert_eq!(object["tool_calls"][0]["arguments"]["expression"], "6*7");
         assert_eq!(object["usage"]["total_tokens"], 36);
+    }
+}
+
+#[tokio::test]
+async fn our_own_client_comes_back_until_it_has_all() {
+    let (there, here) = (home(), home());
+    let model = model(vec![
+        script([says("Let me "), calls("calculator", r#"{"expression":"6*7"}"#)], "tool_calls"),
+        script([says("It "), says("is "), says("42.")], "stop"),
+    ])
+    .await;
+    let server = Hosted::start(there.path(), Some(&model.url()), &[]).await;
+    let first = post(&server, "", &json!({"prompt": "what is 6*7?"})).await;
+    let place = place(&first);
+    let count = frames(&first.text().await.unwrap()).len();
+    for every in [2, 3, count] {
+        let cuts = Cuts::before(&server.url, every).await;
+        let url = format!("{}{place}", cuts.url);
+        let args = ["attach", &url, "--method", "get", "--output-format", "json"];
+        let ran = program(here.path()).args(args).output().await.unwrap();
+        let object: Value = serde_json::from_slice(&ran.stdout).unwrap();
+        let shown = (object["outcome"].as_str(), object["text"].as_str(), object["tool_calls"][0]["output"].as_str());
+        assert_eq!(shown, (Some("completed"), Some("Let me \n\nIt is 42."), Some("42")), "{every}: {object}");
+        assert_eq!(object["usage"]["total_tokens"], 36, "{object}");
+        assert_eq!(object["link"]["gaps"], 0, "{object}");
+        assert!(every == count || object["link"]["resumed"].as_u64() > Some(0), "{every}: {object}");
     }
 }
