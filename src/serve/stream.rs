@@ -160,11 +160,11 @@ async fn resume(
 }
 
 impl How {
-    fn framing(&self) -> Framing {
+    fn framing(self) -> Framing {
         if self.warp { Framing::Ndjson } else { Framing::Sse }
     }
 
-    fn encoder(&self, session: &SessionId, client_tools: bool) -> Box<dyn Encode> {
+    fn encoder(self, session: &SessionId, client_tools: bool) -> Box<dyn Encode> {
         if self.warp {
             Box::new(warp::encode::Encoder::new(client_tools))
         } else {
@@ -173,7 +173,7 @@ impl How {
     }
 
     /// Returns where the stream can be had again.
-    fn place(&self, session: &SessionId) -> String {
+    fn place(self, session: &SessionId) -> String {
         let query = match (self.warp, self.aggregates) {
             (true, _) => "?format=warp",
             (false, false) => "?aggregate=0",

@@ -121,7 +121,7 @@ fn logged(events: &[AgentEvent], way: &Way) -> Seen {
             }
             AgentEvent::ToolCallFinished { call, outcome, output, .. } if way.calls => {
                 let at = ids.iter().position(|id| id == call).unwrap();
-                seen.calls[at].2 = outcome.name().to_owned();
+                outcome.name().clone_into(&mut seen.calls[at].2);
                 seen.calls[at].3.clone_from(&output.text);
             }
             AgentEvent::UsageReported { usage, .. } if way.usage => {

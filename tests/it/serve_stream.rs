@@ -167,7 +167,7 @@ async fn warp_blocks_are_lines_and_the_last_one_holds_all() {
     assert_eq!(last["blocks"][1]["tool"]["status"], "completed");
     assert!(lines[..lines.len() - 1].iter().all(|line| line["streaming"] == true));
     for (number, _) in lines.iter().enumerate() {
-        let rest: String = whole.lines().skip(number + 1).map(|line| format!("{line}\n")).collect();
+        let rest: String = whole.split_inclusive('\n').skip(number + 1).collect();
         assert_eq!(get(&server, &place, Some(number as u64)).await.text().await.unwrap(), rest);
     }
 }

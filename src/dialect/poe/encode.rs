@@ -124,15 +124,12 @@ impl Encoder {
     }
 
     fn end(&mut self, end: &TurnEnd, out: &mut Vec<SseFrame>) {
-        match trouble(end) {
-            Some((why, code)) => {
-                let data = json!({"error": why, "recoverable": false, "code": code});
-                out.push(SseFrame::named("error", data.to_string()));
-            }
-            None => {
-                let reason = self.gathered.finish_reason(self.client_tools);
-                self.delta(&json!({"content": null, "tool_calls": null}), Some(reason), out);
-            }
+        if let Some((why, code)) = trouble(end) {
+            let data = json!({"error": why, "recoverable": false, "code": code});
+            out.push(SseFrame::named("error", data.to_string()));
+        } else {
+            let reason = self.gathered.finish_reason(self.client_tools);
+            self.delta(&json!({"content": null, "tool_calls": null}), Some(reason), out);
         }
         if let Some(usage) = self.gathered.usage() {
             let mut chunk = self.chunk(&json!([]));

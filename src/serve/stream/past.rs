@@ -39,7 +39,8 @@ pub(super) fn of(facts: &[Envelope]) -> Vec<AgentEvent> {
                 }
             }
             AgentEvent::ToolCallFinished { call, outcome, output, .. } => {
-                if !told.result(call.as_str(), output.text.as_str(), *outcome) {
+                let is_known = told.result(call.as_str(), output.text.as_str(), *outcome);
+                if !is_known {
                     early.insert(call.clone(), (output.text.clone(), *outcome));
                 }
             }
