@@ -103,7 +103,8 @@ impl House {
                 self.http.tapped(tap.map_err(|error| anyhow::anyhow!("can't record to {}: {error}", path.display()))?)
             }
             None => self.http.clone(),
-        };
+        }
+        .attached();
         if let Some(path) = &aim.file {
             return Ok(self.play_bytes(path.clone(), &aim, typed));
         }
@@ -177,10 +178,10 @@ impl House {
             let fallback = if prompted { Style::Chat } else { Style::Get };
             return Ok((Style::of_url(&aim.url).unwrap_or(fallback), aim.url.clone(), None));
         }
-        let answers = ask::gather(&self.http, &probe::questions(&aim.url, headers), LOOK).await;
+        let answers = ask::gather(&self.http.attached(), &probe::questions(&aim.url, headers), LOOK).await;
         let mut found = probe::read(&aim.url, &answers)?;
         if found.has_agent {
-            let paths = ask::gather(&self.http, &[which(&aim.url, headers)], LOOK).await;
+            let paths = ask::gather(&self.http.attached(), &[which(&aim.url, headers)], LOOK).await;
             found.has_agent = matches!(paths.first(), Some(Ok(paths)) if is_newer(paths));
             if found.has_agent {
                 found.what = "OpenJarvis, newer than 1.0.2,".into();

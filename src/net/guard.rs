@@ -27,7 +27,7 @@ impl fmt::Display for Broken {
             Self::LongLine(cap) => ("sent a line", cap),
             Self::LongEvent(cap) => ("sent an event", cap),
             Self::LongBody(cap) => ("sent an answer in one piece", cap),
-            Self::Page => return f.write_str("answered with a web page instead of a stream; check the base URL"),
+            Self::Page => return f.write_str("answered with a web page instead of a stream; check the URL"),
         };
         let cap = cap / (1024 * 1024);
         write!(f, "{what} of more than {cap} MiB; the answer was cut there: ask for less at once")

@@ -4,7 +4,8 @@
 //! machine without any it fails, which must not keep a plain local server from working. Redirects are never followed,
 //! since a key may not travel to another host.
 
-use std::error::Error as _;
+mod why;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,18 +13,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
-};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, ClientBuilder, StatusCode, Url, redirect};
 use secrecy::ExposeSecret;
 use tokio::sync::OnceCell;
 
 use super::call::{Framing, HttpCall, Method, Value};
 use super::record::Tap;
-use super::redact::Redactor;
-use super::status::{Failure, Refusal, retry_after};
+use super::status::{Failure, Whose};
 use crate::event::{Fault, FaultKind, Json};
+use why::{cut, refusal, root, unsent};
 
 /// Bytes of a refusal's body that are read.
 const REFUSAL: usize = 4096;
@@ -38,6 +37,7 @@ pub struct Http {
     shared: Arc<Shared>,
     /// Hears the bytes of every stream.
     tap: Option<Tap>,
+    whose: Whose,
 }
 
 #[derive(Debug)]
@@ -70,13 +70,19 @@ impl Default for Http {
 impl Http {
     /// Makes an `Http` that gives up connecting after this time. Nothing is built yet.
     pub fn new(connect: Duration) -> Self {
-        Self { shared: Arc::new(Shared { connect, clients: Default::default() }), tap: None }
+        Self { shared: Arc::new(Shared { connect, clients: Default::default() }), tap: None, whose: Whose::Engine }
     }
 
     /// Returns one that shares the connections and lets this tap hear the bytes of every stream.
     #[must_use]
     pub fn tapped(&self, tap: Tap) -> Self {
-        Self { shared: self.shared.clone(), tap: Some(tap) }
+        Self { tap: Some(tap), ..self.clone() }
+    }
+
+    /// Returns one whose faults say what to try to somebody who attached to an address.
+    #[must_use]
+    pub fn attached(&self) -> Self {
+        Self { whose: Whose::Remote, ..self.clone() }
     }
 
     /// Builds the client that this URL needs, so that the first request need not.
@@ -129,8 +135,7 @@ impl Http {
                 body.extend_from_slice(&chunk);
             }
             serde_json::from_slice(&body).map_err(|_| {
-                let text =
-                    format!("{place}{} answered with something that is not JSON; check the base URL", url.path());
+                let text = format!("{place}{} answered with something that is not JSON; check the URL", url.path());
                 Fault::new(FaultKind::Protocol, text)
             })
         };
@@ -169,12 +174,13 @@ impl Http {
             }
             None => request,
         };
-        let response = request.headers(headers).send().await.map_err(|error| unsent(&place, &url, error))?;
+        let response =
+            request.headers(headers).send().await.map_err(|error| unsent(&place, &url, error, self.whose))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
-        Err(refusal(call, &url, response).await)
+        Err(refusal(call, &url, response, self.whose).await)
     }
 
     /// Asks for another protocol on the connection; returns the headers of the consent, and the connection. Proxies are
@@ -186,18 +192,18 @@ impl Http {
         // The newer versions of HTTP have no such thing. Too rare to keep a client for.
         let client = built(move || kind.builder(connect).http1_only().no_proxy().build()).await?;
         let request = client.get(url.clone()).headers(headers(call)?);
-        let response = request.send().await.map_err(|error| unsent(&place, &url, error))?;
+        let response = request.send().await.map_err(|error| unsent(&place, &url, error, self.whose))?;
         let status = response.status();
         if status == StatusCode::SWITCHING_PROTOCOLS {
             let headers = response.headers().clone();
-            let upgraded = response.upgrade().await.map_err(|error| unsent(&place, &url, error))?;
+            let upgraded = response.upgrade().await.map_err(|error| unsent(&place, &url, error, self.whose))?;
             return Ok((headers, upgraded));
         }
         if status.is_success() {
             let text = format!("{place}{} is no WebSocket: it answered with a page or a document", url.path());
             return Err(Failure::last(FaultKind::BadRequest, text));
         }
-        Err(refusal(call, &url, response).await)
+        Err(refusal(call, &url, response, self.whose).await)
     }
 
     async fn client(&self, kind: Kind) -> Result<Client, Failure> {
@@ -255,7 +261,7 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 fn parse(url: &str) -> Result<Url, Failure> {
-    let bad = |why: &str| Failure::last(FaultKind::BadRequest, format!("the base URL cannot be used: {why}"));
+    let bad = |why: &str| Failure::last(FaultKind::BadRequest, format!("the URL cannot be used: {why}"));
     let parsed = Url::parse(url).map_err(|error| bad(&error.to_string()))?;
     match parsed.scheme() {
         "http" | "https" if parsed.has_host() => Ok(parsed),
@@ -294,95 +300,6 @@ fn headers(call: &HttpCall) -> Result<HeaderMap, Failure> {
         headers.append(key, value);
     }
     Ok(headers)
-}
-
-/// Says why an answer is none.
-async fn refusal(call: &HttpCall, url: &Url, response: reqwest::Response) -> Failure {
-    let redactor = Redactor::of(call);
-    let place = place(url);
-    let mut failure = if response.status().is_redirection() {
-        let to = header(&response, &LOCATION)
-            .and_then(|to| url.join(to).ok())
-            .map(|to| format!("{}{}", self::place(&to), to.path()));
-        let to = to.unwrap_or_else(|| "somewhere else".into());
-        Failure::last(
-            FaultKind::BadRequest,
-            format!("{place}{} redirects to {to}; use that address as base URL", url.path()),
-        )
-    } else {
-        refused(&place, url, response, &redactor).await
-    };
-    redactor.blank(&mut failure.fault.message);
-    failure
-}
-
-async fn refused(place: &str, url: &Url, response: reqwest::Response, redactor: &Redactor) -> Failure {
-    let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-    let wait = retry_after(text("retry-after-ms"), text(RETRY_AFTER.as_str()), text(DATE.as_str()));
-    let status = response.status().as_u16();
-    let mut body = Vec::new();
-    let mut chunks = response.bytes_stream();
-    let read = async {
-        while let Some(Ok(chunk)) = chunks.next().await {
-            body.extend_from_slice(&chunk);
-            if body.len() >= REFUSAL {
-                break;
-            }
-        }
-    };
-    // What came in time has to do.
-    let _ = tokio::time::timeout(REFUSAL_TIME, read).await;
-    body.truncate(REFUSAL);
-    let mut body = String::from_utf8_lossy(&body).into_owned();
-    // Before the body is shortened, so that no half of a key is left.
-    redactor.blank_cut(&mut body);
-    Refusal { place, path: url.path(), status, retry_after: wait, body: &body }.failure()
-}
-
-fn unsent(place: &str, url: &Url, error: reqwest::Error) -> Failure {
-    let error = error.without_url();
-    let why = root(&error);
-    if error.is_timeout() {
-        let text = format!("{place} did not answer a connection in time; is the address right?");
-        return Failure { unsent: error.is_connect(), ..Failure::passing(FaultKind::TimedOut, text) };
-    }
-    if error.is_builder() {
-        return Failure::last(FaultKind::BadRequest, format!("the request to {place} cannot be made: {why}"));
-    }
-    if !error.is_connect() {
-        return Failure::passing(
-            FaultKind::Network,
-            format!("the connection to {place} broke before an answer: {why}"),
-        );
-    }
-    let lower = why.to_lowercase();
-    if lower.contains("certificate") || lower.contains("tls") || lower.contains("handshake") {
-        let text = format!("cannot trust {place}: {why}; check the address, or http in place of https");
-        return Failure::last(FaultKind::Network, text);
-    }
-    if is_loopback(url) {
-        // Nobody starts a server in the seconds that retries take.
-        let text = format!("nothing answers at {place}: {why}; start the server, or choose another engine with /model");
-        return Failure::last(FaultKind::Network, text);
-    }
-    let text = format!("cannot reach {place}: {why}; check the address and the network");
-    Failure { unsent: true, ..Failure::passing(FaultKind::Network, text) }
-}
-
-fn cut(place: &str, error: reqwest::Error) -> Failure {
-    let error = error.without_url();
-    Failure::passing(FaultKind::Network, format!("the connection to {place} broke: {}", root(&error)))
-}
-
-/// The innermost cause, which says most.
-fn root(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = cause.to_string();
-        source = cause.source();
-    }
-    crate::dialect::error::tidy(&text)
 }
 
 #[cfg(test)]

@@ -315,8 +315,7 @@ impl<'a> Line<'a> {
                 }
                 _ if !self.first_token && !self.decode.is_settled() && whole.is_some() => {
                     let head: String = whole.unwrap_or_default().chars().take(80).collect();
-                    let text =
-                        format!("{} answered with JSON that is no answer: {head}; check the base URL", self.place);
+                    let text = format!("{} answered with JSON that is no answer: {head}; check the URL", self.place);
                     self.close(Some(Fault::new(FaultKind::Protocol, text)), aside).await;
                 }
                 _ => self.close(None, aside).await,

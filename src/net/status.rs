@@ -26,6 +26,34 @@ impl Failure {
     }
 }
 
+/// Whom a fault is told to: it says what that person can try.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Whose {
+    /// Somebody whose settings name an engine.
+    #[default]
+    Engine,
+    /// Somebody who attached to an address.
+    Remote,
+}
+
+impl Whose {
+    /// What to try where nothing listens.
+    pub(super) fn nobody(self) -> &'static str {
+        match self {
+            Self::Engine => "start the server, or choose another engine with /model",
+            Self::Remote => "start the server, or check the address",
+        }
+    }
+
+    /// What to do with an address that a server redirects to.
+    pub(super) fn elsewhere(self) -> &'static str {
+        match self {
+            Self::Engine => "use that address as base URL",
+            Self::Remote => "attach to that address",
+        }
+    }
+}
+
 /// What is told of a refusal.
 #[derive(Clone, Copy, Debug)]
 pub struct Refusal<'a> {
@@ -36,6 +64,10 @@ pub struct Refusal<'a> {
     pub retry_after: Option<Millis>,
     /// The first 4 kB.
     pub body: &'a str,
+    pub whose: Whose,
+    /// Credentials went with the request.
+    pub has_key: bool,
+    pub posts: bool,
 }
 
 impl Refusal<'_> {
@@ -44,11 +76,15 @@ impl Refusal<'_> {
         let kind = error::kind(Some(self.status), &said);
         let Self { place, path, status, .. } = self;
         let words = if said.message.is_empty() { String::new() } else { format!(": {}", said.message) };
+        let waits = self.retry_after.filter(|wait| wait.0 > 0).map(|wait| super::backoff::spoken(wait.into()));
+        let wait = format!("wait {}, then send it again", waits.as_deref().unwrap_or("a little"));
+        let remote = (self.whose == Whose::Remote).then(|| self.for_remote(kind, &said)).flatten();
         let try_this = match kind {
+            _ if let Some(advice) = remote => advice,
             FaultKind::Auth => "check the API key and what it may be used for",
             FaultKind::ContextTooLong => "start a new session, send less, or choose a model with a larger window",
             FaultKind::RateLimited if is_quota(&said) => "the account's quota is used up; check its plan and billing",
-            FaultKind::RateLimited => "wait a little, then send it again",
+            FaultKind::RateLimited => &wait,
             FaultKind::TimedOut => "the server was too slow; send it again or choose another model",
             FaultKind::Upstream => "the trouble is on the server's side; try again later",
             FaultKind::BadRequest if said.message.contains("does not support tools") => {
@@ -70,6 +106,28 @@ impl Refusal<'_> {
         };
         let fault = Fault { kind, message, retry_after: self.retry_after };
         Failure { retry: fault.is_transient() && !is_quota(&said), unsent: false, fault }
+    }
+
+    /// What somebody who attached can try; none where the usual words will do.
+    fn for_remote(&self, kind: FaultKind, said: &Said) -> Option<&'static str> {
+        let about_model = said.message.to_lowercase().contains("model");
+        Some(match (kind, self.status) {
+            (FaultKind::Auth, _) if self.has_key => "check the token and what it may be used for",
+            (FaultKind::Auth, _) => "give a token with --token-env NAME, or a header with --header",
+            (FaultKind::BadRequest, 404) if about_model => "name another model with -m",
+            (FaultKind::BadRequest, 404) => {
+                "check the path, or attach to the bare address, so that it is found out what is there"
+            }
+            (FaultKind::BadRequest, 405) if self.posts => {
+                "this path takes no prompt: check it, or watch it with --method get"
+            }
+            (FaultKind::BadRequest, 405) => "this path can't be watched: ask it something, or check it",
+            (FaultKind::BadRequest, 400 | 415 | 422) if self.posts => {
+                "this path wants another body: name its kind with --request, or another model with -m"
+            }
+            (FaultKind::BadRequest, _) => "check the address, --request and -m",
+            _ => return None,
+        })
     }
 
     fn said(&self) -> Said {
@@ -137,7 +195,17 @@ mod tests {
     use super::*;
 
     fn failure(status: u16, body: &str) -> Failure {
-        Refusal { place: "http://h:1", path: "/v1/chat/completions", status, retry_after: None, body }.failure()
+        Refusal {
+            place: "http://h:1",
+            path: "/v1/chat/completions",
+            status,
+            retry_after: None,
+            body,
+            whose: Whose::Engine,
+            has_key: true,
+            posts: true,
+        }
+        .failure()
     }
 
     #[test]
@@ -179,6 +247,30 @@ mod tests {
             failure(502, "<html><head><TITLE>Bad\nGateway</TITLE>").fault.message,
             "http://h:1 answered 502 bad gateway: Bad Gateway; the trouble is on the server's side; try again later"
         );
+    }
+
+    #[test]
+    fn somebody_who_attached_is_told_what_they_can_try() {
+        let told = |status: u16, body: &str, has_key: bool, posts: bool| {
+            let wait = (status == 429).then_some(Millis(30_000));
+            let (place, path, whose) = ("http://h:1", "/x", Whose::Remote);
+            Refusal { place, path, status, retry_after: wait, body, whose, has_key, posts }.failure().fault.message
+        };
+        for (status, body, has_key, posts, words) in [
+            (401, "", false, true, "--token-env"),
+            (401, "", true, true, "check the token"),
+            (404, "", true, true, "attach to the bare address"),
+            (404, r#"{"error":"model 'x' not found"}"#, true, true, "-m"),
+            (405, "", true, true, "--method get"),
+            (405, "", true, false, "can't be watched"),
+            (422, r#"{"detail":[{"msg":"Field required"}]}"#, true, true, "--request"),
+            (429, "", true, true, "wait 30.0 s"),
+            (500, "", true, true, "try again later"),
+        ] {
+            let told = told(status, body, has_key, posts);
+            assert!(told.contains(words), "{status}: {told}");
+            assert!(!told.contains("base URL") && !told.contains("/model"), "{told}");
+        }
     }
 
     #[test]

@@ -174,15 +174,13 @@ fn a2a(card: &Json) -> (Style, String) {
 fn nothing(origin: &str, answers: &[Result<Json, Fault>]) -> Fault {
     let faults = || answers.iter().filter_map(|answer| answer.as_ref().err());
     if let Some(refused) = faults().find(|fault| fault.kind == FaultKind::Auth) {
-        let message = format!("{}; give a token with --token-env NAME or a header with --header", refused.message);
-        return Fault { message, ..refused.clone() };
+        return refused.clone();
     }
     if faults().count() == answers.len()
         && let Some(unreachable) = faults().find(|fault| matches!(fault.kind, FaultKind::Network))
     {
         // It can't be helped with another path.
-        let message = unreachable.message.replace(", or choose another engine with /model", " or check the address");
-        return Fault { message, ..unreachable.clone() };
+        return unreachable.clone();
     }
     if faults().count() == answers.len() && faults().all(|fault| fault.kind == FaultKind::TimedOut) {
         let text = format!("{origin} answered none of the usual questions in time; give the full URL and --request");

@@ -182,10 +182,10 @@ fn an_origin_that_is_nothing_says_what_to_try() {
     let fault = read("http://h", &answers(&[("/health", json!({"status": "ok"}))])).unwrap_err();
     assert!(fault.message.contains("--request"), "{fault}");
     let mut all = answers(&[]);
-    all[1] = Err(Fault::new(FaultKind::Auth, "http://h answered 401"));
+    all[1] = Err(Fault::new(FaultKind::Auth, "http://h answered 401; check the token"));
     let fault = read("http://h", &all).unwrap_err();
     assert_eq!(fault.kind, FaultKind::Auth);
-    assert!(fault.message.contains("--token-env"), "{fault}");
+    assert!(fault.message.contains("check the token"), "{fault}");
 }
 
 #[test]

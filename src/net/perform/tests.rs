@@ -258,7 +258,7 @@ async fn what_cannot_pass_is_not_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn a_page_and_nothing_at_all_are_named() {
     let page = heard(vec![Ok(vec![Send("<!doctype html><p>")])]).await;
-    let text = "failed Protocol: http://h answered with a web page instead of a stream; check the base URL";
+    let text = "failed Protocol: http://h answered with a web page instead of a stream; check the URL";
     assert_eq!(page.last().unwrap(), text);
     let nothing = heard(vec![Ok(vec![])]).await;
     let text = "failed Protocol: http://h ended its answer without a word; try again, or look at its log";
@@ -277,7 +277,7 @@ async fn json_in_place_of_a_stream_is_an_answer_or_an_error() {
     assert_eq!(error.last().unwrap(), "failed Upstream: the server reported an error while answering: no such model");
     let other = heard(vec![Ok(vec![Send("{\"status\":\"ok\"}")])]).await;
     let text =
-        "failed Protocol: http://h answered with JSON that is no answer: {\"status\":\"ok\"}; check the base URL";
+        "failed Protocol: http://h answered with JSON that is no answer: {\"status\":\"ok\"}; check the URL";
     assert_eq!(other.last().unwrap(), text);
 }
 
