@@ -105,6 +105,15 @@ impl House {
             None => self.http.clone(),
         }
         .attached();
+        if aim.file.is_some() && (typed.from_seq.is_some() || typed.session.is_some()) {
+            let text = "a file is played from its beginning, and it is one session: leave out --from-seq and --session";
+            return Err(Wrong(text.to_owned()).into());
+        }
+        if typed.from_seq.is_some() && self.audience == Audience::Screen {
+            let text =
+                "--from-seq is for output without a screen (-p, --json): a screen shows a session from its beginning";
+            return Err(Wrong(text.to_owned()).into());
+        }
         if let Some(path) = &aim.file {
             return Ok(self.play_bytes(path.clone(), &aim, typed));
         }

@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use super::hub::Hub;
 use super::{Live, Published};
 use crate::dialect::SseFrame;
-use crate::event::{AgentEvent, Caps, Command, Envelope, Fault, FaultKind, LinkState, Millis, Seq, SessionId, Weather};
+use crate::event::{Caps, Command, Envelope, Fault, FaultKind, LinkState, Millis, Seq, SessionId, Weather};
 use crate::journal::Writer;
 use crate::net::call::{Framing, HttpCall, Method, Value};
 use crate::net::sse::Frames;
@@ -64,7 +64,8 @@ pub struct Mirror {
 pub fn start(mirror: Mirror, tasks: &mut JoinSet<()>) -> Live {
     // Capacity 64: a person's wishes.
     let (commands, wishes) = mpsc::channel(64);
-    let (weather, watch) = watch::channel(Weather { link: LinkState::Connecting, ..Weather::default() });
+    let (weather, watch) =
+        watch::channel(Weather { link: LinkState::Connecting, watch_only: mirror.read_only, ..Weather::default() });
     // Capacity 16: what became of wishes; only the last counts.
     let (complain, complaints) = mpsc::channel(16);
     let post = Post {
@@ -167,23 +168,24 @@ impl Follower {
             failed += 1;
             let noise = self.clock.1.elapsed().subsec_nanos();
             let pause = (failure.retry && failed <= RETRIES)
-                .then(|| backoff::pause(failed, failure.fault.retry_after, u64::from(noise)))
-                .flatten();
+                .then(|| backoff::watching(failed, failure.fault.retry_after, u64::from(noise)));
             let Some(pause) = pause else {
                 self.say(LinkState::Lost(Some(failure.fault)));
                 self.mirror.known = None;
                 self.mirror.hub.close();
                 // A person may still read what is there.
-                while complaints.recv().await.is_some() {}
+                while let Some(fault) = complaints.recv().await {
+                    self.complain(fault);
+                }
                 return self.close();
             };
             let at = self.now().plus(pause.into());
             self.say(LinkState::Retrying { attempt: failed, at });
             let until = Instant::now() + pause;
-            // That wishes don't arrive either is no news.
             while let Ok(complaint) = tokio::time::timeout_at(until, complaints.recv()).await {
-                if complaint.is_none() {
-                    return self.close();
+                match complaint {
+                    Some(fault) => self.complain(fault),
+                    None => return self.close(),
                 }
             }
         }
@@ -205,7 +207,7 @@ impl Follower {
             tokio::select! {
                 biased;
                 complaint = complaints.recv() => match complaint {
-                    Some(_) => {}
+                    Some(fault) => self.complain(fault),
                     None => return Ended::Nobody,
                 },
                 answer = &mut opening => break answer,
@@ -231,8 +233,8 @@ impl Follower {
                 biased;
                 complaint = complaints.recv() => match complaint {
                     Some(fault) => {
-                        // Shown until the stream brings something.
-                        self.say(LinkState::Lost(Some(fault)));
+                        // The line itself is well.
+                        self.complain(fault);
                         continue;
                     }
                     None => return Ended::Nobody,
@@ -301,7 +303,7 @@ impl Follower {
                 "ping" => continue,
                 _ => {}
             }
-            let Ok(mut envelope) = serde_json::from_str::<Envelope>(&frame.data) else {
+            let Ok(envelope) = serde_json::from_str::<Envelope>(&frame.data) else {
                 let text = format!("{} sent something that is no event of a session", self.mirror.address);
                 broken = Some(Fault::new(FaultKind::Protocol, text));
                 break;
@@ -314,11 +316,7 @@ impl Follower {
                 broken = Some(Fault::new(FaultKind::Protocol, text));
                 break;
             }
-            let line = if self.mirror.read_only && disarm(&mut envelope.event) {
-                serde_json::to_vec(&envelope).map(Bytes::from).unwrap_or_default()
-            } else {
-                Bytes::from(frame.data)
-            };
+            let line = Bytes::from(frame.data);
             self.last = envelope.seq;
             self.clock = (envelope.at, Instant::now());
             facts.push(Arc::new(Published { envelope, line }));
@@ -377,6 +375,14 @@ impl Follower {
         self.clock.0.plus(self.clock.1.elapsed().into())
     }
 
+    /// Says that a wish did not arrive.
+    fn complain(&self, fault: Fault) {
+        self.weather.send_modify(|weather| {
+            let before = weather.undelivered.as_ref().map_or(0, |(count, _)| *count);
+            weather.undelivered = Some((before.saturating_add(1), fault.message));
+        });
+    }
+
     /// Says how the line to the other is; while that is well, how the other's own is.
     fn say(&self, link: LinkState) {
         let link = match (link, &self.theirs.link) {
@@ -389,7 +395,7 @@ impl Follower {
         let now = replay.map_or_else(|| self.now(), |replay| replay.position);
         let not_saved = self.trouble.clone().or_else(|| self.theirs.not_saved.clone());
         self.weather.send_if_modified(|weather| {
-            let next = Weather { link, queue: queue.clone(), not_saved, replay, now };
+            let next = Weather { link, queue: queue.clone(), not_saved, replay, now, ..weather.clone() };
             let changed = Weather { now, ..weather.clone() } != next;
             *weather = next;
             changed
@@ -403,16 +409,5 @@ impl Follower {
             tracing::error!("the log can't be written: {error}");
         }
         self.mirror.hub.close();
-    }
-}
-
-/// Takes away what a viewer could ask for. Returns whether there was something to change.
-fn disarm(event: &mut AgentEvent) -> bool {
-    match event {
-        AgentEvent::SessionOpened { caps, .. } => {
-            *caps = Caps::default();
-            true
-        }
-        _ => false,
     }
 }

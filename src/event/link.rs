@@ -69,6 +69,12 @@ pub struct Weather {
     /// Why new events can't be saved at the moment, if so. Shown for as long as it stands.
     pub not_saved: Option<String>,
     pub replay: Option<ReplayState>,
+    /// Whatever the session could be asked, this client only watches.
+    #[serde(skip)]
+    pub watch_only: bool,
+    /// How many wishes did not arrive where they were sent, and what became of the last.
+    #[serde(skip)]
+    pub undelivered: Option<(u64, String)>,
     /// The session's clock when this was said; ticks continue from it.
     pub now: Millis,
 }

@@ -16,7 +16,9 @@ use tokio::time::Instant;
 
 use crate::bridge::{Delivery, Live};
 use crate::config::units;
-use crate::event::{AgentEvent, CallId, Command, Envelope, Fault, FaultKind, Level, Outcome, Role, Seq, TurnEnd};
+use crate::event::{
+    AgentEvent, CallId, Command, Envelope, Fault, FaultKind, Level, Outcome, Role, Seq, TurnEnd, Weather,
+};
 use crate::text::clean::{clean, one_line};
 
 pub use tally::{Tally, exit_code};
@@ -55,6 +57,7 @@ pub async fn run(live: Live, run: Run) -> u8 {
     if let Some(opened) = &run.opened {
         tally.observe(opened);
     }
+    let mut weather = live.weather.clone();
     let mut subscription = live.hub.subscribe(run.from);
     let watching = run.prompt.is_none();
     if let Some(text) = run.prompt
@@ -91,6 +94,11 @@ pub async fn run(live: Live, run: Run) -> u8 {
                 continue;
             }
             open = subscription.batch(512, &mut batch) => open,
+            why = undelivered(&mut weather), if !watching && !began => {
+                printer.say(&format!("✗ the prompt did not arrive: {why}"));
+                tally.limit_reached(Fault::new(FaultKind::Network, format!("the prompt did not arrive: {why}")));
+                break;
+            }
         };
         let mut over = false;
         for delivery in batch.drain(..) {
@@ -122,6 +130,18 @@ pub async fn run(live: Live, run: Run) -> u8 {
     match printer.finish(&tally) {
         Ok(()) => tally.exit_code(),
         Err(error) => unprinted(&error),
+    }
+}
+
+/// Waits until a wish was lost on its way to another program's session.
+async fn undelivered(weather: &mut tokio::sync::watch::Receiver<Weather>) -> String {
+    let why = match weather.wait_for(|weather| weather.undelivered.is_some()).await {
+        Ok(weather) => weather.undelivered.as_ref().map(|(_, why)| why.clone()),
+        Err(_) => None,
+    };
+    match why {
+        Some(why) => why,
+        None => std::future::pending().await,
     }
 }
 

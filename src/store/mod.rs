@@ -79,6 +79,11 @@ impl Store {
             Msg::Reset => self.reset(),
             Msg::Weather(weather) => {
                 self.session.clock(weather.now);
+                if let Some((_, why)) = weather.undelivered.as_ref()
+                    && weather.undelivered != self.session.weather.undelivered
+                {
+                    self.hint = Some((Level::Error, format!("it did not arrive: {why}")));
+                }
                 self.session.weather = weather;
             }
             Msg::Do(action) => wishes::act(self, action, fx),

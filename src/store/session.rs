@@ -69,6 +69,9 @@ impl SessionState {
         if self.weather.replay.is_some() {
             return Caps { seek: true, ..Caps::default() };
         }
+        if self.weather.watch_only {
+            return Caps::default();
+        }
         self.opened.as_ref().map_or(Caps { prompt: true, ..Caps::default() }, |opened| opened.caps)
     }
 

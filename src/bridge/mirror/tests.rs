@@ -4,7 +4,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::bridge::Delivery;
 use crate::bridge::hub::{Backlog, RING_BYTES};
-use crate::event::{Mode, TurnEnd};
+use crate::event::{AgentEvent, Mode, TurnEnd};
 
 fn fact(seq: u64, event: AgentEvent) -> String {
     let envelope = Envelope { seq: Seq(seq), at: Millis(seq * 10), event };
@@ -48,8 +48,10 @@ async fn server(bodies: Vec<Option<String>>) -> (String, mpsc::UnboundedReceiver
             let read = socket.read(&mut request).await.unwrap_or(0);
             let request = String::from_utf8_lossy(&request[..read]).into_owned();
             let is_wish = request.starts_with("POST");
-            asked.send(request).unwrap();
-            let answer = if is_wish {
+            asked.send(request.clone()).unwrap();
+            let answer = if is_wish && request.contains("?refuse") {
+                "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned()
+            } else if is_wish {
                 "HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_owned()
             } else {
                 match bodies.next() {
@@ -142,7 +144,8 @@ async fn who_only_watches_is_offered_nothing_and_sends_nothing() {
     let live = start(mirror(address, true), &mut tasks);
     live.commands.send(Command::Cancel).await.unwrap();
     let Some(Delivery::Fact(fact)) = live.hub.subscribe(Seq(0)).next().await else { panic!("nothing came") };
-    assert!(matches!(fact.envelope.event, AgentEvent::SessionOpened { caps, .. } if caps == Caps::default()));
+    assert_eq!(fact.envelope.event, opened(), "the log tells what the other session can do");
+    assert!(live.weather.borrow().watch_only && live.caps == Caps::default());
     assert_eq!(numbers(&live).await, [1]);
     while let Ok(request) = asked.try_recv() {
         assert!(request.starts_with("GET"), "{request}");
@@ -156,4 +159,20 @@ async fn a_refusal_ends_it_with_the_reason() {
     let live = start(mirror(address, false), &mut tasks);
     assert_eq!(numbers(&live).await, [0; 0]);
     assert!(matches!(&live.weather.borrow().link, LinkState::Lost(Some(fault)) if fault.message.contains("404")));
+}
+
+#[tokio::test]
+async fn a_wish_that_does_not_arrive_is_told_and_the_line_stays_well() {
+    let held = format!("{}event: caught-up\ndata: {{}}\n\n: HOLD\n\n", fact(1, opened()));
+    let (address, _asked, _server) = server(vec![Some(held)]).await;
+    let mut tasks = JoinSet::new();
+    // Its wishes go where nobody listens.
+    let live = start(mirror(format!("{address}?refuse"), false), &mut tasks);
+    let mut weather = live.weather.clone();
+    weather.wait_for(|weather| weather.link == LinkState::Live).await.unwrap();
+    live.commands.send(Command::Prompt { text: "hi".into() }).await.unwrap();
+    let (count, why) =
+        weather.wait_for(|weather| weather.undelivered.is_some()).await.unwrap().undelivered.clone().unwrap();
+    assert!(count == 1 && why.contains("500"), "{why}");
+    assert_eq!(weather.borrow().link, LinkState::Live);
 }
