@@ -1,5 +1,6 @@
 //! The driver: performs the steps of the turn machine. All IO of the agent is here or in what it calls.
 
+mod errand;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -48,6 +49,7 @@ pub struct Agent {
     overhead: u64,
     /// Another model is being looked for. The next request waits for it, nothing else does.
     switching: Option<BoxFuture<'static, Result<EngineChoice, String>>>,
+    errands: errand::Errands,
 }
 
 /// What belongs to one running turn; dropped with it.
@@ -95,16 +97,30 @@ impl Agent {
             Err(fault) => (EngineChoice::unusable(fault.clone()), Some(fault)),
         };
         let hands = Arc::new(Mutex::new(()));
-        let mut agent = Self { setup, choice, specs, history, names, events, link, hands, overhead, switching: None };
+        let mut agent = Self {
+            setup,
+            choice,
+            specs,
+            history,
+            names,
+            events,
+            link,
+            hands,
+            overhead,
+            switching: None,
+            errands: errand::Errands::default(),
+        };
         agent.say_opened().await;
         if let Some(fault) = trouble {
             let event = AgentEvent::Noticed { level: Level::Error, code: "no_engine".into(), text: fault.message };
             agent.emit(event).await;
         }
+        agent.look_for_errands(true);
         loop {
             tokio::select! {
                 biased;
                 switched = drive(&mut agent.switching) => agent.switched(switched).await,
+                found = drive(&mut agent.errands.looking) => agent.errands_found(found, &mut commands).await,
                 command = commands.recv() => match command {
                     Some(Command::Prompt { text }) => agent.turn(Some(&text), &mut commands).await,
                     Some(Command::GoOn) => agent.turn(None, &mut commands).await,

@@ -4,6 +4,7 @@
 //! The embedded engine has nothing to call and scripts its answer instead; the agent treats both alike.
 
 pub mod anthropic;
+pub mod desk;
 pub mod discover;
 pub mod offline;
 pub mod ollama;
@@ -32,6 +33,11 @@ pub trait Engine: Send + Sync {
 
     /// Says what tells of the answer besides its stream, where there is such a thing.
     fn beside(&self, _request: &Request) -> Option<Beside> {
+        None
+    }
+
+    /// Returns where its server keeps what a person should decide outside of any turn.
+    fn desk(&self) -> Option<Box<dyn desk::Desk>> {
         None
     }
 

@@ -17,6 +17,7 @@ use std::sync::atomic::AtomicBool;
 use bytes::Bytes;
 
 use super::anthropic::{Anthropic, Pass};
+use super::desk::Desk;
 use super::discover::Survey;
 use super::ollama::Ollama;
 use super::openai::{OpenAi, with_scheme};
@@ -247,6 +248,11 @@ impl Engine for Remote {
         let feeds = self.target.feeds && self.target.style == Style::Chat && request.tools.is_empty();
         let is_its = self.target.dialect.as_deref().is_none_or(|name| name == "openjarvis");
         if feeds && is_its { openjarvis::beside(&self.target, self.told_feed.clone()) } else { None }
+    }
+
+    fn desk(&self) -> Option<Box<dyn Desk>> {
+        let desk = self.target.feeds.then(|| openjarvis::Approvals::of(&self.target)).flatten()?;
+        Some(Box::new(desk))
     }
 
     fn survey(&self) -> Option<Survey> {

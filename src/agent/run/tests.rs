@@ -16,11 +16,18 @@ struct Fake {
     name: &'static str,
     scripts: Lock<VecDeque<Vec<AgentEvent>>>,
     asked: Lock<Vec<Request>>,
+    /// Where its server keeps what a person should decide.
+    desk: Lock<Option<String>>,
 }
 
 impl Engine for Fake {
     fn name(&self) -> &str {
         self.name
+    }
+
+    fn desk(&self) -> Option<Box<dyn crate::engine::desk::Desk>> {
+        let url = self.desk.lock().unwrap().clone()?;
+        Some(Box::new(super::errand::tests::Counter(url)))
     }
 
     fn reply(&self, request: &Request) -> Reply {
@@ -59,7 +66,7 @@ fn calls(names: &[&str]) -> Vec<AgentEvent> {
 }
 
 fn engine(name: &'static str, scripts: Vec<Vec<AgentEvent>>) -> Arc<Fake> {
-    Arc::new(Fake { name, scripts: Lock::new(scripts.into()), asked: Lock::default() })
+    Arc::new(Fake { name, scripts: Lock::new(scripts.into()), asked: Lock::default(), desk: Lock::default() })
 }
 
 fn choice(engine: &Arc<Fake>) -> EngineChoice {
@@ -417,4 +424,35 @@ async fn a_model_that_is_not_there_leaves_the_one_before() {
     assert_eq!(bench.end().await, TurnEnd::Completed);
     assert!(bench.seen.iter().any(|event| matches!(event, AgentEvent::Noticed { code, .. } if code == "model")));
     assert_eq!(first.asked.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_a_server_wants_decided_is_asked_once_and_answered_there() {
+    let (url, mut heard, _server) = super::errand::tests::server().await;
+    let engine = engine("e", vec![says("hi")]);
+    *engine.desk.lock().unwrap() = Some(url);
+    let mut bench = Bench::simple(&engine, &[], Mode::Ask);
+    bench.until(asks).await;
+    bench.send(Command::Decide { call: "a1".into(), decision: Decision::Once }).await;
+    assert_eq!(bench.end().await, TurnEnd::Completed);
+    bench.until(asks).await;
+    bench.send(Command::Decide { call: "a2".into(), decision: Decision::Deny(None) }).await;
+    assert_eq!(bench.end().await, TurnEnd::Completed);
+    bench.until(asks).await;
+    bench.send(Command::Cancel).await;
+    assert_eq!(bench.end().await, TurnEnd::Cancelled);
+    let outcomes: Vec<Outcome> = bench.outcomes().into_iter().map(|(outcome, _)| outcome).collect();
+    assert_eq!(outcomes, [Outcome::Ok, Outcome::Denied, Outcome::Cancelled]);
+    bench.prompt("hello").await;
+    assert_eq!(bench.end().await, TurnEnd::Completed);
+    assert_eq!(
+        engine.asked.lock().unwrap()[0].past,
+        [Past::User { text: "hello".into() }],
+        "the model never hears of it"
+    );
+    let mut posts = Vec::new();
+    while let Ok(request) = heard.try_recv() {
+        posts.extend(request.starts_with("POST").then_some(request));
+    }
+    assert_eq!(posts, ["POST /a1/true", "POST /a2/false"]);
 }

@@ -5,9 +5,12 @@ use std::sync::atomic::AtomicBool;
 
 use super::Target;
 use super::probe::get;
-use crate::event::Json;
-use crate::net::call::{Beside, HttpCall, Value};
+use crate::engine::desk::{Desk, Wanted};
+use crate::event::{Json, Risk};
+use crate::net::call::{Beside, HttpCall, Method, Value};
 
+/// Approvals that are looked at.
+const MOST: usize = 100;
 /// Where a chat is asked.
 const CHAT: &str = "/v1/chat/completions";
 
@@ -33,6 +36,124 @@ pub fn is_newer(paths: &Json) -> bool {
     paths.pointer("/paths/~1v1~1tools~1{tool_name}~1credentials~1{key}").is_some()
 }
 
+/// The approvals of agents that work by themselves on the server. Tools of a chat never ask.
+pub(super) struct Approvals {
+    base: String,
+    headers: Vec<(String, Value)>,
+}
+
+impl Approvals {
+    pub(super) fn of(target: &Target) -> Option<Self> {
+        Some(Self { base: base(&target.url)?.to_owned(), headers: target.headers.clone() })
+    }
+}
+
+impl Desk for Approvals {
+    fn list(&self) -> HttpCall {
+        get(format!("{}/v1/approvals/pending", self.base), &self.headers)
+    }
+
+    fn read(&self, answer: &Json) -> Option<Vec<Wanted>> {
+        Some(answer.get("actions")?.as_array()?.iter().take(MOST).filter_map(wanted).collect())
+    }
+
+    fn decide(&self, wanted: &Wanted, allow: bool) -> HttpCall {
+        let word = if allow { "approve" } else { "deny" };
+        let url = format!("{}/v1/approvals/{}/{word}", self.base, wanted.id);
+        HttpCall { method: Method::Post, ..get(url, &self.headers) }
+    }
+}
+
+fn wanted(action: &Json) -> Option<Wanted> {
+    let text = |key: &str| action.get(key).and_then(Json::as_str).unwrap_or_default();
+    // It becomes a part of an address.
+    let id = text("id");
+    let is_plain = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    let is_open = matches!(text("status"), "" | "pending");
+    if !is_plain || id.starts_with('.') || !is_open {
+        return None;
+    }
+    let payload = action.get("payload").filter(|payload| !payload.is_null());
+    let mut detail = payload.and_then(|payload| serde_json::to_string_pretty(payload).ok()).unwrap_or_default();
+    for (key, name) in [("permission_key", "permission"), ("tier", "tier")] {
+        if !text(key).is_empty() {
+            let gap = if detail.is_empty() { "" } else { "\n" };
+            detail.push_str(&format!("{gap}{name}: {}", text(key)));
+        }
+    }
+    let tool = Some(text("action_type")).filter(|tool| !tool.is_empty()).unwrap_or("action");
+    Some(Wanted {
+        id: id.to_owned(),
+        tool: tool.to_owned(),
+        risk: match text("tier") {
+            "trivial" => Risk::ReadOnly,
+            "low" => Risk::Network,
+            "high" => Risk::Execute,
+            _ => Risk::Write,
+        },
+        subject: text("description").to_owned(),
+        detail,
+        args: payload.map_or_else(|| "{}".to_owned(), Json::to_string),
+    })
+}
+
 fn base(url: &str) -> Option<&str> {
     url.split(['?', '#']).next()?.trim_end_matches('/').strip_suffix(CHAT)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn target(url: &str) -> Target {
+        Target {
+            name: "office".into(),
+            url: url.into(),
+            style: super::super::Style::Chat,
+            headers: vec![("authorization".into(), Value::Plain("Bearer k".into()))],
+            dialect: None,
+            thread: "t".into(),
+            explain: false,
+            feeds: true,
+        }
+    }
+
+    #[test]
+    fn feed_and_records_stand_beside_the_chat_and_get_its_headers() {
+        let beside = beside(&target("http://h:1/oj/v1/chat/completions?x=1"), Arc::default()).unwrap();
+        assert_eq!(beside.feed.url, "http://h:1/oj/v1/agents/events");
+        let urls: Vec<&str> = beside.records.iter().map(|call| call.url.as_str()).collect();
+        let wanted = ["/v1/traces?limit=8", "/v1/savings", "/v1/telemetry/energy"];
+        assert_eq!(urls, wanted.map(|path| format!("http://h:1/oj{path}")));
+        assert!(beside.records.iter().all(|call| call.headers.len() == 1) && beside.feed.headers.len() == 1);
+        assert!(super::beside(&target("http://h:1/elsewhere"), Arc::default()).is_none());
+    }
+
+    #[test]
+    fn an_approval_is_read_and_answered() {
+        let desk = Approvals::of(&target("http://h:1/v1/chat/completions")).unwrap();
+        let answer = json!({"count": 4, "actions": [
+            {"id": "a1", "action_type": "send_email", "description": "Send the report", "payload": {"to": "x"},
+             "permission_key": "email.send", "tier": "high", "status": "pending"},
+            {"id": "../../../health", "action_type": "odd"},
+            {"id": "a2", "status": "approved"},
+            7,
+        ]});
+        let read = desk.read(&answer).unwrap();
+        assert_eq!(read.len(), 1, "{read:?}");
+        assert_eq!(
+            (read[0].tool.as_str(), read[0].risk, read[0].subject.as_str()),
+            ("send_email", Risk::Execute, "Send the report")
+        );
+        assert!(
+            read[0].detail.contains("\"to\": \"x\"") && read[0].detail.ends_with("tier: high"),
+            "{}",
+            read[0].detail
+        );
+        assert_eq!(desk.decide(&read[0], true).url, "http://h:1/v1/approvals/a1/approve");
+        assert_eq!(desk.decide(&read[0], false).url, "http://h:1/v1/approvals/a1/deny");
+        assert_eq!(desk.read(&json!({"detail": "Not Found"})), None);
+    }
 }

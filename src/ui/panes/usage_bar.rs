@@ -46,6 +46,18 @@ fn meters(store: &Store, width: u16) -> Vec<Segment> {
         Some(cost) => Segment::new(3, format!("{mark}{}", format::money(cost)), Role::Text),
         None => Segment::new(3, if width < NARROW { "$?" } else { "cost unknown" }, Role::Dim),
     });
+    if let Some(totals) = usage.totals().filter(|totals| totals.saved > 0.0) {
+        // Of the server, and of all its clients: who runs it wants to know.
+        let requests = format!(" in {} requests", format::count(totals.requests));
+        all.push(Segment {
+            rank: 7,
+            parts: vec![
+                ("server saved ".into(), Role::Dim),
+                (format::money(totals.saved), Role::Text),
+                (requests, Role::Dim),
+            ],
+        });
+    }
     if let Some(first) = usage.first_token() {
         all.push(Segment { rank: 6, parts: vec![("first ".into(), Role::Dim), (format::duration(first), Role::Text)] });
     }
@@ -123,10 +135,25 @@ mod tests {
             let envelope = Envelope { seq: Seq(seq), at: Millis(seq * 8_000), event };
             store.update(Msg::Event(envelope), &mut Vec::new());
         }
+        row(&store, width)
+    }
+
+    fn row(store: &Store, width: u16) -> String {
         let area = Rect::new(0, 0, width, 1);
         let mut buf = Buffer::empty(area);
-        draw(&store, Theme::default(), area, &mut buf);
+        draw(store, Theme::default(), area, &mut buf);
         (0..width).map(|x| buf[(x, 0)].symbol()).collect::<String>().trim().to_owned()
+    }
+
+    #[test]
+    fn what_a_server_saved_is_told_where_there_is_room() {
+        let mut store = Store::default();
+        let data = serde_json::json!({"requests": 6, "tokens": 637, "saved_usd": 0.5, "against": "B"});
+        let on = crate::event::Subject::Turn("t1".into());
+        let event = AgentEvent::Annotated { on, kind: "totals".into(), data };
+        store.update(Msg::Event(Envelope { seq: Seq(1), at: Millis(1), event }), &mut Vec::new());
+        assert!(row(&store, 100).contains("server saved $0.50 in 6 requests"), "{}", row(&store, 100));
+        assert!(!row(&store, 40).contains("saved"), "{}", row(&store, 40));
     }
 
     #[test]
