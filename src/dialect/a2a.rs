@@ -17,6 +17,7 @@ use self::tell::{annotate, delta, failure, finished, settled, waits};
 use self::wire::{Outcome, Parts, field, word};
 use super::odd::Odd;
 use super::surrogate::{self, Halves};
+use super::tree::Tree;
 use super::{Context, Decode, Dialect, SseFrame};
 use crate::event::{AgentEvent, Fault, FaultKind, Json, Level, MessageId, Role, Stop, TurnEnd};
 
@@ -49,7 +50,8 @@ pub struct A2a {
     kept: usize,
     spoke: bool,
     others: usize,
-    task: Option<Json>,
+    /// The task that was told, and its context.
+    task: Option<(String, Option<String>)>,
     end: Option<TurnEnd>,
     done: bool,
     odd: Odd,
@@ -80,7 +82,7 @@ impl A2a {
         Self { is_prompted, ..Self::default() }
     }
 
-    fn result(&mut self, json: &Json, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn result(&mut self, json: &Tree<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
         let Some((result, is_new)) = wire::result(json) else {
             return self.odd.met("a result that is no task, message or update", out);
         };
@@ -88,7 +90,7 @@ impl A2a {
             Outcome::Task(task) => {
                 self.note_task(task, word(task, "id"), out);
                 self.history(task, marked, out);
-                for artifact in task.get("artifacts").and_then(Json::as_array).into_iter().flatten() {
+                for artifact in task.get("artifacts").into_iter().flat_map(Tree::list) {
                     self.artifact(artifact, false, false, marked, out);
                 }
                 if let Some(status) = task.get("status") {
@@ -104,15 +106,15 @@ impl A2a {
                 }
             }
             Outcome::Status(update) => {
-                self.note_task(update, field(update, "taskId", "task_id").and_then(Json::as_str), out);
-                let is_final = update.get("final") == Some(&Json::Bool(true));
+                self.note_task(update, field(update, "taskId", "task_id").and_then(Tree::as_str), out);
+                let is_final = update.get("final") == Some(&Tree::Bool(true));
                 if let Some(status) = update.get("status") {
                     self.status(status, is_new, is_final, marked, out);
                 }
             }
             Outcome::Artifact(update) => {
-                self.note_task(update, field(update, "taskId", "task_id").and_then(Json::as_str), out);
-                let flag = |one: &str, other: &str| field(update, one, other) == Some(&Json::Bool(true));
+                self.note_task(update, field(update, "taskId", "task_id").and_then(Tree::as_str), out);
+                let flag = |one: &str, other: &str| field(update, one, other) == Some(&Tree::Bool(true));
                 if let Some(artifact) = update.get("artifact") {
                     self.artifact(artifact, flag("append", "append"), flag("lastChunk", "last_chunk"), marked, out);
                 }
@@ -121,17 +123,19 @@ impl A2a {
     }
 
     /// Tells which task it is, once.
-    fn note_task(&mut self, holder: &Json, id: Option<&str>, out: &mut Vec<AgentEvent>) {
-        let data = json!({"id": id, "context": field(holder, "contextId", "context_id")});
-        if id.is_some() && self.task.as_ref() != Some(&data) {
-            self.task = Some(data.clone());
-            annotate("task", data, out);
+    fn note_task(&mut self, holder: &Tree<'_>, id: Option<&str>, out: &mut Vec<AgentEvent>) {
+        let Some(id) = id else { return };
+        let context = field(holder, "contextId", "context_id").and_then(Tree::as_str);
+        if self.task.as_ref().is_some_and(|(told, of)| told == id && of.as_deref() == context) {
+            return;
         }
+        self.task = Some((id.to_owned(), context.map(str::to_owned)));
+        annotate("task", json!({"id": id, "context": context}), out);
     }
 
     /// The conversation behind a task. What lies before our own prompt is known.
-    fn history(&mut self, task: &Json, marked: bool, out: &mut Vec<AgentEvent>) {
-        let Some(list) = task.get("history").and_then(Json::as_array) else { return };
+    fn history(&mut self, task: &Tree<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
+        let list = task.get("history").map(Tree::list).unwrap_or_default();
         let prompt = list.iter().rposition(|message| !wire::is_agents(message)).filter(|_| self.is_prompted);
         let from = prompt.map_or(0, |at| at + 1).max(list.len().saturating_sub(MOST_MESSAGES));
         for message in list.iter().skip(from).filter(|message| wire::is_agents(message)) {
@@ -139,7 +143,7 @@ impl A2a {
         }
     }
 
-    fn status(&mut self, status: &Json, is_new: bool, is_final: bool, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn status(&mut self, status: &Tree<'_>, is_new: bool, is_final: bool, marked: bool, out: &mut Vec<AgentEvent>) {
         let state = wire::state(status);
         let is_failure = matches!(state.as_str(), "failed" | "rejected");
         let message = status.get("message").filter(|message| message.is_object() && wire::is_agents(message));
@@ -176,8 +180,8 @@ impl A2a {
     }
 
     /// Tells a message unless its text was told already, by itself or by an artifact.
-    fn message(&mut self, message: &Json, marked: bool, out: &mut Vec<AgentEvent>) {
-        let id = field(message, "messageId", "message_id").and_then(Json::as_str).unwrap_or_default();
+    fn message(&mut self, message: &Tree<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
+        let id = field(message, "messageId", "message_id").and_then(Tree::as_str).unwrap_or_default();
         let Parts { text, thought, others } = wire::parts(message);
         let (text, thought) = (settled(&text, marked), settled(&thought, marked));
         if let Some(open) = self.status.as_mut().filter(|open| !id.is_empty() && open.wire == id) {
@@ -207,8 +211,8 @@ impl A2a {
         self.status = Some(Open { wire: id.to_owned(), id: message, text });
     }
 
-    fn artifact(&mut self, artifact: &Json, append: bool, is_last: bool, marked: bool, out: &mut Vec<AgentEvent>) {
-        let wire = field(artifact, "artifactId", "artifact_id").and_then(Json::as_str).unwrap_or_default();
+    fn artifact(&mut self, artifact: &Tree<'_>, append: bool, is_last: bool, marked: bool, out: &mut Vec<AgentEvent>) {
+        let wire = field(artifact, "artifactId", "artifact_id").and_then(Tree::as_str).unwrap_or_default();
         let Parts { text, thought, others } = wire::parts(artifact);
         let known = self.artifacts.iter().rposition(|known| known.wire == wire);
         if known.is_none() || append {
@@ -231,7 +235,7 @@ impl A2a {
         }
         if append || known.is_none() {
             let Some(known) = self.artifacts.get_mut(at) else { return };
-            let piece = known.halves.join(text.into(), marked).into_owned();
+            let piece = known.halves.join(text, marked).into_owned();
             self.write(at, &piece, out);
         } else {
             self.replace(at, settled(&text, marked), out);
@@ -420,7 +424,7 @@ impl Decode for A2a {
             return;
         }
         let mended = surrogate::lone(data);
-        let Some(mut json) = serde_json::from_str::<Json>(mended.as_deref().unwrap_or(data)).ok() else {
+        let Ok(json) = serde_json::from_str::<Tree<'_>>(mended.as_deref().unwrap_or(data)) else {
             return self.odd.met("data that is not JSON", out);
         };
         let marked = mended.is_some();
@@ -429,10 +433,7 @@ impl Decode for A2a {
             self.done = true;
             return;
         }
-        match json.get_mut("result").map(Json::take) {
-            Some(result) => self.result(&result, marked, out),
-            None => self.result(&json, marked, out),
-        }
+        self.result(json.get("result").unwrap_or(&json), marked, out);
     }
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {

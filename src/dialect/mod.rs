@@ -25,6 +25,7 @@ mod repeat;
 pub mod responses;
 mod surrogate;
 mod think;
+mod tree;
 pub mod warp;
 
 pub use frame::SseFrame;

@@ -77,9 +77,14 @@ pub(super) fn settle(json: &mut Json, marked: bool) {
 
 /// Reads JSON; lone halves are replaced for good.
 pub(super) fn json(text: &str) -> Option<serde_json::Value> {
-    let is_half = |c: char| (MOVED + 0xd800..=MOVED + 0xdfff).contains(&u32::from(c));
     let json = serde_json::from_str(text).ok();
-    json.or_else(|| serde_json::from_str(&mark(text)?.replace(is_half, "\u{fffd}")).ok())
+    json.or_else(|| serde_json::from_str(&replaced(text)?).ok())
+}
+
+/// Returns the JSON with lone halves replaced for good, if it has any.
+pub(super) fn replaced(json: &str) -> Option<String> {
+    let is_half = |c: char| (MOVED + 0xd800..=MOVED + 0xdfff).contains(&u32::from(c));
+    Some(lone(json)?.replace(is_half, "\u{fffd}"))
 }
 
 /// Reads `\uXXXX` at the start of a text.

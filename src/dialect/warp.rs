@@ -15,6 +15,7 @@ use super::odd::Odd;
 use super::plain::fenced;
 use super::ran::{self, Ran};
 use super::think::{Kind, Think};
+use super::tree::Tree;
 use super::{Decode, SseFrame, error, surrogate};
 use crate::event::{
     AgentEvent, CallId, Fault, FaultKind, Json, Level, MessageId, RanBy, Role, Scope, Stop, TextKind, TurnEnd, Usage,
@@ -90,19 +91,19 @@ impl Warp {
         }
     }
 
-    fn line(&mut self, line: &Json, out: &mut Vec<AgentEvent>) {
-        let Some(blocks) = line.get("blocks").and_then(Json::as_array) else {
-            match error::read(line) {
+    fn line(&mut self, line: &Tree<'_>, out: &mut Vec<AgentEvent>) {
+        let Some(Tree::List(blocks)) = line.get("blocks") else {
+            match error::read(&line.to_json()) {
                 Some(said) => self.fault = Some(error::fault(&said)),
                 None => self.odd.met("a line without blocks", out),
             }
             return;
         };
-        let flag = |key: &str| line.get(key).and_then(Json::as_bool);
+        let flag = |key: &str| line.get(key).and_then(Tree::as_bool);
         let is_last = flag("complete") == Some(true) || flag("streaming") != Some(true);
-        let usage = line.get("usage").and_then(|usage| UsageWire::deserialize(usage).ok());
+        let usage = line.get("usage").and_then(|usage| UsageWire::deserialize(usage.to_json()).ok());
         self.usage = usage.and_then(|usage| usage.read()).or(self.usage);
-        if line.get("actions").and_then(Json::as_array).is_some_and(|actions| !actions.is_empty()) {
+        if line.get("actions").is_some_and(|actions| !actions.list().is_empty()) {
             self.odd.met("actions beside the blocks", out);
         }
         let mut nth = 0;
@@ -112,17 +113,18 @@ impl Warp {
             match kind(block) {
                 "tool_call" => {
                     let tool = block.get("tool").unwrap_or(block);
-                    if ran::is_one(tool) {
+                    let told = tool.to_json();
+                    if ran::is_one(&told) {
                         // The last line tells them all again, and before it the text: nothing new is left of those.
-                        if !is_last || !self.ran.knows(tool) {
-                            tools.push(tool);
+                        if !is_last || !self.ran.knows(&told) {
+                            tools.push(told);
                         }
                     } else {
                         self.call(tool, nth, out);
                         nth += 1;
                     }
                 }
-                "error" => self.error(block, out),
+                "error" => self.error(&block.to_json(), out),
                 "text" if is_last => whole.push_str(text_of(block)),
                 "text" => self.piece(text_of(block), out),
                 _ if is_last => {
@@ -140,7 +142,7 @@ impl Warp {
             self.last(&whole, flag("truncated") != Some(true), out);
         }
         for tool in tools {
-            self.ran(tool, out);
+            self.ran(&tool, out);
         }
     }
 
@@ -276,14 +278,14 @@ impl Warp {
     }
 
     /// Takes the state of the n-th call of a line.
-    fn call(&mut self, tool: &Json, nth: usize, out: &mut Vec<AgentEvent>) {
-        let text = |json: &Json, key: &str| json.get(key).and_then(Json::as_str).unwrap_or_default().to_owned();
+    fn call(&mut self, tool: &Tree<'_>, nth: usize, out: &mut Vec<AgentEvent>) {
+        let text = |json: &Tree<'_>, key: &str| json.get(key).and_then(Tree::as_str).unwrap_or_default().to_owned();
         let function = tool.get("function").unwrap_or(tool);
         let (wire_id, name) = (text(tool, "id"), text(function, "name"));
         let args = match function.get("arguments") {
-            None | Some(Json::Null) => String::new(),
-            Some(Json::String(text)) => text.clone(),
-            Some(json) => json.to_string(),
+            None | Some(Tree::Null) => String::new(),
+            Some(Tree::Text(text)) => text.clone().into_owned(),
+            Some(args) => args.to_json().to_string(),
         };
         let by_id = self.calls.iter().position(|call| !wire_id.is_empty() && call.wire_id == wire_id);
         // A call may get its id later than its first state.
@@ -351,9 +353,10 @@ impl Decode for Warp {
             self.done = true;
             return;
         }
-        match surrogate::json(&frame.data).filter(Json::is_object) {
-            Some(line) => self.line(&line, out),
-            None => self.odd.met("a line that is not a JSON object", out),
+        let mended = surrogate::replaced(&frame.data);
+        match serde_json::from_str::<Tree<'_>>(mended.as_deref().unwrap_or(&frame.data)) {
+            Ok(line) if line.is_object() => self.line(&line, out),
+            _ => self.odd.met("a line that is not a JSON object", out),
         }
     }
 
@@ -399,22 +402,22 @@ impl Decode for Warp {
     }
 }
 
-fn kind(block: &Json) -> &str {
-    match block.get("type").and_then(Json::as_str) {
-        Some("paragraph") | None if block.get("text").is_some_and(Json::is_string) => "text",
+fn kind<'a>(block: &'a Tree<'_>) -> &'a str {
+    match block.get("type").and_then(Tree::as_str) {
+        Some("paragraph") | None if block.get("text").and_then(Tree::as_str).is_some() => "text",
         kind => kind.unwrap_or_default(),
     }
 }
 
-fn text_of(block: &Json) -> &str {
-    block.get("text").or_else(|| block.get("content")).and_then(Json::as_str).unwrap_or_default()
+fn text_of<'a>(block: &'a Tree<'_>) -> &'a str {
+    block.get("text").or_else(|| block.get("content")).and_then(Tree::as_str).unwrap_or_default()
 }
 
 /// A block that is not text, in Markdown.
-fn shown(block: &Json) -> String {
-    let text = |keys: &[&str]| keys.iter().find_map(|key| block.get(*key).and_then(Json::as_str));
+fn shown(block: &Tree<'_>) -> String {
+    let text = |keys: &[&str]| keys.iter().find_map(|key| block.get(*key).and_then(Tree::as_str));
     let laid_out = || {
-        let mut rest = block.clone();
+        let mut rest = block.to_json();
         if let Some(rest) = rest.as_object_mut() {
             rest.retain(|key, _| key != "streaming");
         }

@@ -118,10 +118,11 @@ impl Lines {
     }
 }
 
-/// The lines of one event, as the parser wants them: each ended by LF, the last one empty.
+/// The lines of one event, as the parser wants them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Block {
-    pub lines: Vec<String>,
+    /// Each ended by LF, the last one empty.
+    pub text: String,
     /// The `id` field of this block.
     pub id: Option<String>,
     /// The `retry` field of this block, in milliseconds.
@@ -184,7 +185,7 @@ impl Open {
             let mut block = std::mem::take(&mut self.block);
             self.size = 0;
             if std::mem::take(&mut self.has_data) {
-                block.lines.push("\n".into());
+                block.text.push('\n');
                 blocks.push(block);
             }
             return Ok(());
@@ -211,10 +212,11 @@ impl Open {
                 if self.size > cap {
                     return Err(Broken::LongEvent(cap));
                 }
-                let mut whole = String::with_capacity(line.len() + 1);
-                whole.push_str(line);
-                whole.push('\n');
-                self.block.lines.push(whole);
+                let text = &mut self.block.text;
+                // Its own end, and that of the block.
+                text.reserve(line.len() + 2);
+                text.push_str(line);
+                text.push('\n');
             }
             // Anything else is to be ignored, a name that begins with a second byte-order mark included.
             _ => {}

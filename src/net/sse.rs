@@ -185,7 +185,8 @@ fn guess(begun: &[u8], cap: usize) -> Option<Body> {
 }
 
 fn event(block: Block) -> Option<SseFrame> {
-    let mut events = EventStream::new(stream::iter(block.lines.into_iter().map(Ok::<_, Infallible>)));
+    let lines = block.text.split_inclusive('\n').map(Ok::<_, Infallible>);
+    let mut events = EventStream::new(stream::iter(lines));
     // All lines are there, so this never waits; the guard lets nothing through that the parser refuses.
     let event = events.next().now_or_never()??.ok()?;
     let name = if event.event == "message" { String::new() } else { event.event };

@@ -1,20 +1,23 @@
 //! What a frame holds, in either version: 0.3 names the kind of a result, 1.0 wraps it under its kind. Parts, roles and
 //! states differ likewise.
 
+use std::borrow::Cow;
+
 use super::super::error;
+use super::super::tree::Tree;
 use crate::event::{Fault, FaultKind, Json};
 
 /// One result of a stream.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Outcome<'a> {
-    Task(&'a Json),
-    Message(&'a Json),
-    Status(&'a Json),
-    Artifact(&'a Json),
+    Task(&'a Tree<'a>),
+    Message(&'a Tree<'a>),
+    Status(&'a Tree<'a>),
+    Artifact(&'a Tree<'a>),
 }
 
 /// Finds the result in what a frame holds, and whether it is of version 1.0.
-pub(super) fn result(json: &Json) -> Option<(Outcome<'_>, bool)> {
+pub(super) fn result<'a>(json: &'a Tree<'a>) -> Option<(Outcome<'a>, bool)> {
     match word(json, "kind") {
         Some("task") => return Some((Outcome::Task(json), false)),
         Some("message") => return Some((Outcome::Message(json), false)),
@@ -36,7 +39,7 @@ pub(super) fn result(json: &Json) -> Option<(Outcome<'_>, bool)> {
         return Some((Outcome::Message(body), true));
     }
     // Neither named nor wrapped: only its shape tells.
-    let has = |key: &str| json.get(key).is_some_and(|value| value.is_object() || value.is_array());
+    let has = |key: &str| json.get(key).is_some_and(|value| value.is_object() || value.is_list());
     let found = match () {
         () if has("artifact") => Outcome::Artifact(json),
         () if has("status") && field(json, "taskId", "task_id").is_some() => Outcome::Status(json),
@@ -48,9 +51,9 @@ pub(super) fn result(json: &Json) -> Option<(Outcome<'_>, bool)> {
 }
 
 /// Reads an error of JSON-RPC or of the REST binding.
-pub(super) fn fault(json: &Json) -> Option<Fault> {
-    let wire = json.get("error").filter(|error| !error.is_null())?;
-    let mut said = error::inner(wire)?;
+pub(super) fn fault(json: &Tree<'_>) -> Option<Fault> {
+    let wire = json.get("error").filter(|error| !error.is_null())?.to_json();
+    let mut said = error::inner(&wire)?;
     if let Some(more) = wire.get("data").and_then(Json::as_str).map(error::tidy).filter(|more| !more.is_empty()) {
         said.message = format!("{} ({more})", said.message);
     }
@@ -72,36 +75,41 @@ pub(super) fn fault(json: &Json) -> Option<Fault> {
 }
 
 /// Returns a state in the words of 0.3: `TASK_STATE_INPUT_REQUIRED` is `input-required`.
-pub(super) fn state(status: &Json) -> String {
+pub(super) fn state(status: &Tree<'_>) -> String {
     let state = word(status, "state").unwrap_or_default();
     let state = state.strip_prefix("TASK_STATE_").unwrap_or(state).to_ascii_lowercase().replace('_', "-");
     if state == "cancelled" { "canceled".into() } else { state }
 }
 
-pub(super) fn is_agents(message: &Json) -> bool {
+pub(super) fn is_agents(message: &Tree<'_>) -> bool {
     !matches!(word(message, "role"), Some("user" | "ROLE_USER"))
 }
 
 /// The parts of a message or artifact: its text, what it thought, and what is neither.
 #[derive(Debug, Default)]
-pub(super) struct Parts {
-    pub(super) text: String,
-    pub(super) thought: String,
+pub(super) struct Parts<'a> {
+    pub(super) text: Cow<'a, str>,
+    pub(super) thought: Cow<'a, str>,
     pub(super) others: Vec<Json>,
 }
 
-pub(super) fn parts(holder: &Json) -> Parts {
+pub(super) fn parts<'a>(holder: &'a Tree<'_>) -> Parts<'a> {
     let mut read = Parts::default();
-    for part in holder.get("parts").and_then(Json::as_array).into_iter().flatten() {
+    for part in holder.get("parts").into_iter().flat_map(Tree::list) {
         if let Some(text) = word(part, "text") {
-            let thought = part.get("metadata").and_then(Json::as_object).is_some_and(|metadata| {
-                metadata.iter().any(|(key, value)| key.ends_with("thought") && *value == Json::Bool(true))
-            });
+            let thought = match part.get("metadata") {
+                Some(Tree::Object(metadata)) => {
+                    metadata.iter().any(|(key, value)| key.ends_with("thought") && *value == Tree::Bool(true))
+                }
+                _ => false,
+            };
             let whole = if thought { &mut read.thought } else { &mut read.text };
-            if !whole.is_empty() && !text.is_empty() {
-                whole.push('\n');
+            if whole.is_empty() {
+                *whole = Cow::Borrowed(text);
+            } else if !text.is_empty() {
+                whole.to_mut().push('\n');
+                whole.to_mut().push_str(text);
             }
-            whole.push_str(text);
         } else {
             read.others.extend(other(part));
         }
@@ -110,9 +118,9 @@ pub(super) fn parts(holder: &Json) -> Parts {
 }
 
 /// Describes a part that is not text. The bytes of a file are not kept.
-fn other(part: &Json) -> Option<Json> {
+fn other(part: &Tree<'_>) -> Option<Json> {
     if let Some(data) = part.get("data").filter(|data| !data.is_null()) {
-        return Some(serde_json::json!({"kind": "data", "data": data}));
+        return Some(serde_json::json!({"kind": "data", "data": data.to_json()}));
     }
     let file = part.get("file").unwrap_or(part);
     let bytes = word(file, "bytes").or_else(|| word(file, "raw"));
@@ -121,7 +129,7 @@ fn other(part: &Json) -> Option<Json> {
         return None;
     }
     let name = word(file, "name").or_else(|| word(file, "filename"));
-    let kind = field(file, "mimeType", "mediaType").and_then(Json::as_str);
+    let kind = field(file, "mimeType", "mediaType").and_then(Tree::as_str);
     let mut told = serde_json::json!({"kind": "file"});
     for (key, value) in [("name", name), ("media_type", kind), ("url", url)] {
         if let Some(value) = value {
@@ -135,11 +143,11 @@ fn other(part: &Json) -> Option<Json> {
     Some(told)
 }
 
-pub(super) fn word<'a>(json: &'a Json, key: &str) -> Option<&'a str> {
-    json.get(key).and_then(Json::as_str)
+pub(super) fn word<'a>(json: &'a Tree<'_>, key: &str) -> Option<&'a str> {
+    json.get(key).and_then(Tree::as_str)
 }
 
 /// Returns a field under either of its names.
-pub(super) fn field<'a>(json: &'a Json, one: &str, other: &str) -> Option<&'a Json> {
+pub(super) fn field<'a>(json: &'a Tree<'a>, one: &str, other: &str) -> Option<&'a Tree<'a>> {
     json.get(one).or_else(|| json.get(other))
 }
