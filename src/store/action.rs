@@ -37,6 +37,10 @@ pub enum Action {
     CopyCode(String),
     /// Puts letters on the code blocks.
     OpenBlocks,
+    /// Lists the prompts and headings, from the one that is being read.
+    OpenOutline {
+        from: Option<u64>,
+    },
     SearchOlder,
     SearchNewer,
     /// The query is an expression, or not.
@@ -103,6 +107,7 @@ pub enum UiAction {
     Search,
     /// Goes on with the last search.
     SearchAgain,
+    Outline,
     /// Copies the selected item.
     CopySelected,
     FocusNext,
@@ -281,6 +286,7 @@ pub const ACTIONS: &[Row] = &[
     view("transcript.previous-prompt", Global, UiAction::PreviousPrompt, "previous prompt of yours"),
     view("transcript.next-prompt", Global, UiAction::NextPrompt, "next prompt of yours"),
     view("search.open", Global, UiAction::Search, "search the transcript"),
+    view("outline.open", Global, UiAction::Outline, "list of prompts and headings"),
     act("copy.answer", Global, || Action::CopyAnswer(1), "copy the last answer"),
     act("copy.code", Global, || Action::OpenBlocks, "copy a code block by its letter"),
     view("focus.next", Global, UiAction::FocusNext, "focus the next pane"),

@@ -5,9 +5,11 @@
 
 use super::Store;
 use super::focus::{Overlay, Pane};
+use super::outline::Outline;
 use super::search::Search;
 use super::source::Field;
 use super::transcript::{ItemId, Kind};
+use super::wishes::open as open_overlay;
 
 pub(super) fn open(store: &mut Store, from: Option<u64>, query: Option<String>) {
     let given = query.is_some();
@@ -25,9 +27,27 @@ pub(super) fn open(store: &mut Store, from: Option<u64>, query: Option<String>) 
     edited(store);
 }
 
+pub(super) fn open_outline(store: &mut Store, from: Option<u64>) {
+    let outline = Outline::new(from.map(ItemId), &store.transcript);
+    open_overlay(store, Overlay::Outline(Box::new(outline)));
+    work(store);
+}
+
+/// Goes to the selected entry of the outline.
+pub(super) fn choose(store: &mut Store) {
+    let Some(outline) = store.focus.outline() else { return };
+    let Some((item, offset)) = outline.entry(outline.selected).map(|entry| (entry.item, entry.offset)) else { return };
+    store.focus.overlays.retain(|overlay| !matches!(overlay, Overlay::Outline(_)));
+    store.focus.show(item, Field::Text, offset);
+    store.offer_approval();
+}
+
 /// Looks at some more, and shows what is to be shown.
 pub(super) fn work(store: &mut Store) {
     let Store { focus, transcript, tools, .. } = store;
+    if let Some(outline) = focus.outline_mut() {
+        outline.step(transcript);
+    }
     let moved = focus.search_mut().is_some_and(|search| search.step(transcript, tools));
     if moved {
         show(store);
@@ -37,10 +57,15 @@ pub(super) fn work(store: &mut Store) {
 /// The query was written on: everything is looked at anew, a first slice of it at once.
 pub(super) fn edited(store: &mut Store) {
     let Store { focus, transcript, .. } = store;
-    let Some(Overlay::Search(search)) = focus.overlays.last_mut() else { return };
-    search.restart(transcript);
-    focus.last_query = search.query.clone();
-    work(store);
+    match focus.overlays.last_mut() {
+        Some(Overlay::Search(search)) => {
+            search.restart(transcript);
+            focus.last_query = search.query.clone();
+            work(store);
+        }
+        Some(Overlay::Outline(outline)) => outline.filter(),
+        _ => {}
+    }
 }
 
 pub(super) fn regex(store: &mut Store) {

@@ -6,6 +6,7 @@
 use crate::event::{CallId, Millis};
 
 use super::msg::ModelChoice;
+use super::outline::Outline;
 use super::search::Search;
 use super::source::Field;
 use super::transcript::ItemId;
@@ -63,6 +64,7 @@ pub enum Overlay {
     },
     Approval(Approval),
     Search(Box<Search>),
+    Outline(Box<Outline>),
     /// Letters stand on the code blocks; one is to be copied.
     Blocks,
 }
@@ -117,7 +119,7 @@ impl Focus {
     /// Returns whether plain characters are text for the overlay on top, and not its keys.
     pub fn is_typing(&self) -> bool {
         match self.top() {
-            Some(Overlay::Models { .. }) => true,
+            Some(Overlay::Models { .. } | Overlay::Outline(_)) => true,
             Some(Overlay::Search(search)) => search.typing,
             Some(Overlay::Approval(approval)) => approval.input != ApprovalInput::Choosing,
             Some(Overlay::Help { .. } | Overlay::Blocks) | None => false,
@@ -128,6 +130,7 @@ impl Focus {
         match self.overlays.last_mut() {
             Some(Overlay::Models { query, .. }) => Some(query),
             Some(Overlay::Search(search)) if search.typing => Some(&mut search.query),
+            Some(Overlay::Outline(outline)) => Some(&mut outline.query),
             Some(Overlay::Approval(Approval {
                 input: ApprovalInput::Reason(text) | ApprovalInput::Pattern(text),
                 ..
@@ -189,6 +192,20 @@ impl Focus {
         })
     }
 
+    pub fn outline(&self) -> Option<&Outline> {
+        self.overlays.iter().find_map(|overlay| match overlay {
+            Overlay::Outline(outline) => Some(&**outline),
+            _ => None,
+        })
+    }
+
+    pub(super) fn outline_mut(&mut self) -> Option<&mut Outline> {
+        self.overlays.iter_mut().find_map(|overlay| match overlay {
+            Overlay::Outline(outline) => Some(&mut **outline),
+            _ => None,
+        })
+    }
+
     /// Asks for a place to be shown.
     pub(super) fn show(&mut self, item: ItemId, field: Field, offset: usize) {
         self.place = Place { nth: self.place.nth + 1, item: Some(item), field, offset };
@@ -208,7 +225,11 @@ impl Focus {
         self.answered.retain(&is_pending);
         self.overlays.retain(|overlay| match overlay {
             Overlay::Approval(approval) => is_pending(&approval.call),
-            Overlay::Help { .. } | Overlay::Models { .. } | Overlay::Search(_) | Overlay::Blocks => true,
+            Overlay::Help { .. }
+            | Overlay::Models { .. }
+            | Overlay::Search(_)
+            | Overlay::Outline(_)
+            | Overlay::Blocks => true,
         });
     }
 }

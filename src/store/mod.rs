@@ -10,6 +10,7 @@ pub mod effect;
 mod finding;
 pub mod focus;
 pub mod msg;
+pub mod outline;
 pub mod search;
 pub mod session;
 pub mod slash;
@@ -113,6 +114,7 @@ impl Store {
     /// Returns whether something is being looked for that was not looked at yet: then [`Msg::Work`] is worth sending.
     pub fn wants_work(&self) -> bool {
         self.focus.search().is_some_and(|search| !search.is_done(&self.transcript))
+            || self.focus.outline().is_some_and(|outline| !outline.is_done())
     }
 
     /// Returns whether the turn waits for a person and nothing else goes on, nor will by itself: a clock that runs on

@@ -22,6 +22,7 @@ pub const COMMANDS: &[CommandInfo] = &[
         about: "say what needs your approval",
     },
     CommandInfo { name: "search", aliases: &["find"], argument: "[text]", about: "search the transcript" },
+    CommandInfo { name: "outline", aliases: &["toc"], argument: "", about: "jump to a prompt or a heading" },
     CommandInfo { name: "copy", aliases: &["yank"], argument: "[n]", about: "copy the last answer, or the nth last" },
     CommandInfo { name: "retry", aliases: &["again"], argument: "", about: "send the last prompt again" },
     CommandInfo {
@@ -49,6 +50,7 @@ pub enum Slash {
     Model(Option<String>),
     Mode(Option<Mode>),
     Search(Option<String>),
+    Outline,
     /// The nth answer from the end.
     Copy(usize),
     Retry,
@@ -83,6 +85,7 @@ pub fn read(text: &str) -> Submitted {
             }
         },
         "search" => Slash::Search(given),
+        "outline" => Slash::Outline,
         "copy" => match given.as_deref().map(str::parse) {
             None => Slash::Copy(1),
             Some(Ok(nth)) if nth > 0 => Slash::Copy(nth),
@@ -183,7 +186,7 @@ mod tests {
     #[test]
     fn completion_offers_names_before_aliases() {
         let names = |text| complete(text).into_iter().map(|command| command.name).collect::<Vec<_>>();
-        assert_eq!(names("/"), ["help", "model", "mode", "search", "copy", "retry", "new", "quit"]);
+        assert_eq!(names("/"), ["help", "model", "mode", "search", "outline", "copy", "retry", "new", "quit"]);
         assert_eq!(names("/mod"), ["model", "mode"]);
         assert_eq!(names("/ex"), ["quit"]);
         assert_eq!(names("/mode plan"), [""; 0]);

@@ -67,6 +67,7 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
             store.offer_approval();
         }
         Action::OpenBlocks => open(store, Overlay::Blocks),
+        Action::OpenOutline { from } => finding::open_outline(store, from),
         Action::SearchOlder => finding::older(store),
         Action::SearchNewer => finding::newer(store),
         Action::SearchRegex => finding::regex(store),
@@ -132,7 +133,7 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::OverlayScrollTo(row) => match store.focus.overlays.last_mut() {
             Some(Overlay::Help { scroll }) => *scroll = row,
             Some(Overlay::Approval(approval)) => approval.scroll = row,
-            Some(Overlay::Models { .. } | Overlay::Search(_) | Overlay::Blocks) | None => {}
+            Some(Overlay::Models { .. } | Overlay::Search(_) | Overlay::Outline(_) | Overlay::Blocks) | None => {}
         },
         Action::OverlayAccept => accept(store, fx),
         Action::OverlayDenyWithReason => {
@@ -173,6 +174,7 @@ fn submit(store: &mut Store, text: String, fx: &mut Vec<Effect>) {
         Submitted::Command(Slash::Model(Some(name))) => act(store, Action::SetModel(name), fx),
         Submitted::Command(Slash::Mode(None)) => act(store, Action::CycleMode, fx),
         Submitted::Command(Slash::Mode(Some(mode))) => act(store, Action::SetMode(mode), fx),
+        Submitted::Command(Slash::Outline) => act(store, Action::OpenOutline { from: None }, fx),
         Submitted::Command(Slash::Copy(nth)) => act(store, Action::CopyAnswer(nth), fx),
         Submitted::Command(Slash::Search(query)) => act(store, Action::OpenSearch { from: None, query }, fx),
         Submitted::Command(Slash::Retry) => act(store, Action::Retry, fx),
@@ -241,6 +243,7 @@ fn accept(store: &mut Store, fx: &mut Vec<Effect>) {
         None => {}
         Some(Overlay::Help { .. } | Overlay::Blocks) => close(store, fx),
         Some(Overlay::Search(_)) => finding::accept(store),
+        Some(Overlay::Outline(_)) => finding::choose(store),
         Some(Overlay::Models { query, selected }) => {
             let models = store.session.models.as_deref().unwrap_or_default();
             let chosen = matching(models, query).get(*selected).map(|model| model.name.clone());
@@ -307,6 +310,14 @@ enum Step {
 }
 
 fn scroll(store: &mut Store, step: Step) {
+    if let Some(Overlay::Outline(outline)) = store.focus.overlays.last_mut() {
+        // The newest is the first and stands at the bottom.
+        outline.select(match step {
+            Step::Back(rows) => outline.selected.saturating_add(rows),
+            Step::On(rows) => outline.selected.saturating_sub(rows),
+        });
+        return;
+    }
     let count = match store.focus.top() {
         Some(Overlay::Models { query, .. }) => {
             matching(store.session.models.as_deref().unwrap_or_default(), query).len()
@@ -317,7 +328,7 @@ fn scroll(store: &mut Store, step: Step) {
         Some(Overlay::Help { scroll }) => scroll,
         Some(Overlay::Models { selected, .. }) => selected,
         Some(Overlay::Approval(approval)) => &mut approval.scroll,
-        Some(Overlay::Search(_) | Overlay::Blocks) | None => return,
+        Some(Overlay::Search(_) | Overlay::Outline(_) | Overlay::Blocks) | None => return,
     };
     *place = match step {
         Step::Back(rows) => place.saturating_sub(rows),

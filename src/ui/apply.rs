@@ -72,6 +72,10 @@ impl Ui {
                 let from = self.transcript.reads(store).map(|item| item.0);
                 return Some(Msg::Do(Action::OpenSearch { from, query: None }));
             }
+            UiAction::Outline => {
+                let from = self.transcript.reads(store).map(|item| item.0);
+                return Some(Msg::Do(Action::OpenOutline { from }));
+            }
             UiAction::SearchAgain => {
                 let from = self.transcript.reads(store).map(|item| item.0);
                 let query = Some(store.focus.last_query.clone()).filter(|query| !query.is_empty());

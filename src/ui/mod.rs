@@ -33,8 +33,8 @@ use self::layout::{Layout, Wants};
 use self::panes::tool_panel::ToolPanelView;
 use self::panes::transcript::TranscriptView;
 use self::panes::{
-    activity, approval, help, letters_bar, models, popup, queue, replay_bar, search_bar, status_line, tool_panel,
-    transcript, usage_bar, welcome,
+    activity, approval, help, letters_bar, models, outline, popup, queue, replay_bar, search_bar, status_line,
+    tool_panel, transcript, usage_bar, welcome,
 };
 use self::theme::Theme;
 
@@ -76,7 +76,7 @@ impl Ui {
         let scroll = match store.focus.top()? {
             Overlay::Help { scroll } => *scroll,
             Overlay::Approval(approval) => approval.scroll,
-            Overlay::Models { .. } | Overlay::Search(_) | Overlay::Blocks => return None,
+            Overlay::Models { .. } | Overlay::Search(_) | Overlay::Outline(_) | Overlay::Blocks => return None,
         };
         (scroll > self.overlay_end).then_some(Msg::Do(Action::OverlayScrollTo(self.overlay_end)))
     }
@@ -148,6 +148,7 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
                 letters_bar::draw(ui.transcript.has_letters(), &ui.labels, theme, margin(input), buf);
                 None
             }
+            Overlay::Outline(list) => outline::draw(list, &ui.labels, theme, stage, buf),
             Overlay::Search(search) => search_bar::draw(store, search, theme, margin(input), buf),
             Overlay::Models { query, selected } => {
                 models::draw(store, (query, *selected), &ui.labels, theme, stage, buf)

@@ -402,6 +402,14 @@ fn search() -> Scene {
     scene
 }
 
+fn outline() -> Scene {
+    let mut scene = streaming();
+    scene.text("m3", "\n\n# What fails\n\nOne test.\n\n## Why\n");
+    scene.act(Action::OpenOutline { from: None });
+    scene.act(Action::OverlayUp);
+    scene
+}
+
 fn panel() -> Scene {
     let mut scene = streaming();
     let item = scene.store.tools.calls()[0].item;
@@ -469,6 +477,11 @@ fn commands_complete() {
 #[test]
 fn a_search_shows_what_it_finds() {
     check("search", search);
+}
+
+#[test]
+fn the_outline_lists_prompts_and_headings() {
+    check("outline", outline);
 }
 
 #[test]

@@ -306,7 +306,8 @@ fn an_answer_is_copied_as_its_source_through_the_terminal() {
     let (_, rest) = sent.split_once("\x1b]52;c;").expect("the sequence");
     let (text, _) = rest.split_once('\x07').unwrap();
     let text = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, text).unwrap();
-    assert!(String::from_utf8(text).unwrap().contains("6*7 = 42"));
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("42") && text.contains('`'), "{text}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ pub mod help;
 pub mod item;
 pub mod letters_bar;
 pub mod models;
+pub mod outline;
 pub mod popup;
 pub mod queue;
 pub mod replay_bar;
