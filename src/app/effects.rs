@@ -11,12 +11,13 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::{JoinError, JoinSet};
 
 use super::clipboard::{self, Surroundings};
-use super::history;
+use super::{history, opener};
 use crate::bridge::Live;
 use crate::event::Command;
 use crate::store::effect::Copy;
+use crate::store::links::Target;
 use crate::store::msg::{ModelChoice, Report};
-use crate::text::clean;
+use crate::text::{clean, one_line};
 
 /// Finds out which models there are.
 pub type ListModels<'a> = Box<dyn FnMut() -> BoxFuture<'static, Vec<ModelChoice>> + 'a>;
@@ -99,6 +100,22 @@ impl<'a> Effects<'a> {
             Done::Report(Report::Said(said))
         });
         sequence.ok()
+    }
+
+    /// Opens a link or a file; what can't be opened is told with its target, to be copied from there.
+    pub fn open(&mut self, target: &Target, around: &Surroundings, folder: &std::path::Path) {
+        let planned = opener::plan(around, target, folder);
+        let shown = one_line(target.text(), 200);
+        self.tasks.spawn(async move {
+            let opened = match planned {
+                Ok((program, what)) => opener::open(program, &what).await.map(|()| program),
+                Err(why) => Err(why),
+            };
+            Done::Report(match opened {
+                Ok(program) => Report::Said(format!("opened by {program}: {shown}")),
+                Err(why) => Report::Said(format!("not opened, {why}: {shown}")),
+            })
+        });
     }
 
     pub fn load_history(&mut self) {

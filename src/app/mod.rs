@@ -19,6 +19,7 @@ pub mod chat;
 pub mod clipboard;
 pub mod effects;
 pub mod history;
+pub mod opener;
 pub mod pace;
 pub mod screen;
 pub mod term;
@@ -390,6 +391,11 @@ impl<'a> Loop<'a> {
                     if let Some(sequence) = self.effects.copy(&copy, &self.around) {
                         self.term.screen.say(&sequence)?;
                     }
+                }
+                Effect::Open(target) => {
+                    let folder = self.chat.store.session.opened.as_ref().map(|opened| opened.folder.clone());
+                    let folder = PathBuf::from(folder.unwrap_or_default());
+                    self.effects.open(&target, &self.around, &folder);
                 }
                 // Whoever looks needs no bell.
                 Effect::Bell if self.chat.focused != Some(true) => self.term.screen.say(b"\x07")?,

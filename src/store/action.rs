@@ -35,6 +35,16 @@ pub enum Action {
     CopyItem(u64),
     /// Copies the code block that the person picked.
     CopyCode(String),
+    /// Shows an item as it came; none is the last answer.
+    OpenRaw {
+        item: Option<u64>,
+    },
+    /// Lists the links and files of an item; none is the newest there are.
+    OpenLinks {
+        item: Option<u64>,
+    },
+    OverlayStart,
+    OverlayEnd,
     /// Puts letters on the code blocks.
     OpenBlocks,
     /// Lists the prompts and headings, from the one that is being read.
@@ -108,6 +118,10 @@ pub enum UiAction {
     /// Goes on with the last search.
     SearchAgain,
     Outline,
+    /// Shows the selected item as it came.
+    RawSelected,
+    /// Lists the links of the selected item, else the newest.
+    LinksSelected,
     /// Copies the selected item.
     CopySelected,
     FocusNext,
@@ -325,6 +339,8 @@ pub const ACTIONS: &[Row] = &[
     view("transcript.fold", Transcript, UiAction::FoldSelected, "fold or unfold the selected item"),
     view("transcript.search-again", Transcript, UiAction::SearchAgain, "go on with the last search"),
     view("transcript.copy", Transcript, UiAction::CopySelected, "copy the selected item"),
+    view("transcript.raw", Transcript, UiAction::RawSelected, "show the source of the selected item"),
+    view("transcript.links", Transcript, UiAction::LinksSelected, "links and files, to open or copy"),
     view("tool-panel.up", ToolPanel, UiAction::SelectUp, "select the call above"),
     view("tool-panel.down", ToolPanel, UiAction::SelectDown, "select the call below"),
     view("tool-panel.fold", ToolPanel, UiAction::FoldSelected, "fold or unfold the selected call"),
@@ -364,6 +380,8 @@ pub const ACTIONS: &[Row] = &[
     act("overlay.down", Overlay, || Action::OverlayDown, "down"),
     act("overlay.page-up", Overlay, || Action::OverlayPageUp, "page up"),
     act("overlay.page-down", Overlay, || Action::OverlayPageDown, "page down"),
+    act("overlay.start", Overlay, || Action::OverlayStart, "first"),
+    act("overlay.end", Overlay, || Action::OverlayEnd, "last"),
     act("overlay.accept", Overlay, || Action::OverlayAccept, "choose"),
     act("overlay.backspace", Overlay, || Action::OverlayBackspace, "delete backward"),
     act("overlay.clear", Overlay, || Action::OverlayClear, "empty the field"),

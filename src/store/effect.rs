@@ -2,6 +2,8 @@
 
 use crate::event::Command;
 
+use super::links::Target;
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     Send(Command),
@@ -12,6 +14,8 @@ pub enum Effect {
     /// Give a text to the clipboard, or wherever the person can get it; answered by a report that says which way it
     /// went.
     Copy(Copy),
+    /// Open a link or a file; answered by a report.
+    Open(Target),
     Bell,
     Quit,
 }

@@ -5,6 +5,7 @@
 
 use crate::event::{CallId, Millis};
 
+use super::links::Link;
 use super::msg::ModelChoice;
 use super::outline::Outline;
 use super::search::Search;
@@ -65,6 +66,16 @@ pub enum Overlay {
     Approval(Approval),
     Search(Box<Search>),
     Outline(Box<Outline>),
+    /// An item as it came.
+    Raw {
+        item: ItemId,
+        /// Rows scrolled down; the view stops at the end.
+        scroll: usize,
+    },
+    Links {
+        links: Vec<Link>,
+        selected: usize,
+    },
     /// Letters stand on the code blocks; one is to be copied.
     Blocks,
 }
@@ -122,7 +133,7 @@ impl Focus {
             Some(Overlay::Models { .. } | Overlay::Outline(_)) => true,
             Some(Overlay::Search(search)) => search.typing,
             Some(Overlay::Approval(approval)) => approval.input != ApprovalInput::Choosing,
-            Some(Overlay::Help { .. } | Overlay::Blocks) | None => false,
+            Some(Overlay::Help { .. } | Overlay::Blocks | Overlay::Raw { .. } | Overlay::Links { .. }) | None => false,
         }
     }
 
@@ -225,11 +236,7 @@ impl Focus {
         self.answered.retain(&is_pending);
         self.overlays.retain(|overlay| match overlay {
             Overlay::Approval(approval) => is_pending(&approval.call),
-            Overlay::Help { .. }
-            | Overlay::Models { .. }
-            | Overlay::Search(_)
-            | Overlay::Outline(_)
-            | Overlay::Blocks => true,
+            _ => true,
         });
     }
 }

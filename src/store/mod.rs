@@ -9,6 +9,7 @@ mod copying;
 pub mod effect;
 mod finding;
 pub mod focus;
+pub mod links;
 pub mod msg;
 pub mod outline;
 pub mod search;

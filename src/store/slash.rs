@@ -24,6 +24,8 @@ pub const COMMANDS: &[CommandInfo] = &[
     CommandInfo { name: "search", aliases: &["find"], argument: "[text]", about: "search the transcript" },
     CommandInfo { name: "outline", aliases: &["toc"], argument: "", about: "jump to a prompt or a heading" },
     CommandInfo { name: "copy", aliases: &["yank"], argument: "[n]", about: "copy the last answer, or the nth last" },
+    CommandInfo { name: "raw", aliases: &["source"], argument: "", about: "show the last answer as it came" },
+    CommandInfo { name: "links", aliases: &["open"], argument: "", about: "links and files, to open or copy" },
     CommandInfo { name: "retry", aliases: &["again"], argument: "", about: "send the last prompt again" },
     CommandInfo {
         name: "new",
@@ -51,6 +53,8 @@ pub enum Slash {
     Mode(Option<Mode>),
     Search(Option<String>),
     Outline,
+    Raw,
+    Links,
     /// The nth answer from the end.
     Copy(usize),
     Retry,
@@ -86,6 +90,8 @@ pub fn read(text: &str) -> Submitted {
         },
         "search" => Slash::Search(given),
         "outline" => Slash::Outline,
+        "raw" => Slash::Raw,
+        "links" => Slash::Links,
         "copy" => match given.as_deref().map(str::parse) {
             None => Slash::Copy(1),
             Some(Ok(nth)) if nth > 0 => Slash::Copy(nth),
@@ -186,7 +192,10 @@ mod tests {
     #[test]
     fn completion_offers_names_before_aliases() {
         let names = |text| complete(text).into_iter().map(|command| command.name).collect::<Vec<_>>();
-        assert_eq!(names("/"), ["help", "model", "mode", "search", "outline", "copy", "retry", "new", "quit"]);
+        assert_eq!(
+            names("/"),
+            ["help", "model", "mode", "search", "outline", "copy", "raw", "links", "retry", "new", "quit"]
+        );
         assert_eq!(names("/mod"), ["model", "mode"]);
         assert_eq!(names("/ex"), ["quit"]);
         assert_eq!(names("/mode plan"), [""; 0]);

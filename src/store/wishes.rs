@@ -8,8 +8,9 @@ use super::copying;
 use super::effect::Effect;
 use super::finding;
 use super::focus::{ApprovalInput, Overlay, Pane, matching};
+use super::links;
 use super::slash::{self, Slash, Submitted};
-use super::transcript::{ItemId, Kind};
+use super::transcript::{Item, ItemId, Kind};
 
 /// Rows that a page of an overlay scrolls.
 const PAGE: usize = 10;
@@ -66,6 +67,17 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
             copying::copy(store, "the code", text, fx);
             store.offer_approval();
         }
+        Action::OpenRaw { item } => {
+            let last = |item: &&Item| matches!(&item.kind, Kind::Answer { text, .. } if !text.is_empty());
+            let last = || store.transcript.items().iter().rev().find(last).map(|item| item.id);
+            match item.map(ItemId).or_else(last) {
+                Some(item) => open(store, Overlay::Raw { item, scroll: 0 }),
+                None => store.hint = Some((Level::Info, "there is nothing to show".into())),
+            }
+        }
+        Action::OpenLinks { item } => open_links(store, item),
+        Action::OverlayStart => scroll(store, Step::Back(usize::MAX)),
+        Action::OverlayEnd => scroll(store, Step::On(usize::MAX)),
         Action::OpenBlocks => open(store, Overlay::Blocks),
         Action::OpenOutline { from } => finding::open_outline(store, from),
         Action::SearchOlder => finding::older(store),
@@ -109,7 +121,9 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         }
         Action::Focus(pane) => store.focus.pane = pane,
         Action::OverlayChar(c) => {
-            if !swallowed(store) {
+            if let Some(Overlay::Links { .. }) = store.focus.top() {
+                take_link(store, c, fx);
+            } else if !swallowed(store) {
                 store.focus.type_char(c);
                 finding::edited(store);
             }
@@ -133,7 +147,8 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::OverlayScrollTo(row) => match store.focus.overlays.last_mut() {
             Some(Overlay::Help { scroll }) => *scroll = row,
             Some(Overlay::Approval(approval)) => approval.scroll = row,
-            Some(Overlay::Models { .. } | Overlay::Search(_) | Overlay::Outline(_) | Overlay::Blocks) | None => {}
+            Some(Overlay::Raw { scroll, .. }) => *scroll = row,
+            _ => {}
         },
         Action::OverlayAccept => accept(store, fx),
         Action::OverlayDenyWithReason => {
@@ -174,6 +189,8 @@ fn submit(store: &mut Store, text: String, fx: &mut Vec<Effect>) {
         Submitted::Command(Slash::Model(Some(name))) => act(store, Action::SetModel(name), fx),
         Submitted::Command(Slash::Mode(None)) => act(store, Action::CycleMode, fx),
         Submitted::Command(Slash::Mode(Some(mode))) => act(store, Action::SetMode(mode), fx),
+        Submitted::Command(Slash::Raw) => act(store, Action::OpenRaw { item: None }, fx),
+        Submitted::Command(Slash::Links) => act(store, Action::OpenLinks { item: None }, fx),
         Submitted::Command(Slash::Outline) => act(store, Action::OpenOutline { from: None }, fx),
         Submitted::Command(Slash::Copy(nth)) => act(store, Action::CopyAnswer(nth), fx),
         Submitted::Command(Slash::Search(query)) => act(store, Action::OpenSearch { from: None, query }, fx),
@@ -241,7 +258,11 @@ fn accept(store: &mut Store, fx: &mut Vec<Effect>) {
     }
     match store.focus.top() {
         None => {}
-        Some(Overlay::Help { .. } | Overlay::Blocks) => close(store, fx),
+        Some(Overlay::Links { selected, .. }) => {
+            let letter = u32::from(b'a') + *selected as u32;
+            take_link(store, char::from_u32(letter).unwrap_or('a'), fx);
+        }
+        Some(Overlay::Help { .. } | Overlay::Blocks | Overlay::Raw { .. }) => close(store, fx),
         Some(Overlay::Search(_)) => finding::accept(store),
         Some(Overlay::Outline(_)) => finding::choose(store),
         Some(Overlay::Models { query, selected }) => {
@@ -293,6 +314,32 @@ pub(super) fn open(store: &mut Store, overlay: Overlay) {
     }
 }
 
+fn open_links(store: &mut Store, item: Option<u64>) {
+    let items = &store.transcript;
+    let links = match item.and_then(|item| items.item(ItemId(item))) {
+        Some(item) => links::links(std::iter::once(item), &store.tools),
+        None => links::links(items.items().iter().rev(), &store.tools),
+    };
+    if links.is_empty() {
+        store.hint = Some((Level::Info, "there are no links or files here".into()));
+    } else {
+        open(store, Overlay::Links { links, selected: 0 });
+    }
+}
+
+/// A small letter opens its link, a capital copies it.
+fn take_link(store: &mut Store, letter: char, fx: &mut Vec<Effect>) {
+    let Some(Overlay::Links { links, .. }) = store.focus.top() else { return };
+    let nth = u32::from(letter.to_ascii_lowercase()).checked_sub(u32::from('a'));
+    let Some(target) = nth.and_then(|nth| links.get(nth as usize)).map(|link| link.target.clone()) else { return };
+    close(store, fx);
+    if letter.is_ascii_uppercase() {
+        copying::copy(store, "the target", target.text().to_owned(), fx);
+    } else {
+        fx.push(Effect::Open(target));
+    }
+}
+
 fn open_approval(store: &mut Store) {
     if !can(store, |caps| caps.decide, "nothing can be decided here") || store.focus.approval().is_some() {
         return;
@@ -319,16 +366,18 @@ fn scroll(store: &mut Store, step: Step) {
         return;
     }
     let count = match store.focus.top() {
+        Some(Overlay::Links { links, .. }) => links.len(),
         Some(Overlay::Models { query, .. }) => {
             matching(store.session.models.as_deref().unwrap_or_default(), query).len()
         }
         _ => usize::MAX,
     };
     let place = match store.focus.overlays.last_mut() {
-        Some(Overlay::Help { scroll }) => scroll,
+        Some(Overlay::Help { scroll } | Overlay::Raw { scroll, .. }) => scroll,
+        Some(Overlay::Links { selected, .. }) => selected,
         Some(Overlay::Models { selected, .. }) => selected,
         Some(Overlay::Approval(approval)) => &mut approval.scroll,
-        Some(Overlay::Search(_) | Overlay::Outline(_) | Overlay::Blocks) | None => return,
+        _ => return,
     };
     *place = match step {
         Step::Back(rows) => place.saturating_sub(rows),

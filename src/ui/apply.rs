@@ -60,6 +60,14 @@ impl Ui {
                 };
                 return item.map(|item| Msg::Do(Action::ToggleFold(item.0)));
             }
+            UiAction::RawSelected => {
+                let item = self.transcript.selected().map(|item| item.0);
+                return Some(Msg::Do(Action::OpenRaw { item }));
+            }
+            UiAction::LinksSelected => {
+                let item = self.transcript.selected().map(|item| item.0);
+                return Some(Msg::Do(Action::OpenLinks { item }));
+            }
             UiAction::CopySelected => {
                 let item = if in_tools {
                     self.tools.call(store).or(store.tools.calls().last()).map(|call| call.item)

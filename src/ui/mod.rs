@@ -30,11 +30,12 @@ use self::completion::Completion;
 use self::composer::Composer;
 use self::labels::Labels;
 use self::layout::{Layout, Wants};
+use self::panes::raw::RawView;
 use self::panes::tool_panel::ToolPanelView;
 use self::panes::transcript::TranscriptView;
 use self::panes::{
-    activity, approval, help, letters_bar, models, outline, popup, queue, replay_bar, search_bar, status_line,
-    tool_panel, transcript, usage_bar, welcome,
+    activity, approval, help, letters_bar, links, models, outline, popup, queue, raw, replay_bar, search_bar,
+    status_line, tool_panel, transcript, usage_bar, welcome,
 };
 use self::theme::Theme;
 
@@ -48,6 +49,7 @@ pub struct Ui {
     /// Where everything was drawn last.
     pub layout: Layout,
     labels: Labels,
+    raw: RawView,
     /// The tool panel stands beside the transcript where there is room.
     panel: bool,
     /// How far the overlay on top can scroll, as drawn last.
@@ -66,6 +68,7 @@ impl Ui {
             completion: Completion::default(),
             layout: Layout::default(),
             labels: Labels::new(keymap),
+            raw: RawView::default(),
             panel: config.tool_panel,
             overlay_end: 0,
         }
@@ -76,7 +79,8 @@ impl Ui {
         let scroll = match store.focus.top()? {
             Overlay::Help { scroll } => *scroll,
             Overlay::Approval(approval) => approval.scroll,
-            Overlay::Models { .. } | Overlay::Search(_) | Overlay::Outline(_) | Overlay::Blocks => return None,
+            Overlay::Raw { scroll, .. } => *scroll,
+            _ => return None,
         };
         (scroll > self.overlay_end).then_some(Msg::Do(Action::OverlayScrollTo(self.overlay_end)))
     }
@@ -146,6 +150,14 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
             }
             Overlay::Blocks => {
                 letters_bar::draw(ui.transcript.has_letters(), &ui.labels, theme, margin(input), buf);
+                None
+            }
+            Overlay::Raw { item, scroll } => {
+                ui.overlay_end = raw::draw(store, &mut ui.raw, (*item, *scroll), &ui.labels, theme, stage, buf);
+                None
+            }
+            Overlay::Links { links: list, selected } => {
+                links::draw(list, *selected, &ui.labels, theme, stage, buf);
                 None
             }
             Overlay::Outline(list) => outline::draw(list, &ui.labels, theme, stage, buf),

@@ -410,6 +410,24 @@ fn outline() -> Scene {
     scene
 }
 
+fn raw() -> Scene {
+    let mut scene = streaming();
+    scene.text(
+        "m3",
+        "\n\n# Title\n\nA \x1b[31mred\x1b[0m **word**,\tand a long line that has to be cut somewhere or other.\n",
+    );
+    scene.act(Action::OpenRaw { item: None });
+    scene
+}
+
+fn links() -> Scene {
+    let mut scene = streaming();
+    scene
+        .text("m3", "\nSee [the docs](https://docs.example/start), https://example.org and [this](javascript:evil).\n");
+    scene.act(Action::OpenLinks { item: None });
+    scene
+}
+
 fn panel() -> Scene {
     let mut scene = streaming();
     let item = scene.store.tools.calls()[0].item;
@@ -482,6 +500,16 @@ fn a_search_shows_what_it_finds() {
 #[test]
 fn the_outline_lists_prompts_and_headings() {
     check("outline", outline);
+}
+
+#[test]
+fn a_source_is_shown_with_what_would_hide() {
+    check("raw", raw);
+}
+
+#[test]
+fn links_show_where_they_go() {
+    check("links", links);
 }
 
 #[test]

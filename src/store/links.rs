@@ -1,0 +1,209 @@
+//! The links and files that were mentioned, to be opened: what each really points to, and what may be opened at all.
+//!
+//! Not for opening (`app`). The invariant: a target is shown and opened as one and the same text, and only schemes on
+//! the list are opened.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd, TextMergeStream};
+use regex::Regex;
+use serde_json::Value;
+
+use super::source::{Field, field};
+use super::tools::ToolBoard;
+use super::transcript::{Item, Kind};
+
+/// Links listed at once: as many as there are letters.
+pub const MOST: usize = 26;
+/// Bytes of one item that are looked through.
+const LOOK: usize = 256 << 10;
+/// Items looked through for the newest links.
+const ITEMS: usize = 200;
+/// What may be opened.
+const SCHEMES: [&str; 3] = ["http", "https", "mailto"];
+/// Arguments that name a file.
+const PATHS: [&str; 5] = ["path", "file_path", "file", "filename", "filepath"];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// With a scheme that may be opened.
+    Url(String),
+    /// Relative to the session's folder, or absolute.
+    File(String),
+    /// With a scheme that is never opened; it can be copied.
+    Other(String),
+}
+
+impl Target {
+    /// Reads what a link points to; places in the same text are none.
+    pub fn of(text: &str) -> Option<Self> {
+        let text = text.trim();
+        if text.is_empty() || text.starts_with('#') {
+            return None;
+        }
+        // One letter before the colon is a drive, not a scheme.
+        let scheme = text.split_once(':').map(|(scheme, _)| scheme).filter(|scheme| {
+            scheme.len() > 1 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+        });
+        Some(match scheme.map(str::to_ascii_lowercase) {
+            Some(scheme) if SCHEMES.contains(&scheme.as_str()) => Self::Url(text.to_owned()),
+            Some(scheme) if scheme == "file" => {
+                let path = text.get(5..).unwrap_or_default();
+                Self::File(path.strip_prefix("//").unwrap_or(path).to_owned())
+            }
+            Some(_) => Self::Other(text.to_owned()),
+            None => Self::File(text.split('#').next().unwrap_or(text).to_owned()),
+        })
+    }
+
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Url(text) | Self::File(text) | Self::Other(text) => text,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// What the text calls it; empty where it is called by its target.
+    pub text: String,
+    pub target: Target,
+}
+
+/// Returns the links of these items, given newest first; those of one item in its order.
+pub fn links<'a>(items: impl Iterator<Item = &'a Item>, tools: &ToolBoard) -> Vec<Link> {
+    let mut all = Vec::new();
+    let mut known = HashSet::new();
+    for item in items.take(ITEMS) {
+        for link in of_item(item, tools) {
+            if all.len() < MOST && known.insert(link.target.clone()) {
+                all.push(link);
+            }
+        }
+    }
+    all
+}
+
+fn of_item(item: &Item, tools: &ToolBoard) -> Vec<Link> {
+    let mut found = Vec::new();
+    match &item.kind {
+        Kind::Answer { text, .. } => in_markdown(head(text), &mut found),
+        Kind::Prompt { text } => in_text(head(text), &mut found),
+        Kind::Call { call } => {
+            let args = tools.get(call).and_then(|call| serde_json::from_str::<Value>(&call.args).ok());
+            for name in PATHS {
+                let path = args.as_ref().and_then(|args| args.get(name)).and_then(Value::as_str);
+                if let Some(path) = path.filter(|path| !path.is_empty()) {
+                    let target = Target::of(path).filter(|target| matches!(target, Target::Url(_)));
+                    let target = target.unwrap_or_else(|| Target::File(path.to_owned()));
+                    found.push(Link { text: String::new(), target });
+                }
+            }
+            for name in [Field::Text, Field::Output] {
+                in_text(head(&field(item, tools, name)), &mut found);
+            }
+        }
+        Kind::Thinking { .. } | Kind::Notice { .. } | Kind::Ended { .. } => {}
+    }
+    found
+}
+
+fn head(text: &str) -> &str {
+    &text[..text.floor_char_boundary(LOOK)]
+}
+
+fn in_markdown(text: &str, out: &mut Vec<Link>) {
+    let mut open: Option<Link> = None;
+    for event in TextMergeStream::new(Parser::new_ext(text, Options::ENABLE_GFM | Options::ENABLE_TABLES)) {
+        match event {
+            Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
+                open = Target::of(&dest_url).map(|target| Link { text: String::new(), target });
+            }
+            Event::End(TagEnd::Link | TagEnd::Image) => out.extend(open.take().map(|mut link| {
+                if link.text == link.target.text() {
+                    link.text.clear();
+                }
+                link
+            })),
+            Event::Text(words) | Event::Code(words) => match &mut open {
+                Some(link) => link.text.push_str(&words),
+                None => in_text(&words, out),
+            },
+            _ => {}
+        }
+    }
+}
+
+/// Finds bare addresses.
+fn in_text(text: &str, out: &mut Vec<Link>) {
+    static ADDRESS: LazyLock<Option<Regex>> =
+        LazyLock::new(|| Regex::new(r#"\bhttps?://[^\s<>"'`\\^{}|\p{Cc}\p{Cf}]+"#).ok());
+    let Some(address) = ADDRESS.as_ref() else { return };
+    for found in address.find_iter(text) {
+        let mut url = found.as_str().trim_end_matches(['.', ',', ';', ':', '!', '?', '*', '_']);
+        // A bracket that was opened before the address ends it.
+        while let Some(rest) = url.strip_suffix([')', ']']) {
+            if url.matches(['(', '[']).count() >= url.matches([')', ']']).count() {
+                break;
+            }
+            url = rest.trim_end_matches(['.', ',']);
+        }
+        out.push(Link { text: String::new(), target: Target::Url(url.to_owned()) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str) -> Vec<(String, Target)> {
+        let mut out = Vec::new();
+        in_markdown(text, &mut out);
+        out.into_iter().map(|link| (link.text, link.target)).collect()
+    }
+
+    fn url(text: &str) -> Target {
+        Target::Url(text.into())
+    }
+
+    #[test]
+    fn links_are_found_with_what_they_really_point_to() {
+        let text = "See [the docs](https://docs.example/a \"t\"), <https://b.example>, https://c.example/x_(y). \
+                    And [code](src/main.rs#L3), [up](#here), ![shot](./a.png)";
+        let expected = [
+            ("the docs", url("https://docs.example/a")),
+            ("", url("https://b.example")),
+            ("", url("https://c.example/x_(y)")),
+            ("code", Target::File("src/main.rs".into())),
+            ("shot", Target::File("./a.png".into())),
+        ];
+        assert_eq!(found(text), expected.map(|(text, target)| (text.to_owned(), target)));
+    }
+
+    #[test]
+    fn only_known_schemes_can_be_opened() {
+        for text in ["javascript:alert(1)", "data:text/html,x", "vscode://x", "JavaScript:x"] {
+            assert_eq!(Target::of(text), Some(Target::Other(text.into())));
+        }
+        assert_eq!(Target::of("HTTPS://a"), Some(url("HTTPS://a")));
+        assert_eq!(Target::of("mailto:a@b.c"), Some(url("mailto:a@b.c")));
+        assert_eq!(Target::of("file:///etc/hosts"), Some(Target::File("/etc/hosts".into())));
+        assert_eq!(Target::of("#part"), None);
+    }
+
+    #[test]
+    fn an_address_ends_before_what_surrounds_it() {
+        let cases = [
+            ("(https://a.example/b)", "https://a.example/b"),
+            ("https://a.example/b\u{202e}c", "https://a.example/b"),
+            ("\"https://a.example/?q=1&r=[2]\".", "https://a.example/?q=1&r=[2]"),
+            ("**https://a.example**", "https://a.example"),
+        ];
+        for (text, expected) in cases {
+            let mut out = Vec::new();
+            in_text(text, &mut out);
+            assert_eq!(out.first().map(|link| link.target.text()), Some(expected), "{text}");
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The list of links and files: a letter, what it is called, and what it really points to.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::store::links::{Link, Target};
+use crate::text::{one_line, visible};
+use crate::ui::labels::Labels;
+use crate::ui::layout::centered;
+use crate::ui::paint::{Pen, frame, restyle};
+use crate::ui::theme::{Role, Theme};
+
+pub fn draw(links: &[Link], selected: usize, labels: &Labels, theme: Theme, area: Rect, buf: &mut Buffer) {
+    let place = centered(area, area.width.saturating_sub(2).min(110), (links.len().max(1) + 2).min(30) as u16);
+    let footer = format!("letter or {} opens · capital copies · {} closes", labels.accept, labels.close);
+    let inner = frame("Links and files", &footer, Role::BorderFocused, theme, place, buf);
+    let height = usize::from(inner.height);
+    let first = (selected + 1).saturating_sub(height);
+    for (row, (nth, link)) in (0..).zip(links.iter().enumerate().skip(first).take(height)) {
+        let mut pen = Pen::new(buf, inner, row);
+        let letter = char::from(b'a' + nth.min(25) as u8);
+        pen.write(&letter.to_string(), theme.style(Role::Key)).skip(2);
+        let role = match link.target {
+            Target::Url(_) => Role::Link,
+            Target::File(_) => Role::Code,
+            Target::Other(_) => Role::Warn,
+        };
+        // The name goes before the target does: that is what must be seen.
+        let target = visible(link.target.text()).into_owned();
+        let room = pen.room();
+        let name = one_line(&link.text, (room / 3).max(8));
+        if !name.is_empty() && room > 30 {
+            pen.write(&name, theme.style(Role::Text)).skip(2);
+        }
+        let room = pen.room();
+        pen.write(&one_line(&target, room), theme.style(role));
+        if nth == selected {
+            restyle(Rect { y: inner.y + row, height: 1, ..inner }, theme.style(Role::Selection), buf);
+        }
+    }
+}
