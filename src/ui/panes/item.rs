@@ -3,6 +3,7 @@
 //! Not for where it stands on the screen. The invariant: everything from outside is cleaned here, and what moves with
 //! the clock is not laid out but drawn over the rows (see `live`), so that a spinner lays nothing out.
 
+pub(super) mod about;
 mod call;
 
 use crate::event::{Level, Millis, Stop, TurnEnd, Usage};
@@ -82,9 +83,15 @@ impl Scene<'_> {
                 self.lay_thinking_head(text, *open, *took)
             }
             (PartKind::Thinking, _) => self.lay_thinking(),
-            (PartKind::CallHead | PartKind::Detail | PartKind::Output | PartKind::More(_), Kind::Call { call }) => {
-                self.store.tools.get(call).map(|call| call::lay(self, call)).unwrap_or_default()
-            }
+            (
+                PartKind::CallHead
+                | PartKind::About
+                | PartKind::Detail
+                | PartKind::Output
+                | PartKind::Json
+                | PartKind::More(_),
+                Kind::Call { call },
+            ) => self.store.tools.get(call).map(|call| call::lay(self, call)).unwrap_or_default(),
             (PartKind::Notice, Kind::Notice { level, text, count, .. }) => self.lay_notice(*level, text, *count),
             (PartKind::Ended, Kind::Ended { end, took, usage, first_token }) => {
                 self.lay_ended(end, *took, *usage, *first_token)

@@ -65,6 +65,11 @@ fn raw(call: &Call) -> String {
     }
 }
 
+/// Returns whether the subject is one argument that says it all.
+pub(super) fn is_told(args: &serde_json::Map<String, Value>) -> bool {
+    SUBJECTS.iter().any(|name| args.get(*name).and_then(Value::as_str).is_some_and(|text| !text.is_empty()))
+}
+
 /// Finds a string argument in JSON that isn't complete yet.
 fn peek(json: &str, name: &str) -> Option<String> {
     let after = json.split_once(&format!("\"{name}\""))?.1.trim_start().strip_prefix(':')?.trim_start();

@@ -4,18 +4,24 @@
 //! `clean` would drop is shown as what it is.
 
 use super::Scene;
+use super::about::{About, about, pretty};
 use crate::event::{Decision, Outcome, RanBy};
 use crate::store::tools::{Call, CallState};
 use crate::text::clean::{clean, one_line, visible};
 use crate::text::width::{expand_tabs, str_width};
 use crate::ui::format::duration;
 use crate::ui::lines::laid::{Laid, Page};
-use crate::ui::md::syntax::diff_role;
+use crate::ui::md::syntax::{Syntax, diff_role};
 use crate::ui::panes::subject::subject;
 use crate::ui::panes::tool_panel::outcome_mark;
 use crate::ui::panes::transcript::{PartKind, hash};
 use crate::ui::theme::{Face, Role};
 
+/// Lines of arguments that a folded call shows, and of JSON that came back.
+const FOLDED_ABOUT: usize = 8;
+const FOLDED_JSON: usize = 4;
+/// Lines that an open one shows.
+const LINES: usize = 5000;
 /// Room left for the running time, which is drawn over the row.
 const TIME_ROOM: usize = 10;
 /// With less room for the subject, words after it are left out.
@@ -28,22 +34,33 @@ pub(super) fn lay(scene: &Scene<'_>, call: &Call) -> Laid {
             let detail = call.ask.as_ref().map_or("", |ask| &ask.detail);
             let is_diff = detail.starts_with("--- ") || detail.contains("\n@@ ") || detail.starts_with("@@ ");
             let detail = visible(scene.part.source(detail));
-            lay_lines(&mut page, &detail, |line| if is_diff { diff_role(line) } else { Role::Code });
+            lay_lines(&mut page, &detail, |line| if is_diff { diff_role(line) } else { Role::Source });
         }
         PartKind::Output => {
             let role = if call.state == CallState::Done(Outcome::Failed) { Role::Error } else { Role::Dim };
-            lay_lines(&mut page, &printed(scene.part.source(&call.output)), |_| role);
+            let is_diff = looks_like_diff(&call.output) && role != Role::Error;
+            lay_lines(&mut page, &printed(scene.part.source(&call.output)), |line| match diff_role(line) {
+                Role::Source => role,
+                found if is_diff => found,
+                _ => role,
+            });
         }
-        PartKind::More(lines) => {
-            let key = if scene.fold_key.is_empty() { String::new() } else { format!(" ({})", scene.fold_key) };
-            let text = match lines {
-                0 => format!("… the rest of the line{key}"),
-                1 => format!("… 1 more line{key}"),
-                _ => format!("… {lines} more lines{key}"),
-            };
-            page.indent("  ", Face::default());
-            page.pieces([(one_line(&text, page.room()).as_str(), Face::new(Role::Dim))]);
+        PartKind::About => {
+            if let Some(About { text, syntax }) = about(call) {
+                let text = if call.state == CallState::Waiting { visible(&text) } else { clean(&text) };
+                // While a person decides, nothing is left out.
+                let folded = scene.folded && call.state != CallState::Waiting;
+                lay_code(&mut page, scene, &text, syntax, if folded { FOLDED_ABOUT } else { LINES });
+            }
         }
+        PartKind::Json => {
+            let source = scene.part.source(&call.output);
+            let fits = source.len() < page.room().saturating_sub(4);
+            let json = if fits { source.to_owned() } else { pretty(source) };
+            let lines = if scene.folded { FOLDED_JSON } else { LINES };
+            lay_code(&mut page, scene, &clean(&json), Syntax::named("json"), lines);
+        }
+        PartKind::More(lines) => lay_more(&mut page, scene, lines as usize),
         _ => {}
     }
     page.finish()
@@ -63,6 +80,11 @@ pub(super) fn stamp(scene: &Scene<'_>, call: &Call) -> u64 {
             hash(scene.part.source(detail).as_bytes())
         }
         PartKind::Output => hash(scene.part.source(&call.output).as_bytes()) ^ state,
+        PartKind::Json => hash(call.output.as_bytes()) << 1 | u64::from(scene.folded),
+        PartKind::About => {
+            let look = u64::from(call.state == CallState::Waiting) << 1 | u64::from(scene.folded);
+            hash(call.args.as_bytes()) << 2 | look
+        }
         PartKind::More(lines) => u64::from(lines),
         _ => {
             // Arguments only grow, and a decision is made once.
@@ -72,6 +94,12 @@ pub(super) fn stamp(scene: &Scene<'_>, call: &Call) -> u64 {
             hash(call.name.as_bytes()) ^ grown.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ took.rotate_left(40)
         }
     }
+}
+
+/// Returns whether an output is a unified diff, by its first lines.
+fn looks_like_diff(output: &str) -> bool {
+    let head = output.get(..output.floor_char_boundary(2048)).unwrap_or("");
+    head.starts_with("diff --git") || head.starts_with("@@ -") || head.contains("\n@@ -")
 }
 
 fn lay_head(page: &mut Page, call: &Call) {
@@ -117,6 +145,33 @@ fn lay_head(page: &mut Page, call: &Call) {
         (space, Face::default()),
         (after.as_str(), Face::new(after_role)),
     ]);
+}
+
+fn lay_more(page: &mut Page, scene: &Scene<'_>, lines: usize) {
+    let key = if scene.fold_key.is_empty() { String::new() } else { format!(" ({})", scene.fold_key) };
+    let text = match lines {
+        0 => format!("… the rest of the line{key}"),
+        1 => format!("… 1 more line{key}"),
+        _ => format!("… {lines} more lines{key}"),
+    };
+    page.indent("  ", Face::default());
+    page.pieces([(one_line(&text, page.room()).as_str(), Face::new(Role::Dim))]);
+}
+
+/// Lays out the first lines in their colours. Takes a text without characters that may not become cells.
+fn lay_code(page: &mut Page, scene: &Scene<'_>, text: &str, mut syntax: Syntax, most: usize) {
+    let text = text.trim_end();
+    let end = memchr::memchr_iter(b'\n', text.as_bytes()).nth(most.saturating_sub(1)).unwrap_or(text.len());
+    let (shown, hidden) = text.split_at(end);
+    page.indent("  ", Face::default());
+    page.edged(&expand_tabs(shown, 4), ("│ ", "┊ "), Face::new(Role::Border), |line, flow| {
+        syntax.line(line, &mut |text, role| flow.push(text, Face::new(role)));
+    });
+    page.outdent();
+    let hidden = memchr::memchr_iter(b'\n', hidden.as_bytes()).count();
+    if hidden > 0 {
+        lay_more(page, scene, hidden);
+    }
 }
 
 /// Takes a text without characters that may not become cells.

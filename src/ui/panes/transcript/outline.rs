@@ -9,6 +9,7 @@ use crate::store::tools::{Call, CallState};
 use crate::store::transcript::{Item, Kind};
 use crate::text::clean::{clean, is_clean};
 use crate::ui::md::{Block, BlockKind, Splitter, definitions};
+use crate::ui::panes::item::about::{about, is_json};
 
 use crate::event::{Outcome, Stop};
 
@@ -35,8 +36,12 @@ pub(in crate::ui::panes) enum PartKind {
     CallHead,
     /// A range of what was asked: a diff, or a command of several lines.
     Detail,
+    /// What the arguments are about, laid out as one.
+    About,
     /// A range of the output.
     Output,
+    /// The whole output, which is JSON.
+    Json,
     /// That many lines are not shown.
     More(u32),
     Notice,
@@ -381,8 +386,14 @@ fn call_parts(call: &Call, folded: bool, parts: &mut Vec<Part>) -> u64 {
     let detail = call.ask.as_ref().map_or("", |ask| ask.detail.trim_end());
     if shows_detail(detail) {
         bytes += head_parts(detail, if folded { FOLDED_DETAIL } else { usize::MAX }, PartKind::Detail, parts);
+    } else if about(call).is_some() {
+        parts.push(Part::whole(PartKind::About));
     }
     let output = call.output.trim_end();
+    if matches!(call.state, CallState::Done(_)) && is_json(output) {
+        parts.push(Part { end: output.len() as u32, ..Part::whole(PartKind::Json) });
+        return bytes;
+    }
     let shown = match (folded, call.state) {
         (false, _) => usize::MAX,
         (true, CallState::Done(Outcome::Failed)) => FOLDED_FAILURE,

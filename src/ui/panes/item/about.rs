@@ -1,0 +1,216 @@
+//! What a call is about beyond its headline, from its arguments: a diff, a script, a file's text. And JSON that was
+//! returned, laid out.
+//!
+//! Not for asks, which bring a detail of their own. The invariant: what is shown is what the arguments say, bounded in
+//! bytes, and numbers and strings stay as they are written.
+
+use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
+
+use crate::store::tools::{Call, CallState};
+use crate::ui::md::syntax::Syntax;
+
+/// Arguments and outputs that are longer are not looked into.
+const LOOK: usize = 128 * 1024;
+/// Longer texts are compared by nobody: what went and what came stand below each other.
+const COMPARE: usize = 16 * 1024;
+
+const COMMANDS: [&str; 4] = ["command", "cmd", "script", "code"];
+const BEFORE: [&str; 4] = ["old_string", "old_str", "old_text", "old"];
+const AFTER: [&str; 4] = ["new_string", "new_str", "new_text", "new"];
+const PATCHES: [&str; 3] = ["patch", "diff", "unified_diff"];
+const CONTENTS: [&str; 5] = ["content", "contents", "file_text", "new_content", "text"];
+const PATHS: [&str; 5] = ["path", "file_path", "file", "filename", "target_file"];
+
+/// Text, and what it is written in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::ui::panes) struct About {
+    pub(in crate::ui::panes) text: String,
+    pub(in crate::ui::panes) syntax: Syntax,
+}
+
+/// Returns what to show of a call's arguments below its headline.
+pub(in crate::ui::panes) fn about(call: &Call) -> Option<About> {
+    if call.state == CallState::Writing || call.args.len() > LOOK {
+        return None;
+    }
+    let Ok(Value::Object(args)) = serde_json::from_str::<Value>(&call.args) else { return None };
+    let text = |names: &[&str]| names.iter().find_map(|name| args.get(*name).and_then(Value::as_str));
+    let of = |text: String, label: &str| Some(About { text, syntax: Syntax::named(label) });
+    if let Some(patch) = text(&PATCHES) {
+        return of(patch.to_owned(), "diff");
+    }
+    if let Some(diff) = change(&args) {
+        return of(diff, "diff");
+    }
+    if let Some(Value::Array(edits)) = args.get("edits") {
+        let changes: Vec<String> = edits.iter().filter_map(|edit| change(edit.as_object()?)).collect();
+        if !changes.is_empty() {
+            return of(changes.join("\n"), "diff");
+        }
+    }
+    if let Some(command) = text(&COMMANDS)
+        && command.trim_end().contains('\n')
+    {
+        let label = if call.name.contains("python") || args.contains_key("code") { "python" } else { "sh" };
+        return of(command.to_owned(), label);
+    }
+    let path = text(&PATHS);
+    if let (Some(path), Some(content)) = (path, text(&CONTENTS)) {
+        return of(content.to_owned(), path.rsplit(['/', '\\']).next().unwrap_or(path));
+    }
+    let nested = args.values().any(|value| value.is_object() || value.as_array().is_some_and(|all| !all.is_empty()));
+    let told = super::super::subject::is_told(&args);
+    (nested && !told).then(|| About { text: pretty(&call.args), syntax: Syntax::named("json") })
+}
+
+/// Returns what an edit changes as a diff.
+fn change(args: &Map<String, Value>) -> Option<String> {
+    let text = |names: &[&str]| names.iter().find_map(|name| args.get(*name).and_then(Value::as_str));
+    let (before, after) = (text(&BEFORE)?, text(&AFTER)?);
+    if before.len() + after.len() > COMPARE {
+        let marked =
+            |mark: char, text: &str| -> String { text.lines().map(|line| format!("{mark}{line}\n")).collect() };
+        return Some(marked('-', before) + &marked('+', after));
+    }
+    let diff = similar::TextDiff::from_lines(before, after);
+    let mut out = String::new();
+    for (nth, group) in diff.grouped_ops(3).iter().enumerate() {
+        if nth > 0 {
+            out.push_str("@@\n");
+        }
+        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
+            let mark = match change.tag() {
+                similar::ChangeTag::Delete => '-',
+                similar::ChangeTag::Insert => '+',
+                similar::ChangeTag::Equal => ' ',
+            };
+            out.push(mark);
+            out.push_str(change.value().trim_end_matches('\n'));
+            out.push('\n');
+        }
+    }
+    Some(out)
+}
+
+/// Returns whether an output is JSON worth laying out.
+pub(in crate::ui::panes) fn is_json(output: &str) -> bool {
+    let output = output.trim();
+    let looks =
+        (output.starts_with('{') && output.ends_with('}')) || (output.starts_with('[') && output.ends_with(']'));
+    // What has lines of its own is laid out already.
+    looks && output.len() <= LOOK && !output.contains('\n') && serde_json::from_str::<IgnoredAny>(output).is_ok()
+}
+
+/// Returns JSON with a line for each value. Only white space between values is touched.
+pub(in crate::ui::panes) fn pretty(json: &str) -> String {
+    let mut out = String::with_capacity(json.len() * 2);
+    let mut depth = 0usize;
+    let (mut quoted, mut escaped) = (false, false);
+    let line = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.extend(std::iter::repeat_n("  ", depth.min(40)));
+    };
+    let mut chars = json.trim().chars().peekable();
+    while let Some(c) = chars.next() {
+        if quoted {
+            out.push(c);
+            quoted = escaped || c != '"';
+            escaped = !escaped && c == '\\';
+            continue;
+        }
+        match c {
+            '"' => {
+                quoted = true;
+                out.push(c);
+            }
+            '{' | '[' => {
+                while chars.next_if(|c| c.is_whitespace()).is_some() {}
+                out.push(c);
+                if let Some(close) = chars.next_if(|c| matches!(c, '}' | ']')) {
+                    out.push(close);
+                } else {
+                    depth += 1;
+                    line(&mut out, depth);
+                }
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                line(&mut out, depth);
+                out.push(c);
+            }
+            ',' => {
+                out.push(c);
+                line(&mut out, depth);
+            }
+            ':' => out.push_str(": "),
+            c if c.is_whitespace() => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Millis, RanBy};
+    use crate::store::transcript::ItemId;
+
+    fn call(name: &str, args: &str) -> Call {
+        Call {
+            id: "c1".into(),
+            item: ItemId(0),
+            name: name.into(),
+            args: args.into(),
+            state: CallState::Running,
+            ran_by: RanBy::Us,
+            ask: None,
+            decision: None,
+            output: String::new(),
+            output_bytes: 0,
+            output_file: None,
+            at: Millis(0),
+            ran_at: None,
+            took: None,
+        }
+    }
+
+    #[test]
+    fn arguments_tell_what_a_call_is_about() {
+        let cases = [
+            ("edit", r#"{"path":"a.rs","old_string":"a\nb\n","new_string":"a\nc\n"}"#, Some((" a\n-b\n+c\n", "diff"))),
+            ("edit", r#"{"path":"a","edits":[{"old":"x","new":"y"}]}"#, Some(("-x\n+y\n", "diff"))),
+            ("write_file", r#"{"path":"src/a.rs","content":"fn a() {}\n"}"#, Some(("fn a() {}\n", "rust"))),
+            ("shell", r#"{"command":"cd x\nls"}"#, Some(("cd x\nls", "sh"))),
+            ("python", r#"{"code":"a = 1\nb"}"#, Some(("a = 1\nb", "python"))),
+            ("shell", r#"{"command":"ls"}"#, None),
+            ("apply_patch", r#"{"patch":"@@\n-a\n"}"#, Some(("@@\n-a\n", "diff"))),
+            (
+                "plan",
+                r#"{"steps":[{"a":1}]}"#,
+                Some(("{\n  \"steps\": [\n    {\n      \"a\": 1\n    }\n  ]\n}", "json")),
+            ),
+            ("find", r#"{"query":"x","filters":["a"]}"#, None),
+            ("x", "not json", None),
+            ("x", "{}", None),
+        ];
+        for (name, args, expected) in cases {
+            let expected = expected.map(|(text, label)| About { text: text.to_owned(), syntax: Syntax::named(label) });
+            assert_eq!(about(&call(name, args)), expected, "{name} {args}");
+        }
+        let mut writing = call("shell", r#"{"command":"cd x\nls"}"#);
+        writing.state = CallState::Writing;
+        assert_eq!(about(&writing), None);
+    }
+
+    #[test]
+    fn json_is_laid_out_and_nothing_in_it_changes() {
+        assert_eq!(
+            pretty(r#"{"a":[1.0,12345678901234567890123,"x, \"y\": {"],"b":{},"c":[ ]}"#),
+            "{\n  \"a\": [\n    1.0,\n    12345678901234567890123,\n    \"x, \\\"y\\\": {\"\n  ],\n  \"b\": {},\n  \"c\": []\n}"
+        );
+        assert!(is_json("[1, 2]\n") && !is_json("[x]") && !is_json("{\n}") && !is_json("12") && !is_json(""));
+        pretty(&"[".repeat(100_000));
+    }
+}
