@@ -48,7 +48,7 @@ use crate::event::{Command, Millis, Seq, Weather};
 use crate::store::action::Action;
 use crate::store::effect::Effect;
 use crate::store::msg::{Msg, Report};
-use crate::store::{Options, Store};
+use crate::store::{Options, Store, Timestamps};
 use crate::ui::keymap::{ASK_BACKGROUND, Input, Replies, read};
 use crate::ui::theme::{Theme, ThemeKind};
 use crate::ui::{self, Ui};
@@ -122,6 +122,8 @@ struct Loop<'a> {
     replies: Replies,
     replies_until: Option<Instant>,
     asks_background: bool,
+    /// Seconds east of Greenwich, once they were asked for.
+    zone: Option<i32>,
     quit: Option<u8>,
 }
 
@@ -154,7 +156,11 @@ impl<'a> Loop<'a> {
             ThemeChoice::Light => ThemeKind::Light,
             ThemeChoice::Mono => ThemeKind::Mono,
         };
-        let store = Store::new(Options { fold_thinking: ui.fold_thinking, fold_outputs: ui.fold_output });
+        let store = Store::new(Options {
+            fold_thinking: ui.fold_thinking,
+            fold_outputs: ui.fold_output,
+            timestamps: ui.timestamps,
+        });
         let view = Ui::new(&ui, Theme::new(theme), &keymap);
         let mut chat = Chat::new(store, view, keymap);
         let weather = live.weather.borrow_and_update().clone();
@@ -177,6 +183,7 @@ impl<'a> Loop<'a> {
             replies: Replies::default(),
             replies_until: None,
             asks_background: ui.theme == ThemeChoice::Auto,
+            zone: None,
             quit: None,
         };
         if let Some(prompt) = prompt {
@@ -293,6 +300,10 @@ impl<'a> Loop<'a> {
             self.chat.update(Msg::Tick(self.clock.now(now)));
         }
         let Chat { store, ui, .. } = &mut self.chat;
+        if store.timestamps == Timestamps::Clock {
+            // Asked only now: it may read the time zone's file.
+            ui.transcript.zone = *self.zone.get_or_insert_with(|| jiff::Zoned::now().offset().seconds());
+        }
         self.term.screen.draw_linked(|area, buf| {
             let cursor = ui::draw(store, ui, area, buf);
             (cursor, Some(ui.transcript.links()))

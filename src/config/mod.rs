@@ -26,6 +26,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::event::Mode;
+use crate::store::Timestamps;
 
 pub use load::{Files, Load, load};
 pub use merge::{Loaded, Overrides};
@@ -96,6 +97,7 @@ pub struct UiConfig {
     pub mouse: bool,
     /// Show the tool panel where there is room.
     pub tool_panel: bool,
+    pub timestamps: Timestamps,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -233,6 +235,7 @@ impl Default for Config {
                 fold_output: true,
                 mouse: true,
                 tool_panel: true,
+                timestamps: Timestamps::Off,
             },
             approvals: ApprovalConfig { mode: Mode::Ask, allow: Vec::new(), deny: Vec::new() },
             tools: ToolConfig {

@@ -10,6 +10,7 @@ use super::remote::REQUESTS;
 use super::value::{Value, dotted};
 use super::{Config, EngineConfig, EngineKind, RemoteConfig, ThemeChoice, nearest, units};
 use crate::event::Mode;
+use crate::store::Timestamps;
 
 pub(super) struct Row {
     /// Dotted; `*` stands for a name that the person chooses.
@@ -196,6 +197,14 @@ pub(super) const ROWS: &[Row] = &[
         key: "ui.tool_panel",
         expects: "true or false",
         set: |config, _, value| put(&mut config.ui.tool_panel, flag(value)),
+    },
+    Row {
+        key: "ui.timestamps",
+        expects: "\"off\", \"relative\" or \"clock\"",
+        set: |config, _, value| {
+            config.ui.timestamps = Timestamps::parse(&text(value)?)?;
+            Some(())
+        },
     },
     Row {
         key: "approvals.mode",

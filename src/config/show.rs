@@ -151,6 +151,7 @@ mod tests {
         ui.fold_output = true                                      # default
         ui.mouse = true                                            # default
         ui.tool_panel = true                                       # default
+        ui.timestamps = "off"                                      # default
         approvals.mode = "ask"                                     # default
         approvals.allow = []                                       # default
         approvals.deny = []                                        # default

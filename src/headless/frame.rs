@@ -56,7 +56,11 @@ pub async fn dump(
 }
 
 async fn fold(live: &Live, seq: Option<Seq>, config: &Config) -> Store {
-    let options = Options { fold_thinking: config.ui.fold_thinking, fold_outputs: config.ui.fold_output };
+    let options = Options {
+        fold_thinking: config.ui.fold_thinking,
+        fold_outputs: config.ui.fold_output,
+        timestamps: config.ui.timestamps,
+    };
     let mut store = Store::new(options);
     let mut effects = Vec::new();
     let mut facts = live.hub.subscribe(Seq(0));

@@ -36,11 +36,48 @@ use self::usage::Meters;
 pub struct Options {
     pub fold_thinking: bool,
     pub fold_outputs: bool,
+    pub timestamps: Timestamps,
+}
+
+/// Which times stand beside what was said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Timestamps {
+    #[default]
+    Off,
+    /// Since the session began.
+    Relative,
+    /// As clocks show it here.
+    Clock,
+}
+
+impl Timestamps {
+    pub const ALL: [Self; 3] = [Self::Off, Self::Relative, Self::Clock];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Relative => "relative",
+            Self::Clock => "clock",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|times| times.name() == name)
+    }
+
+    #[must_use]
+    pub fn next(self) -> Self {
+        match self {
+            Self::Off => Self::Relative,
+            Self::Relative => Self::Clock,
+            Self::Clock => Self::Off,
+        }
+    }
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { fold_thinking: true, fold_outputs: true }
+        Self { fold_thinking: true, fold_outputs: true, timestamps: Timestamps::Off }
     }
 }
 
@@ -58,6 +95,7 @@ pub struct Store {
     pub fold_outputs: bool,
     /// Links say where they go.
     pub show_targets: bool,
+    pub timestamps: Timestamps,
     /// A word to the person that is not a fact; stands until they do something else.
     pub hint: Option<(Level, String)>,
     /// Text that belongs into the composer; whoever owns the composer takes it.
@@ -67,7 +105,8 @@ pub struct Store {
 
 impl Store {
     pub fn new(options: Options) -> Self {
-        Self { fold_thinking: options.fold_thinking, fold_outputs: options.fold_outputs, ..Self::default() }
+        let Options { fold_thinking, fold_outputs, timestamps } = options;
+        Self { fold_thinking, fold_outputs, timestamps, ..Self::default() }
     }
 
     /// Number of the newest fact folded in.

@@ -9,6 +9,8 @@ pub struct SessionState {
     /// What the last `SessionOpened` said; none before the first.
     pub opened: Option<Opened>,
     pub phase: Phase,
+    /// What time it was when, since a session may go on another day.
+    walls: Vec<(Millis, u64)>,
     /// The person asked to stop; shown until the turn has ended.
     pub cancelling: bool,
     pub weather: Weather,
@@ -98,6 +100,13 @@ impl SessionState {
         Some(("continued", format!("session continued with {engine}/{model}")))
     }
 
+    /// Returns the wall time of a moment on the session's clock, in milliseconds since 1970.
+    pub fn wall(&self, at: Millis) -> Option<u64> {
+        let after = self.walls.partition_point(|(then, _)| *then <= at);
+        let (then, wall) = self.walls.get(after.saturating_sub(1))?;
+        Some(wall.saturating_add(at.since(*then).0))
+    }
+
     pub fn on(&mut self, at: Millis, event: &AgentEvent) {
         self.clock(at);
         match event {
@@ -112,6 +121,7 @@ impl SessionState {
                     caps: *caps,
                     started: *wall,
                 });
+                self.walls.push((at, *wall));
             }
             AgentEvent::TurnStarted { turn, parent: _ } => {
                 self.phase = Phase::Working { turn: turn.clone(), since: at };

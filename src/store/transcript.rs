@@ -63,6 +63,8 @@ pub enum Kind {
         took: Millis,
         usage: Option<Usage>,
         first_token: Option<Millis>,
+        /// In dollars, where the price is known.
+        cost: Option<f64>,
     },
 }
 
@@ -359,6 +361,7 @@ impl Transcript {
                 took: at.since(started),
                 usage: (turn.total() > 0).then_some(turn),
                 first_token: usage.first_token(),
+                cost: usage.turn_cost().filter(|_| turn.total() > 0),
             },
         );
         self.turn = None;

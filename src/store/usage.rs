@@ -67,6 +67,11 @@ impl Meters {
         self.past.plus(self.turn())
     }
 
+    /// Returns the cost of the running or last turn, or none where a price is not known.
+    pub fn turn_cost(&self) -> Option<f64> {
+        self.turn.cost()
+    }
+
     /// Returns the cost so far in US dollars, or none where a price is not known.
     pub fn cost(&self) -> Option<f64> {
         if self.past_unpriced || (self.price.is_none() && self.session().total() == 0) {

@@ -88,6 +88,7 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::OpenApproval => open_approval(store),
         Action::ToggleThinking => store.fold_thinking = !store.fold_thinking,
         Action::ToggleOutputs => store.fold_outputs = !store.fold_outputs,
+        Action::CycleTimestamps => store.timestamps = store.timestamps.next(),
         Action::ToggleTargets => store.show_targets = !store.show_targets,
         Action::ToggleToolPanel => {
             store.focus.panel_flipped = !store.focus.panel_flipped;

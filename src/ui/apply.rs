@@ -138,6 +138,7 @@ mod tests {
     use super::*;
     use crate::config::keys::Keymap;
     use crate::config::{ThemeChoice, UiConfig};
+    use crate::store::Timestamps;
     use crate::ui::draw;
     use crate::ui::theme::Theme;
 
@@ -149,6 +150,7 @@ mod tests {
             fold_output: true,
             mouse: false,
             tool_panel: true,
+            timestamps: Timestamps::Off,
         };
         let (store, mut ui) = (Store::default(), Ui::new(&config, Theme::default(), &Keymap::default()));
         ui.composer.set_text(text);

@@ -27,6 +27,12 @@ pub fn clock(time: Millis) -> String {
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
 }
 
+/// `14:05:09`, of milliseconds since 1970, that many seconds east of Greenwich.
+pub fn time_of_day(wall: u64, zone: i32) -> String {
+    let seconds = i64::try_from(wall / 1000).unwrap_or(0).saturating_add(i64::from(zone)).rem_euclid(86_400);
+    format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
 /// `812`, `3.4k`, `128k`, `1.2M`.
 pub fn count(n: u64) -> String {
     match n {

@@ -225,6 +225,8 @@ fn light(role: Role) -> Style {
     match role {
         Role::Heading => plain.fg(Color::Blue),
         Role::Code => plain.fg(Color::Magenta),
+        // Cyan and the bright blue can't be read either.
+        Role::Type | Role::Function | Role::Attribute | Role::Math => plain.fg(Color::Blue),
         Role::Number => plain.fg(Color::Red),
         Role::Quote | Role::Status => plain.fg(Color::DarkGray),
         Role::User | Role::Key => plain.fg(Color::Blue).add_modifier(Modifier::BOLD),

@@ -10,7 +10,7 @@ use jarvis_tui::event::{
 use jarvis_tui::store::action::Action;
 use jarvis_tui::store::focus::Pane;
 use jarvis_tui::store::msg::{ModelChoice, Msg, Report};
-use jarvis_tui::store::{Options, Store};
+use jarvis_tui::store::{Options, Store, Timestamps};
 use jarvis_tui::ui::theme::{Theme, ThemeKind};
 use jarvis_tui::ui::{self, Ui};
 use ratatui::buffer::Buffer;
@@ -36,6 +36,7 @@ impl Scene {
             fold_output: true,
             mouse: false,
             tool_panel: true,
+            timestamps: Timestamps::Off,
         };
         let ui = Ui::new(&config, Theme::new(ThemeKind::Dark), &Keymap::default());
         let mut scene = Self { store: Store::new(Options::default()), ui, seq: 0, now: 0 };

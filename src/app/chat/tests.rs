@@ -7,8 +7,8 @@ use crate::config::{ThemeChoice, UiConfig};
 use crate::event::{
     AgentEvent, Ask as Question, Caps, Command, Decision, Envelope, Mode, ReplayState, Risk, Seq, Weather,
 };
-use crate::store::Options;
 use crate::store::action::Context;
+use crate::store::{Options, Timestamps};
 use crate::ui;
 
 struct Rig {
@@ -27,6 +27,7 @@ impl Rig {
             fold_output: true,
             mouse: false,
             tool_panel: true,
+            timestamps: Timestamps::Off,
         };
         let ui = Ui::new(&config, Theme::default(), &Keymap::default());
         let chat = Chat::new(Store::new(Options::default()), ui, Keymap::default());

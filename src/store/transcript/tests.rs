@@ -154,7 +154,8 @@ fn the_end_of_a_turn_says_what_it_took_and_closes_what_was_open() {
                 end: TurnEnd::Failed(fault),
                 took: Millis(800),
                 usage: Some(usage),
-                first_token: Some(Millis(200))
+                first_token: Some(Millis(200)),
+                cost: None,
             }
         ]
     );

@@ -7,12 +7,12 @@ pub(super) mod about;
 mod call;
 
 use crate::event::{Level, Millis, Stop, TurnEnd, Usage};
-use crate::store::Store;
 use crate::store::tools::CallState;
 use crate::store::transcript::{Item, Kind};
+use crate::store::{Store, Timestamps};
 use crate::text::clean;
 use crate::text::width::{expand_tabs, str_width};
-use crate::ui::format::{count, duration, running};
+use crate::ui::format::{clock, count, duration, money, running, time_of_day};
 use crate::ui::lines::laid::{Flow, Laid, Page};
 use crate::ui::md::{BlockKind, Setting, lay_block};
 use crate::ui::paint::spinner;
@@ -93,8 +93,8 @@ impl Scene<'_> {
                 Kind::Call { call },
             ) => self.store.tools.get(call).map(|call| call::lay(self, call)).unwrap_or_default(),
             (PartKind::Notice, Kind::Notice { level, text, count, .. }) => self.lay_notice(*level, text, *count),
-            (PartKind::Ended, Kind::Ended { end, took, usage, first_token }) => {
-                self.lay_ended(end, *took, *usage, *first_token)
+            (PartKind::Ended, Kind::Ended { end, took, usage, first_token, cost }) => {
+                self.lay_ended(end, *took, (*usage, *cost), *first_token)
             }
             _ => Laid::default(),
         }
@@ -163,7 +163,13 @@ impl Scene<'_> {
         page.finish()
     }
 
-    fn lay_ended(&self, end: &TurnEnd, took: Millis, usage: Option<Usage>, first_token: Option<Millis>) -> Laid {
+    fn lay_ended(
+        &self,
+        end: &TurnEnd,
+        took: Millis,
+        (usage, cost): (Option<Usage>, Option<f64>),
+        first_token: Option<Millis>,
+    ) -> Laid {
         let took = duration(took);
         let (head, role) = match end {
             TurnEnd::Completed => (took, Role::Dim),
@@ -184,6 +190,10 @@ impl Scene<'_> {
                 0 => format!(" · {about}{output} out"),
                 _ => format!(" · {about}{input} in, {about}{output} out"),
             });
+        }
+        if let Some(cost) = cost.filter(|cost| *cost > 0.0) {
+            let about = if usage.is_some_and(|usage| usage.estimated) { "~" } else { "" };
+            figures.push(format!(" · {about}{}", money(cost)));
         }
         // Figures are dropped sooner than wrapped.
         let mut used = str_width(&flow.text);
@@ -207,6 +217,18 @@ fn block_stamp(kind: BlockKind) -> u64 {
             2 | u64::from(first) << 2 | u64::from(closed) << 3 | u64::from(indent) << 4 | syntax.stamp() << 8
         }
         BlockKind::Item { number } => 3 | number.map_or(0, |number| number.wrapping_add(1) << 2),
+    }
+}
+
+/// Returns when an item began, as the person wants to know it. `zone` is seconds east of Greenwich.
+pub(super) fn time(store: &Store, item: &Item, zone: i32) -> Option<String> {
+    if matches!(item.kind, Kind::Ended { .. }) {
+        return None;
+    }
+    match store.timestamps {
+        Timestamps::Off => None,
+        Timestamps::Relative => Some(format!("+{}", clock(item.at))),
+        Timestamps::Clock => store.session.wall(item.at).map(|wall| time_of_day(wall, zone)),
     }
 }
 

@@ -58,6 +58,11 @@ fn raw(call: &Call) -> String {
             .iter()
             .map(|(name, value)| match value {
                 Value::String(text) => format!("{name}: {text}"),
+                Value::Object(fields) => {
+                    let names: Vec<&str> = fields.keys().take(8).map(String::as_str).collect();
+                    format!("{name}: {{{}}}", names.join(", "))
+                }
+                Value::Array(all) if !all.is_empty() => format!("{name}: [{}]", all.len()),
                 other => format!("{name}: {other}"),
             })
             .collect::<Vec<_>>()
@@ -120,6 +125,7 @@ mod tests {
             (r#"{"path":"src","pattern":"fn main"}"#, "fn main in src"),
             (r#"{"path":"a.txt","content":"long"}"#, "a.txt"),
             (r#"{"timezone":"UTC","n":3}"#, "timezone: UTC, n: 3"),
+            (r#"{"where":{"city":"x","at":1},"days":[1,2]}"#, "where: {city, at}, days: [2]"),
             (r#"{"path": "src/ma"#, "src/ma"),
             (r#"{"command":"say \"hi"#, "say \"hi"),
             ("{}", ""),

@@ -25,6 +25,7 @@ use crate::store::Store;
 use crate::store::focus::{self, Overlay};
 use crate::store::source::field;
 use crate::store::transcript::{Item, ItemId, Kind};
+use crate::text::width::str_width;
 use crate::ui::lines::anchor::{self, Anchor, Place, Rows};
 use crate::ui::lines::laid::{Laid, draw_text};
 use crate::ui::lines::{Counters, Links};
@@ -63,6 +64,8 @@ pub struct TranscriptView {
     letters: Vec<blocks::Lettered>,
     /// Where the links on the screen go.
     links: Links,
+    /// Seconds east of Greenwich, for times of the day.
+    pub zone: i32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -98,6 +101,7 @@ impl TranscriptView {
             before: None,
             letters: Vec::new(),
             links: Links::default(),
+            zone: 0,
         }
     }
 
@@ -448,6 +452,11 @@ pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bo
                 strip.laid.draw_row(row, x + indent, y, width - indent, *theme, buf);
                 if row == 0 && strip.is_head {
                     draw_live(store, item, &strip.laid, Rect { x, y, width, height: 1 }, *theme, buf);
+                    if let Some(time) = item::time(store, item, view.zone) {
+                        let used = indent + str_width(strip.laid.row_text(0)) as u16;
+                        let above = y > area.top() && strip.lead > 0;
+                        draw_time(&time, used, above, Rect { x, y, width, height: 1 }, *theme, buf);
+                    }
                 }
                 if marked {
                     draw_text("▌", area.left(), y, x, theme.style(Role::Accent), buf);
@@ -517,12 +526,25 @@ fn note_near(view: &mut TranscriptView, items: &[Item], strips: &[Strip]) {
     view.near.extend(before.into_iter().chain(on_screen).chain(after).map(|item| item.id));
 }
 
+/// Writes a time at the right of a row that has room for it, else of the empty row above.
+fn draw_time(time: &str, used: u16, above: bool, row: Rect, theme: Theme, buf: &mut Buffer) {
+    let width = str_width(time) as u16;
+    // Running times stand behind the text of their row.
+    let fits = used.saturating_add(width + 10) <= row.width;
+    let y = match (fits, above) {
+        (true, _) => row.y,
+        (false, true) if width <= row.width => row.y - 1,
+        (false, _) => return,
+    };
+    draw_text(time, row.right() - width, y, row.right(), theme.style(Role::Dim), buf);
+}
+
 fn draw_live(store: &Store, item: &Item, laid: &Laid, row: Rect, theme: Theme, buf: &mut Buffer) {
     let Some(live) = item::live(store, item) else { return };
     let end = row.right();
     draw_text(live.glyph, row.x, row.y, end, theme.style(Role::Accent), buf);
     if let Some(time) = live.time {
-        let used = crate::text::width::str_width(laid.row_text(0)) as u16;
+        let used = str_width(laid.row_text(0)) as u16;
         draw_text(&time, row.x.saturating_add(used + 2), row.y, end, theme.style(Role::Dim), buf);
     }
 }
@@ -595,7 +617,7 @@ fn draw_new_marker(view: &TranscriptView, items: &[Item], area: Rect, theme: The
         0 => return,
         n => format!(" ↓ {n} new "),
     };
-    let width = crate::text::width::str_width(&text) as u16;
+    let width = str_width(&text) as u16;
     let x = area.right().saturating_sub(width + 2).max(area.left());
     draw_text(&text, x, area.bottom() - 1, area.right(), theme.style(Role::Selection), buf);
 }

@@ -69,9 +69,8 @@ fn change(args: &Map<String, Value>) -> Option<String> {
     let text = |names: &[&str]| names.iter().find_map(|name| args.get(*name).and_then(Value::as_str));
     let (before, after) = (text(&BEFORE)?, text(&AFTER)?);
     if before.len() + after.len() > COMPARE {
-        let marked =
-            |mark: char, text: &str| -> String { text.lines().map(|line| format!("{mark}{line}\n")).collect() };
-        return Some(marked('-', before) + &marked('+', after));
+        let marked = |mark: &str, text: &str| -> String { text.lines().flat_map(|line| [mark, line, "\n"]).collect() };
+        return Some(marked("-", before) + &marked("+", after));
     }
     let diff = similar::TextDiff::from_lines(before, after);
     let mut out = String::new();

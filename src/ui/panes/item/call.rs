@@ -79,7 +79,10 @@ pub(super) fn stamp(scene: &Scene<'_>, call: &Call) -> u64 {
             let detail = call.ask.as_ref().map_or("", |ask| &ask.detail);
             hash(scene.part.source(detail).as_bytes())
         }
-        PartKind::Output => hash(scene.part.source(&call.output).as_bytes()) ^ state,
+        PartKind::Output => {
+            let is_diff = u64::from(looks_like_diff(&call.output)) << 32;
+            hash(scene.part.source(&call.output).as_bytes()) ^ state ^ is_diff
+        }
         PartKind::Json => hash(call.output.as_bytes()) << 1 | u64::from(scene.folded),
         PartKind::About => {
             let look = u64::from(call.state == CallState::Waiting) << 1 | u64::from(scene.folded);

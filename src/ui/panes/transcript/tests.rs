@@ -112,7 +112,7 @@ fn rows(buf: &Buffer) -> Vec<String> {
             while x < buf.area.width {
                 let symbol = buf[(x, y)].symbol();
                 row.push_str(symbol);
-                x += (crate::text::width::str_width(symbol) as u16).max(1);
+                x += (str_width(symbol) as u16).max(1);
             }
             row
         })
