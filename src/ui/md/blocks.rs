@@ -44,7 +44,7 @@ pub enum BlockKind {
         /// The language, and where the lines before this part left it.
         syntax: Syntax,
     },
-    /// A table that may still grow. Each new row could move every column, so it is shown as it is written.
+    /// A table that may still grow. Each new row could move every column, so it is held back.
     OpenTable,
 }
 

@@ -197,16 +197,9 @@ pub(super) fn decoded(text: &str) -> String {
             };
             Some((c, end))
         });
-        match found {
-            Some((c, end)) => {
-                out.push(c);
-                rest = entity.get(end + 1..).unwrap_or("");
-            }
-            None => {
-                out.push('&');
-                rest = entity.get(1..).unwrap_or("");
-            }
-        }
+        let (c, end) = found.unwrap_or(('&', 0));
+        out.push(c);
+        rest = entity.get(end + 1..).unwrap_or("");
     }
     out.push_str(rest);
     out

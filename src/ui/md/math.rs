@@ -6,6 +6,7 @@
 mod symbols;
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::ops::Range;
 
 use symbols::{Kind, accent, letter, script, symbol};
@@ -51,7 +52,13 @@ pub(super) fn dollars<'a>(text: &'a str, code: &[Range<usize>]) -> Cow<'a, str> 
         let in_code = |at: usize| code.iter().any(|range| range.contains(&at));
         let Some(end) = text.get(from..).and_then(|rest| rest.find(close)).map(|end| from + end) else { continue };
         let inside = text.get(from..end).unwrap_or("");
-        if slashes % 2 == 1 || in_code(start) || in_code(end) || inside.contains("\n\n") || inside.contains('$') {
+        if slashes % 2 == 1
+            || in_code(start)
+            || in_code(end)
+            || inside.trim().is_empty()
+            || inside.contains("\n\n")
+            || inside.contains('$')
+        {
             continue;
         }
         out.push_str(text.get(done..start).unwrap_or(""));
@@ -272,14 +279,14 @@ impl<'a> Reader<'a> {
                 let small: Option<String> = root.trim().chars().map(|c| script(c, true)).collect();
                 match small {
                     Some(small) => out.push_str(&small),
-                    None => out.push_str(&format!("({})", root.trim())),
+                    None => _ = write!(out, "({})", root.trim()),
                 }
                 out.push('√');
                 out.push_str(&bracketed(&under, true));
             }
             "binom" | "dbinom" | "tbinom" => {
                 let (n, k) = (self.argument(), self.argument());
-                out.push_str(&format!("C({n}, {k})"));
+                _ = write!(out, "C({n}, {k})");
             }
             "text" | "textrm" | "textbf" | "textit" | "texttt" | "textsf" | "mbox" | "hbox" | "operatorname"
             | "operatorname*" => {
@@ -302,11 +309,11 @@ impl<'a> Reader<'a> {
             }
             "tag" => {
                 let tag = self.verbatim();
-                out.push_str(&format!("  ({tag})"));
+                _ = write!(out, "  ({tag})");
             }
             "boxed" | "fbox" => {
                 let inside = self.argument();
-                out.push_str(&format!("[ {inside} ]"));
+                _ = write!(out, "[ {inside} ]");
             }
             "underbrace" | "overbrace" | "underline" | "smash" => {
                 let inside = self.argument();
@@ -315,15 +322,15 @@ impl<'a> Reader<'a> {
             "overset" | "stackrel" | "underset" => {
                 let (small, base) = (self.argument(), self.argument());
                 let mark = if name == "underset" { '_' } else { '^' };
-                out.push_str(&format!("{base}{mark}({small})"));
+                _ = write!(out, "{base}{mark}({small})");
             }
             "xrightarrow" | "xleftarrow" => {
                 let over = self.argument();
-                out.push_str(&format!(" ─{over}{} ", if name == "xrightarrow" { '→' } else { '←' }));
+                _ = write!(out, " ─{over}{} ", if name == "xrightarrow" { '→' } else { '←' });
             }
             "pmod" => {
                 let n = self.argument();
-                out.push_str(&format!(" (mod {n})"));
+                _ = write!(out, " (mod {n})");
             }
             "not" => {
                 self.skip_blanks();
@@ -338,7 +345,7 @@ impl<'a> Reader<'a> {
             "begin" => self.environment(out),
             "end" => {
                 let name = self.verbatim();
-                out.push_str(&format!("\\end{{{name}}}"));
+                _ = write!(out, "\\end{{{name}}}");
             }
             "\\" | "cr" | "newline" => {
                 self.option();

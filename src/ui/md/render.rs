@@ -32,7 +32,7 @@ pub fn lay_block(source: &str, kind: BlockKind, setting: Setting<'_>) -> Laid {
         BlockKind::Code { first, closed, indent, syntax } => {
             return code::lay_part(source, code::Part { first, closed, indent, syntax }, width);
         }
-        BlockKind::OpenTable => return lay_source(source, width),
+        BlockKind::OpenTable => return lay_open_table(source, setting),
         BlockKind::Item { number } => number,
         BlockKind::Flow => None,
     };
@@ -90,6 +90,31 @@ pub fn definitions(text: &str) -> String {
         all.extend(notes);
     }
     all.join("\n")
+}
+
+/// Rows of a table that is being written; with more, its columns will hardly move any more.
+const HELD: usize = 12;
+
+/// A table is held back while each row may move its columns: till then its head and a count stand for it.
+fn lay_open_table(source: &str, setting: Setting<'_>) -> Laid {
+    let whole = source.get(..memchr::memrchr(b'\n', source.as_bytes()).map_or(0, |at| at + 1)).unwrap_or("");
+    let mut ends = memchr::memchr_iter(b'\n', whole.as_bytes());
+    let head = ends.nth(1).map_or(whole.len(), |at| at + 1);
+    let rows = ends.count();
+    if rows > HELD {
+        return lay_block(whole, BlockKind::Flow, setting);
+    }
+    let mut writer = Writer::new(setting.width, None);
+    for event in Parser::new_ext(whole.get(..head).unwrap_or(""), options()) {
+        writer.event(event);
+    }
+    let text = match rows {
+        0 => "…".to_owned(),
+        1 => "… 1 row so far".to_owned(),
+        _ => format!("… {rows} rows so far"),
+    };
+    writer.page.flow(&Flow::of(&text, Role::Dim.into()));
+    writer.finish()
 }
 
 fn lay_source(source: &str, width: u16) -> Laid {

@@ -112,7 +112,13 @@ fn an_entity_can_not_smuggle_a_control_character() {
 }
 
 #[test]
-fn a_growing_table_is_shown_as_it_is_written() {
-    let laid = lay_block("| a | b |\n|--|--|\n| 1", BlockKind::OpenTable, Setting { width: 20, ..Setting::default() });
-    assert_eq!(laid.to_strings(), ["| a | b |", "|--|--|", "| 1"]);
+fn a_growing_table_is_held_back_until_its_columns_are_known() {
+    let open = |source: &str| {
+        lay_block(source, BlockKind::OpenTable, Setting { width: 20, ..Setting::default() }).to_strings()
+    };
+    assert_eq!(open("| a | b |\n|--|--|\n"), ["a │ b", "──┼──", "…"]);
+    assert_eq!(open("| a | b |\n|--|--|\n| 1 | 2 |\n| 3"), ["a │ b", "──┼──", "… 1 row so far"]);
+    let many = format!("| a | b |\n|--|--|\n{}| last", "| 1 | 22 |\n".repeat(13));
+    let rows = open(&many);
+    assert_eq!((rows.len(), rows[14].as_str()), (15, "1 │ 22"));
 }

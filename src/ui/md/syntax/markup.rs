@@ -106,16 +106,12 @@ fn tag(state: State, scan: &mut Scan<'_, '_>) -> State {
 
 fn comment(language: &Language, scan: &mut Scan<'_, '_>) -> State {
     let close = language.block.map_or("-->", |(_, close)| close);
-    match scan.rest().find(close) {
-        Some(at) => {
-            scan.take(scan.at + at + close.len(), Role::Comment);
-            State::default()
-        }
-        None => {
-            scan.take_rest(Role::Comment);
-            State { mode: COMMENT, depth: 0 }
-        }
+    if let Some(at) = scan.rest().find(close) {
+        scan.take(scan.at + at + close.len(), Role::Comment);
+        return State::default();
     }
+    scan.take_rest(Role::Comment);
+    State { mode: COMMENT, depth: 0 }
 }
 
 fn embedded(name: &str, close: &str, base: u8, state: State, scan: &mut Scan<'_, '_>) -> State {

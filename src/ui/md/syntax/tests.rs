@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use super::*;
 use proptest::prelude::*;
 
@@ -8,7 +10,7 @@ fn told(label: &str, code: &str) -> String {
         let mut out = String::new();
         syntax.line(line, &mut |text, role| match role {
             Role::Source => out.push_str(text),
-            role => out.push_str(&format!("{role:?}({text})")),
+            role => _ = write!(out, "{role:?}({text})"),
         });
         out
     });

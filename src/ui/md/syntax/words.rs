@@ -283,12 +283,11 @@ fn character(scan: &mut Scan<'_, '_>) {
         Some(_) => chars.next().filter(|(_, c)| *c == '\'').map(|(at, _)| at + 1),
         None => None,
     };
-    match end {
-        Some(end) => scan.take(scan.at + end, Role::Literal),
-        None => {
-            let end = scan.run(scan.at + 1, is_word);
-            scan.take(end, Role::Attribute);
-        }
+    if let Some(end) = end {
+        scan.take(scan.at + end, Role::Literal);
+    } else {
+        let end = scan.run(scan.at + 1, is_word);
+        scan.take(end, Role::Attribute);
     }
 }
 
@@ -336,9 +335,9 @@ fn word(language: &Language, scan: &mut Scan<'_, '_>) -> State {
     }
     let role = word_role(language, word, scan, end);
     if role == Role::Source {
-        scan.step(word.len())
+        scan.step(word.len());
     } else {
-        scan.take(end, role)
+        scan.take(end, role);
     }
     State::default()
 }
