@@ -160,6 +160,16 @@ mod tests {
         tools.shell_timeout = "2m"                                 # default
         limits.max_rounds = 25                                     # default
         limits.tool_output = 32768                                 # default
+        server.host = "127.0.0.1"                                  # default
+        server.port = 0                                            # default
+        server.token = "env:JARVIS_TUI_SERVER_TOKEN"               # default
+        server.read_token = "env:JARVIS_TUI_READ_TOKEN"            # default
+        server.origins = []                                        # default
+        server.clients = 512                                       # default
+        server.sessions = 64                                       # default
+        server.body = 8388608                                      # default
+        server.message = 1048576                                   # default
+        server.ask_timeout = "10m"                                 # default
         prices."gpt-4.1" = { input = 1, output = 2.0 }             # config.toml:6
         keys.global."ctrl+p" = "none"                              # config.toml:8
         "#);
