@@ -11,7 +11,8 @@
 //!         ├──────────────► journal (JSONL, one line an event)      │
 //!         ▼                                                        │
 //!   bridge::hub (ring in front of the log; everyone pulls)         │
-//!         │      └─────────► headless printer                      │
+//!         │      ├─────────► headless printer                      │
+//!         │      └─────────► serve: frames of a dialect ◄── HTTP ──┤
 //!         ▼                                                        │
 //!   Store::update(Msg) ──► Effect ──► app::effects ────────────────┘
 //!         │ &Store
@@ -55,7 +56,7 @@
 //! - A frame touches the rows on screen, a token the open block of its message; `tests/it/work.rs` counts.
 //! - Nothing ticks when nothing moves: an idle program sleeps.
 //!
-//! # Six walks
+//! # Seven walks
 //!
 //! 1. *A token arrives.* Bytes → [`net`] cuts frames → a decoder says `TextDelta` → [`agent::turn`] passes it on →
 //!    [`bridge::session`] numbers, logs and publishes → [`store::Store::update`] appends and raises the item's revision
@@ -68,7 +69,11 @@
 //!    either speaks and says why.
 //! 5. *The line goes quiet.* [`net`] says `Silent` as weather, the status line counts the seconds; past the limit the
 //!    turn fails with a fault that says so, and the text so far stays.
-//! 6. *Seek back in a replay.* `Command::Seek` → [`bridge::replay`] resets the hub → the store forgets and folds forward
+//! 6. *A client asks over HTTP.* [`serve`] checks who it is → a one-shot surface makes an `Ask`, the house opens a
+//!    session for it → facts come from the hub like everyone's, an encoder ([`dialect::Encode`]) makes frames of them →
+//!    a client that comes back gets them again from the log, without those it has. On the native surface wishes go the
+//!    other way, and of two answers to one ask the first counts.
+//! 7. *Seek back in a replay.* `Command::Seek` → [`bridge::replay`] resets the hub → the store forgets and folds forward
 //!    → one frame.
 //!
 //! # Where to add things
@@ -77,6 +82,7 @@
 //! | --- | --- | --- |
 //! | an engine | `engine/x.rs` | [`assemble`] |
 //! | a wire format | `dialect/x.rs`, recordings in `tests/golden/x` | `dialect::DIALECTS`, `dialect::detect` |
+//! | a surface of the server | `serve/x.rs`, an encoder in `dialect` | the list in [`serve`] |
 //! | a tool | `tool/x.rs` | the table in [`tool`] |
 //! | a key or command | a row in `store/action.rs` | `assets/keymap.toml` |
 //! | a setting | a field in [`config::Config`] | `assets/config.toml` |

@@ -338,6 +338,13 @@ mod tests {
         assert_eq!(history.within(0).past.len(), 2, "the newest turn always stays");
     }
 
+    #[test]
+    fn a_turn_that_goes_on_keeps_the_one_before_however_long() {
+        let mut events = turn("t1", &"x".repeat(4000), TurnEnd::Completed);
+        events.push(AgentEvent::TurnStarted { turn: "t2".into(), parent: None });
+        assert_eq!(fold(&events).within(10).past.len(), 2);
+    }
+
     fn opened(engine: &str, model: &str) -> AgentEvent {
         AgentEvent::SessionOpened {
             wall: 0,

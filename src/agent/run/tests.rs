@@ -5,6 +5,7 @@ use std::sync::Mutex as Lock;
 use std::time::Duration;
 
 use super::*;
+use crate::agent::Asks;
 use crate::agent::approval::Policy;
 use crate::engine::{Engine, Past, PastCall};
 use crate::event::{Json, Outcome, Risk, Role, Stop, TextKind, grammar};
@@ -151,6 +152,21 @@ struct Bench {
 
 impl Bench {
     fn start(first: &Arc<Fake>, tools: &[(&'static str, Does)], mode: Mode, switch: crate::agent::Switch) -> Self {
+        Self::of(first, tools, mode, switch, |_| {})
+    }
+
+    fn made(first: &Arc<Fake>, tools: &[(&'static str, Does)], change: impl FnOnce(&mut AgentSetup)) -> Self {
+        let switch: crate::agent::Switch = Arc::new(|_| Box::pin(async { Err("no".to_owned()) }));
+        Self::of(first, tools, Mode::Ask, switch, change)
+    }
+
+    fn of(
+        first: &Arc<Fake>,
+        tools: &[(&'static str, Does)],
+        mode: Mode,
+        switch: crate::agent::Switch,
+        change: impl FnOnce(&mut AgentSetup),
+    ) -> Self {
         let (shows, ran) = (Arc::new(Lock::new("diff".to_owned())), Arc::default());
         let folder = tempfile::tempdir().unwrap();
         let tools = tools
@@ -162,7 +178,7 @@ impl Bench {
             .collect();
         let choice = choice(first);
         let beside = folder.path().to_owned();
-        let setup = AgentSetup {
+        let mut setup = AgentSetup {
             choice: Box::pin(async move { Ok(choice) }),
             switch,
             past: Box::pin(async { (History::new(), Names::default()) }),
@@ -178,7 +194,7 @@ impl Bench {
             tool_output: 2048,
             tool_timeout: Duration::from_secs(5),
             shell_timeout: Duration::from_secs(5),
-            asks: Default::default(),
+            asks: Asks::default(),
             foreign_tools: None,
             max_output: None,
             nobody_to_ask: false,
@@ -186,6 +202,7 @@ impl Bench {
             epoch: Instant::now(),
             wall: 0,
         };
+        change(&mut setup);
         let (commands, wishes) = mpsc::channel(16);
         let (sender, events) = mpsc::channel(4096);
         let (link, _) = watch::channel(LinkState::Idle);
@@ -455,4 +472,49 @@ async fn what_a_server_wants_decided_is_asked_once_and_answered_there() {
         posts.extend(request.starts_with("POST").then_some(request));
     }
     assert_eq!(posts, ["POST /a1/true", "POST /a2/false"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_answers_in_time_is_denied_and_the_turn_goes_on() {
+    let engine = engine("a", vec![calls(&["write"])]);
+    let mut bench = Bench::made(&engine, &[("write", Does::Return)], |setup| {
+        setup.asks = Asks { by: DecidedBy::Remote, expire: Some(Duration::from_secs(2)), base: Millis(5_000) };
+    });
+    bench.prompt("x").await;
+    let AgentEvent::ApprovalRequested { ask, .. } = bench.until(asks).await else { panic!("nothing was asked") };
+    let expires = ask.expires.unwrap().0;
+    assert!((7_000..7_100).contains(&expires), "on the session's clock: {expires}");
+    let resolved = bench.until(|event| matches!(event, AgentEvent::ApprovalResolved { .. })).await;
+    assert!(matches!(resolved, AgentEvent::ApprovalResolved { by: DecidedBy::TimedOut, .. }), "{resolved:?}");
+    assert_eq!(bench.end().await, TurnEnd::Completed);
+    assert_eq!(bench.ran(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_turn_without_a_prompt_asks_with_the_past_as_it_is() {
+    let engine = engine("a", vec![says("one"), says("two")]);
+    let mut bench = Bench::made(&engine, &[], |setup| setup.max_output = Some(7));
+    bench.prompt("x").await;
+    assert_eq!(bench.end().await, TurnEnd::Completed);
+    bench.send(Command::GoOn).await;
+    assert_eq!(bench.end().await, TurnEnd::Completed);
+    let asked = engine.asked.lock().unwrap();
+    let prompts = asked[1].past.iter().filter(|entry| matches!(entry, Past::User { .. })).count();
+    assert_eq!((asked[1].past.len(), prompts, asked[1].max_output), (2, 1, Some(7)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_of_tools_that_somebody_else_runs_stay_requests() {
+    let engine = engine("a", vec![calls(&["theirs"])]);
+    let spec =
+        ToolSpec { name: "theirs".into(), description: String::new(), parameters: Json::Null, risk: Risk::Execute };
+    let offered = vec![spec.clone()];
+    let mut bench = Bench::made(&engine, &[], move |setup| {
+        setup.foreign_tools = Some(offered);
+        setup.runs_tools = false;
+    });
+    bench.prompt("x").await;
+    assert_eq!(bench.end().await, TurnEnd::Completed);
+    assert_eq!(engine.asked.lock().unwrap()[0].tools, [spec]);
+    assert_eq!(bench.outcomes(), [(Outcome::Requested, String::new())]);
 }

@@ -19,6 +19,7 @@ const FILES: &[&str] = &[
     include_str!("../../../../assets/manual/sessions.md"),
     include_str!("../../../../assets/manual/replay.md"),
     include_str!("../../../../assets/manual/attaching.md"),
+    include_str!("../../../../assets/manual/serving.md"),
     include_str!("../../../../assets/manual/headless.md"),
     include_str!("../../../../assets/manual/configuration.md"),
     include_str!("../../../../assets/manual/safety.md"),
