@@ -23,7 +23,7 @@ use crate::serve::refuse::Refused;
 use crate::tool;
 
 /// How long an engine that was found is taken without looking again.
-const FRESH: Duration = Duration::from_secs(60);
+const FRESH: Duration = Duration::from_mins(1);
 /// Names of models that are remembered.
 const REMEMBERED: usize = 64;
 /// Names that stand for whatever the server uses by itself.
@@ -211,9 +211,12 @@ impl Factory for Served {
             let choice = self.choice(None).await?;
             self.with(|house| {
                 let header = Reader::open(&path).map_err(|error| unreadable(&error))?.header().clone();
+                let only_read = |why: &str| Err(Refused::new(409, "only_read", format!("session {id} {why}")));
                 if header.kind == journal::ANSWER {
-                    let text = format!("session {id} was for one question; it can only be read");
-                    return Err(Refused::new(409, "only_read", text));
+                    return only_read("was for one question; it can only be read");
+                }
+                if header.mirror_of.is_some() {
+                    return only_read("is a copy of one elsewhere; it can only be read");
                 }
                 // What the folder was may be gone, or no longer be allowed.
                 let folder = house.allowed(Path::new(&header.folder)).unwrap_or_else(|_| house.folder.clone());
@@ -262,7 +265,10 @@ impl Factory for Served {
             let listing = listed
                 .map_err(|error| Refused::broken(error.to_string()))?
                 .map_err(|error| Refused::broken(error.to_string()))?;
-            let sessions = listing.sessions.into_iter().filter(|session| session.kind != journal::ANSWER);
+            let sessions = listing.sessions.into_iter().filter(|session| {
+                // A copy of a session elsewhere is that one's, not ours to go on with.
+                session.kind != journal::ANSWER && session.mirror_of.is_none()
+            });
             let saved = |session: journal::Summary| Saved {
                 id: session.id,
                 title: session.title,

@@ -14,8 +14,9 @@ use crate::event::{AgentEvent, SessionId};
 pub struct Summary {
     pub id: SessionId,
     pub path: PathBuf,
-    /// As in the header.
+    /// As in the header, like `mirror_of`.
     pub kind: String,
+    pub mirror_of: Option<String>,
     /// Milliseconds since 1970, as is `modified`.
     pub started_at: u64,
     pub modified: u64,
@@ -184,6 +185,7 @@ fn summary(path: &Path) -> Result<Summary, OpenError> {
         id: path.file_stem().map_or(header.session, |stem| stem.to_string_lossy().as_ref().into()),
         path: path.to_owned(),
         kind: header.kind,
+        mirror_of: header.mirror_of,
         started_at: header.started_at,
         modified: modified(path),
         folder: header.folder,

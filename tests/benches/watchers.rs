@@ -96,7 +96,7 @@ fn main() {
             counts.first(),
             counts.last(),
             slow.events,
-            (begun.elapsed() - took).as_secs_f64(),
+            begun.elapsed().saturating_sub(took).as_secs_f64(),
             idle,
             connected,
             most,

@@ -131,7 +131,8 @@ impl Events {
                         _ => {}
                     }
                 }
-                self.rest = rest.to_owned();
+                let end = self.rest.len() - rest.len();
+                self.rest.drain(..end);
                 return Some(read);
             }
             let bytes = self.response.chunk().await.ok()??;

@@ -30,7 +30,7 @@ pub(super) async fn wish(Shared(state): Shared<State>, Path(id): Path<String>, W
     }
     let seen = room.live.hub.last();
     let waits = matches!(wish, Command::Prompt { .. }) && room.is_busy();
-    send(&room, wish)?;
+    send(&room, wish).map_err(refuse)?;
     Ok(answer(202, &json!({ "accepted": true, "after": seen, "queued": waits })))
 }
 
@@ -108,8 +108,8 @@ fn late(decision: &Decision, by: Option<DecidedBy>) -> super::Response<super::Bo
     answer(409, &json!({ "error": { "code": "decided", "message": text }, "decision": decision, "by": by }))
 }
 
-fn send(room: &Room, wish: Command) -> Result<(), super::Response<super::Body>> {
-    room.live.commands.try_send(wish).map_err(|_| refuse(stuck()))
+fn send(room: &Room, wish: Command) -> Result<(), Refused> {
+    room.live.commands.try_send(wish).map_err(|_| stuck())
 }
 
 fn stuck() -> Refused {

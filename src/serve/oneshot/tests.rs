@@ -268,7 +268,7 @@ async fn a_turn_that_nobody_reads_is_cancelled_after_half_a_minute() {
     source.begin().await;
     source.wishes.recv().await;
     drop(response);
-    advance(LEFT - Duration::from_millis(50)).await;
+    advance(LEFT.saturating_sub(Duration::from_millis(50))).await;
     // Somebody comes back in time, and leaves again.
     let id = SessionId::from("s1");
     let back = again(&served.state, &id, Framing::Sse, 0, Words::boxed).await.unwrap();
