@@ -1,5 +1,6 @@
 //! The driver: performs the steps of the turn machine. All IO of the agent is here or in what it calls.
 
+mod asking;
 mod errand;
 #[cfg(test)]
 mod tests;
@@ -13,12 +14,12 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{Beat, Reply, Request};
+use crate::engine::Request;
 use crate::event::{
     AgentEvent, Ask, CallId, Caps, Command, DecidedBy, Decision, Level, LinkState, Millis, Mode, OutputStream, Subject,
     ToolSpec, TurnEnd, estimate_tokens,
 };
-use crate::net::{Heard, Patience, perform_beside};
+use crate::net::Heard;
 use crate::tool::Done;
 
 use super::approval::Verdict;
@@ -423,33 +424,7 @@ impl Agent {
         let http = self.setup.http.clone();
         let epoch = self.setup.epoch;
         running.heard = Some(heard);
-        let beside = choice.engine.beside(&request);
-        running.reply = Some(match choice.engine.reply(&request) {
-            Reply::Http { call, decode } => Box::pin(async move {
-                let patience = Patience {
-                    first_byte: choice.first_byte,
-                    idle: choice.idle,
-                    no_output: choice.no_output,
-                    retries: choice.retries,
-                    resend: choice.resend,
-                    epoch,
-                };
-                perform_beside(&http, &call, beside.as_ref(), decode, &patience, &out).await;
-            }),
-            Reply::Script(beats) => Box::pin(play(beats, out)),
-        });
-    }
-}
-
-/// Plays a scripted answer, each event after its pause.
-async fn play(beats: Vec<Beat>, out: mpsc::Sender<Heard>) {
-    for Beat { after, event } in beats {
-        if after.0 > 0 {
-            tokio::time::sleep(after.into()).await;
-        }
-        if out.send(Heard::Event(event)).await.is_err() {
-            return;
-        }
+        running.reply = Some(Box::pin(asking::ask(choice, http, request, epoch, out)));
     }
 }
 

@@ -15,7 +15,7 @@ pub mod remote;
 use secrecy::SecretString;
 
 use crate::dialect::Decode;
-use crate::event::{AgentEvent, CallId, Json, Millis, Outcome, ToolSpec};
+use crate::event::{AgentEvent, CallId, Fault, Json, Millis, Outcome, ToolSpec};
 use crate::net::call::{Beside, HttpCall};
 
 /// Whatever answers a conversation.
@@ -28,6 +28,16 @@ pub trait Engine: Send + Sync {
 
     /// Returns the wire format it speaks, by the name that JSON output uses; none where only the answer tells.
     fn dialect(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Says what must be asked before the next reply can be had, one call at a time until there is none.
+    fn prepare(&self, _request: &Request) -> Option<HttpCall> {
+        None
+    }
+
+    /// Takes the answer to what [`Engine::prepare`] wanted. Returns what the person should know of it.
+    fn prepared(&self, _request: &Request, _answer: Result<Json, Fault>) -> Option<String> {
         None
     }
 

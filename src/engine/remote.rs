@@ -5,14 +5,15 @@
 //! ours. Not for streams that are just watched, which belong to `bridge`.
 
 mod body;
+mod enclava;
 mod named;
 mod openjarvis;
 pub mod probe;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
@@ -27,6 +28,7 @@ use crate::dialect::Context;
 use crate::event::{Fault, FaultKind, Json, TurnEnd};
 use crate::net::call::{Beside, Framing, HttpCall, Method, Value};
 
+use enclava::{Kept, Referring};
 pub use named::Named;
 pub use openjarvis::{is_newer, which};
 
@@ -160,6 +162,7 @@ pub struct Remote {
     told: Arc<AtomicBool>,
     /// Whether it was said that the feed can't be had.
     told_feed: Arc<AtomicBool>,
+    kept: Arc<Mutex<Kept>>,
 }
 
 impl Remote {
@@ -172,7 +175,7 @@ impl Remote {
             Style::Ollama => Some(Box::new(Ollama::new(name, &target.url))),
             _ => None,
         };
-        Self { target, writer, told: Arc::default(), told_feed: Arc::default() }
+        Self { target, writer, told: Arc::default(), told_feed: Arc::default(), kept: Arc::default() }
     }
 
     /// Returns the decoder of an answer to this prompt, whatever dialect it will be.
@@ -200,7 +203,7 @@ impl Remote {
         let json = match self.target.style {
             Style::OpenJarvisManaged => body::managed(request),
             Style::OpenJarvisResearch => body::research(request),
-            Style::Enclava => body::enclava(request),
+            Style::Enclava => body::enclava(request, self.kept().whole(request)),
             Style::Poe => body::poe(request),
             Style::AgUi => body::ag_ui(request, &self.target.thread),
             Style::A2a => body::a2a(request, &self.target.thread),
@@ -210,6 +213,10 @@ impl Remote {
         let version = [("a2a-version".to_owned(), Value::Plain("1.0".into()))];
         let own = if self.target.style == Style::A2aOne { version.to_vec() } else { Vec::new() };
         Some((Bytes::from(json.to_string()), own))
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn url(&self) -> String {
@@ -240,7 +247,19 @@ impl Engine for Remote {
         headers.retain(|(name, _)| !self.target.headers.iter().any(|(ours, _)| ours.eq_ignore_ascii_case(name)));
         headers.extend(self.target.headers.iter().cloned());
         let call = HttpCall { method: Method::Post, url: self.url(), headers, body: Some(body), framing: Framing::Any };
-        Reply::Http { call, decode: Box::new(self.decoder(prompt(request).map(str::to_owned))) }
+        let decode = self.decoder(prompt(request).map(str::to_owned));
+        if self.target.style == Style::Enclava && self.kept().whole(request).is_some() {
+            return Reply::Http { call, decode: Box::new(Referring::new(decode, self.kept.clone())) };
+        }
+        Reply::Http { call, decode: Box::new(decode) }
+    }
+
+    fn prepare(&self, request: &Request) -> Option<HttpCall> {
+        if self.target.style == Style::Enclava { self.kept().prepare(&self.target, request) } else { None }
+    }
+
+    fn prepared(&self, request: &Request, answer: Result<Json, Fault>) -> Option<String> {
+        self.kept().prepared(request, answer)
     }
 
     fn beside(&self, request: &Request) -> Option<Beside> {

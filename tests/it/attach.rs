@@ -2,8 +2,8 @@
 //!
 //! For a run against the real thing: `pip install "openjarvis[server]==1.0.2"`, start any server that speaks Ollama's
 //! protocol as its model (`OLLAMA_HOST` names it), `jarvis serve --host 127.0.0.1 --port 18790 --engine ollama`, then
-//! `jarvis-tui attach http://127.0.0.1:18790 --request openjarvis-bridge -m MODEL -p "what is 6*7" --explain`. Version
-//! 1.0.4 is asked in the same way without `--request`.
+//! `jarvis-tui attach http://127.0.0.1:18790 --request openjarvis-bridge -m MODEL -p "what is 6*7" --explain`. For version
+//! 1.0.4 see `attach_openjarvis.rs`.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -15,19 +15,19 @@ use tokio::process::Command;
 
 use crate::support::{Act, Server, chunk, end, head, json, stream};
 
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Ran {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {} {}", self.out, self.err))
     }
 }
 
-async fn attach(home: &TempDir, args: &[&str]) -> Ran {
+pub(crate) async fn attach(home: &TempDir, args: &[&str]) -> Ran {
     let output = Command::new(env!("CARGO_BIN_EXE_jarvis-tui"))
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -51,11 +51,11 @@ async fn attach(home: &TempDir, args: &[&str]) -> Ran {
     }
 }
 
-fn home() -> TempDir {
+pub(crate) fn home() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-fn sse(frames: &[&str]) -> Vec<Act> {
+pub(crate) fn sse(frames: &[&str]) -> Vec<Act> {
     let mut acts = vec![stream()];
     acts.extend(frames.iter().map(|frame| chunk(format!("{frame}\n\n"))));
     acts.push(end());
@@ -78,7 +78,7 @@ const CALLED: &str = r#"data: {"choices":[{"delta":{},"finish_reason":"tool_call
 
 const JSON: [&str; 4] = ["-p", "hello", "--output-format", "json"];
 
-fn with<'a>(url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+pub(crate) fn with<'a>(url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [url].into_iter().chain(JSON).chain(more.iter().copied()).collect()
 }
 
@@ -179,8 +179,9 @@ async fn a_refusal_is_one_line_that_says_what_to_try() {
     let moved = vec![head("302 Found", "location: http://127.0.0.1:9/elsewhere\r\ncontent-length: 0\r\n")];
     for (script, code, word) in [
         (vec![json("401 Unauthorized", r#"{"detail":"Missing Authorization header"}"#)], 4, "Missing Authorization"),
-        (vec![json("404 Not Found", r#"{"detail":"Not Found"}"#)], 1, "404"),
-        (vec![json("405 Method Not Allowed", r#"{"detail":"Method Not Allowed"}"#)], 1, "405"),
+        (vec![json("401 Unauthorized", r#"{"detail":"Invalid API key"}"#)], 4, "check the token"),
+        (vec![json("404 Not Found", r#"{"detail":"Not Found"}"#)], 1, "attach to the bare address"),
+        (vec![json("405 Method Not Allowed", r#"{"detail":"Method Not Allowed"}"#)], 1, "--method get"),
         (vec![json("422 Unprocessable Entity", r#"{"detail":[{"msg":"Field required"}]}"#)], 1, "Field required"),
         (vec![json("500 Internal Server Error", "oops")], 1, "500"),
         (vec![json("200 OK", r#"{"status":"ok"}"#)], 5, "JSON"),
@@ -214,6 +215,45 @@ async fn a_watched_stream_goes_on_where_it_broke() {
     let asked = server.asked();
     assert!(asked[0].starts_with("GET /stream ") && !asked[0].to_lowercase().contains("last-event-id"));
     assert!(asked[1].to_lowercase().contains("last-event-id: 1"), "{}", asked[1]);
+}
+
+#[tokio::test]
+async fn a_watched_stream_is_as_many_turns_as_it_holds_answers() {
+    let second = HI.replace("hi", "again");
+    let server = Server::start(vec![sse(&[HI, STOP, DONE, ": still here", &second, STOP, DONE])]).await;
+    let url = format!("{}/stream", server.url());
+    let ran = attach(&home(), &[&url, "--output-format", "json"]).await;
+    assert_eq!(
+        ran.json()["messages"],
+        value!([{"role": "assistant", "text": "hi"}, {"role": "assistant", "text": "again"}])
+    );
+    assert_eq!((ran.code, server.asked().len()), (0, 1), "{}", ran.err);
+    let turns = attach(&home(), &[&url, "--json"]).await;
+    let ended = turns.out.lines().filter(|line| line.contains("turn_finished")).count();
+    assert_eq!(ended, 2, "{}", turns.out);
+}
+
+#[tokio::test]
+async fn a_json_body_in_place_of_a_stream_is_an_answer() {
+    for (file, path, dialect, text) in [
+        ("anthropic/whole_body.body", "/v1/messages", "anthropic", "Let me see."),
+        ("openai-responses/whole_body.body", "/v1/responses", "openai-responses", "It rains — é😀."),
+        ("enclava/whole_body.body", "/api/v1/responses", "enclava", "It is noon."),
+        ("ollama/whole_body.body", "/api/chat", "ollama", "Hello."),
+        ("chat/whole_body.body", "/v1/chat/completions", "openai-chat", "Hello."),
+        ("a2a/whole_body_1_0.body", "/message:stream", "a2a", "Done."),
+    ] {
+        let server = Server::start(vec![vec![json("200 OK", &golden(file))]]).await;
+        let url = format!("{}{path}", server.url());
+        let ran = attach(&home(), &with(&url, &["-m", "m"])).await;
+        let object = ran.json();
+        assert_eq!(
+            (object["dialect"].as_str(), object["text"].as_str()),
+            (Some(dialect), Some(text)),
+            "{file}: {object}"
+        );
+        assert_eq!((ran.code, object["outcome"].as_str()), (0, Some("completed")), "{file}: {}", ran.err);
+    }
 }
 
 #[tokio::test]
@@ -273,6 +313,7 @@ async fn what_cant_be_meant_is_a_usage_error() {
         (&["nowhere"][..], "no URL"),
         (&["http://127.0.0.1:9/v1/chat/completions"], "-p"),
         (&["bytes", "-p", "hi"], "watched"),
+        (&["bytes", "--from-seq", "3"], "--from-seq"),
         (&["http://127.0.0.1:9/x", "--request", "get", "-p", "hi"], "watched"),
         (&["http://127.0.0.1:9/x", "-p", "hi", "--dialect", "klingon"], "openai-chat"),
         (&["http://127.0.0.1:9/x", "-p", "hi", "--token-env", "NOT_SET"], "NOT_SET"),

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod attach;
+mod attach_openjarvis;
 mod cli;
 mod dialects;
 mod encode_chat;

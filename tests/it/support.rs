@@ -16,6 +16,8 @@ use tokio::task::JoinSet;
 pub(crate) enum Act {
     /// Sends these bytes at once.
     Send(Vec<u8>),
+    /// Consents to a WebSocket.
+    Consent,
     /// Waits until [`Server::go`] is called.
     Hold,
     /// Sends nothing more and waits for the client to hang up.
@@ -114,8 +116,8 @@ impl Server {
                         }
                         None => vec![json("404 Not Found", r#"{"detail":"Not Found"}"#)],
                     };
-                    serve.asked.lock().unwrap().push(request);
-                    act(socket, script, serve).await;
+                    serve.asked.lock().unwrap().push(request.clone());
+                    act(socket, script, serve, &request).await;
                 });
             }
         });
@@ -144,8 +146,8 @@ impl Server {
 
 async fn answer(mut socket: TcpStream, script: Vec<Act>, shared: Arc<Shared>) {
     let Some(request) = request(&mut socket).await else { return };
-    shared.asked.lock().unwrap().push(request);
-    act(socket, script, shared).await;
+    shared.asked.lock().unwrap().push(request.clone());
+    act(socket, script, shared, &request).await;
 }
 
 async fn request(socket: &mut TcpStream) -> Option<String> {
@@ -159,8 +161,34 @@ async fn request(socket: &mut TcpStream) -> Option<String> {
     Some(String::from_utf8_lossy(&request).into_owned())
 }
 
-async fn act(mut socket: TcpStream, script: Vec<Act>, shared: Arc<Shared>) {
+/// Sends a text message over a WebSocket.
+pub(crate) fn message(text: &str) -> Act {
+    let mut bytes = vec![0x81];
+    match u8::try_from(text.len()) {
+        Ok(length @ 0..126) => bytes.push(length),
+        _ => {
+            bytes.push(126);
+            bytes.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
+        }
+    }
+    bytes.extend_from_slice(text.as_bytes());
+    Act::Send(bytes)
+}
+
+fn consent(request: &str) -> Act {
+    let lower = request.to_lowercase();
+    let at = lower.find("sec-websocket-key: ").expect("a WebSocket is asked for") + "sec-websocket-key: ".len();
+    let key = request[at..].lines().next().unwrap().trim();
+    let proof = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
+    Act::Send(
+        format!("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: {proof}\r\n\r\n")
+            .into_bytes(),
+    )
+}
+
+async fn act(mut socket: TcpStream, script: Vec<Act>, shared: Arc<Shared>, request: &str) {
     for act in script {
+        let act = if matches!(act, Act::Consent) { consent(request) } else { act };
         match act {
             Act::Send(bytes) => {
                 if socket.write_all(&bytes).await.is_err() {
@@ -168,6 +196,7 @@ async fn act(mut socket: TcpStream, script: Vec<Act>, shared: Arc<Shared>) {
                 }
                 let _ = socket.flush().await;
             }
+            Act::Consent => {}
             Act::Hold => shared.go.notified().await,
             Act::Hang => {
                 while matches!(socket.read(&mut [0; 64]).await, Ok(1..)) {}

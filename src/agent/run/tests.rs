@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::*;
 use crate::agent::Asks;
 use crate::agent::approval::Policy;
-use crate::engine::{Engine, Past, PastCall};
+use crate::engine::{Beat, Engine, Past, PastCall, Reply};
 use crate::event::{Json, Outcome, Risk, Role, Stop, TextKind, grammar};
 use crate::net::Http;
 use crate::tool::{Tool, ToolCtx};

@@ -34,8 +34,16 @@ pub(super) fn research(request: &Request) -> Json {
 }
 
 /// Lists of items make its current version fail, so the conversation goes as one text.
-pub(super) fn enclava(request: &Request) -> Json {
-    let mut body = json!({"model": request.model, "input": flat(request), "stream": true});
+/// Where the server keeps the conversation, only what is new goes along. Nothing is to be stored besides.
+pub(super) fn enclava(request: &Request, conversation: Option<&str>) -> Json {
+    let mut body = json!({"model": request.model, "stream": true, "store": false});
+    match conversation {
+        Some(id) => {
+            body["conversation"] = Json::from(id);
+            body["input"] = Json::from(prompt(request).unwrap_or_default());
+        }
+        None => body["input"] = Json::from(flat(request)),
+    }
     if !request.system.is_empty() {
         body["instructions"] = Json::from(request.system.as_str());
     }
