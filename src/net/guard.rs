@@ -183,6 +183,10 @@ impl Open {
     fn line(&mut self, line: &str, cap: usize, blocks: &mut Vec<Block>) -> Result<(), Broken> {
         if line.is_empty() {
             let mut block = std::mem::take(&mut self.block);
+            // An event that is cut off was never had: what comes after it would be missed.
+            if let Some(id) = &block.id {
+                id.clone_into(&mut self.last_id);
+            }
             self.size = 0;
             if std::mem::take(&mut self.has_data) {
                 block.text.push('\n');
@@ -197,7 +201,6 @@ impl Open {
         match field {
             "" => self.comments = self.comments.saturating_add(1),
             "id" if !value.contains('\0') => {
-                value.clone_into(&mut self.last_id);
                 self.block.id = Some(value.to_owned());
             }
             "retry" if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) => {

@@ -20,15 +20,7 @@ pub struct Meters {
     past_unpriced: bool,
     turns: u32,
     context: Option<Usage>,
-    totals: Option<Totals>,
-}
-
-/// What a server counted for all its clients since it was started.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Totals {
-    pub requests: u64,
-    /// What its tokens would have cost with the dearest service it compares itself with.
-    pub saved: f64,
+    saved: Option<f64>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -94,9 +86,10 @@ impl Meters {
         self.turn.context().or(self.context)
     }
 
-    /// Returns what the server counted, where it does.
-    pub fn totals(&self) -> Option<Totals> {
-        self.totals
+    /// Returns what all tokens of the server would have cost in dollars with the dearest service it compares itself
+    /// with, where it does.
+    pub fn saved(&self) -> Option<f64> {
+        self.saved
     }
 
     pub fn window(&self) -> Option<u64> {
@@ -190,9 +183,7 @@ impl Meters {
 
     fn annotated(&mut self, on: &Subject, kind: &str, data: &Json) {
         if kind == "totals" {
-            let number = |key: &str| data.get(key).and_then(Json::as_f64).filter(|number| *number >= 0.0);
-            let requests = number("requests").unwrap_or(0.0) as u64;
-            self.totals = Some(Totals { requests, saved: number("saved_usd").unwrap_or(0.0) });
+            self.saved = data.get("saved_usd").and_then(Json::as_f64).filter(|saved| *saved > 0.0);
         }
         let number = |name: &str| data.get(name).and_then(Json::as_f64).filter(|n| n.is_finite() && *n > 0.0);
         match (kind, on) {

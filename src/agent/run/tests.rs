@@ -28,7 +28,7 @@ impl Engine for Fake {
 
     fn desk(&self) -> Option<Box<dyn crate::engine::desk::Desk>> {
         let url = self.desk.lock().unwrap().clone()?;
-        Some(Box::new(super::errand::tests::Counter(url)))
+        Some(Box::new(errand::tests::Counter(url)))
     }
 
     fn reply(&self, request: &Request) -> Reply {
@@ -445,7 +445,7 @@ async fn a_model_that_is_not_there_leaves_the_one_before() {
 
 #[tokio::test]
 async fn what_a_server_wants_decided_is_asked_once_and_answered_there() {
-    let (url, mut heard, _server) = super::errand::tests::server().await;
+    let (url, mut heard, _server) = errand::tests::server().await;
     let engine = engine("e", vec![says("hi")]);
     *engine.desk.lock().unwrap() = Some(url);
     let mut bench = Bench::simple(&engine, &[], Mode::Ask);

@@ -1,5 +1,6 @@
 //! PURE. What an OpenJarvis server has beside its chat: a feed of events, traces, totals.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -78,19 +79,16 @@ fn wanted(action: &Json) -> Option<Wanted> {
     for (key, name) in [("permission_key", "permission"), ("tier", "tier")] {
         if !text(key).is_empty() {
             let gap = if detail.is_empty() { "" } else { "\n" };
-            detail.push_str(&format!("{gap}{name}: {}", text(key)));
+            // Writing into a text doesn't fail.
+            let _ = write!(detail, "{gap}{name}: {}", text(key));
         }
     }
     let tool = Some(text("action_type")).filter(|tool| !tool.is_empty()).unwrap_or("action");
     Some(Wanted {
         id: id.to_owned(),
         tool: tool.to_owned(),
-        risk: match text("tier") {
-            "trivial" => Risk::ReadOnly,
-            "low" => Risk::Network,
-            "high" => Risk::Execute,
-            _ => Risk::Write,
-        },
+        // It is done over there; how far it reaches is in the detail.
+        risk: if text("tier") == "trivial" { Risk::ReadOnly } else { Risk::Network },
         subject: text("description").to_owned(),
         detail,
         args: payload.map_or_else(|| "{}".to_owned(), Json::to_string),
@@ -145,7 +143,7 @@ mod tests {
         assert_eq!(read.len(), 1, "{read:?}");
         assert_eq!(
             (read[0].tool.as_str(), read[0].risk, read[0].subject.as_str()),
-            ("send_email", Risk::Execute, "Send the report")
+            ("send_email", Risk::Network, "Send the report")
         );
         assert!(
             read[0].detail.contains("\"to\": \"x\"") && read[0].detail.ends_with("tier: high"),

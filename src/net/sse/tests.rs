@@ -72,6 +72,88 @@ fn the_standard_holds_at_every_chunking() {
     }
 }
 
+/// What the public web-platform cases of `eventsource/format-*` ask for, in streams of our own.
+fn public_cases() -> Vec<(&'static str, Vec<u8>, Vec<SseFrame>, Option<&'static str>, Option<u64>)> {
+    let data = |texts: &[&str]| texts.iter().copied().map(SseFrame::data).collect::<Vec<_>>();
+    let long = "y".repeat(5000);
+    vec![
+        ("bom", b"\xef\xbb\xbfdata:a\n\n\xef\xbb\xbfdata:b\n\ndata:c\n\n".to_vec(), data(&["a", "c"]), None, None),
+        ("bom-2", b"\xef\xbb\xbf\xef\xbb\xbfdata:a\n\ndata:b\n\ndata:c\n\n".to_vec(), data(&["b", "c"]), None, None),
+        (
+            "comments",
+            format!("data:a\r:\0\n:\r\ndata:b\n:{long}\rdata:c\n:data:no\r:{long}\ndata:d\n\n").into_bytes(),
+            data(&["a\nb\nc\nd"]),
+            None,
+            None,
+        ),
+        (
+            "data-before-final-empty-line",
+            b"retry:900\ndata:a\n\nid:late\ndata:b".to_vec(),
+            vec![SseFrame::data("a")].into_iter().map(|a| SseFrame { retry: Some(900), ..a }).collect(),
+            None,
+            Some(900),
+        ),
+        ("field-data", b"data:\n\ndata\ndata\n\ndata:x\n\n".to_vec(), data(&["", "\n", "x"]), None, None),
+        ("field-event", b"event:e\ndata:x\n\ndata:x\n\n".to_vec(), vec![frame("e", None, None, "x"), SseFrame::data("x")], None, None),
+        ("field-event-empty", b"event: \ndata:x\n\n".to_vec(), data(&["x"]), None, None),
+        ("field-id", "id: \u{2026}\ndata:x\n\n".as_bytes().to_vec(), vec![frame("", Some("\u{2026}"), None, "x")], Some("\u{2026}"), None),
+        (
+            "field-id-2",
+            b"id:a\ndata:1\n\ndata:2\n\nid:b\ndata:3\n\nid\ndata:4\n\n".to_vec(),
+            vec![frame("", Some("a"), None, "1"), SseFrame::data("2"), frame("", Some("b"), None, "3"), frame("", Some(""), None, "4")],
+            None,
+            None,
+        ),
+        ("field-id-null", b"id:\0\ndata:1\n\nid:x\0\ndata:2\n\nid:x\0x\ndata:3\n\n".to_vec(), data(&["1", "2", "3"]), None, None),
+        (
+            "field-parsing",
+            b"data:\0\ndata:  b\rData:c\ndata\0:d\ndata:e\r\0data:f\nda-ta:g\rdata_h\ndata:i\rdata:\r\n data:j\ndata:k\n\n".to_vec(),
+            data(&["\0\n b\ne\ni\n\nk"]),
+            None,
+            None,
+        ),
+        ("field-retry", b"retry:0700\ndata:x\n\n".to_vec(), vec![frame("", None, Some(700), "x")], None, Some(700)),
+        ("field-retry-bogus", b"retry:700\nretry:70x\ndata:x\n\n".to_vec(), vec![frame("", None, Some(700), "x")], None, Some(700)),
+        ("field-retry-empty", b"retry\ndata:x\n\n".to_vec(), data(&["x"]), None, None),
+        ("field-unknown", b"data:x\n data\ndata\nother:y\nwords\n:remark\ndata:z\n\n".to_vec(), data(&["x\n\nz"]), None, None),
+        ("leading-space", b"data:\tx\rdata: \ndata:y\n\n".to_vec(), data(&["\tx\n\ny"]), None, None),
+        ("newlines", b"data:x\r\ndata\ndata:y\r\n\r".to_vec(), data(&["x\n\ny"]), None, None),
+        ("null-character", b"data:\0\n\n\n\n".to_vec(), data(&["\0"]), None, None),
+        ("utf-8", "data:o\u{15d}\n\n".as_bytes().to_vec(), data(&["o\u{15d}"]), None, None),
+    ]
+}
+
+#[test]
+fn the_public_cases_hold_at_every_chunking() {
+    for (name, stream, wanted, id, retry) in public_cases() {
+        let cut = |chunks: &mut dyn Iterator<Item = &[u8]>| {
+            let (mut frames, mut out) = (Frames::new(Framing::Sse), Vec::new());
+            for chunk in chunks {
+                frames.push(chunk, &mut out).unwrap();
+            }
+            frames.finish(&mut out);
+            (out, frames.last_id().map(str::to_owned), frames.retry())
+        };
+        let wanted = (wanted, id.map(str::to_owned), retry);
+        for size in (1..=stream.len().min(64)).chain([stream.len()]) {
+            assert_eq!(cut(&mut stream.chunks(size)), wanted, "{name} by {size}");
+        }
+        for at in 0..=stream.len() {
+            let (left, right) = stream.split_at(at);
+            assert_eq!(cut(&mut [left, right].into_iter()), wanted, "{name} at {at}");
+        }
+    }
+}
+
+#[test]
+fn a_type_with_remarks_is_still_an_event_stream() {
+    for kind in ["text/event-stream;", "text/event-stream;x odd", "text/event-stream; charset=latin1"] {
+        let (mut frames, mut out) = (Frames::of(Framing::Any, kind), Vec::new());
+        frames.push(b"x\ndata:a\n\n", &mut out).unwrap();
+        assert_eq!(out, [SseFrame::data("a")], "{kind}");
+    }
+}
+
 #[test]
 fn a_retry_without_data_is_kept() {
     let mut frames = Frames::new(Framing::Sse);

@@ -46,16 +46,11 @@ fn meters(store: &Store, width: u16) -> Vec<Segment> {
         Some(cost) => Segment::new(3, format!("{mark}{}", format::money(cost)), Role::Text),
         None => Segment::new(3, if width < NARROW { "$?" } else { "cost unknown" }, Role::Dim),
     });
-    if let Some(totals) = usage.totals().filter(|totals| totals.saved > 0.0) {
-        // Of the server, and of all its clients: who runs it wants to know.
-        let requests = format!(" in {} requests", format::count(totals.requests));
+    if let Some(saved) = usage.saved() {
+        // By the server, for all its clients: who runs it wants to know.
         all.push(Segment {
             rank: 7,
-            parts: vec![
-                ("server saved ".into(), Role::Dim),
-                (format::money(totals.saved), Role::Text),
-                (requests, Role::Dim),
-            ],
+            parts: vec![("server saved ".into(), Role::Dim), (format::money(saved), Role::Text)],
         });
     }
     if let Some(first) = usage.first_token() {
@@ -152,7 +147,7 @@ mod tests {
         let on = crate::event::Subject::Turn("t1".into());
         let event = AgentEvent::Annotated { on, kind: "totals".into(), data };
         store.update(Msg::Event(Envelope { seq: Seq(1), at: Millis(1), event }), &mut Vec::new());
-        assert!(row(&store, 100).contains("server saved $0.50 in 6 requests"), "{}", row(&store, 100));
+        assert!(row(&store, 100).contains("server saved $0.50"), "{}", row(&store, 100));
         assert!(!row(&store, 40).contains("saved"), "{}", row(&store, 40));
     }
 

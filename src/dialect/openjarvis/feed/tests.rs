@@ -23,20 +23,20 @@ impl Chat {
         chat
     }
 
-    fn heard(mut self, name: &str, data: Json) -> Self {
+    fn heard(mut self, name: &str, data: &Json) -> Self {
         let frame = SseFrame { event: name.into(), ..SseFrame::data(data.to_string()) };
         self.decode.beside(&frame, &mut self.out);
         self
     }
 
-    fn asks(self, calls: Json) -> Self {
+    fn asks(self, calls: &Json) -> Self {
         let data = json!({"model": "m", "latency": 0.5, "tool_calls": calls});
-        self.heard("inference_start", json!({"model": "m", "message_count": 2})).heard("inference_end", data)
+        self.heard("inference_start", &json!({"model": "m", "message_count": 2})).heard("inference_end", &data)
     }
 
     fn starts(self, expression: &str) -> Self {
         let data = json!({"tool": "calculator", "arguments": {"expression": expression}, "agent": "orchestrator"});
-        self.heard("tool_call_start", data)
+        self.heard("tool_call_start", &data)
     }
 
     fn ends(self, expression: &str, result: &str, latency: f64) -> Self {
@@ -44,7 +44,7 @@ impl Chat {
             "tool": "calculator", "success": true, "latency": latency, "result": result,
             "metadata": {"arguments": {"expression": expression}}, "agent": "orchestrator",
         });
-        self.heard("tool_call_end", data)
+        self.heard("tool_call_end", &data)
     }
 
     fn done(mut self, records: &[Json]) -> Vec<AgentEvent> {
@@ -71,7 +71,7 @@ fn step(input: &str, expression: &str, result: &str, seconds: f64) -> Json {
     })
 }
 
-fn trace(query: &str, ended: f64, asked: Json, steps: Vec<Json>) -> Json {
+fn trace(query: &str, ended: f64, asked: &Json, steps: Vec<Json>) -> Json {
     let generate = json!({"step_type": "generate", "output": {"tool_calls": asked}});
     let steps: Vec<Json> = [generate].into_iter().chain(steps).collect();
     json!({"query": query, "ended_at": ended, "result": "It is 42.", "steps": steps})
@@ -113,9 +113,9 @@ fn ok(result: &str, ms: u64) -> (Outcome, String, Option<u64>) {
 
 #[test]
 fn a_call_is_shown_as_it_happens_and_its_trace_says_nothing_twice() {
-    let chat = Chat::begin().asks(six_times_seven()).starts("6*7");
+    let chat = Chat::begin().asks(&six_times_seven()).starts("6*7");
     assert_eq!(started(&chat.out).len(), 1, "shown before it ended");
-    let record = traces(&[trace("what is 6*7", 102.0, six_times_seven(), vec![step("6*7", "6*7", "42.0", 0.004)])]);
+    let record = traces(&[trace("what is 6*7", 102.0, &six_times_seven(), vec![step("6*7", "6*7", "42.0", 0.004)])]);
     let events = chat.ends("6*7", "42.0", 0.004).done(&[record]);
     assert_eq!(started(&events), [("call_0".into(), r#"{"expression":"6*7"}"#.to_owned())]);
     assert_eq!(ended(&events), [ok("42.0", 4)]);
@@ -131,7 +131,7 @@ fn what_the_feed_did_not_bring_comes_with_the_trace() {
         asked("call_2", "no_such_tool", &json!({"x": 1})),
     ]);
     let steps = vec![step("1+1", "6*7", "42.0", 0.004), step("1+1", "1+1", "2.0", 0.003)];
-    let record = traces(&[trace(" what is 6*7 ", 102.0, calls, steps)]);
+    let record = traces(&[trace(" what is 6*7 ", 102.0, &calls, steps)]);
     let events = Chat::begin().done(&[record]);
     let args: Vec<String> = started(&events).into_iter().map(|(_, args)| args).collect();
     assert_eq!(args, [r#"{"expression":"6*7"}"#, r#"{"expression":"1+1"}"#, r#"{"x":1}"#]);
@@ -142,16 +142,16 @@ fn what_the_feed_did_not_bring_comes_with_the_trace() {
 fn two_clients_at_once_are_told_apart() {
     // We come while another client's agent is at work; ours begins after it.
     let chat = Chat::begin()
-        .heard("inference_end", json!({"model": "m", "tool_calls": six_times_seven()}))
+        .heard("inference_end", &json!({"model": "m", "tool_calls": six_times_seven()}))
         .starts("6*7")
         .ends("6*7", "42.0", 0.001)
-        .asks(six_times_seven())
+        .asks(&six_times_seven())
         .starts("6*7")
         .ends("6*7", "42.0", 0.002);
     assert_eq!(started(&chat.out), [], "nothing says whose it is");
     let record = traces(&[
-        trace("what is 6*7", 103.0, six_times_seven(), vec![step("6*7", "6*7", "42.0", 0.002)]),
-        trace("another question", 102.0, six_times_seven(), vec![step("6*7", "6*7", "42.0", 0.001)]),
+        trace("what is 6*7", 103.0, &six_times_seven(), vec![step("6*7", "6*7", "42.0", 0.002)]),
+        trace("another question", 102.0, &six_times_seven(), vec![step("6*7", "6*7", "42.0", 0.001)]),
     ]);
     let events = chat.done(&[record]);
     assert_eq!(ended(&events), [ok("42.0", 2)]);
@@ -160,8 +160,8 @@ fn two_clients_at_once_are_told_apart() {
 
 #[test]
 fn a_call_that_was_shown_and_is_anothers_is_marked() {
-    let chat = Chat::begin().asks(six_times_seven()).starts("6*7").ends("6*7", "42.0", 0.001);
-    let record = traces(&[trace("what is 6*7", 103.0, json!([]), vec![])]);
+    let chat = Chat::begin().asks(&six_times_seven()).starts("6*7").ends("6*7", "42.0", 0.001);
+    let record = traces(&[trace("what is 6*7", 103.0, &json!([]), vec![])]);
     let events = chat.done(&[record]);
     assert_eq!((started(&events).len(), foreign(&events)), (1, 1));
 }
@@ -170,10 +170,10 @@ fn a_call_that_was_shown_and_is_anothers_is_marked() {
 fn of_the_same_prompt_asked_twice_the_trace_that_holds_our_calls_counts() {
     let steps = |seconds: f64| vec![step("6*7", "6*7", "42.0", seconds)];
     let record = traces(&[
-        trace("what is 6*7", 103.0, six_times_seven(), steps(0.9)),
-        trace("what is 6*7", 102.0, six_times_seven(), steps(0.002)),
+        trace("what is 6*7", 103.0, &six_times_seven(), steps(0.9)),
+        trace("what is 6*7", 102.0, &six_times_seven(), steps(0.002)),
     ]);
-    let chat = Chat::begin().asks(six_times_seven()).starts("6*7").ends("6*7", "42.0", 0.002);
+    let chat = Chat::begin().asks(&six_times_seven()).starts("6*7").ends("6*7", "42.0", 0.002);
     let events = chat.done(&[record]);
     assert_eq!((ended(&events), foreign(&events)), (vec![ok("42.0", 2)], 0));
 }
@@ -181,7 +181,7 @@ fn of_the_same_prompt_asked_twice_the_trace_that_holds_our_calls_counts() {
 #[test]
 fn the_trace_of_an_older_turn_is_not_taken_for_ours() {
     let mut chat = Chat::begin();
-    let old = traces(&[trace("what is 6*7", 99.0, six_times_seven(), vec![step("6*7", "6*7", "42.0", 0.1)])]);
+    let old = traces(&[trace("what is 6*7", 99.0, &six_times_seven(), vec![step("6*7", "6*7", "42.0", 0.1)])]);
     assert!(!chat.decode.settle(&[Some(&old)], &mut chat.out), "worth asking again");
     assert_eq!(started(&chat.out), []);
     assert!(chat.decode.settle(&[Some(&traces(&[]))], &mut chat.out), "a server without traces is not");
@@ -201,9 +201,9 @@ fn without_a_trace_what_may_be_anothers_is_counted_and_not_shown() {
 #[test]
 fn an_agent_that_begins_with_another_prompt_is_anothers() {
     let turn = |input: &str| json!({"agent": "orchestrator", "input": input});
-    let ours = Chat::begin().heard("agent_turn_start", turn("what is 6*7")).starts("6*7");
+    let ours = Chat::begin().heard("agent_turn_start", &turn("what is 6*7")).starts("6*7");
     assert_eq!(started(&ours.out).len(), 1);
-    let theirs = Chat::begin().heard("agent_turn_start", turn("something else")).starts("6*7");
+    let theirs = Chat::begin().heard("agent_turn_start", &turn("something else")).starts("6*7");
     assert_eq!(started(&theirs.out).len(), 0);
 }
 
