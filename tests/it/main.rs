@@ -14,6 +14,7 @@ mod grammar;
 mod hosted;
 mod journal;
 mod markdown;
+mod reading;
 mod screens;
 mod serve;
 mod serve_chat;

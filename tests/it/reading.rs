@@ -1,0 +1,170 @@
+//! A transcript as it is read: one session with everything in it, at six widths.
+
+use jarvis_tui::event::{
+    AgentEvent, CallId, Envelope, Millis, Outcome, Output, RanBy, Role, Scope, Seq, Stop, TextKind, TurnEnd, Usage,
+};
+use jarvis_tui::store::action::Action;
+use jarvis_tui::store::msg::Msg;
+use jarvis_tui::store::{Options, Store};
+use jarvis_tui::ui::lines::links::number;
+use jarvis_tui::ui::panes::transcript::{self, TranscriptView};
+use jarvis_tui::ui::theme::{Theme, ThemeKind, link_of};
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+const ANSWER: &str = include_str!("../golden/reading/answer.md");
+
+struct Session {
+    store: Store,
+    view: TranscriptView,
+    seq: u64,
+    now: u64,
+}
+
+impl Session {
+    fn new() -> Self {
+        let store = Store::new(Options { fold_outputs: false, ..Options::default() });
+        let mut session = Self { store, view: TranscriptView::new(), seq: 0, now: 0 };
+        session.fact(AgentEvent::SessionOpened {
+            wall: 1_763_000_000_000,
+            engine: "offline".into(),
+            model: "guide".into(),
+            why: String::new(),
+            mode: jarvis_tui::event::Mode::Ask,
+            folder: "/home/ada".into(),
+            version: "0.1.0".into(),
+            caps: jarvis_tui::event::Caps::default(),
+            window: None,
+            price: Some((1.0, 2.0)),
+        });
+        session.fact(AgentEvent::TurnStarted { turn: "t".into(), parent: None });
+        session.fact(AgentEvent::UserMessage { message: "u".into(), text: "Fix the sum, please".into() });
+        session.fact(AgentEvent::MessageStarted { message: "m".into(), role: Role::Assistant, parent: None });
+        session
+    }
+
+    fn fact(&mut self, event: AgentEvent) {
+        self.seq += 1;
+        self.now += 1500;
+        let envelope = Envelope { seq: Seq(self.seq), at: Millis(self.now), event };
+        self.store.update(Msg::Event(envelope), &mut Vec::new());
+    }
+
+    fn call(&mut self, name: &str, args: &str, output: &str) {
+        let call = CallId::new(format!("c{}", self.seq));
+        self.fact(AgentEvent::ToolCallStarted {
+            call: call.clone(),
+            message: "m".into(),
+            name: Some(name.into()),
+            parent: None,
+            ran_by: RanBy::Us,
+        });
+        self.fact(AgentEvent::ToolCallReady { call: call.clone(), name: name.into(), args: args.into(), carry: None });
+        let (outcome, output) = (Outcome::Ok, Output::of(output));
+        self.fact(AgentEvent::ToolCallFinished { call, outcome, output, took: Some(Millis(340)) });
+    }
+
+    fn say(&mut self, text: &str) {
+        self.fact(AgentEvent::TextDelta { message: "m".into(), text: text.into(), kind: TextKind::Text });
+    }
+
+    fn end(&mut self) {
+        self.fact(AgentEvent::MessageFinished { message: "m".into(), stop: Stop::End, full: None, carry: None });
+        let usage = Usage { input_tokens: 12_000, output_tokens: 3_400, ..Usage::default() };
+        self.fact(AgentEvent::UsageReported { scope: Scope::Turn, usage });
+        self.fact(AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed });
+    }
+
+    fn draw(&mut self, width: u16, height: u16) -> Buffer {
+        let area = Rect::new(0, 0, width, height);
+        let mut buf = Buffer::empty(area);
+        transcript::draw(&self.store, &mut self.view, &Theme::new(ThemeKind::Dark), false, area, &mut buf);
+        buf
+    }
+}
+
+fn text(buf: &Buffer) -> String {
+    let rows = (0..buf.area.height).map(|y| {
+        let mut row = String::new();
+        let mut x = 0;
+        while x < buf.area.width {
+            let symbol = buf[(x, y)].symbol();
+            row.push_str(symbol);
+            x += (jarvis_tui::text::width::str_width(symbol) as u16).max(1);
+        }
+        row.trim_end().to_owned()
+    });
+    let rows: Vec<String> = rows.collect();
+    rows.join("\n").trim_end().to_owned()
+}
+
+/// Snapshots beside those of whole screens.
+fn check(name: &str, picture: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name, picture));
+}
+
+#[test]
+fn an_answer_reads_well_at_any_width() {
+    for (width, height) in [(1, 2600), (2, 1400), (20, 300), (40, 160), (80, 130), (140, 120)] {
+        let mut session = Session::new();
+        session.say(ANSWER);
+        session.end();
+        check(&format!("reading-answer-{width}"), &text(&session.draw(width, height)));
+    }
+}
+
+#[test]
+fn calls_say_what_they_are_about_at_any_width() {
+    for (width, height) in [(1, 1600), (2, 800), (20, 120), (40, 90), (80, 80), (140, 80)] {
+        let mut session = Session::new();
+        session.fact(AgentEvent::ReasoningDelta { message: "m".into(), text: "Look first.".into() });
+        session.call("search", r#"{"pattern":"fn sum","path":"src"}"#, "src/a.rs:3: fn sum() {\n");
+        let edit =
+            r#"{"path":"src/a.rs","old_string":"fn sum() {\n    0\n}\n","new_string":"fn sum() {\n    1 + 1\n}\n"}"#;
+        session.call("edit_file", edit, "changed");
+        session.call("write_file", r##"{"path":"a.py","content":"# sum\nprint(1)\n"}"##, "written");
+        let forecast = r#"{"city":"Berlin","days":[{"max":21.5,"rain":false}],"源":"x"}"#;
+        session.call("weather", r#"{"where":{"city":"Berlin"},"days":[1,2]}"#, forecast);
+        session.call("shell", r#"{"command":"git diff"}"#, "diff --git a/x b/x\n@@ -1 +1 @@\n-a\n+b\n");
+        session.say("Done.");
+        session.end();
+        session.store.update(Msg::Do(Action::CycleTimestamps), &mut Vec::new());
+        check(&format!("reading-calls-{width}"), &text(&session.draw(width, height)));
+    }
+}
+
+#[test]
+fn a_link_rides_in_its_cells_and_its_target_is_shown_when_asked() {
+    let mut session = Session::new();
+    session.say("See [the docs](https://docs.example/a) and [bank.example](https://evil.example).");
+    session.end();
+    let buf = session.draw(100, 12);
+    let shown = text(&buf);
+    assert!(shown.contains("See the docs and bank.example (https://evil.example)."), "{shown}");
+    let cell = buf.content.iter().find(|cell| cell.symbol() == "d" && link_of(cell.underline_color).is_some());
+    let linked = cell.and_then(|cell| link_of(cell.underline_color)).unwrap();
+    assert_eq!(linked, number("https://docs.example/a"));
+    assert_eq!(session.view.links().get(linked), Some("https://docs.example/a"));
+    session.store.update(Msg::Do(Action::ToggleTargets), &mut Vec::new());
+    let shown = text(&session.draw(100, 12));
+    assert!(shown.contains("See the docs (https://docs.example/a) and bank.example"), "{shown}");
+}
+
+#[test]
+fn times_stand_at_the_right_and_the_clock_knows_the_zone() {
+    let mut session = Session::new();
+    session.say("Hello.");
+    session.end();
+    session.store.update(Msg::Do(Action::CycleTimestamps), &mut Vec::new());
+    assert!(text(&session.draw(40, 8)).contains("please           +0:04\n"), "{}", text(&session.draw(40, 8)));
+    session.store.update(Msg::Do(Action::CycleTimestamps), &mut Vec::new());
+    session.view.zone = 3600;
+    assert!(text(&session.draw(40, 8)).contains("03:13:26"), "{}", text(&session.draw(40, 8)));
+    session.store.update(Msg::Do(Action::CycleTimestamps), &mut Vec::new());
+    assert!(!text(&session.draw(40, 8)).contains("03:13"));
+    assert!(text(&session.draw(80, 8)).contains("12k in, 3.4k out · $0.0188"));
+}
