@@ -14,6 +14,7 @@
 //! behind a flood, for input is looked at first; a flood can't starve drawing, for a batch is bounded; nothing wakes up
 //! while nothing moves.
 
+pub mod behind;
 pub mod burst;
 pub mod chat;
 pub mod clipboard;
@@ -34,6 +35,7 @@ use crossterm::event::{Event, EventStream};
 use futures_util::StreamExt;
 use tokio::time::sleep_until;
 
+use self::behind::Behind;
 use self::burst::Burst;
 use self::chat::{Ask, Chat};
 use self::clipboard::Surroundings;
@@ -111,6 +113,9 @@ struct Loop<'a> {
     pace: Pace,
     live: Live,
     facts: Subscription,
+    /// The turns before those on the screen, while they are being folded.
+    behind: Option<Behind>,
+    options: Options,
     /// What was published before we looked: nobody needs a bell for it.
     old: Seq,
     /// The session still delivers; its weather still changes.
@@ -161,6 +166,8 @@ impl<'a> Loop<'a> {
             fold_outputs: ui.fold_output,
             timestamps: ui.timestamps,
         });
+        let options = Options { fold_thinking: ui.fold_thinking, fold_outputs: ui.fold_output };
+        let store = Store::new(options);
         let view = Ui::new(&ui, Theme::new(theme), &keymap);
         let mut chat = Chat::new(store, view, keymap);
         let weather = live.weather.borrow_and_update().clone();
@@ -173,6 +180,8 @@ impl<'a> Loop<'a> {
             effects: Effects::new(list_models, new_session, history),
             pace: Pace::new(ui.max_fps),
             facts: live.hub.subscribe(Seq(0)),
+            behind: None,
+            options,
             old: live.hub.last(),
             live,
             facts_open: true,
@@ -253,8 +262,8 @@ impl<'a> Loop<'a> {
                     self.pace.want(Instant::now(), SOON);
                 }
                 // Last, and after everyone else had a turn: nobody waits for it.
-                () = tokio::task::yield_now(), if self.chat.store.wants_work() => {
-                    self.chat.update(Msg::Work);
+                () = tokio::task::yield_now(), if self.chat.store.wants_work() || self.behind.is_some() => {
+                    self.work();
                     self.pace.want(Instant::now(), WORK);
                 }
             }
@@ -263,8 +272,28 @@ impl<'a> Loop<'a> {
         Ok(self.quit.unwrap_or_default())
     }
 
+    /// Does a slice of what nobody waits for.
+    fn work(&mut self) {
+        self.chat.update(Msg::Work);
+        let Some(behind) = &mut self.behind else { return };
+        if !behind.step() {
+            self.behind = None;
+        } else if behind.seq() < self.facts.seq() {
+            let percent = behind.percent();
+            self.chat.update(Msg::Earlier(percent));
+        } else if let Some(behind) = self.behind.take() {
+            let calls = self.chat.store.tools.calls().len();
+            self.chat.store.take_over(behind.into_store());
+            self.chat.ui.tools.shift(self.chat.store.tools.calls().len().saturating_sub(calls));
+        }
+    }
+
     /// A session that goes on shows its end at once, without the frames between.
     fn fold_what_is_there(&mut self) {
+        if let Some((facts, behind)) = Behind::open(&self.live.hub, &mut self.chat.store, self.options) {
+            self.facts = facts;
+            self.behind = Some(behind);
+        }
         let mut deliveries = Vec::new();
         while self.facts.seq() < self.old && self.facts.try_batch(BATCH, &mut deliveries) {
             self.fold(&mut deliveries);
@@ -276,7 +305,10 @@ impl<'a> Loop<'a> {
             match delivery {
                 Delivery::Fact(fact) if fact.envelope.seq <= self.old => self.chat.catch_up(fact.envelope.clone()),
                 Delivery::Fact(fact) => self.chat.update(Msg::Event(fact.envelope.clone())),
-                Delivery::Reset => self.chat.update(Msg::Reset),
+                Delivery::Reset => {
+                    self.behind = None;
+                    self.chat.update(Msg::Reset);
+                }
             }
         }
     }
@@ -371,6 +403,7 @@ impl<'a> Loop<'a> {
     /// Shows another session. The old one is forgotten here; it stays saved.
     fn attach(&mut self, mut live: Live) {
         self.chat.update(Msg::Reset);
+        self.behind = None;
         let weather = live.weather.borrow_and_update().clone();
         self.clock = Clock::new(&weather, Instant::now());
         self.chat.update(Msg::Weather(weather));

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::{Delivery, Published};
-use crate::event::Seq;
+use crate::event::{Envelope, Seq};
 use crate::journal::{Cursor, Entry, Reader, Want};
 
 /// The ring's usual size.
@@ -31,6 +31,14 @@ pub enum Backlog {
     Memory,
     /// In the session's log. Ask the writer for the reader, so that facts it couldn't write stay in the ring.
     Journal(Reader),
+}
+
+/// The end of a session: what it is, and its last turns without a hole.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tail {
+    pub opened: Option<Envelope>,
+    /// At least one.
+    pub facts: Vec<Envelope>,
 }
 
 /// Cheap to clone; all clones are the same hub.
@@ -135,6 +143,28 @@ impl Hub {
 
     pub fn is_closed(&self) -> bool {
         self.lock().closed
+    }
+
+    /// Returns the first fact and the last turns, at most that many and looking back no further than `budget` bytes.
+    /// Nothing where the log has no turn that near to its end, or nothing before it.
+    pub fn tail(&self, turns: usize, budget: u64) -> Option<Tail> {
+        let (reader, last) = {
+            let ring = self.lock();
+            let Backlog::Journal(reader) = &ring.backlog else { return None };
+            (reader.clone(), ring.last)
+        };
+        let tail = match reader.tail(turns, budget) {
+            Ok(tail) => tail.filter(|tail| !tail.whole)?,
+            Err(error) => {
+                tracing::warn!(%error, "the log's end can't be read");
+                return None;
+            }
+        };
+        let mut entries = tail.page.entries;
+        entries.retain(|entry| entry.envelope.seq <= last);
+        let first = entries.first()?.envelope.seq;
+        let opened = tail.opened.map(|entry| entry.envelope).filter(|opened| opened.seq < first);
+        Some(Tail { opened, facts: entries.into_iter().map(|entry| entry.envelope).collect() })
     }
 
     /// Subscribes to the facts with greater numbers than `from`.

@@ -146,3 +146,14 @@ fn show(store: &mut Store) {
 fn search_unfolded(store: &mut Store) -> Option<(ItemId, Option<bool>)> {
     store.focus.search_mut().and_then(|search| *search.unfolded())
 }
+
+/// Items were put before those that are there: what counts them counts anew.
+pub(super) fn grown_before(store: &mut Store) {
+    let Store { focus, transcript, .. } = store;
+    if let Some(search) = focus.search_mut() {
+        search.restart(transcript);
+    }
+    if let Some(outline) = focus.outline_mut() {
+        outline.restart(transcript);
+    }
+}

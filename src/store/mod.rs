@@ -81,6 +81,9 @@ impl Default for Options {
     }
 }
 
+/// Where ids begin when a session is folded from its end: there is room before it for any number of items.
+const FAR: u64 = 1 << 40;
+
 /// One session as it is shown.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Store {
@@ -98,6 +101,8 @@ pub struct Store {
     pub timestamps: Timestamps,
     /// A word to the person that is not a fact; stands until they do something else.
     pub hint: Option<(Level, String)>,
+    /// Earlier turns are still being read: how much of them was, in percent.
+    pub earlier: Option<u8>,
     /// Text that belongs into the composer; whoever owns the composer takes it.
     pub taken_back: Option<String>,
     last_seq: Seq,
@@ -133,7 +138,34 @@ impl Store {
             Msg::Report(Report::Said(text)) => self.hint = Some((Level::Info, text)),
             Msg::Tick(now) => self.session.clock(now),
             Msg::Work => finding::work(self),
+            Msg::Earlier(percent) => self.earlier = Some(percent),
         }
+    }
+
+    /// Makes an empty store go on after `seq`, as if everything before had been forgotten; [`Store::take_over`] makes
+    /// up for that.
+    pub fn begin_after(&mut self, seq: Seq) {
+        self.last_seq = seq;
+        self.transcript.begin_at(FAR);
+    }
+
+    /// Takes what `whole` has folded from the first fact on, as far as this store is: nothing that the person sees or
+    /// did changes by it, there only is more before it. Does nothing unless both are equally far.
+    pub fn take_over(&mut self, whole: Self) {
+        self.earlier = None;
+        if whole.last_seq != self.last_seq || whole.transcript.items().len() < self.transcript.items().len() {
+            return;
+        }
+        let Self { transcript, tools, usage, session, .. } = whole;
+        let tail = std::mem::replace(&mut self.transcript, transcript);
+        let by = self.transcript.take_place_of(&tail);
+        self.tools = tools;
+        self.tools.renumber(by);
+        self.usage = usage;
+        let seen = std::mem::replace(&mut self.session, session);
+        self.session =
+            SessionState { opened: self.session.opened.take(), unknown_events: self.session.unknown_events, ..seen };
+        finding::grown_before(self);
     }
 
     /// Returns whether something on screen moves with the clock, so that ticks are worth sending.

@@ -15,6 +15,8 @@ pub enum Msg {
     Do(Action),
     /// An effect came back.
     Report(Report),
+    /// So much of the earlier turns was read, in percent.
+    Earlier(u8),
     /// There is time: a slice of what `Store::wants_work` has to do.
     Work,
     /// The source's clock, sent only while something is animated.

@@ -46,6 +46,13 @@ impl Outline {
         Self { low: items.items().len(), epoch: items.epoch(), from, ..Self::default() }
     }
 
+    /// Looks at everything anew.
+    pub(super) fn restart(&mut self, items: &Transcript) {
+        let query = std::mem::take(&mut self.query);
+        *self = Self { query, ..Self::new(self.from, items) };
+        self.filter();
+    }
+
     pub fn is_done(&self) -> bool {
         self.low == 0 || self.entries.len() >= MOST
     }
@@ -79,9 +86,8 @@ impl Outline {
     /// Looks at some more.
     pub(super) fn step(&mut self, items: &Transcript) {
         if self.epoch != items.epoch() {
-            let query = std::mem::take(&mut self.query);
-            *self = Self { query, ..Self::new(None, items) };
-            self.filter();
+            self.from = None;
+            self.restart(items);
         }
         let known = self.entries.len();
         let (mut bytes, mut count) = (STEP_BYTES, STEP_ITEMS);

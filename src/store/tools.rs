@@ -110,6 +110,13 @@ impl ToolBoard {
         self.get(call).is_some_and(|call| call.state == CallState::Waiting)
     }
 
+    /// The ids of all items grew.
+    pub(super) fn renumber(&mut self, by: u64) {
+        for call in &mut self.calls {
+            call.item.0 += by;
+        }
+    }
+
     /// Folds one fact; `items` has seen it already and names the item of each call.
     pub fn on(&mut self, at: Millis, event: &AgentEvent, items: &Transcript) {
         match event {

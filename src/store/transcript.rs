@@ -134,6 +134,32 @@ impl Transcript {
         if self.turn.is_some() { self.turn_from.min(last) } else { last }
     }
 
+    /// Gives the ids that follow this number to the items to come; there must be none yet.
+    pub(super) fn begin_at(&mut self, base: u64) {
+        self.base = base;
+    }
+
+    /// Takes the place of a transcript that has only the last of these items: those keep their ids, and the choices that
+    /// were made about them. Returns by how much ids grew.
+    pub(super) fn take_place_of(&mut self, tail: &Self) -> u64 {
+        let by = (tail.base + tail.items.len() as u64).saturating_sub(self.base + self.items.len() as u64);
+        self.base += by;
+        for item in &mut self.items {
+            item.id.0 += by;
+        }
+        for known in &tail.items {
+            let Some(index) = self.index_of(known.id) else { continue };
+            if let Some(item) = self.items.get_mut(index) {
+                item.folded = known.folded;
+                // What was laid out of it is found by its revision.
+                item.rev = known.rev;
+            }
+        }
+        self.epoch = tail.epoch;
+        self.version += tail.version;
+        by
+    }
+
     /// Returns the item that shows a call.
     pub fn item_of(&self, call: &CallId) -> Option<ItemId> {
         Some(self.items.get(*self.calls.get(call)?)?.id)

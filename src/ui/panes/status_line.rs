@@ -46,6 +46,9 @@ fn state(store: &Store, told_above: bool, room: usize) -> Vec<Segment> {
     if let Some((text, role)) = link(&session.weather.link, session.now) {
         all.push(Segment::new(1, text, role));
     }
+    if let Some(percent) = store.earlier {
+        all.push(Segment::new(2, format!("earlier turns {percent} %"), Role::Info));
+    }
     let asks = store.hidden_asks();
     if asks > 0 && !told_above {
         let text = if asks == 1 { "1 approval waits".into() } else { format!("{asks} approvals wait") };

@@ -77,6 +77,11 @@ impl ToolPanelView {
         }
     }
 
+    /// So many calls were put before those that were known.
+    pub fn shift(&mut self, by: usize) {
+        self.selected = self.selected.map(|index| index + by);
+    }
+
     /// Returns the selected call.
     pub fn call<'a>(&self, store: &'a Store) -> Option<&'a Call> {
         store.tools.calls().get(self.selected?)

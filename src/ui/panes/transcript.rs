@@ -233,6 +233,19 @@ impl TranscriptView {
         self.memo.forget();
     }
 
+    /// So many items were put before those that were known.
+    fn shift(&mut self, by: usize) {
+        if let Some((then, _)) = &mut self.left_at {
+            *then += by;
+        }
+        if let Some((place, _)) = &mut self.top {
+            place.index += by;
+        }
+        if let Some(Jump::To(index)) = &mut self.jump {
+            *index += by;
+        }
+    }
+
     /// Where the next jump starts from: the item, and whether its first rows are above the screen.
     fn reading(&self) -> (usize, bool) {
         match (self.jump, self.top) {
@@ -412,6 +425,7 @@ pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bo
         view.selected = None;
         view.left_at = None;
     }
+    view.shift(view.memo.shifted);
     let wanted = store.focus.place;
     if store.focus.search().is_none() {
         view.before = None;

@@ -66,6 +66,9 @@ pub(super) struct Memo {
     pub(super) look: Look,
     pub(super) counters: Counters,
     epoch: u64,
+    /// The id of the first item, and how many items were put before it since the last frame.
+    first: u64,
+    pub(super) shifted: usize,
     frame: u64,
     /// The key that unfolds, as the keymap has it.
     pub(super) fold_key: String,
@@ -82,6 +85,8 @@ impl Memo {
             look: Look::default(),
             counters: Counters::default(),
             epoch: 0,
+            first: 0,
+            shifted: 0,
             frame: 0,
             fold_key: "Ctrl+O".into(),
         }
@@ -95,6 +100,15 @@ impl Memo {
         if !same {
             self.epoch = store.transcript.epoch();
             self.forget();
+        }
+        // Earlier items were put before those that are known: numbers are taken again, what was laid out stays.
+        let first = items.first().map_or(0, |item| item.id.0);
+        self.shifted = if same && !self.shapes.is_empty() { self.first.saturating_sub(first) as usize } else { 0 };
+        self.first = first;
+        if self.shifted > 0 {
+            self.heights = Heights::default();
+            self.shapes.clear();
+            self.prompts.clear();
         }
         if self.look != look {
             self.look = look;
