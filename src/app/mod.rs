@@ -41,6 +41,7 @@ use self::chat::{Ask, Chat};
 use self::clipboard::Surroundings;
 use self::effects::{Done, Effects, ListModels, NewSession};
 use self::pace::Pace;
+use self::screen::Counts;
 use self::term::{InChat, Signals, Term, Told};
 use crate::bridge::hub::Subscription;
 use crate::bridge::{Delivery, Live};
@@ -52,6 +53,7 @@ use crate::store::effect::Effect;
 use crate::store::msg::{Msg, Report};
 use crate::store::{Options, Store, Timestamps};
 use crate::ui::keymap::{ASK_BACKGROUND, Input, Replies, read};
+use crate::ui::panes::figures::{Figures, Frame};
 use crate::ui::theme::{Theme, ThemeKind};
 use crate::ui::{self, Ui};
 
@@ -123,6 +125,8 @@ struct Loop<'a> {
     weather_open: bool,
     clock: Clock,
     burst: Burst,
+    /// Since when frames are measured, while their figures are shown.
+    measuring: Option<Instant>,
     around: Surroundings,
     replies: Replies,
     replies_until: Option<Instant>,
@@ -188,6 +192,7 @@ impl<'a> Loop<'a> {
             weather_open: true,
             clock,
             burst: Burst::default(),
+            measuring: None,
             around: Surroundings::read(),
             replies: Replies::default(),
             replies_until: None,
@@ -331,6 +336,7 @@ impl<'a> Loop<'a> {
         if self.chat.store.wants_ticks() {
             self.chat.update(Msg::Tick(self.clock.now(now)));
         }
+        let measured = self.measured(now);
         let Chat { store, ui, .. } = &mut self.chat;
         if store.timestamps == Timestamps::Clock {
             // Asked only now: it may read the time zone's file.
@@ -340,12 +346,41 @@ impl<'a> Loop<'a> {
             let cursor = ui::draw(store, ui, area, buf);
             (cursor, Some(ui.transcript.links()))
         })?;
+        self.term.screen.draw(|area, buf| ui::draw(store, ui, area, buf))?;
+        if let Some((began, counts, late)) = measured {
+            let (drawn, figures) = (self.term.screen.counts, &mut self.chat.ui.figures);
+            figures.push(Frame {
+                took: now.elapsed(),
+                at: now.saturating_duration_since(began),
+                late,
+                cells: drawn.cells - counts.cells,
+                bytes: drawn.bytes - counts.bytes,
+            });
+        }
         self.chat.drawn();
         self.pace.drew(now);
         if self.chat.store.wants_ticks() {
             self.pace.want(now, TICK);
         }
         Ok(())
+    }
+
+    /// Begins to measure a frame, if the figures are shown: since when frames are measured, what was written before, how
+    /// late this one is.
+    fn measured(&mut self, now: Instant) -> Option<(Instant, Counts, Duration)> {
+        if !self.chat.store.focus.debug {
+            self.measuring = None;
+            return None;
+        }
+        let figures = &mut self.chat.ui.figures;
+        let began = *self.measuring.get_or_insert_with(|| {
+            *figures = Figures::default();
+            figures.gap = self.pace.gap();
+            now
+        });
+        figures.queue = self.live.hub.last().0.saturating_sub(self.facts.seq().0);
+        let late = self.pace.due().map_or(Duration::ZERO, |due| now.saturating_duration_since(due));
+        Some((began, self.term.screen.counts, late))
     }
 
     fn terminal(&mut self, event: Event, now: Instant, signals: &mut Signals) -> io::Result<()> {

@@ -25,6 +25,11 @@ impl Pace {
         Self { least: Duration::from_secs(1) / u32::from(max_fps.max(1)), wanted: None, urgent: false, drawn: None }
     }
 
+    /// Returns the least time between two frames that nobody typed for.
+    pub fn gap(&self) -> Duration {
+        self.least
+    }
+
     /// Asks for a frame; the earliest wish wins, and zero is what a key asks for.
     pub fn want(&mut self, now: Instant, within: Duration) {
         self.urgent |= within.is_zero();

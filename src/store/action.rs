@@ -86,6 +86,8 @@ pub enum Action {
     ToggleToolPanel,
     ToggleTargets,
     CycleTimestamps,
+    /// Shows what the screen costs, or not.
+    ToggleDebug,
     ToggleFold(u64),
     Pause,
     Faster,
@@ -308,6 +310,7 @@ pub const ACTIONS: &[Row] = &[
     view("focus.next", Global, UiAction::FocusNext, "focus the next pane"),
     view("focus.previous", Global, UiAction::FocusPrevious, "focus the previous pane"),
     act("session.new", Global, || Action::Submit("/new".into()), "start a new session"),
+    act("app.debug", Global, || Action::ToggleDebug, "what the screen costs, in figures"),
     view("app.redraw", Global, UiAction::Redraw, "redraw the screen"),
     view("app.suspend", Global, UiAction::Suspend, "suspend; fg comes back"),
     act("app.quit", Global, || Action::Quit, "quit"),

@@ -30,6 +30,8 @@ pub struct Focus {
     answered: Vec<CallId>,
     /// The last place that was asked for; whoever shows the transcript brings it into sight.
     pub place: Place,
+    /// What the screen costs is shown.
+    pub debug: bool,
     /// What was looked for last.
     pub last_query: String,
 }

@@ -27,6 +27,7 @@ pub const COMMANDS: &[CommandInfo] = &[
     CommandInfo { name: "raw", aliases: &["source"], argument: "", about: "show the last answer as it came" },
     CommandInfo { name: "links", aliases: &["open"], argument: "", about: "links and files, to open or copy" },
     CommandInfo { name: "retry", aliases: &["again"], argument: "", about: "send the last prompt again" },
+    CommandInfo { name: "debug", aliases: &["figures"], argument: "", about: "show what the screen costs" },
     CommandInfo {
         name: "new",
         aliases: &["clear", "reset"],
@@ -54,6 +55,7 @@ pub enum Slash {
     Search(Option<String>),
     Outline,
     Raw,
+    Debug,
     Links,
     /// The nth answer from the end.
     Copy(usize),
@@ -91,6 +93,7 @@ pub fn read(text: &str) -> Submitted {
         "search" => Slash::Search(given),
         "outline" => Slash::Outline,
         "raw" => Slash::Raw,
+        "debug" => Slash::Debug,
         "links" => Slash::Links,
         "copy" => match given.as_deref().map(str::parse) {
             None => Slash::Copy(1),
@@ -194,7 +197,7 @@ mod tests {
         let names = |text| complete(text).into_iter().map(|command| command.name).collect::<Vec<_>>();
         assert_eq!(
             names("/"),
-            ["help", "model", "mode", "search", "outline", "copy", "raw", "links", "retry", "new", "quit"]
+            ["help", "model", "mode", "search", "outline", "copy", "raw", "links", "retry", "debug", "new", "quit"]
         );
         assert_eq!(names("/mod"), ["model", "mode"]);
         assert_eq!(names("/ex"), ["quit"]);

@@ -96,6 +96,7 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
                 store.focus.pane = Pane::Composer;
             }
         }
+        Action::ToggleDebug => store.focus.debug = !store.focus.debug,
         Action::ToggleFold(id) => {
             let id = ItemId(id);
             if let Some(folded) = store.transcript.item(id).map(|item| store.is_folded(item)) {
@@ -190,6 +191,7 @@ fn submit(store: &mut Store, text: String, fx: &mut Vec<Effect>) {
         Submitted::Command(Slash::Model(Some(name))) => act(store, Action::SetModel(name), fx),
         Submitted::Command(Slash::Mode(None)) => act(store, Action::CycleMode, fx),
         Submitted::Command(Slash::Mode(Some(mode))) => act(store, Action::SetMode(mode), fx),
+        Submitted::Command(Slash::Debug) => act(store, Action::ToggleDebug, fx),
         Submitted::Command(Slash::Raw) => act(store, Action::OpenRaw { item: None }, fx),
         Submitted::Command(Slash::Links) => act(store, Action::OpenLinks { item: None }, fx),
         Submitted::Command(Slash::Outline) => act(store, Action::OpenOutline { from: None }, fx),

@@ -30,11 +30,12 @@ use self::completion::Completion;
 use self::composer::Composer;
 use self::labels::Labels;
 use self::layout::{Layout, Wants};
+use self::panes::figures::Figures;
 use self::panes::raw::RawView;
 use self::panes::tool_panel::ToolPanelView;
 use self::panes::transcript::TranscriptView;
 use self::panes::{
-    activity, approval, help, letters_bar, links, models, outline, popup, queue, raw, replay_bar, search_bar,
+    activity, approval, figures, help, letters_bar, links, models, outline, popup, queue, raw, replay_bar, search_bar,
     status_line, tool_panel, transcript, usage_bar, welcome,
 };
 use self::theme::Theme;
@@ -50,6 +51,8 @@ pub struct Ui {
     pub layout: Layout,
     labels: Labels,
     raw: RawView,
+    /// What the frames before cost; measured only while it is shown.
+    pub figures: Figures,
     /// The tool panel stands beside the transcript where there is room.
     panel: bool,
     /// How far the overlay on top can scroll, as drawn last.
@@ -69,6 +72,7 @@ impl Ui {
             layout: Layout::default(),
             labels: Labels::new(keymap),
             raw: RawView::default(),
+            figures: Figures::default(),
             panel: config.tool_panel,
             overlay_end: 0,
         }
@@ -171,6 +175,9 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
                 drawn.cursor
             }
         };
+    }
+    if store.focus.debug {
+        figures::draw(store, &ui.figures, ui.transcript.cached_bytes(), theme, stage, buf);
     }
     cursor
 }

@@ -2,6 +2,7 @@
 
 pub mod activity;
 pub mod approval;
+pub mod figures;
 pub mod help;
 pub mod item;
 pub mod letters_bar;
