@@ -124,6 +124,11 @@ impl Splitter {
         splitter
     }
 
+    /// Takes the rest, and that nothing follows. Costs what was not taken before.
+    pub fn finish(&mut self, text: &str) {
+        self.run(text, text.len(), true);
+    }
+
     /// Takes what has been added. `text` is the whole text so far and begins with what earlier calls were given.
     pub fn advance(&mut self, text: &str) {
         let Some(added) = text.get(self.seen..) else { return };

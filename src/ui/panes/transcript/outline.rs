@@ -66,6 +66,12 @@ impl From<Block> for Part {
 
 const PART_LINES: usize = 48;
 const PART_BYTES: usize = 6 * 1024;
+/// A line of plain text that is longer is cut.
+const LONG_LINE: usize = 16 * 1024;
+/// The unfinished block of an answer that is longer is shown in pieces.
+const LONG_TAIL: u32 = 64 * 1024;
+/// An answer that is longer is not looked at from its start once more when it ends.
+const LONG_ANSWER: usize = 1 << 20;
 /// What is shown of a folded call.
 const FOLDED_DETAIL: usize = 10;
 const FOLDED_OUTPUT: usize = 3;
@@ -101,6 +107,8 @@ enum Body {
 #[derive(Debug, Default)]
 struct Markdown {
     splitter: Splitter,
+    /// Pieces of a tail that is too long to be laid out anew with each token; they are gone once it has ended.
+    cuts: Vec<Block>,
     tail: Option<Block>,
     remark: bool,
     finished: bool,
@@ -152,7 +160,10 @@ impl Outline {
     pub(super) fn len(&self) -> u32 {
         let parts = match &self.body {
             Body::Markdown(markdown) => {
-                markdown.splitter.stable().len() + usize::from(markdown.tail.is_some()) + usize::from(markdown.remark)
+                markdown.splitter.stable().len()
+                    + markdown.cuts.len()
+                    + usize::from(markdown.tail.is_some())
+                    + usize::from(markdown.remark)
             }
             Body::Plain { parts, .. } => parts.len(),
         };
@@ -164,8 +175,10 @@ impl Outline {
         let found = match &self.body {
             Body::Markdown(markdown) => {
                 let stable = markdown.splitter.stable();
-                let after = index.checked_sub(stable.len());
-                match (stable.get(index), after, markdown.tail) {
+                let cut = index.checked_sub(stable.len());
+                let after = cut.and_then(|cut| cut.checked_sub(markdown.cuts.len()));
+                let block = stable.get(index).or_else(|| markdown.cuts.get(cut?));
+                match (block, after, markdown.tail) {
                     (Some(block), _, _) => Some(Part::from(*block)),
                     (None, Some(0), Some(tail)) => Some(Part::from(tail)),
                     (None, Some(_), _) if markdown.remark => {
@@ -183,7 +196,10 @@ impl Outline {
     pub(super) fn find(&self, field: Field, offset: usize) -> (u32, Part) {
         let offset = offset as u32;
         let index = match &self.body {
-            Body::Markdown(markdown) => markdown.splitter.stable().partition_point(|block| block.end <= offset),
+            Body::Markdown(markdown) => {
+                let stable = markdown.splitter.stable().partition_point(|block| block.end <= offset);
+                stable + markdown.cuts.partition_point(|block| block.end <= offset)
+            }
             Body::Plain { parts, .. } => {
                 let fits = |part: &Part| match field {
                     Field::Text => matches!(part.kind, PartKind::Prompt | PartKind::Thinking),
@@ -350,6 +366,17 @@ impl Markdown {
         if open {
             self.splitter.advance(text);
             self.tail = self.splitter.tail(text);
+            let cuts = self.cuts.len();
+            let moved = cut_tail(&mut self.tail, &mut self.cuts, text);
+            return if moved { stable } else { stable + cuts };
+        }
+        self.cuts.clear();
+        // Nothing in it can change what came before, and looking at all of it once more would stop everything.
+        if text.len() > LONG_ANSWER && memchr::memmem::find(text.as_bytes(), b"]:").is_none() {
+            self.splitter.finish(text);
+            self.tail = None;
+            self.finished = true;
+            self.hash = hash(raw.as_bytes());
             return stable;
         }
         let whole = Splitter::split(text);
@@ -363,6 +390,35 @@ impl Markdown {
     }
 }
 
+/// Cuts pieces off a tail that is too long. Returns whether the pieces are not those of before.
+fn cut_tail(tail: &mut Option<Block>, cuts: &mut Vec<Block>, text: &str) -> bool {
+    let Some(tail) = tail else {
+        cuts.clear();
+        return true;
+    };
+    let moved = cuts.first().is_none_or(|first| first.start != tail.start);
+    if moved {
+        cuts.clear();
+    }
+    if let Some(last) = cuts.last() {
+        tail.start = last.end;
+        tail.gap = false;
+    }
+    while tail.end - tail.start > LONG_TAIL {
+        let start = tail.start as usize;
+        let piece = text.as_bytes().get(start..start + PART_BYTES).unwrap_or(&[]);
+        let end = memchr::memrchr(b'\n', piece).or_else(|| memchr::memrchr(b' ', piece)).map(|at| start + at + 1);
+        let end = end.unwrap_or_else(|| text.floor_char_boundary(start + PART_BYTES)) as u32;
+        cuts.push(Block { end, ..*tail });
+        tail.start = end;
+        tail.gap = false;
+        if let BlockKind::Code { first, .. } = &mut tail.kind {
+            *first = false;
+        }
+    }
+    moved
+}
+
 /// Appends ranges of whole lines.
 fn line_parts(text: &str, from: usize, to: usize, kind: PartKind, parts: &mut Vec<Part>) {
     let mut start = from;
@@ -370,7 +426,8 @@ fn line_parts(text: &str, from: usize, to: usize, kind: PartKind, parts: &mut Ve
     let mut lines = 0;
     while at < to {
         let rest = text.as_bytes().get(at..to).unwrap_or(&[]);
-        at += memchr::memchr(b'\n', rest).map_or(rest.len().max(1), |newline| newline + 1);
+        let line = memchr::memchr(b'\n', rest.get(..LONG_LINE).unwrap_or(rest)).map(|newline| at + newline + 1);
+        at = line.unwrap_or_else(|| text.floor_char_boundary(at + LONG_LINE).min(to).max(at + 1));
         lines += 1;
         if lines >= PART_LINES || at - start >= PART_BYTES || at >= to {
             parts.push(Part { kind, start: start as u32, end: at as u32, gap: false });

@@ -423,3 +423,21 @@ fn only_the_selected_item_is_marked_and_only_with_the_focus() {
     assert!(rows(&buf).iter().all(|row| !row.starts_with('▌')));
     assert!(buf[(3, 2)].modifier.contains(Modifier::BOLD));
 }
+
+#[test]
+fn an_endless_line_costs_a_piece_of_it_per_token() {
+    let mut session = Session::new();
+    session.begin("m");
+    session.say("m", &"word ".repeat(400_000));
+    let mut view = TranscriptView::new();
+    let area = Rect::new(0, 0, 80, 24);
+    let theme = Theme::new(ThemeKind::Dark);
+    draw(&session.store, &mut view, &theme, true, area, &mut Buffer::empty(area));
+    for _ in 0..20 {
+        session.say("m", "more ");
+        let before = view.counters().blocks_laid_out;
+        draw(&session.store, &mut view, &theme, true, area, &mut Buffer::empty(area));
+        assert!(view.counters().blocks_laid_out - before <= 2);
+    }
+    assert!(view.cached_bytes() < 1 << 20);
+}
