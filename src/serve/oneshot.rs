@@ -16,6 +16,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::ask::{Ask, is_told};
 use super::flow::{self, Source, WRITE};
@@ -68,7 +69,8 @@ pub(super) async fn run(
     let (session, turn) = (room.id().clone(), turn_of(&room));
     state.spawn(attend(state.clone(), room, ask.stays));
     let encoder = encoder(&session);
-    let answer = Answer { facts, turn, got: Vec::new(), encoder, skip: 0, stage: Stage::New, reading };
+    let stop = state.stop().clone();
+    let answer = Answer { facts, turn, got: Vec::new(), encoder, skip: 0, stage: Stage::New, reading, stop };
     Ok(respond(answer, &session, framing).await)
 }
 
@@ -82,7 +84,8 @@ pub(super) async fn again(
 ) -> Result<Response<Body>, Refused> {
     let (facts, turn, reading) = facts_of(state, session).await?;
     let encoder = encoder(session);
-    let answer = Answer { facts, turn, got: Vec::new(), encoder, skip, stage: Stage::New, reading };
+    let stop = state.stop().clone();
+    let answer = Answer { facts, turn, got: Vec::new(), encoder, skip, stage: Stage::New, reading, stop };
     Ok(respond(answer, session, framing).await)
 }
 
@@ -175,6 +178,8 @@ struct Answer {
     skip: usize,
     stage: Stage,
     reading: Option<Reading>,
+    /// The server goes down: nothing is held back any more.
+    stop: CancellationToken,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -285,7 +290,11 @@ struct Streamed {
 impl Source for Streamed {
     async fn ready(&mut self) {
         if !self.words.is_empty() {
-            return sleep_until(self.due).await;
+            return tokio::select! {
+                biased;
+                () = sleep_until(self.due) => {}
+                () = self.answer.stop.cancelled() => {}
+            };
         }
         // What comes before the first fact goes out at once.
         if self.answer.stage != Stage::New && !self.answer.wait().await {
@@ -347,7 +356,7 @@ impl Streamed {
         if self.words.is_empty() {
             return false;
         }
-        let (now, hurry) = (Instant::now(), self.answer.goes_on());
+        let (now, hurry) = (Instant::now(), self.answer.goes_on() || self.answer.stop.is_cancelled());
         while let Some(word) = self.words.pop_front_if(|_| hurry || self.due <= now) {
             put(&word, self.framing, out);
             self.due += self.pause;

@@ -19,6 +19,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,10 +30,14 @@ use jarvis_tui::dialect::chat::encode::{Chunks, Wants};
 use jarvis_tui::dialect::openjarvis::OpenJarvis;
 use jarvis_tui::dialect::openjarvis::encode::Bridge;
 use jarvis_tui::dialect::{Context, Decode, Encode, SseFrame};
-use jarvis_tui::event::{AgentEvent, Envelope, FaultKind, Millis, Outcome, Seq, Stop, TextKind, TurnEnd, Usage};
+use jarvis_tui::event::grammar::check;
+use jarvis_tui::event::{AgentEvent, Envelope, FaultKind, Millis, Outcome, RanBy, Seq, Stop, TextKind, TurnEnd, Usage};
 use jarvis_tui::net::call::Framing;
 use jarvis_tui::net::sse::Frames;
+use proptest::prelude::*;
 use serde_json::{Value, json};
+
+use crate::encoders::{acts, ends, published, turn as made};
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
@@ -148,12 +153,26 @@ impl Shown {
     fn of<'e>(events: impl IntoIterator<Item = &'e AgentEvent>) -> Self {
         let mut shown = Self::default();
         let mut messages: Vec<(String, [String; 3])> = Vec::new();
+        let (mut hidden, mut theirs) = (Vec::new(), Vec::new());
         let mut requests = std::collections::BTreeMap::new();
         for event in events {
             let at = |message: &jarvis_tui::event::MessageId, messages: &mut Vec<(String, [String; 3])>| {
                 messages.iter().position(|(id, _)| id == message.as_str()).unwrap()
             };
             match event {
+                // Another voice.
+                AgentEvent::MessageStarted { message, parent: Some(_), .. } => hidden.push(message.clone()),
+                AgentEvent::TextDelta { message, .. }
+                | AgentEvent::ReasoningDelta { message, .. }
+                | AgentEvent::MessageFinished { message, .. }
+                | AgentEvent::ToolCallStarted { message, .. }
+                    if hidden.contains(message) =>
+                {
+                    if let AgentEvent::ToolCallStarted { call, .. } = event {
+                        theirs.push(call.clone());
+                    }
+                }
+                AgentEvent::ToolCallReady { call, .. } if theirs.contains(call) => {}
                 AgentEvent::MessageStarted { message, .. } => messages.push((message.to_string(), Default::default())),
                 AgentEvent::TextDelta { message, text, kind } => {
                     let at = at(message, &mut messages);
@@ -170,6 +189,8 @@ impl Shown {
                     args: if args.trim().is_empty() { "{}".into() } else { args.clone() },
                     result: None,
                 }),
+                // Nobody ran it, or nobody knows.
+                AgentEvent::ToolCallFinished { outcome: Outcome::Requested | Outcome::Unknown, .. } => {}
                 AgentEvent::ToolCallFinished { call, outcome, output, took } => {
                     let known = shown.calls.iter_mut().rfind(|known| known.id == call.as_str());
                     if let Some(known) = known {
@@ -484,6 +505,72 @@ fn what_was_said_does_not_depend_on_what_comes() {
                 }
                 assert_eq!(out, whole[..*size], "{name} up to {n}");
             }
+        }
+    }
+}
+
+/// Blanks at the start of an answer, and between messages, are nobody's.
+fn bare(text: &str) -> String {
+    text.split_whitespace().collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_legal_turn_is_understood(acts in acts(), end in ends()) {
+        let mut facts = made(acts, end.as_ref());
+        // An end that is taken back looks like another call over the bridge.
+        let mut over = HashSet::new();
+        facts.retain(|fact| !matches!(fact, AgentEvent::ToolCallFinished { call, .. } if !over.insert(call.clone())));
+        let facts = numbered(facts);
+        let said = Shown::of(facts.iter().map(|fact| &fact.event));
+        let completed = end == Some(TurnEnd::Completed);
+
+        let bytes = encode(&mut chunks(), &facts);
+        let frames = cut(&bytes, &[]);
+        prop_assert!(frames.iter().all(|frame| frame.event.is_empty() && frame.id.is_none()));
+        prop_assert_eq!(frames.iter().filter(|frame| frame.data == "[DONE]").count(), 1);
+        let events = decode(&mut Chat::new(), &frames);
+        prop_assert_eq!(check(&published(&events)), vec![]);
+        let heard = Shown::of(&events);
+        prop_assert_eq!(bare(&heard.text), bare(&said.text));
+        prop_assert_eq!(bare(&heard.refusal), bare(&said.refusal));
+        prop_assert_eq!(bare(&heard.reasoning), bare(&said.reasoning));
+        prop_assert_eq!(heard.end == Some(TurnEnd::Completed), completed);
+        if completed {
+            let calls = |shown: &Shown, ours: &dyn Fn(&str) -> bool| -> Vec<(String, String)> {
+                let calls = shown.calls.iter().filter(|call| ours(&call.id));
+                let mut calls: Vec<_> = calls.map(|call| (call.name.clone(), call.args.clone())).collect();
+                calls.sort();
+                calls
+            };
+            let ours = |id: &str| facts.iter().any(|fact| matches!(&fact.event,
+                AgentEvent::ToolCallStarted { call, ran_by: RanBy::Us, .. } if call.as_str() == id));
+            // A call that never came to its end may have been begun.
+            let whole = |id: &str| said.calls.iter().any(|call| call.id == id);
+            prop_assert_eq!(calls(&heard, &whole), calls(&said, &ours), "{}", String::from_utf8_lossy(&bytes));
+        }
+
+        let bytes = encode(&mut bridge(), &facts);
+        let path = "/v1/chat/completions".to_owned();
+        let context = Context { prompt: Some(PROMPT.into()), path, ..Context::default() };
+        let events = decode(&mut OpenJarvis::new(&context), &cut(&bytes, &[]));
+        prop_assert_eq!(check(&published(&events)), vec![]);
+        let heard = Shown::of(&events);
+        prop_assert_eq!(heard.end == Some(TurnEnd::Completed), completed);
+        if completed {
+            let results = |shown: &Shown| {
+                // Of a call that never was whole there may be a result all the same.
+                let whole =
+                    |call: &&Call| said.calls.iter().any(|known| known.name == call.name && known.result.is_some());
+                let calls = shown.calls.iter().filter(whole);
+                let ran = calls.filter_map(|call| Some((call.name.clone(), call.result.clone()?)));
+                let mut ran: Vec<_> = ran.map(|(name, (well, output, _))| (name, well, output)).collect();
+                ran.sort();
+                ran
+            };
+            prop_assert_eq!(results(&heard), results(&said), "{}", String::from_utf8_lossy(&bytes));
         }
     }
 }

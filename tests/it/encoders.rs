@@ -251,7 +251,7 @@ fn assert_told(spoken: &Spoken, facts: &[AgentEvent], events: &[AgentEvent], at:
     assert_eq!(said, understood, "{at} in {}\n{facts:#?}", spoken.name);
 }
 
-fn published(events: &[AgentEvent]) -> Vec<AgentEvent> {
+pub(crate) fn published(events: &[AgentEvent]) -> Vec<AgentEvent> {
     let mut run = vec![opened(), AgentEvent::TurnStarted { turn: "t".into(), parent: None }];
     let (last, before) = events.split_last().expect("a turn ends");
     let AgentEvent::TurnFinished { end, .. } = last else { panic!("the last event is {last:?}") };
@@ -454,7 +454,7 @@ fn what_is_too_long_to_repeat_is_said_to_be() {
 
 /// One step of a made-up turn; what can't stand where it comes is left out.
 #[derive(Clone, Debug)]
-enum Act {
+pub(crate) enum Act {
     Message { sub: bool },
     Text(String, bool),
     Reason(String),
@@ -469,7 +469,7 @@ enum Act {
     Junk,
 }
 
-fn acts() -> impl Strategy<Value = Vec<Act>> {
+pub(crate) fn acts() -> impl Strategy<Value = Vec<Act>> {
     let words =
         prop_oneof!["[a-z ]{0,12}", "\\PC{0,6}", Just("\n\n".to_owned()), Just("data: x\r\n\u{2028}".to_owned())];
     let act = prop_oneof![
@@ -489,7 +489,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     prop::collection::vec(act, 0..60)
 }
 
-fn ends() -> impl Strategy<Value = Option<TurnEnd>> {
+pub(crate) fn ends() -> impl Strategy<Value = Option<TurnEnd>> {
     prop_oneof![
         4 => Just(Some(TurnEnd::Completed)),
         1 => Just(Some(TurnEnd::Cancelled)),
@@ -500,7 +500,7 @@ fn ends() -> impl Strategy<Value = Option<TurnEnd>> {
 }
 
 /// Makes a legal turn of it.
-fn turn(acts: Vec<Act>, end: Option<&TurnEnd>) -> Vec<AgentEvent> {
+pub(crate) fn turn(acts: Vec<Act>, end: Option<&TurnEnd>) -> Vec<AgentEvent> {
     let mut facts = vec![opened(), AgentEvent::TurnStarted { turn: "t".into(), parent: None }];
     let mut sealer = Sealer::new();
     for fact in &facts {

@@ -27,7 +27,7 @@ use jarvis_tui::serve::{Settings, State, run};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -89,6 +89,7 @@ fn answer(ask: &Ask) -> Vec<Act> {
             message(1, vec![thought, text("Yes.")], "end", (7, 3))
         }
         (_, "in one piece") => message(1, vec![text(whole)], "end", (7, 3)),
+        (_, "in one long piece") => message(1, vec![text(&"word ".repeat(900))], "end", (7, 3)),
         (_, "in one piece, and more") => {
             let mut acts = message(1, vec![text(whole)], "end", (7, 3));
             acts.extend(message(2, vec![text("More.")], "end", (7, 3)));
@@ -253,6 +254,8 @@ impl Factory for Scripted {
 struct Served {
     address: SocketAddr,
     factory: Arc<Scripted>,
+    /// Ends the server.
+    stop: Arc<Notify>,
     _task: JoinSet<()>,
 }
 
@@ -262,8 +265,10 @@ async fn serve(settings: Settings) -> Served {
     let address = listener.local_addr().unwrap();
     let state = State::new(factory.clone(), settings);
     let mut task = JoinSet::new();
-    task.spawn(run(listener, state, std::future::pending()));
-    Served { address, factory, _task: task }
+    let stop = Arc::new(Notify::new());
+    let stopped = Arc::clone(&stop);
+    task.spawn(run(listener, state, async move { stopped.notified().await }));
+    Served { address, factory, stop, _task: task }
 }
 
 /// An answer as it came: the pieces of the body are the server's writes.
@@ -413,6 +418,15 @@ async fn an_answer_in_one_piece_is_paced_and_one_that_goes_on_is_not() {
     let answer = served.stream("in one piece, and more").await;
     assert_eq!(text(&answer), (format!("{whole}\n\nMore."), 15));
     assert!(answer.took < Duration::from_millis(13 * 12), "{:?}", answer.took);
+    // A server that goes down does not take its time.
+    let stopping = async {
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        served.stop.notify_one();
+    };
+    let (answer, ()) = tokio::join!(served.stream("in one long piece"), stopping);
+    assert_eq!((text(&answer).0.len(), answer.names().pop().as_deref()), (5 * 900, Some("[DONE]")));
+    assert!(answer.took < Duration::from_secs(1), "{:?}", answer.took);
+    let served = serve(Settings::default()).await;
     let answer = served.chat(json!({"messages": [{"content": "in one piece"}]})).await;
     assert!(answer.took < Duration::from_millis(12), "nobody watches: {:?}", answer.took);
 }

@@ -172,6 +172,11 @@ impl Chunks {
         self.delta(&Delta { tool_calls: Some([fragment]), ..Delta::default() }, out);
     }
 
+    /// One that never got its name was never told.
+    fn told_calls(&self) -> impl Iterator<Item = &Call> {
+        self.calls.iter().filter(|call| call.name.is_some())
+    }
+
     fn tokens(&self) -> Tokens {
         self.spoken.usage().unwrap_or_else(|| chunk::guess(self.prompt, &self.spoken.text)).into()
     }
@@ -187,7 +192,7 @@ impl Chunks {
         (self.spoken.end == Some(TurnEnd::Completed)).then_some(match self.spoken.stop {
             Some(Stop::Length) => "length",
             Some(Stop::Refused) if self.spoken.refusal.is_empty() => "content_filter",
-            _ if !self.calls.is_empty() => "tool_calls",
+            _ if self.told_calls().next().is_some() => "tool_calls",
             _ => "stop",
         })
     }
@@ -264,16 +269,17 @@ impl Encode for Chunks {
         };
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let Spoken { text, refusal, reasoning, .. } = &self.spoken;
-        let content = some(text).or_else(|| (self.calls.is_empty() && refusal.is_empty()).then(String::new));
+        let call = |call: &Call| {
+            let function = json!({"name": call.name, "arguments": call.args});
+            json!({"id": call.id, "type": "function", "function": function})
+        };
+        let calls: Vec<Json> = self.told_calls().map(call).collect();
+        let content = some(text).or_else(|| (calls.is_empty() && refusal.is_empty()).then(String::new));
         let mut message = json!({"role": "assistant", "content": content, "refusal": some(refusal)});
         if let Some(fields) = message.as_object_mut() {
             fields.extend(some(reasoning).map(|reasoning| ("reasoning_content".to_owned(), reasoning.into())));
-            let call = |call: &Call| {
-                let function = json!({"name": call.name, "arguments": call.args});
-                json!({"id": call.id, "type": "function", "function": function})
-            };
-            if !self.calls.is_empty() {
-                fields.insert("tool_calls".into(), self.calls.iter().map(call).collect());
+            if !calls.is_empty() {
+                fields.insert("tool_calls".into(), calls.into());
             }
         }
         (200, self.head.whole(&message, finish_reason, self.tokens()))

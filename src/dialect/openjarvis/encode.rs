@@ -344,8 +344,13 @@ impl Bridge {
         at: Millis,
         out: &mut Vec<SseFrame>,
     ) {
-        // What nobody ran has no result.
-        let Some(call) = self.find(call).filter(|_| outcome != Outcome::Requested) else { return };
+        // What nobody ran and nobody refused has no result.
+        let untold = |call: &&mut Call| match outcome {
+            Outcome::Requested => true,
+            Outcome::Unknown => call.began.is_none(),
+            Outcome::Ok | Outcome::Failed | Outcome::Denied | Outcome::Cancelled => false,
+        };
+        let Some(call) = self.find(call).filter(|call| !untold(call)) else { return };
         let first = call.result.is_none();
         let latency = call.began.map(|began| took.unwrap_or(at.since(began)).as_secs_f64());
         let success = outcome == Outcome::Ok;
