@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::event::{AgentEvent, CallId, MessageId, TurnId};
+use crate::event::{AgentEvent, CallId, MessageId, Subject, TurnId};
 
 /// Knows every name given so far. Rebuilt from the log when a session is resumed.
 #[derive(Clone, Debug, Default)]
@@ -71,6 +71,45 @@ impl Names {
         self.calls.insert(ours.clone());
         self.reply_calls.insert(theirs.clone(), ours.clone());
         ours
+    }
+}
+
+/// For the events of the running reply.
+impl Names {
+    /// Gives an event of a decoder our names in place of its own; `turn` is the one it belongs to.
+    pub fn own(&mut self, mut event: AgentEvent, of: &TurnId) -> AgentEvent {
+        match &mut event {
+            AgentEvent::UserMessage { message, .. }
+            | AgentEvent::TextDelta { message, .. }
+            | AgentEvent::ReasoningDelta { message, .. }
+            | AgentEvent::MessageFinished { message, .. } => *message = self.reply_message(message),
+            AgentEvent::MessageStarted { message, parent, .. } => {
+                *message = self.reply_message(message);
+                *parent = parent.take().map(|call| self.reply_call(&call));
+            }
+            AgentEvent::ToolCallStarted { call, message, parent, .. } => {
+                *call = self.reply_call(call);
+                *message = self.reply_message(message);
+                *parent = parent.take().map(|call| self.reply_call(&call));
+            }
+            AgentEvent::ToolArgsDelta { call, .. }
+            | AgentEvent::ToolCallReady { call, .. }
+            | AgentEvent::ToolOutput { call, .. }
+            | AgentEvent::ToolCallFinished { call, .. }
+            | AgentEvent::ApprovalRequested { call, .. }
+            | AgentEvent::ApprovalResolved { call, .. } => *call = self.reply_call(call),
+            AgentEvent::Annotated { on, .. } => match on {
+                Subject::Turn(turn) => turn.clone_from(of),
+                Subject::Message(message) => *message = self.reply_message(message),
+                Subject::Call(call) => *call = self.reply_call(call),
+            },
+            AgentEvent::TurnStarted { turn, .. } | AgentEvent::TurnFinished { turn, .. } => turn.clone_from(of),
+            AgentEvent::SessionOpened { .. }
+            | AgentEvent::UsageReported { .. }
+            | AgentEvent::Noticed { .. }
+            | AgentEvent::Unknown(_) => {}
+        }
+        event
     }
 }
 

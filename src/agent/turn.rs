@@ -15,7 +15,7 @@ use std::collections::HashMap;
 
 use crate::event::{
     AgentEvent, Ask, CallId, DecidedBy, Decision, Fault, FaultKind, Json, Level, MessageId, Millis, Outcome, Output,
-    OutputStream, RanBy, Scope, Stop, Subject, TurnEnd, TurnId,
+    OutputStream, RanBy, Scope, Stop, TurnEnd, TurnId,
 };
 
 use super::approval::Verdict;
@@ -198,81 +198,42 @@ impl Machine {
         if !self.replying {
             return;
         }
-        let event = match event {
-            AgentEvent::TurnFinished { end, .. } => return self.reply_over(end, steps),
-            AgentEvent::MessageStarted { message, role, parent } => {
-                let message = names.reply_message(&message);
-                self.open.push(message.clone());
-                AgentEvent::MessageStarted { message, role, parent }
-            }
-            AgentEvent::TextDelta { message, text, kind } => {
-                self.spoke = true;
-                AgentEvent::TextDelta { message: names.reply_message(&message), text, kind }
-            }
-            AgentEvent::ReasoningDelta { message, text } => {
-                AgentEvent::ReasoningDelta { message: names.reply_message(&message), text }
-            }
-            AgentEvent::MessageFinished { message, stop, full, carry } => {
-                let message = names.reply_message(&message);
-                self.open.retain(|open| *open != message);
-                AgentEvent::MessageFinished { message, stop, full, carry }
-            }
-            AgentEvent::ToolCallStarted { call, message, name, parent, ran_by } => {
-                let call = names.reply_call(&call);
-                // What the server runs needs nothing from us but to be passed on.
-                let stage = if ran_by == RanBy::Us { Stage::Writing } else { Stage::Server };
-                self.slots.push(Slot {
-                    call: call.clone(),
-                    name: name.clone().unwrap_or_default(),
-                    args: String::new(),
-                    stage,
-                });
-                let parent = parent.map(|parent| names.reply_call(&parent));
-                AgentEvent::ToolCallStarted { call, message: names.reply_message(&message), name, parent, ran_by }
-            }
-            AgentEvent::ToolArgsDelta { call, json } => {
-                AgentEvent::ToolArgsDelta { call: names.reply_call(&call), json }
-            }
-            AgentEvent::ToolCallReady { call, name, args, carry } => {
-                let call = names.reply_call(&call);
-                if let Some(slot) = self.slot_mut(&call) {
-                    slot.name.clone_from(&name);
-                    slot.args.clone_from(&args);
-                    if slot.stage == Stage::Writing {
-                        slot.stage = Stage::Ready;
-                    }
-                }
-                AgentEvent::ToolCallReady { call, name, args, carry }
-            }
-            AgentEvent::UsageReported { usage, .. } => {
-                AgentEvent::UsageReported { scope: Scope::Request(self.round), usage }
-            }
-            AgentEvent::Annotated { on, kind, data } => {
-                self.paused |= kind == PAUSED;
-                let on = match on {
-                    Subject::Turn(_) => Subject::Turn(self.turn.clone()),
-                    Subject::Message(message) => Subject::Message(names.reply_message(&message)),
-                    Subject::Call(call) => Subject::Call(names.reply_call(&call)),
-                };
-                AgentEvent::Annotated { on, kind, data }
-            }
-            AgentEvent::ToolOutput { call, stream, text } => {
-                AgentEvent::ToolOutput { call: names.reply_call(&call), stream, text }
-            }
-            // May come twice; the later one settles.
-            AgentEvent::ToolCallFinished { call, outcome, output, took } => {
-                let call = names.reply_call(&call);
-                self.set_stage(&call, Stage::Over);
-                AgentEvent::ToolCallFinished { call, outcome, output, took }
-            }
-            event @ (AgentEvent::Noticed { .. } | AgentEvent::Unknown(_)) => event,
+        match &event {
+            AgentEvent::TurnFinished { end, .. } => return self.reply_over(end.clone(), steps),
             // Neither a model nor its server can cause these.
             AgentEvent::SessionOpened { .. }
             | AgentEvent::TurnStarted { .. }
             | AgentEvent::UserMessage { .. }
             | AgentEvent::ApprovalRequested { .. }
             | AgentEvent::ApprovalResolved { .. } => return,
-        };
+            _ => {}
+        }
+        let mut event = names.own(event, &self.turn);
+        match &mut event {
+            AgentEvent::MessageStarted { message, .. } => self.open.push(message.clone()),
+            AgentEvent::TextDelta { .. } => self.spoke = true,
+            AgentEvent::MessageFinished { message, .. } => self.open.retain(|open| open != message),
+            AgentEvent::ToolCallStarted { call, name, ran_by, .. } => {
+                // What the server runs needs nothing from us but to be passed on.
+                let stage = if *ran_by == RanBy::Us { Stage::Writing } else { Stage::Server };
+                let name = name.clone().unwrap_or_default();
+                self.slots.push(Slot { call: call.clone(), name, args: String::new(), stage });
+            }
+            AgentEvent::ToolCallReady { call, name, args, .. } => {
+                if let Some(slot) = self.slot_mut(call) {
+                    slot.name.clone_from(name);
+                    slot.args.clone_from(args);
+                    if slot.stage == Stage::Writing {
+                        slot.stage = Stage::Ready;
+                    }
+                }
+            }
+            AgentEvent::UsageReported { scope, .. } => *scope = Scope::Request(self.round),
+            AgentEvent::Annotated { kind, .. } => self.paused |= kind == PAUSED,
+            // May come twice; the later one settles.
+            AgentEvent::ToolCallFinished { call, .. } => self.set_stage(call, Stage::Over),
+            _ => {}
+        }
         steps.push(Step::Emit(event));
     }
 

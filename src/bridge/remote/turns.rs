@@ -1,7 +1,7 @@
 //! PURE. A decoder's events as turns of a session: named, begun, and closed.
 
 use crate::agent::names::Names;
-use crate::event::{AgentEvent, CallId, MessageId, Outcome, Output, RanBy, Stop, Subject, TurnEnd, TurnId};
+use crate::event::{AgentEvent, CallId, MessageId, Outcome, Output, RanBy, Stop, TurnEnd, TurnId};
 
 /// How far a call has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,78 +43,42 @@ impl Turns {
     }
 
     pub(super) fn hear(&mut self, event: AgentEvent, out: &mut Vec<AgentEvent>) {
-        let event = match event {
-            event @ (AgentEvent::Noticed { .. } | AgentEvent::Unknown(_)) => return out.push(event),
+        match event {
+            AgentEvent::Noticed { .. } | AgentEvent::Unknown(_) => return out.push(event),
             // A decoder can't say these.
             AgentEvent::SessionOpened { .. }
             | AgentEvent::TurnStarted { .. }
             | AgentEvent::ApprovalRequested { .. }
             | AgentEvent::ApprovalResolved { .. } => return,
-            event => event,
-        };
+            _ => {}
+        }
         let turn = self.begin(out);
-        let names = &mut self.names;
-        let event = match event {
-            AgentEvent::TurnFinished { end, .. } => return self.finish(turn, end, out),
-            AgentEvent::UserMessage { message, text } => {
-                AgentEvent::UserMessage { message: names.reply_message(&message), text }
+        if let AgentEvent::TurnFinished { end, .. } = event {
+            return self.finish(turn, end, out);
+        }
+        let event = self.names.own(event, &turn);
+        match &event {
+            AgentEvent::MessageStarted { message, .. } => self.messages.push(message.clone()),
+            AgentEvent::MessageFinished { message, .. } => self.messages.retain(|open| open != message),
+            AgentEvent::ToolCallStarted { call, ran_by, .. } => {
+                self.calls.push((call.clone(), *ran_by, Stage::Writing))
             }
-            AgentEvent::MessageStarted { message, role, parent } => {
-                let message = names.reply_message(&message);
-                self.messages.push(message.clone());
-                AgentEvent::MessageStarted { message, role, parent: parent.map(|call| names.reply_call(&call)) }
-            }
-            AgentEvent::TextDelta { message, text, kind } => {
-                AgentEvent::TextDelta { message: names.reply_message(&message), text, kind }
-            }
-            AgentEvent::ReasoningDelta { message, text } => {
-                AgentEvent::ReasoningDelta { message: names.reply_message(&message), text }
-            }
-            AgentEvent::MessageFinished { message, stop, full, carry } => {
-                let message = names.reply_message(&message);
-                self.messages.retain(|open| *open != message);
-                AgentEvent::MessageFinished { message, stop, full, carry }
-            }
-            AgentEvent::ToolCallStarted { call, message, name, parent, ran_by } => {
-                let call = names.reply_call(&call);
-                self.calls.push((call.clone(), ran_by, Stage::Writing));
-                let parent = parent.map(|parent| names.reply_call(&parent));
-                AgentEvent::ToolCallStarted { call, message: names.reply_message(&message), name, parent, ran_by }
-            }
-            AgentEvent::ToolArgsDelta { call, json } => {
-                AgentEvent::ToolArgsDelta { call: names.reply_call(&call), json }
-            }
-            AgentEvent::ToolCallReady { call, name, args, carry } => {
-                let call = names.reply_call(&call);
+            AgentEvent::ToolCallReady { call, .. } => {
                 for entry in &mut self.calls {
-                    if entry.0 == call && entry.1 == RanBy::Us && entry.2 == Stage::Writing {
+                    if entry.0 == *call && entry.1 == RanBy::Us && entry.2 == Stage::Writing {
                         entry.2 = Stage::Requested;
                     }
                 }
-                AgentEvent::ToolCallReady { call, name, args, carry }
             }
-            AgentEvent::ToolOutput { call, stream, text } => {
-                AgentEvent::ToolOutput { call: names.reply_call(&call), stream, text }
-            }
-            AgentEvent::ToolCallFinished { call, outcome, output, took } => {
-                let call = names.reply_call(&call);
+            AgentEvent::ToolCallFinished { call, .. } => {
                 for entry in &mut self.calls {
-                    if entry.0 == call {
+                    if entry.0 == *call {
                         entry.2 = Stage::Over;
                     }
                 }
-                AgentEvent::ToolCallFinished { call, outcome, output, took }
             }
-            AgentEvent::Annotated { on, kind, data } => {
-                let on = match on {
-                    Subject::Turn(_) => Subject::Turn(turn),
-                    Subject::Message(message) => Subject::Message(names.reply_message(&message)),
-                    Subject::Call(call) => Subject::Call(names.reply_call(&call)),
-                };
-                AgentEvent::Annotated { on, kind, data }
-            }
-            other => other,
-        };
+            _ => {}
+        }
         out.push(event);
     }
 
