@@ -165,12 +165,8 @@ impl<'a> Loop<'a> {
             ThemeChoice::Light => ThemeKind::Light,
             ThemeChoice::Mono => ThemeKind::Mono,
         };
-        let store = Store::new(Options {
-            fold_thinking: ui.fold_thinking,
-            fold_outputs: ui.fold_output,
-            timestamps: ui.timestamps,
-        });
-        let options = Options { fold_thinking: ui.fold_thinking, fold_outputs: ui.fold_output };
+        let options =
+            Options { fold_thinking: ui.fold_thinking, fold_outputs: ui.fold_output, timestamps: ui.timestamps };
         let store = Store::new(options);
         let view = Ui::new(&ui, Theme::new(theme), &keymap);
         let mut chat = Chat::new(store, view, keymap);

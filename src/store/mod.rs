@@ -162,9 +162,7 @@ impl Store {
         self.tools = tools;
         self.tools.renumber(by);
         self.usage = usage;
-        let seen = std::mem::replace(&mut self.session, session);
-        self.session =
-            SessionState { opened: self.session.opened.take(), unknown_events: self.session.unknown_events, ..seen };
+        self.session.take_past_of(session);
         finding::grown_before(self);
     }
 

@@ -100,6 +100,13 @@ impl SessionState {
         Some(("continued", format!("session continued with {engine}/{model}")))
     }
 
+    /// Takes from `whole` what only the whole past tells.
+    pub fn take_past_of(&mut self, whole: Self) {
+        self.opened = whole.opened;
+        self.unknown_events = whole.unknown_events;
+        self.walls = whole.walls;
+    }
+
     /// Returns the wall time of a moment on the session's clock, in milliseconds since 1970.
     pub fn wall(&self, at: Millis) -> Option<u64> {
         let after = self.walls.partition_point(|(then, _)| *then <= at);

@@ -1,7 +1,7 @@
 //! The turn machine as a specification: no IO, no clock, no async.
 
 use super::*;
-use crate::event::{Risk, Role, TextKind, grammar};
+use crate::event::{Risk, Role, Subject, TextKind, grammar};
 
 struct Bench {
     machine: Machine,
