@@ -176,3 +176,35 @@ async fn a_wish_that_does_not_arrive_is_told_and_the_line_stays_well() {
     assert!(count == 1 && why.contains("500"), "{why}");
     assert_eq!(weather.borrow().link, LinkState::Live);
 }
+
+#[tokio::test]
+async fn what_must_be_forgotten_is_and_the_rest_follows_under_the_same_numbers() {
+    let reset = "event: reset\ndata: {}\n\n";
+    let body = format!("{}{}{reset}{}{}{}", fact(1, opened()), turn(2), fact(1, opened()), turn(2), end(3));
+    let (address, _asked, _server) = server(vec![Some(body), None]).await;
+    let mut tasks = JoinSet::new();
+    let live = start(mirror(address, false), &mut tasks);
+    let mut facts = live.hub.subscribe(Seq(0));
+    let mut told = Vec::new();
+    while let Some(delivery) = facts.next().await {
+        match delivery {
+            Delivery::Fact(fact) => told.push(fact.envelope.seq.0),
+            Delivery::Reset => told.clear(),
+        }
+    }
+    assert_eq!(told, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn the_other_ones_queue_and_line_are_shown_and_any_name_is_a_fact() {
+    let weather = r#"{"link":"connecting","queue":[{"id":4,"text":"later"}]}"#;
+    let named = format!("event: session_opened\n{}", fact(1, opened()));
+    let body = format!("{named}event: weather\ndata: {weather}\n\nevent: caught-up\ndata: {{}}\n\n: HOLD\n\n");
+    let (address, _asked, _server) = server(vec![Some(body)]).await;
+    let mut tasks = JoinSet::new();
+    let live = start(mirror(address, false), &mut tasks);
+    let mut seen = live.weather.clone();
+    let seen = seen.wait_for(|weather| !weather.queue.is_empty()).await.unwrap().clone();
+    assert_eq!((seen.link, seen.queue[0].text.as_str()), (LinkState::Connecting, "later"));
+    assert_eq!(live.hub.last(), Seq(1));
+}
