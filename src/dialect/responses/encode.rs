@@ -228,14 +228,12 @@ impl Encoder {
             Some([only]) => (only.kind, full.strip_prefix(only.text.as_str())),
             Some(_) => return,
         };
-        match rest {
-            Some(rest) => self.text(&id, rest, kind, out),
-            None => {
-                let writing = self.messages.get_mut(at).and_then(|message| message.writing.as_mut());
-                if let Some(part) = writing.and_then(|writing| writing.parts.last_mut()) {
-                    full.clone_into(&mut part.text);
-                }
-            }
+        if let Some(rest) = rest {
+            return self.text(&id, rest, kind, out);
+        }
+        let writing = self.messages.get_mut(at).and_then(|message| message.writing.as_mut());
+        if let Some(part) = writing.and_then(|writing| writing.parts.last_mut()) {
+            full.clone_into(&mut part.text);
         }
     }
 
@@ -328,7 +326,11 @@ impl Encoder {
     fn args_over(&mut self, id: &CallId, out: &mut Vec<SseFrame>) {
         let Some(call) = self.calls.get_mut(id) else { return };
         call.is_ready = true;
-        let fields = call.place(json!({"name": call.name, "arguments": call.args}));
+        let mut fields = json!({ "arguments": call.args });
+        if call.is_theirs {
+            fields["name"] = call.name.as_str().into();
+        }
+        let fields = call.place(fields);
         let name = call.event("done");
         self.say(&name, fields, out);
     }

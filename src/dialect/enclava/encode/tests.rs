@@ -1,1 +1,100 @@
+use serde_json::json;
 
+use super::*;
+use crate::event::{Fault, FaultKind, RanBy, Seq, Stop, TextKind};
+
+fn encoded(facts: &[AgentEvent], most_rounds: Option<u32>) -> (Vec<(String, Json)>, Encoder) {
+    let mut encoder = Encoder::new(Heading { id: "resp_1".into(), ..Heading::default() }, most_rounds);
+    let mut frames = Vec::new();
+    for (n, event) in facts.iter().enumerate() {
+        let told = Envelope { seq: Seq(n as u64 + 1), at: Millis(5), event: event.clone() };
+        encoder.fact(&told, &mut frames);
+    }
+    encoder.finish(&mut frames);
+    let told = frames.into_iter().map(|frame| (frame.event, serde_json::from_str(&frame.data).unwrap()));
+    (told.collect(), encoder)
+}
+
+/// A round with text and one call that ended.
+fn round() -> Vec<AgentEvent> {
+    let (message, call): (MessageId, CallId) = ("m1".into(), "c1".into());
+    vec![
+        AgentEvent::TurnStarted { turn: "t".into(), parent: None },
+        AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None },
+        AgentEvent::TextDelta { message: message.clone(), text: "é".into(), kind: TextKind::Text },
+        AgentEvent::ToolCallStarted {
+            call: call.clone(),
+            message: message.clone(),
+            name: Some("clock".into()),
+            parent: None,
+            ran_by: RanBy::Us,
+        },
+        AgentEvent::ToolCallReady { call: call.clone(), name: "clock".into(), args: "{}".into(), carry: None },
+        AgentEvent::MessageFinished { message, stop: Stop::ToolCalls, full: None, carry: None },
+        AgentEvent::ToolCallFinished { call, outcome: Outcome::Ok, output: Output::of("noon"), took: None },
+    ]
+}
+
+fn failed(kind: FaultKind) -> AgentEvent {
+    let end = TurnEnd::Failed(Fault::new(kind, "no more"));
+    AgentEvent::TurnFinished { turn: "t".into(), end }
+}
+
+#[test]
+fn a_round_is_its_pieces_its_message_its_calls_and_their_outputs() {
+    let mut facts = round();
+    facts.push(AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed });
+    let (told, _) = encoded(&facts, None);
+    let message = json!({"type": "message", "id": "msg_0000000000000005_0", "role": "assistant",
+        "content": [{"type": "output_text", "text": "é"}], "status": "completed"});
+    let call = json!({"type": "function_call", "id": "c1", "call_id": "c1", "name": "clock", "arguments": "{}",
+        "status": "in_progress"});
+    let output = json!({"type": "function_call_output", "id": "out_c1", "call_id": "c1", "output": "\"noon\"",
+        "status": "completed"});
+    let args = |delta: &str| {
+        let data = json!({"response_id": "resp_1", "call_id": "c1", "delta": delta, "type": "function_call_arguments"});
+        ("response.function_call_arguments.delta".to_owned(), data)
+    };
+    let added = |item: &Json| ("response.output_item.added".to_owned(), json!({"response_id": "resp_1", "item": item}));
+    let text =
+        json!({"response_id": "resp_1", "item_id": "msg_0000000000000005_0", "delta": "é", "type": "output_text"});
+    let done = json!({"id": "resp_1", "object": "response", "status": "completed", "output": [message, call, output],
+        "output_text": "é"});
+    assert_eq!(
+        told[1..],
+        [
+            ("response.output_text.delta".to_owned(), text),
+            args(""),
+            args("{}"),
+            added(&message),
+            added(&call),
+            added(&output),
+            ("response.completed".to_owned(), done),
+        ]
+    );
+}
+
+#[test]
+fn rounds_that_are_used_up_complete_and_a_budget_that_is_refuses() {
+    let mut spent = round();
+    spent.push(failed(FaultKind::LimitReached));
+    let (told, mut encoder) = encoded(&spent, Some(1));
+    assert_eq!((told.last().unwrap().0.as_str(), encoder.answer().0), ("response.completed", 200));
+    let (told, mut encoder) = encoded(&spent, Some(2));
+    let (event, data) = told.last().unwrap();
+    assert_eq!((event.as_str(), &data["error"]["type"]), ("response.failed", &json!("budget_exceeded")));
+    assert_eq!(encoder.answer(), (429, json!({"error": "HTTP_ERROR", "message": "no more"})));
+    spent.pop();
+    spent.push(failed(FaultKind::Upstream));
+    let (told, mut encoder) = encoded(&spent, Some(1));
+    assert_eq!((&told.last().unwrap().1["error"]["code"], encoder.answer().0), (&json!("internal_error"), 500));
+    assert_eq!(encoder.response()["status"], "failed");
+}
+
+#[test]
+fn json_is_ascii_and_means_the_same() {
+    let text = json!({"a": "é 😀 \u{7f} \u{2028}"});
+    let written = ascii(&text.to_string());
+    assert!(written.is_ascii());
+    assert_eq!(serde_json::from_str::<Json>(&written).unwrap(), text);
+}

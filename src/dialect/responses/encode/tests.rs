@@ -1,1 +1,159 @@
+use serde_json::json;
 
+use super::*;
+use crate::event::{Caps, Fault, FaultKind, Mode, Seq};
+
+fn opened() -> AgentEvent {
+    AgentEvent::SessionOpened {
+        wall: 1_795_204_274_400,
+        engine: "e".into(),
+        model: "m".into(),
+        why: String::new(),
+        mode: Mode::Ask,
+        folder: "/".into(),
+        version: "0".into(),
+        caps: Caps::default(),
+        window: None,
+        price: None,
+    }
+}
+
+fn started() -> AgentEvent {
+    AgentEvent::TurnStarted { turn: "t1".into(), parent: None }
+}
+
+fn says(text: &str) -> Vec<AgentEvent> {
+    vec![
+        AgentEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None },
+        AgentEvent::TextDelta { message: "m1".into(), text: text.into(), kind: TextKind::Text },
+    ]
+}
+
+fn stops(stop: Stop) -> AgentEvent {
+    AgentEvent::MessageFinished { message: "m1".into(), stop, full: None, carry: None }
+}
+
+fn ends(end: TurnEnd) -> AgentEvent {
+    AgentEvent::TurnFinished { turn: "t1".into(), end }
+}
+
+fn encoded(facts: &[AgentEvent]) -> (Vec<Json>, Encoder) {
+    let mut encoder = Encoder::new(Heading { id: "resp_1".into(), ..Heading::default() });
+    let mut frames = Vec::new();
+    encoder.start(&mut frames);
+    for (n, event) in facts.iter().enumerate() {
+        let told = Envelope { seq: Seq(n as u64 + 1), at: Millis(n as u64 * 1000), event: event.clone() };
+        encoder.fact(&told, &mut frames);
+    }
+    encoder.finish(&mut frames);
+    (frames.iter().map(|frame| serde_json::from_str(&frame.data).unwrap()).collect(), encoder)
+}
+
+fn last(facts: &[AgentEvent]) -> (String, Json, u16) {
+    let (mut events, mut encoder) = encoded(facts);
+    let mut last = events.pop().unwrap();
+    let (status, answer) = encoder.answer();
+    assert!(status != 200 || answer == last["response"], "streamed or not, it is the same");
+    (last["type"].as_str().unwrap().to_owned(), last["response"].take(), status)
+}
+
+#[test]
+fn a_text_is_told_piece_by_piece_and_then_as_a_whole() {
+    let mut facts = vec![opened(), started()];
+    facts.extend(says("hi"));
+    facts.extend([stops(Stop::End), ends(TurnEnd::Completed)]);
+    let (events, _) = encoded(&facts);
+    let at = json!({"item_id": "msg_1_0", "output_index": 0, "content_index": 0});
+    let with = |kind: &str, n: u64, more: Json| {
+        let mut event = json!({"type": kind, "sequence_number": n});
+        for fields in [&more, &at] {
+            event.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        }
+        event
+    };
+    let part = |text: &str| json!({"type": "output_text", "text": text, "annotations": [], "logprobs": []});
+    assert_eq!(
+        events[3..7],
+        [
+            with("response.content_part.added", 3, json!({"part": part("")})),
+            with("response.output_text.delta", 4, json!({"delta": "hi", "logprobs": []})),
+            with("response.output_text.done", 5, json!({"text": "hi", "logprobs": []})),
+            with("response.content_part.done", 6, json!({"part": part("hi")})),
+        ]
+    );
+    let response = &events.last().unwrap()["response"];
+    assert_eq!((&response["model"], &response["status"]), (&json!("e/m"), &json!("completed")));
+    assert_eq!((&response["created_at"], &response["completed_at"]), (&json!(1_795_204_275), &json!(1_795_204_279)));
+    // Nobody counted: four characters a token, and one at least.
+    assert_eq!(response["usage"]["output_tokens"], 1);
+}
+
+#[test]
+fn every_end_has_its_event_status_and_code() {
+    let mut cut = vec![opened(), started()];
+    cut.extend(says("so"));
+    let ended = |stop: Stop, end: TurnEnd| {
+        let mut facts = cut.clone();
+        facts.extend([stops(stop), ends(end)]);
+        let (event, response, status) = last(&facts);
+        let why = response["error"]["code"].as_str().or(response["incomplete_details"]["reason"].as_str());
+        format!("{event} {} {} {status}", response["status"].as_str().unwrap(), why.unwrap_or("-"))
+    };
+    let failed = |kind| ended(Stop::Failed, TurnEnd::Failed(Fault::new(kind, "it broke")));
+    assert_eq!(ended(Stop::End, TurnEnd::Completed), "response.completed completed - 200");
+    assert_eq!(ended(Stop::Length, TurnEnd::Completed), "response.incomplete incomplete max_output_tokens 200");
+    assert_eq!(ended(Stop::Cancelled, TurnEnd::Cancelled), "response.incomplete cancelled - 200");
+    assert_eq!(failed(FaultKind::Refused), "response.incomplete incomplete content_filter 200");
+    assert_eq!(failed(FaultKind::LimitReached), "response.failed failed server_error 200");
+    assert_eq!(failed(FaultKind::RateLimited), "response.failed failed rate_limit_exceeded 429");
+    assert_eq!(failed(FaultKind::ContextTooLong), "response.failed failed context_length_exceeded 400");
+    assert_eq!(failed(FaultKind::TimedOut), "response.failed failed server_error 504");
+    let (event, response, status) = last(&cut);
+    assert_eq!((event.as_str(), status), ("response.failed", 503));
+    assert_eq!(response["output"][0]["status"], "incomplete", "what came is kept");
+}
+
+#[test]
+fn a_whole_that_corrects_its_pieces_is_told_as_the_whole() {
+    let mut facts = vec![opened(), started()];
+    facts.extend(says("helo"));
+    facts.push(AgentEvent::MessageFinished {
+        message: "m1".into(),
+        stop: Stop::End,
+        full: Some("hello".into()),
+        carry: None,
+    });
+    facts.push(ends(TurnEnd::Completed));
+    let (_, response, _) = last(&facts);
+    assert_eq!(response["output"][0]["content"][0]["text"], "hello");
+}
+
+#[test]
+fn a_citation_stands_where_official_clients_look_for_it() {
+    let mut facts = vec![opened(), started()];
+    facts.extend(says("So it is."));
+    for data in [json!({"url": "https://x.example", "title": "X"}), json!({"cited_text": "nowhere"})] {
+        let on = Subject::Message("m1".into());
+        facts.push(AgentEvent::Annotated { on, kind: "citation".into(), data });
+    }
+    facts.extend([stops(Stop::End), ends(TurnEnd::Completed)]);
+    let (_, response, _) = last(&facts);
+    let cited =
+        json!([{"type": "url_citation", "start_index": 9, "end_index": 9, "title": "X", "url": "https://x.example"}]);
+    assert_eq!(response["output"][0]["content"][0]["annotations"], cited);
+}
+
+#[test]
+fn text_beyond_what_is_kept_is_still_streamed() {
+    let mut facts = vec![opened(), started()];
+    facts.extend(says("x"));
+    let piece = "y".repeat(MOST_KEPT / 4);
+    for _ in 0..6 {
+        facts.push(AgentEvent::TextDelta { message: "m1".into(), text: piece.clone(), kind: TextKind::Text });
+    }
+    facts.extend([stops(Stop::End), ends(TurnEnd::Completed)]);
+    let (events, _) = encoded(&facts);
+    assert_eq!(events.iter().filter(|event| event["type"] == "response.output_text.delta").count(), 7);
+    let kept = events.last().unwrap()["response"]["output"][0]["content"][0]["text"].as_str().unwrap().len();
+    assert!(kept <= MOST_KEPT, "{kept}");
+}
