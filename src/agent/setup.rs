@@ -11,7 +11,7 @@ use super::approval::Policy;
 use super::history::History;
 use super::names::Names;
 use crate::engine::{Beat, Engine, Reply, Request};
-use crate::event::{AgentEvent, CallId, DecidedBy, Fault, Millis, ToolSpec, TurnEnd};
+use crate::event::{AgentEvent, CallId, DecidedBy, Fault, Json, Millis, ToolSpec, TurnEnd};
 use crate::net::Http;
 use crate::tool::Tool;
 
@@ -80,6 +80,8 @@ pub struct AgentSetup {
     pub asks: Asks,
     /// Tools that somebody else runs: offered in place of ours, their calls stay requests.
     pub foreign_tools: Option<Vec<ToolSpec>>,
+    /// What a client gives tools to work with.
+    pub resources: Option<Arc<Json>>,
     /// Tokens that one reply may have.
     pub max_output: Option<u32>,
     /// None where no log is kept.

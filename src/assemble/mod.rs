@@ -320,6 +320,7 @@ impl House {
             nobody_to_ask: self.audience == Audience::Pipe,
             asks: Asks::default(),
             foreign_tools: None,
+            resources: None,
             max_output: None,
             overflow,
             epoch,

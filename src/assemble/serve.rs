@@ -4,7 +4,7 @@ pub(super) mod listen;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -164,6 +164,7 @@ impl Factory for Served {
                     setup.asks = self.asks(setup.asks.base);
                     setup.nobody_to_ask = true;
                     setup.max_output = ask.max_output;
+                    setup.resources = ask.resources.clone().map(Arc::new);
                     // The answer takes a request of its own.
                     setup.max_rounds = ask.max_rounds.map_or(most, |rounds| rounds.saturating_add(1).min(most));
                     if let Some(specs) = &ask.client_tools {
@@ -246,6 +247,24 @@ impl Factory for Served {
             });
             read.await.map_err(|error| Refused::broken(error.to_string()))?
         })
+    }
+
+    fn remove<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<(), Refused>> {
+        Box::pin(async move {
+            self.only_played()?;
+            self.log(id)?;
+            let (dir, id) = (self.dir()?, id.clone());
+            let removed = tokio::task::spawn_blocking(move || journal::remove(&dir, id.as_str())).await;
+            let removed = removed.map_err(|error| Refused::broken(error.to_string()))?;
+            removed.map(|_| ()).map_err(|error| Refused::broken(format!("the session can't be removed: {error}")))
+        })
+    }
+
+    fn shelf(&self) -> Option<PathBuf> {
+        if self.recording.is_some() {
+            return None;
+        }
+        self.with(|house| house.paths.data.join("shelf")).ok()
     }
 
     fn given(&self) -> Option<Live> {
@@ -391,6 +410,10 @@ fn unreadable(error: &OpenError) -> Refused {
     match error {
         OpenError::InUse { .. } => {
             Refused::new(409, "in_use", "another jarvis-tui has this session open; close it there first")
+        }
+        // It was removed this very moment.
+        OpenError::Io { cause, .. } if cause.kind() == std::io::ErrorKind::NotFound => {
+            Refused::not_found("this session was removed")
         }
         OpenError::Io { .. } | OpenError::NoHeader { .. } | OpenError::Newer { .. } => {
             Refused::broken(error.to_string())

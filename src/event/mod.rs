@@ -273,6 +273,11 @@ pub const ANNOTATIONS: &[(&str, &str)] = &[
         "totals",
         "{requests, tokens, saved_usd?, against?, energy_j?, power_w?}: what the server counted since it was started",
     ),
+    (
+        "request",
+        "{surface, echo, model?, client_tools, asked, store, rounds?}: what a client asked for; what was said before it \
+         was said in earlier answers",
+    ),
     ("foreign", "true: the call turned out to belong to another client of the same server"),
 ];
 

@@ -1,5 +1,7 @@
 //! What the server needs of the house: sessions made, found and listed. Serving knows nothing of agents and engines.
 
+use std::path::PathBuf;
+
 use futures_util::future::BoxFuture;
 
 use super::ask::Ask;
@@ -20,6 +22,16 @@ pub trait Factory: Send + Sync {
 
     /// Reads a saved session as it is; its hub is closed.
     fn read<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<Live, Refused>>;
+
+    /// Removes a saved session for good. It must not run.
+    fn remove<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<(), Refused>> {
+        Box::pin(async move { Err(Refused::new(409, "only_read", format!("session {id} can't be removed"))) })
+    }
+
+    /// The folder for what surfaces keep beside the logs; it need not be there yet. None where nothing is kept.
+    fn shelf(&self) -> Option<PathBuf> {
+        None
+    }
 
     /// The session that is there from the start: a recording that is played. Asked for once.
     fn given(&self) -> Option<Live>;

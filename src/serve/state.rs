@@ -195,6 +195,16 @@ impl State {
         Ok(self.enter(live, Kind::Shared, from))
     }
 
+    /// Waits until a session has ended, if it runs at all.
+    pub(super) async fn ended(&self, id: &SessionId) {
+        let running = self.rooms().running.get(id).map(|room| room.live.hub.clone());
+        let hub = running.or_else(|| self.rooms().closing.get(id).cloned());
+        if let Some(hub) = hub {
+            let mut facts = hub.subscribe(hub.last());
+            while facts.next().await.is_some() {}
+        }
+    }
+
     /// Reads a saved session, without opening it.
     pub(super) async fn saved(&self, id: &SessionId) -> Result<Live, Refused> {
         self.factory().read(id).await

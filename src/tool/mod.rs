@@ -50,6 +50,9 @@ pub struct ToolCtx {
     pub also: Vec<PathBuf>,
     /// Variables that hold keys of engines; commands don't see them.
     pub hidden: Arc<[String]>,
+    /// What a client of the server gives tools to work with, as it names it. Commands see it as
+    /// `JARVIS_TOOL_RESOURCES`.
+    pub resources: Option<Arc<Json>>,
     /// Live output, for tools that have it; what is sent here is logged. Dropped pieces are no error.
     pub live: mpsc::Sender<(OutputStream, String)>,
     pub cancel: CancellationToken,

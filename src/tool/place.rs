@@ -107,6 +107,7 @@ pub(super) mod tests {
             folder: folder.canonicalize().unwrap(),
             also: Vec::new(),
             hidden: [].into(),
+            resources: None,
             live: mpsc::channel(1).0,
             cancel: CancellationToken::new(),
         }

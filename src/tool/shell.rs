@@ -21,6 +21,8 @@ use crate::event::{Ask, Json, OutputStream, Risk, ToolSpec};
 
 pub(super) struct Shell;
 
+/// Bytes of a client's resources that commands are told.
+const RESOURCES: usize = 32 * 1024;
 /// From the friendly signal to the other one.
 const GRACE: Duration = Duration::from_millis(700);
 /// How long output is awaited from what the command left running.
@@ -151,6 +153,11 @@ impl Group {
                     .env("PAGER", "cat")
                     .env("GIT_PAGER", "cat")
                     .env("GIT_TERMINAL_PROMPT", "0");
+                // Longer ones don't fit into an environment.
+                match ctx.resources.as_ref().map(ToString::to_string).filter(|given| given.len() <= RESOURCES) {
+                    Some(given) => process.env("JARVIS_TOOL_RESOURCES", given),
+                    None => process.env_remove("JARVIS_TOOL_RESOURCES"),
+                };
                 // What a command prints is logged and sent to the model.
                 for name in ctx.hidden.iter() {
                     process.env_remove(name);

@@ -28,6 +28,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let (sender, live) = mpsc::channel(4096);
         let ctx = ToolCtx {
+            resources: None,
             folder: folder.path().canonicalize().unwrap(),
             also: Vec::new(),
             hidden: ["HOME".to_owned()].into(),

@@ -196,6 +196,7 @@ impl Bench {
             shell_timeout: Duration::from_secs(5),
             asks: Asks::default(),
             foreign_tools: None,
+            resources: None,
             max_output: None,
             nobody_to_ask: false,
             overflow: Some(Arc::new(move |call: &CallId| beside.join(format!("{call}.out")))),

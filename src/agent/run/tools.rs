@@ -44,6 +44,7 @@ impl Agent {
             folder: self.setup.folder.clone(),
             also: self.setup.also.clone(),
             hidden: Arc::clone(&self.setup.hidden),
+            resources: self.setup.resources.clone(),
             live,
             cancel: running.stop.child_token(),
         };
