@@ -86,7 +86,7 @@ fn id(session: &SessionId) -> String {
 }
 
 /// An error as OpenAI has it.
-fn shape(refused: &Refused) -> Json {
+pub(super) fn shape(refused: &Refused) -> Json {
     let kind = match refused.status {
         401 => "authentication_error",
         403 => "permission_error",

@@ -15,11 +15,14 @@ pub mod factory;
 pub mod refuse;
 
 mod chat;
+mod enclava;
+mod fields;
 mod flow;
 mod guard;
 mod info;
 mod native;
 mod oneshot;
+mod responses;
 mod room;
 mod run;
 mod state;
@@ -40,7 +43,8 @@ struct Surface {
     shape: Shape,
 }
 
-const SURFACES: &[Surface] = &[info::SURFACE, native::SURFACE, chat::SURFACE, stream::SURFACE];
+const SURFACES: &[Surface] =
+    &[info::SURFACE, native::SURFACE, chat::SURFACE, responses::SURFACE, enclava::SURFACE, stream::SURFACE];
 
 /// Puts all surfaces together, behind the checks that each request must pass.
 pub fn routes(state: State) -> Router {

@@ -1,0 +1,81 @@
+//! PURE. The fields of a JSON request, read one by one: null is "not said", a wrong type is refused by name.
+
+use super::refuse::Refused;
+use crate::event::Json;
+
+pub(super) type Fields = serde_json::Map<String, Json>;
+
+/// Reads a body that must be a JSON object.
+pub(super) fn object(body: &[u8]) -> Result<Fields, Refused> {
+    match serde_json::from_slice(body) {
+        Ok(Json::Object(fields)) => Ok(fields),
+        Ok(_) => Err(Refused::bad("the body of the request must be a JSON object")),
+        Err(error) => Err(Refused::bad(format!("the body of the request is not JSON: {error}"))),
+    }
+}
+
+/// Returns a field that is there and not null.
+pub(super) fn said<'f>(fields: &'f Fields, name: &str) -> Option<&'f Json> {
+    fields.get(name).filter(|value| !value.is_null())
+}
+
+pub(super) fn text<'f>(fields: &'f Fields, name: &str, at: &str) -> Result<Option<&'f str>, Refused> {
+    match said(fields, name) {
+        None => Ok(None),
+        Some(Json::String(text)) => Ok(Some(text)),
+        Some(_) => Err(wrong(&of(at, name), "a string")),
+    }
+}
+
+/// A text that must be there.
+pub(super) fn needed<'f>(fields: &'f Fields, name: &str, at: &str) -> Result<&'f str, Refused> {
+    text(fields, name, at)?.ok_or_else(|| missing(&of(at, name)))
+}
+
+pub(super) fn flag(fields: &Fields, name: &str) -> Result<Option<bool>, Refused> {
+    match said(fields, name) {
+        None => Ok(None),
+        Some(Json::Bool(flag)) => Ok(Some(*flag)),
+        Some(_) => Err(wrong(name, "true or false")),
+    }
+}
+
+/// A whole number above nothing.
+pub(super) fn count(fields: &Fields, name: &str) -> Result<Option<u32>, Refused> {
+    match said(fields, name) {
+        None => Ok(None),
+        Some(Json::Number(n)) if n.as_u64().is_some_and(|n| n > 0) => {
+            Ok(n.as_u64().map(|n| u32::try_from(n).unwrap_or(u32::MAX)))
+        }
+        Some(_) => Err(wrong(name, "a positive whole number")),
+    }
+}
+
+pub(super) fn list<'f>(fields: &'f Fields, name: &str, at: &str) -> Result<&'f [Json], Refused> {
+    match said(fields, name) {
+        None => Ok(&[]),
+        Some(Json::Array(list)) => Ok(list),
+        Some(_) => Err(wrong(&of(at, name), "an array")),
+    }
+}
+
+pub(super) fn map<'f>(fields: &'f Fields, name: &str) -> Result<Option<&'f Fields>, Refused> {
+    match said(fields, name) {
+        None => Ok(None),
+        Some(Json::Object(map)) => Ok(Some(map)),
+        Some(_) => Err(wrong(name, "an object")),
+    }
+}
+
+/// The path of a field in another.
+pub(super) fn of(at: &str, name: &str) -> String {
+    if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") }
+}
+
+pub(super) fn wrong(at: &str, wanted: &str) -> Refused {
+    Refused::bad(format!("{at} must be {wanted}")).about(at)
+}
+
+pub(super) fn missing(at: &str) -> Refused {
+    Refused::bad(format!("{at} is missing")).about(at)
+}

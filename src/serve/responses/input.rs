@@ -1,0 +1,100 @@
+//! PURE. What a request said, as items again, and lists of items page by page.
+
+use serde_json::json;
+
+use super::super::ask::is_told;
+use super::super::fields;
+use super::super::refuse::Refused;
+use crate::event::{AgentEvent, CallId, Json, Outcome};
+
+/// Makes items of a request's own facts: everything up to its answer. Ids begin with `key`.
+pub(in crate::serve) fn items<'a>(facts: impl Iterator<Item = &'a AgentEvent>, key: &str) -> Vec<Json> {
+    let mut items: Vec<Json> = Vec::new();
+    let mut text = String::new();
+    // Name and arguments of the calls of a message.
+    let mut calls: Vec<(CallId, String, String)> = Vec::new();
+    let mut answers = false;
+    for fact in facts {
+        let id = |prefix: &str| format!("{prefix}_{key}_in{}", items.len());
+        match fact {
+            AgentEvent::TurnStarted { turn, .. } => answers = !is_told(turn),
+            AgentEvent::UserMessage { text, .. } => {
+                let content = json!([{"type": "input_text", "text": text}]);
+                items.push(json!({"id": id("msg"), "type": "message", "status": "completed", "role": "user",
+                    "content": content}));
+            }
+            AgentEvent::MessageStarted { .. } if answers => break,
+            AgentEvent::TextDelta { text: piece, .. } => text.push_str(piece),
+            AgentEvent::MessageFinished { .. } if !text.is_empty() => {
+                let content = json!([{"type": "output_text", "text": std::mem::take(&mut text), "annotations": []}]);
+                items.push(json!({"id": id("msg"), "type": "message", "status": "completed", "role": "assistant",
+                    "content": content}));
+            }
+            AgentEvent::ToolCallReady { call, name, args, .. } => {
+                calls.push((call.clone(), name.clone(), args.clone()));
+            }
+            _ => {}
+        }
+        // A call stands after the text of its message.
+        if let AgentEvent::MessageFinished { .. } = fact {
+            for (call, name, args) in calls.drain(..) {
+                let id = format!("fc_{key}_in{}", items.len());
+                items.push(json!({"id": id, "type": "function_call", "status": "completed",
+                    "call_id": call.as_str(), "name": name, "arguments": args}));
+            }
+        }
+        if let AgentEvent::ToolCallFinished { call, outcome, output, .. } = fact
+            && *outcome != Outcome::Requested
+        {
+            let id = format!("fco_{key}_in{}", items.len());
+            items.push(json!({"id": id, "type": "function_call_output", "status": "completed",
+                "call_id": call.as_str(), "output": output.text}));
+        }
+    }
+    items
+}
+
+/// Which part of a list is wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::serve) struct Page {
+    after: Option<String>,
+    limit: Option<usize>,
+    ascending: bool,
+}
+
+impl Page {
+    /// Reads it from a query.
+    pub(in crate::serve) fn read(query: &[(String, String)]) -> Result<Self, Refused> {
+        let mut page = Self::default();
+        for (name, value) in query {
+            match name.as_str() {
+                "after" => page.after = Some(value.clone()),
+                "limit" => match value.parse() {
+                    Ok(limit @ 1..=100) => page.limit = Some(limit),
+                    _ => return Err(fields::wrong("limit", "a number from 1 to 100")),
+                },
+                "order" => match value.as_str() {
+                    "asc" | "desc" => page.ascending = value == "asc",
+                    _ => return Err(fields::wrong("order", "asc or desc")),
+                },
+                _ => {}
+            }
+        }
+        Ok(page)
+    }
+
+    /// Makes the list that is answered of items, oldest first.
+    pub(in crate::serve) fn of(&self, mut items: Vec<Json>) -> Json {
+        if !self.ascending {
+            items.reverse();
+        }
+        let id = |item: &Json| item.get("id").and_then(Json::as_str).unwrap_or_default().to_owned();
+        let from = self.after.as_ref().and_then(|after| items.iter().position(|item| id(item) == *after));
+        let mut items: Vec<Json> = items.into_iter().skip(from.map_or(0, |at| at + 1)).collect();
+        let limit = self.limit.unwrap_or(20);
+        let has_more = items.len() > limit;
+        items.truncate(limit);
+        let (first, last) = (items.first().map(id).unwrap_or_default(), items.last().map(id).unwrap_or_default());
+        json!({"object": "list", "data": items, "first_id": first, "last_id": last, "has_more": has_more})
+    }
+}
