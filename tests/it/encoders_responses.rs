@@ -3,7 +3,6 @@
 //!
 //! Facts come from every golden stream, from the recorded demo, and from chance.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use jarvis_tui::dialect::enclava::{self, Enclava};
