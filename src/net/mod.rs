@@ -7,6 +7,7 @@
 
 pub mod backoff;
 pub mod call;
+mod gather;
 pub mod guard;
 pub mod http;
 pub mod perform;

@@ -23,6 +23,7 @@ pub use self::patience::Patience;
 use self::watch::Watch;
 use super::backoff;
 use super::call::{Beside, HttpCall};
+use super::gather::{Gather, Gathered};
 use super::guard::Broken;
 use super::http::{Answer, Http};
 use super::redact::Redactor;
@@ -34,10 +35,6 @@ use crate::event::{AgentEvent, Fault, FaultKind, LinkState, Millis, Subject};
 
 /// How long extras are waited for once the answer is complete.
 const EXTRAS: Duration = Duration::from_secs(10);
-/// Chunks that follow one another faster than this belong to a burst.
-const DENSE: Duration = Duration::from_millis(2);
-/// Bytes that are taken together before anything is told.
-const BATCH: usize = 64 * 1024;
 
 /// What is told while a call runs.
 #[derive(Clone, Debug, PartialEq)]
@@ -210,7 +207,7 @@ impl<'a> Line<'a> {
         self.decode.content_type(content_type.split(';').next().unwrap_or_default().trim());
         let mut frames = Frames::of(self.call.framing, &content_type);
         let mut heard_any = false;
-        let mut heard_at = Instant::now();
+        let mut gather = Gather::new();
         self.arrived().await;
         loop {
             let silence = if self.decode.is_settled() {
@@ -227,7 +224,7 @@ impl<'a> Line<'a> {
                     next = body.next() => Either::Right(next),
                 }
             };
-            let mut next = match self.wait(heard, silence).await {
+            let next = match self.wait(heard, silence).await {
                 Got::It(Either::Right(next)) => next,
                 Got::It(Either::Left(told)) => {
                     match (told, &*aside) {
@@ -251,33 +248,8 @@ impl<'a> Line<'a> {
                 }
                 Got::Nobody => return None,
             };
-            // A stream that comes at its own pace has nothing waiting; looking for it would cost a turn of the loop.
-            let dense = heard_at.elapsed() < DENSE;
-            let mut taken = 0;
-            let mut broken = None;
-            // One wake-up for all that is there already.
-            while let Some(Ok(chunk)) = &next {
-                self.watch.begun |= !chunk.is_empty();
-                taken += chunk.len();
-                broken = frames.push(chunk, &mut self.frames).err();
-                if broken.is_some() || taken >= BATCH {
-                    break;
-                }
-                let mut more = body.next().now_or_never();
-                if more.is_none() && dense {
-                    // The connection's own task hands chunks over one by one; let it, then look once more.
-                    tokio::task::yield_now().await;
-                    more = body.next().now_or_never();
-                }
-                match more {
-                    Some(more) => next = more,
-                    None => break,
-                }
-            }
-            let ended = !matches!(next, Some(Ok(_)));
-            if next.is_none() {
-                frames.finish(&mut self.frames);
-            }
+            let Gathered { taken, broken, end } = gather.take(next, &mut body, &mut frames, &mut self.frames).await;
+            self.watch.begun |= taken > 0;
             heard_any |= !self.frames.is_empty();
             for frame in &mut self.frames {
                 self.redactor.blank(&mut frame.data);
@@ -290,25 +262,23 @@ impl<'a> Line<'a> {
             if !self.tell_events().await {
                 return None;
             }
-            heard_at = Instant::now();
+            gather.told();
             if let Some(broken) = broken {
                 self.close(Some(broken.fault(&self.place)), aside).await;
                 return None;
             }
             if self.decode.is_done() {
                 // The end of the body is often there too; with it read, the connection can be used again.
-                if !ended {
+                if end.is_none() {
                     let _ = body.next().now_or_never();
                 }
                 self.close(None, aside).await;
                 return None;
             }
-            if !ended {
-                continue;
-            }
-            match next {
-                Some(Err(failure)) if !self.watch.begun => return Some(failure),
-                Some(Err(failure)) => self.close_cut(failure.fault, aside).await,
+            let Some(end) = end else { continue };
+            match end {
+                Some(failure) if !self.watch.begun => return Some(failure),
+                Some(failure) => self.close_cut(failure.fault, aside).await,
                 _ if !heard_any => {
                     let text = format!("{} ended its answer without a word; try again, or look at its log", self.place);
                     self.give_up(Fault::new(FaultKind::Protocol, text)).await;

@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use self::seen::{Joint, Seen, Verdict};
 use super::backoff;
 use super::call::{Framing, HttpCall, Value};
+use super::gather::{Gather, Gathered};
 use super::guard::Broken;
 use super::http::{Answer, Http};
 use super::perform::watch::Watch;
@@ -225,6 +226,7 @@ impl<'a> Watcher<'a> {
         self.decode.content_type(kind);
         let mut frames = Frames::of(framing, &content_type);
         let mut batch = Vec::new();
+        let mut gather = Gather::new();
         let mut moved = false;
         self.arrived(false).await;
         loop {
@@ -236,25 +238,14 @@ impl<'a> Watcher<'a> {
                 }
                 Got::Nobody => return Ended::Nobody,
             };
-            let mut broken = None;
-            let mut whole = None;
-            let closed = next.is_none();
-            let failure = match next {
-                Some(Ok(chunk)) => {
-                    self.watch.begun |= !chunk.is_empty();
-                    broken = frames.push(&chunk, &mut batch).err();
-                    None
-                }
-                Some(Err(failure)) => Some(Failure { retry: true, ..failure }),
-                None => {
-                    frames.finish(&mut batch);
-                    if let Some(head) = frames.is_whole().then(|| batch.first().map(head)).flatten() {
-                        whole = Some(head);
-                    }
-                    let text = format!("{} closed the stream", self.place);
-                    Some(Failure::passing(FaultKind::Network, text))
-                }
-            };
+            let Gathered { taken, broken, end } = gather.take(next, &mut body, &mut frames, &mut batch).await;
+            self.watch.begun |= taken > 0;
+            let closed = matches!(end, Some(None));
+            let whole = (closed && frames.is_whole()).then(|| batch.first().map(head)).flatten();
+            let failure = end.map(|failure| match failure {
+                Some(failure) => Failure { retry: true, ..failure },
+                None => Failure::passing(FaultKind::Network, format!("{} closed the stream", self.place)),
+            });
             self.retry = frames.retry().map(Millis).or(self.retry);
             let before = self.events.len();
             for mut frame in batch.drain(..) {
@@ -266,6 +257,7 @@ impl<'a> Watcher<'a> {
             if !self.tell_events().await {
                 return Ended::Nobody;
             }
+            gather.told();
             if let Some(broken) = broken {
                 return Ended::Broken(broken.fault(&self.place));
             }
