@@ -12,6 +12,7 @@ mod encoders_responses;
 mod engines;
 mod grammar;
 mod hosted;
+mod hostile;
 mod journal;
 mod markdown;
 mod reading;

@@ -22,6 +22,8 @@ pub(crate) enum Act {
     Hold,
     /// Sends nothing more and waits for the client to hang up.
     Hang,
+    /// Breaks the connection off as a crash would.
+    Reset,
 }
 
 /// Sends a response head that lets the body end with the connection.
@@ -198,6 +200,10 @@ async fn act(mut socket: TcpStream, script: Vec<Act>, shared: Arc<Shared>, reque
             }
             Act::Consent => {}
             Act::Hold => shared.go.notified().await,
+            Act::Reset => {
+                let _ = socket.set_zero_linger();
+                return;
+            }
             Act::Hang => {
                 while matches!(socket.read(&mut [0; 64]).await, Ok(1..)) {}
                 shared.hung_up.notify_one();
