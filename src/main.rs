@@ -299,6 +299,7 @@ async fn on_screen(
     let chooser = house.chooser();
     let mut shell = Shell {
         live,
+        frames: house.frames(),
         ui: house.config().ui.clone(),
         keymap,
         warnings,

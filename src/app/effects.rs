@@ -13,8 +13,10 @@ use tokio::task::{JoinError, JoinSet};
 use super::clipboard::{self, Surroundings};
 use super::{history, opener};
 use crate::bridge::Live;
+use crate::bridge::frames::{Cut, Frames, Look, What};
 use crate::event::Command;
 use crate::store::effect::Copy;
+use crate::store::frames;
 use crate::store::links::Target;
 use crate::store::msg::{ModelChoice, Report};
 use crate::text::{clean, one_line};
@@ -118,6 +120,18 @@ impl<'a> Effects<'a> {
         });
     }
 
+    /// Saves the raw frames in a new file: that one, or one with a name of its own in the current folder.
+    pub fn save_frames(&mut self, frames: Frames, file: Option<String>) {
+        self.tasks.spawn(async move {
+            let own = || format!("frames-{}.jsonl", jiff::Zoned::now().strftime("%Y%m%d-%H%M%S"));
+            let path = PathBuf::from(file.unwrap_or_else(own));
+            match frames.save(&path).await {
+                Ok(()) => Done::Report(Report::Said(format!("saved: jarvis-tui attach {} plays it", path.display()))),
+                Err(error) => failed("saving the frames", &path, &error),
+            }
+        });
+    }
+
     pub fn load_history(&mut self) {
         let Some(path) = self.history.clone() else { return };
         self.tasks.spawn_blocking(move || match history::load(&path) {
@@ -153,6 +167,21 @@ pub fn send(commands: &mpsc::Sender<Command>, command: Command) -> Result<(), (C
 
 fn failed(what: &str, path: &std::path::Path, error: &std::io::Error) -> Done {
     Done::Report(Report::Failed { what: format!("{what} ({})", path.display()), why: error.to_string() })
+}
+
+/// Frames as the store shows them.
+pub fn frames_of(look: Look) -> Report {
+    let row = |cut: Cut| {
+        let what = match cut.what {
+            What::Began { asked, status, content_type } => {
+                frames::What::Began(format!("{asked} · {status} {content_type}").trim_end().to_owned())
+            }
+            What::Frame { name, frame } => frames::What::Frame { name, id: frame.id, data: frame.data },
+            What::Ended(why) => frames::What::Ended(why),
+        };
+        frames::Row { at: cut.at, since: cut.since, what }
+    };
+    Report::Frames { rows: look.cuts.into_iter().map(row).collect(), fallen: look.fallen }
 }
 
 fn lost(error: &JoinError) -> Done {

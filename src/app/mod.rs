@@ -39,10 +39,11 @@ use self::behind::Behind;
 use self::burst::Burst;
 use self::chat::{Ask, Chat};
 use self::clipboard::Surroundings;
-use self::effects::{Done, Effects, ListModels, NewSession};
+use self::effects::{Done, Effects, ListModels, NewSession, frames_of};
 use self::pace::Pace;
 use self::screen::Counts;
 use self::term::{InChat, Signals, Term, Told};
+use crate::bridge::frames::{Frames, Look};
 use crate::bridge::hub::Subscription;
 use crate::bridge::{Delivery, Live};
 use crate::config::keys::Keymap;
@@ -85,6 +86,8 @@ pub struct Shell<'a> {
     /// Where prompts are remembered.
     pub history: Option<PathBuf>,
     pub list_models: ListModels<'a>,
+    /// The raw frames of all streams.
+    pub frames: Frames,
     /// None where no session can be begun, as in a replay.
     pub new_session: Option<NewSession<'a>>,
 }
@@ -112,6 +115,9 @@ struct Loop<'a> {
     chat: Chat,
     term: Term,
     effects: Effects<'a>,
+    frames: Frames,
+    /// Somebody looks at them.
+    looking: Option<Frames>,
     pace: Pace,
     live: Live,
     facts: Subscription,
@@ -158,7 +164,7 @@ impl Clock {
 
 impl<'a> Loop<'a> {
     fn new(shell: Shell<'a>) -> io::Result<Self> {
-        let Shell { mut live, ui, keymap, warnings, prompt, history, list_models, new_session } = shell;
+        let Shell { mut live, ui, keymap, warnings, prompt, history, list_models, frames, new_session } = shell;
         // Dark until the terminal has said what it is.
         let theme = match ui.theme {
             ThemeChoice::Auto | ThemeChoice::Dark => ThemeKind::Dark,
@@ -178,6 +184,8 @@ impl<'a> Loop<'a> {
             chat,
             term: Term::enter(ui.mouse)?,
             effects: Effects::new(list_models, new_session, history),
+            frames,
+            looking: None,
             pace: Pace::new(ui.max_fps),
             facts: live.hub.subscribe(Seq(0)),
             behind: None,
@@ -252,6 +260,10 @@ impl<'a> Loop<'a> {
                     let weather = self.live.weather.borrow_and_update().clone();
                     self.clock = Clock::new(&weather, Instant::now());
                     self.chat.update(Msg::Weather(weather));
+                    self.pace.want(Instant::now(), SOON);
+                }
+                look = look(&mut self.looking) => {
+                    self.chat.update(Msg::Report(frames_of(look)));
                     self.pace.want(Instant::now(), SOON);
                 }
                 open = self.facts.batch(BATCH, &mut deliveries), if self.facts_open => {
@@ -472,11 +484,17 @@ impl<'a> Loop<'a> {
                     let folder = PathBuf::from(folder.unwrap_or_default());
                     self.effects.open(&target, &self.around, &folder);
                 }
+                Effect::SaveFrames(file) => self.effects.save_frames(self.frames.clone(), file),
                 // Whoever looks needs no bell.
                 Effect::Bell if self.chat.focused != Some(true) => self.term.screen.say(b"\x07")?,
                 Effect::Bell => {}
                 Effect::Quit => self.quit = Some(0),
             }
+        }
+        match (self.chat.store.focus.shows_frames(), &self.looking) {
+            (true, None) => self.looking = Some(self.frames.clone()),
+            (false, Some(_)) => self.looking = None,
+            _ => {}
         }
         let fresh = self.chat.ui.composer.take_fresh();
         if !fresh.is_empty() {
@@ -497,6 +515,14 @@ async fn until(at: Option<Instant>) {
         // A timer sleeps in whole milliseconds, which a key would feel.
         Some(at) if at <= Instant::now() => {}
         Some(at) => sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for raw frames, while somebody looks at them. Cancel-safe.
+async fn look(frames: &mut Option<Frames>) -> Look {
+    match frames {
+        Some(frames) => frames.next().await,
         None => std::future::pending().await,
     }
 }

@@ -100,7 +100,8 @@ impl House {
         let http = match &typed.record {
             Some(path) => {
                 let tap = Tap::to_file(path, &mut self.tasks).await;
-                self.http.tapped(tap.map_err(|error| anyhow::anyhow!("can't record to {}: {error}", path.display()))?)
+                let tap = tap.map_err(|error| anyhow::anyhow!("can't record to {}: {error}", path.display()))?;
+                self.http.tapped(tap.and(self.reel.clone()))
             }
             None => self.http.clone(),
         }
@@ -342,7 +343,8 @@ impl House {
 
     fn play_bytes(&mut self, path: PathBuf, aim: &Aim, typed: &cli::Attach) -> Attached {
         let paced = self.audience == Audience::Screen;
-        self.follow(remote::From::File { path, paced }, aim, String::new(), typed.explain, Vec::new(), Instant::now())
+        let from = remote::From::File { path, paced, reel: self.reel.clone() };
+        self.follow(from, aim, String::new(), typed.explain, Vec::new(), Instant::now())
     }
 
     fn follow(

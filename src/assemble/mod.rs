@@ -18,6 +18,7 @@ use crate::agent::approval::Policy;
 use crate::agent::history::History;
 use crate::agent::names::Names;
 use crate::agent::{AgentSetup, Asks, Overflow, Switch};
+use crate::bridge::frames::Frames;
 use crate::bridge::hub::{Backlog, Hub, RING_BYTES};
 use crate::bridge::session::{self, Standing, notice};
 use crate::bridge::{Live, local};
@@ -26,6 +27,8 @@ use crate::event::grammar::Sealer;
 use crate::event::{AgentEvent, CallId, Level, Millis, SessionId};
 use crate::journal::{self, Header, Listing, Reader, Want, Writer};
 use crate::net::Http;
+use crate::net::record::Tap;
+use crate::net::reel::Reel;
 use crate::tool;
 
 pub use crate::bridge::replay;
@@ -68,19 +71,23 @@ pub struct House {
     /// In place of the embedded system prompt.
     pub system: Option<String>,
     http: Http,
+    /// The newest bytes of every stream, local engines' too.
+    reel: Reel,
     tasks: JoinSet<()>,
     begun: Vec<SessionId>,
 }
 
 impl House {
     pub fn new(loaded: Loaded, paths: Paths, folder: PathBuf, audience: Audience, system: Option<String>) -> Self {
+        let reel = Reel::default();
         Self {
             loaded: Arc::new(loaded),
             paths,
             folder,
             audience,
             system,
-            http: Http::new(Duration::from_secs(10)),
+            http: Http::new(Duration::from_secs(10)).tapped(Tap::reel(reel.clone())),
+            reel,
             tasks: JoinSet::new(),
             begun: Vec::new(),
         }
@@ -88,6 +95,11 @@ impl House {
 
     pub fn config(&self) -> &Config {
         &self.loaded.config
+    }
+
+    /// Returns a view of the raw frames of all streams.
+    pub fn frames(&self) -> Frames {
+        Frames::new(self.reel.clone())
     }
 
     pub fn chooser(&self) -> Chooser {

@@ -34,6 +34,7 @@ pub struct Live {
     pub weather: watch::Receiver<Weather>,
 }
 
+pub mod frames;
 pub mod hub;
 pub mod local;
 pub mod mirror;

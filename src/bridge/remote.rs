@@ -16,6 +16,7 @@ use super::session::Feed;
 use crate::dialect::Decode;
 use crate::event::{AgentEvent, Caps, Command, Fault, FaultKind, LinkState, TurnEnd};
 use crate::net::call::HttpCall;
+use crate::net::reel::Reel;
 use crate::net::{Heard, Http, Patience, reconnect};
 use turns::Turns;
 
@@ -33,6 +34,8 @@ pub enum From {
     File {
         path: PathBuf,
         paced: bool,
+        /// Keeps the newest bytes.
+        reel: Reel,
     },
 }
 
@@ -78,7 +81,7 @@ async fn run(
             From::Stream { http, call, patience } => {
                 reconnect::watch(&http, &call, &*decoders, &patience, &out).await;
             }
-            From::File { path, paced } => taped::play(&path, paced, &*decoders, &out).await,
+            From::File { path, paced, reel } => taped::play(&path, paced, reel, &*decoders, &out).await,
         }
     });
     let mut told = Vec::new();

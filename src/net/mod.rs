@@ -2,7 +2,7 @@
 //!
 //! `call` says what to ask, `http` asks, `sse` cuts the answer's bytes into frames (behind `guard`), `perform` drives
 //! one call from the first try to its last event, `reconnect` watches a stream for as long as it lasts, `probe` asks
-//! several servers at once, `record` keeps the bytes, `redact` keeps a call's secrets out of what comes back, and `ws`
+//! several servers at once, `record` keeps the bytes in a file and `reel` the newest of them in memory, `redact` keeps a call's secrets out of what comes back, and `ws`
 //! listens to a server's events.
 
 pub mod backoff;
@@ -15,6 +15,7 @@ pub mod probe;
 pub mod reconnect;
 pub mod record;
 mod redact;
+pub mod reel;
 pub mod sse;
 pub mod status;
 pub mod ws;

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use super::call::{HttpCall, Method};
 use super::redact::Redactor;
+use super::reel::Reel;
 use super::status::Failure;
 use crate::event::Millis;
 
@@ -58,12 +59,17 @@ pub enum Line {
 
 impl Line {
     fn piece(at: Millis, bytes: &[u8], secrets: &Redactor) -> Self {
+        let mut piece = Self::of(at, bytes);
+        if let Self::Piece { bytes, encoding: None, .. } = &mut piece {
+            secrets.blank(bytes);
+        }
+        piece
+    }
+
+    /// A piece of what no secret was sent for.
+    pub fn of(at: Millis, bytes: &[u8]) -> Self {
         match std::str::from_utf8(bytes) {
-            Ok(text) => {
-                let mut bytes = text.to_owned();
-                secrets.blank(&mut bytes);
-                Self::Piece { at, bytes, encoding: None }
-            }
+            Ok(text) => Self::Piece { at, bytes: text.to_owned(), encoding: None },
             Err(_) => Self::Piece { at, bytes: STANDARD.encode(bytes), encoding: Some("base64".to_owned()) },
         }
     }
@@ -79,6 +85,20 @@ impl Line {
         }
     }
 
+    /// Returns it as it stands in a file.
+    fn json(&self) -> io::Result<Vec<u8>> {
+        let mut text = serde_json::to_vec(self).map_err(io::Error::from)?;
+        text.push(b'\n');
+        Ok(text)
+    }
+
+    /// Counts its time from another moment.
+    fn since(mut self, began: Millis) -> Self {
+        let (Self::Answer { at, .. } | Self::Piece { at, .. } | Self::End { at, .. }) = &mut self;
+        *at = at.since(began);
+        self
+    }
+
     pub fn at(&self) -> Millis {
         match self {
             Self::Answer { at, .. } | Self::Piece { at, .. } | Self::End { at, .. } => *at,
@@ -89,7 +109,8 @@ impl Line {
 /// Hears the bytes of every stream. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Tap {
-    lines: mpsc::Sender<Line>,
+    lines: Option<mpsc::Sender<Line>>,
+    reel: Option<Reel>,
     began: Instant,
 }
 
@@ -98,7 +119,18 @@ impl Tap {
     pub fn new() -> (Self, mpsc::Receiver<Line>) {
         // Capacity 64: reads of a few kB that wait for the disk.
         let (lines, heard) = mpsc::channel(64);
-        (Self { lines, began: Instant::now() }, heard)
+        (Self { lines: Some(lines), reel: None, began: Instant::now() }, heard)
+    }
+
+    /// Lets a reel keep the newest bytes.
+    pub fn reel(reel: Reel) -> Self {
+        Self { lines: None, reel: Some(reel), began: Instant::now() }
+    }
+
+    /// Lets a reel keep the newest bytes, too.
+    #[must_use]
+    pub fn and(self, reel: Reel) -> Self {
+        Self { reel: Some(reel), ..self }
     }
 
     /// Begins a recording in a file, which is made or replaced and is the owner's alone.
@@ -139,9 +171,10 @@ impl Tap {
             status,
             content_type: content_type.to_owned(),
         };
-        self.say(answer).await;
+        let number = self.reel.as_ref().map_or(0, |reel| reel.answer_to(call));
+        self.say(number, answer).await;
         let secrets = Redactor::of(call);
-        stream::unfold(Some((self, body, secrets)), |state| async {
+        stream::unfold(Some((self, body, secrets)), move |state| async move {
             let (tap, mut body, secrets) = state?;
             let next = body.next().await;
             let line = match &next {
@@ -149,17 +182,40 @@ impl Tap {
                 Some(Err(failure)) => Line::End { at: tap.now(), end: failure.fault.message.clone() },
                 None => Line::End { at: tap.now(), end: "eof".to_owned() },
             };
-            tap.say(line).await;
+            tap.say(number, line).await;
             let is_last = !matches!(next, Some(Ok(_)));
             next.map(|next| (next, (!is_last).then_some((tap, body, secrets))))
         })
         .boxed()
     }
 
-    async fn say(&self, line: Line) {
-        // Nobody listens any more: the recording broke, the conversation goes on.
-        let _ = self.lines.send(line).await;
+    async fn say(&self, answer: u64, line: Line) {
+        match (&self.lines, &self.reel) {
+            (Some(lines), reel) => {
+                if let Some(reel) = reel {
+                    reel.push(answer, line.clone());
+                }
+                // Nobody listens any more: the recording broke, the conversation goes on.
+                let _ = lines.send(line).await;
+            }
+            (None, Some(reel)) => reel.push(answer, line),
+            (None, None) => {}
+        }
     }
+}
+
+/// Writes lines as a recording that begins with the first of them into a file that must not exist yet; the owner's alone.
+pub async fn save(path: &Path, lines: &[Line]) -> io::Result<()> {
+    let mut options = tokio::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    options.mode(0o600);
+    let mut file = tokio::io::BufWriter::new(options.open(path).await?);
+    let began = lines.first().map_or(Millis(0), Line::at);
+    for line in lines {
+        file.write_all(&line.clone().since(began).json()?).await?;
+    }
+    file.flush().await
 }
 
 async fn write(file: tokio::fs::File, mut heard: mpsc::Receiver<Line>) -> io::Result<()> {
@@ -167,9 +223,7 @@ async fn write(file: tokio::fs::File, mut heard: mpsc::Receiver<Line>) -> io::Re
     let mut batch = Vec::new();
     while heard.recv_many(&mut batch, 64).await > 0 {
         for line in batch.drain(..) {
-            let mut text = serde_json::to_vec(&line).map_err(io::Error::from)?;
-            text.push(b'\n');
-            file.write_all(&text).await?;
+            file.write_all(&line.json()?).await?;
         }
         // A program that is killed leaves a recording all the same.
         file.flush().await?;

@@ -57,6 +57,12 @@ pub enum Action {
     SearchRegex,
     /// Enter: the query is written; once more, the reader stays at the match.
     SearchAccept,
+    /// Shows the raw frames of the streams.
+    OpenFrames,
+    /// They stand still, or follow what comes.
+    PauseFrames,
+    /// Saves them as a recording.
+    SaveFrames,
     CloseOverlay,
     /// Brings the waiting approval to the front.
     OpenApproval,
@@ -283,6 +289,7 @@ pub const ACTIONS: &[Row] = &[
     view("app.interrupt", Global, UiAction::Interrupt, "clear the draft, else interrupt, else quit (twice)"),
     act("app.help", Global, || Action::OpenHelp, "all keys"),
     act("model.choose", Global, || Action::OpenModels, "choose a model"),
+    act("frames.open", Global, || Action::OpenFrames, "show the raw frames of the stream"),
     act("mode.cycle", Global, || Action::CycleMode, "next mode: ask, auto-edit, plan, full"),
     act("mode.ask", Global, || Action::SetMode(Mode::Ask), "ask before writing, running, fetching"),
     act("mode.auto-edit", Global, || Action::SetMode(Mode::AutoEdit), "change files here without asking"),
@@ -390,6 +397,8 @@ pub const ACTIONS: &[Row] = &[
     act("overlay.accept", Overlay, || Action::OverlayAccept, "choose"),
     act("overlay.backspace", Overlay, || Action::OverlayBackspace, "delete backward"),
     act("overlay.clear", Overlay, || Action::OverlayClear, "empty the field"),
+    act("frames.pause", Overlay, || Action::PauseFrames, "frames: stand still, or follow"),
+    act("frames.save", Overlay, || Action::SaveFrames, "frames: save them as a recording"),
     act("overlay.close", Overlay, || Action::CloseOverlay, "close"),
 ];
 

@@ -16,6 +16,8 @@ pub enum Effect {
     Copy(Copy),
     /// Open a link or a file; answered by a report.
     Open(Target),
+    /// Save the raw frames as a recording: in that file, or in one with a name of its own. Answered by a report.
+    SaveFrames(Option<String>),
     Bell,
     Quit,
 }

@@ -65,6 +65,8 @@ pub enum Overlay {
         query: String,
         selected: usize,
     },
+    /// The raw frames of the streams; what is shown of them is the store's `frames`.
+    Frames,
     Approval(Approval),
     Search(Box<Search>),
     Outline(Box<Outline>),
@@ -115,6 +117,11 @@ impl Focus {
         self.overlays.last()
     }
 
+    /// Returns whether somebody looks at the raw frames.
+    pub fn shows_frames(&self) -> bool {
+        self.overlays.contains(&Overlay::Frames)
+    }
+
     pub fn approval(&self) -> Option<&Approval> {
         match self.top() {
             Some(Overlay::Approval(approval)) => Some(approval),
@@ -132,7 +139,7 @@ impl Focus {
     /// Returns whether plain characters are text for the overlay on top, and not its keys.
     pub fn is_typing(&self) -> bool {
         match self.top() {
-            Some(Overlay::Models { .. } | Overlay::Outline(_)) => true,
+            Some(Overlay::Models { .. } | Overlay::Outline(_) | Overlay::Frames) => true,
             Some(Overlay::Search(search)) => search.typing,
             Some(Overlay::Approval(approval)) => approval.input != ApprovalInput::Choosing,
             Some(Overlay::Help { .. } | Overlay::Blocks | Overlay::Raw { .. } | Overlay::Links { .. }) | None => false,

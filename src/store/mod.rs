@@ -9,8 +9,10 @@ mod copying;
 pub mod effect;
 mod finding;
 pub mod focus;
+pub mod frames;
 pub mod links;
 pub mod msg;
+pub mod notes;
 pub mod outline;
 pub mod search;
 pub mod session;
@@ -25,7 +27,9 @@ use crate::event::{AgentEvent, Envelope, Level, LinkState, Seq, TurnEnd};
 
 use self::effect::Effect;
 use self::focus::{Approval, Focus};
+use self::frames::Frames;
 use self::msg::{Msg, Report};
+use self::notes::Notes;
 use self::session::{Phase, SessionState};
 use self::tools::{Call, CallState, ToolBoard};
 use self::transcript::{Item, Kind, Transcript};
@@ -91,6 +95,8 @@ pub struct Store {
     pub tools: ToolBoard,
     pub usage: Meters,
     pub session: SessionState,
+    /// What servers tell beside their words.
+    pub notes: Notes,
     pub focus: Focus,
     /// Reasoning is folded unless an item says otherwise.
     pub fold_thinking: bool,
@@ -103,6 +109,8 @@ pub struct Store {
     pub hint: Option<(Level, String)>,
     /// Earlier turns are still being read: how much of them was, in percent.
     pub earlier: Option<u8>,
+    /// The raw frames, while they are looked at.
+    pub frames: Frames,
     /// Text that belongs into the composer; whoever owns the composer takes it.
     pub taken_back: Option<String>,
     last_seq: Seq,
@@ -135,6 +143,7 @@ impl Store {
             Msg::Do(action) => wishes::act(self, action, fx),
             Msg::Report(Report::Models(models)) => self.session.models = Some(models),
             Msg::Report(Report::Failed { what, why }) => self.hint = Some((Level::Error, format!("{what}: {why}"))),
+            Msg::Report(Report::Frames { rows, fallen }) => self.frames.add(rows, fallen),
             Msg::Report(Report::Said(text)) => self.hint = Some((Level::Info, text)),
             Msg::Tick(now) => self.session.clock(now),
             Msg::Work => finding::work(self),
@@ -239,6 +248,9 @@ impl Store {
 
         let change = self.session.change(event);
         self.usage.on(*at, event);
+        if let Some(sources) = self.notes.on(event) {
+            self.transcript.notice(*at, Level::Info, "sources", &sources);
+        }
         self.transcript.on(*at, event, &self.usage);
         self.tools.on(*at, event, &self.transcript);
         self.session.on(*at, event);
@@ -274,6 +286,7 @@ impl Store {
         self.transcript.reset();
         self.tools = ToolBoard::default();
         self.usage = Meters::default();
+        self.notes = Notes::default();
         self.session.reset();
         self.focus.settle(|_| false);
         self.last_seq = Seq(0);

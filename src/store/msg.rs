@@ -3,6 +3,7 @@
 use crate::event::{Envelope, Millis, Weather};
 
 use super::action::Action;
+use super::frames::Row;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Msg {
@@ -33,6 +34,11 @@ pub enum Report {
         why: String,
     },
     Said(String),
+    /// What came on the streams, and how many bytes of them nobody can look at any more.
+    Frames {
+        rows: Vec<Row>,
+        fallen: u64,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

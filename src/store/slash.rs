@@ -26,6 +26,7 @@ pub const COMMANDS: &[CommandInfo] = &[
     CommandInfo { name: "copy", aliases: &["yank"], argument: "[n]", about: "copy the last answer, or the nth last" },
     CommandInfo { name: "raw", aliases: &["source"], argument: "", about: "show the last answer as it came" },
     CommandInfo { name: "links", aliases: &["open"], argument: "", about: "links and files, to open or copy" },
+    CommandInfo { name: "frames", aliases: &[], argument: "[file]", about: "show the raw frames, or save them" },
     CommandInfo { name: "retry", aliases: &["again"], argument: "", about: "send the last prompt again" },
     CommandInfo { name: "debug", aliases: &["figures"], argument: "", about: "show what the screen costs" },
     CommandInfo {
@@ -59,6 +60,8 @@ pub enum Slash {
     Links,
     /// The nth answer from the end.
     Copy(usize),
+    /// Show the raw frames, or save them in a file.
+    Frames(Option<String>),
     Retry,
     New,
     Quit,
@@ -100,6 +103,7 @@ pub fn read(text: &str) -> Submitted {
             Some(Ok(nth)) if nth > 0 => Slash::Copy(nth),
             Some(_) => return Submitted::Wrong("/copy takes a number: 1 is the last answer".into()),
         },
+        "frames" => Slash::Frames(given),
         "retry" => Slash::Retry,
         "new" => Slash::New,
         _ => Slash::Quit,
@@ -197,7 +201,10 @@ mod tests {
         let names = |text| complete(text).into_iter().map(|command| command.name).collect::<Vec<_>>();
         assert_eq!(
             names("/"),
-            ["help", "model", "mode", "search", "outline", "copy", "raw", "links", "retry", "debug", "new", "quit"]
+            [
+                "help", "model", "mode", "search", "outline", "copy", "raw", "links", "frames", "retry", "debug",
+                "new", "quit"
+            ]
         );
         assert_eq!(names("/mod"), ["model", "mode"]);
         assert_eq!(names("/ex"), ["quit"]);

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
-use crate::event::{AgentEvent, Ask, CallId, DecidedBy, Decision, Millis, Outcome, RanBy};
+use crate::event::{AgentEvent, Ask, CallId, DecidedBy, Decision, Json, Millis, Outcome, RanBy, Subject};
 
+use super::notes;
 use super::transcript::{ItemId, Transcript};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +31,10 @@ pub struct Call {
     /// When its running began.
     pub ran_at: Option<Millis>,
     pub took: Option<Millis>,
+    /// It turned out to belong to another client of the same server.
+    pub foreign: bool,
+    /// What its result rests on.
+    pub sources: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +51,8 @@ pub enum CallState {
 pub const OUTPUT_CAP: usize = 64 * 1024;
 /// Bytes of arguments kept of one call.
 const ARGS_CAP: usize = 256 * 1024;
+/// Sources kept of one call.
+const SOURCES: usize = 50;
 
 /// All calls of the session, in the order in which the model began to write them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -101,6 +108,20 @@ impl ToolBoard {
         self.open().filter(|call| call.state == CallState::Waiting)
     }
 
+    fn annotated(&mut self, on: &Subject, kind: &str, data: &Json) {
+        let Subject::Call(call) = on else { return };
+        let Some(call) = self.index.get(call).and_then(|index| self.calls.get_mut(*index)) else { return };
+        match kind {
+            "foreign" => call.foreign = *data == Json::Bool(true),
+            "sources" | "citation" => {
+                let list = data.as_array().map_or(std::slice::from_ref(data), Vec::as_slice);
+                let room = SOURCES.saturating_sub(call.sources.len());
+                call.sources.extend(list.iter().filter_map(notes::source).take(room));
+            }
+            _ => {}
+        }
+    }
+
     /// Returns the calls without an end so far, oldest first.
     pub fn open(&self) -> impl Iterator<Item = &Call> {
         self.open.iter().filter_map(|index| self.calls.get(*index))
@@ -127,10 +148,10 @@ impl ToolBoard {
             | AgentEvent::TextDelta { .. }
             | AgentEvent::ReasoningDelta { .. }
             | AgentEvent::MessageFinished { .. }
-            | AgentEvent::Annotated { .. }
             | AgentEvent::UsageReported { .. }
             | AgentEvent::Noticed { .. }
             | AgentEvent::Unknown(_) => {}
+            AgentEvent::Annotated { on, kind, data } => self.annotated(on, kind, data),
             AgentEvent::ToolCallStarted { call, name, ran_by, message: _, parent: _ } => {
                 let call = self.entry(at, call, items);
                 call.ran_by = *ran_by;
@@ -237,6 +258,8 @@ impl ToolBoard {
                 at,
                 ran_at: None,
                 took: None,
+                foreign: false,
+                sources: Vec::new(),
             });
             self.open.push(index);
         }

@@ -8,6 +8,7 @@ use super::copying;
 use super::effect::Effect;
 use super::finding;
 use super::focus::{ApprovalInput, Overlay, Pane, matching};
+use super::frames::Frames;
 use super::links;
 use super::slash::{self, Slash, Submitted};
 use super::transcript::{Item, ItemId, Kind};
@@ -84,6 +85,22 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::SearchNewer => finding::newer(store),
         Action::SearchRegex => finding::regex(store),
         Action::SearchAccept => finding::accept(store),
+        Action::OpenFrames => {
+            if !store.focus.shows_frames() {
+                store.frames = Frames::default();
+            }
+            open(store, Overlay::Frames);
+        }
+        Action::PauseFrames => {
+            if store.focus.top() == Some(&Overlay::Frames) {
+                store.frames.pause();
+            }
+        }
+        Action::SaveFrames => {
+            if store.focus.top() == Some(&Overlay::Frames) {
+                fx.push(Effect::SaveFrames(None));
+            }
+        }
         Action::CloseOverlay => close(store, fx),
         Action::OpenApproval => open_approval(store),
         Action::ToggleThinking => store.fold_thinking = !store.fold_thinking,
@@ -123,7 +140,9 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         }
         Action::Focus(pane) => store.focus.pane = pane,
         Action::OverlayChar(c) => {
-            if let Some(Overlay::Links { .. }) = store.focus.top() {
+            if store.focus.top() == Some(&Overlay::Frames) {
+                store.frames.type_char(c);
+            } else if let Some(Overlay::Links { .. }) = store.focus.top() {
                 take_link(store, c, fx);
             } else if !swallowed(store) {
                 store.focus.type_char(c);
@@ -131,7 +150,9 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
             }
         }
         Action::OverlayBackspace => {
-            if !swallowed(store) {
+            if store.focus.top() == Some(&Overlay::Frames) {
+                store.frames.backspace();
+            } else if !swallowed(store) {
                 store.focus.backspace();
                 finding::edited(store);
             }
@@ -149,6 +170,11 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::OverlayScrollTo(row) => match store.focus.overlays.last_mut() {
             Some(Overlay::Help { scroll }) => *scroll = row,
             Some(Overlay::Approval(approval)) => approval.scroll = row,
+            Some(Overlay::Frames) => {
+                if let Some(scroll) = &mut store.frames.opened {
+                    *scroll = row;
+                }
+            }
             Some(Overlay::Raw { scroll, .. }) => *scroll = row,
             _ => {}
         },
@@ -197,6 +223,8 @@ fn submit(store: &mut Store, text: String, fx: &mut Vec<Effect>) {
         Submitted::Command(Slash::Outline) => act(store, Action::OpenOutline { from: None }, fx),
         Submitted::Command(Slash::Copy(nth)) => act(store, Action::CopyAnswer(nth), fx),
         Submitted::Command(Slash::Search(query)) => act(store, Action::OpenSearch { from: None, query }, fx),
+        Submitted::Command(Slash::Frames(None)) => act(store, Action::OpenFrames, fx),
+        Submitted::Command(Slash::Frames(file)) => fx.push(Effect::SaveFrames(file)),
         Submitted::Command(Slash::Retry) => act(store, Action::Retry, fx),
         Submitted::Command(Slash::New) => fx.push(Effect::NewSession),
         Submitted::Command(Slash::Quit) => fx.push(Effect::Quit),
@@ -268,6 +296,7 @@ fn accept(store: &mut Store, fx: &mut Vec<Effect>) {
         Some(Overlay::Help { .. } | Overlay::Blocks | Overlay::Raw { .. }) => close(store, fx),
         Some(Overlay::Search(_)) => finding::accept(store),
         Some(Overlay::Outline(_)) => finding::choose(store),
+        Some(Overlay::Frames) => store.frames.open(),
         Some(Overlay::Models { query, selected }) => {
             let models = store.session.models.as_deref().unwrap_or_default();
             let chosen = matching(models, query).get(*selected).map(|model| model.name.clone());
@@ -302,6 +331,12 @@ fn close(store: &mut Store, fx: &mut Vec<Effect>) {
         None => {
             if let Some(Overlay::Search(_)) = store.focus.top() {
                 finding::leave(store);
+            }
+            if store.focus.top() == Some(&Overlay::Frames) {
+                if store.frames.opened.is_some() {
+                    return store.frames.open();
+                }
+                store.frames = Frames::default();
             }
             store.focus.overlays.pop();
             store.offer_approval();
@@ -367,6 +402,11 @@ fn scroll(store: &mut Store, step: Step) {
             Step::On(rows) => outline.selected.saturating_sub(rows),
         });
         return;
+    }
+    if store.focus.top() == Some(&Overlay::Frames) {
+        let (Step::Back(rows) | Step::On(rows)) = step;
+        let rows = isize::try_from(rows).unwrap_or(isize::MAX);
+        return store.frames.go(if matches!(step, Step::Back(_)) { -rows } else { rows });
     }
     let count = match store.focus.top() {
         Some(Overlay::Links { links, .. }) => links.len(),

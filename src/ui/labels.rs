@@ -20,6 +20,8 @@ pub struct Labels {
     pub reason: String,
     pub accept: String,
     pub close: String,
+    pub pause_frames: String,
+    pub save_frames: String,
     composer: Vec<Hint>,
     transcript: Vec<Hint>,
     tool_panel: Vec<Hint>,
@@ -50,6 +52,8 @@ impl Labels {
             reason: key("approval.deny-with-reason"),
             accept: key("overlay.accept"),
             close: key("overlay.close"),
+            pause_frames: key("frames.pause"),
+            save_frames: key("frames.save"),
             composer: hints(&[
                 ("app.help", "help"),
                 ("mode.cycle", "mode"),

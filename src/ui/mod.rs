@@ -35,8 +35,8 @@ use self::panes::raw::RawView;
 use self::panes::tool_panel::ToolPanelView;
 use self::panes::transcript::TranscriptView;
 use self::panes::{
-    activity, approval, figures, help, letters_bar, links, models, outline, popup, queue, raw, replay_bar, search_bar,
-    status_line, tool_panel, transcript, usage_bar, welcome,
+    activity, approval, figures, frames, help, letters_bar, links, models, outline, popup, queue, raw, replay_bar,
+    search_bar, status_line, tool_panel, transcript, usage_bar, welcome,
 };
 use self::theme::Theme;
 
@@ -84,6 +84,7 @@ impl Ui {
             Overlay::Help { scroll } => *scroll,
             Overlay::Approval(approval) => approval.scroll,
             Overlay::Raw { scroll, .. } => *scroll,
+            Overlay::Frames => store.frames.opened?,
             _ => return None,
         };
         (scroll > self.overlay_end).then_some(Msg::Do(Action::OverlayScrollTo(self.overlay_end)))
@@ -168,6 +169,11 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
             Overlay::Search(search) => search_bar::draw(store, search, theme, margin(input), buf),
             Overlay::Models { query, selected } => {
                 models::draw(store, (query, *selected), &ui.labels, theme, stage, buf)
+            }
+            Overlay::Frames => {
+                let (cursor, end) = frames::draw(&store.frames, &ui.labels, theme, stage, buf);
+                ui.overlay_end = end;
+                cursor
             }
             Overlay::Approval(shown) => {
                 let drawn = approval::draw(store, shown, &ui.labels, theme, stage, buf);

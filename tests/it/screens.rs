@@ -4,11 +4,12 @@ use jarvis_tui::config::keys::Keymap;
 use jarvis_tui::config::{ThemeChoice, UiConfig};
 use jarvis_tui::event::{
     AgentEvent, Ask, CallId, Caps, DecidedBy, Decision, Envelope, Fault, FaultKind, Level, LinkState, Millis, Mode,
-    Outcome, Output, OutputStream, Queued, RanBy, ReplayState, Risk, Role, Scope, Seq, Stop, TextKind, TurnEnd, Usage,
-    Weather,
+    Outcome, Output, OutputStream, Queued, RanBy, ReplayState, Risk, Role, Scope, Seq, Stop, Subject, TextKind,
+    TurnEnd, Usage, Weather,
 };
 use jarvis_tui::store::action::Action;
 use jarvis_tui::store::focus::Pane;
+use jarvis_tui::store::frames::{Row, What};
 use jarvis_tui::store::msg::{ModelChoice, Msg, Report};
 use jarvis_tui::store::{Options, Store, Timestamps};
 use jarvis_tui::ui::theme::{Theme, ThemeKind};
@@ -371,6 +372,85 @@ fn models() -> Scene {
     scene
 }
 
+fn frames() -> Scene {
+    let mut scene = streaming();
+    scene.act(Action::OpenFrames);
+    let row = |at: u64, what| Row { at: Millis(1000 + at), since: Millis(at), what };
+    let frame = |name: &str, id: Option<&str>, data: &str| What::Frame {
+        name: name.into(),
+        id: id.map(Into::into),
+        data: data.into(),
+    };
+    let chunk = |text: &str| {
+        let data = format!(
+            "{{\"id\":\"chatcmpl-1234\",\"object\":\"chat.completion.chunk\",\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}"
+        );
+        frame("", None, &data)
+    };
+    let rows = vec![
+        row(0, What::Began("POST http://127.0.0.1:8000/v1/chat/completions · 200 text/event-stream".into())),
+        row(7, frame("agent_turn_start", Some("1"), r#"{"agent":"orchestrator","input":"what is 6*7?"}"#)),
+        row(19, frame("tool_call_start", None, r#"{"tool":"calculator","arguments":"{\"expression\":\"6*7\"}"}"#)),
+        row(2119, frame("odd\u{1b}[31m", Some("\u{7}2"), "\u{1b}]0;owned\u{7}\u{202e}not JSON")),
+        row(2200, chunk("The answer")),
+        row(2210, chunk(" is 42.")),
+        row(92_210, What::Ended("http://127.0.0.1:8000 broke the connection".into())),
+    ];
+    scene.msg(Msg::Report(Report::Frames { rows, fallen: 123_456 }));
+    scene
+}
+
+fn frames_looked_back() -> Scene {
+    let mut scene = frames();
+    scene.act(Action::PauseFrames);
+    scene.act(Action::OverlayUp);
+    scene.act(Action::OverlayUp);
+    "tool".chars().for_each(|c| scene.act(Action::OverlayChar(c)));
+    scene
+}
+
+fn a_frame_opened() -> Scene {
+    let mut scene = frames();
+    scene.act(Action::OverlayUp);
+    scene.act(Action::OverlayAccept);
+    scene
+}
+
+/// What servers tell beside their words.
+fn annotated() -> Scene {
+    let mut scene = empty();
+    let note = |on: Subject, kind: &str, data: &str| {
+        let data = serde_json::from_str(data).unwrap();
+        AgentEvent::Annotated { on, kind: kind.into(), data }
+    };
+    let turn = || Subject::Turn("t9".into());
+    scene.fact(AgentEvent::TurnStarted { turn: "t9".into(), parent: None });
+    scene.fact(AgentEvent::UserMessage { message: "u9".into(), text: "what do owls eat?".into() });
+    scene.fact(AgentEvent::MessageStarted { message: "m9".into(), role: Role::Assistant, parent: None });
+    for (call, name) in [("c1", "web_search"), ("c2", "calculator")] {
+        let (name, ran_by) = (Some(name.to_owned()), RanBy::Server);
+        scene.fact(AgentEvent::ToolCallStarted { call: call.into(), message: "m9".into(), name, parent: None, ran_by });
+        let (call, args) = (CallId::new(call), r#"{"query":"owls"}"#.to_owned());
+        let name = if call.as_str() == "c1" { "web_search" } else { "calculator" };
+        scene.fact(AgentEvent::ToolCallReady { call: call.clone(), name: name.into(), args, carry: None });
+        let output = Output { text: "3 hits".into(), ..Output::default() };
+        let took = Some(Millis(120));
+        scene.fact(AgentEvent::ToolCallFinished { call, outcome: Outcome::Ok, output, took });
+    }
+    let list = r#"[{"title":"Owls","url":"http://o"},{"title":"Voles","url":"http://v"}]"#;
+    scene.fact(note(Subject::Call("c1".into()), "sources", list));
+    scene.fact(note(Subject::Call("c2".into()), "foreign", "true"));
+    let text = "Mostly voles.".to_owned();
+    scene.fact(AgentEvent::TextDelta { message: "m9".into(), text, kind: TextKind::Text });
+    scene.fact(note(Subject::Message("m9".into()), "citation", r#"{"title":"Owls","url":"http://o"}"#));
+    scene.fact(AgentEvent::MessageFinished { message: "m9".into(), stop: Stop::End, full: None, carry: None });
+    scene.fact(AgentEvent::TurnFinished { turn: "t9".into(), end: TurnEnd::Completed });
+    scene.fact(AgentEvent::TurnStarted { turn: "t10".into(), parent: None });
+    scene.fact(note(turn(), "progress", r#"{"step":"inference_start","label":"reading the barn report"}"#));
+    scene.tick(4000);
+    scene
+}
+
 fn replay() -> Scene {
     let mut scene = Scene::new(Caps { seek: true, ..Caps::default() });
     answered(&mut scene);
@@ -484,6 +564,26 @@ fn models_can_be_picked() {
 }
 
 #[test]
+fn raw_frames_are_listed_with_their_times() {
+    check("frames", frames);
+}
+
+#[test]
+fn raw_frames_can_be_looked_back_at_and_filtered() {
+    check("frames-filtered", frames_looked_back);
+}
+
+#[test]
+fn a_raw_frame_is_laid_out_whole() {
+    check("frame", a_frame_opened);
+}
+
+#[test]
+fn what_servers_tell_beside_their_words_is_seen() {
+    check("annotated", annotated);
+}
+
+#[test]
 fn a_replay_has_a_bar() {
     check("replay", replay);
 }
@@ -520,8 +620,22 @@ fn the_panel_unfolds_the_selected_call() {
 
 #[test]
 fn every_scene_draws_at_any_size() {
-    let scenes =
-        [empty, streaming, approval, hostile_approval, waiting, failed, help, models, replay, completing, panel];
+    let scenes = [
+        empty,
+        streaming,
+        approval,
+        hostile_approval,
+        waiting,
+        failed,
+        help,
+        models,
+        frames,
+        a_frame_opened,
+        annotated,
+        replay,
+        completing,
+        panel,
+    ];
     for make in scenes {
         let mut scene = make();
         for flipped in [false, true] {

@@ -10,12 +10,13 @@ use tokio::time::{Instant, sleep_until};
 
 use super::unreadable;
 use crate::dialect::{Decode, SseFrame};
-use crate::event::{AgentEvent, Level, LinkState, TurnEnd};
+use crate::event::{AgentEvent, Level, LinkState, Millis, TurnEnd};
 use crate::net::Heard;
 use crate::net::call::Framing;
 use crate::net::guard::{Broken, Lines};
 use crate::net::reconnect::Decoders;
-use crate::net::record::{KIND, Line};
+use crate::net::record::{FORMAT, KIND, Line};
+use crate::net::reel::Reel;
 use crate::net::sse::Frames;
 
 /// Bytes read at once.
@@ -24,8 +25,9 @@ const READ: usize = 64 * 1024;
 const LONGEST: Duration = Duration::from_hours(1);
 
 /// Plays a file to its end. Each recorded answer ends with one `TurnFinished`.
-pub(super) async fn play(path: &Path, paced: bool, decoders: Decoders<'_>, out: &mpsc::Sender<Heard>) {
-    let mut player = Player { decoders, out, answer: None, events: Vec::new(), start: Instant::now(), paced };
+pub(super) async fn play(path: &Path, paced: bool, reel: Reel, decoders: Decoders<'_>, out: &mpsc::Sender<Heard>) {
+    let start = Instant::now();
+    let mut player = Player { decoders, out, answer: None, events: Vec::new(), start, paced, reel, number: 0 };
     let mut file = match tokio::fs::File::open(path).await {
         Ok(file) => file,
         Err(error) => return player.fail(TurnEnd::Failed(unreadable(path, &error))).await,
@@ -49,8 +51,9 @@ pub(super) async fn play(path: &Path, paced: bool, decoders: Decoders<'_>, out: 
             let went_on = if matches!(mode, Mode::Recording) {
                 player.lines(&mut lines, &begun, read == 0).await
             } else {
+                player.plain(path);
                 player.begin("").await;
-                player.piece(&begun).await
+                player.read(&begun).await
             };
             if !went_on {
                 return;
@@ -58,7 +61,7 @@ pub(super) async fn play(path: &Path, paced: bool, decoders: Decoders<'_>, out: 
         } else {
             let went_on = match mode {
                 Mode::Recording => player.lines(&mut lines, bytes, read == 0).await,
-                _ => player.piece(bytes).await,
+                _ => player.read(bytes).await,
             };
             if !went_on {
                 return;
@@ -89,9 +92,36 @@ struct Player<'a> {
     events: Vec<AgentEvent>,
     start: Instant,
     paced: bool,
+    /// Hears the bytes as if they came over a network.
+    reel: Reel,
+    /// The answer's number there.
+    number: u64,
 }
 
 impl Player<'_> {
+    /// A stream as it came, of which no more is known.
+    fn plain(&mut self, path: &Path) {
+        self.number = self.reel.answer();
+        let line = Line::Answer {
+            kind: KIND.to_owned(),
+            format: FORMAT,
+            at: Millis(0),
+            method: "FILE".to_owned(),
+            url: path.display().to_string(),
+            status: 200,
+            content_type: String::new(),
+        };
+        self.reel.push(self.number, line);
+    }
+
+    /// Takes bytes of such a stream.
+    async fn read(&mut self, bytes: &[u8]) -> bool {
+        if !bytes.is_empty() {
+            self.reel.push(self.number, Line::of(self.start.elapsed().into(), bytes));
+        }
+        self.piece(bytes).await
+    }
+
     /// Takes the lines of a recording. Returns false if nobody listens or the file is broken.
     async fn lines(&mut self, lines: &mut Lines, bytes: &[u8], is_last: bool) -> bool {
         let mut whole = Vec::new();
@@ -117,6 +147,10 @@ impl Player<'_> {
                     () = sleep_until(self.start + at) => {}
                 }
             }
+            if matches!(line, Line::Answer { .. }) {
+                self.number = self.reel.answer();
+            }
+            self.reel.push(self.number, line.clone());
             let went_on = match &line {
                 Line::Answer { content_type, .. } => {
                     self.end().await;

@@ -25,7 +25,7 @@ async fn played(contents: &[u8], paced: bool) -> Vec<AgentEvent> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(contents).unwrap();
     let mut tasks = JoinSet::new();
-    let from = From::File { path: file.path().to_owned(), paced };
+    let from = From::File { path: file.path().to_owned(), paced, reel: Reel::default() };
     let watched = Watched { from, decoders: Arc::new(|| Box::new(Chat::new())), opened: opened(), lingers: false };
     let mut feed = start(watched, &mut tasks);
     let mut events = Vec::new();
@@ -100,7 +100,7 @@ async fn a_recording_is_played_in_its_time_answer_by_answer() {
 #[tokio::test]
 async fn a_file_that_is_not_there_fails_with_its_name() {
     let mut tasks = JoinSet::new();
-    let from = From::File { path: "/nowhere/at all".into(), paced: false };
+    let from = From::File { path: "/nowhere/at all".into(), paced: false, reel: Reel::default() };
     let watched = Watched { from, decoders: Arc::new(|| Box::new(Chat::new())), opened: opened(), lingers: false };
     let mut feed = start(watched, &mut tasks);
     let mut last = None;

@@ -84,6 +84,8 @@ fn a_call_goes_from_writing_to_done() {
         at: Millis(10),
         ran_at: Some(Millis(90)),
         took: Some(Millis(10)),
+        foreign: false,
+        sources: Vec::new(),
     };
     assert_eq!(fold(&events).calls(), [expected]);
     assert_eq!(fold(&events[..4]).pending().count(), 1);

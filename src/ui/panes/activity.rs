@@ -64,6 +64,7 @@ fn words(store: &Store, labels: &Labels) -> Option<Words> {
         match store.transcript.items().last().map(|item| &item.kind) {
             Some(Kind::Thinking { open: true, .. }) => "thinking".into(),
             Some(Kind::Answer { open: true, .. }) => "answering".into(),
+            _ if let Some(doing) = store.notes.doing() => one_line(doing, 60),
             Some(Kind::Call { .. }) if store.tools.open().next().is_some() => "preparing a call".into(),
             _ => "waiting for the model".into(),
         }

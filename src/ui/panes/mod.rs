@@ -3,6 +3,7 @@
 pub mod activity;
 pub mod approval;
 pub mod figures;
+pub mod frames;
 pub mod help;
 pub mod item;
 pub mod letters_bar;

@@ -115,6 +115,8 @@ mod tests {
             at: Millis(0),
             ran_at: None,
             took: None,
+            foreign: false,
+            sources: Vec::new(),
         }
     }
 

@@ -243,8 +243,8 @@ fn head(store: &Store, call: &Call, width: usize) -> Row {
     Row {
         parts: vec![
             (format!("{mark} "), role),
-            (name, Role::Tool),
-            (format!(" {}", one_line(&subject(call), width)), Role::Text),
+            (name, if call.foreign { Role::Dim } else { Role::Tool }),
+            (format!(" {}", one_line(&subject(call), width)), if call.foreign { Role::Dim } else { Role::Text }),
         ],
         right,
     }
@@ -288,12 +288,18 @@ fn unfolded(call: &Call, width: usize, rows: &mut Vec<Row>) {
         }
         None => rows.extend(output(&call.args, room, 12).into_iter().map(|line| Row::of("  ", line, Role::Code))),
     }
+    if call.foreign {
+        rows.push(Row::of("  ", "made by another client of this server".into(), Role::Warn));
+    }
     if let Some((decision, by)) = &call.decision {
         rows.push(Row::of("  ", decided(decision, *by), Role::Dim));
     }
     let role = if call.state == CallState::Done(Outcome::Failed) { Role::Error } else { Role::Text };
     for line in output(&call.output, room, MOST_ROWS) {
         rows.push(Row::of("  │ ", line, role));
+    }
+    for source in &call.sources {
+        rows.push(Row::of("  ◦ ", one_line(source, room), Role::Link));
     }
     if let CallState::Done(_) = call.state
         && call.output_bytes > call.output.len() as u64

@@ -94,7 +94,11 @@ pub(super) fn stamp(scene: &Scene<'_>, call: &Call) -> u64 {
             let asked = u64::from(call.ask.is_some()) << 1 | u64::from(call.decision.is_some());
             let took = call.took.map_or(0, |took| took.0 + 1);
             let grown = (call.args.len() as u64) << 6 | asked << 4 | state;
-            hash(call.name.as_bytes()) ^ grown.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ took.rotate_left(40)
+            let noted = (call.sources.len() as u64) << 1 | u64::from(call.foreign);
+            hash(call.name.as_bytes())
+                ^ noted.rotate_left(52)
+                ^ grown.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                ^ took.rotate_left(40)
         }
     }
 }
@@ -115,8 +119,16 @@ fn lay_head(page: &mut Page, call: &Call) {
     if call.ran_by == RanBy::Server {
         after.push("remote".to_owned());
     }
+    if call.foreign {
+        after.push("another client's".to_owned());
+    }
     if !word.is_empty() {
         after.push(word);
+    }
+    match call.sources.len() {
+        0 => {}
+        1 => after.push("1 source".to_owned()),
+        count => after.push(format!("{count} sources")),
     }
     if let (CallState::Done(_), Some(took)) = (call.state, call.took) {
         after.push(duration(took));
@@ -141,10 +153,11 @@ fn lay_head(page: &mut Page, call: &Call) {
         CallState::Done(Outcome::Failed) => Role::Error,
         _ => Role::Dim,
     };
+    let name_role = if call.foreign { Role::Dim } else { Role::Tool };
     page.pieces([
-        (name.as_str(), Face::new(Role::Tool)),
+        (name.as_str(), Face::new(name_role)),
         (between, Face::default()),
-        (subject.as_str(), Face::new(Role::Text)),
+        (subject.as_str(), Face::new(if call.foreign { Role::Dim } else { Role::Text })),
         (space, Face::default()),
         (after.as_str(), Face::new(after_role)),
     ]);
@@ -235,6 +248,8 @@ mod tests {
             at: Millis(0),
             ran_at: None,
             took: None,
+            foreign: false,
+            sources: Vec::new(),
         }
     }
 

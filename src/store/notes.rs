@@ -1,0 +1,166 @@
+//! What servers tell beside their words: what a remote agent is doing just now, and what its answer rests on.
+//!
+//! Annotations of calls are the tool board's. Bounded: a server may cite without end.
+
+use crate::event::{AgentEvent, Json, Subject};
+
+/// Sources that are named of one turn.
+const MOST: usize = 50;
+/// Characters of a word that is kept.
+const LONGEST: usize = 200;
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Notes {
+    /// What the remote agent says it is doing.
+    doing: Option<String>,
+    /// Steps of its plan that have begun and not ended.
+    steps: Vec<String>,
+    /// What the answer of this turn rests on, each once.
+    sources: Vec<String>,
+    more: usize,
+}
+
+impl Notes {
+    /// Returns what the remote agent is doing just now, in its own words.
+    pub fn doing(&self) -> Option<&str> {
+        self.doing.as_deref().or_else(|| self.steps.last().map(String::as_str))
+    }
+
+    /// Folds one fact; returns what is to be said of the sources when a turn ends.
+    pub(super) fn on(&mut self, event: &AgentEvent) -> Option<String> {
+        match event {
+            AgentEvent::Annotated { on: Subject::Turn(_) | Subject::Message(_), kind, data } => {
+                self.annotated(kind, data);
+                None
+            }
+            AgentEvent::TextDelta { .. } | AgentEvent::ReasoningDelta { .. } => {
+                self.doing = None;
+                None
+            }
+            AgentEvent::TurnFinished { .. } => {
+                let told = std::mem::take(self);
+                told.told()
+            }
+            _ => None,
+        }
+    }
+
+    fn annotated(&mut self, kind: &str, data: &Json) {
+        match kind {
+            "progress" => self.doing = word(data, &["label", "step"]),
+            "activity" => self.doing = activity(data),
+            "step" => {
+                let Some(name) = word(data, &["name"]) else { return };
+                self.steps.retain(|step| *step != name);
+                if data.get("state").and_then(Json::as_str) == Some("started") && self.steps.len() < MOST {
+                    self.steps.push(name);
+                }
+            }
+            "citation" => self.source(data),
+            "sources" => data.as_array().into_iter().flatten().for_each(|source| self.source(source)),
+            _ => {}
+        }
+    }
+
+    fn source(&mut self, data: &Json) {
+        let Some(source) = source(data).filter(|source| !self.sources.contains(source)) else { return };
+        if self.sources.len() < MOST {
+            self.sources.push(source);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn told(self) -> Option<String> {
+        let mut text = match self.sources.len() {
+            0 => return None,
+            1 => "source:".to_owned(),
+            _ => "sources:".to_owned(),
+        };
+        for (at, source) in self.sources.iter().enumerate() {
+            text.push_str(&format!("\n{}. {source}", at + 1));
+        }
+        if self.more > 0 {
+            text.push_str(&format!("\nand {} more", self.more));
+        }
+        Some(text)
+    }
+}
+
+/// Names a source: title and address, whatever the server calls them.
+pub(super) fn source(data: &Json) -> Option<String> {
+    let title = word(data, &["title", "document_title", "file_name", "filename", "name"]);
+    let place = word(data, &["url", "uri", "source", "path", "ref", "file_id"]);
+    match (title, place) {
+        (Some(title), Some(place)) if title != place => Some(format!("{title} — {place}")),
+        (Some(one), _) | (None, Some(one)) => Some(one),
+        (None, None) => data.as_str().map(short).or_else(|| word(data, &["cited_text", "text"])),
+    }
+}
+
+fn activity(data: &Json) -> Option<String> {
+    let content = data.get("content");
+    let words = content.and_then(|content| {
+        let text = content.as_str().map(short);
+        text.or_else(|| word(content, &["title", "label", "text", "message", "status"]))
+    });
+    match (word(data, &["type"]), words) {
+        (Some(kind), Some(words)) => Some(format!("{}: {words}", kind.to_lowercase().replace('_', " "))),
+        (kind, words) => words.or(kind.map(|kind| kind.to_lowercase().replace('_', " "))),
+    }
+}
+
+fn word(data: &Json, keys: &[&str]) -> Option<String> {
+    let text = |key: &&str| data.get(*key).and_then(Json::as_str).map(str::trim).filter(|text| !text.is_empty());
+    keys.iter().find_map(text).map(short)
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(LONGEST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{TextKind, TurnEnd};
+    use serde_json::json;
+
+    fn note(kind: &str, data: Json) -> AgentEvent {
+        AgentEvent::Annotated { on: Subject::Turn("t".into()), kind: kind.into(), data }
+    }
+
+    #[test]
+    fn what_an_agent_does_is_known_until_it_speaks() {
+        let mut notes = Notes::default();
+        notes.on(&note("step", json!({"name": "plan", "state": "started"})));
+        assert_eq!(notes.doing(), Some("plan"));
+        notes.on(&note("progress", json!({"step": "inference_start", "label": "thinking"})));
+        assert_eq!(notes.doing(), Some("thinking"));
+        notes.on(&AgentEvent::TextDelta { message: "m".into(), text: "x".into(), kind: TextKind::Text });
+        assert_eq!(notes.doing(), Some("plan"));
+        notes.on(&note("step", json!({"name": "plan", "state": "finished"})));
+        assert_eq!(notes.doing(), None);
+        notes.on(&note("activity", json!({"type": "WEB_SEARCH", "content": {"title": "owls"}})));
+        assert_eq!(notes.doing(), Some("web search: owls"));
+    }
+
+    #[test]
+    fn each_source_is_named_once_when_the_turn_ends() {
+        let mut notes = Notes::default();
+        notes.on(&note("citation", json!({"type": "url_citation", "title": "Owls", "url": "http://o"})));
+        notes.on(&note("sources", json!([{"title": "Owls", "url": "http://o"}, {"ref": 2, "url": "http://p"}])));
+        let end = AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed };
+        assert_eq!(notes.on(&end).as_deref(), Some("sources:\n1. Owls — http://o\n2. http://p"));
+        assert_eq!(notes.on(&end), None);
+    }
+
+    #[test]
+    fn endless_citations_are_counted() {
+        let mut notes = Notes::default();
+        for number in 0..1000 {
+            notes.on(&note("citation", json!({"title": format!("{number}")})));
+        }
+        let end = AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed };
+        assert!(notes.on(&end).is_some_and(|text| text.ends_with("and 950 more")));
+    }
+}
