@@ -233,7 +233,7 @@ async fn a_web_page_and_a_redirect_are_named() {
     let server = Server::start(vec![page, moved]).await;
     let told = ask(&server).await;
     assert_eq!(told.fault().kind, FaultKind::Protocol);
-    assert!(told.fault().message.ends_with("answered with a web page instead of a stream; check the base URL"));
+    assert!(told.fault().message.ends_with("answered with a web page instead of a stream; check the URL"));
     let told = ask(&server).await;
     assert!(
         told.fault()
@@ -352,7 +352,7 @@ async fn json_is_fetched_with_headers_and_faults_are_told() {
     assert_eq!(http.get_json(&url, &headers, limit).await.unwrap()["a"], 1);
     assert!(server.asked()[0].contains("x-key: s3cret"));
     let fault = http.get_json(&url, &[], limit).await.unwrap_err();
-    assert_eq!(fault.message, format!("{url} answered with something that is not JSON; check the base URL"));
+    assert_eq!(fault.message, format!("{url} answered with something that is not JSON; check the URL"));
 }
 
 #[tokio::test]
