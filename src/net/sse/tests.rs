@@ -72,8 +72,11 @@ fn the_standard_holds_at_every_chunking() {
     }
 }
 
+/// Name, stream, frames, the id to reconnect with, and the pause before.
+type Case = (&'static str, Vec<u8>, Vec<SseFrame>, Option<&'static str>, Option<u64>);
+
 /// What the public web-platform cases of `eventsource/format-*` ask for, in streams of our own.
-fn public_cases() -> Vec<(&'static str, Vec<u8>, Vec<SseFrame>, Option<&'static str>, Option<u64>)> {
+fn public_cases() -> Vec<Case> {
     let data = |texts: &[&str]| texts.iter().copied().map(SseFrame::data).collect::<Vec<_>>();
     let long = "y".repeat(5000);
     vec![
