@@ -203,8 +203,12 @@ async fn host(
     let live =
         session::start(setup, Feed { events: from_source, link: watch, commands, caps: Caps::default() }, &mut tasks);
     tasks.spawn(async move {
-        let _held = (wishes, link);
-        feed(events, epoch, rate, seconds, go).await;
+        let (mut wishes, _link) = (wishes, link);
+        tokio::select! {
+            () = feed(events, epoch, rate, seconds, go) => {}
+            // Nobody is left to wish for anything.
+            () = async { while wishes.recv().await.is_some() {} } => {}
+        }
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     tell.send(listener.local_addr().unwrap()).unwrap();
