@@ -67,6 +67,22 @@ const WAYS: &[Way] = &[
         header: Some("X-Jarvis-Events: agent"),
         ..PLAIN
     },
+    Way {
+        name: "responses",
+        path: "/v1/responses",
+        request: Some("responses"),
+        dialect: "openai-responses",
+        keeps: false,
+        ..PLAIN
+    },
+    Way {
+        name: "enclava",
+        path: "/api/v1/responses",
+        request: Some("enclava"),
+        dialect: "enclava",
+        usage: false,
+        ..PLAIN
+    },
     Way { name: "poe", path: "/v1/stream", request: Some("poe"), dialect: "poe", ..PLAIN },
     Way { name: "poe without its end", path: "/v1/stream?aggregate=0", dialect: "poe", ..PLAIN },
     Way { name: "warp", path: "/v1/stream?format=warp", request: Some("poe"), dialect: "warp", ..PLAIN },
