@@ -8,6 +8,8 @@ use std::ops::Range;
 
 /// What a click may open. `file` isn't here: a model's text must not open what is on this machine.
 const SCHEMES: [&str; 3] = ["http", "https", "mailto"];
+/// Addresses in one text; more are text.
+const MOST: usize = 256;
 /// Terminals take no longer ones.
 const LONGEST: usize = 2000;
 
@@ -58,9 +60,15 @@ pub fn says(text: &str, url: &str) -> bool {
 pub fn find(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut from = 0;
-    while let Some(rest) = text.get(from..) {
-        let Some(at) = ["http://", "https://", "www."].iter().filter_map(|mark| rest.find(mark)).min() else { break };
-        let start = from + at;
+    // Where each mark comes next, so that a text without one is searched for it once.
+    let mut next = ["http://", "https://", "www."].map(|mark| (mark, text.find(mark)));
+    while found.len() < MOST {
+        for (mark, at) in &mut next {
+            if at.is_some_and(|at| at < from) {
+                *at = text.get(from..).and_then(|rest| rest.find(*mark)).map(|at| from + at);
+            }
+        }
+        let Some(start) = next.iter().filter_map(|(_, at)| *at).min() else { break };
         let before = text.get(..start).and_then(|before| before.chars().next_back());
         let stops = |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '`');
         let end = text.get(start..).and_then(|rest| rest.find(stops)).map_or(text.len(), |end| start + end);
@@ -142,6 +150,12 @@ mod tests {
             let found: Vec<&str> = find(text).into_iter().map(|range| &text[range]).collect();
             assert_eq!(found, expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_flood_of_addresses_is_bounded() {
+        assert_eq!(find(&"http://x.yz ".repeat(10_000)).len(), MOST);
+        find(&"http:// www.".repeat(10_000));
     }
 
     proptest! {

@@ -15,6 +15,8 @@ use symbols::{Kind, accent, letter, script, symbol};
 const DEEPEST: u32 = 24;
 /// Longer formulas are shown as they are written.
 const LONGEST: usize = 16 * 1024;
+/// Between TeX's own brackets there is no more than that.
+const LONGEST_BRACKETS: usize = 4 * 1024;
 
 /// Returns a formula as readable text. Rows of an aligned one are lines.
 pub(super) fn readable(tex: &str) -> String {
@@ -41,29 +43,34 @@ pub(super) fn small(text: &str, up: bool) -> Option<String> {
 
 /// Writes `\\( … \\)` and `\\[ … \\]` with dollars, as the parser knows formulas. `code` is where they mean themselves.
 pub(super) fn dollars<'a>(text: &'a str, code: &[Range<usize>]) -> Cow<'a, str> {
-    let mut out = String::new();
-    let mut done = 0;
-    let mut from = 0;
-    while let Some(at) = text.get(from..).and_then(|rest| rest.find("\\(").into_iter().chain(rest.find("\\[")).min()) {
+    let bytes = text.as_bytes();
+    let in_code =
+        |at: usize| code.get(code.partition_point(|range| range.end <= at)).is_some_and(|range| range.start <= at);
+    // Where each bracket closes next, so that a text without one is searched for it once.
+    let mut closes = [("\\)", "$"), ("\\]", "$$")].map(|(close, mark)| (close, mark, text.find(close)));
+    let (mut out, mut done, mut from) = (String::new(), 0, 0);
+    while let Some(at) = bytes.get(from..).and_then(|rest| memchr::memchr(b'\\', rest)) {
         let start = from + at;
+        // Whatever a backslash stands before, it is no opening for a second one.
         from = start + 2;
-        let (close, mark) = if text.as_bytes().get(start + 1) == Some(&b'(') { ("\\)", "$") } else { ("\\]", "$$") };
-        let slashes = text.as_bytes()[..start].iter().rev().take_while(|&&byte| byte == b'\\').count();
-        let in_code = |at: usize| code.iter().any(|range| range.contains(&at));
-        let Some(end) = text.get(from..).and_then(|rest| rest.find(close)).map(|end| from + end) else { continue };
+        let kind = match bytes.get(start + 1) {
+            Some(b'(') => 0,
+            Some(b'[') => 1,
+            _ => continue,
+        };
+        let (close, mark, next) = &mut closes[kind];
+        if next.is_some_and(|next| next < from) {
+            *next = text.get(from..).and_then(|rest| rest.find(*close)).map(|at| from + at);
+        }
+        let Some(end) = next.filter(|end| end - from <= LONGEST_BRACKETS) else { continue };
         let inside = text.get(from..end).unwrap_or("");
-        if slashes % 2 == 1
-            || in_code(start)
-            || in_code(end)
-            || inside.trim().is_empty()
-            || inside.contains("\n\n")
-            || inside.contains('$')
-        {
+        let blank = !inside.contains(char::is_alphanumeric) || inside.contains("\n\n");
+        if blank || inside.contains('$') || in_code(start) || in_code(end) {
             continue;
         }
         out.push_str(text.get(done..start).unwrap_or(""));
         out.push_str(mark);
-        out.push_str(if mark == "$" { inside.trim_matches([' ', '\t']) } else { inside });
+        out.push_str(if kind == 0 { inside.trim_matches([' ', '\t']) } else { inside });
         out.push_str(mark);
         done = end + 2;
         from = done;
@@ -546,6 +553,21 @@ mod tests {
         for tex in ["x", "5", "2x", "5 + 3", "1 \\le n", "n - 1"] {
             assert!(!is_money(tex), "{tex}");
         }
+    }
+
+    #[test]
+    fn brackets_become_dollars_where_they_are_no_code() {
+        let cases = [
+            (r"a \( x \) b \[ y \]", "a $x$ b $$ y $$"),
+            (r"\\(x\\) \() \(", r"\\(x\\) \() \("),
+            (r"\(\) \(a$\)", r"\(\) \(a$\)"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(dollars(text, &[]), expected, "{text}");
+        }
+        assert_eq!(dollars(r"`\(x\)`", &[0..7]), r"`\(x\)`");
+        dollars(&r"\(".repeat(100_000), &[]);
+        dollars(&format!("{}\\)", r"\(".repeat(100_000)), &[]);
     }
 
     #[test]
