@@ -81,6 +81,7 @@ const WAYS: &[Way] = &[
         request: Some("enclava"),
         dialect: "enclava",
         usage: false,
+        keeps: false,
         ..PLAIN
     },
     Way { name: "poe", path: "/v1/stream", request: Some("poe"), dialect: "poe", ..PLAIN },
