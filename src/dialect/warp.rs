@@ -415,7 +415,7 @@ fn text_of<'a>(block: &'a Tree<'_>) -> &'a str {
 
 /// A block that is not text, in Markdown.
 fn shown(block: &Tree<'_>) -> String {
-    let text = |keys: &[&str]| keys.iter().find_map(|key| block.get(*key).and_then(Tree::as_str));
+    let text = |keys: &[&str]| keys.iter().find_map(|key| block.get(key).and_then(Tree::as_str));
     let laid_out = || {
         let mut rest = block.to_json();
         if let Some(rest) = rest.as_object_mut() {
