@@ -60,7 +60,7 @@ pub(super) fn edited(store: &mut Store) {
     match focus.overlays.last_mut() {
         Some(Overlay::Search(search)) => {
             search.restart(transcript);
-            focus.last_query = search.query.clone();
+            focus.last_query.clone_from(&search.query);
             work(store);
         }
         Some(Overlay::Outline(outline)) => outline.filter(),

@@ -160,7 +160,7 @@ fn headings<'a>(text: &'a str, out: &mut Vec<(usize, u8, &'a str)>) -> usize {
             match fence {
                 None => fence = Some(mark),
                 Some(open) if open == mark && line.trim_start_matches(mark.as_bytes()[0] as char).is_empty() => {
-                    fence = None
+                    fence = None;
                 }
                 Some(_) => {}
             }

@@ -167,7 +167,8 @@ impl Search {
 
     /// Returns how much was looked at, in percent.
     pub fn progress(&self) -> usize {
-        if self.started == 0 { 100 } else { (self.started - self.low) * 100 / self.started }
+        let seen = self.started.saturating_sub(self.low);
+        (seen * 100).checked_div(self.started).unwrap_or(100)
     }
 
     /// Looks at some more. Returns whether another match is to be shown.
@@ -201,7 +202,7 @@ impl Search {
         if self.version != items.version() {
             let changed = self.live.iter().find_map(|live| {
                 let item = items.item(live.item)?;
-                (item.rev != live.rev).then(|| (item, live.resume))
+                (item.rev != live.rev).then_some((item, live.resume))
             });
             if let Some((item, (at, count))) = changed {
                 // What grows is taken up where it was left; what has ended is looked at as a whole.

@@ -79,13 +79,12 @@ fn detail(call: &Call) -> &str {
 
 fn headline(call: &Call) -> String {
     let mut text = call.name.clone();
-    match serde_json::from_str::<Value>(&call.args) {
-        Ok(value) => words(&value, &mut text),
+    if let Ok(value) = serde_json::from_str::<Value>(&call.args) {
+        words(&value, &mut text);
+    } else {
         // Still being written, or none at all.
-        Err(_) => {
-            text.push(' ');
-            text.push_str(&call.args[..call.args.floor_char_boundary(WORD)]);
-        }
+        text.push(' ');
+        text.push_str(&call.args[..call.args.floor_char_boundary(WORD)]);
     }
     text
 }

@@ -97,12 +97,11 @@ pub fn draw(
     let most = all.map_or(usize::MAX, |rows| rows.saturating_sub(height));
     let first = scroll.min(most);
     let last = (first + height).min(view.starts.len());
-    let whole = match all {
-        Some(rows) => format!("of {rows} rows"),
-        None => {
-            let at = view.starts.get(last.saturating_sub(1)).copied().unwrap_or(0) as usize;
-            format!("· {} % of {} kB", at * 100 / text.len().max(1), text.len() / 1000)
-        }
+    let whole = if let Some(rows) = all {
+        format!("of {rows} rows")
+    } else {
+        let at = view.starts.get(last.saturating_sub(1)).copied().unwrap_or(0) as usize;
+        format!("· {} % of {} kB", at * 100 / text.len().max(1), text.len() / 1000)
     };
     let footer = format!("{}–{last} {whole} · ↑↓ · {} closes", (first + 1).min(last), labels.close);
     let inner = frame("Source", &footer, Role::BorderFocused, theme, place, buf);
