@@ -361,7 +361,7 @@ mod tests {
 
     /// Reached by another action's key, or from a list or a command.
     const WITHOUT_KEY: &[&str] =
-        &["mode.ask", "mode.auto-edit", "mode.plan", "mode.full", "turn.cancel", "session.new", "frames.open"];
+        &["mode.ask", "mode.auto-edit", "mode.plan", "mode.full", "turn.cancel", "session.new"];
 
     fn chord(text: &str) -> Chord {
         Chord::parse(text).unwrap_or_else(|| panic!("{text}"))

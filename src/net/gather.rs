@@ -32,8 +32,8 @@ pub(super) struct Gathered {
     pub(super) taken: usize,
     /// They can't be cut into frames.
     pub(super) broken: Option<Broken>,
-    /// What ended the body, if it ended: none is an end in order.
-    pub(super) end: Option<Option<Failure>>,
+    /// How the body ended, if it did.
+    pub(super) end: Option<Result<(), Failure>>,
 }
 
 impl Gather {
@@ -74,7 +74,7 @@ impl Gather {
         if next.is_none() {
             frames.finish(out);
         }
-        got.end = Some(next.and_then(Result::err));
+        got.end = Some(next.and_then(Result::err).map_or(Ok(()), Err));
         got
     }
 

@@ -277,8 +277,8 @@ impl<'a> Line<'a> {
             }
             let Some(end) = end else { continue };
             match end {
-                Some(failure) if !self.watch.begun => return Some(failure),
-                Some(failure) => self.close_cut(failure.fault, aside).await,
+                Err(failure) if !self.watch.begun => return Some(failure),
+                Err(failure) => self.close_cut(failure.fault, aside).await,
                 _ if !heard_any => {
                     let text = format!("{} ended its answer without a word; try again, or look at its log", self.place);
                     self.give_up(Fault::new(FaultKind::Protocol, text)).await;

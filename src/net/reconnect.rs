@@ -217,6 +217,11 @@ impl<'a> Watcher<'a> {
     async fn listen(&mut self, answer: Answer, framing: Framing) -> Ended {
         let Answer { status, content_type, mut body } = answer;
         if status == 204 {
+            // After a whole answer that is how it should be.
+            if self.heard_any && !self.decode.is_settled() {
+                let text = format!("{} says that there is no more to come (204)", self.place);
+                self.notice(Level::Info, "no_more", text);
+            }
             return Ended::Complete;
         }
         let kind = content_type.split(';').next().unwrap_or_default().trim();
@@ -240,11 +245,11 @@ impl<'a> Watcher<'a> {
             };
             let Gathered { taken, broken, end } = gather.take(next, &mut body, &mut frames, &mut batch).await;
             self.watch.begun |= taken > 0;
-            let closed = matches!(end, Some(None));
+            let closed = matches!(end, Some(Ok(())));
             let whole = (closed && frames.is_whole()).then(|| batch.first().map(head)).flatten();
-            let failure = end.map(|failure| match failure {
-                Some(failure) => Failure { retry: true, ..failure },
-                None => Failure::passing(FaultKind::Network, format!("{} closed the stream", self.place)),
+            let failure = end.map(|end| match end {
+                Err(failure) => Failure { retry: true, ..failure },
+                Ok(()) => Failure::passing(FaultKind::Network, format!("{} closed the stream", self.place)),
             });
             self.retry = frames.retry().map(Millis).or(self.retry);
             let before = self.events.len();

@@ -2,6 +2,8 @@
 //!
 //! Annotations of calls are the tool board's. Bounded: a server may cite without end.
 
+use std::fmt::Write as _;
+
 use crate::event::{AgentEvent, Json, Subject};
 
 /// Sources that are named of one turn.
@@ -78,10 +80,10 @@ impl Notes {
             _ => "sources:".to_owned(),
         };
         for (at, source) in self.sources.iter().enumerate() {
-            text.push_str(&format!("\n{}. {source}", at + 1));
+            let _ = write!(text, "\n{}. {source}", at + 1);
         }
         if self.more > 0 {
-            text.push_str(&format!("\nand {} more", self.more));
+            let _ = write!(text, "\nand {} more", self.more);
         }
         Some(text)
     }

@@ -23,6 +23,8 @@ pub struct Labels {
     pub pause_frames: String,
     pub save_frames: String,
     composer: Vec<Hint>,
+    /// Of a stream that takes no prompt.
+    watched: Vec<Hint>,
     transcript: Vec<Hint>,
     tool_panel: Vec<Hint>,
     replay: Vec<Hint>,
@@ -59,6 +61,12 @@ impl Labels {
                 ("mode.cycle", "mode"),
                 ("model.choose", "model"),
                 ("composer.newline", "new line"),
+                ("tool-panel.toggle", "tools"),
+                ("focus.next", "panes"),
+            ]),
+            watched: hints(&[
+                ("app.help", "help"),
+                ("frames.open", "raw frames"),
                 ("tool-panel.toggle", "tools"),
                 ("focus.next", "panes"),
             ]),
@@ -108,6 +116,7 @@ impl Labels {
         }
         match store.focus.pane {
             Pane::Composer if store.session.caps().seek => &self.replay,
+            Pane::Composer if store.session.opened.is_some() && !store.session.caps().prompt => &self.watched,
             Pane::Composer => &self.composer,
             Pane::Transcript => &self.transcript,
             Pane::ToolPanel => &self.tool_panel,

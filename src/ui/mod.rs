@@ -93,6 +93,7 @@ impl Ui {
 
 /// What the empty composer says.
 const IDLE: &str = "Ask anything, or / for commands";
+const WATCHED: &str = "This stream is only watched; it takes no prompt";
 const BUSY: &str = "Type ahead: it waits for its turn";
 
 /// Draws one frame and returns where the terminal's cursor belongs. Later parts lie above earlier ones.
@@ -132,7 +133,11 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
     tool_panel::draw(store, &mut ui.tools, focused(Pane::ToolPanel), theme, layout.tools, buf);
     queue::draw(store, &ui.labels, theme, layout.queue, buf);
     activity::draw(store, &ui.labels, focused(Pane::Composer), theme, layout.activity, buf);
-    ui.composer.set_placeholder(if store.session.phase.is_idle() { IDLE } else { BUSY });
+    ui.composer.set_placeholder(match () {
+        () if store.session.opened.is_some() && !store.session.caps().prompt => WATCHED,
+        () if store.session.phase.is_idle() => IDLE,
+        () => BUSY,
+    });
     let mut cursor = ui.composer.draw(&theme, focused(Pane::Composer), margin(layout.composer), buf);
     replay_bar::draw(store, theme, layout.replay, buf);
     usage_bar::draw(store, theme, layout.usage, buf);

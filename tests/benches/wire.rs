@@ -9,8 +9,11 @@ use divan::Bencher;
 use divan::counter::BytesCount;
 use jarvis_tui::dialect::detect::Detector;
 use jarvis_tui::dialect::{Context, DIALECTS, Decode};
+use jarvis_tui::event::Millis;
 use jarvis_tui::net::call::Framing;
 use jarvis_tui::net::guard::Guard;
+use jarvis_tui::net::record::Line;
+use jarvis_tui::net::reel::Reel;
 use jarvis_tui::net::sse::Frames;
 
 const READS: [usize; 3] = [64, 4 << 10, 1 << 20];
@@ -195,6 +198,20 @@ fn guard_and_parser(bencher: Bencher<'_, '_>, read: usize) {
             batch.clear();
         }
         count
+    });
+}
+
+/// What it costs to keep the newest bytes for whoever may want to look at them: a piece a token.
+#[divan::bench]
+fn kept_to_be_looked_at(bencher: Bencher<'_, '_>) {
+    let stream = shape("openai-chat").stream();
+    let frames: Vec<&str> = stream.split_inclusive("\n\n").collect();
+    let reel = Reel::default();
+    let answer = reel.answer();
+    bencher.counter(BytesCount::of_str(&stream)).bench_local(|| {
+        for frame in &frames {
+            reel.push(answer, Line::of(Millis(1), frame.as_bytes()));
+        }
     });
 }
 

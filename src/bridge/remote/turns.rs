@@ -61,7 +61,7 @@ impl Turns {
             AgentEvent::MessageStarted { message, .. } => self.messages.push(message.clone()),
             AgentEvent::MessageFinished { message, .. } => self.messages.retain(|open| open != message),
             AgentEvent::ToolCallStarted { call, ran_by, .. } => {
-                self.calls.push((call.clone(), *ran_by, Stage::Writing))
+                self.calls.push((call.clone(), *ran_by, Stage::Writing));
             }
             AgentEvent::ToolCallReady { call, .. } => {
                 for entry in &mut self.calls {

@@ -111,7 +111,7 @@ async fn another_answer_ends_the_first_one() {
 #[tokio::test(start_paused = true)]
 async fn no_content_means_stop() {
     let tries = vec![open(None, &[A, "BREAK"]), Try { after: Some("0"), answer: Ok((204, vec![])) }];
-    assert_eq!(heard(tries).await, ["a", "try 1", "(retry)", "interrupted"]);
+    assert_eq!(heard(tries).await, ["a", "try 1", "(retry)", "(no_more)", "interrupted"]);
 }
 
 #[tokio::test(start_paused = true)]

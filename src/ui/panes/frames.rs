@@ -37,11 +37,11 @@ pub fn draw(
     let place = centered(area, area.width.min(160), area.height);
     match frames.whole() {
         Some((number, row)) => (None, whole(frames, number, row, labels, theme, place, buf)),
-        None => (list(frames, labels, theme, place, buf), 0),
+        None => (Some(list(frames, labels, theme, place, buf)), 0),
     }
 }
 
-fn list(frames: &Frames, labels: &Labels, theme: Theme, place: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
+fn list(frames: &Frames, labels: &Labels, theme: Theme, place: Rect, buf: &mut Buffer) -> (u16, u16) {
     let pause = if frames.follows() { "stops" } else { "follows" };
     let keys = [
         (&labels.accept, "opens"),
@@ -71,7 +71,7 @@ fn list(frames: &Frames, labels: &Labels, theme: Theme, place: Rect, buf: &mut B
     if shown.is_empty() {
         let text = if frames.query.is_empty() { "nothing was heard yet" } else { "no frame matches" };
         Pen::new(buf, body, 1).write_cut(text, 0, theme.style(Role::Dim));
-        return Some(cursor);
+        return cursor;
     }
     let height = usize::from(body.height);
     let selected = frames.place(&shown);
@@ -91,7 +91,7 @@ fn list(frames: &Frames, labels: &Labels, theme: Theme, place: Rect, buf: &mut B
             restyle(line, theme.style(Role::Selection), buf);
         }
     }
-    Some(cursor)
+    cursor
 }
 
 /// Says how the list stands: `following · 120 of 5,000 · 12 fell out`.
