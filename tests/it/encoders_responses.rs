@@ -416,7 +416,8 @@ fn the_recorded_demo_is_said_and_read_back() {
 
 #[test]
 fn bytes_may_be_cut_anywhere() {
-    let facts = demo().swap_remove(1);
+    let calls = |facts: &[AgentEvent]| facts.iter().any(|fact| matches!(fact, AgentEvent::ToolCallReady { .. }));
+    let facts = demo().into_iter().filter(|facts| calls(facts)).min_by_key(Vec::len).unwrap();
     for frames in [official(&facts, false), flat(&facts)] {
         let mut bytes = Vec::new();
         for frame in &frames {
