@@ -155,8 +155,9 @@ async fn model() -> (String, JoinSet<()>) {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let mut tasks = JoinSet::new();
     tasks.spawn(async move {
+        let mut connections = JoinSet::new();
         while let Ok((mut socket, _)) = listener.accept().await {
-            tokio::spawn(async move {
+            connections.spawn(async move {
                 let mut request = Vec::new();
                 loop {
                     let text = String::from_utf8_lossy(&request).to_lowercase();

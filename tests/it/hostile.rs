@@ -8,6 +8,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::process::Command;
+use tokio::task::JoinSet;
 
 use crate::support::{Act, Server, chunk, end, stream};
 
@@ -73,7 +74,8 @@ fn error(object: &Value) -> &str {
 async fn a_line_of_64_mb_is_refused_with_its_limit_and_read_no_further() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/stream", listener.local_addr().unwrap());
-    let server = tokio::spawn(async move {
+    let mut server = JoinSet::new();
+    server.spawn(async move {
         let (mut socket, _) = listener.accept().await.unwrap();
         let _ = socket.read(&mut [0; 4096]).await;
         let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
@@ -88,7 +90,7 @@ async fn a_line_of_64_mb_is_refused_with_its_limit_and_read_no_further() {
     assert!(error(&object).contains("8 MiB") && error(&object).contains("ask for less"), "{object}");
     assert_eq!((&object["text"], &object["outcome"]), (&value!("hi"), &value!("failed")), "{object}");
     // What the kernel holds on the way is sent, too.
-    let sent = server.await.unwrap();
+    let sent = server.join_next().await.unwrap().unwrap();
     assert!(sent < 32, "{sent} MiB were taken");
 }
 

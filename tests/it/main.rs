@@ -1,6 +1,7 @@
 //! The one integration binary: linking is the expensive part.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::print_stdout, reason = "a test that is skipped says why")]
 
 mod attach;
 mod attach_openjarvis;

@@ -166,12 +166,11 @@ async fn request(socket: &mut TcpStream) -> Option<String> {
 /// Sends a text message over a WebSocket.
 pub(crate) fn message(text: &str) -> Act {
     let mut bytes = vec![0x81];
-    match u8::try_from(text.len()) {
-        Ok(length @ 0..126) => bytes.push(length),
-        _ => {
-            bytes.push(126);
-            bytes.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
-        }
+    if let Ok(length @ 0..126) = u8::try_from(text.len()) {
+        bytes.push(length);
+    } else {
+        bytes.push(126);
+        bytes.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
     }
     bytes.extend_from_slice(text.as_bytes());
     Act::Send(bytes)
