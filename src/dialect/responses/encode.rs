@@ -15,15 +15,17 @@
 
 mod items;
 mod object;
+mod said;
 
 use std::collections::HashMap;
 
-use serde_json::{Map, json};
+use serde_json::json;
 
 use self::items::{Call, Message, Part, Thought, Writing};
 use self::object::End;
 pub use self::object::Heading;
 pub(in crate::dialect) use self::object::Opening;
+use self::said::Wire;
 use super::super::{Encode, KeepAlive, SseFrame};
 use crate::event::{
     AgentEvent, CallId, Envelope, Json, MessageId, Millis, Outcome, Output, RanBy, Role, Scope, Stop, Subject,
@@ -42,11 +44,8 @@ pub struct Encoder {
     opening: Opening,
     /// When the turn began.
     created: Millis,
-    /// Number of the next event.
-    next: u64,
     begun: bool,
-    /// Items in the order they were added, as they stand.
-    items: Vec<Json>,
+    wire: Wire,
     /// Open messages of the assistant.
     messages: Vec<Message>,
     calls: HashMap<CallId, Call>,
@@ -62,13 +61,13 @@ pub struct Encoder {
 
 impl Encoder {
     pub fn new(heading: Heading) -> Self {
+        let wire = Wire::new(heading.key());
         Self {
             heading,
             opening: Opening::default(),
             created: Millis(0),
-            next: 0,
             begun: false,
-            items: Vec::new(),
+            wire,
             messages: Vec::new(),
             calls: HashMap::new(),
             kept: 0,
@@ -81,21 +80,9 @@ impl Encoder {
         }
     }
 
-    /// Says one event.
-    fn say(&mut self, name: &str, fields: Json, out: &mut Vec<SseFrame>) {
-        let mut event = Map::new();
-        event.insert("type".into(), name.into());
-        event.insert("sequence_number".into(), self.next.into());
-        if let Json::Object(fields) = fields {
-            event.extend(fields);
-        }
-        self.next += 1;
-        out.push(SseFrame::named(name, Json::Object(event).to_string()));
-    }
-
     fn lifecycle(&mut self, name: &str, status: &str, out: &mut Vec<SseFrame>) {
         let response = self.object(status);
-        self.say(name, json!({ "response": response }), out);
+        self.wire.say(name, json!({ "response": response }), out);
     }
 
     fn begin(&mut self, out: &mut Vec<SseFrame>) {
@@ -119,7 +106,7 @@ impl Encoder {
         self.end_thought(at, "completed", out);
         let part = Part::new(kind);
         if self.messages[at].writing.is_none() {
-            let (index, item_id) = self.add(
+            let (index, item_id) = self.wire.add(
                 "msg",
                 |id| json!({"id": id, "type": "message", "status": "in_progress", "role": "assistant", "content": []}),
                 out,
@@ -132,7 +119,7 @@ impl Encoder {
             if let Some(writing) = &mut self.messages[at].writing {
                 writing.parts.push(part);
                 let fields = writing.at(json!({ "part": writing.json() }));
-                self.say("response.content_part.added", fields, out);
+                self.wire.say("response.content_part.added", fields, out);
             }
         }
         let keeps = self.keep(text);
@@ -145,7 +132,7 @@ impl Encoder {
             TextKind::Refusal => ("response.refusal.delta", json!({ "delta": text })),
         };
         let fields = writing.at(fields);
-        self.say(name, fields, out);
+        self.wire.say(name, fields, out);
     }
 
     fn end_part(&mut self, at: usize, out: &mut Vec<SseFrame>) {
@@ -156,8 +143,8 @@ impl Encoder {
             TextKind::Refusal => ("response.refusal.done", json!({ "refusal": part.text })),
         };
         let (fields, part) = (writing.at(fields), writing.at(json!({ "part": writing.json() })));
-        self.say(name, fields, out);
-        self.say("response.content_part.done", part, out);
+        self.wire.say(name, fields, out);
+        self.wire.say("response.content_part.done", part, out);
     }
 
     fn think(&mut self, id: &MessageId, text: &str, out: &mut Vec<SseFrame>) {
@@ -166,14 +153,14 @@ impl Encoder {
             return;
         }
         if self.messages[at].thought.is_none() {
-            let (index, item_id) = self.add(
+            let (index, item_id) = self.wire.add(
                 "rs",
                 |id| json!({"id": id, "type": "reasoning", "status": "in_progress", "summary": []}),
                 out,
             );
             let thought = Thought { index, id: item_id, text: String::new() };
             let fields = thought.at(json!({ "part": thought.part() }));
-            self.say("response.reasoning_summary_part.added", fields, out);
+            self.wire.say("response.reasoning_summary_part.added", fields, out);
             self.messages[at].thought = Some(thought);
         }
         let keeps = self.keep(text);
@@ -182,15 +169,15 @@ impl Encoder {
             thought.text.push_str(text);
         }
         let fields = thought.at(json!({ "delta": text }));
-        self.say("response.reasoning_summary_text.delta", fields, out);
+        self.wire.say("response.reasoning_summary_text.delta", fields, out);
     }
 
     fn end_thought(&mut self, at: usize, status: &str, out: &mut Vec<SseFrame>) {
         let Some(thought) = self.messages.get_mut(at).and_then(|message| message.thought.take()) else { return };
-        self.say("response.reasoning_summary_text.done", thought.at(json!({ "text": thought.text })), out);
-        self.say("response.reasoning_summary_part.done", thought.at(json!({ "part": thought.part() })), out);
+        self.wire.say("response.reasoning_summary_text.done", thought.at(json!({ "text": thought.text })), out);
+        self.wire.say("response.reasoning_summary_part.done", thought.at(json!({ "part": thought.part() })), out);
         let item = json!({"id": thought.id, "type": "reasoning", "status": status, "summary": [thought.part()]});
-        self.done(thought.index, item, out);
+        self.wire.done(thought.index, item, out);
     }
 
     fn end_message(&mut self, id: &MessageId, stop: Stop, full: Option<&str>, out: &mut Vec<SseFrame>) {
@@ -214,7 +201,7 @@ impl Encoder {
         message.before += writing.parts.iter().map(|part| part.text.len()).sum::<usize>();
         let item = json!({"id": writing.id, "type": "message", "status": status, "role": "assistant",
             "content": writing.parts.iter().map(Part::json).collect::<Vec<_>>()});
-        self.done(writing.index, item, out);
+        self.wire.done(writing.index, item, out);
     }
 
     /// Says what the pieces lacked of the whole; where they said something else, the closing events correct it.
@@ -249,7 +236,7 @@ impl Encoder {
         part.annotations.push(annotation.clone());
         let nth = part.annotations.len() - 1;
         let fields = writing.at(json!({"annotation_index": nth, "annotation": annotation}));
-        self.say("response.output_text.annotation.added", fields, out);
+        self.wire.say("response.output_text.annotation.added", fields, out);
     }
 
     fn start_call(
@@ -276,13 +263,13 @@ impl Encoder {
         name.clone_into(&mut call.name);
         let blank = Call { args: String::new(), ..call.clone() };
         let (prefix, wire_id) = (call.prefix(), id.clone());
-        let (index, item_id) = self.add(prefix, |item_id| blank.item(item_id, &wire_id, "in_progress", None), out);
+        let (index, item_id) = self.wire.add(prefix, |item_id| blank.item(item_id, &wire_id, "in_progress", None), out);
         let Some(call) = self.calls.get_mut(id) else { return };
         call.at = Some((index, item_id));
         let (is_theirs, args) = (call.is_theirs, call.args.clone());
         if !is_theirs {
             let fields = call.place(json!({}));
-            self.say("response.mcp_call.in_progress", fields, out);
+            self.wire.say("response.mcp_call.in_progress", fields, out);
         }
         self.say_args(id, &args, out);
     }
@@ -290,7 +277,7 @@ impl Encoder {
     fn say_args(&mut self, id: &CallId, piece: &str, out: &mut Vec<SseFrame>) {
         let Some(call) = self.calls.get(id).filter(|_| !piece.is_empty()) else { return };
         let fields = call.place(json!({ "delta": piece }));
-        self.say(&call.event("delta"), fields, out);
+        self.wire.say(&call.event("delta"), fields, out);
     }
 
     fn args(&mut self, id: &CallId, piece: &str, out: &mut Vec<SseFrame>) {
@@ -320,7 +307,7 @@ impl Encoder {
         call.is_done = true;
         let item = call.item_of(id, "completed", None);
         let index = call.index();
-        self.done(index, item, out);
+        self.wire.done(index, item, out);
     }
 
     fn args_over(&mut self, id: &CallId, out: &mut Vec<SseFrame>) {
@@ -332,7 +319,7 @@ impl Encoder {
         }
         let fields = call.place(fields);
         let name = call.event("done");
-        self.say(&name, fields, out);
+        self.wire.say(&name, fields, out);
     }
 
     fn end_call(&mut self, id: &CallId, outcome: Outcome, output: &Output, out: &mut Vec<SseFrame>) {
@@ -341,7 +328,7 @@ impl Encoder {
             // The later word settles, though only the closing object can say so.
             if !call.is_theirs {
                 let (index, item) = (call.index(), call.ended(id, outcome, output));
-                if let Some(known) = self.items.get_mut(index) {
+                if let Some(known) = self.wire.items.get_mut(index) {
                     *known = item;
                 }
             }
@@ -354,7 +341,7 @@ impl Encoder {
         if call.is_theirs {
             let item = call.item_of(id, "incomplete", None);
             let index = call.index();
-            self.done(index, item, out);
+            self.wire.done(index, item, out);
         } else {
             // What a server says after its call is another item, as it is when we ran it.
             let (message, is_ready) = (call.message.clone(), call.is_ready);
@@ -367,31 +354,14 @@ impl Encoder {
             let Some(call) = self.calls.get(id) else { return };
             let (index, item, fields) = (call.index(), call.ended(id, outcome, output), call.place(json!({})));
             match outcome {
-                Outcome::Ok => self.say("response.mcp_call.completed", fields, out),
-                Outcome::Failed | Outcome::Denied => self.say("response.mcp_call.failed", fields, out),
+                Outcome::Ok => self.wire.say("response.mcp_call.completed", fields, out),
+                Outcome::Failed | Outcome::Denied => self.wire.say("response.mcp_call.failed", fields, out),
                 Outcome::Cancelled | Outcome::Requested | Outcome::Unknown => {}
             }
-            self.done(index, item, out);
+            self.wire.done(index, item, out);
         }
         if let Some(call) = self.calls.get_mut(id) {
             call.is_done = true;
-        }
-    }
-
-    /// Adds an item, which is made of its id. Returns its place and its id.
-    fn add(&mut self, prefix: &str, item: impl FnOnce(&str) -> Json, out: &mut Vec<SseFrame>) -> (usize, String) {
-        let index = self.items.len();
-        let id = format!("{prefix}_{}_{index}", self.heading.key());
-        let item = item(&id);
-        self.say("response.output_item.added", json!({"output_index": index, "item": item}), out);
-        self.items.push(item);
-        (index, id)
-    }
-
-    fn done(&mut self, index: usize, item: Json, out: &mut Vec<SseFrame>) {
-        self.say("response.output_item.done", json!({"output_index": index, "item": item}), out);
-        if let Some(known) = self.items.get_mut(index) {
-            *known = item;
         }
     }
 

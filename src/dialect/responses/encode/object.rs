@@ -161,7 +161,7 @@ impl Encoder {
             ("error", error),
             ("incomplete_details", details),
             ("model", json!(self.heading.model(&self.opening))),
-            ("output", json!(self.items)),
+            ("output", json!(self.wire.items)),
             ("usage", if is_over { self.usage() } else { Json::Null }),
         ];
         object.extend(head.map(|(key, value)| (key.to_owned(), value)));
