@@ -129,6 +129,11 @@ impl Chat {
             let text = self.text.join(refusal, marked);
             if !text.is_empty() {
                 self.refused = true;
+                // What may have been the beginning of a tag is not: it comes before this.
+                let mut split = std::mem::take(&mut self.split);
+                self.think.finish(&mut split);
+                self.emit_split(&mut split, out);
+                self.split = split;
                 self.emit_text(text.into_owned(), TextKind::Refusal, out);
             }
         }
@@ -230,7 +235,8 @@ impl Chat {
         self.done = true;
     }
 
-    fn close_text(&mut self, out: &mut Vec<AgentEvent>) {
+    /// Tells what was held back: no more text is to come, or none that could make a tag or a character of it.
+    pub(super) fn close_text(&mut self, out: &mut Vec<AgentEvent>) {
         let mut split = std::mem::take(&mut self.split);
         if let Some(half) = self.text.rest() {
             self.think.feed(half.encode_utf8(&mut [0; 4]), &mut split);

@@ -117,7 +117,9 @@ impl Poe {
                 .any(|key| delta.get(*key).and_then(Json::as_str).is_some_and(|text| !text.is_empty()))
         });
         if says && self.apart == Apart::Message {
+            let held = out.len();
             self.several |= self.chat.next_message(out);
+            self.listen(held, out);
             self.apart = Apart::Text;
         }
         for key in ["content", "refusal"] {
@@ -173,6 +175,9 @@ impl Poe {
     fn complete(&mut self, data: Data<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
         self.complete = true;
         let content = surrogate::settled(data.content.0.unwrap_or_default(), marked);
+        let held = out.len();
+        self.chat.close_text(out);
+        self.listen(held, out);
         let from = out.len();
         let is_ours = self.first.is_none_or(|first| first == 0);
         let may_add = is_ours || (!self.began && self.heard.is_empty());
