@@ -28,6 +28,7 @@ use crate::engine::remote::{Named, Remote, Style, Target, is_newer, which};
 use crate::event::{AgentEvent, Caps, Envelope, Fault, FaultKind, Json, Level, LinkState, Mode, Seq};
 use crate::net::call::{Framing, HttpCall, Method, Value};
 use crate::net::record::Tap;
+use crate::net::reel;
 use crate::net::{Http, Patience, probe as ask};
 use crate::store::msg::ModelChoice;
 use aim::Aim;
@@ -97,6 +98,7 @@ impl House {
         if prompted && (aim.file.is_some() || aim.style == Some(Style::Get)) {
             return Err(Wrong(format!("{} is only watched: it takes no prompt", aim.name)).into());
         }
+        self.reel.keep(reel::MANY);
         let http = match &typed.record {
             Some(path) => {
                 let tap = Tap::to_file(path, &mut self.tasks).await;

@@ -220,6 +220,19 @@ impl House {
         Ok(found)
     }
 
+    fn fresh_name(&self, wall: u64) -> SessionId {
+        // Many may begin in one second: a name that is taken is not given again.
+        let dir = self.paths.sessions();
+        let mut name = journal::new_session_id(wall);
+        for _ in 0..16 {
+            if !journal::log_path(&dir, &name).exists() {
+                break;
+            }
+            name = journal::new_session_id(wall);
+        }
+        name
+    }
+
     fn begin(&mut self) -> Begun {
         self.begin_with(|_| {})
     }
@@ -227,7 +240,7 @@ impl House {
     /// Begins a log; `change` has the last word on its header.
     fn begin_with(&mut self, change: impl FnOnce(&mut Header)) -> Begun {
         let wall = wall_clock();
-        let session = journal::new_session_id(wall);
+        let session = self.fresh_name(wall);
         let mut header = Header::new(session.clone(), wall);
         header.folder = self.folder.display().to_string();
         change(&mut header);

@@ -12,8 +12,10 @@ use super::call::HttpCall;
 use super::record::Line;
 use super::redact::Redactor;
 
-/// Bytes that are kept, with what it costs to keep them.
-const MOST: usize = 4 * 1024 * 1024;
+/// Bytes that are usually kept, with what it costs to keep them: the last answers.
+const FEW: usize = 256 * 1024;
+/// Bytes that are kept of streams that somebody attached to, to see what they hold.
+pub const MANY: usize = 4 * 1024 * 1024;
 /// What an entry costs beside its bytes.
 const ENTRY: usize = size_of::<Kept>();
 /// Heads of answers whose first pieces fell out.
@@ -50,6 +52,8 @@ struct Ring {
     /// Number of the first line that is left.
     first: u64,
     size: usize,
+    /// Bytes that are kept.
+    most: usize,
     answers: u64,
     fallen: u64,
     heads: VecDeque<Kept>,
@@ -59,11 +63,17 @@ struct Ring {
 
 impl Default for Reel {
     fn default() -> Self {
-        Self { ring: Arc::default(), news: watch::Sender::new(()) }
+        let ring = Ring { most: FEW, ..Ring::default() };
+        Self { ring: Arc::new(Mutex::new(ring)), news: watch::Sender::new(()) }
     }
 }
 
 impl Reel {
+    /// Keeps that many bytes from now on.
+    pub fn keep(&self, most: usize) {
+        self.ring().most = most;
+    }
+
     /// Returns a number for an answer that begins.
     pub fn answer(&self) -> u64 {
         let mut ring = self.ring();
@@ -141,7 +151,7 @@ impl Ring {
     fn push(&mut self, kept: Kept) {
         self.size += weight(&kept);
         self.lines.push_back(kept);
-        while self.size > MOST {
+        while self.size > self.most {
             let Some(oldest) = self.lines.pop_front() else { break };
             self.size = self.size.saturating_sub(weight(&oldest));
             self.first += 1;
@@ -193,6 +203,7 @@ mod tests {
     #[test]
     fn what_is_kept_is_bounded_and_what_fell_out_is_counted() {
         let reel = Reel::default();
+        reel.keep(MANY);
         let answer = reel.answer();
         reel.push(answer, head());
         for _ in 0..100 {
@@ -206,7 +217,7 @@ mod tests {
         for _ in 0..1_000_000 {
             reel.push(answer, piece(String::new()));
         }
-        assert!(reel.after(0, usize::MAX).lines.len() * ENTRY <= MOST);
+        assert!(reel.after(0, usize::MAX).lines.len() * ENTRY <= MANY);
     }
 
     #[test]
