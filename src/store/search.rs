@@ -1,6 +1,6 @@
 //! The search in the transcript: what is looked for, how far the looking has come, what was found.
 //!
-//! Works in slices, newest item first, so that no length of a session stops anything: [`Search::step`] looks at a
+//! Works in slices, newest item first, so that no length of a session stops anything: `Search::step` looks at a
 //! bounded number of bytes and items. What arrives meanwhile is looked at in turn. Not for where a match is on the
 //! screen. The invariant: once [`Search::is_done`], counts are those of looking through everything at once.
 

@@ -17,7 +17,7 @@ pub struct Patience {
     pub retries: u32,
     /// Whether a request that may have reached the server is sent again.
     pub resend: bool,
-    /// The session's start; times of [`LinkState`] count from it.
+    /// The session's start; times of [`crate::event::LinkState`] count from it.
     pub epoch: Instant,
 }
 
