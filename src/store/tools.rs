@@ -37,6 +37,31 @@ pub struct Call {
     pub sources: Vec<String>,
 }
 
+#[cfg(test)]
+impl Call {
+    /// A call of ours that runs, for tests.
+    pub(crate) fn running(name: &str, args: &str) -> Self {
+        Self {
+            id: "c1".into(),
+            item: ItemId(0),
+            name: name.into(),
+            args: args.into(),
+            state: CallState::Running,
+            ran_by: RanBy::Us,
+            ask: None,
+            decision: None,
+            output: String::new(),
+            output_bytes: 0,
+            output_file: None,
+            at: Millis(0),
+            ran_at: None,
+            took: None,
+            foreign: false,
+            sources: Vec::new(),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallState {
     /// The model is still writing the arguments.

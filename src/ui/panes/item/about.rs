@@ -153,28 +153,9 @@ pub(in crate::ui::panes) fn pretty(json: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Millis, RanBy};
-    use crate::store::transcript::ItemId;
 
     fn call(name: &str, args: &str) -> Call {
-        Call {
-            id: "c1".into(),
-            item: ItemId(0),
-            name: name.into(),
-            args: args.into(),
-            state: CallState::Running,
-            ran_by: RanBy::Us,
-            ask: None,
-            decision: None,
-            output: String::new(),
-            output_bytes: 0,
-            output_file: None,
-            at: Millis(0),
-            ran_at: None,
-            took: None,
-            foreign: false,
-            sources: Vec::new(),
-        }
+        Call::running(name, args)
     }
 
     #[test]

@@ -230,27 +230,9 @@ fn status(call: &Call) -> (&'static str, Role, String) {
 mod tests {
     use super::*;
     use crate::event::Millis;
-    use crate::store::transcript::ItemId;
 
     fn call(args: &str) -> Call {
-        Call {
-            id: "c1".into(),
-            item: ItemId(0),
-            name: "shell".into(),
-            args: args.into(),
-            state: CallState::Running,
-            ran_by: RanBy::Us,
-            ask: None,
-            decision: None,
-            output: String::new(),
-            output_bytes: 0,
-            output_file: None,
-            at: Millis(0),
-            ran_at: None,
-            took: None,
-            foreign: false,
-            sources: Vec::new(),
-        }
+        Call::running("shell", args)
     }
 
     #[test]
