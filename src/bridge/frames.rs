@@ -260,6 +260,7 @@ mod tests {
     #[tokio::test]
     async fn a_stream_whose_start_fell_out_is_joined_at_a_whole_frame() {
         let reel = Reel::default();
+        reel.keep(crate::net::reel::MANY);
         let answer = reel.answer();
         reel.push(answer, head("text/event-stream"));
         reel.push(answer, piece(6, &"x".repeat(3_000_000)));
