@@ -69,7 +69,7 @@ impl Agent {
         let (decision, by) = loop {
             match commands.recv().await {
                 Some(Command::Decide { call: decided, decision }) if decided == call => {
-                    break (decision, DecidedBy::Person);
+                    break (decision, self.setup.asks.by);
                 }
                 Some(Command::Cancel) | None => break (Decision::Deny(None), DecidedBy::Cancelled),
                 Some(other) => self.between_turns(other).await,
