@@ -15,7 +15,7 @@ use std::collections::HashMap;
 
 use crate::event::{
     AgentEvent, Ask, CallId, DecidedBy, Decision, Fault, FaultKind, Json, Level, MessageId, Millis, Outcome, Output,
-    OutputStream, RanBy, Scope, Stop, TurnEnd, TurnId,
+    OutputStream, RanBy, Scope, Stop, Subject, TurnEnd, TurnId,
 };
 
 use super::approval::Verdict;
@@ -302,7 +302,12 @@ impl Machine {
         }
         match judgement {
             Err(text) => self.finish_call(call, Outcome::Failed, Output::of(text), None, steps),
-            Ok((_, Verdict::Allow)) => self.run(call, steps),
+            Ok((_, Verdict::Allow)) => {
+                // Where somebody was asked, their answer says that it runs.
+                let (on, kind) = (Subject::Call(call.clone()), "running".to_owned());
+                steps.push(Step::Emit(AgentEvent::Annotated { on, kind, data: serde_json::json!({}) }));
+                self.run(call, steps);
+            }
             Ok((_, Verdict::Deny(reason))) => {
                 self.finish_call(call, Outcome::Denied, Output::of(reason), None, steps);
             }

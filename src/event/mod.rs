@@ -278,6 +278,7 @@ pub const ANNOTATIONS: &[(&str, &str)] = &[
         "{surface, echo, model?, client_tools, asked, store, rounds?}: what a client asked for; what was said before it \
          was said in earlier answers",
     ),
+    ("running", "{}: the call began to run, and nobody had to be asked"),
     ("foreign", "true: the call turned out to belong to another client of the same server"),
 ];
 

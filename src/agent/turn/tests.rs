@@ -162,6 +162,8 @@ fn parallel_calls_are_all_over_before_the_model_is_asked_again() {
     bench.reply_with_calls(&[("a", "{}"), ("b", "{\"x\":1}")]);
     bench.judge("a", Verdict::Allow);
     bench.judge("b", Verdict::Allow);
+    let running = |event: &&AgentEvent| matches!(event, AgentEvent::Annotated { kind, .. } if kind == "running");
+    assert_eq!(bench.events.iter().filter(running).count(), 2, "nobody was asked, so nobody else says that they run");
     bench.done("b", Outcome::Ok);
     assert!(!bench.other.contains(&Step::AskModel { round: 2 }));
     bench.done("a", Outcome::Failed);

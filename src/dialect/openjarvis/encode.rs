@@ -10,9 +10,9 @@
 //! | the end of the turn | `tool_results`, if there were any, and the chunk with `stop` and the counts |
 //! | a turn that failed | one chunk with `stop` and prose: `openjarvis/prose.rs` |
 //!
-//! Calls that were refused before they ran are only in the results. No fact says that a call begins to run; where
-//! nobody was asked and nothing is heard of it, start and end are told together. Durations are seconds, except
-//! `latency_ms` and `mean_itl_ms`. Not told: reasoning, sub-agents, how a call is approved, notices, annotations.
+//! Calls that were refused before they ran are only in the results. Durations are seconds, except `latency_ms` and
+//! `mean_itl_ms`. Not told: reasoning, sub-agents, how a call is approved, notices, annotations. A log that doesn't say
+//! when its calls began to run (older ones) has start and end together.
 
 mod inference;
 
@@ -24,7 +24,7 @@ use super::prose;
 use crate::dialect::chat::chunk::{self, Counts, Head};
 use crate::dialect::chat::spoken::{self, Piece, Spoken};
 use crate::dialect::{Encode, KeepAlive, SseFrame};
-use crate::event::{AgentEvent, CallId, Envelope, Json, MessageId, Millis, Outcome, RanBy, Stop, TurnEnd};
+use crate::event::{AgentEvent, CallId, Envelope, Json, MessageId, Millis, Outcome, RanBy, Stop, Subject, TurnEnd};
 
 /// The agent's name in `agent_turn_start`.
 const AGENT: &str = "jarvis-tui";
@@ -228,6 +228,7 @@ impl Bridge {
             }
             AgentEvent::ApprovalResolved { call, decision, .. } if decision.allows() => self.run(call, at, out),
             AgentEvent::ToolOutput { call, .. } => self.run(call, at, out),
+            AgentEvent::Annotated { on: Subject::Call(call), kind, .. } if kind == "running" => self.run(call, at, out),
             AgentEvent::ToolCallFinished { call, outcome, output, took } => {
                 let ran = took.is_some() || self.find(call).is_some_and(|call| call.began.is_some());
                 if ran {

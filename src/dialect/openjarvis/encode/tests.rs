@@ -158,6 +158,26 @@ fn a_turn_with_a_call_is_told_as_the_bridge_tells_it() {
 }
 
 #[test]
+fn a_call_is_started_when_it_begins_to_run_not_when_it_ends() {
+    let [asked, ready] = call("c1", "search", "{}");
+    let (on, kind) = (Subject::Call("c1".into()), "running".to_owned());
+    let running = AgentEvent::Annotated { on, kind, data: serde_json::json!({}) };
+    let mut facts = vec![user("where?"), started("a"), asked, ready, finished("a", Stop::ToolCalls)];
+    let starts = |facts: &[AgentEvent]| {
+        let (mut encoder, mut out) = (bridge(), Vec::new());
+        for event in facts {
+            encoder.fact(&Envelope { seq: Seq(1), at: Millis(0), event: event.clone() }, &mut out);
+        }
+        out.iter().filter(|frame| frame.event == "tool_call_start").count()
+    };
+    assert_eq!(starts(&facts), 0, "it may still be refused");
+    facts.push(running);
+    assert_eq!(starts(&facts), 1);
+    facts.push(done("c1", Outcome::Ok, "here", Some(3)));
+    assert_eq!(starts(&facts), 1, "once");
+}
+
+#[test]
 fn refused_calls_are_only_in_the_results_which_stand_in_the_order_of_the_requests() {
     let mut facts = vec![(0, user("do it")), (1, started("a"))];
     for (id, name) in [("c1", "shell"), ("c2", "read_file"), ("c3", "write_file")] {
