@@ -8,6 +8,7 @@ use ratatui::style::Style;
 
 use crate::text::width::{ellipsis, str_width};
 
+use super::lines::laid::draw_text;
 use super::theme::{Role, Theme};
 
 const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
@@ -55,7 +56,7 @@ impl<'a> Pen<'a> {
     /// Writes what fits.
     pub fn write(&mut self, text: &str, style: Style) -> &mut Self {
         if self.room() > 0 {
-            self.x = self.buf.set_stringn(self.x, self.y, text, self.room(), style).0;
+            self.x = draw_text(text, self.x, self.y, self.end, style, self.buf);
         }
         self
     }

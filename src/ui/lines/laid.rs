@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::rc::Rc;
 
-use ratatui::buffer::Buffer;
+use ratatui::buffer::{Buffer, Cell as BufferCell};
 use ratatui::style::Style;
 
 use crate::text::width::{PLACEHOLDER, cells, str_width};
@@ -133,30 +133,24 @@ impl Laid {
 
 /// Writes cleaned text on one row up to column `end`. Returns the first column after it.
 pub fn draw_text(text: &str, x: u16, y: u16, end: u16, style: Style, buf: &mut Buffer) -> u16 {
-    let end = end.min(buf.area.right());
-    if y < buf.area.top() || y >= buf.area.bottom() || x < buf.area.left() {
+    let area = buf.area;
+    let end = end.min(area.right());
+    if y < area.top() || y >= area.bottom() || x < area.left() || x >= end {
         return x;
     }
-    let mut at = x;
+    let from = buf.index_of(x, y);
+    let row = &mut buf.content[from..from + usize::from(end - x)];
+    let mut at = 0;
     for cell in cells(text) {
-        let width = cell.width as u16;
-        if width == 0 {
+        if cell.width == 0 {
             continue;
         }
-        if at.saturating_add(width) > end {
-            break;
-        }
-        if let Some(target) = buf.cell_mut((at, y)) {
-            target.set_symbol(cell.text).set_style(style);
-        }
-        for hidden in at + 1..at + width {
-            if let Some(target) = buf.cell_mut((hidden, y)) {
-                target.reset();
-            }
-        }
-        at += width;
+        let Some((target, hidden)) = row.get_mut(at..at + cell.width).and_then(<[_]>::split_first_mut) else { break };
+        target.set_symbol(cell.text).set_style(style);
+        hidden.iter_mut().for_each(BufferCell::reset);
+        at += cell.width;
     }
-    at
+    x + at as u16
 }
 
 /// Text with faces, not yet wrapped.
