@@ -7,37 +7,26 @@
 //!    │ output                  ↓ 3 new
 //! ```
 //!
-//! Not for how an item looks. Costs, which `tests/it/work.rs` holds: a frame O(rows on screen), a token the open block
+//! Here is where it is being read, and how that place moves; drawing is in `drawing.rs`, how an item looks in
+//! `panes::item`. Costs, which `tests/it/work.rs` holds: a frame O(rows on screen), a token the open block
 //! of its item, a resize what is visible and one addition per item. The invariant: all that is remembered here could be
 //! forgotten without changing a pixel, but for the anchor and the selection.
 
 mod blocks;
+mod drawing;
 mod found;
 mod memo;
 mod outline;
 
-use std::rc::Rc;
-
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
-
 use crate::store::Store;
-use crate::store::focus::{self, Overlay};
-use crate::store::source::field;
-use crate::store::transcript::{Item, ItemId, Kind};
-use crate::text::width::str_width;
-use crate::ui::lines::anchor::{self, Anchor, Place, Rows};
-use crate::ui::lines::laid::{Laid, draw_text};
+use crate::store::focus;
+use crate::store::transcript::{Item, ItemId};
+use crate::ui::lines::anchor::{self, Anchor, Place, Rows as _};
 use crate::ui::lines::{Counters, Links};
-use crate::ui::paint::restyle;
-use crate::ui::panes::item;
-use crate::ui::theme::{Role, Theme};
 
-use memo::{Look, Memo, Walk};
+pub use drawing::draw;
+use memo::{Memo, Walk};
 pub(super) use outline::{Part, PartKind, hash};
-
-/// Narrower than this there is no room for a margin.
-const MARGIN_FROM: u16 = 24;
 
 /// What the terminal knows about the transcript: where it is being read, and what was laid out.
 #[derive(Debug)]
@@ -372,7 +361,7 @@ fn find(walk: &mut Walk<'_>, store: &Store, wanted: focus::Place) -> Option<(Pla
     let (block, part) = walk.memo.find(store, index, wanted.field, wanted.offset)?;
     let place = Place { index, block };
     let (laid, lead) = walk.memo.part(store, place);
-    let row = match_at(store, &laid, part, wanted).map(|(row, _)| row);
+    let row = found::match_at(store, &laid, part, wanted).map(|(row, _)| row);
     let guess = || {
         let length = part.end.saturating_sub(part.start).max(1);
         let within = (wanted.offset as u32).saturating_sub(part.start).min(length);
@@ -380,260 +369,6 @@ fn find(walk: &mut Walk<'_>, store: &Store, wanted: focus::Place) -> Option<(Pla
     };
     let row = row.unwrap_or_else(guess).min(laid.rows().saturating_sub(1));
     Some((place, lead + row))
-}
-
-/// Returns the row of the match at a place, and which of the matches on the part's rows it is: the one with as many
-/// before it as in the source, since the rows may show less than the source has.
-fn match_at(store: &Store, laid: &Laid, part: Part, wanted: focus::Place) -> Option<(u32, usize)> {
-    let matcher = store.focus.search()?.matcher()?;
-    let item = store.transcript.item(wanted.item?)?;
-    let text = field(item, &store.tools, wanted.field);
-    let start = text.floor_char_boundary(part.start as usize);
-    let before = text.get(start..text.floor_char_boundary(wanted.offset)).unwrap_or("");
-    let before = matcher.matches(before).len();
-    let marks = found::marks(laid, matcher, 0..laid.rows());
-    let last = marks.last()?.nth;
-    let nth = before.min(last);
-    marks.iter().find(|mark| mark.nth == nth).map(|mark| (mark.row, nth))
-}
-
-/// A piece of the screen: some rows of one part.
-struct Strip {
-    index: usize,
-    part_row: u32,
-    rows: u16,
-    lead: u32,
-    laid: Rc<Laid>,
-    block: u32,
-    is_head: bool,
-}
-
-/// Draws the transcript into an area that is empty so far.
-pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bool, area: Rect, buf: &mut Buffer) {
-    let area = area.intersection(buf.area);
-    if area.is_empty() {
-        return;
-    }
-    let margins = area.width >= MARGIN_FROM;
-    let (left, right) = if margins { (1, 2) } else { (0, 0) };
-    let width = area.width - left - right;
-    view.height = area.height;
-    if !view.memo.sync(store, Look::new(store, width)) {
-        view.anchor = Anchor::Bottom;
-        view.before = None;
-        view.jump = None;
-        view.selected = None;
-        view.left_at = None;
-    }
-    view.shift(view.memo.shifted);
-    let wanted = store.focus.place;
-    if store.focus.search().is_none() {
-        view.before = None;
-    } else if view.before.is_none() {
-        view.before = Some(view.anchor);
-    }
-    if wanted.nth != view.shown {
-        view.shown = wanted.nth;
-        view.pending = 0;
-        view.jump = Some(Jump::Place(wanted));
-        view.selected = wanted.item;
-    }
-    let items = store.transcript.items();
-    let top = view.resolve(store, u32::from(area.height));
-    view.top = top;
-    view.count_new(items);
-    view.links.clear();
-    let Some(top) = top else {
-        view.near.clear();
-        return;
-    };
-    let mut strips = collect(store, &mut view.memo, top, area.height);
-    note_near(view, items, &strips);
-    for strip in &strips {
-        strip.laid.note_links(&mut view.links);
-    }
-
-    let mut y = area.top();
-    let x = area.left() + left;
-    for strip in &strips {
-        let Some(item) = items.get(strip.index) else { continue };
-        let indent = item::indent(&item.kind, width);
-        let marked = focused && margins && view.selected == Some(item.id);
-        let top = y;
-        for step in 0..strip.rows {
-            let row = strip.part_row + u32::from(step);
-            if let Some(row) = row.checked_sub(strip.lead) {
-                strip.laid.draw_row(row, x + indent, y, width - indent, *theme, buf);
-                if row == 0 && strip.is_head {
-                    draw_live(store, item, &strip.laid, Rect { x, y, width, height: 1 }, *theme, buf);
-                    if let Some(time) = item::time(store, item, view.zone) {
-                        let used = indent + str_width(strip.laid.row_text(0)) as u16;
-                        let above = y > area.top() && strip.lead > 0;
-                        draw_time(&time, used, above, Rect { x, y, width, height: 1 }, *theme, buf);
-                    }
-                }
-                if marked {
-                    draw_text("▌", area.left(), y, x, theme.style(Role::Accent), buf);
-                }
-                view.memo.counters.rows_written += 1;
-            }
-            y += 1;
-        }
-        let area = Rect { x: x + indent, y: top, width: width - indent, height: strip.rows };
-        draw_found(store, strip, item, &mut view.memo, area, *theme, buf);
-    }
-    if matches!(store.focus.top(), Some(Overlay::Blocks)) {
-        let mut y = area.top();
-        let mut placed = Vec::new();
-        for strip in strips.drain(..) {
-            let indent = items.get(strip.index).map_or(0, |item| item::indent(&item.kind, width));
-            let place = Rect { x: x + indent, y, width: width - indent, height: strip.rows };
-            y += strip.rows;
-            placed.push((strip, place));
-        }
-        blocks::draw(store, &view.memo, &placed, &mut view.letters, *theme, buf);
-    } else {
-        view.letters.clear();
-    }
-    if margins {
-        draw_scroll_bar(store, view, top, area, *theme, buf);
-    }
-    draw_new_marker(view, items, area, *theme, buf);
-}
-
-/// Walks down from the first row until the screen is full.
-fn collect(store: &Store, memo: &mut Memo, top: (Place, u32), height: u16) -> Vec<Strip> {
-    let mut strips = Vec::new();
-    let (mut place, mut skip) = top;
-    let mut left = height;
-    loop {
-        let (laid, lead) = memo.part(store, place);
-        let rows = (laid.rows() + lead).saturating_sub(skip).min(u32::from(left)) as u16;
-        if rows > 0 {
-            strips.push(Strip {
-                index: place.index,
-                part_row: skip,
-                rows,
-                lead,
-                laid,
-                block: place.block,
-                is_head: place.block == 0,
-            });
-        }
-        left -= rows;
-        skip = 0;
-        let mut walk = Walk { memo, store };
-        match walk.after(place) {
-            Some(after) if left > 0 => place = after,
-            _ => return strips,
-        }
-    }
-}
-
-fn note_near(view: &mut TranscriptView, items: &[Item], strips: &[Strip]) {
-    view.near.clear();
-    let (Some(first), Some(last)) = (strips.first(), strips.last()) else { return };
-    let selectable = |item: &&Item| !matches!(item.kind, Kind::Ended { .. });
-    let before = items.get(..first.index).and_then(|before| before.iter().rev().take(8).find(selectable));
-    let after = items.get(last.index + 1..).and_then(|after| after.iter().take(8).find(selectable));
-    let on_screen = items.get(first.index..=last.index).unwrap_or(&[]).iter().filter(selectable);
-    view.near.extend(before.into_iter().chain(on_screen).chain(after).map(|item| item.id));
-}
-
-/// Writes a time at the right of a row that has room for it, else of the empty row above.
-fn draw_time(time: &str, used: u16, above: bool, row: Rect, theme: Theme, buf: &mut Buffer) {
-    let width = str_width(time) as u16;
-    // Running times stand behind the text of their row.
-    let fits = used.saturating_add(width + 10) <= row.width;
-    let y = match (fits, above) {
-        (true, _) => row.y,
-        (false, true) if width <= row.width => row.y - 1,
-        (false, _) => return,
-    };
-    draw_text(time, row.right() - width, y, row.right(), theme.style(Role::Dim), buf);
-}
-
-fn draw_live(store: &Store, item: &Item, laid: &Laid, row: Rect, theme: Theme, buf: &mut Buffer) {
-    let Some(live) = item::live(store, item) else { return };
-    let end = row.right();
-    draw_text(live.glyph, row.x, row.y, end, theme.style(Role::Accent), buf);
-    if let Some(time) = live.time {
-        let used = str_width(laid.row_text(0)) as u16;
-        draw_text(&time, row.x.saturating_add(used + 2), row.y, end, theme.style(Role::Dim), buf);
-    }
-}
-
-/// Marks what the search found on the rows of a strip. Looks at one row more on either side: a match may begin there.
-fn draw_found(store: &Store, strip: &Strip, item: &Item, memo: &mut Memo, area: Rect, theme: Theme, buf: &mut Buffer) {
-    let Some(search) = store.focus.search() else { return };
-    let Some(matcher) = search.matcher() else { return };
-    let first = strip.part_row.saturating_sub(strip.lead);
-    let last = (strip.part_row + u32::from(strip.rows)).saturating_sub(strip.lead);
-    let marks = found::marks(&strip.laid, matcher, first.saturating_sub(1)..(last + 1).min(strip.laid.rows()));
-    if marks.is_empty() {
-        return;
-    }
-    let place = store.focus.place;
-    let here = (search.current_item() == Some(item.id) && place.item == Some(item.id))
-        .then(|| memo.find(store, strip.index, place.field, place.offset))
-        .flatten()
-        .filter(|(block, _)| *block == strip.block)
-        .and_then(|(_, part)| match_at(store, &strip.laid, part, place));
-    let here: Vec<(u32, u16)> = here.map_or_else(Vec::new, |(_, nth)| {
-        let all = found::marks(&strip.laid, matcher, 0..strip.laid.rows());
-        all.iter().filter(|mark| mark.nth == nth).map(|mark| (mark.row, mark.start)).collect()
-    });
-    for mark in marks {
-        if mark.row < first || mark.row >= last {
-            continue;
-        }
-        let y = area.y + (mark.row + strip.lead - strip.part_row) as u16;
-        let x = area.x.saturating_add(mark.start);
-        let end = area.x.saturating_add(mark.end).min(area.right());
-        let role = if here.contains(&(mark.row, mark.start)) { Role::FoundHere } else { Role::Found };
-        restyle(Rect { x, y, width: end.saturating_sub(x), height: 1 }, theme.style(role), buf);
-    }
-}
-
-/// Draws where the screen is in the whole, by what is known and guessed of its height.
-fn draw_scroll_bar(
-    store: &Store,
-    view: &mut TranscriptView,
-    top: (Place, u32),
-    area: Rect,
-    theme: Theme,
-    buf: &mut Buffer,
-) {
-    let height = u64::from(area.height);
-    let total = view.memo.heights.total().max(1);
-    let start = if view.anchor == Anchor::Bottom {
-        total.saturating_sub(height)
-    } else {
-        let parts = u64::from(view.memo.parts(store, top.0.index)).max(1);
-        let within = u64::from(view.memo.heights.get(top.0.index)) * u64::from(top.0.block) / parts;
-        view.memo.heights.prefix(top.0.index) + within + u64::from(top.1)
-    };
-    if total <= height || (view.anchor == Anchor::Bottom && top == (Place { index: 0, block: 0 }, 0)) {
-        return;
-    }
-    let size = (height * height / total).clamp(1, height);
-    let free = height - size;
-    let at = (start * free / total.saturating_sub(height).max(1)).min(free);
-    let x = area.right() - 1;
-    for row in at..at + size {
-        draw_text("┃", x, area.top() + row as u16, area.right(), theme.style(Role::Border), buf);
-    }
-}
-
-fn draw_new_marker(view: &TranscriptView, items: &[Item], area: Rect, theme: Theme, buf: &mut Buffer) {
-    let text = match view.new_below {
-        0 if view.has_grown(items) => " ↓ more ".to_owned(),
-        0 => return,
-        n => format!(" ↓ {n} new "),
-    };
-    let width = str_width(&text) as u16;
-    let x = area.right().saturating_sub(width + 2).max(area.left());
-    draw_text(&text, x, area.bottom() - 1, area.right(), theme.style(Role::Selection), buf);
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::Strip;
+use super::drawing::Strip;
 use super::memo::Memo;
 use super::outline::{Part, PartKind};
 use crate::store::Store;

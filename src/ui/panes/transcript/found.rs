@@ -2,9 +2,21 @@
 //!
 //! Rows are what is searched here, so that what is marked is what is seen. Cost: the rows given.
 
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::drawing::Strip;
+use super::memo::Memo;
+use super::outline::Part;
+use crate::store::Store;
+use crate::store::focus;
 use crate::store::search::Matcher;
+use crate::store::source::field;
+use crate::store::transcript::Item;
 use crate::text::width::str_width;
 use crate::ui::lines::Laid;
+use crate::ui::paint::restyle;
+use crate::ui::theme::{Role, Theme};
 
 /// Cells of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +58,61 @@ pub(super) fn marks(laid: &Laid, matcher: &Matcher, rows: std::ops::Range<u32>) 
         }
     }
     marks
+}
+
+/// Returns the row of the match at a place, and which of the matches on the part's rows it is: the one with as many
+/// before it as in the source, since the rows may show less than the source has.
+pub(super) fn match_at(store: &Store, laid: &Laid, part: Part, wanted: focus::Place) -> Option<(u32, usize)> {
+    let matcher = store.focus.search()?.matcher()?;
+    let item = store.transcript.item(wanted.item?)?;
+    let text = field(item, &store.tools, wanted.field);
+    let start = text.floor_char_boundary(part.start as usize);
+    let before = text.get(start..text.floor_char_boundary(wanted.offset)).unwrap_or("");
+    let before = matcher.matches(before).len();
+    let found = marks(laid, matcher, 0..laid.rows());
+    let last = found.last()?.nth;
+    let nth = before.min(last);
+    found.iter().find(|mark| mark.nth == nth).map(|mark| (mark.row, nth))
+}
+
+/// Marks what the search found on the rows of a strip. Looks at one row more on either side: a match may begin there.
+pub(super) fn draw(
+    store: &Store,
+    strip: &Strip,
+    item: &Item,
+    memo: &mut Memo,
+    area: Rect,
+    theme: Theme,
+    buf: &mut Buffer,
+) {
+    let Some(search) = store.focus.search() else { return };
+    let Some(matcher) = search.matcher() else { return };
+    let first = strip.part_row.saturating_sub(strip.lead);
+    let last = (strip.part_row + u32::from(strip.rows)).saturating_sub(strip.lead);
+    let found = marks(&strip.laid, matcher, first.saturating_sub(1)..(last + 1).min(strip.laid.rows()));
+    if found.is_empty() {
+        return;
+    }
+    let place = store.focus.place;
+    let here = (search.current_item() == Some(item.id) && place.item == Some(item.id))
+        .then(|| memo.find(store, strip.index, place.field, place.offset))
+        .flatten()
+        .filter(|(block, _)| *block == strip.block)
+        .and_then(|(_, part)| match_at(store, &strip.laid, part, place));
+    let here: Vec<(u32, u16)> = here.map_or_else(Vec::new, |(_, nth)| {
+        let all = marks(&strip.laid, matcher, 0..strip.laid.rows());
+        all.iter().filter(|mark| mark.nth == nth).map(|mark| (mark.row, mark.start)).collect()
+    });
+    for mark in found {
+        if mark.row < first || mark.row >= last {
+            continue;
+        }
+        let y = area.y + (mark.row + strip.lead - strip.part_row) as u16;
+        let x = area.x.saturating_add(mark.start);
+        let end = area.x.saturating_add(mark.end).min(area.right());
+        let role = if here.contains(&(mark.row, mark.start)) { Role::FoundHere } else { Role::Found };
+        restyle(Rect { x, y, width: end.saturating_sub(x), height: 1 }, theme.style(role), buf);
+    }
 }
 
 #[cfg(test)]

@@ -3,15 +3,17 @@
 //! Not for layout. The invariant: a change costs what changed. Growing Markdown reads its tail, growing plain text its
 //! last lines; a part that is finished keeps its place and its text.
 
+mod answer;
+mod plain;
+
+use crate::event::Stop;
 use crate::store::Store;
 use crate::store::source::Field;
-use crate::store::tools::{Call, CallState};
 use crate::store::transcript::{Item, Kind};
-use crate::text::clean::{clean, is_clean};
-use crate::ui::md::{Block, BlockKind, Splitter, definitions};
-use crate::ui::panes::item::about::{about, is_json};
+use crate::ui::md::{Block, BlockKind};
 
-use crate::event::{Outcome, Stop};
+use answer::Markdown;
+use plain::{call_parts, line_parts};
 
 /// A piece of an item that is laid out, cached and measured on its own: a range of the text it shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,21 +66,6 @@ impl From<Block> for Part {
     }
 }
 
-const PART_LINES: usize = 48;
-const PART_BYTES: usize = 6 * 1024;
-/// A line of plain text that is longer is cut.
-const LONG_LINE: usize = 16 * 1024;
-/// The unfinished block of an answer that is longer is shown in pieces.
-const LONG_TAIL: u32 = 64 * 1024;
-/// An answer that is longer is not looked at from its start once more when it ends.
-const LONG_ANSWER: usize = 1 << 20;
-/// What is shown of a folded call.
-const FOLDED_DETAIL: usize = 10;
-const FOLDED_OUTPUT: usize = 3;
-const FOLDED_FAILURE: usize = 8;
-/// Bytes of a line of usual length. A file in one line must fold as well.
-const FOLDED_LINE: usize = 320;
-
 #[derive(Debug)]
 pub(super) struct Outline {
     rev: u32,
@@ -102,22 +89,6 @@ struct Measured {
 enum Body {
     Markdown(Box<Markdown>),
     Plain { parts: Vec<Part>, seen: usize },
-}
-
-#[derive(Debug, Default)]
-struct Markdown {
-    splitter: Splitter,
-    /// Pieces of a tail that is too long to be laid out anew with each token; they are gone once it has ended.
-    cuts: Vec<Block>,
-    tail: Option<Block>,
-    remark: bool,
-    finished: bool,
-    /// Of the raw text that was split when the message ended; a later change is seen by it.
-    hash: u64,
-    definitions: String,
-    /// Only where the text holds something that must not be shown.
-    cleaned: Option<String>,
-    seen: usize,
 }
 
 impl Outline {
@@ -339,153 +310,6 @@ impl Outline {
         }
         self.measured.truncate(index);
     }
-}
-
-impl Markdown {
-    /// Returns how many parts are as they were.
-    fn update(&mut self, raw: &str, open: bool) -> usize {
-        if self.finished {
-            if hash(raw.as_bytes()) == self.hash {
-                return usize::MAX;
-            }
-            *self = Self { remark: self.remark, ..Self::default() };
-        }
-        if raw.len() < self.seen || !raw.is_char_boundary(self.seen) {
-            *self = Self { remark: self.remark, ..Self::default() };
-        }
-        let stable = self.splitter.stable().len();
-        let added = raw.get(self.seen..).unwrap_or("");
-        if self.cleaned.is_some() || !is_clean(added) {
-            self.cleaned = Some(clean(raw).into_owned());
-            if self.seen > 0 && self.splitter.seen() > self.cleaned.as_ref().map_or(0, String::len) {
-                self.splitter = Splitter::default();
-            }
-        }
-        self.seen = raw.len();
-        let text = self.cleaned.as_deref().unwrap_or(raw);
-        if open {
-            self.splitter.advance(text);
-            self.tail = self.splitter.tail(text);
-            let cuts = self.cuts.len();
-            let moved = cut_tail(&mut self.tail, &mut self.cuts, text);
-            return if moved { stable } else { stable + cuts };
-        }
-        self.cuts.clear();
-        // Nothing in it can change what came before, and looking at all of it once more would stop everything.
-        if text.len() > LONG_ANSWER && memchr::memmem::find(text.as_bytes(), b"]:").is_none() {
-            self.splitter.finish(text);
-            self.tail = None;
-            self.finished = true;
-            self.hash = hash(raw.as_bytes());
-            return stable;
-        }
-        let whole = Splitter::split(text);
-        self.definitions = definitions(text);
-        let same = self.definitions.is_empty() && whole.stable().starts_with(self.splitter.stable());
-        self.splitter = whole;
-        self.tail = None;
-        self.finished = true;
-        self.hash = hash(raw.as_bytes());
-        if same { stable } else { 0 }
-    }
-}
-
-/// Cuts pieces off a tail that is too long. Returns whether the pieces are not those of before.
-fn cut_tail(tail: &mut Option<Block>, cuts: &mut Vec<Block>, text: &str) -> bool {
-    let Some(tail) = tail else {
-        cuts.clear();
-        return true;
-    };
-    let moved = cuts.first().is_none_or(|first| first.start != tail.start);
-    if moved {
-        cuts.clear();
-    }
-    if let Some(last) = cuts.last() {
-        tail.start = last.end;
-        tail.gap = false;
-    }
-    while tail.end - tail.start > LONG_TAIL {
-        let start = tail.start as usize;
-        let piece = text.as_bytes().get(start..start + PART_BYTES).unwrap_or(&[]);
-        let end = memchr::memrchr(b'\n', piece).or_else(|| memchr::memrchr(b' ', piece)).map(|at| start + at + 1);
-        let end = end.unwrap_or_else(|| text.floor_char_boundary(start + PART_BYTES)) as u32;
-        cuts.push(Block { end, ..*tail });
-        tail.start = end;
-        tail.gap = false;
-        if let BlockKind::Code { first, .. } = &mut tail.kind {
-            *first = false;
-        }
-    }
-    moved
-}
-
-/// Appends ranges of whole lines.
-fn line_parts(text: &str, from: usize, to: usize, kind: PartKind, parts: &mut Vec<Part>) {
-    let mut start = from;
-    let mut at = from;
-    let mut lines = 0;
-    while at < to {
-        let rest = text.as_bytes().get(at..to).unwrap_or(&[]);
-        let line = memchr::memchr(b'\n', rest.get(..LONG_LINE).unwrap_or(rest)).map(|newline| at + newline + 1);
-        at = line.unwrap_or_else(|| text.floor_char_boundary(at + LONG_LINE).min(to).max(at + 1));
-        lines += 1;
-        if lines >= PART_LINES || at - start >= PART_BYTES || at >= to {
-            parts.push(Part { kind, start: start as u32, end: at as u32, gap: false });
-            start = at;
-            lines = 0;
-        }
-    }
-}
-
-/// Appends what a call shows below its headline. Returns the bytes of it.
-fn call_parts(call: &Call, folded: bool, parts: &mut Vec<Part>) -> u64 {
-    let mut bytes = 0;
-    let detail = call.ask.as_ref().map_or("", |ask| ask.detail.trim_end());
-    if shows_detail(detail) {
-        bytes += head_parts(detail, if folded { FOLDED_DETAIL } else { usize::MAX }, PartKind::Detail, parts);
-    } else if about(call).is_some() {
-        parts.push(Part::whole(PartKind::About));
-    }
-    let output = call.output.trim_end();
-    if matches!(call.state, CallState::Done(_)) && is_json(output) {
-        parts.push(Part { end: output.len() as u32, ..Part::whole(PartKind::Json) });
-        return bytes;
-    }
-    let shown = match (folded, call.state) {
-        (false, _) => usize::MAX,
-        (true, CallState::Done(Outcome::Failed)) => FOLDED_FAILURE,
-        (true, _) => FOLDED_OUTPUT,
-    };
-    if folded && call.state == CallState::Running {
-        // What it says now is at its end.
-        let start = memchr::memrchr_iter(b'\n', output.as_bytes()).nth(FOLDED_OUTPUT - 1).map_or(0, |at| at + 1);
-        let start = start.max(output.ceil_char_boundary(output.len().saturating_sub(FOLDED_OUTPUT * FOLDED_LINE)));
-        line_parts(output, start, output.len(), PartKind::Output, parts);
-        return bytes + (output.len() - start) as u64;
-    }
-    bytes + head_parts(output, shown, PartKind::Output, parts)
-}
-
-/// A diff, or anything of several lines; one line is in the headline already.
-fn shows_detail(detail: &str) -> bool {
-    detail.contains('\n')
-}
-
-/// Appends the first lines, but never more than that many lines of usual length.
-fn head_parts(text: &str, lines: usize, kind: PartKind, parts: &mut Vec<Part>) -> u64 {
-    let whole = match lines.checked_sub(1) {
-        _ if lines == usize::MAX => text.len(),
-        Some(nth) => memchr::memchr_iter(b'\n', text.as_bytes()).nth(nth).map_or(text.len(), |at| at + 1),
-        None => 0,
-    };
-    let end = whole.min(text.floor_char_boundary(lines.saturating_mul(FOLDED_LINE)));
-    line_parts(text, 0, end, kind, parts);
-    let hidden = text.get(end..).unwrap_or("");
-    if !hidden.is_empty() {
-        let lines = memchr::memchr_iter(b'\n', hidden.as_bytes()).count() + usize::from(end == whole);
-        parts.push(Part::whole(PartKind::More(lines as u32)));
-    }
-    end as u64
 }
 
 /// A quick hash of a text: tells whether it is the same, nothing more.

@@ -1,3 +1,5 @@
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
 use ratatui::style::Modifier;
 
 use super::*;
@@ -8,7 +10,8 @@ use crate::event::{
 use crate::store::Options;
 use crate::store::action::Action;
 use crate::store::msg::Msg;
-use crate::ui::theme::ThemeKind;
+use crate::text::width::str_width;
+use crate::ui::theme::{Theme, ThemeKind};
 
 /// A session that is written down event by event.
 struct Session {

@@ -1,0 +1,229 @@
+//! One frame of the transcript: from the first row down till the screen is full, then what is drawn over the rows.
+//!
+//! Not for where the first row is. The invariant: rows that are not on the screen are not touched.
+
+use std::rc::Rc;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::memo::{Look, Memo, Walk};
+use super::{Jump, TranscriptView, blocks, found};
+use crate::store::Store;
+use crate::store::focus::Overlay;
+use crate::store::transcript::{Item, Kind};
+use crate::text::width::str_width;
+use crate::ui::lines::anchor::{Anchor, Place, Rows};
+use crate::ui::lines::laid::{Laid, draw_text};
+use crate::ui::panes::item;
+use crate::ui::theme::{Role, Theme};
+
+/// Narrower than this there is no room for a margin.
+const MARGIN_FROM: u16 = 24;
+
+/// A piece of the screen: some rows of one part.
+pub(super) struct Strip {
+    pub(super) index: usize,
+    pub(super) part_row: u32,
+    pub(super) rows: u16,
+    pub(super) lead: u32,
+    pub(super) laid: Rc<Laid>,
+    pub(super) block: u32,
+    is_head: bool,
+}
+
+/// Draws the transcript into an area that is empty so far.
+pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bool, area: Rect, buf: &mut Buffer) {
+    let area = area.intersection(buf.area);
+    if area.is_empty() {
+        return;
+    }
+    let margins = area.width >= MARGIN_FROM;
+    let (left, right) = if margins { (1, 2) } else { (0, 0) };
+    let width = area.width - left - right;
+    view.height = area.height;
+    if !view.memo.sync(store, Look::new(store, width)) {
+        view.anchor = Anchor::Bottom;
+        view.before = None;
+        view.jump = None;
+        view.selected = None;
+        view.left_at = None;
+    }
+    view.shift(view.memo.shifted);
+    let wanted = store.focus.place;
+    if store.focus.search().is_none() {
+        view.before = None;
+    } else if view.before.is_none() {
+        view.before = Some(view.anchor);
+    }
+    if wanted.nth != view.shown {
+        view.shown = wanted.nth;
+        view.pending = 0;
+        view.jump = Some(Jump::Place(wanted));
+        view.selected = wanted.item;
+    }
+    let items = store.transcript.items();
+    let top = view.resolve(store, u32::from(area.height));
+    view.top = top;
+    view.count_new(items);
+    view.links.clear();
+    let Some(top) = top else {
+        view.near.clear();
+        return;
+    };
+    let mut strips = collect(store, &mut view.memo, top, area.height);
+    note_near(view, items, &strips);
+    for strip in &strips {
+        strip.laid.note_links(&mut view.links);
+    }
+
+    let mut y = area.top();
+    let x = area.left() + left;
+    for strip in &strips {
+        let Some(item) = items.get(strip.index) else { continue };
+        let indent = item::indent(&item.kind, width);
+        let marked = focused && margins && view.selected == Some(item.id);
+        let top = y;
+        for step in 0..strip.rows {
+            let row = strip.part_row + u32::from(step);
+            if let Some(row) = row.checked_sub(strip.lead) {
+                strip.laid.draw_row(row, x + indent, y, width - indent, *theme, buf);
+                if row == 0 && strip.is_head {
+                    draw_live(store, item, &strip.laid, Rect { x, y, width, height: 1 }, *theme, buf);
+                    if let Some(time) = item::time(store, item, view.zone) {
+                        let used = indent + str_width(strip.laid.row_text(0)) as u16;
+                        let above = y > area.top() && strip.lead > 0;
+                        draw_time(&time, used, above, Rect { x, y, width, height: 1 }, *theme, buf);
+                    }
+                }
+                if marked {
+                    draw_text("▌", area.left(), y, x, theme.style(Role::Accent), buf);
+                }
+                view.memo.counters.rows_written += 1;
+            }
+            y += 1;
+        }
+        let area = Rect { x: x + indent, y: top, width: width - indent, height: strip.rows };
+        found::draw(store, strip, item, &mut view.memo, area, *theme, buf);
+    }
+    if matches!(store.focus.top(), Some(Overlay::Blocks)) {
+        let mut y = area.top();
+        let mut placed = Vec::new();
+        for strip in strips.drain(..) {
+            let indent = items.get(strip.index).map_or(0, |item| item::indent(&item.kind, width));
+            let place = Rect { x: x + indent, y, width: width - indent, height: strip.rows };
+            y += strip.rows;
+            placed.push((strip, place));
+        }
+        blocks::draw(store, &view.memo, &placed, &mut view.letters, *theme, buf);
+    } else {
+        view.letters.clear();
+    }
+    if margins {
+        draw_scroll_bar(store, view, top, area, *theme, buf);
+    }
+    draw_new_marker(view, items, area, *theme, buf);
+}
+
+/// Walks down from the first row until the screen is full.
+fn collect(store: &Store, memo: &mut Memo, top: (Place, u32), height: u16) -> Vec<Strip> {
+    let mut strips = Vec::new();
+    let (mut place, mut skip) = top;
+    let mut left = height;
+    loop {
+        let (laid, lead) = memo.part(store, place);
+        let rows = (laid.rows() + lead).saturating_sub(skip).min(u32::from(left)) as u16;
+        if rows > 0 {
+            strips.push(Strip {
+                index: place.index,
+                part_row: skip,
+                rows,
+                lead,
+                laid,
+                block: place.block,
+                is_head: place.block == 0,
+            });
+        }
+        left -= rows;
+        skip = 0;
+        let mut walk = Walk { memo, store };
+        match walk.after(place) {
+            Some(after) if left > 0 => place = after,
+            _ => return strips,
+        }
+    }
+}
+
+fn note_near(view: &mut TranscriptView, items: &[Item], strips: &[Strip]) {
+    view.near.clear();
+    let (Some(first), Some(last)) = (strips.first(), strips.last()) else { return };
+    let selectable = |item: &&Item| !matches!(item.kind, Kind::Ended { .. });
+    let before = items.get(..first.index).and_then(|before| before.iter().rev().take(8).find(selectable));
+    let after = items.get(last.index + 1..).and_then(|after| after.iter().take(8).find(selectable));
+    let on_screen = items.get(first.index..=last.index).unwrap_or(&[]).iter().filter(selectable);
+    view.near.extend(before.into_iter().chain(on_screen).chain(after).map(|item| item.id));
+}
+
+/// Writes a time at the right of a row that has room for it, else of the empty row above.
+fn draw_time(time: &str, used: u16, above: bool, row: Rect, theme: Theme, buf: &mut Buffer) {
+    let width = str_width(time) as u16;
+    // Running times stand behind the text of their row.
+    let fits = used.saturating_add(width + 10) <= row.width;
+    let y = match (fits, above) {
+        (true, _) => row.y,
+        (false, true) if width <= row.width => row.y - 1,
+        (false, _) => return,
+    };
+    draw_text(time, row.right() - width, y, row.right(), theme.style(Role::Dim), buf);
+}
+
+fn draw_live(store: &Store, item: &Item, laid: &Laid, row: Rect, theme: Theme, buf: &mut Buffer) {
+    let Some(live) = item::live(store, item) else { return };
+    let end = row.right();
+    draw_text(live.glyph, row.x, row.y, end, theme.style(Role::Accent), buf);
+    if let Some(time) = live.time {
+        let used = str_width(laid.row_text(0)) as u16;
+        draw_text(&time, row.x.saturating_add(used + 2), row.y, end, theme.style(Role::Dim), buf);
+    }
+}
+
+/// Draws where the screen is in the whole, by what is known and guessed of its height.
+fn draw_scroll_bar(
+    store: &Store,
+    view: &mut TranscriptView,
+    top: (Place, u32),
+    area: Rect,
+    theme: Theme,
+    buf: &mut Buffer,
+) {
+    let height = u64::from(area.height);
+    let total = view.memo.heights.total().max(1);
+    let start = if view.anchor == Anchor::Bottom {
+        total.saturating_sub(height)
+    } else {
+        let parts = u64::from(view.memo.parts(store, top.0.index)).max(1);
+        let within = u64::from(view.memo.heights.get(top.0.index)) * u64::from(top.0.block) / parts;
+        view.memo.heights.prefix(top.0.index) + within + u64::from(top.1)
+    };
+    if total <= height || (view.anchor == Anchor::Bottom && top == (Place { index: 0, block: 0 }, 0)) {
+        return;
+    }
+    let size = (height * height / total).clamp(1, height);
+    let free = height - size;
+    let at = (start * free / total.saturating_sub(height).max(1)).min(free);
+    let x = area.right() - 1;
+    for row in at..at + size {
+        draw_text("┃", x, area.top() + row as u16, area.right(), theme.style(Role::Border), buf);
+    }
+}
+
+fn draw_new_marker(view: &TranscriptView, items: &[Item], area: Rect, theme: Theme, buf: &mut Buffer) {
+    let text = match view.new_below {
+        0 if view.has_grown(items) => " ↓ more ".to_owned(),
+        0 => return,
+        n => format!(" ↓ {n} new "),
+    };
+    let width = str_width(&text) as u16;
+    let x = area.right().saturating_sub(width + 2).max(area.left());
+    draw_text(&text, x, area.bottom() - 1, area.right(), theme.style(Role::Selection), buf);
+}

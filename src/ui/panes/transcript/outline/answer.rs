@@ -1,0 +1,109 @@
+//! The parts of an answer: the blocks of its Markdown while they stream in, and once more when it has ended.
+//!
+//! Not for other items. The invariant: while it streams, a change costs the tail; finished blocks stay.
+
+use super::hash;
+use crate::text::clean::{clean, is_clean};
+use crate::ui::md::{Block, BlockKind, Splitter, definitions};
+
+/// The unfinished block of an answer that is longer is shown in pieces.
+const LONG_TAIL: u32 = 64 * 1024;
+/// An answer that is longer is not looked at from its start once more when it ends.
+const LONG_ANSWER: usize = 1 << 20;
+
+/// Bytes of a piece that is cut off a long tail.
+const PIECE_BYTES: usize = 6 * 1024;
+
+#[derive(Debug, Default)]
+pub(super) struct Markdown {
+    pub(super) splitter: Splitter,
+    /// Pieces of a tail that is too long to be laid out anew with each token; they are gone once it has ended.
+    pub(super) cuts: Vec<Block>,
+    pub(super) tail: Option<Block>,
+    pub(super) remark: bool,
+    finished: bool,
+    /// Of the raw text that was split when the message ended; a later change is seen by it.
+    hash: u64,
+    pub(super) definitions: String,
+    /// Only where the text holds something that must not be shown.
+    pub(super) cleaned: Option<String>,
+    seen: usize,
+}
+
+impl Markdown {
+    /// Returns how many parts are as they were.
+    pub(super) fn update(&mut self, raw: &str, open: bool) -> usize {
+        if self.finished {
+            if hash(raw.as_bytes()) == self.hash {
+                return usize::MAX;
+            }
+            *self = Self { remark: self.remark, ..Self::default() };
+        }
+        if raw.len() < self.seen || !raw.is_char_boundary(self.seen) {
+            *self = Self { remark: self.remark, ..Self::default() };
+        }
+        let stable = self.splitter.stable().len();
+        let added = raw.get(self.seen..).unwrap_or("");
+        if self.cleaned.is_some() || !is_clean(added) {
+            self.cleaned = Some(clean(raw).into_owned());
+            if self.seen > 0 && self.splitter.seen() > self.cleaned.as_ref().map_or(0, String::len) {
+                self.splitter = Splitter::default();
+            }
+        }
+        self.seen = raw.len();
+        let text = self.cleaned.as_deref().unwrap_or(raw);
+        if open {
+            self.splitter.advance(text);
+            self.tail = self.splitter.tail(text);
+            let cuts = self.cuts.len();
+            let moved = cut_tail(&mut self.tail, &mut self.cuts, text);
+            return if moved { stable } else { stable + cuts };
+        }
+        self.cuts.clear();
+        // Nothing in it can change what came before, and looking at all of it once more would stop everything.
+        if text.len() > LONG_ANSWER && memchr::memmem::find(text.as_bytes(), b"]:").is_none() {
+            self.splitter.finish(text);
+            self.tail = None;
+            self.finished = true;
+            self.hash = hash(raw.as_bytes());
+            return stable;
+        }
+        let whole = Splitter::split(text);
+        self.definitions = definitions(text);
+        let same = self.definitions.is_empty() && whole.stable().starts_with(self.splitter.stable());
+        self.splitter = whole;
+        self.tail = None;
+        self.finished = true;
+        self.hash = hash(raw.as_bytes());
+        if same { stable } else { 0 }
+    }
+}
+
+/// Cuts pieces off a tail that is too long. Returns whether the pieces are not those of before.
+fn cut_tail(tail: &mut Option<Block>, cuts: &mut Vec<Block>, text: &str) -> bool {
+    let Some(tail) = tail else {
+        cuts.clear();
+        return true;
+    };
+    let moved = cuts.first().is_none_or(|first| first.start != tail.start);
+    if moved {
+        cuts.clear();
+    }
+    if let Some(last) = cuts.last() {
+        tail.start = last.end;
+        tail.gap = false;
+    }
+    while tail.end - tail.start > LONG_TAIL {
+        let start = tail.start as usize;
+        let piece = text.as_bytes().get(start..start + PIECE_BYTES).unwrap_or(&[]);
+        let end = memchr::memrchr(b'\n', piece).or_else(|| memchr::memrchr(b' ', piece)).map(|at| start + at + 1);
+        let end = end.unwrap_or_else(|| text.floor_char_boundary(start + PIECE_BYTES)) as u32;
+        cuts.push(Block { end, ..*tail });
+        tail.start = end;
+        tail.gap = false;
+        if let BlockKind::Code { first, .. } = &mut tail.kind {
+            *first = false;
+        }
+    }
+    moved
+}

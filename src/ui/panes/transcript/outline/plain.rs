@@ -1,0 +1,88 @@
+//! The parts of what has lines of its own: prompts, reasoning, and what a call asked and printed.
+//!
+//! Not for Markdown. The invariant: a folded call shows some lines of usual length, however long its lines are.
+
+use super::{Part, PartKind};
+use crate::event::Outcome;
+use crate::store::tools::{Call, CallState};
+use crate::ui::panes::item::about::{about, is_json};
+
+const PART_LINES: usize = 48;
+const PART_BYTES: usize = 6 * 1024;
+/// A line of plain text that is longer is cut.
+const LONG_LINE: usize = 16 * 1024;
+/// What is shown of a folded call.
+const FOLDED_DETAIL: usize = 10;
+const FOLDED_OUTPUT: usize = 3;
+const FOLDED_FAILURE: usize = 8;
+/// Bytes of a line of usual length. A file in one line must fold as well.
+const FOLDED_LINE: usize = 320;
+
+/// Appends ranges of whole lines.
+pub(super) fn line_parts(text: &str, from: usize, to: usize, kind: PartKind, parts: &mut Vec<Part>) {
+    let mut start = from;
+    let mut at = from;
+    let mut lines = 0;
+    while at < to {
+        let rest = text.as_bytes().get(at..to).unwrap_or(&[]);
+        let line = memchr::memchr(b'\n', rest.get(..LONG_LINE).unwrap_or(rest)).map(|newline| at + newline + 1);
+        at = line.unwrap_or_else(|| text.floor_char_boundary(at + LONG_LINE).min(to).max(at + 1));
+        lines += 1;
+        if lines >= PART_LINES || at - start >= PART_BYTES || at >= to {
+            parts.push(Part { kind, start: start as u32, end: at as u32, gap: false });
+            start = at;
+            lines = 0;
+        }
+    }
+}
+
+/// Appends what a call shows below its headline. Returns the bytes of it.
+pub(super) fn call_parts(call: &Call, folded: bool, parts: &mut Vec<Part>) -> u64 {
+    let mut bytes = 0;
+    let detail = call.ask.as_ref().map_or("", |ask| ask.detail.trim_end());
+    if shows_detail(detail) {
+        bytes += head_parts(detail, if folded { FOLDED_DETAIL } else { usize::MAX }, PartKind::Detail, parts);
+    } else if about(call).is_some() {
+        parts.push(Part::whole(PartKind::About));
+    }
+    let output = call.output.trim_end();
+    if matches!(call.state, CallState::Done(_)) && is_json(output) {
+        parts.push(Part { end: output.len() as u32, ..Part::whole(PartKind::Json) });
+        return bytes;
+    }
+    let shown = match (folded, call.state) {
+        (false, _) => usize::MAX,
+        (true, CallState::Done(Outcome::Failed)) => FOLDED_FAILURE,
+        (true, _) => FOLDED_OUTPUT,
+    };
+    if folded && call.state == CallState::Running {
+        // What it says now is at its end.
+        let start = memchr::memrchr_iter(b'\n', output.as_bytes()).nth(FOLDED_OUTPUT - 1).map_or(0, |at| at + 1);
+        let start = start.max(output.ceil_char_boundary(output.len().saturating_sub(FOLDED_OUTPUT * FOLDED_LINE)));
+        line_parts(output, start, output.len(), PartKind::Output, parts);
+        return bytes + (output.len() - start) as u64;
+    }
+    bytes + head_parts(output, shown, PartKind::Output, parts)
+}
+
+/// A diff, or anything of several lines; one line is in the headline already.
+fn shows_detail(detail: &str) -> bool {
+    detail.contains('\n')
+}
+
+/// Appends the first lines, but never more than that many lines of usual length.
+fn head_parts(text: &str, lines: usize, kind: PartKind, parts: &mut Vec<Part>) -> u64 {
+    let whole = match lines.checked_sub(1) {
+        _ if lines == usize::MAX => text.len(),
+        Some(nth) => memchr::memchr_iter(b'\n', text.as_bytes()).nth(nth).map_or(text.len(), |at| at + 1),
+        None => 0,
+    };
+    let end = whole.min(text.floor_char_boundary(lines.saturating_mul(FOLDED_LINE)));
+    line_parts(text, 0, end, kind, parts);
+    let hidden = text.get(end..).unwrap_or("");
+    if !hidden.is_empty() {
+        let lines = memchr::memchr_iter(b'\n', hidden.as_bytes()).count() + usize::from(end == whole);
+        parts.push(Part::whole(PartKind::More(lines as u32)));
+    }
+    end as u64
+}
