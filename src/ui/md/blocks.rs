@@ -8,10 +8,16 @@
 //! Not for layout. The invariant: the stable blocks don't depend on how the text was cut into pieces. What may change
 //! them after all are link definitions that end late; so a finished message is split once more from the start.
 
+mod edges;
+mod fence;
+
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag};
 
 use super::options;
 use super::syntax::Syntax;
+
+use edges::{MOST_BYTES, content_end, cut_point, ends_blank, line_start, window_end};
+use fence::Fence;
 
 /// A piece of the text that is laid out on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,14 +54,8 @@ pub enum BlockKind {
     OpenTable,
 }
 
-/// Longer blocks are cut, at the end of a line, so that no text makes a token expensive.
-const MOST_BYTES: usize = 64 * 1024;
-/// What the parser is given at once. Several blocks of the longest kind fit.
-const WINDOW: usize = 4 * MOST_BYTES;
 const PART_LINES: u32 = 48;
 const PART_BYTES: usize = 8 * 1024;
-/// What is behind so much code of one block goes without colours: what state it begins in is not worth the time.
-const MOST_SYNTAX: usize = 1024 * 1024;
 
 /// The incremental splitter of one text. It keeps no copy of the text.
 #[derive(Clone, Debug, Default)]
@@ -74,20 +74,6 @@ pub struct Splitter {
     /// The block before was cut, so this one goes on without a gap.
     cut: bool,
     bytes_read: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Fence {
-    mark: u8,
-    length: usize,
-    indent: u8,
-    first: bool,
-    /// Where the next line starts.
-    cursor: usize,
-    lines: u32,
-    syntax: Syntax,
-    /// Where the block starts.
-    start: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -218,7 +204,7 @@ impl Splitter {
             };
             self.tail_is_table = false;
             if matches!(piece.kind, PieceKind::Fence) {
-                self.fence = Some(open_fence(text, piece.at));
+                self.fence = Some(Fence::open(text, piece.at));
                 // A fence that another block follows has its closing line before that.
                 match next {
                     Some(next) if self.read_fence(text, next, false) => continue,
@@ -318,7 +304,7 @@ impl Splitter {
             let opening = fence.first && fence.cursor == self.start;
             fence.cursor += length;
             self.bytes_read += length as u64;
-            let closes = !opening && closes_fence(line, fence);
+            let closes = !opening && fence.is_closed_by(line);
             fence.lines += 1;
             let full = fence.lines > PART_LINES || fence.cursor - self.start > PART_BYTES;
             if closes || full || (last && fence.cursor == end) {
@@ -369,176 +355,5 @@ impl Splitter {
     }
 }
 
-/// Returns the end of what is parsed at once: whole lines.
-fn window_end(text: &str, start: usize, end: usize) -> usize {
-    let full = start + WINDOW;
-    if full >= end {
-        return end;
-    }
-    let bytes = text.as_bytes();
-    if let Some(at) = bytes.get(start..full).and_then(|bytes| memchr::memrchr(b'\n', bytes)) {
-        return start + at + 1;
-    }
-    // A line as long as that is cut anyway; how it begins says what it is.
-    floor_boundary(text, full)
-}
-
-/// Returns where a block that is too long is cut: after a line, else after a word, else anywhere between characters.
-fn cut_point(text: &str, start: usize) -> usize {
-    let full = start + MOST_BYTES;
-    let bytes = text.as_bytes().get(start..full).unwrap_or(&[]);
-    if let Some(at) = memchr::memrchr(b'\n', bytes).or_else(|| memchr::memrchr(b' ', bytes)) {
-        return start + at + 1;
-    }
-    floor_boundary(text, full)
-}
-
-fn floor_boundary(text: &str, mut at: usize) -> usize {
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    at
-}
-
-/// Returns the end of a block's last line that isn't blank.
-fn content_end(text: &str, start: usize, end: usize, limit: usize) -> usize {
-    let bytes = text.as_bytes();
-    let mut end = end.min(limit);
-    if end > start && bytes.get(end - 1) != Some(&b'\n') {
-        let rest = bytes.get(end..limit).unwrap_or(&[]);
-        end = memchr::memchr(b'\n', rest).map_or(limit, |at| end + at + 1);
-    }
-    while end > start && ends_blank(text, end) {
-        let before = bytes.get(start..end - 1).unwrap_or(&[]);
-        let Some(newline) = memchr::memrchr(b'\n', before) else { break };
-        end = start + newline + 1;
-    }
-    end
-}
-
-fn line_start(source: &str, at: usize) -> usize {
-    source.as_bytes().get(..at).and_then(|before| memchr::memrchr(b'\n', before)).map_or(0, |newline| newline + 1)
-}
-
-/// Returns whether the line that ends at `end` is blank.
-fn ends_blank(text: &str, end: usize) -> bool {
-    let Some(before) = text.get(..end).and_then(|before| before.strip_suffix('\n')) else { return false };
-    let line = memchr::memrchr(b'\n', before.as_bytes()).map_or(0, |at| at + 1);
-    before.get(line..).is_some_and(|line| line.trim().is_empty())
-}
-
-fn open_fence(text: &str, at: usize) -> Fence {
-    let line = text.get(at..).unwrap_or("");
-    let indent = line.bytes().take_while(|&byte| byte == b' ').count();
-    let mark = line.as_bytes().get(indent).copied().unwrap_or(b'`');
-    let length = line.bytes().skip(indent).take_while(|&byte| byte == mark).count();
-    let label = line.lines().next().map_or("", |line| line.get(indent + length..).unwrap_or(""));
-    Fence {
-        mark,
-        length,
-        indent: indent.min(3) as u8,
-        first: true,
-        cursor: at,
-        lines: 0,
-        syntax: Syntax::named(label.trim()),
-        start: at,
-    }
-}
-
-impl Fence {
-    /// Takes note of where the lines of a part left the language.
-    fn go_on(&mut self, part: &str) {
-        let code = if self.first { part.split_once('\n').map_or("", |(_, code)| code) } else { part };
-        if self.cursor - self.start > MOST_SYNTAX {
-            self.syntax = Syntax::default();
-        }
-        self.syntax.advance(code);
-    }
-}
-
-/// CommonMark 4.5: up to three blanks, at least as many marks as opened it, then nothing but white space.
-fn closes_fence(line: &str, fence: Fence) -> bool {
-    let marks = line.trim_start_matches(' ');
-    if line.len() - marks.len() > 3 {
-        return false;
-    }
-    let rest = marks.trim_start_matches(char::from(fence.mark));
-    marks.len() - rest.len() >= fence.length && rest.trim_matches([' ', '\t', '\n', '\r']).is_empty()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sources<'a>(splitter: &Splitter, text: &'a str) -> Vec<&'a str> {
-        splitter.stable().iter().map(|block| block.source(text)).collect()
-    }
-
-    #[test]
-    fn finished_blocks_leave_the_tail() {
-        let text = "# Title\n\nFirst\nparagraph.\n\nSecond";
-        let mut splitter = Splitter::default();
-        splitter.advance(text);
-        assert_eq!(sources(&splitter, text), ["# Title\n", "First\nparagraph.\n"]);
-        let text = "# Title\n\nFirst\nparagraph.\n\nSecond\nmore\n\nThird\n";
-        splitter.advance(text);
-        assert_eq!(sources(&splitter, text), ["# Title\n", "First\nparagraph.\n", "Second\nmore\n"]);
-        assert_eq!(splitter.tail(text).unwrap().source(text), "Third\n");
-    }
-
-    #[test]
-    fn items_are_blocks_that_keep_their_number() {
-        let text = "1. one\n1. two\n   - inner\n\n1. three\n";
-        let splitter = Splitter::split(text);
-        let kinds: Vec<(BlockKind, bool)> = splitter.stable().iter().map(|b| (b.kind, b.gap)).collect();
-        let item = |number| BlockKind::Item { number: Some(number) };
-        assert_eq!(kinds, [(item(1), false), (item(2), false), (item(3), true)]);
-    }
-
-    #[test]
-    fn a_long_fence_is_read_once() {
-        let mut text = String::from("```rust\n");
-        let mut splitter = Splitter::default();
-        for line in 0..10_000 {
-            text.push_str("let x = ");
-            text.push_str(&line.to_string());
-            text.push_str(";\n");
-            splitter.advance(&text);
-        }
-        assert!(splitter.bytes_read() < text.len() as u64 * 2, "{} of {}", splitter.bytes_read(), text.len());
-        let tail = splitter.tail(&text).unwrap();
-        assert!(matches!(tail.kind, BlockKind::Code { first: false, closed: false, .. }));
-        assert!(tail.end - tail.start < 2000);
-        text.push_str("```\nafter\n");
-        splitter.advance(&text);
-        assert!(matches!(splitter.stable().last().unwrap().kind, BlockKind::Code { closed: true, .. }));
-    }
-
-    #[test]
-    fn a_fence_closes_only_with_enough_of_its_own_marks() {
-        let text = "````\n```\n~~~~\n    ````\n````  \nafter\n";
-        let splitter = Splitter::split(text);
-        assert_eq!(sources(&splitter, text), ["````\n```\n~~~~\n    ````\n````  \n", "after\n"]);
-    }
-
-    #[test]
-    fn a_growing_table_is_held() {
-        let text = "| a | b |\n|---|---|\n| 1 | 2 |\n| 3";
-        let mut splitter = Splitter::default();
-        splitter.advance(text);
-        assert_eq!(splitter.tail(text).unwrap().kind, BlockKind::OpenTable);
-        let text = "| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |\n\n";
-        splitter.advance(text);
-        assert_eq!((splitter.tail(text), splitter.stable().len()), (None, 1));
-    }
-
-    #[test]
-    fn endless_lines_and_blank_floods_stay_cheap() {
-        for (piece, count) in [("word ", 100_000), ("\n", 300_000), ("> q\n", 100_000), ("```\n", 50_000)] {
-            let text = piece.repeat(count);
-            let splitter = Splitter::split(&text);
-            assert!(splitter.bytes_read() <= text.len() as u64 * 8, "{piece:?} {}", splitter.bytes_read());
-            assert!(splitter.stable().iter().all(|block| (block.end - block.start) as usize <= MOST_BYTES));
-        }
-    }
-}
+mod tests;

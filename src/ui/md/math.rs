@@ -3,20 +3,18 @@
 //! Not a typesetter: all stands on one line, or one a row of an aligned block. The invariant: what isn't known is shown
 //! as it was written, nothing is dropped but marks of layout, and any text is read in time linear in its length.
 
+mod dollars;
 mod symbols;
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
-use std::ops::Range;
 
+pub(super) use dollars::{dollars, is_money};
 use symbols::{Kind, accent, letter, script, symbol};
 
 /// Groups inside each other; deeper ones are shown as they are written.
 const DEEPEST: u32 = 24;
 /// Longer formulas are shown as they are written.
 const LONGEST: usize = 16 * 1024;
-/// Between TeX's own brackets there is no more than that.
-const LONGEST_BRACKETS: usize = 4 * 1024;
 
 /// Returns a formula as readable text. Rows of an aligned one are lines.
 pub(super) fn readable(tex: &str) -> String {
@@ -39,54 +37,6 @@ pub(super) fn readable(tex: &str) -> String {
 /// Returns a text as it is written small above or below the line, if all of it can be.
 pub(super) fn small(text: &str, up: bool) -> Option<String> {
     text.chars().map(|c| script(c, up)).collect::<Option<String>>().filter(|small| !small.is_empty())
-}
-
-/// Writes `\\( … \\)` and `\\[ … \\]` with dollars, as the parser knows formulas. `code` is where they mean themselves.
-pub(super) fn dollars<'a>(text: &'a str, code: &[Range<usize>]) -> Cow<'a, str> {
-    let bytes = text.as_bytes();
-    let in_code =
-        |at: usize| code.get(code.partition_point(|range| range.end <= at)).is_some_and(|range| range.start <= at);
-    // Where each bracket closes next, so that a text without one is searched for it once.
-    let mut closes = [("\\)", "$"), ("\\]", "$$")].map(|(close, mark)| (close, mark, text.find(close)));
-    let (mut out, mut done, mut from) = (String::new(), 0, 0);
-    while let Some(at) = bytes.get(from..).and_then(|rest| memchr::memchr(b'\\', rest)) {
-        let start = from + at;
-        // Whatever a backslash stands before, it is no opening for a second one.
-        from = start + 2;
-        let kind = match bytes.get(start + 1) {
-            Some(b'(') => 0,
-            Some(b'[') => 1,
-            _ => continue,
-        };
-        let (close, mark, next) = &mut closes[kind];
-        if next.is_some_and(|next| next < from) {
-            *next = text.get(from..).and_then(|rest| rest.find(*close)).map(|at| from + at);
-        }
-        let Some(end) = next.filter(|end| end - from <= LONGEST_BRACKETS) else { continue };
-        let inside = text.get(from..end).unwrap_or("");
-        let blank = !inside.contains(char::is_alphanumeric) || inside.contains("\n\n");
-        if blank || inside.contains('$') || in_code(start) || in_code(end) {
-            continue;
-        }
-        out.push_str(text.get(done..start).unwrap_or(""));
-        out.push_str(mark);
-        out.push_str(if kind == 0 { inside.trim_matches([' ', '\t']) } else { inside });
-        out.push_str(mark);
-        done = end + 2;
-        from = done;
-    }
-    if done == 0 {
-        return Cow::Borrowed(text);
-    }
-    out.push_str(text.get(done..).unwrap_or(""));
-    Cow::Owned(out)
-}
-
-/// Tells text between two prices from a formula.
-pub(super) fn is_money(tex: &str) -> bool {
-    let formula = tex.contains(['\\', '^', '_', '=', '{', '<', '>', '+', '*']);
-    let digit = tex.starts_with(|c: char| c.is_ascii_digit());
-    digit && !formula && tex.contains(|c: char| c.is_whitespace() || matches!(c, '-' | '–' | ',' | '/'))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -502,90 +452,4 @@ fn script_of(c: char) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn formulas_read_like_typed_ones() {
-        let cases = [
-            ("x^2 + y^2 = z^2", "x² + y² = z²"),
-            (r"\frac{a}{b}", "a/b"),
-            (r"\frac{a+b}{2a}", "(a+b)/(2a)"),
-            (r"\frac{1}{n^2}", "1/n²"),
-            (r"x = \frac{-b \pm \sqrt{b^2 - 4ac}}{2a}", "x = (−b ± √(b² − 4ac))/(2a)"),
-            (r"\sum_{i=1}^{n} i = \frac{n(n+1)}{2}", "∑ᵢ₌₁ⁿ i = (n(n+1))/2"),
-            (r"\int_0^\infty e^{-x^2}\,dx", "∫₀^∞ e^(−x²) dx"),
-            (r"\alpha\le\beta \to \infty", "α ≤ β → ∞"),
-            (r"\forall x \in \mathbb{R}: x \neq \emptyset", "∀ x ∈ ℝ: x ≠ ∅"),
-            (r"\lim_{x\to0} \sin x", "lim_(x → 0) sin x"),
-            (r"\sqrt[3]{x} \sqrt{2}", "³√x √2"),
-            (r"\hat{x} \vec v \overline{AB}", "x\u{302} v\u{20d7} A\u{305}B\u{305}"),
-            (r"\left( \frac{a}{b} \right)^2", "(a/b)²"),
-            (r"\begin{pmatrix} a & b \\ c & d \end{pmatrix}", "(a b; c d)"),
-            (r"f(x) = \begin{cases} 1 & x > 0 \\ 0 & \text{otherwise} \end{cases}", "f(x) = { 1 x > 0; 0 otherwise"),
-            ("\\begin{aligned} a &= b \\\\ &= c \\end{aligned}", "a = b\n= c"),
-            (r"\text{if } x \text{ then}", "if x then"),
-            (r"P(A \mid B) \cdot 2", "P(A ∣ B) · 2"),
-            (r"O(n \log n)", "O(n log n)"),
-            (r"x_{ij} + x_{max}", "xᵢⱼ + xₘₐₓ"),
-            (r"x_{Q}", "x_Q"),
-            (r"\{1, 2\} \unknown{y}", r"{1, 2} \unknowny"),
-            (r"a \not= b", "a =\u{338} b"),
-            ("f'(x)", "f′(x)"),
-            (r"10\%", "10%"),
-            ("{", "{"),
-            ("}", "}"),
-            (r"\", r"\"),
-            (r"\frac", "/"),
-            ("", ""),
-        ];
-        for (tex, expected) in cases {
-            assert_eq!(readable(tex), expected, "{tex}");
-        }
-    }
-
-    #[test]
-    fn prices_are_no_formula() {
-        for text in ["5 and ", "10-", "5, then "] {
-            assert!(is_money(text), "{text}");
-        }
-        for tex in ["x", "5", "2x", "5 + 3", "1 \\le n", "n - 1"] {
-            assert!(!is_money(tex), "{tex}");
-        }
-    }
-
-    #[test]
-    fn brackets_become_dollars_where_they_are_no_code() {
-        let cases = [
-            (r"a \( x \) b \[ y \]", "a $x$ b $$ y $$"),
-            (r"\\(x\\) \() \(", r"\\(x\\) \() \("),
-            (r"\(\) \(a$\)", r"\(\) \(a$\)"),
-        ];
-        for (text, expected) in cases {
-            assert_eq!(dollars(text, &[]), expected, "{text}");
-        }
-        let code = Range { start: 0, end: 7 };
-        assert_eq!(dollars(r"`\(x\)`", std::slice::from_ref(&code)), r"`\(x\)`");
-        dollars(&r"\(".repeat(100_000), &[]);
-        dollars(&format!("{}\\)", r"\(".repeat(100_000)), &[]);
-    }
-
-    #[test]
-    fn depth_and_length_are_bounded() {
-        readable(&"{".repeat(10_000));
-        readable(&r"\frac{".repeat(2_000));
-        readable(&r"\left(".repeat(2_000));
-        readable(&r"\begin{matrix}".repeat(1_000));
-        readable(&"x_".repeat(8_000));
-        assert_eq!(readable(&"x".repeat(100_000)).len(), 100_000);
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_read(tex in r"(\\[a-z]{1,6}|[{}\[\]()^_&~'$%]|\\\\|[a-zA-Z0-9 =+-]|\\begin\{cases\}|\\end\{cases\}|\\left|\\right|é){0,60}") {
-            let out = readable(&tex);
-            prop_assert!(out.chars().all(|c| c == '\n' || !c.is_control()));
-        }
-    }
-}
+mod tests;

@@ -1,0 +1,66 @@
+//! Where pieces of a text begin and end: lines, blank lines, and where a piece that is too long is cut.
+//!
+//! Not for what a piece is.
+
+/// Longer blocks are cut, at the end of a line, so that no text makes a token expensive.
+pub(super) const MOST_BYTES: usize = 64 * 1024;
+/// What the parser is given at once. Several blocks of the longest kind fit.
+const WINDOW: usize = 4 * MOST_BYTES;
+
+/// Returns the end of what is parsed at once: whole lines.
+pub(super) fn window_end(text: &str, start: usize, end: usize) -> usize {
+    let full = start + WINDOW;
+    if full >= end {
+        return end;
+    }
+    let bytes = text.as_bytes();
+    if let Some(at) = bytes.get(start..full).and_then(|bytes| memchr::memrchr(b'\n', bytes)) {
+        return start + at + 1;
+    }
+    // A line as long as that is cut anyway; how it begins says what it is.
+    floor_boundary(text, full)
+}
+
+/// Returns where a block that is too long is cut: after a line, else after a word, else anywhere between characters.
+pub(super) fn cut_point(text: &str, start: usize) -> usize {
+    let full = start + MOST_BYTES;
+    let bytes = text.as_bytes().get(start..full).unwrap_or(&[]);
+    if let Some(at) = memchr::memrchr(b'\n', bytes).or_else(|| memchr::memrchr(b' ', bytes)) {
+        return start + at + 1;
+    }
+    floor_boundary(text, full)
+}
+
+fn floor_boundary(text: &str, mut at: usize) -> usize {
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+/// Returns the end of a block's last line that isn't blank.
+pub(super) fn content_end(text: &str, start: usize, end: usize, limit: usize) -> usize {
+    let bytes = text.as_bytes();
+    let mut end = end.min(limit);
+    if end > start && bytes.get(end - 1) != Some(&b'\n') {
+        let rest = bytes.get(end..limit).unwrap_or(&[]);
+        end = memchr::memchr(b'\n', rest).map_or(limit, |at| end + at + 1);
+    }
+    while end > start && ends_blank(text, end) {
+        let before = bytes.get(start..end - 1).unwrap_or(&[]);
+        let Some(newline) = memchr::memrchr(b'\n', before) else { break };
+        end = start + newline + 1;
+    }
+    end
+}
+
+pub(super) fn line_start(source: &str, at: usize) -> usize {
+    source.as_bytes().get(..at).and_then(|before| memchr::memrchr(b'\n', before)).map_or(0, |newline| newline + 1)
+}
+
+/// Returns whether the line that ends at `end` is blank.
+pub(super) fn ends_blank(text: &str, end: usize) -> bool {
+    let Some(before) = text.get(..end).and_then(|before| before.strip_suffix('\n')) else { return false };
+    let line = memchr::memrchr(b'\n', before.as_bytes()).map_or(0, |at| at + 1);
+    before.get(line..).is_some_and(|line| line.trim().is_empty())
+}

@@ -1,0 +1,73 @@
+use super::*;
+
+fn sources<'a>(splitter: &Splitter, text: &'a str) -> Vec<&'a str> {
+    splitter.stable().iter().map(|block| block.source(text)).collect()
+}
+
+#[test]
+fn finished_blocks_leave_the_tail() {
+    let text = "# Title\n\nFirst\nparagraph.\n\nSecond";
+    let mut splitter = Splitter::default();
+    splitter.advance(text);
+    assert_eq!(sources(&splitter, text), ["# Title\n", "First\nparagraph.\n"]);
+    let text = "# Title\n\nFirst\nparagraph.\n\nSecond\nmore\n\nThird\n";
+    splitter.advance(text);
+    assert_eq!(sources(&splitter, text), ["# Title\n", "First\nparagraph.\n", "Second\nmore\n"]);
+    assert_eq!(splitter.tail(text).unwrap().source(text), "Third\n");
+}
+
+#[test]
+fn items_are_blocks_that_keep_their_number() {
+    let text = "1. one\n1. two\n   - inner\n\n1. three\n";
+    let splitter = Splitter::split(text);
+    let kinds: Vec<(BlockKind, bool)> = splitter.stable().iter().map(|b| (b.kind, b.gap)).collect();
+    let item = |number| BlockKind::Item { number: Some(number) };
+    assert_eq!(kinds, [(item(1), false), (item(2), false), (item(3), true)]);
+}
+
+#[test]
+fn a_long_fence_is_read_once() {
+    let mut text = String::from("```rust\n");
+    let mut splitter = Splitter::default();
+    for line in 0..10_000 {
+        text.push_str("let x = ");
+        text.push_str(&line.to_string());
+        text.push_str(";\n");
+        splitter.advance(&text);
+    }
+    assert!(splitter.bytes_read() < text.len() as u64 * 2, "{} of {}", splitter.bytes_read(), text.len());
+    let tail = splitter.tail(&text).unwrap();
+    assert!(matches!(tail.kind, BlockKind::Code { first: false, closed: false, .. }));
+    assert!(tail.end - tail.start < 2000);
+    text.push_str("```\nafter\n");
+    splitter.advance(&text);
+    assert!(matches!(splitter.stable().last().unwrap().kind, BlockKind::Code { closed: true, .. }));
+}
+
+#[test]
+fn a_fence_closes_only_with_enough_of_its_own_marks() {
+    let text = "````\n```\n~~~~\n    ````\n````  \nafter\n";
+    let splitter = Splitter::split(text);
+    assert_eq!(sources(&splitter, text), ["````\n```\n~~~~\n    ````\n````  \n", "after\n"]);
+}
+
+#[test]
+fn a_growing_table_is_held() {
+    let text = "| a | b |\n|---|---|\n| 1 | 2 |\n| 3";
+    let mut splitter = Splitter::default();
+    splitter.advance(text);
+    assert_eq!(splitter.tail(text).unwrap().kind, BlockKind::OpenTable);
+    let text = "| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |\n\n";
+    splitter.advance(text);
+    assert_eq!((splitter.tail(text), splitter.stable().len()), (None, 1));
+}
+
+#[test]
+fn endless_lines_and_blank_floods_stay_cheap() {
+    for (piece, count) in [("word ", 100_000), ("\n", 300_000), ("> q\n", 100_000), ("```\n", 50_000)] {
+        let text = piece.repeat(count);
+        let splitter = Splitter::split(&text);
+        assert!(splitter.bytes_read() <= text.len() as u64 * 8, "{piece:?} {}", splitter.bytes_read());
+        assert!(splitter.stable().iter().all(|block| (block.end - block.start) as usize <= MOST_BYTES));
+    }
+}
