@@ -25,6 +25,7 @@ mod serve_matrix;
 mod serve_responses;
 mod serve_stream;
 mod store;
+mod streaming;
 mod support;
 mod tidy;
 mod tools;

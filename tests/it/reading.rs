@@ -14,7 +14,7 @@ use ratatui::layout::Rect;
 
 const ANSWER: &str = include_str!("../golden/reading/answer.md");
 
-struct Session {
+pub(crate) struct Session {
     store: Store,
     view: TranscriptView,
     seq: u64,
@@ -22,7 +22,7 @@ struct Session {
 }
 
 impl Session {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let store = Store::new(Options { fold_outputs: false, ..Options::default() });
         let mut session = Self { store, view: TranscriptView::new(), seq: 0, now: 0 };
         session.fact(AgentEvent::SessionOpened {
@@ -64,18 +64,18 @@ impl Session {
         self.fact(AgentEvent::ToolCallFinished { call, outcome, output, took: Some(Millis(340)) });
     }
 
-    fn say(&mut self, text: &str) {
+    pub(crate) fn say(&mut self, text: &str) {
         self.fact(AgentEvent::TextDelta { message: "m".into(), text: text.into(), kind: TextKind::Text });
     }
 
-    fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.fact(AgentEvent::MessageFinished { message: "m".into(), stop: Stop::End, full: None, carry: None });
         let usage = Usage { input_tokens: 12_000, output_tokens: 3_400, ..Usage::default() };
         self.fact(AgentEvent::UsageReported { scope: Scope::Turn, usage });
         self.fact(AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed });
     }
 
-    fn draw(&mut self, width: u16, height: u16) -> Buffer {
+    pub(crate) fn draw(&mut self, width: u16, height: u16) -> Buffer {
         let area = Rect::new(0, 0, width, height);
         let mut buf = Buffer::empty(area);
         transcript::draw(&self.store, &mut self.view, &Theme::new(ThemeKind::Dark), false, area, &mut buf);

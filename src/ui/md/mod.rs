@@ -9,13 +9,15 @@ pub mod code;
 mod html;
 mod inline;
 mod math;
+mod open;
 pub mod render;
 pub mod source;
 pub mod syntax;
 mod table;
 
 pub use blocks::{Block, BlockKind, Splitter};
-pub use render::{Setting, definitions, lay_block};
+pub use open::settled;
+pub use render::{Setting, definitions, lay_block, with_notes};
 
 use pulldown_cmark::Options;
 

@@ -12,6 +12,8 @@ use super::blocks::BlockKind;
 use super::inline::Inline;
 use super::table::{self, Table};
 use super::{code, html, math, options};
+use crate::text::clean::one_line;
+use crate::text::width::str_width;
 use crate::ui::lines::laid::{Flow, Laid, Page};
 use crate::ui::theme::{Face, Role};
 
@@ -72,6 +74,23 @@ fn with_dollars(source: &str) -> Cow<'_, str> {
     math::dollars(source, &code)
 }
 
+/// Adds that there will be a note for each number in brackets with a roof: notes come last, and must not change what has
+/// been read by then.
+pub fn with_notes<'a>(source: &str, definitions: &'a str) -> Cow<'a, str> {
+    let mut out = Cow::Borrowed(definitions);
+    for at in memchr::memmem::find_iter(source.as_bytes(), b"[^").take(MOST_NOTES) {
+        let digits = source.get(at + 2..).unwrap_or("");
+        let length = digits.bytes().take_while(u8::is_ascii_digit).count();
+        if (1..=3).contains(&length) && digits.get(length..).is_some_and(|rest| rest.starts_with(']')) {
+            let note = format!("\n\n[^{}]: .", digits.get(..length).unwrap_or(""));
+            if !out.contains(&note) {
+                out.to_mut().push_str(&note);
+            }
+        }
+    }
+    out
+}
+
 /// Returns the link definitions of a text, one below the other, and that there are notes of such names; mostly empty.
 pub fn definitions(text: &str) -> String {
     if memchr::memmem::find(text.as_bytes(), b"]:").is_none() {
@@ -92,10 +111,12 @@ pub fn definitions(text: &str) -> String {
     all.join("\n")
 }
 
+/// Notes of one block that are known before they come.
+const MOST_NOTES: usize = 64;
 /// Rows of a table that is being written; with more, its columns will hardly move any more.
 const HELD: usize = 12;
 
-/// A table is held back while each row may move its columns: till then its head and a count stand for it.
+/// A table is held back while each row may move its columns: till then one row says what is being written.
 fn lay_open_table(source: &str, setting: Setting<'_>) -> Laid {
     let whole = source.get(..memchr::memrchr(b'\n', source.as_bytes()).map_or(0, |at| at + 1)).unwrap_or("");
     let mut ends = memchr::memchr_iter(b'\n', whole.as_bytes());
@@ -106,15 +127,22 @@ fn lay_open_table(source: &str, setting: Setting<'_>) -> Laid {
     }
     let mut writer = Writer::new(setting.width, None);
     for event in Parser::new_ext(whole.get(..head).unwrap_or(""), options()) {
-        writer.event(event);
+        if !matches!(event, Event::End(TagEnd::Table)) {
+            writer.event(event);
+        }
     }
-    let text = match rows {
-        0 => "…".to_owned(),
-        1 => "… 1 row so far".to_owned(),
-        _ => format!("… {rows} rows so far"),
+    let names = writer.table.take().and_then(|mut table| table.rows.pop()).unwrap_or_default();
+    let names: Vec<String> = names.into_iter().map(|name| name.text).filter(|name| !name.is_empty()).collect();
+    let count = match rows {
+        0 => String::new(),
+        1 => " · 1 row so far".to_owned(),
+        _ => format!(" · {rows} rows so far"),
     };
-    writer.page.flow(&Flow::of(&text, Role::Dim.into()));
-    writer.finish()
+    let mut page = Page::new(setting.width);
+    let room = page.room();
+    let names = one_line(&format!("… table: {}", names.join(", ")), room.saturating_sub(str_width(&count)));
+    page.pieces([(one_line(&(names + &count), room).as_str(), Face::new(Role::Dim))]);
+    page.finish()
 }
 
 fn lay_source(source: &str, width: u16) -> Laid {
@@ -203,7 +231,7 @@ impl Writer {
                 self.containers.push(Container::Quote);
                 if let Some(kind) = kind {
                     let room = self.page.room();
-                    let name = crate::text::clean::one_line(alert_name(kind), room);
+                    let name = one_line(alert_name(kind), room);
                     self.page.pieces([(name.as_str(), Face::new(role).with(Face::BOLD))]);
                 }
                 self.set_base();
@@ -217,7 +245,9 @@ impl Writer {
                 self.code = Some((label, String::new()));
             }
             Tag::HtmlBlock => {
-                self.begin();
+                // A tag alone takes no row, so nothing has to stand above it.
+                self.flush();
+                self.set_base();
                 self.html = Some(String::new());
             }
             Tag::List(start) => {
@@ -260,8 +290,15 @@ impl Writer {
                 if let Some(html) = self.html.take() {
                     self.block_of_tags(&html);
                 }
-                self.flush();
-                self.gap = true;
+                let mut flow = self.inline.take();
+                flow.trim_end();
+                if !flow.is_empty() {
+                    if std::mem::take(&mut self.gap) {
+                        self.page.gap();
+                    }
+                    self.page.flow(&flow);
+                    self.gap = true;
+                }
             }
             TagEnd::Heading(_) => {
                 self.flush();

@@ -14,7 +14,7 @@ use crate::text::clean;
 use crate::text::width::{expand_tabs, str_width};
 use crate::ui::format::{clock, count, duration, money, running, time_of_day};
 use crate::ui::lines::laid::{Flow, Laid, Page};
-use crate::ui::md::{BlockKind, Setting, lay_block};
+use crate::ui::md::{BlockKind, Setting, lay_block, settled, with_notes};
 use crate::ui::paint::spinner;
 use crate::ui::panes::transcript::{Part, PartKind, hash};
 use crate::ui::theme::{Face, Role};
@@ -62,6 +62,8 @@ impl Scene<'_> {
                     ^ definitions.rotate_left(7)
                     ^ block_stamp(kind)
                     ^ u64::from(self.store.show_targets) << 62
+                    ^ u64::from(self.part.open) << 61
+                    ^ u64::from(self.expects_notes()) << 60
             }
             (PartKind::Prompt | PartKind::Thinking, _) => hash(self.part.source(self.text).as_bytes()),
             (PartKind::ThinkingHead, Kind::Thinking { open: true, .. }) => u64::MAX - folded,
@@ -70,12 +72,22 @@ impl Scene<'_> {
         }
     }
 
+    /// Returns whether there are references whose notes may still come.
+    fn expects_notes(&self) -> bool {
+        matches!(self.item.kind, Kind::Answer { open: true, .. })
+            && memchr::memmem::find(self.part.source(self.text).as_bytes(), b"[^").is_some()
+    }
+
     pub(super) fn lay(&self) -> Laid {
         match (self.part.kind, &self.item.kind) {
             (PartKind::Markdown(kind), _) => {
                 let says_targets = self.store.show_targets;
-                let setting = Setting { definitions: self.definitions, width: self.width, says_targets };
-                lay_block(self.part.source(self.text), kind, setting)
+                let source = self.part.source(self.text);
+                let noted = self.expects_notes().then(|| with_notes(source, self.definitions));
+                let definitions = noted.as_deref().unwrap_or(self.definitions);
+                let setting = Setting { definitions, width: self.width, says_targets };
+                let source = if self.part.open { settled(source, kind) } else { source.into() };
+                lay_block(&source, kind, setting)
             }
             (PartKind::Prompt, _) => self.lay_prompt(),
             (PartKind::Remark, Kind::Answer { stop, .. }) => self.lay_remark(*stop),

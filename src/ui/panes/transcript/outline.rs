@@ -23,6 +23,8 @@ pub(in crate::ui::panes) struct Part {
     pub(in crate::ui::panes) end: u32,
     /// An empty row stands above it.
     pub(in crate::ui::panes) gap: bool,
+    /// More of it may come.
+    pub(in crate::ui::panes) open: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +54,7 @@ pub(in crate::ui::panes) enum PartKind {
 
 impl Part {
     fn whole(kind: PartKind) -> Self {
-        Self { kind, start: 0, end: 0, gap: false }
+        Self { kind, start: 0, end: 0, gap: false, open: false }
     }
 
     pub(in crate::ui::panes) fn source<'a>(&self, text: &'a str) -> &'a str {
@@ -62,7 +64,7 @@ impl Part {
 
 impl From<Block> for Part {
     fn from(block: Block) -> Self {
-        Self { kind: PartKind::Markdown(block.kind), start: block.start, end: block.end, gap: block.gap }
+        Self { kind: PartKind::Markdown(block.kind), start: block.start, end: block.end, gap: block.gap, open: false }
     }
 }
 
@@ -151,7 +153,7 @@ impl Outline {
                 let block = stable.get(index).or_else(|| markdown.cuts.get(cut?));
                 match (block, after, markdown.tail) {
                     (Some(block), _, _) => Some(Part::from(*block)),
-                    (None, Some(0), Some(tail)) => Some(Part::from(tail)),
+                    (None, Some(0), Some(tail)) => Some(Part { open: true, ..Part::from(tail) }),
                     (None, Some(_), _) if markdown.remark => {
                         Some(Part { gap: index > 0, ..Part::whole(PartKind::Remark) })
                     }

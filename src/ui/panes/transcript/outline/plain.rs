@@ -29,7 +29,7 @@ pub(super) fn line_parts(text: &str, from: usize, to: usize, kind: PartKind, par
         at = line.unwrap_or_else(|| text.floor_char_boundary(at + LONG_LINE).min(to).max(at + 1));
         lines += 1;
         if lines >= PART_LINES || at - start >= PART_BYTES || at >= to {
-            parts.push(Part { kind, start: start as u32, end: at as u32, gap: false });
+            parts.push(Part { kind, start: start as u32, end: at as u32, gap: false, open: false });
             start = at;
             lines = 0;
         }
