@@ -307,7 +307,7 @@ impl Splitter {
             let closes = !opening && fence.is_closed_by(line);
             fence.lines += 1;
             let full = fence.lines > PART_LINES || fence.cursor - self.start > PART_BYTES;
-            if closes || full || (last && fence.cursor == end) {
+            if closes || full {
                 let Fence { first, indent, syntax, .. } = fence;
                 self.emit(text, self.start, fence.cursor, BlockKind::Code { first, closed: closes, indent, syntax });
                 if !closes {
@@ -322,6 +322,12 @@ impl Splitter {
                     return true;
                 }
             }
+        }
+        if last && self.start < fence.cursor {
+            // All of it was read before anyone knew that it is all.
+            let Fence { first, indent, syntax, .. } = fence;
+            self.emit(text, self.start, fence.cursor, BlockKind::Code { first, closed: false, indent, syntax });
+            self.start = fence.cursor;
         }
         self.fence = Some(fence);
         false

@@ -2,6 +2,8 @@
 //!
 //! Not for finding fences; that is the splitter's and the parser's work.
 
+use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag};
+
 use super::syntax::Syntax;
 use crate::text::{clean::one_line, width};
 use crate::ui::lines::laid::{Laid, Page};
@@ -23,10 +25,10 @@ pub(super) fn lay_part(source: &str, part: Part, width: u16) -> Laid {
     let Part { first, closed, indent, syntax } = part;
     let mut page = Page::new(width);
     let mut body = source;
-    let mut label = "";
+    let mut label = String::new();
     if first {
         let (opening, rest) = source.split_once('\n').unwrap_or((source, ""));
-        label = opening.trim().trim_start_matches(['`', '~']).trim();
+        label = label_of(opening);
         body = rest;
     }
     let body = if closed {
@@ -40,13 +42,21 @@ pub(super) fn lay_part(source: &str, part: Part, width: u16) -> Laid {
         indent => body.split_inclusive('\n').map(|line| strip_indent(line, indent)).collect(),
     };
     if first {
-        lay_label(&mut page, label);
+        lay_label(&mut page, &label);
     }
     // Only the first part of an empty block shows an empty row.
     if !stripped.is_empty() || (first && closed) {
         lay_lines(&mut page, syntax, &stripped);
     }
     page.finish()
+}
+
+/// Returns what stands behind a fence, with its entities and escapes resolved.
+fn label_of(opening: &str) -> String {
+    match Parser::new(opening).next() {
+        Some(Event::Start(Tag::CodeBlock(CodeBlockKind::Fenced(label)))) => label.into_string(),
+        _ => opening.trim().trim_start_matches(['`', '~']).trim().to_owned(),
+    }
 }
 
 /// Lays out a code block that stands inside another block.

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use pulldown_cmark::{BlockQuoteKind, CodeBlockKind, Event, HeadingLevel, Parser, Tag, TagEnd};
+use pulldown_cmark::{BlockQuoteKind, CodeBlockKind, Event, HeadingLevel, LinkType, Parser, Tag, TagEnd};
 
 use super::blocks::BlockKind;
 use super::inline::Inline;
@@ -66,12 +66,35 @@ fn with_dollars(source: &str) -> Cow<'_, str> {
     {
         return Cow::Borrowed(source);
     }
-    let code: Vec<Range<usize>> = Parser::new_ext(source, options())
-        .into_offset_iter()
-        .filter(|(event, _)| matches!(event, Event::Code(_) | Event::Start(Tag::CodeBlock(_)) | Event::Html(_)))
-        .map(|(_, range)| range)
-        .collect();
-    math::dollars(source, &code)
+    math::dollars(source, &literal(source))
+}
+
+/// Returns where brackets mean themselves: in code, in tags and in the targets of links.
+fn literal(source: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    // Behind what was read last there is the target of the link that ends.
+    let mut read = 0;
+    for (event, range) in Parser::new_ext(source, options()).into_offset_iter() {
+        match event {
+            Event::Code(_) | Event::Html(_) | Event::InlineHtml(_) | Event::Start(Tag::CodeBlock(_)) => {
+                found.push(range.clone());
+            }
+            Event::Start(Tag::Link { link_type: LinkType::Autolink | LinkType::Email, .. }) => {
+                found.push(range.clone());
+                read = range.end;
+            }
+            Event::End(TagEnd::Link | TagEnd::Image) if read < range.end => {
+                found.push(read.max(range.start)..range.end);
+            }
+            _ => {}
+        }
+        read = match event {
+            // It ends where what is in it ends.
+            Event::Start(_) => read.max(range.start),
+            _ => read.max(range.end),
+        };
+    }
+    found
 }
 
 /// Adds that there will be a note for each number in brackets with a roof: notes come last, and must not change what has

@@ -50,6 +50,7 @@ fn code_keeps_its_lines() {
     check("    indented\n", 20, &["│ indented"]);
     check("```\n```", 20, &["│"]);
     check("```\nopen", 20, &["│ open"]);
+    check("``` c&plus;\\+ x=1\na\n```\n", 20, &["c++ x=1", "│ a"]);
 }
 
 #[test]
@@ -92,6 +93,8 @@ fn formulas_read_like_typed_ones() {
     check("\\[ \\frac{1}{2} \\]", 60, &["  1/2"]);
     check("from $5 to $10, $7-$9 and `\\(x\\)` \\\\(y", 60, &["from $5 to $10, $7-$9 and \\(x\\) \\(y"]);
     check("```\n\\(x\\)\n```\n", 60, &["│ \\(x\\)"]);
+    check("[\\(x_1\\) a](\\(b\\)) ![c \\(y_1\\)](/\\(d\\))", 60, &["x₁ a ((b)) [image: c y₁] (/(d))"]);
+    check("<http://a/\\(b\\)>", 60, &["http://a/\\(b\\)"]);
     check("| $a_1$ | b |\n|-|-|\n| $\\pi$ | 1 |\n", 60, &["a₁ │ b", "───┼──", "π  │ 1"]);
 }
 

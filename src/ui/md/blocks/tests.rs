@@ -52,6 +52,16 @@ fn a_fence_closes_only_with_enough_of_its_own_marks() {
 }
 
 #[test]
+fn a_fence_that_is_open_at_the_end_is_a_block() {
+    let text = "a\n\n```\nb\n";
+    let mut splitter = Splitter::default();
+    splitter.advance(text);
+    splitter.finish(text);
+    assert_eq!(sources(&splitter, text), ["a\n", "```\nb\n"]);
+    assert_eq!(splitter.stable(), Splitter::split(text).stable());
+}
+
+#[test]
 fn a_growing_table_is_held() {
     let text = "| a | b |\n|---|---|\n| 1 | 2 |\n| 3";
     let mut splitter = Splitter::default();
