@@ -90,7 +90,7 @@ fn corpus() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 /// Whether streamed blocks and the open one are what one look at the whole gives. Definitions of links may change what
 /// came before them, legally; the transcript splits once more when a message ends.
-fn same(text: &str, streamed: &Splitter, whole: &Splitter, how: &str) {
+pub(crate) fn same(text: &str, streamed: &Splitter, whole: &Splitter, how: &str) {
     let stable = streamed.stable();
     assert!(whole.stable().starts_with(stable), "{text:?} {how}\n{stable:?}\n{:?}", whole.stable());
     let missing = whole.stable().get(stable.len());
@@ -135,7 +135,7 @@ fn the_corpus_is_on_the_screen_at_every_width() {
     assert!(all.is_empty(), "{} missing\n{}", all.len(), all.join("\n"));
 }
 
-fn stream(text: &str, cuts: &[usize]) -> Splitter {
+pub(crate) fn stream(text: &str, cuts: &[usize]) -> Splitter {
     let mut splitter = Splitter::default();
     for &cut in cuts {
         splitter.advance(&text[..cut]);
@@ -144,7 +144,7 @@ fn stream(text: &str, cuts: &[usize]) -> Splitter {
     splitter
 }
 
-fn boundaries(text: &str) -> Vec<usize> {
+pub(crate) fn boundaries(text: &str) -> Vec<usize> {
     text.char_indices().map(|(at, _)| at).chain([text.len()]).collect()
 }
 
@@ -238,7 +238,7 @@ fn untagged(html: &str) -> String {
 }
 
 /// Returns whether `needle` is in `hay` with other characters in between, as wrapping and bars put them there.
-fn is_within(needle: &str, hay: &str) -> bool {
+pub(crate) fn is_within(needle: &str, hay: &str) -> bool {
     let mut hay = hay.chars();
     needle.chars().all(|wanted| hay.any(|c| c == wanted))
 }

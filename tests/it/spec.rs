@@ -1,0 +1,307 @@
+//! The specifications' own examples, asked to judge our Markdown: what they say a reader sees is on the screen.
+//!
+//! The texts are not part of this repository, their licence is another one. `JARVIS_TUI_SPEC` names files of examples
+//! as CommonMark and GFM write them (`spec.txt`, `extensions.txt`), several as in `PATH`; without it the tests say so
+//! and pass. Streaming is judged by these texts as well: cut anywhere, they end as they stand.
+
+use jarvis_tui::text::width::{Cell, cells, str_width};
+use jarvis_tui::ui::md::{Block, BlockKind, Setting, Splitter, definitions, lay_block};
+
+use crate::markdown::{boundaries, is_within, same, stream};
+
+const WIDTHS: [u16; 6] = [1, 2, 20, 40, 80, 140];
+
+struct Example {
+    /// The file and the line.
+    place: String,
+    markdown: String,
+    html: String,
+}
+
+/// What we do on purpose in another way, and how to know it.
+type Ours = (&'static str, fn(&Example) -> bool);
+
+const ELSEWHERE: Ours =
+    ("a note stands where it is written, by the name it was given", |it| it.html.contains("footnote-ref"));
+const NESTED: Ours = ("an image in an image says what it is and where it goes", |it| nests(&it.markdown));
+const WRITTEN: Ours = ("what shows nothing is shown as it is written", |it| it.markdown.contains("> [foo]: /url\n"));
+
+/// Returns whether a link or an image stands in an image.
+fn nests(markdown: &str) -> bool {
+    markdown
+        .split_once("![")
+        .and_then(|(_, inside)| inside.split_once("]("))
+        .is_some_and(|(name, _)| name.contains('['))
+}
+
+/// Returns the examples of all files named, or none where no file is.
+fn examples() -> Vec<Example> {
+    let Some(paths) = std::env::var_os("JARVIS_TUI_SPEC") else {
+        println!("skipped: JARVIS_TUI_SPEC names no file of examples");
+        return Vec::new();
+    };
+    std::env::split_paths(&paths)
+        .flat_map(|path| {
+            let text = std::fs::read_to_string(&path).unwrap_or_else(|fault| panic!("{}: {fault}", path.display()));
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let found = parse(&name, &text);
+            assert!(!found.is_empty(), "{name} has no examples");
+            found
+        })
+        .collect()
+}
+
+/// An example stands between fences of 32 marks, its HTML behind a line that is a dot; an arrow stands for a tab.
+fn parse(name: &str, text: &str) -> Vec<Example> {
+    let fence = "`".repeat(32);
+    let mut found = Vec::new();
+    let mut lines = text.lines().enumerate();
+    while let Some((at, line)) = lines.next() {
+        if !line.strip_prefix(&fence).is_some_and(|rest| rest.trim_start().starts_with("example")) {
+            continue;
+        }
+        let mut parts = [String::new(), String::new()];
+        let mut part = 0;
+        for (_, line) in lines.by_ref().take_while(|(_, line)| *line != fence) {
+            if line == "." && part == 0 {
+                part = 1;
+                continue;
+            }
+            parts[part].push_str(&line.replace('→', "\t"));
+            parts[part].push('\n');
+        }
+        let [markdown, html] = parts;
+        found.push(Example { place: format!("{name}:{}", at + 1), markdown, html });
+    }
+    found
+}
+
+/// What a reader sees of HTML, piece by piece.
+#[derive(Debug, PartialEq)]
+enum Seen {
+    Text(String),
+    /// An address that may be said, in brackets.
+    Target(String),
+    /// What may stand there besides: a number, a tag as it is written.
+    Aside(String),
+    /// The first word of what is above code.
+    Label(String),
+}
+
+fn seen(html: &str) -> Vec<Seen> {
+    let mut seen = Vec::new();
+    let mut lists: Vec<Option<u64>> = Vec::new();
+    let mut links: Vec<String> = Vec::new();
+    let mut rest = html;
+    while let Some(at) = rest.find('<') {
+        seen.push(Seen::Text(plain(&rest[..at])));
+        rest = &rest[at..];
+        let end = match rest {
+            _ if rest.starts_with("<!--") => rest.find("-->").map(|at| at + 3),
+            _ if rest.starts_with("<![CDATA[") => rest.find("]]>").map(|at| at + 3),
+            _ if rest.starts_with("<?") => rest.find("?>").map(|at| at + 2),
+            _ => tag_end(rest),
+        };
+        let (tag, after) = rest.split_at(end.unwrap_or(rest.len()));
+        rest = after;
+        let name = tag.split(|c: char| !c.is_ascii_alphanumeric() && !"</".contains(c)).next().unwrap_or("");
+        match name {
+            "<img" => {
+                seen.push(Seen::Aside("[image:".into()));
+                seen.push(Seen::Text(attribute(tag, "alt")));
+                seen.push(Seen::Aside("]".into()));
+                seen.push(Seen::Target(attribute(tag, "src")));
+            }
+            "<a" => links.push(attribute(tag, "href")),
+            "</a" => seen.extend(links.pop().map(Seen::Target)),
+            "<ol" => lists.push(Some(attribute(tag, "start").parse().unwrap_or(1))),
+            "<ul" => lists.push(None),
+            "</ol" | "</ul" => drop(lists.pop()),
+            "<li" => {
+                if let Some(Some(number)) = lists.last_mut() {
+                    seen.push(Seen::Aside(format!("{number}.")));
+                    *number += 1;
+                }
+            }
+            "<code" => seen.push(Seen::Label(attribute(tag, "class").replacen("language-", "", 1))),
+            _ if tag == "<div>" => {}
+            _ => seen.push(Seen::Aside(plain(tag))),
+        }
+    }
+    seen.push(Seen::Text(plain(rest)));
+    seen
+}
+
+/// Characters without white space, and entities as what they stand for.
+fn plain(html: &str) -> String {
+    let decoded = html.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&");
+    decoded.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect()
+}
+
+fn attribute(tag: &str, name: &str) -> String {
+    let value = tag.split_once(&format!("{name}=\"")).and_then(|(_, value)| value.split('"').next());
+    plain(value.unwrap_or(""))
+}
+
+fn text(seen: &[Seen]) -> String {
+    seen.iter().map(|seen| if let Seen::Text(text) = seen { text } else { "" }).collect()
+}
+
+/// A bracket between quotes ends no tag.
+fn tag_end(tag: &str) -> Option<usize> {
+    let mut quote = None;
+    for (at, c) in tag.char_indices() {
+        match (quote, c) {
+            (Some(open), c) if open == c => quote = None,
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '>') => return Some(at + 1),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Lays out blocks as the transcript does.
+fn rows<'a>(text: &str, blocks: impl IntoIterator<Item = &'a Block>, definitions: &str, width: u16) -> Vec<String> {
+    let mut rows = Vec::new();
+    for block in blocks {
+        if block.gap {
+            rows.push(String::new());
+        }
+        let setting = Setting { definitions, width, says_targets: false };
+        rows.extend(lay_block(block.source(text), block.kind, setting).to_strings());
+    }
+    rows
+}
+
+/// Says what is missing on a screen of that width.
+fn missing(example: &Example, width: u16) -> Option<String> {
+    let Example { place, markdown, html } = example;
+    let rows = rows(markdown, Splitter::split(markdown).stable(), &definitions(markdown), width);
+    if let Some(row) = rows.iter().find(|row| str_width(row) > usize::from(width) || row.contains(char::is_control)) {
+        return Some(format!("{place} at {width}: the row {row:?}"));
+    }
+    let fits = |cell: &Cell<'_>| cell.width <= usize::from(width);
+    let wanted: String = cells(&text(&seen(html))).filter(fits).map(|cell| cell.text).collect();
+    let shown = rows.concat();
+    // Cells of a table stand side by side, each wrapped on its own.
+    let found = if html.contains("<table") { holds(&shown, &wanted) } else { is_within(&wanted, &shown) };
+    (!found).then(|| format!("{place} at {width}: {markdown:?}\n  wanted {wanted:?}\n  found  {rows:?}"))
+}
+
+/// Returns whether each character is there as often as it is wanted, in any order.
+fn holds(shown: &str, wanted: &str) -> bool {
+    let mut left: Vec<char> = shown.chars().collect();
+    wanted.chars().all(|c| left.iter().position(|&other| other == c).map(|at| left.swap_remove(at)).is_some())
+}
+
+/// Bars, bullets, boxes and rules.
+const DRAWN: &str = "•◦▪│┊▎─┼☑☐";
+
+/// Says what is on a wide screen that the example has nowhere.
+fn besides(Example { place, markdown, html }: &Example) -> Option<String> {
+    let rows = rows(markdown, Splitter::split(markdown).stable(), &definitions(markdown), 10_000);
+    let bare = |text: &str| -> String { plain(text).replace(|c| DRAWN.contains(c), "") };
+    let shown = rows.iter().map(|row| bare(row)).collect::<String>();
+    let mut rest = shown.as_str();
+    let seen = seen(html);
+    if text(&seen).is_empty() {
+        // What shows nothing is shown as it is written.
+        return None;
+    }
+    for seen in &seen {
+        rest = match seen {
+            Seen::Text(text) => match rest.strip_prefix(bare(text).as_str()) {
+                Some(rest) => rest,
+                None => {
+                    return Some(format!("{place}: {markdown:?}\n  wanted {text:?}\n  found  {rest:?} of {rows:?}"));
+                }
+            },
+            Seen::Target(url) => rest.strip_prefix('(').map_or(rest, |said| {
+                let is = |at: &usize| said[..*at] == decoded(url) || decoded(&said[..*at]) == decoded(url);
+                said.match_indices(')').map(|(at, _)| at).find(is).map_or(rest, |at| &said[at + 1..])
+            }),
+            Seen::Label(word) => {
+                let row =
+                    rows.iter().map(|row| bare(row)).find(|row| !word.is_empty() && row.starts_with(word.as_str()));
+                row.map_or(rest, |row| rest.strip_prefix(row.as_str()).unwrap_or(rest))
+            }
+            Seen::Aside(aside) => rest.strip_prefix(bare(aside).as_str()).unwrap_or(rest),
+        };
+    }
+    (!rest.is_empty()).then(|| format!("{place}: {markdown:?}\n  more   {rest:?}\n  found  {rows:?}"))
+}
+
+/// An address with its percent signs resolved.
+fn decoded(url: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = url.as_bytes();
+    while let [first, after @ ..] = rest {
+        let hex = after.get(..2).filter(|_| *first == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
+        let byte = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &after[2..] } else { after };
+    }
+    plain(&String::from_utf8_lossy(&bytes))
+}
+
+/// Checks all examples but those that we show in our own way, and says how many agree.
+fn judge(ours: &[Ours], check: impl Fn(&Example) -> Option<String>) {
+    let examples = examples();
+    let asked: Vec<&Example> = examples.iter().filter(|example| !ours.iter().any(|(_, is)| is(example))).collect();
+    let wrong: Vec<String> = asked.iter().filter_map(|example| check(example)).collect();
+    if !examples.is_empty() {
+        println!("{} of {} examples agree", asked.len() - wrong.len(), examples.len());
+        for (why, is) in ours {
+            println!("{} not asked: {why}", examples.iter().filter(|example| is(example)).count());
+        }
+    }
+    assert!(wrong.is_empty(), "{}\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn what_the_specifications_show_is_on_the_screen_at_every_width() {
+    judge(&[ELSEWHERE], |example| WIDTHS.iter().find_map(|&width| missing(example, width)));
+}
+
+#[test]
+fn nothing_is_on_the_screen_that_the_specifications_do_not_show() {
+    judge(&[ELSEWHERE, NESTED, WRITTEN], besides);
+}
+
+#[test]
+fn the_specifications_stream_as_they_stand_however_they_are_cut() {
+    for Example { place, markdown, .. } in &examples() {
+        let whole = Splitter::split(markdown);
+        let places = boundaries(markdown);
+        for &place in &places {
+            let part = &markdown[..place];
+            let streamed = stream(part, &[]);
+            let rows = rows(part, streamed.stable().iter().chain(&streamed.tail(part)), "", 20);
+            assert!(
+                rows.iter().all(|row| str_width(row) <= 20 && !row.contains(char::is_control)),
+                "{part:?} {rows:?}"
+            );
+        }
+        let cuts = places.iter().map(std::slice::from_ref).chain([&places[..]]);
+        for cuts in cuts {
+            let how = format!("{place}, cut at {cuts:?}");
+            let mut streamed = stream(markdown, cuts);
+            let tail = streamed.tail(markdown);
+            // A definition changes what came before it; a message that has ended is split once more.
+            if markdown.contains("]:") {
+                continue;
+            }
+            same(markdown, &streamed, &whole, &how);
+            // A table is held back until it ends.
+            if tail.is_none_or(|tail| tail.kind != BlockKind::OpenTable) {
+                for width in [1, 20, 80] {
+                    let open = rows(markdown, streamed.stable().iter().chain(&tail), "", width);
+                    assert_eq!(open, rows(markdown, whole.stable(), "", width), "{how}");
+                }
+            }
+            streamed.finish(markdown);
+            assert_eq!(streamed.stable(), whole.stable(), "{how}");
+        }
+    }
+}
