@@ -11,3 +11,4 @@ pub mod turn;
 
 pub use run::Agent;
 pub use setup::{AgentSetup, Asks, EngineChoice, Overflow, Switch};
+pub use turn::Limits;

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::engine::Request;
 use crate::event::{
     AgentEvent, Ask, CallId, Caps, Command, DecidedBy, Decision, Level, LinkState, Millis, Mode, OutputStream, Subject,
-    ToolSpec, TurnEnd, estimate_tokens,
+    ToolSpec, Tuning, TurnEnd, estimate_tokens,
 };
 use crate::net::Heard;
 use crate::tool::Done;
@@ -198,7 +198,7 @@ impl Agent {
     }
 
     async fn turn(&mut self, prompt: Option<&str>, commands: &mut mpsc::Receiver<Command>) {
-        let (machine, steps) = Machine::begin(&mut self.names, prompt, self.setup.max_rounds, self.setup.runs_tools);
+        let (machine, steps) = Machine::begin(&mut self.names, prompt, self.setup.limits, self.setup.runs_tools);
         // Capacity 64: live output of several tools; a slow log slows the tools, never loses a piece.
         let (said, hear_tools) = mpsc::channel(64);
         let mut running = Running {
@@ -411,12 +411,13 @@ impl Agent {
             };
             self.emit(annotation).await;
         }
+        let tuning = self.setup.tuning;
         let request = Request {
             model: self.choice.model.clone(),
             system: self.setup.system.clone(),
             past,
             tools: self.specs.clone(),
-            max_output: self.setup.max_output,
+            tuning: Tuning { must_call: tuning.must_call && running.machine.round() == 1, ..tuning },
         };
         // Capacity 64: frames of one read; more waiting only means more merging later.
         let (out, heard) = mpsc::channel(64);

@@ -10,8 +10,9 @@ use tokio::time::Instant;
 use super::approval::Policy;
 use super::history::History;
 use super::names::Names;
+use super::turn::Limits;
 use crate::engine::{Beat, Engine, Reply, Request};
-use crate::event::{AgentEvent, CallId, DecidedBy, Fault, Json, Millis, ToolSpec, TurnEnd};
+use crate::event::{AgentEvent, CallId, DecidedBy, Fault, Json, Millis, ToolSpec, Tuning, TurnEnd};
 use crate::net::Http;
 use crate::tool::Tool;
 
@@ -69,7 +70,7 @@ pub struct AgentSetup {
     /// Variables of the environment that commands don't see, since they hold keys.
     pub hidden: Arc<[String]>,
     pub system: String,
-    pub max_rounds: u32,
+    pub limits: Limits,
     /// False for a remote whose calls are not ours to run.
     pub runs_tools: bool,
     pub tool_output: usize,
@@ -82,8 +83,8 @@ pub struct AgentSetup {
     pub foreign_tools: Option<Vec<ToolSpec>>,
     /// What a client gives tools to work with.
     pub resources: Option<Arc<Json>>,
-    /// Tokens that one reply may have.
-    pub max_output: Option<u32>,
+    /// How a client wants its answer.
+    pub tuning: Tuning,
     /// None where no log is kept.
     pub overflow: Option<Overflow>,
     pub epoch: Instant,

@@ -103,11 +103,22 @@ struct Slot {
     stage: Stage,
 }
 
+/// How much a turn may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests to the model.
+    pub rounds: u32,
+    /// Calls of tools; one more is not run, and the model is told.
+    pub calls: Option<u32>,
+}
+
 /// One turn.
 #[derive(Debug)]
 pub struct Machine {
     turn: TurnId,
-    max_rounds: u32,
+    limits: Limits,
+    /// Calls that were taken up so far.
+    calls: u32,
     /// Calls of the model are run here; otherwise they stay requests, as for a remote without `--local-tools`.
     runs_tools: bool,
     round: u32,
@@ -127,11 +138,12 @@ pub struct Machine {
 impl Machine {
     /// Begins a turn: the returned steps start it and ask the model. Without a prompt the model goes on from what was
     /// said last.
-    pub fn begin(names: &mut Names, prompt: Option<&str>, max_rounds: u32, runs_tools: bool) -> (Self, Vec<Step>) {
+    pub fn begin(names: &mut Names, prompt: Option<&str>, limits: Limits, runs_tools: bool) -> (Self, Vec<Step>) {
         let turn = names.turn();
         let mut machine = Self {
             turn: turn.clone(),
-            max_rounds: max_rounds.max(1),
+            limits: Limits { rounds: limits.rounds.max(1), ..limits },
+            calls: 0,
             runs_tools,
             round: 0,
             replying: false,
@@ -153,6 +165,11 @@ impl Machine {
 
     pub fn turn(&self) -> &TurnId {
         &self.turn
+    }
+
+    /// Returns the number of the request to the model, which counts from 1.
+    pub fn round(&self) -> u32 {
+        self.round
     }
 
     pub fn is_over(&self) -> bool {
@@ -267,6 +284,12 @@ impl Machine {
             return self.end(TurnEnd::Completed, steps);
         }
         for slot in ready {
+            if let Some(most) = self.limits.calls.filter(|most| self.calls >= *most) {
+                let text = format!("not run: {most} calls were allowed for this answer; answer with what is known");
+                self.finish_call(&slot.call, Outcome::Denied, Output::of(text), None, steps);
+                continue;
+            }
+            self.calls += 1;
             let seen = self.repeats.entry((slot.name.clone(), slot.args.clone())).or_insert(0);
             *seen += 1;
             if *seen > SAME_CALLS {
@@ -389,7 +412,7 @@ impl Machine {
         if self.cancelled {
             return self.end(TurnEnd::Cancelled, steps);
         }
-        if self.round >= self.max_rounds {
+        if self.round >= self.limits.rounds {
             let text = format!(
                 "stopped after {} requests to the model in one turn; say \"go on\", or raise limits.max_rounds",
                 self.round

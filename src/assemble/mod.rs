@@ -17,14 +17,14 @@ use tokio::time::Instant;
 use crate::agent::approval::Policy;
 use crate::agent::history::History;
 use crate::agent::names::Names;
-use crate::agent::{AgentSetup, Asks, Overflow, Switch};
+use crate::agent::{AgentSetup, Asks, Limits, Overflow, Switch};
 use crate::bridge::frames::Frames;
 use crate::bridge::hub::{Backlog, Hub, RING_BYTES};
 use crate::bridge::session::{self, Standing, notice};
 use crate::bridge::{Live, local};
 use crate::config::{Config, Loaded, Paths};
 use crate::event::grammar::Sealer;
-use crate::event::{AgentEvent, CallId, Level, Millis, SessionId};
+use crate::event::{AgentEvent, CallId, Level, Millis, SessionId, Tuning};
 use crate::journal::{self, Header, Listing, Reader, Want, Writer};
 use crate::net::Http;
 use crate::net::record::Tap;
@@ -337,7 +337,7 @@ impl House {
             hidden: config.key_variables().into(),
             also: config.tools.folders.iter().filter_map(|folder| folder.canonicalize().ok()).collect(),
             system: self.system_for(&self.folder),
-            max_rounds: config.limits.max_rounds,
+            limits: Limits { rounds: config.limits.max_rounds, calls: None },
             runs_tools: true,
             tool_output: config.limits.tool_output,
             tool_timeout: config.tools.timeout,
@@ -346,7 +346,7 @@ impl House {
             asks: Asks::default(),
             foreign_tools: None,
             resources: None,
-            max_output: None,
+            tuning: Tuning::default(),
             overflow,
             epoch,
             wall,

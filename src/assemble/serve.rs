@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::{Begun, Chooser, House, replay};
 use crate::agent::history::History;
 use crate::agent::names::Names;
-use crate::agent::{Asks, EngineChoice};
+use crate::agent::{Asks, EngineChoice, Limits};
 use crate::bridge::Live;
 use crate::event::{AgentEvent, DecidedBy, Millis, SessionId, ToolSpec, TurnId};
 use crate::journal::{self, OpenError, Reader, Want};
@@ -151,6 +151,11 @@ impl Factory for Served {
                 return self.replayed(recording, ask);
             }
             let choice = self.choice(ask.model.as_deref()).await?;
+            if ask.tuning.must_call && !choice.engine.can_oblige() {
+                let name = choice.engine.name();
+                let text = format!("{name} can't be told that a tool must be called; leave tool_choice out");
+                return Err(Refused::new(400, "unsupported_parameter", text).about("tool_choice"));
+            }
             self.with(|house| {
                 let policy = house.policy().map_err(broken)?;
                 let mut begun = house.begin_with(|header| journal::ANSWER.clone_into(&mut header.kind));
@@ -163,10 +168,11 @@ impl Factory for Served {
                     setup.past = Box::pin(async { past });
                     setup.asks = self.asks(setup.asks.base);
                     setup.nobody_to_ask = true;
-                    setup.max_output = ask.max_output;
+                    setup.tuning = ask.tuning;
                     setup.resources = ask.resources.clone().map(Arc::new);
                     // The answer takes a request of its own.
-                    setup.max_rounds = ask.max_rounds.map_or(most, |rounds| rounds.saturating_add(1).min(most));
+                    let rounds = ask.max_rounds.map_or(most, |rounds| rounds.saturating_add(1).min(most));
+                    setup.limits = Limits { rounds, calls: ask.max_calls };
                     if let Some(specs) = &ask.client_tools {
                         setup.foreign_tools = Some(specs.clone());
                         setup.tools.clear();

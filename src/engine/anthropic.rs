@@ -13,7 +13,7 @@ use serde_json::json;
 use super::discover::{ModelInfo, Survey};
 use super::{Engine, Reply, Request, Row};
 use crate::dialect::anthropic::Anthropic as Decoder;
-use crate::event::{Json, ToolSpec};
+use crate::event::{Json, ToolSpec, Tuning};
 use crate::net::call::{Framing, HttpCall, Method, Value};
 
 const VERSION: &str = "2023-06-01";
@@ -108,7 +108,7 @@ impl Anthropic {
     fn body(&self, request: &Request) -> Json {
         let mut body = json!({
             "model": request.model,
-            "max_tokens": request.max_output.unwrap_or_else(|| usual_limit(&request.model)),
+            "max_tokens": request.tuning.max_output.unwrap_or_else(|| usual_limit(&request.model)),
             "messages": messages::messages(&request.past, self.caches),
             "stream": true,
         });
@@ -118,7 +118,13 @@ impl Anthropic {
         }
         if !request.tools.is_empty() {
             fields.insert("tools".into(), request.tools.iter().map(tool).collect());
+            if request.tuning.must_call {
+                fields.insert("tool_choice".into(), json!({"type": "any"}));
+            }
         }
+        let Tuning { temperature, top_p, .. } = request.tuning;
+        fields.extend(temperature.map(|value| ("temperature".to_owned(), json!(value))));
+        fields.extend(top_p.map(|value| ("top_p".to_owned(), json!(value))));
         body
     }
 }
@@ -137,6 +143,10 @@ impl Engine for Anthropic {
             framing: Framing::Sse,
         };
         Reply::Http { call, decode: Box::new(Decoder::new()) }
+    }
+
+    fn can_oblige(&self) -> bool {
+        true
     }
 
     fn survey(&self) -> Option<Survey> {

@@ -15,7 +15,7 @@ pub mod remote;
 use secrecy::SecretString;
 
 use crate::dialect::Decode;
-use crate::event::{AgentEvent, CallId, Fault, Json, Millis, Outcome, ToolSpec};
+use crate::event::{AgentEvent, CallId, Fault, Json, Millis, Outcome, ToolSpec, Tuning};
 use crate::net::call::{Beside, HttpCall};
 
 /// Whatever answers a conversation.
@@ -29,6 +29,11 @@ pub trait Engine: Send + Sync {
     /// Returns the wire format it speaks, by the name that JSON output uses; none where only the answer tells.
     fn dialect(&self) -> Option<&'static str> {
         None
+    }
+
+    /// Returns whether its server can be told that the model must call a tool.
+    fn can_oblige(&self) -> bool {
+        false
     }
 
     /// Says what must be asked before the next reply can be had, one call at a time until there is none.
@@ -64,7 +69,7 @@ pub struct Request {
     pub system: String,
     pub past: Vec<Past>,
     pub tools: Vec<ToolSpec>,
-    pub max_output: Option<u32>,
+    pub tuning: Tuning,
 }
 
 /// One entry of the conversation so far, oldest first.

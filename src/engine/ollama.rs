@@ -74,7 +74,9 @@ impl Ollama {
             fields.insert("tools".into(), request.tools.iter().map(tool).collect());
         }
         let options = [
-            request.max_output.map(|most| ("num_predict".to_owned(), Json::from(most))),
+            request.tuning.max_output.map(|most| ("num_predict".to_owned(), Json::from(most))),
+            request.tuning.temperature.map(|value| ("temperature".to_owned(), Json::from(value))),
+            request.tuning.top_p.map(|value| ("top_p".to_owned(), Json::from(value))),
             self.window.map(|window| ("num_ctx".to_owned(), Json::from(window))),
         ];
         let options: serde_json::Map<_, _> = options.into_iter().flatten().collect();

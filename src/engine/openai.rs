@@ -9,7 +9,7 @@ use serde_json::{Map, json};
 use super::discover::{self, Survey};
 use super::{Engine, Past, PastCall, Reply, Request, Row};
 use crate::dialect::chat::Chat;
-use crate::event::{Json, Outcome, ToolSpec};
+use crate::event::{Json, Outcome, ToolSpec, Tuning};
 use crate::net::call::{Framing, HttpCall, Method, Value};
 
 const CHAT: &str = "/chat/completions";
@@ -69,9 +69,7 @@ impl OpenAi {
         if !request.tools.is_empty() {
             fields.insert("tools".into(), request.tools.iter().map(tool).collect());
         }
-        if let Some(most) = request.max_output {
-            fields.insert(self.limit.into(), most.into());
-        }
+        tune(fields, request, self.limit);
         body
     }
 }
@@ -96,6 +94,10 @@ impl Engine for OpenAi {
         Reply::Http { call, decode: Box::new(Chat::new()) }
     }
 
+    fn can_oblige(&self) -> bool {
+        true
+    }
+
     fn survey(&self) -> Option<Survey> {
         let (url, headers) = (self.models.clone(), self.headers());
         let call = HttpCall { method: Method::Get, url, headers, body: None, framing: Framing::Ndjson };
@@ -117,6 +119,17 @@ pub(super) fn place(base_url: &str, endpoint: &str) -> (String, String) {
         None => format!("{path}/v1"),
     };
     (base, query)
+}
+
+/// Says how the answer is wanted. `limit` is what the most tokens are called there.
+pub(super) fn tune(fields: &mut Map<String, Json>, request: &Request, limit: &str) {
+    let Tuning { max_output, temperature, top_p, must_call } = request.tuning;
+    fields.extend(max_output.map(|most| (limit.to_owned(), most.into())));
+    fields.extend(temperature.map(|value| ("temperature".to_owned(), value.into())));
+    fields.extend(top_p.map(|value| ("top_p".to_owned(), value.into())));
+    if must_call && !request.tools.is_empty() {
+        fields.insert("tool_choice".into(), "required".into());
+    }
 }
 
 /// Describes a tool in the form that both families of servers take.

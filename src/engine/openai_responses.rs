@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, json};
 
 use super::discover::{self, Survey};
-use super::openai::{args_text, place, told};
+use super::openai::{args_text, place, told, tune};
 use super::{Engine, Past, PastCall, Reply, Request, Row};
 use crate::dialect::responses::Responses;
 use crate::event::{CallId, Json, ToolSpec};
@@ -73,6 +73,10 @@ impl Engine for OpenAiResponses {
         Reply::Http { call, decode: Box::new(Responses::of(&request.model)) }
     }
 
+    fn can_oblige(&self) -> bool {
+        true
+    }
+
     fn survey(&self) -> Option<Survey> {
         let (url, headers) = (self.models.clone(), self.headers());
         let call = HttpCall { method: Method::Get, url, headers, body: None, framing: Framing::Ndjson };
@@ -89,9 +93,7 @@ fn body(request: &Request) -> Json {
     if !request.tools.is_empty() {
         fields.insert("tools".into(), request.tools.iter().map(tool).collect());
     }
-    if let Some(most) = request.max_output {
-        fields.insert("max_output_tokens".into(), most.into());
-    }
+    tune(fields, request, "max_output_tokens");
     if may_reason(&request.model) {
         fields.insert("include".into(), json!(["reasoning.encrypted_content"]));
     }

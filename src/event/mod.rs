@@ -10,6 +10,7 @@ pub mod grammar;
 mod ids;
 mod link;
 mod tool;
+mod tuning;
 mod usage;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,7 @@ pub use fault::{Fault, FaultKind};
 pub use ids::{CallId, MessageId, SessionId, TurnId};
 pub use link::{Caps, LinkState, Queued, ReplayState, Weather};
 pub use tool::{Ask, DecidedBy, Decision, Outcome, Output, Risk, ToolSpec};
+pub use tuning::Tuning;
 pub use usage::{Usage, estimate_tokens};
 
 /// Any JSON value.

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use crate::event::{
-    AgentEvent, CallId, Json, MessageId, Outcome, Output, RanBy, Role, Stop, TextKind, ToolSpec, TurnEnd, TurnId,
+    AgentEvent, CallId, Json, MessageId, Outcome, Output, RanBy, Role, Stop, TextKind, ToolSpec, Tuning, TurnEnd,
+    TurnId,
 };
 
 /// One question, with everything that the client wants to be known.
@@ -20,8 +21,9 @@ pub struct Ask {
     pub client_tools: Option<Vec<ToolSpec>>,
     /// Rounds of tool calls before the answer must come.
     pub max_rounds: Option<u32>,
-    /// In tokens.
-    pub max_output: Option<u32>,
+    /// Calls of tools that are run; a model that wants more is told.
+    pub max_calls: Option<u32>,
+    pub tuning: Tuning,
     /// What the client gives tools to work with, as it names it; tools find it in their context.
     pub resources: Option<Json>,
     /// Goes on when nobody reads it any more.

@@ -106,7 +106,8 @@ async fn answer(state: &State, query: &[(String, String)], headers: &HeaderMap, 
         client_tools: None,
         // There the answer gets no request of its own.
         max_rounds: Some(rounds.saturating_sub(1)),
-        max_output: fields::count(fields, "max_tokens")?,
+        max_calls: None,
+        tuning: fields::tuning(fields, &["max_tokens"])?,
         resources: said(fields, "tool_resources").cloned(),
         stays: oneshot::stays(headers),
     };

@@ -1,7 +1,7 @@
 //! PURE. The fields of a JSON request, read one by one: null is "not said", a wrong type is refused by name.
 
 use super::refuse::Refused;
-use crate::event::Json;
+use crate::event::{Json, Tuning};
 
 pub(super) type Fields = serde_json::Map<String, Json>;
 
@@ -33,10 +33,14 @@ pub(super) fn needed<'f>(fields: &'f Fields, name: &str, at: &str) -> Result<&'f
 }
 
 pub(super) fn flag(fields: &Fields, name: &str) -> Result<Option<bool>, Refused> {
+    flag_at(fields, name, "")
+}
+
+pub(super) fn flag_at(fields: &Fields, name: &str, at: &str) -> Result<Option<bool>, Refused> {
     match said(fields, name) {
         None => Ok(None),
         Some(Json::Bool(flag)) => Ok(Some(*flag)),
-        Some(_) => Err(wrong(name, "true or false")),
+        Some(_) => Err(wrong(&of(at, name), "true or false")),
     }
 }
 
@@ -60,10 +64,32 @@ pub(super) fn list<'f>(fields: &'f Fields, name: &str, at: &str) -> Result<&'f [
 }
 
 pub(super) fn map<'f>(fields: &'f Fields, name: &str) -> Result<Option<&'f Fields>, Refused> {
+    map_at(fields, name, "")
+}
+
+pub(super) fn map_at<'f>(fields: &'f Fields, name: &str, at: &str) -> Result<Option<&'f Fields>, Refused> {
     match said(fields, name) {
         None => Ok(None),
         Some(Json::Object(map)) => Ok(Some(map)),
-        Some(_) => Err(wrong(name, "an object")),
+        Some(_) => Err(wrong(&of(at, name), "an object")),
+    }
+}
+
+/// How the model is to write; `limits` are the names of the most tokens, the first that is said counts.
+pub(super) fn tuning(fields: &Fields, limits: &[&str]) -> Result<Tuning, Refused> {
+    let mut max_output = None;
+    for limit in limits {
+        max_output = max_output.or(count(fields, limit)?);
+    }
+    let (temperature, top_p) = (number(fields, "temperature", 2.0)?, number(fields, "top_p", 1.0)?);
+    Ok(Tuning { max_output, temperature, top_p, must_call: false })
+}
+
+fn number(fields: &Fields, name: &str, most: f64) -> Result<Option<f64>, Refused> {
+    match said(fields, name).map(|value| value.as_f64().filter(|n| (0.0..=most).contains(n))) {
+        None => Ok(None),
+        Some(Some(number)) => Ok(Some(number)),
+        Some(None) => Err(wrong(name, &format!("a number from 0 to {most}"))),
     }
 }
 

@@ -21,6 +21,7 @@ mod flow;
 mod guard;
 mod info;
 mod native;
+mod offered;
 mod oneshot;
 mod responses;
 mod room;

@@ -91,8 +91,9 @@ async fn answer(state: &State, headers: &HeaderMap, body: &[u8]) -> Answer {
         system: talked.system,
         model: wanted.model,
         client_tools: wanted.client_tools,
-        max_rounds: wanted.max_calls,
-        max_output: wanted.max_output,
+        max_rounds: None,
+        max_calls: wanted.max_calls,
+        tuning: wanted.tuning,
         resources: None,
         stays: wanted.background || oneshot::stays(headers),
     };

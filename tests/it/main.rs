@@ -24,6 +24,7 @@ mod serve_chat;
 mod serve_matrix;
 mod serve_responses;
 mod serve_stream;
+mod serve_tuning;
 mod spec;
 mod store;
 mod streaming;

@@ -539,7 +539,7 @@ async fn what_the_client_asks_reaches_the_agent() {
     assert_eq!(answer["model"], "openai/gpt");
     let ask = served.asked();
     assert_eq!(
-        (ask.model.as_deref(), ask.max_output, ask.system.as_deref(), ask.stays),
+        (ask.model.as_deref(), ask.tuning.max_output, ask.system.as_deref(), ask.stays),
         (Some("openai/gpt"), Some(9), Some("be brief"), true)
     );
     let names: Vec<String> = ask.client_tools.unwrap().into_iter().map(|spec| spec.name).collect();

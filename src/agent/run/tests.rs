@@ -5,8 +5,8 @@ use std::sync::Mutex as Lock;
 use std::time::Duration;
 
 use super::*;
-use crate::agent::Asks;
 use crate::agent::approval::Policy;
+use crate::agent::{Asks, Limits};
 use crate::engine::{Beat, Engine, Past, PastCall, Reply};
 use crate::event::{Json, Outcome, Risk, Role, Stop, TextKind, grammar};
 use crate::net::Http;
@@ -189,7 +189,7 @@ impl Bench {
             also: Vec::new(),
             hidden: [].into(),
             system: String::new(),
-            max_rounds: 5,
+            limits: Limits { rounds: 5, calls: None },
             runs_tools: true,
             tool_output: 2048,
             tool_timeout: Duration::from_secs(5),
@@ -197,7 +197,7 @@ impl Bench {
             asks: Asks::default(),
             foreign_tools: None,
             resources: None,
-            max_output: None,
+            tuning: Tuning::default(),
             nobody_to_ask: false,
             overflow: Some(Arc::new(move |call: &CallId| beside.join(format!("{call}.out")))),
             epoch: Instant::now(),
@@ -494,14 +494,24 @@ async fn what_nobody_answers_in_time_is_denied_and_the_turn_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn a_turn_without_a_prompt_asks_with_the_past_as_it_is() {
     let engine = engine("a", vec![says("one"), says("two")]);
-    let mut bench = Bench::made(&engine, &[], |setup| setup.max_output = Some(7));
+    let mut bench = Bench::made(&engine, &[], |setup| setup.tuning.max_output = Some(7));
     bench.prompt("x").await;
     assert_eq!(bench.end().await, TurnEnd::Completed);
     bench.send(Command::GoOn).await;
     assert_eq!(bench.end().await, TurnEnd::Completed);
     let asked = engine.asked.lock().unwrap();
     let prompts = asked[1].past.iter().filter(|entry| matches!(entry, Past::User { .. })).count();
-    assert_eq!((asked[1].past.len(), prompts, asked[1].max_output), (2, 1, Some(7)));
+    assert_eq!((asked[1].past.len(), prompts, asked[1].tuning.max_output), (2, 1, Some(7)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_first_reply_must_call_a_tool() {
+    let engine = engine("a", vec![calls(&["peek"]), says("done")]);
+    let mut bench = Bench::made(&engine, &[], |setup| setup.tuning.must_call = true);
+    bench.prompt("x").await;
+    assert_eq!(bench.end().await, TurnEnd::Completed);
+    let asked: Vec<bool> = engine.asked.lock().unwrap().iter().map(|request| request.tuning.must_call).collect();
+    assert_eq!(asked, [true, false]);
 }
 
 #[tokio::test(start_paused = true)]

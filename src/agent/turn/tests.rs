@@ -17,7 +17,7 @@ impl Bench {
 
     fn with_rounds(max_rounds: u32) -> Self {
         let mut names = Names::default();
-        let (machine, steps) = Machine::begin(&mut names, Some("hi"), max_rounds, true);
+        let (machine, steps) = Machine::begin(&mut names, Some("hi"), Limits { rounds: max_rounds, calls: None }, true);
         let mut bench = Self { machine, names, events: vec![opened()], other: Vec::new() };
         bench.take(steps);
         bench
@@ -222,6 +222,23 @@ fn rounds_are_capped() {
     bench.done("a", Outcome::Ok);
     bench.check();
     assert!(matches!(bench.end(), Some(TurnEnd::Failed(fault)) if fault.kind == FaultKind::LimitReached));
+}
+
+#[test]
+fn calls_are_capped_and_the_model_is_told() {
+    let mut bench = Bench::with_rounds(9);
+    bench.machine.limits.calls = Some(2);
+    bench.reply_with_calls(&[("a", "{}")]);
+    bench.judge("a", Verdict::Allow);
+    bench.done("a", Outcome::Ok);
+    bench.reply_with_calls(&[("b", "{\"n\":1}"), ("c", "{\"n\":2}")]);
+    bench.judge("b", Verdict::Allow);
+    bench.done("b", Outcome::Ok);
+    bench.reply_with_text("that is all");
+    bench.check();
+    let outcomes: Vec<Outcome> = bench.outcomes().into_iter().map(|(_, outcome)| outcome).collect();
+    assert_eq!(outcomes, [Outcome::Ok, Outcome::Denied, Outcome::Ok]);
+    assert_eq!((bench.end(), bench.machine.round()), (Some(&TurnEnd::Completed), 3));
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn a_request_with_tools_has_every_field_the_server_wants() {
             parameters: json!({"type": "object"}),
             risk: Risk::ReadOnly,
         }],
-        max_output: None,
+        tuning: Tuning { temperature: Some(0.5), top_p: Some(0.25), must_call: true, ..Tuning::default() },
     };
     assert_eq!(
         engine("https://h").body(&request),
@@ -67,6 +67,9 @@ fn a_request_with_tools_has_every_field_the_server_wants() {
             "stream": true,
             "system": "be brief",
             "tools": [{"name": "clock", "description": "Tells the time", "input_schema": {"type": "object"}}],
+            "tool_choice": {"type": "any"},
+            "temperature": 0.5,
+            "top_p": 0.25,
         })
     );
 }
@@ -216,7 +219,8 @@ fn the_output_limit_is_one_the_model_can_give() {
     for (model, limit) in cases {
         assert_eq!(usual_limit(model), limit, "{model}");
     }
-    let request = Request { model: "claude-opus-4-1".into(), max_output: Some(9), ..Request::default() };
+    let tuning = Tuning { max_output: Some(9), ..Tuning::default() };
+    let request = Request { model: "claude-opus-4-1".into(), tuning, ..Request::default() };
     assert_eq!(engine("https://h").body(&request)["max_tokens"], 9);
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::{Outcome, Risk, ToolSpec};
+use crate::event::{Outcome, Risk, ToolSpec, Tuning};
 
 #[test]
 fn a_host_is_read_like_the_servers_own_variable() {
@@ -51,7 +51,7 @@ fn a_conversation_with_tools_is_told_whole() {
             parameters: json!({"type": "object"}),
             risk: Risk::ReadOnly,
         }],
-        max_output: Some(100),
+        tuning: Tuning { max_output: Some(100), temperature: Some(0.5), top_p: Some(0.25), must_call: true },
     };
     let engine = Ollama::new("ollama".into(), "").with_window(Some(16384));
     let Reply::Http { call, .. } = engine.reply(&request) else { panic!("no call") };
@@ -70,7 +70,7 @@ fn a_conversation_with_tools_is_told_whole() {
             ],
             "stream": true,
             "tools": [{"type": "function", "function": {"name": "clock", "description": "Tells the time", "parameters": {"type": "object"}}}],
-            "options": {"num_predict": 100, "num_ctx": 16384},
+            "options": {"num_predict": 100, "temperature": 0.5, "top_p": 0.25, "num_ctx": 16384},
         })
     );
 }

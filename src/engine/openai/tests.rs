@@ -86,7 +86,7 @@ fn a_conversation_with_tools_is_told_whole() {
             parameters: json!({"type": "object"}),
             risk: Risk::ReadOnly,
         }],
-        max_output: Some(100),
+        tuning: Tuning { max_output: Some(100), temperature: Some(0.5), top_p: Some(0.25), must_call: true },
     };
     let function = |args: &str| json!({"name": "clock", "arguments": args});
     assert_eq!(
@@ -111,14 +111,19 @@ fn a_conversation_with_tools_is_told_whole() {
             "stream_options": {"include_usage": true},
             "tools": [{"type": "function", "function": {"name": "clock", "description": "Tells the time", "parameters": {"type": "object"}}}],
             "max_tokens": 100,
+            "temperature": 0.5,
+            "top_p": 0.25,
+            "tool_choice": "required",
         })
     );
 }
 
 #[test]
 fn the_output_limit_has_the_name_the_server_knows() {
-    let request = Request { max_output: Some(9), ..Request::default() };
+    let tuning = Tuning { max_output: Some(9), must_call: true, ..Tuning::default() };
+    let request = Request { tuning, ..Request::default() };
     assert_eq!(body(&engine("https://api.openai.com"), &request)["max_completion_tokens"], 9);
+    assert_eq!(body(&engine("http://h"), &request).get("tool_choice"), None, "there is no tool to choose");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::{AgentEvent, Outcome, Risk};
+use crate::event::{AgentEvent, Outcome, Risk, Tuning};
 
 fn engine(base: &str) -> OpenAiResponses {
     OpenAiResponses::new("openai-responses".into(), base, None)
@@ -77,7 +77,7 @@ fn a_conversation_with_tools_is_told_whole() {
             parameters: json!({"type": "object"}),
             risk: Risk::ReadOnly,
         }],
-        max_output: Some(100),
+        tuning: Tuning { max_output: Some(100), temperature: Some(0.5), top_p: Some(0.25), must_call: true },
         ..request(vec![
             Past::User { text: "time?".into() },
             said(
@@ -115,6 +115,9 @@ fn a_conversation_with_tools_is_told_whole() {
             "store": false,
             "tools": [{"type": "function", "name": "clock", "description": "Tells the time", "parameters": {"type": "object"}, "strict": false}],
             "max_output_tokens": 100,
+            "temperature": 0.5,
+            "top_p": 0.25,
+            "tool_choice": "required",
             "include": ["reasoning.encrypted_content"],
         })
     );

@@ -1,15 +1,13 @@
 //! PURE. What a Responses request asks, field by field.
 //!
-//! Fields that nobody here knows are ignored, as are those that only tune a model's choice of words. What changes the
-//! answer's shape and can't be had is refused: other formats than text, prompt templates, hosted tools.
-
-use std::collections::HashSet;
+//! Fields that nobody here knows are ignored. What changes the answer's shape and can't be had is refused: other formats than text, prompt templates, hosted tools.
 
 use serde_json::{Map, json};
 
-use super::super::fields::{self, Fields, flag, list, map, missing, said, wrong};
+use super::super::fields::{self, flag, list, map, missing, said, wrong};
+use super::super::offered::{self, Form};
 use super::super::refuse::Refused;
-use crate::event::{Json, Risk, ToolSpec};
+use crate::event::{Json, ToolSpec, Tuning};
 
 /// A request, understood.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,7 +18,7 @@ pub(super) struct Wanted {
     pub(super) client_tools: Option<Vec<ToolSpec>>,
     pub(super) previous: Option<String>,
     pub(super) conversation: Option<String>,
-    pub(super) max_output: Option<u32>,
+    pub(super) tuning: Tuning,
     pub(super) max_calls: Option<u32>,
     pub(super) stream: bool,
     pub(super) background: bool,
@@ -84,10 +82,10 @@ pub(super) fn read(body: &[u8]) -> Result<Wanted, Refused> {
             Refused::bad("a response in the background must be stored, or nobody could ask for it").about("store")
         );
     }
-    let specs = specs(tools)?;
+    let offered = offered::read(fields, Form::Flat)?;
     let mut echo: Map<String, Json> =
         REPEATED.iter().filter_map(|name| Some(((*name).to_owned(), said(fields, name)?.clone()))).collect();
-    echo.insert("tools".into(), specs.iter().zip(tools).map(|(spec, sent)| tool(spec, sent)).collect());
+    echo.insert("tools".into(), offered.specs.iter().zip(tools).map(|(spec, sent)| tool(spec, sent)).collect());
     echo.insert("store".into(), store.into());
     echo.insert("background".into(), background.into());
     if let Some(id) = conversation {
@@ -97,10 +95,10 @@ pub(super) fn read(body: &[u8]) -> Result<Wanted, Refused> {
         input,
         instructions: text("instructions")?.map(Into::into),
         model: text("model")?.map(str::trim).filter(|model| !model.is_empty()).map(Into::into),
-        client_tools: chosen(specs, fields)?,
+        client_tools: offered.chosen,
         previous: previous.map(Into::into),
         conversation: conversation.map(Into::into),
-        max_output: fields::count(fields, "max_output_tokens")?,
+        tuning: Tuning { must_call: offered.must_call, ..fields::tuning(fields, &["max_output_tokens"])? },
         max_calls: fields::count(fields, "max_tool_calls")?,
         stream,
         background,
@@ -109,64 +107,11 @@ pub(super) fn read(body: &[u8]) -> Result<Wanted, Refused> {
     })
 }
 
-/// Reads what the model is told of the client's tools.
-fn specs(list: &[Json]) -> Result<Vec<ToolSpec>, Refused> {
-    let mut specs: Vec<ToolSpec> = Vec::with_capacity(list.len());
-    let mut names = HashSet::new();
-    for (n, tool) in list.iter().enumerate() {
-        let at = format!("tools[{n}]");
-        let Json::Object(tool) = tool else { return Err(wrong(&at, "an object")) };
-        let kind = fields::text(tool, "type", &at)?.unwrap_or("function");
-        if kind != "function" {
-            let text = format!("{at}: tools of type {kind:?} can't be had here, only functions");
-            return Err(Refused::new(400, "unsupported_tool", text).about(fields::of(&at, "type")));
-        }
-        // As chat completions have it, which some clients send here too.
-        let inner = match said(tool, "function") {
-            Some(Json::Object(inner)) => inner,
-            _ => tool,
-        };
-        let name = fields::needed(inner, "name", &at)?;
-        if name.is_empty() || !names.insert(name) {
-            return Err(wrong(&fields::of(&at, "name"), "a name that no other tool has"));
-        }
-        let parameters = match said(inner, "parameters") {
-            None => json!({"type": "object", "properties": {}}),
-            Some(schema @ Json::Object(_)) => schema.clone(),
-            Some(_) => return Err(wrong(&fields::of(&at, "parameters"), "an object")),
-        };
-        let description = fields::text(inner, "description", &at)?.unwrap_or_default().to_owned();
-        // We never run it, so there is nothing to ask anybody.
-        specs.push(ToolSpec { name: name.to_owned(), description, parameters, risk: Risk::ReadOnly });
-    }
-    Ok(specs)
-}
-
 /// A tool as the response repeats it.
 fn tool(spec: &ToolSpec, sent: &Json) -> Json {
     let strict = sent.get("strict").and_then(Json::as_bool).unwrap_or(false);
     json!({"type": "function", "name": spec.name, "description": spec.description, "parameters": spec.parameters,
         "strict": strict})
-}
-
-/// Leaves the tools that the model may choose from; none of the client's is our own. That it must call one can't be
-/// said to every engine.
-fn chosen(specs: Vec<ToolSpec>, fields: &Fields) -> Result<Option<Vec<ToolSpec>>, Refused> {
-    let ours_or = |specs: Vec<ToolSpec>| Some(specs).filter(|specs| !specs.is_empty());
-    match said(fields, "tool_choice") {
-        Some(Json::String(choice)) if choice == "none" => Ok(Some(Vec::new())),
-        None | Some(Json::String(_)) => Ok(ours_or(specs)),
-        Some(Json::Object(choice)) => {
-            let Some(name) = fields::text(choice, "name", "tool_choice")? else { return Ok(ours_or(specs)) };
-            let one: Vec<ToolSpec> = specs.into_iter().filter(|spec| spec.name == name).collect();
-            if one.is_empty() {
-                let text = format!("tool_choice names {name:?}, and tools has none of that name");
-                return Err(Refused::bad(text).about("tool_choice.name"));
-            }
-            Ok(Some(one))
-        }
-        Some(_) => Err(wrong("tool_choice", "a string or an object")),
-    }
 }
 
 #[cfg(test)]
@@ -185,19 +130,6 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_of_tools_leaves_what_may_be_called() {
-        let tools = r#""input":"x","tools":[{"type":"function","name":"a"},{"type":"function","name":"b"}]"#;
-        let names = |choice: &str| {
-            let wanted = read(format!("{{{tools},\"tool_choice\":{choice}}}").as_bytes()).unwrap();
-            wanted.client_tools.unwrap().into_iter().map(|spec| spec.name).collect::<Vec<_>>()
-        };
-        assert_eq!(names("\"auto\""), ["a", "b"]);
-        assert_eq!(names(r#"{"type":"function","name":"b"}"#), ["b"]);
-        assert!(names("\"none\"").is_empty());
-        assert_eq!(param(&format!("{{{tools},\"tool_choice\":{{\"name\":\"c\"}}}}")), "tool_choice.name");
-    }
-
-    #[test]
     fn what_can_not_be_had_is_refused_by_name() {
         for (body, named) in [
             ("{}", "input"),
@@ -208,6 +140,7 @@ mod tests {
             (r#"{"input":"x","prompt":{"id":"p"}}"#, "prompt"),
             (r#"{"input":"x","background":true,"store":false}"#, "store"),
             (r#"{"input":"x","max_output_tokens":0}"#, "max_output_tokens"),
+            (r#"{"input":"x","temperature":"hot"}"#, "temperature"),
             (r#"{"input":"x","metadata":{"a":1}}"#, "metadata"),
             (r#"{"input":"x","previous_response_id":"a","conversation":"b"}"#, "previous_response_id"),
             (r#"{"input":"x","conversation":{}}"#, "conversation.id"),

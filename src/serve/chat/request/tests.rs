@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::event::AgentEvent;
+use crate::event::{AgentEvent, Tuning};
 
 fn clients(_: bool) -> Tools {
     Tools::Clients
@@ -40,7 +40,8 @@ fn a_conversation_becomes_facts_and_a_prompt() {
         "max_tokens": 70_000_000_000_u64,
         "stream": true,
         "stream_options": {"include_usage": true},
-        "temperature": "hot",
+        "temperature": 0.5,
+        "top_p": 1,
         "messages": [
             {"role": "system", "content": "be brief"},
             {"role": "developer", "content": [{"type": "text", "text": "and "}, {"type": "text", "text": "kind"}]},
@@ -59,7 +60,9 @@ fn a_conversation_becomes_facts_and_a_prompt() {
     let Wanted { ask, stream, include_usage, has_tools, messages, tokens } = wanted;
     assert_eq!(ask.prompt.as_deref(), Some("well?"));
     assert_eq!(ask.system.as_deref(), Some("be brief\n\nand kind"));
-    assert_eq!((ask.model.as_deref(), ask.max_output, ask.client_tools), (Some("openai/m"), Some(u32::MAX), None));
+    assert_eq!((ask.model.as_deref(), ask.client_tools), (Some("openai/m"), None));
+    let tuning = Tuning { max_output: Some(u32::MAX), temperature: Some(0.5), top_p: Some(1.0), must_call: false };
+    assert_eq!(ask.tuning, tuning);
     assert!(stream && include_usage && !has_tools);
     assert_eq!((messages, tokens), (7, 2 + 2 + 1 + (1 + 1 + 1) + 1 + 1 + 1 + 1));
 }
@@ -110,6 +113,7 @@ fn tools_are_the_clients_unless_they_are_only_a_switch() {
     assert_eq!(names(json!("required")), ["one", "two"]);
     assert_eq!(names(json!({"type": "function", "function": {"name": "two"}})), ["two"]);
     assert!(names(json!("none")).is_empty());
+    assert!(asked(&body(json!("required"))).ask.tuning.must_call && !asked(&body(json!("auto"))).ask.tuning.must_call);
     // As a switch they may be anything.
     let body = json!({"messages": [{"content": "x"}], "tools": [17]}).to_string();
     let wanted = read(body.as_bytes(), |has_tools| if has_tools { Tools::Ours } else { Tools::Clients }).unwrap();
@@ -137,6 +141,10 @@ fn what_is_wrong_is_named() {
     assert_eq!(wrong("stream_options", json!({"include_usage": 1})), "stream_options.include_usage");
     assert_eq!(wrong("max_tokens", json!(-1)), "max_tokens");
     assert_eq!(wrong("max_completion_tokens", json!("5")), "max_completion_tokens");
+    assert_eq!(wrong("temperature", json!("hot")), "temperature");
+    assert_eq!(wrong("top_p", json!(1.5)), "top_p");
+    assert_eq!(wrong("n", json!(2)), "n");
+    assert_eq!(wrong("response_format", json!({"type": "json_object"})), "response_format");
     assert_eq!(wrong("tools", json!({})), "tools");
     assert_eq!(wrong("tools", json!([{"type": "function"}])), "tools[0].function");
     assert_eq!(wrong("tools", json!([{"type": "web_search"}])), "tools[0].type");
