@@ -143,7 +143,8 @@ impl Frames {
 
 impl Answer {
     fn new(began: Millis, content_type: &str) -> Self {
-        Self { frames: sse::Frames::of(Framing::Any, content_type), began, joining: None, broken: false }
+        let framing = if content_type == record::WEBSOCKET { Framing::Ndjson } else { Framing::Any };
+        Self { frames: sse::Frames::of(framing, content_type), began, joining: None, broken: false }
     }
 
     /// One whose beginning fell out.
@@ -152,7 +153,9 @@ impl Answer {
             Some(Line::Answer { at, content_type, .. }) => (at, content_type),
             _ => (at, String::new()),
         };
-        let lines = ["ndjson", "jsonl", "jsonlines", "stream+json"].iter().any(|kind| content_type.contains(kind));
+        let lines = ["ndjson", "jsonl", "jsonlines", "stream+json", record::WEBSOCKET]
+            .iter()
+            .any(|kind| content_type.contains(kind));
         let joining: &[u8] = if lines { b"\n" } else { b"\n\n" };
         Self { joining: Some(joining), ..Self::new(began, &content_type) }
     }
@@ -238,6 +241,24 @@ mod tests {
             What::Began { asked: "GET http://h/x".into(), status: 200, content_type: "text/event-stream".into() };
         let at = |at: u64, what| Cut { at: Millis(at), since: Millis(at - 5), what };
         assert_eq!(look.cuts, [at(5, began), frame(10, "a"), frame(30, "b"), at(40, What::Ended("eof".into()))]);
+    }
+
+    #[tokio::test]
+    async fn a_feed_of_messages_has_a_frame_a_message() {
+        let reel = Reel::default();
+        let answer = reel.answer();
+        reel.push(answer, head(record::WEBSOCKET));
+        reel.push(answer, piece(10, "{\"type\":\"tool_call_start\",\"data\":{}}\nno json\n"));
+        let cuts = Frames::new(reel).next().await.cuts;
+        let names = |cut: &Cut| match &cut.what {
+            What::Frame { name, frame } => Some((name.clone(), frame.data.clone())),
+            _ => None,
+        };
+        let expected = [("tool_call_start", "{\"type\":\"tool_call_start\",\"data\":{}}"), ("", "no json")];
+        assert_eq!(
+            cuts.iter().filter_map(names).collect::<Vec<_>>(),
+            expected.map(|(name, data)| (name.to_owned(), data.to_owned()))
+        );
     }
 
     #[tokio::test]

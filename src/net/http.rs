@@ -19,7 +19,7 @@ use secrecy::ExposeSecret;
 use tokio::sync::OnceCell;
 
 use super::call::{Framing, HttpCall, Method, Value};
-use super::record::Tap;
+use super::record::{Beside, Tap};
 use super::status::{Failure, Whose};
 use crate::event::{Fault, FaultKind, Json};
 use why::{cut, refusal, root, unsent};
@@ -204,6 +204,11 @@ impl Http {
             return Err(Failure::last(FaultKind::BadRequest, text));
         }
         Err(refusal(call, &url, response, self.whose).await)
+    }
+
+    /// Lets the tap hear a feed that such a connection carries.
+    pub(super) fn beside(&self, call: &HttpCall) -> Option<Beside> {
+        self.tap.as_ref()?.beside(call)
     }
 
     async fn client(&self, kind: Kind) -> Result<Client, Failure> {

@@ -27,6 +27,8 @@ use crate::event::Millis;
 
 /// What the first field of a recording's first line says.
 pub const KIND: &str = "recording";
+/// What stands for the content type of a feed of messages; each is a line.
+pub const WEBSOCKET: &str = "websocket";
 /// The format this program writes.
 pub const FORMAT: u32 = 1;
 
@@ -189,6 +191,24 @@ impl Tap {
         .boxed()
     }
 
+    /// Begins to hear a feed that runs beside the streams. It is there to be looked at: a recording can't hold two at
+    /// once. None where nobody could look.
+    pub(super) fn beside(&self, call: &HttpCall) -> Option<Beside> {
+        let reel = self.reel.clone()?;
+        let number = reel.beside(call);
+        let answer = Line::Answer {
+            kind: KIND.to_owned(),
+            format: FORMAT,
+            at: self.now(),
+            method: "GET".to_owned(),
+            url: shown(&call.url).replacen("http", "ws", 1),
+            status: 101,
+            content_type: WEBSOCKET.to_owned(),
+        };
+        reel.push(number, answer);
+        Some(Beside { reel, number, began: self.began, secrets: Redactor::of(call), over: false })
+    }
+
     async fn say(&self, answer: u64, line: Line) {
         match (&self.lines, &self.reel) {
             (Some(lines), reel) => {
@@ -201,6 +221,36 @@ impl Tap {
             (None, Some(reel)) => reel.push(answer, line),
             (None, None) => {}
         }
+    }
+}
+
+/// Hears a feed of messages.
+#[derive(Debug)]
+pub(super) struct Beside {
+    reel: Reel,
+    number: u64,
+    began: Instant,
+    secrets: Redactor,
+    over: bool,
+}
+
+impl Beside {
+    /// Keeps a message as a line of its own; what breaks lines in it is only white space to JSON.
+    pub(super) fn message(&self, text: &str) {
+        let line = format!("{}\n", text.replace(['\n', '\r'], " "));
+        self.reel.push(self.number, Line::piece(self.began.elapsed().into(), line.as_bytes(), &self.secrets));
+    }
+
+    pub(super) fn end(&mut self, why: &str) {
+        if !std::mem::replace(&mut self.over, true) {
+            self.reel.push(self.number, Line::End { at: self.began.elapsed().into(), end: why.to_owned() });
+        }
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.end("no longer listened to");
     }
 }
 

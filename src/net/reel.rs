@@ -1,9 +1,10 @@
 //! The newest bytes of all streams, kept so that one can look at them after something odd has happened.
 //!
-//! Not a recording: that is a file and has everything. This is a ring of [`Line`]s, bounded in bytes, that says how
-//! much fell out of it. Keeping a piece is a copy of it and nothing more; who looks cuts it into frames.
+//! Not a recording: that is a file and has everything of the streams. This is a ring of [`Line`]s, bounded in bytes,
+//! that says how much fell out of it, and it hears the messages of a WebSocket as well. Keeping a piece is a copy of it
+//! and nothing more; who looks cuts it into frames.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -57,6 +58,8 @@ struct Ring {
     answers: u64,
     fallen: u64,
     heads: VecDeque<Kept>,
+    /// Answers that came beside another, in no order that a recording could tell.
+    beside: BTreeSet<u64>,
     /// By answer: what must not be shown, since a secret may lie across two pieces.
     secrets: VecDeque<(u64, Redactor)>,
 }
@@ -89,6 +92,17 @@ impl Reel {
         let oldest = ring.lines.front().map_or(number, |kept| kept.answer);
         ring.secrets.retain(|(answer, _)| *answer >= oldest);
         ring.secrets.push_back((number, Redactor::of(call)));
+        number
+    }
+
+    /// The same for one that comes beside others: it can be looked at, and is left out of a recording, whose lines
+    /// don't say which answer they belong to.
+    pub(super) fn beside(&self, call: &HttpCall) -> u64 {
+        let number = self.answer_to(call);
+        let mut ring = self.ring();
+        let oldest = ring.lines.front().map_or(number, |kept| kept.answer);
+        ring.beside = ring.beside.split_off(&oldest);
+        ring.beside.insert(number);
         number
     }
 
@@ -129,11 +143,12 @@ impl Reel {
         self.ring().heads.iter().find(|kept| kept.answer == answer).map(|kept| kept.line.clone())
     }
 
-    /// Returns everything as the lines of a recording.
+    /// Returns everything that stands in an order of its own as the lines of a recording.
     pub fn lines(&self) -> Vec<Line> {
         let ring = self.ring();
         let goes_on = |head: &&Kept| ring.lines.iter().any(|kept| kept.answer == head.answer);
-        ring.heads.iter().filter(goes_on).chain(&ring.lines).map(|kept| kept.line.clone()).collect()
+        let all = ring.heads.iter().filter(goes_on).chain(&ring.lines);
+        all.filter(|kept| !ring.beside.contains(&kept.answer)).map(|kept| kept.line.clone()).collect()
     }
 
     /// Returns what says when something came.

@@ -23,6 +23,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use super::call::{Framing, HttpCall, Method, Value};
 use super::guard::CAP;
 use super::http::Http;
+use super::record::Beside;
 use crate::dialect::SseFrame;
 use crate::dialect::error::tidy;
 use crate::event::{Fault, FaultKind};
@@ -49,6 +50,8 @@ pub enum Pass {
 pub struct Feed {
     socket: WebSocketStream<reqwest::Upgraded>,
     place: String,
+    /// Shows the messages to whoever looks at the frames.
+    tap: Option<Beside>,
     over: bool,
 }
 
@@ -65,7 +68,7 @@ pub async fn open(http: &Http, url: &str, pass: &Pass) -> Result<Feed, Fault> {
     check(&headers, &key, pass, &place)?;
     let config = WebSocketConfig::default().max_message_size(Some(CAP)).max_frame_size(Some(CAP));
     let socket = WebSocketStream::from_raw_socket(connection, Role::Client, Some(config)).await;
-    Ok(Feed { socket, place, over: false })
+    Ok(Feed { socket, place, tap: http.beside(&call), over: false })
 }
 
 /// PURE. Turns one message of the feed, `{type, timestamp, data}`, into the frame that the same event is on a stream.
@@ -90,7 +93,12 @@ impl Stream for Feed {
         while !self.over {
             let next = ready!(self.socket.poll_next_unpin(context));
             let fault = match next {
-                Some(Ok(Message::Text(text))) => return Poll::Ready(Some(Ok(text.as_str().to_owned()))),
+                Some(Ok(Message::Text(text))) => {
+                    if let Some(tap) = &self.tap {
+                        tap.message(text.as_str());
+                    }
+                    return Poll::Ready(Some(Ok(text.as_str().to_owned())));
+                }
                 Some(Ok(Message::Close(Some(close))))
                     if close.code != CloseCode::Normal && close.code != CloseCode::Away =>
                 {
@@ -102,6 +110,9 @@ impl Stream for Feed {
                 Some(Err(error)) => ended(&self.place, &error),
             };
             self.over = true;
+            if let Some(tap) = &mut self.tap {
+                tap.end(fault.as_ref().map_or("eof", |fault| fault.message.as_str()));
+            }
             return Poll::Ready(fault.map(Err));
         }
         Poll::Ready(None)

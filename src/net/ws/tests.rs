@@ -2,6 +2,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::net::record::{Line, Tap, WEBSOCKET};
+use crate::net::reel::Reel;
 
 /// What the hand-made server does once it has read the request.
 enum Plan {
@@ -99,6 +101,39 @@ async fn texts_come_in_order_until_the_server_closes() {
     assert!(head.starts_with("GET /v1/agents/events?agent_id=a HTTP/1.1\r\n"), "{head}");
     // The answer to the ping: a masked pong with its one byte.
     assert_eq!(rest.get(..2), Some(&[0x8a, 0x81][..]));
+}
+
+#[tokio::test]
+async fn messages_can_be_looked_at_without_the_key_and_no_recording_has_them() {
+    let reel = Reel::default();
+    let http = Http::default().tapped(Tap::reel(reel.clone()));
+    let sent = [text("{\n\"type\":\"a\",\"data\":\"sk-12345678\"}"), text("two"), close(1011, "gone")];
+    let (url, served) = serve(consent(&sent)).await;
+    let listen = async { open(&http, &url, &Pass::Bearer("sk-12345678".into())).await.unwrap().count().await };
+    let (heard, _) = tokio::join!(listen, served);
+    assert_eq!(heard, 3);
+    let lines: Vec<Line> = reel.after(0, usize::MAX).lines.into_iter().map(|kept| kept.line).collect();
+    let [Line::Answer { url, status, content_type, .. }, first, second, Line::End { end, .. }] = &lines[..] else {
+        panic!("{lines:?}")
+    };
+    assert!(url.starts_with("ws://127.0.0.1:") && url.ends_with("/v1/agents/events?agent_id"), "{url}");
+    assert_eq!((*status, content_type.as_str()), (101, WEBSOCKET));
+    assert_eq!(first.bytes().unwrap(), "{ \"type\":\"a\",\"data\":\"•••\"}\n");
+    assert_eq!(second.bytes().unwrap(), "two\n");
+    assert!(end.contains("gone"), "{end}");
+    assert!(reel.lines().is_empty(), "{:?}", reel.lines());
+}
+
+#[tokio::test]
+async fn a_feed_that_is_left_ends_in_the_frames_too() {
+    let reel = Reel::default();
+    let http = Http::default().tapped(Tap::reel(reel.clone()));
+    let (url, served) = serve(consent(&[text("one")])).await;
+    let listen = async { open(&http, &url, &Pass::None).await.unwrap().next().await.unwrap().unwrap() };
+    let (heard, _) = tokio::join!(listen, served);
+    assert_eq!(heard, "one");
+    let last = reel.after(0, usize::MAX).lines.pop().map(|kept| kept.line);
+    assert!(matches!(last, Some(Line::End { end, .. }) if end == "no longer listened to"));
 }
 
 #[tokio::test]
