@@ -236,6 +236,7 @@ impl Agent {
                         self.ask_model(&mut running).await;
                     }
                 }
+                found = drive(&mut self.errands.looking) => self.errands_wait(found).await,
                 () = expiry(&running.waiting, self.setup.epoch, self.setup.asks.base) => self.expire(&mut running).await,
                 Some(msg) = running.hear_tools.recv() => self.tool_said(msg, &mut running).await,
                 heard = hear(&mut running.heard) => self.heard(heard, &mut running).await,
@@ -250,6 +251,7 @@ impl Agent {
         self.link.send_replace(LinkState::Idle);
         // Dropping the set ends whatever lingers after a second cancel.
         running.tools.shutdown().await;
+        self.errands_are_due();
     }
 
     async fn wish(&mut self, command: Command, running: &mut Running) {

@@ -1,7 +1,8 @@
-//! What a server wants decided while no turn runs: asked for now and then, shown as an ask, answered there.
+//! What a server wants decided by the way: asked for now and then, shown as an ask, answered there.
 //!
 //! Each becomes a turn of its own, without a prompt. Cancelled, it stays undecided on the server and is not brought up
-//! again. The model never hears of it. Not where nobody can be asked.
+//! again. The model never hears of it. While another turn runs it is only said that something waits: no turn waits for
+//! it, and it is asked as soon as that one is over. Not where nobody can be asked.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -27,6 +28,8 @@ const MOST: usize = 1024;
 pub(super) struct Errands {
     pub(super) looking: Option<BoxFuture<'static, Option<Vec<Wanted>>>>,
     brought_up: HashSet<String>,
+    /// It was said during a turn that they wait.
+    announced: HashSet<String>,
 }
 
 impl Agent {
@@ -59,6 +62,27 @@ impl Agent {
             }
         }
         self.look_for_errands(false);
+    }
+
+    /// Says what waits while a turn runs.
+    pub(super) async fn errands_wait(&mut self, found: Option<Vec<Wanted>>) {
+        self.errands.looking = None;
+        let Some(found) = found else { return };
+        for wanted in found {
+            let known = self.errands.brought_up.contains(&wanted.id) || self.errands.announced.len() >= MOST;
+            if !known && self.errands.announced.insert(wanted.id) {
+                let text = format!("the server wants a decision, asked when this turn is over: {}", wanted.subject);
+                self.tell(AgentEvent::Noticed { level: Level::Info, code: "approval".into(), text }).await;
+            }
+        }
+        self.look_for_errands(false);
+    }
+
+    /// A turn is over: what was said to wait is asked for at once.
+    pub(super) fn errands_are_due(&mut self) {
+        if !std::mem::take(&mut self.errands.announced).is_empty() {
+            self.look_for_errands(true);
+        }
     }
 
     async fn errand(&mut self, desk: &dyn Desk, wanted: &Wanted, commands: &mut mpsc::Receiver<Command>) {

@@ -475,6 +475,25 @@ async fn what_a_server_wants_decided_is_asked_once_and_answered_there() {
     assert_eq!(posts, ["POST /a1/true", "POST /a2/false"]);
 }
 
+#[tokio::test]
+async fn what_a_server_wants_decided_during_a_turn_is_said_and_asked_when_it_is_over() {
+    let (url, _heard, _server) = errand::tests::server().await;
+    let engine = engine("e", vec![calls(&["write"])]);
+    *engine.desk.lock().unwrap() = Some(url);
+    let mut bench = Bench::simple(&engine, &[("write", Does::Return)], Mode::Ask);
+    bench.prompt("x").await;
+    let AgentEvent::ApprovalRequested { call, .. } = bench.until(asks).await else { panic!("nothing was asked") };
+    let says = |event: &AgentEvent| matches!(event, AgentEvent::Noticed { code, .. } if code == "approval");
+    // They may have been said before the turn asked.
+    while bench.seen.iter().filter(|event| says(event)).count() < 3 {
+        bench.until(says).await;
+    }
+    bench.send(Command::Decide { call, decision: Decision::Once }).await;
+    assert_eq!(bench.end().await, TurnEnd::Completed);
+    let AgentEvent::ApprovalRequested { call, .. } = bench.until(asks).await else { panic!("nothing was asked") };
+    assert_eq!(call.as_str(), "a1");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_nobody_answers_in_time_is_denied_and_the_turn_goes_on() {
     let engine = engine("a", vec![calls(&["write"])]);
