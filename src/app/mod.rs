@@ -354,7 +354,6 @@ impl<'a> Loop<'a> {
             let cursor = ui::draw(store, ui, area, buf);
             (cursor, Some(ui.transcript.links()))
         })?;
-        self.term.screen.draw(|area, buf| ui::draw(store, ui, area, buf))?;
         if let Some((began, counts, late)) = measured {
             let (drawn, figures) = (self.term.screen.counts, &mut self.chat.ui.figures);
             figures.push(Frame {
