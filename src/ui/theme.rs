@@ -188,6 +188,43 @@ pub fn link_of(underline: Color) -> Option<u32> {
     }
 }
 
+/// A colour as a terminal is told it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ink {
+    /// What it takes for text, or for its background.
+    #[default]
+    Plain,
+    /// One of its 256.
+    Index(u8),
+    Rgb(u8, u8, u8),
+}
+
+impl From<Color> for Ink {
+    fn from(color: Color) -> Self {
+        Self::Index(match color {
+            Color::Reset => return Self::Plain,
+            Color::Rgb(r, g, b) => return Self::Rgb(r, g, b),
+            Color::Indexed(index) => index,
+            Color::Black => 0,
+            Color::Red => 1,
+            Color::Green => 2,
+            Color::Yellow => 3,
+            Color::Blue => 4,
+            Color::Magenta => 5,
+            Color::Cyan => 6,
+            Color::Gray => 7,
+            Color::DarkGray => 8,
+            Color::LightRed => 9,
+            Color::LightGreen => 10,
+            Color::LightYellow => 11,
+            Color::LightBlue => 12,
+            Color::LightMagenta => 13,
+            Color::LightCyan => 14,
+            Color::White => 15,
+        })
+    }
+}
+
 fn dark(role: Role) -> Style {
     let plain = Style::new();
     match role {

@@ -1,0 +1,421 @@
+//! PURE. Cells become bytes, as few as will do: the pen knows where the terminal's cursor stands and how it writes.
+//!
+//! Not here: which cells (`screen.rs`). Invariants: what is not certain is said again, such as the cursor's place behind
+//! a character whose width terminals disagree about; nothing is erased but by a plain pen, for some terminals erase in
+//! the colour of the pen and some don't.
+
+use std::io::Write;
+
+use ratatui::buffer::Cell;
+use ratatui::style::Modifier;
+
+use crate::ui::lines::Links;
+use crate::ui::theme::{Ink, link_of};
+
+/// Blanks up to the end of a row are erased from this number on, others from the second on.
+const ERASE_END: usize = 5;
+const ERASE: usize = 12;
+/// So many unchanged characters are written again rather than stepped over.
+const STEP: u16 = 3;
+/// Line feeds up to this number go down.
+const FEEDS: u16 = 4;
+
+/// How characters look. A link is none of it: it is no attribute but a mark in the text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Look {
+    fg: Ink,
+    bg: Ink,
+    modifier: Modifier,
+}
+
+impl Look {
+    fn of(cell: &Cell) -> Self {
+        Self { fg: cell.fg.into(), bg: cell.bg.into(), modifier: cell.modifier }
+    }
+
+    /// Writes what turns another look into this one.
+    fn write(self, from: Self, codes: &mut Codes) {
+        let gone = from.modifier - self.modifier;
+        let mut kept = from.modifier & self.modifier;
+        for (modifiers, off) in OFF {
+            if gone.intersects(modifiers) {
+                codes.push(off);
+                // One code ends two of them.
+                kept -= modifiers;
+            }
+        }
+        for (modifier, on) in ON {
+            if (self.modifier - kept).contains(modifier) {
+                codes.push(on);
+            }
+        }
+        let (bold, was_bold) = (self.is_bold(), from.is_bold());
+        if self.fg != from.fg || bold != was_bold && matches!(self.fg, Ink::Index(0..8)) {
+            colour(self.fg, 0, bold, codes);
+        }
+        if self.bg != from.bg {
+            colour(self.bg, 10, false, codes);
+        }
+    }
+
+    fn is_bold(self) -> bool {
+        self.modifier.contains(Modifier::BOLD)
+    }
+}
+
+/// Writes the colour of text, or that behind it, which is 10 more. Some terminals make the first eight colours bright for
+/// bold text, but only if they are written short.
+fn colour(ink: Ink, behind: u8, bold: bool, codes: &mut Codes) {
+    match ink {
+        Ink::Plain => codes.push(39 + behind),
+        Ink::Index(index @ 0..8) if !bold => codes.push(30 + behind + index),
+        Ink::Index(index @ 8..16) => codes.push(82 + behind + index),
+        Ink::Index(index) => [38 + behind, 5, index].into_iter().for_each(|code| codes.push(code)),
+        Ink::Rgb(r, g, b) => [38 + behind, 2, r, g, b].into_iter().for_each(|code| codes.push(code)),
+    }
+}
+
+const ON: [(Modifier, u8); 9] = [
+    (Modifier::BOLD, 1),
+    (Modifier::DIM, 2),
+    (Modifier::ITALIC, 3),
+    (Modifier::UNDERLINED, 4),
+    (Modifier::SLOW_BLINK, 5),
+    (Modifier::RAPID_BLINK, 6),
+    (Modifier::REVERSED, 7),
+    (Modifier::HIDDEN, 8),
+    (Modifier::CROSSED_OUT, 9),
+];
+const OFF: [(Modifier, u8); 7] = [
+    (Modifier::BOLD.union(Modifier::DIM), 22),
+    (Modifier::ITALIC, 23),
+    (Modifier::UNDERLINED, 24),
+    (Modifier::SLOW_BLINK.union(Modifier::RAPID_BLINK), 25),
+    (Modifier::REVERSED, 27),
+    (Modifier::HIDDEN, 28),
+    (Modifier::CROSSED_OUT, 29),
+];
+
+/// The numbers of one change of looks, as text: `1;38;5;214`. More than fit are never asked for.
+struct Codes {
+    text: [u8; 96],
+    len: usize,
+}
+
+impl Codes {
+    fn new() -> Self {
+        Self { text: [0; 96], len: 0 }
+    }
+
+    fn push(&mut self, code: u8) {
+        if self.len > 0 {
+            self.byte(b';');
+        }
+        for unit in [100, 10] {
+            if code >= unit {
+                self.byte(b'0' + code / unit % 10);
+            }
+        }
+        self.byte(b'0' + code % 10);
+    }
+
+    fn byte(&mut self, byte: u8) {
+        if let Some(place) = self.text.get_mut(self.len) {
+            *place = byte;
+            self.len += 1;
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.text[..self.len]
+    }
+}
+
+/// Writes to a buffer for a terminal of that many columns.
+pub(super) struct Pen {
+    pub(super) bytes: Vec<u8>,
+    pub(super) columns: u16,
+    /// Cells written.
+    pub(super) cells: u64,
+    /// Where the cursor stands, if that is certain. Behind the last column it stands on it, and the next character would
+    /// go to the next row.
+    at: Option<(u16, u16)>,
+    look: Look,
+    /// The open link.
+    link: Option<u32>,
+    /// The cells of a row that are to be written; kept for its room.
+    wanted: Vec<bool>,
+}
+
+impl Pen {
+    pub(super) fn new(columns: u16) -> Self {
+        Self { bytes: Vec::new(), columns, cells: 0, at: None, look: Look::default(), link: None, wanted: Vec::new() }
+    }
+
+    /// Forgets where the cursor stands.
+    pub(super) fn lose(&mut self) {
+        self.at = None;
+    }
+
+    /// Writes as characters look that nobody coloured. Every frame ends so.
+    pub(super) fn plain(&mut self) {
+        if self.link.take().is_some() {
+            self.bytes.extend_from_slice(b"\x1b]8;;\x1b\\");
+        }
+        if self.look != Look::default() {
+            self.look = Look::default();
+            self.bytes.extend_from_slice(b"\x1b[m");
+        }
+    }
+
+    /// Moves the cursor, the shortest way.
+    pub(super) fn go(&mut self, x: u16, y: u16) {
+        if self.at == Some((x, y)) {
+            return;
+        }
+        let straight = match (x, y) {
+            (0, 0) => 3,
+            (0, y) => 3 + digits(y + 1),
+            (x, y) => 4 + digits(y + 1) + digits(x + 1),
+        };
+        match self.at {
+            Some(from) if self.way(from, (x, y)).is_some_and(|len| len < straight) => self.walk(from, (x, y)),
+            _ => {
+                // Writing to memory can't fail.
+                _ = match (x, y) {
+                    (0, 0) => write!(self.bytes, "\x1b[H"),
+                    (0, y) => write!(self.bytes, "\x1b[{}H", y + 1),
+                    (x, y) => write!(self.bytes, "\x1b[{};{}H", y + 1, x + 1),
+                };
+            }
+        }
+        self.at = Some((x, y));
+    }
+
+    /// Returns how long the way by steps is, if there is one.
+    fn way(&self, from: (u16, u16), to: (u16, u16)) -> Option<usize> {
+        let down = match to.1.checked_sub(from.1) {
+            Some(rows @ 0..=FEEDS) => usize::from(rows),
+            _ => step(from.1.abs_diff(to.1)),
+        };
+        let across = if self.returns(from, to.0) {
+            1 + step(to.0)
+        } else {
+            back(from.0, to.0).unwrap_or(step(from.0.abs_diff(to.0)))
+        };
+        // What terminals make of a step from behind the last column is their own affair.
+        (from.0 < self.columns || self.returns(from, to.0)).then_some(down + across)
+    }
+
+    /// Tells whether the way begins at the left end of the row.
+    fn returns(&self, from: (u16, u16), x: u16) -> bool {
+        from.0 >= self.columns || step(x) < back(from.0, x).unwrap_or(step(from.0.abs_diff(x)))
+    }
+
+    fn walk(&mut self, from: (u16, u16), to: (u16, u16)) {
+        let mut x = from.0;
+        if self.returns(from, to.0) {
+            self.bytes.push(b'\r');
+            x = 0;
+        }
+        match to.1.checked_sub(from.1) {
+            // Never from the last row, where it would scroll: the way leads to a row below.
+            Some(rows @ 0..=FEEDS) => self.bytes.extend((0..rows).map(|_| b'\n')),
+            Some(rows) => self.csi(rows, b'B'),
+            None => self.csi(from.1 - to.1, b'A'),
+        }
+        match (back(x, to.0), to.0.checked_sub(x)) {
+            (Some(columns), _) => self.bytes.extend((0..columns).map(|_| 0x08)),
+            (None, Some(0)) => {}
+            (None, Some(columns)) => self.csi(columns, b'C'),
+            (None, None) => self.csi(x - to.0, b'D'),
+        }
+    }
+
+    fn csi(&mut self, count: u16, letter: u8) {
+        self.bytes.extend_from_slice(b"\x1b[");
+        if count != 1 {
+            _ = write!(self.bytes, "{count}");
+        }
+        self.bytes.push(letter);
+    }
+
+    /// Moves rows up or down inside a band of rows; those that come in are blank.
+    pub(super) fn shift(&mut self, band: (u16, u16), rows: i32) {
+        self.plain();
+        let (top, bottom) = band;
+        if top == 0 {
+            _ = write!(self.bytes, "\x1b[;{}r", bottom + 1);
+        } else {
+            _ = write!(self.bytes, "\x1b[{};{}r\x1b[{}H", top + 1, bottom + 1, top + 1);
+        }
+        // Lines taken out and put in: what every terminal since the VT102 knows.
+        self.csi(rows.unsigned_abs() as u16, if rows > 0 { b'M' } else { b'L' });
+        self.bytes.extend_from_slice(b"\x1b[r");
+        self.at = Some((0, 0));
+    }
+
+    /// Writes what differs in a row.
+    pub(super) fn row(&mut self, y: u16, old: &[Cell], new: &[Cell], links: Option<&Links>) {
+        let mut wanted = std::mem::take(&mut self.wanted);
+        mark(old, new, &mut wanted);
+        let mut x = 0;
+        while let Some(skip) = wanted[x..].iter().position(|wanted| *wanted) {
+            x += skip;
+            if let Some(end) = self.erase((x, y), new, &wanted) {
+                x = end;
+                continue;
+            }
+            self.step_over(x as u16, y, new);
+            self.go(x as u16, y);
+            self.cell(&new[x], links);
+            self.cells += 1;
+            x += 1;
+        }
+        self.wanted = wanted;
+    }
+
+    /// Erases blanks where that is shorter than writing them; returns where they end.
+    fn erase(&mut self, at: (usize, u16), new: &[Cell], wanted: &[bool]) -> Option<usize> {
+        let (x, y) = at;
+        let blanks = new[x..].iter().take_while(|cell| **cell == Cell::EMPTY).count();
+        // Those of them up to the last that changed.
+        let run = wanted[x..x + blanks].iter().rposition(|wanted| *wanted)? + 1;
+        let to_end = x + blanks == new.len();
+        if run < if to_end { ERASE_END } else { ERASE } {
+            return None;
+        }
+        self.go(x as u16, y);
+        self.plain();
+        if to_end {
+            self.bytes.extend_from_slice(b"\x1b[K");
+        } else {
+            self.csi(run as u16, b'X');
+        }
+        self.cells += run as u64;
+        Some(x + run)
+    }
+
+    /// Writes a few characters again where that is shorter than stepping over them.
+    fn step_over(&mut self, x: u16, y: u16, new: &[Cell]) {
+        let Some((from, row)) = self.at else { return };
+        if row != y || from >= x || x - from > STEP {
+            return;
+        }
+        let between = &new[usize::from(from)..usize::from(x)];
+        let same = |cell: &Cell| {
+            matches!(cell.symbol().as_bytes(), [b' '..=b'~'])
+                && Look::of(cell) == self.look
+                && link_of(cell.underline_color) == self.link
+        };
+        // The cell before must be none that the next one belongs to.
+        if from > 0 && cells(new[usize::from(from) - 1].symbol()) > 1 || !between.iter().all(same) {
+            return;
+        }
+        for cell in between {
+            self.bytes.extend_from_slice(cell.symbol().as_bytes());
+        }
+        self.at = Some((x, y));
+    }
+
+    fn cell(&mut self, cell: &Cell, links: Option<&Links>) {
+        let link = link_of(cell.underline_color).and_then(|number| Some((number, links?.get(number)?)));
+        if link.map(|(number, _)| number) != self.link {
+            // The id says which pieces belong together.
+            _ = match link {
+                Some((number, target)) => write!(self.bytes, "\x1b]8;id={number:x};{target}\x1b\\"),
+                None => write!(self.bytes, "\x1b]8;;\x1b\\"),
+            };
+            self.link = link.map(|(number, _)| number);
+        }
+        let look = Look::of(cell);
+        if look == Look::default() && self.look != look {
+            self.bytes.extend_from_slice(b"\x1b[m");
+        } else if look != self.look {
+            let (mut change, mut anew) = (Codes::new(), Codes::new());
+            look.write(self.look, &mut change);
+            anew.push(0);
+            look.write(Look::default(), &mut anew);
+            let codes = if anew.len < change.len { &anew } else { &change };
+            self.bytes.extend_from_slice(b"\x1b[");
+            self.bytes.extend_from_slice(codes.as_bytes());
+            self.bytes.push(b'm');
+        }
+        self.look = look;
+        let symbol = cell.symbol();
+        self.bytes.extend_from_slice(symbol.as_bytes());
+        self.at = self.at.and_then(|(x, y)| Some((x + certain(symbol)?, y)));
+    }
+}
+
+/// Marks the cells of a row to write. A wide character covers the cells behind it: those are not written, and where one
+/// was, all that it covered is, or may have covered.
+fn mark(old: &[Cell], new: &[Cell], wanted: &mut Vec<bool>) {
+    let mut covered = 0_usize;
+    let mut uncovered = 0_usize;
+    wanted.clear();
+    wanted.extend(old.iter().zip(new).map(|(old, new)| {
+        let (was, is) = (cells(old.symbol()), cells(new.symbol()));
+        let write = covered == 0 && (uncovered > 0 || old != new);
+        covered = if covered > 0 { covered - 1 } else { is.saturating_sub(1) };
+        uncovered = uncovered.max(spread(old.symbol(), was)).max(spread(new.symbol(), is)).saturating_sub(1);
+        write
+    }));
+}
+
+/// Returns how many cells a symbol takes.
+pub(super) fn cells(symbol: &str) -> usize {
+    match symbol.as_bytes() {
+        [_] => 1,
+        _ => unicode_width::UnicodeWidthStr::width(symbol),
+    }
+}
+
+/// Returns how many cells a symbol of that width may take on a terminal that knows no joined characters.
+fn spread(symbol: &str, width: usize) -> usize {
+    match symbol.len() {
+        0..=3 => width,
+        _ => symbol.chars().map(|c| unicode_width::UnicodeWidthChar::width(c).unwrap_or(0)).sum(),
+    }
+}
+
+/// Returns how far a symbol moves the cursor of any terminal; nothing where they are known to disagree: signs made of
+/// several characters, and pictures.
+fn certain(symbol: &str) -> Option<u16> {
+    if symbol.len() == 1 {
+        return Some(1);
+    }
+    let mut chars = symbol.chars();
+    let (first, None) = (chars.next()?, chars.next()) else { return None };
+    match (cells(symbol), first) {
+        (1, _) => Some(1),
+        (2, '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}' | '\u{ff01}'..='\u{ff60}') => {
+            Some(2)
+        }
+        _ => None,
+    }
+}
+
+fn digits(n: u16) -> usize {
+    match n {
+        0..10 => 1,
+        10..100 => 2,
+        100..1000 => 3,
+        1000..10_000 => 4,
+        _ => 5,
+    }
+}
+
+/// Returns how long the sequence for so many steps is.
+fn step(count: u16) -> usize {
+    match count {
+        0 => 0,
+        1 => 3,
+        _ => 3 + digits(count),
+    }
+}
+
+/// Returns the backspaces that lead from a column to another, where they are the shortest way.
+fn back(from: u16, to: u16) -> Option<usize> {
+    from.checked_sub(to).filter(|columns| (1..=3).contains(columns)).map(usize::from)
+}

@@ -1,0 +1,481 @@
+mod model;
+
+use std::num::NonZero;
+
+use proptest::prelude::*;
+use ratatui::style::{Color, Modifier, Style};
+
+use self::model::Terminal;
+use super::*;
+use crate::ui::lines::links;
+use crate::ui::theme::{link_of, with_link};
+
+struct Rig {
+    screen: Screen<Vec<u8>>,
+    terminal: vt100::Parser,
+}
+
+fn size(cells: u16) -> NonZero<u16> {
+    NonZero::new(cells).unwrap()
+}
+
+impl Rig {
+    fn new(columns: u16, rows: u16) -> Self {
+        let mut terminal = vt100::Parser::new(size(rows), size(columns), 0);
+        terminal.process(HIDE);
+        Self { screen: Screen::new(Vec::new(), columns, rows), terminal }
+    }
+
+    /// Draws these rows and returns the bytes it took.
+    fn draw(&mut self, rows: &[&str], cursor: Option<(u16, u16)>) -> Vec<u8> {
+        let paint = |_: Rect, buf: &mut Buffer| {
+            for (y, row) in (0..).zip(rows) {
+                buf.set_string(0, y, row, Style::default());
+            }
+            cursor
+        };
+        self.screen.draw(paint).unwrap();
+        let bytes = std::mem::take(&mut self.screen.out);
+        self.terminal.process(&bytes);
+        bytes
+    }
+
+    fn shows(&self) -> String {
+        self.terminal.screen().contents()
+    }
+}
+
+#[test]
+fn a_frame_shows_up_and_the_same_again_writes_nothing() {
+    let mut rig = Rig::new(10, 3);
+    let bytes = rig.draw(&["one", "two"], Some((3, 1)));
+    assert_eq!(String::from_utf8_lossy(&bytes), "\x1b[Hone\r\ntwo\x1b[?25h");
+    assert_eq!(rig.shows(), "one\ntwo");
+    assert_eq!(rig.terminal.screen().cursor_position(), (1, 3));
+    assert!(!rig.terminal.screen().hide_cursor());
+    assert_eq!(rig.draw(&["one", "two"], Some((3, 1))), b"");
+    assert_eq!(rig.screen.counts.written, 1);
+    assert_eq!(rig.screen.counts.frames, 2);
+}
+
+#[test]
+fn only_changed_cells_are_written() {
+    let mut rig = Rig::new(10, 3);
+    rig.draw(&["one", "two"], None);
+    let before = rig.screen.counts.cells;
+    rig.draw(&["one", "twx"], None);
+    assert_eq!(rig.screen.counts.cells - before, 1);
+    assert_eq!(rig.shows(), "one\ntwx");
+    assert!(rig.terminal.screen().hide_cursor());
+}
+
+#[test]
+fn the_cursor_alone_can_move() {
+    let mut rig = Rig::new(10, 3);
+    rig.draw(&["one"], Some((0, 0)));
+    let before = rig.screen.counts.cells;
+    assert_ne!(rig.draw(&["one"], Some((2, 0))), b"");
+    assert_eq!(rig.screen.counts.cells, before);
+    assert_eq!(rig.terminal.screen().cursor_position(), (0, 2));
+}
+
+#[test]
+fn wide_characters_come_and_go_whole() {
+    let mut rig = Rig::new(8, 1);
+    for row in ["日本語", "a本語", "ab語x", "日b", "abcdef", "x日本", ""] {
+        rig.draw(&[row], None);
+        assert_eq!(rig.shows().trim_end(), row, "{row}");
+    }
+}
+
+#[test]
+fn no_cell_acts_beyond_itself() {
+    let mut rig = Rig::new(8, 2);
+    let zalgo = format!("z{}x", "\u{301}".repeat(5000));
+    let bytes = rig.draw(&["h\u{200d} i", &zalgo], None);
+    let sent = String::from_utf8(bytes).unwrap();
+    assert!(!sent.contains('\u{200d}') && sent.len() < 200, "{sent:?}");
+    assert!(rig.draw(&["h\u{200d} i", &zalgo], None).is_empty());
+    let family = "👩\u{200d}👩\u{200d}👧";
+    let sent = String::from_utf8(rig.draw(&[family], None)).unwrap();
+    assert!(sent.contains(family));
+    let paint = |_: Rect, buf: &mut Buffer| {
+        buf[(0, 0)].set_symbol("\u{9b}2J");
+        buf[(1, 0)].set_symbol("\x1b");
+        None
+    };
+    rig.screen.draw(paint).unwrap();
+    let sent = String::from_utf8(std::mem::take(&mut rig.screen.out)).unwrap();
+    assert!(!sent.contains('\u{9b}') && !sent.contains("\x1b\x1b"), "{sent:?}");
+}
+
+#[test]
+fn a_new_size_clears_once() {
+    let mut rig = Rig::new(10, 2);
+    rig.draw(&["one"], None);
+    rig.screen.resize(10, 2);
+    assert_eq!(rig.draw(&["one"], None), b"");
+    rig.screen.resize(5, 2);
+    rig.terminal.screen_mut().set_size(size(2), size(5));
+    let clears = |bytes: &[u8]| bytes.windows(4).filter(|part| part == b"\x1b[2J").count();
+    assert_eq!(clears(&rig.draw(&["two"], None)), 1);
+    assert_eq!(clears(&rig.draw(&["six"], None)), 0);
+    assert_eq!(rig.shows(), "six");
+}
+
+#[test]
+fn a_redraw_writes_everything_again() {
+    let mut rig = Rig::new(10, 2);
+    rig.draw(&["one"], None);
+    rig.terminal.process(b"\x1b[Hgarbage");
+    rig.screen.invalidate();
+    rig.draw(&["one"], None);
+    assert_eq!(rig.shows(), "one");
+}
+
+#[test]
+fn a_change_of_style_is_a_change() {
+    let mut rig = Rig::new(10, 1);
+    let mut paint = |style: Style| {
+        rig.screen
+            .draw(|_, buf| {
+                buf.set_string(0, 0, "x", style);
+                None
+            })
+            .unwrap();
+    };
+    paint(Style::default());
+    paint(Style::default().add_modifier(Modifier::BOLD));
+    assert_eq!(rig.screen.counts.cells, 2);
+}
+
+#[test]
+fn no_cells_are_no_panic_and_a_cursor_outside_is_hidden() {
+    let mut rig = Rig::new(10, 1);
+    rig.draw(&["x"], Some((10, 0)));
+    assert!(rig.terminal.screen().hide_cursor());
+    rig.screen.resize(0, 0);
+    rig.screen.draw(|_, _| Some((0, 0))).unwrap();
+}
+
+#[test]
+fn a_link_is_written_between_its_marks_and_only_where_it_is_known() {
+    let mut rig = Rig::new(20, 2);
+    let url: std::rc::Rc<str> = "https://x.y/".into();
+    let mut links = Links::default();
+    links.note(&url);
+    let number = links::number(&url);
+    let style = with_link(Style::default(), number);
+    let paint = |links: Option<&Links>, screen: &mut Screen<Vec<u8>>| {
+        screen
+            .draw_linked(|_, buf| {
+                buf.set_string(0, 0, "a ", Style::default());
+                buf.set_string(2, 0, "link", style);
+                (None, links)
+            })
+            .unwrap();
+        String::from_utf8(std::mem::take(&mut screen.out)).unwrap()
+    };
+    let sent = paint(Some(&links), &mut rig.screen);
+    assert!(sent.contains(&format!("\x1b]8;id={number:x};https://x.y/\x1b\\")), "{sent:?}");
+    assert!(sent.contains("link") && sent.contains("\x1b]8;;\x1b\\"), "{sent:?}");
+    assert!(!sent.contains("58;2"), "the number is no colour: {sent:?}");
+    assert_eq!(paint(Some(&links), &mut rig.screen), "");
+    rig.screen.invalidate();
+    let sent = paint(None, &mut rig.screen);
+    assert!(sent.contains("link") && !sent.contains("]8;"), "{sent:?}");
+}
+
+#[test]
+fn a_large_frame_is_one_update_and_a_small_one_needs_no_brackets() {
+    let mut rig = Rig::new(200, 8);
+    let long = "x".repeat(200);
+    let bytes = rig.draw(&[long.as_str(); 8], Some((0, 0)));
+    assert!(bytes.starts_with(b"\x1b[?2026h") && bytes.ends_with(b"\x1b[?25h\x1b[?2026l"));
+    let bytes = rig.draw(&[&long, &long, "y"], Some((0, 0)));
+    assert_eq!(String::from_utf8_lossy(&bytes), "\n\ny\x1b[K\r\n\x1b[K\n\x1b[K\n\x1b[K\n\x1b[K\n\x1b[K\x1b[H");
+    let bytes = rig.draw(&[&long, &long, "y", "z"], Some((0, 0)));
+    assert_eq!(String::from_utf8_lossy(&bytes), "\n\n\nz\x1b[H");
+    let bytes = rig.draw(&[&long, &long, "y", "z"], None);
+    assert_eq!(String::from_utf8_lossy(&bytes), "\x1b[?25l");
+}
+
+/// Rows with a word of their own each, as far as a window over them goes.
+fn window(from: usize, rows: usize) -> Vec<String> {
+    (from..from + rows).map(|row| format!("row {row} with some words about {}", row * 7919)).collect()
+}
+
+fn scrolled(rig: &mut Rig, from: usize, foot: &str) -> usize {
+    let mut rows = window(from, 20);
+    rows.push(foot.into());
+    let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
+    let bytes = rig.draw(&rows, Some((2, 20))).len();
+    assert_eq!(rig.shows().trim_end(), rows.join("\n").trim_end());
+    bytes
+}
+
+#[test]
+fn rows_that_move_are_moved_by_the_terminal_both_ways() {
+    let mut rig = Rig::new(60, 21);
+    let whole = scrolled(&mut rig, 0, "> ");
+    let up = scrolled(&mut rig, 1, "> ");
+    assert!(up < 100 && whole > 600, "{up} of {whole} bytes");
+    let wheel = scrolled(&mut rig, 4, "> x");
+    assert!(wheel < 200, "{wheel} bytes");
+    let down = scrolled(&mut rig, 1, "> x");
+    assert!(down < 200, "{down} bytes");
+    assert_eq!(rig.screen.counts.shifts, 3);
+    let page = scrolled(&mut rig, 40, "> x");
+    assert!(page < whole, "{page} bytes");
+    assert_eq!(rig.screen.counts.shifts, 3, "nothing of it was there");
+}
+
+#[test]
+fn a_panel_beside_moves_along_only_where_that_is_cheaper() {
+    let bytes = |panel: &str| {
+        let mut rig = Rig::new(100, 20);
+        for from in 0..2 {
+            let rows: Vec<String> = window(from, 20).into_iter().map(|row| format!("{row:60}{panel}")).collect();
+            rig.draw(&rows.iter().map(String::as_str).collect::<Vec<_>>(), None);
+        }
+        rig.screen.counts.shifts
+    };
+    assert_eq!((bytes("│"), bytes("")), (1, 1));
+    // A panel whose rows all differ costs more than the rows beside it save.
+    let mut rig = Rig::new(100, 20);
+    for from in 0..2 {
+        let rows: Vec<String> = (0..20)
+            .map(|row| format!("{:60}{}", (row + from) * 7919, format!("{}", row * 104_729).repeat(5)))
+            .collect();
+        rig.draw(&rows.iter().map(String::as_str).collect::<Vec<_>>(), None);
+    }
+    assert_eq!(rig.screen.counts.shifts, 0);
+}
+
+#[test]
+fn a_style_is_changed_by_what_changed() {
+    let mut rig = Rig::new(30, 1);
+    let bold = Style::default().fg(Color::Cyan).add_modifier(Modifier::BOLD);
+    let spans = [
+        ("a", Style::default().fg(Color::Cyan)),
+        ("b", bold),
+        ("c", bold.add_modifier(Modifier::DIM)),
+        ("d", bold.remove_modifier(Modifier::BOLD).add_modifier(Modifier::DIM)),
+        ("e", Style::default()),
+        ("f", Style::default().fg(Color::DarkGray).bg(Color::Rgb(1, 20, 255))),
+    ];
+    let paint = |_: Rect, buf: &mut Buffer| {
+        for (x, (text, style)) in (0..).zip(spans) {
+            buf.set_string(x, 0, text, style);
+        }
+        None
+    };
+    rig.screen.draw(paint).unwrap();
+    let sent = String::from_utf8(std::mem::take(&mut rig.screen.out)).unwrap();
+    let want = "\x1b[36ma\x1b[1;38;5;6mb\x1b[2mc\x1b[0;2;36md\x1b[me\x1b[90;48;2;1;20;255mf\x1b[m";
+    assert_eq!(sent, format!("\x1b[H{want}"));
+}
+
+/// What happens between two frames.
+#[derive(Clone, Debug)]
+enum Change {
+    Scroll(i8),
+    Grow(u8),
+    Put(u8, u8, u8, u8),
+    Panel(u8),
+    Foot(u8),
+    Cursor(u8, u8),
+    Resize(u8, u8),
+    Redraw,
+    Jump(u8),
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        6 => (-6..6_i8).prop_map(Change::Scroll),
+        4 => any::<u8>().prop_map(Change::Grow),
+        4 => any::<(u8, u8, u8, u8)>().prop_map(|(x, y, what, style)| Change::Put(x, y, what, style)),
+        1 => (0..4_u8).prop_map(Change::Panel),
+        2 => any::<u8>().prop_map(Change::Foot),
+        2 => any::<(u8, u8)>().prop_map(|(x, y)| Change::Cursor(x, y)),
+        1 => (1..50_u8, 1..16_u8).prop_map(|(columns, rows)| Change::Resize(columns, rows)),
+        1 => Just(Change::Redraw),
+        1 => any::<u8>().prop_map(Change::Jump),
+    ]
+}
+
+const WORDS: [&str; 12] = [
+    "word",
+    "日本語",
+    "",
+    "é e\u{301}x",
+    "────│",
+    "👩\u{200d}👩\u{200d}👧 family",
+    "🚀",
+    "a  b          c",
+    "한글",
+    "x",
+    "                              end",
+    "ｆｕｌｌ",
+];
+
+fn style(seed: u8) -> Style {
+    let style = match seed % 8 {
+        0..3 => Style::default(),
+        3 => Style::default().fg(Color::Cyan),
+        4 => Style::default().fg(Color::DarkGray).add_modifier(Modifier::ITALIC),
+        5 => Style::default().fg(Color::Rgb(seed, 0, 200)).bg(Color::Indexed(seed)),
+        6 => Style::default().bg(Color::Blue).add_modifier(Modifier::CROSSED_OUT | Modifier::DIM),
+        _ => {
+            with_link(Style::default().add_modifier(Modifier::UNDERLINED), links::number(LINKS[usize::from(seed) % 2]))
+        }
+    };
+    match seed / 8 % 4 {
+        0 => style.add_modifier(Modifier::BOLD),
+        1 => style.add_modifier(Modifier::REVERSED),
+        _ => style,
+    }
+}
+
+const LINKS: [&str; 2] = ["https://one.example/a;b", "https://two.example/"];
+
+/// What is on the screen in the random frames.
+#[derive(Default)]
+struct Page {
+    from: i64,
+    grown: u8,
+    put: Vec<(u8, u8, u8, u8)>,
+    panel: u8,
+    foot: u8,
+    cursor: Option<(u8, u8)>,
+}
+
+impl Page {
+    fn paint(&self, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
+        let foot = area.height.saturating_sub(2);
+        for y in 0..foot {
+            let line = self.from + i64::from(y);
+            let seed = (line.unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize;
+            let mut x = 0;
+            for word in 0..seed % 5 + usize::from(y + 1 == foot) * usize::from(self.grown % 3) {
+                let seed = seed / (word + 1);
+                (x, _) =
+                    buf.set_stringn(x, y, WORDS[seed % WORDS.len()], usize::from(area.width - x), style(seed as u8));
+            }
+            match self.panel {
+                1 => drop(buf.set_stringn(area.width / 2, y, "│", 1, style(4))),
+                2 => drop(buf.set_stringn(area.width * 2 / 3, y, format!("│ panel {y}"), 20, style(y as u8))),
+                _ => {}
+            }
+        }
+        for y in foot..area.height {
+            let text = format!("foot {} ", self.foot);
+            buf.set_stringn(0, y, text, usize::from(area.width), style(self.foot));
+        }
+        for (x, y, what, seed) in &self.put {
+            let (x, y) = (u16::from(*x) % area.width, u16::from(*y) % area.height);
+            let what = WORDS[usize::from(*what) % WORDS.len()];
+            buf.set_stringn(x, y, what, usize::from(area.width - x), style(*seed));
+        }
+        self.cursor.map(|(x, y)| (u16::from(x) % area.width, u16::from(y) % area.height))
+    }
+
+    fn change(&mut self, change: &Change) {
+        match change {
+            Change::Scroll(by) => self.from += i64::from(*by),
+            Change::Grow(by) => self.grown = *by,
+            Change::Put(x, y, what, style) => self.put.push((*x, *y, *what, *style)),
+            Change::Panel(panel) => self.panel = *panel,
+            Change::Foot(foot) => self.foot = *foot,
+            Change::Cursor(x, y) => self.cursor = (*x > 20).then_some((*x, *y)),
+            Change::Resize(..) | Change::Redraw => self.put.clear(),
+            Change::Jump(to) => self.from = i64::from(*to) * 1000,
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn after_any_frames_the_terminal_shows_the_last_one(
+        changes in proptest::collection::vec(change(), 1..40), columns in 1..60_u16, rows in 1..24_u16,
+    ) {
+        let mut known = Links::default();
+        for link in LINKS {
+            known.note(&link.into());
+        }
+        let link = |cell: &Cell| link_of(cell.underline_color).and_then(|number| known.get(number)).map(str::to_owned);
+        let mut screen = Screen::new(Vec::new(), columns, rows);
+        let mut terminal = Terminal::new(columns, rows);
+        let mut other = vt100::Parser::new(size(rows), size(columns), 0);
+        let (mut page, mut joined) = (Page::default(), false);
+        for change in changes {
+            page.change(&change);
+            match change {
+                Change::Resize(columns, rows) => {
+                    let (columns, rows) = (u16::from(columns), u16::from(rows));
+                    if screen.area() != Rect::new(0, 0, columns, rows) {
+                        screen.resize(columns, rows);
+                        terminal = Terminal::new(columns, rows);
+                        other.screen_mut().set_size(size(rows), size(columns));
+                    }
+                }
+                Change::Redraw => screen.invalidate(),
+                _ => {}
+            }
+            let mut cursor = None;
+            screen.draw_linked(|area, buf| {
+                cursor = page.paint(area, buf);
+                (cursor, Some(&known))
+            }).unwrap();
+            let bytes = std::mem::take(&mut screen.out);
+            terminal.process(&bytes);
+            other.process(&bytes);
+            terminal.assert_shows(&screen.front, cursor, link);
+            // Of a family it makes several people.
+            joined |= screen.front.content.iter().any(|cell| cell.symbol().contains('\u{200d}'));
+            if !joined {
+                assert_alike(&other, &screen.front);
+            }
+        }
+    }
+}
+
+/// Compares with a terminal that somebody else wrote, where it knows what we know.
+fn assert_alike(terminal: &vt100::Parser, buf: &Buffer) {
+    let color = |color: Color| match model::number(color) {
+        Color::Indexed(index) => vt100::Color::Idx(index),
+        Color::Rgb(r, g, b) => vt100::Color::Rgb(r, g, b),
+        _ => vt100::Color::Default,
+    };
+    for y in 0..buf.area.height {
+        for x in 0..buf.area.width {
+            let (cell, shown) = (&buf[(x, y)], terminal.screen().cell(y, x).unwrap());
+            if shown.is_wide_continuation() {
+                continue;
+            }
+            let contents = if shown.has_contents() { shown.contents() } else { " " };
+            assert_eq!(contents, cell.symbol(), "{x} {y}");
+            // It knows one of bold and dim.
+            let bold = |bold| bold && !cell.modifier.contains(Modifier::DIM);
+            let has = |modifier| cell.modifier.contains(modifier);
+            assert_eq!((shown.fgcolor(), shown.bgcolor()), (color(cell.fg), color(cell.bg)), "{x} {y}");
+            assert_eq!(
+                (bold(shown.bold()), shown.italic(), shown.underline(), shown.inverse()),
+                (bold(has(Modifier::BOLD)), has(Modifier::ITALIC), has(Modifier::UNDERLINED), has(Modifier::REVERSED)),
+                "{x} {y}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_random_frames_have_the_terminal_move_rows() {
+    let (mut screen, mut terminal) = (Screen::new(Vec::new(), 50, 20), Terminal::new(50, 20));
+    let mut page = Page::default();
+    for by in [1, 3, -2, -3, 2] {
+        page.change(&Change::Scroll(by));
+        screen.draw(|area, buf| page.paint(area, buf)).unwrap();
+        terminal.process(&std::mem::take(&mut screen.out));
+    }
+    assert_eq!((screen.counts.shifts, terminal.moved()), (4, 10));
+}
