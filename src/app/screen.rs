@@ -50,6 +50,8 @@ pub struct Screen<W: Write> {
     /// The terminal may show something else: clear before the next frame.
     stale: bool,
     pen: Pen,
+    /// The rows that differ between the two; kept for its room.
+    changed: Vec<bool>,
     /// What a row is made of that the terminal made blank.
     blank: Vec<Cell>,
     pub counts: Counts,
@@ -66,6 +68,7 @@ impl<W: Write> Screen<W> {
             cursor: None,
             stale: false,
             pen: Pen::new(columns),
+            changed: Vec::new(),
             blank: vec![Cell::EMPTY; usize::from(columns)],
             counts: Counts::default(),
         }
@@ -162,17 +165,24 @@ impl<W: Write> Screen<W> {
         if width == 0 {
             return false;
         }
-        for (old, new) in self.front.content.chunks_exact(width).zip(self.back.content.chunks_exact_mut(width)) {
-            if old != new {
+        self.changed.clear();
+        let rows = self.front.content.chunks_exact(width).zip(self.back.content.chunks_exact_mut(width));
+        self.changed.extend(rows.map(|(old, new)| {
+            let changed = old != new;
+            if changed {
                 harden(new);
             }
-        }
-        let shift = if self.stale { None } else { Shift::find(&self.front, &self.back) };
+            changed
+        }));
+        let shift = if self.stale { None } else { Shift::find(&self.front, &self.back, &self.changed) };
         if let Some(shift) = shift {
             self.pen.shift(shift.band, shift.rows);
         }
         for (y, new) in self.back.content.chunks_exact(width).enumerate() {
             let source = shift.map_or(Some(y), |shift| shift.source(y));
+            if source == Some(y) && !self.changed[y] {
+                continue;
+            }
             let old = source.map_or(&self.blank[..], |y| &self.front.content[y * width..(y + 1) * width]);
             if old != new {
                 self.pen.row(y as u16, old, new, links);

@@ -29,19 +29,15 @@ impl Shift {
         y.checked_add_signed(self.rows as isize).filter(|from| (top..=bottom).contains(from))
     }
 
-    /// Finds the band that saves most.
-    pub(super) fn find(front: &Buffer, back: &Buffer) -> Option<Self> {
+    /// Finds the band that saves most. Takes which rows differ.
+    pub(super) fn find(front: &Buffer, back: &Buffer, changed: &[bool]) -> Option<Self> {
         let width = usize::from(back.area.width);
-        if width == 0 || front.area != back.area {
+        if width == 0 || changed.iter().filter(|changed| **changed).count() < FEW {
             return None;
         }
         let old: Vec<&[Cell]> = front.content.chunks_exact(width).collect();
         let new: Vec<&[Cell]> = back.content.chunks_exact(width).collect();
-        let changed: Vec<usize> = (0..new.len()).filter(|y| old[*y] != new[*y]).collect();
-        if changed.len() < FEW {
-            return None;
-        }
-        let rows = votes(&old, &new, &changed)?;
+        let rows = votes(&old, &new, changed)?;
         let down = rows < 0;
         // A shift down is one up, seen upside down.
         let at = |y: usize| if down { new.len() - 1 - y } else { y };
@@ -49,7 +45,7 @@ impl Shift {
         let blank = vec![Cell::EMPTY; width];
         let (top, bottom) = best(new.len(), by, |y| {
             let (is, was) = (new[at(y)], old[at(y)]);
-            let stays = cost(was, is);
+            let stays = if changed[at(y)] { cost(was, is) } else { 0 };
             let moves = if y + by < new.len() { cost(old[at(y + by)], is) } else { u32::MAX };
             (i64::from(stays) - i64::from(moves), i64::from(stays) - i64::from(cost(&blank, is)))
         })?;
@@ -59,17 +55,17 @@ impl Shift {
 }
 
 /// Returns by how many rows most of the rows moved that are to be found in both frames.
-fn votes(old: &[&[Cell]], new: &[&[Cell]], changed: &[usize]) -> Option<i32> {
+fn votes(old: &[&[Cell]], new: &[&[Cell]], changed: &[bool]) -> Option<i32> {
     let mut known: Vec<(u64, usize)> = (0..old.len()).filter_map(|y| Some((print(old[y])?, y))).collect();
     known.sort_unstable();
     let mut votes: Vec<i32> = Vec::with_capacity(changed.len());
-    for y in changed {
-        let Some(print) = print(new[*y]) else { continue };
+    for y in (0..new.len()).filter(|y| changed[*y]) {
+        let Some(print) = print(new[y]) else { continue };
         let first = known.partition_point(|(known, _)| *known < print);
         let mut found = known[first..].iter().take_while(|(known, _)| *known == print);
         // A row that is there twice says nothing.
         if let (Some((_, from)), None) = (found.next(), found.next()) {
-            votes.push(i32::from(*from as u16) - i32::from(*y as u16));
+            votes.push(i32::from(*from as u16) - i32::from(y as u16));
         }
     }
     votes.sort_unstable();
