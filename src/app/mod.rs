@@ -65,7 +65,7 @@ const EVENTS: usize = 4096;
 /// What streams is drawn within this time: long enough to gather what comes together.
 const SOON: Duration = Duration::from_millis(8);
 /// Between two frames of a spinner or a running time.
-const TICK: Duration = Duration::from_millis(90);
+const TICK: Duration = Duration::from_millis(100);
 /// Between two frames that only tell how far a search has come.
 const WORK: Duration = Duration::from_millis(40);
 /// A terminal that hasn't answered by now won't.

@@ -13,7 +13,7 @@ use super::theme::{Role, Theme};
 
 const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 /// How long one picture of the spinner stands.
-const SPINNER_MS: u64 = 80;
+const SPINNER_MS: u64 = 100;
 
 /// Writes one row from left to right and stops at its end.
 pub struct Pen<'a> {
