@@ -33,6 +33,7 @@ use std::time::{Duration, Instant};
 
 use crossterm::event::{Event, EventStream};
 use futures_util::StreamExt;
+use futures_util::stream::{SelectAll, select_all};
 use tokio::time::sleep_until;
 
 use self::behind::Behind;
@@ -68,6 +69,8 @@ const SOON: Duration = Duration::from_millis(8);
 const TICK: Duration = Duration::from_millis(100);
 /// Between two frames that only tell how far a search has come.
 const WORK: Duration = Duration::from_millis(40);
+/// After the first frame, before what nobody waits for is begun: the first key may come at once.
+const QUIET: Duration = Duration::from_millis(40);
 /// A terminal that hasn't answered by now won't.
 const ANSWER: Duration = Duration::from_secs(1);
 
@@ -137,6 +140,8 @@ struct Loop<'a> {
     replies: Replies,
     replies_until: Option<Instant>,
     asks_background: bool,
+    /// When earlier prompts are read.
+    history_at: Option<Instant>,
     /// Seconds east of Greenwich, once they were asked for.
     zone: Option<i32>,
     quit: Option<u8>,
@@ -201,6 +206,7 @@ impl<'a> Loop<'a> {
             replies: Replies::default(),
             replies_until: None,
             asks_background: ui.theme == ThemeChoice::Auto,
+            history_at: None,
             zone: None,
             quit: None,
         };
@@ -217,7 +223,7 @@ impl<'a> Loop<'a> {
         self.draw(Instant::now())?;
         // From here on the person can wait: the first frame stands.
         self.after_first_frame()?;
-        let mut events = EventStream::new();
+        let mut events = select_all([EventStream::new()]);
         let (mut waiting, mut meant) = (Vec::new(), Vec::new());
         let mut deliveries = Vec::new();
         while self.quit.is_none() {
@@ -247,6 +253,10 @@ impl<'a> Loop<'a> {
                 }
                 () = until(due) => self.draw(Instant::now())?,
                 () = until(self.replies_until) => self.give_up_asking(),
+                () = until(self.history_at) => {
+                    self.history_at = None;
+                    self.effects.load_history();
+                }
                 () = until(self.chat.lapses()) => {
                     self.chat.lapse();
                     self.pace.want(Instant::now(), Duration::ZERO);
@@ -327,7 +337,7 @@ impl<'a> Loop<'a> {
     }
 
     fn after_first_frame(&mut self) -> io::Result<()> {
-        self.effects.load_history();
+        self.history_at = Some(Instant::now() + QUIET);
         if self.asks_background {
             self.replies.expect();
             self.replies_until = Some(Instant::now() + ANSWER);
@@ -529,8 +539,9 @@ async fn look(frames: &mut Option<Frames>) -> Look {
 /// Takes all events that wait, at least one; false once the terminal is gone. Cancel-safe.
 ///
 /// The stream keeps the first waker it is polled with until an event comes, so it must never be polled with another
-/// one "just to look".
-async fn next_events(events: &mut EventStream, out: &mut Vec<Event>) -> bool {
+/// one "just to look". And each look at it waits for a lock that its thread holds while it sleeps, yielding the processor
+/// several times: `SelectAll` looks only once the thread has called.
+async fn next_events(events: &mut SelectAll<EventStream>, out: &mut Vec<Event>) -> bool {
     poll_fn(|cx| {
         while out.len() < EVENTS {
             match events.poll_next_unpin(cx) {
