@@ -137,10 +137,20 @@ fn in_markdown(text: &str, out: &mut Vec<Link>) {
 
 /// Finds bare addresses.
 fn in_text(text: &str, out: &mut Vec<Link>) {
-    static ADDRESS: LazyLock<Option<Regex>> =
-        LazyLock::new(|| Regex::new(r#"\bhttps?://[^\s<>"'`\\^{}|\p{Cc}\p{Cf}]+"#).ok());
+    static ADDRESS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        let mail = r"\b[A-Za-z0-9][A-Za-z0-9._+-]*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+";
+        Regex::new(&format!(r#"\bhttps?://[^\s<>"'`\\^{{}}|\p{{Cc}}\p{{Cf}}]+|{mail}"#)).ok()
+    });
     let Some(address) = ADDRESS.as_ref() else { return };
     for found in address.find_iter(text) {
+        if !found.as_str().contains("://") {
+            // `git@host:path` is no mail.
+            let after = text.get(found.end()..).unwrap_or("");
+            if !after.starts_with('/') && after.strip_prefix(':').is_none_or(|path| path.starts_with([' ', '\n'])) {
+                out.push(Link { text: String::new(), target: Target::Url(format!("mailto:{}", found.as_str())) });
+            }
+            continue;
+        }
         let mut url = found.as_str().trim_end_matches(['.', ',', ';', ':', '!', '?', '*', '_']);
         // A bracket that was opened before the address ends it.
         while let Some(rest) = url.strip_suffix([')', ']']) {
@@ -179,6 +189,13 @@ mod tests {
             ("shot", Target::File("./a.png".into())),
         ];
         assert_eq!(found(text), expected.map(|(text, target)| (text.to_owned(), target)));
+    }
+
+    #[test]
+    fn a_mail_address_is_a_link_and_a_remote_is_none() {
+        let mail = |address: &str| (String::new(), url(&format!("mailto:{address}")));
+        assert_eq!(found("ask ada@example.org, or b.c+d@e.f: now"), [mail("ada@example.org"), mail("b.c+d@e.f")]);
+        assert_eq!(found("clone git@host.org:a/b, see @you and a@b"), []);
     }
 
     #[test]

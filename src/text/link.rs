@@ -10,6 +10,8 @@ use std::ops::Range;
 const SCHEMES: [&str; 3] = ["http", "https", "mailto"];
 /// Addresses in one text; more are text.
 const MOST: usize = 256;
+/// Characters before the sign of a mail address.
+const MOST_NAME: usize = 64;
 /// Terminals take no longer ones.
 const LONGEST: usize = 2000;
 
@@ -56,7 +58,7 @@ pub fn says(text: &str, url: &str) -> bool {
     bare(text) == bare(url)
 }
 
-/// Finds the addresses in a text as GFM does: `http://`, `https://` and `www.` at the start of a word.
+/// Finds the addresses in a text as GFM does: `http://`, `https://` and `www.` at the start of a word, and mail.
 pub fn find(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut from = 0;
@@ -83,7 +85,51 @@ pub fn find(text: &str) -> Vec<Range<usize>> {
         }
         from = end.max(start + 1);
     }
+    let known = found.len();
+    mail(text, &mut found);
+    if found.len() > known {
+        found.sort_by_key(|range| range.start);
+    }
     found
+}
+
+/// Returns what an address that was found in a text leads to.
+pub fn url(found: &str) -> String {
+    if found.contains("://") {
+        found.to_owned()
+    } else if found.starts_with("www.") {
+        format!("http://{found}")
+    } else {
+        format!("mailto:{found}")
+    }
+}
+
+/// Finds mail addresses as GFM does, but for those of hosts that a path follows, as in `git@host:path`.
+fn mail(text: &str, found: &mut Vec<Range<usize>>) {
+    let bytes = text.as_bytes();
+    let known = found.len();
+    let mut from = 0;
+    for at in memchr::memchr_iter(b'@', bytes) {
+        if at < from || found.len() >= MOST {
+            continue;
+        }
+        let name = |byte: &&u8| byte.is_ascii_alphanumeric() || b"._+-".contains(byte);
+        let host = |byte: &&u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+        let before = bytes.get(from..at).unwrap_or(&[]).iter().rev().take(MOST_NAME).take_while(name).count();
+        let after = bytes.get(at + 1..).unwrap_or(&[]).iter().take_while(host).count();
+        let (start, end) = (at - before, at + 1 + after);
+        from = end;
+        let address = text.get(start..end).unwrap_or("").trim_end_matches('.');
+        let domain = address.get(before + 1..).unwrap_or("");
+        let follows = bytes.get(start + address.len()..).unwrap_or(&[]);
+        let path = follows.first() == Some(&b'/')
+            || (follows.first() == Some(&b':') && follows.get(1).is_some_and(|next| !next.is_ascii_whitespace()));
+        let parts = domain.split('.').count() > 1 && domain.split('.').all(|part| !part.is_empty());
+        let taken = found.iter().take(known).any(|range| range.start < end && start < range.end);
+        if before > 0 && parts && domain.ends_with(|c: char| c.is_ascii_alphanumeric()) && !path && !taken {
+            found.push(start..start + address.len());
+        }
+    }
 }
 
 /// Punctuation at the end belongs to the sentence, a bracket that nothing opened likewise.
@@ -145,6 +191,8 @@ mod tests {
             ("(http://x.y/a_(b)) www.x.org.", vec!["http://x.y/a_(b)", "www.x.org"]),
             ("https://x.y。ok <http://z>", vec!["https://x.y。ok"]),
             ("xhttp://a.b www. http://", vec![]),
+            ("mail ada+x@example.org, or <b@c.de>.", vec!["ada+x@example.org", "b@c.de"]),
+            ("git@host.org:a/b @you a@b a@.b https://u@x.yz/p 漢a@b.c_", vec!["https://u@x.yz/p"]),
             ("", vec![]),
         ] {
             let found: Vec<&str> = find(text).into_iter().map(|range| &text[range]).collect();
@@ -156,11 +204,13 @@ mod tests {
     fn a_flood_of_addresses_is_bounded() {
         assert_eq!(find(&"http://x.yz ".repeat(10_000)).len(), MOST);
         find(&"http:// www.".repeat(10_000));
+        find(&"a@b.".repeat(50_000));
+        find(&"@".repeat(50_000));
     }
 
     proptest! {
         #[test]
-        fn any_text_is_searched(text in "(http://|www\\.|[a-z().,é*]{0,3}| ){0,20}") {
+        fn any_text_is_searched(text in "(http://|www\\.|@|[a-z().,é*]{0,3}| ){0,20}") {
             let mut at = 0;
             for range in find(&text) {
                 prop_assert!(range.start >= at && text.get(range.clone()).is_some_and(|url| !url.is_empty()));

@@ -53,8 +53,7 @@ impl Inline {
         self.broken = false;
         let mut flow = std::mem::take(&mut self.flow);
         for range in link::find(&flow.text) {
-            let url = flow.text.get(range.clone()).unwrap_or("");
-            let url = if url.starts_with("www.") { format!("http://{url}") } else { url.to_owned() };
+            let url = link::url(flow.text.get(range.clone()).unwrap_or(""));
             if let Some(target) = link::target(&url)
                 && !flow.is_taken(&range)
             {
