@@ -22,10 +22,12 @@ struct Span {
     face: Face,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct RowEnd {
     text: u32,
     span: u32,
+    /// Nothing stands between this row and the next: a word or a line of code goes on.
+    goes_on: bool,
 }
 
 /// Rows of text with faces.
@@ -58,9 +60,14 @@ impl Laid {
         self.text.get(from as usize..to as usize).unwrap_or("")
     }
 
+    /// Returns whether a word, or a line of code, goes on in the next row.
+    pub fn goes_on(&self, row: u32) -> bool {
+        self.rows.get(row as usize).is_some_and(|row| row.goes_on)
+    }
+
     /// Iterates over a row's pieces.
     pub fn row(&self, row: u32) -> impl Iterator<Item = (&str, Face)> {
-        let (from, to) = self.bounds(row).unwrap_or((RowEnd { text: 0, span: 0 }, RowEnd { text: 0, span: 0 }));
+        let (from, to) = self.bounds(row).unwrap_or_default();
         let spans = self.spans.get(from.span as usize..to.span as usize).unwrap_or(&[]);
         let mut start = from.text as usize;
         spans.iter().map(move |span| {
@@ -107,7 +114,7 @@ impl Laid {
         let to = *self.rows.get(row as usize)?;
         let from = match row.checked_sub(1) {
             Some(before) => *self.rows.get(before as usize)?,
-            None => RowEnd { text: 0, span: 0 },
+            None => RowEnd::default(),
         };
         Some((from, to))
     }
@@ -127,7 +134,14 @@ impl Laid {
     }
 
     fn end_row(&mut self) {
-        self.rows.push(RowEnd { text: self.text.len() as u32, span: self.spans.len() as u32 });
+        self.rows.push(RowEnd { text: self.text.len() as u32, span: self.spans.len() as u32, goes_on: false });
+    }
+
+    /// The last row ends inside of something.
+    fn go_on(&mut self) {
+        if let Some(last) = self.rows.last_mut() {
+            last.goes_on = true;
+        }
     }
 }
 
@@ -385,6 +399,9 @@ impl Page {
             let base = self.laid.adopt(&flow);
             let mut span = 0;
             for (index, row) in chop(line, room).into_iter().enumerate() {
+                if index > 0 {
+                    self.laid.go_on();
+                }
                 self.row(|laid| {
                     laid.put(if index == 0 { edge.0 } else { edge.1 }, edge_face);
                     flow.put_row(row, &mut span, base, laid);
@@ -445,7 +462,12 @@ impl Page {
     fn put_rows(&mut self, flow: &Flow, rows: &[Row]) {
         let mut span = 0;
         let base = self.laid.adopt(flow);
+        let mut end = None;
         for row in rows {
+            if end == Some(row.start) {
+                self.laid.go_on();
+            }
+            end = Some(row.end);
             self.row(|laid| flow.put_row(*row, &mut span, base, laid));
         }
     }

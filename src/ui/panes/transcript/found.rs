@@ -2,6 +2,8 @@
 //!
 //! Rows are what is searched here, so that what is marked is what is seen. Cost: the rows given.
 
+use std::cmp::Ordering;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -28,14 +30,28 @@ pub(super) struct Mark {
     pub(super) nth: usize,
 }
 
+/// Returns how long the indent or the bar is that a row begins with.
+fn lead(line: &str) -> usize {
+    line.find(|c: char| !c.is_whitespace() && !matches!(c, '│' | '┊' | '▎')).unwrap_or(line.len())
+}
+
 /// Returns the cells of all matches in `rows`.
 pub(super) fn marks(laid: &Laid, matcher: &Matcher, rows: std::ops::Range<u32>) -> Vec<Mark> {
     let mut text = String::new();
+    // Where each row begins in the text, and how much of the row is left out: a word that goes on is one word, without
+    // the indent or the bar that its next row begins with.
     let mut starts = Vec::new();
+    let mut skipped = Vec::new();
     for row in rows.clone() {
+        let line = laid.row_text(row);
+        let joined = row > rows.start && laid.goes_on(row - 1);
+        let skip = if joined { lead(line) } else { 0 };
         starts.push(text.len());
-        text.push_str(laid.row_text(row));
-        text.push('\n');
+        skipped.push(skip);
+        text.push_str(line.get(skip..).unwrap_or(""));
+        if !laid.goes_on(row) {
+            text.push('\n');
+        }
     }
     let mut marks = Vec::new();
     for (nth, found) in matcher.matches(&text).into_iter().enumerate() {
@@ -43,11 +59,13 @@ pub(super) fn marks(laid: &Laid, matcher: &Matcher, rows: std::ops::Range<u32>) 
         while let Some(&start) = starts.get(at).filter(|start| **start < found.end) {
             let row = rows.start + at as u32;
             let line = laid.row_text(row);
-            // A row that goes on begins with its indent or bar.
-            let lead = line.find(|c: char| !c.is_whitespace() && c != '│' && c != '┊').unwrap_or(0);
-            let from = if found.start > start { found.start - start } else { lead.min(found.end - start) };
-            let from = if found.start == start { 0 } else { from };
-            let to = (found.end - start).min(line.len());
+            let skip = skipped.get(at).copied().unwrap_or(0);
+            let to = (skip + found.end - start).min(line.len());
+            let from = match found.start.cmp(&start) {
+                Ordering::Less => lead(line).min(to),
+                Ordering::Equal => skip,
+                Ordering::Greater => skip + found.start - start,
+            };
             if let (Some(before), Some(inside)) = (line.get(..from), line.get(from..to))
                 && !inside.is_empty()
             {
@@ -118,7 +136,7 @@ pub(super) fn draw(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::lines::laid::lay_plain;
+    use crate::ui::lines::laid::{Page, lay_plain};
     use crate::ui::theme::Role;
 
     #[test]
@@ -132,5 +150,30 @@ mod tests {
         let matcher = Matcher::new("two", false).unwrap().unwrap();
         assert_eq!(cells(marks(&laid, &matcher, 0..3)), [(0, 4, 7), (2, 3, 6)]);
         assert_eq!(cells(marks(&laid, &matcher, 2..3)), [(2, 3, 6)]);
+    }
+
+    #[test]
+    fn a_match_that_the_edge_breaks_is_marked_on_both_rows() {
+        let cells = |laid: &Laid, query| {
+            let matcher = Matcher::new(query, false).unwrap().unwrap();
+            marks(laid, &matcher, 0..laid.rows())
+                .iter()
+                .map(|mark| (mark.row, mark.start, mark.end))
+                .collect::<Vec<_>>()
+        };
+        let laid = lay_plain("abcdefgh 漢字かな", Role::Text, 5);
+        assert_eq!(laid.to_strings(), ["abcde", "fgh", "漢字", "かな"]);
+        assert_eq!(cells(&laid, "def"), [(0, 3, 5), (1, 0, 1)]);
+        assert_eq!(cells(&laid, "字か"), [(2, 2, 4), (3, 0, 2)]);
+        assert_eq!(cells(&laid, "gh 漢"), [(1, 1, 3), (2, 0, 2)]);
+        assert_eq!(cells(&laid, "ghijk"), []);
+        let mut page = Page::new(10);
+        page.edged("let number = 1;", ("│ ", "┊ "), Role::Border.into(), |line, flow| {
+            flow.push(line, Role::Source.into());
+        });
+        let laid = page.finish();
+        assert_eq!(laid.to_strings(), ["│ let numb", "┊ er = 1;"]);
+        assert_eq!(cells(&laid, "number"), [(0, 6, 10), (1, 2, 4)]);
+        assert_eq!(cells(&laid, "er ="), [(1, 2, 6)]);
     }
 }
