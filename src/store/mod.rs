@@ -18,6 +18,7 @@ pub mod search;
 pub mod session;
 pub mod slash;
 pub mod source;
+mod submitting;
 pub mod tools;
 pub mod transcript;
 pub mod usage;

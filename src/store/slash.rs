@@ -2,6 +2,8 @@
 
 use crate::event::Mode;
 
+use super::Timestamps;
+
 /// A row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CommandInfo {
@@ -26,6 +28,18 @@ pub const COMMANDS: &[CommandInfo] = &[
     CommandInfo { name: "copy", aliases: &["yank"], argument: "[n]", about: "copy the last answer, or the nth last" },
     CommandInfo { name: "raw", aliases: &["source"], argument: "", about: "show the last answer as it came" },
     CommandInfo { name: "links", aliases: &["open"], argument: "", about: "links and files, to open or copy" },
+    CommandInfo { name: "code", aliases: &["blocks"], argument: "", about: "copy a code block by its letter" },
+    CommandInfo { name: "outputs", aliases: &["fold", "details"], argument: "", about: "fold or unfold tool output" },
+    CommandInfo { name: "thinking", aliases: &["reasoning"], argument: "", about: "show or hide thinking" },
+    CommandInfo { name: "targets", aliases: &["urls"], argument: "", about: "show or hide where links go" },
+    CommandInfo {
+        name: "timestamps",
+        aliases: &["times"],
+        argument: "[off|relative|clock]",
+        about: "say when things were said",
+    },
+    CommandInfo { name: "tools", aliases: &["panel"], argument: "", about: "show or hide the tool panel" },
+    CommandInfo { name: "approve", aliases: &["approval"], argument: "", about: "show the waiting approval" },
     CommandInfo { name: "frames", aliases: &[], argument: "[file]", about: "show the raw frames, or save them" },
     CommandInfo { name: "retry", aliases: &["again"], argument: "", about: "send the last prompt again" },
     CommandInfo { name: "debug", aliases: &["figures"], argument: "", about: "show what the screen costs" },
@@ -58,6 +72,14 @@ pub enum Slash {
     Raw,
     Debug,
     Links,
+    Code,
+    Outputs,
+    Thinking,
+    Targets,
+    Tools,
+    Approval,
+    /// The next kind of times, or this one.
+    Times(Option<Timestamps>),
     /// The nth answer from the end.
     Copy(usize),
     /// Show the raw frames, or save them in a file.
@@ -98,6 +120,19 @@ pub fn read(text: &str) -> Submitted {
         "raw" => Slash::Raw,
         "debug" => Slash::Debug,
         "links" => Slash::Links,
+        "code" => Slash::Code,
+        "outputs" => Slash::Outputs,
+        "thinking" => Slash::Thinking,
+        "targets" => Slash::Targets,
+        "tools" => Slash::Tools,
+        "approve" => Slash::Approval,
+        "timestamps" => match given.as_deref().map(|given| (given, Timestamps::parse(&given.to_lowercase()))) {
+            None => Slash::Times(None),
+            Some((_, Some(times))) => Slash::Times(Some(times)),
+            Some((given, None)) => {
+                return Submitted::Wrong(format!("no times are called {given}; there are off, relative and clock"));
+            }
+        },
         "copy" => match given.as_deref().map(str::parse) {
             None => Slash::Copy(1),
             Some(Ok(nth)) if nth > 0 => Slash::Copy(nth),
@@ -162,6 +197,7 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::action::{ACTIONS, Context};
 
     #[test]
     fn texts_are_read_as_what_they_are() {
@@ -173,6 +209,8 @@ mod tests {
             ("/MODEL  ollama/qwen3 ", Submitted::Command(Slash::Model(Some("ollama/qwen3".into())))),
             ("/models", Submitted::Command(Slash::Model(None))),
             ("/mode plan", Submitted::Command(Slash::Mode(Some(Mode::Plan)))),
+            ("/times clock", Submitted::Command(Slash::Times(Some(Timestamps::Clock)))),
+            ("/times never", Submitted::Wrong("no times are called never; there are off, relative and clock".into())),
             ("/reset", Submitted::Command(Slash::New)),
             ("/q", Submitted::Command(Slash::Quit)),
             (
@@ -202,14 +240,77 @@ mod tests {
         assert_eq!(
             names("/"),
             [
-                "help", "model", "mode", "search", "outline", "copy", "raw", "links", "frames", "retry", "debug",
-                "new", "quit"
+                "help",
+                "model",
+                "mode",
+                "search",
+                "outline",
+                "copy",
+                "raw",
+                "links",
+                "code",
+                "outputs",
+                "thinking",
+                "targets",
+                "timestamps",
+                "tools",
+                "approve",
+                "frames",
+                "retry",
+                "debug",
+                "new",
+                "quit"
             ]
         );
         assert_eq!(names("/mod"), ["model", "mode"]);
         assert_eq!(names("/ex"), ["quit"]);
         assert_eq!(names("/mode plan"), [""; 0]);
         assert_eq!(names("hello"), [""; 0]);
+    }
+
+    /// What has a key everywhere, and the command that does the same for whoever doesn't know the key.
+    #[test]
+    fn what_has_a_key_everywhere_has_a_command() {
+        let commands = [
+            ("app.help", "help"),
+            ("model.choose", "model"),
+            ("frames.open", "frames"),
+            ("mode.cycle", "mode"),
+            ("mode.ask", "mode"),
+            ("mode.auto-edit", "mode"),
+            ("mode.plan", "mode"),
+            ("mode.full", "mode"),
+            ("approval.open", "approve"),
+            ("prompt.retry", "retry"),
+            ("output.toggle", "outputs"),
+            ("thinking.toggle", "thinking"),
+            ("links.toggle", "targets"),
+            ("timestamps.cycle", "timestamps"),
+            ("tool-panel.toggle", "tools"),
+            ("search.open", "search"),
+            ("outline.open", "outline"),
+            ("copy.answer", "copy"),
+            ("copy.code", "code"),
+            ("session.new", "new"),
+            ("app.debug", "debug"),
+            ("app.quit", "quit"),
+        ];
+        // Moving, and what is done to a text or to the terminal, is no command.
+        let keys_only = [
+            "transcript.",
+            "focus.",
+            "app.escape",
+            "app.interrupt",
+            "app.redraw",
+            "app.suspend",
+            "prompt.take-back",
+            "turn.cancel",
+        ];
+        for row in ACTIONS.iter().filter(|row| row.context == Context::Global) {
+            let command = commands.iter().find(|(action, _)| *action == row.name).map(|(_, command)| *command);
+            let known = command.is_some_and(|command| COMMANDS.iter().any(|known| known.name == command));
+            assert!(known || keys_only.iter().any(|name| row.name.starts_with(name)), "{}", row.name);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::finding;
 use super::focus::{ApprovalInput, Overlay, Pane, matching};
 use super::frames::Frames;
 use super::links;
-use super::slash::{self, Slash, Submitted};
+use super::submitting;
 use super::transcript::{Item, ItemId, Kind};
 
 /// Rows that a page of an overlay scrolls.
@@ -23,7 +23,7 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         store.hint = None;
     }
     match action {
-        Action::Submit(text) => submit(store, text, fx),
+        Action::Submit(text) => submitting::submit(store, text, fx),
         Action::Cancel => {
             if !store.session.phase.is_idle() {
                 store.session.cancelling = true;
@@ -36,7 +36,7 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
                 fx.push(Effect::Send(Command::Unqueue { id: newest.id }));
             }
         }
-        Action::Retry => retry(store, fx),
+        Action::Retry => submitting::retry(store, fx),
         Action::Decide(decision) => decide(store, decision, fx),
         Action::CycleMode => {
             let mode = store.session.wanted_mode.unwrap_or(store.session.mode()).following();
@@ -144,6 +144,10 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
                 store.frames.type_char(c);
             } else if let Some(Overlay::Links { .. }) = store.focus.top() {
                 take_link(store, c, fx);
+            } else if let Some(Overlay::Raw { item, .. }) = store.focus.top() {
+                if c == 'y' {
+                    copying::item(store, item.0, fx);
+                }
             } else if !swallowed(store) {
                 store.focus.type_char(c);
                 finding::edited(store);
@@ -193,59 +197,6 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
                 }
             }
         }
-    }
-}
-
-fn submit(store: &mut Store, text: String, fx: &mut Vec<Effect>) {
-    if text.trim().is_empty() {
-        return;
-    }
-    match slash::read(&text) {
-        Submitted::Text(send) => {
-            if can(store, |caps| caps.prompt, "nobody answers here: this session can only be watched") {
-                fx.push(Effect::Send(Command::Prompt { text: send }));
-            } else {
-                store.taken_back = Some(text);
-            }
-        }
-        Submitted::Wrong(why) => {
-            store.hint = Some((Level::Warn, why));
-            store.taken_back = Some(text);
-        }
-        Submitted::Command(Slash::Help) => act(store, Action::OpenHelp, fx),
-        Submitted::Command(Slash::Model(None)) => act(store, Action::OpenModels, fx),
-        Submitted::Command(Slash::Model(Some(name))) => act(store, Action::SetModel(name), fx),
-        Submitted::Command(Slash::Mode(None)) => act(store, Action::CycleMode, fx),
-        Submitted::Command(Slash::Mode(Some(mode))) => act(store, Action::SetMode(mode), fx),
-        Submitted::Command(Slash::Debug) => act(store, Action::ToggleDebug, fx),
-        Submitted::Command(Slash::Raw) => act(store, Action::OpenRaw { item: None }, fx),
-        Submitted::Command(Slash::Links) => act(store, Action::OpenLinks { item: None }, fx),
-        Submitted::Command(Slash::Outline) => act(store, Action::OpenOutline { from: None }, fx),
-        Submitted::Command(Slash::Copy(nth)) => act(store, Action::CopyAnswer(nth), fx),
-        Submitted::Command(Slash::Search(query)) => act(store, Action::OpenSearch { from: None, query }, fx),
-        Submitted::Command(Slash::Frames(None)) => act(store, Action::OpenFrames, fx),
-        Submitted::Command(Slash::Frames(file)) => fx.push(Effect::SaveFrames(file)),
-        Submitted::Command(Slash::Retry) => act(store, Action::Retry, fx),
-        Submitted::Command(Slash::New) => fx.push(Effect::NewSession),
-        Submitted::Command(Slash::Quit) => fx.push(Effect::Quit),
-    }
-}
-
-/// Sends the last prompt again. Nothing does that by itself: a remote may have begun to act on it.
-fn retry(store: &mut Store, fx: &mut Vec<Effect>) {
-    if !can(store, |caps| caps.prompt, "nobody answers here: this session can only be watched") {
-        return;
-    }
-    let last = store.transcript.items().iter().rev().find_map(|item| match &item.kind {
-        Kind::Prompt { text } => Some(text.clone()),
-        _ => None,
-    });
-    match last {
-        _ if !store.session.phase.is_idle() => {
-            store.hint = Some((Level::Info, "the answer is still coming; stop it first".into()));
-        }
-        Some(text) => fx.push(Effect::Send(Command::Prompt { text })),
-        None => store.hint = Some((Level::Info, "nothing was asked yet".into())),
     }
 }
 
@@ -445,7 +396,7 @@ fn replay(store: &mut Store, fx: &mut Vec<Effect>, command: impl FnOnce(ReplaySt
 }
 
 /// Returns whether the source can do it; says why not otherwise.
-fn can(store: &mut Store, what: impl FnOnce(Caps) -> bool, why_not: &str) -> bool {
+pub(super) fn can(store: &mut Store, what: impl FnOnce(Caps) -> bool, why_not: &str) -> bool {
     let able = what(store.session.caps());
     if !able {
         store.hint = Some((Level::Warn, why_not.into()));

@@ -4,7 +4,7 @@
 //! the clock is not laid out but drawn over the rows (see `live`), so that a spinner lays nothing out.
 
 pub(super) mod about;
-mod call;
+pub(super) mod call;
 
 use crate::event::{Level, Millis, Stop, TurnEnd, Usage};
 use crate::store::tools::CallState;

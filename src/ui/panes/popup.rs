@@ -4,6 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::store::slash::CommandInfo;
+use crate::text::width::str_width;
 use crate::ui::paint::{Pen, clear, restyle};
 use crate::ui::theme::{Role, Theme};
 
@@ -35,6 +36,11 @@ pub fn draw(commands: &[&CommandInfo], selected: usize, theme: Theme, above: Rec
             let line = Rect { x: begin, y: area.y + row, width: area.right() - begin, height: 1 };
             restyle(line, theme.style(Role::Selection), buf);
         }
+    }
+    let below = commands.len() - (first + usize::from(rows)).min(commands.len());
+    if below > 0 {
+        let text = format!(" ↓{below} ");
+        Pen::at_right(buf, area, rows - 1, str_width(&text)).write(&text, theme.style(Role::Dim));
     }
 }
 

@@ -103,7 +103,7 @@ pub fn draw(
         let at = view.starts.get(last.saturating_sub(1)).copied().unwrap_or(0) as usize;
         format!("· {} % of {} kB", at * 100 / text.len().max(1), text.len() / 1000)
     };
-    let footer = format!("{}–{last} {whole} · ↑↓ · {} closes", (first + 1).min(last), labels.close);
+    let footer = format!("{}–{last} {whole} · ↑↓ · {} closes · y copies", (first + 1).min(last), labels.close);
     let inner = frame("Source", &footer, Role::BorderFocused, theme, place, buf);
     for y in 0..inner.height {
         let Some(row) = view.row(&text, first + usize::from(y)) else { break };

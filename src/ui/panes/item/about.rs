@@ -29,8 +29,8 @@ pub(in crate::ui::panes) struct About {
     pub(in crate::ui::panes) syntax: Syntax,
 }
 
-/// Returns what to show of a call's arguments below its headline.
-pub(in crate::ui::panes) fn about(call: &Call) -> Option<About> {
+/// Returns what to show of a call's arguments below its headline, where that many cells are free.
+pub(in crate::ui::panes) fn about(call: &Call, room: usize) -> Option<About> {
     if call.state == CallState::Writing || call.args.len() > LOOK {
         return None;
     }
@@ -61,7 +61,7 @@ pub(in crate::ui::panes) fn about(call: &Call) -> Option<About> {
     }
     let nested = args.values().any(|value| value.is_object() || value.as_array().is_some_and(|all| !all.is_empty()));
     let told = super::super::subject::is_told(&args);
-    (nested && !told).then(|| About { text: pretty(&call.args), syntax: Syntax::named("json") })
+    (nested && !told).then(|| About { text: pretty(&call.args, room), syntax: Syntax::named("json") })
 }
 
 /// Returns what an edit changes as a diff.
@@ -101,17 +101,26 @@ pub(in crate::ui::panes) fn is_json(output: &str) -> bool {
     looks && output.len() <= LOOK && !output.contains('\n') && serde_json::from_str::<IgnoredAny>(output).is_ok()
 }
 
-/// Returns JSON with a line for each value. Only white space between values is touched.
-pub(in crate::ui::panes) fn pretty(json: &str) -> String {
+/// Lists and objects that take no more than this stand on one line, where there is room.
+const ONE_LINE: usize = 60;
+
+/// Returns JSON laid out: what is short on one line, of the rest each value on its own. Only white space between values
+/// is touched.
+pub(in crate::ui::panes) fn pretty(json: &str, room: usize) -> String {
+    let json = json.trim();
+    let mut lengths = compact_lengths(json).into_iter();
     let mut out = String::with_capacity(json.len() * 2);
     let mut depth = 0usize;
+    // Inside how many brackets of a line that holds them all.
+    let mut inline = 0usize;
     let (mut quoted, mut escaped) = (false, false);
-    let line = |out: &mut String, depth: usize| {
+    let mut start = 0;
+    let line = |out: &mut String, start: &mut usize, depth: usize| {
         out.push('\n');
+        *start = out.len();
         out.extend(std::iter::repeat_n("  ", depth.min(40)));
     };
-    let mut chars = json.trim().chars().peekable();
-    while let Some(c) = chars.next() {
+    for c in json.chars() {
         if quoted {
             out.push(c);
             quoted = escaped || c != '"';
@@ -124,23 +133,29 @@ pub(in crate::ui::panes) fn pretty(json: &str) -> String {
                 out.push(c);
             }
             '{' | '[' => {
-                while chars.next_if(|c| c.is_whitespace()).is_some() {}
+                let length = lengths.next().unwrap_or(0);
                 out.push(c);
-                if let Some(close) = chars.next_if(|c| matches!(c, '}' | ']')) {
-                    out.push(close);
+                let fits = length <= ONE_LINE && out.len() - start + length <= room;
+                if inline > 0 || length <= 2 || fits {
+                    inline += 1;
                 } else {
                     depth += 1;
-                    line(&mut out, depth);
+                    line(&mut out, &mut start, depth);
                 }
             }
             '}' | ']' => {
-                depth = depth.saturating_sub(1);
-                line(&mut out, depth);
+                if inline > 0 {
+                    inline -= 1;
+                } else {
+                    depth = depth.saturating_sub(1);
+                    line(&mut out, &mut start, depth);
+                }
                 out.push(c);
             }
+            ',' if inline > 0 => out.push_str(", "),
             ',' => {
                 out.push(c);
-                line(&mut out, depth);
+                line(&mut out, &mut start, depth);
             }
             ':' => out.push_str(": "),
             c if c.is_whitespace() => {}
@@ -148,6 +163,40 @@ pub(in crate::ui::panes) fn pretty(json: &str) -> String {
         }
     }
     out
+}
+
+/// Returns for each opening bracket, in order, how long it is on one line up to its closing one.
+fn compact_lengths(json: &str) -> Vec<usize> {
+    let (mut lengths, mut open) = (Vec::new(), Vec::new());
+    let (mut quoted, mut escaped) = (false, false);
+    let mut at = 0usize;
+    for c in json.chars() {
+        if quoted {
+            quoted = escaped || c != '"';
+            escaped = !escaped && c == '\\';
+            at += 1;
+            continue;
+        }
+        match c {
+            c if c.is_whitespace() => continue,
+            '"' => quoted = true,
+            '{' | '[' => {
+                open.push((lengths.len(), at));
+                lengths.push(usize::MAX / 2);
+            }
+            '}' | ']' => {
+                if let Some((nth, start)) = open.pop()
+                    && let Some(length) = lengths.get_mut(nth)
+                {
+                    *length = at + 1 - start;
+                }
+            }
+            ',' | ':' => at += 1,
+            _ => {}
+        }
+        at += 1;
+    }
+    lengths
 }
 
 #[cfg(test)]
@@ -168,31 +217,31 @@ mod tests {
             ("python", r#"{"code":"a = 1\nb"}"#, Some(("a = 1\nb", "python"))),
             ("shell", r#"{"command":"ls"}"#, None),
             ("apply_patch", r#"{"patch":"@@\n-a\n"}"#, Some(("@@\n-a\n", "diff"))),
-            (
-                "plan",
-                r#"{"steps":[{"a":1}]}"#,
-                Some(("{\n  \"steps\": [\n    {\n      \"a\": 1\n    }\n  ]\n}", "json")),
-            ),
+            ("plan", r#"{"steps":[{"a":1}]}"#, Some(("{\"steps\": [{\"a\": 1}]}", "json"))),
             ("find", r#"{"query":"x","filters":["a"]}"#, None),
             ("x", "not json", None),
             ("x", "{}", None),
         ];
         for (name, args, expected) in cases {
             let expected = expected.map(|(text, label)| About { text: text.to_owned(), syntax: Syntax::named(label) });
-            assert_eq!(about(&call(name, args)), expected, "{name} {args}");
+            assert_eq!(about(&call(name, args), 80), expected, "{name} {args}");
         }
         let mut writing = call("shell", r#"{"command":"cd x\nls"}"#);
         writing.state = CallState::Writing;
-        assert_eq!(about(&writing), None);
+        assert_eq!(about(&writing, 80), None);
     }
 
     #[test]
     fn json_is_laid_out_and_nothing_in_it_changes() {
         assert_eq!(
-            pretty(r#"{"a":[1.0,12345678901234567890123,"x, \"y\": {"],"b":{},"c":[ ]}"#),
-            "{\n  \"a\": [\n    1.0,\n    12345678901234567890123,\n    \"x, \\\"y\\\": {\"\n  ],\n  \"b\": {},\n  \"c\": []\n}"
+            pretty(r#"{"a":[1.0,12345678901234567890123,"x, \"y\": {"],"b":{},"c":[ ]}"#, 80),
+            "{\n  \"a\": [1.0, 12345678901234567890123, \"x, \\\"y\\\": {\"],\n  \"b\": {},\n  \"c\": []\n}"
         );
         assert!(is_json("[1, 2]\n") && !is_json("[x]") && !is_json("{\n}") && !is_json("12") && !is_json(""));
-        pretty(&"[".repeat(100_000));
+        let nested =
+            pretty(&format!("[{},{{\"a\":1}}]", "\"long enough for a line\",".repeat(3).trim_end_matches(',')), 80);
+        assert!(nested.ends_with("line\",\n  {\"a\": 1}\n]"), "{nested}");
+        assert_eq!(pretty(r#"{"a":[1,2]}"#, 8), "{\n  \"a\": [\n    1,\n    2\n  ]\n}");
+        pretty(&"[".repeat(100_000), 80);
     }
 }

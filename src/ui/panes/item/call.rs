@@ -46,7 +46,7 @@ pub(super) fn lay(scene: &Scene<'_>, call: &Call) -> Laid {
             });
         }
         PartKind::About => {
-            if let Some(About { text, syntax }) = about(call) {
+            if let Some(About { text, syntax }) = about(call, page.room().saturating_sub(4)) {
                 let text = if call.state == CallState::Waiting { visible(&text) } else { clean(&text) };
                 // While a person decides, nothing is left out.
                 let folded = scene.folded && call.state != CallState::Waiting;
@@ -56,7 +56,7 @@ pub(super) fn lay(scene: &Scene<'_>, call: &Call) -> Laid {
         PartKind::Json => {
             let source = scene.part.source(&call.output);
             let fits = source.len() < page.room().saturating_sub(4);
-            let json = if fits { source.to_owned() } else { pretty(source) };
+            let json = if fits { source.to_owned() } else { pretty(source, page.room().saturating_sub(4)) };
             let lines = if scene.folded { FOLDED_JSON } else { LINES };
             lay_code(&mut page, scene, &clean(&json), Syntax::named("json"), lines);
         }
@@ -104,7 +104,7 @@ pub(super) fn stamp(scene: &Scene<'_>, call: &Call) -> u64 {
 }
 
 /// Returns whether an output is a unified diff, by its first lines.
-fn looks_like_diff(output: &str) -> bool {
+pub(in crate::ui::panes) fn looks_like_diff(output: &str) -> bool {
     let head = output.get(..output.floor_char_boundary(2048)).unwrap_or("");
     head.starts_with("diff --git") || head.starts_with("@@ -") || head.contains("\n@@ -")
 }

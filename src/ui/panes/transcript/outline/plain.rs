@@ -6,6 +6,7 @@ use super::{Part, PartKind};
 use crate::event::Outcome;
 use crate::store::tools::{Call, CallState};
 use crate::ui::panes::item::about::{about, is_json};
+use crate::ui::panes::item::call::looks_like_diff;
 
 const PART_LINES: usize = 48;
 const PART_BYTES: usize = 6 * 1024;
@@ -42,7 +43,7 @@ pub(super) fn call_parts(call: &Call, folded: bool, parts: &mut Vec<Part>) -> u6
     let detail = call.ask.as_ref().map_or("", |ask| ask.detail.trim_end());
     if shows_detail(detail) {
         bytes += head_parts(detail, if folded { FOLDED_DETAIL } else { usize::MAX }, PartKind::Detail, parts);
-    } else if about(call).is_some() {
+    } else if about(call, usize::MAX).is_some() {
         parts.push(Part::whole(PartKind::About));
     }
     let output = call.output.trim_end();
@@ -53,6 +54,7 @@ pub(super) fn call_parts(call: &Call, folded: bool, parts: &mut Vec<Part>) -> u6
     let shown = match (folded, call.state) {
         (false, _) => usize::MAX,
         (true, CallState::Done(Outcome::Failed)) => FOLDED_FAILURE,
+        (true, _) if looks_like_diff(output) => FOLDED_DETAIL,
         (true, _) => FOLDED_OUTPUT,
     };
     if folded && call.state == CallState::Running {
