@@ -225,54 +225,56 @@ impl From<Color> for Ink {
     }
 }
 
+/// On a dark ground the bright red, blue and magenta are the readable ones, whatever the palette; what is less important
+/// is faint, since the bright black of some palettes is the ground itself.
 fn dark(role: Role) -> Style {
     let plain = Style::new();
     match role {
         Role::Text | Role::Assistant | Role::Source => plain,
-        Role::Keyword => plain.fg(Color::Magenta),
-        Role::Type | Role::Math => plain.fg(Color::Cyan),
-        Role::Literal => plain.fg(Color::Green),
-        Role::Number => plain.fg(Color::Yellow),
-        Role::Comment => plain.fg(Color::DarkGray).add_modifier(Modifier::ITALIC),
-        Role::Function => plain.fg(Color::Blue),
-        Role::Attribute => plain.fg(Color::LightBlue),
-        Role::Dim | Role::CodeEdge | Role::Border => plain.fg(Color::DarkGray),
-        Role::Heading => plain.fg(Color::Cyan),
-        Role::Code => plain.fg(Color::Yellow),
-        Role::Link => plain.fg(Color::Blue).add_modifier(Modifier::UNDERLINED),
-        Role::Quote => plain.fg(Color::Gray),
-        Role::User => plain.fg(Color::Cyan).add_modifier(Modifier::BOLD),
-        Role::Thinking => plain.fg(Color::DarkGray).add_modifier(Modifier::ITALIC),
-        Role::Tool => plain.fg(Color::Magenta).add_modifier(Modifier::BOLD),
-        Role::Ok | Role::Added => plain.fg(Color::Green),
-        Role::Warn => plain.fg(Color::Yellow),
-        Role::Error | Role::Removed => plain.fg(Color::Red),
-        Role::Info => plain.fg(Color::Blue),
+        Role::Dim | Role::CodeEdge | Role::Border => plain.add_modifier(Modifier::DIM),
+        Role::Thinking | Role::Comment => plain.add_modifier(Modifier::DIM | Modifier::ITALIC),
+        Role::Quote | Role::Status => plain.fg(Color::Gray),
+        Role::Keyword => plain.fg(Color::LightMagenta),
+        Role::Tool => plain.fg(Color::LightMagenta).add_modifier(Modifier::BOLD),
+        Role::Function | Role::Attribute | Role::Info => plain.fg(Color::LightBlue),
+        Role::Link => plain.fg(Color::LightBlue).add_modifier(Modifier::UNDERLINED),
+        Role::Type | Role::Math | Role::Heading => plain.fg(Color::Cyan),
         Role::Accent | Role::BorderFocused | Role::Filled => plain.fg(Color::Cyan),
-        Role::Selection => plain.add_modifier(Modifier::REVERSED),
-        Role::Found => plain.fg(Color::Black).bg(Color::Yellow),
-        Role::FoundHere => plain.fg(Color::Black).bg(Color::LightGreen).add_modifier(Modifier::BOLD),
-        Role::Status => plain.fg(Color::Gray),
-        Role::Key => plain.fg(Color::Cyan).add_modifier(Modifier::BOLD),
+        Role::User | Role::Key => plain.fg(Color::Cyan).add_modifier(Modifier::BOLD),
+        Role::Number | Role::Code | Role::Warn => plain.fg(Color::Yellow),
+        Role::Literal | Role::Ok | Role::Added => plain.fg(Color::Green),
+        Role::Error | Role::Removed => plain.fg(Color::LightRed),
+        Role::Selection => reversed(None),
+        Role::Found => reversed(Some(Color::Yellow)),
+        Role::FoundHere => reversed(Some(Color::Green)).add_modifier(Modifier::BOLD),
     }
 }
 
+/// Yellow, cyan and the bright colours can't be read on white.
 fn light(role: Role) -> Style {
     let plain = Style::new();
     match role {
-        Role::Heading => plain.fg(Color::Blue),
-        Role::Code => plain.fg(Color::Magenta),
-        // Cyan and the bright blue can't be read either.
-        Role::Type | Role::Function | Role::Attribute | Role::Math => plain.fg(Color::Blue),
-        Role::Number => plain.fg(Color::Red),
-        Role::Quote | Role::Status => plain.fg(Color::DarkGray),
-        Role::User | Role::Key => plain.fg(Color::Blue).add_modifier(Modifier::BOLD),
+        Role::Text | Role::Assistant | Role::Source => plain,
+        Role::Dim | Role::CodeEdge | Role::Border | Role::Quote | Role::Status => plain.fg(Color::DarkGray),
+        Role::Thinking | Role::Comment => plain.fg(Color::DarkGray).add_modifier(Modifier::ITALIC),
+        Role::Keyword | Role::Code | Role::Warn => plain.fg(Color::Magenta),
         Role::Tool => plain.fg(Color::Magenta).add_modifier(Modifier::BOLD),
-        // Yellow on white can't be read.
-        Role::Warn => plain.fg(Color::Magenta),
+        Role::Function | Role::Attribute | Role::Info => plain.fg(Color::Blue),
+        Role::Link => plain.fg(Color::Blue).add_modifier(Modifier::UNDERLINED),
+        Role::Type | Role::Math | Role::Heading => plain.fg(Color::Blue),
         Role::Accent | Role::BorderFocused | Role::Filled => plain.fg(Color::Blue),
-        other => dark(other),
+        Role::User | Role::Key => plain.fg(Color::Blue).add_modifier(Modifier::BOLD),
+        Role::Literal | Role::Ok | Role::Added => plain.fg(Color::Green),
+        Role::Number | Role::Error | Role::Removed => plain.fg(Color::Red),
+        Role::Selection => reversed(None),
+        Role::Found => reversed(Some(Color::Magenta)),
+        Role::FoundHere => reversed(Some(Color::Blue)).add_modifier(Modifier::BOLD),
     }
+}
+
+/// Swaps a colour that can be read on the ground with the ground: what stands out can be read on any.
+fn reversed(colour: Option<Color>) -> Style {
+    Style { fg: colour, ..Style::new() }.add_modifier(Modifier::REVERSED).remove_modifier(Modifier::DIM)
 }
 
 fn mono(role: Role) -> Style {
@@ -387,28 +389,4 @@ fn ansi_offset(colour: Color) -> Option<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn mono_has_no_colour_at_all() {
-        let theme = Theme::new(ThemeKind::Mono);
-        for role in [Role::Text, Role::Heading, Role::Error, Role::Selection, Role::Link, Role::Key, Role::Code] {
-            let style = theme.style(role);
-            assert_eq!((style.fg, style.bg), (None, None), "{role:?}");
-        }
-    }
-
-    #[test]
-    fn emphasis_adds_to_the_role() {
-        let style = Theme::new(ThemeKind::Dark).face(Face::new(Role::Thinking).with(Face::BOLD));
-        assert!(style.add_modifier.contains(Modifier::BOLD | Modifier::ITALIC));
-    }
-
-    #[test]
-    fn names_parse_back() {
-        for kind in ThemeKind::ALL {
-            assert_eq!(ThemeKind::parse(kind.name()), Some(kind));
-        }
-    }
-}
+mod tests;

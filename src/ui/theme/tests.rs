@@ -1,0 +1,200 @@
+use super::*;
+
+type Rgb = (u8, u8, u8);
+
+/// The ground, and the sixteen colours, of terminals that many people have.
+const DARK: &[(&str, u32, [u32; 16])] = &[
+    (
+        "black",
+        0x00_0000,
+        [
+            0x00_0000, 0xcd_0000, 0x00_cd00, 0xcd_cd00, 0x00_00ee, 0xcd_00cd, 0x00_cdcd, 0xe5_e5e5, 0x7f_7f7f,
+            0xff_0000, 0x00_ff00, 0xff_ff00, 0x5c_5cff, 0xff_00ff, 0x00_ffff, 0xff_ffff,
+        ],
+    ),
+    (
+        "editor",
+        0x1e_1e1e,
+        [
+            0x00_0000, 0xcd_3131, 0x0d_bc79, 0xe5_e510, 0x24_72c8, 0xbc_3fbc, 0x11_a8cd, 0xe5_e5e5, 0x66_6666,
+            0xf1_4c4c, 0x23_d18b, 0xf5_f543, 0x3b_8eea, 0xd6_70d6, 0x29_b8db, 0xe5_e5e5,
+        ],
+    ),
+    (
+        "campbell",
+        0x0c_0c0c,
+        [
+            0x0c_0c0c, 0xc5_0f1f, 0x13_a10e, 0xc1_9c00, 0x00_37da, 0x88_1798, 0x3a_96dd, 0xcc_cccc, 0x76_7676,
+            0xe7_4856, 0x16_c60c, 0xf9_f1a5, 0x3b_78ff, 0xb4_009e, 0x61_d6d6, 0xf2_f2f2,
+        ],
+    ),
+    (
+        "tango",
+        0x2e_3436,
+        [
+            0x2e_3436, 0xcc_0000, 0x4e_9a06, 0xc4_a000, 0x34_65a4, 0x75_507b, 0x06_989a, 0xd3_d7cf, 0x55_5753,
+            0xef_2929, 0x8a_e234, 0xfc_e94f, 0x72_9fcf, 0xad_7fa8, 0x34_e2e2, 0xee_eeec,
+        ],
+    ),
+    (
+        "solarized",
+        0x00_2b36,
+        [
+            0x07_3642, 0xdc_322f, 0x85_9900, 0xb5_8900, 0x26_8bd2, 0xd3_3682, 0x2a_a198, 0xee_e8d5, 0x00_2b36,
+            0xcb_4b16, 0x58_6e75, 0x65_7b83, 0x83_9496, 0x6c_71c4, 0x93_a1a1, 0xfd_f6e3,
+        ],
+    ),
+];
+
+const LIGHT: &[(&str, u32, [u32; 16])] = &[
+    (
+        "editor",
+        0xff_ffff,
+        [
+            0x00_0000, 0xcd_3131, 0x10_7c10, 0x94_9800, 0x04_51a5, 0xbc_05bc, 0x05_98bc, 0x55_5555, 0x66_6666,
+            0xcd_3131, 0x14_ce14, 0xb5_ba00, 0x04_51a5, 0xbc_05bc, 0x05_98bc, 0xa5_a5a5,
+        ],
+    ),
+    (
+        "mac",
+        0xff_ffff,
+        [
+            0x00_0000, 0x99_0000, 0x00_a600, 0x99_9900, 0x00_00b2, 0xb2_00b2, 0x00_a6b2, 0xbf_bfbf, 0x66_6666,
+            0xe5_0000, 0x00_d900, 0xe5_e500, 0x00_00ff, 0xe5_00e5, 0x00_e5e5, 0xe5_e5e5,
+        ],
+    ),
+    (
+        "solarized",
+        0xfd_f6e3,
+        [
+            0x07_3642, 0xdc_322f, 0x85_9900, 0xb5_8900, 0x26_8bd2, 0xd3_3682, 0x2a_a198, 0xee_e8d5, 0x00_2b36,
+            0xcb_4b16, 0x58_6e75, 0x65_7b83, 0x83_9496, 0x6c_71c4, 0x93_a1a1, 0xfd_f6e3,
+        ],
+    ),
+];
+
+const ROLES: &[Role] = &[
+    Role::Text,
+    Role::Dim,
+    Role::Heading,
+    Role::Code,
+    Role::Source,
+    Role::Keyword,
+    Role::Type,
+    Role::Literal,
+    Role::Number,
+    Role::Comment,
+    Role::Function,
+    Role::Attribute,
+    Role::Math,
+    Role::CodeEdge,
+    Role::Link,
+    Role::Quote,
+    Role::User,
+    Role::Assistant,
+    Role::Thinking,
+    Role::Tool,
+    Role::Ok,
+    Role::Warn,
+    Role::Error,
+    Role::Info,
+    Role::Accent,
+    Role::Selection,
+    Role::Found,
+    Role::FoundHere,
+    Role::Border,
+    Role::BorderFocused,
+    Role::Status,
+    Role::Added,
+    Role::Removed,
+    Role::Filled,
+    Role::Key,
+];
+
+fn split(colour: u32) -> Rgb {
+    let [_, r, g, b] = colour.to_be_bytes();
+    (r, g, b)
+}
+
+/// WCAG 2: relative luminance, and the contrast of two colours.
+fn luminance((r, g, b): Rgb) -> f64 {
+    let channel = |value: u8| {
+        let value = f64::from(value) / 255.0;
+        if value <= 0.03928 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+    };
+    0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b)
+}
+
+fn contrast(one: Rgb, other: Rgb) -> f64 {
+    let (one, other) = (luminance(one), luminance(other));
+    (one.max(other) + 0.05) / (one.min(other) + 0.05)
+}
+
+/// Returns the contrast of a role, given how colours look. What is faint is half as strong, as terminals have it.
+fn of(style: Style, ground: Rgb, ink: Rgb, colour: &dyn Fn(Color) -> Option<Rgb>) -> f64 {
+    let front = style.fg.and_then(colour).unwrap_or(ink);
+    let back = style.bg.and_then(colour).unwrap_or(ground);
+    let half = |a: u8, b: u8| u8::midpoint(a, b);
+    let faint = (half(front.0, back.0), half(front.1, back.1), half(front.2, back.2));
+    contrast(if style.add_modifier.contains(Modifier::DIM) { faint } else { front }, back)
+}
+
+fn is_dim(role: Role) -> bool {
+    matches!(role, Role::Dim | Role::Comment | Role::Thinking | Role::CodeEdge | Role::Border)
+}
+
+#[test]
+fn every_role_can_be_read_in_the_pictures_palette() {
+    for (kind, ground, ink) in [
+        (ThemeKind::Dark, (0x16, 0x18, 0x1d), (0xd7, 0xda, 0xe0)),
+        (ThemeKind::Light, (0xff, 0xff, 0xff), (0x24, 0x29, 0x2f)),
+    ] {
+        for &role in ROLES {
+            let light = kind == ThemeKind::Light;
+            let found = of(Theme::new(kind).style(role), ground, ink, &|colour| rgb(colour, light));
+            let least = if is_dim(role) { 3.0 } else { 4.5 };
+            assert!(found >= least, "{role:?} in {} has a contrast of {found:.2}", kind.name());
+        }
+    }
+}
+
+/// What people have chosen for themselves is in charge; but nothing may vanish in it.
+#[test]
+fn no_role_vanishes_in_the_palettes_that_people_have() {
+    for (kind, palettes) in [(ThemeKind::Dark, DARK), (ThemeKind::Light, LIGHT)] {
+        for (name, ground, palette) in palettes {
+            let colour = |colour: Color| {
+                let offset = ansi_offset(colour)?;
+                palette.get(usize::from(if offset >= 60 { offset - 52 } else { offset })).map(|c| split(*c))
+            };
+            // Text is what the palette has for it, or in older ones its black or its gray.
+            let ink = if kind == ThemeKind::Dark { palette[7] } else { palette[0] };
+            for &role in ROLES {
+                let found = of(Theme::new(kind).style(role), split(*ground), split(ink), &colour);
+                assert!(found >= 2.8, "{role:?} on {name}, {}, has a contrast of {found:.2}", kind.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn mono_has_no_colour_at_all() {
+    let theme = Theme::new(ThemeKind::Mono);
+    for &role in ROLES {
+        let style = theme.style(role);
+        assert_eq!((style.fg, style.bg), (None, None), "{role:?}");
+    }
+}
+
+#[test]
+fn emphasis_adds_to_the_role() {
+    let style = Theme::new(ThemeKind::Dark).face(Face::new(Role::Thinking).with(Face::BOLD));
+    assert!(style.add_modifier.contains(Modifier::BOLD | Modifier::ITALIC));
+}
+
+#[test]
+fn names_parse_back() {
+    for kind in ThemeKind::ALL {
+        assert_eq!(ThemeKind::parse(kind.name()), Some(kind));
+    }
+}
