@@ -105,7 +105,7 @@ impl Chat {
     fn key(&mut self, chord: Chord, asked: Option<Instant>, now: Instant) -> Option<Ask> {
         let contexts = contexts(&self.store, self.ui.composer.is_empty());
         match self.keymap.find(contexts, chord).map(|row| row.what) {
-            Some(Act::Do(make)) => self.store.update(Msg::Do(make()), &mut self.effects),
+            Some(Act::Do(make)) => self.act(make()),
             Some(Act::View(UiAction::Suspend)) => return Some(Ask::Suspend),
             Some(Act::View(UiAction::Redraw)) => return Some(Ask::Redraw),
             Some(Act::View(UiAction::Interrupt)) => self.interrupt(asked, now),
@@ -117,6 +117,14 @@ impl Chat {
             None => self.typed(chord),
         }
         None
+    }
+
+    /// A search that is left takes the reader back to where they were.
+    fn act(&mut self, action: Action) {
+        if action == Action::CloseOverlay && matches!(self.store.focus.top(), Some(Overlay::Search(_))) {
+            self.ui.transcript.go_back();
+        }
+        self.store.update(Msg::Do(action), &mut self.effects);
     }
 
     /// Scrolls what is under the pointer; what lies on top lies under it everywhere.
@@ -180,9 +188,6 @@ impl Chat {
     /// Closes what is open, else goes back to the composer, else interrupts; once more forces.
     fn escape(&mut self) {
         let action = if self.store.focus.top().is_some() {
-            if matches!(self.store.focus.top(), Some(Overlay::Search(_))) {
-                self.ui.transcript.go_back();
-            }
             Action::CloseOverlay
         } else if self.ui.completion.is_open() {
             return self.ui.completion.close();
@@ -193,7 +198,7 @@ impl Chat {
         } else {
             return;
         };
-        self.store.update(Msg::Do(action), &mut self.effects);
+        self.act(action);
     }
 
     /// The draft goes to the history; without one the turn is interrupted; without that, twice quits.

@@ -218,6 +218,30 @@ fn esc_goes_back_to_the_composer_first() {
 }
 
 #[test]
+fn esc_in_a_search_goes_back_to_where_the_reader_was() {
+    for keys in [["esc", "f12"], ["enter", "esc"]] {
+        let mut rig = Rig::agent();
+        for nth in 0..40 {
+            let text = format!("word {nth}");
+            rig.fact(AgentEvent::UserMessage { message: crate::event::MessageId::new(format!("u{nth}")), text });
+        }
+        let area = Rect::new(0, 0, 80, 24);
+        let draw = |rig: &mut Rig| {
+            let Chat { store, ui, .. } = &mut rig.chat;
+            ui::draw(store, ui, area, &mut Buffer::empty(area));
+            ui.transcript.is_following()
+        };
+        assert!(draw(&mut rig));
+        rig.press(&["ctrl+f", "d", "space", "3", "space", "backspace"]);
+        draw(&mut rig);
+        rig.press(&["up", "up", "up", "up", "up", "up", "up", "up", "up", "up"]);
+        assert!(!draw(&mut rig));
+        rig.press(&keys);
+        assert!(draw(&mut rig), "{keys:?}");
+    }
+}
+
+#[test]
 fn ctrl_d_deletes_and_quits_only_when_empty() {
     let mut rig = Rig::agent();
     rig.press(&["a", "b", "home", "ctrl+d"]);
