@@ -9,18 +9,15 @@ mod ends;
 mod patience;
 pub(super) mod watch;
 
-use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::Either;
 use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 
 use self::aside::Aside;
 pub use self::patience::Patience;
-use self::watch::Watch;
 use super::backoff;
 use super::call::{Beside, HttpCall};
 use super::gather::{Gather, Gathered};
@@ -29,6 +26,7 @@ use super::http::{Answer, Http};
 use super::redact::Redactor;
 use super::sse::Frames;
 use super::status::Failure;
+use super::vigil::{Got, Vigil};
 use crate::dialect::error::tidy;
 use crate::dialect::{Decode, SseFrame};
 use crate::event::{AgentEvent, Fault, FaultKind, LinkState, Millis, Subject};
@@ -95,11 +93,11 @@ impl Dial for Real<'_> {
 }
 
 async fn run(mut dial: impl Dial, mut line: Line<'_>) {
-    let (patience, out) = (line.patience, line.out);
+    let (patience, out) = (line.vigil.patience, line.vigil.out);
     let mut failed = 0;
     loop {
-        line.reset().await;
-        let failure = match line.wait(dial.dial(), patience.first_byte).await {
+        line.vigil.begin().await;
+        let failure = match line.vigil.wait(dial.dial(), patience.first_byte).await {
             Got::It(Ok(answer)) => match line.listen(answer).await {
                 Some(failure) => failure,
                 None => return,
@@ -111,7 +109,7 @@ async fn run(mut dial: impl Dial, mut line: Line<'_>) {
         failed += 1;
         let may_send = failure.retry && (patience.resend || failure.unsent);
         let pause = if may_send && failed <= patience.retries {
-            backoff::pause(failed, failure.fault.retry_after, line.noise(failed))
+            backoff::pause(failed, failure.fault.retry_after, line.vigil.noise(&line.call.url, failed))
         } else {
             None
         };
@@ -125,22 +123,12 @@ async fn run(mut dial: impl Dial, mut line: Line<'_>) {
     }
 }
 
-enum Got<T> {
-    It(T),
-    Overdue(Fault),
-    Nobody,
-}
-
 struct Line<'a> {
     call: &'a HttpCall,
     redactor: Redactor,
-    place: String,
+    vigil: Vigil<'a>,
     decode: Box<dyn Decode>,
-    patience: &'a Patience,
-    out: &'a mpsc::Sender<Heard>,
     aside: Option<Aside<'a>>,
-    told: LinkState,
-    watch: Watch,
     first_token: bool,
     frames: Vec<SseFrame>,
     events: Vec<AgentEvent>,
@@ -151,42 +139,12 @@ impl<'a> Line<'a> {
         Self {
             call,
             redactor: Redactor::of(call),
-            place: origin(&call.url),
+            vigil: Vigil::new(origin(&call.url), patience, out),
             decode,
-            patience,
-            out,
             aside: None,
-            told: LinkState::Idle,
-            watch: Watch::new(patience, Instant::now()),
             first_token: false,
             frames: Vec::new(),
             events: Vec::new(),
-        }
-    }
-
-    async fn reset(&mut self) {
-        self.watch = Watch::new(self.patience, Instant::now());
-        self.tell_link(LinkState::Connecting).await;
-    }
-
-    /// Waits for something while the watchdogs run. `silence` is what the first one allows.
-    async fn wait<T>(&mut self, what: impl Future<Output = T>, silence: Duration) -> Got<T> {
-        let mut what = pin!(what);
-        let out = self.out;
-        loop {
-            let wake = self.watch.next_look(Instant::now(), silence);
-            // What has come counts before the clock: after a suspend both are ready.
-            tokio::select! {
-                biased;
-                got = &mut what => return Got::It(got),
-                () = out.closed() => return Got::Nobody,
-                () = tokio::time::sleep_until(wake) => {}
-            }
-            let now = Instant::now();
-            if let Some(fault) = self.watch.overdue(&self.place, now, silence) {
-                return Got::Overdue(fault);
-            }
-            self.tell_link(self.watch.link(now, silence)).await;
         }
     }
 
@@ -201,7 +159,7 @@ impl<'a> Line<'a> {
     async fn hear_out(&mut self, answer: Answer, aside: &mut Option<Aside<'_>>) -> Option<Failure> {
         let Answer { content_type, mut body, .. } = answer;
         if content_type.starts_with("text/html") {
-            self.give_up(Broken::Page.fault(&self.place)).await;
+            self.give_up(Broken::Page.fault(&self.vigil.place)).await;
             return None;
         }
         self.decode.content_type(content_type.split(';').next().unwrap_or_default().trim());
@@ -212,10 +170,10 @@ impl<'a> Line<'a> {
         loop {
             let silence = if self.decode.is_settled() {
                 EXTRAS
-            } else if self.watch.begun {
-                self.patience.idle
+            } else if self.vigil.watch.begun {
+                self.vigil.patience.idle
             } else {
-                self.patience.first_byte
+                self.vigil.patience.first_byte
             };
             let heard = async {
                 tokio::select! {
@@ -224,7 +182,7 @@ impl<'a> Line<'a> {
                     next = body.next() => Either::Right(next),
                 }
             };
-            let next = match self.wait(heard, silence).await {
+            let next = match self.vigil.wait(heard, silence).await {
                 Got::It(Either::Right(next)) => next,
                 Got::It(Either::Left(told)) => {
                     match (told, &*aside) {
@@ -249,7 +207,7 @@ impl<'a> Line<'a> {
                 Got::Nobody => return None,
             };
             let Gathered { taken, broken, end } = gather.take(next, &mut body, &mut frames, &mut self.frames).await;
-            self.watch.begun |= taken > 0;
+            self.vigil.watch.begun |= taken > 0;
             heard_any |= !self.frames.is_empty();
             for frame in &mut self.frames {
                 self.redactor.blank(&mut frame.data);
@@ -264,7 +222,7 @@ impl<'a> Line<'a> {
             }
             gather.told();
             if let Some(broken) = broken {
-                self.close(Some(broken.fault(&self.place)), aside).await;
+                self.close(Some(broken.fault(&self.vigil.place)), aside).await;
                 return None;
             }
             if self.decode.is_done() {
@@ -277,15 +235,17 @@ impl<'a> Line<'a> {
             }
             let Some(end) = end else { continue };
             match end {
-                Err(failure) if !self.watch.begun => return Some(failure),
+                Err(failure) if !self.vigil.watch.begun => return Some(failure),
                 Err(failure) => self.close_cut(failure.fault, aside).await,
                 _ if !heard_any => {
-                    let text = format!("{} ended its answer without a word; try again, or look at its log", self.place);
+                    let text =
+                        format!("{} ended its answer without a word; try again, or look at its log", self.vigil.place);
                     self.give_up(Fault::new(FaultKind::Protocol, text)).await;
                 }
                 _ if !self.first_token && !self.decode.is_settled() && whole.is_some() => {
                     let head: String = whole.unwrap_or_default().chars().take(80).collect();
-                    let text = format!("{} answered with JSON that is no answer: {head}; check the URL", self.place);
+                    let text =
+                        format!("{} answered with JSON that is no answer: {head}; check the URL", self.vigil.place);
                     self.close(Some(Fault::new(FaultKind::Protocol, text)), aside).await;
                 }
                 _ => self.close(None, aside).await,
@@ -296,9 +256,7 @@ impl<'a> Line<'a> {
 
     /// Bytes came, or the answer's head.
     async fn arrived(&mut self) {
-        let now = Instant::now();
-        self.watch.arrived(now, self.events.iter().any(is_usable));
-        self.tell_link(self.watch.link(now, self.patience.idle)).await;
+        self.vigil.arrived(self.events.iter().any(is_usable)).await;
     }
 
     fn decode_frames(&mut self) {
@@ -320,7 +278,7 @@ impl<'a> Line<'a> {
         });
         if let Some((at, message)) = first {
             self.first_token = true;
-            let data = json!({ "ms": Millis::from(self.watch.asked.elapsed()).0 });
+            let data = json!({ "ms": Millis::from(self.vigil.watch.asked.elapsed()).0 });
             let note = AgentEvent::Annotated { on: Subject::Message(message), kind: "first_token".into(), data };
             self.events.insert(at, note);
         }
@@ -328,20 +286,7 @@ impl<'a> Line<'a> {
 
     /// Returns false if nobody listens any more.
     async fn tell_events(&mut self) -> bool {
-        for event in self.events.drain(..) {
-            if self.out.send(Heard::Event(event)).await.is_err() {
-                return false;
-            }
-        }
-        true
-    }
-
-    async fn tell_link(&mut self, link: LinkState) {
-        if link != self.told {
-            self.told = link.clone();
-            // A closed channel is noticed where it matters.
-            let _ = self.out.send(Heard::Link(link)).await;
-        }
+        self.vigil.tell(&mut self.events).await
     }
 }
 

@@ -10,9 +10,6 @@ mod seen;
 #[cfg(test)]
 mod tests;
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
-use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -25,11 +22,11 @@ use super::call::{Framing, HttpCall, Value};
 use super::gather::{Gather, Gathered};
 use super::guard::Broken;
 use super::http::{Answer, Http};
-use super::perform::watch::Watch;
 use super::perform::{Heard, Patience, origin};
 use super::redact::Redactor;
 use super::sse::Frames;
 use super::status::Failure;
+use super::vigil::{Got, Vigil};
 use crate::dialect::error::tidy;
 use crate::dialect::{Decode, SseFrame};
 use crate::event::{AgentEvent, Fault, FaultKind, Level, LinkState, Millis, TurnEnd};
@@ -86,12 +83,11 @@ async fn run(
     let mut failed = 0;
     let mut was_live = false;
     loop {
-        watcher.watch = Watch::new(patience, Instant::now());
+        watcher.vigil.begin().await;
         watcher.is_at_an_end = false;
-        watcher.tell_link(LinkState::Connecting).await;
         let after = watcher.seen.last_id().map(str::to_owned);
         let opened = Instant::now();
-        let failure = match watcher.wait(dial.dial(after.as_deref()), patience.first_byte).await {
+        let failure = match watcher.vigil.wait(dial.dial(after.as_deref()), patience.first_byte).await {
             Got::It(Ok(answer)) => {
                 if was_live {
                     watcher.seen.reconnected();
@@ -120,7 +116,8 @@ async fn run(
         failed += 1;
         let asked = failure.fault.retry_after.or(watcher.retry.map(|wait| wait.min(LONGEST)));
         let most = if watcher.is_at_an_end { patience.retries.min(AFTER_AN_END) } else { patience.retries };
-        let pause = (failure.retry && failed <= most).then(|| backoff::watching(failed, asked, watcher.noise(failed)));
+        let pause = (failure.retry && failed <= most)
+            .then(|| backoff::watching(failed, asked, watcher.vigil.noise(&call.url, failed)));
         let Some(pause) = pause else { return watcher.lose(failure.fault).await };
         if !watcher.announce_retry(&failure.fault, failed, pause).await {
             return;
@@ -131,12 +128,6 @@ async fn run(
             () = tokio::time::sleep(pause) => {}
         }
     }
-}
-
-enum Got<T> {
-    It(T),
-    Overdue(Fault),
-    Nobody,
 }
 
 /// How a connection ended.
@@ -153,15 +144,10 @@ enum Ended {
 }
 
 struct Watcher<'a> {
-    url: &'a str,
-    place: String,
+    vigil: Vigil<'a>,
     redactor: Redactor,
     decoders: Decoders<'a>,
     decode: Box<dyn Decode>,
-    patience: &'a Patience,
-    out: &'a mpsc::Sender<Heard>,
-    told: LinkState,
-    watch: Watch,
     seen: Seen,
     retry: Option<Millis>,
     /// The server closed the stream in order, and gave neither ids nor a time to come back.
@@ -176,15 +162,10 @@ struct Watcher<'a> {
 impl<'a> Watcher<'a> {
     fn new(call: &'a HttpCall, decoders: Decoders<'a>, patience: &'a Patience, out: &'a mpsc::Sender<Heard>) -> Self {
         Self {
-            url: &call.url,
-            place: origin(&call.url),
+            vigil: Vigil::new(origin(&call.url), patience, out),
             redactor: Redactor::of(call),
             decoders,
             decode: decoders(),
-            patience,
-            out,
-            told: LinkState::Idle,
-            watch: Watch::new(patience, Instant::now()),
             seen: Seen::default(),
             retry: None,
             is_at_an_end: false,
@@ -194,48 +175,28 @@ impl<'a> Watcher<'a> {
         }
     }
 
-    /// Waits for something while the watchdogs run.
-    async fn wait<T>(&mut self, what: impl Future<Output = T>, silence: Duration) -> Got<T> {
-        let mut what = pin!(what);
-        let out = self.out;
-        loop {
-            let wake = self.watch.next_look(Instant::now(), silence);
-            tokio::select! {
-                biased;
-                got = &mut what => return Got::It(got),
-                () = out.closed() => return Got::Nobody,
-                () = tokio::time::sleep_until(wake) => {}
-            }
-            let now = Instant::now();
-            if let Some(fault) = self.watch.overdue(&self.place, now, silence) {
-                return Got::Overdue(fault);
-            }
-            self.tell_link(self.watch.link(now, silence)).await;
-        }
-    }
-
     async fn listen(&mut self, answer: Answer, framing: Framing) -> Ended {
         let Answer { status, content_type, mut body } = answer;
         if status == 204 {
             // After a whole answer that is how it should be.
             if self.heard_any && !self.decode.is_settled() {
-                let text = format!("{} says that there is no more to come (204)", self.place);
+                let text = format!("{} says that there is no more to come (204)", self.vigil.place);
                 self.notice(Level::Info, "no_more", text);
             }
             return Ended::Complete;
         }
         let kind = content_type.split(';').next().unwrap_or_default().trim();
         if kind == "text/html" {
-            return Ended::Broken(Broken::Page.fault(&self.place));
+            return Ended::Broken(Broken::Page.fault(&self.vigil.place));
         }
         self.decode.content_type(kind);
         let mut frames = Frames::of(framing, &content_type);
         let mut batch = Vec::new();
         let mut gather = Gather::new();
         let mut moved = false;
-        self.arrived(false).await;
+        self.vigil.arrived(false).await;
         loop {
-            let next = match self.wait(body.next(), self.patience.idle).await {
+            let next = match self.vigil.wait(body.next(), self.vigil.patience.idle).await {
                 Got::It(next) => next,
                 Got::Overdue(_) if self.is_between() => return Ended::Complete,
                 Got::Overdue(fault) => {
@@ -244,12 +205,12 @@ impl<'a> Watcher<'a> {
                 Got::Nobody => return Ended::Nobody,
             };
             let Gathered { taken, broken, end } = gather.take(next, &mut body, &mut frames, &mut batch).await;
-            self.watch.begun |= taken > 0;
+            self.vigil.watch.begun |= taken > 0;
             let closed = matches!(end, Some(Ok(())));
             let whole = (closed && frames.is_whole()).then(|| batch.first().map(head)).flatten();
             let failure = end.map(|end| match end {
                 Err(failure) => Failure { retry: true, ..failure },
-                Ok(()) => Failure::passing(FaultKind::Network, format!("{} closed the stream", self.place)),
+                Ok(()) => Failure::passing(FaultKind::Network, format!("{} closed the stream", self.vigil.place)),
             });
             self.retry = frames.retry().map(Millis).or(self.retry);
             let before = self.events.len();
@@ -258,19 +219,20 @@ impl<'a> Watcher<'a> {
                 moved |= self.take(&frame, kind);
             }
             self.is_at_an_end = closed && self.retry.is_none() && !self.seen.has_ids();
-            self.arrived(self.events.len() > before).await;
+            self.vigil.arrived(self.events.len() > before).await;
             if !self.tell_events().await {
                 return Ended::Nobody;
             }
             gather.told();
             if let Some(broken) = broken {
-                return Ended::Broken(broken.fault(&self.place));
+                return Ended::Broken(broken.fault(&self.vigil.place));
             }
             match failure {
                 // What has ids may have more to tell.
                 Some(_) if self.is_between() && (closed || !self.seen.has_ids()) => return Ended::Complete,
                 Some(_) if let Some(head) = whole => {
-                    let text = format!("{} answered with JSON that is no stream: {head}; check the URL", self.place);
+                    let text =
+                        format!("{} answered with JSON that is no stream: {head}; check the URL", self.vigil.place);
                     return Ended::Broken(Fault::new(FaultKind::Protocol, text));
                 }
                 Some(failure) => return Ended::Cut { failure, moved },
@@ -350,42 +312,26 @@ impl<'a> Watcher<'a> {
         self.events.push(AgentEvent::Noticed { level, code: code.to_owned(), text });
     }
 
-    async fn arrived(&mut self, is_usable: bool) {
-        let now = Instant::now();
-        self.watch.arrived(now, is_usable);
-        self.tell_link(self.watch.link(now, self.patience.idle)).await;
-    }
-
     /// Returns false if nobody listens any more.
     async fn tell_events(&mut self) -> bool {
-        for event in self.events.drain(..) {
-            if self.out.send(Heard::Event(event)).await.is_err() {
-                return false;
-            }
-        }
-        true
-    }
-
-    async fn tell_link(&mut self, link: LinkState) {
-        if link != self.told {
-            self.told = link.clone();
-            // A closed channel is noticed where it matters.
-            let _ = self.out.send(Heard::Link(link)).await;
-        }
+        self.vigil.tell(&mut self.events).await
     }
 
     async fn announce_retry(&mut self, fault: &Fault, failed: u32, pause: Duration) -> bool {
-        let at = self.watch.clock(Instant::now() + pause);
-        self.tell_link(LinkState::Retrying { attempt: failed, at }).await;
-        let text =
-            format!("{fault}; trying again in {} (try {failed} of {})", backoff::spoken(pause), self.patience.retries);
+        let at = self.vigil.watch.clock(Instant::now() + pause);
+        self.vigil.tell_link(LinkState::Retrying { attempt: failed, at }).await;
+        let text = format!(
+            "{fault}; trying again in {} (try {failed} of {})",
+            backoff::spoken(pause),
+            self.vigil.patience.retries
+        );
         self.notice(Level::Info, "retry", text);
         self.tell_events().await
     }
 
     /// No more tries: what was heard stays, and how it ended is told.
     async fn lose(&mut self, fault: Fault) {
-        self.tell_link(LinkState::Lost(Some(fault.clone()))).await;
+        self.vigil.tell_link(LinkState::Lost(Some(fault.clone()))).await;
         if self.heard_any {
             self.notice(Level::Warn, "cut", format!("{fault}; what came until then is kept"));
             self.close(None).await;
@@ -409,18 +355,9 @@ impl<'a> Watcher<'a> {
             (Some(fault), _) => self.notice(Level::Error, "stream", fault.message),
             (None, _) => {}
         }
-        if self.tell_events().await && !matches!(self.told, LinkState::Lost(_)) {
-            self.tell_link(LinkState::Idle).await;
+        if self.tell_events().await && !matches!(self.vigil.told, LinkState::Lost(_)) {
+            self.vigil.tell_link(LinkState::Idle).await;
         }
-    }
-
-    /// A number that differs between clients and tries.
-    fn noise(&self, failed: u32) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.url.hash(&mut hasher);
-        failed.hash(&mut hasher);
-        self.patience.epoch.elapsed().as_nanos().hash(&mut hasher);
-        hasher.finish()
     }
 }
 

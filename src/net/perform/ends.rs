@@ -1,6 +1,5 @@
 //! How a call ends, or is tried again, and what is said of it.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,10 +10,10 @@ use crate::event::{AgentEvent, Fault, FaultKind, Level, LinkState, TurnEnd};
 
 impl Line<'_> {
     pub(super) async fn announce_retry(&mut self, fault: &Fault, failed: u32, pause: Duration) {
-        let (attempt, at) = (failed + 1, self.watch.clock(Instant::now() + pause));
-        self.tell_link(LinkState::Retrying { attempt, at }).await;
+        let (attempt, at) = (failed + 1, self.vigil.watch.clock(Instant::now() + pause));
+        self.vigil.tell_link(LinkState::Retrying { attempt, at }).await;
         let seconds = pause.as_secs_f64();
-        let of = self.patience.retries.saturating_add(1);
+        let of = self.vigil.patience.retries.saturating_add(1);
         let text = format!("{fault}; trying again in {seconds:.1} s (try {attempt} of {of})");
         self.events.push(AgentEvent::Noticed { level: Level::Info, code: "retry".into(), text });
         self.tell_events().await;
@@ -30,7 +29,7 @@ impl Line<'_> {
         if !self.decode.is_settled() {
             let text = format!("{}; what came until then is kept", fault.message);
             self.events.push(AgentEvent::Noticed { level: Level::Warn, code: "cut".into(), text });
-            self.tell_link(LinkState::Lost(Some(fault))).await;
+            self.vigil.tell_link(LinkState::Lost(Some(fault))).await;
         }
         self.close(None, aside).await;
     }
@@ -60,20 +59,11 @@ impl Line<'_> {
                 LinkState::Lost(Some(fault.clone()))
             }
             // Told when the connection broke.
-            TurnEnd::Interrupted if matches!(self.told, LinkState::Lost(_)) => self.told.clone(),
+            TurnEnd::Interrupted if matches!(self.vigil.told, LinkState::Lost(_)) => self.vigil.told.clone(),
             _ => LinkState::Idle,
         };
-        self.tell_link(link).await;
+        self.vigil.tell_link(link).await;
         self.events.push(AgentEvent::TurnFinished { turn: "t".into(), end });
         self.tell_events().await;
-    }
-
-    /// A number that differs between clients and tries.
-    pub(super) fn noise(&self, failed: u32) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.call.url.hash(&mut hasher);
-        failed.hash(&mut hasher);
-        self.patience.epoch.elapsed().as_nanos().hash(&mut hasher);
-        hasher.finish()
     }
 }

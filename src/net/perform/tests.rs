@@ -3,6 +3,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use futures_util::stream;
 
+use tokio::time::Instant;
+
 use super::*;
 use crate::dialect::chat::Chat;
 use crate::event::{Stop, TurnEnd};
