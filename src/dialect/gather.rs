@@ -8,9 +8,8 @@ use std::collections::HashSet;
 
 use serde_json::json;
 
-use crate::event::{
-    AgentEvent, CallId, Fault, Json, MessageId, Millis, Outcome, Role, Scope, Stop, TextKind, TurnEnd, Usage,
-};
+use super::cost::Cost;
+use crate::event::{AgentEvent, CallId, Fault, Json, MessageId, Millis, Outcome, Role, Stop, TextKind, TurnEnd};
 
 /// Bytes of text, arguments and outputs that are kept, each.
 pub(super) const CAP: usize = 1 << 20;
@@ -100,7 +99,7 @@ pub(super) struct Gathered {
     cut: bool,
     pub(super) refused: bool,
     pub(super) end: Option<TurnEnd>,
-    usage: Option<Usage>,
+    cost: Cost,
     stop: Option<Stop>,
     /// Whose text came last, and where in the text it begins.
     speaker: Option<(MessageId, usize)>,
@@ -150,11 +149,8 @@ impl Gathered {
                 kept.clone_into(&mut known.output);
                 News::Finished(at)
             }
-            AgentEvent::UsageReported { scope, usage } => {
-                self.usage = Some(match (self.usage, scope) {
-                    (Some(before), Scope::Request(_)) => before.plus(*usage),
-                    _ => *usage,
-                });
+            AgentEvent::UsageReported { .. } => {
+                self.cost.observe(event);
                 News::Nothing
             }
             AgentEvent::Noticed { code, text, .. } if code == "retry" || code == "recoverable" => {
@@ -171,7 +167,7 @@ impl Gathered {
 
     /// Returns the usage as OpenAI's chunks have it.
     pub(super) fn usage(&self) -> Option<Json> {
-        let usage = self.usage?;
+        let usage = self.cost.total()?;
         let mut wire = json!({
             "prompt_tokens": usage.input_tokens,
             "completion_tokens": usage.output_tokens,

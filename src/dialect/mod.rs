@@ -8,6 +8,7 @@ pub mod a2a;
 pub mod agui;
 pub mod anthropic;
 pub mod chat;
+mod cost;
 pub mod detect;
 pub mod enclava;
 pub mod error;

@@ -229,13 +229,7 @@ impl Encode for Chunks {
         }
         self.head.learn(&told.event);
         self.begin_answer(out);
-        let first = match &told.event {
-            AgentEvent::TextDelta { message, .. } | AgentEvent::MessageFinished { message, .. } => {
-                self.spoken.is_untold(message)
-            }
-            _ => false,
-        };
-        if let Some(piece) = self.spoken.take(&told.event) {
+        if let Some((piece, first)) = self.spoken.take(&told.event) {
             self.piece(&piece, first, out);
         }
         if self.wants.calls {
@@ -248,8 +242,7 @@ impl Encode for Chunks {
 
     fn finish(&mut self, out: &mut Vec<SseFrame>) {
         self.begin_answer(out);
-        if self.spoken.end.is_none() {
-            self.spoken.end = Some(TurnEnd::Interrupted);
+        if self.spoken.is_cut() {
             self.end(out);
         }
         out.push(SseFrame::data("[DONE]"));

@@ -3,9 +3,8 @@
 //!
 //! Not for calls. A message of another voice, such as a sub-agent's, is part of the work and not of the answer.
 
-use std::collections::BTreeMap;
-
-use crate::event::{AgentEvent, Fault, FaultKind, MessageId, Role, Scope, Stop, TextKind, TurnEnd, Usage};
+use crate::dialect::cost::Cost;
+use crate::event::{AgentEvent, Fault, FaultKind, MessageId, Role, Stop, TextKind, TurnEnd, Usage};
 
 /// A text that comes in one piece is told in words, if it has this many.
 const WHOLE: usize = 8;
@@ -35,15 +34,32 @@ pub(in crate::dialect) struct Spoken {
     pub(in crate::dialect) reasoning: String,
     /// Why the last message ended.
     pub(in crate::dialect) stop: Option<Stop>,
-    requests: BTreeMap<u32, Usage>,
-    whole: Option<Usage>,
+    cost: Cost,
     /// How the turn ended, once it did.
     pub(in crate::dialect) end: Option<TurnEnd>,
 }
 
 impl Spoken {
-    /// Takes a fact and returns what it adds to the answer.
-    pub(in crate::dialect) fn take(&mut self, fact: &AgentEvent) -> Option<Piece> {
+    /// Takes a fact and returns what it adds to the answer, and whether it is the first of its message.
+    pub(in crate::dialect) fn take(&mut self, fact: &AgentEvent) -> Option<(Piece, bool)> {
+        let first = match fact {
+            AgentEvent::TextDelta { message, .. } | AgentEvent::MessageFinished { message, .. } => {
+                self.is_untold(message)
+            }
+            _ => false,
+        };
+        self.cost.observe(fact);
+        self.piece(fact).map(|piece| (piece, first))
+    }
+
+    /// The end of the turn never came. Returns false where it did.
+    pub(in crate::dialect) fn is_cut(&mut self) -> bool {
+        let is_cut = self.end.is_none();
+        self.end.get_or_insert(TurnEnd::Interrupted);
+        is_cut
+    }
+
+    fn piece(&mut self, fact: &AgentEvent) -> Option<Piece> {
         match fact {
             AgentEvent::MessageStarted { message, role: Role::Assistant, parent: None } => {
                 self.open.push((message.clone(), String::new()));
@@ -68,13 +84,6 @@ impl Spoken {
                 self.open.retain(|(open, _)| open != message);
                 piece
             }
-            AgentEvent::UsageReported { scope, usage } => {
-                match scope {
-                    Scope::Request(n) => drop(self.requests.insert(*n, *usage)),
-                    Scope::Turn => self.whole = Some(*usage),
-                }
-                None
-            }
             AgentEvent::TurnFinished { end, .. } => {
                 self.end = Some(end.clone());
                 None
@@ -89,14 +98,13 @@ impl Spoken {
     }
 
     /// Returns whether nothing was told of an open message yet.
-    pub(in crate::dialect) fn is_untold(&self, message: &MessageId) -> bool {
+    fn is_untold(&self, message: &MessageId) -> bool {
         self.open.iter().any(|(open, told)| open == message && told.is_empty())
     }
 
     /// Returns what the turn cost, where anybody said so.
     pub(in crate::dialect) fn usage(&self) -> Option<Usage> {
-        let sum = self.requests.values().copied().reduce(Usage::plus);
-        self.whole.or(sum).filter(|usage| usage.total() > 0)
+        self.cost.total().filter(|usage| usage.total() > 0)
     }
 
     /// Returns why the turn has no proper end, if that is so.
@@ -172,7 +180,7 @@ mod tests {
 
     fn said(facts: &[AgentEvent]) -> String {
         let mut spoken = Spoken::default();
-        let pieces: Vec<Piece> = facts.iter().filter_map(|fact| spoken.take(fact)).collect();
+        let pieces: Vec<Piece> = facts.iter().filter_map(|fact| spoken.take(fact)).map(|(piece, _)| piece).collect();
         let told: String = pieces
             .iter()
             .map(|piece| match piece {

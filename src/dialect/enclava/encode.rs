@@ -14,11 +14,10 @@ use std::collections::HashMap;
 use serde_json::json;
 
 use self::object::{End, ascii};
+use super::super::cost::Cost;
 use super::super::responses::encode::{Heading, Opening};
 use super::super::{Encode, KeepAlive, SseFrame};
-use crate::event::{
-    AgentEvent, CallId, Envelope, Json, MessageId, Millis, Outcome, Output, Role, Scope, TurnEnd, Usage,
-};
+use crate::event::{AgentEvent, CallId, Envelope, Json, MessageId, Outcome, Output, Role, TurnEnd};
 
 /// Bytes of texts and arguments that are kept to be repeated.
 const MOST_KEPT: usize = 16 * 1024 * 1024;
@@ -53,8 +52,6 @@ struct Call {
 pub struct Encoder {
     heading: Heading,
     opening: Opening,
-    /// When the turn began.
-    created: Millis,
     /// Rounds of tool calls after which there is no answer.
     most_rounds: Option<u32>,
     begun: bool,
@@ -67,9 +64,7 @@ pub struct Encoder {
     /// What was said last.
     last_text: Option<String>,
     kept: usize,
-    requests: Vec<(u32, Usage)>,
-    whole: Option<Usage>,
-    at: Millis,
+    cost: Cost,
     end: Option<End>,
 }
 
@@ -78,7 +73,6 @@ impl Encoder {
         Self {
             heading,
             opening: Opening::default(),
-            created: Millis(0),
             most_rounds,
             begun: false,
             open: Vec::new(),
@@ -88,9 +82,7 @@ impl Encoder {
             items: Vec::new(),
             last_text: None,
             kept: 0,
-            requests: Vec::new(),
-            whole: None,
-            at: Millis(0),
+            cost: Cost::default(),
             end: None,
         }
     }
@@ -102,7 +94,7 @@ impl Encoder {
     fn begin(&mut self, out: &mut Vec<SseFrame>) {
         if !std::mem::replace(&mut self.begun, true) {
             let created = json!({"id": self.heading.id, "object": "response",
-                "created_at": self.opening.wall(self.created) / 1000, "model": self.heading.model(&self.opening), "status": "in_progress"});
+                "created_at": self.opening.created() / 1000, "model": self.heading.model(&self.opening), "status": "in_progress"});
             Self::say("response.created", &created, out);
         }
     }
@@ -124,7 +116,7 @@ impl Encoder {
             self.settle(&other, out);
         }
         let keeps = self.keep(text);
-        let (nth, wall) = (self.rounds, self.opening.wall(self.at));
+        let (nth, wall) = (self.rounds, self.opening.now());
         let Some(round) = self.round(message).filter(|_| !text.is_empty()) else { return };
         if keeps {
             round.text.push_str(text);
@@ -280,13 +272,10 @@ impl Encode for Encoder {
         if self.end.is_some() {
             return;
         }
-        self.at = told.at;
         if self.opening.observe(told) {
             return;
         }
-        if !self.begun {
-            self.created = told.at;
-        }
+        self.cost.observe(&told.event);
         self.begin(out);
         match &told.event {
             AgentEvent::MessageStarted { message, role: Role::Assistant, parent: None } => {
@@ -311,11 +300,6 @@ impl Encode for Encoder {
             AgentEvent::ToolCallFinished { call, outcome, output, took: _ } => {
                 self.end_call(call, *outcome, output, out);
             }
-            AgentEvent::UsageReported { scope: Scope::Turn, usage } => self.whole = Some(*usage),
-            AgentEvent::UsageReported { scope: Scope::Request(nth), usage } => {
-                self.requests.retain(|(known, _)| known != nth);
-                self.requests.push((*nth, *usage));
-            }
             AgentEvent::TurnFinished { turn: _, end } => self.end(end, out),
             // A sub-agent's words are no part of the answer, and the rest the format can't say.
             AgentEvent::MessageStarted { .. }
@@ -327,6 +311,7 @@ impl Encode for Encoder {
             | AgentEvent::ApprovalResolved { .. }
             | AgentEvent::ToolOutput { .. }
             | AgentEvent::Annotated { .. }
+            | AgentEvent::UsageReported { .. }
             | AgentEvent::Noticed { .. }
             | AgentEvent::Unknown(_) => {}
         }

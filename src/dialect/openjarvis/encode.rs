@@ -24,7 +24,7 @@ use super::prose;
 use crate::dialect::chat::chunk::{self, Counts, Head};
 use crate::dialect::chat::spoken::{self, Piece, Spoken};
 use crate::dialect::{Encode, KeepAlive, SseFrame};
-use crate::event::{AgentEvent, CallId, Envelope, Json, MessageId, Millis, Outcome, RanBy, Stop, Subject, TurnEnd};
+use crate::event::{AgentEvent, CallId, Envelope, Json, MessageId, Millis, Outcome, RanBy, Stop, Subject};
 
 /// The agent's name in `agent_turn_start`.
 const AGENT: &str = "jarvis-tui";
@@ -343,13 +343,7 @@ impl Encode for Bridge {
         let (at, fact) = (told.at, &told.event);
         self.head.learn(fact);
         self.begin_answer(out);
-        let first = match fact {
-            AgentEvent::TextDelta { message, .. } | AgentEvent::MessageFinished { message, .. } => {
-                self.spoken.is_untold(message)
-            }
-            _ => false,
-        };
-        if let Some(piece) = self.spoken.take(fact) {
+        if let Some((piece, first)) = self.spoken.take(fact) {
             self.piece(&piece, first, at, out);
         }
         self.message(fact, at, out);
@@ -361,8 +355,7 @@ impl Encode for Bridge {
 
     fn finish(&mut self, out: &mut Vec<SseFrame>) {
         self.begin_answer(out);
-        if self.spoken.end.is_none() {
-            self.spoken.end = Some(TurnEnd::Interrupted);
+        if self.spoken.is_cut() {
             self.end(out);
         }
         out.push(SseFrame::data("[DONE]"));

@@ -26,10 +26,10 @@ use self::object::End;
 pub use self::object::Heading;
 pub(in crate::dialect) use self::object::Opening;
 use self::said::Wire;
+use super::super::cost::Cost;
 use super::super::{Encode, KeepAlive, SseFrame};
 use crate::event::{
-    AgentEvent, CallId, Envelope, Json, MessageId, Millis, Outcome, Output, RanBy, Role, Scope, Stop, Subject,
-    TextKind, TurnEnd, Usage,
+    AgentEvent, CallId, Envelope, Json, MessageId, Outcome, Output, RanBy, Role, Stop, Subject, TextKind, TurnEnd,
 };
 
 /// Bytes of texts and arguments that are kept to be repeated at the end of an item and of the answer.
@@ -42,8 +42,6 @@ const MOST_CITATIONS: usize = 512;
 pub struct Encoder {
     heading: Heading,
     opening: Opening,
-    /// When the turn began.
-    created: Millis,
     begun: bool,
     wire: Wire,
     /// Open messages of the assistant.
@@ -53,9 +51,7 @@ pub struct Encoder {
     citations: usize,
     /// How the newest message stopped.
     stop: Option<Stop>,
-    requests: Vec<(u32, Usage)>,
-    whole: Option<Usage>,
-    at: Millis,
+    cost: Cost,
     end: Option<End>,
 }
 
@@ -65,7 +61,6 @@ impl Encoder {
         Self {
             heading,
             opening: Opening::default(),
-            created: Millis(0),
             begun: false,
             wire,
             messages: Vec::new(),
@@ -73,9 +68,7 @@ impl Encoder {
             kept: 0,
             citations: 0,
             stop: None,
-            requests: Vec::new(),
-            whole: None,
-            at: Millis(0),
+            cost: Cost::default(),
             end: None,
         }
     }
@@ -396,13 +389,10 @@ impl Encode for Encoder {
         if self.end.is_some() {
             return;
         }
-        self.at = told.at;
         if self.opening.observe(told) {
             return;
         }
-        if !self.begun {
-            self.created = told.at;
-        }
+        self.cost.observe(&told.event);
         self.begin(out);
         match &told.event {
             AgentEvent::MessageStarted { message, role: Role::Assistant, parent: None } => {
@@ -424,11 +414,6 @@ impl Encode for Encoder {
             AgentEvent::Annotated { on: Subject::Message(message), kind, data } if kind == "citation" => {
                 self.cite(message, data, out);
             }
-            AgentEvent::UsageReported { scope: Scope::Turn, usage } => self.whole = Some(*usage),
-            AgentEvent::UsageReported { scope: Scope::Request(nth), usage } => {
-                self.requests.retain(|(known, _)| known != nth);
-                self.requests.push((*nth, *usage));
-            }
             AgentEvent::TurnFinished { turn: _, end } => {
                 let end = match end {
                     TurnEnd::Completed if self.stop == Some(Stop::Length) => End::Length,
@@ -448,6 +433,7 @@ impl Encode for Encoder {
             | AgentEvent::ApprovalResolved { .. }
             | AgentEvent::ToolOutput { .. }
             | AgentEvent::Annotated { .. }
+            | AgentEvent::UsageReported { .. }
             | AgentEvent::Noticed { .. }
             | AgentEvent::Unknown(_) => {}
         }

@@ -98,8 +98,7 @@ impl Encoder {
             (Some(_), None) => "completed",
             (Some(_), Some(_)) => "failed",
         };
-        let counted = self.requests.iter().map(|(_, usage)| *usage).reduce(Usage::plus);
-        let usage = self.whole.or(counted).unwrap_or_else(|| Usage {
+        let usage = self.cost.total().unwrap_or_else(|| Usage {
             input_tokens: self.heading.asked,
             output_tokens: (self.kept as u64 / 4).max(1),
             ..Usage::default()
@@ -107,7 +106,7 @@ impl Encoder {
         let mut response = json!({
             "id": self.heading.id,
             "object": "response",
-            "created_at": self.opening.wall(self.created) / 1000,
+            "created_at": self.opening.created() / 1000,
             "model": self.heading.model(&self.opening),
             "output": self.items,
             "output_text": self.last_text,

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::event::{Fault, FaultKind, RanBy, Seq, Stop, TextKind};
+use crate::event::{Fault, FaultKind, Millis, RanBy, Seq, Stop, TextKind};
 
 fn encoded(facts: &[AgentEvent], most_rounds: Option<u32>) -> (Vec<(String, Json)>, Encoder) {
     let mut encoder = Encoder::new(Heading { id: "resp_1".into(), ..Heading::default() }, most_rounds);

@@ -1,5 +1,7 @@
 use super::*;
-use crate::event::{Ask, DecidedBy, Decision, Fault, FaultKind, Output, Risk, Role, Scope, Seq, TextKind, Usage};
+use crate::event::{
+    Ask, DecidedBy, Decision, Fault, FaultKind, Output, Risk, Role, Scope, Seq, TextKind, TurnEnd, Usage,
+};
 
 const CHUNK: &str =
     r#"{"id":"chatcmpl-0a1b2c3d4e5f","object":"chat.completion.chunk","created":7,"model":"m","choices":[{"index":0,"#;

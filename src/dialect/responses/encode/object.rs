@@ -20,26 +20,42 @@ pub struct Heading {
     pub echo: Map<String, Json>,
 }
 
-/// What the opening of the session says of an answer.
+/// What the opening of the session says of an answer, and when what is told happens.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::dialect) struct Opening {
     /// Wall time of the session's zero, milliseconds since 1970.
     pub(in crate::dialect) began: Option<u64>,
     /// Who answers.
     model: String,
+    /// When the turn began.
+    created: Option<Millis>,
+    at: Millis,
 }
 
 impl Opening {
-    /// Takes note of an opening; false where the event is another.
+    /// Takes note of an opening; false where the event is another, which is part of the turn.
     pub(in crate::dialect) fn observe(&mut self, told: &Envelope) -> bool {
-        let AgentEvent::SessionOpened { wall, engine, model, .. } = &told.event else { return false };
+        self.at = told.at;
+        let AgentEvent::SessionOpened { wall, engine, model, .. } = &told.event else {
+            self.created.get_or_insert(told.at);
+            return false;
+        };
         self.began.get_or_insert(wall.saturating_sub(told.at.0));
         self.model = format!("{engine}/{model}");
         true
     }
 
-    /// The wall time of a fact, in milliseconds.
-    pub(in crate::dialect) fn wall(&self, at: Millis) -> u64 {
+    /// The wall time at which the turn began, in milliseconds.
+    pub(in crate::dialect) fn created(&self) -> u64 {
+        self.wall(self.created.unwrap_or_default())
+    }
+
+    /// The wall time of what was told last, in milliseconds.
+    pub(in crate::dialect) fn now(&self) -> u64 {
+        self.wall(self.at)
+    }
+
+    fn wall(&self, at: Millis) -> u64 {
         self.began.unwrap_or(0).saturating_add(at.0)
     }
 }
@@ -141,9 +157,9 @@ impl Encoder {
     }
 
     pub(super) fn object(&self, status: &str) -> Json {
-        let created = self.opening.wall(self.created) / 1000;
+        let created = self.opening.created() / 1000;
         let is_over = self.end.is_some();
-        let completed_at = if status == "completed" { json!(self.opening.wall(self.at) / 1000) } else { Json::Null };
+        let completed_at = if status == "completed" { json!(self.opening.now() / 1000) } else { Json::Null };
         let error = self.end.as_ref().and_then(End::error);
         let error = error.map_or(Json::Null, |(code, message)| json!({"code": code, "message": message}));
         let details = match &self.end {
@@ -171,8 +187,7 @@ impl Encoder {
     }
 
     fn usage(&self) -> Json {
-        let counted = self.requests.iter().map(|(_, usage)| *usage).reduce(Usage::plus);
-        let usage = self.whole.or(counted).unwrap_or_else(|| Usage {
+        let usage = self.cost.total().unwrap_or_else(|| Usage {
             input_tokens: self.heading.asked,
             output_tokens: (self.kept as u64 / 4).max(1),
             estimated: true,

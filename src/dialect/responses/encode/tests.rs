@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::event::{Caps, Fault, FaultKind, Mode, Seq};
+use crate::event::{Caps, Fault, FaultKind, Millis, Mode, Seq};
 
 fn opened() -> AgentEvent {
     AgentEvent::SessionOpened {
