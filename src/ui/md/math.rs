@@ -440,7 +440,16 @@ fn spaced_word(out: &mut String) {
 fn bracketed(text: &str, below: bool) -> String {
     let text = text.trim();
     let wrapped = text.starts_with('(') && text.ends_with(')') && text.matches('(').count() == 1;
-    let sums = text.contains([' ', '+', '−', '±', '/', '=', '·', '×', ',']);
+    let mut depth = 0u32;
+    let sums = text.chars().any(|c| {
+        match c {
+            '(' | '[' => depth += 1,
+            ')' | ']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        // What stands in brackets holds together already.
+        (below || depth == 0) && matches!(c, ' ' | '+' | '−' | '±' | '/' | '=' | '·' | '×' | ',')
+    });
     let digits = text.chars().all(|c| c.is_ascii_digit() || c == '.');
     let letters = text.chars().filter(|c| c.is_alphanumeric() && script_of(*c)).count();
     if wrapped || !(sums || (below && !digits && letters > 1)) { text.to_owned() } else { format!("({text})") }

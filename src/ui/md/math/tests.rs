@@ -9,7 +9,7 @@ fn formulas_read_like_typed_ones() {
         (r"\frac{a+b}{2a}", "(a+b)/(2a)"),
         (r"\frac{1}{n^2}", "1/n²"),
         (r"x = \frac{-b \pm \sqrt{b^2 - 4ac}}{2a}", "x = (−b ± √(b² − 4ac))/(2a)"),
-        (r"\sum_{i=1}^{n} i = \frac{n(n+1)}{2}", "∑ᵢ₌₁ⁿ i = (n(n+1))/2"),
+        (r"\sum_{i=1}^{n} i = \frac{n(n+1)}{2}", "∑ᵢ₌₁ⁿ i = n(n+1)/2"),
         (r"\int_0^\infty e^{-x^2}\,dx", "∫₀^∞ e^(−x²) dx"),
         (r"\alpha\le\beta \to \infty", "α ≤ β → ∞"),
         (r"\forall x \in \mathbb{R}: x \neq \emptyset", "∀ x ∈ ℝ: x ≠ ∅"),
