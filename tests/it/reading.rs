@@ -168,3 +168,40 @@ fn times_stand_at_the_right_and_the_clock_knows_the_zone() {
     assert!(!text(&session.draw(40, 8)).contains("03:13"));
     assert!(text(&session.draw(80, 8)).contains("12k in, 3.4k out · $0.0188"));
 }
+
+const RIGHT_TO_LEFT: &str = "שלום עולם, זוהי שורה ארוכה עם `קוד` ועם **הדגשה** באמצע, 123 ו־English.\n\n\
+    - مرحبا بالعالم، هذا سطر طويل\n- פריט\n\n> ציטוט בעברית שנמשך ונמשך\n\n\
+    | שם | name | מספר |\n|---|:---:|--:|\n| שָׁלוֹם | hello | ١٢٣ |\n| مَرْحَبًا | 漢字 | 45 |\n";
+
+/// Which order letters are shown in is the terminal's to decide: rows hold them as they were written, nothing is put
+/// between them, and what stands around them stays in its column.
+#[test]
+fn right_to_left_text_keeps_its_order_and_its_cells_at_any_width() {
+    let letters = |text: &str| -> String { text.chars().filter(|c| ('\u{590}'..'\u{780}').contains(c)).collect() };
+    for width in 1..=140 {
+        let mut session = Session::new();
+        session.say(RIGHT_TO_LEFT);
+        session.end();
+        let buf = session.draw(width, 400);
+        let shown = text(&buf);
+        if width > 40 {
+            assert_eq!(letters(&shown), letters(RIGHT_TO_LEFT), "{width}");
+            let table: Vec<&str> = shown.lines().skip_while(|row| !row.contains("name")).take(4).collect();
+            let edges = |row: &str| -> Vec<usize> {
+                let edge = |(at, c)| matches!(c, '│' | '┼').then(|| jarvis_tui::text::width::str_width(&row[..at]));
+                row.char_indices().filter_map(edge).collect()
+            };
+            assert!(table.iter().all(|row| edges(row).len() == 2 && edges(row) == edges(table[0])), "{width}\n{shown}");
+            let quote: Vec<&str> = shown.lines().filter(|row| row.contains('▎')).collect();
+            assert!(quote.iter().all(|row| row.starts_with("   ▎ ")), "{width}\n{shown}");
+        }
+        for y in 0..buf.area.height {
+            let mut x = 0;
+            while x < width {
+                let cells = jarvis_tui::text::width::str_width(buf[(x, y)].symbol()).max(1);
+                x += cells as u16;
+            }
+            assert_eq!(x, width, "row {y} at {width}");
+        }
+    }
+}

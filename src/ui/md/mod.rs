@@ -1,5 +1,8 @@
 //! Markdown: from growing text to blocks, from a block to rows.
 //!
+//! Text that runs from right to left stays in the order it was written in, a letter a cell, and nothing is put between:
+//! terminals that know such scripts turn each row around themselves, and in others at least the columns hold.
+//!
 //! Not for knowing where on the screen anything stands. The invariant: a finished block
 //! never changes while text streams in, and every visible character of the source shows up on some row, whatever the
 //! width.
