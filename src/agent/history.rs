@@ -157,10 +157,13 @@ impl History {
     }
 
     fn finish_message(&mut self, message: &MessageId, full: Option<&String>, carried: Option<&Json>) {
-        if let Some(Past::Assistant { text, carry, .. }) = self.message(message) {
+        if let Some(Past::Assistant { text, reasoning, carry, .. }) = self.message(message) {
             if let Some(full) = full {
                 text.clone_from(full);
             }
+            // They grew by doubling, and are kept for as long as the session.
+            text.shrink_to_fit();
+            reasoning.shrink_to_fit();
             *carry = carried.cloned();
         }
     }

@@ -18,7 +18,7 @@ use crate::event::{Envelope, Seq};
 use crate::journal::{Cursor, Entry, Reader, Want};
 
 /// The ring's usual size.
-pub const RING_BYTES: usize = 2 << 20;
+pub const RING_BYTES: usize = 512 << 10;
 /// What facts that no file has yet may take beyond the ring's size.
 const HELD_BYTES: usize = 64 << 20;
 /// What a fact costs besides its line, roughly.

@@ -156,6 +156,7 @@ impl Store {
     /// up for that.
     pub fn begin_after(&mut self, seq: Seq) {
         self.last_seq = seq;
+        self.earlier = Some(0);
         self.transcript.begin_at(FAR);
     }
 
@@ -290,6 +291,7 @@ impl Store {
         self.notes = Notes::default();
         self.session.reset();
         self.focus.settle(|_| false);
+        self.earlier = None;
         self.last_seq = Seq(0);
     }
 }

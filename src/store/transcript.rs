@@ -301,9 +301,14 @@ impl Transcript {
 
     fn close_item(&mut self, at: Millis, index: usize) {
         self.change(index, |item| match &mut item.kind {
-            Kind::Answer { open, .. } => *open = false,
-            Kind::Thinking { open, took, .. } => {
+            Kind::Answer { open, text, .. } => {
                 *open = false;
+                // It grew by doubling, and is kept for as long as the session.
+                text.shrink_to_fit();
+            }
+            Kind::Thinking { open, took, text, .. } => {
+                *open = false;
+                text.shrink_to_fit();
                 *took = Some(at.since(item.at));
             }
             Kind::Prompt { .. } | Kind::Call { .. } | Kind::Notice { .. } | Kind::Ended { .. } => {}

@@ -1,6 +1,7 @@
 //! One row of meters: context fill, tokens, cost, time to first token, decode rate, elapsed time.
 //!
-//! A guess is marked `~`; what is not known says so and is never shown as zero.
+//! A guess is marked `~`; what is not known says so and is never shown as zero. Sums of a session whose earlier turns
+//! are still being read are marked `≥`.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -28,7 +29,11 @@ fn meters(store: &Store, width: u16) -> Vec<Segment> {
     let usage = &store.usage;
     let mut all = vec![context(store, width)];
     let session = usage.session();
-    let mark = if session.estimated { "~" } else { "" };
+    let mark = match (store.earlier, session.estimated) {
+        (Some(_), _) => "≥",
+        (None, true) => "~",
+        (None, false) => "",
+    };
     // Something came out, so something went in, and nobody has said yet how much.
     let unsaid = session.input_tokens == 0 && session.output_tokens > 0;
     let input = if unsaid { "–".into() } else { format!("{mark}{}", format::count(session.input_tokens)) };
@@ -149,6 +154,23 @@ mod tests {
         store.update(Msg::Event(Envelope { seq: Seq(1), at: Millis(1), event }), &mut Vec::new());
         assert!(row(&store, 100).contains("server saved $0.50"), "{}", row(&store, 100));
         assert!(!row(&store, 40).contains("saved"), "{}", row(&store, 40));
+    }
+
+    #[test]
+    fn sums_are_marked_while_earlier_turns_are_being_read() {
+        let mut store = Store::default();
+        store.begin_after(Seq(100));
+        let usage = Usage { input_tokens: 81_234, output_tokens: 12_345, ..Usage::default() };
+        for (seq, event) in (101..).zip([
+            AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
+            AgentEvent::UsageReported { scope: Scope::Turn, usage },
+            AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Completed },
+        ]) {
+            store.update(Msg::Event(Envelope { seq: Seq(seq), at: Millis(seq), event }), &mut Vec::new());
+        }
+        assert!(row(&store, 80).contains("↑≥81k ↓≥12k"), "{}", row(&store, 80));
+        store.earlier = None;
+        assert!(row(&store, 80).contains("↑81k ↓12k"), "{}", row(&store, 80));
     }
 
     #[test]

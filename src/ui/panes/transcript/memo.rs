@@ -14,10 +14,10 @@ use crate::store::transcript::{Item, ItemId, Kind};
 use crate::ui::lines::{Cache, Counters, Heights, Key, Laid, Place, Rows};
 use crate::ui::panes::item::{self, Scene};
 
-/// Laid-out rows kept, in bytes.
-const CACHE_BYTES: usize = 3 << 20;
+/// Laid-out rows kept, in bytes: several screens, whatever their size.
+const CACHE_BYTES: usize = 1 << 20;
 /// Outlines kept. One holds a few bytes per block of its item.
-const OUTLINES: usize = 256;
+const OUTLINES: usize = 96;
 
 /// What all rows depend on, apart from the item itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
