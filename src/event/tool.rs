@@ -164,11 +164,14 @@ pub struct Output {
     /// Name of the file beside the log that holds all of it, when the log does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// Bytes that were kept, first and last ones, when even the file doesn't hold all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<u64>,
 }
 
 impl Output {
     pub fn of(text: impl Into<String>) -> Self {
-        Self { text: text.into(), bytes: None, file: None }
+        Self { text: text.into(), ..Self::default() }
     }
 }
 

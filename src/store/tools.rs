@@ -15,6 +15,8 @@ pub struct Call {
     pub name: String,
     /// The arguments so far, as the model writes them.
     pub args: String,
+    /// Grows with each change of name or arguments: what was made of them is good for as long as this is the same.
+    pub args_rev: u32,
     pub state: CallState,
     pub ran_by: RanBy,
     /// The ask, once there was one; kept after the answer.
@@ -26,6 +28,8 @@ pub struct Call {
     pub output_bytes: u64,
     /// File beside the log with all of it, if any.
     pub output_file: Option<String>,
+    /// Bytes of it that were kept, where that is not all.
+    pub output_kept: Option<u64>,
     /// When the model began to write it.
     pub at: Millis,
     /// When its running began.
@@ -46,6 +50,7 @@ impl Call {
             item: ItemId(0),
             name: name.into(),
             args: args.into(),
+            args_rev: 0,
             state: CallState::Running,
             ran_by: RanBy::Us,
             ask: None,
@@ -53,6 +58,7 @@ impl Call {
             output: String::new(),
             output_bytes: 0,
             output_file: None,
+            output_kept: None,
             at: Millis(0),
             ran_at: None,
             took: None,
@@ -182,17 +188,20 @@ impl ToolBoard {
                 call.ran_by = *ran_by;
                 if let Some(name) = name {
                     call.name.clone_from(name);
+                    call.args_rev = call.args_rev.wrapping_add(1);
                 }
             }
             AgentEvent::ToolArgsDelta { call, json } => {
                 let call = self.entry(at, call, items);
                 let room = ARGS_CAP.saturating_sub(call.args.len());
                 call.args.push_str(&json[..json.floor_char_boundary(room)]);
+                call.args_rev = call.args_rev.wrapping_add(1);
             }
             AgentEvent::ToolCallReady { call, name, args, carry: _ } => {
                 let call = self.entry(at, call, items);
                 call.name.clone_from(name);
                 args[..args.floor_char_boundary(ARGS_CAP)].clone_into(&mut call.args);
+                call.args_rev = call.args_rev.wrapping_add(1);
                 if call.state == CallState::Writing {
                     call.state = CallState::Running;
                     call.ran_at = Some(at);
@@ -232,6 +241,7 @@ impl ToolBoard {
                     call.output_bytes = output.bytes.unwrap_or(output.text.len() as u64);
                 }
                 call.output_file.clone_from(&output.file);
+                call.output_kept = output.kept;
             }
             AgentEvent::TurnFinished { .. } => {
                 for index in std::mem::take(&mut self.open) {
@@ -273,6 +283,7 @@ impl ToolBoard {
                 item: items.item_of(id).unwrap_or(ItemId(0)),
                 name: String::new(),
                 args: String::new(),
+                args_rev: 0,
                 state: CallState::Writing,
                 ran_by: RanBy::Us,
                 ask: None,
@@ -280,6 +291,7 @@ impl ToolBoard {
                 output: String::new(),
                 output_bytes: 0,
                 output_file: None,
+                output_kept: None,
                 at,
                 ran_at: None,
                 took: None,

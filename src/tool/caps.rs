@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 
+pub use crate::text::size;
+
 /// Returns at most about `limit` bytes of `text`, head and tail, cut at line borders where there are any near and at
 /// character borders otherwise; and whether anything was left out.
 pub fn head_tail(text: &str, limit: usize) -> (String, bool) {
@@ -19,9 +21,15 @@ pub fn head_tail(text: &str, limit: usize) -> (String, bool) {
     if !head.is_empty() && !head.ends_with('\n') {
         kept.push('\n');
     }
-    let _ = writeln!(kept, "[… {} bytes, {} lines left out …]", missing.len(), missing.lines().count());
+    let _ = writeln!(kept, "[… {} bytes, {} lines left out …]", missing.len(), lines(missing));
     kept.push_str(tail);
     (kept, true)
+}
+
+/// Counts lines, quickly: what is left out may be very long.
+fn lines(text: &str) -> usize {
+    let ends = memchr::memchr_iter(b'\n', text.as_bytes()).count();
+    ends + usize::from(!text.is_empty() && !text.ends_with('\n'))
 }
 
 /// The last line border at or before `at`, when it isn't further than half of it away.
@@ -34,17 +42,6 @@ fn line_ceil(text: &str, at: usize) -> usize {
     let at = text.ceil_char_boundary(at);
     let rest = &text[at..];
     rest.find('\n').map(|newline| newline + 1).filter(|skipped| *skipped <= rest.len() / 2).map_or(at, |n| at + n)
-}
-
-/// Returns a size for people: `12 bytes`, `3.4 kB`.
-pub fn size(bytes: u64) -> String {
-    match bytes {
-        1 => "1 byte".into(),
-        0..1000 => format!("{bytes} bytes"),
-        1000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.1} GB", bytes as f64 / 1e9),
-    }
 }
 
 /// Collects output without end in bounded memory: the first `HEAD` bytes and the last `TAIL`.
@@ -80,11 +77,21 @@ impl Collected {
         split
     }
 
+    /// Returns how much was printed, where not all of it was kept.
+    pub(super) fn printed(&self) -> Option<u64> {
+        let kept = (self.head.len() + self.tail_bytes) as u64;
+        (self.missing > 0).then(|| kept.saturating_add(self.missing))
+    }
+
     pub(super) fn into_text(mut self) -> String {
+        self.head.reserve_exact(self.tail_bytes + 64);
         if self.missing > 0 {
-            let _ = write!(self.head, "\n[… {} left out …]\n", size(self.missing));
+            let _ = write!(self.head, "\n[… {} left out and not kept …]\n", size(self.missing));
         }
-        self.head.extend(self.tail);
+        // Given up piece by piece, so that there are never two of it.
+        while let Some(piece) = self.tail.pop_front() {
+            self.head.push_str(&piece);
+        }
         self.head
     }
 }
@@ -129,7 +136,7 @@ mod tests {
         let piece = "x".repeat(1 << 20);
         let heads: usize = (0..50).map(|_| collected.push(&piece)).sum();
         collected.push("the end");
-        assert_eq!(heads, HEAD);
+        assert_eq!((heads, collected.printed()), (HEAD, Some((50 << 20) + 7)));
         let text = collected.into_text();
         assert!(text.len() < HEAD + TAIL + (2 << 20) && text.ends_with("the end") && text.contains("left out"));
     }

@@ -58,25 +58,27 @@ pub struct ToolCtx {
     pub cancel: CancellationToken,
 }
 
-/// What came of a call. `text` is everything, uncapped; the agent caps what the model gets.
+/// What came of a call. `text` is everything that was kept, uncapped; the agent caps what the model gets.
 /// A tool that streamed its output to `live` returns the same text here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
     pub outcome: Outcome,
     pub text: String,
+    /// Bytes that were printed, where that was too much to keep.
+    pub printed: Option<u64>,
 }
 
 impl Done {
     pub fn ok(text: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Ok, text: text.into() }
+        Self { outcome: Outcome::Ok, text: text.into(), printed: None }
     }
 
     pub fn failed(text: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Failed, text: text.into() }
+        Self { outcome: Outcome::Failed, text: text.into(), printed: None }
     }
 
     pub fn cancelled(text: impl Into<String>) -> Self {
-        Self { outcome: Outcome::Cancelled, text: text.into() }
+        Self { outcome: Outcome::Cancelled, text: text.into(), printed: None }
     }
 }
 

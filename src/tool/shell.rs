@@ -217,18 +217,25 @@ impl Group {
         }
         // Some may be left that closed their output.
         let _ = self.child.start_kill();
+        let printed = output.printed();
         let text = output.into_text();
-        if cancelled {
-            return Done::cancelled(noted(text, "stopped before it was done"));
+        let done = if cancelled {
+            Done::cancelled(noted(text, "stopped before it was done"))
+        } else {
+            ended(status, text, left_running)
+        };
+        Done { printed, ..done }
+    }
+}
+
+fn ended(status: Option<io::Result<ExitStatus>>, text: String, left_running: bool) -> Done {
+    match status {
+        Some(Ok(status)) => {
+            let text = if left_running { noted(text, "what it left in the background was stopped") } else { text };
+            told(status, text)
         }
-        match status {
-            Some(Ok(status)) => {
-                let text = if left_running { noted(text, "what it left in the background was stopped") } else { text };
-                told(status, text)
-            }
-            Some(Err(error)) => Done::failed(noted(text, &format!("its end could not be awaited: {error}"))),
-            None => Done::failed(noted(text, "it could not be stopped")),
-        }
+        Some(Err(error)) => Done::failed(noted(text, &format!("its end could not be awaited: {error}"))),
+        None => Done::failed(noted(text, "it could not be stopped")),
     }
 }
 

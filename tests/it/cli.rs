@@ -376,7 +376,8 @@ fn what_is_too_long_for_the_log_is_whole_in_a_file_of_its_owner_beside_it() {
         .filter(|line| line["event"]["type"] == "tool_output")
         .map(|line| line["event"]["text"].as_str().unwrap().len())
         .sum();
-    assert_eq!(logged, 1 << 20);
+    // And a line that says there is more.
+    assert!(((1 << 20)..(1 << 20) + 100).contains(&logged), "{logged}");
     assert_eq!(place.run(&["sessions", "rm", &id_of(&place.only_log())]).code, 0);
     assert!(!whole[0].exists(), "it goes with its session");
 }

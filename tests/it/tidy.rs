@@ -12,7 +12,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("config", &["event", "store", "text"]),
     ("net", &["event", "dialect"]),
     ("engine", &["event", "dialect", "net"]),
-    ("tool", &["event", "net"]),
+    ("tool", &["event", "net", "text"]),
     ("agent", &["event", "engine", "tool", "net"]),
     ("journal", &["event"]),
     ("bridge", &["event", "dialect", "net", "agent", "journal"]),

@@ -270,7 +270,7 @@ async fn the_shell_gives_output_and_status() {
         ("absent-program 2>/dev/null", Outcome::Failed, "[exit status 127]"),
     ] {
         let done = bench.run("shell", json!({"command": command})).await;
-        assert_eq!(done, Done { outcome, text: text.into() }, "{command}");
+        assert_eq!(done, Done { outcome, ..Done::ok(text) }, "{command}");
     }
     let folder = bench.run("shell", json!({"command": "pwd -P"})).await;
     assert_eq!(folder.text.trim(), bench.ctx.folder.display().to_string());
@@ -376,6 +376,7 @@ async fn huge_output_is_bounded_and_keeps_its_end() {
     assert_eq!(done.outcome, Outcome::Ok);
     assert!(done.text.len() < 9 << 20 && live < 9 << 20, "{} {live}", done.text.len());
     assert!(done.text.contains("left out") && done.text.ends_with("\nthe end\n"));
+    assert_eq!(done.printed, Some(200_000_009));
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //!
 //! Not for: whether a call may run, which `turn` and `approval` decide.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Agent, Running, ToolMsg};
 use crate::agent::approval::Verdict;
 use crate::agent::turn::{Input, Step};
-use crate::event::{
-    AgentEvent, Ask, CallId, DecidedBy, Decision, Json, Level, Millis, Outcome, Output, OutputStream, Risk,
-};
-use crate::tool::caps::head_tail;
+use crate::event::{AgentEvent, Ask, CallId, DecidedBy, Decision, Json, Level, Millis, Output, OutputStream, Risk};
+use crate::tool::caps::{head_tail, size};
 use crate::tool::{Done, Tool, ToolCtx};
 
 /// Bytes of a call's output that go into the log; all of a longer one goes to a file beside it.
@@ -140,8 +139,17 @@ impl Agent {
                 if *logged >= LOGGED_OUTPUT {
                     return;
                 }
-                let text = clip(text, LOGGED_OUTPUT - *logged);
+                let all = text.len();
+                let mut text = clip(text, LOGGED_OUTPUT - *logged);
                 *logged += text.len();
+                if text.len() < all || *logged == LOGGED_OUTPUT {
+                    *logged = LOGGED_OUTPUT;
+                    let _ = write!(
+                        text,
+                        "\n[… it prints more than {}; the end is shown once it is done]\n",
+                        size(LOGGED_OUTPUT as u64)
+                    );
+                }
                 Input::Output { call, stream, text }
             }
             ToolMsg::Done { call, done, took } => {
@@ -175,7 +183,17 @@ impl Agent {
                 rest = after;
             }
         }
-        let mut output = Output { text, bytes: Some(done.text.len() as u64), file: None };
+        let kept = done.text.len() as u64;
+        let text = match done.printed {
+            Some(printed) => format!("{}\n[{} were printed in all]", text.trim_end(), size(printed)),
+            None => text,
+        };
+        let mut output = Output {
+            text,
+            bytes: Some(done.printed.unwrap_or(kept)),
+            file: None,
+            kept: done.printed.is_some().then_some(kept),
+        };
         if done.text.len() > LOGGED_OUTPUT
             && let Some(overflow) = &self.setup.overflow
         {
@@ -232,13 +250,14 @@ async fn run_limited(work: impl Future<Output = Done>, cancel: &CancellationToke
         }
     }
     cancel.cancel();
-    let so_far = tokio::time::timeout(STOP_GRACE, work).await.map(|done| done.text).unwrap_or_default();
+    let done = tokio::time::timeout(STOP_GRACE, work).await.unwrap_or(Done::cancelled(""));
+    let (so_far, printed) = (done.text, done.printed);
     let mut text = format!("timed out after {} s", limit.as_secs());
     if !so_far.is_empty() {
         text.push_str("; its output until then:\n");
         text.push_str(&so_far);
     }
-    Done { outcome: Outcome::Failed, text }
+    Done { printed, ..Done::failed(text) }
 }
 
 fn floor_boundary(text: &str, at: usize) -> usize {
