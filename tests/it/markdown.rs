@@ -192,8 +192,12 @@ fn rows(text: &str, width: u16) -> Vec<String> {
         .stable()
         .iter()
         .flat_map(|block| {
-            lay_block(block.source(text), block.kind, Setting { definitions: &definitions, width, says_targets: false })
-                .to_strings()
+            lay_block(
+                block.source(text),
+                block.kind,
+                Setting { definitions: &definitions, text, width, says_targets: false },
+            )
+            .to_strings()
         })
         .collect()
 }

@@ -168,7 +168,7 @@ fn rows<'a>(text: &str, blocks: impl IntoIterator<Item = &'a Block>, definitions
         if block.gap {
             rows.push(String::new());
         }
-        let setting = Setting { definitions, width, says_targets: false };
+        let setting = Setting { definitions, width, ..Setting::default() };
         rows.extend(lay_block(block.source(text), block.kind, setting).to_strings());
     }
     rows

@@ -2,7 +2,8 @@
 //! whatever the length of the transcript. And forgetting what was laid out changes no pixel.
 
 use jarvis_tui::event::{
-    AgentEvent, CallId, Envelope, MessageId, Millis, Outcome, Output, RanBy, Role, Seq, Stop, TextKind, TurnEnd, TurnId,
+    AgentEvent, CallId, Envelope, MessageId, Millis, Outcome, Output, OutputStream, RanBy, Role, Seq, Stop, TextKind,
+    TurnEnd, TurnId,
 };
 use jarvis_tui::store::action::Action;
 use jarvis_tui::store::msg::Msg;
@@ -189,6 +190,28 @@ fn a_token_costs_the_same_in_a_long_message() {
 }
 
 #[test]
+fn a_row_of_a_table_costs_the_same_however_many_came_before() {
+    let mut session = Session::new(8);
+    let message = session.open("| name | value |\n|---|---|\n");
+    let mut view = TranscriptView::new();
+    work(&session, &mut view, 100);
+    let mut most = Counters::default();
+    for n in 0..3000 {
+        session.say(&message, &format!("| row {n} "));
+        let cell = work(&session, &mut view, 100);
+        session.say(&message, "| value |\n");
+        let row = work(&session, &mut view, 100);
+        if n > 20 {
+            assert_eq!((cell.blocks_laid_out, cell.bytes_split), (0, 0), "half a row is not shown");
+        }
+        most.blocks_laid_out = most.blocks_laid_out.max(row.blocks_laid_out);
+        most.bytes_split = most.bytes_split.max(row.bytes_split);
+    }
+    // A part that is full is laid out, and the one that begins.
+    assert!(most.blocks_laid_out <= 3 && most.bytes_split <= 20_000, "{most:?}");
+}
+
+#[test]
 fn a_spinner_lays_nothing_out() {
     let mut session = Session::new(8);
     session.event(AgentEvent::TurnStarted { turn: "t".into(), parent: None });
@@ -204,13 +227,34 @@ fn a_spinner_lays_nothing_out() {
 }
 
 #[test]
+fn arguments_are_read_once_however_much_a_call_prints() {
+    let mut session = Session::new(8);
+    session.event(AgentEvent::TurnStarted { turn: "t".into(), parent: None });
+    let (call, name) = (CallId::from("run"), "shell".to_owned());
+    let args = format!("{{\"command\":\"cat <<END\\n{}END\"}}", "a line\\n".repeat(2000));
+    let length = args.len() as u64;
+    session.event(AgentEvent::ToolCallReady { call: call.clone(), name, args, carry: None });
+    let mut view = TranscriptView::new();
+    let mut read = work(&session, &mut view, 80).bytes_split;
+    for n in 0..200 {
+        let text = format!("line {n}\n");
+        session.event(AgentEvent::ToolOutput { call: call.clone(), stream: OutputStream::Stdout, text });
+        let work = work(&session, &mut view, 80);
+        read += work.bytes_split;
+        assert!(work.blocks_laid_out <= 3, "{work:?}");
+    }
+    // What the other calls on the screen were given is little.
+    assert!((length..length + 1000).contains(&read), "{read} of {length}");
+}
+
+#[test]
 fn what_is_kept_stays_bounded() {
     let session = Session::new(20_000);
     let mut view = TranscriptView::new();
     for _ in 0..300 {
         frame(&session, &mut view, 100, 60);
         view.page(-1);
-        assert!(view.cached_bytes() <= 3 << 20);
+        assert!(view.cached_bytes() <= 1 << 20);
     }
 }
 

@@ -22,7 +22,7 @@ pub struct Key {
 pub struct Counters {
     pub blocks_laid_out: u64,
     pub rows_written: u64,
-    /// Bytes that the block splitters read.
+    /// Bytes that were read to know the blocks: by the splitters, and of the arguments of calls.
     pub bytes_split: u64,
 }
 

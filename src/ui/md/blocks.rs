@@ -11,8 +11,11 @@
 mod edges;
 mod fence;
 
+use std::borrow::Cow;
+
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag};
 
+use super::long_table::{self, LongTable};
 use super::options;
 use super::syntax::Syntax;
 
@@ -52,6 +55,15 @@ pub enum BlockKind {
     },
     /// A table that may still grow. Each new row could move every column, so it is held back.
     OpenTable,
+    /// Rows of a table that is laid out in parts. Its first part, which has its head, says how wide the columns are.
+    Rows {
+        first: bool,
+        /// More of it may come; its last line may not be whole.
+        open: bool,
+        /// The table's first part in the text.
+        head: u32,
+        sample: u32,
+    },
 }
 
 const PART_LINES: u32 = 48;
@@ -71,6 +83,8 @@ pub struct Splitter {
     /// What the tail is, if it starts with a list's item.
     lead: Option<Lead>,
     tail_is_table: bool,
+    /// The table that the tail goes on with.
+    table: Option<LongTable>,
     /// The block before was cut, so this one goes on without a gap.
     cut: bool,
     bytes_read: u64,
@@ -141,8 +155,11 @@ impl Splitter {
                 BlockKind::Code { first: fence.first, closed: false, indent: fence.indent, syntax: fence.syntax }
             }
             (None, Some(lead)) => BlockKind::Item { number: lead.number },
-            (None, None) if self.tail_is_table => BlockKind::OpenTable,
-            (None, None) => BlockKind::Flow,
+            (None, None) => match self.table {
+                Some(table) => rows(table, self.start, true),
+                None if self.tail_is_table => BlockKind::OpenTable,
+                None => BlockKind::Flow,
+            },
         };
         Some(self.block(text, self.start, text.len(), kind))
     }
@@ -167,6 +184,9 @@ impl Splitter {
                 }
                 continue;
             }
+            if self.table.is_some() && begins_blank(text, self.start, end) {
+                self.end_table();
+            }
             self.skip_blank(text, end);
             let window = window_end(text, self.start, end);
             let whole = window == end;
@@ -186,8 +206,17 @@ impl Splitter {
                 }
                 return;
             }
+            let before = (self.start, self.blocks.len());
             if !self.take(text, &pieces, window, whole, last) {
                 return;
+            }
+            if before == (self.start, self.blocks.len()) && self.fence.is_none() {
+                // Nothing in sight ends it, and looking again would show the same.
+                self.emit(text, self.start, window, BlockKind::Flow);
+                self.start = window;
+                self.lead = None;
+                self.end_table();
+                self.cut = true;
             }
         }
     }
@@ -203,6 +232,9 @@ impl Splitter {
                 _ => None,
             };
             self.tail_is_table = false;
+            if !matches!(piece.kind, PieceKind::Table) {
+                self.end_table();
+            }
             if matches!(piece.kind, PieceKind::Fence) {
                 self.fence = Some(Fence::open(text, piece.at));
                 // A fence that another block follows has its closing line before that.
@@ -215,6 +247,21 @@ impl Splitter {
                 PieceKind::Item(lead) => BlockKind::Item { number: lead.number },
                 _ => BlockKind::Flow,
             };
+            if matches!(piece.kind, PieceKind::Table)
+                && (self.table.is_some() || end - piece.at >= long_table::PART_BYTES)
+            {
+                self.take_rows(text, piece.at, end);
+                if let Some(table) = self.table {
+                    if next.is_some() || ends_blank(text, window) || (last && whole) {
+                        if self.start < end {
+                            self.emit(text, self.start, end, rows(table, self.start, false));
+                        }
+                        self.start = if last && whole && next.is_none() { window } else { end };
+                        self.end_table();
+                    }
+                    continue;
+                }
+            }
             if end - piece.at > MOST_BYTES {
                 let cut = cut_point(text, piece.at);
                 self.emit(text, piece.at, cut, kind);
@@ -242,14 +289,19 @@ impl Splitter {
     fn pieces(&mut self, text: &str, window: usize) -> Vec<Piece> {
         let base = self.start;
         let Some(source) = text.get(base..window) else { return Vec::new() };
+        // Rows alone are no table: its head goes before them.
+        let lead = self.table.map_or("", |table| table.lead(text));
+        let source = if lead.is_empty() { Cow::Borrowed(source) } else { Cow::Owned([lead, source].concat()) };
+        let source = &*source;
+        let place = |at: usize| base + at.saturating_sub(lead.len());
         self.bytes_read += source.len() as u64;
         let mut pieces = Vec::new();
         let mut depth = 0usize;
         // Depth of an open list at the top, its next number, and whether an item of it was seen.
         let mut list: Option<(Option<u64>, bool)> = None;
         for (event, range) in Parser::new_ext(source, options()).into_offset_iter() {
-            let at = base + line_start(source, range.start);
-            let end = base + range.end;
+            let at = place(line_start(source, range.start));
+            let end = place(range.end);
             match event {
                 Event::Start(tag) => {
                     if depth == 0 {
@@ -265,6 +317,8 @@ impl Splitter {
                             Tag::CodeBlock(CodeBlockKind::Fenced(_)) => {
                                 pieces.push(Piece { at, end, kind: PieceKind::Fence });
                             }
+                            // Nothing of what follows goes on with it.
+                            Tag::Table(_) if end == base => self.end_table(),
                             Tag::Table(_) => pieces.push(Piece { at, end, kind: PieceKind::Table }),
                             Tag::Paragraph => pieces.push(Piece { at, end, kind: PieceKind::Paragraph }),
                             Tag::Heading { .. } => pieces.push(Piece { at, end, kind: PieceKind::Closed }),
@@ -292,6 +346,28 @@ impl Splitter {
             }
         }
         pieces
+    }
+
+    /// Takes parts off a table while it is long enough. What is left of it begins at `self.start`.
+    fn take_rows(&mut self, text: &str, at: usize, end: usize) {
+        self.start = at;
+        while let Some(cut) = long_table::cut(text, self.start, end, MOST_BYTES) {
+            let Some(mut table) = self.table.or_else(|| LongTable::at(text, at)) else { return };
+            if self.start == table.head {
+                table.sample = cut;
+            }
+            self.table = Some(table);
+            self.emit(text, self.start, cut, rows(table, self.start, false));
+            self.start = cut;
+            self.cut = true;
+        }
+    }
+
+    /// What follows is not of the table, and stands below an empty row.
+    fn end_table(&mut self) {
+        if self.table.take().is_some() {
+            self.cut = false;
+        }
     }
 
     /// Reads lines of the open fence up to `end`. Returns whether it was closed.
@@ -344,7 +420,7 @@ impl Splitter {
             _ if self.blocks.is_empty() || self.cut => false,
             BlockKind::Code { first, .. } => first,
             BlockKind::Item { .. } if self.lead.is_some_and(|lead| lead.continues) => ends_blank(text, start),
-            BlockKind::Item { .. } | BlockKind::Flow | BlockKind::OpenTable => true,
+            BlockKind::Item { .. } | BlockKind::Flow | BlockKind::OpenTable | BlockKind::Rows { .. } => true,
         };
         Block { start: start as u32, end: end as u32, kind, gap }
     }
@@ -359,6 +435,16 @@ impl Splitter {
             self.start += at + 1;
         }
     }
+}
+
+fn rows(table: LongTable, start: usize, open: bool) -> BlockKind {
+    BlockKind::Rows { first: start == table.head, open, head: table.head as u32, sample: table.sample as u32 }
+}
+
+/// Returns whether the first line is blank.
+fn begins_blank(text: &str, start: usize, end: usize) -> bool {
+    let rest = text.get(start..end).unwrap_or("");
+    rest.split('\n').next().is_none_or(|line| line.trim().is_empty())
 }
 
 #[cfg(test)]

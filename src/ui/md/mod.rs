@@ -11,6 +11,7 @@ pub mod blocks;
 pub mod code;
 mod html;
 mod inline;
+mod long_table;
 mod math;
 mod open;
 pub mod render;
@@ -20,7 +21,7 @@ mod table;
 
 pub use blocks::{Block, BlockKind, Splitter};
 pub use open::settled;
-pub use render::{Setting, definitions, lay_block, with_notes};
+pub use render::{Setting, definitions, lay_block, whole_lines, with_notes};
 
 use pulldown_cmark::Options;
 

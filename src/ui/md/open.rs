@@ -21,7 +21,7 @@ const MOST_FORMULA: usize = 4096;
 pub fn settled(source: &str, kind: BlockKind) -> Cow<'_, str> {
     match kind {
         BlockKind::Code { first, .. } => Cow::Borrowed(code(source, first)),
-        BlockKind::OpenTable => Cow::Borrowed(source),
+        BlockKind::OpenTable | BlockKind::Rows { .. } => Cow::Borrowed(source),
         BlockKind::Flow | BlockKind::Item { .. } if ends_in_code(source) => Cow::Borrowed(code(source, false)),
         BlockKind::Flow | BlockKind::Item { .. } => flow(source),
     }

@@ -22,6 +22,8 @@ use crate::ui::theme::{Face, Role};
 pub struct Setting<'a> {
     /// The definitions of the whole text, see [`definitions`].
     pub definitions: &'a str,
+    /// The whole text, where parts of long tables look for their head.
+    pub text: &'a str,
     pub width: u16,
     /// Links say where they go.
     pub says_targets: bool,
@@ -29,34 +31,27 @@ pub struct Setting<'a> {
 
 /// Lays out one block.
 pub fn lay_block(source: &str, kind: BlockKind, setting: Setting<'_>) -> Laid {
-    let Setting { definitions, width, says_targets } = setting;
+    let Setting { definitions, text: _, width, says_targets } = setting;
     let number = match kind {
         BlockKind::Code { first, closed, indent, syntax } => {
             return code::lay_part(source, code::Part { first, closed, indent, syntax }, width);
         }
         BlockKind::OpenTable => return lay_open_table(source, setting),
+        BlockKind::Rows { first, open, head, sample } => {
+            let sample = setting.text.get(head as usize..sample as usize).unwrap_or("");
+            let rows = if open { whole_lines(source) } else { source };
+            return lay_rows(rows, sample, first, setting);
+        }
         BlockKind::Item { number } => number,
         BlockKind::Flow => None,
     };
     let mut writer = Writer::new(width, number);
     writer.inline.says_targets = says_targets;
-    let whole = source;
-    let source = &*with_dollars(source);
-    if definitions.is_empty() || memchr::memchr(b'[', source.as_bytes()).is_none() {
-        for (event, _) in Parser::new_ext(source, options()).into_offset_iter() {
-            writer.event(event);
-        }
-    } else {
-        let joined = format!("{source}\n\n{definitions}");
-        let own = |range: &Range<usize>| range.start < source.len();
-        for (event, _) in Parser::new_ext(&joined, options()).into_offset_iter().filter(|(_, range)| own(range)) {
-            writer.event(event);
-        }
-    }
+    writer.read(source, definitions);
     let laid = writer.finish();
     // Only definitions: better shown as they are than not at all.
-    let is_html = whole.trim_start().starts_with('<');
-    if laid.rows() == 0 && !whole.trim().is_empty() && !is_html { lay_source(whole, width) } else { laid }
+    let is_html = source.trim_start().starts_with('<');
+    if laid.rows() == 0 && !source.trim().is_empty() && !is_html { lay_source(source, width) } else { laid }
 }
 
 /// Formulas may be written with brackets; the parser wants dollars.
@@ -141,7 +136,7 @@ const HELD: usize = 12;
 
 /// A table is held back while each row may move its columns: till then one row says what is being written.
 fn lay_open_table(source: &str, setting: Setting<'_>) -> Laid {
-    let whole = source.get(..memchr::memrchr(b'\n', source.as_bytes()).map_or(0, |at| at + 1)).unwrap_or("");
+    let whole = whole_lines(source);
     let mut ends = memchr::memchr_iter(b'\n', whole.as_bytes());
     let head = ends.nth(1).map_or(whole.len(), |at| at + 1);
     let rows = ends.count();
@@ -165,6 +160,32 @@ fn lay_open_table(source: &str, setting: Setting<'_>) -> Laid {
     let room = page.room();
     let names = one_line(&format!("… table: {}", names.join(", ")), room.saturating_sub(str_width(&count)));
     page.pieces([(one_line(&(names + &count), room).as_str(), Face::new(Role::Dim))]);
+    page.finish()
+}
+
+/// Returns all but a last line without its end.
+pub fn whole_lines(source: &str) -> &str {
+    source.get(..memchr::memrchr(b'\n', source.as_bytes()).map_or(0, |at| at + 1)).unwrap_or("")
+}
+
+/// Lays out rows of a table whose first rows, with its head, are the sample.
+fn lay_rows(rows: &str, sample: &str, first: bool, setting: Setting<'_>) -> Laid {
+    if rows.is_empty() {
+        return Laid::default();
+    }
+    let head = memchr::memchr_iter(b'\n', sample.as_bytes()).nth(1).map_or("", |at| sample.get(..=at).unwrap_or(""));
+    let read = |source: &str| {
+        let mut writer = Writer::new(setting.width, None);
+        writer.inline.says_targets = setting.says_targets;
+        writer.keeps_table = true;
+        writer.read(source, setting.definitions);
+        writer.table
+    };
+    let table = if first { read(rows) } else { read(&[head, rows].concat()) };
+    let measure = if first { None } else { read(sample) };
+    let Some(table) = table else { return lay_block(rows, BlockKind::Flow, setting) };
+    let mut page = Page::new(setting.width);
+    table::lay_part(&mut page, &table, measure.as_ref().unwrap_or(&table), first);
     page.finish()
 }
 
@@ -193,6 +214,8 @@ struct Writer {
     code: Option<(String, String)>,
     html: Option<String>,
     table: Option<Table>,
+    /// A table is kept instead of being laid out.
+    keeps_table: bool,
 }
 
 impl Writer {
@@ -206,6 +229,22 @@ impl Writer {
             code: None,
             html: None,
             table: None,
+            keeps_table: false,
+        }
+    }
+
+    fn read(&mut self, source: &str, definitions: &str) {
+        let source = &*with_dollars(source);
+        if definitions.is_empty() || memchr::memchr(b'[', source.as_bytes()).is_none() {
+            for (event, _) in Parser::new_ext(source, options()).into_offset_iter() {
+                self.event(event);
+            }
+        } else {
+            let joined = format!("{source}\n\n{definitions}");
+            let own = |range: &Range<usize>| range.start < source.len();
+            for (event, _) in Parser::new_ext(&joined, options()).into_offset_iter().filter(|(_, range)| own(range)) {
+                self.event(event);
+            }
         }
     }
 
@@ -358,6 +397,7 @@ impl Writer {
                     row.push(cell);
                 }
             }
+            TagEnd::Table if self.keeps_table => {}
             TagEnd::Table => {
                 if let Some(table) = self.table.take() {
                     table::lay(&mut self.page, &table);

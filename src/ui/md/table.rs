@@ -20,10 +20,15 @@ const LONG_WORD: usize = 16;
 const BETWEEN: &str = " │ ";
 
 pub(super) fn lay(page: &mut Page, table: &Table) {
-    let columns = table.rows.iter().map(Vec::len).max().unwrap_or(0);
-    match widths(table, columns, page.room()) {
-        Some(widths) => side_by_side(page, table, &widths),
-        None => stacked(page, table),
+    lay_part(page, table, table, true);
+}
+
+/// Lays out rows of a table, in columns as wide as those of `measure`; `first` if its head is to be shown.
+pub(super) fn lay_part(page: &mut Page, table: &Table, measure: &Table, first: bool) {
+    let columns = measure.rows.iter().map(Vec::len).max().unwrap_or(0);
+    match widths(measure, columns, page.room()) {
+        Some(widths) => side_by_side(page, table, &widths, first),
+        None => stacked(page, table, first),
     }
 }
 
@@ -60,10 +65,10 @@ fn widths(table: &Table, columns: usize, room: usize) -> Option<Vec<usize>> {
     Some(least)
 }
 
-fn side_by_side(page: &mut Page, table: &Table, widths: &[usize]) {
+fn side_by_side(page: &mut Page, table: &Table, widths: &[usize], first: bool) {
     let empty = Flow::default();
     let edge = Face::new(Role::Border);
-    for (index, row) in table.rows.iter().enumerate() {
+    for (index, row) in table.rows.iter().enumerate().skip(usize::from(!first)) {
         let cells: Vec<Column<'_>> = widths
             .iter()
             .enumerate()
@@ -85,15 +90,15 @@ fn side_by_side(page: &mut Page, table: &Table, widths: &[usize]) {
     }
 }
 
-fn stacked(page: &mut Page, table: &Table) {
+fn stacked(page: &mut Page, table: &Table, first: bool) {
     let Some((head, body)) = table.rows.split_first() else { return };
-    if body.is_empty() {
+    if body.is_empty() && first {
         for cell in head {
             page.flow(cell);
         }
     }
     for (index, row) in body.iter().enumerate() {
-        if index > 0 {
+        if index > 0 || !first {
             page.pieces([("─".repeat(page.room().min(8)).as_str(), Face::new(Role::Border))]);
         }
         for (column, cell) in row.iter().enumerate() {

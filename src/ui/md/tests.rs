@@ -5,7 +5,7 @@ fn check(text: &str, width: u16, expected: &[&str]) {
     let definitions = definitions(text);
     let mut rows = Vec::new();
     for block in Splitter::split(text).stable() {
-        let setting = Setting { definitions: &definitions, width, ..Setting::default() };
+        let setting = Setting { definitions: &definitions, text, width, ..Setting::default() };
         let laid = lay_block(block.source(text), block.kind, setting).to_strings();
         if block.gap && !laid.is_empty() {
             rows.push(String::new());
@@ -102,7 +102,7 @@ fn formulas_read_like_typed_ones() {
 fn notes_of_numbers_are_expected_while_more_comes() {
     let source = "see[^2], not[^a-z]\n";
     let definitions = with_notes(source, "");
-    let setting = Setting { definitions: &definitions, width: 60, says_targets: false };
+    let setting = Setting { definitions: &definitions, width: 60, ..Setting::default() };
     assert_eq!(lay_block(source, BlockKind::Flow, setting).to_strings(), ["see[2], not[^a-z]"]);
 }
 

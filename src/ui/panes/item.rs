@@ -14,7 +14,7 @@ use crate::text::clean;
 use crate::text::width::{expand_tabs, str_width};
 use crate::ui::format::{clock, count, duration, money, running, time_of_day};
 use crate::ui::lines::laid::{Flow, Laid, Page};
-use crate::ui::md::{BlockKind, Setting, lay_block, settled, with_notes};
+use crate::ui::md::{BlockKind, Setting, lay_block, settled, whole_lines, with_notes};
 use crate::ui::paint::spinner;
 use crate::ui::panes::transcript::{Part, PartKind, hash};
 use crate::ui::theme::{Face, Role};
@@ -58,8 +58,20 @@ impl Scene<'_> {
         match (self.part.kind, &self.item.kind) {
             (PartKind::Markdown(kind), _) => {
                 let definitions = if self.definitions.is_empty() { 0 } else { hash(self.definitions.as_bytes()) };
-                hash(self.part.source(self.text).as_bytes())
+                let source = self.part.source(self.text);
+                let (source, sample) = match kind {
+                    // What isn't a whole row yet is not shown.
+                    BlockKind::OpenTable => (whole_lines(source), ""),
+                    BlockKind::Rows { open, head, sample, .. } => {
+                        let sample = self.text.get(head as usize..sample as usize).unwrap_or("");
+                        (if open { whole_lines(source) } else { source }, sample)
+                    }
+                    BlockKind::Flow | BlockKind::Item { .. } | BlockKind::Code { .. } => (source, ""),
+                };
+                let sample = if sample.is_empty() { 0 } else { hash(sample.as_bytes()) };
+                hash(source.as_bytes())
                     ^ definitions.rotate_left(7)
+                    ^ sample.rotate_left(21)
                     ^ block_stamp(kind)
                     ^ u64::from(self.store.show_targets) << 62
                     ^ u64::from(self.part.open) << 61
@@ -85,7 +97,7 @@ impl Scene<'_> {
                 let source = self.part.source(self.text);
                 let noted = self.expects_notes().then(|| with_notes(source, self.definitions));
                 let definitions = noted.as_deref().unwrap_or(self.definitions);
-                let setting = Setting { definitions, width: self.width, says_targets };
+                let setting = Setting { definitions, text: self.text, width: self.width, says_targets };
                 let source = if self.part.open { settled(source, kind) } else { source.into() };
                 lay_block(&source, kind, setting)
             }
@@ -101,7 +113,8 @@ impl Scene<'_> {
                 | PartKind::Detail
                 | PartKind::Output
                 | PartKind::Json
-                | PartKind::More(_),
+                | PartKind::More(_)
+                | PartKind::Whole,
                 Kind::Call { call },
             ) => self.store.tools.get(call).map(|call| call::lay(self, call)).unwrap_or_default(),
             (PartKind::Notice, Kind::Notice { level, text, count, .. }) => self.lay_notice(*level, text, *count),
@@ -228,6 +241,7 @@ fn block_stamp(kind: BlockKind) -> u64 {
         BlockKind::Code { first, closed, indent, syntax } => {
             2 | u64::from(first) << 2 | u64::from(closed) << 3 | u64::from(indent) << 4 | syntax.stamp() << 8
         }
+        BlockKind::Rows { first, .. } => 0x100 | u64::from(first),
         BlockKind::Item { number } => 3 | number.map_or(0, |number| number.wrapping_add(1) << 2),
     }
 }

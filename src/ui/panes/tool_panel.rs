@@ -10,7 +10,7 @@ use crate::store::Store;
 use crate::store::tools::{Call, CallState};
 use crate::text::width::{expand_tabs, str_width};
 use crate::text::wrap::chop;
-use crate::text::{clean, one_line};
+use crate::text::{clean, one_line, size};
 use crate::ui::format;
 use crate::ui::paint::{Pen, restyle, spinner};
 use crate::ui::theme::{Role, Theme};
@@ -301,13 +301,26 @@ fn unfolded(call: &Call, width: usize, rows: &mut Vec<Row>) {
     for source in &call.sources {
         rows.push(Row::of("  ◦ ", one_line(source, room), Role::Link));
     }
-    if let CallState::Done(_) = call.state
-        && call.output_bytes > call.output.len() as u64
-    {
-        let file =
-            call.output_file.as_ref().map_or(String::new(), |file| format!(", all of it in {}", one_line(file, 60)));
-        rows.push(Row::of("  └ ", format!("{} bytes in all{file}", call.output_bytes), Role::Dim));
+    if let Some(all) = all_of_it(call) {
+        rows.extend(output(&all, room, 4).into_iter().map(|line| Row::of("  └ ", line, Role::Dim)));
     }
+}
+
+/// Returns how much a call printed and where that is, if not all of it is shown.
+pub(in crate::ui::panes) fn all_of_it(call: &Call) -> Option<String> {
+    if call.state.is_open() || call.output_bytes <= call.output.len() as u64 {
+        return None;
+    }
+    let all = size(call.output_bytes);
+    let file = call.output_file.as_ref().map(|file| one_line(file, 80));
+    Some(match (call.output_kept, file) {
+        (None, Some(file)) => format!("{all} in all, kept in {file}"),
+        (None, None) => format!("{all} in all"),
+        (Some(kept), Some(file)) => {
+            format!("{all} in all; the first and last of it, {}, in {file}", size(kept))
+        }
+        (Some(_), None) => format!("{all} in all, not kept"),
+    })
 }
 
 fn decided(decision: &crate::event::Decision, by: crate::event::DecidedBy) -> String {

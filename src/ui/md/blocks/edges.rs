@@ -14,7 +14,10 @@ pub(super) fn window_end(text: &str, start: usize, end: usize) -> usize {
         return end;
     }
     let bytes = text.as_bytes();
-    if let Some(at) = bytes.get(start..full).and_then(|bytes| memchr::memrchr(b'\n', bytes)) {
+    // With too little before a long line, nothing could be told of what comes before it, and it would never be reached.
+    if let Some(at) = bytes.get(start..full).and_then(|bytes| memchr::memrchr(b'\n', bytes))
+        && at > MOST_BYTES
+    {
         return start + at + 1;
     }
     // A line as long as that is cut anyway; how it begins says what it is.

@@ -73,6 +73,21 @@ fn a_growing_table_is_held() {
 }
 
 #[test]
+fn a_text_of_any_shape_comes_to_an_end() {
+    for head in
+        ["", "a line\n", "- item\n", "> quote\n", "| a |\n|---|\n| b |\n", "# head\n", "<div>\n", "```\n", "[a]: b\n"]
+    {
+        for (piece, count) in [("word ", 70_000), ("\n", 300_000), ("  \n", 100_000), ("> \n", 100_000)] {
+            let text = head.to_owned() + &piece.repeat(count) + "\nend\n";
+            let splitter = Splitter::split(&text);
+            assert!(splitter.bytes_read() <= text.len() as u64 * 8, "{head:?} {piece:?} {}", splitter.bytes_read());
+            let shown: String = splitter.stable().iter().map(|block| block.source(&text)).collect();
+            assert!(shown.ends_with("end\n"), "{head:?} {piece:?}");
+        }
+    }
+}
+
+#[test]
 fn endless_lines_and_blank_floods_stay_cheap() {
     for (piece, count) in [("word ", 100_000), ("\n", 300_000), ("> q\n", 100_000), ("```\n", 50_000)] {
         let text = piece.repeat(count);

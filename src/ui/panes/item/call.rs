@@ -10,10 +10,10 @@ use crate::store::tools::{Call, CallState};
 use crate::text::clean::{clean, one_line, visible};
 use crate::text::width::{expand_tabs, str_width};
 use crate::ui::format::duration;
-use crate::ui::lines::laid::{Laid, Page};
+use crate::ui::lines::laid::{Flow, Laid, Page};
 use crate::ui::md::syntax::{Syntax, diff_role};
 use crate::ui::panes::subject::subject;
-use crate::ui::panes::tool_panel::outcome_mark;
+use crate::ui::panes::tool_panel::{all_of_it, outcome_mark};
 use crate::ui::panes::transcript::{PartKind, hash};
 use crate::ui::theme::{Face, Role};
 
@@ -60,6 +60,10 @@ pub(super) fn lay(scene: &Scene<'_>, call: &Call) -> Laid {
             let lines = if scene.folded { FOLDED_JSON } else { LINES };
             lay_code(&mut page, scene, &clean(&json), Syntax::named("json"), lines);
         }
+        PartKind::Whole => {
+            page.indent("  └ ", Face::new(Role::Border));
+            page.flow(&Flow::of(&all_of_it(call).unwrap_or_default(), Role::Dim.into()));
+        }
         PartKind::More(lines) => lay_more(&mut page, scene, lines as usize),
         _ => {}
     }
@@ -86,9 +90,12 @@ pub(super) fn stamp(scene: &Scene<'_>, call: &Call) -> u64 {
         PartKind::Json => hash(call.output.as_bytes()) << 1 | u64::from(scene.folded),
         PartKind::About => {
             let look = u64::from(call.state == CallState::Waiting) << 1 | u64::from(scene.folded);
-            hash(call.args.as_bytes()) << 2 | look
+            u64::from(call.args_rev).wrapping_mul(0x9e37_79b9_7f4a_7c15) << 2 | look
         }
         PartKind::More(lines) => u64::from(lines),
+        PartKind::Whole => {
+            hash(call.output_file.as_deref().unwrap_or("").as_bytes()) ^ call.output_bytes.rotate_left(17)
+        }
         _ => {
             // Arguments only grow, and a decision is made once.
             let asked = u64::from(call.ask.is_some()) << 1 | u64::from(call.decision.is_some());

@@ -48,6 +48,8 @@ pub(in crate::ui::panes) enum PartKind {
     Json,
     /// That many lines are not shown.
     More(u32),
+    /// How much a call printed, and where all of it is.
+    Whole,
     Notice,
     Ended,
 }
@@ -77,8 +79,19 @@ pub(super) struct Outline {
     known_rows: u64,
     known_bytes: u64,
     text_bytes: u64,
+    /// Of a call: what was found in its arguments.
+    told: Told,
     /// The frame that asked last.
     pub(super) used: u64,
+}
+
+/// Whether a call's arguments tell more than its headline: they are read once for each change of them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    /// As of these arguments, written to their end or not.
+    of: Option<(u32, bool)>,
+    more: bool,
+    bytes_read: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -107,6 +120,7 @@ impl Outline {
             known_rows: 0,
             known_bytes: 0,
             text_bytes: 0,
+            told: Told::default(),
             used: 0,
         };
         outline.update(store, item);
@@ -117,11 +131,11 @@ impl Outline {
         self.rev == item.rev && self.folded == store.is_folded(item)
     }
 
-    /// Returns how many bytes the splitter has read.
+    /// Returns how many bytes were read to know the parts: by the splitter, or of a call's arguments.
     pub(super) fn bytes_read(&self) -> u64 {
         match &self.body {
             Body::Markdown(markdown) => markdown.splitter.bytes_read(),
-            Body::Plain { .. } => 0,
+            Body::Plain { .. } => self.told.bytes_read,
         }
     }
 
@@ -205,7 +219,7 @@ impl Outline {
     /// Returns the text that the parts are ranges of, given the item's own.
     pub(super) fn text<'a>(&'a self, raw: &'a str) -> &'a str {
         match &self.body {
-            Body::Markdown(markdown) => markdown.cleaned.as_deref().unwrap_or(raw),
+            Body::Markdown(markdown) => markdown.cleaned.as_ref().map_or(raw, |cleaned| &cleaned.text),
             Body::Plain { .. } => raw,
         }
     }
@@ -262,7 +276,8 @@ impl Outline {
                     }
                     Kind::Call { call } => {
                         parts.push(Part::whole(PartKind::CallHead));
-                        store.tools.get(call).map_or(0, |call| call_parts(call, folded, parts))
+                        let told = &mut self.told;
+                        store.tools.get(call).map_or(0, |call| call_parts(call, folded, told, parts))
                     }
                     Kind::Answer { .. } | Kind::Thinking { .. } => 0,
                 };

@@ -26,8 +26,32 @@ pub(super) struct Markdown {
     hash: u64,
     pub(super) definitions: String,
     /// Only where the text holds something that must not be shown.
-    pub(super) cleaned: Option<String>,
+    pub(super) cleaned: Option<Cleaned>,
     seen: usize,
+}
+
+/// A growing text as it may be shown.
+#[derive(Debug, Default)]
+pub(super) struct Cleaned {
+    pub(super) text: String,
+    /// How much of the text won't change any more, and what of the raw one that is: no sequence goes on over the end of
+    /// a line or over the beginning of another one.
+    settled: usize,
+    raw_settled: usize,
+}
+
+impl Cleaned {
+    /// Takes what has been added. Costs that, and what wasn't settled before.
+    fn grow(&mut self, raw: &str) {
+        self.text.truncate(self.settled);
+        let rest = raw.get(self.raw_settled..).unwrap_or("");
+        let last = memchr::memrchr2(b'\n', 0x1b, rest.as_bytes());
+        let (settled, open) = rest.split_at(last.map_or(0, |at| at + usize::from(rest[at..].starts_with('\n'))));
+        self.text.push_str(&clean(settled));
+        self.settled = self.text.len();
+        self.raw_settled += settled.len();
+        self.text.push_str(&clean(open));
+    }
 }
 
 impl Markdown {
@@ -45,13 +69,14 @@ impl Markdown {
         let stable = self.splitter.stable().len();
         let added = raw.get(self.seen..).unwrap_or("");
         if self.cleaned.is_some() || !is_clean(added) {
-            self.cleaned = Some(clean(raw).into_owned());
-            if self.seen > 0 && self.splitter.seen() > self.cleaned.as_ref().map_or(0, String::len) {
+            let cleaned = self.cleaned.get_or_insert_default();
+            cleaned.grow(raw);
+            if self.seen > 0 && self.splitter.seen() > cleaned.text.len() {
                 self.splitter = Splitter::default();
             }
         }
         self.seen = raw.len();
-        let text = self.cleaned.as_deref().unwrap_or(raw);
+        let text = self.cleaned.as_ref().map_or(raw, |cleaned| &cleaned.text);
         if open {
             self.splitter.advance(text);
             self.tail = self.splitter.tail(text);
@@ -93,6 +118,10 @@ fn cut_tail(tail: &mut Option<Block>, cuts: &mut Vec<Block>, text: &str) -> bool
         tail.start = last.end;
         tail.gap = false;
     }
+    if tail.end - tail.start > LONG_TAIL && matches!(tail.kind, BlockKind::OpenTable | BlockKind::Rows { .. }) {
+        // Nothing that is held back is that long but a row without an end.
+        tail.kind = BlockKind::Flow;
+    }
     while tail.end - tail.start > LONG_TAIL {
         let start = tail.start as usize;
         let piece = text.as_bytes().get(start..start + PIECE_BYTES).unwrap_or(&[]);
@@ -106,4 +135,23 @@ fn cut_tail(tail: &mut Option<Block>, cuts: &mut Vec<Block>, text: &str) -> bool
         }
     }
     moved
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_grows_is_cleaned_as_the_whole_is_and_each_byte_about_once() {
+        let raw =
+            "plain\n\x1b[31mred\x1b[0m é\u{9b}1m\x1b]0;never ended\nnext\x1b]52;c;Z\x07 \u{202e}end\x1b[".repeat(20);
+        for step in 1..9 {
+            let mut cleaned = Cleaned::default();
+            for at in (0..raw.len()).step_by(step).filter(|at| raw.is_char_boundary(*at)) {
+                cleaned.grow(&raw[..at]);
+                assert_eq!(cleaned.text, clean(&raw[..at]), "{at}");
+                assert!(at - cleaned.raw_settled < 32, "{at}");
+            }
+        }
+    }
 }

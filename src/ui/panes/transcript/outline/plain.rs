@@ -2,11 +2,12 @@
 //!
 //! Not for Markdown. The invariant: a folded call shows some lines of usual length, however long its lines are.
 
-use super::{Part, PartKind};
+use super::{Part, PartKind, Told};
 use crate::event::Outcome;
 use crate::store::tools::{Call, CallState};
 use crate::ui::panes::item::about::{about, is_json};
 use crate::ui::panes::item::call::looks_like_diff;
+use crate::ui::panes::tool_panel::all_of_it;
 
 const PART_LINES: usize = 48;
 const PART_BYTES: usize = 6 * 1024;
@@ -38,12 +39,12 @@ pub(super) fn line_parts(text: &str, from: usize, to: usize, kind: PartKind, par
 }
 
 /// Appends what a call shows below its headline. Returns the bytes of it.
-pub(super) fn call_parts(call: &Call, folded: bool, parts: &mut Vec<Part>) -> u64 {
+pub(super) fn call_parts(call: &Call, folded: bool, told: &mut Told, parts: &mut Vec<Part>) -> u64 {
     let mut bytes = 0;
     let detail = call.ask.as_ref().map_or("", |ask| ask.detail.trim_end());
     if shows_detail(detail) {
         bytes += head_parts(detail, if folded { FOLDED_DETAIL } else { usize::MAX }, PartKind::Detail, parts);
-    } else if about(call, usize::MAX).is_some() {
+    } else if told.more_than_headline(call) {
         parts.push(Part::whole(PartKind::About));
     }
     let output = call.output.trim_end();
@@ -64,7 +65,23 @@ pub(super) fn call_parts(call: &Call, folded: bool, parts: &mut Vec<Part>) -> u6
         line_parts(output, start, output.len(), PartKind::Output, parts);
         return bytes + (output.len() - start) as u64;
     }
-    bytes + head_parts(output, shown, PartKind::Output, parts)
+    bytes += head_parts(output, shown, PartKind::Output, parts);
+    if all_of_it(call).is_some() {
+        parts.push(Part::whole(PartKind::Whole));
+    }
+    bytes
+}
+
+impl Told {
+    fn more_than_headline(&mut self, call: &Call) -> bool {
+        let now = (call.args_rev, call.state == CallState::Writing);
+        if self.of != Some(now) {
+            self.more = about(call, usize::MAX).is_some();
+            self.of = Some(now);
+            self.bytes_read += call.args.len() as u64;
+        }
+        self.more
+    }
 }
 
 /// A diff, or anything of several lines; one line is in the headline already.
