@@ -2,6 +2,7 @@
 //! Targets: warm 1 ms, after a resize 15 ms, a page of scrolling 2 ms, a token into 200 kB and its frame 0.5 ms.
 
 use divan::Bencher;
+use jarvis_tui::app::screen::Screen;
 use jarvis_tui::event::{AgentEvent, Envelope, MessageId, Millis, Role, Seq, Stop, TextKind, TurnEnd, TurnId};
 use jarvis_tui::store::msg::Msg;
 use jarvis_tui::store::{Options, Store};
@@ -101,6 +102,24 @@ fn page_up(bencher: Bencher<'_, '_>) {
     bencher.bench_local(|| {
         view.page(-1);
         draw(&session, &mut view, 200, &mut buf);
+    });
+}
+
+/// A word comes, the transcript is drawn and what is new goes out; every eighth word the rows move up.
+#[divan::bench]
+fn a_word_on_the_terminal(bencher: Bencher<'_, '_>) {
+    let mut session = Session::new(300);
+    let message = MessageId::new("open");
+    session.begin(&message);
+    let (mut view, mut screen) = (TranscriptView::new(), Screen::new(std::io::sink(), 200, 60));
+    let mut token = 0;
+    bencher.bench_local(|| {
+        token += 1;
+        session.say(&message, if token % 8 == 0 { "end\n\n" } else { "word " });
+        screen.draw(|area, buf| {
+            transcript::draw(&session.store, &mut view, &Theme::new(ThemeKind::Dark), true, area, buf);
+            None
+        })
     });
 }
 

@@ -1,6 +1,7 @@
 //! The cost model of drawing, counted instead of timed: a frame touches the rows on screen, a token the open block,
 //! whatever the length of the transcript. And forgetting what was laid out changes no pixel.
 
+use jarvis_tui::app::screen::Screen;
 use jarvis_tui::event::{
     AgentEvent, CallId, Envelope, MessageId, Millis, Outcome, Output, OutputStream, RanBy, Role, Seq, Stop, TextKind,
     TurnEnd, TurnId,
@@ -187,6 +188,38 @@ fn a_token_costs_the_same_in_a_long_message() {
         assert_eq!(per_token[0], per_token[1], "{unit:?}");
         assert!(per_token[1].bytes_split < 1000, "{unit:?} {per_token:?}");
     }
+}
+
+/// Streams an answer of many screens, a word a frame; returns bytes per word and the frames in which rows were moved.
+fn streamed(columns: u16, rows: u16) -> (u64, u64) {
+    let mut session = Session::new(20);
+    let message = session.open("");
+    let mut view = TranscriptView::new();
+    let mut screen = Screen::new(std::io::sink(), columns, rows);
+    let answer = ANSWER.repeat(12);
+    let words: Vec<&str> = answer.split_inclusive([' ', '\n']).collect();
+    let mut before = screen.counts;
+    for (number, word) in words.iter().enumerate() {
+        session.say(&message, word);
+        screen
+            .draw(|area, buf| {
+                transcript::draw(&session.store, &mut view, &Theme::new(ThemeKind::Dark), true, area, buf);
+                Some((2, rows - 1))
+            })
+            .unwrap();
+        if number == 0 {
+            before = screen.counts;
+        }
+    }
+    ((screen.counts.bytes - before.bytes) / words.len() as u64, screen.counts.shifts - before.shifts)
+}
+
+#[test]
+fn a_streamed_word_costs_the_terminal_the_same_on_a_large_screen() {
+    let (small, small_shifts) = streamed(80, 24);
+    let (large, large_shifts) = streamed(80, 60);
+    assert!(small < 60 && large < 60, "{small} and {large} bytes a word");
+    assert!(small_shifts > 100 && large_shifts > 100, "{small_shifts} and {large_shifts}");
 }
 
 #[test]

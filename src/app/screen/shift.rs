@@ -58,18 +58,20 @@ impl Shift {
 fn votes(old: &[&[Cell]], new: &[&[Cell]], changed: &[bool]) -> Option<i32> {
     let mut known: Vec<(u64, usize)> = (0..old.len()).filter_map(|y| Some((print(old[y])?, y))).collect();
     known.sort_unstable();
-    let mut votes: Vec<i32> = Vec::with_capacity(changed.len());
+    let mut votes: Vec<i32> = Vec::with_capacity(2 * changed.len());
     for y in (0..new.len()).filter(|y| changed[*y]) {
         let Some(print) = print(new[y]) else { continue };
-        let first = known.partition_point(|(known, _)| *known < print);
-        let mut found = known[first..].iter().take_while(|(known, _)| *known == print);
-        // A row that is there twice says nothing.
-        if let (Some((_, from)), None) = (found.next(), found.next()) {
-            votes.push(i32::from(*from as u16) - i32::from(y as u16));
-        }
+        // Of rows that are there many times, the nearest on either side.
+        let next = known.partition_point(|known| *known < (print, y));
+        let near = known[next.saturating_sub(1)..].iter().take(1 + usize::from(next > 0));
+        votes.extend(
+            near.filter(|(known, _)| *known == print).map(|(_, from)| i32::from(*from as u16) - i32::from(y as u16)),
+        );
     }
-    votes.sort_unstable();
-    let most = votes.chunk_by(PartialEq::eq).filter(|same| same[0] != 0).max_by_key(|same| same.len())?;
+    votes.sort_unstable_by_key(|rows| (rows.unsigned_abs(), *rows));
+    let same = votes.chunk_by(PartialEq::eq).filter(|same| same[0] != 0);
+    // The last of the longest wins, and that is to be the one that moves least.
+    let most = same.rev().max_by_key(|same| same.len())?;
     (most.len() > 1).then_some(most[0])
 }
 
