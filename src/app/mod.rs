@@ -414,7 +414,11 @@ impl<'a> Loop<'a> {
             match self.chat.input(input, now, self.clock.now(now)) {
                 None => {}
                 Some(Ask::Redraw) => self.term.screen.invalidate(),
-                Some(Ask::Resize(columns, rows)) => self.term.screen.resize(columns, rows),
+                Some(Ask::Resize(columns, rows)) => {
+                    self.term.screen.resize(columns, rows);
+                    // A size told again is one that came back, and the one between may have cut the screen.
+                    self.term.screen.invalidate();
+                }
                 Some(Ask::Suspend) if term::can_suspend() => self.term.suspend(|| signals.stop_job())?,
                 Some(Ask::Suspend) => self.chat.say("there is no shell to go back to".into()),
             }
