@@ -4,6 +4,7 @@
 //! the length of its text.
 
 pub mod clean;
+pub mod data;
 pub mod link;
 pub mod width;
 pub mod wrap;

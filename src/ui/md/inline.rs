@@ -8,7 +8,7 @@ use pulldown_cmark::{Event, Tag, TagEnd};
 
 use super::html::{self, Meaning};
 use super::math;
-use crate::text::{clean, link};
+use crate::text::{clean, data, link};
 use crate::ui::lines::laid::Flow;
 use crate::ui::theme::{Face, Role};
 
@@ -264,8 +264,11 @@ impl Inline {
     }
 }
 
-/// Data in a target can be of any length and says nothing.
+/// A target can be of any length; data in it say nothing.
 fn shortened(url: &str) -> String {
+    if let Some(data) = data::parse(url) {
+        return data.to_string();
+    }
     match url.char_indices().nth(300) {
         Some((end, _)) => format!("{}…", &url[..end]),
         None => url.to_owned(),

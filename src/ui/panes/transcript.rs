@@ -358,7 +358,7 @@ fn show(walk: &mut Walk<'_>, store: &Store, index: usize, top: (Place, u32), hei
 fn find(walk: &mut Walk<'_>, store: &Store, wanted: focus::Place) -> Option<(Place, u32)> {
     let index = store.transcript.index_of(wanted.item?)?;
     walk.memo.parts(store, index);
-    let (block, part) = walk.memo.find(store, index, wanted.field, wanted.offset)?;
+    let (block, part) = walk.memo.find_whole(store, index, wanted.field, wanted.offset)?;
     let place = Place { index, block };
     let (laid, lead) = walk.memo.part(store, place);
     let row = found::match_at(store, &laid, part, wanted).map(|(row, _)| row);

@@ -12,10 +12,12 @@ use super::outline::{Part, PartKind};
 use crate::store::Store;
 use crate::store::source::Field;
 use crate::store::transcript::{Item, ItemId};
+use crate::text::data::restored;
 use crate::text::width::str_width;
 use crate::ui::lines::laid::draw_text;
 use crate::ui::md::BlockKind;
 use crate::ui::md::source::code_blocks;
+use crate::ui::panes::item;
 use crate::ui::theme::{Role, Theme};
 
 /// Letters, the easiest first; enough for any screen.
@@ -119,5 +121,5 @@ pub(super) fn pick(store: &Store, memo: &mut Memo, letters: &[Lettered], letter:
     let text = memo.text(item);
     let source = text.get(start as usize..end as usize)?;
     let code = code_blocks(source).into_iter().find(|code| start + code.start as u32 >= block.start)?;
-    Some(code.text)
+    Some(restored(&code.text, item::text(item)))
 }

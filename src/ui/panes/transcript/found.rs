@@ -113,7 +113,7 @@ pub(super) fn draw(
     }
     let place = store.focus.place;
     let here = (search.current_item() == Some(item.id) && place.item == Some(item.id))
-        .then(|| memo.find(store, strip.index, place.field, place.offset))
+        .then(|| memo.find_whole(store, strip.index, place.field, place.offset))
         .flatten()
         .filter(|(block, _)| *block == strip.block)
         .and_then(|(_, part)| match_at(store, &strip.laid, part, place));

@@ -186,7 +186,20 @@ impl Memo {
         self.outlines.get(&item.id).map_or(1, Outline::len)
     }
 
-    /// Returns the part that shows a place of the item's source.
+    /// Returns the part that shows a place of the item's source, and that part's range of the source.
+    pub(super) fn find_whole(
+        &mut self,
+        store: &Store,
+        index: usize,
+        field: Field,
+        offset: usize,
+    ) -> Option<(u32, Part)> {
+        let item = store.transcript.items().get(index)?;
+        self.refresh(store, item);
+        self.outlines.get(&item.id).map(|outline| outline.find_whole(field, offset))
+    }
+
+    /// Returns the part that shows a place of the text that parts are ranges of.
     pub(super) fn find(&mut self, store: &Store, index: usize, field: Field, offset: usize) -> Option<(u32, Part)> {
         let item = store.transcript.items().get(index)?;
         self.refresh(store, item);

@@ -200,6 +200,14 @@ impl Outline {
         (index, self.part(index))
     }
 
+    /// Like [`Self::find`], but both the offset and the part are of the item's own text.
+    pub(super) fn find_whole(&self, field: Field, offset: usize) -> (u32, Part) {
+        let Body::Markdown(markdown) = &self.body else { return self.find(field, offset) };
+        let (index, part) = self.find(field, markdown.short.to_short(offset));
+        let whole = |at: u32| markdown.short.to_whole(at as usize) as u32;
+        (index, Part { start: whole(part.start), end: whole(part.end), ..part })
+    }
+
     /// Returns the range of the fenced block that a part belongs to. O(parts of the block).
     pub(super) fn fence(&self, block: u32) -> Option<(u32, u32)> {
         let first = |block: u32| match self.part(block).kind {
@@ -219,7 +227,10 @@ impl Outline {
     /// Returns the text that the parts are ranges of, given the item's own.
     pub(super) fn text<'a>(&'a self, raw: &'a str) -> &'a str {
         match &self.body {
-            Body::Markdown(markdown) => markdown.cleaned.as_ref().map_or(raw, |cleaned| &cleaned.text),
+            Body::Markdown(markdown) => {
+                let cleaned = markdown.cleaned.as_ref().map(|cleaned| cleaned.text.as_str());
+                markdown.short.text().or(cleaned).unwrap_or(raw)
+            }
             Body::Plain { .. } => raw,
         }
     }

@@ -444,3 +444,34 @@ fn an_endless_line_costs_a_piece_of_it_per_token() {
     }
     assert!(view.cached_bytes() < 1 << 20);
 }
+
+#[test]
+fn a_file_inside_of_an_answer_is_named_and_takes_no_room() {
+    let image = format!("![plot](data:image/png;base64,{})", "iVBORw0K".repeat(30_000));
+    let code = format!("```html\n<img src=\"data:image/gif;base64,{}\">\n```", "R0lGODlh".repeat(100));
+    let text = format!("Here it is:\n\n{image}\n\nThe needle.\n\n{code}\n");
+    let mut session = Session::new();
+    session.prompt("plot");
+    session.begin("m");
+    let mut view = TranscriptView::new();
+    // It is named as soon as it is whole, however it comes.
+    for piece in text.as_bytes().chunks(7000) {
+        session.say("m", std::str::from_utf8(piece).unwrap());
+        let shown = screen(&session, &mut view, 80, 60);
+        assert!(shown.iter().filter(|row| row.contains("iVBOR")).count() < 9, "{shown:#?}");
+    }
+    session.finish("m");
+    let shown = screen(&session, &mut view, 80, 60);
+    assert_eq!(
+        shown[2..7],
+        ["   Here it is:", "", "   [image: plot] (data: image/png, 176 KB)", "", "   The needle.",]
+    );
+    // What is copied and what is searched is the text itself.
+    let row = text.find("needle").unwrap();
+    let (block, part) = view.memo.find_whole(&session.store, 1, crate::store::source::Field::Text, row).unwrap();
+    assert_eq!((block, part.source(&text)), (2, "The needle.\n"));
+    session.act(Action::OpenBlocks);
+    screen(&session, &mut view, 80, 60);
+    let copied = view.pick(&session.store, 'a').unwrap();
+    assert!(text.contains(&copied) && copied.len() > 800, "{copied}");
+}

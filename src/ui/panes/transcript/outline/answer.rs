@@ -4,6 +4,7 @@
 
 use super::hash;
 use crate::text::clean::{clean, is_clean};
+use crate::text::data::Shortener;
 use crate::ui::md::{Block, BlockKind, Splitter, definitions};
 
 /// The unfinished block of an answer that is longer is shown in pieces.
@@ -27,6 +28,8 @@ pub(super) struct Markdown {
     pub(super) definitions: String,
     /// Only where the text holds something that must not be shown.
     pub(super) cleaned: Option<Cleaned>,
+    /// The text without the whole of the files that it holds.
+    pub(super) short: Shortener,
     seen: usize,
 }
 
@@ -77,6 +80,8 @@ impl Markdown {
         }
         self.seen = raw.len();
         let text = self.cleaned.as_ref().map_or(raw, |cleaned| &cleaned.text);
+        self.short.take(text, !open);
+        let text = self.short.text().unwrap_or(text);
         if open {
             self.splitter.advance(text);
             self.tail = self.splitter.tail(text);
