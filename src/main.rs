@@ -305,6 +305,8 @@ async fn on_screen(
         warnings,
         prompt,
         history: Some(house.paths.history_file()),
+        #[cfg(feature = "images")]
+        folder: house.folder.clone(),
         list_models: match models {
             Some(models) => Box::new(move || Box::pin(models.clone().choices())),
             None => Box::new(move || Box::pin(chooser.clone().choices())),

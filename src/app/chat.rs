@@ -240,6 +240,10 @@ impl Chat {
 
     /// Tells the store what came out while drawing.
     pub fn drawn(&mut self) {
+        #[cfg(feature = "images")]
+        if let Some(msg) = self.ui.wants() {
+            self.update(msg);
+        }
         if let Some(msg) = self.ui.drawn(&self.store) {
             self.update(msg);
         }

@@ -132,6 +132,12 @@ impl<'a> Effects<'a> {
         });
     }
 
+    /// Runs what ends in a report.
+    #[cfg(feature = "images")]
+    pub fn report(&mut self, task: impl Future<Output = Report> + Send + 'static) {
+        self.tasks.spawn(async { Done::Report(task.await) });
+    }
+
     pub fn load_history(&mut self) {
         let Some(path) = self.history.clone() else { return };
         self.tasks.spawn_blocking(move || match history::load(&path) {

@@ -20,6 +20,8 @@ pub mod chat;
 pub mod clipboard;
 pub mod effects;
 pub mod history;
+#[cfg(feature = "images")]
+pub mod images;
 pub mod opener;
 pub mod pace;
 pub mod screen;
@@ -88,6 +90,9 @@ pub struct Shell<'a> {
     pub prompt: Option<String>,
     /// Where prompts are remembered.
     pub history: Option<PathBuf>,
+    /// Where pictures may be read.
+    #[cfg(feature = "images")]
+    pub folder: PathBuf,
     pub list_models: ListModels<'a>,
     /// The raw frames of all streams.
     pub frames: Frames,
@@ -142,6 +147,8 @@ struct Loop<'a> {
     asks_background: bool,
     /// When earlier prompts are read.
     history_at: Option<Instant>,
+    #[cfg(feature = "images")]
+    pictures: images::Pictures,
     /// Seconds east of Greenwich, once they were asked for.
     zone: Option<i32>,
     quit: Option<u8>,
@@ -169,7 +176,9 @@ impl Clock {
 
 impl<'a> Loop<'a> {
     fn new(shell: Shell<'a>) -> io::Result<Self> {
-        let Shell { mut live, ui, keymap, warnings, prompt, history, list_models, frames, new_session } = shell;
+        #[cfg(feature = "images")]
+        let pictures = images::Pictures::new(&shell.ui, shell.folder.clone());
+        let Shell { mut live, ui, keymap, warnings, prompt, history, list_models, frames, new_session, .. } = shell;
         // Dark until the terminal has said what it is.
         let theme = match ui.theme {
             ThemeChoice::Auto | ThemeChoice::Dark => ThemeKind::Dark,
@@ -207,6 +216,8 @@ impl<'a> Loop<'a> {
             replies_until: None,
             asks_background: ui.theme == ThemeChoice::Auto,
             history_at: None,
+            #[cfg(feature = "images")]
+            pictures,
             zone: None,
             quit: None,
         };
@@ -285,14 +296,26 @@ impl<'a> Loop<'a> {
                     self.pace.want(Instant::now(), SOON);
                 }
                 // Last, and after everyone else had a turn: nobody waits for it.
-                () = tokio::task::yield_now(), if self.chat.store.wants_work() || self.behind.is_some() => {
+                () = tokio::task::yield_now(), if self.wants_work() => {
                     self.work();
+                    #[cfg(feature = "images")]
+                    self.term.screen.say(&self.pictures.sender.slice())?;
                     self.pace.want(Instant::now(), WORK);
                 }
             }
             self.run_effects()?;
         }
+        #[cfg(feature = "images")]
+        self.term.screen.say(&self.pictures.sender.leave())?;
         Ok(self.quit.unwrap_or_default())
+    }
+
+    fn wants_work(&self) -> bool {
+        #[cfg(feature = "images")]
+        if self.pictures.sender.is_sending() {
+            return true;
+        }
+        self.chat.store.wants_work() || self.behind.is_some()
     }
 
     /// Does a slice of what nobody waits for.
@@ -338,6 +361,8 @@ impl<'a> Loop<'a> {
 
     fn after_first_frame(&mut self) -> io::Result<()> {
         self.history_at = Some(Instant::now() + QUIET);
+        #[cfg(feature = "images")]
+        self.effects.report(self.pictures.find_way());
         if self.asks_background {
             self.replies.expect();
             self.replies_until = Some(Instant::now() + ANSWER);
@@ -374,6 +399,8 @@ impl<'a> Loop<'a> {
                 bytes: drawn.bytes - counts.bytes,
             });
         }
+        #[cfg(feature = "images")]
+        self.pictures.sender.show(&self.chat.ui.transcript.images.placed);
         self.chat.drawn();
         self.pace.drew(now);
         if self.chat.store.wants_ticks() {
@@ -413,13 +440,21 @@ impl<'a> Loop<'a> {
         for input in inputs {
             match self.chat.input(input, now, self.clock.now(now)) {
                 None => {}
-                Some(Ask::Redraw) => self.term.screen.invalidate(),
+                Some(Ask::Redraw) => {
+                    self.term.screen.invalidate();
+                    #[cfg(feature = "images")]
+                    self.pictures.sender.forget();
+                }
                 Some(Ask::Resize(columns, rows)) => {
                     self.term.screen.resize(columns, rows);
                     // A size told again is one that came back, and the one between may have cut the screen.
                     self.term.screen.invalidate();
                 }
-                Some(Ask::Suspend) if term::can_suspend() => self.term.suspend(|| signals.stop_job())?,
+                Some(Ask::Suspend) if term::can_suspend() => {
+                    self.term.suspend(|| signals.stop_job())?;
+                    #[cfg(feature = "images")]
+                    self.pictures.sender.forget();
+                }
                 Some(Ask::Suspend) => self.chat.say("there is no shell to go back to".into()),
             }
         }
@@ -441,6 +476,8 @@ impl<'a> Loop<'a> {
             Told::Quit(code) => self.quit = Some(code),
             Told::Suspend => {
                 self.term.suspend(term::stop_self)?;
+                #[cfg(feature = "images")]
+                self.pictures.sender.forget();
                 self.pace.want(Instant::now(), Duration::ZERO);
             }
         }
@@ -496,6 +533,16 @@ impl<'a> Loop<'a> {
                     let folder = self.chat.store.session.opened.as_ref().map(|opened| opened.folder.clone());
                     let folder = PathBuf::from(folder.unwrap_or_default());
                     self.effects.open(&target, &self.around, &folder);
+                }
+                #[cfg(feature = "images")]
+                Effect::MeasureImage(source) => {
+                    let measured = self.pictures.measure(source, &self.chat.store);
+                    self.effects.report(measured);
+                }
+                #[cfg(feature = "images")]
+                Effect::DecodeImage(source, facts) => {
+                    let decoded = self.pictures.decode(source, facts, &self.chat.store);
+                    self.effects.report(decoded);
                 }
                 Effect::SaveFrames(file) => self.effects.save_frames(self.frames.clone(), file),
                 // Whoever looks needs no bell.

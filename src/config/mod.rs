@@ -98,6 +98,20 @@ pub struct UiConfig {
     /// Show the tool panel where there is room.
     pub tool_panel: bool,
     pub timestamps: Timestamps,
+    pub images: ImageChoice,
+}
+
+/// How images are drawn, by a program that was built to draw them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImageChoice {
+    /// As well as the terminal is known to.
+    Auto,
+    /// In half blocks.
+    Blocks,
+    /// By kitty's graphics.
+    Kitty,
+    /// Not at all: named.
+    Off,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -236,6 +250,7 @@ impl Default for Config {
                 mouse: true,
                 tool_panel: true,
                 timestamps: Timestamps::Off,
+                images: ImageChoice::Auto,
             },
             approvals: ApprovalConfig { mode: Mode::Ask, allow: Vec::new(), deny: Vec::new() },
             tools: ToolConfig {
@@ -300,6 +315,23 @@ impl EngineKind {
     }
 }
 
+impl ImageChoice {
+    pub const ALL: [Self; 4] = [Self::Auto, Self::Blocks, Self::Kitty, Self::Off];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Blocks => "blocks",
+            Self::Kitty => "kitty",
+            Self::Off => "off",
+        }
+    }
+
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|choice| choice.name() == name)
+    }
+}
+
 impl ThemeChoice {
     pub const ALL: [Self; 4] = [Self::Auto, Self::Dark, Self::Light, Self::Mono];
 
@@ -331,6 +363,7 @@ mod tests {
     #[test]
     fn names_read_back() {
         assert!(EngineKind::ALL.into_iter().all(|kind| EngineKind::parse(kind.name()) == Some(kind)));
+        assert!(ImageChoice::ALL.into_iter().all(|choice| ImageChoice::parse(choice.name()) == Some(choice)));
         assert!(ThemeChoice::ALL.into_iter().all(|theme| ThemeChoice::parse(theme.name()) == Some(theme)));
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::remote::REQUESTS;
 use super::value::{Value, dotted};
-use super::{Config, EngineConfig, EngineKind, RemoteConfig, ThemeChoice, nearest, units};
+use super::{Config, EngineConfig, EngineKind, ImageChoice, RemoteConfig, ThemeChoice, nearest, units};
 use crate::event::Mode;
 use crate::store::Timestamps;
 
@@ -205,6 +205,11 @@ pub(super) const ROWS: &[Row] = &[
             config.ui.timestamps = Timestamps::parse(&text(value)?)?;
             Some(())
         },
+    },
+    Row {
+        key: "ui.images",
+        expects: "\"auto\", \"blocks\", \"kitty\" or \"off\"",
+        set: |config, _, value| put(&mut config.ui.images, ImageChoice::parse(&text(value)?)),
     },
     Row {
         key: "approvals.mode",

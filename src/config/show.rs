@@ -152,6 +152,7 @@ mod tests {
         ui.mouse = true                                            # default
         ui.tool_panel = true                                       # default
         ui.timestamps = "off"                                      # default
+        ui.images = "auto"                                         # default
         approvals.mode = "ask"                                     # default
         approvals.allow = []                                       # default
         approvals.deny = []                                        # default

@@ -2,6 +2,8 @@
 
 use crate::event::Command;
 
+#[cfg(feature = "images")]
+use super::images;
 use super::links::Target;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +20,12 @@ pub enum Effect {
     Open(Target),
     /// Save the raw frames as a recording: in that file, or in one with a name of its own. Answered by a report.
     SaveFrames(Option<String>),
+    /// Find out what kind of picture that is, and how large; answered by `Report::Image`.
+    #[cfg(feature = "images")]
+    MeasureImage(images::Source),
+    /// Make of it what can be drawn; answered likewise.
+    #[cfg(feature = "images")]
+    DecodeImage(images::Source, images::Facts),
     Bell,
     Quit,
 }

@@ -10,6 +10,8 @@ pub mod effect;
 mod finding;
 pub mod focus;
 pub mod frames;
+#[cfg(feature = "images")]
+pub mod images;
 pub mod links;
 pub mod msg;
 pub mod notes;
@@ -112,6 +114,8 @@ pub struct Store {
     pub earlier: Option<u8>,
     /// The raw frames, while they are looked at.
     pub frames: Frames,
+    #[cfg(feature = "images")]
+    pub images: images::Images,
     /// Text that belongs into the composer; whoever owns the composer takes it.
     pub taken_back: Option<String>,
     last_seq: Seq,
@@ -145,6 +149,12 @@ impl Store {
             Msg::Report(Report::Models(models)) => self.session.models = Some(models),
             Msg::Report(Report::Failed { what, why }) => self.hint = Some((Level::Error, format!("{what}: {why}"))),
             Msg::Report(Report::Frames { rows, fallen }) => self.frames.add(rows, fallen),
+            #[cfg(feature = "images")]
+            Msg::WantImages(sources) => self.images.want(sources, fx),
+            #[cfg(feature = "images")]
+            Msg::Report(Report::ImageWay(way)) => self.images.set_way(way),
+            #[cfg(feature = "images")]
+            Msg::Report(Report::Image(source, told)) => self.images.told(source, told, fx),
             Msg::Report(Report::Said(text)) => self.hint = Some((Level::Info, text)),
             Msg::Tick(now) => self.session.clock(now),
             Msg::Work => finding::work(self),

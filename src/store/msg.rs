@@ -4,6 +4,8 @@ use crate::event::{Envelope, Millis, Weather};
 
 use super::action::Action;
 use super::frames::Row;
+#[cfg(feature = "images")]
+use super::images;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Msg {
@@ -18,6 +20,9 @@ pub enum Msg {
     Report(Report),
     /// So much of the earlier turns was read, in percent.
     Earlier(u8),
+    /// Pictures that are on the screen and not known.
+    #[cfg(feature = "images")]
+    WantImages(Vec<images::Source>),
     /// There is time: a slice of what `Store::wants_work` has to do.
     Work,
     /// The source's clock, sent only while something is animated.
@@ -34,6 +39,11 @@ pub enum Report {
         why: String,
     },
     Said(String),
+    /// How pictures are drawn here.
+    #[cfg(feature = "images")]
+    ImageWay(images::Way),
+    #[cfg(feature = "images")]
+    Image(images::Source, images::Told),
     /// What came on the streams, and how many bytes of them nobody can look at any more.
     Frames {
         rows: Vec<Row>,

@@ -109,7 +109,7 @@ pub fn amount(bytes: u64) -> String {
         1 => "1 byte".into(),
         0..1024 => format!("{bytes} bytes"),
         1024..1_048_576 => format!("{} KB", bytes.div_ceil(1024)),
-        _ => format!("{}.{} MB", bytes >> 20, (bytes & 0xf_ffff) * 10 >> 20),
+        _ => format!("{}.{} MB", bytes >> 20, ((bytes & 0xf_ffff) * 10) >> 20),
     }
 }
 

@@ -137,7 +137,7 @@ mod tests {
 
     use super::*;
     use crate::config::keys::Keymap;
-    use crate::config::{ThemeChoice, UiConfig};
+    use crate::config::{ImageChoice, ThemeChoice, UiConfig};
     use crate::store::Timestamps;
     use crate::ui::draw;
     use crate::ui::theme::Theme;
@@ -151,6 +151,7 @@ mod tests {
             mouse: false,
             tool_panel: true,
             timestamps: Timestamps::Off,
+            images: ImageChoice::Off,
         };
         let (store, mut ui) = (Store::default(), Ui::new(&config, Theme::default(), &Keymap::default()));
         ui.composer.set_text(text);

@@ -7,6 +7,8 @@ mod apply;
 mod completion;
 pub mod composer;
 pub mod format;
+#[cfg(feature = "images")]
+pub mod image;
 pub mod keymap;
 pub mod labels;
 pub mod layout;
@@ -76,6 +78,13 @@ impl Ui {
             panel: config.tool_panel,
             overlay_end: 0,
         }
+    }
+
+    /// Returns which pictures on the screen are not known.
+    #[cfg(feature = "images")]
+    pub fn wants(&mut self) -> Option<Msg> {
+        let wanted = std::mem::take(&mut self.transcript.images.wanted);
+        (!wanted.is_empty()).then_some(Msg::WantImages(wanted))
     }
 
     /// Returns what the store should know after a frame: that an overlay was scrolled past its end.

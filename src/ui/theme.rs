@@ -180,6 +180,29 @@ pub fn with_link(style: Style, number: u32) -> Style {
     style.underline_color(Color::Rgb(r, g, b))
 }
 
+/// The upper and the lower pixel of a cell: red, green and blue; none is the background.
+#[cfg(feature = "images")]
+pub type Colours = (Option<[u8; 3]>, Option<[u8; 3]>);
+
+/// Returns what shows two pixels in a cell.
+#[cfg(feature = "images")]
+pub fn two_pixels((upper, lower): Colours) -> (&'static str, Style) {
+    let colour = |[r, g, b]: [u8; 3]| Color::Rgb(r, g, b);
+    let plain = Style::new();
+    match (upper, lower) {
+        (Some(upper), Some(lower)) => ("▀", plain.fg(colour(upper)).bg(colour(lower))),
+        (Some(upper), None) => ("▀", plain.fg(colour(upper))),
+        (None, Some(lower)) => ("▄", plain.fg(colour(lower))),
+        (None, None) => (" ", plain),
+    }
+}
+
+/// Returns how a piece of a picture names the picture to the terminal.
+#[cfg(feature = "images")]
+pub fn placeholder_style(number: u8) -> Style {
+    Style::new().fg(Color::Indexed(number))
+}
+
 /// Returns the number of the link that a cell belongs to.
 pub fn link_of(underline: Color) -> Option<u32> {
     match underline {

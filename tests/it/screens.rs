@@ -1,7 +1,7 @@
 //! What people see: whole screens at three sizes, drawn from a store that was fed facts.
 
 use jarvis_tui::config::keys::Keymap;
-use jarvis_tui::config::{ThemeChoice, UiConfig};
+use jarvis_tui::config::{ImageChoice, ThemeChoice, UiConfig};
 use jarvis_tui::event::{
     AgentEvent, Ask, CallId, Caps, DecidedBy, Decision, Envelope, Fault, FaultKind, Level, LinkState, Millis, Mode,
     Outcome, Output, OutputStream, Queued, RanBy, ReplayState, Risk, Role, Scope, Seq, Stop, Subject, TextKind,
@@ -38,6 +38,7 @@ impl Scene {
             mouse: false,
             tool_panel: true,
             timestamps: Timestamps::Off,
+            images: ImageChoice::Off,
         };
         let ui = Ui::new(&config, Theme::new(ThemeKind::Dark), &Keymap::default());
         let mut scene = Self { store: Store::new(Options::default()), ui, seq: 0, now: 0 };

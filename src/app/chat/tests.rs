@@ -3,7 +3,7 @@ use ratatui::layout::Rect;
 
 use super::*;
 use crate::config::keys::Keymap;
-use crate::config::{ThemeChoice, UiConfig};
+use crate::config::{ImageChoice, ThemeChoice, UiConfig};
 use crate::event::{
     AgentEvent, Ask as Question, Caps, Command, Decision, Envelope, Mode, ReplayState, Risk, Seq, Weather,
 };
@@ -28,6 +28,7 @@ impl Rig {
             mouse: false,
             tool_panel: true,
             timestamps: Timestamps::Off,
+            images: ImageChoice::Off,
         };
         let ui = Ui::new(&config, Theme::default(), &Keymap::default());
         let chat = Chat::new(Store::new(Options::default()), ui, Keymap::default());

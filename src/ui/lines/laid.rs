@@ -12,6 +12,8 @@ use ratatui::style::Style;
 
 use crate::text::width::{PLACEHOLDER, cells, str_width};
 use crate::text::wrap::{Row, chop, wrap};
+#[cfg(feature = "images")]
+use crate::ui::image::Shown;
 use crate::ui::theme::{Face, Role, Theme, with_link};
 
 use super::links::{Links, number};
@@ -38,6 +40,9 @@ pub struct Laid {
     rows: Vec<RowEnd>,
     /// Where its links go.
     targets: Vec<Rc<str>>,
+    /// Pictures that stand alone.
+    #[cfg(feature = "images")]
+    shown: Vec<Shown>,
 }
 
 impl Laid {
@@ -47,7 +52,12 @@ impl Laid {
 
     /// Returns about how much memory this holds.
     pub fn bytes(&self) -> usize {
+        #[cfg(feature = "images")]
+        let shown = self.shown.iter().map(Shown::bytes).sum::<usize>();
+        #[cfg(not(feature = "images"))]
+        let shown = 0;
         size_of::<Self>()
+            + shown
             + self.text.capacity()
             + self.spans.capacity() * size_of::<Span>()
             + self.rows.capacity() * size_of::<RowEnd>()
@@ -93,7 +103,17 @@ impl Laid {
             };
             at = draw_text(text, at, y, end, style, buf);
         }
+        #[cfg(feature = "images")]
+        for shown in &self.shown {
+            shown.draw(row, x, y, end, buf);
+        }
         at
+    }
+
+    /// The pictures among its rows, also those that have none so far.
+    #[cfg(feature = "images")]
+    pub fn images(&self) -> &[Shown] {
+        &self.shown
     }
 
     /// Notes where its links go.
@@ -446,6 +466,19 @@ impl Page {
                 }
             });
         }
+    }
+
+    /// Adds the rows of a picture.
+    #[cfg(feature = "images")]
+    pub(in crate::ui) fn image(&mut self, mut shown: Shown) {
+        shown.first = self.laid.rows();
+        for row in 0..shown.grid.as_ref().map_or(0, |grid| grid.rows) {
+            self.row(|_| {});
+            if row == 0 {
+                shown.left = str_width(self.laid.row_text(shown.first)) as u16;
+            }
+        }
+        self.laid.shown.push(shown);
     }
 
     pub fn rows(&self) -> u32 {

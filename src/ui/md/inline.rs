@@ -28,6 +28,9 @@ pub(super) struct Inline {
     broken: bool,
     /// Links say where they go.
     pub(super) says_targets: bool,
+    /// The images: what names each, and their targets.
+    #[cfg(feature = "images")]
+    images: Vec<(std::ops::Range<usize>, String)>,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +54,8 @@ impl Inline {
     pub(super) fn take(&mut self) -> Flow {
         self.tags = Tags::default();
         self.broken = false;
+        #[cfg(feature = "images")]
+        self.images.clear();
         let mut flow = std::mem::take(&mut self.flow);
         for range in link::find(&flow.text) {
             let url = link::url(flow.text.get(range.clone()).unwrap_or(""));
@@ -143,6 +148,8 @@ impl Inline {
                 self.push("]", Face::new(Role::Dim));
                 if let Some((url, start)) = self.targets.pop() {
                     self.end_target(&url, start);
+                    #[cfg(feature = "images")]
+                    self.note_image(start, &url);
                 }
             }
             _ => return false,
@@ -222,8 +229,32 @@ impl Inline {
                 let start = self.flow.text.len();
                 self.push(&format!("[image: {alt}]"), Face::new(Role::Dim));
                 self.end_target(url, start);
+                #[cfg(feature = "images")]
+                self.note_image(start, url);
             }
         }
+    }
+
+    /// Notes an image that was named since `start`; images in its name are none.
+    #[cfg(feature = "images")]
+    fn note_image(&mut self, start: usize, url: &str) {
+        self.images.retain(|(range, _)| range.end <= start);
+        self.images.push((start..self.flow.text.len(), url.to_owned()));
+    }
+
+    /// Returns the targets of the images, if there is nothing else.
+    #[cfg(feature = "images")]
+    pub(super) fn only_images(&self) -> Vec<String> {
+        let is_blank = |from: usize, to: usize| self.flow.text.get(from..to).is_some_and(|text| text.trim().is_empty());
+        let mut at = 0;
+        for (range, _) in &self.images {
+            if !is_blank(at, range.start) {
+                return Vec::new();
+            }
+            at = range.end;
+        }
+        let alone = is_blank(at, self.flow.text.len());
+        self.images.iter().filter(|_| alone).map(|(_, url)| url.clone()).collect()
     }
 
     /// Begins a row, unless one has just begun.

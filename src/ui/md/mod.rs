@@ -21,7 +21,7 @@ mod table;
 
 pub use blocks::{Block, BlockKind, Splitter};
 pub use open::settled;
-pub use render::{Setting, definitions, lay_block, whole_lines, with_notes};
+pub use render::{Images, Setting, definitions, lay_block, lay_with_images, whole_lines, with_notes};
 
 use pulldown_cmark::Options;
 

@@ -29,8 +29,20 @@ pub struct Setting<'a> {
     pub says_targets: bool,
 }
 
+/// The pictures that may be drawn.
+#[cfg(feature = "images")]
+pub type Images<'a> = Option<crate::ui::image::Known<'a>>;
+/// They are only named.
+#[cfg(not(feature = "images"))]
+pub type Images<'a> = std::marker::PhantomData<&'a ()>;
+
 /// Lays out one block.
 pub fn lay_block(source: &str, kind: BlockKind, setting: Setting<'_>) -> Laid {
+    lay_with_images(source, kind, setting, Images::default())
+}
+
+/// Lays out one block in which pictures that stand alone are drawn.
+pub fn lay_with_images(source: &str, kind: BlockKind, setting: Setting<'_>, images: Images<'_>) -> Laid {
     let Setting { definitions, text: _, width, says_targets } = setting;
     let number = match kind {
         BlockKind::Code { first, closed, indent, syntax } => {
@@ -46,6 +58,7 @@ pub fn lay_block(source: &str, kind: BlockKind, setting: Setting<'_>) -> Laid {
         BlockKind::Flow => None,
     };
     let mut writer = Writer::new(width, number);
+    writer.images = images;
     writer.inline.says_targets = says_targets;
     writer.read(source, definitions);
     let laid = writer.finish();
@@ -203,7 +216,8 @@ enum Container {
     Note,
 }
 
-struct Writer {
+struct Writer<'a> {
+    images: Images<'a>,
     page: Page,
     inline: Inline,
     containers: Vec<Container>,
@@ -218,9 +232,10 @@ struct Writer {
     keeps_table: bool,
 }
 
-impl Writer {
+impl Writer<'_> {
     fn new(width: u16, number: Option<u64>) -> Self {
         Self {
+            images: Images::default(),
             page: Page::new(width),
             inline: Inline::default(),
             containers: Vec::new(),
@@ -352,15 +367,7 @@ impl Writer {
                 if let Some(html) = self.html.take() {
                     self.block_of_tags(&html);
                 }
-                let mut flow = self.inline.take();
-                flow.trim_end();
-                if !flow.is_empty() {
-                    if std::mem::take(&mut self.gap) {
-                        self.page.gap();
-                    }
-                    self.page.flow(&flow);
-                    self.gap = true;
-                }
+                self.gap |= self.put(true);
             }
             TagEnd::Heading(_) => {
                 self.flush();
@@ -440,14 +447,31 @@ impl Writer {
     }
 
     fn flush(&mut self) {
-        if self.inline.is_empty() {
-            return;
+        if !self.inline.is_empty() {
+            self.put(false);
         }
+    }
+
+    /// Lays out what was gathered, below an empty row if one is due and wanted. Returns whether there was anything.
+    fn put(&mut self, below_gap: bool) -> bool {
+        #[cfg(feature = "images")]
+        let alone = self.images.map(|known| (known, self.inline.only_images()));
         let mut flow = self.inline.take();
         flow.trim_end();
-        if !flow.is_empty() {
-            self.page.flow(&flow);
+        #[cfg(feature = "images")]
+        let shown = alone.map(|(known, alone)| known.show(&alone, self.page.room(), &mut flow));
+        if flow.is_empty() {
+            return false;
         }
+        if below_gap && std::mem::take(&mut self.gap) {
+            self.page.gap();
+        }
+        self.page.flow(&flow);
+        #[cfg(feature = "images")]
+        for image in shown.into_iter().flatten() {
+            self.page.image(image);
+        }
+        true
     }
 
     /// Tags are done what they say, and text between them is text.

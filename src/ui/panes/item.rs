@@ -14,7 +14,7 @@ use crate::text::clean;
 use crate::text::width::{expand_tabs, str_width};
 use crate::ui::format::{clock, count, duration, money, running, time_of_day};
 use crate::ui::lines::laid::{Flow, Laid, Page};
-use crate::ui::md::{BlockKind, Setting, lay_block, settled, whole_lines, with_notes};
+use crate::ui::md::{BlockKind, Images, Setting, lay_with_images, settled, whole_lines, with_notes};
 use crate::ui::paint::spinner;
 use crate::ui::panes::transcript::{Part, PartKind, hash};
 use crate::ui::theme::{Face, Role};
@@ -76,6 +76,7 @@ impl Scene<'_> {
                     ^ u64::from(self.store.show_targets) << 62
                     ^ u64::from(self.part.open) << 61
                     ^ u64::from(self.expects_notes()) << 60
+                    ^ self.image_stamp()
             }
             (PartKind::Prompt | PartKind::Thinking, _) => hash(self.part.source(self.text).as_bytes()),
             (PartKind::ThinkingHead, Kind::Thinking { open: true, .. }) => u64::MAX - folded,
@@ -90,6 +91,33 @@ impl Scene<'_> {
             && memchr::memmem::find(self.part.source(self.text).as_bytes(), b"[^").is_some()
     }
 
+    #[cfg(feature = "images")]
+    #[allow(clippy::unnecessary_wraps)]
+    fn images(&self) -> Images<'_> {
+        Some(crate::ui::image::Known { images: &self.store.images, item: self.item.id })
+    }
+
+    #[cfg(not(feature = "images"))]
+    #[allow(clippy::unused_self)]
+    fn images(&self) -> Images<'_> {
+        Images::default()
+    }
+
+    /// Pictures come in late.
+    #[cfg(feature = "images")]
+    fn image_stamp(&self) -> u64 {
+        let source = self.part.source(self.text).as_bytes();
+        let has_image = |mark: &[u8]| memchr::memmem::find(source, mark).is_some();
+        let version = self.store.images.version();
+        if version > 0 && (has_image(b"![") || has_image(b"<")) { version.rotate_left(48) } else { 0 }
+    }
+
+    #[cfg(not(feature = "images"))]
+    #[allow(clippy::unused_self)]
+    fn image_stamp(&self) -> u64 {
+        0
+    }
+
     pub(super) fn lay(&self) -> Laid {
         match (self.part.kind, &self.item.kind) {
             (PartKind::Markdown(kind), _) => {
@@ -99,7 +127,7 @@ impl Scene<'_> {
                 let definitions = noted.as_deref().unwrap_or(self.definitions);
                 let setting = Setting { definitions, text: self.text, width: self.width, says_targets };
                 let source = if self.part.open { settled(source, kind) } else { source.into() };
-                lay_block(&source, kind, setting)
+                lay_with_images(&source, kind, setting, self.images())
             }
             (PartKind::Prompt, _) => self.lay_prompt(),
             (PartKind::Remark, Kind::Answer { stop, .. }) => self.lay_remark(*stop),

@@ -53,6 +53,9 @@ pub struct TranscriptView {
     letters: Vec<blocks::Lettered>,
     /// Where the links on the screen go.
     links: Links,
+    /// What of the pictures on the screen others must know.
+    #[cfg(feature = "images")]
+    pub images: crate::ui::image::OnScreen,
     /// Seconds east of Greenwich, for times of the day.
     pub zone: i32,
 }
@@ -90,6 +93,8 @@ impl TranscriptView {
             before: None,
             letters: Vec::new(),
             links: Links::default(),
+            #[cfg(feature = "images")]
+            images: crate::ui::image::OnScreen::default(),
             zone: 0,
         }
     }

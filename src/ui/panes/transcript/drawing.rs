@@ -67,6 +67,8 @@ pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bo
     view.top = top;
     view.count_new(items);
     view.links.clear();
+    #[cfg(feature = "images")]
+    view.images.clear();
     let Some(top) = top else {
         view.near.clear();
         return;
@@ -75,6 +77,8 @@ pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bo
     note_near(view, items, &strips);
     for strip in &strips {
         strip.laid.note_links(&mut view.links);
+        #[cfg(feature = "images")]
+        strip.laid.images().iter().for_each(|shown| view.images.note(shown, &store.images));
     }
 
     let mut y = area.top();

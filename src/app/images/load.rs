@@ -1,0 +1,180 @@
+//! Reading and decoding pictures of strangers: bounded in bytes, pixels and memory.
+//!
+//! Only what the image crate was built for here: PNG, JPEG, GIF (its first picture) and WebP. Not for where a picture is
+//! shown. The invariant: a file is a regular one inside the folder, through links too, and its name says nothing about
+//! its kind: that is read from its first bytes.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Cursor, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::alphabet::{STANDARD, URL_SAFE};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+
+use crate::store::images::{Facts, Pixels, Way};
+use crate::text::data::{Key, amount, find};
+use crate::ui::image::worth;
+
+/// Of a file.
+const BYTES: u64 = 16 << 20;
+/// Of a picture, and of each of its sides: what cameras take.
+const PIXELS: u64 = 50_000_000;
+const SIDE: u32 = 16_384;
+/// What decoding may take.
+const MEMORY: u64 = 256 << 20;
+
+/// Decodes data that an answer holds.
+pub fn data(text: &str, letters: u64, hash: u64) -> Result<Vec<u8>, String> {
+    if letters / 4 * 3 > BYTES {
+        return Err(too_large());
+    }
+    let letters = find(text, Key { letters, hash }).ok_or("its data are not whole")?;
+    let mut letters = std::borrow::Cow::Borrowed(letters);
+    for (escaped, letter) in [("%2B", "+"), ("%2F", "/"), ("%3D", "="), ("%2b", "+"), ("%2f", "/"), ("%3d", "=")] {
+        if letters.contains(escaped) {
+            letters = letters.replace(escaped, letter).into();
+        }
+    }
+    let config = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true);
+    let alphabet = if letters.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
+    GeneralPurpose::new(alphabet, config).decode(&*letters).map_err(|_| "its data are no base64".into())
+}
+
+/// Reads a file of the folder.
+pub fn file(folder: &Path, path: &str) -> Result<Vec<u8>, String> {
+    let found = locate(folder, path)?;
+    // A pipe would never end; one that takes the file's place now doesn't hold us up either.
+    let file = OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(found).map_err(reason)?;
+    let meta = file.metadata().map_err(reason)?;
+    if !meta.is_file() {
+        return Err("it is no file".into());
+    }
+    if meta.len() > BYTES {
+        return Err(too_large());
+    }
+    read(file)
+}
+
+fn read(file: File) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    file.take(BYTES + 1).read_to_end(&mut bytes).map_err(reason)?;
+    if bytes.len() as u64 > BYTES { Err(too_large()) } else { Ok(bytes) }
+}
+
+/// Finds a file as it is written, or as an address is.
+fn locate(folder: &Path, path: &str) -> Result<PathBuf, String> {
+    let folder = folder.canonicalize().map_err(reason)?;
+    let bare = path.split(['?', '#']).next().unwrap_or(path);
+    let ways = [path.to_owned(), unescaped(bare)];
+    let found = ways.iter().find_map(|path| folder.join(path).canonicalize().ok()).ok_or("no such file")?;
+    if !found.starts_with(&folder) {
+        return Err("it is outside of the working folder".into());
+    }
+    if found.is_file() { Ok(found) } else { Err("it is no file".into()) }
+}
+
+/// Makes `%20` a blank.
+fn unescaped(path: &str) -> String {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let digits = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
+        let byte = digits.filter(|_| *first == b'%').and_then(|two| u8::from_str_radix(two, 16).ok());
+        bytes.push(byte.unwrap_or(*first));
+        rest = after.get(if byte.is_some() { 2 } else { 0 }..).unwrap_or(&[]);
+    }
+    String::from_utf8(bytes).unwrap_or_else(|_| path.to_owned())
+}
+
+/// Reads what a picture is, and nothing more.
+pub fn measure(bytes: &[u8]) -> Result<Facts, String> {
+    let (mut decoder, kind) = decoder(bytes)?;
+    let (mut width, mut height) = decoder.dimensions();
+    if width == 0 || height == 0 {
+        return Err("it is empty".into());
+    }
+    if u64::from(width) * u64::from(height) > PIXELS {
+        return Err(format!("{width}×{height} are too many pixels"));
+    }
+    if lies(decoder.orientation().unwrap_or(Orientation::NoTransforms)) {
+        (width, height) = (height, width);
+    }
+    Ok(Facts { kind, width, height, bytes: bytes.len() as u64 })
+}
+
+/// Makes of a measured picture what is drawn of it.
+pub fn decode(bytes: &[u8], facts: Facts, way: Way) -> Result<Pixels, String> {
+    let (mut decoder, _) = decoder(bytes)?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut limits = limits();
+    limits.reserve(decoder.total_bytes()).map_err(unreadable)?;
+    decoder.set_limits(limits).map_err(unreadable)?;
+    let whole = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
+    let (width, height) = worth(facts, way);
+    let (across, down) = if lies(orientation) { (height, width) } else { (width, height) };
+    let mut small =
+        if (whole.width(), whole.height()) == (across, down) { whole } else { whole.thumbnail_exact(across, down) };
+    small.apply_orientation(orientation);
+    let small = small.into_rgba8();
+    let (width, height) = small.dimensions();
+    if !matches!(way, Way::Kitty(_)) {
+        return Ok(Pixels::Few { width, height, rgba: small.into_raw() });
+    }
+    // Never the stranger's file: the terminal decodes what was encoded here.
+    let mut png = Vec::new();
+    let encoder = PngEncoder::new_with_quality(&mut png, CompressionType::Fast, FilterType::Adaptive);
+    small.write_with_encoder(encoder).map_err(unreadable)?;
+    Ok(Pixels::Png(png))
+}
+
+fn decoder(bytes: &[u8]) -> Result<(impl ImageDecoder, &'static str), String> {
+    let format = image::guess_format(bytes).map_err(|_| "it is no picture that can be read")?;
+    let kind = match format {
+        ImageFormat::Png => "PNG",
+        ImageFormat::Jpeg => "JPEG",
+        ImageFormat::Gif => "GIF",
+        ImageFormat::WebP => "WebP",
+        _ => return Err("pictures of this kind are not read".into()),
+    };
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.limits(limits());
+    Ok((reader.into_decoder().map_err(unreadable)?, kind))
+}
+
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(SIDE);
+    limits.max_image_height = Some(SIDE);
+    limits.max_alloc = Some(MEMORY);
+    limits
+}
+
+/// Returns whether the picture is to be turned to its side.
+fn lies(orientation: Orientation) -> bool {
+    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
+}
+
+fn too_large() -> String {
+    format!("it is larger than {}", amount(BYTES))
+}
+
+#[allow(clippy::needless_pass_by_value)]
+fn reason(error: std::io::Error) -> String {
+    error.to_string()
+}
+
+#[allow(clippy::needless_pass_by_value)]
+fn unreadable(error: image::ImageError) -> String {
+    error.to_string()
+}
+
+#[cfg(test)]
+mod tests;
