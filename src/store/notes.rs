@@ -1,4 +1,5 @@
-//! What servers tell beside their words: what a remote agent is doing just now, and what its answer rests on.
+//! What servers tell beside their words: what a remote agent is doing just now, what its answer rests on, and the files
+//! that came with it.
 //!
 //! Annotations of calls are the tool board's. Bounded: a server may cite without end.
 
@@ -6,7 +7,7 @@ use std::fmt::Write as _;
 
 use crate::event::{AgentEvent, Json, Subject};
 
-/// Sources that are named of one turn.
+/// Sources, and files, that are named of one turn.
 const MOST: usize = 50;
 /// Characters of a word that is kept.
 const LONGEST: usize = 200;
@@ -20,6 +21,9 @@ pub struct Notes {
     /// What the answer of this turn rests on, each once.
     sources: Vec<String>,
     more: usize,
+    /// Files that came with it: pictures, mostly.
+    files: Vec<String>,
+    more_files: usize,
 }
 
 impl Notes {
@@ -58,6 +62,7 @@ impl Notes {
                     self.steps.push(name);
                 }
             }
+            "part" => self.part(data),
             "citation" => self.source(data),
             "sources" => data.as_array().into_iter().flatten().for_each(|source| self.source(source)),
             _ => {}
@@ -73,20 +78,49 @@ impl Notes {
         }
     }
 
-    fn told(self) -> Option<String> {
-        let mut text = match self.sources.len() {
-            0 => return None,
-            1 => "source:".to_owned(),
-            _ => "sources:".to_owned(),
-        };
-        for (at, source) in self.sources.iter().enumerate() {
-            let _ = write!(text, "\n{}. {source}", at + 1);
+    fn part(&mut self, data: &Json) {
+        let Some(file) = file(data) else { return };
+        if self.files.len() < MOST {
+            self.files.push(file);
+        } else {
+            self.more_files += 1;
         }
-        if self.more > 0 {
-            let _ = write!(text, "\nand {} more", self.more);
-        }
-        Some(text)
     }
+
+    fn told(self) -> Option<String> {
+        let lists = [("source", self.sources, self.more), ("file", self.files, self.more_files)];
+        let lists: Vec<String> = lists.into_iter().filter_map(|(what, all, more)| list(what, &all, more)).collect();
+        (!lists.is_empty()).then(|| lists.join("\n"))
+    }
+}
+
+fn list(what: &str, all: &[String], more: usize) -> Option<String> {
+    let mut text = match all.len() {
+        0 => return None,
+        1 => format!("{what}:"),
+        _ => format!("{what}s:"),
+    };
+    for (at, one) in all.iter().enumerate() {
+        let _ = write!(text, "\n{}. {one}", at + 1);
+    }
+    if more > 0 {
+        let _ = write!(text, "\nand {more} more");
+    }
+    Some(text)
+}
+
+/// Names a file by what is known of it.
+fn file(data: &Json) -> Option<String> {
+    if data.get("kind").and_then(Json::as_str) != Some("file") {
+        return None;
+    }
+    let size = data.get("bytes").and_then(Json::as_u64).map(|bytes| match bytes {
+        0..1024 => format!("{bytes} bytes"),
+        _ => format!("{} KB", bytes.div_ceil(1024)),
+    });
+    let known = [word(data, &["name"]), word(data, &["media_type"]), size, word(data, &["url"])];
+    let known: Vec<String> = known.into_iter().flatten().collect();
+    (!known.is_empty()).then(|| known.join(", "))
 }
 
 /// Names a source: title and address, whatever the server calls them.
@@ -154,6 +188,18 @@ mod tests {
         let end = AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed };
         assert_eq!(notes.on(&end).as_deref(), Some("sources:\n1. Owls — http://o\n2. http://p"));
         assert_eq!(notes.on(&end), None);
+    }
+
+    #[test]
+    fn files_that_came_are_named() {
+        let mut notes = Notes::default();
+        notes.on(&note("citation", json!({"title": "Owls"})));
+        notes.on(&note("part", json!({"kind": "file", "name": "a.png", "media_type": "image/png", "bytes": 20_000})));
+        notes.on(&note("part", json!({"kind": "file", "url": "https://x.y/b", "bytes": 7})));
+        notes.on(&note("part", json!({"kind": "data", "data": {}})));
+        let end = AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed };
+        let expected = "source:\n1. Owls\nfiles:\n1. a.png, image/png, 20 KB\n2. 7 bytes, https://x.y/b";
+        assert_eq!(notes.on(&end).as_deref(), Some(expected));
     }
 
     #[test]
