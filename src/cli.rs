@@ -1,16 +1,22 @@
 //! What can be typed: clap types, their readers, and what flags say to the settings. Runs nothing.
 
+mod attach;
+mod serve;
+mod values;
+
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
-use crate::config::remote::REQUESTS;
-use crate::config::{Overrides, ThemeChoice, units};
+use crate::config::{Overrides, ThemeChoice};
 use crate::event::Mode;
+
+pub use attach::{Attach, Method};
+pub use serve::Serve;
+pub use values::Size;
+use values::{duration, limit, mode, moment, speed, theme};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -35,7 +41,7 @@ Exit codes:
 pub struct Cli {
     #[command(flatten)]
     pub chat: Chat,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Options of every command")]
     pub shared: Shared,
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -59,6 +65,24 @@ pub struct Chat {
     #[arg(short, long, value_name = "ID")]
     pub resume: Option<Option<String>>,
 
+    #[command(flatten)]
+    pub printing: Printing,
+
+    #[command(flatten)]
+    pub approvals: Approvals,
+
+    /// Most requests to the model in one turn.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub max_rounds: Option<u32>,
+
+    /// System prompt in place of the usual one.
+    #[arg(long, value_name = "TEXT")]
+    pub system: Option<String>,
+}
+
+/// What prints an answer in place of the screen.
+#[derive(Clone, Debug, Default, PartialEq, Args)]
+pub struct Printing {
     /// Print the answer and leave; standard input joins when it is a pipe or a file.
     #[arg(short, long, value_name = "PROMPT")]
     pub print: Option<Option<String>>,
@@ -71,25 +95,21 @@ pub struct Chat {
     #[arg(long, conflicts_with = "output_format")]
     pub json: bool,
 
-    /// What the agent may do without asking.
+    /// Give up after this time, such as 90s or 15m; with --print.
+    #[arg(long, value_name = "DUR", value_parser = limit)]
+    pub timeout: Option<Duration>,
+}
+
+/// Who is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Args)]
+pub struct Approvals {
+    /// What tools may do without asking.
     #[arg(long, value_name = "MODE", value_parser = mode())]
     pub approval_mode: Option<Mode>,
 
     /// Never ask; short for `--approval-mode full`.
     #[arg(long, conflicts_with = "approval_mode")]
     pub yolo: bool,
-
-    /// Most requests to the model in one turn.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub max_rounds: Option<u32>,
-
-    /// Give up after this time, such as 90s or 15m; with --print.
-    #[arg(long, value_name = "DUR", value_parser = limit)]
-    pub timeout: Option<Duration>,
-
-    /// System prompt in place of the usual one.
-    #[arg(long, value_name = "TEXT")]
-    pub system: Option<String>,
 }
 
 /// What every command takes.
@@ -152,150 +172,6 @@ pub enum Command {
     /// Show, check and write settings.
     #[command(subcommand)]
     Config(ConfigCommand),
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Args)]
-pub struct Attach {
-    /// An origin, the full URL of a stream, a remote's name in the settings, or a file of recorded bytes.
-    #[arg(value_name = "URL|NAME|FILE")]
-    pub target: String,
-
-    /// Read the stream as this dialect in place of finding out.
-    #[arg(long, value_name = "NAME")]
-    pub dialect: Option<String>,
-
-    /// How a turn is asked for, where the path doesn't say.
-    #[arg(long, value_name = "SHAPE", value_parser = PossibleValuesParser::new(REQUESTS))]
-    pub request: Option<String>,
-
-    /// GET watches, POST asks.
-    #[arg(long, value_name = "METHOD", value_enum, ignore_case = true)]
-    pub method: Option<Method>,
-
-    /// Sent with each request, as NAME: VALUE; may be repeated.
-    #[arg(short = 'H', long, value_name = "K:V", action = ArgAction::Append)]
-    pub header: Vec<String>,
-
-    /// The variable that holds the token.
-    #[arg(long, value_name = "VAR")]
-    pub token_env: Option<String>,
-
-    /// The model to ask for.
-    #[arg(short, long, value_name = "MODEL")]
-    pub model: Option<String>,
-
-    /// Which session of another jarvis-tui, or `new`; the newest without it.
-    #[arg(long, value_name = "ID")]
-    pub session: Option<String>,
-
-    /// Its events after this number only.
-    #[arg(long, value_name = "N")]
-    pub from_seq: Option<u64>,
-
-    /// Watch, send nothing.
-    #[arg(long, conflicts_with = "print")]
-    pub read_only: bool,
-
-    /// Say what it was taken for, and why.
-    #[arg(long)]
-    pub explain: bool,
-
-    /// Run the tools that it asks for here, with your approval.
-    #[arg(long)]
-    pub local_tools: bool,
-
-    /// Keep the bytes with their times in this file; `attach FILE` plays it.
-    #[arg(long, value_name = "FILE")]
-    pub record: Option<PathBuf>,
-
-    /// Give up when nothing at all came for so long; without it, silence is waited out.
-    #[arg(long, value_name = "DUR", value_parser = limit)]
-    pub idle_timeout: Option<Duration>,
-
-    /// Print the answer and leave; standard input joins when it is a pipe or a file.
-    #[arg(short, long, value_name = "PROMPT")]
-    pub print: Option<Option<String>>,
-
-    /// What is printed.
-    #[arg(long, value_name = "FORMAT", value_enum)]
-    pub output_format: Option<OutputFormat>,
-
-    /// Short for `--output-format stream-json`.
-    #[arg(long, conflicts_with = "output_format")]
-    pub json: bool,
-
-    /// What local tools may do without asking.
-    #[arg(long, value_name = "MODE", value_parser = mode())]
-    pub approval_mode: Option<Mode>,
-
-    /// Never ask; short for `--approval-mode full`.
-    #[arg(long, conflicts_with = "approval_mode")]
-    pub yolo: bool,
-
-    /// Give up after this time, such as 90s or 15m; with --print.
-    #[arg(long, value_name = "DUR", value_parser = limit)]
-    pub timeout: Option<Duration>,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Args)]
-pub struct Serve {
-    /// Listen there; anything but this machine's own address needs a token.
-    #[arg(long, value_name = "ADDRESS")]
-    pub host: Option<String>,
-
-    /// Listen on this port; 0 takes one that is free and prints it.
-    #[arg(long, value_name = "N")]
-    pub port: Option<u16>,
-
-    /// The variable that holds the token.
-    #[arg(long, value_name = "VAR")]
-    pub token_env: Option<String>,
-
-    /// The variable that holds a token for those who may only watch.
-    #[arg(long, value_name = "VAR")]
-    pub read_token_env: Option<String>,
-
-    /// Let everyone only watch.
-    #[arg(long)]
-    pub read_only: bool,
-
-    /// Let web pages of this origin ask; may be repeated.
-    #[arg(long, value_name = "ORIGIN", action = ArgAction::Append)]
-    pub allow_origin: Vec<String>,
-
-    /// Engine and model, or an engine alone.
-    #[arg(short, long, value_name = "ENGINE/MODEL")]
-    pub model: Option<String>,
-
-    /// What the agent may do without asking.
-    #[arg(long, value_name = "MODE", value_parser = mode())]
-    pub approval_mode: Option<Mode>,
-
-    /// Never ask; short for `--approval-mode full`.
-    #[arg(long, conflicts_with = "approval_mode")]
-    pub yolo: bool,
-
-    /// System prompt in place of the usual one.
-    #[arg(long, value_name = "TEXT")]
-    pub system: Option<String>,
-
-    /// Play this session's log in place of an agent, in every dialect.
-    #[arg(long, value_name = "FILE")]
-    pub replay: Option<PathBuf>,
-
-    /// Times as fast as it was.
-    #[arg(long, value_name = "X", default_value = "1", value_parser = speed, requires = "replay")]
-    pub speed: f64,
-
-    /// Send OpenJarvis's events on chat completions to whoever sends tools.
-    #[arg(long)]
-    pub openjarvis_compat: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Method {
-    Get,
-    Post,
 }
 
 #[derive(Clone, Debug, PartialEq, Args)]
@@ -419,13 +295,6 @@ pub enum LogLevel {
     Trace,
 }
 
-/// A screen's columns and rows, neither zero nor absurd.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
-    pub width: u16,
-    pub height: u16,
-}
-
 impl Cli {
     /// Reads the command line, the program's name first. The error prints itself and knows its exit code.
     pub fn read<T: Into<std::ffi::OsString> + Clone>(args: impl IntoIterator<Item = T>) -> Result<Self, clap::Error> {
@@ -441,10 +310,10 @@ impl Cli {
 
     /// Returns what flags say to the settings.
     pub fn overrides(&self) -> Overrides {
-        let (yolo, mode) = match &self.command {
-            Some(Command::Attach(attach)) => (attach.yolo, attach.approval_mode),
-            Some(Command::Serve(serve)) => (serve.yolo, serve.approval_mode),
-            _ => (self.chat.yolo, self.chat.approval_mode),
+        let Approvals { approval_mode, yolo } = match &self.command {
+            Some(Command::Attach(attach)) => attach.approvals,
+            Some(Command::Serve(serve)) => serve.approvals,
+            _ => self.chat.approvals,
         };
         let model = match &self.command {
             Some(Command::Serve(serve)) => &serve.model,
@@ -453,7 +322,7 @@ impl Cli {
         Overrides {
             model: model.clone(),
             theme: if self.shared.no_color { Some(ThemeChoice::Mono) } else { self.shared.theme },
-            mode: if yolo { Some(Mode::Full) } else { mode },
+            mode: if yolo { Some(Mode::Full) } else { approval_mode },
             mouse: self.shared.no_mouse.then_some(false),
             max_rounds: self.chat.max_rounds,
             set: self.shared.set.clone(),
@@ -469,13 +338,13 @@ impl Cli {
             (chat.model.is_some(), "--model"),
             (chat.go_on, "--continue"),
             (chat.resume.is_some(), "--resume"),
-            (chat.print.is_some(), "--print"),
-            (chat.output_format.is_some(), "--output-format"),
-            (chat.json, "--json"),
-            (chat.approval_mode.is_some(), "--approval-mode"),
-            (chat.yolo, "--yolo"),
+            (chat.printing.print.is_some(), "--print"),
+            (chat.printing.output_format.is_some(), "--output-format"),
+            (chat.printing.json, "--json"),
+            (chat.approvals.approval_mode.is_some(), "--approval-mode"),
+            (chat.approvals.yolo, "--yolo"),
             (chat.max_rounds.is_some(), "--max-rounds"),
-            (chat.timeout.is_some(), "--timeout"),
+            (chat.printing.timeout.is_some(), "--timeout"),
             (chat.system.is_some(), "--system"),
         ]
         .into_iter()
@@ -484,27 +353,22 @@ impl Cli {
 }
 
 impl Chat {
-    /// Returns whether to print instead of opening the screen.
-    pub fn is_headless(&self) -> bool {
-        self.print.is_some() || self.output_format.is_some() || self.json
-    }
-
     /// Returns the prompt as `--print`'s value, the argument, or both with a blank line between.
     pub fn prompt_text(&self) -> Option<String> {
-        let parts: Vec<&str> =
-            [self.print.as_ref().and_then(Option::as_deref), self.prompt.as_deref()].into_iter().flatten().collect();
+        let parts: Vec<&str> = [self.printing.prompt(), self.prompt.as_deref()].into_iter().flatten().collect();
         (!parts.is_empty()).then(|| parts.join("\n\n"))
-    }
-
-    pub fn format(&self) -> OutputFormat {
-        format(self.json, self.output_format)
     }
 }
 
-impl Attach {
+impl Printing {
     /// Returns whether to print instead of opening the screen.
     pub fn is_headless(&self) -> bool {
         self.print.is_some() || self.output_format.is_some() || self.json
+    }
+
+    /// Returns what `--print` was given.
+    pub fn prompt(&self) -> Option<&str> {
+        self.print.as_ref().and_then(Option::as_deref)
     }
 
     pub fn format(&self) -> OutputFormat {
@@ -539,59 +403,8 @@ impl LogLevel {
     }
 }
 
-impl FromStr for Size {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let side = |text: &str| text.parse().ok().filter(|side| (1..=1000).contains(side));
-        text.split_once(['x', 'X'])
-            .and_then(|(width, height)| Some(Self { width: side(width)?, height: side(height)? }))
-            .ok_or_else(|| "expected columns and rows from 1 to 1000, such as 120x40".into())
-    }
-}
-
 fn format(json: bool, format: Option<OutputFormat>) -> OutputFormat {
     if json { OutputFormat::StreamJson } else { format.unwrap_or_default() }
-}
-
-fn mode() -> impl TypedValueParser<Value = Mode> {
-    PossibleValuesParser::new(Mode::ALL.map(Mode::name))
-        .try_map(|name| Mode::parse(&name).ok_or_else(|| format!("unknown mode {name}")))
-}
-
-fn theme() -> impl TypedValueParser<Value = ThemeChoice> {
-    PossibleValuesParser::new(ThemeChoice::ALL.map(ThemeChoice::name))
-        .try_map(|name| ThemeChoice::parse(&name).ok_or_else(|| format!("unknown theme {name}")))
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    units::parse_duration(text).ok_or_else(|| "expected a span such as 90s, 15m or 250ms".into())
-}
-
-fn limit(text: &str) -> Result<Duration, String> {
-    match duration(text)? {
-        Duration::ZERO => Err("a limit of zero would stop at once".into()),
-        span => Ok(span),
-    }
-}
-
-/// Reads `90s`, or `1:30` and `1:02:03` as players write it.
-fn moment(text: &str) -> Result<Duration, String> {
-    if !text.contains(':') {
-        return duration(text).map_err(|_| "expected a time such as 90s or 1:30".into());
-    }
-    let mut seconds = 0_u64;
-    for (index, part) in text.split(':').enumerate() {
-        let digits = !part.is_empty() && part.len() <= 4 && part.bytes().all(|byte| byte.is_ascii_digit());
-        let number = part.parse::<u64>().ok().filter(|number| digits && index <= 2 && (index == 0 || *number < 60));
-        seconds = seconds * 60 + number.ok_or("expected a time such as 1:30 or 1:02:03")?;
-    }
-    Ok(Duration::from_secs(seconds))
-}
-
-fn speed(text: &str) -> Result<f64, String> {
-    let speed = text.strip_suffix(['x', 'X']).unwrap_or(text).parse().ok();
-    speed.filter(|speed| (0.01..=1000.0).contains(speed)).ok_or_else(|| "expected a number from 0.01 to 1000".into())
 }
 
 #[cfg(test)]

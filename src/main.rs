@@ -170,12 +170,12 @@ async fn chat(chat: cli::Chat, loaded: Loaded, paths: Paths, folder: PathBuf) ->
         (None, false) => Start::New,
     };
     let on_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    if chat.is_headless() || !on_terminal {
-        let Some(prompt) = piped_prompt(chat.prompt_text().as_deref(), chat.print.is_some()).await? else {
+    if chat.printing.is_headless() || !on_terminal {
+        let Some(prompt) = piped_prompt(chat.prompt_text().as_deref(), chat.printing.print.is_some()).await? else {
             commands::complain("there is no terminal and no prompt; pipe one in, or give it with -p (see --help)");
             return Ok(USAGE);
         };
-        let format = format_of(chat.format());
+        let format = format_of(chat.printing.format());
         let mut house = House::new(loaded, paths, folder, Audience::Pipe, chat.system);
         let live = house.open(&start)?;
         let run = Run {
@@ -183,7 +183,7 @@ async fn chat(chat: cli::Chat, loaded: Loaded, paths: Paths, folder: PathBuf) ->
             prompt: Some(prompt),
             from: live.hub.last(),
             source: "agent",
-            timeout: chat.timeout,
+            timeout: chat.printing.timeout,
             opened: None,
             explain: false,
         };
@@ -199,12 +199,12 @@ async fn chat(chat: cli::Chat, loaded: Loaded, paths: Paths, folder: PathBuf) ->
 
 async fn attached(attach: &cli::Attach, loaded: Loaded, paths: Paths, folder: PathBuf) -> anyhow::Result<u8> {
     let on_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    let prints = attach.is_headless() || !on_terminal;
+    let prints = attach.printing.is_headless() || !on_terminal;
     let audience = if prints { Audience::Pipe } else { Audience::Screen };
     let mut house = House::new(loaded, paths, folder, audience, None);
-    let given = attach.print.as_ref().and_then(Option::as_deref);
-    let prompt = if attach.print.is_some() || (prints && house.must_ask(attach)? && !attach.read_only) {
-        piped_prompt(given, attach.print.is_some()).await?
+    let given = attach.printing.prompt();
+    let prompt = if attach.printing.print.is_some() || (prints && house.must_ask(attach)? && !attach.read_only) {
+        piped_prompt(given, attach.printing.print.is_some()).await?
     } else {
         None
     };
@@ -216,13 +216,13 @@ async fn attached(attach: &cli::Attach, loaded: Loaded, paths: Paths, folder: Pa
     let Attached { live, past, opened, models } = house.attach(attach, prompt.is_some()).await?;
     if prints {
         let run = Run {
-            format: format_of(attach.format()),
+            format: format_of(attach.printing.format()),
             // Who asks something gets the answer; who watches gets all.
             from: if prompt.is_some() { past } else { Seq(attach.from_seq.unwrap_or(0)) },
             opened: opened.filter(|_| prompt.is_some()),
             prompt,
             source: "remote",
-            timeout: attach.timeout,
+            timeout: attach.printing.timeout,
             explain: attach.explain,
         };
         let code = headless::run(live, run).await;

@@ -18,7 +18,7 @@ fn nothing_typed_opens_the_chat() {
     let cli = ok(&[]);
     assert_eq!(cli, Cli { chat: Chat::default(), shared: Shared::default(), command: None });
     assert_eq!(cli.overrides(), Overrides::default());
-    assert!(!cli.chat.is_headless());
+    assert!(!cli.chat.printing.is_headless());
 }
 
 #[test]
@@ -35,10 +35,10 @@ fn print_takes_its_prompt_from_anywhere() {
         (&["--json", "hi"], Some("hi")),
     ] {
         let cli = ok(line);
-        assert!(cli.chat.is_headless(), "{line:?}");
+        assert!(cli.chat.printing.is_headless(), "{line:?}");
         assert_eq!(cli.chat.prompt_text().as_deref(), text, "{line:?}");
     }
-    assert!(!ok(&["hi"]).chat.is_headless());
+    assert!(!ok(&["hi"]).chat.printing.is_headless());
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn formats_have_their_short_form() {
         (&["-p", "x", "--output-format", "stream-json"], OutputFormat::StreamJson),
         (&["-p", "x", "--json"], OutputFormat::StreamJson),
     ] {
-        assert_eq!(ok(line).chat.format(), format, "{line:?}");
+        assert_eq!(ok(line).chat.printing.format(), format, "{line:?}");
     }
 }
 

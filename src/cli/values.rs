@@ -1,0 +1,67 @@
+//! Values as they are typed: spans, moments, sizes, and names out of a list.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use crate::config::{ThemeChoice, units};
+use crate::event::Mode;
+
+/// A screen's columns and rows, neither zero nor absurd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    pub width: u16,
+    pub height: u16,
+}
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let side = |text: &str| text.parse().ok().filter(|side| (1..=1000).contains(side));
+        text.split_once(['x', 'X'])
+            .and_then(|(width, height)| Some(Self { width: side(width)?, height: side(height)? }))
+            .ok_or_else(|| "expected columns and rows from 1 to 1000, such as 120x40".into())
+    }
+}
+
+pub(super) fn mode() -> impl TypedValueParser<Value = Mode> {
+    PossibleValuesParser::new(Mode::ALL.map(Mode::name))
+        .try_map(|name| Mode::parse(&name).ok_or_else(|| format!("unknown mode {name}")))
+}
+
+pub(super) fn theme() -> impl TypedValueParser<Value = ThemeChoice> {
+    PossibleValuesParser::new(ThemeChoice::ALL.map(ThemeChoice::name))
+        .try_map(|name| ThemeChoice::parse(&name).ok_or_else(|| format!("unknown theme {name}")))
+}
+
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    units::parse_duration(text).ok_or_else(|| "expected a span such as 90s, 15m or 250ms".into())
+}
+
+pub(super) fn limit(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("a limit of zero would stop at once".into()),
+        span => Ok(span),
+    }
+}
+
+/// Reads `90s`, or `1:30` and `1:02:03` as players write it.
+pub(super) fn moment(text: &str) -> Result<Duration, String> {
+    if !text.contains(':') {
+        return duration(text).map_err(|_| "expected a time such as 90s or 1:30".into());
+    }
+    let mut seconds = 0_u64;
+    for (index, part) in text.split(':').enumerate() {
+        let digits = !part.is_empty() && part.len() <= 4 && part.bytes().all(|byte| byte.is_ascii_digit());
+        let number = part.parse::<u64>().ok().filter(|number| digits && index <= 2 && (index == 0 || *number < 60));
+        seconds = seconds * 60 + number.ok_or("expected a time such as 1:30 or 1:02:03")?;
+    }
+    Ok(Duration::from_secs(seconds))
+}
+
+pub(super) fn speed(text: &str) -> Result<f64, String> {
+    let speed = text.strip_suffix(['x', 'X']).unwrap_or(text).parse().ok();
+    speed.filter(|speed| (0.01..=1000.0).contains(speed)).ok_or_else(|| "expected a number from 0.01 to 1000".into())
+}
