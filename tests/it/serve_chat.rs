@@ -6,7 +6,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -31,6 +30,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::oracle;
 use crate::support::{Act as Sent, Server, head};
 
 /// What the agent does for a question, one thing after the other.
@@ -628,12 +628,6 @@ async fn our_own_client_reads_both_dialects() {
 
 #[tokio::test(start_paused = true)]
 async fn the_official_client_finds_nothing_odd() {
-    let python = std::env::var("JARVIS_TUI_PYTHON").unwrap_or_else(|_| "python3".into());
-    let there = std::process::Command::new(&python).args(["-c", "import openai"]).stderr(Stdio::null()).status();
-    if !there.is_ok_and(|status| status.success()) {
-        println!("skipped: {python} has no openai package; JARVIS_TUI_PYTHON may name another interpreter");
-        return;
-    }
     // With the clock that stands still a quiet stream has its keep-alives at once; the client gets those bytes.
     let quiet = serve(Settings::default()).await.stream("be quiet for a while").await.body();
     assert!(quiet.contains(": keep-alive\n"));
@@ -641,16 +635,5 @@ async fn the_official_client_finds_nothing_odd() {
     let kept =
         Server::start(vec![vec![head("200 OK", "content-type: text/event-stream\r\n"), Sent::Send(quiet.into())]]);
     let (kept, served) = (kept.await, serve(Settings::default()).await);
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/oracle/chat.py");
-    let output = tokio::process::Command::new(&python)
-        .arg(script)
-        .args([format!("http://{}/v1", served.address), format!("{}/v1", kept.url())])
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .unwrap();
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{out}{err}");
-    println!("{out}");
+    oracle::openai("chat.py", &[&format!("http://{}/v1", served.address), &format!("{}/v1", kept.url())]).await;
 }
