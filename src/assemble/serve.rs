@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::{Begun, Chooser, House, replay};
+use crate::agent::approval::Policy;
 use crate::agent::history::History;
 use crate::agent::names::Names;
 use crate::agent::{Asks, EngineChoice, Limits};
@@ -104,6 +105,17 @@ impl Served {
 
     fn asks(&self, base: Millis) -> Asks {
         Asks { by: DecidedBy::Remote, expire: Some(self.patience), base }
+    }
+
+    /// Starts a session whose asks go to whoever watches it.
+    fn shared(&self, house: &mut House, policy: Policy, begun: Begun, choice: EngineChoice, folder: PathBuf) -> Live {
+        let system = house.system_for(&folder);
+        house.start(policy, begun, |setup| {
+            setup.choice = Box::pin(async { Ok(choice) });
+            setup.asks = self.asks(setup.asks.base);
+            setup.nobody_to_ask = false;
+            (setup.folder, setup.system) = (folder, system);
+        })
     }
 
     fn play(&self, recording: &Recording, options: replay::Options) -> Result<Live, Refused> {
@@ -200,13 +212,7 @@ impl Factory for Served {
                 let mut policy = house.policy().map_err(broken)?;
                 policy.mode = opening.mode.unwrap_or(policy.mode);
                 let begun = house.begin_with(|header| header.folder = folder.display().to_string());
-                let system = house.system_for(&folder);
-                Ok(house.start(policy, begun, |setup| {
-                    setup.choice = Box::pin(async { Ok(choice) });
-                    setup.asks = self.asks(setup.asks.base);
-                    setup.nobody_to_ask = false;
-                    (setup.folder, setup.system) = (folder, system);
-                }))
+                Ok(self.shared(house, policy, begun, choice, folder))
             })?
         })
     }
@@ -232,13 +238,7 @@ impl Factory for Served {
                     Some(error) => unreadable(error),
                     None => broken(error),
                 })?;
-                let system = house.system_for(&folder);
-                Ok(house.start(policy, begun, |setup| {
-                    setup.choice = Box::pin(async { Ok(choice) });
-                    setup.asks = self.asks(setup.asks.base);
-                    setup.nobody_to_ask = false;
-                    (setup.folder, setup.system) = (folder, system);
-                }))
+                Ok(self.shared(house, policy, begun, choice, folder))
             })?
         })
     }
