@@ -1,6 +1,8 @@
 //! All keys and commands, generated from the keymap and the table of commands. What can be done where the person is
 //! comes first; nothing is cut, a long text wraps.
 
+use std::borrow::Cow;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -21,7 +23,7 @@ const GAP: usize = 2;
 
 enum Entry<'a> {
     Heading(&'a str),
-    Key(String, &'a str),
+    Key(String, Cow<'a, str>),
 }
 
 /// One row: keys, what they do.
@@ -87,7 +89,7 @@ fn lay(groups: Vec<Vec<Entry<'_>>>, columns: usize, width: usize) -> (Vec<Vec<Ro
     let rows = |entry: Entry<'_>| match entry {
         Entry::Heading(text) => vec![Row::Heading(text.to_owned())],
         Entry::Key(key, what) => {
-            let (mut left, mut right) = (wrapped(&key, keys), wrapped(what, room));
+            let (mut left, mut right) = (wrapped(&key, keys), wrapped(&what, room));
             let rows = left.len().max(right.len());
             left.resize(rows, String::new());
             right.resize(rows, String::new());
@@ -116,13 +118,18 @@ fn groups<'a>(labels: &'a Labels, first: &str) -> Vec<Vec<Entry<'a>>> {
             groups.push(vec![Entry::Heading(heading(name))]);
         }
         if let Some(group) = groups.last_mut() {
-            group.push(Entry::Key(key.clone(), what));
+            group.push(Entry::Key(key.clone(), Cow::from(*what)));
         }
     }
     let mut commands = vec![Entry::Heading("Commands")];
     commands.extend(COMMANDS.iter().map(|command| {
         let name = format!("/{} {}", command.name, command.argument);
-        Entry::Key(name.trim_end().to_owned(), command.about)
+        if name.len() <= KEYS {
+            return Entry::Key(name.trim_end().to_owned(), command.about.into());
+        }
+        // Broken in the narrow column nobody could read it.
+        let argument = command.argument.trim_matches(['[', ']']).replace('|', ", ");
+        Entry::Key(format!("/{}", command.name), format!("{}: {argument}", command.about).into())
     }));
     if let Some(before) = groups.get_mut(..=here) {
         before.rotate_right(1);
