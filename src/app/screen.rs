@@ -13,7 +13,7 @@ use std::io::Write;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 
-use self::pen::{Pen, cells};
+use self::pen::{Pen, alike, cells};
 use self::shift::Shift;
 use crate::ui::lines::Links;
 
@@ -168,7 +168,7 @@ impl<W: Write> Screen<W> {
         self.changed.clear();
         let rows = self.front.content.chunks_exact(width).zip(self.back.content.chunks_exact_mut(width));
         self.changed.extend(rows.map(|(old, new)| {
-            let changed = old != new;
+            let changed = !alike(old, new);
             if changed {
                 harden(new);
             }
@@ -184,7 +184,7 @@ impl<W: Write> Screen<W> {
                 continue;
             }
             let old = source.map_or(&self.blank[..], |y| &self.front.content[y * width..(y + 1) * width]);
-            if old != new {
+            if !alike(old, new) {
                 self.pen.row(y as u16, old, new, links);
             }
         }

@@ -278,7 +278,7 @@ impl Pen {
     /// Erases blanks where that is shorter than writing them; returns where they end.
     fn erase(&mut self, at: (usize, u16), new: &[Cell], wanted: &[bool]) -> Option<usize> {
         let (x, y) = at;
-        let blanks = new[x..].iter().take_while(|cell| **cell == Cell::EMPTY).count();
+        let blanks = new[x..].iter().take_while(|cell| same(cell, &Cell::EMPTY)).count();
         // Those of them up to the last that changed.
         let run = wanted[x..x + blanks].iter().rposition(|wanted| *wanted)? + 1;
         let to_end = x + blanks == new.len();
@@ -356,11 +356,29 @@ fn mark(old: &[Cell], new: &[Cell], wanted: &mut Vec<bool>) {
     wanted.clear();
     wanted.extend(old.iter().zip(new).map(|(old, new)| {
         let (was, is) = (cells(old.symbol()), cells(new.symbol()));
-        let write = covered == 0 && (uncovered > 0 || old != new);
+        let write = covered == 0 && (uncovered > 0 || !same(old, new));
         covered = if covered > 0 { covered - 1 } else { is.saturating_sub(1) };
         uncovered = uncovered.max(spread(old.symbol(), was)).max(spread(new.symbol(), is)).saturating_sub(1);
         write
     }));
+}
+
+/// Tells whether two rows look alike.
+pub(super) fn alike(old: &[Cell], new: &[Cell]) -> bool {
+    old.len() == new.len() && old.iter().zip(new).all(|(old, new)| same(old, new))
+}
+
+/// Tells whether two cells look alike. `==` took a third of a frame: it compares even one letter by a call.
+#[inline]
+pub(super) fn same(old: &Cell, new: &Cell) -> bool {
+    let text = match (old.symbol().as_bytes(), new.symbol().as_bytes()) {
+        ([old], [new]) => old == new,
+        (old, new) => old == new,
+    };
+    text && old.fg == new.fg
+        && old.bg == new.bg
+        && old.modifier == new.modifier
+        && old.underline_color == new.underline_color
 }
 
 /// Returns how many cells a symbol takes.

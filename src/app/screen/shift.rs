@@ -5,6 +5,8 @@
 
 use ratatui::buffer::{Buffer, Cell};
 
+use super::pen::same;
+
 /// Fewer changed rows than these are written and no more.
 const FEW: usize = 4;
 /// What a shift costs in bytes, with the brackets of the frame.
@@ -90,7 +92,7 @@ fn print(row: &[Cell]) -> Option<u64> {
 fn cost(old: &[Cell], new: &[Cell]) -> u32 {
     let (mut cost, mut writing) = (0, false);
     for (old, new) in old.iter().zip(new) {
-        let differs = old != new;
+        let differs = !same(old, new);
         if differs {
             cost += if writing { 1 } else { BEGIN };
         }
