@@ -228,18 +228,21 @@ fn a_row_of_a_table_costs_the_same_however_many_came_before() {
     let message = session.open("| name | value |\n|---|---|\n");
     let mut view = TranscriptView::new();
     work(&session, &mut view, 100);
-    let mut most = Counters::default();
+    let (mut most, mut halves) = (Counters::default(), 0);
     for n in 0..3000 {
         session.say(&message, &format!("| row {n} "));
         let cell = work(&session, &mut view, 100);
         session.say(&message, "| value |\n");
         let row = work(&session, &mut view, 100);
         if n > 20 {
-            assert_eq!((cell.blocks_laid_out, cell.bytes_split), (0, 0), "half a row is not shown");
+            assert_eq!(cell.bytes_split, 0);
+            halves += cell.blocks_laid_out;
         }
         most.blocks_laid_out = most.blocks_laid_out.max(row.blocks_laid_out);
         most.bytes_split = most.bytes_split.max(row.bytes_split);
     }
+    // Half a row is not shown, but for the first of a part, which is a part without rows.
+    assert!(halves < 3000 / 50, "{halves}");
     // A part that is full is laid out, and the one that begins.
     assert!(most.blocks_laid_out <= 3 && most.bytes_split <= 20_000, "{most:?}");
 }

@@ -17,17 +17,31 @@ pub(super) struct Table {
 /// No column is made narrower than this, nor than its longest word up to [`LONG_WORD`].
 const NARROW: usize = 4;
 const LONG_WORD: usize = 16;
+/// Cells that a column of a long table gets beyond what its first rows need.
+const SPARE: usize = 4;
 const BETWEEN: &str = " │ ";
 
 pub(super) fn lay(page: &mut Page, table: &Table) {
-    lay_part(page, table, table, true);
+    let columns = table.rows.iter().map(Vec::len).max().unwrap_or(0);
+    match widths(table, columns, page.room()) {
+        Some(widths) => side_by_side(page, table, &widths, true),
+        None => stacked(page, table, true),
+    }
 }
 
 /// Lays out rows of a table, in columns as wide as those of `measure`; `first` if its head is to be shown.
 pub(super) fn lay_part(page: &mut Page, table: &Table, measure: &Table, first: bool) {
     let columns = measure.rows.iter().map(Vec::len).max().unwrap_or(0);
     match widths(measure, columns, page.room()) {
-        Some(widths) => side_by_side(page, table, &widths, first),
+        Some(mut widths) => {
+            // Numbers grow: where there is room, what comes later may be somewhat longer than what was measured.
+            let used = widths.iter().sum::<usize>() + 3 * columns.saturating_sub(1);
+            let spare = page.room().saturating_sub(used).checked_div(columns).unwrap_or(0).min(SPARE);
+            for width in &mut widths {
+                *width += spare;
+            }
+            side_by_side(page, table, &widths, first);
+        }
         None => stacked(page, table, first),
     }
 }
