@@ -149,6 +149,7 @@ impl Seen {
         let mut texts: Vec<(MessageId, String)> = Vec::new();
         let mut calls: Vec<(CallId, Call)> = Vec::new();
         let mut others = Vec::new();
+        let mut requests: Vec<(Scope, Usage)> = Vec::new();
         for event in events {
             match event.clone() {
                 AgentEvent::MessageStarted { message, role, parent } => {
@@ -189,10 +190,10 @@ impl Seen {
                     known.output = output.text;
                     known.took = took.map(|took| took.0).or(known.took);
                 }
-                AgentEvent::UsageReported { usage, .. } => {
-                    let one = (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reasoning_tokens);
-                    let sum = seen.tokens.get_or_insert((0, 0, 0, 0));
-                    *sum = (sum.0 + one.0, sum.1 + one.1, sum.2 + one.2, sum.3 + one.3);
+                // Of one request the latest word counts.
+                AgentEvent::UsageReported { scope, usage } => {
+                    requests.retain(|(known, _)| *known != scope);
+                    requests.push((scope, usage));
                 }
                 AgentEvent::Noticed { code, .. } if matches!(code.as_str(), "retry" | "recoverable") => {
                     seen.retries += 1;
@@ -206,7 +207,8 @@ impl Seen {
         }
         seen.texts = texts.into_iter().map(|(_, text)| text).filter(|text| !text.is_empty()).collect();
         seen.calls = calls.into_iter().map(|(_, call)| call).collect();
-        seen.tokens = seen.tokens.filter(|sum| sum.0 + sum.1 > 0);
+        let sum = requests.into_iter().map(|(_, usage)| usage).reduce(Usage::plus).filter(|sum| sum.total() > 0);
+        seen.tokens = sum.map(|sum| (sum.input_tokens, sum.output_tokens, sum.cached_tokens, sum.reasoning_tokens));
         seen
     }
 
