@@ -285,7 +285,8 @@ impl Machine {
         }
         for slot in ready {
             if let Some(most) = self.limits.calls.filter(|most| self.calls >= *most) {
-                let text = format!("not run: {most} calls were allowed for this answer; answer with what is known");
+                let were = if most == 1 { "call was" } else { "calls were" };
+                let text = format!("not run: {most} {were} allowed for this answer; answer with what is known");
                 self.finish_call(&slot.call, Outcome::Denied, Output::of(text), None, steps);
                 continue;
             }
