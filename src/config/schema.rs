@@ -2,13 +2,14 @@
 //!
 //! Reading, unknown keys, `config show` and the test of the default file all walk this table.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-use std::time::Duration;
+mod read;
 
+use std::path::PathBuf;
+
+use self::read::{flag, price, span, text, texts, whole};
 use super::remote::REQUESTS;
 use super::value::{Value, dotted};
-use super::{Config, EngineConfig, EngineKind, ImageChoice, RemoteConfig, ThemeChoice, nearest, units};
+use super::{Config, EngineConfig, EngineKind, ImageChoice, RemoteConfig, ThemeChoice, nearest};
 use crate::event::Mode;
 use crate::store::Timestamps;
 
@@ -433,52 +434,6 @@ fn remote<'a>(config: &'a mut Config, path: &[String]) -> Option<&'a mut RemoteC
 fn put<T>(place: &mut T, value: Option<T>) -> Option<()> {
     *place = value?;
     Some(())
-}
-
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::Text(text) if !text.trim().is_empty() => Some(text.clone()),
-        _ => None,
-    }
-}
-
-fn texts(value: &Value) -> Option<Vec<String>> {
-    match value {
-        Value::List(values) => values.iter().map(text).collect(),
-        _ => None,
-    }
-}
-
-fn flag(value: &Value) -> Option<bool> {
-    match value {
-        Value::Bool(flag) => Some(*flag),
-        _ => None,
-    }
-}
-
-fn whole(value: &Value, least: i64, most: i64) -> Option<i64> {
-    match value {
-        Value::Int(number) if (least..=most).contains(number) => Some(*number),
-        _ => None,
-    }
-}
-
-/// Limits of zero would stop everything at once, so they are mistakes.
-fn span(value: &Value) -> Option<Duration> {
-    units::parse_duration(&text(value)?).filter(|span| !span.is_zero())
-}
-
-fn price(value: &Value) -> Option<(f64, f64)> {
-    let Value::Table(table) = value else { return None };
-    let dollars = |table: &BTreeMap<String, Value>, name| {
-        let dollars = match table.get(name)? {
-            Value::Int(number) => *number as f64,
-            Value::Float(number) => *number,
-            _ => return None,
-        };
-        (dollars.is_finite() && dollars >= 0.0).then_some(dollars)
-    };
-    (table.len() == 2).then_some((dollars(table, "input")?, dollars(table, "output")?))
 }
 
 #[cfg(test)]
