@@ -403,6 +403,10 @@ fn certain(symbol: &str) -> Option<u16> {
     if symbol.len() == 1 {
         return Some(1);
     }
+    // A cell of a picture is made of three, and only a terminal that knows it gets it.
+    if symbol.starts_with('\u{10eeee}') {
+        return Some(1);
+    }
     let mut chars = symbol.chars();
     let (first, None) = (chars.next()?, chars.next()) else { return None };
     match (cells(symbol), first) {
