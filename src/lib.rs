@@ -54,6 +54,7 @@
 //! - Text from outside stays raw in events and is cleaned by [`text::clean::clean`] on its way to a terminal.
 //! - Secrets are `SecretString`s; they enter requests and nothing else.
 //! - A frame touches the rows on screen, a token the open block of its message; `tests/it/work.rs` counts.
+//! - The terminal is sent what changed and no more; rows that moved it moves itself ([`app::screen`]).
 //! - Nothing ticks when nothing moves: an idle program sleeps.
 //!
 //! # Seven walks
@@ -87,6 +88,8 @@
 //! | a key or command | a row in `store/action.rs` | `assets/keymap.toml` |
 //! | a setting | a field in [`config::Config`] | `assets/config.toml` |
 //! | an event | a variant of [`event::AgentEvent`] | where the compiler points |
+//!
+//! A release build lays the functions that run together in memory (`src/build.rs`); `.ci/functions` makes their list anew.
 
 pub mod event;
 pub mod text;

@@ -18,6 +18,7 @@ pub mod behind;
 pub mod burst;
 pub mod chat;
 pub mod clipboard;
+mod clock;
 pub mod effects;
 pub mod history;
 #[cfg(feature = "images")]
@@ -26,32 +27,31 @@ pub mod opener;
 pub mod pace;
 pub mod screen;
 pub mod term;
+mod waits;
 
-use std::future::poll_fn;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crossterm::event::{Event, EventStream};
-use futures_util::StreamExt;
-use futures_util::stream::{SelectAll, select_all};
-use tokio::time::sleep_until;
+use futures_util::stream::select_all;
 
 use self::behind::Behind;
 use self::burst::Burst;
 use self::chat::{Ask, Chat};
 use self::clipboard::Surroundings;
+use self::clock::Clock;
 use self::effects::{Done, Effects, ListModels, NewSession, frames_of};
 use self::pace::Pace;
 use self::screen::Counts;
 use self::term::{InChat, Signals, Term, Told};
-use crate::bridge::frames::{Frames, Look};
+use self::waits::{look, next_events, until};
+use crate::bridge::frames::Frames;
 use crate::bridge::hub::Subscription;
 use crate::bridge::{Delivery, Live};
 use crate::config::keys::Keymap;
 use crate::config::{ThemeChoice, UiConfig};
-use crate::event::{Command, Millis, Seq, Weather};
+use crate::event::{Command, Seq};
 use crate::store::action::Action;
 use crate::store::effect::Effect;
 use crate::store::msg::{Msg, Report};
@@ -63,8 +63,6 @@ use crate::ui::{self, Ui};
 
 /// Deliveries folded before input is looked at again.
 const BATCH: usize = 512;
-/// Terminal events taken at once; a paste without brackets is a flood of keys.
-const EVENTS: usize = 4096;
 /// What streams is drawn within this time: long enough to gather what comes together.
 const SOON: Duration = Duration::from_millis(8);
 /// Between two frames of a spinner or a running time.
@@ -152,26 +150,6 @@ struct Loop<'a> {
     /// Seconds east of Greenwich, once they were asked for.
     zone: Option<i32>,
     quit: Option<u8>,
-}
-
-/// The session's clock, carried on between two weathers.
-struct Clock {
-    said: Millis,
-    at: Instant,
-    /// A replay's clock runs faster, slower or not at all.
-    factor: f64,
-}
-
-impl Clock {
-    fn new(weather: &Weather, at: Instant) -> Self {
-        let factor = weather.replay.map_or(1.0, |replay| if replay.paused { 0.0 } else { f64::from(replay.speed) });
-        Self { said: weather.now, at, factor }
-    }
-
-    fn now(&self, at: Instant) -> Millis {
-        let since = at.saturating_duration_since(self.at).as_millis() as f64 * self.factor;
-        self.said.plus(Millis(since as u64))
-    }
 }
 
 impl<'a> Loop<'a> {
@@ -567,64 +545,4 @@ impl<'a> Loop<'a> {
 /// Tells whether writing failed because nobody holds the other end of the terminal any more.
 fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe || error.raw_os_error() == Some(nix::errno::Errno::EIO as i32)
-}
-
-/// Sleeps until then; for ever without a time.
-async fn until(at: Option<Instant>) {
-    match at {
-        // A timer sleeps in whole milliseconds, which a key would feel.
-        Some(at) if at <= Instant::now() => {}
-        Some(at) => sleep_until(at.into()).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits for raw frames, while somebody looks at them. Cancel-safe.
-async fn look(frames: &mut Option<Frames>) -> Look {
-    match frames {
-        Some(frames) => frames.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Takes all events that wait, at least one; false once the terminal is gone. Cancel-safe.
-///
-/// The stream keeps the first waker it is polled with until an event comes, so it must never be polled with another
-/// one "just to look". And each look at it waits for a lock that its thread holds while it sleeps, yielding the processor
-/// several times: `SelectAll` looks only once the thread has called.
-async fn next_events(events: &mut SelectAll<EventStream>, out: &mut Vec<Event>) -> bool {
-    poll_fn(|cx| {
-        while out.len() < EVENTS {
-            match events.poll_next_unpin(cx) {
-                Poll::Ready(Some(Ok(event))) => out.push(event),
-                Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(false),
-                Poll::Pending if out.is_empty() => return Poll::Pending,
-                Poll::Pending => break,
-            }
-        }
-        Poll::Ready(true)
-    })
-    .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::ReplayState;
-
-    fn at(replay: Option<ReplayState>) -> u64 {
-        let (began, weather) = (Instant::now(), Weather { now: Millis(100), replay, ..Weather::default() });
-        Clock::new(&weather, began).now(began + Duration::from_millis(50)).0
-    }
-
-    #[test]
-    fn the_sessions_clock_goes_on_between_weathers() {
-        let replay = |paused, speed| {
-            let (position, length) = (Millis(100), Millis(900));
-            Some(ReplayState { paused, speed, position, length, turn: 1, turns: 1, squeeze: None })
-        };
-        assert_eq!(at(None), 150);
-        assert_eq!(at(replay(false, 4.0)), 300);
-        assert_eq!(at(replay(true, 4.0)), 100);
-    }
 }

@@ -1,12 +1,13 @@
 //! PURE. When to draw: a struct without a clock, not an actor.
 //!
 //! A key asks for now, streaming text for soon, a spinner for later; the earliest wish wins. At most one frame in
-//! `least`, but what a person typed doesn't wait for that: a few more frames a second are cheaper than a slow echo.
+//! `least`, but what a person typed doesn't wait for that, only for the echo of a key just before it: a few more frames a
+//! second are cheaper than a slow echo.
 //! None when nobody asked, so that idle costs nothing.
 
 use std::time::{Duration, Instant};
 
-/// Between two frames when a key asks. Held keys repeat far slower.
+/// Between two frames that keys asked for. Held keys repeat far slower.
 const KEY_GAP: Duration = Duration::from_millis(2);
 
 /// Holds the one deadline of the screen.
@@ -17,12 +18,15 @@ pub struct Pace {
     /// Somebody asked for now.
     urgent: bool,
     drawn: Option<Instant>,
+    /// When the last frame was drawn that somebody asked for.
+    echoed: Option<Instant>,
 }
 
 impl Pace {
     /// Takes the most frames a second that may be drawn; 0 counts as 1.
     pub fn new(max_fps: u16) -> Self {
-        Self { least: Duration::from_secs(1) / u32::from(max_fps.max(1)), wanted: None, urgent: false, drawn: None }
+        let least = Duration::from_secs(1) / u32::from(max_fps.max(1));
+        Self { least, wanted: None, urgent: false, drawn: None, echoed: None }
     }
 
     /// Returns the least time between two frames that nobody typed for.
@@ -40,11 +44,14 @@ impl Pace {
     /// Returns when to draw; none means sleep for ever.
     pub fn due(&self) -> Option<Instant> {
         let wanted = self.wanted?;
-        let gap = if self.urgent { KEY_GAP.min(self.least) } else { self.least };
-        Some(self.drawn.map_or(wanted, |drawn| wanted.max(drawn + gap)))
+        let (last, gap) = if self.urgent { (self.echoed, KEY_GAP.min(self.least)) } else { (self.drawn, self.least) };
+        Some(last.map_or(wanted, |last| wanted.max(last + gap)))
     }
 
     pub fn drew(&mut self, now: Instant) {
+        if self.urgent {
+            self.echoed = Some(now);
+        }
         self.wanted = None;
         self.urgent = false;
         self.drawn = Some(now);
@@ -85,10 +92,13 @@ mod tests {
         pace.want(now + MS, MS);
         assert_eq!(pace.due(), Some(now + 10 * MS));
         pace.want(now + MS, Duration::ZERO);
-        assert_eq!(pace.due(), Some(now + KEY_GAP));
-        pace.drew(now + KEY_GAP);
-        pace.want(now + 3 * MS, MS);
-        assert_eq!(pace.due(), Some(now + KEY_GAP + 10 * MS), "the next one that nobody typed waits again");
+        assert_eq!(pace.due(), Some(now + MS));
+        pace.drew(now + MS);
+        pace.want(now + 2 * MS, Duration::ZERO);
+        assert_eq!(pace.due(), Some(now + MS + KEY_GAP), "the key after it is a burst");
+        pace.drew(now + MS + KEY_GAP);
+        pace.want(now + 4 * MS, MS);
+        assert_eq!(pace.due(), Some(now + MS + KEY_GAP + 10 * MS), "the next one that nobody typed waits again");
     }
 
     #[test]
