@@ -41,17 +41,16 @@ pub struct Call {
     pub sources: Vec<String>,
 }
 
-#[cfg(test)]
 impl Call {
-    /// A call of ours that runs, for tests.
-    pub(crate) fn running(name: &str, args: &str) -> Self {
+    /// A call that the model begins to write.
+    fn begun(id: CallId, item: ItemId, at: Millis) -> Self {
         Self {
-            id: "c1".into(),
-            item: ItemId(0),
-            name: name.into(),
-            args: args.into(),
+            id,
+            item,
+            name: String::new(),
+            args: String::new(),
             args_rev: 0,
-            state: CallState::Running,
+            state: CallState::Writing,
             ran_by: RanBy::Us,
             ask: None,
             decision: None,
@@ -59,12 +58,19 @@ impl Call {
             output_bytes: 0,
             output_file: None,
             output_kept: None,
-            at: Millis(0),
+            at,
             ran_at: None,
             took: None,
             foreign: false,
             sources: Vec::new(),
         }
+    }
+
+    /// A call of ours that runs, for tests.
+    #[cfg(test)]
+    pub(crate) fn running(name: &str, args: &str) -> Self {
+        let begun = Self::begun("c1".into(), ItemId(0), Millis(0));
+        Self { name: name.into(), args: args.into(), state: CallState::Running, ..begun }
     }
 }
 
@@ -278,26 +284,8 @@ impl ToolBoard {
         let next = self.calls.len();
         let index = *self.index.entry(id.clone()).or_insert(next);
         if index == next {
-            self.calls.push(Call {
-                id: id.clone(),
-                item: items.item_of(id).unwrap_or(ItemId(0)),
-                name: String::new(),
-                args: String::new(),
-                args_rev: 0,
-                state: CallState::Writing,
-                ran_by: RanBy::Us,
-                ask: None,
-                decision: None,
-                output: String::new(),
-                output_bytes: 0,
-                output_file: None,
-                output_kept: None,
-                at,
-                ran_at: None,
-                took: None,
-                foreign: false,
-                sources: Vec::new(),
-            });
+            let item = items.item_of(id).unwrap_or(ItemId(0));
+            self.calls.push(Call::begun(id.clone(), item, at));
             self.open.push(index);
         }
         &mut self.calls[index]

@@ -382,33 +382,14 @@ pub fn escape_codes(style: Style) -> String {
         }
     }
     for (colour, base) in [(style.fg, 30), (style.bg, 40)] {
-        if let Some(offset) = colour.and_then(ansi_offset) {
-            let _ = write!(out, ";{}", base + offset);
-        }
+        // The sixteen that themes use; the bright ones begin sixty further on.
+        let _ = match colour.map(Ink::from) {
+            Some(Ink::Index(index @ 0..8)) => write!(out, ";{}", base + index),
+            Some(Ink::Index(index @ 8..16)) => write!(out, ";{}", base + 52 + index),
+            _ => Ok(()),
+        };
     }
     out
-}
-
-fn ansi_offset(colour: Color) -> Option<u8> {
-    Some(match colour {
-        Color::Black => 0,
-        Color::Red => 1,
-        Color::Green => 2,
-        Color::Yellow => 3,
-        Color::Blue => 4,
-        Color::Magenta => 5,
-        Color::Cyan => 6,
-        Color::Gray => 7,
-        Color::DarkGray => 60,
-        Color::LightRed => 61,
-        Color::LightGreen => 62,
-        Color::LightYellow => 63,
-        Color::LightBlue => 64,
-        Color::LightMagenta => 65,
-        Color::LightCyan => 66,
-        Color::White => 67,
-        Color::Reset | Color::Rgb(..) | Color::Indexed(_) => return None,
-    })
 }
 
 #[cfg(test)]

@@ -163,9 +163,9 @@ fn every_role_can_be_read_in_the_pictures_palette() {
 fn no_role_vanishes_in_the_palettes_that_people_have() {
     for (kind, palettes) in [(ThemeKind::Dark, DARK), (ThemeKind::Light, LIGHT)] {
         for (name, ground, palette) in palettes {
-            let colour = |colour: Color| {
-                let offset = ansi_offset(colour)?;
-                palette.get(usize::from(if offset >= 60 { offset - 52 } else { offset })).map(|c| split(*c))
+            let colour = |colour: Color| match Ink::from(colour) {
+                Ink::Index(index) => palette.get(usize::from(index)).map(|c| split(*c)),
+                Ink::Plain | Ink::Rgb(..) => None,
             };
             // Text is what the palette has for it, or in older ones its black or its gray.
             let ink = if kind == ThemeKind::Dark { palette[7] } else { palette[0] };
