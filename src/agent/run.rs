@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::Request;
 use crate::event::{
-    AgentEvent, Ask, CallId, Caps, Command, DecidedBy, Decision, Level, LinkState, Millis, Mode, OutputStream, Subject,
-    ToolSpec, Tuning, TurnEnd, estimate_tokens,
+    AgentEvent, Ask, CallId, Caps, Command, DecidedBy, Decision, Level, LinkState, Millis, Mode, OutputStream,
+    Permissions, Subject, ToolSpec, Tuning, TurnEnd, estimate_tokens,
 };
 use crate::net::Heard;
 use crate::tool::Done;
@@ -44,6 +44,8 @@ pub struct Agent {
     names: Names,
     events: mpsc::Sender<AgentEvent>,
     link: watch::Sender<LinkState>,
+    /// What is allowed, for whoever looks.
+    allowed: watch::Sender<Permissions>,
     /// Held by tools that write or run: they go one after another.
     hands: Arc<Mutex<()>>,
     /// Tokens that every request takes besides the conversation, an estimate.
@@ -83,7 +85,9 @@ impl Agent {
         mut commands: mpsc::Receiver<Command>,
         events: mpsc::Sender<AgentEvent>,
         link: watch::Sender<LinkState>,
+        allowed: watch::Sender<Permissions>,
     ) {
+        allowed.send_replace(setup.policy.permissions());
         let choice = std::mem::replace(&mut setup.choice, Box::pin(std::future::pending()));
         let past = std::mem::replace(&mut setup.past, Box::pin(std::future::pending()));
         let (choice, (history, names)) = tokio::join!(choice, past);
@@ -106,6 +110,7 @@ impl Agent {
             names,
             events,
             link,
+            allowed,
             hands,
             overhead,
             switching: None,
@@ -158,6 +163,7 @@ impl Agent {
         match command {
             Command::SetMode { mode } => self.set_mode(mode).await,
             Command::SetModel { model } => self.set_model(model),
+            Command::Revoke { pattern } => self.revoke(&pattern).await,
             Command::Prompt { .. }
             | Command::GoOn
             | Command::Unqueue { .. }
@@ -257,10 +263,13 @@ impl Agent {
     async fn wish(&mut self, command: Command, running: &mut Running) {
         let input = match command {
             Command::Decide { call, decision } => {
-                let decision = self.granted(&call, decision, &running.waiting);
-                let steps = running
-                    .machine
-                    .handle(Input::Decided { call: call.clone(), decision, by: self.setup.asks.by }, &mut self.names);
+                if let Err(text) = self.granted(&call, &decision, &running.waiting) {
+                    let text = format!("not answered yet, since nothing can be allowed by that: {text}");
+                    return self.emit(AgentEvent::Noticed { level: Level::Warn, code: "pattern".into(), text }).await;
+                }
+                let by = self.setup.asks.by;
+                let steps =
+                    running.machine.handle(Input::Decided { call: call.clone(), decision, by }, &mut self.names);
                 running.waiting.retain(|(waiting, _, _)| *waiting != call);
                 self.perform(steps, running).await;
                 return self.judge_again(running).await;
@@ -270,6 +279,7 @@ impl Agent {
                 return self.judge_again(running).await;
             }
             Command::SetModel { model } => return self.set_model(model),
+            Command::Revoke { pattern } => return self.revoke(&pattern).await,
             Command::Cancel => Input::Cancel,
             Command::Prompt { .. }
             | Command::GoOn
@@ -285,13 +295,33 @@ impl Agent {
     }
 
     /// Remembers a decision that reaches further than one call. Only an ask that still waits can grant.
-    /// A pattern that can't be read allows nothing: nobody knows what was meant.
-    fn granted(&mut self, call: &CallId, decision: Decision, waiting: &[(CallId, String, Ask)]) -> Decision {
-        let Some((_, name, _)) = waiting.iter().find(|(waiting, _, _)| waiting == call) else { return decision };
-        match self.setup.policy.grant(name, &decision) {
-            Ok(()) => decision,
-            Err(text) => Decision::Deny(Some(format!("nothing was allowed: {text}"))),
+    /// A pattern that can't be read allows nothing and answers nothing: nobody knows what was meant.
+    fn granted(&mut self, call: &CallId, decision: &Decision, waiting: &[(CallId, String, Ask)]) -> Result<(), String> {
+        let Some((_, name, _)) = waiting.iter().find(|(waiting, _, _)| waiting == call) else { return Ok(()) };
+        self.setup.policy.grant(name, decision, self.setup.asks.by)?;
+        self.say_allowed();
+        Ok(())
+    }
+
+    /// Tells what is allowed now, where that has changed.
+    fn say_allowed(&self) {
+        let now = self.setup.policy.permissions();
+        self.allowed.send_if_modified(|told| {
+            *told != now && {
+                *told = now;
+                true
+            }
+        });
+    }
+
+    /// Calls that run already go on; the next one is asked about.
+    async fn revoke(&mut self, pattern: &str) {
+        if !self.setup.policy.revoke(pattern) {
+            return;
         }
+        self.say_allowed();
+        let text = format!("taken back: {pattern} is asked about again");
+        self.emit(AgentEvent::Noticed { level: Level::Info, code: "revoked".into(), text }).await;
     }
 
     /// A grant or another mode may answer asks that are still open.
@@ -310,6 +340,7 @@ impl Agent {
             let steps = running.machine.handle(input, &mut self.names);
             self.perform(steps, running).await;
         }
+        self.say_allowed();
     }
 
     /// Denies what nobody answered in time.

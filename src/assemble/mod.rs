@@ -308,7 +308,9 @@ impl House {
 
     fn policy(&self) -> anyhow::Result<Policy> {
         let approvals = &self.config().approvals;
+        let origin = |kind, pattern: &str| self.loaded.rule_origin(kind, pattern);
         Policy::new(approvals.mode, &approvals.allow, &approvals.deny)
+            .map(|policy| policy.with_origins(origin))
             .map_err(|text| Unfit(format!("in [approvals]: {text}")).into())
     }
 

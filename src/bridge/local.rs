@@ -4,7 +4,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::agent::{Agent, AgentSetup};
-use crate::event::{Caps, LinkState};
+use crate::event::{Caps, LinkState, Permissions};
 
 use super::session::Feed;
 
@@ -16,6 +16,7 @@ pub fn start(setup: AgentSetup, tasks: &mut JoinSet<()>) -> Feed {
     let (commands, to_agent) = mpsc::channel(16);
     let (link, watch) = watch::channel(LinkState::Idle);
     let caps = Caps { prompt: true, decide: !setup.nobody_to_ask, cancel: true, seek: false };
-    tasks.spawn(Agent::run(setup, to_agent, events, link));
-    Feed { events: from_agent, link: watch, commands, caps }
+    let (allowed, permissions) = watch::channel(Permissions::default());
+    tasks.spawn(Agent::run(setup, to_agent, events, link, allowed));
+    Feed { events: from_agent, link: watch, permissions: Some(permissions), commands, caps }
 }

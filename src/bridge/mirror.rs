@@ -395,7 +395,8 @@ impl Follower {
         let now = replay.map_or_else(|| self.now(), |replay| replay.position);
         let not_saved = self.trouble.clone().or_else(|| self.theirs.not_saved.clone());
         self.weather.send_if_modified(|weather| {
-            let next = Weather { link, queue: queue.clone(), not_saved, replay, now, ..weather.clone() };
+            let permissions = self.theirs.permissions.clone();
+            let next = Weather { link, queue: queue.clone(), not_saved, replay, permissions, now, ..weather.clone() };
             let changed = Weather { now, ..weather.clone() } != next;
             *weather = next;
             changed

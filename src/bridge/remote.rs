@@ -60,7 +60,7 @@ pub fn start(watched: Watched, tasks: &mut JoinSet<()>) -> Feed {
         _ => Caps::default(),
     };
     tasks.spawn(run(watched, to_stream, events, link));
-    Feed { events: from_stream, link: state, commands, caps }
+    Feed { events: from_stream, link: state, permissions: None, commands, caps }
 }
 
 async fn run(

@@ -141,7 +141,8 @@ impl Player {
             | Command::Decide { .. }
             | Command::Cancel
             | Command::SetModel { .. }
-            | Command::SetMode { .. } => return,
+            | Command::SetMode { .. }
+            | Command::Revoke { .. } => return,
         }
         self.settle();
     }

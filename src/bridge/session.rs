@@ -13,7 +13,8 @@ use tokio::time::Instant;
 
 use crate::event::grammar::Sealer;
 use crate::event::{
-    AgentEvent, Caps, Command, Envelope, Level, LinkState, Millis, Queued, Seq, SessionId, TurnEnd, Weather,
+    AgentEvent, Caps, Command, Envelope, Level, LinkState, Millis, Permissions, Queued, Seq, SessionId, TurnEnd,
+    Weather,
 };
 use crate::journal::Writer;
 
@@ -40,6 +41,8 @@ pub struct Feed {
     pub events: mpsc::Receiver<AgentEvent>,
     /// Times count from the epoch of this run.
     pub link: watch::Receiver<LinkState>,
+    /// What is allowed and denied; none where the source doesn't say.
+    pub permissions: Option<watch::Receiver<Permissions>>,
     pub commands: mpsc::Sender<Command>,
     pub caps: Caps,
 }
@@ -127,6 +130,7 @@ async fn run(setup: Setup, mut feed: Feed, mut wishes: mpsc::Receiver<Command>, 
                 }
                 Err(_) => link_open = false,
             },
+            Some(permissions) = changed(&mut feed.permissions) => spine.say_permissions(permissions),
             taken = feed.events.recv_many(&mut batch, BATCH) => {
                 if taken == 0 {
                     break;
@@ -333,6 +337,14 @@ impl Spine {
         });
     }
 
+    fn say_permissions(&self, permissions: Permissions) {
+        let now = self.now();
+        self.weather.send_modify(|weather| {
+            weather.permissions = Some(permissions);
+            weather.now = now;
+        });
+    }
+
     /// The source counts from this run's epoch, everyone else on the session's clock.
     fn say_link(&self, state: LinkState) {
         let shift = |time: Millis| self.base.plus(time);
@@ -348,6 +360,16 @@ impl Spine {
             weather.now = now;
         });
     }
+}
+
+/// Waits for what is allowed to change; none once the source is gone.
+async fn changed(permissions: &mut Option<watch::Receiver<Permissions>>) -> Option<Permissions> {
+    let Some(watch) = permissions else { return std::future::pending().await };
+    if watch.changed().await.is_ok() {
+        return Some(watch.borrow_and_update().clone());
+    }
+    *permissions = None;
+    None
 }
 
 /// Waits until the source can take a wish, or is gone.

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::problem::{Error, Origin, Problem, What};
-use super::schema::{self, DENY, Row};
+use super::schema::{self, ALLOW, DENY, Row};
 use super::value::{self, Setting, Value, dotted};
 use super::{Config, DEFAULT_FILE, Env, ThemeChoice, address, secret, units};
-use crate::event::Mode;
+use crate::event::{Mode, RuleKind};
 
 /// Ignored keys that one warning lists.
 const LISTED: usize = 8;
@@ -57,6 +57,8 @@ pub struct Loaded {
     pub config: Config,
     /// By dotted key; what `config show` prints.
     pub entries: BTreeMap<String, Entry>,
+    /// Where each denying pattern was first written: they add up over the layers.
+    pub denied_in: BTreeMap<String, Origin>,
     /// To be shown at start; errors to `config check`.
     pub warnings: Vec<Problem>,
 }
@@ -67,6 +69,17 @@ pub struct Entry {
     /// As TOML, secrets as dots.
     pub shown: String,
     pub origin: Origin,
+}
+
+impl Loaded {
+    /// Returns where an allowing or denying pattern was written, such as `config.toml:12`.
+    pub fn rule_origin(&self, kind: RuleKind, pattern: &str) -> String {
+        let origin = match kind {
+            RuleKind::Allow => self.entries.get(ALLOW).map(|entry| &entry.origin),
+            RuleKind::Deny => self.denied_in.get(pattern),
+        };
+        origin.map(ToString::to_string).unwrap_or_default()
+    }
 }
 
 /// Merges the layers, or says everything that is broken in them.
@@ -90,6 +103,7 @@ pub fn merge(layers: &Layers<'_>) -> Result<Loaded, Error> {
 struct Merge {
     config: Config,
     entries: BTreeMap<String, Entry>,
+    denied_in: BTreeMap<String, Origin>,
     warnings: Vec<Problem>,
     errors: Vec<Problem>,
 }
@@ -145,6 +159,11 @@ impl Merge {
         }
         if (row.set)(&mut self.config, path, value).is_none() {
             return Err(wrong(row.expects, found(row, value)));
+        }
+        if row.key == DENY {
+            for pattern in &self.config.approvals.deny {
+                self.denied_in.entry(pattern.clone()).or_insert_with(|| origin.clone());
+            }
         }
         let shown = if row.key == DENY { Value::texts(&self.config.approvals.deny).show() } else { shown(row, value) };
         self.entries.insert(key, Entry { shown, origin });
@@ -254,7 +273,8 @@ impl Merge {
                 }
             }
         }
-        Ok(Loaded { config: self.config, entries: self.entries, warnings: self.warnings })
+        let Self { config, entries, denied_in, warnings, errors: _ } = self;
+        Ok(Loaded { config, entries, denied_in, warnings })
     }
 
     /// Every engine needs a kind that somebody wrote; its limits have defaults.

@@ -218,7 +218,7 @@ pub(super) const ROWS: &[Row] = &[
         set: |config, _, value| put(&mut config.approvals.mode, Mode::parse(&text(value)?)),
     },
     Row {
-        key: "approvals.allow",
+        key: ALLOW,
         expects: "a list of texts such as [\"read_file\", \"shell(git status*)\"]",
         set: |config, _, value| put(&mut config.approvals.allow, texts(value)),
     },
@@ -344,6 +344,7 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 /// The one list that grows from layer to layer.
+pub(super) const ALLOW: &str = "approvals.allow";
 pub(super) const DENY: &str = "approvals.deny";
 
 impl Row {

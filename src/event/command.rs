@@ -32,6 +32,10 @@ pub enum Command {
     SetMode {
         mode: Mode,
     },
+    /// Take back a grant of the session, named by its pattern. Holds from the next call on.
+    Revoke {
+        pattern: String,
+    },
     Seek {
         to: Target,
     },

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, Millis};
+use super::{Fault, Millis, Permissions};
 
 /// What a source can be asked to do. Footer, palette and approval pane read it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +69,9 @@ pub struct Weather {
     /// Why new events can't be saved at the moment, if so. Shown for as long as it stands.
     pub not_saved: Option<String>,
     pub replay: Option<ReplayState>,
+    /// What is allowed and denied beside the mode; none where the source doesn't say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<Permissions>,
     /// Whatever the session could be asked, this client only watches.
     #[serde(skip)]
     pub watch_only: bool,

@@ -209,7 +209,7 @@ impl Factory for Scripted {
                 notices: Vec::new(),
                 epoch: Instant::now(),
             };
-            let feed = session::Feed { events: from_source, link, commands, caps: Caps::default() };
+            let feed = session::Feed { events: from_source, link, permissions: None, commands, caps: Caps::default() };
             let mut tasks = self.tasks.lock().unwrap();
             let live = session::start(setup, feed, &mut tasks);
             tasks.spawn(agent(ask.clone(), events, to_source));

@@ -8,8 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jarvis_tui::agent::approval::Rule;
-use jarvis_tui::event::{Ask, Json, Outcome, OutputStream, Risk};
+use jarvis_tui::event::{Ask, Json, Outcome, OutputStream, Pattern, Risk};
 use jarvis_tui::tool::{Done, Tool, ToolCtx, all};
 use serde_json::json;
 use tokio::sync::mpsc::{self, Receiver};
@@ -414,7 +413,7 @@ async fn asks_say_everything_and_their_patterns_match() {
         assert!(ask.detail.contains(detail), "{}", ask.detail);
         assert_eq!(ask.folder, bench.ctx.folder.display().to_string());
         if let Some(pattern) = ask.pattern {
-            assert!(Rule::parse(&pattern).unwrap().allows(name, subject), "{pattern}");
+            assert!(Pattern::parse(&pattern).unwrap().allows(name, subject), "{pattern}");
         }
     }
 }

@@ -8,7 +8,7 @@ use super::*;
 use crate::agent::approval::Policy;
 use crate::agent::{Asks, Limits};
 use crate::engine::{Beat, Engine, Past, PastCall, Reply};
-use crate::event::{Json, Outcome, Risk, Role, Stop, TextKind, grammar};
+use crate::event::{Grant, Json, Outcome, Risk, Role, Stop, TextKind, grammar};
 use crate::net::Http;
 use crate::tool::{Tool, ToolCtx};
 
@@ -144,6 +144,7 @@ struct Bench {
     commands: mpsc::Sender<Command>,
     events: mpsc::Receiver<AgentEvent>,
     seen: Vec<AgentEvent>,
+    permissions: watch::Receiver<Permissions>,
     shows: Arc<Lock<String>>,
     ran: Arc<Lock<u32>>,
     folder: tempfile::TempDir,
@@ -207,9 +208,10 @@ impl Bench {
         let (commands, wishes) = mpsc::channel(16);
         let (sender, events) = mpsc::channel(4096);
         let (link, _) = watch::channel(LinkState::Idle);
+        let (allowed, permissions) = watch::channel(Permissions::default());
         let mut tasks = JoinSet::new();
-        tasks.spawn(Agent::run(setup, wishes, sender, link));
-        Self { commands, events, seen: Vec::new(), shows, ran, folder, _tasks: tasks }
+        tasks.spawn(Agent::run(setup, wishes, sender, link, allowed));
+        Self { commands, events, seen: Vec::new(), permissions, shows, ran, folder, _tasks: tasks }
     }
 
     fn simple(first: &Arc<Fake>, tools: &[(&'static str, Does)], mode: Mode) -> Self {
@@ -317,6 +319,50 @@ async fn a_grant_answers_the_other_asks_of_its_tool() {
     assert_eq!(bench.end().await, TurnEnd::Completed);
     assert_eq!(bench.ran(), 3);
     assert_eq!(bench.seen.iter().filter(|event| asks(event)).count(), 2, "the third needed no asking");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_grant_that_was_taken_back_asks_again_from_the_next_call_on() {
+    let engine = engine("a", vec![calls(&["write"]), calls(&["write"]), calls(&["write"])]);
+    let mut bench = Bench::simple(&engine, &[("write", Does::Return)], Mode::Ask);
+    bench.prompt("go").await;
+    bench.until(asks).await;
+    bench.send(Command::Decide { call: "c0".into(), decision: Decision::Pattern("write(*)".into()) }).await;
+    assert_eq!(bench.end().await, TurnEnd::Completed);
+    let told = bench.permissions.borrow_and_update().grants.clone();
+    assert_eq!(
+        told,
+        [Grant {
+            tool: "write".into(),
+            glob: None,
+            by: DecidedBy::Person,
+            earlier: false,
+            uses: bench.ran() as u64 - 1
+        }]
+    );
+    bench.send(Command::Revoke { pattern: "write".into() }).await;
+    let revoked = |event: &AgentEvent| matches!(event, AgentEvent::Noticed { code, .. } if code == "revoked");
+    bench.until(revoked).await;
+    assert_eq!(bench.permissions.borrow().grants, []);
+    engine.scripts.lock().unwrap().push_back(calls(&["write"]));
+    bench.prompt("again").await;
+    bench.until(asks).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_pattern_leaves_the_ask_open() {
+    let engine = engine("a", vec![calls(&["write"])]);
+    let mut bench = Bench::simple(&engine, &[("write", Does::Return)], Mode::Ask);
+    bench.prompt("go").await;
+    bench.until(asks).await;
+    for wrong in ["write(", "shell"] {
+        bench.send(Command::Decide { call: "c0".into(), decision: Decision::Pattern(wrong.into()) }).await;
+        let told = |event: &AgentEvent| matches!(event, AgentEvent::Noticed { code, .. } if code == "pattern");
+        bench.until(told).await;
+    }
+    bench.send(Command::Decide { call: "c0".into(), decision: Decision::Once }).await;
+    assert_eq!(bench.end().await, TurnEnd::Completed);
+    assert_eq!(bench.ran(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -120,6 +120,7 @@ impl Agent {
                     let verdict = self.setup.policy.judge(&name, ask.risk, &ask.subject);
                     (ask, verdict)
                 });
+                self.say_allowed();
                 if let Ok((ask, Verdict::Ask)) = &judgement {
                     running.shown.insert(call.clone(), ask.clone());
                     running.waiting.push((call.clone(), name, ask.clone()));

@@ -30,7 +30,7 @@ fn bench() -> Bench {
         notices: Vec::new(),
         epoch: Instant::now(),
     };
-    let feed = Feed { events: from_source, link: watch, commands, caps: Caps::default() };
+    let feed = Feed { events: from_source, link: watch, permissions: None, commands, caps: Caps::default() };
     let live = start(setup, feed, &mut tasks);
     Bench { live, events, commands: to_source, tasks, _link: link }
 }

@@ -141,6 +141,9 @@ fn what_is_denied_stays_denied() {
     };
     let loaded = merge(&layers).unwrap();
     assert_eq!(loaded.config.approvals.deny, ["a", "b", "c"]);
+    let denied = |pattern| loaded.rule_origin(RuleKind::Deny, pattern);
+    assert_eq!([denied("a"), denied("b"), denied("c")], ["/u/config.toml:1", "/p/.jarvis/config.toml:1", "flag -o"]);
+    assert_eq!(loaded.rule_origin(RuleKind::Allow, "x"), "/p/.jarvis/config.toml:2");
     assert_eq!(origin(&loaded, "approvals.deny"), "[\"a\", \"b\", \"c\"] # flag -o");
 }
 

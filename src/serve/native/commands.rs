@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::{Answer, answer, refuse};
-use crate::event::{CallId, Command, DecidedBy, Decision, SessionId};
+use crate::event::{CallId, Command, DecidedBy, Decision, Pattern, SessionId};
 use crate::serve::guard::Whole;
 use crate::serve::refuse::Refused;
 use crate::serve::room::{Claim, Room};
@@ -53,6 +53,7 @@ fn check(state: &State, room: &Room, wish: &Command) -> Result<(), Refused> {
             }
             Ok(())
         }
+        Command::Revoke { .. } => able(caps.decide, "nothing is allowed or taken back here"),
         Command::GoOn | Command::Unqueue { .. } | Command::SetMode { .. } => {
             able(caps.prompt, "this session takes no prompts")
         }
@@ -71,6 +72,12 @@ async fn decide(room: &Room, call: CallId, decision: Decision) -> Result<super::
         && text.len() > 4096
     {
         return Err(Refused::too_large("a pattern or reason is one line").about("decision"));
+    }
+    if let Decision::Pattern(text) = &decision
+        && let Some((_, ask)) = room.now().asks.iter().find(|(waiting, _)| *waiting == call)
+        && let Err(wrong) = Pattern::parse_for(&ask.tool, text)
+    {
+        return Err(Refused::bad(wrong).about("decision"));
     }
     let mut facts = room.live.hub.subscribe(room.live.hub.last());
     match room.claim(&call, &decision) {

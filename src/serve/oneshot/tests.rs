@@ -48,7 +48,7 @@ impl House {
             notices,
             epoch: Instant::now(),
         };
-        let feed = Feed { events: from_source, link: watch, commands, caps };
+        let feed = Feed { events: from_source, link: watch, permissions: None, commands, caps };
         let live = session::start(setup, feed, &mut self.tasks.lock().unwrap());
         sources.push(Source { events, wishes, _link: link });
         self.ended.lock().unwrap().push(Live { commands: mpsc::channel(1).0, ..live.clone() });
