@@ -200,8 +200,11 @@ async fn host(
         notices: Vec::new(),
         epoch: tokio::time::Instant::now(),
     };
-    let live =
-        session::start(setup, Feed { events: from_source, link: watch, commands, caps: Caps::default() }, &mut tasks);
+    let live = session::start(
+        setup,
+        Feed { events: from_source, link: watch, permissions: None, commands, caps: Caps::default() },
+        &mut tasks,
+    );
     tasks.spawn(async move {
         let (mut wishes, _link) = (wishes, link);
         tokio::select! {

@@ -337,7 +337,7 @@ async fn a_grant_that_was_taken_back_asks_again_from_the_next_call_on() {
             glob: None,
             by: DecidedBy::Person,
             earlier: false,
-            uses: bench.ran() as u64 - 1
+            uses: u64::from(bench.ran()) - 1
         }]
     );
     bench.send(Command::Revoke { pattern: "write".into() }).await;
