@@ -224,11 +224,12 @@ impl Flow {
         self.link(start..self.text.len(), target);
     }
 
-    /// Makes a range of the text part of a link.
+    /// Makes a range of the text part of a link. Costs what is behind its start.
     pub fn link(&mut self, range: Range<usize>, target: &str) {
         let row = self.add_target(target);
-        let old = std::mem::take(&mut self.spans);
-        let mut at = 0;
+        let first = self.spans.partition_point(|(end, _)| *end <= range.start);
+        let mut at = first.checked_sub(1).and_then(|before| self.spans.get(before)).map_or(0, |(end, _)| *end);
+        let old = self.spans.split_off(first);
         for (end, face) in old {
             // What of the span is before the range, in it and after it.
             for (until, linked) in [(range.start, false), (range.end, true), (end, false)] {
@@ -244,12 +245,13 @@ impl Flow {
 
     /// Returns whether any of a range is part of a link or of code.
     pub fn is_taken(&self, range: &Range<usize>) -> bool {
-        let mut start = 0;
-        self.spans.iter().any(|&(end, face)| {
-            let overlaps = start < range.end && end > range.start;
-            start = end;
-            overlaps && (face.link().is_some() || matches!(face.role, Role::Code | Role::Math))
-        })
+        let first = self.spans.partition_point(|(end, _)| *end <= range.start);
+        let mut start = first.checked_sub(1).and_then(|before| self.spans.get(before)).map_or(0, |(end, _)| *end);
+        self.spans
+            .iter()
+            .skip(first)
+            .take_while(|&&(end, _)| std::mem::replace(&mut start, end) < range.end)
+            .any(|(_, face)| face.link().is_some() || matches!(face.role, Role::Code | Role::Math))
     }
 
     pub fn append(&mut self, other: &Self) {
@@ -406,12 +408,17 @@ impl Page {
         self.put_rows(flow, &rows);
     }
 
+    /// Returns the cells that [`Self::edged`] leaves for text.
+    pub fn edged_room(&self, edge: (&str, &str)) -> usize {
+        let (room, width) = (self.room(), str_width(edge.0));
+        if room >= width + LEAST_ROOM { room - width } else { room }
+    }
+
     /// Lays out code or program output: `edge` stands before each line and before what is left of a long one; `fill`
     /// puts a line into an empty flow.
     pub fn edged(&mut self, text: &str, edge: (&str, &str), edge_face: Face, mut fill: impl FnMut(&str, &mut Flow)) {
-        let width = str_width(edge.0);
-        let (edge, width) = if self.room() >= width + LEAST_ROOM { (edge, width) } else { (("", ""), 0) };
-        let room = self.room().saturating_sub(width).max(1);
+        let room = self.edged_room(edge);
+        let edge = if room < self.room() { edge } else { ("", "") };
         let mut flow = Flow::default();
         for line in text.split('\n') {
             flow.clear();

@@ -138,10 +138,9 @@ impl Scene<'_> {
             (
                 PartKind::CallHead
                 | PartKind::About
-                | PartKind::Detail
-                | PartKind::Output
+                | PartKind::Detail(_)
+                | PartKind::Output(_)
                 | PartKind::Json
-                | PartKind::More(_)
                 | PartKind::Whole,
                 Kind::Call { call },
             ) => self.store.tools.get(call).map(|call| call::lay(self, call)).unwrap_or_default(),

@@ -26,7 +26,7 @@ use crate::ui::lines::{Counters, Links};
 
 pub use drawing::draw;
 use memo::{Memo, Walk};
-pub(super) use outline::{Part, PartKind, hash};
+pub(super) use outline::{Part, PartKind, Rows, hash};
 
 /// What the terminal knows about the transcript: where it is being read, and what was laid out.
 #[derive(Debug)]

@@ -3,21 +3,24 @@
 //! Not for the tool panel, which has more room. While a person has to decide, nothing of the call is hidden: what
 //! `clean` would drop is shown as what it is.
 
+use std::borrow::Cow;
+
 use super::Scene;
 use super::about::{About, about, pretty};
 use crate::event::{Decision, Outcome, RanBy};
 use crate::store::tools::{Call, CallState};
 use crate::text::clean::{clean, one_line, visible};
 use crate::text::width::{expand_tabs, str_width};
+use crate::text::wrap::chop;
 use crate::ui::format::duration;
 use crate::ui::lines::laid::{Flow, Laid, Page};
 use crate::ui::md::syntax::{Syntax, diff_role};
 use crate::ui::panes::subject::subject;
 use crate::ui::panes::tool_panel::{all_of_it, outcome_mark};
-use crate::ui::panes::transcript::{PartKind, hash};
+use crate::ui::panes::transcript::{PartKind, Rows, hash};
 use crate::ui::theme::{Face, Role};
 
-/// Lines of arguments that a folded call shows, and of JSON that came back.
+/// Rows of arguments that a folded call shows, and of JSON that came back.
 const FOLDED_ABOUT: usize = 8;
 const FOLDED_JSON: usize = 4;
 /// Lines that an open one shows.
@@ -26,20 +29,24 @@ const LINES: usize = 5000;
 const TIME_ROOM: usize = 10;
 /// With less room for the subject, words after it are left out.
 const LEAST_SUBJECT: usize = 14;
+/// What stands before each line of code or output, and before what is left of a long one.
+const EDGE: (&str, &str) = ("│ ", "┊ ");
+
 pub(super) fn lay(scene: &Scene<'_>, call: &Call) -> Laid {
     let mut page = Page::new(scene.width);
     match scene.part.kind {
         PartKind::CallHead => lay_head(&mut page, call),
-        PartKind::Detail => {
+        PartKind::Detail(rows) => {
             let detail = call.ask.as_ref().map_or("", |ask| &ask.detail);
             let is_diff = detail.starts_with("--- ") || detail.contains("\n@@ ") || detail.starts_with("@@ ");
             let detail = visible(scene.part.source(detail));
-            lay_lines(&mut page, &detail, |line| if is_diff { diff_role(line) } else { Role::Source });
+            lay_lines(&mut page, scene, &detail, rows, |line| if is_diff { diff_role(line) } else { Role::Source });
         }
-        PartKind::Output => {
+        PartKind::Output(rows) => {
             let role = if call.state == CallState::Done(Outcome::Failed) { Role::Error } else { Role::Dim };
             let is_diff = looks_like_diff(&call.output) && role != Role::Error;
-            lay_lines(&mut page, &printed(scene.part.source(&call.output)), |line| match diff_role(line) {
+            let text = printed(scene.part.source(&call.output));
+            lay_lines(&mut page, scene, &text, rows, |line| match diff_role(line) {
                 Role::Source => role,
                 found if is_diff => found,
                 _ => role,
@@ -50,21 +57,19 @@ pub(super) fn lay(scene: &Scene<'_>, call: &Call) -> Laid {
                 let text = if call.state == CallState::Waiting { visible(&text) } else { clean(&text) };
                 // While a person decides, nothing is left out.
                 let folded = scene.folded && call.state != CallState::Waiting;
-                lay_code(&mut page, scene, &text, syntax, if folded { FOLDED_ABOUT } else { LINES });
+                lay_code(&mut page, scene, &text, syntax, folded.then_some(FOLDED_ABOUT));
             }
         }
         PartKind::Json => {
             let source = scene.part.source(&call.output);
             let fits = source.len() < page.room().saturating_sub(4);
             let json = if fits { source.to_owned() } else { pretty(source, page.room().saturating_sub(4)) };
-            let lines = if scene.folded { FOLDED_JSON } else { LINES };
-            lay_code(&mut page, scene, &clean(&json), Syntax::named("json"), lines);
+            lay_code(&mut page, scene, &clean(&json), Syntax::named("json"), scene.folded.then_some(FOLDED_JSON));
         }
         PartKind::Whole => {
             page.indent("  └ ", Face::new(Role::Border));
             page.flow(&Flow::of(&all_of_it(call).unwrap_or_default(), Role::Dim.into()));
         }
-        PartKind::More(lines) => lay_more(&mut page, scene, lines as usize),
         _ => {}
     }
     page.finish()
@@ -79,20 +84,19 @@ pub(super) fn stamp(scene: &Scene<'_>, call: &Call) -> u64 {
         CallState::Done(outcome) => 3 + outcome as u64,
     };
     match scene.part.kind {
-        PartKind::Detail => {
+        PartKind::Detail(rows) => {
             let detail = call.ask.as_ref().map_or("", |ask| &ask.detail);
-            hash(scene.part.source(detail).as_bytes())
+            hash(scene.part.source(detail).as_bytes()) ^ rows_stamp(rows)
         }
-        PartKind::Output => {
+        PartKind::Output(rows) => {
             let is_diff = u64::from(looks_like_diff(&call.output)) << 32;
-            hash(scene.part.source(&call.output).as_bytes()) ^ state ^ is_diff
+            hash(scene.part.source(&call.output).as_bytes()) ^ state ^ is_diff ^ rows_stamp(rows)
         }
         PartKind::Json => hash(call.output.as_bytes()) << 1 | u64::from(scene.folded),
         PartKind::About => {
             let look = u64::from(call.state == CallState::Waiting) << 1 | u64::from(scene.folded);
             u64::from(call.args_rev).wrapping_mul(0x9e37_79b9_7f4a_7c15) << 2 | look
         }
-        PartKind::More(lines) => u64::from(lines),
         PartKind::Whole => {
             hash(call.output_file.as_deref().unwrap_or("").as_bytes()) ^ call.output_bytes.rotate_left(17)
         }
@@ -107,6 +111,14 @@ pub(super) fn stamp(scene: &Scene<'_>, call: &Call) -> u64 {
                 ^ grown.wrapping_mul(0x9e37_79b9_7f4a_7c15)
                 ^ took.rotate_left(40)
         }
+    }
+}
+
+fn rows_stamp(rows: Rows) -> u64 {
+    match rows {
+        Rows::All => 0,
+        Rows::First { rows, behind } => u64::from(rows) << 33 ^ behind.map_or(0, |lines| u64::from(lines) + 1) << 8,
+        Rows::Last(rows) => u64::from(rows) << 49,
     }
 }
 
@@ -181,29 +193,82 @@ fn lay_more(page: &mut Page, scene: &Scene<'_>, lines: usize) {
     page.pieces([(one_line(&text, page.room()).as_str(), Face::new(Role::Dim))]);
 }
 
-/// Lays out the first lines in their colours. Takes a text without characters that may not become cells.
-fn lay_code(page: &mut Page, scene: &Scene<'_>, text: &str, mut syntax: Syntax, most: usize) {
+/// Lays out code in its colours: the first rows, or all lines that are shown at all. Takes a text without characters that
+/// may not become cells.
+fn lay_code(page: &mut Page, scene: &Scene<'_>, text: &str, mut syntax: Syntax, rows: Option<usize>) {
     let text = text.trim_end();
-    let end = memchr::memchr_iter(b'\n', text.as_bytes()).nth(most.saturating_sub(1)).unwrap_or(text.len());
-    let (shown, hidden) = text.split_at(end);
     page.indent("  ", Face::default());
-    page.edged(&expand_tabs(shown, 4), ("│ ", "┊ "), Face::new(Role::Border), |line, flow| {
+    let (shown, hidden) = if let Some(rows) = rows {
+        head(text, page.edged_room(EDGE), rows)
+    } else {
+        let end = memchr::memchr_iter(b'\n', text.as_bytes()).nth(LINES - 1).unwrap_or(text.len());
+        let (shown, hidden) = text.split_at(end);
+        (expand_tabs(shown, 4), (!hidden.is_empty()).then(|| lines_in(hidden)))
+    };
+    page.edged(&shown, EDGE, Face::new(Role::Border), |line, flow| {
         syntax.line(line, &mut |text, role| flow.push(text, Face::new(role)));
     });
     page.outdent();
-    let hidden = memchr::memchr_iter(b'\n', hidden.as_bytes()).count();
-    if hidden > 0 {
+    if let Some(hidden) = hidden {
         lay_more(page, scene, hidden);
     }
 }
 
 /// Takes a text without characters that may not become cells.
-fn lay_lines(page: &mut Page, text: &str, role_of: impl Fn(&str) -> Role) {
+fn lay_lines(page: &mut Page, scene: &Scene<'_>, text: &str, rows: Rows, role_of: impl Fn(&str) -> Role) {
     page.indent("  ", Face::default());
     let text = text.strip_suffix('\n').unwrap_or(text);
-    page.edged(&expand_tabs(text, 4), ("│ ", "┊ "), Face::new(Role::Border), |line, flow| {
+    let room = page.edged_room(EDGE);
+    let (shown, hidden) = match rows {
+        Rows::All => (expand_tabs(text, 4), None),
+        Rows::First { rows, .. } => head(text, room, usize::from(rows)),
+        Rows::Last(rows) => (tail(text, room, usize::from(rows)), None),
+    };
+    page.edged(&shown, EDGE, Face::new(Role::Border), |line, flow| {
         flow.push(line, Face::new(role_of(line)));
     });
+    page.outdent();
+    let behind = if let Rows::First { behind, .. } = rows { behind.map(|lines| lines as usize) } else { None };
+    if hidden.is_some() || behind.is_some() {
+        lay_more(page, scene, hidden.unwrap_or(0) + behind.unwrap_or(0));
+    }
+}
+
+/// Returns as much of a text as fills so many rows, its tabs expanded, and how many lines begin in what is left of it, if
+/// anything is.
+fn head(text: &str, room: usize, rows: usize) -> (Cow<'_, str>, Option<usize>) {
+    let lines = memchr::memchr_iter(b'\n', text.as_bytes()).nth(rows.saturating_sub(1)).unwrap_or(text.len());
+    // More bytes than the rows can show: the rest need not be looked at.
+    let most = text.floor_char_boundary(rows * (room + 16) * 4);
+    let (text, rest) = text.split_at(lines.min(most));
+    let text = expand_tabs(text, 4);
+    let end = chop(&text, room).get(rows.saturating_sub(1)).map_or(text.len(), |row| row.end);
+    let left = text.get(end..).unwrap_or("");
+    let hidden = (!left.is_empty() || !rest.is_empty()).then(|| lines_in(left) + lines_in(rest));
+    let shown = match text {
+        Cow::Borrowed(text) => Cow::Borrowed(&text[..end]),
+        Cow::Owned(mut text) => {
+            text.truncate(end);
+            Cow::Owned(text)
+        }
+    };
+    (shown, hidden)
+}
+
+/// Returns as much of a text as fills so many rows, from its end, its tabs expanded.
+fn tail(text: &str, room: usize, rows: usize) -> Cow<'_, str> {
+    let text = expand_tabs(text, 4);
+    let all = chop(&text, room);
+    let start = all.len().checked_sub(rows).and_then(|first| all.get(first)).map_or(0, |row| row.start);
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(&text[start..]),
+        Cow::Owned(text) => Cow::Owned(text[start..].to_owned()),
+    }
+}
+
+/// Returns how many lines begin behind the first byte of a text.
+fn lines_in(text: &str) -> usize {
+    memchr::memchr_iter(b'\n', text.as_bytes()).count()
 }
 
 /// Returns what a terminal would have shown of an output in the end: a progress bar redraws its line, and what counts

@@ -39,19 +39,30 @@ pub(in crate::ui::panes) enum PartKind {
     Thinking,
     CallHead,
     /// A range of what was asked: a diff, or a command of several lines.
-    Detail,
+    Detail(Rows),
     /// What the arguments are about, laid out as one.
     About,
     /// A range of the output.
-    Output,
+    Output(Rows),
     /// The whole output, which is JSON.
     Json,
-    /// That many lines are not shown.
-    More(u32),
     /// How much a call printed, and where all of it is.
     Whole,
     Notice,
     Ended,
+}
+
+/// How many rows are shown of a range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::ui::panes) enum Rows {
+    All,
+    /// The first; then it is said how many lines are missing, also of those that begin behind the range, if any of the
+    /// text is behind it.
+    First {
+        rows: u16,
+        behind: Option<u32>,
+    },
+    Last(u16),
 }
 
 impl Part {
@@ -190,8 +201,8 @@ impl Outline {
             Body::Plain { parts, .. } => {
                 let fits = |part: &Part| match field {
                     Field::Text => matches!(part.kind, PartKind::Prompt | PartKind::Thinking),
-                    Field::Detail => part.kind == PartKind::Detail,
-                    Field::Output => part.kind == PartKind::Output,
+                    Field::Detail => matches!(part.kind, PartKind::Detail(_)),
+                    Field::Output => matches!(part.kind, PartKind::Output(_)),
                 };
                 parts.iter().rposition(|part| fits(part) && part.start <= offset).unwrap_or(0)
             }

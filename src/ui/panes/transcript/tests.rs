@@ -174,22 +174,46 @@ fn a_call_shows_state_subject_and_the_first_lines() {
 }
 
 #[test]
-fn an_output_in_one_line_folds_too() {
-    let mut session = Session::new();
-    session.call("c1", "shell", r#"{"command":"cat"}"#);
-    let (stream, text) = (OutputStream::Stdout, "y".repeat(50_000));
-    session.event(AgentEvent::ToolOutput { call: "c1".into(), stream, text });
-    let mut view = TranscriptView::new();
-    let rows = |session: &Session, view: &mut TranscriptView| {
-        screen(session, view, 80, 40).iter().filter(|row| row.contains("yyy") || row.contains("xxx")).count()
-    };
-    assert_eq!(rows(&session, &mut view), 14);
-    session.done("c1", Outcome::Ok, &"x".repeat(50_000));
-    assert_eq!(rows(&session, &mut view), 14);
-    let shown = screen(&session, &mut view, 80, 40);
-    assert!(shown.contains(&"   … the rest of the line (Ctrl+O)".to_owned()), "{shown:#?}");
-    session.act(Action::ToggleOutputs);
-    assert_eq!(rows(&session, &mut view), 40);
+fn a_folded_output_takes_three_rows_however_long_its_lines_are_and_however_wide_the_screen() {
+    let lines = "z".repeat(700) + "\n" + &"z".repeat(90) + "\n\tz\nz\nz";
+    let long = "z".repeat(50_000);
+    for width in [20, 60, 80, 100, 140, 220] {
+        for (text, whole) in [(&long, 0), (&lines, 4)] {
+            let mut session = Session::new();
+            session.call("c1", "shell", r#"{"command":"cat"}"#);
+            let (stream, text) = (OutputStream::Stdout, text.clone());
+            session.event(AgentEvent::ToolOutput { call: "c1".into(), stream, text: text.clone() });
+            let mut view = TranscriptView::new();
+            let rows = |session: &Session, view: &mut TranscriptView| {
+                screen(session, view, width, 60).iter().filter(|row| row.contains('z')).count()
+            };
+            assert_eq!(rows(&session, &mut view), 3, "runs, at {width}");
+            session.done("c1", Outcome::Ok, &text);
+            assert_eq!(rows(&session, &mut view), 3, "at {width}");
+            let shown = screen(&session, &mut view, width, 40).join("\n");
+            match whole {
+                0 => assert!(shown.contains("… the rest of the"), "{shown}"),
+                lines => assert!(shown.contains(&format!("… {lines} more lines")), "{shown}"),
+            }
+            session.act(Action::ToggleOutputs);
+            assert!(rows(&session, &mut view) > 6);
+        }
+    }
+}
+
+#[test]
+fn long_arguments_and_json_in_one_line_fold_by_rows_too() {
+    for width in [30, 80, 140] {
+        let mut session = Session::new();
+        let args = serde_json::json!({ "path": "a.js", "text": "z".repeat(5_000) }).to_string();
+        session.call("c1", "write_file", &args);
+        session.done("c1", Outcome::Ok, &serde_json::json!([{ "name": "y".repeat(3_000) }, 1, 2]).to_string());
+        let shown = screen(&session, &mut TranscriptView::new(), width, 60);
+        let rows = |c: char| shown.iter().filter(|row| row.contains(&String::from(c).repeat(4))).count();
+        assert!((1..=8).contains(&rows('z')), "{shown:#?}");
+        assert!((1..=4).contains(&rows('y')), "{shown:#?}");
+        assert!(shown.iter().filter(|row| row.contains("   … ")).count() == 2, "{shown:#?}");
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The parts of what has lines of its own: prompts, reasoning, and what a call asked and printed.
 //!
-//! Not for Markdown. The invariant: a folded call shows some lines of usual length, however long its lines are.
+//! Not for Markdown. The invariant: a folded call shows some rows, however long its lines are; which, only the width can
+//! tell, so the part has what may be needed of the text and says how many rows of it.
 
-use super::{Part, PartKind, Told};
+use super::{Part, PartKind, Rows, Told};
 use crate::event::Outcome;
 use crate::store::tools::{Call, CallState};
 use crate::ui::panes::item::about::{about, is_json};
@@ -13,12 +14,12 @@ const PART_LINES: usize = 48;
 const PART_BYTES: usize = 6 * 1024;
 /// A line of plain text that is longer is cut.
 const LONG_LINE: usize = 16 * 1024;
-/// What is shown of a folded call.
-const FOLDED_DETAIL: usize = 10;
-const FOLDED_OUTPUT: usize = 3;
-const FOLDED_FAILURE: usize = 8;
-/// Bytes of a line of usual length. A file in one line must fold as well.
-const FOLDED_LINE: usize = 320;
+/// Rows that are shown of a folded call.
+const FOLDED_DETAIL: u16 = 10;
+const FOLDED_OUTPUT: u16 = 3;
+const FOLDED_FAILURE: u16 = 8;
+/// Bytes that are enough for a row of a wide screen. A file in one line must fold as well.
+const ROW_BYTES: usize = 1024;
 
 /// Appends ranges of whole lines.
 pub(super) fn line_parts(text: &str, from: usize, to: usize, kind: PartKind, parts: &mut Vec<Part>) {
@@ -43,7 +44,7 @@ pub(super) fn call_parts(call: &Call, folded: bool, told: &mut Told, parts: &mut
     let mut bytes = 0;
     let detail = call.ask.as_ref().map_or("", |ask| ask.detail.trim_end());
     if shows_detail(detail) {
-        bytes += head_parts(detail, if folded { FOLDED_DETAIL } else { usize::MAX }, PartKind::Detail, parts);
+        bytes += head_parts(detail, folded.then_some(FOLDED_DETAIL), PartKind::Detail, parts);
     } else if told.more_than_headline(call) {
         parts.push(Part::whole(PartKind::About));
     }
@@ -53,16 +54,20 @@ pub(super) fn call_parts(call: &Call, folded: bool, told: &mut Told, parts: &mut
         return bytes;
     }
     let shown = match (folded, call.state) {
-        (false, _) => usize::MAX,
-        (true, CallState::Done(Outcome::Failed)) => FOLDED_FAILURE,
-        (true, _) if looks_like_diff(output) => FOLDED_DETAIL,
-        (true, _) => FOLDED_OUTPUT,
+        (false, _) => None,
+        (true, CallState::Done(Outcome::Failed)) => Some(FOLDED_FAILURE),
+        (true, _) if looks_like_diff(output) => Some(FOLDED_DETAIL),
+        (true, _) => Some(FOLDED_OUTPUT),
     };
     if folded && call.state == CallState::Running {
         // What it says now is at its end.
-        let start = memchr::memrchr_iter(b'\n', output.as_bytes()).nth(FOLDED_OUTPUT - 1).map_or(0, |at| at + 1);
-        let start = start.max(output.ceil_char_boundary(output.len().saturating_sub(FOLDED_OUTPUT * FOLDED_LINE)));
-        line_parts(output, start, output.len(), PartKind::Output, parts);
+        let lines = usize::from(FOLDED_OUTPUT);
+        let start = memchr::memrchr_iter(b'\n', output.as_bytes()).nth(lines - 1).map_or(0, |at| at + 1);
+        let start = start.max(output.ceil_char_boundary(output.len().saturating_sub(lines * ROW_BYTES)));
+        let kind = PartKind::Output(Rows::Last(FOLDED_OUTPUT));
+        if start < output.len() {
+            parts.push(Part { start: start as u32, end: output.len() as u32, ..Part::whole(kind) });
+        }
         return bytes + (output.len() - start) as u64;
     }
     bytes += head_parts(output, shown, PartKind::Output, parts);
@@ -89,19 +94,20 @@ fn shows_detail(detail: &str) -> bool {
     detail.contains('\n')
 }
 
-/// Appends the first lines, but never more than that many lines of usual length.
-fn head_parts(text: &str, lines: usize, kind: PartKind, parts: &mut Vec<Part>) -> u64 {
-    let whole = match lines.checked_sub(1) {
-        _ if lines == usize::MAX => text.len(),
-        Some(nth) => memchr::memchr_iter(b'\n', text.as_bytes()).nth(nth).map_or(text.len(), |at| at + 1),
-        None => 0,
+/// Appends what of a text may be needed for its first rows, or all of it. Returns the bytes of it.
+fn head_parts(text: &str, rows: Option<u16>, kind: impl Fn(Rows) -> PartKind, parts: &mut Vec<Part>) -> u64 {
+    let Some(rows) = rows else {
+        line_parts(text, 0, text.len(), kind(Rows::All), parts);
+        return text.len() as u64;
     };
-    let end = whole.min(text.floor_char_boundary(lines.saturating_mul(FOLDED_LINE)));
-    line_parts(text, 0, end, kind, parts);
+    let most = usize::from(rows);
+    let whole = memchr::memchr_iter(b'\n', text.as_bytes()).nth(most.saturating_sub(1)).map_or(text.len(), |at| at + 1);
+    let end = whole.min(text.floor_char_boundary(most * ROW_BYTES));
     let hidden = text.get(end..).unwrap_or("");
-    if !hidden.is_empty() {
-        let lines = memchr::memchr_iter(b'\n', hidden.as_bytes()).count() + usize::from(end == whole);
-        parts.push(Part::whole(PartKind::More(lines as u32)));
+    let behind = (!hidden.is_empty())
+        .then(|| (memchr::memchr_iter(b'\n', hidden.as_bytes()).count() + usize::from(end == whole)) as u32);
+    if end > 0 {
+        parts.push(Part { end: end as u32, ..Part::whole(kind(Rows::First { rows, behind })) });
     }
     end as u64
 }
