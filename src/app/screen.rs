@@ -6,6 +6,7 @@
 
 mod pen;
 mod shift;
+mod widths;
 
 use std::io;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! How many cells a text takes, by grapheme, measured as the screen's buffer measures.
+//! How many cells a text takes, by grapheme. The one measure of the program: its rows and the screen take it from here.
 //!
 //! Not for cleaning: control characters count nothing here and must be gone before text becomes cells.
 
@@ -51,8 +51,11 @@ pub fn grapheme_width(grapheme: &str) -> usize {
     if grapheme.chars().next().is_none_or(char::is_control) {
         return 0;
     }
-    // The buffer counts the half-width sound marks so, and must agree with us where a grapheme ends.
-    grapheme.width() + grapheme.chars().filter(|c| matches!(c, '\u{ff9e}' | '\u{ff9f}')).count()
+    // A picture that is asked for as text keeps its two cells: terminals look at the first character.
+    if grapheme.ends_with('\u{fe0e}') {
+        return grapheme.trim_end_matches('\u{fe0e}').width();
+    }
+    grapheme.width()
 }
 
 /// Returns the cells that a text on one line takes.
@@ -125,6 +128,8 @@ mod tests {
             ("👩\u{200d}👩\u{200d}👧", 2),
             ("🇩🇪", 2),
             ("\u{301}", 0),
+            ("ｶﾞｷﾞﾊﾟ|x", 8),
+            ("⌚\u{fe0e}", 2),
             ("\n", 0),
             ("", 0),
         ];

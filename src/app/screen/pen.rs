@@ -1,7 +1,8 @@
 //! PURE. Cells become bytes, as few as will do: the pen knows where the terminal's cursor stands and how it writes.
 //!
 //! Not here: which cells (`screen.rs`). Invariants: what is not certain is said again, such as the cursor's place behind
-//! a character whose width terminals disagree about; nothing is erased but by a plain pen, for some terminals erase in
+//! a character whose width terminals disagree about; such a one is written over blanks, for some show less of it, and
+//! never where it could go on in the next row, for some show more; nothing is erased but by a plain pen, for some terminals erase in
 //! the colour of the pen and some don't.
 
 use std::io::Write;
@@ -9,6 +10,8 @@ use std::io::Write;
 use ratatui::buffer::Cell;
 use ratatui::style::Modifier;
 
+use super::widths::{certain, spread};
+use crate::text::width::grapheme_width;
 use crate::ui::lines::Links;
 use crate::ui::theme::{Ink, link_of};
 
@@ -131,6 +134,15 @@ impl Codes {
     }
 }
 
+/// What is to be done about a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    Nothing,
+    Written,
+    /// Written, and the terminal may show anything there.
+    Anew,
+}
+
 /// Writes to a buffer for a terminal of that many columns.
 pub(super) struct Pen {
     pub(super) bytes: Vec<u8>,
@@ -143,8 +155,8 @@ pub(super) struct Pen {
     look: Look,
     /// The open link.
     link: Option<u32>,
-    /// The cells of a row that are to be written; kept for its room.
-    wanted: Vec<bool>,
+    /// What is to be done about the cells of a row; kept for its room.
+    wanted: Vec<Wanted>,
 }
 
 impl Pen {
@@ -260,7 +272,7 @@ impl Pen {
         let mut wanted = std::mem::take(&mut self.wanted);
         mark(old, new, &mut wanted);
         let mut x = 0;
-        while let Some(skip) = wanted[x..].iter().position(|wanted| *wanted) {
+        while let Some(skip) = wanted[x..].iter().position(|wanted| *wanted != Wanted::Nothing) {
             x += skip;
             if let Some(end) = self.erase((x, y), new, &wanted) {
                 x = end;
@@ -268,7 +280,7 @@ impl Pen {
             }
             self.step_over(x as u16, y, new);
             self.go(x as u16, y);
-            self.cell(&new[x], links);
+            self.cell(&new[x], links, wanted[x] == Wanted::Anew);
             self.cells += 1;
             x += 1;
         }
@@ -276,11 +288,11 @@ impl Pen {
     }
 
     /// Erases blanks where that is shorter than writing them; returns where they end.
-    fn erase(&mut self, at: (usize, u16), new: &[Cell], wanted: &[bool]) -> Option<usize> {
+    fn erase(&mut self, at: (usize, u16), new: &[Cell], wanted: &[Wanted]) -> Option<usize> {
         let (x, y) = at;
         let blanks = new[x..].iter().take_while(|cell| same(cell, &Cell::EMPTY)).count();
         // Those of them up to the last that changed.
-        let run = wanted[x..x + blanks].iter().rposition(|wanted| *wanted)? + 1;
+        let run = wanted[x..x + blanks].iter().rposition(|wanted| *wanted != Wanted::Nothing)? + 1;
         let to_end = x + blanks == new.len();
         if run < if to_end { ERASE_END } else { ERASE } {
             return None;
@@ -318,7 +330,8 @@ impl Pen {
         self.at = Some((x, y));
     }
 
-    fn cell(&mut self, cell: &Cell, links: Option<&Links>) {
+    /// Writes a cell where the cursor stands; `anew` if the terminal may show something there.
+    fn cell(&mut self, cell: &Cell, links: Option<&Links>, anew: bool) {
         let link = link_of(cell.underline_color).and_then(|number| Some((number, links?.get(number)?)));
         if link.map(|(number, _)| number) != self.link {
             // The id says which pieces belong together.
@@ -343,24 +356,60 @@ impl Pen {
         }
         self.look = look;
         let symbol = cell.symbol();
-        self.bytes.extend_from_slice(symbol.as_bytes());
-        self.at = self.at.and_then(|(x, y)| Some((x + certain(symbol)?, y)));
+        match (certain(symbol), self.at) {
+            (None, Some(at)) => self.doubtful(symbol, at, anew),
+            (certain, at) => {
+                self.bytes.extend_from_slice(symbol.as_bytes());
+                self.at = at.and_then(|(x, y)| Some((x + certain?, y)));
+            }
+        }
+    }
+
+    /// Writes a symbol that some terminals show less of, and some more.
+    fn doubtful(&mut self, symbol: &str, (x, y): (u16, u16), anew: bool) {
+        let width = cells(symbol);
+        if anew {
+            // In the colours of the symbol, as no sequence erases everywhere.
+            self.bytes.extend((0..width).map(|_| b' '));
+            self.at = Some((x + width as u16, y));
+            self.go(x, y);
+        }
+        let room = usize::from(self.columns - x);
+        let mut shown = symbol;
+        while spread(shown, 0) > room {
+            // Less of it, for what does not fit goes on in the next row where joined signs stand side by side. Not all
+            // terminals can be told to leave that.
+            let Some((at, _)) = shown.char_indices().next_back().filter(|(at, _)| *at > 0) else { break };
+            shown = &shown[..at];
+        }
+        self.bytes.extend_from_slice(shown.trim_end_matches('\u{200d}').as_bytes());
+        self.at = None;
     }
 }
 
 /// Marks the cells of a row to write. A wide character covers the cells behind it: those are not written, and where one
 /// was, all that it covered is, or may have covered.
-fn mark(old: &[Cell], new: &[Cell], wanted: &mut Vec<bool>) {
+fn mark(old: &[Cell], new: &[Cell], wanted: &mut Vec<Wanted>) {
     let mut covered = 0_usize;
     let mut uncovered = 0_usize;
     wanted.clear();
-    wanted.extend(old.iter().zip(new).map(|(old, new)| {
-        let (was, is) = (cells(old.symbol()), cells(new.symbol()));
-        let write = covered == 0 && (uncovered > 0 || !same(old, new));
-        covered = if covered > 0 { covered - 1 } else { is.saturating_sub(1) };
-        uncovered = uncovered.max(spread(old.symbol(), was)).max(spread(new.symbol(), is)).saturating_sub(1);
+    wanted.extend(old.iter().zip(new).enumerate().map(|(x, (was, is))| {
+        let (old_cells, new_cells) = (cells(was.symbol()), cells(is.symbol()));
+        let write = match covered == 0 && (uncovered > 0 || !same(was, is)) {
+            false => Wanted::Nothing,
+            true if is.symbol().len() > 1 && (uncovered > 0 || !blank(&old[x..], new_cells, is)) => Wanted::Anew,
+            true => Wanted::Written,
+        };
+        covered = if covered > 0 { covered - 1 } else { new_cells.saturating_sub(1) };
+        uncovered =
+            uncovered.max(spread(was.symbol(), old_cells)).max(spread(is.symbol(), new_cells)).saturating_sub(1);
         write
     }));
+}
+
+/// Tells whether so many cells are blank, and on the ground of another one.
+fn blank(row: &[Cell], cells: usize, like: &Cell) -> bool {
+    row.iter().take(cells).all(|cell| cell.symbol() == " " && cell.bg == like.bg && cell.modifier == like.modifier)
 }
 
 /// Tells whether two rows look alike.
@@ -385,36 +434,7 @@ pub(super) fn same(old: &Cell, new: &Cell) -> bool {
 pub(super) fn cells(symbol: &str) -> usize {
     match symbol.as_bytes() {
         [_] => 1,
-        _ => unicode_width::UnicodeWidthStr::width(symbol),
-    }
-}
-
-/// Returns how many cells a symbol of that width may take on a terminal that knows no joined characters.
-fn spread(symbol: &str, width: usize) -> usize {
-    match symbol.len() {
-        0..=3 => width,
-        _ => symbol.chars().map(|c| unicode_width::UnicodeWidthChar::width(c).unwrap_or(0)).sum(),
-    }
-}
-
-/// Returns how far a symbol moves the cursor of any terminal; nothing where they are known to disagree: signs made of
-/// several characters, and pictures.
-fn certain(symbol: &str) -> Option<u16> {
-    if symbol.len() == 1 {
-        return Some(1);
-    }
-    // A cell of a picture is made of three, and only a terminal that knows it gets it.
-    if symbol.starts_with('\u{10eeee}') {
-        return Some(1);
-    }
-    let mut chars = symbol.chars();
-    let (first, None) = (chars.next()?, chars.next()) else { return None };
-    match (cells(symbol), first) {
-        (1, _) => Some(1),
-        (2, '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}' | '\u{f900}'..='\u{faff}' | '\u{ff01}'..='\u{ff60}') => {
-            Some(2)
-        }
-        _ => None,
+        _ => grapheme_width(symbol),
     }
 }
 

@@ -5,8 +5,9 @@ use std::num::NonZero;
 use proptest::prelude::*;
 use ratatui::style::{Color, Modifier, Style};
 
-use self::model::Terminal;
+use self::model::{Terminal, Widths};
 use super::*;
+use crate::ui::lines::laid::draw_text;
 use crate::ui::lines::links;
 use crate::ui::theme::{link_of, with_link};
 
@@ -319,6 +320,30 @@ const WORDS: [&str; 12] = [
     "ｆｕｌｌ",
 ];
 
+/// Words that terminals disagree about.
+const DOUBTFUL: [&str; 20] = [
+    "word",
+    "⚠\u{fe0f} two",
+    "❤\u{fe0f}❤\u{fe0f}",
+    "1\u{fe0f}\u{20e3}",
+    "👨\u{200d}👩\u{200d}👧\u{200d}👦 family",
+    "🏳\u{fe0f}\u{200d}🌈",
+    "👍🏽",
+    "🫩🫩x",
+    "\u{20c1}\u{1c89}\u{2b96} new",
+    "\u{2ffc}",
+    "🚀",
+    "日本語",
+    "",
+    "────│",
+    "\u{179f}\u{17d2}\u{178f}\u{17d2}\u{179a}\u{17b8} km",
+    "\u{1d158}\u{1d165}\u{1d16e}x",
+    "⌚\u{fe0e}x",
+    "ｶﾞﾊﾟ",
+    "a  b          c",
+    "é e\u{301}x",
+];
+
 fn style(seed: u8) -> Style {
     let style = match seed % 8 {
         0..3 => Style::default(),
@@ -340,8 +365,8 @@ fn style(seed: u8) -> Style {
 const LINKS: [&str; 2] = ["https://one.example/a;b", "https://two.example/"];
 
 /// What is on the screen in the random frames.
-#[derive(Default)]
 struct Page {
+    words: &'static [&'static str],
     from: i64,
     grown: u8,
     put: Vec<(u8, u8, u8, u8)>,
@@ -351,6 +376,10 @@ struct Page {
 }
 
 impl Page {
+    fn of(words: &'static [&'static str]) -> Self {
+        Self { words, from: 0, grown: 0, put: Vec::new(), panel: 0, foot: 0, cursor: None }
+    }
+
     fn paint(&self, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
         let foot = area.height.saturating_sub(2);
         for y in 0..foot {
@@ -359,8 +388,7 @@ impl Page {
             let mut x = 0;
             for word in 0..seed % 5 + usize::from(y + 1 == foot) * usize::from(self.grown % 3) {
                 let seed = seed / (word + 1);
-                (x, _) =
-                    buf.set_stringn(x, y, WORDS[seed % WORDS.len()], usize::from(area.width - x), style(seed as u8));
+                x = draw_text(self.words[seed % self.words.len()], x, y, area.width, style(seed as u8), buf);
             }
             match self.panel {
                 1 => drop(buf.set_stringn(area.width / 2, y, "│", 1, style(4))),
@@ -374,8 +402,8 @@ impl Page {
         }
         for (x, y, what, seed) in &self.put {
             let (x, y) = (u16::from(*x) % area.width, u16::from(*y) % area.height);
-            let what = WORDS[usize::from(*what) % WORDS.len()];
-            buf.set_stringn(x, y, what, usize::from(area.width - x), style(*seed));
+            let what = self.words[usize::from(*what) % self.words.len()];
+            draw_text(what, x, y, area.width, style(*seed), buf);
         }
         self.cursor.map(|(x, y)| (u16::from(x) % area.width, u16::from(y) % area.height))
     }
@@ -394,50 +422,120 @@ impl Page {
     }
 }
 
+/// Draws the frames and looks after each whether the terminal shows it.
+fn shows_each(changes: Vec<Change>, (columns, rows): (u16, u16), widths: Widths) {
+    let mut known = Links::default();
+    for link in LINKS {
+        known.note(&link.into());
+    }
+    let link = |cell: &Cell| link_of(cell.underline_color).and_then(|number| known.get(number)).map(str::to_owned);
+    let strict = widths == Widths::Strict;
+    let mut screen = Screen::new(Vec::new(), columns, rows);
+    let mut terminal = Terminal::counting(widths, columns, rows);
+    let mut other = vt100::Parser::new(size(rows), size(columns), 0);
+    let (mut page, mut joined) = (Page::of(if strict { &WORDS } else { &DOUBTFUL }), false);
+    for change in changes {
+        page.change(&change);
+        match change {
+            Change::Resize(columns, rows) => {
+                let (columns, rows) = (u16::from(columns), u16::from(rows));
+                if screen.area() != Rect::new(0, 0, columns, rows) {
+                    screen.resize(columns, rows);
+                    terminal = Terminal::counting(widths, columns, rows);
+                    other.screen_mut().set_size(size(rows), size(columns));
+                }
+            }
+            Change::Redraw => screen.invalidate(),
+            _ => {}
+        }
+        let mut cursor = None;
+        screen
+            .draw_linked(|area, buf| {
+                cursor = page.paint(area, buf);
+                (cursor, Some(&known))
+            })
+            .unwrap();
+        let bytes = std::mem::take(&mut screen.out);
+        terminal.process(&bytes);
+        terminal.assert_shows(&screen.front, cursor, link);
+        // Of a family it makes several people.
+        joined |= screen.front.content.iter().any(|cell| cell.symbol().contains('\u{200d}'));
+        if strict {
+            other.process(&bytes);
+        }
+        if strict && !joined {
+            assert_alike(&other, &screen.front);
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn after_any_frames_the_terminal_shows_the_last_one(
         changes in proptest::collection::vec(change(), 1..40), columns in 1..60_u16, rows in 1..24_u16,
     ) {
-        let mut known = Links::default();
-        for link in LINKS {
-            known.note(&link.into());
-        }
-        let link = |cell: &Cell| link_of(cell.underline_color).and_then(|number| known.get(number)).map(str::to_owned);
-        let mut screen = Screen::new(Vec::new(), columns, rows);
-        let mut terminal = Terminal::new(columns, rows);
-        let mut other = vt100::Parser::new(size(rows), size(columns), 0);
-        let (mut page, mut joined) = (Page::default(), false);
-        for change in changes {
-            page.change(&change);
-            match change {
-                Change::Resize(columns, rows) => {
-                    let (columns, rows) = (u16::from(columns), u16::from(rows));
-                    if screen.area() != Rect::new(0, 0, columns, rows) {
-                        screen.resize(columns, rows);
-                        terminal = Terminal::new(columns, rows);
-                        other.screen_mut().set_size(size(rows), size(columns));
-                    }
-                }
-                Change::Redraw => screen.invalidate(),
-                _ => {}
-            }
-            let mut cursor = None;
-            screen.draw_linked(|area, buf| {
-                cursor = page.paint(area, buf);
-                (cursor, Some(&known))
-            }).unwrap();
-            let bytes = std::mem::take(&mut screen.out);
-            terminal.process(&bytes);
-            other.process(&bytes);
-            terminal.assert_shows(&screen.front, cursor, link);
-            // Of a family it makes several people.
-            joined |= screen.front.content.iter().any(|cell| cell.symbol().contains('\u{200d}'));
-            if !joined {
-                assert_alike(&other, &screen.front);
+        shows_each(changes, (columns, rows), Widths::Strict);
+    }
+
+    #[test]
+    fn whatever_a_terminal_takes_for_the_width_of_a_sign_everything_else_stands_in_its_place(
+        changes in proptest::collection::vec(change(), 1..40), columns in 1..60_u16, rows in 1..24_u16,
+        widths in proptest::sample::select(&Widths::LOOSE[..]),
+    ) {
+        shows_each(changes, (columns, rows), widths);
+    }
+}
+
+/// What a row of plain text became a row of, in a terminal that counts so.
+fn over_plain_text(widths: Widths, row: &str, columns: u16) -> String {
+    let mut screen = Screen::new(Vec::new(), columns, 2);
+    let mut terminal = Terminal::counting(widths, columns, 2);
+    for text in ["xxxxxxxxxxxxxxxxxxxx", row] {
+        screen
+            .draw(|_, buf| {
+                draw_text(text, 0, 0, columns, Style::default(), buf);
+                draw_text("plain row under it", 0, 1, columns, Style::default(), buf);
+                None
+            })
+            .unwrap();
+        terminal.process(&std::mem::take(&mut screen.out));
+        terminal.assert_shows(&screen.front, None, |_| None);
+    }
+    terminal.row(0)
+}
+
+#[test]
+fn no_old_letter_stays_behind_a_sign_that_takes_less_room_than_it_was_given() {
+    for (widths, row, shown) in [
+        (Widths::Joined, "⚠\u{fe0f} two", "⚠\u{fe0f}  two"),
+        (Widths::Joined, "1\u{fe0f}\u{20e3}|", "1\u{fe0f}\u{20e3} |"),
+        (Widths::Old, "🫩|\u{20c1}|", "  | |"),
+        (Widths::Narrow, "🚀|", "🚀 |"),
+        (Widths::Clusters, "⚠\u{fe0f} two", "⚠\u{fe0f} two"),
+    ] {
+        assert_eq!(over_plain_text(widths, row, 20).trim_end(), shown, "{widths:?}");
+    }
+}
+
+#[test]
+fn a_sign_that_takes_more_room_than_it_was_given_leaves_the_next_row_alone() {
+    for columns in 2..9 {
+        for sign in ["👨\u{200d}👩\u{200d}👧\u{200d}👦", "👍🏽", "\u{1d158}\u{1d165}\u{1d16e}"] {
+            for widths in Widths::LOOSE {
+                over_plain_text(widths, &format!("{}{sign}", "-".repeat(usize::from(columns) - 2)), columns);
             }
         }
     }
+}
+
+#[test]
+fn text_that_terminals_agree_about_costs_no_byte_more() {
+    let text = "Zażółć gęślą jaźń — «Ω» Жук שלום ไทย 日本語 ｶﾞ ✓ │─┼ √2≤3";
+    let mut rig = Rig::new(80, 1);
+    let sent = rig.draw(&[text], None);
+    // What is put together of several marks is followed by its place.
+    let extra = sent.len() - "\x1b[H".len() - text.len();
+    assert!(extra <= "\x1b[1;44H".len(), "{}", String::from_utf8_lossy(&sent));
 }
 
 /// Compares with a terminal that somebody else wrote, where it knows what we know.
@@ -471,7 +569,7 @@ fn assert_alike(terminal: &vt100::Parser, buf: &Buffer) {
 #[test]
 fn the_random_frames_have_the_terminal_move_rows() {
     let (mut screen, mut terminal) = (Screen::new(Vec::new(), 50, 20), Terminal::new(50, 20));
-    let mut page = Page::default();
+    let mut page = Page::of(&WORDS);
     for by in [1, 3, -2, -3, 2] {
         page.change(&Change::Scroll(by));
         screen.draw(|area, buf| page.paint(area, buf)).unwrap();
