@@ -1,7 +1,12 @@
 //! Wraps a text to byte ranges. Own wrapping, so that a frame never wraps what is not on the screen.
 //!
+//! Rows end at white space, and where the Unicode line breaking rules (UAX #14) let a line end that has none, as between
+//! ideographs. In scripts that need a dictionary for that (Thai, Khmer …) they end between clusters.
+//!
 //! Not for styles: whoever has them maps the ranges. The invariant: ranges are in order and don't overlap, what lies
 //! between two of them is white space, and no row is wider than asked (a grapheme that can't fit is marked).
+
+use unicode_linebreak::linebreaks;
 
 use super::width::{Cell, cells};
 
@@ -15,7 +20,7 @@ pub struct Row {
     pub too_wide: bool,
 }
 
-/// Wraps at white space, and next to wide characters; words longer than a row are cut at graphemes.
+/// Wraps where a line may end; words longer than a row are cut at graphemes.
 pub fn wrap(text: &str, width: usize) -> Vec<Row> {
     wrap_hanging(text, width, width)
 }
@@ -71,11 +76,12 @@ struct Break {
 
 fn wrap_line(line: &str, base: usize, first: usize, rest: usize, rows: &mut Vec<Row>) {
     let before = rows.len();
+    let breaks = breaks(line);
     let mut start = 0;
     // Each row scans again what the row before could not take, which is less than a row.
     loop {
         let limit = if rows.is_empty() { first } else { rest };
-        match fill(&line[start..], limit) {
+        match fill(line, start, limit, &breaks) {
             Filled::All { end, width } => {
                 if end > 0 || rows.len() == before {
                     rows.push(Row { start: base + start, end: base + start + end, width, too_wide: false });
@@ -116,25 +122,46 @@ enum Filled {
     },
 }
 
-fn fill(text: &str, limit: usize) -> Filled {
+/// Returns the places, besides white space, before which a row may begin. A text in letters parted by blanks has none:
+/// paths, options and words with hyphens stay in one piece.
+fn breaks(line: &str) -> Vec<usize> {
+    // Most lines have no character of U+0590 or above, and are done with here.
+    if !line.bytes().any(|byte| byte >= 0xd6) {
+        return Vec::new();
+    }
+    let far = |c: char| c >= '\u{590}';
+    let between = |at: usize| {
+        let (before, after) = line.split_at(at);
+        let (Some(before), Some(after)) = (before.chars().next_back(), after.chars().next()) else { return false };
+        !before.is_whitespace() && (far(before) || far(after))
+    };
+    linebreaks(line).map(|(at, _)| at).filter(|at| between(*at)).collect()
+}
+
+fn fill(line: &str, start: usize, limit: usize, breaks: &[usize]) -> Filled {
+    let text = &line[start..];
     let mut width = 0;
     let mut spaces: Option<(usize, usize)> = None;
     let mut last_break: Option<Break> = None;
-    let mut before_was_wide = false;
+    // At a blank that belongs to a mark: only where there is no other.
+    let mut poor_break: Option<Break> = None;
+    let mut breaks = breaks[breaks.partition_point(|at| *at <= start)..].iter().map(|at| at - start).peekable();
     for cell in cells(text) {
         if is_breaking_space(&cell) {
             spaces.get_or_insert((cell.at, width));
             width += cell.width;
             continue;
         }
+        while breaks.next_if(|at| *at < cell.at).is_some() {}
+        let may_break = breaks.peek() == Some(&cell.at);
         if let Some((end, width)) = spaces.take() {
-            last_break = Some(Break { end, width, next: cell.at });
-        } else if cell.at > 0 && (before_was_wide || cell.width > 1) && cell.width > 0 {
+            let found = Some(Break { end, width, next: cell.at });
+            if is_lone_mark(text, end, cell.at) { poor_break = found } else { last_break = found }
+        } else if may_break && cell.at > 0 && cell.width > 0 {
             last_break = Some(Break { end: cell.at, width, next: cell.at });
         }
-        before_was_wide = cell.width > 1;
         if width + cell.width > limit {
-            return match last_break {
+            return match last_break.or(poor_break) {
                 Some(Break { end, width, next }) if end > 0 && width <= limit => {
                     Filled::Row { end, width, next, too_wide: false }
                 }
@@ -152,6 +179,18 @@ fn fill(text: &str, limit: usize) -> Filled {
         Some((end, before)) if width > limit => Filled::All { end, width: before },
         _ => Filled::All { end: text.len(), width },
     }
+}
+
+/// Returns whether blanks stand before a mark that would begin a row alone, or behind one that would end it: `« oui » !`
+fn is_lone_mark(text: &str, end: usize, next: usize) -> bool {
+    let (before, after) = (&text.as_bytes()[..end], &text.as_bytes()[next..]);
+    let closes = match after {
+        [b'!' | b'?' | b':' | b';', rest @ ..] | [0xc2, 0xbb, rest @ ..] => {
+            matches!(rest, [] | [b' ' | b'.' | b',', ..])
+        }
+        _ => false,
+    };
+    closes || matches!(before, [0xc2, 0xab] | [.., b' ' | b'(', 0xc2, 0xab])
 }
 
 fn is_breaking_space(cell: &Cell<'_>) -> bool {
@@ -181,7 +220,40 @@ mod tests {
             ("    longword", 8, &["longword"]),
             ("trailing   ", 8, &["trailing"]),
             ("漢字漢字", 5, &["漢字", "漢字"]),
+            ("well-known/path stays", 6, &["well-k", "nown/p", "ath", "stays"]),
+            ("Bonjour à tous !", 14, &["Bonjour à", "tous !"]),
+            ("il dit « oui » :", 8, &["il dit", "« oui »", ":"]),
+            ("hello ! x", 5, &["hello", "! x"]),
             ("ab漢字", 3, &["ab", "漢", "字"]),
+        ];
+        for (text, width, expected) in cases {
+            assert_eq!(rows(text, *width), *expected, "{text:?} at {width}");
+        }
+    }
+
+    #[test]
+    fn lines_end_where_the_rules_of_unicode_let_them() {
+        let cases: &[(&str, usize, &[&str])] = &[
+            // No word of a script that has blanks is cut.
+            ("क्षमा कीजिए। पाँच वाक्य", 8, &["क्षमा", "कीजिए।", "पाँच वाक्य"]),
+            ("আমি বাংলায় গান গাই", 9, &["আমি বাংলায়", "গান গাই"]),
+            ("எனக்கு தமிழ் தெரியும்", 10, &["எனக்கு தமிழ்", "தெரியும்"]),
+            // A longer one only between its clusters, and so is what has none.
+            ("कीजिए", 3, &["की", "जिए"]),
+            ("สวัสดีครับ", 4, &["สวัสดี", "ครับ"]),
+            ("ab สวัสดีครับ", 6, &["ab", "สวัสดีครั", "บ"]),
+            // No row begins with what closes, with a small kana or a mark of length, and none ends with what opens.
+            ("漢字、漢字。", 4, &["漢", "字、", "漢", "字。"]),
+            ("これ「漢字」で", 6, &["これ", "「漢", "字」で"]),
+            ("コンピューター", 6, &["コン", "ピュー", "ター"]),
+            ("きょう", 2, &["き", "ょ", "う"]),
+            ("漢字（注）", 6, &["漢字", "（注）"]),
+            ("価格は￥100です", 9, &["価格は", "￥100です"]),
+            // Words of letters between ideographs stay whole.
+            ("漢字abc漢字", 6, &["漢字", "abc漢", "字"]),
+            ("한국어 문장", 5, &["한국", "어 문", "장"]),
+            ("一—二", 3, &["一—", "二"]),
+            ("🚀🚀🚀", 4, &["🚀🚀", "🚀"]),
         ];
         for (text, width, expected) in cases {
             assert_eq!(rows(text, *width), *expected, "{text:?} at {width}");
@@ -211,7 +283,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rows_hold_everything_but_breaking_space(text in "([a-z]{1,9}|漢|👩\u{200d}👧|é|  ?|\n){0,40}", first in 0usize..30, rest in 0usize..30) {
+        fn rows_hold_everything_but_breaking_space(text in "([a-z]{1,9}|漢|、|「|ょ|की|สวั|👩\u{200d}👧|é| [!:«»] |  ?|\n){0,40}", first in 0usize..30, rest in 0usize..30) {
             for (rows, chopped) in [(wrap_hanging(&text, first, rest), false), (chop(&text, rest), true)] {
                 let mut at = 0;
                 for (index, row) in rows.iter().enumerate() {
