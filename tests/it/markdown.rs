@@ -38,7 +38,7 @@ const SAMPLES: &[&str] = &[
     "```\nnever closed\n\n# no heading\n",
     "para\n```\ninterrupts\n```\npara\n",
     "    indented code\n\n    more\n\ntext\n",
-    "| a | b |\n|---|:-:|\n| 1 | 2 |\n| 3 | `x|y` \\| z |\n\nafter\n",
+    "| a | b |\n|---|:-:|\n| 1 | 2 |\n| 3 | `x\\|y` \\| z |\n\nafter\n",
     "para\n| a | b |\n| - | - |\n| 1 |\n| 1 | 2 | 3 |\n> quote ends it\n",
     "a | b\n--|--\n1 | 2\n",
     "|a|\n|-|\n",
@@ -299,6 +299,69 @@ fn every_visible_character_is_shown_at_every_width() {
         .flatten()
         .collect();
     assert!(all.is_empty(), "{}", all.join("\n"));
+}
+
+#[test]
+fn what_stands_between_angle_brackets_and_is_no_html_is_text() {
+    let text = "Usage: cp <source> <target>, then wait <time>.\n\nRun vector<i> and Option<b>; if x <a and y> z.\n\n\
+                Wrap it in <body> or <main>, then stop.\n\n# Vec<b>\n\n- HashSet<u>\n\n> f<s>(x)\n\n\
+                | a<b> | c<i> |\n|---|---|\n| d<q> | <b>e</b> |\n";
+    for width in [40, 74, 140] {
+        let shown = rows(text, width).join(" ");
+        for part in [
+            "cp <source> <target>, then",
+            "wait <time>.",
+            "vector<i> and",
+            "Option<b>; if x",
+            "x <a and y> z.",
+            "<body> or <main>, then",
+            "Vec<b>",
+            "HashSet<u>",
+            "f<s>(x)",
+            "a<b> ",
+            "c<i>",
+            "d<q> ",
+            " e",
+        ] {
+            assert!(shown.contains(part), "{part} at {width}: {shown}");
+        }
+    }
+}
+
+#[test]
+fn no_cell_of_a_table_is_lost_to_a_bar() {
+    let text = "| Name | Regex | Note |\n|---|---|---|\n| alt | `a|b` | matches either |\n| or | x || y | logical or |\n\
+                | more | c | d | e | f |\n";
+    for text in [
+        text.to_owned(),
+        format!("> {}", text.trim_end().replace('\n', "\n> ")),
+        format!("- {}", text.replace('\n', "\n  ")),
+    ] {
+        let shown = rows(&text, 66).join("\n");
+        for part in ["alt  │ a|b    │ matches either", "or   │ x || y │ logical or", "more │ c      │ d | e | f"]
+        {
+            assert!(shown.contains(part), "{part}\n{shown}");
+        }
+        // Too narrow for columns.
+        let narrow = rows(&text, 14).join(" ");
+        for part in ["matches", "either", "logical", "e | f"] {
+            assert!(narrow.contains(part), "{part}\n{narrow}");
+        }
+    }
+}
+
+#[test]
+fn a_row_ends_between_words_where_there_are_blanks() {
+    let text = "हिन्दी: मैं समझ गया, क्षमा कीजिए। ग्राहक सेवा के बारे में पाँच वाक्य लिखें और देखें कि शब्द बिखरते नहीं हैं।\n";
+    let words: Vec<&str> = text.split_whitespace().collect();
+    for before in ["", "# ", "- ", "> ", "1. "] {
+        for width in [14, 26, 40] {
+            for row in rows(&format!("{before}{text}"), width) {
+                let own = row.trim_start_matches(['•', '▎', '1', '.', ' ']);
+                assert!(own.split_whitespace().all(|word| words.contains(&word)), "{row} at {width}");
+            }
+        }
+    }
 }
 
 #[test]

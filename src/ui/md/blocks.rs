@@ -16,8 +16,8 @@ use std::borrow::Cow;
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag};
 
 use super::long_table::{self, LongTable};
-use super::options;
 use super::syntax::Syntax;
+use super::{nesting, options};
 
 use edges::{MOST_BYTES, content_end, cut_point, ends_blank, line_start, window_end};
 use fence::Fence;
@@ -292,7 +292,7 @@ impl Splitter {
         // Rows alone are no table: its head goes before them.
         let lead = self.table.map_or("", |table| table.lead(text));
         let source = if lead.is_empty() { Cow::Borrowed(source) } else { Cow::Owned([lead, source].concat()) };
-        let source = &*source;
+        let source = &*nesting::structure(&source);
         let place = |at: usize| base + at.saturating_sub(lead.len());
         self.bytes_read += source.len() as u64;
         let mut pieces = Vec::new();

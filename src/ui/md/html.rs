@@ -1,7 +1,9 @@
 //! The tags that people write into Markdown: what the usual ones mean in cells.
 //!
-//! Not a browser. The invariant: a tag that isn't known is shown as it is written, so is a comment, and text between
-//! tags is always shown.
+//! Not a browser. The invariant: a tag that isn't known is shown as it is written, so is a comment and a tag that needs a
+//! partner and has none, for `cp <source>` and `vector<i>` are no HTML; text between tags is always shown.
+
+use pulldown_cmark::{Event, Tag, TagEnd};
 
 /// What a tag does to the text around it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +70,114 @@ pub(super) fn meaning(tag: &str) -> Option<Meaning> {
         },
         _ => return None,
     })
+}
+
+/// Tags that stand alone.
+const VOID: [&str; 6] = ["br", "hr", "img", "wbr", "source", "input"];
+/// Tags whose end may be left out.
+const OPEN: [&str; 14] = ["p", "li", "td", "th", "tr", "dt", "dd", "h1", "h2", "h3", "h4", "h5", "h6", "summary"];
+
+/// Finds the tags that have no partner, in the order in which they come.
+#[derive(Debug, Default)]
+struct Partners {
+    /// The open tags: name, and which it is.
+    open: Vec<(String, usize)>,
+    /// Those that have none.
+    alone: Vec<usize>,
+}
+
+impl Partners {
+    /// Takes a tag with its number.
+    fn tag(&mut self, tag: &str, number: usize) {
+        let inside = tag.trim_start_matches('<').trim_end_matches('>');
+        let (opens, inside) = inside.strip_prefix('/').map_or((true, inside), |inside| (false, inside));
+        let end = inside.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(inside.len());
+        let (name, attributes) = inside.split_at(end);
+        let name = name.to_ascii_lowercase();
+        if VOID.contains(&name.as_str()) {
+            let says_something = match name.as_str() {
+                "img" => attribute(attributes, "src").is_some(),
+                "source" => attributes.contains('='),
+                _ => true,
+            };
+            if !says_something {
+                self.alone.push(number);
+            }
+        } else if opens {
+            // Deeper ones than anybody writes would be looked through again and again.
+            match self.open.len() {
+                0..MOST_OPEN => self.open.push((name, number)),
+                _ => self.alone.push(number),
+            }
+        } else {
+            match self.open.iter().rposition(|(open, _)| *open == name) {
+                Some(at) => self.alone.extend(self.open.drain(at..).skip(1).map(|(_, number)| number)),
+                None => self.alone.push(number),
+            }
+        }
+    }
+
+    /// Nothing that is open is closed any more.
+    fn end(&mut self) {
+        self.alone.extend(self.open.drain(..).map(|(_, number)| number));
+    }
+
+    fn finish(mut self) -> Vec<usize> {
+        self.end();
+        self.alone.sort_unstable();
+        self.alone
+    }
+}
+
+/// Tags inside each other.
+const MOST_OPEN: usize = 64;
+
+/// Returns which events are tags without a partner in their paragraph, heading or cell. Sorted.
+pub(super) fn alone(events: &[Event<'_>]) -> Vec<usize> {
+    let mut partners = Partners::default();
+    for (number, event) in events.iter().enumerate() {
+        match event {
+            Event::InlineHtml(tag) if meaning(tag).is_some() => partners.tag(tag, number),
+            Event::Start(Tag::Emphasis | Tag::Strong | Tag::Strikethrough | Tag::Link { .. } | Tag::Image { .. })
+            | Event::End(TagEnd::Emphasis | TagEnd::Strong | TagEnd::Strikethrough | TagEnd::Link | TagEnd::Image) => {}
+            Event::Start(_) | Event::End(_) => partners.end(),
+            _ => {}
+        }
+    }
+    partners.finish()
+}
+
+/// Returns which pieces of a block are better shown as they are written: tags without a partner right beside text, whose
+/// partner would not be far. A block may end before what it opened, and an item without an end is one.
+pub(super) fn alone_in_block(pieces: &[Piece<'_>]) -> Vec<usize> {
+    let mut partners = Partners::default();
+    for (number, piece) in pieces.iter().enumerate() {
+        if let Piece::Tag(tag) = piece {
+            partners.tag(tag, number);
+        }
+    }
+    let touches = |number: usize| {
+        let text = |piece: Option<&Piece<'_>>, last: bool| match piece {
+            Some(Piece::Text(text)) => {
+                let line = if last { text.rsplit('\n').next() } else { text.split('\n').next() };
+                line.is_some_and(|line| !line.trim().is_empty())
+            }
+            _ => false,
+        };
+        text(number.checked_sub(1).and_then(|before| pieces.get(before)), true) || text(pieces.get(number + 1), false)
+    };
+    let mut alone = partners.finish();
+    alone.retain(|&number| match pieces.get(number) {
+        Some(Piece::Tag(tag)) => {
+            let name = tag.trim_matches(['<', '/', '>']);
+            touches(number) && name.bytes().all(|byte| byte.is_ascii_alphanumeric()) && {
+                let name = name.to_ascii_lowercase();
+                !OPEN.contains(&name.as_str())
+            }
+        }
+        _ => false,
+    });
+    alone
 }
 
 /// What stands around the text of a tag of a block: before what it means, and after.
@@ -224,6 +334,52 @@ mod tests {
         ];
         for (tag, expected) in cases {
             assert_eq!(meaning(tag), expected, "{tag}");
+        }
+    }
+
+    #[test]
+    fn a_tag_without_its_partner_is_no_tag() {
+        let cases: [(&str, &[&str]); 12] = [
+            ("cp <source> <target>, then <time>", &["<source>", "<time>"]),
+            ("vector<i> and Option<b>; if x <a and y> z", &["<i>", "<b>", "<a and y>"]),
+            ("a <b>bold</b> and Vec<b>", &["<b>"]),
+            ("Vec<b> and <b>bold</b>", &["<b>"]),
+            ("a</b> c", &["</b>"]),
+            ("<b>one **two</b> three**", &[]),
+            ("<b>one <i>two</b> three</i>", &["<i>", "</i>"]),
+            ("a<br>b<br/>c<wbr>d <img src=x> <img> <a href=x>y</a>", &["<img>"]),
+            ("Vec<b>\n\n</b> x", &["<b>", "</b>"]),
+            ("# Vec<b>\n</b> x", &["<b>", "</b>"]),
+            ("|a <b>|c </b>|\n|-|-|\n|a <i>x</i>|", &["<b>", "</b>"]),
+            ("- a <u>\n- c </u>\n> d <s>", &["<u>", "</u>", "<s>"]),
+        ];
+        for (text, expected) in cases {
+            let events: Vec<Event<'_>> = pulldown_cmark::Parser::new_ext(text, crate::ui::md::options()).collect();
+            let found: Vec<&str> = alone(&events)
+                .into_iter()
+                .map(|at| match &events[at] {
+                    Event::InlineHtml(tag) => &**tag,
+                    other => panic!("{other:?}"),
+                })
+                .collect();
+            assert_eq!(found, expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_block_of_tags_may_end_before_what_it_opened() {
+        let cases: [(&str, &[&str]); 6] = [
+            ("<main> is where it begins", &["<main>"]),
+            ("<details>\n<summary>More</summary>\n", &[]),
+            ("</details>", &[]),
+            ("<ul>\n<li>one\n<li>two\n</ul>", &[]),
+            ("<div align=center>text", &[]),
+            ("<p>a <b>bold</b>, Vec<i> and more</p>", &["<i>"]),
+        ];
+        for (text, expected) in cases {
+            let pieces = pieces(text);
+            let found: Vec<Piece<'_>> = alone_in_block(&pieces).into_iter().map(|at| pieces[at].clone()).collect();
+            assert_eq!(found, expected.iter().map(|tag| Piece::Tag(tag)).collect::<Vec<_>>(), "{text:?}");
         }
     }
 

@@ -192,8 +192,13 @@ impl Inline {
     fn tag(&mut self, tag: &str) {
         match html::meaning(tag) {
             Some(meaning) => self.mean(&meaning),
-            None => self.push(tag, Face::new(Role::Dim)),
+            None => self.as_written(tag),
         }
+    }
+
+    /// Shows a tag that means nothing here.
+    pub(super) fn as_written(&mut self, tag: &str) {
+        self.push(tag, Face::new(Role::Dim));
     }
 
     /// Does what a tag says.

@@ -13,6 +13,7 @@ mod html;
 mod inline;
 mod long_table;
 mod math;
+mod nesting;
 mod open;
 pub mod render;
 pub mod source;

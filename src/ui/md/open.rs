@@ -16,6 +16,9 @@ const MOST_TARGET: usize = 2000;
 const DEEPEST: usize = 32;
 /// A formula of its own may be this long.
 const MOST_FORMULA: usize = 4096;
+/// Brackets inside each other, and parentheses in a target; deeper ones are text.
+const MOST_BRACKETS: usize = 8;
+const MOST_PARENTHESES: usize = 32;
 
 /// Returns what to show of a block that is still being written.
 pub fn settled(source: &str, kind: BlockKind) -> Cow<'_, str> {
@@ -183,12 +186,16 @@ fn inline(text: &str) -> Ends {
     let mut cut = length;
     let mut skip = None;
     let mut at = 0;
+    // Where TeX's own brackets close next, so that a text without them is searched once. Zero is not looked for yet.
+    let mut closes = [Some(0), Some(0)];
     while let Some(found) = bytes.get(at..).unwrap_or(&[]).iter().position(|byte| b"*_`~[<$&\\".contains(byte)) {
         let here = at + found;
         let byte = bytes.get(here).copied().unwrap_or(0);
         let rest = text.get(here..).unwrap_or("");
         let run = match byte {
-            b'*' | b'_' | b'~' | b'`' | b'$' => run_length(bytes, here),
+            b'*' | b'_' | b'~' | b'`' => run_length(bytes, here),
+            // Whether it is more than one is all that matters.
+            b'$' => 1 + usize::from(bytes.get(here + 1) == Some(&b'$')),
             _ => 1,
         };
         let held = rest.len() <= MOST_HELD;
@@ -198,8 +205,12 @@ fn inline(text: &str) -> Ends {
                 None => cut = here,
                 Some(mark @ (b'(' | b'[')) => {
                     let close = if *mark == b'(' { "\\)" } else { "\\]" };
-                    match window(rest, MOST_FORMULA).find(close) {
-                        Some(end) => at = here + end + 2,
+                    let next = &mut closes[usize::from(*mark == b'[')];
+                    if next.is_some_and(|next| next < here + 2) {
+                        *next = text.get(here + 2..).and_then(|rest| rest.find(close)).map(|at| here + 2 + at);
+                    }
+                    match next.filter(|end| end - here <= MOST_FORMULA) {
+                        Some(end) => at = end + 2,
                         None if rest.len() <= MOST_FORMULA => cut = here,
                         None => at = here + 2,
                     }
@@ -235,7 +246,7 @@ fn inline(text: &str) -> Ends {
                 });
                 match window(rest, MOST_HELD).find('>') {
                     // What is written small is shown once all of it is there.
-                    Some(end) if tag && is_script(rest, end) && held => cut = here,
+                    Some(end) if tag && held && is_script(rest, end) => cut = here,
                     Some(end) if tag => at = here + end + 1,
                     None if tag && may_be_tag(rest) => cut = here,
                     _ => {}
@@ -306,6 +317,9 @@ fn is_script(rest: &str, end: usize) -> bool {
 
 /// Returns whether what follows an opening angle may be a tag or an address: a comparison has blanks soon.
 fn may_be_tag(rest: &str) -> bool {
+    if rest.len() > MOST_HELD {
+        return false;
+    }
     let attributes = rest.contains('=') || rest.contains("://") || rest.starts_with("<!");
     rest.len() <= if attributes { MOST_HELD } else { 24 }
 }
@@ -350,7 +364,7 @@ fn bracket(text: &str, start: usize) -> Bracket {
             close = Some(at);
             break;
         }
-        if at - start > MOST_HELD * 2 {
+        if at - start > MOST_HELD * 2 || depth > MOST_BRACKETS {
             return Bracket::Text;
         }
     }
@@ -364,8 +378,10 @@ fn bracket(text: &str, start: usize) -> Bracket {
                 match byte {
                     b'(' => depth += 1,
                     b')' => depth -= 1,
-                    _ if nth > MOST_TARGET => return Bracket::Text,
                     _ => {}
+                }
+                if nth > MOST_TARGET || depth > MOST_PARENTHESES {
+                    return Bracket::Text;
                 }
                 if depth == 0 {
                     return Bracket::Closed(close + 2 + nth);

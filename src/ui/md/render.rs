@@ -11,7 +11,7 @@ use pulldown_cmark::{BlockQuoteKind, CodeBlockKind, Event, HeadingLevel, LinkTyp
 use super::blocks::BlockKind;
 use super::inline::Inline;
 use super::table::{self, Table};
-use super::{code, html, math, options};
+use super::{code, html, math, nesting, options};
 use crate::text::clean::one_line;
 use crate::text::width::str_width;
 use crate::ui::lines::laid::{Flow, Laid, Page};
@@ -127,13 +127,14 @@ pub fn definitions(text: &str) -> String {
     if memchr::memmem::find(text.as_bytes(), b"]:").is_none() {
         return String::new();
     }
-    let parser = Parser::new_ext(text, options());
+    let structure = &*nesting::structure(text);
+    let parser = Parser::new_ext(structure, options());
     let mut spans: Vec<Range<usize>> =
         parser.reference_definitions().iter().map(|(_, definition)| definition.span.clone()).collect();
     spans.sort_by_key(|span| span.start);
     let mut all: Vec<String> = spans.into_iter().filter_map(|span| text.get(span)).map(ToOwned::to_owned).collect();
     if memchr::memmem::find(text.as_bytes(), b"[^").is_some() {
-        let notes = Parser::new_ext(text, options()).filter_map(|event| match event {
+        let notes = Parser::new_ext(structure, options()).filter_map(|event| match event {
             Event::Start(Tag::FootnoteDefinition(name)) => Some(format!("\n[^{name}]: .")),
             _ => None,
         });
@@ -249,16 +250,32 @@ impl Writer<'_> {
     }
 
     fn read(&mut self, source: &str, definitions: &str) {
+        let source = &*nesting::shallow(source);
         let source = &*with_dollars(source);
+        let source = &*table::with_all_cells(source);
+        let has_tags = memchr::memchr(b'<', source.as_bytes()).is_some();
         if definitions.is_empty() || memchr::memchr(b'[', source.as_bytes()).is_none() {
-            for (event, _) in Parser::new_ext(source, options()).into_offset_iter() {
-                self.event(event);
-            }
+            self.events(Parser::new_ext(source, options()), has_tags);
         } else {
             let joined = format!("{source}\n\n{definitions}");
             let own = |range: &Range<usize>| range.start < source.len();
-            for (event, _) in Parser::new_ext(&joined, options()).into_offset_iter().filter(|(_, range)| own(range)) {
-                self.event(event);
+            let events = Parser::new_ext(&joined, options()).into_offset_iter().filter(|(_, range)| own(range));
+            self.events(events.map(|(event, _)| event), has_tags);
+        }
+    }
+
+    fn events<'e>(&mut self, events: impl Iterator<Item = Event<'e>>, has_tags: bool) {
+        if !has_tags {
+            events.for_each(|event| self.event(event));
+            return;
+        }
+        // Only what comes later tells whether a tag is one.
+        let events: Vec<Event<'_>> = events.collect();
+        let mut alone = html::alone(&events).into_iter().peekable();
+        for (number, event) in events.into_iter().enumerate() {
+            match event {
+                Event::InlineHtml(tag) if alone.next_if_eq(&number).is_some() => self.inline.as_written(&tag),
+                event => self.event(event),
             }
         }
     }
@@ -476,15 +493,18 @@ impl Writer<'_> {
 
     /// Tags are done what they say, and text between them is text.
     fn block_of_tags(&mut self, html: &str) {
-        for piece in html::pieces(html) {
+        let pieces = html::pieces(html);
+        let mut alone = html::alone_in_block(&pieces).into_iter().peekable();
+        for (number, piece) in pieces.into_iter().enumerate() {
             match piece {
+                html::Piece::Tag(tag) if alone.next_if_eq(&number).is_some() => self.inline.as_written(tag),
                 html::Piece::Text(text) => self.inline.loose(&html::decoded(text)),
                 html::Piece::Raw(raw) => self.inline.push(raw.trim_end(), Face::new(Role::Dim)),
                 html::Piece::Tag(tag) => {
                     let (before, after) = html::edges(tag);
                     let known = html::meaning(tag);
                     if known.is_none() {
-                        self.inline.push(tag, Face::new(Role::Dim));
+                        self.inline.as_written(tag);
                     }
                     for meaning in before.iter().chain(&known).chain(&after) {
                         self.inline.mean(meaning);

@@ -4,7 +4,7 @@
 
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 
-use super::options;
+use super::{nesting, options};
 
 /// A code block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,7 @@ pub struct Code {
 pub fn code_blocks(source: &str) -> Vec<Code> {
     let mut blocks: Vec<Code> = Vec::new();
     let mut inside = false;
+    let source = &*nesting::shallow(source);
     for (event, range) in Parser::new_ext(source, options()).into_offset_iter() {
         match event {
             Event::Start(Tag::CodeBlock(_)) => {

@@ -1,11 +1,15 @@
 //! Tables: columns where they fit, cells wrapped where they nearly fit, else one "key: value" below the other.
 
+mod cells;
+
 use pulldown_cmark::Alignment;
 
 use crate::text::width::str_width;
 use crate::text::wrap::wrap;
 use crate::ui::lines::laid::{Column, Flow, Page, Side};
 use crate::ui::theme::{Face, Role};
+
+pub(super) use cells::with_all_cells;
 
 /// A table as it was read: the first row is the head.
 #[derive(Debug, Default)]
