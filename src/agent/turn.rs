@@ -9,7 +9,11 @@
 //! ```
 //!
 //! Tools start only when the reply is over: a reply that breaks in the middle has run nothing. A reply that the server
-//! paused is followed by the next request at once; rounds are capped all the same. Interrupting is not forgetting: a running tool's outcome still arrives, and the turn ends after it.
+//! paused is followed by the next request at once; rounds are capped all the same. A call that the output limit cut off is
+//! not run, and the model is told why; whole ones beside it are. Interrupting is not forgetting: a running tool's outcome
+//! still arrives, and the turn ends after it.
+
+mod cut;
 
 use std::collections::HashMap;
 
@@ -98,7 +102,9 @@ enum Stage {
 #[derive(Clone, Debug)]
 struct Slot {
     call: CallId,
+    message: MessageId,
     name: String,
+    /// As far as they came.
     args: String,
     stage: Stage,
 }
@@ -133,6 +139,10 @@ pub struct Machine {
     spoke: bool,
     /// The server stopped in the middle of its work and wants the turn back.
     paused: bool,
+    /// How the messages of this reply that did not come to a good end stopped.
+    stops: Vec<(MessageId, Stop)>,
+    /// Replies in a row that the output limit left without a call to run.
+    cut_replies: u32,
 }
 
 impl Machine {
@@ -154,6 +164,8 @@ impl Machine {
             repeats: HashMap::new(),
             spoke: false,
             paused: false,
+            stops: Vec::new(),
+            cut_replies: 0,
         };
         let mut steps = vec![Step::Emit(AgentEvent::TurnStarted { turn, parent: None })];
         if let Some(prompt) = prompt {
@@ -207,6 +219,7 @@ impl Machine {
         self.replying = true;
         self.paused = false;
         self.slots.clear();
+        self.stops.clear();
         names.new_reply();
         steps.push(Step::AskModel { round: self.round });
     }
@@ -229,12 +242,22 @@ impl Machine {
         match &mut event {
             AgentEvent::MessageStarted { message, .. } => self.open.push(message.clone()),
             AgentEvent::TextDelta { .. } => self.spoke = true,
-            AgentEvent::MessageFinished { message, .. } => self.open.retain(|open| open != message),
-            AgentEvent::ToolCallStarted { call, name, ran_by, .. } => {
+            AgentEvent::MessageFinished { message, stop, .. } => {
+                self.open.retain(|open| open != message);
+                if matches!(stop, Stop::Length | Stop::Refused) {
+                    self.stops.push((message.clone(), *stop));
+                }
+            }
+            AgentEvent::ToolCallStarted { call, message, name, ran_by, .. } => {
                 // What the server runs needs nothing from us but to be passed on.
                 let stage = if *ran_by == RanBy::Us { Stage::Writing } else { Stage::Server };
-                let name = name.clone().unwrap_or_default();
-                self.slots.push(Slot { call: call.clone(), name, args: String::new(), stage });
+                let (message, name) = (message.clone(), name.clone().unwrap_or_default());
+                self.slots.push(Slot { call: call.clone(), message, name, args: String::new(), stage });
+            }
+            AgentEvent::ToolArgsDelta { call, json } => {
+                if let Some(slot) = self.slot_mut(call).filter(|slot| slot.stage == Stage::Writing) {
+                    slot.args.push_str(json);
+                }
             }
             AgentEvent::ToolCallReady { call, name, args, .. } => {
                 if let Some(slot) = self.slot_mut(call) {
@@ -259,6 +282,8 @@ impl Machine {
         if end != TurnEnd::Completed {
             return self.end(end, steps);
         }
+        self.refuse_declined(steps);
+        let any_cut = self.refuse_cut(steps);
         let half: Vec<CallId> = self
             .slots
             .iter()
@@ -271,6 +296,13 @@ impl Machine {
         let ready: Vec<Slot> = self.slots.iter().filter(|slot| slot.stage == Stage::Ready).cloned().collect();
         // Nothing to run, but not over: the next request gives the turn back as it is.
         if self.paused && ready.is_empty() {
+            return;
+        }
+        self.cut_replies = if any_cut && ready.is_empty() { self.cut_replies + 1 } else { 0 };
+        if self.cut_replies >= cut::MOST_IN_A_ROW {
+            return self.end(TurnEnd::Failed(cut::gave_up()), steps);
+        }
+        if self.cut_replies > 0 {
             return;
         }
         if ready.is_empty() || !self.runs_tools {

@@ -11,6 +11,7 @@ mod ids;
 mod link;
 mod pattern;
 mod permission;
+mod stop;
 mod tool;
 mod tuning;
 mod usage;
@@ -23,6 +24,7 @@ pub use ids::{CallId, MessageId, SessionId, TurnId};
 pub use link::{Caps, LinkState, Queued, ReplayState, Weather};
 pub use pattern::Pattern;
 pub use permission::{Grant, Permissions, RuleKind, StandingRule};
+pub use stop::{LastPart, Stop};
 pub use tool::{Ask, DecidedBy, Decision, Outcome, Output, Risk, ToolSpec};
 pub use tuning::Tuning;
 pub use usage::{Usage, estimate_tokens};
@@ -311,22 +313,6 @@ impl TextKind {
     fn is_text(&self) -> bool {
         *self == Self::Text
     }
-}
-
-/// Why a message ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Stop {
-    End,
-    ToolCalls,
-    /// The output limit was reached.
-    Length,
-    /// A filter or the model itself declined.
-    Refused,
-    Cancelled,
-    /// The stream was cut.
-    Interrupted,
-    Failed,
 }
 
 /// Who runs a call.

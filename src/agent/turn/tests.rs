@@ -372,3 +372,112 @@ fn calls_of_a_remote_that_are_not_ours_to_run_stay_requests() {
     assert_eq!(bench.outcomes(), [("a".into(), Outcome::Requested)]);
     assert_eq!(bench.end(), Some(&TurnEnd::Completed));
 }
+
+/// One reply whose last message stops so, after these calls; `false` ones never became ready.
+fn reply_that_stops(bench: &mut Bench, stop: Stop, calls: &[(&str, &str, bool)]) {
+    bench.model(AgentEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None });
+    for (id, args, is_ready) in calls {
+        bench.model(started(id));
+        bench.model(AgentEvent::ToolArgsDelta { call: (*id).into(), json: (*args).to_owned() });
+        if *is_ready {
+            bench.model(ready(id, args));
+        }
+    }
+    bench.model(AgentEvent::MessageFinished { message: "m1".into(), stop, full: None, carry: None });
+    bench.reply_over(TurnEnd::Completed);
+}
+
+fn outputs(bench: &Bench) -> Vec<String> {
+    let output = |event: &AgentEvent| match event {
+        AgentEvent::ToolCallFinished { output, .. } => Some(output.text.clone()),
+        _ => None,
+    };
+    bench.events.iter().filter_map(output).collect()
+}
+
+#[test]
+fn a_call_that_the_output_limit_cut_off_is_not_run_and_the_model_is_told_why() {
+    for is_ready in [true, false] {
+        let mut bench = Bench::begin();
+        reply_that_stops(&mut bench, Stop::Length, &[("a", r#"{"text":"half a sen"#, is_ready)]);
+        assert_eq!(bench.outcomes(), [("a".to_owned(), Outcome::Failed)]);
+        let told = &outputs(&bench)[0];
+        assert!(told.contains("output limit") && told.contains("19 characters") && told.contains("less"), "{told}");
+        assert!(
+            bench.events.iter().any(|event| matches!(event, AgentEvent::ToolCallReady { .. })),
+            "it is in the past"
+        );
+        assert_eq!(bench.other.last(), Some(&Step::AskModel { round: 2 }), "the model may try again");
+        bench.reply_with_text("shorter");
+        bench.check();
+    }
+}
+
+#[test]
+fn a_whole_call_in_an_answer_that_was_cut_off_is_run() {
+    let mut bench = Bench::begin();
+    let calls = [("a", r#"{"n":12}"#, true), ("b", "", true), ("c", r#"{"n":1"#, true)];
+    reply_that_stops(&mut bench, Stop::Length, &calls);
+    let judged =
+        |call: &str| bench.other.iter().any(|step| matches!(step, Step::Judge { call: it, .. } if *it == call.into()));
+    assert!(judged("a") && judged("b") && !judged("c"));
+    assert_eq!(bench.outcomes(), [("c".to_owned(), Outcome::Failed)]);
+}
+
+#[test]
+fn the_last_call_of_an_answer_that_was_cut_off_may_have_lost_all_of_its_arguments() {
+    for args in ["", "{}", "12"] {
+        let mut bench = Bench::begin();
+        reply_that_stops(&mut bench, Stop::Length, &[("a", args, true)]);
+        assert_eq!(bench.outcomes(), [("a".to_owned(), Outcome::Failed)], "{args:?}");
+    }
+    let mut bench = Bench::begin();
+    reply_that_stops(&mut bench, Stop::ToolCalls, &[("a", "", true)]);
+    assert_eq!(bench.outcomes(), [], "a call without arguments is one");
+}
+
+#[test]
+fn a_model_whose_calls_never_fit_is_not_asked_for_ever() {
+    let mut bench = Bench::begin();
+    for _ in 0..3 {
+        assert!(!bench.machine.is_over());
+        reply_that_stops(&mut bench, Stop::Length, &[("a", r#"{"text":"ha"#, true)]);
+    }
+    assert!(matches!(bench.end(), Some(TurnEnd::Failed(fault)) if fault.kind == FaultKind::LimitReached));
+    bench.check();
+}
+
+#[test]
+fn a_call_that_fits_between_two_that_do_not_begins_the_count_anew() {
+    let mut bench = Bench::begin();
+    for round in 0..3 {
+        reply_that_stops(&mut bench, Stop::Length, &[("a", r#"{"text":"ha"#, true)]);
+        let id = format!("fits{round}");
+        reply_that_stops(&mut bench, Stop::ToolCalls, &[(&id, &format!("{{\"n\":{round}}}"), true)]);
+        let judged = bench.other.iter().rev().find_map(|step| match step {
+            Step::Judge { call, .. } => Some(call.clone()),
+            _ => None,
+        });
+        let call = judged.unwrap();
+        bench.judge(call.as_str(), Verdict::Allow);
+        bench.done(call.as_str(), Outcome::Ok);
+    }
+    assert!(!bench.machine.is_over(), "{:?}", bench.end());
+}
+
+#[test]
+fn calls_of_an_answer_that_was_declined_are_not_run() {
+    let mut bench = Bench::begin();
+    reply_that_stops(&mut bench, Stop::Refused, &[("a", r#"{"n":1}"#, true), ("b", r#"{"n"#, false)]);
+    assert_eq!(bench.outcomes(), [("a".to_owned(), Outcome::Cancelled), ("b".to_owned(), Outcome::Cancelled)]);
+    assert_eq!(bench.end(), Some(&TurnEnd::Completed));
+    bench.check();
+}
+
+#[test]
+fn a_half_call_that_another_was_to_run_never_came_whole() {
+    let mut bench = Bench::of_a_remote();
+    reply_that_stops(&mut bench, Stop::Length, &[("a", r#"{"n":1}"#, true), ("b", r#"{"n"#, true)]);
+    assert_eq!(bench.outcomes(), [("b".to_owned(), Outcome::Unknown), ("a".to_owned(), Outcome::Requested)]);
+    bench.check();
+}

@@ -1,0 +1,87 @@
+//! PURE. Calls of a message that the output limit cut off, or that the model did not go on with.
+//!
+//! Whether a call is whole is seen by its arguments: an object that is closed was written to its end. What the limit cut
+//! off would fail as bad JSON, and a model that isn't told why sends the same again.
+
+use crate::event::{AgentEvent, CallId, Fault, FaultKind, Json, Outcome, Output, Stop};
+
+use super::{Machine, Slot, Stage, Step};
+
+/// Replies in a row that end in the middle of their calls; after that many the turn is over, since each costs the most
+/// that a reply can cost.
+pub(super) const MOST_IN_A_ROW: u32 = 3;
+
+/// Says that a turn ends since the model does not get its calls into one answer.
+pub(super) fn gave_up() -> Fault {
+    let text = format!(
+        "the output limit cut off the calls of {MOST_IN_A_ROW} answers in a row, so they were not run; ask for the work \
+         in smaller steps, or choose a model with a larger output limit"
+    );
+    Fault::new(FaultKind::LimitReached, text)
+}
+
+impl Machine {
+    /// Ends the calls that the output limit cut off, telling the model why. Returns whether there were any.
+    pub(super) fn refuse_cut(&mut self, steps: &mut Vec<Step>) -> bool {
+        let cut: Vec<Slot> = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter(|(at, slot)| self.stopped(slot, Stop::Length) && !self.is_whole(*at))
+            .map(|(_, slot)| slot.clone())
+            .collect();
+        for slot in &cut {
+            if !self.runs_tools {
+                self.finish_call(&slot.call, Outcome::Unknown, Output::default(), None, steps);
+                continue;
+            }
+            if slot.stage == Stage::Writing && !slot.name.is_empty() {
+                // The conversation has only calls that were complete.
+                steps.push(Step::Emit(AgentEvent::ToolCallReady {
+                    call: slot.call.clone(),
+                    name: slot.name.clone(),
+                    args: slot.args.clone(),
+                    carry: None,
+                }));
+            }
+            let came = match slot.args.chars().count() {
+                0 => "nothing of its arguments".to_owned(),
+                count => format!("only {count} characters of its arguments"),
+            };
+            let text = format!(
+                "not run: your answer reached its output limit in the middle of this call, so {came} came; send less at \
+                 once, for example a long text in several calls"
+            );
+            self.finish_call(&slot.call, Outcome::Failed, Output::of(text), None, steps);
+        }
+        self.runs_tools && cut.iter().any(|slot| !slot.name.is_empty())
+    }
+
+    /// Ends the calls of a message that the model or a filter broke off: what it had begun is not what it wants.
+    pub(super) fn refuse_declined(&mut self, steps: &mut Vec<Step>) {
+        let declined: Vec<CallId> =
+            self.slots.iter().filter(|slot| self.stopped(slot, Stop::Refused)).map(|slot| slot.call.clone()).collect();
+        for call in declined {
+            let text = "not run: the model declined to go on with the answer that asked for this";
+            self.finish_call(&call, Outcome::Cancelled, Output::of(text), None, steps);
+        }
+    }
+
+    /// Returns whether this call is one to run, of a message that stopped so.
+    fn stopped(&self, slot: &Slot, stop: Stop) -> bool {
+        matches!(slot.stage, Stage::Writing | Stage::Ready)
+            && self.stops.iter().any(|(message, how)| *message == slot.message && *how == stop)
+    }
+
+    /// Returns whether the call's arguments came to their end. The last call of a message may have had no time to begin
+    /// them.
+    fn is_whole(&self, at: usize) -> bool {
+        let Some(slot) = self.slots.get(at) else { return false };
+        let is_last = self.slots.iter().skip(at + 1).all(|later| later.message != slot.message);
+        match serde_json::from_str::<Json>(&slot.args) {
+            Ok(Json::Object(args)) => !(is_last && args.is_empty()),
+            Ok(_) => false,
+            Err(_) => slot.args.trim().is_empty() && !is_last && slot.stage == Stage::Ready,
+        }
+    }
+}
