@@ -1,6 +1,7 @@
 //! What can be typed: clap types, their readers, and what flags say to the settings. Runs nothing.
 
 mod attach;
+mod bare;
 mod serve;
 mod values;
 
@@ -298,7 +299,10 @@ pub enum LogLevel {
 impl Cli {
     /// Reads the command line, the program's name first. The error prints itself and knows its exit code.
     pub fn read<T: Into<std::ffi::OsString> + Clone>(args: impl IntoIterator<Item = T>) -> Result<Self, clap::Error> {
-        let cli = Self::try_parse_from(args)?;
+        let args: Vec<std::ffi::OsString> = args.into_iter().map(Into::into).collect();
+        let read = Self::try_parse_from(&args);
+        bare::check(&args, &read)?;
+        let cli = read?;
         match cli.misplaced() {
             Some(flag) => {
                 let text = format!("{flag} is for conversations and can't be used with a command");

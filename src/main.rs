@@ -1,9 +1,8 @@
 //! Reads the command line, chooses a mode, returns the exit code. Everything else is in the library.
 
-use std::io::{IsTerminal, Read as _};
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use jarvis_tui::app::{self, Shell};
@@ -13,6 +12,8 @@ use jarvis_tui::cli::{self, Cli, Command, ConfigCommand, OutputFormat, Sessions}
 use jarvis_tui::config::keys::Keymap;
 use jarvis_tui::config::{self, Load, Loaded, Paths};
 use jarvis_tui::event::{Fault, Millis, Seq};
+use jarvis_tui::headless::output::{self, Unwritten, complain};
+use jarvis_tui::headless::stdin::piped_prompt;
 use jarvis_tui::headless::{self, Format, Run, commands};
 use jarvis_tui::serve;
 
@@ -24,12 +25,12 @@ const CONFIGURATION: u8 = 3;
 fn main() -> ExitCode {
     let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
-        Err(error) => error.exit(),
+        Err(error) => return ExitCode::from(output::about_command_line(&error)),
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            commands::complain(&format!("can't start: {error}"));
+            complain(&format!("can't start: {error}"));
             return ExitCode::from(FAILED);
         }
     };
@@ -45,24 +46,24 @@ async fn start(cli: Cli) -> u8 {
     let (paths, folder) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
-            commands::complain(&format!("{error:#}"));
+            complain(&format!("{error:#}"));
             return CONFIGURATION;
         }
     };
     let flags = cli.overrides();
     let load = Load { paths: &paths, folder: &folder, file: cli.shared.config.as_deref(), env: &env, flags: &flags };
     if let Some(Command::Config(command)) = &cli.command {
-        return settings(*command, &load);
+        return settings(*command, &load).unwrap_or_else(|error| told(&error));
     }
     let loaded = match config::load(&load) {
         Ok(loaded) => loaded,
         Err(error) => {
-            commands::complain(&error.to_string());
+            complain(&error.to_string());
             return CONFIGURATION;
         }
     };
     for warning in &loaded.warnings {
-        commands::complain(&warning.to_string());
+        complain(&warning.to_string());
     }
     log_to(&paths, cli.shared.log_level());
     let files = config::load::files(&load);
@@ -81,28 +82,33 @@ async fn start(cli: Cli) -> u8 {
         }
         Some(Command::Models { json }) => {
             let house = House::new(loaded, paths, folder, Audience::Pipe, None);
-            commands::list_models(&house, json).await;
-            Ok(0)
+            commands::list_models(&house, json).await.map(|()| 0).map_err(Into::into)
         }
         Some(Command::Doctor) => {
             let house = House::new(loaded, paths, folder, Audience::Pipe, None);
-            commands::doctor(&house, &files).await;
-            Ok(0)
+            let starts = commands::doctor(&house, &files).await;
+            starts.map(|starts| if starts { 0 } else { FAILED }).map_err(Into::into)
         }
         // Settings were dealt with before they were read.
         Some(Command::Config(_)) => Ok(0),
     };
     match done {
         Ok(code) => code,
-        Err(error) => {
-            commands::complain(&format!("{error:#}"));
-            match error.downcast_ref::<Fault>() {
-                Some(fault) => headless::exit_code(fault),
-                None if error.is::<Unfit>() => CONFIGURATION,
-                None if error.is::<Wrong>() => USAGE,
-                None => FAILED,
-            }
-        }
+        Err(error) => told(&error),
+    }
+}
+
+/// Says what went wrong and returns the exit code of it.
+fn told(error: &anyhow::Error) -> u8 {
+    if let Some(unwritten) = error.downcast_ref::<Unwritten>() {
+        return unwritten.tell();
+    }
+    complain(&format!("{error:#}"));
+    match error.downcast_ref::<Fault>() {
+        Some(fault) => headless::exit_code(fault),
+        None if error.is::<Unfit>() || error.is::<config::Error>() => CONFIGURATION,
+        None if error.is::<Wrong>() => USAGE,
+        None => FAILED,
     }
 }
 
@@ -115,52 +121,47 @@ fn prepare(cli: &Cli, env: config::Env<'_>) -> anyhow::Result<(Paths, PathBuf)> 
     Ok((paths, folder.canonicalize().unwrap_or(folder)))
 }
 
-fn settings(command: ConfigCommand, load: &Load<'_>) -> u8 {
-    let done = match command {
-        ConfigCommand::Path => {
-            commands::show_files(&config::load::files(load));
-            Ok(())
-        }
-        ConfigCommand::Show => config::load(load).map(|loaded| {
+fn settings(command: ConfigCommand, load: &Load<'_>) -> anyhow::Result<u8> {
+    match command {
+        ConfigCommand::Path => commands::show_files(&config::load::files(load))?,
+        ConfigCommand::Show => {
+            let loaded = config::load(load)?;
             for warning in &loaded.warnings {
-                commands::complain(&warning.to_string());
+                complain(&warning.to_string());
             }
-            commands::show_config(&loaded);
-        }),
+            commands::show_config(&loaded)?;
+        }
         ConfigCommand::Check => return check_settings(load),
-        ConfigCommand::Init => config::load::init(load).map(|path| commands::print(&format!("{}\n", path.display()))),
-        ConfigCommand::Trust { remove: false } => config::load::trust(load.paths, load.folder)
-            .map(|project| commands::print(&format!("{} is trusted as it is now\n", project.file.display()))),
-        ConfigCommand::Trust { remove: true } => config::load::distrust(load.paths, load.folder).map(|was| {
-            commands::print(if was { "no longer trusted\n" } else { "was not trusted\n" });
-        }),
-    };
-    match done {
-        Ok(()) => 0,
-        Err(error) => {
-            commands::complain(&error.to_string());
-            CONFIGURATION
+        ConfigCommand::Init => output::print(&format!("{}\n", config::load::init(load)?.display()))?,
+        ConfigCommand::Trust { remove: false } => {
+            let project = config::load::trust(load.paths, load.folder)?;
+            output::print(&format!("{} is trusted as it is now\n", project.file.display()))?;
+        }
+        ConfigCommand::Trust { remove: true } => {
+            let was = config::load::distrust(load.paths, load.folder)?;
+            output::print(if was { "no longer trusted\n" } else { "was not trusted\n" })?;
         }
     }
+    Ok(0)
 }
 
 /// Mistakes in keys are found by the keymap, all others by the settings.
-fn check_settings(load: &Load<'_>) -> u8 {
+fn check_settings(load: &Load<'_>) -> anyhow::Result<u8> {
     let checked = config::load::check(load);
     if let Err(error) = &checked {
-        commands::complain(&error.to_string());
+        complain(&error.to_string());
     }
     // With mistakes elsewhere the keys can still be read.
     let loaded = checked.as_ref().map_or_else(|_| config::load(load).ok(), |loaded| Some(loaded.clone()));
     let about_keys = loaded.map(|loaded| Keymap::new(&loaded.config.keys).1).unwrap_or_default();
     for warning in &about_keys {
-        commands::complain(warning);
+        complain(warning);
     }
     if checked.is_ok() && about_keys.is_empty() {
-        commands::print("no mistakes found\n");
-        return 0;
+        output::print("no mistakes found\n")?;
+        return Ok(0);
     }
-    CONFIGURATION
+    Ok(CONFIGURATION)
 }
 
 async fn chat(chat: cli::Chat, loaded: Loaded, paths: Paths, folder: PathBuf) -> anyhow::Result<u8> {
@@ -172,7 +173,7 @@ async fn chat(chat: cli::Chat, loaded: Loaded, paths: Paths, folder: PathBuf) ->
     let on_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     if chat.printing.is_headless() || !on_terminal {
         let Some(prompt) = piped_prompt(chat.prompt_text().as_deref(), chat.printing.print.is_some()).await? else {
-            commands::complain("there is no terminal and no prompt; pipe one in, or give it with -p (see --help)");
+            complain("there is no terminal and no prompt; pipe one in, or give it with -p (see --help)");
             return Ok(USAGE);
         };
         let format = format_of(chat.printing.format());
@@ -209,8 +210,14 @@ async fn attached(attach: &cli::Attach, loaded: Loaded, paths: Paths, folder: Pa
         None
     };
     if prints && prompt.is_none() && house.must_ask(attach)? && !attach.read_only {
-        let text =
-            format!("nothing to ask {}: give a prompt with -p, or watch a stream with --request get", attach.target);
+        if attach.explain {
+            output::print(&format!("{}\n", house.explain(attach).await?))?;
+            return Ok(0);
+        }
+        let text = format!(
+            "nothing to ask {}: give a prompt with -p, or watch a stream with --request get",
+            house.called(attach)?
+        );
         return Err(Wrong(text).into());
     }
     let Attached { live, past, opened, models } = house.attach(attach, prompt.is_some()).await?;
@@ -242,7 +249,7 @@ async fn served(args: &cli::Serve, loaded: Loaded, paths: Paths, folder: PathBuf
         .with_context(|| format!("can't listen on {host} port {port}"))?;
     let address = listener.local_addr().context("the address is gone")?;
     let mut interrupts = headless::Interrupts::new();
-    commands::print(&format!("listening on http://{address}\n"));
+    output::print(&format!("listening on http://{address}\n"))?;
     let state = serve::State::new(factory, settings);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let running = serve::run(listener, state, async { drop(stopped.await) });
@@ -332,13 +339,15 @@ async fn one_frame(frame: &cli::Frame, house: &House) -> anyhow::Result<u8> {
     };
     let size = (frame.size.width, frame.size.height);
     let path = house.session_path(&frame.file.to_string_lossy())?;
-    commands::print(&headless::frame::dump(house, &path, frame.seq.map(Seq), size, kind).await?);
+    output::print_exactly(&headless::frame::dump(house, &path, frame.seq.map(Seq), size, kind).await?)?;
     Ok(0)
 }
 
 async fn sessions(command: Sessions, house: House) -> anyhow::Result<u8> {
     match command {
-        Sessions::List { all, json } => commands::list_sessions(&house, all, json)?,
+        Sessions::List { all, json } => {
+            return Ok(if commands::list_sessions(&house, all, json)? { 0 } else { FAILED });
+        }
         Sessions::Show { id, json } => {
             let path = house.session_path(&id)?;
             let live = house.print(&path)?;
@@ -354,14 +363,19 @@ async fn sessions(command: Sessions, house: House) -> anyhow::Result<u8> {
                 };
                 headless::run(live, run).await;
             } else {
-                headless::show(live).await;
+                headless::show(live).await?;
             }
         }
         Sessions::Rm { ids } => {
+            let mut code = 0;
             for id in ids {
-                let removed = house.remove_session(&id)?;
-                commands::print(&format!("removed {removed}\n"));
+                // One that can't be removed is no reason to keep the others.
+                match house.remove_session(&id) {
+                    Ok(removed) => output::print(&format!("removed {removed}\n"))?,
+                    Err(error) => code = told(&error),
+                }
             }
+            return Ok(code);
         }
     }
     Ok(0)
@@ -373,68 +387,6 @@ fn format_of(format: OutputFormat) -> Format {
         OutputFormat::Json => Format::Json,
         OutputFormat::StreamJson => Format::StreamJson,
     }
-}
-
-/// Joins the prompt with what is piped in. None when there is neither.
-async fn piped_prompt(given: Option<&str>, print: bool) -> anyhow::Result<Option<String>> {
-    let given = given.filter(|text| !text.trim().is_empty());
-    let wants_stdin = given == Some("-");
-    let given = given.filter(|text| *text != "-");
-    if !wants_stdin && !stdin_has_data() {
-        return Ok(given.map(str::to_owned));
-    }
-    // A pipe that its owner forgot must not hang a prompt that is complete without it.
-    let patience = given.is_some().then_some(Duration::from_secs(3));
-    let piped = read_stdin(patience, print).await?;
-    let piped = piped.trim_end().to_owned();
-    Ok(match (given, piped.is_empty()) {
-        (Some(given), true) => Some(given.to_owned()),
-        (Some(given), false) => Some(format!("{given}\n\n{piped}")),
-        (None, true) => None,
-        (None, false) => Some(piped),
-    })
-}
-
-/// Returns whether standard input is a pipe or a file rather than a terminal, a device or nothing.
-fn stdin_has_data() -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::FileTypeExt as _;
-        std::fs::metadata("/dev/stdin").is_ok_and(|meta| {
-            let kind = meta.file_type();
-            kind.is_fifo() || kind.is_file() || kind.is_socket()
-        })
-    }
-    #[cfg(not(unix))]
-    {
-        !std::io::stdin().is_terminal()
-    }
-}
-
-async fn read_stdin(patience: Option<Duration>, print: bool) -> anyhow::Result<String> {
-    let (first, began) = tokio::sync::oneshot::channel();
-    let reading = tokio::task::spawn_blocking(move || {
-        let mut bytes = vec![0; 1];
-        let mut stdin = std::io::stdin().lock();
-        let got = stdin.read(&mut bytes)?;
-        // Nobody waits for the first byte when there is all the time in the world.
-        let _ = first.send(());
-        if got == 0 {
-            return Ok(Vec::new());
-        }
-        stdin.read_to_end(&mut bytes)?;
-        Ok::<_, std::io::Error>(bytes)
-    });
-    if let Some(patience) = patience
-        && tokio::time::timeout(patience, began).await.is_err()
-    {
-        if print {
-            commands::complain("nothing came on standard input for 3 s, going on without it");
-        }
-        return Ok(String::new());
-    }
-    let bytes = reading.await.context("reading standard input")?.context("reading standard input")?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The log file is for developers; it is made when the first line is written.

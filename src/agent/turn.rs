@@ -306,7 +306,8 @@ impl Machine {
             return;
         }
         if ready.is_empty() || !self.runs_tools {
-            if !self.spoke && self.slots.is_empty() {
+            // How it stopped says why.
+            if !self.spoke && self.slots.is_empty() && self.stops.is_empty() {
                 steps.push(Step::Emit(AgentEvent::Noticed {
                     level: Level::Warn,
                     code: "empty_answer".into(),

@@ -3,6 +3,7 @@
 //! A bare origin is asked what it is; a full URL is used as it is. What was found, and why, is said in the session.
 
 mod aim;
+mod explain;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use crate::net::record::Tap;
 use crate::net::reel;
 use crate::net::{Http, Patience, probe as ask};
 use crate::store::msg::ModelChoice;
+use crate::text::address::without_credentials;
 use aim::Aim;
 
 /// How long a server may take to say what it is.
@@ -302,7 +304,9 @@ impl House {
         let about = http.get_json(&address, &headers, LOOK).await.unwrap_or_default();
         let read_only = typed.read_only || about.get("access").and_then(Json::as_str) == Some("read");
         let moves = about.pointer("/caps/seek").and_then(Json::as_bool) == Some(true);
-        let Begun { session, hub, writer, .. } = self.begin_with(|header| header.mirror_of = Some(address.clone()));
+        let Begun { session, hub, writer, .. } = self.begin_with(|header| {
+            header.mirror_of = Some(without_credentials(&address).into_owned());
+        });
         // A recording that others move can't be written down line by line.
         let (hub, writer) = if after == Seq(0) && !moves {
             (hub, writer)

@@ -195,3 +195,34 @@ fn every_command_and_flag_is_explained() {
     let help = Cli::command().render_help().to_string();
     assert!(help.contains("Examples:") && help.contains("Exit codes:"), "{help}");
 }
+
+#[test]
+fn a_word_that_was_meant_as_a_command_is_not_sent_to_a_model() {
+    for line in [&["login"][..], &["update"], &["sesions"], &["modles", "--debug"], &["nonsense", "--help"]] {
+        let error = Cli::read(["jarvis-tui"].iter().chain(line)).unwrap_err();
+        assert_eq!((error.kind(), error.exit_code()), (ErrorKind::InvalidSubcommand, 2), "{line:?}");
+        let text = error.to_string();
+        assert!(text.contains(line[0]) && text.contains("jarvis-tui -- "), "{text}");
+    }
+    assert!(Cli::read(["jarvis-tui", "sesions"]).unwrap_err().to_string().contains("did you mean `sessions`?"));
+}
+
+#[test]
+fn a_word_that_is_clearly_a_prompt_is_one() {
+    for line in [
+        &["hello"][..],
+        &["continue"],
+        &["-c", "resume"],
+        &["resume", "-c"],
+        &["login", "-p"],
+        &["-p", "login"],
+        &["--", "login"],
+        &["log in"],
+        &["Login"],
+    ] {
+        assert!(ok(line).chat.prompt_text().is_some(), "{line:?}");
+    }
+    assert_eq!(read(&["--help"]).unwrap_err(), ErrorKind::DisplayHelp);
+    assert_eq!(read(&["help"]).unwrap_err(), ErrorKind::DisplayHelp);
+    assert_eq!(read(&["doctor", "--help"]).unwrap_err(), ErrorKind::DisplayHelp);
+}

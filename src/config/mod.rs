@@ -9,7 +9,7 @@ pub mod keys;
 pub mod load;
 pub mod merge;
 pub mod models;
-mod nearest;
+pub mod nearest;
 pub mod paths;
 pub mod problem;
 pub mod remote;

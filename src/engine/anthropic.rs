@@ -134,6 +134,10 @@ impl Engine for Anthropic {
         &self.name
     }
 
+    fn dialect(&self) -> Option<&'static str> {
+        Some("anthropic")
+    }
+
     fn reply(&self, request: &Request) -> Reply {
         let call = HttpCall {
             method: Method::Post,

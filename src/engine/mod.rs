@@ -129,3 +129,18 @@ pub struct Row {
 
 /// The engines that speak with a server.
 pub const ENGINES: &[Row] = &[openai::ROW, openai_responses::ROW, anthropic::ROW, ollama::ROW];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::DIALECTS;
+
+    #[test]
+    fn every_engine_names_the_dialect_that_it_speaks() {
+        for row in ENGINES {
+            let setup = Setup { name: "work".into(), ..Setup::default() };
+            let said = (row.build)(&setup).dialect();
+            assert!(DIALECTS.iter().any(|dialect| Some(dialect.name) == said), "{}: {said:?}", row.name);
+        }
+    }
+}

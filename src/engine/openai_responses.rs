@@ -62,6 +62,10 @@ impl Engine for OpenAiResponses {
         &self.name
     }
 
+    fn dialect(&self) -> Option<&'static str> {
+        Some("openai-responses")
+    }
+
     fn reply(&self, request: &Request) -> Reply {
         let call = HttpCall {
             method: Method::Post,

@@ -1,31 +1,24 @@
 //! The commands that print and leave: sessions, models, doctor, settings.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write as _};
+use std::io::IsTerminal as _;
 
 use serde_json::json;
 
 use crate::assemble::{House, Listed};
 use crate::config::{self, Files, Loaded, address::without_password};
+use crate::text::address::without_credentials;
 use crate::text::clean::one_line;
 
-/// Prints results; a closed pipe is how readers say that they have enough.
-pub fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-}
+use super::output::{Unwritten, complain, print, print_json};
 
-/// Prints one line of trouble or progress.
-pub fn complain(text: &str) {
-    let _ = writeln!(std::io::stderr(), "jarvis-tui: {text}");
-}
-
-/// `sessions list`
-pub fn list_sessions(house: &House, all: bool, as_json: bool) -> anyhow::Result<()> {
+/// `sessions list`. Returns whether every log could be read.
+pub fn list_sessions(house: &House, all: bool, as_json: bool) -> anyhow::Result<bool> {
     let listing = house.sessions(all)?;
     for trouble in &listing.unreadable {
         complain(&trouble.to_string());
     }
+    let is_whole = listing.unreadable.is_empty();
     if as_json {
         let rows: Vec<_> = listing
             .sessions
@@ -44,13 +37,13 @@ pub fn list_sessions(house: &House, all: bool, as_json: bool) -> anyhow::Result<
                 })
             })
             .collect();
-        print(&format!("{}\n", serde_json::Value::from(rows)));
-        return Ok(());
+        print_json(&serde_json::Value::from(rows).to_string())?;
+        return Ok(is_whole);
     }
     if listing.sessions.is_empty() {
         let hint = if all { "" } else { " of this folder; --all lists those of others" };
         complain(&format!("no session is saved yet{hint}"));
-        return Ok(());
+        return Ok(is_whole);
     }
     let mut text = String::new();
     for session in &listing.sessions {
@@ -58,24 +51,27 @@ pub fn list_sessions(house: &House, all: bool, as_json: bool) -> anyhow::Result<
         let _ = writeln!(
             text,
             "{}  {}  {:>7}  {:<24}  {}",
-            session.id,
+            one_line(session.id.as_str(), 80),
             local_time(session.modified),
             size(session.bytes),
             one_line(&format!("{}/{}", session.engine, session.model), 24),
-            one_line(title, 60)
+            one_line(&without_credentials(title), 60)
         );
         if all {
             let _ =
                 writeln!(text, "{:width$}  {}", "", one_line(&session.folder, 90), width = session.id.as_str().len());
         }
     }
-    print(&text);
-    Ok(())
+    print(&text)?;
+    Ok(is_whole)
 }
 
 /// `models`
-pub async fn list_models(house: &House, as_json: bool) {
+pub async fn list_models(house: &House, as_json: bool) -> Result<(), Unwritten> {
     let listed = house.chooser().list_all().await;
+    for fault in listed.iter().filter_map(|engine| engine.models.as_ref().err()) {
+        complain(&one_line(&fault.message, 300));
+    }
     if as_json {
         let rows: Vec<_> = listed
             .iter()
@@ -91,26 +87,20 @@ pub async fn list_models(house: &House, as_json: bool) {
                 })
             })
             .collect();
-        print(&format!("{}\n", serde_json::Value::from(rows)));
-        return;
+        return print_json(&serde_json::Value::from(rows).to_string());
     }
     let mut text = String::new();
     for engine in &listed {
-        match &engine.models {
-            Ok(models) => {
-                for model in models {
-                    let name = format!("{}/{}", engine.engine, model.id);
-                    let _ = writeln!(text, "{:<44} {}", one_line(&name, 120), one_line(&model.remark, 60));
-                }
-            }
-            Err(fault) => complain(&one_line(&fault.message, 300)),
+        for model in engine.models.iter().flatten() {
+            let name = format!("{}/{}", engine.engine, model.id);
+            let _ = writeln!(text, "{:<44} {}", one_line(&name, 120), one_line(&model.remark, 60));
         }
     }
-    print(&text);
+    print(&text)
 }
 
-/// `doctor`
-pub async fn doctor(house: &House, files: &Files) {
+/// `doctor`. Returns whether a chat can start here.
+pub async fn doctor(house: &House, files: &Files) -> Result<bool, Unwritten> {
     let listed = house.chooser().list_all().await;
     let mut text = format!("jarvis-tui {}\n\n", env!("CARGO_PKG_VERSION"));
     let mut row = |name: &str, value: &str| {
@@ -137,7 +127,9 @@ pub async fn doctor(house: &House, files: &Files) {
             let _ = writeln!(text, "  · {name:<9} {}", to_set_up(config.kind));
         }
     }
-    match house.chooser().choose().await {
+    let choice = house.chooser().choose().await;
+    let starts = choice.is_ok();
+    match choice {
         Ok(choice) => {
             let name = format!("{}/{}", choice.engine.name(), choice.model);
             let _ =
@@ -150,7 +142,8 @@ pub async fn doctor(house: &House, files: &Files) {
             let _ = writeln!(text, "\nA chat here can't start: {}", one_line(&fault.message, 300));
         }
     }
-    print(&text);
+    print(&text)?;
+    Ok(starts)
 }
 
 fn describe(text: &mut String, engine: &Listed) {
@@ -191,12 +184,12 @@ fn to_set_up(kind: config::EngineKind) -> &'static str {
 }
 
 /// `config show`
-pub fn show_config(loaded: &Loaded) {
-    print(&config::show::text(loaded));
+pub fn show_config(loaded: &Loaded) -> Result<(), Unwritten> {
+    print(&config::show::text(loaded))
 }
 
 /// `config path`
-pub fn show_files(files: &Files) {
+pub fn show_files(files: &Files) -> Result<(), Unwritten> {
     let mut text = String::new();
     let none = if files.user_exists { "" } else { "  (none yet)" };
     let _ = writeln!(text, "{}{none}", files.user.display());
@@ -204,7 +197,7 @@ pub fn show_files(files: &Files) {
         let trust = if project.trusted { "" } else { "  (not trusted: only looks and model count)" };
         let _ = writeln!(text, "{}{trust}", project.file.display());
     }
-    print(&text);
+    print(&text)
 }
 
 fn local_time(ms: u64) -> String {

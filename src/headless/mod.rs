@@ -4,6 +4,8 @@
 
 pub mod commands;
 pub mod frame;
+pub mod output;
+pub mod stdin;
 
 mod tally;
 
@@ -21,6 +23,7 @@ use crate::event::{
 };
 use crate::text::clean::{clean, one_line};
 
+use output::{Unwritten, for_people, say};
 pub use tally::{Tally, exit_code};
 
 /// What goes to stdout.
@@ -113,7 +116,10 @@ pub async fn run(live: Live, run: Run) -> u8 {
                 tally.limit_reached(fault);
             }
             if let Err(error) = printer.fact(&fact.envelope, &fact.line, began) {
-                return unprinted(&error);
+                return error.tell();
+            }
+            if let Some(remark) = tally.remark().filter(|_| began) {
+                printer.say(&format!("! {remark}"));
             }
             over |= !watching && began && matches!(fact.envelope.event, AgentEvent::TurnFinished { .. });
         }
@@ -129,7 +135,7 @@ pub async fn run(live: Live, run: Run) -> u8 {
     }
     match printer.finish(&tally) {
         Ok(()) => tally.exit_code(),
-        Err(error) => unprinted(&error),
+        Err(error) => error.tell(),
     }
 }
 
@@ -145,17 +151,8 @@ async fn undelivered(weather: &mut tokio::sync::watch::Receiver<Weather>) -> Str
     }
 }
 
-/// Whoever reads our output may have enough: then the program ends quietly, as programs in a pipe do.
-fn unprinted(error: &std::io::Error) -> u8 {
-    if error.kind() == std::io::ErrorKind::BrokenPipe {
-        return 0;
-    }
-    say(&format!("✗ the answer can't be written: {error}"));
-    1
-}
-
 /// Prints a whole saved session for a person to read: prompts, answers, calls and how turns ended.
-pub async fn show(live: Live) {
+pub async fn show(live: Live) -> Result<(), Unwritten> {
     let mut facts = live.hub.subscribe(Seq(0));
     let mut names = HashMap::new();
     let mut out = String::new();
@@ -186,10 +183,10 @@ pub async fn show(live: Live) {
             _ => {}
         }
         if out.len() > 64 * 1024 {
-            commands::print(&std::mem::take(&mut out));
+            output::print(&std::mem::take(&mut out))?;
         }
     }
-    commands::print(&out);
+    output::print(&out)
 }
 
 async fn until(deadline: Option<Instant>) {
@@ -267,12 +264,20 @@ impl Printer {
         }
     }
 
-    fn fact(&mut self, envelope: &Envelope, line: &[u8], began: bool) -> std::io::Result<()> {
+    fn fact(&mut self, envelope: &Envelope, line: &[u8], began: bool) -> Result<(), Unwritten> {
         if self.format == Format::StreamJson {
-            let mut out = std::io::stdout().lock();
-            out.write_all(line)?;
-            out.write_all(b"\n")?;
-            return out.flush();
+            if self.to_terminal {
+                output::print_json(&String::from_utf8_lossy(line))?;
+            } else {
+                let mut out = std::io::stdout().lock();
+                out.write_all(line)?;
+                out.write_all(b"\n")?;
+                out.flush()?;
+            }
+            if began {
+                self.how_it_ended(&envelope.event);
+            }
+            return Ok(());
         }
         if began || matches!(envelope.event, AgentEvent::Noticed { .. }) {
             self.progress(&envelope.event);
@@ -283,7 +288,7 @@ impl Printer {
         match &envelope.event {
             AgentEvent::MessageStarted { role: Role::Assistant, .. } => self.message_began = true,
             AgentEvent::TextDelta { text, .. } if !text.is_empty() => {
-                let text = if self.to_terminal { clean(text) } else { text.into() };
+                let text = for_people(text, self.to_terminal);
                 let mut out = std::io::stdout().lock();
                 if self.message_began && self.printed {
                     out.write_all(if self.open_line { b"\n\n" } else { b"\n" })?;
@@ -292,7 +297,7 @@ impl Printer {
                 self.printed = true;
                 self.open_line = !text.ends_with('\n');
                 out.write_all(text.as_bytes())?;
-                return out.flush();
+                return Ok(out.flush()?);
             }
             _ => {}
         }
@@ -315,12 +320,17 @@ impl Printer {
             // The turn that fails for it says the same.
             AgentEvent::Noticed { code, .. } if code == "no_engine" => {}
             AgentEvent::Noticed { level, text, .. } => self.say(&format!("{} {text}", tally::sign(*level))),
-            AgentEvent::TurnFinished { end, .. } => match end {
-                TurnEnd::Failed(fault) => self.say(&format!("✗ {}", fault.message)),
-                TurnEnd::Interrupted => self.say("✗ the answer broke off"),
-                TurnEnd::Completed | TurnEnd::Cancelled => {}
-            },
-            _ => {}
+            event => self.how_it_ended(event),
+        }
+    }
+
+    /// Says what a turn that did not end well ended with.
+    fn how_it_ended(&mut self, event: &AgentEvent) {
+        let AgentEvent::TurnFinished { end, .. } = event else { return };
+        match end {
+            TurnEnd::Failed(fault) => self.say(&format!("✗ {}", fault.message)),
+            TurnEnd::Interrupted => self.say("✗ the answer broke off"),
+            TurnEnd::Completed | TurnEnd::Cancelled => {}
         }
     }
 
@@ -332,18 +342,11 @@ impl Printer {
         say(line);
     }
 
-    fn finish(&mut self, tally: &Tally) -> std::io::Result<()> {
-        let mut out = std::io::stdout().lock();
-        let written = match self.format {
-            Format::Json => writeln!(out, "{}", tally.to_json()),
-            Format::Text if self.open_line => writeln!(out),
+    fn finish(&mut self, tally: &Tally) -> Result<(), Unwritten> {
+        match self.format {
+            Format::Json => output::print_json(&tally.to_json().to_string()),
+            Format::Text if self.open_line => output::print("\n"),
             Format::Text | Format::StreamJson => Ok(()),
-        };
-        written.and_then(|()| out.flush())
+        }
     }
-}
-
-/// One line of progress. Names and texts come from outside, so they are cleaned wherever stderr goes.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{}", one_line(line, 400));
 }

@@ -1,12 +1,12 @@
 //! PURE. Folds a run's events into the one JSON object of `--output-format json`, and into an exit code.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 
 use crate::event::{
-    AgentEvent, CallId, Envelope, Fault, FaultKind, Level, MessageId, Millis, Outcome, Role, Scope, Subject, TurnEnd,
-    TurnId, Usage,
+    AgentEvent, CallId, Envelope, Fault, FaultKind, LastPart, Level, MessageId, Millis, Outcome, Role, Scope, Stop,
+    Subject, TextKind, TurnEnd, TurnId, Usage,
 };
 
 /// What a run came to.
@@ -22,6 +22,14 @@ pub struct Tally {
     no_engine: bool,
     end: Option<TurnEnd>,
     messages: Vec<(MessageId, String)>,
+    /// Messages of sub-agents: how they stop is not how the answer stops.
+    others: HashSet<MessageId>,
+    /// What the open messages consist of so far.
+    last_parts: HashMap<MessageId, LastPart>,
+    /// How the last message of the answer stopped.
+    stop: Option<Stop>,
+    /// What the last event says of a message that is not what was asked for.
+    remark: Option<&'static str>,
     reasoning: String,
     calls: Vec<Call>,
     usage: HashMap<(TurnId, Scope), Usage>,
@@ -50,6 +58,7 @@ impl Tally {
     }
 
     pub fn observe(&mut self, envelope: &Envelope) {
+        self.remark = None;
         match &envelope.event {
             AgentEvent::SessionOpened { engine, model, .. } => {
                 self.engine.clone_from(engine);
@@ -58,29 +67,44 @@ impl Tally {
             AgentEvent::TurnStarted { turn, .. } => {
                 self.turn = Some((turn.clone(), envelope.at));
                 self.end = None;
+                self.stop = None;
             }
-            AgentEvent::MessageStarted { message, role: Role::Assistant, .. } => {
+            AgentEvent::MessageStarted { message, role: Role::Assistant, parent } => {
+                if parent.is_some() {
+                    self.others.insert(message.clone());
+                }
                 self.messages.push((message.clone(), String::new()));
+                self.last_parts.insert(message.clone(), LastPart::Nothing);
             }
-            AgentEvent::TextDelta { message, text, .. } => {
+            AgentEvent::TextDelta { message, text, kind } => {
+                self.consists_of(message, if *kind == TextKind::Text { LastPart::Text } else { LastPart::Refusal });
                 if let Some((_, whole)) = self.messages.iter_mut().rev().find(|(id, _)| id == message) {
                     whole.push_str(text);
                 }
             }
-            AgentEvent::ReasoningDelta { text, .. } => self.reasoning.push_str(text),
-            AgentEvent::MessageFinished { message, full: Some(full), .. } => {
-                if let Some((_, whole)) = self.messages.iter_mut().rev().find(|(id, _)| id == message) {
+            AgentEvent::ReasoningDelta { message, text } => {
+                self.consists_of(message, LastPart::Reasoning);
+                self.reasoning.push_str(text);
+            }
+            AgentEvent::MessageFinished { message, stop, full, .. } => {
+                if let Some(full) = full
+                    && let Some((_, whole)) = self.messages.iter_mut().rev().find(|(id, _)| id == message)
+                {
                     whole.clone_from(full);
                 }
+                self.stopped(message, *stop);
             }
-            AgentEvent::ToolCallStarted { call, name, .. } => self.calls.push(Call {
-                id: call.clone(),
-                name: name.clone().unwrap_or_default(),
-                args: String::new(),
-                outcome: Outcome::Unknown,
-                output: String::new(),
-                took: None,
-            }),
+            AgentEvent::ToolCallStarted { call, message, name, .. } => {
+                self.consists_of(message, LastPart::Call);
+                self.calls.push(Call {
+                    id: call.clone(),
+                    name: name.clone().unwrap_or_default(),
+                    args: String::new(),
+                    outcome: Outcome::Unknown,
+                    output: String::new(),
+                    took: None,
+                });
+            }
             AgentEvent::ToolCallReady { call, name, args, .. } => {
                 if let Some(known) = self.call(call) {
                     known.name.clone_from(name);
@@ -125,7 +149,6 @@ impl Tally {
             }
             AgentEvent::UserMessage { .. }
             | AgentEvent::MessageStarted { .. }
-            | AgentEvent::MessageFinished { .. }
             | AgentEvent::ToolArgsDelta { .. }
             | AgentEvent::ApprovalRequested { .. }
             | AgentEvent::ApprovalResolved { .. }
@@ -133,6 +156,31 @@ impl Tally {
             | AgentEvent::Annotated { .. }
             | AgentEvent::Unknown(_) => {}
         }
+    }
+
+    fn consists_of(&mut self, message: &MessageId, part: LastPart) {
+        if let Some(last) = self.last_parts.get_mut(message) {
+            *last = part;
+        }
+    }
+
+    fn stopped(&mut self, message: &MessageId, stop: Stop) {
+        let Some(last) = self.last_parts.remove(message) else { return };
+        if !self.others.remove(message) {
+            self.stop = Some(stop);
+        }
+        let Some((code, text)) = stop.remark(last) else { return };
+        // The dialect may have said it better, with the words of the server.
+        if code == "refused" && self.notices.iter().any(|(known, _, _)| known == code) {
+            return;
+        }
+        self.remark = Some(text);
+        self.notice(code, text);
+    }
+
+    /// Returns what the event that was seen last says of an answer that was cut off or declined.
+    pub fn remark(&self) -> Option<&'static str> {
+        self.remark
     }
 
     /// Says that a limit of the run itself ended it.
@@ -151,10 +199,13 @@ impl Tally {
         self.end.as_ref()
     }
 
-    /// Returns the exit code: 0 ok, 1 failed, 3 the settings name no usable engine, 4 authentication, 5 network or stream lost, 6 limit reached,
-    /// 7 a call was denied and the turn otherwise completed, 130 interrupted by the person.
+    /// Returns the exit code: 0 ok, 1 failed or declined, 3 the settings name no usable engine, 4 authentication,
+    /// 5 network or stream lost, 6 a limit was reached, that of the model's output too, 7 a call was denied and the turn
+    /// otherwise completed, 130 interrupted by the person.
     pub fn exit_code(&self) -> u8 {
         match &self.end {
+            Some(TurnEnd::Completed) if self.stop == Some(Stop::Length) => 6,
+            Some(TurnEnd::Completed) if self.stop == Some(Stop::Refused) => 1,
             Some(TurnEnd::Completed) if self.denied => 7,
             Some(TurnEnd::Completed) => 0,
             Some(TurnEnd::Cancelled) => 130,
@@ -180,6 +231,8 @@ impl Tally {
                 "input_tokens": sum.input_tokens,
                 "output_tokens": sum.output_tokens,
                 "total_tokens": sum.total(),
+                "cached_tokens": sum.cached_tokens,
+                "reasoning_tokens": sum.reasoning_tokens,
                 "estimated": sum.estimated,
             })
         } else {
@@ -193,6 +246,7 @@ impl Tally {
             "dialect": self.dialect(),
             "model": self.model,
             "outcome": outcome,
+            "stop": self.stop,
             "text": texts.join("\n\n"),
             "reasoning": self.reasoning,
             "messages": texts.iter().map(|text| json!({ "role": "assistant", "text": text })).collect::<Vec<_>>(),
@@ -264,6 +318,7 @@ fn dialect_of(engine: &str) -> &'static str {
         "offline" => "native",
         "ollama" => "ollama",
         "openai-responses" => "openai-responses",
+        "anthropic" => "anthropic",
         _ => "openai-chat",
     }
 }
@@ -280,7 +335,7 @@ pub(super) fn sign(level: Level) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Output, RanBy, Seq, Stop, TextKind};
+    use crate::event::{Output, RanBy, Seq};
 
     fn run(events: Vec<AgentEvent>) -> Tally {
         let mut tally = Tally::new("s", "agent");
@@ -368,6 +423,7 @@ mod tests {
         assert_eq!(run(vec![opened("work")]).to_json()["dialect"], "openai-chat");
         assert_eq!(run(vec![opened("work"), told]).to_json()["dialect"], "ollama");
         assert_eq!(run(vec![opened("offline")]).to_json()["dialect"], "native");
+        assert_eq!(run(vec![opened("anthropic")]).to_json()["dialect"], "anthropic");
     }
 
     #[test]
@@ -377,6 +433,88 @@ mod tests {
         assert_eq!(run(vec![notice.clone(), end(FaultKind::BadRequest)]).exit_code(), 3);
         assert_eq!(run(vec![notice, end(FaultKind::Auth)]).exit_code(), 4);
         assert_eq!(run(vec![end(FaultKind::BadRequest)]).exit_code(), 1);
+    }
+
+    /// One message of these parts that stopped so, in a turn that completed.
+    fn stopped(parts: &[AgentEvent], stop: Stop) -> Tally {
+        let mut events = vec![
+            AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
+            AgentEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None },
+        ];
+        events.extend_from_slice(parts);
+        events.push(AgentEvent::MessageFinished { message: "m1".into(), stop, full: None, carry: None });
+        events.push(AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Completed });
+        run(events)
+    }
+
+    fn said(kind: TextKind) -> AgentEvent {
+        AgentEvent::TextDelta { message: "m1".into(), text: "Partial answ".into(), kind }
+    }
+
+    #[test]
+    fn an_answer_that_was_cut_off_is_not_taken_for_a_whole_one() {
+        let thought = AgentEvent::ReasoningDelta { message: "m1".into(), text: "hm".into() };
+        let call = AgentEvent::ToolCallStarted {
+            call: "c1".into(),
+            message: "m1".into(),
+            name: Some("write_file".into()),
+            parent: None,
+            ran_by: RanBy::Us,
+        };
+        for (parts, words) in [
+            (vec![said(TextKind::Text)], "cut off"),
+            (vec![thought], "while thinking"),
+            (vec![said(TextKind::Text), call], "a call was cut off"),
+            (vec![], "no answer"),
+        ] {
+            let tally = stopped(&parts, Stop::Length);
+            let object = tally.to_json();
+            assert_eq!((&object["outcome"], &object["stop"]), (&json!("completed"), &json!("length")), "{object}");
+            assert_eq!(object["notices"][0]["code"], "output_limit");
+            assert!(object["notices"][0]["message"].as_str().unwrap().contains(words), "{object}");
+            assert_eq!(tally.exit_code(), 6);
+        }
+    }
+
+    #[test]
+    fn an_answer_that_was_declined_says_so_once() {
+        let tally = stopped(&[said(TextKind::Refusal)], Stop::Refused);
+        assert_eq!(tally.to_json()["stop"], "refused");
+        assert_eq!(tally.to_json()["notices"][0]["message"], "the model declined to answer this");
+        assert_eq!(tally.exit_code(), 1);
+        let told = AgentEvent::Noticed { level: Level::Warn, code: "refused".into(), text: "for its reasons".into() };
+        let notices = stopped(&[told], Stop::Refused).to_json()["notices"].clone();
+        assert_eq!(notices, json!([{ "code": "refused", "message": "for its reasons", "count": 1 }]));
+    }
+
+    #[test]
+    fn how_the_last_message_of_the_answer_stopped_counts_and_the_one_before_is_remembered() {
+        let message = |id: &str, parent: Option<CallId>, stop| {
+            [
+                AgentEvent::MessageStarted { message: id.into(), role: Role::Assistant, parent },
+                AgentEvent::MessageFinished { message: id.into(), stop, full: None, carry: None },
+            ]
+        };
+        let mut events = vec![AgentEvent::TurnStarted { turn: "t1".into(), parent: None }];
+        events.extend(message("m1", None, Stop::Length));
+        events.extend(message("m2", None, Stop::End));
+        events.extend(message("m3", Some("c1".into()), Stop::Length));
+        events.push(AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Completed });
+        let tally = run(events);
+        assert_eq!((tally.exit_code(), &tally.to_json()["stop"]), (0, &json!("end")));
+        assert_eq!(tally.to_json()["notices"][0]["count"], 2);
+    }
+
+    #[test]
+    fn the_usage_says_what_was_cached_and_thought() {
+        let usage =
+            Usage { input_tokens: 9, output_tokens: 5, cached_tokens: 7, reasoning_tokens: 3, ..Usage::default() };
+        let object = run(vec![
+            AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
+            AgentEvent::UsageReported { scope: Scope::Request(1), usage },
+        ])
+        .to_json();
+        assert_eq!((&object["usage"]["cached_tokens"], &object["usage"]["reasoning_tokens"]), (&json!(7), &json!(3)));
     }
 
     #[test]

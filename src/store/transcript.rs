@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::event::{
-    AgentEvent, CallId, Level, MessageId, Millis, Role, Stop, Subject, TextKind, TurnEnd, TurnId, Usage,
+    AgentEvent, CallId, LastPart, Level, MessageId, Millis, Role, Stop, Subject, TextKind, TurnEnd, TurnId, Usage,
 };
 
 use super::usage::Meters;
@@ -94,6 +94,8 @@ struct OpenMessage {
     runs: Vec<usize>,
     /// The run that the next delta of the same voice joins.
     current: Option<(usize, Voice)>,
+    /// What came last of it.
+    last: LastPart,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,6 +103,22 @@ enum Voice {
     Text,
     Refusal,
     Reasoning,
+}
+
+impl Default for OpenMessage {
+    fn default() -> Self {
+        Self { role: Role::Assistant, runs: Vec::new(), current: None, last: LastPart::Nothing }
+    }
+}
+
+impl Voice {
+    fn part(self) -> LastPart {
+        match self {
+            Self::Text => LastPart::Text,
+            Self::Refusal => LastPart::Refusal,
+            Self::Reasoning => LastPart::Reasoning,
+        }
+    }
 }
 
 impl Transcript {
@@ -220,7 +238,7 @@ impl Transcript {
             AgentEvent::MessageStarted { message, role, parent: _ } => {
                 self.messages
                     .entry(message.clone())
-                    .or_insert(OpenMessage { role: *role, runs: Vec::new(), current: None })
+                    .or_insert(OpenMessage { role: *role, ..OpenMessage::default() })
                     .role = *role;
             }
             AgentEvent::TextDelta { message, text, kind } => {
@@ -236,6 +254,9 @@ impl Transcript {
             }
             AgentEvent::ToolCallStarted { call, message, .. } => {
                 self.close_run(at, message);
+                if let Some(open) = self.messages.get_mut(message) {
+                    open.last = LastPart::Call;
+                }
                 self.on_call(at, call);
             }
             AgentEvent::ToolArgsDelta { call, .. }
@@ -281,11 +302,8 @@ impl Transcript {
             }
         };
         let index = self.push(at, kind);
-        let open = self.messages.entry(message.clone()).or_insert(OpenMessage {
-            role: Role::Assistant,
-            runs: Vec::new(),
-            current: None,
-        });
+        let open = self.messages.entry(message.clone()).or_default();
+        open.last = voice.part();
         open.current = Some((index, voice));
         if voice != Voice::Reasoning {
             open.runs.push(index);
@@ -327,13 +345,25 @@ impl Transcript {
         if let Some(full) = full {
             self.reconcile(at, &open.runs, full);
         }
-        if let Some(last) = open.runs.last().copied() {
-            self.change(last, |item| {
-                if let Kind::Answer { stop: old, .. } = &mut item.kind {
-                    *old = Some(stop);
-                }
-            });
+        // Text that something came after was not what was cut off.
+        let is_last = open.runs.last().is_some_and(|last| last + 1 == self.items.len());
+        match (open.runs.last().copied(), stop.remark(open.last)) {
+            (Some(last), remark) if is_last || remark.is_none() => {
+                self.change(last, |item| {
+                    if let Kind::Answer { stop: old, .. } = &mut item.kind {
+                        *old = Some(stop);
+                    }
+                });
+            }
+            (_, Some((code, text))) if open.role != Role::User && !self.just_said(code) => {
+                self.notice(at, Level::Warn, code, text);
+            }
+            _ => {}
         }
+    }
+
+    fn just_said(&self, code: &str) -> bool {
+        matches!(self.items.last(), Some(Item { kind: Kind::Notice { code: last, .. }, .. }) if last == code)
     }
 
     /// Makes the runs say what the wire repeated at the end: runs that agree stay untouched, the first that doesn't

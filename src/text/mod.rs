@@ -3,6 +3,7 @@
 //! Not for styles and not for Markdown. The invariant: nothing here knows a terminal, and every function is linear in
 //! the length of its text.
 
+pub mod address;
 pub mod clean;
 pub mod data;
 pub mod link;

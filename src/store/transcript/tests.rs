@@ -170,3 +170,41 @@ fn an_item_is_found_by_its_id() {
     }
     assert_eq!(transcript.index_of(ItemId(99)), None);
 }
+
+#[test]
+fn a_message_that_was_cut_off_says_so_below_what_came_last_of_it() {
+    let length = || AgentEvent::MessageFinished { message: "m".into(), stop: Stop::Length, full: None, carry: None };
+    let thought = AgentEvent::ReasoningDelta { message: "m".into(), text: "hm".into() };
+    let told = |events: &[AgentEvent]| {
+        let mut all = vec![(0, message("m"))];
+        all.extend(events.iter().map(|event| (0, event.clone())));
+        all.push((0, length()));
+        match kinds(&fold(&all)).pop() {
+            Some(Kind::Notice { text, .. }) => text,
+            Some(Kind::Answer { stop, .. }) => format!("{stop:?}"),
+            other => format!("{other:?}"),
+        }
+    };
+    assert_eq!(told(&[text("m", "half")]), "Some(Length)", "the answer itself shows it");
+    assert!(told(&[text("m", "now:"), call("c", "m")]).starts_with("a call was cut off"));
+    assert!(told(&[thought]).contains("while thinking"));
+    assert!(told(&[]).starts_with("no answer"));
+}
+
+#[test]
+fn an_answer_that_was_declined_is_told_once() {
+    let refused = AgentEvent::MessageFinished { message: "m".into(), stop: Stop::Refused, full: None, carry: None };
+    let notice = AgentEvent::Noticed { level: Level::Warn, code: "refused".into(), text: "because".into() };
+    let texts = |transcript: &Transcript| -> Vec<String> {
+        let text = |item: &Item| match &item.kind {
+            Kind::Notice { text, count, .. } => Some(format!("{text} {count}")),
+            _ => None,
+        };
+        transcript.items().iter().filter_map(text).collect()
+    };
+    assert_eq!(texts(&fold(&[(0, message("m")), (0, notice), (0, refused.clone())])), ["because 1"]);
+    assert_eq!(
+        texts(&fold(&[(0, message("m")), (0, refused)])),
+        ["no answer: the model or a filter declined to give one 1"]
+    );
+}

@@ -6,7 +6,7 @@
 pub(super) mod about;
 pub(super) mod call;
 
-use crate::event::{Level, Millis, Stop, TurnEnd, Usage};
+use crate::event::{LastPart, Level, Millis, Stop, TurnEnd, Usage};
 use crate::store::tools::CallState;
 use crate::store::transcript::{Item, Kind};
 use crate::store::{Store, Timestamps};
@@ -130,7 +130,7 @@ impl Scene<'_> {
                 lay_with_images(&source, kind, setting, self.images())
             }
             (PartKind::Prompt, _) => self.lay_prompt(),
-            (PartKind::Remark, Kind::Answer { stop, .. }) => self.lay_remark(*stop),
+            (PartKind::Remark, Kind::Answer { stop, refusal, .. }) => self.lay_remark(*stop, *refusal),
             (PartKind::ThinkingHead, Kind::Thinking { text, open, took, .. }) => {
                 self.lay_thinking_head(text, *open, *took)
             }
@@ -166,11 +166,10 @@ impl Scene<'_> {
         page.finish()
     }
 
-    fn lay_remark(&self, stop: Option<Stop>) -> Laid {
-        let text = match stop {
-            Some(Stop::Length) => "cut off: the model reached its output limit",
-            _ => "the model declined to answer this",
-        };
+    fn lay_remark(&self, stop: Option<Stop>, refusal: bool) -> Laid {
+        let last = if refusal { LastPart::Refusal } else { LastPart::Text };
+        let text =
+            stop.and_then(|stop| stop.remark(last)).map_or("the model declined to answer this", |(_, text)| text);
         let mut page = Page::new(self.width);
         page.flow(&Flow::of(text, Role::Warn.into()));
         page.finish()
@@ -222,11 +221,14 @@ impl Scene<'_> {
         (usage, cost): (Option<Usage>, Option<f64>),
         first_token: Option<Millis>,
     ) -> Laid {
+        // What failed at once took no time worth telling.
+        let at_once = took.0 < 100;
         let took = duration(took);
         let (head, role) = match end {
             TurnEnd::Completed => (took, Role::Dim),
             TurnEnd::Cancelled => (format!("cancelled after {took}"), Role::Warn),
             TurnEnd::Interrupted => (format!("interrupted after {took}, the answer is not whole"), Role::Warn),
+            TurnEnd::Failed(fault) if at_once => (format!("failed: {}", clean(&fault.message)), Role::Error),
             TurnEnd::Failed(fault) => (format!("failed after {took}: {}", clean(&fault.message)), Role::Error),
         };
         let mut flow = Flow::of(&head, role.into());
