@@ -32,9 +32,9 @@ Examples:
   jarvis-tui doctor                       what was found, and what to do
 
 Exit codes:
-  0 ok                 3 configuration              6 limit reached
-  1 failed             4 authentication             7 a call was denied, otherwise completed
-  2 usage              5 network or stream lost   130 interrupted";
+  0 ok                   3 configuration              6 limit reached, also of the model's output
+  1 failed or declined   4 authentication             7 a call was denied, otherwise completed
+  2 usage                5 network or stream lost   130 interrupted";
 
 /// A terminal chat client for AI agents.
 #[derive(Clone, Debug, PartialEq, Parser)]

@@ -190,7 +190,7 @@ async fn chat(chat: cli::Chat, loaded: Loaded, paths: Paths, folder: PathBuf) ->
         };
         let code = headless::run(live, run).await;
         house.close().await;
-        return Ok(code);
+        return Ok(code?);
     }
     let mut house = House::new(loaded, paths, folder, Audience::Screen, chat.system.clone());
     let live = house.open(&start)?;
@@ -234,7 +234,7 @@ async fn attached(attach: &cli::Attach, loaded: Loaded, paths: Paths, folder: Pa
         };
         let code = headless::run(live, run).await;
         house.close().await;
-        return Ok(code);
+        return Ok(code?);
     }
     on_screen(house, live, prompt, Fresh::Refused, Some(models)).await
 }
@@ -273,7 +273,7 @@ async fn play(replay_args: cli::Replay, loaded: Loaded, paths: Paths, folder: Pa
         let format = format_of(replay_args.format());
         let run =
             Run { format, prompt: None, from: Seq(0), source: "replay", timeout: None, opened: None, explain: false };
-        return Ok(headless::run(live, run).await);
+        return Ok(headless::run(live, run).await?);
     }
     let options = replay::Options {
         speed: replay_args.speed as f32,
@@ -361,7 +361,7 @@ async fn sessions(command: Sessions, house: House) -> anyhow::Result<u8> {
                     opened: None,
                     explain: false,
                 };
-                headless::run(live, run).await;
+                headless::run(live, run).await?;
             } else {
                 headless::show(live).await?;
             }

@@ -103,6 +103,8 @@ pub struct Enclava {
     named: bool,
     usage: Option<Usage>,
     completed: bool,
+    /// Why an answer that was completed is not whole, as our own server says it.
+    cut_short: Option<Stop>,
     fault: Option<Fault>,
     odd: Odd,
 }
@@ -351,6 +353,11 @@ impl Enclava {
     /// The closing frame repeats all items: the n-th call of an id is the n-th that was seen.
     fn complete(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
         self.completed = true;
+        self.cut_short = match json.pointer("/incomplete_details/reason").and_then(Json::as_str) {
+            Some("max_output_tokens") => Some(Stop::Length),
+            Some("content_filter") => Some(Stop::Refused),
+            _ => None,
+        };
         let items = json.get("output").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
         let mut seen: Vec<(String, bool)> = Vec::new();
         for value in items.iter().take(MOST_ITEMS) {
@@ -405,7 +412,7 @@ impl Decode for Enclava {
         let stop = match (&fault, self.completed) {
             (Some(_), _) => Some(Stop::Failed),
             (None, false) => Some(Stop::Interrupted),
-            (None, true) => None,
+            (None, true) => self.cut_short,
         };
         if self.completed && fault.is_none() && self.messages == 0 {
             let text = "the model ended its answer without saying anything".to_owned();

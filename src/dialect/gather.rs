@@ -192,6 +192,11 @@ impl Gathered {
         }
     }
 
+    /// Returns the reason where it is not a whole answer, for formats that have no word for it.
+    pub(super) fn cut_short(&self) -> Option<&'static str> {
+        Some(self.finish_reason(false)).filter(|reason| *reason != "stop")
+    }
+
     fn find(&self, call: &CallId) -> Option<usize> {
         self.calls.iter().rposition(|known| known.id == *call)
     }

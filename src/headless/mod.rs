@@ -54,7 +54,11 @@ pub struct Run {
 }
 
 /// Prints the session until its turn is over (with a prompt) or its source ends, and returns the exit code.
-pub async fn run(live: Live, run: Run) -> u8 {
+///
+/// # Errors
+///
+/// Fails where what came can't be written.
+pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
     let mut printer = Printer::new(run.format, run.explain);
     let mut tally = Tally::new(live.session.as_str(), run.source);
     if let Some(opened) = &run.opened {
@@ -67,7 +71,7 @@ pub async fn run(live: Live, run: Run) -> u8 {
         && live.commands.send(Command::Prompt { text }).await.is_err()
     {
         say("✗ the session ended before it began");
-        return 1;
+        return Ok(1);
     }
     let deadline = run.timeout.map(|limit| Instant::now() + limit);
     let mut batch = Vec::new();
@@ -80,7 +84,7 @@ pub async fn run(live: Live, run: Run) -> u8 {
             biased;
             () = interrupts.next() => {
                 if asked_to_stop {
-                    return 130;
+                    return Ok(130);
                 }
                 asked_to_stop = true;
                 printer.say("✗ interrupted");
@@ -115,9 +119,7 @@ pub async fn run(live: Live, run: Run) -> u8 {
             {
                 tally.limit_reached(fault);
             }
-            if let Err(error) = printer.fact(&fact.envelope, &fact.line, began) {
-                return error.tell();
-            }
+            printer.fact(&fact.envelope, &fact.line, began)?;
             if let Some(remark) = tally.remark().filter(|_| began) {
                 printer.say(&format!("! {remark}"));
             }
@@ -133,10 +135,8 @@ pub async fn run(live: Live, run: Run) -> u8 {
         printer.say(&format!("! {text}"));
         tally.notice("not_saved", &text);
     }
-    match printer.finish(&tally) {
-        Ok(()) => tally.exit_code(),
-        Err(error) => error.tell(),
-    }
+    printer.finish(&tally)?;
+    Ok(tally.exit_code())
 }
 
 /// Waits until a wish was lost on its way to another program's session.

@@ -12,6 +12,7 @@ mod encoders;
 mod encoders_responses;
 mod engines;
 mod grammar;
+mod headless;
 mod hosted;
 mod hostile;
 mod journal;

@@ -17,7 +17,7 @@ use self::object::{End, ascii};
 use super::super::cost::Cost;
 use super::super::responses::encode::{Heading, Opening};
 use super::super::{Encode, KeepAlive, SseFrame};
-use crate::event::{AgentEvent, CallId, Envelope, Json, MessageId, Outcome, Output, Role, TurnEnd};
+use crate::event::{AgentEvent, CallId, Envelope, Json, MessageId, Outcome, Output, Role, Stop, TurnEnd};
 
 /// Bytes of texts and arguments that are kept to be repeated.
 const MOST_KEPT: usize = 16 * 1024 * 1024;
@@ -64,6 +64,8 @@ pub struct Encoder {
     /// What was said last.
     last_text: Option<String>,
     kept: usize,
+    /// How the newest message stopped.
+    stop: Option<Stop>,
     cost: Cost,
     end: Option<End>,
 }
@@ -82,6 +84,7 @@ impl Encoder {
             items: Vec::new(),
             last_text: None,
             kept: 0,
+            stop: None,
             cost: Cost::default(),
             end: None,
         }
@@ -250,10 +253,10 @@ impl Encoder {
             self.end_message(&message, None, out);
         }
         let are_spent = self.most_rounds.is_some_and(|most| self.tool_rounds >= most);
-        let end = End::of(end, are_spent);
+        let end = End::of(end, self.stop, are_spent);
         self.begin(out);
         let (event, data) = match end.error() {
-            None => ("response.completed", self.completed()),
+            None => ("response.completed", self.completed(&end)),
             Some(error) => {
                 let id = &self.heading.id;
                 ("response.failed", json!({"id": id, "object": "response", "status": "failed", "error": error}))
@@ -283,7 +286,10 @@ impl Encode for Encoder {
                 self.open.push(Round { message, id: None, text: String::new(), before: 0, calls: Vec::new() });
             }
             AgentEvent::TextDelta { message, text, kind: _ } => self.text(message, text, out),
-            AgentEvent::MessageFinished { message, stop: _, full, carry: _ } => {
+            AgentEvent::MessageFinished { message, stop, full, carry: _ } => {
+                if self.open.iter().any(|round| round.message == *message) {
+                    self.stop = Some(*stop);
+                }
                 self.end_message(message, full.as_deref(), out);
             }
             AgentEvent::ToolCallStarted { call, message, name, parent: _, ran_by: _ } => {

@@ -296,6 +296,14 @@ impl Bridge {
         self.calls.iter_mut().rfind(|call| call.id == *id)
     }
 
+    fn finish_reason(&self) -> &'static str {
+        match self.spoken.stop {
+            Some(Stop::Length) => "length",
+            Some(Stop::Refused) if self.spoken.refusal.is_empty() => "content_filter",
+            _ => "stop",
+        }
+    }
+
     fn end(&mut self, out: &mut Vec<SseFrame>) {
         self.infer_no_more(out);
         if let Some(fault) = self.spoken.fault() {
@@ -324,7 +332,7 @@ impl Bridge {
         }
         let usage = self.spoken.usage().unwrap_or_else(|| chunk::guess(self.prompt, &self.spoken.text));
         let delta = Delta { role: None, content: None };
-        out.push(SseFrame::data(self.head.chunk(&delta, Some("stop"), Counts::Are(usage.into()))));
+        out.push(SseFrame::data(self.head.chunk(&delta, Some(self.finish_reason()), Counts::Are(usage.into()))));
     }
 }
 
@@ -381,7 +389,7 @@ impl Encode for Bridge {
         let usage = self.spoken.usage().unwrap_or_else(|| chunk::guess(self.prompt, &self.spoken.text));
         let text = format!("{}{}", self.spoken.text, self.spoken.refusal);
         let message = json!({"role": "assistant", "content": text, "tool_calls": null, "audio": null});
-        let mut whole = self.head.whole(&message, "stop", usage.into());
+        let mut whole = self.head.whole(&message, self.finish_reason(), usage.into());
         if let Some(fields) = whole.as_object_mut() {
             fields.insert("complexity".into(), Json::Null);
         }

@@ -159,6 +159,9 @@ impl Encoder {
         if self.gathered.truncated {
             whole["truncated"] = true.into();
         }
+        if let Some(reason) = self.gathered.cut_short() {
+            whole["finish_reason"] = reason.into();
+        }
         whole
     }
 }

@@ -51,6 +51,8 @@ pub struct Encoder {
     citations: usize,
     /// How the newest message stopped.
     stop: Option<Stop>,
+    /// It said why it declined, which is an answer.
+    refused: bool,
     cost: Cost,
     end: Option<End>,
 }
@@ -68,6 +70,7 @@ impl Encoder {
             kept: 0,
             citations: 0,
             stop: None,
+            refused: false,
             cost: Cost::default(),
             end: None,
         }
@@ -97,6 +100,7 @@ impl Encoder {
             return;
         }
         self.end_thought(at, "completed", out);
+        self.refused |= kind == TextKind::Refusal;
         let part = Part::new(kind);
         if self.messages[at].writing.is_none() {
             let (index, item_id) = self.wire.add(
@@ -177,8 +181,9 @@ impl Encoder {
         let Some(at) = self.messages.iter().rposition(|message| message.id == *id) else { return };
         self.reconcile(at, full, out);
         let status = match stop {
-            Stop::End | Stop::ToolCalls | Stop::Refused => "completed",
-            Stop::Length | Stop::Cancelled | Stop::Interrupted | Stop::Failed => "incomplete",
+            Stop::End | Stop::ToolCalls => "completed",
+            Stop::Refused if self.refused => "completed",
+            Stop::Refused | Stop::Length | Stop::Cancelled | Stop::Interrupted | Stop::Failed => "incomplete",
         };
         self.end_items(at, status, out);
         self.messages.remove(at);
@@ -296,7 +301,9 @@ impl Encoder {
             args.clone_into(&mut call.args);
         }
         self.args_over(id, out);
-        let Some(call) = self.calls.get_mut(id).filter(|call| call.is_theirs) else { return };
+        // One that was cut off is closed as that, once its end is told.
+        let is_theirs = |call: &&mut Call| call.is_theirs && has_whole_args(call);
+        let Some(call) = self.calls.get_mut(id).filter(is_theirs) else { return };
         call.is_done = true;
         let item = call.item_of(id, "completed", None);
         let index = call.index();
@@ -417,6 +424,7 @@ impl Encode for Encoder {
             AgentEvent::TurnFinished { turn: _, end } => {
                 let end = match end {
                     TurnEnd::Completed if self.stop == Some(Stop::Length) => End::Length,
+                    TurnEnd::Completed if self.stop == Some(Stop::Refused) && !self.refused => End::Filtered,
                     TurnEnd::Completed => End::Completed,
                     TurnEnd::Cancelled => End::Cancelled,
                     TurnEnd::Interrupted => End::Cut,
@@ -455,6 +463,11 @@ impl Encode for Encoder {
             None => (200, self.response()),
         }
     }
+}
+
+/// Arguments that a client can read, be they none.
+fn has_whole_args(call: &Call) -> bool {
+    call.args.trim().is_empty() || serde_json::from_str::<serde::de::IgnoredAny>(&call.args).is_ok()
 }
 
 #[cfg(test)]

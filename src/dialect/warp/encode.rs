@@ -85,6 +85,9 @@ impl Encoder {
         if self.gathered.truncated {
             line["truncated"] = true.into();
         }
+        if let Some(reason) = self.gathered.cut_short() {
+            line["finish_reason"] = reason.into();
+        }
         if let Some(usage) = self.gathered.usage() {
             line["usage"] = usage;
         }

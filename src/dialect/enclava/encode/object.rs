@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::json;
 
 use super::Encoder;
-use crate::event::{Fault, FaultKind, Json, Outcome, TurnEnd, Usage};
+use crate::event::{Fault, FaultKind, Json, Outcome, Stop, TurnEnd, Usage};
 
 /// How an answer ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +13,8 @@ pub(super) enum End {
     Completed,
     /// All rounds of tool calls were used up: completed there, without a last answer.
     Spent,
+    /// It ended well and is not whole, for this reason. The original has no word for that; this is the official one.
+    CutShort(&'static str),
     Budget(String),
     Failed {
         code: &'static str,
@@ -21,10 +23,14 @@ pub(super) enum End {
 }
 
 impl End {
-    pub(super) fn of(end: &TurnEnd, are_spent: bool) -> Self {
+    pub(super) fn of(end: &TurnEnd, stop: Option<Stop>, are_spent: bool) -> Self {
         let failed = |code, message: &str| Self::Failed { code, message: message.to_owned() };
         match end {
-            TurnEnd::Completed => Self::Completed,
+            TurnEnd::Completed => match stop {
+                Some(Stop::Length) => Self::CutShort("max_output_tokens"),
+                Some(Stop::Refused) => Self::CutShort("content_filter"),
+                _ => Self::Completed,
+            },
             TurnEnd::Cancelled => failed("cancelled", "the answer was cancelled"),
             TurnEnd::Interrupted => failed("internal_error", "the answer was cut off before its end; ask again"),
             TurnEnd::Failed(Fault { kind: FaultKind::LimitReached, .. }) if are_spent => Self::Spent,
@@ -36,7 +42,7 @@ impl End {
     /// The error of `response.failed`; none where the answer is complete.
     pub(super) fn error(&self) -> Option<Json> {
         let (code, message) = match self {
-            Self::Completed | Self::Spent => return None,
+            Self::Completed | Self::Spent | Self::CutShort(_) => return None,
             Self::Budget(message) => ("budget_exceeded", message),
             Self::Failed { code, message } => (*code, message),
         };
@@ -46,7 +52,7 @@ impl End {
     /// What is answered in place of the object where there was to be no stream.
     pub(super) fn refusal(&self) -> Option<(u16, Json)> {
         let (status, message) = match self {
-            Self::Completed | Self::Spent => return None,
+            Self::Completed | Self::Spent | Self::CutShort(_) => return None,
             Self::Budget(message) => (429, message),
             Self::Failed { message, .. } => (500, message),
         };
@@ -85,9 +91,11 @@ pub(super) fn ascii(json: &str) -> String {
 
 impl Encoder {
     /// The closing frame, which repeats every item.
-    pub(super) fn completed(&self) -> Json {
-        json!({"id": self.heading.id, "object": "response", "status": "completed", "output": self.items,
-            "output_text": self.last_text})
+    pub(super) fn completed(&self, end: &End) -> Json {
+        let mut frame = json!({"id": self.heading.id, "object": "response", "status": "completed",
+            "output": self.items, "output_text": self.last_text});
+        mark_cut_short(&mut frame, end);
+        frame
     }
 
     /// The stored response as it stands.
@@ -121,6 +129,16 @@ impl Encoder {
         for (key, value) in &self.heading.echo {
             response[key] = value.clone();
         }
+        if let Some(end) = &self.end {
+            mark_cut_short(&mut response, end);
+        }
         response
+    }
+}
+
+fn mark_cut_short(response: &mut Json, end: &End) {
+    if let End::CutShort(reason) = end {
+        response["status"] = "incomplete".into();
+        response["incomplete_details"] = json!({ "reason": reason });
     }
 }

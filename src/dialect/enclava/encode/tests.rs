@@ -98,3 +98,30 @@ fn json_is_ascii_and_means_the_same() {
     assert!(written.is_ascii());
     assert_eq!(serde_json::from_str::<Json>(&written).unwrap(), text);
 }
+
+#[test]
+fn an_answer_that_was_cut_off_is_not_said_to_be_complete() {
+    for (stop, reason) in [(Stop::Length, "max_output_tokens"), (Stop::Refused, "content_filter")] {
+        let message: MessageId = "m1".into();
+        let facts = [
+            AgentEvent::TurnStarted { turn: "t".into(), parent: None },
+            AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None },
+            AgentEvent::TextDelta { message: message.clone(), text: "half".into(), kind: TextKind::Text },
+            AgentEvent::MessageFinished { message, stop, full: None, carry: None },
+            AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed },
+        ];
+        let (told, mut encoder) = encoded(&facts, None);
+        let (event, last) = told.last().unwrap();
+        assert_eq!((event.as_str(), &last["status"]), ("response.completed", &json!("incomplete")));
+        assert_eq!(last["incomplete_details"]["reason"], reason);
+        let (status, response) = encoder.answer();
+        assert_eq!((status, &response["status"]), (200, &json!("incomplete")));
+        let mut decoder = crate::dialect::enclava::Enclava::new();
+        let mut out = Vec::new();
+        for (event, data) in &told {
+            crate::dialect::Decode::frame(&mut decoder, &SseFrame::named(event.as_str(), data.to_string()), &mut out);
+        }
+        crate::dialect::Decode::finish(&mut decoder, &mut out);
+        assert!(out.iter().any(|event| matches!(event, AgentEvent::MessageFinished { stop: it, .. } if *it == stop)));
+    }
+}

@@ -58,6 +58,7 @@ impl Inference {
             .collect();
         let finish_reason = match self.stop {
             Stop::Length => "length",
+            Stop::Refused => "content_filter",
             _ if !calls.is_empty() => "tool_calls",
             _ => "stop",
         };

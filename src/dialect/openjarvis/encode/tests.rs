@@ -264,3 +264,15 @@ fn an_answer_without_a_word_has_no_chunk_of_text_and_counts_all_the_same() {
     );
     assert!(frames[4].1.ends_with(r#""usage":{"prompt_tokens":5,"completion_tokens":1,"total_tokens":6}}"#));
 }
+
+#[test]
+fn an_answer_that_was_cut_off_says_why_it_ended() {
+    for (stop, reason) in [(Stop::Length, "length"), (Stop::Refused, "content_filter"), (Stop::End, "stop")] {
+        let facts =
+            [user("x"), started("a"), text("a", "half"), finished("a", stop), usage(1, 1, 1), over(TurnEnd::Completed)];
+        let told = encode(facts.iter().map(|fact| (0, fact.clone())).collect());
+        let reasons: Vec<&str> =
+            told.iter().filter_map(|(_, data)| data.split("\"finish_reason\":\"").nth(1)?.split('"').next()).collect();
+        assert_eq!(reasons, [reason, reason], "of the request and of the answer: {told:?}");
+    }
+}

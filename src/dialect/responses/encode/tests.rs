@@ -157,3 +157,45 @@ fn text_beyond_what_is_kept_is_still_streamed() {
     let kept = events.last().unwrap()["response"]["output"][0]["content"][0]["text"].as_str().unwrap().len();
     assert!(kept <= MOST_KEPT, "{kept}");
 }
+
+#[test]
+fn an_answer_that_was_declined_without_a_word_is_not_complete() {
+    let declined = [started()].into_iter().chain(says("I")).chain([stops(Stop::Refused), ends(TurnEnd::Completed)]);
+    let (event, response, status) = last(&declined.collect::<Vec<_>>());
+    assert_eq!((event.as_str(), status), ("response.incomplete", 200));
+    assert_eq!(response["incomplete_details"]["reason"], "content_filter");
+    assert_eq!(response["output"][0]["status"], "incomplete");
+    let refusal = AgentEvent::TextDelta { message: "m1".into(), text: "I can't".into(), kind: TextKind::Refusal };
+    let mut said = vec![started(), says("")[0].clone(), refusal];
+    said.extend([stops(Stop::Refused), ends(TurnEnd::Completed)]);
+    assert_eq!(last(&said).0, "response.completed", "a refusal is an answer");
+}
+
+#[test]
+fn a_call_for_the_client_that_was_cut_off_is_not_said_to_be_complete() {
+    let call: CallId = "c1".into();
+    let heading = Heading { id: "resp_1".into(), client_tools: true, ..Heading::default() };
+    let (mut encoder, mut frames) = (Encoder::new(heading), Vec::new());
+    let facts = [
+        started(),
+        says("")[0].clone(),
+        AgentEvent::ToolCallStarted {
+            call: call.clone(),
+            message: "m1".into(),
+            name: Some("write".into()),
+            parent: None,
+            ran_by: RanBy::Us,
+        },
+        AgentEvent::ToolCallReady { call: call.clone(), name: "write".into(), args: "{\"a\":\"b".into(), carry: None },
+        stops(Stop::Length),
+        AgentEvent::ToolCallFinished { call, outcome: Outcome::Unknown, output: Output::default(), took: None },
+        ends(TurnEnd::Completed),
+    ];
+    for event in facts {
+        encoder.fact(&Envelope { seq: Seq(1), at: Millis(0), event }, &mut frames);
+    }
+    encoder.finish(&mut frames);
+    let last: Json = serde_json::from_str(&frames.last().unwrap().data).unwrap();
+    assert_eq!(last["response"]["incomplete_details"]["reason"], "max_output_tokens");
+    assert_eq!(last["response"]["output"][0]["status"], "incomplete", "{last}");
+}

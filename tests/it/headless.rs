@@ -1,0 +1,406 @@
+//! What scripts rely on: exit codes, the word of an answer that is not whole, output that can't be written, and what a
+//! terminal gets of names and JSON from outside.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use serde_json::{Value, json as value};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::attach::{Ran, attach, home, sse};
+use crate::support::{Act, Server, chunk, head, json, stream};
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/headless").join(name)
+}
+
+fn command(home: &TempDir, args: &[&str], env: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jarvis-tui"));
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("JARVIS_TUI_HOME", home.path())
+        .envs(env.iter().copied())
+        .current_dir(home.path())
+        .args(args)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+async fn run(home: &TempDir, args: &[&str], env: &[(&str, &str)]) -> Ran {
+    let output = command(home, args, env).output();
+    let output = tokio::time::timeout(std::time::Duration::from_mins(1), output).await.expect("it ends").unwrap();
+    Ran {
+        code: output.status.code().unwrap_or(-1),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+const OFFLINE: (&str, &str) = ("JARVIS_TUI_MODEL", "offline");
+
+/// A chat with a server of its own that gives these answers in turn.
+async fn chat(answers: Vec<Vec<Act>>, more: &[&str]) -> (Ran, Server, TempDir) {
+    let server = Server::routed(vec![("/v1/chat/completions", answers)]).await;
+    let base = format!("{}/v1", server.url());
+    let home = home();
+    let args: Vec<&str> = ["-m", "openai/x", "-p", "hi", "--yolo"].into_iter().chain(more.iter().copied()).collect();
+    let ran = run(&home, &args, &[("OPENAI_BASE_URL", &base), ("OPENAI_API_KEY", "x")]).await;
+    (ran, server, home)
+}
+
+fn recorded(name: &str) -> Vec<Act> {
+    let bytes = std::fs::read(golden(name)).unwrap();
+    vec![head("200 OK", "content-type: text/event-stream\r\n"), Act::Send(bytes)]
+}
+
+const AS_JSON: [&str; 2] = ["--output-format", "json"];
+
+#[tokio::test]
+async fn an_answer_cut_by_the_output_limit_is_told_in_every_format() {
+    let path = golden("length.sse");
+    for (format, is_object) in [("text", false), ("json", true), ("stream-json", false)] {
+        let ran = attach(&home(), &[path.to_str().unwrap(), "--output-format", format]).await;
+        assert_eq!(ran.code, 6, "{format}: {}", ran.err);
+        assert!(ran.err.contains("! cut off: the model reached its output limit"), "{format}: {}", ran.err);
+        assert!(ran.out.contains("Partial answ"), "{format}");
+        if is_object {
+            let object = ran.json();
+            assert_eq!((&object["outcome"], &object["stop"]), (&value!("completed"), &value!("length")));
+            assert!(object["notices"].to_string().contains(r#""code":"output_limit""#), "{object}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_cut_by_the_output_limit_is_not_run_and_told_to_the_model() {
+    let answers = vec![recorded("truncated_call.1.sse"), recorded("truncated_call.2.sse")];
+    let (ran, server, home) = chat(answers, &AS_JSON).await;
+    let object = ran.json();
+    assert_eq!(ran.code, 0, "what the model made of it is the answer: {}", ran.err);
+    assert_eq!((&object["text"], &object["stop"]), (&value!("All done."), &value!("end")));
+    let told = object["tool_calls"][0]["output"].as_str().unwrap();
+    assert!(told.contains("output limit") && told.contains("less"), "{told}");
+    assert_eq!(object["notices"][0]["message"], "a call was cut off: the model reached its output limit");
+    assert!(ran.err.contains("! a call was cut off"), "{}", ran.err);
+    assert!(!home.path().join("out.txt").exists(), "nothing was written");
+    let asked = server.asked();
+    let request = asked.last().unwrap();
+    let body: Value = serde_json::from_str(request.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let messages = body["messages"].as_array().unwrap();
+    let result = messages.iter().find(|message| message["role"] == "tool").unwrap();
+    assert!(result["content"].as_str().unwrap().contains("output limit"), "{result}");
+    let call = messages.iter().find_map(|message| message["tool_calls"][0]["function"]["arguments"].as_str()).unwrap();
+    assert!(serde_json::from_str::<Value>(call).unwrap().is_object(), "servers parse it: {call}");
+}
+
+#[tokio::test]
+async fn an_answer_that_broke_off_keeps_what_was_said() {
+    const HALF: &str = r#"data: {"choices":[{"index":0,"delta":{"content":"half"}}]}"#;
+    let broken = r#"data: {"error":{"message":"the card burnt","code":500}}"#;
+    let failed = vec![stream(), chunk(format!("{HALF}\n\n")), chunk(format!("{broken}\n\n"))];
+    let (ran, ..) = chat(vec![failed], &AS_JSON).await;
+    let object = ran.json();
+    assert_eq!((ran.code, &object["outcome"], &object["stop"]), (1, &value!("failed"), &value!("failed")), "{object}");
+    assert_eq!(object["text"], "half");
+    assert!(ran.err.contains("the card burnt"), "{}", ran.err);
+}
+
+#[tokio::test]
+async fn a_filter_and_a_refusal_are_no_success() {
+    let end = |reason: &str| format!(r#"data: {{"choices":[{{"index":0,"delta":{{}},"finish_reason":"{reason}"}}]}}"#);
+    const WELL: &str = r#"data: {"choices":[{"index":0,"delta":{"content":"Well"}}]}"#;
+    const NO: &str = r#"data: {"choices":[{"index":0,"delta":{"refusal":"I can't help with that."}}]}"#;
+    let (ran, ..) = chat(vec![sse(&[WELL, &end("content_filter"), "data: [DONE]"])], &AS_JSON).await;
+    let object = ran.json();
+    assert_eq!((ran.code, &object["outcome"], &object["stop"]), (1, &value!("failed"), &value!("refused")));
+    assert_eq!((&object["error"]["kind"], &object["text"]), (&value!("refused"), &value!("Well")));
+    assert!(ran.err.contains("filter"), "{}", ran.err);
+    let (ran, ..) = chat(vec![sse(&[NO, &end("stop"), "data: [DONE]"])], &AS_JSON).await;
+    let object = ran.json();
+    assert_eq!((ran.code, &object["outcome"], &object["stop"]), (1, &value!("completed"), &value!("refused")));
+    assert_eq!(object["notices"][0]["code"], "refused");
+    assert!(ran.err.contains("declined"), "{}", ran.err);
+}
+
+#[tokio::test]
+async fn the_object_says_the_true_dialect_and_every_kind_of_token() {
+    let frames = [
+        r#"event: message_start
+data: {"type":"message_start","message":{"id":"m","type":"message","role":"assistant","model":"x","content":[],"usage":{"input_tokens":5,"cache_read_input_tokens":7,"output_tokens":1}}}"#,
+        r#"event: content_block_start
+data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
+        r#"event: content_block_delta
+data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"hi"}}"#,
+        r#"event: content_block_stop
+data: {"type":"content_block_stop","index":0}"#,
+        r#"event: message_delta
+data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":2}}"#,
+        r#"event: message_stop
+data: {"type":"message_stop"}"#,
+    ];
+    let server = Server::routed(vec![("/v1/messages", vec![sse(&frames)])]).await;
+    let env = [("ANTHROPIC_BASE_URL", server.url()), ("ANTHROPIC_API_KEY", "x".to_owned())];
+    let env = env.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let home = home();
+    let ran = run(&home, &["-m", "anthropic/x", "-p", "hi", "--output-format", "json"], &env).await;
+    let object = ran.json();
+    assert_eq!((&object["dialect"], &object["text"]), (&value!("anthropic"), &value!("hi")), "{}", ran.err);
+    assert_eq!(object["usage"]["cached_tokens"], 7, "{object}");
+    assert_eq!(object["usage"]["reasoning_tokens"], 0);
+}
+
+/// The table of the README, one run a row but 130, which [`an_interrupt_is_told_by_its_own_code`] has.
+#[tokio::test]
+async fn each_exit_code_is_given_for_what_the_table_says() {
+    let offline = [OFFLINE];
+    let nowhere = "http://127.0.0.1:9/v1/chat/completions";
+    let refused = Server::routed(vec![("/v1/chat/completions", vec![vec![json("401 Unauthorized", "{}")]])]).await;
+    let refused = format!("{}/v1/chat/completions", refused.url());
+    for (code, args) in [
+        (0, &["-p", "what is 6*7"][..]),
+        (1, &["sessions", "show", "nothing"]),
+        (2, &["--nonsense"]),
+        (2, &["login"]),
+        (2, &["nonsense", "--help"]),
+        (3, &["-p", "hi", "-o", "nonsense.key=1"]),
+        (3, &["-C", "/nonsense", "-p", "hi"]),
+        (4, &["attach", &refused, "-p", "hi"]),
+        (5, &["attach", nowhere, "-p", "hi"]),
+        (6, &["-p", "what is 6*7", "--max-rounds", "1"]),
+        (7, &["-p", "run `echo hi > made`"]),
+    ] {
+        let ran = run(&home(), args, &offline).await;
+        assert_eq!(ran.code, code, "{args:?}: {} {}", ran.out, ran.err);
+        assert!(code == 0 || !ran.err.is_empty(), "{args:?} says why");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_interrupt_is_told_by_its_own_code() {
+    use nix::sys::signal::{Signal, kill};
+    let server = Server::start(vec![vec![
+        stream(),
+        chunk("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"half\"}}]}\n\n"),
+        Act::Hang,
+    ]])
+    .await;
+    let (home, base) = (home(), format!("{}/v1", server.url()));
+    let env = [("OPENAI_BASE_URL", base.as_str()), ("OPENAI_API_KEY", "x")];
+    let mut child = command(&home, &["-m", "openai/x", "-p", "hi"], &env)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = [0; 4];
+    tokio::io::AsyncReadExt::read_exact(child.stdout.as_mut().unwrap(), &mut first).await.unwrap();
+    kill(nix::unistd::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()), Signal::SIGINT).unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    assert_eq!((&first, output.status.code()), (b"half", Some(130)));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"));
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn no_command_succeeds_whose_output_cannot_be_written() {
+    let home = home();
+    run(&home, &["-p", "what is 6*7"], &[OFFLINE]).await;
+    let log = std::fs::read_dir(home.path().join("sessions")).unwrap().next().unwrap().unwrap().path();
+    let log = log.to_str().unwrap();
+    let id = Path::new(log).file_stem().unwrap().to_str().unwrap();
+    for args in [
+        &["sessions", "list"][..],
+        &["sessions", "list", "--json"],
+        &["sessions", "show", id],
+        &["sessions", "show", id, "--json"],
+        &["doctor"],
+        &["models"],
+        &["models", "--json"],
+        &["config", "show"],
+        &["config", "path"],
+        &["config", "check"],
+        &["config", "init"],
+        &["frame", log],
+        &["replay", log, "--headless"],
+        &["replay", log, "--headless", "--json"],
+        &["--help"],
+        &["--version"],
+        &["sessions", "--help"],
+        &["-p", "hi"],
+        &["-p", "hi", "--json"],
+        &["-p", "hi", "--output-format", "json"],
+        &["serve", "--port", "0"],
+        &["sessions", "rm", id],
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let child = command(&home, args, &[OFFLINE]).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+        let output = child.wait_with_output();
+        let output = tokio::time::timeout(std::time::Duration::from_mins(1), output).await.expect("it ends").unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {err}");
+        assert!(err.contains("can't be written"), "{args:?}: {err}");
+    }
+}
+
+#[tokio::test]
+async fn one_session_that_cannot_be_removed_keeps_none_of_the_others() {
+    let home = home();
+    run(&home, &["-p", "what is 6*7"], &[OFFLINE]).await;
+    let folder = home.path().join("sessions");
+    let log = std::fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+    let id = log.file_stem().unwrap().to_str().unwrap();
+    let ran = run(&home, &["sessions", "rm", "nothing", id, "neither"], &[OFFLINE]).await;
+    assert_eq!(ran.code, 1);
+    assert!(
+        ran.err.contains("nothing") && ran.err.contains("neither") && ran.out.contains(id),
+        "{} {}",
+        ran.out,
+        ran.err
+    );
+    assert!(!log.exists());
+}
+
+#[tokio::test]
+async fn an_address_is_repeated_without_what_lets_somebody_in() {
+    let server = Server::routed(vec![("/v1/info", vec![vec![json("200 OK", r#"{"model":"m","agent":"orchestrator","engine":"ollama"}"#)]])]).await;
+    let place = server.url();
+    let place = place.strip_prefix("http://").unwrap();
+    let (with_path, origin) =
+        (format!("http://me:s3cret@{place}/v1/chat/completions?api_key=k3y"), format!("http://me:s3cret@{place}"));
+    for args in [
+        &[with_path.as_str(), "--json"][..],
+        &[&with_path, "--explain", "--json"],
+        &[&origin, "--explain", "--output-format", "text"],
+        &[&with_path, "--request", "nonsense"],
+        &[&with_path, "--read-only", "--explain"],
+        &["ftp//me:s3cret@", "--explain"],
+        &[&with_path, "-p", "hi", "--explain"],
+    ] {
+        let ran = attach(&home(), args).await;
+        let said = format!("{}{}", ran.out, ran.err);
+        assert!(!said.contains("k3y") && (!said.contains("s3cret") || args[0].starts_with("ftp")), "{args:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn explain_explains_without_a_prompt() {
+    let home = home();
+    let ran = attach(&home, &["http://127.0.0.1:9/v1/messages", "--explain", "--json"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert_eq!(ran.out, "127.0.0.1:9 at http://127.0.0.1:9/v1/messages: asked by anthropic (its path says so)\n");
+    let server = Server::routed(vec![("/v1/info", vec![vec![json("200 OK", r#"{"model":"m","agent":"orchestrator","engine":"ollama"}"#)]])]).await;
+    let ran = attach(&home, &[&server.url(), "--explain", "--json"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains("OpenJarvis") && ran.out.contains("asked by "), "{}", ran.out);
+    let ran = attach(&home, &["http://127.0.0.1:9", "--explain", "--json"]).await;
+    assert_eq!(ran.code, 5, "{} {}", ran.out, ran.err);
+}
+
+#[cfg(unix)]
+mod terminal {
+    use std::io::Read as _;
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::path::Path;
+
+    use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+
+    use super::home;
+
+    /// What a terminal is sent, standard error too.
+    fn shown(home: &Path, args: &[&std::ffi::OsStr]) -> String {
+        let pair = native_pty_system().openpty(PtySize::default()).unwrap();
+        let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_jarvis-tui"));
+        command.args(args);
+        command.env_clear();
+        command.cwd(home);
+        command.env("JARVIS_TUI_HOME", home);
+        command.env("JARVIS_TUI_MODEL", "offline");
+        command.env("NO_COLOR", "1");
+        let mut child = pair.slave.spawn_command(command).unwrap();
+        drop(pair.slave);
+        let mut bytes = Vec::new();
+        // The end of a pty is an error on Linux.
+        let _ = pair.master.try_clone_reader().unwrap().read_to_end(&mut bytes);
+        child.wait().unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn obeyed(text: &str) -> Option<char> {
+        text.chars().find(|c| {
+            (c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
+                || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        })
+    }
+
+    const HOSTILE: &str = "x\u{9b}2J\u{202e}y\u{1b}[31mz";
+
+    #[test]
+    fn names_and_json_from_outside_are_harmless_to_a_terminal() {
+        let home = home();
+        let hostile = home.path().join(HOSTILE);
+        let sessions = home.path().join("sessions");
+        std::fs::create_dir_all(&hostile).unwrap();
+        std::fs::create_dir_all(&sessions).unwrap();
+        let event = |seq: u64, event: &str| format!("{{\"seq\":{seq},\"at\":1,\"event\":{event}}}\n");
+        let text = serde_json::to_string(HOSTILE).unwrap();
+        let header = format!(
+            r#"{{"format":1,"session":"s1","started_at":1,"version":"0","folder":{},"engine":{text},"model":{text}}}"#,
+            serde_json::to_string(home.path().to_str().unwrap()).unwrap()
+        );
+        let log = header
+            + "\n"
+            + &event(1, r#"{"type":"turn_started","turn":"t1"}"#)
+            + &event(2, &format!(r#"{{"type":"user_message","message":"m1","text":{text}}}"#))
+            + &event(3, r#"{"type":"message_started","message":"m2","role":"assistant"}"#)
+            + &event(4, &format!(r#"{{"type":"text_delta","message":"m2","text":{text}}}"#))
+            + &event(5, r#"{"type":"message_finished","message":"m2","stop":"end"}"#)
+            + &event(6, r#"{"type":"turn_finished","turn":"t1","end":"completed"}"#);
+        let good = home.path().join("log.jsonl");
+        std::fs::write(&good, &log).unwrap();
+        std::fs::write(sessions.join(format!("{HOSTILE}1.jsonl")), &log).unwrap();
+        std::fs::write(sessions.join(format!("{HOSTILE}2.jsonl")), &log).unwrap();
+        std::fs::write(sessions.join(format!("bad{HOSTILE}.jsonl")), "no log").unwrap();
+        let missing = format!("/nowhere/{HOSTILE}");
+        let flag = format!("--{HOSTILE}");
+        let good = good.to_str().unwrap();
+        for args in [
+            &["replay", good, "--headless"][..],
+            &["replay", good, "--headless", "--json"],
+            &["replay", good, "--headless", "--output-format", "json"],
+            &["frame", good, "--size", "40x12"],
+            &["sessions", "list", "--all"],
+            &["sessions", "list", "--all", "--json"],
+            &["sessions", "show", "x"],
+            &["sessions", "show", HOSTILE],
+            &["sessions", "rm", "x"],
+            &["-C", hostile.to_str().unwrap(), "doctor"],
+            &["-C", hostile.to_str().unwrap(), "config", "path"],
+            &["-C", &missing, "doctor"],
+            &["--config", &missing, "config", "path"],
+            &["--config", &missing, "-p", "hi"],
+            &["replay", &missing],
+            &["frame", &missing],
+            &[&flag],
+            &["sessions", HOSTILE],
+            &["-m", HOSTILE, "-p", "hi"],
+            &["-o", HOSTILE, "-p", "hi"],
+            &["attach", HOSTILE, "-p", "hi"],
+            &["attach", "http://127.0.0.1:9/v1/messages", "--dialect", HOSTILE, "-p", "hi"],
+            &["-p", HOSTILE, "--json"],
+            &["-p", HOSTILE, "--output-format", "json"],
+            &["models", "--json"],
+            &["config", "show"],
+        ] {
+            let args: Vec<&std::ffi::OsStr> =
+                args.iter().map(|arg| std::ffi::OsStr::from_bytes(arg.as_bytes())).collect();
+            let said = shown(home.path(), &args);
+            assert!(!said.trim().is_empty(), "{args:?} says something");
+            assert_eq!(obeyed(&said), None, "{args:?}: {said:?}");
+        }
+        let said = shown(home.path(), &["replay".as_ref(), good.as_ref(), "--headless".as_ref(), "--json".as_ref()]);
+        assert!(said.contains(r"x\u009b2J\u202ey\u001b[31mz"), "JSON keeps what it means: {said:?}");
+    }
+}
