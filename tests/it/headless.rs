@@ -265,7 +265,11 @@ async fn one_session_that_cannot_be_removed_keeps_none_of_the_others() {
 
 #[tokio::test]
 async fn an_address_is_repeated_without_what_lets_somebody_in() {
-    let server = Server::routed(vec![("/v1/info", vec![vec![json("200 OK", r#"{"model":"m","agent":"orchestrator","engine":"ollama"}"#)]])]).await;
+    let server = Server::routed(vec![(
+        "/v1/info",
+        vec![vec![json("200 OK", r#"{"model":"m","agent":"orchestrator","engine":"ollama"}"#)]],
+    )])
+    .await;
     let place = server.url();
     let place = place.strip_prefix("http://").unwrap();
     let (with_path, origin) =
@@ -291,7 +295,11 @@ async fn explain_explains_without_a_prompt() {
     let ran = attach(&home, &["http://127.0.0.1:9/v1/messages", "--explain", "--json"]).await;
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert_eq!(ran.out, "127.0.0.1:9 at http://127.0.0.1:9/v1/messages: asked by anthropic (its path says so)\n");
-    let server = Server::routed(vec![("/v1/info", vec![vec![json("200 OK", r#"{"model":"m","agent":"orchestrator","engine":"ollama"}"#)]])]).await;
+    let server = Server::routed(vec![(
+        "/v1/info",
+        vec![vec![json("200 OK", r#"{"model":"m","agent":"orchestrator","engine":"ollama"}"#)]],
+    )])
+    .await;
     let ran = attach(&home, &[&server.url(), "--explain", "--json"]).await;
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(ran.out.contains("OpenJarvis") && ran.out.contains("asked by "), "{}", ran.out);
