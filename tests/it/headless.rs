@@ -110,9 +110,9 @@ async fn an_answer_that_broke_off_keeps_what_was_said() {
 
 #[tokio::test]
 async fn a_filter_and_a_refusal_are_no_success() {
-    let end = |reason: &str| format!(r#"data: {{"choices":[{{"index":0,"delta":{{}},"finish_reason":"{reason}"}}]}}"#);
     const WELL: &str = r#"data: {"choices":[{"index":0,"delta":{"content":"Well"}}]}"#;
     const NO: &str = r#"data: {"choices":[{"index":0,"delta":{"refusal":"I can't help with that."}}]}"#;
+    let end = |reason: &str| format!(r#"data: {{"choices":[{{"index":0,"delta":{{}},"finish_reason":"{reason}"}}]}}"#);
     let (ran, ..) = chat(vec![sse(&[WELL, &end("content_filter"), "data: [DONE]"])], &AS_JSON).await;
     let object = ran.json();
     assert_eq!((ran.code, &object["outcome"], &object["stop"]), (1, &value!("failed"), &value!("refused")));
