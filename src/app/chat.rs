@@ -4,14 +4,21 @@
 //! as a message or the view as an action, never a pane; the store's clock is set before any key, so that a key typed
 //! while an ask opens can't answer it.
 
+mod message;
+mod quitting;
+mod stray;
+
 use std::time::{Duration, Instant};
 
+use self::message::Message;
+use self::stray::Stray;
 use crate::config::keys::{Chord, Keymap};
-use crate::event::{Envelope, Level, Millis};
+use crate::event::{Command, Envelope, Level, Millis};
 use crate::store::Store;
 use crate::store::action::{Act, Action, Edit, UiAction};
 use crate::store::effect::Effect;
 use crate::store::focus::{Overlay, Pane};
+use crate::store::links;
 use crate::store::msg::{Msg, Report};
 use crate::ui::Ui;
 use crate::ui::keymap::{Input, Shade, contexts};
@@ -42,16 +49,43 @@ pub struct Chat {
     pub focused: Option<bool>,
     quit_asked: Option<Instant>,
     composer_empty: bool,
+    stray: Stray,
+    message: Message,
 }
 
 impl Chat {
     pub fn new(store: Store, ui: Ui, keymap: Keymap) -> Self {
-        Self { store, ui, keymap, effects: Vec::new(), focused: None, quit_asked: None, composer_empty: true }
+        Self {
+            store,
+            ui,
+            keymap,
+            effects: Vec::new(),
+            focused: None,
+            quit_asked: None,
+            composer_empty: true,
+            stray: Stray::default(),
+            message: Message::default(),
+        }
     }
 
     pub fn update(&mut self, msg: Msg) {
-        self.store.update(msg, &mut self.effects);
+        self.tell(msg);
         self.settle();
+    }
+
+    /// Tells the store. Whoever sends something wants to see it, and so the end, wherever they were reading: a prompt,
+    /// sent or queued, or a command that is answered in the transcript.
+    fn tell(&mut self, msg: Msg) {
+        let (before, submitted) = (self.effects.len(), matches!(msg, Msg::Do(Action::Submit(_))));
+        self.store.update(msg, &mut self.effects);
+        let is_sent = |effect: &Effect| match effect {
+            Effect::Send(Command::Prompt { .. }) => true,
+            Effect::Send(_) => submitted,
+            _ => false,
+        };
+        if self.effects.iter().skip(before).any(is_sent) {
+            self.ui.transcript.to_end();
+        }
     }
 
     /// Takes a fact of the past: it is shown like any other, but rings no bell.
@@ -64,10 +98,13 @@ impl Chat {
     pub fn input(&mut self, input: Input, now: Instant, clock: Millis) -> Option<Ask> {
         match input {
             Input::Key(chord) => {
-                self.store.update(Msg::Tick(clock), &mut self.effects);
-                // A word to the person has been read when they do the next thing.
-                self.store.hint = None;
+                self.tell(Msg::Tick(clock));
                 let asked = self.quit_asked.take();
+                // A word to the person has been read when they do the next thing; who only types on may not have seen it.
+                if asked.is_some() || chord.typed().is_none() {
+                    self.store.hint = None;
+                    self.message.forget();
+                }
                 let ask = self.key(chord, asked, now);
                 self.settle();
                 return ask;
@@ -84,13 +121,8 @@ impl Chat {
             }
             Input::Focus(focused) => self.focused = Some(focused),
             Input::Wheel { rows, column, row } => self.wheel(rows, (column, row)),
-            Input::Click { column, row } => {
-                if self.store.focus.top().is_none()
-                    && let Some(pane) = self.ui.layout.pane((column, row))
-                {
-                    self.store.update(Msg::Do(Action::Focus(pane)), &mut self.effects);
-                }
-            }
+            // A click moves no keyboard: it may only have brought the window to the front.
+            Input::Click { .. } => {}
             Input::Background(shade) => {
                 self.ui.theme = Theme::new(match shade {
                     Shade::Dark => ThemeKind::Dark,
@@ -104,13 +136,19 @@ impl Chat {
 
     fn key(&mut self, chord: Chord, asked: Option<Instant>, now: Instant) -> Option<Ask> {
         let contexts = contexts(&self.store, self.ui.composer.is_empty());
-        match self.keymap.find(contexts, chord).map(|row| row.what) {
+        let what = self.keymap.find(contexts, chord).map(|row| row.what);
+        if self.strays(chord, what, now) {
+            return None;
+        }
+        match what {
+            Some(Act::Do(make)) if make() == Action::Quit => self.quit(chord, asked, now),
             Some(Act::Do(make)) => self.act(make()),
             Some(Act::View(UiAction::Suspend)) => return Some(Ask::Suspend),
             Some(Act::View(UiAction::Redraw)) => return Some(Ask::Redraw),
             Some(Act::View(UiAction::Interrupt)) => self.interrupt(asked, now),
             Some(Act::View(UiAction::Escape)) => self.escape(),
-            Some(Act::View(UiAction::DeleteOrQuit)) => self.delete_or_quit(),
+            Some(Act::View(UiAction::DeleteOrQuit)) if self.ui.composer.is_empty() => self.quit(chord, asked, now),
+            Some(Act::View(UiAction::DeleteOrQuit)) => self.ui.composer.edit(Edit::Delete),
             // Where Shift+Enter can't be told from Enter.
             Some(Act::View(UiAction::Send)) if self.ui.composer.continue_line() => {}
             Some(Act::View(action)) => self.view(action),
@@ -119,12 +157,74 @@ impl Chat {
         None
     }
 
+    /// Takes a letter typed outside the composer for text where it means nothing, with those before it that did.
+    fn strays(&mut self, chord: Chord, what: Option<Act>, now: Instant) -> bool {
+        let Some(c) = chord.typed().filter(|_| self.store.session.caps().prompt) else {
+            self.stray.clear();
+            return false;
+        };
+        let (soon, goes_on) = (self.stray.is_soon(now), self.stray.goes_on(now));
+        let is_text = match self.store.focus.top() {
+            None if self.store.focus.pane == Pane::Composer => false,
+            None => {
+                self.stray.push(c, false, now);
+                !what.is_some_and(|what| self.means_something(what))
+            }
+            // What opened by itself or by another key is none of our business.
+            Some(_) if self.stray.is_empty() => return false,
+            Some(Overlay::Links { links, .. }) => {
+                let chooses = links::nth(c).is_some_and(|nth| nth < links.len()) || c == links::COPY;
+                self.stray.push(c, true, now);
+                soon || !chooses
+            }
+            Some(Overlay::Blocks) => {
+                self.stray.push(c, true, now);
+                soon || !self.ui.transcript.has_letter(c)
+            }
+            Some(Overlay::Raw { .. } | Overlay::Help { .. }) => {
+                self.stray.push(c, true, now);
+                goes_on && (soon || c != links::COPY)
+            }
+            Some(_) => false,
+        };
+        if is_text {
+            let text = self.stray.take();
+            self.write(&text);
+        }
+        is_text
+    }
+
+    /// Tells whether a letter of a pane does anything just now: what is done to the chosen item needs one.
+    fn means_something(&self, what: Act) -> bool {
+        match what {
+            Act::View(UiAction::CopySelected) => match self.store.focus.pane {
+                Pane::ToolPanel => self.ui.tools.call(&self.store).is_some(),
+                Pane::Transcript | Pane::Composer => self.ui.transcript.selected().is_some(),
+            },
+            Act::View(UiAction::SearchAgain) => !self.store.focus.last_query.is_empty(),
+            Act::View(_) | Act::Do(_) => true,
+        }
+    }
+
+    /// Puts a text that was meant for the composer there, and the keyboard with it; what lies over the composer closes.
+    fn write(&mut self, text: &str) {
+        self.ui.composer.paste(text);
+        self.settle();
+        if matches!(
+            self.store.focus.top(),
+            Some(Overlay::Links { .. } | Overlay::Blocks | Overlay::Raw { .. } | Overlay::Help { .. })
+        ) {
+            self.act(Action::CloseOverlay);
+        }
+        self.act(Action::Focus(Pane::Composer));
+    }
+
     /// A search that is left takes the reader back to where they were.
     fn act(&mut self, action: Action) {
         if action == Action::CloseOverlay && matches!(self.store.focus.top(), Some(Overlay::Search(_))) {
             self.ui.transcript.go_back();
         }
-        self.store.update(Msg::Do(action), &mut self.effects);
+        self.tell(Msg::Do(action));
     }
 
     /// Scrolls what is under the pointer; what lies on top lies under it everywhere.
@@ -139,14 +239,14 @@ impl Chat {
         for _ in 0..rows.unsigned_abs() {
             match self.store.focus.top() {
                 Some(Overlay::Search(_) | Overlay::Blocks) | None => self.view(view),
-                Some(_) => self.store.update(Msg::Do(overlay.clone()), &mut self.effects),
+                Some(_) => self.tell(Msg::Do(overlay.clone())),
             }
         }
     }
 
     fn view(&mut self, action: UiAction) {
         if let Some(msg) = self.ui.apply(&self.store, action) {
-            self.store.update(msg, &mut self.effects);
+            self.tell(msg);
         }
     }
 
@@ -154,11 +254,11 @@ impl Chat {
     fn typed(&mut self, chord: Chord) {
         if matches!(self.store.focus.top(), Some(Overlay::Blocks)) {
             if let Some(code) = chord.typed().and_then(|letter| self.ui.transcript.pick(&self.store, letter)) {
-                self.store.update(Msg::Do(Action::CopyCode(code)), &mut self.effects);
+                self.tell(Msg::Do(Action::CopyCode(code)));
             }
         } else if self.store.focus.top().is_some() {
             if let Some(c) = chord.typed() {
-                self.store.update(Msg::Do(Action::OverlayChar(c)), &mut self.effects);
+                self.tell(Msg::Do(Action::OverlayChar(c)));
             }
         } else if self.writes() {
             self.ui.composer.key(chord);
@@ -168,10 +268,10 @@ impl Chat {
     fn paste(&mut self, text: &str) {
         if self.store.focus.is_typing() {
             for c in text.chars().filter(|c| !c.is_control()).take(FIELD) {
-                self.store.update(Msg::Do(Action::OverlayChar(c)), &mut self.effects);
+                self.tell(Msg::Do(Action::OverlayChar(c)));
             }
-        } else if self.store.focus.top().is_none() && self.writes() {
-            self.ui.composer.paste(text);
+        } else if self.store.session.caps().prompt && self.store.focus.approval().is_none() {
+            self.write(text);
         }
     }
 
@@ -208,9 +308,9 @@ impl Chat {
         } else if !self.ui.composer.is_empty() {
             self.ui.composer.take();
         } else if self.can_interrupt() {
-            self.store.update(Msg::Do(Action::Cancel), &mut self.effects);
+            self.tell(Msg::Do(Action::Cancel));
         } else if asked.is_some_and(|asked| now.saturating_duration_since(asked) <= TWICE) {
-            self.store.update(Msg::Do(Action::Quit), &mut self.effects);
+            self.tell(Msg::Do(Action::Quit));
         } else {
             self.quit_asked = Some(now);
             let key = self.keymap.hint("app.interrupt").unwrap_or_default();
@@ -218,24 +318,27 @@ impl Chat {
         }
     }
 
-    /// Returns when the offer to quit lapses, if one stands.
+    /// Sees what is said to the person now, to take it away in time.
+    pub fn follow_message(&mut self, now: Instant) {
+        self.message.follow(&self.store.hint, now);
+    }
+
+    /// Returns when the offer to quit lapses, or a message leaves; whatever is first.
     pub fn lapses(&self) -> Option<Instant> {
-        self.quit_asked.map(|asked| asked + TWICE)
+        let quit = self.quit_asked.map(|asked| asked + TWICE);
+        [quit, self.message.until()].into_iter().flatten().min()
     }
 
-    /// The offer to quit has lapsed; so has what was said about it.
-    pub fn lapse(&mut self) {
-        if self.quit_asked.take().is_some() {
-            self.store.hint = None;
+    /// What has stood long enough goes; with the offer to quit what was said about it.
+    pub fn lapse(&mut self, now: Instant) {
+        let is_over = |until: Option<Instant>| until.is_some_and(|until| until <= now);
+        if is_over(self.quit_asked.map(|asked| asked + TWICE)) {
+            self.quit_asked = None;
+        } else if !is_over(self.message.until()) {
+            return;
         }
-    }
-
-    fn delete_or_quit(&mut self) {
-        if self.ui.composer.is_empty() {
-            self.store.update(Msg::Do(Action::Quit), &mut self.effects);
-        } else {
-            self.ui.composer.edit(Edit::Delete);
-        }
+        self.store.hint = None;
+        self.message.forget();
     }
 
     /// Tells the store what came out while drawing.
@@ -250,7 +353,7 @@ impl Chat {
     }
 
     pub fn say(&mut self, text: String) {
-        self.store.update(Msg::Report(Report::Said(text)), &mut self.effects);
+        self.tell(Msg::Report(Report::Said(text)));
     }
 
     /// Shows what the person should know before they begin.
@@ -278,7 +381,7 @@ impl Chat {
         let empty = self.ui.composer.is_empty();
         if empty != self.composer_empty {
             self.composer_empty = empty;
-            self.store.update(Msg::Do(Action::ComposerChanged { empty }), &mut self.effects);
+            self.tell(Msg::Do(Action::ComposerChanged { empty }));
         }
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! OSC 52 goes out unless it is too long or the terminal is known not to know it; nobody answers, so where a tool can
 //! reach a clipboard of this machine too, that is used as well; if neither went, the text is in a file.
+//! In tmux its own tool comes first, and alone if it does: tmux may drop a sequence, or make a second buffer of it.
 //! ```
 //!
 //! Not here: what is copied (`store`). Invariant: what goes out was cleaned, so it can't end the sequence or hide

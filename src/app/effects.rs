@@ -32,6 +32,8 @@ pub enum Done {
     /// The prompts of earlier sessions.
     History(Vec<String>),
     Session(Box<Live>),
+    /// These bytes are for the terminal.
+    Terminal(Vec<u8>, Report),
     Nothing,
 }
 
@@ -72,32 +74,28 @@ impl<'a> Effects<'a> {
         None
     }
 
-    /// Copies a text; returns the bytes for the terminal, if that is a way. The report says which ways it went.
+    /// Copies a text; returns the bytes for the terminal, if that is a way to begin with. The report says which ways it
+    /// went.
     pub fn copy(&mut self, copy: &Copy, around: &Surroundings) -> Option<Vec<u8>> {
         let text = clean(&copy.text).into_owned();
         let what = format!("copied {} ({})", copy.what, clipboard::amount(&text));
-        let sequence = around.sequence(&text);
-        let (by_terminal, why) = (sequence.is_ok(), sequence.as_ref().err().copied());
-        let tools = around.tools();
         let folder = self.history.as_deref().and_then(std::path::Path::parent).map(std::path::Path::to_owned);
         let folder = folder.unwrap_or_else(std::env::temp_dir);
+        let (sequence, tools) = (around.sequence(&text), around.tools());
+        if around.tmux {
+            self.tasks.spawn(copy_in_tmux(what, text, sequence, tools, folder));
+            return None;
+        }
+        let why = sequence.as_ref().err().copied();
         self.tasks.spawn(async move {
-            let tool = clipboard::by_tool(&tools, &text).await;
-            let said = match (by_terminal, tool) {
-                (true, None) => format!("{what} by the terminal (OSC 52)"),
-                (true, Some(tool)) => format!("{what} by the terminal (OSC 52) and {tool}"),
-                (false, Some(tool)) => format!("{what} by {tool}"),
-                (false, None) => {
-                    let file = tokio::task::spawn_blocking(move || clipboard::to_file(&folder, &text)).await;
-                    let why = why.unwrap_or("no clipboard was reached");
-                    match file {
-                        Ok(Ok(path)) => format!("{what} to {}: {why}", path.display()),
-                        Ok(Err(error)) => {
-                            return Done::Report(Report::Failed { what: "copying".into(), why: error.to_string() });
-                        }
-                        Err(error) => return lost(&error),
-                    }
-                }
+            let said = match (why, clipboard::by_tool(&tools, &text).await) {
+                (None, None) => format!("{what} by the terminal (OSC 52)"),
+                (None, Some(tool)) => format!("{what} by the terminal (OSC 52) and {tool}"),
+                (Some(_), Some(tool)) => format!("{what} by {tool}"),
+                (Some(why), None) => match to_file(folder, text).await {
+                    Ok(path) => format!("{what} to {}: {why}", path.display()),
+                    Err(failed) => return failed,
+                },
             };
             Done::Report(Report::Said(said))
         });
@@ -160,6 +158,41 @@ impl<'a> Effects<'a> {
         let wait = async { while self.tasks.join_next().await.is_some() {} };
         // A new session or a list of models may hang on a network; a line in a file doesn't.
         _ = tokio::time::timeout(std::time::Duration::from_millis(200), wait).await;
+    }
+}
+
+/// Copies inside tmux. It drops a sequence without a word unless it is told otherwise, and makes a buffer of its own of
+/// one that it takes: only its tool says what became of a text. Where that fails, the sequence is tried, and the text is
+/// in a file too.
+async fn copy_in_tmux(
+    what: String,
+    text: String,
+    sequence: Result<Vec<u8>, &'static str>,
+    tools: Vec<clipboard::Tool>,
+    folder: PathBuf,
+) -> Done {
+    if let Some(tool) = clipboard::by_tool(&tools, &text).await {
+        return Done::Report(Report::Said(format!("{what} by {tool}")));
+    }
+    let path = match to_file(folder, text).await {
+        Ok(path) => path,
+        Err(failed) => return failed,
+    };
+    let said = format!("{what} to {}: tmux took it by no tool", path.display());
+    match sequence {
+        Ok(sequence) => {
+            let said = format!("{said}, and may drop what was sent to the terminal (OSC 52)");
+            Done::Terminal(sequence, Report::Said(said))
+        }
+        Err(why) => Done::Report(Report::Said(format!("{said}; {why}"))),
+    }
+}
+
+async fn to_file(folder: PathBuf, text: String) -> Result<PathBuf, Done> {
+    match tokio::task::spawn_blocking(move || clipboard::to_file(&folder, &text)).await {
+        Ok(Ok(path)) => Ok(path),
+        Ok(Err(error)) => Err(Done::Report(Report::Failed { what: "copying".into(), why: error.to_string() })),
+        Err(error) => Err(lost(&error)),
     }
 }
 
@@ -236,6 +269,30 @@ mod tests {
         second.load_history();
         let Some(Done::History(prompts)) = second.next().await else { panic!("no history") };
         assert_eq!(prompts, ["hello"]);
+    }
+
+    #[tokio::test]
+    async fn in_tmux_only_what_its_tool_took_is_said_to_be_copied() {
+        let folder = tempfile::tempdir().unwrap();
+        let copy = |tools: Vec<clipboard::Tool>, sequence| {
+            let what = "copied the code (1 line, 2 bytes)".to_owned();
+            copy_in_tmux(what, "ls".into(), sequence, tools, folder.path().to_owned())
+        };
+        let Done::Report(Report::Said(said)) = copy(vec![&["cat"]], Ok(b"x".to_vec())).await else {
+            panic!("no report")
+        };
+        assert_eq!(said, "copied the code (1 line, 2 bytes) by cat");
+        assert!(!folder.path().join("copied.txt").exists());
+
+        let told = copy(vec![&["false"], &["no-such-tool-here"]], Ok(b"x".to_vec())).await;
+        let Done::Terminal(bytes, Report::Said(said)) = told else { panic!("no sequence") };
+        let file = folder.path().join("copied.txt");
+        assert!(said.contains(&*file.to_string_lossy()) && said.contains("may drop"), "{said}");
+        assert_eq!((bytes.as_slice(), std::fs::read_to_string(&file).unwrap().as_str()), (&b"x"[..], "ls"));
+
+        let told = copy(vec![&["false"]], Err("too long for the terminal")).await;
+        let Done::Report(Report::Said(said)) = told else { panic!("no report") };
+        assert!(said.ends_with("; too long for the terminal"), "{said}");
     }
 
     #[tokio::test]

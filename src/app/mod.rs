@@ -23,6 +23,7 @@ pub mod effects;
 pub mod history;
 #[cfg(feature = "images")]
 pub mod images;
+mod input;
 pub mod opener;
 pub mod pace;
 pub mod screen;
@@ -33,8 +34,7 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crossterm::event::{Event, EventStream};
-use futures_util::stream::select_all;
+use crossterm::event::Event;
 
 use self::behind::Behind;
 use self::burst::Burst;
@@ -42,10 +42,11 @@ use self::chat::{Ask, Chat};
 use self::clipboard::Surroundings;
 use self::clock::Clock;
 use self::effects::{Done, Effects, ListModels, NewSession, frames_of};
+use self::input::Reader;
 use self::pace::Pace;
 use self::screen::Counts;
 use self::term::{InChat, Signals, Term, Told};
-use self::waits::{look, next_events, until};
+use self::waits::{look, until};
 use crate::bridge::frames::Frames;
 use crate::bridge::hub::Subscription;
 use crate::bridge::{Delivery, Live};
@@ -100,13 +101,14 @@ pub struct Shell<'a> {
 
 /// Runs the chat until the person leaves; returns the exit code. The terminal is given back before it returns.
 pub async fn run(shell: Shell<'_>) -> io::Result<u8> {
-    // The event reader panics without a terminal, so this is asked first.
     if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
         return Err(io::Error::other("the chat needs a terminal"));
     }
     InChat(Box::pin(async {
+        // Before the terminal is taken: what ends the program from here on gives it back.
+        let mut signals = Signals::new()?;
         let mut chat = Loop::new(shell)?;
-        let code = match chat.run().await {
+        let code = match chat.run(&mut signals).await {
             Err(error) if is_gone(&error) => Ok(GONE),
             code => code,
         };
@@ -205,14 +207,13 @@ impl<'a> Loop<'a> {
         Ok(this)
     }
 
-    async fn run(&mut self) -> io::Result<u8> {
-        let mut signals = Signals::new()?;
+    async fn run(&mut self, signals: &mut Signals) -> io::Result<u8> {
         let mut hangup = term::hangup()?;
         self.fold_what_is_there();
         self.draw(Instant::now())?;
         // From here on the person can wait: the first frame stands.
         self.after_first_frame()?;
-        let mut events = select_all([EventStream::new()]);
+        let mut reader = Reader::new()?;
         let (mut waiting, mut meant) = (Vec::new(), Vec::new());
         let mut deliveries = Vec::new();
         while self.quit.is_none() {
@@ -221,11 +222,14 @@ impl<'a> Loop<'a> {
                 biased;
                 told = signals.next() => self.told(told)?,
                 _ = &mut hangup => self.quit = Some(GONE),
-                alive = next_events(&mut events, &mut waiting) => {
+                alive = reader.next(&mut waiting) => {
                     let now = Instant::now();
+                    if reader.take_broke() {
+                        self.chat.warn(&["the paste broke off: what came of it is in the draft".into()]);
+                    }
                     self.burst.feed(waiting.drain(..), now, &mut meant);
                     for event in meant.drain(..) {
-                        self.terminal(event, now, &mut signals)?;
+                        self.terminal(event, now, signals)?;
                     }
                     self.pace.want(now, Duration::ZERO);
                     if !alive {
@@ -236,7 +240,7 @@ impl<'a> Loop<'a> {
                     let now = Instant::now();
                     self.burst.lapse(&mut meant);
                     for event in meant.drain(..) {
-                        self.terminal(event, now, &mut signals)?;
+                        self.terminal(event, now, signals)?;
                     }
                     self.pace.want(now, Duration::ZERO);
                 }
@@ -247,11 +251,12 @@ impl<'a> Loop<'a> {
                     self.effects.load_history();
                 }
                 () = until(self.chat.lapses()) => {
-                    self.chat.lapse();
-                    self.pace.want(Instant::now(), Duration::ZERO);
+                    let now = Instant::now();
+                    self.chat.lapse(now);
+                    self.pace.want(now, Duration::ZERO);
                 }
                 Some(done) = self.effects.next() => {
-                    self.done(done);
+                    self.done(done)?;
                     self.pace.want(Instant::now(), Duration::ZERO);
                 }
                 changed = self.live.weather.changed(), if self.weather_open => {
@@ -462,13 +467,18 @@ impl<'a> Loop<'a> {
         Ok(())
     }
 
-    fn done(&mut self, done: Done) {
+    fn done(&mut self, done: Done) -> io::Result<()> {
         match done {
             Done::Report(report) => self.chat.update(Msg::Report(report)),
             Done::History(prompts) => self.chat.ui.composer.set_history(prompts),
             Done::Session(live) => self.attach(*live),
+            Done::Terminal(bytes, report) => {
+                self.term.screen.say(&bytes)?;
+                self.chat.update(Msg::Report(report));
+            }
             Done::Nothing => {}
         }
+        Ok(())
     }
 
     /// Shows another session. The old one is forgotten here; it stays saved.
@@ -529,6 +539,7 @@ impl<'a> Loop<'a> {
                 Effect::Quit => self.quit = Some(0),
             }
         }
+        self.chat.follow_message(Instant::now());
         match (self.chat.store.focus.shows_frames(), &self.looking) {
             (true, None) => self.looking = Some(self.frames.clone()),
             (false, Some(_)) => self.looking = None,

@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::fs::File;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::panic;
@@ -30,9 +30,10 @@ use super::screen::Screen;
 /// is asked: terminals ignore what they don't know.
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?1007s\x1b[?1007l\x1b[?2004h\x1b[?1004h\x1b[>1u\x1b[?25l\x1b[2J";
 const MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
-/// The same backwards. The mouse goes off whether it was on or not.
+/// The same backwards. The mouse goes off whether it was on or not. Where there is no alternate screen (GNU screen as it
+/// comes), the last frame would stay, with the shell's next line in the middle of it: it is wiped first.
 const LEAVE: &[u8] =
-    b"\x1b[?2026l\x1b[?1006l\x1b[?1000l\x1b[<u\x1b[?1004l\x1b[?2004l\x1b[?1007r\x1b[0m\x1b[?25h\x1b[?1049l";
+    b"\x1b[?2026l\x1b[?1006l\x1b[?1000l\x1b[<u\x1b[?1004l\x1b[?2004l\x1b[?1007r\x1b[0m\x1b[r\x1b[H\x1b[2J\x1b[?25h\x1b[?1049l";
 
 /// The terminal is ours at the moment.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -140,11 +141,32 @@ pub enum Told {
     Suspend,
 }
 
+/// The signals that end a program unless it catches them, and can be caught: those of errors in the program itself
+/// (SIGSEGV and its like) can't be survived.
+const ENDING: &[Signal] = &[
+    Signal::SIGTERM,
+    Signal::SIGHUP,
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGABRT,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGALRM,
+    Signal::SIGVTALRM,
+    Signal::SIGPROF,
+    Signal::SIGXCPU,
+    Signal::SIGXFSZ,
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    Signal::SIGIO,
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    Signal::SIGPWR,
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    Signal::SIGSTKFLT,
+];
+
 /// The signals that concern the terminal.
 pub struct Signals {
-    terminate: unix::Signal,
-    hangup: unix::Signal,
-    interrupt: unix::Signal,
+    ending: Vec<(unix::Signal, u8)>,
     stop: unix::Signal,
     /// Our own request to the process group comes back to us once.
     own: bool,
@@ -152,10 +174,14 @@ pub struct Signals {
 
 impl Signals {
     pub fn new() -> io::Result<Self> {
+        let ending = ENDING.iter().map(|signal| {
+            let number = *signal as i32;
+            // What a shell says of a program that a signal ended.
+            let code = 128 + number as u8;
+            Ok((unix::signal(SignalKind::from_raw(number))?, code))
+        });
         Ok(Self {
-            terminate: unix::signal(SignalKind::terminate())?,
-            hangup: unix::signal(SignalKind::hangup())?,
-            interrupt: unix::signal(SignalKind::interrupt())?,
+            ending: ending.collect::<io::Result<_>>()?,
             stop: unix::signal(SignalKind::from_raw(Signal::SIGTSTP as i32))?,
             own: false,
         })
@@ -166,9 +192,7 @@ impl Signals {
         loop {
             tokio::select! {
                 biased;
-                Some(()) = self.terminate.recv() => return Told::Quit(143),
-                Some(()) = self.hangup.recv() => return Told::Quit(129),
-                Some(()) = self.interrupt.recv() => return Told::Quit(130),
+                code = ended(&mut self.ending) => return Told::Quit(code),
                 Some(()) = self.stop.recv() => {
                     if std::mem::take(&mut self.own) {
                         continue;
@@ -184,6 +208,19 @@ impl Signals {
         self.own = kill(Pid::from_raw(0), Signal::SIGTSTP).is_ok();
         stop_self();
     }
+}
+
+/// Waits for the first of these signals and returns its exit code.
+async fn ended(signals: &mut [(unix::Signal, u8)]) -> u8 {
+    poll_fn(|cx| {
+        for (signal, code) in signals.iter_mut() {
+            if signal.poll_recv(cx).is_ready() {
+                return Poll::Ready(*code);
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 /// Resolves when the terminal is gone. The event reader doesn't notice: it would try for ever, at full speed.

@@ -78,7 +78,10 @@ pub enum Overlay {
     },
     Links {
         links: Vec<Link>,
-        selected: usize,
+        /// Nothing is chosen until the person chooses, so that Enter opens nothing by accident.
+        selected: Option<usize>,
+        /// When the last letter chose one: Enter right behind it was typed, and not meant.
+        chosen_at: Millis,
     },
     /// Letters stand on the code blocks; one is to be copied.
     Blocks,

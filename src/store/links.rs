@@ -14,8 +14,12 @@ use super::source::{Field, field};
 use super::tools::ToolBoard;
 use super::transcript::{Item, Kind};
 
-/// Links listed at once: as many as there are letters.
-pub const MOST: usize = 26;
+/// Links listed at once: as many as there are letters for them.
+pub const MOST: usize = LETTERS.len();
+/// The letters of a list, in its order.
+const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxz";
+/// Copies what is chosen, and so is no letter of a list.
+pub const COPY: char = 'y';
 /// Bytes of one item that are looked through.
 const LOOK: usize = 256 << 10;
 /// Items looked through for the newest links.
@@ -24,6 +28,16 @@ const ITEMS: usize = 200;
 const SCHEMES: [&str; 3] = ["http", "https", "mailto"];
 /// Arguments that name a file.
 const PATHS: [&str; 5] = ["path", "file_path", "file", "filename", "filepath"];
+
+/// Returns the letter of a link in its list.
+pub fn letter(nth: usize) -> Option<char> {
+    LETTERS.get(nth).copied().map(char::from)
+}
+
+/// Returns which link has this letter, small or capital.
+pub fn nth(letter: char) -> Option<usize> {
+    LETTERS.iter().position(|known| char::from(*known) == letter.to_ascii_lowercase())
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {

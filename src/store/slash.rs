@@ -89,11 +89,17 @@ pub enum Slash {
     Quit,
 }
 
-/// Reads a submitted text. `//text` is the way to send a text that begins with a slash.
+/// Reads a submitted text. A first word with a second slash in it is a path (`/usr/bin`, `/tmp/`), and no command begins
+/// like `/* a comment` does. For what is left, `//text` is the way to send a text that begins with a slash.
 pub fn read(text: &str) -> Submitted {
     let Some(rest) = text.strip_prefix('/') else { return Submitted::Text(text.to_owned()) };
-    if rest.starts_with('/') {
-        return Submitted::Text(rest.to_owned());
+    if let Some(escaped) = rest.strip_prefix('/') {
+        // Only an escape loses its slash: a comment (`// like this`) keeps both.
+        let sent = if may_begin_name(escaped) { rest } else { text };
+        return Submitted::Text(sent.to_owned());
+    }
+    if is_path(rest) || !(rest.trim_end().is_empty() || rest.starts_with(char::is_whitespace) || may_begin_name(rest)) {
+        return Submitted::Text(text.to_owned());
     }
     let (name, argument) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let (name, argument) = (name.to_lowercase(), argument.trim());
@@ -143,6 +149,16 @@ pub fn read(text: &str) -> Submitted {
         "new" => Slash::New,
         _ => Slash::Quit,
     })
+}
+
+/// Tells whether what follows a slash is the rest of a path: its first word has another slash.
+fn is_path(rest: &str) -> bool {
+    rest.split(char::is_whitespace).next().is_some_and(|word| word.contains('/'))
+}
+
+/// Tells whether a text could be a command without its slash. Nobody types a question mark for a path.
+fn may_begin_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_alphanumeric() || c == '?')
 }
 
 /// Returns the commands that a text begun with a slash can become, best first; none once it has an argument.
@@ -223,14 +239,40 @@ mod tests {
                 Submitted::Wrong("there is no /hepl; did you mean /help? (begin with // to send it as text)".into()),
             ),
             (
-                "/usr/bin/env",
+                "/zzz",
                 Submitted::Wrong(
-                    "there is no /usr/bin/env; /help lists the commands (begin with // to send it as text)".into(),
+                    "there is no /zzz; /help lists the commands (begin with // to send it as text)".into(),
                 ),
             ),
         ];
         for (given, expected) in cases {
             assert_eq!(read(given), expected, "{given}");
+        }
+    }
+
+    #[test]
+    fn a_path_or_a_comment_is_a_prompt_as_it_stands() {
+        let prompts = [
+            "/usr/local/bin what is in there?",
+            "/usr/bin/env",
+            "/tmp/",
+            "/1/2 of it",
+            "/help/me",
+            "/mode/plan\nand more",
+            "/quit/",
+            "/* a comment */",
+            "/~user",
+            "// a comment",
+            "/// a doc comment",
+            "//",
+            "//\nfn main() {}",
+        ];
+        for prompt in prompts {
+            assert_eq!(read(prompt), Submitted::Text(prompt.into()), "{prompt}");
+        }
+        assert_eq!(read("//help"), Submitted::Text("/help".into()));
+        for unknown in ["/", "/ help", "/usr", "/123", "/?x", "/usr is a folder like /bin", "/é"] {
+            assert!(matches!(read(unknown), Submitted::Wrong(_)), "{unknown}");
         }
     }
 

@@ -1,13 +1,13 @@
 //! What the person asked for, one arm each: a change of state here, or an effect for someone who can.
 
-use crate::event::{Caps, Command, Decision, Level, ReplayState};
+use crate::event::{Caps, Command, Decision, Level, Millis, ReplayState};
 
 use super::Store;
 use super::action::Action;
 use super::copying;
 use super::effect::Effect;
 use super::finding;
-use super::focus::{ApprovalInput, Overlay, Pane, matching};
+use super::focus::{ApprovalInput, GUARD, Overlay, Pane, matching};
 use super::frames::Frames;
 use super::links;
 use super::submitting;
@@ -15,6 +15,8 @@ use super::transcript::{Item, ItemId, Kind};
 
 /// Rows that a page of an overlay scrolls.
 const PAGE: usize = 10;
+/// Said when something is to be done to a link and none is chosen.
+const CHOOSE: &str = "choose one first: its letter, or the arrows";
 const SLOWEST: f32 = 0.125;
 const FASTEST: f32 = 64.0;
 
@@ -143,7 +145,7 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
             if store.focus.top() == Some(&Overlay::Frames) {
                 store.frames.type_char(c);
             } else if let Some(Overlay::Links { .. }) = store.focus.top() {
-                take_link(store, c, fx);
+                choose_link(store, c, fx);
             } else if let Some(Overlay::Raw { item, .. }) = store.focus.top() {
                 if c == 'y' {
                     copying::item(store, item.0, fx);
@@ -240,10 +242,7 @@ fn accept(store: &mut Store, fx: &mut Vec<Effect>) {
     }
     match store.focus.top() {
         None => {}
-        Some(Overlay::Links { selected, .. }) => {
-            let letter = u32::from(b'a') + *selected as u32;
-            take_link(store, char::from_u32(letter).unwrap_or('a'), fx);
-        }
+        Some(Overlay::Links { .. }) => open_link(store, fx),
         Some(Overlay::Help { .. } | Overlay::Blocks | Overlay::Raw { .. }) => close(store, fx),
         Some(Overlay::Search(_)) => finding::accept(store),
         Some(Overlay::Outline(_)) => finding::choose(store),
@@ -312,20 +311,46 @@ fn open_links(store: &mut Store, item: Option<u64>) {
     if links.is_empty() {
         store.hint = Some((Level::Info, "there are no links or files here".into()));
     } else {
-        open(store, Overlay::Links { links, selected: 0 });
+        open(store, Overlay::Links { links, selected: None, chosen_at: Millis(0) });
     }
 }
 
-/// A small letter opens its link, a capital copies it.
-fn take_link(store: &mut Store, letter: char, fx: &mut Vec<Effect>) {
-    let Some(Overlay::Links { links, .. }) = store.focus.top() else { return };
-    let nth = u32::from(letter.to_ascii_lowercase()).checked_sub(u32::from('a'));
-    let Some(target) = nth.and_then(|nth| links.get(nth as usize)).map(|link| link.target.clone()) else { return };
-    close(store, fx);
-    if letter.is_ascii_uppercase() {
-        copying::copy(store, "the target", target.text().to_owned(), fx);
+/// A small letter chooses its link, a capital copies it, and [`links::COPY`] copies the chosen one.
+fn choose_link(store: &mut Store, letter: char, fx: &mut Vec<Effect>) {
+    let now = store.session.now;
+    let Some(Overlay::Links { links, selected, chosen_at }) = store.focus.overlays.last_mut() else { return };
+    let copied = if letter == links::COPY {
+        *selected
     } else {
-        fx.push(Effect::Open(target));
+        let Some(nth) = links::nth(letter).filter(|nth| *nth < links.len()) else { return };
+        if letter.is_ascii_lowercase() {
+            (*selected, *chosen_at) = (Some(nth), now);
+            return;
+        }
+        Some(nth)
+    };
+    match copied.and_then(|nth| links.get(nth)).map(|link| link.target.text().to_owned()) {
+        Some(target) => {
+            close(store, fx);
+            copying::copy(store, "the target", target, fx);
+        }
+        None => store.hint = Some((Level::Info, CHOOSE.into())),
+    }
+}
+
+/// Opens the chosen link. Enter right behind a letter ends a word that somebody typed, and opens nothing.
+fn open_link(store: &mut Store, fx: &mut Vec<Effect>) {
+    let now = store.session.now;
+    let Some(Overlay::Links { links, selected, chosen_at }) = store.focus.top() else { return };
+    if chosen_at.0 > 0 && now.since(*chosen_at) < GUARD {
+        return;
+    }
+    match selected.and_then(|nth| links.get(nth)).map(|link| link.target.clone()) {
+        Some(target) => {
+            close(store, fx);
+            fx.push(Effect::Open(target));
+        }
+        None => store.hint = Some((Level::Info, CHOOSE.into())),
     }
 }
 
@@ -354,13 +379,21 @@ fn scroll(store: &mut Store, step: Step) {
         });
         return;
     }
+    if let Some(Overlay::Links { links, selected, .. }) = store.focus.overlays.last_mut() {
+        let last = links.len().saturating_sub(1);
+        // The first step chooses, from the end that it comes from.
+        *selected = Some(match step {
+            Step::Back(rows) => selected.unwrap_or(links.len()).saturating_sub(rows),
+            Step::On(rows) => selected.map_or(rows.saturating_sub(1), |at| at.saturating_add(rows)).min(last),
+        });
+        return;
+    }
     if store.focus.top() == Some(&Overlay::Frames) {
         let (Step::Back(rows) | Step::On(rows)) = step;
         let rows = isize::try_from(rows).unwrap_or(isize::MAX);
         return store.frames.go(if matches!(step, Step::Back(_)) { -rows } else { rows });
     }
     let count = match store.focus.top() {
-        Some(Overlay::Links { links, .. }) => links.len(),
         Some(Overlay::Models { query, .. }) => {
             matching(store.session.models.as_deref().unwrap_or_default(), query).len()
         }
@@ -368,7 +401,6 @@ fn scroll(store: &mut Store, step: Step) {
     };
     let place = match store.focus.overlays.last_mut() {
         Some(Overlay::Help { scroll } | Overlay::Raw { scroll, .. }) => scroll,
-        Some(Overlay::Links { selected, .. }) => selected,
         Some(Overlay::Models { selected, .. }) => selected,
         Some(Overlay::Approval(approval)) => &mut approval.scroll,
         _ => return,

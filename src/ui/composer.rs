@@ -96,7 +96,7 @@ impl Composer {
             let role = if focused { Role::Accent } else { Role::Dim };
             buf.set_string(area.x, area.y, PROMPT, theme.style(role));
         }
-        self.area.set_style(theme.style(Role::Text));
+        self.area.set_style(theme.style(if focused { Role::Text } else { Role::Dim }));
         self.area.set_placeholder_style(theme.style(Role::Dim));
         self.area.clear_custom_highlight();
         for AtomicRange { row, start_col, end_col } in self.area.atomic_ranges().to_vec() {

@@ -6,6 +6,7 @@
 //!  │ transcript          │ tools     │        │ transcript          │   what is left
 //!  │                     │           │        │ (or tools, on wish) │
 //!  ├─────────────────────┴───────────┤        ├─────────────────────┤
+//!  │ message                         │        │ message             │   while there is one; 1, from 16 rows on 1 to 3
 //!  │ queued prompts                  │        │ queued prompts      │   0 to 3
 //!  ├─────────── activity ────────────┤        ├───── activity ──────┤   1, from 6 rows on
 //!  │ composer, or the replay bar     │        │ composer            │   1 to 8
@@ -13,6 +14,9 @@
 //!  │ status line                     │        │ status line         │   1, from 3 rows on
 //!  └─────────────────────────────────┘        └─────────────────────┘
 //! ```
+//!
+//! A message takes its rows from the transcript, of which the last may go, and from nothing else: what it says is
+//! short-lived, and link, mode and draft stay in sight.
 //!
 //! The invariant: at any size the parts lie inside the area and do not overlap; a part without room is empty.
 
@@ -35,6 +39,8 @@ pub const COMPOSER_MAX: u16 = 8;
 pub struct Wants {
     pub composer_rows: u16,
     pub queue_rows: u16,
+    /// Rows of what is said to the person just now.
+    pub message_rows: u16,
     /// A replay is watched: its bar stands where the composer would.
     pub replay: bool,
     /// The tool panel stands beside the transcript where there is room.
@@ -48,6 +54,7 @@ pub struct Layout {
     pub area: Rect,
     pub transcript: Rect,
     pub tools: Rect,
+    pub message: Rect,
     pub queue: Rect,
     pub activity: Rect,
     pub composer: Rect,
@@ -80,6 +87,7 @@ impl Layout {
         let input = take_bottom(&mut rest, input);
         let activity = take_bottom(&mut rest, activity);
         let queue = take_bottom(&mut rest, queue);
+        let message = take_bottom(&mut rest, wants.message_rows.min(message_max(height)));
         let (composer, replay) = if wants.replay { (Rect::ZERO, input) } else { (input, Rect::ZERO) };
 
         let wide = is_wide(area.width);
@@ -95,7 +103,7 @@ impl Layout {
             (false, true) => (Rect::ZERO, rest),
             (true | false, false) => (rest, Rect::ZERO),
         };
-        Self { area, transcript, tools, queue, activity, composer, replay, usage, status }
+        Self { area, transcript, tools, message, queue, activity, composer, replay, usage, status }
     }
 
     /// Returns the pane at a column and row, if one is there.
@@ -104,6 +112,11 @@ impl Layout {
             [(self.transcript, Pane::Transcript), (self.tools, Pane::ToolPanel), (self.composer, Pane::Composer)];
         panes.into_iter().find(|(area, _)| area.contains(at.into())).map(|(_, pane)| pane)
     }
+}
+
+/// Returns the most rows that a message may have at this height.
+pub fn message_max(height: u16) -> u16 {
+    if height < 16 { 1 } else { 3 }
 }
 
 fn take_bottom(rest: &mut Rect, rows: u16) -> Rect {
@@ -122,9 +135,9 @@ pub fn centered(area: Rect, width: u16, height: u16) -> Rect {
 mod tests {
     use super::*;
 
-    fn parts(layout: &Layout) -> [Rect; 8] {
-        let Layout { area: _, transcript, tools, queue, activity, composer, replay, usage, status } = *layout;
-        [transcript, tools, queue, activity, composer, replay, usage, status]
+    fn parts(layout: &Layout) -> [Rect; 9] {
+        let Layout { area: _, transcript, tools, message, queue, activity, composer, replay, usage, status } = *layout;
+        [transcript, tools, message, queue, activity, composer, replay, usage, status]
     }
 
     #[test]
@@ -133,7 +146,9 @@ mod tests {
             for height in 0..40 {
                 for (replay, panel_flipped) in [(false, false), (true, false), (false, true), (true, true)] {
                     let area = Rect { x: 3, y: 2, width, height };
-                    let wants = Wants { composer_rows: 5, queue_rows: 4, replay, panel: true, panel_flipped };
+                    let message_rows = height % 5;
+                    let wants =
+                        Wants { composer_rows: 5, queue_rows: 4, message_rows, replay, panel: true, panel_flipped };
                     let layout = Layout::new(area, wants);
                     let covered: u32 = parts(&layout).iter().map(|part| part.area()).sum();
                     assert_eq!(covered, area.area(), "{width}x{height} {layout:?}");
@@ -142,6 +157,25 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn a_message_takes_its_rows_from_the_transcript_only() {
+        for height in 0..40 {
+            let at = |message_rows| {
+                let wants = Wants { composer_rows: 1, queue_rows: 1, message_rows, ..Wants::default() };
+                Layout::new(Rect::new(0, 0, 80, height), wants)
+            };
+            let (without, with) = (at(0), at(2));
+            let rows = with.message.height;
+            let others = |layout: Layout| {
+                let Layout { composer, activity, usage, status, queue, .. } = layout;
+                [composer, activity, usage, status, queue]
+            };
+            assert_eq!(others(with), others(without), "{height}");
+            assert_eq!(rows, without.transcript.height.min(if height < 16 { 1 } else { 2 }), "{height}");
+            assert!(height < 2 || rows > 0, "{height}");
         }
     }
 

@@ -37,8 +37,8 @@ use self::panes::raw::RawView;
 use self::panes::tool_panel::ToolPanelView;
 use self::panes::transcript::TranscriptView;
 use self::panes::{
-    activity, approval, figures, frames, help, letters_bar, links, models, outline, popup, queue, raw, replay_bar,
-    search_bar, status_line, tool_panel, transcript, usage_bar, welcome,
+    activity, approval, figures, frames, help, letters_bar, links, message, models, outline, popup, queue, raw,
+    replay_bar, search_bar, status_line, tool_panel, transcript, usage_bar, welcome,
 };
 use self::theme::Theme;
 
@@ -113,10 +113,14 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
     }
     let theme = ui.theme;
     let replay = store.session.caps().seek && store.session.weather.replay.is_some();
+    // Under a box the rows of the message would be covered: it stands below that.
+    let boxed = !matches!(store.focus.top(), None | Some(Overlay::Search(_) | Overlay::Blocks));
+    let message_rows = message::rows(store, area.width, layout::message_max(area.height));
     let layout = Layout::new(
         area,
         Wants {
             composer_rows: if replay { 1 } else { ui.composer.height(area.width.saturating_sub(2)) },
+            message_rows: if boxed { 0 } else { message_rows },
             queue_rows: store.session.weather.queue.len().min(3) as u16,
             replay,
             panel: ui.panel,
@@ -141,8 +145,14 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
     }
     tool_panel::draw(store, &mut ui.tools, focused(Pane::ToolPanel), theme, layout.tools, buf);
     queue::draw(store, &ui.labels, theme, layout.queue, buf);
-    activity::draw(store, &ui.labels, focused(Pane::Composer), theme, layout.activity, buf);
+    let away = if covered { None } else { keyboard(store.focus.pane) };
+    activity::draw(store, &ui.labels, (focused(Pane::Composer), away), theme, layout.activity, buf);
+    let away = away.map(|pane| match &*ui.labels.cancel {
+        "" => format!("The keyboard is in {pane}"),
+        key => format!("The keyboard is in {pane}; {key} brings it back here"),
+    });
     ui.composer.set_placeholder(match () {
+        () if let Some(away) = &away => away,
         () if store.session.opened.is_some() && !store.session.caps().prompt => WATCHED,
         () if store.session.phase.is_idle() => IDLE,
         () => BUSY,
@@ -151,6 +161,7 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
     replay_bar::draw(store, theme, layout.replay, buf);
     usage_bar::draw(store, theme, layout.usage, buf);
     status_line::draw(store, &ui.labels, !layout.activity.is_empty(), theme, layout.status, buf);
+    message::draw(store, theme, layout.message, buf);
 
     let input = if replay { layout.replay } else { layout.composer };
     if !covered && !replay {
@@ -160,7 +171,12 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
         popup::draw(ui.completion.offers(), ui.completion.chosen(), theme, above, buf);
     }
     // The status line stays readable below every overlay.
-    let stage = Rect { height: area.height - layout.status.height, ..area };
+    let mut stage = Rect { height: area.height - layout.status.height, ..area };
+    if boxed {
+        stage.height -= message_rows.min(stage.height / 2);
+        let below = Rect { y: stage.bottom(), height: layout.status.y - stage.bottom(), ..area };
+        message::draw(store, theme, below, buf);
+    }
     for overlay in &store.focus.overlays {
         cursor = match overlay {
             Overlay::Help { scroll } => {
@@ -175,7 +191,7 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
                 ui.overlay_end = raw::draw(store, &mut ui.raw, (*item, *scroll), &ui.labels, theme, stage, buf);
                 None
             }
-            Overlay::Links { links: list, selected } => {
+            Overlay::Links { links: list, selected, chosen_at: _ } => {
                 links::draw(list, *selected, &ui.labels, theme, stage, buf);
                 None
             }
@@ -200,6 +216,15 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
         figures::draw(store, &ui.figures, ui.transcript.cached_bytes(), theme, stage, buf);
     }
     cursor
+}
+
+/// Names the pane that has the keyboard, unless it is where one writes.
+fn keyboard(pane: Pane) -> Option<&'static str> {
+    match pane {
+        Pane::Composer => None,
+        Pane::Transcript => Some("the transcript"),
+        Pane::ToolPanel => Some("the tool panel"),
+    }
 }
 
 /// A cell of air at both sides, where there is room for it.

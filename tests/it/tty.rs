@@ -327,6 +327,21 @@ fn a_paste_is_not_sent() {
 }
 
 #[test]
+fn a_paste_without_an_end_gives_the_keys_back() {
+    for way_out in ["", "\x1b", "\x03"] {
+        let mut tty = Tty::offline();
+        tty.keys("\x1b[200~lost");
+        // Alone, as a person presses it.
+        tty.quiet(Duration::from_millis(50));
+        tty.keys(way_out);
+        tty.shows(&format!("{PROMPT} lost"));
+        tty.keys(" typed");
+        tty.shows(&format!("{PROMPT} lost typed"));
+        assert!(tty.text().contains("the paste broke off"), "{}", tty.text());
+    }
+}
+
+#[test]
 fn the_answer_about_the_background_is_not_typed() {
     let mut tty = Tty::offline();
     let asked = |tty: &Tty| tty.raw.windows(5).any(|part| part == b"\x1b]11;");
@@ -342,7 +357,17 @@ fn the_answer_about_the_background_is_not_typed() {
 
 #[test]
 fn signals_give_the_terminal_back() {
-    for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGHUP, 129), (Signal::SIGINT, 130)] {
+    let signals = [
+        (Signal::SIGTERM, 143),
+        (Signal::SIGHUP, 129),
+        (Signal::SIGINT, 130),
+        (Signal::SIGQUIT, 131),
+        (Signal::SIGABRT, 134),
+        (Signal::SIGUSR1, 138),
+        (Signal::SIGUSR2, 140),
+        (Signal::SIGALRM, 142),
+    ];
+    for (signal, code) in signals {
         let mut tty = Tty::offline();
         tty.keys("draft");
         tty.shows("draft");

@@ -14,13 +14,31 @@ use crate::ui::labels::Labels;
 use crate::ui::paint::{Pen, spinner};
 use crate::ui::theme::{Role, Theme};
 
-pub fn draw(store: &Store, labels: &Labels, focused: bool, theme: Theme, area: Rect, buf: &mut Buffer) {
+/// `focused`: the keyboard is below the rule; `away` names where it is when it was taken elsewhere.
+pub fn draw(
+    store: &Store,
+    labels: &Labels,
+    (focused, away): (bool, Option<&str>),
+    theme: Theme,
+    area: Rect,
+    buf: &mut Buffer,
+) {
     if area.is_empty() {
         return;
     }
     let border = theme.style(if focused { Role::BorderFocused } else { Role::Border });
     Pen::new(buf, area, 0).fill("─", border);
-    let Some((mark, text, key, role)) = words(store, labels) else { return };
+    let words = words(store, labels);
+    // Said in the rule too, for a draft hides what the empty composer says.
+    if let Some(away) = away {
+        let told = format!(" keyboard: {away} ");
+        let room = words.as_ref().map_or(0, |(_, text, _, _)| str_width(text) + 6) + str_width(&told) + 2;
+        if room <= usize::from(area.width) {
+            let mut pen = Pen::at_right(buf, area, 0, str_width(&told) + 2);
+            pen.write(&told, theme.style(Role::BorderFocused));
+        }
+    }
+    let Some((mark, text, key, role)) = words else { return };
     let mut pen = Pen::new(buf, area, 0);
     pen.write("─ ", border).write(mark, theme.style(role)).write(" ", border);
     pen.write_cut(&text, 2, theme.style(role));

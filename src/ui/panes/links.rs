@@ -3,22 +3,22 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::store::links::{Link, Target};
+use crate::store::links::{self, Link, Target};
 use crate::text::{one_line, visible};
 use crate::ui::labels::Labels;
 use crate::ui::layout::centered;
 use crate::ui::paint::{Pen, frame, restyle};
 use crate::ui::theme::{Role, Theme};
 
-pub fn draw(links: &[Link], selected: usize, labels: &Labels, theme: Theme, area: Rect, buf: &mut Buffer) {
-    let place = centered(area, area.width.saturating_sub(2).min(110), (links.len().max(1) + 2).min(30) as u16);
-    let footer = format!("letter or {} opens · capital copies · {} closes", labels.accept, labels.close);
+pub fn draw(list: &[Link], selected: Option<usize>, labels: &Labels, theme: Theme, area: Rect, buf: &mut Buffer) {
+    let place = centered(area, area.width.saturating_sub(2).min(110), (list.len().max(1) + 2).min(30) as u16);
+    let footer = format!("letter chooses · {} opens · y copies · {} closes", labels.accept, labels.close);
     let inner = frame("Links and files", &footer, Role::BorderFocused, theme, place, buf);
     let height = usize::from(inner.height);
-    let first = (selected + 1).saturating_sub(height);
-    for (row, (nth, link)) in (0..).zip(links.iter().enumerate().skip(first).take(height)) {
+    let first = selected.map_or(0, |selected| (selected + 1).saturating_sub(height));
+    for (row, (nth, link)) in (0..).zip(list.iter().enumerate().skip(first).take(height)) {
         let mut pen = Pen::new(buf, inner, row);
-        let letter = char::from(b'a' + nth.min(25) as u8);
+        let letter = links::letter(nth).unwrap_or(' ');
         pen.write(&letter.to_string(), theme.style(Role::Key)).skip(2);
         let role = match link.target {
             Target::Url(_) => Role::Link,
@@ -34,7 +34,7 @@ pub fn draw(links: &[Link], selected: usize, labels: &Labels, theme: Theme, area
         }
         let room = pen.room();
         pen.write(&one_line(&target, room), theme.style(role));
-        if nth == selected {
+        if Some(nth) == selected {
             restyle(Rect { y: inner.y + row, height: 1, ..inner }, theme.style(Role::Selection), buf);
         }
     }

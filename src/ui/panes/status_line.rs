@@ -1,9 +1,10 @@
-//! The last row: what stands against a quiet mind first, then who answers and how, then keys.
+//! The last row: the mode, which is never cut, what stands against a quiet mind, who answers, and keys. Nothing ever
+//! covers it.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::event::{Level, LinkState, Millis, Mode};
+use crate::event::{LinkState, Millis, Mode};
 use crate::store::Store;
 use crate::text::{one_line, width::str_width};
 use crate::ui::format;
@@ -13,6 +14,8 @@ use crate::ui::theme::{Role, Theme};
 
 /// Longest foreign text shown here, in cells.
 const LONGEST: usize = 60;
+/// Cells that the reason for a model leaves to the rest of the row.
+const WORDS: usize = 30;
 
 /// `told_above`: the activity row is on the screen and says what the turn does.
 pub fn draw(store: &Store, labels: &Labels, told_above: bool, theme: Theme, area: Rect, buf: &mut Buffer) {
@@ -27,18 +30,16 @@ pub fn draw(store: &Store, labels: &Labels, told_above: bool, theme: Theme, area
 fn state(store: &Store, told_above: bool, room: usize) -> Vec<Segment> {
     let session = &store.session;
     let mut all = Vec::new();
+    if let Some(opened) = &session.opened {
+        let role = match opened.mode {
+            Mode::Ask => Role::Status,
+            Mode::AutoEdit | Mode::Plan => Role::Info,
+            Mode::Full => Role::Warn,
+        };
+        all.push(Segment::new(0, opened.mode.name(), role));
+    }
     if let Some(why) = &session.weather.not_saved {
         all.push(Segment::new(0, format!("not saved: {}", one_line(why, LONGEST)), Role::Error));
-    }
-    if let Some((level, hint)) = &store.hint {
-        let role = match level {
-            Level::Info => Role::Info,
-            Level::Warn => Role::Warn,
-            Level::Error => Role::Error,
-        };
-        // A word to the person takes the row; it goes with the next thing they do.
-        all.push(Segment::new(0, one_line(hint, room), role));
-        return all;
     }
     if session.cancelling && !told_above {
         all.push(Segment::new(1, "stopping…", Role::Warn));
@@ -56,17 +57,14 @@ fn state(store: &Store, told_above: bool, room: usize) -> Vec<Segment> {
     }
     if let Some(opened) = &session.opened {
         let name = one_line(&opened.name(), LONGEST);
+        let why = format!(" ({})", one_line(&opened.why, LONGEST));
+        // A reason that doesn't fit whole says nothing.
+        let fits = str_width(&name) + str_width(&why) + WORDS <= room;
         let mut parts = vec![(name, Role::Status)];
-        if !opened.why.is_empty() && room >= 70 {
-            parts.push((format!(" ({})", one_line(&opened.why, LONGEST)), Role::Dim));
+        if !opened.why.is_empty() && fits {
+            parts.push((why, Role::Dim));
         }
         all.push(Segment { rank: 2, parts });
-        let role = match opened.mode {
-            Mode::Ask => Role::Status,
-            Mode::AutoEdit | Mode::Plan => Role::Info,
-            Mode::Full => Role::Warn,
-        };
-        all.push(Segment::new(3, opened.mode.name(), role));
     } else {
         all.push(Segment::new(2, "starting…", Role::Dim));
     }

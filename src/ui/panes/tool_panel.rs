@@ -15,6 +15,7 @@ use crate::ui::format;
 use crate::ui::paint::{Pen, restyle, spinner};
 use crate::ui::theme::{Role, Theme};
 
+use super::printed::printed;
 use super::subject::subject;
 
 /// Rows of live output shown of a folded call that runs.
@@ -214,7 +215,9 @@ fn call_rows(store: &Store, call: &Call, width: usize) -> Vec<Row> {
             rows.extend(lines.into_iter().map(|line| Row::of("  │ ", line, Role::Dim)));
         }
         CallState::Done(outcome) => {
-            if let Some(line) = call.output.lines().map(|line| one_line(line, width)).find(|line| !line.is_empty()) {
+            if let Some(line) =
+                call.output.lines().map(|line| one_line(&printed(line), width)).find(|line| !line.is_empty())
+            {
                 let role = if outcome == Outcome::Failed { Role::Error } else { Role::Dim };
                 rows.push(Row::of("  └ ", line, role));
             }
@@ -272,7 +275,7 @@ fn unfolded(call: &Call, width: usize, rows: &mut Vec<Row>) {
                     Json::String(text) => text.clone(),
                     other => other.to_string(),
                 };
-                let mut lines = output(&value, room.saturating_sub(str_width(name) + 1).max(8), 12).into_iter();
+                let mut lines = value_rows(&value, room.saturating_sub(str_width(name) + 1).max(8), 12).into_iter();
                 let name = one_line(name, room / 2);
                 rows.push(Row {
                     parts: vec![
@@ -286,7 +289,7 @@ fn unfolded(call: &Call, width: usize, rows: &mut Vec<Row>) {
                 rows.extend(lines.map(|line| Row::of(&indent, line, Role::Code)));
             }
         }
-        None => rows.extend(output(&call.args, room, 12).into_iter().map(|line| Row::of("  ", line, Role::Code))),
+        None => rows.extend(value_rows(&call.args, room, 12).into_iter().map(|line| Row::of("  ", line, Role::Code))),
     }
     if call.foreign {
         rows.push(Row::of("  ", "made by another client of this server".into(), Role::Warn));
@@ -302,7 +305,7 @@ fn unfolded(call: &Call, width: usize, rows: &mut Vec<Row>) {
         rows.push(Row::of("  ◦ ", one_line(source, room), Role::Link));
     }
     if let Some(all) = all_of_it(call) {
-        rows.extend(output(&all, room, 4).into_iter().map(|line| Row::of("  └ ", line, Role::Dim)));
+        rows.extend(value_rows(&all, room, 4).into_iter().map(|line| Row::of("  └ ", line, Role::Dim)));
     }
 }
 
@@ -341,17 +344,29 @@ fn decided(decision: &crate::event::Decision, by: crate::event::DecidedBy) -> St
     }
 }
 
-/// Returns the last rows of a text, cleaned and chopped.
+/// Returns the last rows of what a program printed.
 fn output(text: &str, width: usize, most: usize) -> Vec<String> {
-    let from = text.ceil_char_boundary(text.len().saturating_sub(LOOK));
-    let cleaned = clean(text[from..].trim_end());
-    let cleaned = expand_tabs(&cleaned, 4);
-    let rows = chop(&cleaned, width.max(1));
-    let skip = rows.len().saturating_sub(most);
-    let line = |start: usize, end: usize| cleaned.get(start..end).unwrap_or_default().to_owned();
+    last_rows(&printed(tail_of(text)), width, most)
+}
+
+/// Returns the last rows of a value, of which nothing may be hidden by what looks like a redrawn line.
+fn value_rows(text: &str, width: usize, most: usize) -> Vec<String> {
+    last_rows(&clean(tail_of(text)), width, most)
+}
+
+fn tail_of(text: &str) -> &str {
+    text[text.ceil_char_boundary(text.len().saturating_sub(LOOK))..].trim_end()
+}
+
+/// Returns the last rows of a cleaned text.
+fn last_rows(cleaned: &str, width: usize, most: usize) -> Vec<String> {
     if cleaned.is_empty() {
         return Vec::new();
     }
+    let cleaned = expand_tabs(cleaned, 4);
+    let rows = chop(&cleaned, width.max(1));
+    let skip = rows.len().saturating_sub(most);
+    let line = |start: usize, end: usize| cleaned.get(start..end).unwrap_or_default().to_owned();
     rows.into_iter().skip(skip).map(|row| line(row.start, row.end)).collect()
 }
 
@@ -438,5 +453,12 @@ mod tests {
         assert_eq!(view.selected, Some(1));
         view.down(&store);
         assert_eq!(view, ToolPanelView::default());
+    }
+
+    #[test]
+    fn a_redrawn_line_is_shown_as_it_was_last() {
+        let text = "10 %\r50 %\r100 %\n";
+        assert_eq!(output(text, 20, 9), ["100 %"]);
+        assert_eq!(value_rows("rm\r# fine", 20, 9), ["rm# fine"], "an argument hides nothing");
     }
 }

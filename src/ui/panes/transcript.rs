@@ -176,6 +176,11 @@ impl TranscriptView {
         blocks::pick(store, &mut self.memo, &self.letters, letter)
     }
 
+    /// Returns whether a code block shows this letter.
+    pub fn has_letter(&self, letter: char) -> bool {
+        self.letters.iter().any(|block| block.letter == letter)
+    }
+
     /// Returns whether any code block shows a letter.
     pub fn has_letters(&self) -> bool {
         !self.letters.is_empty()

@@ -15,6 +15,7 @@ use crate::text::wrap::chop;
 use crate::ui::format::duration;
 use crate::ui::lines::laid::{Flow, Laid, Page};
 use crate::ui::md::syntax::{Syntax, diff_role};
+use crate::ui::panes::printed::printed;
 use crate::ui::panes::subject::subject;
 use crate::ui::panes::tool_panel::{all_of_it, outcome_mark};
 use crate::ui::panes::transcript::{PartKind, Rows, hash};
@@ -269,14 +270,6 @@ fn tail(text: &str, room: usize, rows: usize) -> Cow<'_, str> {
 /// Returns how many lines begin behind the first byte of a text.
 fn lines_in(text: &str) -> usize {
     memchr::memchr_iter(b'\n', text.as_bytes()).count()
-}
-
-/// Returns what a terminal would have shown of an output in the end: a progress bar redraws its line, and what counts
-/// is what it said last.
-fn printed(source: &str) -> String {
-    let lines: Vec<&str> =
-        source.split('\n').map(|line| line.rsplit('\r').find(|piece| !piece.is_empty()).unwrap_or("")).collect();
-    clean(&lines.join("\n")).into_owned()
 }
 
 /// Returns the glyph of a call's state, its role, and a word where the glyph does not say it all.

@@ -26,7 +26,7 @@ const LETTERS: &str = "asdfghjklqwertyuiopzxcvbnmASDFGHJKLQWERTYUIOPZXCVBNM";
 /// A code block that has a letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lettered {
-    letter: char,
+    pub(super) letter: char,
     item: ItemId,
     /// Where it begins in the item's text.
     start: u32,

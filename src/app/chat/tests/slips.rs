@@ -1,0 +1,254 @@
+//! A hand that slips: typing where keys are commands, clicks, quitting and sending by the way.
+
+use super::*;
+use crate::event::{Level, Queued, Role, TextKind, TurnEnd};
+use crate::store::links::Target;
+
+/// A link, a file, a code block: something for each letter that could do harm.
+const ANSWER: &str = "See [a](https://a.example), [b](https://b.example), <https://c.example> and `x`.\n\n```\nrm -r x\n```\n\n```\nls\n```\n";
+
+impl Rig {
+    fn answered() -> Self {
+        let mut rig = Self::agent();
+        for nth in 0..8 {
+            let message = crate::event::MessageId::new(format!("m{nth}"));
+            rig.fact(AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None });
+            rig.fact(AgentEvent::TextDelta { message, text: ANSWER.into(), kind: TextKind::Text });
+        }
+        rig.draw();
+        rig.effects();
+        rig
+    }
+
+    fn draw(&mut self) {
+        let area = Rect::new(0, 0, 120, 24);
+        let Chat { store, ui, .. } = &mut self.chat;
+        ui::draw(store, ui, area, &mut Buffer::empty(area));
+    }
+
+    /// Types, with that many milliseconds between two keys, and a frame after each.
+    fn types(&mut self, text: &str, gap: u64) {
+        for c in text.chars() {
+            self.wait(gap);
+            let now = self.began + Duration::from(self.clock);
+            self.chat.input(Input::Key(Chord::plain(crate::config::keys::Key::Char(c))), now, self.clock);
+            self.draw();
+        }
+    }
+
+    fn go(&mut self, pane: Pane) {
+        self.chat.update(Msg::Do(Action::Focus(pane)));
+        self.draw();
+    }
+
+    fn said(&self) -> Option<&str> {
+        self.chat.store.hint.as_ref().map(|(_, text)| text.as_str())
+    }
+}
+
+#[test]
+fn what_is_typed_over_a_pane_arrives_whole_and_does_nothing() {
+    let texts = [
+        "hello, can you",
+        "also can",
+        "just do it",
+        "of course, open it",
+        "ok fine",
+        "on it",
+        "or else",
+        "yes please",
+        "You are right",
+        "Yes",
+        "really?",
+        "run it",
+        "read y",
+        "not now",
+        "go on",
+        "do you know",
+        "Good morning",
+        "bring [it] back",
+        "from",
+        "uk",
+        "42",
+    ];
+    for pane in [Pane::Transcript, Pane::ToolPanel] {
+        for gap in [20, 300] {
+            for text in texts {
+                let mut rig = Rig::answered();
+                rig.go(pane);
+                rig.types(text, gap);
+                let top = rig.chat.store.focus.top().cloned();
+                assert_eq!((rig.effects(), top), (vec![], None), "{text} in {pane:?}, {gap} ms");
+                // Letters that all mean something have done it: they scroll.
+                if !text.chars().all(|c| "kjudbfgG".contains(c)) {
+                    assert_eq!(rig.text(), text, "in {pane:?}, {gap} ms");
+                    assert_eq!(rig.chat.store.focus.pane, Pane::Composer);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn letters_that_were_meant_for_the_pane_are_no_text() {
+    let mut rig = Rig::answered();
+    rig.go(Pane::Transcript);
+    rig.types("kkj", 100);
+    rig.wait(1500);
+    rig.types("so what", 100);
+    assert_eq!(rig.text(), "so what");
+}
+
+#[test]
+fn a_link_is_opened_by_enter_after_it_was_chosen() {
+    let open = |url: &str| vec![Effect::Open(Target::Url(url.into()))];
+    let mut rig = Rig::answered();
+    rig.go(Pane::Transcript);
+    rig.types("o", 500);
+    rig.wait(500);
+    rig.press(&["enter"]);
+    assert_eq!((rig.effects(), rig.said()), (vec![], Some("choose one first: its letter, or the arrows")));
+    rig.types("b", 500);
+    assert_eq!(rig.effects(), [], "a letter chooses");
+    rig.wait(200);
+    rig.press(&["enter"]);
+    assert_eq!(rig.effects(), [], "Enter right behind a letter ends a word");
+    rig.wait(400);
+    rig.press(&["enter"]);
+    assert_eq!(rig.effects(), open("https://b.example"));
+    for (keys, url) in
+        [(vec!["down", "down", "enter"], "https://b.example"), (vec!["up", "enter"], "https://c.example")]
+    {
+        rig.types("o", 500);
+        rig.press(&keys);
+        assert_eq!(rig.effects(), open(url), "{keys:?}");
+    }
+}
+
+#[test]
+fn a_link_is_copied_by_its_capital_or_once_chosen() {
+    for keys in ["B", "by"] {
+        let mut rig = Rig::answered();
+        rig.go(Pane::Transcript);
+        rig.types("o", 500);
+        rig.types(keys, 600);
+        let effects = rig.effects();
+        assert!(matches!(&effects[..], [Effect::Copy(copy)] if copy.text == "https://b.example"), "{effects:?}");
+    }
+}
+
+#[test]
+fn a_click_moves_no_keyboard_and_answers_nothing() {
+    for pane in [Pane::Composer, Pane::Transcript, Pane::ToolPanel] {
+        let mut rig = Rig::answered();
+        rig.go(pane);
+        for row in 0..24 {
+            for column in [0, 5, 60, 100, 119] {
+                rig.chat.input(Input::Click { column, row }, rig.began, rig.clock);
+            }
+        }
+        assert_eq!((rig.effects(), rig.chat.store.focus.pane), (vec![], pane));
+    }
+}
+
+#[test]
+fn the_composer_says_where_the_keyboard_is_instead_of_asking() {
+    for (pane, told) in [(Pane::Transcript, "in the transcript"), (Pane::ToolPanel, "in the tool panel")] {
+        let mut rig = Rig::answered();
+        rig.go(pane);
+        let area = Rect::new(0, 0, 120, 24);
+        let mut buf = Buffer::empty(area);
+        let Chat { store, ui, .. } = &mut rig.chat;
+        ui::draw(store, ui, area, &mut buf);
+        let screen: String = buf.content.iter().map(ratatui::buffer::Cell::symbol).collect();
+        assert!(screen.contains(told) && screen.contains("Esc brings it back here"), "{screen}");
+        assert!(!screen.contains("Ask anything"));
+    }
+}
+
+#[test]
+fn leaving_while_something_runs_is_asked_once_more() {
+    let mut rig = Rig::agent();
+    rig.turn();
+    rig.press(&["ctrl+d"]);
+    assert_eq!((rig.effects(), rig.said()), (vec![], Some("the answer is still coming; Ctrl+D again to quit")));
+    rig.wait(3000);
+    let queue = vec![Queued { id: 7, text: "later".into() }];
+    rig.chat.update(Msg::Weather(Weather { queue, ..Weather::default() }));
+    rig.ask();
+    rig.press(&["f1", "esc"]);
+    rig.chat.store.focus.overlays.clear();
+    rig.press(&["ctrl+d"]);
+    assert_eq!(
+        (rig.effects(), rig.said()),
+        (vec![], Some("still open: shell, 1 prompt is queued; Ctrl+D again to quit"))
+    );
+    rig.press(&["ctrl+d"]);
+    assert_eq!(rig.effects(), [Effect::Quit]);
+}
+
+#[test]
+fn another_key_between_two_presses_takes_the_offer_to_quit_back() {
+    let mut rig = Rig::agent();
+    rig.turn();
+    rig.press(&["ctrl+d", "x", "backspace", "ctrl+d"]);
+    assert_eq!(rig.effects(), []);
+    rig.fact(AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Completed });
+    rig.wait(3000);
+    rig.press(&["ctrl+d"]);
+    assert_eq!(rig.effects(), [Effect::Quit], "nothing runs");
+}
+
+#[test]
+fn sending_goes_to_the_end_wherever_one_was_reading() {
+    let keys: [&[&str]; 5] = [
+        &["h", "i", "enter"],
+        &["alt+r"],
+        &["/", "r", "e", "t", "r", "y", "enter"],
+        &["/", "m", "o", "d", "e", "space", "p", "l", "a", "n", "enter"],
+        &["/", "m", "o", "d", "e", "l", "space", "x", "/", "y", "enter"],
+    ];
+    for keys in keys {
+        let mut rig = Rig::answered();
+        rig.fact(AgentEvent::UserMessage { message: "u1".into(), text: "asked".into() });
+        rig.press(&["ctrl+home"]);
+        rig.draw();
+        assert!(!rig.chat.ui.transcript.is_following());
+        rig.press(keys);
+        assert!(!rig.effects().is_empty(), "{keys:?}");
+        rig.draw();
+        assert!(rig.chat.ui.transcript.is_following(), "{keys:?}");
+    }
+    let mut rig = Rig::answered();
+    rig.turn();
+    rig.press(&["ctrl+home"]);
+    rig.draw();
+    rig.press(&["h", "i", "enter"]);
+    rig.draw();
+    assert!(rig.chat.ui.transcript.is_following(), "a prompt that waits for its turn");
+    rig.press(&["ctrl+home"]);
+    rig.draw();
+    rig.press(&["shift+tab"]);
+    rig.draw();
+    assert!(!rig.chat.ui.transcript.is_following(), "nothing was sent to be answered there");
+}
+
+#[test]
+fn a_message_leaves_by_itself_and_typing_does_not_hurry_it() {
+    let mut rig = Rig::agent();
+    let failed = Msg::Report(Report::Failed { what: "saving".into(), why: "the disk is full".into() });
+    rig.chat.update(failed);
+    rig.chat.follow_message(rig.began);
+    let until = rig.chat.lapses().unwrap();
+    rig.press(&["h", "i"]);
+    rig.chat.follow_message(rig.began + Duration::from_secs(1));
+    assert_eq!((rig.said(), rig.chat.lapses()), (Some("saving: the disk is full"), Some(until)));
+    rig.chat.lapse(until.checked_sub(Duration::from_millis(1)).unwrap());
+    assert!(rig.said().is_some());
+    rig.chat.lapse(until);
+    assert_eq!((rig.said(), rig.chat.lapses()), (None, None));
+    assert!(!rig.chat.store.wants_ticks(), "nothing ticks for it");
+    rig.chat.store.hint = Some((Level::Info, "once more".into()));
+    rig.press(&["left"]);
+    assert_eq!(rig.said(), None, "any other key has read it");
+}

@@ -1,0 +1,116 @@
+//! What the terminal sends: bytes are read here, on the loop's own thread, and become events.
+//!
+//! ```text
+//! terminal ──bytes──► Reader ──► Parser (brackets of a paste, times) ──► decode (one key) ──► Event
+//! ```
+//!
+//! The events are crossterm's, but not its reader: that one waits for the end of a paste for ever, with no way out.
+//! Not here: what an event means (`ui/keymap.rs`). Invariant: nothing that was read is lost when a wait is dropped.
+
+mod decode;
+mod parser;
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Instant;
+
+use crossterm::event::Event;
+use crossterm::terminal;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::read;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::signal::unix::{self, SignalKind};
+
+use self::parser::Parser;
+use super::waits::until;
+
+/// Bytes taken at once; a flood goes on after a frame.
+const MOST: usize = 64 << 10;
+
+/// Reads the terminal on standard input.
+pub(super) struct Reader {
+    terminal: AsyncFd<OwnedFd>,
+    resized: unix::Signal,
+    parser: Parser,
+    bytes: Vec<u8>,
+    is_gone: bool,
+}
+
+impl Reader {
+    /// Fails where standard input is no terminal. Needs a runtime.
+    pub(super) fn new() -> io::Result<Self> {
+        let terminal = io::stdin().as_fd().try_clone_to_owned()?;
+        #[expect(deprecated, reason = "it is for descriptors that may be closed meanwhile; an owned one can't be")]
+        let terminal = AsyncFd::with_interest(terminal, Interest::READABLE)?;
+        Ok(Self {
+            terminal,
+            resized: unix::signal(SignalKind::window_change())?,
+            parser: Parser::default(),
+            bytes: vec![0; MOST],
+            is_gone: false,
+        })
+    }
+
+    /// Returns whether a paste broke off since the last call: its end did not come.
+    pub(super) fn take_broke(&mut self) -> bool {
+        self.parser.take_broke()
+    }
+
+    /// Takes all events that wait, at least one; false once the terminal is gone. Cancel-safe.
+    pub(super) async fn next(&mut self, out: &mut Vec<Event>) -> bool {
+        while out.is_empty() && !self.is_gone {
+            tokio::select! {
+                biased;
+                Some(()) = self.resized.recv() => {
+                    if let Ok((columns, rows)) = terminal::size() {
+                        out.push(Event::Resize(columns, rows));
+                    }
+                }
+                ready = self.terminal.readable() => {
+                    let Ok(mut ready) = ready else { return false };
+                    let (count, more) = take(self.terminal.get_ref(), &mut self.bytes);
+                    match more {
+                        More::Gone => self.is_gone = true,
+                        More::Nothing => ready.clear_ready(),
+                        More::Something => {}
+                    }
+                    self.parser.feed(&self.bytes[..count], Instant::now(), out);
+                }
+                () = until(self.parser.due()) => self.parser.lapse(Instant::now(), out),
+            }
+        }
+        !self.is_gone
+    }
+}
+
+/// What waits behind the bytes that were taken.
+enum More {
+    Something,
+    Nothing,
+    Gone,
+}
+
+/// Reads what is there and no more: the descriptor blocks, for its flags are shared with whoever writes to it and with
+/// the shell that comes after.
+fn take(terminal: &OwnedFd, bytes: &mut [u8]) -> (usize, More) {
+    let mut count = 0;
+    while count < bytes.len() {
+        let mut watched = [PollFd::new(terminal.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut watched, PollTimeout::ZERO) {
+            Ok(0) => return (count, More::Nothing),
+            Err(Errno::EINTR) => continue,
+            Ok(_) => {}
+            Err(_) => return (count, More::Gone),
+        }
+        match read(terminal, &mut bytes[count..]) {
+            Ok(0) => return (count, More::Gone),
+            Ok(taken) => count += taken,
+            Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) => return (count, More::Nothing),
+            Err(_) => return (count, More::Gone),
+        }
+    }
+    (count, More::Something)
+}

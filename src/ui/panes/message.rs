@@ -1,0 +1,50 @@
+//! What is said to the person just now, in rows of its own: it comes, is read and leaves.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::event::Level;
+use crate::store::Store;
+use crate::text::one_line;
+use crate::text::wrap::wrap;
+use crate::ui::paint::{Pen, clear};
+use crate::ui::theme::{Role, Theme};
+
+/// Returns the rows that the message takes at this width, at most `most`; none without a message.
+pub fn rows(store: &Store, width: u16, most: u16) -> u16 {
+    lines(store, width, most).len() as u16
+}
+
+/// Draws it into rows that may hold something else.
+pub fn draw(store: &Store, theme: Theme, area: Rect, buf: &mut Buffer) {
+    let Some((level, _)) = &store.hint else { return };
+    if area.is_empty() {
+        return;
+    }
+    clear(area, buf);
+    let role = match level {
+        Level::Info => Role::Info,
+        Level::Warn => Role::Warn,
+        Level::Error => Role::Error,
+    };
+    let margin = usize::from(area.width > 8);
+    for (row, line) in (0..).zip(lines(store, area.width, area.height)) {
+        Pen::new(buf, area, row).skip(margin).write_cut(&line, 0, theme.style(role));
+    }
+}
+
+fn lines(store: &Store, width: u16, most: u16) -> Vec<String> {
+    let Some((_, text)) = &store.hint else { return Vec::new() };
+    let width = usize::from(if width > 8 { width - 2 } else { width }).max(1);
+    let text = one_line(text, width * usize::from(most).max(1));
+    let mut lines: Vec<String> =
+        wrap(&text, width).iter().filter_map(|row| Some(text.get(row.start..row.end)?.trim().to_owned())).collect();
+    // Words that don't fit leave room at the ends of rows, and so a row too much.
+    if lines.len() > usize::from(most.max(1)) {
+        lines.truncate(usize::from(most.max(1)));
+        if let Some(last) = lines.last_mut() {
+            last.push('…');
+        }
+    }
+    lines
+}
