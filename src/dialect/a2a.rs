@@ -18,7 +18,7 @@ use self::wire::{Outcome, Parts, field, word};
 use super::odd::Odd;
 use super::surrogate::{self, Halves};
 use super::tree::Tree;
-use super::{Context, Decode, Dialect, SseFrame};
+use super::{Context, Decode, Dialect, SseFrame, error};
 use crate::event::{AgentEvent, Fault, FaultKind, Json, Level, MessageId, Role, Stop, TurnEnd};
 
 pub const DIALECT: Dialect = Dialect {
@@ -34,6 +34,8 @@ const MOST_MESSAGES: usize = 1024;
 /// Bytes of text that are known again.
 const MOST_TEXT: usize = 8 * 1024 * 1024;
 
+/// Bytes of a text that another one must begin with to be the same, grown.
+const LEAST: usize = 4;
 /// Bytes of an artifact that are held back.
 const MOST_HELD: usize = 64 * 1024;
 
@@ -100,7 +102,6 @@ impl A2a {
             Outcome::Message(message) => {
                 if wire::is_agents(message) {
                     self.message(message, marked, out);
-                    self.close_status(None, out);
                     // A message in place of a task is the whole answer.
                     self.end.get_or_insert(TurnEnd::Completed);
                 }
@@ -184,11 +185,22 @@ impl A2a {
         let id = field(message, "messageId", "message_id").and_then(Tree::as_str).unwrap_or_default();
         let Parts { text, thought, others } = wire::parts(message);
         let (text, thought) = (settled(&text, marked), settled(&thought, marked));
-        if let Some(open) = self.status.as_mut().filter(|open| !id.is_empty() && open.wire == id) {
-            // The same message again, and longer.
-            if let Some(more) = text.strip_prefix(open.text.as_str()).filter(|more| !more.is_empty()) {
+        // The same message again; some servers give it another id whenever it has grown.
+        let goes_on = |open: &Open| {
+            (!id.is_empty() && open.wire == id) || (open.text.len() >= LEAST && text.starts_with(open.text.as_str()))
+        };
+        if let Some(open) = self.status.as_mut().filter(|open| goes_on(open)) {
+            id.clone_into(&mut open.wire);
+            let more = match text.strip_prefix(open.text.as_str()) {
+                Some(more) => more,
+                None if open.text.starts_with(&text) => "",
+                // A piece of it.
+                None => &text,
+            };
+            if !more.is_empty() {
                 out.push(delta(&open.id, more));
-                open.text = text;
+                let more = more.to_owned();
+                open.text.push_str(&more);
             }
             return;
         }
@@ -409,6 +421,11 @@ impl A2a {
         }
     }
 
+    fn fail(&mut self, fault: Fault) {
+        self.end = Some(TurnEnd::Failed(fault));
+        self.done = true;
+    }
+
     fn begin(&mut self, out: &mut Vec<AgentEvent>) -> MessageId {
         self.count += 1;
         let message = MessageId::new(format!("m{}", self.count));
@@ -425,15 +442,20 @@ impl Decode for A2a {
         }
         let mended = surrogate::lone(data);
         let Ok(json) = serde_json::from_str::<Tree<'_>>(mended.as_deref().unwrap_or(data)) else {
-            return self.odd.met("data that is not JSON", out);
+            return match error::reported(frame) {
+                Some(said) => self.fail(error::fault(&said)),
+                None => self.odd.met("data that is not JSON", out),
+            };
         };
         let marked = mended.is_some();
         if let Some(fault) = wire::fault(&json) {
-            self.end = Some(TurnEnd::Failed(fault));
-            self.done = true;
-            return;
+            return self.fail(fault);
         }
-        self.result(json.get("result").unwrap_or(&json), marked, out);
+        let result = json.get("result").unwrap_or(&json);
+        match wire::result(result).is_none().then(|| error::reported(frame)).flatten() {
+            Some(said) => self.fail(error::fault(&said)),
+            None => self.result(result, marked, out),
+        }
     }
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {

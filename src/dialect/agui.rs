@@ -21,7 +21,7 @@ use self::wire::Head;
 use super::lax::{Obj, Text};
 use super::odd::Odd;
 use super::surrogate;
-use super::{Context, Decode, Dialect, SseFrame, error};
+use super::{Context, Decode, Dialect, SseFrame, error, usage};
 use crate::event::{AgentEvent, Json, Level, Outcome, RanBy, Role, Scope, Stop, Subject, TurnEnd, Usage};
 
 pub const DIALECT: Dialect = Dialect {
@@ -255,7 +255,13 @@ impl AgUi {
                 self.agents.start(run, event, &mut self.messages, &mut self.calls, out);
             }
             "SUBAGENT_FINISHED" | "SUBAGENT_ERROR" => self.subagent_over(kind, run, event, out),
-            other => self.odd.met(other, out),
+            other => match error::reported(&SseFrame::named(other, event.to_string())) {
+                Some(said) => {
+                    self.end = Some(TurnEnd::Failed(error::fault(&said)));
+                    self.failed = true;
+                }
+                None => self.odd.met(other, out),
+            },
         }
     }
 
@@ -299,7 +305,13 @@ impl Decode for AgUi {
                 let kind = head.kind.some().unwrap_or(&frame.event).to_owned();
                 self.event(&kind, head, text, marked, out);
             }
-            None => self.odd.met("data that is not a JSON object", out),
+            None => match error::reported(frame) {
+                Some(said) => {
+                    self.end = Some(TurnEnd::Failed(error::fault(&said)));
+                    self.failed = true;
+                }
+                None => self.odd.met("data that is not a JSON object", out),
+            },
         }
     }
 
@@ -396,14 +408,7 @@ fn total(usage: Option<&Json>, before: Option<Usage>) -> Option<Usage> {
     };
     let mut sum = before.unwrap_or_default();
     for entry in entries {
-        let number = |keys: &[&str]| keys.iter().find_map(|key| entry.get(*key)?.as_u64()).unwrap_or(0);
-        sum = sum.plus(Usage {
-            input_tokens: number(&["inputTokens", "input_tokens", "promptTokens"]),
-            output_tokens: number(&["outputTokens", "output_tokens", "completionTokens"]),
-            cached_tokens: number(&["cachedInputTokens", "cacheReadInputTokens", "cachedTokens"]),
-            reasoning_tokens: number(&["reasoningTokens", "reasoningOutputTokens"]),
-            estimated: false,
-        });
+        sum = sum.plus(usage::read(entry).unwrap_or_default());
     }
     (sum.total() > 0).then_some(sum)
 }

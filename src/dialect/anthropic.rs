@@ -21,6 +21,8 @@ use self::calls::Calls;
 use self::wire::{Delta, Event, Tally};
 use super::lax::Obj;
 use super::odd::Odd;
+use super::speech;
+use super::stop::{self, Reason};
 use super::surrogate;
 use super::{Context, Decode, Dialect, SseFrame, error};
 use crate::event::{
@@ -38,6 +40,8 @@ pub const DIALECT: Dialect = Dialect {
 pub struct Anthropic {
     message: MessageId,
     open: bool,
+    /// A message was closed before the end.
+    closed: bool,
     blocks: Blocks,
     calls: Calls,
     usage: Tally,
@@ -47,6 +51,7 @@ pub struct Anthropic {
     /// Why the model declined, as the server puts it.
     declined: Option<String>,
     overfull: bool,
+    filtered: bool,
     fault: Option<Fault>,
     done: bool,
     odd: Odd,
@@ -63,6 +68,7 @@ impl Anthropic {
         Self {
             message: "m1".into(),
             open: false,
+            closed: false,
             blocks: Blocks::default(),
             calls: Calls::default(),
             usage: Tally::default(),
@@ -70,15 +76,17 @@ impl Anthropic {
             paused: false,
             declined: None,
             overfull: false,
+            filtered: false,
             fault: None,
             done: false,
             odd: Odd::default(),
         }
     }
 
-    fn event(&mut self, event: Event<'_>, name: &str, marked: bool, out: &mut Vec<AgentEvent>) {
-        let index = event.index.0;
-        match event.kind.some().unwrap_or(name) {
+    fn event(&mut self, event: Event<'_>, frame: &SseFrame, marked: bool, out: &mut Vec<AgentEvent>) {
+        let (index, data) = (event.index.0, frame.data.as_str());
+        let kind = event.kind.some().filter(|_| frame.event != "error");
+        match kind.unwrap_or(&frame.event) {
             "content_block_delta" => {
                 if let Some(delta) = event.delta.0 {
                     self.delta(index, delta, marked, out);
@@ -104,10 +112,7 @@ impl Anthropic {
             }
             "message_stop" => self.done = true,
             "ping" => {}
-            "error" => match event.error.as_ref().and_then(error::inner) {
-                Some(said) => self.fail(&said),
-                None => self.fail(&error::Said { message: "no reason given".into(), ..error::Said::default() }),
-            },
+            "error" => self.fail(&error::said(data)),
             // The answer in one piece.
             "message" => {
                 if let Some(usage) = event.usage.0 {
@@ -117,17 +122,36 @@ impl Anthropic {
                 self.stop_reason(event.stop_reason.some(), event.stop_details.as_ref(), out);
                 self.done = true;
             }
-            _ if event.error.as_ref().and_then(error::inner).is_some_and(|said| {
-                self.fail(&said);
-                true
-            }) => {}
-            "" => self.odd.met("an object without a type", out),
-            other => self.odd.met(other, out),
+            other => match error::reported(frame) {
+                Some(said) => self.fail(&said),
+                None if other.is_empty() => self.odd.met("an object without a type", out),
+                None => self.odd.met(other, out),
+            },
         }
     }
 
+    /// Takes all content at once. Of what was streamed before, only what is missing is told.
     fn whole(&mut self, content: Vec<Json>, marked: bool, out: &mut Vec<AgentEvent>) {
+        let is_again = self.open || self.closed;
+        let mut texts = 0;
         for block in content {
+            let word = |key: &str| block.get(key).and_then(Json::as_str).unwrap_or_default();
+            if is_again {
+                let mut split = Vec::new();
+                let is_known = match word("type") {
+                    "text" => {
+                        texts += 1;
+                        let text = surrogate::settled(word("text").into(), marked);
+                        self.blocks.nth_text(texts - 1).is_some_and(|known| known.speech.whole(&text, &mut split))
+                    }
+                    "tool_use" | "server_tool_use" | "mcp_tool_use" => self.blocks.has_id(word("id")),
+                    _ => true,
+                };
+                self.emit_split(split, out);
+                if is_known {
+                    continue;
+                }
+            }
             self.start(None, Some(block), marked, out);
             self.close(None, out);
         }
@@ -140,6 +164,7 @@ impl Anthropic {
         let kind = match kind.as_str() {
             "text" => Kind::Text,
             "thinking" => Kind::Thinking,
+            "tool_use" if self.blocks.has_id(wire.get("id").and_then(Json::as_str).unwrap_or_default()) => Kind::Twin,
             "tool_use" | "server_tool_use" | "mcp_tool_use" => {
                 let Some(call) = self.call(&wire, kind != "tool_use", out) else {
                     return self.odd.met("more tool calls than are followed", out);
@@ -159,28 +184,27 @@ impl Anthropic {
         self.blocks.announced(&wire);
         // What an announcement holds already is content like any other.
         let said = |key: &str| wire.get(key).and_then(Json::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
-        match kind {
-            Kind::Text => {
-                if let Some(text) = said("text") {
-                    self.emit(false, text, out);
-                }
-                for citation in wire.get("citations").and_then(Json::as_array).into_iter().flatten() {
-                    self.cite(citation.clone(), out);
-                }
-            }
-            Kind::Thinking => {
-                if let Some(text) = said("thinking") {
-                    self.emit(true, text, out);
-                }
-            }
-            _ => {}
-        }
+        let (text, thinking) = (said("text"), said("thinking"));
+        let is_text = kind == Kind::Text;
+        let is_thinking = kind == Kind::Thinking;
+        let citations = wire.get("citations").and_then(Json::as_array).cloned().unwrap_or_default();
         let wire = match wire {
             Json::Object(wire) => wire,
             _ => Map::new(),
         };
-        if self.blocks.add(index, wire, kind).is_none() {
-            self.odd.met("more content blocks than are followed", out);
+        let Some(block) = self.blocks.add(index, wire, kind) else {
+            return self.odd.met("more content blocks than are followed", out);
+        };
+        if let Some(text) = text.filter(|_| is_text) {
+            let mut split = Vec::new();
+            block.speech.take(text.into(), false, false, &mut split);
+            self.emit_split(split, out);
+        } else if let Some(thinking) = thinking.filter(|_| is_thinking) {
+            let thinking = block.thought.take(thinking.into(), false).into_owned();
+            self.emit(true, thinking, out);
+        }
+        for citation in citations.into_iter().filter(|_| is_text) {
+            self.cite(citation, out);
         }
     }
 
@@ -197,25 +221,29 @@ impl Anthropic {
         }
         let Some(block) = self.blocks.open(index) else { return };
         match kind {
-            "text_delta" | "thinking_delta" => {
-                let is_thinking = kind == "thinking_delta";
-                let piece = if is_thinking { delta.thinking.0 } else { delta.text.0 };
-                let piece = block.halves.join(piece.unwrap_or_default(), marked).into_owned();
-                if !piece.is_empty() {
-                    self.blocks.keep_text(index, &piece);
-                    self.emit(is_thinking, piece, out);
-                }
+            "text_delta" => {
+                let (before, mut split) = (block.speech.said().len(), Vec::new());
+                block.speech.take(delta.text.0.unwrap_or_default(), false, marked, &mut split);
+                self.keep_said(index, before);
+                self.emit_split(split, out);
+            }
+            "thinking_delta" => {
+                let piece = block.thought.take(delta.thinking.0.unwrap_or_default(), marked).into_owned();
+                self.blocks.keep_text(index, &piece);
+                self.emit(true, piece, out);
             }
             "input_json_delta" => {
                 let piece = block.halves.join(delta.partial_json.0.unwrap_or_default(), marked).into_owned();
-                let (Kind::Call(call) | Kind::ServerCall(call)) = block.kind.clone() else {
-                    return self.odd.met("arguments without a call", out);
+                let call = match block.kind.clone() {
+                    Kind::Call(call) | Kind::ServerCall(call) => Some(call),
+                    Kind::Twin => None,
+                    _ => return self.odd.met("arguments without a call", out),
                 };
-                if !self.blocks.keep_args(index, &piece) {
+                let Some(told) = self.blocks.keep_args(index, &piece) else {
                     return self.odd.met("tool arguments beyond all measure", out);
-                }
-                if !piece.is_empty() && !self.calls.is_ready(&call) {
-                    out.push(AgentEvent::ToolArgsDelta { call, json: piece });
+                };
+                if let Some(call) = call.filter(|call| !told.is_empty() && !self.calls.is_ready(call)) {
+                    out.push(AgentEvent::ToolArgsDelta { call, json: told });
                 }
             }
             "signature_delta" => {
@@ -237,24 +265,74 @@ impl Anthropic {
     }
 
     fn close(&mut self, index: Option<u64>, out: &mut Vec<AgentEvent>) {
+        let is_cut = self.stop == Some(Stop::Length);
         let Some(block) = self.blocks.open(index) else { return };
-        let rest = block.halves.rest().map(String::from);
         match block.kind.clone() {
-            kind @ (Kind::Text | Kind::Thinking) => {
-                if let Some(rest) = rest {
-                    self.blocks.keep_text(index, &rest);
-                    self.emit(kind == Kind::Thinking, rest, out);
-                }
+            Kind::Text => {
+                let (before, mut split) = (block.speech.said().len(), Vec::new());
+                block.speech.settle(&mut split);
+                self.keep_said(index, before);
+                self.emit_split(split, out);
+            }
+            Kind::Thinking => {
+                let rest = block.thought.settle();
+                self.blocks.keep_text(index, &rest);
+                self.emit(true, rest, out);
             }
             Kind::Call(call) | Kind::ServerCall(call) => {
-                block.args.extend(rest);
-                let (id, name, args) = (block.wire_id().to_owned(), block.name().to_owned(), block.take_args());
-                self.calls.ready(&call, name, args, &id, out);
+                let (id, name) = (block.wire_id().to_owned(), block.name().to_owned());
+                block.args.push(&block.halves.rest().map(String::from).unwrap_or_default());
+                let (args, more) = block.take_args(is_cut);
+                self.calls.ready(&call, name.clone(), args, &id, out);
+                for args in more {
+                    self.add_call(&id, &name, args, out);
+                }
+            }
+            Kind::Twin => {
+                let (id, name) = (block.wire_id().to_owned(), block.name().to_owned());
+                let (args, more) = block.take_args(is_cut);
+                for args in std::iter::once(args).chain(more) {
+                    if !self.calls.knows(&id, &args) {
+                        self.add_call(&id, &name, args, out);
+                    }
+                }
             }
             Kind::Result | Kind::Other => {}
         }
         if let Some(block) = self.blocks.open(index) {
             block.open = false;
+        }
+    }
+
+    /// Tells a call that is complete and stands in no block of its own.
+    fn add_call(&mut self, id: &str, name: &str, args: String, out: &mut Vec<AgentEvent>) {
+        match self.call(&json!({ "id": id, "name": name }), false, out) {
+            Some(call) => self.calls.ready(&call, name.to_owned(), args, call.as_str(), out),
+            None => self.odd.met("more tool calls than are followed", out),
+        }
+    }
+
+    /// Keeps what a block of text said since then.
+    fn keep_said(&mut self, index: Option<u64>, before: usize) {
+        let new = self.blocks.open(index).and_then(|block| block.speech.said().get(before..).map(str::to_owned));
+        self.blocks.keep_text(index, &new.unwrap_or_default());
+    }
+
+    fn emit_split(&mut self, split: Vec<(speech::Kind, String)>, out: &mut Vec<AgentEvent>) {
+        for (kind, text) in split {
+            match kind {
+                speech::Kind::Text => self.emit(false, text, out),
+                speech::Kind::Reasoning => self.emit(true, text, out),
+                speech::Kind::Late if text.is_empty() || !self.open || self.blocks.has_call() => {}
+                // What was told as text was reasoning; the answer is another message.
+                speech::Kind::Late => {
+                    self.emit(true, text, out);
+                    (self.open, self.closed) = (false, true);
+                    let message = std::mem::replace(&mut self.message, "m2".into());
+                    let (stop, full) = (Stop::End, Some(String::new()));
+                    out.push(AgentEvent::MessageFinished { message, stop, full, carry: None });
+                }
+            }
         }
     }
 
@@ -290,6 +368,9 @@ impl Anthropic {
     }
 
     fn emit(&mut self, is_thinking: bool, text: String, out: &mut Vec<AgentEvent>) {
+        if text.is_empty() {
+            return;
+        }
         self.begin(out);
         let message = self.message.clone();
         out.push(if is_thinking {
@@ -325,10 +406,19 @@ impl Anthropic {
                 self.paused = true;
                 Stop::End
             }
-            "end_turn" | "stop_sequence" => Stop::End,
+            // Proxies use the words of those they ask.
             other => {
-                self.odd.met(other, out);
-                Stop::End
+                let reason = Reason::of(other);
+                match reason {
+                    Reason::Unknown => out.push(stop::unknown(other)),
+                    Reason::Filtered => self.filtered = true,
+                    Reason::Failed => {
+                        let text = format!("the server gave up in the middle of its answer ({other}); try again");
+                        self.fault = Some(Fault::new(FaultKind::Upstream, text));
+                    }
+                    _ => {}
+                }
+                reason.stop()
             }
         });
     }
@@ -362,7 +452,7 @@ impl Anthropic {
             let on = Subject::Message(self.message.clone());
             out.push(AgentEvent::Annotated { on, kind: "paused".into(), data: json!({}) });
         }
-        if !self.open && stop == Stop::End {
+        if !self.open && !self.closed && stop == Stop::End {
             let text = "the model ended its answer without saying anything".to_owned();
             out.push(AgentEvent::Noticed { level: Level::Warn, code: "empty_answer".into(), text });
         }
@@ -385,15 +475,13 @@ impl Decode for Anthropic {
         let mended = surrogate::lone(data);
         let (text, marked) = (mended.as_deref().unwrap_or(data), mended.is_some());
         if let Ok(Obj(Some(event))) = serde_json::from_str(text) {
-            return self.event(event, &frame.event, marked, out);
+            return self.event(event, frame, marked, out);
         }
         // The slow way forgives repeated keys.
         let json: Option<Json> = serde_json::from_str(text).ok();
         match json.as_ref().filter(|json| json.is_object()).and_then(|json| Event::deserialize(json).ok()) {
-            Some(event) => self.event(event, &frame.event, marked, out),
-            None if frame.event == "error" => {
-                self.fail(&error::Said { message: error::tidy(data), ..error::Said::default() });
-            }
+            Some(event) => self.event(event, frame, marked, out),
+            None if frame.event == "error" => self.fail(&error::said(data)),
             None => self.odd.met("data that is not a JSON object", out),
         }
     }
@@ -424,6 +512,7 @@ impl Decode for Anthropic {
         let end = match (self.fault.take(), stop) {
             (Some(fault), _) => TurnEnd::Failed(fault),
             (None, Stop::Interrupted) => TurnEnd::Interrupted,
+            (None, _) if self.filtered => TurnEnd::Failed(Fault::new(FaultKind::Refused, stop::FILTERED)),
             (None, _) if self.overfull => {
                 let text = "the conversation filled the model's window in the middle of this answer; start a new \
                             session, or choose a model with a larger window";
@@ -444,14 +533,15 @@ impl Decode for Anthropic {
 }
 
 impl Anthropic {
-    /// Gives up halves of characters in a stream that was cut.
+    /// Tells what was held back in a stream that was cut.
     fn flush(&mut self, out: &mut Vec<AgentEvent>) {
         let Some(block) = self.blocks.open(None) else { return };
-        let is_thinking = block.kind == Kind::Thinking;
-        if matches!(block.kind, Kind::Text | Kind::Thinking)
-            && let Some(rest) = block.halves.rest()
-        {
-            self.emit(is_thinking, rest.into(), out);
+        if block.kind == Kind::Text || block.kind == Kind::Thinking {
+            let mut split = Vec::new();
+            block.speech.settle(&mut split);
+            let rest = block.thought.settle();
+            self.emit_split(split, out);
+            self.emit(true, rest, out);
         }
     }
 }

@@ -3,29 +3,34 @@
 //!
 //! A message opens with its first content, not with the empty role chunk; it closes when the stream ends, since usage
 //! and even text may follow the finish reason. Call ids are the wire's; where it has none they are `call_1`, ….
+//!
+//! A `message` is a whole: of what it repeats only the missing part is told. Beside deltas, or as the last word, it is
+//! right where the two differ; alone in each chunk, it may also be a piece under the wrong name.
 
 mod calls;
 mod carry;
 pub mod chunk;
+mod embed;
 pub mod encode;
 pub(super) mod spoken;
+mod timings;
 pub(super) mod wire;
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde_json::json;
 
 use self::calls::Calls;
 use self::carry::Carry;
-use self::wire::{Chunk, Delta, Fragment, Timings, UsageWire};
+use self::wire::{Chunk, Delta, Fragment, Timings};
 use super::lax::{Num, Obj};
 use super::odd::Odd;
-use super::surrogate::{self, Halves};
-use super::think::{Kind, Think};
-use super::{Decode, SseFrame, error};
+use super::speech::{Kind, Speech, Voice};
+use super::stop::{self, Reason};
+use super::surrogate;
+use super::{Decode, SseFrame, error, usage};
 use crate::event::{
-    AgentEvent, CallId, Fault, FaultKind, Json, Level, MessageId, Scope, Stop, Subject, TextKind, TurnEnd, Usage,
+    AgentEvent, Fault, FaultKind, Level, MessageId, Scope, Stop, Subject, TextKind, TurnEnd, Usage,
 };
 
 /// The decoder of one answer.
@@ -35,13 +40,19 @@ pub struct Chat {
     /// Messages that were closed before the end.
     closed: u32,
     open: bool,
-    think: Think,
-    text: Halves,
-    reasoning: Halves,
+    text: Speech,
+    reasoning: Voice,
+    refusal: Voice,
     calls: Calls,
+    /// Calls come under their old name as well, with the same content.
+    calls_twice: bool,
+    /// Deltas came, so a message repeats them.
+    has_deltas: bool,
     refused: bool,
     /// The finish reason, once there was one.
     stop: Option<Stop>,
+    /// The finish reason that means a failure.
+    broke: Option<String>,
     filtered: bool,
     usage: Option<Usage>,
     timings: Option<Timings>,
@@ -64,12 +75,15 @@ impl Chat {
             message: "m1".into(),
             closed: 0,
             open: false,
-            think: Think::default(),
-            text: Halves::default(),
-            reasoning: Halves::default(),
+            text: Speech::default(),
+            reasoning: Voice::default(),
+            refusal: Voice::default(),
             calls: Calls::default(),
+            calls_twice: false,
+            has_deltas: false,
             refused: false,
             stop: None,
+            broke: None,
             filtered: false,
             usage: None,
             timings: None,
@@ -81,29 +95,38 @@ impl Chat {
         }
     }
 
-    fn chunk(&mut self, chunk: Chunk<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
-        let mut known = false;
+    /// Takes a chunk. Returns false where it is nothing that is known.
+    fn chunk(&mut self, chunk: Chunk<'_>, marked: bool, out: &mut Vec<AgentEvent>) -> bool {
+        // A chunk without choices is a usage-only chunk or a keep-alive of a router.
+        let mut known = chunk.object.some() == Some("chat.completion.chunk");
         for (position, choice) in chunk.choices.0.into_iter().enumerate() {
             known = true;
             if choice.index.0.unwrap_or(position as u64) != 0 {
                 self.odd.met("a second choice", out);
                 continue;
             }
-            for delta in [choice.delta.0, choice.message.0].into_iter().flatten() {
-                self.delta(delta, marked, out);
+            let is_last = choice.finish_reason.some().is_some();
+            if let Some(delta) = choice.delta.0 {
+                self.delta(delta, is_last, marked, out);
             }
-            self.say(choice.text.0, marked, out);
+            if let Some(message) = choice.message.0 {
+                let is_whole =
+                    self.has_deltas || chunk.object.some() == Some("chat.completion") || is_last;
+                self.whole(message, is_whole, marked, out);
+            }
+            self.say(choice.text.0, is_last, marked, out);
             if let Some(reason) = choice.finish_reason.some() {
-                self.finish_reason(reason);
+                self.finish_reason(reason, out);
             }
+            self.usage = usage::later(self.usage, choice.usage.as_ref().and_then(usage::read));
             if let Some(said) = choice.error.as_ref().and_then(error::inner) {
                 self.fail(&said);
             }
         }
-        let groq = chunk.x_groq.0.and_then(|groq| groq.usage.0);
-        if let Some(usage) = chunk.usage.0.or(groq) {
+        let groq = chunk.x_groq.0.and_then(|groq| groq.usage);
+        if let Some(wire) = chunk.usage.or(groq) {
             known = true;
-            self.usage = usage.read().or(self.usage);
+            self.usage = usage::later(self.usage, usage::read(&wire));
         }
         if let Some(timings) = chunk.timings.0 {
             known = true;
@@ -116,33 +139,76 @@ impl Chat {
             known = true;
             self.fail(&said);
         }
-        // A chunk without choices is a usage-only chunk or a keep-alive of a router.
-        if !known && chunk.object.some() != Some("chat.completion.chunk") {
-            self.odd.met(chunk.object.some().or(chunk.kind.some()).unwrap_or("an object without choices"), out);
+        known
+    }
+
+    fn delta(&mut self, delta: Delta<'_>, is_last: bool, marked: bool, out: &mut Vec<AgentEvent>) {
+        self.reason(&delta, marked, out);
+        self.has_deltas |= delta.content.some().is_some();
+        self.say(delta.content.text, is_last, marked, out);
+        let refusals = [delta.refusal.0, delta.content.refusal];
+        if let Some(refusal) = refusals.into_iter().flatten().find(|text| !text.is_empty()) {
+            let text = self.refusal.take(refusal, marked).into_owned();
+            self.refuse(text, out);
+        }
+        let fragments = delta.tool_calls.0;
+        self.has_deltas |= !fragments.is_empty();
+        self.calls_twice |= !fragments.is_empty() && delta.function_call.0.is_some();
+        for (position, fragment) in fragments.into_iter().enumerate() {
+            self.fragment(&fragment, position, marked, out);
+        }
+        // Some servers write a call under its old name too.
+        if let Some(function) = delta.function_call.0.filter(|_| !self.calls_twice) {
+            let (index, function) = (Num(Some(0)), Obj(Some(function)));
+            self.fragment(&Fragment { index, function, ..Fragment::default() }, 0, marked, out);
         }
     }
 
-    fn delta(&mut self, delta: Delta<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
-        self.reason(&delta, marked, out);
-        self.say(delta.content.0, marked, out);
-        if let Some(refusal) = delta.refusal.0 {
-            let text = self.text.join(refusal, marked);
-            if !text.is_empty() {
-                self.refused = true;
-                // What may have been the beginning of a tag is not: it comes before this.
-                let mut split = std::mem::take(&mut self.split);
-                self.think.finish(&mut split);
-                self.emit_split(&mut split, out);
-                self.split = split;
-                self.emit_text(text.into_owned(), TextKind::Refusal, out);
+    /// Takes a message, which says all that was said and maybe more.
+    fn whole(&mut self, message: Delta<'_>, is_whole: bool, marked: bool, out: &mut Vec<AgentEvent>) {
+        let reasoning = reasoning(&message);
+        for detail in message.reasoning_details.0.iter().filter(|_| self.reasoning.is_empty()) {
+            self.carry.detail(detail);
+        }
+        if !reasoning.is_empty() {
+            let rest = self.reasoning.whole(reasoning, is_whole, marked);
+            if message.reasoning_content.some().is_some() {
+                self.carry.reasoning(&rest);
             }
+            self.emit_reasoning(rest, out);
         }
-        for (position, fragment) in delta.tool_calls.0.into_iter().enumerate() {
-            self.fragment(&fragment, position, marked, out);
+        if let Some(text) = message.content.text.filter(|text| !text.is_empty()) {
+            let text = surrogate::settled(text, marked);
+            let mut split = std::mem::take(&mut self.split);
+            if !self.text.whole(&text, &mut split) {
+                if is_whole {
+                    self.text.correct(&text);
+                } else {
+                    self.text.take(text, false, false, &mut split);
+                }
+            }
+            self.emit_split(&mut split, out);
+            self.split = split;
         }
-        if let Some(function) = delta.function_call.0 {
-            let (index, function) = (Num(Some(0)), Obj(Some(function)));
-            self.fragment(&Fragment { index, function, ..Fragment::default() }, 0, marked, out);
+        let refusals = [message.refusal.0, message.content.refusal];
+        if let Some(refusal) = refusals.into_iter().flatten().find(|text| !text.is_empty()) {
+            let text = self.refusal.whole(refusal, is_whole, marked);
+            self.refuse(text, out);
+        }
+        let mut fragments = message.tool_calls.0;
+        if let Some(function) = message.function_call.0.filter(|_| fragments.is_empty()) {
+            fragments.push(Fragment { function: Obj(Some(function)), ..Fragment::default() });
+        }
+        for (position, fragment) in fragments.into_iter().enumerate().filter(|(_, it)| it.function.0.is_some()) {
+            self.begin(out);
+            let taken = if is_whole {
+                self.calls.whole(&fragment, position, marked, &self.message, out)
+            } else {
+                self.calls.take(&fragment, position, marked, &self.message, out)
+            };
+            if let Err(odd) = taken {
+                self.odd.met(odd, out);
+            }
         }
     }
 
@@ -156,35 +222,35 @@ impl Chat {
         }
     }
 
-    /// Servers that write reasoning under two names write the same text twice, so the first name wins.
     fn reason(&mut self, delta: &Delta<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
-        let names = [&delta.reasoning_content, &delta.reasoning, &delta.thinking];
-        let text = match names.into_iter().find_map(|text| text.some()) {
-            Some(text) => Cow::Borrowed(text),
-            None => delta.reasoning_details.0.iter().filter_map(wire::detail_text).collect::<String>().into(),
-        };
-        if delta.reasoning_content.some().is_some() {
-            self.carry.reasoning(&text);
-        }
         for detail in &delta.reasoning_details.0 {
             self.carry.detail(detail);
         }
-        let text = self.reasoning.join(text, marked);
-        if !text.is_empty() {
-            self.emit_reasoning(text.into_owned(), out);
-        }
-    }
-
-    fn say(&mut self, content: Option<Cow<'_, str>>, marked: bool, out: &mut Vec<AgentEvent>) {
-        let text = self.text.join(content.unwrap_or_default(), marked);
+        let text = reasoning(delta);
         if text.is_empty() {
             return;
         }
-        if self.think.is_over() {
-            return self.emit_text(text.into_owned(), TextKind::Text, out);
+        self.text.thinks_apart();
+        let text = self.reasoning.take(text, marked).into_owned();
+        if delta.reasoning_content.some().is_some() {
+            self.carry.reasoning(&text);
         }
+        self.emit_reasoning(text, out);
+    }
+
+    fn refuse(&mut self, text: String, out: &mut Vec<AgentEvent>) {
+        if !text.is_empty() {
+            self.refused = true;
+            // What may have been the beginning of a tag is not: it comes before this.
+            self.settle_text(out);
+            self.emit_text(text, TextKind::Refusal, out);
+        }
+    }
+
+    fn say(&mut self, content: Option<Cow<'_, str>>, is_last: bool, marked: bool, out: &mut Vec<AgentEvent>) {
+        let Some(content) = content.filter(|content| !content.is_empty()) else { return };
         let mut split = std::mem::take(&mut self.split);
-        self.think.feed(&text, &mut split);
+        self.text.take(content, is_last, marked, &mut split);
         self.emit_split(&mut split, out);
         self.split = split;
     }
@@ -194,8 +260,26 @@ impl Chat {
             match kind {
                 Kind::Reasoning => self.emit_reasoning(text, out),
                 Kind::Text => self.emit_text(text, TextKind::Text, out),
+                Kind::Late => self.was_reasoning(text, out),
             }
         }
+    }
+
+    /// All that was said turned out to be reasoning: it is told as that, and what follows is another message.
+    fn was_reasoning(&mut self, text: String, out: &mut Vec<AgentEvent>) {
+        if text.is_empty() || !self.open || !self.calls.is_empty() {
+            return;
+        }
+        self.emit_reasoning(text, out);
+        self.open = false;
+        let message = self.following();
+        out.push(AgentEvent::MessageFinished { message, stop: Stop::End, full: Some(String::new()), carry: None });
+    }
+
+    /// Returns the message that is over; the next one has another id.
+    fn following(&mut self) -> MessageId {
+        self.closed += 1;
+        std::mem::replace(&mut self.message, MessageId::new(format!("m{}", self.closed + 1)))
     }
 
     fn emit_text(&mut self, text: String, kind: TextKind, out: &mut Vec<AgentEvent>) {
@@ -204,6 +288,9 @@ impl Chat {
     }
 
     fn emit_reasoning(&mut self, text: String, out: &mut Vec<AgentEvent>) {
+        if text.is_empty() {
+            return;
+        }
         self.begin(out);
         out.push(AgentEvent::ReasoningDelta { message: self.message.clone(), text });
     }
@@ -215,19 +302,20 @@ impl Chat {
         }
     }
 
-    fn finish_reason(&mut self, reason: &str) {
-        self.stop = Some(match reason.to_ascii_lowercase().as_str() {
-            "length" | "max_tokens" | "max_output_tokens" | "model_length" => Stop::Length,
-            "tool_calls" | "function_call" | "tool_use" => Stop::ToolCalls,
-            "content_filter" | "content-filter" | "safety" | "recitation" => {
-                self.filtered = true;
-                Stop::Refused
-            }
-            "abort" | "cancelled" | "canceled" => Stop::Interrupted,
-            "error" => Stop::Failed,
-            // `stop`, and what servers invent: `eos`, `stop_sequence`, `end_turn` …
-            _ => Stop::End,
-        });
+    fn finish_reason(&mut self, word: &str, out: &mut Vec<AgentEvent>) {
+        let reason = Reason::of(word);
+        if reason == Reason::Unknown && self.stop.is_none() {
+            out.push(stop::unknown(word));
+        }
+        self.filtered |= reason == Reason::Filtered;
+        self.refused |= reason == Reason::Refused;
+        // What is not known hides nothing that is.
+        if reason != Reason::Unknown || self.stop.is_none() {
+            self.stop = Some(reason.stop());
+        }
+        if reason == Reason::Failed {
+            self.broke = Some(word.chars().take(60).collect());
+        }
     }
 
     fn fail(&mut self, said: &error::Said) {
@@ -237,118 +325,36 @@ impl Chat {
 
     /// Tells what was held back: no more text is to come, or none that could make a tag or a character of it.
     pub(super) fn close_text(&mut self, out: &mut Vec<AgentEvent>) {
+        let rest = self.reasoning.settle();
+        self.emit_reasoning(rest, out);
+        self.settle_text(out);
+        let rest = self.refusal.settle();
+        self.refuse(rest, out);
+    }
+
+    fn settle_text(&mut self, out: &mut Vec<AgentEvent>) {
         let mut split = std::mem::take(&mut self.split);
-        if let Some(half) = self.text.rest() {
-            self.think.feed(half.encode_utf8(&mut [0; 4]), &mut split);
-        }
-        self.think.finish(&mut split);
+        self.text.settle(&mut split);
         self.emit_split(&mut split, out);
-        if let Some(half) = self.reasoning.rest() {
-            self.emit_reasoning(half.into(), out);
-        }
+        self.split = split;
     }
 }
 
-/// What others wrote into chunks: looks at one before it is taken, may take something out of it, and returns the fault
-/// that it means.
-pub(super) type Look<'l> = dyn FnMut(&mut Chunk<'_>, &mut Vec<AgentEvent>) -> Option<Fault> + 'l;
-
-/// For the dialects that are chat completions and more.
-impl Chat {
-    /// Takes a frame whose chunk somebody wants to see first.
-    pub(super) fn frame_seen(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>, look: &mut Look<'_>) {
-        if self.done {
-            return;
-        }
-        let data = frame.data.trim();
-        if data == "[DONE]" {
-            self.done = true;
-            return;
-        }
-        let named = !matches!(frame.event.as_str(), "" | "message" | "error" | "data" | "completion" | "chunk");
-        if named && !data.contains("\"choices\"") {
-            if frame.event != "ping" {
-                self.odd.met(&frame.event, out);
-            }
-            return;
-        }
-        if frame.event == "error" {
-            let said =
-                serde_json::from_str(data).ok().and_then(|json| error::read(&json).or_else(|| error::inner(&json)));
-            return self
-                .fail(&said.unwrap_or_else(|| error::Said { message: error::tidy(data), ..error::Said::default() }));
-        }
-        if let Ok(Obj(Some(chunk))) = serde_json::from_str(data) {
-            return self.seen_chunk(chunk, false, out, look);
-        }
-        // The slow way forgives lone surrogates and repeated keys.
-        let mended = surrogate::mark(data);
-        let json: Option<Json> = serde_json::from_str(mended.as_deref().unwrap_or(data)).ok();
-        let chunk = json.as_ref().filter(|json| json.is_object()).and_then(|json| Chunk::deserialize(json).ok());
-        match (chunk, json.as_ref().and_then(error::read)) {
-            (Some(chunk), _) => self.seen_chunk(chunk, mended.is_some(), out, look),
-            (None, Some(said)) => self.fail(&said),
-            (None, None) => self.odd.met("data that is not a JSON object", out),
-        }
+/// Returns what a delta says of reasoning. Servers that write it under two names write the same text twice, so the
+/// first name wins.
+fn reasoning<'a>(delta: &'a Delta<'_>) -> Cow<'a, str> {
+    let names = [
+        &delta.reasoning_content,
+        &delta.reasoning,
+        &delta.reasoning_text,
+        &delta.thinking,
+        &delta.thought,
+    ];
+    if let Some(text) = names.into_iter().find_map(|text| text.some()).or(delta.content.thought.as_deref()) {
+        return Cow::Borrowed(text);
     }
-
-    fn seen_chunk(&mut self, mut chunk: Chunk<'_>, marked: bool, out: &mut Vec<AgentEvent>, look: &mut Look<'_>) {
-        let fault = look(&mut chunk, out);
-        self.chunk(chunk, marked, out);
-        if let Some(fault) = fault {
-            self.fault.get_or_insert(fault);
-        }
-    }
-
-    pub(super) fn message(&self) -> &MessageId {
-        &self.message
-    }
-
-    /// Takes a piece of text that came otherwise than in a chunk.
-    pub(super) fn text(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
-        self.say(Some(text.into()), false, out);
-    }
-
-    /// The model begins to speak anew: what it says may begin with reasoning again.
-    pub(super) fn new_round(&mut self, out: &mut Vec<AgentEvent>) {
-        self.close_text(out);
-        self.think = Think::default();
-    }
-
-    /// What was said so far is a message of its own, and the server ran its calls. Returns whether there was any.
-    pub(super) fn next_message(&mut self, out: &mut Vec<AgentEvent>) -> bool {
-        self.new_round(out);
-        if !std::mem::take(&mut self.open) {
-            return false;
-        }
-        self.closed += 1;
-        let next = MessageId::new(format!("m{}", self.closed + 1));
-        let message = std::mem::replace(&mut self.message, next);
-        self.carry = Carry::default();
-        out.push(AgentEvent::MessageFinished { message, stop: Stop::ToolCalls, full: None, carry: None });
-        true
-    }
-
-    /// Returns an id for a call that is not in the chunks; none of theirs will be the same.
-    pub(super) fn reserve(&mut self, wanted: &str) -> CallId {
-        self.calls.reserve(wanted)
-    }
-
-    /// Returns whether the answer came to its end and is no error.
-    pub(super) fn is_well(&self) -> bool {
-        self.stop.is_some() && self.fault.is_none()
-    }
-
-    /// The answer failed; extras may follow.
-    pub(super) fn break_off(&mut self, fault: Fault) {
-        self.fault.get_or_insert(fault);
-    }
-
-    /// The end mark came, though not as this format has it.
-    pub(super) fn end(&mut self, usage: Option<&UsageWire>) {
-        self.usage = usage.and_then(UsageWire::read).or(self.usage);
-        self.done = true;
-    }
+    let details: String = delta.reasoning_details.0.iter().filter_map(wire::detail_text).collect();
+    if details.is_empty() { delta.thinking_blocks.some().unwrap_or_default().into() } else { details.into() }
 }
 
 impl Decode for Chat {
@@ -359,9 +365,10 @@ impl Decode for Chat {
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
         self.close_text(out);
         let reported = self.stop.is_some() || self.done;
-        if self.stop == Some(Stop::Failed) && self.fault.is_none() {
-            self.fault =
-                Some(Fault::new(FaultKind::Upstream, "the server gave up in the middle of its answer; try again"));
+        if let Some(word) = self.broke.take().filter(|_| self.fault.is_none()) {
+            let word = if word == "error" { String::new() } else { format!(" ({word})") };
+            let text = format!("the server gave up in the middle of its answer{word}; try again");
+            self.fault = Some(Fault::new(FaultKind::Upstream, text));
         }
         let has_calls = !self.calls.is_empty();
         let stop = match (self.stop, &self.fault) {
@@ -379,16 +386,17 @@ impl Decode for Chat {
         }
         if let Some(timings) = self.timings.take() {
             let on = if self.open { Subject::Message(self.message.clone()) } else { Subject::Turn("t".into()) };
-            self.usage = self.usage.or_else(|| timings.usage());
+            self.usage = timings.complete(self.usage);
             out.extend(timings.data().map(|data| AgentEvent::Annotated { on, kind: "timing".into(), data }));
         }
         if self.open {
             if !matches!(stop, Stop::Interrupted | Stop::Failed) {
-                self.calls.close(&self.message, out);
+                self.calls.close(stop == Stop::Length, &self.message, out);
             }
             let carry = self.carry.take(has_calls);
-            out.push(AgentEvent::MessageFinished { message: self.message.clone(), stop, full: None, carry });
-        } else if stop == Stop::End {
+            let full = self.text.full().filter(|_| self.closed == 0);
+            out.push(AgentEvent::MessageFinished { message: self.message.clone(), stop, full, carry });
+        } else if stop == Stop::End && self.closed == 0 {
             let text = "the model ended its answer without saying anything".to_owned();
             out.push(AgentEvent::Noticed { level: Level::Warn, code: "empty_answer".into(), text });
         }
@@ -399,8 +407,7 @@ impl Decode for Chat {
             (Some(fault), _) => TurnEnd::Failed(fault),
             (None, Stop::Interrupted) => TurnEnd::Interrupted,
             (None, _) if self.filtered => {
-                let text = "the provider's content filter stopped this answer; try to say it in another way";
-                TurnEnd::Failed(Fault::new(FaultKind::Refused, text))
+                TurnEnd::Failed(Fault::new(FaultKind::Refused, stop::FILTERED))
             }
             _ => TurnEnd::Completed,
         };
@@ -413,55 +420,5 @@ impl Decode for Chat {
 
     fn is_settled(&self) -> bool {
         self.done || self.stop.is_some()
-    }
-}
-
-impl UsageWire {
-    pub(super) fn read(&self) -> Option<Usage> {
-        let usage = Usage {
-            input_tokens: self.prompt_tokens.0.or(self.input_tokens.0).unwrap_or(0),
-            output_tokens: self.completion_tokens.0.or(self.output_tokens.0).unwrap_or(0),
-            cached_tokens: self
-                .prompt_tokens_details
-                .0
-                .as_ref()
-                .and_then(|details| details.cached_tokens.0)
-                .or(self.prompt_cache_hit_tokens.0)
-                .unwrap_or(0),
-            reasoning_tokens: self
-                .completion_tokens_details
-                .0
-                .as_ref()
-                .and_then(|details| details.reasoning_tokens.0)
-                .unwrap_or(0),
-            estimated: false,
-        };
-        (usage.total() > 0).then_some(usage)
-    }
-}
-
-impl Timings {
-    fn usage(&self) -> Option<Usage> {
-        let input = self.prompt_n.0.unwrap_or(0).saturating_add(self.cache_n.0.unwrap_or(0));
-        let output = self.predicted_n.0?;
-        Some(Usage {
-            input_tokens: input,
-            output_tokens: output,
-            cached_tokens: self.cache_n.0.unwrap_or(0),
-            ..Usage::default()
-        })
-    }
-
-    fn data(&self) -> Option<Json> {
-        let pairs = [
-            ("prompt_ms", self.prompt_ms.0),
-            ("decode_ms", self.predicted_ms.0),
-            ("tokens_per_second", self.predicted_per_second.0),
-        ];
-        let data: serde_json::Map<String, Json> = pairs
-            .into_iter()
-            .filter_map(|(key, n)| Some((key.to_owned(), json!((n? * 100.0).round() / 100.0))))
-            .collect();
-        (!data.is_empty()).then_some(Json::Object(data))
     }
 }

@@ -9,7 +9,7 @@ mod signs;
 
 use self::signs::{Sign, read_sign};
 use super::openjarvis::OpenJarvis;
-use super::{Context, DIALECTS, Decode, Dialect, SseFrame, error, surrogate};
+use super::{Context, DIALECTS, Decode, Dialect, SseFrame, error};
 use crate::event::{AgentEvent, Fault, FaultKind, Json, Level, TurnEnd};
 
 /// Frames that are held back while nothing is decided.
@@ -70,7 +70,13 @@ impl Detector {
         *size = size.saturating_add(frame.data.len());
         held.push(frame.clone());
         let full = held.len() >= MOST_FRAMES || *size >= MOST_BYTES;
+        // What was said before an error is kept, in whatever format it was.
+        let is_error = error::reported(frame).is_some();
+        let has_spoken = held.iter().rev().skip(1).any(|frame| says_something(frame));
         match read_sign(frame, &self.context) {
+            Sign::Fault(_) | Sign::Is(JARVIS | "anthropic", _) if is_error && has_spoken => {
+                self.decide("plain", "an error ends it, and its frames are of no kind that this program knows", out);
+            }
             Sign::Is(name, why) => self.decide(name, &why, out),
             Sign::Fault(fault) => self.refuse(fault),
             Sign::Nothing if full => self.give_up(out),
@@ -81,7 +87,8 @@ impl Detector {
     /// Nothing told what it is: an error is shown as one, anything else as it came.
     fn give_up(&mut self, out: &mut Vec<AgentEvent>) {
         let State::Undecided { held, .. } = &self.state else { return };
-        if let Some(fault) = held.iter().find_map(fault_in) {
+        let has_spoken = held.iter().any(|frame| says_something(frame) && error::reported(frame).is_none());
+        if let Some(fault) = held.iter().find_map(fault_in).filter(|fault| !has_spoken || *fault == page()) {
             return self.refuse(fault);
         }
         if held.iter().any(|frame| frame.data.trim() == "[DONE]") && held.iter().all(|frame| frame.data.len() < 16) {
@@ -262,13 +269,15 @@ pub fn title(name: &str) -> &str {
     }
 }
 
+/// Whether a frame is more than a sign of life.
+fn says_something(frame: &SseFrame) -> bool {
+    !matches!(frame.event.as_str(), "ping" | "keepalive" | "keep-alive" | "heartbeat")
+        && !matches!(frame.data.trim(), "" | "{}" | "[DONE]")
+}
+
 fn fault_in(frame: &SseFrame) -> Option<Fault> {
-    if frame.event == "error" {
-        let json = surrogate::json(&frame.data);
-        let said = json.as_ref().and_then(|json| error::read(json).or_else(|| error::inner(json)));
-        return Some(error::fault(
-            &said.unwrap_or_else(|| error::Said { message: error::tidy(&frame.data), ..error::Said::default() }),
-        ));
+    if let Some(said) = error::reported(frame) {
+        return Some(error::fault(&said));
     }
     let text = frame.data.trim_start();
     let is_page =

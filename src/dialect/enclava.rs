@@ -13,7 +13,7 @@ use serde::Deserialize;
 use self::outcome::{fault, result, usage};
 use super::lax::{Args, Obj, Text};
 use super::odd::Odd;
-use super::repeat::Told;
+use super::repeat::{Pieces, Told};
 use super::surrogate::{self, Halves};
 use super::{Decode, Dialect, SseFrame, error};
 use crate::event::{
@@ -74,6 +74,7 @@ struct Open {
     wire_id: Option<String>,
     text: Told,
     halves: Halves,
+    pieces: Pieces,
     has_calls: bool,
     /// A call has its output: whatever comes next is another round.
     is_over: bool,
@@ -157,7 +158,7 @@ impl Enclava {
                     _ => self.complete(json, out),
                 }
             }
-            "" | "message" | "error" => match error::read(json) {
+            "" | "message" | "error" => match error::reported(&SseFrame::named(name, json.to_string())) {
                 Some(said) => self.fault = Some(fault(&said)),
                 None => {
                     self.odd.met(json.get("type").and_then(Json::as_str).unwrap_or("an object without a name"), out);
@@ -182,6 +183,7 @@ impl Enclava {
         let Some(piece) = &delta.delta.0 else { return };
         let Some(open) = self.message(delta.item_id.some(), out) else { return };
         let piece = open.halves.join(piece.as_ref().into(), marked);
+        let piece = open.pieces.take(piece);
         say(open, &piece, out);
     }
 
@@ -239,6 +241,7 @@ impl Enclava {
         let Some(open) = open else { return };
         // The whole knows both halves of a pair that the pieces may have lost.
         let _ = open.halves.rest();
+        open.pieces.forget_held();
         let rest = open.text.whole(text).to_owned();
         say(open, &rest, out);
     }
@@ -325,6 +328,7 @@ impl Enclava {
                 wire_id: None,
                 text: Told::default(),
                 halves: Halves::default(),
+                pieces: Pieces::default(),
                 has_calls: false,
                 is_over: false,
             });
@@ -339,6 +343,8 @@ impl Enclava {
     /// Closes the open message, as its round ended or as told.
     fn close(&mut self, stop: Option<Stop>, out: &mut Vec<AgentEvent>) {
         let Some(mut open) = self.open.take() else { return };
+        let rest = open.pieces.settle();
+        say(&mut open, &rest, out);
         if let Some(half) = open.halves.rest() {
             say(&mut open, half.encode_utf8(&mut [0; 4]), out);
         }
@@ -399,6 +405,12 @@ impl Decode for Enclava {
         let data = frame.data.trim();
         // Outputs may follow the end where somebody else runs the calls.
         if self.fault.is_some() || data == "[DONE]" || frame.event == "ping" {
+            return;
+        }
+        if data.is_empty() || frame.event == "error" {
+            if frame.event == "error" {
+                self.fault = Some(fault(&error::said(data)));
+            }
             return;
         }
         match surrogate::mark(data) {

@@ -1,5 +1,9 @@
 //! Errors as servers write them, before a stream and in the middle of one, and what kind of fault each is.
 
+mod report;
+
+pub use self::report::reported;
+pub(super) use self::report::{is_success, said};
 use crate::event::{Fault, FaultKind, Json};
 
 /// What a server says of an error.

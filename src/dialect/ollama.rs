@@ -1,5 +1,9 @@
 //! Ollama's `/api/chat`: one JSON object a line. Arguments are objects, calls arrive whole and have ids only in newer
-//! versions, durations are nanoseconds. A stream without its `done` line was cut.
+//! versions, durations are nanoseconds. A stream without its `done` line was cut. `/api/generate` has its words beside
+//! the rest of a line.
+//!
+//! A call is told again if it comes with its id and its arguments once more, or in the last line with both name and
+//! arguments of an earlier one.
 
 use std::borrow::Cow;
 
@@ -8,11 +12,13 @@ use serde_json::json;
 
 use super::lax::{Args, List, Num, Obj, Text};
 use super::odd::Odd;
-use super::surrogate::{self, Halves};
-use super::think::{Kind, Think};
+use super::objects::{self, Objects};
+use super::speech::{Kind, Speech, Voice};
+use super::stop::{self, Reason};
+use super::surrogate;
 use super::{Decode, SseFrame, error};
 use crate::event::{
-    AgentEvent, CallId, Fault, Json, Level, MessageId, RanBy, Role, Scope, Stop, Subject, TextKind, TurnEnd, Usage,
+    AgentEvent, CallId, Fault, FaultKind, Json, Level, MessageId, RanBy, Role, Scope, Stop, Subject, TextKind, TurnEnd, Usage,
 };
 
 /// Calls of one message that are followed.
@@ -23,6 +29,10 @@ const MOST_CALLS: usize = 128;
 struct Line<'a> {
     #[serde(borrow)]
     message: Obj<Message<'a>>,
+    #[serde(borrow)]
+    response: Text<'a>,
+    #[serde(borrow)]
+    thinking: Text<'a>,
     done: Option<bool>,
     #[serde(borrow)]
     done_reason: Text<'a>,
@@ -63,16 +73,25 @@ struct FunctionWire<'a> {
     arguments: Args<'a>,
 }
 
+#[derive(Debug)]
+struct Call {
+    wire_id: Option<String>,
+    id: CallId,
+    name: String,
+    args: String,
+}
+
 /// The decoder of one answer.
 #[derive(Debug)]
 pub struct Ollama {
     message: MessageId,
     open: bool,
-    think: Think,
-    text: Halves,
-    reasoning: Halves,
-    calls: Vec<CallId>,
+    closed: bool,
+    text: Speech,
+    reasoning: Voice,
+    calls: Vec<Call>,
     stop: Option<Stop>,
+    filtered: bool,
     usage: Option<Usage>,
     timing: Option<Json>,
     fault: Option<Fault>,
@@ -90,11 +109,12 @@ impl Ollama {
         Self {
             message: "m1".into(),
             open: false,
-            think: Think::default(),
-            text: Halves::default(),
-            reasoning: Halves::default(),
+            closed: false,
+            text: Speech::default(),
+            reasoning: Voice::default(),
             calls: Vec::new(),
             stop: None,
+            filtered: false,
             usage: None,
             timing: None,
             fault: None,
@@ -102,59 +122,91 @@ impl Ollama {
         }
     }
 
-    fn line(&mut self, line: Line<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
-        if let Some(said) = line.error.as_ref().and_then(error::inner) {
-            self.fault = Some(error::fault(&said));
-            return;
-        }
+    /// Takes a line. Returns false where it is nothing that is known.
+    fn line(&mut self, line: Line<'_>, marked: bool, out: &mut Vec<AgentEvent>) -> bool {
         let is_done = line.done == Some(true);
-        let known = is_done || line.message.0.is_some();
+        let mut known = is_done || line.message.0.is_some();
+        if line.response.0.is_some() || line.thinking.0.is_some() {
+            known = true;
+            self.think(line.thinking.0, marked, out);
+            self.say(line.response.0, is_done, marked, out);
+        }
         if let Some(message) = line.message.0 {
-            let thinking = self.reasoning.join(message.thinking.0.unwrap_or_default(), marked);
-            self.emit(Kind::Reasoning, thinking, out);
-            let content = self.text.join(message.content.0.unwrap_or_default(), marked);
-            self.say(content, out);
+            self.think(message.thinking.0, marked, out);
+            self.say(message.content.0, is_done, marked, out);
             for call in message.tool_calls.0 {
                 let Some(function) = call.function.0 else { continue };
-                self.call(call.id.some(), &function, out);
+                self.call(call.id.some(), &function, is_done, out);
             }
         }
+        if let Some(said) = line.error.as_ref().and_then(error::inner) {
+            self.fault = Some(error::fault(&said));
+            return true;
+        }
         if is_done {
-            self.stop = Some(match line.done_reason.some() {
-                Some("length") => Stop::Length,
-                _ if !self.calls.is_empty() => Stop::ToolCalls,
-                _ => Stop::End,
-            });
+            self.done(line.done_reason.some(), out);
             self.usage = usage(line.prompt_eval_count.0, line.eval_count.0);
             self.timing =
                 timing(line.load_duration.0, line.prompt_eval_duration.0, line.eval_duration.0, line.eval_count.0);
-        } else if !known {
-            self.odd.met("a line without a message", out);
         }
+        known
+    }
+
+    fn done(&mut self, word: Option<&str>, out: &mut Vec<AgentEvent>) {
+        let reason = word.map_or(Reason::End, Reason::of);
+        match (word, reason) {
+            (Some(word), Reason::Unknown) => out.push(stop::unknown(word)),
+            (Some(word), Reason::Failed) => {
+                let text = format!("the server gave up in the middle of its answer ({}); try again", error::tidy(word));
+                self.fault = Some(Fault::new(FaultKind::Upstream, text));
+            }
+            _ => {}
+        }
+        self.filtered = reason == Reason::Filtered;
+        self.stop = Some(match reason.stop() {
+            Stop::End | Stop::ToolCalls if !self.calls.is_empty() => Stop::ToolCalls,
+            Stop::ToolCalls => Stop::End,
+            stop => stop,
+        });
+    }
+
+    fn think(&mut self, thinking: Option<Cow<'_, str>>, marked: bool, out: &mut Vec<AgentEvent>) {
+        let Some(thinking) = thinking.filter(|text| !text.is_empty()) else { return };
+        self.text.thinks_apart();
+        let thinking = self.reasoning.take(thinking, marked).into_owned();
+        self.emit(Kind::Reasoning, thinking, out);
     }
 
     /// Old versions leave the tags of reasoning in the text.
-    fn say(&mut self, content: Cow<'_, str>, out: &mut Vec<AgentEvent>) {
-        if content.is_empty() || self.think.is_over() {
-            return self.emit(Kind::Text, content, out);
-        }
+    fn say(&mut self, content: Option<Cow<'_, str>>, is_last: bool, marked: bool, out: &mut Vec<AgentEvent>) {
+        let Some(content) = content.filter(|text| !text.is_empty()) else { return };
         let mut split = Vec::new();
-        self.think.feed(&content, &mut split);
+        self.text.take(content, is_last, marked, &mut split);
         for (kind, text) in split {
-            self.emit(kind, text.into(), out);
+            self.emit(kind, text, out);
         }
     }
 
-    fn emit(&mut self, kind: Kind, text: Cow<'_, str>, out: &mut Vec<AgentEvent>) {
+    fn emit(&mut self, kind: Kind, text: String, out: &mut Vec<AgentEvent>) {
         if text.is_empty() {
             return;
         }
+        let is_late = kind == Kind::Late;
+        if is_late && (!self.open || !self.calls.is_empty()) {
+            return;
+        }
         self.begin(out);
-        let (message, text) = (self.message.clone(), text.into_owned());
+        let message = self.message.clone();
         out.push(match kind {
-            Kind::Reasoning => AgentEvent::ReasoningDelta { message, text },
+            Kind::Reasoning | Kind::Late => AgentEvent::ReasoningDelta { message, text },
             Kind::Text => AgentEvent::TextDelta { message, text, kind: TextKind::Text },
         });
+        if is_late {
+            // What was told as text was reasoning; the answer is another message.
+            (self.open, self.closed) = (false, true);
+            let message = std::mem::replace(&mut self.message, "m2".into());
+            out.push(AgentEvent::MessageFinished { message, stop: Stop::End, full: Some(String::new()), carry: None });
+        }
     }
 
     fn begin(&mut self, out: &mut Vec<AgentEvent>) {
@@ -164,40 +216,47 @@ impl Ollama {
         }
     }
 
-    fn call(&mut self, id: Option<&str>, function: &FunctionWire<'_>, out: &mut Vec<AgentEvent>) {
-        if self.calls.len() >= MOST_CALLS {
-            return self.odd.met("more tool calls than are followed", out);
+    fn call(&mut self, id: Option<&str>, function: &FunctionWire<'_>, is_last: bool, out: &mut Vec<AgentEvent>) {
+        let name = function.name.some().unwrap_or_default();
+        let mut objects = Objects::default();
+        objects.push(function.arguments.0.as_deref().unwrap_or("{}"));
+        for args in objects.take(false) {
+            let is_again = self.calls.iter().any(|call| {
+                let is_known = (is_last && id.is_none()) || (id.is_some() && call.wire_id.as_deref() == id);
+                is_known && call.name == name && objects::is_same(&call.args, &args)
+            });
+            if is_again {
+                continue;
+            }
+            if self.calls.len() >= MOST_CALLS {
+                return self.odd.met("more tool calls than are followed", out);
+            }
+            let mut unique = id.map_or_else(|| format!("call_{}", self.calls.len() + 1), ToOwned::to_owned);
+            while self.calls.iter().any(|call| call.id.as_str() == unique) {
+                unique.push_str("_2");
+            }
+            let call = CallId::new(unique);
+            self.begin(out);
+            let (wire_id, name) = (id.map(ToOwned::to_owned), name.to_owned());
+            self.calls.push(Call { wire_id, id: call.clone(), name: name.clone(), args: args.clone() });
+            out.push(AgentEvent::ToolCallStarted {
+                call: call.clone(),
+                message: self.message.clone(),
+                name: Some(name.clone()).filter(|name| !name.is_empty()),
+                parent: None,
+                ran_by: RanBy::Us,
+            });
+            out.push(AgentEvent::ToolCallReady { call, name, args, carry: None });
         }
-        let mut unique = id.map_or_else(|| format!("call_{}", self.calls.len() + 1), ToOwned::to_owned);
-        while self.calls.iter().any(|call| call.as_str() == unique) {
-            unique.push_str("_2");
-        }
-        let call = CallId::new(unique);
-        self.begin(out);
-        self.calls.push(call.clone());
-        let name = function.name.some().unwrap_or_default().to_owned();
-        out.push(AgentEvent::ToolCallStarted {
-            call: call.clone(),
-            message: self.message.clone(),
-            name: Some(name.clone()).filter(|name| !name.is_empty()),
-            parent: None,
-            ran_by: RanBy::Us,
-        });
-        let args = function.arguments.0.as_deref().unwrap_or("{}").to_owned();
-        out.push(AgentEvent::ToolCallReady { call, name, args, carry: None });
     }
 
     fn close_text(&mut self, out: &mut Vec<AgentEvent>) {
+        let rest = self.reasoning.settle();
+        self.emit(Kind::Reasoning, rest, out);
         let mut split = Vec::new();
-        if let Some(half) = self.text.rest() {
-            self.think.feed(half.encode_utf8(&mut [0; 4]), &mut split);
-        }
-        self.think.finish(&mut split);
+        self.text.settle(&mut split);
         for (kind, text) in split {
-            self.emit(kind, text.into(), out);
-        }
-        if let Some(half) = self.reasoning.rest() {
-            self.emit(Kind::Reasoning, String::from(half).into(), out);
+            self.emit(kind, text, out);
         }
     }
 }
@@ -207,13 +266,20 @@ impl Decode for Ollama {
         if self.is_done() {
             return;
         }
-        if let Ok(Obj(Some(line))) = serde_json::from_str(&frame.data) {
-            return self.line(line, false, out);
-        }
-        let mended = surrogate::mark(&frame.data);
-        match mended.as_deref().and_then(|json| serde_json::from_str(json).ok()) {
-            Some(Obj(Some(line))) => self.line(line, true, out),
-            _ => self.odd.met("a line that is not a JSON object", out),
+        let odd = if let Ok(Obj(Some(line))) = serde_json::from_str(&frame.data) {
+            (!self.line(line, false, out)).then_some("a line without a message")
+        } else {
+            let mended = surrogate::mark(&frame.data);
+            match mended.as_deref().and_then(|json| serde_json::from_str(json).ok()) {
+                Some(Obj(Some(line))) => (!self.line(line, true, out)).then_some("a line without a message"),
+                _ => Some("a line that is not a JSON object"),
+            }
+        };
+        let Some(odd) = odd else { return };
+        match error::reported(frame) {
+            Some(said) => self.fault = Some(error::fault(&said)),
+            None if matches!(frame.data.trim(), "" | "[DONE]") => {}
+            None => self.odd.met(odd, out),
         }
     }
 
@@ -230,7 +296,7 @@ impl Decode for Ollama {
         }
         if self.open {
             out.push(AgentEvent::MessageFinished { message: self.message.clone(), stop, full: None, carry: None });
-        } else if matches!(stop, Stop::End | Stop::Length) {
+        } else if matches!(stop, Stop::End | Stop::Length) && !self.closed {
             let text = "the model ended its answer without saying anything".to_owned();
             out.push(AgentEvent::Noticed { level: Level::Warn, code: "empty_answer".into(), text });
         }
@@ -240,6 +306,7 @@ impl Decode for Ollama {
         let end = match (self.fault.take(), stop) {
             (Some(fault), _) => TurnEnd::Failed(fault),
             (None, Stop::Interrupted) => TurnEnd::Interrupted,
+            (None, _) if self.filtered => TurnEnd::Failed(Fault::new(FaultKind::Refused, stop::FILTERED)),
             (None, _) => TurnEnd::Completed,
         };
         out.push(AgentEvent::TurnFinished { turn: "t".into(), end });

@@ -1,10 +1,11 @@
 //! What no dialect knows, shown as it came: JSON laid out in a code block, text as text. Better than nothing, so that
 //! one can see what a server says. Bounded: a long frame is cut, and past a total only their number is told.
 //!
-//! It has no end mark but `[DONE]`, so a stream that ended without one is complete.
+//! It has no end mark but `[DONE]`, so a stream that ended without one is complete; unless it reported an error, and did
+//! not say afterwards that it came to a good end.
 
-use super::{Decode, SseFrame, surrogate};
-use crate::event::{AgentEvent, Json, Level, MessageId, Role, Stop, TextKind, TurnEnd};
+use super::{Decode, SseFrame, error, surrogate};
+use crate::event::{AgentEvent, Fault, Json, Level, MessageId, Role, Stop, TextKind, TurnEnd};
 
 /// Bytes of one frame that are shown.
 const MOST_FRAME: usize = 16 * 1024;
@@ -18,6 +19,7 @@ pub struct Plain {
     open: bool,
     shown: usize,
     left_out: u64,
+    fault: Option<Fault>,
     done: bool,
 }
 
@@ -29,7 +31,7 @@ impl Default for Plain {
 
 impl Plain {
     pub fn new() -> Self {
-        Self { message: "m1".into(), open: false, shown: 0, left_out: 0, done: false }
+        Self { message: "m1".into(), open: false, shown: 0, left_out: 0, fault: None, done: false }
     }
 
     fn show(&mut self, text: String, out: &mut Vec<AgentEvent>) {
@@ -52,6 +54,11 @@ impl Decode for Plain {
         if self.done || (data.is_empty() && frame.event.is_empty()) {
             return;
         }
+        if let Some(said) = error::reported(frame) {
+            self.fault.get_or_insert_with(|| error::fault(&said));
+        } else if self.fault.is_some() && error::is_success(frame) {
+            self.fault = None;
+        }
         if self.shown >= MOST {
             self.left_out = self.left_out.saturating_add(1);
             return;
@@ -71,10 +78,15 @@ impl Decode for Plain {
         }
         let heard = self.open || self.done;
         if self.open {
-            let (message, stop) = (self.message.clone(), Stop::End);
+            let stop = if self.fault.is_some() { Stop::Failed } else { Stop::End };
+            let message = self.message.clone();
             out.push(AgentEvent::MessageFinished { message, stop, full: None, carry: None });
         }
-        let end = if heard { TurnEnd::Completed } else { TurnEnd::Interrupted };
+        let end = match self.fault.take() {
+            Some(fault) => TurnEnd::Failed(fault),
+            None if heard => TurnEnd::Completed,
+            None => TurnEnd::Interrupted,
+        };
         out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
     }
 
@@ -130,6 +142,23 @@ mod tests {
     fn json_is_laid_out_in_a_block_that_its_content_cannot_end() {
         let (text, _) = shown(&[SseFrame::data(r#"{"a":"```"}"#)]);
         assert_eq!(text, "````json\n{\n  \"a\": \"```\"\n}\n````\n");
+    }
+
+    #[test]
+    fn an_error_that_is_reported_is_shown_and_fails_the_turn() {
+        let end = |frames: &[&str]| {
+            let frames: Vec<SseFrame> = frames.iter().map(|data| SseFrame::data(*data)).collect();
+            shown(&frames).1.last().cloned()
+        };
+        let error = r#"{"type":"error","errorText":"boom"}"#;
+        let failed = end(&[r#"{"text":"Half an "}"#, error, r#"{"type":"finish"}"#]);
+        assert!(
+            matches!(&failed, Some(AgentEvent::TurnFinished { end: TurnEnd::Failed(fault), .. }) if fault.message.ends_with("boom")),
+            "{failed:?}"
+        );
+        // It was mended.
+        let ended = end(&[error, r#"{"text":"whole"}"#, r#"{"type":"turn.completed"}"#]);
+        assert_eq!(ended, Some(AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed }));
     }
 
     #[test]

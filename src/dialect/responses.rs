@@ -22,7 +22,8 @@ use self::wire::{Event, list_at, text_at};
 use super::lax::Obj;
 use super::odd::Odd;
 use super::surrogate;
-use super::{Decode, Dialect, SseFrame, error};
+use super::stop::{self, Reason};
+use super::{Decode, Dialect, SseFrame, error, usage};
 use crate::event::{AgentEvent, Fault, FaultKind, Json, Level, Outcome, RanBy, Scope, Stop, Subject, TurnEnd, Usage};
 
 /// Items and parts of one list that are read.
@@ -77,13 +78,13 @@ impl Responses {
         let name = if is_name(&frame.event) || !is_name(kind) { frame.event.as_str() } else { kind };
         match name.strip_prefix("response.") {
             Some(short) => self.response_event(short, &event, &frame.data, marked, out),
-            None if name == "error" => self.error(&frame.data),
+            None if name == "error" => self.fail(&error::said(&frame.data)),
             None if matches!(name, "ping" | "keepalive") || matches!(kind, "ping" | "keepalive") => {}
             None if event.object.as_ref().and_then(Json::as_str) == Some("response") => {
                 // A whole answer in place of a stream.
                 self.lifecycle("", &event, &frame.data, out);
             }
-            None => match serde_json::from_str(&frame.data).ok().as_ref().and_then(error::read) {
+            None => match error::reported(frame) {
                 Some(said) => self.fail(&said),
                 None if name.is_empty() && kind.is_empty() => self.odd.met("an object without a type", out),
                 None => self.odd.met(if name.is_empty() { kind } else { name }, out),
@@ -141,6 +142,7 @@ impl Responses {
                 let text = "the server shortens the conversation to go on".to_owned();
                 out.push(AgentEvent::Noticed { level: Level::Info, code: "compacting".into(), text });
             }
+            "error" => self.fail(&error::said(data)),
             "audio.delta" => self.odd.met("sound", out),
             // Announcements without content of their own.
             "content_part.added" | "reasoning_summary_part.added" | "reasoning_part.added" => {}
@@ -270,7 +272,7 @@ impl Responses {
         };
         let Some(response) = flat.as_ref().or(event.response.as_ref()) else { return };
         self.name(response, out);
-        self.usage = usage(response).or(self.usage);
+        self.usage = usage::later(self.usage, response.get("usage").and_then(usage::read));
         let status = text_at(response, "status").unwrap_or_default();
         let word = match (short, status) {
             ("created" | "queued" | "in_progress", _) => return,
@@ -294,9 +296,13 @@ impl Responses {
             "failed" => End::Failed(failure(response)),
             "cancelled" => End::Cut,
             "incomplete" => match response.pointer("/incomplete_details/reason").and_then(Json::as_str) {
-                Some("content_filter") => End::Filtered,
-                Some(reason) if !reason.contains("max") && !reason.contains("length") => End::Cut,
-                _ => End::Length,
+                None => End::Length,
+                Some(word) => match Reason::of(word) {
+                    Reason::Filtered | Reason::Refused => End::Filtered,
+                    Reason::Length => End::Length,
+                    _ if word.contains("max") || word.contains("length") => End::Length,
+                    _ => End::Cut,
+                },
             },
             "in_progress" | "queued" => End::Cut,
             _ => End::Completed,
@@ -312,12 +318,6 @@ impl Responses {
             let (on, data) = (Subject::Turn("t".into()), Json::Object(data));
             out.push(AgentEvent::Annotated { on, kind: "served_by".into(), data });
         }
-    }
-
-    fn error(&mut self, data: &str) {
-        let said =
-            serde_json::from_str(data).ok().and_then(|json: Json| error::read(&json).or_else(|| error::inner(&json)));
-        self.fail(&said.unwrap_or_else(|| error::Said { message: error::tidy(data), ..error::Said::default() }));
     }
 
     fn fail(&mut self, said: &error::Said) {
@@ -364,8 +364,9 @@ impl Decode for Responses {
         let json: Option<Json> = serde_json::from_str(mended.as_deref().unwrap_or(data)).ok();
         match json.as_ref().filter(|json| json.is_object()).and_then(|json| Event::deserialize(json).ok()) {
             Some(event) => self.event(frame, event, mended.is_some(), out),
-            None if frame.event == "error" => self.error(data),
-            None => match json.as_ref().and_then(error::read) {
+            None if frame.event == "error" => self.fail(&error::said(data)),
+            None if data.is_empty() => {}
+            None => match error::reported(frame) {
                 Some(said) => self.fail(&said),
                 None => self.odd.met("data that is not a JSON object", out),
             },
@@ -380,8 +381,7 @@ impl Decode for Responses {
             Some(End::Completed) => (self.tell.stop(), TurnEnd::Completed),
             Some(End::Length) => (Stop::Length, TurnEnd::Completed),
             Some(End::Filtered) => {
-                let text = "the provider's content filter stopped this answer; try to say it in another way";
-                (Stop::Refused, TurnEnd::Failed(Fault::new(FaultKind::Refused, text)))
+                (Stop::Refused, TurnEnd::Failed(Fault::new(FaultKind::Refused, stop::FILTERED)))
             }
             Some(End::Failed(fault)) => (Stop::Failed, TurnEnd::Failed(fault)),
             Some(End::Cut) | None => (Stop::Interrupted, TurnEnd::Interrupted),
@@ -418,22 +418,6 @@ fn failure(response: &Json) -> Fault {
         Some(said) => error::fault(&said),
         None => Fault::new(FaultKind::Upstream, "the server gave up on its answer and did not say why; try again"),
     }
-}
-
-fn usage(response: &Json) -> Option<Usage> {
-    let usage = response.get("usage")?;
-    let count = |paths: [&str; 2]| paths.into_iter().find_map(|path| usage.pointer(path)?.as_u64()).unwrap_or(0);
-    let usage = Usage {
-        input_tokens: count(["/input_tokens", "/prompt_tokens"]),
-        output_tokens: count(["/output_tokens", "/completion_tokens"]),
-        cached_tokens: count(["/input_tokens_details/cached_tokens", "/prompt_tokens_details/cached_tokens"]),
-        reasoning_tokens: count([
-            "/output_tokens_details/reasoning_tokens",
-            "/completion_tokens_details/reasoning_tokens",
-        ]),
-        estimated: false,
-    };
-    (usage.total() > 0).then_some(usage)
 }
 
 #[cfg(test)]

@@ -7,16 +7,13 @@
 
 pub mod encode;
 
-use serde::Deserialize;
-
-use super::chat::wire::UsageWire;
 use super::gather::APART;
 use super::odd::Odd;
 use super::plain::fenced;
 use super::ran::{self, Ran};
 use super::think::{Kind, Think};
 use super::tree::Tree;
-use super::{Decode, SseFrame, error, surrogate};
+use super::{Decode, SseFrame, error, surrogate, usage};
 use crate::event::{
     AgentEvent, CallId, Fault, FaultKind, Json, Level, MessageId, RanBy, Role, Scope, Stop, TextKind, TurnEnd, Usage,
 };
@@ -93,7 +90,7 @@ impl Warp {
 
     fn line(&mut self, line: &Tree<'_>, out: &mut Vec<AgentEvent>) {
         let Some(Tree::List(blocks)) = line.get("blocks") else {
-            match error::read(&line.to_json()) {
+            match error::reported(&SseFrame::data(line.to_json().to_string())) {
                 Some(said) => self.fault = Some(error::fault(&said)),
                 None => self.odd.met("a line without blocks", out),
             }
@@ -101,8 +98,7 @@ impl Warp {
         };
         let flag = |key: &str| line.get(key).and_then(Tree::as_bool);
         let is_last = flag("complete") == Some(true) || flag("streaming") != Some(true);
-        let usage = line.get("usage").and_then(|usage| UsageWire::deserialize(usage.to_json()).ok());
-        self.usage = usage.and_then(|usage| usage.read()).or(self.usage);
+        self.usage = usage::later(self.usage, line.get("usage").and_then(|wire| usage::read(&wire.to_json())));
         if line.get("actions").is_some_and(|actions| !actions.list().is_empty()) {
             self.odd.met("actions beside the blocks", out);
         }
@@ -226,6 +222,7 @@ impl Warp {
     fn emit_split(&mut self, split: Vec<(Kind, String)>, out: &mut Vec<AgentEvent>) {
         for (kind, text) in split {
             match kind {
+                Kind::Late => {}
                 Kind::Text => self.emit(&text, out),
                 Kind::Reasoning => {
                     self.begin(out);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::call::Framing;
+use super::sse::Frames;
 use crate::dialect::error::{self, Said};
 use crate::event::{Fault, FaultKind, Millis};
 
@@ -130,9 +132,22 @@ impl Refusal<'_> {
         })
     }
 
+    /// Returns the error in a body that is a stream of events, or of lines of JSON.
+    fn streamed(&self) -> Option<Said> {
+        let mut frames = Vec::new();
+        let mut cutter = Frames::of(Framing::Any, "");
+        cutter.push(self.body.as_bytes(), &mut frames).ok()?;
+        cutter.finish(&mut frames);
+        frames.iter().find_map(error::reported)
+    }
+
     fn said(&self) -> Said {
         let body = self.body.trim();
         if let Some(said) = serde_json::from_str(body).ok().as_ref().and_then(error::read) {
+            return said;
+        }
+        // Where a stream was asked for, some servers refuse in one.
+        if let Some(said) = self.streamed() {
             return said;
         }
         let message = if body.starts_with('<') { page_title(body).unwrap_or_default() } else { body };
@@ -247,6 +262,22 @@ mod tests {
             failure(502, "<html><head><TITLE>Bad\nGateway</TITLE>").fault.message,
             "http://h:1 answered 502 bad gateway: Bad Gateway; the trouble is on the server's side; try again later"
         );
+    }
+
+    #[test]
+    fn the_error_in_a_refusal_that_is_a_stream_is_told_in_its_words() {
+        for body in [
+            "event: error\ndata: {\"error\":{\"message\":\"template failed\",\"type\":\"api_error\"}}\n\n",
+            "data: {\"type\":\"error\",\"errorText\":\"template failed\"}\n\ndata: [DONE]\n\n",
+            ": ping\n\nevent: error\ndata: template failed\n\n",
+            "{\"status\":\"working\"}\n{\"error\":\"template failed\"}\n",
+        ] {
+            let told = failure(500, body).fault.message;
+            assert_eq!(
+                told,
+                "http://h:1 answered 500 internal server error: template failed; the trouble is on the server's side; try again later"
+            );
+        }
     }
 
     #[test]

@@ -95,7 +95,9 @@ fn every_golden_ends_its_turn_once_and_closes_what_it_opens() {
             assert!(matches!(events.last(), Some(AgentEvent::TurnFinished { .. })), "{shown}");
             let opened = count(|event| matches!(event, AgentEvent::MessageStarted { .. }));
             assert_eq!(opened, count(|event| matches!(event, AgentEvent::MessageFinished { .. })), "{shown}");
-            assert!(opened <= 1, "{shown}");
+            // Two only where what was said first turned out to be reasoning.
+            let is_late = case.path.file_stem().is_some_and(|name| name == "think_end_tag_only");
+            assert!(opened <= 1 + usize::from(is_late), "{shown}");
         }
     }
 }

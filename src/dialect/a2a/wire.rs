@@ -95,7 +95,8 @@ pub(super) struct Parts<'a> {
 
 pub(super) fn parts<'a>(holder: &'a Tree<'_>) -> Parts<'a> {
     let mut read = Parts::default();
-    for part in holder.get("parts").into_iter().flat_map(Tree::list) {
+    // REST servers of 0.3 call the parts of a message its content.
+    for part in holder.get("parts").or_else(|| holder.get("content")).into_iter().flat_map(Tree::list) {
         if let Some(text) = word(part, "text") {
             let thought = match part.get("metadata") {
                 Some(Tree::Object(metadata)) => {

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use super::super::objects::Objects;
 use super::super::surrogate::Halves;
 use crate::event::{AgentEvent, CallId, MessageId, Outcome, Output, RanBy};
 
@@ -16,8 +17,13 @@ struct Call {
     wire: String,
     id: CallId,
     name: String,
-    args: String,
+    message: MessageId,
+    parent: Option<CallId>,
+    ran_by: RanBy,
+    args: Objects,
     halves: Halves,
+    /// Bytes of its arguments.
+    size: usize,
     ready: bool,
     chunked: bool,
     /// How often its end was told; more than twice can't be.
@@ -74,8 +80,12 @@ impl Calls {
             wire: start.wire.to_owned(),
             id: id.clone(),
             name: start.name.unwrap_or_default().to_owned(),
-            args: String::new(),
+            message: start.message.clone(),
+            parent: start.parent.clone(),
+            ran_by: start.ran_by,
+            args: Objects::default(),
             halves: Halves::default(),
+            size: 0,
             ready: false,
             chunked: false,
             finished: 0,
@@ -106,9 +116,10 @@ impl Calls {
         if self.args > MOST_ARGS {
             return Err("tool arguments beyond all measure");
         }
-        if !piece.is_empty() {
-            call.args.push_str(&piece);
-            out.push(AgentEvent::ToolArgsDelta { call: call.id.clone(), json: piece });
+        call.size = call.size.saturating_add(piece.len());
+        let told = call.args.push(&piece);
+        if !told.is_empty() {
+            out.push(AgentEvent::ToolArgsDelta { call: call.id.clone(), json: told.to_owned() });
         }
         Ok(())
     }
@@ -160,14 +171,23 @@ impl Calls {
     fn ready_at(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
         let Some(call) = self.list.get_mut(at).filter(|call| !call.ready) else { return };
         call.ready = true;
-        call.args.extend(call.halves.rest());
-        self.args = self.args.saturating_sub(call.args.len());
-        out.push(AgentEvent::ToolCallReady {
-            call: call.id.clone(),
-            name: call.name.clone(),
-            args: std::mem::take(&mut call.args),
-            carry: None,
-        });
+        call.args.push(&call.halves.rest().map(String::from).unwrap_or_default());
+        self.args = self.args.saturating_sub(call.size);
+        let mut all = call.args.take(false).into_iter();
+        let (name, args) = (call.name.clone(), all.next().unwrap_or_default());
+        out.push(AgentEvent::ToolCallReady { call: call.id.clone(), name: name.clone(), args, carry: None });
+        // Arguments of several calls in one.
+        for args in all {
+            let Some(call) = self.list.get(at) else { return };
+            let (wire, message, parent) = (call.wire.clone(), call.message.clone(), call.parent.clone());
+            let start = Start { wire: "", name: Some(&name), message, parent, ran_by: call.ran_by };
+            let id = self.start(start, out);
+            if let Some(more) = self.list.last_mut() {
+                more.ready = true;
+                more.wire = format!("{wire}#{}", id.as_str());
+            }
+            out.push(AgentEvent::ToolCallReady { call: id, name: name.clone(), args, carry: None });
+        }
     }
 
     fn find(&self, wire: &str) -> Option<usize> {

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::super::surrogate::Halves;
+use super::super::speech::{Kind, Speech, Voice};
 use crate::event::{AgentEvent, CallId, Json, MessageId, Role, Stop, TextKind};
 
 /// Messages that are remembered; a stream may be watched for days.
@@ -40,8 +40,8 @@ pub(super) struct Message {
     spoke: bool,
     /// The id of the reasoning in it.
     thought: Option<String>,
-    text_halves: Halves,
-    thought_halves: Halves,
+    speech: Speech,
+    thoughts: Voice,
     pub(super) full: Option<String>,
     /// Values wanted back with the next request.
     encrypted: Vec<Json>,
@@ -132,18 +132,49 @@ impl Messages {
         self.add(wire, role, speaker, out)
     }
 
+    /// Takes a piece of a message's text.
     pub(super) fn say(&mut self, at: usize, piece: Cow<'_, str>, marked: bool, out: &mut Vec<AgentEvent>) {
-        let Some(message) = self.list.get_mut(at).filter(|message| message.open) else { return };
-        let piece = message.text_halves.join(piece, marked).into_owned();
-        if piece.is_empty() || message.hidden {
-            return;
-        }
-        message.spoke = true;
-        self.kept = self.kept.saturating_add(piece.len());
+        self.speak(at, out, |speech, split| speech.take(piece, false, marked, split));
+    }
+
+    /// Adds what a snapshot knows more of a message's text.
+    pub(super) fn add_text(&mut self, at: usize, text: &str, out: &mut Vec<AgentEvent>) {
+        self.speak(at, out, |speech, split| speech.more(text, split));
+    }
+
+    fn speak(
+        &mut self,
+        at: usize,
+        out: &mut Vec<AgentEvent>,
+        how: impl FnOnce(&mut Speech, &mut Vec<(Kind, String)>),
+    ) {
+        let Some(message) = self.list.get_mut(at).filter(|message| message.open && !message.hidden) else { return };
+        let (before, mut split) = (message.speech.said().len(), Vec::new());
+        how(&mut message.speech, &mut split);
+        let new = message.speech.said().get(before..).unwrap_or_default();
+        self.kept = self.kept.saturating_add(new.len());
         if self.kept <= MOST_TEXT {
-            message.text.push_str(&piece);
+            message.text.push_str(new);
         }
-        out.push(AgentEvent::TextDelta { message: message.id.clone(), text: piece, kind: TextKind::Text });
+        message.spoke |= !split.is_empty();
+        for (kind, text) in split {
+            let id = message.id.clone();
+            match kind {
+                Kind::Text => out.push(AgentEvent::TextDelta { message: id, text, kind: TextKind::Text }),
+                Kind::Reasoning => out.push(AgentEvent::ReasoningDelta { message: id, text }),
+                Kind::Late if text.is_empty() || message.calls => {}
+                // What was told as text was reasoning; the answer is another message.
+                Kind::Late => {
+                    out.push(AgentEvent::ReasoningDelta { message: id.clone(), text });
+                    let (stop, full) = (Stop::End, Some(String::new()));
+                    out.push(AgentEvent::MessageFinished { message: id, stop, full, carry: None });
+                    self.count += 1;
+                    message.id = MessageId::new(format!("m{}", self.count));
+                    let (id, parent) = (message.id.clone(), message.speaker.parent.clone());
+                    out.push(AgentEvent::MessageStarted { message: id, role: Role::Assistant, parent });
+                }
+            }
+        }
     }
 
     /// A piece of reasoning, or just its start. It belongs to what is said next.
@@ -171,7 +202,8 @@ impl Messages {
         };
         let Some(message) = self.list.get_mut(at) else { return };
         message.thought = Some(wire.or(message.thought.as_deref()).unwrap_or_default().to_owned());
-        let piece = message.thought_halves.join(piece, marked).into_owned();
+        message.speech.thinks_apart();
+        let piece = message.thoughts.take(piece, marked).into_owned();
         if !piece.is_empty() {
             out.push(AgentEvent::ReasoningDelta { message: message.id.clone(), text: piece });
         }
@@ -263,15 +295,15 @@ impl Messages {
     }
 
     pub(super) fn close(&mut self, at: usize, stop: Option<Stop>, out: &mut Vec<AgentEvent>) {
+        let rest = self.list.get_mut(at).filter(|message| message.open).map(|message| message.thoughts.settle());
+        self.speak(at, out, Speech::settle);
         let Some(message) = self.list.get_mut(at) else { return };
         if !std::mem::replace(&mut message.open, false) || message.hidden {
             return;
         }
-        if let Some(half) = message.thought_halves.rest() {
-            out.push(AgentEvent::ReasoningDelta { message: message.id.clone(), text: half.into() });
-        }
-        if let Some(half) = message.text_halves.rest() {
-            out.push(AgentEvent::TextDelta { message: message.id.clone(), text: half.into(), kind: TextKind::Text });
+        message.speech = Speech::default();
+        if let Some(text) = rest.filter(|rest| !rest.is_empty()) {
+            out.push(AgentEvent::ReasoningDelta { message: message.id.clone(), text });
         }
         let own = if message.calls { Stop::ToolCalls } else { Stop::End };
         let encrypted = std::mem::take(&mut message.encrypted);
@@ -325,8 +357,8 @@ impl Messages {
             text: String::new(),
             spoke: false,
             thought: None,
-            text_halves: Halves::default(),
-            thought_halves: Halves::default(),
+            speech: Speech::default(),
+            thoughts: Voice::default(),
             full: None,
             encrypted: Vec::new(),
         });

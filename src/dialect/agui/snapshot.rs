@@ -41,7 +41,7 @@ fn assistant(message: &Json, messages: &mut Messages, calls: &mut Calls, out: &m
         let is_open = messages.is_open(at);
         let missing = messages.get(at).map(|known| text.strip_prefix(known.text.as_str()).map(str::to_owned));
         match missing {
-            Some(Some(missing)) if is_open => messages.say(at, missing.into(), false, out),
+            Some(Some(missing)) if is_open => messages.add_text(at, &missing, out),
             Some(None) if is_open && !text.is_empty() => {
                 if let Some(known) = messages.get(at) {
                     known.full = Some(text);
@@ -51,7 +51,7 @@ fn assistant(message: &Json, messages: &mut Messages, calls: &mut Calls, out: &m
         }
     } else if !text.is_empty() {
         let at = messages.for_text(id(message), Role::Assistant, &Speaker::default(), out);
-        messages.say(at, text.into(), false, out);
+        messages.add_text(at, &text, out);
         if news.is_empty() {
             messages.close(at, None, out);
         }

@@ -6,6 +6,8 @@
 
 use serde_json::{Map, json};
 
+use super::super::objects::Objects;
+use super::super::speech::{Speech, Voice};
 use super::super::surrogate::Halves;
 use crate::event::{CallId, Json};
 
@@ -24,11 +26,15 @@ pub(super) struct Block {
     wire: Map<String, Json>,
     pub(super) kind: Kind,
     pub(super) open: bool,
+    /// Of the arguments.
     pub(super) halves: Halves,
+    pub(super) speech: Speech,
+    pub(super) thought: Voice,
     /// What the deltas added: text, thinking or a compaction.
     text: String,
     signature: String,
-    pub(super) args: String,
+    pub(super) args: Objects,
+    written: String,
     citations: Vec<Json>,
 }
 
@@ -38,6 +44,8 @@ pub(super) enum Kind {
     Thinking,
     /// A call for us to run.
     Call(CallId),
+    /// A call whose id another one has: the same once more, if its arguments are.
+    Twin,
     /// A call that the server runs.
     ServerCall(CallId),
     Result,
@@ -59,21 +67,23 @@ impl Block {
         self.word("name")
     }
 
-    /// Returns the arguments: what the deltas added up to, else what the announcement said.
-    pub(super) fn take_args(&mut self) -> String {
+    /// Returns the arguments: what the deltas added up to, else what the announcement said. Those of several calls
+    /// are several.
+    pub(super) fn take_args(&mut self, is_cut: bool) -> (String, Vec<String>) {
+        let mut all = self.args.take(is_cut).into_iter();
+        let mut args = all.next().unwrap_or_default();
+        if args.trim().is_empty() {
+            args = match self.wire.get("input") {
+                Some(input @ Json::Object(_)) => input.to_string(),
+                Some(Json::String(input)) if !input.trim().is_empty() => input.clone(),
+                _ => "{}".to_owned(),
+            };
+        }
         // The input of a server's call goes back with its block, so that one stays.
-        let args = match self.kind {
-            Kind::ServerCall(_) => self.args.clone(),
-            _ => std::mem::take(&mut self.args),
-        };
-        if !args.trim().is_empty() {
-            return args;
+        if let Kind::ServerCall(_) = self.kind {
+            self.written.clone_from(&args);
         }
-        match self.wire.get("input") {
-            Some(input @ Json::Object(_)) => input.to_string(),
-            Some(Json::String(input)) if !input.trim().is_empty() => input.clone(),
-            _ => "{}".to_owned(),
-        }
+        (args, all.collect())
     }
 }
 
@@ -105,7 +115,7 @@ impl Blocks {
     pub(super) fn written(&mut self, call: &CallId) -> Option<(String, String)> {
         let is_it = |block: &&mut Block| block.open && matches!(&block.kind, Kind::ServerCall(id) if id == call);
         let block = self.list.iter_mut().rev().find(is_it)?;
-        Some((block.name().to_owned(), block.take_args()))
+        Some((block.name().to_owned(), block.take_args(false).0))
     }
 
     pub(super) fn has_call(&self) -> bool {
@@ -145,16 +155,27 @@ impl Blocks {
         }
     }
 
-    /// Keeps a piece of arguments. Returns false past all measure.
-    pub(super) fn keep_args(&mut self, index: Option<u64>, piece: &str) -> bool {
+    /// Keeps a piece of arguments, and returns what of it is to be told; none past all measure.
+    pub(super) fn keep_args(&mut self, index: Option<u64>, piece: &str) -> Option<String> {
         self.args = self.args.saturating_add(piece.len());
         if self.args > MOST_ARGS {
-            return false;
+            return None;
         }
         if let Some(block) = self.open(index) {
-            block.args.push_str(piece);
+            return Some(block.args.push(piece).to_owned());
         }
-        true
+        Some(String::new())
+    }
+
+    /// Finds the n-th block of text.
+    pub(super) fn nth_text(&mut self, nth: usize) -> Option<&mut Block> {
+        self.list.iter_mut().filter(|block| block.kind == Kind::Text).nth(nth)
+    }
+
+    /// Whether there is a call of ours with this id.
+    pub(super) fn has_id(&self, id: &str) -> bool {
+        let is_call = |block: &Block| matches!(block.kind, Kind::Call(_) | Kind::Twin | Kind::ServerCall(_));
+        !id.is_empty() && self.list.iter().any(|block| is_call(block) && block.wire_id() == id)
     }
 
     /// Returns what must go back verbatim. Calls of ours stand in it without their input, which the conversation has.
@@ -162,6 +183,7 @@ impl Blocks {
         let plain = |block: &Block| match block.kind {
             Kind::Text => block.citations.is_empty() && !block.wire.contains_key("citations"),
             Kind::Call(_) => block.wire.keys().all(|key| matches!(key.as_str(), "type" | "id" | "name" | "input")),
+            Kind::Twin => true,
             Kind::Thinking | Kind::ServerCall(_) | Kind::Result | Kind::Other => false,
         };
         if self.kept > MOST_KEPT || self.list.iter().all(plain) {
@@ -201,8 +223,9 @@ impl Block {
             Kind::Call(_) => {
                 self.wire.remove("input");
             }
+            Kind::Twin => return None,
             Kind::ServerCall(_) => {
-                let input = serde_json::from_str(&self.args).ok().filter(Json::is_object);
+                let input = serde_json::from_str(&self.written).ok().filter(Json::is_object);
                 if let Some(input) = input {
                     self.wire.insert("input".into(), input);
                 }

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::super::objects;
 use crate::event::{AgentEvent, CallId, Json, MessageId, Outcome, Output, RanBy};
 
 /// Calls of one message that are followed.
@@ -13,6 +14,9 @@ struct Call {
     by_server: bool,
     ready: bool,
     finished: u8,
+    /// Its id on the wire, and its arguments once they are complete.
+    wire_id: String,
+    args: String,
 }
 
 #[derive(Debug, Default)]
@@ -38,7 +42,8 @@ impl Calls {
             unique.push_str("_2");
         }
         let id = CallId::new(unique);
-        self.list.push(Call { id: id.clone(), by_server, ready: false, finished: 0 });
+        let wire_id = word("id").unwrap_or_default().to_owned();
+        self.list.push(Call { id: id.clone(), by_server, ready: false, finished: 0, wire_id, args: String::new() });
         out.push(AgentEvent::ToolCallStarted {
             call: id.clone(),
             message: message.clone(),
@@ -52,6 +57,12 @@ impl Calls {
     /// Finds a call of the server by its id on the wire.
     pub(super) fn of_server(&self, id: &str) -> Option<CallId> {
         self.list.iter().rev().find(|call| call.by_server && call.id.as_str() == id).map(|call| call.id.clone())
+    }
+
+    /// Whether a call with this id on the wire has these arguments.
+    pub(super) fn knows(&self, wire_id: &str, args: &str) -> bool {
+        let mut of_id = self.list.iter().filter(|call| call.wire_id == wire_id);
+        of_id.any(|call| call.ready && objects::is_same(&call.args, args))
     }
 
     pub(super) fn is_ready(&self, call: &CallId) -> bool {
@@ -69,6 +80,7 @@ impl Calls {
     ) {
         let Some(known) = self.list.iter_mut().rev().find(|known| known.id == *call && !known.ready) else { return };
         known.ready = true;
+        known.args.clone_from(&args);
         let carry = Some(if known.by_server { json!({ "server": true }) } else { json!({ "id": wire_id }) });
         out.push(AgentEvent::ToolCallReady { call: call.clone(), name, args, carry });
     }

@@ -69,6 +69,14 @@ pub(super) struct UsageWire {
     created: Num,
     #[serde(rename = "cache_read_input_tokens")]
     read: Num,
+    #[serde(rename = "output_tokens_details")]
+    details: Obj<Details>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Details {
+    thinking_tokens: Num,
 }
 
 /// What was told of the usage so far. Numbers are totals: a later one replaces an earlier one, unless it is a zero
@@ -79,6 +87,7 @@ pub(super) struct Tally {
     output: Option<u64>,
     created: Option<u64>,
     read: Option<u64>,
+    thinking: Option<u64>,
     /// The output was counted at the end; what the start says of it is only a beginning.
     counted: bool,
 }
@@ -90,6 +99,7 @@ impl Tally {
         later(&mut self.output, wire.output);
         later(&mut self.created, wire.created);
         later(&mut self.read, wire.read);
+        later(&mut self.thinking, wire.details.0.as_ref().map_or(Num(None), |details| details.thinking_tokens));
         self.counted |= is_end && wire.output.0.is_some();
     }
 
@@ -101,7 +111,7 @@ impl Tally {
             input_tokens: fresh.saturating_add(cached_tokens),
             output_tokens: self.output.unwrap_or(0),
             cached_tokens,
-            reasoning_tokens: 0,
+            reasoning_tokens: self.thinking.unwrap_or(0),
             estimated: !self.counted,
         };
         (usage.total() > 0).then_some(usage)

@@ -1,8 +1,18 @@
 //! Tool calls put together from fragments. Servers differ in how they say which call a fragment belongs to: by index,
 //! by id, by position, or not at all.
+//!
+//! The rules, where index and id disagree:
+//! - An id that is known under another index is the same call: while that one is being written the fragment goes on with
+//!   it; once it is complete, what comes is held back and counts only if its arguments turn out to be others.
+//! - Another id on a known index is another call if it brings a name; unless it comes in the middle of an object.
+//! - Another name on a known index begins a call, once the one before is complete or has no arguments at all.
+//! - Calls of different ids are different, however much alike they are.
+//!
+//! What arguments may be is in [`super::super::objects`].
 
 use serde_json::json;
 
+use super::super::objects::{self, Objects, begins_object};
 use super::super::surrogate::Halves;
 use super::wire::Fragment;
 use crate::event::{AgentEvent, CallId, Json, MessageId, RanBy};
@@ -28,10 +38,12 @@ struct Call {
     wire_id: Option<String>,
     told_id: CallId,
     name: String,
-    args: String,
+    args: Objects,
     halves: Halves,
     /// Whether its start was told, which waits for the name.
     started: bool,
+    /// The call that this may be once more.
+    twin: Option<usize>,
     carry: Option<Json>,
 }
 
@@ -51,74 +63,168 @@ impl Calls {
     ) -> Result<(), &'static str> {
         let Some(function) = &fragment.function.0 else { return Ok(()) };
         let (index, id, name) = (fragment.index.0, fragment.id.some(), function.name.some());
-        let at = match self.find(index, id, position, name) {
-            Some(at) => at,
-            None if self.list.len() < MOST => self.add(index, id),
-            None => return Err("more tool calls than are followed"),
+        let piece = function.arguments.0.as_deref().unwrap_or_default();
+        let at = match self.find(index, id, position, name, piece) {
+            Target::Known(at) => at,
+            _ if self.list.len() >= MOST => return Err("more tool calls than are followed"),
+            Target::New => self.add(index, id, None),
+            Target::Twin(twin) => self.add(index, id, Some(twin)),
         };
-        let is_late = self.list.get(at).is_some_and(|call| call.wire_id.is_none() && !call.started);
-        let late_id = id.filter(|_| is_late).map(|id| (id.to_owned(), self.unique(id)));
+        self.names(at, id, name);
         let Some(call) = self.list.get_mut(at) else { return Ok(()) };
-        if let Some((id, unique)) = late_id {
-            call.wire_id = Some(id);
-            call.told_id = unique;
-        }
-        if call.name.is_empty() {
-            call.name.push_str(name.unwrap_or_default());
-        }
         if let Some(extra) = fragment.extra_content.as_ref().filter(|extra| extra.is_object()) {
             call.carry = Some(json!({"extra_content": extra}));
         }
-        let piece = call.halves.join(function.arguments.0.as_deref().unwrap_or_default().into(), marked);
+        let piece = call.halves.join(piece.into(), marked);
         self.size = self.size.saturating_add(piece.len());
         if self.size > MOST_ARGS {
             return Err("tool arguments beyond all measure");
         }
-        call.args.push_str(&piece);
-        if !call.started {
-            if !call.name.is_empty() {
-                call.start(message, out);
-            }
-        } else if !piece.is_empty() {
-            out.push(AgentEvent::ToolArgsDelta { call: call.told_id.clone(), json: piece.into_owned() });
+        let told = call.args.push(&piece);
+        if call.started {
+            call.tell(told, out);
+        } else if !call.name.is_empty() && call.twin.is_none() {
+            call.start(message, out);
         }
         Ok(())
     }
 
-    /// Says that all calls are complete.
-    pub(super) fn close(&mut self, message: &MessageId, out: &mut Vec<AgentEvent>) {
-        for call in &mut self.list {
-            if !call.started {
-                call.start(message, out);
+    /// Takes a call as a whole, the n-th of a message that repeats what was streamed, or that was not streamed. Ids may
+    /// be others by then: the call at its place with its name is the same.
+    pub(super) fn whole(
+        &mut self,
+        fragment: &Fragment<'_>,
+        position: usize,
+        marked: bool,
+        message: &MessageId,
+        out: &mut Vec<AgentEvent>,
+    ) -> Result<(), &'static str> {
+        let Some(function) = &fragment.function.0 else { return Ok(()) };
+        let (id, name) = (fragment.id.some(), function.name.some());
+        let by_id = id.and_then(|id| self.list.iter().position(|call| call.wire_id.as_deref() == Some(id)));
+        let by_place = || {
+            let call = self.list.get(position)?;
+            (call.name.is_empty() || name.is_none() || name == Some(call.name.as_str())).then_some(position)
+        };
+        let Some(at) = by_id.or_else(by_place) else {
+            let alone = Fragment { index: super::wire::Num::default(), ..fragment.clone() };
+            let position = self.list.len();
+            return self.take(&alone, position, marked, message, out);
+        };
+        self.names(at, id, name);
+        let Some(call) = self.list.get_mut(at) else { return Ok(()) };
+        if let Some(extra) = fragment.extra_content.as_ref().filter(|extra| extra.is_object()) {
+            call.carry = Some(json!({"extra_content": extra}));
+        }
+        let _ = call.halves.rest();
+        let whole = call.halves.join(function.arguments.0.as_deref().unwrap_or_default().into(), marked);
+        self.size = self.size.saturating_add(whole.len());
+        if self.size > MOST_ARGS {
+            return Err("tool arguments beyond all measure");
+        }
+        if !whole.trim().is_empty() {
+            call.replace(&whole, out);
+        }
+        if !call.started && !call.name.is_empty() {
+            call.start(message, out);
+        }
+        Ok(())
+    }
+
+    /// Says that all calls are complete, or as complete as they get: `is_cut` tells that the answer was cut off.
+    pub(super) fn close(&mut self, is_cut: bool, message: &MessageId, out: &mut Vec<AgentEvent>) {
+        let mut told: Vec<(usize, String)> = Vec::new();
+        for at in 0..self.list.len() {
+            let Some(call) = self.list.get_mut(at) else { return };
+            if let Some(half) = call.halves.rest() {
+                call.args.push(half.encode_utf8(&mut [0; 4]));
             }
-            call.args.extend(call.halves.rest());
-            out.push(AgentEvent::ToolCallReady {
-                call: call.told_id.clone(),
-                name: std::mem::take(&mut call.name),
-                args: std::mem::take(&mut call.args),
-                carry: call.carry.take(),
-            });
+            let mut objects = call.args.take(is_cut);
+            if let Some(twin) = call.twin {
+                let is_known =
+                    |args: &String| told.iter().any(|(of, known)| *of == twin && objects::is_same(known, args));
+                objects.retain(|args| !args.trim().is_empty() && !is_known(args));
+            }
+            let root = call.twin.unwrap_or(at);
+            for (nth, args) in objects.into_iter().enumerate() {
+                self.ready(at, nth, args.clone(), message, out);
+                told.push((root, args));
+            }
         }
     }
 
-    fn find(&self, index: Option<u64>, id: Option<&str>, position: usize, name: Option<&str>) -> Option<usize> {
+    /// Says that a call is complete. Behind the first one, it is another call of the same name.
+    fn ready(&mut self, at: usize, nth: usize, args: String, message: &MessageId, out: &mut Vec<AgentEvent>) {
+        if nth > 0 {
+            if self.list.len() >= MOST {
+                return;
+            }
+            let (wire_id, name) = self.list.get(at).map(|call| (call.wire_id.clone(), call.name.clone())).unwrap_or_default();
+            let at = self.add(None, wire_id.as_deref(), None);
+            let Some(call) = self.list.get_mut(at) else { return };
+            call.name = name;
+            call.args.push(&args);
+            return call.ready(args, message, out);
+        }
+        if let Some(call) = self.list.get_mut(at) {
+            call.ready(args, message, out);
+        }
+    }
+
+    /// Takes what a fragment says of a call's id and name, if that was not known.
+    fn names(&mut self, at: usize, id: Option<&str>, name: Option<&str>) {
+        let is_late = self.list.get(at).is_some_and(|call| call.wire_id.is_none() && !call.started);
+        let late_id = id.filter(|_| is_late).map(|id| (id.to_owned(), self.unique(id)));
+        let Some(call) = self.list.get_mut(at) else { return };
+        if let Some((id, unique)) = late_id {
+            call.wire_id = Some(id);
+            call.told_id = unique;
+        }
+        // A longer one that begins with the one that was known is the same, as far as it is written.
+        if let Some(name) = name.filter(|name| call.args.is_empty() && name.starts_with(call.name.as_str())) {
+            name.clone_into(&mut call.name);
+        }
+    }
+
+    fn find(&self, index: Option<u64>, id: Option<&str>, position: usize, name: Option<&str>, piece: &str) -> Target {
         let by_id = |id: &str| self.list.iter().rposition(|call| call.wire_id.as_deref() == Some(id));
-        // A fragment that brings a name of its own, to a call that has one, begins another call.
-        let is_new = |call: &Call| name.is_some() && !call.name.is_empty();
-        if let Some(index) = index {
-            let at = self.list.iter().rposition(|call| call.index == Some(index))?;
-            let call = self.list.get(at)?;
-            let other_id = id.is_some() && call.wire_id.is_some() && call.wire_id.as_deref() != id;
-            return if other_id && is_new(call) { id.and_then(by_id) } else { Some(at) };
+        // A fragment in the middle of an object goes on with it, whatever else it says.
+        let goes_on = |call: &Call| !call.args.is_empty() && !call.args.is_complete() && !begins_object(piece);
+        // One that brings a name of its own, to a call that has one, begins another call.
+        let is_named = |call: &Call| name.is_some() && !call.name.is_empty();
+        let is_renamed = |call: &Call| {
+            let Some(name) = name.filter(|_| !call.name.is_empty()) else { return false };
+            let is_longer = name.starts_with(call.name.as_str());
+            (call.args.is_complete() && name != call.name) || (call.args.is_empty() && !is_longer)
+        };
+        let of_index = index.and_then(|index| self.list.iter().rposition(|call| call.index == Some(index)));
+        if let Some((at, call)) = of_index.and_then(|at| Some((at, self.list.get(at)?))) {
+            let is_other = id.is_some() && call.wire_id.is_some() && call.wire_id.as_deref() != id;
+            return match id.filter(|_| is_other && is_named(call) && !goes_on(call)) {
+                Some(id) => by_id(id).map_or(Target::New, Target::Known),
+                None if !is_other && is_renamed(call) => Target::New,
+                None => Target::Known(at),
+            };
         }
-        if let Some(at) = id.and_then(by_id) {
-            return Some(at);
+        if let Some((at, call)) = id.and_then(by_id).and_then(|at| Some((at, self.list.get(at)?))) {
+            return match index {
+                _ if goes_on(call) => Target::Known(at),
+                _ if is_renamed(call) => Target::New,
+                None => Target::Known(at),
+                Some(_) => Target::Twin(call.twin.unwrap_or(at)),
+            };
         }
-        let at = if position > 0 { position } else { self.list.len().checked_sub(1)? };
-        self.list.get(at).filter(|call| id.is_none() && !is_new(call)).map(|_| at)
+        if index.is_some() {
+            return Target::New;
+        }
+        let at = if position > 0 { Some(position) } else { self.list.len().checked_sub(1) };
+        match at.and_then(|at| Some((at, self.list.get(at)?))) {
+            Some((at, call)) if goes_on(call) || (id.is_none() && !is_named(call)) => Target::Known(at),
+            _ => Target::New,
+        }
     }
 
-    fn add(&mut self, index: Option<u64>, id: Option<&str>) -> usize {
+    fn add(&mut self, index: Option<u64>, id: Option<&str>, twin: Option<usize>) -> usize {
         let at = self.list.len();
         let told_id = match id {
             Some(id) => self.unique(id),
@@ -129,9 +235,10 @@ impl Calls {
             wire_id: id.map(Into::into),
             told_id,
             name: String::new(),
-            args: String::new(),
+            args: Objects::default(),
             halves: Halves::default(),
             started: false,
+            twin,
             carry: None,
         });
         at
@@ -156,6 +263,14 @@ impl Calls {
     }
 }
 
+/// What a fragment is a piece of.
+enum Target {
+    Known(usize),
+    New,
+    /// A new one, which may be a known one once more.
+    Twin(usize),
+}
+
 impl Call {
     fn start(&mut self, message: &MessageId, out: &mut Vec<AgentEvent>) {
         self.started = true;
@@ -166,8 +281,32 @@ impl Call {
             parent: None,
             ran_by: RanBy::Us,
         });
-        if !self.args.is_empty() {
-            out.push(AgentEvent::ToolArgsDelta { call: self.told_id.clone(), json: self.args.clone() });
+        self.tell(self.args.told(), out);
+    }
+
+    fn tell(&self, json: &str, out: &mut Vec<AgentEvent>) {
+        if !json.is_empty() {
+            out.push(AgentEvent::ToolArgsDelta { call: self.told_id.clone(), json: json.to_owned() });
         }
+    }
+
+    /// These are the arguments; what was not told of them is told, if what was told is their beginning.
+    fn replace(&mut self, whole: &str, out: &mut Vec<AgentEvent>) {
+        if self.started {
+            self.tell(whole.strip_prefix(self.args.told()).unwrap_or_default(), out);
+        }
+        self.args.replace(whole);
+    }
+
+    fn ready(&mut self, args: String, message: &MessageId, out: &mut Vec<AgentEvent>) {
+        if !self.started {
+            self.start(message, out);
+        }
+        out.push(AgentEvent::ToolCallReady {
+            call: self.told_id.clone(),
+            name: self.name.clone(),
+            args,
+            carry: self.carry.take(),
+        });
     }
 }

@@ -2,7 +2,8 @@
 
 use serde::Deserialize;
 
-use super::super::lax::{Args, List, Num, Obj, Real, Text};
+pub(super) use super::super::lax::Num;
+use super::super::lax::{Args, Content, List, Obj, Real, Text, Thought};
 use crate::event::Json;
 
 #[derive(Debug, Default, Deserialize)]
@@ -17,7 +18,7 @@ pub(in crate::dialect) struct Chunk<'a> {
     pub(super) kind: Text<'a>,
     #[serde(borrow)]
     pub(in crate::dialect) choices: List<Choice<'a>>,
-    pub(super) usage: Obj<UsageWire>,
+    pub(super) usage: Option<Json>,
     /// Groq's place for usage.
     pub(super) x_groq: Obj<Groq>,
     /// llama.cpp's.
@@ -44,6 +45,8 @@ pub(in crate::dialect) struct Choice<'a> {
     #[serde(borrow)]
     pub(in crate::dialect) finish_reason: Text<'a>,
     pub(super) error: Option<Json>,
+    /// Moonshot's place for usage.
+    pub(super) usage: Option<Json>,
     /// What a managed agent of OpenJarvis is doing.
     pub(in crate::dialect) tool_progress: Option<Json>,
 }
@@ -52,15 +55,21 @@ pub(in crate::dialect) struct Choice<'a> {
 #[serde(default)]
 pub(in crate::dialect) struct Delta<'a> {
     #[serde(borrow)]
-    pub(in crate::dialect) content: Text<'a>,
+    pub(in crate::dialect) content: Content<'a>,
     #[serde(borrow)]
     pub(super) refusal: Text<'a>,
     #[serde(borrow)]
-    pub(super) reasoning_content: Text<'a>,
+    pub(super) reasoning_content: Thought<'a>,
     #[serde(borrow)]
-    pub(super) reasoning: Text<'a>,
+    pub(super) reasoning: Thought<'a>,
     #[serde(borrow)]
-    pub(super) thinking: Text<'a>,
+    pub(super) reasoning_text: Thought<'a>,
+    #[serde(borrow)]
+    pub(super) thinking: Thought<'a>,
+    #[serde(borrow)]
+    pub(super) thought: Thought<'a>,
+    #[serde(borrow)]
+    pub(super) thinking_blocks: Thought<'a>,
     pub(super) reasoning_details: List<Json>,
     #[serde(borrow)]
     pub(super) tool_calls: List<Fragment<'a>>,
@@ -68,7 +77,7 @@ pub(in crate::dialect) struct Delta<'a> {
     pub(super) function_call: Obj<FunctionWire<'a>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(in crate::dialect) struct Fragment<'a> {
     pub(super) index: Num,
@@ -80,7 +89,7 @@ pub(in crate::dialect) struct Fragment<'a> {
     pub(super) extra_content: Option<Json>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(in crate::dialect) struct FunctionWire<'a> {
     #[serde(borrow)]
@@ -91,32 +100,8 @@ pub(in crate::dialect) struct FunctionWire<'a> {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(in crate::dialect) struct UsageWire {
-    pub(super) prompt_tokens: Num,
-    pub(super) completion_tokens: Num,
-    pub(super) input_tokens: Num,
-    pub(super) output_tokens: Num,
-    pub(super) prompt_tokens_details: Obj<PromptDetails>,
-    pub(super) completion_tokens_details: Obj<CompletionDetails>,
-    pub(super) prompt_cache_hit_tokens: Num,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(in crate::dialect) struct PromptDetails {
-    pub(super) cached_tokens: Num,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(in crate::dialect) struct CompletionDetails {
-    pub(super) reasoning_tokens: Num,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
 pub(in crate::dialect) struct Groq {
-    pub(super) usage: Obj<UsageWire>,
+    pub(super) usage: Option<Json>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -82,6 +82,18 @@ fn has(json: Option<&Json>, key: &str) -> bool {
     json.and_then(|json| json.get(key)).is_some_and(|value| !value.is_null())
 }
 
+/// Anthropic's errors have a type inside.
+fn is_typed_error(json: &Json) -> bool {
+    json.get("error").is_some_and(|error| has(Some(error), "type"))
+}
+
+/// Whether a message is of another program that has borrowed the names of Anthropic's events.
+fn is_strange_message(json: &Json) -> bool {
+    let Some(message) = json.get("message") else { return false };
+    let is_ours = matches!(text(message, "role"), "" | "assistant") && !has(Some(message), "timestamp");
+    !is_ours || !message.is_object()
+}
+
 fn text<'a>(json: &'a Json, key: &str) -> &'a str {
     json.get(key).and_then(Json::as_str).unwrap_or_default()
 }
@@ -94,7 +106,7 @@ fn named(event: &str, json: Option<&Json>) -> Option<Sign> {
             let json = json?;
             if has(Some(json), "sequence_number") {
                 Some(is("openai-responses", "a numbered frame is named error"))
-            } else if text(json, "type") == "error" && json.get("error").is_some_and(Json::is_object) {
+            } else if text(json, "type") == "error" && is_typed_error(json) {
                 Some(is("anthropic", "a frame named error holds a typed error"))
             } else if has(Some(json), "recoverable") {
                 Some(is("poe", "a frame named error says whether it is recoverable"))
@@ -139,7 +151,9 @@ fn shaped(json: &Json, frame: &SseFrame, context: &Context) -> Sign {
     if has(Some(json), "seq") && json.get("event").is_some_and(|event| has(Some(event), "type")) {
         return is("native", "its frames are numbered events of jarvis-tui");
     }
-    if has(Some(json), "jsonrpc") {
+    let has_content = json.get("result").is_some_and(|result| has(Some(result), "content"));
+    // What has a method, or content beside no message, is of an MCP server.
+    if has(Some(json), "jsonrpc") && json.get("method").is_none() && !has_content {
         return is("a2a", "its frames are JSON-RPC answers");
     }
     let object = text(json, "object");
@@ -174,10 +188,10 @@ fn shaped(json: &Json, frame: &SseFrame, context: &Context) -> Sign {
     if kind.starts_with("response.") {
         return responses(kind, json);
     }
-    if ANTHROPIC.contains(&kind) {
+    if ANTHROPIC.contains(&kind) && !is_strange_message(json) {
         return is("anthropic", format!("a frame has the type {kind}"));
     }
-    if kind == "error" && json.get("error").is_some_and(Json::is_object) {
+    if kind == "error" && is_typed_error(json) {
         return is("anthropic", "a frame has the type error and holds a typed error");
     }
     let is_research = RESEARCH.contains(&kind) || (kind == "error" && has(Some(json), "message"));
@@ -186,7 +200,7 @@ fn shaped(json: &Json, frame: &SseFrame, context: &Context) -> Sign {
     }
     // From here on it may be an error, in a stream, in a line or in place of one.
     if frame.event != "error"
-        && let Some(said) = error::read(json)
+        && let Some(said) = error::reported(frame)
     {
         if json.get("error").is_some() && context.content_type == "application/x-ndjson" {
             return is("ollama", "a line holds an error");

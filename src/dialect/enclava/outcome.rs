@@ -38,11 +38,5 @@ pub(super) fn fault(said: &error::Said) -> Fault {
 }
 
 pub(super) fn usage(json: &Json) -> Option<Usage> {
-    let count = |key: &str| json.pointer(&format!("/usage/{key}")).and_then(Json::as_u64).unwrap_or(0);
-    let usage = Usage {
-        input_tokens: count("input_tokens").max(count("prompt_tokens")),
-        output_tokens: count("output_tokens").max(count("completion_tokens")),
-        ..Usage::default()
-    };
-    (usage.total() > 0).then_some(usage)
+    json.get("usage").and_then(super::super::usage::read)
 }

@@ -1,11 +1,9 @@
 //! The frames of a deep research: no chunks but objects with a `type`. Searches are calls that the server runs, the
 //! synthesis is the answer. It always ends with `done`, also after an error.
 
-use serde::Deserialize;
 use serde_json::json;
 
 use super::super::chat::Chat;
-use super::super::chat::wire::UsageWire;
 use super::calls::{Calls, End, Start};
 use super::progress;
 use crate::event::{AgentEvent, Fault, FaultKind, Json, Subject};
@@ -32,8 +30,9 @@ pub(super) fn may_be(data: &str) -> bool {
 
 pub(super) fn is_one(json: &Json) -> bool {
     let kind = json.get("type").and_then(Json::as_str).unwrap_or_default();
-    // Errors of others have an `error` inside.
-    TYPES.contains(&kind) && json.get("choices").is_none() && json.get("error").is_none()
+    // Errors of others have an `error` inside, or other names for their words.
+    let is_error = kind != "error" || json.get("message").is_some();
+    is_error && TYPES.contains(&kind) && json.get("choices").is_none() && json.get("error").is_none()
 }
 
 pub(super) fn take(json: &Json, chat: &mut Chat, calls: &mut Calls, out: &mut Vec<AgentEvent>) {
@@ -68,8 +67,7 @@ pub(super) fn take(json: &Json, chat: &mut Chat, calls: &mut Calls, out: &mut Ve
         }
         "done" => {
             sources(value("sources"), out);
-            let usage = json.get("usage").and_then(|usage| UsageWire::deserialize(usage).ok());
-            chat.end(usage.as_ref());
+            chat.end(json.get("usage"));
         }
         _ => {}
     }

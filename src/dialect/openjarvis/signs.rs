@@ -99,7 +99,7 @@ impl Signs {
             }
             let Some(delta) = &mut choice.delta.0 else { continue };
             if let Some(found) = delta.content.some().and_then(|words| prose::fault(words, self.is_managed())) {
-                delta.content.0 = None;
+                delta.content.text = None;
                 fault = Some(found);
             }
         }

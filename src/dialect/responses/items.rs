@@ -1,7 +1,9 @@
 //! The output items of an answer, and how an event says which one it means: by id, by position, or not at all.
 
-use super::super::repeat::Told;
+use super::super::repeat::{Pieces, Told};
+use super::super::speech;
 use super::super::surrogate::Halves;
+use super::super::think::Think;
 use super::tools;
 use crate::event::{CallId, MessageId, RanBy};
 
@@ -48,6 +50,13 @@ pub(super) struct Part {
     pub(super) index: u64,
     pub(super) told: Told,
     pub(super) halves: Halves,
+    pub(super) pieces: Pieces,
+    /// Of text: reasoning that stands in it.
+    pub(super) think: Think,
+    /// Bytes that were told as text.
+    pub(super) spoken: usize,
+    /// What was told as text turned out to be reasoning.
+    pub(super) is_late: bool,
     pub(super) is_cited: bool,
 }
 
@@ -64,6 +73,8 @@ pub(super) struct Call {
     pub(super) told: Option<CallId>,
     pub(super) is_ready: bool,
     pub(super) is_finished: bool,
+    /// The arguments as they were told to be complete.
+    pub(super) told_args: String,
     /// The server's word on its end, ahead of the item.
     pub(super) ended: Option<bool>,
 }
@@ -155,6 +166,7 @@ impl Items {
             told: None,
             is_ready: false,
             is_finished: false,
+            told_args: String::new(),
             ended: None,
         });
         let id = id.map(Into::into);
@@ -184,8 +196,17 @@ impl Item {
         let at = match known {
             Some(at) => at,
             None if self.parts.len() < MOST_PARTS => {
-                let (told, halves) = (Told::default(), Halves::default());
-                self.parts.push(Part { voice, index, told, halves, is_cited: false });
+                self.parts.push(Part {
+                    voice,
+                    index,
+                    told: Told::default(),
+                    halves: Halves::default(),
+                    pieces: Pieces::default(),
+                    think: Think::default(),
+                    spoken: 0,
+                    is_late: false,
+                    is_cited: false,
+                });
                 self.parts.len() - 1
             }
             None => return None,
@@ -202,12 +223,15 @@ impl Item {
         }
     }
 
-    /// Returns the text as the wire repeated it, where it repeated all of it.
+    /// Returns the text as the wire repeated it, where it repeated all of it, or where what was told is not all text.
     pub(super) fn full(&self) -> Option<String> {
         self.parts
             .iter()
             .filter(|part| matches!(part.voice, Voice::Text | Voice::Refusal))
-            .map(|part| part.told.full())
+            .map(|part| {
+                let full = part.told.full().or_else(|| part.is_late.then(|| part.told.said()))?;
+                Some(if part.voice == Voice::Text { speech::words(full) } else { full.to_owned() })
+            })
             .collect()
     }
 }

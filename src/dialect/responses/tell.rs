@@ -5,7 +5,9 @@
 
 use std::borrow::Cow;
 
+use super::super::objects;
 use super::super::surrogate::Halves;
+use super::super::think::Kind as Part;
 use super::carry::Carry;
 use super::items::{Items, Kind, Voice};
 use super::tools;
@@ -55,6 +57,7 @@ impl Tell {
     ) {
         let Some(part) = self.items.get(at).and_then(|item| item.part(voice, index)) else { return };
         let piece = part.halves.join(piece, marked);
+        let piece = part.pieces.take(piece);
         self.say(at, voice, index, &piece, out);
     }
 
@@ -69,6 +72,7 @@ impl Tell {
         let Some(part) = item.part(voice, index) else { return };
         // The whole knows both halves of a pair.
         let _ = part.halves.rest();
+        part.pieces.forget_held();
         let rest = part.told.whole(whole).to_owned();
         self.say(at, voice, index, &rest, out);
     }
@@ -76,6 +80,9 @@ impl Tell {
     fn say(&mut self, at: usize, voice: Voice, index: u64, text: &str, out: &mut Vec<AgentEvent>) {
         if text.is_empty() || self.attach(at, out).is_none() {
             return;
+        }
+        if voice == Voice::Text {
+            return self.say_text(at, index, text, out);
         }
         let Some(part) = self.items.get(at).and_then(|item| item.part(voice, index)) else { return };
         let is_first = part.told.is_empty();
@@ -88,10 +95,43 @@ impl Tell {
         open.is_refusal |= voice == Voice::Refusal;
         let text = format!("{gap}{text}");
         out.push(match voice {
-            Voice::Text => AgentEvent::TextDelta { message, text, kind: TextKind::Text },
             Voice::Refusal => AgentEvent::TextDelta { message, text, kind: TextKind::Refusal },
-            Voice::Summary | Voice::Thought => AgentEvent::ReasoningDelta { message, text },
+            Voice::Text | Voice::Summary | Voice::Thought => AgentEvent::ReasoningDelta { message, text },
         });
+    }
+
+    /// Tells text, which may have reasoning between tags in it.
+    fn say_text(&mut self, at: usize, index: u64, text: &str, out: &mut Vec<AgentEvent>) {
+        let Some(part) = self.items.get(at).and_then(|item| item.part(Voice::Text, index)) else { return };
+        part.told.add(text);
+        let mut split = Vec::new();
+        part.think.feed(text, &mut split);
+        self.tell_split(at, index, split, out);
+    }
+
+    fn tell_split(&mut self, at: usize, index: u64, split: Vec<(Part, String)>, out: &mut Vec<AgentEvent>) {
+        let thinks_apart = self.items.list.iter().any(|item| item.kind == Kind::Reasoning);
+        let Some(part) = self.items.get(at).and_then(|item| item.part(Voice::Text, index)) else { return };
+        let Some(open) = &mut self.open else { return };
+        for (kind, text) in split {
+            let message = open.id.clone();
+            open.reasons = kind != Part::Text;
+            match kind {
+                Part::Text => {
+                    part.spoken += text.len();
+                    out.push(AgentEvent::TextDelta { message, text, kind: TextKind::Text });
+                }
+                Part::Reasoning => out.push(AgentEvent::ReasoningDelta { message, text }),
+                Part::Late => {
+                    // The end of the message says what of it is text.
+                    let text = part.told.said().get(..part.spoken).unwrap_or_default().to_owned();
+                    if !text.is_empty() && !thinks_apart {
+                        part.is_late = true;
+                        out.push(AgentEvent::ReasoningDelta { message, text });
+                    }
+                }
+            }
+        }
     }
 
     pub(super) fn cite(&mut self, at: usize, annotation: &Json, out: &mut Vec<AgentEvent>) {
@@ -193,21 +233,40 @@ impl Tell {
         out.push(AgentEvent::MessageFinished { message: open.id, stop, full, carry });
     }
 
-    /// Tells halves of characters whose other half never came.
+    /// Tells what was held back: repetitions that were none, pieces of tags, halves of characters.
     fn flush(&mut self, out: &mut Vec<AgentEvent>) {
         let items = self.open.as_ref().map(|open| open.items.clone()).unwrap_or_default();
         for at in items {
             let Some(item) = self.items.get(at) else { continue };
-            let halves: Vec<(Voice, u64, char)> =
-                item.parts.iter_mut().filter_map(|part| Some((part.voice, part.index, part.halves.rest()?))).collect();
-            for (voice, index, half) in halves {
-                self.say(at, voice, index, half.encode_utf8(&mut [0; 4]), out);
+            let rest: Vec<(Voice, u64, String)> = item
+                .parts
+                .iter_mut()
+                .map(|part| {
+                    let half = part.halves.rest().map(String::from).unwrap_or_default();
+                    (part.voice, part.index, part.pieces.settle() + &half)
+                })
+                .collect();
+            for (voice, index, rest) in rest {
+                self.say(at, voice, index, &rest, out);
+                if voice == Voice::Text
+                    && let Some(part) = self.items.get(at).and_then(|item| item.part(voice, index))
+                {
+                    let mut split = Vec::new();
+                    part.think.finish(&mut split);
+                    self.tell_split(at, index, split, out);
+                }
             }
         }
     }
 
-    /// Tells that a call begins, once it is known which tool is called.
+    /// Tells that a call begins, once it is known which tool is called and that it is none that was told already.
     pub(super) fn start(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
+        if !self.is_doubtful(at) {
+            self.start_certain(at, out);
+        }
+    }
+
+    fn start_certain(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
         let Some(item) = self.items.get(at) else { return };
         let item_id = item.id.clone();
         let Some(call) = item.call.as_mut().filter(|call| call.told.is_none()) else { return };
@@ -277,7 +336,10 @@ impl Tell {
 
     /// Tells that a call's arguments are complete.
     pub(super) fn ready(&mut self, at: usize, item_id: Option<&str>, out: &mut Vec<AgentEvent>) {
-        self.start(at, out);
+        if self.is_doubtful(at) && self.is_again(at) {
+            return;
+        }
+        self.start_certain(at, out);
         let is_worth = self.carry.is_worth();
         let Some(call) = self.items.call(at).filter(|call| !call.is_ready && !call.is_finished) else { return };
         let Some(id) = call.told.clone() else { return };
@@ -290,8 +352,44 @@ impl Tell {
             carry.insert("custom".into(), true.into());
         }
         let carry = (!carry.is_empty()).then(|| Json::Object(carry));
-        let (name, args) = (call.name.clone(), std::mem::take(&mut call.args));
-        out.push(AgentEvent::ToolCallReady { call: id, name, args, carry });
+        let (name, tool) = (call.name.clone(), call.tool.clone());
+        let mut all = objects::settled(std::mem::take(&mut call.args)).into_iter();
+        let args = all.next().unwrap_or_default();
+        call.told_args.clone_from(&args);
+        out.push(AgentEvent::ToolCallReady { call: id, name: name.clone(), args, carry });
+        // Arguments of several calls in one.
+        for args in all {
+            let Some(more) = self.items.add(None, None, Kind::Call, &tool) else { return };
+            if let Some(item) = self.items.get(more) {
+                item.is_done = true;
+            }
+            if let Some(call) = self.items.call(more) {
+                call.name.clone_from(&name);
+                call.args = args;
+            }
+            self.ready(more, None, out);
+        }
+    }
+
+    /// Whether a call has the id, the name and the arguments of another: an item that was told twice.
+    fn is_again(&mut self, at: usize) -> bool {
+        let Some(call) = self.items.call(at) else { return false };
+        let (Some(id), name, args) = (call.wire_id.clone(), call.name.clone(), call.args.clone()) else { return false };
+        self.items.list.iter().enumerate().filter(|(other, _)| *other != at).any(|(_, item)| {
+            item.call.as_ref().is_some_and(|call| {
+                let is_it = call.wire_id.as_ref() == Some(&id) && call.name == name && call.is_ready;
+                is_it && (args.trim().is_empty() || objects::is_same(&call.told_args, &args))
+            })
+        })
+    }
+
+    /// Whether another call has the id of this one, so that its arguments must tell whether it is another at all.
+    fn is_doubtful(&mut self, at: usize) -> bool {
+        let Some(id) = self.items.call(at).and_then(|call| call.wire_id.clone()) else { return false };
+        let mut others = self.items.list.iter().enumerate().filter(|(other, _)| *other != at);
+        others.any(|(_, item)| {
+            item.call.as_ref().is_some_and(|call| call.told.is_some() && call.wire_id.as_ref() == Some(&id))
+        })
     }
 
     pub(super) fn output(&mut self, at: usize, stream: OutputStream, text: &str, out: &mut Vec<AgentEvent>) {
@@ -302,7 +400,10 @@ impl Tell {
     }
 
     pub(super) fn finish_call(&mut self, at: usize, outcome: Outcome, text: String, out: &mut Vec<AgentEvent>) {
-        self.start(at, out);
+        if self.is_doubtful(at) && self.is_again(at) {
+            return;
+        }
+        self.start_certain(at, out);
         let Some(call) = self.items.call(at).filter(|call| !call.is_finished) else { return };
         let Some(id) = call.told.clone() else { return };
         call.is_finished = true;

@@ -56,7 +56,21 @@ pub(super) fn messages(past: &[Past], caches: bool) -> Vec<Json> {
     {
         block.insert("cache_control".into(), json!({"type": "ephemeral"}));
     }
-    drafts.into_iter().map(|Draft { role, blocks }| json!({"role": role, "content": blocks})).collect()
+    drafts.into_iter().map(|Draft { role, blocks }| json!({"role": role, "content": content(blocks)})).collect()
+}
+
+/// Returns text alone as a string: everybody takes that, while some servers' templates fail on a list.
+fn content(mut blocks: Vec<Json>) -> Json {
+    let is_plain = |block: &Json| {
+        block.as_object().is_some_and(|block| block.len() == 2 && block.get("type") == Some(&Json::from("text")))
+    };
+    if let [block] = blocks.as_mut_slice()
+        && is_plain(block)
+        && let Some(text @ Json::String(_)) = block.get_mut("text")
+    {
+        return text.take();
+    }
+    blocks.into()
 }
 
 fn add(drafts: &mut Vec<Draft>, role: &'static str, mut blocks: Vec<Json>) {

@@ -63,7 +63,7 @@ fn a_request_with_tools_has_every_field_the_server_wants() {
         json!({
             "model": "claude-sonnet-4-5",
             "max_tokens": 32_000,
-            "messages": [{"role": "user", "content": [{"type": "text", "text": "time?"}]}],
+            "messages": [{"role": "user", "content": "time?"}],
             "stream": true,
             "system": "be brief",
             "tools": [{"name": "clock", "description": "Tells the time", "input_schema": {"type": "object"}}],
@@ -87,7 +87,7 @@ fn results_of_one_round_are_one_message_in_order() {
     assert_eq!(
         told,
         json!([
-            {"role": "user", "content": [{"type": "text", "text": "time?"}]},
+            {"role": "user", "content": "time?"},
             {"role": "assistant", "content": [
                 {"type": "text", "text": "Let me see."},
                 {"type": "tool_use", "id": "a", "name": "clock", "input": {"zone": "UTC"}},
@@ -98,7 +98,7 @@ fn results_of_one_round_are_one_message_in_order() {
                 {"type": "tool_result", "tool_use_id": "b_2", "content": "error: no zone", "is_error": true},
                 {"type": "text", "text": "and?"},
             ]},
-            {"role": "assistant", "content": [{"type": "text", "text": "noon"}]},
+            {"role": "assistant", "content": "noon"},
         ])
     );
 }
@@ -135,8 +135,8 @@ fn a_call_without_a_result_is_not_told_and_thinking_is_not_left_at_the_end() {
     assert_eq!(
         told,
         json!([
-            {"role": "user", "content": [{"type": "text", "text": "one"}]},
-            {"role": "user", "content": [{"type": "text", "text": "two"}]},
+            {"role": "user", "content": "one"},
+            {"role": "user", "content": "two"},
         ])
     );
 }
@@ -179,14 +179,14 @@ fn a_servers_call_that_never_came_back_is_dropped_once_the_talk_goes_on() {
         assistant("Looking.", vec![], Some(json!({"content": [{"type": "text", "text": "Looking."}, search]}))),
         user("well?"),
     ]);
-    assert_eq!(told[1]["content"], json!([{"type": "text", "text": "Looking."}]));
+    assert_eq!(told[1]["content"], json!("Looking."));
 }
 
 #[test]
 fn what_another_dialect_kept_is_not_sent() {
     let told =
         messages(vec![user("hi"), assistant("yo\n", vec![], Some(json!({"reasoning_content": "x"}))), user("so")]);
-    assert_eq!(told[1]["content"], json!([{"type": "text", "text": "yo"}]));
+    assert_eq!(told[1]["content"], json!("yo"));
 }
 
 #[test]
@@ -202,9 +202,9 @@ fn text_that_was_added_later_is_kept_beside_the_blocks() {
 #[test]
 fn only_the_service_itself_gets_a_mark_for_its_cache() {
     let request = Request { model: "m".into(), past: vec![user("hi")], ..Request::default() };
-    let block = |base: &str| engine(base).body(&request)["messages"][0]["content"][0].clone();
-    assert_eq!(block("https://api.anthropic.com/v1")["cache_control"], json!({"type": "ephemeral"}));
-    assert_eq!(block("https://api.anthropic.com.evil.example"), json!({"type": "text", "text": "hi"}));
+    let content = |base: &str| engine(base).body(&request)["messages"][0]["content"].clone();
+    assert_eq!(content("https://api.anthropic.com/v1")[0]["cache_control"], json!({"type": "ephemeral"}));
+    assert_eq!(content("https://api.anthropic.com.evil.example"), json!("hi"));
 }
 
 #[test]

@@ -1,0 +1,33 @@
+//! What llama.cpp measures of an answer.
+
+use serde_json::json;
+
+use super::wire::Timings;
+use crate::event::{Json, Usage};
+
+impl Timings {
+    /// Returns the usage with what only the timings say.
+    pub(super) fn complete(&self, usage: Option<Usage>) -> Option<Usage> {
+        let cached_tokens = self.cache_n.0.unwrap_or(0);
+        let Some(usage) = usage else {
+            let input_tokens = self.prompt_n.0.unwrap_or(0).saturating_add(cached_tokens);
+            let output_tokens = self.predicted_n.0?;
+            return Some(Usage { input_tokens, output_tokens, cached_tokens, ..Usage::default() });
+        };
+        let is_part = usage.cached_tokens == 0 && cached_tokens <= usage.input_tokens;
+        Some(if is_part { Usage { cached_tokens, ..usage } } else { usage })
+    }
+
+    pub(super) fn data(&self) -> Option<Json> {
+        let pairs = [
+            ("prompt_ms", self.prompt_ms.0),
+            ("decode_ms", self.predicted_ms.0),
+            ("tokens_per_second", self.predicted_per_second.0),
+        ];
+        let data: serde_json::Map<String, Json> = pairs
+            .into_iter()
+            .filter_map(|(key, n)| Some((key.to_owned(), json!((n? * 100.0).round() / 100.0))))
+            .collect();
+        (!data.is_empty()).then_some(Json::Object(data))
+    }
+}

@@ -1,0 +1,236 @@
+//! Errors that a stream reports, in whatever format: recognised by what all of them have in common.
+//!
+//! A frame is an error if it, or what it wraps, says so by its name or type (`error`, `RunError`, `session.error`,
+//! `turn.failed`), by its state (`status: failed`, `is_error: true`), or by a field that only errors have (`error`,
+//! `errorText`, `errorMessage`, `errors`, `exception`, `detail` alone, the title and status of a problem). Such words of
+//! a tool, a step or an item are about that one only, and so are fields that are null, false or empty.
+
+use super::{Said, inner, read, tidy};
+use crate::dialect::{SseFrame, surrogate};
+use crate::event::Json;
+
+/// Fields that only an error has.
+const FIELDS: &[&str] = &["error", "errorText", "errorMessage", "error_message", "errors", "exception"];
+/// Where frames put what they are about.
+const WRAPS: &[&str] = &["data", "payload", "properties", "message", "response", "result", "event", "params", "body"];
+/// Words of an error that has no field of its own for them.
+const WORDS: &[&str] =
+    &["message", "errorText", "errorMessage", "error_message", "text", "content", "detail", "reason", "result", "msg"];
+
+/// Returns the error that a frame reports, if it does.
+pub fn reported(frame: &SseFrame) -> Option<Said> {
+    let data = frame.data.trim();
+    if is_failure(&frame.event) {
+        return Some(said(data));
+    }
+    if let Some(words) = data.strip_prefix("[ERROR]") {
+        return Some(said(words));
+    }
+    if !data.starts_with(['{', '[']) || is_of_a_part(&frame.event) {
+        return None;
+    }
+    // Most frames have none of these words in them, and then nothing needs to be read.
+    let lower = |word: &str| memchr::memmem::find(data.as_bytes(), word.as_bytes()).is_some();
+    if !["rror", "RROR", "ail", "AIL", "xception", "detail", "problem"].iter().any(|word| lower(word)) {
+        return None;
+    }
+    of(&surrogate::json(data)?, 0)
+}
+
+/// Returns what an error says, whatever its shape.
+pub(in crate::dialect) fn said(data: &str) -> Said {
+    let data = data.trim();
+    let json = surrogate::json(data);
+    let said = json.as_ref().and_then(|json| of(json, 0).or_else(|| words(json)));
+    said.unwrap_or_else(|| {
+        let message = if data.is_empty() || data == "{}" { "no reason given".into() } else { tidy(data) };
+        Said { message, ..Said::default() }
+    })
+}
+
+/// Whether a frame says that the run came to a good end after all: what was reported before it was mended.
+pub(in crate::dialect) fn is_success(frame: &SseFrame) -> bool {
+    let data = frame.data.trim();
+    let Some(json) = data.starts_with('{').then(|| surrogate::json(data)).flatten() else { return false };
+    let word = |key: &str| json.get(key).and_then(Json::as_str).unwrap_or_default();
+    let is_end = matches!(word("type"), "turn.completed" | "run.completed" | "RUN_FINISHED" | "result");
+    let is_well = !json.get("is_error").is_some_and(is_true) && of(&json, 0).is_none();
+    let says_well = |key: &str| matches!(word(key), "success" | "succeeded" | "completed" | "");
+    is_end && is_well && says_well("status") && says_well("subtype")
+}
+
+fn of(json: &Json, depth: usize) -> Option<Said> {
+    let object = match json {
+        Json::Array(list) if depth == 0 => return list.first().and_then(|first| of(first, 1)),
+        Json::Object(object) => object,
+        _ => return None,
+    };
+    let word = |key: &str| object.get(key).and_then(Json::as_str).unwrap_or_default();
+    let names = ["type", "event", "kind", "status", "state", "object"];
+    let is_named = names.into_iter().any(|key| is_failure(word(key)));
+    let is_marked = ["is_error", "isError"].iter().any(|key| object.get(*key).is_some_and(is_true));
+    let stopped = ["stopReason", "stop_reason", "finishReason", "finish_reason"].iter().any(|key| word(key) == "error");
+    let field = FIELDS.iter().find(|key| object.get(**key).is_some_and(is_said));
+    // Of a tool, a step or an item.
+    let is_part = names.into_iter().any(|key| is_of_a_part(word(key))) || object.contains_key("tool_call_id");
+    if is_part {
+        return None;
+    }
+    if is_named || is_marked || stopped || field.is_some() {
+        return Some(words(json).unwrap_or_else(|| Said { message: "no reason given".into(), ..Said::default() }));
+    }
+    // FastAPI's, and a problem as of RFC 9457.
+    let is_problem = object.get("status").and_then(Json::as_u64).is_some_and(|status| status >= 400);
+    if (object.len() <= 2 && object.get("detail").is_some_and(is_said)) || (is_problem && object.contains_key("title")) {
+        return words(json).or_else(|| read(json));
+    }
+    if depth >= 2 {
+        return None;
+    }
+    WRAPS.iter().filter_map(|key| object.get(*key)).filter(|inside| inside.is_object()).find_map(|inside| of(inside, depth + 1))
+}
+
+/// The words of what is known to be an error.
+fn words(json: &Json) -> Option<Said> {
+    let Json::Object(object) = json else { return inner(json) };
+    // A code and a message side by side.
+    if let Some(said) = read(json).filter(|said| !said.message.is_empty() && object.get("error").is_some_and(Json::is_string)) {
+        return Some(said);
+    }
+    for key in FIELDS {
+        let Some(field) = object.get(*key).filter(|field| is_said(field)) else { continue };
+        if let Some(said) = deep(field) {
+            return Some(said);
+        }
+    }
+    let code = ["code", "errorCode", "error_type", "error_code", "type"].iter().find_map(|key| object.get(*key)?.as_str());
+    let text = |key: &&str| object.get(*key).and_then(Json::as_str).map(str::trim).filter(|text| !text.is_empty());
+    if let Some(message) = WORDS.iter().find_map(text) {
+        let status = object.get("status").or_else(|| object.get("code")).and_then(Json::as_u64);
+        let status = status.and_then(|status| u16::try_from(status).ok()).filter(|status| *status >= 100);
+        return Some(Said { message: tidy(message), code: code.unwrap_or_default().to_owned(), status });
+    }
+    if let Some(title) = object.get("title").and_then(Json::as_str) {
+        return Some(Said { message: tidy(title), ..Said::default() });
+    }
+    let inside = WRAPS.iter().chain(["detail"].iter()).filter_map(|key| object.get(*key));
+    inside.filter(|inside| inside.is_object() || inside.is_array()).find_map(words)
+}
+
+/// An error whose words are one or two levels deeper.
+fn deep(field: &Json) -> Option<Said> {
+    let below = WRAPS.iter().filter_map(|key| field.get(*key)).filter(|inside| inside.is_object());
+    let below = || below.clone().find_map(|inside| inner(inside).filter(|said| said.message != said.code));
+    match inner(field) {
+        // Its code alone says less than what is below.
+        Some(said) if said.message == said.code => below().or(Some(said)),
+        Some(said) => Some(said),
+        None => below().or_else(|| field.as_str().is_none().then(|| plain(field)).flatten()),
+    }
+}
+
+fn plain(field: &Json) -> Option<Said> {
+    is_said(field).then(|| Said { message: tidy(&field.to_string()), ..Said::default() })
+}
+
+/// Whether a name or a state means failure: its last word does.
+fn is_failure(name: &str) -> bool {
+    if name.len() > 60 || is_of_a_part(name) {
+        return false;
+    }
+    let lower = name.to_ascii_lowercase();
+    ["error", "failed", "failure", "exception"].iter().any(|word| lower.ends_with(word)) || lower == "fatal"
+}
+
+fn is_of_a_part(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    ["tool", "step", "item", "retry", "warning", "function", "log"].iter().any(|word| lower.contains(word))
+}
+
+fn is_true(json: &Json) -> bool {
+    json.as_bool() == Some(true)
+}
+
+fn is_said(json: &Json) -> bool {
+    match json {
+        Json::Null | Json::Bool(false) => false,
+        Json::Number(number) => number.as_f64() != Some(0.0),
+        Json::String(text) => !text.trim().is_empty(),
+        Json::Array(list) => !list.is_empty(),
+        Json::Object(object) => !object.is_empty(),
+        Json::Bool(true) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words_of(event: &str, data: &str) -> Option<String> {
+        reported(&SseFrame::named(event, data)).map(|said| said.message)
+    }
+
+    #[test]
+    fn an_error_is_recognised_in_every_shape() {
+        for (event, data) in [
+            ("error", "boom"),
+            ("error", r#"{"error":"RuntimeError","message":"boom"}"#),
+            ("error", r#"{"allow_retry":false,"text":"boom."}"#),
+            ("error", r#"{"type":"overloaded_error","message":"boom"}"#),
+            ("RunError", r#"{"event":"RunError","content":"boom","error_type":"model_provider_error"}"#),
+            ("", r#"{"type":"error","errorText":"boom"}"#),
+            ("", r#"{"type":"error","message":"boom"}"#),
+            ("", r#"{"errorCode":"RuntimeError","errorMessage":"boom","author":"x"}"#),
+            ("", r#"{"error":"boom","error_details":{"timestamp":1}}"#),
+            ("", r#"{"error":{"message":"boom","code":500}}"#),
+            ("", r#"{"error":{"name":"APIError","data":{"message":"boom","statusCode":500}}}"#),
+            ("", r#"{"type":"session.error","properties":{"error":{"name":"APIError","data":{"message":"boom"}}}}"#),
+            ("", r#"{"type":"turn.failed","error":{"message":"boom"}}"#),
+            ("", r#"{"type":"result","status":"error","error":{"type":"unknown","message":"boom"}}"#),
+            ("", r#"{"type":"result","subtype":"success","is_error":true,"result":"boom"}"#),
+            ("", r#"{"type":"message_end","message":{"role":"assistant","stopReason":"error","errorMessage":"boom"}}"#),
+            ("", r#"{"errors":[{"message":"boom"}]}"#),
+            ("", r#"{"errors":["boom"]}"#),
+            ("", r#"{"detail":"boom"}"#),
+            ("", r#"{"detail":[{"loc":["body"],"msg":"boom","type":"missing"}]}"#),
+            ("", r#"{"type":"about:blank","title":"Bad","status":400,"detail":"boom"}"#),
+            ("", r#"{"object":"error","message":"boom","code":400}"#),
+            ("", r#"{"status":"failed","message":"boom"}"#),
+            ("", r#"{"type":"error","payload":{"error":{"message":"boom","name":"Error"}}}"#),
+            ("", r#"[{"error":{"code":400,"message":"boom"}}]"#),
+            ("", "[ERROR] boom"),
+        ] {
+            assert_eq!(words_of(event, data).as_deref(), Some("boom"), "{event}: {data}");
+        }
+        assert_eq!(words_of("error", "").as_deref(), Some("no reason given"));
+    }
+
+    #[test]
+    fn what_only_speaks_of_errors_is_none() {
+        for (event, data) in [
+            ("", r#"{"error":null,"text":"fine"}"#),
+            ("", r#"{"error":"","errors":[],"is_error":false,"errorText":null}"#),
+            ("", r#"{"message":"hello, no error here"}"#),
+            ("", r#"{"type":"tool_result","is_error":true,"content":"no such file"}"#),
+            ("", r#"{"type":"item.completed","item":{"type":"error","message":"a warning"}}"#),
+            ("", r#"{"type":"step.failed","error":"x"}"#),
+            ("ToolCallError", r#"{"tool":"x","error":"no such file"}"#),
+            ("", r#"{"type":"text","text":"the word error, detail, failed"}"#),
+            ("", r#"{"detail":"long","id":1,"title":"a book"}"#),
+            ("", "an error in prose"),
+            ("message", "plain"),
+        ] {
+            assert_eq!(words_of(event, data), None, "{event}: {data}");
+        }
+    }
+
+    #[test]
+    fn a_good_end_is_told_from_a_bad_one() {
+        let is = |data: &str| is_success(&SseFrame::data(data));
+        assert!(is(r#"{"type":"turn.completed","usage":{}}"#));
+        assert!(is(r#"{"type":"result","subtype":"success","is_error":false,"result":"Done."}"#));
+        assert!(!is(r#"{"type":"result","subtype":"success","is_error":true,"result":"Done."}"#));
+        assert!(!is(r#"{"type":"item.completed"}"#));
+        assert!(!is("x"));
+    }
+}

@@ -1,0 +1,183 @@
+//! Token counts under the names that servers give them.
+//!
+//! Where a count of the input leaves out what was read from a cache, which goes by the names of the other counts, the
+//! sum is told: [`Usage::input_tokens`] is all of the input.
+
+use crate::event::{Json, Usage};
+
+/// Inputs that hold what came from a cache: OpenAI's, Vertex's.
+const WHOLE_INPUT: &[&str] =
+    &["prompt_tokens", "promptTokens", "promptTokenCount", "prompt_token_count", "prompt_eval_count"];
+/// Inputs of which that depends on the names beside them: OpenAI Responses and Anthropic, Bedrock's Converse and its
+/// metrics of an invocation.
+const INPUT: &[&str] = &["input_tokens", "inputTokens", "inputTokenCount", "input_token_count", "input"];
+const OUTPUT: &[&str] = &[
+    "completion_tokens",
+    "output_tokens",
+    "outputTokens",
+    "completionTokens",
+    "outputTokenCount",
+    "output_token_count",
+    "candidatesTokenCount",
+    "candidates_token_count",
+    "generated_tokens",
+    "eval_count",
+    "output",
+];
+/// What the provider read from its cache, as a part of the input.
+const CACHED: &[&str] = &[
+    "/prompt_tokens_details/cached_tokens",
+    "/input_tokens_details/cached_tokens",
+    "/promptTokensDetails/cachedTokens",
+    "/inputTokensDetails/cachedTokens",
+    "/inputTokenDetails/cacheReadTokens",
+    "/input_token_details/cache_read",
+    "/prompt_cache_hit_tokens",
+    "/cached_tokens",
+    "/cachedTokens",
+    "/cachedInputTokens",
+    "/cached_input_tokens",
+    "/num_cached_tokens",
+    "/cachedContentTokenCount",
+    "/cached_content_token_count",
+];
+/// Likewise, beside an input that leaves it out.
+const READ: &[&str] = &[
+    "/cache_read_input_tokens",
+    "/cacheReadInputTokens",
+    "/cacheReadInputTokenCount",
+    "/cacheReadTokens",
+    "/cacheRead",
+    "/cache/read",
+];
+/// What it wrote there, beside such an input.
+const WRITTEN: &[&str] = &[
+    "/cache_creation_input_tokens",
+    "/cacheCreationInputTokens",
+    "/cacheWriteInputTokens",
+    "/cacheWriteInputTokenCount",
+    "/cacheWriteTokens",
+    "/cacheWrite",
+    "/cache/write",
+];
+const REASONING: &[&str] = &[
+    "/completion_tokens_details/reasoning_tokens",
+    "/output_tokens_details/reasoning_tokens",
+    "/output_tokens_details/thinking_tokens",
+    "/completionTokensDetails/reasoningTokens",
+    "/outputTokensDetails/reasoningTokens",
+    "/outputTokenDetails/reasoningTokens",
+    "/output_token_details/reasoning",
+    "/reasoning_tokens",
+    "/reasoningTokens",
+    "/reasoningOutputTokens",
+];
+/// Reasoning that is not in the output: Vertex's.
+const THOUGHTS: &[&str] = &["/thoughtsTokenCount", "/thoughts_token_count"];
+
+/// Reads an object of counts. None where it counts nothing.
+pub(super) fn read(wire: &Json) -> Option<Usage> {
+    if !wire.is_object() {
+        return None;
+    }
+    // Cohere's counts are one level deeper.
+    if let Some(inner) = ["tokens", "billed_units"].into_iter().filter_map(|key| wire.get(key)).find_map(read) {
+        return Some(inner);
+    }
+    let field = |names: &[&str]| names.iter().find_map(|name| count(wire.get(name)?));
+    let place = |paths: &[&str]| paths.iter().find_map(|path| count(wire.pointer(path)?).filter(|n| *n > 0));
+    let total = field(&["total_tokens", "totalTokens", "totalTokenCount", "total_token_count"]);
+    let whole = field(WHOLE_INPUT);
+    let (read, written) = (place(READ), place(WRITTEN).unwrap_or(0));
+    let input = whole.or_else(|| {
+        let apart = place(CACHED).is_none();
+        let beside = if apart { read.unwrap_or(0).saturating_add(written) } else { 0 };
+        Some(field(INPUT)?.saturating_add(beside))
+    });
+    let thoughts = place(THOUGHTS).unwrap_or(0);
+    // Behind a whole input, an output that is missing is the rest.
+    let output = field(OUTPUT).map(|output| output.saturating_add(thoughts));
+    let output = output.or_else(|| Some(total?.saturating_sub(input?)));
+    let usage = Usage {
+        input_tokens: input.or_else(|| Some(total?.saturating_sub(output?))).unwrap_or(0),
+        output_tokens: output.unwrap_or(0),
+        cached_tokens: place(CACHED).or(read).unwrap_or(0),
+        reasoning_tokens: place(REASONING).unwrap_or(thoughts),
+        estimated: false,
+    };
+    (usage.total() > 0).then_some(usage)
+}
+
+/// Joins what was told with what is told now. Counts are totals: a later one replaces an earlier one, unless it is a zero
+/// that somebody filled in.
+pub(super) fn later(known: Option<Usage>, told: Option<Usage>) -> Option<Usage> {
+    let (Some(known), Some(told)) = (known, told) else { return told.or(known) };
+    let pick = |old: u64, new: u64| if new > 0 { new } else { old };
+    Some(Usage {
+        input_tokens: pick(known.input_tokens, told.input_tokens),
+        output_tokens: pick(known.output_tokens, told.output_tokens),
+        cached_tokens: pick(known.cached_tokens, told.cached_tokens),
+        reasoning_tokens: pick(known.reasoning_tokens, told.reasoning_tokens),
+        estimated: told.estimated,
+    })
+}
+
+/// A whole number, also as a float or in a string.
+fn count(wire: &Json) -> Option<u64> {
+    let number = wire.as_u64().or_else(|| wire.as_str()?.parse().ok());
+    number.or_else(|| wire.as_f64().filter(|n| *n >= 0.0).map(|n| n as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn counts(wire: &Json) -> (u64, u64, u64, u64) {
+        let usage = read(wire).unwrap_or_default();
+        (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reasoning_tokens)
+    }
+
+    #[test]
+    fn counts_are_read_under_every_name() {
+        for (wire, wanted) in [
+            (json!({"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}), (9, 3, 0, 0)),
+            (json!({"prompt_tokens": 1200, "completion_tokens": 34, "cached_tokens": 1000}), (1200, 34, 1000, 0)),
+            (json!({"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 8}}), (9, 3, 8, 0)),
+            (json!({"prompt_tokens": 9, "completion_tokens": 3, "prompt_cache_hit_tokens": 8}), (9, 3, 8, 0)),
+            (
+                json!({"input_tokens": 9, "output_tokens": 5, "input_tokens_details": {"cached_tokens": 8},
+                    "output_tokens_details": {"reasoning_tokens": 4}}),
+                (9, 5, 8, 4),
+            ),
+            // What is named as Anthropic names it is beside the input, but not where the input is OpenAI's.
+            (
+                json!({"input_tokens": 9, "output_tokens": 5, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 7}),
+                (116, 5, 100, 0),
+            ),
+            (json!({"prompt_tokens": 109, "completion_tokens": 5, "cache_read_input_tokens": 100}), (109, 5, 100, 0)),
+            (json!({"inputTokens": 9, "outputTokens": 5, "totalTokens": 14, "cacheReadInputTokens": 3}), (12, 5, 3, 0)),
+            (json!({"inputTokenCount": 9, "outputTokenCount": 5, "invocationLatency": 3}), (9, 5, 0, 0)),
+            (
+                json!({"promptTokenCount": 9, "candidatesTokenCount": 5, "thoughtsTokenCount": 4, "cachedContentTokenCount": 2}),
+                (9, 9, 2, 4),
+            ),
+            (json!({"prompt_tokens": 9, "total_tokens": 12}), (9, 3, 0, 0)),
+            (json!({"billed_units": {"input_tokens": 1}, "tokens": {"input_tokens": 9, "output_tokens": "3"}}), (9, 3, 0, 0)),
+            (json!({"prompt_tokens": 0, "completion_tokens": 0}), (0, 0, 0, 0)),
+            (json!({"prompt_tokens": null, "completion_tokens": 3.0}), (0, 3, 0, 0)),
+        ] {
+            assert_eq!(counts(&wire), wanted, "{wire}");
+        }
+    }
+
+    #[test]
+    fn a_later_zero_hides_nothing() {
+        let one = read(&json!({"prompt_tokens": 9, "completion_tokens": 1, "cached_tokens": 4}));
+        let two = read(&json!({"prompt_tokens": 0, "completion_tokens": 5}));
+        let both = later(one, two).unwrap();
+        assert_eq!((both.input_tokens, both.output_tokens, both.cached_tokens), (9, 5, 4));
+        assert_eq!(later(one, None), one);
+    }
+}
