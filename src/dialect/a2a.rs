@@ -177,7 +177,8 @@ impl A2a {
         if !matches!(self.end, Some(TurnEnd::Failed(_) | TurnEnd::Cancelled)) {
             self.end = Some(end);
         }
-        self.done |= is_final || is_new;
+        // Before 1.0 the task may follow as a whole.
+        self.done |= is_new;
     }
 
     /// Tells a message unless its text was told already, by itself or by an artifact.
@@ -475,6 +476,10 @@ impl Decode for A2a {
             out.push(AgentEvent::Noticed { level: Level::Info, code: "parts".into(), text });
         }
         out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
+    }
+
+    fn has_failed(&self) -> bool {
+        matches!(self.end, Some(TurnEnd::Failed(_)))
     }
 
     fn is_done(&self) -> bool {

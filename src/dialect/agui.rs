@@ -336,6 +336,10 @@ impl Decode for AgUi {
         out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
     }
 
+    fn has_failed(&self) -> bool {
+        self.failed
+    }
+
     fn is_done(&self) -> bool {
         self.failed
     }

@@ -523,6 +523,10 @@ impl Decode for Anthropic {
         out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
     }
 
+    fn has_failed(&self) -> bool {
+        self.fault.is_some()
+    }
+
     fn is_done(&self) -> bool {
         self.done
     }

@@ -29,9 +29,7 @@ use super::speech::{Kind, Speech, Voice};
 use super::stop::{self, Reason};
 use super::surrogate;
 use super::{Decode, SseFrame, error, usage};
-use crate::event::{
-    AgentEvent, Fault, FaultKind, Level, MessageId, Scope, Stop, Subject, TextKind, TurnEnd, Usage,
-};
+use crate::event::{AgentEvent, Fault, FaultKind, Level, MessageId, Scope, Stop, Subject, TextKind, TurnEnd, Usage};
 
 /// The decoder of one answer.
 #[derive(Debug)]
@@ -110,8 +108,7 @@ impl Chat {
                 self.delta(delta, is_last, marked, out);
             }
             if let Some(message) = choice.message.0 {
-                let is_whole =
-                    self.has_deltas || chunk.object.some() == Some("chat.completion") || is_last;
+                let is_whole = self.has_deltas || chunk.object.some() == Some("chat.completion") || is_last;
                 self.whole(message, is_whole, marked, out);
             }
             self.say(choice.text.0, is_last, marked, out);
@@ -343,13 +340,7 @@ impl Chat {
 /// Returns what a delta says of reasoning. Servers that write it under two names write the same text twice, so the
 /// first name wins.
 fn reasoning<'a>(delta: &'a Delta<'_>) -> Cow<'a, str> {
-    let names = [
-        &delta.reasoning_content,
-        &delta.reasoning,
-        &delta.reasoning_text,
-        &delta.thinking,
-        &delta.thought,
-    ];
+    let names = [&delta.reasoning_content, &delta.reasoning, &delta.reasoning_text, &delta.thinking, &delta.thought];
     if let Some(text) = names.into_iter().find_map(|text| text.some()).or(delta.content.thought.as_deref()) {
         return Cow::Borrowed(text);
     }
@@ -406,12 +397,14 @@ impl Decode for Chat {
         let end = match (self.fault.take(), stop) {
             (Some(fault), _) => TurnEnd::Failed(fault),
             (None, Stop::Interrupted) => TurnEnd::Interrupted,
-            (None, _) if self.filtered => {
-                TurnEnd::Failed(Fault::new(FaultKind::Refused, stop::FILTERED))
-            }
+            (None, _) if self.filtered => TurnEnd::Failed(Fault::new(FaultKind::Refused, stop::FILTERED)),
             _ => TurnEnd::Completed,
         };
         out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
+    }
+
+    fn has_failed(&self) -> bool {
+        self.fault.is_some()
     }
 
     fn is_done(&self) -> bool {

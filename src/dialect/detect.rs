@@ -72,7 +72,7 @@ impl Detector {
         let full = held.len() >= MOST_FRAMES || *size >= MOST_BYTES;
         // What was said before an error is kept, in whatever format it was.
         let is_error = error::reported(frame).is_some();
-        let has_spoken = held.iter().rev().skip(1).any(|frame| says_something(frame));
+        let has_spoken = held.iter().rev().skip(1).any(says_something);
         match read_sign(frame, &self.context) {
             Sign::Fault(_) | Sign::Is(JARVIS | "anthropic", _) if is_error && has_spoken => {
                 self.decide("plain", "an error ends it, and its frames are of no kind that this program knows", out);
@@ -197,6 +197,14 @@ impl Decode for Detector {
         }
     }
 
+    fn has_failed(&self) -> bool {
+        match &self.state {
+            State::Undecided { .. } => false,
+            State::Decided { decode, .. } => decode.has_failed(),
+            State::Family { decode, .. } => decode.has_failed(),
+        }
+    }
+
     fn is_done(&self) -> bool {
         match &self.state {
             State::Undecided { .. } => false,
@@ -240,6 +248,10 @@ impl Decode for Refusal {
         out.push(AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Failed(self.0.clone()) });
     }
 
+    fn has_failed(&self) -> bool {
+        true
+    }
+
     fn is_done(&self) -> bool {
         true
     }
@@ -267,6 +279,14 @@ pub fn title(name: &str) -> &str {
         "plain" => "plain frames",
         other => other,
     }
+}
+
+/// Whether a frame may begin an answer, and is no rest of one that failed.
+pub fn may_begin(frame: &SseFrame) -> bool {
+    let is_known = matches!(read_sign(frame, &Context::default()), Sign::Is(name, _) if name != "plain");
+    let is_empty = memchr::memmem::find(frame.data.as_bytes(), b"\"choices\":[]").is_some()
+        || memchr::memmem::find(frame.data.as_bytes(), b"\"choices\": []").is_some();
+    is_known && !is_empty && error::reported(frame).is_none()
 }
 
 /// Whether a frame is more than a sign of life.

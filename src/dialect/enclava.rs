@@ -446,6 +446,10 @@ impl Decode for Enclava {
         out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
     }
 
+    fn has_failed(&self) -> bool {
+        self.fault.is_some()
+    }
+
     fn is_done(&self) -> bool {
         self.fault.is_some() || (self.completed && self.calls.iter().all(|call| call.has_output))
     }

@@ -113,6 +113,11 @@ pub trait Decode: Send {
     /// Returns true once the end mark was seen: nothing usable can follow, the connection may be dropped.
     fn is_done(&self) -> bool;
 
+    /// Returns true once an error was reported that ends the answer.
+    fn has_failed(&self) -> bool {
+        false
+    }
+
     /// Returns true once the answer is complete, though extras such as token counts may still follow. A server that
     /// then falls silent has not cut anything off.
     fn is_settled(&self) -> bool {

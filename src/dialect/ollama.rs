@@ -11,14 +11,15 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::lax::{Args, List, Num, Obj, Text};
-use super::odd::Odd;
 use super::objects::{self, Objects};
+use super::odd::Odd;
 use super::speech::{Kind, Speech, Voice};
 use super::stop::{self, Reason};
 use super::surrogate;
 use super::{Decode, SseFrame, error};
 use crate::event::{
-    AgentEvent, CallId, Fault, FaultKind, Json, Level, MessageId, RanBy, Role, Scope, Stop, Subject, TextKind, TurnEnd, Usage,
+    AgentEvent, CallId, Fault, FaultKind, Json, Level, MessageId, RanBy, Role, Scope, Stop, Subject, TextKind, TurnEnd,
+    Usage,
 };
 
 /// Calls of one message that are followed.
@@ -310,6 +311,10 @@ impl Decode for Ollama {
             (None, _) => TurnEnd::Completed,
         };
         out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
+    }
+
+    fn has_failed(&self) -> bool {
+        self.fault.is_some()
     }
 
     fn is_done(&self) -> bool {

@@ -227,6 +227,10 @@ impl Decode for OpenJarvis {
         }
     }
 
+    fn has_failed(&self) -> bool {
+        self.chat.has_failed()
+    }
+
     fn is_done(&self) -> bool {
         self.chat.is_done()
     }

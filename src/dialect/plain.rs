@@ -20,6 +20,8 @@ pub struct Plain {
     shown: usize,
     left_out: u64,
     fault: Option<Fault>,
+    /// All that the fault says is a name.
+    is_name: bool,
     done: bool,
 }
 
@@ -31,7 +33,7 @@ impl Default for Plain {
 
 impl Plain {
     pub fn new() -> Self {
-        Self { message: "m1".into(), open: false, shown: 0, left_out: 0, fault: None, done: false }
+        Self { message: "m1".into(), open: false, shown: 0, left_out: 0, fault: None, is_name: false, done: false }
     }
 
     fn show(&mut self, text: String, out: &mut Vec<AgentEvent>) {
@@ -55,7 +57,11 @@ impl Decode for Plain {
             return;
         }
         if let Some(said) = error::reported(frame) {
-            self.fault.get_or_insert_with(|| error::fault(&said));
+            // Words tell more than the mere name of an error before them.
+            if self.fault.is_none() || (self.is_name && said.message.contains(' ')) {
+                self.is_name = !said.message.contains(' ');
+                self.fault = Some(error::fault(&said));
+            }
         } else if self.fault.is_some() && error::is_success(frame) {
             self.fault = None;
         }
@@ -88,6 +94,10 @@ impl Decode for Plain {
             None => TurnEnd::Interrupted,
         };
         out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
+    }
+
+    fn has_failed(&self) -> bool {
+        self.fault.is_some()
     }
 
     fn is_done(&self) -> bool {

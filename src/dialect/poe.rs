@@ -313,6 +313,10 @@ impl Decode for Poe {
         }
     }
 
+    fn has_failed(&self) -> bool {
+        self.fault.is_some()
+    }
+
     fn is_done(&self) -> bool {
         self.complete
     }

@@ -21,8 +21,8 @@ use self::tell::{Tell, streams};
 use self::wire::{Event, list_at, text_at};
 use super::lax::Obj;
 use super::odd::Odd;
-use super::surrogate;
 use super::stop::{self, Reason};
+use super::surrogate;
 use super::{Decode, Dialect, SseFrame, error, usage};
 use crate::event::{AgentEvent, Fault, FaultKind, Json, Level, Outcome, RanBy, Scope, Stop, Subject, TurnEnd, Usage};
 
@@ -380,9 +380,7 @@ impl Decode for Responses {
         let (stop, end) = match self.end.take() {
             Some(End::Completed) => (self.tell.stop(), TurnEnd::Completed),
             Some(End::Length) => (Stop::Length, TurnEnd::Completed),
-            Some(End::Filtered) => {
-                (Stop::Refused, TurnEnd::Failed(Fault::new(FaultKind::Refused, stop::FILTERED)))
-            }
+            Some(End::Filtered) => (Stop::Refused, TurnEnd::Failed(Fault::new(FaultKind::Refused, stop::FILTERED))),
             Some(End::Failed(fault)) => (Stop::Failed, TurnEnd::Failed(fault)),
             Some(End::Cut) | None => (Stop::Interrupted, TurnEnd::Interrupted),
         };
@@ -399,6 +397,10 @@ impl Decode for Responses {
             out.push(AgentEvent::UsageReported { scope: Scope::Request(1), usage });
         }
         out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
+    }
+
+    fn has_failed(&self) -> bool {
+        matches!(self.end, Some(End::Failed(_)))
     }
 
     fn is_done(&self) -> bool {

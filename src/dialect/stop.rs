@@ -36,22 +36,66 @@ impl Reason {
             "tool_calls" | "tool_call" | "function_call" | "function_calls" | "tool_use" | "tools" | "tool" => {
                 Self::ToolCalls
             }
-            "length" | "max_tokens" | "max_output_tokens" | "max_completion_tokens" | "max_new_tokens" | "max_length"
-            | "max_tokens_reached" | "model_length" | "token_limit" | "output_limit" | "limit" | "error_limit"
-            | "incomplete" | "context_length" | "context_length_exceeded" | "context_window"
-            | "model_context_window_exceeded" | "truncated" | "max" => Self::Length,
-            "content_filter" | "content_filtered" | "filtered" | "safety" | "recitation" | "blocklist" | "block"
-            | "blocked" | "prohibited_content" | "spii" | "image_safety" | "image_prohibited_content"
-            | "image_recitation" | "guardrail_intervened" | "guardrails" | "moderation" | "flagged" | "sensitive"
-            | "error_toxic" | "policy" | "policy_violation" | "content_policy_violation" | "language" => Self::Filtered,
+            "length"
+            | "max_tokens"
+            | "max_output_tokens"
+            | "max_completion_tokens"
+            | "max_new_tokens"
+            | "max_length"
+            | "max_tokens_reached"
+            | "model_length"
+            | "token_limit"
+            | "output_limit"
+            | "limit"
+            | "error_limit"
+            | "incomplete"
+            | "context_length"
+            | "context_length_exceeded"
+            | "context_window"
+            | "model_context_window_exceeded"
+            | "truncated"
+            | "max" => Self::Length,
+            "content_filter"
+            | "content_filtered"
+            | "filtered"
+            | "safety"
+            | "recitation"
+            | "blocklist"
+            | "block"
+            | "blocked"
+            | "prohibited_content"
+            | "spii"
+            | "image_safety"
+            | "image_prohibited_content"
+            | "image_recitation"
+            | "guardrail_intervened"
+            | "guardrails"
+            | "moderation"
+            | "flagged"
+            | "sensitive"
+            | "error_toxic"
+            | "policy"
+            | "policy_violation"
+            | "content_policy_violation"
+            | "language" => Self::Filtered,
             "refusal" | "refused" | "model_refusal" => Self::Refused,
             "abort" | "aborted" | "cancel" | "cancelled" | "canceled" | "interrupted" | "user_cancel"
             | "user_cancelled" | "disconnect" | "disconnected" => Self::Interrupted,
-            "error" | "failed" | "failure" | "network_error" | "server_error" | "internal_error" | "exception"
-            | "insufficient_system_resource" | "malformed_function_call" | "malformed_response"
-            | "unexpected_tool_call" | "too_many_tool_calls" | "missing_thought_signature" | "timeout" | "other_error" => {
-                Self::Failed
-            }
+            "error"
+            | "failed"
+            | "failure"
+            | "network_error"
+            | "server_error"
+            | "internal_error"
+            | "exception"
+            | "insufficient_system_resource"
+            | "malformed_function_call"
+            | "malformed_response"
+            | "unexpected_tool_call"
+            | "too_many_tool_calls"
+            | "missing_thought_signature"
+            | "timeout"
+            | "other_error" => Self::Failed,
             _ => Self::Unknown,
         }
     }
@@ -85,7 +129,10 @@ mod tests {
             (&["stop", "end_turn", "eos", "STOP", "Complete"][..], Reason::End),
             (&["tool_calls", "function_call", "tool_use"], Reason::ToolCalls),
             (&["length", "max_tokens", "MAX_TOKENS", "max_output_tokens", "FINISH_REASON_MAX_TOKENS"], Reason::Length),
-            (&["content_filter", "content-filter", "SAFETY", "PROHIBITED_CONTENT", "guardrail_intervened"], Reason::Filtered),
+            (
+                &["content_filter", "content-filter", "SAFETY", "PROHIBITED_CONTENT", "guardrail_intervened"],
+                Reason::Filtered,
+            ),
             (&["refusal"], Reason::Refused),
             (&["abort", "cancelled"], Reason::Interrupted),
             (&["error", "network_error", "MALFORMED_FUNCTION_CALL"], Reason::Failed),

@@ -144,7 +144,10 @@ mod tests {
         for (wire, wanted) in [
             (json!({"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}), (9, 3, 0, 0)),
             (json!({"prompt_tokens": 1200, "completion_tokens": 34, "cached_tokens": 1000}), (1200, 34, 1000, 0)),
-            (json!({"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 8}}), (9, 3, 8, 0)),
+            (
+                json!({"prompt_tokens": 9, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 8}}),
+                (9, 3, 8, 0),
+            ),
             (json!({"prompt_tokens": 9, "completion_tokens": 3, "prompt_cache_hit_tokens": 8}), (9, 3, 8, 0)),
             (
                 json!({"input_tokens": 9, "output_tokens": 5, "input_tokens_details": {"cached_tokens": 8},
@@ -164,7 +167,10 @@ mod tests {
                 (9, 9, 2, 4),
             ),
             (json!({"prompt_tokens": 9, "total_tokens": 12}), (9, 3, 0, 0)),
-            (json!({"billed_units": {"input_tokens": 1}, "tokens": {"input_tokens": 9, "output_tokens": "3"}}), (9, 3, 0, 0)),
+            (
+                json!({"billed_units": {"input_tokens": 1}, "tokens": {"input_tokens": 9, "output_tokens": "3"}}),
+                (9, 3, 0, 0),
+            ),
             (json!({"prompt_tokens": 0, "completion_tokens": 0}), (0, 0, 0, 0)),
             (json!({"prompt_tokens": null, "completion_tokens": 3.0}), (0, 3, 0, 0)),
         ] {

@@ -394,6 +394,10 @@ impl Decode for Warp {
         out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
     }
 
+    fn has_failed(&self) -> bool {
+        self.fault.is_some()
+    }
+
     fn is_done(&self) -> bool {
         self.done || self.fault.is_some()
     }

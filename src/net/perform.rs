@@ -238,8 +238,11 @@ impl<'a> Line<'a> {
                 Err(failure) if !self.vigil.watch.begun => return Some(failure),
                 Err(failure) => self.close_cut(failure.fault, aside).await,
                 _ if !heard_any => {
-                    let text =
-                        format!("{} ended its answer without a word; try again, or look at its log", self.vigil.place);
+                    let text = format!(
+                        "{} ended its answer without a word, as some servers do where the conversation is too long \
+                             for the model; try again, start a new session, or look at the server's log",
+                        self.vigil.place
+                    );
                     self.give_up(Fault::new(FaultKind::Protocol, text)).await;
                 }
                 _ if !self.first_token && !self.decode.is_settled() && whole.is_some() => {

@@ -9,8 +9,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::unreadable;
+use crate::dialect::detect::may_begin;
 use crate::dialect::{Decode, SseFrame};
-use crate::event::{AgentEvent, Level, LinkState, Millis, TurnEnd};
+use crate::event::{AgentEvent, Fault, FaultKind, Level, LinkState, Millis, TurnEnd};
 use crate::net::Heard;
 use crate::net::call::Framing;
 use crate::net::guard::{Broken, Lines};
@@ -27,7 +28,8 @@ const LONGEST: Duration = Duration::from_hours(1);
 /// Plays a file to its end. Each recorded answer ends with one `TurnFinished`.
 pub(super) async fn play(path: &Path, paced: bool, reel: Reel, decoders: Decoders<'_>, out: &mpsc::Sender<Heard>) {
     let start = Instant::now();
-    let mut player = Player { decoders, out, answer: None, events: Vec::new(), start, paced, reel, number: 0 };
+    let mut player =
+        Player { decoders, out, answer: None, events: Vec::new(), start, paced, reel, number: 0, heard: false };
     let mut file = match tokio::fs::File::open(path).await {
         Ok(file) => file,
         Err(error) => return player.fail(TurnEnd::Failed(unreadable(path, &error))).await,
@@ -96,6 +98,8 @@ struct Player<'a> {
     reel: Reel,
     /// The answer's number there.
     number: u64,
+    /// A frame of the answer came.
+    heard: bool,
 }
 
 impl Player<'_> {
@@ -195,7 +199,12 @@ impl Player<'_> {
         let mut batch: Vec<SseFrame> = Vec::new();
         let pushed = frames.push(bytes, &mut batch);
         for frame in &batch {
+            self.heard = true;
             if decode.is_done() {
+                // An end mark behind the end, and what follows an error, begin nothing.
+                if matches!(frame.data.trim(), "" | "{}" | "[DONE]") || (decode.has_failed() && !may_begin(frame)) {
+                    continue;
+                }
                 // The stream held another answer.
                 decode.finish(&mut self.events);
                 *decode = (self.decoders)();
@@ -227,6 +236,14 @@ impl Player<'_> {
                 decode.frame(frame, &mut self.events);
             }
             decode.finish(&mut self.events);
+            let is_empty = !std::mem::take(&mut self.heard) && batch.is_empty();
+            if let Some(AgentEvent::TurnFinished { end: end @ TurnEnd::Interrupted, .. }) = self.events.last_mut()
+                && is_empty
+            {
+                let text = "the stream is empty: the server ended its answer without a word, as some do where the \
+                            conversation is too long for the model; start a new session, or look at the server's log";
+                *end = TurnEnd::Failed(Fault::new(FaultKind::Protocol, text));
+            }
             self.tell().await;
             let _ = self.out.send(Heard::Link(LinkState::Idle)).await;
         }

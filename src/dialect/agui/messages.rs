@@ -142,12 +142,7 @@ impl Messages {
         self.speak(at, out, |speech, split| speech.more(text, split));
     }
 
-    fn speak(
-        &mut self,
-        at: usize,
-        out: &mut Vec<AgentEvent>,
-        how: impl FnOnce(&mut Speech, &mut Vec<(Kind, String)>),
-    ) {
+    fn speak(&mut self, at: usize, out: &mut Vec<AgentEvent>, how: impl FnOnce(&mut Speech, &mut Vec<(Kind, String)>)) {
         let Some(message) = self.list.get_mut(at).filter(|message| message.open && !message.hidden) else { return };
         let (before, mut split) = (message.speech.said().len(), Vec::new());
         how(&mut message.speech, &mut split);

@@ -159,7 +159,8 @@ impl Calls {
             if self.list.len() >= MOST {
                 return;
             }
-            let (wire_id, name) = self.list.get(at).map(|call| (call.wire_id.clone(), call.name.clone())).unwrap_or_default();
+            let (wire_id, name) =
+                self.list.get(at).map(|call| (call.wire_id.clone(), call.name.clone())).unwrap_or_default();
             let at = self.add(None, wire_id.as_deref(), None);
             let Some(call) = self.list.get_mut(at) else { return };
             call.name = name;

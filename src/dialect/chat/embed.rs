@@ -3,9 +3,9 @@
 
 use serde::Deserialize;
 
+use super::Chat;
 use super::carry::Carry;
 use super::wire::Chunk;
-use super::Chat;
 use crate::dialect::lax::Obj;
 use crate::dialect::speech::{Speech, Voice};
 use crate::dialect::{SseFrame, error, surrogate, usage};

@@ -81,20 +81,27 @@ fn of(json: &Json, depth: usize) -> Option<Said> {
     }
     // FastAPI's, and a problem as of RFC 9457.
     let is_problem = object.get("status").and_then(Json::as_u64).is_some_and(|status| status >= 400);
-    if (object.len() <= 2 && object.get("detail").is_some_and(is_said)) || (is_problem && object.contains_key("title")) {
+    if (object.len() <= 2 && object.get("detail").is_some_and(is_said)) || (is_problem && object.contains_key("title"))
+    {
         return words(json).or_else(|| read(json));
     }
     if depth >= 2 {
         return None;
     }
-    WRAPS.iter().filter_map(|key| object.get(*key)).filter(|inside| inside.is_object()).find_map(|inside| of(inside, depth + 1))
+    WRAPS
+        .iter()
+        .filter_map(|key| object.get(*key))
+        .filter(|inside| inside.is_object())
+        .find_map(|inside| of(inside, depth + 1))
 }
 
 /// The words of what is known to be an error.
 fn words(json: &Json) -> Option<Said> {
     let Json::Object(object) = json else { return inner(json) };
     // A code and a message side by side.
-    if let Some(said) = read(json).filter(|said| !said.message.is_empty() && object.get("error").is_some_and(Json::is_string)) {
+    if let Some(said) =
+        read(json).filter(|said| !said.message.is_empty() && object.get("error").is_some_and(Json::is_string))
+    {
         return Some(said);
     }
     for key in FIELDS {
@@ -103,7 +110,8 @@ fn words(json: &Json) -> Option<Said> {
             return Some(said);
         }
     }
-    let code = ["code", "errorCode", "error_type", "error_code", "type"].iter().find_map(|key| object.get(*key)?.as_str());
+    let code =
+        ["code", "errorCode", "error_type", "error_code", "type"].iter().find_map(|key| object.get(*key)?.as_str());
     let text = |key: &&str| object.get(*key).and_then(Json::as_str).map(str::trim).filter(|text| !text.is_empty());
     if let Some(message) = WORDS.iter().find_map(text) {
         let status = object.get("status").or_else(|| object.get("code")).and_then(Json::as_u64);

@@ -52,7 +52,9 @@ fn every_kind_of_tag_is_known() {
 
 #[test]
 fn text_without_the_tag_is_untouched() {
-    for text in ["hello", " <thin", "<thinker>", "say <think>x</think>", "<", "a <b> [c](d) … “e” [THIN", "**\n<i>x</i>"] {
+    for text in
+        ["hello", " <thin", "<thinker>", "say <think>x</think>", "<", "a <b> [c](d) … “e” [THIN", "**\n<i>x</i>"]
+    {
         assert_eq!(anyhow(text), both("", text));
     }
 }
@@ -95,12 +97,16 @@ fn tags_that_an_answer_is_about_are_text() {
     ] {
         assert_eq!(anyhow(text), both("", text));
     }
-    assert_eq!(anyhow("<think>a</think>Use `<think>` and\n```\n<think>\n```"), both("a", "Use `<think>` and\n```\n<think>\n```"));
+    assert_eq!(
+        anyhow("<think>a</think>Use `<think>` and\n```\n<think>\n```"),
+        both("a", "Use `<think>` and\n```\n<think>\n```")
+    );
 }
 
 #[test]
 fn a_format_that_marks_everything_leaves_no_marks() {
-    let whole = "<|channel|>analysis<|message|>Easy.<|end|><|start|>assistant<|channel|>final<|message|>It is 4.<|return|>";
+    let whole =
+        "<|channel|>analysis<|message|>Easy.<|end|><|start|>assistant<|channel|>final<|message|>It is 4.<|return|>";
     assert_eq!(anyhow(whole), both("Easy.", "It is 4."));
     assert_eq!(anyhow("<|channel|>final<|message|>It is 4."), both("", "It is 4."));
     let whole = "<|START_THINKING|>Hm.<|END_THINKING|><|START_RESPONSE|>Yes.<|END_RESPONSE|>";

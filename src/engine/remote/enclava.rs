@@ -134,6 +134,10 @@ impl<D: Decode> Decode for Referring<D> {
         }
     }
 
+    fn has_failed(&self) -> bool {
+        self.inner.has_failed()
+    }
+
     fn is_done(&self) -> bool {
         self.inner.is_done()
     }

@@ -84,6 +84,10 @@ impl Decode for Named {
         self.annotate(from, out);
     }
 
+    fn has_failed(&self) -> bool {
+        self.inner.has_failed()
+    }
+
     fn is_done(&self) -> bool {
         self.inner.is_done()
     }

@@ -263,7 +263,7 @@ async fn a_page_and_nothing_at_all_are_named() {
     let text = "failed Protocol: http://h answered with a web page instead of a stream; check the URL";
     assert_eq!(page.last().unwrap(), text);
     let nothing = heard(vec![Ok(vec![])]).await;
-    let text = "failed Protocol: http://h ended its answer without a word; try again, or look at its log";
+    let text = "failed Protocol: http://h ended its answer without a word, as some servers do where the conversation is too long for the model; try again, start a new session, or look at the server's log";
     assert_eq!(nothing.last().unwrap(), text);
 }
 
