@@ -151,19 +151,17 @@ impl Think {
                         push(Kind::Reasoning, "\n\n", out);
                     }
                 }
-                State::Inside => match find(rest, self.close) {
-                    Found::Yes(at, size) => {
-                        self.reason(rest.get(..at).unwrap_or_default(), out);
-                        rest = rest.get(at + size..).unwrap_or_default();
-                        self.state = State::Behind;
-                    }
-                    _ => {
+                State::Inside => {
+                    let Found::Yes(at, size) = find(rest, self.close) else {
                         let keep = tail(rest, self.close);
                         let (told, held) = rest.split_at(rest.len() - keep);
                         self.reason(told, out);
                         return held.clone_into(&mut self.held);
-                    }
-                },
+                    };
+                    self.reason(rest.get(..at).unwrap_or_default(), out);
+                    rest = rest.get(at + size..).unwrap_or_default();
+                    self.state = State::Behind;
+                }
                 State::Text => match self.text(rest, out) {
                     Some(after) => rest = after,
                     None => return,
