@@ -3,19 +3,23 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use jarvis_tui::app::{self, Shell};
 use jarvis_tui::assemble::{Attached, Audience, House, Models, Serving, Start, Unfit, Wrong, replay};
 use jarvis_tui::bridge::Live;
+use jarvis_tui::bridge::session::Trouble;
 use jarvis_tui::cli::{self, Cli, Command, ConfigCommand, OutputFormat, Sessions};
 use jarvis_tui::config::keys::Keymap;
 use jarvis_tui::config::{self, Load, Loaded, Paths};
-use jarvis_tui::event::{Fault, Millis, Seq};
+use jarvis_tui::event::{Fault, Millis, Seq, SessionId};
 use jarvis_tui::headless::output::{self, Unwritten, complain};
 use jarvis_tui::headless::stdin::piped_prompt;
 use jarvis_tui::headless::{self, Format, Run, commands};
 use jarvis_tui::serve;
+use jarvis_tui::text::one_line;
 
 /// Exit codes, see the README.
 const FAILED: u8 = 1;
@@ -195,7 +199,8 @@ async fn chat(chat: cli::Chat, loaded: Loaded, paths: Paths, folder: PathBuf) ->
     let mut house = House::new(loaded, paths, folder, Audience::Screen, chat.system.clone());
     let live = house.open(&start)?;
     let prompt = chat.prompt_text();
-    on_screen(house, live, prompt, Fresh::Allowed, None).await
+    let name = live.session.clone();
+    on_screen(house, live, Some(name), prompt, Fresh::Allowed, None).await
 }
 
 async fn attached(attach: &cli::Attach, loaded: Loaded, paths: Paths, folder: PathBuf) -> anyhow::Result<u8> {
@@ -236,13 +241,17 @@ async fn attached(attach: &cli::Attach, loaded: Loaded, paths: Paths, folder: Pa
         house.close().await;
         return Ok(code?);
     }
-    on_screen(house, live, prompt, Fresh::Refused, Some(models)).await
+    // A draft waits for whoever attaches to the same place again.
+    let name = live.caps.prompt.then(|| SessionId::new(format!("attach {}", attach.target)));
+    on_screen(house, live, name, prompt, Fresh::Refused, Some(models)).await
 }
 
 /// Serves on the one thread of the program: a token of the agent reaches a client sooner so than over two, and what
 /// takes long (tools, listings) has threads of its own.
 async fn served(args: &cli::Serve, loaded: Loaded, paths: Paths, folder: PathBuf) -> anyhow::Result<u8> {
-    let house = House::new(loaded, paths, folder, Audience::Network, args.system.clone());
+    let mut house = House::new(loaded, paths, folder, Audience::Network, args.system.clone());
+    let unsaved = Unsaved::default();
+    house.on_trouble(unsaved.hear());
     let Serving { factory, settings, host, port } = house.serving(args).await?;
     let listener = tokio::net::TcpListener::bind((host.as_str(), port))
         .await
@@ -255,13 +264,34 @@ async fn served(args: &cli::Serve, loaded: Loaded, paths: Paths, folder: PathBuf
     let running = serve::run(listener, state, async { drop(stopped.await) });
     let mut running = std::pin::pin!(running);
     tokio::select! {
-        () = &mut running => return Ok(0),
+        () = &mut running => return Ok(unsaved.exit_code()),
         () = interrupts.next() => drop(stop),
     }
     tokio::select! {
-        () = running => Ok(0),
+        () = running => Ok(unsaved.exit_code()),
         // Twice means now.
         () = interrupts.next() => Ok(FAILED),
+    }
+}
+
+/// Says when the log of a served session can't be written, and remembers it for the exit code.
+#[derive(Default)]
+struct Unsaved(Arc<AtomicBool>);
+
+impl Unsaved {
+    fn hear(&self) -> Trouble {
+        let ever = Arc::clone(&self.0);
+        Arc::new(move |session, why| match why {
+            Some(why) => {
+                ever.store(true, Ordering::Relaxed);
+                complain(&one_line(&format!("session {session} is not saved: {why}"), 400));
+            }
+            None => complain(&format!("session {session} is saved again")),
+        })
+    }
+
+    fn exit_code(&self) -> u8 {
+        if self.0.load(Ordering::Relaxed) { headless::NOT_SAVED } else { 0 }
     }
 }
 
@@ -282,7 +312,7 @@ async fn play(replay_args: cli::Replay, loaded: Loaded, paths: Paths, folder: Pa
         paused: false,
     };
     let live = house.replay(&replay_args.file, options)?;
-    on_screen(house, live, None, Fresh::Refused, None).await
+    on_screen(house, live, None, None, Fresh::Refused, None).await
 }
 
 /// Whether a new session may be begun from here.
@@ -292,10 +322,11 @@ enum Fresh {
     Refused,
 }
 
-/// Shows a session until the person leaves, then lets everything end in order.
+/// Shows a session until the person leaves, then lets everything end in order. Under `name` its draft is kept.
 async fn on_screen(
     mut house: House,
     live: Live,
+    name: Option<SessionId>,
     prompt: Option<String>,
     fresh: Fresh,
     models: Option<Models>,
@@ -303,6 +334,8 @@ async fn on_screen(
     let (keymap, about_keys) = Keymap::new(&house.config().keys);
     let mut warnings: Vec<String> = house.loaded.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(about_keys);
+    let draft = name.as_ref().and_then(|name| house.draft(name));
+    warnings.extend(house.take_told());
     let chooser = house.chooser();
     let mut shell = Shell {
         live,
@@ -311,6 +344,8 @@ async fn on_screen(
         keymap,
         warnings,
         prompt,
+        draft,
+        state: name.map(|name| (house.paths.session_state(), name)),
         history: Some(house.paths.history_file()),
         #[cfg(feature = "images")]
         folder: house.folder.clone(),

@@ -166,6 +166,7 @@ impl Agent {
             Command::Revoke { pattern } => self.revoke(&pattern).await,
             Command::Prompt { .. }
             | Command::GoOn
+            | Command::SendQueued
             | Command::Unqueue { .. }
             | Command::Decide { .. }
             | Command::Cancel
@@ -283,6 +284,7 @@ impl Agent {
             Command::Cancel => Input::Cancel,
             Command::Prompt { .. }
             | Command::GoOn
+            | Command::SendQueued
             | Command::Unqueue { .. }
             | Command::Seek { .. }
             | Command::Speed { .. }

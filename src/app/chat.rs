@@ -149,6 +149,9 @@ impl Chat {
             Some(Act::View(UiAction::Escape)) => self.escape(),
             Some(Act::View(UiAction::DeleteOrQuit)) if self.ui.composer.is_empty() => self.quit(chord, asked, now),
             Some(Act::View(UiAction::DeleteOrQuit)) => self.ui.composer.edit(Edit::Delete),
+            Some(Act::View(UiAction::Send)) if self.ui.composer.is_empty() && self.store.session.weather.held => {
+                self.act(Action::SendQueued);
+            }
             // Where Shift+Enter can't be told from Enter.
             Some(Act::View(UiAction::Send)) if self.ui.composer.continue_line() => {}
             Some(Act::View(action)) => self.view(action),

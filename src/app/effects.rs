@@ -11,6 +11,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::{JoinError, JoinSet};
 
 use super::clipboard::{self, Surroundings};
+use super::draft::Save;
 use super::{history, opener};
 use crate::bridge::Live;
 use crate::bridge::frames::{Cut, Frames, Look, What};
@@ -149,6 +150,13 @@ impl<'a> Effects<'a> {
         self.tasks.spawn_blocking(move || match history::append(&path, &prompts) {
             Ok(()) => Done::Nothing,
             Err(error) => failed("keeping the prompt", &path, &error),
+        });
+    }
+
+    pub fn keep_draft(&mut self, save: Save) {
+        self.tasks.spawn_blocking(move || match save.run() {
+            Ok(()) => Done::Nothing,
+            Err(why) => Done::Report(Report::Failed { what: "keeping the draft".into(), why }),
         });
     }
 

@@ -19,6 +19,7 @@ pub mod burst;
 pub mod chat;
 pub mod clipboard;
 mod clock;
+pub mod draft;
 pub mod effects;
 pub mod history;
 #[cfg(feature = "images")]
@@ -30,7 +31,7 @@ pub mod screen;
 pub mod term;
 mod waits;
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write as _};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,7 @@ use self::burst::Burst;
 use self::chat::{Ask, Chat};
 use self::clipboard::Surroundings;
 use self::clock::Clock;
+use self::draft::Draft;
 use self::effects::{Done, Effects, ListModels, NewSession, frames_of};
 use self::input::Reader;
 use self::pace::Pace;
@@ -52,11 +54,12 @@ use crate::bridge::hub::Subscription;
 use crate::bridge::{Delivery, Live};
 use crate::config::keys::Keymap;
 use crate::config::{ThemeChoice, UiConfig};
-use crate::event::{Command, Seq};
+use crate::event::{Command, Seq, SessionId};
 use crate::store::action::Action;
 use crate::store::effect::Effect;
 use crate::store::msg::{Msg, Report};
 use crate::store::{Options, Store, Timestamps};
+use crate::text::one_line;
 use crate::ui::keymap::{ASK_BACKGROUND, Input, Replies, read};
 use crate::ui::panes::figures::{Figures, Frame};
 use crate::ui::theme::{Theme, ThemeKind};
@@ -77,6 +80,8 @@ const ANSWER: Duration = Duration::from_secs(1);
 
 /// Exit code when the terminal went away: as if the signal of that had ended us.
 const GONE: u8 = 129;
+/// Exit code when the session could not be saved, as without a screen.
+const NOT_SAVED: u8 = 8;
 
 /// What a chat on the terminal needs.
 pub struct Shell<'a> {
@@ -87,6 +92,10 @@ pub struct Shell<'a> {
     pub warnings: Vec<String>,
     /// Sent as if typed.
     pub prompt: Option<String>,
+    /// What stood in the composer when the session was left.
+    pub draft: Option<String>,
+    /// Where drafts are kept, and the name of this one: the session's, or what it is attached to.
+    pub state: Option<(PathBuf, SessionId)>,
     /// Where prompts are remembered.
     pub history: Option<PathBuf>,
     /// Where pictures may be read.
@@ -112,8 +121,21 @@ pub async fn run(shell: Shell<'_>) -> io::Result<u8> {
             Err(error) if is_gone(&error) => Ok(GONE),
             code => code,
         };
+        let not_saved = chat.live.weather.borrow().not_saved.clone();
+        let last = chat.draft.settle(chat.chat.ui.composer.draft());
         drop(chat.term);
         chat.effects.finish().await;
+        let mut said = last.and_then(|save| save.run().err()).map(|why| format!("the draft is not saved: {why}"));
+        let code = code.map(|code| match not_saved {
+            Some(why) if code == 0 => {
+                said = Some(format!("this session is not saved: {why}"));
+                NOT_SAVED
+            }
+            _ => code,
+        });
+        if let Some(said) = said {
+            let _ = writeln!(io::stderr(), "jarvis-tui: {}", one_line(&said, 400));
+        }
         code
     }))
     .await
@@ -138,6 +160,11 @@ struct Loop<'a> {
     facts_open: bool,
     weather_open: bool,
     clock: Clock,
+    draft: Draft,
+    /// A draft of an earlier run, until it stands in the composer.
+    restored: Option<String>,
+    /// What stands in the composer is to be sent.
+    has_prompt: bool,
     burst: Burst,
     /// Since when frames are measured, while their figures are shown.
     measuring: Option<Instant>,
@@ -158,7 +185,20 @@ impl<'a> Loop<'a> {
     fn new(shell: Shell<'a>) -> io::Result<Self> {
         #[cfg(feature = "images")]
         let pictures = images::Pictures::new(&shell.ui, shell.folder.clone());
-        let Shell { mut live, ui, keymap, warnings, prompt, history, list_models, frames, new_session, .. } = shell;
+        let Shell {
+            mut live,
+            ui,
+            keymap,
+            warnings,
+            prompt,
+            draft,
+            state,
+            history,
+            list_models,
+            frames,
+            new_session,
+            ..
+        } = shell;
         // Dark until the terminal has said what it is.
         let theme = match ui.theme {
             ThemeChoice::Auto | ThemeChoice::Dark => ThemeKind::Dark,
@@ -189,6 +229,12 @@ impl<'a> Loop<'a> {
             facts_open: true,
             weather_open: true,
             clock,
+            draft: match state {
+                Some((dir, name)) => Draft::new(Some(dir), &name, draft.clone().unwrap_or_default()),
+                None => Draft::new(None, &"".into(), String::new()),
+            },
+            restored: draft,
+            has_prompt: prompt.is_some(),
             burst: Burst::default(),
             measuring: None,
             around: Surroundings::read(),
@@ -203,6 +249,8 @@ impl<'a> Loop<'a> {
         };
         if let Some(prompt) = prompt {
             this.chat.ui.composer.set_text(&prompt);
+        } else {
+            this.restore();
         }
         Ok(this)
     }
@@ -231,6 +279,7 @@ impl<'a> Loop<'a> {
                     for event in meant.drain(..) {
                         self.terminal(event, now, signals)?;
                     }
+                    self.draft.touched(now, self.chat.ui.composer.is_empty());
                     self.pace.want(now, Duration::ZERO);
                     if !alive {
                         self.quit = Some(GONE);
@@ -249,6 +298,11 @@ impl<'a> Loop<'a> {
                 () = until(self.history_at) => {
                     self.history_at = None;
                     self.effects.load_history();
+                }
+                () = until(self.draft.due()) => {
+                    if let Some(save) = self.draft.settle(self.chat.ui.composer.draft()) {
+                        self.effects.keep_draft(save);
+                    }
                 }
                 () = until(self.chat.lapses()) => {
                     let now = Instant::now();
@@ -351,11 +405,18 @@ impl<'a> Loop<'a> {
             self.replies_until = Some(Instant::now() + ANSWER);
             self.term.screen.say(ASK_BACKGROUND.as_bytes())?;
         }
-        if !self.chat.ui.composer.is_empty() {
+        if std::mem::take(&mut self.has_prompt) {
             let text = self.chat.ui.composer.take();
             self.chat.update(Msg::Do(Action::Submit(text)));
+            self.restore();
         }
         self.run_effects()
+    }
+
+    fn restore(&mut self) {
+        if let Some(draft) = self.restored.take() {
+            self.chat.put_back(&draft);
+        }
     }
 
     fn draw(&mut self, now: Instant) -> io::Result<()> {
@@ -483,6 +544,13 @@ impl<'a> Loop<'a> {
 
     /// Shows another session. The old one is forgotten here; it stays saved.
     fn attach(&mut self, mut live: Live) {
+        if let Some(save) = self.draft.settle(String::new()) {
+            self.effects.keep_draft(save);
+        }
+        self.draft.follow(&live.session);
+        if !self.chat.ui.composer.is_empty() {
+            self.draft.touched(Instant::now(), false);
+        }
         self.chat.update(Msg::Reset);
         self.behind = None;
         let weather = live.weather.borrow_and_update().clone();

@@ -154,7 +154,7 @@ impl House {
             style,
             headers,
             dialect: aim.dialect.clone(),
-            thread: uuid::Uuid::now_v7().to_string(),
+            thread: crate::bridge::unique().to_string(),
             explain: typed.explain,
             feeds: found.as_ref().is_some_and(|found| found.has_agent),
         };
@@ -364,7 +364,19 @@ impl House {
     ) -> Attached {
         let mut begun = self.begin();
         begun.notices.extend(notices);
-        let Begun { session, hub, writer, not_saved, standing, past: _, sealer, notices, wall: _ } = begun;
+        let Begun {
+            session,
+            hub,
+            writer,
+            not_saved,
+            standing,
+            past: _,
+            sealed,
+            notices,
+            wall: _,
+            waiting: _,
+            grants: _,
+        } = begun;
         let told = Arc::new(AtomicBool::new(false));
         let dialect = aim.dialect.clone();
         let decoders: remote::Decoders = Arc::new(move || {
@@ -391,7 +403,11 @@ impl House {
             writer,
             not_saved,
             standing,
-            sealer: Box::pin(async move { sealer.await.unwrap_or_default() }),
+            state: None,
+            waiting: Vec::new(),
+            granted: Vec::new(),
+            trouble: None,
+            past: Box::pin(async move { sealed.await.unwrap_or_default() }),
             notices,
             epoch,
         };

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
+use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -20,16 +21,18 @@ use crate::agent::names::Names;
 use crate::agent::{AgentSetup, Asks, Limits, Overflow, Switch};
 use crate::bridge::frames::Frames;
 use crate::bridge::hub::{Backlog, Hub, RING_BYTES};
-use crate::bridge::session::{self, Standing, notice};
+use crate::bridge::session::{self, Past, Standing, notice};
 use crate::bridge::{Live, local};
 use crate::config::{Config, Loaded, Paths};
-use crate::event::grammar::Sealer;
-use crate::event::{AgentEvent, CallId, Level, Millis, SessionId, Tuning};
+use crate::event::{AgentEvent, CallId, Grant, Level, Millis, SessionId, Tuning};
 use crate::journal::{self, Header, Listing, Reader, Want, Writer};
+pub use crate::journal::{Part, SessionState};
 use crate::net::Http;
 use crate::net::record::Tap;
 use crate::net::reel::Reel;
 use crate::tool;
+
+use crate::text::one_line;
 
 pub use crate::bridge::replay;
 pub use attach::{Attached, Models, Wrong};
@@ -75,6 +78,9 @@ pub struct House {
     reel: Reel,
     tasks: JoinSet<()>,
     begun: Vec<SessionId>,
+    /// About what was restored, for the person.
+    told: Vec<String>,
+    trouble: Option<session::Trouble>,
 }
 
 impl House {
@@ -90,6 +96,8 @@ impl House {
             reel,
             tasks: JoinSet::new(),
             begun: Vec::new(),
+            told: Vec::new(),
+            trouble: None,
         }
     }
 
@@ -125,9 +133,13 @@ impl House {
     }
 
     /// Starts the agent of a session whose log is ready. `change` has the last word on what it is made of.
-    fn start(&mut self, policy: Policy, begun: Begun, change: impl FnOnce(&mut AgentSetup)) -> Live {
+    fn start(&mut self, mut policy: Policy, begun: Begun, change: impl FnOnce(&mut AgentSetup)) -> Live {
         let epoch = Instant::now();
-        let Begun { session, hub, writer, not_saved, standing, past, sealer, notices, wall } = begun;
+        let Begun { session, hub, writer, not_saved, standing, past, sealed, notices, wall, waiting, grants } = begun;
+        let granted = grants.iter().map(Grant::pattern).collect();
+        policy.restore(grants);
+        let is_kept = writer.as_ref().is_some_and(|writer| writer.header().kind != journal::ANSWER);
+        let state = is_kept.then(|| self.state_of(&session)).flatten();
         let overflow: Option<Overflow> = writer.as_ref().map(|writer| {
             let log = writer.path().to_owned();
             let session = session.clone();
@@ -145,7 +157,11 @@ impl House {
             writer,
             not_saved,
             standing,
-            sealer: Box::pin(async move { sealer.await.unwrap_or_default() }),
+            state,
+            waiting,
+            granted,
+            trouble: self.trouble.clone(),
+            past: Box::pin(async move { sealed.await.unwrap_or_default() }),
             notices,
             epoch,
         };
@@ -167,7 +183,10 @@ impl House {
     pub fn sessions(&self, all: bool) -> anyhow::Result<Listing> {
         let mut listing = journal::list(&self.paths.sessions())?;
         let folder = self.folder.display().to_string();
-        let wanted = |session: &journal::Summary| session.title.is_some() && session.kind != journal::ANSWER;
+        let state = self.paths.session_state();
+        let wanted = |session: &journal::Summary| {
+            session.kind != journal::ANSWER && (session.title.is_some() || is_unfinished(&state, &session.id))
+        };
         listing.sessions.retain(|session| wanted(session) && (all || session.folder == folder));
         Ok(listing)
     }
@@ -183,7 +202,9 @@ impl House {
 
     /// Removes a session for good, and returns its whole name.
     pub fn remove_session(&self, wanted: &str) -> anyhow::Result<SessionId> {
-        Ok(journal::remove(&self.paths.sessions(), wanted)?.id)
+        let id = journal::remove(&self.paths.sessions(), wanted)?.id;
+        SessionState::new(&self.paths.session_state(), &id).remove()?;
+        Ok(id)
     }
 
     /// Waits until every session has written its last line, and removes the logs in which nothing was said.
@@ -195,7 +216,8 @@ impl House {
         }
         for session in &self.begun {
             let path = journal::log_path(&self.paths.sessions(), session);
-            if is_empty(&path) {
+            // What was typed and not sent belongs to it.
+            if is_empty(&path) && !is_unfinished(&self.paths.session_state(), session) {
                 let _ = std::fs::remove_file(&path);
             }
         }
@@ -204,17 +226,19 @@ impl House {
     fn find(&self, start: &Start) -> anyhow::Result<PathBuf> {
         let dir = self.paths.sessions();
         let folder = self.folder.display().to_string();
+        let state = self.paths.session_state();
+        let unfinished = |session: &SessionId| is_unfinished(&state, session);
         let found = match start {
             Start::Resume(Some(wanted)) => journal::find(&dir, wanted)?.path,
             Start::Continue => {
-                journal::newest_of(&dir, Some(&folder))?
+                journal::newest_of(&dir, Some(&folder), &unfinished)?
                     .ok_or_else(|| {
                         anyhow!("no session of {folder} is saved yet; `jarvis-tui sessions list --all` shows others")
                     })?
                     .path
             }
             Start::Resume(None) | Start::New => {
-                journal::newest_of(&dir, None)?.ok_or_else(|| anyhow!("no session is saved yet"))?.path
+                journal::newest_of(&dir, None, &unfinished)?.ok_or_else(|| anyhow!("no session is saved yet"))?.path
             }
         };
         Ok(found)
@@ -244,15 +268,15 @@ impl House {
         let mut header = Header::new(session.clone(), wall);
         header.folder = self.folder.display().to_string();
         change(&mut header);
-        let (writer, not_saved) = match Writer::create(&self.paths.sessions(), header) {
+        let (writer, not_saved) = match Writer::create(&self.paths.sessions(), &header) {
             Ok(writer) => (Some(writer), None),
             Err(error) => (None, Some(error.to_string())),
         };
-        let backlog = writer.as_ref().and_then(|writer| writer.reader().ok()).map_or(Backlog::Memory, Backlog::Journal);
+        let backlog = writer.as_ref().map_or(Backlog::Memory, |writer| Backlog::Journal(writer.reader()));
         self.begun.push(session.clone());
         // Dropped senders mean "nothing in the past".
         let (_, past) = oneshot::channel();
-        let (_, sealer) = oneshot::channel();
+        let (_, sealed) = oneshot::channel();
         Begun {
             session,
             hub: Hub::new(backlog, RING_BYTES),
@@ -260,9 +284,11 @@ impl House {
             not_saved,
             standing: Standing::default(),
             past,
-            sealer,
+            sealed,
             notices: Vec::new(),
             wall,
+            waiting: Vec::new(),
+            grants: Vec::new(),
         }
     }
 
@@ -270,7 +296,7 @@ impl House {
     fn reopen(&mut self, path: &Path, folder: &Path) -> anyhow::Result<Begun> {
         let (writer, end) = Writer::open(path)?;
         let header = writer.header().clone();
-        let reader = writer.reader()?;
+        let reader = writer.reader();
         let wall = wall_clock();
         let elapsed = Millis(wall.saturating_sub(header.started_at));
         let standing = Standing { last: end.last, base: end.at.max(elapsed) };
@@ -279,31 +305,99 @@ impl House {
             let text = format!("the log ended in a torn line of {bytes} bytes, which was left out");
             notices.push(notice(Level::Warn, "torn_line", text));
         }
+        // What the file is called counts: so it is listed, and a damaged header may say anything.
+        let session = path.file_stem().map_or(header.session, |stem| stem.to_string_lossy().as_ref().into());
+        let (waiting, grants) = (self.waiting(&session), self.grants(&session));
         let folder = folder.display().to_string();
         if header.folder != folder && !header.folder.is_empty() {
             let text = format!("this session began in {}; its tools work in {folder} now", header.folder);
             notices.push(notice(Level::Warn, "other_folder", text));
         }
         let (tell_past, past) = oneshot::channel();
-        let (tell_sealer, sealer) = oneshot::channel();
+        let (tell_sealed, sealed) = oneshot::channel();
         let through = reader.clone();
         self.tasks.spawn_blocking(move || {
-            let (history, names, open) = read_past(&through);
+            let (history, names, past) = read_past(&through, end.torn.is_some());
             // Nobody listens when the session was closed at once.
-            let _ = tell_sealer.send(open);
+            let _ = tell_sealed.send(past);
             let _ = tell_past.send((history, names));
         });
         Ok(Begun {
-            session: header.session,
+            session,
             hub: Hub::starting_after(end.last, Backlog::Journal(reader), RING_BYTES),
             writer: Some(writer),
             not_saved: None,
             standing,
             past,
-            sealer,
+            sealed,
             notices,
             wall,
+            waiting,
+            grants,
         })
+    }
+
+    /// Returns where a session's state is kept; nothing where nobody comes back for it.
+    pub fn state_of(&self, session: &SessionId) -> Option<SessionState> {
+        (self.audience != Audience::Pipe).then(|| SessionState::new(&self.paths.session_state(), session))
+    }
+
+    /// Reads what a session's state has; what can't be read is told.
+    fn recall<T: DeserializeOwned + Default>(&mut self, session: &SessionId, part: Part) -> T {
+        let Some(state) = self.state_of(session) else { return T::default() };
+        state
+            .load(part)
+            .unwrap_or_else(|error| {
+                self.told.push(error.to_string());
+                None
+            })
+            .unwrap_or_default()
+    }
+
+    /// Returns the prompts that an earlier run did not get to send.
+    fn waiting(&mut self, session: &SessionId) -> Vec<String> {
+        let waiting: Vec<String> = self.recall(session, Part::Queue);
+        match waiting.len() {
+            0 => {}
+            1 => self.told.push("1 prompt was waiting; Enter sends it, or your next prompt goes first".to_owned()),
+            many => {
+                self.told
+                    .push(format!("{many} prompts were waiting; Enter sends them, or your next prompt goes first"));
+            }
+        }
+        waiting
+    }
+
+    /// Returns what an earlier run was allowed.
+    fn grants(&mut self, session: &SessionId) -> Vec<Grant> {
+        let grants: Vec<Grant> = self.recall(session, Part::Grants);
+        let patterns: Vec<_> = grants.iter().map(|grant| one_line(&grant.pattern(), 60)).collect();
+        match grants.len() {
+            0 => {}
+            1 => self.told.push(format!("1 grant of this session still holds: {}", patterns.join(", "))),
+            many => self.told.push(format!("{many} grants of this session still hold: {}", patterns.join(", "))),
+        }
+        grants
+    }
+
+    /// Returns what stood in the composer of a session when it was left.
+    pub fn draft(&mut self, session: &SessionId) -> Option<String> {
+        let draft: String = self.recall(session, Part::Draft);
+        if draft.trim().is_empty() {
+            return None;
+        }
+        self.told.push("draft restored".to_owned());
+        Some(draft)
+    }
+
+    /// Takes what a person should know about what was restored.
+    pub fn take_told(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// Lets someone hear when a session's log can't be written.
+    pub fn on_trouble(&mut self, trouble: session::Trouble) {
+        self.trouble = Some(trouble);
     }
 
     fn policy(&self) -> anyhow::Result<Policy> {
@@ -374,36 +468,43 @@ struct Begun {
     not_saved: Option<String>,
     standing: Standing,
     past: oneshot::Receiver<(History, Names)>,
-    sealer: oneshot::Receiver<Sealer>,
+    sealed: oneshot::Receiver<Past>,
     notices: Vec<AgentEvent>,
     wall: u64,
+    /// Prompts of an earlier run that were never sent.
+    waiting: Vec<String>,
+    /// What the person allowed in an earlier run, until the session ends.
+    grants: Vec<Grant>,
 }
 
-/// Folds a whole log into what the agent must remember and what is still open. O(log).
-fn read_past(reader: &Reader) -> (History, Names, Sealer) {
-    let mut past = (History::new(), Names::default(), Sealer::new());
-    let mut cursor = reader.first();
-    loop {
-        match reader.read(&mut cursor, Want::page()) {
-            Ok(page) => {
-                for entry in &page.entries {
-                    let event = &entry.envelope.event;
-                    past.0.observe(event);
-                    past.1.observe(event);
-                    if let Err(breach) = past.2.observe(event) {
-                        tracing::debug!("in the log: {breach}");
-                    }
-                }
-                if page.end {
-                    return past;
-                }
-            }
-            Err(error) => {
-                tracing::error!("the past of the session can't be read: {error}");
-                return past;
-            }
+/// Folds a whole log into what the agent must remember, what is still open and what is wrong. O(log).
+///
+/// `was_torn`: the log ended in a torn line, which was told; it has been ended since.
+fn read_past(reader: &Reader, was_torn: bool) -> (History, Names, Past) {
+    let (mut history, mut names) = (History::new(), Names::default());
+    let told = reader.go_through(|envelope| {
+        history.observe(&envelope.event);
+        names.observe(&envelope.event);
+    });
+    let past = match told {
+        Ok((mut damage, sealer)) => {
+            damage.unreadable = damage.unreadable.saturating_sub(u64::from(was_torn));
+            let notices = damage.notices().into_iter().map(|(code, text)| notice(Level::Warn, code, text));
+            Past { sealer, notices: notices.collect() }
         }
-    }
+        Err(error) => {
+            tracing::error!("the past of the session can't be read: {error}");
+            let text = format!("the log can't be read further, so what was said is not all remembered: {error}");
+            Past { notices: vec![notice(Level::Error, "unreadable_lines", text)], ..Past::default() }
+        }
+    };
+    (history, names, past)
+}
+
+/// Returns whether something was typed in a session and never sent.
+fn is_unfinished(state: &Path, session: &SessionId) -> bool {
+    let state = SessionState::new(state, session);
+    state.has(Part::Draft) || state.has(Part::Queue)
 }
 
 /// Returns whether nothing was ever said in a session.

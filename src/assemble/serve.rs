@@ -10,13 +10,14 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::{Begun, Chooser, House, replay};
+use super::{Begun, Chooser, House, SessionState, replay};
 use crate::agent::approval::Policy;
 use crate::agent::history::History;
 use crate::agent::names::Names;
 use crate::agent::{Asks, EngineChoice, Limits};
 use crate::bridge::Live;
-use crate::event::{AgentEvent, DecidedBy, Millis, SessionId, ToolSpec, TurnId};
+use crate::bridge::session::notice;
+use crate::event::{AgentEvent, DecidedBy, Level, Millis, SessionId, ToolSpec, TurnId};
 use crate::journal::{self, OpenError, Reader, Want};
 use crate::serve::ask::Ask;
 use crate::serve::factory::{Answering, Factory, Model, Opening, Saved};
@@ -234,10 +235,12 @@ impl Factory for Served {
                 // What the folder was may be gone, or no longer be allowed.
                 let folder = house.allowed(Path::new(&header.folder)).unwrap_or_else(|_| house.folder.clone());
                 let policy = house.policy().map_err(broken)?;
-                let begun = house.reopen(&path, &folder).map_err(|error| match error.downcast_ref() {
+                let mut begun = house.reopen(&path, &folder).map_err(|error| match error.downcast_ref() {
                     Some(error) => unreadable(error),
                     None => broken(error),
                 })?;
+                let told = house.take_told().into_iter().map(|text| notice(Level::Info, "restored", text));
+                begun.notices.extend(told);
                 Ok(self.shared(house, policy, begun, choice, folder))
             })?
         })
@@ -262,7 +265,11 @@ impl Factory for Served {
             let (dir, id) = (self.dir()?, id.clone());
             let removed = tokio::task::spawn_blocking(move || journal::remove(&dir, id.as_str())).await;
             let removed = removed.map_err(|error| Refused::broken(error.to_string()))?;
-            removed.map(|_| ()).map_err(|error| Refused::broken(format!("the session can't be removed: {error}")))
+            let removed = removed.map_err(anyhow::Error::from);
+            let state = self.with(|house| house.paths.session_state())?;
+            removed
+                .and_then(|summary| Ok(SessionState::new(&state, &summary.id).remove()?))
+                .map_err(|error| Refused::broken(format!("the session can't be removed: {error:#}")))
         })
     }
 

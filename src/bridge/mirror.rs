@@ -11,6 +11,8 @@
 #[cfg(test)]
 mod tests;
 
+mod post;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,10 +22,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use self::post::{Line, Post, Told};
 use super::hub::Hub;
 use super::{Live, Published};
 use crate::dialect::SseFrame;
-use crate::event::{Caps, Command, Envelope, Fault, FaultKind, LinkState, Millis, Seq, SessionId, Weather};
+use crate::event::{Caps, Envelope, Fault, FaultKind, LinkState, Millis, Queued, Seq, SessionId, Weather};
 use crate::journal::Writer;
 use crate::net::call::{Framing, HttpCall, Method, Value};
 use crate::net::sse::Frames;
@@ -34,8 +37,6 @@ use crate::net::{Http, backoff};
 const SILENT: Duration = Duration::from_secs(20);
 /// A server that doesn't say when the past was told is taken to have told it after so long a pause.
 const CAUGHT_UP: Duration = Duration::from_millis(500);
-/// How long a wish may take to be accepted.
-const WISH: Duration = Duration::from_secs(10);
 /// Tries in a row that bring nothing.
 const RETRIES: u32 = 8;
 
@@ -67,15 +68,17 @@ pub fn start(mirror: Mirror, tasks: &mut JoinSet<()>) -> Live {
     let (weather, watch) =
         watch::channel(Weather { link: LinkState::Connecting, watch_only: mirror.read_only, ..Weather::default() });
     // Capacity 16: what became of wishes; only the last counts.
-    let (complain, complaints) = mpsc::channel(16);
-    let post = Post {
-        http: mirror.http.clone(),
-        url: format!("{}/commands", mirror.address),
-        headers: mirror.headers.clone(),
-        read_only: mirror.read_only,
-    };
+    let (tell, told) = mpsc::channel(16);
+    let (line, is_up) = watch::channel(Line::Down);
+    let post = Post::new(
+        mirror.http.clone(),
+        format!("{}/commands", mirror.address),
+        mirror.headers.clone(),
+        mirror.read_only,
+        tell,
+    );
     // Beside the stream, which must not wait for an answer.
-    tasks.spawn(post.run(wishes, complain));
+    tasks.spawn(post.run(wishes, is_up));
     let caps = Caps { prompt: !mirror.read_only, decide: !mirror.read_only, cancel: !mirror.read_only, seek: false };
     let live = Live { session: mirror.session.clone(), caps, hub: mirror.hub.clone(), commands, weather: watch };
     let follower = Follower {
@@ -84,45 +87,13 @@ pub fn start(mirror: Mirror, tasks: &mut JoinSet<()>) -> Live {
         caught_up: false,
         weather,
         theirs: Weather::default(),
+        ours: Vec::new(),
         trouble: None,
+        line,
         mirror,
     };
-    tasks.spawn(follower.run(complaints));
+    tasks.spawn(follower.run(told));
     live
-}
-
-/// Sends wishes, in order.
-struct Post {
-    http: Http,
-    url: String,
-    headers: Vec<(String, Value)>,
-    read_only: bool,
-}
-
-impl Post {
-    /// Ends when nobody is left to wish; that closes the channel of complaints.
-    async fn run(self, mut wishes: mpsc::Receiver<Command>, complain: mpsc::Sender<Fault>) {
-        while let Some(wish) = wishes.recv().await {
-            let Ok(body) = serde_json::to_vec(&wish) else { continue };
-            if self.read_only {
-                continue;
-            }
-            let call = HttpCall {
-                method: Method::Post,
-                url: self.url.clone(),
-                headers: self.headers.clone(),
-                body: Some(Bytes::from(body)),
-                framing: Framing::Ndjson,
-            };
-            let Err(fault) = self.http.tell(&call, WISH).await else { continue };
-            tracing::warn!("a wish was not taken: {fault}");
-            // Somebody else was first; the fact of that comes with the stream.
-            let lost_race = matches!(wish, Command::Decide { .. }) && fault.kind == FaultKind::BadRequest;
-            if !lost_race {
-                let _ = complain.try_send(fault);
-            }
-        }
-    }
 }
 
 struct Follower {
@@ -134,6 +105,9 @@ struct Follower {
     weather: watch::Sender<Weather>,
     /// What the other said of its own.
     theirs: Weather,
+    /// Prompts that wait here for the line.
+    ours: Vec<Queued>,
+    line: watch::Sender<Line>,
     /// Why the log is not whole.
     trouble: Option<String>,
 }
@@ -151,7 +125,7 @@ enum Ended {
 }
 
 impl Follower {
-    async fn run(mut self, mut complaints: mpsc::Receiver<Fault>) {
+    async fn run(mut self, mut complaints: mpsc::Receiver<Told>) {
         let mut failed = 0;
         loop {
             self.say(LinkState::Connecting);
@@ -174,8 +148,8 @@ impl Follower {
                 self.mirror.known = None;
                 self.mirror.hub.close();
                 // A person may still read what is there.
-                while let Some(fault) = complaints.recv().await {
-                    self.complain(fault);
+                while let Some(told) = complaints.recv().await {
+                    self.hear(told);
                 }
                 return self.close();
             };
@@ -184,7 +158,7 @@ impl Follower {
             let until = Instant::now() + pause;
             while let Ok(complaint) = tokio::time::timeout_at(until, complaints.recv()).await {
                 match complaint {
-                    Some(fault) => self.complain(fault),
+                    Some(told) => self.hear(told),
                     None => return self.close(),
                 }
             }
@@ -193,7 +167,7 @@ impl Follower {
         self.close();
     }
 
-    async fn follow(&mut self, complaints: &mut mpsc::Receiver<Fault>) -> Ended {
+    async fn follow(&mut self, complaints: &mut mpsc::Receiver<Told>) -> Ended {
         let call = HttpCall {
             method: Method::Get,
             url: format!("{}/events?from={}", self.mirror.address, self.last.next().0),
@@ -207,7 +181,7 @@ impl Follower {
             tokio::select! {
                 biased;
                 complaint = complaints.recv() => match complaint {
-                    Some(fault) => self.complain(fault),
+                    Some(told) => self.hear(told),
                     None => return Ended::Nobody,
                 },
                 answer = &mut opening => break answer,
@@ -232,9 +206,9 @@ impl Follower {
             let next = tokio::select! {
                 biased;
                 complaint = complaints.recv() => match complaint {
-                    Some(fault) => {
+                    Some(told) => {
                         // The line itself is well.
-                        self.complain(fault);
+                        self.hear(told);
                         continue;
                     }
                     None => return Ended::Nobody,
@@ -375,32 +349,59 @@ impl Follower {
         self.clock.0.plus(self.clock.1.elapsed().into())
     }
 
-    /// Says that a wish did not arrive.
-    fn complain(&self, fault: Fault) {
-        self.weather.send_modify(|weather| {
-            let before = weather.undelivered.as_ref().map_or(0, |(count, _)| *count);
-            weather.undelivered = Some((before.saturating_add(1), fault.message));
-        });
+    /// Says what became of a wish, or what waits here.
+    fn hear(&mut self, told: Told) {
+        match told {
+            Told::Waiting(waiting) => {
+                self.ours = waiting;
+                self.say_queue();
+            }
+            Told::Undelivered(mut undelivered) => self.weather.send_modify(|weather| {
+                let before = weather.undelivered.as_ref().map_or(0, |before| before.count);
+                undelivered.count = before.saturating_add(1);
+                weather.undelivered = Some(undelivered);
+            }),
+        }
+    }
+
+    fn queue(&self) -> Vec<Queued> {
+        self.theirs.queue.iter().filter(|queued| !queued.is_here()).chain(&self.ours).cloned().collect()
+    }
+
+    fn say_queue(&self) {
+        let queue = self.queue();
+        self.weather.send_modify(|weather| weather.queue = queue);
     }
 
     /// Says how the line to the other is; while that is well, how the other's own is.
     fn say(&self, link: LinkState) {
+        match &link {
+            LinkState::Live | LinkState::Silent { .. } | LinkState::Unproductive { .. } => self.set_line(&Line::Up),
+            LinkState::Lost(fault) => {
+                self.set_line(&Line::Lost(fault.as_ref().map_or_else(String::new, |fault| fault.message.clone())));
+            }
+            LinkState::Idle | LinkState::Connecting | LinkState::Retrying { .. } => self.set_line(&Line::Down),
+        }
         let link = match (link, &self.theirs.link) {
             (LinkState::Live, LinkState::Idle) => LinkState::Live,
             (LinkState::Live, theirs) => theirs.clone(),
             (ours, _) => ours,
         };
-        let queue = &self.theirs.queue;
+        let (queue, held) = (self.queue(), self.theirs.held);
         let replay = self.theirs.replay;
         let now = replay.map_or_else(|| self.now(), |replay| replay.position);
         let not_saved = self.trouble.clone().or_else(|| self.theirs.not_saved.clone());
         self.weather.send_if_modified(|weather| {
             let permissions = self.theirs.permissions.clone();
-            let next = Weather { link, queue: queue.clone(), not_saved, replay, permissions, now, ..weather.clone() };
+            let next = Weather { link, queue, held, not_saved, replay, permissions, now, ..weather.clone() };
             let changed = Weather { now, ..weather.clone() } != next;
             *weather = next;
             changed
         });
+    }
+
+    fn set_line(&self, line: &Line) {
+        self.line.send_if_modified(|now| std::mem::replace(now, line.clone()) != *line);
     }
 
     fn close(mut self) {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
 use crate::event::{Caps, Command, Envelope, SessionId, Weather};
+pub use crate::journal::unique;
 
 /// A numbered fact with its one serialisation, made once for log, ring and streams.
 #[derive(Clone, Debug, PartialEq)]

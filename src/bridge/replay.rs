@@ -137,6 +137,7 @@ impl Player {
             Command::Speed { .. }
             | Command::Prompt { .. }
             | Command::GoOn
+            | Command::SendQueued
             | Command::Unqueue { .. }
             | Command::Decide { .. }
             | Command::Cancel

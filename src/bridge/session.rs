@@ -1,6 +1,8 @@
 //! The spine: takes events from one source, merges, numbers, times and seals them, writes them to the log, and only
 //! then publishes. Owns the queue of prompts. Knows nothing of what the events mean to anyone.
 
+mod queue;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,11 +15,11 @@ use tokio::time::Instant;
 
 use crate::event::grammar::Sealer;
 use crate::event::{
-    AgentEvent, Caps, Command, Envelope, Level, LinkState, Millis, Permissions, Queued, Seq, SessionId, TurnEnd,
-    Weather,
+    AgentEvent, Caps, Command, Envelope, Grant, Level, LinkState, Millis, Permissions, Seq, SessionId, TurnEnd, Weather,
 };
-use crate::journal::Writer;
+use crate::journal::{Part, SessionState, Writer};
 
+use self::queue::Queue;
 use super::hub::Hub;
 use super::{Live, Published};
 
@@ -26,11 +28,13 @@ const MERGED: usize = 4 * 1024;
 /// Events taken from the source in one go: they become one write and one wake-up.
 const BATCH: usize = 512;
 
-/// Prompts that may wait for the running turn, and what they may weigh together.
-const QUEUED: usize = 100;
-const QUEUED_BYTES: usize = 16 << 20;
+/// Notices that wait for the session to be opened.
+const NOTICES: usize = 100;
 /// Wishes that may wait for the source; more wait in front of the session.
 const OUTBOX: usize = 64;
+
+/// The code of the notice that the log was removed and written anew.
+pub const REWRITTEN: &str = "log_rewritten";
 
 /// How often a log that couldn't be written is tried again.
 const RETRY: Duration = Duration::from_secs(3);
@@ -55,6 +59,18 @@ pub struct Standing {
     pub base: Millis,
 }
 
+/// What a log says of the session before this run.
+#[derive(Debug, Default)]
+pub struct Past {
+    /// What was left open.
+    pub sealer: Sealer,
+    /// What is wrong with the log.
+    pub notices: Vec<AgentEvent>,
+}
+
+/// Hears why a session isn't saved, and nothing once it is.
+pub type Trouble = Arc<dyn Fn(&SessionId, Option<&str>) + Send + Sync>;
+
 /// What a session is made of.
 pub struct Setup {
     pub session: SessionId,
@@ -63,9 +79,17 @@ pub struct Setup {
     pub writer: Option<Writer>,
     pub not_saved: Option<String>,
     pub standing: Standing,
-    /// What was left open by the past, found while reading it.
-    pub sealer: BoxFuture<'static, Sealer>,
-    /// Told to every client first: a repaired log, for example.
+    /// Where prompts are kept that the log has not yet; none where nobody comes back for them.
+    pub state: Option<SessionState>,
+    /// Prompts of an earlier run. They are held: nothing is sent by itself.
+    pub waiting: Vec<String>,
+    /// What an earlier run was allowed, as it is saved.
+    pub granted: Vec<String>,
+    /// Told when the log can't be written, and with nothing when it can again.
+    pub trouble: Option<Trouble>,
+    /// What is found while the log is read.
+    pub past: BoxFuture<'static, Past>,
+    /// Told to every client first: another folder, for example.
     pub notices: Vec<AgentEvent>,
     pub epoch: Instant,
 }
@@ -83,8 +107,15 @@ pub fn start(setup: Setup, feed: Feed, tasks: &mut JoinSet<()>) -> Live {
 }
 
 async fn run(setup: Setup, mut feed: Feed, mut wishes: mpsc::Receiver<Command>, weather: watch::Sender<Weather>) {
-    let sealer = setup.sealer.await;
+    let Past { sealer, notices } = setup.past.await;
+    let mut told = setup.notices;
+    told.extend(notices);
     let mut spine = Spine {
+        session: setup.session,
+        trouble: setup.trouble,
+        state: setup.state,
+        granted: setup.granted,
+        rewritten: 0,
         hub: setup.hub,
         writer: setup.writer,
         not_saved: setup.not_saved,
@@ -94,10 +125,9 @@ async fn run(setup: Setup, mut feed: Feed, mut wishes: mpsc::Receiver<Command>, 
         epoch: setup.epoch,
         last_at: setup.standing.base,
         opened: false,
-        queue: Vec::new(),
-        queued: 0,
+        queue: Queue::held(setup.waiting),
         outbox: VecDeque::new(),
-        notices: setup.notices,
+        notices: told,
         busy: false,
         weather,
     };
@@ -107,6 +137,10 @@ async fn run(setup: Setup, mut feed: Feed, mut wishes: mpsc::Receiver<Command>, 
     let mut batch = Vec::with_capacity(64);
     let left_open = spine.sealer.seal(TurnEnd::Interrupted);
     spine.publish(left_open);
+    spine.say_queue();
+    if let Some(why) = spine.not_saved.clone() {
+        spine.tell_trouble(Some(&why));
+    }
     loop {
         // Wishes before traffic, so that a flood can't hold up a cancel.
         tokio::select! {
@@ -156,6 +190,13 @@ async fn run(setup: Setup, mut feed: Feed, mut wishes: mpsc::Receiver<Command>, 
 }
 
 struct Spine {
+    session: SessionId,
+    trouble: Option<Trouble>,
+    state: Option<SessionState>,
+    /// The grants that are saved.
+    granted: Vec<String>,
+    /// How often the log was written anew, as far as that was told.
+    rewritten: u32,
     hub: Hub,
     writer: Option<Writer>,
     not_saved: Option<String>,
@@ -166,8 +207,7 @@ struct Spine {
     last_at: Millis,
     /// This run's `SessionOpened` was told.
     opened: bool,
-    queue: Vec<Queued>,
-    queued: u64,
+    queue: Queue,
     /// Wishes that the source has no room for yet.
     outbox: VecDeque<Command>,
     /// Told once the session is opened.
@@ -183,41 +223,46 @@ impl Spine {
 
     fn wish(&mut self, wish: Command, source: Option<&mpsc::Sender<Command>>) {
         match wish {
-            Command::Prompt { text } if self.busy || !self.queue.is_empty() => self.enqueue(text),
-            Command::Prompt { text } => {
-                self.busy = true;
-                self.forward(source, Command::Prompt { text });
-            }
+            Command::Prompt { text } if self.busy || self.queue.goes_first() => match self.queue.add(text) {
+                Ok(()) => self.say_queue(),
+                Err(full) => self.say(notice(Level::Warn, "queue_full", full)),
+            },
+            Command::Prompt { text } => self.send_prompt(source, text),
+            Command::SendQueued if self.busy => {}
+            Command::SendQueued => self.send_next(source),
             // There is nothing to keep waiting: the turn that runs says what comes next.
-            Command::GoOn if self.busy || !self.queue.is_empty() => {}
+            Command::GoOn if self.busy || self.queue.goes_first() => {}
             Command::GoOn => {
                 self.busy = true;
                 self.forward(source, Command::GoOn);
             }
             Command::Unqueue { id } => {
-                self.queue.retain(|queued| queued.id != id);
+                self.queue.remove(id);
                 self.say_queue();
             }
             other => self.forward(source, other),
         }
     }
 
-    fn enqueue(&mut self, text: String) {
-        let bytes: usize = self.queue.iter().map(|queued| queued.text.len()).sum();
-        if self.queue.len() >= QUEUED || bytes + text.len() > QUEUED_BYTES {
-            let begin: String = text.chars().take(40).collect();
-            let full = format!("{} prompts are waiting, so this one was not taken: {begin}", self.queue.len());
-            return self.say(notice(Level::Warn, "queue_full", full));
+    /// The prompt counts as waiting until the log has it.
+    fn send_prompt(&mut self, source: Option<&mpsc::Sender<Command>>, text: String) {
+        self.busy = true;
+        self.queue.sent(text.clone());
+        self.keep_queue();
+        self.forward(source, Command::Prompt { text });
+    }
+
+    fn send_next(&mut self, source: Option<&mpsc::Sender<Command>>) {
+        if let Some(text) = self.queue.next() {
+            self.send_prompt(source, text);
+            self.say_queue();
         }
-        self.queued += 1;
-        self.queue.push(Queued { id: self.queued, text });
-        self.say_queue();
     }
 
     fn say(&mut self, notice: AgentEvent) {
         if self.opened {
             self.publish(vec![notice]);
-        } else if self.notices.len() < QUEUED {
+        } else if self.notices.len() < NOTICES {
             self.notices.push(notice);
         }
     }
@@ -245,12 +290,7 @@ impl Spine {
     fn turn_ended(&mut self, source: Option<&mpsc::Sender<Command>>) {
         self.sync();
         self.busy = false;
-        if !self.queue.is_empty() {
-            let next = self.queue.remove(0);
-            self.say_queue();
-            self.busy = true;
-            self.forward(source, Command::Prompt { text: next.text });
-        }
+        self.send_next(source);
     }
 
     fn publish(&mut self, events: Vec<AgentEvent>) {
@@ -260,7 +300,11 @@ impl Spine {
         let at = self.now().max(self.last_at);
         self.last_at = at;
         let mut published = Vec::with_capacity(events.len());
+        let mut logged = false;
         for event in merge(events) {
+            if let AgentEvent::UserMessage { .. } = &event {
+                logged |= self.queue.logged();
+            }
             if let AgentEvent::TurnFinished { end, .. } = &event {
                 for closing in self.sealer.close(end) {
                     self.number(closing, at, &mut published);
@@ -270,6 +314,22 @@ impl Spine {
         }
         self.write(&published);
         self.hub.publish(published);
+        if logged {
+            self.keep_queue();
+        }
+        self.tell_rewritten();
+    }
+
+    /// Says that the log was removed and is there again.
+    fn tell_rewritten(&mut self) {
+        let Some(writer) = &self.writer else { return };
+        if std::mem::replace(&mut self.rewritten, writer.rewritten()) != writer.rewritten() {
+            let text =
+                format!("the log was removed while it was in use; it was written anew to {}", writer.path().display());
+            tracing::error!("{text}");
+            self.tell_trouble(Some(&text));
+            self.say(notice(Level::Warn, REWRITTEN, text));
+        }
     }
 
     fn number(&mut self, event: AgentEvent, at: Millis, out: &mut Vec<Arc<Published>>) {
@@ -320,6 +380,7 @@ impl Spine {
             if let Some(why) = &trouble {
                 tracing::error!("the log can't be written: {why}");
             }
+            self.tell_trouble(trouble.as_deref());
             self.not_saved.clone_from(&trouble);
             let now = self.now();
             self.weather.send_modify(|weather| {
@@ -329,20 +390,51 @@ impl Spine {
         }
     }
 
-    fn say_queue(&self) {
+    fn say_queue(&mut self) {
+        self.keep_queue();
         let now = self.now();
-        self.weather.send_modify(|weather| {
-            weather.queue.clone_from(&self.queue);
-            weather.now = now;
+        let (queue, held) = (self.queue.waiting(), self.queue.is_held());
+        self.weather.send_if_modified(|weather| {
+            let changed = weather.queue != queue || weather.held != held;
+            (weather.queue, weather.held, weather.now) = (queue, held, now);
+            changed
         });
     }
 
-    fn say_permissions(&self, permissions: Permissions) {
+    fn say_permissions(&mut self, permissions: Permissions) {
+        self.keep_grants(&permissions.grants);
         let now = self.now();
         self.weather.send_modify(|weather| {
             weather.permissions = Some(permissions);
             weather.now = now;
         });
+    }
+
+    /// Saves what the person allowed until the session ends, for its next run.
+    fn keep_grants(&mut self, grants: &[Grant]) {
+        let patterns: Vec<String> = grants.iter().map(Grant::pattern).collect();
+        let Some(state) = self.state.as_ref().filter(|_| patterns != self.granted) else { return };
+        let saved = if grants.is_empty() { state.clear(Part::Grants) } else { state.save(Part::Grants, &grants) };
+        match saved {
+            Ok(()) => self.granted = patterns,
+            Err(error) => tracing::error!("what was allowed can't be saved: {error}"),
+        }
+    }
+
+    /// Saves the prompts that the log has not, for the next run.
+    fn keep_queue(&mut self) {
+        let Some(state) = &self.state else { return };
+        let texts = self.queue.texts();
+        let saved = if texts.is_empty() { state.clear(Part::Queue) } else { state.save(Part::Queue, &texts) };
+        if let Err(error) = saved {
+            tracing::error!("the prompts that wait can't be saved: {error}");
+        }
+    }
+
+    fn tell_trouble(&self, why: Option<&str>) {
+        if let Some(trouble) = &self.trouble {
+            trouble(&self.session, why);
+        }
     }
 
     /// The source counts from this run's epoch, everyone else on the session's clock.

@@ -61,6 +61,11 @@ impl Paths {
         self.state.join("history.jsonl")
     }
 
+    /// Drafts, waiting prompts and grants of sessions.
+    pub fn session_state(&self) -> PathBuf {
+        self.state.join("session-state")
+    }
+
     pub fn log_file(&self) -> PathBuf {
         self.state.join("jarvis-tui.log")
     }

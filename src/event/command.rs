@@ -18,6 +18,8 @@ pub enum Command {
     Unqueue {
         id: u64,
     },
+    /// Send the first prompt of a queue that is held. Does nothing while a turn runs.
+    SendQueued,
     /// Answer an ask. The first answer wins.
     Decide {
         call: CallId,

@@ -47,6 +47,27 @@ pub struct Queued {
     pub text: String,
 }
 
+impl Queued {
+    /// Numbers from here on are of prompts that wait on this side of a line that is down.
+    pub const HERE: u64 = 1 << 62;
+
+    pub fn is_here(&self) -> bool {
+        self.id >= Self::HERE
+    }
+}
+
+/// What became of a wish that another program's session did not take.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Undelivered {
+    /// How many there were.
+    pub count: u64,
+    pub why: String,
+    /// It was sent, and no answer came: it may have arrived.
+    pub unknown: bool,
+    /// The prompt, where it certainly did not arrive and must be given back.
+    pub text: Option<String>,
+}
+
 /// Where a replay stands.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReplayState {
@@ -66,6 +87,8 @@ pub struct ReplayState {
 pub struct Weather {
     pub link: LinkState,
     pub queue: Vec<Queued>,
+    /// The queue is from an earlier run: it waits for a word of the person, or for the end of the next turn.
+    pub held: bool,
     /// Why new events can't be saved at the moment, if so. Shown for as long as it stands.
     pub not_saved: Option<String>,
     pub replay: Option<ReplayState>,
@@ -75,9 +98,9 @@ pub struct Weather {
     /// Whatever the session could be asked, this client only watches.
     #[serde(skip)]
     pub watch_only: bool,
-    /// How many wishes did not arrive where they were sent, and what became of the last.
+    /// The last wish that did not arrive where it was sent.
     #[serde(skip)]
-    pub undelivered: Option<(u64, String)>,
+    pub undelivered: Option<Undelivered>,
     /// The session's clock when this was said; ticks continue from it.
     pub now: Millis,
 }

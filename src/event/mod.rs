@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use command::{Command, Target};
 pub use fault::{Fault, FaultKind};
 pub use ids::{CallId, MessageId, SessionId, TurnId};
-pub use link::{Caps, LinkState, Queued, ReplayState, Weather};
+pub use link::{Caps, LinkState, Queued, ReplayState, Undelivered, Weather};
 pub use pattern::Pattern;
 pub use permission::{Grant, Permissions, RuleKind, StandingRule};
 pub use stop::{LastPart, Stop};

@@ -14,9 +14,10 @@ use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::bridge::{Delivery, Live};
+use crate::bridge::{Delivery, Live, session};
 use crate::config::units;
 use crate::event::{
     AgentEvent, CallId, Command, Envelope, Fault, FaultKind, Level, Outcome, Role, Seq, TurnEnd, Weather,
@@ -25,6 +26,9 @@ use crate::text::clean::{clean, one_line};
 
 use output::{Unwritten, for_people, say};
 pub use tally::{Tally, exit_code};
+
+/// Exit code when all went well but for the log: it can't be written, or was removed under the program.
+pub const NOT_SAVED: u8 = 8;
 
 /// What goes to stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +83,7 @@ pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
     let mut interrupts = Interrupts::new();
     // A resumed session may first close what its last run left open; that is not our turn.
     let mut began = watching;
+    let mut saved = Saved::new(&live);
     loop {
         let open = tokio::select! {
             biased;
@@ -100,6 +105,10 @@ pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
                 let _ = live.commands.send(Command::Cancel).await;
                 continue;
             }
+            why = saved.trouble() => {
+                printer.say(&format!("! {why}"));
+                continue;
+            }
             open = subscription.batch(512, &mut batch) => open,
             why = undelivered(&mut weather), if !watching && !began => {
                 printer.say(&format!("✗ the prompt did not arrive: {why}"));
@@ -111,6 +120,7 @@ pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
         for delivery in batch.drain(..) {
             let Delivery::Fact(fact) = delivery else { continue };
             began |= matches!(fact.envelope.event, AgentEvent::TurnStarted { .. });
+            saved.observe(&fact.envelope, run.source);
             let limit = tally.end().cloned();
             tally.observe(&fact.envelope);
             if let Some(TurnEnd::Failed(fault)) = limit
@@ -129,20 +139,74 @@ pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
             break;
         }
     }
-    let not_saved = live.weather.borrow().not_saved.clone();
-    if let Some(why) = not_saved {
-        let text = format!("this session is not saved: {why}");
-        printer.say(&format!("! {text}"));
+    if let Some((text, is_news)) = saved.at_the_end() {
+        if is_news {
+            printer.say(&format!("! {text}"));
+        }
         tally.notice("not_saved", &text);
     }
     printer.finish(&tally)?;
-    Ok(tally.exit_code())
+    Ok(saved.exit_code(tally.exit_code()))
+}
+
+/// Whether the log has what was printed.
+struct Saved {
+    weather: watch::Receiver<Weather>,
+    open: bool,
+    /// What was said last.
+    told: Option<String>,
+    /// The log was removed under this program.
+    removed: bool,
+}
+
+impl Saved {
+    fn new(live: &Live) -> Self {
+        Self { weather: live.weather.clone(), open: true, told: None, removed: false }
+    }
+
+    fn now(&self) -> Option<String> {
+        self.weather.borrow().not_saved.as_ref().map(|why| format!("this session is not saved: {why}"))
+    }
+
+    /// Waits until the log can't be written for another reason than before. Cancel-safe.
+    async fn trouble(&mut self) -> String {
+        loop {
+            let now = self.now();
+            if let Some(why) = now.filter(|why| self.told.as_ref() != Some(why)) {
+                self.told = Some(why.clone());
+                return why;
+            }
+            if !self.open {
+                return std::future::pending().await;
+            }
+            self.open = self.weather.changed().await.is_ok();
+        }
+    }
+
+    fn observe(&mut self, envelope: &Envelope, source: &str) {
+        // In a replay it was another run's log.
+        self.removed |= source != "replay"
+            && matches!(&envelope.event, AgentEvent::Noticed { code, .. } if code == session::REWRITTEN);
+    }
+
+    /// Returns why the log isn't whole now, and whether that is news.
+    fn at_the_end(&self) -> Option<(String, bool)> {
+        let now = self.now()?;
+        let is_news = self.told.as_ref() != Some(&now);
+        Some((now, is_news))
+    }
+
+    /// An answer that is well but not saved is no plain success.
+    fn exit_code(&self, code: u8) -> u8 {
+        let well = code == 0 || code == 7;
+        if well && (self.removed || self.now().is_some()) { NOT_SAVED } else { code }
+    }
 }
 
 /// Waits until a wish was lost on its way to another program's session.
-async fn undelivered(weather: &mut tokio::sync::watch::Receiver<Weather>) -> String {
+async fn undelivered(weather: &mut watch::Receiver<Weather>) -> String {
     let why = match weather.wait_for(|weather| weather.undelivered.is_some()).await {
-        Ok(weather) => weather.undelivered.as_ref().map(|(_, why)| why.clone()),
+        Ok(weather) => weather.undelivered.as_ref().map(|undelivered| undelivered.why.clone()),
         Err(_) => None,
     };
     match why {

@@ -201,7 +201,7 @@ impl Tally {
 
     /// Returns the exit code: 0 ok, 1 failed or declined, 3 the settings name no usable engine, 4 authentication,
     /// 5 network or stream lost, 6 a limit was reached, that of the model's output too, 7 a call was denied and the turn
-    /// otherwise completed, 130 interrupted by the person.
+    /// otherwise completed, 130 interrupted by the person. Whether it was saved (8) only the run knows.
     pub fn exit_code(&self) -> u8 {
         match &self.end {
             Some(TurnEnd::Completed) if self.stop == Some(Stop::Length) => 6,

@@ -15,7 +15,8 @@ pub(super) struct Head {
 impl Head {
     /// Reads number and time from the first bytes; lines that other programs laid out differently are parsed whole.
     pub(super) fn of(line: &[u8]) -> Option<Self> {
-        Self::quick(line).or_else(|| serde_json::from_slice(line).ok())
+        let head = Self::quick(line).or_else(|| serde_json::from_slice(line).ok());
+        head.filter(|head| is_plausible(head.seq))
     }
 
     fn quick(line: &[u8]) -> Option<Self> {
@@ -38,7 +39,12 @@ fn number(text: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 pub(super) fn decode(line: &[u8]) -> Option<Envelope> {
-    serde_json::from_slice(line).ok()
+    serde_json::from_slice(line).ok().filter(|envelope: &Envelope| is_plausible(envelope.seq))
+}
+
+/// No session gets so long, and a number beside the greatest one would leave none for what follows.
+pub(super) fn is_plausible(seq: Seq) -> bool {
+    seq.0 <= 1 << 53
 }
 
 #[cfg(test)]

@@ -90,9 +90,13 @@ pub fn find(dir: &Path, wanted: &str) -> Result<Summary, FindError> {
 }
 
 /// Returns the session that was used last, of one working folder or of all; sessions of one question are none of
-/// them. One without a prompt counts only if all
-/// are so. Reads no further than to that session, for there may be thousands.
-pub fn newest_of(dir: &Path, folder: Option<&str>) -> Result<Option<Summary>, OpenError> {
+/// them. One without a prompt counts only if all are so, or where something in it is `unfinished`. Reads no further than
+/// to that session, for there may be thousands.
+pub fn newest_of(
+    dir: &Path,
+    folder: Option<&str>,
+    unfinished: &dyn Fn(&SessionId) -> bool,
+) -> Result<Option<Summary>, OpenError> {
     let mut logs: Vec<_> = logs(dir)?.into_iter().map(|(id, path)| (modified(&path), id, path)).collect();
     logs.sort_by(|a, b| (b.0, &b.1).cmp(&(a.0, &a.1)));
     let mut silent = None;
@@ -101,7 +105,7 @@ pub fn newest_of(dir: &Path, folder: Option<&str>) -> Result<Option<Summary>, Op
         if session.kind == ANSWER || folder.is_some_and(|folder| session.folder != folder) {
             continue;
         }
-        if session.title.is_some() {
+        if session.title.is_some() || unfinished(&session.id) {
             return Ok(Some(session));
         }
         silent = silent.or(Some(session));

@@ -4,15 +4,19 @@
 //! Invariant: a line once written is never changed; numbers grow and none means two things.
 //! Not here: which events exist (`event`), when to write or sync (`bridge::session`).
 
+mod damage;
 mod line;
 mod listing;
 mod naming;
 mod read;
+mod state;
 mod write;
 
+pub use damage::Damage;
 pub use listing::{FindError, Listing, RemoveError, Summary, find, list, newest_of, remove};
-pub use naming::{log_path, new_session_id, overflow_path};
+pub use naming::{log_path, new_session_id, overflow_path, unique};
 pub use read::{Cursor, End, Entry, OpenError, Page, Reader, Survey, Tail, TurnMark, Want};
+pub use state::{Part, SessionState, StateError};
 pub use write::{Writer, create_private, create_private_dir};
 
 use serde::{Deserialize, Serialize};

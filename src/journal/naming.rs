@@ -1,9 +1,11 @@
 //! Names of sessions and of their files. What comes from outside never names a path as it is.
 
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use uuid::{NoContext, Uuid};
 
 use crate::event::{CallId, SessionId};
 
@@ -11,8 +13,15 @@ use crate::event::{CallId, SessionId};
 pub fn new_session_id(now_ms: u64) -> SessionId {
     let stamp = i64::try_from(now_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or_default();
     let time = stamp.to_zoned(TimeZone::system()).strftime("%Y%m%d-%H%M%S");
-    let [.., high, low] = *uuid::Uuid::now_v7().as_bytes();
+    let [.., high, low] = *unique().as_bytes();
     SessionId::new(format!("{time}-{high:02x}{low:02x}"))
+}
+
+/// Makes a name that nobody else has, sorted by time. A clock before 1970 counts as 1970.
+#[expect(clippy::disallowed_methods, reason = "the wall clock orders the names and decides nothing")]
+pub fn unique() -> Uuid {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, since.as_secs(), since.subsec_nanos()))
 }
 
 /// Returns where a session's log is.
@@ -26,7 +35,7 @@ pub fn overflow_path(dir: &Path, session: &SessionId, call: &CallId) -> PathBuf 
 }
 
 /// Keeps letters, digits, `-` and `_`; a name that had more gets a sum of the original, so that two stay two.
-fn safe(name: &str) -> String {
+pub(super) fn safe(name: &str) -> String {
     let kept: String = name
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' })

@@ -1,25 +1,32 @@
 //! Reading a log: in pages from any number on, from its end backwards, or whole.
 //!
-//! Numbers and times only grow along the file, so a place is found by bisection: no index is kept or built.
+//! Numbers and times only grow along the file, so a place is found by bisection: no index is kept or built. A log in
+//! which they don't is damaged and gone through from its first line, where [`order`] says which line is wrong.
 //! Invariant: entries come with strictly growing numbers; what isn't an envelope is skipped and counted, never fatal.
 //! Not here: following a file that grows (the hub does), sealing a log that was cut (its readers do).
 
+#[cfg(test)]
+mod damaged;
+mod lines;
+mod order;
 mod seek;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 
-use super::line::{Head, decode};
-use super::{FORMAT, Header};
+use super::{Damage, FORMAT, Header};
 use crate::event::{AgentEvent, Envelope, Seq};
+use order::Seen;
+use walk::Walk;
 
 pub use seek::{End, Survey, Tail, TurnMark};
 
@@ -27,6 +34,8 @@ pub use seek::{End, Survey, Tail, TurnMark};
 const CHUNK: usize = 64 << 10;
 /// A longer line is not ours: it is skipped without ever being held.
 const MAX_LINE: usize = 64 << 20;
+/// So many lines may stand before the first event of a log whose header can't be read.
+const BROKEN: u64 = 16;
 
 /// Why a log can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +64,8 @@ pub struct Cursor {
     offset: u64,
     /// Only greater numbers are delivered.
     after: Seq,
+    /// Nothing where the place was jumped to.
+    seen: Option<Seen>,
 }
 
 /// How much to read at once.
@@ -82,10 +93,8 @@ impl Want {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
     pub entries: Vec<Entry>,
-    /// Lines that are no envelopes.
-    pub skipped: u64,
-    /// Bytes of an unfinished last line.
-    pub torn: Option<u64>,
+    /// What could not be taken as it stands, between these.
+    pub damage: Damage,
     /// Whether nothing more is there or wanted.
     pub end: bool,
 }
@@ -93,25 +102,55 @@ pub struct Page {
 /// An open log. Cheap to clone; holds no position of its own.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    file: Arc<File>,
+    source: Source,
     path: Arc<Path>,
     header: Arc<Header>,
     /// Where the first envelope is.
     start: u64,
+    /// The first event must have the number 1.
+    from_one: bool,
+    /// Somebody went through the log and found that numbers and times only grow.
+    ordered: Arc<AtomicBool>,
     saved: Option<Arc<AtomicU64>>,
+}
+
+/// The file of a log, which its writer may have to make anew; all clones read the same.
+#[derive(Clone, Debug)]
+pub(super) struct Source(Arc<RwLock<Arc<File>>>);
+
+impl Source {
+    pub(super) fn new(file: File) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(file))))
+    }
+
+    fn file(&self) -> Arc<File> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads on in another file, which has the same bytes up to here.
+    fn replace(&self, file: File) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(file);
+    }
 }
 
 impl Reader {
     /// Opens a log, or bare envelopes as `stream-json` prints them.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let file = File::open(path).map_err(|cause| OpenError::Io { path: path.to_owned(), cause })?;
-        Self::of(file, path, None)
+        Self::of(Source::new(file), path)
     }
 
-    /// Reads through a handle; `saved` tells how far its writer has come.
-    pub(super) fn of(file: File, path: &Path, saved: Option<Arc<AtomicU64>>) -> Result<Self, OpenError> {
-        let bare = Header::new(stem(path), 0);
-        let mut reader = Self { file: Arc::new(file), path: path.into(), header: Arc::new(bare), start: 0, saved };
+    /// Reads through a handle.
+    pub(super) fn of(source: Source, path: &Path) -> Result<Self, OpenError> {
+        let mut reader = Self {
+            source,
+            path: path.into(),
+            header: Arc::new(Header::new(stem(path), 0)),
+            start: 0,
+            from_one: false,
+            ordered: Arc::default(),
+            saved: None,
+        };
         match reader.line_at(0) {
             Ok(Some(line)) => reader.begin(&line)?,
             Ok(None) => return Err(OpenError::NoHeader { path: path.to_owned() }),
@@ -120,16 +159,57 @@ impl Reader {
         Ok(reader)
     }
 
+    /// Makes this the reader of a writer; `saved` tells how far that has come.
+    pub(super) fn of_writer(self, saved: Arc<AtomicU64>) -> Self {
+        Self { saved: Some(saved), ..self }
+    }
+
+    /// Writes all bytes of the log to another file.
+    pub(super) fn copy_to(&self, mut file: &File) -> io::Result<()> {
+        let mut offset = 0;
+        loop {
+            let chunk = self.chunk(offset, CHUNK * 4)?;
+            file.write_all(&chunk)?;
+            offset += chunk.len() as u64;
+            if chunk.len() < CHUNK * 4 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Goes on in another file, which has the same bytes up to here.
+    pub(super) fn go_on_in(&self, file: File) {
+        self.source.replace(file);
+    }
+
     fn begin(&mut self, line: &[u8]) -> Result<(), OpenError> {
-        if let Ok(header) = serde_json::from_slice::<Header>(line) {
+        let mark = if line.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+        let text = line.get(mark..).unwrap_or_default();
+        let mut values = serde_json::Deserializer::from_slice(text).into_iter::<Header>();
+        if let Some(Ok(header)) = values.next() {
             if header.format > FORMAT {
                 return Err(OpenError::Newer { path: self.path.to_path_buf(), found: header.format });
             }
+            // Where a line end was lost, the first event stands in the same line.
+            let end = mark + values.byte_offset();
+            let rest = line.get(end..).unwrap_or_default();
+            self.start = if rest.trim_ascii().is_empty() { line.len() as u64 + 1 } else { end as u64 };
+            self.from_one = header.mirror_of.is_none();
             self.header = Arc::new(header);
-            self.start = line.len() as u64 + 1;
             return Ok(());
         }
-        let Some(envelope) = decode(line) else { return Err(OpenError::NoHeader { path: self.path.to_path_buf() }) };
+        self.begin_bare()
+    }
+
+    /// Begins a log that has no header, or none that can be read.
+    fn begin_bare(&mut self) -> Result<(), OpenError> {
+        let first = {
+            let mut walk = Walk::new(self, self.first());
+            walk.next(Seq(u64::MAX)).map(|entry| entry.filter(|_| walk.damage.unreadable < BROKEN))
+        };
+        let none = || OpenError::NoHeader { path: self.path.to_path_buf() };
+        let first = first.map_err(|cause| OpenError::Io { path: self.path.to_path_buf(), cause })?;
+        let envelope = first.ok_or_else(none)?.envelope;
         if let AgentEvent::SessionOpened { wall, engine, model, folder, version, .. } = envelope.event {
             let started_at = wall.saturating_sub(envelope.at.0);
             let bare = Header::new(self.header.session.clone(), started_at);
@@ -148,7 +228,7 @@ impl Reader {
 
     /// Returns the size of the file now.
     pub fn len(&self) -> io::Result<u64> {
-        Ok(self.file.metadata()?.len())
+        Ok(self.source.file().metadata()?.len())
     }
 
     pub fn is_empty(&self) -> io::Result<bool> {
@@ -162,65 +242,22 @@ impl Reader {
 
     /// Returns the place before the first event.
     pub fn first(&self) -> Cursor {
-        Cursor { offset: self.start, after: Seq(0) }
+        Cursor { offset: self.start, after: Seq(0), seen: Some(Seen { steady: true, ..Seen::default() }) }
     }
 
     /// Reads on from a place and moves it.
     pub fn read(&self, cursor: &mut Cursor, want: Want) -> io::Result<Page> {
         let mut page = Page::default();
         let mut bytes = 0;
-        let mut size = CHUNK;
-        loop {
-            let chunk = Bytes::from(self.chunk(cursor.offset, size)?);
-            let at_end = chunk.len() < size;
-            let mut used = 0;
-            while let Some(length) = chunk.get(used..).and_then(|rest| memchr::memchr(b'\n', rest)) {
-                match Self::take(&chunk.slice(used..used + length), cursor.after, want.through) {
-                    Ok(entry) => {
-                        bytes += entry.line.len();
-                        cursor.after = entry.envelope.seq;
-                        page.entries.push(entry);
-                    }
-                    Err(Left::Beyond) => {
-                        cursor.offset += used as u64;
-                        page.end = true;
-                        return Ok(page);
-                    }
-                    Err(Left::Passed) => {}
-                    Err(Left::Noise) => page.skipped += 1,
-                }
-                used += length + 1;
-                if page.entries.len() >= want.events || bytes >= want.bytes {
-                    cursor.offset += used as u64;
-                    return Ok(page);
-                }
-            }
-            cursor.offset += used as u64;
-            if at_end {
-                page.end = true;
-                let rest = chunk.slice(used..);
-                // A whole envelope that lacks only its line end counts; the line end is an empty line later.
-                match Self::take(&rest, cursor.after, want.through) {
-                    Ok(entry) => {
-                        cursor.offset += rest.len() as u64;
-                        cursor.after = entry.envelope.seq;
-                        page.entries.push(entry);
-                    }
-                    Err(Left::Noise) => page.torn = Some(rest.len() as u64),
-                    Err(Left::Passed | Left::Beyond) => {}
-                }
-                return Ok(page);
-            }
-            if used > 0 {
-                size = CHUNK;
-            } else if size < MAX_LINE {
-                size *= 4;
-            } else {
-                page.skipped += 1;
-                cursor.offset = self.line_after(cursor.offset + size as u64)?;
-                size = CHUNK;
-            }
+        let mut walk = Walk::new(self, *cursor);
+        while page.entries.len() < want.events && bytes < want.bytes {
+            let Some(entry) = walk.next(want.through)? else { break };
+            bytes += entry.line.len();
+            page.entries.push(entry);
         }
+        *cursor = walk.cursor();
+        (page.damage, page.end) = (walk.damage, walk.at_end);
+        Ok(page)
     }
 
     /// Reads all that is there.
@@ -228,26 +265,13 @@ impl Reader {
         self.read(&mut self.first(), Want::everything())
     }
 
-    fn take(line: &Bytes, after: Seq, through: Seq) -> Result<Entry, Left> {
-        if line.is_empty() {
-            return Err(Left::Passed);
-        }
-        let Some(head) = Head::of(line) else { return Err(Left::Noise) };
-        if head.seq <= after {
-            return Err(Left::Passed);
-        }
-        if head.seq > through {
-            return Err(Left::Beyond);
-        }
-        decode(line).map(|envelope| Entry { envelope, line: line.clone() }).ok_or(Left::Noise)
-    }
-
     /// Reads `size` bytes, fewer only at the end of the file.
     fn chunk(&self, offset: u64, size: usize) -> io::Result<Vec<u8>> {
+        let file = self.source.file();
         let mut buffer = vec![0; size];
         let mut filled = 0;
         while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-            match self.file.read_at(rest, offset + filled as u64) {
+            match file.read_at(rest, offset + filled as u64) {
                 Ok(0) => break,
                 Ok(count) => filled += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -290,16 +314,6 @@ impl Reader {
             size *= 4;
         }
     }
-}
-
-/// Why a line is left where it is.
-enum Left {
-    /// Behind the place already.
-    Passed,
-    /// More than was wanted.
-    Beyond,
-    /// Not an envelope.
-    Noise,
 }
 
 fn stem(path: &Path) -> crate::event::SessionId {

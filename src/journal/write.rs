@@ -2,7 +2,7 @@
 //!
 //! What can't be written waits in order and goes before anything newer, from the very byte where the disk stopped;
 //! so a disk that was full leaves neither a hole nor a torn line. Only when far too much waits is the newest lost,
-//! counted and told.
+//! counted and told. A log that was removed under the program is written anew, from what the open file still has.
 //! One writer per log: a second opener is refused by an advisory lock.
 
 mod queue;
@@ -11,7 +11,7 @@ mod tests;
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::read::Source;
 use super::{End, Header, OpenError, Reader, log_path, overflow_path};
 use crate::event::{CallId, Seq};
 use queue::Queue;
@@ -34,19 +35,26 @@ pub struct Writer {
     /// What the queue has written, for readers in this program.
     saved: Arc<AtomicU64>,
     path: PathBuf,
-    header: Header,
+    /// Reads what was written, through a handle of its own.
+    reader: Reader,
+    /// The file system counts names, so that a removed file is known.
+    counts_names: bool,
+    /// How often the log was removed and written anew.
+    rewritten: u32,
+    /// Why it couldn't be.
+    displaced: Option<String>,
 }
 
 impl Writer {
     /// Begins a log in `dir`, which is made if need be. Log and folder are the owner's alone.
-    pub fn create(dir: &Path, header: Header) -> Result<Self, OpenError> {
+    pub fn create(dir: &Path, header: &Header) -> Result<Self, OpenError> {
         let path = log_path(dir, &header.session);
         let failed = |cause| OpenError::Io { path: path.clone(), cause };
         create_private_dir(dir).map_err(failed)?;
         let mut options = private();
         let file = options.read(true).append(true).create_new(true).open(&path).map_err(failed)?;
         lock(&file, &path)?;
-        let begun = serde_json::to_vec(&header).map_err(io::Error::from).and_then(|mut line| {
+        let begun = serde_json::to_vec(header).map_err(io::Error::from).and_then(|mut line| {
             line.push(b'\n');
             (&file).write_all(&line)
         });
@@ -55,7 +63,9 @@ impl Writer {
             let _ = std::fs::remove_file(&path);
             return Err(failed(error));
         }
-        Ok(Self::on(file, path, header, Seq(0)))
+        let reader = reading(&path)?;
+        reader.end().map_err(failed)?;
+        Ok(Self::on(file, path, reader, Seq(0)))
     }
 
     /// Opens a log to go on with it. A torn last line is ended, so that it stays what it is: not an envelope.
@@ -65,27 +75,31 @@ impl Writer {
         let failed = |cause| OpenError::Io { path: path.to_owned(), cause };
         let file = OpenOptions::new().read(true).append(true).open(path).map_err(failed)?;
         lock(&file, path)?;
-        let reader = Reader::of(file.try_clone().map_err(failed)?, path, None)?;
+        let reader = reading(path)?;
         let end = reader.end().map_err(failed)?;
         if !end.closed {
             (&file).write_all(b"\n").map_err(failed)?;
         }
-        Ok((Self::on(file, path.to_owned(), reader.header().clone(), end.last), end))
+        Ok((Self::on(file, path.to_owned(), reader, end.last), end))
     }
 
-    fn on(file: File, path: PathBuf, header: Header, last: Seq) -> Self {
+    fn on(file: File, path: PathBuf, reader: Reader, last: Seq) -> Self {
         let saved = Arc::new(AtomicU64::new(last.0));
-        Self { queue: Queue::new(file, Arc::clone(&saved)), saved, path, header }
+        let reader = reader.of_writer(Arc::clone(&saved));
+        let counts_names = file.metadata().is_ok_and(|facts| facts.nlink() > 0);
+        let queue = Queue::new(file, Arc::clone(&saved));
+        Self { queue, saved, path, reader, counts_names, rewritten: 0, displaced: None }
     }
 
     /// Appends lines, given without line ends. After an error they wait and go with the next call.
     pub fn append(&mut self, lines: &[Bytes]) -> io::Result<()> {
-        self.queue.append(lines)
+        let written = self.queue.append(lines);
+        self.stay_in_place().and(written)
     }
 
     /// Tries again to write what waits.
     pub fn retry(&mut self) -> io::Result<()> {
-        self.queue.append(&[])
+        self.append(&[])
     }
 
     /// Makes sure that the disk has what was written.
@@ -95,7 +109,42 @@ impl Writer {
 
     /// Returns why the log isn't complete at the moment, if so.
     pub fn not_saved(&self) -> Option<String> {
-        self.queue.not_saved()
+        self.displaced.clone().or_else(|| self.queue.not_saved())
+    }
+
+    /// Returns how often the log was removed under this program and written anew.
+    pub fn rewritten(&self) -> u32 {
+        self.rewritten
+    }
+
+    fn stay_in_place(&mut self) -> io::Result<()> {
+        if !self.counts_names || self.queue.sink().metadata()?.nlink() > 0 {
+            return Ok(());
+        }
+        let outcome = self.write_anew();
+        let why = |error: &io::Error| format!("the log was removed and can't be written anew: {error}");
+        self.displaced = outcome.as_ref().err().map(why);
+        outcome
+    }
+
+    /// Writes the log to its place once more: the removed file is there for as long as it is open.
+    fn write_anew(&mut self) -> io::Result<()> {
+        create_private_dir(self.path.parent().unwrap_or(Path::new(".")))?;
+        let file = private().read(true).append(true).create_new(true).open(&self.path)?;
+        let copied = self.reader.copy_to(&file).and_then(|()| file.sync_data()).and_then(|()| File::open(&self.path));
+        let reading = match (lock(&file, &self.path), copied) {
+            (Ok(()), Ok(reading)) => reading,
+            (locked, copied) => {
+                let _ = std::fs::remove_file(&self.path);
+                locked.map_err(io::Error::other)?;
+                copied?;
+                return Ok(());
+            }
+        };
+        self.reader.go_on_in(reading);
+        self.queue.go_on_in(file);
+        self.rewritten += 1;
+        Ok(())
     }
 
     /// Returns the size of the log in the file.
@@ -113,7 +162,7 @@ impl Writer {
     }
 
     pub fn header(&self) -> &Header {
-        &self.header
+        self.reader.header()
     }
 
     pub fn path(&self) -> &Path {
@@ -121,15 +170,22 @@ impl Writer {
     }
 
     /// Returns a reader that knows how far this writer has come: the hub's backlog.
-    pub fn reader(&self) -> Result<Reader, OpenError> {
-        let file = File::open(&self.path).map_err(|cause| OpenError::Io { path: self.path.clone(), cause })?;
-        Reader::of(file, &self.path, Some(Arc::clone(&self.saved)))
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
     }
 
     /// Returns where the whole output of a call goes that is too long for the log.
     pub fn overflow(&self, call: &CallId) -> PathBuf {
-        overflow_path(self.path.parent().unwrap_or(Path::new(".")), &self.header.session, call)
+        overflow_path(self.path.parent().unwrap_or(Path::new(".")), &self.header().session, call)
     }
+}
+
+/// Opens a log that was locked already, to read it.
+///
+/// A handle of its own: one that shares the writer's would hold the lock as long as somebody reads.
+fn reading(path: &Path) -> Result<Reader, OpenError> {
+    let file = File::open(path).map_err(|cause| OpenError::Io { path: path.to_owned(), cause })?;
+    Reader::of(Source::new(file), path)
 }
 
 /// Makes a file that only its owner may read.

@@ -146,12 +146,12 @@ impl Http {
     }
 
     /// Makes a call whose answer says nothing but that it was accepted.
-    pub async fn tell(&self, call: &HttpCall, timeout: Duration) -> Result<(), Fault> {
-        let place = place(&parse(&call.url).map_err(|failure| failure.fault)?);
-        let told = async { self.send(call, &[]).await.map(drop).map_err(|failure| failure.fault) };
+    pub async fn tell(&self, call: &HttpCall, timeout: Duration) -> Result<(), Failure> {
+        let place = place(&parse(&call.url)?);
+        let told = async { self.send(call, &[]).await.map(drop) };
         tokio::time::timeout(timeout, told).await.unwrap_or_else(|_| {
             let text = format!("{place} did not answer within {} ms", timeout.as_millis());
-            Err(Fault::new(FaultKind::TimedOut, text))
+            Err(Failure::passing(FaultKind::TimedOut, text))
         })
     }
 

@@ -16,6 +16,8 @@ pub enum Action {
     TakeBack,
     /// Sends the last prompt again, as when its answer broke off.
     Retry,
+    /// Send what waits from an earlier run.
+    SendQueued,
     /// Answers the ask on the screen.
     Decide(Decision),
     CycleMode,

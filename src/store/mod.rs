@@ -26,7 +26,7 @@ pub mod transcript;
 pub mod usage;
 mod wishes;
 
-use crate::event::{AgentEvent, Envelope, Level, LinkState, Seq, TurnEnd};
+use crate::event::{AgentEvent, Envelope, Level, LinkState, Seq, TurnEnd, Undelivered};
 
 use self::effect::Effect;
 use self::focus::{Approval, Focus};
@@ -138,10 +138,18 @@ impl Store {
             Msg::Reset => self.reset(),
             Msg::Weather(weather) => {
                 self.session.clock(weather.now);
-                if let Some((_, why)) = weather.undelivered.as_ref()
+                if let Some(Undelivered { why, unknown, text, .. }) = &weather.undelivered
                     && weather.undelivered != self.session.weather.undelivered
                 {
-                    self.hint = Some((Level::Error, format!("it did not arrive: {why}")));
+                    let what = match (unknown, text) {
+                        (true, _) => "it may have arrived, so it is not sent again",
+                        (false, Some(_)) => "not sent, it is in the composer again",
+                        (false, None) => "it did not arrive",
+                    };
+                    self.hint = Some((Level::Error, format!("{what}: {why}")));
+                    if text.is_some() {
+                        self.taken_back.clone_from(text);
+                    }
                 }
                 self.session.weather = weather;
             }
@@ -251,7 +259,6 @@ impl Store {
             return;
         }
         let expected = self.last_seq.next();
-        debug_assert_eq!(*seq, expected, "the hub promises no holes");
         if *seq != expected {
             let text = format!("events {} to {} are missing here", expected.0, seq.0 - 1);
             self.transcript.notice(*at, Level::Error, "hole", &text);

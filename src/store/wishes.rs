@@ -39,6 +39,7 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
             }
         }
         Action::Retry => submitting::retry(store, fx),
+        Action::SendQueued => fx.push(Effect::Send(Command::SendQueued)),
         Action::Decide(decision) => decide(store, decision, fx),
         Action::CycleMode => {
             let mode = store.session.wanted_mode.unwrap_or(store.session.mode()).following();

@@ -114,22 +114,17 @@ impl Composer {
 
     /// Returns the text with every chip put back.
     pub fn text(&self) -> String {
-        let shown = self.area.lines().join("\n");
-        if self.chips.is_empty() {
-            return shown;
+        put_back(&self.area.lines().join("\n"), &self.chips)
+    }
+
+    /// Returns what the person was writing, also while a prompt of the past is on display.
+    pub fn draft(&self) -> String {
+        match &self.browsing {
+            Some(Browsing { draft: (lines, chips), .. }) if lines.iter().any(|line| !line.is_empty()) => {
+                put_back(&lines.join("\n"), chips)
+            }
+            _ => self.text(),
         }
-        let mut text = String::with_capacity(shown.len());
-        let mut rest = shown.as_str();
-        while let Some(at) = rest.find(CHIP_HEAD) {
-            let (before, here) = rest.split_at(at);
-            text.push_str(before);
-            let chip = self.chips.iter().find(|chip| here.starts_with(&chip.label));
-            let (shown, meant) = chip.map_or((CHIP_HEAD, CHIP_HEAD), |chip| (&chip.label, &chip.text));
-            text.push_str(meant);
-            rest = &here[shown.len()..];
-        }
-        text.push_str(rest);
-        text
     }
 
     /// Hands the text over, remembers it and leaves the composer empty.
@@ -388,6 +383,25 @@ impl Composer {
 fn clean(text: &str) -> String {
     let lines = text.replace("\r\n", "\n").replace('\r', "\n");
     crate::text::clean(&lines).into_owned()
+}
+
+/// Puts every chip back into a text as it is shown.
+fn put_back(shown: &str, chips: &[Chip]) -> String {
+    if chips.is_empty() {
+        return shown.to_owned();
+    }
+    let mut text = String::with_capacity(shown.len());
+    let mut rest = shown;
+    while let Some(at) = rest.find(CHIP_HEAD) {
+        let (before, here) = rest.split_at(at);
+        text.push_str(before);
+        let chip = chips.iter().find(|chip| here.starts_with(&chip.label));
+        let (shown, meant) = chip.map_or((CHIP_HEAD, CHIP_HEAD), |chip| (&chip.label, &chip.text));
+        text.push_str(meant);
+        rest = &here[shown.len()..];
+    }
+    text.push_str(rest);
+    text
 }
 
 #[cfg(test)]

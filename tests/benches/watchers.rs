@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use jarvis_tui::bridge::Live;
 use jarvis_tui::bridge::hub::{Backlog, Hub, RING_BYTES};
-use jarvis_tui::bridge::session::{self, Feed, Setup, Standing};
-use jarvis_tui::event::grammar::Sealer;
+use jarvis_tui::bridge::session::{self, Feed, Past, Setup, Standing};
 use jarvis_tui::event::{AgentEvent, Caps, LinkState, Mode, Role, SessionId, TextKind, ToolSpec, TurnEnd};
 use jarvis_tui::journal::{Header, Writer};
 use jarvis_tui::serve::ask::Ask;
@@ -185,8 +184,8 @@ async fn host(
     stop: oneshot::Receiver<()>,
 ) {
     let mut tasks = JoinSet::new();
-    let writer = Writer::create(sessions, Header::new("bench".into(), 0)).unwrap();
-    let hub = Hub::new(Backlog::Journal(writer.reader().unwrap()), RING_BYTES);
+    let writer = Writer::create(sessions, &Header::new("bench".into(), 0)).unwrap();
+    let hub = Hub::new(Backlog::Journal(writer.reader()), RING_BYTES);
     let (events, from_source) = mpsc::channel(256);
     let (commands, wishes) = mpsc::channel(16);
     let (link, watch) = watch::channel(LinkState::Idle);
@@ -196,7 +195,11 @@ async fn host(
         writer: Some(writer),
         not_saved: None,
         standing: Standing::default(),
-        sealer: Box::pin(async { Sealer::new() }),
+        state: None,
+        waiting: Vec::new(),
+        granted: Vec::new(),
+        trouble: None,
+        past: Box::pin(async { Past::default() }),
         notices: Vec::new(),
         epoch: tokio::time::Instant::now(),
     };

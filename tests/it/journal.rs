@@ -18,7 +18,7 @@ fn the_first_format_is_still_read() {
     assert_eq!(reader.header().started_at, 1_767_323_045_000);
     let page = reader.read_all().unwrap();
     assert_eq!(page.entries.iter().map(|entry| entry.envelope.seq.0).collect::<Vec<_>>(), (1..=22).collect::<Vec<_>>());
-    assert_eq!((page.skipped, page.torn), (0, Some(82)));
+    assert_eq!((page.damage.unreadable, page.damage.torn), (0, Some(82)));
     let events: Vec<_> = page.entries.iter().map(|entry| &entry.envelope.event).collect();
     assert!(matches!(events[0], AgentEvent::SessionOpened { mode: Mode::AutoEdit, window: Some(32_768), .. }));
     assert!(matches!(events[10], AgentEvent::ApprovalResolved { decision: Decision::Pattern(_), .. }));
@@ -30,6 +30,18 @@ fn the_first_format_is_still_read() {
         .map(|(at, _)| at)
         .collect();
     assert_eq!(unknown, [13], "only the variant that nobody knows");
+}
+
+#[test]
+fn a_record_glued_to_half_a_line_is_kept_and_the_half_is_told() {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/journal/glued_line.jsonl"));
+    let reader = Reader::open(path).unwrap();
+    let page = reader.read_all().unwrap();
+    let said = |event: &AgentEvent| matches!(event, AgentEvent::TextDelta { message, .. } if message.as_str() == "m4");
+    assert!(page.entries.iter().any(|entry| said(&entry.envelope.event)), "the answer to question 1");
+    let survey = reader.survey().unwrap();
+    assert_eq!(survey.damage, journal::Damage { unreadable: 1, ..journal::Damage::default() });
+    assert_eq!(survey.damage.notices()[0].0, "unreadable_lines");
 }
 
 #[test]
@@ -48,8 +60,8 @@ fn a_log_of_the_first_format_is_gone_on_with() {
     let (mut writer, end) = Writer::open(&path).unwrap();
     assert_eq!((end.last, end.torn), (Seq(22), Some(82)));
     writer.append(&[line(23, r#"{"type":"turn_finished","turn":"t2","end":"interrupted"}"#)]).unwrap();
-    let page = writer.reader().unwrap().read_all().unwrap();
-    assert_eq!((page.entries.len(), page.skipped, page.torn), (23, 1, None));
+    let page = writer.reader().read_all().unwrap();
+    assert_eq!((page.entries.len(), page.damage.unreadable, page.damage.torn), (23, 1, None));
 }
 
 fn line(seq: u64, event: &str) -> bytes::Bytes {
@@ -59,7 +71,7 @@ fn line(seq: u64, event: &str) -> bytes::Bytes {
 fn session(dir: &Path, id: &str, folder: &str, prompt: Option<&str>, age_secs: u64) -> Writer {
     let header =
         Header { folder: folder.into(), engine: "e".into(), model: "m".into(), ..Header::new(SessionId::from(id), 5) };
-    let mut writer = Writer::create(dir, header).unwrap();
+    let mut writer = Writer::create(dir, &header).unwrap();
     if let Some(prompt) = prompt {
         let prompt = serde_json::to_string(prompt).unwrap();
         writer.append(&[line(1, &format!(r#"{{"type":"user_message","message":"m","text":{prompt}}}"#))]).unwrap();
@@ -84,8 +96,8 @@ fn a_folder_is_listed_newest_first() {
     assert_eq!(listing.unreadable.len(), 1);
     let first = &listing.sessions[0];
     assert_eq!((first.modified, first.started_at, first.folder.as_str()), (999_999_000, 5, "/y"));
-    assert_eq!(journal::newest_of(dir.path(), Some("/x")).unwrap().unwrap().id.as_str(), "a-0001");
-    assert_eq!(journal::newest_of(dir.path(), Some("/none")).unwrap(), None);
+    assert_eq!(journal::newest_of(dir.path(), Some("/x"), &|_| false).unwrap().unwrap().id.as_str(), "a-0001");
+    assert_eq!(journal::newest_of(dir.path(), Some("/none"), &|_| false).unwrap(), None);
     assert!(journal::list(&dir.path().join("not there")).unwrap().sessions.is_empty());
 }
 

@@ -15,7 +15,6 @@ use futures_util::future::BoxFuture;
 use jarvis_tui::bridge::hub::{Backlog, Hub};
 use jarvis_tui::bridge::{Live, session};
 use jarvis_tui::dialect::SseFrame;
-use jarvis_tui::event::grammar::Sealer;
 use jarvis_tui::event::{AgentEvent, Caps, Command, Fault, FaultKind, LinkState, Mode, SessionId, ToolSpec, TurnEnd};
 use jarvis_tui::net::call::Framing;
 use jarvis_tui::net::sse::Frames;
@@ -205,7 +204,11 @@ impl Factory for Scripted {
                 writer: None,
                 not_saved: None,
                 standing: session::Standing::default(),
-                sealer: Box::pin(async { Sealer::new() }),
+                state: None,
+                waiting: Vec::new(),
+                granted: Vec::new(),
+                trouble: None,
+                past: Box::pin(async { session::Past::default() }),
                 notices: Vec::new(),
                 epoch: Instant::now(),
             };

@@ -15,6 +15,7 @@ use crate::engine::desk::{Desk, Wanted};
 use crate::event::{
     AgentEvent, Ask, CallId, Command, DecidedBy, Decision, Level, Outcome, Output, RanBy, TurnEnd, TurnId,
 };
+use crate::net::status::Failure;
 
 /// How often a server is asked what waits.
 const EVERY: Duration = Duration::from_secs(15);
@@ -109,7 +110,7 @@ impl Agent {
                     (Outcome::Ok, "approved; the server goes on with it".to_owned(), TurnEnd::Completed)
                 }
                 Ok(()) => (Outcome::Denied, "denied".to_owned(), TurnEnd::Completed),
-                Err(fault) => {
+                Err(Failure { fault, .. }) => {
                     let text = format!("the answer did not reach the server: {}", fault.message);
                     let notice =
                         AgentEvent::Noticed { level: Level::Error, code: "approval".into(), text: text.clone() };

@@ -4,7 +4,7 @@ use tokio::net::TcpListener;
 use super::*;
 use crate::bridge::Delivery;
 use crate::bridge::hub::{Backlog, RING_BYTES};
-use crate::event::{AgentEvent, Mode, TurnEnd};
+use crate::event::{AgentEvent, Command, Mode, TurnEnd};
 
 fn fact(seq: u64, event: AgentEvent) -> String {
     let envelope = Envelope { seq: Seq(seq), at: Millis(seq * 10), event };
@@ -36,7 +36,11 @@ fn end(seq: u64) -> String {
 
 /// Answers each connection with the next body and closes; returns the requests.
 async fn server(bodies: Vec<Option<String>>) -> (String, mpsc::UnboundedReceiver<String>, JoinSet<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    server_at("127.0.0.1:0", bodies).await
+}
+
+async fn server_at(place: &str, bodies: Vec<Option<String>>) -> (String, mpsc::UnboundedReceiver<String>, JoinSet<()>) {
+    let listener = TcpListener::bind(place).await.unwrap();
     let address = format!("http://{}/v1/sessions/s1", listener.local_addr().unwrap());
     let (asked, requests) = mpsc::unbounded_channel();
     let mut tasks = JoinSet::new();
@@ -171,9 +175,9 @@ async fn a_wish_that_does_not_arrive_is_told_and_the_line_stays_well() {
     let mut weather = live.weather.clone();
     weather.wait_for(|weather| weather.link == LinkState::Live).await.unwrap();
     live.commands.send(Command::Prompt { text: "hi".into() }).await.unwrap();
-    let (count, why) =
-        weather.wait_for(|weather| weather.undelivered.is_some()).await.unwrap().undelivered.clone().unwrap();
-    assert!(count == 1 && why.contains("500"), "{why}");
+    let told = weather.wait_for(|weather| weather.undelivered.is_some()).await.unwrap().undelivered.clone().unwrap();
+    assert!(told.count == 1 && told.why.contains("500") && !told.unknown, "{told:?}");
+    assert_eq!(told.text.as_deref(), Some("hi"), "it is given back");
     assert_eq!(weather.borrow().link, LinkState::Live);
 }
 
@@ -207,4 +211,67 @@ async fn the_other_ones_queue_and_line_are_shown_and_any_name_is_a_fact() {
     let seen = seen.wait_for(|weather| !weather.queue.is_empty()).await.unwrap().clone();
     assert_eq!((seen.link, seen.queue[0].text.as_str()), (LinkState::Connecting, "later"));
     assert_eq!(live.hub.last(), Seq(1));
+}
+
+#[tokio::test]
+async fn a_prompt_waits_while_the_line_is_down_and_goes_once_when_it_is_back() {
+    let held = |facts: String| format!("{facts}event: caught-up\ndata: {{}}\n\n: HOLD\n\n");
+    let (address, _asked, server) = server(vec![Some(held(fact(1, opened())))]).await;
+    let place = address.strip_prefix("http://").unwrap().split('/').next().unwrap().to_owned();
+    let mut tasks = JoinSet::new();
+    let live = start(mirror(address, false), &mut tasks);
+    let mut weather = live.weather.clone();
+    weather.wait_for(|weather| weather.link == LinkState::Live).await.unwrap();
+    drop(server);
+    weather.wait_for(|weather| weather.link != LinkState::Live).await.unwrap();
+    for text in ["first", "second", "third"] {
+        live.commands.send(Command::Prompt { text: text.into() }).await.unwrap();
+    }
+    let waiting = weather.wait_for(|weather| weather.queue.len() == 3).await.unwrap().queue.clone();
+    assert!(waiting.iter().all(Queued::is_here));
+    live.commands.send(Command::Unqueue { id: waiting[1].id }).await.unwrap();
+    weather.wait_for(|weather| weather.queue.len() == 2).await.unwrap();
+    let (_, mut asked, _server) = server_at(&place, vec![Some(held(turn(2)))]).await;
+    weather.wait_for(|weather| weather.queue.is_empty() && weather.link == LinkState::Live).await.unwrap();
+    assert_eq!(weather.borrow().undelivered, None);
+    drop((live, weather));
+    tasks.join_all().await;
+    let mut sent = Vec::new();
+    while let Ok(request) = asked.try_recv() {
+        sent.extend(request.starts_with("POST").then(|| request.lines().last().unwrap_or_default().to_owned()));
+    }
+    assert_eq!(sent, [r#"{"type":"prompt","text":"first"}"#, r#"{"type":"prompt","text":"third"}"#]);
+}
+
+#[tokio::test]
+async fn a_prompt_that_may_have_arrived_is_told_and_not_sent_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}/v1/sessions/s1", listener.local_addr().unwrap());
+    let mut server = JoinSet::new();
+    let (asked, mut requests) = mpsc::unbounded_channel();
+    server.spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let mut request = vec![0; 8192];
+            let read = socket.read(&mut request).await.unwrap_or(0);
+            if request.starts_with(b"POST") {
+                // Read, and the connection breaks before an answer.
+                asked.send(String::from_utf8_lossy(&request[..read]).into_owned()).unwrap();
+                continue;
+            }
+            let body = format!("{}event: caught-up\ndata: {{}}\n\n", fact(1, opened()));
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+            socket.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+            open.push(socket);
+        }
+    });
+    let mut tasks = JoinSet::new();
+    let live = start(mirror(address, false), &mut tasks);
+    let mut weather = live.weather.clone();
+    weather.wait_for(|weather| weather.link == LinkState::Live).await.unwrap();
+    live.commands.send(Command::Prompt { text: "once".into() }).await.unwrap();
+    let told = weather.wait_for(|weather| weather.undelivered.is_some()).await.unwrap().undelivered.clone().unwrap();
+    assert!(told.unknown && told.text.is_none(), "{told:?}");
+    assert!(weather.borrow().queue.is_empty());
+    assert!(requests.recv().await.is_some() && requests.try_recv().is_err());
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::super::Published;
+use super::super::session::notice;
 use crate::event::grammar::Sealer;
 use crate::event::{AgentEvent, Envelope, Level, Millis, Seq, TurnEnd};
 use crate::journal::{Cursor, Reader, Survey, TurnMark, Want};
@@ -154,13 +155,8 @@ impl Tape {
 
 /// Says what is wrong with a log and closes what it left open.
 fn added(reader: &Reader, survey: &Survey) -> io::Result<Vec<Arc<Published>>> {
-    let mut events = Vec::new();
-    if let Some(bytes) = survey.end.torn {
-        events.push(notice("torn_line", format!("the log ends in an unfinished line of {bytes} bytes")));
-    }
-    if survey.skipped > 0 {
-        events.push(notice("unreadable_lines", format!("{} lines of the log can't be read", survey.skipped)));
-    }
+    let mut events: Vec<AgentEvent> = Vec::new();
+    events.extend(survey.damage.notices().into_iter().map(|(code, text)| notice(Level::Warn, code, text)));
     // Before the last turn everything is closed, or a later run of the program closed it.
     let before = survey.turns.last().map_or(Seq(0), |mark| Seq(mark.seq.0.saturating_sub(1)));
     let mut cursor = reader.after(before)?;
@@ -185,8 +181,4 @@ fn added(reader: &Reader, survey: &Survey) -> io::Result<Vec<Arc<Published>>> {
         added.push(Arc::new(Published { envelope, line }));
     }
     Ok(added)
-}
-
-fn notice(code: &str, text: String) -> AgentEvent {
-    AgentEvent::Noticed { level: Level::Warn, code: code.to_owned(), text }
 }

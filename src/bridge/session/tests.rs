@@ -16,20 +16,29 @@ struct Bench {
 }
 
 fn bench() -> Bench {
+    bench_with(|_| {})
+}
+
+fn bench_with(change: impl FnOnce(&mut Setup)) -> Bench {
     let (events, from_source) = mpsc::channel(256);
     let (commands, to_source) = mpsc::channel(16);
     let (link, watch) = watch::channel(LinkState::Idle);
     let mut tasks = JoinSet::new();
-    let setup = Setup {
+    let mut setup = Setup {
         session: SessionId::new("s"),
         hub: Hub::new(Backlog::Memory, 1 << 20),
         writer: None,
         not_saved: None,
         standing: Standing::default(),
-        sealer: Box::pin(async { Sealer::new() }),
+        state: None,
+        waiting: Vec::new(),
+        granted: Vec::new(),
+        trouble: None,
+        past: Box::pin(async { Past::default() }),
         notices: Vec::new(),
         epoch: Instant::now(),
     };
+    change(&mut setup);
     let feed = Feed { events: from_source, link: watch, permissions: None, commands, caps: Caps::default() };
     let live = start(setup, feed, &mut tasks);
     Bench { live, events, commands: to_source, tasks, _link: link }
@@ -160,7 +169,7 @@ async fn the_queue_is_bounded_and_what_it_refuses_is_told() {
     let bench = bench();
     bench.events.send(opened()).await.unwrap();
     let mut facts = bench.live.hub.subscribe(Seq(0));
-    for number in 0..=QUEUED + 5 {
+    for number in 0..=queue::MOST + 5 {
         bench.live.commands.send(Command::Prompt { text: format!("prompt {number}") }).await.unwrap();
     }
     let mut told = Vec::new();
@@ -171,6 +180,93 @@ async fn the_queue_is_bounded_and_what_it_refuses_is_told() {
             told.push(text.clone());
         }
     }
-    assert_eq!(bench.live.weather.borrow().queue.len(), QUEUED);
-    assert!(told[4].ends_with(&format!("prompt {}", QUEUED + 5)), "{told:?}");
+    assert_eq!(bench.live.weather.borrow().queue.len(), queue::MOST);
+    assert!(told[4].ends_with(&format!("prompt {}", queue::MOST + 5)), "{told:?}");
+}
+
+/// Waits until the weather is so.
+async fn until(bench: &mut Bench, what: impl FnMut(&Weather) -> bool) {
+    bench.live.weather.wait_for(what).await.unwrap();
+}
+
+fn finished() -> AgentEvent {
+    AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Completed }
+}
+
+#[tokio::test(start_paused = true)]
+async fn prompts_are_kept_until_the_log_has_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = SessionState::new(dir.path(), &"s".into());
+    let kept = || state.load::<Vec<String>>(Part::Queue).unwrap().unwrap_or_default();
+    let mut bench = bench_with(|setup| setup.state = Some(state.clone()));
+    for text in ["one", "two", "three"] {
+        bench.live.commands.send(Command::Prompt { text: text.into() }).await.unwrap();
+    }
+    until(&mut bench, |weather| weather.queue.len() == 2).await;
+    assert_eq!(kept(), ["one", "two", "three"], "the first is on its way, and nowhere else");
+    for event in [
+        opened(),
+        AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
+        AgentEvent::UserMessage { message: "m1".into(), text: "one".into() },
+    ] {
+        bench.events.send(event).await.unwrap();
+    }
+    bench.events.send(finished()).await.unwrap();
+    until(&mut bench, |weather| weather.queue.len() == 1).await;
+    assert_eq!(kept(), ["two", "three"]);
+    let id = bench.live.weather.borrow().queue[0].id;
+    bench.live.commands.send(Command::Unqueue { id }).await.unwrap();
+    until(&mut bench, |weather| weather.queue.is_empty()).await;
+    assert_eq!(kept(), ["two"]);
+    drop((bench.live, bench.events));
+    bench.tasks.join_all().await;
+    assert_eq!(kept(), ["two"], "it was never answered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_queue_of_an_earlier_run_waits_for_a_word_or_the_next_turn() {
+    let waiting = || vec!["old".to_owned(), "older".to_owned()];
+    let prompt = |text: &str| Command::Prompt { text: text.into() };
+    // A word.
+    let mut bench = bench_with(|setup| setup.waiting = waiting());
+    until(&mut bench, |weather| weather.held && weather.queue.len() == 2).await;
+    assert!(bench.commands.try_recv().is_err(), "nothing is sent by itself");
+    bench.live.commands.send(Command::SendQueued).await.unwrap();
+    assert_eq!(bench.commands.recv().await, Some(prompt("old")));
+    until(&mut bench, |weather| !weather.held && weather.queue.len() == 1).await;
+    // Or another prompt, which goes first.
+    let mut bench = bench_with(|setup| setup.waiting = waiting());
+    bench.live.commands.send(prompt("new")).await.unwrap();
+    assert_eq!(bench.commands.recv().await, Some(prompt("new")));
+    for event in [opened(), AgentEvent::TurnStarted { turn: "t1".into(), parent: None }, finished()] {
+        bench.events.send(event).await.unwrap();
+    }
+    assert_eq!(bench.commands.recv().await, Some(prompt("old")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_is_removed_is_told_at_once_and_written_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let sessions = dir.path().join("sessions");
+    let writer = Writer::create(&sessions, &crate::journal::Header::new("s".into(), 0)).unwrap();
+    let path = writer.path().to_owned();
+    let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let hears = Arc::clone(&heard);
+    let bench = bench_with(|setup| {
+        setup.hub = Hub::new(Backlog::Journal(writer.reader()), 1 << 20);
+        setup.writer = Some(writer);
+        setup.trouble =
+            Some(Arc::new(move |_: &SessionId, why: Option<&str>| hears.lock().unwrap().push(why.map(str::to_owned))));
+    });
+    let mut facts = bench.live.hub.subscribe(Seq(0));
+    bench.events.send(opened()).await.unwrap();
+    facts.next().await.unwrap();
+    std::fs::remove_dir_all(&sessions).unwrap();
+    bench.events.send(AgentEvent::TurnStarted { turn: "t1".into(), parent: None }).await.unwrap();
+    facts.next().await.unwrap();
+    let Some(Delivery::Fact(fact)) = facts.next().await else { panic!("nothing was told") };
+    assert!(matches!(&fact.envelope.event, AgentEvent::Noticed { code, .. } if code == REWRITTEN), "{fact:?}");
+    assert!(heard.lock().unwrap()[0].as_ref().unwrap().contains("was removed"));
+    let saved = crate::journal::Reader::open(&path).unwrap().read_all().unwrap();
+    assert_eq!(saved.entries.len(), 3);
 }

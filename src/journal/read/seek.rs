@@ -1,11 +1,16 @@
 //! Finding places in a log: by number, by time, from the end, and all turns at once.
 
 use std::io;
+use std::sync::atomic::Ordering;
 
 use memchr::memmem;
 
-use super::{CHUNK, Cursor, Entry, MAX_LINE, Page, Reader, Want};
-use crate::event::{AgentEvent, Millis, Seq};
+use super::lines::Lines;
+use super::walk::Walk;
+use super::{CHUNK, Cursor, Entry, Page, Reader, Want};
+use crate::event::grammar::Sealer;
+use crate::event::{AgentEvent, Envelope, Millis, Seq};
+use crate::journal::Damage;
 use crate::journal::line::{Head, decode};
 
 /// Stands in every line that begins a turn; a line that has it by chance is told apart by parsing.
@@ -41,26 +46,30 @@ pub struct TurnMark {
     pub at: Millis,
 }
 
-/// The length of a log and the beginnings of its turns.
+/// What stands in a log, and what is wrong with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Survey {
     pub turns: Vec<TurnMark>,
-    /// Lines that look like envelopes.
     pub events: u64,
-    /// Lines that do not.
-    pub skipped: u64,
+    pub damage: Damage,
     pub end: End,
 }
 
 impl Reader {
     /// Returns the place behind a number.
     pub fn after(&self, seq: Seq) -> io::Result<Cursor> {
-        Ok(Cursor { offset: self.bisect(|head| head.seq <= seq)?, after: seq })
+        if !self.is_ordered() {
+            return Ok(Cursor { after: seq, ..self.first() });
+        }
+        Ok(Cursor { offset: self.bisect(|head| head.seq <= seq)?, after: seq, seen: None })
     }
 
     /// Returns the last number that was recorded up to a time; 0 if none was.
     pub fn seq_at(&self, at: Millis) -> io::Result<Seq> {
-        let mut cursor = Cursor { offset: self.bisect(|head| head.at <= at)?, after: Seq(0) };
+        let mut cursor = self.first();
+        if self.is_ordered() {
+            cursor = Cursor { offset: self.bisect(|head| head.at <= at)?, after: Seq(0), seen: None };
+        }
         let mut last = Seq(0);
         loop {
             let page = self.read(&mut cursor, Want::page())?;
@@ -101,44 +110,40 @@ impl Reader {
         Ok(None)
     }
 
-    /// Returns where the log ends, reading only its last lines.
+    fn is_ordered(&self) -> bool {
+        self.ordered.load(Ordering::Relaxed)
+    }
+
+    /// Returns where the log ends. Looks at every line's number, for no new one may be as small as any of them.
     pub fn end(&self) -> io::Result<End> {
-        let length = self.len()?;
-        let mut size = CHUNK;
-        loop {
-            let start = length.saturating_sub(size as u64).max(self.start);
-            let chunk = self.chunk(start, usize::try_from(length.saturating_sub(start)).unwrap_or(MAX_LINE))?;
-            let mut end = End { closed: chunk.last().is_none_or(|byte| *byte == b'\n'), ..End::default() };
-            let mut lines = chunk.split(|byte| *byte == b'\n').rev().enumerate().peekable();
-            while let Some((number, line)) = lines.next() {
-                // The first piece of a chunk may be the rest of a line.
-                if lines.peek().is_none() && start > self.start {
-                    break;
-                }
-                if line.is_empty() {
+        let mut lines = Lines::new(self, self.start);
+        let mut end = End { closed: true, ..End::default() };
+        while let Some(line) = lines.next()? {
+            if !line.text.ends_with(b"}") || line.too_long {
+                end.closed = line.ended;
+                if line.ended || line.text.is_empty() {
                     continue;
                 }
-                if let Some(envelope) = decode(line) {
-                    return Ok(End { last: envelope.seq, at: envelope.at, ..end });
-                }
-                if number == 0 {
-                    end.torn = Some(line.len() as u64);
-                }
-            }
-            if start == self.start {
-                return Ok(end);
-            }
-            if size >= MAX_LINE {
+                // There may be something whole in it.
                 return Ok(self.survey()?.end);
             }
-            size *= 4;
+            let Some(head) = Head::of(&line.text) else { continue };
+            if head.seq <= end.last || head.at < end.at || (!line.ended && decode(&line.text).is_none()) {
+                return Ok(self.survey()?.end);
+            }
+            (end.last, end.at, end.closed) = (head.seq, head.at, line.ended);
         }
+        self.ordered.store(true, Ordering::Relaxed);
+        Ok(end)
     }
 
     /// Reads the last `turns` turns, looking back at most `budget` bytes.
     ///
     /// Returns nothing where no turn begins that near to the end; the log then is read from its first line.
     pub fn tail(&self, turns: usize, budget: u64) -> io::Result<Option<Tail>> {
+        if !self.is_ordered() {
+            return Ok(None);
+        }
         let length = self.len()?;
         let floor = length.saturating_sub(budget).max(self.start);
         let mut found = Vec::new();
@@ -161,7 +166,7 @@ impl Reader {
             high = low;
         }
         let Some(offset) = found.last().copied() else { return Ok(None) };
-        let page = self.read(&mut Cursor { offset, after: Seq(0) }, Want::everything())?;
+        let page = self.read(&mut Cursor { offset, after: Seq(0), seen: None }, Want::everything())?;
         let mut first = self.first();
         let opened = self.read(&mut first, Want { events: 1, ..Want::page() })?.entries.pop();
         let opened = opened.filter(|entry| matches!(entry.envelope.event, AgentEvent::SessionOpened { .. }));
@@ -186,62 +191,42 @@ impl Reader {
         Ok(line.filter(|line| mark(line).is_some()).map(|_| start))
     }
 
-    /// Goes through the whole log without parsing more than it must: about a second for a gigabyte.
+    /// Goes through the whole log, and finds all that is wrong with it.
     pub fn survey(&self) -> io::Result<Survey> {
-        let mut survey = Survey { end: End { closed: true, ..End::default() }, ..Survey::default() };
-        let turn = memmem::Finder::new(TURN);
-        let mut offset = self.start;
-        let mut size = CHUNK * 4;
-        loop {
-            let chunk = self.chunk(offset, size)?;
-            let at_end = chunk.len() < size;
-            let mut used = 0;
-            while let Some(rest) = chunk.get(used..) {
-                let Some(length) = memchr::memchr(b'\n', rest) else { break };
-                survey.line(rest.get(..length).unwrap_or_default(), &turn);
-                used += length + 1;
+        let mut survey = Survey { end: End { closed: self.is_closed()?, ..End::default() }, ..Survey::default() };
+        (survey.damage, _) = self.go_through(|Envelope { seq, at, event }| {
+            if matches!(event, AgentEvent::TurnStarted { .. }) {
+                survey.turns.push(TurnMark { seq: *seq, at: *at });
             }
-            offset += used as u64;
-            if at_end {
-                let rest = chunk.get(used..).unwrap_or_default();
-                survey.end.closed = rest.is_empty();
-                if decode(rest).is_some() {
-                    survey.line(rest, &turn);
-                } else if !rest.is_empty() {
-                    survey.end.torn = Some(rest.len() as u64);
-                }
-                return Ok(survey);
-            }
-            if used == 0 && size >= MAX_LINE {
-                survey.skipped += 1;
-                offset = self.line_after(offset + size as u64)?;
-                size = CHUNK * 4;
-            } else if used == 0 {
-                size *= 4;
-            }
-        }
+            survey.events += 1;
+            (survey.end.last, survey.end.at) = (*seq, *at);
+        })?;
+        survey.end.torn = survey.damage.torn;
+        Ok(survey)
     }
-}
 
-impl Survey {
-    fn line(&mut self, line: &[u8], turn: &memmem::Finder<'_>) {
-        if line.is_empty() {
-            return;
+    /// Tells every event; returns what is wrong with the log, and what is open at its end.
+    pub fn go_through(&self, mut tell: impl FnMut(&Envelope)) -> io::Result<(Damage, Sealer)> {
+        let mut walk = Walk::new(self, self.first());
+        let mut sealer = Sealer::new();
+        let mut misplaced = 0;
+        while let Some(Entry { envelope, .. }) = walk.next(Seq(u64::MAX))? {
+            if let Err(breach) = sealer.observe(&envelope.event) {
+                tracing::debug!("in the log: {breach}");
+                misplaced += 1;
+            }
+            tell(&envelope);
         }
-        // A torn line that was ended later has a head but no end.
-        let head = Head::of(line).filter(|head| head.seq > self.end.last && line.trim_ascii_end().ends_with(b"}"));
-        let Some(head) = head else {
-            self.skipped += 1;
-            return;
-        };
-        if turn.find(line).is_some()
-            && let Some(mark) = mark(line)
-        {
-            self.turns.push(mark);
-        }
-        self.events += 1;
-        self.end.last = head.seq;
-        self.end.at = self.end.at.max(head.at);
+        let mut damage = walk.damage;
+        self.ordered.store(damage.renumbered == 0 && damage.repeated == 0, Ordering::Relaxed);
+        // A log that begins somewhere begins in the middle of something.
+        damage.misplaced = if self.from_one { misplaced } else { 0 };
+        Ok((damage, sealer))
+    }
+
+    fn is_closed(&self) -> io::Result<bool> {
+        let length = self.len()?;
+        Ok(length <= self.start || self.chunk(length - 1, 1)? == b"\n")
     }
 }
 

@@ -72,6 +72,11 @@ impl<W: Write> Queue<W> {
         &self.sink
     }
 
+    /// Goes on in another file, which has the same bytes up to here.
+    pub(super) fn go_on_in(&mut self, sink: W) {
+        self.sink = sink;
+    }
+
     fn flush(&mut self) -> io::Result<()> {
         let mut sent = 0;
         let mut outcome = Ok(());

@@ -20,12 +20,12 @@ fn mode(path: &Path) -> u32 {
 #[test]
 fn what_is_written_is_read_byte_for_byte() {
     let dir = tempfile::tempdir().unwrap();
-    let mut writer = Writer::create(dir.path(), header()).unwrap();
+    let mut writer = Writer::create(dir.path(), &header()).unwrap();
     let lines: Vec<_> = (1..=50).map(line).collect();
     writer.append(&lines[..20]).unwrap();
     writer.append(&lines[20..]).unwrap();
     writer.sync().unwrap();
-    let reader = writer.reader().unwrap();
+    let reader = writer.reader();
     assert_eq!(reader.header(), &header());
     assert_eq!(reader.saved(), Some(Seq(50)));
     let page = reader.read_all().unwrap();
@@ -36,7 +36,7 @@ fn what_is_written_is_read_byte_for_byte() {
 fn logs_and_their_folder_are_the_owners_alone() {
     let dir = tempfile::tempdir().unwrap();
     let sessions = dir.path().join("a/sessions");
-    let writer = Writer::create(&sessions, header()).unwrap();
+    let writer = Writer::create(&sessions, &header()).unwrap();
     let overflow = writer.overflow(&"call/1".into());
     create_private(&overflow).unwrap();
     assert_eq!((mode(&sessions), mode(writer.path()), mode(&overflow)), (0o700, 0o600, 0o600));
@@ -45,7 +45,7 @@ fn logs_and_their_folder_are_the_owners_alone() {
 #[test]
 fn the_second_opener_may_only_read() {
     let dir = tempfile::tempdir().unwrap();
-    let writer = Writer::create(dir.path(), header()).unwrap();
+    let writer = Writer::create(dir.path(), &header()).unwrap();
     let error = Writer::open(writer.path()).unwrap_err();
     assert!(matches!(error, OpenError::InUse { .. }));
     assert!(error.to_string().contains("only be read"), "{error}");
@@ -58,15 +58,15 @@ fn the_second_opener_may_only_read() {
 #[test]
 fn a_session_is_never_begun_over_another() {
     let dir = tempfile::tempdir().unwrap();
-    drop(Writer::create(dir.path(), header()).unwrap());
-    assert!(matches!(Writer::create(dir.path(), header()), Err(OpenError::Io { .. })));
+    drop(Writer::create(dir.path(), &header()).unwrap());
+    assert!(matches!(Writer::create(dir.path(), &header()), Err(OpenError::Io { .. })));
 }
 
 /// The promise of `kill -9`: wherever the file ends, a prefix is read, and the session goes on behind it.
 #[test]
 fn a_log_cut_at_any_byte_is_a_prefix_and_goes_on() {
     let dir = tempfile::tempdir().unwrap();
-    let mut writer = Writer::create(dir.path(), header()).unwrap();
+    let mut writer = Writer::create(dir.path(), &header()).unwrap();
     let path = writer.path().to_owned();
     let begin = usize::try_from(writer.len().unwrap()).unwrap();
     writer.append(&(1..=6).map(line).collect::<Vec<_>>()).unwrap();
@@ -84,17 +84,52 @@ fn a_log_cut_at_any_byte_is_a_prefix_and_goes_on() {
         let page = Reader::open(&path).unwrap().read_all().unwrap();
         let seqs: Vec<_> = page.entries.iter().map(|entry| entry.envelope.seq.0).collect();
         assert_eq!(seqs, (1..=last).collect::<Vec<_>>(), "cut at {cut}");
-        assert_eq!(page.torn.is_some(), !at_line && !unended, "cut at {cut}");
+        assert_eq!(page.damage.torn.is_some(), !at_line && !unended, "cut at {cut}");
 
         let (mut writer, end) = Writer::open(&path).unwrap();
-        assert_eq!((end.last, end.at, end.torn), (Seq(last), Millis(last * 10), page.torn), "cut at {cut}");
+        assert_eq!((end.last, end.at, end.torn), (Seq(last), Millis(last * 10), page.damage.torn), "cut at {cut}");
         writer.append(&[line(last + 1), line(last + 2)]).unwrap();
-        let reader = writer.reader().unwrap();
+        let reader = writer.reader();
         let page = reader.read_all().unwrap();
         let seqs: Vec<_> = page.entries.iter().map(|entry| entry.envelope.seq.0).collect();
         assert_eq!(seqs, (1..=last + 2).collect::<Vec<_>>(), "cut at {cut}");
-        assert_eq!((page.skipped, page.torn), (u64::from(!at_line && !unended), None), "cut at {cut}");
+        assert_eq!((page.damage.unreadable, page.damage.torn), (u64::from(!at_line && !unended), None), "cut at {cut}");
         let mut cursor = reader.after(Seq(last)).unwrap();
         assert_eq!(reader.read(&mut cursor, Want::page()).unwrap().entries.len(), 2);
     }
+}
+
+#[test]
+fn a_log_that_was_removed_is_written_anew_and_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let sessions = dir.path().join("home/sessions");
+    let mut writer = Writer::create(&sessions, &header()).unwrap();
+    let reader = writer.reader();
+    writer.append(&[line(1), line(2)]).unwrap();
+    std::fs::remove_dir_all(dir.path().join("home")).unwrap();
+    writer.append(&[line(3)]).unwrap();
+    writer.append(&[line(4)]).unwrap();
+    assert_eq!((writer.rewritten(), writer.not_saved()), (1, None));
+    for reader in [reader, Reader::open(writer.path()).unwrap()] {
+        let page = reader.read_all().unwrap();
+        assert_eq!(page.entries.into_iter().map(|entry| entry.line).collect::<Vec<_>>(), [1, 2, 3, 4].map(line));
+    }
+    assert_eq!((mode(&sessions), mode(writer.path())), (0o700, 0o600));
+    assert!(matches!(Writer::open(writer.path()), Err(OpenError::InUse { .. })));
+}
+
+#[test]
+fn a_log_that_was_removed_and_has_no_place_is_told_and_tried_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    let mut writer = Writer::create(&home, &header()).unwrap();
+    writer.append(&[line(1)]).unwrap();
+    std::fs::remove_dir_all(&home).unwrap();
+    std::fs::write(&home, "a file where the folder was").unwrap();
+    assert!(writer.append(&[line(2)]).is_err());
+    assert!(writer.not_saved().unwrap().contains("was removed"));
+    std::fs::remove_file(&home).unwrap();
+    writer.retry().unwrap();
+    assert_eq!((writer.not_saved(), writer.rewritten()), (None, 1));
+    assert_eq!(Reader::open(writer.path()).unwrap().read_all().unwrap().entries.len(), 2);
 }

@@ -85,7 +85,7 @@ pub(super) fn unsent(place: &str, url: &Url, error: reqwest::Error, whose: Whose
     if is_loopback(url) {
         // Nobody starts a server in the seconds that retries take.
         let text = format!("nothing answers at {place}: {why}; {}", whose.nobody());
-        return Failure::last(FaultKind::Network, text);
+        return Failure { unsent: true, ..Failure::last(FaultKind::Network, text) };
     }
     let text = format!("cannot reach {place}: {why}; check the address and the network");
     Failure { unsent: true, ..Failure::passing(FaultKind::Network, text) }

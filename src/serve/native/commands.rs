@@ -54,7 +54,7 @@ fn check(state: &State, room: &Room, wish: &Command) -> Result<(), Refused> {
             Ok(())
         }
         Command::Revoke { .. } => able(caps.decide, "nothing is allowed or taken back here"),
-        Command::GoOn | Command::Unqueue { .. } | Command::SetMode { .. } => {
+        Command::GoOn | Command::SendQueued | Command::Unqueue { .. } | Command::SetMode { .. } => {
             able(caps.prompt, "this session takes no prompts")
         }
         Command::Decide { .. } => able(caps.decide, "nothing can be decided here"),

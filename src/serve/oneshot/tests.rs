@@ -10,8 +10,7 @@ use tokio::time::{Instant, advance};
 use super::*;
 use crate::bridge::Live;
 use crate::bridge::hub::{Backlog, Hub, RING_BYTES};
-use crate::bridge::session::{self, Feed, Setup, Standing};
-use crate::event::grammar::Sealer;
+use crate::bridge::session::{self, Feed, Past, Setup, Standing};
 use crate::event::{Caps, Json, LinkState, Mode, Role, TextKind, ToolSpec, TurnEnd};
 use crate::serve::Settings;
 use crate::serve::ask::Told;
@@ -44,7 +43,11 @@ impl House {
             writer: None,
             not_saved: None,
             standing: Standing::default(),
-            sealer: Box::pin(async { Sealer::new() }),
+            state: None,
+            waiting: Vec::new(),
+            granted: Vec::new(),
+            trouble: None,
+            past: Box::pin(async { Past::default() }),
             notices,
             epoch: Instant::now(),
         };

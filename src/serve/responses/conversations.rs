@@ -15,7 +15,6 @@ use axum::http::Response;
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use uuid::Uuid;
 
 use super::super::fields::{self, Fields, wrong};
 use super::super::guard::Whole;
@@ -25,6 +24,7 @@ use super::input::{self, Page};
 use super::kept::Kept;
 use super::talk::Talk;
 use super::{Answer, Asked, said, whole};
+use crate::bridge::unique;
 use crate::event::{AgentEvent, Json};
 
 /// Lines of one conversation.
@@ -120,7 +120,7 @@ pub(in crate::serve) async fn begin(state: &State, fields: &Fields) -> Result<Co
     let metadata = fields::map(fields, "metadata")?.cloned().unwrap_or_default();
     let items = read_items(Talk::default(), fields)?;
     // Its first 48 bits are the time in milliseconds, its last are chance.
-    let stamp = Uuid::now_v7().as_u128();
+    let stamp = unique().as_u128();
     let created = u64::try_from(stamp >> 80).unwrap_or_default();
     let id = format!("conv_{created}_{:08x}", stamp & 0xffff_ffff);
     let mut lines = vec![Line::Conversation { created }, Line::Metadata(Json::Object(metadata))];
@@ -226,7 +226,7 @@ fn as_kept(item: &Json) -> Json {
         _ => "item",
     };
     item.insert("type".into(), kind.as_str().into());
-    item.insert("id".into(), format!("{prefix}_{}", Uuid::now_v7().simple()).into());
+    item.insert("id".into(), format!("{prefix}_{}", unique().simple()).into());
     item.entry("status").or_insert("completed".into());
     if kind == "message" {
         let role = item.entry("role").or_insert("user".into()).clone();

@@ -16,7 +16,9 @@ pub fn draw(store: &Store, labels: &Labels, theme: Theme, area: Rect, buf: &mut 
     for (row, queued) in queue.iter().skip(hidden).enumerate() {
         let row = row as u16;
         let newest = row + 1 == area.height || usize::from(row) + 1 + hidden == queue.len();
-        let hint = format!("{} takes back", labels.take_back);
+        let held = store.session.weather.held;
+        let sends = if held { format!("{} sends  ", labels.send) } else { String::new() };
+        let hint = format!("{sends}{} takes back", labels.take_back);
         let keep = if newest && area.width >= 50 { hint.chars().count() + 3 } else { 1 };
         let mut pen = Pen::new(buf, area, row);
         pen.write(" ⧗ ", theme.style(Role::Info));
@@ -27,6 +29,9 @@ pub fn draw(store: &Store, labels: &Labels, theme: Theme, area: Rect, buf: &mut 
         pen.write(&one_line(&queued.text, room), theme.style(Role::Dim));
         if keep > 1 {
             let mut pen = Pen::at_right(buf, area, row, keep - 2);
+            if held {
+                pen.write(&labels.send, theme.style(Role::Key)).write(" sends  ", theme.style(Role::Dim));
+            }
             pen.write(&labels.take_back, theme.style(Role::Key)).write(" takes back", theme.style(Role::Dim));
         }
     }

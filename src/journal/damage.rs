@@ -1,0 +1,121 @@
+//! PURE. What is wrong with a log: counted while it is read, and in words.
+//!
+//! Nothing here mends anything: what could be read is read (`read`), and this is what a person is told about the rest.
+
+use std::ops::AddAssign;
+
+/// What reading a log could not take as it stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Damage {
+    /// Pieces of lines that are no envelopes.
+    pub unreadable: u64,
+    /// Events of a kind that this program does not know, or whose fields it can't read.
+    pub unknown: u64,
+    /// Lines whose number or time can't be right; they were read by their place.
+    pub renumbered: u64,
+    /// Lines that were left out, since their number was had before.
+    pub repeated: u64,
+    /// Numbers that no line has.
+    pub missing: u64,
+    /// Events that can't stand where they stand, as of a message that never began.
+    pub misplaced: u64,
+    /// Bytes of an unfinished last line.
+    pub torn: Option<u64>,
+}
+
+impl Damage {
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Returns what to tell, each with a stable code: `torn_line`, `unreadable_lines`, `wrong_numbers`,
+    /// `unknown_events`.
+    pub fn notices(&self) -> Vec<(&'static str, String)> {
+        let mut told = Vec::new();
+        if let Some(bytes) = self.torn {
+            told.push(("torn_line", format!("the log ends in an unfinished line of {bytes} bytes, which is left out")));
+        }
+        if self.unreadable > 0 {
+            told.push(("unreadable_lines", format!("{} of the log can't be read", lines(self.unreadable))));
+        }
+        let mut wrong = Vec::new();
+        if self.renumbered > 0 {
+            let text = lines(self.renumbered);
+            wrong.push(format!("{text} had a wrong number or time and {} read by place", were(self.renumbered)));
+        }
+        if self.repeated > 0 {
+            wrong.push(format!(
+                "{} {} left out, the number was there before",
+                lines(self.repeated),
+                were(self.repeated)
+            ));
+        }
+        // Lines that can't be read had numbers too.
+        if let Some(missing @ 1..) = self.missing.checked_sub(self.unreadable) {
+            wrong.push(format!("{} {} missing", events(missing), if missing == 1 { "is" } else { "are" }));
+        }
+        if self.misplaced > 0 {
+            let fit = if self.misplaced == 1 { "does" } else { "do" };
+            wrong.push(format!("{} {fit} not fit what stands before", events(self.misplaced)));
+        }
+        if !wrong.is_empty() {
+            told.push(("wrong_numbers", format!("the log is damaged: {}", wrong.join("; "))));
+        }
+        if self.unknown > 0 {
+            let text = format!(
+                "{} of the log can't be understood: damaged, or of a newer version of this program",
+                events(self.unknown)
+            );
+            told.push(("unknown_events", text));
+        }
+        told
+    }
+}
+
+impl AddAssign for Damage {
+    fn add_assign(&mut self, more: Self) {
+        self.unreadable += more.unreadable;
+        self.unknown += more.unknown;
+        self.renumbered += more.renumbered;
+        self.repeated += more.repeated;
+        self.missing = self.missing.saturating_add(more.missing);
+        self.misplaced += more.misplaced;
+        self.torn = more.torn;
+    }
+}
+
+fn lines(count: u64) -> String {
+    if count == 1 { "1 line".to_owned() } else { format!("{count} lines") }
+}
+
+fn events(count: u64) -> String {
+    if count == 1 { "1 event".to_owned() } else { format!("{count} events") }
+}
+
+fn were(count: u64) -> &'static str {
+    if count == 1 { "was" } else { "were" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_log_has_nothing_to_tell() {
+        assert!(Damage::default().is_none());
+        assert_eq!(Damage::default().notices(), []);
+    }
+
+    #[test]
+    fn what_was_lost_is_told_once() {
+        let torn_apart = Damage { unreadable: 2, missing: 1, ..Damage::default() };
+        assert_eq!(torn_apart.notices(), [("unreadable_lines", "2 lines of the log can't be read".to_owned())]);
+        let told = Damage { missing: 3, renumbered: 1, repeated: 2, ..Damage::default() }.notices();
+        assert_eq!(told.len(), 1);
+        assert_eq!(
+            told[0].1,
+            "the log is damaged: 1 line had a wrong number or time and was read by place; 2 lines were left out, the \
+             number was there before; 3 events are missing"
+        );
+    }
+}

@@ -1,0 +1,139 @@
+//! The lines of a log from a place on, in chunks, with a look at those that follow.
+
+use std::io;
+
+use bytes::Bytes;
+
+use super::{CHUNK, MAX_LINE, Reader};
+use crate::journal::line::Head;
+
+/// So far the numbers of following lines are looked for.
+const AHEAD: usize = 4 << 20;
+
+/// One line, or what is left of one that holds several records.
+pub(super) struct Raw {
+    /// Without its end and the white space around.
+    pub(super) text: Bytes,
+    pub(super) start: u64,
+    /// It has a line end.
+    pub(super) ended: bool,
+    /// How often it was cut already.
+    pub(super) cuts: u32,
+    /// Too long to be ours; its text was not read.
+    pub(super) too_long: bool,
+}
+
+pub(super) struct Lines<'a> {
+    reader: &'a Reader,
+    buffer: Bytes,
+    /// Where the buffer is in the file, and how much of it was given out.
+    base: u64,
+    used: usize,
+    at_end: bool,
+    held: Option<Raw>,
+}
+
+impl<'a> Lines<'a> {
+    pub(super) fn new(reader: &'a Reader, offset: u64) -> Self {
+        Self { reader, buffer: Bytes::new(), base: offset, used: 0, at_end: false, held: None }
+    }
+
+    /// Returns where the next line begins.
+    pub(super) fn offset(&self) -> u64 {
+        self.held.as_ref().map_or(self.base + self.used as u64, |held| held.start)
+    }
+
+    /// Gives back what was not used; it comes next.
+    pub(super) fn put_back(&mut self, raw: Raw) {
+        self.held = Some(raw);
+    }
+
+    pub(super) fn next(&mut self) -> io::Result<Option<Raw>> {
+        if let Some(held) = self.held.take() {
+            return Ok(Some(held));
+        }
+        loop {
+            let rest = self.buffer.get(self.used..).unwrap_or_default();
+            let start = self.base + self.used as u64;
+            if let Some(length) = memchr::memchr(b'\n', rest) {
+                let line = self.buffer.slice(self.used..self.used + length);
+                self.used += length + 1;
+                return Ok(Some(Raw::new(&line, start, true)));
+            }
+            if self.at_end {
+                if rest.is_empty() {
+                    return Ok(None);
+                }
+                let line = self.buffer.slice(self.used..);
+                self.used = self.buffer.len();
+                return Ok(Some(Raw::new(&line, start, false)));
+            }
+            if rest.len() >= MAX_LINE {
+                let next = self.reader.line_after(start + rest.len() as u64)?;
+                *self = Self::new(self.reader, next);
+                return Ok(Some(Raw { text: Bytes::new(), start, ended: true, cuts: 0, too_long: true }));
+            }
+            self.fill()?;
+        }
+    }
+
+    /// Returns the head of the first or a later line that follows and has one.
+    pub(super) fn ahead(&mut self, nth: usize) -> io::Result<Option<Head>> {
+        loop {
+            let mut left = nth;
+            let mut at = self.used;
+            let mut found = |line: &[u8]| match Head::of(line) {
+                Some(head) if left == 0 => Some(head),
+                Some(_) => {
+                    left -= 1;
+                    None
+                }
+                None => None,
+            };
+            if let Some(head) = self.held.as_ref().and_then(|held| found(&held.text)) {
+                return Ok(Some(head));
+            }
+            while let Some(length) = self.buffer.get(at..).and_then(|rest| memchr::memchr(b'\n', rest)) {
+                if let Some(head) = found(self.buffer.get(at..at + length).unwrap_or_default().trim_ascii()) {
+                    return Ok(Some(head));
+                }
+                at += length + 1;
+            }
+            if self.at_end {
+                return Ok(found(self.buffer.get(at..).unwrap_or_default()));
+            }
+            if self.buffer.len() - self.used > AHEAD {
+                return Ok(None);
+            }
+            self.fill()?;
+        }
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        let rest = self.buffer.slice(self.used..);
+        let size = if rest.len() < CHUNK / 2 { CHUNK } else { rest.len().saturating_mul(3) };
+        let more = self.reader.chunk(self.base + self.buffer.len() as u64, size)?;
+        self.at_end = more.len() < size;
+        self.base += self.used as u64;
+        self.used = 0;
+        self.buffer = if rest.is_empty() {
+            Bytes::from(more)
+        } else {
+            let mut joined = Vec::with_capacity(rest.len() + more.len());
+            joined.extend_from_slice(&rest);
+            joined.extend_from_slice(&more);
+            Bytes::from(joined)
+        };
+        Ok(())
+    }
+}
+
+impl Raw {
+    /// Takes away white space at both ends: lines that went through another system end in a carriage return.
+    fn new(line: &Bytes, start: u64, ended: bool) -> Self {
+        let lead = line.len() - line.trim_ascii_start().len();
+        let text = line.trim_ascii();
+        let text = if text.len() == line.len() { line.clone() } else { line.slice_ref(text) };
+        Self { text, start: start + lead as u64, ended, cuts: 0, too_long: false }
+    }
+}

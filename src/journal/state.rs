@@ -1,0 +1,217 @@
+//! What of a session outlives the program besides its log: the draft, the prompts that wait, what was allowed.
+//!
+//! One small JSON file each in the state folder, the owner's alone, replaced as a whole. Never in the log: that may come
+//! from somebody else, and what it says is not trusted. A file that can't be read is set aside and told.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::naming::safe;
+use super::write::{create_private, create_private_dir};
+use crate::event::SessionId;
+
+/// The format of these files.
+const FORMAT: u32 = 1;
+/// A longer file is not ours.
+const LARGEST: u64 = 64 << 20;
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// What stands in the composer: a text.
+    Draft,
+    /// The prompts that wait, the next one first: a list of texts.
+    Queue,
+    /// What the person allowed until the session ends.
+    Grants,
+}
+
+const PARTS: [Part; 3] = [Part::Draft, Part::Queue, Part::Grants];
+
+/// Where a session's state is. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct SessionState {
+    dir: PathBuf,
+    session: SessionId,
+}
+
+/// Why a state file was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    #[error("can't read {}: {cause}", path.display())]
+    Io { path: PathBuf, cause: io::Error },
+    #[error("{} can't be understood; it is set aside as {}", path.display(), aside.display())]
+    Broken { path: PathBuf, aside: PathBuf },
+    #[error("{} could have been written by somebody else, so it does not count", path.display())]
+    Foreign { path: PathBuf },
+}
+
+#[derive(Serialize)]
+struct Saved<'a, T> {
+    format: u32,
+    session: &'a SessionId,
+    value: &'a T,
+}
+
+#[derive(Deserialize)]
+struct Loaded<T> {
+    format: u32,
+    session: SessionId,
+    value: T,
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Queue => "queue",
+            Self::Grants => "grants",
+        }
+    }
+}
+
+impl SessionState {
+    /// Names the state of a session; `dir` is made when something is saved.
+    pub fn new(dir: &Path, session: &SessionId) -> Self {
+        Self { dir: dir.to_owned(), session: session.clone() }
+    }
+
+    pub fn path(&self, part: Part) -> PathBuf {
+        self.dir.join(format!("{}.{}.json", safe(self.session.as_str()), part.name()))
+    }
+
+    pub fn has(&self, part: Part) -> bool {
+        self.path(part).exists()
+    }
+
+    /// Reads what was saved, if anything was. A file that can't be understood is set aside, so that it is told once.
+    pub fn load<T: DeserializeOwned>(&self, part: Part) -> Result<Option<T>, StateError> {
+        let path = self.path(part);
+        let failed = |cause| StateError::Io { path: path.clone(), cause };
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(failed)?,
+        };
+        if !is_ours(&file, &path).map_err(failed)? {
+            return Err(StateError::Foreign { path });
+        }
+        let mut bytes = Vec::new();
+        file.take(LARGEST).read_to_end(&mut bytes).map_err(failed)?;
+        match serde_json::from_slice::<Loaded<T>>(&bytes) {
+            Ok(loaded) if loaded.format == FORMAT && loaded.session == self.session => Ok(Some(loaded.value)),
+            _ => {
+                let aside = path.with_extension("unreadable");
+                fs::rename(&path, &aside).map_err(failed)?;
+                Err(StateError::Broken { path, aside })
+            }
+        }
+    }
+
+    /// Saves a value in place of the old one.
+    pub fn save<T: Serialize>(&self, part: Part, value: &T) -> io::Result<()> {
+        let path = self.path(part);
+        let bytes = serde_json::to_vec(&Saved { format: FORMAT, session: &self.session, value })?;
+        create_private_dir(&self.dir)?;
+        // One program has the session, so the name needn't be its own.
+        let new = path.with_extension("new");
+        let _ = fs::remove_file(&new);
+        create_private(&new)?.write_all(&bytes)?;
+        fs::rename(&new, &path)
+    }
+
+    /// Removes what was saved, if anything was.
+    pub fn clear(&self, part: Part) -> io::Result<()> {
+        match fs::remove_file(self.path(part)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes all there is of the session, also what was set aside.
+    pub fn remove(&self) -> io::Result<()> {
+        for part in PARTS {
+            self.clear(part)?;
+            for extension in ["unreadable", "new"] {
+                match fs::remove_file(self.path(part).with_extension(extension)) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether only the owner of the folder could have written the file: what it grants must be the person's own.
+fn is_ours(file: &File, path: &Path) -> io::Result<bool> {
+    let folder = path.parent().map(fs::metadata).transpose()?;
+    let link = fs::symlink_metadata(path)?;
+    let file = file.metadata()?;
+    let is_closed = |mode: u32| mode & 0o022 == 0;
+    Ok(file.is_file()
+        && !link.is_symlink()
+        && is_closed(file.mode())
+        && folder.is_none_or(|folder| folder.uid() == file.uid() && is_closed(folder.mode())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn state(dir: &Path) -> SessionState {
+        SessionState::new(&dir.join("deep/state"), &"s1".into())
+    }
+
+    #[test]
+    fn what_is_saved_is_found_again_and_the_owners_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = state(dir.path());
+        assert_eq!(state.load::<String>(Part::Draft).unwrap(), None);
+        state.save(Part::Draft, &"half a \u{1b} thought").unwrap();
+        state.save(Part::Queue, &["a", "b"]).unwrap();
+        assert_eq!(state.load::<String>(Part::Draft).unwrap().unwrap(), "half a \u{1b} thought");
+        assert_eq!(state.load::<Vec<String>>(Part::Queue).unwrap().unwrap(), ["a", "b"]);
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&state.path(Part::Draft)), mode(&dir.path().join("deep/state"))), (0o600, 0o700));
+        state.clear(Part::Draft).unwrap();
+        assert!(!state.has(Part::Draft) && state.has(Part::Queue));
+        state.remove().unwrap();
+        assert_eq!(fs::read_dir(dir.path().join("deep/state")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_file_that_is_broken_is_set_aside_and_told_once() {
+        for bytes in [&b""[..], b"{\"format\":1", b"\0\0\0", b"{\"format\":2,\"session\":\"s1\",\"value\":\"x\"}"] {
+            let dir = tempfile::tempdir().unwrap();
+            let state = state(dir.path());
+            state.save(Part::Draft, &"x").unwrap();
+            fs::write(state.path(Part::Draft), bytes).unwrap();
+            let told = state.load::<String>(Part::Draft).unwrap_err().to_string();
+            assert!(told.contains("set aside as") && told.contains("s1.draft.unreadable"), "{told}");
+            assert_eq!(state.load::<String>(Part::Draft).unwrap(), None);
+            assert_eq!(fs::read(state.path(Part::Draft).with_extension("unreadable")).unwrap(), bytes);
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_another_session_or_others_could_have_written_does_not_count() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (state(dir.path()), SessionState::new(&dir.path().join("deep/state"), &"s2".into()));
+        one.save(Part::Grants, &["shell"]).unwrap();
+        fs::copy(one.path(Part::Grants), two.path(Part::Grants)).unwrap();
+        assert!(matches!(two.load::<Vec<String>>(Part::Grants), Err(StateError::Broken { .. })));
+        fs::set_permissions(one.path(Part::Grants), fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(matches!(one.load::<Vec<String>>(Part::Grants), Err(StateError::Foreign { .. })));
+        two.save(Part::Grants, &["shell"]).unwrap();
+        fs::remove_file(one.path(Part::Grants)).unwrap();
+        std::os::unix::fs::symlink(two.path(Part::Grants), one.path(Part::Grants)).unwrap();
+        assert!(matches!(one.load::<Vec<String>>(Part::Grants), Err(StateError::Foreign { .. })));
+    }
+}
