@@ -80,8 +80,8 @@ const OPEN: [&str; 14] = ["p", "li", "td", "th", "tr", "dt", "dd", "h1", "h2", "
 /// Finds the tags that have no partner, in the order in which they come.
 #[derive(Debug, Default)]
 struct Partners {
-    /// The open tags: name, and which it is.
-    open: Vec<(String, usize)>,
+    /// The open tags: name, and which it is unless it says so much that it is one in any case.
+    open: Vec<(String, Option<usize>)>,
     /// Those that have none.
     alone: Vec<usize>,
 }
@@ -105,13 +105,14 @@ impl Partners {
             }
         } else if opens {
             // Deeper ones than anybody writes would be looked through again and again.
+            let number = (!attributes.contains('=')).then_some(number);
             match self.open.len() {
                 0..MOST_OPEN => self.open.push((name, number)),
-                _ => self.alone.push(number),
+                _ => self.alone.extend(number),
             }
         } else {
             match self.open.iter().rposition(|(open, _)| *open == name) {
-                Some(at) => self.alone.extend(self.open.drain(at..).skip(1).map(|(_, number)| number)),
+                Some(at) => self.alone.extend(self.open.drain(at..).skip(1).filter_map(|(_, number)| number)),
                 None => self.alone.push(number),
             }
         }
@@ -119,7 +120,7 @@ impl Partners {
 
     /// Nothing that is open is closed any more.
     fn end(&mut self) {
-        self.alone.extend(self.open.drain(..).map(|(_, number)| number));
+        self.alone.extend(self.open.drain(..).filter_map(|(_, number)| number));
     }
 
     fn finish(mut self) -> Vec<usize> {
@@ -351,7 +352,7 @@ mod tests {
             ("Vec<b>\n\n</b> x", &["<b>", "</b>"]),
             ("# Vec<b>\n</b> x", &["<b>", "</b>"]),
             ("|a <b>|c </b>|\n|-|-|\n|a <i>x</i>|", &["<b>", "</b>"]),
-            ("- a <u>\n- c </u>\n> d <s>", &["<u>", "</u>", "<s>"]),
+            ("- a <u>\n- c </u>\n> d <s> <a href=x> <font color=red>", &["<u>", "</u>", "<s>"]),
         ];
         for (text, expected) in cases {
             let events: Vec<Event<'_>> = pulldown_cmark::Parser::new_ext(text, crate::ui::md::options()).collect();
