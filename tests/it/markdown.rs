@@ -370,6 +370,25 @@ fn late_definitions_reach_earlier_blocks() {
     assert!(shown.contains("a and ref [image: i]"), "{shown}");
 }
 
+#[test]
+fn of_many_definitions_a_block_gets_its_own() {
+    let notes: Vec<String> = (0..400)
+        .map(|nth| format!("[name {nth}]: http://example.com/{nth}\n'title of it'\n\n[^{nth}]: note\n\n"))
+        .collect();
+    let text = "[Name\n7] and [x][name  300], [name 301] [none] ![i][name 5] see[^42]\n\n".to_owned() + &notes.concat();
+    let definitions = definitions(&text);
+    assert!(definitions.len() > 8 * 1024);
+    let block = Splitter::split(&text).stable()[0];
+    let setting = Setting { definitions: &definitions, text: &text, width: 200, says_targets: true };
+    let shown = lay_block(block.source(&text), block.kind, setting).to_strings().join(" ");
+    for part in
+        ["Name 7 (http://example.com/7)", "x (http://example.com/300)", "(http://example.com/301)", "[none]", "/5)"]
+    {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    assert!(shown.contains("[42]") && !shown.contains("[^42]"), "{shown}");
+}
+
 fn document() -> impl Strategy<Value = String> {
     proptest::collection::vec(
         (proptest::sample::select(SAMPLES), proptest::sample::select(&["", "\n", "\n\n", " ", "> ", "- "][..])),

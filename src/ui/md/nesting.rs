@@ -9,10 +9,11 @@ use std::borrow::Cow;
 
 /// Quotes and items that one line may begin inside each other.
 const DEEPEST: usize = 100;
-/// A line with so many marks, which are a sixth of it, is hardly prose, and none of them say what block it is.
+/// A line with so many marks, which are a twelfth of it, is hardly prose, and none of them say what block it is.
 const DENSE: usize = 24;
-/// What tells the kind of a line stands in front.
+/// What tells the kind of a line stands in front, and the name of a definition may be so long.
 const KEPT: usize = 16;
+const NAME: usize = 1000;
 
 /// Returns the text with a backslash before what would be nested too deep.
 pub(super) fn shallow(source: &str) -> Cow<'_, str> {
@@ -93,7 +94,7 @@ fn is_mark(byte: u8) -> bool {
 fn is_dense(line: &str) -> bool {
     line.len() > DENSE && {
         let marks = line.bytes().filter(|byte| is_mark(*byte)).count();
-        marks >= DENSE && marks * 6 >= line.len()
+        marks >= DENSE && marks * 12 >= line.len()
     }
 }
 
@@ -109,7 +110,8 @@ fn blur(line: &mut [u8]) {
     // What ends data, and scripts and their like.
     let data = holds(b"]]>");
     let tags = [b"</s", b"</p", b"</t", b"</S", b"</P", b"</T"].iter().any(|end| holds(*end));
-    for byte in line.iter_mut().skip(KEPT) {
+    let name = memchr::memmem::find(line.get(..NAME.min(line.len())).unwrap_or(line), b"]:").map_or(0, |at| at + 2);
+    for byte in line.iter_mut().skip(name.max(KEPT)) {
         let kept = *byte == b']' && data || *byte == b'<' && tags;
         if is_mark(*byte) && !kept {
             *byte = b'x';
@@ -223,6 +225,7 @@ mod tests {
             format!("a\n{}\nb\n\n```{}\n{row}\n```\n", "*".repeat(90), "[".repeat(40)),
             format!("<!-- {row}\n{row} -->\n\n{row}\n<![CDATA[ {row}\n\n{row}]]>\n\nb\n"),
             format!("|a|b|\n|-|-|\n|{row}|`|`|\n\nx\n"),
+            format!("x\n\n[^a-note-with-a-long-name]: {row}\n\n[a link with a long name]: /{}\n\nx\n", "*_".repeat(20)),
         ] {
             let starts = |text: &str| {
                 let events = Parser::new_ext(text, options()).into_offset_iter();

@@ -4,6 +4,7 @@
 //! block is laid out the same whatever stands around it.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::Range;
 
 use pulldown_cmark::{BlockQuoteKind, CodeBlockKind, Event, HeadingLevel, LinkType, Parser, Tag, TagEnd};
@@ -143,6 +144,40 @@ pub fn definitions(text: &str) -> String {
     all.join("\n")
 }
 
+/// Definitions up to this size are handed to every block.
+const FEW_DEFINITIONS: usize = 4 * 1024;
+
+/// Returns the definitions that a block may use, where there are so many that reading all of them for each block would
+/// cost more than the block.
+fn used<'a>(definitions: &'a str, source: &str) -> Cow<'a, str> {
+    if definitions.len() <= FEW_DEFINITIONS {
+        return Cow::Borrowed(definitions);
+    }
+    let name = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+    let mut names: HashSet<String> = HashSet::new();
+    for end in memchr::memchr_iter(b']', source.as_bytes()) {
+        let before = source.get(..end).unwrap_or("");
+        // A name holds no bracket, and is no longer than that.
+        let near = before.get(before.ceil_char_boundary(before.len().saturating_sub(LONGEST_NAME))..).unwrap_or("");
+        if let Some((_, inside)) = near.rsplit_once('[') {
+            names.insert(name(inside));
+        }
+    }
+    let mut out = String::new();
+    let mut is_used = false;
+    for line in definitions.split_inclusive('\n') {
+        if let Some((inside, _)) = line.strip_prefix('[').and_then(|line| line.split_once("]:")) {
+            is_used = names.contains(&name(inside));
+        }
+        if is_used {
+            out.push_str(line);
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// CommonMark's limit of a name.
+const LONGEST_NAME: usize = 999;
 /// Notes of one block that are known before they come.
 const MOST_NOTES: usize = 64;
 /// Rows of a table that is being written; with more, its columns will hardly move any more.
@@ -257,7 +292,7 @@ impl Writer<'_> {
         if definitions.is_empty() || memchr::memchr(b'[', source.as_bytes()).is_none() {
             self.events(Parser::new_ext(source, options()), has_tags);
         } else {
-            let joined = format!("{source}\n\n{definitions}");
+            let joined = format!("{source}\n\n{}", used(definitions, source));
             let own = |range: &Range<usize>| range.start < source.len();
             let events = Parser::new_ext(&joined, options()).into_offset_iter().filter(|(_, range)| own(range));
             self.events(events.map(|(event, _)| event), has_tags);
