@@ -197,10 +197,15 @@ async fn chat(chat: cli::Chat, loaded: Loaded, paths: Paths, folder: PathBuf) ->
         return Ok(code?);
     }
     let mut house = House::new(loaded, paths, folder, Audience::Screen, chat.system.clone());
+    // A screen for a model that nobody knows would only say so to every prompt.
+    if let Err(fault) = house.chooser().check().await {
+        commands::complain(&fault.message);
+        return Ok(CONFIGURATION);
+    }
     let live = house.open(&start)?;
     let prompt = chat.prompt_text();
     let name = live.session.clone();
-    on_screen(house, live, Some(name), prompt, Fresh::Allowed, None).await
+    on_screen(house, live, Some(name), prompt, Fresh::Allowed, None, None).await
 }
 
 async fn attached(attach: &cli::Attach, loaded: Loaded, paths: Paths, folder: PathBuf) -> anyhow::Result<u8> {
@@ -225,8 +230,11 @@ async fn attached(attach: &cli::Attach, loaded: Loaded, paths: Paths, folder: Pa
         );
         return Err(Wrong(text).into());
     }
-    let Attached { live, past, opened, models } = house.attach(attach, prompt.is_some()).await?;
+    let Attached { live, past, opened, models, warning } = house.attach(attach, prompt.is_some()).await?;
     if prints {
+        if let Some(warning) = &warning {
+            commands::complain(warning);
+        }
         let run = Run {
             format: format_of(attach.printing.format()),
             // Who asks something gets the answer; who watches gets all.
@@ -243,7 +251,7 @@ async fn attached(attach: &cli::Attach, loaded: Loaded, paths: Paths, folder: Pa
     }
     // A draft waits for whoever attaches to the same place again.
     let name = live.caps.prompt.then(|| SessionId::new(format!("attach {}", attach.target)));
-    on_screen(house, live, name, prompt, Fresh::Refused, Some(models)).await
+    on_screen(house, live, name, prompt, Fresh::Refused, Some(models), warning).await
 }
 
 /// Serves on the one thread of the program: a token of the agent reaches a client sooner so than over two, and what
@@ -312,7 +320,7 @@ async fn play(replay_args: cli::Replay, loaded: Loaded, paths: Paths, folder: Pa
         paused: false,
     };
     let live = house.replay(&replay_args.file, options)?;
-    on_screen(house, live, None, None, Fresh::Refused, None).await
+    on_screen(house, live, None, None, Fresh::Refused, None, None).await
 }
 
 /// Whether a new session may be begun from here.
@@ -330,12 +338,14 @@ async fn on_screen(
     prompt: Option<String>,
     fresh: Fresh,
     models: Option<Models>,
+    warning: Option<String>,
 ) -> anyhow::Result<u8> {
     let (keymap, about_keys) = Keymap::new(&house.config().keys);
     let mut warnings: Vec<String> = house.loaded.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(about_keys);
     let draft = name.as_ref().and_then(|name| house.draft(name));
     warnings.extend(house.take_told());
+    warnings.extend(warning);
     let chooser = house.chooser();
     let mut shell = Shell {
         live,

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::engine::{Past, PastCall};
-use crate::event::{AgentEvent, CallId, Json, MessageId, Outcome, Role, TextKind, TurnEnd, estimate_tokens};
+use crate::event::{AgentEvent, CallId, FaultKind, Json, MessageId, Outcome, Role, TextKind, TurnEnd, estimate_tokens};
 use crate::tool::caps::head_tail;
 
 /// What is kept of an old output where the running turn alone is too much for the model's window, in bytes.
@@ -21,6 +21,8 @@ pub struct History {
     open: HashMap<MessageId, usize>,
     calls: HashMap<CallId, (usize, String)>,
     in_turn: bool,
+    /// The last turn's prompt was too long for the model and is no part of the conversation.
+    left_out: bool,
     /// Engine and model that answer now.
     speaker: Option<(String, String)>,
 }
@@ -105,6 +107,11 @@ impl History {
             | AgentEvent::Noticed { .. }
             | AgentEvent::Unknown(_) => {}
         }
+    }
+
+    /// Returns whether the last turn's prompt was left out, once.
+    pub fn take_left_out(&mut self) -> bool {
+        std::mem::take(&mut self.left_out)
     }
 
     pub fn entries(&self) -> &[Past] {
@@ -209,6 +216,12 @@ impl History {
             Past::Assistant { text, calls, carry, .. } => !text.is_empty() || !calls.is_empty() || carry.is_some(),
             Past::User { .. } | Past::Tool { .. } => true,
         });
+        // Sent again with every later prompt, it would be refused again.
+        let too_long = matches!(end, TurnEnd::Failed(fault) if fault.kind == FaultKind::ContextTooLong);
+        self.left_out = too_long && turn.iter().all(|entry| matches!(entry, Past::User { .. })) && !turn.is_empty();
+        if self.left_out {
+            turn.clear();
+        }
         if *end != TurnEnd::Completed
             && let Some(Past::Assistant { text, calls, .. }) = turn.last_mut()
             && calls.is_empty()
@@ -262,7 +275,7 @@ fn shorten(past: &mut [Past], mut tokens: u64, budget: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Output, RanBy, Stop};
+    use crate::event::{Fault, Output, RanBy, Stop};
 
     fn fold(events: &[AgentEvent]) -> History {
         let mut history = History::new();
@@ -408,6 +421,28 @@ mod tests {
         let kept = history.within(1_000);
         assert_eq!((kept.shortened, kept.past.len()), (3, history.entries().len()), "every call keeps its result");
         assert!(outputs(&kept.past)[2] <= 2_000 && kept.past.iter().map(weight).sum::<u64>() <= 1_000);
+    }
+
+    #[test]
+    fn a_prompt_that_was_too_long_for_the_model_leaves_the_conversation() {
+        let too_long = || TurnEnd::Failed(Fault::new(FaultKind::ContextTooLong, "x"));
+        let mut history = fold(&turn("t1", "first", TurnEnd::Completed));
+        let before = history.entries().to_vec();
+        let refused = [
+            AgentEvent::TurnStarted { turn: "t2".into(), parent: None },
+            AgentEvent::UserMessage { message: "u2".into(), text: "x".repeat(9000) },
+            AgentEvent::TurnFinished { turn: "t2".into(), end: too_long() },
+        ];
+        for event in &refused {
+            history.observe(event);
+        }
+        assert_eq!(history.entries(), before);
+        assert!(history.take_left_out() && !history.take_left_out());
+        // What was answered in part stays: its results are needed.
+        let mut answered = running_turn(&["1"]);
+        answered.push(AgentEvent::TurnFinished { turn: "t1".into(), end: too_long() });
+        let mut history = fold(&answered);
+        assert!(!history.entries().is_empty() && !history.take_left_out());
     }
 
     #[test]

@@ -10,5 +10,5 @@ mod setup;
 pub mod turn;
 
 pub use run::Agent;
-pub use setup::{AgentSetup, Asks, EngineChoice, Overflow, Switch};
+pub use setup::{AgentSetup, Asks, Describe, EngineChoice, Offers, Overflow, Switch};
 pub use turn::Limits;

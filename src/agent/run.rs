@@ -1,6 +1,7 @@
 //! The driver: performs the steps of the turn machine. All IO of the agent is here or in what it calls.
 
 mod asking;
+mod describing;
 mod errand;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Request;
+use crate::engine::describe::Description;
 use crate::event::{
     AgentEvent, Ask, CallId, Caps, Command, DecidedBy, Decision, Level, LinkState, Millis, Mode, OutputStream,
     Permissions, Subject, ToolSpec, Tuning, TurnEnd, estimate_tokens,
@@ -25,7 +27,7 @@ use crate::tool::Done;
 use super::approval::Verdict;
 use super::history::{Fitting, History};
 use super::names::Names;
-use super::setup::{AgentSetup, EngineChoice};
+use super::setup::{AgentSetup, EngineChoice, Offers};
 use super::turn::{Input, Machine, Step};
 
 /// What running tools say.
@@ -52,6 +54,10 @@ pub struct Agent {
     overhead: u64,
     /// Another model is being looked for. The next request waits for it, nothing else does.
     switching: Option<BoxFuture<'static, Result<EngineChoice, String>>>,
+    /// The server is asked what it tells of the model. Likewise.
+    describing: Option<BoxFuture<'static, Option<Description>>>,
+    offers: Option<Offers>,
+    offered: u32,
     errands: errand::Errands,
 }
 
@@ -69,7 +75,7 @@ struct Running {
     waiting: Vec<(CallId, String, Ask)>,
     /// What a person was shown of calls that wait or waited for an answer.
     shown: std::collections::HashMap<CallId, Ask>,
-    /// A request is due once another model is found.
+    /// A request is due once another model is found, or its server has said what it can do.
     held: bool,
     /// It was said that the conversation no longer fits.
     said_cut: bool,
@@ -90,6 +96,7 @@ impl Agent {
         allowed.send_replace(setup.policy.permissions());
         let choice = std::mem::replace(&mut setup.choice, Box::pin(std::future::pending()));
         let past = std::mem::replace(&mut setup.past, Box::pin(std::future::pending()));
+        let offers = setup.offers.take();
         let (choice, (history, names)) = tokio::join!(choice, past);
         let specs: Vec<ToolSpec> = match setup.foreign_tools.take() {
             Some(specs) => specs,
@@ -114,9 +121,13 @@ impl Agent {
             hands,
             overhead,
             switching: None,
+            describing: None,
+            offers,
+            offered: 0,
             errands: errand::Errands::default(),
         };
         agent.say_opened().await;
+        agent.meet_model().await;
         if let Some(fault) = trouble {
             let event = AgentEvent::Noticed { level: Level::Error, code: "no_engine".into(), text: fault.message };
             agent.emit(event).await;
@@ -126,6 +137,8 @@ impl Agent {
             tokio::select! {
                 biased;
                 switched = drive(&mut agent.switching) => agent.switched(switched).await,
+                told = drive(&mut agent.describing) => agent.described(told).await,
+                offer = describing::next(&mut agent.offers) => agent.offered(offer).await,
                 found = drive(&mut agent.errands.looking) => agent.errands_found(found, &mut commands).await,
                 command = commands.recv() => match command {
                     Some(Command::Prompt { text }) => agent.turn(Some(&text), &mut commands).await,
@@ -197,6 +210,7 @@ impl Agent {
             Ok(choice) => {
                 self.choice = choice;
                 self.say_opened().await;
+                self.meet_model().await;
             }
             Err(text) => {
                 self.emit(AgentEvent::Noticed { level: Level::Error, code: "model".into(), text }).await;
@@ -239,9 +253,11 @@ impl Agent {
                 }
                 switched = drive(&mut self.switching) => {
                     self.switched(switched).await;
-                    if std::mem::take(&mut running.held) {
-                        self.ask_model(&mut running).await;
-                    }
+                    self.ask_if_held(&mut running).await;
+                }
+                told = drive(&mut self.describing) => {
+                    self.described(told).await;
+                    self.ask_if_held(&mut running).await;
                 }
                 found = drive(&mut self.errands.looking) => self.errands_wait(found).await,
                 () = expiry(&running.waiting, self.setup.epoch, self.setup.asks.base) => self.expire(&mut running).await,
@@ -256,6 +272,8 @@ impl Agent {
             }
         }
         self.link.send_replace(LinkState::Idle);
+        self.say_left_out().await;
+        self.describe_model();
         // Dropping the set ends whatever lingers after a second cancel.
         running.tools.shutdown().await;
         self.errands_are_due();
@@ -412,8 +430,15 @@ impl Agent {
         }
     }
 
+    /// What a request waited for is there.
+    async fn ask_if_held(&mut self, running: &mut Running) {
+        if std::mem::take(&mut running.held) {
+            self.ask_model(running).await;
+        }
+    }
+
     async fn ask_model(&mut self, running: &mut Running) {
-        if self.switching.is_some() {
+        if self.switching.is_some() || self.describing.is_some() {
             running.held = true;
             return;
         }
@@ -451,7 +476,7 @@ impl Agent {
             model: self.choice.model.clone(),
             system: self.setup.system.clone(),
             past,
-            tools: self.specs.clone(),
+            tools: if self.choice.takes_tools { self.specs.clone() } else { Vec::new() },
             tuning: Tuning { must_call: tuning.must_call && running.machine.round() == 1, ..tuning },
         };
         // Capacity 64: frames of one read; more waiting only means more merging later.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
 use tokio::time::Instant;
 
 use super::approval::Policy;
 use super::history::History;
 use super::names::Names;
 use super::turn::Limits;
+use crate::engine::describe::Description;
 use crate::engine::{Beat, Engine, Reply, Request};
 use crate::event::{AgentEvent, CallId, DecidedBy, Fault, Json, Millis, ToolSpec, Tuning, TurnEnd};
 use crate::net::Http;
@@ -30,7 +32,19 @@ pub struct EngineChoice {
     pub retries: u32,
     /// Whether a request that may have reached the server is sent again. An agent may have begun to act on it.
     pub resend: bool,
+    /// Whether the model can be given tools.
+    pub takes_tools: bool,
+    /// What the person should know of the way to it.
+    pub warnings: Vec<String>,
+    /// Asks the server what it tells of the model, where that isn't known.
+    pub describe: Option<Describe>,
 }
+
+/// Asks a server for its [`Description`] of a model; none while it doesn't answer. It takes a short time only.
+pub type Describe = Arc<dyn Fn() -> BoxFuture<'static, Option<Description>> + Send + Sync>;
+
+/// Looks around for servers that nobody set up, and says of each that answers how to use it. Ends when none is left.
+pub type Offers = BoxStream<'static, String>;
 
 /// Finds the engine for a name written `engine/model`.
 pub type Switch = Arc<dyn Fn(String) -> BoxFuture<'static, Result<EngineChoice, String>> + Send + Sync>;
@@ -60,6 +74,8 @@ pub struct AgentSetup {
     /// Which engine to begin with; may look around on this machine, so it is awaited after the first frame.
     pub choice: BoxFuture<'static, Result<EngineChoice, Fault>>,
     pub switch: Switch,
+    /// Servers that could be used, told as they are found.
+    pub offers: Option<Offers>,
     /// The past of a resumed session.
     pub past: BoxFuture<'static, (History, Names)>,
     pub http: Http,
@@ -93,6 +109,21 @@ pub struct AgentSetup {
 }
 
 impl EngineChoice {
+    /// Takes what the server told of the model.
+    pub(super) fn learn(&mut self, told: Description) {
+        self.window = told.window.or(self.window);
+        self.takes_tools &= told.takes_tools != Some(false);
+    }
+
+    /// Waits for what the server tells of the model.
+    #[must_use]
+    pub async fn described(mut self) -> Self {
+        if let Some(describe) = self.describe.take() {
+            self.learn(describe().await.unwrap_or_default());
+        }
+        self
+    }
+
     /// Stands in where no engine could be had: every prompt fails with the reason.
     pub(super) fn unusable(fault: Fault) -> Self {
         Self {
@@ -106,6 +137,9 @@ impl EngineChoice {
             no_output: Duration::ZERO,
             retries: 0,
             resend: true,
+            takes_tools: true,
+            warnings: Vec::new(),
+            describe: None,
         }
     }
 }

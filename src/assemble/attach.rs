@@ -32,7 +32,7 @@ use crate::net::record::Tap;
 use crate::net::reel;
 use crate::net::{Http, Patience, probe as ask};
 use crate::store::msg::ModelChoice;
-use crate::text::address::without_credentials;
+use crate::text::address::{is_exposed, origin, path_and_query, without_credentials, without_password};
 use aim::Aim;
 
 /// How long a server may take to say what it is.
@@ -55,6 +55,8 @@ pub struct Attached {
     /// What opened the session, where that is past.
     pub opened: Option<Envelope>,
     pub models: Models,
+    /// What the person should know of the way to it.
+    pub warning: Option<String>,
 }
 
 /// Lists what `/model` can offer.
@@ -123,6 +125,20 @@ impl House {
             return Ok(self.play_bytes(path.clone(), &aim, typed));
         }
         let headers = headers(&aim, typed.token_env.as_deref()).await?;
+        let warning = exposed(&aim, &headers);
+        let attached = self.attach_at(http, aim, headers, typed, prompted).await?;
+        Ok(Attached { warning, ..attached })
+    }
+
+    /// Attaches to an address.
+    async fn attach_at(
+        &mut self,
+        http: Http,
+        aim: Aim,
+        headers: Vec<(String, Value)>,
+        typed: &cli::Attach,
+        prompted: bool,
+    ) -> anyhow::Result<Attached> {
         if let Some(address) = probe::session_of(&aim.url) {
             return self.mirror(http, address, headers, &aim, typed).await;
         }
@@ -262,7 +278,7 @@ impl House {
                 setup.system.clear();
             }
         });
-        Ok(Attached { live, past: Seq(0), opened: None, models })
+        Ok(Attached { live, past: Seq(0), opened: None, models, warning: None })
     }
 
     fn watch(&mut self, http: Http, target: &Target, aim: &Aim, notices: Vec<AgentEvent>) -> Attached {
@@ -283,7 +299,7 @@ impl House {
             epoch,
         };
         let from = remote::From::Stream { http, call, patience };
-        self.follow(from, aim, path_of(&target.url), target.explain, notices, epoch)
+        self.follow(from, aim, path_and_query(&target.url).0.to_owned(), target.explain, notices, epoch)
     }
 
     /// Mirrors a session of another `jarvis-tui`. Returns once its past was told, or says why it can't be had.
@@ -344,7 +360,7 @@ impl House {
             }
         }
         let models = Models { http, target: None, known: Vec::new(), server: models.filter(|_| !read_only) };
-        Ok(Attached { live, past, opened, models })
+        Ok(Attached { live, past, opened, models, warning: None })
     }
 
     fn play_bytes(&mut self, path: PathBuf, aim: &Aim, typed: &cli::Attach) -> Attached {
@@ -413,8 +429,21 @@ impl House {
         };
         let live = session::start(setup, feed, &mut self.tasks);
         let models = Models { http: self.http.clone(), target: None, known: Vec::new(), server: None };
-        Attached { live, past: Seq(0), opened: None, models }
+        Attached { live, past: Seq(0), opened: None, models, warning: None }
     }
+}
+
+/// Says what can be read on the way, where that is a secret.
+fn exposed(aim: &Aim, headers: &[(String, Value)]) -> Option<String> {
+    let secret = headers.iter().any(|(_, value)| matches!(value, Value::Secret(_)));
+    let login = without_password(&aim.url) != aim.url;
+    let what = match (secret, login) {
+        _ if !is_exposed(&aim.url) => return None,
+        (true, _) => "the token or headers and all that is said go",
+        (false, true) => "the login and all that is said go",
+        (false, false) => return None,
+    };
+    Some(format!("{what} to {} unencrypted; if that server can, attach to https://", origin(&aim.url)))
 }
 
 /// Opens a session on another `jarvis-tui` and returns its name.
@@ -449,6 +478,9 @@ fn chosen(engine: Arc<Remote>, model: String, why: String, idle: Duration) -> En
         no_output: Duration::ZERO,
         retries: 3,
         resend: false,
+        takes_tools: true,
+        warnings: Vec::new(),
+        describe: None,
     }
 }
 
@@ -500,10 +532,4 @@ async fn headers(aim: &Aim, token_env: Option<&str>) -> anyhow::Result<Vec<(Stri
         Ok(out)
     });
     got.await?
-}
-
-fn path_of(url: &str) -> String {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let path = rest.find('/').and_then(|at| rest.get(at..)).unwrap_or_default();
-    path.split(['?', '#']).next().unwrap_or_default().to_owned()
 }

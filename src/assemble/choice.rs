@@ -1,31 +1,38 @@
-//! Which engine answers, and why: flag, then config, then environment, then a server found on this machine, then the
-//! embedded one.
+//! Which engine answers, and why: flag, then config, then environment, then a server of this machine that the person said
+//! yes to, then the embedded one.
+
+mod agreed;
+mod around;
+mod listing;
+mod lookup;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::agent::EngineChoice;
-use crate::config::address::is_loopback;
+use crate::agent::{Describe, EngineChoice};
 use crate::config::{Config, EngineConfig, EngineKind, Loaded, Origin};
 use crate::engine::Engine;
 use crate::engine::anthropic::{Anthropic, Pass};
-use crate::engine::discover::{self, Found, Kind, ModelInfo};
+use crate::engine::describe::Description;
+use crate::engine::discover::{self, Found, Kind, Readiness};
 use crate::engine::offline::{self, Offline};
 use crate::engine::ollama::Ollama;
 use crate::engine::openai::OpenAi;
 use crate::engine::openai_responses::OpenAiResponses;
 use crate::event::{Fault, FaultKind};
+use crate::net::status::is_loading;
 use crate::net::{Http, probe};
-use crate::store::msg::ModelChoice;
+use crate::text::address::{is_exposed, is_host, origin};
+pub(super) use agreed::Agreed;
+pub use listing::Listed;
+use lookup::{Known, only_named};
 
-/// How long looking around on this machine may take.
-const LOOK_AROUND: Duration = Duration::from_millis(150);
 /// How long a server may take to list its models.
 const LIST: Duration = Duration::from_secs(5);
-/// How long an Ollama may take to describe a model.
-const DESCRIBE: Duration = Duration::from_millis(500);
+/// How long a server may take to describe a model, twice where it is asked twice. The first prompt waits for it.
+const DESCRIBE: Duration = Duration::from_millis(1500);
 /// What OpenAI's own service is asked for when nobody named a model.
 const OPENAI_MODEL: &str = "gpt-4.1-mini";
 
@@ -41,38 +48,68 @@ type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub struct Chooser {
     pub loaded: Arc<Loaded>,
     pub http: Http,
+    /// Servers that the person said yes to.
+    pub(super) agreed: Agreed,
+    /// Nobody can be asked.
+    pub(super) unattended: bool,
     /// The embedded engine's pauses are left out where nobody watches.
     pub pace: f32,
+}
+
+/// Whose word a choice is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Person,
+    /// The settings of a folder, which somebody else may have written.
+    Project,
 }
 
 /// What was asked for before anyone looked around.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Wanted {
-    Named { engine: String, model: Option<String>, why: String },
+    Named { engine: String, model: Option<String>, why: String, by: By },
     Nothing,
 }
 
-/// One engine as `doctor` and `models` show it.
-pub struct Listed {
-    pub engine: String,
-    pub base_url: Option<String>,
-    pub models: Result<Vec<ModelInfo>, Fault>,
-    /// Found by looking around rather than configured.
-    pub found: bool,
-}
-
 impl Chooser {
+    /// Chooses as for somebody who can be asked.
+    #[must_use]
+    pub fn attended(self) -> Self {
+        Self { unattended: false, ..self }
+    }
+
     /// Chooses the engine to begin with.
     pub async fn choose(self) -> Result<EngineChoice, Fault> {
         match self.wanted(&env) {
-            Wanted::Named { engine, model, why } => self.named(&engine, model, why).await,
-            Wanted::Nothing => Ok(self.look_around().await),
+            Wanted::Named { engine, model, why, by } => {
+                self.may_use(&engine, by).await?;
+                self.named(&engine, model, why).await
+            }
+            Wanted::Nothing => self.unnamed().await,
         }
     }
 
-    /// Finds the engine for a name written `engine/model`, `engine` or, where that is clear, just a model.
+    /// Says whether the model that was named can be meant at all, before anything is opened for it. Asks servers only
+    /// where the name is no engine's.
+    pub async fn check(&self) -> Result<(), Fault> {
+        let Wanted::Named { engine, model, why, by } = self.wanted(&env) else { return Ok(()) };
+        if self.config().engines.contains_key(&engine) {
+            return Ok(());
+        }
+        self.may_use(&engine, by).await?;
+        self.named(&engine, model, why).await.map(drop)
+    }
+
+    /// Finds the engine for a name written `engine/model`, `engine` or, where that is clear, just a model. To choose a
+    /// server that was found on this machine is to say yes to it.
     pub async fn switch(self, name: String) -> Result<EngineChoice, String> {
-        self.find(&name, "chosen with /model").await.map_err(|fault| fault.message)
+        let choice = self.find(&name, "chosen with /model").await.map_err(|fault| fault.message)?;
+        let engine = choice.engine.name();
+        let is_found = !self.config().engines.contains_key(engine) || self.is_unset_ollama(engine);
+        if is_found && let Some(found) = self.found_here(engine).await {
+            self.agree(&found, &choice.model);
+        }
+        Ok(choice)
     }
 
     /// Likewise; `why` is what is said of the choice.
@@ -94,7 +131,10 @@ impl Chooser {
                 Some(Origin::Project { .. }) => "the project's config".to_owned(),
                 Some(Origin::User { .. } | Origin::Default) | None => "config".to_owned(),
             };
-            return Wanted::Named { engine: engine.to_owned(), model: model.map(str::to_owned), why };
+            let project =
+                matches!(self.loaded.entries.get("model").map(|entry| &entry.origin), Some(Origin::Project { .. }));
+            let by = if project { By::Project } else { By::Person };
+            return Wanted::Named { engine: engine.to_owned(), model: model.map(str::to_owned), why, by };
         }
         let set = |name: &str| env(name).is_some_and(|value| !value.trim().is_empty());
         for (name, engine) in [
@@ -107,63 +147,55 @@ impl Chooser {
             ("OLLAMA_HOST", "ollama"),
         ] {
             if set(name) {
-                return Wanted::Named { engine: engine.to_owned(), model: None, why: name.to_owned() };
+                let (engine, why) = (engine.to_owned(), name.to_owned());
+                return Wanted::Named { engine, model: None, why, by: By::Person };
             }
         }
         Wanted::Nothing
     }
 
     async fn named(&self, name: &str, model: Option<String>, why: String) -> Result<EngineChoice, Fault> {
-        let found;
-        let config = if let Some(config) = self.config().engines.get(name) {
-            config
-        } else if let Some(here) = self.found_here(name).await {
-            found = here;
-            &found
-        } else if let (None, Some((engine, model))) = (&model, self.only_model(name).await) {
-            return Box::pin(self.named(&engine, Some(model), why)).await;
-        } else {
-            return Err(self.unknown(name));
+        if let Some(config) = self.config().engines.get(name) {
+            let model = match model {
+                Some(model) => model,
+                None => self.usual_model(name, config).await?,
+            };
+            return self.chosen(name, config, model, why).await;
+        }
+        if let Some(found) = self.found_here(name).await {
+            let config = config_of(&found);
+            let model = match (model, found.models.first(), found.readiness) {
+                (Some(model), _, _) => model,
+                (None, Some(first), _) => first.id.clone(),
+                (None, None, Readiness::Loading) => around::ANY_MODEL.to_owned(),
+                (None, None, _) => return Err(Fault::new(FaultKind::BadRequest, around::offer(&found))),
+            };
+            return self.chosen(name, &config, model, why).await;
+        }
+        let whole = model.map_or_else(|| name.to_owned(), |model| format!("{name}/{model}"));
+        let models = Known::all(&self.list_all().await);
+        if let Some(Known { engine, model, .. }) = only_named(&models, &whole)? {
+            return Box::pin(self.named(engine, Some(model.clone()), why)).await;
+        }
+        let engines: Vec<&str> = self.config().engines.keys().map(String::as_str).collect();
+        Err(lookup::unknown(&whole, &engines, &models))
+    }
+
+    /// Makes the choice of an engine and a model that are known.
+    async fn chosen(
+        &self,
+        name: &str,
+        config: &EngineConfig,
+        model: String,
+        why: String,
+    ) -> Result<EngineChoice, Fault> {
+        let told = match config.kind {
+            EngineKind::Ollama => self.describe_ollama(config, &model).await,
+            EngineKind::OpenAi | EngineKind::OpenAiResponses | EngineKind::Anthropic | EngineKind::Offline => {
+                Description::default()
+            }
         };
-        let model = match model {
-            Some(model) => model,
-            None => self.usual_model(name, config).await?,
-        };
-        let window = match config.kind {
-            EngineKind::Ollama => self.ollama_window(config, &model).await,
-            EngineKind::OpenAi | EngineKind::OpenAiResponses | EngineKind::Anthropic | EngineKind::Offline => None,
-        };
-        self.build(name, config, model, why, window).await
-    }
-
-    fn unknown(&self, name: &str) -> Fault {
-        let known: Vec<&str> = self.config().engines.keys().map(String::as_str).collect();
-        let text = format!(
-            "no engine is called {name:?}; write ENGINE/MODEL with one of {} (or define it under [engines.{name}])",
-            known.join(", ")
-        );
-        Fault::new(FaultKind::BadRequest, text)
-    }
-
-    /// Returns the settings of a server on this machine that goes by this name.
-    async fn found_here(&self, name: &str) -> Option<EngineConfig> {
-        let found = self.probe().await;
-        found.iter().find(|found| local_name(found.kind) == name).map(config_of)
-    }
-
-    /// Returns engine and model where just one engine has a model that is called so, its tag left out or not.
-    async fn only_model(&self, name: &str) -> Option<(String, String)> {
-        let listed = self.list_all().await;
-        let models = listed
-            .iter()
-            .flat_map(|listed| listed.models.iter().flatten().map(|model| (listed.engine.clone(), model.id.clone())));
-        only_named(&models.collect::<Vec<_>>(), name)
-    }
-
-    async fn probe(&self) -> Vec<Found> {
-        let candidates = discover::candidates();
-        let calls: Vec<_> = candidates.iter().map(discover::Candidate::call).collect();
-        discover::found(&candidates, &probe::gather(&self.http, &calls, LOOK_AROUND).await)
+        self.build(name, config, model, why, told).await
     }
 
     /// Picks a model where none was named: the environment's, the service's usual one, or the first that is there.
@@ -177,7 +209,7 @@ impl Chooser {
                     return Ok(model);
                 }
                 let url = config.resolved_base_url(&env).unwrap_or_default();
-                if url.contains("//api.openai.com") {
+                if is_host(&url, "api.openai.com") {
                     return Ok(OPENAI_MODEL.to_owned());
                 }
             }
@@ -186,13 +218,18 @@ impl Chooser {
                     return Ok(model);
                 }
                 let url = config.resolved_base_url(&env).unwrap_or_default();
-                if url.contains("//api.anthropic.com") {
+                if is_host(&url, "api.anthropic.com") {
                     return Ok(ANTHROPIC_MODEL.to_owned());
                 }
             }
             EngineKind::Ollama => {}
         }
-        let models = self.list(name, config).await?;
+        let models = match self.list(name, config).await {
+            Err(fault) if is_loading(&fault) && config.kind != EngineKind::Ollama => {
+                return Ok(around::ANY_MODEL.to_owned());
+            }
+            listed => listed?,
+        };
         models.into_iter().next().map(|model| model.id).ok_or_else(|| {
             let hint = match config.kind {
                 EngineKind::Ollama => "get one with `ollama pull qwen3`",
@@ -204,15 +241,55 @@ impl Chooser {
         })
     }
 
-    /// Finds the window to ask for; a slow answer must not hold up the chat.
-    async fn ollama_window(&self, config: &EngineConfig, model: &str) -> Option<u64> {
-        if let Some(window) = self.config().own_window(model) {
-            return Some(window);
-        }
-        let engine = Ollama::new(String::new(), &config.resolved_base_url(&env)?);
+    /// Finds the window to ask for, and whether tools can be; a slow answer must not hold up the chat.
+    async fn describe_ollama(&self, config: &EngineConfig, model: &str) -> Description {
+        let Some(url) = config.resolved_base_url(&env) else { return Description::default() };
+        let engine = Ollama::new(String::new(), &url);
         let answers = probe::gather(&self.http, &engine.show(model), DESCRIBE).await;
         let [show, running] = [0, 1].map(|index| answers.get(index).and_then(|answer| answer.as_ref().ok()));
-        Some(discover::ollama_window(model, show, running))
+        let window = self.config().own_window(model).unwrap_or_else(|| discover::ollama_window(model, show, running));
+        Description { window: Some(window), takes_tools: discover::ollama_takes_tools(show) }
+    }
+
+    /// Makes what asks the server about its model, unless the person said all.
+    fn describing(&self, engine: &Arc<dyn Engine>, model: &str) -> Option<Describe> {
+        let questions = engine.questions()?;
+        let (http, model, own) = (self.http.clone(), model.to_owned(), self.config().own_window(model));
+        Some(Arc::new(move || {
+            let (http, questions, model) = (http.clone(), questions.clone(), model.clone());
+            Box::pin(async move {
+                let list = probe::gather(&http, &[questions.list], DESCRIBE).await;
+                let (told, more) = match list.first() {
+                    Some(Ok(list)) => Description::of_list(&model, list),
+                    // A server without such a list may tell elsewhere; one that is loading or slow will later.
+                    Some(Err(fault)) if fault.kind == FaultKind::BadRequest => (Description::default(), true),
+                    Some(Err(_)) | None => return None,
+                };
+                let told = if more {
+                    let answers = probe::gather(&http, &questions.more, DESCRIBE).await;
+                    let answers: Vec<_> = answers.iter().map(|answer| answer.as_ref().ok()).collect();
+                    told.read(&model, &answers)
+                } else {
+                    told
+                };
+                // What the person wrote down counts.
+                Some(Description { window: told.window.filter(|_| own.is_none()), ..told })
+            })
+        }))
+    }
+
+    /// Says once what can be read on the way.
+    async fn exposed(&self, name: &str, config: &EngineConfig, url: &str) -> Option<String> {
+        if !is_exposed(url) {
+            return None;
+        }
+        let what = match self.key(config).await {
+            Ok(Some(_)) => "the API key and all that is said go",
+            _ if url.contains('@') => "the login and all that is said go",
+            _ => return None,
+        };
+        let setting = config.address_setting(name, &env);
+        Some(format!("{what} to {} unencrypted; if that server can, write https:// in {setting}", origin(url)))
     }
 
     async fn build(
@@ -221,13 +298,13 @@ impl Chooser {
         config: &EngineConfig,
         model: String,
         why: String,
-        window: Option<u64>,
+        told: Description,
     ) -> Result<EngineChoice, Fault> {
         let url = config.resolved_base_url(&env).unwrap_or_default();
         // Ollama's is what it is asked for, whatever the model could take.
         let window = match config.kind {
-            EngineKind::Ollama => window,
-            _ => self.config().window(&model).or(window),
+            EngineKind::Ollama => told.window,
+            _ => self.config().window(&model).or(told.window),
         };
         let engine: Arc<dyn Engine> = match config.kind {
             EngineKind::Offline => Arc::new(Offline { pace: self.pace }),
@@ -242,7 +319,12 @@ impl Chooser {
             }
             EngineKind::Ollama => Arc::new(Ollama::new(name.to_owned(), &url).with_window(window)),
         };
+        // The makers' own services say nothing that isn't known here.
+        let is_known = is_host(&url, "api.openai.com");
         Ok(EngineChoice {
+            takes_tools: told.takes_tools != Some(false),
+            warnings: self.exposed(name, config, &url).await.into_iter().collect(),
+            describe: if is_known { None } else { self.describing(&engine, &model) },
             engine,
             why,
             window,
@@ -283,24 +365,6 @@ impl Chooser {
         Ok(self.key(config).await?.map_or(Pass::None, Pass::Key))
     }
 
-    /// Takes the first server found on this machine that has a model, else the embedded engine.
-    async fn look_around(&self) -> EngineChoice {
-        for found in self.probe().await {
-            let Some(model) = found.models.first() else { continue };
-            let why = format!("found on {}", address(&found.base_url));
-            let config = config_of(&found);
-            let name = local_name(found.kind);
-            let window = match found.kind {
-                Kind::Ollama => self.ollama_window(&config, &model.id).await,
-                _ => model.window,
-            };
-            if let Ok(choice) = self.build(name, &config, model.id.clone(), why, window).await {
-                return choice;
-            }
-        }
-        self.offline("no model is set up or running here")
-    }
-
     fn offline(&self, why: &str) -> EngineChoice {
         EngineChoice {
             engine: Arc::new(Offline { pace: self.pace }),
@@ -313,95 +377,16 @@ impl Chooser {
             no_output: Duration::ZERO,
             retries: 0,
             resend: true,
+            takes_tools: true,
+            warnings: Vec::new(),
+            describe: None,
         }
-    }
-
-    async fn list(&self, name: &str, config: &EngineConfig) -> Result<Vec<ModelInfo>, Fault> {
-        let url = config.resolved_base_url(&env).unwrap_or_default();
-        let survey = match config.kind {
-            EngineKind::Offline => {
-                return Ok(vec![ModelInfo {
-                    id: offline::MODEL.to_owned(),
-                    remark: "embedded, not a language model".to_owned(),
-                    window: None,
-                }]);
-            }
-            EngineKind::OpenAi => OpenAi::new(name.to_owned(), &url, self.key(config).await?).survey(),
-            EngineKind::OpenAiResponses => {
-                OpenAiResponses::new(name.to_owned(), &url, self.key(config).await?).survey()
-            }
-            EngineKind::Anthropic => {
-                Anthropic::new(name.to_owned(), &url, self.anthropic_pass(name, config).await?).survey()
-            }
-            EngineKind::Ollama => Ollama::new(name.to_owned(), &url).survey(),
-        };
-        let Some(survey) = survey else { return Ok(Vec::new()) };
-        let answers = probe::gather(&self.http, &survey.calls, LIST).await;
-        survey.read(&answers).map_err(|fault| Fault { message: format!("{name}: {}", fault.message), ..fault })
-    }
-
-    /// Asks every configured engine and every server found here for its models, side by side.
-    pub async fn list_all(&self) -> Vec<Listed> {
-        let configured = self.config().engines.iter().map(|(name, config)| async move {
-            // Asking OpenAI's service without a key, or an Ollama nobody pointed to, would only list errors.
-            if !self.is_set_up(name, config).await {
-                return None;
-            }
-            Some(Listed {
-                engine: name.clone(),
-                base_url: config.resolved_base_url(&env),
-                models: self.list(name, config).await,
-                found: false,
-            })
-        });
-        let (listed, found) = tokio::join!(futures_util::future::join_all(configured), self.probe());
-        let mut listed: Vec<Listed> = listed.into_iter().flatten().collect();
-        for found in found {
-            let known =
-                |listed: &Listed| listed.base_url.as_deref().is_some_and(|url| same_place(url, &found.base_url));
-            if !listed.iter().any(known) {
-                listed.push(Listed {
-                    engine: local_name(found.kind).to_owned(),
-                    base_url: Some(found.base_url),
-                    models: Ok(found.models),
-                    found: true,
-                });
-            }
-        }
-        listed
-    }
-
-    async fn is_set_up(&self, name: &str, config: &EngineConfig) -> bool {
-        let url = config.resolved_base_url(&env).unwrap_or_default();
-        match config.kind {
-            EngineKind::Offline => true,
-            EngineKind::OpenAi | EngineKind::OpenAiResponses => {
-                !url.contains("//api.openai.com") || matches!(self.key(config).await, Ok(Some(_)))
-            }
-            EngineKind::Anthropic => {
-                let keyed =
-                    || async { matches!(self.anthropic_pass(name, config).await, Ok(Pass::Key(_) | Pass::Token(_))) };
-                !url.contains("//api.anthropic.com") || keyed().await
-            }
-            EngineKind::Ollama => env("OLLAMA_HOST").is_some() || !is_loopback(&url),
-        }
-    }
-
-    /// Returns what `/model` can offer.
-    pub async fn choices(self) -> Vec<ModelChoice> {
-        let mut out = Vec::new();
-        for listed in self.list_all().await {
-            for model in listed.models.unwrap_or_default() {
-                out.push(ModelChoice { name: format!("{}/{}", listed.engine, model.id), remark: model.remark });
-            }
-        }
-        out
     }
 }
 
 /// OpenAI's own service answers nobody without a key; of other servers nobody knows.
 fn needs_key(url: &str) -> bool {
-    url.is_empty() || address(url).split(':').next() == Some("api.openai.com")
+    url.is_empty() || is_host(url, "api.openai.com")
 }
 
 /// Says what to set, before a request goes out that can only fail.
@@ -414,40 +399,10 @@ fn keyless(name: &str, config: &EngineConfig) -> Fault {
     Fault::new(FaultKind::Auth, text)
 }
 
-/// Returns the one that is called so: wholly, or but for its tag, where that is clear.
-fn only_named(models: &[(String, String)], name: &str) -> Option<(String, String)> {
-    let by = |fits: &dyn Fn(&str) -> bool| {
-        let mut fitting = models.iter().filter(|(_, model)| fits(model));
-        fitting.next().filter(|_| fitting.next().is_none()).cloned()
-    };
-    by(&|model| model == name).or_else(|| by(&|model| model.split(':').next() == Some(name)))
-}
-
 /// Returns the settings of a server that was found.
 fn config_of(found: &Found) -> EngineConfig {
     let kind = if found.kind == Kind::Ollama { EngineKind::Ollama } else { EngineKind::OpenAi };
     EngineConfig { base_url: Some(found.base_url.clone()), ..EngineConfig::new(kind) }
-}
-
-/// Returns the engine name that a server found on this machine goes by.
-fn local_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Ollama => "ollama",
-        Kind::LlamaCpp => "llamacpp",
-        Kind::LmStudio => "lmstudio",
-        Kind::Vllm => "vllm",
-        Kind::Compatible => "local",
-    }
-}
-
-fn address(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split('/').next().unwrap_or(rest)
-}
-
-fn same_place(one: &str, other: &str) -> bool {
-    let norm = |url: &str| address(url).replace("localhost", "127.0.0.1");
-    norm(one) == norm(other)
 }
 
 pub(super) fn env(name: &str) -> Option<String> {

@@ -36,6 +36,7 @@ use crate::text::one_line;
 
 pub use crate::bridge::replay;
 pub use attach::{Attached, Models, Wrong};
+use choice::Agreed;
 pub use choice::{Chooser, Listed};
 pub use serve::Served;
 pub use serve::listen::Serving;
@@ -115,7 +116,13 @@ impl House {
             Audience::Screen | Audience::Network => 1.0,
             Audience::Pipe => 0.0,
         };
-        Chooser { loaded: self.loaded.clone(), http: self.http.clone(), pace }
+        Chooser {
+            loaded: self.loaded.clone(),
+            http: self.http.clone(),
+            agreed: Agreed::at(self.paths.servers_file()),
+            unattended: self.audience == Audience::Pipe,
+            pace,
+        }
     }
 
     /// Opens a session and starts everything that belongs to it. Returns before any engine was looked for.
@@ -422,9 +429,11 @@ impl House {
             let chooser = chooser.clone();
             Arc::new(move |name| Box::pin(chooser.clone().switch(name)))
         };
+        let offers = (self.audience == Audience::Screen).then(|| chooser.clone().offers());
         AgentSetup {
             choice: Box::pin(chooser.choose()),
             switch,
+            offers,
             past: Box::pin(async move { past.await.unwrap_or_default() }),
             http: self.http.clone(),
             tools: tool::all(),

@@ -96,6 +96,7 @@ impl Served {
         }
         let chooser = self.with(|house| house.chooser())?;
         let choice = if name.is_empty() { chooser.choose().await } else { chooser.asked(name).await }?;
+        let choice = choice.described().await;
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         if found.len() >= REMEMBERED {
             found.clear();

@@ -233,9 +233,12 @@ impl Follower {
             let failure = match next {
                 Some(Ok(bytes)) => match frames.push(&bytes, &mut batch) {
                     Ok(()) => None,
-                    Err(broken) => {
-                        Some(Failure { retry: false, unsent: false, fault: broken.fault(&self.mirror.address) })
-                    }
+                    Err(broken) => Some(Failure {
+                        retry: false,
+                        unsent: false,
+                        loading: false,
+                        fault: broken.fault(&self.mirror.address),
+                    }),
                 },
                 Some(Err(failure)) => Some(Failure { retry: true, ..failure }),
                 None => {
@@ -246,7 +249,7 @@ impl Follower {
             let (told, broken) = self.take(&mut batch);
             moved |= told;
             if let Some(fault) = broken {
-                return Ended::Cut { failure: Failure { fault, retry: true, unsent: false }, moved };
+                return Ended::Cut { failure: Failure { fault, retry: true, unsent: false, loading: false }, moved };
             }
             if let Some(failure) = failure {
                 return Ended::Cut { failure, moved };
@@ -380,7 +383,11 @@ impl Follower {
             LinkState::Lost(fault) => {
                 self.set_line(&Line::Lost(fault.as_ref().map_or_else(String::new, |fault| fault.message.clone())));
             }
-            LinkState::Idle | LinkState::Connecting | LinkState::Retrying { .. } => self.set_line(&Line::Down),
+            LinkState::Idle
+            | LinkState::Connecting
+            | LinkState::Waiting { .. }
+            | LinkState::Loading { .. }
+            | LinkState::Retrying { .. } => self.set_line(&Line::Down),
         }
         let link = match (link, &self.theirs.link) {
             (LinkState::Live, LinkState::Idle) => LinkState::Live,

@@ -441,6 +441,8 @@ impl Spine {
     fn say_link(&self, state: LinkState) {
         let shift = |time: Millis| self.base.plus(time);
         let link = match state {
+            LinkState::Waiting { since, limit } => LinkState::Waiting { since: shift(since), limit },
+            LinkState::Loading { since, limit } => LinkState::Loading { since: shift(since), limit },
             LinkState::Silent { since, limit } => LinkState::Silent { since: shift(since), limit },
             LinkState::Unproductive { since, limit } => LinkState::Unproductive { since: shift(since), limit },
             LinkState::Retrying { attempt, at } => LinkState::Retrying { attempt, at: shift(at) },

@@ -66,6 +66,11 @@ impl Paths {
         self.state.join("session-state")
     }
 
+    /// Servers found on this machine that the person said yes to.
+    pub fn servers_file(&self) -> PathBuf {
+        self.state.join("servers.json")
+    }
+
     pub fn log_file(&self) -> PathBuf {
         self.state.join("jarvis-tui.log")
     }

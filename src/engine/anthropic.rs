@@ -11,27 +11,16 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use super::discover::{ModelInfo, Survey};
-use super::{Engine, Reply, Request, Row};
+use super::{Engine, Reply, Request};
 use crate::dialect::anthropic::Anthropic as Decoder;
 use crate::event::{Json, ToolSpec, Tuning};
 use crate::net::call::{Framing, HttpCall, Method, Value};
+use crate::text::address::{base_and_query, is_host};
 
 const VERSION: &str = "2023-06-01";
 const MESSAGES: &str = "/messages";
 /// Models of a server that are listed.
 const MOST_MODELS: usize = 2000;
-
-/// Its row in the table of engines.
-pub(super) const ROW: Row = Row {
-    name: "anthropic",
-    about: "Anthropic Messages at any base URL: Anthropic, and gateways that speak its language",
-    base_url: "https://api.anthropic.com",
-    build: |setup| {
-        let base_url = setup.base_url.as_deref().unwrap_or(ROW.base_url);
-        let pass = setup.key.clone().map_or(Pass::None, Pass::Key);
-        Box::new(Anthropic::new(setup.name.clone(), base_url, pass))
-    },
-};
 
 /// What lets us in.
 #[derive(Clone, Debug)]
@@ -58,15 +47,8 @@ impl Anthropic {
     /// Takes a base URL in any of the forms people use: with or without `/v1`, a slash at the end or `/v1/messages`.
     /// A query is kept.
     pub fn new(name: String, base_url: &str, pass: Pass) -> Self {
-        let url = base_url.trim();
-        let url = if url.contains("://") { url.to_owned() } else { format!("https://{url}") };
-        let (path, query) = match url.split_once('?') {
-            Some((path, query)) => (path, format!("?{query}")),
-            None => (url.as_str(), String::new()),
-        };
-        let path = path.trim_end_matches('/');
-        let path = path.strip_suffix(MESSAGES).unwrap_or(path);
-        let base = path.strip_suffix("/v1").unwrap_or(path);
+        let (base, query) = base_and_query(base_url, MESSAGES);
+        let base = base.strip_suffix("/v1").unwrap_or(&base);
         let is_blank = |secret: &SecretString| secret.expose_secret().trim().is_empty();
         let pass = match pass {
             Pass::Key(secret) | Pass::Token(secret) if is_blank(&secret) => Pass::None,
@@ -81,7 +63,7 @@ impl Anthropic {
                 format!("{base}/v1/models{query}")
             },
             pass,
-            caches: base.ends_with("://api.anthropic.com"),
+            caches: is_host(base, "api.anthropic.com"),
         }
     }
 

@@ -3,8 +3,11 @@
 //! `net::probe` asks. An answer must have the shape of the server it is taken for; whatever else listens on these
 //! ports is not one. Everything from a server is only data here.
 
+use super::describe::window_in;
 use crate::event::{Fault, FaultKind, Json};
 use crate::net::call::{Framing, HttpCall, Method};
+use crate::net::status::is_loading;
+use crate::text::address::host_and_port;
 
 /// What Ollama is asked for where nobody said more, in tokens.
 const USUAL_WINDOW: u64 = 16_384;
@@ -23,6 +26,8 @@ pub enum Kind {
 }
 
 impl Kind {
+    pub const ALL: [Self; 5] = [Self::Ollama, Self::LlamaCpp, Self::LmStudio, Self::Vllm, Self::Compatible];
+
     /// Returns its name for people.
     pub fn name(self) -> &'static str {
         match self {
@@ -34,11 +39,14 @@ impl Kind {
         }
     }
 
-    /// Returns the engine that speaks with it.
-    pub fn engine(self) -> &'static str {
+    /// Returns the engine name that a server of this kind goes by.
+    pub fn engine_name(self) -> &'static str {
         match self {
             Self::Ollama => "ollama",
-            Self::LlamaCpp | Self::LmStudio | Self::Vllm | Self::Compatible => "openai",
+            Self::LlamaCpp => "llamacpp",
+            Self::LmStudio => "lmstudio",
+            Self::Vllm => "vllm",
+            Self::Compatible => "local",
         }
     }
 }
@@ -56,6 +64,17 @@ pub struct Found {
     pub kind: Kind,
     pub base_url: String,
     pub models: Vec<ModelInfo>,
+    pub readiness: Readiness,
+}
+
+/// Whether a server answers already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    Ready,
+    /// It is loading its model and will.
+    Loading,
+    /// It answers nobody without a key, not even what it is.
+    WantsKey,
 }
 
 /// A model that can be chosen.
@@ -90,12 +109,43 @@ impl Survey {
     }
 }
 
-/// Returns the usual places on this machine, the likeliest first.
+/// Returns the usual places on this machine, the likeliest first: those of the servers that are known by name, and the
+/// next ports and other habits of servers that speak chat completions.
 pub fn candidates() -> Vec<Candidate> {
-    [(Kind::Ollama, 11434), (Kind::LlamaCpp, 8080), (Kind::LmStudio, 1234), (Kind::Vllm, 8000)]
-        .into_iter()
-        .map(|(kind, port)| Candidate { kind, base_url: format!("http://127.0.0.1:{port}") })
-        .collect()
+    [
+        (Kind::Ollama, 11434),
+        (Kind::LlamaCpp, 8080),
+        (Kind::LmStudio, 1234),
+        (Kind::Vllm, 8000),
+        (Kind::LlamaCpp, 8081),
+        (Kind::Vllm, 8001),
+        (Kind::Compatible, 30000),
+        (Kind::Compatible, 4000),
+        (Kind::Compatible, 1337),
+    ]
+    .into_iter()
+    .map(|(kind, port)| Candidate::new(kind, port))
+    .collect()
+}
+
+/// Returns the server that a name such as `llamacpp-8090` means: a kind, and a port of this machine.
+pub fn candidate_named(name: &str) -> Option<Candidate> {
+    let (kind, port) = name.rsplit_once('-')?;
+    let kind = Kind::ALL.into_iter().find(|known| known.engine_name() == kind)?;
+    Some(Candidate::new(kind, port.parse().ok().filter(|port| *port > 0)?))
+}
+
+/// Returns the engine names that servers go by: the kind's, and with its port for every further one of a kind.
+pub fn names(found: &[Found]) -> Vec<String> {
+    let name = |(at, server): (usize, &Found)| {
+        let kind = server.kind.engine_name();
+        if found.iter().take(at).any(|before| before.kind == server.kind) {
+            format!("{kind}-{}", server.port())
+        } else {
+            kind.to_owned()
+        }
+    };
+    found.iter().enumerate().map(name).collect()
 }
 
 impl Candidate {
@@ -106,20 +156,61 @@ impl Candidate {
         HttpCall { method: Method::Get, url, headers: Vec::new(), body: None, framing: Framing::Ndjson }
     }
 
-    /// Reads the answer. The server's own word for what it is outranks its port.
-    pub fn read(&self, answer: &Json) -> Option<Found> {
-        let (kind, models) = match self.kind {
-            Kind::Ollama => (Kind::Ollama, ollama_models(answer, None)?),
-            guess => (owner(answer, guess), openai_models(answer)?),
+    /// Reads the answer. The server's own word for what it is outranks its port. A server that says only that it is
+    /// loading, or that it wants a key, is one all the same.
+    pub fn read(&self, answer: &Result<Json, Fault>) -> Option<Found> {
+        let (kind, models, readiness) = match answer {
+            Ok(answer) if self.kind == Kind::Ollama => (Kind::Ollama, ollama_models(answer, None)?, Readiness::Ready),
+            Ok(answer) => (owner(answer, self.kind), openai_models(answer)?, Readiness::Ready),
+            Err(fault) if is_loading(fault) => (self.kind, Vec::new(), Readiness::Loading),
+            Err(fault) if fault.kind == FaultKind::Auth && fault.message.contains(" 401 ") => {
+                (self.kind, Vec::new(), Readiness::WantsKey)
+            }
+            Err(_) => return None,
         };
         let base_url = if kind == Kind::Ollama { self.base_url.clone() } else { format!("{}/v1", self.base_url) };
-        Some(Found { kind, base_url, models })
+        Some(Found { kind, base_url, models, readiness })
+    }
+
+    fn new(kind: Kind, port: u16) -> Self {
+        Self { kind, base_url: format!("http://127.0.0.1:{port}") }
+    }
+}
+
+impl Found {
+    /// Returns whether it has a model, or will.
+    pub fn can_answer(&self) -> bool {
+        match self.readiness {
+            Readiness::Ready => !self.models.is_empty(),
+            Readiness::Loading => true,
+            Readiness::WantsKey => false,
+        }
+    }
+
+    /// Host and port.
+    pub fn place(&self) -> &str {
+        host_and_port(&self.base_url)
+    }
+
+    /// Returns the engine name that is its own whatever else there is.
+    pub fn whole_name(&self) -> String {
+        let kind = self.kind.engine_name();
+        let usual = candidates().into_iter().find(|usual| usual.kind == self.kind);
+        if usual.is_some_and(|usual| host_and_port(&usual.base_url) == self.place()) {
+            kind.to_owned()
+        } else {
+            format!("{kind}-{}", self.port())
+        }
+    }
+
+    fn port(&self) -> &str {
+        self.place().rsplit(':').next().unwrap_or_default()
     }
 }
 
 /// Reads the answers of all candidates, in their order.
 pub fn found(candidates: &[Candidate], answers: &[Result<Json, Fault>]) -> Vec<Found> {
-    candidates.iter().zip(answers).filter_map(|(candidate, answer)| candidate.read(answer.as_ref().ok()?)).collect()
+    candidates.iter().zip(answers).filter_map(|(candidate, answer)| candidate.read(answer)).collect()
 }
 
 fn owner(answer: &Json, guess: Kind) -> Kind {
@@ -140,16 +231,7 @@ pub fn openai_models(answer: &Json) -> Option<Vec<ModelInfo>> {
     let mut models = Vec::new();
     for entry in list.iter().take(MOST_MODELS) {
         let id = entry.get("id")?.as_str()?;
-        // Of a model that is loaded the real window counts, not what it could have.
-        let window = [
-            "/meta/n_ctx",
-            "/max_model_len",
-            "/context_length",
-            "/context_window",
-            "/max_context_length",
-            "/meta/n_ctx_train",
-        ];
-        let window = window.into_iter().find_map(|path| entry.pointer(path)?.as_u64().filter(|n| *n > 0));
+        let window = window_in(entry);
         let name = entry.get("name").and_then(Json::as_str).filter(|name| *name != id);
         let owner = entry.get("owned_by").and_then(Json::as_str).filter(|owner| *owner != "organization_owner");
         let remark = name.or(owner).unwrap_or_default().to_owned();
@@ -206,6 +288,12 @@ pub fn ollama_window(model: &str, show: Option<&Json>, running: Option<&Json>) -
     most.filter(|most| *most > 0).map_or(usual, |most| most.min(usual))
 }
 
+/// Says whether a model can be given tools, where its description lists what it can do.
+pub fn ollama_takes_tools(show: Option<&Json>) -> Option<bool> {
+    let list = show?.get("capabilities")?.as_array()?;
+    Some(list.iter().any(|capability| capability.as_str() == Some("tools")))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -223,7 +311,7 @@ mod tests {
     #[test]
     fn servers_are_known_by_what_they_say() {
         let list = |owner: &str| json!({"object": "list", "data": [{"id": "m", "owned_by": owner}]});
-        let kind = |candidate: Kind, owner: &str| at(candidate).read(&list(owner)).unwrap().kind;
+        let kind = |candidate: Kind, owner: &str| at(candidate).read(&Ok(list(owner))).unwrap().kind;
         assert_eq!(kind(Kind::LlamaCpp, "llamacpp"), Kind::LlamaCpp);
         assert_eq!(kind(Kind::LlamaCpp, "vllm"), Kind::Vllm);
         assert_eq!(kind(Kind::LmStudio, "organization_owner"), Kind::LmStudio);
@@ -244,9 +332,40 @@ mod tests {
         ];
         for stranger in strangers {
             for kind in [Kind::Ollama, Kind::LlamaCpp, Kind::LmStudio, Kind::Vllm] {
-                assert_eq!(at(kind).read(&stranger), None, "{kind:?} {stranger}");
+                assert_eq!(at(kind).read(&Ok(stranger.clone())), None, "{kind:?} {stranger}");
             }
         }
+    }
+
+    #[test]
+    fn a_server_that_loads_or_wants_a_key_is_one_all_the_same() {
+        let readiness = |kind: FaultKind, text: &str| {
+            let place = "http://127.0.0.1:1 answered";
+            at(Kind::LlamaCpp).read(&Err(Fault::new(kind, format!("{place} {text}")))).map(|found| found.readiness)
+        };
+        let loading = readiness(FaultKind::Upstream, "503 service unavailable: Loading model; wait until it has");
+        assert_eq!(loading, Some(Readiness::Loading));
+        assert_eq!(readiness(FaultKind::Auth, "401 unauthorized: Invalid API Key; x"), Some(Readiness::WantsKey));
+        assert_eq!(readiness(FaultKind::Auth, "403 forbidden; x"), None, "many that are no models' server say so");
+        assert_eq!(readiness(FaultKind::Network, "nothing answers"), None);
+        assert_eq!(readiness(FaultKind::BadRequest, "404 not found; x"), None);
+    }
+
+    #[test]
+    fn two_servers_of_one_kind_have_two_names_and_any_port_has_one() {
+        let server =
+            |kind, port| at_port(kind, port).read(&Ok(json!({"data": [{"id": "m", "owned_by": "llamacpp"}]}))).unwrap();
+        let found = [server(Kind::LlamaCpp, 8080), server(Kind::Vllm, 8000), server(Kind::LlamaCpp, 8081)];
+        assert_eq!(names(&found), ["llamacpp", "llamacpp-8000", "llamacpp-8081"]);
+        assert_eq!(candidate_named("llamacpp-8090"), Some(at_port(Kind::LlamaCpp, 8090)));
+        assert_eq!(candidate_named("local-1"), Some(at_port(Kind::Compatible, 1)));
+        for name in ["llamacpp", "llamacpp-", "llamacpp-0", "llamacpp-99999", "gpt-4", "openai-responses"] {
+            assert_eq!(candidate_named(name), None, "{name}");
+        }
+    }
+
+    fn at_port(kind: Kind, port: u16) -> Candidate {
+        Candidate::new(kind, port)
     }
 
     #[test]
@@ -280,6 +399,13 @@ mod tests {
             [model("qwen3:8b", "8.2B, Q4_K_M, 5.2 GB, running", Some(4096)), model("tiny", "", None)]
         );
         assert_eq!(ollama_models(&json!({"models": []}), None), Some(vec![]));
+    }
+
+    #[test]
+    fn what_an_installed_model_can_do_is_listed() {
+        assert_eq!(ollama_takes_tools(Some(&json!({"capabilities": ["completion", "tools"]}))), Some(true));
+        assert_eq!(ollama_takes_tools(Some(&json!({"capabilities": ["completion"]}))), Some(false));
+        assert_eq!((ollama_takes_tools(Some(&json!({}))), ollama_takes_tools(None)), (None, None));
     }
 
     #[test]

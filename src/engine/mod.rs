@@ -1,9 +1,10 @@
-//! Engines: whatever answers a conversation. One table, one file each.
+//! Engines: whatever answers a conversation. One file each; the house chooses among them.
 //!
 //! An engine describes a call and names the decoder of its answer; it opens no socket and keeps no conversation.
 //! The embedded engine has nothing to call and scripts its answer instead; the agent treats both alike.
 
 pub mod anthropic;
+pub mod describe;
 pub mod desk;
 pub mod discover;
 pub mod offline;
@@ -11,8 +12,6 @@ pub mod ollama;
 pub mod openai;
 pub mod openai_responses;
 pub mod remote;
-
-use secrecy::SecretString;
 
 use crate::dialect::Decode;
 use crate::event::{AgentEvent, CallId, Fault, Json, Millis, Outcome, ToolSpec, Tuning};
@@ -53,6 +52,11 @@ pub trait Engine: Send + Sync {
 
     /// Returns where its server keeps what a person should decide outside of any turn.
     fn desk(&self) -> Option<Box<dyn desk::Desk>> {
+        None
+    }
+
+    /// Says how to learn more of a model than its name, where that isn't known already.
+    fn questions(&self) -> Option<describe::Questions> {
         None
     }
 
@@ -106,30 +110,6 @@ pub struct Beat {
     pub event: AgentEvent,
 }
 
-/// What an engine needs to know of its server. Whatever is missing has a default.
-#[derive(Clone, Debug, Default)]
-pub struct Setup {
-    /// The name it is configured under, used in `engine/model`.
-    pub name: String,
-    pub base_url: Option<String>,
-    pub key: Option<SecretString>,
-    /// The context window to ask for, in tokens.
-    pub window: Option<u64>,
-}
-
-/// A kind of engine that speaks with a server.
-#[derive(Clone, Copy, Debug)]
-pub struct Row {
-    /// Its name in configuration.
-    pub name: &'static str,
-    pub about: &'static str,
-    pub base_url: &'static str,
-    pub build: fn(&Setup) -> Box<dyn Engine>,
-}
-
-/// The engines that speak with a server.
-pub const ENGINES: &[Row] = &[openai::ROW, openai_responses::ROW, anthropic::ROW, ollama::ROW];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,10 +117,15 @@ mod tests {
 
     #[test]
     fn every_engine_names_the_dialect_that_it_speaks() {
-        for row in ENGINES {
-            let setup = Setup { name: "work".into(), ..Setup::default() };
-            let said = (row.build)(&setup).dialect();
-            assert!(DIALECTS.iter().any(|dialect| Some(dialect.name) == said), "{}: {said:?}", row.name);
+        let engines: [Box<dyn Engine>; 4] = [
+            Box::new(openai::OpenAi::new("work".into(), "h", None)),
+            Box::new(openai_responses::OpenAiResponses::new("work".into(), "h", None)),
+            Box::new(anthropic::Anthropic::new("work".into(), "h", anthropic::Pass::None)),
+            Box::new(ollama::Ollama::new("work".into(), "h")),
+        ];
+        for engine in engines {
+            let said = engine.dialect();
+            assert!(DIALECTS.iter().any(|dialect| Some(dialect.name) == said), "{said:?}");
         }
     }
 }

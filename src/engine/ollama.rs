@@ -5,23 +5,11 @@ use serde_json::json;
 
 use super::discover::{self, Survey};
 use super::openai::{args, told, tool};
-use super::{Engine, Past, PastCall, Reply, Request, Row};
+use super::{Engine, Past, PastCall, Reply, Request};
 use crate::dialect::ollama::Ollama as Decoder;
 use crate::event::Json;
 use crate::net::call::{Framing, HttpCall, Method};
-
-const PORT: u16 = 11434;
-
-/// Its row in the table of engines.
-pub(super) const ROW: Row = Row {
-    name: "ollama",
-    about: "an Ollama server by its own protocol",
-    base_url: "http://127.0.0.1:11434",
-    build: |setup| {
-        let host = setup.base_url.as_deref().unwrap_or(ROW.base_url);
-        Box::new(Ollama::new(setup.name.clone(), host).with_window(setup.window))
-    },
-};
+use crate::text::address;
 
 /// Speaks with one Ollama server.
 #[derive(Clone, Debug)]
@@ -35,7 +23,7 @@ impl Ollama {
     /// Takes a host as `OLLAMA_HOST` is written: scheme and port may be missing, and the address that a server listens
     /// on (`0.0.0.0`) means this machine.
     pub fn new(name: String, host: &str) -> Self {
-        Self { name, base: base(host), window: None }
+        Self { name, base: address::ollama(host), window: None }
     }
 
     /// Asks for a context window of this many tokens in place of the server's default, which is small and silently
@@ -136,30 +124,6 @@ fn message(past: &Past) -> Json {
             json!({"role": "tool", "content": told(output, *outcome), "tool_name": name, "tool_call_id": call.as_str()})
         }
     }
-}
-
-fn base(host: &str) -> String {
-    let host = host.trim().trim_matches(['"', '\'']);
-    let (scheme, rest, port) = match host.split_once("://") {
-        Some(("http", rest)) => ("http", rest, 80),
-        Some((scheme, rest)) => (scheme, rest, 443),
-        None => ("http", host, PORT),
-    };
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    // An IPv6 address has colons of its own and stands in brackets when a port follows.
-    let (name, given) = match authority.rsplit_once(':') {
-        Some((name, port)) if !name.contains(':') || name.ends_with(']') => (name, port.parse::<u16>().ok()),
-        _ => (authority, None),
-    };
-    let name = match name.trim_matches(['[', ']']) {
-        "" | "0.0.0.0" => "127.0.0.1".to_owned(),
-        "::" => "[::1]".to_owned(),
-        name if name.contains(':') => format!("[{name}]"),
-        name => name.to_owned(),
-    };
-    let path = path.trim_end_matches('/');
-    let path = path.strip_suffix("/api").or_else(|| path.strip_suffix("/v1")).unwrap_or(path);
-    format!("{scheme}://{name}:{}{path}", given.unwrap_or(port))
 }
 
 #[cfg(test)]

@@ -6,26 +6,17 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, json};
 
+use super::describe::Questions;
 use super::discover::{self, Survey};
-use super::{Engine, Past, PastCall, Reply, Request, Row};
+use super::{Engine, Past, PastCall, Reply, Request};
 use crate::dialect::chat::Chat;
 use crate::event::{Json, Outcome, ToolSpec, Tuning};
 use crate::net::call::{Framing, HttpCall, Method, Value};
+use crate::text::address::{base_and_query, is_host};
 
 const CHAT: &str = "/chat/completions";
 /// What this dialect's decoder keeps for the way back. Other dialects' are of no use here.
 const CARRIED: &[&str] = &["reasoning_content", "reasoning_details", "extra_content"];
-
-/// Its row in the table of engines.
-pub(super) const ROW: Row = Row {
-    name: "openai",
-    about: "chat completions at any base URL: OpenAI, vLLM, llama.cpp, LM Studio, OpenRouter and many more",
-    base_url: "https://api.openai.com/v1",
-    build: |setup| {
-        let base_url = setup.base_url.as_deref().unwrap_or(ROW.base_url);
-        Box::new(OpenAi::new(setup.name.clone(), base_url, setup.key.clone()))
-    },
-};
 
 /// Speaks chat completions with one server.
 #[derive(Clone, Debug)]
@@ -42,8 +33,8 @@ impl OpenAi {
     /// Takes a base URL in any of the forms people use: with or without scheme, `/v1`, a slash at the end or
     /// `/chat/completions`. A query is kept.
     pub fn new(name: String, base_url: &str, key: Option<SecretString>) -> Self {
-        let (base, query) = place(base_url, CHAT);
-        let limit = if base.contains("://api.openai.com") { "max_completion_tokens" } else { "max_tokens" };
+        let (base, query) = base_and_query(base_url, CHAT);
+        let limit = if is_host(&base, "api.openai.com") { "max_completion_tokens" } else { "max_tokens" };
         let (chat, models) = (format!("{base}{CHAT}{query}"), format!("{base}/models{query}"));
         Self { name, chat, models, key: key.filter(|key| !key.expose_secret().trim().is_empty()), limit }
     }
@@ -98,27 +89,15 @@ impl Engine for OpenAi {
         true
     }
 
+    fn questions(&self) -> Option<Questions> {
+        Some(Questions::at(self.models.clone(), &self.headers()))
+    }
+
     fn survey(&self) -> Option<Survey> {
         let (url, headers) = (self.models.clone(), self.headers());
         let call = HttpCall { method: Method::Get, url, headers, body: None, framing: Framing::Ndjson };
         Some(Survey { calls: vec![call], read: |answers| discover::openai_models(answers.first().copied().flatten()?) })
     }
-}
-
-/// Cuts a base URL in any form into the part before `endpoint` and the query.
-pub(super) fn place(base_url: &str, endpoint: &str) -> (String, String) {
-    let url = with_scheme(base_url.trim());
-    let (path, query) = match url.split_once('?') {
-        Some((path, query)) => (path.to_owned(), format!("?{query}")),
-        None => (url, String::new()),
-    };
-    let path = path.trim_end_matches('/');
-    let base = match path.strip_suffix(endpoint) {
-        Some(base) => base.to_owned(),
-        None if path.split_once("://").is_some_and(|(_, rest)| rest.contains('/')) => path.to_owned(),
-        None => format!("{path}/v1"),
-    };
-    (base, query)
 }
 
 /// Says how the answer is wanted. `limit` is what the most tokens are called there.
@@ -203,19 +182,6 @@ fn merged(mut object: Json, carry: Option<&Json>) -> Json {
         }
     }
     object
-}
-
-/// Adds the scheme people leave out: `http` for what looks local.
-pub(super) fn with_scheme(url: &str) -> String {
-    if url.contains("://") {
-        return url.to_owned();
-    }
-    let authority = url.split('/').next().unwrap_or_default();
-    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
-    let is_local = !host.contains('.')
-        || host.bytes().all(|b| b.is_ascii_digit() || b == b'.')
-        || host.to_ascii_lowercase().ends_with(".local");
-    format!("{}://{url}", if is_local { "http" } else { "https" })
 }
 
 #[cfg(test)]

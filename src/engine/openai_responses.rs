@@ -8,25 +8,16 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, json};
 
+use super::describe::Questions;
 use super::discover::{self, Survey};
-use super::openai::{args_text, place, told, tune};
-use super::{Engine, Past, PastCall, Reply, Request, Row};
+use super::openai::{args_text, told, tune};
+use super::{Engine, Past, PastCall, Reply, Request};
 use crate::dialect::responses::Responses;
 use crate::event::{CallId, Json, ToolSpec};
 use crate::net::call::{Framing, HttpCall, Method, Value};
+use crate::text::address::base_and_query;
 
 const RESPONSES: &str = "/responses";
-
-/// Its row in the table of engines.
-pub(super) const ROW: Row = Row {
-    name: "openai-responses",
-    about: "OpenAI Responses at any base URL: keeps the reasoning of OpenAI's models between calls",
-    base_url: "https://api.openai.com/v1",
-    build: |setup| {
-        let base_url = setup.base_url.as_deref().unwrap_or(ROW.base_url);
-        Box::new(OpenAiResponses::new(setup.name.clone(), base_url, setup.key.clone()))
-    },
-};
 
 /// Speaks Responses with one server.
 #[derive(Clone, Debug)]
@@ -41,7 +32,7 @@ impl OpenAiResponses {
     /// Takes a base URL in any of the forms people use: with or without scheme, `/v1`, a slash at the end or
     /// `/responses`. A query is kept.
     pub fn new(name: String, base_url: &str, key: Option<SecretString>) -> Self {
-        let (base, query) = place(base_url, RESPONSES);
+        let (base, query) = base_and_query(base_url, RESPONSES);
         let (responses, models) = (format!("{base}{RESPONSES}{query}"), format!("{base}/models{query}"));
         Self { name, responses, models, key: key.filter(|key| !key.expose_secret().trim().is_empty()) }
     }
@@ -79,6 +70,10 @@ impl Engine for OpenAiResponses {
 
     fn can_oblige(&self) -> bool {
         true
+    }
+
+    fn questions(&self) -> Option<Questions> {
+        Some(Questions::at(self.models.clone(), &self.headers()))
     }
 
     fn survey(&self) -> Option<Survey> {

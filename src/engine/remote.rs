@@ -21,12 +21,13 @@ use super::anthropic::{Anthropic, Pass};
 use super::desk::Desk;
 use super::discover::Survey;
 use super::ollama::Ollama;
-use super::openai::{OpenAi, with_scheme};
+use super::openai::OpenAi;
 use super::openai_responses::OpenAiResponses;
 use super::{Engine, Past, Reply, Request};
 use crate::dialect::Context;
 use crate::event::{Fault, FaultKind, Json, TurnEnd};
 use crate::net::call::{Beside, Framing, HttpCall, Method, Value};
+use crate::text::address::{path_and_query, with_scheme};
 
 use enclava::{Kept, Referring};
 pub use named::Named;
@@ -220,7 +221,7 @@ impl Remote {
     }
 
     fn url(&self) -> String {
-        let url = with_scheme(self.target.url.trim());
+        let url = with_scheme(&self.target.url);
         let (_, query) = path_and_query(&url);
         if self.target.style != Style::Enclava || query.split('&').any(|pair| pair.starts_with("stream=")) {
             return url;
@@ -285,12 +286,4 @@ fn prompt(request: &Request) -> Option<&str> {
         Past::User { text } => Some(text.as_str()),
         _ => None,
     })
-}
-
-/// Returns the path and the query of a URL, neither with its mark.
-fn path_and_query(url: &str) -> (&str, &str) {
-    let url = url.split_once('#').map_or(url, |(url, _)| url);
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let rest = rest.find(['/', '?']).and_then(|at| rest.get(at..)).unwrap_or_default();
-    rest.split_once('?').unwrap_or((rest, ""))
 }

@@ -21,6 +21,16 @@ pub enum LinkState {
     #[default]
     Idle,
     Connecting,
+    /// The request went out and nothing has come back since then: it is in the server's queue, or the model reads it.
+    Waiting {
+        since: Millis,
+        limit: Option<Millis>,
+    },
+    /// The server has been loading its model since then, and is asked again until it has.
+    Loading {
+        since: Millis,
+        limit: Option<Millis>,
+    },
     Live,
     /// No byte since then; cut once that has lasted for `limit`.
     Silent {

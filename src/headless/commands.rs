@@ -127,14 +127,25 @@ pub async fn doctor(house: &House, files: &Files) -> Result<bool, Unwritten> {
             let _ = writeln!(text, "  · {name:<9} {}", to_set_up(config.kind));
         }
     }
-    let choice = house.chooser().choose().await;
+    let choice = house.chooser().attended().choose().await;
     let starts = choice.is_ok();
     match choice {
         Ok(choice) => {
             let name = format!("{}/{}", choice.engine.name(), choice.model);
             let _ =
                 writeln!(text, "\nA chat here starts with {} ({}).", one_line(&name, 100), one_line(&choice.why, 80));
-            if choice.engine.name() == "offline" {
+            let found: Vec<&str> = listed
+                .iter()
+                .filter(|listed| listed.found && !listed.agreed && listed.models.is_ok())
+                .map(|listed| listed.engine.as_str())
+                .collect();
+            if choice.engine.name() == "offline" && !found.is_empty() {
+                let names = found.join(" or -m ");
+                let _ = writeln!(
+                    text,
+                    "What was found here is used once you say so: choose its model with /model, or start with -m {names}."
+                );
+            } else if choice.engine.name() == "offline" {
                 text.push_str("To talk to a model: start Ollama, or set OPENAI_API_KEY or ANTHROPIC_API_KEY, or OPENAI_BASE_URL for a server of yours.\n");
             }
         }
@@ -148,7 +159,11 @@ pub async fn doctor(house: &House, files: &Files) -> Result<bool, Unwritten> {
 
 fn describe(text: &mut String, engine: &Listed) {
     let place = engine.base_url.as_deref().map(without_password).unwrap_or_default();
-    let found = if engine.found { ", found here" } else { "" };
+    let found = match (engine.found, engine.agreed) {
+        (false, _) => "",
+        (true, false) => ", found here",
+        (true, true) => ", found here and agreed to",
+    };
     match &engine.models {
         Ok(models) if engine.base_url.is_none() => {
             let _ = writeln!(text, "  ✓ {:<9} embedded, always there ({} model)", engine.engine, models.len());

@@ -4,10 +4,14 @@
 //! machine without any it fails, which must not keep a plain local server from working. Redirects are never followed,
 //! since a key may not travel to another host.
 
+mod certificate;
+mod proxy;
+mod tls;
 mod why;
 
-use std::net::IpAddr;
-use std::sync::Arc;
+use std::error::Error as _;
+use std::io::ErrorKind;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,7 +26,9 @@ use super::call::{Framing, HttpCall, Method, Value};
 use super::record::{Beside, Tap};
 use super::status::{Failure, Whose};
 use crate::event::{Fault, FaultKind, Json};
-use why::{cut, refusal, root, unsent};
+use crate::text::address::{self, is_loopback_url};
+use proxy::{Proxies, Route};
+use why::{cut, other_scheme, refusal, tls_error, unsent};
 
 /// Bytes of a refusal's body that are read.
 const REFUSAL: usize = 4096;
@@ -30,6 +36,10 @@ const REFUSAL: usize = 4096;
 const JSON: usize = 8 * 1024 * 1024;
 /// How long the body of a refusal is waited for.
 const REFUSAL_TIME: Duration = Duration::from_secs(5);
+/// How long HTTPS with this machine may take to be agreed on.
+const NEAR: Duration = Duration::from_secs(4);
+/// How long a port may take to show that it speaks the other scheme.
+const OTHER_SCHEME: Duration = Duration::from_secs(2);
 
 /// Makes requests. Cheap to construct and to clone; clones share connections.
 #[derive(Clone, Debug)]
@@ -45,6 +55,7 @@ struct Shared {
     connect: Duration,
     /// By [`Kind`].
     clients: [OnceCell<Client>; 4],
+    proxies: OnceLock<Proxies>,
 }
 
 /// Which client a URL needs.
@@ -70,7 +81,11 @@ impl Default for Http {
 impl Http {
     /// Makes an `Http` that gives up connecting after this time. Nothing is built yet.
     pub fn new(connect: Duration) -> Self {
-        Self { shared: Arc::new(Shared { connect, clients: Default::default() }), tap: None, whose: Whose::Engine }
+        Self {
+            shared: Arc::new(Shared { connect, clients: Default::default(), proxies: OnceLock::new() }),
+            tap: None,
+            whose: Whose::Engine,
+        }
     }
 
     /// Returns one that shares the connections and lets this tap hear the bytes of every stream.
@@ -87,8 +102,9 @@ impl Http {
 
     /// Builds the client that this URL needs, so that the first request need not.
     pub async fn warm(&self, url: &str) {
-        if let Ok(url) = parse(url) {
-            let _ = self.client(Kind::of(&url)).await;
+        if let Ok(url) = parse(url, self.whose) {
+            let route = self.shared.proxies().route(&url).unwrap_or(Route::Direct);
+            let _ = self.client(Kind::of(&url, &route)).await;
         }
     }
 
@@ -121,7 +137,7 @@ impl Http {
 
     /// Makes a call whose answer is one JSON value, all of it within `timeout`.
     pub async fn json(&self, call: &HttpCall, timeout: Duration) -> Result<Json, Fault> {
-        let url = parse(&call.url).map_err(|failure| failure.fault)?;
+        let url = parse(&call.url, self.whose).map_err(|failure| failure.fault)?;
         let place = place(&url);
         let get = async {
             let response = self.send(call, &[(ACCEPT, "application/json")]).await.map_err(|failure| failure.fault)?;
@@ -147,7 +163,7 @@ impl Http {
 
     /// Makes a call whose answer says nothing but that it was accepted.
     pub async fn tell(&self, call: &HttpCall, timeout: Duration) -> Result<(), Failure> {
-        let place = place(&parse(&call.url)?);
+        let place = place(&parse(&call.url, self.whose)?);
         let told = async { self.send(call, &[]).await.map(drop) };
         tokio::time::timeout(timeout, told).await.unwrap_or_else(|_| {
             let text = format!("{place} did not answer within {} ms", timeout.as_millis());
@@ -155,14 +171,47 @@ impl Http {
         })
     }
 
+    /// Says why there is no answer. What may be due to the wrong scheme is found out: it is asked by the other one.
+    async fn unanswered(&self, url: &Url, error: reqwest::Error, route: &Route) -> Failure {
+        let doubtful = match url.scheme() {
+            "https" => {
+                error.is_connect()
+                    && !is_refused(&error)
+                    && !matches!(tls_error(&error), Some(rustls::Error::InvalidCertificate(_)))
+            }
+            _ => !error.is_connect() && !error.is_timeout(),
+        };
+        let failure = unsent(url, error, route, self.whose);
+        if doubtful
+            && *route == Route::Direct
+            && let Some(other) = self.speaks_other(url).await
+        {
+            return other_scheme(url, &other, self.whose);
+        }
+        failure
+    }
+
+    /// Asks the same port by the other scheme for nothing, without any key, and returns the address if it answers so.
+    async fn speaks_other(&self, url: &Url) -> Option<Url> {
+        let port = url.port_or_known_default()?;
+        let scheme = if url.scheme() == "https" { "http" } else { "https" };
+        let other = Url::parse(&format!("{scheme}://{}:{port}/", url.host_str()?)).ok()?;
+        let client = self.client(Kind::of(&other, &Route::Direct)).await.ok()?;
+        match tokio::time::timeout(OTHER_SCHEME, client.get(other.clone()).send()).await.ok()? {
+            Ok(_) => Some(other),
+            // Whom we don't trust speaks it all the same.
+            Err(error) => matches!(tls_error(&error)?, rustls::Error::InvalidCertificate(_)).then_some(other),
+        }
+    }
+
     async fn send(&self, call: &HttpCall, extra: &[(HeaderName, &'static str)]) -> Result<reqwest::Response, Failure> {
-        let url = parse(&call.url)?;
-        let place = place(&url);
+        let url = parse(&call.url, self.whose)?;
         let mut headers = headers(call)?;
         for (name, value) in extra {
             headers.entry(name).or_insert(HeaderValue::from_static(value));
         }
-        let client = self.client(Kind::of(&url)).await?;
+        let route = self.shared.proxies().route(&url)?;
+        let client = self.client(Kind::of(&url, &route)).await?;
         let request = match call.method {
             Method::Get => client.get(url.clone()),
             Method::Post => client.post(url.clone()),
@@ -174,36 +223,41 @@ impl Http {
             }
             None => request,
         };
-        let response =
-            request.headers(headers).send().await.map_err(|error| unsent(&place, &url, error, self.whose))?;
+        let response = match request.headers(headers).send().await {
+            Ok(response) => response,
+            Err(error) => return Err(self.unanswered(&url, error, &route).await),
+        };
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
-        Err(refusal(call, &url, response, self.whose).await)
+        Err(refusal(call, &url, response, &route, self.whose).await)
     }
 
     /// Asks for another protocol on the connection; returns the headers of the consent, and the connection. Proxies are
     /// passed by, since few let another protocol through.
     pub(super) async fn upgrade(&self, call: &HttpCall) -> Result<(HeaderMap, reqwest::Upgraded), Failure> {
-        let url = parse(&call.url)?;
+        let url = parse(&call.url, self.whose)?;
         let place = place(&url);
-        let (kind, connect) = (Kind::of(&url), self.shared.connect);
+        let (kind, connect) = (Kind::of(&url, &Route::Direct), self.shared.connect);
         // The newer versions of HTTP have no such thing. Too rare to keep a client for.
-        let client = built(move || kind.builder(connect).http1_only().no_proxy().build()).await?;
+        let client = built(move || Ok(kind.builder(connect, true)?.http1_only().no_proxy())).await?;
         let request = client.get(url.clone()).headers(headers(call)?);
-        let response = request.send().await.map_err(|error| unsent(&place, &url, error, self.whose))?;
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => return Err(self.unanswered(&url, error, &Route::Direct).await),
+        };
         let status = response.status();
         if status == StatusCode::SWITCHING_PROTOCOLS {
             let headers = response.headers().clone();
-            let upgraded = response.upgrade().await.map_err(|error| unsent(&place, &url, error, self.whose))?;
+            let upgraded = response.upgrade().await.map_err(|error| unsent(&url, error, &Route::Direct, self.whose))?;
             return Ok((headers, upgraded));
         }
         if status.is_success() {
             let text = format!("{place}{} is no WebSocket: it answered with a page or a document", url.path());
             return Err(Failure::last(FaultKind::BadRequest, text));
         }
-        Err(refusal(call, &url, response, self.whose).await)
+        Err(refusal(call, &url, response, &Route::Direct, self.whose).await)
     }
 
     /// Lets the tap hear a feed that such a connection carries.
@@ -216,62 +270,67 @@ impl Http {
             return Err(Failure::last(FaultKind::Internal, "no such HTTP client"));
         };
         let connect = self.shared.connect;
-        slot.get_or_try_init(|| built(move || kind.build(connect))).await.cloned()
+        slot.get_or_try_init(|| built(move || kind.builder(connect, false))).await.cloned()
+    }
+}
+
+impl Shared {
+    fn proxies(&self) -> &Proxies {
+        self.proxies.get_or_init(Proxies::from_env)
     }
 }
 
 /// Builds a client off the loop's thread.
-async fn built(build: impl FnOnce() -> reqwest::Result<Client> + Send + 'static) -> Result<Client, Failure> {
-    let broken = |text: String| Failure::last(FaultKind::Internal, text);
-    let built = tokio::task::spawn_blocking(build).await;
-    built
-        .map_err(|_| broken("the HTTP client could not be built".into()))?
-        .map_err(|error| broken(format!("cannot set up HTTPS: {}; install the system's CA certificates", root(&error))))
+async fn built(builder: impl FnOnce() -> Result<ClientBuilder, String> + Send + 'static) -> Result<Client, Failure> {
+    let build = move || builder()?.build().map_err(|error| why::root(&error));
+    let built = tokio::task::spawn_blocking(build).await.unwrap_or_else(|error| Err(error.to_string()));
+    built.map_err(|why| Failure::last(FaultKind::Network, format!("HTTPS can't be set up: {why}")))
+}
+
+/// Nothing listens there at all.
+fn is_refused(error: &reqwest::Error) -> bool {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        source = cause.source();
+    }
+    false
 }
 
 impl Kind {
-    fn of(url: &Url) -> Self {
-        Self { secure: url.scheme() == "https", loopback: is_loopback(url) }
+    fn of(url: &Url, route: &Route) -> Self {
+        let secure_proxy = matches!(route, Route::Proxy(proxy) if proxy.secure);
+        Self { secure: url.scheme() == "https" || secure_proxy, loopback: is_loopback_url(url) }
     }
 
     fn index(self) -> usize {
         usize::from(self.secure) * 2 + usize::from(self.loopback)
     }
 
-    fn build(self, connect: Duration) -> reqwest::Result<Client> {
-        self.builder(connect).build()
-    }
-
-    fn builder(self, connect: Duration) -> ClientBuilder {
-        let mut builder = Client::builder()
+    fn builder(self, connect: Duration, http1_only: bool) -> Result<ClientBuilder, String> {
+        // A plain server takes the first bytes of HTTPS for a request that is still coming, and waits.
+        let connect = if self.secure && self.loopback { connect.min(NEAR) } else { connect };
+        let builder = Client::builder()
             .user_agent(concat!("jarvis-tui/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(connect)
             .tcp_keepalive(Duration::from_secs(30))
             .redirect(redirect::Policy::none());
-        if !self.secure {
-            builder = builder.tls_certs_only([]);
-        }
-        if self.loopback {
-            builder = builder.no_proxy();
-        }
-        builder
+        let builder = if self.secure {
+            builder.tls_backend_preconfigured(tls::config(http1_only)?)
+        } else {
+            builder.tls_certs_only([])
+        };
+        Ok(if self.loopback { builder.no_proxy() } else { builder })
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost"
-        || host.ends_with(".localhost")
-        || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback() || ip.is_unspecified())
-}
-
-fn parse(url: &str) -> Result<Url, Failure> {
-    let bad = |why: &str| Failure::last(FaultKind::BadRequest, format!("the URL cannot be used: {why}"));
-    let parsed = Url::parse(url).map_err(|error| bad(&error.to_string()))?;
-    match parsed.scheme() {
-        "http" | "https" if parsed.has_host() => Ok(parsed),
-        scheme => Err(bad(&format!("it begins with {scheme}: in place of http: or https:"))),
-    }
+fn parse(url: &str, whose: Whose) -> Result<Url, Failure> {
+    address::read(url).map_err(|why| {
+        let text = format!("the address can't be used: {why}; correct it {}", whose.written());
+        Failure::last(FaultKind::BadRequest, text)
+    })
 }
 
 /// Scheme, host and port: what may be shown of a URL, which can hold a password or a key.
@@ -322,23 +381,6 @@ mod tests {
     }
 
     #[test]
-    fn loopback_is_known_in_every_spelling() {
-        for url in [
-            "http://localhost:1",
-            "http://127.0.0.1",
-            "http://127.9.9.9/x",
-            "http://[::1]:8",
-            "http://a.localhost",
-            "http://0.0.0.0:3",
-        ] {
-            assert!(is_loopback(&Url::parse(url).unwrap()), "{url}");
-        }
-        for url in ["http://localhost.example.org", "https://10.0.0.1", "http://127.0.0.1.nip.io"] {
-            assert!(!is_loopback(&Url::parse(url).unwrap()), "{url}");
-        }
-    }
-
-    #[test]
     fn secrets_are_sensitive_headers_and_print_as_dots() {
         let call = call(vec![("authorization".into(), secret("Bearer sk-12345678\n"))]);
         let headers = headers(&call).unwrap();
@@ -363,7 +405,7 @@ mod tests {
     #[test]
     fn other_schemes_are_refused() {
         for url in ["ftp://x/", "file:///etc/passwd", "nonsense", "http://"] {
-            assert_eq!(parse(url).unwrap_err().fault.kind, FaultKind::BadRequest, "{url}");
+            assert_eq!(parse(url, Whose::Engine).unwrap_err().fault.kind, FaultKind::BadRequest, "{url}");
         }
     }
 }

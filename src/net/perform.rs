@@ -15,6 +15,7 @@ use futures_util::future::Either;
 use futures_util::{FutureExt, StreamExt};
 use serde_json::json;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use self::aside::Aside;
 pub use self::patience::Patience;
@@ -30,6 +31,7 @@ use super::vigil::{Got, Vigil};
 use crate::dialect::error::tidy;
 use crate::dialect::{Decode, SseFrame};
 use crate::event::{AgentEvent, Fault, FaultKind, LinkState, Millis, Subject};
+use crate::text::address::origin;
 
 /// How long extras are waited for once the answer is complete.
 const EXTRAS: Duration = Duration::from_secs(10);
@@ -95,8 +97,12 @@ impl Dial for Real<'_> {
 async fn run(mut dial: impl Dial, mut line: Line<'_>) {
     let (patience, out) = (line.vigil.patience, line.vigil.out);
     let mut failed = 0;
+    let mut loading = None;
     loop {
-        line.vigil.begin().await;
+        match loading {
+            None => line.vigil.begin().await,
+            Some(_) => line.vigil.restart(),
+        }
         let failure = match line.vigil.wait(dial.dial(), patience.first_byte).await {
             Got::It(Ok(answer)) => match line.listen(answer).await {
                 Some(failure) => failure,
@@ -106,6 +112,16 @@ async fn run(mut dial: impl Dial, mut line: Line<'_>) {
             Got::Overdue(fault) => return line.give_up(fault).await,
             Got::Nobody => return,
         };
+        if failure.loading {
+            let is_first = loading.is_none();
+            let since = *loading.get_or_insert_with(Instant::now);
+            match line.wait_for_model(failure, since, is_first).await {
+                Some(fault) => return line.give_up(fault).await,
+                None if out.is_closed() => return,
+                None => continue,
+            }
+        }
+        loading = None;
         failed += 1;
         let may_send = failure.retry && (patience.resend || failure.unsent);
         let pause = if may_send && failed <= patience.retries {
@@ -306,13 +322,6 @@ fn is_usable(event: &AgentEvent) -> bool {
             | AgentEvent::ToolOutput { .. }
             | AgentEvent::ToolCallFinished { .. }
     )
-}
-
-/// Scheme, host and port, without what may be a secret.
-pub(super) fn origin(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    format!("{scheme}://{}", authority.rsplit('@').next().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use super::call::{Framing, HttpCall, Value};
 use super::gather::{Gather, Gathered};
 use super::guard::Broken;
 use super::http::{Answer, Http};
-use super::perform::{Heard, Patience, origin};
+use super::perform::{Heard, Patience};
 use super::redact::Redactor;
 use super::sse::Frames;
 use super::status::Failure;
@@ -30,6 +30,7 @@ use super::vigil::{Got, Vigil};
 use crate::dialect::error::tidy;
 use crate::dialect::{Decode, SseFrame};
 use crate::event::{AgentEvent, Fault, FaultKind, Level, LinkState, Millis, TurnEnd};
+use crate::text::address::origin;
 
 /// A connection that held for so long counts as a good one, whatever came of it.
 const GOOD: Duration = Duration::from_secs(10);
@@ -110,7 +111,7 @@ async fn run(
                 Failure { retry: true, ..failure }
             }
             Got::It(Err(failure)) => failure,
-            Got::Overdue(fault) => Failure { fault, retry: true, unsent: false },
+            Got::Overdue(fault) => Failure { fault, retry: true, unsent: false, loading: false },
             Got::Nobody => return,
         };
         failed += 1;
@@ -200,7 +201,10 @@ impl<'a> Watcher<'a> {
                 Got::It(next) => next,
                 Got::Overdue(_) if self.is_between() => return Ended::Complete,
                 Got::Overdue(fault) => {
-                    return Ended::Cut { failure: Failure { fault, retry: true, unsent: false }, moved };
+                    return Ended::Cut {
+                        failure: Failure { fault, retry: true, unsent: false, loading: false },
+                        moved,
+                    };
                 }
                 Got::Nobody => return Ended::Nobody,
             };

@@ -24,6 +24,7 @@ use super::redact::Redactor;
 use super::reel::Reel;
 use super::status::Failure;
 use crate::event::Millis;
+use crate::text::address::{origin, path_and_query};
 
 /// What the first field of a recording's first line says.
 pub const KIND: &str = "recording";
@@ -288,16 +289,13 @@ pub fn shown(url: &str) -> String {
         Some((path, query)) => (path, Some(query)),
         None => (whole, None),
     };
-    let (scheme, rest) = path.split_once("://").unwrap_or(("http", path));
-    let (authority, tail) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = authority.rsplit('@').next().unwrap_or_default();
     let names: Vec<&str> = query
         .into_iter()
         .flat_map(|query| query.split('&'))
         .map(|pair| pair.split('=').next().unwrap_or_default())
         .collect();
     let query = if names.is_empty() { String::new() } else { format!("?{}", names.join("&")) };
-    format!("{scheme}://{host}{tail}{query}")
+    format!("{}{}{query}", origin(path), path_and_query(path).0)
 }
 
 #[cfg(test)]

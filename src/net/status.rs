@@ -14,17 +14,19 @@ pub struct Failure {
     pub retry: bool,
     /// Nothing of the request can have reached the server.
     pub unsent: bool,
+    /// The server is loading its model and will take the request once it has.
+    pub loading: bool,
 }
 
 impl Failure {
     /// A failure that another try will not mend.
     pub fn last(kind: FaultKind, message: impl Into<String>) -> Self {
-        Self { fault: Fault::new(kind, message), retry: false, unsent: false }
+        Self { fault: Fault::new(kind, message), retry: false, unsent: false, loading: false }
     }
 
     /// A failure that another try may mend.
     pub fn passing(kind: FaultKind, message: impl Into<String>) -> Self {
-        Self { fault: Fault::new(kind, message), retry: true, unsent: false }
+        Self { fault: Fault::new(kind, message), retry: true, unsent: false, loading: false }
     }
 }
 
@@ -44,6 +46,14 @@ impl Whose {
         match self {
             Self::Engine => "start the server, or choose another engine with /model",
             Self::Remote => "start the server, or check the address",
+        }
+    }
+
+    /// Where the person wrote the address.
+    pub(super) fn written(self) -> &'static str {
+        match self {
+            Self::Engine => "in the engine's base_url, or in the variable that names its address",
+            Self::Remote => "in the address",
         }
     }
 
@@ -88,15 +98,18 @@ impl Refusal<'_> {
             FaultKind::RateLimited if is_quota(&said) => "the account's quota is used up; check its plan and billing",
             FaultKind::RateLimited => &wait,
             FaultKind::TimedOut => "the server was too slow; send it again or choose another model",
+            FaultKind::Upstream if self.status == 503 && says_loading(&said.message) => "wait until it has",
             FaultKind::Upstream => "the trouble is on the server's side; try again later",
             FaultKind::BadRequest if said.message.contains("does not support tools") => {
                 "choose a model that can use tools"
             }
-            FaultKind::BadRequest if self.status == 404 && said.message.to_lowercase().contains("model") => {
+            FaultKind::BadRequest if self.status == 404 && lacks_model(&said) => {
                 "choose another model, or install this one on the server"
             }
-            FaultKind::BadRequest if self.status == 404 => "check the base URL and the name of the model",
-            FaultKind::BadRequest if self.status == 405 => "check the base URL",
+            FaultKind::BadRequest if self.status == 404 || self.status == 405 => {
+                "the server has nothing there: check the base URL, or the kind of engine (openai, openai-responses, \
+                 anthropic, ollama)"
+            }
             _ => "the request was not accepted; another model or server may take it",
         };
         let path = if self.status == 404 || self.status == 405 { path } else { "" };
@@ -107,12 +120,13 @@ impl Refusal<'_> {
             format!("{place}{path} answered {status}{name}{words}; {try_this}")
         };
         let fault = Fault { kind, message, retry_after: self.retry_after };
-        Failure { retry: fault.is_transient() && !is_quota(&said), unsent: false, fault }
+        let loading = self.status == 503 && says_loading(&said.message);
+        Failure { retry: fault.is_transient() && !is_quota(&said), unsent: false, loading, fault }
     }
 
     /// What somebody who attached can try; none where the usual words will do.
     fn for_remote(&self, kind: FaultKind, said: &Said) -> Option<&'static str> {
-        let about_model = said.message.to_lowercase().contains("model");
+        let about_model = lacks_model(said);
         Some(match (kind, self.status) {
             (FaultKind::Auth, _) if self.has_key => "check the token and what it may be used for",
             (FaultKind::Auth, _) => "give a token with --token-env NAME, or a header with --header",
@@ -153,6 +167,34 @@ impl Refusal<'_> {
         let message = if body.starts_with('<') { page_title(body).unwrap_or_default() } else { body };
         Said { message: error::tidy(message), ..Said::default() }
     }
+}
+
+/// Whether a server said that it is loading its model.
+pub fn is_loading(fault: &Fault) -> bool {
+    fault.kind == FaultKind::Upstream && fault.message.contains(" 503 ") && says_loading(&fault.message)
+}
+
+/// Servers that hold no request back while they load say so with a 503.
+fn says_loading(message: &str) -> bool {
+    let message = message.to_lowercase();
+    ["loading model", "loading the model", "model is loading", "currently loading", "still loading", "being loaded"]
+        .iter()
+        .any(|words| message.contains(words))
+}
+
+/// Whether it is the model that is not there. A gateway names the model also where it passes on that its backend has no
+/// such endpoint.
+fn lacks_model(said: &Said) -> bool {
+    let message = said.message.to_lowercase();
+    let named = ["no such model", "unknown model", "invalid model", "not a valid model"];
+    said.code.contains("model_not_found")
+        || named.iter().any(|words| message.contains(words))
+        || message.split(". ").any(|sentence| {
+            let after = sentence.split_once("model").map(|(_, after)| after).unwrap_or_default();
+            ["not found", "not exist", "not available", "not installed", "not supported"]
+                .iter()
+                .any(|words| after.contains(words))
+        })
 }
 
 fn is_quota(said: &Said) -> bool {
@@ -243,6 +285,12 @@ mod tests {
             (429, r#"{"error":{"message":"x","code":"insufficient_quota"}}"#, FaultKind::RateLimited, false),
             (500, "", FaultKind::Upstream, true),
             (503, "<html>", FaultKind::Upstream, true),
+            (
+                503,
+                r#"{"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}"#,
+                FaultKind::Upstream,
+                true,
+            ),
             (501, "", FaultKind::BadRequest, false),
             (418, "", FaultKind::BadRequest, false),
         ];
@@ -277,6 +325,34 @@ mod tests {
                 told,
                 "http://h:1 answered 500 internal server error: template failed; the trouble is on the server's side; try again later"
             );
+        }
+    }
+
+    #[test]
+    fn only_a_server_that_says_so_is_loading_its_model() {
+        let loading = r#"{"error":{"code":503,"message":"Loading model","type":"unavailable_error"}}"#;
+        assert!(failure(503, loading).loading && failure(503, r#"{"error":"Model x is currently loading"}"#).loading);
+        assert!(!failure(503, "<html>").loading && !failure(500, loading).loading);
+        assert!(failure(503, loading).fault.message.ends_with("Loading model; wait until it has"));
+    }
+
+    #[test]
+    fn an_endpoint_that_is_not_there_is_not_taken_for_a_model_that_is_not_there() {
+        for body in [
+            r#"{"error":{"message":"model 'x' not found"}}"#,
+            r#"{"error":{"message":"The model `gpt-x.5` does not exist or you do not have access to it."}}"#,
+            r#"{"error":{"message":"no","code":"model_not_found"}}"#,
+        ] {
+            assert!(failure(404, body).fault.message.contains("choose another model"), "{body}");
+        }
+        for body in [
+            "",
+            r#"{"detail":"Not Found"}"#,
+            r#"{"error":{"code":404,"message":"File Not Found","type":"not_found_error"}}"#,
+            r#"{"error":{"message":"litellm.NotFoundError: OpenAIException - File Not Found. Received Model Group=tiny"}}"#,
+        ] {
+            let told = failure(404, body).fault.message;
+            assert!(!told.contains("another model") && told.contains("check the base URL"), "{told}");
         }
     }
 

@@ -39,8 +39,13 @@ impl<'a> Vigil<'a> {
 
     /// A try starts now.
     pub(super) async fn begin(&mut self) {
-        self.watch = Watch::new(self.patience, Instant::now());
+        self.restart();
         self.tell_link(LinkState::Connecting).await;
+    }
+
+    /// Likewise, and how the line is stays told.
+    pub(super) fn restart(&mut self) {
+        self.watch = Watch::new(self.patience, Instant::now());
     }
 
     /// Waits for something. `silence` is what the first watchdog allows.

@@ -27,6 +27,7 @@ use super::record::Beside;
 use crate::dialect::SseFrame;
 use crate::dialect::error::tidy;
 use crate::event::{Fault, FaultKind};
+use crate::text::address::origin;
 
 /// How long a server may take to consent.
 const CONSENT: Duration = Duration::from_secs(15);
@@ -188,11 +189,6 @@ fn ended(place: &str, error: &Error) -> Option<Fault> {
             Some(Fault::new(FaultKind::Network, text))
         }
     }
-}
-
-/// Scheme, host and port, without a user's name and password.
-fn origin(url: &str) -> String {
-    reqwest::Url::parse(url).map_or_else(|_| "the server".to_owned(), |url| url.origin().ascii_serialization())
 }
 
 /// RFC 4648, 5, without padding.

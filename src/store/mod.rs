@@ -200,6 +200,8 @@ impl Store {
         let line_moves = match self.session.weather.link {
             LinkState::Idle | LinkState::Live | LinkState::Lost(_) => false,
             LinkState::Connecting
+            | LinkState::Waiting { .. }
+            | LinkState::Loading { .. }
             | LinkState::Silent { .. }
             | LinkState::Unproductive { .. }
             | LinkState::Retrying { .. } => true,

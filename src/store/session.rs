@@ -34,6 +34,8 @@ pub struct Opened {
     pub caps: Caps,
     /// Wall time of the run's start, milliseconds since 1970.
     pub started: u64,
+    /// The model's context window in tokens, where it is known.
+    pub window: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -88,7 +90,7 @@ impl SessionState {
 
     /// Says in words what a second `SessionOpened` changes: a stable code and a text.
     pub fn change(&self, event: &AgentEvent) -> Option<(&'static str, String)> {
-        let AgentEvent::SessionOpened { engine, model, why, mode, .. } = event else { return None };
+        let AgentEvent::SessionOpened { engine, model, why, mode, window, .. } = event else { return None };
         let old = self.opened.as_ref()?;
         if old.engine != *engine || old.model != *model {
             let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
@@ -96,6 +98,10 @@ impl SessionState {
         }
         if old.mode != *mode {
             return Some(("mode", format!("the mode is now {}", mode.name())));
+        }
+        // The server has told how much fits; the usage bar shows it.
+        if old.window.is_none() && window.is_some() {
+            return None;
         }
         Some(("continued", format!("session continued with {engine}/{model}")))
     }
@@ -117,7 +123,7 @@ impl SessionState {
     pub fn on(&mut self, at: Millis, event: &AgentEvent) {
         self.clock(at);
         match event {
-            AgentEvent::SessionOpened { wall, engine, model, why, mode, folder, caps, .. } => {
+            AgentEvent::SessionOpened { wall, engine, model, why, mode, folder, caps, window, .. } => {
                 self.wanted_mode = None;
                 self.opened = Some(Opened {
                     engine: engine.clone(),
@@ -127,6 +133,7 @@ impl SessionState {
                     folder: folder.clone(),
                     caps: *caps,
                     started: *wall,
+                    window: *window,
                 });
                 self.walls.push((at, *wall));
             }

@@ -9,6 +9,9 @@ use crate::event::{
 use super::usage::Meters;
 
 /// Names an item for ever, wherever it stands. Anchors, heights and caches key on it, never on an index.
+/// Notices that leave room for what an untouched transcript shows besides.
+const UNTOUCHED: usize = 4;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ItemId(pub u64);
 
@@ -199,6 +202,11 @@ impl Transcript {
             let folded = folded.into();
             self.change(index, |item| item.folded = folded);
         }
+    }
+
+    /// Returns whether nothing was said yet: there are at most a few notices.
+    pub fn is_untouched(&self) -> bool {
+        self.items.len() <= UNTOUCHED && self.items.iter().all(|item| matches!(item.kind, Kind::Notice { .. }))
     }
 
     /// Adds a notice, or counts it when the last item is one with the same code.

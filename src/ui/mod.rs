@@ -131,7 +131,7 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
     let covered = store.focus.top().is_some();
     let focused = |pane| !covered && store.focus.pane == pane;
 
-    if store.transcript.items().is_empty() {
+    if store.transcript.is_untouched() {
         welcome::draw(store, &ui.labels, theme, layout.transcript, buf);
     } else if !layout.transcript.is_empty() {
         transcript::draw(

@@ -6,6 +6,7 @@
 mod attach;
 mod attach_openjarvis;
 mod cli;
+mod connections;
 mod dialects;
 mod encode_chat;
 mod encoders;

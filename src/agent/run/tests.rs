@@ -82,6 +82,9 @@ fn choice(engine: &Arc<Fake>) -> EngineChoice {
         no_output: Duration::ZERO,
         retries: 0,
         resend: true,
+        takes_tools: true,
+        warnings: Vec::new(),
+        describe: None,
     }
 }
 
@@ -182,6 +185,7 @@ impl Bench {
         let mut setup = AgentSetup {
             choice: Box::pin(async move { Ok(choice) }),
             switch,
+            offers: None,
             past: Box::pin(async { (History::new(), Names::default()) }),
             http: Http::default(),
             tools,
@@ -593,4 +597,87 @@ async fn calls_of_tools_that_somebody_else_runs_stay_requests() {
     assert_eq!(bench.end().await, TurnEnd::Completed);
     assert_eq!(engine.asked.lock().unwrap()[0].tools, [spec]);
     assert_eq!(bench.outcomes(), [(Outcome::Requested, String::new())]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_prompt_waits_for_what_the_server_tells_of_its_model() {
+    let first = engine("a", vec![]);
+    let mut described = choice(&first);
+    described.describe = Some(Arc::new(|| {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            Some(Description { window: Some(2048), takes_tools: Some(false) })
+        })
+    }));
+    let give = |setup: &mut AgentSetup| setup.choice = Box::pin(async { Ok(described) });
+    let mut bench =
+        Bench::of(&first, &[("write", Does::Return)], Mode::Full, Arc::new(|_| Box::pin(std::future::pending())), give);
+    bench.prompt("one").await;
+    bench.end().await;
+    bench.prompt("two").await;
+    bench.end().await;
+    let windows = bench.seen.iter().filter_map(|event| match event {
+        AgentEvent::SessionOpened { window, .. } => Some(*window),
+        _ => None,
+    });
+    assert_eq!(windows.collect::<Vec<_>>(), [None, Some(2048)]);
+    let told =
+        bench.seen.iter().filter(|event| matches!(event, AgentEvent::Noticed { code, .. } if code == "no_tools"));
+    assert_eq!(told.count(), 1, "{:?}", bench.seen);
+    assert!(first.asked.lock().unwrap().iter().all(|request| request.tools.is_empty()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_could_not_tell_yet_is_asked_again_after_the_turn() {
+    let first = engine("a", vec![]);
+    let mut described = choice(&first);
+    let asked = Arc::new(Lock::new(0));
+    let count = asked.clone();
+    described.describe = Some(Arc::new(move || {
+        *count.lock().unwrap() += 1;
+        let told = (*count.lock().unwrap() > 1).then_some(Description { window: Some(2048), takes_tools: None });
+        Box::pin(async move { told })
+    }));
+    let give = |setup: &mut AgentSetup| setup.choice = Box::pin(async { Ok(described) });
+    let mut bench = Bench::of(&first, &[], Mode::Full, Arc::new(|_| Box::pin(std::future::pending())), give);
+    for prompt in ["one", "two", "three"] {
+        bench.prompt(prompt).await;
+        bench.end().await;
+    }
+    let told = |event: &&AgentEvent| matches!(event, AgentEvent::SessionOpened { window: Some(2048), .. });
+    assert_eq!((bench.seen.iter().filter(told).count(), *asked.lock().unwrap()), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_answers_late_is_offered_when_it_does() {
+    let first = engine("a", vec![]);
+    let late = |setup: &mut AgentSetup| {
+        let offers = futures_util::stream::unfold(1, |seconds| async move {
+            tokio::time::sleep(Duration::from_secs(seconds)).await;
+            (seconds < 4).then(|| (format!("after {seconds} s"), seconds * 2))
+        });
+        setup.offers = Some(Box::pin(offers));
+    };
+    let mut bench = Bench::of(&first, &[], Mode::Full, Arc::new(|_| Box::pin(std::future::pending())), late);
+    bench.prompt("not held up").await;
+    bench.end().await;
+    for expected in ["after 1 s", "after 2 s"] {
+        let offer = bench.until(|event| matches!(event, AgentEvent::Noticed { .. })).await;
+        assert!(matches!(offer, AgentEvent::Noticed { text, .. } if text == expected));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_prompt_that_was_refused_as_too_long_is_not_sent_again_with_the_next() {
+    let fault = crate::event::Fault::new(crate::event::FaultKind::ContextTooLong, "too long");
+    let refusal = vec![AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Failed(fault) }];
+    let first = engine("a", vec![refusal, says("short enough")]);
+    let mut bench = Bench::simple(&first, &[], Mode::Full);
+    bench.prompt("far too long").await;
+    bench.end().await;
+    bench.until(|event| matches!(event, AgentEvent::Noticed { code, .. } if code == "left_out")).await;
+    bench.prompt("hi").await;
+    assert_eq!(bench.end().await, TurnEnd::Completed);
+    let asked = first.asked.lock().unwrap();
+    assert_eq!(asked[1].past, [Past::User { text: "hi".into() }]);
 }

@@ -9,6 +9,7 @@ use crate::cli;
 use crate::config::{Config, RemoteConfig};
 use crate::engine::remote::Style;
 use crate::net::call::Method;
+use crate::text::address::{host_and_port, with_scheme};
 
 /// Where to attach and how. Flags count more than settings.
 #[derive(Clone)]
@@ -51,7 +52,7 @@ impl Aim {
                 path.file_name().map_or_else(|| "file".to_owned(), |name| name.to_string_lossy().into_owned())
             }
             (None, Some(_)) => typed.target.clone(),
-            (None, None) => host(&url),
+            (None, None) => host_and_port(&url).to_owned(),
         };
         let mut style = typed.request.as_deref().or(remote.request.as_deref()).and_then(Style::parse);
         let method = typed.method.map(|method| match method {
@@ -122,25 +123,6 @@ fn address(target: &str, config: &Config) -> Result<String, Wrong> {
     Err(Wrong(format!(
         "{target:?} is no URL, no file and no name of a remote ({known}; see [remotes] in the settings)"
     )))
-}
-
-fn with_scheme(url: &str) -> String {
-    let url = url.trim();
-    if url.contains("://") {
-        return url.to_owned();
-    }
-    let authority = url.split(['/', '?']).next().unwrap_or_default();
-    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host).trim_matches(['[', ']']);
-    let is_near =
-        !host.contains('.') || host.parse::<std::net::IpAddr>().is_ok() || host.rsplit('.').next() == Some("local");
-    format!("{}://{url}", if is_near { "http" } else { "https" })
-}
-
-/// Host and port, without password.
-fn host(url: &str) -> String {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    authority.rsplit('@').next().unwrap_or_default().to_owned()
 }
 
 fn header(text: &str) -> Result<(String, String), Wrong> {

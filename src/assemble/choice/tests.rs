@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::config::{self, Load, Overrides, Paths};
+use crate::engine::discover::ModelInfo;
 
 fn chooser(text: &str, flags: &Overrides) -> Chooser {
     let home = tempfile::tempdir().unwrap();
@@ -10,7 +11,13 @@ fn chooser(text: &str, flags: &Overrides) -> Chooser {
     let dir = home.path().to_owned();
     let paths = Paths { config: dir.clone(), data: dir.clone(), state: dir.clone() };
     let load = Load { paths: &paths, folder: &dir, file: Some(&file), env: &|_| None, flags };
-    Chooser { loaded: Arc::new(config::load(&load).unwrap()), http: Http::default(), pace: 0.0 }
+    Chooser {
+        loaded: Arc::new(config::load(&load).unwrap()),
+        http: Http::default(),
+        agreed: Agreed::at(dir.join("servers.json")),
+        unattended: true,
+        pace: 0.0,
+    }
 }
 
 #[test]
@@ -45,15 +52,77 @@ fn only_openai_itself_is_known_to_need_a_key() {
     assert!(fault.message.contains("set OPENAI_API_KEY"), "{fault}");
 }
 
-#[test]
-fn a_model_is_found_by_its_name_alone_where_that_is_clear() {
-    let models = || {
-        [("ollama", "qwen3:8b"), ("ollama", "gemma3:4b"), ("ollama", "gemma3:1b"), ("work", "gpt"), ("local", "gpt")]
-            .map(|(engine, model)| (engine.to_owned(), model.to_owned()))
-            .to_vec()
+/// A llama.cpp on a port of its own; it answers every question with its list of models.
+fn llama() -> u16 {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let body = r#"{"data":[{"id":"small","owned_by":"llamacpp","meta":{"n_ctx":777}}]}"#;
+            let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json";
+            let _ = write!(stream, "{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_server_that_was_found_is_used_by_itself_after_one_yes_which_is_remembered() {
+    let state = tempfile::tempdir().unwrap();
+    let name = format!("llamacpp-{}", llama());
+    let fresh = || Chooser {
+        agreed: Agreed::at(state.path().join("servers.json")),
+        unattended: false,
+        ..chooser("", &Overrides::default())
     };
-    let only = |name| only_named(&models(), name).map(|(engine, model)| format!("{engine}/{model}"));
-    assert_eq!(only("qwen3").as_deref(), Some("ollama/qwen3:8b"));
-    assert_eq!(only("gemma3:4b").as_deref(), Some("ollama/gemma3:4b"));
-    assert_eq!((only("gemma3"), only("gpt"), only("nobody"), only("")), (None, None, None, None));
+    assert_eq!(fresh().unnamed().await.unwrap().engine.name(), "offline", "nobody said yes");
+    let flag = Overrides { model: Some(name.clone()), ..Overrides::default() };
+    let flagged = Chooser { agreed: fresh().agreed, ..chooser("", &flag) };
+    assert_eq!(flagged.choose().await.unwrap().model, "small");
+    assert_eq!(fresh().unnamed().await.unwrap().engine.name(), "offline", "a flag counts for its run");
+    let chosen = fresh().switch(name.clone()).await.unwrap();
+    assert_eq!(chosen.model, "small");
+    assert_eq!(chosen.described().await.window, Some(777));
+    let again = fresh().unnamed().await.unwrap();
+    assert_eq!((again.engine.name(), again.model.as_str()), (name.as_str(), "small"));
+    assert!(again.why.ends_with("as agreed"), "{}", again.why);
+}
+
+#[tokio::test]
+async fn a_projects_settings_choose_no_server_that_was_merely_found() {
+    let state = tempfile::tempdir().unwrap();
+    let name = format!("llamacpp-{}", llama());
+    let chooser =
+        Chooser { agreed: Agreed::at(state.path().join("servers.json")), ..chooser("", &Overrides::default()) };
+    let refused = chooser.may_use(&name, By::Project).await.unwrap_err();
+    assert!(refused.message.contains("did not say yes"), "{refused}");
+    assert_eq!(chooser.may_use(&name, By::Person).await, Ok(()));
+    assert_eq!(chooser.may_use("openai", By::Project).await, Ok(()));
+    chooser.clone().switch(name.clone()).await.unwrap();
+    assert_eq!(chooser.may_use(&name, By::Project).await, Ok(()));
+}
+
+#[test]
+fn what_is_offered_says_what_it_is_and_how_to_use_it() {
+    let found = |kind, readiness, models: &[&str]| Found {
+        kind,
+        base_url: "http://127.0.0.1:8080/v1".into(),
+        models: models.iter().map(|id| ModelInfo { id: (*id).into(), ..ModelInfo::default() }).collect(),
+        readiness,
+    };
+    for (found, words) in [
+        (
+            found(Kind::LlamaCpp, Readiness::Ready, &["a", "b"]),
+            "found llama.cpp at 127.0.0.1:8080 with a and 1 more; /model",
+        ),
+        (found(Kind::LlamaCpp, Readiness::Loading, &[]), "llama.cpp at 127.0.0.1:8080 is loading its model"),
+        (found(Kind::Vllm, Readiness::WantsKey, &[]), "OPENAI_BASE_URL=http://127.0.0.1:8080/v1 and OPENAI_API_KEY"),
+        (found(Kind::Ollama, Readiness::Ready, &[]), "ollama pull"),
+    ] {
+        let told = around::offer(&found);
+        assert!(told.contains(words), "{told}");
+    }
 }

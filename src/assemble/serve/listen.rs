@@ -1,6 +1,5 @@
 //! From flags and settings to a server: where it listens, who may ask, and where it says no.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use secrecy::SecretString;
@@ -11,6 +10,7 @@ use crate::cli;
 use crate::config::{ServerConfig, secret};
 use crate::serve::factory::Factory;
 use crate::serve::{Limits, Settings, Tokens};
+use crate::text::address::listens_locally;
 
 /// A server that only needs its port.
 pub struct Serving {
@@ -28,7 +28,7 @@ impl House {
         let config = self.config().server.clone();
         let host = args.host.clone().unwrap_or_else(|| config.host.clone());
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let loopback = is_loopback(&host);
+        let loopback = listens_locally(&host);
         let tokens = tokens(args, &config).await?;
         if !loopback && tokens.full.is_none() {
             let text = format!(
@@ -79,8 +79,4 @@ fn one(flag: &str, named: Option<&str>, configured: &str) -> anyhow::Result<Opti
     let token = secret::secret(&format!("env:{name}"), &env)?;
     // To serve without the token that was asked for would be worse than not to serve.
     Ok(Some(token.ok_or_else(|| Wrong(format!("the variable {name} of {flag} is not set or empty")))?))
-}
-
-fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

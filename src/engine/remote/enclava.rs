@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use serde_json::json;
 
-use super::{Target, path_and_query};
+use super::Target;
 use crate::dialect::{Decode, SseFrame};
 use crate::engine::{Past, Request};
 use crate::event::{AgentEvent, Fault, Json, Level, TurnEnd};
 use crate::net::call::{Framing, HttpCall, Method};
+use crate::text::address::path_and_query;
 
 /// Items that are appended at once.
 const MOST: usize = 200;

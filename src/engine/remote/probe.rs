@@ -4,10 +4,11 @@
 //! web page. An address that an answer names is used only for its path, so that credentials stay with the host that
 //! the person named.
 
-use super::{Style, Target, path_and_query};
+use super::{Style, Target};
 use crate::engine::discover::{self, ModelInfo, Survey};
 use crate::event::{Fault, FaultKind, Json};
 use crate::net::call::{Framing, HttpCall, Method, Value};
+use crate::text::address::path_and_query;
 
 /// Asked of every address, in this order.
 const PATHS: [&str; 8] = [

@@ -1,20 +1,37 @@
 //! Why a request got no answer: refused, sent elsewhere, never connected, cut off.
 
 use futures_util::StreamExt;
-use reqwest::Url;
 use reqwest::header::{DATE, LOCATION, RETRY_AFTER};
+use reqwest::{StatusCode, Url};
 use std::error::Error as _;
 
-use super::{REFUSAL, REFUSAL_TIME, is_loopback, place};
+use super::proxy::Route;
+use super::{REFUSAL, REFUSAL_TIME, place, tls};
 use crate::event::FaultKind;
 use crate::net::call::{HttpCall, Method};
 use crate::net::redact::Redactor;
 use crate::net::status::{Failure, Refusal, Whose, retry_after};
+use crate::text::address::is_loopback_url;
 
 /// Says why an answer is none.
-pub(super) async fn refusal(call: &HttpCall, url: &Url, response: reqwest::Response, whose: Whose) -> Failure {
+pub(super) async fn refusal(
+    call: &HttpCall,
+    url: &Url,
+    response: reqwest::Response,
+    route: &Route,
+    whose: Whose,
+) -> Failure {
     let redactor = Redactor::of(call);
-    let place = place(url);
+    let mut place = place(url);
+    // Over HTTPS it only carries bytes and can't have answered.
+    if let Route::Proxy(proxy) = route
+        && url.scheme() == "http"
+    {
+        if response.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            return proxy.wants_login();
+        }
+        place = format!("{place} (through the proxy {})", proxy.place);
+    }
     let mut failure = if response.status().is_redirection() {
         let to = super::header(&response, &LOCATION)
             .and_then(|to| url.join(to).ok())
@@ -22,7 +39,7 @@ pub(super) async fn refusal(call: &HttpCall, url: &Url, response: reqwest::Respo
         let to = to.unwrap_or_else(|| "somewhere else".into());
         Failure::last(FaultKind::BadRequest, format!("{place}{} redirects to {to}; {}", url.path(), whose.elsewhere()))
     } else {
-        refused(call, url, response, &redactor, whose).await
+        refused(call, &place, url, response, &redactor, whose).await
     };
     redactor.blank(&mut failure.fault.message);
     failure
@@ -30,6 +47,7 @@ pub(super) async fn refusal(call: &HttpCall, url: &Url, response: reqwest::Respo
 
 async fn refused(
     call: &HttpCall,
+    place: &str,
     url: &Url,
     response: reqwest::Response,
     redactor: &Redactor,
@@ -57,13 +75,21 @@ async fn refused(
     let credentials = ["authorization", "x-api-key", "cookie"];
     let has_key = call.headers.iter().any(|(name, _)| credentials.iter().any(|known| name.eq_ignore_ascii_case(known)));
     let posts = call.method == Method::Post;
-    let place = place(url);
-    Refusal { place: &place, path: url.path(), status, retry_after: wait, body: &body, whose, has_key, posts }.failure()
+    Refusal { place, path: url.path(), status, retry_after: wait, body: &body, whose, has_key, posts }.failure()
 }
 
-pub(super) fn unsent(place: &str, url: &Url, error: reqwest::Error, whose: Whose) -> Failure {
+/// Says why a request was not answered at all.
+pub(super) fn unsent(url: &Url, error: reqwest::Error, route: &Route, whose: Whose) -> Failure {
+    let place = place(url);
     let error = error.without_url();
     let why = root(&error);
+    if let Route::Proxy(proxy) = route
+        && error.is_connect()
+        && !error.is_timeout()
+        && let Some(failure) = proxy.failure(url, &chain(&error), &why)
+    {
+        return failure;
+    }
     if error.is_timeout() {
         let text = format!("{place} did not answer a connection in time; is the address right?");
         return Failure { unsent: error.is_connect(), ..Failure::passing(FaultKind::TimedOut, text) };
@@ -71,24 +97,152 @@ pub(super) fn unsent(place: &str, url: &Url, error: reqwest::Error, whose: Whose
     if error.is_builder() {
         return Failure::last(FaultKind::BadRequest, format!("the request to {place} cannot be made: {why}"));
     }
+    if let Some(error) = tls_error(&error) {
+        return untrusted(&place, url, error, whose);
+    }
     if !error.is_connect() {
         return Failure::passing(
             FaultKind::Network,
             format!("the connection to {place} broke before an answer: {why}"),
         );
     }
-    let lower = why.to_lowercase();
-    if lower.contains("certificate") || lower.contains("tls") || lower.contains("handshake") {
-        let text = format!("cannot trust {place}: {why}; check the address, or http in place of https");
+    if why.contains("handshake eof") {
+        let text = format!(
+            "{place} broke off while HTTPS was agreed on; it may speak only an old TLS (1.2 or 1.3 is wanted), or no \
+             HTTPS at all: check its TLS settings, or write http:// {}",
+            whose.written()
+        );
         return Failure::last(FaultKind::Network, text);
     }
-    if is_loopback(url) {
+    if is_loopback_url(url) {
         // Nobody starts a server in the seconds that retries take.
         let text = format!("nothing answers at {place}: {why}; {}", whose.nobody());
         return Failure { unsent: true, ..Failure::last(FaultKind::Network, text) };
     }
     let text = format!("cannot reach {place}: {why}; check the address and the network");
     Failure { unsent: true, ..Failure::passing(FaultKind::Network, text) }
+}
+
+/// Says that a server speaks the other scheme than the one it was asked by.
+pub(super) fn other_scheme(url: &Url, other: &Url, whose: Whose) -> Failure {
+    let (speaks, not) = if other.scheme() == "https" { ("HTTPS", "plain HTTP") } else { ("plain HTTP", "HTTPS") };
+    let (to, place) = (place(other), place(url));
+    let at = format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
+    let text = format!("{at} speaks {speaks}, not {not} ({place} was asked); write {to} {}", whose.written());
+    Failure { unsent: other.scheme() == "http", ..Failure::last(FaultKind::Network, text) }
+}
+
+/// Says in plain words why HTTPS could not be agreed on, and which setting may change that. No other try would.
+fn untrusted(place: &str, url: &Url, error: &rustls::Error, whose: Whose) -> Failure {
+    use rustls::{AlertDescription, CertificateError, Error};
+    let host = url.host_str().unwrap_or_default();
+    let cert_file = tls::CERT_FILE;
+    let mut text = match error {
+        Error::InvalidCertificate(CertificateError::Expired) => {
+            format!("the certificate of {place} has expired: renew it there, or set the clock here")
+        }
+        Error::InvalidCertificate(CertificateError::ExpiredContext { time, not_after }) => format!(
+            "the certificate of {place} expired on {} (it is {} here): renew it there, or set the clock here",
+            day(not_after.as_secs()),
+            day(time.as_secs())
+        ),
+        Error::InvalidCertificate(CertificateError::NotValidYet) => {
+            format!("the certificate of {place} does not count yet: set the clock here")
+        }
+        Error::InvalidCertificate(CertificateError::NotValidYetContext { time, not_before }) => format!(
+            "the certificate of {place} counts from {} only (it is {} here): set the clock here",
+            day(not_before.as_secs()),
+            day(time.as_secs())
+        ),
+        Error::InvalidCertificate(CertificateError::NotValidForNameContext { presented, .. }) => {
+            let names: Vec<String> = presented.iter().take(4).map(|name| listed_name(name)).collect();
+            let names = if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") };
+            format!(
+                "the certificate of {place} is for {names}, not for {host}: write a name it is for {}",
+                whose.written()
+            )
+        }
+        Error::InvalidCertificate(CertificateError::NotValidForName) => {
+            format!("the certificate of {place} is not for {host}: write a name it is for {}", whose.written())
+        }
+        Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => format!(
+            "the certificate of {place} is signed by nobody trusted here: name a file with its authority's certificate \
+             in {cert_file}"
+        ),
+        Error::InvalidCertificate(CertificateError::Revoked) => format!("the certificate of {place} was revoked"),
+        Error::InvalidCertificate(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => format!(
+            "the certificate of {place} is an authority's own, not a server's: if you trust exactly this certificate, \
+             name a file that holds it in {cert_file}"
+        ),
+        Error::InvalidCertificate(other) => format!("the certificate of {place} can't be used: {other}"),
+        Error::InvalidMessage(_) => format!(
+            "{place} answers, but not by HTTPS: write http:// {}, if it is a plain HTTP server",
+            whose.written()
+        ),
+        Error::AlertReceived(AlertDescription::ProtocolVersion) | Error::PeerIncompatible(_) => {
+            format!("{place} speaks only an old TLS; 1.2 or 1.3 is wanted: change the server's TLS settings")
+        }
+        Error::AlertReceived(AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity) => format!(
+            "{place} and this program know no way of encryption in common: change the server's TLS settings (1.2 or 1.3)"
+        ),
+        Error::AlertReceived(AlertDescription::UnrecognisedName) => {
+            format!("{place} knows no host {host}: check the name {}", whose.written())
+        }
+        Error::AlertReceived(AlertDescription::CertificateRequired | AlertDescription::BadCertificate) => format!(
+            "{place} wants a certificate from its clients, which this program can't show: go through a proxy that can"
+        ),
+        other => format!("HTTPS with {place} failed: {other}; check the server's TLS settings"),
+    };
+    if matches!(error, Error::InvalidCertificate(_))
+        && let Some(trouble) = tls::trouble()
+    {
+        text = format!("{text}. Beside that, {trouble}");
+    }
+    Failure::last(FaultKind::Network, text)
+}
+
+/// Names come as `DnsName("h")` and `IpAddress(127.0.0.1)`.
+fn listed_name(name: &str) -> String {
+    let inner = name.split_once('(').map_or(name, |(_, inner)| inner.trim_end_matches(')'));
+    crate::dialect::error::tidy(inner.trim_matches('"'))
+}
+
+fn day(seconds: u64) -> String {
+    let time = jiff::Timestamp::from_second(i64::try_from(seconds).unwrap_or(i64::MAX));
+    time.map_or_else(|_| "a day beyond all calendars".to_owned(), |time| time.strftime("%Y-%m-%d").to_string())
+}
+
+/// Finds the TLS library's own error, which the layers above wrap.
+pub(super) fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(found) = cause.downcast_ref() {
+            return Some(found);
+        }
+        // An IO error hides what it was made of from the chain.
+        if let Some(found) = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            if let Some(found) = found.downcast_ref() {
+                return Some(found);
+            }
+            let inner = found.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+            if let Some(found) = inner.and_then(|inner| inner.downcast_ref()) {
+                return Some(found);
+            }
+        }
+        source = cause.source();
+    }
+    None
+}
+
+/// All that the layers say of an error.
+fn chain(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
 }
 
 pub(super) fn cut(place: &str, error: reqwest::Error) -> Failure {

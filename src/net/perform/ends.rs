@@ -6,7 +6,12 @@ use tokio::time::Instant;
 
 use super::Line;
 use super::aside::Aside;
+use super::watch::{limit, spoken};
 use crate::event::{AgentEvent, Fault, FaultKind, Level, LinkState, TurnEnd};
+use crate::net::status::Failure;
+
+/// How soon and how late a server that loads its model is asked again.
+const LOADING: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
 
 impl Line<'_> {
     pub(super) async fn announce_retry(&mut self, fault: &Fault, failed: u32, pause: Duration) {
@@ -17,6 +22,36 @@ impl Line<'_> {
         let text = format!("{fault}; trying again in {seconds:.1} s (try {attempt} of {of})");
         self.events.push(AgentEvent::Noticed { level: Level::Info, code: "retry".into(), text });
         self.tell_events().await;
+    }
+
+    /// Waits before a server that loads its model is asked again. Returns a fault once that took too long.
+    pub(super) async fn wait_for_model(&mut self, failure: Failure, since: Instant, is_first: bool) -> Option<Fault> {
+        let most = self.vigil.patience.first_byte;
+        let place = self.vigil.place.clone();
+        if is_first {
+            let text = format!("{place} is loading its model; the prompt waits for it (Esc stops the wait)");
+            self.events.push(AgentEvent::Noticed { level: Level::Info, code: "loading".into(), text });
+            self.tell_events().await;
+        }
+        let waited = since.elapsed();
+        if limit(most).is_some_and(|most| waited >= most) {
+            let text = format!(
+                "{place} is still loading its model after {}; send it again, or raise first_byte_timeout",
+                spoken(most)
+            );
+            return Some(Fault { message: text, kind: FaultKind::TimedOut, ..failure.fault });
+        }
+        let since = self.vigil.watch.clock(since);
+        self.vigil.tell_link(LinkState::Loading { since, limit: limit(most).map(Into::into) }).await;
+        // The longer it takes, the less a second counts.
+        let pause = (waited / 8).clamp(LOADING.0, LOADING.1);
+        let pause = limit(most).map_or(pause, |most| pause.min(most.saturating_sub(waited)));
+        tokio::select! {
+            biased;
+            () = self.vigil.out.closed() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+        None
     }
 
     /// Ends a call that got no answer.

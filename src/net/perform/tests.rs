@@ -77,6 +77,8 @@ async fn heard(tries: Vec<Result<Vec<Act>, Failure>>) -> Vec<String> {
 fn word(heard: Heard) -> String {
     match heard {
         Heard::Link(link) => match link {
+            LinkState::Waiting { since, limit } => format!("waiting since {} of {}", since.0, limit.unwrap().0),
+            LinkState::Loading { since, limit } => format!("loading since {} of {}", since.0, limit.unwrap().0),
             LinkState::Silent { since, limit } => format!("silent since {} of {}", since.0, limit.unwrap().0),
             LinkState::Unproductive { since, limit } => {
                 format!("unproductive since {} of {}", since.0, limit.unwrap().0)
@@ -132,7 +134,7 @@ async fn the_first_byte_may_take_longer_and_is_not_asked_for_twice() {
         [
             "connecting",
             "live",
-            "silent since 0 of 300000",
+            "waiting since 0 of 300000",
             "lost",
             "failed TimedOut: http://h did not begin to answer within 5 min; it may be loading a model: try again, or raise first_byte_timeout"
         ]
@@ -146,7 +148,7 @@ async fn keep_alives_calm_the_first_watchdog_and_not_the_second() {
         acts.extend([Wait(15), Send(": keep-alive\n\n")]);
     }
     let words = heard(vec![Ok(acts)]).await;
-    assert_eq!(words[..4], ["connecting", "live", "silent since 0 of 300000", "unproductive since 0 of 900000"]);
+    assert_eq!(words[..4], ["connecting", "live", "waiting since 0 of 300000", "unproductive since 0 of 900000"]);
     assert_eq!(
         words[4..],
         [
@@ -164,7 +166,7 @@ async fn a_usable_event_makes_the_line_live_again() {
         [
             "connecting",
             "live",
-            "silent since 0 of 300000",
+            "waiting since 0 of 300000",
             "live",
             "(",
             "first_token {\"ms\":4000}",
@@ -332,4 +334,51 @@ fn a_call_can_run_in_a_task() {
     let (sender, _) = mpsc::channel(1);
     let patience = Patience::new(Instant::now());
     sendable(perform(&Http::default(), &call(), Box::new(Chat::new()), &patience, &sender));
+}
+
+fn loading() -> Failure {
+    let fault = Fault::new(FaultKind::Upstream, "http://h answered 503 service unavailable: Loading model");
+    Failure { fault, retry: true, unsent: false, loading: true }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_loads_its_model_is_waited_for_however_often_it_says_so() {
+    let mut tries: Vec<_> = (0..40).map(|_| Err(loading())).collect();
+    tries.push(Ok(vec![Send(HI), Send(STOP), Send(DONE)]));
+    let heard = heard(tries).await;
+    assert_eq!(
+        heard[..4],
+        [
+            "connecting",
+            "loading: http://h is loading its model; the prompt waits for it (Esc stops the wait)",
+            "loading since 0 of 300000",
+            "live"
+        ]
+    );
+    assert_eq!(heard[6..], ["hi", ")", "idle", "completed"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_loads_for_longer_than_the_first_byte_may_take_is_given_up() {
+    let heard = heard((0..400).map(|_| Err(loading())).collect()).await;
+    assert_eq!(
+        heard.last().unwrap(),
+        "failed TimedOut: http://h is still loading its model after 5 min; send it again, or raise first_byte_timeout"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_model_that_nobody_wants_any_more() {
+    let (sender, mut receiver) = mpsc::channel(4);
+    let patience = Patience::new(Instant::now());
+    let run = async {
+        let tries = (0..400).map(|_| Err(loading())).collect();
+        run(Fake(tries), Line::new(&call(), Box::new(Chat::new()), &patience, &sender)).await;
+        patience.epoch.elapsed()
+    };
+    let leave = async {
+        while !matches!(receiver.recv().await, Some(Heard::Link(LinkState::Loading { .. }))) {}
+        drop(receiver);
+    };
+    assert!(tokio::join!(run, leave).0 < Duration::from_secs(5));
 }

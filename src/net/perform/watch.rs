@@ -89,7 +89,9 @@ impl Watch {
     pub(in crate::net) fn link(&self, now: Instant, silence: Duration) -> LinkState {
         let is_barren = self.begun && self.last_byte.duration_since(self.last_usable) >= UNPRODUCTIVE;
         let is_quiet = now.duration_since(self.last_byte) >= if is_barren { SILENT_BETWEEN } else { SILENT };
-        if is_quiet {
+        if is_quiet && !self.begun {
+            LinkState::Waiting { since: self.clock(self.last_byte), limit: limit(silence).map(Into::into) }
+        } else if is_quiet {
             LinkState::Silent { since: self.clock(self.last_byte), limit: limit(silence).map(Into::into) }
         } else if is_barren {
             LinkState::Unproductive {
@@ -109,11 +111,11 @@ impl Watch {
     }
 }
 
-fn limit(limit: Duration) -> Option<Duration> {
+pub(in crate::net) fn limit(limit: Duration) -> Option<Duration> {
     Some(limit).filter(|limit| !limit.is_zero() && *limit < FOREVER)
 }
 
-fn spoken(time: Duration) -> String {
+pub(in crate::net) fn spoken(time: Duration) -> String {
     let seconds = time.as_secs();
     if seconds >= 120 && seconds.is_multiple_of(60) { format!("{} min", seconds / 60) } else { format!("{seconds} s") }
 }

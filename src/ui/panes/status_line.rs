@@ -83,6 +83,14 @@ pub fn link(link: &LinkState, now: Millis) -> Option<(String, Role)> {
         LinkState::Idle => return None,
         LinkState::Connecting => ("connecting…".into(), Role::Info),
         LinkState::Live => ("live".into(), Role::Ok),
+        LinkState::Waiting { since, limit } => {
+            let time = format::running(now.since(*since));
+            (format!("waiting in the server's queue or for its first byte {time}{}", cut(limit)), Role::Info)
+        }
+        LinkState::Loading { since, limit } => (
+            format!("the server is loading its model {}{}", format::running(now.since(*since)), cut(limit)),
+            Role::Info,
+        ),
         LinkState::Silent { since, limit } => {
             (format!("no data for {}{}", format::running(now.since(*since)), cut(limit)), Role::Warn)
         }
@@ -132,6 +140,14 @@ mod tests {
             (LinkState::Idle, None),
             (LinkState::Connecting, Some("connecting…")),
             (LinkState::Live, Some("live")),
+            (
+                LinkState::Waiting { since: Millis(1000), limit: None },
+                Some("waiting in the server's queue or for its first byte 12s"),
+            ),
+            (
+                LinkState::Loading { since: Millis(1000), limit: Some(Millis(300_000)) },
+                Some("the server is loading its model 12s (cut at 5m00s)"),
+            ),
             (
                 LinkState::Silent { since: Millis(1000), limit: Some(Millis(90_000)) },
                 Some("no data for 12s (cut at 1m30s)"),

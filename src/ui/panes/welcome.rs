@@ -3,9 +3,11 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::event::Mode;
+use crate::event::{Level, Mode};
 use crate::store::Store;
-use crate::text::one_line;
+use crate::store::transcript::Kind;
+use crate::text::wrap::{Row as Range, wrap};
+use crate::text::{clean, one_line};
 use crate::ui::labels::Labels;
 use crate::ui::layout::centered;
 use crate::ui::paint::Pen;
@@ -13,11 +15,16 @@ use crate::ui::theme::{Role, Theme};
 
 const TRY: [&str; 3] = ["what is 17% of 2349.50?", "list the files here", "how do I connect Ollama?"];
 
+/// Columns it takes at most.
+const WIDEST: u16 = 72;
+
 /// Rows, the least important ones marked so that a small screen can leave them out.
 enum Row {
     Title,
     About(&'static str),
     Fact(&'static str, String),
+    /// A row of a notice, and whether it is its first.
+    Note(bool, String, Role),
     Try(&'static str, &'static str),
     Keys,
     Gap,
@@ -26,7 +33,7 @@ enum Row {
 pub fn draw(store: &Store, labels: &Labels, theme: Theme, area: Rect, buf: &mut Buffer) {
     let width = area.width;
     let rows = fitting(store, usize::from(area.height), width);
-    let place = centered(area, area.width.saturating_sub(2).min(72), rows.len() as u16);
+    let place = centered(area, area.width.saturating_sub(2).min(WIDEST), rows.len() as u16);
     for (index, row) in rows.iter().enumerate() {
         let mut pen = Pen::new(buf, place, index as u16);
         match row {
@@ -42,6 +49,10 @@ pub fn draw(store: &Store, labels: &Labels, theme: Theme, area: Rect, buf: &mut 
                 pen.write(&format!("{name:<8}"), theme.style(Role::Dim));
                 let room = pen.room();
                 pen.write(&one_line(text, room), theme.style(Role::Text));
+            }
+            Row::Note(first, text, role) => {
+                pen.write(if *first { "note    " } else { "        " }, theme.style(Role::Dim));
+                pen.write_cut(text, 0, theme.style(*role));
             }
             Row::Try(name, text) => {
                 pen.write(&format!("{name:<8}"), theme.style(Role::Dim));
@@ -70,10 +81,12 @@ fn fitting(store: &Store, height: usize, width: u16) -> Vec<Row> {
         facts.push(Row::Fact("folder", opened.folder.clone()));
         facts.push(Row::Fact("mode", format!("{} – {}", opened.mode.name(), promise(opened.mode))));
     }
+    let mut notes = notes(store, usize::from(width.saturating_sub(2).min(WIDEST)).saturating_sub(8));
     let mut tries = vec![Row::Try("try", TRY[0]), Row::Try("", TRY[1]), Row::Try("", TRY[2])];
-    if height >= facts.len() + tries.len() + 7 {
+    if height >= facts.len() + notes.len() + tries.len() + 7 {
         let mut rows = vec![Row::Title, Row::About(about), Row::Gap];
         rows.append(&mut facts);
+        rows.append(&mut notes);
         rows.push(Row::Gap);
         rows.append(&mut tries);
         rows.push(Row::Gap);
@@ -83,10 +96,34 @@ fn fitting(store: &Store, height: usize, width: u16) -> Vec<Row> {
     // Small: the same without air, and then without the least.
     let mut rows = vec![Row::Title];
     rows.extend(facts.into_iter().take(1));
-    rows.append(&mut tries);
+    let least = rows.len();
+    rows.append(&mut notes);
+    // What is to be known comes before what may be tried.
+    let room = height.saturating_sub(rows.len() + 1);
+    rows.extend(tries.drain(..).take(room));
     rows.push(Row::Keys);
     let missing = rows.len().saturating_sub(height);
-    rows.drain(..missing.min(rows.len()));
+    rows.drain(..missing.min(least));
+    rows.truncate(height.max(1));
+    rows
+}
+
+/// Returns what was noticed before anything was said.
+fn notes(store: &Store, width: usize) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for item in store.transcript.items() {
+        let Kind::Notice { level, text, .. } = &item.kind else { continue };
+        let role = match level {
+            Level::Info => Role::Info,
+            Level::Warn => Role::Warn,
+            Level::Error => Role::Error,
+        };
+        let text = clean(text);
+        let of = |(at, row): (usize, Range)| {
+            Row::Note(at == 0, text.get(row.start..row.end).unwrap_or_default().to_owned(), role)
+        };
+        rows.extend(wrap(&text, width).into_iter().enumerate().map(of));
+    }
     rows
 }
 

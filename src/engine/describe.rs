@@ -1,0 +1,201 @@
+//! PURE. What servers tell of a model beside its name: how much fits into it, and whether it can be given tools. Every
+//! server tells it elsewhere; whatever is not understood is not known.
+
+use crate::event::Json;
+use crate::net::call::{Framing, HttpCall, Method, Value};
+
+/// What a server tells of a model, as far as it does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Description {
+    /// The context window in tokens.
+    pub window: Option<u64>,
+    pub takes_tools: Option<bool>,
+}
+
+/// What to ask a server to learn more of a model.
+#[derive(Clone, Debug)]
+pub struct Questions {
+    /// Its list of models, which says most.
+    pub list: HttpCall,
+    /// What is asked besides where the list doesn't say all; see [`Description::read`].
+    pub more: Vec<HttpCall>,
+}
+
+/// llama.cpp's own.
+const PROPS: &str = "/props";
+/// LM Studio's own list.
+const LM_STUDIO: &str = "/api/v0/models";
+/// text-generation-inference.
+const TGI: &str = "/info";
+/// LiteLLM.
+const LITELLM: &str = "/model/info";
+/// Ollama behind its OpenAI surface: what runs.
+const RUNNING: &str = "/api/ps";
+
+impl Questions {
+    /// Says what to ask at a base URL that ends in the version (`/v1`) or in nothing of the kind.
+    pub(super) fn at(list: String, headers: &[(String, Value)]) -> Self {
+        let get = |url: String| HttpCall {
+            method: Method::Get,
+            url,
+            headers: headers.to_vec(),
+            body: None,
+            framing: Framing::Ndjson,
+        };
+        let base = list.split('?').next().unwrap_or_default().trim_end_matches("/models");
+        let root = base.strip_suffix("/v1").unwrap_or(base);
+        let more = [PROPS, LM_STUDIO, TGI, LITELLM, RUNNING].map(|path| get(format!("{root}{path}"))).to_vec();
+        Self { list: get(list), more }
+    }
+}
+
+impl Description {
+    /// Reads the list of models. The second value says whether asking more may tell more.
+    pub fn of_list(model: &str, list: &Json) -> (Self, bool) {
+        let entries = list.as_array().or_else(|| list.get("data")?.as_array());
+        let Some(entry) = entries.and_then(|entries| named(entries, "id", model).or_else(|| only(entries))) else {
+            return (Self::default(), true);
+        };
+        let parameters = entry.get("supported_parameters").and_then(Json::as_array);
+        let told = entry.pointer("/capabilities/function_calling").and_then(Json::as_bool);
+        let takes_tools =
+            told.or_else(|| parameters.map(|list| list.iter().any(|parameter| parameter.as_str() == Some("tools"))));
+        let description = Self { window: window_in(entry), takes_tools };
+        let owner = entry.get("owned_by").and_then(Json::as_str).unwrap_or_default();
+        (description, description.window.is_none() || owner == "llamacpp")
+    }
+
+    /// Adds what the answers to [`Questions::more`] tell, in their order.
+    #[must_use]
+    pub fn read(self, model: &str, answers: &[Option<&Json>]) -> Self {
+        let answer = |at: usize| answers.get(at).copied().flatten();
+        let props = answer(0);
+        let props_window = props.and_then(|props| {
+            let slot = props.pointer("/default_generation_settings/n_ctx").and_then(Json::as_u64);
+            slot.or_else(|| props.get("n_ctx")?.as_u64())
+        });
+        let lm_studio = answer(1).and_then(|list| named(list.get("data")?.as_array()?, "id", model));
+        let lm_studio_window = lm_studio.and_then(|entry| {
+            let loaded = entry.get("loaded_context_length").and_then(Json::as_u64);
+            loaded.or_else(|| entry.get("max_context_length")?.as_u64())
+        });
+        let tgi = answer(2).filter(|info| info.get("model_id").is_some());
+        let tgi_window = tgi.and_then(|info| info.get("max_total_tokens")?.as_u64());
+        let litellm = answer(3).and_then(|list| named(list.get("data")?.as_array()?, "model_name", model));
+        let litellm_window = litellm.and_then(|entry| {
+            let most = entry.pointer("/model_info/max_input_tokens").and_then(Json::as_u64);
+            most.or_else(|| entry.pointer("/model_info/max_tokens")?.as_u64())
+        });
+        let running = answer(4).and_then(|list| named(list.get("models")?.as_array()?, "name", model));
+        let running_window = running.and_then(|entry| entry.get("context_length")?.as_u64());
+        let windows = [props_window, lm_studio_window, tgi_window, litellm_window, running_window];
+        let tools = [
+            props.and_then(|props| props.pointer("/chat_template_caps/supports_tools")?.as_bool()),
+            lm_studio.and_then(|entry| {
+                let list = entry.get("capabilities")?.as_array()?;
+                Some(list.iter().any(|capability| capability.as_str() == Some("tool_use")))
+            }),
+            litellm.and_then(|entry| entry.pointer("/model_info/supports_function_calling")?.as_bool()),
+        ];
+        Self {
+            // What a server runs with outranks what its list says a model could do.
+            window: windows.into_iter().flatten().find(|tokens| *tokens > 0).or(self.window),
+            takes_tools: tools.into_iter().flatten().next().or(self.takes_tools),
+        }
+    }
+}
+
+/// Returns the window that an entry of a list of models tells. Of a model that is loaded the real one counts, not what it
+/// could have.
+pub(super) fn window_in(entry: &Json) -> Option<u64> {
+    let places = [
+        "/meta/n_ctx",
+        "/n_ctx",
+        "/max_model_len",
+        "/loaded_context_length",
+        "/context_length",
+        "/context_window",
+        "/max_context_length",
+        "/max_input_tokens",
+        "/meta/n_ctx_train",
+    ];
+    places.into_iter().find_map(|path| entry.pointer(path)?.as_u64().filter(|tokens| *tokens > 0))
+}
+
+fn named<'a>(entries: &'a [Json], key: &str, model: &str) -> Option<&'a Json> {
+    entries.iter().find(|entry| entry.get(key).and_then(Json::as_str) == Some(model))
+}
+
+/// A server with one model answers for it under any name.
+fn only(entries: &[Json]) -> Option<&Json> {
+    if let [entry] = entries { Some(entry) } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn told(window: Option<u64>, takes_tools: Option<bool>) -> Description {
+        Description { window, takes_tools }
+    }
+
+    #[test]
+    fn a_list_of_models_tells_what_it_can() {
+        let list = json!({"data": [
+            {"id": "a", "owned_by": "vllm", "max_model_len": 8192},
+            {"id": "b", "context_length": 131_072, "supported_parameters": ["tools", "top_p"]},
+            {"id": "c", "context_length": 4096, "supported_parameters": ["top_p"]},
+            {"id": "d", "max_context_length": 32768, "capabilities": {"function_calling": true}},
+            {"id": "e", "owned_by": "llamacpp", "meta": {"n_ctx": 2048, "n_ctx_train": 8192}},
+            {"id": "f"},
+        ]});
+        for (model, description, more) in [
+            ("a", told(Some(8192), None), false),
+            ("b", told(Some(131_072), Some(true)), false),
+            ("c", told(Some(4096), Some(false)), false),
+            ("d", told(Some(32_768), Some(true)), false),
+            ("e", told(Some(2048), None), true),
+            ("f", told(None, None), true),
+            ("g", told(None, None), true),
+        ] {
+            assert_eq!(Description::of_list(model, &list), (description, more), "{model}");
+        }
+        let one = json!({"data": [{"id": "gpt-3.5-turbo", "meta": {"n_ctx_train": 512}}]});
+        assert_eq!(Description::of_list("whatever", &one).0, told(Some(512), None));
+        assert_eq!(Description::of_list("x", &json!("ok")), (told(None, None), true));
+    }
+
+    #[test]
+    fn every_servers_own_words_are_read() {
+        let props =
+            json!({"default_generation_settings": {"n_ctx": 1024}, "chat_template_caps": {"supports_tools": false}});
+        let studio = json!({"data": [{"id": "m", "loaded_context_length": 4096, "max_context_length": 32768, "capabilities": ["tool_use"]}]});
+        let unloaded = json!({"data": [{"id": "m", "max_context_length": 32768}]});
+        let tgi = json!({"model_id": "m", "max_total_tokens": 2048});
+        let litellm = json!({"data": [{"model_name": "m", "model_info": {"max_input_tokens": 9000, "supports_function_calling": true}}]});
+        let running = json!({"models": [{"name": "m", "context_length": 16384}]});
+        for (at, answer, description) in [
+            (0, &props, told(Some(1024), Some(false))),
+            (1, &studio, told(Some(4096), Some(true))),
+            (1, &unloaded, told(Some(32_768), None)),
+            (2, &tgi, told(Some(2048), None)),
+            (3, &litellm, told(Some(9000), Some(true))),
+            (4, &running, told(Some(16_384), None)),
+            (0, &json!({"error": "no"}), told(Some(7), None)),
+        ] {
+            let mut answers = [None; 5];
+            answers[at] = Some(answer);
+            assert_eq!(told(Some(7), None).read("m", &answers), description, "{answer}");
+        }
+    }
+
+    #[test]
+    fn it_is_asked_beside_the_version() {
+        let urls =
+            |list: &str| Questions::at(list.into(), &[]).more.into_iter().map(|call| call.url).collect::<Vec<_>>();
+        assert_eq!(urls("http://h:1/v1/models")[..2], ["http://h:1/props", "http://h:1/api/v0/models"]);
+        assert_eq!(urls("http://h/api/models?x=1")[0], "http://h/api/props");
+    }
+}

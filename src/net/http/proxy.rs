@@ -1,0 +1,192 @@
+//! Which proxy stands between us and a server, by the same variables and rules that the client goes by, and what is
+//! said where it is in the way.
+
+use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::Url;
+
+use super::place;
+use crate::event::FaultKind;
+use crate::net::status::Failure;
+use crate::text::address::{is_loopback_url, without_password};
+
+/// The proxy variables of the environment.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Proxies {
+    http: Option<Variable>,
+    https: Option<Variable>,
+    no: String,
+}
+
+#[derive(Clone, Debug)]
+struct Variable {
+    name: &'static str,
+    value: String,
+}
+
+/// The way to a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    Direct,
+    Proxy(Proxy),
+}
+
+/// A proxy, and the variable that names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Proxy {
+    /// Without a login.
+    pub(super) place: String,
+    pub(super) variable: &'static str,
+    pub(super) secure: bool,
+}
+
+impl Proxies {
+    pub(super) fn from_env() -> Self {
+        Self::read(&|name| std::env::var(name).ok())
+    }
+
+    fn read(env: &dyn Fn(&str) -> Option<String>) -> Self {
+        // The first that is set counts, as in the client, also where it is empty.
+        let first = |names: [&'static str; 2]| {
+            names.into_iter().find_map(|name| Some(Variable { name, value: env(name)?.trim().to_owned() }))
+        };
+        let set = |names| first(names).filter(|variable| !variable.value.is_empty());
+        if env("REQUEST_METHOD").is_some() {
+            return Self::default();
+        }
+        let all = set(["ALL_PROXY", "all_proxy"]);
+        Self {
+            http: set(["HTTP_PROXY", "http_proxy"]).or_else(|| all.clone()),
+            https: set(["HTTPS_PROXY", "https_proxy"]).or(all),
+            no: first(["NO_PROXY", "no_proxy"]).map(|variable| variable.value).unwrap_or_default(),
+        }
+    }
+
+    /// Says which way a request goes, or why its proxy can't be used.
+    pub(super) fn route(&self, url: &Url) -> Result<Route, Failure> {
+        let variable = if url.scheme() == "https" { &self.https } else { &self.http };
+        let Some(Variable { name, value }) = variable else { return Ok(Route::Direct) };
+        if is_loopback_url(url) || self.exempts(url) {
+            return Ok(Route::Direct);
+        }
+        let shown = without_password(value);
+        let instead = || {
+            let host = url.host_str().unwrap_or_default();
+            format!("only http:// and https:// proxies can be used; change or unset {name}, or list {host} in NO_PROXY")
+        };
+        let scheme = value.split_once("://").map_or("http", |(scheme, _)| scheme);
+        if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+            let text = format!("the proxy {shown} in {name} is of a kind that is not supported: {}", instead());
+            return Err(Failure::last(FaultKind::Network, text));
+        }
+        if intercept(&Matcher::builder().all(value.clone()).build(), url).is_none() {
+            let text = format!("the proxy {shown} in {name} is no address: {}", instead());
+            return Err(Failure::last(FaultKind::Network, text));
+        }
+        Ok(Route::Proxy(Proxy { place: shown, variable: name, secure: scheme.eq_ignore_ascii_case("https") }))
+    }
+
+    fn exempts(&self, url: &Url) -> bool {
+        let any = Matcher::builder().all("http://proxy.invalid").no(self.no.clone()).build();
+        intercept(&any, url).is_none()
+    }
+}
+
+fn intercept(matcher: &Matcher, url: &Url) -> Option<()> {
+    matcher.intercept(&place(url).parse().ok()?).map(drop)
+}
+
+impl Proxy {
+    /// Reads why the proxy did not open the way to a server. `why` is the error's own chain of words.
+    pub(super) fn failure(&self, url: &Url, why: &str, root: &str) -> Option<Failure> {
+        let Self { place: proxy, variable, .. } = self;
+        let target = format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(443));
+        let host = url.host_str().unwrap_or_default();
+        if why.contains("proxy authorization required") {
+            return Some(self.wants_login());
+        }
+        let text = if why.contains("failed to create underlying connection") || url.scheme() == "http" {
+            let text = format!(
+                "the proxy {proxy} can't be reached: {root}; start it, correct or unset {variable}, or list {host} in NO_PROXY"
+            );
+            return Some(Failure { unsent: true, ..Failure::last(FaultKind::Network, text) });
+        } else if why.contains("unsuccessful") {
+            format!(
+                "the proxy {proxy} opened no way to {target}; ask who runs it, or list {host} in NO_PROXY to do without it"
+            )
+        } else if why.contains("tunnel error") {
+            format!("the proxy {proxy} does not answer like one ({root}); check {variable}")
+        } else {
+            return None;
+        };
+        Some(Failure::last(FaultKind::Network, text))
+    }
+
+    /// What is said where the proxy asks who we are.
+    pub(super) fn wants_login(&self) -> Failure {
+        let Self { place: proxy, variable, secure } = self;
+        let scheme = if *secure { "https" } else { "http" };
+        let host = crate::text::address::host_and_port(proxy);
+        let text = format!(
+            "the proxy {proxy} wants another login (407): write it into {variable} as {scheme}://NAME:PASSWORD@{host}"
+        );
+        Failure::last(FaultKind::Network, text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(variables: &[(&str, &str)], url: &str) -> Result<Route, String> {
+        let env = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        Proxies::read(&env).route(&Url::parse(url).unwrap()).map_err(|failure| {
+            assert!(!failure.retry, "trying again can't help");
+            failure.fault.message
+        })
+    }
+
+    fn through(place: &str, variable: &'static str) -> Route {
+        Route::Proxy(Proxy { place: place.into(), variable, secure: false })
+    }
+
+    #[test]
+    fn a_request_goes_through_the_proxy_of_its_scheme_unless_its_host_is_exempt_or_here() {
+        let all = [("HTTPS_PROXY", "http://me:pw@p:1"), ("all_proxy", "q:2"), ("NO_PROXY", "near.example")];
+        assert_eq!(route(&all, "https://far.example"), Ok(through("http://••••@p:1", "HTTPS_PROXY")));
+        assert_eq!(route(&all, "http://far.example"), Ok(through("q:2", "all_proxy")));
+        for direct in ["https://near.example/v1", "https://a.near.example", "https://127.0.0.1:1", "http://localhost"] {
+            assert_eq!(route(&all, direct), Ok(Route::Direct), "{direct}");
+        }
+        assert_eq!(route(&[("HTTPS_PROXY", "")], "https://far.example"), Ok(Route::Direct));
+    }
+
+    #[test]
+    fn a_proxy_that_cant_be_used_is_told_with_its_variable_before_anything_is_sent() {
+        for (value, words) in
+            [("socks5://me:pw@p:1", "not supported"), ("http://", "no address"), ("ftp://p", "not supported")]
+        {
+            let told = route(&[("ALL_PROXY", value)], "https://far.example").unwrap_err();
+            assert!(
+                told.contains(words) && told.contains("unset ALL_PROXY") && told.contains("far.example in NO_PROXY"),
+                "{told}"
+            );
+            assert!(!told.contains("pw"), "{told}");
+        }
+    }
+
+    #[test]
+    fn what_a_proxy_does_is_not_blamed_on_the_server() {
+        let proxy = Proxy { place: "http://p:1".into(), variable: "HTTPS_PROXY", secure: false };
+        let url = Url::parse("https://far.example/v1").unwrap();
+        for (why, words) in [
+            ("tunnel error: proxy authorization required", "HTTPS_PROXY as http://NAME:PASSWORD@p:1"),
+            ("tunnel error: unsuccessful", "opened no way to far.example:443"),
+            ("tunnel error: failed to create underlying connection", "unset HTTPS_PROXY"),
+            ("tunnel error: unexpected end of file", "does not answer like one"),
+        ] {
+            let failure = proxy.failure(&url, why, "refused").unwrap();
+            assert!(failure.fault.message.contains(words) && !failure.retry, "{failure:?}");
+        }
+        assert_eq!(proxy.failure(&url, "invalid peer certificate", ""), None);
+    }
+}

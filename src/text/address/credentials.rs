@@ -1,0 +1,113 @@
+//! Addresses in texts, without what only their owner should see.
+
+use std::borrow::Cow;
+
+const DOTS: &str = "••••";
+
+/// Ends of the names of values in an address that let somebody in.
+const SECRET_NAMES: [&str; 9] =
+    ["key", "token", "secret", "password", "passwd", "auth", "signature", "sig", "credential"];
+
+/// Returns the text with user name and password of every address in it as dots, and with the values of queries and
+/// fragments whose names say that they are secret.
+pub fn without_credentials(text: &str) -> Cow<'_, str> {
+    let mut out = String::new();
+    // Up to where the text is in `out`.
+    let mut done = 0;
+    let mut from = 0;
+    while let Some(found) = text.get(from..).and_then(|rest| rest.find("://")) {
+        let start = from + found + 3;
+        let rest = text.get(start..).unwrap_or_default();
+        let end = start + rest.find(is_outside).unwrap_or(rest.len());
+        from = end;
+        let url = text.get(start..end).unwrap_or_default();
+        let shown = shown(url);
+        if shown != url {
+            out.push_str(text.get(done..start).unwrap_or_default());
+            out.push_str(&shown);
+            done = end;
+        }
+    }
+    if done == 0 {
+        return Cow::Borrowed(text);
+    }
+    out.push_str(text.get(done..).unwrap_or_default());
+    Cow::Owned(out)
+}
+
+/// Returns whether a character ends an address in a text.
+fn is_outside(c: char) -> bool {
+    c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '`' | '<' | '>' | '\\' | '|')
+}
+
+/// An address from behind its scheme.
+fn shown(url: &str) -> String {
+    let (authority, tail) = url.split_at(url.find(['/', '?', '#']).unwrap_or(url.len()));
+    let mut out = match authority.rsplit_once('@') {
+        Some((_, host)) => format!("{DOTS}@{host}"),
+        None => authority.to_owned(),
+    };
+    let (path, values) = tail.split_at(tail.find(['?', '#']).unwrap_or(tail.len()));
+    out.push_str(path);
+    for value in values.split_inclusive(['?', '#', '&', ';']) {
+        // The sign stands at the end of the piece before.
+        let (value, sign) = match value.char_indices().next_back() {
+            Some((at, sign @ ('?' | '#' | '&' | ';'))) => (&value[..at], Some(sign)),
+            _ => (value, None),
+        };
+        match value.split_once('=') {
+            Some((name, secret)) if !secret.is_empty() && is_secret(name) => {
+                out.push_str(name);
+                out.push('=');
+                out.push_str(DOTS);
+            }
+            _ => out.push_str(value),
+        }
+        out.extend(sign);
+    }
+    out
+}
+
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SECRET_NAMES.iter().any(|end| name.ends_with(end))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_what_lets_somebody_in() {
+        for (text, shown) in [
+            (
+                "nothing to ask http://me:pw@host:1/x: give a prompt",
+                "nothing to ask http://••••@host:1/x: give a prompt",
+            ),
+            ("https://h/v1?api_key=abc&max_tokens=5", "https://h/v1?api_key=••••&max_tokens=5"),
+            ("\"wss://h?access_token=a%20b#x\", sent", "\"wss://h?access_token=••••#x\", sent"),
+            ("https://h/#id_token=abc&state=1", "https://h/#id_token=••••&state=1"),
+            ("two: http://a@b, http://c:d@e/f", "two: http://••••@b, http://••••@e/f"),
+            ("http://a@b@c/", "http://••••@c/"),
+        ] {
+            assert_eq!(without_credentials(text), shown);
+        }
+    }
+
+    #[test]
+    fn a_text_without_credentials_is_the_same() {
+        for text in ["", "://", "a@b", "http://host/@x", "http://h?key=", "http://h?q=a@b", "mail me@host about ://x"] {
+            assert!(matches!(without_credentials(text), Cow::Borrowed(same) if same == text), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_can_be_shown_and_shown_again(text in "[a:/@?#&=key ü]{0,60}") {
+            let shown = without_credentials(&text).into_owned();
+            prop_assert_eq!(without_credentials(&shown), shown.as_str());
+        }
+    }
+}
