@@ -199,7 +199,7 @@ async fn chat(chat: cli::Chat, loaded: Loaded, paths: Paths, folder: PathBuf) ->
     let mut house = House::new(loaded, paths, folder, Audience::Screen, chat.system.clone());
     // A screen for a model that nobody knows would only say so to every prompt.
     if let Err(fault) = house.chooser().check().await {
-        commands::complain(&fault.message);
+        complain(&fault.message);
         return Ok(CONFIGURATION);
     }
     let live = house.open(&start)?;
@@ -233,7 +233,7 @@ async fn attached(attach: &cli::Attach, loaded: Loaded, paths: Paths, folder: Pa
     let Attached { live, past, opened, models, warning } = house.attach(attach, prompt.is_some()).await?;
     if prints {
         if let Some(warning) = &warning {
-            commands::complain(warning);
+            complain(warning);
         }
         let run = Run {
             format: format_of(attach.printing.format()),

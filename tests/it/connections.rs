@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 
@@ -212,12 +213,12 @@ fn a_proxy_that_is_in_the_way_is_named_with_its_variable_at_once() {
 
 #[test]
 fn a_server_that_loads_its_model_is_waited_for_and_then_answers() {
+    static LOADS: AtomicU32 = AtomicU32::new(0);
     let (server, seen) = listen(|mut stream, told| {
         let head = head(&mut stream);
         let asks = head.starts_with(b"POST");
         let _ = told.send(head);
-        static LOADS: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let reply = if asks && LOADS.fetch_add(1, std::sync::atomic::Ordering::SeqCst) > 1 {
+        let reply = if asks && LOADS.fetch_add(1, Ordering::SeqCst) > 1 {
             let delta = r#"data: {"choices":[{"delta":{"content":"loaded"},"finish_reason":"stop"}]}"#;
             http("200 OK", "text/event-stream", &format!("{delta}\n\ndata: [DONE]\n\n"))
         } else {
