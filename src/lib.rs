@@ -62,8 +62,8 @@
 //! 1. *A token arrives.* Bytes → [`net`] cuts frames → a decoder says `TextDelta` → [`agent::turn`] passes it on →
 //!    [`bridge::session`] numbers, logs and publishes → [`store::Store::update`] appends and raises the item's revision
 //!    → [`app`] draws within 16 ms → one block is laid out.
-//! 2. *The person approves.* Key → `Action::Decide` → `Effect::Send` → the turn machine → `ApprovalResolved` comes back
-//!    as a fact, and that changes the screen.
+//! 2. *The person approves.* Key → [`store::approval`] selects; Enter, after a pause → `Effect::Send` → the turn machine →
+//!    `ApprovalResolved` comes back as a fact, and that changes the screen. What it grants comes back as weather.
 //! 3. *Esc.* Key → `Command::Cancel` → the reply is dropped, tools are stopped and report → `TurnFinished(Cancelled)`.
 //! 4. *A remote is attached.* One that is asked by POST is an engine ([`engine::remote`]) under the same agent; a stream
 //!    that can be had by GET is watched by [`bridge::remote`], which resumes it; [`dialect::detect`] finds out what

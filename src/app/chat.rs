@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use self::message::Message;
 use self::stray::Stray;
-use crate::config::keys::{Chord, Keymap};
+use crate::config::keys::{Chord, Key, Keymap};
 use crate::event::{Command, Envelope, Level, Millis};
 use crate::store::Store;
 use crate::store::action::{Act, Action, Edit, UiAction};
@@ -107,9 +107,14 @@ impl Chat {
                 }
                 let ask = self.key(chord, asked, now);
                 self.settle();
+                self.store.update(Msg::Pressed(clock), &mut self.effects);
                 return ask;
             }
-            Input::Paste(text) => self.paste(&text),
+            Input::Paste(text) => {
+                self.store.update(Msg::Tick(clock), &mut self.effects);
+                self.paste(&text);
+                self.store.update(Msg::Pressed(clock), &mut self.effects);
+            }
             Input::Resize(columns, rows) => {
                 // A panel hidden beside the transcript must not come up over it.
                 if layout::is_wide(columns) != layout::is_wide(self.ui.layout.area.width)
@@ -135,6 +140,9 @@ impl Chat {
     }
 
     fn key(&mut self, chord: Chord, asked: Option<Instant>, now: Instant) -> Option<Ask> {
+        if self.over_approval(chord) {
+            return None;
+        }
         let contexts = contexts(&self.store, self.ui.composer.is_empty());
         let what = self.keymap.find(contexts, chord).map(|row| row.what);
         if self.strays(chord, what, now) {
@@ -222,12 +230,49 @@ impl Chat {
         self.act(Action::Focus(Pane::Composer));
     }
 
+    /// Takes a key over an ask that could answer by accident: a character is text first, whatever it is bound to, and
+    /// Enter never selects and answers at once.
+    fn over_approval(&mut self, chord: Chord) -> bool {
+        let Some(approval) = self.store.focus.approval() else { return false };
+        if self.store.focus.is_typing() {
+            return false;
+        }
+        let (docked, selected) = (approval.is_docked(), approval.selected.is_some());
+        let found = self.keymap.find(contexts(&self.store, true), chord).map(|row| row.what);
+        let choice = match found {
+            Some(Act::Do(make)) => match make() {
+                Action::Choose(choice) => Some(choice),
+                _ => None,
+            },
+            _ => None,
+        };
+        match (chord.typed(), found) {
+            // In a pane that the person went to, its letters go on moving it.
+            (Some(_), Some(Act::View(action)))
+                if docked && self.store.focus.pane != Pane::Composer && action.only_moves() =>
+            {
+                self.view(action);
+            }
+            (Some(c), _) => self.tell(Msg::Do(Action::ApprovalTyped { c, choice })),
+            (None, _) if choice.is_some() && selected && chord == Chord::plain(Key::Enter) => {
+                self.act(Action::OverlayAccept);
+            }
+            (None, _) => return false,
+        }
+        true
+    }
+
     /// A search that is left takes the reader back to where they were.
     fn act(&mut self, action: Action) {
         if action == Action::CloseOverlay && matches!(self.store.focus.top(), Some(Overlay::Search(_))) {
             self.ui.transcript.go_back();
         }
-        self.tell(Msg::Do(action));
+        // Beside an ask the transcript is read, also from a field.
+        match action {
+            Action::OverlayPageUp if self.store.focus.docked().is_some() => self.view(UiAction::PageUp),
+            Action::OverlayPageDown if self.store.focus.docked().is_some() => self.view(UiAction::PageDown),
+            action => self.tell(Msg::Do(action)),
+        }
     }
 
     /// Scrolls what is under the pointer; what lies on top lies under it everywhere.
@@ -236,12 +281,14 @@ impl Chat {
             ..0 => (Action::OverlayUp, UiAction::ScrollUp),
             _ => (Action::OverlayDown, UiAction::ScrollDown),
         };
-        if self.store.focus.top().is_none() && self.ui.layout.pane(at) == Some(Pane::ToolPanel) {
+        let open = self.store.focus.docked().is_some() || self.store.focus.top().is_none();
+        if open && self.ui.layout.pane(at) == Some(Pane::ToolPanel) {
             return self.ui.tools.wheel(&self.store, rows);
         }
         for _ in 0..rows.unsigned_abs() {
             match self.store.focus.top() {
                 Some(Overlay::Search(_) | Overlay::Blocks) | None => self.view(view),
+                Some(Overlay::Approval(approval)) if approval.is_docked() => self.view(view),
                 Some(_) => self.tell(Msg::Do(overlay.clone())),
             }
         }
@@ -273,7 +320,11 @@ impl Chat {
             for c in text.chars().filter(|c| !c.is_control()).take(FIELD) {
                 self.tell(Msg::Do(Action::OverlayChar(c)));
             }
-        } else if self.store.session.caps().prompt && self.store.focus.approval().is_none() {
+        } else if self.store.focus.approval().is_some() && self.store.session.caps().prompt {
+            self.tell(Msg::Do(Action::StepBack));
+            self.settle();
+            self.ui.composer.paste(text);
+        } else if self.store.session.caps().prompt {
             self.write(text);
         }
     }
@@ -306,11 +357,15 @@ impl Chat {
 
     /// The draft goes to the history; without one the turn is interrupted; without that, twice quits.
     fn interrupt(&mut self, asked: Option<Instant>, now: Instant) {
-        if self.store.focus.top().is_some_and(|top| !matches!(top, Overlay::Approval(_))) {
+        if self.store.focus.top().is_some_and(|top| !matches!(top, Overlay::Approval(approval) if approval.is_docked()))
+        {
             self.escape();
         } else if !self.ui.composer.is_empty() {
             self.ui.composer.take();
         } else if self.can_interrupt() {
+            if self.store.focus.docked().is_some() && !self.store.focus.is_typing() {
+                self.tell(Msg::Do(Action::OverlayBackspace));
+            }
             self.tell(Msg::Do(Action::Cancel));
         } else if asked.is_some_and(|asked| now.saturating_duration_since(asked) <= TWICE) {
             self.tell(Msg::Do(Action::Quit));
@@ -380,6 +435,9 @@ impl Chat {
     fn settle(&mut self) {
         if let Some(text) = self.store.taken_back.take() {
             self.put_back(&text);
+        }
+        for c in std::mem::take(&mut self.store.written).chars() {
+            self.ui.composer.key(Chord::plain(Key::Char(c)));
         }
         let empty = self.ui.composer.is_empty();
         if empty != self.composer_empty {

@@ -360,8 +360,16 @@ mod tests {
     use crate::store::action::{Act, UiAction};
 
     /// Reached by another action's key, or from a list or a command.
-    const WITHOUT_KEY: &[&str] =
-        &["mode.ask", "mode.auto-edit", "mode.plan", "mode.full", "turn.cancel", "session.new"];
+    const WITHOUT_KEY: &[&str] = &[
+        "mode.ask",
+        "mode.auto-edit",
+        "mode.plan",
+        "mode.full",
+        "mode.choose",
+        "permissions.open",
+        "turn.cancel",
+        "session.new",
+    ];
 
     fn chord(text: &str) -> Chord {
         Chord::parse(text).unwrap_or_else(|| panic!("{text}"))
@@ -427,7 +435,7 @@ mod tests {
     fn a_pane_comes_before_global() {
         let keymap = Keymap::default();
         let name = |contexts: &[Context], key: &str| keymap.find(contexts, chord(key)).map(|row| row.name);
-        assert_eq!(name(&[Context::Approval, Context::Global], "esc"), Some("approval.deny"));
+        assert_eq!(name(&[Context::Approval, Context::Global], "up"), Some("approval.up"));
         assert_eq!(name(&[Context::Composer, Context::Global], "esc"), Some("app.escape"));
         assert_eq!(name(&[Context::Transcript, Context::Global], "pgup"), Some("transcript.page-up"));
         assert_eq!(name(&[Context::Composer, Context::Global], "?"), None);

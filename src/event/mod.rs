@@ -407,14 +407,13 @@ impl Mode {
         Self::ALL.into_iter().find(|mode| mode.name() == name)
     }
 
-    /// Returns the mode that one press of the mode key leads to.
+    /// Returns the mode that one press of the mode key leads to: never the one that doesn't ask.
     #[must_use]
     pub fn following(self) -> Self {
         match self {
             Self::Ask => Self::AutoEdit,
             Self::AutoEdit => Self::Plan,
-            Self::Plan => Self::Full,
-            Self::Full => Self::Ask,
+            Self::Plan | Self::Full => Self::Ask,
         }
     }
 }

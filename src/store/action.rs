@@ -3,8 +3,9 @@
 //! [`ACTIONS`] is the one table that keys, help, palette and config read. What needs an argument a key can't carry
 //! (a text, a model's name) is a variant without a row. Nothing here knows a key.
 
-use crate::event::{Decision, Millis, Mode, Target};
+use crate::event::{Millis, Mode, Target};
 
+use super::approval::Choice;
 use super::focus::Pane;
 
 /// A wish that changes what is true on screen or is sent to the source. Goes to `Store::update`.
@@ -18,9 +19,24 @@ pub enum Action {
     Retry,
     /// Send what waits from an earlier run.
     SendQueued,
-    /// Answers the ask on the screen.
-    Decide(Decision),
+    /// Selects an answer to the ask on the screen.
+    Choose(Choice),
+    /// A character was typed over the ask on the screen; it may be bound to a choice.
+    ApprovalTyped {
+        c: char,
+        choice: Option<Choice>,
+    },
+    /// The ask on the screen was drawn.
+    ApprovalShown,
+    /// Text for the composer came: the ask on the screen steps back behind its marker.
+    StepBack,
     CycleMode,
+    /// Lists the modes.
+    OpenModes,
+    /// Lists what is allowed and denied.
+    OpenPermissions,
+    /// Takes the selected grant back.
+    Revoke,
     SetMode(Mode),
     SetModel(String),
     OpenModels,
@@ -79,12 +95,8 @@ pub enum Action {
     OverlayPageDown,
     /// The view found that the overlay on top ends there.
     OverlayScrollTo(usize),
-    /// Enter: choose the selected model, send the reason or pattern, allow once.
+    /// Enter: choose the selected model, give the selected answer, send the reason or pattern.
     OverlayAccept,
-    /// The approval asks for a reason before it denies.
-    OverlayDenyWithReason,
-    /// The approval offers its pattern for editing before it allows.
-    OverlayPattern,
     /// The composer got or lost its text: an approval that arrives opens by itself only over an empty one.
     ComposerChanged {
         empty: bool,
@@ -152,6 +164,28 @@ pub enum UiAction {
     DeleteOrQuit,
     Redraw,
     Suspend,
+}
+
+impl UiAction {
+    /// Tells whether it does nothing but move what is read.
+    pub fn only_moves(self) -> bool {
+        matches!(
+            self,
+            Self::ScrollUp
+                | Self::ScrollDown
+                | Self::PageUp
+                | Self::PageDown
+                | Self::HalfPageUp
+                | Self::HalfPageDown
+                | Self::ScrollStart
+                | Self::ScrollEnd
+                | Self::PreviousPrompt
+                | Self::NextPrompt
+                | Self::SelectUp
+                | Self::SelectDown
+                | Self::FoldSelected
+        )
+    }
 }
 
 /// A change of the text in the composer or of the place in it.
@@ -292,11 +326,13 @@ pub const ACTIONS: &[Row] = &[
     act("app.help", Global, || Action::OpenHelp, "all keys"),
     act("model.choose", Global, || Action::OpenModels, "choose a model"),
     act("frames.open", Global, || Action::OpenFrames, "show the raw frames of the stream"),
-    act("mode.cycle", Global, || Action::CycleMode, "next mode: ask, auto-edit, plan, full"),
+    act("mode.cycle", Global, || Action::CycleMode, "next mode: ask, auto-edit, plan"),
     act("mode.ask", Global, || Action::SetMode(Mode::Ask), "ask before writing, running, fetching"),
     act("mode.auto-edit", Global, || Action::SetMode(Mode::AutoEdit), "change files here without asking"),
     act("mode.plan", Global, || Action::SetMode(Mode::Plan), "read only"),
     act("mode.full", Global, || Action::SetMode(Mode::Full), "never ask"),
+    act("mode.choose", Global, || Action::OpenModes, "choose a mode"),
+    act("permissions.open", Global, || Action::OpenPermissions, "what is allowed, and take it back"),
     act("approval.open", Global, || Action::OpenApproval, "show the waiting approval"),
     act("prompt.take-back", Global, || Action::TakeBack, "take back the last queued prompt"),
     act("prompt.retry", Global, || Action::Retry, "send the last prompt again"),
@@ -359,15 +395,18 @@ pub const ACTIONS: &[Row] = &[
     view("tool-panel.down", ToolPanel, UiAction::SelectDown, "select the call below"),
     view("tool-panel.fold", ToolPanel, UiAction::FoldSelected, "fold or unfold the selected call"),
     view("tool-panel.copy", ToolPanel, UiAction::CopySelected, "copy the selected call and its output"),
-    act("approval.once", Approval, || Action::Decide(Decision::Once), "allow once"),
-    act("approval.session", Approval, || Action::Decide(Decision::Session), "allow this tool for this session"),
-    act("approval.pattern", Approval, || Action::OverlayPattern, "allow what looks like this"),
-    act("approval.deny", Approval, || Action::Decide(Decision::Deny(None)), "deny"),
-    act("approval.deny-with-reason", Approval, || Action::OverlayDenyWithReason, "deny and say why"),
-    act("approval.up", Approval, || Action::OverlayUp, "scroll up"),
-    act("approval.down", Approval, || Action::OverlayDown, "scroll down"),
-    act("approval.page-up", Approval, || Action::OverlayPageUp, "page up"),
-    act("approval.page-down", Approval, || Action::OverlayPageDown, "page down"),
+    act("approval.once", Approval, || Action::Choose(Choice::Once), "select: allow once"),
+    act("approval.session", Approval, || Action::Choose(Choice::Session), "select: allow this tool for this session"),
+    act("approval.pattern", Approval, || Action::Choose(Choice::Pattern), "select: allow what looks like this"),
+    act("approval.deny", Approval, || Action::Choose(Choice::Deny), "select: deny"),
+    act("approval.deny-with-reason", Approval, || Action::Choose(Choice::DenyWithReason), "select: deny and say why"),
+    act("approval.view", Approval, || Action::Choose(Choice::Look), "show the whole of it"),
+    act("approval.answer", Approval, || Action::OverlayAccept, "give the selected answer; Esc denies"),
+    act("approval.up", Approval, || Action::OverlayUp, "select the answer before"),
+    act("approval.down", Approval, || Action::OverlayDown, "select the answer after"),
+    act("approval.clear", Approval, || Action::OverlayBackspace, "select nothing"),
+    view("approval.page-up", Approval, UiAction::PageUp, "page up beside it"),
+    view("approval.page-down", Approval, UiAction::PageDown, "page down beside it"),
     act("replay.pause", Replay, || Action::Pause, "play or pause"),
     act("replay.back", Replay, || Action::Seek(Target::By(-5_000)), "5 s back"),
     act("replay.forward", Replay, || Action::Seek(Target::By(5_000)), "5 s forward"),
@@ -399,6 +438,7 @@ pub const ACTIONS: &[Row] = &[
     act("overlay.accept", Overlay, || Action::OverlayAccept, "choose"),
     act("overlay.backspace", Overlay, || Action::OverlayBackspace, "delete backward"),
     act("overlay.clear", Overlay, || Action::OverlayClear, "empty the field"),
+    act("permissions.revoke", Overlay, || Action::Revoke, "permissions: take the selected grant back"),
     act("frames.pause", Overlay, || Action::PauseFrames, "frames: stand still, or follow"),
     act("frames.save", Overlay, || Action::SaveFrames, "frames: save them as a recording"),
     act("overlay.close", Overlay, || Action::CloseOverlay, "close"),

@@ -1,10 +1,11 @@
 //! Which pane has the keys, and the stack of overlays above all panes.
 //!
-//! Keys typed while an ask opens must never answer it: it opens by itself only over an empty composer, takes no answer
-//! for its first [`GUARD`], and each key swallowed in that time starts it again.
+//! An ask opens by itself only over an empty composer and where nothing else is open; what keys do to it is in
+//! [`super::approval`].
 
 use crate::event::{CallId, Millis};
 
+use super::approval::{Approval, ApprovalInput};
 use super::links::Link;
 use super::msg::ModelChoice;
 use super::outline::Outline;
@@ -12,8 +13,6 @@ use super::search::Search;
 use super::source::Field;
 use super::transcript::ItemId;
 
-/// How long an ask is on screen before it takes an answer.
-pub const GUARD: Millis = Millis(350);
 /// Longest text one can type into an overlay, in bytes.
 const LONGEST_INPUT: usize = 2000;
 
@@ -22,6 +21,8 @@ pub struct Focus {
     pub pane: Pane,
     /// The last one is on top and gets the keys.
     pub overlays: Vec<Overlay>,
+    /// When the last key was pressed, on the session's clock.
+    pub last_key: Option<Millis>,
     /// The composer holds text, so nothing may open over it by itself.
     pub composer_busy: bool,
     /// The person wants the tool panel other than it is by default: away where it fits, over the transcript where not.
@@ -83,36 +84,18 @@ pub enum Overlay {
         /// When the last letter chose one: Enter right behind it was typed, and not meant.
         chosen_at: Millis,
     },
+    /// What needs asking, to be chosen.
+    Modes {
+        selected: usize,
+        /// The mode that never asks was chosen and wants to be confirmed: whether that is what is selected.
+        sure: Option<bool>,
+    },
+    /// What is allowed and denied; a grant can be taken back.
+    Permissions {
+        selected: usize,
+    },
     /// Letters stand on the code blocks; one is to be copied.
     Blocks,
-}
-
-/// An ask on the screen.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Approval {
-    pub call: CallId,
-    /// Start of the guard: when it opened or last swallowed a key.
-    pub opened_at: Millis,
-    pub input: ApprovalInput,
-    /// Rows of the detail scrolled down; the view stops at the end.
-    pub scroll: usize,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum ApprovalInput {
-    #[default]
-    Choosing,
-    /// Typing why not.
-    Reason(String),
-    /// Editing what else to allow.
-    Pattern(String),
-}
-
-impl Approval {
-    /// Returns whether it swallows answers still.
-    pub fn is_guarded(&self, now: Millis) -> bool {
-        now.since(self.opened_at) < GUARD
-    }
 }
 
 impl Focus {
@@ -139,13 +122,32 @@ impl Focus {
         }
     }
 
+    /// Closes the ask on top.
+    pub(super) fn take_approval(&mut self) -> Option<Approval> {
+        match self.overlays.pop() {
+            Some(Overlay::Approval(approval)) => Some(approval),
+            other => {
+                self.overlays.extend(other);
+                None
+            }
+        }
+    }
+
     /// Returns whether plain characters are text for the overlay on top, and not its keys.
     pub fn is_typing(&self) -> bool {
         match self.top() {
             Some(Overlay::Models { .. } | Overlay::Outline(_) | Overlay::Frames) => true,
             Some(Overlay::Search(search)) => search.typing,
             Some(Overlay::Approval(approval)) => approval.input != ApprovalInput::Choosing,
-            Some(Overlay::Help { .. } | Overlay::Blocks | Overlay::Raw { .. } | Overlay::Links { .. }) | None => false,
+            Some(
+                Overlay::Help { .. }
+                | Overlay::Blocks
+                | Overlay::Raw { .. }
+                | Overlay::Links { .. }
+                | Overlay::Modes { .. }
+                | Overlay::Permissions { .. },
+            )
+            | None => false,
         }
     }
 
@@ -154,10 +156,7 @@ impl Focus {
             Some(Overlay::Models { query, .. }) => Some(query),
             Some(Overlay::Search(search)) if search.typing => Some(&mut search.query),
             Some(Overlay::Outline(outline)) => Some(&mut outline.query),
-            Some(Overlay::Approval(Approval {
-                input: ApprovalInput::Reason(text) | ApprovalInput::Pattern(text),
-                ..
-            })) => Some(text),
+            Some(Overlay::Approval(approval)) => approval.field(),
             _ => None,
         }
     }
@@ -190,14 +189,23 @@ impl Focus {
         self.backspace();
     }
 
-    pub(super) fn open_approval(&mut self, call: &CallId, now: Millis) {
-        self.overlays.retain(|overlay| !matches!(overlay, Overlay::Approval(_)));
-        self.overlays.push(Overlay::Approval(Approval {
-            call: call.clone(),
-            opened_at: now,
-            input: ApprovalInput::Choosing,
-            scroll: 0,
-        }));
+    /// Returns the ask that is open, be it on top or below the help.
+    pub fn open_ask(&self) -> Option<&Approval> {
+        self.overlays.iter().find_map(|overlay| match overlay {
+            Overlay::Approval(approval) => Some(approval),
+            _ => None,
+        })
+    }
+
+    /// Returns the ask on top that stands above the composer.
+    pub fn docked(&self) -> Option<&Approval> {
+        self.approval().filter(|approval| approval.is_docked())
+    }
+
+    pub(super) fn open_approval(&mut self, call: &CallId) {
+        if self.open_ask().is_none() {
+            self.overlays.push(Overlay::Approval(Approval::new(call.clone())));
+        }
     }
 
     /// Returns the search, be it on top or below the help.
@@ -235,21 +243,30 @@ impl Focus {
     }
 
     pub(super) fn answer(&mut self, call: CallId) {
-        self.overlays.pop();
         self.answered.push(call);
+    }
+
+    /// An answer may not have arrived: what still waits can be answered again.
+    pub(super) fn forget_answers(&mut self) {
+        self.answered.clear();
     }
 
     pub(super) fn was_answered(&self, call: &CallId) -> bool {
         self.answered.contains(call)
     }
 
-    /// Closes what is about calls that nobody has to decide about any more.
-    pub(super) fn settle(&mut self, is_pending: impl Fn(&CallId) -> bool) {
+    /// Closes what is about calls that nobody has to decide about any more; returns what was typed over them.
+    pub(super) fn settle(&mut self, is_pending: impl Fn(&CallId) -> bool) -> String {
         self.answered.retain(&is_pending);
-        self.overlays.retain(|overlay| match overlay {
-            Overlay::Approval(approval) => is_pending(&approval.call),
+        let mut left = String::new();
+        self.overlays.retain_mut(|overlay| match overlay {
+            Overlay::Approval(approval) if !is_pending(&approval.call) => {
+                left.push_str(&approval.left_over());
+                false
+            }
             _ => true,
         });
+        left
     }
 }
 

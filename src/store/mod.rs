@@ -5,6 +5,7 @@
 //! here. Times come inside messages, on the source's clock.
 
 pub mod action;
+pub mod approval;
 mod copying;
 pub mod effect;
 mod finding;
@@ -16,6 +17,7 @@ pub mod links;
 pub mod msg;
 pub mod notes;
 pub mod outline;
+pub mod permissions;
 pub mod search;
 pub mod session;
 pub mod slash;
@@ -28,8 +30,9 @@ mod wishes;
 
 use crate::event::{AgentEvent, Envelope, Level, LinkState, Seq, TurnEnd, Undelivered};
 
+use self::approval::Approval;
 use self::effect::Effect;
-use self::focus::{Approval, Focus};
+use self::focus::Focus;
 use self::frames::Frames;
 use self::msg::{Msg, Report};
 use self::notes::Notes;
@@ -118,6 +121,8 @@ pub struct Store {
     pub images: images::Images,
     /// Text that belongs into the composer; whoever owns the composer takes it.
     pub taken_back: Option<String>,
+    /// What was typed over an ask and belongs into the composer, where its cursor is; taken likewise.
+    pub written: String,
     last_seq: Seq,
 }
 
@@ -150,6 +155,7 @@ impl Store {
                     if text.is_some() {
                         self.taken_back.clone_from(text);
                     }
+                    self.focus.forget_answers();
                 }
                 self.session.weather = weather;
             }
@@ -165,6 +171,7 @@ impl Store {
             Msg::Report(Report::Image(source, told)) => self.images.told(source, told, fx),
             Msg::Report(Report::Said(text)) => self.hint = Some((Level::Info, text)),
             Msg::Tick(now) => self.session.clock(now),
+            Msg::Pressed(now) => self.focus.last_key = Some(now),
             Msg::Work => finding::work(self),
             Msg::Earlier(percent) => self.earlier = Some(percent),
         }
@@ -206,7 +213,7 @@ impl Store {
             | LinkState::Unproductive { .. }
             | LinkState::Retrying { .. } => true,
         };
-        let guarded = self.focus.approval().is_some_and(|approval| approval.is_guarded(self.session.now));
+        let guarded = self.is_guarded();
         let playing = self.session.weather.replay.is_some_and(|replay| !replay.paused);
         let works = !self.session.phase.is_idle() && !self.stands_still();
         line_moves || guarded || playing || works
@@ -229,6 +236,11 @@ impl Store {
         matches!(self.session.phase, Phase::WaitingApproval { .. })
             && !self.session.cancelling
             && !self.tools.open().any(moves)
+    }
+
+    /// Returns whether the ask on the screen takes no answer yet.
+    pub fn is_guarded(&self) -> bool {
+        self.focus.approval().is_some_and(|approval| approval.is_guarded(self.session.now, self.focus.last_key))
     }
 
     /// Returns the ask on the screen, if there is one.
@@ -285,7 +297,8 @@ impl Store {
         }
         self.session.wait(self.tools.pending().next().is_some());
         let tools = &self.tools;
-        self.focus.settle(|call| tools.is_pending(call));
+        let left = self.focus.settle(|call| tools.is_pending(call));
+        self.give_back(&left);
         if matches!(event, AgentEvent::ApprovalRequested { .. }) && self.session.caps().decide {
             fx.push(Effect::Bell);
         }
@@ -299,7 +312,15 @@ impl Store {
         }
         let next = self.tools.pending().find(|call| !self.focus.was_answered(&call.id));
         if let Some(call) = next {
-            self.focus.open_approval(&call.id, self.session.now);
+            self.focus.open_approval(&call.id);
+        }
+    }
+
+    /// Puts what was typed over an ask into the composer.
+    fn give_back(&mut self, left: &str) {
+        if !left.is_empty() {
+            self.written.push_str(left);
+            self.focus.composer_busy = true;
         }
     }
 
@@ -309,7 +330,8 @@ impl Store {
         self.usage = Meters::default();
         self.notes = Notes::default();
         self.session.reset();
-        self.focus.settle(|_| false);
+        let left = self.focus.settle(|_| false);
+        self.give_back(&left);
         self.earlier = None;
         self.last_seq = Seq(0);
     }

@@ -27,6 +27,8 @@ pub enum Msg {
     Work,
     /// The source's clock, sent only while something is animated.
     Tick(Millis),
+    /// A key was pressed, and what it meant was done.
+    Pressed(Millis),
 }
 
 /// How an effect went.

@@ -20,6 +20,8 @@ pub struct SessionState {
     pub models: Option<Vec<ModelChoice>>,
     /// A mode asked for and not confirmed yet.
     pub wanted_mode: Option<Mode>,
+    /// The person said that the mode that never asks is meant.
+    pub full_confirmed: bool,
     /// Facts of a newer format that were skipped.
     pub unknown_events: u64,
 }

@@ -1,8 +1,10 @@
 use super::action::Action;
-use super::focus::{ApprovalInput, Overlay, Pane};
+use super::focus::{Overlay, Pane};
 use super::msg::ModelChoice;
 use super::*;
-use crate::event::{Ask, Caps, Command, DecidedBy, Decision, Millis, Mode, Queued, ReplayState, Risk, Weather};
+use crate::event::{Ask, Caps, Command, Decision, Millis, Mode, Queued, ReplayState, Risk, Weather};
+
+mod asks;
 
 struct Session {
     store: Store,
@@ -41,6 +43,11 @@ impl Session {
 
     fn tick(&mut self, now: u64) {
         self.store.update(Msg::Tick(Millis(now)), &mut self.fx);
+    }
+
+    /// What the view says after a frame.
+    fn drawn(&mut self) {
+        self.act(Action::ApprovalShown);
     }
 
     fn shown(&self) -> Option<&str> {
@@ -166,6 +173,7 @@ fn nothing_ticks_while_only_a_person_is_waited_for() {
     let mut session = Session::live();
     session.event(1000, AgentEvent::TurnStarted { turn: "t".into(), parent: None });
     session.ask(1000, "c1");
+    session.drawn();
     assert!(session.store.wants_ticks(), "the guard runs");
     session.tick(1400);
     assert!(!session.store.wants_ticks());
@@ -181,84 +189,6 @@ fn the_newest_queued_prompt_comes_back() {
     session.store.update(Msg::Weather(Weather { queue, ..Weather::default() }), &mut session.fx);
     assert_eq!(session.act(Action::TakeBack), [Effect::Send(Command::Unqueue { id: 2 })]);
     assert_eq!(session.store.taken_back.as_deref(), Some("two"));
-}
-
-#[test]
-fn an_ask_opens_over_an_empty_composer_and_takes_no_answer_at_first() {
-    let mut session = Session::live();
-    session.ask(1000, "c1");
-    assert_eq!(session.shown(), Some("c1"));
-    assert_eq!(session.fx, [Effect::Bell]);
-    session.tick(1300);
-    assert_eq!(session.act(Action::Decide(Decision::Once)), []);
-    session.tick(1500);
-    assert_eq!(session.act(Action::Decide(Decision::Once)), [], "a swallowed key starts the guard again");
-    session.tick(1850);
-    assert_eq!(session.act(Action::Decide(Decision::Once)), decide("c1", Decision::Once));
-    assert_eq!(session.shown(), None);
-    assert_eq!(session.act(Action::Decide(Decision::Once)), [], "the first answer is the only one");
-}
-
-#[test]
-fn an_ask_waits_while_the_composer_holds_text() {
-    let mut session = Session::live();
-    session.act(Action::ComposerChanged { empty: false });
-    session.ask(1000, "c1");
-    assert_eq!((session.shown(), session.store.hidden_asks()), (None, 1));
-    session.act(Action::OpenApproval);
-    assert_eq!((session.shown(), session.store.hidden_asks()), (Some("c1"), 0));
-}
-
-#[test]
-fn the_next_ask_opens_with_a_guard_of_its_own() {
-    let mut session = Session::live();
-    session.ask(1000, "c1");
-    session.ask(1000, "c2");
-    session.tick(2000);
-    assert_eq!(session.act(Action::OverlayAccept), decide("c1", Decision::Once));
-    assert_eq!(session.shown(), Some("c2"));
-    assert_eq!(session.act(Action::OverlayAccept), []);
-    session.event(
-        2100,
-        AgentEvent::ApprovalResolved { call: "c2".into(), decision: Decision::Deny(None), by: DecidedBy::Remote },
-    );
-    assert_eq!(session.shown(), None, "somebody else was first, and an answered ask does not open again");
-}
-
-#[test]
-fn a_denial_may_have_a_reason() {
-    let mut session = Session::live();
-    session.ask(0, "c1");
-    session.tick(1000);
-    session.act(Action::OverlayDenyWithReason);
-    for c in "nox".chars() {
-        session.act(Action::OverlayChar(c));
-    }
-    session.act(Action::OverlayBackspace);
-    assert_eq!(session.act(Action::Decide(Decision::Once)), [], "keys are text now");
-    assert_eq!(session.act(Action::OverlayAccept), decide("c1", Decision::Deny(Some("no".into()))));
-}
-
-#[test]
-fn the_pattern_can_be_edited_and_left() {
-    let mut session = Session::live();
-    session.ask(0, "c1");
-    session.tick(1000);
-    session.act(Action::OverlayPattern);
-    session.act(Action::CloseOverlay);
-    assert_eq!(session.store.focus.approval().map(|a| a.input.clone()), Some(ApprovalInput::Choosing));
-    session.act(Action::OverlayPattern);
-    session.act(Action::OverlayBackspace);
-    let pattern = Decision::Pattern("shell(git status*".into());
-    assert_eq!(session.act(Action::OverlayAccept), decide("c1", pattern));
-}
-
-#[test]
-fn closing_an_ask_denies_it() {
-    let mut session = Session::live();
-    session.ask(0, "c1");
-    session.tick(1000);
-    assert_eq!(session.act(Action::CloseOverlay), decide("c1", Decision::Deny(None)));
 }
 
 #[test]

@@ -1,15 +1,18 @@
 //! What the person asked for, one arm each: a change of state here, or an effect for someone who can.
 
-use crate::event::{Caps, Command, Decision, Level, Millis, ReplayState};
+use crate::event::{Caps, Command, Level, Millis, Mode, ReplayState};
 
 use super::Store;
 use super::action::Action;
+use super::approval;
+use super::approval::GUARD;
 use super::copying;
 use super::effect::Effect;
 use super::finding;
-use super::focus::{ApprovalInput, GUARD, Overlay, Pane, matching};
+use super::focus::{Overlay, Pane, matching};
 use super::frames::Frames;
 use super::links;
+use super::permissions;
 use super::submitting;
 use super::transcript::{Item, ItemId, Kind};
 
@@ -21,7 +24,7 @@ const SLOWEST: f32 = 0.125;
 const FASTEST: f32 = 64.0;
 
 pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
-    if !matches!(action, Action::ComposerChanged { .. } | Action::OverlayScrollTo(_)) {
+    if !matches!(action, Action::ComposerChanged { .. } | Action::OverlayScrollTo(_) | Action::ApprovalShown) {
         store.hint = None;
     }
     match action {
@@ -40,17 +43,16 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         }
         Action::Retry => submitting::retry(store, fx),
         Action::SendQueued => fx.push(Effect::Send(Command::SendQueued)),
-        Action::Decide(decision) => decide(store, decision, fx),
-        Action::CycleMode => {
-            let mode = store.session.wanted_mode.unwrap_or(store.session.mode()).following();
-            act(store, Action::SetMode(mode), fx);
-        }
-        Action::SetMode(mode) => {
-            if can(store, |caps| caps.prompt, "the mode can't be changed here") {
-                store.session.wanted_mode = Some(mode);
-                fx.push(Effect::Send(Command::SetMode { mode }));
-            }
-        }
+        Action::Choose(choice) => approval::choose(store, choice),
+        Action::ApprovalTyped { c, choice } => approval::typed(store, c, choice),
+        Action::ApprovalShown => approval::shown(store),
+        Action::StepBack => approval::step_back(store, None),
+        Action::CycleMode => permissions::next_mode(store, fx),
+        Action::SetMode(Mode::Full) if !permissions::may_never_ask(store) => permissions::confirm(store),
+        Action::SetMode(mode) => permissions::set_mode(store, mode, fx),
+        Action::OpenModes => permissions::open_modes(store, None),
+        Action::OpenPermissions => open(store, Overlay::Permissions { selected: 0 }),
+        Action::Revoke => permissions::revoke(store, fx),
         Action::SetModel(model) => {
             if can(store, |caps| caps.prompt, "the model can't be changed here") {
                 fx.push(Effect::Send(Command::SetModel { model }));
@@ -151,24 +153,27 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
                 if c == 'y' {
                     copying::item(store, item.0, fx);
                 }
-            } else if !swallowed(store) {
+            } else if let Some(Overlay::Modes { .. }) = store.focus.top() {
+                permissions::mode_letter(store, c);
+            } else {
                 store.focus.type_char(c);
                 finding::edited(store);
             }
         }
         Action::OverlayBackspace => {
+            approval::unselect(store);
             if store.focus.top() == Some(&Overlay::Frames) {
                 store.frames.backspace();
-            } else if !swallowed(store) {
+            } else if let Some(Overlay::Permissions { .. }) = store.focus.top() {
+                permissions::revoke(store, fx);
+            } else {
                 store.focus.backspace();
                 finding::edited(store);
             }
         }
         Action::OverlayClear => {
-            if !swallowed(store) {
-                store.focus.clear_input();
-                finding::edited(store);
-            }
+            store.focus.clear_input();
+            finding::edited(store);
         }
         Action::OverlayUp => scroll(store, Step::Back(1)),
         Action::OverlayDown => scroll(store, Step::On(1)),
@@ -176,7 +181,7 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         Action::OverlayPageDown => scroll(store, Step::On(PAGE)),
         Action::OverlayScrollTo(row) => match store.focus.overlays.last_mut() {
             Some(Overlay::Help { scroll }) => *scroll = row,
-            Some(Overlay::Approval(approval)) => approval.scroll = row,
+            Some(Overlay::Approval(approval)) => approval.whole = approval.whole.map(|_| row),
             Some(Overlay::Frames) => {
                 if let Some(scroll) = &mut store.frames.opened {
                     *scroll = row;
@@ -186,65 +191,18 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
             _ => {}
         },
         Action::OverlayAccept => accept(store, fx),
-        Action::OverlayDenyWithReason => {
-            if !swallowed(store) {
-                begin_input(store, ApprovalInput::Reason(String::new()));
-            }
-        }
-        Action::OverlayPattern => {
-            if !swallowed(store) {
-                let pattern = store.shown_ask().and_then(|(_, call)| call.ask.as_ref()?.pattern.clone());
-                match pattern {
-                    Some(pattern) => begin_input(store, ApprovalInput::Pattern(pattern)),
-                    None => store.hint = Some((Level::Info, "this call has no pattern to allow".into())),
-                }
-            }
-        }
-    }
-}
-
-/// Answers the ask on the screen, unless it is guarded or a text is being typed.
-fn decide(store: &mut Store, decision: Decision, fx: &mut Vec<Effect>) {
-    if swallowed(store) || store.focus.is_typing() {
-        return;
-    }
-    send_decision(store, decision, fx);
-}
-
-fn send_decision(store: &mut Store, decision: Decision, fx: &mut Vec<Effect>) {
-    let Some(call) = store.focus.approval().map(|approval| approval.call.clone()) else { return };
-    fx.push(Effect::Send(Command::Decide { call: call.clone(), decision }));
-    store.focus.answer(call);
-    store.offer_approval();
-}
-
-/// Returns whether the ask on the screen opened too short a time ago to take a key, and starts that time again.
-fn swallowed(store: &mut Store) -> bool {
-    let now = store.session.now;
-    let Some(approval) = store.focus.approval_mut() else { return false };
-    let guarded = approval.is_guarded(now);
-    if guarded {
-        approval.opened_at = now;
-    }
-    guarded
-}
-
-fn begin_input(store: &mut Store, input: ApprovalInput) {
-    if let Some(approval) = store.focus.approval_mut()
-        && approval.input == ApprovalInput::Choosing
-    {
-        approval.input = input;
     }
 }
 
 fn accept(store: &mut Store, fx: &mut Vec<Effect>) {
-    if swallowed(store) {
-        return;
-    }
     match store.focus.top() {
         None => {}
+        Some(Overlay::Approval(_)) => approval::accept(store, fx),
+        Some(Overlay::Modes { .. }) => permissions::take_mode(store, fx),
         Some(Overlay::Links { .. }) => open_link(store, fx),
-        Some(Overlay::Help { .. } | Overlay::Blocks | Overlay::Raw { .. }) => close(store, fx),
+        Some(Overlay::Help { .. } | Overlay::Blocks | Overlay::Raw { .. } | Overlay::Permissions { .. }) => {
+            close(store, fx);
+        }
         Some(Overlay::Search(_)) => finding::accept(store),
         Some(Overlay::Outline(_)) => finding::choose(store),
         Some(Overlay::Frames) => store.frames.open(),
@@ -256,43 +214,20 @@ fn accept(store: &mut Store, fx: &mut Vec<Effect>) {
             close(store, fx);
             act(store, Action::SetModel(model), fx);
         }
-        Some(Overlay::Approval(approval)) => {
-            let decision = match &approval.input {
-                ApprovalInput::Choosing => Decision::Once,
-                ApprovalInput::Reason(reason) if reason.trim().is_empty() => Decision::Deny(None),
-                ApprovalInput::Reason(reason) => Decision::Deny(Some(reason.trim().to_owned())),
-                ApprovalInput::Pattern(pattern) if pattern.trim().is_empty() => return,
-                ApprovalInput::Pattern(pattern) => Decision::Pattern(pattern.trim().to_owned()),
-            };
-            send_decision(store, decision, fx);
-        }
     }
 }
 
-/// Leaves what is on top: typing goes back to choosing, an ask without an answer is denied.
-fn close(store: &mut Store, fx: &mut Vec<Effect>) {
-    if swallowed(store) {
-        return;
+/// Leaves what is on top.
+pub(super) fn close(store: &mut Store, fx: &mut Vec<Effect>) {
+    match store.focus.top() {
+        Some(Overlay::Approval(_)) => return approval::close(store, fx),
+        Some(Overlay::Search(_)) => finding::leave(store),
+        Some(Overlay::Frames) if store.frames.opened.is_some() => return store.frames.open(),
+        Some(Overlay::Frames) => store.frames = Frames::default(),
+        _ => {}
     }
-    match store.focus.approval_mut() {
-        Some(approval) if approval.input == ApprovalInput::Choosing => {
-            send_decision(store, Decision::Deny(None), fx);
-        }
-        Some(approval) => approval.input = ApprovalInput::Choosing,
-        None => {
-            if let Some(Overlay::Search(_)) = store.focus.top() {
-                finding::leave(store);
-            }
-            if store.focus.top() == Some(&Overlay::Frames) {
-                if store.frames.opened.is_some() {
-                    return store.frames.open();
-                }
-                store.frames = Frames::default();
-            }
-            store.focus.overlays.pop();
-            store.offer_approval();
-        }
-    }
+    store.focus.overlays.pop();
+    store.offer_approval();
 }
 
 /// Opens an overlay unless its like is on top already.
@@ -360,7 +295,7 @@ fn open_approval(store: &mut Store) {
         return;
     }
     match store.tools.pending().next() {
-        Some(call) => store.focus.open_approval(&call.id, store.session.now),
+        Some(call) => store.focus.open_approval(&call.id),
         None => store.hint = Some((Level::Info, "nothing waits for a decision".into())),
     }
 }
@@ -389,6 +324,11 @@ fn scroll(store: &mut Store, step: Step) {
         });
         return;
     }
+    if let Some(Overlay::Approval(approval)) = store.focus.top()
+        && approval.whole.is_none()
+    {
+        return approval::step(store, matches!(step, Step::On(_)));
+    }
     if store.focus.top() == Some(&Overlay::Frames) {
         let (Step::Back(rows) | Step::On(rows)) = step;
         let rows = isize::try_from(rows).unwrap_or(isize::MAX);
@@ -398,12 +338,23 @@ fn scroll(store: &mut Store, step: Step) {
         Some(Overlay::Models { query, .. }) => {
             matching(store.session.models.as_deref().unwrap_or_default(), query).len()
         }
+        Some(Overlay::Modes { .. }) => Mode::ALL.len(),
+        Some(Overlay::Permissions { .. }) => permissions::entries(store).len(),
         _ => usize::MAX,
     };
     let place = match store.focus.overlays.last_mut() {
         Some(Overlay::Help { scroll } | Overlay::Raw { scroll, .. }) => scroll,
-        Some(Overlay::Models { selected, .. }) => selected,
-        Some(Overlay::Approval(approval)) => &mut approval.scroll,
+        Some(Overlay::Modes { sure: Some(sure), .. }) => {
+            *sure = !*sure;
+            return;
+        }
+        Some(
+            Overlay::Models { selected, .. } | Overlay::Modes { selected, .. } | Overlay::Permissions { selected },
+        ) => selected,
+        Some(Overlay::Approval(approval)) => match &mut approval.whole {
+            Some(scroll) => scroll,
+            None => return,
+        },
         _ => return,
     };
     *place = match step {

@@ -65,7 +65,11 @@ pub fn contexts(store: &Store, composer_empty: bool) -> &'static [Context] {
     use Context::{Approval, Composer, EmptyComposer, Global, Matches, Replay, Search, ToolPanel, Transcript};
     let replays = store.session.caps().seek;
     match (store.focus.top(), store.focus.pane) {
-        (Some(Overlay::Approval(_)), _) if !store.focus.is_typing() => &[Approval, Global],
+        (Some(Overlay::Approval(approval)), pane) if approval.is_docked() && !store.focus.is_typing() => match pane {
+            Pane::Composer => &[Approval, Global],
+            Pane::Transcript => &[Approval, Transcript, Global],
+            Pane::ToolPanel => &[Approval, ToolPanel, Global],
+        },
         (Some(Overlay::Search(search)), _) if search.typing => &[Search, Context::Overlay, Global],
         (Some(Overlay::Search(_)), _) => &[Matches, Transcript, Global],
         // The transcript can be scrolled while its blocks have letters.

@@ -6,6 +6,7 @@
 //!  │ transcript          │ tools     │        │ transcript          │   what is left
 //!  │                     │           │        │ (or tools, on wish) │
 //!  ├─────────────────────┴───────────┤        ├─────────────────────┤
+//!  │ a question                      │        │ a question          │   at most half of all
 //!  │ message                         │        │ message             │   while there is one; 1, from 16 rows on 1 to 3
 //!  │ queued prompts                  │        │ queued prompts      │   0 to 3
 //!  ├─────────── activity ────────────┤        ├───── activity ──────┤   1, from 6 rows on
@@ -41,6 +42,8 @@ pub struct Wants {
     pub queue_rows: u16,
     /// Rows of what is said to the person just now.
     pub message_rows: u16,
+    /// What a call's question needs; it gets no more than half of the rows.
+    pub question_rows: u16,
     /// A replay is watched: its bar stands where the composer would.
     pub replay: bool,
     /// The tool panel stands beside the transcript where there is room.
@@ -54,6 +57,7 @@ pub struct Layout {
     pub area: Rect,
     pub transcript: Rect,
     pub tools: Rect,
+    pub question: Rect,
     pub message: Rect,
     pub queue: Rect,
     pub activity: Rect,
@@ -88,6 +92,7 @@ impl Layout {
         let activity = take_bottom(&mut rest, activity);
         let queue = take_bottom(&mut rest, queue);
         let message = take_bottom(&mut rest, wants.message_rows.min(message_max(height)));
+        let question = take_bottom(&mut rest, wants.question_rows.min(question_most(height)));
         let (composer, replay) = if wants.replay { (Rect::ZERO, input) } else { (input, Rect::ZERO) };
 
         let wide = is_wide(area.width);
@@ -103,7 +108,7 @@ impl Layout {
             (false, true) => (Rect::ZERO, rest),
             (true | false, false) => (rest, Rect::ZERO),
         };
-        Self { area, transcript, tools, message, queue, activity, composer, replay, usage, status }
+        Self { area, transcript, tools, question, message, queue, activity, composer, replay, usage, status }
     }
 
     /// Returns the pane at a column and row, if one is there.
@@ -117,6 +122,11 @@ impl Layout {
 /// Returns the most rows that a message may have at this height.
 pub fn message_max(height: u16) -> u16 {
     if height < 16 { 1 } else { 3 }
+}
+
+/// Returns the most rows that a question gets.
+pub fn question_most(height: u16) -> u16 {
+    height / 2
 }
 
 fn take_bottom(rest: &mut Rect, rows: u16) -> Rect {
@@ -135,9 +145,10 @@ pub fn centered(area: Rect, width: u16, height: u16) -> Rect {
 mod tests {
     use super::*;
 
-    fn parts(layout: &Layout) -> [Rect; 9] {
-        let Layout { area: _, transcript, tools, message, queue, activity, composer, replay, usage, status } = *layout;
-        [transcript, tools, message, queue, activity, composer, replay, usage, status]
+    fn parts(layout: &Layout) -> [Rect; 10] {
+        let Layout { area: _, transcript, tools, question, message, queue, activity, composer, replay, usage, status } =
+            *layout;
+        [transcript, tools, question, message, queue, activity, composer, replay, usage, status]
     }
 
     #[test]
@@ -147,8 +158,15 @@ mod tests {
                 for (replay, panel_flipped) in [(false, false), (true, false), (false, true), (true, true)] {
                     let area = Rect { x: 3, y: 2, width, height };
                     let message_rows = height % 5;
-                    let wants =
-                        Wants { composer_rows: 5, queue_rows: 4, message_rows, replay, panel: true, panel_flipped };
+                    let wants = Wants {
+                        composer_rows: 5,
+                        queue_rows: 4,
+                        question_rows: 9,
+                        message_rows,
+                        replay,
+                        panel: true,
+                        panel_flipped,
+                    };
                     let layout = Layout::new(area, wants);
                     let covered: u32 = parts(&layout).iter().map(|part| part.area()).sum();
                     assert_eq!(covered, area.area(), "{width}x{height} {layout:?}");

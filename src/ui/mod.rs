@@ -37,8 +37,8 @@ use self::panes::raw::RawView;
 use self::panes::tool_panel::ToolPanelView;
 use self::panes::transcript::TranscriptView;
 use self::panes::{
-    activity, approval, figures, frames, help, letters_bar, links, message, models, outline, popup, queue, raw,
-    replay_bar, search_bar, status_line, tool_panel, transcript, usage_bar, welcome,
+    activity, approval, figures, frames, help, letters_bar, links, message, models, modes, outline, permissions, popup,
+    queue, raw, replay_bar, search_bar, status_line, tool_panel, transcript, usage_bar, welcome,
 };
 use self::theme::Theme;
 
@@ -57,6 +57,8 @@ pub struct Ui {
     pub figures: Figures,
     /// The tool panel stands beside the transcript where there is room.
     panel: bool,
+    /// An ask was on the last frame, with its answers.
+    asked: bool,
     /// How far the overlay on top can scroll, as drawn last.
     overlay_end: usize,
 }
@@ -76,6 +78,7 @@ impl Ui {
             raw: RawView::default(),
             figures: Figures::default(),
             panel: config.tool_panel,
+            asked: false,
             overlay_end: 0,
         }
     }
@@ -91,7 +94,10 @@ impl Ui {
     pub fn drawn(&self, store: &Store) -> Option<Msg> {
         let scroll = match store.focus.top()? {
             Overlay::Help { scroll } => *scroll,
-            Overlay::Approval(approval) => approval.scroll,
+            Overlay::Approval(approval) if approval.shown_at.is_none() && self.asked => {
+                return Some(Msg::Do(Action::ApprovalShown));
+            }
+            Overlay::Approval(approval) => approval.whole?,
             Overlay::Raw { scroll, .. } => *scroll,
             Overlay::Frames => store.frames.opened?,
             _ => return None,
@@ -114,14 +120,20 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
     let theme = ui.theme;
     let replay = store.session.caps().seek && store.session.weather.replay.is_some();
     // Under a box the rows of the message would be covered: it stands below that.
-    let boxed = !matches!(store.focus.top(), None | Some(Overlay::Search(_) | Overlay::Blocks));
+    let boxed = !matches!(store.focus.top(), None | Some(Overlay::Search(_) | Overlay::Blocks))
+        && store.focus.docked().is_none();
     let message_rows = message::rows(store, area.width, layout::message_max(area.height));
+    let question = store.focus.open_ask().and_then(|ask| {
+        let room = Rect { height: layout::question_most(area.height), ..area };
+        approval::lay(store, ask, &ui.labels, room)
+    });
     let layout = Layout::new(
         area,
         Wants {
             composer_rows: if replay { 1 } else { ui.composer.height(area.width.saturating_sub(2)) },
             message_rows: if boxed { 0 } else { message_rows },
             queue_rows: store.session.weather.queue.len().min(3) as u16,
+            question_rows: question.as_ref().map_or(0, approval::Docked::rows),
             replay,
             panel: ui.panel,
             panel_flipped: store.focus.panel_flipped,
@@ -157,6 +169,7 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
         () if store.session.phase.is_idle() => IDLE,
         () => BUSY,
     });
+    ui.asked = question.is_some() && layout.question.height > 1;
     let mut cursor = ui.composer.draw(&theme, focused(Pane::Composer), margin(layout.composer), buf);
     replay_bar::draw(store, theme, layout.replay, buf);
     usage_bar::draw(store, theme, layout.usage, buf);
@@ -205,10 +218,23 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
                 ui.overlay_end = end;
                 cursor
             }
+            Overlay::Modes { selected, sure } => {
+                modes::draw(store, (*selected, *sure), &ui.labels, theme, stage, buf);
+                None
+            }
+            Overlay::Permissions { selected } => {
+                permissions::draw(store, *selected, &ui.labels, theme, stage, buf);
+                None
+            }
             Overlay::Approval(shown) => {
-                let drawn = approval::draw(store, shown, &ui.labels, theme, stage, buf);
-                ui.overlay_end = drawn.scroll_max;
-                drawn.cursor
+                let docked = question.as_ref().and_then(|docked| docked.draw(theme, layout.question, buf));
+                match shown.whole {
+                    None => docked,
+                    Some(scroll) => {
+                        ui.overlay_end = approval::whole(store, shown, scroll, &ui.labels, theme, stage, buf);
+                        None
+                    }
+                }
             }
         };
     }

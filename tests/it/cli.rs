@@ -300,7 +300,7 @@ fn a_session_that_cannot_be_saved_is_answered_and_says_so() {
     let place = Place::new();
     fs::write(place.home.path().join("sessions"), "in the way").unwrap();
     let ran = place.run(&["-p", "what is 6*7", "--output-format", "json"]);
-    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(ran.code, 8, "{ran:?}");
     assert!(ran.json()["text"].as_str().unwrap().contains("42"));
     assert_eq!(ran.json()["notices"][0]["code"], "not_saved");
     assert!(ran.err.contains("is not saved"), "{ran:?}");

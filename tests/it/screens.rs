@@ -3,11 +3,12 @@
 use jarvis_tui::config::keys::Keymap;
 use jarvis_tui::config::{ImageChoice, ThemeChoice, UiConfig};
 use jarvis_tui::event::{
-    AgentEvent, Ask, CallId, Caps, DecidedBy, Decision, Envelope, Fault, FaultKind, Level, LinkState, Millis, Mode,
-    Outcome, Output, OutputStream, Queued, RanBy, ReplayState, Risk, Role, Scope, Seq, Stop, Subject, TextKind,
-    TurnEnd, Usage, Weather,
+    AgentEvent, Ask, CallId, Caps, DecidedBy, Decision, Envelope, Fault, FaultKind, Grant, Level, LinkState, Millis,
+    Mode, Outcome, Output, OutputStream, Permissions, Queued, RanBy, ReplayState, Risk, Role, RuleKind, Scope, Seq,
+    StandingRule, Stop, Subject, TextKind, TurnEnd, Usage, Weather,
 };
 use jarvis_tui::store::action::Action;
+use jarvis_tui::store::approval::Choice;
 use jarvis_tui::store::focus::Pane;
 use jarvis_tui::store::frames::{Row, What};
 use jarvis_tui::store::msg::{ModelChoice, Msg, Report};
@@ -307,7 +308,11 @@ fn hostile_approval() -> Scene {
     };
     scene.fact(AgentEvent::ApprovalRequested { call: "c1".into(), ask });
     scene.tick(1000);
-    scene.act(Action::OverlayDenyWithReason);
+    scene.act(Action::Choose(Choice::DenyWithReason));
+    scene.act(Action::ApprovalShown);
+    scene.tick(400);
+    scene.act(Action::OverlayAccept);
+    scene.act(Action::ApprovalShown);
     for c in "not in my home".chars() {
         scene.act(Action::OverlayChar(c));
     }
@@ -336,6 +341,72 @@ fn waiting() -> Scene {
     };
     scene.fact(AgentEvent::ApprovalRequested { call: "c2".into(), ask });
     scene.tick(900);
+    scene
+}
+
+/// One that was read and is about to be answered for the rest of the session.
+fn approval_selected() -> Scene {
+    let mut scene = approval();
+    scene.act(Action::ApprovalShown);
+    scene.act(Action::ApprovalTyped { c: 'a', choice: Some(Choice::Session) });
+    scene.tick(1000);
+    scene
+}
+
+fn approval_whole() -> Scene {
+    let mut scene = approval();
+    scene.act(Action::ApprovalTyped { c: 'v', choice: Some(Choice::Look) });
+    scene
+}
+
+fn wrong_pattern() -> Scene {
+    let mut scene = approval_selected();
+    scene.act(Action::Choose(Choice::Pattern));
+    scene.act(Action::OverlayAccept);
+    scene.act(Action::ApprovalShown);
+    scene.tick(400);
+    for c in "write 120".chars() {
+        scene.act(Action::OverlayChar(c));
+    }
+    scene.act(Action::OverlayAccept);
+    scene
+}
+
+fn modes() -> Scene {
+    let mut scene = Scene::new(LIVE);
+    answered(&mut scene);
+    scene.act(Action::OpenModes);
+    scene
+}
+
+fn never_ask() -> Scene {
+    let mut scene = Scene::new(LIVE);
+    answered(&mut scene);
+    scene.act(Action::SetMode(Mode::Full));
+    scene
+}
+
+fn permitted() -> Scene {
+    let mut scene = Scene::new(LIVE);
+    answered(&mut scene);
+    let rule = |kind, pattern: &str, origin: &str, uses| {
+        let (pattern, origin) = (pattern.into(), origin.into());
+        StandingRule { kind, pattern, origin, uses }
+    };
+    let grant = |tool: &str, glob: Option<&str>, earlier, uses| {
+        let (tool, glob) = (tool.into(), glob.map(Into::into));
+        Grant { tool, glob, by: DecidedBy::Person, earlier, uses }
+    };
+    let permissions = Permissions {
+        rules: vec![
+            rule(RuleKind::Allow, "shell(git status*)", "~/.config/jarvis-tui/config.toml:12", 4),
+            rule(RuleKind::Deny, "shell(rm -rf *)", "~/.config/jarvis-tui/config.toml:13", 0),
+        ],
+        grants: vec![grant("shell", Some("cargo test*"), false, 2), grant("edit_file", None, true, 0)],
+    };
+    let now = Millis(scene.now);
+    scene.msg(Msg::Weather(Weather { permissions: Some(permissions), now, ..Weather::default() }));
+    scene.act(Action::OpenPermissions);
     scene
 }
 
@@ -541,6 +612,57 @@ fn an_ask_shows_its_diff() {
 }
 
 #[test]
+fn a_selected_answer_says_what_it_does() {
+    check("approval-selected", approval_selected);
+}
+
+#[test]
+fn the_whole_of_an_ask_is_shown_on_wish() {
+    check("approval-whole", approval_whole);
+}
+
+#[test]
+fn a_wrong_pattern_is_told_in_the_field() {
+    check("wrong-pattern", wrong_pattern);
+}
+
+#[test]
+fn modes_say_what_they_allow() {
+    check("modes", modes);
+    check("never-ask", never_ask);
+}
+
+#[test]
+fn what_is_allowed_is_listed() {
+    check("permissions", permitted);
+}
+
+/// At most half of the screen, whatever an ask holds, and its answers are on it.
+#[test]
+fn an_ask_leaves_half_of_the_screen() {
+    for (width, height) in [(40, 12), (80, 24), (140, 50)] {
+        for make in [approval, approval_selected, hostile_approval, wrong_pattern] {
+            let mut scene = make();
+            let (buf, _) = scene.draw((width, height));
+            let area = scene.ui.layout.question;
+            assert!(area.height <= height / 2 && area.width == width, "{area:?}");
+            if scene.store.focus.is_typing() {
+                continue;
+            }
+            let shown = text(&buf);
+            let words: Vec<&str> = shown.split_whitespace().collect();
+            if scene.store.focus.approval().is_some_and(|ask| ask.selected == Some(Choice::Session)) {
+                let scope = "this session: every change to a file, unasked";
+                assert!(words.join(" ").contains(scope), "{width}x{height} doesn't say all of it:\n{shown}");
+            }
+            for key in ["y once", "a session", "p pattern", "n deny", "d ", "v "] {
+                assert!(shown.contains(key), "{width}x{height} has no {key}:\n{shown}");
+            }
+        }
+    }
+}
+
+#[test]
 fn an_ask_shows_what_would_hide() {
     check("hostile-approval", hostile_approval);
 }
@@ -626,6 +748,12 @@ fn every_scene_draws_at_any_size() {
         empty,
         streaming,
         approval,
+        approval_selected,
+        approval_whole,
+        wrong_pattern,
+        modes,
+        never_ask,
+        permitted,
         hostile_approval,
         waiting,
         failed,

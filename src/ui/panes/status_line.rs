@@ -6,6 +6,7 @@ use ratatui::layout::Rect;
 
 use crate::event::{LinkState, Millis, Mode};
 use crate::store::Store;
+use crate::store::permissions::grants;
 use crate::text::{one_line, width::str_width};
 use crate::ui::format;
 use crate::ui::labels::{Hint, Labels};
@@ -67,6 +68,11 @@ fn state(store: &Store, told_above: bool, room: usize) -> Vec<Segment> {
         all.push(Segment { rank: 2, parts });
     } else {
         all.push(Segment::new(2, "starting…", Role::Dim));
+    }
+    match grants(store).len() {
+        0 => {}
+        1 => all.push(Segment::new(4, "1 grant", Role::Info)),
+        more => all.push(Segment::new(4, format!("{more} grants"), Role::Info)),
     }
     let queued = session.weather.queue.len();
     if queued > 0 {

@@ -31,7 +31,7 @@ impl Rig {
         for c in text.chars() {
             self.wait(gap);
             let now = self.began + Duration::from(self.clock);
-            self.chat.input(Input::Key(Chord::plain(crate::config::keys::Key::Char(c))), now, self.clock);
+            self.chat.input(Input::Key(Chord::plain(Key::Char(c))), now, self.clock);
             self.draw();
         }
     }

@@ -1,0 +1,89 @@
+//! The list of modes, with what each allows; the one that never asks is confirmed.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::event::Mode;
+use crate::store::Store;
+use crate::store::permissions::mode_in_words;
+use crate::text::wrap::wrap;
+use crate::ui::labels::Labels;
+use crate::ui::layout::centered;
+use crate::ui::paint::{Pen, frame, restyle};
+use crate::ui::theme::{Role, Theme};
+
+/// Cells for a mark and the longest name.
+const NAME: usize = 13;
+
+/// Draws the list; `sure` is the question whether the mode that never asks is meant, and what is selected there.
+pub fn draw(
+    store: &Store,
+    (selected, sure): (usize, Option<bool>),
+    labels: &Labels,
+    theme: Theme,
+    area: Rect,
+    buf: &mut Buffer,
+) {
+    let current = store.session.mode();
+    let pending = store.tools.pending().count();
+    let footer = format!("{} chooses · {} closes", labels.accept, labels.close);
+    let rows: Vec<(String, &str)> = match sure {
+        None => Mode::ALL
+            .into_iter()
+            .map(|mode| {
+                let mark = if mode == current { "●" } else { " " };
+                (format!("{mark} {}", mode.name()), mode_in_words(mode))
+            })
+            .collect(),
+        Some(_) => vec![
+            (format!("  {}", current.name()), "stay in it"),
+            ("  full".into(), "yes: from now on nothing is asked in this session, neither programs nor files"),
+        ],
+    };
+    let chosen = sure.map_or(selected, usize::from).min(rows.len() - 1);
+    let width = area.width.saturating_sub(2).min(100);
+    let room = usize::from(width).saturating_sub(4 + NAME).max(8);
+    let rows: Vec<(String, Vec<&str>)> = rows
+        .into_iter()
+        .map(|(name, words)| (name, wrap(words, room).iter().filter_map(|row| words.get(row.start..row.end)).collect()))
+        .collect();
+    let warning = match pending {
+        0 => None,
+        1 => Some("One call waits for you: a mode that allows it lets it run.".to_owned()),
+        more => Some(format!("{more} calls wait for you: a mode that allows one lets it run.")),
+    };
+    let height = rows.iter().map(|(_, words)| words.len().max(1)).sum::<usize>() + 2 * usize::from(warning.is_some());
+    let place = centered(area, width, (height + 2).min(usize::from(area.height)) as u16);
+    let title = if sure.is_some() { "Never ask?" } else { "Modes" };
+    let role = if sure.is_some() { Role::Warn } else { Role::BorderFocused };
+    let inner = frame(title, &footer, role, theme, place, buf);
+    let mut row: u16 = 0;
+    if let Some(warning) = warning {
+        Pen::new(buf, inner, 0).write_cut(&warning, 0, theme.style(Role::Warn));
+        row = 2;
+    }
+    // Where rows are dear, the chosen one is on the screen.
+    let heights = rows.iter().map(|(_, words)| words.len().max(1) as u16);
+    let before: u16 = heights.clone().take(chosen + 1).sum();
+    let mut skip = before.saturating_sub(inner.height.saturating_sub(row));
+    for (nth, (name, words)) in rows.iter().enumerate() {
+        let tall = words.len().max(1) as u16;
+        if skip > 0 {
+            skip = skip.saturating_sub(tall);
+            continue;
+        }
+        let part = Rect { y: inner.y + row, height: tall.min(inner.height.saturating_sub(row)), ..inner };
+        if part.is_empty() {
+            break;
+        }
+        let name_role = if name.ends_with(Mode::Full.name()) { Role::Warn } else { Role::Key };
+        Pen::new(buf, part, 0).write_cut(name, 0, theme.style(name_role));
+        for (at, words) in (0..part.height).zip(words) {
+            Pen::new(buf, part, at).skip(NAME).write(words, theme.style(Role::Text));
+        }
+        if nth == chosen {
+            restyle(part, theme.style(Role::Selection), buf);
+        }
+        row += tall;
+    }
+}

@@ -1,0 +1,94 @@
+//! What is allowed and denied without asking: grants of the session first, which can be taken back, then rules.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::store::Store;
+use crate::store::permissions::{Entry, entries, grants};
+use crate::text::width::str_width;
+use crate::text::{one_line, visible};
+use crate::ui::labels::Labels;
+use crate::ui::layout::centered;
+use crate::ui::paint::{Pen, frame, restyle};
+use crate::ui::theme::{Role, Theme};
+
+use super::models::tail;
+
+/// Cells of the word that begins a row.
+const VERB: usize = 8;
+/// Cells at the end that say how often it was used.
+const USES: usize = 18;
+
+pub fn draw(store: &Store, selected: usize, labels: &Labels, theme: Theme, area: Rect, buf: &mut Buffer) {
+    let (all, granted) = (entries(store), grants(store).len());
+    let width = area.width.saturating_sub(2).min(110);
+    // Narrow screens put where it comes from below what it is.
+    let tall = if width >= 100 { 1 } else { 2 };
+    let place = centered(area, width, (all.len().max(1) * tall + 2).min(usize::from(area.height)) as u16);
+    let can_revoke = selected < granted && store.session.caps().decide;
+    let footer = if can_revoke {
+        format!("{} takes it back · {} closes", labels.revoke, labels.close)
+    } else {
+        format!("{} closes", labels.close)
+    };
+    let inner = frame("Permissions", &footer, Role::BorderFocused, theme, place, buf);
+    if all.is_empty() {
+        let text = "what is allowed here is not known: this source doesn't say";
+        Pen::new(buf, inner, 0).write_cut(text, 0, theme.style(Role::Dim));
+        return;
+    }
+    let selected = selected.min(all.len() - 1);
+    let shown = (usize::from(inner.height) / tall).max(1);
+    let first = (selected + 1).saturating_sub(shown);
+    for (row, (nth, entry)) in all.iter().enumerate().skip(first).take(shown).enumerate() {
+        let top = (row * tall) as u16;
+        let part = Rect { y: inner.y + top, height: (tall as u16).min(inner.height.saturating_sub(top)), ..inner };
+        draw_entry(entry, theme, part, buf);
+        if nth == selected {
+            restyle(part, theme.style(Role::Selection), buf);
+        }
+    }
+}
+
+fn draw_entry(entry: &Entry, theme: Theme, area: Rect, buf: &mut Buffer) {
+    if usize::from(area.width) < VERB + USES {
+        return;
+    }
+    let (verb, role) = if entry.allowed { ("allowed", Role::Ok) } else { ("denied", Role::Error) };
+    let uses = match entry.uses {
+        None => String::new(),
+        Some(0) => "not used yet".into(),
+        Some(1) => "used once".into(),
+        Some(times) => format!("used {times} times"),
+    };
+    let origin = visible(&entry.origin).into_owned();
+    let mut about = |area: Rect, room: usize| {
+        let mut text = entry.scope.to_owned();
+        let left = room.saturating_sub(str_width(&text) + 3);
+        // The end of a path says which file it is.
+        match tail(&origin, left) {
+            "" => {}
+            whole if whole.len() == origin.len() => text = format!("{text} · {whole}"),
+            _ => text = format!("{text} · …{}", tail(&origin, left.saturating_sub(1))),
+        }
+        let text = one_line(&text, room);
+        if area.height < 2 {
+            Pen::at_right(buf, area, 0, str_width(&text) + USES).write(&text, theme.style(Role::Dim));
+        } else {
+            Pen::new(buf, area, 1).skip(2).write(&text, theme.style(Role::Dim));
+        }
+        str_width(&text)
+    };
+    let width = usize::from(area.width);
+    let keep = if area.height < 2 {
+        about(area, (width - VERB - USES) * 7 / 10) + USES
+    } else {
+        about(area, width - 2);
+        str_width(&uses)
+    };
+    Pen::at_right(buf, area, 0, str_width(&uses)).write(&uses, theme.style(Role::Dim));
+    let mut pen = Pen::new(buf, area, 0);
+    pen.write(verb, theme.style(role)).skip(VERB - verb.len());
+    let room = pen.room().saturating_sub(keep + 2);
+    pen.write(&one_line(&visible(&entry.what), room), theme.style(Role::Tool));
+}
