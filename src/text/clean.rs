@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use super::visible::is_hidden;
 use super::width;
 
 /// Returns the text without escape sequences, control characters, bidi controls and invisible tags.
@@ -57,28 +58,6 @@ pub fn one_line(text: &str, max: usize) -> String {
     width::ellipsis(&line, max).into_owned()
 }
 
-/// Returns the text with every hidden character made visible: for approvals, where a person must see what is really
-/// there. `\n` and `\t` stay.
-pub fn visible(text: &str) -> Cow<'_, str> {
-    if text.chars().all(|c| !is_hidden(c)) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match c {
-            '\x7f' => out.push('␡'),
-            c if is_hidden(c) && u32::from(c) < 0x20 => {
-                out.push(char::from_u32(0x2400 + u32::from(c)).unwrap_or('␀'));
-            }
-            c if is_hidden(c) => {
-                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    Cow::Owned(out)
-}
-
 /// Returns JSON text with every hidden character escaped as `\uXXXX`, so that a terminal shows it and a reader of JSON
 /// gets the same. Outside of strings JSON has no such characters.
 pub fn escape_json(json: &str) -> Cow<'_, str> {
@@ -118,7 +97,7 @@ fn is_suspect(byte: u8) -> bool {
     (byte < 0x20 && byte != b'\n' && byte != b'\t') || matches!(byte, 0x7f | 0xc2 | 0xd8 | 0xe2 | 0xef | 0xf3)
 }
 
-fn is_unclean(c: char) -> bool {
+pub(super) fn is_unclean(c: char) -> bool {
     match c {
         '\n' | '\t' => false,
         '\0'..='\x1f' | '\x7f'..='\u{9f}' => true,
@@ -127,10 +106,6 @@ fn is_unclean(c: char) -> bool {
         '\u{e0000}'..='\u{e007f}' => true,
         _ => false,
     }
-}
-
-fn is_hidden(c: char) -> bool {
-    is_unclean(c) || matches!(c, '\u{ad}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{2060}'..='\u{2065}')
 }
 
 type Chars<'a> = std::iter::Peekable<std::str::Chars<'a>>;
@@ -224,11 +199,6 @@ mod tests {
     }
 
     #[test]
-    fn hidden_characters_become_visible() {
-        assert_eq!(visible("rm\x1b[8m -rf\u{202e}\u{200b}\n"), "rm␛[8m -rf\\u{202e}\\u{200b}\n");
-    }
-
-    #[test]
     fn one_line_collapses_and_cuts() {
         assert_eq!(one_line("  a\n\n b\tc\x1b[1m ", 20), "a b c");
         assert_eq!(one_line("abcdefgh", 5), "abcd…");
@@ -259,7 +229,6 @@ mod tests {
             prop_assert!(cleaned.chars().all(|c| !is_unclean(c)));
             prop_assert!(cleaned.chars().all(|c| !c.is_control() || c == '\n' || c == '\t'));
             prop_assert_eq!(clean(&cleaned), cleaned.as_str());
-            prop_assert!(visible(&text).chars().all(|c| !c.is_control() || c == '\n' || c == '\t'));
         }
 
         #[test]

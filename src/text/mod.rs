@@ -7,10 +7,13 @@ pub mod address;
 pub mod clean;
 pub mod data;
 pub mod link;
+mod look_alike;
+pub mod visible;
 pub mod width;
 pub mod wrap;
 
-pub use clean::{clean, one_line, visible};
+pub use clean::{clean, one_line};
+pub use visible::visible;
 
 /// Returns a size for people: `12 bytes`, `3.4 kB`.
 pub fn size(bytes: u64) -> String {

@@ -9,7 +9,7 @@ use ratatui::layout::Rect;
 use crate::store::Store;
 use crate::store::source;
 use crate::store::transcript::ItemId;
-use crate::text::visible;
+use crate::text::visible::spelled_out;
 use crate::text::width::{cells, str_width};
 use crate::ui::labels::Labels;
 use crate::ui::lines::laid::draw_text;
@@ -74,7 +74,7 @@ fn row_end(text: &str, start: usize, width: usize) -> usize {
 }
 
 fn shown_width(grapheme: &str, at: usize) -> usize {
-    if grapheme == "\t" { TAB - at % TAB } else { str_width(&visible(grapheme)) }
+    if grapheme == "\t" { TAB - at % TAB } else { str_width(&spelled_out(grapheme)) }
 }
 
 /// Draws the overlay and returns how many rows one can scroll down.
@@ -114,7 +114,7 @@ pub fn draw(
                 let spaces = TAB - str_width(&line) % TAB;
                 line.extend(std::iter::repeat_n(' ', spaces));
             } else {
-                line.push_str(&visible(cell.text));
+                line.push_str(&spelled_out(cell.text));
             }
         }
         draw_text(&line, inner.x, inner.y + y, inner.right(), theme.style(Role::Text), buf);
