@@ -403,6 +403,17 @@ impl Mode {
         }
     }
 
+    /// Returns whether something is done unasked in this mode that is asked about, or denied, in the other.
+    pub fn is_freer_than(self, other: Self) -> bool {
+        let freedom = |mode| match mode {
+            Self::Plan => 0,
+            Self::Ask => 1,
+            Self::AutoEdit => 2,
+            Self::Full => 3,
+        };
+        freedom(self) > freedom(other)
+    }
+
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mode| mode.name() == name)
     }

@@ -3,17 +3,24 @@
 //! Closed by default. A request is refused in the shape of the surface that its path belongs to, before any of its
 //! body is read.
 
-use axum::body::{Body, Bytes, to_bytes};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request, State as Shared};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, AUTHORIZATION, CONTENT_LENGTH, HOST, ORIGIN, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, ORIGIN,
+    VARY,
 };
-use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use axum::middleware::Next;
+use futures_util::StreamExt as _;
 use secrecy::{ExposeSecret, SecretString};
+use tokio::time::{Instant, timeout_at};
 
 use super::refuse::Refused;
+use super::seats::Seat;
 use super::shape_of;
 use super::state::{Settings, State};
 
@@ -28,19 +35,54 @@ pub(super) enum Access {
 /// A request's body, no longer than the limit.
 pub(super) struct Whole(pub(super) Bytes);
 
+/// A body whose next piece doesn't come within this time is given up.
+const PIECE: Duration = Duration::from_secs(10);
+/// One that is longer on its way than this must have come at [`RATE`] at least.
+const AT_ONCE: Duration = Duration::from_secs(30);
+/// Bytes a second, far below the slowest line.
+const RATE: u64 = 1024;
+
 impl FromRequest<State> for Whole {
     type Rejection = Response<Body>;
 
     async fn from_request(request: Request, state: &State) -> Result<Self, Self::Rejection> {
         let shape = shape_of(request.uri().path());
         let most = state.settings().limits.body;
-        // A body is read whole or not at all, so the only other reason is a client that went away.
-        to_bytes(request.into_body(), most).await.map(Self).map_err(|error| {
-            let long =
-                std::error::Error::source(&error).is_some_and(|cause| cause.to_string().contains("length limit"));
-            let refused = if long { too_long(most) } else { Refused::bad("the body did not come whole") };
-            refused.response(shape)
+        let seat = request.extensions().get::<Arc<Seat>>().cloned();
+        let read = whole(request.into_body(), most, seat.as_deref()).await;
+        if let Some(seat) = seat {
+            seat.is_answered();
+        }
+        read.map(Self).map_err(|refused| {
+            let mut response = refused.response(shape);
+            // The rest of it would be taken for the next request.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            response
         })
+    }
+}
+
+/// Reads a body to its end, as long as it keeps coming.
+async fn whole(body: Body, most: usize, seat: Option<&Seat>) -> Result<Bytes, Refused> {
+    let begun = Instant::now();
+    let mut pieces = body.into_data_stream();
+    let mut read = Vec::new();
+    loop {
+        if let Some(seat) = seat {
+            seat.awaits_body();
+        }
+        let owed = AT_ONCE + Duration::from_secs(read.len() as u64 / RATE);
+        let until = (Instant::now() + PIECE).min(begun + owed);
+        match timeout_at(until, pieces.next()).await {
+            Ok(None) => return Ok(Bytes::from(read)),
+            Ok(Some(Ok(piece))) if read.len() + piece.len() > most => return Err(too_long(most)),
+            Ok(Some(Ok(piece))) => read.extend_from_slice(&piece),
+            Ok(Some(Err(_))) => return Err(Refused::bad("the body did not come whole")),
+            Err(_) => {
+                let text = format!("the body did not come: {} bytes in {} s", read.len(), begun.elapsed().as_secs());
+                return Err(Refused::new(408, "too_slow", text));
+            }
+        }
     }
 }
 
@@ -48,7 +90,7 @@ impl FromRequest<State> for Whole {
 pub(super) async fn check(Shared(state): Shared<State>, mut request: Request, next: Next) -> Response<Body> {
     let shape = shape_of(request.uri().path());
     let settings = state.settings();
-    let origin = match page(settings, request.headers()) {
+    let origin = match one_host(request.uri(), request.headers()).and_then(|()| page(settings, request.headers())) {
         Ok(origin) => origin,
         Err(refused) => return refused.response(shape),
     };
@@ -106,6 +148,22 @@ fn admit(state: &State, request: &Request) -> Result<Access, Refused> {
         return Err(too_long(most));
     }
     Ok(access)
+}
+
+/// A request goes to one host and comes from one page: of two, another program on the way may believe the other.
+fn one_host(target: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
+    for (name, shown) in [(HOST, "Host"), (ORIGIN, "Origin")] {
+        if headers.get_all(name).iter().nth(1).is_some() {
+            return Err(Refused::bad(format!("the request has two {shown} headers")));
+        }
+    }
+    let named = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    match target.authority() {
+        Some(authority) if !authority.as_str().eq_ignore_ascii_case(named) => {
+            Err(Refused::bad("the address of the request and its Host header name two hosts"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A name that another's server answers for must not lead a web page here: browsers hold what comes of it for that
@@ -206,6 +264,51 @@ mod tests {
         {
             assert_eq!(named(&settings, &headers(&[("host", host)])).unwrap_err().status, 403, "{host}");
         }
+    }
+
+    #[test]
+    fn a_request_names_one_host_and_one_page() {
+        let asked = |target: &str, of: &[(&'static str, &str)]| {
+            let mut all = HeaderMap::new();
+            for (name, value) in of {
+                all.append(*name, value.parse().unwrap());
+            }
+            one_host(&target.parse().unwrap(), &all).map_err(|refused| refused.status)
+        };
+        let here = ("host", "127.0.0.1:7777");
+        assert_eq!(asked("/v1/info", &[here, ("origin", "http://a")]), Ok(()));
+        assert_eq!(asked("http://127.0.0.1:7777/v1/info", &[here]), Ok(()));
+        assert_eq!(asked("/v1/info", &[here, ("host", "evil.example")]), Err(400));
+        assert_eq!(asked("/v1/info", &[here, ("origin", "http://a"), ("origin", "http://b")]), Err(400));
+        assert_eq!(asked("http://evil.example/v1/info", &[here]), Err(400));
+        assert_eq!(asked("http://127.0.0.1:7777/v1/info", &[]), Err(400));
+    }
+
+    fn dripping(piece: usize, every: Duration) -> Body {
+        Body::from_stream(futures_util::stream::unfold((), move |()| async move {
+            tokio::time::sleep(every).await;
+            Some((Ok::<_, std::convert::Infallible>(Bytes::from(vec![b'x'; piece])), ()))
+        }))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_not_waited_for() {
+        let never = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::convert::Infallible>>());
+        let begun = Instant::now();
+        assert_eq!(whole(never, 100, None).await.unwrap_err().status, 408);
+        assert_eq!(begun.elapsed(), PIECE);
+        let begun = Instant::now();
+        assert_eq!(whole(dripping(1, Duration::from_secs(1)), 1 << 20, None).await.unwrap_err().status, 408);
+        assert_eq!(begun.elapsed(), AT_ONCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_body_that_keeps_coming_is_taken() {
+        // 2 kB a second for two minutes, until it is longer than what is taken.
+        let slow = whole(dripping(2_048, Duration::from_secs(1)), 240_000, None).await;
+        assert_eq!(slow.unwrap_err().status, 413);
+        let pieces = futures_util::stream::iter(["a", "b"].map(|piece| Ok::<_, std::convert::Infallible>(piece)));
+        assert_eq!(whole(Body::from_stream(pieces), 2, None).await.unwrap(), "ab");
     }
 
     #[test]

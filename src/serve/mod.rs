@@ -26,6 +26,7 @@ mod oneshot;
 mod responses;
 mod room;
 mod run;
+mod seats;
 mod state;
 mod stream;
 

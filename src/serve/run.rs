@@ -1,30 +1,36 @@
 //! Accepts connections until it is told to stop, and then ends in order: what is nearly done is finished, the rest is
 //! cancelled, every client gets the end of its stream.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::body::Body;
+use axum::http::{Request, Response};
+use futures_util::future::BoxFuture;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::refuse::Refused;
 use super::routes;
+use super::seats::{Answered, Held, Seat, Seats};
 use super::shape_of;
 use super::state::{State, quiet};
 use crate::event::Command;
 
-/// How long a client may take to send the head of its next request.
-const HEAD_TIME: Duration = Duration::from_secs(75);
+/// How long a client may take to begin, from its connection to the end of its first request's head.
+const FIRST_HEAD: Duration = Duration::from_secs(10);
+/// How long one that has asked before may take to send its next head, silence included.
+const NEXT_HEAD: Duration = Duration::from_secs(75);
 /// The longest head of a request, and what of an answer waits for a slow client.
 const HEAD: usize = 64 << 10;
 /// Connections that are told that there are too many.
@@ -40,8 +46,8 @@ const TAKEN: Duration = Duration::from_millis(500);
 pub async fn run(listener: TcpListener, state: State, stop: impl Future<Output = ()>) {
     let app = routes(state.clone());
     let full = Router::new().fallback(too_many);
-    let clients = Arc::new(Semaphore::new(state.settings().limits.clients));
-    let refusals = Arc::new(Semaphore::new(REFUSALS));
+    let seats = Seats::new(state.settings().limits.clients);
+    let refused = Seats::new(REFUSALS);
     let mut connections = JoinSet::new();
     let closing = CancellationToken::new();
     let mut stop = pin!(stop);
@@ -52,19 +58,15 @@ pub async fn run(listener: TcpListener, state: State, stop: impl Future<Output =
             () = &mut stop => break,
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
-                Ok((socket, _)) => {
-                    let (permit, app) = if let Ok(permit) = Arc::clone(&clients).try_acquire_owned() {
-                        (permit, app.clone())
-                    } else if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
-                        (permit, full.clone())
+                Ok((socket, peer)) => {
+                    let (held, app) = if let Some(held) = seats.take(peer.ip()) {
+                        (held, app.clone())
+                    } else if let Some(held) = refused.take(peer.ip()) {
+                        (held, full.clone())
                     } else {
                         continue;
                     };
-                    let closing = closing.clone();
-                    connections.spawn(async move {
-                        serve(socket, app, closing).await;
-                        drop(permit);
-                    });
+                    connections.spawn(serve(socket, held, app, closing.clone()));
                 }
                 Err(error) => {
                     // Most likely too many files are open; some will close.
@@ -101,16 +103,22 @@ async fn wind_down(state: &State) {
     state.close().await;
 }
 
-async fn serve(socket: TcpStream, app: Router, closing: CancellationToken) {
+async fn serve(socket: TcpStream, held: Held, app: Router, closing: CancellationToken) {
     let _ = socket.set_nodelay(true);
+    let seat = Arc::clone(&held.seat);
+    let service = Seated { app: TowerToHyperService::new(app), seat: Arc::clone(&seat) };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
+        .header_read_timeout(NEXT_HEAD)
         .max_buf_size(HEAD)
-        .serve_connection(TokioIo::new(socket), TowerToHyperService::new(app));
+        .serve_connection(TokioIo::new(socket), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
+        biased;
+        // Even one that asks just now: its place is another's.
+        () = seat.given_up.cancelled() => return,
         ended = connection.as_mut() => ended,
+        () = stays_silent(&seat) => return,
         () = closing.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -121,7 +129,34 @@ async fn serve(socket: TcpStream, app: Router, closing: CancellationToken) {
     }
 }
 
-async fn too_many(request: Request) -> axum::http::Response<axum::body::Body> {
+/// Waits until a client has had the time to begin; for ever if it did.
+async fn stays_silent(seat: &Seat) {
+    sleep(FIRST_HEAD).await;
+    if !seat.is_silent() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// The application, as it answers one connection.
+struct Seated {
+    app: TowerToHyperService<Router>,
+    seat: Arc<Seat>,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Seated {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(Arc::clone(&self.seat));
+        let answered = Answered::from_now(Arc::clone(&self.seat));
+        let answer = self.app.call(request);
+        Box::pin(async move { Ok(answer.await?.map(|body| answered.with(body))) })
+    }
+}
+
+async fn too_many(request: axum::extract::Request) -> Response<Body> {
     let refused = Refused::busy("too many clients are connected", 5);
     let mut response = refused.response(shape_of(request.uri().path()));
     response.headers_mut().insert(axum::http::header::CONNECTION, axum::http::HeaderValue::from_static("close"));

@@ -15,7 +15,7 @@ use super::refuse::Refused;
 use super::room::{Kind, Room};
 use crate::bridge::Live;
 use crate::bridge::hub::Hub;
-use crate::event::{Seq, SessionId};
+use crate::event::{Mode, Seq, SessionId};
 
 /// How long a session that was put aside may take to write its last line.
 const CLOSING: Duration = Duration::from_secs(5);
@@ -28,6 +28,8 @@ pub struct Settings {
     pub origins: Vec<String>,
     /// Whoever may ask may only watch.
     pub read_only: bool,
+    /// What sessions may do unasked; no client gets more.
+    pub mode: Mode,
     /// The address is this machine's own: who asks must name it so.
     pub loopback: bool,
     /// Named events on chat completions for whoever sends tools, as OpenJarvis has it.
@@ -156,8 +158,23 @@ impl State {
         Err(Refused::too_large(format!("the message has {} bytes; {most} are taken", text.len())))
     }
 
+    /// Refuses a mode in which more is done unasked than whoever started the server allowed.
+    pub(super) fn check_mode(&self, mode: Mode) -> Result<(), Refused> {
+        let most = self.settings().mode;
+        if !mode.is_freer_than(most) {
+            return Ok(());
+        }
+        let text = format!(
+            "the mode {} is freer than this server's, which is {}; whoever runs it can start it with --approval-mode {0}",
+            mode.name(),
+            most.name()
+        );
+        Err(Refused::new(403, "mode_not_allowed", text).about("mode"))
+    }
+
     /// Opens a session that clients share.
     pub(super) async fn open(&self, opening: Opening) -> Result<Arc<Room>, Refused> {
+        opening.mode.map_or(Ok(()), |mode| self.check_mode(mode))?;
         let _place = self.make_room()?;
         let live = self.factory().open(opening).await?;
         Ok(self.enter(live, Kind::Shared, Seq(0)))

@@ -7,10 +7,11 @@ use jarvis_tui::assemble::{Attached, Audience, House, Serving};
 use jarvis_tui::bridge::{Delivery, Live};
 use jarvis_tui::cli;
 use jarvis_tui::config::{self, Load, Overrides, Paths};
-use jarvis_tui::event::{AgentEvent, Command, DecidedBy, Decision, Seq};
+use jarvis_tui::event::{AgentEvent, Command, DecidedBy, Decision, Mode, Seq};
 use jarvis_tui::serve::{self, Settings};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -308,6 +309,66 @@ async fn what_a_client_may_not_do_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
+async fn no_client_gets_a_freer_mode_than_the_servers() {
+    let home = tempfile::tempdir().unwrap();
+    for (most, taken, refused) in [
+        (Mode::Plan, &["plan"][..], &["ask", "auto-edit", "full"][..]),
+        (Mode::Ask, &["plan", "ask"], &["auto-edit", "full"]),
+        (Mode::Full, &["plan", "ask", "auto-edit", "full"], &[]),
+    ] {
+        let server = Server::with(home.path(), &cli::Serve::default(), |settings| settings.mode = most).await;
+        let id = server.open().await;
+        for mode in taken {
+            assert_eq!(server.post("/v1/sessions", &json!({ "mode": mode })).await.status(), 201, "{mode}");
+            assert_eq!(server.wish(&id, &json!({"type": "set_mode", "mode": mode})).await.0, 202, "{mode}");
+        }
+        for mode in refused {
+            let opened = server.post("/v1/sessions", &json!({ "mode": mode })).await;
+            assert_eq!(opened.status(), 403, "{mode}");
+            let (status, told) = server.wish(&id, &json!({"type": "set_mode", "mode": mode})).await;
+            let message = told["error"]["message"].as_str().unwrap();
+            assert!(status == 403 && message.contains(mode) && message.contains("--approval-mode"), "{message}");
+        }
+        server.stop().await;
+    }
+}
+
+/// Half a request: the rest never comes.
+async fn half(server: &Server, head: &str) -> tokio::net::TcpStream {
+    let address = server.url.strip_prefix("http://").unwrap();
+    let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    socket.write_all(head.replace("HOST", address).as_bytes()).await.unwrap();
+    socket
+}
+
+#[tokio::test]
+async fn half_sent_requests_keep_nobody_out() {
+    let home = tempfile::tempdir().unwrap();
+    let server = Server::with(home.path(), &cli::Serve::default(), |settings| settings.limits.clients = 4).await;
+    let heads = [
+        "",
+        "POST /v1/sessions HTTP/1.1\r\nhost: HOST\r\n",
+        "POST /v1/sessions HTTP/1.1\r\nhost: HOST\r\ncontent-length: 50\r\n\r\n{",
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: HOST\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{",
+    ];
+    let mut halves = Vec::new();
+    for head in heads {
+        halves.push(half(&server, head).await);
+    }
+    // Who waits for less than a moment may only be slow; whoever asks then is told to come again.
+    let answered = async {
+        loop {
+            let client = Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
+            if client.get(format!("{}/health", server.url)).send().await.is_ok_and(|answer| answer.status() == 200) {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), answered).await.expect("somebody is answered");
+    drop(halves);
+}
+
+#[tokio::test]
 async fn one_client_too_many_is_told_so() {
     let home = tempfile::tempdir().unwrap();
     let server = Server::with(home.path(), &cli::Serve::default(), |settings| settings.limits.clients = 1).await;
@@ -451,7 +512,7 @@ async fn an_attached_screen_does_what_a_local_one_does() {
     for _ in 0..2 {
         other.until(|event| matches!(event, AgentEvent::TurnFinished { .. })).await;
     }
-    other.wish(Command::SetMode { mode: jarvis_tui::event::Mode::Plan }).await;
+    other.wish(Command::SetMode { mode: Mode::Plan }).await;
     screen.until(|event| matches!(event, AgentEvent::SessionOpened { mode, .. } if mode.name() == "plan")).await;
     drop((screen, other));
     house.close().await;

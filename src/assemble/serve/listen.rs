@@ -7,7 +7,8 @@ use secrecy::SecretString;
 use super::Served;
 use crate::assemble::{House, Wrong};
 use crate::cli;
-use crate::config::{ServerConfig, secret};
+use crate::config::{ServerConfig, environment, secret};
+use crate::net;
 use crate::serve::factory::Factory;
 use crate::serve::{Limits, Settings, Tokens};
 use crate::text::address::listens_locally;
@@ -22,14 +23,17 @@ pub struct Serving {
 
 impl House {
     /// Makes a server of this house, or says why it may not be one.
-    pub async fn serving(self, args: &cli::Serve) -> anyhow::Result<Serving> {
+    pub async fn serving(mut self, args: &cli::Serve) -> anyhow::Result<Serving> {
         // A wrong rule is told now, not to the first client.
-        self.policy()?;
+        let mode = self.policy()?.mode;
         let config = self.config().server.clone();
         let host = args.host.clone().unwrap_or_else(|| config.host.clone());
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let loopback = listens_locally(&host);
         let tokens = tokens(args, &config).await?;
+        // Who may only watch sees what commands print.
+        self.hidden.extend([&args.token_env, &args.read_token_env].into_iter().flatten().cloned());
+        [&tokens.full, &tokens.read].into_iter().flatten().for_each(net::remember);
         if !loopback && tokens.full.is_none() {
             let text = format!(
                 "{host} can be reached from other machines, and whoever asks can run tools here: set a token with \
@@ -43,6 +47,7 @@ impl House {
             tokens,
             origins,
             read_only: args.read_only,
+            mode,
             loopback,
             openjarvis: args.openjarvis_compat,
             limits: Limits {
@@ -74,7 +79,7 @@ async fn tokens(args: &cli::Serve, config: &ServerConfig) -> anyhow::Result<Toke
 }
 
 fn one(flag: &str, named: Option<&str>, configured: &str) -> anyhow::Result<Option<SecretString>> {
-    let env = |name: &str| std::env::var(name).ok();
+    let env = environment::variable;
     let Some(name) = named else { return Ok(secret::secret(configured, &env)?) };
     let token = secret::secret(&format!("env:{name}"), &env)?;
     // To serve without the token that was asked for would be worse than not to serve.

@@ -54,7 +54,11 @@ fn check(state: &State, room: &Room, wish: &Command) -> Result<(), Refused> {
             Ok(())
         }
         Command::Revoke { .. } => able(caps.decide, "nothing is allowed or taken back here"),
-        Command::GoOn | Command::SendQueued | Command::Unqueue { .. } | Command::SetMode { .. } => {
+        Command::SetMode { mode } => {
+            able(caps.prompt, "the mode can't be changed here")?;
+            state.check_mode(*mode)
+        }
+        Command::GoOn | Command::SendQueued | Command::Unqueue { .. } => {
             able(caps.prompt, "this session takes no prompts")
         }
         Command::Decide { .. } => able(caps.decide, "nothing can be decided here"),

@@ -156,7 +156,16 @@ impl Encoder {
         self.object(self.end.as_ref().map_or("in_progress", |end| end.words().1))
     }
 
+    /// The response as it was opened, without what was said since: that may be much, and clients have it.
+    pub(super) fn standing(&self) -> Json {
+        self.with("in_progress", &[])
+    }
+
     pub(super) fn object(&self, status: &str) -> Json {
+        self.with(status, &self.wire.items)
+    }
+
+    fn with(&self, status: &str, output: &[Json]) -> Json {
         let created = self.opening.created() / 1000;
         let is_over = self.end.is_some();
         let completed_at = if status == "completed" { json!(self.opening.now() / 1000) } else { Json::Null };
@@ -177,7 +186,7 @@ impl Encoder {
             ("error", error),
             ("incomplete_details", details),
             ("model", json!(self.heading.model(&self.opening))),
-            ("output", json!(self.wire.items)),
+            ("output", json!(output)),
             ("usage", if is_over { self.usage() } else { Json::Null }),
         ];
         object.extend(head.map(|(key, value)| (key.to_owned(), value)));

@@ -5,6 +5,16 @@ use serde_json::{Map, json};
 use super::super::super::SseFrame;
 use crate::event::Json;
 
+fn event(name: &str, number: u64, fields: Json) -> SseFrame {
+    let mut event = Map::new();
+    event.insert("type".into(), name.into());
+    event.insert("sequence_number".into(), number.into());
+    if let Json::Object(fields) = fields {
+        event.extend(fields);
+    }
+    SseFrame::named(name, Json::Object(event).to_string())
+}
+
 #[derive(Debug)]
 pub(super) struct Wire {
     /// What the ids of items have of the answer's.
@@ -22,14 +32,13 @@ impl Wire {
 
     /// Says one event.
     pub(super) fn say(&mut self, name: &str, fields: Json, out: &mut Vec<SseFrame>) {
-        let mut event = Map::new();
-        event.insert("type".into(), name.into());
-        event.insert("sequence_number".into(), self.next.into());
-        if let Json::Object(fields) = fields {
-            event.extend(fields);
-        }
+        out.push(event(name, self.next, fields));
         self.next += 1;
-        out.push(SseFrame::named(name, Json::Object(event).to_string()));
+    }
+
+    /// Makes an event that has the number of the last one: it is not counted.
+    pub(super) fn repeated(&self, name: &str, fields: Json) -> SseFrame {
+        event(name, self.next.saturating_sub(1), fields)
     }
 
     /// Adds an item, which is made of its id. Returns its place and its id.

@@ -198,4 +198,22 @@ fn a_call_for_the_client_that_was_cut_off_is_not_said_to_be_complete() {
     let last: Json = serde_json::from_str(&frames.last().unwrap().data).unwrap();
     assert_eq!(last["response"]["incomplete_details"]["reason"], "max_output_tokens");
     assert_eq!(last["response"]["output"][0]["status"], "incomplete", "{last}");
+fn a_quiet_answer_says_its_state_once_more_and_counts_no_event() {
+    let mut encoder = Encoder::new(Heading { id: "resp_1".into(), ..Heading::default() });
+    assert_eq!(encoder.keep_alive(), KeepAlive::Comment, "nothing was said yet");
+    let mut frames = Vec::new();
+    let mut facts = vec![opened(), started()];
+    facts.extend(says("hi"));
+    for (n, event) in facts.into_iter().enumerate() {
+        encoder.fact(&Envelope { seq: Seq(n as u64 + 1), at: Millis(0), event }, &mut frames);
+    }
+    let last: Json = serde_json::from_str(&frames.last().unwrap().data).unwrap();
+    let KeepAlive::Frame(frame) = encoder.keep_alive() else { panic!("clients drop comments") };
+    let alive: Json = serde_json::from_str(&frame.data).unwrap();
+    assert_eq!((&alive["type"], frame.event.as_str()), (&json!("response.in_progress"), "response.in_progress"));
+    assert_eq!(alive["sequence_number"], last["sequence_number"]);
+    assert_eq!((&alive["response"]["status"], &alive["response"]["output"]), (&json!("in_progress"), &json!([])));
+    assert_eq!(encoder.keep_alive(), KeepAlive::Frame(frame), "it changes nothing");
+    encoder.finish(&mut frames);
+    assert_eq!(encoder.keep_alive(), KeepAlive::Comment, "it is over");
 }
