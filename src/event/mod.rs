@@ -22,7 +22,7 @@ pub use command::{Command, Target};
 pub use fault::{Fault, FaultKind};
 pub use ids::{CallId, MessageId, SessionId, TurnId};
 pub use link::{Caps, LinkState, Queued, ReplayState, Undelivered, Weather};
-pub use pattern::Pattern;
+pub use pattern::{PRIVATE, Pattern};
 pub use permission::{Grant, Permissions, RuleKind, StandingRule};
 pub use stop::{LastPart, Stop};
 pub use tool::{Ask, DecidedBy, Decision, Outcome, Output, Risk, ToolSpec};

@@ -61,10 +61,12 @@ impl Pattern {
             return false;
         }
         if tool == SHELL {
-            commands(subject).is_none_or(|commands| commands.iter().any(|command| matches(glob, command, |_| true)))
-        } else {
-            matches(glob, subject, |_| true)
+            return commands(subject)
+                .is_none_or(|commands| commands.iter().any(|command| matches(glob, command, |_| true)));
         }
+        // What is denied is the address, whatever network it is asked for in.
+        let plain = subject.strip_prefix(PRIVATE).filter(|_| tool == FETCH);
+        matches(glob, subject, |_| true) || plain.is_some_and(|address| matches(glob, address, |_| true))
     }
 }
 
@@ -79,6 +81,10 @@ impl fmt::Display for Pattern {
 
 /// The one tool whose subject is a language.
 const SHELL: &str = "shell";
+const FETCH: &str = "fetch";
+/// What the subject of a fetch begins with that may lead into a private network without looking so. A pattern that allows
+/// the address alone does not allow that; one that denies it denies both.
+pub const PRIVATE: &str = "private ";
 
 /// What ends a command, starts another, substitutes, expands or redirects.
 fn is_operator(c: char) -> bool {

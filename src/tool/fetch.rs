@@ -1,8 +1,9 @@
 //! Gets a page over HTTP.
 //!
 //! Every hop is checked on its own: scheme, host, and each address the host has; the connection is then pinned to the
-//! addresses that were checked, so no second look-up can lead elsewhere. Redirects are followed by hand. Nothing is
-//! looked up before the person has allowed the call, since a look-up already tells the host's owner something.
+//! addresses that were checked, so no second look-up can lead elsewhere. Redirects are followed by hand, each only where
+//! the rules let it be fetched by itself. Nothing is looked up before the person has allowed the call, since a look-up
+//! already tells the host's owner something.
 //! Through a proxy the proxy does the looking up, so the check there is of what we ourselves know.
 
 use std::error::Error as _;
@@ -17,8 +18,8 @@ use serde_json::json;
 use super::address::{Reach, literal};
 use super::args::Args;
 use super::caps::size;
-use super::{Done, Tool, ToolCtx, ask, html};
-use crate::event::{Ask, Json, Risk, ToolSpec};
+use super::{Done, Judge, Permit, Tool, ToolCtx, ask, html};
+use crate::event::{Ask, Json, PRIVATE, Risk, ToolSpec};
 
 pub(super) struct Fetch;
 
@@ -52,7 +53,8 @@ impl Tool for Fetch {
 
     fn ask<'a>(&'a self, args: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Result<Ask, String>> {
         Box::pin(async move {
-            let Target { url, local } = target(args)?;
+            let target = target(args)?;
+            let (subject, Target { url, local, .. }) = (target.subject(), target);
             let host = url.host_str().unwrap_or_default();
             let what = match Reach::of_host(host) {
                 Reach::Loopback => "this machine (loopback)",
@@ -62,9 +64,10 @@ impl Tool for Fetch {
                 _ => "a public name; refused if it leads into a private network",
             };
             let origin = url.origin().ascii_serialization();
-            let pattern = (!origin.contains('*')).then(|| format!("fetch({origin}/*)"));
+            let flag = if subject.starts_with(PRIVATE) { PRIVATE } else { "" };
+            let pattern = (!origin.contains('*')).then(|| format!("fetch({flag}{origin}/*)"));
             let detail = format!("GET {url}\nhost: {host}, {what}");
-            Ok(Ask { detail, pattern, ..ask("fetch", Risk::Network, url, ctx) })
+            Ok(Ask { detail, pattern, ..ask("fetch", Risk::Network, subject, ctx) })
         })
     }
 
@@ -79,7 +82,7 @@ impl Tool for Fetch {
             tokio::select! {
                 biased;
                 () = ctx.cancel.cancelled() => Done::cancelled(format!("cancelled while getting {address}")),
-                fetched = tokio::time::timeout(WHOLE, get(target)) => match fetched {
+                fetched = tokio::time::timeout(WHOLE, get(target, &ctx.judge)) => match fetched {
                     Ok(Ok(done)) => done,
                     Ok(Err(error)) => Done::failed(error),
                     Err(_) => Done::failed(format!("{address}: no answer within {} s", WHOLE.as_secs())),
@@ -93,6 +96,14 @@ struct Target {
     url: Url,
     /// The person could see that this may reach their own network.
     local: bool,
+}
+
+impl Target {
+    /// What rules are held against: the address, and whether it may lead inside where it doesn't look so.
+    fn subject(&self) -> String {
+        let looks_local = self.url.host_str().is_some_and(|host| Reach::of_host(host).is_local());
+        format!("{}{}", if self.local && !looks_local { PRIVATE } else { "" }, self.url)
+    }
 }
 
 fn target(args: &Json) -> Result<Target, String> {
@@ -121,17 +132,43 @@ fn allowed(url: &Url) -> Result<Reach, String> {
     }
 }
 
-async fn get(Target { mut url, local }: Target) -> Result<Done, String> {
-    let first = url.clone();
+async fn get(mut target: Target, judge: &Judge) -> Result<Done, String> {
+    let first = target.url.clone();
     for _ in 0..=HOPS {
-        let response = hop(&url, local).await.map_err(|error| via(&first, &url, error))?;
-        let Some(next) = redirect(&response, &url)? else {
-            return page(url, response).await;
+        let response = hop(&target.url, target.local).await.map_err(|error| via(&first, &target.url, error))?;
+        let Some(next) = redirect(&response, &target.url)? else {
+            return page(target.url, response).await;
         };
-        allowed(&next).map_err(|error| format!("{url} redirects: {error}"))?;
-        url = next;
+        target = next_target(&target, next, judge)?;
     }
     Err(format!("{first} redirects more than {HOPS} times"))
+}
+
+/// Judges where a redirect leads as if it had been asked for, or says what to ask for.
+fn next_target(from: &Target, next: Url, judge: &Judge) -> Result<Target, String> {
+    let reach = allowed(&next).map_err(|error| format!("{} redirects: {error}", from.url))?;
+    // A flag was given for one origin, and a page outside doesn't choose addresses inside.
+    let is_same = next.origin() == from.url.origin();
+    let to = Target { local: from.local && (is_same || reach.is_local()), url: next };
+    let ask =
+        format!("{} redirects to {}, which was not asked for; fetch that address to ask for it", from.url, to.url);
+    if reach.is_local() && !from.local {
+        return Err(ask);
+    }
+    match judge(&to.subject()) {
+        Permit::Allowed => Ok(to),
+        Permit::Near if is_same || is_upgrade(&from.url, &to.url) => Ok(to),
+        Permit::Near | Permit::Unasked => Err(ask),
+        Permit::Denied(why) => Err(format!("{} redirects to {}: {why}", from.url, to.url)),
+    }
+}
+
+/// The same host over TLS, each at its usual port.
+fn is_upgrade(from: &Url, to: &Url) -> bool {
+    (from.scheme(), to.scheme()) == ("http", "https")
+        && from.host() == to.host()
+        && from.port().is_none()
+        && to.port().is_none()
 }
 
 fn via(first: &Url, url: &Url, error: String) -> String {
@@ -321,6 +358,59 @@ mod tests {
         assert_eq!(reach("example.com/a#b"), Ok(("https://example.com/a".into(), false)));
         assert_eq!(reach("http://127.1:80/"), Ok(("http://127.0.0.1/".into(), true)));
         assert_eq!(reach("http://nas.local/"), Ok(("http://nas.local/".into(), true)));
+    }
+
+    #[test]
+    fn a_redirect_is_judged_like_a_first_address() {
+        let rule = |subject: &str| match subject {
+            _ if subject.starts_with("https://allowed.example/") => Permit::Allowed,
+            _ if subject.starts_with("http://127.0.0.1:8080/") => Permit::Allowed,
+            _ if subject.contains("denied") => Permit::Denied("denied by the rule `x`".into()),
+            _ => Permit::Unasked,
+        };
+        let judge: Judge = std::sync::Arc::new(rule);
+        let led = |from: &str, is_private: bool, to: &str| {
+            let from = target(&json!({"url": from, "private": is_private})).unwrap();
+            next_target(&from, Url::parse(to).unwrap(), &judge).map(|to| (to.url.to_string(), to.local))
+        };
+        let (allowed, denied) = ("https://allowed.example/a", "https://allowed.example/denied");
+        assert_eq!(led(allowed, false, "https://allowed.example/b"), Ok(("https://allowed.example/b".into(), false)));
+        assert!(led(allowed, false, "https://denied.example/").unwrap_err().contains("denied by the rule `x`"));
+        assert!(led(allowed, false, denied).is_ok(), "the rule of this test is about hosts");
+        let other = led(allowed, false, "https://other.example/?q").unwrap_err();
+        assert!(other.contains("https://other.example/?q, which was not asked for"), "{other}");
+        for inside in ["http://127.0.0.1:8080/", "http://nas.local/", "http://10.0.0.1/"] {
+            assert!(led(allowed, false, inside).unwrap_err().contains("not asked for"), "{inside}");
+        }
+        // A page inside leads where the rules allow, and to no other port.
+        let here = "http://127.0.0.1:8080/a";
+        assert_eq!(led(here, false, "http://127.0.0.1:8080/b"), Ok(("http://127.0.0.1:8080/b".into(), true)));
+        assert!(led(here, false, "http://127.0.0.1:9090/").is_err());
+        assert_eq!(led(here, true, allowed), Ok((allowed.into(), false)), "the flag stays behind");
+        assert!(led(here, true, "http://169.254.169.254/").unwrap_err().contains("never fetched"));
+    }
+
+    #[test]
+    fn a_call_that_somebody_allowed_stays_where_they_saw_it_go() {
+        let judge: Judge = std::sync::Arc::new(|_| Permit::Near);
+        let led = |from: &str, to: &str| {
+            next_target(&target(&json!({ "url": from })).unwrap(), Url::parse(to).unwrap(), &judge).is_ok()
+        };
+        assert!(led("https://a.example/docs", "https://a.example/docs/"));
+        assert!(led("http://a.example/docs", "https://a.example/docs"));
+        for to in ["https://b.example/docs", "https://a.example:8443/docs", "https://www.a.example/docs"] {
+            assert!(!led("http://a.example/docs", to), "{to}");
+        }
+        assert!(!led("https://a.example/docs", "http://a.example/docs"), "nothing goes back to plain text");
+    }
+
+    #[test]
+    fn the_flag_is_part_of_what_is_asked() {
+        let subject =
+            |url: &str, is_private: bool| target(&json!({"url": url, "private": is_private})).unwrap().subject();
+        assert_eq!(subject("https://wiki.example.com/", true), "private https://wiki.example.com/");
+        assert_eq!(subject("https://wiki.example.com/", false), "https://wiki.example.com/");
+        assert_eq!(subject("http://nas.local/", true), "http://nas.local/", "it can be seen");
     }
 
     #[test]

@@ -41,6 +41,21 @@ pub trait Tool: Send + Sync {
     fn run<'a>(&'a self, args: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Done>;
 }
 
+/// What the rules say of something that a call leads to and that was not asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Permit {
+    Allowed,
+    /// No rule allows it, but somebody allowed this very call: as far as it stays at the place they saw.
+    Near,
+    /// Somebody would have to be asked.
+    Unasked,
+    /// The rule or mode that denies it.
+    Denied(String),
+}
+
+/// Judges a subject of the call's tool as if it had been asked about by itself.
+pub type Judge = Arc<dyn Fn(&str) -> Permit + Send + Sync>;
+
 /// What a call may use.
 #[derive(Clone)]
 pub struct ToolCtx {
@@ -50,6 +65,8 @@ pub struct ToolCtx {
     pub also: Vec<PathBuf>,
     /// Variables that hold keys of engines; commands don't see them.
     pub hidden: Arc<[String]>,
+    /// Says whether the call may go on to another subject than the one that was allowed.
+    pub judge: Judge,
     /// What a client of the server gives tools to work with, as it names it. Commands see it as
     /// `JARVIS_TOOL_RESOURCES`.
     pub resources: Option<Arc<Json>>,

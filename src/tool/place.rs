@@ -107,6 +107,7 @@ pub(super) mod tests {
             folder: folder.canonicalize().unwrap(),
             also: Vec::new(),
             hidden: [].into(),
+            judge: std::sync::Arc::new(|_| crate::tool::Permit::Allowed),
             resources: None,
             live: mpsc::channel(1).0,
             cancel: CancellationToken::new(),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jarvis_tui::event::{Ask, Json, Outcome, OutputStream, Pattern, Risk};
-use jarvis_tui::tool::{Done, Tool, ToolCtx, all};
+use jarvis_tui::tool::{Done, Permit, Tool, ToolCtx, all};
 use serde_json::json;
 use tokio::sync::mpsc::{self, Receiver};
 use tokio_util::sync::CancellationToken;
@@ -31,6 +31,7 @@ impl Bench {
             folder: folder.path().canonicalize().unwrap(),
             also: Vec::new(),
             hidden: ["HOME".to_owned()].into(),
+            judge: Arc::new(|_| Permit::Allowed),
             live: sender,
             cancel: CancellationToken::new(),
         };

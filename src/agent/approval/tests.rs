@@ -117,3 +117,16 @@ fn grants_of_an_earlier_run_are_put_in_again() {
     after.restore(vec![hostile]);
     assert_eq!(after.permissions().grants.len(), 1, "what is no pattern is left out");
 }
+
+#[test]
+fn an_address_that_may_lead_inside_is_another_subject_to_what_allows_and_the_same_to_what_denies() {
+    let asked = "private https://wiki.example.com/a";
+    let wiki = "fetch(https://wiki.example.com/*)";
+    let mut allowing = policy(Mode::Ask, &[wiki], &[]);
+    assert_eq!(allowing.judge("fetch", Risk::Network, "https://wiki.example.com/a"), Verdict::Allow);
+    assert_eq!(allowing.judge("fetch", Risk::Network, asked), Verdict::Ask);
+    let mut named = policy(Mode::Ask, &["fetch(private https://wiki.example.com/*)"], &[]);
+    assert_eq!(named.judge("fetch", Risk::Network, asked), Verdict::Allow);
+    let mut denying = policy(Mode::Full, &[], &[wiki]);
+    assert!(matches!(denying.judge("fetch", Risk::Network, asked), Verdict::Deny(_)));
+}

@@ -17,7 +17,7 @@ use crate::agent::approval::Verdict;
 use crate::agent::turn::{Input, Step};
 use crate::event::{AgentEvent, Ask, CallId, DecidedBy, Decision, Json, Level, Millis, Output, OutputStream, Risk};
 use crate::tool::caps::{head_tail, size};
-use crate::tool::{Done, Tool, ToolCtx};
+use crate::tool::{Done, Judge, Permit, Tool, ToolCtx};
 
 /// Bytes of a call's output that go into the log; all of a longer one goes to a file beside it.
 pub(super) const LOGGED_OUTPUT: usize = 1024 * 1024;
@@ -27,7 +27,7 @@ const STOP_GRACE: Duration = Duration::from_secs(3);
 const PIECE: usize = 16 * 1024;
 
 impl Agent {
-    fn context(&self, call: &CallId, running: &Running) -> (ToolCtx, BoxFuture<'static, ()>) {
+    fn context(&self, call: &CallId, tool: &str, risk: Risk, running: &Running) -> (ToolCtx, BoxFuture<'static, ()>) {
         // Capacity 16: pieces of a few kB; a tool that prints faster than the log can write waits.
         let (live, mut pieces) = mpsc::channel::<(OutputStream, String)>(16);
         let said = running.said.clone();
@@ -43,11 +43,23 @@ impl Agent {
             folder: self.setup.folder.clone(),
             also: self.setup.also.clone(),
             hidden: Arc::clone(&self.setup.hidden),
+            judge: self.judge(tool, risk, running.shown.contains_key(call)),
             resources: self.setup.resources.clone(),
             live,
             cancel: running.stop.child_token(),
         };
         (ctx, forward)
+    }
+
+    /// The rules as they are when a call starts.
+    fn judge(&self, tool: &str, risk: Risk, was_asked: bool) -> Judge {
+        let (policy, tool) = (self.setup.policy.clone(), tool.to_owned());
+        Arc::new(move |subject| match policy.clone().judge(&tool, risk, subject) {
+            Verdict::Allow => Permit::Allowed,
+            Verdict::Ask if was_asked => Permit::Near,
+            Verdict::Ask => Permit::Unasked,
+            Verdict::Deny(why) => Permit::Denied(why),
+        })
     }
 
     fn tool(&self, name: &str) -> Option<Arc<dyn Tool>> {
@@ -65,7 +77,7 @@ impl Agent {
             });
             return;
         };
-        let (ctx, _) = self.context(&call, running);
+        let (ctx, _) = self.context(&call, &name, tool.spec().risk, running);
         running.tools.spawn(async move {
             let ask = unbroken(async { tool.ask(&args, &ctx).await }).await.unwrap_or_else(Err);
             let _ = said.send(ToolMsg::Asked { call, name, ask }).await;
@@ -74,10 +86,10 @@ impl Agent {
 
     pub(super) fn start_tool(&self, call: CallId, name: &str, args: Json, running: &mut Running) {
         let Some(tool) = self.tool(name) else { return };
-        let (ctx, forward) = self.context(&call, running);
+        let spec = tool.spec();
+        let (ctx, forward) = self.context(&call, name, spec.risk, running);
         let said = running.said.clone();
         let shown = running.shown.remove(&call);
-        let spec = tool.spec();
         let limit = if spec.risk == Risk::Execute { self.setup.shell_timeout } else { self.setup.tool_timeout };
         let hands = matches!(spec.risk, Risk::Write | Risk::Execute).then(|| self.hands.clone());
         running.tools.spawn(async move {
