@@ -333,6 +333,16 @@ impl Cli {
         }
     }
 
+    /// Returns the variables that flags say hold tokens.
+    pub fn key_variables(&self) -> Vec<String> {
+        let named = match &self.command {
+            Some(Command::Attach(attach)) => [attach.token_env.clone(), None],
+            Some(Command::Serve(serve)) => [serve.token_env.clone(), serve.read_token_env.clone()],
+            _ => [None, None],
+        };
+        named.into_iter().flatten().collect()
+    }
+
     /// Clap would take a conversation's flags in front of a command and forget them.
     fn misplaced(&self) -> Option<&'static str> {
         self.command.as_ref()?;

@@ -66,6 +66,10 @@ async fn start(cli: Cli) -> u8 {
             return CONFIGURATION;
         }
     };
+    // Before anything is started that could read them. The command line may name more.
+    let mut keys = loaded.config.key_variables(&env);
+    keys.extend(cli.key_variables());
+    config::environment::take(&keys);
     for warning in &loaded.warnings {
         complain(&warning.to_string());
     }

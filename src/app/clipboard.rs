@@ -20,6 +20,8 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
+use crate::config::environment::without_keys;
+
 /// Longest sequence that the terminals we know take; longer ones are dropped by some without a word.
 const LONGEST: usize = 100_000;
 /// `screen` takes strings of this length.
@@ -110,7 +112,9 @@ pub async fn by_tool(tools: &[Tool], text: &str) -> Option<&'static str> {
 }
 
 async fn give(name: &str, arguments: &[&str], text: &str) -> std::io::Result<bool> {
-    let mut child = Command::new(name)
+    let mut command = Command::new(name);
+    without_keys(command.as_std_mut());
+    let mut child = command
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())

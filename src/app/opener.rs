@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use super::clipboard::Surroundings;
+use crate::config::environment::without_keys;
 use crate::store::links::Target;
 
 /// An opener that runs longer than this is the program itself: it has opened.
@@ -50,14 +51,10 @@ pub fn plan(around: &Surroundings, target: &Target, folder: &Path) -> Result<(&'
 
 /// Opens it; the error says why not.
 pub async fn open(program: &str, what: &Path) -> Result<(), String> {
-    let child = Command::new(program)
-        .arg(what)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn();
-    let mut child = child.map_err(|error| format!("{program}: {error}"))?;
+    let mut command = Command::new(program);
+    command.arg(what).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    without_keys(command.as_std_mut());
+    let mut child = command.spawn().map_err(|error| format!("{program}: {error}"))?;
     match tokio::time::timeout(PATIENCE, child.wait()).await {
         Ok(Ok(status)) if !status.success() => Err(format!("{program} failed ({status})")),
         Ok(Err(error)) => Err(format!("{program}: {error}")),

@@ -21,7 +21,7 @@ use crate::bridge::mirror::{self, Mirror};
 use crate::bridge::session::{self, notice};
 use crate::bridge::{Delivery, Live, remote};
 use crate::cli;
-use crate::config::secret;
+use crate::config::{environment, secret};
 use crate::dialect::{Context, DIALECTS, Decode};
 use crate::engine::discover::{self, ModelInfo};
 use crate::engine::remote::probe::{self, Found, How};
@@ -500,7 +500,7 @@ async fn headers(aim: &Aim, token_env: Option<&str>) -> anyhow::Result<Vec<(Stri
     let wanted = aim.clone();
     let token_env = token_env.map(str::to_owned);
     let got = tokio::task::spawn_blocking(move || -> anyhow::Result<Vec<(String, Value)>> {
-        let env = |name: &str| std::env::var(name).ok();
+        let env = environment::variable;
         let mut out = Vec::new();
         let token = match (&token_env, &wanted.token) {
             (Some(name), _) => Some(

@@ -23,7 +23,7 @@ use crate::engine::openai::OpenAi;
 use crate::engine::openai_responses::OpenAiResponses;
 use crate::event::{Fault, FaultKind};
 use crate::net::status::is_loading;
-use crate::net::{Http, probe};
+use crate::net::{Http, probe, remember};
 use crate::text::address::{is_exposed, is_host, origin};
 pub(super) use agreed::Agreed;
 pub use listing::Listed;
@@ -347,10 +347,11 @@ impl Chooser {
     /// A key may come from a command, which may take its time.
     async fn key(&self, config: &EngineConfig) -> Result<Option<SecretString>, Fault> {
         let config = config.clone();
-        tokio::task::spawn_blocking(move || config.resolved_api_key(&env))
+        let key = tokio::task::spawn_blocking(move || config.resolved_api_key(&env))
             .await
-            .map_err(|error| Fault::new(FaultKind::Internal, error.to_string()))?
-            .map_err(Fault::from)
+            .map_err(|error| Fault::new(FaultKind::Internal, error.to_string()))??;
+        key.iter().for_each(remember);
+        Ok(key)
     }
 
     /// A token in the environment counts before the key of the engine that the environment speaks of, but not before
@@ -406,7 +407,7 @@ fn config_of(found: &Found) -> EngineConfig {
 }
 
 pub(super) fn env(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+    crate::config::environment::variable(name)
 }
 
 #[cfg(test)]

@@ -23,13 +23,13 @@ use crate::bridge::frames::Frames;
 use crate::bridge::hub::{Backlog, Hub, RING_BYTES};
 use crate::bridge::session::{self, Past, Standing, notice};
 use crate::bridge::{Live, local};
-use crate::config::{Config, Loaded, Paths};
+use crate::config::{Config, Loaded, Paths, environment};
 use crate::event::{AgentEvent, CallId, Grant, Level, Millis, SessionId, Tuning};
 use crate::journal::{self, Header, Listing, Reader, Want, Writer};
 pub use crate::journal::{Part, SessionState};
-use crate::net::Http;
 use crate::net::record::Tap;
 use crate::net::reel::Reel;
+use crate::net::{self, Http};
 use crate::tool;
 
 use crate::text::one_line;
@@ -82,12 +82,16 @@ pub struct House {
     /// About what was restored, for the person.
     told: Vec<String>,
     trouble: Option<session::Trouble>,
+    /// Variables that hold keys; commands don't see them.
+    hidden: Vec<String>,
 }
 
 impl House {
     pub fn new(loaded: Loaded, paths: Paths, folder: PathBuf, audience: Audience, system: Option<String>) -> Self {
         let reel = Reel::default();
+        environment::values().iter().chain(&loaded.config.literal_keys()).for_each(net::remember);
         Self {
+            hidden: loaded.config.key_variables(&environment::variable),
             loaded: Arc::new(loaded),
             paths,
             folder,
@@ -439,7 +443,7 @@ impl House {
             tools: tool::all(),
             policy,
             folder: self.folder.clone(),
-            hidden: config.key_variables().into(),
+            hidden: self.hidden.clone().into(),
             also: config.tools.folders.iter().filter_map(|folder| folder.canonicalize().ok()).collect(),
             system: self.system_for(&self.folder),
             limits: Limits { rounds: config.limits.max_rounds, calls: None },

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 
+use super::address::without_password;
+use super::environment::without_keys;
 use super::{Config, EngineConfig, Env};
 use crate::event::{Fault, FaultKind};
 
@@ -18,6 +20,10 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 /// No key is longer.
 const LONGEST: u64 = 64 * 1024;
 const DOTS: &str = "••••••••";
+/// A key that an engine reads by itself.
+const OWN_KEY: &str = "ANTHROPIC_AUTH_TOKEN";
+/// Variables that hold addresses.
+const ADDRESSES: [&str; 4] = ["OPENAI_BASE_URL", "OPENAI_API_BASE", "ANTHROPIC_BASE_URL", "OLLAMA_HOST"];
 
 /// Why a key couldn't be got. Never holds the command or what it printed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,22 +52,38 @@ impl EngineConfig {
 }
 
 impl Config {
-    /// Returns the variables that hold keys and tokens, so that they can be kept from programs that need not know them.
-    pub fn key_variables(&self) -> Vec<String> {
+    /// Returns the variables that hold keys and tokens, so that they can be kept from programs that need not know them:
+    /// those that settings name, and addresses that have a password in them.
+    pub fn key_variables(&self, env: Env<'_>) -> Vec<String> {
+        let keys = self.keys().filter_map(|text| text.strip_prefix("env:"));
+        let has_password = |name: &&str| env(name).is_some_and(|url| without_password(&url) != url);
+        let addresses = self.engines.values().filter_map(|engine| engine.base_url.as_deref()?.strip_prefix("env:"));
+        let addresses = addresses.chain(ADDRESSES).map(str::trim).filter(has_password);
+        let mut names: Vec<String> = keys
+            .chain([OWN_KEY])
+            .map(str::trim)
+            .chain(addresses)
+            .filter(|name| !name.is_empty() && !name.contains(['=', '\0']))
+            .map(str::to_owned)
+            .collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Returns the keys that stand in the settings themselves.
+    pub fn literal_keys(&self) -> Vec<SecretString> {
+        let is_literal = |text: &&str| !text.starts_with("env:") && !text.starts_with("cmd:");
+        self.keys().filter(is_literal).filter_map(held).collect()
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &str> {
         let engines = self.engines.values().filter_map(|engine| engine.api_key.as_deref());
         let remotes = self
             .remotes
             .values()
             .flat_map(|remote| remote.token.as_deref().into_iter().chain(remote.headers.values().map(String::as_str)));
-        let mut names: Vec<String> = engines
-            .chain(remotes)
-            .filter_map(|text| text.strip_prefix("env:"))
-            .map(|name| name.trim().to_owned())
-            .filter(|name| !name.is_empty() && !name.contains(['=', '\0']))
-            .collect();
-        names.sort();
-        names.dedup();
-        names
+        engines.chain(remotes).chain([self.server.token.as_str(), self.server.read_token.as_str()])
     }
 }
 
@@ -91,8 +113,7 @@ fn held(text: &str) -> Option<SecretString> {
 }
 
 fn run(command: &str, limit: Duration) -> Result<Option<SecretString>, Error> {
-    let mut child = Command::new("sh")
-        .args(["-c", command])
+    let mut child = without_keys(Command::new("sh").args(["-c", command]))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -158,10 +179,28 @@ mod tests {
         for (engine, key) in config.engines.values_mut().zip(["env: B", "cmd:x", "sk-literal", "env:A", "env:B"]) {
             engine.api_key = Some(key.into());
         }
-        let names = config.key_variables();
+        config
+            .remotes
+            .insert("r".into(), crate::config::RemoteConfig { token: Some("env:C".into()), ..Default::default() });
+        let env = |name: &str| match name {
+            "OPENAI_BASE_URL" => Some("http://me:pw@gateway/v1".to_owned()),
+            "OLLAMA_HOST" => Some("127.0.0.1:11434".to_owned()),
+            _ => None,
+        };
+        let names = config.key_variables(&env);
         assert!(names.windows(2).all(|pair| pair[0] < pair[1]), "{names:?}");
         assert!(names.contains(&"B".to_owned()) && !names.iter().any(|name| name.contains("sk-")), "{names:?}");
-        assert!(Config::default().key_variables().contains(&"OPENAI_API_KEY".to_owned()));
+        for name in ["C", "JARVIS_TUI_SERVER_TOKEN", "JARVIS_TUI_READ_TOKEN", "ANTHROPIC_AUTH_TOKEN", "OPENAI_BASE_URL"]
+        {
+            assert!(names.contains(&name.to_owned()), "{name}");
+        }
+        assert!(!names.contains(&"OLLAMA_HOST".to_owned()), "commands may want it, and it holds no key");
+        assert!(Config::default().key_variables(&env).contains(&"OPENAI_API_KEY".to_owned()));
+        let literal: Vec<_> = config.literal_keys().iter().map(|key| key.expose_secret().to_owned()).collect();
+        assert!(
+            literal.contains(&"sk-literal".to_owned()) && literal.iter().all(|key| !key.contains(':')),
+            "{literal:?}"
+        );
     }
 
     #[test]

@@ -118,6 +118,9 @@ pub async fn doctor(house: &House, files: &Files) -> Result<bool, Unwritten> {
     row("sessions", &house.paths.sessions().display().to_string());
     row("log", &house.paths.log_file().display().to_string());
     row("folder", &house.folder.display().to_string());
+    for line in about_keys(&config::environment::names(), config::environment::is_closed()) {
+        row(line.0, &line.1);
+    }
     text.push_str("\nEngines\n");
     for engine in &listed {
         describe(&mut text, engine);
@@ -155,6 +158,19 @@ pub async fn doctor(house: &House, files: &Files) -> Result<bool, Unwritten> {
     }
     print(&text)?;
     Ok(starts)
+}
+
+/// Says who can read the keys, with what is not prevented.
+fn about_keys(names: &[String], is_closed: bool) -> Vec<(&'static str, String)> {
+    let from = if names.is_empty() { "none in the environment".to_owned() } else { one_line(&names.join(", "), 200) };
+    let kept = if is_closed {
+        "not in the environment of commands that the agent runs, nor readable in this program's memory (but for root)"
+    } else {
+        "not in the environment of commands that the agent runs; other programs of yours may read this program's memory"
+    };
+    let shell =
+        "there is no sandbox: a command can still read what your own shell exports, and files that you can read";
+    vec![("keys", from), ("", kept.to_owned()), ("", shell.to_owned())]
 }
 
 fn describe(text: &mut String, engine: &Listed) {

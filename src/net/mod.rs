@@ -23,3 +23,4 @@ pub mod ws;
 
 pub use http::Http;
 pub use perform::{Heard, Patience, perform, perform_beside};
+pub use redact::remember;

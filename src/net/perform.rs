@@ -155,7 +155,7 @@ impl<'a> Line<'a> {
         Self {
             call,
             redactor: Redactor::of(call),
-            vigil: Vigil::new(origin(&call.url), patience, out),
+            vigil: Vigil::new(call, patience, out),
             decode,
             aside: None,
             first_token: false,

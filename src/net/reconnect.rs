@@ -163,7 +163,7 @@ struct Watcher<'a> {
 impl<'a> Watcher<'a> {
     fn new(call: &'a HttpCall, decoders: Decoders<'a>, patience: &'a Patience, out: &'a mpsc::Sender<Heard>) -> Self {
         Self {
-            vigil: Vigil::new(origin(&call.url), patience, out),
+            vigil: Vigil::new(call, patience, out),
             redactor: Redactor::of(call),
             decoders,
             decode: decoders(),

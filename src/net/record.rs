@@ -177,17 +177,27 @@ impl Tap {
         let number = self.reel.as_ref().map_or(0, |reel| reel.answer_to(call));
         self.say(number, answer).await;
         let secrets = Redactor::of(call);
-        stream::unfold(Some((self, body, secrets)), move |state| async move {
-            let (tap, mut body, secrets) = state?;
+        let pieces = secrets.bytes();
+        stream::unfold(Some((self, body, secrets, pieces)), move |state| async move {
+            let (tap, mut body, secrets, mut pieces) = state?;
             let next = body.next().await;
-            let line = match &next {
-                Some(Ok(bytes)) => Line::piece(tap.now(), bytes, &secrets),
-                Some(Err(failure)) => Line::End { at: tap.now(), end: failure.fault.message.clone() },
-                None => Line::End { at: tap.now(), end: "eof".to_owned() },
+            let kept = match &next {
+                Some(Ok(bytes)) => pieces.pass(tap.now(), bytes),
+                Some(Err(_)) | None => pieces.finish(),
             };
-            tap.say(number, line).await;
-            let is_last = !matches!(next, Some(Ok(_)));
-            next.map(|next| (next, (!is_last).then_some((tap, body, secrets))))
+            for (at, bytes) in kept {
+                tap.say(number, Line::piece(at, &bytes, &secrets)).await;
+            }
+            let end = match &next {
+                Some(Ok(_)) => None,
+                Some(Err(failure)) => Some(failure.fault.message.clone()),
+                None => Some("eof".to_owned()),
+            };
+            let is_last = end.is_some();
+            if let Some(end) = end {
+                tap.say(number, Line::End { at: tap.now(), end }).await;
+            }
+            next.map(|next| (next, (!is_last).then_some((tap, body, secrets, pieces))))
         })
         .boxed()
     }

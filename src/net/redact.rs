@@ -1,9 +1,15 @@
-//! PURE. Blanks out a call's own secrets in what comes back: servers like to repeat the key they refuse.
+//! Blanks out secrets in what comes back: servers like to repeat the key they refuse, and models what they were told.
 //!
-//! Not for: secrets that nobody gave us. Invariant: what is told of a call never holds a secret of its headers, whole
-//! or cut off at the end.
+//! Not for: secrets that nobody gave us. Invariant: what is told of a call never holds a secret of its headers, nor one
+//! that was [remembered](remember), whole or cut off at the end. [`Redactor`] looks at one text; `events` and `bytes`
+//! find a secret that comes in pieces.
+
+pub(super) mod bytes;
+pub(super) mod events;
+mod scan;
 
 use std::fmt;
+use std::sync::{PoisonError, RwLock};
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -13,7 +19,22 @@ use super::call::{HttpCall, Value};
 const SHORTEST: usize = 6;
 const DOTS: &str = "•••";
 
-/// Knows the secrets of one call.
+/// The secrets of the settings, whichever call they are for.
+static REMEMBERED: RwLock<Vec<SecretString>> = RwLock::new(Vec::new());
+
+/// Has a secret blanked out from now on in whatever comes back from anybody.
+pub fn remember(secret: &SecretString) {
+    let text = secret.expose_secret().trim();
+    if text.len() < SHORTEST {
+        return;
+    }
+    let mut known = REMEMBERED.write().unwrap_or_else(PoisonError::into_inner);
+    if known.iter().all(|known| known.expose_secret() != text) {
+        known.push(SecretString::from(text));
+    }
+}
+
+/// Knows the secrets of one call and those that were remembered.
 pub(super) struct Redactor {
     /// The longest first, so that what holds another goes whole.
     secrets: Vec<SecretString>,
@@ -32,8 +53,28 @@ impl Redactor {
                 }
             }
         }
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose_secret().len()));
+        secrets.extend(REMEMBERED.read().unwrap_or_else(PoisonError::into_inner).iter().cloned());
+        secrets.sort_by(|one, other| {
+            let (one, other) = (one.expose_secret(), other.expose_secret());
+            other.len().cmp(&one.len()).then_with(|| one.cmp(other))
+        });
+        secrets.dedup_by(|one, other| one.expose_secret() == other.expose_secret());
         Self { secrets }
+    }
+
+    /// Returns what blanks them out of decoded events.
+    pub(super) fn pieces(&self) -> events::Pieces {
+        events::Pieces::new(self.words())
+    }
+
+    /// Returns what blanks them out of bytes.
+    pub(super) fn bytes(&self) -> bytes::Bytes {
+        bytes::Bytes::new(self.words())
+    }
+
+    /// The secrets without a scheme before them: nobody waits for a key because a text ends in "Bearer".
+    fn words(&self) -> Vec<SecretString> {
+        self.secrets.iter().filter(|secret| !secret.expose_secret().contains(' ')).cloned().collect()
     }
 
     /// Blanks out every secret in `text`.
@@ -67,7 +108,7 @@ impl Redactor {
 
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Redactor({})", self.secrets.len())
+        f.write_str("Redactor")
     }
 }
 
@@ -106,6 +147,14 @@ mod tests {
 
     #[test]
     fn debug_shows_no_secret() {
-        assert_eq!(format!("{:?}", redactor("Bearer sk-12345678")), "Redactor(2)");
+        assert_eq!(format!("{:?}", redactor("Bearer sk-12345678")), "Redactor");
+    }
+
+    #[test]
+    fn a_secret_of_another_call_is_blanked_out_too() {
+        let others = SecretString::from("another-calls-key-7");
+        remember(&others);
+        remember(&SecretString::from("tiny"));
+        assert_eq!(blanked("Bearer sk-12345678", "another-calls-key-7 tiny"), "••• tiny");
     }
 }

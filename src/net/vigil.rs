@@ -10,8 +10,11 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::call::HttpCall;
 use super::perform::watch::Watch;
-use super::perform::{Heard, Patience};
+use super::perform::{Heard, Patience, origin};
+use super::redact::Redactor;
+use super::redact::events::Pieces;
 use crate::event::{AgentEvent, Fault, LinkState};
 
 /// What a wait came to.
@@ -30,11 +33,20 @@ pub(super) struct Vigil<'a> {
     /// How the line is, as it was told last.
     pub(super) told: LinkState,
     pub(super) watch: Watch,
+    pieces: Pieces,
 }
 
 impl<'a> Vigil<'a> {
-    pub(super) fn new(place: String, patience: &'a Patience, out: &'a mpsc::Sender<Heard>) -> Self {
-        Self { place, patience, out, told: LinkState::Idle, watch: Watch::new(patience, Instant::now()) }
+    /// Waits for the answer to a call.
+    pub(super) fn new(call: &HttpCall, patience: &'a Patience, out: &'a mpsc::Sender<Heard>) -> Self {
+        Self {
+            place: origin(&call.url),
+            patience,
+            out,
+            told: LinkState::Idle,
+            watch: Watch::new(patience, Instant::now()),
+            pieces: Redactor::of(call).pieces(),
+        }
     }
 
     /// A try starts now.
@@ -76,8 +88,12 @@ impl<'a> Vigil<'a> {
     }
 
     /// Returns false if nobody listens any more.
-    pub(super) async fn tell(&self, events: &mut Vec<AgentEvent>) -> bool {
+    pub(super) async fn tell(&mut self, events: &mut Vec<AgentEvent>) -> bool {
+        let mut told = Vec::with_capacity(events.len());
         for event in events.drain(..) {
+            self.pieces.pass(event, &mut told);
+        }
+        for event in told {
             if self.out.send(Heard::Event(event)).await.is_err() {
                 return false;
             }

@@ -381,3 +381,29 @@ fn what_is_too_long_for_the_log_is_whole_in_a_file_of_its_owner_beside_it() {
     assert_eq!(place.run(&["sessions", "rm", &id_of(&place.only_log())]).code, 0);
     assert!(!whole[0].exists(), "it goes with its session");
 }
+
+/// What a command finds in its own environment and in its parent's.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_command_finds_no_key_in_the_environment() {
+    let place = Place::new();
+    let script = "env; up=$PPID; for above in 1 2; do tr '\\0' '\\n' < /proc/$up/environ; up=$(awk '{print $4}' /proc/$up/stat); \
+                  done; echo looked";
+    fs::write(place.work.path().join("look.sh"), script).unwrap();
+    let keys = [
+        ("OPENAI_API_KEY", "sk-key-of-openai-1"),
+        ("ANTHROPIC_AUTH_TOKEN", "token-of-anthropic-2"),
+        ("JARVIS_TUI_SERVER_TOKEN", "token-of-the-server-3"),
+        ("OPENAI_BASE_URL", "http://me:password-4@127.0.0.1:9/v1"),
+    ];
+    let ran = Ran::of(place.command(&["-p", "run `sh look.sh`", "--yolo"]).envs(keys).output().unwrap());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let log = fs::read_to_string(place.only_log()).unwrap();
+    assert!(log.contains("looked") && log.contains("JARVIS_TUI_HOME"), "{log}");
+    for (name, key) in keys {
+        assert!(!log.contains(key), "{name}");
+    }
+    let told = Ran::of(place.command(&["doctor"]).envs(keys).output().unwrap()).out;
+    assert!(told.contains("OPENAI_API_KEY") && told.contains("your own shell exports"), "{told}");
+    assert!(keys.iter().all(|(_, key)| !told.contains(key)), "{told}");
+}

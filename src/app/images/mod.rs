@@ -19,6 +19,7 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 
+use crate::config::environment::without_keys;
 use crate::config::{ImageChoice, ThemeChoice, UiConfig};
 use crate::store::Store;
 use crate::store::images::{Facts, Place, Source, Told, Way};
@@ -162,7 +163,9 @@ fn guess(ui: &UiConfig, own: u8, env: &dyn Fn(&str) -> Option<String>) -> Guess 
 const KNOWN: [&str; 2] = ["xterm-kitty", "xterm-ghostty"];
 
 async fn ask_tmux() -> Option<String> {
-    let asked = Command::new("tmux")
+    let mut command = Command::new("tmux");
+    without_keys(command.as_std_mut());
+    let asked = command
         .args(["display-message", "-p", "#{client_termname} #{allow-passthrough}"])
         .stdin(Stdio::null())
         .stderr(Stdio::null())

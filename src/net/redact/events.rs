@@ -1,0 +1,214 @@
+//! PURE. Blanks secrets out of what was decoded, where they may come in pieces: over several deltas of a text, of
+//! thinking, of arguments, of output.
+//!
+//! A delta is passed on at once but for an end that goes on like a secret for [`SURE`] characters; that waits for the
+//! next delta of the same text, or for any other kind of event, which shows that the text is over.
+
+use std::collections::HashMap;
+
+use secrecy::SecretString;
+
+use super::scan::scan;
+use super::{DOTS, SHORTEST};
+use crate::event::{AgentEvent, Json};
+
+/// Characters of a secret that may be shown when it comes in pieces. Waiting for fewer would hold up every word that
+/// ends as a key begins.
+const SURE: usize = 3;
+
+/// The texts of one answer.
+#[derive(Default)]
+pub(in crate::net) struct Pieces {
+    secrets: Vec<SecretString>,
+    open: HashMap<String, Open>,
+}
+
+/// The end of a text that may be the beginning of a secret.
+struct Open {
+    /// As many of its bytes were passed on.
+    shown: usize,
+    bytes: String,
+    /// A delta to be filled.
+    like: AgentEvent,
+}
+
+impl Pieces {
+    pub(super) fn new(secrets: Vec<SecretString>) -> Self {
+        Self { secrets, open: HashMap::new() }
+    }
+
+    /// Passes an event on, without secrets.
+    pub(in crate::net) fn pass(&mut self, mut event: AgentEvent, out: &mut Vec<AgentEvent>) {
+        if self.secrets.is_empty() {
+            out.push(event);
+            return;
+        }
+        let Some((key, text)) = piece(&mut event) else {
+            self.flush(out);
+            out.push(self.blanked(event));
+            return;
+        };
+        let text = std::mem::take(text);
+        let (shown, mut whole) = self.open.remove(&key).map_or((0, String::new()), |open| (open.shown, open.bytes));
+        whole.push_str(&text);
+        let found = scan(whole.as_bytes(), &self.secrets);
+        let open = whole.floor_char_boundary(found.open);
+        let hold =
+            if whole.len() - open > SURE { whole.floor_char_boundary(open + SURE).max(shown) } else { whole.len() };
+        let mut told = String::with_capacity(hold - shown);
+        let mut at = shown;
+        for range in found.whole {
+            told.push_str(whole.get(at..range.start).unwrap_or_default());
+            told.push_str(DOTS);
+            at = range.end;
+        }
+        told.push_str(whole.get(at..hold).unwrap_or_default());
+        if open < whole.len() {
+            let like = filled(&event, String::new());
+            let open = Open { shown: hold - open, bytes: whole[open..].to_owned(), like };
+            self.open.insert(key, open);
+        }
+        if !told.is_empty() || text.is_empty() {
+            out.push(filled(&event, told));
+        }
+    }
+
+    /// Passes on what waited. So much of a secret that it is none by chance is blanked out.
+    fn flush(&mut self, out: &mut Vec<AgentEvent>) {
+        for (_, open) in self.open.drain() {
+            let rest = open.bytes.get(open.shown..).unwrap_or_default();
+            if !rest.is_empty() {
+                let is_secret = open.bytes.len() >= SHORTEST;
+                out.push(filled(&open.like, if is_secret { DOTS.to_owned() } else { rest.to_owned() }));
+            }
+        }
+    }
+
+    fn blanked(&self, event: AgentEvent) -> AgentEvent {
+        let Ok(mut json) = serde_json::to_value(&event) else { return event };
+        if !self.blank(&mut json) {
+            return event;
+        }
+        serde_json::from_value(json).unwrap_or(event)
+    }
+
+    /// Returns whether there was anything to blank out.
+    fn blank(&self, json: &mut Json) -> bool {
+        match json {
+            Json::String(text) => {
+                let found = scan(text.as_bytes(), &self.secrets).whole;
+                for range in found.iter().rev() {
+                    text.replace_range(range.clone(), DOTS);
+                }
+                !found.is_empty()
+            }
+            Json::Array(items) => items.iter_mut().fold(false, |any, item| self.blank(item) | any),
+            Json::Object(fields) => fields.values_mut().fold(false, |any, field| self.blank(field) | any),
+            _ => false,
+        }
+    }
+}
+
+/// Returns which text a delta belongs to, and the delta.
+fn piece(event: &mut AgentEvent) -> Option<(String, &mut String)> {
+    match event {
+        AgentEvent::TextDelta { message, text, kind } => Some((format!("{kind:?} {message}"), text)),
+        AgentEvent::ReasoningDelta { message, text } => Some((format!("thinking {message}"), text)),
+        AgentEvent::ToolArgsDelta { call, json } => Some((format!("arguments {call}"), json)),
+        AgentEvent::ToolOutput { call, stream, text } => Some((format!("{stream:?} {call}"), text)),
+        _ => None,
+    }
+}
+
+fn filled(like: &AgentEvent, told: String) -> AgentEvent {
+    let mut event = like.clone();
+    if let Some((_, text)) = piece(&mut event) {
+        *text = told;
+    }
+    event
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Stop, TextKind, TurnEnd};
+
+    const KEY: &str = "sk-12345678-abcdef";
+
+    fn text(text: &str) -> AgentEvent {
+        AgentEvent::TextDelta { message: "m".into(), text: text.into(), kind: TextKind::Text }
+    }
+
+    fn told(events: Vec<AgentEvent>) -> Vec<AgentEvent> {
+        let mut pieces = Pieces::new(vec![KEY.to_owned().into()]);
+        let mut out = Vec::new();
+        for event in events {
+            pieces.pass(event, &mut out);
+        }
+        pieces.pass(AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed }, &mut out);
+        out.pop();
+        out
+    }
+
+    fn said(events: &[AgentEvent]) -> String {
+        events.iter().map(|event| piece(&mut event.clone()).map_or(String::new(), |(_, text)| text.clone())).collect()
+    }
+
+    #[test]
+    fn a_key_is_blanked_out_wherever_it_is_cut() {
+        let whole = format!("you sent {KEY}, sorry");
+        for first in 0..whole.len() {
+            for second in (first..whole.len()).step_by(3) {
+                let pieces = [&whole[..first], &whole[first..second], &whole[second..]];
+                let said = said(&told(pieces.map(text).into()));
+                assert!(
+                    !said.contains("sk-1") && said.starts_with("you sent ") && said.ends_with("•••, sorry"),
+                    "{said}"
+                );
+            }
+        }
+        let letters = said(&told(whole.chars().map(|c| text(&c.to_string())).collect()));
+        assert_eq!(letters, "you sent sk-•••, sorry");
+    }
+
+    #[test]
+    fn other_texts_are_passed_on_as_they_came_and_at_once() {
+        let events: Vec<_> = ["as", "k ", "sk", "-", "12", " – é"].map(text).into();
+        let out = told(events.clone());
+        assert_eq!(said(&out), said(&events));
+        assert_eq!(out[..3], events[..3], "nothing is held up for a few letters");
+        let mut pieces = Pieces::new(vec![KEY.to_owned().into()]);
+        let mut out = Vec::new();
+        pieces.pass(text("a sk-123"), &mut out);
+        assert_eq!(out, [text("a sk-")], "what goes on like a key waits");
+        pieces.pass(text("9"), &mut out);
+        assert_eq!(said(&out), "a sk-1239");
+    }
+
+    #[test]
+    fn texts_beside_each_other_are_held_apart() {
+        let thinks = |text: &str| AgentEvent::ReasoningDelta { message: "m".into(), text: text.into() };
+        let writes = |json: &str| AgentEvent::ToolArgsDelta { call: "c".into(), json: json.into() };
+        let (one, two) = KEY.split_at(9);
+        let out = told(vec![text(one), thinks(one), writes(one), text(two), thinks(two), writes(two)]);
+        assert_eq!(said(&out), "sk-sk-sk-•••••••••");
+    }
+
+    #[test]
+    fn an_end_that_is_cut_off_and_what_comes_whole_are_blanked_out() {
+        assert_eq!(said(&told(vec![text("it is sk-1234567")])), "it is sk-•••");
+        assert_eq!(said(&told(vec![text("ask-12")])), "ask-12", "so little is none");
+        let end = AgentEvent::MessageFinished {
+            message: "m".into(),
+            stop: Stop::End,
+            full: Some(format!("x {KEY}")),
+            carry: None,
+        };
+        let AgentEvent::MessageFinished { full, .. } = &told(vec![end])[0] else { panic!() };
+        assert_eq!(full.as_deref(), Some("x •••"));
+        let args = format!("{{\"key\":\"{KEY}\"}}");
+        let ready = AgentEvent::ToolCallReady { call: "c".into(), name: "n".into(), args, carry: None };
+        let AgentEvent::ToolCallReady { args, .. } = &told(vec![ready])[0] else { panic!() };
+        assert_eq!(args, "{\"key\":\"•••\"}");
+    }
+}

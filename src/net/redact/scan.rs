@@ -1,0 +1,62 @@
+//! PURE. Finds secrets in what comes in pieces: whole ones, and the beginning of one that the next piece may go on with.
+
+use std::ops::Range;
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+/// What a text holds of secrets.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    /// Whole secrets, in order, none in another.
+    pub(super) whole: Vec<Range<usize>>,
+    /// Where the longest end of the text begins that a secret may begin with; its length if there is none.
+    pub(super) open: usize,
+}
+
+/// Looks through a text. `secrets` has the longest first. O(text), as long as little of it looks like a secret.
+pub(super) fn scan(text: &[u8], secrets: &[SecretString]) -> Found {
+    let mut whole: Vec<Range<usize>> = Vec::new();
+    for secret in secrets {
+        let secret = secret.expose_secret().as_bytes();
+        for at in memchr::memmem::find_iter(text, secret) {
+            let range = at..at + secret.len();
+            if whole.iter().all(|known| range.end <= known.start || known.end <= range.start) {
+                whole.push(range);
+            }
+        }
+    }
+    whole.sort_by_key(|range| range.start);
+    let settled = whole.last().map_or(0, |range| range.end);
+    let mut open = text.len();
+    for secret in secrets {
+        let secret = secret.expose_secret().as_bytes();
+        let Some(first) = secret.first() else { continue };
+        let from = settled.max(text.len().saturating_sub(secret.len() - 1));
+        let mut starts = memchr::memchr_iter(*first, text.get(from..).unwrap_or_default());
+        if let Some(start) = starts.find(|start| secret.starts_with(text.get(from + start..).unwrap_or_default())) {
+            open = open.min(from + start);
+        }
+    }
+    Found { whole, open }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str) -> (Vec<&str>, &str) {
+        let secrets = ["sk-abcabd".to_owned().into(), "abcabd".to_owned().into()];
+        let found = scan(text.as_bytes(), &secrets);
+        (found.whole.into_iter().map(|range| &text[range]).collect(), &text[found.open..])
+    }
+
+    #[test]
+    fn whole_secrets_and_an_open_end_are_found() {
+        assert_eq!(found("no key here"), (vec![], ""));
+        assert_eq!(found("a sk-abcabd b abcabd c"), (vec!["sk-abcabd", "abcabd"], ""));
+        assert_eq!(found("a sk-abc"), (vec![], "sk-abc"));
+        assert_eq!(found("as"), (vec![], "s"));
+        assert_eq!(found("abcabc"), (vec![], "abc"), "it may begin in what did not go on");
+        assert_eq!(found("sk-abcabdab"), (vec!["sk-abcabd"], "ab"));
+    }
+}
