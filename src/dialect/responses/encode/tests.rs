@@ -198,6 +198,9 @@ fn a_call_for_the_client_that_was_cut_off_is_not_said_to_be_complete() {
     let last: Json = serde_json::from_str(&frames.last().unwrap().data).unwrap();
     assert_eq!(last["response"]["incomplete_details"]["reason"], "max_output_tokens");
     assert_eq!(last["response"]["output"][0]["status"], "incomplete", "{last}");
+}
+
+#[test]
 fn a_quiet_answer_says_its_state_once_more_and_counts_no_event() {
     let mut encoder = Encoder::new(Heading { id: "resp_1".into(), ..Heading::default() });
     assert_eq!(encoder.keep_alive(), KeepAlive::Comment, "nothing was said yet");
