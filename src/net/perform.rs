@@ -31,7 +31,6 @@ use super::vigil::{Got, Vigil};
 use crate::dialect::error::tidy;
 use crate::dialect::{Decode, SseFrame};
 use crate::event::{AgentEvent, Fault, FaultKind, LinkState, Millis, Subject};
-use crate::text::address::origin;
 
 /// How long extras are waited for once the answer is complete.
 const EXTRAS: Duration = Duration::from_secs(10);

@@ -30,7 +30,6 @@ use super::vigil::{Got, Vigil};
 use crate::dialect::error::tidy;
 use crate::dialect::{Decode, SseFrame};
 use crate::event::{AgentEvent, Fault, FaultKind, Level, LinkState, Millis, TurnEnd};
-use crate::text::address::origin;
 
 /// A connection that held for so long counts as a good one, whatever came of it.
 const GOOD: Duration = Duration::from_secs(10);

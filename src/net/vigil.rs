@@ -12,10 +12,11 @@ use tokio::time::Instant;
 
 use super::call::HttpCall;
 use super::perform::watch::Watch;
-use super::perform::{Heard, Patience, origin};
+use super::perform::{Heard, Patience};
 use super::redact::Redactor;
 use super::redact::events::Pieces;
 use crate::event::{AgentEvent, Fault, LinkState};
+use crate::text::address::origin;
 
 /// What a wait came to.
 pub(super) enum Got<T> {

@@ -307,7 +307,7 @@ mod tests {
         // 2 kB a second for two minutes, until it is longer than what is taken.
         let slow = whole(dripping(2_048, Duration::from_secs(1)), 240_000, None).await;
         assert_eq!(slow.unwrap_err().status, 413);
-        let pieces = futures_util::stream::iter(["a", "b"].map(|piece| Ok::<_, std::convert::Infallible>(piece)));
+        let pieces = futures_util::stream::iter(["a", "b"].map(Ok::<_, std::convert::Infallible>));
         assert_eq!(whole(Body::from_stream(pieces), 2, None).await.unwrap(), "ab");
     }
 

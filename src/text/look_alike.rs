@@ -13,7 +13,7 @@ pub(super) struct Class(Box<[(char, char)]>);
 
 impl Class {
     pub(super) fn of(expression: &str) -> Self {
-        let ranges = match regex_syntax::parse(expression).map(|parsed| parsed.into_kind()) {
+        let ranges = match regex_syntax::parse(expression).map(regex_syntax::hir::Hir::into_kind) {
             Ok(regex_syntax::hir::HirKind::Class(regex_syntax::hir::Class::Unicode(class))) => {
                 class.ranges().iter().map(|range| (range.start(), range.end())).collect()
             }
