@@ -69,9 +69,10 @@ const LEAST: usize = 4;
 ///
 /// The rule: a piece that begins with the whole text so far and is longer is held back. If the next piece does the same
 /// to it, the pieces are cumulative from then on and only what is new of each is told; any other piece shows that the
-/// one held back was a piece like all others. If none follows, the piece is a repetition, unless what it repeats is
-/// shorter than four bytes or itself one thing said several times ("ha" and "haha" are laughter). Behind the first
-/// piece, a text that merely equals all that was said is a piece; behind later ones it is held back too.
+/// one held back was a piece like all others. If none follows, the piece is a repetition where it says again what came
+/// in two pieces or more, unless that is shorter than four bytes or itself one thing said several times ("ha" and "haha"
+/// are laughter). Behind a single piece it is a piece: two are too few to tell, unless the server says that the second
+/// is the last. There a text that merely equals what was said is not even held back.
 ///
 /// Costs no more than the piece is long: a text is compared only with pieces that are at least as long as it.
 #[derive(Debug, Default)]
@@ -143,7 +144,7 @@ impl Pieces {
         }
         let is_one = self.last == 0;
         let last = held.get(std::mem::take(&mut self.last)..).unwrap_or_default();
-        if is_one && (self.said.len() < LEAST || is_periodic(&self.said)) {
+        if is_one && (self.count < 2 || self.said.len() < LEAST || is_periodic(&self.said)) {
             self.add(&held);
             return held;
         }
@@ -341,7 +342,7 @@ mod tests {
         assert_eq!(told(&["a", "ab", "abc", "abc"]), "abc");
         // The same state again, and one that is behind.
         assert_eq!(told(&["Well", "Well,", "Well,", "Well, yes", "Well,", "Well, yes!"]), "Well, yes!");
-        assert_eq!(told(&["Hello", "Hello there."]), "Hello there.");
+        assert_eq!(told(&["Hello", "Hello there.", "Hello there."]), "Hello there.");
         assert_eq!(told(&["über", "über ü", "über üb"]), "über üb");
     }
 
@@ -361,6 +362,9 @@ mod tests {
             &["ha", "ha", "haha"][..],
             &["ha", "haha", " they laughed"],
             &["a", "ab"],
+            &["Hello", "Hello there."],
+            &["Row, row\n", "Row, row\nyour boat"],
+            &["Rain ", "Rain in Spain", "."],
             &["a", "ab", " and so on"],
             &["la ", "la ", "la la ", "land"],
             &["la ", "la ", "la la "],

@@ -58,6 +58,8 @@ struct Called {
     name: String,
     args: String,
     is_ready: bool,
+    /// Its message ended before its arguments did.
+    is_cut: bool,
     ran_by: RanBy,
     outcome: Option<Outcome>,
     output: String,
@@ -71,6 +73,8 @@ struct Gist {
     calls: Vec<Called>,
     end: String,
     length: bool,
+    /// It ended with a refusal that nobody put into words.
+    is_declined: bool,
     usage: Usage,
 }
 
@@ -78,13 +82,17 @@ fn gist(facts: &[AgentEvent]) -> Gist {
     let mut gist = Gist::default();
     let mut texts: Vec<(MessageId, String)> = Vec::new();
     let mut calls: Vec<(CallId, Called)> = Vec::new();
+    let mut cut_messages: Vec<MessageId> = Vec::new();
+    let mut homes: Vec<MessageId> = Vec::new();
+    let mut is_explained = false;
     for fact in facts {
         match fact {
             AgentEvent::MessageStarted { message, role: Role::Assistant, parent: None } => {
                 texts.push((message.clone(), String::new()));
             }
-            AgentEvent::TextDelta { message, text, .. } => {
+            AgentEvent::TextDelta { message, text, kind } => {
                 if let Some((_, told)) = texts.iter_mut().find(|(id, _)| id == message) {
+                    is_explained |= *kind == TextKind::Refusal && !text.is_empty();
                     told.push_str(text);
                 }
             }
@@ -92,13 +100,22 @@ fn gist(facts: &[AgentEvent]) -> Gist {
                 gist.reasoning.extend(text.split_whitespace());
             }
             AgentEvent::MessageFinished { message, full, stop, .. } => {
+                if !matches!(stop, Stop::End | Stop::ToolCalls) {
+                    cut_messages.push(message.clone());
+                }
+                // How a sub-agent's message ended says nothing of the answer.
+                let Some((_, told)) = texts.iter_mut().find(|(id, _)| id == message) else { continue };
                 gist.length = *stop == Stop::Length;
-                if let Some(((_, told), full)) = texts.iter_mut().find(|(id, _)| id == message).zip(full.as_ref()) {
+                gist.is_declined = *stop == Stop::Refused && !is_explained;
+                // Neither format can take a whole text back, as where it turned out to be reasoning: an empty text in a
+                // closing frame is one that the server left out.
+                if let Some(full) = full.as_ref().filter(|full| !full.is_empty()) {
                     told.clone_from(full);
                 }
             }
-            AgentEvent::ToolCallStarted { call, name, ran_by, .. } => {
+            AgentEvent::ToolCallStarted { call, message, name, ran_by, .. } => {
                 let name = name.clone().unwrap_or_default();
+                homes.push(message.clone());
                 calls.push((call.clone(), Called { name, ran_by: *ran_by, ..Called::default() }));
             }
             AgentEvent::ToolArgsDelta { call, json } => {
@@ -127,7 +144,19 @@ fn gist(facts: &[AgentEvent]) -> Gist {
         }
     }
     gist.texts = texts.into_iter().map(|(_, text)| text).filter(|text| !text.is_empty()).collect();
+    for ((_, call), home) in calls.iter_mut().zip(&homes) {
+        let is_whole = call.args.trim().is_empty() || serde_json::from_str::<Value>(&call.args).is_ok();
+        call.is_cut = !is_whole && cut_messages.contains(home);
+    }
     gist.calls = calls.into_iter().map(|(_, call)| call).collect();
+    gist
+}
+
+/// As [`gist`], of what was read back, where a call that was cut is not ready and an answer that was declined failed.
+fn heard(events: &[AgentEvent]) -> Gist {
+    let mut gist = gist(events);
+    gist.calls.iter_mut().for_each(|call| call.is_cut = false);
+    gist.is_declined = false;
     gist
 }
 
@@ -135,8 +164,11 @@ fn gist(facts: &[AgentEvent]) -> Gist {
 fn as_official(mut gist: Gist, client_tools: bool) -> Gist {
     for call in &mut gist.calls {
         let is_theirs = client_tools && call.ran_by == RanBy::Us;
+        let is_cut = std::mem::take(&mut call.is_cut);
         if is_theirs {
             call.output.clear();
+            // One that was cut off is none that the client may run.
+            call.is_ready &= !is_cut;
             // Where the turn was cut, the decoder's sealer guesses.
             call.outcome = (gist.end == "Completed" && call.is_ready).then_some(Outcome::Requested);
             continue;
@@ -157,6 +189,9 @@ fn as_official(mut gist: Gist, client_tools: bool) -> Gist {
         call.is_ready = true;
     }
     gist.length &= gist.end == "Completed";
+    if std::mem::take(&mut gist.is_declined) && gist.end == "Completed" {
+        gist.end = "failed Refused".into();
+    }
     gist.usage.estimated = false;
     gist.end = match gist.end.as_str() {
         "Completed" | "failed RateLimited" | "failed ContextTooLong" | "failed Refused" => gist.end,
@@ -288,7 +323,7 @@ fn check_official(name: &str, facts: &[AgentEvent]) {
         orderly(&frames);
         assert_eq!(frames, official(facts, client_tools), "the same facts give the same frames");
         let mut expected = as_official(gist(facts), client_tools);
-        let mut read = gist(&decode(Responses::new(), &frames));
+        let mut read = heard(&decode(Responses::new(), &frames));
         // A server's own call ends the item that it is called in.
         if expected.calls.iter().any(|call| call.ran_by == RanBy::Server) {
             expected.texts = vec![expected.texts.concat()];
@@ -315,7 +350,7 @@ fn check_official(name: &str, facts: &[AgentEvent]) {
 fn as_flat(mut gist: Gist) -> Gist {
     let is_completed = gist.end == "Completed";
     for call in &mut gist.calls {
-        call.ran_by = RanBy::Server;
+        (call.ran_by, call.is_cut) = (RanBy::Server, false);
         let failed = |text: &str, otherwise: &str| {
             let text = if text.is_empty() { otherwise } else { text };
             (Some(Outcome::Failed), json!({ "error": text }).to_string())
@@ -342,7 +377,8 @@ fn as_flat(mut gist: Gist) -> Gist {
     }
     gist.texts = vec![gist.texts.concat()];
     gist.reasoning.clear();
-    gist.length = false;
+    gist.length &= is_completed;
+    gist.is_declined = false;
     gist.usage = Usage::default();
     if !is_completed {
         gist.end = "failed".into();
@@ -364,7 +400,7 @@ fn check_flat(name: &str, facts: &[AgentEvent]) {
         "response.failed",
     ];
     assert!(frames.iter().all(|frame| names.contains(&frame.event.as_str())));
-    let mut read = gist(&decode(Enclava::new(), &frames));
+    let mut read = heard(&decode(Enclava::new(), &frames));
     read.end = read.end.split(' ').next().unwrap().into();
     read.texts = vec![read.texts.concat()];
     // A reason is shown as it stands on the wire, where all JSON is ASCII.

@@ -181,8 +181,10 @@ impl Calls {
             call.wire_id = Some(id);
             call.told_id = unique;
         }
-        // A longer one that begins with the one that was known is the same, as far as it is written.
-        if let Some(name) = name.filter(|name| call.args.is_empty() && name.starts_with(call.name.as_str())) {
+        // A name may come behind the arguments. A longer one that begins with the one that was known is the same, as
+        // far as it is written.
+        let is_better = |name: &&str| call.name.is_empty() || (call.args.is_empty() && name.starts_with(&call.name));
+        if let Some(name) = name.filter(is_better) {
             name.clone_into(&mut call.name);
         }
     }
@@ -291,8 +293,11 @@ impl Call {
         }
     }
 
-    /// These are the arguments; what was not told of them is told, if what was told is their beginning.
+    /// These are the arguments; what was not told of them is told, if what was told is their beginning. The same JSON
+    /// with other blanks is a repetition and corrects nothing.
     fn replace(&mut self, whole: &str, out: &mut Vec<AgentEvent>) {
+        let told = self.args.told();
+        let whole = if objects::is_same(told, whole) { &told.to_owned() } else { whole };
         if self.started {
             self.tell(whole.strip_prefix(self.args.told()).unwrap_or_default(), out);
         }

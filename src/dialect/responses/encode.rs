@@ -188,6 +188,33 @@ impl Encoder {
         self.end_items(at, status, out);
         self.messages.remove(at);
         self.stop = Some(stop);
+        if matches!(stop, Stop::End | Stop::ToolCalls) {
+            self.end_calls_of(id, out);
+        }
+    }
+
+    /// A message came to its end, so the arguments of its calls are all that the model wrote, readable or not.
+    fn end_calls_of(&mut self, message: &MessageId, out: &mut Vec<SseFrame>) {
+        let mut written: Vec<(usize, CallId)> = Vec::new();
+        for (id, call) in self.calls.iter_mut().filter(|(_, call)| call.message == *message) {
+            call.is_written = true;
+            if call.is_theirs && call.is_ready && !call.is_done {
+                written.push((call.index(), id.clone()));
+            }
+        }
+        written.sort();
+        for (_, id) in written {
+            self.hand_over(&id, out);
+        }
+    }
+
+    /// Says that a call is the client's to run now.
+    fn hand_over(&mut self, id: &CallId, out: &mut Vec<SseFrame>) {
+        let Some(call) = self.calls.get_mut(id) else { return };
+        call.is_done = true;
+        let item = call.item_of(id, "completed", None);
+        let index = call.index();
+        self.wire.done(index, item, out);
     }
 
     /// Ends the items of a message. What it says after that is another item.
@@ -301,13 +328,11 @@ impl Encoder {
             args.clone_into(&mut call.args);
         }
         self.args_over(id, out);
-        // One that was cut off is closed as that, once its end is told.
-        let is_theirs = |call: &&mut Call| call.is_theirs && has_whole_args(call);
-        let Some(call) = self.calls.get_mut(id).filter(is_theirs) else { return };
-        call.is_done = true;
-        let item = call.item_of(id, "completed", None);
-        let index = call.index();
-        self.wire.done(index, item, out);
+        // Of arguments that can't be read, the end of the message tells whether they were cut off.
+        let is_whole = |call: &Call| call.is_theirs && (call.is_written || has_whole_args(call));
+        if self.calls.get(id).is_some_and(is_whole) {
+            self.hand_over(id, out);
+        }
     }
 
     fn args_over(&mut self, id: &CallId, out: &mut Vec<SseFrame>) {

@@ -322,10 +322,13 @@ impl Tell {
         Ok(())
     }
 
-    /// Takes a call's arguments as a whole.
+    /// Takes a call's arguments as a whole. The same JSON with other blanks is a repetition and corrects nothing.
     pub(super) fn args_whole(&mut self, at: usize, whole: String, out: &mut Vec<AgentEvent>) {
         let Some(call) = self.items.call(at).filter(|call| !call.is_ready) else { return };
         let _ = call.halves.rest();
+        if !call.args.is_empty() && objects::is_same(&call.args, &whole) {
+            return;
+        }
         let rest = whole.strip_prefix(call.args.as_str()).unwrap_or_default().to_owned();
         let is_streamed = !call.args.is_empty();
         if let Some(id) = call.told.clone().filter(|_| is_streamed && !rest.is_empty()) {

@@ -100,12 +100,15 @@ pub(super) struct Call {
     /// Its place and its item's id, once it was added.
     pub(super) at: Option<(usize, String)>,
     pub(super) is_ready: bool,
+    /// Its message came to an end that cuts nothing off.
+    pub(super) is_written: bool,
     pub(super) is_done: bool,
 }
 
 impl Call {
     pub(super) fn new(is_theirs: bool, message: MessageId) -> Self {
-        Self { is_theirs, message, name: String::new(), args: String::new(), at: None, is_ready: false, is_done: false }
+        let (name, args) = (String::new(), String::new());
+        Self { is_theirs, message, name, args, at: None, is_ready: false, is_written: false, is_done: false }
     }
 
     pub(super) fn prefix(&self) -> &'static str {

@@ -173,6 +173,18 @@ fn an_answer_that_was_declined_without_a_word_is_not_complete() {
 
 #[test]
 fn a_call_for_the_client_that_was_cut_off_is_not_said_to_be_complete() {
+    let statuses = [Stop::Length, Stop::Refused, Stop::ToolCalls, Stop::End].map(|stop| {
+        let last = call_for_the_client("{\"a\":\"b", stop);
+        let reason = last["response"]["incomplete_details"]["reason"].as_str().unwrap_or("-").to_owned();
+        format!("{} {reason}", last["response"]["output"][0]["status"].as_str().unwrap())
+    });
+    // What the model wrote to its end is the client's to complain of.
+    assert_eq!(statuses, ["incomplete max_output_tokens", "incomplete content_filter", "completed -", "completed -"]);
+    assert_eq!(call_for_the_client("{}", Stop::Length)["response"]["output"][0]["status"], "completed");
+}
+
+/// The closing event of an answer whose only call has these arguments.
+fn call_for_the_client(args: &str, stop: Stop) -> Json {
     let call: CallId = "c1".into();
     let heading = Heading { id: "resp_1".into(), client_tools: true, ..Heading::default() };
     let (mut encoder, mut frames) = (Encoder::new(heading), Vec::new());
@@ -186,8 +198,8 @@ fn a_call_for_the_client_that_was_cut_off_is_not_said_to_be_complete() {
             parent: None,
             ran_by: RanBy::Us,
         },
-        AgentEvent::ToolCallReady { call: call.clone(), name: "write".into(), args: "{\"a\":\"b".into(), carry: None },
-        stops(Stop::Length),
+        AgentEvent::ToolCallReady { call: call.clone(), name: "write".into(), args: args.into(), carry: None },
+        stops(stop),
         AgentEvent::ToolCallFinished { call, outcome: Outcome::Unknown, output: Output::default(), took: None },
         ends(TurnEnd::Completed),
     ];
@@ -195,9 +207,7 @@ fn a_call_for_the_client_that_was_cut_off_is_not_said_to_be_complete() {
         encoder.fact(&Envelope { seq: Seq(1), at: Millis(0), event }, &mut frames);
     }
     encoder.finish(&mut frames);
-    let last: Json = serde_json::from_str(&frames.last().unwrap().data).unwrap();
-    assert_eq!(last["response"]["incomplete_details"]["reason"], "max_output_tokens");
-    assert_eq!(last["response"]["output"][0]["status"], "incomplete", "{last}");
+    serde_json::from_str(&frames.last().unwrap().data).unwrap()
 }
 
 #[test]
