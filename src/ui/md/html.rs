@@ -3,6 +3,8 @@
 //! Not a browser. The invariant: a tag that isn't known is shown as it is written, so is a comment and a tag that needs a
 //! partner and has none, for `cp <source>` and `vector<i>` are no HTML; text between tags is always shown.
 
+use std::ops::Range;
+
 use pulldown_cmark::{Event, Tag, TagEnd};
 
 /// What a tag does to the text around it.
@@ -78,17 +80,29 @@ const VOID: [&str; 6] = ["br", "hr", "img", "wbr", "source", "input"];
 const OPEN: [&str; 14] = ["p", "li", "td", "th", "tr", "dt", "dd", "h1", "h2", "h3", "h4", "h5", "h6", "summary"];
 
 /// Finds the tags that have no partner, in the order in which they come.
+///
+/// A partner is looked for within [`MOST_APART`] bytes and no further: what streams in is held back for so long and is then
+/// shown as it will stay.
 #[derive(Debug, Default)]
-struct Partners {
-    /// The open tags: name, and which it is unless it says so much that it is one in any case.
-    open: Vec<(String, Option<usize>)>,
+pub(super) struct Partners {
+    /// The open tags.
+    open: Vec<Open>,
     /// Those that have none.
     alone: Vec<usize>,
 }
 
+#[derive(Debug)]
+struct Open {
+    name: String,
+    at: usize,
+    /// Which it is, unless it says so much that it is one in any case.
+    number: Option<usize>,
+}
+
 impl Partners {
-    /// Takes a tag with its number.
-    fn tag(&mut self, tag: &str, number: usize) {
+    /// Takes a tag with its number and where it stands in the text.
+    pub(super) fn tag(&mut self, tag: &str, number: usize, at: usize) {
+        self.expire(at + tag.len());
         let inside = tag.trim_start_matches('<').trim_end_matches('>');
         let (opens, inside) = inside.strip_prefix('/').map_or((true, inside), |inside| (false, inside));
         let end = inside.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(inside.len());
@@ -107,20 +121,38 @@ impl Partners {
             // Deeper ones than anybody writes would be looked through again and again.
             let number = (!attributes.contains('=')).then_some(number);
             match self.open.len() {
-                0..MOST_OPEN => self.open.push((name, number)),
+                0..MOST_OPEN => self.open.push(Open { name, at, number }),
                 _ => self.alone.extend(number),
             }
         } else {
-            match self.open.iter().rposition(|(open, _)| *open == name) {
-                Some(at) => self.alone.extend(self.open.drain(at..).skip(1).filter_map(|(_, number)| number)),
+            match self.open.iter().rposition(|open| open.name == name) {
+                Some(at) => self.alone.extend(self.open.drain(at..).skip(1).filter_map(|open| open.number)),
                 None => self.alone.push(number),
             }
         }
     }
 
+    /// Returns which of the tags is the first whose partner may still come behind the end of the text.
+    pub(super) fn awaits(&mut self, end: usize) -> Option<usize> {
+        self.expire(end);
+        self.open.iter().find_map(|open| open.number)
+    }
+
+    /// What was opened too far before the place has no partner; one that is a tag in any case may have it anywhere.
+    fn expire(&mut self, place: usize) {
+        let alone = &mut self.alone;
+        self.open.retain(|open| match open.number {
+            Some(number) if place > open.at + MOST_APART => {
+                alone.push(number);
+                false
+            }
+            _ => true,
+        });
+    }
+
     /// Nothing that is open is closed any more.
-    fn end(&mut self) {
-        self.alone.extend(self.open.drain(..).filter_map(|(_, number)| number));
+    pub(super) fn end(&mut self) {
+        self.alone.extend(self.open.drain(..).filter_map(|open| open.number));
     }
 
     fn finish(mut self) -> Vec<usize> {
@@ -132,13 +164,15 @@ impl Partners {
 
 /// Tags inside each other.
 const MOST_OPEN: usize = 64;
+/// Bytes from where a tag begins to where its partner ends.
+pub(super) const MOST_APART: usize = 320;
 
 /// Returns which events are tags without a partner in their paragraph, heading or cell. Sorted.
-pub(super) fn alone(events: &[Event<'_>]) -> Vec<usize> {
+pub(super) fn alone(events: &[(Event<'_>, Range<usize>)]) -> Vec<usize> {
     let mut partners = Partners::default();
-    for (number, event) in events.iter().enumerate() {
+    for (number, (event, range)) in events.iter().enumerate() {
         match event {
-            Event::InlineHtml(tag) if meaning(tag).is_some() => partners.tag(tag, number),
+            Event::InlineHtml(tag) if meaning(tag).is_some() => partners.tag(tag, number, range.start),
             Event::Start(Tag::Emphasis | Tag::Strong | Tag::Strikethrough | Tag::Link { .. } | Tag::Image { .. })
             | Event::End(TagEnd::Emphasis | TagEnd::Strong | TagEnd::Strikethrough | TagEnd::Link | TagEnd::Image) => {}
             Event::Start(_) | Event::End(_) => partners.end(),
@@ -152,10 +186,13 @@ pub(super) fn alone(events: &[Event<'_>]) -> Vec<usize> {
 /// partner would not be far. A block may end before what it opened, and an item without an end is one.
 pub(super) fn alone_in_block(pieces: &[Piece<'_>]) -> Vec<usize> {
     let mut partners = Partners::default();
+    let mut at = 0;
     for (number, piece) in pieces.iter().enumerate() {
+        let (Piece::Text(text) | Piece::Tag(text) | Piece::Raw(text)) = piece;
         if let Piece::Tag(tag) = piece {
-            partners.tag(tag, number);
+            partners.tag(tag, number, at);
         }
+        at += text.len();
     }
     let touches = |number: usize| {
         let text = |piece: Option<&Piece<'_>>, last: bool| match piece {
@@ -340,7 +377,8 @@ mod tests {
 
     #[test]
     fn a_tag_without_its_partner_is_no_tag() {
-        let cases: [(&str, &[&str]); 12] = [
+        let far = |open: &str, bytes: usize, close: &str| format!("x {open}{}{close}", "y".repeat(bytes));
+        let cases: [(&str, &[&str]); 15] = [
             ("cp <source> <target>, then <time>", &["<source>", "<time>"]),
             ("vector<i> and Option<b>; if x <a and y> z", &["<i>", "<b>", "<a and y>"]),
             ("a <b>bold</b> and Vec<b>", &["<b>"]),
@@ -352,13 +390,17 @@ mod tests {
             ("Vec<b>\n\n</b> x", &["<b>", "</b>"]),
             ("# Vec<b>\n</b> x", &["<b>", "</b>"]),
             ("|a <b>|c </b>|\n|-|-|\n|a <i>x</i>|", &["<b>", "</b>"]),
+            (&far("<b>", 306, "</b>"), &[]),
+            (&far("<b>", 314, "</b>"), &["<b>", "</b>"]),
+            (&far("<a href=x>", 1000, "</a>"), &[]),
             ("- a <u>\n- c </u>\n> d <s> <a href=x> <font color=red>", &["<u>", "</u>", "<s>"]),
         ];
         for (text, expected) in cases {
-            let events: Vec<Event<'_>> = pulldown_cmark::Parser::new_ext(text, crate::ui::md::options()).collect();
+            let events: Vec<_> =
+                pulldown_cmark::Parser::new_ext(text, crate::ui::md::options()).into_offset_iter().collect();
             let found: Vec<&str> = alone(&events)
                 .into_iter()
-                .map(|at| match &events[at] {
+                .map(|at| match &events[at].0 {
                     Event::InlineHtml(tag) => &**tag,
                     other => panic!("{other:?}"),
                 })

@@ -2,11 +2,12 @@
 //! was begun is shown as such, so that nothing on the screen is read twice.
 //!
 //! Not for blocks that have ended: those are shown as they are. The invariant: what is held back is at the end, short
-//! (see [`MOST_HELD`]) and shown as soon as what follows decides it; nothing else is left out. Cost: the block.
+//! (see [`MOST_HELD`] and [`html::MOST_APART`]) and shown as soon as what follows decides it; nothing else is left out. Cost: the block.
 
 use std::borrow::Cow;
 
 use super::blocks::BlockKind;
+use super::html;
 
 /// Bytes that a mark may hold back; what goes on for longer is no mark.
 const MOST_HELD: usize = 160;
@@ -188,6 +189,10 @@ fn inline(text: &str) -> Ends {
     let mut at = 0;
     // Where TeX's own brackets close next, so that a text without them is searched once. Zero is not looked for yet.
     let mut closes = [Some(0), Some(0)];
+    // Tags with meaning: where each stands, and the emphasis that is open there.
+    let mut tags: Vec<(usize, Vec<(u8, usize)>)> = Vec::new();
+    let mut partners = html::Partners::default();
+    let mut ticks = 0;
     while let Some(found) = bytes.get(at..).unwrap_or(&[]).iter().position(|byte| b"*_`~[<$&\\".contains(byte)) {
         let here = at + found;
         let byte = bytes.get(here).copied().unwrap_or(0);
@@ -221,11 +226,8 @@ fn inline(text: &str) -> Ends {
                 Some(end) => at = here + end,
                 None if run == rest.len() => cut = here,
                 None => {
-                    return Ends {
-                        cut: length,
-                        skip: None,
-                        closers: closers(&open_marks(bytes, &open), &"`".repeat(run)),
-                    };
+                    ticks = run;
+                    break;
                 }
             },
             b'$' => {
@@ -245,9 +247,18 @@ fn inline(text: &str) -> Ends {
                     inside.is_empty() || inside.starts_with(|c: char| c.is_ascii_alphabetic() || "/!?".contains(c))
                 });
                 match window(rest, MOST_HELD).find('>') {
-                    // What is written small is shown once all of it is there.
-                    Some(end) if tag && held && is_script(rest, end) => cut = here,
-                    Some(end) if tag => at = here + end + 1,
+                    Some(end) if tag => {
+                        let tag = rest.get(..=end).unwrap_or("");
+                        // Another tag begins before this one has an end.
+                        let is_text = !tag.contains(['"', '\'', '!', '?']) && tag.rfind('<') != Some(0);
+                        at = if is_text { here + 1 } else { here + end + 1 };
+                        if !is_text && html::meaning(tag).is_some() {
+                            // Far from the end, its partner has come or comes too late.
+                            let near = rest.len() <= html::MOST_APART;
+                            tags.push((here, if near { open.clone() } else { Vec::new() }));
+                            partners.tag(tag, tags.len() - 1, here);
+                        }
+                    }
                     None if tag && may_be_tag(rest) => cut = here,
                     _ => {}
                 }
@@ -286,6 +297,15 @@ fn inline(text: &str) -> Ends {
             break;
         }
     }
+    // A tag is one once its partner is there.
+    if let Some((at, marks)) = partners.awaits(length).and_then(|number| tags.into_iter().nth(number))
+        && at < cut
+    {
+        (cut, open, ticks) = (at, marks, 0);
+    }
+    if ticks > 0 {
+        return Ends { cut: length, skip: None, closers: closers(&open_marks(bytes, &open), &"`".repeat(ticks)) };
+    }
     let kept = text.get(..cut).unwrap_or("").trim_end().len();
     // What is open right at the end has nothing in it yet.
     let mut closed = cut;
@@ -309,10 +329,6 @@ fn run_length(bytes: &[u8], at: usize) -> usize {
 /// Returns the beginning of a text: whatever is looked for is not far, so that any block is looked through in linear time.
 fn window(text: &str, most: usize) -> &str {
     text.get(..text.floor_char_boundary(most)).unwrap_or(text)
-}
-
-fn is_script(rest: &str, end: usize) -> bool {
-    matches!(rest.get(..=end), Some("<sub>" | "<sup>")) && !rest.contains("</sub>") && !rest.contains("</sup>")
 }
 
 /// Returns whether what follows an opening angle may be a tag or an address: a comparison has blanks soon.
@@ -487,6 +503,14 @@ mod tests {
             ("a <b", "a "),
             ("H<sub>2", "H"),
             ("H<sub>2</sub>", "H<sub>2</sub>"),
+            ("a <b>bo", "a "),
+            ("a <b>bold</b> c", "a <b>bold</b> c"),
+            ("a <b>b <i>c</b> d", "a <b>b <i>c</b> d"),
+            ("a **b <u>c **d", "a **b**"),
+            ("a <u>c `d", "a "),
+            ("a </b> c", "a </b> c"),
+            ("a <br> <foo> <a href=x> c", "a <br> <foo> <a href=x> c"),
+            ("x <a <b>c</b>", "x <a <b>c</b>"),
             ("a < b and so on", "a < b and so on"),
             ("if a<b and c is more than that", "if a<b and c is more than that"),
             ("x &am", "x "),
@@ -498,6 +522,14 @@ mod tests {
         ] {
             assert_eq!(shown(source), expected, "{source:?}");
         }
+    }
+
+    #[test]
+    fn what_is_behind_a_tag_is_held_back_until_its_partner_is_too_far() {
+        let text = |bytes: usize| format!("x <b>{}", "y".repeat(bytes));
+        let most = html::MOST_APART - "<b>".len();
+        assert_eq!(shown(&text(most)), "x ");
+        assert_eq!(shown(&text(most + 1)), text(most + 1));
     }
 
     #[test]
@@ -541,7 +573,22 @@ mod tests {
 
     #[test]
     fn a_flood_of_marks_stays_cheap() {
-        for piece in ["<", "[", "[x](", "*a ", "_a *b ~~c ", "$x ", "\\\\(", "`` ` ", "&", "**", "> "] {
+        for piece in [
+            "<",
+            "<b>",
+            "**<i>",
+            "<b>x</b>",
+            "[",
+            "[x](",
+            "*a ",
+            "_a *b ~~c ",
+            "$x ",
+            "\\\\(",
+            "`` ` ",
+            "&",
+            "**",
+            "> ",
+        ] {
             settled(&piece.repeat(64 * 1024 / piece.len()), BlockKind::Flow);
         }
     }

@@ -290,24 +290,24 @@ impl Writer<'_> {
         let source = &*table::with_all_cells(source);
         let has_tags = memchr::memchr(b'<', source.as_bytes()).is_some();
         if definitions.is_empty() || memchr::memchr(b'[', source.as_bytes()).is_none() {
-            self.events(Parser::new_ext(source, options()), has_tags);
+            self.events(Parser::new_ext(source, options()).into_offset_iter(), has_tags);
         } else {
             let joined = format!("{source}\n\n{}", used(definitions, source));
             let own = |range: &Range<usize>| range.start < source.len();
             let events = Parser::new_ext(&joined, options()).into_offset_iter().filter(|(_, range)| own(range));
-            self.events(events.map(|(event, _)| event), has_tags);
+            self.events(events, has_tags);
         }
     }
 
-    fn events<'e>(&mut self, events: impl Iterator<Item = Event<'e>>, has_tags: bool) {
+    fn events<'e>(&mut self, events: impl Iterator<Item = (Event<'e>, Range<usize>)>, has_tags: bool) {
         if !has_tags {
-            events.for_each(|event| self.event(event));
+            events.for_each(|(event, _)| self.event(event));
             return;
         }
         // Only what comes later tells whether a tag is one.
-        let events: Vec<Event<'_>> = events.collect();
+        let events: Vec<_> = events.collect();
         let mut alone = html::alone(&events).into_iter().peekable();
-        for (number, event) in events.into_iter().enumerate() {
+        for (number, (event, _)) in events.into_iter().enumerate() {
             match event {
                 Event::InlineHtml(tag) if alone.next_if_eq(&number).is_some() => self.inline.as_written(&tag),
                 event => self.event(event),
