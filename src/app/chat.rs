@@ -227,7 +227,10 @@ impl Chat {
         ) {
             self.act(Action::CloseOverlay);
         }
-        self.act(Action::Focus(Pane::Composer));
+        // Whoever writes there already moves nothing, and what is being said stays.
+        if self.store.focus.pane != Pane::Composer {
+            self.act(Action::Focus(Pane::Composer));
+        }
     }
 
     /// Takes a key over an ask that could answer by accident: a character is text first, whatever it is bound to, and

@@ -272,12 +272,13 @@ impl<'a> Loop<'a> {
                 _ = &mut hangup => self.quit = Some(GONE),
                 alive = reader.next(&mut waiting) => {
                     let now = Instant::now();
-                    if reader.take_broke() {
-                        self.chat.warn(&["the paste broke off: what came of it is in the draft".into()]);
-                    }
                     self.burst.feed(waiting.drain(..), now, &mut meant);
                     for event in meant.drain(..) {
                         self.terminal(event, now, signals)?;
+                    }
+                    // Said last: what is done with the text could take it away.
+                    if reader.take_broke() {
+                        self.chat.warn(&["the paste broke off: what came of it is in the draft".into()]);
                     }
                     self.draft.touched(now, self.chat.ui.composer.is_empty());
                     self.pace.want(now, Duration::ZERO);

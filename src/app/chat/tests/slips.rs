@@ -234,13 +234,14 @@ fn sending_goes_to_the_end_wherever_one_was_reading() {
 }
 
 #[test]
-fn a_message_leaves_by_itself_and_typing_does_not_hurry_it() {
+fn a_message_leaves_by_itself_and_neither_typing_nor_a_paste_hurries_it() {
     let mut rig = Rig::agent();
     let failed = Msg::Report(Report::Failed { what: "saving".into(), why: "the disk is full".into() });
     rig.chat.update(failed);
     rig.chat.follow_message(rig.began);
     let until = rig.chat.lapses().unwrap();
     rig.press(&["h", "i"]);
+    rig.chat.input(Input::Paste(" there".into()), rig.began, rig.clock);
     rig.chat.follow_message(rig.began + Duration::from_secs(1));
     assert_eq!((rig.said(), rig.chat.lapses()), (Some("saving: the disk is full"), Some(until)));
     rig.chat.lapse(until.checked_sub(Duration::from_millis(1)).unwrap());
