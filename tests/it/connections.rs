@@ -135,14 +135,17 @@ fn a_bare_public_host_is_asked_over_tls_and_the_key_is_never_seen_on_the_way() {
     let ran = run(&[("OPENAI_BASE_URL", "gateway.example.com/v1"), ("HTTPS_PROXY", &proxy), ("HTTP_PROXY", &proxy)]);
     assert_ne!(ran.code, 0);
     let seen: Vec<Vec<u8>> = seen.try_iter().collect();
-    assert!(seen.len() >= 2, "{seen:?}");
+    let mut hellos = 0;
     for pair in seen.chunks(2) {
         let head = String::from_utf8_lossy(&pair[0]);
         assert!(head.starts_with("CONNECT gateway.example.com:443 HTTP/1.1\r\n"), "{head}");
-        if let Some(hello) = pair.get(1) {
+        // A look around that is given up says nothing more.
+        if let Some(hello) = pair.get(1).filter(|hello| !hello.is_empty()) {
+            hellos += 1;
             assert_eq!((hello[0], hello[1], hello[5]), (0x16, 0x03, 0x01), "a TLS record with a ClientHello");
         }
     }
+    assert!(hellos > 0, "{seen:?}");
     assert!(!seen.iter().any(|bytes| bytes.windows(KEY.len()).any(|part| part == KEY.as_bytes())));
 }
 
@@ -194,7 +197,7 @@ fn the_wrong_scheme_is_told_with_the_right_one_at_once() {
 fn a_proxy_that_is_in_the_way_is_named_with_its_variable_at_once() {
     let base = ("OPENAI_BASE_URL", "https://gateway.example.com/v1");
     for (status, words) in [
-        ("407 Proxy Authentication Required", ["wants another login", "HTTPS_PROXY as http://NAME:PASSWORD@"]),
+        ("407 Proxy Authentication Required", ["wants another login", "NAME:PASSWORD@ in front of 127.0.0.1"]),
         ("403 Forbidden", ["opened no way to gateway.example.com:443", "NO_PROXY"]),
     ] {
         let (proxy, _) = listen(move |mut stream, told| {

@@ -120,15 +120,16 @@ impl Tty {
         self.wait_for("an empty composer", |screen| composer(screen).is_some_and(|line| !line.contains(text)));
     }
 
-    /// Waits for an ask and allows it. An ask takes no key while it is new, and each key makes it new again.
+    /// Waits for an ask, selects the first answer and gives it. Enter counts only once nobody has typed for a while.
     fn allow(&mut self) {
-        self.shows("allow once");
+        self.shows("y once");
+        self.keys("y");
         let deadline = Instant::now() + PATIENCE;
-        while self.text().contains("allow once") {
+        while self.text().contains("y once") {
             assert!(Instant::now() < deadline, "the ask stayed:\n{}", self.text());
             self.quiet(Duration::from_millis(400));
-            if self.text().contains("allow once") {
-                self.keys("y");
+            if self.text().contains("y once") {
+                self.keys("\r");
                 self.quiet(Duration::from_millis(200));
             }
         }

@@ -217,7 +217,8 @@ async fn an_error_page_of_megabytes_is_read_for_its_start_only() {
     .await;
     let told = ask(&server).await;
     let message = format!(
-        "{}/v1/chat/completions answered 404 not found: Oops; check the base URL and the name of the model",
+        "{}/v1/chat/completions answered 404 not found: Oops; the server has nothing there: check the base URL, or the kind of engine \
+         (openai, openai-responses, anthropic, ollama)",
         server.url()
     );
     assert_eq!(told.fault().message, message);

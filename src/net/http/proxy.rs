@@ -123,11 +123,10 @@ impl Proxy {
 
     /// What is said where the proxy asks who we are.
     pub(super) fn wants_login(&self) -> Failure {
-        let Self { place: proxy, variable, secure } = self;
-        let scheme = if *secure { "https" } else { "http" };
+        let Self { place: proxy, variable, .. } = self;
         let host = crate::text::address::host_and_port(proxy);
         let text = format!(
-            "the proxy {proxy} wants another login (407): write it into {variable} as {scheme}://NAME:PASSWORD@{host}"
+            "the proxy {proxy} wants another login (407): write NAME:PASSWORD@ in front of {host} in {variable}"
         );
         Failure::last(FaultKind::Network, text)
     }
@@ -179,7 +178,7 @@ mod tests {
         let proxy = Proxy { place: "http://p:1".into(), variable: "HTTPS_PROXY", secure: false };
         let url = Url::parse("https://far.example/v1").unwrap();
         for (why, words) in [
-            ("tunnel error: proxy authorization required", "HTTPS_PROXY as http://NAME:PASSWORD@p:1"),
+            ("tunnel error: proxy authorization required", "NAME:PASSWORD@ in front of p:1 in HTTPS_PROXY"),
             ("tunnel error: unsuccessful", "opened no way to far.example:443"),
             ("tunnel error: failed to create underlying connection", "unset HTTPS_PROXY"),
             ("tunnel error: unexpected end of file", "does not answer like one"),
