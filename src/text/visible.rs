@@ -1,6 +1,6 @@
 //! Shows a person what a text really holds, before they decide about it or while they look at its source.
 //!
-//! Not for answers, where joiners and selectors belong to the writing: see [`super::clean`]. What has no ink of its own
+//! Not for answers, where joiners and selectors belong to the writing: see [`super::clean()`]. What has no ink of its own
 //! is a matter of Unicode's properties, not of a list of ours, so a character that is assigned tomorrow hides nothing.
 
 use std::borrow::Cow;
