@@ -430,6 +430,10 @@ impl Decode for Enclava {
             let text = "the model ended its answer without saying anything".to_owned();
             out.push(AgentEvent::Noticed { level: Level::Warn, code: "empty_answer".into(), text });
         }
+        // What was cut off before its first word is an answer too: its message says how it ended.
+        if stop.is_some_and(|stop| self.cut_short == Some(stop)) && self.open.is_none() {
+            self.message(None, out);
+        }
         self.close(stop, out);
         for call in self.calls.iter().filter(|call| self.completed && call.is_left && !call.has_output) {
             let (call, outcome, output) = (call.told.clone(), Outcome::Requested, Output::default());
