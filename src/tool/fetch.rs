@@ -148,7 +148,7 @@ async fn get(mut target: Target, judge: &Judge) -> Result<Done, String> {
 fn next_target(from: &Target, next: Url, judge: &Judge) -> Result<Target, String> {
     let reach = allowed(&next).map_err(|error| format!("{} redirects: {error}", from.url))?;
     // A flag was given for one origin, and a page outside doesn't choose addresses inside.
-    let is_same = next.origin() == from.url.origin();
+    let is_same = next.origin() == from.url.origin() || is_upgrade(&from.url, &next);
     let to = Target { local: from.local && (is_same || reach.is_local()), url: next };
     let ask =
         format!("{} redirects to {}, which was not asked for; fetch that address to ask for it", from.url, to.url);
@@ -157,7 +157,7 @@ fn next_target(from: &Target, next: Url, judge: &Judge) -> Result<Target, String
     }
     match judge(&to.subject()) {
         Permit::Allowed => Ok(to),
-        Permit::Near if is_same || is_upgrade(&from.url, &to.url) => Ok(to),
+        Permit::Near if is_same => Ok(to),
         Permit::Near | Permit::Unasked => Err(ask),
         Permit::Denied(why) => Err(format!("{} redirects to {}: {why}", from.url, to.url)),
     }
@@ -402,6 +402,9 @@ mod tests {
             assert!(!led("http://a.example/docs", to), "{to}");
         }
         assert!(!led("https://a.example/docs", "http://a.example/docs"), "nothing goes back to plain text");
+        let seen = target(&json!({"url": "http://wiki.example/", "private": true})).unwrap();
+        let upgraded = next_target(&seen, Url::parse("https://wiki.example/").unwrap(), &judge).unwrap();
+        assert!(upgraded.local, "the same host over TLS is no other place");
     }
 
     #[test]

@@ -133,7 +133,7 @@ impl Parser {
     /// Takes keys until the buffer is empty, or begins something that waits for its rest.
     fn keys(&mut self, now: Instant, out: &mut Vec<Event>) {
         self.due = None;
-        let buffer = std::mem::take(&mut self.buffer);
+        let mut buffer = std::mem::take(&mut self.buffer);
         let mut at = 0;
         while at < buffer.len() {
             match decode(&buffer[at..]) {
@@ -143,8 +143,8 @@ impl Parser {
                 }
                 Step::Skip(length) => at += length,
                 Step::Paste(length) => {
-                    self.state = State::Paste { out_at: None };
-                    return self.paste(&buffer[at + length..], now, out);
+                    let Some(after) = self.paste_end(&buffer[at + length..], now, out) else { return };
+                    (buffer, at) = (after, 0);
                 }
                 Step::More => {
                     self.buffer = buffer[at..].to_vec();
@@ -155,8 +155,16 @@ impl Parser {
         }
     }
 
-    /// Takes more of a paste.
+    /// Takes more of a paste, and the keys behind it.
     fn paste(&mut self, bytes: &[u8], now: Instant, out: &mut Vec<Event>) {
+        if let Some(after) = self.paste_end(bytes, now, out) {
+            self.buffer = after;
+            self.keys(now, out);
+        }
+    }
+
+    /// Takes more of a paste. Returns what is behind its end, or nothing if the end is still to come.
+    fn paste_end(&mut self, bytes: &[u8], now: Instant, out: &mut Vec<Event>) -> Option<Vec<u8>> {
         let before = self.buffer.len();
         self.buffer.extend_from_slice(bytes);
         let from = before.saturating_sub(END.len() - 1);
@@ -164,12 +172,13 @@ impl Parser {
             let after = self.buffer.split_off(from + at);
             give(&std::mem::take(&mut self.buffer), out);
             self.state = State::Keys;
-            self.buffer = after[END.len()..].to_vec();
-            return self.keys(now, out);
+            self.due = None;
+            return Some(after[END.len()..].to_vec());
         }
         let out_at = is_way_out(bytes).then_some(before);
         self.state = State::Paste { out_at };
         self.due = Some(now + if out_at.is_some() { ALONE } else { PAUSE });
+        None
     }
 
     /// Takes what comes after a paste whose end did not: its rest, or keys.
@@ -180,7 +189,6 @@ impl Parser {
         let ends_in = |byte: &u8| matches!(byte, b'\r' | b'\n');
         let is_text = all.len() >= FLOOD || (all.len() > 1 && all.iter().any(ends_in) && decode(&all) != Step::More);
         if memmem::find(&all, END).is_some() || (is_text && !is_keys(&all)) {
-            self.state = State::Paste { out_at: None };
             return self.paste(&all, now, out);
         }
         // What may be the beginning of the end, or of more text.
@@ -213,10 +221,7 @@ impl Parser {
                     at += length;
                 }
                 Step::Skip(length) => at += length,
-                Step::Paste(length) => {
-                    self.state = State::Paste { out_at: None };
-                    return self.paste(&rest[length..], now, out);
-                }
+                Step::Paste(length) => return self.paste(&rest[length..], now, out),
                 Step::More => return out.extend(alone(rest)),
             }
         }

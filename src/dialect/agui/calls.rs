@@ -175,12 +175,13 @@ impl Calls {
         self.args = self.args.saturating_sub(call.size);
         let mut all = call.args.take(false).into_iter();
         let (name, args) = (call.name.clone(), all.next().unwrap_or_default());
+        let (wire, message, parent, ran_by) =
+            (call.wire.clone(), call.message.clone(), call.parent.clone(), call.ran_by);
         out.push(AgentEvent::ToolCallReady { call: call.id.clone(), name: name.clone(), args, carry: None });
         // Arguments of several calls in one.
         for args in all {
-            let Some(call) = self.list.get(at) else { return };
-            let (wire, message, parent) = (call.wire.clone(), call.message.clone(), call.parent.clone());
-            let start = Start { wire: "", name: Some(&name), message, parent, ran_by: call.ran_by };
+            let (message, parent) = (message.clone(), parent.clone());
+            let start = Start { wire: "", name: Some(&name), message, parent, ran_by };
             let id = self.start(start, out);
             if let Some(more) = self.list.last_mut() {
                 more.ready = true;

@@ -379,3 +379,18 @@ fn encrypted_reasoning_is_kept_for_the_way_back() {
     let value = json!({"subtype": "message", "entityId": "r", "encryptedValue": "zz"});
     assert_eq!(carry, Some(json!({"encrypted_values": [value]})));
 }
+
+#[test]
+fn several_arguments_in_one_stay_with_their_call_when_old_calls_are_forgotten() {
+    let mut frames = Vec::new();
+    for n in 0..4095 {
+        frames.push(call("START", &format!("c{n}"), json!({"toolCallName": "old"})));
+        frames.push(call("END", &format!("c{n}"), json!({})));
+    }
+    frames.push(call("START", "last", json!({"toolCallName": "sum"})));
+    frames.push(call("ARGS", "last", json!({"delta": r#"{"a":1}{"a":2}{"a":3}"#})));
+    frames.push(call("END", "last", json!({})));
+    let told = ready(&run(&frames));
+    let last: Vec<_> = told[4095..].iter().map(|(_, name, args)| (name.as_str(), args.as_str())).collect();
+    assert_eq!(last, [("sum", r#"{"a":1}"#), ("sum", r#"{"a":2}"#), ("sum", r#"{"a":3}"#)]);
+}

@@ -4,8 +4,6 @@
 //! A delta is passed on at once but for an end that goes on like a secret for [`SURE`] characters; that waits for the
 //! next delta of the same text, or for any other kind of event, which shows that the text is over.
 
-use std::collections::HashMap;
-
 use secrecy::SecretString;
 
 use super::scan::scan;
@@ -20,7 +18,8 @@ const SURE: usize = 3;
 #[derive(Default)]
 pub(in crate::net) struct Pieces {
     secrets: Vec<SecretString>,
-    open: HashMap<String, Open>,
+    /// By what [`piece`] names each, in the order in which they came.
+    open: Vec<(String, Open)>,
 }
 
 /// The end of a text that may be the beginning of a secret.
@@ -34,7 +33,7 @@ struct Open {
 
 impl Pieces {
     pub(super) fn new(secrets: Vec<SecretString>) -> Self {
-        Self { secrets, open: HashMap::new() }
+        Self { secrets, open: Vec::new() }
     }
 
     /// Passes an event on, without secrets.
@@ -49,7 +48,7 @@ impl Pieces {
             return;
         };
         let text = std::mem::take(text);
-        let (shown, mut whole) = self.open.remove(&key).map_or((0, String::new()), |open| (open.shown, open.bytes));
+        let (shown, mut whole) = self.take(&key).map_or((0, String::new()), |open| (open.shown, open.bytes));
         whole.push_str(&text);
         let found = scan(whole.as_bytes(), &self.secrets);
         let open = whole.floor_char_boundary(found.open);
@@ -66,16 +65,21 @@ impl Pieces {
         if open < whole.len() {
             let like = filled(&event, String::new());
             let open = Open { shown: hold - open, bytes: whole[open..].to_owned(), like };
-            self.open.insert(key, open);
+            self.open.push((key, open));
         }
         if !told.is_empty() || text.is_empty() {
             out.push(filled(&event, told));
         }
     }
 
+    fn take(&mut self, key: &str) -> Option<Open> {
+        let at = self.open.iter().position(|(name, _)| name == key)?;
+        Some(self.open.remove(at).1)
+    }
+
     /// Passes on what waited. So much of a secret that it is none by chance is blanked out.
     fn flush(&mut self, out: &mut Vec<AgentEvent>) {
-        for (_, open) in self.open.drain() {
+        for (_, open) in self.open.drain(..) {
             let rest = open.bytes.get(open.shown..).unwrap_or_default();
             if !rest.is_empty() {
                 let is_secret = open.bytes.len() >= SHORTEST;

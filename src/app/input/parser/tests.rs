@@ -151,3 +151,10 @@ fn any_bytes_at_any_time_end_with_the_keys_free() {
         assert!(told(&reads).ends_with("end"), "{reads:?}");
     }
 }
+
+#[test]
+fn thousands_of_pastes_in_one_read_need_no_more_stack_than_one() {
+    let read = b"\x1b[200~\x1b[201~".repeat(4096);
+    let small = std::thread::Builder::new().stack_size(256 * 1024);
+    assert_eq!(small.spawn(move || told(&[(0, &read), (1, b"a")])).unwrap().join().unwrap(), "a");
+}
