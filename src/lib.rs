@@ -51,8 +51,14 @@
 //! - An event is written to the log before anyone is shown it. A log cut anywhere opens, minus at most a torn last line.
 //! - No consumer handles "the stream just stopped": [`event::grammar::Sealer`] closes what a source left open.
 //! - Nobody is pushed to: a slow reader of the hub stalls nobody and misses nothing.
-//! - Text from outside stays raw in events and is cleaned by [`text::clean::clean`] on its way to a terminal.
-//! - Secrets are `SecretString`s; they enter requests and nothing else.
+//! - Text from outside stays raw in events and is cleaned by [`text::clean::clean`] on its way to a terminal. Where a
+//!   person decides about it, [`text::visible::visible`] spells out what is hidden or looks like something else.
+//! - Only `app/input` reads the terminal; it makes keys and pastes of bytes, and no text of a paste ever acts as a key.
+//! - Addresses of servers are read by [`text::address`] and nowhere else.
+//! - What of a session is no fact (drafts, prompts that wait, grants) is kept beside the log by
+//!   [`journal::SessionState`], and never read from a log, which may be somebody else's.
+//! - Secrets are `SecretString`s; they enter requests and nothing else. [`config::environment`] takes them out of the
+//!   environment, and `net/redact` blanks them out of what comes back.
 //! - A frame touches the rows on screen, a token the open block of its message; `tests/it/work.rs` counts.
 //! - The terminal is sent what changed and no more; rows that moved it moves itself ([`app::screen`]).
 //! - Nothing ticks when nothing moves: an idle program sleeps.

@@ -1,8 +1,8 @@
 //! Settings: read, merged in layers, each value with its origin.
 //!
 //! PURE: this file holds the values and their defaults, [`merge`] combines texts, only [`mod@load`] and [`paths`]
-//! touch the disk, and only [`environment`] the process. `assets/config.toml` says the same defaults in the form people read; a test keeps the two equal.
-//! No secret ever appears in `Debug`, `Display` or `config show`.
+//! touch the disk, and only [`environment`] the process. `assets/config.toml` says the same defaults in the form people
+//! read; a test keeps the two equal. No secret ever appears in `Debug`, `Display` or `config show`.
 
 pub mod address;
 pub mod environment;

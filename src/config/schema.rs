@@ -343,8 +343,8 @@ pub(super) const ROWS: &[Row] = &[
     },
 ];
 
-/// The one list that grows from layer to layer.
 pub(super) const ALLOW: &str = "approvals.allow";
+/// The one list that grows from layer to layer.
 pub(super) const DENY: &str = "approvals.deny";
 
 impl Row {

@@ -1,10 +1,10 @@
 //! A stream that is only watched: opened, decoded, and opened again when it breaks.
 //!
-//! Nothing is asked for by such a request, so it may be made as often as need be: with the last id where the stream
-//! has ids, dropping what was told before, saying whether it was resumed or something is missing. It ends when the
-//! server closes it after a complete answer, when the server says that there is no more (204), when a refusal won't pass, or when it breaks
-//! again and again. However it goes, the last thing told is one `TurnFinished`; so is each answer that is followed by
-//! another, be it on the same connection or after a break.
+//! Nothing is asked for by such a request, so it may be made as often as need be: with the last id where the stream has
+//! ids, dropping what was told before, saying whether it was resumed or something is missing. It ends when the server
+//! closes it after a complete answer, when the server says that there is no more (204), when a refusal won't pass, or
+//! when it breaks again and again. However it goes, the last thing told is one `TurnFinished`; so is each answer that
+//! is followed by another, be it on the same connection or after a break.
 
 mod seen;
 #[cfg(test)]

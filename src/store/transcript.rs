@@ -8,10 +8,10 @@ use crate::event::{
 
 use super::usage::Meters;
 
-/// Names an item for ever, wherever it stands. Anchors, heights and caches key on it, never on an index.
 /// Notices that leave room for what an untouched transcript shows besides.
 const UNTOUCHED: usize = 4;
 
+/// Names an item for ever, wherever it stands. Anchors, heights and caches key on it, never on an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ItemId(pub u64);
 

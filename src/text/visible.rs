@@ -15,7 +15,7 @@ const HIDDEN: &str = r"[\p{Default_Ignorable_Code_Point}\p{White_Space}\p{Cc}\p{
 /// Returns the text with every hidden character and every letter that passes for another one spelled out: for
 /// approvals, where a person must see what is really there. `\n` and `\t` stay.
 ///
-/// Words of one alphabet stay readable: see [`look_alike`](super) for what counts as one. O(length).
+/// Words of one alphabet stay readable: `look_alike` says what counts as one. O(length).
 pub fn visible(text: &str) -> Cow<'_, str> {
     if is_plain(text) {
         return Cow::Borrowed(text);

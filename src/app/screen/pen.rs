@@ -1,9 +1,9 @@
 //! PURE. Cells become bytes, as few as will do: the pen knows where the terminal's cursor stands and how it writes.
 //!
-//! Not here: which cells (`screen.rs`). Invariants: what is not certain is said again, such as the cursor's place behind
-//! a character whose width terminals disagree about; such a one is written over blanks, for some show less of it, and
-//! never where it could go on in the next row, for some show more; nothing is erased but by a plain pen, for some terminals erase in
-//! the colour of the pen and some don't.
+//! Not here: which cells (`screen.rs`). Invariants: what is not certain is said again, such as the cursor's place
+//! behind a character whose width terminals disagree about; such a one is written over blanks, for some show less of
+//! it, and never where it could go on in the next row, for some show more; nothing is erased but by a plain pen, for
+//! some terminals erase in the colour of the pen and some don't.
 
 use std::io::Write;
 
@@ -66,8 +66,8 @@ impl Look {
     }
 }
 
-/// Writes the colour of text, or that behind it, which is 10 more. Some terminals make the first eight colours bright for
-/// bold text, but only if they are written short.
+/// Writes the colour of text, or that behind it, which is 10 more. Some terminals make the first eight colours bright
+/// for bold text, but only if they are written short.
 fn colour(ink: Ink, behind: u8, bold: bool, codes: &mut Codes) {
     match ink {
         Ink::Plain => codes.push(39 + behind),
@@ -149,8 +149,8 @@ pub(super) struct Pen {
     pub(super) columns: u16,
     /// Cells written.
     pub(super) cells: u64,
-    /// Where the cursor stands, if that is certain. Behind the last column it stands on it, and the next character would
-    /// go to the next row.
+    /// Where the cursor stands, if that is certain. Behind the last column it stands on it, and the next character
+    /// would go to the next row.
     at: Option<(u16, u16)>,
     look: Look,
     /// The open link.

@@ -1,7 +1,9 @@
-//! PURE. How far a symbol moves the cursor, where every terminal agrees about that, and how far it may move it elsewhere.
+//! PURE. How far a symbol moves the cursor, where every terminal agrees about that, and how far it may move it
+//! elsewhere.
 //!
-//! Not for layout, which takes one width for all ([`crate::text::width`]). Terminals count joined and modified signs as one or as
-//! the sum of their parts, drop characters that are newer than their tables, and give pictures one column or two.
+//! Not for layout, which takes one width for all ([`crate::text::width`]). Terminals count joined and modified signs as
+//! one or as the sum of their parts, drop characters that are newer than their tables, and give pictures one column or
+//! two.
 
 use unicode_width::UnicodeWidthChar;
 
@@ -38,8 +40,8 @@ pub(super) fn spread(symbol: &str, width: usize) -> usize {
     }
 }
 
-/// Marks that extend a letter to the eyes of Unicode (Other_Grapheme_Extend) but have a width of their own (Mc), and one
-/// that GNU screen counts.
+/// Marks that extend a letter to the eyes of Unicode (Other_Grapheme_Extend) but have a width of their own (Mc), and
+/// one that GNU screen counts.
 fn takes_room(c: char) -> bool {
     matches!(
         c,
@@ -85,9 +87,9 @@ fn is_old(c: char) -> bool {
     }
 }
 
-/// The characters up to U+FFFF that Unicode 12 has (2019), without controls, formats, what is ignored and what is shown as a
-/// picture; private ones are in it. From DerivedAge.txt, DerivedGeneralCategory.txt and emoji-data.txt. Marks are in it
-/// where they stand between others, for one alone is measured 0.
+/// The characters up to U+FFFF that Unicode 12 has (2019), without controls, formats, what is ignored and what is shown
+/// as a picture; private ones are in it. From DerivedAge.txt, DerivedGeneralCategory.txt and emoji-data.txt. Marks are
+/// in it where they stand between others, for one alone is measured 0.
 #[rustfmt::skip]
 const OLD: [(u16, u16); 390] = [
     (0x00a0, 0x00ac), (0x00ae, 0x034e), (0x0350, 0x0377), (0x037a, 0x037f), (0x0384, 0x038a), (0x038c, 0x038c),

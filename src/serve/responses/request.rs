@@ -1,6 +1,7 @@
 //! PURE. What a Responses request asks, field by field.
 //!
-//! Fields that nobody here knows are ignored. What changes the answer's shape and can't be had is refused: other formats than text, prompt templates, hosted tools.
+//! Fields that nobody here knows are ignored. What changes the answer's shape and can't be had is refused: other
+//! formats than text, prompt templates, hosted tools.
 
 use serde_json::{Map, json};
 

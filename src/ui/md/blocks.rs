@@ -1,9 +1,9 @@
 //! Splits Markdown into blocks while it streams in.
 //!
 //! Looks at complete lines only. Of what the parser finds in the tail, all but the last block is finished and moves to
-//! the stable list for good; the last one too if nothing can continue it. The tail starts behind it. Lists split into their items, and a fenced block into
-//! parts of some dozen lines that are never parsed again, so that a token costs the same in a long answer as in a
-//! short one.
+//! the stable list for good; the last one too if nothing can continue it. The tail starts behind it. Lists split into
+//! their items, and a fenced block into parts of some dozen lines that are never parsed again, so that a token costs
+//! the same in a long answer as in a short one.
 //!
 //! Not for layout. The invariant: the stable blocks don't depend on how the text was cut into pieces. What may change
 //! them after all are link definitions that end late; so a finished message is split once more from the start.

@@ -2,7 +2,8 @@
 //! was begun is shown as such, so that nothing on the screen is read twice.
 //!
 //! Not for blocks that have ended: those are shown as they are. The invariant: what is held back is at the end, short
-//! (see [`MOST_HELD`] and [`html::MOST_APART`]) and shown as soon as what follows decides it; nothing else is left out. Cost: the block.
+//! (see [`MOST_HELD`] and [`html::MOST_APART`]) and shown as soon as what follows decides it; nothing else is left out.
+//! Cost: the block.
 
 use std::borrow::Cow;
 
@@ -326,7 +327,8 @@ fn run_length(bytes: &[u8], at: usize) -> usize {
     rest.iter().take_while(|byte| Some(*byte) == rest.first()).count()
 }
 
-/// Returns the beginning of a text: whatever is looked for is not far, so that any block is looked through in linear time.
+/// Returns the beginning of a text: whatever is looked for is not far, so that any block is looked through in linear
+/// time.
 fn window(text: &str, most: usize) -> &str {
     text.get(..text.floor_char_boundary(most)).unwrap_or(text)
 }

@@ -16,7 +16,8 @@ pub(super) struct Content {
     pub left_out: Option<String>,
 }
 
-/// Lays out at most so many rows. `more` begins the notice that some are missing. Only these are laid out, however long the text.
+/// Lays out at most so many rows. `more` begins the notice that some are missing. Only these are laid out, however long
+/// the text.
 pub(super) fn content(ask: &Ask, width: usize, most: usize, airy: bool, more: &str) -> Content {
     let mut rows = Rows { rows: Vec::new(), most: most.saturating_add(1) };
     let subject = ask.subject.trim_end();
