@@ -256,7 +256,6 @@ impl<'a> Loop<'a> {
     }
 
     async fn run(&mut self, signals: &mut Signals) -> io::Result<u8> {
-        let mut hangup = term::hangup()?;
         self.fold_what_is_there();
         self.draw(Instant::now())?;
         // From here on the person can wait: the first frame stands.
@@ -269,7 +268,6 @@ impl<'a> Loop<'a> {
             tokio::select! {
                 biased;
                 told = signals.next() => self.told(told)?,
-                _ = &mut hangup => self.quit = Some(GONE),
                 alive = reader.next(&mut waiting) => {
                     let now = Instant::now();
                     self.burst.feed(waiting.drain(..), now, &mut meant);

@@ -13,15 +13,11 @@ use std::pin::Pin;
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
-use std::thread;
 
 use crossterm::terminal;
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpgrp, getsid};
 use tokio::signal::unix::{self, SignalKind};
-use tokio::sync::oneshot;
 
 use super::screen::Screen;
 
@@ -221,21 +217,6 @@ async fn ended(signals: &mut [(unix::Signal, u8)]) -> u8 {
         Poll::Pending
     })
     .await
-}
-
-/// Resolves when the terminal is gone. The event reader doesn't notice: it would try for ever, at full speed.
-///
-/// The thread sleeps in the kernel, no key wakes it, and it ends with the program.
-pub fn hangup() -> io::Result<oneshot::Receiver<()>> {
-    let terminal = io::stdout().as_fd().try_clone_to_owned()?;
-    let (gone, receiver) = oneshot::channel();
-    thread::Builder::new().name("hangup".into()).spawn(move || {
-        // Without events asked for, poll returns for an error or a hang-up only.
-        let mut watched = [PollFd::new(terminal.as_fd(), PollFlags::empty())];
-        while poll(&mut watched, PollTimeout::NONE) == Err(Errno::EINTR) {}
-        _ = gone.send(());
-    })?;
-    Ok(receiver)
 }
 
 /// Stops this process; returns when it is continued.

@@ -130,24 +130,31 @@ impl Parser {
         }
     }
 
-    /// Takes keys until the buffer is empty, or begins something that waits for its rest.
+    /// Takes the keys in the buffer.
     fn keys(&mut self, now: Instant, out: &mut Vec<Event>) {
         self.due = None;
-        let mut buffer = std::mem::take(&mut self.buffer);
+        let buffer = std::mem::take(&mut self.buffer);
+        self.take_keys(buffer, now, out);
+    }
+
+    /// Takes keys, and the pastes that they open. The beginning of a sequence at the end waits for its rest, unless a
+    /// paste broke off: then it is what it is.
+    fn take_keys(&mut self, mut bytes: Vec<u8>, now: Instant, out: &mut Vec<Event>) {
         let mut at = 0;
-        while at < buffer.len() {
-            match decode(&buffer[at..]) {
+        while at < bytes.len() {
+            match decode(&bytes[at..]) {
                 Step::Event(length, event) => {
                     out.push(event);
                     at += length;
                 }
                 Step::Skip(length) => at += length,
                 Step::Paste(length) => {
-                    let Some(after) = self.paste_end(&buffer[at + length..], now, out) else { return };
-                    (buffer, at) = (after, 0);
+                    let Some(after) = self.paste_end(&bytes[at + length..], now, out) else { return };
+                    (bytes, at) = (after, 0);
                 }
+                Step::More if matches!(self.state, State::Broken { .. }) => return out.extend(alone(&bytes[at..])),
                 Step::More => {
-                    self.buffer = buffer[at..].to_vec();
+                    self.buffer = bytes.split_off(at);
                     self.due = Some(now + if self.buffer == [ESC] { ESCAPE } else { SEQUENCE });
                     return;
                 }
@@ -213,18 +220,7 @@ impl Parser {
         if matches!(bytes, [b'\r' | b'\n']) && age < LINE_END {
             return give(b"\n", out);
         }
-        let mut at = 0;
-        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-            match decode(rest) {
-                Step::Event(length, event) => {
-                    out.push(event);
-                    at += length;
-                }
-                Step::Skip(length) => at += length,
-                Step::Paste(length) => return self.paste(&rest[length..], now, out),
-                Step::More => return out.extend(alone(rest)),
-            }
-        }
+        self.take_keys(bytes.to_vec(), now, out);
     }
 }
 
