@@ -100,14 +100,6 @@ impl Http {
         Self { whose: Whose::Remote, ..self.clone() }
     }
 
-    /// Builds the client that this URL needs, so that the first request need not.
-    pub async fn warm(&self, url: &str) {
-        if let Ok(url) = parse(url, self.whose) {
-            let route = self.shared.proxies().route(&url).unwrap_or(Route::Direct);
-            let _ = self.client(Kind::of(&url, &route)).await;
-        }
-    }
-
     /// Sends a request for a stream and returns once its answer begins.
     pub async fn open(&self, call: &HttpCall) -> Result<Answer, Failure> {
         let accept = match call.framing {

@@ -20,6 +20,13 @@ pub struct Row {
     pub too_wide: bool,
 }
 
+impl Row {
+    /// Returns this row of the text that was wrapped.
+    pub fn slice<'t>(&self, text: &'t str) -> &'t str {
+        text.get(self.start..self.end).unwrap_or_default()
+    }
+}
+
 /// Wraps where a line may end; words longer than a row are cut at graphemes.
 pub fn wrap(text: &str, width: usize) -> Vec<Row> {
     wrap_hanging(text, width, width)

@@ -135,6 +135,11 @@ fn take_bottom(rest: &mut Rect, rows: u16) -> Rect {
     Rect { y: rest.y + rest.height, height: rows, ..*rest }
 }
 
+/// Leaves a cell free at both sides, where there is room for that.
+pub fn inset(area: Rect) -> Rect {
+    if area.width < 8 { area } else { Rect { x: area.x + 1, width: area.width - 2, ..area } }
+}
+
 /// Returns a rectangle in the middle, as large as asked where that fits.
 pub fn centered(area: Rect, width: u16, height: u16) -> Rect {
     let (width, height) = (width.min(area.width), height.min(area.height));

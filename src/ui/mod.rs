@@ -170,7 +170,7 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
         () => BUSY,
     });
     ui.asked = question.is_some() && layout.question.height > 1;
-    let mut cursor = ui.composer.draw(&theme, focused(Pane::Composer), margin(layout.composer), buf);
+    let mut cursor = ui.composer.draw(&theme, focused(Pane::Composer), layout::inset(layout.composer), buf);
     replay_bar::draw(store, theme, layout.replay, buf);
     usage_bar::draw(store, theme, layout.usage, buf);
     status_line::draw(store, &ui.labels, !layout.activity.is_empty(), theme, layout.status, buf);
@@ -197,7 +197,7 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
                 None
             }
             Overlay::Blocks => {
-                letters_bar::draw(ui.transcript.has_letters(), &ui.labels, theme, margin(input), buf);
+                letters_bar::draw(ui.transcript.has_letters(), &ui.labels, theme, layout::inset(input), buf);
                 None
             }
             Overlay::Raw { item, scroll } => {
@@ -209,7 +209,7 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
                 None
             }
             Overlay::Outline(list) => outline::draw(list, &ui.labels, theme, stage, buf),
-            Overlay::Search(search) => search_bar::draw(store, search, theme, margin(input), buf),
+            Overlay::Search(search) => search_bar::draw(store, search, theme, layout::inset(input), buf),
             Overlay::Models { query, selected } => {
                 models::draw(store, (query, *selected), &ui.labels, theme, stage, buf)
             }
@@ -251,9 +251,4 @@ fn keyboard(pane: Pane) -> Option<&'static str> {
         Pane::Transcript => Some("the transcript"),
         Pane::ToolPanel => Some("the tool panel"),
     }
-}
-
-/// A cell of air at both sides, where there is room for it.
-fn margin(area: Rect) -> Rect {
-    if area.width < 8 { area } else { Rect { x: area.x + 1, width: area.width - 2, ..area } }
 }

@@ -6,6 +6,8 @@
 
 use ratatui::style::{Color, Modifier, Style};
 
+use crate::event::Level;
+
 /// What a piece of text is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Role {
@@ -58,6 +60,17 @@ pub enum Role {
     Filled,
     /// A key in hints and help.
     Key,
+}
+
+/// How a message to the person looks.
+impl From<Level> for Role {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Info => Self::Info,
+            Level::Warn => Self::Warn,
+            Level::Error => Self::Error,
+        }
+    }
 }
 
 /// A role with the emphasis that Markdown adds, and the link it belongs to. Small, since laid-out lines hold many.

@@ -402,12 +402,6 @@ impl Page {
         self.put_rows(flow, &rows);
     }
 
-    /// Cuts a flow at the edge: for text in which white space matters.
-    pub fn chopped(&mut self, flow: &Flow) {
-        let rows = chop(&flow.text, self.room());
-        self.put_rows(flow, &rows);
-    }
-
     /// Returns the cells that [`Self::edged`] leaves for text.
     pub fn edged_room(&self, edge: (&str, &str)) -> usize {
         let (room, width) = (self.room(), str_width(edge.0));

@@ -17,6 +17,7 @@ use crate::text::wrap::wrap;
 use crate::text::{one_line, visible};
 use crate::ui::format;
 use crate::ui::labels::Labels;
+use crate::ui::layout::inset;
 use crate::ui::paint::{Pen, clear, frame, restyle};
 use crate::ui::theme::{Role, Theme};
 
@@ -64,13 +65,12 @@ impl Answer {
 /// Lays an ask out for so many columns and at most so many rows.
 pub fn lay(store: &Store, approval: &Approval, labels: &Labels, room: Rect) -> Option<Docked> {
     let ask = store.tools.get(&approval.call)?.ask.as_ref()?;
-    let width = usize::from(inside(room).width).max(1);
+    let width = usize::from(inset(room).width).max(1);
     let answers = answers(approval, ask, labels, width);
     let effect_rows = if width >= BROAD { 1 } else { 2 };
     let below = (answers.len() + effect_rows) as u16;
     let (text, effect_role) = effect(approval, ask, labels, width < BROAD);
-    let effect = wrap(&text, width);
-    let effect = effect.iter().filter_map(|row| text.get(row.start..row.end)).map(str::to_owned).collect();
+    let effect = wrap(&text, width).iter().map(|row| row.slice(&text).to_owned()).collect();
     let gap = u16::from(room.height >= AIRY);
     let rows = usize::from(room.height.saturating_sub(1 + below + gap));
     let view = if labels.view.is_empty() { "…".to_owned() } else { format!("… {}:", labels.view) };
@@ -116,7 +116,7 @@ impl Docked {
             let mut pen = Pen::at_right(buf, area, 0, str_width(&right) + 3);
             pen.write(" ", border).write(&right, theme.style(Role::Dim)).write(" ", border);
         }
-        let inner = inside(Rect { y: area.y + 1, height: area.height - 1, ..area });
+        let inner = inset(Rect { y: area.y + 1, height: area.height - 1, ..area });
         // The answers hold the bottom, whatever else had to go.
         let below = self.below.min(inner.height);
         let upper = Rect { height: inner.height - below, ..inner };
@@ -196,11 +196,6 @@ pub fn whole(
         Pen::new(buf, inner, row as u16).write(text, theme.style(*role));
     }
     most
-}
-
-/// A cell of air at both sides, where there is room for it.
-fn inside(area: Rect) -> Rect {
-    if area.width < 8 { area } else { Rect { x: area.x + 1, width: area.width - 2, ..area } }
 }
 
 fn title(ask: &Ask) -> String {

@@ -210,7 +210,7 @@ fn whole(
     };
     let inner = frame(&title, &footer, Role::BorderFocused, theme, place, buf);
     for (at, row) in (0..inner.height).zip(rows.iter().skip(scroll)) {
-        Pen::new(buf, inner, at).write(text.get(row.start..row.end).unwrap_or_default(), theme.style(Role::Code));
+        Pen::new(buf, inner, at).write(row.slice(&text), theme.style(Role::Code));
     }
     most
 }

@@ -101,7 +101,7 @@ fn lay(groups: Vec<Vec<Entry<'_>>>, columns: usize, width: usize) -> (Vec<Vec<Ro
 }
 
 fn wrapped(text: &str, width: usize) -> Vec<String> {
-    wrap(text, width).into_iter().map(|row| text.get(row.start..row.end).unwrap_or_default().to_owned()).collect()
+    wrap(text, width).into_iter().map(|row| row.slice(text).to_owned()).collect()
 }
 
 /// Returns what there is to say, the group of a context first.

@@ -3,7 +3,6 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::event::Level;
 use crate::store::Store;
 use crate::text::one_line;
 use crate::text::wrap::wrap;
@@ -22,14 +21,10 @@ pub fn draw(store: &Store, theme: Theme, area: Rect, buf: &mut Buffer) {
         return;
     }
     clear(area, buf);
-    let role = match level {
-        Level::Info => Role::Info,
-        Level::Warn => Role::Warn,
-        Level::Error => Role::Error,
-    };
+    let style = theme.style(Role::from(*level));
     let margin = usize::from(area.width > 8);
     for (row, line) in (0..).zip(lines(store, area.width, area.height)) {
-        Pen::new(buf, area, row).skip(margin).write_cut(&line, 0, theme.style(role));
+        Pen::new(buf, area, row).skip(margin).write_cut(&line, 0, style);
     }
 }
 
@@ -37,8 +32,7 @@ fn lines(store: &Store, width: u16, most: u16) -> Vec<String> {
     let Some((_, text)) = &store.hint else { return Vec::new() };
     let width = usize::from(if width > 8 { width - 2 } else { width }).max(1);
     let text = one_line(text, width * usize::from(most).max(1));
-    let mut lines: Vec<String> =
-        wrap(&text, width).iter().filter_map(|row| Some(text.get(row.start..row.end)?.trim().to_owned())).collect();
+    let mut lines: Vec<String> = wrap(&text, width).iter().map(|row| row.slice(&text).trim().to_owned()).collect();
     // Words that don't fit leave room at the ends of rows, and so a row too much.
     if lines.len() > usize::from(most.max(1)) {
         lines.truncate(usize::from(most.max(1)));

@@ -45,7 +45,7 @@ pub fn draw(
     let room = usize::from(width).saturating_sub(4 + NAME).max(8);
     let rows: Vec<(String, Vec<&str>)> = rows
         .into_iter()
-        .map(|(name, words)| (name, wrap(words, room).iter().filter_map(|row| words.get(row.start..row.end)).collect()))
+        .map(|(name, words)| (name, wrap(words, room).iter().map(|row| row.slice(words)).collect()))
         .collect();
     let warning = match pending {
         0 => None,

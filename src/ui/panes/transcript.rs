@@ -158,10 +158,6 @@ impl TranscriptView {
         self.selected
     }
 
-    pub fn clear_selection(&mut self) {
-        self.selected = None;
-    }
-
     /// Returns the item at the lower end of the screen; none at the end of all.
     pub fn reads(&self, store: &Store) -> Option<ItemId> {
         if self.is_following() {

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::event::{Level, Mode};
+use crate::event::Mode;
 use crate::store::Store;
 use crate::store::transcript::Kind;
 use crate::text::wrap::{Row as Range, wrap};
@@ -113,16 +113,9 @@ fn notes(store: &Store, width: usize) -> Vec<Row> {
     let mut rows = Vec::new();
     for item in store.transcript.items() {
         let Kind::Notice { level, text, .. } = &item.kind else { continue };
-        let role = match level {
-            Level::Info => Role::Info,
-            Level::Warn => Role::Warn,
-            Level::Error => Role::Error,
-        };
         let text = clean(text);
-        let of = |(at, row): (usize, Range)| {
-            Row::Note(at == 0, text.get(row.start..row.end).unwrap_or_default().to_owned(), role)
-        };
-        rows.extend(wrap(&text, width).into_iter().enumerate().map(of));
+        let note = |(at, row): (usize, Range)| Row::Note(at == 0, row.slice(&text).to_owned(), Role::from(*level));
+        rows.extend(wrap(&text, width).into_iter().enumerate().map(note));
     }
     rows
 }

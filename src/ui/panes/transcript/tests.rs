@@ -371,7 +371,7 @@ fn selecting_moves_the_screen_as_little_as_needed() {
         screen(&session, &mut view, 40, 10);
     }
     assert_eq!(view.selected(), first);
-    view.clear_selection();
+    view.selected = None;
     view.to_end();
     assert_eq!(screen(&session, &mut view, 40, 10), bottom);
 }
