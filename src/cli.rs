@@ -34,7 +34,8 @@ Examples:
 Exit codes:
   0 ok                   3 configuration              6 limit reached, also of the model's output
   1 failed or declined   4 authentication             7 a call was denied, otherwise completed
-  2 usage                5 network or stream lost   130 interrupted";
+  2 usage                5 network or stream lost     8 ok, but the session was not saved
+                                                    130 interrupted";
 
 /// A terminal chat client for AI agents.
 #[derive(Clone, Debug, PartialEq, Parser)]
