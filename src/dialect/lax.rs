@@ -125,6 +125,32 @@ macro_rules! skip_map {
     };
 }
 
+/// What visitors that want a text do with one.
+macro_rules! text {
+    ($text:ident => $value:expr) => {
+        fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+            let $text = Cow::Borrowed(text);
+            Ok($value)
+        }
+        fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+            let $text = Cow::Owned(text.to_owned());
+            Ok($value)
+        }
+    };
+}
+
+/// A number in place of a text is its digits.
+macro_rules! digits {
+    () => {
+        fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+            self.visit_str(&number.to_string())
+        }
+        fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+            self.visit_str(&number.to_string())
+        }
+    };
+}
+
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Read<'a>(PhantomData<&'a ()>);
@@ -132,21 +158,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
             type Value = Text<'a>;
             absent!(visit_bool(bool), visit_f64(f64));
             skip_map!();
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Text(Some(Cow::Borrowed(text))))
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Text(Some(Cow::Owned(text.to_owned()))))
-            }
-            fn visit_string<E: Error>(self, text: String) -> Result<Self::Value, E> {
-                Ok(Text(Some(Cow::Owned(text))))
-            }
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
-                self.visit_string(number.to_string())
-            }
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
-                self.visit_string(number.to_string())
-            }
+            text!(text => Text(Some(text)));
+            digits!();
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
                 let mut whole = String::new();
                 while let Some(Part(text, _)) = seq.next_element()? {
@@ -179,9 +192,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Part<'a> {
             type Value = Part<'a>;
             absent!(visit_bool(bool), visit_u64(u64), visit_i64(i64), visit_f64(f64));
             skip_seq!();
-            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Part(Text(Some(Cow::Owned(text.to_owned()))), Voice::Text))
-            }
+            text!(text => Part(Text(Some(text)), Voice::Text));
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut part = Part::default();
                 // Counts only in a part that says that it is reasoning.
@@ -244,18 +255,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
         impl<'de: 'a, 'a> Visitor<'de> for Read<'a> {
             type Value = Content<'a>;
             absent!(visit_bool(bool), visit_f64(f64));
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Content { text: Some(Cow::Borrowed(text)), ..Content::default() })
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Content { text: Some(Cow::Owned(text.to_owned())), ..Content::default() })
-            }
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
-                self.visit_str(&number.to_string())
-            }
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
-                self.visit_str(&number.to_string())
-            }
+            text!(text => Content { text: Some(text), ..Content::default() });
+            digits!();
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
                 let mut content = Content::default();
                 while let Some(part) = seq.next_element()? {
@@ -279,12 +280,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Thought<'a> {
         impl<'de: 'a, 'a> Visitor<'de> for Read<'a> {
             type Value = Thought<'a>;
             absent!(visit_bool(bool), visit_u64(u64), visit_i64(i64), visit_f64(f64));
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Thought(Some(Cow::Borrowed(text))))
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Thought(Some(Cow::Owned(text.to_owned()))))
-            }
+            text!(text => Thought(Some(text)));
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
                 let mut whole = String::new();
                 while let Some(thought) = seq.next_element::<Thought<'_>>()? {
@@ -385,12 +381,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Args<'a> {
             type Value = Args<'a>;
             absent!(visit_bool(bool), visit_u64(u64), visit_i64(i64), visit_f64(f64));
             skip_seq!();
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Args(Some(Cow::Borrowed(text))))
-            }
-            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Args(Some(Cow::Owned(text.to_owned()))))
-            }
+            text!(text => Args(Some(text)));
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
                 let object = serde_json::Value::deserialize(MapAccessDeserializer::new(map))?;
                 Ok(Args(Some(Cow::Owned(object.to_string()))))

@@ -10,8 +10,11 @@
 //!
 //! What arguments may be is in [`super::super::objects`].
 
+use std::borrow::Cow;
+
 use serde_json::json;
 
+use super::super::lax::Num;
 use super::super::objects::{self, Objects, begins_object};
 use super::super::surrogate::Halves;
 use super::wire::Fragment;
@@ -70,16 +73,8 @@ impl Calls {
             Target::New => self.add(index, id, None),
             Target::Twin(twin) => self.add(index, id, Some(twin)),
         };
-        self.names(at, id, name);
+        let piece = self.args_in(fragment, at, marked)?;
         let Some(call) = self.list.get_mut(at) else { return Ok(()) };
-        if let Some(extra) = fragment.extra_content.as_ref().filter(|extra| extra.is_object()) {
-            call.carry = Some(json!({"extra_content": extra}));
-        }
-        let piece = call.halves.join(piece.into(), marked);
-        self.size = self.size.saturating_add(piece.len());
-        if self.size > MOST_ARGS {
-            return Err("tool arguments beyond all measure");
-        }
         let told = call.args.push(&piece);
         if call.started {
             call.tell(told, out);
@@ -107,21 +102,16 @@ impl Calls {
             (call.name.is_empty() || name.is_none() || name == Some(call.name.as_str())).then_some(position)
         };
         let Some(at) = by_id.or_else(by_place) else {
-            let alone = Fragment { index: super::wire::Num::default(), ..fragment.clone() };
+            let alone = Fragment { index: Num::default(), ..fragment.clone() };
             let position = self.list.len();
             return self.take(&alone, position, marked, message, out);
         };
-        self.names(at, id, name);
+        // The whole knows both halves of a character.
+        if let Some(call) = self.list.get_mut(at) {
+            let _ = call.halves.rest();
+        }
+        let whole = self.args_in(fragment, at, marked)?;
         let Some(call) = self.list.get_mut(at) else { return Ok(()) };
-        if let Some(extra) = fragment.extra_content.as_ref().filter(|extra| extra.is_object()) {
-            call.carry = Some(json!({"extra_content": extra}));
-        }
-        let _ = call.halves.rest();
-        let whole = call.halves.join(function.arguments.0.as_deref().unwrap_or_default().into(), marked);
-        self.size = self.size.saturating_add(whole.len());
-        if self.size > MOST_ARGS {
-            return Err("tool arguments beyond all measure");
-        }
         if !whole.trim().is_empty() {
             call.replace(&whole, out);
         }
@@ -170,6 +160,19 @@ impl Calls {
         if let Some(call) = self.list.get_mut(at) {
             call.ready(args, message, out);
         }
+    }
+
+    /// Takes what a fragment says of a call beside its arguments, and returns those.
+    fn args_in<'f>(&mut self, fragment: &'f Fragment<'_>, at: usize, marked: bool) -> Result<Cow<'f, str>, &'static str> {
+        let Some(function) = &fragment.function.0 else { return Ok(Cow::Borrowed("")) };
+        self.names(at, fragment.id.some(), function.name.some());
+        let Some(call) = self.list.get_mut(at) else { return Ok(Cow::Borrowed("")) };
+        if let Some(extra) = fragment.extra_content.as_ref().filter(|extra| extra.is_object()) {
+            call.carry = Some(json!({"extra_content": extra}));
+        }
+        let args = call.halves.join(function.arguments.0.as_deref().unwrap_or_default().into(), marked);
+        self.size = self.size.saturating_add(args.len());
+        if self.size > MOST_ARGS { Err("tool arguments beyond all measure") } else { Ok(args) }
     }
 
     /// Takes what a fragment says of a call's id and name, if that was not known.

@@ -2,8 +2,7 @@
 
 use serde::Deserialize;
 
-pub(super) use super::super::lax::Num;
-use super::super::lax::{Args, Content, List, Obj, Real, Text, Thought};
+use super::super::lax::{Args, Content, List, Num, Obj, Real, Text, Thought};
 use crate::event::Json;
 
 #[derive(Debug, Default, Deserialize)]
