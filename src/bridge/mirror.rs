@@ -233,12 +233,7 @@ impl Follower {
             let failure = match next {
                 Some(Ok(bytes)) => match frames.push(&bytes, &mut batch) {
                     Ok(()) => None,
-                    Err(broken) => Some(Failure {
-                        retry: false,
-                        unsent: false,
-                        loading: false,
-                        fault: broken.fault(&self.mirror.address),
-                    }),
+                    Err(broken) => Some(broken.fault(&self.mirror.address).into()),
                 },
                 Some(Err(failure)) => Some(Failure { retry: true, ..failure }),
                 None => {
@@ -249,7 +244,7 @@ impl Follower {
             let (told, broken) = self.take(&mut batch);
             moved |= told;
             if let Some(fault) = broken {
-                return Ended::Cut { failure: Failure { fault, retry: true, unsent: false, loading: false }, moved };
+                return Ended::Cut { failure: Failure { retry: true, ..fault.into() }, moved };
             }
             if let Some(failure) = failure {
                 return Ended::Cut { failure, moved };

@@ -110,7 +110,7 @@ async fn run(
                 Failure { retry: true, ..failure }
             }
             Got::It(Err(failure)) => failure,
-            Got::Overdue(fault) => Failure { fault, retry: true, unsent: false, loading: false },
+            Got::Overdue(fault) => Failure { retry: true, ..fault.into() },
             Got::Nobody => return,
         };
         failed += 1;
@@ -200,10 +200,7 @@ impl<'a> Watcher<'a> {
                 Got::It(next) => next,
                 Got::Overdue(_) if self.is_between() => return Ended::Complete,
                 Got::Overdue(fault) => {
-                    return Ended::Cut {
-                        failure: Failure { fault, retry: true, unsent: false, loading: false },
-                        moved,
-                    };
+                    return Ended::Cut { failure: Failure { retry: true, ..fault.into() }, moved };
                 }
                 Got::Nobody => return Ended::Nobody,
             };

@@ -21,12 +21,19 @@ pub struct Failure {
 impl Failure {
     /// A failure that another try will not mend.
     pub fn last(kind: FaultKind, message: impl Into<String>) -> Self {
-        Self { fault: Fault::new(kind, message), retry: false, unsent: false, loading: false }
+        Fault::new(kind, message).into()
     }
 
     /// A failure that another try may mend.
     pub fn passing(kind: FaultKind, message: impl Into<String>) -> Self {
-        Self { fault: Fault::new(kind, message), retry: true, unsent: false, loading: false }
+        Self { retry: true, ..Self::last(kind, message) }
+    }
+}
+
+/// A failure that another try will not mend.
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Self { fault, retry: false, unsent: false, loading: false }
     }
 }
 

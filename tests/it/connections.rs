@@ -198,7 +198,7 @@ fn a_proxy_that_is_in_the_way_is_named_with_its_variable_at_once() {
     let base = ("OPENAI_BASE_URL", "https://gateway.example.com/v1");
     for (status, words) in [
         ("407 Proxy Authentication Required", ["wants another login", "NAME:PASSWORD@ in front of 127.0.0.1"]),
-        ("403 Forbidden", ["opened no way to gateway.example.com:443", "NO_PROXY"]),
+        ("403 Forbidden", ["refused to connect to gateway.example.com:443", "NO_PROXY"]),
     ] {
         let (proxy, _) = listen(move |mut stream, told| {
             let _ = told.send(head(&mut stream));

@@ -7,7 +7,7 @@ use reqwest::Url;
 use super::place;
 use crate::event::FaultKind;
 use crate::net::status::Failure;
-use crate::text::address::{is_loopback_url, without_password};
+use crate::text::address::{host_and_port, is_loopback_url, without_password};
 
 /// The proxy variables of the environment.
 #[derive(Clone, Debug, Default)]
@@ -79,7 +79,7 @@ impl Proxies {
             return Err(Failure::last(FaultKind::Network, text));
         }
         if intercept(&Matcher::builder().all(value.clone()).build(), url).is_none() {
-            let text = format!("the proxy {shown} in {name} is no address: {}", instead());
+            let text = format!("the proxy {shown} in {name} is not an address: {}", instead());
             return Err(Failure::last(FaultKind::Network, text));
         }
         Ok(Route::Proxy(Proxy { place: shown, variable: name, secure: scheme.eq_ignore_ascii_case("https") }))
@@ -111,7 +111,7 @@ impl Proxy {
             return Some(Failure { unsent: true, ..Failure::last(FaultKind::Network, text) });
         } else if why.contains("unsuccessful") {
             format!(
-                "the proxy {proxy} opened no way to {target}; ask who runs it, or list {host} in NO_PROXY to do without it"
+                "the proxy {proxy} refused to connect to {target}; ask whoever runs it, or list {host} in NO_PROXY to do without it"
             )
         } else if why.contains("tunnel error") {
             format!("the proxy {proxy} does not answer like one ({root}); check {variable}")
@@ -124,7 +124,7 @@ impl Proxy {
     /// What is said where the proxy asks who we are.
     pub(super) fn wants_login(&self) -> Failure {
         let Self { place: proxy, variable, .. } = self;
-        let host = crate::text::address::host_and_port(proxy);
+        let host = host_and_port(proxy);
         let text = format!(
             "the proxy {proxy} wants another login (407): write NAME:PASSWORD@ in front of {host} in {variable}"
         );
@@ -179,7 +179,7 @@ mod tests {
         let url = Url::parse("https://far.example/v1").unwrap();
         for (why, words) in [
             ("tunnel error: proxy authorization required", "NAME:PASSWORD@ in front of p:1 in HTTPS_PROXY"),
-            ("tunnel error: unsuccessful", "opened no way to far.example:443"),
+            ("tunnel error: unsuccessful", "refused to connect to far.example:443"),
             ("tunnel error: failed to create underlying connection", "unset HTTPS_PROXY"),
             ("tunnel error: unexpected end of file", "does not answer like one"),
         ] {

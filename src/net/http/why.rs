@@ -1,9 +1,10 @@
 //! Why a request got no answer: refused, sent elsewhere, never connected, cut off.
 
+use std::error::Error as _;
+
 use futures_util::StreamExt;
 use reqwest::header::{DATE, LOCATION, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
-use std::error::Error as _;
 
 use super::proxy::Route;
 use super::{REFUSAL, REFUSAL_TIME, place, tls};
@@ -108,8 +109,8 @@ pub(super) fn unsent(url: &Url, error: reqwest::Error, route: &Route, whose: Who
     }
     if why.contains("handshake eof") {
         let text = format!(
-            "{place} broke off while HTTPS was agreed on; it may speak only an old TLS (1.2 or 1.3 is wanted), or no \
-             HTTPS at all: check its TLS settings, or write http:// {}",
+            "{place} closed the connection during the TLS handshake; it may speak only an old version of TLS (1.2 or 1.3 \
+             is needed), or no HTTPS at all: check its TLS settings, or write http:// {}",
             whose.written()
         );
         return Failure::last(FaultKind::Network, text);
@@ -147,10 +148,10 @@ fn untrusted(place: &str, url: &Url, error: &rustls::Error, whose: Whose) -> Fai
             day(time.as_secs())
         ),
         Error::InvalidCertificate(CertificateError::NotValidYet) => {
-            format!("the certificate of {place} does not count yet: set the clock here")
+            format!("the certificate of {place} is not valid yet: set the clock here")
         }
         Error::InvalidCertificate(CertificateError::NotValidYetContext { time, not_before }) => format!(
-            "the certificate of {place} counts from {} only (it is {} here): set the clock here",
+            "the certificate of {place} is valid only from {} on (it is {} here): set the clock here",
             day(not_before.as_secs()),
             day(time.as_secs())
         ),
@@ -158,16 +159,16 @@ fn untrusted(place: &str, url: &Url, error: &rustls::Error, whose: Whose) -> Fai
             let names: Vec<String> = presented.iter().take(4).map(|name| listed_name(name)).collect();
             let names = if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") };
             format!(
-                "the certificate of {place} is for {names}, not for {host}: write a name it is for {}",
+                "the certificate of {place} is for {names}, not for {host}: write one of its names {}",
                 whose.written()
             )
         }
         Error::InvalidCertificate(CertificateError::NotValidForName) => {
-            format!("the certificate of {place} is not for {host}: write a name it is for {}", whose.written())
+            format!("the certificate of {place} is not for {host}: write one of its names {}", whose.written())
         }
         Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => format!(
-            "the certificate of {place} is signed by nobody trusted here: name a file with its authority's certificate \
-             in {cert_file}"
+            "the certificate of {place} is not signed by an authority that is trusted here: name a file with that \
+             authority's certificate in {cert_file}"
         ),
         Error::InvalidCertificate(CertificateError::Revoked) => format!("the certificate of {place} was revoked"),
         Error::InvalidCertificate(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => format!(
@@ -180,23 +181,23 @@ fn untrusted(place: &str, url: &Url, error: &rustls::Error, whose: Whose) -> Fai
             whose.written()
         ),
         Error::AlertReceived(AlertDescription::ProtocolVersion) | Error::PeerIncompatible(_) => {
-            format!("{place} speaks only an old TLS; 1.2 or 1.3 is wanted: change the server's TLS settings")
+            format!("{place} speaks only an old version of TLS; 1.2 or 1.3 is needed: change the server's TLS settings")
         }
         Error::AlertReceived(AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity) => format!(
-            "{place} and this program know no way of encryption in common: change the server's TLS settings (1.2 or 1.3)"
+            "{place} and this program have no cipher suite in common: change the server's TLS settings (1.2 or 1.3)"
         ),
         Error::AlertReceived(AlertDescription::UnrecognisedName) => {
             format!("{place} knows no host {host}: check the name {}", whose.written())
         }
         Error::AlertReceived(AlertDescription::CertificateRequired | AlertDescription::BadCertificate) => format!(
-            "{place} wants a certificate from its clients, which this program can't show: go through a proxy that can"
+            "{place} wants a client certificate, which this program can't show: go through a proxy that can"
         ),
         other => format!("HTTPS with {place} failed: {other}; check the server's TLS settings"),
     };
     if matches!(error, Error::InvalidCertificate(_))
         && let Some(trouble) = tls::trouble()
     {
-        text = format!("{text}. Beside that, {trouble}");
+        text = format!("{text}. Besides, {trouble}");
     }
     Failure::last(FaultKind::Network, text)
 }
