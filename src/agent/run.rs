@@ -283,7 +283,7 @@ impl Agent {
         let input = match command {
             Command::Decide { call, decision } => {
                 if let Err(text) = self.granted(&call, &decision, &running.waiting) {
-                    let text = format!("not answered yet, since nothing can be allowed by that: {text}");
+                    let text = format!("not answered yet: that pattern allows nothing: {text}");
                     return self.emit(AgentEvent::Noticed { level: Level::Warn, code: "pattern".into(), text }).await;
                 }
                 let by = self.setup.asks.by;

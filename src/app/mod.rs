@@ -276,7 +276,7 @@ impl<'a> Loop<'a> {
                     }
                     // Said last: what is done with the text could take it away.
                     if reader.take_broke() {
-                        self.chat.warn(&["the paste broke off: what came of it is in the draft".into()]);
+                        self.chat.warn(&["the paste broke off: what arrived of it is in the composer".into()]);
                     }
                     self.draft.touched(now, self.chat.ui.composer.is_empty());
                     self.pace.want(now, Duration::ZERO);

@@ -32,7 +32,7 @@ use crate::net::record::Tap;
 use crate::net::reel;
 use crate::net::{Http, Patience, probe as ask};
 use crate::store::msg::ModelChoice;
-use crate::text::address::{is_exposed, origin, path_and_query, without_credentials, without_password};
+use crate::text::address::{has_login, is_exposed, origin, path_and_query, without_credentials};
 use aim::Aim;
 
 /// How long a server may take to say what it is.
@@ -436,14 +436,13 @@ impl House {
 /// Says what can be read on the way, where that is a secret.
 fn exposed(aim: &Aim, headers: &[(String, Value)]) -> Option<String> {
     let secret = headers.iter().any(|(_, value)| matches!(value, Value::Secret(_)));
-    let login = without_password(&aim.url) != aim.url;
-    let what = match (secret, login) {
+    let what = match (secret, has_login(&aim.url)) {
         _ if !is_exposed(&aim.url) => return None,
-        (true, _) => "the token or headers and all that is said go",
-        (false, true) => "the login and all that is said go",
+        (true, _) => "the token or headers and the whole conversation go",
+        (false, true) => "the login and the whole conversation go",
         (false, false) => return None,
     };
-    Some(format!("{what} to {} unencrypted; if that server can, attach to https://", origin(&aim.url)))
+    Some(format!("{what} to {} unencrypted; if that server supports HTTPS, attach to https://", origin(&aim.url)))
 }
 
 /// Opens a session on another `jarvis-tui` and returns its name.

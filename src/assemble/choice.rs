@@ -24,7 +24,7 @@ use crate::engine::openai_responses::OpenAiResponses;
 use crate::event::{Fault, FaultKind};
 use crate::net::status::is_loading;
 use crate::net::{Http, probe, remember};
-use crate::text::address::{is_exposed, is_host, origin};
+use crate::text::address::{has_login, is_exposed, is_host, origin};
 pub(super) use agreed::Agreed;
 pub use listing::Listed;
 use lookup::{Known, only_named};
@@ -284,12 +284,12 @@ impl Chooser {
             return None;
         }
         let what = match self.key(config).await {
-            Ok(Some(_)) => "the API key and all that is said go",
-            _ if url.contains('@') => "the login and all that is said go",
+            Ok(Some(_)) => "the API key and the whole conversation go",
+            _ if has_login(url) => "the login and the whole conversation go",
             _ => return None,
         };
         let setting = config.address_setting(name, &env);
-        Some(format!("{what} to {} unencrypted; if that server can, write https:// in {setting}", origin(url)))
+        Some(format!("{what} to {} unencrypted; if that server supports HTTPS, write https:// in {setting}", origin(url)))
     }
 
     async fn build(

@@ -3,8 +3,6 @@
 use super::{EngineConfig, EngineKind, Env};
 use crate::text::address::{ollama, with_scheme};
 
-pub use crate::text::address::{is_loopback, without_password};
-
 impl EngineConfig {
     /// Returns the address without a slash at its end: configured, from the environment, or the usual one of its kind.
     pub fn resolved_base_url(&self, env: Env<'_>) -> Option<String> {

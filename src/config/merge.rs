@@ -9,8 +9,9 @@ use std::path::PathBuf;
 use super::problem::{Error, Origin, Problem, What};
 use super::schema::{self, ALLOW, DENY, Row};
 use super::value::{self, Setting, Value, dotted};
-use super::{Config, DEFAULT_FILE, Env, ThemeChoice, address, secret, units};
+use super::{Config, DEFAULT_FILE, Env, ThemeChoice, secret, units};
 use crate::event::{Mode, RuleKind};
+use crate::text::address::without_password;
 
 /// Ignored keys that one warning lists.
 const LISTED: usize = 8;
@@ -304,7 +305,7 @@ fn shown(row: &Row, value: &Value) -> String {
     match value {
         Value::Text(text) if row.is_secret() => Value::text(secret::masked(text)).show(),
         Value::Text(text) if matches!(row.key, "engines.*.base_url" | "remotes.*.url") => {
-            Value::text(address::without_password(text)).show()
+            Value::text(without_password(text)).show()
         }
         other => other.show(),
     }

@@ -4,7 +4,7 @@
 //! touch the disk, and only [`environment`] the process. `assets/config.toml` says the same defaults in the form people
 //! read; a test keeps the two equal. No secret ever appears in `Debug`, `Display` or `config show`.
 
-pub mod address;
+mod address;
 pub mod environment;
 pub mod keys;
 pub mod load;
@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use crate::event::Mode;
 use crate::store::Timestamps;
+use crate::text::address::without_password;
 
 pub use load::{Files, Load, load};
 pub use merge::{Loaded, Overrides};
@@ -288,7 +289,7 @@ impl fmt::Debug for EngineConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EngineConfig")
             .field("kind", &self.kind)
-            .field("base_url", &self.base_url.as_deref().map(address::without_password))
+            .field("base_url", &self.base_url.as_deref().map(without_password))
             .field("api_key", &self.api_key.as_deref().map(secret::masked))
             .field("first_byte_timeout", &self.first_byte_timeout)
             .field("idle_timeout", &self.idle_timeout)

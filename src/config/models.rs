@@ -7,7 +7,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-use super::{Config, EngineKind, Env, address};
+use super::{Config, EngineKind, Env};
+use crate::text::address::is_loopback;
 
 /// Facts by lower-case name. A test reads the table, so it isn't empty.
 static MODELS: LazyLock<BTreeMap<String, Facts>> =
@@ -47,7 +48,7 @@ impl Config {
             return Some(*price);
         }
         let engine = self.engines.get(engine)?;
-        let local = engine.resolved_base_url(env).is_none_or(|url| address::is_loopback(&url));
+        let local = engine.resolved_base_url(env).is_none_or(|url| is_loopback(&url));
         match engine.kind {
             EngineKind::Offline => Some((0.0, 0.0)),
             // Ollama forwards these to its own servers.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::{address, secret};
+use super::secret;
+use crate::text::address::without_password;
 
 /// How a turn can be asked for, as `--request` and the settings name it.
 pub const REQUESTS: [&str; 13] = [
@@ -45,7 +46,7 @@ pub struct RemoteConfig {
 impl fmt::Debug for RemoteConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RemoteConfig")
-            .field("url", &address::without_password(&self.url))
+            .field("url", &without_password(&self.url))
             .field("dialect", &self.dialect)
             .field("request", &self.request)
             .field("token", &self.token.as_deref().map(secret::masked))

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 
-use super::address::without_password;
 use super::environment::without_keys;
 use super::{Config, EngineConfig, Env};
 use crate::event::{Fault, FaultKind};
+use crate::text::address::has_login;
 
 /// A password manager may have to ask the person first.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -56,7 +56,7 @@ impl Config {
     /// those that settings name, and addresses that have a password in them.
     pub fn key_variables(&self, env: Env<'_>) -> Vec<String> {
         let keys = self.keys().filter_map(|text| text.strip_prefix("env:"));
-        let has_password = |name: &&str| env(name).is_some_and(|url| without_password(&url) != url);
+        let has_password = |name: &&str| env(name).is_some_and(|url| has_login(&url));
         let addresses = self.engines.values().filter_map(|engine| engine.base_url.as_deref()?.strip_prefix("env:"));
         let addresses = addresses.chain(ADDRESSES).map(str::trim).filter(has_password);
         let mut names: Vec<String> = keys

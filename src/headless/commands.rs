@@ -6,8 +6,8 @@ use std::io::IsTerminal as _;
 use serde_json::json;
 
 use crate::assemble::{House, Listed};
-use crate::config::{self, Files, Loaded, address::without_password};
-use crate::text::address::without_credentials;
+use crate::config::{self, Files, Loaded};
+use crate::text::address::{without_credentials, without_password};
 use crate::text::clean::one_line;
 
 use super::output::{Unwritten, complain, print, print_json};

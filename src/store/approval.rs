@@ -221,7 +221,7 @@ pub(super) fn accept(store: &mut Store, fx: &mut Vec<Effect>) {
             return;
         }
         _ if guarded => {
-            approval.told = Some("too soon after a key: Enter once more".into());
+            approval.told = Some("too soon after a key: press Enter again".into());
             return;
         }
         (ApprovalInput::Choosing, Some(Choice::Once)) => Decision::Once,
@@ -275,7 +275,7 @@ pub(super) fn close(store: &mut Store, fx: &mut Vec<Effect>) {
         approval.told = None;
         approval.enter(ApprovalInput::Choosing);
     } else if approval.is_guarded(now, last_key) {
-        approval.told = Some("too soon after a key: Esc once more denies".into());
+        approval.told = Some("too soon after a key: press Esc again to deny".into());
     } else {
         approval.typed.clear();
         send(store, Decision::Deny(None), fx);

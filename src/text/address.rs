@@ -147,6 +147,11 @@ pub fn without_password(url: &str) -> String {
     }
 }
 
+/// Returns whether an address holds a user name or password.
+pub fn has_login(url: &str) -> bool {
+    authority_of(url.split_once("://").map_or(url, |(_, rest)| rest)).contains('@')
+}
+
 /// Reads an address, or says what is wrong with it. It must have a scheme.
 pub fn read(url: &str) -> Result<Url, String> {
     let parsed = Url::parse(url).map_err(|error| error.to_string())?;
@@ -334,6 +339,8 @@ mod tests {
     fn what_is_shown_of_an_address_holds_no_login() {
         assert_eq!(without_password("https://me:pw@host/v1"), "https://••••@host/v1");
         assert_eq!(without_password("https://host/@x"), "https://host/@x");
+        assert!(has_login("https://me:pw@host/v1") && has_login("me@host"));
+        assert!(!has_login("https://host/@x") && !has_login("https://host/v1?to=me@example.com"));
         assert_eq!(without_password("env:NAME"), "env:NAME");
         assert_eq!(origin("https://me:secret@example.org:8443/v1?key=abc"), "https://example.org:8443");
         assert_eq!(host_and_port("https://me:secret@h:1/x"), "h:1");

@@ -155,7 +155,7 @@ fn a_key_that_goes_out_in_clear_text_by_an_address_written_so_is_told_once() {
     let proxy = format!("http://{proxy}");
     let ran = run(&[("OPENAI_BASE_URL", "http://gateway.example.com/v1"), ("HTTP_PROXY", &proxy)]);
     assert_eq!((ran.code, ran.out.trim()), (0, "over the line"), "{}", ran.err);
-    let warning = "the API key and all that is said go to http://gateway.example.com unencrypted";
+    let warning = "the API key and the whole conversation go to http://gateway.example.com unencrypted";
     assert_eq!(ran.err.matches(warning).count(), 1, "{}", ran.err);
     assert!(ran.err.contains("write https:// in OPENAI_BASE_URL"), "{}", ran.err);
     assert!(seen.try_iter().any(|head| head.starts_with(b"POST http://gateway.example.com/")));

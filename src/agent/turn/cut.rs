@@ -44,13 +44,13 @@ impl Machine {
                     carry: None,
                 }));
             }
-            let came = match slot.args.chars().count() {
-                0 => "nothing of its arguments".to_owned(),
+            let arrived = match slot.args.chars().count() {
+                0 => "none of its arguments".to_owned(),
                 count => format!("only {count} characters of its arguments"),
             };
             let text = format!(
-                "not run: your answer reached its output limit in the middle of this call, so {came} came; send less at \
-                 once, for example a long text in several calls"
+                "not run: your answer reached its output limit in the middle of this call, so {arrived} arrived; send \
+                 less at once, for example a long text in several calls"
             );
             self.finish_call(&slot.call, Outcome::Failed, Output::of(text), None, steps);
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::discover::{Candidate, Found, Kind};
+use crate::journal::{create_private, create_private_dir};
 use crate::text::address::is_loopback;
 
 /// The file, and how to read and write it.
@@ -61,15 +62,11 @@ impl Agreed {
         servers.insert(0, server);
         servers.truncate(32);
         if let Some(folder) = self.file.parent() {
-            crate::config::paths::create_private(folder)?;
+            create_private_dir(folder)?;
         }
         let part = self.file.with_extension("part");
-        let mut options = fs::OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let text = serde_json::to_string_pretty(&File { servers }).map_err(std::io::Error::other)?;
-        options.open(&part)?.write_all(text.as_bytes())?;
+        let text = serde_json::to_string_pretty(&File { servers })?;
+        create_private(&part)?.write_all(text.as_bytes())?;
         fs::rename(&part, &*self.file)
     }
 }

@@ -58,7 +58,7 @@ impl Chooser {
         match self.found_here(engine).await {
             Some(found) if !self.agreed.holds(&found) => {
                 let text = format!(
-                    "the project's config names {engine}, a server at {} that you did not say yes to yet: choose it with \
+                    "the project's config names {engine}, a server at {} that you have not agreed to yet: choose it with \
                      -m {engine}, or once and for all with /model",
                     found.place()
                 );
@@ -142,7 +142,7 @@ impl Chooser {
 pub(super) fn offer(found: &Found) -> String {
     let (kind, place) = (found.kind.name(), found.place());
     match (found.readiness, found.models.as_slice()) {
-        (Readiness::Loading, _) => format!("{kind} at {place} is loading its model; /model uses it, now or then"),
+        (Readiness::Loading, _) => format!("{kind} at {place} is loading its model; choose it with /model, now or when it is ready"),
         (Readiness::WantsKey, _) => {
             let base = &found.base_url;
             format!("a server at {place} wants a key: start with OPENAI_BASE_URL={base} and OPENAI_API_KEY set")
@@ -155,7 +155,7 @@ pub(super) fn offer(found: &Found) -> String {
             let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
             // Some servers name a model by the file it is in.
             let model = first.id.rsplit('/').next().unwrap_or_default();
-            format!("found {kind} at {place} with {model}{more}; /model uses it, from then on by itself")
+            format!("found {kind} at {place} with {model}{more}; choose it with /model, and it is used from then on")
         }
     }
 }

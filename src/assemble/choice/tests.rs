@@ -98,7 +98,7 @@ async fn a_projects_settings_choose_no_server_that_was_merely_found() {
     let chooser =
         Chooser { agreed: Agreed::at(state.path().join("servers.json")), ..chooser("", &Overrides::default()) };
     let refused = chooser.may_use(&name, By::Project).await.unwrap_err();
-    assert!(refused.message.contains("did not say yes"), "{refused}");
+    assert!(refused.message.contains("have not agreed to yet"), "{refused}");
     assert_eq!(chooser.may_use(&name, By::Person).await, Ok(()));
     assert_eq!(chooser.may_use("openai", By::Project).await, Ok(()));
     chooser.clone().switch(name.clone()).await.unwrap();

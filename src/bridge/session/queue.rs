@@ -23,7 +23,8 @@ impl Queue {
     /// Takes the prompts of an earlier run.
     pub(super) fn held(texts: Vec<String>) -> Self {
         let mut queue = Self::default();
-        for text in texts.into_iter().take(MOST) {
+        // What was on its way comes to those that may wait, so there can be more than may be added.
+        for text in texts {
             queue.numbers += 1;
             queue.waiting.push_back(Queued { id: queue.numbers, text });
         }
@@ -110,5 +111,16 @@ mod tests {
         let mut queue = Queue::held(vec!["old".into()]);
         queue.remove(1);
         assert!(!queue.is_held() && queue.texts().is_empty());
+    }
+
+    #[test]
+    fn no_prompt_that_was_saved_is_dropped() {
+        let mut queue = Queue::default();
+        queue.sent("on its way".into());
+        for nth in 0..MOST {
+            queue.add(nth.to_string()).unwrap();
+        }
+        let saved: Vec<String> = queue.texts().into_iter().map(str::to_owned).collect();
+        assert_eq!(Queue::held(saved.clone()).texts(), saved);
     }
 }
