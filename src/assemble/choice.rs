@@ -289,7 +289,10 @@ impl Chooser {
             _ => return None,
         };
         let setting = config.address_setting(name, &env);
-        Some(format!("{what} to {} unencrypted; if that server supports HTTPS, write https:// in {setting}", origin(url)))
+        Some(format!(
+            "{what} to {} unencrypted; if that server supports HTTPS, write https:// in {setting}",
+            origin(url)
+        ))
     }
 
     async fn build(

@@ -142,7 +142,9 @@ impl Chooser {
 pub(super) fn offer(found: &Found) -> String {
     let (kind, place) = (found.kind.name(), found.place());
     match (found.readiness, found.models.as_slice()) {
-        (Readiness::Loading, _) => format!("{kind} at {place} is loading its model; choose it with /model, now or when it is ready"),
+        (Readiness::Loading, _) => {
+            format!("{kind} at {place} is loading its model; choose it with /model, now or when it is ready")
+        }
         (Readiness::WantsKey, _) => {
             let base = &found.base_url;
             format!("a server at {place} wants a key: start with OPENAI_BASE_URL={base} and OPENAI_API_KEY set")

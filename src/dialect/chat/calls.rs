@@ -163,7 +163,12 @@ impl Calls {
     }
 
     /// Takes what a fragment says of a call beside its arguments, and returns those.
-    fn args_in<'f>(&mut self, fragment: &'f Fragment<'_>, at: usize, marked: bool) -> Result<Cow<'f, str>, &'static str> {
+    fn args_in<'f>(
+        &mut self,
+        fragment: &'f Fragment<'_>,
+        at: usize,
+        marked: bool,
+    ) -> Result<Cow<'f, str>, &'static str> {
         let Some(function) = &fragment.function.0 else { return Ok(Cow::Borrowed("")) };
         self.names(at, fragment.id.some(), function.name.some());
         let Some(call) = self.list.get_mut(at) else { return Ok(Cow::Borrowed("")) };

@@ -189,9 +189,9 @@ fn untrusted(place: &str, url: &Url, error: &rustls::Error, whose: Whose) -> Fai
         Error::AlertReceived(AlertDescription::UnrecognisedName) => {
             format!("{place} knows no host {host}: check the name {}", whose.written())
         }
-        Error::AlertReceived(AlertDescription::CertificateRequired | AlertDescription::BadCertificate) => format!(
-            "{place} wants a client certificate, which this program can't show: go through a proxy that can"
-        ),
+        Error::AlertReceived(AlertDescription::CertificateRequired | AlertDescription::BadCertificate) => {
+            format!("{place} wants a client certificate, which this program can't show: go through a proxy that can")
+        }
         other => format!("HTTPS with {place} failed: {other}; check the server's TLS settings"),
     };
     if matches!(error, Error::InvalidCertificate(_))
