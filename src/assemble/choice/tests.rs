@@ -116,7 +116,7 @@ fn what_is_offered_says_what_it_is_and_how_to_use_it() {
     for (found, words) in [
         (
             found(Kind::LlamaCpp, Readiness::Ready, &["a", "b"]),
-            "found llama.cpp at 127.0.0.1:8080 with a and 1 more; /model",
+            "found llama.cpp at 127.0.0.1:8080 with a and 1 more; choose it with /model",
         ),
         (found(Kind::LlamaCpp, Readiness::Loading, &[]), "llama.cpp at 127.0.0.1:8080 is loading its model"),
         (found(Kind::Vllm, Readiness::WantsKey, &[]), "OPENAI_BASE_URL=http://127.0.0.1:8080/v1 and OPENAI_API_KEY"),

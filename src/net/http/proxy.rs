@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn a_proxy_that_cant_be_used_is_told_with_its_variable_before_anything_is_sent() {
         for (value, words) in
-            [("socks5://me:pw@p:1", "not supported"), ("http://", "no address"), ("ftp://p", "not supported")]
+            [("socks5://me:pw@p:1", "not supported"), ("http://", "not an address"), ("ftp://p", "not supported")]
         {
             let told = route(&[("ALL_PROXY", value)], "https://far.example").unwrap_err();
             assert!(
