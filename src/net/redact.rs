@@ -1,11 +1,12 @@
 //! Blanks out secrets in what comes back: servers like to repeat the key they refuse, and models what they were told.
 //!
-//! Not for: secrets that nobody gave us. Invariant: what is told of a call never holds a secret of its headers, nor one
-//! that was [remembered](remember), whole or cut off at the end. [`Redactor`] looks at one text; `events` and `bytes`
-//! find a secret that comes in pieces.
+//! Not for: secrets that nobody gave us, and keys that are none, such as `ollama`: those are words (see `placeholder`).
+//! Invariant: what is told of a call never holds a secret of its headers, nor one that was [remembered](remember), whole
+//! or cut off at the end. [`Redactor`] looks at one text; `events` and `bytes` find a secret that comes in pieces.
 
 pub(super) mod bytes;
 pub(super) mod events;
+mod placeholder;
 mod scan;
 
 use std::fmt;
@@ -13,10 +14,11 @@ use std::sync::{PoisonError, RwLock};
 
 use secrecy::{ExposeSecret, SecretString};
 
+use self::placeholder::is_secret;
 use super::call::{HttpCall, Value};
 
-/// A shorter secret is no secret, and blanking it out would blank out words.
-const SHORTEST: usize = 6;
+/// So much of a secret is none by chance.
+const PART: usize = 6;
 const DOTS: &str = "•••";
 
 /// The secrets of the settings, whichever call they are for.
@@ -25,7 +27,7 @@ static REMEMBERED: RwLock<Vec<SecretString>> = RwLock::new(Vec::new());
 /// Has a secret blanked out from now on in whatever comes back from anybody.
 pub fn remember(secret: &SecretString) {
     let text = secret.expose_secret().trim();
-    if text.len() < SHORTEST {
+    if !is_secret(text) {
         return;
     }
     let mut known = REMEMBERED.write().unwrap_or_else(PoisonError::into_inner);
@@ -47,10 +49,9 @@ impl Redactor {
             let Value::Secret(secret) = value else { continue };
             let whole = secret.expose_secret().trim();
             // "Bearer KEY" is also known without its first word.
-            for secret in [whole, whole.rsplit(' ').next().unwrap_or_default()] {
-                if secret.len() >= SHORTEST {
-                    secrets.push(SecretString::from(secret));
-                }
+            let key = whole.split_once(' ').filter(|(scheme, _)| !scheme.contains('=')).map_or(whole, |(_, key)| key);
+            if is_secret(key) {
+                secrets.extend([whole, key].map(SecretString::from));
             }
         }
         secrets.extend(REMEMBERED.read().unwrap_or_else(PoisonError::into_inner).iter().cloned());
@@ -93,7 +94,7 @@ impl Redactor {
         for secret in &self.secrets {
             let secret = secret.expose_secret();
             let longest = secret.len().min(text.len());
-            let cut = (SHORTEST..=longest)
+            let cut = (PART..=longest)
                 .rev()
                 .find(|length| secret.as_bytes().get(..*length).is_some_and(|start| text.as_bytes().ends_with(start)));
             if let Some(length) = cut
@@ -134,6 +135,20 @@ mod tests {
         assert_eq!(blanked("Bearer sk-12345678", "wrong: sk-12345678, sorry"), "wrong: •••, sorry");
         assert_eq!(blanked("Bearer sk-12345678", "{\"sent\":\"Bearer sk-12345678\"}"), "{\"sent\":\"•••\"}");
         assert_eq!(blanked("short", "short words stay"), "short words stay");
+    }
+
+    #[test]
+    fn a_word_that_stands_for_no_key_stays_in_the_answer() {
+        for (header, text) in [
+            ("Bearer ollama", "run `ollama serve`, or send Bearer ollama"),
+            ("Bearer lm-studio", "lm-studio"),
+            ("Bearer sk-no-key-required", "--api-key sk-no-key-required"),
+            ("EMPTY", "the list is EMPTY"),
+        ] {
+            assert_eq!(blanked(header, text), text);
+        }
+        remember(&SecretString::from("placeholder"));
+        assert_eq!(blanked("x", "a placeholder"), "a placeholder");
     }
 
     #[test]

@@ -109,7 +109,7 @@ impl Bytes {
     /// Returns what still waits: nothing follows.
     pub(in crate::net) fn finish(&mut self) -> Vec<(Millis, Vec<u8>)> {
         let open: Vec<_> = self.fields.drain().map(|(_, open)| open).chain([std::mem::take(&mut self.tail)]).collect();
-        for letters in open.iter().filter(|open| open.len() >= super::SHORTEST) {
+        for letters in open.iter().filter(|open| open.len() >= super::PART) {
             self.blank(letters);
         }
         self.release(self.end)

@@ -7,7 +7,7 @@
 use secrecy::SecretString;
 
 use super::scan::scan;
-use super::{DOTS, SHORTEST};
+use super::{DOTS, PART};
 use crate::event::{AgentEvent, Json};
 
 /// Characters of a secret that may be shown when it comes in pieces. Waiting for fewer would hold up every word that
@@ -82,7 +82,7 @@ impl Pieces {
         for (_, open) in self.open.drain(..) {
             let rest = open.bytes.get(open.shown..).unwrap_or_default();
             if !rest.is_empty() {
-                let is_secret = open.bytes.len() >= SHORTEST;
+                let is_secret = open.bytes.len() >= PART;
                 out.push(filled(&open.like, if is_secret { DOTS.to_owned() } else { rest.to_owned() }));
             }
         }
