@@ -7,6 +7,7 @@
 mod certificate;
 mod proxy;
 mod tls;
+mod untrusted;
 mod why;
 
 use std::error::Error as _;

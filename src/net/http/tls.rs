@@ -17,6 +17,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
 use super::certificate::Certificate;
+use super::why::plain;
 
 /// Names a file of certificates to trust in place of the system's.
 pub(super) const CERT_FILE: &str = "SSL_CERT_FILE";
@@ -52,6 +53,7 @@ pub(super) fn trouble() -> Option<String> {
         let broken =
             std::env::split_paths(&folders).find_map(|folder| Some((std::fs::read_dir(&folder).err()?, folder)));
         let (error, folder) = broken.filter(|(_, folder)| !folder.as_os_str().is_empty())?;
+        let error = plain(&error.to_string());
         Some(format!(
             "{CERT_DIR} names {}, which can't be read: {error}; correct or unset {CERT_DIR}",
             folder.display()
@@ -61,7 +63,7 @@ pub(super) fn trouble() -> Option<String> {
 
 fn trouble_with(path: &Path) -> Option<String> {
     let what = match certificates(path) {
-        Err(error) => format!("can't be read: {error}"),
+        Err(error) => format!("can't be read: {}", plain(&error.to_string())),
         Ok(found) if found.is_empty() => {
             "holds no certificate (a PEM file with BEGIN CERTIFICATE is wanted)".to_owned()
         }

@@ -7,7 +7,7 @@ use reqwest::header::{DATE, LOCATION, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
 
 use super::proxy::Route;
-use super::{REFUSAL, REFUSAL_TIME, place, tls};
+use super::{REFUSAL, REFUSAL_TIME, place, untrusted};
 use crate::event::FaultKind;
 use crate::net::call::{HttpCall, Method};
 use crate::net::redact::Redactor;
@@ -99,7 +99,7 @@ pub(super) fn unsent(url: &Url, error: reqwest::Error, route: &Route, whose: Who
         return Failure::last(FaultKind::BadRequest, format!("the request to {place} cannot be made: {why}"));
     }
     if let Some(error) = tls_error(&error) {
-        return untrusted(&place, url, error, whose);
+        return untrusted::failure(&place, url, error, whose);
     }
     if !error.is_connect() {
         return Failure::passing(
@@ -131,86 +131,6 @@ pub(super) fn other_scheme(url: &Url, other: &Url, whose: Whose) -> Failure {
     let at = format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default());
     let text = format!("{at} speaks {speaks}, not {not} ({place} was asked); write {to} {}", whose.written());
     Failure { unsent: other.scheme() == "http", ..Failure::last(FaultKind::Network, text) }
-}
-
-/// Says in plain words why HTTPS could not be agreed on, and which setting may change that. No other try would.
-fn untrusted(place: &str, url: &Url, error: &rustls::Error, whose: Whose) -> Failure {
-    use rustls::{AlertDescription, CertificateError, Error};
-    let host = url.host_str().unwrap_or_default();
-    let cert_file = tls::CERT_FILE;
-    let mut text = match error {
-        Error::InvalidCertificate(CertificateError::Expired) => {
-            format!("the certificate of {place} has expired: renew it there, or set the clock here")
-        }
-        Error::InvalidCertificate(CertificateError::ExpiredContext { time, not_after }) => format!(
-            "the certificate of {place} expired on {} (it is {} here): renew it there, or set the clock here",
-            day(not_after.as_secs()),
-            day(time.as_secs())
-        ),
-        Error::InvalidCertificate(CertificateError::NotValidYet) => {
-            format!("the certificate of {place} is not valid yet: set the clock here")
-        }
-        Error::InvalidCertificate(CertificateError::NotValidYetContext { time, not_before }) => format!(
-            "the certificate of {place} is valid only from {} on (it is {} here): set the clock here",
-            day(not_before.as_secs()),
-            day(time.as_secs())
-        ),
-        Error::InvalidCertificate(CertificateError::NotValidForNameContext { presented, .. }) => {
-            let names: Vec<String> = presented.iter().take(4).map(|name| listed_name(name)).collect();
-            let names = if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") };
-            format!(
-                "the certificate of {place} is for {names}, not for {host}: write one of its names {}",
-                whose.written()
-            )
-        }
-        Error::InvalidCertificate(CertificateError::NotValidForName) => {
-            format!("the certificate of {place} is not for {host}: write one of its names {}", whose.written())
-        }
-        Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => format!(
-            "the certificate of {place} is not signed by an authority that is trusted here: name a file with that \
-             authority's certificate in {cert_file}"
-        ),
-        Error::InvalidCertificate(CertificateError::Revoked) => format!("the certificate of {place} was revoked"),
-        Error::InvalidCertificate(other) if format!("{other:?}").contains("CaUsedAsEndEntity") => format!(
-            "the certificate of {place} is an authority's own, not a server's: if you trust exactly this certificate, \
-             name a file that holds it in {cert_file}"
-        ),
-        Error::InvalidCertificate(other) => format!("the certificate of {place} can't be used: {other}"),
-        Error::InvalidMessage(_) => format!(
-            "{place} answers, but not by HTTPS: write http:// {}, if it is a plain HTTP server",
-            whose.written()
-        ),
-        Error::AlertReceived(AlertDescription::ProtocolVersion) | Error::PeerIncompatible(_) => {
-            format!("{place} speaks only an old version of TLS; 1.2 or 1.3 is needed: change the server's TLS settings")
-        }
-        Error::AlertReceived(AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity) => format!(
-            "{place} and this program have no cipher suite in common: change the server's TLS settings (1.2 or 1.3)"
-        ),
-        Error::AlertReceived(AlertDescription::UnrecognisedName) => {
-            format!("{place} knows no host {host}: check the name {}", whose.written())
-        }
-        Error::AlertReceived(AlertDescription::CertificateRequired | AlertDescription::BadCertificate) => {
-            format!("{place} wants a client certificate, which this program can't show: go through a proxy that can")
-        }
-        other => format!("HTTPS with {place} failed: {other}; check the server's TLS settings"),
-    };
-    if matches!(error, Error::InvalidCertificate(_))
-        && let Some(trouble) = tls::trouble()
-    {
-        text = format!("{text}. Besides, {trouble}");
-    }
-    Failure::last(FaultKind::Network, text)
-}
-
-/// Names come as `DnsName("h")` and `IpAddress(127.0.0.1)`.
-fn listed_name(name: &str) -> String {
-    let inner = name.split_once('(').map_or(name, |(_, inner)| inner.trim_end_matches(')'));
-    crate::dialect::error::tidy(inner.trim_matches('"'))
-}
-
-fn day(seconds: u64) -> String {
-    let time = jiff::Timestamp::from_second(i64::try_from(seconds).unwrap_or(i64::MAX));
-    time.map_or_else(|_| "a day beyond all calendars".to_owned(), |time| time.strftime("%Y-%m-%d").to_string())
 }
 
 /// Finds the TLS library's own error, which the layers above wrap.
@@ -259,5 +179,24 @@ pub(super) fn root(error: &reqwest::Error) -> String {
         text = cause.to_string();
         source = cause.source();
     }
-    crate::dialect::error::tidy(&text)
+    plain(&crate::dialect::error::tidy(&text))
+}
+
+/// The words of a library for people: without the number that the system has for it.
+pub(super) fn plain(text: &str) -> String {
+    let (before, number) = text.rsplit_once(" (os error ").unwrap_or((text, ")"));
+    let is_number = number.strip_suffix(')').is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()));
+    if is_number { before.to_owned() } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_systems_number_of_an_error_is_left_out() {
+        assert_eq!(plain("Connection refused (os error 111)"), "Connection refused");
+        assert_eq!(plain("tcp connect error"), "tcp connect error");
+        assert_eq!(plain("it says (os error x)"), "it says (os error x)");
+    }
 }
