@@ -23,14 +23,19 @@ pub struct Questions {
 
 /// llama.cpp's own.
 const PROPS: &str = "/props";
-/// LM Studio's own list.
+/// LM Studio's own list, old and new.
 const LM_STUDIO: &str = "/api/v0/models";
+const LM_STUDIO_1: &str = "/api/v1/models";
 /// text-generation-inference.
 const TGI: &str = "/info";
 /// LiteLLM.
 const LITELLM: &str = "/model/info";
 /// Ollama behind its OpenAI surface: what runs.
 const RUNNING: &str = "/api/ps";
+/// SGLang; newer versions tell the window in the list.
+const SGLANG: &str = "/get_server_info";
+/// What SGLang leaves of its window for an answer and its marks where it tells only the longest input.
+const SGLANG_REST: u64 = 6;
 
 impl Questions {
     /// Says what to ask at a base URL that ends in the version (`/v1`) or in nothing of the kind.
@@ -44,7 +49,9 @@ impl Questions {
         };
         let base = list.split('?').next().unwrap_or_default().trim_end_matches("/models");
         let root = base.strip_suffix("/v1").unwrap_or(base);
-        let more = [PROPS, LM_STUDIO, TGI, LITELLM, RUNNING].map(|path| get(format!("{root}{path}"))).to_vec();
+        let more = [PROPS, LM_STUDIO, TGI, LITELLM, RUNNING, LM_STUDIO_1, SGLANG]
+            .map(|path| get(format!("{root}{path}")))
+            .to_vec();
         Self { list: get(list), more }
     }
 }
@@ -88,7 +95,17 @@ impl Description {
         });
         let running = answer(4).and_then(|list| named(list.get("models")?.as_array()?, "name", model));
         let running_window = running.and_then(|entry| entry.get("context_length")?.as_u64());
-        let windows = [props_window, lm_studio_window, tgi_window, litellm_window, running_window];
+        let newer = answer(5).and_then(|list| lm_studio_model(list.get("models")?.as_array()?, model));
+        let sglang = answer(6).filter(|info| info.get("model_path").is_some());
+        let windows = [
+            props_window,
+            lm_studio_window,
+            tgi_window,
+            litellm_window,
+            running_window,
+            newer.and_then(|(entry, loaded)| loaded.or_else(|| entry.get("max_context_length")?.as_u64())),
+            sglang.and_then(sglang_window),
+        ];
         let tools = [
             props.and_then(|props| props.pointer("/chat_template_caps/supports_tools")?.as_bool()),
             lm_studio.and_then(|entry| {
@@ -96,6 +113,7 @@ impl Description {
                 Some(list.iter().any(|capability| capability.as_str() == Some("tool_use")))
             }),
             litellm.and_then(|entry| entry.pointer("/model_info/supports_function_calling")?.as_bool()),
+            newer.and_then(|(entry, _)| entry.pointer("/capabilities/trained_for_tool_use")?.as_bool()),
         ];
         Self {
             // What a server runs with outranks what its list says a model could do.
@@ -103,6 +121,24 @@ impl Description {
             takes_tools: tools.into_iter().flatten().next().or(self.takes_tools),
         }
     }
+}
+
+/// Finds a model in LM Studio's newer list, by its key or by the name that it was loaded under, and the window that it was
+/// loaded with.
+fn lm_studio_model<'a>(models: &'a [Json], name: &str) -> Option<(&'a Json, Option<u64>)> {
+    let loaded = |entry: &'a Json| entry.get("loaded_instances").and_then(Json::as_array).map(Vec::as_slice);
+    let window = |instance: &Json| instance.pointer("/config/context_length").and_then(Json::as_u64);
+    let by_instance = models.iter().find_map(|entry| Some((entry, window(named(loaded(entry)?, "id", name)?))));
+    by_instance.or_else(|| {
+        let entry = named(models, "key", name)?;
+        Some((entry, loaded(entry).and_then(<[Json]>::first).and_then(window)))
+    })
+}
+
+/// Reads SGLang's settings and what it made of them.
+fn sglang_window(info: &Json) -> Option<u64> {
+    let told = |key: &str| info.get(key).and_then(Json::as_u64).filter(|tokens| *tokens > 0);
+    told("context_length").or_else(|| Some(told("max_req_input_len")?.saturating_add(SGLANG_REST)))
 }
 
 /// Returns the window that an entry of a list of models tells. Of a model that is loaded the real one counts, not what it
@@ -145,6 +181,8 @@ mod tests {
     fn a_list_of_models_tells_what_it_can() {
         let list = json!({"data": [
             {"id": "a", "owned_by": "vllm", "max_model_len": 8192},
+            {"id": "s", "owned_by": "sglang", "root": "s", "max_model_len": 32768},
+            {"id": "l", "owned_by": "openai", "max_input_tokens": 200_000, "max_output_tokens": 8192},
             {"id": "b", "context_length": 131_072, "supported_parameters": ["tools", "top_p"]},
             {"id": "c", "context_length": 4096, "supported_parameters": ["top_p"]},
             {"id": "d", "max_context_length": 32768, "capabilities": {"function_calling": true}},
@@ -153,6 +191,8 @@ mod tests {
         ]});
         for (model, description, more) in [
             ("a", told(Some(8192), None), false),
+            ("s", told(Some(32_768), None), false),
+            ("l", told(Some(200_000), None), false),
             ("b", told(Some(131_072), Some(true)), false),
             ("c", told(Some(4096), Some(false)), false),
             ("d", told(Some(32_768), Some(true)), false),
@@ -176,6 +216,13 @@ mod tests {
         let tgi = json!({"model_id": "m", "max_total_tokens": 2048});
         let litellm = json!({"data": [{"model_name": "m", "model_info": {"max_input_tokens": 9000, "supports_function_calling": true}}]});
         let running = json!({"models": [{"name": "m", "context_length": 16384}]});
+        let newer = json!({"models": [
+            {"key": "other", "max_context_length": 1},
+            {"key": "q/m", "max_context_length": 32768, "capabilities": {"trained_for_tool_use": true},
+                "loaded_instances": [{"id": "m", "config": {"context_length": 4096}}]},
+        ]});
+        let named_by_key = json!({"models": [{"key": "m", "max_context_length": 32768, "loaded_instances": [],
+            "capabilities": {"trained_for_tool_use": false}}]});
         for (at, answer, description) in [
             (0, &props, told(Some(1024), Some(false))),
             (1, &studio, told(Some(4096), Some(true))),
@@ -183,9 +230,18 @@ mod tests {
             (2, &tgi, told(Some(2048), None)),
             (3, &litellm, told(Some(9000), Some(true))),
             (4, &running, told(Some(16_384), None)),
+            (5, &newer, told(Some(4096), Some(true))),
+            (5, &named_by_key, told(Some(32_768), Some(false))),
+            (
+                6,
+                &json!({"model_path": "m", "context_length": null, "max_req_input_len": 32762}),
+                told(Some(32_768), None),
+            ),
+            (6, &json!({"model_path": "m", "context_length": 8192, "max_req_input_len": 4000}), told(Some(8192), None)),
+            (6, &json!({"context_length": 8192}), told(Some(7), None)),
             (0, &json!({"error": "no"}), told(Some(7), None)),
         ] {
-            let mut answers = [None; 5];
+            let mut answers = [None; 7];
             answers[at] = Some(answer);
             assert_eq!(told(Some(7), None).read("m", &answers), description, "{answer}");
         }
@@ -196,6 +252,7 @@ mod tests {
         let urls =
             |list: &str| Questions::at(list.into(), &[]).more.into_iter().map(|call| call.url).collect::<Vec<_>>();
         assert_eq!(urls("http://h:1/v1/models")[..2], ["http://h:1/props", "http://h:1/api/v0/models"]);
+        assert_eq!(urls("http://h:1/v1/models").last().unwrap(), "http://h:1/get_server_info");
         assert_eq!(urls("http://h/api/models?x=1")[0], "http://h/api/props");
     }
 }
