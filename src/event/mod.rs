@@ -5,6 +5,7 @@
 //! No handles, no clocks, no IO; nothing here knows another module.
 
 mod command;
+pub mod cut;
 mod fault;
 pub mod grammar;
 mod ids;

@@ -150,6 +150,15 @@ impl Outcome {
             Self::Unknown => "unknown",
         }
     }
+
+    /// Returns it in words for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Ok | Self::Failed | Self::Denied | Self::Cancelled => self.name(),
+            Self::Requested => "asked for, not run",
+            Self::Unknown => "its end never came",
+        }
+    }
 }
 
 /// What a finished call gave: the text the model gets, and where the rest is.

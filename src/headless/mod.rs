@@ -233,7 +233,7 @@ pub async fn show(live: Live) -> Result<(), Unwritten> {
             }
             AgentEvent::ToolCallFinished { call, outcome, output, .. } if *outcome != Outcome::Ok => {
                 let name = names.get(call).map_or("a call", String::as_str);
-                let _ = writeln!(out, "! {} {}: {}", one_line(name, 40), outcome.name(), one_line(&output.text, 120));
+                let _ = writeln!(out, "{}", tally::call_ended(&one_line(name, 40), *outcome, &output.text));
             }
             AgentEvent::Noticed { level, text, .. } => {
                 let _ = writeln!(out, "{} {}", tally::sign(*level), one_line(text, 200));
@@ -376,8 +376,7 @@ impl Printer {
             }
             AgentEvent::ToolCallFinished { call, outcome, output, .. } if *outcome != Outcome::Ok => {
                 let name = self.names.get(call).map_or("a call", String::as_str);
-                let why = one_line(output.text.strip_prefix("denied: ").unwrap_or(&output.text), 200);
-                self.say(&format!("! {name} {}: {why}", outcome.name()));
+                self.say(&tally::call_ended(name, *outcome, &output.text));
             }
             AgentEvent::Noticed { level: Level::Info, code, .. }
                 if !self.explain && matches!(code.as_str(), "found" | "dialect") => {}

@@ -8,6 +8,7 @@ use crate::event::{
     AgentEvent, CallId, Envelope, Fault, FaultKind, LastPart, Level, MessageId, Millis, Outcome, Role, Scope, Stop,
     Subject, TextKind, TurnEnd, TurnId, Usage,
 };
+use crate::text::clean::one_line;
 
 /// What a run came to.
 #[derive(Clone, Debug, Default)]
@@ -139,6 +140,10 @@ impl Tally {
             }
             AgentEvent::Noticed { code, text, .. } => {
                 self.no_engine |= code == "no_engine";
+                // Said of an answer whose messages were closed before it was known.
+                if code == "output_limit" {
+                    self.stop = Some(Stop::Length);
+                }
                 self.notice(code, text);
             }
             AgentEvent::TurnFinished { end, .. } => {
@@ -332,6 +337,15 @@ pub(super) fn sign(level: Level) -> &'static str {
     }
 }
 
+/// Says in one line how a call ended that did not just end well. One that nobody was to run here is no trouble.
+pub(super) fn call_ended(name: &str, outcome: Outcome, output: &str) -> String {
+    let sign = if outcome == Outcome::Requested { "·" } else { "!" };
+    let words = outcome.words();
+    let head = if words.contains(' ') { format!("{sign} {name}: {words}") } else { format!("{sign} {name} {words}") };
+    let why = one_line(output.strip_prefix("denied: ").unwrap_or(output), 200);
+    if why.is_empty() { head } else { format!("{head}: {why}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -350,6 +364,15 @@ mod tests {
             AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
             AgentEvent::TurnFinished { turn: "t1".into(), end },
         ])
+    }
+
+    #[test]
+    fn how_a_call_ended_is_said_without_an_empty_reason() {
+        assert_eq!(call_ended("clock", Outcome::Requested, ""), "· clock: asked for, not run");
+        assert_eq!(call_ended("clock", Outcome::Unknown, ""), "! clock: its end never came");
+        assert_eq!(call_ended("clock", Outcome::Cancelled, ""), "! clock cancelled");
+        assert_eq!(call_ended("clock", Outcome::Denied, "denied: not now"), "! clock denied: not now");
+        assert_eq!(call_ended("clock", Outcome::Failed, "no\nhands"), "! clock failed: no hands");
     }
 
     #[test]

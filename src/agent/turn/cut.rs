@@ -1,9 +1,9 @@
 //! PURE. Calls of a message that the output limit cut off, or that the model did not go on with.
 //!
-//! Whether a call is whole is seen by its arguments: an object that is closed was written to its end. What the limit cut
-//! off would fail as bad JSON, and a model that isn't told why sends the same again.
+//! What the limit cut off would fail as bad JSON, and a model that isn't told why sends the same again.
 
-use crate::event::{AgentEvent, CallId, Fault, FaultKind, Json, Outcome, Output, Stop};
+use crate::event::cut::{CUT_OFF, DECLINED, is_whole};
+use crate::event::{AgentEvent, CallId, Fault, FaultKind, Outcome, Output, Stop};
 
 use super::{Machine, Slot, Stage, Step};
 
@@ -32,7 +32,7 @@ impl Machine {
             .collect();
         for slot in &cut {
             if !self.runs_tools {
-                self.finish_call(&slot.call, Outcome::Unknown, Output::default(), None, steps);
+                self.finish_call(&slot.call, Outcome::Failed, Output::of(CUT_OFF), None, steps);
                 continue;
             }
             if slot.stage == Stage::Writing && !slot.name.is_empty() {
@@ -62,8 +62,7 @@ impl Machine {
         let declined: Vec<CallId> =
             self.slots.iter().filter(|slot| self.stopped(slot, Stop::Refused)).map(|slot| slot.call.clone()).collect();
         for call in declined {
-            let text = "not run: the model declined to go on with the answer that asked for this";
-            self.finish_call(&call, Outcome::Cancelled, Output::of(text), None, steps);
+            self.finish_call(&call, Outcome::Cancelled, Output::of(DECLINED), None, steps);
         }
     }
 
@@ -73,15 +72,9 @@ impl Machine {
             && self.stops.iter().any(|(message, how)| *message == slot.message && *how == stop)
     }
 
-    /// Returns whether the call's arguments came to their end. The last call of a message may have had no time to begin
-    /// them.
     fn is_whole(&self, at: usize) -> bool {
         let Some(slot) = self.slots.get(at) else { return false };
         let is_last = self.slots.iter().skip(at + 1).all(|later| later.message != slot.message);
-        match serde_json::from_str::<Json>(&slot.args) {
-            Ok(Json::Object(args)) => !(is_last && args.is_empty()),
-            Ok(_) => false,
-            Err(_) => slot.args.trim().is_empty() && !is_last && slot.stage == Stage::Ready,
-        }
+        is_whole(&slot.args, is_last, slot.stage == Stage::Ready)
     }
 }

@@ -475,9 +475,9 @@ fn calls_of_an_answer_that_was_declined_are_not_run() {
 }
 
 #[test]
-fn a_half_call_that_another_was_to_run_never_came_whole() {
+fn a_half_call_that_another_was_to_run_was_cut_off() {
     let mut bench = Bench::of_a_remote();
     reply_that_stops(&mut bench, Stop::Length, &[("a", r#"{"n":1}"#, true), ("b", r#"{"n"#, true)]);
-    assert_eq!(bench.outcomes(), [("b".to_owned(), Outcome::Unknown), ("a".to_owned(), Outcome::Requested)]);
+    assert_eq!(bench.outcomes(), [("b".to_owned(), Outcome::Failed), ("a".to_owned(), Outcome::Requested)]);
     bench.check();
 }

@@ -283,9 +283,7 @@ fn status(call: &Call) -> (&'static str, Role, String) {
             let word = match (outcome, &call.decision) {
                 (Outcome::Ok, _) => String::new(),
                 (Outcome::Denied, Some((Decision::Deny(Some(reason)), _))) => format!("denied: {reason}"),
-                (Outcome::Requested, _) => "asked for, not run".into(),
-                (Outcome::Unknown, _) => "its end never came".into(),
-                (Outcome::Failed | Outcome::Denied | Outcome::Cancelled, _) => outcome.name().into(),
+                (outcome, _) => outcome.words().into(),
             };
             (mark, role, word)
         }
