@@ -6,6 +6,8 @@
 //! what a status said before, and a status that says what an artifact said is not told. A task that waits for the
 //! person has ended its answer; what a follow-up must name is in the annotation `task`.
 
+mod artifact;
+mod spoken;
 mod tell;
 mod wire;
 
@@ -13,13 +15,16 @@ use std::collections::VecDeque;
 
 use serde_json::json;
 
-use self::tell::{annotate, delta, failure, finished, settled, waits};
+use self::artifact::Artifact;
+use self::spoken::Spoken;
+use self::tell::{annotate, failure, settled, waits};
 use self::wire::{Outcome, Parts, field, word};
 use super::odd::Odd;
-use super::surrogate::{self, Halves};
+use super::stop::Verdict;
+use super::surrogate;
 use super::tree::Tree;
 use super::{Context, Decode, Dialect, SseFrame, error};
-use crate::event::{AgentEvent, Fault, FaultKind, Json, Level, MessageId, Role, Stop, TurnEnd};
+use crate::event::{AgentEvent, Fault, FaultKind, Json, LastPart, Level, Stop, TurnEnd};
 
 pub const DIALECT: Dialect = Dialect {
     name: "a2a",
@@ -27,8 +32,6 @@ pub const DIALECT: Dialect = Dialect {
     loses: "tool calls, usage, bytes of files",
 };
 
-/// Artifacts that are followed.
-const MOST_ARTIFACTS: usize = 1024;
 /// Messages that are known again.
 const MOST_MESSAGES: usize = 1024;
 /// Bytes of text that are known again.
@@ -36,8 +39,6 @@ const MOST_TEXT: usize = 8 * 1024 * 1024;
 
 /// Bytes of a text that another one must begin with to be the same, grown.
 const LEAST: usize = 4;
-/// Bytes of an artifact that are held back.
-const MOST_HELD: usize = 64 * 1024;
 
 /// The decoder of one answer.
 #[derive(Debug, Default)]
@@ -55,6 +56,10 @@ pub struct A2a {
     /// The task that was told, and its context.
     task: Option<(String, Option<String>)>,
     end: Option<TurnEnd>,
+    /// What servers say of the model beside the states of the task.
+    verdict: Verdict,
+    /// A message says how the answer stopped.
+    is_remarked: bool,
     done: bool,
     odd: Odd,
 }
@@ -62,20 +67,8 @@ pub struct A2a {
 #[derive(Debug)]
 struct Open {
     wire: String,
-    id: MessageId,
+    spoken: Spoken,
     text: String,
-}
-
-#[derive(Debug)]
-struct Artifact {
-    wire: String,
-    /// Its message while it is written.
-    open: Option<MessageId>,
-    /// All of its text.
-    text: String,
-    /// The text was told, or need not be.
-    told: bool,
-    halves: Halves,
 }
 
 impl A2a {
@@ -88,6 +81,9 @@ impl A2a {
         let Some((result, is_new)) = wire::result(json) else {
             return self.odd.met("a result that is no task, message or update", out);
         };
+        if let Some(word) = wire::reason(result) {
+            self.verdict.take(word, out);
+        }
         match result {
             Outcome::Task(task) => {
                 self.note_task(task, word(task, "id"), out);
@@ -148,9 +144,12 @@ impl A2a {
         let state = wire::state(status);
         let is_failure = matches!(state.as_str(), "failed" | "rejected");
         let message = status.get("message").filter(|message| message.is_object() && wire::is_agents(message));
-        let words = message.map(|message| settled(&wire::parts(message).text, marked)).unwrap_or_default();
+        let mut words = message.map(|message| settled(&wire::parts(message).text, marked)).unwrap_or_default();
         if let Some(message) = message.filter(|_| !is_failure || words.is_empty()) {
             self.message(message, marked, out);
+        }
+        if let Some(code) = message.filter(|_| is_failure).and_then(wire::error_code) {
+            words = if words.is_empty() { code.to_owned() } else { format!("{words} ({code})") };
         }
         let end = match state.as_str() {
             "completed" => TurnEnd::Completed,
@@ -199,7 +198,7 @@ impl A2a {
                 None => &text,
             };
             if !more.is_empty() {
-                out.push(delta(&open.id, more));
+                open.spoken.say(more, &mut self.count, out);
                 let more = more.to_owned();
                 open.text.push_str(&more);
             }
@@ -213,152 +212,16 @@ impl A2a {
         if text.is_empty() && thought.is_empty() {
             return;
         }
-        let message = self.begin(out);
-        if !thought.is_empty() {
-            out.push(AgentEvent::ReasoningDelta { message: message.clone(), text: thought });
-        }
-        if !text.is_empty() {
-            self.spoke = true;
-            out.push(delta(&message, &text));
-        }
-        self.status = Some(Open { wire: id.to_owned(), id: message, text });
-    }
-
-    fn artifact(&mut self, artifact: &Tree<'_>, append: bool, is_last: bool, marked: bool, out: &mut Vec<AgentEvent>) {
-        let wire = field(artifact, "artifactId", "artifact_id").and_then(Tree::as_str).unwrap_or_default();
-        let Parts { text, thought, others } = wire::parts(artifact);
-        let known = self.artifacts.iter().rposition(|known| known.wire == wire);
-        if known.is_none() || append {
-            self.others(&others, marked, out);
-        }
-        let at = match known {
-            Some(at) => at,
-            None if self.artifacts.len() >= MOST_ARTIFACTS => {
-                return self.odd.met("more artifacts than are followed", out);
-            }
-            None => {
-                let (wire, text) = (wire.to_owned(), String::new());
-                self.artifacts.push(Artifact { wire, open: None, text, told: false, halves: Halves::default() });
-                self.artifacts.len() - 1
-            }
-        };
-        if !thought.is_empty() && (known.is_none() || append) {
-            let message = self.artifact_message(at, out);
-            out.push(AgentEvent::ReasoningDelta { message, text: settled(&thought, marked) });
-        }
-        if append || known.is_none() {
-            let Some(known) = self.artifacts.get_mut(at) else { return };
-            let piece = known.halves.join(text, marked).into_owned();
-            self.write(at, &piece, out);
-        } else {
-            self.replace(at, settled(&text, marked), out);
-        }
-        if is_last {
-            self.close_artifact(at, None, out);
-        }
-    }
-
-    /// Adds a piece to an artifact.
-    fn write(&mut self, at: usize, piece: &str, out: &mut Vec<AgentEvent>) {
-        let Some(artifact) = self.artifacts.get_mut(at).filter(|_| !piece.is_empty()) else { return };
-        self.kept = self.kept.saturating_add(piece.len());
-        if !artifact.told && self.kept <= MOST_TEXT {
-            artifact.text.push_str(piece);
-            return self.tell_unless_repeated(at, out);
-        }
-        if self.kept <= MOST_TEXT {
-            artifact.text.push_str(piece);
-        }
-        let held = if artifact.told { String::new() } else { artifact.text.clone() };
-        artifact.told = true;
-        self.spoke = true;
-        let message = self.artifact_message(at, out);
-        if !held.is_empty() {
-            out.push(delta(&message, &held));
-        }
-        out.push(delta(&message, piece));
-    }
-
-    /// Holds the text back while it may be one that was said.
-    fn tell_unless_repeated(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
-        let Some(artifact) = self.artifacts.get(at) else { return };
-        if artifact.text.len() <= MOST_HELD && self.is_said(&artifact.text, false) {
-            return;
-        }
-        self.tell(at, out);
-    }
-
-    fn tell(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
-        let Some(artifact) = self.artifacts.get_mut(at) else { return };
-        if std::mem::replace(&mut artifact.told, true) || artifact.text.is_empty() {
-            return;
-        }
-        let text = artifact.text.clone();
-        self.spoke = true;
-        let message = self.artifact_message(at, out);
-        out.push(delta(&message, &text));
-    }
-
-    /// The artifact now is this text.
-    fn replace(&mut self, at: usize, text: String, out: &mut Vec<AgentEvent>) {
-        let Some(artifact) = self.artifacts.get_mut(at).filter(|artifact| artifact.text != text) else { return };
-        if artifact.told
-            && let Some(more) = text.strip_prefix(artifact.text.as_str())
-        {
-            let more = more.to_owned();
-            return self.write(at, &more, out);
-        }
-        self.kept = self.kept.saturating_add(text.len());
-        if let Some(message) = artifact.open.take() {
-            out.push(finished(message, Stop::End, Some(text.clone())));
-            artifact.told = true;
-        } else {
-            artifact.told = false;
-        }
-        let told = artifact.told;
-        artifact.text = text;
-        if !told {
-            self.tell_unless_repeated(at, out);
-        }
-        if self.kept > MOST_TEXT {
-            self.tell(at, out);
-            if let Some(artifact) = self.artifacts.get_mut(at) {
-                artifact.text = String::new();
-            }
-        }
-    }
-
-    fn artifact_message(&mut self, at: usize, out: &mut Vec<AgentEvent>) -> MessageId {
-        if let Some(message) = self.artifacts.get(at).and_then(|artifact| artifact.open.clone()) {
-            return message;
-        }
-        self.close_status(None, out);
-        let message = self.begin(out);
-        if let Some(artifact) = self.artifacts.get_mut(at) {
-            artifact.open = Some(message.clone());
-        }
-        message
-    }
-
-    fn close_artifact(&mut self, at: usize, stop: Option<Stop>, out: &mut Vec<AgentEvent>) {
-        let rest = self.artifacts.get_mut(at).and_then(|artifact| artifact.halves.rest());
-        if let Some(rest) = rest {
-            self.write(at, &rest.to_string(), out);
-        }
-        let Some(artifact) = self.artifacts.get(at) else { return };
-        if !artifact.told && !self.is_said(&artifact.text, true) {
-            self.tell(at, out);
-        }
-        let Some(artifact) = self.artifacts.get_mut(at) else { return };
-        artifact.told = true;
-        if let Some(message) = artifact.open.take() {
-            out.push(finished(message, stop.unwrap_or(Stop::End), None));
-        }
+        let mut spoken = Spoken::begin(&mut self.count, out);
+        spoken.think(&thought, out);
+        self.spoke |= !text.is_empty();
+        spoken.say(&text, &mut self.count, out);
+        self.status = Some(Open { wire: id.to_owned(), spoken, text });
     }
 
     fn close_status(&mut self, stop: Option<Stop>, out: &mut Vec<AgentEvent>) {
-        let Some(Open { wire, id, text }) = self.status.take() else { return };
-        out.push(finished(id, stop.unwrap_or(Stop::End), None));
+        let Some(Open { wire, spoken, text }) = self.status.take() else { return };
+        spoken.finish(stop.unwrap_or(Stop::End), &mut self.count, out);
         self.kept = self.kept.saturating_add(text.len());
         if self.kept <= MOST_TEXT {
             if self.said.len() >= MOST_MESSAGES {
@@ -426,13 +289,6 @@ impl A2a {
         self.end = Some(TurnEnd::Failed(fault));
         self.done = true;
     }
-
-    fn begin(&mut self, out: &mut Vec<AgentEvent>) -> MessageId {
-        self.count += 1;
-        let message = MessageId::new(format!("m{}", self.count));
-        out.push(AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None });
-        message
-    }
 }
 
 impl Decode for A2a {
@@ -461,8 +317,9 @@ impl Decode for A2a {
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
         let end = self.end.take().unwrap_or(TurnEnd::Interrupted);
+        let end = if end == TurnEnd::Completed { self.verdict.fault().map_or(end, TurnEnd::Failed) } else { end };
         let stop = match end {
-            TurnEnd::Completed => Stop::End,
+            TurnEnd::Completed => self.verdict.stop_with(false),
             TurnEnd::Cancelled => Stop::Cancelled,
             TurnEnd::Interrupted => Stop::Interrupted,
             TurnEnd::Failed(_) => Stop::Failed,
@@ -470,7 +327,12 @@ impl Decode for A2a {
         for at in 0..self.artifacts.len() {
             self.close_artifact(at, Some(stop), out);
         }
+        self.is_remarked |= self.status.is_some();
         self.close_status(Some(stop), out);
+        // The message that was cut off is closed already.
+        if let Some((code, text)) = stop.remark(LastPart::Text).filter(|_| !self.is_remarked) {
+            out.push(AgentEvent::Noticed { level: Level::Warn, code: code.into(), text: text.into() });
+        }
         if !self.spoke && self.others > 0 {
             let text = format!("the answer has no words, but {} parts of data or files", self.others);
             out.push(AgentEvent::Noticed { level: Level::Info, code: "parts".into(), text });

@@ -20,9 +20,10 @@ use self::messages::{Messages, Speaker};
 use self::wire::Head;
 use super::lax::{Obj, Text};
 use super::odd::Odd;
+use super::stop::Reason;
 use super::surrogate;
 use super::{Context, Decode, Dialect, SseFrame, error, usage};
-use crate::event::{AgentEvent, Json, Level, Outcome, RanBy, Role, Scope, Stop, Subject, TurnEnd, Usage};
+use crate::event::{AgentEvent, Json, LastPart, Level, Outcome, RanBy, Role, Scope, Stop, Subject, TurnEnd, Usage};
 
 pub const DIALECT: Dialect = Dialect {
     name: "ag-ui",
@@ -47,6 +48,8 @@ pub struct AgUi {
     usage: Option<Usage>,
     raw: u64,
     end: Option<TurnEnd>,
+    /// How the model stopped, where a run came to its end and its answer did not.
+    cut_short: Option<Stop>,
     failed: bool,
     odd: Odd,
 }
@@ -191,7 +194,7 @@ impl AgUi {
     }
 
     fn run_finished(&mut self, head: &Head<'_>, event: &Json, out: &mut Vec<AgentEvent>) {
-        self.usage = total(event.get("usage"), self.usage);
+        self.usage = total(event.get("usage").or_else(|| event.get("result")?.get("usage")), self.usage);
         let run = head.run_id.some().unwrap_or_default();
         if let Some(at) = self.nested.iter().position(|nested| nested == run) {
             self.nested.remove(at);
@@ -213,8 +216,24 @@ impl AgUi {
         if let Some(result) = event.get("result").filter(|result| !result.is_null()) {
             note("result", json!({ "value": capped(result) }), out);
         }
-        let is_cancelled = matches!(kind, "cancelled" | "canceled");
-        self.end = Some(if is_cancelled { TurnEnd::Cancelled } else { TurnEnd::Completed });
+        // An outcome that is none of the format's own, and what servers add of their model.
+        let added = ["finishReason", "finish_reason", "stopReason", "stop_reason"];
+        let added = added.iter().find_map(|key| event.get(*key).or_else(|| event.get("result")?.get(*key))?.as_str());
+        let words = [Some(kind).filter(|kind| !matches!(*kind, "" | "interrupt")), added];
+        let reason = words.into_iter().flatten().map(Reason::of).find(|reason| *reason != Reason::End);
+        self.end = Some(match reason {
+            Some(Reason::Interrupted) => TurnEnd::Cancelled,
+            Some(Reason::Failed) => {
+                let said = event.get("error").or_else(|| outcome.get("error")).and_then(error::inner);
+                TurnEnd::Failed(error::fault(&said.unwrap_or_else(|| error::said(&outcome.to_string()))))
+            }
+            reason => {
+                // Its messages are closed already.
+                let stop = reason.map_or(Stop::End, Reason::stop);
+                self.cut_short = matches!(stop, Stop::Length | Stop::Refused).then_some(stop);
+                TurnEnd::Completed
+            }
+        });
     }
 
     fn run_error(&mut self, head: &Head<'_>, event: &Json, marked: bool) {
@@ -318,15 +337,18 @@ impl Decode for AgUi {
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
         let end = self.end.take().unwrap_or(TurnEnd::Interrupted);
         let stop = match end {
-            TurnEnd::Completed => None,
+            TurnEnd::Completed => self.cut_short,
             TurnEnd::Cancelled => Some(Stop::Cancelled),
             TurnEnd::Interrupted => Some(Stop::Interrupted),
             TurnEnd::Failed(_) => Some(Stop::Failed),
         };
-        if stop.is_none() {
+        if end == TurnEnd::Completed {
             self.calls.close_chunks(None, out);
         }
-        self.messages.close_all(stop, out);
+        let was_closed = !self.messages.close_all(stop, out);
+        if let Some((code, text)) = self.cut_short.and_then(|stop| stop.remark(LastPart::Text)).filter(|_| was_closed) {
+            out.push(AgentEvent::Noticed { level: Level::Warn, code: code.into(), text: text.into() });
+        }
         if self.raw > 0 {
             note("custom", json!({"name": "raw events", "value": self.raw}), out);
         }

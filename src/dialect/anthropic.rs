@@ -24,6 +24,7 @@ use super::odd::Odd;
 use super::speech;
 use super::stop::{self, Reason};
 use super::surrogate;
+use super::thoughts::{By, Thoughts};
 use super::{Context, Decode, Dialect, SseFrame, error};
 use crate::event::{
     AgentEvent, CallId, Fault, FaultKind, Json, Level, MessageId, Role, Scope, Stop, Subject, TextKind, TurnEnd,
@@ -44,6 +45,7 @@ pub struct Anthropic {
     closed: bool,
     blocks: Blocks,
     calls: Calls,
+    thoughts: Thoughts,
     usage: Tally,
     /// The stop reason, once there was one.
     stop: Option<Stop>,
@@ -71,6 +73,7 @@ impl Anthropic {
             closed: false,
             blocks: Blocks::default(),
             calls: Calls::default(),
+            thoughts: Thoughts::default(),
             usage: Tally::default(),
             stop: None,
             paused: false,
@@ -107,10 +110,18 @@ impl Anthropic {
                     self.usage.take(&usage, true);
                 }
                 if let Some(delta) = event.delta.0 {
+                    if let Some(usage) = &delta.usage.0 {
+                        self.usage.take(usage, true);
+                    }
                     self.stop_reason(delta.stop_reason.some(), delta.stop_details.as_ref(), out);
                 }
             }
-            "message_stop" => self.done = true,
+            "message_stop" => {
+                if let Some(usage) = event.usage.0.or_else(|| event.message.0?.usage.0) {
+                    self.usage.take(&usage, true);
+                }
+                self.done = true;
+            }
             "ping" => {}
             "error" => self.fail(&error::said(data)),
             // The answer in one piece.
@@ -201,7 +212,7 @@ impl Anthropic {
             self.emit_split(split, out);
         } else if let Some(thinking) = thinking.filter(|_| is_thinking) {
             let thinking = block.thought.take(thinking.into(), false).into_owned();
-            self.emit(true, thinking, out);
+            self.think(By::Field, &thinking, out);
         }
         for citation in citations.into_iter().filter(|_| is_text) {
             self.cite(citation, out);
@@ -230,7 +241,7 @@ impl Anthropic {
             "thinking_delta" => {
                 let piece = block.thought.take(delta.thinking.0.unwrap_or_default(), marked).into_owned();
                 self.blocks.keep_text(index, &piece);
-                self.emit(true, piece, out);
+                self.think(By::Field, &piece, out);
             }
             "input_json_delta" => {
                 let piece = block.halves.join(delta.partial_json.0.unwrap_or_default(), marked).into_owned();
@@ -277,7 +288,7 @@ impl Anthropic {
             Kind::Thinking => {
                 let rest = block.thought.settle();
                 self.blocks.keep_text(index, &rest);
-                self.emit(true, rest, out);
+                self.think(By::Field, &rest, out);
             }
             Kind::Call(call) | Kind::ServerCall(call) => {
                 let (id, name) = (block.wire_id().to_owned(), block.name().to_owned());
@@ -322,11 +333,12 @@ impl Anthropic {
         for (kind, text) in split {
             match kind {
                 speech::Kind::Text => self.emit(false, text, out),
-                speech::Kind::Reasoning => self.emit(true, text, out),
-                speech::Kind::Late if text.is_empty() || !self.open || self.blocks.has_call() => {}
+                speech::Kind::Reasoning => self.think(By::Tags, &text, out),
+                speech::Kind::Late if !self.open || self.blocks.has_call() => {}
+                speech::Kind::Late if self.thoughts.has_field() && !self.thoughts.knows(&text) => {}
                 // What was told as text was reasoning; the answer is another message.
                 speech::Kind::Late => {
-                    self.emit(true, text, out);
+                    self.think(By::Tags, &text, out);
                     (self.open, self.closed) = (false, true);
                     let message = std::mem::replace(&mut self.message, "m2".into());
                     let (stop, full) = (Stop::End, Some(String::new()));
@@ -365,6 +377,11 @@ impl Anthropic {
         self.begin(out);
         let on = Subject::Message(self.message.clone());
         out.push(AgentEvent::Annotated { on, kind: "citation".into(), data: citation });
+    }
+
+    fn think(&mut self, by: By, text: &str, out: &mut Vec<AgentEvent>) {
+        let text = self.thoughts.take(by, text);
+        self.emit(true, text, out);
     }
 
     fn emit(&mut self, is_thinking: bool, text: String, out: &mut Vec<AgentEvent>) {
@@ -453,8 +470,7 @@ impl Anthropic {
             out.push(AgentEvent::Annotated { on, kind: "paused".into(), data: json!({}) });
         }
         if !self.open && !self.closed && stop == Stop::End {
-            let text = "the model ended its answer without saying anything".to_owned();
-            out.push(AgentEvent::Noticed { level: Level::Warn, code: "empty_answer".into(), text });
+            out.push(stop::empty());
         }
     }
 }
@@ -545,7 +561,7 @@ impl Anthropic {
             block.speech.settle(&mut split);
             let rest = block.thought.settle();
             self.emit_split(split, out);
-            self.emit(true, rest, out);
+            self.think(By::Field, &rest, out);
         }
     }
 }

@@ -26,10 +26,10 @@ use self::wire::{Chunk, Delta, Fragment, Timings};
 use super::lax::{Num, Obj};
 use super::odd::Odd;
 use super::speech::{Kind, Speech, Voice};
-use super::stop::{self, Reason};
+use super::stop::{self, Verdict};
 use super::surrogate;
 use super::{Decode, SseFrame, error, usage};
-use crate::event::{AgentEvent, Fault, FaultKind, Level, MessageId, Scope, Stop, Subject, TextKind, TurnEnd, Usage};
+use crate::event::{AgentEvent, Fault, FaultKind, MessageId, Scope, Stop, Subject, TextKind, TurnEnd, Usage};
 
 /// The decoder of one answer.
 #[derive(Debug)]
@@ -46,12 +46,8 @@ pub struct Chat {
     calls_twice: bool,
     /// Deltas came, so a message repeats them.
     has_deltas: bool,
-    refused: bool,
-    /// The finish reason, once there was one.
-    stop: Option<Stop>,
-    /// The finish reason that means a failure.
-    broke: Option<String>,
-    filtered: bool,
+    /// What the finish reasons say.
+    verdict: Verdict,
     usage: Option<Usage>,
     timings: Option<Timings>,
     carry: Carry,
@@ -79,10 +75,7 @@ impl Chat {
             calls: Calls::default(),
             calls_twice: false,
             has_deltas: false,
-            refused: false,
-            stop: None,
-            broke: None,
-            filtered: false,
+            verdict: Verdict::default(),
             usage: None,
             timings: None,
             carry: Carry::default(),
@@ -104,6 +97,9 @@ impl Chat {
                 continue;
             }
             let is_last = choice.finish_reason.some().is_some();
+            let within = [choice.delta.0.as_ref(), choice.message.0.as_ref()];
+            let within = within.into_iter().flatten().find_map(|part| usage::read(part.usage.as_ref()?));
+            self.usage = usage::later(self.usage, within);
             if let Some(delta) = choice.delta.0 {
                 self.delta(delta, is_last, marked, out);
             }
@@ -113,7 +109,7 @@ impl Chat {
             }
             self.say(choice.text.0, is_last, marked, out);
             if let Some(reason) = choice.finish_reason.some() {
-                self.finish_reason(reason, out);
+                self.verdict.take(reason, out);
             }
             self.usage = usage::later(self.usage, choice.usage.as_ref().and_then(usage::read));
             if let Some(said) = choice.error.as_ref().and_then(error::inner) {
@@ -121,7 +117,7 @@ impl Chat {
             }
         }
         let groq = chunk.x_groq.0.and_then(|groq| groq.usage);
-        if let Some(wire) = chunk.usage.or(groq) {
+        if let Some(wire) = chunk.usage.or(groq).or(chunk.usage_metadata) {
             known = true;
             self.usage = usage::later(self.usage, usage::read(&wire));
         }
@@ -172,6 +168,7 @@ impl Chat {
             if message.reasoning_content.some().is_some() {
                 self.carry.reasoning(&rest);
             }
+            let rest = self.text.thought(&rest);
             self.emit_reasoning(rest, out);
         }
         if let Some(text) = message.content.text.filter(|text| !text.is_empty()) {
@@ -227,17 +224,17 @@ impl Chat {
         if text.is_empty() {
             return;
         }
-        self.text.thinks_apart();
-        let text = self.reasoning.take(text, marked).into_owned();
+        let text = self.reasoning.take(text, marked);
         if delta.reasoning_content.some().is_some() {
             self.carry.reasoning(&text);
         }
+        let text = self.text.thought(&text);
         self.emit_reasoning(text, out);
     }
 
     fn refuse(&mut self, text: String, out: &mut Vec<AgentEvent>) {
         if !text.is_empty() {
-            self.refused = true;
+            self.verdict.refuse();
             // What may have been the beginning of a tag is not: it comes before this.
             self.settle_text(out);
             self.emit_text(text, TextKind::Refusal, out);
@@ -264,7 +261,7 @@ impl Chat {
 
     /// All that was said turned out to be reasoning: it is told as that, and what follows is another message.
     fn was_reasoning(&mut self, text: String, out: &mut Vec<AgentEvent>) {
-        if text.is_empty() || !self.open || !self.calls.is_empty() {
+        if !self.open || !self.calls.is_empty() {
             return;
         }
         self.emit_reasoning(text, out);
@@ -299,22 +296,6 @@ impl Chat {
         }
     }
 
-    fn finish_reason(&mut self, word: &str, out: &mut Vec<AgentEvent>) {
-        let reason = Reason::of(word);
-        if reason == Reason::Unknown && self.stop.is_none() {
-            out.push(stop::unknown(word));
-        }
-        self.filtered |= reason == Reason::Filtered;
-        self.refused |= reason == Reason::Refused;
-        // What is not known hides nothing that is.
-        if reason != Reason::Unknown || self.stop.is_none() {
-            self.stop = Some(reason.stop());
-        }
-        if reason == Reason::Failed {
-            self.broke = Some(word.chars().take(60).collect());
-        }
-    }
-
     fn fail(&mut self, said: &error::Said) {
         self.fault.get_or_insert_with(|| error::fault(said));
         self.done = true;
@@ -322,7 +303,7 @@ impl Chat {
 
     /// Tells what was held back: no more text is to come, or none that could make a tag or a character of it.
     pub(super) fn close_text(&mut self, out: &mut Vec<AgentEvent>) {
-        let rest = self.reasoning.settle();
+        let rest = self.text.thought(&self.reasoning.settle());
         self.emit_reasoning(rest, out);
         self.settle_text(out);
         let rest = self.refusal.settle();
@@ -355,24 +336,15 @@ impl Decode for Chat {
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
         self.close_text(out);
-        let reported = self.stop.is_some() || self.done;
-        if let Some(word) = self.broke.take().filter(|_| self.fault.is_none()) {
-            let word = if word == "error" { String::new() } else { format!(" ({word})") };
-            let text = format!("the server gave up in the middle of its answer{word}; try again");
-            self.fault = Some(Fault::new(FaultKind::Upstream, text));
-        }
+        let reported = self.verdict.stop().is_some() || self.done;
+        self.fault = self.fault.take().or_else(|| self.verdict.fault());
         let has_calls = !self.calls.is_empty();
-        let stop = match (self.stop, &self.fault) {
-            (_, Some(_)) => Stop::Failed,
-            _ if !reported => Stop::Interrupted,
-            (Some(Stop::End) | None, None) if has_calls => Stop::ToolCalls,
-            (Some(Stop::End) | None, None) if self.refused => Stop::Refused,
-            (Some(Stop::ToolCalls), None) if !has_calls => Stop::End,
-            (Some(stop), None) => stop,
-            (None, None) => Stop::End,
+        let stop = match &self.fault {
+            Some(_) => Stop::Failed,
+            None if !reported => Stop::Interrupted,
+            None => self.verdict.stop_with(has_calls),
         };
-        // An answer that ends otherwise than well is a message even if it is empty.
-        if !matches!(stop, Stop::End | Stop::Interrupted | Stop::Failed) {
+        if stop::is_told(stop) {
             self.begin(out);
         }
         if let Some(timings) = self.timings.take() {
@@ -388,8 +360,7 @@ impl Decode for Chat {
             let full = self.text.full().filter(|_| self.closed == 0);
             out.push(AgentEvent::MessageFinished { message: self.message.clone(), stop, full, carry });
         } else if stop == Stop::End && self.closed == 0 {
-            let text = "the model ended its answer without saying anything".to_owned();
-            out.push(AgentEvent::Noticed { level: Level::Warn, code: "empty_answer".into(), text });
+            out.push(stop::empty());
         }
         if let Some(usage) = self.usage.take() {
             out.push(AgentEvent::UsageReported { scope: Scope::Request(1), usage });
@@ -397,7 +368,7 @@ impl Decode for Chat {
         let end = match (self.fault.take(), stop) {
             (Some(fault), _) => TurnEnd::Failed(fault),
             (None, Stop::Interrupted) => TurnEnd::Interrupted,
-            (None, _) if self.filtered => TurnEnd::Failed(Fault::new(FaultKind::Refused, stop::FILTERED)),
+            (None, _) if self.verdict.is_filtered() => TurnEnd::Failed(Fault::new(FaultKind::Refused, stop::FILTERED)),
             _ => TurnEnd::Completed,
         };
         out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
@@ -412,6 +383,6 @@ impl Decode for Chat {
     }
 
     fn is_settled(&self) -> bool {
-        self.done || self.stop.is_some()
+        self.done || self.verdict.stop().is_some()
     }
 }

@@ -7,19 +7,19 @@
 
 pub mod encode;
 mod outcome;
+mod round;
 
 use serde::Deserialize;
 
 use self::outcome::{fault, result, usage};
+use self::round::Round;
 use super::lax::{Args, Obj, Text};
+use super::objects;
 use super::odd::Odd;
-use super::repeat::{Pieces, Told};
+use super::stop::{self, Reason};
 use super::surrogate::{self, Halves};
 use super::{Decode, Dialect, SseFrame, error};
-use crate::event::{
-    AgentEvent, CallId, Fault, Json, Level, MessageId, Outcome, Output, RanBy, Role, Scope, Stop, Subject, TextKind,
-    TurnEnd, Usage,
-};
+use crate::event::{AgentEvent, CallId, Fault, Json, Outcome, Output, RanBy, Scope, Stop, Subject, TurnEnd, Usage};
 
 /// Calls and messages of one answer that are followed.
 const MOST: usize = 512;
@@ -66,20 +66,6 @@ struct Item<'a> {
     status: Text<'a>,
 }
 
-/// The message of a round.
-#[derive(Debug)]
-struct Open {
-    message: MessageId,
-    /// The wire's id; unknown while only arguments came.
-    wire_id: Option<String>,
-    text: Told,
-    halves: Halves,
-    pieces: Pieces,
-    has_calls: bool,
-    /// A call has its output: whatever comes next is another round.
-    is_over: bool,
-}
-
 #[derive(Debug)]
 struct Call {
     wire_id: String,
@@ -96,7 +82,7 @@ struct Call {
 #[derive(Debug, Default)]
 pub struct Enclava {
     messages: usize,
-    open: Option<Open>,
+    open: Option<Round>,
     /// Wire ids of the messages that are closed.
     closed: Vec<String>,
     calls: Vec<Call>,
@@ -147,7 +133,8 @@ impl Enclava {
                 Some(item) if item.is_object() => self.item(item, out),
                 _ => self.odd.met("an item without content", out),
             },
-            "response.completed" => self.complete(json, out),
+            // The second name is what OpenAI would say.
+            "response.completed" | "response.incomplete" => self.complete(json, out),
             "response.failed" => self.fail(json),
             // A whole answer in place of a stream.
             "" if json.get("object").and_then(Json::as_str) == Some("response") => {
@@ -181,10 +168,10 @@ impl Enclava {
 
     fn text(&mut self, delta: &Piece<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
         let Some(piece) = &delta.delta.0 else { return };
-        let Some(open) = self.message(delta.item_id.some(), out) else { return };
-        let piece = open.halves.join(piece.as_ref().into(), marked);
-        let piece = open.pieces.take(piece);
-        say(open, &piece, out);
+        self.message(delta.item_id.some(), out);
+        if let Some(open) = &mut self.open {
+            open.take(piece.as_ref().into(), marked, &mut self.messages, out);
+        }
     }
 
     fn args(&mut self, delta: &Piece<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
@@ -235,15 +222,13 @@ impl Enclava {
             return;
         }
         // Said again after the calls of its round, it is the same message.
-        let is_known =
-            item.id.some().is_some() && self.open.as_ref().and_then(|open| open.wire_id.as_deref()) == item.id.some();
-        let open = if is_known { self.open.as_mut() } else { self.message(item.id.some(), out) };
-        let Some(open) = open else { return };
-        // The whole knows both halves of a pair that the pieces may have lost.
-        let _ = open.halves.rest();
-        open.pieces.forget_held();
-        let rest = open.text.whole(text).to_owned();
-        say(open, &rest, out);
+        let is_known = item.id.some().is_some() && self.open.as_ref().and_then(Round::wire_id) == item.id.some();
+        if !is_known {
+            self.message(item.id.some(), out);
+        }
+        if let Some(open) = &mut self.open {
+            open.whole(text, &mut self.messages, out);
+        }
     }
 
     /// Returns the position of the call with this id that has no output yet; there is one from now on.
@@ -294,6 +279,7 @@ impl Enclava {
             return;
         }
         let streamed = std::mem::take(&mut call.args);
+        let streamed = objects::settled(streamed).into_iter().next().unwrap_or_default();
         let args = item.arguments.0.as_deref().map_or(streamed, ToOwned::to_owned);
         let name = item.name.some().unwrap_or_default().to_owned();
         out.push(AgentEvent::ToolCallReady { call: call.told.clone(), name, args, carry: None });
@@ -313,56 +299,39 @@ impl Enclava {
     }
 
     /// Returns the message that this content belongs to, and opens it where it is another than the last.
-    fn message(&mut self, wire_id: Option<&str>, out: &mut Vec<AgentEvent>) -> Option<&mut Open> {
+    fn message(&mut self, wire_id: Option<&str>, out: &mut Vec<AgentEvent>) -> Option<&mut Round> {
         let fits = self.open.as_ref().is_some_and(|open| {
-            let same = wire_id.is_none() || open.wire_id.is_none() || open.wire_id.as_deref() == wire_id;
+            let same = wire_id.is_none() || open.wire_id().is_none() || open.wire_id() == wire_id;
             same && !open.is_over
         });
         if !fits {
             self.close(None, out);
-            self.messages += 1;
-            let message = MessageId::new(format!("m{}", self.messages));
-            out.push(AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None });
-            self.open = Some(Open {
-                message,
-                wire_id: None,
-                text: Told::default(),
-                halves: Halves::default(),
-                pieces: Pieces::default(),
-                has_calls: false,
-                is_over: false,
-            });
+            self.open = Some(Round::begin(&mut self.messages, out));
         }
         let open = self.open.as_mut()?;
-        if open.wire_id.is_none() {
-            open.wire_id = wire_id.map(Into::into);
-        }
+        open.named(wire_id);
         Some(open)
     }
 
     /// Closes the open message, as its round ended or as told.
     fn close(&mut self, stop: Option<Stop>, out: &mut Vec<AgentEvent>) {
-        let Some(mut open) = self.open.take() else { return };
-        let rest = open.pieces.settle();
-        say(&mut open, &rest, out);
-        if let Some(half) = open.halves.rest() {
-            say(&mut open, half.encode_utf8(&mut [0; 4]), out);
-        }
-        let stop = stop.unwrap_or(if open.has_calls { Stop::ToolCalls } else { Stop::End });
-        let full = open.text.full().filter(|full| !full.is_empty()).map(Into::into);
-        out.push(AgentEvent::MessageFinished { message: open.message, stop, full, carry: None });
+        let Some(open) = self.open.take() else { return };
+        let wire_id = open.close(stop, &mut self.messages, out);
         if self.closed.len() < MOST {
-            self.closed.extend(open.wire_id);
+            self.closed.extend(wire_id);
         }
     }
 
     /// The closing frame repeats all items: the n-th call of an id is the n-th that was seen.
     fn complete(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
         self.completed = true;
-        self.cut_short = match json.pointer("/incomplete_details/reason").and_then(Json::as_str) {
-            Some("max_output_tokens") => Some(Stop::Length),
-            Some("content_filter") => Some(Stop::Refused),
-            _ => None,
+        self.usage = usage(json).or(self.usage);
+        let why = json.pointer("/incomplete_details/reason").and_then(Json::as_str);
+        self.cut_short = match why.map(Reason::of) {
+            Some(Reason::Filtered | Reason::Refused) => Some(Stop::Refused),
+            Some(_) => Some(Stop::Length),
+            None if json.get("status").and_then(Json::as_str) == Some("incomplete") => Some(Stop::Length),
+            None => None,
         };
         let items = json.get("output").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
         let mut seen: Vec<(String, bool)> = Vec::new();
@@ -385,11 +354,11 @@ impl Enclava {
             }
         }
         let text = json.get("output_text").and_then(Json::as_str).unwrap_or_default();
-        if self.messages == 0
-            && !text.is_empty()
-            && let Some(open) = self.message(None, out)
-        {
-            say(open, text, out);
+        if self.messages == 0 && !text.is_empty() {
+            self.message(None, out);
+            if let Some(open) = &mut self.open {
+                open.take(text.into(), false, &mut self.messages, out);
+            }
         }
     }
 
@@ -427,8 +396,7 @@ impl Decode for Enclava {
             (None, true) => self.cut_short,
         };
         if self.completed && fault.is_none() && self.messages == 0 {
-            let text = "the model ended its answer without saying anything".to_owned();
-            out.push(AgentEvent::Noticed { level: Level::Warn, code: "empty_answer".into(), text });
+            out.push(stop::empty());
         }
         // What was cut off before its first word is an answer too: its message says how it ended.
         if stop.is_some_and(|stop| self.cut_short == Some(stop)) && self.open.is_none() {
@@ -461,15 +429,6 @@ impl Decode for Enclava {
     fn is_settled(&self) -> bool {
         self.fault.is_some() || self.completed
     }
-}
-
-fn say(open: &mut Open, piece: &str, out: &mut Vec<AgentEvent>) {
-    if piece.is_empty() {
-        return;
-    }
-    open.text.add(piece);
-    let (message, text) = (open.message.clone(), piece.to_owned());
-    out.push(AgentEvent::TextDelta { message, text, kind: TextKind::Text });
 }
 
 #[cfg(test)]

@@ -65,10 +65,23 @@ pub fn inner(json: &Json) -> Option<Said> {
         Json::Array(list) => list.first().and_then(inner),
         Json::Object(object) => {
             let text = |key: &str| object.get(key).and_then(Json::as_str).filter(|text| !text.is_empty());
-            let nested = || object.get("error").and_then(inner).map(|said| said.message);
-            let message = ["message", "msg", "detail", "error"].into_iter().find_map(text).map(tidy).or_else(nested);
+            let names = ["message", "msg", "detail", "error"];
+            // What a router passes on may be an error in itself, as an object or written into the text.
+            let within = |key: &str| match object.get(key)? {
+                Json::String(text) => written(text),
+                json => Some(json.clone()).filter(|json| json.is_object() || json.is_array()),
+            };
+            let nested = || names.into_iter().chain(["errors"]).filter_map(within).find_map(|json| deepest(&json));
+            let plain = names.into_iter().filter_map(text).find(|text| written(text).is_none()).map(tidy);
+            let nested = if plain.is_none() { nested() } else { None };
+            let message = plain
+                .or_else(|| nested.as_ref().map(|said| said.message.clone()))
+                .or_else(|| names.into_iter().find_map(text).map(tidy));
             let words: Vec<&str> = ["code", "type", "status"].into_iter().filter_map(text).collect();
-            let code = words.join(" ");
+            let code = match nested {
+                Some(said) if !said.code.is_empty() => [words.as_slice(), &[&said.code]].concat().join(" "),
+                _ => words.join(" "),
+            };
             // Routers put what the model's own host said beside their own "provider returned error".
             let raw = object.get("metadata").and_then(|metadata| metadata.get("raw")).and_then(Json::as_str);
             let status = object
@@ -85,6 +98,17 @@ pub fn inner(json: &Json) -> Option<Said> {
         }
         _ => None,
     }
+}
+
+/// Reads an error that is written as JSON inside the words of another one.
+fn written(text: &str) -> Option<Json> {
+    let text = text.trim();
+    text.starts_with(['{', '[']).then(|| serde_json::from_str(text).ok()).flatten()
+}
+
+/// Reads the innermost error; none where there are no words for one.
+fn deepest(json: &Json) -> Option<Said> {
+    read(json).or_else(|| inner(json)).filter(|said| said.message != said.code)
 }
 
 /// Says what kind of fault it is. The HTTP status decides where there is one; words decide the rest.
@@ -168,6 +192,17 @@ mod tests {
             message(json!([{"error": {"code": 400, "message": "API key not valid"}}])).unwrap(),
             "API key not valid"
         );
+        for nested in [
+            json!({"error": {"error": {"message": "boom"}}}),
+            json!({"error": {"message": {"error": {"message": "boom"}}}}),
+            json!({"error": {"message": "{\"error\": {\"message\": \"boom\", \"code\": 400}}"}}),
+            json!({"error": {"code": 500, "errors": [{"message": "boom"}]}}),
+            json!({"errors": [{"detail": "boom"}]}),
+            json!({"detail": {"error": "boom"}}),
+        ] {
+            assert_eq!(message(nested.clone()).as_deref(), Some("boom"), "{nested}");
+        }
+        assert_eq!(message(json!({"error": {"message": "{not JSON"}})).unwrap(), "{not JSON");
         assert_eq!(message(json!({"error": null})), None);
         assert_eq!(message(json!({"choices": []})), None);
     }

@@ -29,6 +29,7 @@ mod speech;
 mod stop;
 mod surrogate;
 mod think;
+mod thoughts;
 mod tree;
 mod usage;
 pub mod warp;

@@ -6,9 +6,9 @@
 use std::collections::HashSet;
 
 use super::odd::Odd;
-use super::{Context, Decode, Dialect, SseFrame};
+use super::{Context, Decode, Dialect, SseFrame, error};
 use crate::event::grammar::Sealer;
-use crate::event::{AgentEvent, CallId, Envelope, MessageId, Role, Seq, TurnEnd};
+use crate::event::{AgentEvent, CallId, Envelope, Fault, MessageId, Role, Seq, TurnEnd};
 
 pub const DIALECT: Dialect =
     Dialect { name: "native", decode: |_: &Context| Box::new(Native::new()), loses: "nothing" };
@@ -29,6 +29,8 @@ pub struct Native {
     seen: Seq,
     /// How the newest turn ended; none while one runs.
     end: Option<TurnEnd>,
+    /// The stream ends with an error that is no event of a session.
+    fault: Option<Fault>,
     odd: Odd,
 }
 
@@ -44,7 +46,7 @@ impl Native {
         // A stream may be joined in the middle of a turn.
         let _ = sealer.observe(&AgentEvent::TurnStarted { turn: "t".into(), parent: None });
         let (messages, calls) = (HashSet::new(), HashSet::new());
-        Self { sealer, messages, calls, seen: Seq(0), end: None, odd: Odd::default() }
+        Self { sealer, messages, calls, seen: Seq(0), end: None, fault: None, odd: Odd::default() }
     }
 
     fn event(&mut self, event: AgentEvent, out: &mut Vec<AgentEvent>) {
@@ -94,19 +96,28 @@ impl Decode for Native {
             Some(Envelope { seq, .. }) if seq <= self.seen => {}
             Some(Envelope { seq, event, .. }) => {
                 self.seen = seq;
+                self.fault = None;
                 self.event(event, out);
             }
             // The first line of a log.
             None if frame.data.starts_with("{\"format\"") => {}
             None if matches!(frame.event.as_str(), "ping" | "weather") || frame.data.trim().is_empty() => {}
-            None => self.odd.met("a frame that is no event of a session", out),
+            None => match error::reported(frame) {
+                Some(said) => self.fault = Some(error::fault(&said)),
+                None => self.odd.met("a frame that is no event of a session", out),
+            },
         }
     }
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
-        let end = self.end.take().unwrap_or(TurnEnd::Interrupted);
+        let failed = self.fault.take().map(TurnEnd::Failed);
+        let end = failed.or(self.end.take()).unwrap_or(TurnEnd::Interrupted);
         self.close(&end, out);
         out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
+    }
+
+    fn has_failed(&self) -> bool {
+        self.fault.is_some()
     }
 
     /// More turns may follow.
@@ -170,6 +181,15 @@ mod tests {
         let events = decode(&[frame(3, started()), frame(4, text("a")), SseFrame::data("junk")]);
         assert!(matches!(events[3], AgentEvent::MessageFinished { stop: Stop::Interrupted, .. }), "{events:?}");
         assert!(matches!(events[4], AgentEvent::TurnFinished { end: TurnEnd::Interrupted, .. }));
+    }
+
+    #[test]
+    fn an_error_that_is_no_event_fails_what_was_going_on() {
+        let events = decode(&[frame(3, started()), frame(4, text("a")), SseFrame::named("error", "boom")]);
+        assert!(
+            matches!(events.last(), Some(AgentEvent::TurnFinished { end: TurnEnd::Failed(fault), .. }) if fault.message.ends_with("boom")),
+            "{events:?}"
+        );
     }
 
     #[test]

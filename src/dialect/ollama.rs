@@ -14,12 +14,11 @@ use super::lax::{Args, List, Num, Obj, Text};
 use super::objects::{self, Objects};
 use super::odd::Odd;
 use super::speech::{Kind, Speech, Voice};
-use super::stop::{self, Reason};
+use super::stop::{self, Verdict};
 use super::surrogate;
 use super::{Decode, SseFrame, error};
 use crate::event::{
-    AgentEvent, CallId, Fault, FaultKind, Json, Level, MessageId, RanBy, Role, Scope, Stop, Subject, TextKind, TurnEnd,
-    Usage,
+    AgentEvent, CallId, Fault, FaultKind, Json, MessageId, RanBy, Role, Scope, Stop, Subject, TextKind, TurnEnd, Usage,
 };
 
 /// Calls of one message that are followed.
@@ -43,6 +42,8 @@ struct Line<'a> {
     prompt_eval_duration: Num,
     eval_count: Num,
     eval_duration: Num,
+    /// As OpenAI has it, on servers that only resemble this one.
+    usage: Option<Json>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -91,8 +92,8 @@ pub struct Ollama {
     text: Speech,
     reasoning: Voice,
     calls: Vec<Call>,
-    stop: Option<Stop>,
-    filtered: bool,
+    /// Why it ended, once it did.
+    verdict: Option<Verdict>,
     usage: Option<Usage>,
     timing: Option<Json>,
     fault: Option<Fault>,
@@ -114,8 +115,7 @@ impl Ollama {
             text: Speech::default(),
             reasoning: Voice::default(),
             calls: Vec::new(),
-            stop: None,
-            filtered: false,
+            verdict: None,
             usage: None,
             timing: None,
             fault: None,
@@ -145,36 +145,22 @@ impl Ollama {
             return true;
         }
         if is_done {
-            self.done(line.done_reason.some(), out);
-            self.usage = usage(line.prompt_eval_count.0, line.eval_count.0);
+            let verdict = self.verdict.insert(Verdict::default());
+            if let Some(word) = line.done_reason.some() {
+                verdict.take(word, out);
+            }
+            self.fault = verdict.fault();
+            let told = line.usage.as_ref().and_then(super::usage::read);
+            self.usage = usage(line.prompt_eval_count.0, line.eval_count.0).or(told);
             self.timing =
                 timing(line.load_duration.0, line.prompt_eval_duration.0, line.eval_duration.0, line.eval_count.0);
         }
         known
     }
 
-    fn done(&mut self, word: Option<&str>, out: &mut Vec<AgentEvent>) {
-        let reason = word.map_or(Reason::End, Reason::of);
-        match (word, reason) {
-            (Some(word), Reason::Unknown) => out.push(stop::unknown(word)),
-            (Some(word), Reason::Failed) => {
-                let text = format!("the server gave up in the middle of its answer ({}); try again", error::tidy(word));
-                self.fault = Some(Fault::new(FaultKind::Upstream, text));
-            }
-            _ => {}
-        }
-        self.filtered = reason == Reason::Filtered;
-        self.stop = Some(match reason.stop() {
-            Stop::End | Stop::ToolCalls if !self.calls.is_empty() => Stop::ToolCalls,
-            Stop::ToolCalls => Stop::End,
-            stop => stop,
-        });
-    }
-
     fn think(&mut self, thinking: Option<Cow<'_, str>>, marked: bool, out: &mut Vec<AgentEvent>) {
         let Some(thinking) = thinking.filter(|text| !text.is_empty()) else { return };
-        self.text.thinks_apart();
-        let thinking = self.reasoning.take(thinking, marked).into_owned();
+        let thinking = self.text.thought(&self.reasoning.take(thinking, marked));
         self.emit(Kind::Reasoning, thinking, out);
     }
 
@@ -189,19 +175,17 @@ impl Ollama {
     }
 
     fn emit(&mut self, kind: Kind, text: String, out: &mut Vec<AgentEvent>) {
-        if text.is_empty() {
-            return;
-        }
         let is_late = kind == Kind::Late;
-        if is_late && (!self.open || !self.calls.is_empty()) {
+        if (text.is_empty() && !is_late) || (is_late && (!self.open || !self.calls.is_empty())) {
             return;
         }
         self.begin(out);
         let message = self.message.clone();
-        out.push(match kind {
-            Kind::Reasoning | Kind::Late => AgentEvent::ReasoningDelta { message, text },
-            Kind::Text => AgentEvent::TextDelta { message, text, kind: TextKind::Text },
-        });
+        match kind {
+            Kind::Text => out.push(AgentEvent::TextDelta { message, text, kind: TextKind::Text }),
+            Kind::Reasoning | Kind::Late if text.is_empty() => {}
+            Kind::Reasoning | Kind::Late => out.push(AgentEvent::ReasoningDelta { message, text }),
+        }
         if is_late {
             // What was told as text was reasoning; the answer is another message.
             (self.open, self.closed) = (false, true);
@@ -252,7 +236,7 @@ impl Ollama {
     }
 
     fn close_text(&mut self, out: &mut Vec<AgentEvent>) {
-        let rest = self.reasoning.settle();
+        let rest = self.text.thought(&self.reasoning.settle());
         self.emit(Kind::Reasoning, rest, out);
         let mut split = Vec::new();
         self.text.settle(&mut split);
@@ -286,20 +270,22 @@ impl Decode for Ollama {
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
         self.close_text(out);
-        let stop = match (&self.fault, self.stop) {
+        let stop = match (&self.fault, &self.verdict) {
             (Some(_), _) => Stop::Failed,
-            (None, Some(stop)) => stop,
+            (None, Some(verdict)) => verdict.stop_with(!self.calls.is_empty()),
             (None, None) => Stop::Interrupted,
         };
+        if stop::is_told(stop) {
+            self.begin(out);
+        }
         if let Some(data) = self.timing.take() {
             let on = if self.open { Subject::Message(self.message.clone()) } else { Subject::Turn("t".into()) };
             out.push(AgentEvent::Annotated { on, kind: "timing".into(), data });
         }
         if self.open {
             out.push(AgentEvent::MessageFinished { message: self.message.clone(), stop, full: None, carry: None });
-        } else if matches!(stop, Stop::End | Stop::Length) && !self.closed {
-            let text = "the model ended its answer without saying anything".to_owned();
-            out.push(AgentEvent::Noticed { level: Level::Warn, code: "empty_answer".into(), text });
+        } else if stop == Stop::End && !self.closed {
+            out.push(stop::empty());
         }
         if let Some(usage) = self.usage.take() {
             out.push(AgentEvent::UsageReported { scope: Scope::Request(1), usage });
@@ -307,7 +293,9 @@ impl Decode for Ollama {
         let end = match (self.fault.take(), stop) {
             (Some(fault), _) => TurnEnd::Failed(fault),
             (None, Stop::Interrupted) => TurnEnd::Interrupted,
-            (None, _) if self.filtered => TurnEnd::Failed(Fault::new(FaultKind::Refused, stop::FILTERED)),
+            (None, _) if self.verdict.as_ref().is_some_and(Verdict::is_filtered) => {
+                TurnEnd::Failed(Fault::new(FaultKind::Refused, stop::FILTERED))
+            }
             (None, _) => TurnEnd::Completed,
         };
         out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
@@ -318,7 +306,7 @@ impl Decode for Ollama {
     }
 
     fn is_done(&self) -> bool {
-        self.fault.is_some() || self.stop.is_some()
+        self.fault.is_some() || self.verdict.is_some()
     }
 }
 

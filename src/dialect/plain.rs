@@ -2,10 +2,12 @@
 //! one can see what a server says. Bounded: a long frame is cut, and past a total only their number is told.
 //!
 //! It has no end mark but `[DONE]`, so a stream that ended without one is complete; unless it reported an error, and did
-//! not say afterwards that it came to a good end.
+//! not say afterwards that it came to a good end, or said that it was broken off. Why a model stopped goes by a few names
+//! in all formats: where the last word of it is that the answer is not whole, that is told.
 
+use super::stop::{self, Reason, Verdict};
 use super::{Decode, SseFrame, error, surrogate};
-use crate::event::{AgentEvent, Fault, Json, Level, MessageId, Role, Stop, TextKind, TurnEnd};
+use crate::event::{AgentEvent, Fault, FaultKind, Json, Level, MessageId, Role, Stop, TextKind, TurnEnd};
 
 /// Bytes of one frame that are shown.
 const MOST_FRAME: usize = 16 * 1024;
@@ -22,6 +24,9 @@ pub struct Plain {
     fault: Option<Fault>,
     /// All that the fault says is a name.
     is_name: bool,
+    verdict: Verdict,
+    /// It says that it was broken off.
+    aborted: bool,
     done: bool,
 }
 
@@ -33,7 +38,17 @@ impl Default for Plain {
 
 impl Plain {
     pub fn new() -> Self {
-        Self { message: "m1".into(), open: false, shown: 0, left_out: 0, fault: None, is_name: false, done: false }
+        Self {
+            message: "m1".into(),
+            open: false,
+            shown: 0,
+            left_out: 0,
+            fault: None,
+            is_name: false,
+            verdict: Verdict::default(),
+            aborted: false,
+            done: false,
+        }
     }
 
     fn show(&mut self, text: String, out: &mut Vec<AgentEvent>) {
@@ -65,12 +80,21 @@ impl Decode for Plain {
         } else if self.fault.is_some() && error::is_success(frame) {
             self.fault = None;
         }
+        let json = json(data);
+        let kind = json.as_ref().and_then(|json| json.get("type")?.as_str()).unwrap_or(&frame.event);
+        self.aborted |= Reason::of(kind) == Reason::Interrupted;
+        if let Some(word) = json.as_ref().and_then(|json| why(json, 0))
+            && !matches!(Reason::of(word), Reason::Unknown | Reason::Failed)
+        {
+            self.verdict = Verdict::default();
+            self.verdict.take(word, out);
+        }
         if self.shown >= MOST {
             self.left_out = self.left_out.saturating_add(1);
             return;
         }
         let name = if frame.event.is_empty() { String::new() } else { format!("event: {}\n", frame.event) };
-        let text = match json(data) {
+        let text = match json {
             Some(json) => format!("{name}{}\n", fenced("json", &laid_out(&json))),
             None => format!("{name}{}\n", cut(data)),
         };
@@ -84,13 +108,18 @@ impl Decode for Plain {
         }
         let heard = self.open || self.done;
         if self.open {
-            let stop = if self.fault.is_some() { Stop::Failed } else { Stop::End };
+            let stop = match self.fault {
+                Some(_) => Stop::Failed,
+                None if self.aborted => Stop::Interrupted,
+                None => self.verdict.stop_with(false),
+            };
             let message = self.message.clone();
             out.push(AgentEvent::MessageFinished { message, stop, full: None, carry: None });
         }
         let end = match self.fault.take() {
             Some(fault) => TurnEnd::Failed(fault),
-            None if heard => TurnEnd::Completed,
+            None if self.verdict.is_filtered() => TurnEnd::Failed(Fault::new(FaultKind::Refused, stop::FILTERED)),
+            None if heard && !self.aborted && self.verdict.stop() != Some(Stop::Interrupted) => TurnEnd::Completed,
             None => TurnEnd::Interrupted,
         };
         out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
@@ -103,6 +132,14 @@ impl Decode for Plain {
     fn is_done(&self) -> bool {
         self.done
     }
+}
+
+/// Finds the word for why a model stopped, at most two levels deep.
+fn why(json: &Json, depth: usize) -> Option<&str> {
+    let object = json.as_object()?;
+    let names = ["finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason"];
+    let told = names.iter().find_map(|name| object.get(*name)?.as_str());
+    told.or_else(|| object.values().filter(|_| depth < 2).find_map(|inside| why(inside, depth + 1)))
 }
 
 /// Reads what is worth laying out; a number or a word is text.
@@ -169,6 +206,33 @@ mod tests {
         // It was mended.
         let ended = end(&[error, r#"{"text":"whole"}"#, r#"{"type":"turn.completed"}"#]);
         assert_eq!(ended, Some(AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed }));
+    }
+
+    #[test]
+    fn an_end_that_is_not_whole_is_told_by_whatever_name_it_goes() {
+        let end = |frames: &[&str]| {
+            let frames: Vec<SseFrame> = frames.iter().map(|data| SseFrame::data(*data)).collect();
+            let events = shown(&frames).1;
+            let stop = events.iter().find_map(|event| match event {
+                AgentEvent::MessageFinished { stop, .. } => Some(*stop),
+                _ => None,
+            });
+            (stop.unwrap(), events.last().cloned().unwrap())
+        };
+        let turn = |end| AgentEvent::TurnFinished { turn: "t".into(), end };
+        for data in [
+            r#"{"type":"finish","finishReason":"length"}"#,
+            r#"{"type":"message_end","message":{"stopReason":"max_tokens"}}"#,
+            r#"{"data":{"delta":{"stop_reason":"MAX_TOKENS"}}}"#,
+        ] {
+            assert_eq!(end(&[data]), (Stop::Length, turn(TurnEnd::Completed)), "{data}");
+        }
+        // It went on after that step.
+        let later = [r#"{"finishReason":"length"}"#, r#"{"type":"finish","finishReason":"stop"}"#];
+        assert_eq!(end(&later), (Stop::End, turn(TurnEnd::Completed)));
+        assert_eq!(end(&[r#"{"type":"abort"}"#]), (Stop::Interrupted, turn(TurnEnd::Interrupted)));
+        let (stop, filtered) = end(&[r#"{"type":"finish","finishReason":"content-filter"}"#]);
+        assert!(matches!(filtered, AgentEvent::TurnFinished { end: TurnEnd::Failed(_), .. }) && stop == Stop::Refused);
     }
 
     #[test]

@@ -47,6 +47,9 @@ struct Data<'a> {
     #[serde(borrow)]
     content: Text<'a>,
     tool_calls: List<Json>,
+    #[serde(borrow)]
+    finish_reason: Text<'a>,
+    usage: Option<Json>,
     metadata: Option<Json>,
 }
 
@@ -100,10 +103,10 @@ impl Poe {
         if frame.data.trim_start().starts_with('{') {
             self.chat.frame(frame, out);
         } else if let Ok(text) = serde_json::from_str::<String>(&frame.data) {
-            self.chat.text(&text, out);
+            self.chat.piece(&text, out);
         } else {
             // The proxy passes chunks that are bare strings on as they are.
-            self.chat.text(&frame.data, out);
+            self.chat.piece(&frame.data, out);
         }
         self.listen(from, out);
     }
@@ -174,6 +177,12 @@ impl Poe {
 
     fn complete(&mut self, data: Data<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
         self.complete = true;
+        let metadata = data.metadata.as_ref();
+        let told = || metadata.and_then(|metadata| metadata.get("finish_reason")?.as_str());
+        if let Some(word) = data.finish_reason.some().or_else(told) {
+            self.chat.ended_for(word, out);
+        }
+        let usage = data.usage.as_ref().or_else(|| metadata?.get("usage")).cloned();
         let content = surrogate::settled(data.content.0.unwrap_or_default(), marked);
         let held = out.len();
         self.chat.close_text(out);
@@ -205,6 +214,7 @@ impl Poe {
                 self.fragments(&wished, out);
             }
         }
+        self.chat.end(usage.as_ref());
         let mut about = serde_json::Map::new();
         for key in ["id", "model"] {
             if let Some(word) = data.metadata.as_ref().and_then(|metadata| metadata.get(key)?.as_str()) {

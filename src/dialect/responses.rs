@@ -385,8 +385,7 @@ impl Decode for Responses {
             Some(End::Cut) | None => (Stop::Interrupted, TurnEnd::Interrupted),
         };
         if self.tell.is_empty() && stop == Stop::End {
-            let text = "the model ended its answer without saying anything".to_owned();
-            out.push(AgentEvent::Noticed { level: Level::Warn, code: "empty_answer".into(), text });
+            out.push(stop::empty());
         }
         // An answer that ends otherwise than well is a message even if it is empty.
         if self.tell.is_empty() && matches!(stop, Stop::Length | Stop::Refused) {

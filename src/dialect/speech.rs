@@ -7,6 +7,7 @@ use super::repeat::Pieces;
 use super::surrogate::{self, Halves};
 pub(super) use super::think::Kind;
 use super::think::Think;
+use super::thoughts::{By, Thoughts};
 
 /// One text of an answer.
 #[derive(Debug, Default)]
@@ -14,8 +15,7 @@ pub(super) struct Speech {
     halves: Halves,
     pieces: Pieces,
     think: Think,
-    /// Reasoning comes in a field of its own, so none of the text was reasoning.
-    thinks_apart: bool,
+    thoughts: Thoughts,
     /// Bytes that were told as text.
     told: usize,
 }
@@ -82,9 +82,10 @@ impl Speech {
         self.pieces.said()
     }
 
-    /// The server tells reasoning in a field of its own.
-    pub(super) fn thinks_apart(&mut self) {
-        self.thinks_apart = true;
+    /// Takes reasoning that came in a field of its own, and returns what of it is to be told: the text may have it
+    /// between tags as well.
+    pub(super) fn thought(&mut self, piece: &str) -> String {
+        self.thoughts.take(By::Field, piece)
     }
 
     fn split(&mut self, piece: &str, out: &mut Vec<(Kind, String)>) {
@@ -96,21 +97,36 @@ impl Speech {
         self.mark_late(from, out);
     }
 
-    /// Puts the words that turned out to be reasoning where they belong, if that is to be.
+    /// Leaves out what was told of reasoning, and puts the words that turned out to be reasoning where they belong, if
+    /// that is to be.
     fn mark_late(&mut self, from: usize, out: &mut Vec<(Kind, String)>) {
-        for (kind, text) in out.iter_mut().skip(from) {
-            match kind {
-                Kind::Text => self.told += text.len(),
+        let mut at = from;
+        while let Some((kind, text)) = out.get_mut(at) {
+            let keep = match kind {
+                Kind::Text => {
+                    self.told += text.len();
+                    true
+                }
+                Kind::Reasoning => {
+                    *text = self.thoughts.take(By::Tags, text);
+                    !text.is_empty()
+                }
                 Kind::Late => {
                     let said = self.pieces.said().get(..self.told).unwrap_or_default();
-                    said.clone_into(text);
-                    self.told = 0;
+                    // Where reasoning has a field of its own, text is text unless it says the same.
+                    let is_late = !said.is_empty() && (!self.thoughts.has_field() || self.thoughts.knows(said));
+                    if is_late {
+                        *text = self.thoughts.take(By::Tags, said);
+                        self.told = 0;
+                    }
+                    is_late
                 }
-                Kind::Reasoning => {}
+            };
+            if keep {
+                at += 1;
+            } else {
+                out.remove(at);
             }
-        }
-        if self.thinks_apart {
-            out.retain(|(kind, _)| *kind != Kind::Late);
         }
     }
 }

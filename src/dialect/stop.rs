@@ -1,6 +1,6 @@
 //! Why an answer ended, in the words of all servers.
 
-use crate::event::{AgentEvent, Level, Stop};
+use crate::event::{AgentEvent, Fault, FaultKind, Level, Stop};
 
 /// What is told of an answer that a filter took away.
 pub(super) const FILTERED: &str = "the provider's content filter stopped this answer; try to say it in another way";
@@ -110,6 +110,78 @@ impl Reason {
             Self::Failed => Stop::Failed,
         }
     }
+}
+
+/// What the words of a server came to, so far.
+#[derive(Debug, Default)]
+pub(super) struct Verdict {
+    reason: Option<Reason>,
+    /// The word that means a failure.
+    broke: Option<String>,
+    filtered: bool,
+    refused: bool,
+}
+
+impl Verdict {
+    /// Takes a word. One that is not known hides nothing that is.
+    pub(super) fn take(&mut self, word: &str, out: &mut Vec<AgentEvent>) {
+        let reason = Reason::of(word);
+        if reason == Reason::Unknown && self.reason.is_none() {
+            out.push(unknown(word));
+        }
+        self.filtered |= reason == Reason::Filtered;
+        self.refused |= reason == Reason::Refused;
+        if reason != Reason::Unknown || self.reason.is_none() {
+            self.reason = Some(reason);
+        }
+        if reason == Reason::Failed {
+            self.broke = Some(word.chars().take(60).collect());
+        }
+    }
+
+    /// Returns how the message stops, as far as words decide that.
+    pub(super) fn stop(&self) -> Option<Stop> {
+        self.reason.map(Reason::stop)
+    }
+
+    /// The same, where it is known whether there are calls, which not all words tell.
+    pub(super) fn stop_with(&self, has_calls: bool) -> Stop {
+        match self.stop() {
+            Some(Stop::End) | None if has_calls => Stop::ToolCalls,
+            Some(Stop::End) | None if self.refused => Stop::Refused,
+            Some(Stop::ToolCalls) if !has_calls => Stop::End,
+            stop => stop.unwrap_or(Stop::End),
+        }
+    }
+
+    /// The model declined in words of its own.
+    pub(super) fn refuse(&mut self) {
+        self.refused = true;
+    }
+
+    /// A filter took the answer away.
+    pub(super) fn is_filtered(&self) -> bool {
+        self.filtered
+    }
+
+    /// Returns the fault that a word means.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        let word = self.broke.as_deref()?;
+        let word = if word == "error" { String::new() } else { format!(" ({word})") };
+        let text = format!("the server gave up in the middle of its answer{word}; try again");
+        Some(Fault::new(FaultKind::Upstream, text))
+    }
+}
+
+/// Whether a message is told even if it is empty: an answer that ends otherwise than well is one.
+pub(super) fn is_told(stop: Stop) -> bool {
+    !matches!(stop, Stop::End | Stop::Interrupted | Stop::Failed)
+}
+
+/// Tells the person that an answer ended well and is none.
+pub(super) fn empty() -> AgentEvent {
+    let text = "the model ended its answer without saying anything".to_owned();
+    AgentEvent::Noticed { level: Level::Warn, code: "empty_answer".into(), text }
 }
 
 /// Tells the person of a word that is not known: the answer may not be what it seems.

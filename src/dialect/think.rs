@@ -67,7 +67,7 @@ enum State {
 pub(super) enum Kind {
     Reasoning,
     Text,
-    /// All text before it was reasoning, and was not known to be.
+    /// All text before it was reasoning, and was not known to be. With it, what of that was not told as reasoning.
     Late,
 }
 

@@ -1,21 +1,27 @@
 //! Warp blocks, one JSON object a line. While it streams, a text block is a piece and a tool block the whole state of
 //! its call so far; the last line repeats everything whole, and replaces. Kinds of blocks that are not text are shown as
-//! what they are: code as code, the rest laid out.
+//! what they are: code as code, the rest laid out. Why the answer ended stands beside the blocks, as `finish_reason`,
+//! and only where it is not whole.
 //!
 //! Nobody runs the calls: they are the model's wishes. From our own server they come with a `status`, and it runs them:
 //! what is said after them is another message.
 
+mod blocks;
+mod call;
 pub mod encode;
 
+use self::blocks::{kind, shown, stand_apart, text_of};
+use self::call::Call;
 use super::gather::APART;
+use super::objects::{self, begins_object};
 use super::odd::Odd;
-use super::plain::fenced;
 use super::ran::{self, Ran};
-use super::think::{Kind, Think};
+use super::speech::{Kind, Speech, words};
+use super::stop::{self, Verdict};
 use super::tree::Tree;
 use super::{Decode, SseFrame, error, surrogate, usage};
 use crate::event::{
-    AgentEvent, CallId, Fault, FaultKind, Json, Level, MessageId, RanBy, Role, Scope, Stop, TextKind, TurnEnd, Usage,
+    AgentEvent, CallId, Fault, FaultKind, Json, Level, MessageId, Role, Scope, Stop, TextKind, TurnEnd, Usage,
 };
 
 /// Calls that are followed.
@@ -23,40 +29,38 @@ const MOST_CALLS: usize = 128;
 /// Bytes of text, and of arguments, that are kept to be compared with the last line.
 const KEPT: usize = 16 * 1024 * 1024;
 
+/// Where a line says why the answer ended.
+const REASONS: &[&str] = &["finish_reason", "stop_reason", "done_reason"];
+
 /// The decoder of one answer.
 #[derive(Debug)]
 pub struct Warp {
     message: MessageId,
     /// Messages that were closed before the end.
     closed: u32,
+    /// One of them said something that the last line says again.
+    several: bool,
     /// The server ran calls since the text before.
     after_calls: bool,
     ran: Ran,
     open: bool,
-    think: Think,
-    reasoned: bool,
+    speech: Speech,
     /// The text so far, and whether it is all of it.
     text: String,
     cut: bool,
     /// The block before was not text, so the next one stands apart.
     apart: bool,
+    /// There were blocks that are not text.
+    mixed: bool,
     calls: Vec<Call>,
     full: Option<String>,
+    verdict: Verdict,
     usage: Option<Usage>,
     fault: Option<Fault>,
     /// The server says that it did not fail, it only came to no end.
     unended: Option<TurnEnd>,
     done: bool,
     odd: Odd,
-}
-
-#[derive(Debug)]
-struct Call {
-    wire_id: String,
-    id: CallId,
-    name: String,
-    args: String,
-    started: bool,
 }
 
 impl Default for Warp {
@@ -70,16 +74,18 @@ impl Warp {
         Self {
             message: "m1".into(),
             closed: 0,
+            several: false,
             after_calls: false,
             ran: Ran::default(),
             open: false,
-            think: Think::default(),
-            reasoned: false,
+            speech: Speech::default(),
             text: String::new(),
             cut: false,
             apart: false,
+            mixed: false,
             calls: Vec::new(),
             full: None,
+            verdict: Verdict::default(),
             usage: None,
             fault: None,
             unended: None,
@@ -99,6 +105,9 @@ impl Warp {
         let flag = |key: &str| line.get(key).and_then(Tree::as_bool);
         let is_last = flag("complete") == Some(true) || flag("streaming") != Some(true);
         self.usage = usage::later(self.usage, line.get("usage").and_then(|wire| usage::read(&wire.to_json())));
+        if let Some(word) = REASONS.iter().find_map(|key| reason(line.get(key))) {
+            self.verdict.take(word, out);
+        }
         if line.get("actions").is_some_and(|actions| !actions.list().is_empty()) {
             self.odd.met("actions beside the blocks", out);
         }
@@ -186,21 +195,16 @@ impl Warp {
             self.emit("\n\n", out);
         }
         let mut split = Vec::new();
-        self.think.feed(text, &mut split);
+        self.speech.take(text.into(), false, false, &mut split);
         self.emit_split(split, out);
     }
 
     /// What was said so far is a message of its own. Returns the text without what keeps it apart.
     fn next_message<'t>(&mut self, text: &'t str, out: &mut Vec<AgentEvent>) -> &'t str {
-        let mut split = Vec::new();
-        std::mem::take(&mut self.think).finish(&mut split);
-        self.emit_split(split, out);
-        if std::mem::take(&mut self.open) {
-            self.closed += 1;
-            let next = MessageId::new(format!("m{}", self.closed + 1));
-            let message = std::mem::replace(&mut self.message, next);
-            out.push(AgentEvent::MessageFinished { message, stop: Stop::ToolCalls, full: None, carry: None });
-        }
+        self.settle(out);
+        self.speech = Speech::default();
+        self.several |= self.open;
+        self.close(Stop::ToolCalls, None, out);
         let rest = text.strip_prefix(APART).filter(|_| !self.text.is_empty());
         if rest.is_some() {
             self.keep(APART);
@@ -208,10 +212,27 @@ impl Warp {
         rest.unwrap_or(text)
     }
 
-    fn block(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
+    /// Tells what was held back: no more of this text is to come.
+    fn settle(&mut self, out: &mut Vec<AgentEvent>) {
         let mut split = Vec::new();
-        self.think.finish(&mut split);
+        self.speech.settle(&mut split);
         self.emit_split(split, out);
+    }
+
+    /// Closes the open message before the end; what follows is another one.
+    fn close(&mut self, stop: Stop, full: Option<String>, out: &mut Vec<AgentEvent>) {
+        if std::mem::take(&mut self.open) {
+            self.closed += 1;
+            let next = MessageId::new(format!("m{}", self.closed + 1));
+            let message = std::mem::replace(&mut self.message, next);
+            out.push(AgentEvent::MessageFinished { message, stop, full, carry: None });
+        }
+    }
+
+    fn block(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
+        self.settle(out);
+        self.speech = Speech::default();
+        self.mixed = true;
         if !self.text.is_empty() {
             self.emit("\n\n", out);
         }
@@ -222,12 +243,18 @@ impl Warp {
     fn emit_split(&mut self, split: Vec<(Kind, String)>, out: &mut Vec<AgentEvent>) {
         for (kind, text) in split {
             match kind {
-                Kind::Late => {}
                 Kind::Text => self.emit(&text, out),
-                Kind::Reasoning => {
+                Kind::Late if !self.open || self.mixed || !self.calls.is_empty() => {}
+                Kind::Reasoning | Kind::Late => {
                     self.begin(out);
-                    self.reasoned = true;
-                    out.push(AgentEvent::ReasoningDelta { message: self.message.clone(), text });
+                    if !text.is_empty() {
+                        out.push(AgentEvent::ReasoningDelta { message: self.message.clone(), text });
+                    }
+                    // What was told as text was reasoning; the answer is another message.
+                    if kind == Kind::Late {
+                        self.text = String::new();
+                        self.close(Stop::End, Some(String::new()), out);
+                    }
                 }
             }
         }
@@ -257,19 +284,20 @@ impl Warp {
     /// The whole answer once more. What was not streamed before is told now.
     fn last(&mut self, whole: &str, is_all: bool, out: &mut Vec<AgentEvent>) {
         self.done = true;
-        let mut split = Vec::new();
-        self.think.finish(&mut split);
-        self.emit_split(split, out);
-        let (mut think, mut split) = (Think::default(), Vec::new());
-        think.feed(whole.trim_end_matches('\n'), &mut split);
-        think.finish(&mut split);
-        let answer: String =
-            split.iter().filter(|(kind, _)| *kind == Kind::Text).map(|(_, text)| text.as_str()).collect();
-        if self.text.is_empty() && !self.cut {
-            split.retain(|(kind, _)| *kind == Kind::Text || !self.reasoned);
-            return self.emit_split(split, out);
+        let whole = whole.trim_end_matches('\n');
+        let is_first = self.text.is_empty() && !self.cut && !self.several;
+        if is_first || (is_all && !self.mixed && !self.several && !self.cut) {
+            let mut split = Vec::new();
+            let is_known = self.speech.whole(whole, &mut split);
+            self.emit_split(split, out);
+            if is_known {
+                return self.settle(out);
+            }
         }
-        if !answer.is_empty() && is_all && self.closed == 0 && (self.cut || answer.trim_end() != self.text.trim_end()) {
+        self.settle(out);
+        let answer = words(whole);
+        let differs = || self.cut || answer.trim_end() != self.text.trim_end();
+        if !answer.is_empty() && is_all && !self.several && differs() {
             self.full = Some(answer);
         }
     }
@@ -303,6 +331,8 @@ impl Warp {
         if !call.started && !call.name.is_empty() {
             call.start(&self.message, out);
         }
+        let is_piece = !args.starts_with(&call.args) && !call.args.is_empty() && !begins_object(&args);
+        let args = if is_piece && call.is_open() { format!("{}{args}", call.args) } else { args };
         if args.len() >= call.args.len() {
             if call.started
                 && let Some(more) = args.strip_prefix(call.args.as_str()).filter(|more| !more.is_empty())
@@ -325,22 +355,6 @@ impl Warp {
     }
 }
 
-impl Call {
-    fn start(&mut self, message: &MessageId, out: &mut Vec<AgentEvent>) {
-        self.started = true;
-        out.push(AgentEvent::ToolCallStarted {
-            call: self.id.clone(),
-            message: message.clone(),
-            name: Some(self.name.clone()).filter(|name| !name.is_empty()),
-            parent: None,
-            ran_by: RanBy::Us,
-        });
-        if !self.args.is_empty() {
-            out.push(AgentEvent::ToolArgsDelta { call: self.id.clone(), json: self.args.clone() });
-        }
-    }
-}
-
 impl Decode for Warp {
     fn frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
         if self.is_done() {
@@ -353,34 +367,43 @@ impl Decode for Warp {
         let mended = surrogate::replaced(&frame.data);
         match serde_json::from_str::<Tree<'_>>(mended.as_deref().unwrap_or(&frame.data)) {
             Ok(line) if line.is_object() => self.line(&line, out),
-            _ => self.odd.met("a line that is not a JSON object", out),
+            _ => match error::reported(frame) {
+                Some(said) => self.fault = Some(error::fault(&said)),
+                None => self.odd.met("a line that is not a JSON object", out),
+            },
         }
     }
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
-        let mut split = Vec::new();
-        self.think.finish(&mut split);
-        self.emit_split(split, out);
-        let stop = match (&self.unended, &self.fault, self.done, self.calls.is_empty()) {
-            (Some(TurnEnd::Cancelled), ..) => Stop::Cancelled,
-            (Some(_), ..) => Stop::Interrupted,
-            (None, Some(_), ..) => Stop::Failed,
-            (None, None, false, _) => Stop::Interrupted,
-            (None, None, true, false) => Stop::ToolCalls,
-            (None, None, true, true) => Stop::End,
+        self.settle(out);
+        self.fault = self.fault.take().or_else(|| self.verdict.fault());
+        let reported = self.done || self.verdict.stop().is_some();
+        let stop = match (&self.unended, &self.fault) {
+            (Some(TurnEnd::Cancelled), _) => Stop::Cancelled,
+            (Some(_), _) => Stop::Interrupted,
+            (None, Some(_)) => Stop::Failed,
+            (None, None) if !reported => Stop::Interrupted,
+            (None, None) => self.verdict.stop_with(!self.calls.is_empty()),
         };
-        if stop == Stop::ToolCalls {
+        if stop::is_told(stop) && self.unended.is_none() {
+            self.begin(out);
+        }
+        if !matches!(stop, Stop::Interrupted | Stop::Failed | Stop::Cancelled) {
             for call in &mut self.calls {
                 if !call.started {
                     call.start(&self.message, out);
                 }
                 let (name, args) = (std::mem::take(&mut call.name), std::mem::take(&mut call.args));
+                // Some servers say them twice.
+                let args = objects::settled(args).into_iter().next().unwrap_or_default();
                 out.push(AgentEvent::ToolCallReady { call: call.id.clone(), name, args, carry: None });
             }
         }
         if self.open {
             let (message, full) = (self.message.clone(), self.full.take());
             out.push(AgentEvent::MessageFinished { message, stop, full, carry: None });
+        } else if stop == Stop::End && self.closed == 0 {
+            out.push(stop::empty());
         }
         if let Some(usage) = self.usage.take() {
             out.push(AgentEvent::UsageReported { scope: Scope::Request(1), usage });
@@ -403,45 +426,9 @@ impl Decode for Warp {
     }
 }
 
-fn kind<'a>(block: &'a Tree<'_>) -> &'a str {
-    match block.get("type").and_then(Tree::as_str) {
-        Some("paragraph") | None if block.get("text").and_then(Tree::as_str).is_some() => "text",
-        kind => kind.unwrap_or_default(),
-    }
-}
-
-fn text_of<'a>(block: &'a Tree<'_>) -> &'a str {
-    block.get("text").or_else(|| block.get("content")).and_then(Tree::as_str).unwrap_or_default()
-}
-
-/// A block that is not text, in Markdown.
-fn shown(block: &Tree<'_>) -> String {
-    let text = |keys: &[&str]| keys.iter().find_map(|key| block.get(key).and_then(Tree::as_str));
-    let laid_out = || {
-        let mut rest = block.to_json();
-        if let Some(rest) = rest.as_object_mut() {
-            rest.retain(|key, _| key != "streaming");
-        }
-        fenced("json", &serde_json::to_string_pretty(&rest).unwrap_or_default())
-    };
-    let body = match kind(block) {
-        "code" => {
-            text(&["code", "content", "text"]).map(|code| (text(&["language", "lang"]).unwrap_or_default(), code))
-        }
-        "command" => text(&["command", "content", "text"]).map(|command| ("sh", command)),
-        "output" => text(&["output", "content", "text"]).map(|output| ("", output)),
-        _ => None,
-    };
-    match body {
-        Some((language, body)) if !language.contains(['`', '\n', '\r']) => fenced(language, body.trim_end()),
-        _ => laid_out(),
-    }
-}
-
-fn stand_apart(text: &mut String) {
-    if !text.is_empty() && !text.ends_with("\n\n") {
-        text.push_str("\n\n");
-    }
+/// Reads a word for the end.
+fn reason<'a>(word: Option<&'a Tree<'_>>) -> Option<&'a str> {
+    word.and_then(Tree::as_str).filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]

@@ -369,6 +369,11 @@ fn recordings_are_said_again() {
             seen += 1;
             let recorded = decode(spoken, [&fs::read(&path).unwrap()[..]]);
             let facts = published(&recorded)[2..].to_vec();
+            // Only a format whose end replaces all before it can take words back.
+            let takes_back = |fact: &AgentEvent| matches!(fact, AgentEvent::MessageFinished { full: Some(full), .. } if full.is_empty());
+            if folder == "poe" && facts.iter().any(takes_back) {
+                continue;
+            }
             // Wishes of the model are the client's tools.
             let wishes = facts.iter().any(|fact| matches!(fact, AgentEvent::ToolCallStarted { ran_by: RanBy::Us, .. }));
             let spoken = if wishes { &SPOKEN[if folder == "poe" { 2 } else { 4 }] } else { spoken };

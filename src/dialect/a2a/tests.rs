@@ -1,4 +1,5 @@
 use super::*;
+use crate::event::MessageId;
 use crate::event::Subject;
 
 fn decode(is_prompted: bool, results: &[Json]) -> Vec<AgentEvent> {

@@ -50,6 +50,28 @@ pub(super) fn result<'a>(json: &'a Tree<'a>) -> Option<(Outcome<'a>, bool)> {
     Some((found, false))
 }
 
+/// Finds what a server says of the model's end beside the states of the task, in metadata that each names its own way.
+pub(super) fn reason(result: Outcome<'_>) -> Option<&str> {
+    let (Outcome::Task(holder) | Outcome::Message(holder) | Outcome::Status(holder) | Outcome::Artifact(holder)) =
+        result;
+    let status = holder.get("status");
+    let holders = [Some(holder), holder.get("artifact"), status, status.and_then(|status| status.get("message"))];
+    let names = ["finish_reason", "finishReason", "stop_reason", "stopReason"];
+    holders.into_iter().flatten().find_map(|holder| noted(holder, &names))
+}
+
+/// Returns the code that a server gives a failure of its model beside the words.
+pub(super) fn error_code<'a>(message: &'a Tree<'_>) -> Option<&'a str> {
+    noted(message, &["error_code", "errorCode"])
+}
+
+/// Finds a text in the metadata under a name that ends with one of these.
+fn noted<'a>(holder: &'a Tree<'_>, names: &[&str]) -> Option<&'a str> {
+    let Some(Tree::Object(metadata)) = holder.get("metadata") else { return None };
+    let found = metadata.iter().find(|(key, _)| names.iter().any(|name| key.ends_with(name)))?;
+    found.1.as_str().filter(|word| !word.is_empty())
+}
+
 /// Reads an error of JSON-RPC or of the REST binding.
 pub(super) fn fault(json: &Tree<'_>) -> Option<Fault> {
     let wire = json.get("error").filter(|error| !error.is_null())?.to_json();

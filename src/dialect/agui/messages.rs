@@ -157,10 +157,12 @@ impl Messages {
             match kind {
                 Kind::Text => out.push(AgentEvent::TextDelta { message: id, text, kind: TextKind::Text }),
                 Kind::Reasoning => out.push(AgentEvent::ReasoningDelta { message: id, text }),
-                Kind::Late if text.is_empty() || message.calls => {}
+                Kind::Late if message.calls => {}
                 // What was told as text was reasoning; the answer is another message.
                 Kind::Late => {
-                    out.push(AgentEvent::ReasoningDelta { message: id.clone(), text });
+                    if !text.is_empty() {
+                        out.push(AgentEvent::ReasoningDelta { message: id.clone(), text });
+                    }
                     let (stop, full) = (Stop::End, Some(String::new()));
                     out.push(AgentEvent::MessageFinished { message: id, stop, full, carry: None });
                     self.count += 1;
@@ -197,8 +199,7 @@ impl Messages {
         };
         let Some(message) = self.list.get_mut(at) else { return };
         message.thought = Some(wire.or(message.thought.as_deref()).unwrap_or_default().to_owned());
-        message.speech.thinks_apart();
-        let piece = message.thoughts.take(piece, marked).into_owned();
+        let piece = message.speech.thought(&message.thoughts.take(piece, marked));
         if !piece.is_empty() {
             out.push(AgentEvent::ReasoningDelta { message: message.id.clone(), text: piece });
         }
@@ -273,9 +274,11 @@ impl Messages {
         }
     }
 
-    /// Closes all that is open; `stop` outranks what each message would say itself.
-    pub(super) fn close_all(&mut self, stop: Option<Stop>, out: &mut Vec<AgentEvent>) {
+    /// Closes all that is open; `stop` outranks what each message would say itself. Returns whether anything was.
+    pub(super) fn close_all(&mut self, stop: Option<Stop>, out: &mut Vec<AgentEvent>) -> bool {
+        let has_open = self.list.iter().any(|message| message.open && !message.hidden);
         self.close_where(|_| true, stop, out);
+        has_open
     }
 
     fn close_where(&mut self, wanted: impl Fn(&Message) -> bool, stop: Option<Stop>, out: &mut Vec<AgentEvent>) {
@@ -290,7 +293,8 @@ impl Messages {
     }
 
     pub(super) fn close(&mut self, at: usize, stop: Option<Stop>, out: &mut Vec<AgentEvent>) {
-        let rest = self.list.get_mut(at).filter(|message| message.open).map(|message| message.thoughts.settle());
+        let settle = |message: &mut Message| message.speech.thought(&message.thoughts.settle());
+        let rest = self.list.get_mut(at).filter(|message| message.open).map(settle);
         self.speak(at, out, Speech::settle);
         let Some(message) = self.list.get_mut(at) else { return };
         if !std::mem::replace(&mut message.open, false) || message.hidden {

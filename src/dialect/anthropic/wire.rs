@@ -56,6 +56,8 @@ pub(super) struct Delta<'a> {
     #[serde(borrow)]
     pub(super) stop_reason: Text<'a>,
     pub(super) stop_details: Option<Json>,
+    /// Where proxies put it.
+    pub(super) usage: Obj<UsageWire>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -84,7 +84,12 @@ impl Chat {
         &self.message
     }
 
-    /// Takes a piece of text that came otherwise than in a chunk.
+    /// Takes a piece of text that came otherwise than in a chunk, and may say again what was said.
+    pub(in crate::dialect) fn piece(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
+        self.say(Some(text.into()), false, false, out);
+    }
+
+    /// Takes text that came otherwise than in a chunk and is certainly new.
     pub(in crate::dialect) fn text(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
         let mut split = std::mem::take(&mut self.split);
         self.text.more(text, &mut split);
@@ -119,7 +124,12 @@ impl Chat {
 
     /// Returns whether the answer came to its end and is no error.
     pub(in crate::dialect) fn is_well(&self) -> bool {
-        self.stop.is_some() && self.fault.is_none()
+        self.verdict.stop().is_some() && self.fault.is_none()
+    }
+
+    /// The format says in a place of its own why the answer ended.
+    pub(in crate::dialect) fn ended_for(&mut self, word: &str, out: &mut Vec<AgentEvent>) {
+        self.verdict.take(word, out);
     }
 
     /// The answer failed; extras may follow.

@@ -18,6 +18,9 @@ pub(in crate::dialect) struct Chunk<'a> {
     #[serde(borrow)]
     pub(in crate::dialect) choices: List<Choice<'a>>,
     pub(super) usage: Option<Json>,
+    /// Google's name for it.
+    #[serde(rename = "usageMetadata")]
+    pub(super) usage_metadata: Option<Json>,
     /// Groq's place for usage.
     pub(super) x_groq: Obj<Groq>,
     /// llama.cpp's.
@@ -74,6 +77,7 @@ pub(in crate::dialect) struct Delta<'a> {
     pub(super) tool_calls: List<Fragment<'a>>,
     #[serde(borrow)]
     pub(super) function_call: Obj<FunctionWire<'a>>,
+    pub(super) usage: Option<Json>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

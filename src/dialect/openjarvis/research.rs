@@ -58,7 +58,7 @@ pub(super) fn take(json: &Json, chat: &mut Chat, calls: &mut Calls, out: &mut Ve
             let on = Subject::Turn("t".into());
             out.push(AgentEvent::Annotated { on, kind: "energy".into(), data: data.into() });
         }
-        "synthesis" => chat.text(text("text"), out),
+        "synthesis" => chat.piece(text("text"), out),
         "final_sources" => sources(value("sources"), out),
         "error" => {
             let words = Some(text("message")).filter(|words| !words.is_empty());
@@ -67,6 +67,9 @@ pub(super) fn take(json: &Json, chat: &mut Chat, calls: &mut Calls, out: &mut Ve
         }
         "done" => {
             sources(value("sources"), out);
+            if let Some(word) = Some(text("finish_reason")).filter(|word| !word.is_empty()) {
+                chat.ended_for(word, out);
+            }
             chat.end(json.get("usage"));
         }
         _ => {}

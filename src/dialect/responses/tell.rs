@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use super::super::objects;
 use super::super::surrogate::Halves;
 use super::super::think::Kind as Part;
+use super::super::thoughts::{By, Thoughts};
 use super::carry::Carry;
 use super::items::{Items, Kind, Voice};
 use super::tools;
@@ -38,6 +39,7 @@ struct Open {
 pub(super) struct Tell {
     pub(super) items: Items,
     pub(super) carry: Carry,
+    thoughts: Thoughts,
     open: Option<Open>,
     messages: usize,
     args_size: usize,
@@ -94,6 +96,10 @@ impl Tell {
         open.reasons = is_reasoning;
         open.is_refusal |= voice == Voice::Refusal;
         let text = format!("{gap}{text}");
+        let text = if is_reasoning { self.thoughts.take(By::Field, &text) } else { text };
+        if text.is_empty() {
+            return;
+        }
         out.push(match voice {
             Voice::Refusal => AgentEvent::TextDelta { message, text, kind: TextKind::Refusal },
             Voice::Text | Voice::Summary | Voice::Thought => AgentEvent::ReasoningDelta { message, text },
@@ -110,7 +116,6 @@ impl Tell {
     }
 
     fn tell_split(&mut self, at: usize, index: u64, split: Vec<(Part, String)>, out: &mut Vec<AgentEvent>) {
-        let thinks_apart = self.items.list.iter().any(|item| item.kind == Kind::Reasoning);
         let Some(part) = self.items.get(at).and_then(|item| item.part(Voice::Text, index)) else { return };
         let Some(open) = &mut self.open else { return };
         for (kind, text) in split {
@@ -121,13 +126,17 @@ impl Tell {
                     part.spoken += text.len();
                     out.push(AgentEvent::TextDelta { message, text, kind: TextKind::Text });
                 }
-                Part::Reasoning => out.push(AgentEvent::ReasoningDelta { message, text }),
+                Part::Reasoning => {
+                    let text = self.thoughts.take(By::Tags, &text);
+                    out.extend((!text.is_empty()).then_some(AgentEvent::ReasoningDelta { message, text }));
+                }
                 Part::Late => {
                     // The end of the message says what of it is text.
-                    let text = part.told.said().get(..part.spoken).unwrap_or_default().to_owned();
-                    if !text.is_empty() && !thinks_apart {
+                    let said = part.told.said().get(..part.spoken).unwrap_or_default();
+                    if !said.is_empty() && (!self.thoughts.has_field() || self.thoughts.knows(said)) {
+                        let text = self.thoughts.take(By::Tags, said);
                         part.is_late = true;
-                        out.push(AgentEvent::ReasoningDelta { message, text });
+                        out.extend((!text.is_empty()).then_some(AgentEvent::ReasoningDelta { message, text }));
                     }
                 }
             }

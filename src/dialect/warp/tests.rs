@@ -28,6 +28,11 @@ fn the_last_line_replaces_what_was_streamed() {
         r#"{"blocks":[{"type":"text","text":"Hello!","streaming":false}],"streaming":false,"complete":true}"#,
     ]);
     assert_eq!(text(&events), "Hello!");
+    let events = decode(&[
+        r#"{"blocks":[{"type":"text","text":"Hallo","streaming":true}],"streaming":true}"#,
+        r#"{"blocks":[{"type":"text","text":"Hello!","streaming":false}],"streaming":false,"complete":true}"#,
+    ]);
+    assert_eq!(text(&events), "Hello!");
     assert!(events.iter().any(|event| matches!(event, AgentEvent::MessageFinished { full: Some(_), .. })));
 }
 

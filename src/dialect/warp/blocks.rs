@@ -1,0 +1,45 @@
+//! What kind a block is, and how it reads as Markdown.
+
+use super::super::plain::fenced;
+use super::super::tree::Tree;
+
+pub(super) fn kind<'a>(block: &'a Tree<'_>) -> &'a str {
+    match block.get("type").and_then(Tree::as_str) {
+        Some("paragraph") | None if block.get("text").and_then(Tree::as_str).is_some() => "text",
+        kind => kind.unwrap_or_default(),
+    }
+}
+
+pub(super) fn text_of<'a>(block: &'a Tree<'_>) -> &'a str {
+    block.get("text").or_else(|| block.get("content")).and_then(Tree::as_str).unwrap_or_default()
+}
+
+/// A block that is not text, in Markdown.
+pub(super) fn shown(block: &Tree<'_>) -> String {
+    let text = |keys: &[&str]| keys.iter().find_map(|key| block.get(key).and_then(Tree::as_str));
+    let laid_out = || {
+        let mut rest = block.to_json();
+        if let Some(rest) = rest.as_object_mut() {
+            rest.retain(|key, _| key != "streaming");
+        }
+        fenced("json", &serde_json::to_string_pretty(&rest).unwrap_or_default())
+    };
+    let body = match kind(block) {
+        "code" => {
+            text(&["code", "content", "text"]).map(|code| (text(&["language", "lang"]).unwrap_or_default(), code))
+        }
+        "command" => text(&["command", "content", "text"]).map(|command| ("sh", command)),
+        "output" => text(&["output", "content", "text"]).map(|output| ("", output)),
+        _ => None,
+    };
+    match body {
+        Some((language, body)) if !language.contains(['`', '\n', '\r']) => fenced(language, body.trim_end()),
+        _ => laid_out(),
+    }
+}
+
+pub(super) fn stand_apart(text: &mut String) {
+    if !text.is_empty() && !text.ends_with("\n\n") {
+        text.push_str("\n\n");
+    }
+}

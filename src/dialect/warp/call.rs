@@ -1,0 +1,33 @@
+//! A call of the model's that is told state by state.
+
+use crate::event::{AgentEvent, CallId, Json, MessageId, RanBy};
+
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) wire_id: String,
+    pub(super) id: CallId,
+    pub(super) name: String,
+    pub(super) args: String,
+    pub(super) started: bool,
+}
+
+impl Call {
+    /// Whether the object of its arguments is not closed.
+    pub(super) fn is_open(&self) -> bool {
+        serde_json::from_str::<Json>(&self.args).is_err()
+    }
+
+    pub(super) fn start(&mut self, message: &MessageId, out: &mut Vec<AgentEvent>) {
+        self.started = true;
+        out.push(AgentEvent::ToolCallStarted {
+            call: self.id.clone(),
+            message: message.clone(),
+            name: Some(self.name.clone()).filter(|name| !name.is_empty()),
+            parent: None,
+            ran_by: RanBy::Us,
+        });
+        if !self.args.is_empty() {
+            out.push(AgentEvent::ToolArgsDelta { call: self.id.clone(), json: self.args.clone() });
+        }
+    }
+}
