@@ -305,6 +305,8 @@ struct Printer {
     /// Text printed so far, to put one blank line between messages and a newline at the end.
     printed: bool,
     message_began: bool,
+    /// The open message was printed in part.
+    spoke: bool,
     /// The last line on stdout has no end yet.
     open_line: bool,
     to_terminal: bool,
@@ -321,6 +323,7 @@ impl Printer {
             explain,
             printed: false,
             message_began: false,
+            spoke: false,
             open_line: false,
             to_terminal: std::io::stdout().is_terminal(),
             one_screen: std::io::stdout().is_terminal() && std::io::stderr().is_terminal(),
@@ -350,7 +353,12 @@ impl Printer {
             return Ok(());
         }
         match &envelope.event {
-            AgentEvent::MessageStarted { role: Role::Assistant, .. } => self.message_began = true,
+            AgentEvent::MessageStarted { role: Role::Assistant, .. } => {
+                (self.message_began, self.spoke) = (true, false);
+            }
+            AgentEvent::MessageFinished { full: Some(full), .. } if full.is_empty() && self.spoke => {
+                self.say("· what was said so far was reasoning; the answer follows");
+            }
             AgentEvent::TextDelta { text, .. } if !text.is_empty() => {
                 let text = for_people(text, self.to_terminal);
                 let mut out = std::io::stdout().lock();
@@ -358,7 +366,7 @@ impl Printer {
                     out.write_all(if self.open_line { b"\n\n" } else { b"\n" })?;
                 }
                 self.message_began = false;
-                self.printed = true;
+                (self.printed, self.spoke) = (true, true);
                 self.open_line = !text.ends_with('\n');
                 out.write_all(text.as_bytes())?;
                 return Ok(out.flush()?);

@@ -406,7 +406,8 @@ impl Transcript {
             }
             rest = "";
         }
-        if !full.starts_with(&streamed) && streamed.trim() != full.trim() {
+        // All of it was taken back: it was reasoning, which is told as such.
+        if !full.is_empty() && !full.starts_with(&streamed) && streamed.trim() != full.trim() {
             let text = "the final text differs from what was streamed; the final one is shown";
             self.notice(at, Level::Warn, "rewritten", text);
         }

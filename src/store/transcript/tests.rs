@@ -104,6 +104,8 @@ fn a_repeated_full_text_is_reconciled_and_never_appended() {
         (vec![], "abc", vec![done("abc")]),
         (vec!["ab"], "abc", vec![done("abc")]),
         (vec!["abc"], "xyz", vec![done("xyz"), warn.clone()]),
+        // It was reasoning, and is told as that.
+        (vec!["abc"], "", vec![done("")]),
     ];
     for (streamed, full, expected) in cases {
         let mut events = vec![(0, message("m"))];
