@@ -183,13 +183,6 @@ impl<'a> Line<'a> {
         let mut gather = Gather::new();
         self.arrived().await;
         loop {
-            let silence = if self.decode.is_settled() {
-                EXTRAS
-            } else if self.vigil.watch.begun {
-                self.vigil.patience.idle
-            } else {
-                self.vigil.patience.first_byte
-            };
             let heard = async {
                 tokio::select! {
                     biased;
@@ -197,22 +190,17 @@ impl<'a> Line<'a> {
                     next = body.next() => Either::Right(next),
                 }
             };
-            let next = match self.vigil.wait(heard, silence).await {
+            let next = match self.vigil.wait(heard, self.silence()).await {
                 Got::It(Either::Right(next)) => next,
                 Got::It(Either::Left(told)) => {
-                    match (told, &*aside) {
-                        (Ok(frame), _) => self.decode.beside(&frame, &mut self.events),
-                        (Err(fault), Some(aside)) => aside.say(&fault.message, &mut self.events),
-                        (Err(_), None) => {}
-                    }
+                    self.heard_aside(told, aside.as_ref());
                     if !self.events.is_empty() {
-                        self.note_first_token();
                         self.arrived().await;
                     }
-                    if !self.tell_events().await {
-                        return None;
+                    if self.tell_events().await {
+                        continue;
                     }
-                    continue;
+                    return None;
                 }
                 Got::Overdue(fault) => {
                     let fault = Some(fault).filter(|_| !self.decode.is_settled());
@@ -248,28 +236,62 @@ impl<'a> Line<'a> {
                 self.close(None, aside).await;
                 return None;
             }
-            let Some(end) = end else { continue };
-            match end {
-                Err(failure) if !self.vigil.watch.begun => return Some(failure),
-                Err(failure) => self.close_cut(failure.fault, aside).await,
-                _ if !heard_any => {
-                    let text = format!(
-                        "{} ended its answer without a word, as some servers do where the conversation is too long \
-                             for the model; try again, start a new session, or look at the server's log",
-                        self.vigil.place
-                    );
-                    self.give_up(Fault::new(FaultKind::Protocol, text)).await;
-                }
-                _ if !self.first_token && !self.decode.is_settled() && whole.is_some() => {
-                    let head: String = whole.unwrap_or_default().chars().take(80).collect();
-                    let text =
-                        format!("{} answered with JSON that is no answer: {head}; check the URL", self.vigil.place);
-                    self.close(Some(Fault::new(FaultKind::Protocol, text)), aside).await;
-                }
-                _ => self.close(None, aside).await,
+            if let Some(end) = end {
+                return self.body_over(end, heard_any, whole, aside).await;
             }
-            return None;
         }
+    }
+
+    /// How long nothing may come now.
+    fn silence(&self) -> Duration {
+        if self.decode.is_settled() {
+            EXTRAS
+        } else if self.vigil.watch.begun {
+            self.vigil.patience.idle
+        } else {
+            self.vigil.patience.first_byte
+        }
+    }
+
+    /// Takes what came beside the answer.
+    fn heard_aside(&mut self, told: Result<SseFrame, Fault>, aside: Option<&Aside<'_>>) {
+        match (told, aside) {
+            (Ok(frame), _) => self.decode.beside(&frame, &mut self.events),
+            (Err(fault), Some(aside)) => aside.say(&fault.message, &mut self.events),
+            (Err(_), None) => {}
+        }
+        if !self.events.is_empty() {
+            self.note_first_token();
+        }
+    }
+
+    /// Ends an answer whose body is over, well or not. A failure before its first byte is returned.
+    async fn body_over(
+        &mut self,
+        end: Result<(), Failure>,
+        heard_any: bool,
+        whole: Option<String>,
+        aside: &mut Option<Aside<'_>>,
+    ) -> Option<Failure> {
+        let place = &self.vigil.place;
+        match (end, whole) {
+            (Err(failure), _) if !self.vigil.watch.begun => return Some(failure),
+            (Err(failure), _) => self.close_cut(failure.fault, aside).await,
+            (Ok(()), _) if !heard_any => {
+                let text = format!(
+                    "{place} ended its answer without a word, as some servers do where the conversation is too long for \
+                     the model; try again, start a new session, or look at the server's log"
+                );
+                self.give_up(Fault::new(FaultKind::Protocol, text)).await;
+            }
+            (Ok(()), Some(whole)) if !self.first_token && !self.decode.is_settled() => {
+                let head: String = whole.chars().take(80).collect();
+                let text = format!("{place} answered with JSON that is no answer: {head}; check the URL");
+                self.close(Some(Fault::new(FaultKind::Protocol, text)), aside).await;
+            }
+            (Ok(()), _) => self.close(None, aside).await,
+        }
+        None
     }
 
     /// Bytes came, or the answer's head.
