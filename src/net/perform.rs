@@ -286,7 +286,7 @@ impl<'a> Line<'a> {
             }
             (Ok(()), Some(whole)) if !self.first_token && !self.decode.is_settled() => {
                 let head: String = whole.chars().take(80).collect();
-                let text = format!("{place} answered with JSON that is no answer: {head}; check the URL");
+                let text = format!("{place} answered with JSON that is not an answer: {head}; check the URL");
                 self.close(Some(Fault::new(FaultKind::Protocol, text)), aside).await;
             }
             (Ok(()), _) => self.close(None, aside).await,

@@ -182,7 +182,7 @@ fn ended(place: &str, error: &Error) -> Option<Fault> {
         }
         Error::Protocol(_) | Error::Utf8(_) => Some(Fault::new(
             FaultKind::Protocol,
-            format!("{place} sent what is no WebSocket: {}", tidy(&error.to_string())),
+            format!("{place} sent something that is not a WebSocket message: {}", tidy(&error.to_string())),
         )),
         _ => {
             let text = format!("the feed of events of {place} broke: {}", tidy(&error.to_string()));

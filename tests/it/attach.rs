@@ -310,7 +310,7 @@ async fn what_cant_be_meant_is_a_usage_error() {
     let home = home();
     std::fs::write(home.path().join("bytes"), "data: x\n\n").unwrap();
     for (args, word) in [
-        (&["nowhere"][..], "no URL"),
+        (&["nowhere"][..], "not a URL"),
         (&["http://127.0.0.1:9/v1/chat/completions"], "-p"),
         (&["bytes", "-p", "hi"], "watched"),
         (&["bytes", "--from-seq", "3"], "--from-seq"),

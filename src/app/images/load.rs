@@ -135,7 +135,7 @@ pub fn decode(bytes: &[u8], facts: Facts, way: Way) -> Result<Pixels, String> {
 }
 
 fn decoder(bytes: &[u8]) -> Result<(impl ImageDecoder, &'static str), String> {
-    let format = image::guess_format(bytes).map_err(|_| "it is no picture that can be read")?;
+    let format = image::guess_format(bytes).map_err(|_| "it is not a picture that can be read")?;
     let kind = match format {
         ImageFormat::Png => "PNG",
         ImageFormat::Jpeg => "JPEG",

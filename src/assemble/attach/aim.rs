@@ -121,7 +121,7 @@ fn address(target: &str, config: &Config) -> Result<String, Wrong> {
     let known: Vec<&str> = config.remotes.keys().map(String::as_str).collect();
     let known = if known.is_empty() { "none is set up".to_owned() } else { format!("there are {}", known.join(", ")) };
     Err(Wrong(format!(
-        "{target:?} is no URL, no file and no name of a remote ({known}; see [remotes] in the settings)"
+        "{target:?} is not a URL, a file or the name of a remote ({known}; see [remotes] in the settings)"
     )))
 }
 

@@ -280,7 +280,7 @@ async fn json_in_place_of_a_stream_is_an_answer_or_an_error() {
     let error = heard(vec![Ok(vec![Send("{\"error\":\"no such model\"}")])]).await;
     assert_eq!(error.last().unwrap(), "failed Upstream: the server reported an error while answering: no such model");
     let other = heard(vec![Ok(vec![Send("{\"status\":\"ok\"}")])]).await;
-    let text = "failed Protocol: http://h answered with JSON that is no answer: {\"status\":\"ok\"}; check the URL";
+    let text = "failed Protocol: http://h answered with JSON that is not an answer: {\"status\":\"ok\"}; check the URL";
     assert_eq!(other.last().unwrap(), text);
 }
 

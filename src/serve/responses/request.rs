@@ -58,7 +58,7 @@ pub(super) fn read(body: &[u8]) -> Result<Wanted, Refused> {
     };
     let previous = text("previous_response_id")?;
     if conversation.is_some() && previous.is_some() {
-        let text = "conversation and previous_response_id can't be given together: either says what came before";
+        let text = "conversation and previous_response_id can't be given together: each of them says what came before";
         return Err(Refused::bad(text).about("previous_response_id"));
     }
     if said(fields, "prompt").is_some() {
