@@ -34,8 +34,8 @@ pub struct EngineChoice {
     pub resend: bool,
     /// Whether the model can be given tools.
     pub takes_tools: bool,
-    /// What the person should know of the way to it.
-    pub warnings: Vec<String>,
+    /// What the person should know of it, each with a stable code: that what is said can be read on the way, for example.
+    pub warnings: Vec<(&'static str, String)>,
     /// Asks the server what it tells of the model, where that isn't known.
     pub describe: Option<Describe>,
 }

@@ -103,11 +103,11 @@ impl Chooser {
     /// Finds the engine for a name written `engine/model`, `engine` or, where that is clear, just a model. To choose a
     /// server that was found on this machine is to say yes to it.
     pub async fn switch(self, name: String) -> Result<EngineChoice, String> {
-        let choice = self.find(&name, "chosen with /model").await.map_err(|fault| fault.message)?;
+        let mut choice = self.find(&name, "chosen with /model").await.map_err(|fault| fault.message)?;
         let engine = choice.engine.name();
         let is_found = !self.config().engines.contains_key(engine) || self.is_unset_ollama(engine);
         if is_found && let Some(found) = self.found_here(engine).await {
-            self.agree(&found, &choice.model);
+            choice.warnings.extend(self.agree(&found, &choice.model).map(|text| ("not_remembered", text)));
         }
         Ok(choice)
     }
@@ -326,7 +326,7 @@ impl Chooser {
         let is_known = is_host(&url, "api.openai.com");
         Ok(EngineChoice {
             takes_tools: told.takes_tools != Some(false),
-            warnings: self.exposed(name, config, &url).await.into_iter().collect(),
+            warnings: self.exposed(name, config, &url).await.map(|text| ("exposed", text)).into_iter().collect(),
             describe: if is_known { None } else { self.describing(&engine, &model) },
             engine,
             why,

@@ -20,8 +20,8 @@ impl Agent {
     pub(super) async fn meet_model(&mut self) {
         self.describing = None;
         self.describe_model();
-        for text in std::mem::take(&mut self.choice.warnings) {
-            self.emit(AgentEvent::Noticed { level: Level::Warn, code: "exposed".into(), text }).await;
+        for (code, text) in std::mem::take(&mut self.choice.warnings) {
+            self.emit(AgentEvent::Noticed { level: Level::Warn, code: code.into(), text }).await;
         }
         self.say_no_tools().await;
     }

@@ -130,11 +130,10 @@ impl Chooser {
         looking.filter_map(new).boxed()
     }
 
-    /// Remembers that the person chose a server that was found here.
-    pub(super) fn agree(&self, found: &Found, model: &str) {
-        if let Err(error) = self.agreed.add(found, model) {
-            tracing::warn!("the choice of {} can't be remembered: {error}", found.place());
-        }
+    /// Remembers that the person chose a server that was found here, or says why it will have to be chosen again.
+    pub(super) fn agree(&self, found: &Found, model: &str) -> Option<String> {
+        let error = self.agreed.add(found, model).err()?;
+        Some(format!("the choice of {} can't be remembered, so it holds for this session only: {error}", found.place()))
     }
 }
 

@@ -85,10 +85,16 @@ async fn a_server_that_was_found_is_used_by_itself_after_one_yes_which_is_rememb
     assert_eq!(fresh().unnamed().await.unwrap().engine.name(), "offline", "a flag counts for its run");
     let chosen = fresh().switch(name.clone()).await.unwrap();
     assert_eq!(chosen.model, "small");
+    assert!(chosen.warnings.is_empty(), "{:?}", chosen.warnings);
     assert_eq!(chosen.described().await.window, Some(777));
     let again = fresh().unnamed().await.unwrap();
     assert_eq!((again.engine.name(), again.model.as_str()), (name.as_str(), "small"));
     assert!(again.why.ends_with("as agreed"), "{}", again.why);
+    // No folder can be made where a file is.
+    std::fs::write(state.path().join("file"), "").unwrap();
+    let forgetful = Chooser { agreed: Agreed::at(state.path().join("file/servers.json")), ..fresh() };
+    let [("not_remembered", text)] = &forgetful.switch(name).await.unwrap().warnings[..] else { panic!("no warning") };
+    assert!(text.contains("for this session only"), "{text}");
 }
 
 #[tokio::test]
