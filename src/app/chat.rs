@@ -5,6 +5,7 @@
 //! while an ask opens can't answer it.
 
 mod message;
+mod mouse;
 mod quitting;
 mod stray;
 
@@ -49,6 +50,8 @@ pub struct Chat {
     pub focused: Option<bool>,
     quit_asked: Option<Instant>,
     composer_empty: bool,
+    /// Text came into the composer that nobody typed.
+    given_back: bool,
     stray: Stray,
     message: Message,
 }
@@ -63,6 +66,7 @@ impl Chat {
             focused: None,
             quit_asked: None,
             composer_empty: true,
+            given_back: false,
             stray: Stray::default(),
             message: Message::default(),
         }
@@ -85,6 +89,16 @@ impl Chat {
         };
         if self.effects.iter().skip(before).any(is_sent) {
             self.ui.transcript.to_end();
+            self.uncover();
+        }
+    }
+
+    /// Puts a tool panel away that lies over the transcript.
+    fn uncover(&mut self) {
+        if self.store.focus.panel_flipped && !layout::is_wide(self.ui.layout.area.width) {
+            let hint = self.store.hint.take();
+            self.store.update(Msg::Do(Action::ToggleToolPanel), &mut self.effects);
+            self.store.hint = hint;
         }
     }
 
@@ -126,8 +140,7 @@ impl Chat {
             }
             Input::Focus(focused) => self.focused = Some(focused),
             Input::Wheel { rows, column, row } => self.wheel(rows, (column, row)),
-            // A click moves no keyboard: it may only have brought the window to the front.
-            Input::Click { .. } => {}
+            Input::Click { column, row } => self.click((column, row), clock),
             Input::Background(shade) => {
                 self.ui.theme = Theme::new(match shade {
                     Shade::Dark => ThemeKind::Dark,
@@ -177,7 +190,9 @@ impl Chat {
         let (soon, goes_on) = (self.stray.is_soon(now), self.stray.goes_on(now));
         let is_text = match self.store.focus.top() {
             None if self.store.focus.pane == Pane::Composer => false,
-            None => {
+            Some(Overlay::Search(search)) if search.typing => return false,
+            // Among the matches the keys are the transcript's.
+            None | Some(Overlay::Search(_)) => {
                 self.stray.push(c, false, now);
                 !what.is_some_and(|what| self.means_something(what))
             }
@@ -227,6 +242,10 @@ impl Chat {
         ) {
             self.act(Action::CloseOverlay);
         }
+        // Where the match is that was found, the reader stays.
+        if matches!(self.store.focus.top(), Some(Overlay::Search(_))) {
+            self.act(Action::SearchAccept);
+        }
         // Whoever writes there already moves nothing, and what is being said stays.
         if self.store.focus.pane != Pane::Composer {
             self.act(Action::Focus(Pane::Composer));
@@ -275,25 +294,6 @@ impl Chat {
             Action::OverlayPageUp if self.store.focus.docked().is_some() => self.view(UiAction::PageUp),
             Action::OverlayPageDown if self.store.focus.docked().is_some() => self.view(UiAction::PageDown),
             action => self.tell(Msg::Do(action)),
-        }
-    }
-
-    /// Scrolls what is under the pointer; what lies on top lies under it everywhere.
-    fn wheel(&mut self, rows: i32, at: (u16, u16)) {
-        let (overlay, view) = match rows {
-            ..0 => (Action::OverlayUp, UiAction::ScrollUp),
-            _ => (Action::OverlayDown, UiAction::ScrollDown),
-        };
-        let open = self.store.focus.docked().is_some() || self.store.focus.top().is_none();
-        if open && self.ui.layout.pane(at) == Some(Pane::ToolPanel) {
-            return self.ui.tools.wheel(&self.store, rows);
-        }
-        for _ in 0..rows.unsigned_abs() {
-            match self.store.focus.top() {
-                Some(Overlay::Search(_) | Overlay::Blocks) | None => self.view(view),
-                Some(Overlay::Approval(approval)) if approval.is_docked() => self.view(view),
-                Some(_) => self.tell(Msg::Do(overlay.clone())),
-            }
         }
     }
 
@@ -426,6 +426,7 @@ impl Chat {
 
     /// Gives back a text that could not be sent, or that was taken back, before what is being written.
     pub fn put_back(&mut self, text: &str) {
+        self.given_back = true;
         let draft = self.ui.composer.text();
         if draft.is_empty() {
             self.ui.composer.set_text(text);
@@ -434,12 +435,18 @@ impl Chat {
         }
     }
 
+    /// Returns whether text came into the composer since the last look that nobody typed.
+    pub fn take_given_back(&mut self) -> bool {
+        std::mem::take(&mut self.given_back)
+    }
+
     /// Store and composer tell each other what the other has to know.
     fn settle(&mut self) {
         if let Some(text) = self.store.taken_back.take() {
             self.put_back(&text);
         }
         for c in std::mem::take(&mut self.store.written).chars() {
+            self.given_back = true;
             self.ui.composer.key(Chord::plain(Key::Char(c)));
         }
         let empty = self.ui.composer.is_empty();

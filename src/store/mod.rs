@@ -25,10 +25,11 @@ pub mod source;
 mod submitting;
 pub mod tools;
 pub mod transcript;
+mod unanswered;
 pub mod usage;
 mod wishes;
 
-use crate::event::{AgentEvent, Envelope, Level, LinkState, Seq, TurnEnd, Undelivered};
+use crate::event::{AgentEvent, Command, Envelope, Level, LinkState, Seq, TurnEnd, Undelivered};
 
 use self::approval::Approval;
 use self::effect::Effect;
@@ -39,6 +40,7 @@ use self::notes::Notes;
 use self::session::{Phase, SessionState};
 use self::tools::{Call, CallState, ToolBoard};
 use self::transcript::{Item, Kind, Transcript};
+use self::unanswered::Unanswered;
 use self::usage::Meters;
 
 /// Settings that the store starts with.
@@ -123,6 +125,8 @@ pub struct Store {
     pub taken_back: Option<String>,
     /// What was typed over an ask and belongs into the composer, where its cursor is; taken likewise.
     pub written: String,
+    /// Prompts of this screen that nothing came of so far.
+    unanswered: Unanswered,
     last_seq: Seq,
 }
 
@@ -138,6 +142,17 @@ impl Store {
     }
 
     pub fn update(&mut self, msg: Msg, fx: &mut Vec<Effect>) {
+        let before = fx.len();
+        self.take(msg, fx);
+        for effect in fx.iter().skip(before) {
+            match effect {
+                Effect::Send(Command::Prompt { text }) => self.unanswered.sent(text),
+                _ => {}
+            }
+        }
+    }
+
+    fn take(&mut self, msg: Msg, fx: &mut Vec<Effect>) {
         match msg {
             Msg::Event(envelope) => self.fold(&envelope, fx),
             Msg::Reset => self.reset(),
@@ -152,10 +167,14 @@ impl Store {
                         (false, None) => "it did not arrive",
                     };
                     self.hint = Some((Level::Error, format!("{what}: {why}")));
-                    if text.is_some() {
-                        self.taken_back.clone_from(text);
+                    if let Some(text) = text {
+                        self.unanswered.given_back(text);
+                        self.taken_back = Some(text.clone());
                     }
                     self.focus.forget_answers();
+                }
+                if weather.held {
+                    weather.queue.iter().for_each(|queued| self.unanswered.waits(&queued.text));
                 }
                 self.session.weather = weather;
             }
@@ -295,6 +314,9 @@ impl Store {
         {
             self.transcript.notice(*at, Level::Info, "retry_offer", "/retry sends the prompt again");
         }
+        if let Some(prompt) = self.unanswered.on(event) {
+            self.give_prompt_back(prompt);
+        }
         self.session.wait(self.tools.pending().next().is_some());
         let tools = &self.tools;
         let left = self.focus.settle(|call| tools.is_pending(call));
@@ -324,7 +346,19 @@ impl Store {
         }
     }
 
+    /// Puts a prompt that came to nothing into the composer, unless something else is written there.
+    fn give_prompt_back(&mut self, prompt: String) {
+        let where_to = if self.focus.composer_busy {
+            "Up brings the prompt back"
+        } else {
+            self.taken_back = Some(prompt);
+            "the prompt is in the composer again"
+        };
+        self.hint = Some((Level::Warn, format!("not answered: {where_to}")));
+    }
+
     fn reset(&mut self) {
+        self.unanswered = Unanswered::default();
         self.transcript.reset();
         self.tools = ToolBoard::default();
         self.usage = Meters::default();

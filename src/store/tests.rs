@@ -2,7 +2,7 @@ use super::action::Action;
 use super::focus::{Overlay, Pane};
 use super::msg::ModelChoice;
 use super::*;
-use crate::event::{Ask, Caps, Command, Decision, Millis, Mode, Queued, ReplayState, Risk, Weather};
+use crate::event::{Ask, Caps, Command, Decision, Fault, FaultKind, Millis, Mode, Queued, ReplayState, Risk, Weather};
 
 mod asks;
 
@@ -302,4 +302,27 @@ fn a_broken_answer_can_be_asked_for_again_by_the_person_only() {
 fn offers(store: &Store) -> bool {
     let items = store.transcript.items();
     items.iter().any(|item| matches!(&item.kind, Kind::Notice { text, .. } if text.contains("/retry")))
+}
+
+#[test]
+fn a_prompt_of_another_screen_comes_back_to_nobody_else() {
+    let mut session = Session::live();
+    let fault = Fault::new(FaultKind::Auth, "no");
+    session.event(1, AgentEvent::TurnStarted { turn: "t1".into(), parent: None });
+    session.event(2, AgentEvent::UserMessage { message: "m1".into(), text: "theirs".into() });
+    session.event(3, AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Failed(fault) });
+    assert_eq!((session.store.taken_back, session.store.hint), (None, None));
+}
+
+#[test]
+fn a_prompt_of_an_earlier_run_that_is_refused_comes_back_too() {
+    let mut session = Session::live();
+    let queue = vec![Queued { id: 1, text: "old".into() }];
+    session.store.update(Msg::Weather(Weather { queue, held: true, ..Weather::default() }), &mut session.fx);
+    session.act(Action::SendQueued);
+    let fault = Fault::new(FaultKind::Network, "refused");
+    session.event(1, AgentEvent::TurnStarted { turn: "t1".into(), parent: None });
+    session.event(2, AgentEvent::UserMessage { message: "m1".into(), text: "old".into() });
+    session.event(3, AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Failed(fault) });
+    assert_eq!(session.store.taken_back.as_deref(), Some("old"));
 }

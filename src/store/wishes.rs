@@ -37,6 +37,7 @@ pub(super) fn act(store: &mut Store, action: Action, fx: &mut Vec<Effect>) {
         }
         Action::TakeBack => {
             if let Some(newest) = store.session.weather.queue.pop() {
+                store.unanswered.given_back(&newest.text);
                 store.taken_back = Some(newest.text);
                 fx.push(Effect::Send(Command::Unqueue { id: newest.id }));
             }

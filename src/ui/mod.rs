@@ -25,6 +25,7 @@ use crate::config::UiConfig;
 use crate::config::keys::Keymap;
 use crate::store::Store;
 use crate::store::action::Action;
+use crate::store::approval::Choice;
 use crate::store::focus::{Overlay, Pane};
 use crate::store::msg::Msg;
 
@@ -59,6 +60,8 @@ pub struct Ui {
     panel: bool,
     /// An ask was on the last frame, with its answers.
     asked: bool,
+    /// Where its answers were.
+    answers: Vec<(Choice, Rect)>,
     /// How far the overlay on top can scroll, as drawn last.
     overlay_end: usize,
 }
@@ -79,6 +82,7 @@ impl Ui {
             figures: Figures::default(),
             panel: config.tool_panel,
             asked: false,
+            answers: Vec::new(),
             overlay_end: 0,
         }
     }
@@ -88,6 +92,11 @@ impl Ui {
     pub fn wants(&mut self) -> Option<Msg> {
         let wanted = std::mem::take(&mut self.transcript.images.wanted);
         (!wanted.is_empty()).then_some(Msg::WantImages(wanted))
+    }
+
+    /// Returns the answer to an ask that was drawn at this column and row.
+    pub fn answer_at(&self, at: (u16, u16)) -> Option<Choice> {
+        self.answers.iter().find(|(_, place)| place.contains(at.into())).map(|(choice, _)| *choice)
     }
 
     /// Returns what the store should know after a frame: that an overlay was scrolled past its end.
@@ -170,6 +179,8 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
         () => BUSY,
     });
     ui.asked = question.is_some() && layout.question.height > 1;
+    let clickable = question.as_ref().filter(|_| store.focus.docked().is_some());
+    ui.answers = clickable.map_or_else(Vec::new, |docked| docked.places(layout.question));
     let mut cursor = ui.composer.draw(&theme, focused(Pane::Composer), layout::inset(layout.composer), buf);
     replay_bar::draw(store, theme, layout.replay, buf);
     usage_bar::draw(store, theme, layout.usage, buf);

@@ -50,6 +50,7 @@ pub struct Docked {
 
 /// A choice as it is written: key and words.
 struct Answer {
+    choice: Choice,
     key: String,
     words: &'static str,
     selected: bool,
@@ -116,10 +117,7 @@ impl Docked {
             let mut pen = Pen::at_right(buf, area, 0, str_width(&right) + 3);
             pen.write(" ", border).write(&right, theme.style(Role::Dim)).write(" ", border);
         }
-        let inner = inset(Rect { y: area.y + 1, height: area.height - 1, ..area });
-        // The answers hold the bottom, whatever else had to go.
-        let below = self.below.min(inner.height);
-        let upper = Rect { height: inner.height - below, ..inner };
+        let (upper, below) = self.parts(area);
         let rows = usize::from(upper.height);
         let last = self.content.rows.len().min(rows).saturating_sub(1);
         for (nth, (text, role)) in self.content.rows.iter().take(rows).enumerate() {
@@ -131,7 +129,35 @@ impl Docked {
                 Pen::at_right(buf, upper, row, str_width(notice)).write(notice, theme.style(Role::Warn));
             }
         }
-        self.draw_below(theme, Rect { y: inner.bottom() - below, height: below, ..inner }, buf)
+        self.draw_below(theme, below, buf)
+    }
+
+    /// Returns where each answer stands in this area; none while a field has the keys.
+    pub fn places(&self, area: Rect) -> Vec<(Choice, Rect)> {
+        if self.field.is_some() || area.is_empty() {
+            return Vec::new();
+        }
+        let below = self.parts(area).1;
+        let placed = self.answers.iter().enumerate().flat_map(|(row, line)| {
+            let mut x = below.x;
+            line.iter().map(move |answer| {
+                let width = answer.width() as u16;
+                let place = Rect { x, y: below.y.saturating_add(row as u16), width, height: 1 };
+                x = x.saturating_add(width + 1);
+                (answer.choice, place.intersection(below))
+            })
+        });
+        placed.filter(|(_, place)| !place.is_empty()).collect()
+    }
+
+    /// The answers hold the bottom, whatever else had to go.
+    fn parts(&self, area: Rect) -> (Rect, Rect) {
+        let inner = inset(Rect { y: area.y + 1, height: area.height - 1, ..area });
+        let below = self.below.min(inner.height);
+        (
+            Rect { height: inner.height - below, ..inner },
+            Rect { y: inner.bottom() - below, height: below, ..inner },
+        )
     }
 
     fn draw_below(&self, theme: Theme, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
@@ -249,7 +275,7 @@ fn answers(approval: &Approval, ask: &Ask, labels: &Labels, width: usize) -> Vec
             Choice::Look if broad => (&labels.view, "show all"),
             Choice::Look => (&labels.view, "all"),
         };
-        let answer = Answer { key: key.clone(), words, selected: approval.selected == Some(choice) };
+        let answer = Answer { choice, key: key.clone(), words, selected: approval.selected == Some(choice) };
         match lines.last_mut() {
             Some(line) if used + 1 + answer.width() <= width => {
                 used += 1 + answer.width();

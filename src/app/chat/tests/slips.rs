@@ -253,3 +253,116 @@ fn a_message_leaves_by_itself_and_neither_typing_nor_a_paste_hurries_it() {
     rig.press(&["left"]);
     assert_eq!(rig.said(), None, "any other key has read it");
 }
+
+#[test]
+fn a_click_on_an_answer_selects_it_and_answers_nothing() {
+    use crate::store::approval::Choice;
+    let mut rig = Rig::agent();
+    rig.turn();
+    rig.ask_about("c1", Some("shell(echo*)"));
+    rig.draw();
+    rig.drawn();
+    rig.wait(1000);
+    let at = |rig: &Rig, wanted: Choice| {
+        let places = (0..24).flat_map(|row| (0..120).map(move |column| (column, row)));
+        places.filter(|at| rig.chat.ui.answer_at(*at) == Some(wanted)).collect::<Vec<_>>()
+    };
+    for choice in [Choice::Once, Choice::Session, Choice::Pattern, Choice::Deny, Choice::DenyWithReason] {
+        let cells = at(&rig, choice);
+        assert!(cells.len() > 4, "{choice:?}");
+        for (column, row) in cells {
+            rig.chat.input(Input::Click { column, row }, rig.began + Duration::from(rig.clock), rig.clock);
+            let selected = rig.chat.store.focus.approval().and_then(|approval| approval.selected);
+            assert_eq!((selected, rig.effects()), (Some(choice), vec![]));
+            rig.draw();
+        }
+    }
+    let (column, row) = at(&rig, Choice::Once)[0];
+    rig.chat.input(Input::Click { column, row }, rig.began + Duration::from(rig.clock), rig.clock);
+    rig.press(&["enter"]);
+    assert_eq!(rig.effects(), [], "Enter right behind a click is none");
+    rig.wait(400);
+    rig.press(&["enter"]);
+    assert_eq!(rig.effects().len(), 1);
+}
+
+fn refused() -> AgentEvent {
+    let fault = crate::event::Fault::new(crate::event::FaultKind::BadRequest, "not accepted");
+    AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Failed(fault) }
+}
+
+#[test]
+fn a_prompt_that_was_refused_is_in_the_composer_again_and_said_so() {
+    let mut rig = Rig::agent();
+    rig.types("hello", 50);
+    rig.press(&["enter"]);
+    assert_eq!(rig.text(), "");
+    rig.turn();
+    rig.fact(AgentEvent::UserMessage { message: "u".into(), text: "hello".into() });
+    rig.chat.take_given_back();
+    rig.fact(refused());
+    assert_eq!((rig.text().as_str(), rig.said()), ("hello", Some("not answered: the prompt is in the composer again")));
+    assert!(rig.chat.take_given_back(), "it is saved as a draft");
+}
+
+#[test]
+fn a_refused_prompt_comes_over_nothing_that_is_being_written() {
+    let mut rig = Rig::agent();
+    rig.types("hello", 50);
+    rig.press(&["enter"]);
+    rig.turn();
+    rig.fact(AgentEvent::UserMessage { message: "u".into(), text: "hello".into() });
+    rig.types("next", 50);
+    rig.fact(refused());
+    assert_eq!((rig.text().as_str(), rig.said()), ("next", Some("not answered: Up brings the prompt back")));
+    rig.press(&["up"]);
+    assert_eq!(rig.text(), "hello");
+    rig.press(&["down"]);
+    assert_eq!(rig.text(), "next");
+}
+
+#[test]
+fn among_the_matches_of_a_search_letters_that_mean_nothing_are_text() {
+    for text in ["yes", "what now", "no thanks", "ok fine", "42"] {
+        for gap in [20, 300] {
+            let mut rig = Rig::answered();
+            rig.press(&["ctrl+f"]);
+            rig.types("See", 50);
+            rig.press(&["enter"]);
+            rig.draw();
+            rig.wait(2000);
+            rig.types(text, gap);
+            let top = rig.chat.store.focus.top().cloned();
+            assert_eq!((rig.text().as_str(), top, rig.chat.store.focus.pane), (text, None, Pane::Composer), "{gap} ms");
+        }
+    }
+    let mut rig = Rig::answered();
+    rig.press(&["ctrl+f"]);
+    rig.types("See", 50);
+    let at = |rig: &Rig| rig.chat.store.focus.search().and_then(|search| search.current_item());
+    let newest = at(&rig);
+    rig.press(&["enter"]);
+    rig.wait(2000);
+    rig.types("n", 20);
+    assert_ne!(at(&rig), newest, "n goes to the match before");
+    rig.types("N", 20);
+    assert_eq!((at(&rig), rig.text()), (newest, String::new()));
+}
+
+#[test]
+fn a_panel_over_the_transcript_gives_way_to_what_is_sent() {
+    let draw = |rig: &mut Rig, width| {
+        let area = Rect::new(0, 0, width, 24);
+        let Chat { store, ui, .. } = &mut rig.chat;
+        ui::draw(store, ui, area, &mut Buffer::empty(area));
+    };
+    for (width, is_away) in [(80, true), (120, false)] {
+        let mut rig = Rig::answered();
+        draw(&mut rig, width);
+        rig.press(&["ctrl+t"]);
+        draw(&mut rig, width);
+        rig.press(&["h", "i", "enter"]);
+        assert_eq!(rig.effects().len(), 1);
+        assert_ne!(rig.chat.store.focus.panel_flipped, is_away, "{width}");
+    }
+}
