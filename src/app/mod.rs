@@ -49,12 +49,13 @@ use self::pace::Pace;
 use self::screen::Counts;
 use self::term::{InChat, Signals, Term, Told};
 use self::waits::{look, until};
+use crate::assemble::Claim;
 use crate::bridge::frames::Frames;
 use crate::bridge::hub::Subscription;
 use crate::bridge::{Delivery, Live};
 use crate::config::keys::Keymap;
 use crate::config::{ThemeChoice, UiConfig};
-use crate::event::{Command, Seq, SessionId};
+use crate::event::{Command, Seq};
 use crate::store::action::Action;
 use crate::store::effect::Effect;
 use crate::store::msg::{Msg, Report};
@@ -80,8 +81,6 @@ const ANSWER: Duration = Duration::from_secs(1);
 
 /// Exit code when the terminal went away: as if the signal of that had ended us.
 const GONE: u8 = 129;
-/// Exit code when the session could not be saved, as without a screen.
-const NOT_SAVED: u8 = 8;
 
 /// What a chat on the terminal needs.
 pub struct Shell<'a> {
@@ -94,8 +93,8 @@ pub struct Shell<'a> {
     pub prompt: Option<String>,
     /// What stood in the composer when the session was left.
     pub draft: Option<String>,
-    /// Where drafts are kept, and the name of this one: the session's, or what it is attached to.
-    pub state: Option<(PathBuf, SessionId)>,
+    /// Where drafts are kept, and the name of this one: the session's, or one for what it is attached to.
+    pub state: Option<(PathBuf, Claim)>,
     /// Where prompts are remembered.
     pub history: Option<PathBuf>,
     /// Where pictures may be read.
@@ -121,20 +120,11 @@ pub async fn run(shell: Shell<'_>) -> io::Result<u8> {
             Err(error) if is_gone(&error) => Ok(GONE),
             code => code,
         };
-        let not_saved = chat.live.weather.borrow().not_saved.clone();
-        let last = chat.draft.settle(chat.chat.ui.composer.draft());
+        let last = chat.draft.settle(chat.unsent());
         drop(chat.term);
         chat.effects.finish().await;
-        let mut said = last.and_then(|save| save.run().err()).map(|why| format!("the draft is not saved: {why}"));
-        let code = code.map(|code| match not_saved {
-            Some(why) if code == 0 => {
-                said = Some(format!("this session is not saved: {why}"));
-                NOT_SAVED
-            }
-            _ => code,
-        });
-        if let Some(said) = said {
-            let _ = writeln!(io::stderr(), "jarvis-tui: {}", one_line(&said, 400));
+        if let Some(why) = last.and_then(|save| save.run().err()) {
+            let _ = writeln!(io::stderr(), "jarvis-tui: {}", one_line(&format!("the draft is not saved: {why}"), 400));
         }
         code
     }))
@@ -230,8 +220,8 @@ impl<'a> Loop<'a> {
             weather_open: true,
             clock,
             draft: match state {
-                Some((dir, name)) => Draft::new(Some(dir), &name, draft.clone().unwrap_or_default()),
-                None => Draft::new(None, &"".into(), String::new()),
+                Some((dir, claim)) => Draft::new(dir, claim, draft.clone().unwrap_or_default()),
+                None => Draft::none(),
             },
             restored: draft,
             has_prompt: prompt.is_some(),
@@ -299,7 +289,7 @@ impl<'a> Loop<'a> {
                     self.effects.load_history();
                 }
                 () = until(self.draft.due()) => {
-                    if let Some(save) = self.draft.settle(self.chat.ui.composer.draft()) {
+                    if let Some(save) = self.draft.settle(self.unsent()) {
                         self.effects.keep_draft(save);
                     }
                 }
@@ -316,6 +306,7 @@ impl<'a> Loop<'a> {
                     self.weather_open = changed.is_ok();
                     let weather = self.live.weather.borrow_and_update().clone();
                     self.clock = Clock::new(&weather, Instant::now());
+                    self.draft.waits(&weather.queue, Instant::now());
                     self.chat.update(Msg::Weather(weather));
                     self.pace.want(Instant::now(), SOON);
                 }
@@ -352,6 +343,11 @@ impl<'a> Loop<'a> {
             return true;
         }
         self.chat.store.wants_work() || self.behind.is_some()
+    }
+
+    /// Returns what was typed here and is nowhere else: prompts that wait for a line, then what is being written.
+    fn unsent(&self) -> String {
+        draft::unsent(&self.chat.store.session.weather.queue, self.chat.ui.composer.draft())
     }
 
     /// Does a slice of what nobody waits for.
@@ -605,6 +601,9 @@ impl<'a> Loop<'a> {
                 Effect::Bell => {}
                 Effect::Quit => self.quit = Some(0),
             }
+        }
+        if self.chat.take_given_back() {
+            self.draft.touched(Instant::now(), self.chat.ui.composer.is_empty());
         }
         self.chat.follow_message(Instant::now());
         match (self.chat.store.focus.shows_frames(), &self.looking) {

@@ -21,6 +21,8 @@ pub struct Damage {
     pub misplaced: u64,
     /// Bytes of an unfinished last line.
     pub torn: Option<u64>,
+    /// The first line, which says what the log is, is missing.
+    pub headerless: bool,
 }
 
 impl Damage {
@@ -29,7 +31,7 @@ impl Damage {
     }
 
     /// Returns what to tell, each with a stable code: `torn_line`, `unreadable_lines`, `wrong_numbers`,
-    /// `unknown_events`.
+    /// `unknown_events`, `no_header`.
     pub fn notices(&self) -> Vec<(&'static str, String)> {
         let mut told = Vec::new();
         if let Some(bytes) = self.torn {
@@ -68,6 +70,10 @@ impl Damage {
             );
             told.push(("unknown_events", text));
         }
+        if self.headerless {
+            let text = "the log has no header; what it is of and when it began is taken from its events";
+            told.push(("no_header", text.to_owned()));
+        }
         told
     }
 }
@@ -81,6 +87,7 @@ impl AddAssign for Damage {
         self.missing = self.missing.saturating_add(more.missing);
         self.misplaced += more.misplaced;
         self.torn = more.torn;
+        self.headerless |= more.headerless;
     }
 }
 

@@ -1,12 +1,14 @@
-//! Which sessions there are. Reads names, headers and first pages; no log is gone through.
+//! Which sessions there are. Reads names, headers and first pages; only [`damage`] goes through logs.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
 use super::write::lock;
-use super::{ANSWER, OpenError, Reader, Want};
+use super::{ANSWER, Damage, OpenError, Reader, Want};
 use crate::event::{AgentEvent, SessionId};
 
 /// What a list of sessions shows.
@@ -70,6 +72,44 @@ pub fn list(dir: &Path) -> Result<Listing, OpenError> {
     Ok(listing)
 }
 
+/// Goes through the logs of sessions, several at a time, and returns what is wrong with each. O(logs).
+///
+/// A log that another program has open may end in half a line for an instant: that is no damage.
+pub fn damage(sessions: &[Summary]) -> Vec<Damage> {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(sessions.len());
+    let next = AtomicUsize::new(0);
+    let found = Mutex::new(vec![Damage::default(); sessions.len()]);
+    let work = || {
+        while let Some((nth, session)) = {
+            let nth = next.fetch_add(1, Ordering::Relaxed);
+            sessions.get(nth).map(|session| (nth, session))
+        } {
+            let damage = damage_of(&session.path);
+            if let Some(place) = found.lock().unwrap_or_else(PoisonError::into_inner).get_mut(nth) {
+                *place = damage;
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(work);
+        }
+    });
+    found.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Goes through one log and returns what is wrong with it. O(log). One that can't be read any further is damaged there.
+pub fn damage_of(path: &Path) -> Damage {
+    let unreadable = || Damage { unreadable: 1, ..Damage::default() };
+    let Ok(reader) = Reader::open(path) else { return unreadable() };
+    let mut damage = reader.survey().map_or_else(|_| unreadable(), |survey| survey.damage);
+    let in_use = || File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)));
+    if damage.torn.is_some() && in_use() {
+        damage.torn = None;
+    }
+    damage
+}
+
 /// Finds the one session that is called so, or whose name begins or ends so.
 pub fn find(dir: &Path, wanted: &str) -> Result<Summary, FindError> {
     let logs = logs(dir)?;
@@ -91,17 +131,24 @@ pub fn find(dir: &Path, wanted: &str) -> Result<Summary, FindError> {
 
 /// Returns the session that was used last, of one working folder or of all; sessions of one question are none of
 /// them. One without a prompt counts only if all are so, or where something in it is `unfinished`. Reads no further than
-/// to that session, for there may be thousands.
+/// to that session, for there may be thousands; logs before it that can't be read are told in `passed`.
 pub fn newest_of(
     dir: &Path,
     folder: Option<&str>,
     unfinished: &dyn Fn(&SessionId) -> bool,
+    passed: &mut Vec<OpenError>,
 ) -> Result<Option<Summary>, OpenError> {
     let mut logs: Vec<_> = logs(dir)?.into_iter().map(|(id, path)| (modified(&path), id, path)).collect();
     logs.sort_by(|a, b| (b.0, &b.1).cmp(&(a.0, &a.1)));
     let mut silent = None;
     for (_, _, path) in logs {
-        let Ok(session) = summary(&path) else { continue };
+        let session = match summary(&path) {
+            Ok(session) => session,
+            Err(error) => {
+                passed.push(error);
+                continue;
+            }
+        };
         if session.kind == ANSWER || folder.is_some_and(|folder| session.folder != folder) {
             continue;
         }

@@ -13,10 +13,10 @@ mod state;
 mod write;
 
 pub use damage::Damage;
-pub use listing::{FindError, Listing, RemoveError, Summary, find, list, newest_of, remove};
+pub use listing::{FindError, Listing, RemoveError, Summary, damage, damage_of, find, list, newest_of, remove};
 pub use naming::{log_path, new_session_id, overflow_path, unique};
 pub use read::{Cursor, End, Entry, OpenError, Page, Reader, Survey, Tail, TurnMark, Want};
-pub use state::{Part, SessionState, StateError};
+pub use state::{Claim, Part, SessionState, StateError};
 pub use write::{Writer, create_private, create_private_dir};
 
 use serde::{Deserialize, Serialize};

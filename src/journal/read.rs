@@ -23,6 +23,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use bytes::Bytes;
 
+use super::line::decode;
 use super::{Damage, FORMAT, Header};
 use crate::event::{AgentEvent, Envelope, Seq};
 use order::Seen;
@@ -45,6 +46,8 @@ pub enum OpenError {
     Io { path: PathBuf, cause: io::Error },
     #[error("{} is not a session log: its first line is no header", path.display())]
     NoHeader { path: PathBuf },
+    #[error("{} is empty", path.display())]
+    Empty { path: PathBuf },
     #[error("{} has format {found}, this program reads up to {FORMAT}: a newer version wrote it", path.display())]
     Newer { path: PathBuf, found: u32 },
     #[error("{} is in use by another jarvis-tui; it can only be read", path.display())]
@@ -109,6 +112,8 @@ pub struct Reader {
     start: u64,
     /// The first event must have the number 1.
     from_one: bool,
+    /// It begins with an event.
+    headerless: bool,
     /// Somebody went through the log and found that numbers and times only grow.
     ordered: Arc<AtomicBool>,
     saved: Option<Arc<AtomicU64>>,
@@ -148,11 +153,15 @@ impl Reader {
             header: Arc::new(Header::new(stem(path), 0)),
             start: 0,
             from_one: false,
+            headerless: false,
             ordered: Arc::default(),
             saved: None,
         };
         match reader.line_at(0) {
             Ok(Some(line)) => reader.begin(&line)?,
+            Ok(None) if reader.len().is_ok_and(|length| length == 0) => {
+                return Err(OpenError::Empty { path: path.to_owned() });
+            }
             Ok(None) => return Err(OpenError::NoHeader { path: path.to_owned() }),
             Err(cause) => return Err(OpenError::Io { path: path.to_owned(), cause }),
         }
@@ -198,6 +207,7 @@ impl Reader {
             self.header = Arc::new(header);
             return Ok(());
         }
+        self.headerless = decode(text).is_some();
         self.begin_bare()
     }
 

@@ -3,6 +3,8 @@
 //! One small JSON file each in the state folder, the owner's alone, replaced as a whole. Never in the log: that may come
 //! from somebody else, and what it says is not trusted. A file that can't be read is set aside and told.
 
+mod claim;
+
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -14,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use super::naming::safe;
 use super::write::{create_private, create_private_dir};
 use crate::event::SessionId;
+
+pub use claim::Claim;
 
 /// The format of these files.
 const FORMAT: u32 = 1;
@@ -117,7 +121,7 @@ impl SessionState {
         let path = self.path(part);
         let bytes = serde_json::to_vec(&Saved { format: FORMAT, session: &self.session, value })?;
         create_private_dir(&self.dir)?;
-        // One program has the session, so the name needn't be its own.
+        // One program has the session, or the claim, so the name needn't be its own.
         let new = path.with_extension("new");
         let _ = fs::remove_file(&new);
         create_private(&new)?.write_all(&bytes)?;

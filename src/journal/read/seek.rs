@@ -221,6 +221,7 @@ impl Reader {
         self.ordered.store(damage.renumbered == 0 && damage.repeated == 0, Ordering::Relaxed);
         // A log that begins somewhere begins in the middle of something.
         damage.misplaced = if self.from_one { misplaced } else { 0 };
+        damage.headerless = self.headerless;
         Ok((damage, sealer))
     }
 

@@ -1,0 +1,175 @@
+//! Whose a name is under which something is kept: of several screens on one place each gets a name of its own.
+//!
+//! A name is taken with an advisory lock, so it is free again once its program is gone, however that ended. What was
+//! kept under a name that is free is found by the next screen, the newest first. A session that is open here needs none
+//! of this: the lock on its log is the claim.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use super::super::naming::safe;
+use super::super::write::create_private_dir;
+use super::{Part, SessionState};
+use crate::event::SessionId;
+
+/// More screens on one place share a name.
+const MOST: usize = 64;
+
+/// A name that no other screen uses as long as this lives.
+#[derive(Debug)]
+pub struct Claim {
+    session: SessionId,
+    lock: Option<(File, PathBuf)>,
+    /// Drafts under other names of this place that nobody has on a screen.
+    left: usize,
+}
+
+impl Claim {
+    /// Takes the name of a session whose log this program has.
+    pub fn sole(session: SessionId) -> Self {
+        Self { session, lock: None, left: 0 }
+    }
+
+    /// Takes a name for a place that several screens may be on: one with a draft that nobody has, else a free one.
+    ///
+    /// Where no lock can be had, as on a disk that is full, the place's own name is shared.
+    pub fn of_place(dir: &Path, place: &SessionId) -> Self {
+        let mut drafts: Vec<(SystemTime, SessionId)> = Vec::new();
+        let mut rest = Vec::new();
+        for nth in 1..=MOST {
+            let name = if nth == 1 { place.clone() } else { SessionId::new(format!("{place} #{nth}")) };
+            let path = SessionState::new(dir, &name).path(Part::Draft);
+            match fs::metadata(path).and_then(|facts| facts.modified()) {
+                Ok(changed) => drafts.push((changed, name)),
+                Err(_) => rest.push(name),
+            }
+        }
+        drafts.sort_by(|a, b| b.cmp(a));
+        let mut taken = None;
+        let mut left = 0;
+        for (_, name) in drafts {
+            let Ok(Some(lock)) = take(dir, &name) else { continue };
+            if taken.is_none() {
+                taken = Some((name, lock));
+            } else {
+                left += 1;
+                release(lock);
+            }
+        }
+        if taken.is_none() {
+            taken = rest.into_iter().find_map(|name| {
+                let lock = take(dir, &name).ok()??;
+                Some((name, lock))
+            });
+        }
+        match taken {
+            Some((session, lock)) => Self { session, lock: Some(lock), left },
+            None => Self::sole(place.clone()),
+        }
+    }
+
+    /// Returns the name under which things are kept.
+    pub fn session(&self) -> &SessionId {
+        &self.session
+    }
+
+    /// Returns how many drafts of this place wait for another screen.
+    pub fn left(&self) -> usize {
+        self.left
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if let Some(lock) = self.lock.take() {
+            release(lock);
+        }
+    }
+}
+
+/// Takes a name; nothing if another program has it.
+fn take(dir: &Path, name: &SessionId) -> io::Result<Option<(File, PathBuf)>> {
+    create_private_dir(dir)?;
+    let path = dir.join(format!("{}.lock", safe(name.as_str())));
+    let mut options = File::options();
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.read(true).append(true).create(true).open(&path)?;
+    if file.try_lock().is_err() {
+        return Ok(None);
+    }
+    // Whoever had it may have removed the file between our opening and locking it.
+    let is_same = fs::metadata(&path).is_ok_and(|there| file.metadata().is_ok_and(|ours| ours.ino() == there.ino()));
+    Ok(is_same.then_some((file, path)))
+}
+
+/// The file goes while it is still locked: nobody can have taken it.
+fn release((file, path): (File, PathBuf)) {
+    let _ = fs::remove_file(path);
+    drop(file);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLACE: &str = "attach http://127.0.0.1:8000";
+
+    fn claim(dir: &Path) -> Claim {
+        Claim::of_place(dir, &PLACE.into())
+    }
+
+    fn keep(dir: &Path, claim: &Claim, text: &str) {
+        SessionState::new(dir, claim.session()).save(Part::Draft, &text).unwrap();
+    }
+
+    fn kept(dir: &Path, claim: &Claim) -> Option<String> {
+        SessionState::new(dir, claim.session()).load(Part::Draft).unwrap()
+    }
+
+    #[test]
+    fn two_screens_on_one_place_keep_two_drafts() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (claim(dir.path()), claim(dir.path()));
+        assert_ne!(one.session(), two.session());
+        keep(dir.path(), &one, "one");
+        keep(dir.path(), &two, "two");
+        assert_eq!(kept(dir.path(), &one).as_deref(), Some("one"));
+        assert_eq!(kept(dir.path(), &two).as_deref(), Some("two"));
+    }
+
+    #[test]
+    fn a_draft_is_found_by_the_next_screen_whichever_kept_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (claim(dir.path()), claim(dir.path()));
+        keep(dir.path(), &two, "two");
+        drop((one, two));
+        let next = claim(dir.path());
+        assert_eq!((kept(dir.path(), &next).as_deref(), next.left()), (Some("two"), 0));
+        let other = claim(dir.path());
+        assert_eq!(kept(dir.path(), &other), None);
+    }
+
+    #[test]
+    fn drafts_that_nobody_has_are_counted_and_come_one_by_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let screens = [claim(dir.path()), claim(dir.path()), claim(dir.path())];
+        for (nth, screen) in screens.iter().enumerate() {
+            keep(dir.path(), screen, &nth.to_string());
+        }
+        drop(screens);
+        let first = claim(dir.path());
+        let second = claim(dir.path());
+        assert_eq!((first.left(), second.left()), (2, 1));
+        assert_ne!(kept(dir.path(), &first), kept(dir.path(), &second));
+    }
+
+    #[test]
+    fn nothing_is_left_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        drop((claim(dir.path()), claim(dir.path())));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+}
