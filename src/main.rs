@@ -3,20 +3,18 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use jarvis_tui::app::{self, Shell};
-use jarvis_tui::assemble::{Attached, Audience, House, Models, Serving, Start, Unfit, Wrong, replay};
+use jarvis_tui::assemble::{Attached, Audience, Claim, House, Models, Serving, Start, Unfit, Wrong, replay};
 use jarvis_tui::bridge::Live;
-use jarvis_tui::bridge::session::Trouble;
 use jarvis_tui::cli::{self, Cli, Command, ConfigCommand, OutputFormat, Sessions};
 use jarvis_tui::config::keys::Keymap;
 use jarvis_tui::config::{self, Load, Loaded, Paths};
-use jarvis_tui::event::{Fault, Millis, Seq, SessionId};
+use jarvis_tui::event::{Fault, Millis, Seq};
 use jarvis_tui::headless::output::{self, Unwritten, complain};
 use jarvis_tui::headless::stdin::piped_prompt;
+use jarvis_tui::headless::unsaved::{Unsaved, not_saved};
 use jarvis_tui::headless::{self, Format, Run, commands};
 use jarvis_tui::serve;
 use jarvis_tui::text::one_line;
@@ -186,7 +184,10 @@ async fn chat(chat: cli::Chat, loaded: Loaded, paths: Paths, folder: PathBuf) ->
         };
         let format = format_of(chat.printing.format());
         let mut house = House::new(loaded, paths, folder, Audience::Pipe, chat.system);
+        let unsaved = Unsaved::default();
+        house.on_trouble(unsaved.hear(false));
         let live = house.open(&start)?;
+        house.take_told().iter().for_each(|told| complain(told));
         let run = Run {
             format,
             prompt: Some(prompt),
@@ -198,7 +199,7 @@ async fn chat(chat: cli::Chat, loaded: Loaded, paths: Paths, folder: PathBuf) ->
         };
         let code = headless::run(live, run).await;
         house.close().await;
-        return Ok(code?);
+        return Ok(at_the_end(&unsaved, code?));
     }
     let mut house = House::new(loaded, paths, folder, Audience::Screen, chat.system.clone());
     // A screen for a model that nobody knows would only say so to every prompt.
@@ -206,10 +207,13 @@ async fn chat(chat: cli::Chat, loaded: Loaded, paths: Paths, folder: PathBuf) ->
         complain(&fault.message);
         return Ok(CONFIGURATION);
     }
+    let unsaved = Unsaved::default();
+    house.on_trouble(unsaved.hear(false));
     let live = house.open(&start)?;
     let prompt = chat.prompt_text();
-    let name = live.session.clone();
-    on_screen(house, live, Some(name), prompt, Fresh::Allowed, None, None).await
+    let claim = Claim::sole(live.session.clone());
+    let showing = Showing { claim: Some(claim), prompt, can_begin: true, unsaved, ..Showing::default() };
+    on_screen(house, live, showing).await
 }
 
 async fn attached(attach: &cli::Attach, loaded: Loaded, paths: Paths, folder: PathBuf) -> anyhow::Result<u8> {
@@ -217,6 +221,8 @@ async fn attached(attach: &cli::Attach, loaded: Loaded, paths: Paths, folder: Pa
     let prints = attach.printing.is_headless() || !on_terminal;
     let audience = if prints { Audience::Pipe } else { Audience::Screen };
     let mut house = House::new(loaded, paths, folder, audience, None);
+    let unsaved = Unsaved::default();
+    house.on_trouble(unsaved.hear(false));
     let given = attach.printing.prompt();
     let prompt = if attach.printing.print.is_some() || (prints && house.must_ask(attach)? && !attach.read_only) {
         piped_prompt(given, attach.printing.print.is_some()).await?
@@ -245,17 +251,18 @@ async fn attached(attach: &cli::Attach, loaded: Loaded, paths: Paths, folder: Pa
             from: if prompt.is_some() { past } else { Seq(attach.from_seq.unwrap_or(0)) },
             opened: opened.filter(|_| prompt.is_some()),
             prompt,
-            source: "remote",
+            // A session's log in a file is played.
+            source: if live.caps.seek { "replay" } else { "remote" },
             timeout: attach.printing.timeout,
             explain: attach.explain,
         };
         let code = headless::run(live, run).await;
         house.close().await;
-        return Ok(code?);
+        return Ok(at_the_end(&unsaved, code?));
     }
     // A draft waits for whoever attaches to the same place again.
-    let name = live.caps.prompt.then(|| SessionId::new(format!("attach {}", attach.target)));
-    on_screen(house, live, name, prompt, Fresh::Refused, Some(models), warning).await
+    let claim = live.caps.prompt.then(|| house.claim(&attach.target));
+    on_screen(house, live, Showing { claim, prompt, models: Some(models), warning, unsaved, ..Showing::default() }).await
 }
 
 /// Serves on the one thread of the program: a token of the agent reaches a client sooner so than over two, and what
@@ -263,8 +270,9 @@ async fn attached(attach: &cli::Attach, loaded: Loaded, paths: Paths, folder: Pa
 async fn served(args: &cli::Serve, loaded: Loaded, paths: Paths, folder: PathBuf) -> anyhow::Result<u8> {
     let mut house = House::new(loaded, paths, folder, Audience::Network, args.system.clone());
     let unsaved = Unsaved::default();
-    house.on_trouble(unsaved.hear());
-    let Serving { factory, settings, host, port } = house.serving(args).await?;
+    house.on_trouble(unsaved.hear(true));
+    let Serving { factory, settings, host, port, warnings } = house.serving(args).await?;
+    warnings.iter().for_each(|warning| complain(warning));
     let listener = tokio::net::TcpListener::bind((host.as_str(), port))
         .await
         .with_context(|| format!("can't listen on {host} port {port}"))?;
@@ -276,34 +284,13 @@ async fn served(args: &cli::Serve, loaded: Loaded, paths: Paths, folder: PathBuf
     let running = serve::run(listener, state, async { drop(stopped.await) });
     let mut running = std::pin::pin!(running);
     tokio::select! {
-        () = &mut running => return Ok(unsaved.exit_code()),
+        () = &mut running => return Ok(unsaved.exit_code(0)),
         () = interrupts.next() => drop(stop),
     }
     tokio::select! {
-        () = running => Ok(unsaved.exit_code()),
+        () = running => Ok(unsaved.exit_code(0)),
         // Twice means now.
         () = interrupts.next() => Ok(FAILED),
-    }
-}
-
-/// Says when the log of a served session can't be written, and remembers it for the exit code.
-#[derive(Default)]
-struct Unsaved(Arc<AtomicBool>);
-
-impl Unsaved {
-    fn hear(&self) -> Trouble {
-        let ever = Arc::clone(&self.0);
-        Arc::new(move |session, why| match why {
-            Some(why) => {
-                ever.store(true, Ordering::Relaxed);
-                complain(&one_line(&format!("session {session} is not saved: {why}"), 400));
-            }
-            None => complain(&format!("session {session} is saved again")),
-        })
-    }
-
-    fn exit_code(&self) -> u8 {
-        if self.0.load(Ordering::Relaxed) { headless::NOT_SAVED } else { 0 }
     }
 }
 
@@ -324,30 +311,30 @@ async fn play(replay_args: cli::Replay, loaded: Loaded, paths: Paths, folder: Pa
         paused: false,
     };
     let live = house.replay(&replay_args.file, options)?;
-    on_screen(house, live, None, None, Fresh::Refused, None, None).await
+    on_screen(house, live, Showing::default()).await
 }
 
-/// Whether a new session may be begun from here.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fresh {
-    Allowed,
-    Refused,
-}
-
-/// Shows a session until the person leaves, then lets everything end in order. Under `name` its draft is kept.
-async fn on_screen(
-    mut house: House,
-    live: Live,
-    name: Option<SessionId>,
+/// How a session is shown.
+#[derive(Default)]
+struct Showing {
+    /// Under this name its draft is kept.
+    claim: Option<Claim>,
     prompt: Option<String>,
-    fresh: Fresh,
+    /// A new session may be begun from here.
+    can_begin: bool,
     models: Option<Models>,
     warning: Option<String>,
-) -> anyhow::Result<u8> {
+    unsaved: Unsaved,
+}
+
+/// Shows a session until the person leaves, then lets everything end in order.
+async fn on_screen(mut house: House, live: Live, showing: Showing) -> anyhow::Result<u8> {
+    let Showing { claim, prompt, can_begin, models, warning, unsaved } = showing;
+    let weather = live.weather.clone();
     let (keymap, about_keys) = Keymap::new(&house.config().keys);
     let mut warnings: Vec<String> = house.loaded.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(about_keys);
-    let draft = name.as_ref().and_then(|name| house.draft(name));
+    let draft = claim.as_ref().and_then(|claim| house.draft(claim));
     warnings.extend(house.take_told());
     warnings.extend(warning);
     let chooser = house.chooser();
@@ -359,7 +346,7 @@ async fn on_screen(
         warnings,
         prompt,
         draft,
-        state: name.map(|name| (house.paths.session_state(), name)),
+        state: claim.map(|claim| (house.paths.session_state(), claim)),
         history: Some(house.paths.history_file()),
         #[cfg(feature = "images")]
         folder: house.folder.clone(),
@@ -369,7 +356,7 @@ async fn on_screen(
         },
         new_session: None,
     };
-    if fresh == Fresh::Allowed {
+    if can_begin {
         shell.new_session = Some(Box::new(|| {
             let live = house.open(&Start::New).map_err(|error| format!("{error:#}"));
             Box::pin(async { live })
@@ -377,7 +364,27 @@ async fn on_screen(
     }
     let code = app::run(shell).await;
     house.close().await;
-    code.context("the terminal")
+    let code = code.context("the terminal")?;
+    // A mirror's log is its own affair.
+    let unsaved = unsaved.why().or_else(|| {
+        let why = weather.borrow().not_saved.clone()?;
+        Some(format!("this session is not saved: {why}"))
+    });
+    if let Some(why) = &unsaved {
+        complain(&one_line(why, 400));
+    }
+    Ok(not_saved(code, unsaved.is_some()))
+}
+
+/// Says what became of a log when its session was closed, unless that was said, and returns the exit code.
+fn at_the_end(unsaved: &Unsaved, code: u8) -> u8 {
+    let ended = unsaved.exit_code(code);
+    if ended != code
+        && let Some(why) = unsaved.why()
+    {
+        complain(&one_line(&why, 400));
+    }
+    ended
 }
 
 async fn one_frame(frame: &cli::Frame, house: &House) -> anyhow::Result<u8> {
@@ -388,6 +395,8 @@ async fn one_frame(frame: &cli::Frame, house: &House) -> anyhow::Result<u8> {
     };
     let size = (frame.size.width, frame.size.height);
     let path = house.session_path(&frame.file.to_string_lossy())?;
+    // The screen shows it at the end only.
+    house.damage_of(&path).iter().for_each(|(_, text)| complain(text));
     output::print_exactly(&headless::frame::dump(house, &path, frame.seq.map(Seq), size, kind).await?)?;
     Ok(0)
 }

@@ -4,43 +4,39 @@
 
 mod aim;
 mod explain;
+mod watched;
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::time::Instant;
 
-use super::{Audience, Begun, House, wall_clock};
+use super::{Audience, Begun, House};
 use crate::agent::{EngineChoice, Switch};
 use crate::bridge::hub::{Backlog, Hub, RING_BYTES};
 use crate::bridge::mirror::{self, Mirror};
-use crate::bridge::session::{self, notice};
-use crate::bridge::{Delivery, Live, remote};
+use crate::bridge::session::notice;
+use crate::bridge::{Delivery, Live};
 use crate::cli;
 use crate::config::{environment, secret};
-use crate::dialect::{Context, DIALECTS, Decode};
+use crate::dialect::DIALECTS;
 use crate::engine::discover::{self, ModelInfo};
 use crate::engine::remote::probe::{self, Found, How};
-use crate::engine::remote::{Named, Remote, Style, Target, is_newer, which};
-use crate::event::{AgentEvent, Caps, Envelope, Fault, FaultKind, Json, Level, LinkState, Mode, Seq};
+use crate::engine::remote::{Remote, Style, Target, is_newer, which};
+use crate::event::{AgentEvent, Envelope, Fault, FaultKind, Json, Level, LinkState, Seq};
 use crate::net::call::{Framing, HttpCall, Method, Value};
 use crate::net::record::Tap;
 use crate::net::reel;
-use crate::net::{Http, Patience, probe as ask};
+use crate::net::{Http, probe as ask};
 use crate::store::msg::ModelChoice;
-use crate::text::address::{has_login, is_exposed, origin, path_and_query, without_credentials};
+use crate::text::address::{has_login, is_exposed, origin, without_credentials};
 use aim::Aim;
 
 /// How long a server may take to say what it is.
 const LOOK: Duration = Duration::from_secs(3);
 /// How long opening a session there may take: it may look for a model first.
 const OPEN: Duration = Duration::from_secs(20);
-/// How often a stream that is watched is opened again without getting on.
-const RETRIES: u32 = 6;
 
 /// What was typed can't be meant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -122,7 +118,7 @@ impl House {
             return Err(Wrong(text.to_owned()).into());
         }
         if let Some(path) = &aim.file {
-            return Ok(self.play_bytes(path.clone(), &aim, typed));
+            return self.play_file(path.clone(), &aim, typed);
         }
         let headers = headers(&aim, typed.token_env.as_deref()).await?;
         let warning = exposed(&aim, &headers);
@@ -281,27 +277,6 @@ impl House {
         Ok(Attached { live, past: Seq(0), opened: None, models, warning: None })
     }
 
-    fn watch(&mut self, http: Http, target: &Target, aim: &Aim, notices: Vec<AgentEvent>) -> Attached {
-        let call = HttpCall {
-            method: aim.method.unwrap_or(Method::Get),
-            url: target.url.clone(),
-            headers: target.headers.clone(),
-            body: None,
-            framing: Framing::Any,
-        };
-        let epoch = Instant::now();
-        let patience = Patience {
-            first_byte: aim.idle,
-            idle: aim.idle,
-            no_output: Duration::ZERO,
-            retries: RETRIES,
-            resend: true,
-            epoch,
-        };
-        let from = remote::From::Stream { http, call, patience };
-        self.follow(from, aim, path_and_query(&target.url).0.to_owned(), target.explain, notices, epoch)
-    }
-
     /// Mirrors a session of another `jarvis-tui`. Returns once its past was told, or says why it can't be had.
     async fn mirror(
         &mut self,
@@ -361,75 +336,6 @@ impl House {
         }
         let models = Models { http, target: None, known: Vec::new(), server: models.filter(|_| !read_only) };
         Ok(Attached { live, past, opened, models, warning: None })
-    }
-
-    fn play_bytes(&mut self, path: PathBuf, aim: &Aim, typed: &cli::Attach) -> Attached {
-        let paced = self.audience == Audience::Screen;
-        let from = remote::From::File { path, paced, reel: self.reel.clone() };
-        self.follow(from, aim, String::new(), typed.explain, Vec::new(), Instant::now())
-    }
-
-    fn follow(
-        &mut self,
-        from: remote::From,
-        aim: &Aim,
-        path: String,
-        explain: bool,
-        notices: Vec<AgentEvent>,
-        epoch: Instant,
-    ) -> Attached {
-        let mut begun = self.begin();
-        begun.notices.extend(notices);
-        let Begun {
-            session,
-            hub,
-            writer,
-            not_saved,
-            standing,
-            past: _,
-            sealed,
-            notices,
-            wall: _,
-            waiting: _,
-            grants: _,
-        } = begun;
-        let told = Arc::new(AtomicBool::new(false));
-        let dialect = aim.dialect.clone();
-        let decoders: remote::Decoders = Arc::new(move || {
-            let context = Context { prompt: None, path: path.clone(), content_type: String::new() };
-            Box::new(Named::new(dialect.as_deref(), context, told.clone(), explain)) as Box<dyn Decode>
-        });
-        let opened = AgentEvent::SessionOpened {
-            wall: wall_clock(),
-            engine: aim.name.clone(),
-            model: String::new(),
-            why: "watched".to_owned(),
-            mode: Mode::default(),
-            folder: self.folder.display().to_string(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            caps: Caps { cancel: true, ..Caps::default() },
-            window: None,
-            price: None,
-        };
-        let lingers = self.audience == Audience::Screen;
-        let feed = remote::start(remote::Watched { from, decoders, opened, lingers }, &mut self.tasks);
-        let setup = session::Setup {
-            session,
-            hub,
-            writer,
-            not_saved,
-            standing,
-            state: None,
-            waiting: Vec::new(),
-            granted: Vec::new(),
-            trouble: None,
-            past: Box::pin(async move { sealed.await.unwrap_or_default() }),
-            notices,
-            epoch,
-        };
-        let live = session::start(setup, feed, &mut self.tasks);
-        let models = Models { http: self.http.clone(), target: None, known: Vec::new(), server: None };
-        Attached { live, past: Seq(0), opened: None, models, warning: None }
     }
 }
 

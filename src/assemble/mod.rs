@@ -3,14 +3,13 @@
 
 mod attach;
 mod choice;
+mod saved;
 mod serve;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::anyhow;
-use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -25,18 +24,17 @@ use crate::bridge::session::{self, Past, Standing, notice};
 use crate::bridge::{Live, local};
 use crate::config::{Config, Loaded, Paths, environment};
 use crate::event::{AgentEvent, CallId, Grant, Level, Millis, SessionId, Tuning};
-use crate::journal::{self, Header, Listing, Reader, Want, Writer};
-pub use crate::journal::{Part, SessionState};
+use crate::journal::{self, Header, Reader, Want, Writer};
+pub use crate::journal::{Claim, Part, SessionState};
 use crate::net::record::Tap;
 use crate::net::reel::Reel;
 use crate::net::{self, Http};
 use crate::tool;
 
-use crate::text::one_line;
-
 pub use crate::bridge::replay;
 pub use attach::{Attached, Models, Wrong};
 use choice::Agreed;
+use saved::is_unfinished;
 pub use choice::{Chooser, Listed};
 pub use serve::Served;
 pub use serve::listen::Serving;
@@ -190,34 +188,6 @@ impl House {
         Ok(replay::at_once(Reader::open(path)?)?)
     }
 
-    /// Lists saved sessions, of this folder or of all; those in which nothing was said are left out.
-    pub fn sessions(&self, all: bool) -> anyhow::Result<Listing> {
-        let mut listing = journal::list(&self.paths.sessions())?;
-        let folder = self.folder.display().to_string();
-        let state = self.paths.session_state();
-        let wanted = |session: &journal::Summary| {
-            session.kind != journal::ANSWER && (session.title.is_some() || is_unfinished(&state, &session.id))
-        };
-        listing.sessions.retain(|session| wanted(session) && (all || session.folder == folder));
-        Ok(listing)
-    }
-
-    /// Returns the log of a session, by its name or the beginning of it, or by the path of a log.
-    pub fn session_path(&self, wanted: &str) -> anyhow::Result<PathBuf> {
-        let path = Path::new(wanted);
-        if path.is_file() {
-            return Ok(path.to_owned());
-        }
-        Ok(journal::find(&self.paths.sessions(), wanted)?.path)
-    }
-
-    /// Removes a session for good, and returns its whole name.
-    pub fn remove_session(&self, wanted: &str) -> anyhow::Result<SessionId> {
-        let id = journal::remove(&self.paths.sessions(), wanted)?.id;
-        SessionState::new(&self.paths.session_state(), &id).remove()?;
-        Ok(id)
-    }
-
     /// Waits until every session has written its last line, and removes the logs in which nothing was said.
     pub async fn close(mut self) {
         let all = async { while self.tasks.join_next().await.is_some() {} };
@@ -232,27 +202,6 @@ impl House {
                 let _ = std::fs::remove_file(&path);
             }
         }
-    }
-
-    fn find(&self, start: &Start) -> anyhow::Result<PathBuf> {
-        let dir = self.paths.sessions();
-        let folder = self.folder.display().to_string();
-        let state = self.paths.session_state();
-        let unfinished = |session: &SessionId| is_unfinished(&state, session);
-        let found = match start {
-            Start::Resume(Some(wanted)) => journal::find(&dir, wanted)?.path,
-            Start::Continue => {
-                journal::newest_of(&dir, Some(&folder), &unfinished)?
-                    .ok_or_else(|| {
-                        anyhow!("no session of {folder} is saved yet; `jarvis-tui sessions list --all` shows others")
-                    })?
-                    .path
-            }
-            Start::Resume(None) | Start::New => {
-                journal::newest_of(&dir, None, &unfinished)?.ok_or_else(|| anyhow!("no session is saved yet"))?.path
-            }
-        };
-        Ok(found)
     }
 
     fn fresh_name(&self, wall: u64) -> SessionId {
@@ -346,64 +295,6 @@ impl House {
             waiting,
             grants,
         })
-    }
-
-    /// Returns where a session's state is kept; nothing where nobody comes back for it.
-    pub fn state_of(&self, session: &SessionId) -> Option<SessionState> {
-        (self.audience != Audience::Pipe).then(|| SessionState::new(&self.paths.session_state(), session))
-    }
-
-    /// Reads what a session's state has; what can't be read is told.
-    fn recall<T: DeserializeOwned + Default>(&mut self, session: &SessionId, part: Part) -> T {
-        let Some(state) = self.state_of(session) else { return T::default() };
-        state
-            .load(part)
-            .unwrap_or_else(|error| {
-                self.told.push(error.to_string());
-                None
-            })
-            .unwrap_or_default()
-    }
-
-    /// Returns the prompts that an earlier run did not get to send.
-    fn waiting(&mut self, session: &SessionId) -> Vec<String> {
-        let waiting: Vec<String> = self.recall(session, Part::Queue);
-        match waiting.len() {
-            0 => {}
-            1 => self.told.push("1 prompt was waiting; Enter sends it, or your next prompt goes first".to_owned()),
-            many => {
-                self.told
-                    .push(format!("{many} prompts were waiting; Enter sends them, or your next prompt goes first"));
-            }
-        }
-        waiting
-    }
-
-    /// Returns what an earlier run was allowed.
-    fn grants(&mut self, session: &SessionId) -> Vec<Grant> {
-        let grants: Vec<Grant> = self.recall(session, Part::Grants);
-        let patterns: Vec<_> = grants.iter().map(|grant| one_line(&grant.pattern(), 60)).collect();
-        match grants.len() {
-            0 => {}
-            1 => self.told.push(format!("1 grant of this session still holds: {}", patterns.join(", "))),
-            many => self.told.push(format!("{many} grants of this session still hold: {}", patterns.join(", "))),
-        }
-        grants
-    }
-
-    /// Returns what stood in the composer of a session when it was left.
-    pub fn draft(&mut self, session: &SessionId) -> Option<String> {
-        let draft: String = self.recall(session, Part::Draft);
-        if draft.trim().is_empty() {
-            return None;
-        }
-        self.told.push("draft restored".to_owned());
-        Some(draft)
-    }
-
-    /// Takes what a person should know about what was restored.
-    pub fn take_told(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.told)
     }
 
     /// Lets someone hear when a session's log can't be written.
@@ -512,12 +403,6 @@ fn read_past(reader: &Reader, was_torn: bool) -> (History, Names, Past) {
         }
     };
     (history, names, past)
-}
-
-/// Returns whether something was typed in a session and never sent.
-fn is_unfinished(state: &Path, session: &SessionId) -> bool {
-    let state = SessionState::new(state, session);
-    state.has(Part::Draft) || state.has(Part::Queue)
 }
 
 /// Returns whether nothing was ever said in a session.

@@ -429,7 +429,7 @@ fn unreadable(error: &OpenError) -> Refused {
         OpenError::Io { cause, .. } if cause.kind() == std::io::ErrorKind::NotFound => {
             Refused::not_found("this session was removed")
         }
-        OpenError::Io { .. } | OpenError::NoHeader { .. } | OpenError::Newer { .. } => {
+        OpenError::Io { .. } | OpenError::NoHeader { .. } | OpenError::Empty { .. } | OpenError::Newer { .. } => {
             Refused::broken(error.to_string())
         }
     }

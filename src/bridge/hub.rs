@@ -141,6 +141,14 @@ impl Hub {
         self.lock().last
     }
 
+    /// Returns the last number that is in the log; nothing where no log is written here.
+    pub fn saved(&self) -> Option<Seq> {
+        match &self.lock().backlog {
+            Backlog::Memory => None,
+            Backlog::Journal(reader) => reader.saved(),
+        }
+    }
+
     pub fn is_closed(&self) -> bool {
         self.lock().closed
     }

@@ -411,6 +411,7 @@ impl Follower {
             && let Err(error) = writer.sync()
         {
             tracing::error!("the log can't be written: {error}");
+            self.weather.send_modify(|weather| weather.not_saved = Some(error.to_string()));
         }
         self.mirror.hub.close();
     }

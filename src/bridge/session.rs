@@ -1,7 +1,9 @@
 //! The spine: takes events from one source, merges, numbers, times and seals them, writes them to the log, and only
 //! then publishes. Owns the queue of prompts. Knows nothing of what the events mean to anyone.
 
+mod merge;
 mod queue;
+mod saving;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,12 +21,12 @@ use crate::event::{
 };
 use crate::journal::{Part, SessionState, Writer};
 
+use self::merge::merge;
 use self::queue::Queue;
+pub use self::saving::{Kept, Trouble};
 use super::hub::Hub;
 use super::{Live, Published};
 
-/// Merged deltas grow no larger than this, so that an event stays a short line.
-const MERGED: usize = 4 * 1024;
 /// Events taken from the source in one go: they become one write and one wake-up.
 const BATCH: usize = 512;
 
@@ -68,9 +70,6 @@ pub struct Past {
     pub notices: Vec<AgentEvent>,
 }
 
-/// Hears why a session isn't saved, and nothing once it is.
-pub type Trouble = Arc<dyn Fn(&SessionId, Option<&str>) + Send + Sync>;
-
 /// What a session is made of.
 pub struct Setup {
     pub session: SessionId,
@@ -85,7 +84,7 @@ pub struct Setup {
     pub waiting: Vec<String>,
     /// What an earlier run was allowed, as it is saved.
     pub granted: Vec<String>,
-    /// Told when the log can't be written, and with nothing when it can again.
+    /// Told when the log can't be written, when it can again, and when it was removed.
     pub trouble: Option<Trouble>,
     /// What is found while the log is read.
     pub past: BoxFuture<'static, Past>,
@@ -125,6 +124,7 @@ async fn run(setup: Setup, mut feed: Feed, mut wishes: mpsc::Receiver<Command>, 
         epoch: setup.epoch,
         last_at: setup.standing.base,
         opened: false,
+        has_turns: setup.standing.last > Seq(0),
         queue: Queue::held(setup.waiting),
         outbox: VecDeque::new(),
         notices: told,
@@ -139,7 +139,7 @@ async fn run(setup: Setup, mut feed: Feed, mut wishes: mpsc::Receiver<Command>, 
     spine.publish(left_open);
     spine.say_queue();
     if let Some(why) = spine.not_saved.clone() {
-        spine.tell_trouble(Some(&why));
+        spine.tell_trouble(Kept::Not(&why));
     }
     loop {
         // Wishes before traffic, so that a flood can't hold up a cancel.
@@ -185,7 +185,7 @@ async fn run(setup: Setup, mut feed: Feed, mut wishes: mpsc::Receiver<Command>, 
     }
     let rest = spine.sealer.seal(TurnEnd::Interrupted);
     spine.publish(rest);
-    spine.sync();
+    spine.finish();
     spine.hub.close();
 }
 
@@ -207,6 +207,8 @@ struct Spine {
     last_at: Millis,
     /// This run's `SessionOpened` was told.
     opened: bool,
+    /// Something was said in it, now or in an earlier run.
+    has_turns: bool,
     queue: Queue,
     /// Wishes that the source has no room for yet.
     outbox: VecDeque<Command>,
@@ -302,8 +304,10 @@ impl Spine {
         let mut published = Vec::with_capacity(events.len());
         let mut logged = false;
         for event in merge(events) {
-            if let AgentEvent::UserMessage { .. } = &event {
-                logged |= self.queue.logged();
+            match &event {
+                AgentEvent::TurnStarted { .. } => self.has_turns = true,
+                AgentEvent::UserMessage { .. } => logged |= self.queue.logged(),
+                _ => {}
             }
             if let AgentEvent::TurnFinished { end, .. } = &event {
                 for closing in self.sealer.close(end) {
@@ -320,18 +324,6 @@ impl Spine {
         self.tell_rewritten();
     }
 
-    /// Says that the log was removed and is there again.
-    fn tell_rewritten(&mut self) {
-        let Some(writer) = &self.writer else { return };
-        if std::mem::replace(&mut self.rewritten, writer.rewritten()) != writer.rewritten() {
-            let text =
-                format!("the log was removed while it was in use; it was written anew to {}", writer.path().display());
-            tracing::error!("{text}");
-            self.tell_trouble(Some(&text));
-            self.say(notice(Level::Warn, REWRITTEN, text));
-        }
-    }
-
     fn number(&mut self, event: AgentEvent, at: Millis, out: &mut Vec<Arc<Published>>) {
         if let Err(breach) = self.sealer.observe(&event) {
             tracing::warn!("event out of order: {breach}");
@@ -343,50 +335,6 @@ impl Spine {
                 out.push(Arc::new(Published { envelope, line: Bytes::from(line) }));
             }
             Err(error) => tracing::error!("an event could not be written as JSON: {error}"),
-        }
-    }
-
-    fn write(&mut self, published: &[Arc<Published>]) {
-        let Some(writer) = &mut self.writer else { return };
-        let lines: Vec<Bytes> = published.iter().map(|fact| fact.line.clone()).collect();
-        let trouble = match writer.append(&lines) {
-            Ok(()) => writer.not_saved(),
-            Err(error) => Some(error.to_string()),
-        };
-        self.say_saved(trouble);
-    }
-
-    fn sync(&mut self) {
-        if let Some(writer) = &mut self.writer
-            && let Err(error) = writer.sync()
-        {
-            let trouble = Some(error.to_string());
-            self.say_saved(trouble);
-        }
-    }
-
-    fn retry(&mut self) {
-        if let Some(writer) = &mut self.writer {
-            let trouble = match writer.retry().and_then(|()| writer.sync()) {
-                Ok(()) => writer.not_saved(),
-                Err(error) => Some(error.to_string()),
-            };
-            self.say_saved(trouble);
-        }
-    }
-
-    fn say_saved(&mut self, trouble: Option<String>) {
-        if trouble != self.not_saved {
-            if let Some(why) = &trouble {
-                tracing::error!("the log can't be written: {why}");
-            }
-            self.tell_trouble(trouble.as_deref());
-            self.not_saved.clone_from(&trouble);
-            let now = self.now();
-            self.weather.send_modify(|weather| {
-                weather.not_saved = trouble;
-                weather.now = now;
-            });
         }
     }
 
@@ -431,12 +379,6 @@ impl Spine {
         }
     }
 
-    fn tell_trouble(&self, why: Option<&str>) {
-        if let Some(trouble) = &self.trouble {
-            trouble(&self.session, why);
-        }
-    }
-
     /// The source counts from this run's epoch, everyone else on the session's clock.
     fn say_link(&self, state: LinkState) {
         let shift = |time: Millis| self.base.plus(time);
@@ -471,45 +413,6 @@ async fn room(source: Option<&mpsc::Sender<Command>>) {
     if let Some(source) = source {
         let _ = source.reserve().await;
     }
-}
-
-/// Merges neighbouring deltas of one message or call. The text is the same, the events are fewer.
-fn merge(events: Vec<AgentEvent>) -> Vec<AgentEvent> {
-    let mut out: Vec<AgentEvent> = Vec::with_capacity(events.len());
-    for event in events {
-        let grown = match (out.last_mut(), &event) {
-            (
-                Some(AgentEvent::TextDelta { message, text, kind }),
-                AgentEvent::TextDelta { message: same, text: more, kind: same_kind },
-            ) if message == same && kind == same_kind => grow(text, more),
-            (
-                Some(AgentEvent::ReasoningDelta { message, text }),
-                AgentEvent::ReasoningDelta { message: same, text: more },
-            ) if message == same => grow(text, more),
-            (Some(AgentEvent::ToolArgsDelta { call, json }), AgentEvent::ToolArgsDelta { call: same, json: more })
-                if call == same =>
-            {
-                grow(json, more)
-            }
-            (
-                Some(AgentEvent::ToolOutput { call, stream, text }),
-                AgentEvent::ToolOutput { call: same, stream: same_stream, text: more },
-            ) if call == same && stream == same_stream => grow(text, more),
-            _ => false,
-        };
-        if !grown {
-            out.push(event);
-        }
-    }
-    out
-}
-
-fn grow(text: &mut String, more: &str) -> bool {
-    if text.len() + more.len() > MERGED {
-        return false;
-    }
-    text.push_str(more);
-    true
 }
 
 /// Says that something about the session itself went wrong, in the form of a fact.

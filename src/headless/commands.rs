@@ -19,11 +19,13 @@ pub fn list_sessions(house: &House, all: bool, as_json: bool) -> anyhow::Result<
         complain(&trouble.to_string());
     }
     let is_whole = listing.unreadable.is_empty();
+    let damage = house.damage(&listing);
     if as_json {
         let rows: Vec<_> = listing
             .sessions
             .iter()
-            .map(|session| {
+            .zip(&damage)
+            .map(|(session, damage)| {
                 json!({
                     "id": session.id,
                     "title": session.title,
@@ -34,6 +36,9 @@ pub fn list_sessions(house: &House, all: bool, as_json: bool) -> anyhow::Result<
                     "modified": session.modified,
                     "bytes": session.bytes,
                     "path": session.path.display().to_string(),
+                    "damage": damage.iter().map(|(code, message)| {
+                        json!({ "code": code, "message": message })
+                    }).collect::<Vec<_>>(),
                 })
             })
             .collect();
@@ -46,11 +51,12 @@ pub fn list_sessions(house: &House, all: bool, as_json: bool) -> anyhow::Result<
         return Ok(is_whole);
     }
     let mut text = String::new();
-    for session in &listing.sessions {
+    for (session, damage) in listing.sessions.iter().zip(&damage) {
+        let mark = if damage.is_empty() { "" } else { "damaged: " };
         let title = session.title.as_deref().unwrap_or("(nothing said)");
         let _ = writeln!(
             text,
-            "{}  {}  {:>7}  {:<24}  {}",
+            "{}  {}  {:>7}  {:<24}  {mark}{}",
             one_line(session.id.as_str(), 80),
             local_time(session.modified),
             size(session.bytes),

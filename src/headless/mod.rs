@@ -6,12 +6,15 @@ pub mod commands;
 pub mod frame;
 pub mod output;
 pub mod stdin;
+pub mod unsaved;
 
+mod held;
 mod tally;
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -24,6 +27,7 @@ use crate::event::{
 };
 use crate::text::clean::{clean, one_line};
 
+use held::Held;
 use output::{Unwritten, for_people, say};
 pub use tally::{Tally, exit_code};
 
@@ -84,6 +88,7 @@ pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
     // A resumed session may first close what its last run left open; that is not our turn.
     let mut began = watching;
     let mut saved = Saved::new(&live);
+    let mut held = Held::default();
     loop {
         let open = tokio::select! {
             biased;
@@ -105,8 +110,12 @@ pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
                 let _ = live.commands.send(Command::Cancel).await;
                 continue;
             }
-            why = saved.trouble() => {
-                printer.say(&format!("! {why}"));
+            news = saved.news() => {
+                match news {
+                    Some(why) => printer.say(&format!("! {why}")),
+                    None => printer.say("· the session is saved again"),
+                }
+                printer.lines(&mut held, live.hub.saved())?;
                 continue;
             }
             open = subscription.batch(512, &mut batch) => open,
@@ -129,15 +138,22 @@ pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
             {
                 tally.limit_reached(fault);
             }
-            printer.fact(&fact.envelope, &fact.line, began)?;
+            printer.fact(&fact.envelope, began)?;
+            if run.format == Format::StreamJson {
+                held.push(Arc::clone(&fact));
+            }
             if let Some(remark) = tally.remark().filter(|_| began) {
                 printer.say(&format!("! {remark}"));
             }
             over |= !watching && began && matches!(fact.envelope.event, AgentEvent::TurnFinished { .. });
         }
+        printer.lines(&mut held, live.hub.saved())?;
         if over || !open {
             break;
         }
+    }
+    if held.len() > 0 {
+        printer.say(&format!("! {} events are not in the log, so they were not printed", held.len()));
     }
     if let Some((text, is_news)) = saved.at_the_end() {
         if is_news {
@@ -168,13 +184,14 @@ impl Saved {
         self.weather.borrow().not_saved.as_ref().map(|why| format!("this session is not saved: {why}"))
     }
 
-    /// Waits until the log can't be written for another reason than before. Cancel-safe.
-    async fn trouble(&mut self) -> String {
+    /// Waits until the log can't be written for another reason than before, which it returns, or has everything again.
+    /// Cancel-safe.
+    async fn news(&mut self) -> Option<String> {
         loop {
             let now = self.now();
-            if let Some(why) = now.filter(|why| self.told.as_ref() != Some(why)) {
-                self.told = Some(why.clone());
-                return why;
+            if now != self.told {
+                self.told.clone_from(&now);
+                return now;
             }
             if !self.open {
                 return std::future::pending().await;
@@ -198,8 +215,7 @@ impl Saved {
 
     /// An answer that is well but not saved is no plain success.
     fn exit_code(&self, code: u8) -> u8 {
-        let well = code == 0 || code == 7;
-        if well && (self.removed || self.now().is_some()) { NOT_SAVED } else { code }
+        unsaved::not_saved(code, self.removed || self.now().is_some())
     }
 }
 
@@ -331,17 +347,28 @@ impl Printer {
         }
     }
 
-    fn fact(&mut self, envelope: &Envelope, line: &[u8], began: bool) -> Result<(), Unwritten> {
-        if self.format == Format::StreamJson {
+    /// Prints the lines that the log has.
+    fn lines(&mut self, held: &mut Held, saved: Option<Seq>) -> Result<(), Unwritten> {
+        while let Some(fact) = held.next(saved) {
             if self.to_terminal {
-                output::print_json(&String::from_utf8_lossy(line))?;
+                output::print_json(&String::from_utf8_lossy(&fact.line))?;
             } else {
                 let mut out = std::io::stdout().lock();
-                out.write_all(line)?;
+                out.write_all(&fact.line)?;
                 out.write_all(b"\n")?;
                 out.flush()?;
             }
-            if began {
+        }
+        Ok(())
+    }
+
+    fn fact(&mut self, envelope: &Envelope, began: bool) -> Result<(), Unwritten> {
+        if self.format == Format::StreamJson {
+            if let AgentEvent::Noticed { level: level @ (Level::Warn | Level::Error), code, text } = &envelope.event
+                && code != "no_engine"
+            {
+                self.say(&format!("{} {text}", tally::sign(*level)));
+            } else if began {
                 self.how_it_ended(&envelope.event);
             }
             return Ok(());

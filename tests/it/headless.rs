@@ -15,7 +15,7 @@ fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/headless").join(name)
 }
 
-fn command(home: &TempDir, args: &[&str], env: &[(&str, &str)]) -> Command {
+pub(crate) fn command(home: &TempDir, args: &[&str], env: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_jarvis-tui"));
     command
         .env_clear()
@@ -29,7 +29,7 @@ fn command(home: &TempDir, args: &[&str], env: &[(&str, &str)]) -> Command {
     command
 }
 
-async fn run(home: &TempDir, args: &[&str], env: &[(&str, &str)]) -> Ran {
+pub(crate) async fn run(home: &TempDir, args: &[&str], env: &[(&str, &str)]) -> Ran {
     let output = command(home, args, env).output();
     let output = tokio::time::timeout(std::time::Duration::from_mins(1), output).await.expect("it ends").unwrap();
     Ran {
@@ -39,7 +39,7 @@ async fn run(home: &TempDir, args: &[&str], env: &[(&str, &str)]) -> Ran {
     }
 }
 
-const OFFLINE: (&str, &str) = ("JARVIS_TUI_MODEL", "offline");
+pub(crate) const OFFLINE: (&str, &str) = ("JARVIS_TUI_MODEL", "offline");
 
 /// A chat with a server of its own that gives these answers in turn.
 async fn chat(answers: Vec<Vec<Act>>, more: &[&str]) -> (Ran, Server, TempDir) {
@@ -411,4 +411,38 @@ mod terminal {
         let said = shown(home.path(), &["replay".as_ref(), good.as_ref(), "--headless".as_ref(), "--json".as_ref()]);
         assert!(said.contains(r"x\u009b2J\u202ey\u001b[31mz"), "JSON keeps what it means: {said:?}");
     }
+}
+
+#[tokio::test]
+async fn a_server_whose_log_was_removed_says_so_and_ends_with_its_own_code() {
+    use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+    let home = home();
+    let mut child = command(&home, &["serve", "--port", "0"], &[OFFLINE])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(child.stdout.take().unwrap()).lines();
+    let url = said.next_line().await.unwrap().unwrap().replace("listening on ", "");
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let opened = client.post(format!("{url}/v1/sessions")).body("{}").send().await.unwrap().text().await.unwrap();
+    let id = serde_json::from_str::<Value>(&opened).unwrap()["id"].as_str().unwrap().to_owned();
+    let commands = format!("{url}/v1/sessions/{id}/commands");
+    let prompt = value!({ "type": "prompt", "text": "what is 6*7" }).to_string();
+    client.post(commands).body(prompt).send().await.unwrap();
+    let mut events = client.get(format!("{url}/v1/sessions/{id}/events")).send().await.unwrap();
+    let mut told = String::new();
+    while !told.contains("turn_finished") {
+        told.push_str(&String::from_utf8_lossy(&events.chunk().await.unwrap().unwrap()));
+    }
+    let log = home.path().join("sessions").join(format!("{id}.jsonl"));
+    std::fs::remove_file(&log).unwrap();
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    drop(events);
+    let mut error = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut error).await.unwrap();
+    assert_eq!(child.wait().await.unwrap().code(), Some(8), "{error}");
+    assert!(error.contains("the log was removed while it was in use"), "{error}");
+    assert!(log.exists());
 }

@@ -96,8 +96,8 @@ fn a_folder_is_listed_newest_first() {
     assert_eq!(listing.unreadable.len(), 1);
     let first = &listing.sessions[0];
     assert_eq!((first.modified, first.started_at, first.folder.as_str()), (999_999_000, 5, "/y"));
-    assert_eq!(journal::newest_of(dir.path(), Some("/x"), &|_| false).unwrap().unwrap().id.as_str(), "a-0001");
-    assert_eq!(journal::newest_of(dir.path(), Some("/none"), &|_| false).unwrap(), None);
+    assert_eq!(journal::newest_of(dir.path(), Some("/x"), &|_| false, &mut Vec::new()).unwrap().unwrap().id.as_str(), "a-0001");
+    assert_eq!(journal::newest_of(dir.path(), Some("/none"), &|_| false, &mut Vec::new()).unwrap(), None);
     assert!(journal::list(&dir.path().join("not there")).unwrap().sessions.is_empty());
 }
 
@@ -131,4 +131,51 @@ fn what_is_in_use_is_not_removed() {
         std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     left.sort();
     assert_eq!(left, ["a-00012.c1.out", "a-00012.jsonl"]);
+}
+
+#[test]
+fn a_newer_log_that_cannot_be_read_is_told_and_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    session(dir.path(), "a-0001", "/x", Some("hello"), 9);
+    std::fs::write(dir.path().join("b-0002.jsonl"), "\0\0\0\n").unwrap();
+    let mut passed = Vec::new();
+    let newest = journal::newest_of(dir.path(), Some("/x"), &|_| false, &mut passed).unwrap();
+    assert_eq!((newest.unwrap().id.as_str(), passed.len()), ("a-0001", 1));
+    assert!(passed[0].to_string().contains("b-0002.jsonl"), "{}", passed[0]);
+}
+
+#[test]
+fn a_list_knows_which_logs_are_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let turn = |writer: &mut Writer, from: u64| {
+        writer.append(&[line(from, r#"{"type":"turn_finished","turn":"t2","end":"interrupted"}"#)]).unwrap();
+    };
+    for id in ["sound", "hole", "torn", "noise", "utf8"] {
+        session(dir.path(), id, "/x", Some("hello"), 0);
+    }
+    let add = |id: &str, bytes: &[u8]| {
+        let path = dir.path().join(format!("{id}.jsonl"));
+        std::io::Write::write_all(&mut std::fs::File::options().append(true).open(path).unwrap(), bytes).unwrap();
+    };
+    let (mut hole, _) = Writer::open(&dir.path().join("hole.jsonl")).unwrap();
+    turn(&mut hole, 7);
+    drop(hole);
+    add("torn", b"{\"seq\":2,\"at\"");
+    add("noise", b"noise\n");
+    add("utf8", b"{\"seq\":2,\"at\":2,\"event\":{\"type\":\"user_message\",\"message\":\"m\",\"text\":\"\xff\"}}\n");
+    let listing = journal::list(dir.path()).unwrap();
+    let damaged = |sessions: &[journal::Summary]| {
+        let found = journal::damage(sessions);
+        let mut ids: Vec<_> = std::iter::zip(sessions, found)
+            .filter(|(_, damage)| damage.notices().iter().any(|(code, _)| *code != "wrong_numbers") || damage.missing > 0)
+            .map(|(session, _)| session.id.to_string())
+            .collect();
+        ids.sort();
+        ids
+    };
+    assert_eq!(damaged(&listing.sessions), ["hole", "noise", "torn", "utf8"]);
+    // Half a line of a log that is being written is no damage.
+    let _open = Writer::open(&dir.path().join("sound.jsonl")).unwrap();
+    add("sound", b"{\"seq\":2,");
+    assert_eq!(damaged(&listing.sessions), ["hole", "noise", "torn", "utf8"]);
 }

@@ -7,6 +7,7 @@ mod attach;
 mod attach_openjarvis;
 mod cli;
 mod connections;
+mod damaged;
 mod dialects;
 mod encode_chat;
 mod encoders;

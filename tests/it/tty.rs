@@ -120,10 +120,16 @@ impl Tty {
         self.wait_for("an empty composer", |screen| composer(screen).is_some_and(|line| !line.contains(text)));
     }
 
-    /// Waits for an ask, selects the first answer and gives it. Enter counts only once nobody has typed for a while.
+    /// Waits for an ask and allows the call.
     fn allow(&mut self) {
+        self.answer("y");
+    }
+
+    /// Waits for an ask, selects an answer by its letter and gives it. Enter counts only once nobody has typed for a
+    /// while.
+    fn answer(&mut self, letter: &str) {
         self.shows("y once");
-        self.keys("y");
+        self.keys(letter);
         let deadline = Instant::now() + PATIENCE;
         while self.text().contains("y once") {
             assert!(Instant::now() < deadline, "the ask stayed:\n{}", self.text());
@@ -393,4 +399,52 @@ fn stopping_gives_the_terminal_back_and_going_on_takes_it() {
     tty.signal(Signal::SIGCONT);
     tty.shows("draft");
     assert!(tty.screen.screen().alternate_screen());
+}
+
+#[test]
+fn grants_and_waiting_prompts_outlive_a_kill_and_can_be_taken_back() {
+    let mut tty = Tty::offline();
+    tty.send("run `echo first`");
+    tty.answer("a");
+    tty.shows("1 grant");
+    tty.send("run `sleep 600`");
+    tty.shows("running shell");
+    for prompt in ["what is 6*7", "what is 6*8"] {
+        tty.send(prompt);
+    }
+    tty.shows("2 queued");
+    tty.signal(Signal::SIGKILL);
+    let mut tty = Tty::start_in(tty.ends().home, &["-m", "offline", "-c"]);
+    tty.wait_for("what was kept", |screen| {
+        ["2 prompts were waiting", "still holds: shell", "1 grant", "2 queued"].iter().all(|told| screen.contains(told))
+    });
+    tty.send("/permissions");
+    tty.shows("every call, this session");
+    tty.shows("in an earlier run");
+    tty.keys("\x1b[3~");
+    tty.lacks("1 grant");
+    tty.keys("\x1b");
+    tty.lacks("reading in the working folder");
+    tty.keys("\r");
+    tty.shows("6*7 = 42");
+    tty.shows("6*8 = 48");
+    tty.send("run `echo second`");
+    tty.shows("y once");
+}
+
+#[test]
+fn a_log_that_was_removed_under_the_chat_is_told_and_is_the_exit_code() {
+    let mut tty = Tty::offline();
+    tty.send("what is 6*7");
+    tty.shows("6*7 = 42");
+    tty.lacks("Esc stops");
+    let sessions = tty.home.as_ref().unwrap().path().join("jarvis/sessions");
+    let logs = || std::fs::read_dir(&sessions).unwrap().map(|log| log.unwrap().path()).collect::<Vec<_>>();
+    let log = logs().remove(0);
+    std::fs::remove_file(&log).unwrap();
+    tty.keys("\x04");
+    let ended = tty.ends();
+    assert_eq!(ended.code, 8);
+    assert!(String::from_utf8_lossy(&ended.raw).contains("the log was removed while it was in use"));
+    assert!(log.exists());
 }

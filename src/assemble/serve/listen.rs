@@ -19,6 +19,8 @@ pub struct Serving {
     pub settings: Settings,
     pub host: String,
     pub port: u16,
+    /// What is wrong with the recording that is played.
+    pub warnings: Vec<String>,
 }
 
 impl House {
@@ -57,12 +59,14 @@ impl House {
                 message: config.message,
             },
         };
+        let damage = args.replay.as_ref().map(|path| self.damage_of(path)).unwrap_or_default();
+        let warnings = damage.into_iter().map(|(_, text)| text).collect();
         let served = Served::new(self, config.ask_timeout);
         let served = match &args.replay {
             Some(path) => served.playing(path, args.speed as f32)?,
             None => served,
         };
-        Ok(Serving { factory: Arc::new(served), settings, host, port: args.port.unwrap_or(config.port) })
+        Ok(Serving { factory: Arc::new(served), settings, host, port: args.port.unwrap_or(config.port), warnings })
     }
 }
 

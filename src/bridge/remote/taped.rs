@@ -49,6 +49,10 @@ pub(super) async fn play(path: &Path, paced: bool, reel: Reel, decoders: Decoder
                 continue;
             }
             let begun = std::mem::take(begun);
+            if begun.is_empty() {
+                let fault = Fault::new(FaultKind::Internal, format!("{} is empty", path.display()));
+                return player.fail(TurnEnd::Failed(fault)).await;
+            }
             mode = if is_recording(&begun) { Mode::Recording } else { Mode::Plain };
             let went_on = if matches!(mode, Mode::Recording) {
                 player.lines(&mut lines, &begun, read == 0).await

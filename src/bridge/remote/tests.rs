@@ -98,6 +98,12 @@ async fn a_recording_is_played_in_its_time_answer_by_answer() {
 }
 
 #[tokio::test]
+async fn a_file_without_a_byte_says_that_it_is_empty() {
+    let end = ends(&played(b"", false).await);
+    assert!(matches!(&end[..], [TurnEnd::Failed(fault)] if fault.message.ends_with(" is empty")), "{end:?}");
+}
+
+#[tokio::test]
 async fn a_file_that_is_not_there_fails_with_its_name() {
     let mut tasks = JoinSet::new();
     let from = From::File { path: "/nowhere/at all".into(), paced: false, reel: Reel::default() };

@@ -135,7 +135,7 @@ async fn times_never_run_backwards_and_follow_the_clock() {
 
 #[test]
 fn merging_keeps_the_text_and_stops_at_other_events() {
-    let big = "x".repeat(MERGED);
+    let big = "x".repeat(merge::MERGED);
     let merged = merge(vec![delta("a"), delta("b"), delta(&big), opened(), delta("c")]);
     assert_eq!(merged, [delta("ab"), delta(&big), opened(), delta("c")]);
 }
@@ -256,7 +256,7 @@ async fn a_log_that_is_removed_is_told_at_once_and_written_anew() {
         setup.hub = Hub::new(Backlog::Journal(writer.reader()), 1 << 20);
         setup.writer = Some(writer);
         setup.trouble =
-            Some(Arc::new(move |_: &SessionId, why: Option<&str>| hears.lock().unwrap().push(why.map(str::to_owned))));
+            Some(Arc::new(move |_: &SessionId, what: Kept<'_>| hears.lock().unwrap().push(format!("{what:?}"))));
     });
     let mut facts = bench.live.hub.subscribe(Seq(0));
     bench.events.send(opened()).await.unwrap();
@@ -266,7 +266,41 @@ async fn a_log_that_is_removed_is_told_at_once_and_written_anew() {
     facts.next().await.unwrap();
     let Some(Delivery::Fact(fact)) = facts.next().await else { panic!("nothing was told") };
     assert!(matches!(&fact.envelope.event, AgentEvent::Noticed { code, .. } if code == REWRITTEN), "{fact:?}");
-    assert!(heard.lock().unwrap()[0].as_ref().unwrap().contains("was removed"));
+    assert!(heard.lock().unwrap()[0].starts_with("Anew(\"the log was removed"), "{heard:?}");
     let saved = crate::journal::Reader::open(&path).unwrap().read_all().unwrap();
     assert_eq!(saved.entries.len(), 3);
+}
+
+/// What is heard of a log that is removed behind what these events are, while nothing happens.
+async fn heard_of_a_log_removed_while_idle(events: Vec<AgentEvent>) -> (Vec<String>, bool) {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = Writer::create(dir.path(), &crate::journal::Header::new("s".into(), 0)).unwrap();
+    let path = writer.path().to_owned();
+    let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let hears = Arc::clone(&heard);
+    let bench = bench_with(|setup| {
+        setup.hub = Hub::new(Backlog::Journal(writer.reader()), 1 << 20);
+        setup.writer = Some(writer);
+        setup.trouble =
+            Some(Arc::new(move |_: &SessionId, what: Kept<'_>| hears.lock().unwrap().push(format!("{what:?}"))));
+    });
+    let mut facts = bench.live.hub.subscribe(Seq(0));
+    for event in events {
+        bench.events.send(event).await.unwrap();
+        facts.next().await.unwrap();
+    }
+    std::fs::remove_file(&path).unwrap();
+    everything(bench).await;
+    let heard = heard.lock().unwrap().clone();
+    (heard, path.exists())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_was_removed_while_nothing_happened_is_told_at_the_end_and_is_there_again() {
+    let turn = vec![opened(), AgentEvent::TurnStarted { turn: "t1".into(), parent: None }, finished()];
+    let (heard, is_there) = heard_of_a_log_removed_while_idle(turn).await;
+    assert_eq!((heard.len(), is_there), (1, true), "{heard:?}");
+    assert!(heard[0].starts_with("Anew(\"the log was removed"), "{heard:?}");
+    let (heard, is_there) = heard_of_a_log_removed_while_idle(vec![opened()]).await;
+    assert_eq!((heard, is_there), (vec![], false), "nothing was said in it");
 }

@@ -1,0 +1,45 @@
+//! PURE. Neighbouring deltas become one event.
+
+use crate::event::AgentEvent;
+
+/// Merged deltas grow no larger than this, so that an event stays a short line.
+pub(super) const MERGED: usize = 4 * 1024;
+
+/// Merges neighbouring deltas of one message or call. The text is the same, the events are fewer.
+pub(super) fn merge(events: Vec<AgentEvent>) -> Vec<AgentEvent> {
+    let mut out: Vec<AgentEvent> = Vec::with_capacity(events.len());
+    for event in events {
+        let grown = match (out.last_mut(), &event) {
+            (
+                Some(AgentEvent::TextDelta { message, text, kind }),
+                AgentEvent::TextDelta { message: same, text: more, kind: same_kind },
+            ) if message == same && kind == same_kind => grow(text, more),
+            (
+                Some(AgentEvent::ReasoningDelta { message, text }),
+                AgentEvent::ReasoningDelta { message: same, text: more },
+            ) if message == same => grow(text, more),
+            (Some(AgentEvent::ToolArgsDelta { call, json }), AgentEvent::ToolArgsDelta { call: same, json: more })
+                if call == same =>
+            {
+                grow(json, more)
+            }
+            (
+                Some(AgentEvent::ToolOutput { call, stream, text }),
+                AgentEvent::ToolOutput { call: same, stream: same_stream, text: more },
+            ) if call == same && stream == same_stream => grow(text, more),
+            _ => false,
+        };
+        if !grown {
+            out.push(event);
+        }
+    }
+    out
+}
+
+fn grow(text: &mut String, more: &str) -> bool {
+    if text.len() + more.len() > MERGED {
+        return false;
+    }
+    text.push_str(more);
+    true
+}
