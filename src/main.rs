@@ -187,7 +187,9 @@ async fn chat(chat: cli::Chat, loaded: Loaded, paths: Paths, folder: PathBuf) ->
         let unsaved = Unsaved::default();
         house.on_trouble(unsaved.hear(false));
         let live = house.open(&start)?;
-        house.take_told().iter().for_each(|told| complain(told));
+        for told in house.take_told() {
+            complain(&told);
+        }
         let run = Run {
             format,
             prompt: Some(prompt),
@@ -262,7 +264,8 @@ async fn attached(attach: &cli::Attach, loaded: Loaded, paths: Paths, folder: Pa
     }
     // A draft waits for whoever attaches to the same place again.
     let claim = live.caps.prompt.then(|| house.claim(&attach.target));
-    on_screen(house, live, Showing { claim, prompt, models: Some(models), warning, unsaved, ..Showing::default() }).await
+    on_screen(house, live, Showing { claim, prompt, models: Some(models), warning, unsaved, ..Showing::default() })
+        .await
 }
 
 /// Serves on the one thread of the program: a token of the agent reaches a client sooner so than over two, and what
@@ -272,7 +275,9 @@ async fn served(args: &cli::Serve, loaded: Loaded, paths: Paths, folder: PathBuf
     let unsaved = Unsaved::default();
     house.on_trouble(unsaved.hear(true));
     let Serving { factory, settings, host, port, warnings } = house.serving(args).await?;
-    warnings.iter().for_each(|warning| complain(warning));
+    for warning in &warnings {
+        complain(warning);
+    }
     let listener = tokio::net::TcpListener::bind((host.as_str(), port))
         .await
         .with_context(|| format!("can't listen on {host} port {port}"))?;
@@ -396,7 +401,9 @@ async fn one_frame(frame: &cli::Frame, house: &House) -> anyhow::Result<u8> {
     let size = (frame.size.width, frame.size.height);
     let path = house.session_path(&frame.file.to_string_lossy())?;
     // The screen shows it at the end only.
-    house.damage_of(&path).iter().for_each(|(_, text)| complain(text));
+    for (_, text) in house.damage_of(&path) {
+        complain(&text);
+    }
     output::print_exactly(&headless::frame::dump(house, &path, frame.seq.map(Seq), size, kind).await?)?;
     Ok(0)
 }

@@ -34,8 +34,8 @@ use crate::tool;
 pub use crate::bridge::replay;
 pub use attach::{Attached, Models, Wrong};
 use choice::Agreed;
-use saved::is_unfinished;
 pub use choice::{Chooser, Listed};
+use saved::is_unfinished;
 pub use serve::Served;
 pub use serve::listen::Serving;
 

@@ -81,7 +81,9 @@ mod tests {
     fn after(what: &[Kept<'_>]) -> Unsaved {
         let unsaved = Unsaved::default();
         let hear = unsaved.hear(false);
-        what.iter().for_each(|what| hear(&"s1".into(), *what));
+        for what in what {
+            hear(&"s1".into(), *what);
+        }
         unsaved
     }
 

@@ -145,9 +145,8 @@ impl Store {
         let before = fx.len();
         self.take(msg, fx);
         for effect in fx.iter().skip(before) {
-            match effect {
-                Effect::Send(Command::Prompt { text }) => self.unanswered.sent(text),
-                _ => {}
+            if let Effect::Send(Command::Prompt { text }) = effect {
+                self.unanswered.sent(text);
             }
         }
     }

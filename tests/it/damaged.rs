@@ -186,7 +186,8 @@ async fn the_list_marks_what_is_damaged() {
     for row in ran.json().as_array().unwrap() {
         let damage = row["damage"].as_array().unwrap();
         assert_eq!(damage.is_empty(), row["id"] == "sound", "{row}");
-        let (_, _, code, _) = kinds("").into_iter().find(|kind| row["id"] == kind.0).unwrap_or(("", Vec::new(), "", ""));
+        let (_, _, code, _) =
+            kinds("").into_iter().find(|kind| row["id"] == kind.0).unwrap_or(("", Vec::new(), "", ""));
         assert!(code.is_empty() || damage[0]["code"] == code, "{row}");
     }
 }

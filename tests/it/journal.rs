@@ -96,7 +96,10 @@ fn a_folder_is_listed_newest_first() {
     assert_eq!(listing.unreadable.len(), 1);
     let first = &listing.sessions[0];
     assert_eq!((first.modified, first.started_at, first.folder.as_str()), (999_999_000, 5, "/y"));
-    assert_eq!(journal::newest_of(dir.path(), Some("/x"), &|_| false, &mut Vec::new()).unwrap().unwrap().id.as_str(), "a-0001");
+    assert_eq!(
+        journal::newest_of(dir.path(), Some("/x"), &|_| false, &mut Vec::new()).unwrap().unwrap().id.as_str(),
+        "a-0001"
+    );
     assert_eq!(journal::newest_of(dir.path(), Some("/none"), &|_| false, &mut Vec::new()).unwrap(), None);
     assert!(journal::list(&dir.path().join("not there")).unwrap().sessions.is_empty());
 }
@@ -167,7 +170,9 @@ fn a_list_knows_which_logs_are_damaged() {
     let damaged = |sessions: &[journal::Summary]| {
         let found = journal::damage(sessions);
         let mut ids: Vec<_> = std::iter::zip(sessions, found)
-            .filter(|(_, damage)| damage.notices().iter().any(|(code, _)| *code != "wrong_numbers") || damage.missing > 0)
+            .filter(|(_, damage)| {
+                damage.notices().iter().any(|(code, _)| *code != "wrong_numbers") || damage.missing > 0
+            })
             .map(|(session, _)| session.id.to_string())
             .collect();
         ids.sort();

@@ -154,10 +154,7 @@ impl Docked {
     fn parts(&self, area: Rect) -> (Rect, Rect) {
         let inner = inset(Rect { y: area.y + 1, height: area.height - 1, ..area });
         let below = self.below.min(inner.height);
-        (
-            Rect { height: inner.height - below, ..inner },
-            Rect { y: inner.bottom() - below, height: below, ..inner },
-        )
+        (Rect { height: inner.height - below, ..inner }, Rect { y: inner.bottom() - below, height: below, ..inner })
     }
 
     fn draw_below(&self, theme: Theme, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {

@@ -339,7 +339,7 @@ fn among_the_matches_of_a_search_letters_that_mean_nothing_are_text() {
     let mut rig = Rig::answered();
     rig.press(&["ctrl+f"]);
     rig.types("See", 50);
-    let at = |rig: &Rig| rig.chat.store.focus.search().and_then(|search| search.current_item());
+    let at = |rig: &Rig| rig.chat.store.focus.search().and_then(crate::store::search::Search::current_item);
     let newest = at(&rig);
     rig.press(&["enter"]);
     rig.wait(2000);
