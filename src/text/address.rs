@@ -136,15 +136,17 @@ pub fn path_and_query(url: &str) -> (&str, &str) {
     rest.split_once('?').unwrap_or((rest, ""))
 }
 
-/// Returns the address with user name and password as dots.
+/// Returns the address with user name and password as dots, and what [`without_credentials`] hides as well; it need not
+/// have a scheme.
 pub fn without_password(url: &str) -> String {
-    let start = url.find("://").map_or(0, |at| at + 3);
-    let (head, rest) = url.split_at(start);
+    let (head, rest) = url.split_at(url.find("://").map_or(0, |at| at + 3));
     let authority = authority_of(rest);
-    match authority.rsplit_once('@') {
-        Some((_, host)) => format!("{head}••••@{host}{}", rest.get(authority.len()..).unwrap_or_default()),
-        None => url.to_owned(),
-    }
+    let rest = match authority.rsplit_once('@') {
+        Some((_, host)) => format!("://••••@{host}{}", rest.get(authority.len()..).unwrap_or_default()),
+        None => format!("://{rest}"),
+    };
+    let shown = without_credentials(&rest);
+    format!("{head}{}", shown.strip_prefix("://").unwrap_or(&shown))
 }
 
 /// Returns whether an address holds a user name or password.
@@ -341,6 +343,9 @@ mod tests {
         assert_eq!(without_password("https://host/@x"), "https://host/@x");
         assert!(has_login("https://me:pw@host/v1") && has_login("me@host"));
         assert!(!has_login("https://host/@x") && !has_login("https://host/v1?to=me@example.com"));
+        assert_eq!(without_password("me:pw@host/v1?api_key=abc&q=1"), "••••@host/v1?api_key=••••&q=1");
+        assert_eq!(without_password("https://host/v1?token=abc"), "https://host/v1?token=••••");
+        assert_eq!(without_password("host:8000/v1"), "host:8000/v1");
         assert_eq!(without_password("env:NAME"), "env:NAME");
         assert_eq!(origin("https://me:secret@example.org:8443/v1?key=abc"), "https://example.org:8443");
         assert_eq!(host_and_port("https://me:secret@h:1/x"), "h:1");

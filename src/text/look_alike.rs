@@ -38,6 +38,9 @@ macro_rules! class {
 }
 pub(super) use class;
 
+/// Letters that are drawn as two or three of ASCII; nobody types them.
+const SEVERAL: &str = r"[\x{132}\x{133}\x{1c7}-\x{1cc}\x{1f1}-\x{1f3}\x{fb00}-\x{fb06}]";
+
 /// A run of letters, digits and marks.
 #[derive(Clone, Copy, Default)]
 struct Word {
@@ -62,7 +65,7 @@ pub(super) fn positions(text: &str) -> Vec<usize> {
         }
         let after = chars.peek().map(|(_, c)| *c);
         if !c.is_ascii() {
-            let is_disguised = match words.get(next).filter(|word| word.start <= at) {
+            let is_disguised = is_on_a_sign(c, before) || match words.get(next).filter(|word| word.start <= at) {
                 Some(word) => is_disguised_letter(c, word, || has_foreign_neighbour(text, &words, next)),
                 None => is_disguised_sign(c, before, after),
             };
@@ -105,7 +108,7 @@ fn words(text: &str) -> Vec<Word> {
 
 fn is_disguised_letter(c: char, word: &Word, has_foreign_neighbour: impl FnOnce() -> bool) -> bool {
     // No word is written in two of these.
-    if word.has_latin && class!(r"\p{Cyrillic}").contains(c) {
+    if word.has_latin && class!(r"\p{Cyrillic}").contains(c) || class!(SEVERAL).contains(c) {
         return true;
     }
     if !is_like_ascii(c) || is_wide(c) && !is_full_width(c) {
@@ -122,9 +125,20 @@ fn is_disguised_letter(c: char, word: &Word, has_foreign_neighbour: impl FnOnce(
     !word.is_foreign
 }
 
+/// A mark over a sign vanishes in it, as a stroke through a slash or a line below an underscore does; and a stroke
+/// through an ASCII letter is no way to write one.
+fn is_on_a_sign(c: char, before: Option<char>) -> bool {
+    class!(r"\p{M}").contains(c)
+        && before.is_some_and(|before| {
+            let is_stroke = class!(r"[\x{334}-\x{338}\x{20d2}\x{20d3}\x{20d8}-\x{20da}\x{20e5}-\x{20eb}]").contains(c);
+            before.is_ascii() && (is_stroke || !before.is_ascii_alphabetic())
+        })
+}
+
 /// Quotation marks, dashes and the sign of multiplication are how prose is written, box drawings how trees are.
 fn is_disguised_sign(c: char, before: Option<char>, after: Option<char>) -> bool {
-    if !is_like_ascii(c) || class!(r"[\p{Pi}\p{Pf}×\x{2500}-\x{257f}]").contains(c) {
+    let is_like = is_like_ascii(c) || is_full_width(c);
+    if !is_like || class!(r"[\p{Pi}\p{Pf}×\x{2500}-\x{2570}\x{2574}-\x{257f}]").contains(c) {
         return false;
     }
     if c == '–' {
@@ -166,9 +180,9 @@ fn is_wide(c: char) -> bool {
     str_width(c.encode_utf8(&mut [0; 4])) == 2
 }
 
-/// The double-width forms of ASCII, which stand among Chinese and Japanese.
+/// The double-width forms of ASCII, which stand among Chinese and Japanese, and the small ones.
 fn is_full_width(c: char) -> bool {
-    matches!(c, '\u{ff01}'..='\u{ff5e}')
+    matches!(c, '\u{ff01}'..='\u{ff5e}' | '\u{fe50}'..='\u{fe6b}')
 }
 
 #[cfg(test)]
@@ -193,6 +207,9 @@ mod tests {
                 "src\\u{2215}x a\\u{2044}b \\u{2212}rf \\u{2010}x \\u{2013}rf",
             ),
             ("a\u{37e}b https\u{a789}//x\u{ff0f}y", "a\\u{37e}b https\\u{a789}//x\\u{ff0f}y"),
+            ("\u{fb01}le.txt \u{1c9}x", "\\u{fb01}le.txt \\u{1c9}x"),
+            ("src\u{2571}x \u{ff0d}rf \u{fe63}x", "src\\u{2571}x \\u{ff0d}rf \\u{fe63}x"),
+            ("a-\u{336}b /\u{338} l\u{335}s 1\u{301}", "a-\\u{336}b /\\u{338} l\\u{335}s 1\\u{301}"),
             ("\u{13aa}\u{13bb} \u{a4d3}", "\\u{13aa}\\u{13bb} \\u{a4d3}"),
             ("\u{430}", "\\u{430}"),
         ] {

@@ -13,7 +13,7 @@ pub mod width;
 pub mod wrap;
 
 pub use clean::{clean, one_line};
-pub use visible::visible;
+pub use visible::{visible, visible_line};
 
 /// Returns a size for people: `12 bytes`, `3.4 kB`.
 pub fn size(bytes: u64) -> String {

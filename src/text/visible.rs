@@ -25,6 +25,15 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     spelled(text, |at, c| disguised.next_if_eq(&at).is_some() || is_hidden(c))
 }
 
+/// Likewise for what stands on one line, such as a path: there a tab or a line break is as odd as any other control
+/// character, and a terminal would draw it as nothing or as a space.
+pub fn visible_line(text: &str) -> Cow<'_, str> {
+    match visible(text) {
+        text if !text.contains(['\t', '\n']) => text,
+        text => Cow::Owned(text.replace('\t', "␉").replace('\n', "␊")),
+    }
+}
+
 /// Returns the text with every hidden character spelled out, and letters as they are: for a look at a source.
 pub fn spelled_out(text: &str) -> Cow<'_, str> {
     if is_plain(text) { Cow::Borrowed(text) } else { spelled(text, |_, c| is_hidden(c)) }
@@ -77,6 +86,13 @@ mod tests {
     fn hidden_characters_become_visible() {
         assert_eq!(visible("rm\x1b[8m -rf\u{202e}\u{200b}\n"), "rm␛[8m -rf\\u{202e}\\u{200b}\n");
         assert_eq!(visible("a\r\x7f\u{9b}\tb"), "a␍␡\\u{9b}\tb");
+    }
+
+    #[test]
+    fn on_one_line_tabs_and_line_breaks_are_no_spaces() {
+        assert_eq!(visible_line("rm -rf a\t/b"), "rm -rf a␉/b");
+        assert_eq!(visible_line("notes.txt\nin /tmp\u{200b}"), "notes.txt␊in /tmp\\u{200b}");
+        assert!(matches!(visible_line("a b"), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::store::Store;
 use crate::store::approval::{Approval, ApprovalInput, Choice, fitting};
 use crate::text::width::{ellipsis, str_width};
 use crate::text::wrap::wrap;
-use crate::text::{one_line, visible};
+use crate::text::{one_line, visible, visible_line};
 use crate::ui::format;
 use crate::ui::labels::Labels;
 use crate::ui::layout::inset;
@@ -77,8 +77,8 @@ pub fn lay(store: &Store, approval: &Approval, labels: &Labels, room: Rect) -> O
     let view = if labels.view.is_empty() { "…".to_owned() } else { format!("… {}:", labels.view) };
     let field = match approval.input {
         ApprovalInput::Choosing => None,
-        ApprovalInput::Reason => Some(("why not?".to_owned(), visible(&approval.reason).into_owned())),
-        ApprovalInput::Pattern => Some(("allow".to_owned(), visible(&approval.pattern).into_owned())),
+        ApprovalInput::Reason => Some(("why not?".to_owned(), visible_line(&approval.reason).into_owned())),
+        ApprovalInput::Pattern => Some(("allow".to_owned(), visible_line(&approval.pattern).into_owned())),
     };
     Some(Docked {
         title: title(ask),
@@ -232,7 +232,7 @@ fn title(ask: &Ask) -> String {
 }
 
 fn tool(ask: &Ask) -> String {
-    one_line(&visible(&ask.tool), SHORT)
+    one_line(&visible_line(&ask.tool), SHORT)
 }
 
 fn border(risk: Risk) -> Role {
@@ -300,7 +300,7 @@ fn effect(approval: &Approval, ask: &Ask, labels: &Labels, narrow: bool) -> (Str
             Ok(pattern) => {
                 let scope = match &pattern.glob {
                     None => everything(ask),
-                    Some(glob) => format!("every {} that matches {}", thing(ask), one_line(&visible(glob), 120)),
+                    Some(glob) => format!("every {} that matches {}", thing(ask), one_line(&visible_line(glob), 120)),
                 };
                 format!("{enter}: allow for this session, unasked: {scope} · {esc} back")
             }
@@ -317,7 +317,7 @@ fn effect(approval: &Approval, ask: &Ask, labels: &Labels, narrow: bool) -> (Str
             }
             Choice::Session => format!("{enter}: allow {} for this session: {}, unasked", tool(ask), everything(ask)),
             Choice::Pattern => {
-                let pattern = one_line(&visible(ask.pattern.as_deref().unwrap_or_default()), 60);
+                let pattern = one_line(&visible_line(ask.pattern.as_deref().unwrap_or_default()), 60);
                 format!("{enter}: edit, then allow for this session, unasked: {pattern}")
             }
             Choice::Deny => format!("{enter}: deny; the model is told so"),

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use crate::store::Store;
 use crate::store::permissions::{Entry, entries, grants};
 use crate::text::width::str_width;
-use crate::text::{one_line, visible};
+use crate::text::{one_line, visible, visible_line};
 use crate::ui::labels::Labels;
 use crate::ui::layout::centered;
 use crate::ui::paint::{Pen, frame, restyle};
@@ -90,5 +90,5 @@ fn draw_entry(entry: &Entry, theme: Theme, area: Rect, buf: &mut Buffer) {
     let mut pen = Pen::new(buf, area, 0);
     pen.write(verb, theme.style(role)).skip(VERB - verb.len());
     let room = pen.room().saturating_sub(keep + 2);
-    pen.write(&one_line(&visible(&entry.what), room), theme.style(Role::Tool));
+    pen.write(&one_line(&visible_line(&entry.what), room), theme.style(Role::Tool));
 }

@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use crate::store::tools::{Call, CallState};
-use crate::text::visible;
+use crate::text::visible_line;
 
 /// Names of arguments that say what a call is about, the most telling first.
 const SUBJECTS: [&str; 14] = [
@@ -32,7 +32,7 @@ const PEEK: usize = 4096;
 pub(super) fn subject(call: &Call) -> String {
     let mut text = raw(call);
     text.truncate(text.floor_char_boundary(PEEK));
-    if call.state == CallState::Waiting { visible(&text).into_owned() } else { text }
+    if call.state == CallState::Waiting { visible_line(&text).into_owned() } else { text }
 }
 
 fn raw(call: &Call) -> String {

@@ -3,7 +3,7 @@
 use crate::event::Ask;
 use crate::text::width::expand_tabs;
 use crate::text::wrap::{chop, wrap};
-use crate::text::{one_line, visible};
+use crate::text::{one_line, visible, visible_line};
 use crate::ui::theme::Role;
 
 /// Bytes of a detail that are laid out; what is beyond is told, not hidden.
@@ -26,7 +26,7 @@ pub(super) fn content(ask: &Ask, width: usize, most: usize, airy: bool, more: &s
         rows.add(line, width, Role::Tool, false);
     }
     if airy && !ask.folder.is_empty() {
-        let folder = format!("in {}", one_line(&visible(&ask.folder), width.saturating_sub(3)));
+        let folder = format!("in {}", one_line(&visible_line(&ask.folder), width.saturating_sub(3)));
         rows.rows.push((folder, Role::Dim));
     }
     let repeated = ask.detail.trim() == ask.subject.trim();
@@ -73,7 +73,8 @@ impl Rows {
     fn add(&mut self, line: &str, width: usize, role: Role, code: bool) {
         // A row has no more bytes than this, however long the line.
         let peek = self.most.saturating_sub(self.rows.len()).saturating_mul(width).saturating_mul(32);
-        let line = visible(&line[..line.floor_char_boundary(peek.min(line.len()))]).into_owned();
+        let line = &line[..line.floor_char_boundary(peek.min(line.len()))];
+        let line = if code { visible(line) } else { visible_line(line) }.into_owned();
         let ranges: Vec<(usize, usize)>;
         let text = if code {
             let text = expand_tabs(&line, 4).to_string();
