@@ -5,6 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use reqwest::Url;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
     Public,
@@ -55,6 +57,51 @@ impl Reach {
 /// Returns the address that a host is, when it is written as one.
 pub(super) fn literal(host: &str) -> Option<IpAddr> {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse().ok()
+}
+
+/// Returns an address as rules are written: one that is spelled in another way is still the same to its server. The
+/// parser has read odd numbers, capitals and dots in the path; this is about the dot behind a name, an IPv4 address in
+/// an IPv6 one, and characters that need not be written as `%41`.
+pub(super) fn plain(mut url: Url) -> Url {
+    let host = url.host_str().unwrap_or_default();
+    let named = match literal(host) {
+        Some(IpAddr::V6(address)) => address.to_ipv4_mapped().map(|address| address.to_string()),
+        Some(IpAddr::V4(_)) => None,
+        None => host.strip_suffix('.').map(str::to_owned),
+    };
+    // What the parser does not take stays as it is.
+    if let Some(named) = named {
+        let _ = url.set_host(Some(&named));
+    }
+    if let Some(path) = unescaped(url.path()) {
+        url.set_path(&path);
+    }
+    if let Some(query) = url.query().and_then(unescaped) {
+        url.set_query(Some(&query));
+    }
+    url
+}
+
+/// Decodes the letters, digits and `-._~` of a path or query (RFC 3986, 6.2.2.2); nothing if there are none.
+fn unescaped(text: &str) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut out = parts.next()?.to_owned();
+    let mut changed = false;
+    for part in parts {
+        let code = part.get(..2).and_then(|code| u8::from_str_radix(code, 16).ok());
+        match code {
+            Some(c) if c.is_ascii_alphanumeric() || b"-._~".contains(&c) => {
+                changed = true;
+                out.push(char::from(c));
+                out.push_str(&part[2..]);
+            }
+            _ => {
+                out.push('%');
+                out.push_str(part);
+            }
+        }
+    }
+    changed.then_some(out)
 }
 
 fn v4(address: Ipv4Addr) -> Reach {
@@ -118,6 +165,21 @@ fn v6(address: Ipv6Addr) -> Reach {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_address_is_spelled_in_one_way() {
+        for (given, spelled) in [
+            ("http://OTHER.example./x", "http://other.example/x"),
+            ("http://[::ffff:127.0.0.1]:8/x", "http://127.0.0.1:8/x"),
+            ("http://0x7f.1/x", "http://127.0.0.1/x"),
+            ("http://h/%73ecret/%2e%2E/%7Eme?k=%41%26", "http://h/~me?k=A%26"),
+            ("http://h/a%2Fb%20c%zz%", "http://h/a%2Fb%20c%zz%"),
+            ("http://h/%2573", "http://h/%2573"),
+            ("http://[2001:db8::1]/x", "http://[2001:db8::1]/x"),
+        ] {
+            assert_eq!(plain(Url::parse(given).unwrap()).as_str(), spelled, "{given}");
+        }
+    }
 
     #[test]
     fn addresses_have_their_kind_however_they_are_written() {

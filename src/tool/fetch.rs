@@ -15,7 +15,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Client, Response, Url};
 use serde_json::json;
 
-use super::address::{Reach, literal};
+use super::address::{Reach, literal, plain};
 use super::args::Args;
 use super::caps::size;
 use super::{Done, Judge, Permit, Tool, ToolCtx, ask, html};
@@ -116,6 +116,7 @@ fn target(args: &Json) -> Result<Target, String> {
         return Err("the argument `url` contains a user name or password, which fetch never sends".into());
     }
     url.set_fragment(None);
+    let url = plain(url);
     let reach = allowed(&url)?;
     Ok(Target { local: reach.is_local() || args.flag(&["private"])?, url })
 }
@@ -184,7 +185,7 @@ fn redirect(response: &Response, url: &Url) -> Result<Option<Url>, String> {
     let mut next = url.join(location.to_str().map_err(|_| wrong())?).map_err(|_| wrong())?;
     let _ = (next.set_username(""), next.set_password(None));
     next.set_fragment(None);
-    Ok(Some(next))
+    Ok(Some(plain(next)))
 }
 
 /// Makes one request, to an address that was checked.
