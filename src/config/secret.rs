@@ -20,8 +20,15 @@ const TIME_LIMIT: Duration = Duration::from_secs(30);
 /// No key is longer.
 const LONGEST: u64 = 64 * 1024;
 const DOTS: &str = "••••••••";
-/// A key that an engine reads by itself.
-const OWN_KEY: &str = "ANTHROPIC_AUTH_TOKEN";
+/// Keys that an engine reads by itself, and those of the settings as they are shipped: with another key in the settings
+/// these are keys no less.
+const USUAL: [&str; 5] = [
+    "ANTHROPIC_AUTH_TOKEN",
+    "ANTHROPIC_API_KEY",
+    "OPENAI_API_KEY",
+    "JARVIS_TUI_SERVER_TOKEN",
+    "JARVIS_TUI_READ_TOKEN",
+];
 /// Variables that hold addresses.
 const ADDRESSES: [&str; 4] = ["OPENAI_BASE_URL", "OPENAI_API_BASE", "ANTHROPIC_BASE_URL", "OLLAMA_HOST"];
 
@@ -53,14 +60,15 @@ impl EngineConfig {
 
 impl Config {
     /// Returns the variables that hold keys and tokens, so that they can be kept from programs that need not know them:
-    /// those that settings name, and addresses that have a password in them.
+    /// those that settings name, the usual ones whether settings name them or not, and addresses that have a password
+    /// in them.
     pub fn key_variables(&self, env: Env<'_>) -> Vec<String> {
         let keys = self.keys().filter_map(|text| text.strip_prefix("env:"));
         let has_password = |name: &&str| env(name).is_some_and(|url| has_login(&url));
         let addresses = self.engines.values().filter_map(|engine| engine.base_url.as_deref()?.strip_prefix("env:"));
         let addresses = addresses.chain(ADDRESSES).map(str::trim).filter(has_password);
         let mut names: Vec<String> = keys
-            .chain([OWN_KEY])
+            .chain(USUAL)
             .map(str::trim)
             .chain(addresses)
             .filter(|name| !name.is_empty() && !name.contains(['=', '\0']))
@@ -196,6 +204,13 @@ mod tests {
         }
         assert!(!names.contains(&"OLLAMA_HOST".to_owned()), "commands may want it, and it holds no key");
         assert!(Config::default().key_variables(&env).contains(&"OPENAI_API_KEY".to_owned()));
+        let mut other = Config::default();
+        other.engines.clear();
+        other.server.token = "env:MINE".into();
+        let names = other.key_variables(&env);
+        for name in ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "JARVIS_TUI_SERVER_TOKEN", "MINE"] {
+            assert!(names.contains(&name.to_owned()), "{name}");
+        }
         let literal: Vec<_> = config.literal_keys().iter().map(|key| key.expose_secret().to_owned()).collect();
         assert!(
             literal.contains(&"sk-literal".to_owned()) && literal.iter().all(|key| !key.contains(':')),
