@@ -69,7 +69,7 @@ async fn whole(body: Body, most: usize, seat: Option<&Seat>) -> Result<Bytes, Re
     let mut read = Vec::new();
     loop {
         if let Some(seat) = seat {
-            seat.awaits_body();
+            seat.awaits_body(read.len() as u64);
         }
         let owed = AT_ONCE + Duration::from_secs(read.len() as u64 / RATE);
         let until = (Instant::now() + PIECE).min(begun + owed);

@@ -15,8 +15,13 @@ use axum::body::{Body, Bytes, HttpBody};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// A client that said something so short a time ago is not taken for silent.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// A client that came so short a time ago is not taken for silent. What it has to say is under way with it, so this is
+/// about what was accepted at once and not yet read; longer, those who come again and again would keep others out.
+const PATIENCE: Duration = Duration::from_millis(50);
+/// Likewise between two pieces of a body.
+const PAUSE: Duration = Duration::from_millis(500);
+/// A body that is slower than this makes room too: otherwise a byte now and then would keep a place. Bytes a second.
+const PACE: u64 = 16 << 10;
 /// With all places taken, a request that is longer on its way than this makes room.
 const UPLOAD: Duration = Duration::from_secs(15);
 
@@ -52,6 +57,8 @@ enum Waiting {
     Body {
         since: Instant,
         heard: Instant,
+        /// Bytes so far.
+        read: u64,
     },
     /// It is being answered.
     No,
@@ -105,8 +112,10 @@ impl Seat {
     fn idle_since(&self, now: Instant) -> Option<Instant> {
         match *lock(&self.state) {
             Waiting::Head { since, .. } => (now.duration_since(since) >= PATIENCE).then_some(since),
-            Waiting::Body { since, heard } => {
-                (now.duration_since(heard) >= PATIENCE || now.duration_since(since) >= UPLOAD).then_some(since)
+            Waiting::Body { since, heard, read } => {
+                let took = now.duration_since(since);
+                let is_slow = took >= PAUSE && u128::from(read) * 1000 < u128::from(PACE) * took.as_millis();
+                (is_slow || took >= UPLOAD || now.duration_since(heard) >= PAUSE).then_some(since)
             }
             Waiting::No => None,
         }
@@ -117,12 +126,12 @@ impl Seat {
         matches!(*lock(&self.state), Waiting::Head { first: true, .. })
     }
 
-    /// A piece of a body is awaited, the first or another.
-    pub(super) fn awaits_body(&self) {
+    /// A piece of a body is awaited, the first or another, after so many bytes.
+    pub(super) fn awaits_body(&self, read: u64) {
         let now = Instant::now();
         let mut state = lock(&self.state);
         let since = if let Waiting::Body { since, .. } = *state { since } else { now };
-        *state = Waiting::Body { since, heard: now };
+        *state = Waiting::Body { since, heard: now, read };
     }
 
     /// It is being answered from now on.
@@ -228,14 +237,25 @@ mod tests {
     async fn a_body_that_goes_on_keeps_its_place_for_a_while() {
         let seats = Seats::new(1);
         let upload = seats.take(ONE).unwrap();
-        for _ in 0..100 {
-            upload.seat.awaits_body();
+        for tenths in 0..100 {
+            upload.seat.awaits_body((tenths + 1) * PACE / 10);
             tokio::time::advance(Duration::from_millis(100)).await;
             assert!(seats.take(OTHER).is_none());
         }
         tokio::time::advance(UPLOAD).await;
-        upload.seat.awaits_body();
+        upload.seat.awaits_body(PACE * 1000);
         assert!(seats.take(OTHER).is_some() && upload.seat.given_up.is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_byte_now_and_then_keeps_no_place() {
+        let seats = Seats::new(1);
+        let drip = seats.take(ONE).unwrap();
+        for bytes in 0..6 {
+            drip.seat.awaits_body(bytes);
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        assert!(seats.take(OTHER).is_some() && drip.seat.given_up.is_cancelled());
     }
 
     #[tokio::test(start_paused = true)]
