@@ -13,7 +13,7 @@ use secrecy::SecretString;
 use super::environment::without_keys;
 use super::{Config, EngineConfig, Env};
 use crate::event::{Fault, FaultKind};
-use crate::text::address::has_login;
+use crate::text::address::{has_login, without_credentials};
 
 /// A password manager may have to ask the person first.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
@@ -61,10 +61,10 @@ impl EngineConfig {
 impl Config {
     /// Returns the variables that hold keys and tokens, so that they can be kept from programs that need not know them:
     /// those that settings name, the usual ones whether settings name them or not, and addresses that have a password
-    /// in them.
+    /// or key in them.
     pub fn key_variables(&self, env: Env<'_>) -> Vec<String> {
         let keys = self.keys().filter_map(|text| text.strip_prefix("env:"));
-        let has_password = |name: &&str| env(name).is_some_and(|url| has_login(&url));
+        let has_password = |name: &&str| env(name).is_some_and(|url| has_login(&url) || without_credentials(&url) != url);
         let addresses = self.engines.values().filter_map(|engine| engine.base_url.as_deref()?.strip_prefix("env:"));
         let addresses = addresses.chain(ADDRESSES).map(str::trim).filter(has_password);
         let mut names: Vec<String> = keys
@@ -192,6 +192,7 @@ mod tests {
             .insert("r".into(), crate::config::RemoteConfig { token: Some("env:C".into()), ..Default::default() });
         let env = |name: &str| match name {
             "OPENAI_BASE_URL" => Some("http://me:pw@gateway/v1".to_owned()),
+            "ANTHROPIC_BASE_URL" => Some("http://gateway/v1?api_key=abc".to_owned()),
             "OLLAMA_HOST" => Some("127.0.0.1:11434".to_owned()),
             _ => None,
         };
@@ -202,6 +203,7 @@ mod tests {
         {
             assert!(names.contains(&name.to_owned()), "{name}");
         }
+        assert!(names.contains(&"ANTHROPIC_BASE_URL".to_owned()), "a key in its query");
         assert!(!names.contains(&"OLLAMA_HOST".to_owned()), "commands may want it, and it holds no key");
         assert!(Config::default().key_variables(&env).contains(&"OPENAI_API_KEY".to_owned()));
         let mut other = Config::default();
