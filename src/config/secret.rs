@@ -22,13 +22,8 @@ const LONGEST: u64 = 64 * 1024;
 const DOTS: &str = "••••••••";
 /// Keys that an engine reads by itself, and those of the settings as they are shipped: with another key in the settings
 /// these are keys no less.
-const USUAL: [&str; 5] = [
-    "ANTHROPIC_AUTH_TOKEN",
-    "ANTHROPIC_API_KEY",
-    "OPENAI_API_KEY",
-    "JARVIS_TUI_SERVER_TOKEN",
-    "JARVIS_TUI_READ_TOKEN",
-];
+const USUAL: [&str; 5] =
+    ["ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "JARVIS_TUI_SERVER_TOKEN", "JARVIS_TUI_READ_TOKEN"];
 /// Variables that hold addresses.
 const ADDRESSES: [&str; 4] = ["OPENAI_BASE_URL", "OPENAI_API_BASE", "ANTHROPIC_BASE_URL", "OLLAMA_HOST"];
 
@@ -64,7 +59,8 @@ impl Config {
     /// or key in them.
     pub fn key_variables(&self, env: Env<'_>) -> Vec<String> {
         let keys = self.keys().filter_map(|text| text.strip_prefix("env:"));
-        let has_password = |name: &&str| env(name).is_some_and(|url| has_login(&url) || without_credentials(&url) != url);
+        let has_password =
+            |name: &&str| env(name).is_some_and(|url| has_login(&url) || without_credentials(&url) != url);
         let addresses = self.engines.values().filter_map(|engine| engine.base_url.as_deref()?.strip_prefix("env:"));
         let addresses = addresses.chain(ADDRESSES).map(str::trim).filter(has_password);
         let mut names: Vec<String> = keys

@@ -50,10 +50,7 @@ pub(super) struct Seat {
 #[derive(Clone, Copy)]
 enum Waiting {
     /// For the head of a request. `first` is false once one came.
-    Head {
-        since: Instant,
-        first: bool,
-    },
+    Head { since: Instant, first: bool },
     Body {
         since: Instant,
         heard: Instant,

@@ -65,10 +65,11 @@ pub(super) fn positions(text: &str) -> Vec<usize> {
         }
         let after = chars.peek().map(|(_, c)| *c);
         if !c.is_ascii() {
-            let is_disguised = is_on_a_sign(c, before) || match words.get(next).filter(|word| word.start <= at) {
-                Some(word) => is_disguised_letter(c, word, || has_foreign_neighbour(text, &words, next)),
-                None => is_disguised_sign(c, before, after),
-            };
+            let is_disguised = is_on_a_sign(c, before)
+                || match words.get(next).filter(|word| word.start <= at) {
+                    Some(word) => is_disguised_letter(c, word, || has_foreign_neighbour(text, &words, next)),
+                    None => is_disguised_sign(c, before, after),
+                };
             if is_disguised {
                 found.push(at);
             }
