@@ -235,7 +235,7 @@ mod tests {
         let seats = Seats::new(1);
         let upload = seats.take(ONE).unwrap();
         for tenths in 0..100 {
-            upload.seat.awaits_body((tenths + 1) * PACE / 10);
+            upload.seat.awaits_body((tenths + 1) * PACE);
             tokio::time::advance(Duration::from_millis(100)).await;
             assert!(seats.take(OTHER).is_none());
         }
