@@ -125,8 +125,8 @@ fn mail(text: &str, found: &mut Vec<Range<usize>>) {
         let path = follows.first() == Some(&b'/')
             || (follows.first() == Some(&b':') && follows.get(1).is_some_and(|next| !next.is_ascii_whitespace()));
         let parts = domain.split('.').count() > 1 && domain.split('.').all(|part| !part.is_empty());
-        let taken = found.iter().take(known).any(|range| range.start < end && start < range.end);
-        if before > 0 && parts && domain.ends_with(|c: char| c.is_ascii_alphanumeric()) && !path && !taken {
+        let taken = || found.iter().take(known).any(|range| range.start < end && start < range.end);
+        if before > 0 && parts && domain.ends_with(|c: char| c.is_ascii_alphanumeric()) && !path && !taken() {
             found.push(start..start + address.len());
         }
     }
@@ -135,12 +135,19 @@ fn mail(text: &str, found: &mut Vec<Range<usize>>) {
 /// Punctuation at the end belongs to the sentence, a bracket that nothing opened likewise.
 fn trim(url: &str) -> &str {
     let mut url = url;
+    // How many brackets of each kind more are closed than opened.
+    let surplus = |open: char, close: char| url.matches(close).count().saturating_sub(url.matches(open).count());
+    let mut surplus = [(')', surplus('(', ')')), (']', surplus('[', ']'))];
     loop {
         let trimmed = url.trim_end_matches(['?', '!', '.', ',', ':', ';', '*', '_', '~', '\'', '。', '、', '，']);
-        let unopened = [('(', ')'), ('[', ']')].iter().any(|(open, close)| {
-            trimmed.ends_with(*close) && trimmed.matches(*close).count() > trimmed.matches(*open).count()
-        });
-        let shorter = if unopened { &trimmed[..trimmed.len() - 1] } else { trimmed };
+        let unopened = surplus.iter_mut().find(|(close, surplus)| *surplus > 0 && trimmed.ends_with(*close));
+        let shorter = match unopened {
+            Some((_, surplus)) => {
+                *surplus -= 1;
+                &trimmed[..trimmed.len() - 1]
+            }
+            None => trimmed,
+        };
         if shorter.len() == url.len() {
             return url;
         }
@@ -206,6 +213,8 @@ mod tests {
         find(&"http:// www.".repeat(10_000));
         find(&"a@b.".repeat(50_000));
         find(&"@".repeat(50_000));
+        let found = find(&format!("http://a.bc/{}", ").]".repeat(50_000)));
+        assert_eq!(found.first().map(|range| (found.len(), range.end)), Some((1, 12)));
     }
 
     proptest! {

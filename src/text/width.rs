@@ -10,6 +10,10 @@ use unicode_width::UnicodeWidthStr;
 /// Stands for a grapheme that is wider than the place it would have to go.
 pub const PLACEHOLDER: &str = "▯";
 
+/// Bytes of a cluster: whoever hangs more marks on a letter gets the rest as a cluster of its own, so that a cell stays
+/// small and any text is gone through once.
+const LONGEST_CLUSTER: usize = 128;
+
 /// One grapheme: where it starts, what it is, how many cells it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cell<'a> {
@@ -40,7 +44,8 @@ impl<'a> Iterator for Cells<'a> {
             self.at += 1;
             return Some(Cell { at, text: &self.text[at..=at], width: usize::from(first >= 0x20 && first != 0x7f) });
         }
-        let text = self.text[at..].graphemes(true).next()?;
+        let near = self.text.floor_char_boundary(at + LONGEST_CLUSTER);
+        let text = self.text[at..near].graphemes(true).next()?;
         self.at += text.len();
         Some(Cell { at, text, width: grapheme_width(text) })
     }
@@ -136,6 +141,16 @@ mod tests {
         for (text, width) in cases {
             assert_eq!(str_width(text), width, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_cluster_of_any_length_is_gone_through_in_pieces() {
+        for text in ["e".to_owned() + &"\u{301}".repeat(10_000), "👩\u{200d}".repeat(5000)] {
+            let pieces: Vec<&str> = cells(&text).map(|cell| cell.text).collect();
+            assert_eq!(pieces.concat(), text);
+            assert!(pieces.iter().all(|piece| piece.len() <= LONGEST_CLUSTER));
+        }
+        assert_eq!(str_width(&("e".to_owned() + &"\u{301}".repeat(10_000))), 1);
     }
 
     #[test]

@@ -6,9 +6,9 @@
 //! Not for styles: whoever has them maps the ranges. The invariant: ranges are in order and don't overlap, what lies
 //! between two of them is white space, and no row is wider than asked (a grapheme that can't fit is marked).
 
-use unicode_linebreak::linebreaks;
+use unicode_linebreak::{BreakClass, break_property, linebreaks};
 
-use super::width::{Cell, cells};
+use super::width::{Cell, cells, str_width};
 
 /// One row of a wrapped text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +142,45 @@ fn breaks(line: &str) -> Vec<usize> {
         let (Some(before), Some(after)) = (before.chars().next_back(), after.chars().next()) else { return false };
         !before.is_whitespace() && (far(before) || far(after))
     };
-    linebreaks(line).map(|(at, _)| at).filter(|at| between(*at)).collect()
+    let mut all: Vec<usize> = linebreaks(line).map(|(at, _)| at).filter(|at| between(*at)).collect();
+    let quotes = quote_breaks(line);
+    if !quotes.is_empty() {
+        all.extend(quotes);
+        all.sort_unstable();
+    }
+    all
+}
+
+/// Returns the places before opening quotes and behind closing ones where a row may begin among ideographs. Of the
+/// rules, later versions have them (LB19a).
+fn quote_breaks(line: &str) -> Vec<usize> {
+    let class = |c: char| break_property(u32::from(c));
+    let wide = |c: char| str_width(c.encode_utf8(&mut [0; 4])) > 1;
+    let ends = |c: char| {
+        let class = class(c);
+        let punctuation = matches!(
+            class,
+            BreakClass::ClosePunctuation
+                | BreakClass::CloseParenthesis
+                | BreakClass::Exclamation
+                | BreakClass::NonStarter
+        );
+        wide(c) && (punctuation || class == BreakClass::Ideographic)
+    };
+    let begins = |c: char| wide(c) && matches!(class(c), BreakClass::Ideographic | BreakClass::OpenPunctuation);
+    let mut found = Vec::new();
+    for (at, quote) in line.char_indices().filter(|(_, c)| matches!(c, '“' | '‘' | '”' | '’')) {
+        let end = at + quote.len_utf8();
+        let before = line.get(..at).and_then(|before| before.chars().next_back());
+        let after = line.get(end..).and_then(|after| after.chars().next());
+        let (Some(before), Some(after)) = (before, after) else { continue };
+        match quote {
+            '“' | '‘' if ends(before) && wide(after) => found.push(at),
+            '”' | '’' if wide(before) && begins(after) => found.push(end),
+            _ => {}
+        }
+    }
+    found
 }
 
 fn fill(line: &str, start: usize, limit: usize, breaks: &[usize]) -> Filled {
@@ -249,6 +287,14 @@ mod tests {
             ("कीजिए", 3, &["की", "जिए"]),
             ("สวัสดีครับ", 4, &["สวัสดี", "ครับ"]),
             ("ab สวัสดีครับ", 6, &["ab", "สวัสดีครั", "บ"]),
+            ("ខ្ញុំស្រលាញ់", 3, &["ខ្ញុំស្រ", "លាញ់"]),
+            ("ก (ข)", 3, &["ก", "(ข)"]),
+            ("“தமிழ்” மொழி", 8, &["“தமிழ்”", "மொழி"]),
+            ("他说：“好的！”", 8, &["他说：", "“好的！”"]),
+            ("好：“坏”，对", 6, &["好：", "“坏”，", "对"]),
+            ("他“好”吗", 5, &["他", "“好”", "吗"]),
+            ("a“b”c 漢“b”漢", 5, &["a“b”c", "漢“b”", "漢"]),
+            ("『二重』、…", 7, &["『二", "重』、…"]),
             // No row begins with what closes, with a small kana or a mark of length, and none ends with what opens.
             ("漢字、漢字。", 4, &["漢", "字、", "漢", "字。"]),
             ("これ「漢字」で", 6, &["これ", "「漢", "字」で"]),
@@ -290,7 +336,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn rows_hold_everything_but_breaking_space(text in "([a-z]{1,9}|漢|、|「|ょ|की|สวั|👩\u{200d}👧|é| [!:«»] |  ?|\n){0,40}", first in 0usize..30, rest in 0usize..30) {
+        fn rows_hold_everything_but_breaking_space(text in "([a-z]{1,9}|漢|、|「|“|”|ょ|की|สวั|👩\u{200d}👧|é| [!:«»] |  ?|\n){0,40}", first in 0usize..30, rest in 0usize..30) {
             for (rows, chopped) in [(wrap_hanging(&text, first, rest), false), (chop(&text, rest), true)] {
                 let mut at = 0;
                 for (index, row) in rows.iter().enumerate() {
@@ -300,7 +346,7 @@ mod tests {
                     let limit = if index == 0 && !chopped { first.max(1) } else { rest.max(1) };
                     prop_assert!(row.width <= limit, "{row:?} {limit}");
                     if !row.too_wide {
-                        prop_assert_eq!(crate::text::width::str_width(&text[row.start..row.end]), row.width);
+                        prop_assert_eq!(str_width(&text[row.start..row.end]), row.width);
                     }
                 }
                 prop_assert!(text[at..].chars().all(|c| c == '\n' || c == ' '));
