@@ -21,6 +21,8 @@ pub struct Key {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     pub blocks_laid_out: u64,
+    /// Bytes of those blocks.
+    pub bytes_laid_out: u64,
     pub rows_written: u64,
     /// Bytes that were read to know the blocks: by the splitters, and of the arguments of calls.
     pub bytes_split: u64,

@@ -116,9 +116,10 @@ impl Laid {
         &self.shown
     }
 
-    /// Notes where its links go.
-    pub fn note_links(&self, links: &mut Links) {
-        for target in &self.targets {
+    /// Notes where the links of some rows go.
+    pub fn note_links(&self, rows: Range<u32>, links: &mut Links) {
+        let faces = rows.flat_map(|row| self.row(row)).map(|(_, face)| face);
+        for target in faces.filter_map(|face| self.targets.get(face.link()?)) {
             links.note(target);
         }
     }
@@ -224,23 +225,25 @@ impl Flow {
         self.link(start..self.text.len(), target);
     }
 
-    /// Makes a range of the text part of a link. Costs what is behind its start.
+    /// Makes a range of the text part of a link. Costs the range.
     pub fn link(&mut self, range: Range<usize>, target: &str) {
         let row = self.add_target(target);
         let first = self.spans.partition_point(|(end, _)| *end <= range.start);
+        let last = (self.spans.partition_point(|(end, _)| *end < range.end) + 1).min(self.spans.len());
         let mut at = first.checked_sub(1).and_then(|before| self.spans.get(before)).map_or(0, |(end, _)| *end);
-        let old = self.spans.split_off(first);
-        for (end, face) in old {
+        let mut linked_spans = Vec::new();
+        for &(end, face) in self.spans.get(first..last).unwrap_or(&[]) {
             // What of the span is before the range, in it and after it.
             for (until, linked) in [(range.start, false), (range.end, true), (end, false)] {
                 let until = until.min(end);
                 if until > at {
                     let face = if linked { face.as_link().linked(Some(row)) } else { face };
-                    self.spans.push((until, face));
+                    linked_spans.push((until, face));
                     at = until;
                 }
             }
         }
+        self.spans.splice(first..last.max(first), linked_spans);
     }
 
     /// Returns whether any of a range is part of a link or of code.
@@ -276,7 +279,7 @@ impl Flow {
     pub fn truncate(&mut self, length: usize) {
         self.text.truncate(self.text.floor_char_boundary(length));
         let length = self.text.len();
-        let whole = self.spans.iter().take_while(|(end, _)| *end < length).count();
+        let whole = self.spans.partition_point(|(end, _)| *end < length);
         self.spans.truncate(whole + 1);
         if let Some((end, _)) = self.spans.last_mut() {
             *end = length.min(*end);
@@ -589,6 +592,34 @@ mod tests {
         let rows: Vec<Vec<(&str, Role)>> =
             (0..laid.rows()).map(|row| laid.row(row).map(|(text, face)| (text, face.role)).collect()).collect();
         assert_eq!(rows, [vec![("plain ", Role::Text), ("code", Role::Code)], vec![("here", Role::Code)]]);
+    }
+
+    #[test]
+    fn links_of_rows_that_are_not_shown_are_not_looked_at() {
+        let mut flow = Flow::default();
+        let urls: Vec<String> = (0..100).map(|nth| format!("http://a.b/{nth}")).collect();
+        for url in &urls {
+            let start = flow.text.len();
+            flow.push("x", Role::Text.into());
+            flow.link_from(start, url);
+            flow.push("\n", Role::Text.into());
+        }
+        let mut links = Links::default();
+        lay(&flow, 10).note_links(10..12, &mut links);
+        let noted: Vec<&String> = urls.iter().filter(|url| links.get(number(url)).is_some()).collect();
+        assert_eq!(noted, [&urls[10], &urls[11]]);
+    }
+
+    #[test]
+    fn a_link_in_the_middle_changes_no_other_face() {
+        let mut flow = Flow::default();
+        for (text, role) in [("one ", Role::Text), ("two ", Role::Code), ("three", Role::Text)] {
+            flow.push(text, role.into());
+        }
+        flow.link(2..6, "http://a.b");
+        let laid = lay(&flow, 20);
+        let faces: Vec<(&str, bool)> = laid.row(0).map(|(text, face)| (text, face.link().is_some())).collect();
+        assert_eq!(faces, [("on", false), ("e ", true), ("tw", true), ("o ", false), ("three", false)]);
     }
 
     #[test]

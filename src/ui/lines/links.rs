@@ -3,12 +3,14 @@
 //! Not for deciding what may be a link. The invariant: on one screen a number stands for one address or for none; two
 //! that fell on the same number (anyone could make such a pair) are no links.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::rc::Rc;
 
 /// The links of a frame.
 #[derive(Clone, Debug, Default)]
 pub struct Links {
-    known: Vec<(u32, Option<Rc<str>>)>,
+    known: HashMap<u32, Option<Rc<str>>>,
 }
 
 impl Links {
@@ -17,19 +19,20 @@ impl Links {
     }
 
     pub fn note(&mut self, url: &Rc<str>) {
-        let number = number(url);
-        match self.known.iter_mut().find(|(known, _)| *known == number) {
-            Some((_, other)) => {
-                if other.as_ref().is_some_and(|other| other != url) {
-                    *other = None;
+        match self.known.entry(number(url)) {
+            Entry::Occupied(mut known) => {
+                if known.get().as_ref().is_some_and(|other| other != url) {
+                    known.insert(None);
                 }
             }
-            None => self.known.push((number, Some(Rc::clone(url)))),
+            Entry::Vacant(free) => {
+                free.insert(Some(Rc::clone(url)));
+            }
         }
     }
 
     pub fn get(&self, number: u32) -> Option<&str> {
-        self.known.iter().find(|(known, _)| *known == number)?.1.as_deref()
+        self.known.get(&number)?.as_deref()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -54,7 +57,7 @@ mod tests {
         links.note(&one);
         links.note(&one);
         assert_eq!(links.get(number("https://one")), Some("https://one"));
-        links.known[0].1 = Some("https://other".into());
+        links.known.insert(number("https://one"), Some("https://other".into()));
         links.note(&one);
         assert_eq!(links.get(number("https://one")), None);
     }

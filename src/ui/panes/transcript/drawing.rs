@@ -76,7 +76,10 @@ pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bo
     let mut strips = collect(store, &mut view.memo, top, area.height);
     note_near(view, items, &strips);
     for strip in &strips {
-        strip.laid.note_links(&mut view.links);
+        let from = strip.part_row.saturating_sub(strip.lead);
+        strip
+            .laid
+            .note_links(from..(strip.part_row + u32::from(strip.rows)).saturating_sub(strip.lead), &mut view.links);
         #[cfg(feature = "images")]
         strip.laid.images().iter().for_each(|shown| view.images.note(shown, &store.images));
     }
