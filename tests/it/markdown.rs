@@ -1,7 +1,7 @@
 //! Markdown as it streams: cut anywhere it gives the same blocks, and no visible character is lost at any width.
 
 use jarvis_tui::text::width::{Cell, cells, str_width};
-use jarvis_tui::ui::md::{Block, BlockKind, Setting, Splitter, definitions, lay_block, options};
+use jarvis_tui::ui::md::{Block, BlockKind, Definitions, Setting, Splitter, lay_block, options};
 use proptest::prelude::*;
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 
@@ -152,12 +152,16 @@ pub(crate) fn boundaries(text: &str) -> Vec<usize> {
 fn oracle(text: &str) -> Vec<usize> {
     let mut starts = Vec::new();
     let mut depth = 0;
+    // Blocks of tags that follow each other are one.
+    let mut in_tags = false;
     let mut in_list = false;
     for (event, range) in Parser::new_ext(text, options()).into_offset_iter() {
         let start = text[..range.start].rfind('\n').map_or(0, |at| at + 1);
+        let follows_tags = depth == 0 && std::mem::replace(&mut in_tags, matches!(event, Event::Start(Tag::HtmlBlock)));
         match event {
             Event::Start(tag) => {
                 match tag {
+                    Tag::HtmlBlock if follows_tags => {}
                     Tag::List(_) if depth == 0 => in_list = true,
                     Tag::Item if depth == 1 && in_list => starts.push(start),
                     _ if depth == 0 => starts.push(start),
@@ -186,7 +190,7 @@ fn starts(blocks: &[Block]) -> Vec<usize> {
 
 /// Lays out the whole text as the transcript does.
 fn rows(text: &str, width: u16) -> Vec<String> {
-    let definitions = definitions(text);
+    let definitions = Definitions::of(text);
     let splitter = Splitter::split(text);
     splitter
         .stable()
@@ -195,7 +199,7 @@ fn rows(text: &str, width: u16) -> Vec<String> {
             lay_block(
                 block.source(text),
                 block.kind,
-                Setting { definitions: &definitions, text, width, says_targets: false },
+                Setting { definitions: Some(&definitions), text, width, ..Setting::default() },
             )
             .to_strings()
         })
@@ -305,7 +309,9 @@ fn every_visible_character_is_shown_at_every_width() {
 fn what_stands_between_angle_brackets_and_is_no_html_is_text() {
     let text = "Usage: cp <source> <target>, then wait <time>.\n\nRun vector<i> and Option<b>; if x <a and y> z.\n\n\
                 Wrap it in <body> or <main>, then stop.\n\n# Vec<b>\n\n- HashSet<u>\n\n> f<s>(x)\n\n\
-                | a<b> | c<i> |\n|---|---|\n| d<q> | <b>e</b> |\n";
+                | a<b> | c<i> |\n|---|---|\n| d<q> | <b>e</b> |\n\n\
+                fn f<T>(v: Vec<String>) and Map<K, V>; <your name> <you@here> <http://x.y>; a < b > c, 1<2>1.\n\n\
+                - <|im_start|>user <s>\n- <<EOF and <-x-> or <=>\n\n<your-app> starts the line.\n\n<T> too\n";
     for width in [40, 74, 140] {
         let shown = rows(text, width).join(" ");
         for part in [
@@ -322,6 +328,16 @@ fn what_stands_between_angle_brackets_and_is_no_html_is_text() {
             "c<i>",
             "d<q> ",
             " e",
+            "fn f<T>(v: Vec<String>) and",
+            "Map<K, V>;",
+            "<your name>",
+            "a < b > c,",
+            "1<2>1.",
+            "<|im_start|>user",
+            "<s>",
+            "<<EOF and <-x-> or <=>",
+            "<your-app> starts the",
+            "<T> too",
         ] {
             assert!(shown.contains(part), "{part} at {width}: {shown}");
         }
@@ -331,15 +347,20 @@ fn what_stands_between_angle_brackets_and_is_no_html_is_text() {
 #[test]
 fn no_cell_of_a_table_is_lost_to_a_bar() {
     let text = "| Name | Regex | Note |\n|---|---|---|\n| alt | `a|b` | matches either |\n| or | x || y | logical or |\n\
-                | more | c | d | e | f |\n";
+                | more | c | d | e | f |\n| esc | `g\\|h` | `i|j` |\n| tick | ``k`|`l`` | `m` |\n";
     for text in [
         text.to_owned(),
         format!("> {}", text.trim_end().replace('\n', "\n> ")),
         format!("- {}", text.replace('\n', "\n  ")),
     ] {
         let shown = rows(&text, 66).join("\n");
-        for part in ["alt  │ a|b    │ matches either", "or   │ x || y │ logical or", "more │ c      │ d | e | f"]
-        {
+        for part in [
+            "alt  │ a|b    │ matches either",
+            "or   │ x || y │ logical or",
+            "more │ c      │ d | e | f",
+            "esc  │ g|h    │ i|j",
+            "tick │ k`|`l  │ m",
+        ] {
             assert!(shown.contains(part), "{part}\n{shown}");
         }
         // Too narrow for columns.
@@ -376,10 +397,11 @@ fn of_many_definitions_a_block_gets_its_own() {
         .map(|nth| format!("[name {nth}]: http://example.com/{nth}\n'title of it'\n\n[^{nth}]: note\n\n"))
         .collect();
     let text = "[Name\n7] and [x][name  300], [name 301] [none] ![i][name 5] see[^42]\n\n".to_owned() + &notes.concat();
-    let definitions = definitions(&text);
-    assert!(definitions.len() > 8 * 1024);
+    let definitions = Definitions::of(&text);
+    assert!(definitions.as_str().len() > 8 * 1024);
     let block = Splitter::split(&text).stable()[0];
-    let setting = Setting { definitions: &definitions, text: &text, width: 200, says_targets: true };
+    let setting =
+        Setting { definitions: Some(&definitions), text: &text, width: 200, says_targets: true, ..Setting::default() };
     let shown = lay_block(block.source(&text), block.kind, setting).to_strings().join(" ");
     for part in
         ["Name 7 (http://example.com/7)", "x (http://example.com/300)", "(http://example.com/301)", "[none]", "/5)"]

@@ -5,7 +5,7 @@
 //! and pass. Streaming is judged by these texts as well: cut anywhere, they end as they stand.
 
 use jarvis_tui::text::width::{Cell, cells, str_width};
-use jarvis_tui::ui::md::{Block, BlockKind, Setting, Splitter, definitions, lay_block};
+use jarvis_tui::ui::md::{Block, BlockKind, Definitions, Setting, Splitter, lay_block};
 
 use crate::markdown::{boundaries, is_within, same, stream};
 
@@ -162,7 +162,12 @@ fn tag_end(tag: &str) -> Option<usize> {
 }
 
 /// Lays out blocks as the transcript does.
-fn rows<'a>(text: &str, blocks: impl IntoIterator<Item = &'a Block>, definitions: &str, width: u16) -> Vec<String> {
+fn rows<'a>(
+    text: &str,
+    blocks: impl IntoIterator<Item = &'a Block>,
+    definitions: Option<&Definitions>,
+    width: u16,
+) -> Vec<String> {
     let mut rows = Vec::new();
     for block in blocks {
         if block.gap {
@@ -177,7 +182,7 @@ fn rows<'a>(text: &str, blocks: impl IntoIterator<Item = &'a Block>, definitions
 /// Says what is missing on a screen of that width.
 fn missing(example: &Example, width: u16) -> Option<String> {
     let Example { place, markdown, html } = example;
-    let rows = rows(markdown, Splitter::split(markdown).stable(), &definitions(markdown), width);
+    let rows = rows(markdown, Splitter::split(markdown).stable(), Some(&Definitions::of(markdown)), width);
     if let Some(row) = rows.iter().find(|row| str_width(row) > usize::from(width) || row.contains(char::is_control)) {
         return Some(format!("{place} at {width}: the row {row:?}"));
     }
@@ -200,7 +205,7 @@ const DRAWN: &str = "•◦▪│┊▎─┼☑☐";
 
 /// Says what is on a wide screen that the example has nowhere.
 fn besides(Example { place, markdown, html }: &Example) -> Option<String> {
-    let rows = rows(markdown, Splitter::split(markdown).stable(), &definitions(markdown), 10_000);
+    let rows = rows(markdown, Splitter::split(markdown).stable(), Some(&Definitions::of(markdown)), 10_000);
     let bare = |text: &str| -> String { plain(text).replace(|c| DRAWN.contains(c), "") };
     let shown = rows.iter().map(|row| bare(row)).collect::<String>();
     let mut rest = shown.as_str();
@@ -277,7 +282,7 @@ fn the_specifications_stream_as_they_stand_however_they_are_cut() {
         for &place in &places {
             let part = &markdown[..place];
             let streamed = stream(part, &[]);
-            let rows = rows(part, streamed.stable().iter().chain(&streamed.tail(part)), "", 20);
+            let rows = rows(part, streamed.stable().iter().chain(&streamed.tail(part)), None, 20);
             assert!(
                 rows.iter().all(|row| str_width(row) <= 20 && !row.contains(char::is_control)),
                 "{part:?} {rows:?}"
@@ -296,8 +301,8 @@ fn the_specifications_stream_as_they_stand_however_they_are_cut() {
             // A table is held back until it ends.
             if tail.is_none_or(|tail| tail.kind != BlockKind::OpenTable) {
                 for width in [1, 20, 80] {
-                    let open = rows(markdown, streamed.stable().iter().chain(&tail), "", width);
-                    assert_eq!(open, rows(markdown, whole.stable(), "", width), "{how}");
+                    let open = rows(markdown, streamed.stable().iter().chain(&tail), None, width);
+                    assert_eq!(open, rows(markdown, whole.stable(), None, width), "{how}");
                 }
             }
             streamed.finish(markdown);

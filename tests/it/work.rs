@@ -48,7 +48,7 @@ impl Session {
         self.event(AgentEvent::TurnStarted { turn: TurnId::new(format!("t{number}")), parent: None });
         self.event(AgentEvent::UserMessage {
             message: MessageId::new(format!("u{number}")),
-            text: format!("q {number}"),
+            text: format!("q {number:06}"),
         });
         self.event(AgentEvent::ToolCallStarted {
             call: call.clone(),
@@ -96,6 +96,7 @@ fn work(session: &Session, view: &mut TranscriptView, width: u16) -> Counters {
     let after = view.counters();
     Counters {
         blocks_laid_out: after.blocks_laid_out - before.blocks_laid_out,
+        bytes_laid_out: after.bytes_laid_out - before.bytes_laid_out,
         rows_written: after.rows_written - before.rows_written,
         bytes_split: after.bytes_split - before.bytes_split,
     }
@@ -187,6 +188,79 @@ fn a_token_costs_the_same_in_a_long_message() {
         }
         assert_eq!(per_token[0], per_token[1], "{unit:?}");
         assert!(per_token[1].bytes_split < 1000, "{unit:?} {per_token:?}");
+    }
+}
+
+/// Blocks that nothing ends, and what many of them are.
+const ENDLESS: [&str; 20] = [
+    "[",
+    "![",
+    "[a](",
+    "**a ",
+    "*a_b",
+    "`` ` ",
+    "<a ",
+    "<b>",
+    "$a ",
+    "> ",
+    "- ",
+    "- > - > a\n",
+    "> > a\n",
+    "a\n",
+    "a  \n",
+    "<div>\n",
+    "<div>\n\n",
+    "| a | b ",
+    "|-",
+    "word ",
+];
+
+#[test]
+fn a_token_into_a_block_without_an_end_lays_out_a_piece_of_it() {
+    for unit in ENDLESS {
+        let per_token = [100_000, 800_000].map(|size| {
+            let mut session = Session::new(8);
+            let message = session.open(&unit.repeat(size / unit.len()));
+            let mut view = TranscriptView::new();
+            let first = work(&session, &mut view, 100);
+            // What shows nothing is passed over in pieces of 4 kB.
+            assert!(first.blocks_laid_out <= 80 + size as u64 / 4000, "{unit:?} of {size} bytes: {first:?}");
+            // Till a piece more was cut off, and it is seen what a token costs.
+            let mut most = Counters::default();
+            for _ in 0..3 {
+                session.say(&message, &unit.repeat(5000 / unit.len()));
+                let work = work(&session, &mut view, 100);
+                most.bytes_laid_out = most.bytes_laid_out.max(work.bytes_laid_out);
+                most.bytes_split = most.bytes_split.max(work.bytes_split);
+            }
+            most
+        });
+        let [small, large] = per_token;
+        assert!(large.bytes_laid_out <= 80 * 1024 && large.bytes_split <= 160 * 1024, "{unit:?} {large:?}");
+        if !unit.contains('\n') {
+            assert!(large.bytes_laid_out <= 24 * 1024, "{unit:?} {large:?}");
+            assert!(large.bytes_laid_out <= small.bytes_laid_out * 13 / 10, "{unit:?} {small:?} {large:?}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_without_an_end_costs_the_same_per_byte_however_long_it_gets() {
+    for unit in ENDLESS {
+        let [small, large] = [100_000, 400_000].map(|size: usize| {
+            let mut session = Session::new(8);
+            let message = session.open("");
+            let mut view = TranscriptView::new();
+            let mut read = 0;
+            let piece = unit.repeat(4000 / unit.len());
+            for _ in 0..size / piece.len() {
+                session.say(&message, &piece);
+                let work = work(&session, &mut view, 100);
+                read += work.bytes_laid_out + work.bytes_split;
+            }
+            read as f64 / size as f64
+        });
+        assert!(large <= small * 1.3, "{unit:?}: {small} and {large} bytes read for a byte");
     }
 }
 

@@ -66,6 +66,7 @@ pub enum BlockKind {
     },
 }
 
+const TAGS_BYTES: usize = 4 * 1024;
 const PART_LINES: u32 = 48;
 const PART_BYTES: usize = 8 * 1024;
 
@@ -87,6 +88,8 @@ pub struct Splitter {
     table: Option<LongTable>,
     /// The block before was cut, so this one goes on without a gap.
     cut: bool,
+    /// From the tail's start up to here there is nothing but white space.
+    blank: usize,
     bytes_read: u64,
 }
 
@@ -113,6 +116,9 @@ enum PieceKind {
     Table,
     Fence,
     Item(Lead),
+    /// Tags. Many show nothing, and a block for each would have to be passed over in each frame: those that follow each
+    /// other are one, up to [`TAGS_BYTES`].
+    Tags,
     Other,
 }
 
@@ -138,6 +144,9 @@ impl Splitter {
         if let Some(end) = end {
             self.run(text, end, false);
         }
+        self.blank = self.blank.max(self.start);
+        let rest = text.get(self.blank..).unwrap_or("");
+        self.blank += rest.len() - rest.trim_start().len();
     }
 
     /// The finished blocks, in order.
@@ -147,7 +156,7 @@ impl Splitter {
 
     /// The block that may still change, partial line included.
     pub fn tail(&self, text: &str) -> Option<Block> {
-        if text.get(self.start..)?.trim_start().is_empty() {
+        if text.get(self.blank.max(self.start)..)?.trim_start().is_empty() {
             return None;
         }
         let kind = match (self.fence, self.lead) {
@@ -273,7 +282,7 @@ impl Splitter {
             let closed = match piece.kind {
                 PieceKind::Closed => true,
                 PieceKind::Paragraph | PieceKind::Table => ends_blank(text, window),
-                PieceKind::Fence | PieceKind::Item(_) | PieceKind::Other => false,
+                PieceKind::Fence | PieceKind::Item(_) | PieceKind::Tags | PieceKind::Other => false,
             };
             if next.is_some() || closed || (last && whole) {
                 self.emit(text, piece.at, end, kind);
@@ -295,7 +304,7 @@ impl Splitter {
         let source = &*nesting::structure(&source);
         let place = |at: usize| base + at.saturating_sub(lead.len());
         self.bytes_read += source.len() as u64;
-        let mut pieces = Vec::new();
+        let mut pieces: Vec<Piece> = Vec::new();
         let mut depth = 0usize;
         // Depth of an open list at the top, its next number, and whether an item of it was seen.
         let mut list: Option<(Option<u64>, bool)> = None;
@@ -322,6 +331,12 @@ impl Splitter {
                             Tag::Table(_) => pieces.push(Piece { at, end, kind: PieceKind::Table }),
                             Tag::Paragraph => pieces.push(Piece { at, end, kind: PieceKind::Paragraph }),
                             Tag::Heading { .. } => pieces.push(Piece { at, end, kind: PieceKind::Closed }),
+                            Tag::HtmlBlock => match pieces.last_mut() {
+                                Some(Piece { at, end: last, kind: PieceKind::Tags }) if end - *at <= TAGS_BYTES => {
+                                    *last = end;
+                                }
+                                _ => pieces.push(Piece { at, end, kind: PieceKind::Tags }),
+                            },
                             _ => pieces.push(Piece { at, end, kind: PieceKind::Other }),
                         }
                     } else if depth == 1

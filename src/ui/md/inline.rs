@@ -12,6 +12,9 @@ use crate::text::{clean, data, link};
 use crate::ui::lines::laid::Flow;
 use crate::ui::theme::{Face, Role};
 
+/// Links and images inside each other; of deeper ones it is only said where they go.
+const MOST_INSIDE: usize = 16;
+
 /// Gathers inline events.
 #[derive(Debug, Default)]
 pub(super) struct Inline {
@@ -159,6 +162,12 @@ impl Inline {
 
     /// Makes what was written since `start` a link, and says where it goes unless that can be left out.
     fn end_target(&mut self, url: &str, start: usize) {
+        if self.targets.len().max(self.tags.links.len()) >= MOST_INSIDE {
+            if !url.is_empty() {
+                self.push(&format!(" ({})", shortened(url)), Face::new(Role::Dim));
+            }
+            return;
+        }
         let text = self.flow.text.get(start..).unwrap_or("");
         let empty = text.trim().is_empty();
         let says = link::says(text, url);
@@ -243,7 +252,8 @@ impl Inline {
     /// Notes an image that was named since `start`; images in its name are none.
     #[cfg(feature = "images")]
     fn note_image(&mut self, start: usize, url: &str) {
-        self.images.retain(|(range, _)| range.end <= start);
+        let outside = self.images.iter().rposition(|(range, _)| range.end <= start).map_or(0, |last| last + 1);
+        self.images.truncate(outside);
         self.images.push((start..self.flow.text.len(), url.to_owned()));
     }
 

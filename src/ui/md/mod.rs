@@ -9,6 +9,7 @@
 
 pub mod blocks;
 pub mod code;
+mod definitions;
 mod html;
 mod inline;
 mod long_table;
@@ -21,8 +22,9 @@ pub mod syntax;
 mod table;
 
 pub use blocks::{Block, BlockKind, Splitter};
+pub use definitions::Definitions;
 pub use open::settled;
-pub use render::{Images, Setting, definitions, lay_block, lay_with_images, whole_lines, with_notes};
+pub use render::{Images, Setting, lay_block, lay_with_images, whole_lines};
 
 use pulldown_cmark::Options;
 

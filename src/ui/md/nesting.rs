@@ -1,37 +1,64 @@
-//! Text that opens more than anybody would read: what is nested too deep is shown as text, and what only costs time is
-//! taken out before the parser is asked where blocks begin.
+//! Text that opens more than anybody would read: what is nested too deep is shown as text, so is a table of too many
+//! columns, and what only costs time is taken out before the parser is asked where blocks begin.
 //!
-//! The parser's time, and ours, grows with the depth of containers and with brackets that are never closed. The
-//! invariants: no text is changed that has no line with more than [`DEEPEST`] containers, and [`structure`] changes no
-//! byte's place.
+//! The parser's time, and ours, grows with the depth of containers, with the columns that each row of a table has and with
+//! brackets that are never closed. The invariants: no text is changed that has no line with more than [`DEEPEST`]
+//! containers or [`MOST_COLUMNS`] columns, code is never changed, and [`structure`] changes no byte's place.
 
 use std::borrow::Cow;
+use std::ops::Range;
+
+use pulldown_cmark::{Event, Parser, Tag};
+
+use super::options;
 
 /// Quotes and items that one line may begin inside each other.
 const DEEPEST: usize = 100;
-/// A line with so many marks, which are a twelfth of it, is hardly prose, and none of them say what block it is.
+/// Columns of a table: no screen has room for more.
+pub(super) const MOST_COLUMNS: usize = 128;
+/// Of a line with so many marks, which are that part of it, none say what block it is but those in front.
 const DENSE: usize = 24;
+const DENSITY: usize = 32;
 /// What tells the kind of a line stands in front, and the name of a definition may be so long.
 const KEPT: usize = 16;
 const NAME: usize = 1000;
 
 /// Returns the text with a backslash before what would be nested too deep.
 pub(super) fn shallow(source: &str) -> Cow<'_, str> {
-    let mut out = String::new();
-    let (mut at, mut done) = (0, 0);
+    let mut at = 0;
+    let mut marks = Vec::new();
     for line in source.split_inclusive('\n') {
-        if let Some(deep) = too_deep(line) {
-            out.push_str(source.get(done..at + deep).unwrap_or(""));
-            out.push('\\');
-            done = at + deep;
-        }
+        marks.extend(too_much(line).map(|mark| at + mark));
         at += line.len();
     }
-    if done == 0 {
+    if marks.is_empty() {
         return Cow::Borrowed(source);
+    }
+    let literal = literal(source);
+    let means_itself = |at: usize| {
+        literal.get(literal.partition_point(|range| range.end <= at)).is_some_and(|range| range.start <= at)
+    };
+    let mut out = String::with_capacity(source.len() + marks.len());
+    let mut done = 0;
+    for mark in marks.into_iter().filter(|mark| !means_itself(*mark)) {
+        out.push_str(source.get(done..mark).unwrap_or(""));
+        out.push('\\');
+        done = mark;
     }
     out.push_str(source.get(done..).unwrap_or(""));
     Cow::Owned(out)
+}
+
+/// Returns where code and tags stand, in which a backslash would be seen. Sorted.
+fn literal(source: &str) -> Vec<Range<usize>> {
+    let structure = structure(source);
+    let blocks = Parser::new_ext(&structure, options()).into_offset_iter();
+    blocks
+        .filter_map(|(event, range)| match event {
+            Event::Start(Tag::CodeBlock(_) | Tag::HtmlBlock) => Some(range),
+            _ => None,
+        })
+        .collect()
 }
 
 /// Returns a text with the same blocks in the same places, and with letters for marks that make it slow to read.
@@ -39,10 +66,10 @@ pub(super) fn structure(source: &str) -> Cow<'_, str> {
     let mut out: Option<Vec<u8>> = None;
     let mut at = 0;
     for line in source.split_inclusive('\n') {
-        let deep = too_deep(line);
-        if deep.is_some() || is_dense(line) {
+        let mark = too_much(line);
+        if mark.is_some() || is_dense(line) {
             let all = out.get_or_insert_with(|| source.as_bytes().to_vec());
-            if let Some(byte) = deep.and_then(|deep| all.get_mut(at + deep)) {
+            if let Some(byte) = mark.and_then(|mark| all.get_mut(at + mark)) {
                 *byte = b'x';
             }
             if let Some(bytes) = all.get_mut(at..at + line.len()).filter(|_| is_dense(line)) {
@@ -53,6 +80,26 @@ pub(super) fn structure(source: &str) -> Cow<'_, str> {
     }
     // Only ASCII was changed, to ASCII.
     out.and_then(|bytes| String::from_utf8(bytes).ok()).map_or(Cow::Borrowed(source), Cow::Owned)
+}
+
+/// Returns where the first mark of a line stands that opens more than may be open.
+fn too_much(line: &str) -> Option<usize> {
+    too_deep(line).filter(|_| !is_rule(line)).or_else(|| too_wide(line))
+}
+
+/// Returns whether a line is a rule, however many marks it is made of.
+fn is_rule(line: &str) -> bool {
+    let mark = line.trim_ascii().bytes().next().unwrap_or(b' ');
+    b"*_-".contains(&mark) && line.bytes().all(|byte| byte == mark || byte.is_ascii_whitespace())
+}
+
+/// Returns where the rule below a table's head begins, if it has more columns than may be.
+fn too_wide(line: &str) -> Option<usize> {
+    let start = line.bytes().position(|byte| !b" \t>".contains(&byte))?;
+    let bytes = line.as_bytes().get(start..)?;
+    // Most lines end here: with another mark.
+    let is_rule = bytes.iter().all(|byte| b"|:- \t\r\n".contains(byte));
+    (is_rule && memchr::memchr_iter(b'|', bytes).nth(MOST_COLUMNS).is_some()).then_some(start)
 }
 
 /// Returns where the first mark of a container stands that is deeper than may be.
@@ -94,16 +141,16 @@ fn is_mark(byte: u8) -> bool {
 fn is_dense(line: &str) -> bool {
     line.len() > DENSE && {
         let marks = line.bytes().filter(|byte| is_mark(*byte)).count();
-        marks >= DENSE && marks * 12 >= line.len()
+        marks >= DENSE && marks * DENSITY >= line.len()
     }
 }
 
 /// Makes letters of the marks behind the start of a line. A rule stays one, and so does what may end a block of tags.
 fn blur(line: &mut [u8]) {
     let (blanks, first) = (b" \t\r\n", line.trim_ascii().first().copied().unwrap_or(b' '));
-    let is_rule = b"*_-~=`".contains(&first) && line.iter().all(|byte| *byte == first || blanks.contains(byte));
+    let only_marks = b"*_-~=`".contains(&first) && line.iter().all(|byte| *byte == first || blanks.contains(byte));
     let is_fence = matches!(first, b'`' | b'~');
-    if is_rule && (!is_fence || line.trim_ascii().iter().all(|byte| *byte == first)) {
+    if only_marks && (!is_fence || line.trim_ascii().iter().all(|byte| *byte == first)) {
         return;
     }
     let holds = |what: &[u8]| memchr::memmem::find(line, what).is_some();
@@ -111,8 +158,11 @@ fn blur(line: &mut [u8]) {
     let data = holds(b"]]>");
     let tags = [b"</s", b"</p", b"</t", b"</S", b"</P", b"</T"].iter().any(|end| holds(*end));
     let name = memchr::memmem::find(line.get(..NAME.min(line.len())).unwrap_or(line), b"]:").map_or(0, |at| at + 2);
-    for byte in line.iter_mut().skip(name.max(KEPT)) {
-        let kept = *byte == b']' && data || *byte == b'<' && tags;
+    for at in name.max(KEPT)..line.len() {
+        let next = line.get(at + 1).copied();
+        let Some(byte) = line.get_mut(at) else { return };
+        // A bar behind a backslash ends no cell.
+        let kept = *byte == b']' && data || *byte == b'<' && tags || *byte == b'\\' && next == Some(b'|');
         if is_mark(*byte) && !kept {
             *byte = b'x';
         }
@@ -121,10 +171,8 @@ fn blur(line: &mut [u8]) {
 
 #[cfg(test)]
 mod tests {
-    use pulldown_cmark::{Event, Parser};
-
     use super::*;
-    use crate::ui::md::{BlockKind, Setting, Splitter, lay_block, options};
+    use crate::ui::md::{BlockKind, Setting, Splitter, lay_block};
 
     /// Openings without an end.
     const OPENINGS: [&str; 40] = [
@@ -196,9 +244,39 @@ mod tests {
         let setting = Setting { width: 300, ..Setting::default() };
         let shown = lay_block(&text, BlockKind::Flow, setting).to_strings().join("\n");
         assert!(shown.contains("> > > x"), "{shown}");
-        for text in ["> > a\n", "1. - + * > a\n- - -\n", "a > b", "1234567890. x"] {
+        let rule = "- ".repeat(DEEPEST + 3) + "\n";
+        for text in ["> > a\n", "1. - + * > a\n- - -\n", "a > b", "1234567890. x", &rule] {
             assert!(matches!(shallow(text), Cow::Borrowed(_)), "{text}");
         }
+        assert_eq!(lay_block(&rule, BlockKind::Flow, setting).to_strings(), ["─".repeat(300)]);
+    }
+
+    #[test]
+    fn code_keeps_what_would_be_too_deep_elsewhere() {
+        let (deep, wide) = ("> ".repeat(DEEPEST + 3) + "x", "|-".repeat(MOST_COLUMNS + 3) + "|");
+        for line in [deep, wide] {
+            for text in
+                [format!("```\n{line}\n```\n"), format!("- a\n\n  ```\n  {line}\n  ```\n"), format!("<div>\n{line}\n")]
+            {
+                assert_eq!(shallow(&text), text);
+            }
+            assert_ne!(shallow(&format!("a\n\n{line}\n")), format!("a\n\n{line}\n"));
+        }
+    }
+
+    #[test]
+    fn a_table_of_more_columns_than_a_screen_has_is_text() {
+        let table = |columns: usize| {
+            format!("{}|\n{}|\n{}|\n", "|a".repeat(columns), "|-".repeat(columns), "|b".repeat(columns))
+        };
+        let has_table =
+            |text: &str| Parser::new_ext(text, options()).any(|event| matches!(event, Event::Start(Tag::Table(_))));
+        let (fits, wide) = (table(MOST_COLUMNS - 1), table(MOST_COLUMNS));
+        assert!(has_table(&shallow(&fits)) && has_table(&structure(&fits)));
+        assert!(!has_table(&shallow(&wide)) && !has_table(&structure(&wide)));
+        let setting = Setting { width: 300, ..Setting::default() };
+        let shown = lay_block(&wide, BlockKind::Flow, setting).to_strings().join("");
+        assert!(shown.contains("|a|a") && shown.contains("|-|-") && shown.contains("|b|b") && !shown.contains('\\'));
     }
 
     #[test]
@@ -225,6 +303,7 @@ mod tests {
             format!("a\n{}\nb\n\n```{}\n{row}\n```\n", "*".repeat(90), "[".repeat(40)),
             format!("<!-- {row}\n{row} -->\n\n{row}\n<![CDATA[ {row}\n\n{row}]]>\n\nb\n"),
             format!("|a|b|\n|-|-|\n|{row}|`|`|\n\nx\n"),
+            format!("|a{row}\\|b\\|c|d|\n|-|-|\n|a|b|\n"),
             format!("x\n\n[^a-note-with-a-long-name]: {row}\n\n[a link with a long name]: /{}\n\nx\n", "*_".repeat(20)),
         ] {
             let starts = |text: &str| {

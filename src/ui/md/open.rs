@@ -18,6 +18,8 @@ const MOST_TARGET: usize = 2000;
 const DEEPEST: usize = 32;
 /// A formula of its own may be this long.
 const MOST_FORMULA: usize = 4096;
+/// What is held back of a table's head: a longer one is shown as it comes.
+const MOST_HEAD: usize = 4096;
 /// Brackets inside each other, and parentheses in a target; deeper ones are text.
 const MOST_BRACKETS: usize = 8;
 const MOST_PARENTHESES: usize = 32;
@@ -50,7 +52,8 @@ fn ends_in_code(source: &str) -> bool {
     }
     let whole = source.get(..last_line(source)).unwrap_or("");
     let (mut open, mut end) = (false, 0);
-    for (event, range) in pulldown_cmark::Parser::new_ext(whole, super::options()).into_offset_iter() {
+    let structure = super::nesting::structure(whole);
+    for (event, range) in pulldown_cmark::Parser::new_ext(&structure, super::options()).into_offset_iter() {
         if let pulldown_cmark::Event::Start(pulldown_cmark::Tag::CodeBlock(pulldown_cmark::CodeBlockKind::Fenced(_))) =
             event
         {
@@ -165,6 +168,9 @@ fn paragraph(source: &str) -> usize {
 
 /// Returns whether a paragraph looks like the first row of a table whose rule has not come yet.
 fn is_table_head(text: &str) -> bool {
+    if text.len() > MOST_HEAD {
+        return false;
+    }
     let mut lines = text.split('\n').map(|line| line.trim_start_matches([' ', '>']));
     let (head, rule, more) = (lines.next().unwrap_or(""), lines.next().unwrap_or(""), lines.next());
     head.starts_with('|') && more.is_none() && rule.bytes().all(|byte| b"|:- \t".contains(&byte))
@@ -407,10 +413,10 @@ fn bracket(text: &str, start: usize) -> Bracket {
             }
             Bracket::Target(close)
         }
-        Some(b'[') if !after.contains(&b']') && after.len() <= MOST_HELD => Bracket::Held,
+        Some(b'[') if after.len() <= MOST_HELD && !after.contains(&b']') => Bracket::Held,
         Some(b':')
-            if memchr::memchr(b'\n', after).is_none()
-                && text.get(..start).is_some_and(|text| text.trim().is_empty()) =>
+            if text.get(..start).is_some_and(|text| text.trim_start().is_empty())
+                && memchr::memchr(b'\n', after).is_none() =>
         {
             // A note is shown as it comes; where a link goes isn't read.
             if bytes.get(start + 1) == Some(&b'^') && after.len() > 1 {

@@ -4,12 +4,12 @@
 //! block is laid out the same whatever stands around it.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::ops::Range;
 
 use pulldown_cmark::{BlockQuoteKind, CodeBlockKind, Event, HeadingLevel, LinkType, Parser, Tag, TagEnd};
 
 use super::blocks::BlockKind;
+use super::definitions::{Definitions, awaited_notes};
 use super::inline::Inline;
 use super::table::{self, Table};
 use super::{code, html, math, nesting, options};
@@ -21,8 +21,10 @@ use crate::ui::theme::{Face, Role};
 /// What a block is laid out in.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Setting<'a> {
-    /// The definitions of the whole text, see [`definitions`].
-    pub definitions: &'a str,
+    /// What the whole text defines.
+    pub definitions: Option<&'a Definitions>,
+    /// Notes may still come.
+    pub awaits_notes: bool,
     /// The whole text, where parts of long tables look for their head.
     pub text: &'a str,
     pub width: u16,
@@ -44,7 +46,7 @@ pub fn lay_block(source: &str, kind: BlockKind, setting: Setting<'_>) -> Laid {
 
 /// Lays out one block in which pictures that stand alone are drawn.
 pub fn lay_with_images(source: &str, kind: BlockKind, setting: Setting<'_>, images: Images<'_>) -> Laid {
-    let Setting { definitions, text: _, width, says_targets } = setting;
+    let width = setting.width;
     let number = match kind {
         BlockKind::Code { first, closed, indent, syntax } => {
             return code::lay_part(source, code::Part { first, closed, indent, syntax }, width);
@@ -60,8 +62,8 @@ pub fn lay_with_images(source: &str, kind: BlockKind, setting: Setting<'_>, imag
     };
     let mut writer = Writer::new(width, number);
     writer.images = images;
-    writer.inline.says_targets = says_targets;
-    writer.read(source, definitions);
+    writer.inline.says_targets = setting.says_targets;
+    writer.read(source, setting);
     let laid = writer.finish();
     // Only definitions: better shown as they are than not at all.
     let is_html = source.trim_start().starts_with('<');
@@ -106,80 +108,6 @@ fn literal(source: &str) -> Vec<Range<usize>> {
     found
 }
 
-/// Adds that there will be a note for each number in brackets with a roof: notes come last, and must not change what has
-/// been read by then.
-pub fn with_notes<'a>(source: &str, definitions: &'a str) -> Cow<'a, str> {
-    let mut out = Cow::Borrowed(definitions);
-    for at in memchr::memmem::find_iter(source.as_bytes(), b"[^").take(MOST_NOTES) {
-        let digits = source.get(at + 2..).unwrap_or("");
-        let length = digits.bytes().take_while(u8::is_ascii_digit).count();
-        if (1..=3).contains(&length) && digits.get(length..).is_some_and(|rest| rest.starts_with(']')) {
-            let note = format!("\n\n[^{}]: .", digits.get(..length).unwrap_or(""));
-            if !out.contains(&note) {
-                out.to_mut().push_str(&note);
-            }
-        }
-    }
-    out
-}
-
-/// Returns the link definitions of a text, one below the other, and that there are notes of such names; mostly empty.
-pub fn definitions(text: &str) -> String {
-    if memchr::memmem::find(text.as_bytes(), b"]:").is_none() {
-        return String::new();
-    }
-    let structure = &*nesting::structure(text);
-    let parser = Parser::new_ext(structure, options());
-    let mut spans: Vec<Range<usize>> =
-        parser.reference_definitions().iter().map(|(_, definition)| definition.span.clone()).collect();
-    spans.sort_by_key(|span| span.start);
-    let mut all: Vec<String> = spans.into_iter().filter_map(|span| text.get(span)).map(ToOwned::to_owned).collect();
-    if memchr::memmem::find(text.as_bytes(), b"[^").is_some() {
-        let notes = Parser::new_ext(structure, options()).filter_map(|event| match event {
-            Event::Start(Tag::FootnoteDefinition(name)) => Some(format!("\n[^{name}]: .")),
-            _ => None,
-        });
-        all.extend(notes);
-    }
-    all.join("\n")
-}
-
-/// Definitions up to this size are handed to every block.
-const FEW_DEFINITIONS: usize = 4 * 1024;
-
-/// Returns the definitions that a block may use, where there are so many that reading all of them for each block would
-/// cost more than the block.
-fn used<'a>(definitions: &'a str, source: &str) -> Cow<'a, str> {
-    if definitions.len() <= FEW_DEFINITIONS {
-        return Cow::Borrowed(definitions);
-    }
-    let name = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
-    let mut names: HashSet<String> = HashSet::new();
-    for end in memchr::memchr_iter(b']', source.as_bytes()) {
-        let before = source.get(..end).unwrap_or("");
-        // A name holds no bracket, and is no longer than that.
-        let near = before.get(before.ceil_char_boundary(before.len().saturating_sub(LONGEST_NAME))..).unwrap_or("");
-        if let Some((_, inside)) = near.rsplit_once('[') {
-            names.insert(name(inside));
-        }
-    }
-    let mut out = String::new();
-    let mut is_used = false;
-    for line in definitions.split_inclusive('\n') {
-        if let Some((inside, _)) = line.strip_prefix('[').and_then(|line| line.split_once("]:")) {
-            is_used = names.contains(&name(inside));
-        }
-        if is_used {
-            out.push_str(line);
-        }
-    }
-    Cow::Owned(out)
-}
-
-/// CommonMark's limit of a name.
-const LONGEST_NAME: usize = 999;
-/// Notes of one block that are known before they come.
-const MOST_NOTES: usize = 64;
 /// Rows of a table that is being written; with more, its columns will hardly move any more.
 const HELD: usize = 12;
 
@@ -227,7 +155,7 @@ fn lay_rows(rows: &str, sample: &str, first: bool, setting: Setting<'_>) -> Laid
         let mut writer = Writer::new(setting.width, None);
         writer.inline.says_targets = setting.says_targets;
         writer.keeps_table = true;
-        writer.read(source, setting.definitions);
+        writer.read(source, setting);
         writer.table
     };
     let table = if first { read(rows) } else { read(&[head, rows].concat()) };
@@ -284,15 +212,22 @@ impl Writer<'_> {
         }
     }
 
-    fn read(&mut self, source: &str, definitions: &str) {
+    fn read(&mut self, source: &str, setting: Setting<'_>) {
         let source = &*nesting::shallow(source);
         let source = &*with_dollars(source);
         let source = &*table::with_all_cells(source);
         let has_tags = memchr::memchr(b'<', source.as_bytes()).is_some();
-        if definitions.is_empty() || memchr::memchr(b'[', source.as_bytes()).is_none() {
+        let mut known = String::new();
+        if memchr::memchr(b'[', source.as_bytes()).is_some() {
+            known.extend(setting.definitions.map(|all| all.used(source)));
+            if setting.awaits_notes {
+                known.push_str(&awaited_notes(source));
+            }
+        }
+        if known.is_empty() {
             self.events(Parser::new_ext(source, options()).into_offset_iter(), has_tags);
         } else {
-            let joined = format!("{source}\n\n{}", used(definitions, source));
+            let joined = format!("{source}\n\n{known}");
             let own = |range: &Range<usize>| range.start < source.len();
             let events = Parser::new_ext(&joined, options()).into_offset_iter().filter(|(_, range)| own(range));
             self.events(events, has_tags);

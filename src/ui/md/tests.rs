@@ -2,10 +2,10 @@ use super::*;
 
 /// Lays out a text block by block as the transcript does.
 fn check(text: &str, width: u16, expected: &[&str]) {
-    let definitions = definitions(text);
+    let definitions = Definitions::of(text);
     let mut rows = Vec::new();
     for block in Splitter::split(text).stable() {
-        let setting = Setting { definitions: &definitions, text, width, ..Setting::default() };
+        let setting = Setting { definitions: Some(&definitions), text, width, ..Setting::default() };
         let laid = lay_block(block.source(text), block.kind, setting).to_strings();
         if block.gap && !laid.is_empty() {
             rows.push(String::new());
@@ -103,9 +103,20 @@ fn formulas_read_like_typed_ones() {
 #[test]
 fn notes_of_numbers_are_expected_while_more_comes() {
     let source = "see[^2], not[^a-z]\n";
-    let definitions = with_notes(source, "");
-    let setting = Setting { definitions: &definitions, width: 60, ..Setting::default() };
+    let setting = Setting { awaits_notes: true, width: 60, ..Setting::default() };
     assert_eq!(lay_block(source, BlockKind::Flow, setting).to_strings(), ["see[2], not[^a-z]"]);
+}
+
+#[test]
+fn of_images_in_images_only_the_outermost_are_links() {
+    let depth = 40;
+    let text = format!("{}x{}", "![".repeat(depth), "](http://a.b)".repeat(depth));
+    let laid = lay_block(&text, BlockKind::Flow, Setting { width: 2000, says_targets: true, ..Setting::default() });
+    let shown = laid.to_strings().concat();
+    assert_eq!((shown.matches("[image: ").count(), shown.matches("(http://a.b)").count()), (depth, depth));
+    let mut links: Vec<usize> = laid.row(0).filter_map(|(_, face)| face.link()).collect();
+    links.dedup();
+    assert!(links.len() < depth, "{links:?}");
 }
 
 #[test]

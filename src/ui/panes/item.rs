@@ -14,7 +14,7 @@ use crate::text::clean;
 use crate::text::width::{expand_tabs, str_width};
 use crate::ui::format::{clock, count, duration, money, running, time_of_day};
 use crate::ui::lines::laid::{Flow, Laid, Page};
-use crate::ui::md::{BlockKind, Images, Setting, lay_with_images, settled, whole_lines, with_notes};
+use crate::ui::md::{BlockKind, Definitions, Images, Setting, lay_with_images, settled, whole_lines};
 use crate::ui::paint::spinner;
 use crate::ui::panes::transcript::{Part, PartKind, hash};
 use crate::ui::theme::{Face, Role};
@@ -27,7 +27,7 @@ pub(super) struct Scene<'a> {
     pub(super) text: &'a str,
     pub(super) part: Part,
     pub(super) width: u16,
-    pub(super) definitions: &'a str,
+    pub(super) definitions: Option<&'a Definitions>,
     pub(super) folded: bool,
     pub(super) fold_key: &'a str,
 }
@@ -53,24 +53,19 @@ pub(super) fn indent(kind: &Kind, width: u16) -> u16 {
 impl Scene<'_> {
     /// Returns a number that changes whenever the rows would: made of what they are made of, so that a change
     /// elsewhere in the item lays nothing out again.
-    pub(super) fn stamp(&self) -> u64 {
+    ///
+    /// `source` is the hash of the part's source, see [`Self::source_hash`].
+    pub(super) fn stamp(&self, source: u64) -> u64 {
         let folded = u64::from(self.folded);
         match (self.part.kind, &self.item.kind) {
             (PartKind::Markdown(kind), _) => {
-                let definitions = if self.definitions.is_empty() { 0 } else { hash(self.definitions.as_bytes()) };
-                let source = self.part.source(self.text);
-                let (source, sample) = match kind {
-                    // What isn't a whole row yet is not shown.
-                    BlockKind::OpenTable => (whole_lines(source), ""),
-                    BlockKind::Rows { open, head, sample, .. } => {
-                        let sample = self.text.get(head as usize..sample as usize).unwrap_or("");
-                        (if open { whole_lines(source) } else { source }, sample)
-                    }
-                    BlockKind::Flow | BlockKind::Item { .. } | BlockKind::Code { .. } => (source, ""),
+                let sample = match kind {
+                    BlockKind::Rows { head, sample, .. } => self.text.get(head as usize..sample as usize).unwrap_or(""),
+                    BlockKind::OpenTable | BlockKind::Flow | BlockKind::Item { .. } | BlockKind::Code { .. } => "",
                 };
                 let sample = if sample.is_empty() { 0 } else { hash(sample.as_bytes()) };
-                hash(source.as_bytes())
-                    ^ definitions.rotate_left(7)
+                source
+                    ^ self.definitions.map_or(0, Definitions::stamp).rotate_left(7)
                     ^ sample.rotate_left(21)
                     ^ block_stamp(kind)
                     ^ u64::from(self.store.show_targets) << 62
@@ -78,10 +73,23 @@ impl Scene<'_> {
                     ^ u64::from(self.expects_notes()) << 60
                     ^ self.image_stamp()
             }
-            (PartKind::Prompt | PartKind::Thinking, _) => hash(self.part.source(self.text).as_bytes()),
+            (PartKind::Prompt | PartKind::Thinking, _) => source,
             (PartKind::ThinkingHead, Kind::Thinking { open: true, .. }) => u64::MAX - folded,
             (_, Kind::Call { call }) => self.store.tools.get(call).map_or(0, |call| call::stamp(self, call)),
             _ => u64::from(self.item.rev) << 1 | folded,
+        }
+    }
+
+    /// Returns the hash of what is shown of the part's source; zero where the stamp doesn't stand on it. O(part).
+    pub(super) fn source_hash(&self) -> u64 {
+        let source = self.part.source(self.text);
+        match self.part.kind {
+            // What isn't a whole row yet is not shown.
+            PartKind::Markdown(BlockKind::OpenTable | BlockKind::Rows { open: true, .. }) => {
+                hash(whole_lines(source).as_bytes())
+            }
+            PartKind::Markdown(_) | PartKind::Prompt | PartKind::Thinking => hash(source.as_bytes()),
+            _ => 0,
         }
     }
 
@@ -123,9 +131,13 @@ impl Scene<'_> {
             (PartKind::Markdown(kind), _) => {
                 let says_targets = self.store.show_targets;
                 let source = self.part.source(self.text);
-                let noted = self.expects_notes().then(|| with_notes(source, self.definitions));
-                let definitions = noted.as_deref().unwrap_or(self.definitions);
-                let setting = Setting { definitions, text: self.text, width: self.width, says_targets };
+                let setting = Setting {
+                    definitions: self.definitions,
+                    awaits_notes: self.expects_notes(),
+                    text: self.text,
+                    width: self.width,
+                    says_targets,
+                };
                 let source = if self.part.open { settled(source, kind) } else { source.into() };
                 lay_with_images(&source, kind, setting, self.images())
             }

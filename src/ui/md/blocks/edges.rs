@@ -4,8 +4,8 @@
 
 /// Longer blocks are cut, at the end of a line, so that no text makes a token expensive.
 pub(super) const MOST_BYTES: usize = 64 * 1024;
-/// What the parser is given at once. A block of the longest kind fits, and what follows it.
-const WINDOW: usize = 2 * MOST_BYTES;
+/// What the parser is given at once. A block of the longest kind fits, and what follows it; what is cut off is read again.
+const WINDOW: usize = MOST_BYTES + MOST_BYTES / 4;
 
 /// Returns the end of what is parsed at once: whole lines.
 pub(super) fn window_end(text: &str, start: usize, end: usize) -> usize {

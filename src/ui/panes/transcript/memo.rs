@@ -167,13 +167,17 @@ impl Memo {
         };
         let key = Key { item: item.id, block: place.block, width };
         let mut laid_out = 0;
-        let laid = self.cache.get(key, scene.stamp(), || {
+        let source = outline.hash(place.block).unwrap_or_else(|| scene.source_hash());
+        let laid = self.cache.get(key, scene.stamp(source), || {
             laid_out = 1;
             scene.lay()
         });
         self.counters.blocks_laid_out += laid_out;
+        self.counters.bytes_laid_out += laid_out * u64::from(part.end - part.start);
         let lead = if laid.rows() == 0 { 0 } else { lead(store, place, part) };
-        if outline.measure(place.block, laid.rows() + lead) {
+        let is_news = outline.measure(place.block, laid.rows() + lead);
+        outline.note_hash(place.block, source);
+        if is_news {
             self.heights.set(place.index, outline.rows(self.look.width));
         }
         (laid, lead)

@@ -10,7 +10,7 @@ use crate::event::Stop;
 use crate::store::Store;
 use crate::store::source::Field;
 use crate::store::transcript::{Item, Kind};
-use crate::ui::md::{Block, BlockKind};
+use crate::ui::md::{Block, BlockKind, Definitions};
 
 use answer::Markdown;
 use plain::{call_parts, line_parts};
@@ -109,6 +109,8 @@ struct Told {
 struct Measured {
     rows: Option<u32>,
     bytes: u32,
+    /// Of its source.
+    hash: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -246,10 +248,10 @@ impl Outline {
         }
     }
 
-    pub(super) fn definitions(&self) -> &str {
+    pub(super) fn definitions(&self) -> Option<&Definitions> {
         match &self.body {
-            Body::Markdown(markdown) => &markdown.definitions,
-            Body::Plain { .. } => "",
+            Body::Markdown(markdown) => Some(&markdown.definitions),
+            Body::Plain { .. } => None,
         }
     }
 
@@ -323,10 +325,23 @@ impl Outline {
         }
         self.known_rows -= u64::from(measured.rows.unwrap_or(0));
         self.known_bytes -= u64::from(measured.bytes);
-        *measured = Measured { rows: Some(rows), bytes: part.end - part.start };
+        *measured = Measured { rows: Some(rows), bytes: part.end - part.start, ..*measured };
         self.known_rows += u64::from(rows);
         self.known_bytes += u64::from(measured.bytes);
         true
+    }
+
+    /// Returns what was noted of a part since it changed last.
+    pub(super) fn hash(&self, index: u32) -> Option<u64> {
+        self.measured.get(index as usize)?.hash
+    }
+
+    /// Notes what the hash of a part's source is. A part that is still open has none that lasts.
+    pub(super) fn note_hash(&mut self, index: u32, hash: u64) {
+        let is_open = self.part(index).open;
+        if let Some(measured) = self.measured.get_mut(index as usize).filter(|_| !is_open) {
+            measured.hash = Some(hash);
+        }
     }
 
     /// Forgets all measures: the width is another one.

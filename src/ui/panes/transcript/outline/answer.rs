@@ -5,13 +5,12 @@
 use super::hash;
 use crate::text::clean::{clean, is_clean};
 use crate::text::data::Shortener;
-use crate::ui::md::{Block, BlockKind, Splitter, definitions};
+use crate::ui::md::{Block, BlockKind, Definitions, Splitter};
 
 /// The unfinished block of an answer that is longer is shown in pieces.
 const LONG_TAIL: u32 = 64 * 1024;
-/// An answer that is longer is not looked at from its start once more when it ends.
-const LONG_ANSWER: usize = 1 << 20;
-
+/// So is a paragraph or a line that is longer: wherever it is cut, its pieces are lines of text.
+const LONG_LINES: u32 = 16 * 1024;
 /// Bytes of a piece that is cut off a long tail.
 const PIECE_BYTES: usize = 6 * 1024;
 
@@ -25,7 +24,7 @@ pub(super) struct Markdown {
     finished: bool,
     /// Of the raw text that was split when the message ended; a later change is seen by it.
     hash: u64,
-    pub(super) definitions: String,
+    pub(super) definitions: Definitions,
     /// Only where the text holds something that must not be shown.
     pub(super) cleaned: Option<Cleaned>,
     /// The text without the whole of the files that it holds.
@@ -69,13 +68,14 @@ impl Markdown {
         if raw.len() < self.seen || !raw.is_char_boundary(self.seen) {
             *self = Self { remark: self.remark, ..Self::default() };
         }
-        let stable = self.splitter.stable().len();
+        let mut stable = self.splitter.stable().len();
         let added = raw.get(self.seen..).unwrap_or("");
         if self.cleaned.is_some() || !is_clean(added) {
             let cleaned = self.cleaned.get_or_insert_default();
             cleaned.grow(raw);
             if self.seen > 0 && self.splitter.seen() > cleaned.text.len() {
                 self.splitter = Splitter::default();
+                stable = 0;
             }
         }
         self.seen = raw.len();
@@ -90,8 +90,8 @@ impl Markdown {
             return if moved { stable } else { stable + cuts };
         }
         self.cuts.clear();
-        // Nothing in it can change what came before, and looking at all of it once more would stop everything.
-        if text.len() > LONG_ANSWER && memchr::memmem::find(text.as_bytes(), b"]:").is_none() {
+        // Only definitions change what came before, and looking at all of it once more would stop everything.
+        if memchr::memmem::find(text.as_bytes(), b"]:").is_none() {
             self.splitter.finish(text);
             self.tail = None;
             self.finished = true;
@@ -99,7 +99,7 @@ impl Markdown {
             return stable;
         }
         let whole = Splitter::split(text);
-        self.definitions = definitions(text);
+        self.definitions = Definitions::of(text);
         let same = self.definitions.is_empty() && whole.stable().starts_with(self.splitter.stable());
         self.splitter = whole;
         self.tail = None;
@@ -127,7 +127,11 @@ fn cut_tail(tail: &mut Option<Block>, cuts: &mut Vec<Block>, text: &str) -> bool
         // Nothing that is held back is that long but a row without an end.
         tail.kind = BlockKind::Flow;
     }
-    while tail.end - tail.start > LONG_TAIL {
+    let longest = if cuts.is_empty() && !is_lines(tail, text) { LONG_TAIL } else { LONG_LINES };
+    if tail.end - tail.start <= longest {
+        return moved;
+    }
+    while tail.end - tail.start > LONG_LINES {
         let start = tail.start as usize;
         let piece = text.as_bytes().get(start..start + PIECE_BYTES).unwrap_or(&[]);
         let end = memchr::memrchr(b'\n', piece).or_else(|| memchr::memrchr(b' ', piece)).map(|at| start + at + 1);
@@ -140,6 +144,14 @@ fn cut_tail(tail: &mut Option<Block>, cuts: &mut Vec<Block>, text: &str) -> bool
         }
     }
     moved
+}
+
+/// Returns whether a block is a paragraph, or whether it begins with a line so long that nothing else is in sight.
+fn is_lines(block: &Block, text: &str) -> bool {
+    let source = block.source(text).as_bytes();
+    let line = source.get(..LONG_LINES as usize).unwrap_or(source);
+    let begins_text = |byte: &u8| !byte.is_ascii_whitespace() && !b"><[|".contains(byte);
+    block.kind == BlockKind::Flow && source.first().is_some_and(begins_text) || memchr::memchr(b'\n', line).is_none()
 }
 
 #[cfg(test)]
