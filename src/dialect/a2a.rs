@@ -299,7 +299,7 @@ impl Decode for A2a {
         }
         let mended = surrogate::lone(data);
         let Ok(json) = serde_json::from_str::<Tree<'_>>(mended.as_deref().unwrap_or(data)) else {
-            return match error::reported(frame) {
+            return match error::unread(frame) {
                 Some(said) => self.fail(error::fault(&said)),
                 None => self.odd.met("data that is not JSON", out),
             };

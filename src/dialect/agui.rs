@@ -324,7 +324,7 @@ impl Decode for AgUi {
                 let kind = head.kind.some().unwrap_or(&frame.event).to_owned();
                 self.event(&kind, head, text, marked, out);
             }
-            None => match error::reported(frame) {
+            None => match error::unread(frame) {
                 Some(said) => {
                     self.end = Some(TurnEnd::Failed(error::fault(&said)));
                     self.failed = true;

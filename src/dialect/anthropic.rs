@@ -498,7 +498,10 @@ impl Decode for Anthropic {
         match json.as_ref().filter(|json| json.is_object()).and_then(|json| Event::deserialize(json).ok()) {
             Some(event) => self.event(event, frame, marked, out),
             None if frame.event == "error" => self.fail(&error::said(data)),
-            None => self.odd.met("data that is not a JSON object", out),
+            None => match error::unread(frame) {
+                Some(said) => self.fail(&said),
+                None => self.odd.met("data that is not a JSON object", out),
+            },
         }
     }
 

@@ -115,6 +115,10 @@ impl Enclava {
             }
             _ => {
                 let Ok(mut json) = serde_json::from_str::<Json>(data) else {
+                    if let Some(said) = error::unread(&SseFrame::named(name, data)) {
+                        self.fault = Some(fault(&said));
+                        return;
+                    }
                     return self.odd.met("data that is not a JSON object", out);
                 };
                 if marked {

@@ -3,7 +3,7 @@
 mod report;
 
 pub use self::report::reported;
-pub(super) use self::report::{is_success, said};
+pub(super) use self::report::{is_success, said, unread};
 use crate::event::{Fault, FaultKind, Json};
 
 /// What a server says of an error.

@@ -261,7 +261,7 @@ impl Decode for Ollama {
             }
         };
         let Some(odd) = odd else { return };
-        match error::reported(frame) {
+        match error::unread(frame) {
             Some(said) => self.fault = Some(error::fault(&said)),
             None if matches!(frame.data.trim(), "" | "[DONE]") => {}
             None => self.odd.met(odd, out),

@@ -366,7 +366,7 @@ impl Decode for Responses {
             Some(event) => self.event(frame, event, mended.is_some(), out),
             None if frame.event == "error" => self.fail(&error::said(data)),
             None if data.is_empty() => {}
-            None => match error::reported(frame) {
+            None => match error::unread(frame) {
                 Some(said) => self.fail(&said),
                 None => self.odd.met("data that is not a JSON object", out),
             },

@@ -367,7 +367,7 @@ impl Decode for Warp {
         let mended = surrogate::replaced(&frame.data);
         match serde_json::from_str::<Tree<'_>>(mended.as_deref().unwrap_or(&frame.data)) {
             Ok(line) if line.is_object() => self.line(&line, out),
-            _ => match error::reported(frame) {
+            _ => match error::unread(frame) {
                 Some(said) => self.fault = Some(error::fault(&said)),
                 None => self.odd.met("a line that is not a JSON object", out),
             },

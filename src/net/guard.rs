@@ -11,6 +11,9 @@ use crate::event::{Fault, FaultKind};
 /// Bytes of one line, and of one event, that are accepted unless somebody says otherwise.
 pub const CAP: usize = 8 * 1024 * 1024;
 
+/// Bytes of what is no field that are kept to be shown.
+const MOST_STRAYS: usize = 300;
+
 /// Why an answer can't be cut into frames. The numbers are the bytes that would have been accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
@@ -144,6 +147,8 @@ struct Open {
     last_id: String,
     retry: Option<u64>,
     comments: u64,
+    /// The beginning of what is no field.
+    strays: String,
 }
 
 impl Guard {
@@ -173,6 +178,25 @@ impl Guard {
         self.open.comments
     }
 
+    /// Returns the beginning of what came and is no field, with the line that was never ended.
+    pub fn strays(&self) -> String {
+        let rest = String::from_utf8_lossy(&self.lines.partial);
+        let rest = rest.get(..rest.floor_char_boundary(MOST_STRAYS)).unwrap_or_default();
+        format!("{}{rest}", self.open.strays).trim().to_owned()
+    }
+
+    /// Ends the stream. Returns the event that was not ended, as far as it came; its id does not count.
+    pub fn finish(&mut self) -> Option<Block> {
+        let (mut blocks, cap) = (Vec::new(), self.lines.cap);
+        let last_id = self.open.last_id.clone();
+        if let Some(rest) = self.lines.rest() {
+            self.open.line(&rest, cap, &mut blocks).ok()?;
+        }
+        self.open.line("", cap, &mut blocks).ok()?;
+        self.open.last_id = last_id;
+        blocks.pop()
+    }
+
     /// Returns whether the stream stopped in the middle of an event.
     pub fn is_torn(&self) -> bool {
         !self.lines.partial.is_empty() || self.open.has_data
@@ -180,6 +204,15 @@ impl Guard {
 }
 
 impl Open {
+    /// Keeps the beginning of a line that is no field.
+    fn stray(&mut self, line: &str) {
+        let room = MOST_STRAYS.saturating_sub(self.strays.len());
+        if room > 0 {
+            self.strays.push_str(line.get(..line.floor_char_boundary(room)).unwrap_or_default());
+            self.strays.push(' ');
+        }
+    }
+
     fn line(&mut self, line: &str, cap: usize, blocks: &mut Vec<Block>) -> Result<(), Broken> {
         if line.is_empty() {
             let mut block = std::mem::take(&mut self.block);
@@ -221,8 +254,17 @@ impl Open {
                 text.push_str(line);
                 text.push('\n');
             }
+            // llama.cpp's own field.
+            "error" => {
+                self.line("event: error", cap, blocks)?;
+                self.line(&format!("data: {value}"), cap, blocks)?;
+            }
+            // A line of JSON among the events, as errors come from gateways.
+            _ if !self.has_data && line.starts_with('{') && line.ends_with('}') => {
+                self.line(&format!("data: {line}"), cap, blocks)?;
+            }
             // Anything else is to be ignored, a name that begins with a second byte-order mark included.
-            _ => {}
+            _ => self.stray(line),
         }
         Ok(())
     }

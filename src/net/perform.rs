@@ -237,7 +237,8 @@ impl<'a> Line<'a> {
                 return None;
             }
             if let Some(end) = end {
-                return self.body_over(end, heard_any, whole, aside).await;
+                let unheard = (!heard_any).then(|| frames.strays().to_owned());
+                return self.body_over(end, unheard, whole, aside).await;
             }
         }
     }
@@ -265,31 +266,38 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// Ends an answer whose body is over, well or not. A failure before its first byte is returned.
+    /// Ends an answer whose body is over, well or not. A failure before its first byte is returned. `unheard` is what came
+    /// of a body without a single frame.
     async fn body_over(
         &mut self,
         end: Result<(), Failure>,
-        heard_any: bool,
+        unheard: Option<String>,
         whole: Option<String>,
         aside: &mut Option<Aside<'_>>,
     ) -> Option<Failure> {
         let place = &self.vigil.place;
-        match (end, whole) {
-            (Err(failure), _) if !self.vigil.watch.begun => return Some(failure),
-            (Err(failure), _) => self.close_cut(failure.fault, aside).await,
-            (Ok(()), _) if !heard_any => {
+        match (end, unheard, whole) {
+            (Err(failure), ..) if !self.vigil.watch.begun => return Some(failure),
+            (Err(failure), ..) => self.close_cut(failure.fault, aside).await,
+            (Ok(()), Some(strays), _) if !strays.is_empty() => {
+                let mut head = tidy(&strays);
+                self.redactor.blank_cut(&mut head);
+                let text = format!("{place} answered with something that is not a stream: {head}; check the URL");
+                self.give_up(Fault::new(FaultKind::Protocol, text)).await;
+            }
+            (Ok(()), Some(_), _) => {
                 let text = format!(
                     "{place} ended its answer without a word, as some servers do where the conversation is too long for \
                      the model; try again, start a new session, or look at the server's log"
                 );
                 self.give_up(Fault::new(FaultKind::Protocol, text)).await;
             }
-            (Ok(()), Some(whole)) if !self.first_token && !self.decode.is_settled() => {
+            (Ok(()), None, Some(whole)) if !self.first_token && !self.decode.is_settled() => {
                 let head: String = whole.chars().take(80).collect();
                 let text = format!("{place} answered with JSON that is not an answer: {head}; check the URL");
                 self.close(Some(Fault::new(FaultKind::Protocol, text)), aside).await;
             }
-            (Ok(()), _) => self.close(None, aside).await,
+            (Ok(()), None, _) => self.close(None, aside).await,
         }
         None
     }

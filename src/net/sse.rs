@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::call::Framing;
 use super::guard::{Block, Broken, CAP, Guard, Lines};
-use crate::dialect::SseFrame;
+use crate::dialect::{SseFrame, error};
 
 /// Cuts the bytes of one answer into frames, whatever the size of the reads.
 #[derive(Debug)]
@@ -20,6 +20,7 @@ pub struct Frames {
     body: Body,
     /// Whether the first byte that means anything was seen.
     decided: bool,
+    strays: String,
 }
 
 #[derive(Debug)]
@@ -63,7 +64,7 @@ impl Frames {
             (Framing::Any, "application/json") => Body::Whole(Vec::new()),
             (Framing::Any, _) => Body::Open(Vec::new()),
         };
-        Self { cap, body, decided: false }
+        Self { cap, body, decided: false, strays: String::new() }
     }
 
     /// Adds the frames that these bytes complete.
@@ -101,11 +102,18 @@ impl Frames {
         }
     }
 
-    /// Ends the answer. An event that was not ended is dropped, as its standard says; a last line without its end is
-    /// still a line. Returns whether something was cut off.
+    /// Ends the answer. An event that was not ended is dropped, as its standard says, unless it is an error; a last line
+    /// without its end is still a line. Returns whether something was cut off.
     pub fn finish(&mut self, out: &mut Vec<SseFrame>) -> bool {
         match &mut self.body {
-            Body::Events { guard, .. } => guard.is_torn(),
+            Body::Events { guard, .. } => {
+                let is_torn = guard.is_torn();
+                self.strays = guard.strays();
+                let last = is_torn.then(|| guard.finish()).flatten().and_then(event);
+                let is_error = |frame: &SseFrame| is_whole_value(&frame.data) && error::reported(frame).is_some();
+                out.extend(last.filter(is_error));
+                is_torn
+            }
             Body::Lines(lines) => {
                 out.extend(lines.rest().filter(|line| !line.trim().is_empty()).map(SseFrame::data));
                 false
@@ -115,7 +123,7 @@ impl Frames {
                 let text = String::from_utf8_lossy(&body);
                 let text = text.trim_start_matches('\u{feff}').trim();
                 // Some servers call lines of JSON by the name of one.
-                let is_one = !text.contains('\n') || serde_json::from_str::<&RawValue>(text).is_ok();
+                let is_one = !text.contains('\n') || is_whole_value(text);
                 if is_one {
                     out.extend(Some(text).filter(|text| !text.is_empty()).map(SseFrame::data));
                 } else {
@@ -129,6 +137,11 @@ impl Frames {
     /// Returns whether one JSON value came in place of the stream that was asked for.
     pub fn is_whole(&self) -> bool {
         matches!(self.body, Body::Whole(_))
+    }
+
+    /// Returns the beginning of what came in an ended stream of events and is none.
+    pub fn strays(&self) -> &str {
+        &self.strays
     }
 
     /// Returns the id to reconnect with, if the server sent one.
@@ -182,6 +195,10 @@ fn guess(begun: &[u8], cap: usize) -> Option<Body> {
         return None;
     }
     Some(if end.is_some() && fields.contains(&name) { Body::events(cap) } else { Body::Lines(Lines::capped(cap)) })
+}
+
+fn is_whole_value(text: &str) -> bool {
+    serde_json::from_str::<&RawValue>(text).is_ok()
 }
 
 fn event(block: Block) -> Option<SseFrame> {

@@ -53,7 +53,7 @@ impl Chat {
 
     /// Takes what is no chunk: an error, or something to wonder at.
     fn stranger(&mut self, frame: &SseFrame, name: &str, out: &mut Vec<AgentEvent>) {
-        match error::reported(frame) {
+        match error::unread(frame) {
             Some(said) => self.fail(&said),
             None if matches!(frame.event.as_str(), "ping" | "keepalive" | "keep-alive" | "heartbeat") => {}
             None => self.odd.met(name, out),

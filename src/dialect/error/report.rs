@@ -2,20 +2,37 @@
 //!
 //! A frame is an error if it, or what it wraps, says so by its name or type (`error`, `RunError`, `session.error`,
 //! `turn.failed`), by its state (`status: failed`, `is_error: true`), or by a field that only errors have (`error`,
-//! `errorText`, `errorMessage`, `errors`, `exception`, `detail` alone, the title and status of a problem). Such words of
-//! a tool, a step or an item are about that one only, and so are fields that are null, false or empty.
+//! `errorText`, `errorMessage`, `errors`, `exception`, `detail` alone, the title and status of a problem), or, where it
+//! does not say what it is, by a code of failure or a denied success beside words. Such words of a tool, a step or an
+//! item are about that one only, and so are fields that are null, false or empty.
 
 use super::{Said, inner, read, tidy};
 use crate::dialect::{SseFrame, surrogate};
 use crate::event::Json;
 
 /// Fields that only an error has.
-const FIELDS: &[&str] = &["error", "errorText", "errorMessage", "error_message", "errors", "exception"];
+const FIELDS: &[&str] =
+    &["error", "errorText", "errorMessage", "error_message", "error_msg", "errorMsg", "errmsg", "errors", "exception"];
 /// Where frames put what they are about.
-const WRAPS: &[&str] = &["data", "payload", "properties", "message", "response", "result", "event", "params", "body"];
+const WRAPS: &[&str] =
+    &["data", "payload", "properties", "message", "response", "result", "event", "params", "body", "base_resp"];
 /// Words of an error that has no field of its own for them.
-const WORDS: &[&str] =
-    &["message", "errorText", "errorMessage", "error_message", "text", "content", "detail", "reason", "result", "msg"];
+const WORDS: &[&str] = &[
+    "message",
+    "errorText",
+    "errorMessage",
+    "error_message",
+    "text",
+    "content",
+    "detail",
+    "reason",
+    "result",
+    "msg",
+    "status_msg",
+];
+/// Codes, and the least number of each that means failure.
+const CODES: &[(&str, u64)] =
+    &[("code", 400), ("status", 400), ("statusCode", 400), ("status_code", 400), ("error_code", 1), ("errcode", 1)];
 
 /// Returns the error that a frame reports, if it does.
 pub fn reported(frame: &SseFrame) -> Option<Said> {
@@ -31,10 +48,18 @@ pub fn reported(frame: &SseFrame) -> Option<Said> {
     }
     // Most frames have none of these words in them, and then nothing needs to be read.
     let lower = |word: &str| memchr::memmem::find(data.as_bytes(), word.as_bytes()).is_some();
-    if !["rror", "RROR", "ail", "AIL", "xception", "detail", "problem"].iter().any(|word| lower(word)) {
+    if !["rror", "RROR", "ail", "AIL", "xception", "detail", "problem", "code", "uccess"].iter().any(|word| lower(word))
+    {
         return None;
     }
     of(&surrogate::json(data)?, 0)
+}
+
+/// Returns the error that data report which should have been of another shape: here plain words count as well.
+pub(in crate::dialect) fn unread(frame: &SseFrame) -> Option<Said> {
+    let data = frame.data.trim();
+    let words = || data.get(..6).filter(|start| start.eq_ignore_ascii_case("error:")).and_then(|_| data.get(6..));
+    reported(frame).or_else(|| words().map(said))
 }
 
 /// Returns what an error says, whatever its shape.
@@ -79,6 +104,10 @@ fn of(json: &Json, depth: usize) -> Option<Said> {
     if is_named || is_marked || stopped || field.is_some() {
         return Some(words(json).unwrap_or_else(|| Said { message: "no reason given".into(), ..Said::default() }));
     }
+    let is_unnamed = ["type", "event", "kind", "object"].iter().all(|key| word(key).is_empty());
+    if is_unnamed && !object.contains_key("choices") && denies(object) {
+        return words(json);
+    }
     // FastAPI's, and a problem as of RFC 9457.
     let is_problem = object.get("status").and_then(Json::as_u64).is_some_and(|status| status >= 400);
     if (object.len() <= 2 && object.get("detail").is_some_and(is_said)) || (is_problem && object.contains_key("title"))
@@ -93,6 +122,16 @@ fn of(json: &Json, depth: usize) -> Option<Said> {
         .filter_map(|key| object.get(*key))
         .filter(|inside| inside.is_object())
         .find_map(|inside| of(inside, depth + 1))
+}
+
+/// Whether an object says by a code, or by a success that was none, that it is no answer.
+fn denies(object: &serde_json::Map<String, Json>) -> bool {
+    let has_words =
+        WORDS.iter().any(|key| object.get(*key).and_then(Json::as_str).is_some_and(|text| !text.is_empty()));
+    let is_coded =
+        CODES.iter().any(|(key, least)| object.get(*key).and_then(Json::as_u64).is_some_and(|n| n >= *least));
+    let has_no_success = object.get("success").is_some_and(|success| *success == Json::Bool(false));
+    has_words && (is_coded || has_no_success)
 }
 
 /// The words of what is known to be an error.
@@ -207,6 +246,10 @@ mod tests {
             ("", r#"{"type":"error","payload":{"error":{"message":"boom","name":"Error"}}}"#),
             ("", r#"[{"error":{"code":400,"message":"boom"}}]"#),
             ("", "[ERROR] boom"),
+            ("", r#"{"code":500,"msg":"boom"}"#),
+            ("", r#"{"error_code":18,"error_msg":"boom"}"#),
+            ("", r#"{"success":false,"message":"boom"}"#),
+            ("", r#"{"base_resp":{"status_code":1004,"status_msg":"boom"}}"#),
         ] {
             assert_eq!(words_of(event, data).as_deref(), Some("boom"), "{event}: {data}");
         }
@@ -226,10 +269,22 @@ mod tests {
             ("", r#"{"type":"text","text":"the word error, detail, failed"}"#),
             ("", r#"{"detail":"long","id":1,"title":"a book"}"#),
             ("", "an error in prose"),
+            ("", r#"{"base_resp":{"status_code":0,"status_msg":"success"}}"#),
+            ("", r#"{"code":200,"message":"all is well"}"#),
+            ("", r#"{"type":"command","success":false,"message":"exit 1"}"#),
+            ("", r#"{"success":true,"message":"done"}"#),
             ("message", "plain"),
         ] {
             assert_eq!(words_of(event, data), None, "{event}: {data}");
         }
+    }
+
+    #[test]
+    fn plain_words_are_an_error_where_something_else_should_have_come() {
+        let said = |data: &str| unread(&SseFrame::data(data)).map(|said| said.message);
+        assert_eq!(said("Error: boom").as_deref(), Some("boom"));
+        assert_eq!(said("erröns").as_deref(), None);
+        assert_eq!(said("an error: boom"), None);
     }
 
     #[test]

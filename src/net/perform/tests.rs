@@ -264,6 +264,10 @@ async fn a_page_and_nothing_at_all_are_named() {
     let page = heard(vec![Ok(vec![Send("<!doctype html><p>")])]).await;
     let text = "failed Protocol: http://h answered with a web page instead of a stream; check the URL";
     assert_eq!(page.last().unwrap(), text);
+    let words = heard(vec![Ok(vec![Send("upstream is down")])]).await;
+    let text =
+        "failed Protocol: http://h answered with something that is not a stream: upstream is down; check the URL";
+    assert_eq!(words.last().unwrap(), text);
     let nothing = heard(vec![Ok(vec![])]).await;
     let text = "failed Protocol: http://h ended its answer without a word, as some servers do where the conversation is too long for the model; try again, start a new session, or look at the server's log";
     assert_eq!(nothing.last().unwrap(), text);

@@ -47,6 +47,11 @@ fn cases() -> Vec<(&'static [u8], Vec<SseFrame>, Option<&'static str>)> {
         (b"Data: a\nfoo: b\n data: c\n\n", data(&[]), None),
         (b"data: a\n\ndata: cut", data(&["a"]), None),
         (b"data: a\n\ndata: cut\n", data(&["a"]), None),
+        // An error is not lost for want of a blank line, and is one as a field of its own or as a line of JSON.
+        (b"data: a\n\ndata: {\"error\":\"x\"}", data(&["a", "{\"error\":\"x\"}"]), None),
+        (b"data: a\n\ndata: {\"error\":\"x\"", data(&["a"]), None),
+        (b"data: a\n\n{\"error\":\"x\"}\n\n", data(&["a", "{\"error\":\"x\"}"]), None),
+        (b"error: x\n\n", vec![frame("error", None, None, "x")], None),
         (b"data: \xff\xe2\x82\n\n", data(&["\u{fffd}\u{fffd}"]), None),
         ("data: \u{feff}€😀\n\n".as_bytes(), data(&["\u{feff}€😀"]), None),
         (b"data: a\0b\n\n", data(&["a\0b"]), None),
@@ -262,4 +267,18 @@ proptest! {
         chunks.push(&stream[from..]);
         prop_assert_eq!(frames(framing, &chunks), frames(framing, &[&stream]));
     }
+}
+
+#[test]
+fn what_came_and_is_no_field_is_remembered_in_short() {
+    let strays = |stream: &[u8]| {
+        let mut frames = Frames::new(Framing::Sse);
+        let mut out = Vec::new();
+        frames.push(stream, &mut out).unwrap();
+        frames.finish(&mut out);
+        (frames.strays().to_owned(), out.len())
+    };
+    assert_eq!(strays(b"upstream\nis down"), ("upstream is down".to_owned(), 0));
+    assert_eq!(strays(b"data: a\n\n: alive\n\n"), (String::new(), 1));
+    assert!(strays(&[b'x'; 5000]).0.len() <= 400);
 }
