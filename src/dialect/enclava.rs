@@ -14,7 +14,7 @@ use serde::Deserialize;
 use self::outcome::{fault, result, usage};
 use self::round::Round;
 use super::lax::{Args, Obj, Text};
-use super::objects;
+use super::objects::Objects;
 use super::odd::Odd;
 use super::stop::{self, Reason};
 use super::surrogate::{self, Halves};
@@ -70,7 +70,7 @@ struct Item<'a> {
 struct Call {
     wire_id: String,
     told: CallId,
-    args: String,
+    args: Objects,
     halves: Halves,
     is_ready: bool,
     has_output: bool,
@@ -140,6 +140,8 @@ impl Enclava {
             // The second name is what OpenAI would say.
             "response.completed" | "response.incomplete" => self.complete(json, out),
             "response.failed" => self.fail(json),
+            // Without an end of its own, the answer is one that was broken off.
+            "response.cancelled" => {}
             // A whole answer in place of a stream.
             "" if json.get("object").and_then(Json::as_str) == Some("response") => {
                 self.name(json, out);
@@ -190,8 +192,10 @@ impl Enclava {
         if self.args_size > MOST_ARGS {
             return self.odd.met("tool arguments beyond all measure", out);
         }
-        call.args.push_str(&piece);
-        out.push(AgentEvent::ToolArgsDelta { call: call.told.clone(), json: piece.into_owned() });
+        let told = call.args.push(&piece);
+        if !told.is_empty() {
+            out.push(AgentEvent::ToolArgsDelta { call: call.told.clone(), json: told.to_owned() });
+        }
     }
 
     fn item(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
@@ -257,7 +261,7 @@ impl Enclava {
         self.calls.push(Call {
             wire_id: wire_id.to_owned(),
             told,
-            args: String::new(),
+            args: Objects::default(),
             halves: Halves::default(),
             is_ready: false,
             has_output: false,
@@ -282,8 +286,7 @@ impl Enclava {
         if std::mem::replace(&mut call.is_ready, true) {
             return;
         }
-        let streamed = std::mem::take(&mut call.args);
-        let streamed = objects::settled(streamed).into_iter().next().unwrap_or_default();
+        let streamed = call.args.take(false).into_iter().next().unwrap_or_default();
         let args = item.arguments.0.as_deref().map_or(streamed, ToOwned::to_owned);
         let name = item.name.some().unwrap_or_default().to_owned();
         out.push(AgentEvent::ToolCallReady { call: call.told.clone(), name, args, carry: None });

@@ -69,10 +69,7 @@ impl Objects {
             self.doubt = Some(from);
         }
         if from > 0 && begins_object(piece) && self.end.is_none() {
-            if self.starts.len() >= MOST_STARTS {
-                self.starts.remove(0);
-            }
-            self.starts.push(from);
+            note_start(&mut self.starts, from, piece);
             // Only what is longer can say it all again.
             if piece.len() > from && piece.starts_with(self.text.as_str()) {
                 self.doubt.get_or_insert(from);
@@ -144,7 +141,22 @@ impl Objects {
 
 /// As [`Objects::take`], of arguments of whose pieces nothing is known.
 pub(super) fn settled(text: String) -> Vec<String> {
-    Objects { text, ..Objects::default() }.take(false)
+    settled_from(text, Vec::new())
+}
+
+/// As [`Objects::take`], of arguments of which is known where pieces begin that may say all again.
+pub(super) fn settled_from(text: String, starts: Vec<usize>) -> Vec<String> {
+    Objects { text, starts, ..Objects::default() }.take(false)
+}
+
+/// Takes note of where a piece begins that may say all again; of the newest ones only.
+pub(super) fn note_start(starts: &mut Vec<usize>, from: usize, piece: &str) {
+    if from > 0 && begins_object(piece) {
+        if starts.len() >= MOST_STARTS {
+            starts.remove(0);
+        }
+        starts.push(from);
+    }
 }
 
 /// Whether two texts say the same JSON.

@@ -75,6 +75,26 @@ async fn an_answer_cut_by_the_output_limit_is_told_in_every_format() {
 }
 
 #[tokio::test]
+async fn a_watched_call_that_was_cut_off_says_so_and_an_ordinary_one_is_no_trouble() {
+    let cut = golden("truncated_call.1.sse");
+    let ran = attach(&home(), &[cut.to_str().unwrap(), "--output-format", "text"]).await;
+    assert!(ran.err.contains("! write_file failed: not run: the answer reached its output limit"), "{}", ran.err);
+    assert_eq!(ran.code, 6);
+    let whole = golden("../chat/arguments_repeated.sse");
+    let ran = attach(&home(), &[whole.to_str().unwrap(), "--output-format", "text"]).await;
+    assert!(ran.err.contains(": asked for, not run") && !ran.err.contains('!'), "{}", ran.err);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+}
+
+#[tokio::test]
+async fn words_that_turned_out_to_be_reasoning_are_told_to_be() {
+    let late = golden("../chat/think_end_tag_only.sse");
+    let ran = attach(&home(), &[late.to_str().unwrap(), "--output-format", "text"]).await;
+    assert!(ran.err.contains("· what was said so far was reasoning; the answer follows"), "{}", ran.err);
+    assert_eq!(ran.code, 0);
+}
+
+#[tokio::test]
 async fn a_call_cut_by_the_output_limit_is_not_run_and_told_to_the_model() {
     let answers = vec![recorded("truncated_call.1.sse"), recorded("truncated_call.2.sse")];
     let (ran, server, home) = chat(answers, &AS_JSON).await;

@@ -68,6 +68,8 @@ pub(super) struct Call {
     pub(super) tool: String,
     pub(super) name: String,
     pub(super) args: String,
+    /// Where pieces of them begin that may say all again.
+    pub(super) starts: Vec<usize>,
     pub(super) halves: Halves,
     /// Set once its start was told.
     pub(super) told: Option<CallId>,
@@ -162,6 +164,7 @@ impl Items {
             tool: tool.to_owned(),
             name: String::new(),
             args: String::new(),
+            starts: Vec::new(),
             halves: Halves::default(),
             told: None,
             is_ready: false,

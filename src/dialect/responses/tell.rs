@@ -324,6 +324,7 @@ impl Tell {
             return Err(());
         }
         let Some(call) = self.items.call(at) else { return Ok(()) };
+        objects::note_start(&mut call.starts, call.args.len(), &piece);
         call.args.push_str(&piece);
         if let Some(id) = &call.told {
             out.push(AgentEvent::ToolArgsDelta { call: id.clone(), json: piece });
@@ -344,6 +345,7 @@ impl Tell {
             out.push(AgentEvent::ToolArgsDelta { call: id, json: rest });
         }
         call.args = whole;
+        call.starts.clear();
     }
 
     /// Tells that a call's arguments are complete.
@@ -365,7 +367,8 @@ impl Tell {
         }
         let carry = (!carry.is_empty()).then(|| Json::Object(carry));
         let (name, tool) = (call.name.clone(), call.tool.clone());
-        let mut all = objects::settled(std::mem::take(&mut call.args)).into_iter();
+        let mut all =
+            objects::settled_from(std::mem::take(&mut call.args), std::mem::take(&mut call.starts)).into_iter();
         let args = all.next().unwrap_or_default();
         call.told_args.clone_from(&args);
         out.push(AgentEvent::ToolCallReady { call: id, name: name.clone(), args, carry });
