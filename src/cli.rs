@@ -257,6 +257,8 @@ pub enum ConfigCommand {
     Path,
     /// Print every setting and where its value came from.
     Show,
+    /// Print the keys in force and every action that a key can have, as settings.
+    Keys,
     /// Look for mistakes; unknown keys count as such.
     Check,
     /// Write a settings file that documents everything and changes nothing.

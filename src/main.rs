@@ -137,6 +137,13 @@ fn settings(command: ConfigCommand, load: &Load<'_>) -> anyhow::Result<u8> {
             }
             commands::show_config(&loaded)?;
         }
+        ConfigCommand::Keys => {
+            let (keymap, warnings) = Keymap::new(&config::load(load)?.config.keys);
+            for warning in &warnings {
+                complain(warning);
+            }
+            output::print(&keymap.settings())?;
+        }
         ConfigCommand::Check => return check_settings(load),
         ConfigCommand::Init => output::print(&format!("{}\n", config::load::init(load)?.display()))?,
         ConfigCommand::Trust { remove: false } => {

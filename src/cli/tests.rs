@@ -115,6 +115,7 @@ fn commands_read_as_typed() {
         (&["sessions", "show", "a", "--json"], sessions(Sessions::Show { id: "a".into(), json: true })),
         (&["sessions", "rm", "a", "b"], sessions(Sessions::Rm { ids: vec!["a".into(), "b".into()] })),
         (&["config", "path"], config(ConfigCommand::Path)),
+        (&["config", "keys"], config(ConfigCommand::Keys)),
         (&["config", "check"], config(ConfigCommand::Check)),
         (&["config", "init"], config(ConfigCommand::Init)),
         (&["config", "trust"], config(ConfigCommand::Trust { remove: false })),

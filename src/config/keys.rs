@@ -4,7 +4,7 @@
 //! [`ACTIONS`] that makes sense in its context; whatever doesn't becomes a warning and is left out.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::OnceLock;
 
 use crate::store::action::{ACTIONS, Context, Row, named};
@@ -257,6 +257,25 @@ impl Keymap {
         lines
     }
 
+    /// Returns the keys in force as settings, with what they do, and as comments the actions that have none.
+    pub fn settings(&self) -> String {
+        let mut text = String::new();
+        for context in Context::ALL {
+            let _ = writeln!(text, "[keys.{}]", context.name());
+            for row in ACTIONS {
+                let bound = self.bound.iter().filter(|(bound, _, named)| *bound == context && named.name == row.name);
+                for (_, chord, _) in bound.clone() {
+                    let _ = writeln!(text, "{:44} # {}", format!("\"{chord}\" = \"{}\"", row.name), row.help);
+                }
+                if row.context == context && bound.count() == 0 {
+                    let _ = writeln!(text, "{:44} # {}", format!("#\"\" = \"{}\"", row.name), row.help);
+                }
+            }
+            text.push('\n');
+        }
+        text
+    }
+
     fn rebind(&mut self, entry: &Entry) {
         let place =
             self.bound.iter().position(|(context, chord, _)| *context == entry.context && *chord == entry.chord);
@@ -298,8 +317,7 @@ fn entry(context: &str, chord: &str, action: &str) -> Result<Entry, String> {
         return Ok(Entry { context: known, chord: key, row: None });
     }
     let Some(row) = named(action) else {
-        let names: Vec<&str> = ACTIONS.iter().map(|row| row.name).collect();
-        return Err(format!("{place}: no action \"{action}\"{}", did_you_mean(action, &names)));
+        return Err(format!("{place}: no action \"{action}\"{}", like_action(action, known)));
     };
     if row.context != known && row.context != Context::Global {
         return Err(format!("{place}: {action} works only in {}", row.context.name()));
@@ -324,6 +342,15 @@ fn in_order(file: &str) -> Vec<(String, String, String)> {
         }
     }
     entries
+}
+
+/// Names the action that was probably meant: of the same ending, there or anywhere, or one that is spelled alike.
+fn like_action(word: &str, context: Context) -> String {
+    let ends_so = |row: &&Row| row.name.rsplit('.').next() == Some(word);
+    let ending = ACTIONS.iter().filter(ends_so).max_by_key(|row| row.context == context);
+    let names: Vec<&str> = ACTIONS.iter().map(|row| row.name).collect();
+    let hint = ending.map_or_else(|| did_you_mean(word, &names), |row| format!(", did you mean {}?", row.name));
+    if hint.is_empty() { "; `jarvis-tui config keys` lists them".to_owned() } else { hint }
 }
 
 fn did_you_mean(word: &str, names: &[&str]) -> String {
@@ -454,12 +481,28 @@ mod tests {
     }
 
     #[test]
+    fn the_keys_in_force_are_printed_as_settings_that_say_the_same() {
+        let (keymap, _) = Keymap::new(&user("global", &[("ctrl+x", "tool-panel.toggle"), ("ctrl+t", "none")]));
+        let text = keymap.settings();
+        for row in ACTIONS {
+            assert!(text.contains(&format!("= \"{}\"", row.name)), "{}", row.name);
+        }
+        let read: BTreeMap<String, Bindings> = toml::from_str(&text).unwrap();
+        let (again, warnings) = Keymap::new(&read["keys"]);
+        assert_eq!(warnings, Vec::<String>::new());
+        assert_eq!(again.find(&[Context::Global], chord("ctrl+x")).map(|row| row.name), Some("tool-panel.toggle"));
+        assert!(!text.contains("\"ctrl+t\" ="), "{text}");
+    }
+
+    #[test]
     fn what_is_wrong_is_told_with_the_nearest_name() {
         let check = |context: &str, chord: &str, action: &str, expected: &str| {
             assert_eq!(Keymap::new(&user(context, &[(chord, action)])).1, [expected]);
         };
         check("globl", "f9", "app.help", "keys.globl: no such context, did you mean global?");
         check("global", "f9", "app.hepl", "keys.global: no action \"app.hepl\", did you mean app.help?");
+        check("global", "ctrl+q", "quit", "keys.global: no action \"quit\", did you mean app.quit?");
+        check("global", "f9", "fly", "keys.global: no action \"fly\"; `jarvis-tui config keys` lists them");
         check("global", "ctrl+entr", "app.help", "keys.global: \"ctrl+entr\" is not a key, did you mean enter?");
         check("global", "cmd+x", "app.help", "keys.global: \"cmd+x\" is not a key, modifiers are ctrl, alt and shift");
         check("transcript", "f9", "composer.send", "keys.transcript: composer.send works only in composer");

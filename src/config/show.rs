@@ -82,7 +82,29 @@ mod tests {
         for row in schema::ROWS {
             assert!(settings.iter().any(|setting| row.matches(&setting.path)), "{}", row.key);
         }
-        assert_eq!(load(&uncommented()).warnings, []);
+        let loaded = load(&uncommented());
+        assert_eq!(loaded.warnings, []);
+        assert_eq!(crate::config::keys::Keymap::new(&loaded.config.keys).1, Vec::<String>::new());
+    }
+
+    /// What stands in a manual is copied.
+    #[test]
+    fn the_settings_of_the_manual_are_settings() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/manual");
+        let pages = std::fs::read_dir(folder).unwrap().map(|page| page.unwrap().path());
+        let mut seen = 0;
+        for page in pages {
+            let text = std::fs::read_to_string(&page).unwrap();
+            for block in text.split("```toml\n").skip(1) {
+                let block = block.split("```").next().unwrap();
+                let loaded = load(block);
+                assert_eq!(loaded.warnings, [], "{}: {block}", page.display());
+                let about_keys = crate::config::keys::Keymap::new(&loaded.config.keys).1;
+                assert_eq!(about_keys, Vec::<String>::new(), "{}: {block}", page.display());
+                seen += 1;
+            }
+        }
+        assert!(seen > 3, "the pages or their blocks were not found");
     }
 
     #[test]
