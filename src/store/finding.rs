@@ -91,9 +91,12 @@ pub(super) fn newer(store: &mut Store) {
     }
 }
 
-/// The query is written; once more, and the reader stays where they are.
+/// The query is written; once more, and the reader stays where they are. What is wrong with it is mended, not lost.
 pub(super) fn accept(store: &mut Store) {
     let Some(search) = store.focus.search_mut() else { return };
+    if search.typing && search.wrong.is_some() {
+        return;
+    }
     if search.typing && search.matcher().is_some() {
         search.typing = false;
         return;

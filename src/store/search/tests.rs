@@ -105,6 +105,16 @@ fn the_newest_match_comes_first_and_older_ones_follow() {
 }
 
 #[test]
+fn a_wrong_expression_stays_to_be_mended() {
+    let mut rig = Rig::new();
+    rig.prompt("a word");
+    rig.open("/wo(rd/");
+    rig.act(Action::OverlayAccept);
+    assert_eq!((rig.search().query.as_str(), rig.search().typing), ("/wo(rd/", true));
+    assert!(rig.search().wrong.is_some());
+}
+
+#[test]
 fn the_search_begins_where_the_reader_is() {
     let mut rig = Rig::new();
     for n in 0..9 {

@@ -233,7 +233,7 @@ fn no_binding_answers_by_itself() {
 fn keys_that_mean_something_elsewhere_do_not_answer() {
     let mut rig = Rig::asked();
     for key in
-        ["ctrl+a", "ctrl+d", "ctrl+y", "ctrl+j", "alt+enter", "shift+enter", "tab", "f6", "shift+f6", "ctrl+o", "alt+t"]
+        ["ctrl+a", "ctrl+y", "ctrl+j", "alt+enter", "shift+enter", "tab", "f6", "shift+f6", "ctrl+o", "alt+t"]
     {
         rig.wait(1000);
         rig.press(&[key]);

@@ -188,6 +188,19 @@ fn leaving_while_something_runs_is_asked_once_more() {
 }
 
 #[test]
+fn leaving_while_an_ask_is_open_is_asked_once_more_too() {
+    let mut rig = Rig::agent();
+    rig.turn();
+    rig.ask();
+    rig.drawn();
+    rig.press(&["ctrl+d"]);
+    assert_eq!((rig.effects(), rig.said()), (vec![], Some("still open: shell; Ctrl+D again to quit")));
+    assert!(rig.chat.store.focus.approval().is_some());
+    rig.press(&["ctrl+d"]);
+    assert_eq!(rig.effects(), [Effect::Quit]);
+}
+
+#[test]
 fn another_key_between_two_presses_takes_the_offer_to_quit_back() {
     let mut rig = Rig::agent();
     rig.turn();
