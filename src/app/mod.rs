@@ -318,7 +318,7 @@ impl<'a> Loop<'a> {
                     self.fold(&mut deliveries);
                     if !open {
                         self.facts_open = false;
-                        self.chat.say("the session has ended".into());
+                        self.chat.update(Msg::Over);
                     }
                     self.pace.want(Instant::now(), SOON);
                 }

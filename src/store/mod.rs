@@ -155,6 +155,7 @@ impl Store {
         match msg {
             Msg::Event(envelope) => self.fold(&envelope, fx),
             Msg::Reset => self.reset(),
+            Msg::Over => self.end(),
             Msg::Weather(weather) => {
                 self.session.clock(weather.now);
                 if let Some(Undelivered { why, unknown, text, .. }) = &weather.undelivered
@@ -354,6 +355,27 @@ impl Store {
             "the prompt is in the composer again"
         };
         self.hint = Some((Level::Warn, format!("not answered: {where_to}")));
+    }
+
+    /// Nothing more will be told: what was under way ends here, and nothing can be asked or answered.
+    fn end(&mut self) {
+        let at = self.session.now;
+        if let Phase::Working { turn, .. } | Phase::WaitingApproval { turn, .. } = &self.session.phase {
+            let event = AgentEvent::TurnFinished { turn: turn.clone(), end: TurnEnd::Interrupted };
+            self.transcript.on(at, &event, &self.usage);
+            self.tools.on(at, &event, &self.transcript);
+            self.session.on(at, &event);
+        }
+        let left = self.focus.settle(|_| false);
+        self.give_back(&left);
+        self.session.over = true;
+        match &self.session.weather.link {
+            LinkState::Lost(Some(fault)) => {
+                let text = format!("the session has ended: {}", fault.message);
+                self.transcript.notice(at, Level::Error, "session_ended", &text);
+            }
+            _ => self.hint = Some((Level::Info, "the session has ended".into())),
+        }
     }
 
     fn reset(&mut self) {

@@ -13,6 +13,8 @@ pub enum Msg {
     Event(Envelope),
     /// A replay moved backwards: forget, facts follow from the start.
     Reset,
+    /// No more facts come.
+    Over,
     Weather(Weather),
     /// The person asked.
     Do(Action),

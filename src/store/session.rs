@@ -24,6 +24,8 @@ pub struct SessionState {
     pub full_confirmed: bool,
     /// Facts of a newer format that were skipped.
     pub unknown_events: u64,
+    /// No more facts come.
+    pub over: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -75,7 +77,7 @@ impl SessionState {
         if self.weather.replay.is_some() {
             return Caps { seek: true, ..Caps::default() };
         }
-        if self.weather.watch_only {
+        if self.weather.watch_only || self.over {
             return Caps::default();
         }
         self.opened.as_ref().map_or(Caps { prompt: true, ..Caps::default() }, |opened| opened.caps)

@@ -278,3 +278,24 @@ fn closing_an_ask_denies_it() {
     session.tick(1000);
     assert_eq!(session.act(Action::CloseOverlay), decide("c1", Decision::Deny(None)));
 }
+
+#[test]
+fn an_ask_of_a_session_that_is_lost_goes_and_says_why() {
+    let mut session = Session::live();
+    session.event(0, AgentEvent::TurnStarted { turn: "t1".into(), parent: None });
+    session.ask(0, "c1");
+    session.drawn();
+    let gone = crate::event::Fault::new(crate::event::FaultKind::BadRequest, "no such session");
+    let link = LinkState::Lost(Some(gone));
+    session.store.update(Msg::Weather(Weather { link, ..Weather::default() }), &mut session.fx);
+    session.store.update(Msg::Over, &mut session.fx);
+    assert_eq!((session.shown(), session.store.hidden_asks()), (None, 0));
+    assert!(session.store.session.phase.is_idle());
+    let last = session.store.transcript.items().last().map(|item| &item.kind);
+    assert!(
+        matches!(last, Some(Kind::Notice { text, .. }) if text == "the session has ended: no such session"),
+        "{last:?}"
+    );
+    let call = session.store.tools.calls().iter().next().unwrap();
+    assert!(!call.state.is_open(), "{:?}", call.state);
+}
