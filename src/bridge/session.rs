@@ -114,6 +114,7 @@ async fn run(setup: Setup, mut feed: Feed, mut wishes: mpsc::Receiver<Command>, 
         trouble: setup.trouble,
         state: setup.state,
         granted: setup.granted,
+        unkept: false,
         rewritten: 0,
         hub: setup.hub,
         writer: setup.writer,
@@ -195,6 +196,8 @@ struct Spine {
     state: Option<SessionState>,
     /// The grants that are saved.
     granted: Vec<String>,
+    /// It was said that something of the session can't be kept for its next run.
+    unkept: bool,
     /// How often the log was written anew, as far as that was told.
     rewritten: u32,
     hub: Hub,
@@ -365,7 +368,7 @@ impl Spine {
         let saved = if grants.is_empty() { state.clear(Part::Grants) } else { state.save(Part::Grants, &grants) };
         match saved {
             Ok(()) => self.granted = patterns,
-            Err(error) => tracing::error!("what was allowed can't be saved: {error}"),
+            Err(error) => self.say_unkept(format!("what you allowed for this session is not kept: {error}")),
         }
     }
 
@@ -375,7 +378,14 @@ impl Spine {
         let texts = self.queue.texts();
         let saved = if texts.is_empty() { state.clear(Part::Queue) } else { state.save(Part::Queue, &texts) };
         if let Err(error) = saved {
-            tracing::error!("the prompts that wait can't be saved: {error}");
+            self.say_unkept(format!("the prompts that wait are not kept: {error}"));
+        }
+    }
+
+    /// Says once that the session's next run will lack something.
+    fn say_unkept(&mut self, text: String) {
+        if !std::mem::replace(&mut self.unkept, true) {
+            self.say(notice(Level::Warn, "not_kept", text));
         }
     }
 

@@ -124,7 +124,10 @@ impl SessionState {
         // One program has the session, or the claim, so the name needn't be its own.
         let new = path.with_extension("new");
         let _ = fs::remove_file(&new);
-        create_private(&new)?.write_all(&bytes)?;
+        let mut file = create_private(&new)?;
+        file.write_all(&bytes)?;
+        // Else there may be an empty file under the name after a power cut.
+        file.sync_data()?;
         fs::rename(&new, &path)
     }
 

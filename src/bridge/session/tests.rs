@@ -304,3 +304,18 @@ async fn a_log_that_was_removed_while_nothing_happened_is_told_at_the_end_and_is
     let (heard, is_there) = heard_of_a_log_removed_while_idle(vec![opened()]).await;
     assert_eq!((heard, is_there), (vec![], false), "nothing was said in it");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_next_run_will_lack_is_said_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a file where a folder should be");
+    std::fs::write(&file, "").unwrap();
+    let bench = bench_with(|setup| setup.state = Some(SessionState::new(&file, &"s".into())));
+    bench.events.send(opened()).await.unwrap();
+    for text in ["one", "two", "three"] {
+        bench.live.commands.send(Command::Prompt { text: text.into() }).await.unwrap();
+    }
+    let said = |event: &&AgentEvent| matches!(event, AgentEvent::Noticed { code, .. } if code == "not_kept");
+    let events = everything(bench).await;
+    assert_eq!(events.iter().filter(said).count(), 1, "{events:#?}");
+}

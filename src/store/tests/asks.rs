@@ -285,7 +285,7 @@ fn an_ask_of_a_session_that_is_lost_goes_and_says_why() {
     session.event(0, AgentEvent::TurnStarted { turn: "t1".into(), parent: None });
     session.ask(0, "c1");
     session.drawn();
-    let gone = crate::event::Fault::new(crate::event::FaultKind::BadRequest, "no such session");
+    let gone = Fault::new(FaultKind::BadRequest, "no such session");
     let link = LinkState::Lost(Some(gone));
     session.store.update(Msg::Weather(Weather { link, ..Weather::default() }), &mut session.fx);
     session.store.update(Msg::Over, &mut session.fx);

@@ -232,9 +232,7 @@ fn no_binding_answers_by_itself() {
 #[test]
 fn keys_that_mean_something_elsewhere_do_not_answer() {
     let mut rig = Rig::asked();
-    for key in
-        ["ctrl+a", "ctrl+y", "ctrl+j", "alt+enter", "shift+enter", "tab", "f6", "shift+f6", "ctrl+o", "alt+t"]
-    {
+    for key in ["ctrl+a", "ctrl+y", "ctrl+j", "alt+enter", "shift+enter", "tab", "f6", "shift+f6", "ctrl+o", "alt+t"] {
         rig.wait(1000);
         rig.press(&[key]);
         assert_eq!((rig.effects(), rig.is_open()), (vec![], true), "{key}");
