@@ -97,10 +97,13 @@ impl SessionState {
     pub fn load<T: DeserializeOwned>(&self, part: Part) -> Result<Option<T>, StateError> {
         let path = self.path(part);
         let failed = |cause| StateError::Io { path: path.clone(), cause };
-        let file = match File::open(&path) {
+        match fs::symlink_metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            file => file.map_err(failed)?,
+            // Opening a pipe would wait for whoever writes into it.
+            Ok(found) if !found.is_file() => return Err(StateError::Foreign { path }),
+            found => found.map_err(failed)?,
         };
+        let file = File::open(&path).map_err(failed)?;
         if !is_ours(&file, &path).map_err(failed)? {
             return Err(StateError::Foreign { path });
         }
@@ -220,5 +223,11 @@ mod tests {
         fs::remove_file(one.path(Part::Grants)).unwrap();
         std::os::unix::fs::symlink(two.path(Part::Grants), one.path(Part::Grants)).unwrap();
         assert!(matches!(one.load::<Vec<String>>(Part::Grants), Err(StateError::Foreign { .. })));
+        fs::remove_file(one.path(Part::Grants)).unwrap();
+        let pipe = std::process::Command::new("mkfifo").arg(one.path(Part::Grants)).status();
+        if pipe.is_ok_and(|made| made.success()) {
+            let told = one.load::<Vec<String>>(Part::Grants);
+            assert!(matches!(told, Err(StateError::Foreign { .. })), "nobody writes into it, so nobody waits for it");
+        }
     }
 }

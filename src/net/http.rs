@@ -25,6 +25,7 @@ use tokio::sync::OnceCell;
 
 use super::call::{Framing, HttpCall, Method, Value};
 use super::record::{Beside, Tap};
+use super::redact::Redactor;
 use super::status::{Failure, Whose};
 use crate::event::{Fault, FaultKind, Json};
 use crate::text::address::{self, is_loopback_url};
@@ -143,10 +144,12 @@ impl Http {
                 }
                 body.extend_from_slice(&chunk);
             }
-            serde_json::from_slice(&body).map_err(|_| {
+            let mut json = serde_json::from_slice(&body).map_err(|_| {
                 let text = format!("{place}{} answered with something that is not JSON; check the URL", url.path());
                 Fault::new(FaultKind::Protocol, text)
-            })
+            })?;
+            Redactor::of(call).blank_json(&mut json);
+            Ok(json)
         };
         tokio::time::timeout(timeout, get).await.unwrap_or_else(|_| {
             let text = format!("{place} did not answer within {} ms", timeout.as_millis());

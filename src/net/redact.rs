@@ -16,6 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use self::placeholder::is_secret;
 use super::call::{HttpCall, Value};
+use crate::event::Json;
 
 /// So much of a secret is none by chance.
 const PART: usize = 6;
@@ -88,6 +89,11 @@ impl Redactor {
         }
     }
 
+    /// The same for every text of an answer that is one JSON value.
+    pub(super) fn blank_json(&self, json: &mut Json) {
+        self.pieces().blank(json);
+    }
+
     /// The same for a text that may have been cut off in the middle of a secret.
     pub(super) fn blank_cut(&self, text: &mut String) {
         self.blank(text);
@@ -158,6 +164,13 @@ mod tests {
             let told = blanked(secret, &said[..end]);
             assert!(!told.contains("sk-é1"), "{told}");
         }
+    }
+
+    #[test]
+    fn a_listing_that_repeats_the_key_is_told_without_it() {
+        let mut json = serde_json::json!({"data": [{"id": "m-sk-12345678", "n": 1}, "sk-12345678"]});
+        redactor("Bearer sk-12345678").blank_json(&mut json);
+        assert_eq!(json, serde_json::json!({"data": [{"id": "m-•••", "n": 1}, "•••"]}));
     }
 
     #[test]

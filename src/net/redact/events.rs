@@ -96,15 +96,29 @@ impl Pieces {
         serde_json::from_value(json).unwrap_or(event)
     }
 
+    /// Blanks out what is escaped in JSON that is held as a text, as arguments are: `\/` and `\u0073` become letters
+    /// when it is read.
+    fn blank_escaped(&self, text: &mut String) -> bool {
+        if !text.contains('\\') || !text.trim_start().starts_with(['{', '[', '"']) {
+            return false;
+        }
+        let Ok(mut json) = serde_json::from_str(text) else { return false };
+        let any = self.blank(&mut json);
+        if any {
+            *text = json.to_string();
+        }
+        any
+    }
+
     /// Returns whether there was anything to blank out.
-    fn blank(&self, json: &mut Json) -> bool {
+    pub(super) fn blank(&self, json: &mut Json) -> bool {
         match json {
             Json::String(text) => {
                 let found = scan(text.as_bytes(), &self.secrets).whole;
                 for range in found.iter().rev() {
                     text.replace_range(range.clone(), DOTS);
                 }
-                !found.is_empty()
+                self.blank_escaped(text) || !found.is_empty()
             }
             Json::Array(items) => items.iter_mut().fold(false, |any, item| self.blank(item) | any),
             Json::Object(fields) => fields.values_mut().fold(false, |any, field| self.blank(field) | any),
@@ -214,5 +228,19 @@ mod tests {
         let ready = AgentEvent::ToolCallReady { call: "c".into(), name: "n".into(), args, carry: None };
         let AgentEvent::ToolCallReady { args, .. } = &told(vec![ready])[0] else { panic!() };
         assert_eq!(args, "{\"key\":\"•••\"}");
+    }
+
+    #[test]
+    fn a_key_that_is_escaped_in_arguments_is_blanked_out() {
+        let escaped = KEY.bytes().map(|byte| format!("\\u{byte:04x}")).collect::<Vec<_>>().concat();
+        for (args, told_as) in [
+            (format!("{{\"a\":[\"x {escaped}\"]}}"), "{\"a\":[\"x •••\"]}"),
+            ("{\"a\":\"one\\ntwo\",  \"b\":1}".to_owned(), "{\"a\":\"one\\ntwo\",  \"b\":1}"),
+            ("no JSON \\u0041".to_owned(), "no JSON \\u0041"),
+        ] {
+            let ready = AgentEvent::ToolCallReady { call: "c".into(), name: "n".into(), args, carry: None };
+            let AgentEvent::ToolCallReady { args, .. } = &told(vec![ready])[0] else { panic!() };
+            assert_eq!(args, told_as);
+        }
     }
 }
