@@ -238,10 +238,14 @@ impl AgUi {
 
     fn run_error(&mut self, head: &Head<'_>, event: &Json, marked: bool) {
         self.usage = total(event.get("usage"), self.usage);
-        let message = surrogate::settled(head.message.some().unwrap_or("no reason given").into(), marked);
-        let code = head.code.some().unwrap_or_default().to_owned();
-        let status = code.parse().ok().filter(|status| *status >= 100);
-        let said = error::Said { message: error::tidy(&message), code, status };
+        let said = if let Some(words) = head.message.some() {
+            let message = surrogate::settled(words.into(), marked);
+            let code = head.code.some().unwrap_or_default().to_owned();
+            let status = code.parse().ok().filter(|status| *status >= 100);
+            error::Said { message: error::tidy(&message), code, status }
+        } else {
+            error::said(&event.to_string())
+        };
         self.end = Some(TurnEnd::Failed(error::fault(&said)));
         self.failed = true;
     }

@@ -44,6 +44,9 @@ pub struct Chat {
     calls: Calls,
     /// Calls come under their old name as well, with the same content.
     calls_twice: bool,
+    /// Something was said, and something was thought.
+    spoke: bool,
+    thought: bool,
     /// Deltas came, so a message repeats them.
     has_deltas: bool,
     /// What the finish reasons say.
@@ -74,6 +77,8 @@ impl Chat {
             refusal: Voice::default(),
             calls: Calls::default(),
             calls_twice: false,
+            spoke: false,
+            thought: false,
             has_deltas: false,
             verdict: Verdict::default(),
             usage: None,
@@ -265,7 +270,7 @@ impl Chat {
             return;
         }
         self.emit_reasoning(text, out);
-        self.open = false;
+        (self.open, self.spoke) = (false, false);
         let message = self.following();
         out.push(AgentEvent::MessageFinished { message, stop: Stop::End, full: Some(String::new()), carry: None });
     }
@@ -278,6 +283,7 @@ impl Chat {
 
     fn emit_text(&mut self, text: String, kind: TextKind, out: &mut Vec<AgentEvent>) {
         self.begin(out);
+        self.spoke |= !text.trim().is_empty();
         out.push(AgentEvent::TextDelta { message: self.message.clone(), text, kind });
     }
 
@@ -286,6 +292,7 @@ impl Chat {
             return;
         }
         self.begin(out);
+        self.thought = true;
         out.push(AgentEvent::ReasoningDelta { message: self.message.clone(), text });
     }
 
@@ -352,6 +359,10 @@ impl Decode for Chat {
             self.usage = timings.complete(self.usage);
             out.extend(timings.data().map(|data| AgentEvent::Annotated { on, kind: "timing".into(), data }));
         }
+        // It thought, and that was all.
+        if stop == Stop::End && self.thought && !self.spoke {
+            out.push(stop::empty());
+        }
         if self.open {
             if !matches!(stop, Stop::Interrupted | Stop::Failed) {
                 self.calls.close(stop == Stop::Length, &self.message, out);
@@ -359,7 +370,7 @@ impl Decode for Chat {
             let carry = self.carry.take(has_calls);
             let full = self.text.full().filter(|_| self.closed == 0);
             out.push(AgentEvent::MessageFinished { message: self.message.clone(), stop, full, carry });
-        } else if stop == Stop::End && self.closed == 0 {
+        } else if stop == Stop::End && self.closed == 0 && !self.thought {
             out.push(stop::empty());
         }
         if let Some(usage) = self.usage.take() {

@@ -284,9 +284,13 @@ pub fn title(name: &str) -> &str {
 /// Whether a frame may begin an answer, and is no rest of one that failed.
 pub fn may_begin(frame: &SseFrame) -> bool {
     let is_known = matches!(read_sign(frame, &Context::default()), Sign::Is(name, _) if name != "plain");
-    let is_empty = memchr::memmem::find(frame.data.as_bytes(), b"\"choices\":[]").is_some()
-        || memchr::memmem::find(frame.data.as_bytes(), b"\"choices\": []").is_some();
-    is_known && !is_empty && error::reported(frame).is_none()
+    is_known && !is_tail(frame) && error::reported(frame).is_none()
+}
+
+/// Whether a frame says nothing that could begin an answer, such as the counts that follow one.
+pub fn is_tail(frame: &SseFrame) -> bool {
+    let has = |text: &str| memchr::memmem::find(frame.data.as_bytes(), text.as_bytes()).is_some();
+    matches!(frame.data.trim(), "" | "{}" | "[DONE]") || has("\"choices\":[]") || has("\"choices\": []")
 }
 
 /// Whether a frame is more than a sign of life.

@@ -94,6 +94,9 @@ pub struct Ollama {
     calls: Vec<Call>,
     /// Why it ended, once it did.
     verdict: Option<Verdict>,
+    /// Something was said, and something was thought.
+    spoke: bool,
+    thought: bool,
     usage: Option<Usage>,
     timing: Option<Json>,
     fault: Option<Fault>,
@@ -116,6 +119,8 @@ impl Ollama {
             reasoning: Voice::default(),
             calls: Vec::new(),
             verdict: None,
+            spoke: false,
+            thought: false,
             usage: None,
             timing: None,
             fault: None,
@@ -180,6 +185,9 @@ impl Ollama {
             return;
         }
         self.begin(out);
+        let is_text = kind == Kind::Text;
+        self.spoke = (self.spoke && !is_late) || (is_text && !text.trim().is_empty());
+        self.thought |= !is_text;
         let message = self.message.clone();
         match kind {
             Kind::Text => out.push(AgentEvent::TextDelta { message, text, kind: TextKind::Text }),
@@ -282,9 +290,13 @@ impl Decode for Ollama {
             let on = if self.open { Subject::Message(self.message.clone()) } else { Subject::Turn("t".into()) };
             out.push(AgentEvent::Annotated { on, kind: "timing".into(), data });
         }
+        // It thought, and that was all.
+        if stop == Stop::End && self.thought && !self.spoke {
+            out.push(stop::empty());
+        }
         if self.open {
             out.push(AgentEvent::MessageFinished { message: self.message.clone(), stop, full: None, carry: None });
-        } else if stop == Stop::End && !self.closed {
+        } else if stop == Stop::End && !self.closed && !self.thought {
             out.push(stop::empty());
         }
         if let Some(usage) = self.usage.take() {

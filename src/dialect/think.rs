@@ -113,6 +113,8 @@ impl Think {
         let held = std::mem::take(&mut self.held);
         match std::mem::replace(&mut self.state, State::Text) {
             State::Start if held.trim().is_empty() => {}
+            // Behind reasoning, and nothing was said so far.
+            State::Behind if held.trim().is_empty() && self.spoke.is_none() => {}
             State::Inside => self.reason(&held, out),
             State::Text if !self.had_block && !self.has_open && matches!(tag(&held, CLOSING), Found::Yes(..)) => {
                 self.had_block = true;

@@ -27,6 +27,7 @@ use super::redact::Redactor;
 use super::sse::Frames;
 use super::status::Failure;
 use super::vigil::{Got, Vigil};
+use crate::dialect::detect::is_tail;
 use crate::dialect::error::tidy;
 use crate::dialect::{Decode, SseFrame};
 use crate::event::{AgentEvent, Fault, FaultKind, Level, LinkState, Millis, TurnEnd};
@@ -244,6 +245,9 @@ impl<'a> Watcher<'a> {
     /// Decodes a frame unless it was told before. Returns whether it brought the stream on: a server that begins anew
     /// each time does not.
     fn take(&mut self, frame: &SseFrame, content_type: &str) -> bool {
+        if self.decode.is_done() && is_tail(frame) {
+            return false;
+        }
         if self.decode.is_done() {
             // Another answer follows.
             self.decode = (self.decoders)();

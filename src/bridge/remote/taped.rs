@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::unreadable;
-use crate::dialect::detect::may_begin;
+use crate::dialect::detect::{is_tail, may_begin};
 use crate::dialect::{Decode, SseFrame};
 use crate::event::{AgentEvent, Fault, FaultKind, Level, LinkState, Millis, TurnEnd};
 use crate::net::Heard;
@@ -205,8 +205,8 @@ impl Player<'_> {
         for frame in &batch {
             self.heard = true;
             if decode.is_done() {
-                // An end mark behind the end, and what follows an error, begin nothing.
-                if matches!(frame.data.trim(), "" | "{}" | "[DONE]") || (decode.has_failed() && !may_begin(frame)) {
+                // An end mark or counts behind the end, and what follows an error, begin nothing.
+                if is_tail(frame) || (decode.has_failed() && !may_begin(frame)) {
                     continue;
                 }
                 // The stream held another answer.

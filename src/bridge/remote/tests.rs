@@ -53,6 +53,13 @@ async fn a_saved_stream_holds_as_many_answers_as_it_held() {
 }
 
 #[tokio::test]
+async fn counts_behind_the_end_are_no_other_answer() {
+    let counts = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2}}\n\n";
+    let events = played(format!("{STREAM}{counts}").as_bytes(), false).await;
+    assert_eq!(ends(&events), [TurnEnd::Completed]);
+}
+
+#[tokio::test]
 async fn a_saved_stream_is_told_at_once_and_its_calls_stay_requests() {
     let events = played(STREAM.as_bytes(), false).await;
     assert_eq!(ends(&events), [TurnEnd::Completed]);
