@@ -317,39 +317,39 @@ impl Machine {
             return self.end(TurnEnd::Completed, steps);
         }
         for slot in ready {
-            if let Some(most) = self.limits.calls.filter(|most| self.calls >= *most) {
-                let were = if most == 1 { "call was" } else { "calls were" };
-                let text = format!("not run: {most} {were} allowed for this answer; answer with what is known");
-                self.finish_call(&slot.call, Outcome::Denied, Output::of(text), None, steps);
-                continue;
+            if let Err((outcome, text)) = self.admit(&slot, steps) {
+                self.finish_call(&slot.call, outcome, Output::of(text), None, steps);
             }
-            self.calls += 1;
-            let seen = self.repeats.entry((slot.name.clone(), slot.args.clone())).or_insert(0);
-            *seen += 1;
-            if *seen > SAME_CALLS {
-                let text = format!(
-                    "loop guard: {} was already called {SAME_CALLS} times with these arguments in this turn; \
-                     use what it returned or try something else",
-                    slot.name
-                );
-                self.finish_call(&slot.call, Outcome::Failed, Output::of(text), None, steps);
-                continue;
+        }
+    }
+
+    /// Has a call judged, or says how it ended without that and why.
+    fn admit(&mut self, slot: &Slot, steps: &mut Vec<Step>) -> Result<(), (Outcome, String)> {
+        if let Some(most) = self.limits.calls.filter(|most| self.calls >= *most) {
+            let were = if most == 1 { "call was" } else { "calls were" };
+            let text = format!("not run: {most} {were} allowed for this answer; answer with what is known");
+            return Err((Outcome::Denied, text));
+        }
+        self.calls += 1;
+        let seen = self.repeats.entry((slot.name.clone(), slot.args.clone())).or_insert(0);
+        *seen += 1;
+        if *seen > SAME_CALLS {
+            let text = format!(
+                "loop guard: {} was already called {SAME_CALLS} times with these arguments in this turn; \
+                 use what it returned or try something else",
+                slot.name
+            );
+            return Err((Outcome::Failed, text));
+        }
+        let written = if slot.args.trim().is_empty() { "{}" } else { slot.args.as_str() };
+        match serde_json::from_str::<Json>(written) {
+            Ok(args @ Json::Object(_)) => {
+                self.set_stage(&slot.call, Stage::Judging);
+                steps.push(Step::Judge { call: slot.call.clone(), name: slot.name.clone(), args });
+                Ok(())
             }
-            let written = if slot.args.trim().is_empty() { "{}" } else { slot.args.as_str() };
-            match serde_json::from_str::<Json>(written) {
-                Ok(args @ Json::Object(_)) => {
-                    self.set_stage(&slot.call, Stage::Judging);
-                    steps.push(Step::Judge { call: slot.call, name: slot.name, args });
-                }
-                Ok(_) => {
-                    let text = "invalid arguments: a JSON object was expected".to_owned();
-                    self.finish_call(&slot.call, Outcome::Failed, Output::of(text), None, steps);
-                }
-                Err(error) => {
-                    let text = format!("invalid arguments: not JSON ({error})");
-                    self.finish_call(&slot.call, Outcome::Failed, Output::of(text), None, steps);
-                }
-            }
+            Ok(_) => Err((Outcome::Failed, "invalid arguments: a JSON object was expected".to_owned())),
+            Err(error) => Err((Outcome::Failed, format!("invalid arguments: not JSON ({error})"))),
         }
     }
 

@@ -70,6 +70,45 @@ impl Tally {
                 self.end = None;
                 self.stop = None;
             }
+            AgentEvent::MessageStarted { .. }
+            | AgentEvent::TextDelta { .. }
+            | AgentEvent::ReasoningDelta { .. }
+            | AgentEvent::MessageFinished { .. } => self.message_changed(&envelope.event),
+            AgentEvent::ToolCallStarted { .. }
+            | AgentEvent::ToolCallReady { .. }
+            | AgentEvent::ToolCallFinished { .. } => self.call_changed(&envelope.event),
+            AgentEvent::Annotated { on, kind, data } => self.annotated(on, kind, data),
+            AgentEvent::UsageReported { scope, usage } => {
+                if let Some((turn, _)) = &self.turn {
+                    self.has_usage = true;
+                    self.usage.insert((turn.clone(), *scope), *usage);
+                }
+            }
+            AgentEvent::Noticed { code, text, .. } => {
+                self.no_engine |= code == "no_engine";
+                // Said of an answer whose messages were closed before it was known.
+                if code == "output_limit" {
+                    self.stop = Some(Stop::Length);
+                }
+                self.notice(code, text);
+            }
+            AgentEvent::TurnFinished { end, .. } => {
+                if let Some((_, started)) = self.turn.take() {
+                    self.total = self.total.plus(envelope.at.since(started));
+                }
+                self.end = Some(end.clone());
+            }
+            AgentEvent::UserMessage { .. }
+            | AgentEvent::ToolArgsDelta { .. }
+            | AgentEvent::ApprovalRequested { .. }
+            | AgentEvent::ApprovalResolved { .. }
+            | AgentEvent::ToolOutput { .. }
+            | AgentEvent::Unknown(_) => {}
+        }
+    }
+
+    fn message_changed(&mut self, event: &AgentEvent) {
+        match event {
             AgentEvent::MessageStarted { message, role: Role::Assistant, parent } => {
                 if parent.is_some() {
                     self.others.insert(message.clone());
@@ -79,7 +118,7 @@ impl Tally {
             }
             AgentEvent::TextDelta { message, text, kind } => {
                 self.consists_of(message, if *kind == TextKind::Text { LastPart::Text } else { LastPart::Refusal });
-                if let Some((_, whole)) = self.messages.iter_mut().rev().find(|(id, _)| id == message) {
+                if let Some(whole) = self.message(message) {
                     whole.push_str(text);
                 }
             }
@@ -89,12 +128,18 @@ impl Tally {
             }
             AgentEvent::MessageFinished { message, stop, full, .. } => {
                 if let Some(full) = full
-                    && let Some((_, whole)) = self.messages.iter_mut().rev().find(|(id, _)| id == message)
+                    && let Some(whole) = self.message(message)
                 {
                     whole.clone_from(full);
                 }
                 self.stopped(message, *stop);
             }
+            _ => {}
+        }
+    }
+
+    fn call_changed(&mut self, event: &AgentEvent) {
+        match event {
             AgentEvent::ToolCallStarted { call, message, name, .. } => {
                 self.consists_of(message, LastPart::Call);
                 self.calls.push(Call {
@@ -120,46 +165,21 @@ impl Tally {
                     known.took = took.or(known.took);
                 }
             }
-            AgentEvent::Annotated { kind, data, .. } if kind == "first_token" => {
+            _ => {}
+        }
+    }
+
+    fn annotated(&mut self, on: &Subject, kind: &str, data: &Value) {
+        match (kind, on) {
+            ("first_token", _) => {
                 if self.first_token.is_none() {
                     self.first_token = data.get("ms").and_then(Value::as_u64).map(Millis);
                 }
             }
-            AgentEvent::Annotated { kind, data, .. } if kind == "dialect" => {
-                self.dialect = data.get("name").and_then(Value::as_str).map(str::to_owned);
-            }
+            ("dialect", _) => self.dialect = data.get("name").and_then(Value::as_str).map(str::to_owned),
             // It turned out to be another client's.
-            AgentEvent::Annotated { on: Subject::Call(call), kind, .. } if kind == "foreign" => {
-                self.calls.retain(|known| known.id != *call);
-            }
-            AgentEvent::UsageReported { scope, usage } => {
-                if let Some((turn, _)) = &self.turn {
-                    self.has_usage = true;
-                    self.usage.insert((turn.clone(), *scope), *usage);
-                }
-            }
-            AgentEvent::Noticed { code, text, .. } => {
-                self.no_engine |= code == "no_engine";
-                // Said of an answer whose messages were closed before it was known.
-                if code == "output_limit" {
-                    self.stop = Some(Stop::Length);
-                }
-                self.notice(code, text);
-            }
-            AgentEvent::TurnFinished { end, .. } => {
-                if let Some((_, started)) = self.turn.take() {
-                    self.total = self.total.plus(envelope.at.since(started));
-                }
-                self.end = Some(end.clone());
-            }
-            AgentEvent::UserMessage { .. }
-            | AgentEvent::MessageStarted { .. }
-            | AgentEvent::ToolArgsDelta { .. }
-            | AgentEvent::ApprovalRequested { .. }
-            | AgentEvent::ApprovalResolved { .. }
-            | AgentEvent::ToolOutput { .. }
-            | AgentEvent::Annotated { .. }
-            | AgentEvent::Unknown(_) => {}
+            ("foreign", Subject::Call(call)) => self.calls.retain(|known| known.id != *call),
+            _ => {}
         }
     }
 
@@ -282,6 +302,10 @@ impl Tally {
             .fold(Usage::default(), |sum, (_, usage)| sum.plus(*usage))
     }
 
+    fn message(&mut self, id: &MessageId) -> Option<&mut String> {
+        self.messages.iter_mut().rev().find(|(known, _)| known == id).map(|(_, text)| text)
+    }
+
     fn call(&mut self, id: &CallId) -> Option<&mut Call> {
         self.calls.iter_mut().rev().find(|call| call.id == *id)
     }
@@ -347,208 +371,4 @@ pub(super) fn call_ended(name: &str, outcome: Outcome, output: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::event::{Output, RanBy, Seq};
-
-    fn run(events: Vec<AgentEvent>) -> Tally {
-        let mut tally = Tally::new("s", "agent");
-        for (index, event) in events.into_iter().enumerate() {
-            tally.observe(&Envelope { seq: Seq(index as u64 + 1), at: Millis(index as u64 * 10), event });
-        }
-        tally
-    }
-
-    fn ended(end: TurnEnd) -> Tally {
-        run(vec![
-            AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
-            AgentEvent::TurnFinished { turn: "t1".into(), end },
-        ])
-    }
-
-    #[test]
-    fn how_a_call_ended_is_said_without_an_empty_reason() {
-        assert_eq!(call_ended("clock", Outcome::Requested, ""), "· clock: asked for, not run");
-        assert_eq!(call_ended("clock", Outcome::Unknown, ""), "! clock: its end never came");
-        assert_eq!(call_ended("clock", Outcome::Cancelled, ""), "! clock cancelled");
-        assert_eq!(call_ended("clock", Outcome::Denied, "denied: not now"), "! clock denied: not now");
-        assert_eq!(call_ended("clock", Outcome::Failed, "no\nhands"), "! clock failed: no hands");
-    }
-
-    #[test]
-    fn the_object_has_every_field_of_the_promise() {
-        let message = |id: &str, text: &str| {
-            vec![
-                AgentEvent::MessageStarted { message: id.into(), role: Role::Assistant, parent: None },
-                AgentEvent::TextDelta { message: id.into(), text: text.into(), kind: TextKind::Text },
-                AgentEvent::MessageFinished { message: id.into(), stop: Stop::End, full: None, carry: None },
-            ]
-        };
-        let usage = |n| Usage { input_tokens: n, output_tokens: 1, ..Usage::default() };
-        let mut events = vec![AgentEvent::TurnStarted { turn: "t1".into(), parent: None }];
-        events.extend(message("m1", "one"));
-        events.push(AgentEvent::ToolCallStarted {
-            call: "c1".into(),
-            message: "m1".into(),
-            name: None,
-            parent: None,
-            ran_by: RanBy::Us,
-        });
-        events.push(AgentEvent::ToolCallReady {
-            call: "c1".into(),
-            name: "clock".into(),
-            args: "{bad".into(),
-            carry: None,
-        });
-        events.push(AgentEvent::ToolCallFinished {
-            call: "c1".into(),
-            outcome: Outcome::Failed,
-            output: Output::of("no"),
-            took: Some(Millis(4)),
-        });
-        events.push(AgentEvent::UsageReported { scope: Scope::Request(1), usage: usage(10) });
-        events.push(AgentEvent::UsageReported { scope: Scope::Request(1), usage: usage(11) });
-        events.push(AgentEvent::UsageReported { scope: Scope::Request(2), usage: usage(5) });
-        events.extend(message("m2", "two"));
-        events.push(AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Completed });
-        let object = run(events).to_json();
-        assert_eq!(object["text"], "one\n\ntwo");
-        assert_eq!(object["outcome"], "completed");
-        assert_eq!(object["usage"]["input_tokens"], 16, "a repeated report counts once");
-        assert_eq!(
-            object["tool_calls"][0],
-            json!({ "id": "c1", "name": "clock", "arguments": "{bad", "status": "failed", "output": "no",
-                    "duration_ms": 4 })
-        );
-        assert_eq!(object["error"], Value::Null);
-        assert_eq!(object["link"], json!({ "attempts": 0, "resumed": 0, "gaps": 0 }));
-    }
-
-    #[test]
-    fn the_dialect_is_what_was_told_before_what_a_name_suggests() {
-        let opened = |engine: &str| AgentEvent::SessionOpened {
-            wall: 0,
-            engine: engine.into(),
-            model: "m".into(),
-            why: String::new(),
-            mode: crate::event::Mode::Ask,
-            folder: String::new(),
-            version: String::new(),
-            caps: crate::event::Caps::default(),
-            window: None,
-            price: None,
-        };
-        let told = AgentEvent::Annotated {
-            on: Subject::Turn("t1".into()),
-            kind: "dialect".into(),
-            data: json!({ "name": "ollama" }),
-        };
-        assert_eq!(run(vec![opened("work")]).to_json()["dialect"], "openai-chat");
-        assert_eq!(run(vec![opened("work"), told]).to_json()["dialect"], "ollama");
-        assert_eq!(run(vec![opened("offline")]).to_json()["dialect"], "native");
-        assert_eq!(run(vec![opened("anthropic")]).to_json()["dialect"], "anthropic");
-    }
-
-    #[test]
-    fn settings_that_name_no_engine_are_a_mistake_in_the_settings() {
-        let notice = AgentEvent::Noticed { level: Level::Error, code: "no_engine".into(), text: "x".into() };
-        let end = |kind| AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Failed(Fault::new(kind, "x")) };
-        assert_eq!(run(vec![notice.clone(), end(FaultKind::BadRequest)]).exit_code(), 3);
-        assert_eq!(run(vec![notice, end(FaultKind::Auth)]).exit_code(), 4);
-        assert_eq!(run(vec![end(FaultKind::BadRequest)]).exit_code(), 1);
-    }
-
-    /// One message of these parts that stopped so, in a turn that completed.
-    fn stopped(parts: &[AgentEvent], stop: Stop) -> Tally {
-        let mut events = vec![
-            AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
-            AgentEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None },
-        ];
-        events.extend_from_slice(parts);
-        events.push(AgentEvent::MessageFinished { message: "m1".into(), stop, full: None, carry: None });
-        events.push(AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Completed });
-        run(events)
-    }
-
-    fn said(kind: TextKind) -> AgentEvent {
-        AgentEvent::TextDelta { message: "m1".into(), text: "Partial answ".into(), kind }
-    }
-
-    #[test]
-    fn an_answer_that_was_cut_off_is_not_taken_for_a_whole_one() {
-        let thought = AgentEvent::ReasoningDelta { message: "m1".into(), text: "hm".into() };
-        let call = AgentEvent::ToolCallStarted {
-            call: "c1".into(),
-            message: "m1".into(),
-            name: Some("write_file".into()),
-            parent: None,
-            ran_by: RanBy::Us,
-        };
-        for (parts, words) in [
-            (vec![said(TextKind::Text)], "cut off"),
-            (vec![thought], "while thinking"),
-            (vec![said(TextKind::Text), call], "a call was cut off"),
-            (vec![], "no answer"),
-        ] {
-            let tally = stopped(&parts, Stop::Length);
-            let object = tally.to_json();
-            assert_eq!((&object["outcome"], &object["stop"]), (&json!("completed"), &json!("length")), "{object}");
-            assert_eq!(object["notices"][0]["code"], "output_limit");
-            assert!(object["notices"][0]["message"].as_str().unwrap().contains(words), "{object}");
-            assert_eq!(tally.exit_code(), 6);
-        }
-    }
-
-    #[test]
-    fn an_answer_that_was_declined_says_so_once() {
-        let tally = stopped(&[said(TextKind::Refusal)], Stop::Refused);
-        assert_eq!(tally.to_json()["stop"], "refused");
-        assert_eq!(tally.to_json()["notices"][0]["message"], "the model declined to answer this");
-        assert_eq!(tally.exit_code(), 1);
-        let told = AgentEvent::Noticed { level: Level::Warn, code: "refused".into(), text: "for its reasons".into() };
-        let notices = stopped(&[told], Stop::Refused).to_json()["notices"].clone();
-        assert_eq!(notices, json!([{ "code": "refused", "message": "for its reasons", "count": 1 }]));
-    }
-
-    #[test]
-    fn how_the_last_message_of_the_answer_stopped_counts_and_the_one_before_is_remembered() {
-        let message = |id: &str, parent: Option<CallId>, stop| {
-            [
-                AgentEvent::MessageStarted { message: id.into(), role: Role::Assistant, parent },
-                AgentEvent::MessageFinished { message: id.into(), stop, full: None, carry: None },
-            ]
-        };
-        let mut events = vec![AgentEvent::TurnStarted { turn: "t1".into(), parent: None }];
-        events.extend(message("m1", None, Stop::Length));
-        events.extend(message("m2", None, Stop::End));
-        events.extend(message("m3", Some("c1".into()), Stop::Length));
-        events.push(AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Completed });
-        let tally = run(events);
-        assert_eq!((tally.exit_code(), &tally.to_json()["stop"]), (0, &json!("end")));
-        assert_eq!(tally.to_json()["notices"][0]["count"], 2);
-    }
-
-    #[test]
-    fn the_usage_says_what_was_cached_and_thought() {
-        let usage =
-            Usage { input_tokens: 9, output_tokens: 5, cached_tokens: 7, reasoning_tokens: 3, ..Usage::default() };
-        let object = run(vec![
-            AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
-            AgentEvent::UsageReported { scope: Scope::Request(1), usage },
-        ])
-        .to_json();
-        assert_eq!((&object["usage"]["cached_tokens"], &object["usage"]["reasoning_tokens"]), (&json!(7), &json!(3)));
-    }
-
-    #[test]
-    fn exit_codes_follow_the_end_of_the_turn() {
-        let failed = |kind| ended(TurnEnd::Failed(Fault::new(kind, "x"))).exit_code();
-        assert_eq!(ended(TurnEnd::Completed).exit_code(), 0);
-        assert_eq!(failed(FaultKind::Upstream), 1);
-        assert_eq!(failed(FaultKind::Auth), 4);
-        assert_eq!(failed(FaultKind::TimedOut), 5);
-        assert_eq!(failed(FaultKind::LimitReached), 6);
-        assert_eq!(ended(TurnEnd::Interrupted).exit_code(), 5);
-        assert_eq!(ended(TurnEnd::Cancelled).exit_code(), 130);
-    }
-}
+mod tests;

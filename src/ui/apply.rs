@@ -7,6 +7,7 @@ use crate::store::action::{Action, UiAction};
 use crate::store::focus::Pane;
 use crate::store::msg::Msg;
 use crate::store::slash::{self, Submitted};
+use crate::store::transcript::ItemId;
 
 use super::Ui;
 
@@ -53,12 +54,7 @@ impl Ui {
             UiAction::SelectUp => self.transcript.select_up(),
             UiAction::SelectDown => self.transcript.select_down(),
             UiAction::FoldSelected => {
-                let item = if in_tools {
-                    self.tools.call(store).or(store.tools.calls().last()).map(|call| call.item)
-                } else {
-                    self.transcript.selected()
-                };
-                return item.map(|item| Msg::Do(Action::ToggleFold(item.0)));
+                return self.selected(store).map(|item| Msg::Do(Action::ToggleFold(item.0)));
             }
             UiAction::RawSelected => {
                 let item = self.transcript.selected().map(|item| item.0);
@@ -69,12 +65,7 @@ impl Ui {
                 return Some(Msg::Do(Action::OpenLinks { item }));
             }
             UiAction::CopySelected => {
-                let item = if in_tools {
-                    self.tools.call(store).or(store.tools.calls().last()).map(|call| call.item)
-                } else {
-                    self.transcript.selected()
-                };
-                return item.map(|item| Msg::Do(Action::CopyItem(item.0)));
+                return self.selected(store).map(|item| Msg::Do(Action::CopyItem(item.0)));
             }
             UiAction::Search => {
                 let from = self.transcript.reads(store).map(|item| item.0);
@@ -94,6 +85,14 @@ impl Ui {
             UiAction::Escape | UiAction::Interrupt | UiAction::DeleteOrQuit | UiAction::Redraw | UiAction::Suspend => {}
         }
         None
+    }
+
+    /// Returns the item that is selected in the focused pane; the tool panel shows the last call until one is.
+    fn selected(&self, store: &Store) -> Option<ItemId> {
+        if store.focus.pane == Pane::ToolPanel {
+            return self.tools.call(store).or(store.tools.calls().last()).map(|call| call.item);
+        }
+        self.transcript.selected()
     }
 
     /// A command that is only begun is sent as the chosen completion.
