@@ -79,7 +79,7 @@ impl A2a {
 
     fn result(&mut self, json: &Tree<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
         let Some((result, is_new)) = wire::result(json) else {
-            return self.odd.met("a result that is no task, message or update", out);
+            return self.odd.met("a result that is not a task, message or update", out);
         };
         if let Some(word) = wire::reason(result) {
             self.verdict.take(word, out);

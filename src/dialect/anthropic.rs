@@ -251,7 +251,7 @@ impl Anthropic {
                     _ => return self.odd.met("arguments without a call", out),
                 };
                 let Some(told) = self.blocks.keep_args(index, &piece) else {
-                    return self.odd.met("tool arguments beyond all measure", out);
+                    return self.odd.met("tool arguments that are too large", out);
                 };
                 if let Some(call) = call.filter(|call| !told.is_empty() && !self.calls.is_ready(call)) {
                     out.push(AgentEvent::ToolArgsDelta { call, json: told });

@@ -190,7 +190,7 @@ impl Enclava {
         }
         self.args_size = self.args_size.saturating_add(piece.len());
         if self.args_size > MOST_ARGS {
-            return self.odd.met("tool arguments beyond all measure", out);
+            return self.odd.met("tool arguments that are too large", out);
         }
         let told = call.args.push(&piece);
         if !told.is_empty() {

@@ -104,7 +104,7 @@ impl Decode for Native {
             None if matches!(frame.event.as_str(), "ping" | "weather") || frame.data.trim().is_empty() => {}
             None => match error::reported(frame) {
                 Some(said) => self.fault = Some(error::fault(&said)),
-                None => self.odd.met("a frame that is no event of a session", out),
+                None => self.odd.met("a frame that is not an event of a session", out),
             },
         }
     }

@@ -218,7 +218,7 @@ impl Responses {
         let Some(piece) = event.delta.0.as_deref().filter(|piece| !piece.is_empty()) else { return };
         let Some(at) = self.about(event, Kind::Call, tool, out) else { return };
         if self.tell.args(at, Cow::Borrowed(piece), marked, out).is_err() {
-            self.odd.met("tool arguments beyond all measure", out);
+            self.odd.met("tool arguments that are too large", out);
         }
     }
 

@@ -323,7 +323,7 @@ impl Warp {
         self.begin(out);
         let Some(call) = self.calls.get_mut(at) else { return };
         if args.len() > KEPT / MOST_CALLS {
-            return self.odd.met("tool arguments beyond all measure", out);
+            return self.odd.met("tool arguments that are too large", out);
         }
         if call.name.is_empty() {
             call.name = name;

@@ -250,7 +250,7 @@ impl Http {
             return Ok((headers, upgraded));
         }
         if status.is_success() {
-            let text = format!("{place}{} is no WebSocket: it answered with a page or a document", url.path());
+            let text = format!("{place}{} is not a WebSocket: it answered with a page or a document", url.path());
             return Err(Failure::last(FaultKind::BadRequest, text));
         }
         Err(refusal(call, &url, response, &Route::Direct, self.whose).await)

@@ -146,7 +146,7 @@ fn call(url: &str, pass: &Pass, key: &str) -> HttpCall {
     HttpCall { method: Method::Get, url, headers, body: None, framing: Framing::Sse }
 }
 
-/// RFC 6455, 4.1: a server that does not prove it read the request is no WebSocket, and it may only choose a protocol
+/// RFC 6455, 4.1: a server that does not prove it read the request is not a WebSocket, and it may only choose a protocol
 /// that was offered.
 fn check(headers: &HeaderMap, key: &str, pass: &Pass, place: &str) -> Result<(), Fault> {
     let broken = |what: &str| Err(Fault::new(FaultKind::Protocol, format!("{place} {what}")));

@@ -114,7 +114,7 @@ impl Calls {
         let piece = call.halves.join(piece, marked).into_owned();
         self.args = self.args.saturating_add(piece.len());
         if self.args > MOST_ARGS {
-            return Err("tool arguments beyond all measure");
+            return Err("tool arguments that are too large");
         }
         call.size = call.size.saturating_add(piece.len());
         let told = call.args.push(&piece);

@@ -177,7 +177,7 @@ impl Calls {
         }
         let args = call.halves.join(function.arguments.0.as_deref().unwrap_or_default().into(), marked);
         self.size = self.size.saturating_add(args.len());
-        if self.size > MOST_ARGS { Err("tool arguments beyond all measure") } else { Ok(args) }
+        if self.size > MOST_ARGS { Err("tool arguments that are too large") } else { Ok(args) }
     }
 
     /// Takes what a fragment says of a call's id and name, if that was not known.

@@ -195,7 +195,7 @@ async fn a_server_that_is_no_websocket_is_told_apart() {
         (
             "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 2\r\n\r\nhi",
             FaultKind::BadRequest,
-            "is no WebSocket",
+            "is not a WebSocket",
         ),
         (
             "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: no\r\n\r\n",
