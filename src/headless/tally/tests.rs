@@ -180,8 +180,7 @@ fn how_the_last_message_of_the_answer_stopped_counts_and_the_one_before_is_remem
 
 #[test]
 fn the_usage_says_what_was_cached_and_thought() {
-    let usage =
-        Usage { input_tokens: 9, output_tokens: 5, cached_tokens: 7, reasoning_tokens: 3, ..Usage::default() };
+    let usage = Usage { input_tokens: 9, output_tokens: 5, cached_tokens: 7, reasoning_tokens: 3, ..Usage::default() };
     let object = run(vec![
         AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
         AgentEvent::UsageReported { scope: Scope::Request(1), usage },
