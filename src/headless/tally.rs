@@ -171,10 +171,8 @@ impl Tally {
 
     fn annotated(&mut self, on: &Subject, kind: &str, data: &Value) {
         match (kind, on) {
-            ("first_token", _) => {
-                if self.first_token.is_none() {
-                    self.first_token = data.get("ms").and_then(Value::as_u64).map(Millis);
-                }
+            ("first_token", _) if self.first_token.is_none() => {
+                self.first_token = data.get("ms").and_then(Value::as_u64).map(Millis);
             }
             ("dialect", _) => self.dialect = data.get("name").and_then(Value::as_str).map(str::to_owned),
             // It turned out to be another client's.

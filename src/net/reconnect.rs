@@ -233,7 +233,7 @@ impl<'a> Watcher<'a> {
                 Some(_) if self.is_between() && (closed || !self.seen.has_ids()) => return Ended::Complete,
                 Some(_) if let Some(head) = whole => {
                     let text =
-                        format!("{} answered with JSON that is no stream: {head}; check the URL", self.vigil.place);
+                        format!("{} answered with JSON that is not a stream: {head}; check the URL", self.vigil.place);
                     return Ended::Broken(Fault::new(FaultKind::Protocol, text));
                 }
                 Some(failure) => return Ended::Cut { failure, moved },

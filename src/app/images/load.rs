@@ -44,7 +44,7 @@ pub fn data(text: &str, letters: u64, hash: u64) -> Result<Vec<u8>, String> {
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
         .with_decode_allow_trailing_bits(true);
     let alphabet = if letters.contains(['-', '_']) { &URL_SAFE } else { &STANDARD };
-    GeneralPurpose::new(alphabet, config).decode(&*letters).map_err(|_| "its data are no base64".into())
+    GeneralPurpose::new(alphabet, config).decode(&*letters).map_err(|_| "its data are not base64".into())
 }
 
 /// Reads a file of the folder.
@@ -54,7 +54,7 @@ pub fn file(folder: &Path, path: &str) -> Result<Vec<u8>, String> {
     let file = OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(found).map_err(reason)?;
     let meta = file.metadata().map_err(reason)?;
     if !meta.is_file() {
-        return Err("it is no file".into());
+        return Err("it is not a file".into());
     }
     if meta.len() > BYTES {
         return Err(too_large());
@@ -77,7 +77,7 @@ fn locate(folder: &Path, path: &str) -> Result<PathBuf, String> {
     if !found.starts_with(&folder) {
         return Err("it is outside of the working folder".into());
     }
-    if found.is_file() { Ok(found) } else { Err("it is no file".into()) }
+    if found.is_file() { Ok(found) } else { Err("it is not a file".into()) }
 }
 
 /// Makes `%20` a blank.
