@@ -264,6 +264,20 @@ fn an_answer_without_an_end_costs_the_same_per_byte_however_long_it_gets() {
     }
 }
 
+#[test]
+fn an_answer_that_defines_no_links_is_not_read_once_more_when_it_ends() {
+    for unit in ["A paragraph.\n\n", "- item\n", "See[^1].\n\n[^1]: a note\n\n", "word "] {
+        let mut session = Session::new(8);
+        let message = session.open(&unit.repeat(40_000 / unit.len()));
+        session.say(&message, "\n\nThe end.\n");
+        let mut view = TranscriptView::new();
+        work(&session, &mut view, 100);
+        session.event(AgentEvent::MessageFinished { message, stop: Stop::End, full: None, carry: None });
+        let last = work(&session, &mut view, 100);
+        assert!(last.bytes_split < 500, "{unit:?} {last:?}");
+    }
+}
+
 /// Streams an answer of many screens, a word a frame; returns bytes per word and the frames in which rows were moved.
 fn streamed(columns: u16, rows: u16) -> (u64, u64) {
     let mut session = Session::new(20);

@@ -100,6 +100,19 @@ impl Definitions {
     }
 }
 
+/// Returns whether a text may define where links lead: there is a name in brackets with a colon that names no note.
+pub fn may_define_links(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let mut from = 0;
+    memchr::memmem::find_iter(bytes, b"]:").any(|end| {
+        let name = bytes.get(std::mem::replace(&mut from, end + 2)..end).unwrap_or(&[]);
+        memchr::memrchr(b'[', name).is_some_and(|open| {
+            let escaped = open > 0 && name.get(open - 1) == Some(&b'\\');
+            escaped || name.get(open + 1) != Some(&b'^')
+        })
+    })
+}
+
 /// Returns that there will be a note for each number in brackets with a roof: notes come last, and must not change what
 /// has been read by then.
 pub(super) fn awaited_notes(source: &str) -> String {
@@ -158,6 +171,16 @@ mod tests {
         let few = Definitions::of("[a]: /b\n\n[^c]: d\n");
         assert_eq!(few.used("x"), "[a]: /b\n\n[^c]: .");
         assert!(Definitions::of("[a] b").is_empty());
+    }
+
+    #[test]
+    fn notes_define_no_links() {
+        for text in ["[a]: /b", "see\n\n[a\nb]: /c", "[^1]: x\n[a]: y", "[a\\[^b]: /c", "x [y]: z"] {
+            assert!(may_define_links(text), "{text}");
+        }
+        for text in ["", "[a] b: c", "[^1]: x\n\n[^2]: y]: z", "a ]: b", "]:]:]:"] {
+            assert!(!may_define_links(text), "{text}");
+        }
     }
 
     #[test]

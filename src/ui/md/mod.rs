@@ -22,7 +22,7 @@ pub mod syntax;
 mod table;
 
 pub use blocks::{Block, BlockKind, Splitter};
-pub use definitions::Definitions;
+pub use definitions::{Definitions, may_define_links};
 pub use open::settled;
 pub use render::{Images, Setting, lay_block, lay_with_images, whole_lines};
 

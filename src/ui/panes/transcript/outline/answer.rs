@@ -5,7 +5,7 @@
 use super::hash;
 use crate::text::clean::{clean, is_clean};
 use crate::text::data::Shortener;
-use crate::ui::md::{Block, BlockKind, Definitions, Splitter};
+use crate::ui::md::{Block, BlockKind, Definitions, Splitter, may_define_links};
 
 /// The unfinished block of an answer that is longer is shown in pieces.
 const LONG_TAIL: u32 = 64 * 1024;
@@ -90,22 +90,21 @@ impl Markdown {
             return if moved { stable } else { stable + cuts };
         }
         self.cuts.clear();
-        // Only definitions change what came before, and looking at all of it once more would stop everything.
-        if memchr::memmem::find(text.as_bytes(), b"]:").is_none() {
+        // Only the definitions of links change what came before, and looking at all of it once more takes its time.
+        let same = if may_define_links(text) {
+            let whole = Splitter::split(text);
+            let same = whole.stable().starts_with(self.splitter.stable());
+            self.splitter = whole;
+            same
+        } else {
             self.splitter.finish(text);
-            self.tail = None;
-            self.finished = true;
-            self.hash = hash(raw.as_bytes());
-            return stable;
-        }
-        let whole = Splitter::split(text);
+            true
+        };
         self.definitions = Definitions::of(text);
-        let same = self.definitions.is_empty() && whole.stable().starts_with(self.splitter.stable());
-        self.splitter = whole;
         self.tail = None;
         self.finished = true;
         self.hash = hash(raw.as_bytes());
-        if same { stable } else { 0 }
+        if same && self.definitions.is_empty() { stable } else { 0 }
     }
 }
 
