@@ -323,7 +323,10 @@ async fn play(replay_args: cli::Replay, loaded: Loaded, paths: Paths, folder: Pa
         paused: false,
     };
     let live = house.replay(&replay_args.file, options)?;
-    on_screen(house, live, Showing::default()).await
+    // Played, it comes at the end.
+    let damage: Vec<String> = house.damage_of(&replay_args.file).into_iter().map(|(_, text)| text).collect();
+    let warning = (!damage.is_empty()).then(|| damage.join("; "));
+    on_screen(house, live, Showing { warning, ..Showing::default() }).await
 }
 
 /// How a session is shown.

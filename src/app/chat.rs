@@ -19,7 +19,6 @@ use crate::store::Store;
 use crate::store::action::{Act, Action, Edit, UiAction};
 use crate::store::effect::Effect;
 use crate::store::focus::{Overlay, Pane};
-use crate::store::links;
 use crate::store::msg::{Msg, Report};
 use crate::ui::Ui;
 use crate::ui::keymap::{Input, Shade, contexts};
@@ -179,77 +178,6 @@ impl Chat {
             None => self.typed(chord),
         }
         None
-    }
-
-    /// Takes a letter typed outside the composer for text where it means nothing, with those before it that did.
-    fn strays(&mut self, chord: Chord, what: Option<Act>, now: Instant) -> bool {
-        let Some(c) = chord.typed().filter(|_| self.store.session.caps().prompt) else {
-            self.stray.clear();
-            return false;
-        };
-        let (soon, goes_on) = (self.stray.is_soon(now), self.stray.goes_on(now));
-        let is_text = match self.store.focus.top() {
-            None if self.store.focus.pane == Pane::Composer => false,
-            Some(Overlay::Search(search)) if search.typing => return false,
-            // Among the matches the keys are the transcript's.
-            None | Some(Overlay::Search(_)) => {
-                self.stray.push(c, false, now);
-                !what.is_some_and(|what| self.means_something(what))
-            }
-            // What opened by itself or by another key is none of our business.
-            Some(_) if self.stray.is_empty() => return false,
-            Some(Overlay::Links { links, .. }) => {
-                let chooses = links::nth(c).is_some_and(|nth| nth < links.len()) || c == links::COPY;
-                self.stray.push(c, true, now);
-                soon || !chooses
-            }
-            Some(Overlay::Blocks) => {
-                self.stray.push(c, true, now);
-                soon || !self.ui.transcript.has_letter(c)
-            }
-            Some(Overlay::Raw { .. } | Overlay::Help { .. }) => {
-                self.stray.push(c, true, now);
-                goes_on && (soon || c != links::COPY)
-            }
-            Some(_) => false,
-        };
-        if is_text {
-            let text = self.stray.take();
-            self.write(&text);
-        }
-        is_text
-    }
-
-    /// Tells whether a letter of a pane does anything just now: what is done to the chosen item needs one.
-    fn means_something(&self, what: Act) -> bool {
-        match what {
-            Act::View(UiAction::CopySelected) => match self.store.focus.pane {
-                Pane::ToolPanel => self.ui.tools.call(&self.store).is_some(),
-                Pane::Transcript | Pane::Composer => self.ui.transcript.selected().is_some(),
-            },
-            Act::View(UiAction::SearchAgain) => !self.store.focus.last_query.is_empty(),
-            Act::View(_) | Act::Do(_) => true,
-        }
-    }
-
-    /// Puts a text that was meant for the composer there, and the keyboard with it; what lies over the composer closes.
-    fn write(&mut self, text: &str) {
-        self.ui.composer.paste(text);
-        self.settle();
-        if matches!(
-            self.store.focus.top(),
-            Some(Overlay::Links { .. } | Overlay::Blocks | Overlay::Raw { .. } | Overlay::Help { .. })
-        ) {
-            self.act(Action::CloseOverlay);
-        }
-        // Where the match is that was found, the reader stays.
-        if matches!(self.store.focus.top(), Some(Overlay::Search(_))) {
-            self.act(Action::SearchAccept);
-        }
-        // Whoever writes there already moves nothing, and what is being said stays.
-        if self.store.focus.pane != Pane::Composer {
-            self.act(Action::Focus(Pane::Composer));
-        }
     }
 
     /// Takes a key over an ask that could answer by accident: a character is text first, whatever it is bound to, and

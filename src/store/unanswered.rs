@@ -41,7 +41,7 @@ impl Unanswered {
         }
     }
 
-    /// Sees a fact; returns the prompt of a turn that failed before anything was answered.
+    /// Sees a fact; returns the prompt of a turn that failed or broke off before anything was answered.
     pub(super) fn on(&mut self, event: &AgentEvent) -> Option<String> {
         match event {
             AgentEvent::TurnStarted { .. } => self.asked = None,
@@ -53,7 +53,9 @@ impl Unanswered {
             | AgentEvent::ReasoningDelta { .. }
             | AgentEvent::ToolCallStarted { .. }
             | AgentEvent::ToolCallReady { .. } => self.asked = None,
-            AgentEvent::TurnFinished { end: TurnEnd::Failed(_), .. } => return self.asked.take(),
+            AgentEvent::TurnFinished { end: TurnEnd::Failed(_) | TurnEnd::Interrupted, .. } => {
+                return self.asked.take();
+            }
             AgentEvent::TurnFinished { .. } => self.asked = None,
             AgentEvent::SessionOpened { .. }
             | AgentEvent::MessageStarted { .. }
@@ -102,6 +104,8 @@ mod tests {
         let cases = [
             (vec![asked("a"), failed()], vec!["a"]),
             (vec![asked("a"), word(), failed()], vec![]),
+            (vec![asked("a"), over(TurnEnd::Interrupted)], vec!["a"]),
+            (vec![asked("a"), word(), over(TurnEnd::Interrupted)], vec![]),
             (vec![asked("a"), over(TurnEnd::Completed)], vec![]),
             (vec![asked("a"), over(TurnEnd::Cancelled)], vec![]),
             (vec![asked("a"), over(TurnEnd::Completed), failed()], vec![]),

@@ -520,6 +520,39 @@ async fn an_attached_screen_does_what_a_local_one_does() {
 }
 
 #[tokio::test]
+async fn a_grant_is_seen_on_every_screen_and_taken_back_from_any() {
+    let (home, away) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Server::start(home.path()).await;
+    let mut house = house(away.path(), Audience::Screen);
+    let mut one = Screen::attach(&mut house, &server.url).await;
+    one.wish(Command::Prompt { text: "run `echo one`".into() }).await;
+    let is_asked = |event: &AgentEvent| matches!(event, AgentEvent::ApprovalRequested { .. });
+    let AgentEvent::ApprovalRequested { call, .. } = one.until(is_asked).await else { panic!("no ask") };
+    let mut two = Screen::attach(&mut house, &server.url).await;
+    two.until(is_asked).await;
+    two.wish(Command::Decide { call: call.clone(), decision: Decision::Session }).await;
+    // The question leaves the other screen.
+    one.until(|event| matches!(event, AgentEvent::ApprovalResolved { call: known, .. } if *known == call)).await;
+    let granted = |screen: &Screen, count: usize| {
+        let mut weather = screen.live.weather.clone();
+        async move {
+            let has = |weather: &jarvis_tui::event::Weather| {
+                weather.permissions.as_ref().is_some_and(|permissions| permissions.grants.len() == count)
+            };
+            weather.wait_for(has).await.unwrap().permissions.clone().unwrap()
+        }
+    };
+    let seen = granted(&one, 1).await;
+    assert_eq!((seen.grants[0].pattern().as_str(), granted(&two, 1).await), ("shell", seen));
+    one.wish(Command::Revoke { pattern: "shell".into() }).await;
+    granted(&one, 0).await;
+    granted(&two, 0).await;
+    drop((one, two));
+    house.close().await;
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn an_address_of_other_machines_is_not_served_without_a_token() {
     let home = tempfile::tempdir().unwrap();
     let args = cli::Serve { host: Some("0.0.0.0".to_owned()), ..cli::Serve::default() };

@@ -65,7 +65,11 @@ impl House {
             replay::at_once(log)?
         };
         let models = Models { http: self.http.clone(), target: None, known: Vec::new(), server: None };
-        let told = || format!("{} is a session's log; it is played as `jarvis-tui replay` plays it", path.display());
+        let told = || {
+            let played = format!("{} is a session's log; it is played as `jarvis-tui replay` plays it", path.display());
+            let damage = self.damage_of(path).into_iter().map(|(_, text)| text);
+            damage.chain(std::iter::once(played)).collect::<Vec<_>>().join("; ")
+        };
         Ok(Attached { live, past: Seq(0), opened: None, models, warning: on_screen.then(told) })
     }
 

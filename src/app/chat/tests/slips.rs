@@ -336,7 +336,7 @@ fn a_refused_prompt_comes_over_nothing_that_is_being_written() {
 
 #[test]
 fn among_the_matches_of_a_search_letters_that_mean_nothing_are_text() {
-    for text in ["yes", "what now", "no thanks", "ok fine", "42"] {
+    for text in ["yes", "what now", "no thanks", "ok fine", "just do it", "42"] {
         for gap in [20, 300] {
             let mut rig = Rig::answered();
             rig.press(&["ctrl+f"]);
@@ -347,6 +347,7 @@ fn among_the_matches_of_a_search_letters_that_mean_nothing_are_text() {
             rig.types(text, gap);
             let top = rig.chat.store.focus.top().cloned();
             assert_eq!((rig.text().as_str(), top, rig.chat.store.focus.pane), (text, None, Pane::Composer), "{gap} ms");
+            assert_eq!(rig.effects(), [], "{text}, {gap} ms");
         }
     }
     let mut rig = Rig::answered();
@@ -378,4 +379,27 @@ fn a_panel_over_the_transcript_gives_way_to_what_is_sent() {
         assert_eq!(rig.effects().len(), 1);
         assert_ne!(rig.chat.store.focus.panel_flipped, is_away, "{width}");
     }
+}
+
+#[test]
+fn over_a_list_that_takes_no_letters_what_is_typed_is_text() {
+    for (command, text) in
+        [("/permissions", "yes please"), ("/mode", "plan it"), ("/mode", "full stop"), ("/mode", "no")]
+    {
+        let mut rig = Rig::agent();
+        rig.types(command, 50);
+        rig.press(&["enter"]);
+        rig.draw();
+        assert!(rig.chat.store.focus.top().is_some());
+        rig.wait(2000);
+        rig.types(text, 100);
+        assert_eq!((rig.text().as_str(), rig.chat.store.focus.top()), (text, None), "{command}");
+        assert_eq!(rig.effects(), []);
+    }
+    let mut rig = Rig::agent();
+    rig.types("/mode", 50);
+    rig.press(&["enter"]);
+    rig.types("p", 100);
+    rig.press(&["enter"]);
+    assert_eq!(rig.effects(), [Effect::Send(Command::SetMode { mode: Mode::Plan })], "a letter chooses");
 }
