@@ -14,7 +14,7 @@ use serde::Deserialize;
 use self::outcome::{fault, result, usage};
 use self::round::Round;
 use super::lax::{Args, Obj, Text};
-use super::objects::Objects;
+use super::objects;
 use super::odd::Odd;
 use super::stop::{self, Reason};
 use super::surrogate::{self, Halves};
@@ -70,7 +70,9 @@ struct Item<'a> {
 struct Call {
     wire_id: String,
     told: CallId,
-    args: Objects,
+    args: String,
+    /// Where pieces of them begin that may say all again.
+    starts: Vec<usize>,
     halves: Halves,
     is_ready: bool,
     has_output: bool,
@@ -192,10 +194,9 @@ impl Enclava {
         if self.args_size > MOST_ARGS {
             return self.odd.met("tool arguments that are too large", out);
         }
-        let told = call.args.push(&piece);
-        if !told.is_empty() {
-            out.push(AgentEvent::ToolArgsDelta { call: call.told.clone(), json: told.to_owned() });
-        }
+        objects::note_start(&mut call.starts, call.args.len(), &piece);
+        call.args.push_str(&piece);
+        out.push(AgentEvent::ToolArgsDelta { call: call.told.clone(), json: piece.into_owned() });
     }
 
     fn item(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
@@ -261,7 +262,8 @@ impl Enclava {
         self.calls.push(Call {
             wire_id: wire_id.to_owned(),
             told,
-            args: Objects::default(),
+            args: String::new(),
+            starts: Vec::new(),
             halves: Halves::default(),
             is_ready: false,
             has_output: false,
@@ -286,7 +288,8 @@ impl Enclava {
         if std::mem::replace(&mut call.is_ready, true) {
             return;
         }
-        let streamed = call.args.take(false).into_iter().next().unwrap_or_default();
+        let streamed = objects::settled_from(std::mem::take(&mut call.args), std::mem::take(&mut call.starts));
+        let streamed = streamed.into_iter().next().unwrap_or_default();
         let args = item.arguments.0.as_deref().map_or(streamed, ToOwned::to_owned);
         let name = item.name.some().unwrap_or_default().to_owned();
         out.push(AgentEvent::ToolCallReady { call: call.told.clone(), name, args, carry: None });

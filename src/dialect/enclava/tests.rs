@@ -101,6 +101,7 @@ fn rounds_are_messages_and_the_end_repeats_nothing() {
             "m1: Let ",
             "m1 calls c None Server",
             "m1: me.",
+            "c << {}",
             "c = clock {}",
             "c Ok {\"t\": 1}",
             "-m1 ToolCalls Some(\"Let me.\")",
