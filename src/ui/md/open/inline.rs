@@ -1,0 +1,372 @@
+//! What is open at the end of a paragraph: emphasis, code, and marks that what follows may still decide.
+//!
+//! The invariant: what is held back is no longer than [`MOST_HELD`], or for a tag [`html::MOST_APART`] and for a formula
+//! [`MOST_FORMULA`]; where a link goes is held back up to [`MOST_TARGET`].
+
+use crate::ui::md::html;
+
+/// Bytes that a mark may hold back; what goes on for longer is no mark.
+pub(super) const MOST_HELD: usize = 160;
+/// Where a link goes may be this long.
+const MOST_TARGET: usize = 2000;
+/// Emphasis inside each other; what is deeper is shown as it is written.
+const DEEPEST: usize = 32;
+/// A formula of its own may be this long.
+const MOST_FORMULA: usize = 4096;
+/// Brackets inside each other, and parentheses in a target; deeper ones are text.
+const MOST_BRACKETS: usize = 8;
+const MOST_PARENTHESES: usize = 32;
+
+/// How a paragraph ends.
+pub(super) struct Ends {
+    /// What is behind it is held back.
+    pub(super) cut: usize,
+    /// The opening bracket of a link whose target is being written: not shown either.
+    pub(super) skip: Option<usize>,
+    /// What would end the emphasis that is open.
+    pub(super) closers: String,
+}
+
+/// Looks through a paragraph for what is open at its end.
+pub(super) fn ends(text: &str) -> Ends {
+    let mut scan = Scan::new(text);
+    scan.read();
+    scan.finish()
+}
+
+/// Runs of marks that are open: each with where it begins.
+type Open = Vec<(u8, usize)>;
+
+struct Scan<'a> {
+    text: &'a str,
+    /// Where it reads on.
+    at: usize,
+    cut: usize,
+    skip: Option<usize>,
+    open: Open,
+    /// Where TeX's own brackets close next, so that a text without them is searched once. Zero is not looked for yet.
+    closes: [Option<usize>; 2],
+    /// Tags with meaning: where each stands, and the emphasis that is open there.
+    tags: Vec<(usize, Open)>,
+    partners: html::Partners,
+    /// The ticks of code that has no end.
+    ticks: usize,
+}
+
+impl<'a> Scan<'a> {
+    fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            at: 0,
+            cut: text.len(),
+            skip: None,
+            open: Vec::new(),
+            closes: [Some(0), Some(0)],
+            tags: Vec::new(),
+            partners: html::Partners::default(),
+            ticks: 0,
+        }
+    }
+
+    /// Reads on until something is held back.
+    fn read(&mut self) {
+        let bytes = self.text.as_bytes();
+        while let Some(found) = bytes.get(self.at..).unwrap_or(&[]).iter().position(|byte| b"*_`~[<$&\\".contains(byte))
+        {
+            let here = self.at + found;
+            self.at = here + 1;
+            match bytes.get(here) {
+                Some(b'\\') => self.escape(here),
+                Some(b'`') => self.code(here),
+                Some(b'$') => self.formula(here),
+                Some(b'<') => self.angle(here),
+                Some(b'&') => self.entity(here),
+                Some(b'[') => self.bracket(here),
+                _ => self.marks(here),
+            }
+            if self.cut < bytes.len() || self.ticks > 0 {
+                return;
+            }
+        }
+    }
+
+    fn rest(&self, here: usize) -> &'a str {
+        self.text.get(here..).unwrap_or("")
+    }
+
+    fn escape(&mut self, here: usize) {
+        let rest = self.rest(here);
+        let mark = match rest.as_bytes().get(1) {
+            None => return self.cut = here,
+            Some(mark @ (b'(' | b'[')) => *mark,
+            Some(_) => return self.at = here + 2,
+        };
+        let close = if mark == b'(' { "\\)" } else { "\\]" };
+        let next = &mut self.closes[usize::from(mark == b'[')];
+        if next.is_some_and(|next| next < here + 2) {
+            *next = rest.get(2..).and_then(|rest| rest.find(close)).map(|at| here + 2 + at);
+        }
+        match next.filter(|end| end - here <= MOST_FORMULA) {
+            Some(end) => self.at = end + 2,
+            None if rest.len() <= MOST_FORMULA => self.cut = here,
+            None => self.at = here + 2,
+        }
+    }
+
+    fn code(&mut self, here: usize) {
+        let run = run_length(self.text.as_bytes(), here);
+        let rest = self.rest(here);
+        match closing_ticks(rest, run) {
+            Some(end) => self.at = here + end,
+            None if run == rest.len() => self.cut = here,
+            None => self.ticks = run,
+        }
+    }
+
+    fn formula(&mut self, here: usize) {
+        let rest = self.rest(here);
+        let alone = rest.starts_with("$$");
+        let (mark, most) = if alone { ("$$", MOST_FORMULA) } else { ("$", MOST_HELD / 2) };
+        let inside = rest.get(mark.len()..).unwrap_or("");
+        let is_one = alone
+            || (inside.starts_with(|c: char| !c.is_whitespace() && !c.is_ascii_digit())
+                && !window(inside, most).contains('\n'));
+        match window(inside, most).find(mark) {
+            Some(end) if is_one => self.at = here + end + mark.len() * 2,
+            None if (is_one || inside.is_empty()) && rest.len() <= most => self.cut = here,
+            _ => self.at = here + mark.len(),
+        }
+    }
+
+    fn angle(&mut self, here: usize) {
+        let rest = self.rest(here);
+        let is_tag = rest.get(1..).is_none_or(|inside| {
+            inside.is_empty() || inside.starts_with(|c: char| c.is_ascii_alphabetic() || "/!?".contains(c))
+        });
+        if !is_tag {
+            return;
+        }
+        let Some(end) = window(rest, MOST_HELD).find('>') else {
+            if may_be_tag(rest) {
+                self.cut = here;
+            }
+            return;
+        };
+        let tag = rest.get(..=end).unwrap_or("");
+        // Another tag begins before this one has an end.
+        let is_text = !tag.contains(['"', '\'', '!', '?']) && tag.rfind('<') != Some(0);
+        if is_text {
+            return;
+        }
+        self.at = here + end + 1;
+        if html::meaning(tag).is_some() {
+            // Far from the end, its partner has come or comes too late.
+            let near = rest.len() <= html::MOST_APART;
+            self.tags.push((here, if near { self.open.clone() } else { Vec::new() }));
+            self.partners.tag(tag, self.tags.len() - 1, here);
+        }
+    }
+
+    fn entity(&mut self, here: usize) {
+        let name = self.rest(here + 1);
+        if name.len() <= 10 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'#') {
+            self.cut = here;
+        }
+    }
+
+    fn bracket(&mut self, here: usize) {
+        let is_image = here > 0 && self.text.as_bytes().get(here - 1) == Some(&b'!');
+        let start = here - usize::from(is_image);
+        match bracket(self.text, here) {
+            Bracket::Closed(end) => self.at = end,
+            Bracket::Held if self.rest(here).len() <= MOST_HELD => self.cut = start,
+            Bracket::Text | Bracket::Held => {}
+            Bracket::Target(_) if is_image => self.cut = start,
+            // Its name is shown, its target isn't there yet.
+            Bracket::Target(close) => {
+                self.cut = close;
+                self.skip = Some(here);
+            }
+        }
+    }
+
+    fn marks(&mut self, here: usize) {
+        let run = run_length(self.text.as_bytes(), here);
+        self.at = here + run;
+        if self.at == self.text.len() {
+            self.cut = here;
+        } else {
+            emphasis(self.text, here, run, &mut self.open);
+        }
+    }
+
+    fn finish(mut self) -> Ends {
+        let (text, bytes) = (self.text, self.text.as_bytes());
+        // A tag is one once its partner is there.
+        if let Some((at, marks)) = self.partners.awaits(text.len()).and_then(|nth| self.tags.into_iter().nth(nth))
+            && at < self.cut
+        {
+            (self.cut, self.open, self.ticks) = (at, marks, 0);
+        }
+        if self.ticks > 0 {
+            let closers = closers(&open_marks(bytes, &self.open), &"`".repeat(self.ticks));
+            return Ends { cut: text.len(), skip: None, closers };
+        }
+        let kept = text.get(..self.cut).unwrap_or("").trim_end().len();
+        // What is open right at the end has nothing in it yet.
+        while let Some(&(_, start)) = self.open.last() {
+            if start + run_length(bytes, start) < kept {
+                break;
+            }
+            self.cut = start;
+            self.open.pop();
+        }
+        let skip = self.skip.filter(|at| *at < self.cut);
+        Ends { cut: self.cut, skip, closers: closers(&open_marks(bytes, &self.open), "") }
+    }
+}
+
+/// Returns how often the byte at a place is repeated there.
+fn run_length(bytes: &[u8], at: usize) -> usize {
+    let rest = bytes.get(at..).unwrap_or(&[]);
+    rest.iter().take_while(|byte| Some(*byte) == rest.first()).count()
+}
+
+/// Returns the beginning of a text: whatever is looked for is not far, so that any block is looked through in linear
+/// time.
+fn window(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or(text)
+}
+
+/// Returns whether what follows an opening angle may be a tag or an address: a comparison has blanks soon.
+fn may_be_tag(rest: &str) -> bool {
+    if rest.len() > MOST_HELD {
+        return false;
+    }
+    let attributes = rest.contains('=') || rest.contains("://") || rest.starts_with("<!");
+    rest.len() <= if attributes { MOST_HELD } else { 24 }
+}
+
+/// Returns where a run of as many ticks ends behind the opening one.
+fn closing_ticks(rest: &str, run: usize) -> Option<usize> {
+    let bytes = rest.as_bytes();
+    let mut at = run;
+    while let Some(found) = memchr::memchr(b'`', bytes.get(at..).unwrap_or(&[])) {
+        let here = at + found;
+        let length = run_length(bytes, here);
+        at = here + length;
+        if length == run {
+            return Some(at);
+        }
+    }
+    None
+}
+
+enum Bracket {
+    /// Ends there.
+    Closed(usize),
+    /// Is a bracket and nothing more.
+    Text,
+    /// May become a link or a note.
+    Held,
+    /// Is a link; its text ends there, its target is being written.
+    Target(usize),
+}
+
+fn bracket(text: &str, start: usize) -> Bracket {
+    let bytes = text.as_bytes();
+    let mut depth = 0usize;
+    let mut close = None;
+    for (at, byte) in bytes.iter().enumerate().skip(start) {
+        match byte {
+            b'[' => depth += 1,
+            b']' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            close = Some(at);
+            break;
+        }
+        if at - start > MOST_HELD * 2 || depth > MOST_BRACKETS {
+            return Bracket::Text;
+        }
+    }
+    let Some(close) = close else { return Bracket::Held };
+    let after = bytes.get(close + 1..).unwrap_or(&[]);
+    match after.first() {
+        None => Bracket::Held,
+        Some(b'(') => {
+            let mut depth = 0usize;
+            for (nth, byte) in after.iter().enumerate() {
+                match byte {
+                    b'(' => depth += 1,
+                    b')' => depth -= 1,
+                    _ => {}
+                }
+                if nth > MOST_TARGET || depth > MOST_PARENTHESES {
+                    return Bracket::Text;
+                }
+                if depth == 0 {
+                    return Bracket::Closed(close + 2 + nth);
+                }
+            }
+            Bracket::Target(close)
+        }
+        Some(b'[') if after.len() <= MOST_HELD && !after.contains(&b']') => Bracket::Held,
+        Some(b':')
+            if text.get(..start).is_some_and(|text| text.trim_start().is_empty())
+                && memchr::memchr(b'\n', after).is_none() =>
+        {
+            // A note is shown as it comes; where a link goes isn't read.
+            if bytes.get(start + 1) == Some(&b'^') && after.len() > 1 {
+                Bracket::Closed(close + 1)
+            } else {
+                Bracket::Held
+            }
+        }
+        Some(_) => Bracket::Text,
+    }
+}
+
+/// Takes a run of marks: it closes what is open, or opens.
+fn emphasis(text: &str, at: usize, run: usize, open: &mut Vec<(u8, usize)>) {
+    let bytes = text.as_bytes();
+    let mark = bytes.get(at).copied().unwrap_or(0);
+    let before = text.get(..at).and_then(|text| text.chars().next_back());
+    let after = text.get(at + run..).and_then(|text| text.chars().next());
+    let word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    let blank = |c: Option<char>| c.is_none_or(char::is_whitespace);
+    let (mut closes, mut opens) = (!blank(before), !blank(after));
+    // Inside a word an underscore is a letter, and a star mostly stands for a product.
+    if mark == b'_' || (mark == b'*' && run == 1) {
+        opens &= !word(before);
+        closes &= mark != b'_' || !word(after);
+    }
+    if mark == b'~' {
+        (closes, opens) = (closes && run == 2, opens && run == 2);
+    }
+    let mut left = run;
+    while closes && left > 0 {
+        let Some((_, start)) = open.iter().rposition(|(other, _)| *other == mark).map(|nth| open.remove(nth)) else {
+            break;
+        };
+        let width = run_length(bytes, start);
+        left = left.saturating_sub(width);
+    }
+    if opens && left == run && run <= 3 && open.len() < DEEPEST {
+        open.push((mark, at));
+    }
+}
+
+/// Returns the open runs with their lengths.
+fn open_marks(bytes: &[u8], open: &[(u8, usize)]) -> Vec<(u8, usize)> {
+    open.iter().map(|(mark, start)| (*mark, run_length(bytes, *start))).collect()
+}
+
+fn closers(open: &[(u8, usize)], inner: &str) -> String {
+    let mut out = inner.to_owned();
+    for (mark, length) in open.iter().rev() {
+        out.extend(std::iter::repeat_n(char::from(*mark), *length));
+    }
+    out
+}
