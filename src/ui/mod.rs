@@ -18,6 +18,8 @@ pub mod paint;
 pub mod panes;
 pub mod theme;
 
+use std::borrow::Cow;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
@@ -168,16 +170,7 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
     queue::draw(store, &ui.labels, theme, layout.queue, buf);
     let away = if covered { None } else { keyboard(store.focus.pane) };
     activity::draw(store, &ui.labels, (focused(Pane::Composer), away), theme, layout.activity, buf);
-    let away = away.map(|pane| match &*ui.labels.cancel {
-        "" => format!("The keyboard is in {pane}"),
-        key => format!("The keyboard is in {pane}; {key} brings it back here"),
-    });
-    ui.composer.set_placeholder(match () {
-        () if let Some(away) = &away => away,
-        () if store.session.opened.is_some() && !store.session.caps().prompt => WATCHED,
-        () if store.session.phase.is_idle() => IDLE,
-        () => BUSY,
-    });
+    ui.composer.set_placeholder(&placeholder(store, &ui.labels, away));
     ui.asked = question.is_some() && layout.question.height > 1;
     let clickable = question.as_ref().filter(|_| store.focus.docked().is_some());
     ui.answers = clickable.map_or_else(Vec::new, |docked| docked.places(layout.question));
@@ -202,57 +195,79 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
         message::draw(store, theme, below, buf);
     }
     for overlay in &store.focus.overlays {
-        cursor = match overlay {
-            Overlay::Help { scroll } => {
-                ui.overlay_end = help::draw(store, &ui.labels, *scroll, theme, stage, buf);
-                None
-            }
-            Overlay::Blocks => {
-                letters_bar::draw(ui.transcript.has_letters(), &ui.labels, theme, layout::inset(input), buf);
-                None
-            }
-            Overlay::Raw { item, scroll } => {
-                ui.overlay_end = raw::draw(store, &mut ui.raw, (*item, *scroll), &ui.labels, theme, stage, buf);
-                None
-            }
-            Overlay::Links { links: list, selected, chosen_at: _ } => {
-                links::draw(list, *selected, &ui.labels, theme, stage, buf);
-                None
-            }
-            Overlay::Outline(list) => outline::draw(list, &ui.labels, theme, stage, buf),
-            Overlay::Search(search) => search_bar::draw(store, search, theme, layout::inset(input), buf),
-            Overlay::Models { query, selected } => {
-                models::draw(store, (query, *selected), &ui.labels, theme, stage, buf)
-            }
-            Overlay::Frames => {
-                let (cursor, end) = frames::draw(&store.frames, &ui.labels, theme, stage, buf);
-                ui.overlay_end = end;
-                cursor
-            }
-            Overlay::Modes { selected, sure } => {
-                modes::draw(store, (*selected, *sure), &ui.labels, theme, stage, buf);
-                None
-            }
-            Overlay::Permissions { selected } => {
-                permissions::draw(store, *selected, &ui.labels, theme, stage, buf);
-                None
-            }
-            Overlay::Approval(shown) => {
-                let docked = question.as_ref().and_then(|docked| docked.draw(theme, layout.question, buf));
-                match shown.whole {
-                    None => docked,
-                    Some(scroll) => {
-                        ui.overlay_end = approval::whole(store, shown, scroll, &ui.labels, theme, stage, buf);
-                        None
-                    }
-                }
-            }
-        };
+        cursor = draw_overlay(store, ui, overlay, (stage, input), question.as_ref(), buf);
     }
     if store.focus.debug {
         figures::draw(store, &ui.figures, ui.transcript.cached_bytes(), theme, stage, buf);
     }
     cursor
+}
+
+/// Draws what lies above the panes; `stage` is for boxes, `input` for what takes the composer's place. Returns where the
+/// cursor belongs.
+fn draw_overlay(
+    store: &Store,
+    ui: &mut Ui,
+    overlay: &Overlay,
+    (stage, input): (Rect, Rect),
+    question: Option<&approval::Docked>,
+    buf: &mut Buffer,
+) -> Option<(u16, u16)> {
+    let theme = ui.theme;
+    match overlay {
+        Overlay::Help { scroll } => {
+            ui.overlay_end = help::draw(store, &ui.labels, *scroll, theme, stage, buf);
+            None
+        }
+        Overlay::Blocks => {
+            letters_bar::draw(ui.transcript.has_letters(), &ui.labels, theme, layout::inset(input), buf);
+            None
+        }
+        Overlay::Raw { item, scroll } => {
+            ui.overlay_end = raw::draw(store, &mut ui.raw, (*item, *scroll), &ui.labels, theme, stage, buf);
+            None
+        }
+        Overlay::Links { links: list, selected, chosen_at: _ } => {
+            links::draw(list, *selected, &ui.labels, theme, stage, buf);
+            None
+        }
+        Overlay::Outline(list) => outline::draw(list, &ui.labels, theme, stage, buf),
+        Overlay::Search(search) => search_bar::draw(store, search, theme, layout::inset(input), buf),
+        Overlay::Models { query, selected } => models::draw(store, (query, *selected), &ui.labels, theme, stage, buf),
+        Overlay::Frames => {
+            let (cursor, end) = frames::draw(&store.frames, &ui.labels, theme, stage, buf);
+            ui.overlay_end = end;
+            cursor
+        }
+        Overlay::Modes { selected, sure } => {
+            modes::draw(store, (*selected, *sure), &ui.labels, theme, stage, buf);
+            None
+        }
+        Overlay::Permissions { selected } => {
+            permissions::draw(store, *selected, &ui.labels, theme, stage, buf);
+            None
+        }
+        Overlay::Approval(shown) => {
+            let docked = question.and_then(|docked| docked.draw(theme, ui.layout.question, buf));
+            match shown.whole {
+                None => docked,
+                Some(scroll) => {
+                    ui.overlay_end = approval::whole(store, shown, scroll, &ui.labels, theme, stage, buf);
+                    None
+                }
+            }
+        }
+    }
+}
+
+fn placeholder(store: &Store, labels: &Labels, keyboard_in: Option<&str>) -> Cow<'static, str> {
+    match (keyboard_in, &*labels.cancel) {
+        (Some(pane), "") => format!("The keyboard is in {pane}").into(),
+        (Some(pane), key) => format!("The keyboard is in {pane}; {key} brings it back here").into(),
+        _ if store.session.opened.is_some() && !store.session.caps().prompt => WATCHED.into(),
+        _ if store.session.phase.is_idle() => IDLE.into(),
+        _ => BUSY.into(),
+    }
 }
 
 /// Names the pane that has the keyboard, unless it is where one writes.
