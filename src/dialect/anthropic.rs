@@ -10,6 +10,7 @@
 
 mod blocks;
 mod calls;
+mod ending;
 mod results;
 mod wire;
 
@@ -22,13 +23,10 @@ use self::wire::{Delta, Event, Tally};
 use super::lax::Obj;
 use super::odd::Odd;
 use super::speech;
-use super::stop::{self, Reason};
 use super::surrogate;
 use super::thoughts::{By, Thoughts};
 use super::{Context, Decode, Dialect, SseFrame, error};
-use crate::event::{
-    AgentEvent, CallId, Fault, FaultKind, Json, Level, MessageId, Role, Scope, Stop, Subject, TextKind, TurnEnd,
-};
+use crate::event::{AgentEvent, CallId, Fault, Json, MessageId, Role, Scope, Stop, Subject, TextKind};
 
 pub const DIALECT: Dialect = Dialect {
     name: "anthropic",
@@ -404,73 +402,20 @@ impl Anthropic {
         }
     }
 
-    fn stop_reason(&mut self, reason: Option<&str>, details: Option<&Json>, out: &mut Vec<AgentEvent>) {
-        let Some(reason) = reason else { return };
-        self.stop = Some(match reason {
-            "max_tokens" => Stop::Length,
-            "tool_use" => Stop::ToolCalls,
-            "refusal" => {
-                let said = |key: &str| details?.get(key)?.as_str().map(error::tidy).filter(|text| !text.is_empty());
-                self.declined = Some(said("explanation").or_else(|| said("category")).unwrap_or_default());
-                Stop::Refused
-            }
-            "model_context_window_exceeded" => {
-                self.overfull = true;
-                Stop::Length
-            }
-            // It is to be given back as it is, and goes on.
-            "pause_turn" | "compaction" => {
-                self.paused = true;
-                Stop::End
-            }
-            // Proxies use the words of those they ask.
-            other => {
-                let reason = Reason::of(other);
-                match reason {
-                    Reason::Unknown => out.push(stop::unknown(other)),
-                    Reason::Filtered => self.filtered = true,
-                    Reason::Failed => {
-                        let text = format!("the server gave up in the middle of its answer ({other}); try again");
-                        self.fault = Some(Fault::new(FaultKind::Upstream, text));
-                    }
-                    _ => {}
-                }
-                reason.stop()
-            }
-        });
-    }
-
     fn fail(&mut self, said: &error::Said) {
         self.fault.get_or_insert_with(|| error::fault(said));
         self.done = true;
     }
 
-    fn stop(&self) -> Stop {
-        let has_calls = self.blocks.has_call();
-        match self.stop {
-            _ if self.fault.is_some() => Stop::Failed,
-            None if !self.done => Stop::Interrupted,
-            Some(Stop::End) | None if has_calls && !self.paused => Stop::ToolCalls,
-            Some(Stop::ToolCalls) | None if !has_calls => Stop::End,
-            Some(stop) => stop,
-            None => Stop::End,
-        }
-    }
-
-    /// Says how an answer ended that did not just end.
-    fn remark(&mut self, stop: Stop, out: &mut Vec<AgentEvent>) {
-        if let Some(why) = self.declined.take() {
-            let why = if why.is_empty() { why } else { format!(" ({why})") };
-            let text = format!("the model declined to answer{why}; say it in another way, or start a new session");
-            out.push(AgentEvent::Noticed { level: Level::Warn, code: "refused".into(), text });
-        }
-        if self.paused {
-            self.calls.pause(out);
-            let on = Subject::Message(self.message.clone());
-            out.push(AgentEvent::Annotated { on, kind: "paused".into(), data: json!({}) });
-        }
-        if !self.open && !self.closed && stop == Stop::End {
-            out.push(stop::empty());
+    /// Tells what was held back in a stream that was cut.
+    fn flush(&mut self, out: &mut Vec<AgentEvent>) {
+        let Some(block) = self.blocks.open(None) else { return };
+        if block.kind == Kind::Text || block.kind == Kind::Thinking {
+            let mut split = Vec::new();
+            block.speech.settle(&mut split);
+            let rest = block.thought.settle();
+            self.emit_split(split, out);
+            self.think(By::Field, &rest, out);
         }
     }
 }
@@ -528,18 +473,7 @@ impl Decode for Anthropic {
         if let Some(usage) = self.usage.usage() {
             out.push(AgentEvent::UsageReported { scope: Scope::Request(1), usage });
         }
-        let end = match (self.fault.take(), stop) {
-            (Some(fault), _) => TurnEnd::Failed(fault),
-            (None, Stop::Interrupted) => TurnEnd::Interrupted,
-            (None, _) if self.filtered => TurnEnd::Failed(Fault::new(FaultKind::Refused, stop::FILTERED)),
-            (None, _) if self.overfull => {
-                let text = "the conversation filled the model's window in the middle of this answer; start a new \
-                            session, or choose a model with a larger window";
-                TurnEnd::Failed(Fault::new(FaultKind::ContextTooLong, text))
-            }
-            (None, _) => TurnEnd::Completed,
-        };
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
+        out.push(AgentEvent::TurnFinished { turn: "t".into(), end: self.end(stop) });
     }
 
     fn has_failed(&self) -> bool {
@@ -552,20 +486,6 @@ impl Decode for Anthropic {
 
     fn is_settled(&self) -> bool {
         self.done || self.stop.is_some()
-    }
-}
-
-impl Anthropic {
-    /// Tells what was held back in a stream that was cut.
-    fn flush(&mut self, out: &mut Vec<AgentEvent>) {
-        let Some(block) = self.blocks.open(None) else { return };
-        if block.kind == Kind::Text || block.kind == Kind::Thinking {
-            let mut split = Vec::new();
-            block.speech.settle(&mut split);
-            let rest = block.thought.settle();
-            self.emit_split(split, out);
-            self.think(By::Field, &rest, out);
-        }
     }
 }
 

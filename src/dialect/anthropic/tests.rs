@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::{Outcome, Output, RanBy};
+use crate::event::{FaultKind, Outcome, Output, RanBy, TurnEnd};
 
 fn decode(frames: &[&str]) -> Vec<AgentEvent> {
     let (mut decoder, mut out) = (Anthropic::new(), Vec::new());
