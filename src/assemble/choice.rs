@@ -244,7 +244,8 @@ impl Chooser {
     /// Finds the window to ask for, and whether tools can be; a slow answer must not hold up the chat.
     async fn describe_ollama(&self, config: &EngineConfig, model: &str) -> Description {
         let Some(url) = config.resolved_base_url(&env) else { return Description::default() };
-        let engine = Ollama::new(String::new(), &url);
+        let key = self.key(config).await.ok().flatten();
+        let engine = Ollama::new(String::new(), &url).with_key(key);
         let answers = probe::gather(&self.http, &engine.show(model), DESCRIBE).await;
         let [show, running] = [0, 1].map(|index| answers.get(index).and_then(|answer| answer.as_ref().ok()));
         let window = self.config().own_window(model).unwrap_or_else(|| discover::ollama_window(model, show, running));
@@ -320,7 +321,10 @@ impl Chooser {
             EngineKind::Anthropic => {
                 Arc::new(Anthropic::new(name.to_owned(), &url, self.anthropic_pass(name, config).await?))
             }
-            EngineKind::Ollama => Arc::new(Ollama::new(name.to_owned(), &url).with_window(window)),
+            EngineKind::Ollama => {
+                let key = self.key(config).await?;
+                Arc::new(Ollama::new(name.to_owned(), &url).with_key(key).with_window(window))
+            }
         };
         // The makers' own services say nothing that isn't known here.
         let is_known = is_host(&url, "api.openai.com");

@@ -25,9 +25,10 @@ impl House {
         Ok(listing)
     }
 
-    /// Goes through the logs of sessions and returns what is wrong with each, in words with stable codes.
-    pub fn damage(&self, listing: &Listing) -> Vec<Vec<(&'static str, String)>> {
-        journal::damage(&listing.sessions).iter().map(journal::Damage::notices).collect()
+    /// Goes through the logs of the newest sessions and returns what is wrong with each, in words with stable codes; none
+    /// for those that were not looked through.
+    pub fn damage(&self, listing: &Listing) -> Vec<Option<Vec<(&'static str, String)>>> {
+        journal::damage(&listing.sessions).iter().map(|damage| damage.as_ref().map(journal::Damage::notices)).collect()
     }
 
     /// Goes through a log and returns what is wrong with it, likewise.
@@ -151,5 +152,5 @@ pub(super) fn is_unfinished(state: &Path, session: &SessionId) -> bool {
 }
 
 fn is_damaged(session: &journal::Summary) -> bool {
-    journal::damage(std::slice::from_ref(session)).iter().any(|damage| !damage.is_none())
+    !journal::damage_of(&session.path).is_none()
 }

@@ -1,7 +1,7 @@
 //! PURE. Where an engine listens: its configured address resolved.
 
 use super::{EngineConfig, EngineKind, Env};
-use crate::text::address::{ollama, with_scheme};
+use crate::text::address::{is_near, ollama, with_scheme};
 
 impl EngineConfig {
     /// Returns the address without a slash at its end: configured, from the environment, or the usual one of its kind.
@@ -16,7 +16,11 @@ impl EngineConfig {
                 Some(given.map_or("https://api.openai.com/v1".into(), |url| base(&url)))
             }
             EngineKind::Anthropic => Some(given.map_or("https://api.anthropic.com".into(), |url| base(&url))),
-            EngineKind::Ollama => Some(ollama(&given.unwrap_or_default())),
+            // A key goes by TLS unless the person writes `http://`; without one an address is what Ollama takes it for.
+            EngineKind::Ollama => Some(ollama(&match given.unwrap_or_default() {
+                host if self.api_key.is_some() && !host.is_empty() && !is_near(&host) => with_scheme(&host),
+                host => host,
+            })),
         }
     }
 
@@ -70,6 +74,20 @@ mod tests {
         ] {
             assert_eq!(url(kind, base_url, value).as_deref(), expected, "{kind:?} {base_url:?} {value:?}");
         }
+    }
+
+    #[test]
+    fn an_ollama_elsewhere_that_gets_a_key_is_asked_over_tls() {
+        let url = |host: &str, key: Option<&str>| {
+            let mut engine = EngineConfig::new(EngineKind::Ollama);
+            (engine.base_url, engine.api_key) = (Some(host.to_owned()), key.map(str::to_owned));
+            engine.resolved_base_url(&|_| None).unwrap()
+        };
+        assert_eq!(url("gpu.example.com", Some("env:KEY")), "https://gpu.example.com:443");
+        assert_eq!(url("gpu.example.com", None), "http://gpu.example.com:11434");
+        assert_eq!(url("http://gpu.example.com", Some("env:KEY")), "http://gpu.example.com:80");
+        assert_eq!(url("localhost", Some("env:KEY")), "http://localhost:11434");
+        assert_eq!(url("", Some("env:KEY")), "http://127.0.0.1:11434");
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Ollama's own `/api/chat`, which tells more than its OpenAI surface: reasoning apart from text, and timings.
 
 use bytes::Bytes;
+use secrecy::SecretString;
 use serde_json::json;
 
 use super::discover::{self, Survey};
-use super::openai::{args, told, tool};
+use super::openai::{args, bearer, told, tool};
 use super::{Engine, Past, PastCall, Reply, Request};
 use crate::dialect::ollama::Ollama as Decoder;
 use crate::event::Json;
@@ -16,6 +17,7 @@ use crate::text::address;
 pub struct Ollama {
     name: String,
     base: String,
+    key: Option<SecretString>,
     window: Option<u64>,
 }
 
@@ -23,7 +25,14 @@ impl Ollama {
     /// Takes a host as `OLLAMA_HOST` is written: scheme and port may be missing, and the address that a server listens
     /// on (`0.0.0.0`) means this machine.
     pub fn new(name: String, host: &str) -> Self {
-        Self { name, base: address::ollama(host), window: None }
+        Self { name, base: address::ollama(host), key: None, window: None }
+    }
+
+    /// Sends this key with every request, as Ollama's own service and gateways in front of one want it.
+    #[must_use]
+    pub fn with_key(mut self, key: Option<SecretString>) -> Self {
+        self.key = key;
+        self
     }
 
     /// Asks for a context window of this many tokens in place of the server's default, which is small and silently
@@ -47,7 +56,8 @@ impl Ollama {
 
     fn get(&self, path: &str) -> HttpCall {
         let url = format!("{}{path}", self.base);
-        HttpCall { method: Method::Get, url, headers: Vec::new(), body: None, framing: Framing::Ndjson }
+        let headers = bearer(self.key.as_ref());
+        HttpCall { method: Method::Get, url, headers, body: None, framing: Framing::Ndjson }
     }
 
     fn body(&self, request: &Request) -> Json {

@@ -45,8 +45,7 @@ impl OpenAi {
     }
 
     fn headers(&self) -> Vec<(String, Value)> {
-        let bearer = |key: &SecretString| Value::Secret(format!("Bearer {}", key.expose_secret().trim()).into());
-        self.key.iter().map(|key| ("authorization".to_owned(), bearer(key))).collect()
+        bearer(self.key.as_ref())
     }
 
     fn body(&self, request: &Request) -> Json {
@@ -112,6 +111,12 @@ pub(super) fn tune(fields: &mut Map<String, Json>, request: &Request, limit: &st
 }
 
 /// Describes a tool in the form that both families of servers take.
+/// Returns the header that carries a key, if there is one.
+pub(super) fn bearer(key: Option<&SecretString>) -> Vec<(String, Value)> {
+    let value = |key: &SecretString| Value::Secret(format!("Bearer {}", key.expose_secret().trim()).into());
+    key.map(|key| ("authorization".to_owned(), value(key))).into_iter().collect()
+}
+
 pub(super) fn tool(tool: &ToolSpec) -> Json {
     let ToolSpec { name, description, parameters, risk: _ } = tool;
     json!({"type": "function", "function": {"name": name, "description": description, "parameters": parameters}})

@@ -10,7 +10,7 @@ use serde_json::{Map, json};
 
 use super::describe::Questions;
 use super::discover::{self, Survey};
-use super::openai::{args_text, told, tune};
+use super::openai::{args_text, bearer, told, tune};
 use super::{Engine, Past, PastCall, Reply, Request};
 use crate::dialect::responses::Responses;
 use crate::event::{CallId, Json, ToolSpec};
@@ -43,8 +43,7 @@ impl OpenAiResponses {
     }
 
     fn headers(&self) -> Vec<(String, Value)> {
-        let bearer = |key: &SecretString| Value::Secret(format!("Bearer {}", key.expose_secret().trim()).into());
-        self.key.iter().map(|key| ("authorization".to_owned(), bearer(key))).collect()
+        bearer(self.key.as_ref())
     }
 }
 

@@ -36,9 +36,9 @@ pub fn list_sessions(house: &House, all: bool, as_json: bool) -> anyhow::Result<
                     "modified": session.modified,
                     "bytes": session.bytes,
                     "path": session.path.display().to_string(),
-                    "damage": damage.iter().map(|(code, message)| {
+                    "damage": damage.as_ref().map(|damage| damage.iter().map(|(code, message)| {
                         json!({ "code": code, "message": message })
-                    }).collect::<Vec<_>>(),
+                    }).collect::<Vec<_>>()),
                 })
             })
             .collect();
@@ -52,7 +52,7 @@ pub fn list_sessions(house: &House, all: bool, as_json: bool) -> anyhow::Result<
     }
     let mut text = String::new();
     for (session, damage) in listing.sessions.iter().zip(&damage) {
-        let mark = if damage.is_empty() { "" } else { "damaged: " };
+        let mark = if damage.as_ref().is_none_or(Vec::is_empty) { "" } else { "damaged: " };
         let title = session.title.as_deref().unwrap_or("(nothing said)");
         let _ = writeln!(
             text,

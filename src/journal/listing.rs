@@ -72,21 +72,31 @@ pub fn list(dir: &Path) -> Result<Listing, OpenError> {
     Ok(listing)
 }
 
-/// Goes through the logs of sessions, several at a time, and returns what is wrong with each. O(logs).
+/// Bytes of logs that a list looks through for damage. A list of thousands must not take longer for it.
+const LOOKED_THROUGH: u64 = 16 << 20;
+
+/// Goes through the logs of the first of these sessions, several at a time, and returns what is wrong with each; none for
+/// those that are beyond [`LOOKED_THROUGH`].
 ///
 /// A log that another program has open may end in half a line for an instant: that is no damage.
-pub fn damage(sessions: &[Summary]) -> Vec<Damage> {
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(sessions.len());
+pub fn damage(sessions: &[Summary]) -> Vec<Option<Damage>> {
+    let mut bytes: u64 = 0;
+    let looked = sessions.iter().take_while(|session| {
+        bytes = bytes.saturating_add(session.bytes);
+        bytes <= LOOKED_THROUGH
+    });
+    let looked = looked.count();
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(looked);
     let next = AtomicUsize::new(0);
-    let found = Mutex::new(vec![Damage::default(); sessions.len()]);
+    let found = Mutex::new(vec![None; sessions.len()]);
     let work = || {
         while let Some((nth, session)) = {
             let nth = next.fetch_add(1, Ordering::Relaxed);
-            sessions.get(nth).map(|session| (nth, session))
+            sessions.get(..looked).and_then(|sessions| sessions.get(nth)).map(|session| (nth, session))
         } {
             let damage = damage_of(&session.path);
             if let Some(place) = found.lock().unwrap_or_else(PoisonError::into_inner).get_mut(nth) {
-                *place = damage;
+                *place = Some(damage);
             }
         }
     };

@@ -185,7 +185,7 @@ fn bracketed(rest: &str) -> String {
     }
 }
 
-fn is_near(rest: &str) -> bool {
+pub fn is_near(rest: &str) -> bool {
     let Ok(url) = Url::parse(&format!("http://{}", authority_of(rest))) else { return false };
     is_loopback_url(&url)
         || match url.host() {

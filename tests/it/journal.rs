@@ -171,6 +171,7 @@ fn a_list_knows_which_logs_are_damaged() {
         let found = journal::damage(sessions);
         let mut ids: Vec<_> = std::iter::zip(sessions, found)
             .filter(|(_, damage)| {
+                let damage = damage.expect("the logs are small");
                 damage.notices().iter().any(|(code, _)| *code != "wrong_numbers") || damage.missing > 0
             })
             .map(|(session, _)| session.id.to_string())
@@ -183,4 +184,18 @@ fn a_list_knows_which_logs_are_damaged() {
     let _open = Writer::open(&dir.path().join("sound.jsonl")).unwrap();
     add("sound", b"{\"seq\":2,");
     assert_eq!(damaged(&listing.sessions), ["hole", "noise", "torn", "utf8"]);
+}
+
+#[test]
+fn a_list_looks_through_the_newest_logs_and_no_further() {
+    let dir = tempfile::tempdir().unwrap();
+    for id in ["small", "large", "old"] {
+        let (mut writer, _) = Writer::open(&dir.path().join(format!("{id}.jsonl"))).unwrap();
+        turn(&mut writer, 1);
+    }
+    let mut sessions = journal::list(dir.path()).unwrap().sessions;
+    sessions.sort_by_key(|session| ["small", "large", "old"].iter().position(|id| *id == session.id.as_str()));
+    sessions[1].bytes = 1 << 40;
+    let looked: Vec<bool> = journal::damage(&sessions).iter().map(Option::is_some).collect();
+    assert_eq!(looked, [true, false, false]);
 }

@@ -46,7 +46,7 @@ impl Chooser {
             EngineKind::Anthropic => {
                 Anthropic::new(name.to_owned(), &url, self.anthropic_pass(name, config).await?).survey()
             }
-            EngineKind::Ollama => Ollama::new(name.to_owned(), &url).survey(),
+            EngineKind::Ollama => Ollama::new(name.to_owned(), &url).with_key(self.key(config).await?).survey(),
         };
         let Some(survey) = survey else { return Ok(Vec::new()) };
         let answers = probe::gather(&self.http, &survey.calls, LIST).await;

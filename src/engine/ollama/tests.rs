@@ -1,4 +1,7 @@
+use secrecy::ExposeSecret;
+
 use super::*;
+use crate::net::call::Value;
 use crate::event::{Outcome, Risk, ToolSpec, Tuning};
 
 #[test]
@@ -59,4 +62,17 @@ fn a_short_request_leaves_everything_to_the_server() {
         Ollama::new("ollama".into(), "").body(&request),
         json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": true})
     );
+}
+
+#[test]
+fn a_key_goes_with_every_request() {
+    let engine = Ollama::new("ollama".into(), "https://ollama.com").with_key(Some("k-12345678".to_owned().into()));
+    let Reply::Http { call, .. } = engine.reply(&Request::default()) else { panic!("no call") };
+    let mut calls = vec![call];
+    calls.extend(engine.survey().unwrap().calls);
+    calls.extend(engine.show("qwen3"));
+    for call in calls {
+        let [(name, Value::Secret(value))] = &call.headers[..] else { panic!("{:?}", call.headers) };
+        assert_eq!((name.as_str(), value.expose_secret()), ("authorization", "Bearer k-12345678"));
+    }
 }
