@@ -1,8 +1,8 @@
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::net::call::Value;
 use crate::event::{Outcome, Risk, ToolSpec, Tuning};
+use crate::net::call::Value;
 
 #[test]
 fn a_conversation_with_tools_is_told_whole() {
