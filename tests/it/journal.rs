@@ -190,8 +190,8 @@ fn a_list_knows_which_logs_are_damaged() {
 fn a_list_looks_through_the_newest_logs_and_no_further() {
     let dir = tempfile::tempdir().unwrap();
     for id in ["small", "large", "old"] {
-        let (mut writer, _) = Writer::open(&dir.path().join(format!("{id}.jsonl"))).unwrap();
-        turn(&mut writer, 1);
+        std::fs::write(dir.path().join(format!("{id}.jsonl")), "{\"format\":1,\"session\":\"s\",\"started_at\":0}\n")
+            .unwrap();
     }
     let mut sessions = journal::list(dir.path()).unwrap().sessions;
     sessions.sort_by_key(|session| ["small", "large", "old"].iter().position(|id| *id == session.id.as_str()));
