@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use crate::bridge::{Delivery, Live, session};
 use crate::config::units;
 use crate::event::{
-    AgentEvent, CallId, Command, Envelope, Fault, FaultKind, Level, Outcome, Role, Seq, TurnEnd, Weather,
+    AgentEvent, CallId, Command, Envelope, Fault, FaultKind, Level, LinkState, Outcome, Role, Seq, TurnEnd, Weather,
 };
 use crate::text::clean::{clean, one_line};
 
@@ -98,6 +98,11 @@ pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
                 }
                 asked_to_stop = true;
                 printer.say("✗ interrupted");
+                if watching && (live.caps.prompt || !live.caps.cancel) {
+                    // What runs there is somebody else's and goes on.
+                    tally.cancelled();
+                    break;
+                }
                 let _ = live.commands.send(Command::Cancel).await;
                 continue;
             }
@@ -106,7 +111,7 @@ pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
                 let limit = units::show_duration(run.timeout.unwrap_or_default());
                 let fault = Fault::new(FaultKind::LimitReached, format!("not done after {limit} (--timeout)"));
                 printer.say(&format!("✗ {}", fault.message));
-                tally.limit_reached(fault);
+                tally.failed(fault);
                 let _ = live.commands.send(Command::Cancel).await;
                 continue;
             }
@@ -121,7 +126,7 @@ pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
             open = subscription.batch(512, &mut batch) => open,
             why = undelivered(&mut weather), if !watching && !began => {
                 printer.say(&format!("✗ the prompt did not arrive: {why}"));
-                tally.limit_reached(Fault::new(FaultKind::Network, format!("the prompt did not arrive: {why}")));
+                tally.failed(Fault::new(FaultKind::Network, format!("the prompt did not arrive: {why}")));
                 break;
             }
         };
@@ -136,7 +141,7 @@ pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
                 && fault.kind == FaultKind::LimitReached
                 && asked_to_stop
             {
-                tally.limit_reached(fault);
+                tally.failed(fault);
             }
             printer.fact(&fact.envelope, began)?;
             if run.format == Format::StreamJson {
@@ -148,7 +153,14 @@ pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
             over |= !watching && began && matches!(fact.envelope.event, AgentEvent::TurnFinished { .. });
         }
         printer.lines(&mut held, live.hub.saved())?;
-        if over || !open {
+        if over {
+            break;
+        }
+        if !open {
+            if let Some(fault) = lost(&live, &tally) {
+                printer.say(&format!("✗ {fault}"));
+                tally.failed(fault);
+            }
             break;
         }
     }
@@ -163,6 +175,15 @@ pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
     }
     printer.finish(&tally)?;
     Ok(saved.exit_code(tally.exit_code()))
+}
+
+/// Returns why a session elsewhere is no longer followed, unless how its last turn ended says that.
+fn lost(live: &Live, tally: &Tally) -> Option<Fault> {
+    match (&live.weather.borrow().link, tally.end()) {
+        (_, Some(TurnEnd::Failed(_) | TurnEnd::Interrupted)) => None,
+        (LinkState::Lost(fault), _) => fault.clone(),
+        _ => None,
+    }
 }
 
 /// Whether the log has what was printed.

@@ -206,9 +206,14 @@ impl Tally {
         self.remark
     }
 
-    /// Says that a limit of the run itself ended it.
-    pub fn limit_reached(&mut self, fault: Fault) {
+    /// Says that the run itself failed, as when its limit was reached.
+    pub fn failed(&mut self, fault: Fault) {
         self.end = Some(TurnEnd::Failed(fault));
+    }
+
+    /// Says that the person had enough.
+    pub fn cancelled(&mut self) {
+        self.end = Some(TurnEnd::Cancelled);
     }
 
     pub fn notice(&mut self, code: &str, text: &str) {
@@ -245,7 +250,9 @@ impl Tally {
         let (outcome, error) = match &self.end {
             Some(TurnEnd::Completed) => ("completed", Value::Null),
             Some(TurnEnd::Cancelled) => ("cancelled", Value::Null),
-            Some(TurnEnd::Interrupted) | None => ("interrupted", Value::Null),
+            Some(TurnEnd::Interrupted) | None => {
+                ("interrupted", json!({ "kind": "interrupted", "message": self.why_it_broke_off() }))
+            }
             Some(TurnEnd::Failed(fault)) => ("failed", json!({ "kind": fault.kind.name(), "message": fault.message })),
         };
         let usage = if self.has_usage {
@@ -282,6 +289,12 @@ impl Tally {
             }).collect::<Vec<_>>(),
             "link": { "attempts": count("retry"), "resumed": count("resumed"), "gaps": count("gap") },
         })
+    }
+
+    /// Returns why an answer has no end: what was said of the line, if anything was.
+    pub(super) fn why_it_broke_off(&self) -> &str {
+        let cut = self.notices.iter().rfind(|(code, _, _)| code == "cut");
+        cut.map_or("the answer broke off before its end", |(_, why, _)| why)
     }
 
     /// Returns the wire format of the answers: a remote's has to be found out, an engine's is known.

@@ -297,7 +297,7 @@ impl<'a> Line<'a> {
                 let text = format!("{place} answered with JSON that is not an answer: {head}; check the URL");
                 self.close(Some(Fault::new(FaultKind::Protocol, text)), aside).await;
             }
-            (Ok(()), None, _) => self.close(None, aside).await,
+            (Ok(()), None, _) => self.close_ended(aside).await,
         }
         None
     }

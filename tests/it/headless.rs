@@ -223,6 +223,32 @@ async fn an_interrupt_is_told_by_its_own_code() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"));
 }
 
+/// What runs in the session that is watched is somebody else's.
+#[cfg(unix)]
+#[tokio::test]
+async fn an_interrupted_watch_leaves_at_once_and_cancels_nothing() {
+    use nix::sys::signal::{Signal, kill};
+    const OPENED: &str = r#"data: {"seq":1,"at":0,"event":{"type":"turn_started","turn":"t1","parent":null}}"#;
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let events = vec![stream(), chunk(format!("{OPENED}\n\n")), Act::Hang];
+        let server = Server::routed(vec![("/v1/sessions/s/events", vec![events])]).await;
+        let url = format!("{}/v1/sessions/s/events", server.url());
+        let home = home();
+        let mut child = command(&home, &["attach", &url, "--output-format", "stream-json"], &[])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut first = [0; 8];
+        tokio::io::AsyncReadExt::read_exact(child.stdout.as_mut().unwrap(), &mut first).await.unwrap();
+        kill(nix::unistd::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()), signal).unwrap();
+        let output = tokio::time::timeout(std::time::Duration::from_secs(10), child.wait_with_output()).await;
+        let output = output.expect("one signal is enough").unwrap();
+        assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(server.asked().iter().all(|request| request.starts_with("GET ")), "{:?}", server.asked());
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn no_command_succeeds_whose_output_cannot_be_written() {

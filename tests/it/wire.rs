@@ -149,8 +149,10 @@ async fn a_body_that_ends_with_its_connection_needs_its_end_mark() {
     let server =
         Server::start(vec![vec![close(), Act::Send(HI.into())], vec![close(), Act::Send([HI, DONE].concat().into())]])
             .await;
-    assert_eq!(ask(&server).await.ends, [TurnEnd::Interrupted]);
-    assert_eq!(ask(&server).await.ends, [TurnEnd::Completed]);
+    let told = ask(&server).await;
+    assert_eq!((&told.ends[..], &told.notices[..]), (&[TurnEnd::Interrupted][..], &["cut".to_owned()][..]));
+    let told = ask(&server).await;
+    assert_eq!((&told.ends[..], &told.notices[..]), (&[TurnEnd::Completed][..], &[][..]));
 }
 
 #[tokio::test]

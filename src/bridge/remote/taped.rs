@@ -241,12 +241,17 @@ impl Player<'_> {
             }
             decode.finish(&mut self.events);
             let is_empty = !std::mem::take(&mut self.heard) && batch.is_empty();
-            if let Some(AgentEvent::TurnFinished { end: end @ TurnEnd::Interrupted, .. }) = self.events.last_mut()
-                && is_empty
-            {
-                let text = "the stream is empty: the server ended its answer without a word, as some do where the \
-                            conversation is too long for the model; start a new session, or look at the server's log";
-                *end = TurnEnd::Failed(Fault::new(FaultKind::Protocol, text));
+            if let Some(AgentEvent::TurnFinished { end: end @ TurnEnd::Interrupted, .. }) = self.events.last_mut() {
+                if is_empty {
+                    let text = "the stream is empty: the server ended its answer without a word, as some do where the \
+                                conversation is too long for the model; start a new session, or look at the server's \
+                                log";
+                    *end = TurnEnd::Failed(Fault::new(FaultKind::Protocol, text));
+                } else {
+                    let text = "the stream ends before the answer was whole; what came until then is kept";
+                    let notice = AgentEvent::Noticed { level: Level::Warn, code: "cut".into(), text: text.into() };
+                    self.events.insert(self.events.len() - 1, notice);
+                }
             }
             self.tell().await;
             let _ = self.out.send(Heard::Link(LinkState::Idle)).await;

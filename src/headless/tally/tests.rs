@@ -190,6 +190,17 @@ fn the_usage_says_what_was_cached_and_thought() {
 }
 
 #[test]
+fn an_answer_without_an_end_says_why() {
+    let why = |tally: Tally| tally.to_json()["error"].clone();
+    let broke = json!({ "kind": "interrupted", "message": "the answer broke off before its end" });
+    assert_eq!(why(ended(TurnEnd::Interrupted)), broke);
+    assert_eq!(why(run(Vec::new())), broke);
+    let cut = AgentEvent::Noticed { level: Level::Warn, code: "cut".into(), text: "http://h hung up".into() };
+    assert_eq!(why(run(vec![cut]))["message"], "http://h hung up");
+    assert_eq!(why(ended(TurnEnd::Cancelled)), Value::Null);
+}
+
+#[test]
 fn exit_codes_follow_the_end_of_the_turn() {
     let failed = |kind| ended(TurnEnd::Failed(Fault::new(kind, "x"))).exit_code();
     assert_eq!(ended(TurnEnd::Completed).exit_code(), 0);

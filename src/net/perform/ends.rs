@@ -62,27 +62,46 @@ impl Line<'_> {
     /// The connection broke in mid-answer: the text stays.
     pub(super) async fn close_cut(&mut self, fault: Fault, aside: &mut Option<Aside<'_>>) {
         if !self.decode.is_settled() {
-            let text = format!("{}; what came until then is kept", fault.message);
-            self.events.push(AgentEvent::Noticed { level: Level::Warn, code: "cut".into(), text });
-            self.vigil.tell_link(LinkState::Lost(Some(fault))).await;
+            self.say_cut(fault).await;
         }
         self.close(None, aside).await;
     }
 
+    /// The server ended its answer in order. Where the decoder misses the end of it, that was a cut as well.
+    pub(super) async fn close_ended(&mut self, aside: &mut Option<Aside<'_>>) {
+        let end = self.verdict(aside).await;
+        if end == TurnEnd::Interrupted {
+            let text = format!("{} closed the connection before the answer was whole", self.vigil.place);
+            self.say_cut(Fault::new(FaultKind::Network, text)).await;
+        }
+        self.last_words(end).await;
+    }
+
+    async fn say_cut(&mut self, fault: Fault) {
+        let text = format!("{}; what came until then is kept", fault.message);
+        self.events.push(AgentEvent::Noticed { level: Level::Warn, code: "cut".into(), text });
+        self.vigil.tell_link(LinkState::Lost(Some(fault))).await;
+    }
+
     /// Lets the decoder close what is open. A fault of ours outranks its verdict.
     pub(super) async fn close(&mut self, fault: Option<Fault>, aside: &mut Option<Aside<'_>>) {
+        let told = self.verdict(aside).await;
+        self.last_words(fault.map_or(told, TurnEnd::Failed)).await;
+    }
+
+    /// Lets the decoder close what is open, and returns how it takes the answer to have ended.
+    async fn verdict(&mut self, aside: &mut Option<Aside<'_>>) -> TurnEnd {
         if let Some(aside) = aside {
             aside.settle(&mut *self.decode, &mut self.events).await;
         }
         self.decode.finish(&mut self.events);
-        let told = match self.events.pop() {
+        match self.events.pop() {
             Some(AgentEvent::TurnFinished { end, .. }) => end,
             other => {
                 self.events.extend(other);
                 TurnEnd::Interrupted
             }
-        };
-        self.last_words(fault.map_or(told, TurnEnd::Failed)).await;
+        }
     }
 
     async fn last_words(&mut self, end: TurnEnd) {

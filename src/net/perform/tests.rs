@@ -198,6 +198,15 @@ async fn a_break_in_mid_answer_keeps_the_text_and_is_not_tried_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_without_its_end_was_cut_even_if_the_connection_was_closed_in_order() {
+    let text = "cut: http://h closed the connection before the answer was whole; what came until then is kept";
+    assert_eq!(
+        heard(vec![Ok(vec![Send(HI)])]).await[4..],
+        ["hi", "lost", ") Interrupted", text, "interrupted"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_break_or_silence_after_the_finish_reason_is_no_loss() {
     for last in [Break, Hang] {
         let words = heard(vec![Ok(vec![Send(HI), Send(STOP), last])]).await;

@@ -239,7 +239,7 @@ impl Scene<'_> {
         let (head, role) = match end {
             TurnEnd::Completed => (took, Role::Dim),
             TurnEnd::Cancelled => (format!("cancelled after {took}"), Role::Warn),
-            TurnEnd::Interrupted => (format!("interrupted after {took}, the answer is not whole"), Role::Warn),
+            TurnEnd::Interrupted => (format!("broke off after {took}, the answer is not whole"), Role::Warn),
             TurnEnd::Failed(fault) if at_once => (format!("failed: {}", clean(&fault.message)), Role::Error),
             TurnEnd::Failed(fault) => (format!("failed after {took}: {}", clean(&fault.message)), Role::Error),
         };

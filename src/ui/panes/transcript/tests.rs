@@ -271,7 +271,7 @@ fn reasoning_is_one_line_until_it_is_opened() {
 fn how_a_turn_ended_is_said_in_words() {
     let ends = [
         (TurnEnd::Cancelled, "   cancelled after 500ms"),
-        (TurnEnd::Interrupted, "   interrupted after 500ms, the answer is not whole"),
+        (TurnEnd::Interrupted, "   broke off after 500ms, the answer is not whole"),
         (
             TurnEnd::Failed(Fault::new(FaultKind::Network, "could not reach localhost")),
             "   failed after 500ms: could not reach localhost",
