@@ -63,7 +63,7 @@ pub struct Chat {
     #[arg(short = 'c', long = "continue", conflicts_with = "resume")]
     pub go_on: bool,
 
-    /// Go on with this saved session; `sessions list` has the names.
+    /// Go on with this saved session, or without a name with the newest of all; `sessions list` has the names.
     #[arg(short, long, value_name = "ID")]
     pub resume: Option<Option<String>>,
 

@@ -249,10 +249,10 @@ async fn attached(attach: &cli::Attach, loaded: Loaded, paths: Paths, folder: Pa
         );
         return Err(Wrong(text).into());
     }
-    let Attached { live, past, opened, models, warning } = house.attach(attach, prompt.is_some()).await?;
+    let Attached { live, past, opened, models, remarks } = house.attach(attach, prompt.is_some()).await?;
     if prints {
-        if let Some(warning) = &warning {
-            complain(warning);
+        for remark in &remarks {
+            complain(remark);
         }
         let run = Run {
             format: format_of(attach.printing.format()),
@@ -271,7 +271,7 @@ async fn attached(attach: &cli::Attach, loaded: Loaded, paths: Paths, folder: Pa
     }
     // A draft waits for whoever attaches to the same place again.
     let claim = live.caps.prompt.then(|| house.claim(&attach.target));
-    on_screen(house, live, Showing { claim, prompt, models: Some(models), warning, unsaved, ..Showing::default() })
+    on_screen(house, live, Showing { claim, prompt, models: Some(models), remarks, unsaved, ..Showing::default() })
         .await
 }
 
@@ -324,9 +324,8 @@ async fn play(replay_args: cli::Replay, loaded: Loaded, paths: Paths, folder: Pa
     };
     let live = house.replay(&replay_args.file, options)?;
     // Played, it comes at the end.
-    let damage: Vec<String> = house.damage_of(&replay_args.file).into_iter().map(|(_, text)| text).collect();
-    let warning = (!damage.is_empty()).then(|| damage.join("; "));
-    on_screen(house, live, Showing { warning, ..Showing::default() }).await
+    let remarks = house.damage_of(&replay_args.file).into_iter().map(|(_, text)| text).collect();
+    on_screen(house, live, Showing { remarks, ..Showing::default() }).await
 }
 
 /// How a session is shown.
@@ -338,20 +337,20 @@ struct Showing {
     /// A new session may be begun from here.
     can_begin: bool,
     models: Option<Models>,
-    warning: Option<String>,
+    remarks: Vec<String>,
     unsaved: Unsaved,
 }
 
 /// Shows a session until the person leaves, then lets everything end in order.
 async fn on_screen(mut house: House, live: Live, showing: Showing) -> anyhow::Result<u8> {
-    let Showing { claim, prompt, can_begin, models, warning, unsaved } = showing;
+    let Showing { claim, prompt, can_begin, models, remarks, unsaved } = showing;
     let weather = live.weather.clone();
     let (keymap, about_keys) = Keymap::new(&house.config().keys);
     let mut warnings: Vec<String> = house.loaded.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(about_keys);
     let draft = claim.as_ref().and_then(|claim| house.draft(claim));
     warnings.extend(house.take_told());
-    warnings.extend(warning);
+    warnings.extend(remarks);
     let chooser = house.chooser();
     let mut shell = Shell {
         live,

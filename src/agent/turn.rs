@@ -242,6 +242,8 @@ impl Machine {
         match &mut event {
             AgentEvent::MessageStarted { message, .. } => self.open.push(message.clone()),
             AgentEvent::TextDelta { .. } => self.spoke = true,
+            // It was told that nothing was.
+            AgentEvent::Noticed { code, .. } if code == "empty_answer" => self.spoke = true,
             AgentEvent::MessageFinished { message, stop, .. } => {
                 self.open.retain(|open| open != message);
                 if matches!(stop, Stop::Length | Stop::Refused) {

@@ -52,7 +52,7 @@ pub struct Attached {
     pub opened: Option<Envelope>,
     pub models: Models,
     /// What the person should know of the way to it.
-    pub warning: Option<String>,
+    pub remarks: Vec<String>,
 }
 
 /// Lists what `/model` can offer.
@@ -121,9 +121,10 @@ impl House {
             return self.play_file(path.clone(), &aim, typed);
         }
         let headers = headers(&aim, typed.token_env.as_deref()).await?;
-        let warning = exposed(&aim, &headers);
-        let attached = self.attach_at(http, aim, headers, typed, prompted).await?;
-        Ok(Attached { warning, ..attached })
+        let exposed = exposed(&aim, &headers);
+        let mut attached = self.attach_at(http, aim, headers, typed, prompted).await?;
+        attached.remarks.extend(exposed);
+        Ok(attached)
     }
 
     /// Attaches to an address.
@@ -136,10 +137,12 @@ impl House {
         prompted: bool,
     ) -> anyhow::Result<Attached> {
         if let Some(address) = probe::session_of(&aim.url) {
-            return self.mirror(http, address, headers, &aim, typed).await;
+            return self.mirror(http, address, headers, &aim, typed, "its path says so").await;
         }
         let (style, url, found) = self.look(&aim, &headers, prompted).await?;
-        if let Some(How::Mirror { sessions }) = found.as_ref().map(|found| &found.how) {
+        if let Some(found) = &found
+            && let How::Mirror { sessions } = &found.how
+        {
             let all = format!("{}/v1/sessions", aim.url.trim_end_matches('/'));
             let session = match (typed.session.as_deref(), sessions.first()) {
                 (Some("new"), _) | (None, None) if !typed.read_only => begin(&http, &all, &headers).await?,
@@ -148,7 +151,7 @@ impl House {
                 (None, None) => return Err(Wrong(format!("{} has no session yet", aim.name)).into()),
             };
             let address = format!("{all}/{session}");
-            return self.mirror(http, address, headers, &aim, typed).await;
+            return self.mirror(http, address, headers, &aim, typed, &found.why).await;
         }
         if typed.session.is_some() || typed.from_seq.is_some() {
             let text =
@@ -274,7 +277,7 @@ impl House {
                 setup.system.clear();
             }
         });
-        Ok(Attached { live, past: Seq(0), opened: None, models, warning: None })
+        Ok(Attached { live, past: Seq(0), opened: None, models, remarks: Vec::new() })
     }
 
     /// Mirrors a session of another `jarvis-tui`. Returns once its past was told, or says why it can't be had.
@@ -285,6 +288,7 @@ impl House {
         headers: Vec<(String, Value)>,
         aim: &Aim,
         typed: &cli::Attach,
+        why: &str,
     ) -> anyhow::Result<Attached> {
         // A screen needs the past to be whole; a log does as well.
         let after = match (typed.from_seq, self.audience) {
@@ -308,7 +312,7 @@ impl House {
         let (tell, known) = tokio::sync::oneshot::channel();
         let mirror = Mirror {
             http: http.clone(),
-            address,
+            address: address.clone(),
             headers,
             session,
             hub,
@@ -335,7 +339,11 @@ impl House {
             }
         }
         let models = Models { http, target: None, known: Vec::new(), server: models.filter(|_| !read_only) };
-        Ok(Attached { live, past, opened, models, warning: None })
+        let explained = typed.explain.then(|| {
+            let id = address.rsplit('/').next().unwrap_or_default();
+            format!("{} is another jarvis-tui ({why}); the events of its session {id} are followed as they are", aim.name)
+        });
+        Ok(Attached { live, past, opened, models, remarks: explained.into_iter().collect() })
     }
 }
 

@@ -177,6 +177,9 @@ impl Chooser {
         if let Some(Known { engine, model, .. }) = only_named(&models, &whole)? {
             return Box::pin(self.named(engine, Some(model.clone()), why)).await;
         }
+        if let Some(absent) = discover::absent(name) {
+            return Err(absent);
+        }
         let engines: Vec<&str> = self.config().engines.keys().map(String::as_str).collect();
         Err(lookup::unknown(&whole, &engines, &models))
     }
@@ -313,13 +316,16 @@ impl Chooser {
         let engine: Arc<dyn Engine> = match config.kind {
             EngineKind::Offline => Arc::new(Offline { pace: self.pace }),
             EngineKind::OpenAi => {
-                Arc::new(OpenAi::new(name.to_owned(), &url, self.openai_key(name, config, &url).await?))
+                let key = self.openai_key(name, config, &url).await?;
+                Arc::new(OpenAi::new(name.to_owned(), &url, key).keyed_by(key_setting(name, config)))
             }
             EngineKind::OpenAiResponses => {
-                Arc::new(OpenAiResponses::new(name.to_owned(), &url, self.openai_key(name, config, &url).await?))
+                let key = self.openai_key(name, config, &url).await?;
+                Arc::new(OpenAiResponses::new(name.to_owned(), &url, key).keyed_by(key_setting(name, config)))
             }
             EngineKind::Anthropic => {
-                Arc::new(Anthropic::new(name.to_owned(), &url, self.anthropic_pass(name, config).await?))
+                let pass = self.anthropic_pass(name, config).await?;
+                Arc::new(Anthropic::new(name.to_owned(), &url, pass).keyed_by(key_setting(name, config)))
             }
             EngineKind::Ollama => {
                 let key = self.key(config).await?;
@@ -399,12 +405,17 @@ fn needs_key(url: &str) -> bool {
 
 /// Says what to set, before a request goes out that can only fail.
 fn keyless(name: &str, config: &EngineConfig) -> Fault {
-    let wanted = match config.api_key.as_deref().and_then(|key| key.strip_prefix("env:")) {
-        Some(variable) => format!("set {}", variable.trim()),
-        None => format!("set engines.{name}.api_key"),
-    };
-    let text = format!("there is no API key for {name}: {wanted}, or choose another engine with -m or /model");
+    let wanted = key_setting(name, config);
+    let text = format!("there is no API key for {name}; set {wanted}, or choose another engine with -m or /model");
     Fault::new(FaultKind::Auth, text)
+}
+
+/// Returns the name of what holds an engine's key, or would: a variable or a setting.
+fn key_setting(name: &str, config: &EngineConfig) -> String {
+    match config.api_key.as_deref().and_then(|key| key.strip_prefix("env:")) {
+        Some(variable) => variable.trim().to_owned(),
+        None => format!("engines.{name}.api_key"),
+    }
 }
 
 /// Returns the settings of a server that was found.

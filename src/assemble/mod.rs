@@ -259,7 +259,7 @@ impl House {
         let reader = writer.reader();
         let wall = wall_clock();
         let elapsed = Millis(wall.saturating_sub(header.started_at));
-        let standing = Standing { last: end.last, base: end.at.max(elapsed) };
+        let standing = Standing { last: end.last, at: end.at, base: end.at.max(elapsed) };
         let mut notices = Vec::new();
         if let Some(bytes) = end.torn {
             let text = format!("the log ended in a torn line of {bytes} bytes, which was left out");

@@ -57,6 +57,8 @@ pub struct Feed {
 #[derive(Clone, Debug, Default)]
 pub struct Standing {
     pub last: Seq,
+    /// The time of that event.
+    pub at: Millis,
     /// The session's clock when this run began.
     pub base: Millis,
 }
@@ -136,8 +138,9 @@ async fn run(setup: Setup, mut feed: Feed, mut wishes: mpsc::Receiver<Command>, 
     let mut wishes_open = true;
     let mut link_open = true;
     let mut batch = Vec::with_capacity(64);
+    // It ended with what was logged last; how long nobody was here is no part of it.
     let left_open = spine.sealer.seal(TurnEnd::Interrupted);
-    spine.publish(left_open);
+    spine.publish_at(left_open, setup.standing.at);
     spine.say_queue();
     if let Some(why) = spine.not_saved.clone() {
         spine.tell_trouble(Kept::Not(&why));
@@ -299,11 +302,15 @@ impl Spine {
     }
 
     fn publish(&mut self, events: Vec<AgentEvent>) {
+        let at = self.now().max(self.last_at);
+        self.last_at = at;
+        self.publish_at(events, at);
+    }
+
+    fn publish_at(&mut self, events: Vec<AgentEvent>, at: Millis) {
         if events.is_empty() {
             return;
         }
-        let at = self.now().max(self.last_at);
-        self.last_at = at;
         let mut published = Vec::with_capacity(events.len());
         let mut logged = false;
         for event in merge(events) {

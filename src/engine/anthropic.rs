@@ -39,6 +39,8 @@ pub struct Anthropic {
     messages: String,
     models: String,
     pass: Pass,
+    /// What would hold a key, for a server that wants one.
+    unset: Option<String>,
     /// Only the service itself is known to take marks for its cache.
     caches: bool,
 }
@@ -63,8 +65,15 @@ impl Anthropic {
                 format!("{base}/v1/models{query}")
             },
             pass,
+            unset: None,
             caches: is_host(base, "api.anthropic.com"),
         }
+    }
+
+    /// Says by its name what would hold the key, a variable or a setting: a server that wants one may refuse.
+    #[must_use]
+    pub fn keyed_by(self, setting: String) -> Self {
+        Self { unset: Some(setting), ..self }
     }
 
     /// Returns the URL that prompts go to.
@@ -75,7 +84,9 @@ impl Anthropic {
     fn headers(&self) -> Vec<(String, Value)> {
         let mut headers = vec![("anthropic-version".to_owned(), Value::Plain(VERSION.to_owned()))];
         match &self.pass {
-            Pass::None => {}
+            Pass::None => {
+                headers.extend(self.unset.iter().map(|name| ("x-api-key".to_owned(), Value::Unset(name.clone()))));
+            }
             Pass::Key(key) => {
                 headers.push(("x-api-key".to_owned(), Value::Secret(key.expose_secret().trim().to_owned().into())));
             }

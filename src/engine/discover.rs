@@ -128,6 +128,26 @@ pub fn candidates() -> Vec<Candidate> {
     .collect()
 }
 
+/// Says that no server of this kind answers, where a kind or a kind and its port is named; nothing of other names.
+pub fn absent(name: &str) -> Option<Fault> {
+    let known = |candidate: &Candidate| candidate.kind.engine_name() == name;
+    let (kind, places): (Kind, Vec<Candidate>) = match candidate_named(name) {
+        Some(candidate) => (candidate.kind, vec![candidate]),
+        None => {
+            let kind = Kind::ALL.into_iter().find(|kind| kind.engine_name() == name)?;
+            (kind, candidates().into_iter().filter(known).collect())
+        }
+    };
+    let places: Vec<&str> = places.iter().map(|place| host_and_port(&place.base_url)).collect();
+    let text = format!(
+        "no server that answers as {} was found at {}: start it, or say where it is with \
+         OPENAI_BASE_URL=http://HOST:PORT/v1 and -m openai/MODEL",
+        kind.name(),
+        places.join(" or ")
+    );
+    Some(Fault::new(FaultKind::Network, text))
+}
+
 /// Returns the server that a name such as `llamacpp-8090` means: a kind, and a port of this machine.
 pub fn candidate_named(name: &str) -> Option<Candidate> {
     let (kind, port) = name.rsplit_once('-')?;
@@ -306,6 +326,20 @@ mod tests {
 
     fn model(id: &str, remark: &str, window: Option<u64>) -> ModelInfo {
         ModelInfo { id: id.into(), remark: remark.into(), window }
+    }
+
+    #[test]
+    fn a_kind_of_server_that_does_not_answer_is_told_with_its_usual_places() {
+        let told = |name| absent(name).map(|fault| fault.message).unwrap_or_default();
+        for (name, words) in [
+            ("llamacpp", "llama.cpp was found at 127.0.0.1:8080 or 127.0.0.1:8081: start it"),
+            ("lmstudio", "LM Studio was found at 127.0.0.1:1234: start it"),
+            ("vllm-9000", "vLLM was found at 127.0.0.1:9000: start it"),
+        ] {
+            assert!(told(name).contains(words), "{}", told(name));
+            assert!(told(name).contains("OPENAI_BASE_URL"), "{}", told(name));
+        }
+        assert_eq!((absent("gpt-5"), absent("openai")), (None, None));
     }
 
     #[test]

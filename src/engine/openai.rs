@@ -25,6 +25,8 @@ pub struct OpenAi {
     chat: String,
     models: String,
     key: Option<SecretString>,
+    /// What would hold a key, for a server that wants one.
+    unset: Option<String>,
     /// OpenAI's own models refuse the old name of the output limit, other servers the new one.
     limit: &'static str,
 }
@@ -36,7 +38,14 @@ impl OpenAi {
         let (base, query) = base_and_query(base_url, CHAT);
         let limit = if is_host(&base, "api.openai.com") { "max_completion_tokens" } else { "max_tokens" };
         let (chat, models) = (format!("{base}{CHAT}{query}"), format!("{base}/models{query}"));
-        Self { name, chat, models, key: key.filter(|key| !key.expose_secret().trim().is_empty()), limit }
+        Self { name, chat, models, key: key.filter(|key| !key.expose_secret().trim().is_empty()), unset: None, limit }
+    }
+
+    /// Says by its name what would hold the key, a variable or a setting: a server that wants one may refuse.
+    #[must_use]
+    pub fn keyed_by(self, setting: String) -> Self {
+        let unset = self.key.is_none().then_some(setting);
+        Self { unset, ..self }
     }
 
     /// Returns the URL that prompts go to.
@@ -45,7 +54,8 @@ impl OpenAi {
     }
 
     fn headers(&self) -> Vec<(String, Value)> {
-        bearer(self.key.as_ref())
+        let unset = self.unset.iter().map(|setting| ("authorization".to_owned(), Value::Unset(setting.clone())));
+        bearer(self.key.as_ref()).into_iter().chain(unset).collect()
     }
 
     fn body(&self, request: &Request) -> Json {

@@ -26,6 +26,8 @@ pub struct OpenAiResponses {
     responses: String,
     models: String,
     key: Option<SecretString>,
+    /// What would hold a key, for a server that wants one.
+    unset: Option<String>,
 }
 
 impl OpenAiResponses {
@@ -34,7 +36,15 @@ impl OpenAiResponses {
     pub fn new(name: String, base_url: &str, key: Option<SecretString>) -> Self {
         let (base, query) = base_and_query(base_url, RESPONSES);
         let (responses, models) = (format!("{base}{RESPONSES}{query}"), format!("{base}/models{query}"));
-        Self { name, responses, models, key: key.filter(|key| !key.expose_secret().trim().is_empty()) }
+        let key = key.filter(|key| !key.expose_secret().trim().is_empty());
+        Self { name, responses, models, key, unset: None }
+    }
+
+    /// Says by its name what would hold the key, a variable or a setting: a server that wants one may refuse.
+    #[must_use]
+    pub fn keyed_by(self, setting: String) -> Self {
+        let unset = self.key.is_none().then_some(setting);
+        Self { unset, ..self }
     }
 
     /// Returns the URL that prompts go to.
@@ -43,7 +53,8 @@ impl OpenAiResponses {
     }
 
     fn headers(&self) -> Vec<(String, Value)> {
-        bearer(self.key.as_ref())
+        let unset = self.unset.iter().map(|setting| ("authorization".to_owned(), Value::Unset(setting.clone())));
+        bearer(self.key.as_ref()).into_iter().chain(unset).collect()
     }
 }
 

@@ -155,7 +155,7 @@ pub async fn doctor(house: &House, files: &Files) -> Result<bool, Unwritten> {
                     "What was found here is used once you say so: choose its model with /model, or start with -m {names}."
                 );
             } else if choice.engine.name() == "offline" {
-                text.push_str("To talk to a model: start Ollama, or set OPENAI_API_KEY or ANTHROPIC_API_KEY, or OPENAI_BASE_URL for a server of yours.\n");
+                text.push_str("To talk to a model: start Ollama, llama.cpp, LM Studio or vLLM here, or set OPENAI_API_KEY or ANTHROPIC_API_KEY, or OPENAI_BASE_URL for a server of yours.\n");
             }
         }
         Err(fault) => {
@@ -204,7 +204,8 @@ fn describe(text: &mut String, engine: &Listed) {
             );
         }
         Err(fault) => {
-            let _ = writeln!(text, "  ✗ {:<9} {}", engine.engine, one_line(&fault.message, 200));
+            let said = fault.message.strip_prefix(&format!("{}: ", engine.engine)).unwrap_or(&fault.message);
+            let _ = writeln!(text, "  ✗ {:<9} {}", engine.engine, one_line(said, 200));
         }
     }
 }

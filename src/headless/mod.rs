@@ -9,10 +9,10 @@ pub mod stdin;
 pub mod unsaved;
 
 mod held;
+mod show;
 mod tally;
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,12 +23,13 @@ use tokio::time::Instant;
 use crate::bridge::{Delivery, Live, session};
 use crate::config::units;
 use crate::event::{
-    AgentEvent, CallId, Command, Envelope, Fault, FaultKind, Level, LinkState, Outcome, Role, Seq, TurnEnd, Weather,
+    AgentEvent, CallId, Command, Envelope, Fault, FaultKind, Level, LinkState, Outcome, Role, Seq, TextKind, TurnEnd, Weather,
 };
-use crate::text::clean::{clean, one_line};
+use crate::text::clean::one_line;
 
 use held::Held;
 use output::{Unwritten, for_people, say};
+pub use show::show;
 pub use tally::{Tally, exit_code};
 
 /// Exit code when all went well but for the log: it can't be written, or was removed under the program.
@@ -252,44 +253,6 @@ async fn undelivered(weather: &mut watch::Receiver<Weather>) -> String {
     }
 }
 
-/// Prints a whole saved session for a person to read: prompts, answers, calls and how turns ended.
-pub async fn show(live: Live) -> Result<(), Unwritten> {
-    let mut facts = live.hub.subscribe(Seq(0));
-    let mut names = HashMap::new();
-    let mut out = String::new();
-    while let Some(Delivery::Fact(fact)) = facts.next().await {
-        match &fact.envelope.event {
-            AgentEvent::UserMessage { text, .. } => {
-                let _ = writeln!(out, "\n› {}\n", clean(text).replace('\n', "\n  "));
-            }
-            AgentEvent::TextDelta { text, .. } => out.push_str(&clean(text)),
-            AgentEvent::MessageFinished { .. } if !out.ends_with('\n') => out.push('\n'),
-            AgentEvent::ToolCallReady { call, name, args, .. } => {
-                let _ = writeln!(out, "· {} {}", one_line(name, 40), one_line(args, 120));
-                names.insert(call.clone(), name.clone());
-            }
-            AgentEvent::ToolCallFinished { call, outcome, output, .. } if *outcome != Outcome::Ok => {
-                let name = names.get(call).map_or("a call", String::as_str);
-                let _ = writeln!(out, "{}", tally::call_ended(&one_line(name, 40), *outcome, &output.text));
-            }
-            AgentEvent::Noticed { level, text, .. } => {
-                let _ = writeln!(out, "{} {}", tally::sign(*level), one_line(text, 200));
-            }
-            AgentEvent::TurnFinished { end: TurnEnd::Failed(fault), .. } => {
-                let _ = writeln!(out, "✗ {}", one_line(&fault.message, 400));
-            }
-            AgentEvent::TurnFinished { end: TurnEnd::Interrupted | TurnEnd::Cancelled, .. } => {
-                out.push_str("✗ interrupted\n");
-            }
-            _ => {}
-        }
-        if out.len() > 64 * 1024 {
-            output::print(&std::mem::take(&mut out))?;
-        }
-    }
-    output::print(&out)
-}
-
 async fn until(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
@@ -344,6 +307,8 @@ struct Printer {
     message_began: bool,
     /// The open message was printed in part.
     spoke: bool,
+    /// What the text was that was printed last; none where a call came after it.
+    kind: Option<TextKind>,
     /// The last line on stdout has no end yet.
     open_line: bool,
     to_terminal: bool,
@@ -361,6 +326,7 @@ impl Printer {
             printed: false,
             message_began: false,
             spoke: false,
+            kind: None,
             open_line: false,
             to_terminal: std::io::stdout().is_terminal(),
             one_screen: std::io::stdout().is_terminal() && std::io::stderr().is_terminal(),
@@ -407,14 +373,16 @@ impl Printer {
             AgentEvent::MessageFinished { full: Some(full), .. } if full.is_empty() && self.spoke => {
                 self.say("· what was said so far was reasoning; the answer follows");
             }
-            AgentEvent::TextDelta { text, .. } if !text.is_empty() => {
+            AgentEvent::ToolCallReady { .. } => self.kind = None,
+            AgentEvent::TextDelta { text, kind, .. } if !text.is_empty() => {
+                let is_apart = self.message_began || self.kind != Some(*kind);
                 let text = for_people(text, self.to_terminal);
                 let mut out = std::io::stdout().lock();
-                if self.message_began && self.printed {
+                if is_apart && self.printed {
                     out.write_all(if self.open_line { b"\n\n" } else { b"\n" })?;
                 }
                 self.message_began = false;
-                (self.printed, self.spoke) = (true, true);
+                (self.printed, self.spoke, self.kind) = (true, true, Some(*kind));
                 self.open_line = !text.ends_with('\n');
                 out.write_all(text.as_bytes())?;
                 return Ok(out.flush()?);

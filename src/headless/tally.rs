@@ -117,8 +117,12 @@ impl Tally {
                 self.last_parts.insert(message.clone(), LastPart::Nothing);
             }
             AgentEvent::TextDelta { message, text, kind } => {
-                self.consists_of(message, if *kind == TextKind::Text { LastPart::Text } else { LastPart::Refusal });
+                let part = if *kind == TextKind::Text { LastPart::Text } else { LastPart::Refusal };
+                let is_other = self.consists_of(message, part).is_some_and(|last| last != part);
                 if let Some(whole) = self.message(message) {
+                    if is_other && part == LastPart::Refusal && !whole.is_empty() && !whole.ends_with('\n') {
+                        whole.push_str("\n\n");
+                    }
                     whole.push_str(text);
                 }
             }
@@ -181,10 +185,9 @@ impl Tally {
         }
     }
 
-    fn consists_of(&mut self, message: &MessageId, part: LastPart) {
-        if let Some(last) = self.last_parts.get_mut(message) {
-            *last = part;
-        }
+    /// Returns what came before.
+    fn consists_of(&mut self, message: &MessageId, part: LastPart) -> Option<LastPart> {
+        Some(std::mem::replace(self.last_parts.get_mut(message)?, part))
     }
 
     fn stopped(&mut self, message: &MessageId, stop: Stop) {

@@ -50,7 +50,12 @@ pub enum OpenError {
     Empty { path: PathBuf },
     #[error("{} has format {found}, this program reads up to {FORMAT}: a newer version wrote it", path.display())]
     Newer { path: PathBuf, found: u32 },
-    #[error("{} is in use by another jarvis-tui; it can only be read", path.display())]
+    #[error(
+        "session {} is in use by another jarvis-tui: go on with it once it is closed there, begin a new one, or read it \
+         with `jarvis-tui replay {}`",
+        path.file_stem().unwrap_or_default().to_string_lossy(),
+        path.display()
+    )]
     InUse { path: PathBuf },
 }
 

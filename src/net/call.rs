@@ -27,6 +27,8 @@ pub enum Method {
 pub enum Value {
     Plain(String),
     Secret(SecretString),
+    /// A secret that is not set, by the name of what would hold it. Nothing is sent; a refusal says what to set.
+    Unset(String),
 }
 
 /// How the answer's bytes are cut into frames.

@@ -344,6 +344,7 @@ fn headers(call: &HttpCall) -> Result<HeaderMap, Failure> {
         let key = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| Failure::last(FaultKind::BadRequest, format!("{name:?} cannot be the name of a header")))?;
         let value = match value {
+            Value::Unset(_) => continue,
             Value::Plain(text) => HeaderValue::from_str(text).map_err(|_| {
                 Failure::last(FaultKind::BadRequest, format!("the header {name} holds what a header cannot"))
             }),

@@ -37,6 +37,9 @@ impl From<Fault> for Failure {
     }
 }
 
+/// The code with which a jarvis-tui refuses a freer mode than it was started with.
+const MODE_NOT_ALLOWED: &str = "mode_not_allowed";
+
 /// Whom a fault is told to: it says what that person can try.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Whose {
@@ -86,6 +89,8 @@ pub struct Refusal<'a> {
     pub whose: Whose,
     /// Credentials went with the request.
     pub has_key: bool,
+    /// What would hold the key that the engine has not got: a variable or a setting.
+    pub unset: Option<&'a str>,
     pub posts: bool,
 }
 
@@ -98,8 +103,10 @@ impl Refusal<'_> {
         let waits = self.retry_after.filter(|wait| wait.0 > 0).map(|wait| super::backoff::spoken(wait.into()));
         let wait = format!("wait {}, then send it again", waits.as_deref().unwrap_or("a little"));
         let remote = (self.whose == Whose::Remote).then(|| self.for_remote(kind, &said)).flatten();
+        let keyless = self.unset.map(|setting| format!("no API key was sent: {setting} is not set"));
         let try_this = match kind {
             _ if let Some(advice) = remote => advice,
+            FaultKind::Auth if let Some(keyless) = &keyless => keyless,
             FaultKind::Auth => "check the API key and what it may be used for",
             FaultKind::ContextTooLong => "start a new session, send less, or choose a model with a larger window",
             FaultKind::RateLimited if is_quota(&said) => "the account's quota is used up; check its plan and billing",
@@ -121,7 +128,10 @@ impl Refusal<'_> {
         };
         let path = if self.status == 404 || self.status == 405 { path } else { "" };
         let name = reason(*status).map(|name| format!(" {name}")).unwrap_or_default();
-        let message = if kind == FaultKind::ContextTooLong {
+        let message = if said.code.contains(MODE_NOT_ALLOWED) {
+            // Its own words say all there is to know.
+            said.message.clone()
+        } else if kind == FaultKind::ContextTooLong {
             format!("the conversation is too long for the model: {place} answered {status}{name}{words}; {try_this}")
         } else {
             format!("{place}{path} answered {status}{name}{words}; {try_this}")
@@ -267,9 +277,29 @@ mod tests {
             body,
             whose: Whose::Engine,
             has_key: true,
+            unset: None,
             posts: true,
         }
         .failure()
+    }
+
+    #[test]
+    fn a_mode_that_is_not_allowed_is_no_question_of_tokens() {
+        let body = r#"{"error":{"message":"at most the mode ask","code":"mode_not_allowed"}}"#;
+        assert_eq!(failure(403, body).fault.message, "at most the mode ask");
+    }
+
+    #[test]
+    fn a_key_that_is_not_set_is_named_where_one_is_wanted() {
+        let told = |status, unset| {
+            let (place, path, whose) = ("http://h:1", "/x", Whose::Engine);
+            let (retry_after, body) = (None, "");
+            Refusal { place, path, status, retry_after, body, whose, has_key: false, unset, posts: true }.failure()
+        };
+        let words = |status, unset| told(status, unset).fault.message;
+        assert!(words(401, Some("OPENAI_API_KEY")).ends_with("; no API key was sent: OPENAI_API_KEY is not set"));
+        assert!(words(401, None).contains("check the API key"));
+        assert!(!words(404, Some("OPENAI_API_KEY")).contains("OPENAI_API_KEY"));
     }
 
     #[test]
@@ -368,7 +398,7 @@ mod tests {
         let told = |status: u16, body: &str, has_key: bool, posts: bool| {
             let wait = (status == 429).then_some(Millis(30_000));
             let (place, path, whose) = ("http://h:1", "/x", Whose::Remote);
-            Refusal { place, path, status, retry_after: wait, body, whose, has_key, posts }.failure().fault.message
+            Refusal { place, path, status, retry_after: wait, body, whose, has_key, unset: None, posts }.failure().fault.message
         };
         for (status, body, has_key, posts, words) in [
             (401, "", false, true, "--token-env"),

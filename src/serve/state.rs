@@ -164,11 +164,7 @@ impl State {
         if !mode.is_freer_than(most) {
             return Ok(());
         }
-        let text = format!(
-            "the mode {} is freer than this server's, which is {}; whoever runs it can start it with --approval-mode {0}",
-            mode.name(),
-            most.name()
-        );
+        let text = format!("this server allows at most the mode {} (its --approval-mode)", most.name());
         Err(Refused::new(403, "mode_not_allowed", text).about("mode"))
     }
 

@@ -164,7 +164,7 @@ impl Store {
                     let what = match (unknown, text) {
                         (true, _) => "it may have arrived, so it is not sent again",
                         (false, Some(_)) => "not sent, it is in the composer again",
-                        (false, None) => "it did not arrive",
+                        (false, None) => "not done",
                     };
                     self.hint = Some((Level::Error, format!("{what}: {why}")));
                     if let Some(text) = text {

@@ -325,7 +325,8 @@ fn a_session_that_is_in_use_is_not_opened_twice() {
     holder.lock().unwrap();
     let ran = place.run(&["-c", "-p", "hi"]);
     assert_eq!((ran.code, ran.err.lines().count()), (1, 1), "{ran:?}");
-    assert!(ran.err.contains("in use by another jarvis-tui"), "{ran:?}");
+    let named = format!("session {} is in use by another jarvis-tui", id_of(&place.only_log()));
+    assert!(ran.err.contains(&named) && ran.err.contains("jarvis-tui replay"), "{ran:?}");
     let removed = place.run(&["sessions", "rm", &id_of(&place.only_log())]);
     assert_eq!(removed.code, 1, "{removed:?}");
     holder.unlock().unwrap();

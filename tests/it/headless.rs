@@ -223,6 +223,34 @@ async fn an_interrupt_is_told_by_its_own_code() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("interrupted"));
 }
 
+#[tokio::test]
+async fn a_session_elsewhere_that_is_watched_is_explained() {
+    const STARTED: &str = r#"data: {"seq":1,"at":0,"event":{"type":"turn_started","turn":"t1","parent":null}}"#;
+    const OVER: &str = r#"data: {"seq":2,"at":1,"event":{"type":"turn_finished","turn":"t1","end":"completed"}}"#;
+    let over = Act::Send(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n".into());
+    let server = Server::routed(vec![("/v1/sessions/s/events", vec![sse(&[STARTED, OVER]), vec![over]])]).await;
+    let url = format!("{}/v1/sessions/s/events", server.url());
+    let ran = attach(&home(), &[&url, "--explain"]).await;
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.contains("is another jarvis-tui (its path says so)"), "{}", ran.err);
+    assert!(!attach(&home(), &[&url]).await.err.contains("another jarvis-tui"));
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_set_is_named_when_the_server_wants_one() {
+    for (engine, base, path) in [
+        ("openai/x", "OPENAI_BASE_URL", "/chat/completions"),
+        ("openai-responses/x", "OPENAI_BASE_URL", "/responses"),
+        ("anthropic/x", "ANTHROPIC_BASE_URL", "/v1/messages"),
+    ] {
+        let server = Server::routed(vec![(path, vec![vec![json("401 Unauthorized", "{}")]])]).await;
+        let ran = run(&home(), &["-m", engine, "-p", "hi"], &[(base, &server.url())]).await;
+        let key = base.replace("BASE_URL", "API_KEY");
+        assert_eq!(ran.code, 4, "{}", ran.err);
+        assert!(ran.err.contains(&format!("no API key was sent: {key} is not set")), "{engine}: {}", ran.err);
+    }
+}
+
 /// What runs in the session that is watched is somebody else's.
 #[cfg(unix)]
 #[tokio::test]

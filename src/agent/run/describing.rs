@@ -74,8 +74,7 @@ impl Agent {
     /// A prompt that the model's window can't hold would make every later one fail as well.
     pub(super) async fn say_left_out(&mut self) {
         if self.history.take_left_out() {
-            let text = "that prompt was taken out of the conversation, so that a shorter one can be answered; Up brings \
-                        it back";
+            let text = "that prompt was taken out of the conversation, so that a shorter one can be answered";
             self.emit(AgentEvent::Noticed { level: Level::Info, code: "left_out".into(), text: text.into() }).await;
         }
     }

@@ -304,13 +304,16 @@ fn a_fault_ends_the_turn_as_it_is() {
 }
 
 #[test]
-fn a_silent_model_is_noticed() {
-    let mut bench = Bench::begin();
-    bench.reply_over(TurnEnd::Completed);
-    bench.check();
-    assert!(
-        bench.events.iter().any(|event| matches!(event, AgentEvent::Noticed { code, .. } if code == "empty_answer"))
-    );
+fn a_silent_model_is_noticed_once() {
+    let told = AgentEvent::Noticed { level: Level::Warn, code: "empty_answer".into(), text: "nothing".into() };
+    for told in [None, Some(told)] {
+        let mut bench = Bench::begin();
+        told.into_iter().for_each(|told| bench.model(told));
+        bench.reply_over(TurnEnd::Completed);
+        bench.check();
+        let is_notice = |event: &&AgentEvent| matches!(event, AgentEvent::Noticed { code, .. } if code == "empty_answer");
+        assert_eq!(bench.events.iter().filter(is_notice).count(), 1);
+    }
 }
 
 #[test]

@@ -70,7 +70,7 @@ impl House {
             let damage = self.damage_of(path).into_iter().map(|(_, text)| text);
             damage.chain(std::iter::once(played)).collect::<Vec<_>>().join("; ")
         };
-        Ok(Attached { live, past: Seq(0), opened: None, models, warning: on_screen.then(told) })
+        Ok(Attached { live, past: Seq(0), opened: None, models, remarks: on_screen.then(told).into_iter().collect() })
     }
 
     fn follow(
@@ -133,6 +133,6 @@ impl House {
         };
         let live = session::start(setup, feed, &mut self.tasks);
         let models = Models { http: self.http.clone(), target: None, known: Vec::new(), server: None };
-        Attached { live, past: Seq(0), opened: None, models, warning: None }
+        Attached { live, past: Seq(0), opened: None, models, remarks: Vec::new() }
     }
 }

@@ -1,7 +1,7 @@
 //! What there is to choose from: every configured engine's models, and those of the servers found here.
 
 use super::around;
-use super::{Chooser, LIST, env};
+use super::{Chooser, LIST, env, key_setting};
 use crate::config::{EngineConfig, EngineKind};
 use crate::engine::Engine as _;
 use crate::engine::anthropic::{Anthropic, Pass};
@@ -39,12 +39,16 @@ impl Chooser {
                     window: None,
                 }]);
             }
-            EngineKind::OpenAi => OpenAi::new(name.to_owned(), &url, self.key(config).await?).survey(),
+            EngineKind::OpenAi => {
+                OpenAi::new(name.to_owned(), &url, self.key(config).await?).keyed_by(key_setting(name, config)).survey()
+            }
             EngineKind::OpenAiResponses => {
-                OpenAiResponses::new(name.to_owned(), &url, self.key(config).await?).survey()
+                let engine = OpenAiResponses::new(name.to_owned(), &url, self.key(config).await?);
+                engine.keyed_by(key_setting(name, config)).survey()
             }
             EngineKind::Anthropic => {
-                Anthropic::new(name.to_owned(), &url, self.anthropic_pass(name, config).await?).survey()
+                let engine = Anthropic::new(name.to_owned(), &url, self.anthropic_pass(name, config).await?);
+                engine.keyed_by(key_setting(name, config)).survey()
             }
             EngineKind::Ollama => Ollama::new(name.to_owned(), &url).with_key(self.key(config).await?).survey(),
         };
@@ -129,6 +133,10 @@ impl Chooser {
             let found = if listed.found && !listed.agreed { "found here" } else { "" };
             if listed.loading {
                 out.push(ModelChoice { name: listed.engine, remark: "is loading its model".to_owned() });
+                continue;
+            }
+            if listed.found && listed.models.is_err() {
+                out.push(ModelChoice { name: listed.engine, remark: "wants a key".to_owned() });
                 continue;
             }
             for model in listed.models.unwrap_or_default() {

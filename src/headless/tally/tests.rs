@@ -190,6 +190,12 @@ fn the_usage_says_what_was_cached_and_thought() {
 }
 
 #[test]
+fn a_refusal_begins_a_paragraph_of_its_own() {
+    let tally = stopped(&[said(TextKind::Text), said(TextKind::Refusal), said(TextKind::Refusal)], Stop::Refused);
+    assert_eq!(tally.to_json()["text"], "Partial answ\n\nPartial answPartial answ");
+}
+
+#[test]
 fn an_answer_without_an_end_says_why() {
     let why = |tally: Tally| tally.to_json()["error"].clone();
     let broke = json!({ "kind": "interrupted", "message": "the answer broke off before its end" });

@@ -9,7 +9,7 @@ use reqwest::{StatusCode, Url};
 use super::proxy::Route;
 use super::{REFUSAL, REFUSAL_TIME, place, untrusted};
 use crate::event::FaultKind;
-use crate::net::call::{HttpCall, Method};
+use crate::net::call::{HttpCall, Method, Value};
 use crate::net::redact::Redactor;
 use crate::net::status::{Failure, Refusal, Whose, retry_after};
 use crate::text::address::is_loopback_url;
@@ -74,9 +74,14 @@ async fn refused(
     // Before the body is shortened, so that no half of a key is left.
     redactor.blank_cut(&mut body);
     let credentials = ["authorization", "x-api-key", "cookie"];
-    let has_key = call.headers.iter().any(|(name, _)| credentials.iter().any(|known| name.eq_ignore_ascii_case(known)));
+    let is_key = |name: &str| credentials.iter().any(|known| name.eq_ignore_ascii_case(known));
+    let has_key = call.headers.iter().any(|(name, value)| is_key(name) && !matches!(value, Value::Unset(_)));
+    let unset = call.headers.iter().find_map(|(_, value)| match value {
+        Value::Unset(setting) => Some(setting.as_str()),
+        _ => None,
+    });
     let posts = call.method == Method::Post;
-    Refusal { place, path: url.path(), status, retry_after: wait, body: &body, whose, has_key, posts }.failure()
+    Refusal { place, path: url.path(), status, retry_after: wait, body: &body, whose, has_key, unset, posts }.failure()
 }
 
 /// Says why a request was not answered at all.
