@@ -341,7 +341,10 @@ impl House {
         let models = Models { http, target: None, known: Vec::new(), server: models.filter(|_| !read_only) };
         let explained = typed.explain.then(|| {
             let id = address.rsplit('/').next().unwrap_or_default();
-            format!("{} is another jarvis-tui ({why}); the events of its session {id} are followed as they are", aim.name)
+            format!(
+                "{} is another jarvis-tui ({why}); the events of its session {id} are followed as they are",
+                aim.name
+            )
         });
         Ok(Attached { live, past, opened, models, remarks: explained.into_iter().collect() })
     }

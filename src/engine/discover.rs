@@ -130,14 +130,9 @@ pub fn candidates() -> Vec<Candidate> {
 
 /// Says that no server of this kind answers, where a kind or a kind and its port is named; nothing of other names.
 pub fn absent(name: &str) -> Option<Fault> {
-    let known = |candidate: &Candidate| candidate.kind.engine_name() == name;
-    let (kind, places): (Kind, Vec<Candidate>) = match candidate_named(name) {
-        Some(candidate) => (candidate.kind, vec![candidate]),
-        None => {
-            let kind = Kind::ALL.into_iter().find(|kind| kind.engine_name() == name)?;
-            (kind, candidates().into_iter().filter(known).collect())
-        }
-    };
+    let usual = || candidates().into_iter().filter(|candidate| candidate.kind.engine_name() == name).collect();
+    let places: Vec<Candidate> = candidate_named(name).map_or_else(usual, |candidate| vec![candidate]);
+    let kind = places.first()?.kind;
     let places: Vec<&str> = places.iter().map(|place| host_and_port(&place.base_url)).collect();
     let text = format!(
         "no server that answers as {} was found at {}: start it, or say where it is with \

@@ -23,7 +23,8 @@ use tokio::time::Instant;
 use crate::bridge::{Delivery, Live, session};
 use crate::config::units;
 use crate::event::{
-    AgentEvent, CallId, Command, Envelope, Fault, FaultKind, Level, LinkState, Outcome, Role, Seq, TextKind, TurnEnd, Weather,
+    AgentEvent, CallId, Command, Envelope, Fault, FaultKind, Level, LinkState, Outcome, Role, Seq, TextKind, TurnEnd,
+    Weather,
 };
 use crate::text::clean::one_line;
 

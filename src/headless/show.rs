@@ -149,17 +149,14 @@ mod tests {
     }
 
     fn finished(call: &str, output: &str) -> AgentEvent {
-        AgentEvent::ToolCallFinished {
-            call: call.into(),
-            outcome: Outcome::Ok,
-            output: Output::of(output),
-            took: None,
-        }
+        AgentEvent::ToolCallFinished { call: call.into(), outcome: Outcome::Ok, output: Output::of(output), took: None }
     }
 
     fn shown(events: &[AgentEvent]) -> String {
         let mut page = Page::default();
-        events.iter().for_each(|event| page.event(event));
+        for event in events {
+            page.event(event);
+        }
         page.end_line();
         page.out
     }

@@ -398,7 +398,10 @@ mod tests {
         let told = |status: u16, body: &str, has_key: bool, posts: bool| {
             let wait = (status == 429).then_some(Millis(30_000));
             let (place, path, whose) = ("http://h:1", "/x", Whose::Remote);
-            Refusal { place, path, status, retry_after: wait, body, whose, has_key, unset: None, posts }.failure().fault.message
+            Refusal { place, path, status, retry_after: wait, body, whose, has_key, unset: None, posts }
+                .failure()
+                .fault
+                .message
         };
         for (status, body, has_key, posts, words) in [
             (401, "", false, true, "--token-env"),

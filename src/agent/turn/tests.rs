@@ -308,10 +308,13 @@ fn a_silent_model_is_noticed_once() {
     let told = AgentEvent::Noticed { level: Level::Warn, code: "empty_answer".into(), text: "nothing".into() };
     for told in [None, Some(told)] {
         let mut bench = Bench::begin();
-        told.into_iter().for_each(|told| bench.model(told));
+        if let Some(told) = told {
+            bench.model(told);
+        }
         bench.reply_over(TurnEnd::Completed);
         bench.check();
-        let is_notice = |event: &&AgentEvent| matches!(event, AgentEvent::Noticed { code, .. } if code == "empty_answer");
+        let is_notice =
+            |event: &&AgentEvent| matches!(event, AgentEvent::Noticed { code, .. } if code == "empty_answer");
         assert_eq!(bench.events.iter().filter(is_notice).count(), 1);
     }
 }

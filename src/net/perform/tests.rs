@@ -200,10 +200,7 @@ async fn a_break_in_mid_answer_keeps_the_text_and_is_not_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_without_its_end_was_cut_even_if_the_connection_was_closed_in_order() {
     let text = "cut: http://h closed the connection before the answer was whole; what came until then is kept";
-    assert_eq!(
-        heard(vec![Ok(vec![Send(HI)])]).await[4..],
-        ["hi", "lost", ") Interrupted", text, "interrupted"]
-    );
+    assert_eq!(heard(vec![Ok(vec![Send(HI)])]).await[4..], ["hi", "lost", ") Interrupted", text, "interrupted"]);
 }
 
 #[tokio::test(start_paused = true)]
