@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use super::{Audience, House, Start};
 use crate::event::{Grant, SessionId};
 use crate::journal::{self, Claim, Listing, Part, SessionState};
+use crate::text::address::{with_scheme, without_credentials};
 use crate::text::one_line;
 
 impl House {
@@ -122,7 +123,7 @@ impl House {
 
     /// Takes a name for what is typed on a screen that is attached there: others may be as well.
     pub fn claim(&self, place: &str) -> Claim {
-        Claim::of_place(&self.paths.session_state(), &SessionId::new(format!("attach {place}")))
+        Claim::of_place(&self.paths.session_state(), &place_name(place))
     }
 
     /// Returns what stood in the composer when it was left.
@@ -145,6 +146,11 @@ impl House {
     }
 }
 
+/// Names what is typed on a screen that is attached somewhere. The name is seen in a folder, so no password is in it.
+fn place_name(target: &str) -> SessionId {
+    SessionId::new(format!("attach {}", without_credentials(&with_scheme(target))))
+}
+
 /// Returns whether something was typed in a session and never sent.
 pub(super) fn is_unfinished(state: &Path, session: &SessionId) -> bool {
     let state = SessionState::new(state, session);
@@ -153,4 +159,19 @@ pub(super) fn is_unfinished(state: &Path, session: &SessionId) -> bool {
 
 fn is_damaged(session: &journal::Summary) -> bool {
     !journal::damage_of(&session.path).is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_named_without_its_password() {
+        for target in ["http://me:s3cret@host:1/a?key=k3y", "me:s3cret@host/a?key=k3y#token=k3y"] {
+            let name = place_name(target).to_string();
+            assert!(name.contains("host") && !name.contains("s3cret") && !name.contains("k3y"), "{name}");
+        }
+        assert_eq!(place_name("localhost:8000"), place_name("http://localhost:8000"));
+        assert_ne!(place_name("office"), place_name("home"));
+    }
 }
