@@ -16,7 +16,6 @@ use crate::engine::describe::Description;
 use crate::engine::{Beat, Engine, Reply, Request};
 use crate::event::{AgentEvent, CallId, DecidedBy, Fault, Json, Millis, ToolSpec, Tuning, TurnEnd};
 use crate::net::Http;
-use crate::text::one_line;
 use crate::tool::Tool;
 
 /// Which engine and model answer, and why.
@@ -128,7 +127,7 @@ impl EngineChoice {
     /// Stands in where no engine could be had: every prompt fails with the reason.
     pub(super) fn unusable(fault: Fault) -> Self {
         Self {
-            why: one_line(fault.message.split("; ").next().unwrap_or_default(), 120),
+            why: fault.message.split("; ").next().unwrap_or_default().to_owned(),
             engine: Arc::new(Unusable(fault)),
             model: "none".to_owned(),
             window: None,

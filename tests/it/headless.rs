@@ -239,8 +239,8 @@ async fn a_session_elsewhere_that_is_watched_is_explained() {
 #[tokio::test]
 async fn a_key_that_is_not_set_is_named_when_the_server_wants_one() {
     for (engine, base, path) in [
-        ("openai/x", "OPENAI_BASE_URL", "/chat/completions"),
-        ("openai-responses/x", "OPENAI_BASE_URL", "/responses"),
+        ("openai/x", "OPENAI_BASE_URL", "/v1/chat/completions"),
+        ("openai-responses/x", "OPENAI_BASE_URL", "/v1/responses"),
         ("anthropic/x", "ANTHROPIC_BASE_URL", "/v1/messages"),
     ] {
         let server = Server::routed(vec![(path, vec![vec![json("401 Unauthorized", "{}")]])]).await;
