@@ -48,7 +48,7 @@ fn the_second_opener_may_only_read() {
     let writer = Writer::create(dir.path(), &header()).unwrap();
     let error = Writer::open(writer.path()).unwrap_err();
     assert!(matches!(error, OpenError::InUse { .. }));
-    assert!(error.to_string().contains("only be read"), "{error}");
+    assert!(error.to_string().contains("read it with `jarvis-tui replay"), "{error}");
     assert!(Reader::open(writer.path()).is_ok());
     let path = writer.path().to_owned();
     drop(writer);
