@@ -243,7 +243,8 @@ async fn a_key_that_is_not_set_is_named_when_the_server_wants_one() {
         ("openai-responses/x", "OPENAI_BASE_URL", "/v1/responses"),
         ("anthropic/x", "ANTHROPIC_BASE_URL", "/v1/messages"),
     ] {
-        let server = Server::routed(vec![(path, vec![vec![json("401 Unauthorized", "{}")]])]).await;
+        let refusal = || vec![json("401 Unauthorized", "{}")];
+        let server = Server::routed(vec![(path, vec![refusal(), refusal()])]).await;
         let ran = run(&home(), &["-m", engine, "-p", "hi"], &[(base, &server.url())]).await;
         let key = base.replace("BASE_URL", "API_KEY");
         assert_eq!(ran.code, 4, "{}", ran.err);
