@@ -76,7 +76,7 @@ pub fn list(dir: &Path) -> Result<Listing, OpenError> {
 const LOOKED_THROUGH: u64 = 16 << 20;
 
 /// Goes through the logs of the first of these sessions, several at a time, and returns what is wrong with each; none for
-/// those that are beyond [`LOOKED_THROUGH`].
+/// those that are beyond the first 16 MiB of all.
 ///
 /// A log that another program has open may end in half a line for an instant: that is no damage.
 pub fn damage(sessions: &[Summary]) -> Vec<Option<Damage>> {

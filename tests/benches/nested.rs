@@ -275,9 +275,9 @@ fn main() {
         if let Some(size) = size {
             let text = text(size);
             if only_streamed {
-                stream(&text)
+                stream(&text);
             } else {
-                once(&text)
+                once(&text);
             }
             continue;
         }
