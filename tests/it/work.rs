@@ -336,6 +336,25 @@ fn a_row_of_a_table_costs_the_same_however_many_came_before() {
 }
 
 #[test]
+fn rows_that_lack_most_of_their_cells_lay_out_a_bounded_number_of_them_a_frame() {
+    const ROW: &str = "|b|\n";
+    for columns in [8, 20, 100, 127] {
+        let mut session = Session::new(8);
+        let message = session.open(&format!("{}|\n{}|\n", "|a".repeat(columns), "|-".repeat(columns)));
+        let mut view = TranscriptView::new();
+        work(&session, &mut view, 100);
+        for frame in 0..100 {
+            session.say(&message, &ROW.repeat(100));
+            let work = work(&session, &mut view, 100);
+            let cells = work.bytes_laid_out as usize / ROW.len() * columns;
+            // Of two parts at most, and of the head.
+            assert!(cells <= 40_000, "{columns} columns, frame {frame}: {cells} cells");
+            assert!(work.bytes_split <= 10_000, "{columns} columns, frame {frame}: {work:?}");
+        }
+    }
+}
+
+#[test]
 fn a_spinner_lays_nothing_out() {
     let mut session = Session::new(8);
     session.event(AgentEvent::TurnStarted { turn: "t".into(), parent: None });

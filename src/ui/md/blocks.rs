@@ -15,7 +15,7 @@ use std::borrow::Cow;
 
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag};
 
-use super::long_table::{self, LongTable};
+use super::long_table::LongTable;
 use super::syntax::Syntax;
 use super::{nesting, options};
 
@@ -256,9 +256,7 @@ impl Splitter {
                 PieceKind::Item(lead) => BlockKind::Item { number: lead.number },
                 _ => BlockKind::Flow,
             };
-            if matches!(piece.kind, PieceKind::Table)
-                && (self.table.is_some() || end - piece.at >= long_table::PART_BYTES)
-            {
+            if matches!(piece.kind, PieceKind::Table) {
                 self.take_rows(text, piece.at, end);
                 if let Some(table) = self.table {
                     if next.is_some() || ends_blank(text, window) || (last && whole) {
@@ -271,8 +269,7 @@ impl Splitter {
                     continue;
                 }
             }
-            if end - piece.at > MOST_BYTES {
-                let cut = cut_point(text, piece.at);
+            if let Some(cut) = cut_point(text, piece.at, end) {
                 self.emit(text, piece.at, cut, kind);
                 self.start = cut;
                 self.lead = None;
@@ -366,8 +363,8 @@ impl Splitter {
     /// Takes parts off a table while it is long enough. What is left of it begins at `self.start`.
     fn take_rows(&mut self, text: &str, at: usize, end: usize) {
         self.start = at;
-        while let Some(cut) = long_table::cut(text, self.start, end, MOST_BYTES) {
-            let Some(mut table) = self.table.or_else(|| LongTable::at(text, at)) else { return };
+        let Some(mut table) = self.table.or_else(|| LongTable::at(text, at)) else { return };
+        while let Some(cut) = table.cut(text, self.start, end, MOST_BYTES) {
             if self.start == table.head {
                 table.sample = cut;
             }

@@ -2,8 +2,12 @@
 //!
 //! Not for laying out. The invariant: where a table is cut depends on its text alone, not on how it came in.
 
+use super::table::columns;
+
 /// A table that is longer is cut into parts of about this size, at the ends of rows.
-pub(super) const PART_BYTES: usize = 8 * 1024;
+const PART_BYTES: usize = 8 * 1024;
+/// Nor has a part more cells than about this, those included that a short row lacks: they are laid out like others.
+const PART_CELLS: usize = 8 * 1024;
 /// A head that is longer would be read too often.
 const LONGEST_HEAD: usize = 2 * 1024;
 
@@ -16,30 +20,39 @@ pub(super) struct LongTable {
     pub(super) body: usize,
     /// Where its first part ends, which says how wide its columns are.
     pub(super) sample: usize,
+    /// The most rows of a part, its head not counted.
+    rows: usize,
 }
 
 impl LongTable {
     /// Looks at the table that starts there; none where it can't be cut.
     pub(super) fn at(text: &str, head: usize) -> Option<Self> {
         let bytes = text.as_bytes().get(head..)?;
-        let body = memchr::memchr_iter(b'\n', bytes.get(..LONGEST_HEAD).unwrap_or(bytes)).nth(1)?;
-        Some(Self { head, body: head + body + 1, sample: head })
+        let mut ends = memchr::memchr_iter(b'\n', bytes.get(..LONGEST_HEAD).unwrap_or(bytes));
+        let (names, rule) = (head + ends.next()? + 1, head + ends.next()? + 1);
+        let rows = PART_CELLS / columns(text.get(names..rule)?);
+        Some(Self { head, body: rule, sample: head, rows: rows.max(1) })
     }
 
     /// Returns what makes a table of rows that stand alone.
     pub(super) fn lead(self, text: &str) -> &str {
         text.get(self.head..self.body).unwrap_or("")
     }
-}
 
-/// Returns where the rows from `start` on are cut, if there are enough of them before `end`.
-pub(super) fn cut(text: &str, start: usize, end: usize, most: usize) -> Option<usize> {
-    let rows = text.as_bytes().get(start..end)?;
-    let rest = rows.get(PART_BYTES - 1..most.min(rows.len())).filter(|rest| !rest.is_empty())?;
-    match memchr::memchr(b'\n', rest) {
-        Some(at) => Some(start + PART_BYTES + at),
-        None if rows.len() >= most => Some(text.floor_char_boundary(start + most)),
-        None => None,
+    /// Returns where the rows from `start` on are cut, if there are enough of them before `end`.
+    pub(super) fn cut(self, text: &str, start: usize, end: usize, most: usize) -> Option<usize> {
+        let rows = text.as_bytes().get(start..end)?;
+        let lines = self.rows + if start == self.head { 2 } else { 0 };
+        let part = rows.get(..PART_BYTES).unwrap_or(rows);
+        if let Some(at) = memchr::memchr_iter(b'\n', part).nth(lines - 1) {
+            return Some(start + at + 1);
+        }
+        let rest = rows.get(PART_BYTES - 1..most.min(rows.len())).filter(|rest| !rest.is_empty())?;
+        match memchr::memchr(b'\n', rest) {
+            Some(at) => Some(start + PART_BYTES + at),
+            None if rows.len() >= most => Some(text.floor_char_boundary(start + most)),
+            None => None,
+        }
     }
 }
 
@@ -47,6 +60,7 @@ pub(super) fn cut(text: &str, start: usize, end: usize, most: usize) -> Option<u
 mod tests {
     use std::fmt::Write as _;
 
+    use super::PART_CELLS;
     use crate::ui::md::{BlockKind, Splitter};
 
     fn table(rows: usize) -> String {
@@ -77,6 +91,32 @@ mod tests {
             }
             let joined: String = whole.stable().iter().map(|block| block.source(&text)).collect();
             assert_eq!(joined.replace('\n', ""), text.replace('\n', ""));
+        }
+    }
+
+    #[test]
+    fn parts_of_a_table_with_short_rows_have_few_cells_however_they_come() {
+        for columns in [8, 30, 100, 127] {
+            let head = "|a".repeat(columns) + "|\n" + &"|-".repeat(columns) + "|\n";
+            for row in ["|b|\n", "b\n", "|b|c|\n"] {
+                let text = format!("{head}{}\nAfter.\n", row.repeat(40_000 / row.len()));
+                let whole = Splitter::split(&text);
+                let (after, parts) = whole.stable().split_last().unwrap();
+                assert_eq!((after.kind, after.source(&text)), (BlockKind::Flow, "After.\n"));
+                for part in parts {
+                    let BlockKind::Rows { first, .. } = part.kind else { panic!("{part:?}") };
+                    let rows = part.source(&text).lines().count() - if first { 2 } else { 0 };
+                    assert!(rows > 0 && rows * columns <= PART_CELLS, "{rows} rows of {columns} columns");
+                }
+                let mut splitter = Splitter::default();
+                for at in (0..text.len()).step_by(501) {
+                    splitter.advance(&text[..at]);
+                    assert!(whole.stable().starts_with(splitter.stable()), "{columns} {row:?} at {at}");
+                }
+                splitter.finish(&text);
+                assert_eq!(splitter.stable(), whole.stable());
+                assert!(splitter.bytes_read() < text.len() as u64 * 12, "{columns} {row:?} {}", splitter.bytes_read());
+            }
         }
     }
 

@@ -10,12 +10,14 @@ use std::ops::Range;
 
 use pulldown_cmark::{Event, Parser, Tag};
 
-use super::options;
+use super::{options, table};
 
 /// Quotes and items that one line may begin inside each other.
 const DEEPEST: usize = 100;
 /// Columns of a table: no screen has room for more.
 pub(super) const MOST_COLUMNS: usize = 128;
+/// A table with so many columns has wide rows: what they lack is made up for by the parser, cell by cell.
+pub(super) const WIDE: usize = 8;
 /// Of a line with so many marks, which are that part of it, none say what block it is but those in front.
 const DENSE: usize = 24;
 const DENSITY: usize = 32;
@@ -65,8 +67,17 @@ fn literal(source: &str) -> Vec<Range<usize>> {
 pub(super) fn structure(source: &str) -> Cow<'_, str> {
     let mut out: Option<Vec<u8>> = None;
     let mut at = 0;
+    let mut before = "";
     for line in source.split_inclusive('\n') {
         let mark = too_much(line);
+        if mark.is_none()
+            && let Some((names, rule)) = narrow(before, line)
+        {
+            let all = out.get_or_insert_with(|| source.as_bytes().to_vec());
+            fill(all.get_mut(at - before.len() + names..at), b'x');
+            fill(all.get_mut(at + rule..at + line.len()), b'-');
+        }
+        before = line;
         if mark.is_some() || is_dense(line) {
             let all = out.get_or_insert_with(|| source.as_bytes().to_vec());
             if let Some(byte) = mark.and_then(|mark| all.get_mut(at + mark)) {
@@ -80,6 +91,33 @@ pub(super) fn structure(source: &str) -> Cow<'_, str> {
     }
     // Only ASCII was changed, to ASCII.
     out.and_then(|bytes| String::from_utf8(bytes).ok()).map_or(Cow::Borrowed(source), Cow::Owned)
+}
+
+/// Returns from where on the names of a wide table and the rule below them may hold no bars: two columns are left. None
+/// if it is no such table for sure.
+fn narrow(names: &str, rule: &str) -> Option<(usize, usize)> {
+    let start = |line: &str| line.len() - line.trim_start_matches([' ', '\t', '>']).len();
+    let line = rule.get(start(rule)..)?.trim_end();
+    if !table::is_rule(line) || table::columns(line) < WIDE || names.contains('\\') {
+        return None;
+    }
+    let cells = line.strip_prefix('|').unwrap_or(line);
+    let whole = cells.strip_suffix('|').unwrap_or(cells).split('|').all(|cell| cell.contains('-'));
+    let row = names.get(start(names)..)?.trim_end();
+    // Behind the mark of an item a bar may be the first of its line, or not.
+    let marked = row.starts_with(['-', '+', '*']) || row.starts_with(|first: char| first.is_ascii_digit());
+    if !whole || marked || table::columns(row) != table::columns(line) {
+        return None;
+    }
+    let behind = |row: &str| row.bytes().skip(1).position(|byte| byte == b'|').map(|at| at + 2);
+    Some((start(names) + behind(row)?, start(rule) + behind(line)?))
+}
+
+/// Puts another mark for bars.
+fn fill(bytes: Option<&mut [u8]>, with: u8) {
+    for byte in bytes.into_iter().flatten().filter(|byte| **byte == b'|') {
+        *byte = with;
+    }
 }
 
 /// Returns where the first mark of a line stands that opens more than may be open.
@@ -296,6 +334,17 @@ mod tests {
     }
 
     #[test]
+    fn what_the_rows_of_a_wide_table_lack_is_no_work_for_finding_blocks() {
+        for (before, edge) in [("", "|"), ("> ", "|"), ("", "")] {
+            let (names, rule) = (edge.to_owned() + &"a|".repeat(90) + "a", edge.to_owned() + &"-|".repeat(90) + "-");
+            let row = format!("{before}|b|\n");
+            let text = format!("{before}{names}\n{before}{rule}\n{}", row.repeat(1000));
+            let (events, _) = work(&structure(&text));
+            assert!(events <= 10 * 1000, "{before:?} {edge:?}: {events} events");
+        }
+    }
+
+    #[test]
     fn blocks_stay_where_they_are() {
         let row = "[".repeat(40);
         for text in [
@@ -304,6 +353,17 @@ mod tests {
             format!("<!-- {row}\n{row} -->\n\n{row}\n<![CDATA[ {row}\n\n{row}]]>\n\nb\n"),
             format!("|a|b|\n|-|-|\n|{row}|`|`|\n\nx\n"),
             format!("|a{row}\\|b\\|c|d|\n|-|-|\n|a|b|\n"),
+            format!("{}\n{}\nb\n|b|c|d|\n\nx\n", "|a".repeat(9), "|-".repeat(9)),
+            format!("x\n{}|\n{}:|\n|b|\n# x\n\nx\n", "|a".repeat(20), "|--".repeat(20)),
+            format!("a{}\n-{}\nb\n\nx\n", "|a".repeat(9), "|-".repeat(9)),
+            format!("> {}|\n> {}|\n> b\nc\n\nx\n", "|a".repeat(9), "|-".repeat(9)),
+            format!("- {}|\n  {}|\n  b\n\n1. {}\n   {}\n", "|a".repeat(9), "|-".repeat(9), "a|".repeat(9), "-|".repeat(9)),
+            // No tables: names that are too few, a column without a rule, a rule in code.
+            format!("{}|\n{}|\nb\n\nx\n", "|a".repeat(9), "|-".repeat(10)),
+            format!("{}|\n{}||-|\nb\n\nx\n", "|a".repeat(12), "|-".repeat(10)),
+            format!("2. {}|\n{}|\nb\n\nx\n", "|a".repeat(9), "|-".repeat(10)),
+            format!("a\n2. {}|\n{}|\nb\n\nx\n", "|a".repeat(9), "|-".repeat(10)),
+            format!("```\n{}|\n{}|\n```\nx\n", "|a".repeat(9), "|-".repeat(9)),
             format!("x\n\n[^a-note-with-a-long-name]: {row}\n\n[a link with a long name]: /{}\n\nx\n", "*_".repeat(20)),
         ] {
             let starts = |text: &str| {

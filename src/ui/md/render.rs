@@ -159,9 +159,11 @@ fn lay_rows(rows: &str, sample: &str, first: bool, setting: Setting<'_>) -> Laid
         writer.table
     };
     let table = if first { read(rows) } else { read(&[head, rows].concat()) };
-    let measure = if first { None } else { read(sample) };
     let Some(table) = table else { return lay_block(rows, BlockKind::Flow, setting) };
     let mut page = Page::new(setting.width);
+    // Columns that can't stand side by side need not be measured.
+    let measured = !first && table::may_fit(table.alignments.len(), page.room());
+    let measure = if measured { read(sample) } else { None };
     table::lay_part(&mut page, &table, measure.as_ref().unwrap_or(&table), first);
     page.finish()
 }

@@ -9,7 +9,7 @@ use crate::text::wrap::wrap;
 use crate::ui::lines::laid::{Column, Flow, Page, Side};
 use crate::ui::theme::{Face, Role};
 
-pub(super) use cells::with_all_cells;
+pub(super) use cells::{columns, is_rule, with_all_cells};
 
 /// A table as it was read: the first row is the head.
 #[derive(Debug, Default)]
@@ -50,12 +50,17 @@ pub(super) fn lay_part(page: &mut Page, table: &Table, measure: &Table, first: b
     }
 }
 
+/// Returns whether so many columns may stand side by side.
+pub(super) fn may_fit(columns: usize, room: usize) -> bool {
+    columns + 3 * columns.saturating_sub(1) <= room
+}
+
 /// Returns the columns' widths, or none where they can't stand side by side.
 fn widths(table: &Table, columns: usize, room: usize) -> Option<Vec<usize>> {
-    let room = room.checked_sub(3 * columns.checked_sub(1)?)?;
-    if room < columns {
+    if columns == 0 || !may_fit(columns, room) {
         return None;
     }
+    let room = room - 3 * (columns - 1);
     let mut natural = vec![1; columns];
     let mut least = vec![1; columns];
     for row in &table.rows {

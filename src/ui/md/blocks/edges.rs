@@ -2,8 +2,13 @@
 //!
 //! Not for what a piece is.
 
+use crate::ui::md::nesting::WIDE;
+use crate::ui::md::table::{columns, is_rule};
+
 /// Longer blocks are cut, at the end of a line, so that no text makes a token expensive.
 pub(super) const MOST_BYTES: usize = 64 * 1024;
+/// Nor has a block more cells of tables: whole rows of that length have no more, but rows may lack nearly all of theirs.
+const MOST_CELLS: usize = MOST_BYTES / 2;
 /// What the parser is given at once. A block of the longest kind fits, and what follows it; what is cut off is read again.
 const WINDOW: usize = MOST_BYTES + MOST_BYTES / 4;
 
@@ -25,13 +30,40 @@ pub(super) fn window_end(text: &str, start: usize, end: usize) -> usize {
 }
 
 /// Returns where a block that is too long is cut: after a line, else after a word, else anywhere between characters.
-pub(super) fn cut_point(text: &str, start: usize) -> usize {
+pub(super) fn cut_point(text: &str, start: usize, end: usize) -> Option<usize> {
     let full = start + MOST_BYTES;
+    let block = text.get(start..text.floor_char_boundary(end.min(full))).unwrap_or("");
+    if let Some(cut) = full_of_cells(block).map(|at| start + at).filter(|cut| *cut < end) {
+        return Some(cut);
+    }
+    if end <= full {
+        return None;
+    }
     let bytes = text.as_bytes().get(start..full).unwrap_or(&[]);
     if let Some(at) = memchr::memrchr(b'\n', bytes).or_else(|| memchr::memrchr(b' ', bytes)) {
-        return start + at + 1;
+        return Some(start + at + 1);
     }
-    floor_boundary(text, full)
+    Some(floor_boundary(text, full))
+}
+
+/// Returns the end of the line with which a block has as many cells of wide tables as it may have.
+fn full_of_cells(block: &str) -> Option<usize> {
+    let (mut at, mut cells, mut wide) = (0, 0, 0);
+    for line in block.split_inclusive('\n') {
+        at += line.len();
+        let row = line.trim_start_matches([' ', '\t', '>']).trim_end();
+        if row.is_empty() {
+            wide = 0;
+        } else if is_rule(row) {
+            wide = Some(columns(row)).filter(|columns| *columns >= WIDE).unwrap_or(0);
+        } else {
+            cells += wide;
+        }
+        if cells >= MOST_CELLS {
+            return Some(at);
+        }
+    }
+    None
 }
 
 fn floor_boundary(text: &str, mut at: usize) -> usize {

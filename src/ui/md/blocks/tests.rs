@@ -96,3 +96,26 @@ fn endless_lines_and_blank_floods_stay_cheap() {
         assert!(splitter.stable().iter().all(|block| (block.end - block.start) as usize <= MOST_BYTES));
     }
 }
+
+#[test]
+fn a_block_around_a_table_of_short_rows_is_cut_before_it_has_too_many_cells() {
+    let columns = 100;
+    let names = format!("a name long enough {}", "|a name long enough".repeat(columns - 1));
+    let rule = "|-".repeat(columns);
+    // In a quote, in an item, and below names that are too long to be read for each part.
+    for (first, other) in [("> ", "> "), ("x\n- y\n\n  ", "  "), ("", "")] {
+        let row = format!("{other}|b|\n");
+        let text = format!("{first}{names}\n{other}{rule}\n{}\nAfter.\n", row.repeat(5000));
+        let whole = Splitter::split(&text);
+        let cut = whole.stable().iter().find(|block| block.source(&text).contains("|b|")).unwrap();
+        let rows = cut.source(&text).matches("|b|").count();
+        assert!((300..=64 * 1024 / 2 / columns + 1).contains(&rows), "{first:?}: {rows} rows");
+        let mut splitter = Splitter::default();
+        for at in (0..text.len()).step_by(701) {
+            splitter.advance(&text[..at]);
+            assert!(whole.stable().starts_with(splitter.stable()), "{first:?} at {at}");
+        }
+        splitter.finish(&text);
+        assert_eq!(splitter.stable(), whole.stable());
+    }
+}

@@ -50,14 +50,25 @@ fn may_have_too_many(source: &str) -> bool {
     let mut columns = None;
     for line in source.lines() {
         let row = line.trim_start_matches([' ', '\t', '>']).trim_end();
-        let is_rule = row.contains('-') && row.bytes().all(|byte| b"|:- \t".contains(&byte));
-        if is_rule {
+        if is_rule(row) {
             columns = Some(cells(&bars(row), row));
         } else if columns.is_some_and(|columns| cells(&bars(row), row) > columns) {
             return true;
         }
     }
     false
+}
+
+/// Returns whether a line, less what stands around it, can be the one below the names of a table.
+pub(in crate::ui::md) fn is_rule(row: &str) -> bool {
+    // Most lines end here: with another mark.
+    row.bytes().all(|byte| b"|:- \t".contains(&byte)) && row.contains('-')
+}
+
+/// Returns how many columns a row has: at least one.
+pub(in crate::ui::md) fn columns(row: &str) -> usize {
+    let row = row.trim();
+    cells(&bars(row), row)
 }
 
 /// Returns where the bars of a row stand that have no backslash before them.
