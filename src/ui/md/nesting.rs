@@ -357,7 +357,13 @@ mod tests {
             format!("x\n{}|\n{}:|\n|b|\n# x\n\nx\n", "|a".repeat(20), "|--".repeat(20)),
             format!("a{}\n-{}\nb\n\nx\n", "|a".repeat(9), "|-".repeat(9)),
             format!("> {}|\n> {}|\n> b\nc\n\nx\n", "|a".repeat(9), "|-".repeat(9)),
-            format!("- {}|\n  {}|\n  b\n\n1. {}\n   {}\n", "|a".repeat(9), "|-".repeat(9), "a|".repeat(9), "-|".repeat(9)),
+            format!(
+                "- {}|\n  {}|\n  b\n\n1. {}\n   {}\n",
+                "|a".repeat(9),
+                "|-".repeat(9),
+                "a|".repeat(9),
+                "-|".repeat(9)
+            ),
             // No tables: names that are too few, a column without a rule, a rule in code.
             format!("{}|\n{}|\nb\n\nx\n", "|a".repeat(9), "|-".repeat(10)),
             format!("{}|\n{}||-|\nb\n\nx\n", "|a".repeat(12), "|-".repeat(10)),
