@@ -170,8 +170,8 @@ fn only_files_of_the_folder_are_read() {
         (&there, "outside"),
         ("/dev/zero", "outside"),
         ("none.png", "no such file"),
-        ("sub", "no file"),
-        ("pipe.png", "no file"),
+        ("sub", "not a file"),
+        ("pipe.png", "not a file"),
         ("large.png", "larger"),
         ("a\0b", "no such file"),
     ] {
