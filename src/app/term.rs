@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::fs::File;
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::panic;
@@ -18,6 +18,8 @@ use crossterm::terminal;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpgrp, getsid};
 use tokio::signal::unix::{self, SignalKind};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::screen::Screen;
 
@@ -162,8 +164,9 @@ const ENDING: &[Signal] = &[
 
 /// The signals that concern the terminal.
 pub struct Signals {
-    ending: Vec<(unix::Signal, u8)>,
-    stop: unix::Signal,
+    told: mpsc::Receiver<Told>,
+    /// Waits for all of them: who asks at every token asks one channel, not each signal.
+    _waiting: JoinSet<()>,
     /// Our own request to the process group comes back to us once.
     own: bool,
 }
@@ -176,25 +179,33 @@ impl Signals {
             let code = 128 + number as u8;
             Ok((unix::signal(SignalKind::from_raw(number))?, code))
         });
-        Ok(Self {
-            ending: ending.collect::<io::Result<_>>()?,
-            stop: unix::signal(SignalKind::from_raw(Signal::SIGTSTP as i32))?,
-            own: false,
-        })
+        let mut ending = ending.collect::<io::Result<Vec<_>>>()?;
+        let mut stop = unix::signal(SignalKind::from_raw(Signal::SIGTSTP as i32))?;
+        // Signals that come while one waits to be taken are kept as the system keeps them: once each.
+        let (tell, told) = mpsc::channel(1);
+        let mut waiting = JoinSet::new();
+        waiting.spawn(async move {
+            loop {
+                let one = tokio::select! {
+                    biased;
+                    code = ended(&mut ending) => Told::Quit(code),
+                    Some(()) = stop.recv() => Told::Suspend,
+                };
+                if tell.send(one).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { told, _waiting: waiting, own: false })
     }
 
     /// Waits for the next one. Cancel-safe.
     pub async fn next(&mut self) -> Told {
         loop {
-            tokio::select! {
-                biased;
-                code = ended(&mut self.ending) => return Told::Quit(code),
-                Some(()) = self.stop.recv() => {
-                    if std::mem::take(&mut self.own) {
-                        continue;
-                    }
-                    return Told::Suspend;
-                }
+            match self.told.recv().await {
+                Some(Told::Suspend) if std::mem::take(&mut self.own) => {}
+                Some(told) => return told,
+                None => return pending().await,
             }
         }
     }
