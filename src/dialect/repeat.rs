@@ -70,9 +70,9 @@ const LEAST: usize = 4;
 /// The rule: a piece that begins with the whole text so far and is longer is held back. If the next piece does the same
 /// to it, the pieces are cumulative from then on and only what is new of each is told; any other piece shows that the
 /// one held back was a piece like all others. If none follows, the piece is a repetition where it says again what came
-/// in two pieces or more, unless that is shorter than four bytes or itself one thing said several times ("ha" and "haha"
-/// are laughter). Behind a single piece it is a piece: two are too few to tell, unless the server says that the second
-/// is the last. There a text that merely equals what was said is not even held back.
+/// in two pieces or more besides blanks, unless that is shorter than four bytes or itself one thing said several times
+/// ("ha" and "haha" are laughter). Behind a single piece it is a piece: two are too few to tell, unless the server says
+/// that the second is the last. There a text that merely equals what was said is not even held back.
 ///
 /// Costs no more than the piece is long: a text is compared only with pieces that are at least as long as it.
 #[derive(Debug, Default)]
@@ -80,7 +80,8 @@ pub(super) struct Pieces {
     said: String,
     /// Bytes said; more than are kept of a text that is too long to be compared.
     size: usize,
-    count: usize,
+    /// Pieces that were more than blanks: only of those two make a text that a third can repeat.
+    inked: usize,
     /// Pieces that are held back, joined, and where the last of them begins.
     held: String,
     last: usize,
@@ -106,12 +107,12 @@ impl Pieces {
             return self.after_held(&piece).into();
         }
         // Two pieces are the least that a third can repeat; a longer one may repeat a single one.
-        let may_repeat = match self.count {
-            0 => false,
-            1 => piece.len() > self.size,
+        let may_repeat = match self.inked {
+            _ if self.size == 0 => false,
+            0 | 1 => piece.len() > self.size,
             _ => piece.len() >= self.size && self.size >= LEAST,
         };
-        if may_repeat && self.is_begun_by(&piece) && (self.count == 1 || !is_periodic(&self.said)) {
+        if may_repeat && self.is_begun_by(&piece) && (self.inked < 2 || !is_periodic(&self.said)) {
             self.held.push_str(&piece);
             self.last = 0;
             return Cow::Borrowed("");
@@ -144,7 +145,7 @@ impl Pieces {
         }
         let is_one = self.last == 0;
         let last = held.get(std::mem::take(&mut self.last)..).unwrap_or_default();
-        if is_one && (self.count < 2 || self.said.len() < LEAST || is_periodic(&self.said)) {
+        if is_one && (self.inked < 2 || self.said.len() < LEAST || is_periodic(&self.said)) {
             self.add(&held);
             return held;
         }
@@ -254,7 +255,7 @@ impl Pieces {
         if piece.is_empty() {
             return;
         }
-        self.count += 1;
+        self.inked += usize::from(!piece.trim().is_empty());
         let kept = !self.is_over() && self.size.saturating_add(piece.len()) <= MOST;
         self.size = self.size.saturating_add(piece.len());
         if kept {
@@ -374,6 +375,7 @@ mod tests {
             &["x = 1", "\n", "x = 1\n", "y"],
             &["", "Hello", "", "!"],
             &["\n", "\n\n", "text"],
+            &["\n\n", "the same line\n", "\n\nthe same line\n"],
         ] {
             assert_eq!(told(pieces), pieces.concat(), "{pieces:?}");
         }

@@ -37,7 +37,7 @@ use jarvis_tui::net::sse::Frames;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::encoders::{acts, ends, published, turn as made};
+use crate::encoders::{acts, ends, published, says_all_again, turn as made};
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
@@ -520,6 +520,7 @@ proptest! {
     #[test]
     fn any_legal_turn_is_understood(acts in acts(), end in ends()) {
         let mut facts = made(acts, end.as_ref());
+        prop_assume!(!says_all_again(&facts));
         // An end that is taken back looks like another call over the bridge.
         let mut over = HashSet::new();
         facts.retain(|fact| !matches!(fact, AgentEvent::ToolCallFinished { call, .. } if !over.insert(call.clone())));

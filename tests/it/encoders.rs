@@ -507,6 +507,17 @@ pub(crate) fn ends() -> impl Strategy<Value = Option<TurnEnd>> {
 }
 
 /// Makes a legal turn of it.
+/// Whether a piece of text says all again that was said before it: nothing tells that from a server that repeats itself.
+pub(crate) fn says_all_again(facts: &[AgentEvent]) -> bool {
+    let mut said = String::new();
+    facts.iter().any(|fact| {
+        let AgentEvent::TextDelta { text, .. } = fact else { return false };
+        let again = !said.trim().is_empty() && text.trim_start().starts_with(said.trim());
+        said.push_str(text);
+        again
+    })
+}
+
 pub(crate) fn turn(acts: Vec<Act>, end: Option<&TurnEnd>) -> Vec<AgentEvent> {
     let mut facts = vec![opened(), AgentEvent::TurnStarted { turn: "t".into(), parent: None }];
     let mut sealer = Sealer::new();
@@ -624,6 +635,7 @@ proptest! {
     #[test]
     fn any_legal_turn_is_understood(acts in acts(), end in ends()) {
         let facts = turn(acts, end.as_ref());
+        prop_assume!(!says_all_again(&facts));
         for spoken in SPOKEN {
             let wire = bytes(&frames(&mut *(spoken.encode)(), &facts), spoken.framing);
             let events = decode(spoken, [&wire[..]]);
