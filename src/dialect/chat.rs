@@ -143,9 +143,15 @@ impl Chat {
     fn delta(&mut self, delta: Delta<'_>, is_last: bool, marked: bool, out: &mut Vec<AgentEvent>) {
         self.reason(&delta, marked, out);
         self.has_deltas |= delta.content.some().is_some();
+        // What one voice held back was said before the other spoke.
+        if delta.content.some().is_some_and(|text| !text.is_empty()) {
+            let rest = self.refusal.settle();
+            self.refuse(rest, out);
+        }
         self.say(delta.content.text, is_last, marked, out);
         let refusals = [delta.refusal.0, delta.content.refusal];
         if let Some(refusal) = refusals.into_iter().flatten().find(|text| !text.is_empty()) {
+            self.settle_text(out);
             let text = self.refusal.take(refusal, marked).into_owned();
             self.refuse(text, out);
         }
