@@ -21,7 +21,7 @@ pub struct History {
     open: HashMap<MessageId, usize>,
     calls: HashMap<CallId, (usize, String)>,
     in_turn: bool,
-    /// The last turn's prompt was too long for the model and is no part of the conversation.
+    /// The last turn's prompt was refused and is no part of the conversation.
     left_out: bool,
     /// Engine and model that answer now.
     speaker: Option<(String, String)>,
@@ -217,8 +217,9 @@ impl History {
             Past::User { .. } | Past::Tool { .. } => true,
         });
         // Sent again with every later prompt, it would be refused again.
-        let too_long = matches!(end, TurnEnd::Failed(fault) if fault.kind == FaultKind::ContextTooLong);
-        self.left_out = too_long && turn.iter().all(|entry| matches!(entry, Past::User { .. })) && !turn.is_empty();
+        self.left_out = matches!(end, TurnEnd::Failed(fault) if is_refused(fault.kind))
+            && turn.iter().all(|entry| matches!(entry, Past::User { .. }))
+            && !turn.is_empty();
         if self.left_out {
             turn.clear();
         }
@@ -232,6 +233,11 @@ impl History {
         self.open.clear();
         self.calls.clear();
     }
+}
+
+/// Tells whether what was sent is the reason. A missing key or a server that is down is not.
+fn is_refused(kind: FaultKind) -> bool {
+    matches!(kind, FaultKind::ContextTooLong | FaultKind::BadRequest | FaultKind::Refused)
 }
 
 fn weight(entry: &Past) -> u64 {
@@ -424,24 +430,31 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_that_was_too_long_for_the_model_leaves_the_conversation() {
-        let too_long = || TurnEnd::Failed(Fault::new(FaultKind::ContextTooLong, "x"));
-        let mut history = fold(&turn("t1", "first", TurnEnd::Completed));
-        let before = history.entries().to_vec();
-        let refused = [
-            AgentEvent::TurnStarted { turn: "t2".into(), parent: None },
-            AgentEvent::UserMessage { message: "u2".into(), text: "x".repeat(9000) },
-            AgentEvent::TurnFinished { turn: "t2".into(), end: too_long() },
-        ];
-        for event in &refused {
-            history.observe(event);
+    fn a_prompt_that_was_refused_leaves_the_conversation() {
+        let failed = |kind| TurnEnd::Failed(Fault::new(kind, "x"));
+        let answered = fold(&turn("t1", "first", TurnEnd::Completed));
+        for (kind, leaves) in [
+            (FaultKind::ContextTooLong, true),
+            (FaultKind::BadRequest, true),
+            (FaultKind::Refused, true),
+            (FaultKind::Auth, false),
+            (FaultKind::Network, false),
+        ] {
+            let mut history = answered.clone();
+            for event in [
+                AgentEvent::TurnStarted { turn: "t2".into(), parent: None },
+                AgentEvent::UserMessage { message: "u2".into(), text: "x".repeat(9000) },
+                AgentEvent::TurnFinished { turn: "t2".into(), end: failed(kind) },
+            ] {
+                history.observe(&event);
+            }
+            assert_eq!(history.entries() == answered.entries(), leaves, "{kind:?}");
+            assert_eq!((history.take_left_out(), history.take_left_out()), (leaves, false), "{kind:?}");
         }
-        assert_eq!(history.entries(), before);
-        assert!(history.take_left_out() && !history.take_left_out());
         // What was answered in part stays: its results are needed.
-        let mut answered = running_turn(&["1"]);
-        answered.push(AgentEvent::TurnFinished { turn: "t1".into(), end: too_long() });
-        let mut history = fold(&answered);
+        let mut partly = running_turn(&["1"]);
+        partly.push(AgentEvent::TurnFinished { turn: "t1".into(), end: failed(FaultKind::ContextTooLong) });
+        let mut history = fold(&partly);
         assert!(!history.entries().is_empty() && !history.take_left_out());
     }
 

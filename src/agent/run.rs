@@ -56,6 +56,8 @@ pub struct Agent {
     switching: Option<BoxFuture<'static, Result<EngineChoice, String>>>,
     /// The server is asked what it tells of the model. Likewise.
     describing: Option<BoxFuture<'static, Option<Description>>>,
+    /// It was asked at least once.
+    is_prepared: bool,
     offers: Option<Offers>,
     offered: u32,
     errands: errand::Errands,
@@ -122,6 +124,7 @@ impl Agent {
             overhead,
             switching: None,
             describing: None,
+            is_prepared: false,
             offers,
             offered: 0,
             errands: errand::Errands::default(),
@@ -177,6 +180,7 @@ impl Agent {
             Command::SetMode { mode } => self.set_mode(mode).await,
             Command::SetModel { model } => self.set_model(model),
             Command::Revoke { pattern } => self.revoke(&pattern).await,
+            Command::Prepare => self.prepare(),
             Command::Prompt { .. }
             | Command::GoOn
             | Command::SendQueued
@@ -211,6 +215,7 @@ impl Agent {
                 self.choice = choice;
                 self.say_opened().await;
                 self.meet_model().await;
+                self.prepare();
             }
             Err(text) => {
                 self.emit(AgentEvent::Noticed { level: Level::Error, code: "model".into(), text }).await;
@@ -239,6 +244,7 @@ impl Agent {
             dialect: None,
             logged: std::collections::HashMap::new(),
         };
+        self.prepare();
         self.perform(steps, &mut running).await;
         let mut closed = false;
         while !running.machine.is_over() {
@@ -300,7 +306,8 @@ impl Agent {
             Command::SetModel { model } => return self.set_model(model),
             Command::Revoke { pattern } => return self.revoke(&pattern).await,
             Command::Cancel => Input::Cancel,
-            Command::Prompt { .. }
+            Command::Prepare
+            | Command::Prompt { .. }
             | Command::GoOn
             | Command::SendQueued
             | Command::Unqueue { .. }

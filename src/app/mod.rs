@@ -155,6 +155,8 @@ struct Loop<'a> {
     restored: Option<String>,
     /// What stands in the composer is to be sent.
     has_prompt: bool,
+    /// The session knows that a prompt is being written.
+    is_prepared: bool,
     burst: Burst,
     /// Since when frames are measured, while their figures are shown.
     measuring: Option<Instant>,
@@ -225,6 +227,7 @@ impl<'a> Loop<'a> {
             },
             restored: draft,
             has_prompt: prompt.is_some(),
+            is_prepared: false,
             burst: Burst::default(),
             measuring: None,
             around: Surroundings::read(),
@@ -477,6 +480,9 @@ impl<'a> Loop<'a> {
             self.replies_until = None;
         }
         for input in inputs {
+            if matches!(input, Input::Key(_) | Input::Paste(_)) {
+                self.prepare();
+            }
             match self.chat.input(input, now, self.clock.now(now)) {
                 None => {}
                 Some(Ask::Redraw) => {
@@ -555,6 +561,15 @@ impl<'a> Loop<'a> {
         self.old = live.hub.last();
         self.live = live;
         (self.facts_open, self.weather_open) = (true, true);
+        self.is_prepared = false;
+    }
+
+    /// Tells the session once that somebody types.
+    fn prepare(&mut self) {
+        if !std::mem::replace(&mut self.is_prepared, true) && self.live.caps.prompt {
+            // Nothing is lost with it.
+            let _ = self.live.commands.try_send(Command::Prepare);
+        }
     }
 
     fn run_effects(&mut self) -> io::Result<()> {

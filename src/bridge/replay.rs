@@ -135,6 +135,7 @@ impl Player {
             }
             // A replay has nobody to tell.
             Command::Speed { .. }
+            | Command::Prepare
             | Command::Prompt { .. }
             | Command::GoOn
             | Command::SendQueued

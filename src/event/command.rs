@@ -12,6 +12,8 @@ pub enum Command {
     Prompt {
         text: String,
     },
+    /// A prompt is being written: what it would wait for may begin. Nothing depends on it.
+    Prepare,
     /// Answer what was said so far, without a new message. Does nothing while a turn runs.
     GoOn,
     /// Take a queued prompt back, by its number in [`super::Queued`].

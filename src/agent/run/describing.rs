@@ -16,14 +16,22 @@ pub(super) async fn next(offers: &mut Option<Offers>) -> Option<String> {
 }
 
 impl Agent {
-    /// Says what the person should know of a model that was just chosen, and begins to ask its server about it.
+    /// Says what the person should know of a model that was just chosen. Its server is asked about it when a prompt is
+    /// begun: a program that only stands open connects to nobody.
     pub(super) async fn meet_model(&mut self) {
         self.describing = None;
-        self.describe_model();
+        self.is_prepared = false;
         for (code, text) in std::mem::take(&mut self.choice.warnings) {
             self.emit(AgentEvent::Noticed { level: Level::Warn, code: code.into(), text }).await;
         }
         self.say_no_tools().await;
+    }
+
+    /// Begins what the next prompt would wait for.
+    pub(super) fn prepare(&mut self) {
+        if !std::mem::replace(&mut self.is_prepared, true) {
+            self.describe_model();
+        }
     }
 
     /// Begins to ask the server about its model, unless it told already.
@@ -71,11 +79,12 @@ impl Agent {
         self.emit(AgentEvent::Noticed { level: Level::Info, code, text }).await;
     }
 
-    /// A prompt that the model's window can't hold would make every later one fail as well.
+    /// A prompt that was refused would make every later one fail as well.
     pub(super) async fn say_left_out(&mut self) {
         if self.history.take_left_out() {
-            let text = "that prompt was taken out of the conversation, so that a shorter one can be answered";
-            self.emit(AgentEvent::Noticed { level: Level::Info, code: "left_out".into(), text: text.into() }).await;
+            let text = "that prompt was refused, so it is not sent again with the next one";
+            self.emit(AgentEvent::Noticed { level: Level::Info, code: "prompt_left_out".into(), text: text.into() })
+                .await;
         }
     }
 }

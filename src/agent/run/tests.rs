@@ -628,6 +628,29 @@ async fn the_first_prompt_waits_for_what_the_server_tells_of_its_model() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_is_asked_about_its_model_once_a_prompt_is_begun() {
+    let first = engine("a", vec![]);
+    let mut described = choice(&first);
+    let asked = Arc::new(Lock::new(0));
+    let count = asked.clone();
+    described.describe = Some(Arc::new(move || {
+        *count.lock().unwrap() += 1;
+        Box::pin(async { Some(Description { window: Some(2048), takes_tools: None }) })
+    }));
+    let give = |setup: &mut AgentSetup| setup.choice = Box::pin(async { Ok(described) });
+    let mut bench = Bench::of(&first, &[], Mode::Full, Arc::new(|_| Box::pin(std::future::pending())), give);
+    bench.until(|event| matches!(event, AgentEvent::SessionOpened { window: None, .. })).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(*asked.lock().unwrap(), 0);
+    bench.commands.send(Command::Prepare).await.unwrap();
+    bench.until(|event| matches!(event, AgentEvent::SessionOpened { window: Some(2048), .. })).await;
+    bench.commands.send(Command::Prepare).await.unwrap();
+    bench.prompt("one").await;
+    bench.end().await;
+    assert_eq!(*asked.lock().unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_could_not_tell_yet_is_asked_again_after_the_turn() {
     let first = engine("a", vec![]);
     let mut described = choice(&first);
@@ -675,7 +698,7 @@ async fn a_prompt_that_was_refused_as_too_long_is_not_sent_again_with_the_next()
     let mut bench = Bench::simple(&first, &[], Mode::Full);
     bench.prompt("far too long").await;
     bench.end().await;
-    bench.until(|event| matches!(event, AgentEvent::Noticed { code, .. } if code == "left_out")).await;
+    bench.until(|event| matches!(event, AgentEvent::Noticed { code, .. } if code == "prompt_left_out")).await;
     bench.prompt("hi").await;
     assert_eq!(bench.end().await, TurnEnd::Completed);
     let asked = first.asked.lock().unwrap();

@@ -79,6 +79,8 @@ impl Post {
 
     async fn wish(&mut self, wish: Command) {
         match wish {
+            // The agent over there prepares for those who sit there; an older one would not know the word.
+            Command::Prepare => {}
             Command::Unqueue { id } if id >= Queued::HERE => {
                 self.waiting.retain(|queued| queued.id != id);
                 self.say_waiting().await;

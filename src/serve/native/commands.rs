@@ -58,7 +58,7 @@ fn check(state: &State, room: &Room, wish: &Command) -> Result<(), Refused> {
             able(caps.prompt, "the mode can't be changed here")?;
             state.check_mode(*mode)
         }
-        Command::GoOn | Command::SendQueued | Command::Unqueue { .. } => {
+        Command::Prepare | Command::GoOn | Command::SendQueued | Command::Unqueue { .. } => {
             able(caps.prompt, "this session takes no prompts")
         }
         Command::Decide { .. } => able(caps.decide, "nothing can be decided here"),
