@@ -102,6 +102,11 @@ pub fn unsent(queue: &[Queued], draft: String) -> String {
 }
 
 impl Save {
+    /// Whether both go to the same file.
+    pub fn is_of_same(&self, other: &Self) -> bool {
+        self.state.path(Part::Draft) == other.state.path(Part::Draft)
+    }
+
     /// Writes the file; the error says where.
     pub fn run(self) -> Result<(), String> {
         let saved =

@@ -1,14 +1,15 @@
 //! What the store asks for, done: at most one task an effect, and its result comes back as a message.
 //!
 //! Not here: what an effect means for the state (`store`). Invariant: every task belongs to the one [`JoinSet`]; one
-//! that panics is told, not lost.
+//! that panics is told, not lost. What is kept for later runs is written one after another, in the order it came.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::{self, JoinError, JoinSet};
 
 use super::clipboard::{self, Surroundings};
 use super::draft::Save;
@@ -38,9 +39,39 @@ pub enum Done {
     Nothing,
 }
 
+/// Something to keep for the next run.
+enum Write {
+    Draft(Save),
+    Prompts(PathBuf, Vec<String>),
+}
+
+impl Write {
+    /// Whether nothing of this is left once the other is written.
+    fn is_replaced_by(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::Draft(old), Self::Draft(new)) if old.is_of_same(new))
+    }
+
+    fn run(self) -> Done {
+        match self {
+            Self::Draft(save) => match save.run() {
+                Ok(()) => Done::Nothing,
+                Err(why) => Done::Report(Report::Failed { what: "keeping the draft".into(), why }),
+            },
+            Self::Prompts(path, prompts) => match history::append(&path, &prompts) {
+                Ok(()) => Done::Nothing,
+                Err(error) => failed("keeping the prompt", &path, &error),
+            },
+        }
+    }
+}
+
 /// Runs effects.
 pub struct Effects<'a> {
     tasks: JoinSet<Done>,
+    /// The task that writes.
+    writing: Option<task::Id>,
+    /// What is written after it.
+    unwritten: VecDeque<Write>,
     list_models: ListModels<'a>,
     new_session: Option<NewSession<'a>>,
     history: Option<PathBuf>,
@@ -48,12 +79,35 @@ pub struct Effects<'a> {
 
 impl<'a> Effects<'a> {
     pub fn new(list_models: ListModels<'a>, new_session: Option<NewSession<'a>>, history: Option<PathBuf>) -> Self {
-        Self { tasks: JoinSet::new(), list_models, new_session, history }
+        let (tasks, unwritten) = (JoinSet::new(), VecDeque::new());
+        Self { tasks, writing: None, unwritten, list_models, new_session, history }
     }
 
     /// Waits for the next result; none while nothing runs. Cancel-safe.
     pub async fn next(&mut self) -> Option<Done> {
-        Some(self.tasks.join_next().await?.unwrap_or_else(|error| lost(&error)))
+        let (id, done) = match self.tasks.join_next_with_id().await? {
+            Ok(ended) => ended,
+            Err(error) => (error.id(), lost(&error)),
+        };
+        if self.writing == Some(id) {
+            self.writing = None;
+            self.write_next();
+        }
+        Some(done)
+    }
+
+    fn write(&mut self, write: Write) {
+        self.unwritten.retain(|waiting| !waiting.is_replaced_by(&write));
+        self.unwritten.push_back(write);
+        self.write_next();
+    }
+
+    fn write_next(&mut self) {
+        if self.writing.is_none()
+            && let Some(write) = self.unwritten.pop_front()
+        {
+            self.writing = Some(self.tasks.spawn_blocking(|| write.run()).id());
+        }
     }
 
     pub fn list_models(&mut self) {
@@ -146,26 +200,30 @@ impl<'a> Effects<'a> {
     }
 
     pub fn keep_history(&mut self, prompts: Vec<String>) {
-        let Some(path) = self.history.clone() else { return };
-        self.tasks.spawn_blocking(move || match history::append(&path, &prompts) {
-            Ok(()) => Done::Nothing,
-            Err(error) => failed("keeping the prompt", &path, &error),
-        });
+        if let Some(path) = self.history.clone() {
+            self.write(Write::Prompts(path, prompts));
+        }
     }
 
     pub fn keep_draft(&mut self, save: Save) {
-        self.tasks.spawn_blocking(move || match save.run() {
-            Ok(()) => Done::Nothing,
-            Err(why) => Done::Report(Report::Failed { what: "keeping the draft".into(), why }),
-        });
+        self.write(Write::Draft(save));
     }
 
-    /// Waits for what is being written; what only reads is dropped.
+    /// Waits for what is to be written; what only reads is dropped.
     pub async fn finish(mut self) {
         self.history = None;
-        let wait = async { while self.tasks.join_next().await.is_some() {} };
         // A new session or a list of models may hang on a network; a line in a file doesn't.
-        _ = tokio::time::timeout(std::time::Duration::from_millis(200), wait).await;
+        let enough = tokio::time::sleep(std::time::Duration::from_millis(200));
+        tokio::pin!(enough);
+        loop {
+            tokio::select! {
+                biased;
+                done = self.next() => if done.is_none() {
+                    return;
+                },
+                () = &mut enough, if self.writing.is_none() => return,
+            }
+        }
     }
 }
 
@@ -197,7 +255,7 @@ async fn copy_in_tmux(
 }
 
 async fn to_file(folder: PathBuf, text: String) -> Result<PathBuf, Done> {
-    match tokio::task::spawn_blocking(move || clipboard::to_file(&folder, &text)).await {
+    match task::spawn_blocking(move || clipboard::to_file(&folder, &text)).await {
         Ok(Ok(path)) => Ok(path),
         Ok(Err(error)) => Err(Done::Report(Report::Failed { what: "copying".into(), why: error.to_string() })),
         Err(error) => Err(lost(&error)),
@@ -238,6 +296,8 @@ fn lost(error: &JoinError) -> Done {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::draft::Draft;
+    use crate::assemble::{Claim, Part, SessionState};
 
     fn effects(history: Option<PathBuf>) -> Effects<'static> {
         let model = ModelChoice { name: "offline/offline".into(), remark: String::new() };
@@ -277,6 +337,27 @@ mod tests {
         second.load_history();
         let Some(Done::History(prompts)) = second.next().await else { panic!("no history") };
         assert_eq!(prompts, ["hello"]);
+    }
+
+    #[tokio::test]
+    async fn drafts_are_written_one_after_another_and_the_newest_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut draft = Draft::new(folder.path().to_owned(), Claim::sole("s1".into()), String::new());
+        let mut effects = effects(Some(folder.path().join("history.jsonl")));
+        for text in ["a", "ab", "abc"] {
+            effects.keep_draft(draft.settle(text.into()).unwrap());
+        }
+        effects.keep_history(vec!["one".into()]);
+        effects.keep_history(vec!["two".into()]);
+        assert_eq!((effects.tasks.len(), effects.unwritten.len()), (1, 3), "the newest draft and two prompts wait");
+        draft.follow(&"s2".into());
+        effects.keep_draft(draft.settle("other".into()).unwrap());
+        assert_eq!(effects.unwritten.len(), 4, "another session's draft replaces none");
+        effects.finish().await;
+        let kept =
+            |session: &str| SessionState::new(folder.path(), &session.into()).load::<String>(Part::Draft).unwrap();
+        assert_eq!((kept("s1").as_deref(), kept("s2").as_deref()), (Some("abc"), Some("other")));
+        assert_eq!(history::load(&folder.path().join("history.jsonl")).unwrap(), ["one", "two"]);
     }
 
     #[tokio::test]
