@@ -5,7 +5,7 @@
 
 mod claim;
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -104,7 +104,7 @@ impl SessionState {
             found => found.map_err(failed)?,
         };
         let file = File::open(&path).map_err(failed)?;
-        if !is_ours(&file, &path).map_err(failed)? {
+        if !is_of(nix::unistd::geteuid().as_raw(), &file, &path).map_err(failed)? {
             return Err(StateError::Foreign { path });
         }
         let mut bytes = Vec::new();
@@ -157,16 +157,13 @@ impl SessionState {
     }
 }
 
-/// Whether only the owner of the folder could have written the file: what it grants must be the person's own.
-fn is_ours(file: &File, path: &Path) -> io::Result<bool> {
+/// Whether only this user could have written the file: what it grants must be the person's own.
+fn is_of(user: u32, file: &File, path: &Path) -> io::Result<bool> {
     let folder = path.parent().map(fs::metadata).transpose()?;
     let link = fs::symlink_metadata(path)?;
     let file = file.metadata()?;
-    let is_closed = |mode: u32| mode & 0o022 == 0;
-    Ok(file.is_file()
-        && !link.is_symlink()
-        && is_closed(file.mode())
-        && folder.is_none_or(|folder| folder.uid() == file.uid() && is_closed(folder.mode())))
+    let is_closed = |facts: &Metadata| facts.uid() == user && facts.mode() & 0o022 == 0;
+    Ok(file.is_file() && !link.is_symlink() && is_closed(&file) && folder.as_ref().is_none_or(is_closed))
 }
 
 #[cfg(test)]
@@ -208,6 +205,19 @@ mod tests {
             assert_eq!(state.load::<String>(Part::Draft).unwrap(), None);
             assert_eq!(fs::read(state.path(Part::Draft).with_extension("unreadable")).unwrap(), bytes);
         }
+    }
+
+    #[test]
+    fn what_belongs_to_another_user_does_not_count_though_the_folder_is_theirs_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = state(dir.path());
+        state.save(Part::Grants, &["shell"]).unwrap();
+        let path = state.path(Part::Grants);
+        let file = File::open(&path).unwrap();
+        let owner = file.metadata().unwrap().uid();
+        assert!(is_of(owner, &file, &path).unwrap());
+        assert!(!is_of(owner + 1, &file, &path).unwrap());
+        assert_eq!(owner, nix::unistd::geteuid().as_raw(), "what this program saves is its user's");
     }
 
     #[test]
