@@ -9,6 +9,7 @@
 //! j ⏸ s        j was meant: "s" is text
 //! o k          o opens the list of links, k comes too soon to choose one: "ok" is text
 //! o ⏸ b ⏎      b is chosen, and Enter opens it
+//! o ⏸ z        z chooses nothing of three links: "oz" is text
 //! ```
 
 use std::time::{Duration, Instant};
@@ -30,13 +31,18 @@ const SOON: Duration = Duration::from_millis(350);
 pub(super) struct Stray {
     text: String,
     last: Option<Instant>,
+    /// The first was typed into a list that another key had opened.
+    in_list: bool,
 }
 
 impl Stray {
-    /// Adds a letter. After a pause it begins anew, unless `whole`: something that the run opened is still open.
-    pub(super) fn push(&mut self, c: char, whole: bool, now: Instant) {
-        if !whole && !self.within(PAUSE, now) {
+    /// Adds a letter. After a pause it begins anew, unless something that the run opened is still open.
+    pub(super) fn push(&mut self, c: char, in_list: bool, now: Instant) {
+        if (!in_list || self.in_list) && !self.within(PAUSE, now) {
             self.text.clear();
+        }
+        if self.text.is_empty() {
+            self.in_list = in_list;
         }
         self.text.push(c);
         self.last = Some(now);
@@ -96,8 +102,6 @@ impl Chat {
                 self.stray.push(c, false, now);
                 !Mode::ALL.iter().any(|mode| mode.name().starts_with(c.to_ascii_lowercase()))
             }
-            // What opened by itself or by another key is none of our business.
-            Some(_) if self.stray.is_empty() => return false,
             Some(Overlay::Links { links, .. }) => {
                 let chooses = links::nth(c).is_some_and(|nth| nth < links.len()) || c == links::COPY;
                 self.stray.push(c, true, now);
@@ -107,6 +111,8 @@ impl Chat {
                 self.stray.push(c, true, now);
                 soon || !self.ui.transcript.has_letter(c)
             }
+            // What else opened by itself or by another key is none of our business.
+            Some(_) if self.stray.is_empty() => return false,
             Some(Overlay::Raw { .. } | Overlay::Help { .. }) => {
                 self.stray.push(c, true, now);
                 goes_on && (soon || c != links::COPY)

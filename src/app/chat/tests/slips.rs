@@ -90,6 +90,56 @@ fn what_is_typed_over_a_pane_arrives_whole_and_does_nothing() {
 }
 
 #[test]
+fn what_is_typed_into_a_list_that_another_key_opened_is_text_from_the_first_letter_that_chooses_nothing() {
+    let lists = [
+        (Action::OpenLinks { item: None }, &["hello", "bring it", "no, not yet", "42", "zebra"][..]),
+        // A letter that stands on a block copies it at once.
+        (Action::OpenBlocks, &["42", "1 of them"]),
+    ];
+    for (open, texts) in lists {
+        for gap in [20, 100] {
+            for &text in texts {
+                let mut rig = Rig::answered();
+                rig.chat.update(Msg::Do(open.clone()));
+                rig.draw();
+                assert!(rig.chat.store.focus.top().is_some());
+                rig.types(text, gap);
+                assert_eq!((rig.effects(), rig.chat.store.focus.top()), (vec![], None), "{text}, {gap} ms");
+                assert_eq!(rig.text(), text, "{open:?}, {gap} ms");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_letter_that_chose_in_a_list_is_no_text_after_a_pause() {
+    let mut rig = Rig::answered();
+    rig.chat.update(Msg::Do(Action::OpenLinks { item: None }));
+    rig.types("b", 100);
+    assert!(matches!(rig.chat.store.focus.top(), Some(Overlay::Links { selected: Some(1), .. })));
+    rig.wait(1500);
+    rig.types("so", 100);
+    assert_eq!((rig.text().as_str(), rig.effects()), ("so", vec![]));
+}
+
+#[test]
+fn what_is_typed_into_a_list_over_an_ask_answers_nothing() {
+    for text in ["yes please", "no", "always", "1"] {
+        let mut rig = Rig::answered();
+        rig.turn();
+        rig.ask_about("c1", Some("shell(echo*)"));
+        rig.draw();
+        rig.drawn();
+        rig.wait(1000);
+        rig.chat.update(Msg::Do(Action::OpenLinks { item: None }));
+        rig.types(text, 100);
+        assert_eq!(rig.effects(), [], "{text}");
+        rig.press(&["enter"]);
+        assert!(!rig.effects().iter().any(|effect| matches!(effect, Effect::Send(Command::Decide { .. }))), "{text}");
+    }
+}
+
+#[test]
 fn letters_that_were_meant_for_the_pane_are_no_text() {
     let mut rig = Rig::answered();
     rig.go(Pane::Transcript);
