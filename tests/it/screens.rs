@@ -673,6 +673,27 @@ fn an_ask_waits_behind_a_full_composer() {
 }
 
 #[test]
+fn asks_that_wait_are_counted_once_on_a_screen() {
+    let mut scene = approval();
+    scene.call("c2", "m1", "fetch", r#"{"url":"https://example.org/carry"}"#);
+    let ask = Ask {
+        tool: "fetch".into(),
+        risk: Risk::Network,
+        subject: "https://example.org/carry".into(),
+        folder: "/home/ada/engine".into(),
+        detail: String::new(),
+        pattern: None,
+        expires: None,
+    };
+    scene.fact(AgentEvent::ApprovalRequested { call: "c2".into(), ask });
+    for size in [(140, 50), (80, 24)] {
+        let screen = text(&scene.draw(size).0);
+        assert!(screen.contains("1 more"), "{screen}");
+        assert!(!screen.contains("for you") && !screen.contains("1 approval waits"), "{screen}");
+    }
+}
+
+#[test]
 fn a_failed_turn_and_a_full_disk() {
     check("failed", failed);
 }

@@ -56,7 +56,8 @@ type Words = (&'static str, String, Option<(String, &'static str)>, Role);
 fn words(store: &Store, labels: &Labels) -> Option<Words> {
     let session = &store.session;
     let asks = store.hidden_asks();
-    if asks > 0 {
+    // An ask on the screen says itself how many more there are.
+    if asks > 0 && store.shown_ask().is_none() {
         let text = if asks == 1 { "a call waits for you".into() } else { format!("{asks} calls wait for you") };
         return Some(("●", text, Some((labels.open_approval.clone(), "opens it")), Role::Warn));
     }

@@ -52,7 +52,7 @@ fn state(store: &Store, told_above: bool, room: usize) -> Vec<Segment> {
         all.push(Segment::new(2, format!("earlier turns {percent} %"), Role::Info));
     }
     let asks = store.hidden_asks();
-    if asks > 0 && !told_above {
+    if asks > 0 && !told_above && store.shown_ask().is_none() {
         let text = if asks == 1 { "1 approval waits".into() } else { format!("{asks} approvals wait") };
         all.push(Segment::new(1, text, Role::Warn));
     }
