@@ -14,7 +14,7 @@ use super::names::Names;
 use super::turn::Limits;
 use crate::engine::describe::Description;
 use crate::engine::{Beat, Engine, Reply, Request};
-use crate::event::{AgentEvent, CallId, DecidedBy, Fault, Json, Millis, ToolSpec, Tuning, TurnEnd};
+use crate::event::{AgentEvent, CallId, DecidedBy, Fault, Json, Millis, NO_ENGINE, ToolSpec, Tuning, TurnEnd};
 use crate::net::Http;
 use crate::tool::Tool;
 
@@ -129,7 +129,7 @@ impl EngineChoice {
         Self {
             why: fault.message.split("; ").next().unwrap_or_default().to_owned(),
             engine: Arc::new(Unusable(fault)),
-            model: "none".to_owned(),
+            model: NO_ENGINE.to_owned(),
             window: None,
             price: None,
             first_byte: Duration::ZERO,
@@ -148,7 +148,7 @@ struct Unusable(Fault);
 
 impl Engine for Unusable {
     fn name(&self) -> &'static str {
-        "none"
+        NO_ENGINE
     }
 
     fn reply(&self, _: &Request) -> Reply {

@@ -30,6 +30,18 @@ pub use tool::{Ask, DecidedBy, Decision, Outcome, Output, Risk, ToolSpec};
 pub use tuning::Tuning;
 pub use usage::{Usage, estimate_tokens};
 
+/// The engine's name where none could be had.
+pub const NO_ENGINE: &str = "none";
+
+/// Names who answers, for people: `engine/model`, or the engine alone where nobody is asked and so no model is known.
+pub fn who_answers(engine: &str, model: &str) -> String {
+    match (engine, model) {
+        (NO_ENGINE, _) => "no engine".to_owned(),
+        (_, "") => engine.to_owned(),
+        _ => format!("{engine}/{model}"),
+    }
+}
+
 /// Any JSON value.
 pub type Json = serde_json::Value;
 
@@ -436,6 +448,19 @@ mod tests {
 
     fn line(event: AgentEvent) -> String {
         serde_json::to_string(&Envelope { seq: Seq(7), at: Millis(12), event }).unwrap()
+    }
+
+    #[test]
+    fn an_engine_that_could_not_be_had_has_no_model() {
+        let cases = [
+            (("offline", "guide"), "offline/guide"),
+            (("remote", ""), "remote"),
+            ((NO_ENGINE, NO_ENGINE), "no engine"),
+            ((NO_ENGINE, ""), "no engine"),
+        ];
+        for ((engine, model), name) in cases {
+            assert_eq!(who_answers(engine, model), name);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::assemble::{House, Listed};
 use crate::config::{self, Files, Loaded};
+use crate::event::who_answers;
 use crate::text::address::{without_credentials, without_password};
 use crate::text::clean::one_line;
 
@@ -60,7 +61,7 @@ pub fn list_sessions(house: &House, all: bool, as_json: bool) -> anyhow::Result<
             one_line(session.id.as_str(), 80),
             local_time(session.modified),
             size(session.bytes),
-            one_line(&format!("{}/{}", session.engine, session.model), 24),
+            one_line(&who_answers(&session.engine, &session.model), 24),
             one_line(&without_credentials(title), 60)
         );
         if all {

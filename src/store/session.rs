@@ -1,6 +1,6 @@
 //! What is known about the session as a whole: who answers, what it may do, whether it works, how the line is.
 
-use crate::event::{AgentEvent, Caps, Millis, Mode, TurnId, Weather};
+use crate::event::{AgentEvent, Caps, Millis, Mode, TurnId, Weather, who_answers};
 
 use super::msg::ModelChoice;
 
@@ -64,9 +64,9 @@ impl Phase {
 }
 
 impl Opened {
-    /// Returns `engine/model`, or the engine alone where nobody is asked and so no model is known.
+    /// Returns who answers, in words.
     pub fn name(&self) -> String {
-        if self.model.is_empty() { self.engine.clone() } else { format!("{}/{}", self.engine, self.model) }
+        who_answers(&self.engine, &self.model)
     }
 }
 
