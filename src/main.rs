@@ -202,6 +202,7 @@ async fn chat(chat: cli::Chat, loaded: Loaded, paths: Paths, folder: PathBuf) ->
             prompt: Some(prompt),
             from: live.hub.last(),
             source: "agent",
+            shared: false,
             timeout: chat.printing.timeout,
             opened: None,
             explain: false,
@@ -249,7 +250,7 @@ async fn attached(attach: &cli::Attach, loaded: Loaded, paths: Paths, folder: Pa
         );
         return Err(Wrong(text).into());
     }
-    let Attached { live, past, opened, models, remarks } = house.attach(attach, prompt.is_some()).await?;
+    let Attached { live, past, opened, models, remarks, shared } = house.attach(attach, prompt.is_some()).await?;
     if prints {
         for remark in &remarks {
             complain(remark);
@@ -262,6 +263,7 @@ async fn attached(attach: &cli::Attach, loaded: Loaded, paths: Paths, folder: Pa
             prompt,
             // A session's log in a file is played.
             source: if live.caps.seek { "replay" } else { "remote" },
+            shared,
             timeout: attach.printing.timeout,
             explain: attach.explain,
         };
@@ -312,8 +314,16 @@ async fn play(replay_args: cli::Replay, loaded: Loaded, paths: Paths, folder: Pa
     if replay_args.headless || !on_terminal {
         let live = house.print(&replay_args.file)?;
         let format = format_of(replay_args.format());
-        let run =
-            Run { format, prompt: None, from: Seq(0), source: "replay", timeout: None, opened: None, explain: false };
+        let run = Run {
+            format,
+            prompt: None,
+            from: Seq(0),
+            source: "replay",
+            shared: false,
+            timeout: None,
+            opened: None,
+            explain: false,
+        };
         return Ok(headless::run(live, run).await?);
     }
     let options = replay::Options {
@@ -431,6 +441,7 @@ async fn sessions(command: Sessions, house: House) -> anyhow::Result<u8> {
                     prompt: None,
                     from: Seq(0),
                     source: "replay",
+                    shared: false,
                     timeout: None,
                     opened: None,
                     explain: false,

@@ -53,6 +53,8 @@ pub struct Attached {
     pub models: Models,
     /// What the person should know of the way to it.
     pub remarks: Vec<String>,
+    /// Others may ask things in the same session.
+    pub shared: bool,
 }
 
 /// Lists what `/model` can offer.
@@ -277,7 +279,7 @@ impl House {
                 setup.system.clear();
             }
         });
-        Ok(Attached { live, past: Seq(0), opened: None, models, remarks: Vec::new() })
+        Ok(Attached { live, past: Seq(0), opened: None, models, remarks: Vec::new(), shared: false })
     }
 
     /// Mirrors a session of another `jarvis-tui`. Returns once its past was told, or says why it can't be had.
@@ -346,7 +348,7 @@ impl House {
                 aim.name
             )
         });
-        Ok(Attached { live, past, opened, models, remarks: explained.into_iter().collect() })
+        Ok(Attached { live, past, opened, models, remarks: explained.into_iter().collect(), shared: true })
     }
 }
 

@@ -8,6 +8,7 @@ pub mod output;
 pub mod stdin;
 pub mod unsaved;
 
+mod asked;
 mod held;
 mod show;
 mod tally;
@@ -20,7 +21,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::bridge::{Delivery, Live, session};
+use crate::bridge::{Delivery, Live, Published, session};
 use crate::config::units;
 use crate::event::{
     AgentEvent, CallId, Command, Envelope, Fault, FaultKind, Level, LinkState, Outcome, Role, Seq, TextKind, TurnEnd,
@@ -28,6 +29,7 @@ use crate::event::{
 };
 use crate::text::clean::one_line;
 
+use asked::{Asked, Stop};
 use held::Held;
 use output::{Unwritten, for_people, say};
 pub use show::show;
@@ -35,6 +37,9 @@ pub use tally::{Tally, exit_code};
 
 /// Exit code when all went well but for the log: it can't be written, or was removed under the program.
 pub const NOT_SAVED: u8 = 8;
+
+/// How long a prompt that is taken back may take to leave the queue of a session elsewhere.
+const TAKEN_BACK: Duration = Duration::from_secs(3);
 
 /// What goes to stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +60,8 @@ pub struct Run {
     /// Facts after this number are printed: those of this run.
     pub from: Seq,
     pub source: &'static str,
+    /// Others may ask things in the same session.
+    pub shared: bool,
     /// What opened a session that this run only joins.
     pub opened: Option<Envelope>,
     /// Say on stderr what a remote was taken for, and why.
@@ -77,6 +84,12 @@ pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
     let mut weather = live.weather.clone();
     let mut subscription = live.hub.subscribe(run.from);
     let watching = run.prompt.is_none();
+    let mut there = live.weather.clone();
+    let mut asked = match &run.prompt {
+        None => Asked::nothing(),
+        Some(text) if run.shared => Asked::among_others(text, &there.borrow_and_update().queue),
+        Some(_) => Asked::alone(),
+    };
     if let Some(text) = run.prompt
         && live.commands.send(Command::Prompt { text }).await.is_err()
     {
@@ -86,12 +99,24 @@ pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
     let deadline = run.timeout.map(|limit| Instant::now() + limit);
     let mut batch = Vec::new();
     let mut asked_to_stop = false;
+    let mut leave_at = None;
+    let mut there_open = true;
     let mut interrupts = Interrupts::new();
-    // A resumed session may first close what its last run left open; that is not our turn.
-    let mut began = watching;
+    // Of the turn that began last, as long as it may be somebody else's.
+    let mut started: Option<Arc<Published>> = None;
     let mut saved = Saved::new(&live);
     let mut held = Held::default();
     loop {
+        let stop = if asked_to_stop { asked.stop(&there.borrow_and_update().queue) } else { Stop::Wait };
+        match stop {
+            Stop::Send(command) => _ = live.commands.send(command).await,
+            Stop::Leave => {
+                printer.say("· the prompt was taken back");
+                tally.left();
+                break;
+            }
+            Stop::Wait => {}
+        }
         let open = tokio::select! {
             biased;
             () = interrupts.next() => {
@@ -105,7 +130,7 @@ pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
                     tally.cancelled();
                     break;
                 }
-                let _ = live.commands.send(Command::Cancel).await;
+                leave_at = Some(Instant::now() + TAKEN_BACK);
                 continue;
             }
             () = until(deadline), if !asked_to_stop => {
@@ -114,7 +139,16 @@ pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
                 let fault = Fault::new(FaultKind::LimitReached, format!("not done after {limit} (--timeout)"));
                 printer.say(&format!("✗ {}", fault.message));
                 tally.failed(fault);
-                let _ = live.commands.send(Command::Cancel).await;
+                leave_at = Some(Instant::now() + TAKEN_BACK);
+                continue;
+            }
+            () = until(leave_at), if asked.is_behind_others() || asked.is_taken_back() => {
+                printer.say("! it is not known whether the prompt was taken back: it may still be answered there");
+                tally.left();
+                break;
+            }
+            changed = there.changed(), if asked_to_stop && there_open => {
+                there_open = changed.is_ok();
                 continue;
             }
             news = saved.news() => {
@@ -126,19 +160,30 @@ pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
                 continue;
             }
             open = subscription.batch(512, &mut batch) => open,
-            why = undelivered(&mut weather), if !watching && !began => {
+            why = undelivered(&mut weather), if !asked.began() => {
                 printer.say(&format!("✗ the prompt did not arrive: {why}"));
                 tally.failed(Fault::new(FaultKind::Network, format!("the prompt did not arrive: {why}")));
                 break;
             }
         };
-        let mut over = false;
         for delivery in batch.drain(..) {
             let Delivery::Fact(fact) = delivery else { continue };
-            began |= matches!(fact.envelope.event, AgentEvent::TurnStarted { .. });
+            asked.observe(&fact.envelope.event);
+            let began = asked.began();
             saved.observe(&fact.envelope, run.source);
             let limit = tally.end().cloned();
-            tally.observe(&fact.envelope);
+            if asked.is_behind_others() {
+                match fact.envelope.event {
+                    AgentEvent::TurnStarted { .. } => started = Some(Arc::clone(&fact)),
+                    AgentEvent::SessionOpened { .. } | AgentEvent::Noticed { .. } => tally.observe(&fact.envelope),
+                    _ => {}
+                }
+            } else {
+                if let Some(started) = started.take() {
+                    tally.observe(&started.envelope);
+                }
+                tally.observe(&fact.envelope);
+            }
             if let Some(TurnEnd::Failed(fault)) = limit
                 && fault.kind == FaultKind::LimitReached
                 && asked_to_stop
@@ -152,10 +197,13 @@ pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
             if let Some(remark) = tally.remark().filter(|_| began) {
                 printer.say(&format!("! {remark}"));
             }
-            over |= !watching && began && matches!(fact.envelope.event, AgentEvent::TurnFinished { .. });
+            // What others ask next is none of this run's.
+            if run.shared && !watching && asked.is_over() {
+                break;
+            }
         }
         printer.lines(&mut held, live.hub.saved())?;
-        if over {
+        if !watching && asked.is_over() {
             break;
         }
         if !open {
@@ -368,6 +416,8 @@ impl Printer {
             return Ok(());
         }
         match &envelope.event {
+            // Of somebody else's turn.
+            _ if !began => {}
             AgentEvent::MessageStarted { role: Role::Assistant, .. } => {
                 (self.message_began, self.spoke) = (true, false);
             }
@@ -438,3 +488,6 @@ impl Printer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

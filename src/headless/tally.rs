@@ -219,6 +219,11 @@ impl Tally {
         self.end = Some(TurnEnd::Cancelled);
     }
 
+    /// Says that nobody waits for the answer any more, unless what ended it is known.
+    pub fn left(&mut self) {
+        self.end.get_or_insert(TurnEnd::Cancelled);
+    }
+
     pub fn notice(&mut self, code: &str, text: &str) {
         match self.notices.iter_mut().find(|(known, _, _)| known == code) {
             Some((_, _, count)) => *count += 1,

@@ -70,7 +70,14 @@ impl House {
             let damage = self.damage_of(path).into_iter().map(|(_, text)| text);
             damage.chain(std::iter::once(played)).collect::<Vec<_>>().join("; ")
         };
-        Ok(Attached { live, past: Seq(0), opened: None, models, remarks: on_screen.then(told).into_iter().collect() })
+        Ok(Attached {
+            live,
+            past: Seq(0),
+            opened: None,
+            models,
+            remarks: on_screen.then(told).into_iter().collect(),
+            shared: false,
+        })
     }
 
     fn follow(
@@ -133,6 +140,6 @@ impl House {
         };
         let live = session::start(setup, feed, &mut self.tasks);
         let models = Models { http: self.http.clone(), target: None, known: Vec::new(), server: None };
-        Attached { live, past: Seq(0), opened: None, models, remarks: Vec::new() }
+        Attached { live, past: Seq(0), opened: None, models, remarks: Vec::new(), shared: false }
     }
 }

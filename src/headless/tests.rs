@@ -1,0 +1,119 @@
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::bridge::hub::{Backlog, Hub, RING_BYTES};
+use crate::event::{Caps, MessageId, Millis, Queued};
+
+/// A session elsewhere that does what a test says.
+struct There {
+    hub: Hub,
+    commands: mpsc::Receiver<Command>,
+    weather: watch::Sender<Weather>,
+    last: Seq,
+}
+
+impl There {
+    fn new() -> (Self, Live) {
+        let hub = Hub::new(Backlog::Memory, RING_BYTES);
+        let (commands, wishes) = mpsc::channel(64);
+        let (weather, watch) = watch::channel(Weather::default());
+        let caps = Caps { prompt: true, decide: true, cancel: true, seek: false };
+        let live = Live { session: "s".into(), caps, hub: hub.clone(), commands, weather: watch };
+        (Self { hub, commands: wishes, weather, last: Seq(0) }, live)
+    }
+
+    fn fact(&mut self, event: AgentEvent) {
+        self.last = self.last.next();
+        let envelope = Envelope { seq: self.last, at: Millis(self.last.0), event };
+        let line = Bytes::from(serde_json::to_vec(&envelope).unwrap());
+        self.hub.publish_one(Published { envelope, line });
+    }
+
+    fn turn(&mut self, prompt: &str) {
+        self.fact(AgentEvent::TurnStarted { turn: "t".into(), parent: None });
+        self.fact(AgentEvent::UserMessage { message: "u".into(), text: prompt.into() });
+    }
+
+    fn end(&mut self, end: TurnEnd) {
+        self.fact(AgentEvent::TurnFinished { turn: "t".into(), end });
+    }
+
+    fn queue(&self, texts: &[&str]) {
+        let queue = (1..).zip(texts).map(|(id, text)| Queued { id, text: (*text).to_owned() }).collect();
+        self.weather.send_modify(|weather| weather.queue = queue);
+    }
+}
+
+/// Asks in a session that others use too, and gives it up after a second.
+fn asking(format: Format) -> Run {
+    Run {
+        format,
+        prompt: Some("ours".into()),
+        from: Seq(0),
+        source: "remote",
+        shared: true,
+        opened: None,
+        explain: false,
+        timeout: Some(Duration::from_secs(1)),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_gives_up_behind_somebody_elses_turn_takes_its_prompt_back_and_cancels_nothing() {
+    let (mut there, live) = There::new();
+    there.turn("theirs");
+    let host = async {
+        assert_eq!(there.commands.recv().await, Some(Command::Prompt { text: "ours".into() }));
+        there.queue(&["ours"]);
+        assert_eq!(there.commands.recv().await, Some(Command::Unqueue { id: 1 }));
+        there.queue(&[]);
+        assert_eq!(there.commands.recv().await, None, "nothing else is wished for");
+    };
+    let (code, ()) = tokio::join!(run(live, asking(Format::Text)), host);
+    assert_eq!(code.ok(), Some(exit_code(&Fault::new(FaultKind::LimitReached, ""))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_gives_up_cancels_its_own_turn() {
+    let (mut there, live) = There::new();
+    let host = async {
+        there.commands.recv().await;
+        there.turn("ours");
+        assert_eq!(there.commands.recv().await, Some(Command::Cancel));
+        there.end(TurnEnd::Cancelled);
+        assert_eq!(there.commands.recv().await, None);
+    };
+    let (code, ()) = tokio::join!(run(live, asking(Format::Text)), host);
+    assert_eq!(code.ok(), Some(exit_code(&Fault::new(FaultKind::LimitReached, ""))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_prompt_of_which_nothing_is_heard_ends_the_run_all_the_same() {
+    let (mut there, live) = There::new();
+    there.turn("theirs");
+    let host = async {
+        there.commands.recv().await;
+        assert_eq!(there.commands.recv().await, None);
+    };
+    let (code, ()) = tokio::join!(run(live, asking(Format::Text)), host);
+    assert_eq!(code.ok(), Some(exit_code(&Fault::new(FaultKind::LimitReached, ""))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_somebody_elses_turn_is_not_the_end_of_ours() {
+    let (mut there, live) = There::new();
+    let host = async {
+        there.commands.recv().await;
+        there.turn("theirs");
+        let fault = Fault::new(FaultKind::Auth, "theirs failed");
+        there.end(TurnEnd::Failed(fault));
+        there.turn("ours");
+        let message: MessageId = "m".into();
+        there.fact(AgentEvent::MessageStarted { message, role: Role::Assistant, parent: None });
+        there.end(TurnEnd::Completed);
+        there.turn("theirs again");
+    };
+    let (code, ()) = tokio::join!(run(live, asking(Format::Text)), host);
+    assert_eq!(code.ok(), Some(0));
+}
