@@ -319,6 +319,7 @@ impl House {
             session,
             hub,
             writer,
+            trouble: self.trouble.clone(),
             after,
             read_only,
             idle: aim.idle,

@@ -12,6 +12,7 @@
 mod tests;
 
 mod post;
+mod saving;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use tokio::time::Instant;
 
 use self::post::{Line, Post, Told};
 use super::hub::Hub;
+use super::session::{RETRY, Trouble};
 use super::{Live, Published};
 use crate::dialect::SseFrame;
 use crate::event::{Caps, Envelope, Fault, FaultKind, LinkState, Millis, Queued, Seq, SessionId, Weather};
@@ -51,6 +53,8 @@ pub struct Mirror {
     pub hub: Hub,
     /// None where no log is kept.
     pub writer: Option<Writer>,
+    /// Told when the log can't be written, when it can again, and when it was removed.
+    pub trouble: Option<Trouble>,
     /// Facts up to here are not asked for.
     pub after: Seq,
     /// Nothing is sent, and what is shown offers nothing.
@@ -89,6 +93,7 @@ pub fn start(mirror: Mirror, tasks: &mut JoinSet<()>) -> Live {
         theirs: Weather::default(),
         ours: Vec::new(),
         trouble: None,
+        rewritten: 0,
         line,
         mirror,
     };
@@ -110,6 +115,8 @@ struct Follower {
     line: watch::Sender<Line>,
     /// Why the log is not whole.
     trouble: Option<String>,
+    /// How often the log was written anew, as far as that was told.
+    rewritten: u32,
 }
 
 /// Why a connection ended.
@@ -214,6 +221,10 @@ impl Follower {
                     None => return Ended::Nobody,
                 },
                 next = body.next() => next,
+                () = tokio::time::sleep(RETRY), if self.is_unsaved() => {
+                    self.retry();
+                    continue;
+                }
                 () = tokio::time::sleep_until(heard + patience), if !self.is_silent() => {
                     if self.caught_up {
                         let since = self.now().since(heard.elapsed().into());
@@ -317,18 +328,9 @@ impl Follower {
         self.clock = (Millis(0), Instant::now());
         if let Some(mut writer) = self.mirror.writer.take() {
             let _ = writer.sync();
-            self.trouble = Some("the session was begun anew elsewhere".to_owned());
+            self.say_saved(Some("the session was begun anew elsewhere".to_owned()));
         }
         self.mirror.hub.renounce();
-    }
-
-    fn log(&mut self, facts: &[Arc<Published>]) {
-        let Some(writer) = &mut self.mirror.writer else { return };
-        let lines: Vec<Bytes> = facts.iter().map(|fact| fact.line.clone()).collect();
-        self.trouble = match writer.append(&lines) {
-            Ok(()) => writer.not_saved(),
-            Err(error) => Some(error.to_string()),
-        };
     }
 
     fn past_told(&mut self) {
@@ -406,12 +408,10 @@ impl Follower {
         self.line.send_if_modified(|now| std::mem::replace(now, line.clone()) != *line);
     }
 
+    /// The log is looked after once more: it may have been removed while nothing happened.
     fn close(mut self) {
-        if let Some(writer) = &mut self.mirror.writer
-            && let Err(error) = writer.sync()
-        {
-            tracing::error!("the log can't be written: {error}");
-            self.weather.send_modify(|weather| weather.not_saved = Some(error.to_string()));
+        if self.last > self.mirror.after {
+            self.retry();
         }
         self.mirror.hub.close();
     }

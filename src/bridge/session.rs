@@ -38,8 +38,11 @@ const OUTBOX: usize = 64;
 /// The code of the notice that the log was removed and written anew.
 pub const REWRITTEN: &str = "log_rewritten";
 
+/// How it begins in words; the path follows.
+pub(super) const REMOVED: &str = "the log was removed while it was in use; it was written anew to";
+
 /// How often a log that couldn't be written is tried again.
-const RETRY: Duration = Duration::from_secs(3);
+pub(super) const RETRY: Duration = Duration::from_secs(3);
 
 /// What a source gives the session.
 pub struct Feed {

@@ -101,6 +101,10 @@ pub struct Weather {
     pub held: bool,
     /// Why new events can't be saved at the moment, if so. Shown for as long as it stands.
     pub not_saved: Option<String>,
+    /// That the log kept here of another program's session was removed and written anew, in words: no fact of that
+    /// session.
+    #[serde(skip)]
+    pub rewritten: Option<String>,
     pub replay: Option<ReplayState>,
     /// What is allowed and denied beside the mode; none where the source doesn't say.
     #[serde(skip_serializing_if = "Option::is_none")]

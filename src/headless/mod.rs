@@ -152,10 +152,7 @@ pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
                 continue;
             }
             news = saved.news() => {
-                match news {
-                    Some(why) => printer.say(&format!("! {why}")),
-                    None => printer.say("· the session is saved again"),
-                }
+                printer.say(&news);
                 printer.lines(&mut held, live.hub.saved())?;
                 continue;
             }
@@ -244,25 +241,36 @@ struct Saved {
     told: Option<String>,
     /// The log was removed under this program.
     removed: bool,
+    /// What was said of that last, where no fact says it.
+    rewritten: Option<String>,
 }
 
 impl Saved {
     fn new(live: &Live) -> Self {
-        Self { weather: live.weather.clone(), open: true, told: None, removed: false }
+        Self { weather: live.weather.clone(), open: true, told: None, removed: false, rewritten: None }
     }
 
     fn now(&self) -> Option<String> {
         self.weather.borrow().not_saved.as_ref().map(|why| format!("this session is not saved: {why}"))
     }
 
-    /// Waits until the log can't be written for another reason than before, which it returns, or has everything again.
-    /// Cancel-safe.
-    async fn news(&mut self) -> Option<String> {
+    /// Waits until the log can't be written for another reason than before, has everything again, or was written anew;
+    /// returns that as a line. Cancel-safe.
+    async fn news(&mut self) -> String {
         loop {
+            let rewritten = self.weather.borrow().rewritten.clone();
+            if rewritten != self.rewritten {
+                self.removed = true;
+                self.rewritten.clone_from(&rewritten);
+                return format!("! {}", rewritten.unwrap_or_default());
+            }
             let now = self.now();
             if now != self.told {
                 self.told.clone_from(&now);
-                return now;
+                return match now {
+                    Some(why) => format!("! {why}"),
+                    None => "· the session is saved again".to_owned(),
+                };
             }
             if !self.open {
                 return std::future::pending().await;

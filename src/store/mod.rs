@@ -173,6 +173,11 @@ impl Store {
                     }
                     self.focus.forget_answers();
                 }
+                if let Some(text) = &weather.rewritten
+                    && weather.rewritten != self.session.weather.rewritten
+                {
+                    self.hint = Some((Level::Warn, text.clone()));
+                }
                 if weather.held {
                     weather.queue.iter().for_each(|queued| self.unanswered.waits(&queued.text));
                 }

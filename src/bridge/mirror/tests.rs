@@ -83,6 +83,7 @@ fn mirror(address: String, read_only: bool) -> Mirror {
         session: SessionId::new("local"),
         hub: Hub::new(Backlog::Memory, RING_BYTES),
         writer: None,
+        trouble: None,
         after: Seq(0),
         read_only,
         idle: Duration::ZERO,
@@ -274,4 +275,54 @@ async fn a_prompt_that_may_have_arrived_is_told_and_not_sent_again() {
     assert!(told.unknown && told.text.is_none(), "{told:?}");
     assert!(weather.borrow().queue.is_empty());
     assert!(requests.recv().await.is_some() && requests.try_recv().is_err());
+}
+
+/// What is told of a mirror's log that `spoil` spoils between two facts.
+async fn heard_of_a_log(spoil: fn(&std::path::Path)) -> (Weather, Vec<String>, usize) {
+    let dir = tempfile::tempdir().unwrap();
+    let sessions = dir.path().join("sessions");
+    let writer = Writer::create(&sessions, &crate::journal::Header::new("s".into(), 0)).unwrap();
+    let path = writer.path().to_owned();
+    let first = format!("{}event: caught-up\ndata: {{}}\n\n: HOLD\n\n", fact(1, opened()));
+    let (address, _asked, server) = server(vec![Some(first)]).await;
+    let place = address.strip_prefix("http://").unwrap().split('/').next().unwrap().to_owned();
+    let mut mirror = mirror(address, false);
+    let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let hears = Arc::clone(&heard);
+    mirror.trouble = Some(Arc::new(move |_: &SessionId, what| hears.lock().unwrap().push(format!("{what:?}"))));
+    mirror.hub = Hub::new(Backlog::Journal(writer.reader()), RING_BYTES);
+    mirror.writer = Some(writer);
+    let mut tasks = JoinSet::new();
+    let live = start(mirror, &mut tasks);
+    let mut weather = live.weather.clone();
+    weather.wait_for(|weather| weather.link == LinkState::Live).await.unwrap();
+    drop(server);
+    weather.wait_for(|weather| weather.link != LinkState::Live).await.unwrap();
+    spoil(&sessions);
+    let (_, _asked, _server) = server_at(&place, vec![Some(format!("{}{}: HOLD\n\n", turn(2), end(3)))]).await;
+    weather.wait_for(|weather| weather.not_saved.is_some() || weather.rewritten.is_some()).await.unwrap();
+    let seen = weather.borrow().clone();
+    let entries = crate::journal::Reader::open(&path).map_or(0, |log| log.read_all().unwrap().entries.len());
+    let heard = heard.lock().unwrap().clone();
+    (seen, heard, entries)
+}
+
+#[tokio::test]
+async fn a_log_that_is_removed_is_told_with_the_next_fact_and_written_anew() {
+    let (weather, heard, entries) = heard_of_a_log(|sessions| std::fs::remove_dir_all(sessions).unwrap()).await;
+    assert!(weather.rewritten.is_some_and(|text| text.starts_with("the log was removed")), "it is on the screen");
+    assert_eq!((weather.not_saved, entries), (None, 3));
+    assert!(heard.len() == 1 && heard[0].starts_with("Anew(\"the log was removed"), "{heard:?}");
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_written_any_more_is_told_with_the_next_fact() {
+    let (weather, heard, _) = heard_of_a_log(|sessions| {
+        std::fs::remove_dir_all(sessions).unwrap();
+        // Nothing can be made where a file is.
+        std::fs::write(sessions, "").unwrap();
+    })
+    .await;
+    assert!(weather.not_saved.is_some_and(|why| why.contains("can't be written anew")) && weather.rewritten.is_none());
+    assert!(heard.len() == 1 && heard[0].starts_with("Not("), "{heard:?}");
 }

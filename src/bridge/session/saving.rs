@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Published, REWRITTEN, Spine, notice};
+use super::{Published, REMOVED, REWRITTEN, Spine, notice};
 use crate::event::{Level, SessionId};
 
 /// What becomes of a session's log.
@@ -28,7 +28,7 @@ impl Spine {
         let lines: Vec<Bytes> = published.iter().map(|fact| fact.line.clone()).collect();
         let trouble = match writer.append(&lines) {
             Ok(()) => writer.not_saved(),
-            Err(error) => Some(error.to_string()),
+            Err(error) => writer.not_saved().or_else(|| Some(error.to_string())),
         };
         self.say_saved(trouble);
     }
@@ -46,7 +46,7 @@ impl Spine {
         if let Some(writer) = &mut self.writer {
             let trouble = match writer.retry().and_then(|()| writer.sync()) {
                 Ok(()) => writer.not_saved(),
-                Err(error) => Some(error.to_string()),
+                Err(error) => writer.not_saved().or_else(|| Some(error.to_string())),
             };
             self.say_saved(trouble);
         }
@@ -65,8 +65,7 @@ impl Spine {
     pub(super) fn tell_rewritten(&mut self) {
         let Some(writer) = &self.writer else { return };
         if std::mem::replace(&mut self.rewritten, writer.rewritten()) != writer.rewritten() {
-            let text =
-                format!("the log was removed while it was in use; it was written anew to {}", writer.path().display());
+            let text = format!("{REMOVED} {}", writer.path().display());
             tracing::error!("{text}");
             self.tell_trouble(Kept::Anew(&text));
             self.say(notice(Level::Warn, REWRITTEN, text));
