@@ -640,7 +640,7 @@ async fn a_server_is_asked_about_its_model_once_a_prompt_is_begun() {
     let give = |setup: &mut AgentSetup| setup.choice = Box::pin(async { Ok(described) });
     let mut bench = Bench::of(&first, &[], Mode::Full, Arc::new(|_| Box::pin(std::future::pending())), give);
     bench.until(|event| matches!(event, AgentEvent::SessionOpened { window: None, .. })).await;
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     assert_eq!(*asked.lock().unwrap(), 0);
     bench.commands.send(Command::Prepare).await.unwrap();
     bench.until(|event| matches!(event, AgentEvent::SessionOpened { window: Some(2048), .. })).await;
