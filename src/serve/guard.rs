@@ -157,13 +157,35 @@ fn one_host(target: &Uri, headers: &HeaderMap) -> Result<(), Refused> {
             return Err(Refused::bad(format!("the request has two {shown} headers")));
         }
     }
-    let named = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let named = headers.get(HOST).map_or(Some(""), |host| host.to_str().ok()).filter(|host| is_one_host(host));
+    let Some(named) = named else {
+        return Err(Refused::bad("the Host header is not one host with or without a port"));
+    };
     match target.authority() {
         Some(authority) if !authority.as_str().eq_ignore_ascii_case(named) => {
             Err(Refused::bad("the address of the request and its Host header name two hosts"))
         }
         _ => Ok(()),
     }
+}
+
+/// Returns whether a Host header is a name or an address, and a port at most (RFC 9112, 3.2): of what else it holds each
+/// program on the way makes something else. It may be empty.
+fn is_one_host(host: &str) -> bool {
+    let (is_name, port) = match host.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(Some((address, port))) => (address.parse::<std::net::Ipv6Addr>().is_ok(), port),
+        Some(None) => return false,
+        None => {
+            let end = host.find(':').unwrap_or(host.len());
+            let (name, port) = host.split_at(end);
+            (name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%".contains(&byte)), port)
+        }
+    };
+    let digits = if port.is_empty() { Some("") } else { port.strip_prefix(':') };
+    is_name
+        && digits.is_some_and(|digits| {
+            digits.is_empty() || digits.parse::<u16>().is_ok_and(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
+        })
 }
 
 /// A name that another's server answers for must not lead a web page here: browsers hold what comes of it for that
@@ -282,6 +304,30 @@ mod tests {
         assert_eq!(asked("/v1/info", &[here, ("origin", "http://a"), ("origin", "http://b")]), Err(400));
         assert_eq!(asked("http://evil.example/v1/info", &[here]), Err(400));
         assert_eq!(asked("http://127.0.0.1:7777/v1/info", &[]), Err(400));
+    }
+
+    #[test]
+    fn a_host_header_holds_one_host_and_a_port_at_most() {
+        let asked = |host: &str| one_host(&"/v1/info".parse().unwrap(), &headers(&[("host", host)]));
+        for host in ["", "localhost", "localhost:", "my_box.lan.:80", "127.0.0.1:7777", "[::1]", "[::1]:7777"] {
+            assert_eq!(asked(host), Ok(()), "{host}");
+        }
+        for host in [
+            "127.0.0.1:1, evil.example",
+            "127.0.0.1,evil.example",
+            "127.0.0.1 evil.example",
+            "127.0.0.1:1:2",
+            "127.0.0.1:port",
+            "127.0.0.1:+1",
+            "127.0.0.1:99999",
+            "[::1].evil.example",
+            "[::1",
+            "[localhost]",
+            "me@127.0.0.1",
+            "127.0.0.1/evil.example",
+        ] {
+            assert_eq!(asked(host).unwrap_err().status, 400, "{host}");
+        }
     }
 
     fn dripping(piece: usize, every: Duration) -> Body {
