@@ -10,17 +10,20 @@
 
 mod edges;
 mod fence;
+mod tags;
 
 use std::borrow::Cow;
 
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag};
 
+use super::html::Raw;
 use super::long_table::LongTable;
 use super::syntax::Syntax;
 use super::{nesting, options};
 
-use edges::{MOST_BYTES, content_end, cut_point, ends_blank, line_start, window_end};
+use edges::{MOST_BYTES, content_end, cut_by_size, cut_point, ends_blank, line_start, window_end};
 use fence::Fence;
+use tags::Tags;
 
 /// A piece of the text that is laid out on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +58,11 @@ pub enum BlockKind {
     },
     /// A table that may still grow. Each new row could move every column, so it is held back.
     OpenTable,
+    /// What a block of tags goes on with that was cut: where its first part left it.
+    Tags {
+        /// It begins inside of this.
+        inside: Option<Raw>,
+    },
     /// Rows of a table that is laid out in parts. Its first part, which has its head, says how wide the columns are.
     Rows {
         first: bool,
@@ -86,6 +94,8 @@ pub struct Splitter {
     tail_is_table: bool,
     /// The table that the tail goes on with.
     table: Option<LongTable>,
+    /// The block of tags that the tail goes on with.
+    tags: Option<Tags>,
     /// The block before was cut, so this one goes on without a gap.
     cut: bool,
     /// From the tail's start up to here there is nothing but white space.
@@ -118,7 +128,10 @@ enum PieceKind {
     Item(Lead),
     /// Tags. Many show nothing, and a block for each would have to be passed over in each frame: those that follow each
     /// other are one, up to [`TAGS_BYTES`].
-    Tags,
+    Tags {
+        /// Its first part was cut off.
+        goes_on: bool,
+    },
     Other,
 }
 
@@ -164,10 +177,11 @@ impl Splitter {
                 BlockKind::Code { first: fence.first, closed: false, indent: fence.indent, syntax: fence.syntax }
             }
             (None, Some(lead)) => BlockKind::Item { number: lead.number },
-            (None, None) => match self.table {
-                Some(table) => rows(table, self.start, true),
-                None if self.tail_is_table => BlockKind::OpenTable,
-                None => BlockKind::Flow,
+            (None, None) => match (self.table, self.tags) {
+                (Some(table), _) => rows(table, self.start, true),
+                (None, Some(tags)) => tags.kind(),
+                (None, None) if self.tail_is_table => BlockKind::OpenTable,
+                (None, None) => BlockKind::Flow,
             },
         };
         Some(self.block(text, self.start, text.len(), kind))
@@ -196,6 +210,9 @@ impl Splitter {
             if self.table.is_some() && begins_blank(text, self.start, end) {
                 self.end_table();
             }
+            if self.tags.is_some_and(Tags::ends_at_blank) && begins_blank(text, self.start, end) {
+                self.end_tags();
+            }
             self.skip_blank(text, end);
             let window = window_end(text, self.start, end);
             let whole = window == end;
@@ -221,7 +238,9 @@ impl Splitter {
             }
             if before == (self.start, self.blocks.len()) && self.fence.is_none() {
                 // Nothing in sight ends it, and looking again would show the same.
-                self.emit(text, self.start, window, BlockKind::Flow);
+                let kind = self.tags.map_or(BlockKind::Flow, Tags::kind);
+                self.emit(text, self.start, window, kind);
+                self.tags = self.tags.map(|tags| tags.behind(text.get(self.start..window).unwrap_or("")));
                 self.start = window;
                 self.lead = None;
                 self.end_table();
@@ -244,6 +263,9 @@ impl Splitter {
             if !matches!(piece.kind, PieceKind::Table) {
                 self.end_table();
             }
+            if !matches!(piece.kind, PieceKind::Tags { goes_on: true }) {
+                self.end_tags();
+            }
             if matches!(piece.kind, PieceKind::Fence) {
                 self.fence = Some(Fence::open(text, piece.at));
                 // A fence that another block follows has its closing line before that.
@@ -252,8 +274,9 @@ impl Splitter {
                     _ => return true,
                 }
             }
-            let kind = match piece.kind {
-                PieceKind::Item(lead) => BlockKind::Item { number: lead.number },
+            let kind = match (piece.kind, self.tags) {
+                (PieceKind::Item(lead), _) => BlockKind::Item { number: lead.number },
+                (PieceKind::Tags { goes_on: true }, Some(tags)) => tags.kind(),
                 _ => BlockKind::Flow,
             };
             if matches!(piece.kind, PieceKind::Table) {
@@ -269,8 +292,11 @@ impl Splitter {
                     continue;
                 }
             }
-            if let Some(cut) = cut_point(text, piece.at, end) {
+            let is_tags = matches!(piece.kind, PieceKind::Tags { .. });
+            if let Some(cut) = if is_tags { cut_by_size(text, piece.at, end) } else { cut_point(text, piece.at, end) } {
                 self.emit(text, piece.at, cut, kind);
+                let part = text.get(piece.at..cut).unwrap_or("");
+                self.tags = is_tags.then(|| self.tags.unwrap_or_else(|| Tags::begun_by(part)).behind(part));
                 self.start = cut;
                 self.lead = None;
                 self.cut = true;
@@ -279,12 +305,13 @@ impl Splitter {
             let closed = match piece.kind {
                 PieceKind::Closed => true,
                 PieceKind::Paragraph | PieceKind::Table => ends_blank(text, window),
-                PieceKind::Fence | PieceKind::Item(_) | PieceKind::Tags | PieceKind::Other => false,
+                PieceKind::Fence | PieceKind::Item(_) | PieceKind::Tags { .. } | PieceKind::Other => false,
             };
             if next.is_some() || closed || (last && whole) {
                 self.emit(text, piece.at, end, kind);
                 self.start = if last && whole && next.is_none() { window } else { end };
                 self.lead = None;
+                self.end_tags();
             } else {
                 self.tail_is_table = matches!(piece.kind, PieceKind::Table);
             }
@@ -295,8 +322,11 @@ impl Splitter {
     fn pieces(&mut self, text: &str, window: usize) -> Vec<Piece> {
         let base = self.start;
         let Some(source) = text.get(base..window) else { return Vec::new() };
-        // Rows alone are no table: its head goes before them.
-        let lead = self.table.map_or("", |table| table.lead(text));
+        // Rows alone are no table: its head goes before them, and before tags what opened them.
+        let lead = match (self.table, self.tags) {
+            (Some(table), _) => table.lead(text),
+            (None, tags) => tags.map_or("", |tags| tags.lead),
+        };
         let source = if lead.is_empty() { Cow::Borrowed(source) } else { Cow::Owned([lead, source].concat()) };
         let source = &*nesting::structure(&source);
         let place = |at: usize| base + at.saturating_sub(lead.len());
@@ -328,11 +358,17 @@ impl Splitter {
                             Tag::Table(_) => pieces.push(Piece { at, end, kind: PieceKind::Table }),
                             Tag::Paragraph => pieces.push(Piece { at, end, kind: PieceKind::Paragraph }),
                             Tag::Heading { .. } => pieces.push(Piece { at, end, kind: PieceKind::Closed }),
+                            Tag::HtmlBlock if end == base => self.end_tags(),
                             Tag::HtmlBlock => match pieces.last_mut() {
-                                Some(Piece { at, end: last, kind: PieceKind::Tags }) if end - *at <= TAGS_BYTES => {
+                                Some(Piece { at, end: last, kind: PieceKind::Tags { goes_on: false } })
+                                    if end - *at <= TAGS_BYTES =>
+                                {
                                     *last = end;
                                 }
-                                _ => pieces.push(Piece { at, end, kind: PieceKind::Tags }),
+                                _ => {
+                                    let goes_on = self.tags.is_some() && at == base;
+                                    pieces.push(Piece { at, end, kind: PieceKind::Tags { goes_on } });
+                                }
                             },
                             _ => pieces.push(Piece { at, end, kind: PieceKind::Other }),
                         }
@@ -378,6 +414,13 @@ impl Splitter {
     /// What follows is not of the table, and stands below an empty row.
     fn end_table(&mut self) {
         if self.table.take().is_some() {
+            self.cut = false;
+        }
+    }
+
+    /// What follows is not of the block of tags, and stands below an empty row.
+    fn end_tags(&mut self) {
+        if self.tags.take().is_some() {
             self.cut = false;
         }
     }
@@ -432,7 +475,11 @@ impl Splitter {
             _ if self.blocks.is_empty() || self.cut => false,
             BlockKind::Code { first, .. } => first,
             BlockKind::Item { .. } if self.lead.is_some_and(|lead| lead.continues) => ends_blank(text, start),
-            BlockKind::Item { .. } | BlockKind::Flow | BlockKind::OpenTable | BlockKind::Rows { .. } => true,
+            BlockKind::Item { .. }
+            | BlockKind::Flow
+            | BlockKind::Tags { .. }
+            | BlockKind::OpenTable
+            | BlockKind::Rows { .. } => true,
         };
         Block { start: start as u32, end: end as u32, kind, gap }
     }

@@ -40,6 +40,60 @@ pub(super) enum Piece<'a> {
     Raw(&'a str),
 }
 
+/// What is shown as it is written, up to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Raw {
+    Comment,
+    Data,
+    Declaration,
+    Instruction,
+    Script,
+    Style,
+    Textarea,
+}
+
+impl Raw {
+    pub(super) fn begun_by(tag: &str) -> Option<Self> {
+        Some(match () {
+            () if tag.starts_with("<!--") => Self::Comment,
+            () if tag.starts_with("<![CDATA[") => Self::Data,
+            () if tag.starts_with("<!") => Self::Declaration,
+            () if tag.starts_with("<?") => Self::Instruction,
+            () if is_named(tag, "<script") => Self::Script,
+            () if is_named(tag, "<style") => Self::Style,
+            () if is_named(tag, "<textarea") => Self::Textarea,
+            () => return None,
+        })
+    }
+
+    /// Returns a line that begins it.
+    pub(super) fn opening(self) -> &'static str {
+        match self {
+            Self::Comment => "<!--\n",
+            Self::Data => "<![CDATA[\n",
+            Self::Declaration => "<!A\n",
+            Self::Instruction => "<?\n",
+            Self::Script => "<script>\n",
+            Self::Style => "<style>\n",
+            Self::Textarea => "<textarea>\n",
+        }
+    }
+
+    /// Returns where it ends.
+    fn end(self, text: &str) -> Option<usize> {
+        let close = match self {
+            Self::Comment => "-->",
+            Self::Data => "]]>",
+            Self::Declaration => ">",
+            Self::Instruction => "?>",
+            Self::Script => "</script>",
+            Self::Style => "</style>",
+            Self::Textarea => "</textarea>",
+        };
+        memchr::memmem::find(text.as_bytes(), close.as_bytes()).map(|at| at + close.len())
+    }
+}
+
 /// Returns what a tag means, or none where it is better shown.
 pub(super) fn meaning(tag: &str) -> Option<Meaning> {
     let inside = tag.strip_prefix('<')?.strip_suffix('>')?;
@@ -231,10 +285,17 @@ pub(super) fn edges(tag: &str) -> (Option<Meaning>, Option<Meaning>) {
     }
 }
 
-/// Cuts a block of HTML into tags and text.
-pub(super) fn pieces(html: &str) -> Vec<Piece<'_>> {
+/// Cuts a block of HTML into tags and text. It may begin inside of something; returns also what it ends inside of.
+pub(super) fn pieces(html: &str, inside: Option<Raw>) -> (Vec<Piece<'_>>, Option<Raw>) {
     let mut pieces = Vec::new();
     let mut rest = html;
+    let mut open = inside;
+    if let Some((raw, after)) = inside.and_then(|raw| raw.end(rest)).map(|end| rest.split_at(end)) {
+        pieces.push(Piece::Raw(raw));
+        (rest, open) = (after, None);
+    } else if inside.is_some() {
+        pieces.push(Piece::Raw(std::mem::take(&mut rest)));
+    }
     while !rest.is_empty() {
         let at = memchr::memchr(b'<', rest.as_bytes()).unwrap_or(rest.len());
         let (text, tag) = rest.split_at(at);
@@ -244,10 +305,11 @@ pub(super) fn pieces(html: &str) -> Vec<Piece<'_>> {
         if tag.is_empty() {
             break;
         }
-        let end = raw_end(tag);
-        if let Some(end) = end {
-            let (raw, after) = tag.split_at(end);
-            pieces.push(Piece::Raw(raw));
+        if let Some(raw) = Raw::begun_by(tag) {
+            let end = raw.end(tag);
+            open = Some(raw).filter(|_| end.is_none());
+            let (text, after) = tag.split_at(end.unwrap_or(tag.len()));
+            pieces.push(Piece::Raw(text));
             rest = after;
             continue;
         }
@@ -258,22 +320,13 @@ pub(super) fn pieces(html: &str) -> Vec<Piece<'_>> {
         pieces.push(if is_tag { Piece::Tag(tag) } else { Piece::Text(tag) });
         rest = after;
     }
-    pieces
+    (pieces, open)
 }
 
-/// Returns where a comment, a declaration, a script or a style ends, if one begins here.
-fn raw_end(tag: &str) -> Option<usize> {
-    let lower: String = tag.chars().take(9).collect::<String>().to_ascii_lowercase();
-    let close = match () {
-        () if lower.starts_with("<!--") => "-->",
-        () if lower.starts_with("<!") => ">",
-        () if lower.starts_with("<?") => "?>",
-        () if lower.starts_with("<script") => "</script>",
-        () if lower.starts_with("<style") => "</style>",
-        () if lower.starts_with("<textarea") => "</textarea>",
-        () => return None,
-    };
-    Some(tag.find(close).map_or(tag.len(), |at| at + close.len()))
+/// Returns whether a tag begins with this name, in lower case, and with no longer one.
+pub(super) fn is_named(tag: &str, name: &str) -> bool {
+    let begins = tag.get(..name.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(name));
+    begins && !tag.get(name.len()..).is_some_and(|rest| rest.starts_with(|c: char| c.is_alphanumeric() || c == '-'))
 }
 
 /// Returns the end of a tag; a bracket between quotes doesn't end it.
@@ -420,7 +473,7 @@ mod tests {
             ("<p>a <b>bold</b>, Vec<i> and more</p>", &["<i>"]),
         ];
         for (text, expected) in cases {
-            let pieces = pieces(text);
+            let (pieces, _) = pieces(text, None);
             let found: Vec<Piece<'_>> = alone_in_block(&pieces).into_iter().map(|at| pieces[at].clone()).collect();
             assert_eq!(found, expected.iter().map(|tag| Piece::Tag(tag)).collect::<Vec<_>>(), "{text:?}");
         }
@@ -429,7 +482,10 @@ mod tests {
     #[test]
     fn a_block_is_cut_into_tags_and_text() {
         use Piece::{Raw, Tag, Text};
-        let found = pieces("<p a=\">\">x < y</p><!-- <b> --><script>1<2</script>z");
+        let (found, open) = pieces("<p a=\">\">x < y</p><!-- <b> --><script>1<2</script>z<!-- <i>", None);
+        assert_eq!(pieces("a <b>--><i>", open), (vec![Raw("a <b>-->"), Tag("<i>")], None));
+        assert_eq!(pieces("a > ]]>", Some(super::Raw::Data)).1, None);
+        assert_eq!(pieces("a ]] >", Some(super::Raw::Data)), (vec![Raw("a ]] >")], Some(super::Raw::Data)));
         assert_eq!(
             found,
             [
@@ -440,6 +496,7 @@ mod tests {
                 Raw("<!-- <b> -->"),
                 Raw("<script>1<2</script>"),
                 Text("z"),
+                Raw("<!-- <i>"),
             ]
         );
     }
@@ -452,7 +509,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_pieces_are_the_block(html in "(<[a-z/!?]?|--|>|\"|'|[a-z =é]{1,3}|<script>|</script>|\n){0,30}") {
-            let joined: String = pieces(&html).into_iter().map(|piece| match piece {
+            let joined: String = pieces(&html, None).0.into_iter().map(|piece| match piece {
                 Piece::Text(text) | Piece::Tag(text) | Piece::Raw(text) => text,
             }).collect();
             prop_assert_eq!(joined, html);

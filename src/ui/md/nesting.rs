@@ -210,10 +210,10 @@ fn blur(line: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::md::{BlockKind, Setting, Splitter, lay_block};
+    use crate::ui::md::{BlockKind, Setting, Splitter, html, lay_block};
 
     /// Openings without an end.
-    const OPENINGS: [&str; 40] = [
+    const OPENINGS: [&str; 41] = [
         "[",
         "![",
         "[a](",
@@ -237,6 +237,7 @@ mod tests {
         "<!--",
         "<?",
         "<![CDATA[",
+        "<!A",
         "<div>",
         "$",
         "$a ",
@@ -330,6 +331,33 @@ mod tests {
             assert!(large <= small.max(2.0) * 1.3, "{opening:?}: {small} and {large} for a byte");
             let (events, _) = work(&structure(&line));
             assert!(events <= 4 * DEEPEST + 200, "{opening:?}: {events} events of {} bytes", line.len());
+        }
+    }
+
+    #[test]
+    fn a_long_line_of_openings_is_no_more_work_for_a_byte_than_a_short_one() {
+        let tags = |html: &str, inside| html::pieces(html, inside).0.len();
+        let paragraphs = |source: &str| -> usize {
+            let source = shallow(source);
+            let events = Parser::new_ext(&source, options());
+            events.map(|event| if let Event::Html(html) = event { tags(&html, None) } else { 1 }).sum()
+        };
+        for opening in OPENINGS {
+            let of = |size: usize| {
+                let text = opening.repeat(size / opening.len());
+                let mut work = 0;
+                for block in Splitter::split(&text).stable() {
+                    let source = block.source(&text);
+                    work += match block.kind {
+                        BlockKind::Tags { inside } => tags(source, inside),
+                        _ => paragraphs(source),
+                    };
+                }
+                work as f64 / text.len() as f64
+            };
+            let (small, large) = (of(100_000), of(400_000));
+            // Next to nothing may double.
+            assert!(large <= small.max(0.001) * 1.3, "{opening:?}: {small} and {large} for a byte");
         }
     }
 

@@ -20,6 +20,7 @@ pub fn settled(source: &str, kind: BlockKind) -> Cow<'_, str> {
     match kind {
         BlockKind::Code { first, .. } => Cow::Borrowed(code(source, first)),
         BlockKind::OpenTable | BlockKind::Rows { .. } => Cow::Borrowed(source),
+        BlockKind::Tags { .. } => Cow::Borrowed(tags(source)),
         BlockKind::Flow | BlockKind::Item { .. } if ends_in_code(source) => Cow::Borrowed(code(source, false)),
         BlockKind::Flow | BlockKind::Item { .. } => flow(source),
     }
@@ -33,6 +34,13 @@ fn code(source: &str, first: bool) -> &str {
     let marks = line.trim_start_matches([' ', '>']);
     let fence = !marks.is_empty() && (marks.bytes().all(|b| b == b'`') || marks.bytes().all(|b| b == b'~'));
     if opening || fence { source.get(..start).unwrap_or("") } else { source }
+}
+
+/// Holds back a tag that is being written.
+fn tags(source: &str) -> &str {
+    let end = source.floor_char_boundary(source.len().saturating_sub(inline::MOST_HELD));
+    let last = source.get(end..).and_then(|text| text.rfind(['<', '>'])).map_or(source.len(), |at| end + at);
+    if source.as_bytes().get(last) == Some(&b'<') { source.get(..last).unwrap_or("") } else { source }
 }
 
 /// Returns whether a fence inside a list or a quote is open. Only where there are marks of one the parser is asked.

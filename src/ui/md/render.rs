@@ -57,6 +57,14 @@ pub fn lay_with_images(source: &str, kind: BlockKind, setting: Setting<'_>, imag
             let rows = if open { whole_lines(source) } else { source };
             return lay_rows(rows, sample, first, setting);
         }
+        BlockKind::Tags { inside } => {
+            let mut writer = Writer::new(width, None);
+            writer.images = images;
+            writer.inline.says_targets = setting.says_targets;
+            writer.set_base();
+            writer.block_of_tags(source, inside);
+            return writer.finish();
+        }
         BlockKind::Item { number } => number,
         BlockKind::Flow => None,
     };
@@ -354,7 +362,7 @@ impl Writer<'_> {
             }
             TagEnd::HtmlBlock => {
                 if let Some(html) = self.html.take() {
-                    self.block_of_tags(&html);
+                    self.block_of_tags(&html, None);
                 }
                 self.gap |= self.put(true);
             }
@@ -464,8 +472,8 @@ impl Writer<'_> {
     }
 
     /// Tags are done what they say, and text between them is text.
-    fn block_of_tags(&mut self, html: &str) {
-        let pieces = html::pieces(html);
+    fn block_of_tags(&mut self, html: &str, inside: Option<html::Raw>) {
+        let (pieces, _) = html::pieces(html, inside);
         let mut alone = html::alone_in_block(&pieces).into_iter().peekable();
         for (number, piece) in pieces.into_iter().enumerate() {
             match piece {

@@ -141,3 +141,15 @@ fn a_growing_table_is_held_back_until_its_columns_are_known() {
     let rows = open(&many);
     assert_eq!((rows.len(), rows[14].as_str()), (15, "1 │ 22"));
 }
+
+#[test]
+fn a_part_of_tags_begins_inside_of_what_the_part_before_left_open() {
+    use super::html::Raw;
+    let shown = |inside| {
+        let source = "a *b* <i>c</i> --> <i>d</i>\n";
+        lay_block(source, BlockKind::Tags { inside }, Setting { width: 60, ..Setting::default() }).to_strings()
+    };
+    assert_eq!(shown(None), ["a *b* c --> d"]);
+    assert_eq!(shown(Some(Raw::Comment)), ["a *b* <i>c</i> --> d"]);
+    assert_eq!(shown(Some(Raw::Script)), ["a *b* <i>c</i> --> <i>d</i>"]);
+}

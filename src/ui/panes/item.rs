@@ -61,7 +61,11 @@ impl Scene<'_> {
             (PartKind::Markdown(kind), _) => {
                 let sample = match kind {
                     BlockKind::Rows { head, sample, .. } => self.text.get(head as usize..sample as usize).unwrap_or(""),
-                    BlockKind::OpenTable | BlockKind::Flow | BlockKind::Item { .. } | BlockKind::Code { .. } => "",
+                    BlockKind::OpenTable
+                    | BlockKind::Flow
+                    | BlockKind::Tags { .. }
+                    | BlockKind::Item { .. }
+                    | BlockKind::Code { .. } => "",
                 };
                 let sample = if sample.is_empty() { 0 } else { hash(sample.as_bytes()) };
                 source
@@ -282,6 +286,7 @@ fn block_stamp(kind: BlockKind) -> u64 {
         BlockKind::Code { first, closed, indent, syntax } => {
             2 | u64::from(first) << 2 | u64::from(closed) << 3 | u64::from(indent) << 4 | syntax.stamp() << 8
         }
+        BlockKind::Tags { inside } => 0x200 | inside.map_or(0, |raw| 1 + raw as u64),
         BlockKind::Rows { first, .. } => 0x100 | u64::from(first),
         BlockKind::Item { number } => 3 | number.map_or(0, |number| number.wrapping_add(1) << 2),
     }

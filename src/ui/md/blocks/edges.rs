@@ -36,6 +36,12 @@ pub(super) fn cut_point(text: &str, start: usize, end: usize) -> Option<usize> {
     if let Some(cut) = full_of_cells(block).map(|at| start + at).filter(|cut| *cut < end) {
         return Some(cut);
     }
+    cut_by_size(text, start, end)
+}
+
+/// Returns where a block without tables is cut that is too long.
+pub(super) fn cut_by_size(text: &str, start: usize, end: usize) -> Option<usize> {
+    let full = start + MOST_BYTES;
     if end <= full {
         return None;
     }

@@ -119,3 +119,32 @@ fn a_block_around_a_table_of_short_rows_is_cut_before_it_has_too_many_cells() {
         assert_eq!(splitter.stable(), whole.stable());
     }
 }
+
+#[test]
+fn a_block_of_tags_that_is_cut_goes_on_as_tags_and_ends_where_it_would() {
+    for (open, line, close) in [
+        ("<div>\n", "<p>a <b>b</b></p>\n", "\n"),
+        ("<!--\n", "a\n\n- b\n", "-->\n"),
+        ("  <script>\n", "if (a<b) {}\n\n", "</script>\n"),
+        ("<pre>\n", "a\n\n<b>c</b>\n", "</pre>\n"),
+        ("<scripts>\n", "<b>c</b>\n", "\n"),
+        ("<?", "a <b>\n\n", "?>\n"),
+        ("<!A", "<!A", ">\n"),
+        ("<![CDATA[", "<![CDATA[", "]]>\n"),
+    ] {
+        let text = format!("{open}{}{close}After *that*.\n", line.repeat(150_000 / line.len()));
+        let whole = Splitter::split(&text);
+        let (last, parts) = whole.stable().split_last().unwrap();
+        assert_eq!((last.kind, last.source(&text), last.gap), (BlockKind::Flow, "After *that*.\n", true), "{open}");
+        assert_eq!(parts.len(), 3, "{open}");
+        let goes_on = |part: &Block| matches!(part.kind, BlockKind::Tags { .. }) && !part.gap;
+        assert!(parts[1..].iter().all(goes_on), "{open} {parts:?}");
+        let mut splitter = Splitter::default();
+        for at in (0..text.len()).step_by(1999) {
+            splitter.advance(&text[..at]);
+            assert!(whole.stable().starts_with(splitter.stable()), "{open} at {at}");
+        }
+        splitter.finish(&text);
+        assert_eq!(splitter.stable(), whole.stable(), "{open}");
+    }
+}
