@@ -17,6 +17,20 @@ const MOST_FORMULA: usize = 4096;
 const MOST_BRACKETS: usize = 8;
 const MOST_PARENTHESES: usize = 32;
 
+#[cfg(test)]
+thread_local! {
+    /// Bytes that were looked at, so that a test can count.
+    pub(super) static LOOKED_AT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// Counts work.
+fn look_at(bytes: usize) {
+    #[cfg(test)]
+    LOOKED_AT.set(LOOKED_AT.get() + bytes);
+    #[cfg(not(test))]
+    let _ = bytes;
+}
+
 /// How a paragraph ends.
 pub(super) struct Ends {
     /// What is behind it is held back.
@@ -75,6 +89,7 @@ impl<'a> Scan<'a> {
         {
             let here = self.at + found;
             self.at = here + 1;
+            look_at(found + 1);
             match bytes.get(here) {
                 Some(b'\\') => self.escape(here),
                 Some(b'`') => self.code(here),
@@ -105,6 +120,7 @@ impl<'a> Scan<'a> {
         let next = &mut self.closes[usize::from(mark == b'[')];
         if next.is_some_and(|next| next < here + 2) {
             *next = rest.get(2..).and_then(|rest| rest.find(close)).map(|at| here + 2 + at);
+            look_at(next.map_or(rest.len(), |end| end - here));
         }
         match next.filter(|end| end - here <= MOST_FORMULA) {
             Some(end) => self.at = end + 2,
@@ -130,8 +146,8 @@ impl<'a> Scan<'a> {
         let inside = rest.get(mark.len()..).unwrap_or("");
         let is_one = alone
             || (inside.starts_with(|c: char| !c.is_whitespace() && !c.is_ascii_digit())
-                && !window(inside, most).contains('\n'));
-        match window(inside, most).find(mark) {
+                && find_near(inside, most, "\n").is_none());
+        match find_near(inside, most, mark) {
             Some(end) if is_one => self.at = here + end + mark.len() * 2,
             None if (is_one || inside.is_empty()) && rest.len() <= most => self.cut = here,
             _ => self.at = here + mark.len(),
@@ -146,7 +162,7 @@ impl<'a> Scan<'a> {
         if !is_tag {
             return;
         }
-        let Some(end) = window(rest, MOST_HELD).find('>') else {
+        let Some(end) = find_near(rest, MOST_HELD, ">") else {
             if may_be_tag(rest) {
                 self.cut = here;
             }
@@ -163,6 +179,7 @@ impl<'a> Scan<'a> {
             // Far from the end, its partner has come or comes too late.
             let near = rest.len() <= html::MOST_APART;
             self.tags.push((here, if near { self.open.clone() } else { Vec::new() }));
+            look_at(tag.len());
             self.partners.tag(tag, self.tags.len() - 1, here);
         }
     }
@@ -229,13 +246,18 @@ impl<'a> Scan<'a> {
 /// Returns how often the byte at a place is repeated there.
 fn run_length(bytes: &[u8], at: usize) -> usize {
     let rest = bytes.get(at..).unwrap_or(&[]);
-    rest.iter().take_while(|byte| Some(*byte) == rest.first()).count()
+    let run = rest.iter().take_while(|byte| Some(*byte) == rest.first()).count();
+    look_at(run);
+    run
 }
 
-/// Returns the beginning of a text: whatever is looked for is not far, so that any block is looked through in linear
-/// time.
-fn window(text: &str, most: usize) -> &str {
-    text.get(..text.floor_char_boundary(most)).unwrap_or(text)
+/// Finds what begins and ends within so many bytes: whatever is looked for is not far, so that any block is looked through
+/// in linear time.
+fn find_near(text: &str, most: usize, what: &str) -> Option<usize> {
+    let near = text.get(..text.floor_char_boundary(most)).unwrap_or(text);
+    let found = near.find(what);
+    look_at(found.unwrap_or(near.len()));
+    found
 }
 
 /// Returns whether what follows an opening angle may be a tag or an address: a comparison has blanks soon.
@@ -253,6 +275,7 @@ fn closing_ticks(rest: &str, run: usize) -> Option<usize> {
     let mut at = run;
     while let Some(found) = memchr::memchr(b'`', bytes.get(at..).unwrap_or(&[])) {
         let here = at + found;
+        look_at(found);
         let length = run_length(bytes, here);
         at = here + length;
         if length == run {
@@ -278,6 +301,7 @@ fn bracket(text: &str, start: usize) -> Bracket {
     let mut depth = 0usize;
     let mut close = None;
     for (at, byte) in bytes.iter().enumerate().skip(start) {
+        look_at(1);
         match byte {
             b'[' => depth += 1,
             b']' => depth -= 1,
@@ -298,6 +322,7 @@ fn bracket(text: &str, start: usize) -> Bracket {
         Some(b'(') => {
             let mut depth = 0usize;
             for (nth, byte) in after.iter().enumerate() {
+                look_at(1);
                 match byte {
                     b'(' => depth += 1,
                     b')' => depth -= 1,
@@ -345,6 +370,7 @@ fn emphasis(text: &str, at: usize, run: usize, open: &mut Vec<(u8, usize)>) {
     if mark == b'~' {
         (closes, opens) = (closes && run == 2, opens && run == 2);
     }
+    look_at(open.len());
     let mut left = run;
     while closes && left > 0 {
         let Some((_, start)) = open.iter().rposition(|(other, _)| *other == mark).map(|nth| open.remove(nth)) else {

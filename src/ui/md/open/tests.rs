@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::inline::MOST_HELD;
+use super::inline::{LOOKED_AT, MOST_HELD};
 use super::*;
 use crate::ui::md::html;
 
@@ -108,10 +108,36 @@ fn code_holds_back_its_label_and_what_may_close_it() {
 
 #[test]
 fn a_flood_of_marks_stays_cheap() {
-    for piece in
-        ["<", "<b>", "**<i>", "<b>x</b>", "[", "[x](", "*a ", "_a *b ~~c ", "$x ", "\\\\(", "`` ` ", "&", "**", "> "]
-    {
-        settled(&piece.repeat(64 * 1024 / piece.len()), BlockKind::Flow);
+    for piece in [
+        "<",
+        "<b>",
+        "<a ",
+        "**<i>",
+        "<b>x</b>",
+        "[",
+        "![",
+        "[x](",
+        "[x][",
+        "*a ",
+        "_a *b ~~c ",
+        "$x ",
+        "$$x ",
+        "\\(",
+        "\\[",
+        "`` ` ",
+        "&",
+        "**",
+        "> ",
+        "- ",
+    ] {
+        let work = |size: usize| {
+            let text = piece.repeat(size / piece.len());
+            LOOKED_AT.set(0);
+            settled(&text, BlockKind::Flow);
+            LOOKED_AT.get() as f64 / text.len() as f64
+        };
+        let (small, large) = (work(16 * 1024), work(64 * 1024));
+        assert!(large <= small.max(1.0) * 1.1 && large < 100.0, "{piece:?}: {small} and {large} for a byte");
     }
 }
 
