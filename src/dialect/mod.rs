@@ -27,6 +27,7 @@ mod repeat;
 pub mod responses;
 mod speech;
 mod stop;
+mod stray;
 mod surrogate;
 mod think;
 mod thoughts;

@@ -15,6 +15,7 @@ use super::objects::{self, Objects};
 use super::odd::Odd;
 use super::speech::{Kind, Speech, Voice};
 use super::stop::{self, Verdict};
+use super::stray::Stray;
 use super::surrogate;
 use super::{Decode, SseFrame, error};
 use crate::event::{
@@ -23,6 +24,8 @@ use crate::event::{
 
 /// Calls of one message that are followed.
 const MOST_CALLS: usize = 128;
+/// What is told of a line of something else.
+const NO_OBJECT: &str = "a line that is not a JSON object";
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -100,6 +103,7 @@ pub struct Ollama {
     usage: Option<Usage>,
     timing: Option<Json>,
     fault: Option<Fault>,
+    stray: Stray,
     odd: Odd,
 }
 
@@ -124,6 +128,7 @@ impl Ollama {
             usage: None,
             timing: None,
             fault: None,
+            stray: Stray::default(),
             odd: Odd::default(),
         }
     }
@@ -259,25 +264,38 @@ impl Decode for Ollama {
         if self.is_done() {
             return;
         }
+        let Some(frame) = self.stray.line(frame) else { return };
         let odd = if let Ok(Obj(Some(line))) = serde_json::from_str(&frame.data) {
+            self.stray.goes_on();
             (!self.line(line, false, out)).then_some("a line without a message")
         } else {
             let mended = surrogate::mark(&frame.data);
             match mended.as_deref().and_then(|json| serde_json::from_str(json).ok()) {
-                Some(Obj(Some(line))) => (!self.line(line, true, out)).then_some("a line without a message"),
-                _ => Some("a line that is not a JSON object"),
+                Some(Obj(Some(line))) => {
+                    self.stray.goes_on();
+                    (!self.line(line, true, out)).then_some("a line without a message")
+                }
+                _ => Some(NO_OBJECT),
             }
         };
         let Some(odd) = odd else { return };
-        match error::unread(frame) {
+        match error::unread(&frame) {
             Some(said) => self.fault = Some(error::fault(&said)),
             None if matches!(frame.data.trim(), "" | "[DONE]") => {}
-            None => self.odd.met(odd, out),
+            None => {
+                if odd == NO_OBJECT {
+                    self.stray.met(&frame.data);
+                }
+                self.odd.met(odd, out);
+            }
         }
     }
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
         self.close_text(out);
+        if !self.is_done() {
+            self.fault = self.stray.fault();
+        }
         let stop = match (&self.fault, &self.verdict) {
             (Some(_), _) => Stop::Failed,
             (None, Some(verdict)) => verdict.stop_with(!self.calls.is_empty()),

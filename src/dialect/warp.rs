@@ -18,6 +18,7 @@ use super::odd::Odd;
 use super::ran::{self, Ran};
 use super::speech::{Kind, Speech, words};
 use super::stop::{self, Verdict};
+use super::stray::Stray;
 use super::tree::Tree;
 use super::{Decode, SseFrame, error, surrogate, usage};
 use crate::event::{
@@ -57,6 +58,7 @@ pub struct Warp {
     verdict: Verdict,
     usage: Option<Usage>,
     fault: Option<Fault>,
+    stray: Stray,
     /// The server says that it did not fail, it only came to no end.
     unended: Option<TurnEnd>,
     done: bool,
@@ -88,15 +90,16 @@ impl Warp {
             verdict: Verdict::default(),
             usage: None,
             fault: None,
+            stray: Stray::default(),
             unended: None,
             done: false,
             odd: Odd::default(),
         }
     }
 
-    fn line(&mut self, line: &Tree<'_>, out: &mut Vec<AgentEvent>) {
+    fn line(&mut self, event: &str, line: &Tree<'_>, out: &mut Vec<AgentEvent>) {
         let Some(Tree::List(blocks)) = line.get("blocks") else {
-            match error::reported(&SseFrame::data(line.to_json().to_string())) {
+            match error::reported(&SseFrame::named(event, line.to_json().to_string())) {
                 Some(said) => self.fault = Some(error::fault(&said)),
                 None => self.odd.met("a line without blocks", out),
             }
@@ -360,17 +363,25 @@ impl Decode for Warp {
         if self.is_done() {
             return;
         }
+        let Some(frame) = self.stray.line(frame) else { return };
         if frame.data.trim() == "[DONE]" {
             self.done = true;
             return;
         }
         let mended = surrogate::replaced(&frame.data);
         match serde_json::from_str::<Tree<'_>>(mended.as_deref().unwrap_or(&frame.data)) {
-            Ok(line) if line.is_object() => self.line(&line, out),
-            _ => match error::unread(frame) {
-                Some(said) => self.fault = Some(error::fault(&said)),
-                None => self.odd.met("a line that is not a JSON object", out),
-            },
+            Ok(line) if line.is_object() => {
+                self.stray.goes_on();
+                self.line(&frame.event, &line, out);
+            }
+            _ => {
+                if let Some(said) = error::unread(&frame) {
+                    self.fault = Some(error::fault(&said));
+                } else {
+                    self.stray.met(&frame.data);
+                    self.odd.met("a line that is not a JSON object", out);
+                }
+            }
         }
     }
 
@@ -378,6 +389,9 @@ impl Decode for Warp {
         self.settle(out);
         self.fault = self.fault.take().or_else(|| self.verdict.fault());
         let reported = self.done || self.verdict.stop().is_some();
+        if !reported && self.unended.is_none() {
+            self.fault = self.fault.take().or_else(|| self.stray.fault());
+        }
         let stop = match (&self.unended, &self.fault) {
             (Some(TurnEnd::Cancelled), _) => Stop::Cancelled,
             (Some(_), _) => Stop::Interrupted,

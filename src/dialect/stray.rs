@@ -1,0 +1,113 @@
+//! What comes between lines of JSON and is none: a gateway's words, or an event in the frame of another protocol.
+//!
+//! Not for errors that say so: those are [`error`]'s. The invariant: words count only where they are the last that comes
+//! of an answer without an end, and only so much of them is kept as is shown.
+
+use std::borrow::Cow;
+
+use super::{SseFrame, error};
+use crate::event::Fault;
+
+/// Bytes of words that are kept, before they are made one line.
+const MOST: usize = 2048;
+
+/// The words since the last line of JSON.
+#[derive(Debug, Default)]
+pub(super) struct Stray {
+    words: String,
+    /// The name of a server-sent event whose data come next.
+    event: String,
+}
+
+impl Stray {
+    /// Returns what a line says: that of a server-sent event stands for its data. None for a line that says nothing.
+    pub(super) fn line<'a>(&mut self, frame: &'a SseFrame) -> Option<Cow<'a, SseFrame>> {
+        let line = frame.data.trim();
+        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        match field {
+            "" | "id" | "retry" => None,
+            "event" => {
+                value.trim().clone_into(&mut self.event);
+                None
+            }
+            "data" => Some(Cow::Owned(SseFrame::named(std::mem::take(&mut self.event), value.trim()))),
+            _ => Some(Cow::Borrowed(frame)),
+        }
+    }
+
+    /// The answer goes on: what was said before is no reason for its end.
+    pub(super) fn goes_on(&mut self) {
+        self.words.clear();
+    }
+
+    /// Takes a line that is no JSON. What begins as JSON is a line that was torn off.
+    pub(super) fn met(&mut self, line: &str) {
+        if !line.trim_start().starts_with(['{', '[']) && self.words.len() < MOST {
+            self.words.push_str(line.get(..line.floor_char_boundary(MOST)).unwrap_or(line));
+            self.words.push('\n');
+        }
+    }
+
+    /// Returns why an answer ended that has no end: the words that came last.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        (!self.words.trim().is_empty()).then(|| error::fault(&error::said(&self.words)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::dialect::{Decode, SseFrame, ollama::Ollama, warp::Warp};
+    use crate::event::{AgentEvent, TurnEnd};
+
+    /// How an answer of these lines ends, in each of the formats that have lines: none where that is no failure.
+    fn failures(begun: bool, lines: &[&str]) -> [Option<String>; 2] {
+        let text = [
+            r#"{"message":{"content":"Half"}}"#,
+            r#"{"blocks":[{"type":"text","text":"Half","streaming":true}],"streaming":true}"#,
+        ];
+        let mut decoders: [Box<dyn Decode>; 2] = [Box::new(Ollama::new()), Box::new(Warp::new())];
+        std::array::from_fn(|nth| {
+            let mut out = Vec::new();
+            let lines = lines.iter().map(|line| if *line == "TEXT" { text[nth] } else { line });
+            for line in Some(text[nth]).filter(|_| begun).into_iter().chain(lines) {
+                decoders[nth].frame(&SseFrame::data(line), &mut out);
+            }
+            decoders[nth].finish(&mut out);
+            match out.pop() {
+                Some(AgentEvent::TurnFinished { end: TurnEnd::Failed(fault), .. }) => Some(fault.message),
+                Some(AgentEvent::TurnFinished { end: TurnEnd::Interrupted, .. }) => None,
+                other => panic!("{other:?}"),
+            }
+        })
+    }
+
+    #[test]
+    fn an_answer_that_ends_in_words_or_in_an_event_fails_with_its_words() {
+        let long = "upstream is down ".repeat(1000);
+        let cases: [(&[&str], &str); 8] = [
+            (&["upstream connect error", "reset before headers."], "upstream connect error reset before headers"),
+            (&["error: out of memory"], "out of memory"),
+            (&[r#"data: {"error":"boom"}"#], "boom"),
+            (&["id: 7", "event: error", r#"data: {"message":"boom"}"#], "boom"),
+            (&["event: error", "data: boom"], "boom"),
+            (&["data: error: boom", ""], "boom"),
+            (&["502 Bad Gateway", ": alive"], "502 Bad Gateway"),
+            (&[&long], "upstream is down…"),
+        ];
+        for (lines, words) in cases {
+            for begun in [false, true] {
+                for found in failures(begun, lines) {
+                    let found = found.unwrap_or_default();
+                    assert!(found.len() < 800 && found.contains(words.trim_end_matches('…')), "{lines:?}: {found}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn words_before_more_of_an_answer_and_torn_lines_are_no_failure() {
+        for lines in [&["loading the model", "TEXT"][..], &[r#"{"message":{"con"#], &["data: [", ": alive", ""]] {
+            assert_eq!(failures(true, lines), [None, None], "{lines:?}");
+        }
+    }
+}
