@@ -35,6 +35,8 @@ pub(super) struct Message {
     chunked: bool,
     /// An echo of what we said, not told.
     hidden: bool,
+    /// It comes under the id of a message that has ended, and so far says what that one does: not told either.
+    again: Option<Again>,
     calls: bool,
     pub(super) text: String,
     spoke: bool,
@@ -45,6 +47,14 @@ pub(super) struct Message {
     pub(super) full: Option<String>,
     /// Values wanted back with the next request.
     encrypted: Vec<Json>,
+}
+
+/// A message that may be one sent again.
+#[derive(Debug)]
+struct Again {
+    of: MessageId,
+    role: Role,
+    text: String,
 }
 
 #[derive(Debug, Default)]
@@ -119,6 +129,13 @@ impl Messages {
         if let Some(at) = known {
             return at;
         }
+        if let Some(of) = wire.and_then(|wire| self.ended(wire, speaker)) {
+            let at = self.add_hidden(wire, speaker);
+            if let Some(message) = self.list.get_mut(at) {
+                message.again = Some(Again { of, role, text: String::new() });
+            }
+            return at;
+        }
         let nameless = |message: &Message| message.open && message.wire.is_none() && message.speaker == *speaker;
         if let Some(at) = self.list.iter().rposition(nameless) {
             match self.list.get_mut(at) {
@@ -134,7 +151,47 @@ impl Messages {
 
     /// Takes a piece of a message's text.
     pub(super) fn say(&mut self, at: usize, piece: Cow<'_, str>, marked: bool, out: &mut Vec<AgentEvent>) {
+        if !marked && self.says_again(at, &piece) {
+            return;
+        }
+        self.tell_after_all(at, out);
         self.speak(at, out, |speech, split| speech.take(piece, false, marked, split));
+    }
+
+    /// Returns the message of this id that was told and has ended, if it said something.
+    fn ended(&self, wire: &str, speaker: &Speaker) -> Option<MessageId> {
+        let told = self.list.iter().rfind(|message| message.wire.as_deref() == Some(wire) && !message.hidden)?;
+        (!told.open && !told.text.is_empty() && told.speaker == *speaker).then(|| told.id.clone())
+    }
+
+    /// Takes a piece of a message that so far says what an ended one does. Returns whether it still does.
+    fn says_again(&mut self, at: usize, piece: &str) -> bool {
+        let Some(again) = self.list.get(at).and_then(|message| message.again.as_ref()) else { return false };
+        let told = self.list.iter().rfind(|message| message.id == again.of);
+        let same = told.and_then(|told| told.text.get(again.text.len()..)).is_some_and(|rest| rest.starts_with(piece));
+        if same && let Some(again) = self.list.get_mut(at).and_then(|message| message.again.as_mut()) {
+            again.text.push_str(piece);
+        }
+        same
+    }
+
+    /// It says something else than the message before it of its id.
+    fn tell_after_all(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
+        let Some(message) = self.list.get_mut(at) else { return };
+        let Some(again) = message.again.take() else { return };
+        self.count += 1;
+        message.hidden = false;
+        message.id = MessageId::new(format!("m{}", self.count));
+        let (id, parent) = (message.id.clone(), message.speaker.parent.clone());
+        out.push(AgentEvent::MessageStarted { message: id, role: again.role, parent });
+        self.speak(at, out, |speech, split| speech.take(again.text.into(), false, false, split));
+    }
+
+    /// Returns whether a message that ends says less than the one of its id that was told, but something.
+    fn is_shorter(&self, at: usize) -> bool {
+        let Some(again) = self.list.get(at).and_then(|message| message.again.as_ref()) else { return false };
+        let told = self.list.iter().rfind(|message| message.id == again.of);
+        !again.text.is_empty() && told.is_some_and(|told| told.text.len() > again.text.len())
     }
 
     /// Adds what a snapshot knows more of a message's text.
@@ -207,7 +264,8 @@ impl Messages {
 
     /// Returns the message that a call belongs to.
     pub(super) fn for_call(&mut self, parent: Option<&str>, speaker: &Speaker, out: &mut Vec<AgentEvent>) -> MessageId {
-        let named = parent.and_then(|parent| self.by_wire(parent)).filter(|at| !self.is_hidden(*at));
+        let is_named = |message: &Message| message.wire.as_deref() == parent && !message.hidden;
+        let named = parent.and_then(|_| self.list.iter().rposition(is_named));
         let at = named.or_else(|| {
             let at = self.newest(speaker)?;
             let message = self.list.get(at)?;
@@ -293,10 +351,18 @@ impl Messages {
     }
 
     pub(super) fn close(&mut self, at: usize, stop: Option<Stop>, out: &mut Vec<AgentEvent>) {
+        // What breaks off while it is sent again was told.
+        if stop.is_none() && self.is_shorter(at) {
+            self.tell_after_all(at, out);
+        }
         let settle = |message: &mut Message| message.speech.thought(&message.thoughts.settle());
         let rest = self.list.get_mut(at).filter(|message| message.open).map(settle);
         self.speak(at, out, Speech::settle);
         let Some(message) = self.list.get_mut(at) else { return };
+        if message.again.take().is_some() {
+            // Its id is that of the one that was told.
+            message.wire = None;
+        }
         if !std::mem::replace(&mut message.open, false) || message.hidden {
             return;
         }
@@ -312,10 +378,6 @@ impl Messages {
             full: message.full.take(),
             carry: (!encrypted.is_empty()).then(|| serde_json::json!({ "encrypted_values": encrypted })),
         });
-    }
-
-    fn is_hidden(&self, at: usize) -> bool {
-        self.list.get(at).is_some_and(|message| message.hidden)
     }
 
     fn add(&mut self, wire: Option<&str>, role: Role, speaker: &Speaker, out: &mut Vec<AgentEvent>) -> usize {
@@ -352,6 +414,7 @@ impl Messages {
             explicit: false,
             chunked: false,
             hidden,
+            again: None,
             calls: false,
             text: String::new(),
             spoke: false,

@@ -394,3 +394,50 @@ fn several_arguments_in_one_stay_with_their_call_when_old_calls_are_forgotten() 
     let last: Vec<_> = told[4095..].iter().map(|(_, name, args)| (name.as_str(), args.as_str())).collect();
     assert_eq!(last, [("sum", r#"{"a":1}"#), ("sum", r#"{"a":2}"#), ("sum", r#"{"a":3}"#)]);
 }
+
+/// A message as it is sent whole, in pieces.
+fn whole_message(id: &str, pieces: &[&str]) -> Vec<Json> {
+    let start = json!({"type": "TEXT_MESSAGE_START", "messageId": id, "role": "assistant"});
+    let content = |piece: &&str| json!({"type": "TEXT_MESSAGE_CONTENT", "messageId": id, "delta": piece});
+    let end = json!({"type": "TEXT_MESSAGE_END", "messageId": id});
+    std::iter::once(start).chain(pieces.iter().map(content)).chain([end]).collect()
+}
+
+#[test]
+fn a_message_that_is_sent_again_is_told_once_and_another_one_of_its_id_too() {
+    let first = whole_message("a", &["Rain ", "in Spain."]);
+    let after = |again: &[Json]| texts(&run(&[first.clone(), again.to_vec()].concat()));
+    for pieces in [&["Rain ", "in Spain."][..], &["Rain in Spain."], &["R", "ain i", "n Spain."], &[]] {
+        let again = whole_message("a", pieces);
+        assert_eq!(after(&again), ["Rain in Spain."], "{pieces:?}");
+        assert_eq!(after(&[again.clone(), again].concat()), ["Rain in Spain."], "{pieces:?}");
+    }
+    let chunk = |delta: &str| json!({"type": "TEXT_MESSAGE_CHUNK", "messageId": "a", "delta": delta});
+    assert_eq!(after(&[chunk("Rain "), chunk("in Spain.")]), ["Rain in Spain."]);
+    for pieces in [&["Sun."][..], &["Rain ", "in Rome."], &["Rain ", "in Spain.", " Sun."], &["Rain "]] {
+        assert_eq!(after(&whole_message("a", pieces)), ["Rain in Spain.", &pieces.concat()], "{pieces:?}");
+    }
+    assert_eq!(after(&whole_message("b", &["Rain ", "in Spain."])), ["Rain in Spain.", "Rain in Spain."]);
+}
+
+#[test]
+fn what_breaks_off_while_it_is_sent_again_was_told() {
+    let mut frames = whole_message("a", &["Rain ", "in Spain."]);
+    frames.extend(whole_message("a", &["Rain "]));
+    frames.pop();
+    assert_eq!(texts(&decode(true, &frames)), ["Rain in Spain."]);
+}
+
+#[test]
+fn calls_of_a_message_that_is_sent_again_belong_to_the_one_that_was_told() {
+    let mut frames = whole_message("a", &["Looking."]);
+    frames.extend(whole_message("a", &["Looking."]));
+    frames.push(json!({"type": "TOOL_CALL_START", "toolCallId": "c", "toolCallName": "f", "parentMessageId": "a"}));
+    frames.push(json!({"type": "TOOL_CALL_END", "toolCallId": "c"}));
+    let events = run(&frames);
+    let owner = events.iter().find_map(|event| match event {
+        AgentEvent::ToolCallStarted { message, .. } => Some(message.as_str()),
+        _ => None,
+    });
+    assert_eq!((owner, texts(&events).len()), (Some("m1"), 1));
+}
