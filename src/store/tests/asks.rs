@@ -135,6 +135,16 @@ fn an_answer_that_did_not_arrive_can_be_given_again() {
 }
 
 #[test]
+fn a_log_of_another_ones_session_that_was_written_anew_is_said_once() {
+    let mut session = Session::live();
+    let weather = Weather { rewritten: Some("the log was removed".into()), ..Weather::default() };
+    session.store.update(Msg::Weather(weather.clone()), &mut session.fx);
+    assert_eq!(session.store.hint.take(), Some((Level::Warn, "the log was removed".into())));
+    session.store.update(Msg::Weather(weather), &mut session.fx);
+    assert_eq!(session.store.hint, None);
+}
+
+#[test]
 fn a_denial_may_have_a_reason() {
     let mut session = Session::live();
     session.ask(0, "c1");
