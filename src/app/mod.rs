@@ -76,6 +76,8 @@ const TICK: Duration = Duration::from_millis(100);
 const WORK: Duration = Duration::from_millis(40);
 /// After the first frame, before what nobody waits for is begun: the first key may come at once.
 const QUIET: Duration = Duration::from_millis(40);
+/// So many characters in the composer are the beginning of a prompt.
+const PROMPT_BEGUN: usize = 3;
 /// A terminal that hasn't answered by now won't.
 const ANSWER: Duration = Duration::from_secs(1);
 
@@ -155,7 +157,8 @@ struct Loop<'a> {
     restored: Option<String>,
     /// What stands in the composer is to be sent.
     has_prompt: bool,
-    /// The session knows that a prompt is being written.
+    /// When the session is told that a prompt is being written; none once it knows, or while nothing is.
+    prepare_at: Option<Instant>,
     is_prepared: bool,
     burst: Burst,
     /// Since when frames are measured, while their figures are shown.
@@ -227,6 +230,7 @@ impl<'a> Loop<'a> {
             },
             restored: draft,
             has_prompt: prompt.is_some(),
+            prepare_at: None,
             is_prepared: false,
             burst: Burst::default(),
             measuring: None,
@@ -272,6 +276,10 @@ impl<'a> Loop<'a> {
                         self.chat.warn(&["the paste broke off: what arrived of it is in the composer".into()]);
                     }
                     self.draft.touched(now, self.chat.ui.composer.is_empty());
+                    // Not with the first key, which may mean anything, and not before its echo.
+                    if !self.is_prepared && self.prepare_at.is_none() && self.chat.ui.composer.holds(PROMPT_BEGUN) {
+                        self.prepare_at = Some(now + QUIET);
+                    }
                     self.pace.want(now, Duration::ZERO);
                     if !alive {
                         self.quit = Some(GONE);
@@ -287,6 +295,7 @@ impl<'a> Loop<'a> {
                 }
                 () = until(due) => self.draw(Instant::now())?,
                 () = until(self.replies_until) => self.give_up_asking(),
+                () = until(self.prepare_at) => self.prepare(),
                 () = until(self.history_at) => {
                     self.history_at = None;
                     self.effects.load_history();
@@ -480,9 +489,6 @@ impl<'a> Loop<'a> {
             self.replies_until = None;
         }
         for input in inputs {
-            if matches!(input, Input::Key(_) | Input::Paste(_)) {
-                self.prepare();
-            }
             match self.chat.input(input, now, self.clock.now(now)) {
                 None => {}
                 Some(Ask::Redraw) => {
@@ -561,12 +567,13 @@ impl<'a> Loop<'a> {
         self.old = live.hub.last();
         self.live = live;
         (self.facts_open, self.weather_open) = (true, true);
-        self.is_prepared = false;
+        (self.prepare_at, self.is_prepared) = (None, false);
     }
 
-    /// Tells the session once that somebody types.
+    /// Tells the session that a prompt is being written.
     fn prepare(&mut self) {
-        if !std::mem::replace(&mut self.is_prepared, true) && self.live.caps.prompt {
+        (self.prepare_at, self.is_prepared) = (None, true);
+        if self.live.caps.prompt {
             // Nothing is lost with it.
             let _ = self.live.commands.try_send(Command::Prepare);
         }

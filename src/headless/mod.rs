@@ -462,7 +462,7 @@ impl Printer {
                 self.say(&tally::call_ended(name, *outcome, &output.text));
             }
             AgentEvent::Noticed { level: Level::Info, code, .. }
-                if !self.explain && matches!(code.as_str(), "found" | "dialect") => {}
+                if !self.explain && matches!(code.as_str(), "found" | "dialect" | "prompt_left_out") => {}
             // The turn that fails for it says the same.
             AgentEvent::Noticed { code, .. } if code == "no_engine" => {}
             AgentEvent::Noticed { level, text, .. } => self.say(&format!("{} {text}", tally::sign(*level))),

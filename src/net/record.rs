@@ -61,7 +61,7 @@ pub enum Line {
 }
 
 impl Line {
-    fn piece(at: Millis, bytes: &[u8], secrets: &Redactor) -> Self {
+    fn piece(at: Millis, bytes: Vec<u8>, secrets: &Redactor) -> Self {
         let mut piece = Self::of(at, bytes);
         if let Self::Piece { bytes, encoding: None, .. } = &mut piece {
             secrets.blank(bytes);
@@ -70,10 +70,13 @@ impl Line {
     }
 
     /// A piece of what no secret was sent for.
-    pub fn of(at: Millis, bytes: &[u8]) -> Self {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => Self::Piece { at, bytes: text.to_owned(), encoding: None },
-            Err(_) => Self::Piece { at, bytes: STANDARD.encode(bytes), encoding: Some("base64".to_owned()) },
+    pub fn of(at: Millis, bytes: Vec<u8>) -> Self {
+        match String::from_utf8(bytes) {
+            Ok(bytes) => Self::Piece { at, bytes, encoding: None },
+            Err(other) => {
+                let bytes = STANDARD.encode(other.as_bytes());
+                Self::Piece { at, bytes, encoding: Some("base64".to_owned()) }
+            }
         }
     }
 
@@ -186,7 +189,7 @@ impl Tap {
                 Some(Err(_)) | None => pieces.finish(),
             };
             for (at, bytes) in kept {
-                tap.say(number, Line::piece(at, &bytes, &secrets)).await;
+                tap.say(number, Line::piece(at, bytes, &secrets)).await;
             }
             let end = match &next {
                 Some(Ok(_)) => None,
@@ -249,7 +252,7 @@ impl Beside {
     /// Keeps a message as a line of its own; what breaks lines in it is only white space to JSON.
     pub(super) fn message(&self, text: &str) {
         let line = format!("{}\n", text.replace(['\n', '\r'], " "));
-        self.reel.push(self.number, Line::piece(self.began.elapsed().into(), line.as_bytes(), &self.secrets));
+        self.reel.push(self.number, Line::piece(self.began.elapsed().into(), line.into_bytes(), &self.secrets));
     }
 
     pub(super) fn end(&mut self, why: &str) {
@@ -328,7 +331,7 @@ mod tests {
             framing: crate::net::call::Framing::Any,
         });
         for bytes in [&b"data: \xf0\x9f\x98\x80\n\n"[..], b"\xf0\x9f", b"\xff\xfe\0", b"", b"\"\\\n"] {
-            let line = Line::piece(Millis(7), bytes, &none);
+            let line = Line::piece(Millis(7), bytes.to_vec(), &none);
             let again: Line = serde_json::from_str(&serde_json::to_string(&line).unwrap()).unwrap();
             assert_eq!(again, line);
             assert_eq!(again.bytes().unwrap(), bytes);

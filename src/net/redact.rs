@@ -6,6 +6,7 @@
 
 pub(super) mod bytes;
 pub(super) mod events;
+mod letters;
 mod placeholder;
 mod scan;
 

@@ -112,6 +112,11 @@ impl Composer {
         self.area.is_empty()
     }
 
+    /// Returns whether it holds so many characters or more.
+    pub fn holds(&self, characters: usize) -> bool {
+        self.area.lines().iter().flat_map(|line| line.chars()).nth(characters.saturating_sub(1)).is_some()
+    }
+
     /// Returns the text with every chip put back.
     pub fn text(&self) -> String {
         put_back(&self.area.lines().join("\n"), &self.chips)

@@ -210,7 +210,7 @@ fn kept_to_be_looked_at(bencher: Bencher<'_, '_>) {
     let answer = reel.answer();
     bencher.counter(BytesCount::of_str(&stream)).bench_local(|| {
         for frame in &frames {
-            reel.push(answer, Line::of(Millis(1), frame.as_bytes()));
+            reel.push(answer, Line::of(Millis(1), frame.as_bytes().to_vec()));
         }
     });
 }

@@ -125,7 +125,7 @@ impl Player<'_> {
     /// Takes bytes of such a stream.
     async fn read(&mut self, bytes: &[u8]) -> bool {
         if !bytes.is_empty() {
-            self.reel.push(self.number, Line::of(self.start.elapsed().into(), bytes));
+            self.reel.push(self.number, Line::of(self.start.elapsed().into(), bytes.to_vec()));
         }
         self.piece(bytes).await
     }

@@ -2,7 +2,8 @@
 //! escaped as JSON may be, or that comes over several frames as the ends and beginnings of one field.
 //!
 //! What may hold the beginning of a secret waits for the next bytes, so kept bytes lag a frame behind at times; never
-//! more than [`MOST`]. Frames are not parsed, only their strings are found.
+//! more than [`MOST`]. Frames are not parsed, only their strings are found. A string without an escape that goes on no
+//! other one is looked at where it stands: nothing of it is copied.
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
@@ -10,7 +11,8 @@ use std::ops::Range;
 use secrecy::SecretString;
 
 use super::DOTS;
-use super::scan::scan;
+use super::letters::Letters;
+use super::scan::{open_end, scan};
 use crate::event::Millis;
 
 /// Bytes that wait at most.
@@ -34,14 +36,11 @@ pub(in crate::net) struct Bytes {
     /// What is blanked out; the first range of a secret is told by dots.
     blanks: Vec<(Range<usize>, bool)>,
     /// The end of the bytes as they are, that may be the beginning of a secret.
-    tail: Vec<Letter>,
+    tail: Letters,
     text: Strings,
     /// The same of each field's strings.
-    fields: HashMap<Vec<u8>, Vec<Letter>>,
+    fields: HashMap<Vec<u8>, Letters>,
 }
-
-/// A byte of a text and where it stands in the stream.
-type Letter = (u8, Range<usize>);
 
 /// Finds strings in JSON, wherever it is cut.
 #[derive(Default)]
@@ -49,9 +48,11 @@ struct Strings {
     inside: bool,
     /// What came of an escape.
     escape: Vec<u8>,
-    letters: Vec<Letter>,
+    /// What came of the string, as far as it must be remembered.
+    letters: Letters,
     /// The string before, while only white space and a colon came behind it.
-    name: Option<Vec<u8>>,
+    name: Vec<u8>,
+    has_name: bool,
     is_value: bool,
 }
 
@@ -68,68 +69,138 @@ impl Bytes {
         let begin = self.end;
         self.end += bytes.len();
         self.waiting.push_back((at, bytes.to_owned()));
-        let mut plain = std::mem::take(&mut self.tail);
-        plain.extend(bytes.iter().enumerate().map(|(n, byte)| (*byte, begin + n..begin + n + 1)));
-        self.tail = self.settle(plain);
-        for (n, byte) in bytes.iter().enumerate() {
-            if let Some((name, letters)) = self.text.take(*byte, begin + n) {
-                let mut whole = self.fields.remove(&name).unwrap_or_default();
-                whole.extend(letters);
-                let open = self.settle(whole);
-                if !open.is_empty() {
-                    self.fields.insert(name, open);
-                }
-            }
+        self.settle_plain(bytes, begin);
+        let mut read = 0;
+        while read < bytes.len() {
+            read = if self.text.inside { self.read_string(bytes, read, begin) } else { self.text.find(bytes, read) };
         }
-        self.fields.retain(|_, open| open.first().is_some_and(|(_, place)| place.start + MOST > self.end));
-        while self.fields.len() > FIELDS {
-            let Some(oldest) = self.fields.iter().min_by_key(|(_, open)| begin_of(open)).map(|(name, _)| name.clone())
-            else {
-                break;
-            };
-            self.fields.remove(&oldest);
-        }
+        self.forget_fields();
         let inside = self.settle_open_string();
         let open = self.fields.values().filter(|open| open.len() >= LEAST).chain([&self.tail]);
-        let safe = open.filter_map(|open| begin_of(open)).min().unwrap_or(self.end);
+        let safe = open.filter_map(Letters::begin).min().unwrap_or(self.end);
         self.release(safe.min(inside))
+    }
+
+    /// Looks through the bytes as they are.
+    fn settle_plain(&mut self, bytes: &[u8], begin: usize) {
+        if self.tail.len() > 0 {
+            let mut plain = std::mem::take(&mut self.tail);
+            plain.extend(bytes, begin);
+            self.tail = self.settle(plain);
+            return;
+        }
+        let found = scan(bytes, &self.secrets);
+        for range in found.whole {
+            self.blanks.push((begin + range.start..begin + range.end, true));
+        }
+        self.tail.extend(&bytes[found.open..], begin + found.open);
+    }
+
+    /// Reads a string from `from` on, up to its end, an escape, or the end of the bytes; returns how far.
+    fn read_string(&mut self, bytes: &[u8], from: usize, begin: usize) -> usize {
+        let text = &mut self.text;
+        if !text.escape.is_empty() {
+            text.escape.push(bytes[from]);
+            if let Some(letter) = unescaped(&text.escape) {
+                let width = text.escape.len();
+                text.letters.push(letter, begin + from + 1 - width, width);
+                text.escape.clear();
+            }
+            return from + 1;
+        }
+        let rest = &bytes[from..];
+        let stop = memchr::memchr3(b'"', b'\\', b'\n', rest).unwrap_or(rest.len());
+        // Also the end of a line: a string that is not closed there is none.
+        let stop = memchr::memchr(b'\r', &rest[..stop]).unwrap_or(stop);
+        let piece = &rest[..stop];
+        match rest.get(stop) {
+            None => text.letters.extend_up_to(MOST, piece, begin + from),
+            Some(b'"') => {
+                self.end_string(piece, begin + from);
+                return from + stop + 1;
+            }
+            Some(b'\\') => {
+                text.letters.extend_up_to(MOST, piece, begin + from);
+                text.escape.push(b'\\');
+            }
+            Some(_) => text.inside = false,
+        }
+        from + stop + 1
+    }
+
+    /// A string ends with `piece`, which stands at `place`.
+    fn end_string(&mut self, piece: &[u8], place: usize) {
+        let text = &mut self.text;
+        text.inside = false;
+        if !std::mem::take(&mut text.is_value) {
+            text.letters.extend_up_to(MOST, piece, place);
+            text.name.clear();
+            text.name.extend_from_slice(text.letters.as_slice());
+            text.has_name = true;
+            return;
+        }
+        if !std::mem::take(&mut text.has_name) {
+            return;
+        }
+        let before = if self.fields.is_empty() { None } else { self.fields.remove(text.name.as_slice()) };
+        // What is whole in it was found among the bytes as they are.
+        if before.is_none() && text.letters.len() == 0 && open_end(piece, &self.secrets, 0) == piece.len() {
+            return;
+        }
+        let mut whole = before.unwrap_or_default();
+        text.letters.extend_up_to(MOST, piece, place);
+        whole.append(&mut text.letters);
+        let open = self.settle(whole);
+        if open.len() > 0 {
+            self.fields.insert(self.text.name.clone(), open);
+        }
+    }
+
+    /// Forgets the ends of fields that are too long ago, or too many.
+    fn forget_fields(&mut self) {
+        self.fields.retain(|_, open| open.begin().is_some_and(|place| place + MOST > self.end));
+        while self.fields.len() > FIELDS {
+            let oldest = self.fields.iter().min_by_key(|(_, open)| open.begin()).map(|(name, _)| name.clone());
+            let Some(oldest) = oldest else { break };
+            self.fields.remove(&oldest);
+        }
     }
 
     /// Settles what came of a string that is not over; returns where a secret may begin in it, the end if none does.
     fn settle_open_string(&mut self) -> usize {
-        let Some(name) = self.text.name.clone().filter(|_| self.text.inside && self.text.is_value) else {
+        if !(self.text.inside && self.text.is_value && self.text.has_name) {
             return self.end;
-        };
-        let mut whole = self.fields.remove(&name).unwrap_or_default();
+        }
+        let mut whole = self.fields.remove(self.text.name.as_slice()).unwrap_or_default();
         whole.append(&mut self.text.letters);
         self.text.letters = self.settle(whole);
-        begin_of(&self.text.letters).unwrap_or(self.end - self.text.escape.len())
+        self.text.letters.begin().unwrap_or(self.end - self.text.escape.len())
     }
 
     /// Returns what still waits: nothing follows.
     pub(in crate::net) fn finish(&mut self) -> Vec<(Millis, Vec<u8>)> {
         let open: Vec<_> = self.fields.drain().map(|(_, open)| open).chain([std::mem::take(&mut self.tail)]).collect();
         for letters in open.iter().filter(|open| open.len() >= super::PART) {
-            self.blank(letters);
+            self.blank(letters, 0..letters.len());
         }
         self.release(self.end)
     }
 
     /// Blanks whole secrets out; returns the end that may be the beginning of one.
-    fn settle(&mut self, letters: Vec<Letter>) -> Vec<Letter> {
-        let text: Vec<u8> = letters.iter().map(|(byte, _)| *byte).collect();
-        let found = scan(&text, &self.secrets);
+    fn settle(&mut self, letters: Letters) -> Letters {
+        let found = scan(letters.as_slice(), &self.secrets);
         for range in found.whole {
-            self.blank(letters.get(range).unwrap_or_default());
+            self.blank(&letters, range);
         }
-        letters.into_iter().skip(found.open).collect()
+        letters.split_off(found.open)
     }
 
-    fn blank(&mut self, letters: &[Letter]) {
+    fn blank(&mut self, letters: &Letters, range: Range<usize>) {
         // What was kept already is not blanked out any more.
-        let waiting = letters.iter().filter(|(_, place)| place.start >= self.start);
-        for (n, (_, place)) in waiting.enumerate() {
-            self.blanks.push((place.clone(), n == 0));
+        let start = self.start;
+        let waiting = letters.places(range).filter(|place| place.end > start);
+        for (nth, place) in waiting.enumerate() {
+            self.blanks.push((place.start.max(start)..place.end, nth == 0));
         }
     }
 
@@ -143,7 +214,8 @@ impl Bytes {
                 self.waiting.push_front((at, piece));
                 break;
             }
-            done.push((at, self.blanked(&piece)));
+            let kept = if self.blanks.is_empty() { piece } else { self.blanked(&piece) };
+            done.push((at, kept));
             self.start = end;
         }
         let start = self.start;
@@ -170,50 +242,23 @@ impl Bytes {
     }
 }
 
-fn begin_of(letters: &[Letter]) -> Option<usize> {
-    letters.first().map(|(_, place)| place.start)
-}
-
 impl Strings {
-    /// Takes a byte; returns a field's name and string when that is over.
-    fn take(&mut self, byte: u8, at: usize) -> Option<(Vec<u8>, Vec<Letter>)> {
-        if !self.inside {
+    /// Looks for the beginning of a string from `from` on; returns how far it read.
+    fn find(&mut self, bytes: &[u8], from: usize) -> usize {
+        for (nth, byte) in bytes.iter().enumerate().skip(from) {
             match byte {
                 b'"' => {
                     self.inside = true;
                     self.letters.clear();
                     self.escape.clear();
+                    return nth + 1;
                 }
-                b':' if self.name.is_some() => self.is_value = true,
-                // Also the end of a line: a string that is not closed there is none.
+                b':' if self.has_name => self.is_value = true,
                 b' ' | b'\t' => {}
-                _ => (self.name, self.is_value) = (None, false),
+                _ => (self.has_name, self.is_value) = (false, false),
             }
-            return None;
         }
-        if !self.escape.is_empty() {
-            self.escape.push(byte);
-            if let Some(letter) = unescaped(&self.escape) {
-                self.letters.push((letter, at + 1 - self.escape.len()..at + 1));
-                self.escape.clear();
-            }
-            return None;
-        }
-        match byte {
-            b'\\' => self.escape.push(byte),
-            b'"' => {
-                self.inside = false;
-                let letters = std::mem::take(&mut self.letters);
-                if std::mem::take(&mut self.is_value) {
-                    return Some((self.name.take()?, letters));
-                }
-                self.name = Some(letters.into_iter().map(|(byte, _)| byte).collect());
-            }
-            b'\n' | b'\r' => self.inside = false,
-            byte if self.letters.len() < MOST => self.letters.push((byte, at..at + 1)),
-            _ => {}
-        }
-        None
+        bytes.len()
     }
 }
 

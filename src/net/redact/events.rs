@@ -6,7 +6,7 @@
 
 use secrecy::SecretString;
 
-use super::scan::scan;
+use super::scan::{Found, scan};
 use super::{DOTS, PART};
 use crate::event::{AgentEvent, Json};
 
@@ -39,6 +39,15 @@ impl Pieces {
     /// Passes an event on, without secrets.
     pub(in crate::net) fn pass(&mut self, mut event: AgentEvent, out: &mut Vec<AgentEvent>) {
         if self.secrets.is_empty() {
+            out.push(event);
+            return;
+        }
+        if self.open.is_empty()
+            && let Some(text) = text_of(&mut event)
+            && let Found { whole, open } = scan(text.as_bytes(), &self.secrets)
+            && whole.is_empty()
+            && open == text.len()
+        {
             out.push(event);
             return;
         }
@@ -129,11 +138,23 @@ impl Pieces {
 
 /// Returns which text a delta belongs to, and the delta.
 fn piece(event: &mut AgentEvent) -> Option<(String, &mut String)> {
+    let key = match event {
+        AgentEvent::TextDelta { message, kind, .. } => format!("{kind:?} {message}"),
+        AgentEvent::ReasoningDelta { message, .. } => format!("thinking {message}"),
+        AgentEvent::ToolArgsDelta { call, .. } => format!("arguments {call}"),
+        AgentEvent::ToolOutput { call, stream, .. } => format!("{stream:?} {call}"),
+        _ => return None,
+    };
+    Some((key, text_of(event)?))
+}
+
+/// Returns the text of a delta.
+fn text_of(event: &mut AgentEvent) -> Option<&mut String> {
     match event {
-        AgentEvent::TextDelta { message, text, kind } => Some((format!("{kind:?} {message}"), text)),
-        AgentEvent::ReasoningDelta { message, text } => Some((format!("thinking {message}"), text)),
-        AgentEvent::ToolArgsDelta { call, json } => Some((format!("arguments {call}"), json)),
-        AgentEvent::ToolOutput { call, stream, text } => Some((format!("{stream:?} {call}"), text)),
+        AgentEvent::TextDelta { text, .. }
+        | AgentEvent::ReasoningDelta { text, .. }
+        | AgentEvent::ToolArgsDelta { json: text, .. }
+        | AgentEvent::ToolOutput { text, .. } => Some(text),
         _ => None,
     }
 }

@@ -18,6 +18,9 @@ pub(super) fn scan(text: &[u8], secrets: &[SecretString]) -> Found {
     let mut whole: Vec<Range<usize>> = Vec::new();
     for secret in secrets {
         let secret = secret.expose_secret().as_bytes();
+        if text.len() < secret.len() {
+            continue;
+        }
         for at in memchr::memmem::find_iter(text, secret) {
             let range = at..at + secret.len();
             if whole.iter().all(|known| range.end <= known.start || known.end <= range.start) {
@@ -27,6 +30,12 @@ pub(super) fn scan(text: &[u8], secrets: &[SecretString]) -> Found {
     }
     whole.sort_by_key(|range| range.start);
     let settled = whole.last().map_or(0, |range| range.end);
+    Found { open: open_end(text, secrets, settled), whole }
+}
+
+/// Returns where the longest end of the text begins that a secret may begin with, behind `settled`; its length if there
+/// is none.
+pub(super) fn open_end(text: &[u8], secrets: &[SecretString], settled: usize) -> usize {
     let mut open = text.len();
     for secret in secrets {
         let secret = secret.expose_secret().as_bytes();
@@ -37,7 +46,7 @@ pub(super) fn scan(text: &[u8], secrets: &[SecretString]) -> Found {
             open = open.min(from + start);
         }
     }
-    Found { whole, open }
+    open
 }
 
 #[cfg(test)]

@@ -242,3 +242,10 @@ fn a_draft_with_a_chip_comes_back_from_history() {
     composer.down();
     assert_eq!(composer.text(), big);
 }
+
+#[test]
+fn a_prompt_is_begun_with_so_many_characters_over_all_lines() {
+    assert!(!typed("").holds(1));
+    let composer = typed("a\né");
+    assert!(composer.holds(2) && !composer.holds(3));
+}
