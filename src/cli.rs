@@ -1,7 +1,7 @@
 //! What can be typed: clap types, their readers, and what flags say to the settings. Runs nothing.
 
 mod attach;
-mod bare;
+mod bare_word;
 mod serve;
 mod values;
 
@@ -12,12 +12,12 @@ use clap::error::ErrorKind;
 use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use crate::config::{Overrides, ThemeChoice};
-use crate::event::Mode;
+use crate::event::ApprovalMode;
 
-pub use attach::{Attach, Method};
-pub use serve::Serve;
+pub use attach::{AttachArgs, Method};
+pub use serve::ServeArgs;
 pub use values::Size;
-use values::{duration, limit, mode, moment, speed, theme};
+use values::{mode_parser, parse_duration_arg, parse_position, parse_speed, parse_timeout, theme_parser};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,16 +42,16 @@ Exit codes:
 #[command(name = "jarvis-tui", version, after_help = EXAMPLES, subcommand_help_heading = "Commands")]
 pub struct Cli {
     #[command(flatten)]
-    pub chat: Chat,
+    pub chat: ChatArgs,
     #[command(flatten, next_help_heading = "Options of every command")]
-    pub shared: Shared,
+    pub shared: CommonArgs,
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub command: Option<CliCommand>,
 }
 
 /// What belongs to a conversation; no subcommand takes these.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
-pub struct Chat {
+pub struct ChatArgs {
     /// Sent at the start; `-` reads it from standard input.
     pub prompt: Option<String>,
 
@@ -61,17 +61,17 @@ pub struct Chat {
 
     /// Go on with the newest session of this folder.
     #[arg(short = 'c', long = "continue", conflicts_with = "resume")]
-    pub go_on: bool,
+    pub continue_newest: bool,
 
     /// Go on with this saved session, or without a name with the newest of all; `sessions list` has the names.
     #[arg(short, long, value_name = "ID")]
     pub resume: Option<Option<String>>,
 
     #[command(flatten)]
-    pub printing: Printing,
+    pub printing: PrintArgs,
 
     #[command(flatten)]
-    pub approvals: Approvals,
+    pub approvals: ApprovalArgs,
 
     /// Most requests to the model in one turn.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -84,7 +84,7 @@ pub struct Chat {
 
 /// What prints an answer in place of the screen.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
-pub struct Printing {
+pub struct PrintArgs {
     /// Print the answer and leave; standard input joins when it is a pipe or a file.
     #[arg(short, long, value_name = "PROMPT")]
     pub print: Option<Option<String>>,
@@ -98,16 +98,16 @@ pub struct Printing {
     pub json: bool,
 
     /// Give up after this time, such as 90s or 15m; with --print.
-    #[arg(long, value_name = "DUR", value_parser = limit)]
+    #[arg(long, value_name = "DUR", value_parser = parse_timeout)]
     pub timeout: Option<Duration>,
 }
 
 /// Who is asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Args)]
-pub struct Approvals {
+pub struct ApprovalArgs {
     /// What tools may do without asking.
-    #[arg(long, value_name = "MODE", value_parser = mode())]
-    pub approval_mode: Option<Mode>,
+    #[arg(long, value_name = "MODE", value_parser = mode_parser())]
+    pub approval_mode: Option<ApprovalMode>,
 
     /// Never ask; short for `--approval-mode full`.
     #[arg(long, conflicts_with = "approval_mode")]
@@ -116,7 +116,7 @@ pub struct Approvals {
 
 /// What every command takes.
 #[derive(Clone, Debug, Default, PartialEq, Args)]
-pub struct Shared {
+pub struct CommonArgs {
     /// Work in this folder.
     #[arg(short = 'C', long = "cd", value_name = "DIR", global = true)]
     pub folder: Option<PathBuf>,
@@ -130,7 +130,7 @@ pub struct Shared {
     pub set: Vec<String>,
 
     /// Colours.
-    #[arg(long, value_name = "NAME", value_parser = theme(), global = true)]
+    #[arg(long, value_name = "NAME", value_parser = theme_parser(), global = true)]
     pub theme: Option<ThemeChoice>,
 
     /// No colours; short for `--theme mono`.
@@ -151,18 +151,18 @@ pub struct Shared {
 }
 
 #[derive(Clone, Debug, PartialEq, Subcommand)]
-pub enum Command {
+pub enum CliCommand {
     /// Talk to a remote agent or watch its stream, whatever it speaks.
-    Attach(Box<Attach>),
+    Attach(Box<AttachArgs>),
     /// Play a saved session on the screen, with its timing.
-    Replay(Replay),
+    Replay(ReplayArgs),
     /// Answer programs and other screens over HTTP.
-    Serve(Box<Serve>),
+    Serve(Box<ServeArgs>),
     /// Print one screen of a saved session, for bug reports and pictures.
-    Frame(Frame),
+    Frame(FrameArgs),
     /// List, show and remove saved sessions.
     #[command(subcommand)]
-    Sessions(Sessions),
+    Sessions(SessionsCommand),
     /// List the models of every engine that answers.
     Models {
         /// As JSON.
@@ -177,20 +177,20 @@ pub enum Command {
 }
 
 #[derive(Clone, Debug, PartialEq, Args)]
-pub struct Replay {
+pub struct ReplayArgs {
     /// The session's log.
     pub file: PathBuf,
 
     /// Times as fast as it was.
-    #[arg(long, value_name = "X", default_value = "1", value_parser = speed)]
+    #[arg(long, value_name = "X", default_value = "1", value_parser = parse_speed)]
     pub speed: f64,
 
     /// Start here, such as 90s or 1:30.
-    #[arg(long, value_name = "T", value_parser = moment)]
+    #[arg(long, value_name = "T", value_parser = parse_position)]
     pub from: Option<Duration>,
 
     /// Wait no longer than this where nothing happened.
-    #[arg(long, value_name = "DUR", value_parser = duration)]
+    #[arg(long, value_name = "DUR", value_parser = parse_duration_arg)]
     pub max_idle: Option<Duration>,
 
     /// Print at once instead of playing.
@@ -207,7 +207,7 @@ pub struct Replay {
 }
 
 #[derive(Clone, Debug, PartialEq, Args)]
-pub struct Frame {
+pub struct FrameArgs {
     /// The session's log.
     pub file: PathBuf,
 
@@ -225,7 +225,7 @@ pub struct Frame {
 }
 
 #[derive(Clone, Debug, PartialEq, Subcommand)]
-pub enum Sessions {
+pub enum SessionsCommand {
     /// List the sessions of this folder, newest first.
     List {
         /// Of every folder.
@@ -301,12 +301,14 @@ pub enum LogLevel {
 
 impl Cli {
     /// Reads the command line, the program's name first. The error prints itself and knows its exit code.
-    pub fn read<T: Into<std::ffi::OsString> + Clone>(args: impl IntoIterator<Item = T>) -> Result<Self, clap::Error> {
+    pub fn parse_args<T: Into<std::ffi::OsString> + Clone>(
+        args: impl IntoIterator<Item = T>,
+    ) -> Result<Self, clap::Error> {
         let args: Vec<std::ffi::OsString> = args.into_iter().map(Into::into).collect();
         let read = Self::try_parse_from(&args);
-        bare::check(&args, &read)?;
+        bare_word::check_bare_word(&args, &read)?;
         let cli = read?;
-        match cli.misplaced() {
+        match cli.misplaced_flag() {
             Some(flag) => {
                 let text = format!("{flag} is for conversations and can't be used with a command");
                 Err(Self::command().error(ErrorKind::ArgumentConflict, text))
@@ -317,43 +319,43 @@ impl Cli {
 
     /// Returns what flags say to the settings.
     pub fn overrides(&self) -> Overrides {
-        let Approvals { approval_mode, yolo } = match &self.command {
-            Some(Command::Attach(attach)) => attach.approvals,
-            Some(Command::Serve(serve)) => serve.approvals,
+        let ApprovalArgs { approval_mode, yolo } = match &self.command {
+            Some(CliCommand::Attach(attach)) => attach.approvals,
+            Some(CliCommand::Serve(serve)) => serve.approvals,
             _ => self.chat.approvals,
         };
         let model = match &self.command {
-            Some(Command::Serve(serve)) => &serve.model,
+            Some(CliCommand::Serve(serve)) => &serve.model,
             _ => &self.chat.model,
         };
         Overrides {
             model: model.clone(),
             theme: if self.shared.no_color { Some(ThemeChoice::Mono) } else { self.shared.theme },
-            mode: if yolo { Some(Mode::Full) } else { approval_mode },
+            mode: if yolo { Some(ApprovalMode::Full) } else { approval_mode },
             mouse: self.shared.no_mouse.then_some(false),
             max_rounds: self.chat.max_rounds,
-            set: self.shared.set.clone(),
+            assignments: self.shared.set.clone(),
         }
     }
 
     /// Returns the variables that flags say hold tokens.
     pub fn key_variables(&self) -> Vec<String> {
         let named = match &self.command {
-            Some(Command::Attach(attach)) => [attach.token_env.clone(), None],
-            Some(Command::Serve(serve)) => [serve.token_env.clone(), serve.read_token_env.clone()],
+            Some(CliCommand::Attach(attach)) => [attach.token_env.clone(), None],
+            Some(CliCommand::Serve(serve)) => [serve.token_env.clone(), serve.read_token_env.clone()],
             _ => [None, None],
         };
         named.into_iter().flatten().collect()
     }
 
     /// Clap would take a conversation's flags in front of a command and forget them.
-    fn misplaced(&self) -> Option<&'static str> {
+    fn misplaced_flag(&self) -> Option<&'static str> {
         self.command.as_ref()?;
         let chat = &self.chat;
         [
             (chat.prompt.is_some(), "a prompt"),
             (chat.model.is_some(), "--model"),
-            (chat.go_on, "--continue"),
+            (chat.continue_newest, "--continue"),
             (chat.resume.is_some(), "--resume"),
             (chat.printing.print.is_some(), "--print"),
             (chat.printing.output_format.is_some(), "--output-format"),
@@ -369,7 +371,7 @@ impl Cli {
     }
 }
 
-impl Chat {
+impl ChatArgs {
     /// Returns the prompt as `--print`'s value, the argument, or both with a blank line between.
     pub fn prompt_text(&self) -> Option<String> {
         let parts: Vec<&str> = [self.printing.prompt(), self.prompt.as_deref()].into_iter().flatten().collect();
@@ -377,7 +379,7 @@ impl Chat {
     }
 }
 
-impl Printing {
+impl PrintArgs {
     /// Returns whether to print instead of opening the screen.
     pub fn is_headless(&self) -> bool {
         self.print.is_some() || self.output_format.is_some() || self.json
@@ -389,17 +391,17 @@ impl Printing {
     }
 
     pub fn format(&self) -> OutputFormat {
-        format(self.json, self.output_format)
+        resolve_format(self.json, self.output_format)
     }
 }
 
-impl Replay {
+impl ReplayArgs {
     pub fn format(&self) -> OutputFormat {
-        format(self.json, self.output_format)
+        resolve_format(self.json, self.output_format)
     }
 }
 
-impl Shared {
+impl CommonArgs {
     /// Returns the level asked for.
     pub fn log_level(&self) -> Option<LogLevel> {
         if self.debug { Some(LogLevel::Debug) } else { self.log_level }
@@ -420,7 +422,7 @@ impl LogLevel {
     }
 }
 
-fn format(json: bool, format: Option<OutputFormat>) -> OutputFormat {
+fn resolve_format(json: bool, format: Option<OutputFormat>) -> OutputFormat {
     if json { OutputFormat::StreamJson } else { format.unwrap_or_default() }
 }
 

@@ -23,7 +23,7 @@
 //! # Six ideas
 //!
 //! 1. **Facts, wishes, weather.** [`event::AgentEvent`] is a fact: numbered and logged. [`event::Command`] is a wish
-//!    and [`event::Weather`] is how things are just now; neither is ever logged.
+//!    and [`event::SessionStatus`] is how things are just now; neither is ever logged.
 //! 2. **One number, three uses.** [`event::Envelope::seq`] is the line in the log, the id on a stream and the cursor of
 //!    a replay: resume, dedupe and seek are one mechanism.
 //! 3. **Two pure machines face each other.** [`agent::turn`] decides what to do next, [`store`] decides what is true on
@@ -41,7 +41,7 @@
 //! | mind | [`dialect`], [`store`], [`config`] and every file marked PURE | decisions, no IO |
 //! | hands | [`net`], [`engine`], [`tool`], [`agent`], [`journal`], [`bridge`], [`serve`] | sockets, files, processes |
 //! | face | [`ui`] | ratatui, nothing else |
-//! | house | [`assemble`], [`app`], [`headless`], [`cli`], `main` | wiring |
+//! | house | [`runtime`], [`app`], [`headless`], [`cli`], `main` | wiring |
 //!
 //! Hands and face never meet. Which room may use which is a table in `tests/it/tidy.rs`, and that test fails on the
 //! first wrong `use`.
@@ -56,7 +56,7 @@
 //! - Only `app/input` reads the terminal; it makes keys and pastes of bytes, and no text of a paste ever acts as a key.
 //! - Addresses of servers are read by [`text::address`] and nowhere else.
 //! - What of a session is no fact (drafts, prompts that wait, grants) is kept beside the log by
-//!   [`journal::SessionState`], and never read from a log, which may be somebody else's.
+//!   [`journal::StateStore`], and never read from a log, which may be somebody else's.
 //! - Secrets are `SecretString`s; they enter requests and nothing else. [`config::environment`] takes them out of the
 //!   environment, and `net/redact` blanks them out of what comes back.
 //! - A frame touches the rows on screen, a token the open block of its message; `tests/it/work.rs` counts.
@@ -76,8 +76,8 @@
 //!    either speaks and says why.
 //! 5. *The line goes quiet.* [`net`] says `Silent` as weather, the status line counts the seconds; past the limit the
 //!    turn fails with a fault that says so, and the text so far stays.
-//! 6. *A client asks over HTTP.* [`serve`] checks who it is → a one-shot surface makes an `Ask`, the house opens a
-//!    session for it → facts come from the hub like everyone's, an encoder ([`dialect::Encode`]) makes frames of them →
+//! 6. *A client asks over HTTP.* [`serve`] checks who it is → a one-shot surface makes a `OneShotRequest`, the house
+//!    opens a session for it → facts come from the hub like everyone's, an encoder ([`dialect::Encode`]) makes frames of them →
 //!    a client that comes back gets them again from the log, without those it has. On the native surface wishes go the
 //!    other way, and of two answers to one ask the first counts.
 //! 7. *Seek back in a replay.* `Command::Seek` → [`bridge::replay`] resets the hub → the store forgets and folds forward
@@ -87,7 +87,7 @@
 //!
 //! | to add | write | touch |
 //! | --- | --- | --- |
-//! | an engine | `engine/x.rs` | [`assemble`] |
+//! | an engine | `engine/x.rs` | [`runtime`] |
 //! | a wire format | `dialect/x.rs`, recordings in `tests/golden/x` | `dialect::DIALECTS`, `dialect::detect` |
 //! | a surface of the server | `serve/x.rs`, an encoder in `dialect` | the list in [`serve`] |
 //! | a tool | `tool/x.rs` | the table in [`tool`] |
@@ -115,6 +115,6 @@ pub mod tool;
 pub mod ui;
 
 pub mod app;
-pub mod assemble;
 pub mod cli;
 pub mod headless;
+pub mod runtime;

@@ -5,116 +5,120 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use jarvis_tui::app::{self, Shell};
-use jarvis_tui::assemble::{Attached, Audience, Claim, House, Models, Serving, Start, Unfit, Wrong, replay};
-use jarvis_tui::bridge::Live;
-use jarvis_tui::cli::{self, Cli, Command, ConfigCommand, OutputFormat, Sessions};
+use jarvis_tui::app::{self, ChatContext};
+use jarvis_tui::bridge::SessionHandle;
+use jarvis_tui::cli::{self, Cli, CliCommand, ConfigCommand, OutputFormat, SessionsCommand};
 use jarvis_tui::config::keys::Keymap;
-use jarvis_tui::config::{self, Load, Loaded, Paths};
+use jarvis_tui::config::{self, ConfigSources, LoadedConfig, Paths};
 use jarvis_tui::event::{Fault, Millis, Seq};
-use jarvis_tui::headless::output::{self, Unwritten, complain};
+use jarvis_tui::headless::output::{self, OutputError, print_error};
+use jarvis_tui::headless::save_errors::{SaveErrors, exit_code_for};
 use jarvis_tui::headless::stdin::piped_prompt;
-use jarvis_tui::headless::unsaved::{Unsaved, not_saved};
-use jarvis_tui::headless::{self, Format, Run, commands};
+use jarvis_tui::headless::{self, Format, RunOptions, commands};
+use jarvis_tui::runtime::{
+    AttachedSession, Frontend, NameClaim, RemoteModels, Runtime, ServerPlan, StartMode, UnusableSettings, UsageError,
+    replay,
+};
 use jarvis_tui::serve;
 use jarvis_tui::text::one_line;
 
 /// Exit codes, see the README.
-const FAILED: u8 = 1;
-const USAGE: u8 = 2;
-const CONFIGURATION: u8 = 3;
+const EXIT_FAILED: u8 = 1;
+const EXIT_USAGE: u8 = 2;
+const EXIT_CONFIG: u8 = 3;
 
 fn main() -> ExitCode {
-    let cli = match Cli::read(std::env::args_os()) {
+    let cli = match Cli::parse_args(std::env::args_os()) {
         Ok(cli) => cli,
-        Err(error) => return ExitCode::from(output::about_command_line(&error)),
+        Err(error) => return ExitCode::from(output::print_usage_error(&error)),
     };
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            complain(&format!("can't start: {error}"));
-            return ExitCode::from(FAILED);
+            print_error(&format!("can't start: {error}"));
+            return ExitCode::from(EXIT_FAILED);
         }
     };
-    let code = runtime.block_on(start(cli));
+    let code = runtime.block_on(run_cli(cli));
     // A thread that still waits for standard input must not hold up the exit.
     runtime.shutdown_background();
     ExitCode::from(code)
 }
 
-async fn start(cli: Cli) -> u8 {
+async fn run_cli(cli: Cli) -> u8 {
     let env = |name: &str| std::env::var(name).ok();
     let prepared = prepare(&cli, &env);
     let (paths, folder) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => {
-            complain(&format!("{error:#}"));
-            return CONFIGURATION;
+            print_error(&format!("{error:#}"));
+            return EXIT_CONFIG;
         }
     };
     let flags = cli.overrides();
-    let load = Load { paths: &paths, folder: &folder, file: cli.shared.config.as_deref(), env: &env, flags: &flags };
-    if let Some(Command::Config(command)) = &cli.command {
-        return settings(*command, &load).unwrap_or_else(|error| told(&error));
+    let load =
+        ConfigSources { paths: &paths, folder: &folder, file: cli.shared.config.as_deref(), env: &env, flags: &flags };
+    if let Some(CliCommand::Config(command)) = &cli.command {
+        return run_config(*command, &load).unwrap_or_else(|error| report_error(&error));
     }
     let loaded = match config::load(&load) {
         Ok(loaded) => loaded,
         Err(error) => {
-            complain(&error.to_string());
-            return CONFIGURATION;
+            print_error(&error.to_string());
+            return EXIT_CONFIG;
         }
     };
     // Before anything is started that could read them. The command line may name more.
     let mut keys = loaded.config.key_variables(&env);
     keys.extend(cli.key_variables());
-    config::environment::take(&keys);
+    config::environment::take_variables(&keys);
     for warning in &loaded.warnings {
-        complain(&warning.to_string());
+        print_error(&warning.to_string());
     }
-    log_to(&paths, cli.shared.log_level());
-    let files = config::load::files(&load);
+    init_logging(&paths, cli.shared.log_level());
+    let files = config::load::config_files(&load);
     let done = match cli.command {
-        None => chat(cli.chat, loaded, paths, folder).await,
-        Some(Command::Attach(attach)) => attached(&attach, loaded, paths, folder).await,
-        Some(Command::Serve(serve)) => served(&serve, loaded, paths, folder).await,
-        Some(Command::Replay(replay)) => play(replay, loaded, paths, folder).await,
-        Some(Command::Frame(frame)) => {
-            let house = House::new(loaded, paths, folder, Audience::Pipe, None);
-            one_frame(&frame, &house).await
+        None => run_chat(cli.chat, loaded, paths, folder).await,
+        Some(CliCommand::Attach(attach)) => run_attach(&attach, loaded, paths, folder).await,
+        Some(CliCommand::Serve(serve)) => run_serve(&serve, loaded, paths, folder).await,
+        Some(CliCommand::Replay(replay)) => run_replay(replay, loaded, paths, folder).await,
+        Some(CliCommand::Frame(frame)) => {
+            let house = Runtime::new(loaded, paths, folder, Frontend::Headless, None);
+            print_frame(&frame, &house).await
         }
-        Some(Command::Sessions(command)) => {
-            let house = House::new(loaded, paths, folder, Audience::Pipe, None);
-            sessions(command, house).await
+        Some(CliCommand::Sessions(command)) => {
+            let house = Runtime::new(loaded, paths, folder, Frontend::Headless, None);
+            run_sessions(command, house).await
         }
-        Some(Command::Models { json }) => {
-            let house = House::new(loaded, paths, folder, Audience::Pipe, None);
+        Some(CliCommand::Models { json }) => {
+            let house = Runtime::new(loaded, paths, folder, Frontend::Headless, None);
             commands::list_models(&house, json).await.map(|()| 0).map_err(Into::into)
         }
-        Some(Command::Doctor) => {
-            let house = House::new(loaded, paths, folder, Audience::Pipe, None);
+        Some(CliCommand::Doctor) => {
+            let house = Runtime::new(loaded, paths, folder, Frontend::Headless, None);
             let starts = commands::doctor(&house, &files).await;
-            starts.map(|starts| if starts { 0 } else { FAILED }).map_err(Into::into)
+            starts.map(|starts| if starts { 0 } else { EXIT_FAILED }).map_err(Into::into)
         }
         // Settings were dealt with before they were read.
-        Some(Command::Config(_)) => Ok(0),
+        Some(CliCommand::Config(_)) => Ok(0),
     };
     match done {
         Ok(code) => code,
-        Err(error) => told(&error),
+        Err(error) => report_error(&error),
     }
 }
 
 /// Says what went wrong and returns the exit code of it.
-fn told(error: &anyhow::Error) -> u8 {
-    if let Some(unwritten) = error.downcast_ref::<Unwritten>() {
-        return unwritten.tell();
+fn report_error(error: &anyhow::Error) -> u8 {
+    if let Some(unwritten) = error.downcast_ref::<OutputError>() {
+        return unwritten.report();
     }
-    complain(&format!("{error:#}"));
+    print_error(&format!("{error:#}"));
     match error.downcast_ref::<Fault>() {
         Some(fault) => headless::exit_code(fault),
-        None if error.is::<Unfit>() || error.is::<config::Error>() => CONFIGURATION,
-        None if error.is::<Wrong>() => USAGE,
-        None => FAILED,
+        None if error.is::<UnusableSettings>() || error.is::<config::ConfigError>() => EXIT_CONFIG,
+        None if error.is::<UsageError>() => EXIT_USAGE,
+        None => EXIT_FAILED,
     }
 }
 
@@ -127,24 +131,24 @@ fn prepare(cli: &Cli, env: config::Env<'_>) -> anyhow::Result<(Paths, PathBuf)> 
     Ok((paths, folder.canonicalize().unwrap_or(folder)))
 }
 
-fn settings(command: ConfigCommand, load: &Load<'_>) -> anyhow::Result<u8> {
+fn run_config(command: ConfigCommand, load: &ConfigSources<'_>) -> anyhow::Result<u8> {
     match command {
-        ConfigCommand::Path => commands::show_files(&config::load::files(load))?,
+        ConfigCommand::Path => commands::show_config_files(&config::load::config_files(load))?,
         ConfigCommand::Show => {
             let loaded = config::load(load)?;
             for warning in &loaded.warnings {
-                complain(&warning.to_string());
+                print_error(&warning.to_string());
             }
             commands::show_config(&loaded)?;
         }
         ConfigCommand::Keys => {
             let (keymap, warnings) = Keymap::new(&config::load(load)?.config.keys);
             for warning in &warnings {
-                complain(warning);
+                print_error(warning);
             }
-            output::print(&keymap.settings())?;
+            output::print(&keymap.to_settings())?;
         }
-        ConfigCommand::Check => return check_settings(load),
+        ConfigCommand::Check => return check_config(load),
         ConfigCommand::Init => output::print(&format!("{}\n", config::load::init(load)?.display()))?,
         ConfigCommand::Trust { remove: false } => {
             let project = config::load::trust(load.paths, load.folder)?;
@@ -159,133 +163,156 @@ fn settings(command: ConfigCommand, load: &Load<'_>) -> anyhow::Result<u8> {
 }
 
 /// Mistakes in keys are found by the keymap, all others by the settings.
-fn check_settings(load: &Load<'_>) -> anyhow::Result<u8> {
+fn check_config(load: &ConfigSources<'_>) -> anyhow::Result<u8> {
     let checked = config::load::check(load);
     if let Err(error) = &checked {
-        complain(&error.to_string());
+        print_error(&error.to_string());
     }
     // With mistakes elsewhere the keys can still be read.
     let loaded = checked.as_ref().map_or_else(|_| config::load(load).ok(), |loaded| Some(loaded.clone()));
     let about_keys = loaded.map(|loaded| Keymap::new(&loaded.config.keys).1).unwrap_or_default();
     for warning in &about_keys {
-        complain(warning);
+        print_error(warning);
     }
     if checked.is_ok() && about_keys.is_empty() {
         output::print("no mistakes found\n")?;
         return Ok(0);
     }
-    Ok(CONFIGURATION)
+    Ok(EXIT_CONFIG)
 }
 
-async fn chat(chat: cli::Chat, loaded: Loaded, paths: Paths, folder: PathBuf) -> anyhow::Result<u8> {
-    let start = match (&chat.resume, chat.go_on) {
-        (Some(wanted), _) => Start::Resume(wanted.clone()),
-        (None, true) => Start::Continue,
-        (None, false) => Start::New,
+async fn run_chat(chat: cli::ChatArgs, loaded: LoadedConfig, paths: Paths, folder: PathBuf) -> anyhow::Result<u8> {
+    let start = match (&chat.resume, chat.continue_newest) {
+        (Some(wanted), _) => StartMode::Resume(wanted.clone()),
+        (None, true) => StartMode::Continue,
+        (None, false) => StartMode::New,
     };
     let on_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     if chat.printing.is_headless() || !on_terminal {
         let Some(prompt) = piped_prompt(chat.prompt_text().as_deref(), chat.printing.print.is_some()).await? else {
-            complain("there is no terminal and no prompt; pipe one in, or give it with -p (see --help)");
-            return Ok(USAGE);
+            print_error("there is no terminal and no prompt; pipe one in, or give it with -p (see --help)");
+            return Ok(EXIT_USAGE);
         };
         let format = format_of(chat.printing.format());
-        let mut house = House::new(loaded, paths, folder, Audience::Pipe, chat.system);
-        let unsaved = Unsaved::default();
-        house.on_trouble(unsaved.hear(false));
+        let mut house = Runtime::new(loaded, paths, folder, Frontend::Headless, chat.system);
+        let unsaved = SaveErrors::default();
+        house.on_save_change(unsaved.listener(false));
         let live = house.open(&start)?;
-        for told in house.take_told() {
-            complain(&told);
+        for told in house.take_restore_notices() {
+            print_error(&told);
         }
-        let run = Run {
+        let run = RunOptions {
             format,
             prompt: Some(prompt),
-            from: live.hub.last(),
+            after: live.hub.last_seq(),
             source: "agent",
             shared: false,
             timeout: chat.printing.timeout,
-            opened: None,
+            opened_event: None,
             explain: false,
         };
         let code = headless::run(live, run).await;
         house.close().await;
-        return Ok(at_the_end(&unsaved, code?));
+        return Ok(final_exit_code(&unsaved, code?));
     }
-    let mut house = House::new(loaded, paths, folder, Audience::Screen, chat.system.clone());
+    let mut house = Runtime::new(loaded, paths, folder, Frontend::Tui, chat.system.clone());
     // A screen for a model that nobody knows would only say so to every prompt.
-    if let Err(fault) = house.chooser().check().await {
-        complain(&fault.message);
-        return Ok(CONFIGURATION);
+    if let Err(fault) = house.engine_resolver().check_requested().await {
+        print_error(&fault.message);
+        return Ok(EXIT_CONFIG);
     }
-    let unsaved = Unsaved::default();
-    house.on_trouble(unsaved.hear(false));
+    let unsaved = SaveErrors::default();
+    house.on_save_change(unsaved.listener(false));
     let live = house.open(&start)?;
     let prompt = chat.prompt_text();
-    let claim = Claim::sole(live.session.clone());
-    let showing = Showing { claim: Some(claim), prompt, can_begin: true, unsaved, ..Showing::default() };
-    on_screen(house, live, showing).await
+    let claim = NameClaim::exclusive(live.session.clone());
+    let showing = ScreenOptions {
+        draft_claim: Some(claim),
+        prompt,
+        can_start_session: true,
+        save_errors: unsaved,
+        ..ScreenOptions::default()
+    };
+    run_screen(house, live, showing).await
 }
 
-async fn attached(attach: &cli::Attach, loaded: Loaded, paths: Paths, folder: PathBuf) -> anyhow::Result<u8> {
+async fn run_attach(
+    attach: &cli::AttachArgs,
+    loaded: LoadedConfig,
+    paths: Paths,
+    folder: PathBuf,
+) -> anyhow::Result<u8> {
     let on_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     let prints = attach.printing.is_headless() || !on_terminal;
-    let audience = if prints { Audience::Pipe } else { Audience::Screen };
-    let mut house = House::new(loaded, paths, folder, audience, None);
-    let unsaved = Unsaved::default();
-    house.on_trouble(unsaved.hear(false));
+    let audience = if prints { Frontend::Headless } else { Frontend::Tui };
+    let mut house = Runtime::new(loaded, paths, folder, audience, None);
+    let unsaved = SaveErrors::default();
+    house.on_save_change(unsaved.listener(false));
     let given = attach.printing.prompt();
-    let prompt = if attach.printing.print.is_some() || (prints && house.must_ask(attach)? && !attach.read_only) {
+    let prompt = if attach.printing.print.is_some() || (prints && house.is_request_only(attach)? && !attach.read_only) {
         piped_prompt(given, attach.printing.print.is_some()).await?
     } else {
         None
     };
-    if prints && prompt.is_none() && house.must_ask(attach)? && !attach.read_only {
+    if prints && prompt.is_none() && house.is_request_only(attach)? && !attach.read_only {
         if attach.explain {
             output::print(&format!("{}\n", house.explain(attach).await?))?;
             return Ok(0);
         }
         let text = format!(
             "nothing to ask {}: give a prompt with -p, or watch a stream with --request get",
-            house.called(attach)?
+            house.target_name(attach)?
         );
-        return Err(Wrong(text).into());
+        return Err(UsageError(text).into());
     }
-    let Attached { live, past, opened, models, remarks, shared } = house.attach(attach, prompt.is_some()).await?;
+    let AttachedSession { handle: live, history_end: past, opened_event: opened, models, remarks, shared } =
+        house.attach(attach, prompt.is_some()).await?;
     if prints {
         for remark in &remarks {
-            complain(remark);
+            print_error(remark);
         }
-        let run = Run {
+        let run = RunOptions {
             format: format_of(attach.printing.format()),
             // Who asks something gets the answer; who watches gets all.
-            from: if prompt.is_some() { past } else { Seq(attach.from_seq.unwrap_or(0)) },
-            opened: opened.filter(|_| prompt.is_some()),
+            after: if prompt.is_some() { past } else { Seq(attach.from_seq.unwrap_or(0)) },
+            opened_event: opened.filter(|_| prompt.is_some()),
             prompt,
             // A session's log in a file is played.
-            source: if live.caps.seek { "replay" } else { "remote" },
+            source: if live.capabilities.seek { "replay" } else { "remote" },
             shared,
             timeout: attach.printing.timeout,
             explain: attach.explain,
         };
         let code = headless::run(live, run).await;
         house.close().await;
-        return Ok(at_the_end(&unsaved, code?));
+        return Ok(final_exit_code(&unsaved, code?));
     }
     // A draft waits for whoever attaches to the same place again.
-    let claim = live.caps.prompt.then(|| house.claim(&attach.target));
-    on_screen(house, live, Showing { claim, prompt, models: Some(models), remarks, unsaved, ..Showing::default() })
-        .await
+    let claim = live.capabilities.prompt.then(|| house.claim_draft(&attach.target));
+    run_screen(
+        house,
+        live,
+        ScreenOptions {
+            draft_claim: claim,
+            prompt,
+            models: Some(models),
+            remarks,
+            save_errors: unsaved,
+            ..ScreenOptions::default()
+        },
+    )
+    .await
 }
 
 /// Serves on the one thread of the program: a token of the agent reaches a client sooner so than over two, and what
 /// takes long (tools, listings) has threads of its own.
-async fn served(args: &cli::Serve, loaded: Loaded, paths: Paths, folder: PathBuf) -> anyhow::Result<u8> {
-    let mut house = House::new(loaded, paths, folder, Audience::Network, args.system.clone());
-    let unsaved = Unsaved::default();
-    house.on_trouble(unsaved.hear(true));
-    let Serving { factory, settings, host, port, warnings } = house.serving(args).await?;
+async fn run_serve(args: &cli::ServeArgs, loaded: LoadedConfig, paths: Paths, folder: PathBuf) -> anyhow::Result<u8> {
+    let mut house = Runtime::new(loaded, paths, folder, Frontend::Server, args.system.clone());
+    let unsaved = SaveErrors::default();
+    house.on_save_change(unsaved.listener(true));
+    let ServerPlan { factory, settings, host, port, warnings } = house.plan_server(args).await?;
     for warning in &warnings {
-        complain(warning);
+        print_error(warning);
     }
     let listener = tokio::net::TcpListener::bind((host.as_str(), port))
         .await
@@ -293,7 +320,7 @@ async fn served(args: &cli::Serve, loaded: Loaded, paths: Paths, folder: PathBuf
     let address = listener.local_addr().context("the address is gone")?;
     let mut interrupts = headless::Interrupts::new();
     output::print(&format!("listening on http://{address}\n"))?;
-    let state = serve::State::new(factory, settings);
+    let state = serve::ServerState::new(factory, settings);
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let running = serve::run(listener, state, async { drop(stopped.await) });
     let mut running = std::pin::pin!(running);
@@ -304,85 +331,97 @@ async fn served(args: &cli::Serve, loaded: Loaded, paths: Paths, folder: PathBuf
     tokio::select! {
         () = running => Ok(unsaved.exit_code(0)),
         // Twice means now.
-        () = interrupts.next() => Ok(FAILED),
+        () = interrupts.next() => Ok(EXIT_FAILED),
     }
 }
 
-async fn play(replay_args: cli::Replay, loaded: Loaded, paths: Paths, folder: PathBuf) -> anyhow::Result<u8> {
+async fn run_replay(
+    replay_args: cli::ReplayArgs,
+    loaded: LoadedConfig,
+    paths: Paths,
+    folder: PathBuf,
+) -> anyhow::Result<u8> {
     let on_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    let mut house = House::new(loaded, paths, folder, Audience::Screen, None);
+    let mut house = Runtime::new(loaded, paths, folder, Frontend::Tui, None);
     if replay_args.headless || !on_terminal {
-        let live = house.print(&replay_args.file)?;
+        let live = house.open_whole_log(&replay_args.file)?;
         let format = format_of(replay_args.format());
-        let run = Run {
+        let run = RunOptions {
             format,
             prompt: None,
-            from: Seq(0),
+            after: Seq(0),
             source: "replay",
             shared: false,
             timeout: None,
-            opened: None,
+            opened_event: None,
             explain: false,
         };
         return Ok(headless::run(live, run).await?);
     }
-    let options = replay::Options {
+    let options = replay::ReplayOptions {
         speed: replay_args.speed as f32,
         from: replay_args.from.map(Millis::from).unwrap_or_default(),
         max_idle: replay_args.max_idle.map(Millis::from),
         paused: false,
     };
-    let live = house.replay(&replay_args.file, options)?;
+    let live = house.open_replay(&replay_args.file, options)?;
     // Played, it comes at the end.
-    let remarks = house.damage_of(&replay_args.file).into_iter().map(|(_, text)| text).collect();
-    on_screen(house, live, Showing { remarks, ..Showing::default() }).await
+    let remarks = house.find_log_damage(&replay_args.file).into_iter().map(|(_, text)| text).collect();
+    run_screen(house, live, ScreenOptions { remarks, ..ScreenOptions::default() }).await
 }
 
 /// How a session is shown.
 #[derive(Default)]
-struct Showing {
+struct ScreenOptions {
     /// Under this name its draft is kept.
-    claim: Option<Claim>,
+    draft_claim: Option<NameClaim>,
     prompt: Option<String>,
     /// A new session may be begun from here.
-    can_begin: bool,
-    models: Option<Models>,
+    can_start_session: bool,
+    models: Option<RemoteModels>,
     remarks: Vec<String>,
-    unsaved: Unsaved,
+    save_errors: SaveErrors,
 }
 
 /// Shows a session until the person leaves, then lets everything end in order.
-async fn on_screen(mut house: House, live: Live, showing: Showing) -> anyhow::Result<u8> {
-    let Showing { claim, prompt, can_begin, models, remarks, unsaved } = showing;
-    let weather = live.weather.clone();
+async fn run_screen(mut house: Runtime, live: SessionHandle, showing: ScreenOptions) -> anyhow::Result<u8> {
+    let ScreenOptions {
+        draft_claim: claim,
+        prompt,
+        can_start_session: can_begin,
+        models,
+        remarks,
+        save_errors: unsaved,
+    } = showing;
+    let weather = live.status.clone();
     let (keymap, about_keys) = Keymap::new(&house.config().keys);
     let mut warnings: Vec<String> = house.loaded.warnings.iter().map(ToString::to_string).collect();
     warnings.extend(about_keys);
-    let draft = claim.as_ref().and_then(|claim| house.draft(claim));
-    warnings.extend(house.take_told());
+    let draft = claim.as_ref().and_then(|claim| house.load_draft(claim));
+    warnings.extend(house.take_restore_notices());
     warnings.extend(remarks);
-    let chooser = house.chooser();
-    let mut shell = Shell {
-        live,
+    let chooser = house.engine_resolver();
+    let mut shell = ChatContext {
+        session: live,
         frames: house.frames(),
         ui: house.config().ui.clone(),
         keymap,
         warnings,
         prompt,
         draft,
-        state: claim.map(|claim| (house.paths.session_state(), claim)),
+        state: claim.map(|claim| (house.paths.session_state_dir(), claim)),
         history: Some(house.paths.history_file()),
         #[cfg(feature = "images")]
         folder: house.folder.clone(),
         list_models: match models {
-            Some(models) => Box::new(move || Box::pin(models.clone().choices())),
-            None => Box::new(move || Box::pin(chooser.clone().choices())),
+            Some(models) => Box::new(move || Box::pin(models.clone().model_choices())),
+            None => Box::new(move || Box::pin(chooser.clone().model_choices())),
         },
         new_session: None,
     };
     if can_begin {
         shell.new_session = Some(Box::new(|| {
-            let live = house.open(&Start::New).map_err(|error| format!("{error:#}"));
+            let live = house.open(&StartMode::New).map_err(|error| format!("{error:#}"));
             Box::pin(async { live })
         }));
     }
@@ -390,74 +429,74 @@ async fn on_screen(mut house: House, live: Live, showing: Showing) -> anyhow::Re
     house.close().await;
     let code = code.context("the terminal")?;
     // A mirror's log is its own affair.
-    let unsaved = unsaved.why().or_else(|| {
-        let why = weather.borrow().not_saved.clone()?;
+    let unsaved = unsaved.describe().or_else(|| {
+        let why = weather.borrow().save_error.clone()?;
         Some(format!("this session is not saved: {why}"))
     });
     if let Some(why) = &unsaved {
-        complain(&one_line(why, 400));
+        print_error(&one_line(why, 400));
     }
-    Ok(not_saved(code, unsaved.is_some()))
+    Ok(exit_code_for(code, unsaved.is_some()))
 }
 
 /// Says what became of a log when its session was closed, unless that was said, and returns the exit code.
-fn at_the_end(unsaved: &Unsaved, code: u8) -> u8 {
+fn final_exit_code(unsaved: &SaveErrors, code: u8) -> u8 {
     let ended = unsaved.exit_code(code);
     if ended != code
-        && let Some(why) = unsaved.why()
+        && let Some(why) = unsaved.describe()
     {
-        complain(&one_line(&why, 400));
+        print_error(&one_line(&why, 400));
     }
     ended
 }
 
-async fn one_frame(frame: &cli::Frame, house: &House) -> anyhow::Result<u8> {
+async fn print_frame(frame: &cli::FrameArgs, house: &Runtime) -> anyhow::Result<u8> {
     let kind = match frame.format {
-        cli::FrameFormat::Text => headless::frame::Kind::Text,
-        cli::FrameFormat::Ansi => headless::frame::Kind::Ansi,
-        cli::FrameFormat::Svg => headless::frame::Kind::Svg,
+        cli::FrameFormat::Text => headless::screen_dump::ScreenFormat::Text,
+        cli::FrameFormat::Ansi => headless::screen_dump::ScreenFormat::Ansi,
+        cli::FrameFormat::Svg => headless::screen_dump::ScreenFormat::Svg,
     };
     let size = (frame.size.width, frame.size.height);
     let path = house.session_path(&frame.file.to_string_lossy())?;
     // The screen shows it at the end only.
-    for (_, text) in house.damage_of(&path) {
-        complain(&text);
+    for (_, text) in house.find_log_damage(&path) {
+        print_error(&text);
     }
-    output::print_exactly(&headless::frame::dump(house, &path, frame.seq.map(Seq), size, kind).await?)?;
+    output::print_raw(&headless::screen_dump::dump_screen(house, &path, frame.seq.map(Seq), size, kind).await?)?;
     Ok(0)
 }
 
-async fn sessions(command: Sessions, house: House) -> anyhow::Result<u8> {
+async fn run_sessions(command: SessionsCommand, house: Runtime) -> anyhow::Result<u8> {
     match command {
-        Sessions::List { all, json } => {
-            return Ok(if commands::list_sessions(&house, all, json)? { 0 } else { FAILED });
+        SessionsCommand::List { all, json } => {
+            return Ok(if commands::list_sessions(&house, all, json)? { 0 } else { EXIT_FAILED });
         }
-        Sessions::Show { id, json } => {
+        SessionsCommand::Show { id, json } => {
             let path = house.session_path(&id)?;
-            let live = house.print(&path)?;
+            let live = house.open_whole_log(&path)?;
             if json {
-                let run = Run {
+                let run = RunOptions {
                     format: Format::Json,
                     prompt: None,
-                    from: Seq(0),
+                    after: Seq(0),
                     source: "replay",
                     shared: false,
                     timeout: None,
-                    opened: None,
+                    opened_event: None,
                     explain: false,
                 };
                 headless::run(live, run).await?;
             } else {
-                headless::show(live).await?;
+                headless::print_session(live).await?;
             }
         }
-        Sessions::Rm { ids } => {
+        SessionsCommand::Rm { ids } => {
             let mut code = 0;
             for id in ids {
                 // One that can't be removed is no reason to keep the others.
                 match house.remove_session(&id) {
                     Ok(removed) => output::print(&format!("removed {removed}\n"))?,
-                    Err(error) => code = told(&error),
+                    Err(error) => code = report_error(&error),
                 }
             }
             return Ok(code);
@@ -475,7 +514,7 @@ fn format_of(format: OutputFormat) -> Format {
 }
 
 /// The log file is for developers; it is made when the first line is written.
-fn log_to(paths: &Paths, level: Option<cli::LogLevel>) {
+fn init_logging(paths: &Paths, level: Option<cli::LogLevel>) {
     use tracing_subscriber::EnvFilter;
     let own = std::env::var("JARVIS_TUI_LOG").or_else(|_| std::env::var("RUST_LOG")).ok();
     let filter = match (level, own) {
@@ -485,14 +524,14 @@ fn log_to(paths: &Paths, level: Option<cli::LogLevel>) {
     };
     let Ok(filter) = EnvFilter::try_new(filter) else { return };
     let path = paths.log_file();
-    if paths.create().is_err() {
+    if paths.create_dirs().is_err() {
         return;
     }
-    let Ok(file) = open_log(&path) else { return };
+    let Ok(file) = open_log_file(&path) else { return };
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(file).try_init();
 }
 
-fn open_log(path: &Path) -> std::io::Result<std::fs::File> {
+fn open_log_file(path: &Path) -> std::io::Result<std::fs::File> {
     let mut options = std::fs::OpenOptions::new();
     options.create(true).append(true);
     #[cfg(unix)]

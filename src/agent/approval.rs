@@ -3,11 +3,11 @@
 //! Rules and grants are patterns (see [`Pattern`]). What they decide is counted, so that a person sees what a rule is
 //! good for.
 
-use crate::event::{DecidedBy, Decision, Grant, Mode, Pattern, Permissions, Risk, RuleKind, StandingRule};
+use crate::event::{ApprovalMode, DecidedBy, Decision, Grant, Pattern, PermissionRule, Permissions, Risk, RuleKind};
 
 /// What happens to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum ApprovalVerdict {
     Allow,
     Ask,
     /// The reason, for the model and the person.
@@ -16,37 +16,37 @@ pub enum Verdict {
 
 /// Everything that decides about a call, grants of this session included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Policy {
-    pub mode: Mode,
-    allow: Vec<Rule>,
-    deny: Vec<Rule>,
+pub struct ApprovalPolicy {
+    pub mode: ApprovalMode,
+    allow: Vec<PolicyRule>,
+    deny: Vec<PolicyRule>,
     /// Given by the person while the session runs.
-    grants: Vec<Granted>,
+    grants: Vec<PolicyGrant>,
 }
 
 /// A pattern of the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Rule {
+struct PolicyRule {
     pattern: Pattern,
     origin: String,
     uses: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Granted {
+struct PolicyGrant {
     pattern: Pattern,
     by: DecidedBy,
-    earlier: bool,
+    from_earlier_run: bool,
     uses: u64,
 }
 
-impl Policy {
+impl ApprovalPolicy {
     /// Reads the configured patterns. All that are wrong are named, one a line: dropping a denying one would be unsafe.
-    pub fn new(mode: Mode, allow: &[String], deny: &[String]) -> Result<Self, String> {
+    pub fn new(mode: ApprovalMode, allow: &[String], deny: &[String]) -> Result<Self, String> {
         let mut wrong = Vec::new();
-        let mut read = |patterns: &[String]| -> Vec<Rule> {
+        let mut read = |patterns: &[String]| -> Vec<PolicyRule> {
             let rules = patterns.iter().map(|pattern| Pattern::parse(pattern));
-            let rule = |pattern| Rule { pattern, origin: String::new(), uses: 0 };
+            let rule = |pattern| PolicyRule { pattern, origin: String::new(), uses: 0 };
             rules.filter_map(|read| read.map_err(|error| wrong.push(error)).ok()).map(rule).collect()
         };
         let (allow, deny) = (read(allow), read(deny));
@@ -65,32 +65,33 @@ impl Policy {
     }
 
     /// Judges a call by the tool, and by the risk and subject that its ask names; counts what decided.
-    pub fn judge(&mut self, tool: &str, risk: Risk, subject: &str) -> Verdict {
+    pub fn judge(&mut self, tool: &str, risk: Risk, subject: &str) -> ApprovalVerdict {
         if let Some(rule) = self.deny.iter_mut().find(|rule| rule.pattern.denies(tool, subject)) {
             rule.uses = rule.uses.saturating_add(1);
-            return Verdict::Deny(format!("denied by the rule `{}`", rule.pattern));
+            return ApprovalVerdict::Deny(format!("denied by the rule `{}`", rule.pattern));
         }
-        if self.mode == Mode::Plan {
+        if self.mode == ApprovalMode::Plan {
             return match risk {
-                Risk::ReadOnly => Verdict::Allow,
-                _ => Verdict::Deny(format!(
+                Risk::ReadOnly => ApprovalVerdict::Allow,
+                _ => ApprovalVerdict::Deny(format!(
                     "`{tool}` is denied in plan mode, which only reads; describe what you would do instead"
                 )),
             };
         }
-        let needs_no_rule =
-            self.mode == Mode::Full || risk == Risk::ReadOnly || (self.mode == Mode::AutoEdit && risk == Risk::Write);
+        let needs_no_rule = self.mode == ApprovalMode::Full
+            || risk == Risk::ReadOnly
+            || (self.mode == ApprovalMode::AutoEdit && risk == Risk::Write);
         if needs_no_rule {
-            return Verdict::Allow;
+            return ApprovalVerdict::Allow;
         }
         let rules = self.allow.iter_mut().map(|rule| (&rule.pattern, &mut rule.uses));
         let grants = self.grants.iter_mut().map(|grant| (&grant.pattern, &mut grant.uses));
         match rules.chain(grants).find(|(pattern, _)| pattern.allows(tool, subject)) {
             Some((_, uses)) => {
                 *uses = uses.saturating_add(1);
-                Verdict::Allow
+                ApprovalVerdict::Allow
             }
-            None => Verdict::Ask,
+            None => ApprovalVerdict::Ask,
         }
     }
 
@@ -103,15 +104,15 @@ impl Policy {
             Decision::Session => Pattern { tool: tool.into(), glob: None },
             Decision::Pattern(pattern) => Pattern::parse_for(tool, pattern)?,
         };
-        self.remember(Granted { pattern, by, earlier: false, uses: 0 });
+        self.add_grant(PolicyGrant { pattern, by, from_earlier_run: false, uses: 0 });
         Ok(())
     }
 
     /// Puts in what was granted in an earlier run of the session; what can't be read as a pattern is left out.
-    pub fn restore(&mut self, grants: Vec<Grant>) {
+    pub fn restore_grants(&mut self, grants: Vec<Grant>) {
         for grant in grants {
             if let Ok(pattern) = Pattern::parse(&grant.pattern()) {
-                self.remember(Granted { pattern, by: grant.by, earlier: true, uses: grant.uses });
+                self.add_grant(PolicyGrant { pattern, by: grant.by, from_earlier_run: true, uses: grant.uses });
             }
         }
     }
@@ -125,16 +126,16 @@ impl Policy {
 
     /// Returns everything that is allowed or denied whatever the mode, with what it decided so far.
     pub fn permissions(&self) -> Permissions {
-        let rules = |kind, rules: &[Rule]| -> Vec<StandingRule> {
-            let told = |rule: &Rule| {
+        let rules = |kind, rules: &[PolicyRule]| -> Vec<PermissionRule> {
+            let told = |rule: &PolicyRule| {
                 let (pattern, origin) = (rule.pattern.to_string(), rule.origin.clone());
-                StandingRule { kind, pattern, origin, uses: rule.uses }
+                PermissionRule { kind, pattern, origin, uses: rule.uses }
             };
             rules.iter().map(told).collect()
         };
-        let granted = |granted: &Granted| {
-            let Granted { pattern: Pattern { tool, glob }, by, earlier, uses } = granted.clone();
-            Grant { tool, glob, by, earlier, uses }
+        let granted = |granted: &PolicyGrant| {
+            let PolicyGrant { pattern: Pattern { tool, glob }, by, from_earlier_run: earlier, uses } = granted.clone();
+            Grant { tool, glob, by, from_earlier_run: earlier, uses }
         };
         Permissions {
             rules: [rules(RuleKind::Allow, &self.allow), rules(RuleKind::Deny, &self.deny)].concat(),
@@ -143,12 +144,12 @@ impl Policy {
     }
 
     /// Returns the configured patterns about tools that don't exist, which are most likely misspelt.
-    pub fn unknown<'a>(&'a self, tools: &'a [String]) -> impl Iterator<Item = &'a Pattern> {
+    pub fn patterns_of_unknown_tools<'a>(&'a self, tools: &'a [String]) -> impl Iterator<Item = &'a Pattern> {
         let patterns = self.allow.iter().chain(&self.deny).map(|rule| &rule.pattern);
         patterns.filter(|pattern| !tools.contains(&pattern.tool))
     }
 
-    fn remember(&mut self, granted: Granted) {
+    fn add_grant(&mut self, granted: PolicyGrant) {
         if !self.grants.iter().any(|known| known.pattern == granted.pattern) {
             self.grants.push(granted);
         }

@@ -5,36 +5,38 @@
 
 use std::collections::HashMap;
 
-use crate::engine::{Past, PastCall};
-use crate::event::{AgentEvent, CallId, FaultKind, Json, MessageId, Outcome, Role, TextKind, TurnEnd, estimate_tokens};
-use crate::tool::caps::head_tail;
+use crate::engine::{HistoryCall, HistoryMessage};
+use crate::event::{
+    AgentEvent, CallId, CallOutcome, FaultKind, Json, MessageId, Role, TextKind, TurnOutcome, estimate_tokens,
+};
+use crate::tool::truncate::truncate_middle;
 
 /// What is kept of an old output where the running turn alone is too much for the model's window, in bytes.
-const SHORTENED: usize = 400;
+const SHORTENED_OUTPUT_BYTES: usize = 400;
 
 /// Folds events into the conversation so far.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    entries: Vec<Past>,
+    messages: Vec<HistoryMessage>,
     /// Where each turn's entries begin.
-    turns: Vec<usize>,
-    open: HashMap<MessageId, usize>,
+    turn_starts: Vec<usize>,
+    open_messages: HashMap<MessageId, usize>,
     calls: HashMap<CallId, (usize, String)>,
     in_turn: bool,
     /// The last turn's prompt was refused and is no part of the conversation.
-    left_out: bool,
+    prompt_dropped: bool,
     /// Engine and model that answer now.
-    speaker: Option<(String, String)>,
+    engine_and_model: Option<(String, String)>,
 }
 
 /// What fits into a window.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Fitting {
-    pub past: Vec<Past>,
+pub struct FittedHistory {
+    pub messages: Vec<HistoryMessage>,
     /// Oldest turns that were left out.
-    pub left_out: usize,
+    pub dropped_turns: usize,
     /// Outputs of the running turn that were shortened.
-    pub shortened: usize,
+    pub shortened_outputs: usize,
 }
 
 impl History {
@@ -44,127 +46,129 @@ impl History {
 
     pub fn observe(&mut self, event: &AgentEvent) {
         match event {
-            AgentEvent::SessionOpened { engine, model, .. } => self.speaks(engine, model),
+            AgentEvent::SessionOpened { engine, model, .. } => self.set_model(engine, model),
             AgentEvent::TurnStarted { .. } => {
                 // A log that was cut may lack the end of a turn.
-                self.finish_turn(&TurnEnd::Interrupted);
+                self.finish_turn(&TurnOutcome::Interrupted);
                 self.in_turn = true;
-                self.turns.push(self.entries.len());
-                self.open.clear();
+                self.turn_starts.push(self.messages.len());
+                self.open_messages.clear();
                 self.calls.clear();
             }
-            AgentEvent::UserMessage { text, .. } => self.entries.push(Past::User { text: text.clone() }),
+            AgentEvent::UserMessage { text, .. } => self.messages.push(HistoryMessage::User { text: text.clone() }),
             AgentEvent::MessageStarted { message, role: Role::Assistant, parent: None } => {
-                self.open.insert(message.clone(), self.entries.len());
-                self.entries.push(Past::Assistant {
+                self.open_messages.insert(message.clone(), self.messages.len());
+                self.messages.push(HistoryMessage::Assistant {
                     text: String::new(),
                     reasoning: String::new(),
                     calls: Vec::new(),
-                    carry: None,
+                    provider_metadata: None,
                 });
             }
             AgentEvent::TextDelta { message, text: piece, kind: TextKind::Text | TextKind::Refusal } => {
-                if let Some(Past::Assistant { text, .. }) = self.message(message) {
+                if let Some(HistoryMessage::Assistant { text, .. }) = self.open_message(message) {
                     text.push_str(piece);
                 }
             }
             AgentEvent::ReasoningDelta { message, text: piece } => {
-                if let Some(Past::Assistant { reasoning, .. }) = self.message(message) {
+                if let Some(HistoryMessage::Assistant { reasoning, .. }) = self.open_message(message) {
                     reasoning.push_str(piece);
                 }
             }
-            AgentEvent::MessageFinished { message, full, carry, .. } => {
+            AgentEvent::MessageFinished { message, full_text: full, provider_metadata: carry, .. } => {
                 self.finish_message(message, full.as_ref(), carry.as_ref());
             }
             AgentEvent::ToolCallStarted { call, message, .. } => {
-                if let Some(index) = self.open.get(message) {
+                if let Some(index) = self.open_messages.get(message) {
                     self.calls.insert(call.clone(), (*index, String::new()));
                 }
             }
-            AgentEvent::ToolCallReady { call, name, args, carry } => {
+            AgentEvent::ToolCallReady { call, name, args, provider_metadata: carry } => {
                 let Some((index, known)) = self.calls.get_mut(call) else { return };
                 known.clone_from(name);
-                if let Some(Past::Assistant { calls, .. }) = self.entries.get_mut(*index) {
-                    calls.push(PastCall {
+                if let Some(HistoryMessage::Assistant { calls, .. }) = self.messages.get_mut(*index) {
+                    calls.push(HistoryCall {
                         call: call.clone(),
                         name: name.clone(),
                         args: args.clone(),
-                        carry: carry.clone(),
+                        provider_metadata: carry.clone(),
                     });
                 }
             }
             AgentEvent::ToolCallFinished { call, outcome, output, .. } => {
                 self.finish_call(call, *outcome, &output.text);
             }
-            AgentEvent::TurnFinished { end, .. } => self.finish_turn(end),
+            AgentEvent::TurnFinished { outcome: end, .. } => self.finish_turn(end),
             AgentEvent::MessageStarted { .. }
             | AgentEvent::ToolArgsDelta { .. }
             | AgentEvent::ApprovalRequested { .. }
             | AgentEvent::ApprovalResolved { .. }
             | AgentEvent::ToolOutput { .. }
-            | AgentEvent::Annotated { .. }
+            | AgentEvent::Annotation { .. }
             | AgentEvent::UsageReported { .. }
-            | AgentEvent::Noticed { .. }
+            | AgentEvent::Notice { .. }
             | AgentEvent::Unknown(_) => {}
         }
     }
 
     /// Returns whether the last turn's prompt was left out, once.
-    pub fn take_left_out(&mut self) -> bool {
-        std::mem::take(&mut self.left_out)
+    pub fn take_prompt_dropped(&mut self) -> bool {
+        std::mem::take(&mut self.prompt_dropped)
     }
 
-    pub fn entries(&self) -> &[Past] {
-        &self.entries
+    pub fn messages(&self) -> &[HistoryMessage] {
+        &self.messages
     }
 
     /// Returns the newest entries that fit into about `budget` tokens (an estimate). Old turns are left out whole; of
     /// the running turn only outputs are shortened, the oldest first and the newest last.
-    pub fn within(&self, budget: u64) -> Fitting {
+    pub fn fit_to_window(&self, budget: u64) -> FittedHistory {
         let mut tokens = 0_u64;
-        let mut from = self.entries.len();
-        let mut left_out = self.turns.len();
-        for (kept, start) in self.turns.iter().rev().enumerate() {
-            let more = self.entries[*start..from].iter().map(weight).sum::<u64>();
+        let mut from = self.messages.len();
+        let mut left_out = self.turn_starts.len();
+        for (kept, start) in self.turn_starts.iter().rev().enumerate() {
+            let more = self.messages[*start..from].iter().map(token_estimate).sum::<u64>();
             // The newest turn stays; one that goes on without a prompt is nothing yet, so the one before does.
-            if kept > 0 && from < self.entries.len() && tokens + more > budget {
+            if kept > 0 && from < self.messages.len() && tokens + more > budget {
                 break;
             }
             tokens += more;
             from = *start;
             left_out -= 1;
         }
-        let mut past = self.entries[from..].to_vec();
+        let mut past = self.messages[from..].to_vec();
         let mut shortened = 0;
         if tokens > budget {
-            shortened = shorten(&mut past, tokens, budget);
+            shortened = shorten_outputs(&mut past, tokens, budget);
         }
-        Fitting { past, left_out, shortened }
+        FittedHistory { messages: past, dropped_turns: left_out, shortened_outputs: shortened }
     }
 
     /// Another model can make nothing of what the one before wanted back, and its server may refuse it.
-    fn speaks(&mut self, engine: &str, model: &str) {
+    fn set_model(&mut self, engine: &str, model: &str) {
         let speaker = (engine.to_owned(), model.to_owned());
-        if self.speaker.replace(speaker.clone()).is_none_or(|before| before == speaker) {
+        if self.engine_and_model.replace(speaker.clone()).is_none_or(|before| before == speaker) {
             return;
         }
-        for entry in &mut self.entries {
-            if let Past::Assistant { calls, carry, .. } = entry {
+        for entry in &mut self.messages {
+            if let HistoryMessage::Assistant { calls, provider_metadata: carry, .. } = entry {
                 *carry = None;
                 for call in calls {
-                    call.carry = None;
+                    call.provider_metadata = None;
                 }
             }
         }
     }
 
-    fn message(&mut self, message: &MessageId) -> Option<&mut Past> {
-        let index = *self.open.get(message)?;
-        self.entries.get_mut(index)
+    fn open_message(&mut self, message: &MessageId) -> Option<&mut HistoryMessage> {
+        let index = *self.open_messages.get(message)?;
+        self.messages.get_mut(index)
     }
 
     fn finish_message(&mut self, message: &MessageId, full: Option<&String>, carried: Option<&Json>) {
-        if let Some(Past::Assistant { text, reasoning, carry, .. }) = self.message(message) {
+        if let Some(HistoryMessage::Assistant { text, reasoning, provider_metadata: carry, .. }) =
+            self.open_message(message)
+        {
             if let Some(full) = full {
                 text.clone_from(full);
             }
@@ -175,14 +179,14 @@ impl History {
         }
     }
 
-    fn finish_call(&mut self, call: &CallId, outcome: Outcome, output: &str) {
+    fn finish_call(&mut self, call: &CallId, outcome: CallOutcome, output: &str) {
         let Some((_, name)) = self.calls.get(call) else { return };
         if name.is_empty() {
             return;
         }
         // The later report settles.
-        for entry in self.entries.iter_mut().rev() {
-            if let Past::Tool { call: known, output: text, outcome: how, .. } = entry
+        for entry in self.messages.iter_mut().rev() {
+            if let HistoryMessage::Tool { call: known, output: text, outcome: how, .. } = entry
                 && known == call
             {
                 output.clone_into(text);
@@ -190,47 +194,54 @@ impl History {
                 return;
             }
         }
-        self.entries.push(Past::Tool { call: call.clone(), name: name.clone(), output: output.to_owned(), outcome });
+        self.messages.push(HistoryMessage::Tool {
+            call: call.clone(),
+            name: name.clone(),
+            output: output.to_owned(),
+            outcome,
+        });
     }
 
     /// Makes the turn acceptable to engines: no empty assistant message, no call without a result.
-    fn finish_turn(&mut self, end: &TurnEnd) {
+    fn finish_turn(&mut self, end: &TurnOutcome) {
         if !std::mem::take(&mut self.in_turn) {
             return;
         }
-        let start = self.turns.last().copied().unwrap_or(0).min(self.entries.len());
-        let mut turn = self.entries.split_off(start);
+        let start = self.turn_starts.last().copied().unwrap_or(0).min(self.messages.len());
+        let mut turn = self.messages.split_off(start);
         let answered: Vec<CallId> = turn
             .iter()
             .filter_map(|entry| match entry {
-                Past::Tool { call, .. } => Some(call.clone()),
-                Past::User { .. } | Past::Assistant { .. } => None,
+                HistoryMessage::Tool { call, .. } => Some(call.clone()),
+                HistoryMessage::User { .. } | HistoryMessage::Assistant { .. } => None,
             })
             .collect();
         for entry in &mut turn {
-            if let Past::Assistant { calls, .. } = entry {
+            if let HistoryMessage::Assistant { calls, .. } = entry {
                 calls.retain(|call| answered.contains(&call.call));
             }
         }
         turn.retain(|entry| match entry {
-            Past::Assistant { text, calls, carry, .. } => !text.is_empty() || !calls.is_empty() || carry.is_some(),
-            Past::User { .. } | Past::Tool { .. } => true,
+            HistoryMessage::Assistant { text, calls, provider_metadata: carry, .. } => {
+                !text.is_empty() || !calls.is_empty() || carry.is_some()
+            }
+            HistoryMessage::User { .. } | HistoryMessage::Tool { .. } => true,
         });
         // Sent again with every later prompt, it would be refused again.
-        self.left_out = matches!(end, TurnEnd::Failed(fault) if is_refused(fault.kind))
-            && turn.iter().all(|entry| matches!(entry, Past::User { .. }))
+        self.prompt_dropped = matches!(end, TurnOutcome::Failed(fault) if is_refused(fault.kind))
+            && turn.iter().all(|entry| matches!(entry, HistoryMessage::User { .. }))
             && !turn.is_empty();
-        if self.left_out {
+        if self.prompt_dropped {
             turn.clear();
         }
-        if *end != TurnEnd::Completed
-            && let Some(Past::Assistant { text, calls, .. }) = turn.last_mut()
+        if *end != TurnOutcome::Completed
+            && let Some(HistoryMessage::Assistant { text, calls, .. }) = turn.last_mut()
             && calls.is_empty()
         {
             text.push_str("\n\n[interrupted]");
         }
-        self.entries.append(&mut turn);
-        self.open.clear();
+        self.messages.append(&mut turn);
+        self.open_messages.clear();
         self.calls.clear();
     }
 }
@@ -240,27 +251,27 @@ fn is_refused(kind: FaultKind) -> bool {
     matches!(kind, FaultKind::ContextTooLong | FaultKind::BadRequest | FaultKind::Refused)
 }
 
-fn weight(entry: &Past) -> u64 {
+fn token_estimate(entry: &HistoryMessage) -> u64 {
     match entry {
-        Past::User { text } => estimate_tokens(text) + 4,
-        Past::Assistant { text, calls, .. } => {
+        HistoryMessage::User { text } => estimate_tokens(text) + 4,
+        HistoryMessage::Assistant { text, calls, .. } => {
             estimate_tokens(text) + 4 + calls.iter().map(|call| estimate_tokens(&call.args) + 8).sum::<u64>()
         }
-        Past::Tool { output, .. } => estimate_tokens(output) + 8,
+        HistoryMessage::Tool { output, .. } => estimate_tokens(output) + 8,
     }
 }
 
 /// Shortens outputs until the whole fits, and returns how many. Those that the model has not seen yet go last, and
 /// share what room is left.
-fn shorten(past: &mut [Past], mut tokens: u64, budget: u64) -> usize {
-    let seen = past.iter().rposition(|entry| matches!(entry, Past::Assistant { .. })).unwrap_or(0);
+fn shorten_outputs(past: &mut [HistoryMessage], mut tokens: u64, budget: u64) -> usize {
+    let seen = past.iter().rposition(|entry| matches!(entry, HistoryMessage::Assistant { .. })).unwrap_or(0);
     let mut shortened = 0;
     let (old, new) = past.split_at_mut(seen);
-    let outputs = new.iter().filter(|entry| matches!(entry, Past::Tool { .. })).count() as u64;
-    let mut cut = |entry: &mut Past, limit: usize| {
-        let Past::Tool { output, .. } = entry else { return };
+    let outputs = new.iter().filter(|entry| matches!(entry, HistoryMessage::Tool { .. })).count() as u64;
+    let mut cut = |entry: &mut HistoryMessage, limit: usize| {
+        let HistoryMessage::Tool { output, .. } = entry else { return };
         let before = estimate_tokens(output);
-        let (short, was_cut) = head_tail(output, limit);
+        let (short, was_cut) = truncate_middle(output, limit);
         if tokens > budget && was_cut {
             tokens = tokens.saturating_sub(before.saturating_sub(estimate_tokens(&short)));
             *output = short;
@@ -268,12 +279,12 @@ fn shorten(past: &mut [Past], mut tokens: u64, budget: u64) -> usize {
         }
     };
     for entry in old {
-        cut(entry, SHORTENED);
+        cut(entry, SHORTENED_OUTPUT_BYTES);
     }
     // About four bytes a token; half of the budget is for what came last.
     let share = usize::try_from(budget.saturating_mul(2) / outputs.max(1)).unwrap_or(usize::MAX);
     for entry in new {
-        cut(entry, share.max(SHORTENED));
+        cut(entry, share.max(SHORTENED_OUTPUT_BYTES));
     }
     shortened
 }
@@ -281,7 +292,7 @@ fn shorten(past: &mut [Past], mut tokens: u64, budget: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Fault, Output, RanBy, Stop};
+    use crate::event::{CallOutput, ExecutedBy, Fault, FinishReason};
 
     fn fold(events: &[AgentEvent]) -> History {
         let mut history = History::new();
@@ -291,15 +302,20 @@ mod tests {
         history
     }
 
-    fn turn(id: &str, text: &str, end: TurnEnd) -> Vec<AgentEvent> {
+    fn turn(id: &str, text: &str, end: TurnOutcome) -> Vec<AgentEvent> {
         let message = MessageId::new(format!("{id}-m"));
         vec![
             AgentEvent::TurnStarted { turn: id.into(), parent: None },
             AgentEvent::UserMessage { message: "u".into(), text: format!("ask {id}") },
             AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None },
             AgentEvent::TextDelta { message: message.clone(), text: text.into(), kind: TextKind::Text },
-            AgentEvent::MessageFinished { message, stop: Stop::End, full: None, carry: None },
-            AgentEvent::TurnFinished { turn: id.into(), end },
+            AgentEvent::MessageFinished {
+                message,
+                finish_reason: FinishReason::End,
+                full_text: None,
+                provider_metadata: None,
+            },
+            AgentEvent::TurnFinished { turn: id.into(), outcome: end },
         ]
     }
 
@@ -314,70 +330,90 @@ mod tests {
                 message: "m2".into(),
                 name: None,
                 parent: None,
-                ran_by: RanBy::Us,
+                executed_by: ExecutedBy::Client,
             },
-            AgentEvent::ToolCallReady { call: "c1".into(), name: "clock".into(), args: "{}".into(), carry: None },
-            AgentEvent::MessageFinished { message: "m2".into(), stop: Stop::ToolCalls, full: None, carry: None },
+            AgentEvent::ToolCallReady {
+                call: "c1".into(),
+                name: "clock".into(),
+                args: "{}".into(),
+                provider_metadata: None,
+            },
+            AgentEvent::MessageFinished {
+                message: "m2".into(),
+                finish_reason: FinishReason::ToolCalls,
+                full_text: None,
+                provider_metadata: None,
+            },
             AgentEvent::ToolCallFinished {
                 call: "c1".into(),
-                outcome: Outcome::Ok,
-                output: Output::of("noon"),
-                took: None,
+                outcome: CallOutcome::Ok,
+                output: CallOutput::from_text("noon"),
+                duration: None,
             },
         ]);
         assert_eq!(
-            history.entries(),
+            history.messages(),
             [
-                Past::User { text: "time?".into() },
-                Past::Assistant {
+                HistoryMessage::User { text: "time?".into() },
+                HistoryMessage::Assistant {
                     text: String::new(),
                     reasoning: String::new(),
-                    calls: vec![PastCall { call: "c1".into(), name: "clock".into(), args: "{}".into(), carry: None }],
-                    carry: None,
+                    calls: vec![HistoryCall {
+                        call: "c1".into(),
+                        name: "clock".into(),
+                        args: "{}".into(),
+                        provider_metadata: None
+                    }],
+                    provider_metadata: None,
                 },
-                Past::Tool { call: "c1".into(), name: "clock".into(), output: "noon".into(), outcome: Outcome::Ok },
+                HistoryMessage::Tool {
+                    call: "c1".into(),
+                    name: "clock".into(),
+                    output: "noon".into(),
+                    outcome: CallOutcome::Ok
+                },
             ]
         );
     }
 
     #[test]
     fn an_interrupted_answer_stays_and_says_so() {
-        let history = fold(&turn("t1", "half", TurnEnd::Interrupted));
+        let history = fold(&turn("t1", "half", TurnOutcome::Interrupted));
         assert!(
-            matches!(&history.entries()[1], Past::Assistant { text, .. } if text == "half\n\n[interrupted]"),
+            matches!(&history.messages()[1], HistoryMessage::Assistant { text, .. } if text == "half\n\n[interrupted]"),
             "{history:?}"
         );
     }
 
     #[test]
     fn old_turns_are_left_out_whole_when_the_budget_is_short() {
-        let mut events = turn("t1", &"x".repeat(4000), TurnEnd::Completed);
-        events.extend(turn("t2", "short", TurnEnd::Completed));
+        let mut events = turn("t1", &"x".repeat(4000), TurnOutcome::Completed);
+        events.extend(turn("t2", "short", TurnOutcome::Completed));
         let history = fold(&events);
-        assert_eq!(history.within(100_000).left_out, 0);
-        let kept = history.within(100);
-        assert_eq!((kept.past.len(), kept.left_out), (2, 1));
-        assert_eq!(history.within(0).past.len(), 2, "the newest turn always stays");
+        assert_eq!(history.fit_to_window(100_000).dropped_turns, 0);
+        let kept = history.fit_to_window(100);
+        assert_eq!((kept.messages.len(), kept.dropped_turns), (2, 1));
+        assert_eq!(history.fit_to_window(0).messages.len(), 2, "the newest turn always stays");
     }
 
     #[test]
     fn a_turn_that_goes_on_keeps_the_one_before_however_long() {
-        let mut events = turn("t1", &"x".repeat(4000), TurnEnd::Completed);
+        let mut events = turn("t1", &"x".repeat(4000), TurnOutcome::Completed);
         events.push(AgentEvent::TurnStarted { turn: "t2".into(), parent: None });
-        assert_eq!(fold(&events).within(10).past.len(), 2);
+        assert_eq!(fold(&events).fit_to_window(10).messages.len(), 2);
     }
 
     fn opened(engine: &str, model: &str) -> AgentEvent {
         AgentEvent::SessionOpened {
-            wall: 0,
+            wall_ms: 0,
             engine: engine.into(),
             model: model.into(),
-            why: String::new(),
-            mode: crate::event::Mode::Ask,
+            engine_reason: String::new(),
+            mode: crate::event::ApprovalMode::Ask,
             folder: String::new(),
             version: String::new(),
-            caps: crate::event::Caps::default(),
-            window: None,
+            capabilities: crate::event::Capabilities::default(),
+            context_window: None,
             price: None,
         }
     }
@@ -393,11 +429,26 @@ mod tests {
                 message: message.clone(),
                 name: None,
                 parent: None,
-                ran_by: RanBy::Us,
+                executed_by: ExecutedBy::Client,
             },
-            AgentEvent::ToolCallReady { call: call.clone(), name: "x".into(), args: "{}".into(), carry: carry.clone() },
-            AgentEvent::MessageFinished { message, stop: Stop::ToolCalls, full: None, carry },
-            AgentEvent::ToolCallFinished { call, outcome: Outcome::Ok, output: Output::of(output), took: None },
+            AgentEvent::ToolCallReady {
+                call: call.clone(),
+                name: "x".into(),
+                args: "{}".into(),
+                provider_metadata: carry.clone(),
+            },
+            AgentEvent::MessageFinished {
+                message,
+                finish_reason: FinishReason::ToolCalls,
+                full_text: None,
+                provider_metadata: carry,
+            },
+            AgentEvent::ToolCallFinished {
+                call,
+                outcome: CallOutcome::Ok,
+                output: CallOutput::from_text(output),
+                duration: None,
+            },
         ]
     }
 
@@ -410,9 +461,9 @@ mod tests {
         events
     }
 
-    fn outputs(past: &[Past]) -> Vec<usize> {
+    fn outputs(past: &[HistoryMessage]) -> Vec<usize> {
         past.iter()
-            .filter_map(|entry| if let Past::Tool { output, .. } = entry { Some(output.len()) } else { None })
+            .filter_map(|entry| if let HistoryMessage::Tool { output, .. } = entry { Some(output.len()) } else { None })
             .collect()
     }
 
@@ -420,19 +471,23 @@ mod tests {
     fn a_running_turn_that_is_too_long_loses_old_outputs_first() {
         let long = "x".repeat(8_000);
         let history = fold(&running_turn(&[&long, &long, &long]));
-        let kept = history.within(4_500);
-        assert_eq!(kept.shortened, 1);
-        assert_eq!(outputs(&kept.past)[1..], [8_000, 8_000]);
-        assert!(outputs(&kept.past)[0] <= SHORTENED);
-        let kept = history.within(1_000);
-        assert_eq!((kept.shortened, kept.past.len()), (3, history.entries().len()), "every call keeps its result");
-        assert!(outputs(&kept.past)[2] <= 2_000 && kept.past.iter().map(weight).sum::<u64>() <= 1_000);
+        let kept = history.fit_to_window(4_500);
+        assert_eq!(kept.shortened_outputs, 1);
+        assert_eq!(outputs(&kept.messages)[1..], [8_000, 8_000]);
+        assert!(outputs(&kept.messages)[0] <= SHORTENED_OUTPUT_BYTES);
+        let kept = history.fit_to_window(1_000);
+        assert_eq!(
+            (kept.shortened_outputs, kept.messages.len()),
+            (3, history.messages().len()),
+            "every call keeps its result"
+        );
+        assert!(outputs(&kept.messages)[2] <= 2_000 && kept.messages.iter().map(token_estimate).sum::<u64>() <= 1_000);
     }
 
     #[test]
     fn a_prompt_that_was_refused_leaves_the_conversation() {
-        let failed = |kind| TurnEnd::Failed(Fault::new(kind, "x"));
-        let answered = fold(&turn("t1", "first", TurnEnd::Completed));
+        let failed = |kind| TurnOutcome::Failed(Fault::new(kind, "x"));
+        let answered = fold(&turn("t1", "first", TurnOutcome::Completed));
         for (kind, leaves) in [
             (FaultKind::ContextTooLong, true),
             (FaultKind::BadRequest, true),
@@ -444,26 +499,26 @@ mod tests {
             for event in [
                 AgentEvent::TurnStarted { turn: "t2".into(), parent: None },
                 AgentEvent::UserMessage { message: "u2".into(), text: "x".repeat(9000) },
-                AgentEvent::TurnFinished { turn: "t2".into(), end: failed(kind) },
+                AgentEvent::TurnFinished { turn: "t2".into(), outcome: failed(kind) },
             ] {
                 history.observe(&event);
             }
-            assert_eq!(history.entries() == answered.entries(), leaves, "{kind:?}");
-            assert_eq!((history.take_left_out(), history.take_left_out()), (leaves, false), "{kind:?}");
+            assert_eq!(history.messages() == answered.messages(), leaves, "{kind:?}");
+            assert_eq!((history.take_prompt_dropped(), history.take_prompt_dropped()), (leaves, false), "{kind:?}");
         }
         // What was answered in part stays: its results are needed.
         let mut partly = running_turn(&["1"]);
-        partly.push(AgentEvent::TurnFinished { turn: "t1".into(), end: failed(FaultKind::ContextTooLong) });
+        partly.push(AgentEvent::TurnFinished { turn: "t1".into(), outcome: failed(FaultKind::ContextTooLong) });
         let mut history = fold(&partly);
-        assert!(!history.entries().is_empty() && !history.take_left_out());
+        assert!(!history.messages().is_empty() && !history.take_prompt_dropped());
     }
 
     #[test]
     fn another_model_is_not_given_what_the_one_before_wanted_back() {
         let carried = |history: &History| {
-            history.entries().iter().any(|entry| {
-                matches!(entry, Past::Assistant { calls, carry, .. }
-                    if carry.is_some() || calls.iter().any(|call| call.carry.is_some()))
+            history.messages().iter().any(|entry| {
+                matches!(entry, HistoryMessage::Assistant { calls, provider_metadata, .. }
+                    if provider_metadata.is_some() || calls.iter().any(|call| call.provider_metadata.is_some()))
             })
         };
         let mut history = fold(&[opened("a", "x")]);
@@ -482,13 +537,13 @@ mod tests {
         let answered = events.len();
         events.extend(round(7, "never"));
         events.truncate(answered + 4);
-        events.extend(turn("t2", "next", TurnEnd::Completed));
+        events.extend(turn("t2", "next", TurnOutcome::Completed));
         let history = fold(&events);
         let calls: usize = history
-            .entries()
+            .messages()
             .iter()
-            .map(|entry| if let Past::Assistant { calls, .. } = entry { calls.len() } else { 0 })
+            .map(|entry| if let HistoryMessage::Assistant { calls, .. } = entry { calls.len() } else { 0 })
             .sum();
-        assert_eq!((calls, outputs(history.entries()).len()), (1, 1), "{history:?}");
+        assert_eq!((calls, outputs(history.messages()).len()), (1, 1), "{history:?}");
     }
 }

@@ -1,14 +1,16 @@
 //! The in-process agent: asks an engine, judges and runs the calls it makes, asks again.
 //!
-//! The decisions are pure ([`turn`], [`approval`], [`history`], [`names`]); `run` performs them.
+//! The decisions are pure ([`turn`], [`approval`], [`history`], [`ids`]); `run` performs them.
 
 pub mod approval;
 pub mod history;
-pub mod names;
+pub mod ids;
 mod run;
 mod setup;
 pub mod turn;
 
 pub use run::Agent;
-pub use setup::{AgentSetup, Asks, Describe, EngineChoice, Offers, Overflow, Switch};
-pub use turn::Limits;
+pub use setup::{
+    AgentSetup, ApprovalSettings, DescribeModel, EngineChoice, OverflowPath, ServerSuggestions, SwitchModel,
+};
+pub use turn::TurnLimits;

@@ -1,8 +1,8 @@
 //! The driver: performs the steps of the turn machine. All IO of the agent is here or in what it calls.
 
-mod asking;
-mod describing;
-mod errand;
+mod model_info;
+mod model_request;
+mod server_approvals;
 #[cfg(test)]
 mod tests;
 mod tools;
@@ -15,75 +15,75 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::Request;
-use crate::engine::describe::Description;
+use crate::engine::ModelRequest;
+use crate::engine::model_details::ModelDetails;
 use crate::event::{
-    AgentEvent, Ask, CallId, Caps, Command, DecidedBy, Decision, Level, LinkState, Millis, Mode, OutputStream,
-    Permissions, Subject, ToolSpec, Tuning, TurnEnd, estimate_tokens,
+    AgentEvent, AnnotationTarget, ApprovalMode, ApprovalRequest, CallId, Capabilities, Command, DecidedBy, Decision,
+    LinkState, Millis, NoticeLevel, OutputStream, Permissions, SamplingParams, ToolSpec, TurnOutcome, estimate_tokens,
 };
-use crate::net::Heard;
-use crate::tool::Done;
+use crate::net::RequestEvent;
+use crate::tool::ToolResult;
 
-use super::approval::Verdict;
-use super::history::{Fitting, History};
-use super::names::Names;
-use super::setup::{AgentSetup, EngineChoice, Offers};
-use super::turn::{Input, Machine, Step};
+use super::approval::ApprovalVerdict;
+use super::history::{FittedHistory, History};
+use super::ids::IdAllocator;
+use super::setup::{AgentSetup, EngineChoice, ServerSuggestions};
+use super::turn::{TurnEffect, TurnInput, TurnMachine};
 
 /// What running tools say.
-enum ToolMsg {
-    Asked { call: CallId, name: String, ask: Result<Ask, String> },
+enum ToolMessage {
+    Described { call: CallId, name: String, request: Result<ApprovalRequest, String> },
     Output { call: CallId, stream: OutputStream, text: String },
-    Done { call: CallId, done: Done, took: Millis },
+    Done { call: CallId, result: ToolResult, duration: Millis },
 }
 
 /// The in-process agent. [`Agent::run`] is its whole life.
 pub struct Agent {
     setup: AgentSetup,
-    choice: EngineChoice,
+    engine_choice: EngineChoice,
     specs: Vec<ToolSpec>,
     history: History,
-    names: Names,
+    ids: IdAllocator,
     events: mpsc::Sender<AgentEvent>,
     link: watch::Sender<LinkState>,
     /// What is allowed, for whoever looks.
-    allowed: watch::Sender<Permissions>,
+    permissions: watch::Sender<Permissions>,
     /// Held by tools that write or run: they go one after another.
-    hands: Arc<Mutex<()>>,
+    side_effect_lock: Arc<Mutex<()>>,
     /// Tokens that every request takes besides the conversation, an estimate.
-    overhead: u64,
+    overhead_tokens: u64,
     /// Another model is being looked for. The next request waits for it, nothing else does.
     switching: Option<BoxFuture<'static, Result<EngineChoice, String>>>,
     /// The server is asked what it tells of the model. Likewise.
-    describing: Option<BoxFuture<'static, Option<Description>>>,
+    describing: Option<BoxFuture<'static, Option<ModelDetails>>>,
     /// It was asked at least once.
-    is_prepared: bool,
-    offers: Option<Offers>,
-    offered: u32,
-    errands: errand::Errands,
+    is_warmed_up: bool,
+    suggestions: Option<ServerSuggestions>,
+    suggestion_count: u32,
+    server_approvals: server_approvals::ServerApprovalPoll,
 }
 
 /// What belongs to one running turn; dropped with it.
-struct Running {
-    machine: Machine,
-    started: Instant,
-    first_token: bool,
-    reply: Option<BoxFuture<'static, ()>>,
-    heard: Option<mpsc::Receiver<Heard>>,
+struct RunningTurn {
+    machine: TurnMachine,
+    started_at: Instant,
+    has_first_token: bool,
+    response: Option<BoxFuture<'static, ()>>,
+    response_events: Option<mpsc::Receiver<RequestEvent>>,
     tools: JoinSet<()>,
-    said: mpsc::Sender<ToolMsg>,
-    hear_tools: mpsc::Receiver<ToolMsg>,
-    stop: CancellationToken,
-    waiting: Vec<(CallId, String, Ask)>,
+    tool_sender: mpsc::Sender<ToolMessage>,
+    tool_messages: mpsc::Receiver<ToolMessage>,
+    cancel_tools: CancellationToken,
+    awaiting_approval: Vec<(CallId, String, ApprovalRequest)>,
     /// What a person was shown of calls that wait or waited for an answer.
-    shown: std::collections::HashMap<CallId, Ask>,
+    shown_requests: std::collections::HashMap<CallId, ApprovalRequest>,
     /// A request is due once another model is found, or its server has said what it can do.
-    held: bool,
+    request_pending: bool,
     /// It was said that the conversation no longer fits.
-    said_cut: bool,
+    has_reported_history_cut: bool,
     /// The wire format that was told last.
     dialect: Option<&'static str>,
-    logged: std::collections::HashMap<CallId, usize>,
+    logged_bytes: std::collections::HashMap<CallId, usize>,
 }
 
 impl Agent {
@@ -96,15 +96,15 @@ impl Agent {
         allowed: watch::Sender<Permissions>,
     ) {
         allowed.send_replace(setup.policy.permissions());
-        let choice = std::mem::replace(&mut setup.choice, Box::pin(std::future::pending()));
-        let past = std::mem::replace(&mut setup.past, Box::pin(std::future::pending()));
-        let offers = setup.offers.take();
+        let choice = std::mem::replace(&mut setup.engine_choice, Box::pin(std::future::pending()));
+        let past = std::mem::replace(&mut setup.history_and_ids, Box::pin(std::future::pending()));
+        let offers = setup.suggestions.take();
         let (choice, (history, names)) = tokio::join!(choice, past);
-        let specs: Vec<ToolSpec> = match setup.foreign_tools.take() {
+        let specs: Vec<ToolSpec> = match setup.client_tools.take() {
             Some(specs) => specs,
             None => setup.tools.iter().map(|tool| tool.spec()).collect(),
         };
-        let overhead = estimate_tokens(&setup.system) + specs.iter().map(weight).sum::<u64>();
+        let overhead = estimate_tokens(&setup.system_prompt) + specs.iter().map(spec_tokens).sum::<u64>();
         // A session that opens can answer; one that can't still says why, and `/model` may mend it.
         let (choice, trouble) = match choice {
             Ok(choice) => (choice, None),
@@ -113,58 +113,58 @@ impl Agent {
         let hands = Arc::new(Mutex::new(()));
         let mut agent = Self {
             setup,
-            choice,
+            engine_choice: choice,
             specs,
             history,
-            names,
+            ids: names,
             events,
             link,
-            allowed,
-            hands,
-            overhead,
+            permissions: allowed,
+            side_effect_lock: hands,
+            overhead_tokens: overhead,
             switching: None,
             describing: None,
-            is_prepared: false,
-            offers,
-            offered: 0,
-            errands: errand::Errands::default(),
+            is_warmed_up: false,
+            suggestions: offers,
+            suggestion_count: 0,
+            server_approvals: server_approvals::ServerApprovalPoll::default(),
         };
-        agent.say_opened().await;
-        agent.meet_model().await;
+        agent.emit_session_opened().await;
+        agent.announce_model().await;
         if let Some(fault) = trouble {
-            let event = AgentEvent::Noticed { level: Level::Error, code: "no_engine".into(), text: fault.message };
+            let event = AgentEvent::Notice { level: NoticeLevel::Error, code: "no_engine".into(), text: fault.message };
             agent.emit(event).await;
         }
-        agent.look_for_errands(true);
+        agent.poll_server_approvals(true);
         loop {
             tokio::select! {
                 biased;
-                switched = drive(&mut agent.switching) => agent.switched(switched).await,
-                told = drive(&mut agent.describing) => agent.described(told).await,
-                offer = describing::next(&mut agent.offers) => agent.offered(offer).await,
-                found = drive(&mut agent.errands.looking) => agent.errands_found(found, &mut commands).await,
+                switched = next_of(&mut agent.switching) => agent.use_model(switched).await,
+                told = next_of(&mut agent.describing) => agent.apply_description(told).await,
+                offer = model_info::next_suggestion(&mut agent.suggestions) => agent.emit_suggestion(offer).await,
+                found = next_of(&mut agent.server_approvals.request) => agent.show_server_approvals(found, &mut commands).await,
                 command = commands.recv() => match command {
-                    Some(Command::Prompt { text }) => agent.turn(Some(&text), &mut commands).await,
-                    Some(Command::GoOn) => agent.turn(None, &mut commands).await,
-                    Some(other) => agent.between_turns(other).await,
+                    Some(Command::Prompt { text }) => agent.run_turn(Some(&text), &mut commands).await,
+                    Some(Command::Continue) => agent.run_turn(None, &mut commands).await,
+                    Some(other) => agent.handle_idle_command(other).await,
                     None => return,
                 }
             }
         }
     }
 
-    async fn say_opened(&mut self) {
+    async fn emit_session_opened(&mut self) {
         let event = AgentEvent::SessionOpened {
-            wall: self.setup.wall + Millis::from(self.setup.epoch.elapsed()).0,
-            engine: self.choice.engine.name().to_owned(),
-            model: self.choice.model.clone(),
-            why: self.choice.why.clone(),
+            wall_ms: self.setup.wall_ms + Millis::from(self.setup.epoch.elapsed()).0,
+            engine: self.engine_choice.engine.name().to_owned(),
+            model: self.engine_choice.model.clone(),
+            engine_reason: self.engine_choice.reason.clone(),
             mode: self.setup.policy.mode,
             folder: self.setup.folder.display().to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            caps: Caps { prompt: true, decide: !self.setup.nobody_to_ask, cancel: true, seek: false },
-            window: self.choice.window,
-            price: self.choice.price,
+            capabilities: Capabilities { prompt: true, decide: !self.setup.is_unattended, cancel: true, seek: false },
+            context_window: self.engine_choice.context_window,
+            price: self.engine_choice.price,
         };
         self.emit(event).await;
     }
@@ -175,79 +175,79 @@ impl Agent {
         let _ = self.events.send(event).await;
     }
 
-    async fn between_turns(&mut self, command: Command) {
+    async fn handle_idle_command(&mut self, command: Command) {
         match command {
             Command::SetMode { mode } => self.set_mode(mode).await,
-            Command::SetModel { model } => self.set_model(model),
-            Command::Revoke { pattern } => self.revoke(&pattern).await,
-            Command::Prepare => self.prepare(),
+            Command::SetModel { model } => self.switch_model(model),
+            Command::RevokeGrant { pattern } => self.revoke(&pattern).await,
+            Command::WarmUp => self.warm_up(),
             Command::Prompt { .. }
-            | Command::GoOn
+            | Command::Continue
             | Command::SendQueued
-            | Command::Unqueue { .. }
+            | Command::DequeuePrompt { .. }
             | Command::Decide { .. }
             | Command::Cancel
             | Command::Seek { .. }
-            | Command::Speed { .. }
-            | Command::Pause { .. }
+            | Command::SetSpeed { .. }
+            | Command::SetPaused { .. }
             | Command::Step { .. }
-            | Command::SqueezeIdle { .. } => {}
+            | Command::CapIdle { .. } => {}
         }
     }
 
-    async fn set_mode(&mut self, mode: Mode) {
+    async fn set_mode(&mut self, mode: ApprovalMode) {
         if self.setup.policy.mode != mode {
             self.setup.policy.mode = mode;
-            self.say_opened().await;
+            self.emit_session_opened().await;
         }
     }
 
     /// Begins to look for another model; of two wishes the later counts. Servers are asked and keys are fetched for
     /// this, so it takes its time beside everything else.
-    fn set_model(&mut self, model: String) {
-        self.switching = Some((self.setup.switch)(model));
+    fn switch_model(&mut self, model: String) {
+        self.switching = Some((self.setup.switch_model)(model));
     }
 
-    async fn switched(&mut self, choice: Result<EngineChoice, String>) {
+    async fn use_model(&mut self, choice: Result<EngineChoice, String>) {
         self.switching = None;
         match choice {
             Ok(choice) => {
-                self.choice = choice;
-                self.say_opened().await;
-                self.meet_model().await;
-                self.prepare();
+                self.engine_choice = choice;
+                self.emit_session_opened().await;
+                self.announce_model().await;
+                self.warm_up();
             }
             Err(text) => {
-                self.emit(AgentEvent::Noticed { level: Level::Error, code: "model".into(), text }).await;
+                self.emit(AgentEvent::Notice { level: NoticeLevel::Error, code: "model".into(), text }).await;
             }
         }
     }
 
-    async fn turn(&mut self, prompt: Option<&str>, commands: &mut mpsc::Receiver<Command>) {
-        let (machine, steps) = Machine::begin(&mut self.names, prompt, self.setup.limits, self.setup.runs_tools);
+    async fn run_turn(&mut self, prompt: Option<&str>, commands: &mut mpsc::Receiver<Command>) {
+        let (machine, steps) = TurnMachine::begin(&mut self.ids, prompt, self.setup.limits, self.setup.runs_tools);
         // Capacity 64: live output of several tools; a slow log slows the tools, never loses a piece.
         let (said, hear_tools) = mpsc::channel(64);
-        let mut running = Running {
+        let mut running = RunningTurn {
             machine,
-            started: Instant::now(),
-            first_token: false,
-            reply: None,
-            heard: None,
+            started_at: Instant::now(),
+            has_first_token: false,
+            response: None,
+            response_events: None,
             tools: JoinSet::new(),
-            said,
-            hear_tools,
-            stop: CancellationToken::new(),
-            waiting: Vec::new(),
-            shown: std::collections::HashMap::new(),
-            held: false,
-            said_cut: false,
+            tool_sender: said,
+            tool_messages: hear_tools,
+            cancel_tools: CancellationToken::new(),
+            awaiting_approval: Vec::new(),
+            shown_requests: std::collections::HashMap::new(),
+            request_pending: false,
+            has_reported_history_cut: false,
             dialect: None,
-            logged: std::collections::HashMap::new(),
+            logged_bytes: std::collections::HashMap::new(),
         };
-        self.prepare();
-        self.perform(steps, &mut running).await;
+        self.warm_up();
+        self.apply_effects(steps, &mut running).await;
         let mut closed = false;
-        while !running.machine.is_over() {
+        while !running.machine.is_finished() {
             // Wishes first: cancelling must not wait behind a flood. The reply's own future comes last: what it has
             // already said is taken before it is polled again.
             tokio::select! {
@@ -255,21 +255,21 @@ impl Agent {
                 command = commands.recv(), if !closed => {
                     // Nobody is left to wish for anything: the program is ending.
                     closed = command.is_none();
-                    self.wish(command.unwrap_or(Command::Cancel), &mut running).await;
+                    self.handle_turn_command(command.unwrap_or(Command::Cancel), &mut running).await;
                 }
-                switched = drive(&mut self.switching) => {
-                    self.switched(switched).await;
-                    self.ask_if_held(&mut running).await;
+                switched = next_of(&mut self.switching) => {
+                    self.use_model(switched).await;
+                    self.send_pending_request(&mut running).await;
                 }
-                told = drive(&mut self.describing) => {
-                    self.described(told).await;
-                    self.ask_if_held(&mut running).await;
+                told = next_of(&mut self.describing) => {
+                    self.apply_description(told).await;
+                    self.send_pending_request(&mut running).await;
                 }
-                found = drive(&mut self.errands.looking) => self.errands_wait(found).await,
-                () = expiry(&running.waiting, self.setup.epoch, self.setup.asks.base) => self.expire(&mut running).await,
-                Some(msg) = running.hear_tools.recv() => self.tool_said(msg, &mut running).await,
-                heard = hear(&mut running.heard) => self.heard(heard, &mut running).await,
-                () = drive(&mut running.reply) => running.reply = None,
+                found = next_of(&mut self.server_approvals.request) => self.announce_server_approvals(found).await,
+                () = first_expiry(&running.awaiting_approval, self.setup.epoch, self.setup.approvals.epoch_time) => self.expire_approvals(&mut running).await,
+                Some(msg) = running.tool_messages.recv() => self.handle_tool_message(msg, &mut running).await,
+                heard = next_call_event(&mut running.response_events) => self.handle_call_event(heard, &mut running).await,
+                () = next_of(&mut running.response) => running.response = None,
                 Some(ended) = running.tools.join_next() => {
                     if let Err(error) = ended && error.is_panic() {
                         tracing::error!("a tool panicked: {error}");
@@ -278,62 +278,69 @@ impl Agent {
             }
         }
         self.link.send_replace(LinkState::Idle);
-        self.say_left_out().await;
+        self.notify_prompt_dropped().await;
         self.describe_model();
         // Dropping the set ends whatever lingers after a second cancel.
         running.tools.shutdown().await;
-        self.errands_are_due();
+        self.poll_announced_approvals();
     }
 
-    async fn wish(&mut self, command: Command, running: &mut Running) {
+    async fn handle_turn_command(&mut self, command: Command, running: &mut RunningTurn) {
         let input = match command {
             Command::Decide { call, decision } => {
-                if let Err(text) = self.granted(&call, &decision, &running.waiting) {
+                if let Err(text) = self.grant(&call, &decision, &running.awaiting_approval) {
                     let text = format!("not answered yet: that pattern allows nothing: {text}");
-                    return self.emit(AgentEvent::Noticed { level: Level::Warn, code: "pattern".into(), text }).await;
+                    return self
+                        .emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: "pattern".into(), text })
+                        .await;
                 }
-                let by = self.setup.asks.by;
+                let by = self.setup.approvals.decided_by;
                 let steps =
-                    running.machine.handle(Input::Decided { call: call.clone(), decision, by }, &mut self.names);
-                running.waiting.retain(|(waiting, _, _)| *waiting != call);
-                self.perform(steps, running).await;
-                return self.judge_again(running).await;
+                    running.machine.handle(TurnInput::Decided { call: call.clone(), decision, by }, &mut self.ids);
+                running.awaiting_approval.retain(|(waiting, _, _)| *waiting != call);
+                self.apply_effects(steps, running).await;
+                return self.judge_waiting_calls(running).await;
             }
             Command::SetMode { mode } => {
                 self.set_mode(mode).await;
-                return self.judge_again(running).await;
+                return self.judge_waiting_calls(running).await;
             }
-            Command::SetModel { model } => return self.set_model(model),
-            Command::Revoke { pattern } => return self.revoke(&pattern).await,
-            Command::Cancel => Input::Cancel,
-            Command::Prepare
+            Command::SetModel { model } => return self.switch_model(model),
+            Command::RevokeGrant { pattern } => return self.revoke(&pattern).await,
+            Command::Cancel => TurnInput::Cancel,
+            Command::WarmUp
             | Command::Prompt { .. }
-            | Command::GoOn
+            | Command::Continue
             | Command::SendQueued
-            | Command::Unqueue { .. }
+            | Command::DequeuePrompt { .. }
             | Command::Seek { .. }
-            | Command::Speed { .. }
-            | Command::Pause { .. }
+            | Command::SetSpeed { .. }
+            | Command::SetPaused { .. }
             | Command::Step { .. }
-            | Command::SqueezeIdle { .. } => return,
+            | Command::CapIdle { .. } => return,
         };
-        let steps = running.machine.handle(input, &mut self.names);
-        self.perform(steps, running).await;
+        let steps = running.machine.handle(input, &mut self.ids);
+        self.apply_effects(steps, running).await;
     }
 
     /// Remembers a decision that reaches further than one call. Only an ask that still waits can grant.
     /// A pattern that can't be read allows nothing and answers nothing: nobody knows what was meant.
-    fn granted(&mut self, call: &CallId, decision: &Decision, waiting: &[(CallId, String, Ask)]) -> Result<(), String> {
+    fn grant(
+        &mut self,
+        call: &CallId,
+        decision: &Decision,
+        waiting: &[(CallId, String, ApprovalRequest)],
+    ) -> Result<(), String> {
         let Some((_, name, _)) = waiting.iter().find(|(waiting, _, _)| waiting == call) else { return Ok(()) };
-        self.setup.policy.grant(name, decision, self.setup.asks.by)?;
-        self.say_allowed();
+        self.setup.policy.grant(name, decision, self.setup.approvals.decided_by)?;
+        self.publish_permissions();
         Ok(())
     }
 
     /// Tells what is allowed now, where that has changed.
-    fn say_allowed(&self) {
+    fn publish_permissions(&self) {
         let now = self.setup.policy.permissions();
-        self.allowed.send_if_modified(|told| {
+        self.permissions.send_if_modified(|told| {
             *told != now && {
                 *told = now;
                 true
@@ -346,116 +353,118 @@ impl Agent {
         if !self.setup.policy.revoke(pattern) {
             return;
         }
-        self.say_allowed();
+        self.publish_permissions();
         let text = format!("taken back: {pattern} is asked about again");
-        self.emit(AgentEvent::Noticed { level: Level::Info, code: "revoked".into(), text }).await;
+        self.emit(AgentEvent::Notice { level: NoticeLevel::Info, code: "revoked".into(), text }).await;
     }
 
     /// A grant or another mode may answer asks that are still open.
-    async fn judge_again(&mut self, running: &mut Running) {
-        let waiting = std::mem::take(&mut running.waiting);
+    async fn judge_waiting_calls(&mut self, running: &mut RunningTurn) {
+        let waiting = std::mem::take(&mut running.awaiting_approval);
         for (call, name, ask) in waiting {
             let decision = match self.setup.policy.judge(&name, ask.risk, &ask.subject) {
-                Verdict::Ask => {
-                    running.waiting.push((call, name, ask));
+                ApprovalVerdict::Ask => {
+                    running.awaiting_approval.push((call, name, ask));
                     continue;
                 }
-                Verdict::Allow => Decision::Once,
-                Verdict::Deny(reason) => Decision::Deny(Some(reason)),
+                ApprovalVerdict::Allow => Decision::Once,
+                ApprovalVerdict::Deny(reason) => Decision::Deny(Some(reason)),
             };
-            let input = Input::Decided { call, decision, by: DecidedBy::Policy };
-            let steps = running.machine.handle(input, &mut self.names);
-            self.perform(steps, running).await;
+            let input = TurnInput::Decided { call, decision, by: DecidedBy::Policy };
+            let steps = running.machine.handle(input, &mut self.ids);
+            self.apply_effects(steps, running).await;
         }
-        self.say_allowed();
+        self.publish_permissions();
     }
 
     /// Denies what nobody answered in time.
-    async fn expire(&mut self, running: &mut Running) {
-        let now = self.setup.asks.base.plus(self.setup.epoch.elapsed().into());
-        let late = |ask: &Ask| ask.expires.is_some_and(|expires| expires <= now);
-        let (over, waiting) = std::mem::take(&mut running.waiting).into_iter().partition(|(_, _, ask)| late(ask));
-        running.waiting = waiting;
+    async fn expire_approvals(&mut self, running: &mut RunningTurn) {
+        let now = self.setup.approvals.epoch_time.plus(self.setup.epoch.elapsed().into());
+        let late = |ask: &ApprovalRequest| ask.expires_at.is_some_and(|expires| expires <= now);
+        let (over, waiting) =
+            std::mem::take(&mut running.awaiting_approval).into_iter().partition(|(_, _, ask)| late(ask));
+        running.awaiting_approval = waiting;
         for (call, _, _) in over {
-            let input = Input::Decided { call, decision: Decision::Deny(None), by: DecidedBy::TimedOut };
-            let steps = running.machine.handle(input, &mut self.names);
-            self.perform(steps, running).await;
+            let input = TurnInput::Decided { call, decision: Decision::Deny(None), by: DecidedBy::TimedOut };
+            let steps = running.machine.handle(input, &mut self.ids);
+            self.apply_effects(steps, running).await;
         }
     }
 
-    async fn heard(&mut self, heard: Option<Heard>, running: &mut Running) {
+    async fn handle_call_event(&mut self, heard: Option<RequestEvent>, running: &mut RunningTurn) {
         let event = match heard {
-            Some(Heard::Event(event)) => event,
-            Some(Heard::Link(state)) => {
+            Some(RequestEvent::Event(event)) => event,
+            Some(RequestEvent::Link(state)) => {
                 self.link.send_replace(state);
                 return;
             }
             None => {
-                // The reply is gone. `perform` always ends it with `TurnFinished`, so this is only a safety net.
-                running.heard = None;
-                AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Interrupted }
+                // The reply is gone. `apply_effects` always ends it with `TurnFinished`, so this is only a safety net.
+                running.response_events = None;
+                AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Interrupted }
             }
         };
-        if !running.first_token
+        if !running.has_first_token
             && matches!(
                 event,
                 AgentEvent::TextDelta { .. } | AgentEvent::ReasoningDelta { .. } | AgentEvent::ToolCallStarted { .. }
             )
         {
-            running.first_token = true;
-            let annotation = AgentEvent::Annotated {
-                on: Subject::Turn(running.machine.turn().clone()),
+            running.has_first_token = true;
+            let annotation = AgentEvent::Annotation {
+                on: AnnotationTarget::Turn(running.machine.turn().clone()),
                 kind: "first_token".into(),
-                data: serde_json::json!({ "ms": Millis::from(running.started.elapsed()).0 }),
+                data: serde_json::json!({ "ms": Millis::from(running.started_at.elapsed()).0 }),
             };
             self.emit(annotation).await;
         }
         if matches!(event, AgentEvent::TurnFinished { .. }) {
-            running.reply = None;
-            running.heard = None;
+            running.response = None;
+            running.response_events = None;
             self.link.send_replace(LinkState::Idle);
         }
-        let steps = running.machine.handle(Input::Model(event), &mut self.names);
-        self.perform(steps, running).await;
+        let steps = running.machine.handle(TurnInput::Model(event), &mut self.ids);
+        self.apply_effects(steps, running).await;
     }
 
-    async fn perform(&mut self, steps: Vec<Step>, running: &mut Running) {
+    async fn apply_effects(&mut self, steps: Vec<TurnEffect>, running: &mut RunningTurn) {
         for step in steps {
             match step {
-                Step::Emit(event) => self.emit(event).await,
-                Step::AskModel { .. } => self.ask_model(running).await,
-                Step::DropModel => {
-                    running.held = false;
-                    running.reply = None;
-                    running.heard = None;
+                TurnEffect::Emit(event) => self.emit(event).await,
+                TurnEffect::RequestModel { .. } => self.request_model(running).await,
+                TurnEffect::DropResponse => {
+                    running.request_pending = false;
+                    running.response = None;
+                    running.response_events = None;
                 }
-                Step::Judge { call, name, args } => self.find_out(call, name, args, running),
-                Step::Run { call, name, args } => self.start_tool(call, &name, args, running),
-                Step::StopTools => running.stop.cancel(),
-                Step::Over => {}
+                TurnEffect::Judge { call, name, args } => self.describe_call(call, name, args, running),
+                TurnEffect::RunTool { call, name, args } => self.start_tool(call, &name, args, running),
+                TurnEffect::StopTools => running.cancel_tools.cancel(),
+                TurnEffect::Finished => {}
             }
         }
     }
 
     /// What a request waited for is there.
-    async fn ask_if_held(&mut self, running: &mut Running) {
-        if std::mem::take(&mut running.held) {
-            self.ask_model(running).await;
+    async fn send_pending_request(&mut self, running: &mut RunningTurn) {
+        if std::mem::take(&mut running.request_pending) {
+            self.request_model(running).await;
         }
     }
 
-    async fn ask_model(&mut self, running: &mut Running) {
+    async fn request_model(&mut self, running: &mut RunningTurn) {
         if self.switching.is_some() || self.describing.is_some() {
-            running.held = true;
+            running.request_pending = true;
             return;
         }
         // Leave a quarter of the window for the answer and the error of the estimate.
         let budget = self
-            .choice
-            .window
-            .map_or(u64::MAX, |window| (window / 4 * 3).saturating_sub(self.overhead).max(window / 4));
-        let Fitting { past, left_out, shortened } = self.history.within(budget);
-        if (left_out, shortened) != (0, 0) && !std::mem::replace(&mut running.said_cut, true) {
+            .engine_choice
+            .context_window
+            .map_or(u64::MAX, |window| (window / 4 * 3).saturating_sub(self.overhead_tokens).max(window / 4));
+        let FittedHistory { messages: past, dropped_turns: left_out, shortened_outputs: shortened } =
+            self.history.fit_to_window(budget);
+        if (left_out, shortened) != (0, 0) && !std::mem::replace(&mut running.has_reported_history_cut, true) {
             let text = match (left_out, shortened) {
                 (turns, 0) => {
                     format!("the {turns} oldest turns do not fit into the model's window and were not sent")
@@ -466,38 +475,41 @@ impl Agent {
                      and were not sent"
                 ),
             };
-            self.emit(AgentEvent::Noticed { level: Level::Warn, code: "history_cut".into(), text }).await;
+            self.emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: "history_cut".into(), text }).await;
         }
-        if let Some(name) = self.choice.engine.dialect()
+        if let Some(name) = self.engine_choice.engine.dialect()
             && running.dialect.replace(name) != Some(name)
         {
-            let annotation = AgentEvent::Annotated {
-                on: Subject::Turn(running.machine.turn().clone()),
+            let annotation = AgentEvent::Annotation {
+                on: AnnotationTarget::Turn(running.machine.turn().clone()),
                 kind: "dialect".into(),
                 data: serde_json::json!({ "name": name, "because": "the engine speaks it" }),
             };
             self.emit(annotation).await;
         }
-        let tuning = self.setup.tuning;
-        let request = Request {
-            model: self.choice.model.clone(),
-            system: self.setup.system.clone(),
-            past,
-            tools: if self.choice.takes_tools { self.specs.clone() } else { Vec::new() },
-            tuning: Tuning { must_call: tuning.must_call && running.machine.round() == 1, ..tuning },
+        let tuning = self.setup.sampling;
+        let request = ModelRequest {
+            model: self.engine_choice.model.clone(),
+            system: self.setup.system_prompt.clone(),
+            history: past,
+            tools: if self.engine_choice.supports_tools { self.specs.clone() } else { Vec::new() },
+            sampling: SamplingParams {
+                tool_choice_required: tuning.tool_choice_required && running.machine.round() == 1,
+                ..tuning
+            },
         };
         // Capacity 64: frames of one read; more waiting only means more merging later.
         let (out, heard) = mpsc::channel(64);
-        let choice = self.choice.clone();
+        let choice = self.engine_choice.clone();
         let http = self.setup.http.clone();
         let epoch = self.setup.epoch;
-        running.heard = Some(heard);
-        running.reply = Some(Box::pin(asking::ask(choice, http, request, epoch, out)));
+        running.response_events = Some(heard);
+        running.response = Some(Box::pin(model_request::send_request(choice, http, request, epoch, out)));
     }
 }
 
 /// Polls what runs beside everything else, while there is something.
-async fn drive<T>(work: &mut Option<BoxFuture<'static, T>>) -> T {
+async fn next_of<T>(work: &mut Option<BoxFuture<'static, T>>) -> T {
     match work {
         Some(work) => work.await,
         None => std::future::pending().await,
@@ -505,20 +517,20 @@ async fn drive<T>(work: &mut Option<BoxFuture<'static, T>>) -> T {
 }
 
 /// Waits until the first ask denies itself, or for ever.
-async fn expiry(waiting: &[(CallId, String, Ask)], epoch: Instant, base: Millis) {
-    match waiting.iter().filter_map(|(_, _, ask)| ask.expires).min() {
+async fn first_expiry(waiting: &[(CallId, String, ApprovalRequest)], epoch: Instant, base: Millis) {
+    match waiting.iter().filter_map(|(_, _, ask)| ask.expires_at).min() {
         Some(first) => tokio::time::sleep_until(epoch + first.since(base).into()).await,
         None => std::future::pending().await,
     }
 }
 
-async fn hear(heard: &mut Option<mpsc::Receiver<Heard>>) -> Option<Heard> {
+async fn next_call_event(heard: &mut Option<mpsc::Receiver<RequestEvent>>) -> Option<RequestEvent> {
     match heard {
         Some(heard) => heard.recv().await,
         None => std::future::pending().await,
     }
 }
 
-fn weight(tool: &ToolSpec) -> u64 {
+fn spec_tokens(tool: &ToolSpec) -> u64 {
     estimate_tokens(&tool.description) + estimate_tokens(&tool.parameters.to_string()) + 16
 }

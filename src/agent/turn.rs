@@ -13,33 +13,34 @@
 //! not run, and the model is told why; whole ones beside it are. Interrupting is not forgetting: a running tool's outcome
 //! still arrives, and the turn ends after it.
 
-mod cut;
+mod truncated_calls;
 
 use std::collections::HashMap;
 
 use crate::event::{
-    AgentEvent, Ask, CallId, DecidedBy, Decision, Fault, FaultKind, Json, Level, MessageId, Millis, Outcome, Output,
-    OutputStream, RanBy, Scope, Stop, Subject, TurnEnd, TurnId,
+    AgentEvent, AnnotationTarget, ApprovalRequest, CallId, CallOutcome, CallOutput, DecidedBy, Decision, ExecutedBy,
+    Fault, FaultKind, FinishReason, Json, MessageId, Millis, NoticeLevel, OutputStream, TurnId, TurnOutcome,
+    UsageScope,
 };
 
-use super::approval::Verdict;
-use super::names::Names;
+use super::approval::ApprovalVerdict;
+use super::ids::IdAllocator;
 
 /// Identical calls (same tool, same arguments) that one turn may make.
-pub const SAME_CALLS: u32 = 3;
+pub const MAX_IDENTICAL_CALLS: u32 = 3;
 
 /// The annotation by which a server says that it wants the turn back to go on.
-const PAUSED: &str = "paused";
+const PAUSED_ANNOTATION: &str = "paused";
 
 /// What can happen to a turn.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Input {
+pub enum TurnInput {
     /// An event of the engine's reply; `TurnFinished` means that the reply is over.
     Model(AgentEvent),
     /// What a call would do is known (or why it can't be done), and what the policy says to it.
     Judged {
         call: CallId,
-        judgement: Result<(Ask, Verdict), String>,
+        judgment: Result<(ApprovalRequest, ApprovalVerdict), String>,
     },
     Decided {
         call: CallId,
@@ -53,125 +54,133 @@ pub enum Input {
     },
     Done {
         call: CallId,
-        outcome: Outcome,
-        output: Output,
-        took: Millis,
+        outcome: CallOutcome,
+        output: CallOutput,
+        duration: Millis,
     },
     Cancel,
 }
 
 /// What the driver must do.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Step {
+pub enum TurnEffect {
     Emit(AgentEvent),
     /// Make the next request; `round` counts from 1.
-    AskModel {
+    RequestModel {
         round: u32,
     },
     /// Drop the reply that is coming in.
-    DropModel,
-    /// Find out what the call would do and judge it; answer with [`Input::Judged`].
+    DropResponse,
+    /// Find out what the call would do and judge it; answer with [`TurnInput::Judged`].
     Judge {
         call: CallId,
         name: String,
         args: Json,
     },
-    Run {
+    RunTool {
         call: CallId,
         name: String,
         args: Json,
     },
-    /// Stop running tools; each still answers with [`Input::Done`].
+    /// Stop running tools; each still answers with [`TurnInput::Done`].
     StopTools,
     /// The turn is over; nothing follows.
-    Over,
+    Finished,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Stage {
+enum CallStage {
     Writing,
     /// The server runs it.
-    Server,
+    OnServer,
     Ready,
     Judging,
-    Waiting,
+    AwaitingApproval,
     Running,
-    Over,
+    Finished,
 }
 
 #[derive(Clone, Debug)]
-struct Slot {
+struct CallSlot {
     call: CallId,
     message: MessageId,
     name: String,
     /// As far as they came.
     args: String,
-    stage: Stage,
+    stage: CallStage,
 }
 
 /// How much a turn may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct TurnLimits {
     /// Requests to the model.
-    pub rounds: u32,
+    pub max_rounds: u32,
     /// Calls of tools; one more is not run, and the model is told.
-    pub calls: Option<u32>,
+    pub max_calls: Option<u32>,
 }
 
 /// One turn.
 #[derive(Debug)]
-pub struct Machine {
+pub struct TurnMachine {
     turn: TurnId,
-    limits: Limits,
+    limits: TurnLimits,
     /// Calls that were taken up so far.
-    calls: u32,
+    admitted_calls: u32,
     /// Calls of the model are run here; otherwise they stay requests, as for a remote without `--local-tools`.
     runs_tools: bool,
     round: u32,
-    replying: bool,
-    cancelled: bool,
-    over: bool,
+    is_responding: bool,
+    is_cancelled: bool,
+    is_finished: bool,
     /// Messages of this reply that were started and not finished.
-    open: Vec<MessageId>,
+    open_messages: Vec<MessageId>,
     /// Calls of this round.
-    slots: Vec<Slot>,
-    repeats: HashMap<(String, String), u32>,
-    spoke: bool,
+    call_slots: Vec<CallSlot>,
+    call_counts: HashMap<(String, String), u32>,
+    has_text: bool,
     /// The server stopped in the middle of its work and wants the turn back.
-    paused: bool,
+    is_paused: bool,
     /// How the messages of this reply that did not come to a good end stopped.
-    stops: Vec<(MessageId, Stop)>,
+    finish_reasons: Vec<(MessageId, FinishReason)>,
     /// Replies in a row that the output limit left without a call to run.
-    cut_replies: u32,
+    truncated_responses: u32,
 }
 
-impl Machine {
+impl TurnMachine {
     /// Begins a turn: the returned steps start it and ask the model. Without a prompt the model goes on from what was
     /// said last.
-    pub fn begin(names: &mut Names, prompt: Option<&str>, limits: Limits, runs_tools: bool) -> (Self, Vec<Step>) {
-        let turn = names.turn();
+    pub fn begin(
+        names: &mut IdAllocator,
+        prompt: Option<&str>,
+        limits: TurnLimits,
+        runs_tools: bool,
+    ) -> (Self, Vec<TurnEffect>) {
+        let turn = names.new_turn();
         let mut machine = Self {
             turn: turn.clone(),
-            limits: Limits { rounds: limits.rounds.max(1), ..limits },
-            calls: 0,
+            limits: TurnLimits { max_rounds: limits.max_rounds.max(1), ..limits },
+            admitted_calls: 0,
             runs_tools,
             round: 0,
-            replying: false,
-            cancelled: false,
-            over: false,
-            open: Vec::new(),
-            slots: Vec::new(),
-            repeats: HashMap::new(),
-            spoke: false,
-            paused: false,
-            stops: Vec::new(),
-            cut_replies: 0,
+            is_responding: false,
+            is_cancelled: false,
+            is_finished: false,
+            open_messages: Vec::new(),
+            call_slots: Vec::new(),
+            call_counts: HashMap::new(),
+            has_text: false,
+            is_paused: false,
+            finish_reasons: Vec::new(),
+            truncated_responses: 0,
         };
-        let mut steps = vec![Step::Emit(AgentEvent::TurnStarted { turn, parent: None })];
+        let mut steps = vec![TurnEffect::Emit(AgentEvent::TurnStarted { turn, parent: None })];
         if let Some(prompt) = prompt {
-            steps.push(Step::Emit(AgentEvent::UserMessage { message: names.message(), text: prompt.to_owned() }));
+            steps.push(TurnEffect::Emit(AgentEvent::UserMessage {
+                message: names.new_message(),
+                text: prompt.to_owned(),
+            }));
         }
-        machine.ask_model(names, &mut steps);
+        machine.request_model(names, &mut steps);
         (machine, steps)
     }
 
@@ -184,52 +193,52 @@ impl Machine {
         self.round
     }
 
-    pub fn is_over(&self) -> bool {
-        self.over
+    pub fn is_finished(&self) -> bool {
+        self.is_finished
     }
 
     /// Takes what happened and returns what to do, in order.
-    pub fn handle(&mut self, input: Input, names: &mut Names) -> Vec<Step> {
+    pub fn handle(&mut self, input: TurnInput, names: &mut IdAllocator) -> Vec<TurnEffect> {
         let mut steps = Vec::new();
-        if self.over {
+        if self.is_finished {
             return steps;
         }
         match input {
-            Input::Model(event) => self.model(event, names, &mut steps),
-            Input::Judged { call, judgement } => self.judged(&call, judgement, &mut steps),
-            Input::Decided { call, decision, by } => self.decided(&call, decision, by, &mut steps),
-            Input::Output { call, stream, text } => {
-                if self.slot(&call).is_some_and(|slot| slot.stage == Stage::Running) {
-                    steps.push(Step::Emit(AgentEvent::ToolOutput { call, stream, text }));
+            TurnInput::Model(event) => self.handle_response_event(event, names, &mut steps),
+            TurnInput::Judged { call, judgment: judgement } => self.handle_judgment(&call, judgement, &mut steps),
+            TurnInput::Decided { call, decision, by } => self.handle_decision(&call, decision, by, &mut steps),
+            TurnInput::Output { call, stream, text } => {
+                if self.slot(&call).is_some_and(|slot| slot.stage == CallStage::Running) {
+                    steps.push(TurnEffect::Emit(AgentEvent::ToolOutput { call, stream, text }));
                 }
             }
-            Input::Done { call, outcome, output, took } => {
-                if self.slot(&call).is_some_and(|slot| slot.stage == Stage::Running) {
+            TurnInput::Done { call, outcome, output, duration: took } => {
+                if self.slot(&call).is_some_and(|slot| slot.stage == CallStage::Running) {
                     self.finish_call(&call, outcome, output, Some(took), &mut steps);
                 }
             }
-            Input::Cancel => self.cancel(&mut steps),
+            TurnInput::Cancel => self.cancel(&mut steps),
         }
-        self.go_on(names, &mut steps);
+        self.advance(names, &mut steps);
         steps
     }
 
-    fn ask_model(&mut self, names: &mut Names, steps: &mut Vec<Step>) {
+    fn request_model(&mut self, names: &mut IdAllocator, steps: &mut Vec<TurnEffect>) {
         self.round += 1;
-        self.replying = true;
-        self.paused = false;
-        self.slots.clear();
-        self.stops.clear();
-        names.new_reply();
-        steps.push(Step::AskModel { round: self.round });
+        self.is_responding = true;
+        self.is_paused = false;
+        self.call_slots.clear();
+        self.finish_reasons.clear();
+        names.begin_response();
+        steps.push(TurnEffect::RequestModel { round: self.round });
     }
 
-    fn model(&mut self, event: AgentEvent, names: &mut Names, steps: &mut Vec<Step>) {
-        if !self.replying {
+    fn handle_response_event(&mut self, event: AgentEvent, names: &mut IdAllocator, steps: &mut Vec<TurnEffect>) {
+        if !self.is_responding {
             return;
         }
         match &event {
-            AgentEvent::TurnFinished { end, .. } => return self.reply_over(end.clone(), steps),
+            AgentEvent::TurnFinished { outcome: end, .. } => return self.finish_response(end.clone(), steps),
             // Neither a model nor its server can cause these.
             AgentEvent::SessionOpened { .. }
             | AgentEvent::TurnStarted { .. }
@@ -238,26 +247,26 @@ impl Machine {
             | AgentEvent::ApprovalResolved { .. } => return,
             _ => {}
         }
-        let mut event = names.own(event, &self.turn);
+        let mut event = names.map_event(event, &self.turn);
         match &mut event {
-            AgentEvent::MessageStarted { message, .. } => self.open.push(message.clone()),
-            AgentEvent::TextDelta { .. } => self.spoke = true,
+            AgentEvent::MessageStarted { message, .. } => self.open_messages.push(message.clone()),
+            AgentEvent::TextDelta { .. } => self.has_text = true,
             // It was told that nothing was.
-            AgentEvent::Noticed { code, .. } if code == "empty_answer" => self.spoke = true,
-            AgentEvent::MessageFinished { message, stop, .. } => {
-                self.open.retain(|open| open != message);
-                if matches!(stop, Stop::Length | Stop::Refused) {
-                    self.stops.push((message.clone(), *stop));
+            AgentEvent::Notice { code, .. } if code == "empty_answer" => self.has_text = true,
+            AgentEvent::MessageFinished { message, finish_reason: stop, .. } => {
+                self.open_messages.retain(|open| open != message);
+                if matches!(stop, FinishReason::Length | FinishReason::Refused) {
+                    self.finish_reasons.push((message.clone(), *stop));
                 }
             }
-            AgentEvent::ToolCallStarted { call, message, name, ran_by, .. } => {
+            AgentEvent::ToolCallStarted { call, message, name, executed_by: ran_by, .. } => {
                 // What the server runs needs nothing from us but to be passed on.
-                let stage = if *ran_by == RanBy::Us { Stage::Writing } else { Stage::Server };
+                let stage = if *ran_by == ExecutedBy::Client { CallStage::Writing } else { CallStage::OnServer };
                 let (message, name) = (message.clone(), name.clone().unwrap_or_default());
-                self.slots.push(Slot { call: call.clone(), message, name, args: String::new(), stage });
+                self.call_slots.push(CallSlot { call: call.clone(), message, name, args: String::new(), stage });
             }
             AgentEvent::ToolArgsDelta { call, json } => {
-                if let Some(slot) = self.slot_mut(call).filter(|slot| slot.stage == Stage::Writing) {
+                if let Some(slot) = self.slot_mut(call).filter(|slot| slot.stage == CallStage::Writing) {
                     slot.args.push_str(json);
                 }
             }
@@ -265,126 +274,136 @@ impl Machine {
                 if let Some(slot) = self.slot_mut(call) {
                     slot.name.clone_from(name);
                     slot.args.clone_from(args);
-                    if slot.stage == Stage::Writing {
-                        slot.stage = Stage::Ready;
+                    if slot.stage == CallStage::Writing {
+                        slot.stage = CallStage::Ready;
                     }
                 }
             }
-            AgentEvent::UsageReported { scope, .. } => *scope = Scope::Request(self.round),
-            AgentEvent::Annotated { kind, .. } => self.paused |= kind == PAUSED,
+            AgentEvent::UsageReported { scope, .. } => *scope = UsageScope::Request(self.round),
+            AgentEvent::Annotation { kind, .. } => self.is_paused |= kind == PAUSED_ANNOTATION,
             // May come twice; the later one settles.
-            AgentEvent::ToolCallFinished { call, .. } => self.set_stage(call, Stage::Over),
+            AgentEvent::ToolCallFinished { call, .. } => self.set_stage(call, CallStage::Finished),
             _ => {}
         }
-        steps.push(Step::Emit(event));
+        steps.push(TurnEffect::Emit(event));
     }
 
-    fn reply_over(&mut self, end: TurnEnd, steps: &mut Vec<Step>) {
-        self.replying = false;
-        if end != TurnEnd::Completed {
-            return self.end(end, steps);
+    fn finish_response(&mut self, end: TurnOutcome, steps: &mut Vec<TurnEffect>) {
+        self.is_responding = false;
+        if end != TurnOutcome::Completed {
+            return self.finish_turn(end, steps);
         }
-        self.refuse_declined(steps);
-        let any_cut = self.refuse_cut(steps);
+        self.cancel_declined_calls(steps);
+        let any_cut = self.fail_truncated_calls(steps);
         let half: Vec<CallId> = self
-            .slots
+            .call_slots
             .iter()
-            .filter(|slot| matches!(slot.stage, Stage::Writing | Stage::Server))
+            .filter(|slot| matches!(slot.stage, CallStage::Writing | CallStage::OnServer))
             .map(|slot| slot.call.clone())
             .collect();
         for call in half {
-            self.finish_call(&call, Outcome::Unknown, Output::default(), None, steps);
+            self.finish_call(&call, CallOutcome::Unknown, CallOutput::default(), None, steps);
         }
-        let ready: Vec<Slot> = self.slots.iter().filter(|slot| slot.stage == Stage::Ready).cloned().collect();
+        let ready: Vec<CallSlot> =
+            self.call_slots.iter().filter(|slot| slot.stage == CallStage::Ready).cloned().collect();
         // Nothing to run, but not over: the next request gives the turn back as it is.
-        if self.paused && ready.is_empty() {
+        if self.is_paused && ready.is_empty() {
             return;
         }
-        self.cut_replies = if any_cut && ready.is_empty() { self.cut_replies + 1 } else { 0 };
-        if self.cut_replies >= cut::MOST_IN_A_ROW {
-            return self.end(TurnEnd::Failed(cut::gave_up()), steps);
+        self.truncated_responses = if any_cut && ready.is_empty() { self.truncated_responses + 1 } else { 0 };
+        if self.truncated_responses >= truncated_calls::MAX_TRUNCATED_RESPONSES {
+            return self.finish_turn(TurnOutcome::Failed(truncated_calls::truncation_fault()), steps);
         }
-        if self.cut_replies > 0 {
+        if self.truncated_responses > 0 {
             return;
         }
         if ready.is_empty() || !self.runs_tools {
             // How it stopped says why.
-            if !self.spoke && self.slots.is_empty() && self.stops.is_empty() {
-                steps.push(Step::Emit(AgentEvent::Noticed {
-                    level: Level::Warn,
+            if !self.has_text && self.call_slots.is_empty() && self.finish_reasons.is_empty() {
+                steps.push(TurnEffect::Emit(AgentEvent::Notice {
+                    level: NoticeLevel::Warn,
                     code: "empty_answer".into(),
                     text: "the model ended its turn without a word".into(),
                 }));
             }
-            return self.end(TurnEnd::Completed, steps);
+            return self.finish_turn(TurnOutcome::Completed, steps);
         }
         for slot in ready {
             if let Err((outcome, text)) = self.admit(&slot, steps) {
-                self.finish_call(&slot.call, outcome, Output::of(text), None, steps);
+                self.finish_call(&slot.call, outcome, CallOutput::from_text(text), None, steps);
             }
         }
     }
 
     /// Has a call judged, or says how it ended without that and why.
-    fn admit(&mut self, slot: &Slot, steps: &mut Vec<Step>) -> Result<(), (Outcome, String)> {
-        if let Some(most) = self.limits.calls.filter(|most| self.calls >= *most) {
+    fn admit(&mut self, slot: &CallSlot, steps: &mut Vec<TurnEffect>) -> Result<(), (CallOutcome, String)> {
+        if let Some(most) = self.limits.max_calls.filter(|most| self.admitted_calls >= *most) {
             let were = if most == 1 { "call was" } else { "calls were" };
             let text = format!("not run: {most} {were} allowed for this answer; answer with what is known");
-            return Err((Outcome::Denied, text));
+            return Err((CallOutcome::Denied, text));
         }
-        self.calls += 1;
-        let seen = self.repeats.entry((slot.name.clone(), slot.args.clone())).or_insert(0);
+        self.admitted_calls += 1;
+        let seen = self.call_counts.entry((slot.name.clone(), slot.args.clone())).or_insert(0);
         *seen += 1;
-        if *seen > SAME_CALLS {
+        if *seen > MAX_IDENTICAL_CALLS {
             let text = format!(
-                "loop guard: {} was already called {SAME_CALLS} times with these arguments in this turn; \
+                "loop guard: {} was already called {MAX_IDENTICAL_CALLS} times with these arguments in this turn; \
                  use what it returned or try something else",
                 slot.name
             );
-            return Err((Outcome::Failed, text));
+            return Err((CallOutcome::Failed, text));
         }
         let written = if slot.args.trim().is_empty() { "{}" } else { slot.args.as_str() };
         match serde_json::from_str::<Json>(written) {
             Ok(args @ Json::Object(_)) => {
-                self.set_stage(&slot.call, Stage::Judging);
-                steps.push(Step::Judge { call: slot.call.clone(), name: slot.name.clone(), args });
+                self.set_stage(&slot.call, CallStage::Judging);
+                steps.push(TurnEffect::Judge { call: slot.call.clone(), name: slot.name.clone(), args });
                 Ok(())
             }
-            Ok(_) => Err((Outcome::Failed, "invalid arguments: a JSON object was expected".to_owned())),
-            Err(error) => Err((Outcome::Failed, format!("invalid arguments: not JSON ({error})"))),
+            Ok(_) => Err((CallOutcome::Failed, "invalid arguments: a JSON object was expected".to_owned())),
+            Err(error) => Err((CallOutcome::Failed, format!("invalid arguments: not JSON ({error})"))),
         }
     }
 
-    fn judged(&mut self, call: &CallId, judgement: Result<(Ask, Verdict), String>, steps: &mut Vec<Step>) {
-        if !self.slot(call).is_some_and(|slot| slot.stage == Stage::Judging) {
+    fn handle_judgment(
+        &mut self,
+        call: &CallId,
+        judgement: Result<(ApprovalRequest, ApprovalVerdict), String>,
+        steps: &mut Vec<TurnEffect>,
+    ) {
+        if !self.slot(call).is_some_and(|slot| slot.stage == CallStage::Judging) {
             return;
         }
         match judgement {
-            Err(text) => self.finish_call(call, Outcome::Failed, Output::of(text), None, steps),
-            Ok((_, Verdict::Allow)) => {
+            Err(text) => self.finish_call(call, CallOutcome::Failed, CallOutput::from_text(text), None, steps),
+            Ok((_, ApprovalVerdict::Allow)) => {
                 // Where somebody was asked, their answer says that it runs.
-                let (on, kind) = (Subject::Call(call.clone()), "running".to_owned());
-                steps.push(Step::Emit(AgentEvent::Annotated { on, kind, data: serde_json::json!({}) }));
-                self.run(call, steps);
+                let (on, kind) = (AnnotationTarget::Call(call.clone()), "running".to_owned());
+                steps.push(TurnEffect::Emit(AgentEvent::Annotation { on, kind, data: serde_json::json!({}) }));
+                self.run_call(call, steps);
             }
-            Ok((_, Verdict::Deny(reason))) => {
-                self.finish_call(call, Outcome::Denied, Output::of(reason), None, steps);
+            Ok((_, ApprovalVerdict::Deny(reason))) => {
+                self.finish_call(call, CallOutcome::Denied, CallOutput::from_text(reason), None, steps);
             }
-            Ok((ask, Verdict::Ask)) => {
-                self.set_stage(call, Stage::Waiting);
-                steps.push(Step::Emit(AgentEvent::ApprovalRequested { call: call.clone(), ask }));
+            Ok((ask, ApprovalVerdict::Ask)) => {
+                self.set_stage(call, CallStage::AwaitingApproval);
+                steps.push(TurnEffect::Emit(AgentEvent::ApprovalRequested { call: call.clone(), request: ask }));
             }
         }
     }
 
     /// The first answer wins; answers to anything but a waiting ask are ignored.
-    fn decided(&mut self, call: &CallId, decision: Decision, by: DecidedBy, steps: &mut Vec<Step>) {
-        if !self.slot(call).is_some_and(|slot| slot.stage == Stage::Waiting) {
+    fn handle_decision(&mut self, call: &CallId, decision: Decision, by: DecidedBy, steps: &mut Vec<TurnEffect>) {
+        if !self.slot(call).is_some_and(|slot| slot.stage == CallStage::AwaitingApproval) {
             return;
         }
-        steps.push(Step::Emit(AgentEvent::ApprovalResolved { call: call.clone(), decision: decision.clone(), by }));
+        steps.push(TurnEffect::Emit(AgentEvent::ApprovalResolved {
+            call: call.clone(),
+            decision: decision.clone(),
+            by,
+        }));
         match decision {
-            Decision::Once | Decision::Session | Decision::Pattern(_) => self.run(call, steps),
+            Decision::Once | Decision::Session | Decision::Pattern(_) => self.run_call(call, steps),
             Decision::Deny(reason) => {
                 let text = match (reason, by) {
                     (Some(reason), _) => format!("denied: {reason}"),
@@ -392,126 +411,139 @@ impl Machine {
                     (None, DecidedBy::TimedOut) => "denied: nobody answered in time".to_owned(),
                     (None, DecidedBy::Policy | DecidedBy::Cancelled) => "denied".to_owned(),
                 };
-                self.finish_call(call, Outcome::Denied, Output::of(text), None, steps);
+                self.finish_call(call, CallOutcome::Denied, CallOutput::from_text(text), None, steps);
             }
         }
     }
 
-    fn run(&mut self, call: &CallId, steps: &mut Vec<Step>) {
+    fn run_call(&mut self, call: &CallId, steps: &mut Vec<TurnEffect>) {
         let Some(slot) = self.slot_mut(call) else { return };
-        slot.stage = Stage::Running;
+        slot.stage = CallStage::Running;
         let written = if slot.args.trim().is_empty() { "{}" } else { slot.args.as_str() };
         let args = serde_json::from_str(written).unwrap_or(Json::Null);
-        steps.push(Step::Run { call: slot.call.clone(), name: slot.name.clone(), args });
+        steps.push(TurnEffect::RunTool { call: slot.call.clone(), name: slot.name.clone(), args });
     }
 
-    fn cancel(&mut self, steps: &mut Vec<Step>) {
-        if std::mem::replace(&mut self.cancelled, true) {
+    fn cancel(&mut self, steps: &mut Vec<TurnEffect>) {
+        if std::mem::replace(&mut self.is_cancelled, true) {
             // A second wish does not wait for tools that linger.
-            let lingering: Vec<CallId> = self.running().collect();
+            let lingering: Vec<CallId> = self.running_calls().collect();
             for call in lingering {
-                self.finish_call(&call, Outcome::Cancelled, Output::default(), None, steps);
+                self.finish_call(&call, CallOutcome::Cancelled, CallOutput::default(), None, steps);
             }
             return;
         }
-        if self.replying {
-            self.replying = false;
-            steps.push(Step::DropModel);
+        if self.is_responding {
+            self.is_responding = false;
+            steps.push(TurnEffect::DropResponse);
         }
-        if self.running().next().is_some() {
-            steps.push(Step::StopTools);
+        if self.running_calls().next().is_some() {
+            steps.push(TurnEffect::StopTools);
         }
-        let idle: Vec<(CallId, Stage)> = self
-            .slots
+        let idle: Vec<(CallId, CallStage)> = self
+            .call_slots
             .iter()
-            .filter(|slot| !matches!(slot.stage, Stage::Running | Stage::Over))
+            .filter(|slot| !matches!(slot.stage, CallStage::Running | CallStage::Finished))
             .map(|slot| (slot.call.clone(), slot.stage.clone()))
             .collect();
-        self.close_messages(Stop::Cancelled, steps);
+        self.close_messages(FinishReason::Cancelled, steps);
         for (call, stage) in idle {
-            if stage == Stage::Waiting {
-                steps.push(Step::Emit(AgentEvent::ApprovalResolved {
+            if stage == CallStage::AwaitingApproval {
+                steps.push(TurnEffect::Emit(AgentEvent::ApprovalResolved {
                     call: call.clone(),
                     decision: Decision::Deny(None),
                     by: DecidedBy::Cancelled,
                 }));
             }
-            self.finish_call(&call, Outcome::Cancelled, Output::default(), None, steps);
+            self.finish_call(&call, CallOutcome::Cancelled, CallOutput::default(), None, steps);
         }
     }
 
     /// Ends the turn when it was cancelled and nothing runs, or asks the model again when all calls are over.
-    fn go_on(&mut self, names: &mut Names, steps: &mut Vec<Step>) {
-        if self.over || self.replying || self.slots.iter().any(|slot| slot.stage != Stage::Over) {
+    fn advance(&mut self, names: &mut IdAllocator, steps: &mut Vec<TurnEffect>) {
+        if self.is_finished
+            || self.is_responding
+            || self.call_slots.iter().any(|slot| slot.stage != CallStage::Finished)
+        {
             return;
         }
-        if self.cancelled {
-            return self.end(TurnEnd::Cancelled, steps);
+        if self.is_cancelled {
+            return self.finish_turn(TurnOutcome::Cancelled, steps);
         }
-        if self.round >= self.limits.rounds {
+        if self.round >= self.limits.max_rounds {
             let text = format!(
                 "stopped after {} requests to the model in one turn; say \"go on\", or raise limits.max_rounds",
                 self.round
             );
-            return self.end(TurnEnd::Failed(Fault::new(FaultKind::LimitReached, text)), steps);
+            return self.finish_turn(TurnOutcome::Failed(Fault::new(FaultKind::LimitReached, text)), steps);
         }
-        self.ask_model(names, steps);
+        self.request_model(names, steps);
     }
 
-    fn end(&mut self, end: TurnEnd, steps: &mut Vec<Step>) {
+    fn finish_turn(&mut self, end: TurnOutcome, steps: &mut Vec<TurnEffect>) {
         let stop = match &end {
-            TurnEnd::Completed => Stop::End,
-            TurnEnd::Cancelled => Stop::Cancelled,
-            TurnEnd::Interrupted => Stop::Interrupted,
-            TurnEnd::Failed(_) => Stop::Failed,
+            TurnOutcome::Completed => FinishReason::End,
+            TurnOutcome::Cancelled => FinishReason::Cancelled,
+            TurnOutcome::Interrupted => FinishReason::Interrupted,
+            TurnOutcome::Failed(_) => FinishReason::Failed,
         };
         self.close_messages(stop, steps);
-        let left: Vec<(CallId, Stage)> = self
-            .slots
+        let left: Vec<(CallId, CallStage)> = self
+            .call_slots
             .iter()
-            .filter(|slot| slot.stage != Stage::Over)
+            .filter(|slot| slot.stage != CallStage::Finished)
             .map(|slot| (slot.call.clone(), slot.stage.clone()))
             .collect();
         for (call, stage) in left {
-            let outcome = if stage == Stage::Ready { Outcome::Requested } else { Outcome::Unknown };
-            self.finish_call(&call, outcome, Output::default(), None, steps);
+            let outcome = if stage == CallStage::Ready { CallOutcome::Requested } else { CallOutcome::Unknown };
+            self.finish_call(&call, outcome, CallOutput::default(), None, steps);
         }
-        self.over = true;
-        steps.push(Step::Emit(AgentEvent::TurnFinished { turn: self.turn.clone(), end }));
-        steps.push(Step::Over);
+        self.is_finished = true;
+        steps.push(TurnEffect::Emit(AgentEvent::TurnFinished { turn: self.turn.clone(), outcome: end }));
+        steps.push(TurnEffect::Finished);
     }
 
-    fn close_messages(&mut self, stop: Stop, steps: &mut Vec<Step>) {
-        for message in self.open.drain(..) {
-            steps.push(Step::Emit(AgentEvent::MessageFinished { message, stop, full: None, carry: None }));
+    fn close_messages(&mut self, stop: FinishReason, steps: &mut Vec<TurnEffect>) {
+        for message in self.open_messages.drain(..) {
+            steps.push(TurnEffect::Emit(AgentEvent::MessageFinished {
+                message,
+                finish_reason: stop,
+                full_text: None,
+                provider_metadata: None,
+            }));
         }
     }
 
     fn finish_call(
         &mut self,
         call: &CallId,
-        outcome: Outcome,
-        output: Output,
+        outcome: CallOutcome,
+        output: CallOutput,
         took: Option<Millis>,
-        steps: &mut Vec<Step>,
+        steps: &mut Vec<TurnEffect>,
     ) {
-        self.set_stage(call, Stage::Over);
-        steps.push(Step::Emit(AgentEvent::ToolCallFinished { call: call.clone(), outcome, output, took }));
+        self.set_stage(call, CallStage::Finished);
+        steps.push(TurnEffect::Emit(AgentEvent::ToolCallFinished {
+            call: call.clone(),
+            outcome,
+            output,
+            duration: took,
+        }));
     }
 
-    fn running(&self) -> impl Iterator<Item = CallId> {
-        self.slots.iter().filter(|slot| slot.stage == Stage::Running).map(|slot| slot.call.clone())
+    fn running_calls(&self) -> impl Iterator<Item = CallId> {
+        self.call_slots.iter().filter(|slot| slot.stage == CallStage::Running).map(|slot| slot.call.clone())
     }
 
-    fn slot(&self, call: &CallId) -> Option<&Slot> {
-        self.slots.iter().find(|slot| slot.call == *call)
+    fn slot(&self, call: &CallId) -> Option<&CallSlot> {
+        self.call_slots.iter().find(|slot| slot.call == *call)
     }
 
-    fn slot_mut(&mut self, call: &CallId) -> Option<&mut Slot> {
-        self.slots.iter_mut().find(|slot| slot.call == *call)
+    fn slot_mut(&mut self, call: &CallId) -> Option<&mut CallSlot> {
+        self.call_slots.iter_mut().find(|slot| slot.call == *call)
     }
 
-    fn set_stage(&mut self, call: &CallId, stage: Stage) {
+    fn set_stage(&mut self, call: &CallId, stage: CallStage) {
         if let Some(slot) = self.slot_mut(call) {
             slot.stage = stage;
         }

@@ -23,15 +23,15 @@ use tokio::process::Command;
 use crate::config::environment::without_keys;
 
 /// Longest sequence that the terminals we know take; longer ones are dropped by some without a word.
-const LONGEST: usize = 100_000;
+const MAX_OSC52_BYTES: usize = 100_000;
 /// `screen` takes strings of this length.
-const SCREEN_PIECE: usize = 240;
+const SCREEN_CHUNK_BYTES: usize = 240;
 /// A tool that hasn't taken the text by now won't.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TOOL_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What of the surroundings matters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Surroundings {
+pub struct TerminalEnv {
     pub term: String,
     pub program: String,
     pub tmux: bool,
@@ -45,8 +45,8 @@ pub struct Surroundings {
     pub wsl: bool,
 }
 
-impl Surroundings {
-    pub fn read() -> Self {
+impl TerminalEnv {
+    pub fn detect() -> Self {
         let text = |name: &str| std::env::var(name).unwrap_or_default();
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         Self {
@@ -63,11 +63,11 @@ impl Surroundings {
     }
 
     /// Returns the bytes that give a text to the terminal's clipboard, unless that is known not to work.
-    pub fn sequence(&self, text: &str) -> Result<Vec<u8>, &'static str> {
+    pub fn osc52_sequence(&self, text: &str) -> Result<Vec<u8>, &'static str> {
         if matches!(self.term.as_str(), "linux" | "dumb") || self.program == "Apple_Terminal" {
             return Err("this terminal takes no text for a clipboard");
         }
-        if text.len().div_ceil(3) * 4 > LONGEST {
+        if text.len().div_ceil(3) * 4 > MAX_OSC52_BYTES {
             return Err("too long for the terminal");
         }
         let plain = format!("\x1b]52;c;{}\x07", STANDARD.encode(text));
@@ -75,7 +75,7 @@ impl Surroundings {
             // The first is for a tmux that keeps a clipboard, the second for one that passes things through.
             format!("{plain}\x1bPtmux;{}\x1b\\", plain.replace('\x1b', "\x1b\x1b")).into_bytes()
         } else if self.screen {
-            let pieces = plain.as_bytes().chunks(SCREEN_PIECE);
+            let pieces = plain.as_bytes().chunks(SCREEN_CHUNK_BYTES);
             pieces.flat_map(|piece| [b"\x1bP".as_slice(), piece, b"\x1b\\"].concat()).collect()
         } else {
             plain.into_bytes()
@@ -83,8 +83,8 @@ impl Surroundings {
     }
 
     /// Returns the tools to try in turn.
-    pub fn tools(&self) -> Vec<Tool> {
-        let all: [(bool, Tool); 6] = [
+    pub fn tools(&self) -> Vec<ClipboardTool> {
+        let all: [(bool, ClipboardTool); 6] = [
             (self.tmux, &["tmux", "load-buffer", "-w", "-"]),
             (self.mac && !self.ssh, &["pbcopy"]),
             (self.wayland && !self.ssh, &["wl-copy"]),
@@ -97,13 +97,13 @@ impl Surroundings {
 }
 
 /// A program and its arguments; it takes the text on its standard input.
-pub type Tool = &'static [&'static str];
+pub type ClipboardTool = &'static [&'static str];
 
 /// Gives the text to the first tool that takes it; returns the tool's name.
-pub async fn by_tool(tools: &[Tool], text: &str) -> Option<&'static str> {
+pub async fn copy_with_tool(tools: &[ClipboardTool], text: &str) -> Option<&'static str> {
     for tool in tools {
         let Some((name, arguments)) = tool.split_first() else { continue };
-        let given = tokio::time::timeout(PATIENCE, give(name, arguments, text)).await;
+        let given = tokio::time::timeout(TOOL_TIMEOUT, run_tool(name, arguments, text)).await;
         if given.is_ok_and(|given| given.unwrap_or(false)) {
             return Some(name);
         }
@@ -111,7 +111,7 @@ pub async fn by_tool(tools: &[Tool], text: &str) -> Option<&'static str> {
     None
 }
 
-async fn give(name: &str, arguments: &[&str], text: &str) -> std::io::Result<bool> {
+async fn run_tool(name: &str, arguments: &[&str], text: &str) -> std::io::Result<bool> {
     let mut command = Command::new(name);
     without_keys(command.as_std_mut());
     let mut child = command
@@ -135,7 +135,7 @@ async fn give(name: &str, arguments: &[&str], text: &str) -> std::io::Result<boo
 }
 
 /// Writes the text where only this person can read it; returns where.
-pub fn to_file(folder: &Path, text: &str) -> std::io::Result<PathBuf> {
+pub fn write_to_file(folder: &Path, text: &str) -> std::io::Result<PathBuf> {
     std::fs::create_dir_all(folder)?;
     let path = folder.join("copied.txt");
     // Made anew, so that nobody's older file or link decides who may read it.
@@ -149,7 +149,7 @@ pub fn to_file(folder: &Path, text: &str) -> std::io::Result<PathBuf> {
 }
 
 /// Says how much a text is: `3 lines, 120 bytes`.
-pub fn amount(text: &str) -> String {
+pub fn describe_size(text: &str) -> String {
     let lines = text.lines().count();
     let size = match text.len() {
         1 => "1 byte".into(),
@@ -164,48 +164,48 @@ pub fn amount(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn plain() -> Surroundings {
-        Surroundings { term: "xterm".into(), ..Surroundings::default() }
+    fn plain() -> TerminalEnv {
+        TerminalEnv { term: "xterm".into(), ..TerminalEnv::default() }
     }
 
     #[test]
     fn the_terminal_gets_the_text_in_base64() {
-        assert_eq!(plain().sequence("hi\n").unwrap(), b"\x1b]52;c;aGkK\x07");
+        assert_eq!(plain().osc52_sequence("hi\n").unwrap(), b"\x1b]52;c;aGkK\x07");
     }
 
     #[test]
     fn tmux_gets_it_twice_and_screen_in_pieces() {
-        let tmux = Surroundings { tmux: true, ..plain() };
-        assert_eq!(tmux.sequence("hi\n").unwrap(), b"\x1b]52;c;aGkK\x07\x1bPtmux;\x1b\x1b]52;c;aGkK\x07\x1b\\");
-        let screen = Surroundings { screen: true, ..plain() };
-        let sent = String::from_utf8(screen.sequence(&"x".repeat(300)).unwrap()).unwrap();
+        let tmux = TerminalEnv { tmux: true, ..plain() };
+        assert_eq!(tmux.osc52_sequence("hi\n").unwrap(), b"\x1b]52;c;aGkK\x07\x1bPtmux;\x1b\x1b]52;c;aGkK\x07\x1b\\");
+        let screen = TerminalEnv { screen: true, ..plain() };
+        let sent = String::from_utf8(screen.osc52_sequence(&"x".repeat(300)).unwrap()).unwrap();
         let pieces: Vec<&str> = sent.split_terminator("\x1b\\").map(|piece| &piece[2..]).collect();
-        assert!(pieces.len() == 2 && pieces.iter().all(|piece| piece.len() <= SCREEN_PIECE));
-        assert_eq!(pieces.concat().into_bytes(), plain().sequence(&"x".repeat(300)).unwrap());
+        assert!(pieces.len() == 2 && pieces.iter().all(|piece| piece.len() <= SCREEN_CHUNK_BYTES));
+        assert_eq!(pieces.concat().into_bytes(), plain().osc52_sequence(&"x".repeat(300)).unwrap());
     }
 
     #[test]
     fn what_a_terminal_would_drop_is_not_sent() {
-        assert!(plain().sequence(&"x".repeat(75_000)).is_ok());
-        assert!(plain().sequence(&"x".repeat(75_001)).is_err());
-        assert!(Surroundings { term: "linux".into(), ..Surroundings::default() }.sequence("x").is_err());
-        assert!(Surroundings { program: "Apple_Terminal".into(), ..plain() }.sequence("x").is_err());
+        assert!(plain().osc52_sequence(&"x".repeat(75_000)).is_ok());
+        assert!(plain().osc52_sequence(&"x".repeat(75_001)).is_err());
+        assert!(TerminalEnv { term: "linux".into(), ..TerminalEnv::default() }.osc52_sequence("x").is_err());
+        assert!(TerminalEnv { program: "Apple_Terminal".into(), ..plain() }.osc52_sequence("x").is_err());
     }
 
     #[test]
     fn a_tool_of_this_machine_is_no_use_to_who_sits_at_another() {
-        let names = |around: Surroundings| around.tools().iter().map(|tool| tool[0]).collect::<Vec<_>>();
-        let desktop = Surroundings { wayland: true, x11: true, ..plain() };
+        let names = |around: TerminalEnv| around.tools().iter().map(|tool| tool[0]).collect::<Vec<_>>();
+        let desktop = TerminalEnv { wayland: true, x11: true, ..plain() };
         assert_eq!(names(desktop.clone()), ["wl-copy", "xclip", "xsel"]);
-        assert_eq!(names(Surroundings { ssh: true, tmux: true, ..desktop }), ["tmux"]);
+        assert_eq!(names(TerminalEnv { ssh: true, tmux: true, ..desktop }), ["tmux"]);
         assert_eq!(names(plain()), [""; 0]);
     }
 
     #[tokio::test]
     async fn the_first_tool_that_takes_it_is_named() {
-        let tools: [Tool; 3] = [&["no-such-tool-here"], &["false"], &["cat"]];
-        assert_eq!(by_tool(&tools, "text").await, Some("cat"));
-        assert_eq!(by_tool(&tools[..2], "text").await, None);
+        let tools: [ClipboardTool; 3] = [&["no-such-tool-here"], &["false"], &["cat"]];
+        assert_eq!(copy_with_tool(&tools, "text").await, Some("cat"));
+        assert_eq!(copy_with_tool(&tools[..2], "text").await, None);
     }
 
     #[test]
@@ -214,7 +214,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("state");
         for text in ["first, which is longer", "second"] {
-            let path = to_file(&folder, text).unwrap();
+            let path = write_to_file(&folder, text).unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
             assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
@@ -222,8 +222,8 @@ mod tests {
 
     #[test]
     fn amounts_read_well() {
-        assert_eq!(amount("x"), "1 line, 1 byte");
-        assert_eq!(amount("a\nb\n"), "2 lines, 4 bytes");
-        assert_eq!(amount(&"x\n".repeat(20_000)), "20000 lines, 40 kB");
+        assert_eq!(describe_size("x"), "1 line, 1 byte");
+        assert_eq!(describe_size("a\nb\n"), "2 lines, 4 bytes");
+        assert_eq!(describe_size(&"x\n".repeat(20_000)), "20000 lines, 40 kB");
     }
 }

@@ -11,29 +11,29 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::task::{self, JoinError, JoinSet};
 
-use super::clipboard::{self, Surroundings};
-use super::draft::Save;
-use super::{history, opener};
-use crate::bridge::Live;
-use crate::bridge::frames::{Cut, Frames, Look, What};
+use super::clipboard::{self, TerminalEnv};
+use super::draft::DraftSave;
+use super::{open_external, prompt_history};
+use crate::bridge::SessionHandle;
+use crate::bridge::traffic::{TrafficBatch, TrafficItem, TrafficItemKind, TrafficReader};
 use crate::event::Command;
-use crate::store::effect::Copy;
+use crate::store::effect::CopyRequest;
 use crate::store::frames;
-use crate::store::links::Target;
+use crate::store::links::LinkTarget;
 use crate::store::msg::{ModelChoice, Report};
 use crate::text::{clean, one_line};
 
 /// Finds out which models there are.
 pub type ListModels<'a> = Box<dyn FnMut() -> BoxFuture<'static, Vec<ModelChoice>> + 'a>;
 /// Begins an empty session; the error is for the person.
-pub type NewSession<'a> = Box<dyn FnMut() -> BoxFuture<'static, Result<Live, String>> + 'a>;
+pub type NewSession<'a> = Box<dyn FnMut() -> BoxFuture<'static, Result<SessionHandle, String>> + 'a>;
 
 /// How an effect ended.
-pub enum Done {
+pub enum EffectResult {
     Report(Report),
     /// The prompts of earlier sessions.
     History(Vec<String>),
-    Session(Box<Live>),
+    Session(Box<SessionHandle>),
     /// These bytes are for the terminal.
     Terminal(Vec<u8>, Report),
     Nothing,
@@ -41,7 +41,7 @@ pub enum Done {
 
 /// Something to keep for the next run.
 enum Write {
-    Draft(Save),
+    Draft(DraftSave),
     Prompts(PathBuf, Vec<String>),
 }
 
@@ -51,14 +51,14 @@ impl Write {
         matches!((self, other), (Self::Draft(old), Self::Draft(new)) if old.is_of_same(new))
     }
 
-    fn run(self) -> Done {
+    fn run(self) -> EffectResult {
         match self {
-            Self::Draft(save) => match save.run() {
-                Ok(()) => Done::Nothing,
-                Err(why) => Done::Report(Report::Failed { what: "keeping the draft".into(), why }),
+            Self::Draft(save) => match save.write() {
+                Ok(()) => EffectResult::Nothing,
+                Err(why) => EffectResult::Report(Report::Failed { what: "keeping the draft".into(), why }),
             },
-            Self::Prompts(path, prompts) => match history::append(&path, &prompts) {
-                Ok(()) => Done::Nothing,
+            Self::Prompts(path, prompts) => match prompt_history::append(&path, &prompts) {
+                Ok(()) => EffectResult::Nothing,
                 Err(error) => failed("keeping the prompt", &path, &error),
             },
         }
@@ -67,7 +67,7 @@ impl Write {
 
 /// Runs effects.
 pub struct Effects<'a> {
-    tasks: JoinSet<Done>,
+    tasks: JoinSet<EffectResult>,
     /// The task that writes.
     writing: Option<task::Id>,
     /// What is written after it.
@@ -84,10 +84,10 @@ impl<'a> Effects<'a> {
     }
 
     /// Waits for the next result; none while nothing runs. Cancel-safe.
-    pub async fn next(&mut self) -> Option<Done> {
+    pub async fn next(&mut self) -> Option<EffectResult> {
         let (id, done) = match self.tasks.join_next_with_id().await? {
             Ok(ended) => ended,
-            Err(error) => (error.id(), lost(&error)),
+            Err(error) => (error.id(), panic_report(&error)),
         };
         if self.writing == Some(id) {
             self.writing = None;
@@ -112,18 +112,18 @@ impl<'a> Effects<'a> {
 
     pub fn list_models(&mut self) {
         let models = (self.list_models)();
-        self.tasks.spawn(async { Done::Report(Report::Models(models.await)) });
+        self.tasks.spawn(async { EffectResult::Report(Report::Models(models.await)) });
     }
 
     pub fn new_session(&mut self) -> Option<Report> {
         let Some(begin) = &mut self.new_session else {
-            return Some(Report::Said("no new session can be begun here".into()));
+            return Some(Report::Info("no new session can be begun here".into()));
         };
         let session = begin();
         self.tasks.spawn(async {
             match session.await {
-                Ok(live) => Done::Session(Box::new(live)),
-                Err(why) => Done::Report(Report::Failed { what: "a new session".into(), why }),
+                Ok(live) => EffectResult::Session(Box::new(live)),
+                Err(why) => EffectResult::Report(Report::Failed { what: "a new session".into(), why }),
             }
         });
         None
@@ -131,55 +131,57 @@ impl<'a> Effects<'a> {
 
     /// Copies a text; returns the bytes for the terminal, if that is a way to begin with. The report says which ways it
     /// went.
-    pub fn copy(&mut self, copy: &Copy, around: &Surroundings) -> Option<Vec<u8>> {
+    pub fn copy(&mut self, copy: &CopyRequest, around: &TerminalEnv) -> Option<Vec<u8>> {
         let text = clean(&copy.text).into_owned();
-        let what = format!("copied {} ({})", copy.what, clipboard::amount(&text));
+        let what = format!("copied {} ({})", copy.label, clipboard::describe_size(&text));
         let folder = self.history.as_deref().and_then(std::path::Path::parent).map(std::path::Path::to_owned);
         let folder = folder.unwrap_or_else(std::env::temp_dir);
-        let (sequence, tools) = (around.sequence(&text), around.tools());
+        let (sequence, tools) = (around.osc52_sequence(&text), around.tools());
         if around.tmux {
             self.tasks.spawn(copy_in_tmux(what, text, sequence, tools, folder));
             return None;
         }
         let why = sequence.as_ref().err().copied();
         self.tasks.spawn(async move {
-            let said = match (why, clipboard::by_tool(&tools, &text).await) {
+            let said = match (why, clipboard::copy_with_tool(&tools, &text).await) {
                 (None, None) => format!("{what} by the terminal (OSC 52)"),
                 (None, Some(tool)) => format!("{what} by the terminal (OSC 52) and {tool}"),
                 (Some(_), Some(tool)) => format!("{what} by {tool}"),
-                (Some(why), None) => match to_file(folder, text).await {
+                (Some(why), None) => match write_to_file(folder, text).await {
                     Ok(path) => format!("{what} to {}: {why}", path.display()),
                     Err(failed) => return failed,
                 },
             };
-            Done::Report(Report::Said(said))
+            EffectResult::Report(Report::Info(said))
         });
         sequence.ok()
     }
 
     /// Opens a link or a file; what can't be opened is told with its target, to be copied from there.
-    pub fn open(&mut self, target: &Target, around: &Surroundings, folder: &std::path::Path) {
-        let planned = opener::plan(around, target, folder);
-        let shown = one_line(target.text(), 200);
+    pub fn open(&mut self, target: &LinkTarget, around: &TerminalEnv, folder: &std::path::Path) {
+        let planned = open_external::open_command(around, target, folder);
+        let shown = one_line(target.as_str(), 200);
         self.tasks.spawn(async move {
             let opened = match planned {
-                Ok((program, what)) => opener::open(program, &what).await.map(|()| program),
+                Ok((program, what)) => open_external::open(program, &what).await.map(|()| program),
                 Err(why) => Err(why),
             };
-            Done::Report(match opened {
-                Ok(program) => Report::Said(format!("opened by {program}: {shown}")),
-                Err(why) => Report::Said(format!("not opened, {why}: {shown}")),
+            EffectResult::Report(match opened {
+                Ok(program) => Report::Info(format!("opened by {program}: {shown}")),
+                Err(why) => Report::Info(format!("not opened, {why}: {shown}")),
             })
         });
     }
 
     /// Saves the raw frames in a new file: that one, or one with a name of its own in the current folder.
-    pub fn save_frames(&mut self, frames: Frames, file: Option<String>) {
+    pub fn save_frames(&mut self, frames: TrafficReader, file: Option<String>) {
         self.tasks.spawn(async move {
             let own = || format!("frames-{}.jsonl", jiff::Zoned::now().strftime("%Y%m%d-%H%M%S"));
             let path = PathBuf::from(file.unwrap_or_else(own));
             match frames.save(&path).await {
-                Ok(()) => Done::Report(Report::Said(format!("saved: jarvis-tui attach {} plays it", path.display()))),
+                Ok(()) => {
+                    EffectResult::Report(Report::Info(format!("saved: jarvis-tui attach {} plays it", path.display())))
+                }
                 Err(error) => failed("saving the frames", &path, &error),
             }
         });
@@ -188,24 +190,24 @@ impl<'a> Effects<'a> {
     /// Runs what ends in a report.
     #[cfg(feature = "images")]
     pub fn report(&mut self, task: impl Future<Output = Report> + Send + 'static) {
-        self.tasks.spawn(async { Done::Report(task.await) });
+        self.tasks.spawn(async { EffectResult::Report(task.await) });
     }
 
     pub fn load_history(&mut self) {
         let Some(path) = self.history.clone() else { return };
-        self.tasks.spawn_blocking(move || match history::load(&path) {
-            Ok(prompts) => Done::History(prompts),
+        self.tasks.spawn_blocking(move || match prompt_history::load(&path) {
+            Ok(prompts) => EffectResult::History(prompts),
             Err(error) => failed("reading earlier prompts", &path, &error),
         });
     }
 
-    pub fn keep_history(&mut self, prompts: Vec<String>) {
+    pub fn append_history(&mut self, prompts: Vec<String>) {
         if let Some(path) = self.history.clone() {
             self.write(Write::Prompts(path, prompts));
         }
     }
 
-    pub fn keep_draft(&mut self, save: Save) {
+    pub fn save_draft(&mut self, save: DraftSave) {
         self.write(Write::Draft(save));
     }
 
@@ -234,13 +236,13 @@ async fn copy_in_tmux(
     what: String,
     text: String,
     sequence: Result<Vec<u8>, &'static str>,
-    tools: Vec<clipboard::Tool>,
+    tools: Vec<clipboard::ClipboardTool>,
     folder: PathBuf,
-) -> Done {
-    if let Some(tool) = clipboard::by_tool(&tools, &text).await {
-        return Done::Report(Report::Said(format!("{what} by {tool}")));
+) -> EffectResult {
+    if let Some(tool) = clipboard::copy_with_tool(&tools, &text).await {
+        return EffectResult::Report(Report::Info(format!("{what} by {tool}")));
     }
-    let path = match to_file(folder, text).await {
+    let path = match write_to_file(folder, text).await {
         Ok(path) => path,
         Err(failed) => return failed,
     };
@@ -248,17 +250,17 @@ async fn copy_in_tmux(
     match sequence {
         Ok(sequence) => {
             let said = format!("{said}, and may drop what was sent to the terminal (OSC 52)");
-            Done::Terminal(sequence, Report::Said(said))
+            EffectResult::Terminal(sequence, Report::Info(said))
         }
-        Err(why) => Done::Report(Report::Said(format!("{said}; {why}"))),
+        Err(why) => EffectResult::Report(Report::Info(format!("{said}; {why}"))),
     }
 }
 
-async fn to_file(folder: PathBuf, text: String) -> Result<PathBuf, Done> {
-    match task::spawn_blocking(move || clipboard::to_file(&folder, &text)).await {
+async fn write_to_file(folder: PathBuf, text: String) -> Result<PathBuf, EffectResult> {
+    match task::spawn_blocking(move || clipboard::write_to_file(&folder, &text)).await {
         Ok(Ok(path)) => Ok(path),
-        Ok(Err(error)) => Err(Done::Report(Report::Failed { what: "copying".into(), why: error.to_string() })),
-        Err(error) => Err(lost(&error)),
+        Ok(Err(error)) => Err(EffectResult::Report(Report::Failed { what: "copying".into(), why: error.to_string() })),
+        Err(error) => Err(panic_report(&error)),
     }
 }
 
@@ -270,34 +272,34 @@ pub fn send(commands: &mpsc::Sender<Command>, command: Command) -> Result<(), (C
     })
 }
 
-fn failed(what: &str, path: &std::path::Path, error: &std::io::Error) -> Done {
-    Done::Report(Report::Failed { what: format!("{what} ({})", path.display()), why: error.to_string() })
+fn failed(what: &str, path: &std::path::Path, error: &std::io::Error) -> EffectResult {
+    EffectResult::Report(Report::Failed { what: format!("{what} ({})", path.display()), why: error.to_string() })
 }
 
 /// Frames as the store shows them.
-pub fn frames_of(look: Look) -> Report {
-    let row = |cut: Cut| {
-        let what = match cut.what {
-            What::Began { asked, status, content_type } => {
-                frames::What::Began(format!("{asked} · {status} {content_type}").trim_end().to_owned())
+pub fn frames_report(look: TrafficBatch) -> Report {
+    let row = |cut: TrafficItem| {
+        let what = match cut.kind {
+            TrafficItemKind::ResponseStarted { request: asked, status, content_type } => {
+                frames::FrameKind::Began(format!("{asked} · {status} {content_type}").trim_end().to_owned())
             }
-            What::Frame { name, frame } => frames::What::Frame { name, id: frame.id, data: frame.data },
-            What::Ended(why) => frames::What::Ended(why),
+            TrafficItemKind::Frame { name, frame } => frames::FrameKind::Frame { name, id: frame.id, data: frame.data },
+            TrafficItemKind::ResponseEnded(why) => frames::FrameKind::Ended(why),
         };
-        frames::Row { at: cut.at, since: cut.since, what }
+        frames::FrameRow { at: cut.at, since_start: cut.since_response, kind: what }
     };
-    Report::Frames { rows: look.cuts.into_iter().map(row).collect(), fallen: look.fallen }
+    Report::Frames { rows: look.items.into_iter().map(row).collect(), dropped_bytes: look.dropped_bytes }
 }
 
-fn lost(error: &JoinError) -> Done {
-    Done::Report(Report::Failed { what: "a task".into(), why: error.to_string() })
+fn panic_report(error: &JoinError) -> EffectResult {
+    EffectResult::Report(Report::Failed { what: "a task".into(), why: error.to_string() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::draft::Draft;
-    use crate::assemble::{Claim, Part, SessionState};
+    use crate::app::draft::DraftSaver;
+    use crate::runtime::{NameClaim, StatePart, StateStore};
 
     fn effects(history: Option<PathBuf>) -> Effects<'static> {
         let model = ModelChoice { name: "offline/offline".into(), remark: String::new() };
@@ -313,7 +315,7 @@ mod tests {
     async fn models_come_back_as_a_report() {
         let mut effects = effects(None);
         effects.list_models();
-        let Some(Done::Report(Report::Models(models))) = effects.next().await else { panic!("no models") };
+        let Some(EffectResult::Report(Report::Models(models))) = effects.next().await else { panic!("no models") };
         assert_eq!(models.len(), 1);
         assert!(effects.next().await.is_none());
     }
@@ -322,7 +324,7 @@ mod tests {
     async fn what_fails_is_told() {
         let mut effects = effects(None);
         assert_eq!(effects.new_session(), None);
-        let Some(Done::Report(report)) = effects.next().await else { panic!("no report") };
+        let Some(EffectResult::Report(report)) = effects.next().await else { panic!("no report") };
         assert_eq!(report, Report::Failed { what: "a new session".into(), why: "the disk is full".into() });
     }
 
@@ -331,61 +333,61 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("history.jsonl");
         let mut first = effects(Some(path.clone()));
-        first.keep_history(vec!["hello".into()]);
+        first.append_history(vec!["hello".into()]);
         first.finish().await;
         let mut second = effects(Some(path));
         second.load_history();
-        let Some(Done::History(prompts)) = second.next().await else { panic!("no history") };
+        let Some(EffectResult::History(prompts)) = second.next().await else { panic!("no history") };
         assert_eq!(prompts, ["hello"]);
     }
 
     #[tokio::test]
     async fn drafts_are_written_one_after_another_and_the_newest_stays() {
         let folder = tempfile::tempdir().unwrap();
-        let mut draft = Draft::new(folder.path().to_owned(), Claim::sole("s1".into()), String::new());
+        let mut draft = DraftSaver::new(folder.path().to_owned(), NameClaim::exclusive("s1".into()), String::new());
         let mut effects = effects(Some(folder.path().join("history.jsonl")));
         for text in ["a", "ab", "abc"] {
-            effects.keep_draft(draft.settle(text.into()).unwrap());
+            effects.save_draft(draft.take_save(text.into()).unwrap());
         }
-        effects.keep_history(vec!["one".into()]);
-        effects.keep_history(vec!["two".into()]);
+        effects.append_history(vec!["one".into()]);
+        effects.append_history(vec!["two".into()]);
         assert_eq!((effects.tasks.len(), effects.unwritten.len()), (1, 3), "the newest draft and two prompts wait");
-        draft.follow(&"s2".into());
-        effects.keep_draft(draft.settle("other".into()).unwrap());
+        draft.switch_session(&"s2".into());
+        effects.save_draft(draft.take_save("other".into()).unwrap());
         assert_eq!(effects.unwritten.len(), 4, "another session's draft replaces none");
         effects.finish().await;
         let kept =
-            |session: &str| SessionState::new(folder.path(), &session.into()).load::<String>(Part::Draft).unwrap();
+            |session: &str| StateStore::new(folder.path(), &session.into()).load::<String>(StatePart::Draft).unwrap();
         assert_eq!((kept("s1").as_deref(), kept("s2").as_deref()), (Some("abc"), Some("other")));
-        assert_eq!(history::load(&folder.path().join("history.jsonl")).unwrap(), ["one", "two"]);
+        assert_eq!(prompt_history::load(&folder.path().join("history.jsonl")).unwrap(), ["one", "two"]);
     }
 
     #[tokio::test]
     async fn in_tmux_only_what_its_tool_took_is_said_to_be_copied() {
         let folder = tempfile::tempdir().unwrap();
-        let copy = |tools: Vec<clipboard::Tool>, sequence| {
+        let copy = |tools: Vec<clipboard::ClipboardTool>, sequence| {
             let what = "copied the code (1 line, 2 bytes)".to_owned();
             copy_in_tmux(what, "ls".into(), sequence, tools, folder.path().to_owned())
         };
-        let Done::Report(Report::Said(said)) = copy(vec![&["cat"]], Ok(b"x".to_vec())).await else {
+        let EffectResult::Report(Report::Info(said)) = copy(vec![&["cat"]], Ok(b"x".to_vec())).await else {
             panic!("no report")
         };
         assert_eq!(said, "copied the code (1 line, 2 bytes) by cat");
         assert!(!folder.path().join("copied.txt").exists());
 
         let told = copy(vec![&["false"], &["no-such-tool-here"]], Ok(b"x".to_vec())).await;
-        let Done::Terminal(bytes, Report::Said(said)) = told else { panic!("no sequence") };
+        let EffectResult::Terminal(bytes, Report::Info(said)) = told else { panic!("no sequence") };
         let file = folder.path().join("copied.txt");
         assert!(said.contains(&*file.to_string_lossy()) && said.contains("may drop"), "{said}");
         assert_eq!((bytes.as_slice(), std::fs::read_to_string(&file).unwrap().as_str()), (&b"x"[..], "ls"));
 
         let told = copy(vec![&["false"]], Err("too long for the terminal")).await;
-        let Done::Report(Report::Said(said)) = told else { panic!("no report") };
+        let EffectResult::Report(Report::Info(said)) = told else { panic!("no report") };
         assert!(said.ends_with("; too long for the terminal"), "{said}");
     }
 
     #[tokio::test]
-    async fn a_wish_that_nobody_takes_comes_back() {
+    async fn a_command_that_nobody_takes_comes_back() {
         let (sender, receiver) = mpsc::channel(1);
         assert_eq!(send(&sender, Command::Cancel), Ok(()));
         assert_eq!(send(&sender, Command::Cancel), Err((Command::Cancel, "the session does not answer")));

@@ -23,22 +23,22 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{self, SignalKind};
 
-use self::parser::Parser;
-use super::waits::until;
+use self::parser::InputParser;
+use super::wait_futures::sleep_until_or_forever;
 
 /// Bytes taken at once; a flood goes on after a frame.
-const MOST: usize = 64 << 10;
+const MAX_READ_BYTES: usize = 64 << 10;
 
 /// Reads the terminal on standard input.
-pub(super) struct Reader {
+pub(super) struct InputReader {
     terminal: AsyncFd<OwnedFd>,
     resized: unix::Signal,
-    parser: Parser,
+    parser: InputParser,
     bytes: Vec<u8>,
-    is_gone: bool,
+    is_closed: bool,
 }
 
-impl Reader {
+impl InputReader {
     /// Fails where standard input is no terminal. Needs a runtime.
     pub(super) fn new() -> io::Result<Self> {
         let terminal = io::stdin().as_fd().try_clone_to_owned()?;
@@ -47,20 +47,20 @@ impl Reader {
         Ok(Self {
             terminal,
             resized: unix::signal(SignalKind::window_change())?,
-            parser: Parser::default(),
-            bytes: vec![0; MOST],
-            is_gone: false,
+            parser: InputParser::default(),
+            bytes: vec![0; MAX_READ_BYTES],
+            is_closed: false,
         })
     }
 
     /// Returns whether a paste broke off since the last call: its end did not come.
-    pub(super) fn take_broke(&mut self) -> bool {
-        self.parser.take_broke()
+    pub(super) fn take_broken_paste(&mut self) -> bool {
+        self.parser.take_broken_paste()
     }
 
     /// Takes all events that wait, at least one; false once the terminal is gone. Cancel-safe.
     pub(super) async fn next(&mut self, out: &mut Vec<Event>) -> bool {
-        while out.is_empty() && !self.is_gone {
+        while out.is_empty() && !self.is_closed {
             tokio::select! {
                 biased;
                 Some(()) = self.resized.recv() => {
@@ -70,47 +70,47 @@ impl Reader {
                 }
                 ready = self.terminal.readable() => {
                     let Ok(mut ready) = ready else { return false };
-                    let (count, more) = take(self.terminal.get_ref(), &mut self.bytes);
+                    let (count, more) = read_available(self.terminal.get_ref(), &mut self.bytes);
                     match more {
-                        More::Gone => self.is_gone = true,
-                        More::Nothing => ready.clear_ready(),
-                        More::Something => {}
+                        ReadRemainder::Closed => self.is_closed = true,
+                        ReadRemainder::Nothing => ready.clear_ready(),
+                        ReadRemainder::Something => {}
                     }
                     self.parser.feed(&self.bytes[..count], Instant::now(), out);
                 }
-                () = until(self.parser.due()) => self.parser.lapse(Instant::now(), out),
+                () = sleep_until_or_forever(self.parser.deadline()) => self.parser.on_timeout(Instant::now(), out),
             }
         }
-        !self.is_gone
+        !self.is_closed
     }
 }
 
 /// What waits behind the bytes that were taken.
-enum More {
+enum ReadRemainder {
     Something,
     Nothing,
-    Gone,
+    Closed,
 }
 
 /// Reads what is there and no more: the descriptor blocks, for its flags are shared with whoever writes to it and with
 /// the shell that comes after.
-fn take(terminal: &OwnedFd, bytes: &mut [u8]) -> (usize, More) {
+fn read_available(terminal: &OwnedFd, bytes: &mut [u8]) -> (usize, ReadRemainder) {
     let mut count = 0;
     while count < bytes.len() {
         let mut watched = [PollFd::new(terminal.as_fd(), PollFlags::POLLIN)];
         match poll(&mut watched, PollTimeout::ZERO) {
-            Ok(0) => return (count, More::Nothing),
+            Ok(0) => return (count, ReadRemainder::Nothing),
             Err(Errno::EINTR) => continue,
             Ok(_) => {}
-            Err(_) => return (count, More::Gone),
+            Err(_) => return (count, ReadRemainder::Closed),
         }
         match read(terminal, &mut bytes[count..]) {
-            Ok(0) => return (count, More::Gone),
+            Ok(0) => return (count, ReadRemainder::Closed),
             Ok(taken) => count += taken,
             Err(Errno::EINTR) => {}
-            Err(Errno::EAGAIN) => return (count, More::Nothing),
-            Err(_) => return (count, More::Gone),
+            Err(Errno::EAGAIN) => return (count, ReadRemainder::Nothing),
+            Err(_) => return (count, ReadRemainder::Closed),
         }
     }
-    (count, More::Something)
+    (count, ReadRemainder::Something)
 }

@@ -4,7 +4,7 @@
 //! so small that no terminal sees half of it; a frame that changes nothing writes nothing; rows that did not change are
 //! compared and no more, and those that only moved are moved by the terminal where that is cheaper.
 
-mod pen;
+mod ansi_writer;
 mod shift;
 mod widths;
 
@@ -14,24 +14,24 @@ use std::io::Write;
 use ratatui::buffer::{Buffer, Cell};
 use ratatui::layout::Rect;
 
-use self::pen::{Pen, alike, cells};
-use self::shift::Shift;
-use crate::ui::lines::Links;
+use self::ansi_writer::{AnsiWriter, rows_look_equal, symbol_cells};
+use self::shift::RowShift;
+use crate::ui::text_layout::ScreenLinks;
 
-const BEGIN: &[u8] = b"\x1b[?2026h";
-const END: &[u8] = b"\x1b[?2026l";
-const HIDE: &[u8] = b"\x1b[?25l";
-const SHOW: &[u8] = b"\x1b[?25h";
+const BEGIN_SYNC: &[u8] = b"\x1b[?2026h";
+const END_SYNC: &[u8] = b"\x1b[?2026l";
+const HIDE_CURSOR: &[u8] = b"\x1b[?25l";
+const SHOW_CURSOR: &[u8] = b"\x1b[?25h";
 /// With all rows again in the part that scrolls: nobody knows where a write broke off.
-const CLEAR: &[u8] = b"\x1b[m\x1b[r\x1b[2J";
+const CLEAR_SCREEN: &[u8] = b"\x1b[m\x1b[r\x1b[2J";
 /// A frame up to this size comes out of a pty in one piece: the kernel takes 2 KiB at once.
-const ONE_PIECE: usize = 1024;
+const MAX_UNSYNCED_BYTES: usize = 1024;
 /// Most characters that one cell sends.
-const LONGEST: usize = 24;
+const MAX_CELL_CHARS: usize = 24;
 
 /// Work done so far, for tests and the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct ScreenCounters {
     /// Frames painted, and those of them that wrote anything.
     pub frames: u64,
     pub written: u64,
@@ -49,13 +49,13 @@ pub struct Screen<W: Write> {
     back: Buffer,
     cursor: Option<(u16, u16)>,
     /// The terminal may show something else: clear before the next frame.
-    stale: bool,
-    pen: Pen,
+    needs_clear: bool,
+    writer: AnsiWriter,
     /// The rows that differ between the two; kept for its room.
     changed: Vec<bool>,
     /// What a row is made of that the terminal made blank.
     blank: Vec<Cell>,
-    pub counts: Counts,
+    pub counters: ScreenCounters,
 }
 
 impl<W: Write> Screen<W> {
@@ -67,11 +67,11 @@ impl<W: Write> Screen<W> {
             front: Buffer::empty(area),
             back: Buffer::empty(area),
             cursor: None,
-            stale: false,
-            pen: Pen::new(columns),
+            needs_clear: false,
+            writer: AnsiWriter::new(columns),
             changed: Vec::new(),
             blank: vec![Cell::EMPTY; usize::from(columns)],
-            counts: Counts::default(),
+            counters: ScreenCounters::default(),
         }
     }
 
@@ -85,15 +85,15 @@ impl<W: Write> Screen<W> {
         if area != self.area() {
             self.front = Buffer::empty(area);
             self.back = Buffer::empty(area);
-            self.pen = Pen::new(columns);
+            self.writer = AnsiWriter::new(columns);
             self.blank = vec![Cell::EMPTY; usize::from(columns)];
-            self.stale = true;
+            self.needs_clear = true;
         }
     }
 
     /// Makes the next frame write every cell.
     pub fn invalidate(&mut self) {
-        self.stale = true;
+        self.needs_clear = true;
     }
 
     /// Paints a frame without links.
@@ -104,56 +104,56 @@ impl<W: Write> Screen<W> {
     /// Paints a frame: `paint` gets an empty buffer and returns where the cursor belongs and where links go.
     pub fn draw_linked<'l>(
         &mut self,
-        paint: impl FnOnce(Rect, &mut Buffer) -> (Option<(u16, u16)>, Option<&'l Links>),
+        paint: impl FnOnce(Rect, &mut Buffer) -> (Option<(u16, u16)>, Option<&'l ScreenLinks>),
     ) -> io::Result<()> {
         let area = self.area();
         self.back.reset();
         let (cursor, links) = paint(area, &mut self.back);
         let cursor = cursor.filter(|(x, y)| area.contains((*x, *y).into()));
-        self.counts.frames += 1;
+        self.counters.frames += 1;
 
         // The brackets come first, and are left out if it turns out that nobody needs them.
         let was_shown = self.cursor.is_some();
-        self.pen.bytes.clear();
-        self.pen.bytes.extend_from_slice(BEGIN);
-        if was_shown || self.stale {
-            self.pen.bytes.extend_from_slice(HIDE);
+        self.writer.bytes.clear();
+        self.writer.bytes.extend_from_slice(BEGIN_SYNC);
+        if was_shown || self.needs_clear {
+            self.writer.bytes.extend_from_slice(HIDE_CURSOR);
         }
-        let brackets = self.pen.bytes.len();
-        if self.stale {
-            self.pen.bytes.extend_from_slice(CLEAR);
-            self.pen.lose();
+        let brackets = self.writer.bytes.len();
+        if self.needs_clear {
+            self.writer.bytes.extend_from_slice(CLEAR_SCREEN);
+            self.writer.forget_cursor();
             self.front.reset();
         }
-        let before = self.pen.cells;
-        let shifted = self.rows(links);
-        self.pen.plain();
-        if self.pen.bytes.len() == brackets && cursor == self.cursor {
+        let before = self.writer.cells;
+        let shifted = self.write_changed_rows(links);
+        self.writer.reset_style();
+        if self.writer.bytes.len() == brackets && cursor == self.cursor {
             return Ok(());
         }
-        let whole = self.stale || shifted || self.pen.bytes.len() - brackets > ONE_PIECE;
+        let whole = self.needs_clear || shifted || self.writer.bytes.len() - brackets > MAX_UNSYNCED_BYTES;
         if let Some((x, y)) = cursor {
-            self.pen.go(x, y);
+            self.writer.move_to(x, y);
         }
         match cursor {
-            Some(_) if whole || !was_shown => self.pen.bytes.extend_from_slice(SHOW),
-            None if !whole && was_shown => self.pen.bytes.extend_from_slice(HIDE),
+            Some(_) if whole || !was_shown => self.writer.bytes.extend_from_slice(SHOW_CURSOR),
+            None if !whole && was_shown => self.writer.bytes.extend_from_slice(HIDE_CURSOR),
             _ => {}
         }
         if whole {
-            self.pen.bytes.extend_from_slice(END);
+            self.writer.bytes.extend_from_slice(END_SYNC);
         }
-        let bytes = if whole { &self.pen.bytes[..] } else { &self.pen.bytes[brackets..] };
-        self.counts.written += 1;
-        self.counts.shifts += u64::from(shifted);
-        self.counts.cells += self.pen.cells - before;
-        self.counts.bytes += bytes.len() as u64;
+        let bytes = if whole { &self.writer.bytes[..] } else { &self.writer.bytes[brackets..] };
+        self.counters.written += 1;
+        self.counters.shifts += u64::from(shifted);
+        self.counters.cells += self.writer.cells - before;
+        self.counters.bytes += bytes.len() as u64;
 
         // Until the write has succeeded nobody knows what the terminal shows.
-        self.stale = true;
+        self.needs_clear = true;
         self.out.write_all(bytes)?;
         self.out.flush()?;
-        self.stale = false;
+        self.needs_clear = false;
         self.cursor = cursor;
         std::mem::swap(&mut self.front, &mut self.back);
         Ok(())
@@ -161,7 +161,7 @@ impl<W: Write> Screen<W> {
 
     /// Puts what changed into the buffer; returns whether the terminal moved rows. O(cells) to compare, O(changed rows) to
     /// work out.
-    fn rows(&mut self, links: Option<&Links>) -> bool {
+    fn write_changed_rows(&mut self, links: Option<&ScreenLinks>) -> bool {
         let width = usize::from(self.back.area.width);
         if width == 0 {
             return false;
@@ -169,15 +169,15 @@ impl<W: Write> Screen<W> {
         self.changed.clear();
         let rows = self.front.content.chunks_exact(width).zip(self.back.content.chunks_exact_mut(width));
         self.changed.extend(rows.map(|(old, new)| {
-            let changed = !alike(old, new);
+            let changed = !rows_look_equal(old, new);
             if changed {
-                harden(new);
+                sanitize_row(new);
             }
             changed
         }));
-        let shift = if self.stale { None } else { Shift::find(&self.front, &self.back, &self.changed) };
+        let shift = if self.needs_clear { None } else { RowShift::find(&self.front, &self.back, &self.changed) };
         if let Some(shift) = shift {
-            self.pen.shift(shift.band, shift.rows);
+            self.writer.scroll_rows(shift.band, shift.rows);
         }
         for (y, new) in self.back.content.chunks_exact(width).enumerate() {
             let source = shift.map_or(Some(y), |shift| shift.source(y));
@@ -185,16 +185,16 @@ impl<W: Write> Screen<W> {
                 continue;
             }
             let old = source.map_or(&self.blank[..], |y| &self.front.content[y * width..(y + 1) * width]);
-            if !alike(old, new) {
-                self.pen.row(y as u16, old, new, links);
+            if !rows_look_equal(old, new) {
+                self.writer.write_row(y as u16, old, new, links);
             }
         }
         shift.is_some()
     }
 
     /// Writes what is no cell, such as a question to the terminal.
-    pub fn say(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.pen.lose();
+    pub fn write_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writer.forget_cursor();
         self.out.write_all(bytes)?;
         self.out.flush()
     }
@@ -202,7 +202,7 @@ impl<W: Write> Screen<W> {
 
 /// Takes out of the cells of a row what would act beyond them, though no text that was cleaned should hold more than a
 /// joiner.
-fn harden(row: &mut [Cell]) {
+fn sanitize_row(row: &mut [Cell]) {
     let width = row.len();
     for (x, cell) in row.iter_mut().enumerate() {
         let symbol = cell.symbol();
@@ -210,13 +210,13 @@ fn harden(row: &mut [Cell]) {
             continue;
         }
         // What takes no cell would go to the one before, and what takes more than are left to the next row.
-        if symbol.contains(char::is_control) || !(1..=width - x).contains(&cells(symbol)) {
+        if symbol.contains(char::is_control) || !(1..=width - x).contains(&symbol_cells(symbol)) {
             cell.set_symbol(" ");
             continue;
         }
         // A joiner at the end would join whatever is written next, wherever that is. And a thousand accents on one
         // letter are no letter.
-        let end = symbol.char_indices().nth(LONGEST).map_or(symbol.len(), |(at, _)| at);
+        let end = symbol.char_indices().nth(MAX_CELL_CHARS).map_or(symbol.len(), |(at, _)| at);
         let safe = symbol[..end].trim_end_matches('\u{200d}');
         if safe.len() < symbol.len() {
             let safe = safe.to_owned();

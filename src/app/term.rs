@@ -26,15 +26,15 @@ use super::screen::Screen;
 /// Alternate screen; alternate-scroll saved and off, or a wheel would walk through the prompt history; bracketed
 /// paste; focus events; kitty's flag 1, so that Shift+Enter is seen; the cursor hidden until a frame places it. Nothing
 /// is asked: terminals ignore what they don't know.
-const ENTER: &[u8] = b"\x1b[?1049h\x1b[?1007s\x1b[?1007l\x1b[?2004h\x1b[?1004h\x1b[>1u\x1b[?25l\x1b[2J";
-const MOUSE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
+const ENTER_SEQUENCE: &[u8] = b"\x1b[?1049h\x1b[?1007s\x1b[?1007l\x1b[?2004h\x1b[?1004h\x1b[>1u\x1b[?25l\x1b[2J";
+const MOUSE_ON_SEQUENCE: &[u8] = b"\x1b[?1000h\x1b[?1006h";
 /// The same backwards. The mouse goes off whether it was on or not. Where there is no alternate screen (GNU screen as it
 /// comes), the last frame would stay, with the shell's next line in the middle of it: it is wiped first.
-const LEAVE: &[u8] =
+const LEAVE_SEQUENCE: &[u8] =
     b"\x1b[?2026l\x1b[?1006l\x1b[?1000l\x1b[<u\x1b[?1004l\x1b[?2004l\x1b[?1007r\x1b[0m\x1b[r\x1b[H\x1b[2J\x1b[?25h\x1b[?1049l";
 
 /// The terminal is ours at the moment.
-static TAKEN: AtomicBool = AtomicBool::new(false);
+static TERMINAL_TAKEN: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     /// This thread is running the chat itself, not some task beside it.
@@ -55,16 +55,16 @@ impl Term {
         // Not `Stdout`, whose line buffer would cut a frame in two writes.
         let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         let term = Self { screen: Screen::new(out, columns, rows), mouse };
-        term.take()?;
+        term.acquire()?;
         Ok(term)
     }
 
-    fn take(&self) -> io::Result<()> {
+    fn acquire(&self) -> io::Result<()> {
         terminal::enable_raw_mode()?;
-        TAKEN.store(true, Ordering::SeqCst);
-        let mut bytes = ENTER.to_vec();
+        TERMINAL_TAKEN.store(true, Ordering::SeqCst);
+        let mut bytes = ENTER_SEQUENCE.to_vec();
         if self.mouse {
-            bytes.extend_from_slice(MOUSE);
+            bytes.extend_from_slice(MOUSE_ON_SEQUENCE);
         }
         io::stdout().write_all(&bytes)?;
         io::stdout().flush()
@@ -72,9 +72,9 @@ impl Term {
 
     /// Gives the terminal back, runs `stop`, takes it again and has all redrawn.
     pub fn suspend(&mut self, stop: impl FnOnce()) -> io::Result<()> {
-        give_back();
+        restore_terminal();
         stop();
-        self.take()?;
+        self.acquire()?;
         // The window may have changed meanwhile; the signal went nowhere.
         let (columns, rows) = terminal::size()?;
         self.screen.resize(columns, rows);
@@ -85,14 +85,14 @@ impl Term {
 
 impl Drop for Term {
     fn drop(&mut self) {
-        give_back();
+        restore_terminal();
     }
 }
 
 /// Gives the terminal back if it is ours. Whatever fails is beyond repair: the terminal is gone.
-fn give_back() {
-    if TAKEN.swap(false, Ordering::SeqCst) {
-        _ = io::stdout().write_all(LEAVE).and_then(|()| io::stdout().flush());
+fn restore_terminal() {
+    if TERMINAL_TAKEN.swap(false, Ordering::SeqCst) {
+        _ = io::stdout().write_all(LEAVE_SEQUENCE).and_then(|()| io::stdout().flush());
         _ = terminal::disable_raw_mode();
     }
 }
@@ -105,9 +105,9 @@ fn restore_on_panic() {
         let tell = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             if IN_CHAT.get() {
-                give_back();
+                restore_terminal();
             }
-            if TAKEN.load(Ordering::SeqCst) {
+            if TERMINAL_TAKEN.load(Ordering::SeqCst) {
                 tracing::error!(%info, "a task panicked");
             } else {
                 tell(info);
@@ -118,9 +118,9 @@ fn restore_on_panic() {
 
 /// Marks, while it is polled, that the thread runs the chat: on one thread with many tasks the hook must know whose
 /// panic it sees.
-pub struct InChat<F>(pub Pin<Box<F>>);
+pub struct ChatPanicScope<F>(pub Pin<Box<F>>);
 
-impl<F: Future> Future for InChat<F> {
+impl<F: Future> Future for ChatPanicScope<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
@@ -133,7 +133,7 @@ impl<F: Future> Future for InChat<F> {
 
 /// What the system can tell a terminal program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum SignalEvent {
     /// Leave with this exit code.
     Quit(u8),
     Suspend,
@@ -141,7 +141,7 @@ pub enum Told {
 
 /// The signals that end a program unless it catches them, and can be caught: those of errors in the program itself
 /// (SIGSEGV and its like) can't be survived.
-const ENDING: &[Signal] = &[
+const TERMINATION_SIGNALS: &[Signal] = &[
     Signal::SIGTERM,
     Signal::SIGHUP,
     Signal::SIGINT,
@@ -164,16 +164,16 @@ const ENDING: &[Signal] = &[
 
 /// The signals that concern the terminal.
 pub struct Signals {
-    told: mpsc::Receiver<Told>,
+    receiver: mpsc::Receiver<SignalEvent>,
     /// Waits for all of them: who asks at every token asks one channel, not each signal.
     _waiting: JoinSet<()>,
     /// Our own request to the process group comes back to us once.
-    own: bool,
+    ignores_next_stop: bool,
 }
 
 impl Signals {
     pub fn new() -> io::Result<Self> {
-        let ending = ENDING.iter().map(|signal| {
+        let ending = TERMINATION_SIGNALS.iter().map(|signal| {
             let number = *signal as i32;
             // What a shell says of a program that a signal ended.
             let code = 128 + number as u8;
@@ -188,22 +188,22 @@ impl Signals {
             loop {
                 let one = tokio::select! {
                     biased;
-                    code = ended(&mut ending) => Told::Quit(code),
-                    Some(()) = stop.recv() => Told::Suspend,
+                    code = wait_for_termination(&mut ending) => SignalEvent::Quit(code),
+                    Some(()) = stop.recv() => SignalEvent::Suspend,
                 };
                 if tell.send(one).await.is_err() {
                     return;
                 }
             }
         });
-        Ok(Self { told, _waiting: waiting, own: false })
+        Ok(Self { receiver: told, _waiting: waiting, ignores_next_stop: false })
     }
 
     /// Waits for the next one. Cancel-safe.
-    pub async fn next(&mut self) -> Told {
+    pub async fn next(&mut self) -> SignalEvent {
         loop {
-            match self.told.recv().await {
-                Some(Told::Suspend) if std::mem::take(&mut self.own) => {}
+            match self.receiver.recv().await {
+                Some(SignalEvent::Suspend) if std::mem::take(&mut self.ignores_next_stop) => {}
                 Some(told) => return told,
                 None => return pending().await,
             }
@@ -212,13 +212,13 @@ impl Signals {
 
     /// Stops the whole job, as Ctrl+Z does where keys are not raw: a `cargo run` around us must stop too.
     pub fn stop_job(&mut self) {
-        self.own = kill(Pid::from_raw(0), Signal::SIGTSTP).is_ok();
+        self.ignores_next_stop = kill(Pid::from_raw(0), Signal::SIGTSTP).is_ok();
         stop_self();
     }
 }
 
 /// Waits for the first of these signals and returns its exit code.
-async fn ended(signals: &mut [(unix::Signal, u8)]) -> u8 {
+async fn wait_for_termination(signals: &mut [(unix::Signal, u8)]) -> u8 {
     poll_fn(|cx| {
         for (signal, code) in signals.iter_mut() {
             if signal.poll_recv(cx).is_ready() {

@@ -13,16 +13,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::{Delivery, Published};
+use super::{HubItem, LoggedEvent};
 use crate::event::{Envelope, Seq};
-use crate::journal::{Cursor, Entry, Reader, Want};
+use crate::journal::{Cursor, LogEntry, ReadLimits, Reader};
 
 /// The ring's usual size.
-pub const RING_BYTES: usize = 512 << 10;
+pub const DEFAULT_RING_BYTES: usize = 512 << 10;
 /// What facts that no file has yet may take beyond the ring's size.
-const HELD_BYTES: usize = 64 << 20;
+const MAX_UNSAVED_BYTES: usize = 64 << 20;
 /// What a fact costs besides its line, roughly.
-const FACT_BYTES: usize = 256;
+const EVENT_OVERHEAD_BYTES: usize = 256;
 
 /// Where facts are that have left the ring.
 #[derive(Debug)]
@@ -35,30 +35,30 @@ pub enum Backlog {
 
 /// The end of a session: what it is, and its last turns without a hole.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Tail {
+pub struct SessionTail {
     pub opened: Option<Envelope>,
     /// At least one.
-    pub facts: Vec<Envelope>,
+    pub events: Vec<Envelope>,
 }
 
 /// Cheap to clone; all clones are the same hub.
 #[derive(Clone, Debug)]
 pub struct Hub {
-    ring: Arc<Mutex<Ring>>,
+    ring: Arc<Mutex<EventRing>>,
     /// Rung whenever there may be something to pull.
-    bell: watch::Sender<()>,
+    notifier: watch::Sender<()>,
 }
 
 #[derive(Debug)]
-struct Ring {
+struct EventRing {
     backlog: Backlog,
-    facts: VecDeque<Arc<Published>>,
+    events: VecDeque<Arc<LoggedEvent>>,
     bytes: usize,
-    limit: usize,
+    max_bytes: usize,
     /// The last number published: nobody is given more, whatever the backlog has.
     last: Seq,
     /// Counts resets.
-    epoch: u64,
+    resets: u64,
     closed: bool,
 }
 
@@ -67,8 +67,8 @@ impl Hub {
     pub fn new(backlog: Backlog, ring_bytes: usize) -> Self {
         let last = match &backlog {
             Backlog::Memory => Seq(0),
-            Backlog::Journal(reader) => match reader.end() {
-                Ok(end) => end.last,
+            Backlog::Journal(reader) => match reader.find_end() {
+                Ok(end) => end.last_seq,
                 Err(error) => {
                     tracing::warn!(%error, "the log's end can't be read");
                     Seq(0)
@@ -81,22 +81,23 @@ impl Hub {
     /// Makes a hub in which the backlog counts as published up to `last`.
     pub fn starting_after(last: Seq, backlog: Backlog, ring_bytes: usize) -> Self {
         let facts = VecDeque::new();
-        let ring = Ring { backlog, facts, bytes: 0, limit: ring_bytes, last, epoch: 0, closed: false };
-        Self { ring: Arc::new(Mutex::new(ring)), bell: watch::Sender::new(()) }
+        let ring =
+            EventRing { backlog, events: facts, bytes: 0, max_bytes: ring_bytes, last, resets: 0, closed: false };
+        Self { ring: Arc::new(Mutex::new(ring)), notifier: watch::Sender::new(()) }
     }
 
     /// Tells everyone. Facts come in order; one that isn't newer than the last is dropped.
-    pub fn publish(&self, facts: impl IntoIterator<Item = Arc<Published>>) {
+    pub fn publish(&self, facts: impl IntoIterator<Item = Arc<LoggedEvent>>) {
         let mut ring = self.lock();
         for fact in facts {
             ring.push(fact);
         }
         ring.evict();
         drop(ring);
-        self.ring_bell();
+        self.notify();
     }
 
-    pub fn publish_one(&self, fact: Published) {
+    pub fn publish_one(&self, fact: LoggedEvent) {
         self.publish([Arc::new(fact)]);
     }
 
@@ -111,21 +112,21 @@ impl Hub {
             }
         }
         drop(ring);
-        self.ring_bell();
+        self.notify();
     }
 
     /// Makes everyone forget: what is published next, or counted by [`Hub::advance`], is told from the first on.
     pub fn reset(&self) {
         let mut ring = self.lock();
-        ring.epoch += 1;
+        ring.resets += 1;
         ring.last = Seq(0);
         ring.clear();
         drop(ring);
-        self.ring_bell();
+        self.notify();
     }
 
     /// Makes everyone forget, and the backlog too: it has other facts under these numbers. The ring keeps all from here.
-    pub fn renounce(&self) {
+    pub fn detach_log(&self) {
         self.lock().backlog = Backlog::Memory;
         self.reset();
     }
@@ -133,19 +134,19 @@ impl Hub {
     /// Says that nothing follows. Subscribers still get what was published.
     pub fn close(&self) {
         self.lock().closed = true;
-        self.ring_bell();
+        self.notify();
     }
 
     /// Returns the last number published.
-    pub fn last(&self) -> Seq {
+    pub fn last_seq(&self) -> Seq {
         self.lock().last
     }
 
     /// Returns the last number that is in the log; nothing where no log is written here.
-    pub fn saved(&self) -> Option<Seq> {
+    pub fn last_saved(&self) -> Option<Seq> {
         match &self.lock().backlog {
             Backlog::Memory => None,
-            Backlog::Journal(reader) => reader.saved(),
+            Backlog::Journal(reader) => reader.last_saved(),
         }
     }
 
@@ -155,14 +156,14 @@ impl Hub {
 
     /// Returns the first fact and the last turns, at most that many and looking back no further than `budget` bytes.
     /// Nothing where the log has no turn that near to its end, or nothing before it.
-    pub fn tail(&self, turns: usize, budget: u64) -> Option<Tail> {
+    pub fn tail(&self, turns: usize, budget: u64) -> Option<SessionTail> {
         let (reader, last) = {
             let ring = self.lock();
             let Backlog::Journal(reader) = &ring.backlog else { return None };
             (reader.clone(), ring.last)
         };
         let tail = match reader.tail(turns, budget) {
-            Ok(tail) => tail.filter(|tail| !tail.whole)?,
+            Ok(tail) => tail.filter(|tail| !tail.is_whole)?,
             Err(error) => {
                 tracing::warn!(%error, "the log's end can't be read");
                 return None;
@@ -172,69 +173,75 @@ impl Hub {
         entries.retain(|entry| entry.envelope.seq <= last);
         let first = entries.first()?.envelope.seq;
         let opened = tail.opened.map(|entry| entry.envelope).filter(|opened| opened.seq < first);
-        Some(Tail { opened, facts: entries.into_iter().map(|entry| entry.envelope).collect() })
+        Some(SessionTail { opened, events: entries.into_iter().map(|entry| entry.envelope).collect() })
     }
 
     /// Subscribes to the facts with greater numbers than `from`.
     pub fn subscribe(&self, from: Seq) -> Subscription {
-        let epoch = self.lock().epoch;
-        Subscription { hub: self.clone(), bell: self.bell.subscribe(), seq: from, epoch, cursor: None }
+        let epoch = self.lock().resets;
+        Subscription {
+            hub: self.clone(),
+            notifications: self.notifier.subscribe(),
+            seq: from,
+            resets: epoch,
+            cursor: None,
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Ring> {
+    fn lock(&self) -> MutexGuard<'_, EventRing> {
         // Nothing in here panics half-way, so what a poisoned lock guards is whole.
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ring_bell(&self) {
-        self.bell.send_replace(());
+    fn notify(&self) {
+        self.notifier.send_replace(());
     }
 }
 
-impl Ring {
-    fn push(&mut self, fact: Arc<Published>) {
+impl EventRing {
+    fn push(&mut self, fact: Arc<LoggedEvent>) {
         if fact.envelope.seq <= self.last {
             tracing::warn!(seq = fact.envelope.seq.0, "a number was published twice");
             return;
         }
         self.last = fact.envelope.seq;
-        self.bytes += cost(&fact);
-        self.facts.push_back(fact);
+        self.bytes += memory_cost(&fact);
+        self.events.push_back(fact);
     }
 
     fn evict(&mut self) {
         let Backlog::Journal(reader) = &self.backlog else { return };
-        let saved = reader.saved();
-        while self.bytes > self.limit
-            && let Some(fact) = self.facts.front()
+        let saved = reader.last_saved();
+        while self.bytes > self.max_bytes
+            && let Some(fact) = self.events.front()
         {
             let only_here = saved.is_some_and(|saved| fact.envelope.seq > saved);
-            if only_here && self.bytes <= self.limit.saturating_add(HELD_BYTES) {
+            if only_here && self.bytes <= self.max_bytes.saturating_add(MAX_UNSAVED_BYTES) {
                 return;
             }
-            self.bytes = self.bytes.saturating_sub(cost(fact));
-            self.facts.pop_front();
+            self.bytes = self.bytes.saturating_sub(memory_cost(fact));
+            self.events.pop_front();
         }
     }
 
     fn clear(&mut self) {
-        self.facts.clear();
+        self.events.clear();
         self.bytes = 0;
     }
 }
 
-fn cost(fact: &Published) -> usize {
-    fact.line.len().saturating_mul(2).saturating_add(FACT_BYTES)
+fn memory_cost(fact: &LoggedEvent) -> usize {
+    fact.line.len().saturating_mul(2).saturating_add(EVENT_OVERHEAD_BYTES)
 }
 
 /// One consumer's place. Holds nothing but a number; dropping it is leaving.
 #[derive(Debug)]
 pub struct Subscription {
     hub: Hub,
-    bell: watch::Receiver<()>,
+    notifications: watch::Receiver<()>,
     /// The last number delivered.
     seq: Seq,
-    epoch: u64,
+    resets: u64,
     /// Where the backlog goes on, while it is read.
     cursor: Option<Cursor>,
 }
@@ -243,30 +250,30 @@ impl Subscription {
     /// Waits for deliveries and appends at most `max` of them to `out`; false once the hub is closed and drained.
     ///
     /// Cancel-safe: nothing is taken before the last await.
-    pub async fn batch(&mut self, max: usize, out: &mut Vec<Delivery>) -> bool {
+    pub async fn next_batch(&mut self, max: usize, out: &mut Vec<HubItem>) -> bool {
         loop {
-            self.bell.borrow_and_update();
+            self.notifications.borrow_and_update();
             match self.pull(max.max(1), out) {
-                Pulled::Some => return true,
-                Pulled::Closed => return false,
-                Pulled::Nothing => {}
+                PullResult::Items => return true,
+                PullResult::Closed => return false,
+                PullResult::Empty => {}
             }
-            if self.bell.changed().await.is_err() {
+            if self.notifications.changed().await.is_err() {
                 return false;
             }
         }
     }
 
     /// Waits for one delivery; nothing once the hub is closed and drained. Cancel-safe.
-    pub async fn next(&mut self) -> Option<Delivery> {
+    pub async fn next(&mut self) -> Option<HubItem> {
         let mut one = Vec::with_capacity(1);
-        self.batch(1, &mut one).await;
+        self.next_batch(1, &mut one).await;
         one.pop()
     }
 
     /// Takes what is there now, without waiting; false if there was nothing.
-    pub fn try_batch(&mut self, max: usize, out: &mut Vec<Delivery>) -> bool {
-        matches!(self.pull(max.max(1), out), Pulled::Some)
+    pub fn try_next_batch(&mut self, max: usize, out: &mut Vec<HubItem>) -> bool {
+        matches!(self.pull(max.max(1), out), PullResult::Items)
     }
 
     /// Returns the last number delivered.
@@ -274,40 +281,41 @@ impl Subscription {
         self.seq
     }
 
-    fn pull(&mut self, max: usize, out: &mut Vec<Delivery>) -> Pulled {
+    fn pull(&mut self, max: usize, out: &mut Vec<HubItem>) -> PullResult {
         loop {
             let ring = self.hub.ring.lock().unwrap_or_else(PoisonError::into_inner);
-            if self.epoch != ring.epoch {
-                self.epoch = ring.epoch;
+            if self.resets != ring.resets {
+                self.resets = ring.resets;
                 self.seq = Seq(0);
                 self.cursor = None;
-                out.push(Delivery::Reset);
-                return Pulled::Some;
+                out.push(HubItem::Reset);
+                return PullResult::Items;
             }
             if self.seq >= ring.last {
-                return if ring.closed { Pulled::Closed } else { Pulled::Nothing };
+                return if ring.closed { PullResult::Closed } else { PullResult::Empty };
             }
-            let oldest = ring.facts.front().map_or(ring.last.next(), |fact| fact.envelope.seq);
+            let oldest = ring.events.front().map_or(ring.last.next(), |fact| fact.envelope.seq);
             let backlog = match &ring.backlog {
                 Backlog::Journal(reader) if self.seq.next() < oldest => reader.clone(),
                 Backlog::Journal(_) | Backlog::Memory => {
-                    let start = ring.facts.partition_point(|fact| fact.envelope.seq <= self.seq);
+                    let start = ring.events.partition_point(|fact| fact.envelope.seq <= self.seq);
                     let from = out.len();
-                    out.extend(ring.facts.iter().skip(start).take(max).cloned().map(Delivery::Fact));
+                    out.extend(ring.events.iter().skip(start).take(max).cloned().map(HubItem::Event));
                     self.cursor = None;
                     // Without a fact in reach the rest was announced but is nowhere.
                     self.seq = match out.get(from..).and_then(<[_]>::last) {
-                        Some(Delivery::Fact(fact)) => fact.envelope.seq,
-                        Some(Delivery::Reset) | None => ring.last,
+                        Some(HubItem::Event(fact)) => fact.envelope.seq,
+                        Some(HubItem::Reset) | None => ring.last,
                     };
                     if out.len() > from {
-                        return Pulled::Some;
+                        return PullResult::Items;
                     }
                     continue;
                 }
             };
             drop(ring);
-            let want = Want { events: max, through: Seq(oldest.0.saturating_sub(1)), ..Want::page() };
+            let want =
+                ReadLimits { max_events: max, through: Seq(oldest.0.saturating_sub(1)), ..ReadLimits::one_page() };
             let entries = self.read_backlog(&backlog, want);
             let Some(last) = entries.last().map(|entry| entry.envelope.seq) else {
                 // Facts that were lost on a full disk: go on with what is there.
@@ -319,18 +327,18 @@ impl Subscription {
             out.extend(
                 entries
                     .into_iter()
-                    .map(|Entry { envelope, line }| Delivery::Fact(Arc::new(Published { envelope, line }))),
+                    .map(|LogEntry { envelope, line }| HubItem::Event(Arc::new(LoggedEvent { envelope, line }))),
             );
-            return Pulled::Some;
+            return PullResult::Items;
         }
     }
 
-    fn read_backlog(&mut self, reader: &Reader, want: Want) -> Vec<Entry> {
+    fn read_backlog(&mut self, reader: &Reader, want: ReadLimits) -> Vec<LogEntry> {
         let read = || {
             let mut cursor = match self.cursor {
                 Some(cursor) => cursor,
-                None if self.seq == Seq(0) => reader.first(),
-                None => reader.after(self.seq)?,
+                None if self.seq == Seq(0) => reader.start_cursor(),
+                None => reader.cursor_after(self.seq)?,
             };
             let page = reader.read(&mut cursor, want)?;
             Ok::<_, std::io::Error>((cursor, page.entries))
@@ -348,8 +356,8 @@ impl Subscription {
     }
 }
 
-enum Pulled {
-    Some,
-    Nothing,
+enum PullResult {
+    Items,
+    Empty,
     Closed,
 }

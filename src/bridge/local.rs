@@ -4,19 +4,19 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::agent::{Agent, AgentSetup};
-use crate::event::{Caps, LinkState, Permissions};
+use crate::event::{Capabilities, LinkState, Permissions};
 
-use super::session::Feed;
+use super::session::SourceHandle;
 
 /// Starts the agent on `tasks` and returns what the session needs of it.
-pub fn start(setup: AgentSetup, tasks: &mut JoinSet<()>) -> Feed {
+pub fn start(setup: AgentSetup, tasks: &mut JoinSet<()>) -> SourceHandle {
     // Capacity 256: a flooding model is slowed at its socket; more would only delay a cancel.
     let (events, from_agent) = mpsc::channel(256);
     // Capacity 16: the session forwards wishes one at a time.
     let (commands, to_agent) = mpsc::channel(16);
     let (link, watch) = watch::channel(LinkState::Idle);
-    let caps = Caps { prompt: true, decide: !setup.nobody_to_ask, cancel: true, seek: false };
+    let caps = Capabilities { prompt: true, decide: !setup.is_unattended, cancel: true, seek: false };
     let (allowed, permissions) = watch::channel(Permissions::default());
     tasks.spawn(Agent::run(setup, to_agent, events, link, allowed));
-    Feed { events: from_agent, link: watch, permissions: Some(permissions), commands, caps }
+    SourceHandle { events: from_agent, link: watch, permissions: Some(permissions), commands, capabilities: caps }
 }

@@ -11,7 +11,7 @@
 #[cfg(test)]
 mod tests;
 
-mod post;
+mod command_sender;
 mod saving;
 
 use std::sync::Arc;
@@ -23,58 +23,63 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use self::post::{Line, Post, Told};
+use self::command_sender::{CommandReport, CommandSender, MirrorConnection};
 use super::hub::Hub;
-use super::session::{RETRY, Trouble};
-use super::{Live, Published};
+use super::session::{SAVE_RETRY_INTERVAL, SaveListener};
+use super::{LoggedEvent, SessionHandle};
 use crate::dialect::SseFrame;
-use crate::event::{Caps, Envelope, Fault, FaultKind, LinkState, Millis, Queued, Seq, SessionId, Weather};
+use crate::event::{
+    Capabilities, Envelope, Fault, FaultKind, LinkState, Millis, QueuedPrompt, Seq, SessionId, SessionStatus,
+};
 use crate::journal::Writer;
-use crate::net::call::{Framing, HttpCall, Method, Value};
-use crate::net::sse::Frames;
-use crate::net::status::Failure;
-use crate::net::{Http, backoff};
+use crate::net::failure::RequestFailure;
+use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
+use crate::net::sse::FrameSplitter;
+use crate::net::{HttpClient, backoff};
 
 /// Silence that is worth telling; keep-alives come more often.
-const SILENT: Duration = Duration::from_secs(20);
+const SILENCE_THRESHOLD: Duration = Duration::from_secs(20);
 /// A server that doesn't say when the past was told is taken to have told it after so long a pause.
-const CAUGHT_UP: Duration = Duration::from_millis(500);
+const CAUGHT_UP_TIMEOUT: Duration = Duration::from_millis(500);
 /// Tries in a row that bring nothing.
-const RETRIES: u32 = 8;
+const MAX_FRUITLESS_RETRIES: u32 = 8;
 
 /// What a mirror is made of.
 pub struct Mirror {
-    pub http: Http,
+    pub http: HttpClient,
     /// The session's address, such as `http://host/v1/sessions/ID`.
     pub address: String,
-    pub headers: Vec<(String, Value)>,
+    pub headers: Vec<(String, HttpHeaderValue)>,
     /// Our name for it.
     pub session: SessionId,
     pub hub: Hub,
     /// None where no log is kept.
     pub writer: Option<Writer>,
     /// Told when the log can't be written, when it can again, and when it was removed.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<SaveListener>,
     /// Facts up to here are not asked for.
     pub after: Seq,
     /// Nothing is sent, and what is shown offers nothing.
     pub read_only: bool,
     /// Gives up after so long without a byte; zero waits for ever.
-    pub idle: Duration,
+    pub idle_timeout: Duration,
     /// Told once the past was; dropped where that can't be had.
-    pub known: Option<oneshot::Sender<()>>,
+    pub on_caught_up: Option<oneshot::Sender<()>>,
 }
 
-/// Starts mirroring; the task ends when every [`Live`] is gone or the other session ends.
-pub fn start(mirror: Mirror, tasks: &mut JoinSet<()>) -> Live {
+/// Starts mirroring; the task ends when every [`SessionHandle`] is gone or the other session ends.
+pub fn start(mirror: Mirror, tasks: &mut JoinSet<()>) -> SessionHandle {
     // Capacity 64: a person's wishes.
     let (commands, wishes) = mpsc::channel(64);
-    let (weather, watch) =
-        watch::channel(Weather { link: LinkState::Connecting, watch_only: mirror.read_only, ..Weather::default() });
+    let (weather, watch) = watch::channel(SessionStatus {
+        link: LinkState::Connecting,
+        read_only: mirror.read_only,
+        ..SessionStatus::default()
+    });
     // Capacity 16: what became of wishes; only the last counts.
     let (tell, told) = mpsc::channel(16);
-    let (line, is_up) = watch::channel(Line::Down);
-    let post = Post::new(
+    let (line, is_up) = watch::channel(MirrorConnection::Down);
+    let post = CommandSender::new(
         mirror.http.clone(),
         format!("{}/commands", mirror.address),
         mirror.headers.clone(),
@@ -83,63 +88,70 @@ pub fn start(mirror: Mirror, tasks: &mut JoinSet<()>) -> Live {
     );
     // Beside the stream, which must not wait for an answer.
     tasks.spawn(post.run(wishes, is_up));
-    let caps = Caps { prompt: !mirror.read_only, decide: !mirror.read_only, cancel: !mirror.read_only, seek: false };
-    let live = Live { session: mirror.session.clone(), caps, hub: mirror.hub.clone(), commands, weather: watch };
-    let follower = Follower {
+    let caps =
+        Capabilities { prompt: !mirror.read_only, decide: !mirror.read_only, cancel: !mirror.read_only, seek: false };
+    let live = SessionHandle {
+        session: mirror.session.clone(),
+        capabilities: caps,
+        hub: mirror.hub.clone(),
+        commands,
+        status: watch,
+    };
+    let follower = MirrorFollower {
         last: mirror.after,
         clock: (Millis(0), Instant::now()),
         caught_up: false,
-        weather,
-        theirs: Weather::default(),
-        ours: Vec::new(),
-        trouble: None,
+        status: weather,
+        remote_status: SessionStatus::default(),
+        local_queue: Vec::new(),
+        save_error: None,
         rewritten: 0,
-        line,
+        connection: line,
         mirror,
     };
     tasks.spawn(follower.run(told));
     live
 }
 
-struct Follower {
+struct MirrorFollower {
     mirror: Mirror,
     last: Seq,
     /// The session's time at an instant of ours.
     clock: (Millis, Instant),
     caught_up: bool,
-    weather: watch::Sender<Weather>,
+    status: watch::Sender<SessionStatus>,
     /// What the other said of its own.
-    theirs: Weather,
+    remote_status: SessionStatus,
     /// Prompts that wait here for the line.
-    ours: Vec<Queued>,
-    line: watch::Sender<Line>,
+    local_queue: Vec<QueuedPrompt>,
+    connection: watch::Sender<MirrorConnection>,
     /// Why the log is not whole.
-    trouble: Option<String>,
+    save_error: Option<String>,
     /// How often the log was written anew, as far as that was told.
     rewritten: u32,
 }
 
 /// Why a connection ended.
-enum Ended {
+enum StreamEnd {
     /// Worth another try, the sooner when it brought something.
-    Cut {
-        failure: Failure,
-        moved: bool,
+    Interrupted {
+        failure: RequestFailure,
+        made_progress: bool,
     },
     /// The other session is over.
-    Over,
-    Nobody,
+    SessionEnded,
+    NoClients,
 }
 
-impl Follower {
-    async fn run(mut self, mut complaints: mpsc::Receiver<Told>) {
+impl MirrorFollower {
+    async fn run(mut self, mut complaints: mpsc::Receiver<CommandReport>) {
         let mut failed = 0;
         loop {
-            self.say(LinkState::Connecting);
+            self.set_link(LinkState::Connecting);
             let failure = match self.follow(&mut complaints).await {
-                Ended::Over => break,
-                Ended::Nobody => return self.close(),
-                Ended::Cut { failure, moved } => {
+                StreamEnd::SessionEnded => break,
+                StreamEnd::NoClients => return self.close(),
+                StreamEnd::Interrupted { failure, made_progress: moved } => {
                     if moved {
                         failed = 0;
                     }
@@ -148,96 +160,99 @@ impl Follower {
             };
             failed += 1;
             let noise = self.clock.1.elapsed().subsec_nanos();
-            let pause = (failure.retry && failed <= RETRIES)
-                .then(|| backoff::watching(failed, failure.fault.retry_after, u64::from(noise)));
+            let pause = (failure.is_retryable && failed <= MAX_FRUITLESS_RETRIES)
+                .then(|| backoff::watch_delay(failed, failure.fault.retry_after, u64::from(noise)));
             let Some(pause) = pause else {
-                self.say(LinkState::Lost(Some(failure.fault)));
-                self.mirror.known = None;
+                self.set_link(LinkState::Lost(Some(failure.fault)));
+                self.mirror.on_caught_up = None;
                 self.mirror.hub.close();
                 // A person may still read what is there.
                 while let Some(told) = complaints.recv().await {
-                    self.hear(told);
+                    self.handle_report(told);
                 }
                 return self.close();
             };
             let at = self.now().plus(pause.into());
-            self.say(LinkState::Retrying { attempt: failed, at });
+            self.set_link(LinkState::Retrying { attempt: failed, at });
             let until = Instant::now() + pause;
             while let Ok(complaint) = tokio::time::timeout_at(until, complaints.recv()).await {
                 match complaint {
-                    Some(told) => self.hear(told),
+                    Some(told) => self.handle_report(told),
                     None => return self.close(),
                 }
             }
         }
-        self.say(LinkState::Idle);
+        self.set_link(LinkState::Idle);
         self.close();
     }
 
-    async fn follow(&mut self, complaints: &mut mpsc::Receiver<Told>) -> Ended {
-        let call = HttpCall {
-            method: Method::Get,
+    async fn follow(&mut self, complaints: &mut mpsc::Receiver<CommandReport>) -> StreamEnd {
+        let call = HttpRequest {
+            method: HttpMethod::Get,
             url: format!("{}/events?from={}", self.mirror.address, self.last.next().0),
             headers: self.mirror.headers.clone(),
             body: None,
             framing: Framing::Sse,
         };
         let http = self.mirror.http.clone();
-        let mut opening = Box::pin(async move { http.open(&call).await });
+        let mut opening = Box::pin(async move { http.open_stream(&call).await });
         let answer = loop {
             tokio::select! {
                 biased;
                 complaint = complaints.recv() => match complaint {
-                    Some(told) => self.hear(told),
-                    None => return Ended::Nobody,
+                    Some(told) => self.handle_report(told),
+                    None => return StreamEnd::NoClients,
                 },
                 answer = &mut opening => break answer,
             }
         };
         let answer = match answer {
-            Ok(answer) if answer.status == 204 => return Ended::Over,
+            Ok(answer) if answer.status == 204 => return StreamEnd::SessionEnded,
             Ok(answer) => answer,
             // It was there a moment ago.
             Err(failure) if self.caught_up && failure.fault.kind == FaultKind::Network => {
-                return Ended::Cut { failure: Failure { retry: true, ..failure }, moved: false };
+                return StreamEnd::Interrupted {
+                    failure: RequestFailure { is_retryable: true, ..failure },
+                    made_progress: false,
+                };
             }
-            Err(failure) => return Ended::Cut { failure, moved: false },
+            Err(failure) => return StreamEnd::Interrupted { failure, made_progress: false },
         };
         let mut body = answer.body;
-        let mut frames = Frames::of(Framing::Sse, &answer.content_type);
+        let mut frames = FrameSplitter::for_content_type(Framing::Sse, &answer.content_type);
         let mut batch = Vec::new();
         let mut moved = false;
         let mut heard = Instant::now();
         loop {
-            let patience = if self.caught_up { SILENT } else { CAUGHT_UP };
+            let patience = if self.caught_up { SILENCE_THRESHOLD } else { CAUGHT_UP_TIMEOUT };
             let next = tokio::select! {
                 biased;
                 complaint = complaints.recv() => match complaint {
                     Some(told) => {
                         // The line itself is well.
-                        self.hear(told);
+                        self.handle_report(told);
                         continue;
                     }
-                    None => return Ended::Nobody,
+                    None => return StreamEnd::NoClients,
                 },
                 next = body.next() => next,
-                () = tokio::time::sleep(RETRY), if self.is_unsaved() => {
+                () = tokio::time::sleep(SAVE_RETRY_INTERVAL), if self.is_unsaved() => {
                     self.retry();
                     continue;
                 }
                 () = tokio::time::sleep_until(heard + patience), if !self.is_silent() => {
                     if self.caught_up {
                         let since = self.now().since(heard.elapsed().into());
-                        let limit = (!self.mirror.idle.is_zero()).then(|| self.mirror.idle.into());
-                        self.say(LinkState::Silent { since: Millis(since.0), limit });
+                        let limit = (!self.mirror.idle_timeout.is_zero()).then(|| self.mirror.idle_timeout.into());
+                        self.set_link(LinkState::Silent { since: Millis(since.0), limit });
                     } else {
-                        self.past_told();
+                        self.mark_caught_up();
                     }
                     continue;
                 }
-                () = tokio::time::sleep_until(heard + self.mirror.idle), if !self.mirror.idle.is_zero() => {
+                () = tokio::time::sleep_until(heard + self.mirror.idle_timeout), if !self.mirror.idle_timeout.is_zero() => {
                     let text = format!("{} fell silent", self.mirror.address);
-                    return Ended::Cut { failure: Failure::passing(FaultKind::TimedOut, text), moved };
+                    return StreamEnd::Interrupted { failure: RequestFailure::transient(FaultKind::TimedOut, text), made_progress: moved };
                 }
             };
             heard = Instant::now();
@@ -246,25 +261,28 @@ impl Follower {
                     Ok(()) => None,
                     Err(broken) => Some(broken.fault(&self.mirror.address).into()),
                 },
-                Some(Err(failure)) => Some(Failure { retry: true, ..failure }),
+                Some(Err(failure)) => Some(RequestFailure { is_retryable: true, ..failure }),
                 None => {
                     let text = format!("{} closed the stream", self.mirror.address);
-                    Some(Failure::passing(FaultKind::Network, text))
+                    Some(RequestFailure::transient(FaultKind::Network, text))
                 }
             };
-            let (told, broken) = self.take(&mut batch);
+            let (told, broken) = self.handle_frames(&mut batch);
             moved |= told;
             if let Some(fault) = broken {
-                return Ended::Cut { failure: Failure { retry: true, ..fault.into() }, moved };
+                return StreamEnd::Interrupted {
+                    failure: RequestFailure { is_retryable: true, ..fault.into() },
+                    made_progress: moved,
+                };
             }
             if let Some(failure) = failure {
-                return Ended::Cut { failure, moved };
+                return StreamEnd::Interrupted { failure, made_progress: moved };
             }
         }
     }
 
     /// Logs and publishes what is new. Returns whether something was, and what is wrong with the stream.
-    fn take(&mut self, batch: &mut Vec<SseFrame>) -> (bool, Option<Fault>) {
+    fn handle_frames(&mut self, batch: &mut Vec<SseFrame>) -> (bool, Option<Fault>) {
         let mut facts = Vec::new();
         let mut broken = None;
         let mut past_told = false;
@@ -275,12 +293,12 @@ impl Follower {
                     continue;
                 }
                 "weather" => {
-                    self.theirs = serde_json::from_str(&frame.data).unwrap_or_default();
+                    self.remote_status = serde_json::from_str(&frame.data).unwrap_or_default();
                     continue;
                 }
                 "reset" => {
                     self.publish(&mut facts);
-                    self.forget();
+                    self.reset();
                     continue;
                 }
                 "ping" => continue,
@@ -302,18 +320,18 @@ impl Follower {
             let line = Bytes::from(frame.data);
             self.last = envelope.seq;
             self.clock = (envelope.at, Instant::now());
-            facts.push(Arc::new(Published { envelope, line }));
+            facts.push(Arc::new(LoggedEvent { envelope, line }));
         }
         let told = self.publish(&mut facts);
         if past_told {
-            self.past_told();
+            self.mark_caught_up();
         } else if self.caught_up {
-            self.say(LinkState::Live);
+            self.set_link(LinkState::Live);
         }
         (told, broken)
     }
 
-    fn publish(&mut self, facts: &mut Vec<Arc<Published>>) -> bool {
+    fn publish(&mut self, facts: &mut Vec<Arc<LoggedEvent>>) -> bool {
         let told = !facts.is_empty();
         if told {
             self.log(facts);
@@ -323,26 +341,26 @@ impl Follower {
     }
 
     /// What follows has the numbers of what was here, so the log ends as it is.
-    fn forget(&mut self) {
+    fn reset(&mut self) {
         self.last = Seq(0);
         self.clock = (Millis(0), Instant::now());
         if let Some(mut writer) = self.mirror.writer.take() {
             let _ = writer.sync();
             self.say_saved(Some("the session was begun anew elsewhere".to_owned()));
         }
-        self.mirror.hub.renounce();
+        self.mirror.hub.detach_log();
     }
 
-    fn past_told(&mut self) {
+    fn mark_caught_up(&mut self) {
         self.caught_up = true;
-        self.say(LinkState::Live);
-        if let Some(known) = self.mirror.known.take() {
+        self.set_link(LinkState::Live);
+        if let Some(known) = self.mirror.on_caught_up.take() {
             let _ = known.send(());
         }
     }
 
     fn is_silent(&self) -> bool {
-        matches!(self.weather.borrow().link, LinkState::Silent { .. })
+        matches!(self.status.borrow().link, LinkState::Silent { .. })
     }
 
     fn now(&self) -> Millis {
@@ -350,13 +368,13 @@ impl Follower {
     }
 
     /// Says what became of a wish, or what waits here.
-    fn hear(&mut self, told: Told) {
+    fn handle_report(&mut self, told: CommandReport) {
         match told {
-            Told::Waiting(waiting) => {
-                self.ours = waiting;
-                self.say_queue();
+            CommandReport::Waiting(waiting) => {
+                self.local_queue = waiting;
+                self.publish_queue();
             }
-            Told::Undelivered(mut undelivered) => self.weather.send_modify(|weather| {
+            CommandReport::Undelivered(mut undelivered) => self.status.send_modify(|weather| {
                 let before = weather.undelivered.as_ref().map_or(0, |before| before.count);
                 undelivered.count = before.saturating_add(1);
                 weather.undelivered = Some(undelivered);
@@ -364,48 +382,61 @@ impl Follower {
         }
     }
 
-    fn queue(&self) -> Vec<Queued> {
-        self.theirs.queue.iter().filter(|queued| !queued.is_here()).chain(&self.ours).cloned().collect()
+    fn queue(&self) -> Vec<QueuedPrompt> {
+        self.remote_status.queue.iter().filter(|queued| !queued.is_local()).chain(&self.local_queue).cloned().collect()
     }
 
-    fn say_queue(&self) {
+    fn publish_queue(&self) {
         let queue = self.queue();
-        self.weather.send_modify(|weather| weather.queue = queue);
+        self.status.send_modify(|weather| weather.queue = queue);
     }
 
     /// Says how the line to the other is; while that is well, how the other's own is.
-    fn say(&self, link: LinkState) {
+    fn set_link(&self, link: LinkState) {
         match &link {
-            LinkState::Live | LinkState::Silent { .. } | LinkState::Unproductive { .. } => self.set_line(&Line::Up),
+            LinkState::Live | LinkState::Silent { .. } | LinkState::Unproductive { .. } => {
+                self.set_connection(&MirrorConnection::Up);
+            }
             LinkState::Lost(fault) => {
-                self.set_line(&Line::Lost(fault.as_ref().map_or_else(String::new, |fault| fault.message.clone())));
+                self.set_connection(&MirrorConnection::Lost(
+                    fault.as_ref().map_or_else(String::new, |fault| fault.message.clone()),
+                ));
             }
             LinkState::Idle
             | LinkState::Connecting
             | LinkState::Waiting { .. }
             | LinkState::Loading { .. }
-            | LinkState::Retrying { .. } => self.set_line(&Line::Down),
+            | LinkState::Retrying { .. } => self.set_connection(&MirrorConnection::Down),
         }
-        let link = match (link, &self.theirs.link) {
+        let link = match (link, &self.remote_status.link) {
             (LinkState::Live, LinkState::Idle) => LinkState::Live,
             (LinkState::Live, theirs) => theirs.clone(),
             (ours, _) => ours,
         };
-        let (queue, held) = (self.queue(), self.theirs.held);
-        let replay = self.theirs.replay;
+        let (queue, held) = (self.queue(), self.remote_status.queue_held);
+        let replay = self.remote_status.replay;
         let now = replay.map_or_else(|| self.now(), |replay| replay.position);
-        let not_saved = self.trouble.clone().or_else(|| self.theirs.not_saved.clone());
-        self.weather.send_if_modified(|weather| {
-            let permissions = self.theirs.permissions.clone();
-            let next = Weather { link, queue, held, not_saved, replay, permissions, now, ..weather.clone() };
-            let changed = Weather { now, ..weather.clone() } != next;
+        let not_saved = self.save_error.clone().or_else(|| self.remote_status.save_error.clone());
+        self.status.send_if_modified(|weather| {
+            let permissions = self.remote_status.permissions.clone();
+            let next = SessionStatus {
+                link,
+                queue,
+                queue_held: held,
+                save_error: not_saved,
+                replay,
+                permissions,
+                now,
+                ..weather.clone()
+            };
+            let changed = SessionStatus { now, ..weather.clone() } != next;
             *weather = next;
             changed
         });
     }
 
-    fn set_line(&self, line: &Line) {
-        self.line.send_if_modified(|now| std::mem::replace(now, line.clone()) != *line);
+    fn set_connection(&self, line: &MirrorConnection) {
+        self.connection.send_if_modified(|now| std::mem::replace(now, line.clone()) != *line);
     }
 
     /// The log is looked after once more: it may have been removed while nothing happened.

@@ -3,7 +3,7 @@
 //! Remotes that answer prompts are engines and belong to the agent; here a stream is only followed. Its answers become
 //! turns without a prompt.
 
-mod taped;
+mod recording;
 mod turns;
 
 use std::path::PathBuf;
@@ -12,65 +12,65 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::session::Feed;
+use super::session::SourceHandle;
 use crate::dialect::Decode;
-use crate::event::{AgentEvent, Caps, Command, Fault, FaultKind, LinkState, TurnEnd};
-use crate::net::call::HttpCall;
-use crate::net::reel::Reel;
-use crate::net::{Heard, Http, Patience, reconnect};
-use turns::Turns;
+use crate::event::{AgentEvent, Capabilities, Command, Fault, FaultKind, LinkState, TurnOutcome};
+use crate::net::request::HttpRequest;
+use crate::net::traffic::TrafficRing;
+use crate::net::{HttpClient, RequestEvent, RequestPolicy, reconnect};
+use turns::RemoteTurns;
 
 /// Makes a decoder for each answer.
-pub type Decoders = Arc<dyn Fn() -> Box<dyn Decode> + Send + Sync>;
+pub type SharedDecoderFactory = Arc<dyn Fn() -> Box<dyn Decode> + Send + Sync>;
 
 /// Where the bytes are.
-pub enum From {
+pub enum StreamSource {
     Stream {
-        http: Http,
-        call: HttpCall,
-        patience: Patience,
+        http: HttpClient,
+        call: HttpRequest,
+        timeouts: RequestPolicy,
     },
     /// A recording, or the plain bytes of a stream.
     File {
         path: PathBuf,
         paced: bool,
         /// Keeps the newest bytes.
-        reel: Reel,
+        reel: TrafficRing,
     },
 }
 
 /// What a watched stream is made of.
-pub struct Watched {
-    pub from: From,
-    pub decoders: Decoders,
+pub struct WatchedStream {
+    pub source: StreamSource,
+    pub decoder_factory: SharedDecoderFactory,
     /// What is said first; the capabilities in it count.
     pub opened: AgentEvent,
     /// The source stays when the stream has ended, so that a person can read on.
-    pub lingers: bool,
+    pub stays_open: bool,
 }
 
 /// Starts watching on `tasks` and returns what the session needs of it.
-pub fn start(watched: Watched, tasks: &mut JoinSet<()>) -> Feed {
+pub fn start(watched: WatchedStream, tasks: &mut JoinSet<()>) -> SourceHandle {
     // Capacities as for the agent.
     let (events, from_stream) = mpsc::channel(256);
     let (commands, to_stream) = mpsc::channel(16);
     let (link, state) = watch::channel(LinkState::Idle);
     let caps = match &watched.opened {
-        AgentEvent::SessionOpened { caps, .. } => *caps,
-        _ => Caps::default(),
+        AgentEvent::SessionOpened { capabilities: caps, .. } => *caps,
+        _ => Capabilities::default(),
     };
     tasks.spawn(run(watched, to_stream, events, link));
-    Feed { events: from_stream, link: state, permissions: None, commands, caps }
+    SourceHandle { events: from_stream, link: state, permissions: None, commands, capabilities: caps }
 }
 
 async fn run(
-    watched: Watched,
+    watched: WatchedStream,
     mut commands: mpsc::Receiver<Command>,
     events: mpsc::Sender<AgentEvent>,
     link: watch::Sender<LinkState>,
 ) {
-    let Watched { from, decoders, opened, lingers } = watched;
-    let mut turns = Turns::new();
+    let WatchedStream { source: from, decoder_factory: decoders, opened, stays_open: lingers } = watched;
+    let mut turns = RemoteTurns::new();
     if events.send(opened).await.is_err() {
         return;
     }
@@ -78,10 +78,10 @@ async fn run(
     let (out, mut heard) = mpsc::channel(64);
     let mut bytes = Box::pin(async move {
         match from {
-            From::Stream { http, call, patience } => {
-                reconnect::watch(&http, &call, &*decoders, &patience, &out).await;
+            StreamSource::Stream { http, call, timeouts: patience } => {
+                reconnect::watch_stream(&http, &call, &*decoders, &patience, &out).await;
             }
-            From::File { path, paced, reel } => taped::play(&path, paced, reel, &*decoders, &out).await,
+            StreamSource::File { path, paced, reel } => recording::play(&path, paced, reel, &*decoders, &out).await,
         }
     });
     let mut told = Vec::new();
@@ -102,8 +102,8 @@ async fn run(
                 None => return,
             },
             next = heard.recv() => match next {
-                Some(Heard::Event(event)) => turns.hear(event, &mut told),
-                Some(Heard::Link(state)) => {
+                Some(RequestEvent::Event(event)) => turns.handle_event(event, &mut told),
+                Some(RequestEvent::Link(state)) => {
                     link.send_replace(state);
                 }
                 None => open = false,
@@ -118,8 +118,8 @@ async fn run(
     let was_cancelled = flowing;
     drop(bytes);
     if turns.is_open() {
-        let end = if was_cancelled { TurnEnd::Cancelled } else { TurnEnd::Interrupted };
-        turns.hear(AgentEvent::TurnFinished { turn: "t".into(), end }, &mut told);
+        let end = if was_cancelled { TurnOutcome::Cancelled } else { TurnOutcome::Interrupted };
+        turns.handle_event(AgentEvent::TurnFinished { turn: "t".into(), outcome: end }, &mut told);
         link.send_replace(LinkState::Idle);
     }
     for event in told {
@@ -130,7 +130,7 @@ async fn run(
     while lingers && commands.recv().await.is_some() {}
 }
 
-fn unreadable(path: &std::path::Path, error: &std::io::Error) -> Fault {
+fn unreadable_error(path: &std::path::Path, error: &std::io::Error) -> Fault {
     Fault::new(FaultKind::Internal, format!("can't read {}: {error}", path.display()))
 }
 

@@ -17,35 +17,36 @@ use tokio::time::Instant;
 
 use crate::event::grammar::Sealer;
 use crate::event::{
-    AgentEvent, Caps, Command, Envelope, Grant, Level, LinkState, Millis, Permissions, Seq, SessionId, TurnEnd, Weather,
+    AgentEvent, Capabilities, Command, Envelope, Grant, LinkState, Millis, NoticeLevel, Permissions, Seq, SessionId,
+    SessionStatus, TurnOutcome,
 };
-use crate::journal::{Part, SessionState, Writer};
+use crate::journal::{StatePart, StateStore, Writer};
 
 use self::merge::merge;
-use self::queue::Queue;
-pub use self::saving::{Kept, Trouble};
+use self::queue::PromptQueue;
+pub use self::saving::{SaveEvent, SaveListener};
 use super::hub::Hub;
-use super::{Live, Published};
+use super::{LoggedEvent, SessionHandle};
 
 /// Events taken from the source in one go: they become one write and one wake-up.
-const BATCH: usize = 512;
+const MAX_BATCH_EVENTS: usize = 512;
 
 /// Notices that wait for the session to be opened.
-const NOTICES: usize = 100;
+const MAX_PENDING_NOTICES: usize = 100;
 /// Wishes that may wait for the source; more wait in front of the session.
-const OUTBOX: usize = 64;
+const MAX_OUTBOX_COMMANDS: usize = 64;
 
 /// The code of the notice that the log was removed and written anew.
-pub const REWRITTEN: &str = "log_rewritten";
+pub const LOG_REWRITTEN_CODE: &str = "log_rewritten";
 
 /// How it begins in words; the path follows.
 pub(super) const REMOVED: &str = "the log was removed while it was in use; it was written anew to";
 
 /// How often a log that couldn't be written is tried again.
-pub(super) const RETRY: Duration = Duration::from_secs(3);
+pub(super) const SAVE_RETRY_INTERVAL: Duration = Duration::from_secs(3);
 
 /// What a source gives the session.
-pub struct Feed {
+pub struct SourceHandle {
     /// Capacity 256 by convention: a flooding source is slowed at its socket.
     pub events: mpsc::Receiver<AgentEvent>,
     /// Times count from the epoch of this run.
@@ -53,13 +54,13 @@ pub struct Feed {
     /// What is allowed and denied; none where the source doesn't say.
     pub permissions: Option<watch::Receiver<Permissions>>,
     pub commands: mpsc::Sender<Command>,
-    pub caps: Caps,
+    pub capabilities: Capabilities,
 }
 
 /// Where a session stands when this run begins.
 #[derive(Clone, Debug, Default)]
-pub struct Standing {
-    pub last: Seq,
+pub struct ResumePoint {
+    pub last_seq: Seq,
     /// The time of that event.
     pub at: Millis,
     /// The session's clock when this run began.
@@ -68,7 +69,7 @@ pub struct Standing {
 
 /// What a log says of the session before this run.
 #[derive(Debug, Default)]
-pub struct Past {
+pub struct PriorSession {
     /// What was left open.
     pub sealer: Sealer,
     /// What is wrong with the log.
@@ -76,103 +77,117 @@ pub struct Past {
 }
 
 /// What a session is made of.
-pub struct Setup {
+pub struct SessionSetup {
     pub session: SessionId,
     pub hub: Hub,
-    /// None where the log can't be kept; `not_saved` then says why.
+    /// None where the log can't be kept; `save_error` then says why.
     pub writer: Option<Writer>,
-    pub not_saved: Option<String>,
-    pub standing: Standing,
+    pub save_error: Option<String>,
+    pub resume_point: ResumePoint,
     /// Where prompts are kept that the log has not yet; none where nobody comes back for them.
-    pub state: Option<SessionState>,
+    pub state_store: Option<StateStore>,
     /// Prompts of an earlier run. They are held: nothing is sent by itself.
-    pub waiting: Vec<String>,
+    pub queued_prompts: Vec<String>,
     /// What an earlier run was allowed, as it is saved.
-    pub granted: Vec<String>,
+    pub saved_grants: Vec<String>,
     /// Told when the log can't be written, when it can again, and when it was removed.
-    pub trouble: Option<Trouble>,
+    pub save_listener: Option<SaveListener>,
     /// What is found while the log is read.
-    pub past: BoxFuture<'static, Past>,
+    pub prior: BoxFuture<'static, PriorSession>,
     /// Told to every client first: another folder, for example.
     pub notices: Vec<AgentEvent>,
     pub epoch: Instant,
 }
 
-/// Starts the session; its task ends when every [`Live`] is gone or the source ends.
-pub fn start(setup: Setup, feed: Feed, tasks: &mut JoinSet<()>) -> Live {
+/// Starts the session; its task ends when every [`SessionHandle`] is gone or the source ends.
+pub fn start(setup: SessionSetup, feed: SourceHandle, tasks: &mut JoinSet<()>) -> SessionHandle {
     // Capacity 64: a person's wishes; a full queue means the session is stuck.
     let (commands, wishes) = mpsc::channel(64);
-    let first = Weather { not_saved: setup.not_saved.clone(), now: setup.standing.base, ..Weather::default() };
+    let first = SessionStatus {
+        save_error: setup.save_error.clone(),
+        now: setup.resume_point.base,
+        ..SessionStatus::default()
+    };
     let (weather, watch) = watch::channel(first);
-    let live =
-        Live { session: setup.session.clone(), caps: feed.caps, hub: setup.hub.clone(), commands, weather: watch };
+    let live = SessionHandle {
+        session: setup.session.clone(),
+        capabilities: feed.capabilities,
+        hub: setup.hub.clone(),
+        commands,
+        status: watch,
+    };
     tasks.spawn(run(setup, feed, wishes, weather));
     live
 }
 
-async fn run(setup: Setup, mut feed: Feed, mut wishes: mpsc::Receiver<Command>, weather: watch::Sender<Weather>) {
-    let Past { sealer, notices } = setup.past.await;
+async fn run(
+    setup: SessionSetup,
+    mut feed: SourceHandle,
+    mut wishes: mpsc::Receiver<Command>,
+    weather: watch::Sender<SessionStatus>,
+) {
+    let PriorSession { sealer, notices } = setup.prior.await;
     let mut told = setup.notices;
     told.extend(notices);
-    let mut spine = Spine {
+    let mut spine = SessionActor {
         session: setup.session,
-        trouble: setup.trouble,
-        state: setup.state,
-        granted: setup.granted,
-        unkept: false,
-        rewritten: 0,
+        save_listener: setup.save_listener,
+        state_store: setup.state_store,
+        saved_grants: setup.saved_grants,
+        has_reported_state_error: false,
+        reported_rewrites: 0,
         hub: setup.hub,
         writer: setup.writer,
-        not_saved: setup.not_saved,
+        save_error: setup.save_error,
         sealer,
-        next: setup.standing.last.next(),
-        base: setup.standing.base,
+        next_seq: setup.resume_point.last_seq.next(),
+        base: setup.resume_point.base,
         epoch: setup.epoch,
-        last_at: setup.standing.base,
-        opened: false,
-        has_turns: setup.standing.last > Seq(0),
-        queue: Queue::held(setup.waiting),
+        last_at: setup.resume_point.base,
+        is_opened: false,
+        has_turns: setup.resume_point.last_seq > Seq(0),
+        queue: PromptQueue::restore_held(setup.queued_prompts),
         outbox: VecDeque::new(),
         notices: told,
-        busy: false,
-        weather,
+        is_turn_running: false,
+        status: weather,
     };
     let mut to_source = Some(feed.commands);
     let mut wishes_open = true;
     let mut link_open = true;
     let mut batch = Vec::with_capacity(64);
     // It ended with what was logged last; how long nobody was here is no part of it.
-    let left_open = spine.sealer.seal(TurnEnd::Interrupted);
-    spine.publish_at(left_open, setup.standing.at);
-    spine.say_queue();
-    if let Some(why) = spine.not_saved.clone() {
-        spine.tell_trouble(Kept::Not(&why));
+    let left_open = spine.sealer.seal(TurnOutcome::Interrupted);
+    spine.publish_at(left_open, setup.resume_point.at);
+    spine.publish_queue();
+    if let Some(why) = spine.save_error.clone() {
+        spine.notify_save_listener(SaveEvent::Failed(&why));
     }
     loop {
         // Wishes before traffic, so that a flood can't hold up a cancel.
         tokio::select! {
             biased;
-            wish = wishes.recv(), if wishes_open && spine.outbox.len() < OUTBOX => {
+            wish = wishes.recv(), if wishes_open && spine.outbox.len() < MAX_OUTBOX_COMMANDS => {
                 if let Some(wish) = wish {
-                    spine.wish(wish, to_source.as_ref());
+                    spine.handle_command(wish, to_source.as_ref());
                 } else {
                     wishes_open = false;
                     to_source = None;
                 }
             }
             // Never awaited alone: a source that is busy telling events takes no wishes, and would wait for us.
-            () = room(to_source.as_ref()), if !spine.outbox.is_empty() => spine.send_on(to_source.as_ref()),
+            () = wait_for_capacity(to_source.as_ref()), if !spine.outbox.is_empty() => spine.flush_outbox(to_source.as_ref()),
             // The disk may have room again; nothing else would notice while the session is idle.
-            () = tokio::time::sleep(RETRY), if spine.not_saved.is_some() => spine.retry(),
+            () = tokio::time::sleep(SAVE_RETRY_INTERVAL), if spine.save_error.is_some() => spine.retry(),
             changed = feed.link.changed(), if link_open => match changed {
                 Ok(()) => {
                     let state = feed.link.borrow_and_update().clone();
-                    spine.say_link(state);
+                    spine.publish_link(state);
                 }
                 Err(_) => link_open = false,
             },
-            Some(permissions) = changed(&mut feed.permissions) => spine.say_permissions(permissions),
-            taken = feed.events.recv_many(&mut batch, BATCH) => {
+            Some(permissions) = permissions_changed(&mut feed.permissions) => spine.publish_permissions(permissions),
+            taken = feed.events.recv_many(&mut batch, MAX_BATCH_EVENTS) => {
                 if taken == 0 {
                     break;
                 }
@@ -181,7 +196,7 @@ async fn run(setup: Setup, mut feed: Feed, mut wishes: mpsc::Receiver<Command>, 
                 // Said after the session was opened: a log begins with that.
                 if let Some(AgentEvent::SessionOpened { .. }) = events.first() {
                     events.splice(1..1, std::mem::take(&mut spine.notices));
-                    spine.opened = true;
+                    spine.is_opened = true;
                 }
                 spine.publish(events);
                 if ended {
@@ -190,66 +205,68 @@ async fn run(setup: Setup, mut feed: Feed, mut wishes: mpsc::Receiver<Command>, 
             }
         }
     }
-    let rest = spine.sealer.seal(TurnEnd::Interrupted);
+    let rest = spine.sealer.seal(TurnOutcome::Interrupted);
     spine.publish(rest);
-    spine.finish();
+    spine.finish_log();
     spine.hub.close();
 }
 
-struct Spine {
+struct SessionActor {
     session: SessionId,
-    trouble: Option<Trouble>,
-    state: Option<SessionState>,
+    save_listener: Option<SaveListener>,
+    state_store: Option<StateStore>,
     /// The grants that are saved.
-    granted: Vec<String>,
+    saved_grants: Vec<String>,
     /// It was said that something of the session can't be kept for its next run.
-    unkept: bool,
+    has_reported_state_error: bool,
     /// How often the log was written anew, as far as that was told.
-    rewritten: u32,
+    reported_rewrites: u32,
     hub: Hub,
     writer: Option<Writer>,
-    not_saved: Option<String>,
+    save_error: Option<String>,
     sealer: Sealer,
-    next: Seq,
+    next_seq: Seq,
     base: Millis,
     epoch: Instant,
     last_at: Millis,
     /// This run's `SessionOpened` was told.
-    opened: bool,
+    is_opened: bool,
     /// Something was said in it, now or in an earlier run.
     has_turns: bool,
-    queue: Queue,
+    queue: PromptQueue,
     /// Wishes that the source has no room for yet.
     outbox: VecDeque<Command>,
     /// Told once the session is opened.
     notices: Vec<AgentEvent>,
-    busy: bool,
-    weather: watch::Sender<Weather>,
+    is_turn_running: bool,
+    status: watch::Sender<SessionStatus>,
 }
 
-impl Spine {
+impl SessionActor {
     fn now(&self) -> Millis {
         self.base.plus(self.epoch.elapsed().into())
     }
 
-    fn wish(&mut self, wish: Command, source: Option<&mpsc::Sender<Command>>) {
+    fn handle_command(&mut self, wish: Command, source: Option<&mpsc::Sender<Command>>) {
         match wish {
-            Command::Prompt { text } if self.busy || self.queue.goes_first() => match self.queue.add(text) {
-                Ok(()) => self.say_queue(),
-                Err(full) => self.say(notice(Level::Warn, "queue_full", full)),
-            },
+            Command::Prompt { text } if self.is_turn_running || self.queue.blocks_new_prompts() => {
+                match self.queue.push(text) {
+                    Ok(()) => self.publish_queue(),
+                    Err(full) => self.publish_notice(notice(NoticeLevel::Warn, "queue_full", full)),
+                }
+            }
             Command::Prompt { text } => self.send_prompt(source, text),
-            Command::SendQueued if self.busy => {}
+            Command::SendQueued if self.is_turn_running => {}
             Command::SendQueued => self.send_next(source),
             // There is nothing to keep waiting: the turn that runs says what comes next.
-            Command::GoOn if self.busy || self.queue.goes_first() => {}
-            Command::GoOn => {
-                self.busy = true;
-                self.forward(source, Command::GoOn);
+            Command::Continue if self.is_turn_running || self.queue.blocks_new_prompts() => {}
+            Command::Continue => {
+                self.is_turn_running = true;
+                self.forward(source, Command::Continue);
             }
-            Command::Unqueue { id } => {
+            Command::DequeuePrompt { id } => {
                 self.queue.remove(id);
-                self.say_queue();
+                self.publish_queue();
             }
             other => self.forward(source, other),
         }
@@ -257,23 +274,23 @@ impl Spine {
 
     /// The prompt counts as waiting until the log has it.
     fn send_prompt(&mut self, source: Option<&mpsc::Sender<Command>>, text: String) {
-        self.busy = true;
-        self.queue.sent(text.clone());
-        self.keep_queue();
+        self.is_turn_running = true;
+        self.queue.mark_in_flight(text.clone());
+        self.save_queue();
         self.forward(source, Command::Prompt { text });
     }
 
     fn send_next(&mut self, source: Option<&mpsc::Sender<Command>>) {
-        if let Some(text) = self.queue.next() {
+        if let Some(text) = self.queue.pop_next() {
             self.send_prompt(source, text);
-            self.say_queue();
+            self.publish_queue();
         }
     }
 
-    fn say(&mut self, notice: AgentEvent) {
-        if self.opened {
+    fn publish_notice(&mut self, notice: AgentEvent) {
+        if self.is_opened {
             self.publish(vec![notice]);
-        } else if self.notices.len() < NOTICES {
+        } else if self.notices.len() < MAX_PENDING_NOTICES {
             self.notices.push(notice);
         }
     }
@@ -287,7 +304,7 @@ impl Spine {
         }
     }
 
-    fn send_on(&mut self, source: Option<&mpsc::Sender<Command>>) {
+    fn flush_outbox(&mut self, source: Option<&mpsc::Sender<Command>>) {
         while let Some(wish) = self.outbox.pop_front() {
             match source.map(|source| source.try_send(wish)) {
                 Some(Ok(())) => {}
@@ -300,7 +317,7 @@ impl Spine {
 
     fn turn_ended(&mut self, source: Option<&mpsc::Sender<Command>>) {
         self.sync();
-        self.busy = false;
+        self.is_turn_running = false;
         self.send_next(source);
     }
 
@@ -319,88 +336,89 @@ impl Spine {
         for event in merge(events) {
             match &event {
                 AgentEvent::TurnStarted { .. } => self.has_turns = true,
-                AgentEvent::UserMessage { .. } => logged |= self.queue.logged(),
+                AgentEvent::UserMessage { .. } => logged |= self.queue.mark_logged(),
                 _ => {}
             }
-            if let AgentEvent::TurnFinished { end, .. } = &event {
-                for closing in self.sealer.close(end) {
-                    self.number(closing, at, &mut published);
+            if let AgentEvent::TurnFinished { outcome: end, .. } = &event {
+                for closing in self.sealer.close_contents(end) {
+                    self.push_numbered(closing, at, &mut published);
                 }
             }
-            self.number(event, at, &mut published);
+            self.push_numbered(event, at, &mut published);
         }
-        self.write(&published);
+        self.append_to_log(&published);
         self.hub.publish(published);
         if logged {
-            self.keep_queue();
+            self.save_queue();
         }
-        self.tell_rewritten();
+        self.report_rewrite();
     }
 
-    fn number(&mut self, event: AgentEvent, at: Millis, out: &mut Vec<Arc<Published>>) {
+    fn push_numbered(&mut self, event: AgentEvent, at: Millis, out: &mut Vec<Arc<LoggedEvent>>) {
         if let Err(breach) = self.sealer.observe(&event) {
             tracing::warn!("event out of order: {breach}");
         }
-        let envelope = Envelope { seq: self.next, at, event };
+        let envelope = Envelope { seq: self.next_seq, at, event };
         match serde_json::to_vec(&envelope) {
             Ok(line) => {
-                self.next = self.next.next();
-                out.push(Arc::new(Published { envelope, line: Bytes::from(line) }));
+                self.next_seq = self.next_seq.next();
+                out.push(Arc::new(LoggedEvent { envelope, line: Bytes::from(line) }));
             }
             Err(error) => tracing::error!("an event could not be written as JSON: {error}"),
         }
     }
 
-    fn say_queue(&mut self) {
-        self.keep_queue();
+    fn publish_queue(&mut self) {
+        self.save_queue();
         let now = self.now();
         let (queue, held) = (self.queue.waiting(), self.queue.is_held());
-        self.weather.send_if_modified(|weather| {
-            let changed = weather.queue != queue || weather.held != held;
-            (weather.queue, weather.held, weather.now) = (queue, held, now);
+        self.status.send_if_modified(|weather| {
+            let changed = weather.queue != queue || weather.queue_held != held;
+            (weather.queue, weather.queue_held, weather.now) = (queue, held, now);
             changed
         });
     }
 
-    fn say_permissions(&mut self, permissions: Permissions) {
-        self.keep_grants(&permissions.grants);
+    fn publish_permissions(&mut self, permissions: Permissions) {
+        self.save_grants(&permissions.grants);
         let now = self.now();
-        self.weather.send_modify(|weather| {
+        self.status.send_modify(|weather| {
             weather.permissions = Some(permissions);
             weather.now = now;
         });
     }
 
     /// Saves what the person allowed until the session ends, for its next run.
-    fn keep_grants(&mut self, grants: &[Grant]) {
+    fn save_grants(&mut self, grants: &[Grant]) {
         let patterns: Vec<String> = grants.iter().map(Grant::pattern).collect();
-        let Some(state) = self.state.as_ref().filter(|_| patterns != self.granted) else { return };
-        let saved = if grants.is_empty() { state.clear(Part::Grants) } else { state.save(Part::Grants, &grants) };
+        let Some(state) = self.state_store.as_ref().filter(|_| patterns != self.saved_grants) else { return };
+        let saved =
+            if grants.is_empty() { state.clear(StatePart::Grants) } else { state.save(StatePart::Grants, &grants) };
         match saved {
-            Ok(()) => self.granted = patterns,
-            Err(error) => self.say_unkept(format!("what you allowed for this session is not kept: {error}")),
+            Ok(()) => self.saved_grants = patterns,
+            Err(error) => self.report_state_error(format!("what you allowed for this session is not kept: {error}")),
         }
     }
 
     /// Saves the prompts that the log has not, for the next run.
-    fn keep_queue(&mut self) {
-        let Some(state) = &self.state else { return };
-        let texts = self.queue.texts();
-        let saved = if texts.is_empty() { state.clear(Part::Queue) } else { state.save(Part::Queue, &texts) };
+    fn save_queue(&mut self) {
+        let Some(state) = &self.state_store else { return };
+        let texts = self.queue.unlogged_prompts();
+        let saved = if texts.is_empty() { state.clear(StatePart::Queue) } else { state.save(StatePart::Queue, &texts) };
         if let Err(error) = saved {
-            self.say_unkept(format!("the prompts that wait are not kept: {error}"));
+            self.report_state_error(format!("the prompts that wait are not kept: {error}"));
         }
     }
 
     /// Says once that the session's next run will lack something.
-    fn say_unkept(&mut self, text: String) {
-        if !std::mem::replace(&mut self.unkept, true) {
-            self.say(notice(Level::Warn, "not_kept", text));
+    fn report_state_error(&mut self, text: String) {
+        if !std::mem::replace(&mut self.has_reported_state_error, true) {
+            self.publish_notice(notice(NoticeLevel::Warn, "not_kept", text));
         }
     }
 
     /// The source counts from this run's epoch, everyone else on the session's clock.
-    fn say_link(&self, state: LinkState) {
+    fn publish_link(&self, state: LinkState) {
         let shift = |time: Millis| self.base.plus(time);
         let link = match state {
             LinkState::Waiting { since, limit } => LinkState::Waiting { since: shift(since), limit },
@@ -411,7 +429,7 @@ impl Spine {
             same @ (LinkState::Idle | LinkState::Connecting | LinkState::Live | LinkState::Lost(_)) => same,
         };
         let now = self.now();
-        self.weather.send_modify(|weather| {
+        self.status.send_modify(|weather| {
             weather.link = link;
             weather.now = now;
         });
@@ -419,7 +437,7 @@ impl Spine {
 }
 
 /// Waits for what is allowed to change; none once the source is gone.
-async fn changed(permissions: &mut Option<watch::Receiver<Permissions>>) -> Option<Permissions> {
+async fn permissions_changed(permissions: &mut Option<watch::Receiver<Permissions>>) -> Option<Permissions> {
     let Some(watch) = permissions else { return std::future::pending().await };
     if watch.changed().await.is_ok() {
         return Some(watch.borrow_and_update().clone());
@@ -429,15 +447,15 @@ async fn changed(permissions: &mut Option<watch::Receiver<Permissions>>) -> Opti
 }
 
 /// Waits until the source can take a wish, or is gone.
-async fn room(source: Option<&mpsc::Sender<Command>>) {
+async fn wait_for_capacity(source: Option<&mpsc::Sender<Command>>) {
     if let Some(source) = source {
         let _ = source.reserve().await;
     }
 }
 
 /// Says that something about the session itself went wrong, in the form of a fact.
-pub fn notice(level: Level, code: &str, text: impl Into<String>) -> AgentEvent {
-    AgentEvent::Noticed { level, code: code.to_owned(), text: text.into() }
+pub fn notice(level: NoticeLevel, code: &str, text: impl Into<String>) -> AgentEvent {
+    AgentEvent::Notice { level, code: code.to_owned(), text: text.into() }
 }
 
 #[cfg(test)]

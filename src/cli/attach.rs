@@ -6,12 +6,12 @@ use std::time::Duration;
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, Args, ValueEnum};
 
-use super::values::limit;
-use super::{Approvals, Printing};
-use crate::config::remote::REQUESTS;
+use super::values::parse_timeout;
+use super::{ApprovalArgs, PrintArgs};
+use crate::config::remote::REQUEST_KINDS;
 
 #[derive(Clone, Debug, Default, PartialEq, Args)]
-pub struct Attach {
+pub struct AttachArgs {
     /// An origin, the full URL of a stream, a remote's name in the settings, or a file of recorded bytes.
     #[arg(value_name = "URL|NAME|FILE")]
     pub target: String,
@@ -21,7 +21,7 @@ pub struct Attach {
     pub dialect: Option<String>,
 
     /// How a turn is asked for, where the path doesn't say.
-    #[arg(long, value_name = "SHAPE", value_parser = PossibleValuesParser::new(REQUESTS))]
+    #[arg(long, value_name = "SHAPE", value_parser = PossibleValuesParser::new(REQUEST_KINDS))]
     pub request: Option<String>,
 
     /// GET watches, POST asks.
@@ -65,14 +65,14 @@ pub struct Attach {
     pub record: Option<PathBuf>,
 
     /// Give up when nothing at all came for so long; without it, silence is waited out.
-    #[arg(long, value_name = "DUR", value_parser = limit)]
+    #[arg(long, value_name = "DUR", value_parser = parse_timeout)]
     pub idle_timeout: Option<Duration>,
 
     #[command(flatten)]
-    pub printing: Printing,
+    pub printing: PrintArgs,
 
     #[command(flatten)]
-    pub approvals: Approvals,
+    pub approvals: ApprovalArgs,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
 
-use super::Approvals;
-use super::values::speed;
+use super::ApprovalArgs;
+use super::values::parse_speed;
 
 #[derive(Clone, Debug, Default, PartialEq, Args)]
-pub struct Serve {
+pub struct ServeArgs {
     /// Listen there; anything but this machine's own address needs a token.
     #[arg(long, value_name = "ADDRESS")]
     pub host: Option<String>,
@@ -38,7 +38,7 @@ pub struct Serve {
     pub model: Option<String>,
 
     #[command(flatten)]
-    pub approvals: Approvals,
+    pub approvals: ApprovalArgs,
 
     /// System prompt in place of the usual one.
     #[arg(long, value_name = "TEXT")]
@@ -49,7 +49,7 @@ pub struct Serve {
     pub replay: Option<PathBuf>,
 
     /// Times as fast as it was.
-    #[arg(long, value_name = "X", default_value = "1", value_parser = speed, requires = "replay")]
+    #[arg(long, value_name = "X", default_value = "1", value_parser = parse_speed, requires = "replay")]
     pub speed: f64,
 
     /// Send OpenJarvis's events on chat completions to whoever sends tools.

@@ -1,7 +1,7 @@
 use super::*;
 
 fn read(line: &[&str]) -> Result<Cli, ErrorKind> {
-    Cli::read(["jarvis-tui"].iter().chain(line)).map_err(|error| error.kind())
+    Cli::parse_args(["jarvis-tui"].iter().chain(line)).map_err(|error| error.kind())
 }
 
 fn ok(line: &[&str]) -> Cli {
@@ -16,7 +16,7 @@ fn the_definition_is_sound() {
 #[test]
 fn nothing_typed_opens_the_chat() {
     let cli = ok(&[]);
-    assert_eq!(cli, Cli { chat: Chat::default(), shared: Shared::default(), command: None });
+    assert_eq!(cli, Cli { chat: ChatArgs::default(), shared: CommonArgs::default(), command: None });
     assert_eq!(cli.overrides(), Overrides::default());
     assert!(!cli.chat.printing.is_headless());
 }
@@ -55,7 +55,7 @@ fn formats_have_their_short_form() {
 
 #[test]
 fn sessions_go_on() {
-    assert!(ok(&["-c"]).chat.go_on && ok(&["--continue", "hi"]).chat.go_on);
+    assert!(ok(&["-c"]).chat.continue_newest && ok(&["--continue", "hi"]).chat.continue_newest);
     assert_eq!(ok(&["-r"]).chat.resume, Some(None));
     assert_eq!(ok(&["-r", "0192"]).chat.resume, Some(Some("0192".into())));
 }
@@ -67,14 +67,14 @@ fn flags_reach_the_settings() {
     let expected = Overrides {
         model: Some("ollama/x".into()),
         theme: Some(ThemeChoice::Light),
-        mode: Some(Mode::Full),
+        mode: Some(ApprovalMode::Full),
         mouse: Some(false),
         max_rounds: Some(3),
-        set: vec!["a=b".into(), "c=d".into()],
+        assignments: vec!["a=b".into(), "c=d".into()],
     };
     assert_eq!(ok(&line).overrides(), expected);
     assert_eq!(ok(&["--no-color"]).overrides().theme, Some(ThemeChoice::Mono));
-    assert_eq!(ok(&["--approval-mode", "auto-edit"]).overrides().mode, Some(Mode::AutoEdit));
+    assert_eq!(ok(&["--approval-mode", "auto-edit"]).overrides().mode, Some(ApprovalMode::AutoEdit));
 }
 
 #[test]
@@ -99,21 +99,21 @@ fn what_excludes_each_other_is_refused() {
 fn shared_flags_stand_before_and_after_commands() {
     for line in [&["-C", "/x", "-o", "a=b", "config", "show"][..], &["config", "show", "-C", "/x", "--set", "a=b"]] {
         let cli = ok(line);
-        assert_eq!(cli.command, Some(Command::Config(ConfigCommand::Show)), "{line:?}");
+        assert_eq!(cli.command, Some(CliCommand::Config(ConfigCommand::Show)), "{line:?}");
         assert_eq!((cli.shared.folder, cli.shared.set), (Some("/x".into()), vec!["a=b".to_owned()]), "{line:?}");
     }
 }
 
 #[test]
 fn commands_read_as_typed() {
-    let sessions = |command| Some(Command::Sessions(command));
-    let config = |command| Some(Command::Config(command));
+    let sessions = |command| Some(CliCommand::Sessions(command));
+    let config = |command| Some(CliCommand::Config(command));
     for (line, expected) in [
-        (&["doctor"][..], Some(Command::Doctor)),
-        (&["models", "--json"], Some(Command::Models { json: true })),
-        (&["sessions", "list", "--all"], sessions(Sessions::List { all: true, json: false })),
-        (&["sessions", "show", "a", "--json"], sessions(Sessions::Show { id: "a".into(), json: true })),
-        (&["sessions", "rm", "a", "b"], sessions(Sessions::Rm { ids: vec!["a".into(), "b".into()] })),
+        (&["doctor"][..], Some(CliCommand::Doctor)),
+        (&["models", "--json"], Some(CliCommand::Models { json: true })),
+        (&["sessions", "list", "--all"], sessions(SessionsCommand::List { all: true, json: false })),
+        (&["sessions", "show", "a", "--json"], sessions(SessionsCommand::Show { id: "a".into(), json: true })),
+        (&["sessions", "rm", "a", "b"], sessions(SessionsCommand::Rm { ids: vec!["a".into(), "b".into()] })),
         (&["config", "path"], config(ConfigCommand::Path)),
         (&["config", "keys"], config(ConfigCommand::Keys)),
         (&["config", "check"], config(ConfigCommand::Check)),
@@ -121,7 +121,7 @@ fn commands_read_as_typed() {
         (&["config", "trust"], config(ConfigCommand::Trust { remove: false })),
         (
             &["replay", "f", "--speed", "2.5x", "--from", "1:30", "--max-idle", "500ms"],
-            Some(Command::Replay(Replay {
+            Some(CliCommand::Replay(ReplayArgs {
                 file: "f".into(),
                 speed: 2.5,
                 from: Some(Duration::from_secs(90)),
@@ -133,7 +133,7 @@ fn commands_read_as_typed() {
         ),
         (
             &["frame", "f", "--seq", "7", "--size", "120x40", "--format", "svg"],
-            Some(Command::Frame(Frame {
+            Some(CliCommand::Frame(FrameArgs {
                 file: "f".into(),
                 seq: Some(7),
                 size: Size { width: 120, height: 40 },
@@ -143,7 +143,7 @@ fn commands_read_as_typed() {
     ] {
         assert_eq!(ok(line).command, expected, "{line:?}");
     }
-    let Some(Command::Replay(replay)) = ok(&["replay", "f", "--headless", "--output-format", "json"]).command else {
+    let Some(CliCommand::Replay(replay)) = ok(&["replay", "f", "--headless", "--output-format", "json"]).command else {
         panic!("not a replay")
     };
     assert_eq!((replay.headless, replay.format(), replay.speed), (true, OutputFormat::Json, 1.0));
@@ -176,7 +176,7 @@ fn values_out_of_range_are_usage_errors() {
 
 #[test]
 fn usage_errors_leave_with_two_and_help_with_zero() {
-    let code = |line: &[&str]| Cli::read(["jarvis-tui"].iter().chain(line)).unwrap_err().exit_code();
+    let code = |line: &[&str]| Cli::parse_args(["jarvis-tui"].iter().chain(line)).unwrap_err().exit_code();
     assert_eq!((code(&["--nonsense"]), code(&["-p", "x", "doctor"])), (2, 2));
     assert_eq!((code(&["--help"]), code(&["--version"])), (0, 0));
 }
@@ -200,12 +200,12 @@ fn every_command_and_flag_is_explained() {
 #[test]
 fn a_word_that_was_meant_as_a_command_is_not_sent_to_a_model() {
     for line in [&["login"][..], &["update"], &["sesions"], &["modles", "--debug"], &["nonsense", "--help"]] {
-        let error = Cli::read(["jarvis-tui"].iter().chain(line)).unwrap_err();
+        let error = Cli::parse_args(["jarvis-tui"].iter().chain(line)).unwrap_err();
         assert_eq!((error.kind(), error.exit_code()), (ErrorKind::InvalidSubcommand, 2), "{line:?}");
         let text = error.to_string();
         assert!(text.contains(line[0]) && text.contains("jarvis-tui -- "), "{text}");
     }
-    assert!(Cli::read(["jarvis-tui", "sesions"]).unwrap_err().to_string().contains("did you mean `sessions`?"));
+    assert!(Cli::parse_args(["jarvis-tui", "sesions"]).unwrap_err().to_string().contains("did you mean `sessions`?"));
 }
 
 #[test]

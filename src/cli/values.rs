@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::config::{ThemeChoice, units};
-use crate::event::Mode;
+use crate::event::ApprovalMode;
 
 /// A screen's columns and rows, neither zero nor absurd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,31 +26,31 @@ impl FromStr for Size {
     }
 }
 
-pub(super) fn mode() -> impl TypedValueParser<Value = Mode> {
-    PossibleValuesParser::new(Mode::ALL.map(Mode::name))
-        .try_map(|name| Mode::parse(&name).ok_or_else(|| format!("unknown mode {name}")))
+pub(super) fn mode_parser() -> impl TypedValueParser<Value = ApprovalMode> {
+    PossibleValuesParser::new(ApprovalMode::ALL.map(ApprovalMode::name))
+        .try_map(|name| ApprovalMode::parse(&name).ok_or_else(|| format!("unknown mode {name}")))
 }
 
-pub(super) fn theme() -> impl TypedValueParser<Value = ThemeChoice> {
+pub(super) fn theme_parser() -> impl TypedValueParser<Value = ThemeChoice> {
     PossibleValuesParser::new(ThemeChoice::ALL.map(ThemeChoice::name))
         .try_map(|name| ThemeChoice::parse(&name).ok_or_else(|| format!("unknown theme {name}")))
 }
 
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_duration_arg(text: &str) -> Result<Duration, String> {
     units::parse_duration(text).ok_or_else(|| "expected a span such as 90s, 15m or 250ms".into())
 }
 
-pub(super) fn limit(text: &str) -> Result<Duration, String> {
-    match duration(text)? {
+pub(super) fn parse_timeout(text: &str) -> Result<Duration, String> {
+    match parse_duration_arg(text)? {
         Duration::ZERO => Err("a limit of zero would stop at once".into()),
         span => Ok(span),
     }
 }
 
 /// Reads `90s`, or `1:30` and `1:02:03` as players write it.
-pub(super) fn moment(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_position(text: &str) -> Result<Duration, String> {
     if !text.contains(':') {
-        return duration(text).map_err(|_| "expected a time such as 90s or 1:30".into());
+        return parse_duration_arg(text).map_err(|_| "expected a time such as 90s or 1:30".into());
     }
     let mut seconds = 0_u64;
     for (index, part) in text.split(':').enumerate() {
@@ -61,7 +61,7 @@ pub(super) fn moment(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(seconds))
 }
 
-pub(super) fn speed(text: &str) -> Result<f64, String> {
+pub(super) fn parse_speed(text: &str) -> Result<f64, String> {
     let speed = text.strip_suffix(['x', 'X']).unwrap_or(text).parse().ok();
     speed.filter(|speed| (0.01..=1000.0).contains(speed)).ok_or_else(|| "expected a number from 0.01 to 1000".into())
 }

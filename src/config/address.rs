@@ -1,7 +1,7 @@
 //! PURE. Where an engine listens: its configured address resolved.
 
 use super::{EngineConfig, EngineKind, Env};
-use crate::text::address::{is_near, ollama, with_scheme};
+use crate::text::address::{is_local_network, ollama_base_url, with_scheme};
 
 impl EngineConfig {
     /// Returns the address without a slash at its end: configured, from the environment, or the usual one of its kind.
@@ -13,12 +13,12 @@ impl EngineConfig {
         match self.kind {
             EngineKind::Offline => None,
             EngineKind::OpenAi | EngineKind::OpenAiResponses => {
-                Some(given.map_or("https://api.openai.com/v1".into(), |url| base(&url)))
+                Some(given.map_or("https://api.openai.com/v1".into(), |url| trim_base_url(&url)))
             }
-            EngineKind::Anthropic => Some(given.map_or("https://api.anthropic.com".into(), |url| base(&url))),
+            EngineKind::Anthropic => Some(given.map_or("https://api.anthropic.com".into(), |url| trim_base_url(&url))),
             // A key goes by TLS unless the person writes `http://`; without one an address is what Ollama takes it for.
-            EngineKind::Ollama => Some(ollama(&match given.unwrap_or_default() {
-                host if self.api_key.is_some() && !host.is_empty() && !is_near(&host) => with_scheme(&host),
+            EngineKind::Ollama => Some(ollama_base_url(&match given.unwrap_or_default() {
+                host if self.api_key.is_some() && !host.is_empty() && !is_local_network(&host) => with_scheme(&host),
                 host => host,
             })),
         }
@@ -34,7 +34,7 @@ impl EngineConfig {
     }
 }
 
-fn base(url: &str) -> String {
+fn trim_base_url(url: &str) -> String {
     with_scheme(url.trim_end().trim_end_matches('/'))
 }
 

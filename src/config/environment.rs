@@ -14,29 +14,29 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// What was taken out of the environment.
-static KEPT: Mutex<BTreeMap<String, SecretString>> = Mutex::new(BTreeMap::new());
+static TAKEN_VARIABLES: Mutex<BTreeMap<String, SecretString>> = Mutex::new(BTreeMap::new());
 
 /// Returns a variable, one that was taken out too.
 pub fn variable(name: &str) -> Option<String> {
-    let kept = kept().get(name).map(|value| value.expose_secret().to_owned());
+    let kept = lock_taken().get(name).map(|value| value.expose_secret().to_owned());
     kept.or_else(|| std::env::var(name).ok())
 }
 
 /// Returns the names of what was taken out.
-pub fn names() -> Vec<String> {
-    kept().keys().cloned().collect()
+pub fn taken_names() -> Vec<String> {
+    lock_taken().keys().cloned().collect()
 }
 
 /// Returns the values that were taken out.
-pub fn values() -> Vec<SecretString> {
-    kept().values().cloned().collect()
+pub fn taken_values() -> Vec<SecretString> {
+    lock_taken().values().cloned().collect()
 }
 
 /// Takes variables out of the environment and closes the process to other programs of the same person. Called once,
 /// before anything is started. Where the system gives no way to, the variables are still kept from what is started
 /// with [`without_keys`].
-pub fn take(names: &[String]) {
-    let mut taken = kept();
+pub fn take_variables(names: &[String]) {
+    let mut taken = lock_taken();
     for name in names {
         if let Ok(value) = std::env::var(name)
             && !value.is_empty()
@@ -46,16 +46,16 @@ pub fn take(names: &[String]) {
     }
     let names: Vec<&str> = taken.keys().map(String::as_str).collect();
     if !names.is_empty()
-        && let Err(error) = wipe(&names)
+        && let Err(error) = wipe_values(&names)
     {
         tracing::debug!("the keys stay in the environment of this process: {error}");
     }
-    close();
+    protect_process();
 }
 
 /// Keeps what was taken out from a program that is started.
 pub fn without_keys(command: &mut Command) -> &mut Command {
-    for name in kept().keys() {
+    for name in lock_taken().keys() {
         command.env_remove(name);
     }
     command
@@ -63,7 +63,7 @@ pub fn without_keys(command: &mut Command) -> &mut Command {
 
 /// Without it, whoever runs as the same person may read this process's memory. A core dump would have the keys as well.
 /// What this process starts is as open as ever.
-fn close() {
+fn protect_process() {
     #[cfg(target_os = "linux")]
     if let Err(error) = nix::sys::prctl::set_dumpable(false) {
         tracing::debug!("other programs may look into this process: {error}");
@@ -71,7 +71,7 @@ fn close() {
 }
 
 /// Returns whether other programs of the same person are kept from looking into this process.
-pub fn is_closed() -> bool {
+pub fn is_process_protected() -> bool {
     #[cfg(target_os = "linux")]
     return matches!(nix::sys::prctl::get_dumpable(), Ok(false));
     #[cfg(not(target_os = "linux"))]
@@ -79,12 +79,12 @@ pub fn is_closed() -> bool {
 }
 
 /// Overwrites values where the system put them when the program began.
-fn wipe(names: &[&str]) -> std::io::Result<()> {
+fn wipe_values(names: &[&str]) -> std::io::Result<()> {
     let environment = fs::read("/proc/self/environ")?;
     let stat = fs::read_to_string("/proc/self/stat")?;
-    let start = start_of(&stat).ok_or(std::io::ErrorKind::InvalidData)?;
+    let start = environment_start(&stat).ok_or(std::io::ErrorKind::InvalidData)?;
     let mut memory = None;
-    for (offset, length) in places(&environment, names) {
+    for (offset, length) in value_ranges(&environment, names) {
         let memory = match &mut memory {
             Some(memory) => memory,
             None => memory.insert(File::options().write(true).open("/proc/self/mem")?),
@@ -96,13 +96,13 @@ fn wipe(names: &[&str]) -> std::io::Result<()> {
 }
 
 /// Returns where the environment begins in memory: field 50 of proc_pid_stat(5). The name in field 2 may hold anything.
-fn start_of(stat: &str) -> Option<u64> {
+fn environment_start(stat: &str) -> Option<u64> {
     let (_, behind_name) = stat.rsplit_once(')')?;
     behind_name.split_whitespace().nth(50 - 3)?.parse().ok().filter(|start| *start != 0)
 }
 
 /// Returns where the values of variables stand and how long they are. O(environment).
-fn places(environment: &[u8], names: &[&str]) -> Vec<(usize, usize)> {
+fn value_ranges(environment: &[u8], names: &[&str]) -> Vec<(usize, usize)> {
     let mut places = Vec::new();
     let mut at = 0;
     for entry in environment.split(|byte| *byte == 0) {
@@ -117,9 +117,9 @@ fn places(environment: &[u8], names: &[&str]) -> Vec<(usize, usize)> {
     places
 }
 
-fn kept() -> MutexGuard<'static, BTreeMap<String, SecretString>> {
+fn lock_taken() -> MutexGuard<'static, BTreeMap<String, SecretString>> {
     // Every change is one insertion, so what a poisoned lock guards is whole.
-    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
+    TAKEN_VARIABLES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -130,7 +130,7 @@ mod tests {
     fn values_are_found_by_the_whole_name() {
         let environment = b"A=1\0KEY=sk-1\0MY_KEY=2\0EMPTY=\0odd\0KEY=x=y\0";
         let found = |names: &[&str]| -> Vec<&[u8]> {
-            places(environment, names).into_iter().map(|(at, length)| &environment[at..at + length]).collect()
+            value_ranges(environment, names).into_iter().map(|(at, length)| &environment[at..at + length]).collect()
         };
         assert_eq!(found(&["KEY"]), [&b"sk-1"[..], b"x=y"]);
         assert_eq!(found(&["EMPTY", "odd", "B"]), [&b""[..]]);
@@ -139,9 +139,9 @@ mod tests {
     #[test]
     fn the_place_of_the_environment_is_read_whatever_the_program_is_called() {
         let fields: Vec<String> = (3..=52).map(|field| field.to_string()).collect();
-        assert_eq!(start_of(&format!("7 (a) b (c)) {}", fields.join(" "))), Some(50));
-        assert_eq!(start_of("7 (a) S 1"), None);
+        assert_eq!(environment_start(&format!("7 (a) b (c)) {}", fields.join(" "))), Some(50));
+        assert_eq!(environment_start("7 (a) S 1"), None);
         #[cfg(target_os = "linux")]
-        assert!(start_of(&fs::read_to_string("/proc/self/stat").unwrap()).is_some());
+        assert!(environment_start(&fs::read_to_string("/proc/self/stat").unwrap()).is_some());
     }
 }

@@ -7,13 +7,13 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::sync::OnceLock;
 
-use crate::store::action::{ACTIONS, Context, Row, named};
+use crate::store::action::{ACTIONS, ActionSpec, Context, find_action};
 
 /// Context → chord → action name, as in `assets/keymap.toml` and under `[keys]` in the config.
 pub type Bindings = BTreeMap<String, BTreeMap<String, String>>;
 
-const DEFAULT: &str = include_str!("../../assets/keymap.toml");
-const UNBIND: &str = "none";
+const DEFAULT_KEYMAP: &str = include_str!("../../assets/keymap.toml");
+const UNBIND_ACTION: &str = "none";
 
 /// A key without its modifiers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,7 +38,7 @@ pub enum Key {
 }
 
 /// Names of keys: as written first, then what else is understood, and how people call it.
-const NAMES: &[(Key, &[&str], &str)] = &[
+const KEY_NAMES: &[(Key, &[&str], &str)] = &[
     (Key::Enter, &["enter", "return"], "Enter"),
     (Key::Esc, &["esc", "escape"], "Esc"),
     (Key::Tab, &["tab"], "Tab"),
@@ -87,7 +87,7 @@ impl Chord {
     }
 
     /// Returns the character that typing this puts into a text, if it does.
-    pub fn typed(self) -> Option<char> {
+    pub fn typed_char(self) -> Option<char> {
         match self.key {
             Key::Char(c) if !self.ctrl && !self.alt && !c.is_control() => Some(c),
             _ => None,
@@ -117,26 +117,28 @@ impl Chord {
             return (!c.is_control()).then(|| Self::new(Key::Char(c), ctrl, alt, shift));
         }
         let word = rest.to_ascii_lowercase();
-        let key =
-            NAMES.iter().find(|(_, names, _)| names.contains(&word.as_str())).map(|(key, ..)| *key).or_else(|| {
+        let key = KEY_NAMES.iter().find(|(_, names, _)| names.contains(&word.as_str())).map(|(key, ..)| *key).or_else(
+            || {
                 let number = word.strip_prefix('f')?.parse().ok()?;
                 (1..=24).contains(&number).then_some(Key::F(number))
-            })?;
+            },
+        )?;
         Some(Self::new(key, ctrl, alt, shift))
     }
 
     /// Returns it as people call it: `Ctrl+J`, `Shift+Enter`, `↑`.
-    pub fn label(self) -> String {
+    pub fn display_name(self) -> String {
         let name = match self.key {
             Key::Char(c) if (self.ctrl || self.alt) && c.is_alphabetic() => c.to_uppercase().collect(),
-            key => {
-                NAMES.iter().find(|(named, ..)| *named == key).map_or_else(|| key.bare(), |(.., label)| (*label).into())
-            }
+            key => KEY_NAMES
+                .iter()
+                .find(|(named, ..)| *named == key)
+                .map_or_else(|| key.display_name(), |(.., label)| (*label).into()),
         };
-        format!("{}{name}", self.modifiers("Ctrl+", "Alt+", "Shift+"))
+        format!("{}{name}", self.modifier_prefix("Ctrl+", "Alt+", "Shift+"))
     }
 
-    fn modifiers(self, ctrl: &str, alt: &str, shift: &str) -> String {
+    fn modifier_prefix(self, ctrl: &str, alt: &str, shift: &str) -> String {
         [(self.ctrl, ctrl), (self.alt, alt), (self.shift, shift)]
             .iter()
             .filter(|(on, _)| *on)
@@ -146,7 +148,7 @@ impl Chord {
 }
 
 impl Key {
-    fn bare(self) -> String {
+    fn display_name(self) -> String {
         match self {
             Self::Char(c) => c.to_string(),
             Self::F(number) => format!("F{number}"),
@@ -158,13 +160,13 @@ impl Key {
 impl fmt::Display for Chord {
     /// Writes what [`Chord::parse`] reads.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = NAMES.iter().find(|(key, ..)| *key == self.key).and_then(|(_, names, _)| names.first().copied());
-        let modifiers = self.modifiers("ctrl+", "alt+", "shift+");
+        let name = KEY_NAMES.iter().find(|(key, ..)| *key == self.key).and_then(|(_, names, _)| names.first().copied());
+        let modifiers = self.modifier_prefix("ctrl+", "alt+", "shift+");
         match name {
             Some(name) => write!(f, "{modifiers}{name}"),
             None => match self.key {
                 Key::F(number) => write!(f, "{modifiers}f{number}"),
-                key => write!(f, "{modifiers}{}", key.bare()),
+                key => write!(f, "{modifiers}{}", key.display_name()),
             },
         }
     }
@@ -174,7 +176,7 @@ impl fmt::Display for Chord {
 #[derive(Clone, Debug)]
 pub struct Keymap {
     /// In the order of the file, so that the first key of an action is the one to show.
-    bound: Vec<(Context, Chord, &'static Row)>,
+    bindings: Vec<(Context, Chord, &'static ActionSpec)>,
 }
 
 impl Default for Keymap {
@@ -182,11 +184,13 @@ impl Default for Keymap {
         static DEFAULTS: OnceLock<Keymap> = OnceLock::new();
         DEFAULTS
             .get_or_init(|| {
-                let mut keymap = Self { bound: Vec::new() };
-                for (context, chord, action) in in_order(DEFAULT) {
+                let mut keymap = Self { bindings: Vec::new() };
+                for (context, chord, action) in parse_in_order(DEFAULT_KEYMAP) {
                     // The default file is checked by a test; what it had wrong would just not be bound.
-                    if let Ok(Entry { context, chord, row: Some(row) }) = entry(&context, &chord, &action) {
-                        keymap.bound.push((context, chord, row));
+                    if let Ok(BindingEntry { context, chord, row: Some(row) }) =
+                        parse_binding(&context, &chord, &action)
+                    {
+                        keymap.bindings.push((context, chord, row));
                     }
                 }
                 keymap
@@ -203,7 +207,7 @@ impl Keymap {
         let mut seen: BTreeMap<(Context, Chord), &str> = BTreeMap::new();
         for (context, chords) in user {
             for (chord, action) in chords {
-                let entry = match entry(context, chord, action) {
+                let entry = match parse_binding(context, chord, action) {
                     Ok(entry) => entry,
                     Err(warning) => {
                         warnings.push(warning);
@@ -217,9 +221,9 @@ impl Keymap {
             }
         }
         for row in ACTIONS {
-            let had = Self::default().bound.iter().any(|(_, _, bound)| bound.name == row.name);
-            let unbound = user.values().flatten().any(|(_, action)| action == UNBIND);
-            if had && !unbound && !keymap.bound.iter().any(|(_, _, bound)| bound.name == row.name) {
+            let had = Self::default().bindings.iter().any(|(_, _, bound)| bound.name == row.name);
+            let unbound = user.values().flatten().any(|(_, action)| action == UNBIND_ACTION);
+            if had && !unbound && !keymap.bindings.iter().any(|(_, _, bound)| bound.name == row.name) {
                 warnings.push(format!("keys: {} has lost its key to another action", row.name));
             }
         }
@@ -227,15 +231,15 @@ impl Keymap {
     }
 
     /// Returns the row that the chord means, searched in these contexts in turn.
-    pub fn find(&self, contexts: &[Context], chord: Chord) -> Option<&'static Row> {
+    pub fn find(&self, contexts: &[Context], chord: Chord) -> Option<&'static ActionSpec> {
         contexts.iter().find_map(|context| {
-            self.bound.iter().find(|(bound, key, _)| bound == context && *key == chord).map(|(.., row)| *row)
+            self.bindings.iter().find(|(bound, key, _)| bound == context && *key == chord).map(|(.., row)| *row)
         })
     }
 
     /// Returns the first key of an action, for footers: `Ctrl+T`.
-    pub fn hint(&self, action: &str) -> Option<String> {
-        self.bound.iter().find(|(_, _, row)| row.name == action).map(|(_, chord, _)| chord.label())
+    pub fn key_for(&self, action: &str) -> Option<String> {
+        self.bindings.iter().find(|(_, _, row)| row.name == action).map(|(_, chord, _)| chord.display_name())
     }
 
     /// Returns every bound action: where, by which keys, what it does. In the order of [`ACTIONS`], context by context.
@@ -244,10 +248,10 @@ impl Keymap {
         for context in Context::ALL {
             for row in ACTIONS {
                 let labels: Vec<String> = self
-                    .bound
+                    .bindings
                     .iter()
                     .filter(|(bound, _, named)| *bound == context && named.name == row.name)
-                    .map(|(_, chord, _)| chord.label())
+                    .map(|(_, chord, _)| chord.display_name())
                     .collect();
                 if !labels.is_empty() {
                     lines.push((context.name(), labels.join("  "), row.help));
@@ -258,12 +262,13 @@ impl Keymap {
     }
 
     /// Returns the keys in force as settings, with what they do, and as comments the actions that have none.
-    pub fn settings(&self) -> String {
+    pub fn to_settings(&self) -> String {
         let mut text = String::new();
         for context in Context::ALL {
             let _ = writeln!(text, "[keys.{}]", context.name());
             for row in ACTIONS {
-                let bound = self.bound.iter().filter(|(bound, _, named)| *bound == context && named.name == row.name);
+                let bound =
+                    self.bindings.iter().filter(|(bound, _, named)| *bound == context && named.name == row.name);
                 for (_, chord, _) in bound.clone() {
                     let _ = writeln!(text, "{:44} # {}", format!("\"{chord}\" = \"{}\"", row.name), row.help);
                 }
@@ -276,35 +281,35 @@ impl Keymap {
         text
     }
 
-    fn rebind(&mut self, entry: &Entry) {
+    fn rebind(&mut self, entry: &BindingEntry) {
         let place =
-            self.bound.iter().position(|(context, chord, _)| *context == entry.context && *chord == entry.chord);
+            self.bindings.iter().position(|(context, chord, _)| *context == entry.context && *chord == entry.chord);
         if let Some(place) = place {
-            self.bound.remove(place);
+            self.bindings.remove(place);
         }
         if let Some(row) = entry.row {
             // What the person chose is what the footer shows.
-            self.bound.insert(0, (entry.context, entry.chord, row));
+            self.bindings.insert(0, (entry.context, entry.chord, row));
         }
     }
 }
 
-struct Entry {
+struct BindingEntry {
     context: Context,
     chord: Chord,
     /// None takes the key away.
-    row: Option<&'static Row>,
+    row: Option<&'static ActionSpec>,
 }
 
 /// Checks one binding; the error is a sentence for the person.
-fn entry(context: &str, chord: &str, action: &str) -> Result<Entry, String> {
+fn parse_binding(context: &str, chord: &str, action: &str) -> Result<BindingEntry, String> {
     let place = format!("keys.{context}");
     let Some(known) = Context::parse(context) else {
         let names = Context::ALL.map(Context::name);
         return Err(format!("{place}: no such context{}", did_you_mean(context, &names)));
     };
     let Some(key) = Chord::parse(chord) else {
-        let names: Vec<&str> = NAMES.iter().flat_map(|(_, names, _)| names.iter().copied()).collect();
+        let names: Vec<&str> = KEY_NAMES.iter().flat_map(|(_, names, _)| names.iter().copied()).collect();
         let (modifiers, bare) = chord.rsplit_once('+').map_or(("", chord), |(before, bare)| (before, bare));
         let hint = if modifiers.is_empty() || Chord::parse(bare).is_none() {
             did_you_mean(bare, &names)
@@ -313,24 +318,24 @@ fn entry(context: &str, chord: &str, action: &str) -> Result<Entry, String> {
         };
         return Err(format!("{place}: \"{chord}\" is not a key{hint}"));
     };
-    if action == UNBIND {
-        return Ok(Entry { context: known, chord: key, row: None });
+    if action == UNBIND_ACTION {
+        return Ok(BindingEntry { context: known, chord: key, row: None });
     }
-    let Some(row) = named(action) else {
-        return Err(format!("{place}: no action \"{action}\"{}", like_action(action, known)));
+    let Some(row) = find_action(action) else {
+        return Err(format!("{place}: no action \"{action}\"{}", suggest_action(action, known)));
     };
     if row.context != known && row.context != Context::Global {
         return Err(format!("{place}: {action} works only in {}", row.context.name()));
     }
-    if known.takes_text() && key.typed().is_some() {
+    if known.takes_text() && key.typed_char().is_some() {
         return Err(format!("{place}: \"{chord}\" is needed for typing, add ctrl or alt"));
     }
-    Ok(Entry { context: known, chord: key, row: Some(row) })
+    Ok(BindingEntry { context: known, chord: key, row: Some(row) })
 }
 
 /// Reads the keymap file keeping its order, which a map would lose. The file is ours: a section in brackets, then
 /// quoted pairs, one a line.
-fn in_order(file: &str) -> Vec<(String, String, String)> {
+fn parse_in_order(file: &str) -> Vec<(String, String, String)> {
     let mut context = String::new();
     let mut entries = Vec::new();
     for line in file.lines().map(str::trim) {
@@ -345,8 +350,8 @@ fn in_order(file: &str) -> Vec<(String, String, String)> {
 }
 
 /// Names the action that was probably meant: of the same ending, there or anywhere, or one that is spelled alike.
-fn like_action(word: &str, context: Context) -> String {
-    let ends_so = |row: &&Row| row.name.rsplit('.').next() == Some(word);
+fn suggest_action(word: &str, context: Context) -> String {
+    let ends_so = |row: &&ActionSpec| row.name.rsplit('.').next() == Some(word);
     let ending = ACTIONS.iter().filter(ends_so).max_by_key(|row| row.context == context);
     let names: Vec<&str> = ACTIONS.iter().map(|row| row.name).collect();
     let hint = ending.map_or_else(|| did_you_mean(word, &names), |row| format!(", did you mean {}?", row.name));
@@ -354,7 +359,7 @@ fn like_action(word: &str, context: Context) -> String {
 }
 
 fn did_you_mean(word: &str, names: &[&str]) -> String {
-    let nearest = names.iter().map(|name| (distance(word, name), name)).min();
+    let nearest = names.iter().map(|name| (edit_distance(word, name), name)).min();
     match nearest {
         Some((distance, name)) if distance <= 2.max(word.chars().count() / 3) => format!(", did you mean {name}?"),
         _ => String::new(),
@@ -362,7 +367,7 @@ fn did_you_mean(word: &str, names: &[&str]) -> String {
 }
 
 /// Returns how many characters must be put in, taken out or changed. O(product of the lengths), so both are capped.
-fn distance(one: &str, other: &str) -> usize {
+fn edit_distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().take(64).collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (i, a) in one.chars().take(64).enumerate() {
@@ -384,7 +389,7 @@ fn distance(one: &str, other: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::action::{Act, UiAction};
+    use crate::store::action::{ActionHandler, UiAction};
 
     /// Reached by another action's key, or from a list or a command.
     const WITHOUT_KEY: &[&str] = &[
@@ -411,23 +416,23 @@ mod tests {
     fn every_action_has_a_key_or_is_listed_as_having_none() {
         let keymap = Keymap::default();
         for row in ACTIONS {
-            assert_ne!(keymap.hint(row.name).is_some(), WITHOUT_KEY.contains(&row.name), "{}", row.name);
+            assert_ne!(keymap.key_for(row.name).is_some(), WITHOUT_KEY.contains(&row.name), "{}", row.name);
         }
     }
 
     #[test]
     fn the_default_file_is_valid_toml_and_says_what_is_bound() {
-        let file: Bindings = toml::from_str(DEFAULT).unwrap();
+        let file: Bindings = toml::from_str(DEFAULT_KEYMAP).unwrap();
         let mut count = 0;
         for (context, chords) in &file {
             for (chord, action) in chords {
-                let entry = entry(context, chord, action).unwrap();
+                let entry = parse_binding(context, chord, action).unwrap();
                 let found = Keymap::default().find(&[entry.context], entry.chord).unwrap();
                 assert_eq!(found.name, action, "{context} {chord}");
                 count += 1;
             }
         }
-        assert_eq!(Keymap::default().bound.len(), count);
+        assert_eq!(Keymap::default().bindings.len(), count);
         assert_eq!(Keymap::new(&file).1, Vec::<String>::new());
     }
 
@@ -451,11 +456,11 @@ mod tests {
 
     #[test]
     fn labels_are_what_people_say() {
-        assert_eq!(chord("ctrl+j").label(), "Ctrl+J");
-        assert_eq!(chord("shift+tab").label(), "Shift+Tab");
-        assert_eq!(chord("alt+up").label(), "Alt+↑");
-        assert_eq!(chord("f6").label(), "F6");
-        assert_eq!(chord("g").label(), "g");
+        assert_eq!(chord("ctrl+j").display_name(), "Ctrl+J");
+        assert_eq!(chord("shift+tab").display_name(), "Shift+Tab");
+        assert_eq!(chord("alt+up").display_name(), "Alt+↑");
+        assert_eq!(chord("f6").display_name(), "F6");
+        assert_eq!(chord("g").display_name(), "g");
     }
 
     #[test]
@@ -473,17 +478,17 @@ mod tests {
         let (keymap, warnings) = Keymap::new(&user("global", &[("ctrl+x", "tool-panel.toggle"), ("ctrl+t", "none")]));
         assert_eq!(warnings, Vec::<String>::new());
         assert_eq!(keymap.find(&[Context::Global], chord("ctrl+t")).map(|row| row.name), None);
-        assert_eq!(keymap.hint("tool-panel.toggle").as_deref(), Some("Ctrl+X"));
+        assert_eq!(keymap.key_for("tool-panel.toggle").as_deref(), Some("Ctrl+X"));
         assert_eq!(
-            keymap.find(&[Context::Global], chord("ctrl+x")).map(|row| row.what),
-            Some(named("tool-panel.toggle").unwrap().what)
+            keymap.find(&[Context::Global], chord("ctrl+x")).map(|row| row.handler),
+            Some(find_action("tool-panel.toggle").unwrap().handler)
         );
     }
 
     #[test]
     fn the_keys_in_force_are_printed_as_settings_that_say_the_same() {
         let (keymap, _) = Keymap::new(&user("global", &[("ctrl+x", "tool-panel.toggle"), ("ctrl+t", "none")]));
-        let text = keymap.settings();
+        let text = keymap.to_settings();
         for row in ACTIONS {
             assert!(text.contains(&format!("= \"{}\"", row.name)), "{}", row.name);
         }
@@ -520,6 +525,9 @@ mod tests {
     fn help_groups_the_keys_of_an_action() {
         let help = Keymap::default().help();
         assert!(help.contains(&("composer", "Ctrl+J  Shift+Enter  Alt+Enter".to_owned(), "new line")));
-        assert_eq!(named("composer.newline").map(|row| row.what), Some(Act::View(UiAction::Newline)));
+        assert_eq!(
+            find_action("composer.newline").map(|row| row.handler),
+            Some(ActionHandler::View(UiAction::Newline))
+        );
     }
 }

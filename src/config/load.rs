@@ -6,18 +6,18 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::merge::{self, Layers, Loaded, Overrides, ProjectText, Text};
+use super::merge::{self, ConfigLayers, LoadedConfig, Overrides, ProjectText, SettingsText};
 use super::paths::{Paths, create_private};
-use super::problem::{Error, Origin, Problem, What};
+use super::problem::{ConfigError, Origin, Problem, ProblemKind};
 use super::trust::TrustList;
 use super::{Env, show};
 
 /// Nobody writes more; a device or a wrong file would.
-const LONGEST: u64 = 1024 * 1024;
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
 const PROJECT_FILE: &str = ".jarvis/config.toml";
 
 /// What to load settings from.
-pub struct Load<'a> {
+pub struct ConfigSources<'a> {
     pub paths: &'a Paths,
     /// The working folder, absolute.
     pub folder: &'a Path,
@@ -29,7 +29,7 @@ pub struct Load<'a> {
 
 /// The settings files of a start, for `config path`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Files {
+pub struct ConfigFiles {
     pub user: PathBuf,
     pub user_exists: bool,
     pub project: Option<Project>,
@@ -44,32 +44,33 @@ pub struct Project {
 }
 
 /// Reads all layers and merges them.
-pub fn load(load: &Load<'_>) -> Result<Loaded, Error> {
+pub fn load(load: &ConfigSources<'_>) -> Result<LoadedConfig, ConfigError> {
     let (user_file, demanded) = user_file(load);
-    let user = match read(&user_file) {
+    let user = match read_file(&user_file) {
         Ok(text) => Some(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound && !demanded => None,
-        Err(error) => return Err(Error::file(user_file, reason(&error))),
+        Err(error) => return Err(ConfigError::file(user_file, io_reason(&error))),
     };
-    let (list, mut complaints) = match trust_list(load.paths) {
+    let (list, mut complaints) = match load_trust_list(load.paths) {
         Ok(list) => (list, Vec::new()),
-        Err(Error(problems)) => (TrustList::default(), problems),
+        Err(ConfigError(problems)) => (TrustList::default(), problems),
     };
-    let project = find_project(load.folder).and_then(|(folder, file)| match read(&file) {
-        Ok(text) => Some((vouched_for(&list, &folder, &text), file, text)),
+    let project = find_project(load.folder).and_then(|(folder, file)| match read_file(&file) {
+        Ok(text) => Some((is_trusted(&list, &folder, &text), file, text)),
         Err(error) => {
             // Somebody else's file must not keep the program from starting.
-            complaints.extend(Error::file(file, reason(&error)).0);
+            complaints.extend(ConfigError::file(file, io_reason(&error)).0);
             None
         }
     });
     let user_name = user_file.to_string_lossy();
     let project_name = project.as_ref().map(|(_, file, _)| file.to_string_lossy()).unwrap_or_default();
-    let mut loaded = merge::merge(&Layers {
-        user: user.as_deref().map(|text| Text { file: &user_name, text }),
-        project: project
-            .as_ref()
-            .map(|(trusted, _, text)| ProjectText { text: Text { file: &project_name, text }, trusted: *trusted }),
+    let mut loaded = merge::merge(&ConfigLayers {
+        user: user.as_deref().map(|text| SettingsText { file: &user_name, text }),
+        project: project.as_ref().map(|(trusted, _, text)| ProjectText {
+            text: SettingsText { file: &project_name, text },
+            trusted: *trusted,
+        }),
         env: load.env,
         flags: load.flags,
     })?;
@@ -78,64 +79,64 @@ pub fn load(load: &Load<'_>) -> Result<Loaded, Error> {
 }
 
 /// Like [`load`], but warnings are errors: `config check`.
-pub fn check(load: &Load<'_>) -> Result<Loaded, Error> {
+pub fn check(load: &ConfigSources<'_>) -> Result<LoadedConfig, ConfigError> {
     let loaded = self::load(load)?;
-    if loaded.warnings.is_empty() { Ok(loaded) } else { Err(Error(loaded.warnings)) }
+    if loaded.warnings.is_empty() { Ok(loaded) } else { Err(ConfigError(loaded.warnings)) }
 }
 
 /// Says which files count, without reading settings from them.
-pub fn files(load: &Load<'_>) -> Files {
+pub fn config_files(load: &ConfigSources<'_>) -> ConfigFiles {
     let (user, _) = user_file(load);
-    let list = trust_list(load.paths).unwrap_or_default();
+    let list = load_trust_list(load.paths).unwrap_or_default();
     let project = find_project(load.folder).map(|(folder, file)| {
-        let trusted = read(&file).is_ok_and(|text| vouched_for(&list, &folder, &text));
+        let trusted = read_file(&file).is_ok_and(|text| is_trusted(&list, &folder, &text));
         Project { file, folder, trusted }
     });
-    Files { user_exists: user.exists(), user, project }
+    ConfigFiles { user_exists: user.exists(), user, project }
 }
 
 /// Writes a settings file that documents everything and changes nothing; an existing one stays. Returns its path.
-pub fn init(load: &Load<'_>) -> Result<PathBuf, Error> {
+pub fn init(load: &ConfigSources<'_>) -> Result<PathBuf, ConfigError> {
     let (file, _) = user_file(load);
     let write = || {
         if let Some(folder) = file.parent() {
             create_private(folder)?;
         }
-        new_private(&file)?.write_all(show::starter().as_bytes())
+        create_private_file(&file)?.write_all(show::starter_file().as_bytes())
     };
     match write() {
         Ok(()) => Ok(file),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            Err(Error::file(file, "there is a file already, it was not changed"))
+            Err(ConfigError::file(file, "there is a file already, it was not changed"))
         }
-        Err(error) => Err(Error::file(file, reason(&error))),
+        Err(error) => Err(ConfigError::file(file, io_reason(&error))),
     }
 }
 
 /// Accepts the project's settings as they are now.
-pub fn trust(paths: &Paths, folder: &Path) -> Result<Project, Error> {
+pub fn trust(paths: &Paths, folder: &Path) -> Result<Project, ConfigError> {
     let (folder, file) = find_project(folder).ok_or_else(|| no_project(folder))?;
-    let text = read(&file).map_err(|error| Error::file(&file, reason(&error)))?;
-    let mut list = trust_list(paths)?;
+    let text = read_file(&file).map_err(|error| ConfigError::file(&file, io_reason(&error)))?;
+    let mut list = load_trust_list(paths)?;
     list.add(&canonical(&folder)?, &text);
-    save(paths, &list)?;
+    save_trust_list(paths, &list)?;
     Ok(Project { file, folder, trusted: true })
 }
 
 /// Takes back [`trust`]. Returns whether there was any.
-pub fn distrust(paths: &Paths, folder: &Path) -> Result<bool, Error> {
+pub fn distrust(paths: &Paths, folder: &Path) -> Result<bool, ConfigError> {
     // The file may be gone since; then the working folder itself is meant.
     let folder = find_project(folder).map_or_else(|| folder.to_owned(), |(folder, _)| folder);
-    let mut list = trust_list(paths)?;
+    let mut list = load_trust_list(paths)?;
     let known = list.remove(&canonical(&folder)?);
     if known {
-        save(paths, &list)?;
+        save_trust_list(paths, &list)?;
     }
     Ok(known)
 }
 
 /// Returns the person's file and whether it was asked for, so that its absence is an error.
-fn user_file(load: &Load<'_>) -> (PathBuf, bool) {
+fn user_file(load: &ConfigSources<'_>) -> (PathBuf, bool) {
     let variable = (load.env)("JARVIS_TUI_CONFIG").filter(|file| !file.is_empty()).map(PathBuf::from);
     match load.file.map(Path::to_owned).or(variable) {
         Some(file) => (load.folder.join(file), true),
@@ -152,37 +153,40 @@ fn find_project(folder: &Path) -> Option<(PathBuf, PathBuf)> {
     })
 }
 
-fn no_project(folder: &Path) -> Error {
-    Error::file(folder.join(PROJECT_FILE), "no such file, here or in the root of the repository")
+fn no_project(folder: &Path) -> ConfigError {
+    ConfigError::file(folder.join(PROJECT_FILE), "no such file, here or in the root of the repository")
 }
 
-fn vouched_for(list: &TrustList, folder: &Path, text: &str) -> bool {
+fn is_trusted(list: &TrustList, folder: &Path, text: &str) -> bool {
     canonical(folder).is_ok_and(|path| list.trusts(&path, text))
 }
 
-fn canonical(folder: &Path) -> Result<String, Error> {
-    let path = folder.canonicalize().map_err(|error| Error::file(folder, reason(&error)))?;
-    path.into_os_string().into_string().map_err(|path| Error::file(path, "a folder to trust needs a name in UTF-8"))
+fn canonical(folder: &Path) -> Result<String, ConfigError> {
+    let path = folder.canonicalize().map_err(|error| ConfigError::file(folder, io_reason(&error)))?;
+    path.into_os_string()
+        .into_string()
+        .map_err(|path| ConfigError::file(path, "a folder to trust needs a name in UTF-8"))
 }
 
-fn trust_list(paths: &Paths) -> Result<TrustList, Error> {
+fn load_trust_list(paths: &Paths) -> Result<TrustList, ConfigError> {
     let file = paths.trusted_file();
-    match read(&file) {
+    match read_file(&file) {
         Ok(text) => TrustList::parse(&text).map_err(|error| {
-            let what = What::File { path: file, reason: format!("{error}; no project is trusted until it is mended") };
-            Error(vec![Problem::new(Origin::Default, what)])
+            let what =
+                ProblemKind::File { path: file, reason: format!("{error}; no project is trusted until it is mended") };
+            ConfigError(vec![Problem::new(Origin::Default, what)])
         }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(TrustList::default()),
-        Err(error) => Err(Error::file(file, reason(&error))),
+        Err(error) => Err(ConfigError::file(file, io_reason(&error))),
     }
 }
 
 /// Writes beside and renames, so that a crash leaves the old list.
-fn save(paths: &Paths, list: &TrustList) -> Result<(), Error> {
+fn save_trust_list(paths: &Paths, list: &TrustList) -> Result<(), ConfigError> {
     let file = paths.trusted_file();
-    let text = list.to_text().map_err(|error| Error::file(&file, error))?;
-    if text.len() as u64 > LONGEST {
-        return Err(Error::file(file, "the list of trusted projects is full, remove some with an editor"));
+    let text = list.to_text().map_err(|error| ConfigError::file(&file, error))?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(ConfigError::file(file, "the list of trusted projects is full, remove some with an editor"));
     }
     let beside = file.with_extension("toml.new");
     let write = || {
@@ -191,15 +195,15 @@ fn save(paths: &Paths, list: &TrustList) -> Result<(), Error> {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut new = new_private(&beside)?;
+        let mut new = create_private_file(&beside)?;
         new.write_all(text.as_bytes())?;
         new.sync_all()?;
         fs::rename(&beside, &file)
     };
-    write().map_err(|error| Error::file(file.clone(), reason(&error)))
+    write().map_err(|error| ConfigError::file(file.clone(), io_reason(&error)))
 }
 
-fn new_private(file: &Path) -> io::Result<File> {
+fn create_private_file(file: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -207,20 +211,20 @@ fn new_private(file: &Path) -> io::Result<File> {
     options.open(file)
 }
 
-fn read(file: &Path) -> io::Result<String> {
+fn read_file(file: &Path) -> io::Result<String> {
     // Before opening: a pipe would wait for ever.
     if !fs::metadata(file)?.is_file() {
         return Err(io::Error::other("not a file"));
     }
     let mut text = String::new();
-    File::open(file)?.take(LONGEST + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > LONGEST {
+    File::open(file)?.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
         return Err(io::Error::other("larger than 1 MiB"));
     }
     Ok(text)
 }
 
-fn reason(error: &io::Error) -> String {
+fn io_reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such file".into(),
         io::ErrorKind::PermissionDenied => "permission denied".into(),

@@ -6,21 +6,21 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::problem::{Error, Origin, Problem, What};
-use super::schema::{self, ALLOW, DENY, Row};
-use super::value::{self, Setting, Value, dotted};
+use super::problem::{ConfigError, Origin, Problem, ProblemKind};
+use super::schema::{self, ALLOW_KEY, DENY_KEY, SettingSpec};
+use super::value::{self, Setting, SettingValue, dotted};
 use super::{Config, DEFAULT_FILE, Env, ThemeChoice, secret, units};
-use crate::event::{Mode, RuleKind};
-use crate::text::address::without_password;
+use crate::event::{ApprovalMode, RuleKind};
+use crate::text::address::redact_login;
 
 /// Ignored keys that one warning lists.
-const LISTED: usize = 8;
+const MAX_LISTED_KEYS: usize = 8;
 /// Longest value that a message repeats.
-const REPEATED: usize = 60;
+const MAX_QUOTED_CHARS: usize = 60;
 
 /// What settings are made of.
-pub struct Layers<'a> {
-    pub user: Option<Text<'a>>,
+pub struct ConfigLayers<'a> {
+    pub user: Option<SettingsText<'a>>,
     pub project: Option<ProjectText<'a>>,
     pub env: Env<'a>,
     pub flags: &'a Overrides,
@@ -28,14 +28,14 @@ pub struct Layers<'a> {
 
 /// A settings file's name for messages, and its text.
 #[derive(Clone, Copy, Debug)]
-pub struct Text<'a> {
+pub struct SettingsText<'a> {
     pub file: &'a str,
     pub text: &'a str,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub struct ProjectText<'a> {
-    pub text: Text<'a>,
+    pub text: SettingsText<'a>,
     /// The person accepted this folder with exactly this text.
     pub trusted: bool,
 }
@@ -45,19 +45,19 @@ pub struct ProjectText<'a> {
 pub struct Overrides {
     pub model: Option<String>,
     pub theme: Option<ThemeChoice>,
-    pub mode: Option<Mode>,
+    pub mode: Option<ApprovalMode>,
     pub mouse: Option<bool>,
     pub max_rounds: Option<u32>,
     /// `key=value`, value as TOML or bare text.
-    pub set: Vec<String>,
+    pub assignments: Vec<String>,
 }
 
 /// Settings and how they came about.
 #[derive(Clone, Debug)]
-pub struct Loaded {
+pub struct LoadedConfig {
     pub config: Config,
     /// By dotted key; what `config show` prints.
-    pub entries: BTreeMap<String, Entry>,
+    pub entries: BTreeMap<String, SettingEntry>,
     /// Where each denying pattern was first written: they add up over the layers.
     pub denied_in: BTreeMap<String, Origin>,
     /// To be shown at start; errors to `config check`.
@@ -66,17 +66,17 @@ pub struct Loaded {
 
 /// The last value given for a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct SettingEntry {
     /// As TOML, secrets as dots.
-    pub shown: String,
+    pub display: String,
     pub origin: Origin,
 }
 
-impl Loaded {
+impl LoadedConfig {
     /// Returns where an allowing or denying pattern was written, such as `config.toml:12`.
     pub fn rule_origin(&self, kind: RuleKind, pattern: &str) -> String {
         let origin = match kind {
-            RuleKind::Allow => self.entries.get(ALLOW).map(|entry| &entry.origin),
+            RuleKind::Allow => self.entries.get(ALLOW_KEY).map(|entry| &entry.origin),
             RuleKind::Deny => self.denied_in.get(pattern),
         };
         origin.map(ToString::to_string).unwrap_or_default()
@@ -84,99 +84,110 @@ impl Loaded {
 }
 
 /// Merges the layers, or says everything that is broken in them.
-pub fn merge(layers: &Layers<'_>) -> Result<Loaded, Error> {
-    let mut merge = Merge::default();
-    merge.file(Text { file: "built-in defaults", text: DEFAULT_FILE }, |_, _| Origin::Default);
+pub fn merge(layers: &ConfigLayers<'_>) -> Result<LoadedConfig, ConfigError> {
+    let mut merge = Merger::default();
+    merge.add_file(SettingsText { file: "built-in defaults", text: DEFAULT_FILE }, |_, _| Origin::Default);
     if let Some(text) = layers.user {
-        merge.file(text, |file, line| Origin::User { file, line });
+        merge.add_file(text, |file, line| Origin::User { file, line });
     }
     match layers.project {
-        Some(ProjectText { text, trusted: true }) => merge.file(text, |file, line| Origin::Project { file, line }),
-        Some(ProjectText { text, trusted: false }) => merge.untrusted(text),
+        Some(ProjectText { text, trusted: true }) => merge.add_file(text, |file, line| Origin::Project { file, line }),
+        Some(ProjectText { text, trusted: false }) => merge.add_untrusted(text),
         None => {}
     }
-    merge.environment(layers.env);
-    merge.flags(layers.flags);
+    merge.add_environment(layers.env);
+    merge.add_flags(layers.flags);
     merge.finish(layers.env)
 }
 
 #[derive(Default)]
-struct Merge {
+struct Merger {
     config: Config,
-    entries: BTreeMap<String, Entry>,
+    entries: BTreeMap<String, SettingEntry>,
     denied_in: BTreeMap<String, Origin>,
     warnings: Vec<Problem>,
     errors: Vec<Problem>,
 }
 
-impl Merge {
-    fn file(&mut self, text: Text<'_>, origin: impl Fn(String, usize) -> Origin) {
+impl Merger {
+    fn add_file(&mut self, text: SettingsText<'_>, origin: impl Fn(String, usize) -> Origin) {
         let origin = |line| origin(text.file.to_owned(), line);
         match value::parse(text.text, &schema::is_branch) {
             Ok(settings) => {
                 for setting in settings {
-                    self.setting(&setting, origin(setting.line));
+                    self.add_setting(&setting, origin(setting.line));
                 }
             }
-            Err(error) => self.errors.push(Problem::new(origin(error.line), What::Syntax(error.message))),
+            Err(error) => self.errors.push(Problem::new(origin(error.line), ProblemKind::Syntax(error.message))),
         }
     }
 
-    fn setting(&mut self, setting: &Setting, origin: Origin) {
+    fn add_setting(&mut self, setting: &Setting, origin: Origin) {
         let Some(row) = schema::find(&setting.path) else {
-            self.unfit(setting, origin);
+            self.reject(setting, origin);
             return;
         };
-        let command = matches!(&setting.value, Value::Text(text) if text.starts_with("cmd:"));
+        let command = matches!(&setting.value, SettingValue::String(text) if text.starts_with("cmd:"));
         if row.is_secret() && command && matches!(origin, Origin::Project { .. }) {
-            self.warnings.push(Problem::new(origin, What::ProjectCommand { key: dotted(&setting.path) }));
+            self.warnings.push(Problem::new(origin, ProblemKind::ProjectCommand { key: dotted(&setting.path) }));
             return;
         }
-        if let Err(what) = self.set(row, &setting.path, &setting.value, origin.clone()) {
+        if let Err(what) = self.apply(row, &setting.path, &setting.value, origin.clone()) {
             self.errors.push(Problem::new(origin, what));
         }
     }
 
     /// No setting has this key: it is unknown, or a value where a table belongs.
-    fn unfit(&mut self, setting: &Setting, origin: Origin) {
+    fn reject(&mut self, setting: &Setting, origin: Origin) {
         let key = dotted(&setting.path);
         if schema::is_branch(&setting.path) {
             let found = setting.value.kind().to_owned();
-            let what = What::WrongValue { key, expected: "a table".into(), found };
+            let what = ProblemKind::WrongValue { key, expected: "a table".into(), found };
             self.errors.push(Problem::new(origin, what));
             return;
         }
-        let what = What::UnknownKey { key, nearest: schema::suggest(&setting.path) };
+        let what = ProblemKind::UnknownKey { key, suggestion: schema::suggest_key(&setting.path) };
         // A flag was typed just now, for this start; nothing is lost by asking again.
         let list = if matches!(origin, Origin::Flag(_)) { &mut self.errors } else { &mut self.warnings };
         list.push(Problem::new(origin, what));
     }
 
-    fn set(&mut self, row: &Row, path: &[String], value: &Value, origin: Origin) -> Result<(), What> {
+    fn apply(
+        &mut self,
+        row: &SettingSpec,
+        path: &[String],
+        value: &SettingValue,
+        origin: Origin,
+    ) -> Result<(), ProblemKind> {
         let key = dotted(path);
-        let wrong = |expected: &str, found| What::WrongValue { key: key.clone(), expected: expected.into(), found };
-        if let Some(expected) = schema::wrong_name(path) {
+        let wrong =
+            |expected: &str, found| ProblemKind::WrongValue { key: key.clone(), expected: expected.into(), found };
+        if let Some(expected) = schema::name_problem(path) {
             return Err(wrong(expected, "another".into()));
         }
         if (row.set)(&mut self.config, path, value).is_none() {
-            return Err(wrong(row.expects, found(row, value)));
+            return Err(wrong(row.expected, quote_value(row, value)));
         }
-        if row.key == DENY {
+        if row.key == DENY_KEY {
             for pattern in &self.config.approvals.deny {
                 self.denied_in.entry(pattern.clone()).or_insert_with(|| origin.clone());
             }
         }
-        let shown = if row.key == DENY { Value::texts(&self.config.approvals.deny).show() } else { shown(row, value) };
-        self.entries.insert(key, Entry { shown, origin });
+        let shown = if row.key == DENY_KEY {
+            SettingValue::strings(&self.config.approvals.deny).to_toml()
+        } else {
+            display_value(row, value)
+        };
+        self.entries.insert(key, SettingEntry { display: shown, origin });
         Ok(())
     }
 
-    fn untrusted(&mut self, text: Text<'_>) {
+    fn add_untrusted(&mut self, text: SettingsText<'_>) {
         let origin = |line| Origin::Project { file: text.file.to_owned(), line };
         let settings = match value::parse(text.text, &schema::is_branch) {
             Ok(settings) => settings,
             Err(error) => {
-                self.warnings.push(Problem::new(origin(error.line), What::UntrustedBroken(error.message)));
+                self.warnings.push(Problem::new(origin(error.line), ProblemKind::UntrustedBroken(error.message)));
                 return;
             }
         };
@@ -187,85 +198,89 @@ impl Merge {
                 continue;
             };
             let here = origin(setting.line);
-            if let ("model", Value::Text(model)) = (row.key, &setting.value)
+            if let ("model", SettingValue::String(model)) = (row.key, &setting.value)
                 && !self.config.engines.contains_key(Config::model_parts(model).0)
             {
-                let what = What::UntrustedModel { model: shorten(&value::printable(model)) };
+                let what = ProblemKind::UntrustedModel { model: truncate(&value::printable(model)) };
                 self.warnings.push(Problem::new(here, what));
                 continue;
             }
-            if let Err(what) = self.set(row, &setting.path, &setting.value, here.clone()) {
+            if let Err(what) = self.apply(row, &setting.path, &setting.value, here.clone()) {
                 self.warnings.push(Problem::new(here, what));
             }
         }
         if let Some(first) = ignored.first() {
-            let keys = ignored.iter().take(LISTED).map(|setting| shorten(&dotted(&setting.path))).collect();
-            let more = ignored.len().saturating_sub(LISTED);
-            self.warnings.push(Problem::new(origin(first.line), What::Untrusted { keys, more }));
+            let keys = ignored.iter().take(MAX_LISTED_KEYS).map(|setting| truncate(&dotted(&setting.path))).collect();
+            let more = ignored.len().saturating_sub(MAX_LISTED_KEYS);
+            self.warnings.push(Problem::new(origin(first.line), ProblemKind::Untrusted { keys, more }));
         }
     }
 
-    fn environment(&mut self, env: Env<'_>) {
-        let mut variable = |name: &'static str, path: &[&str], value: fn(String) -> Value| {
+    fn add_environment(&mut self, env: Env<'_>) {
+        let mut variable = |name: &'static str, path: &[&str], value: fn(String) -> SettingValue| {
             if let Some(text) = env(name).filter(|text| !text.trim().is_empty()) {
-                self.given(path, &value(text), Origin::Environment(name));
+                self.add_value(path, &value(text), Origin::Environment(name));
             }
         };
-        variable("JARVIS_TUI_MODEL", &["model"], Value::Text);
-        variable("NO_COLOR", &["ui", "theme"], |_| Value::text(ThemeChoice::Mono.name()));
+        variable("JARVIS_TUI_MODEL", &["model"], SettingValue::String);
+        variable("NO_COLOR", &["ui", "theme"], |_| SettingValue::string(ThemeChoice::Mono.name()));
     }
 
-    fn flags(&mut self, flags: &Overrides) {
-        for text in &flags.set {
-            self.assignment(text);
+    fn add_flags(&mut self, flags: &Overrides) {
+        for text in &flags.assignments {
+            self.add_assignment(text);
         }
-        let mut flag = |name, path: &[&str], value: Option<Value>| {
+        let mut flag = |name, path: &[&str], value: Option<SettingValue>| {
             if let Some(value) = value {
-                self.given(path, &value, Origin::Flag(name));
+                self.add_value(path, &value, Origin::Flag(name));
             }
         };
-        flag("--model", &["model"], flags.model.as_ref().map(Value::text));
-        flag("--theme", &["ui", "theme"], flags.theme.map(|theme| Value::text(theme.name())));
-        flag("--approval-mode", &["approvals", "mode"], flags.mode.map(|mode| Value::text(mode.name())));
-        flag("--no-mouse", &["ui", "mouse"], flags.mouse.map(Value::Bool));
-        flag("--max-rounds", &["limits", "max_rounds"], flags.max_rounds.map(|rounds| Value::Int(rounds.into())));
+        flag("--model", &["model"], flags.model.as_ref().map(SettingValue::string));
+        flag("--theme", &["ui", "theme"], flags.theme.map(|theme| SettingValue::string(theme.name())));
+        flag("--approval-mode", &["approvals", "mode"], flags.mode.map(|mode| SettingValue::string(mode.name())));
+        flag("--no-mouse", &["ui", "mouse"], flags.mouse.map(SettingValue::Bool));
+        flag(
+            "--max-rounds",
+            &["limits", "max_rounds"],
+            flags.max_rounds.map(|rounds| SettingValue::Int(rounds.into())),
+        );
     }
 
-    fn given(&mut self, path: &[&str], value: &Value, origin: Origin) {
+    fn add_value(&mut self, path: &[&str], value: &SettingValue, origin: Origin) {
         let path = path.iter().map(|part| (*part).to_owned()).collect();
-        self.setting(&Setting { path, value: value.clone(), line: 0 }, origin);
+        self.add_setting(&Setting { path, value: value.clone(), line: 0 }, origin);
     }
 
     /// Reads `-o key=value`. Shells eat quotes, so a value that isn't what the key takes is tried again as text.
-    fn assignment(&mut self, text: &str) {
+    fn add_assignment(&mut self, text: &str) {
         let origin = Origin::Flag("-o");
         let parts = text.split_once('=').and_then(|(key, value)| Some((value::parse_key(key.trim())?, value.trim())));
         let Some((path, given)) = parts else {
             // Only the key: the rest may be a secret.
             let key = text.split('=').next().unwrap_or_default();
-            let what = What::NotAnAssignment(shorten(&value::printable(key)));
+            let what = ProblemKind::NotAnAssignment(truncate(&value::printable(key)));
             self.errors.push(Problem::new(origin, what));
             return;
         };
-        let parsed = Value::parse(given);
-        let as_text = Value::text(given);
+        let parsed = SettingValue::parse(given);
+        let as_text = SettingValue::string(given);
         if let (Some(row), Some(value)) = (schema::find(&path), &parsed)
-            && self.set(row, &path, value, origin.clone()).is_ok()
+            && self.apply(row, &path, value, origin.clone()).is_ok()
         {
             return;
         }
         let value = match (schema::find(&path), parsed) {
-            (Some(row), Some(_)) if self.set(row, &path, &as_text, origin.clone()).is_ok() => return,
+            (Some(row), Some(_)) if self.apply(row, &path, &as_text, origin.clone()).is_ok() => return,
             (_, Some(parsed)) => parsed,
             (_, None) => as_text,
         };
-        self.setting(&Setting { path, value, line: 0 }, origin);
+        self.add_setting(&Setting { path, value, line: 0 }, origin);
     }
 
-    fn finish(mut self, env: Env<'_>) -> Result<Loaded, Error> {
-        self.engines();
+    fn finish(mut self, env: Env<'_>) -> Result<LoadedConfig, ConfigError> {
+        self.check_engines();
         if !self.errors.is_empty() {
-            return Err(Error(self.errors));
+            return Err(ConfigError(self.errors));
         }
         if let Some(home) = env("HOME").map(PathBuf::from).filter(|home| home.is_absolute()) {
             for folder in &mut self.config.tools.folders {
@@ -275,53 +290,53 @@ impl Merge {
             }
         }
         let Self { config, entries, denied_in, warnings, errors: _ } = self;
-        Ok(Loaded { config, entries, denied_in, warnings })
+        Ok(LoadedConfig { config, entries, denied_in, warnings })
     }
 
     /// Every engine needs a kind that somebody wrote; its limits have defaults.
-    fn engines(&mut self) {
+    fn check_engines(&mut self) {
         for (name, engine) in &self.config.engines {
             let key = |field: &str| dotted(&["engines".to_owned(), name.clone(), field.to_owned()]);
             if !self.entries.contains_key(&key("kind")) {
                 let below = format!("{}.", dotted(&["engines".to_owned(), name.clone()]));
                 let first = self.entries.iter().find(|(key, _)| key.starts_with(&below));
                 let origin = first.map_or(Origin::Default, |(_, entry)| entry.origin.clone());
-                self.errors.push(Problem::new(origin, What::NoKind { engine: name.clone() }));
+                self.errors.push(Problem::new(origin, ProblemKind::NoKind { engine: name.clone() }));
             }
             for (field, value) in [
-                ("first_byte_timeout", Value::text(units::show_duration(engine.first_byte_timeout))),
-                ("idle_timeout", Value::text(units::show_duration(engine.idle_timeout))),
-                ("no_output_timeout", Value::text(units::show_duration(engine.no_output_timeout))),
-                ("retries", Value::Int(engine.retries.into())),
+                ("first_byte_timeout", SettingValue::string(units::format_duration(engine.first_byte_timeout))),
+                ("idle_timeout", SettingValue::string(units::format_duration(engine.idle_timeout))),
+                ("no_output_timeout", SettingValue::string(units::format_duration(engine.no_output_timeout))),
+                ("retries", SettingValue::Int(engine.retries.into())),
             ] {
-                let entry = Entry { shown: value.show(), origin: Origin::Default };
+                let entry = SettingEntry { display: value.to_toml(), origin: Origin::Default };
                 self.entries.entry(key(field)).or_insert(entry);
             }
         }
     }
 }
 
-fn shown(row: &Row, value: &Value) -> String {
+fn display_value(row: &SettingSpec, value: &SettingValue) -> String {
     match value {
-        Value::Text(text) if row.is_secret() => Value::text(secret::masked(text)).show(),
-        Value::Text(text) if matches!(row.key, "engines.*.base_url" | "remotes.*.url") => {
-            Value::text(without_password(text)).show()
+        SettingValue::String(text) if row.is_secret() => SettingValue::string(secret::mask(text)).to_toml(),
+        SettingValue::String(text) if matches!(row.key, "engines.*.base_url" | "remotes.*.url") => {
+            SettingValue::string(redact_login(text)).to_toml()
         }
-        other => other.show(),
+        other => other.to_toml(),
     }
 }
 
 /// Repeats a wrong value only where it can't be a secret or long.
-fn found(row: &Row, value: &Value) -> String {
+fn quote_value(row: &SettingSpec, value: &SettingValue) -> String {
     match value {
         _ if row.is_secret() => value.kind().to_owned(),
-        Value::List(_) | Value::Table(_) | Value::Other(_) => value.kind().to_owned(),
-        value => shorten(&shown(row, value)),
+        SettingValue::List(_) | SettingValue::Table(_) | SettingValue::Other(_) => value.kind().to_owned(),
+        value => truncate(&display_value(row, value)),
     }
 }
 
-fn shorten(text: &str) -> String {
-    match text.char_indices().nth(REPEATED) {
+fn truncate(text: &str) -> String {
+    match text.char_indices().nth(MAX_QUOTED_CHARS) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),
     }

@@ -10,13 +10,13 @@ pub mod keys;
 pub mod load;
 pub mod merge;
 pub mod models;
-pub mod nearest;
 pub mod paths;
 pub mod problem;
 pub mod remote;
 mod schema;
 pub mod secret;
 pub mod show;
+pub mod suggestion;
 pub mod trust;
 pub mod units;
 mod value;
@@ -26,14 +26,14 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::event::Mode;
+use crate::event::ApprovalMode;
 use crate::store::Timestamps;
-use crate::text::address::without_password;
+use crate::text::address::redact_login;
 
-pub use load::{Files, Load, load};
-pub use merge::{Loaded, Overrides};
+pub use load::{ConfigFiles, ConfigSources, load};
+pub use merge::{LoadedConfig, Overrides};
 pub use paths::Paths;
-pub use problem::{Error, Origin, Problem};
+pub use problem::{ConfigError, Origin, Problem};
 pub use remote::RemoteConfig;
 
 /// Every setting with its default, as people read it.
@@ -126,7 +126,7 @@ pub enum ThemeChoice {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApprovalConfig {
-    pub mode: Mode,
+    pub mode: ApprovalMode,
     /// Patterns such as `read_file` or `shell(git status*)`.
     pub allow: Vec<String>,
     /// Likewise. Adds up over the layers: no layer takes away what another denies.
@@ -146,7 +146,7 @@ pub struct LimitConfig {
     /// Requests to the model in one turn.
     pub max_rounds: u32,
     /// Bytes of a call's output that the model gets.
-    pub tool_output: usize,
+    pub max_tool_output_bytes: usize,
 }
 
 /// What `serve` does without flags.
@@ -162,15 +162,15 @@ pub struct ServerConfig {
     /// Origins of web pages that may ask.
     pub origins: Vec<String>,
     /// Connections at once.
-    pub clients: usize,
+    pub max_clients: usize,
     /// Sessions that run at once.
-    pub sessions: usize,
+    pub max_sessions: usize,
     /// Bytes of a request.
-    pub body: usize,
+    pub max_body_bytes: usize,
     /// Bytes of a prompt.
-    pub message: usize,
+    pub max_prompt_bytes: usize,
     /// How long an ask waits for an answer.
-    pub ask_timeout: Duration,
+    pub approval_timeout: Duration,
 }
 
 impl Default for ServerConfig {
@@ -181,11 +181,11 @@ impl Default for ServerConfig {
             token: "env:JARVIS_TUI_SERVER_TOKEN".to_owned(),
             read_token: "env:JARVIS_TUI_READ_TOKEN".to_owned(),
             origins: Vec::new(),
-            clients: 512,
-            sessions: 64,
-            body: 8 << 20,
-            message: 1 << 20,
-            ask_timeout: Duration::from_mins(10),
+            max_clients: 512,
+            max_sessions: 64,
+            max_body_bytes: 8 << 20,
+            max_prompt_bytes: 1 << 20,
+            approval_timeout: Duration::from_mins(10),
         }
     }
 }
@@ -196,14 +196,14 @@ impl fmt::Debug for ServerConfig {
         f.debug_struct("ServerConfig")
             .field("host", &self.host)
             .field("port", &self.port)
-            .field("token", &secret::masked(&self.token))
-            .field("read_token", &secret::masked(&self.read_token))
+            .field("token", &secret::mask(&self.token))
+            .field("read_token", &secret::mask(&self.read_token))
             .field("origins", &self.origins)
-            .field("clients", &self.clients)
-            .field("sessions", &self.sessions)
-            .field("body", &self.body)
-            .field("message", &self.message)
-            .field("ask_timeout", &self.ask_timeout)
+            .field("clients", &self.max_clients)
+            .field("sessions", &self.max_sessions)
+            .field("body", &self.max_body_bytes)
+            .field("message", &self.max_prompt_bytes)
+            .field("ask_timeout", &self.approval_timeout)
             .finish()
     }
 }
@@ -254,13 +254,13 @@ impl Default for Config {
                 timestamps: Timestamps::Off,
                 images: ImageChoice::Auto,
             },
-            approvals: ApprovalConfig { mode: Mode::Ask, allow: Vec::new(), deny: Vec::new() },
+            approvals: ApprovalConfig { mode: ApprovalMode::Ask, allow: Vec::new(), deny: Vec::new() },
             tools: ToolConfig {
                 folders: Vec::new(),
                 timeout: Duration::from_mins(1),
                 shell_timeout: Duration::from_mins(2),
             },
-            limits: LimitConfig { max_rounds: 25, tool_output: 32_768 },
+            limits: LimitConfig { max_rounds: 25, max_tool_output_bytes: 32_768 },
             server: ServerConfig::default(),
             prices: BTreeMap::new(),
             windows: BTreeMap::new(),
@@ -289,8 +289,8 @@ impl fmt::Debug for EngineConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EngineConfig")
             .field("kind", &self.kind)
-            .field("base_url", &self.base_url.as_deref().map(without_password))
-            .field("api_key", &self.api_key.as_deref().map(secret::masked))
+            .field("base_url", &self.base_url.as_deref().map(redact_login))
+            .field("api_key", &self.api_key.as_deref().map(secret::mask))
             .field("first_byte_timeout", &self.first_byte_timeout)
             .field("idle_timeout", &self.idle_timeout)
             .field("no_output_timeout", &self.no_output_timeout)

@@ -11,12 +11,12 @@ use super::{Config, EngineKind, Env};
 use crate::text::address::is_loopback;
 
 /// Facts by lower-case name. A test reads the table, so it isn't empty.
-static MODELS: LazyLock<BTreeMap<String, Facts>> =
+static MODELS: LazyLock<BTreeMap<String, ModelRecord>> =
     LazyLock::new(|| toml::from_str(include_str!("../../assets/models.toml")).unwrap_or_default());
 
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Facts {
+struct ModelRecord {
     window: Option<u64>,
     input: Option<f64>,
     output: Option<f64>,
@@ -25,18 +25,18 @@ struct Facts {
 impl Config {
     /// Returns the context window in tokens.
     pub fn window(&self, model: &str) -> Option<u64> {
-        find(&self.windows, model).copied().or_else(|| find(&MODELS, model)?.window)
+        find_by_prefix(&self.windows, model).copied().or_else(|| find_by_prefix(&MODELS, model)?.window)
     }
 
     /// Returns the context window that the person wrote down.
-    pub fn own_window(&self, model: &str) -> Option<u64> {
-        find(&self.windows, model).copied()
+    pub fn configured_window(&self, model: &str) -> Option<u64> {
+        find_by_prefix(&self.windows, model).copied()
     }
 
     /// Returns dollars per million tokens, input and output, at list price.
     pub fn price(&self, model: &str) -> Option<(f64, f64)> {
-        find(&self.prices, model).copied().or_else(|| {
-            let facts = find(&MODELS, model)?;
+        find_by_prefix(&self.prices, model).copied().or_else(|| {
+            let facts = find_by_prefix(&MODELS, model)?;
             Some((facts.input?, facts.output?))
         })
     }
@@ -44,7 +44,7 @@ impl Config {
     /// Returns the price of a model at an engine: nothing for what runs inside or in Ollama on this machine, unknown for
     /// other local servers, for these may pass requests on to anybody.
     pub fn price_at(&self, engine: &str, model: &str, env: Env<'_>) -> Option<(f64, f64)> {
-        if let Some(price) = find(&self.prices, model) {
+        if let Some(price) = find_by_prefix(&self.prices, model) {
             return Some(*price);
         }
         let engine = self.engines.get(engine)?;
@@ -63,7 +63,7 @@ impl Config {
 }
 
 /// Finds the longest name that the model's begins with, by its whole name first, then without its maker's.
-fn find<'a, T>(table: &'a BTreeMap<String, T>, model: &str) -> Option<&'a T> {
+fn find_by_prefix<'a, T>(table: &'a BTreeMap<String, T>, model: &str) -> Option<&'a T> {
     let model = model.trim().to_ascii_lowercase();
     let bare = model.rsplit('/').next().unwrap_or(&model);
     let longest = |model: &str| {
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn the_table_reads_and_prices_come_in_pairs() {
-        let table: BTreeMap<String, Facts> = toml::from_str(include_str!("../../assets/models.toml")).unwrap();
+        let table: BTreeMap<String, ModelRecord> = toml::from_str(include_str!("../../assets/models.toml")).unwrap();
         assert!(table.len() > 20);
         for (name, facts) in table {
             assert_eq!(facts.input.is_some(), facts.output.is_some(), "{name}");

@@ -4,9 +4,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Env, Error};
+use super::{ConfigError, Env};
 
-const NAME: &str = "jarvis-tui";
+const APP_NAME: &str = "jarvis-tui";
 
 /// The program's folders. They may not exist yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,13 +18,13 @@ pub struct Paths {
 
 impl Paths {
     /// Finds the folders from the environment.
-    pub fn find(env: Env<'_>) -> Result<Self, Error> {
+    pub fn find(env: Env<'_>) -> Result<Self, ConfigError> {
         // The XDG standard has relative paths ignored; for the same reason, a program must not depend on where it starts.
         let absolute = |name: &str| env(name).map(PathBuf::from).filter(|path| path.is_absolute());
         if let Some(home) = env("JARVIS_TUI_HOME").filter(|home| !home.is_empty()) {
             let home = PathBuf::from(home);
             if !home.is_absolute() {
-                return Err(Error::file(home, "JARVIS_TUI_HOME must be an absolute path"));
+                return Err(ConfigError::file(home, "JARVIS_TUI_HOME must be an absolute path"));
             }
             return Ok(Self { config: home.clone(), data: home.clone(), state: home });
         }
@@ -32,8 +32,8 @@ impl Paths {
         let folder = |name: &str, usual: &str| {
             absolute(name)
                 .or_else(|| home.as_ref().map(|home| home.join(usual)))
-                .map(|base| base.join(NAME))
-                .ok_or_else(|| Error::file("~", "there is no home folder, set HOME or JARVIS_TUI_HOME"))
+                .map(|base| base.join(APP_NAME))
+                .ok_or_else(|| ConfigError::file("~", "there is no home folder, set HOME or JARVIS_TUI_HOME"))
         };
         Ok(Self {
             config: folder("XDG_CONFIG_HOME", ".config")?,
@@ -47,7 +47,7 @@ impl Paths {
     }
 
     /// Saved conversations.
-    pub fn sessions(&self) -> PathBuf {
+    pub fn sessions_dir(&self) -> PathBuf {
         self.data.join("sessions")
     }
 
@@ -62,7 +62,7 @@ impl Paths {
     }
 
     /// Drafts, waiting prompts and grants of sessions.
-    pub fn session_state(&self) -> PathBuf {
+    pub fn session_state_dir(&self) -> PathBuf {
         self.state.join("session-state")
     }
 
@@ -76,8 +76,10 @@ impl Paths {
     }
 
     /// Creates the folders for data, sessions and state, for their owner alone.
-    pub fn create(&self) -> io::Result<()> {
-        [self.data.clone(), self.sessions(), self.state.clone()].iter().try_for_each(|folder| create_private(folder))
+    pub fn create_dirs(&self) -> io::Result<()> {
+        [self.data.clone(), self.sessions_dir(), self.state.clone()]
+            .iter()
+            .try_for_each(|folder| create_private(folder))
     }
 }
 
@@ -103,7 +105,7 @@ mod tests {
     fn folders_follow_the_standard() {
         let paths = find(&[("HOME", "/h"), ("XDG_DATA_HOME", "/d"), ("XDG_STATE_HOME", "relative")]);
         assert_eq!(paths.config_file(), Path::new("/h/.config/jarvis-tui/config.toml"));
-        assert_eq!(paths.sessions(), Path::new("/d/jarvis-tui/sessions"));
+        assert_eq!(paths.sessions_dir(), Path::new("/d/jarvis-tui/sessions"));
         assert_eq!(paths.trusted_file(), Path::new("/d/jarvis-tui/trusted.toml"));
         assert_eq!(paths.history_file(), Path::new("/h/.local/state/jarvis-tui/history.jsonl"));
         assert_eq!(paths.log_file(), Path::new("/h/.local/state/jarvis-tui/jarvis-tui.log"));
@@ -112,7 +114,7 @@ mod tests {
     #[test]
     fn one_variable_overrides_all() {
         let paths = find(&[("HOME", "/h"), ("XDG_CONFIG_HOME", "/c"), ("JARVIS_TUI_HOME", "/j")]);
-        let all = [paths.config_file(), paths.sessions(), paths.history_file()];
+        let all = [paths.config_file(), paths.sessions_dir(), paths.history_file()];
         assert_eq!(all.map(|path| path.display().to_string()), ["/j/config.toml", "/j/sessions", "/j/history.jsonl"]);
         assert!(Paths::find(&|name| (name == "JARVIS_TUI_HOME").then(|| "here".into())).is_err());
     }
@@ -124,9 +126,9 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let home = root.path().join("a/b").display().to_string();
         let paths = find(&[("JARVIS_TUI_HOME", &home)]);
-        paths.create().unwrap();
-        paths.create().unwrap();
-        for folder in [paths.sessions(), paths.data, root.path().join("a")] {
+        paths.create_dirs().unwrap();
+        paths.create_dirs().unwrap();
+        for folder in [paths.sessions_dir(), paths.data, root.path().join("a")] {
             assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700, "{}", folder.display());
         }
     }

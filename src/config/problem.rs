@@ -27,15 +27,15 @@ pub enum Origin {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     pub origin: Origin,
-    pub what: What,
+    pub kind: ProblemKind,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum ProblemKind {
     Syntax(String),
     UnknownKey {
         key: String,
-        nearest: Option<String>,
+        suggestion: Option<String>,
     },
     WrongValue {
         key: String,
@@ -72,17 +72,17 @@ pub enum What {
 
 /// Why the program can't start with these settings; exit code 3.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Error(pub Vec<Problem>);
+pub struct ConfigError(pub Vec<Problem>);
 
 impl Problem {
-    pub fn new(origin: Origin, what: What) -> Self {
-        Self { origin, what }
+    pub fn new(origin: Origin, what: ProblemKind) -> Self {
+        Self { origin, kind: what }
     }
 }
 
-impl Error {
+impl ConfigError {
     pub(super) fn file(path: impl Into<PathBuf>, reason: impl fmt::Display) -> Self {
-        let what = What::File { path: path.into(), reason: reason.to_string() };
+        let what = ProblemKind::File { path: path.into(), reason: reason.to_string() };
         Self(vec![Problem::new(Origin::Default, what)])
     }
 }
@@ -100,20 +100,22 @@ impl fmt::Display for Origin {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !matches!(self.what, What::File { .. }) {
+        if !matches!(self.kind, ProblemKind::File { .. }) {
             write!(f, "{}: ", self.origin)?;
         }
-        match &self.what {
-            What::Syntax(message) => write!(f, "not valid TOML: {message}"),
-            What::UnknownKey { key, nearest: Some(nearest) } => {
+        match &self.kind {
+            ProblemKind::Syntax(message) => write!(f, "not valid TOML: {message}"),
+            ProblemKind::UnknownKey { key, suggestion: Some(nearest) } => {
                 write!(f, "unknown key `{key}`, did you mean `{nearest}`?")
             }
-            What::UnknownKey { key, nearest: None } => write!(f, "unknown key `{key}`"),
-            What::WrongValue { key, expected, found } => write!(f, "`{key}`: expected {expected}, found {found}"),
-            What::NoKind { engine } => {
+            ProblemKind::UnknownKey { key, suggestion: None } => write!(f, "unknown key `{key}`"),
+            ProblemKind::WrongValue { key, expected, found } => {
+                write!(f, "`{key}`: expected {expected}, found {found}")
+            }
+            ProblemKind::NoKind { engine } => {
                 write!(f, "engine `{engine}` has no kind, add `kind = \"openai\"` or \"ollama\" to it")
             }
-            What::Untrusted { keys, more } => {
+            ProblemKind::Untrusted { keys, more } => {
                 write!(f, "this folder is not trusted, so of its settings only `model` and `ui.*` count; ignored: ")?;
                 f.write_str(&keys.join(", "))?;
                 if *more > 0 {
@@ -121,22 +123,22 @@ impl fmt::Display for Problem {
                 }
                 f.write_str("; read the file, then run `jarvis-tui config trust` to accept it as it is")
             }
-            What::UntrustedBroken(message) => {
+            ProblemKind::UntrustedBroken(message) => {
                 write!(f, "not valid TOML: {message}; ignored, since this folder is not trusted")
             }
-            What::UntrustedModel { model } => {
+            ProblemKind::UntrustedModel { model } => {
                 write!(f, "ignored `model`: this folder is not trusted and there is no engine for \"{model}\"")
             }
-            What::ProjectCommand { key } => {
+            ProblemKind::ProjectCommand { key } => {
                 write!(f, "ignored `{key}`: a project may not run commands for keys, put it into your own file")
             }
-            What::NotAnAssignment(text) => write!(f, "expected key=value, found \"{text}\""),
-            What::File { path, reason } => write!(f, "{}: {reason}", printable(&path.to_string_lossy())),
+            ProblemKind::NotAnAssignment(text) => write!(f, "expected key=value, found \"{text}\""),
+            ProblemKind::File { path, reason } => write!(f, "{}: {reason}", printable(&path.to_string_lossy())),
         }
     }
 }
 
-impl fmt::Display for Error {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.0.iter().enumerate() {
             if index > 0 {
@@ -148,4 +150,4 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for ConfigError {}

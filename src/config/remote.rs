@@ -5,10 +5,10 @@ use std::fmt;
 use std::time::Duration;
 
 use super::secret;
-use crate::text::address::without_password;
+use crate::text::address::redact_login;
 
 /// How a turn can be asked for, as `--request` and the settings name it.
-pub const REQUESTS: [&str; 13] = [
+pub const REQUEST_KINDS: [&str; 13] = [
     "chat",
     "openjarvis-bridge",
     "openjarvis-managed",
@@ -29,7 +29,7 @@ pub const REQUESTS: [&str; 13] = [
 pub struct RemoteConfig {
     pub url: String,
     pub dialect: Option<String>,
-    /// One of [`REQUESTS`].
+    /// One of [`REQUEST_KINDS`].
     pub request: Option<String>,
     /// `env:NAME`, `cmd:COMMAND` or the token itself.
     pub token: Option<String>,
@@ -46,10 +46,10 @@ pub struct RemoteConfig {
 impl fmt::Debug for RemoteConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RemoteConfig")
-            .field("url", &without_password(&self.url))
+            .field("url", &redact_login(&self.url))
             .field("dialect", &self.dialect)
             .field("request", &self.request)
-            .field("token", &self.token.as_deref().map(secret::masked))
+            .field("token", &self.token.as_deref().map(secret::mask))
             .field("headers", &self.headers.keys().collect::<Vec<_>>())
             .field("local_tools", &self.local_tools)
             .field("idle_timeout", &self.idle_timeout)

@@ -6,227 +6,235 @@ mod read;
 
 use std::path::PathBuf;
 
-use self::read::{flag, price, span, text, texts, whole};
-use super::remote::REQUESTS;
-use super::value::{Value, dotted};
-use super::{Config, EngineConfig, EngineKind, ImageChoice, RemoteConfig, ThemeChoice, nearest};
-use crate::event::Mode;
+use self::read::{boolean, duration, integer, price, string, strings};
+use super::remote::REQUEST_KINDS;
+use super::value::{SettingValue, dotted};
+use super::{Config, EngineConfig, EngineKind, ImageChoice, RemoteConfig, ThemeChoice, suggestion};
+use crate::event::ApprovalMode;
 use crate::store::Timestamps;
 
-pub(super) struct Row {
+pub(super) struct SettingSpec {
     /// Dotted; `*` stands for a name that the person chooses.
     pub key: &'static str,
     /// Completes "expected …".
-    pub expects: &'static str,
+    pub expected: &'static str,
     /// Returns none if the value is not what is expected, and then changes nothing.
-    pub set: fn(&mut Config, &[String], &Value) -> Option<()>,
+    pub set: fn(&mut Config, &[String], &SettingValue) -> Option<()>,
 }
 
-pub(super) const ROWS: &[Row] = &[
-    Row { key: "version", expects: "1, the only version there is", set: |_, _, value| whole(value, 1, 1).map(drop) },
-    Row {
+pub(super) const SETTINGS: &[SettingSpec] = &[
+    SettingSpec {
+        key: "version",
+        expected: "1, the only version there is",
+        set: |_, _, value| integer(value, 1, 1).map(drop),
+    },
+    SettingSpec {
         key: "model",
-        expects: "a text such as \"openai/gpt-4o\" or \"offline\"",
+        expected: "a text such as \"openai/gpt-4o\" or \"offline\"",
         set: |config, _, value| {
-            config.model = Some(text(value).filter(|text| !text.starts_with('/'))?);
+            config.model = Some(string(value).filter(|text| !text.starts_with('/'))?);
             Some(())
         },
     },
-    Row {
+    SettingSpec {
         key: "engines.*.kind",
-        expects: "\"offline\", \"openai\", \"openai-responses\", \"anthropic\" or \"ollama\"",
+        expected: "\"offline\", \"openai\", \"openai-responses\", \"anthropic\" or \"ollama\"",
         set: |config, path, value| {
-            let kind = EngineKind::parse(&text(value)?)?;
+            let kind = EngineKind::parse(&string(value)?)?;
             engine(config, path)?.kind = kind;
             Some(())
         },
     },
-    Row {
+    SettingSpec {
         key: "engines.*.base_url",
-        expects: "an address such as \"http://127.0.0.1:8080/v1\", or \"env:NAME\"",
+        expected: "an address such as \"http://127.0.0.1:8080/v1\", or \"env:NAME\"",
         set: |config, path, value| {
-            let url = text(value)?;
+            let url = string(value)?;
             engine(config, path)?.base_url = Some(url);
             Some(())
         },
     },
-    Row {
+    SettingSpec {
         key: "engines.*.api_key",
-        expects: "\"env:NAME\", \"cmd:COMMAND\" or the key",
+        expected: "\"env:NAME\", \"cmd:COMMAND\" or the key",
         set: |config, path, value| {
-            let key = text(value)?;
+            let key = string(value)?;
             engine(config, path)?.api_key = Some(key);
             Some(())
         },
     },
-    Row {
+    SettingSpec {
         key: "engines.*.first_byte_timeout",
-        expects: "a span such as \"90s\" or \"15m\"",
+        expected: "a span such as \"90s\" or \"15m\"",
         set: |config, path, value| {
-            let span = span(value)?;
+            let span = duration(value)?;
             engine(config, path)?.first_byte_timeout = span;
             Some(())
         },
     },
-    Row {
+    SettingSpec {
         key: "engines.*.idle_timeout",
-        expects: "a span such as \"90s\" or \"15m\"",
+        expected: "a span such as \"90s\" or \"15m\"",
         set: |config, path, value| {
-            let span = span(value)?;
+            let span = duration(value)?;
             engine(config, path)?.idle_timeout = span;
             Some(())
         },
     },
-    Row {
+    SettingSpec {
         key: "engines.*.no_output_timeout",
-        expects: "a span such as \"90s\" or \"15m\"",
+        expected: "a span such as \"90s\" or \"15m\"",
         set: |config, path, value| {
-            let span = span(value)?;
+            let span = duration(value)?;
             engine(config, path)?.no_output_timeout = span;
             Some(())
         },
     },
-    Row {
+    SettingSpec {
         key: "engines.*.retries",
-        expects: "a whole number from 0 to 20",
+        expected: "a whole number from 0 to 20",
         set: |config, path, value| {
-            let retries = u32::try_from(whole(value, 0, 20)?).ok()?;
+            let retries = u32::try_from(integer(value, 0, 20)?).ok()?;
             engine(config, path)?.retries = retries;
             Some(())
         },
     },
-    Row {
+    SettingSpec {
         key: "remotes.*.url",
-        expects: "an address such as \"http://127.0.0.1:8000\"",
+        expected: "an address such as \"http://127.0.0.1:8000\"",
         set: |config, path, value| {
-            let url = text(value)?;
+            let url = string(value)?;
             remote(config, path)?.url = url;
             Some(())
         },
     },
-    Row {
+    SettingSpec {
         key: "remotes.*.dialect",
-        expects: "the name of a dialect such as \"openjarvis\", or \"auto\"",
+        expected: "the name of a dialect such as \"openjarvis\", or \"auto\"",
         set: |config, path, value| {
-            let name = text(value)?;
+            let name = string(value)?;
             remote(config, path)?.dialect = Some(name).filter(|name| name != "auto");
             Some(())
         },
     },
-    Row {
+    SettingSpec {
         key: "remotes.*.request",
-        expects: "how it is asked, such as \"chat\", \"responses\", \"ag-ui\" or \"get\"",
+        expected: "how it is asked, such as \"chat\", \"responses\", \"ag-ui\" or \"get\"",
         set: |config, path, value| {
-            let name = text(value).filter(|name| REQUESTS.contains(&name.as_str()))?;
+            let name = string(value).filter(|name| REQUEST_KINDS.contains(&name.as_str()))?;
             remote(config, path)?.request = Some(name);
             Some(())
         },
     },
-    Row {
+    SettingSpec {
         key: "remotes.*.token",
-        expects: "\"env:NAME\", \"cmd:COMMAND\" or the token",
+        expected: "\"env:NAME\", \"cmd:COMMAND\" or the token",
         set: |config, path, value| {
-            let token = text(value)?;
+            let token = string(value)?;
             remote(config, path)?.token = Some(token);
             Some(())
         },
     },
-    Row {
+    SettingSpec {
         key: "remotes.*.headers.*",
-        expects: "\"env:NAME\", \"cmd:COMMAND\" or the header's value",
+        expected: "\"env:NAME\", \"cmd:COMMAND\" or the header's value",
         set: |config, path, value| {
-            let header = text(value)?;
+            let header = string(value)?;
             let name = path.get(3)?.clone();
             remote(config, path)?.headers.insert(name, header);
             Some(())
         },
     },
-    Row {
+    SettingSpec {
         key: "remotes.*.model",
-        expects: "the name of a model",
+        expected: "the name of a model",
         set: |config, path, value| {
-            let model = text(value)?;
+            let model = string(value)?;
             remote(config, path)?.model = Some(model);
             Some(())
         },
     },
-    Row {
+    SettingSpec {
         key: "remotes.*.local_tools",
-        expects: "true or false",
+        expected: "true or false",
         set: |config, path, value| {
-            let local = flag(value);
-            put(&mut remote(config, path)?.local_tools, local)
+            let local = boolean(value);
+            assign(&mut remote(config, path)?.local_tools, local)
         },
     },
-    Row {
+    SettingSpec {
         key: "remotes.*.idle_timeout",
-        expects: "a span such as \"90s\" or \"15m\"",
+        expected: "a span such as \"90s\" or \"15m\"",
         set: |config, path, value| {
-            let span = span(value)?;
+            let span = duration(value)?;
             remote(config, path)?.idle_timeout = Some(span);
             Some(())
         },
     },
-    Row {
+    SettingSpec {
         key: "ui.theme",
-        expects: "\"auto\", \"dark\", \"light\" or \"mono\"",
+        expected: "\"auto\", \"dark\", \"light\" or \"mono\"",
         set: |config, _, value| {
-            config.ui.theme = ThemeChoice::parse(&text(value)?)?;
+            config.ui.theme = ThemeChoice::parse(&string(value)?)?;
             Some(())
         },
     },
-    Row {
+    SettingSpec {
         key: "ui.max_fps",
-        expects: "a whole number from 1 to 240",
+        expected: "a whole number from 1 to 240",
         set: |config, _, value| {
-            config.ui.max_fps = u16::try_from(whole(value, 1, 240)?).ok()?;
+            config.ui.max_fps = u16::try_from(integer(value, 1, 240)?).ok()?;
             Some(())
         },
     },
-    Row {
+    SettingSpec {
         key: "ui.fold_thinking",
-        expects: "true or false",
-        set: |config, _, value| put(&mut config.ui.fold_thinking, flag(value)),
+        expected: "true or false",
+        set: |config, _, value| assign(&mut config.ui.fold_thinking, boolean(value)),
     },
-    Row {
+    SettingSpec {
         key: "ui.fold_output",
-        expects: "true or false",
-        set: |config, _, value| put(&mut config.ui.fold_output, flag(value)),
+        expected: "true or false",
+        set: |config, _, value| assign(&mut config.ui.fold_output, boolean(value)),
     },
-    Row { key: "ui.mouse", expects: "true or false", set: |config, _, value| put(&mut config.ui.mouse, flag(value)) },
-    Row {
+    SettingSpec {
+        key: "ui.mouse",
+        expected: "true or false",
+        set: |config, _, value| assign(&mut config.ui.mouse, boolean(value)),
+    },
+    SettingSpec {
         key: "ui.tool_panel",
-        expects: "true or false",
-        set: |config, _, value| put(&mut config.ui.tool_panel, flag(value)),
+        expected: "true or false",
+        set: |config, _, value| assign(&mut config.ui.tool_panel, boolean(value)),
     },
-    Row {
+    SettingSpec {
         key: "ui.timestamps",
-        expects: "\"off\", \"relative\" or \"clock\"",
+        expected: "\"off\", \"relative\" or \"clock\"",
         set: |config, _, value| {
-            config.ui.timestamps = Timestamps::parse(&text(value)?)?;
+            config.ui.timestamps = Timestamps::parse(&string(value)?)?;
             Some(())
         },
     },
-    Row {
+    SettingSpec {
         key: "ui.images",
-        expects: "\"auto\", \"blocks\", \"kitty\" or \"off\"",
-        set: |config, _, value| put(&mut config.ui.images, ImageChoice::parse(&text(value)?)),
+        expected: "\"auto\", \"blocks\", \"kitty\" or \"off\"",
+        set: |config, _, value| assign(&mut config.ui.images, ImageChoice::parse(&string(value)?)),
     },
-    Row {
+    SettingSpec {
         key: "approvals.mode",
-        expects: "\"ask\", \"auto-edit\", \"plan\" or \"full\"",
-        set: |config, _, value| put(&mut config.approvals.mode, Mode::parse(&text(value)?)),
+        expected: "\"ask\", \"auto-edit\", \"plan\" or \"full\"",
+        set: |config, _, value| assign(&mut config.approvals.mode, ApprovalMode::parse(&string(value)?)),
     },
-    Row {
-        key: ALLOW,
-        expects: "a list of texts such as [\"read_file\", \"shell(git status*)\"]",
-        set: |config, _, value| put(&mut config.approvals.allow, texts(value)),
+    SettingSpec {
+        key: ALLOW_KEY,
+        expected: "a list of texts such as [\"read_file\", \"shell(git status*)\"]",
+        set: |config, _, value| assign(&mut config.approvals.allow, strings(value)),
     },
-    Row {
-        key: DENY,
-        expects: "a list of texts such as [\"shell(rm *)\"]",
+    SettingSpec {
+        key: DENY_KEY,
+        expected: "a list of texts such as [\"shell(rm *)\"]",
         set: |config, _, value| {
-            for pattern in texts(value)? {
+            for pattern in strings(value)? {
                 if !config.approvals.deny.contains(&pattern) {
                     config.approvals.deny.push(pattern);
                 }
@@ -234,120 +242,128 @@ pub(super) const ROWS: &[Row] = &[
             Some(())
         },
     },
-    Row {
+    SettingSpec {
         key: "tools.folders",
-        expects: "a list of folders such as [\"~/notes\"]",
+        expected: "a list of folders such as [\"~/notes\"]",
         set: |config, _, value| {
-            config.tools.folders = texts(value)?.into_iter().map(PathBuf::from).collect();
+            config.tools.folders = strings(value)?.into_iter().map(PathBuf::from).collect();
             Some(())
         },
     },
-    Row {
+    SettingSpec {
         key: "tools.timeout",
-        expects: "a span such as \"90s\" or \"15m\"",
-        set: |config, _, value| put(&mut config.tools.timeout, span(value)),
+        expected: "a span such as \"90s\" or \"15m\"",
+        set: |config, _, value| assign(&mut config.tools.timeout, duration(value)),
     },
-    Row {
+    SettingSpec {
         key: "tools.shell_timeout",
-        expects: "a span such as \"90s\" or \"15m\"",
-        set: |config, _, value| put(&mut config.tools.shell_timeout, span(value)),
+        expected: "a span such as \"90s\" or \"15m\"",
+        set: |config, _, value| assign(&mut config.tools.shell_timeout, duration(value)),
     },
-    Row {
+    SettingSpec {
         key: "limits.max_rounds",
-        expects: "a whole number from 1 to 1000",
-        set: |config, _, value| put(&mut config.limits.max_rounds, u32::try_from(whole(value, 1, 1000)?).ok()),
+        expected: "a whole number from 1 to 1000",
+        set: |config, _, value| assign(&mut config.limits.max_rounds, u32::try_from(integer(value, 1, 1000)?).ok()),
     },
-    Row {
+    SettingSpec {
         key: "limits.tool_output",
-        expects: "a whole number of bytes from 1024 to 1048576",
+        expected: "a whole number of bytes from 1024 to 1048576",
         set: |config, _, value| {
-            put(&mut config.limits.tool_output, usize::try_from(whole(value, 1024, 1_048_576)?).ok())
+            assign(&mut config.limits.max_tool_output_bytes, usize::try_from(integer(value, 1024, 1_048_576)?).ok())
         },
     },
-    Row {
+    SettingSpec {
         key: "server.host",
-        expects: "an address or a name such as \"127.0.0.1\"",
-        set: |config, _, value| put(&mut config.server.host, text(value)),
+        expected: "an address or a name such as \"127.0.0.1\"",
+        set: |config, _, value| assign(&mut config.server.host, string(value)),
     },
-    Row {
+    SettingSpec {
         key: "server.port",
-        expects: "a whole number from 0 to 65535",
-        set: |config, _, value| put(&mut config.server.port, u16::try_from(whole(value, 0, 65_535)?).ok()),
+        expected: "a whole number from 0 to 65535",
+        set: |config, _, value| assign(&mut config.server.port, u16::try_from(integer(value, 0, 65_535)?).ok()),
     },
-    Row {
+    SettingSpec {
         key: "server.token",
-        expects: "\"env:NAME\", \"cmd:COMMAND\" or the token",
-        set: |config, _, value| put(&mut config.server.token, text(value)),
+        expected: "\"env:NAME\", \"cmd:COMMAND\" or the token",
+        set: |config, _, value| assign(&mut config.server.token, string(value)),
     },
-    Row {
+    SettingSpec {
         key: "server.read_token",
-        expects: "\"env:NAME\", \"cmd:COMMAND\" or the token",
-        set: |config, _, value| put(&mut config.server.read_token, text(value)),
+        expected: "\"env:NAME\", \"cmd:COMMAND\" or the token",
+        set: |config, _, value| assign(&mut config.server.read_token, string(value)),
     },
-    Row {
+    SettingSpec {
         key: "server.origins",
-        expects: "a list of origins such as [\"https://app.example\"]",
-        set: |config, _, value| put(&mut config.server.origins, texts(value)),
+        expected: "a list of origins such as [\"https://app.example\"]",
+        set: |config, _, value| assign(&mut config.server.origins, strings(value)),
     },
-    Row {
+    SettingSpec {
         key: "server.clients",
-        expects: "a whole number from 1 to 100000",
-        set: |config, _, value| put(&mut config.server.clients, usize::try_from(whole(value, 1, 100_000)?).ok()),
+        expected: "a whole number from 1 to 100000",
+        set: |config, _, value| {
+            assign(&mut config.server.max_clients, usize::try_from(integer(value, 1, 100_000)?).ok())
+        },
     },
-    Row {
+    SettingSpec {
         key: "server.sessions",
-        expects: "a whole number from 1 to 10000",
-        set: |config, _, value| put(&mut config.server.sessions, usize::try_from(whole(value, 1, 10_000)?).ok()),
+        expected: "a whole number from 1 to 10000",
+        set: |config, _, value| {
+            assign(&mut config.server.max_sessions, usize::try_from(integer(value, 1, 10_000)?).ok())
+        },
     },
-    Row {
+    SettingSpec {
         key: "server.body",
-        expects: "a whole number from 1024 to 1073741824",
-        set: |config, _, value| put(&mut config.server.body, usize::try_from(whole(value, 1024, 1 << 30)?).ok()),
+        expected: "a whole number from 1024 to 1073741824",
+        set: |config, _, value| {
+            assign(&mut config.server.max_body_bytes, usize::try_from(integer(value, 1024, 1 << 30)?).ok())
+        },
     },
-    Row {
+    SettingSpec {
         key: "server.message",
-        expects: "a whole number from 1024 to 1073741824",
-        set: |config, _, value| put(&mut config.server.message, usize::try_from(whole(value, 1024, 1 << 30)?).ok()),
+        expected: "a whole number from 1024 to 1073741824",
+        set: |config, _, value| {
+            assign(&mut config.server.max_prompt_bytes, usize::try_from(integer(value, 1024, 1 << 30)?).ok())
+        },
     },
-    Row {
+    SettingSpec {
         key: "server.ask_timeout",
-        expects: "a span such as \"10m\"",
-        set: |config, _, value| put(&mut config.server.ask_timeout, span(value)),
+        expected: "a span such as \"10m\"",
+        set: |config, _, value| assign(&mut config.server.approval_timeout, duration(value)),
     },
-    Row {
+    SettingSpec {
         key: "prices.*",
-        expects: "dollars per million tokens such as { input = 2.5, output = 10.0 }",
+        expected: "dollars per million tokens such as { input = 2.5, output = 10.0 }",
         set: |config, path, value| {
             let price = price(value)?;
             config.prices.insert(path.get(1)?.clone(), price);
             Some(())
         },
     },
-    Row {
+    SettingSpec {
         key: "windows.*",
-        expects: "a whole number of tokens",
+        expected: "a whole number of tokens",
         set: |config, path, value| {
-            let window = u64::try_from(whole(value, 1, 1_000_000_000)?).ok()?;
+            let window = u64::try_from(integer(value, 1, 1_000_000_000)?).ok()?;
             config.windows.insert(path.get(1)?.clone(), window);
             Some(())
         },
     },
-    Row {
+    SettingSpec {
         key: "keys.*.*",
-        expects: "the name of an action, or \"none\"",
+        expected: "the name of an action, or \"none\"",
         set: |config, path, value| {
-            let action = text(value)?;
+            let action = string(value)?;
             config.keys.entry(path.get(1)?.clone()).or_default().insert(path.get(2)?.clone(), action);
             Some(())
         },
     },
 ];
 
-pub(super) const ALLOW: &str = "approvals.allow";
+pub(super) const ALLOW_KEY: &str = "approvals.allow";
 /// The one list that grows from layer to layer.
-pub(super) const DENY: &str = "approvals.deny";
+pub(super) const DENY_KEY: &str = "approvals.deny";
 
-impl Row {
+impl SettingSpec {
     pub(super) fn matches(&self, path: &[String]) -> bool {
         self.parts().count() == path.len() && self.starts_with(path)
     }
@@ -379,29 +395,29 @@ impl Row {
     }
 }
 
-pub(super) fn find(path: &[String]) -> Option<&'static Row> {
-    ROWS.iter().find(|row| row.matches(path))
+pub(super) fn find(path: &[String]) -> Option<&'static SettingSpec> {
+    SETTINGS.iter().find(|row| row.matches(path))
 }
 
 /// Returns whether settings live below this path.
 pub(super) fn is_branch(path: &[String]) -> bool {
-    ROWS.iter().any(|row| row.starts_with(path) && !row.matches(path))
+    SETTINGS.iter().any(|row| row.starts_with(path) && !row.matches(path))
 }
 
 /// Returns the known key that an unknown one was probably meant to be.
-pub(super) fn suggest(path: &[String]) -> Option<String> {
-    let known: Vec<String> = ROWS.iter().filter_map(|row| named_like(row, path)).collect();
-    if let Some(key) = nearest::nearest(&dotted(path), known.iter().map(String::as_str)) {
+pub(super) fn suggest_key(path: &[String]) -> Option<String> {
+    let known: Vec<String> = SETTINGS.iter().filter_map(|row| fill_in_names(row, path)).collect();
+    if let Some(key) = suggestion::suggest(&dotted(path), known.iter().map(String::as_str)) {
         return Some(key.to_owned());
     }
     // About the right name in the wrong table.
-    let leaf = |row: &'static Row| row.parts().last().filter(|name| *name != "*");
-    let name = nearest::nearest(path.last()?, ROWS.iter().filter_map(leaf))?;
-    ROWS.iter().find(|row| leaf(row) == Some(name)).map(|row| row.key.replace('*', "NAME"))
+    let leaf = |row: &'static SettingSpec| row.parts().last().filter(|name| *name != "*");
+    let name = suggestion::suggest(path.last()?, SETTINGS.iter().filter_map(leaf))?;
+    SETTINGS.iter().find(|row| leaf(row) == Some(name)).map(|row| row.key.replace('*', "NAME"))
 }
 
 /// Writes the row's key to the path's depth, with the person's own names in place of the stars.
-fn named_like(row: &Row, path: &[String]) -> Option<String> {
+fn fill_in_names(row: &SettingSpec, path: &[String]) -> Option<String> {
     if row.parts().count() < path.len() {
         return None;
     }
@@ -411,7 +427,7 @@ fn named_like(row: &Row, path: &[String]) -> Option<String> {
 }
 
 /// Returns what is wrong with the names in a path, for names are not free everywhere.
-pub(super) fn wrong_name(path: &[String]) -> Option<&'static str> {
+pub(super) fn name_problem(path: &[String]) -> Option<&'static str> {
     let [table, name, ..] = path else { return None };
     let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     match table.as_str() {
@@ -432,7 +448,7 @@ fn remote<'a>(config: &'a mut Config, path: &[String]) -> Option<&'a mut RemoteC
     Some(config.remotes.entry(path.get(1)?.clone()).or_default())
 }
 
-fn put<T>(place: &mut T, value: Option<T>) -> Option<()> {
+fn assign<T>(place: &mut T, value: Option<T>) -> Option<()> {
     *place = value?;
     Some(())
 }
@@ -459,7 +475,7 @@ mod tests {
             ("api_key", Some("engines.NAME.api_key")),
             ("telemetry", None),
         ] {
-            assert_eq!(suggest(&path(key)).as_deref(), expected, "{key}");
+            assert_eq!(suggest_key(&path(key)).as_deref(), expected, "{key}");
         }
     }
 

@@ -13,23 +13,23 @@ use secrecy::SecretString;
 use super::environment::without_keys;
 use super::{Config, EngineConfig, Env};
 use crate::event::{Fault, FaultKind};
-use crate::text::address::{has_login, without_credentials};
+use crate::text::address::{has_login, redact_credentials};
 
 /// A password manager may have to ask the person first.
-const TIME_LIMIT: Duration = Duration::from_secs(30);
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 /// No key is longer.
-const LONGEST: u64 = 64 * 1024;
-const DOTS: &str = "••••••••";
+const MAX_SECRET_BYTES: u64 = 64 * 1024;
+const MASK: &str = "••••••••";
 /// Keys that an engine reads by itself, and those of the settings as they are shipped: with another key in the settings
 /// these are keys no less.
-const USUAL: [&str; 5] =
+const KNOWN_KEY_VARIABLES: [&str; 5] =
     ["ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "JARVIS_TUI_SERVER_TOKEN", "JARVIS_TUI_READ_TOKEN"];
 /// Variables that hold addresses.
-const ADDRESSES: [&str; 4] = ["OPENAI_BASE_URL", "OPENAI_API_BASE", "ANTHROPIC_BASE_URL", "OLLAMA_HOST"];
+const ADDRESS_VARIABLES: [&str; 4] = ["OPENAI_BASE_URL", "OPENAI_API_BASE", "ANTHROPIC_BASE_URL", "OLLAMA_HOST"];
 
 /// Why a key couldn't be got. Never holds the command or what it printed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub enum SecretError {
     #[error("the command for the key did not start: {0}")]
     NotStarted(String),
     #[error("the command for the key ended with {0}")]
@@ -40,16 +40,16 @@ pub enum Error {
     NoText,
 }
 
-impl From<Error> for Fault {
-    fn from(error: Error) -> Self {
+impl From<SecretError> for Fault {
+    fn from(error: SecretError) -> Self {
         Self::new(FaultKind::Auth, error.to_string())
     }
 }
 
 impl EngineConfig {
     /// Gets the key, if there is one. Blocks while a command runs, so call it off the loop.
-    pub fn resolved_api_key(&self, env: Env<'_>) -> Result<Option<SecretString>, Error> {
-        self.api_key.as_deref().map_or(Ok(None), |text| secret(text, env))
+    pub fn resolved_api_key(&self, env: Env<'_>) -> Result<Option<SecretString>, SecretError> {
+        self.api_key.as_deref().map_or(Ok(None), |text| resolve_secret(text, env))
     }
 }
 
@@ -58,13 +58,13 @@ impl Config {
     /// those that settings name, the usual ones whether settings name them or not, and addresses that have a password
     /// or key in them.
     pub fn key_variables(&self, env: Env<'_>) -> Vec<String> {
-        let keys = self.keys().filter_map(|text| text.strip_prefix("env:"));
+        let keys = self.secret_settings().filter_map(|text| text.strip_prefix("env:"));
         let has_password =
-            |name: &&str| env(name).is_some_and(|url| has_login(&url) || without_credentials(&url) != url);
+            |name: &&str| env(name).is_some_and(|url| has_login(&url) || redact_credentials(&url) != url);
         let addresses = self.engines.values().filter_map(|engine| engine.base_url.as_deref()?.strip_prefix("env:"));
-        let addresses = addresses.chain(ADDRESSES).map(str::trim).filter(has_password);
+        let addresses = addresses.chain(ADDRESS_VARIABLES).map(str::trim).filter(has_password);
         let mut names: Vec<String> = keys
-            .chain(USUAL)
+            .chain(KNOWN_KEY_VARIABLES)
             .map(str::trim)
             .chain(addresses)
             .filter(|name| !name.is_empty() && !name.contains(['=', '\0']))
@@ -78,10 +78,10 @@ impl Config {
     /// Returns the keys that stand in the settings themselves.
     pub fn literal_keys(&self) -> Vec<SecretString> {
         let is_literal = |text: &&str| !text.starts_with("env:") && !text.starts_with("cmd:");
-        self.keys().filter(is_literal).filter_map(held).collect()
+        self.secret_settings().filter(is_literal).filter_map(non_empty).collect()
     }
 
-    fn keys(&self) -> impl Iterator<Item = &str> {
+    fn secret_settings(&self) -> impl Iterator<Item = &str> {
         let engines = self.engines.values().filter_map(|engine| engine.api_key.as_deref());
         let remotes = self
             .remotes
@@ -92,70 +92,70 @@ impl Config {
 }
 
 /// Reads `env:NAME`, `cmd:COMMAND` or the secret itself; an unset or empty variable is none.
-pub fn secret(text: &str, env: Env<'_>) -> Result<Option<SecretString>, Error> {
+pub fn resolve_secret(text: &str, env: Env<'_>) -> Result<Option<SecretString>, SecretError> {
     if let Some(name) = text.strip_prefix("env:") {
-        return Ok(env(name.trim()).and_then(|value| held(&value)));
+        return Ok(env(name.trim()).and_then(|value| non_empty(&value)));
     }
     if let Some(command) = text.strip_prefix("cmd:") {
-        return run(command.trim(), TIME_LIMIT);
+        return run_command(command.trim(), COMMAND_TIMEOUT);
     }
-    Ok(held(text))
+    Ok(non_empty(text))
 }
 
 /// Shows where a secret comes from and never what it is.
-pub fn masked(text: &str) -> String {
+pub fn mask(text: &str) -> String {
     match text.strip_prefix("cmd:") {
-        Some(_) => format!("cmd:{DOTS}"),
+        Some(_) => format!("cmd:{MASK}"),
         None if text.starts_with("env:") => text.to_owned(),
-        None => DOTS.to_owned(),
+        None => MASK.to_owned(),
     }
 }
 
-fn held(text: &str) -> Option<SecretString> {
+fn non_empty(text: &str) -> Option<SecretString> {
     let text = text.trim();
     (!text.is_empty()).then(|| SecretString::from(text))
 }
 
-fn run(command: &str, limit: Duration) -> Result<Option<SecretString>, Error> {
+fn run_command(command: &str, limit: Duration) -> Result<Option<SecretString>, SecretError> {
     let mut child = without_keys(Command::new("sh").args(["-c", command]))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
-        .map_err(|error| Error::NotStarted(error.to_string()))?;
-    let Some(out) = child.stdout.take() else { return Err(Error::NoText) };
+        .map_err(|error| SecretError::NotStarted(error.to_string()))?;
+    let Some(out) = child.stdout.take() else { return Err(SecretError::NoText) };
     let (send, receive) = mpsc::channel();
     // Reads beside us, since a pipe has no time limit; ends with the pipe, at the latest when the child is gone.
     thread::spawn(move || {
         let mut bytes = Vec::new();
-        let read = out.take(LONGEST + 1).read_to_end(&mut bytes);
+        let read = out.take(MAX_SECRET_BYTES + 1).read_to_end(&mut bytes);
         let _ = send.send(read.map(|_| bytes));
     });
     let begun = Instant::now();
     let read = receive.recv_timeout(limit);
     let bytes = match read {
-        Ok(Ok(bytes)) if bytes.len() as u64 <= LONGEST => bytes,
-        Ok(_) => return Err(end(&mut child, Error::NoText)),
-        Err(_) => return Err(end(&mut child, Error::TimedOut(limit))),
+        Ok(Ok(bytes)) if bytes.len() as u64 <= MAX_SECRET_BYTES => bytes,
+        Ok(_) => return Err(kill_and_fail(&mut child, SecretError::NoText)),
+        Err(_) => return Err(kill_and_fail(&mut child, SecretError::TimedOut(limit))),
     };
     // It may close its output and go on; that counts against the same limit.
     let status = loop {
         match child.try_wait() {
             Ok(Some(status)) => break status,
             Ok(None) if begun.elapsed() < limit => thread::park_timeout(Duration::from_millis(5)),
-            Ok(None) => return Err(end(&mut child, Error::TimedOut(limit))),
-            Err(error) => return Err(end(&mut child, Error::Failed(error.to_string()))),
+            Ok(None) => return Err(kill_and_fail(&mut child, SecretError::TimedOut(limit))),
+            Err(error) => return Err(kill_and_fail(&mut child, SecretError::Failed(error.to_string()))),
         }
     };
     if !status.success() {
-        return Err(Error::Failed(status.to_string()));
+        return Err(SecretError::Failed(status.to_string()));
     }
-    let text = String::from_utf8(bytes).map_err(|_| Error::NoText)?;
+    let text = String::from_utf8(bytes).map_err(|_| SecretError::NoText)?;
     // Password managers print the secret first and notes below it.
-    held(text.trim_start().lines().next().unwrap_or_default()).map(Some).ok_or(Error::NoText)
+    non_empty(text.trim_start().lines().next().unwrap_or_default()).map(Some).ok_or(SecretError::NoText)
 }
 
-fn end(child: &mut Child, why: Error) -> Error {
+fn kill_and_fail(child: &mut Child, why: SecretError) -> SecretError {
     let _ = child.kill();
     let _ = child.wait();
     why
@@ -167,13 +167,13 @@ mod tests {
 
     use super::*;
 
-    fn get(text: &str) -> Result<Option<String>, Error> {
+    fn get(text: &str) -> Result<Option<String>, SecretError> {
         let env = |name: &str| match name {
             "KEY" => Some("from-env\n".to_owned()),
             "EMPTY" => Some(String::new()),
             _ => None,
         };
-        secret(text, &env).map(|key| key.map(|key| key.expose_secret().to_owned()))
+        resolve_secret(text, &env).map(|key| key.map(|key| key.expose_secret().to_owned()))
     }
 
     #[test]
@@ -225,10 +225,10 @@ mod tests {
             ("env:OTHER", Ok(None)),
             ("sk-literal", Ok(Some("sk-literal"))),
             ("cmd:printf 'a key\\nuser: me\\n'", Ok(Some("a key"))),
-            ("cmd:true", Err(Error::NoText)),
-            ("cmd:exit 3", Err(Error::Failed("exit status: 3".into()))),
-            ("cmd:printf '\\377'", Err(Error::NoText)),
-            ("cmd:head -c 100000 /dev/zero", Err(Error::NoText)),
+            ("cmd:true", Err(SecretError::NoText)),
+            ("cmd:exit 3", Err(SecretError::Failed("exit status: 3".into()))),
+            ("cmd:printf '\\377'", Err(SecretError::NoText)),
+            ("cmd:head -c 100000 /dev/zero", Err(SecretError::NoText)),
         ] {
             assert_eq!(get(text), expected.map(|key| key.map(str::to_owned)), "{text}");
         }
@@ -238,18 +238,18 @@ mod tests {
     fn a_hanging_command_is_given_up() {
         let limit = Duration::from_millis(50);
         for command in ["exec sleep 600", "echo key; exec sleep 600 >&-"] {
-            assert_eq!(run(command, limit).map(drop), Err(Error::TimedOut(limit)), "{command}");
+            assert_eq!(run_command(command, limit).map(drop), Err(SecretError::TimedOut(limit)), "{command}");
         }
     }
 
     #[test]
     fn nothing_prints_a_secret() {
-        assert_eq!(masked("sk-123"), DOTS);
-        assert_eq!(masked("cmd:echo sk-123"), format!("cmd:{DOTS}"));
-        assert_eq!(masked("env:KEY"), "env:KEY");
-        let key = secret("sk-123", &|_| None).unwrap().unwrap();
+        assert_eq!(mask("sk-123"), MASK);
+        assert_eq!(mask("cmd:echo sk-123"), format!("cmd:{MASK}"));
+        assert_eq!(mask("env:KEY"), "env:KEY");
+        let key = resolve_secret("sk-123", &|_| None).unwrap().unwrap();
         assert!(!format!("{key:?}").contains("sk-123"));
-        let error = run("echo sk-123 >&2; exit 1", TIME_LIMIT).unwrap_err();
+        let error = run_command("echo sk-123 >&2; exit 1", COMMAND_TIMEOUT).unwrap_err();
         assert!(!format!("{error:?}{error}{:?}", Fault::from(error.clone())).contains("sk-123"));
     }
 }

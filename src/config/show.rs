@@ -1,22 +1,22 @@
 //! PURE. The settings as text for `config show`, and the file that `config init` writes.
 
-use super::merge::{Entry, Loaded};
+use super::merge::{LoadedConfig, SettingEntry};
 use super::{DEFAULT_FILE, schema};
 
 /// Where a line stands: the table's first row, the person's own name, the row.
-type Place = (usize, String, usize);
+type SortKey = (usize, String, usize);
 
 /// Lists every key with value and origin, one a line, in the order of the documentation.
-pub fn text(loaded: &Loaded) -> String {
-    let mut lines: Vec<(Place, String, String)> = Vec::new();
-    for (index, row) in schema::ROWS.iter().enumerate() {
-        let table = schema::ROWS.iter().position(|other| other.table() == row.table()).unwrap_or(index);
-        let mut entries = loaded.entries.iter().filter(|(key, _)| row.matches(&parts(key))).peekable();
+pub fn to_text(loaded: &LoadedConfig) -> String {
+    let mut lines: Vec<(SortKey, String, String)> = Vec::new();
+    for (index, row) in schema::SETTINGS.iter().enumerate() {
+        let table = schema::SETTINGS.iter().position(|other| other.table() == row.table()).unwrap_or(index);
+        let mut entries = loaded.entries.iter().filter(|(key, _)| row.matches(&key_parts(key))).peekable();
         if entries.peek().is_none() && !row.key.contains('*') {
             lines.push(((table, String::new(), index), format!("{} is not set", row.key), String::new()));
         }
-        lines.extend(entries.map(|(key, Entry { shown, origin })| {
-            let name = if row.key.contains('*') { parts(key).into_iter().nth(1) } else { None };
+        lines.extend(entries.map(|(key, SettingEntry { display: shown, origin })| {
+            let name = if row.key.contains('*') { key_parts(key).into_iter().nth(1) } else { None };
             ((table, name.unwrap_or_default(), index), format!("{key} = {shown}"), origin.to_string())
         }));
     }
@@ -32,7 +32,7 @@ pub fn text(loaded: &Loaded) -> String {
 }
 
 /// Returns the default file with every setting commented out, so that later defaults reach who keeps it.
-pub fn starter() -> String {
+pub fn starter_file() -> String {
     let mut text = String::new();
     for line in DEFAULT_FILE.lines() {
         let setting = !line.is_empty() && !line.starts_with(['#', '[']) && !line.starts_with("version");
@@ -45,19 +45,19 @@ pub fn starter() -> String {
     text
 }
 
-fn parts(key: &str) -> Vec<String> {
+fn key_parts(key: &str) -> Vec<String> {
     super::value::parse_key(key).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::merge::{Layers, Overrides, Text, merge};
+    use super::super::merge::{ConfigLayers, Overrides, SettingsText, merge};
     use super::super::{Config, value};
     use super::*;
 
-    fn load(text: &str) -> Loaded {
-        let user = Some(Text { file: "config.toml", text });
-        merge(&Layers { user, project: None, env: &|_| None, flags: &Overrides::default() }).unwrap()
+    fn load(text: &str) -> LoadedConfig {
+        let user = Some(SettingsText { file: "config.toml", text });
+        merge(&ConfigLayers { user, project: None, env: &|_| None, flags: &Overrides::default() }).unwrap()
     }
 
     /// A setting with no default stands in the file as `#key = …`, prose as `# …`.
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn the_default_file_documents_every_key() {
         let settings = value::parse(&uncommented(), &schema::is_branch).unwrap();
-        for row in schema::ROWS {
+        for row in schema::SETTINGS {
             assert!(settings.iter().any(|setting| row.matches(&setting.path)), "{}", row.key);
         }
         let loaded = load(&uncommented());
@@ -120,10 +120,10 @@ mod tests {
 
     #[test]
     fn the_starter_file_changes_nothing() {
-        let loaded = load(&starter());
+        let loaded = load(&starter_file());
         assert_eq!(loaded.config, Config::default());
         assert_eq!(loaded.warnings, []);
-        assert!(starter().contains("\n#theme = \"auto\""), "{}", starter());
+        assert!(starter_file().contains("\n#theme = \"auto\""), "{}", starter_file());
     }
 
     #[test]
@@ -132,7 +132,7 @@ mod tests {
             "model = \"openai/gpt-4o\"\n[engines.openai]\napi_key = \"sk-123\"\nbase_url = \"http://a:b@h/v1\"\n\
              [prices]\n\"gpt-4.1\" = { input = 1, output = 2.0 }\n[keys.global]\n\"ctrl+p\" = \"none\"\n",
         );
-        insta::assert_snapshot!(text(&loaded), @r#"
+        insta::assert_snapshot!(to_text(&loaded), @r#"
         version = 1                                                # default
         model = "openai/gpt-4o"                                    # config.toml:1
         engines.anthropic.kind = "anthropic"                       # default

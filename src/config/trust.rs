@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 pub struct TrustList {
     #[serde(default, rename = "folder", skip_serializing_if = "Vec::is_empty")]
-    folders: Vec<Folder>,
+    folders: Vec<TrustedFolder>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Folder {
+struct TrustedFolder {
     /// Canonical.
     path: String,
     content: String,
@@ -38,7 +38,7 @@ impl TrustList {
     /// Accepts this text for this folder in place of any before.
     pub fn add(&mut self, path: &str, content: &str) {
         self.remove(path);
-        self.folders.push(Folder { path: path.to_owned(), content: content.to_owned() });
+        self.folders.push(TrustedFolder { path: path.to_owned(), content: content.to_owned() });
     }
 
     /// Returns whether the folder was in the list.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// More than this is a mistake, and far from where clocks overflow.
-const LONGEST: Duration = Duration::from_hours(365 * 24);
+const MAX_DURATION: Duration = Duration::from_hours(365 * 24);
 
 const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
@@ -23,11 +23,11 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
         millis = millis.checked_add(number.parse::<u64>().ok()?.checked_mul(*factor)?)?;
         rest = tail;
     }
-    Some(Duration::from_millis(millis)).filter(|span| *span <= LONGEST)
+    Some(Duration::from_millis(millis)).filter(|span| *span <= MAX_DURATION)
 }
 
 /// Writes a span in its largest whole unit, so that [`parse_duration`] reads it back to the millisecond.
-pub fn show_duration(span: Duration) -> String {
+pub fn format_duration(span: Duration) -> String {
     let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     let fits = |factor: u64| millis >= factor && millis.is_multiple_of(factor);
     // Days would hide that a limit is in hours.
@@ -66,9 +66,9 @@ mod tests {
     fn spans_read_back() {
         for millis in [0, 1, 250, 1_000, 1_500, 90_000, 900_000, 3_600_000, 3_601_001] {
             let span = Duration::from_millis(millis);
-            assert_eq!(parse_duration(&show_duration(span)), Some(span), "{}", show_duration(span));
+            assert_eq!(parse_duration(&format_duration(span)), Some(span), "{}", format_duration(span));
         }
-        assert_eq!(show_duration(Duration::from_secs(90)), "90s");
-        assert_eq!(show_duration(Duration::from_mins(15)), "15m");
+        assert_eq!(format_duration(Duration::from_secs(90)), "90s");
+        assert_eq!(format_duration(Duration::from_mins(15)), "15m");
     }
 }

@@ -9,13 +9,13 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Value {
+pub(super) enum SettingValue {
     Bool(bool),
     Int(i64),
     Float(f64),
-    Text(String),
-    List(Vec<Value>),
-    Table(BTreeMap<String, Value>),
+    String(String),
+    List(Vec<SettingValue>),
+    Table(BTreeMap<String, SettingValue>),
     /// Dates and numbers out of range, which no setting takes.
     Other(String),
 }
@@ -24,25 +24,25 @@ pub(super) enum Value {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Setting {
     pub path: Vec<String>,
-    pub value: Value,
+    pub value: SettingValue,
     /// From 1.
     pub line: usize,
 }
 
 /// A text that isn't TOML.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Syntax {
+pub(super) struct SyntaxError {
     pub line: usize,
     pub message: String,
 }
 
-impl Value {
-    pub(super) fn text(text: impl Into<String>) -> Self {
-        Self::Text(text.into())
+impl SettingValue {
+    pub(super) fn string(text: impl Into<String>) -> Self {
+        Self::String(text.into())
     }
 
-    pub(super) fn texts(texts: &[String]) -> Self {
-        Self::List(texts.iter().map(Self::text).collect())
+    pub(super) fn strings(texts: &[String]) -> Self {
+        Self::List(texts.iter().map(Self::string).collect())
     }
 
     /// Reads what follows `=` in `-o key=value`.
@@ -54,7 +54,7 @@ impl Value {
         match self {
             Self::Bool(_) => "true or false",
             Self::Int(_) | Self::Float(_) => "a number",
-            Self::Text(_) => "a text",
+            Self::String(_) => "a text",
             Self::List(_) => "a list",
             Self::Table(_) => "a table",
             Self::Other(_) => "a date or a number out of range",
@@ -62,16 +62,16 @@ impl Value {
     }
 
     /// Writes it as TOML.
-    pub(super) fn show(&self) -> String {
+    pub(super) fn to_toml(&self) -> String {
         match self {
             Self::Bool(it) => it.to_string(),
             Self::Int(it) => it.to_string(),
             Self::Float(it) => format!("{it:?}"),
-            Self::Text(it) => quoted(it),
-            Self::List(it) => format!("[{}]", it.iter().map(Self::show).collect::<Vec<_>>().join(", ")),
+            Self::String(it) => quote(it),
+            Self::List(it) => format!("[{}]", it.iter().map(Self::to_toml).collect::<Vec<_>>().join(", ")),
             Self::Table(it) => {
                 let fields: Vec<_> =
-                    it.iter().map(|(name, value)| format!("{} = {}", key(name), value.show())).collect();
+                    it.iter().map(|(name, value)| format!("{} = {}", quote_key(name), value.to_toml())).collect();
                 format!("{{ {} }}", fields.join(", "))
             }
             Self::Other(it) => printable(it),
@@ -81,10 +81,10 @@ impl Value {
 
 /// Lists the values of a TOML text in the order they stand there. `is_branch` says which tables hold settings; the
 /// others are values themselves.
-pub(super) fn parse(text: &str, is_branch: &dyn Fn(&[String]) -> bool) -> Result<Vec<Setting>, Syntax> {
+pub(super) fn parse(text: &str, is_branch: &dyn Fn(&[String]) -> bool) -> Result<Vec<Setting>, SyntaxError> {
     let lines: Vec<usize> = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
     let line = |offset: usize| lines.partition_point(|end| *end < offset) + 1;
-    let table = DeTable::parse(text).map_err(|error| Syntax {
+    let table = DeTable::parse(text).map_err(|error| SyntaxError {
         line: line(error.span().map_or(0, |span| span.start)),
         message: printable(&error.message().lines().collect::<Vec<_>>().join(", ")),
     })?;
@@ -115,7 +115,7 @@ fn walk(
     table: &DeTable<'_>,
     path: &mut Vec<String>,
     is_branch: &dyn Fn(&[String]) -> bool,
-    found: &mut Vec<(usize, Vec<String>, Value)>,
+    found: &mut Vec<(usize, Vec<String>, SettingValue)>,
 ) {
     for (name, value) in table {
         let name: &Spanned<DeString<'_>> = name;
@@ -128,17 +128,18 @@ fn walk(
     }
 }
 
-fn convert(value: &DeValue<'_>) -> Value {
+fn convert(value: &DeValue<'_>) -> SettingValue {
     match value {
-        DeValue::String(it) => Value::text(it.as_ref()),
-        DeValue::Integer(it) => {
-            i64::from_str_radix(it.as_str(), it.radix()).map_or_else(|_| Value::Other(it.to_string()), Value::Int)
+        DeValue::String(it) => SettingValue::string(it.as_ref()),
+        DeValue::Integer(it) => i64::from_str_radix(it.as_str(), it.radix())
+            .map_or_else(|_| SettingValue::Other(it.to_string()), SettingValue::Int),
+        DeValue::Float(it) => {
+            it.as_str().parse().map_or_else(|_| SettingValue::Other(it.to_string()), SettingValue::Float)
         }
-        DeValue::Float(it) => it.as_str().parse().map_or_else(|_| Value::Other(it.to_string()), Value::Float),
-        DeValue::Boolean(it) => Value::Bool(*it),
-        DeValue::Datetime(it) => Value::Other(it.to_string()),
-        DeValue::Array(it) => Value::List(it.iter().map(|value| convert(value.get_ref())).collect()),
-        DeValue::Table(it) => Value::Table(
+        DeValue::Boolean(it) => SettingValue::Bool(*it),
+        DeValue::Datetime(it) => SettingValue::Other(it.to_string()),
+        DeValue::Array(it) => SettingValue::List(it.iter().map(|value| convert(value.get_ref())).collect()),
+        DeValue::Table(it) => SettingValue::Table(
             it.iter().map(|(name, value)| (name.get_ref().to_string(), convert(value.get_ref()))).collect(),
         ),
     }
@@ -146,16 +147,16 @@ fn convert(value: &DeValue<'_>) -> Value {
 
 /// Writes a path with dots, parts quoted where TOML asks for it.
 pub(super) fn dotted(path: &[String]) -> String {
-    path.iter().map(|part| key(part)).collect::<Vec<_>>().join(".")
+    path.iter().map(|part| quote_key(part)).collect::<Vec<_>>().join(".")
 }
 
-fn key(name: &str) -> String {
+fn quote_key(name: &str) -> String {
     let bare =
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
-    if bare { name.to_owned() } else { quoted(name) }
+    if bare { name.to_owned() } else { quote(name) }
 }
 
-fn quoted(text: &str) -> String {
+fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars() {
@@ -204,7 +205,7 @@ mod tests {
     fn values_come_in_order_with_their_lines() {
         let text = "b = 1\n\n[t]\nx = \"é\"\ny.z = [1, 2]\n";
         let found = parse(text, &|path| path == ["t"]).unwrap();
-        let found: Vec<_> = found.iter().map(|it| (it.line, dotted(&it.path), it.value.show())).collect();
+        let found: Vec<_> = found.iter().map(|it| (it.line, dotted(&it.path), it.value.to_toml())).collect();
         assert_eq!(
             found,
             [
@@ -224,12 +225,12 @@ mod tests {
 
     #[test]
     fn numbers_of_every_base_or_none() {
-        assert_eq!(Value::parse("0xff"), Some(Value::Int(255)));
-        assert_eq!(Value::parse("1_000"), Some(Value::Int(1000)));
-        assert_eq!(Value::parse("-2"), Some(Value::Int(-2)));
-        assert_eq!(Value::parse("2.5"), Some(Value::Float(2.5)));
-        assert!(matches!(Value::parse("99999999999999999999"), Some(Value::Other(_))));
-        assert_eq!(Value::parse("dark"), None);
+        assert_eq!(SettingValue::parse("0xff"), Some(SettingValue::Int(255)));
+        assert_eq!(SettingValue::parse("1_000"), Some(SettingValue::Int(1000)));
+        assert_eq!(SettingValue::parse("-2"), Some(SettingValue::Int(-2)));
+        assert_eq!(SettingValue::parse("2.5"), Some(SettingValue::Float(2.5)));
+        assert!(matches!(SettingValue::parse("99999999999999999999"), Some(SettingValue::Other(_))));
+        assert_eq!(SettingValue::parse("dark"), None);
     }
 
     #[test]
@@ -244,9 +245,9 @@ mod tests {
     #[test]
     fn hostile_text_is_shown_harmless_and_reads_back() {
         for text in ["a\"b\\c\n\t", "\u{1b}[2J", "\u{202e}evil", "it's", "\u{7f}\u{0}", "日本 e\u{301}"] {
-            let shown = Value::text(text).show();
+            let shown = SettingValue::string(text).to_toml();
             assert!(!shown.contains(['\u{1b}', '\u{202e}', '\n', '\u{7f}']), "{shown:?}");
-            assert_eq!(Value::parse(&shown), Some(Value::text(text)), "{shown}");
+            assert_eq!(SettingValue::parse(&shown), Some(SettingValue::string(text)), "{shown}");
         }
     }
 }

@@ -7,8 +7,8 @@
 //! person has ended its answer; what a follow-up must name is in the annotation `task`.
 
 mod artifact;
-mod spoken;
-mod tell;
+mod events;
+mod message_writer;
 mod wire;
 
 use std::collections::VecDeque;
@@ -16,113 +16,119 @@ use std::collections::VecDeque;
 use serde_json::json;
 
 use self::artifact::Artifact;
-use self::spoken::Spoken;
-use self::tell::{annotate, failure, settled, waits};
-use self::wire::{Outcome, Parts, field, word};
-use super::odd::Odd;
-use super::stop::Verdict;
+use self::events::{annotate, emit_waiting_notice, failure_message, resolve_surrogates};
+use self::message_writer::A2aMessageWriter;
+use self::wire::{MessageParts, StreamResult, either_field, non_empty_str};
+use super::borrowed_json::BorrowedJson;
+use super::finish_reason::FinishTracker;
 use super::surrogate;
-use super::tree::Tree;
-use super::{Context, Decode, Dialect, SseFrame, error};
-use crate::event::{AgentEvent, Fault, FaultKind, Json, LastPart, Level, Stop, TurnEnd};
+use super::unknown_frames::UnknownFrames;
+use super::{Decode, DecodeContext, Dialect, SseFrame, error};
+use crate::event::{AgentEvent, Fault, FaultKind, FinishReason, Json, LastContent, NoticeLevel, TurnOutcome};
 
 pub const DIALECT: Dialect = Dialect {
     name: "a2a",
-    decode: |context: &Context| Box::new(A2a::new(context.prompt.is_some())),
-    loses: "tool calls, usage, bytes of files",
+    decode: |context: &DecodeContext| Box::new(A2aDecoder::new(context.prompt.is_some())),
+    limitations: "tool calls, usage, bytes of files",
 };
 
 /// Messages that are known again.
-const MOST_MESSAGES: usize = 1024;
+const MAX_KNOWN_MESSAGES: usize = 1024;
 /// Bytes of text that are known again.
-const MOST_TEXT: usize = 8 * 1024 * 1024;
+const MAX_KNOWN_TEXT_BYTES: usize = 8 * 1024 * 1024;
 
 /// Bytes of a text that another one must begin with to be the same, grown.
-const LEAST: usize = 4;
+const MIN_GROWING_TEXT_BYTES: usize = 4;
 
 /// The decoder of one answer.
 #[derive(Debug, Default)]
-pub struct A2a {
+pub struct A2aDecoder {
     is_prompted: bool,
-    count: u64,
+    message_count: u64,
     /// The message of a status that may still grow.
-    status: Option<Open>,
+    status_message: Option<StatusMessage>,
     artifacts: Vec<Artifact>,
     /// Texts of messages that were told, and their ids.
-    said: VecDeque<(String, String)>,
-    kept: usize,
-    spoke: bool,
-    others: usize,
+    seen_messages: VecDeque<(String, String)>,
+    seen_bytes: usize,
+    has_text: bool,
+    non_text_parts: usize,
     /// The task that was told, and its context.
     task: Option<(String, Option<String>)>,
-    end: Option<TurnEnd>,
+    outcome: Option<TurnOutcome>,
     /// What servers say of the model beside the states of the task.
-    verdict: Verdict,
+    finish_tracker: FinishTracker,
     /// A message says how the answer stopped.
-    is_remarked: bool,
+    is_finish_noted: bool,
     done: bool,
-    odd: Odd,
+    unknown_frames: UnknownFrames,
 }
 
 #[derive(Debug)]
-struct Open {
-    wire: String,
-    spoken: Spoken,
+struct StatusMessage {
+    wire_id: String,
+    writer: A2aMessageWriter,
     text: String,
 }
 
-impl A2a {
+impl A2aDecoder {
     /// `is_prompted` says whether the stream answers a prompt of ours.
     pub fn new(is_prompted: bool) -> Self {
         Self { is_prompted, ..Self::default() }
     }
 
-    fn result(&mut self, json: &Tree<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
-        let Some((result, is_new)) = wire::result(json) else {
-            return self.odd.met("a result that is not a task, message or update", out);
+    fn handle_result(&mut self, json: &BorrowedJson<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
+        let Some((result, is_new)) = wire::parse_result(json) else {
+            return self.unknown_frames.report("a result that is not a task, message or update", out);
         };
-        if let Some(word) = wire::reason(result) {
-            self.verdict.take(word, out);
+        if let Some(word) = wire::finish_reason_word(result) {
+            self.finish_tracker.observe(word, out);
         }
         match result {
-            Outcome::Task(task) => {
-                self.note_task(task, word(task, "id"), out);
-                self.history(task, marked, out);
-                for artifact in task.get("artifacts").into_iter().flat_map(Tree::list) {
-                    self.artifact(artifact, false, false, marked, out);
+            StreamResult::Task(task) => {
+                self.note_task(task, non_empty_str(task, "id"), out);
+                self.replay_history(task, marked, out);
+                for artifact in task.get("artifacts").into_iter().flat_map(BorrowedJson::elements) {
+                    self.handle_artifact(artifact, false, false, marked, out);
                 }
                 if let Some(status) = task.get("status") {
-                    self.status(status, is_new, false, marked, out);
+                    self.handle_status(status, is_new, false, marked, out);
                 }
             }
-            Outcome::Message(message) => {
-                if wire::is_agents(message) {
-                    self.message(message, marked, out);
+            StreamResult::Message(message) => {
+                if wire::is_from_agent(message) {
+                    self.handle_message(message, marked, out);
                     // A message in place of a task is the whole answer.
-                    self.end.get_or_insert(TurnEnd::Completed);
+                    self.outcome.get_or_insert(TurnOutcome::Completed);
                 }
             }
-            Outcome::Status(update) => {
-                self.note_task(update, field(update, "taskId", "task_id").and_then(Tree::as_str), out);
-                let is_final = update.get("final") == Some(&Tree::Bool(true));
+            StreamResult::Status(update) => {
+                self.note_task(update, either_field(update, "taskId", "task_id").and_then(BorrowedJson::as_str), out);
+                let is_final = update.get("final") == Some(&BorrowedJson::Bool(true));
                 if let Some(status) = update.get("status") {
-                    self.status(status, is_new, is_final, marked, out);
+                    self.handle_status(status, is_new, is_final, marked, out);
                 }
             }
-            Outcome::Artifact(update) => {
-                self.note_task(update, field(update, "taskId", "task_id").and_then(Tree::as_str), out);
-                let flag = |one: &str, other: &str| field(update, one, other) == Some(&Tree::Bool(true));
+            StreamResult::Artifact(update) => {
+                self.note_task(update, either_field(update, "taskId", "task_id").and_then(BorrowedJson::as_str), out);
+                let flag = |one: &str, other: &str| either_field(update, one, other) == Some(&BorrowedJson::Bool(true));
                 if let Some(artifact) = update.get("artifact") {
-                    self.artifact(artifact, flag("append", "append"), flag("lastChunk", "last_chunk"), marked, out);
+                    self.handle_artifact(
+                        artifact,
+                        flag("append", "append"),
+                        flag("lastChunk", "last_chunk"),
+                        marked,
+                        out,
+                    );
                 }
             }
         }
     }
 
     /// Tells which task it is, once.
-    fn note_task(&mut self, holder: &Tree<'_>, id: Option<&str>, out: &mut Vec<AgentEvent>) {
+    fn note_task(&mut self, holder: &BorrowedJson<'_>, id: Option<&str>, out: &mut Vec<AgentEvent>) {
         let Some(id) = id else { return };
-        let context = field(holder, "contextId", "context_id").and_then(Tree::as_str);
+        let context = either_field(holder, "contextId", "context_id").and_then(BorrowedJson::as_str);
         if self.task.as_ref().is_some_and(|(told, of)| told == id && of.as_deref() == context) {
             return;
         }
@@ -131,66 +137,78 @@ impl A2a {
     }
 
     /// The conversation behind a task. What lies before our own prompt is known.
-    fn history(&mut self, task: &Tree<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
-        let list = task.get("history").map(Tree::list).unwrap_or_default();
-        let prompt = list.iter().rposition(|message| !wire::is_agents(message)).filter(|_| self.is_prompted);
-        let from = prompt.map_or(0, |at| at + 1).max(list.len().saturating_sub(MOST_MESSAGES));
-        for message in list.iter().skip(from).filter(|message| wire::is_agents(message)) {
-            self.message(message, marked, out);
+    fn replay_history(&mut self, task: &BorrowedJson<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
+        let list = task.get("history").map(BorrowedJson::elements).unwrap_or_default();
+        let prompt = list.iter().rposition(|message| !wire::is_from_agent(message)).filter(|_| self.is_prompted);
+        let from = prompt.map_or(0, |at| at + 1).max(list.len().saturating_sub(MAX_KNOWN_MESSAGES));
+        for message in list.iter().skip(from).filter(|message| wire::is_from_agent(message)) {
+            self.handle_message(message, marked, out);
         }
     }
 
-    fn status(&mut self, status: &Tree<'_>, is_new: bool, is_final: bool, marked: bool, out: &mut Vec<AgentEvent>) {
-        let state = wire::state(status);
+    fn handle_status(
+        &mut self,
+        status: &BorrowedJson<'_>,
+        is_new: bool,
+        is_final: bool,
+        marked: bool,
+        out: &mut Vec<AgentEvent>,
+    ) {
+        let state = wire::normalize_state(status);
         let is_failure = matches!(state.as_str(), "failed" | "rejected");
-        let message = status.get("message").filter(|message| message.is_object() && wire::is_agents(message));
-        let mut words = message.map(|message| settled(&wire::parts(message).text, marked)).unwrap_or_default();
+        let message = status.get("message").filter(|message| message.is_object() && wire::is_from_agent(message));
+        let mut words =
+            message.map(|message| resolve_surrogates(&wire::parse_parts(message).text, marked)).unwrap_or_default();
         if let Some(message) = message.filter(|_| !is_failure || words.is_empty()) {
-            self.message(message, marked, out);
+            self.handle_message(message, marked, out);
         }
         if let Some(code) = message.filter(|_| is_failure).and_then(wire::error_code) {
             words = if words.is_empty() { code.to_owned() } else { format!("{words} ({code})") };
         }
         let end = match state.as_str() {
-            "completed" => TurnEnd::Completed,
-            "canceled" => TurnEnd::Cancelled,
-            "failed" => TurnEnd::Failed(Fault::new(FaultKind::Upstream, failure("the agent's task failed", &words))),
-            "rejected" => {
-                TurnEnd::Failed(Fault::new(FaultKind::Refused, failure("the agent refused the task", &words)))
+            "completed" => TurnOutcome::Completed,
+            "canceled" => TurnOutcome::Cancelled,
+            "failed" => {
+                TurnOutcome::Failed(Fault::new(FaultKind::Upstream, failure_message("the agent's task failed", &words)))
             }
+            "rejected" => TurnOutcome::Failed(Fault::new(
+                FaultKind::Refused,
+                failure_message("the agent refused the task", &words),
+            )),
             "input-required" | "auth-required" => {
-                if self.end.is_none() {
-                    waits(&state, &words, out);
+                if self.outcome.is_none() {
+                    emit_waiting_notice(&state, &words, out);
                 }
-                TurnEnd::Completed
+                TurnOutcome::Completed
             }
             _ if is_final => {
                 let text = "the agent ended its answer while its task goes on; ask again for the rest".to_owned();
-                out.push(AgentEvent::Noticed { level: Level::Warn, code: "task_open".into(), text });
-                TurnEnd::Completed
+                out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "task_open".into(), text });
+                TurnOutcome::Completed
             }
             // It works again after it waited.
             _ => return,
         };
         // The first verdict counts, but that a task which waited may still come to its end.
-        if !matches!(self.end, Some(TurnEnd::Failed(_) | TurnEnd::Cancelled)) {
-            self.end = Some(end);
+        if !matches!(self.outcome, Some(TurnOutcome::Failed(_) | TurnOutcome::Cancelled)) {
+            self.outcome = Some(end);
         }
         // Before 1.0 the task may follow as a whole.
         self.done |= is_new;
     }
 
     /// Tells a message unless its text was told already, by itself or by an artifact.
-    fn message(&mut self, message: &Tree<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
-        let id = field(message, "messageId", "message_id").and_then(Tree::as_str).unwrap_or_default();
-        let Parts { text, thought, others } = wire::parts(message);
-        let (text, thought) = (settled(&text, marked), settled(&thought, marked));
+    fn handle_message(&mut self, message: &BorrowedJson<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
+        let id = either_field(message, "messageId", "message_id").and_then(BorrowedJson::as_str).unwrap_or_default();
+        let MessageParts { text, reasoning: thought, non_text: others } = wire::parse_parts(message);
+        let (text, thought) = (resolve_surrogates(&text, marked), resolve_surrogates(&thought, marked));
         // The same message again; some servers give it another id whenever it has grown.
-        let goes_on = |open: &Open| {
-            (!id.is_empty() && open.wire == id) || (open.text.len() >= LEAST && text.starts_with(open.text.as_str()))
+        let goes_on = |open: &StatusMessage| {
+            (!id.is_empty() && open.wire_id == id)
+                || (open.text.len() >= MIN_GROWING_TEXT_BYTES && text.starts_with(open.text.as_str()))
         };
-        if let Some(open) = self.status.as_mut().filter(|open| goes_on(open)) {
-            id.clone_into(&mut open.wire);
+        if let Some(open) = self.status_message.as_mut().filter(|open| goes_on(open)) {
+            id.clone_into(&mut open.wire_id);
             let more = match text.strip_prefix(open.text.as_str()) {
                 Some(more) => more,
                 None if open.text.starts_with(&text) => "",
@@ -198,48 +216,51 @@ impl A2a {
                 None => &text,
             };
             if !more.is_empty() {
-                open.spoken.say(more, &mut self.count, out);
+                open.writer.push_text(more, &mut self.message_count, out);
                 let more = more.to_owned();
                 open.text.push_str(&more);
             }
             return;
         }
-        if self.is_told(id, &text) {
+        if self.is_message_seen(id, &text) {
             return;
         }
         self.close_status(None, out);
-        self.others(&others, marked, out);
+        self.annotate_parts(&others, marked, out);
         if text.is_empty() && thought.is_empty() {
             return;
         }
-        let mut spoken = Spoken::begin(&mut self.count, out);
-        spoken.think(&thought, out);
-        self.spoke |= !text.is_empty();
-        spoken.say(&text, &mut self.count, out);
-        self.status = Some(Open { wire: id.to_owned(), spoken, text });
+        let mut spoken = A2aMessageWriter::begin(&mut self.message_count, out);
+        spoken.push_reasoning(&thought, out);
+        self.has_text |= !text.is_empty();
+        spoken.push_text(&text, &mut self.message_count, out);
+        self.status_message = Some(StatusMessage { wire_id: id.to_owned(), writer: spoken, text });
     }
 
-    fn close_status(&mut self, stop: Option<Stop>, out: &mut Vec<AgentEvent>) {
-        let Some(Open { wire, spoken, text }) = self.status.take() else { return };
-        spoken.finish(stop.unwrap_or(Stop::End), &mut self.count, out);
-        self.kept = self.kept.saturating_add(text.len());
-        if self.kept <= MOST_TEXT {
-            if self.said.len() >= MOST_MESSAGES {
-                self.said.pop_front();
+    fn close_status(&mut self, stop: Option<FinishReason>, out: &mut Vec<AgentEvent>) {
+        let Some(StatusMessage { wire_id: wire, writer: spoken, text }) = self.status_message.take() else { return };
+        spoken.finish(stop.unwrap_or(FinishReason::End), &mut self.message_count, out);
+        self.seen_bytes = self.seen_bytes.saturating_add(text.len());
+        if self.seen_bytes <= MAX_KNOWN_TEXT_BYTES {
+            if self.seen_messages.len() >= MAX_KNOWN_MESSAGES {
+                self.seen_messages.pop_front();
             }
-            self.said.push_back((wire, text));
+            self.seen_messages.push_back((wire, text));
         }
     }
 
     /// Returns the texts of messages, the newest last.
-    fn sayings(&self) -> impl Iterator<Item = &str> + Clone {
-        self.said.iter().map(|(_, text)| text.as_str()).chain(self.status.iter().map(|open| open.text.as_str()))
+    fn known_texts(&self) -> impl Iterator<Item = &str> + Clone {
+        self.seen_messages
+            .iter()
+            .map(|(_, text)| text.as_str())
+            .chain(self.status_message.iter().map(|open| open.text.as_str()))
     }
 
     /// Returns whether messages began, or if `whole`, said this: one of them, or some in a row as pieces of one.
-    fn is_said(&self, text: &str, whole: bool) -> bool {
+    fn is_text_seen(&self, text: &str, whole: bool) -> bool {
         let text = if whole { text.trim() } else { text.trim_start() };
-        let mut from = self.sayings();
+        let mut from = self.known_texts();
         loop {
             let mut rest = Some(text);
             for (at, said) in from.clone().enumerate() {
@@ -256,16 +277,16 @@ impl A2a {
         }
     }
 
-    fn is_told(&self, id: &str, text: &str) -> bool {
-        if !id.is_empty() && self.said.iter().any(|(known, _)| known == id) {
+    fn is_message_seen(&self, id: &str, text: &str) -> bool {
+        if !id.is_empty() && self.seen_messages.iter().any(|(known, _)| known == id) {
             return true;
         }
         let text = text.trim();
         if text.is_empty() {
             return false;
         }
-        let open = self.status.as_ref().map(|open| open.text.as_str());
-        let newest = open.or_else(|| self.said.back().map(|(_, text)| text.as_str()));
+        let open = self.status_message.as_ref().map(|open| open.text.as_str());
+        let newest = open.or_else(|| self.seen_messages.back().map(|(_, text)| text.as_str()));
         let artifacts = || self.artifacts.iter().map(|artifact| artifact.text.trim());
         let joined = |between: &str| {
             let size = artifacts().map(|text| text.len() + between.len()).sum::<usize>();
@@ -276,80 +297,84 @@ impl A2a {
             || ["", "\n", "\n\n"].into_iter().any(joined)
     }
 
-    fn others(&mut self, others: &[Json], marked: bool, out: &mut Vec<AgentEvent>) {
+    fn annotate_parts(&mut self, others: &[Json], marked: bool, out: &mut Vec<AgentEvent>) {
         for part in others {
             let mut part = part.clone();
-            surrogate::settle(&mut part, marked);
-            self.others += 1;
+            surrogate::resolve_marks_in_json(&mut part, marked);
+            self.non_text_parts += 1;
             annotate("part", part, out);
         }
     }
 
     fn fail(&mut self, fault: Fault) {
-        self.end = Some(TurnEnd::Failed(fault));
+        self.outcome = Some(TurnOutcome::Failed(fault));
         self.done = true;
     }
 }
 
-impl Decode for A2a {
-    fn frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+impl Decode for A2aDecoder {
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
         let data = frame.data.trim();
         if self.done || data.is_empty() || frame.event == "ping" {
             return;
         }
-        let mended = surrogate::lone(data);
-        let Ok(json) = serde_json::from_str::<Tree<'_>>(mended.as_deref().unwrap_or(data)) else {
-            return match error::unread(frame) {
-                Some(said) => self.fail(error::fault(&said)),
-                None => self.odd.met("data that is not JSON", out),
+        let mended = surrogate::mark_if_lone(data);
+        let Ok(json) = serde_json::from_str::<BorrowedJson<'_>>(mended.as_deref().unwrap_or(data)) else {
+            return match error::find_error_in_unparsed(frame) {
+                Some(said) => self.fail(error::to_fault(&said)),
+                None => self.unknown_frames.report("data that is not JSON", out),
             };
         };
         let marked = mended.is_some();
-        if let Some(fault) = wire::fault(&json) {
+        if let Some(fault) = wire::parse_fault(&json) {
             return self.fail(fault);
         }
         let result = json.get("result").unwrap_or(&json);
-        match wire::result(result).is_none().then(|| error::reported(frame)).flatten() {
-            Some(said) => self.fail(error::fault(&said)),
-            None => self.result(result, marked, out),
+        match wire::parse_result(result).is_none().then(|| error::find_error(frame)).flatten() {
+            Some(said) => self.fail(error::to_fault(&said)),
+            None => self.handle_result(result, marked, out),
         }
     }
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
-        let end = self.end.take().unwrap_or(TurnEnd::Interrupted);
-        let end = if end == TurnEnd::Completed { self.verdict.fault().map_or(end, TurnEnd::Failed) } else { end };
+        let end = self.outcome.take().unwrap_or(TurnOutcome::Interrupted);
+        let end = if end == TurnOutcome::Completed {
+            self.finish_tracker.fault().map_or(end, TurnOutcome::Failed)
+        } else {
+            end
+        };
         let stop = match end {
-            TurnEnd::Completed => self.verdict.stop_with(false),
-            TurnEnd::Cancelled => Stop::Cancelled,
-            TurnEnd::Interrupted => Stop::Interrupted,
-            TurnEnd::Failed(_) => Stop::Failed,
+            TurnOutcome::Completed => self.finish_tracker.finish_reason_with(false),
+            TurnOutcome::Cancelled => FinishReason::Cancelled,
+            TurnOutcome::Interrupted => FinishReason::Interrupted,
+            TurnOutcome::Failed(_) => FinishReason::Failed,
         };
         for at in 0..self.artifacts.len() {
             self.close_artifact(at, Some(stop), out);
         }
-        self.is_remarked |= self.status.is_some();
+        self.is_finish_noted |= self.status_message.is_some();
         self.close_status(Some(stop), out);
         // The message that was cut off is closed already.
-        if let Some((code, text)) = stop.remark(LastPart::Text).filter(|_| !self.is_remarked) {
-            out.push(AgentEvent::Noticed { level: Level::Warn, code: code.into(), text: text.into() });
+        if let Some((code, text)) = stop.explanation(LastContent::Text).filter(|_| !self.is_finish_noted) {
+            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: code.into(), text: text.into() });
         }
-        if !self.spoke && self.others > 0 {
-            let text = format!("the answer has no words, but {} parts of data or files", self.others);
-            out.push(AgentEvent::Noticed { level: Level::Info, code: "parts".into(), text });
+        if !self.has_text && self.non_text_parts > 0 {
+            let text = format!("the answer has no words, but {} parts of data or files", self.non_text_parts);
+            out.push(AgentEvent::Notice { level: NoticeLevel::Info, code: "parts".into(), text });
         }
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
+        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: end });
     }
 
     fn has_failed(&self) -> bool {
-        matches!(self.end, Some(TurnEnd::Failed(_)))
+        matches!(self.outcome, Some(TurnOutcome::Failed(_)))
     }
 
     fn is_done(&self) -> bool {
         self.done
     }
 
-    fn is_settled(&self) -> bool {
-        self.end.is_some()
+    fn is_complete(&self) -> bool {
+        self.outcome.is_some()
     }
 }
 

@@ -11,202 +11,208 @@ mod round;
 
 use serde::Deserialize;
 
-use self::outcome::{fault, result, usage};
+use self::outcome::{parse_call_outcome, parse_fault, parse_usage};
 use self::round::Round;
-use super::lax::{Args, Obj, Text};
-use super::objects;
-use super::odd::Odd;
-use super::stop::{self, Reason};
-use super::surrogate::{self, Halves};
+use super::arguments;
+use super::finish_reason::{self, WireFinishReason};
+use super::lenient::{LooseJson, LooseObject, LooseStr};
+use super::surrogate::{self, SurrogateJoiner};
+use super::unknown_frames::UnknownFrames;
 use super::{Decode, Dialect, SseFrame, error};
-use crate::event::{AgentEvent, CallId, Fault, Json, Outcome, Output, RanBy, Scope, Stop, Subject, TurnEnd, Usage};
+use crate::event::{
+    AgentEvent, AnnotationTarget, CallId, CallOutcome, CallOutput, ExecutedBy, Fault, FinishReason, Json, TurnOutcome,
+    Usage, UsageScope,
+};
 
 /// Calls and messages of one answer that are followed.
-const MOST: usize = 512;
+const MAX_CALLS_AND_MESSAGES: usize = 512;
 /// Items of the closing frame that are read.
-const MOST_ITEMS: usize = 4096;
+const MAX_ITEMS: usize = 4096;
 /// Bytes of arguments that are kept for all calls.
-const MOST_ARGS: usize = 16 * 1024 * 1024;
+const MAX_ARGS_BYTES: usize = 16 * 1024 * 1024;
 
 /// As `--dialect enclava`.
 pub const DIALECT: Dialect = Dialect {
     name: "enclava",
-    decode: |_| Box::new(Enclava::new()),
-    loses: "usage, durations, and why a tool failed that did not raise: the wire has none of them",
+    decode: |_| Box::new(EnclavaDecoder::new()),
+    limitations: "usage, durations, and why a tool failed that did not raise: the wire has none of them",
 };
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Piece<'a> {
+struct EnclavaDelta<'a> {
     #[serde(borrow)]
-    delta: Text<'a>,
+    delta: LooseStr<'a>,
     #[serde(borrow)]
-    item_id: Text<'a>,
+    item_id: LooseStr<'a>,
     #[serde(borrow)]
-    call_id: Text<'a>,
+    call_id: LooseStr<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Item<'a> {
+struct EnclavaItem<'a> {
     #[serde(borrow, rename = "type")]
-    kind: Text<'a>,
+    kind: LooseStr<'a>,
     #[serde(borrow)]
-    id: Text<'a>,
+    id: LooseStr<'a>,
     #[serde(borrow)]
-    call_id: Text<'a>,
+    call_id: LooseStr<'a>,
     #[serde(borrow)]
-    name: Text<'a>,
+    name: LooseStr<'a>,
     #[serde(borrow)]
-    arguments: Args<'a>,
+    arguments: LooseJson<'a>,
     #[serde(borrow)]
-    content: Text<'a>,
+    content: LooseStr<'a>,
     output: Option<Json>,
     #[serde(borrow)]
-    status: Text<'a>,
+    status: LooseStr<'a>,
 }
 
 #[derive(Debug)]
-struct Call {
+struct EnclavaCall {
     wire_id: String,
-    told: CallId,
+    id: CallId,
     args: String,
     /// Where pieces of them begin that may say all again.
-    starts: Vec<usize>,
-    halves: Halves,
+    restart_offsets: Vec<usize>,
+    surrogates: SurrogateJoiner,
     is_ready: bool,
     has_output: bool,
     /// The server says the call itself is done, which it only does where nobody runs it.
-    is_left: bool,
+    has_completed_status: bool,
 }
 
 /// The decoder of one answer.
 #[derive(Debug, Default)]
-pub struct Enclava {
-    messages: usize,
-    open: Option<Round>,
+pub struct EnclavaDecoder {
+    message_count: usize,
+    open_round: Option<Round>,
     /// Wire ids of the messages that are closed.
     closed: Vec<String>,
-    calls: Vec<Call>,
-    args_size: usize,
-    named: bool,
+    calls: Vec<EnclavaCall>,
+    args_bytes: usize,
+    is_named: bool,
     usage: Option<Usage>,
     completed: bool,
     /// Why an answer that was completed is not whole, as our own server says it.
-    cut_short: Option<Stop>,
+    early_finish_reason: Option<FinishReason>,
     fault: Option<Fault>,
-    odd: Odd,
+    unknown_frames: UnknownFrames,
 }
 
-impl Enclava {
+impl EnclavaDecoder {
     pub fn new() -> Self {
         Self::default()
     }
 
-    fn event(&mut self, name: &str, data: &str, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn handle_event(&mut self, name: &str, data: &str, marked: bool, out: &mut Vec<AgentEvent>) {
         match name {
             "response.output_text.delta" | "response.function_call_arguments.delta" => {
-                let Ok(Obj(Some(delta))) = serde_json::from_str::<Obj<Piece<'_>>>(data) else {
-                    return self.odd.met("data that is not a JSON object", out);
+                let Ok(LooseObject(Some(delta))) = serde_json::from_str::<LooseObject<EnclavaDelta<'_>>>(data) else {
+                    return self.unknown_frames.report("data that is not a JSON object", out);
                 };
                 if name == "response.output_text.delta" {
-                    self.text(&delta, marked, out);
+                    self.handle_text(&delta, marked, out);
                 } else {
-                    self.args(&delta, marked, out);
+                    self.handle_args(&delta, marked, out);
                 }
             }
             _ => {
                 let Ok(mut json) = serde_json::from_str::<Json>(data) else {
-                    if let Some(said) = error::unread(&SseFrame::named(name, data)) {
-                        self.fault = Some(fault(&said));
+                    if let Some(said) = error::find_error_in_unparsed(&SseFrame::named(name, data)) {
+                        self.fault = Some(parse_fault(&said));
                         return;
                     }
-                    return self.odd.met("data that is not a JSON object", out);
+                    return self.unknown_frames.report("data that is not a JSON object", out);
                 };
                 if marked {
-                    surrogate::settle(&mut json, true);
+                    surrogate::resolve_marks_in_json(&mut json, true);
                 }
-                self.whole_event(name, &json, out);
+                self.handle_full_event(name, &json, out);
             }
         }
     }
 
-    fn whole_event(&mut self, name: &str, json: &Json, out: &mut Vec<AgentEvent>) {
+    fn handle_full_event(&mut self, name: &str, json: &Json, out: &mut Vec<AgentEvent>) {
         match name {
-            "response.created" | "response.in_progress" => self.name(json, out),
+            "response.created" | "response.in_progress" => self.annotate_response(json, out),
             // The second name is what OpenAI would say.
             "response.output_item.added" | "response.output_item.done" => match json.get("item") {
-                Some(item) if item.is_object() => self.item(item, out),
-                _ => self.odd.met("an item without content", out),
+                Some(item) if item.is_object() => self.handle_item(item, out),
+                _ => self.unknown_frames.report("an item without content", out),
             },
             // The second name is what OpenAI would say.
-            "response.completed" | "response.incomplete" => self.complete(json, out),
+            "response.completed" | "response.incomplete" => self.handle_completed(json, out),
             "response.failed" => self.fail(json),
             // Without an end of its own, the answer is one that was broken off.
             "response.cancelled" => {}
             // A whole answer in place of a stream.
             "" if json.get("object").and_then(Json::as_str) == Some("response") => {
-                self.name(json, out);
-                self.usage = usage(json);
+                self.annotate_response(json, out);
+                self.usage = parse_usage(json);
                 match json.get("status").and_then(Json::as_str) {
                     Some("failed") => self.fail(json),
-                    _ => self.complete(json, out),
+                    _ => self.handle_completed(json, out),
                 }
             }
-            "" | "message" | "error" => match error::reported(&SseFrame::named(name, json.to_string())) {
-                Some(said) => self.fault = Some(fault(&said)),
+            "" | "message" | "error" => match error::find_error(&SseFrame::named(name, json.to_string())) {
+                Some(said) => self.fault = Some(parse_fault(&said)),
                 None => {
-                    self.odd.met(json.get("type").and_then(Json::as_str).unwrap_or("an object without a name"), out);
+                    self.unknown_frames
+                        .report(json.get("type").and_then(Json::as_str).unwrap_or("an object without a name"), out);
                 }
             },
-            _ => self.odd.met(name, out),
+            _ => self.unknown_frames.report(name, out),
         }
     }
 
     /// Tells once what the server calls the answer.
-    fn name(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
+    fn annotate_response(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
         let pick =
             |key: &str| json.get(key).filter(|value| value.is_string()).map(|value| (key.to_owned(), value.clone()));
         let data: serde_json::Map<String, Json> = ["id", "model"].into_iter().filter_map(pick).collect();
-        if !data.is_empty() && !std::mem::replace(&mut self.named, true) {
-            let (on, data) = (Subject::Turn("t".into()), Json::Object(data));
-            out.push(AgentEvent::Annotated { on, kind: "served_by".into(), data });
+        if !data.is_empty() && !std::mem::replace(&mut self.is_named, true) {
+            let (on, data) = (AnnotationTarget::Turn("t".into()), Json::Object(data));
+            out.push(AgentEvent::Annotation { on, kind: "served_by".into(), data });
         }
     }
 
-    fn text(&mut self, delta: &Piece<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn handle_text(&mut self, delta: &EnclavaDelta<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
         let Some(piece) = &delta.delta.0 else { return };
-        self.message(delta.item_id.some(), out);
-        if let Some(open) = &mut self.open {
-            open.take(piece.as_ref().into(), marked, &mut self.messages, out);
+        self.open_message(delta.item_id.non_empty(), out);
+        if let Some(open) = &mut self.open_round {
+            open.push_text(piece.as_ref().into(), marked, &mut self.message_count, out);
         }
     }
 
-    fn args(&mut self, delta: &Piece<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn handle_args(&mut self, delta: &EnclavaDelta<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
         let piece = delta.delta.0.as_deref().unwrap_or_default();
-        let Some(at) = self.call_at(delta.call_id.some().unwrap_or_default(), None, out) else { return };
+        let Some(at) = self.open_call(delta.call_id.non_empty().unwrap_or_default(), None, out) else { return };
         let Some(call) = self.calls.get_mut(at).filter(|call| !call.is_ready) else { return };
-        let piece = call.halves.join(piece.into(), marked);
+        let piece = call.surrogates.push(piece.into(), marked);
         if piece.is_empty() {
             return;
         }
-        self.args_size = self.args_size.saturating_add(piece.len());
-        if self.args_size > MOST_ARGS {
-            return self.odd.met("tool arguments that are too large", out);
+        self.args_bytes = self.args_bytes.saturating_add(piece.len());
+        if self.args_bytes > MAX_ARGS_BYTES {
+            return self.unknown_frames.report("tool arguments that are too large", out);
         }
-        objects::note_start(&mut call.starts, call.args.len(), &piece);
+        arguments::note_restart(&mut call.restart_offsets, call.args.len(), &piece);
         call.args.push_str(&piece);
-        out.push(AgentEvent::ToolArgsDelta { call: call.told.clone(), json: piece.into_owned() });
+        out.push(AgentEvent::ToolArgsDelta { call: call.id.clone(), json: piece.into_owned() });
     }
 
-    fn item(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
-        let Ok(item) = Item::deserialize(json) else { return self.odd.met("an item of another shape", out) };
-        let call_id = item.call_id.some().or(item.id.some()).unwrap_or_default();
-        match item.kind.some() {
-            Some("message") => self.message_item(&item, out),
+    fn handle_item(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
+        let Ok(item) = EnclavaItem::deserialize(json) else {
+            return self.unknown_frames.report("an item of another shape", out);
+        };
+        let call_id = item.call_id.non_empty().or(item.id.non_empty()).unwrap_or_default();
+        match item.kind.non_empty() {
+            Some("message") => self.handle_message_item(&item, out),
             Some("function_call") => {
-                if let Some(at) = self.call_at(call_id, item.name.some(), out) {
-                    self.ready(at, &item, out);
+                if let Some(at) = self.open_call(call_id, item.name.non_empty(), out) {
+                    self.mark_ready(at, &item, out);
                 }
             }
             Some("function_call_output") => {
@@ -215,172 +221,177 @@ impl Enclava {
                 let at = match waiting {
                     Some(at) => Some(at),
                     None if self.calls.iter().any(|call| call.wire_id == call_id) => None,
-                    None => self.call_at(call_id, None, out),
+                    None => self.open_call(call_id, None, out),
                 };
                 if let Some(at) = at {
-                    self.output(at, &item, out);
+                    self.finish_call(at, &item, out);
                 }
             }
-            kind => self.odd.met(kind.unwrap_or("an item without a type"), out),
+            kind => self.unknown_frames.report(kind.unwrap_or("an item without a type"), out),
         }
     }
 
-    fn message_item(&mut self, item: &Item<'_>, out: &mut Vec<AgentEvent>) {
+    fn handle_message_item(&mut self, item: &EnclavaItem<'_>, out: &mut Vec<AgentEvent>) {
         let Some(text) = &item.content.0 else { return };
-        if item.id.some().is_some_and(|id| self.closed.iter().any(|closed| closed == id)) {
+        if item.id.non_empty().is_some_and(|id| self.closed.iter().any(|closed| closed == id)) {
             return;
         }
         // Said again after the calls of its round, it is the same message.
-        let is_known = item.id.some().is_some() && self.open.as_ref().and_then(Round::wire_id) == item.id.some();
+        let is_known =
+            item.id.non_empty().is_some() && self.open_round.as_ref().and_then(Round::wire_id) == item.id.non_empty();
         if !is_known {
-            self.message(item.id.some(), out);
+            self.open_message(item.id.non_empty(), out);
         }
-        if let Some(open) = &mut self.open {
-            open.whole(text, &mut self.messages, out);
+        if let Some(open) = &mut self.open_round {
+            open.reconcile(text, &mut self.message_count, out);
         }
     }
 
     /// Returns the position of the call with this id that has no output yet; there is one from now on.
-    fn call_at(&mut self, wire_id: &str, name: Option<&str>, out: &mut Vec<AgentEvent>) -> Option<usize> {
+    fn open_call(&mut self, wire_id: &str, name: Option<&str>, out: &mut Vec<AgentEvent>) -> Option<usize> {
         if let Some(at) = self.calls.iter().rposition(|call| call.wire_id == wire_id && !call.has_output) {
             return Some(at);
         }
-        if self.calls.len() >= MOST {
-            self.odd.met("more tool calls than are followed", out);
+        if self.calls.len() >= MAX_CALLS_AND_MESSAGES {
+            self.unknown_frames.report("more tool calls than are followed", out);
             return None;
         }
-        let told = self.unique(wire_id);
-        let open = self.message(None, out)?;
+        let told = self.unique_id(wire_id);
+        let open = self.open_message(None, out)?;
         open.has_calls = true;
         out.push(AgentEvent::ToolCallStarted {
             call: told.clone(),
             message: open.message.clone(),
             name: name.map(Into::into),
             parent: None,
-            ran_by: RanBy::Server,
+            executed_by: ExecutedBy::Server,
         });
-        self.calls.push(Call {
+        self.calls.push(EnclavaCall {
             wire_id: wire_id.to_owned(),
-            told,
+            id: told,
             args: String::new(),
-            starts: Vec::new(),
-            halves: Halves::default(),
+            restart_offsets: Vec::new(),
+            surrogates: SurrogateJoiner::default(),
             is_ready: false,
             has_output: false,
-            is_left: false,
+            has_completed_status: false,
         });
         Some(self.calls.len() - 1)
     }
 
-    fn unique(&self, wire_id: &str) -> CallId {
+    fn unique_id(&self, wire_id: &str) -> CallId {
         let base = if wire_id.is_empty() { "call" } else { wire_id };
         let copies = self.calls.iter().filter(|call| call.wire_id == wire_id).count();
         let mut id = if copies == 0 { base.to_owned() } else { format!("{base}_{}", copies + 1) };
-        while self.calls.iter().any(|call| call.told.as_str() == id) {
+        while self.calls.iter().any(|call| call.id.as_str() == id) {
             id.push('_');
         }
         CallId::new(id)
     }
 
-    fn ready(&mut self, at: usize, item: &Item<'_>, out: &mut Vec<AgentEvent>) {
+    fn mark_ready(&mut self, at: usize, item: &EnclavaItem<'_>, out: &mut Vec<AgentEvent>) {
         let Some(call) = self.calls.get_mut(at) else { return };
-        call.is_left |= item.status.some() == Some("completed");
+        call.has_completed_status |= item.status.non_empty() == Some("completed");
         if std::mem::replace(&mut call.is_ready, true) {
             return;
         }
-        let streamed = objects::settled_from(std::mem::take(&mut call.args), std::mem::take(&mut call.starts));
+        let streamed =
+            arguments::split_calls_from(std::mem::take(&mut call.args), std::mem::take(&mut call.restart_offsets));
         let streamed = streamed.into_iter().next().unwrap_or_default();
         let args = item.arguments.0.as_deref().map_or(streamed, ToOwned::to_owned);
-        let name = item.name.some().unwrap_or_default().to_owned();
-        out.push(AgentEvent::ToolCallReady { call: call.told.clone(), name, args, carry: None });
+        let name = item.name.non_empty().unwrap_or_default().to_owned();
+        out.push(AgentEvent::ToolCallReady { call: call.id.clone(), name, args, provider_metadata: None });
     }
 
-    fn output(&mut self, at: usize, item: &Item<'_>, out: &mut Vec<AgentEvent>) {
+    fn finish_call(&mut self, at: usize, item: &EnclavaItem<'_>, out: &mut Vec<AgentEvent>) {
         let Some(call) = self.calls.get_mut(at) else { return };
         call.has_output = true;
         // Too late for a name that was lost.
         call.is_ready = true;
-        let (outcome, text) = result(item.output.as_ref(), item.status.some());
-        let output = Output::of(text);
-        out.push(AgentEvent::ToolCallFinished { call: call.told.clone(), outcome, output, took: None });
-        if let Some(open) = &mut self.open {
+        let (outcome, text) = parse_call_outcome(item.output.as_ref(), item.status.non_empty());
+        let output = CallOutput::from_text(text);
+        out.push(AgentEvent::ToolCallFinished { call: call.id.clone(), outcome, output, duration: None });
+        if let Some(open) = &mut self.open_round {
             open.is_over = true;
         }
     }
 
     /// Returns the message that this content belongs to, and opens it where it is another than the last.
-    fn message(&mut self, wire_id: Option<&str>, out: &mut Vec<AgentEvent>) -> Option<&mut Round> {
-        let fits = self.open.as_ref().is_some_and(|open| {
+    fn open_message(&mut self, wire_id: Option<&str>, out: &mut Vec<AgentEvent>) -> Option<&mut Round> {
+        let fits = self.open_round.as_ref().is_some_and(|open| {
             let same = wire_id.is_none() || open.wire_id().is_none() || open.wire_id() == wire_id;
             same && !open.is_over
         });
         if !fits {
             self.close(None, out);
-            self.open = Some(Round::begin(&mut self.messages, out));
+            self.open_round = Some(Round::begin(&mut self.message_count, out));
         }
-        let open = self.open.as_mut()?;
-        open.named(wire_id);
+        let open = self.open_round.as_mut()?;
+        open.set_wire_id(wire_id);
         Some(open)
     }
 
     /// Closes the open message, as its round ended or as told.
-    fn close(&mut self, stop: Option<Stop>, out: &mut Vec<AgentEvent>) {
-        let Some(open) = self.open.take() else { return };
-        let wire_id = open.close(stop, &mut self.messages, out);
-        if self.closed.len() < MOST {
+    fn close(&mut self, stop: Option<FinishReason>, out: &mut Vec<AgentEvent>) {
+        let Some(open) = self.open_round.take() else { return };
+        let wire_id = open.close(stop, &mut self.message_count, out);
+        if self.closed.len() < MAX_CALLS_AND_MESSAGES {
             self.closed.extend(wire_id);
         }
     }
 
     /// The closing frame repeats all items: the n-th call of an id is the n-th that was seen.
-    fn complete(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
+    fn handle_completed(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
         self.completed = true;
-        self.usage = usage(json).or(self.usage);
+        self.usage = parse_usage(json).or(self.usage);
         let why = json.pointer("/incomplete_details/reason").and_then(Json::as_str);
-        self.cut_short = match why.map(Reason::of) {
-            Some(Reason::Filtered | Reason::Refused) => Some(Stop::Refused),
-            Some(_) => Some(Stop::Length),
-            None if json.get("status").and_then(Json::as_str) == Some("incomplete") => Some(Stop::Length),
+        self.early_finish_reason = match why.map(WireFinishReason::parse) {
+            Some(WireFinishReason::Filtered | WireFinishReason::Refused) => Some(FinishReason::Refused),
+            Some(_) => Some(FinishReason::Length),
+            None if json.get("status").and_then(Json::as_str) == Some("incomplete") => Some(FinishReason::Length),
             None => None,
         };
         let items = json.get("output").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
         let mut seen: Vec<(String, bool)> = Vec::new();
-        for value in items.iter().take(MOST_ITEMS) {
-            let Ok(item) = Item::deserialize(value) else { continue };
-            let is_output = item.kind.some() == Some("function_call_output");
-            if !is_output && item.kind.some() != Some("function_call") {
-                self.item(value, out);
+        for value in items.iter().take(MAX_ITEMS) {
+            let Ok(item) = EnclavaItem::deserialize(value) else { continue };
+            let is_output = item.kind.non_empty() == Some("function_call_output");
+            if !is_output && item.kind.non_empty() != Some("function_call") {
+                self.handle_item(value, out);
                 continue;
             }
-            let wire_id = item.call_id.some().or(item.id.some()).unwrap_or_default();
+            let wire_id = item.call_id.non_empty().or(item.id.non_empty()).unwrap_or_default();
             let nth = seen.iter().filter(|(id, output)| id == wire_id && *output == is_output).count();
             seen.push((wire_id.to_owned(), is_output));
             let known = self.calls.iter().enumerate().filter(|(_, call)| call.wire_id == wire_id).nth(nth);
             match known.map(|(at, call)| (at, call.has_output)) {
                 Some((_, true)) if is_output => {}
-                Some((at, false)) if is_output => self.output(at, &item, out),
-                Some((at, _)) => self.ready(at, &item, out),
-                None => self.item(value, out),
+                Some((at, false)) if is_output => self.finish_call(at, &item, out),
+                Some((at, _)) => self.mark_ready(at, &item, out),
+                None => self.handle_item(value, out),
             }
         }
         let text = json.get("output_text").and_then(Json::as_str).unwrap_or_default();
-        if self.messages == 0 && !text.is_empty() {
-            self.message(None, out);
-            if let Some(open) = &mut self.open {
-                open.take(text.into(), false, &mut self.messages, out);
+        if self.message_count == 0 && !text.is_empty() {
+            self.open_message(None, out);
+            if let Some(open) = &mut self.open_round {
+                open.push_text(text.into(), false, &mut self.message_count, out);
             }
         }
     }
 
     fn fail(&mut self, json: &Json) {
-        let said = json.get("error").and_then(error::inner).or_else(|| error::read(json));
-        let said = said.unwrap_or_else(|| error::Said { message: "no reason given".into(), ..error::Said::default() });
-        self.fault = Some(fault(&said));
+        let said = json.get("error").and_then(error::parse_error_object).or_else(|| error::parse(json));
+        let said = said.unwrap_or_else(|| error::ServerError {
+            message: "no reason given".into(),
+            ..error::ServerError::default()
+        });
+        self.fault = Some(parse_fault(&said));
     }
 }
 
-impl Decode for Enclava {
-    fn frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+impl Decode for EnclavaDecoder {
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
         let data = frame.data.trim();
         // Outputs may follow the end where somebody else runs the calls.
         if self.fault.is_some() || data == "[DONE]" || frame.event == "ping" {
@@ -388,44 +399,44 @@ impl Decode for Enclava {
         }
         if data.is_empty() || frame.event == "error" {
             if frame.event == "error" {
-                self.fault = Some(fault(&error::said(data)));
+                self.fault = Some(parse_fault(&error::parse_error_data(data)));
             }
             return;
         }
-        match surrogate::mark(data) {
-            Some(mended) => self.event(&frame.event, &mended, true, out),
-            None => self.event(&frame.event, data, false, out),
+        match surrogate::mark_lone(data) {
+            Some(mended) => self.handle_event(&frame.event, &mended, true, out),
+            None => self.handle_event(&frame.event, data, false, out),
         }
     }
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
         let fault = self.fault.take();
         let stop = match (&fault, self.completed) {
-            (Some(_), _) => Some(Stop::Failed),
-            (None, false) => Some(Stop::Interrupted),
-            (None, true) => self.cut_short,
+            (Some(_), _) => Some(FinishReason::Failed),
+            (None, false) => Some(FinishReason::Interrupted),
+            (None, true) => self.early_finish_reason,
         };
-        if self.completed && fault.is_none() && self.messages == 0 {
-            out.push(stop::empty());
+        if self.completed && fault.is_none() && self.message_count == 0 {
+            out.push(finish_reason::empty_response_notice());
         }
         // What was cut off before its first word is an answer too: its message says how it ended.
-        if stop.is_some_and(|stop| self.cut_short == Some(stop)) && self.open.is_none() {
-            self.message(None, out);
+        if stop.is_some_and(|stop| self.early_finish_reason == Some(stop)) && self.open_round.is_none() {
+            self.open_message(None, out);
         }
         self.close(stop, out);
-        for call in self.calls.iter().filter(|call| self.completed && call.is_left && !call.has_output) {
-            let (call, outcome, output) = (call.told.clone(), Outcome::Requested, Output::default());
-            out.push(AgentEvent::ToolCallFinished { call, outcome, output, took: None });
+        for call in self.calls.iter().filter(|call| self.completed && call.has_completed_status && !call.has_output) {
+            let (call, outcome, output) = (call.id.clone(), CallOutcome::Requested, CallOutput::default());
+            out.push(AgentEvent::ToolCallFinished { call, outcome, output, duration: None });
         }
         if let Some(usage) = self.usage.take() {
-            out.push(AgentEvent::UsageReported { scope: Scope::Turn, usage });
+            out.push(AgentEvent::UsageReported { scope: UsageScope::Turn, usage });
         }
         let end = match (fault, self.completed) {
-            (Some(fault), _) => TurnEnd::Failed(fault),
-            (None, true) => TurnEnd::Completed,
-            (None, false) => TurnEnd::Interrupted,
+            (Some(fault), _) => TurnOutcome::Failed(fault),
+            (None, true) => TurnOutcome::Completed,
+            (None, false) => TurnOutcome::Interrupted,
         };
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
+        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: end });
     }
 
     fn has_failed(&self) -> bool {
@@ -436,7 +447,7 @@ impl Decode for Enclava {
         self.fault.is_some() || (self.completed && self.calls.iter().all(|call| call.has_output))
     }
 
-    fn is_settled(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.fault.is_some() || self.completed
     }
 }

@@ -2,13 +2,13 @@
 
 mod report;
 
-pub use self::report::reported;
-pub(super) use self::report::{is_success, said, unread};
+pub use self::report::find_error;
+pub(super) use self::report::{find_error_in_unparsed, is_success, parse_error_data};
 use crate::event::{Fault, FaultKind, Json};
 
 /// What a server says of an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Said {
+pub struct ServerError {
     pub message: String,
     /// Its words for the kind: `code` and `type`, joined.
     pub code: String,
@@ -17,10 +17,10 @@ pub struct Said {
 }
 
 /// Characters of a message that are kept.
-const LONGEST: usize = 600;
+const MAX_MESSAGE_CHARS: usize = 600;
 
 /// Phrases by which servers say that the conversation is too long.
-const TOO_LONG: &[&str] = &[
+const CONTEXT_OVERFLOW_PHRASES: &[&str] = &[
     "context length",
     "context_length",
     "context window",
@@ -40,43 +40,49 @@ const TOO_LONG: &[&str] = &[
 
 /// Reads an error out of a JSON body: `{"error": {"message"}}`, `{"error": "text"}`, `{"detail": …}`, `{"message"}`,
 /// or a list with one of these.
-pub fn read(json: &Json) -> Option<Said> {
+pub fn parse(json: &Json) -> Option<ServerError> {
     match json {
-        Json::Array(list) => list.first().and_then(read),
+        Json::Array(list) => list.first().and_then(parse),
         Json::Object(object) => {
             // `{"error": "CODE", "message": "words"}`.
             if let (Some(Json::String(code)), Some(Json::String(words))) = (object.get("error"), object.get("message"))
                 && !words.is_empty()
             {
-                return Some(Said { message: tidy(words), code: tidy(code), status: None });
+                return Some(ServerError { message: to_single_line(words), code: to_single_line(code), status: None });
             }
-            let said = object.get("error").and_then(inner).or_else(|| object.get("detail").and_then(inner));
-            said.or_else(|| object.get("errors").and_then(inner))
-                .or_else(|| object.get("message").and_then(|_| inner(json)))
+            let said = object
+                .get("error")
+                .and_then(parse_error_object)
+                .or_else(|| object.get("detail").and_then(parse_error_object));
+            said.or_else(|| object.get("errors").and_then(parse_error_object))
+                .or_else(|| object.get("message").and_then(|_| parse_error_object(json)))
         }
         _ => None,
     }
 }
 
 /// Reads the error object itself, which may be just a text.
-pub fn inner(json: &Json) -> Option<Said> {
+pub fn parse_error_object(json: &Json) -> Option<ServerError> {
     match json {
-        Json::String(text) if !text.is_empty() => Some(Said { message: tidy(text), ..Said::default() }),
-        Json::Array(list) => list.first().and_then(inner),
+        Json::String(text) if !text.is_empty() => {
+            Some(ServerError { message: to_single_line(text), ..ServerError::default() })
+        }
+        Json::Array(list) => list.first().and_then(parse_error_object),
         Json::Object(object) => {
             let text = |key: &str| object.get(key).and_then(Json::as_str).filter(|text| !text.is_empty());
             let names = ["message", "msg", "detail", "error"];
             // What a router passes on may be an error in itself, as an object or written into the text.
             let within = |key: &str| match object.get(key)? {
-                Json::String(text) => written(text),
+                Json::String(text) => parse_nested_json(text),
                 json => Some(json.clone()).filter(|json| json.is_object() || json.is_array()),
             };
-            let nested = || names.into_iter().chain(["errors"]).filter_map(within).find_map(|json| deepest(&json));
-            let plain = names.into_iter().filter_map(text).find(|text| written(text).is_none()).map(tidy);
+            let nested = || names.into_iter().chain(["errors"]).filter_map(within).find_map(|json| innermost(&json));
+            let plain =
+                names.into_iter().filter_map(text).find(|text| parse_nested_json(text).is_none()).map(to_single_line);
             let nested = if plain.is_none() { nested() } else { None };
             let message = plain
                 .or_else(|| nested.as_ref().map(|said| said.message.clone()))
-                .or_else(|| names.into_iter().find_map(text).map(tidy));
+                .or_else(|| names.into_iter().find_map(text).map(to_single_line));
             let words: Vec<&str> = ["code", "type", "status"].into_iter().filter_map(text).collect();
             let code = match nested {
                 Some(said) if !said.code.is_empty() => [words.as_slice(), &[&said.code]].concat().join(" "),
@@ -89,33 +95,37 @@ pub fn inner(json: &Json) -> Option<Said> {
                 .or_else(|| object.get("status"))
                 .and_then(|code| code.as_u64().or_else(|| code.as_str().and_then(|code| code.parse().ok())));
             let message = match (message, raw) {
-                (Some(message), Some(raw)) => format!("{message} ({})", tidy(raw)),
+                (Some(message), Some(raw)) => format!("{message} ({})", to_single_line(raw)),
                 (Some(message), None) => message,
                 (None, _) if !code.is_empty() => code.clone(),
                 (None, _) => return None,
             };
-            Some(Said { message, code, status: status.and_then(|n| u16::try_from(n).ok()).filter(|n| *n >= 100) })
+            Some(ServerError {
+                message,
+                code,
+                status: status.and_then(|n| u16::try_from(n).ok()).filter(|n| *n >= 100),
+            })
         }
         _ => None,
     }
 }
 
 /// Reads an error that is written as JSON inside the words of another one.
-fn written(text: &str) -> Option<Json> {
+fn parse_nested_json(text: &str) -> Option<Json> {
     let text = text.trim();
     text.starts_with(['{', '[']).then(|| serde_json::from_str(text).ok()).flatten()
 }
 
 /// Reads the innermost error; none where there are no words for one.
-fn deepest(json: &Json) -> Option<Said> {
-    read(json).or_else(|| inner(json)).filter(|said| said.message != said.code)
+fn innermost(json: &Json) -> Option<ServerError> {
+    parse(json).or_else(|| parse_error_object(json)).filter(|said| said.message != said.code)
 }
 
 /// Says what kind of fault it is. The HTTP status decides where there is one; words decide the rest.
-pub fn kind(status: Option<u16>, said: &Said) -> FaultKind {
+pub fn fault_kind(status: Option<u16>, said: &ServerError) -> FaultKind {
     let code = said.code.to_lowercase();
     let message = said.message.to_lowercase();
-    let too_long = || TOO_LONG.iter().any(|phrase| code.contains(phrase) || message.contains(phrase));
+    let too_long = || CONTEXT_OVERFLOW_PHRASES.iter().any(|phrase| code.contains(phrase) || message.contains(phrase));
     match status.or(said.status) {
         Some(401 | 403) => FaultKind::Auth,
         Some(408 | 504) => FaultKind::TimedOut,
@@ -145,8 +155,8 @@ pub fn kind(status: Option<u16>, said: &Said) -> FaultKind {
 }
 
 /// Makes the fault of an error that came in the middle of a stream.
-pub fn fault(said: &Said) -> Fault {
-    let kind = kind(None, said);
+pub fn to_fault(said: &ServerError) -> Fault {
+    let kind = fault_kind(None, said);
     let message = match kind {
         FaultKind::ContextTooLong => {
             format!("the conversation is too long for the model: {}; start a new session or shorten it", said.message)
@@ -157,11 +167,11 @@ pub fn fault(said: &Said) -> Fault {
 }
 
 /// One line, of bearable length, without a full stop.
-pub fn tidy(text: &str) -> String {
+pub fn to_single_line(text: &str) -> String {
     let mut line = String::new();
     for word in text.split_whitespace() {
-        if line.len() + word.len() > LONGEST {
-            line.extend(word.chars().take(LONGEST.saturating_sub(line.len())));
+        if line.len() + word.len() > MAX_MESSAGE_CHARS {
+            line.extend(word.chars().take(MAX_MESSAGE_CHARS.saturating_sub(line.len())));
             line.push('…');
             return line;
         }
@@ -182,7 +192,7 @@ mod tests {
 
     #[test]
     fn errors_are_read_in_every_shape() {
-        let message = |json: Json| read(&json).map(|said| said.message);
+        let message = |json: Json| parse(&json).map(|said| said.message);
         assert_eq!(message(json!({"error": {"message": "No such\nmodel.", "type": "x"}})).unwrap(), "No such model");
         assert_eq!(message(json!({"error": "model not found"})).unwrap(), "model not found");
         assert_eq!(message(json!({"detail": "Not Found"})).unwrap(), "Not Found");
@@ -209,7 +219,7 @@ mod tests {
 
     #[test]
     fn words_decide_where_there_is_no_status() {
-        let of = |json: Json| kind(None, &read(&json).unwrap());
+        let of = |json: Json| fault_kind(None, &parse(&json).unwrap());
         assert_eq!(
             of(json!({"error": {"message": "x", "code": "context_length_exceeded"}})),
             FaultKind::ContextTooLong

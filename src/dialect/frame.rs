@@ -22,7 +22,7 @@ impl SseFrame {
 
     /// Appends its bytes as a server-sent event (WHATWG HTML, 9.2.5). Line ends in the data become lines of data; name
     /// and id are cut at the first character that can't stand in them.
-    pub fn write(&self, out: &mut Vec<u8>) {
+    pub fn write_sse(&self, out: &mut Vec<u8>) {
         let mut field = |name: &str, value: &str| {
             out.extend_from_slice(name.as_bytes());
             out.extend_from_slice(b": ");
@@ -30,10 +30,10 @@ impl SseFrame {
             out.push(b'\n');
         };
         if !self.event.is_empty() {
-            field("event", one_line(&self.event));
+            field("event", first_line(&self.event));
         }
         if let Some(id) = &self.id {
-            field("id", one_line(id));
+            field("id", first_line(id));
         }
         if let Some(retry) = self.retry {
             field("retry", &retry.to_string());
@@ -45,13 +45,13 @@ impl SseFrame {
     }
 
     /// Appends its data as one line of NDJSON. JSON text has no raw line ends.
-    pub fn write_line(&self, out: &mut Vec<u8>) {
+    pub fn write_ndjson(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.data.as_bytes());
         out.push(b'\n');
     }
 }
 
-fn one_line(text: &str) -> &str {
+fn first_line(text: &str) -> &str {
     text.split(['\n', '\r', '\0']).next().unwrap_or_default()
 }
 
@@ -61,7 +61,7 @@ mod tests {
 
     fn written(frame: &SseFrame) -> String {
         let mut out = Vec::new();
-        frame.write(&mut out);
+        frame.write_sse(&mut out);
         String::from_utf8(out).unwrap()
     }
 

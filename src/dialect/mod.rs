@@ -6,32 +6,32 @@
 
 pub mod a2a;
 pub mod agui;
+mod answer_builder;
+mod answer_usage;
 pub mod anthropic;
+mod arguments;
+mod borrowed_json;
 pub mod chat;
-mod cost;
+mod dedup;
 pub mod detect;
 pub mod enclava;
 pub mod error;
+mod finish_reason;
 mod frame;
-mod gather;
-mod lax;
+mod lenient;
 pub mod native;
-mod objects;
-mod odd;
 pub mod ollama;
 pub mod openjarvis;
 pub mod plain;
 pub mod poe;
-mod ran;
-mod repeat;
+mod reasoning_dedup;
 pub mod responses;
-mod speech;
-mod stop;
+mod server_calls;
 mod stray;
 mod surrogate;
-mod think;
-mod thoughts;
-mod tree;
+mod text_assembler;
+mod think_tags;
+mod unknown_frames;
 mod usage;
 pub mod warp;
 
@@ -41,7 +41,7 @@ use crate::event::{AgentEvent, Envelope, Json, Millis};
 
 /// What a decoder may know of the request that it decodes the answer of.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Context {
+pub struct DecodeContext {
     /// The prompt we sent, where we sent one: some servers mix other clients' events into the stream.
     pub prompt: Option<String>,
     /// The path of the request's URL.
@@ -54,9 +54,9 @@ pub struct Context {
 pub struct Dialect {
     /// As in `--dialect` and in JSON output.
     pub name: &'static str,
-    pub decode: fn(&Context) -> Box<dyn Decode>,
+    pub decode: fn(&DecodeContext) -> Box<dyn Decode>,
     /// What it cannot say, for docs and tests.
-    pub loses: &'static str,
+    pub limitations: &'static str,
 }
 
 /// Every dialect that a stream can be read as.
@@ -70,25 +70,29 @@ pub const DIALECTS: &[Dialect] = &[
     a2a::DIALECT,
     Dialect {
         name: "openjarvis",
-        decode: |context| Box::new(openjarvis::OpenJarvis::new(context)),
-        loses: "which tools ran, on servers from 1.0.3 on; which message a call belongs to",
+        decode: |context| Box::new(openjarvis::OpenJarvisDecoder::new(context)),
+        limitations: "which tools ran, on servers from 1.0.3 on; which message a call belongs to",
     },
     Dialect {
         name: "openai-chat",
-        decode: |_| Box::new(chat::Chat::new()),
-        loses: "how long a call ran and what it gave: the client runs it",
+        decode: |_| Box::new(chat::ChatDecoder::new()),
+        limitations: "how long a call ran and what it gave: the client runs it",
     },
     Dialect {
         name: "ollama",
-        decode: |_| Box::new(ollama::Ollama::new()),
-        loses: "how long a call ran and what it gave: the client runs it",
+        decode: |_| Box::new(ollama::OllamaDecoder::new()),
+        limitations: "how long a call ran and what it gave: the client runs it",
     },
     Dialect {
         name: "warp",
-        decode: |_| Box::new(warp::Warp::new()),
-        loses: "reasoning, and how calls went, except from our own server",
+        decode: |_| Box::new(warp::WarpDecoder::new()),
+        limitations: "reasoning, and how calls went, except from our own server",
     },
-    Dialect { name: "plain", decode: |_| Box::new(plain::Plain::new()), loses: "everything but the bytes" },
+    Dialect {
+        name: "plain",
+        decode: |_| Box::new(plain::PlainDecoder::new()),
+        limitations: "everything but the bytes",
+    },
 ];
 
 /// Turns frames into events.
@@ -97,14 +101,14 @@ pub trait Decode: Send {
     fn content_type(&mut self, _content_type: &str) {}
 
     /// Takes one frame. Bad frames become notices.
-    fn frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>);
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>);
 
     /// Takes an event of a feed that the server has beside its answers and that tells of all its clients.
-    fn beside(&mut self, _frame: &SseFrame, _out: &mut Vec<AgentEvent>) {}
+    fn decode_side_channel(&mut self, _frame: &SseFrame, _out: &mut Vec<AgentEvent>) {}
 
     /// Takes what the server keeps of its work, asked for once the answer is complete and before [`Decode::finish`].
     /// Returns false while this answer is missing in it, so that it is worth asking again.
-    fn settle(&mut self, _records: &[Option<&Json>], _out: &mut Vec<AgentEvent>) -> bool {
+    fn finalize_from_records(&mut self, _records: &[Option<&Json>], _out: &mut Vec<AgentEvent>) -> bool {
         true
     }
 
@@ -122,7 +126,7 @@ pub trait Decode: Send {
 
     /// Returns true once the answer is complete, though extras such as token counts may still follow. A server that
     /// then falls silent has not cut anything off.
-    fn is_settled(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.is_done()
     }
 }
@@ -137,7 +141,7 @@ pub trait Encode: Send {
     fn start(&mut self, out: &mut Vec<SseFrame>);
 
     /// Takes the next fact of the turn. What the dialect can't say is left out.
-    fn fact(&mut self, told: &Envelope, out: &mut Vec<SseFrame>);
+    fn encode_event(&mut self, told: &Envelope, out: &mut Vec<SseFrame>);
 
     /// The facts are over: says the end mark, and what is still owed if the turn's end never came. Told once.
     fn finish(&mut self, out: &mut Vec<SseFrame>);
@@ -147,13 +151,13 @@ pub trait Encode: Send {
 
     /// Returns how long to wait between the frames of the last fact, where it was an answer in one piece that is told
     /// in words. Who has the next piece of text already needn't wait.
-    fn pause(&self) -> Option<Millis> {
+    fn pacing_delay(&self) -> Option<Millis> {
         None
     }
 
     /// Returns the whole answer, for a client that asked for no stream: the HTTP status and the body. Called after
     /// [`Encode::finish`].
-    fn answer(&mut self) -> (u16, Json);
+    fn full_response(&mut self) -> (u16, Json);
 }
 
 /// A sign of life on a quiet stream.

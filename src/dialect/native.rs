@@ -1,67 +1,75 @@
 //! jarvis-tui's own stream: one envelope a frame, the same JSON as a line of the log. Lossless.
 //!
-//! A mirror of a remote session takes the envelopes themselves, numbers and times included, with [`envelope`]. The
-//! decoder is for everyone else: it passes on what belongs to an answer, and what the stream leaves open it closes.
+//! A mirror of a remote session takes the envelopes themselves, numbers and times included, with [`parse_envelope`].
+//! The decoder is for everyone else: it passes on what belongs to an answer, and what the stream leaves open it closes.
 
 use std::collections::HashSet;
 
-use super::odd::Odd;
-use super::{Context, Decode, Dialect, SseFrame, error};
+use super::unknown_frames::UnknownFrames;
+use super::{Decode, DecodeContext, Dialect, SseFrame, error};
 use crate::event::grammar::Sealer;
-use crate::event::{AgentEvent, CallId, Envelope, Fault, MessageId, Role, Seq, TurnEnd};
+use crate::event::{AgentEvent, CallId, Envelope, Fault, MessageId, Role, Seq, TurnOutcome};
 
 pub const DIALECT: Dialect =
-    Dialect { name: "native", decode: |_: &Context| Box::new(Native::new()), loses: "nothing" };
+    Dialect { name: "native", decode: |_: &DecodeContext| Box::new(NativeDecoder::new()), limitations: "nothing" };
 
 /// Reads the envelope in a frame. None for anything else, such as the header of a log.
-pub fn envelope(frame: &SseFrame) -> Option<Envelope> {
+pub fn parse_envelope(frame: &SseFrame) -> Option<Envelope> {
     serde_json::from_str(&frame.data).ok()
 }
 
 /// The decoder of one answer.
 #[derive(Debug)]
-pub struct Native {
+pub struct NativeDecoder {
     /// Follows all turns of the stream as if they were one, as those who take these events do.
     sealer: Sealer,
     messages: HashSet<MessageId>,
     calls: HashSet<CallId>,
     /// The newest number; frames come again after a reconnect.
-    seen: Seq,
+    last_seq: Seq,
     /// How the newest turn ended; none while one runs.
-    end: Option<TurnEnd>,
+    outcome: Option<TurnOutcome>,
     /// The stream ends with an error that is no event of a session.
     fault: Option<Fault>,
-    odd: Odd,
+    unknown_frames: UnknownFrames,
 }
 
-impl Default for Native {
+impl Default for NativeDecoder {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Native {
+impl NativeDecoder {
     pub fn new() -> Self {
         let mut sealer = Sealer::new();
         // A stream may be joined in the middle of a turn.
         let _ = sealer.observe(&AgentEvent::TurnStarted { turn: "t".into(), parent: None });
         let (messages, calls) = (HashSet::new(), HashSet::new());
-        Self { sealer, messages, calls, seen: Seq(0), end: None, fault: None, odd: Odd::default() }
-    }
-
-    fn event(&mut self, event: AgentEvent, out: &mut Vec<AgentEvent>) {
-        match event {
-            AgentEvent::SessionOpened { .. } | AgentEvent::UserMessage { .. } => {}
-            AgentEvent::TurnStarted { .. } => self.end = None,
-            AgentEvent::TurnFinished { end, .. } => {
-                self.close(&end, out);
-                self.end = Some(end);
-            }
-            event => self.pass(event, out),
+        Self {
+            sealer,
+            messages,
+            calls,
+            last_seq: Seq(0),
+            outcome: None,
+            fault: None,
+            unknown_frames: UnknownFrames::default(),
         }
     }
 
-    fn pass(&mut self, event: AgentEvent, out: &mut Vec<AgentEvent>) {
+    fn handle_event(&mut self, event: AgentEvent, out: &mut Vec<AgentEvent>) {
+        match event {
+            AgentEvent::SessionOpened { .. } | AgentEvent::UserMessage { .. } => {}
+            AgentEvent::TurnStarted { .. } => self.outcome = None,
+            AgentEvent::TurnFinished { outcome: end, .. } => {
+                self.close(&end, out);
+                self.outcome = Some(end);
+            }
+            event => self.forward(event, out),
+        }
+    }
+
+    fn forward(&mut self, event: AgentEvent, out: &mut Vec<AgentEvent>) {
         let is_new = match &event {
             AgentEvent::MessageStarted { message, .. } => self.messages.insert(message.clone()),
             AgentEvent::ToolCallStarted { call, .. } => self.calls.insert(call.clone()),
@@ -70,7 +78,7 @@ impl Native {
                 if !self.messages.contains(message) =>
             {
                 let (message, role) = (message.clone(), Role::Assistant);
-                self.pass(AgentEvent::MessageStarted { message, role, parent: None }, out);
+                self.forward(AgentEvent::MessageStarted { message, role, parent: None }, out);
                 true
             }
             _ => true,
@@ -78,42 +86,42 @@ impl Native {
         if is_new && self.sealer.observe(&event).is_ok() {
             out.push(event);
         } else {
-            self.odd.met("an event where it can't stand", out);
+            self.unknown_frames.report("an event where it can't stand", out);
         }
     }
 
-    fn close(&mut self, end: &TurnEnd, out: &mut Vec<AgentEvent>) {
-        for event in self.sealer.close(end) {
+    fn close(&mut self, end: &TurnOutcome, out: &mut Vec<AgentEvent>) {
+        for event in self.sealer.close_contents(end) {
             let _ = self.sealer.observe(&event);
             out.push(event);
         }
     }
 }
 
-impl Decode for Native {
-    fn frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
-        match envelope(frame) {
-            Some(Envelope { seq, .. }) if seq <= self.seen => {}
+impl Decode for NativeDecoder {
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+        match parse_envelope(frame) {
+            Some(Envelope { seq, .. }) if seq <= self.last_seq => {}
             Some(Envelope { seq, event, .. }) => {
-                self.seen = seq;
+                self.last_seq = seq;
                 self.fault = None;
-                self.event(event, out);
+                self.handle_event(event, out);
             }
             // The first line of a log.
             None if frame.data.starts_with("{\"format\"") => {}
             None if matches!(frame.event.as_str(), "ping" | "weather") || frame.data.trim().is_empty() => {}
-            None => match error::reported(frame) {
-                Some(said) => self.fault = Some(error::fault(&said)),
-                None => self.odd.met("a frame that is not an event of a session", out),
+            None => match error::find_error(frame) {
+                Some(said) => self.fault = Some(error::to_fault(&said)),
+                None => self.unknown_frames.report("a frame that is not an event of a session", out),
             },
         }
     }
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
-        let failed = self.fault.take().map(TurnEnd::Failed);
-        let end = failed.or(self.end.take()).unwrap_or(TurnEnd::Interrupted);
+        let failed = self.fault.take().map(TurnOutcome::Failed);
+        let end = failed.or(self.outcome.take()).unwrap_or(TurnOutcome::Interrupted);
         self.close(&end, out);
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
+        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: end });
     }
 
     fn has_failed(&self) -> bool {
@@ -125,15 +133,15 @@ impl Decode for Native {
         false
     }
 
-    fn is_settled(&self) -> bool {
-        self.end.is_some()
+    fn is_complete(&self) -> bool {
+        self.outcome.is_some()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Millis, Stop, TextKind};
+    use crate::event::{FinishReason, Millis, TextKind};
 
     fn frame(seq: u64, event: AgentEvent) -> SseFrame {
         SseFrame::data(serde_json::to_string(&Envelope { seq: Seq(seq), at: Millis(seq), event }).unwrap())
@@ -148,9 +156,9 @@ mod tests {
     }
 
     fn decode(frames: &[SseFrame]) -> Vec<AgentEvent> {
-        let (mut decoder, mut out) = (Native::new(), Vec::new());
+        let (mut decoder, mut out) = (NativeDecoder::new(), Vec::new());
         for frame in frames {
-            decoder.frame(frame, &mut out);
+            decoder.decode_frame(frame, &mut out);
         }
         decoder.finish(&mut out);
         out
@@ -158,8 +166,13 @@ mod tests {
 
     #[test]
     fn what_belongs_to_an_answer_passes_unchanged() {
-        let finished = AgentEvent::MessageFinished { message: "m2".into(), stop: Stop::End, full: None, carry: None };
-        let end = AgentEvent::TurnFinished { turn: "t7".into(), end: TurnEnd::Completed };
+        let finished = AgentEvent::MessageFinished {
+            message: "m2".into(),
+            finish_reason: FinishReason::End,
+            full_text: None,
+            provider_metadata: None,
+        };
+        let end = AgentEvent::TurnFinished { turn: "t7".into(), outcome: TurnOutcome::Completed };
         let unknown = AgentEvent::Unknown(serde_json::json!({"type": "newer", "x": 1}));
         let events = decode(&[
             SseFrame::data("{\"format\":1}"),
@@ -172,22 +185,25 @@ mod tests {
             frame(6, finished.clone()),
             frame(7, end),
         ]);
-        let end = AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed };
+        let end = AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed };
         assert_eq!(events, [started(), text("a"), unknown, finished, end]);
     }
 
     #[test]
     fn a_cut_stream_is_closed_and_interrupted() {
         let events = decode(&[frame(3, started()), frame(4, text("a")), SseFrame::data("junk")]);
-        assert!(matches!(events[3], AgentEvent::MessageFinished { stop: Stop::Interrupted, .. }), "{events:?}");
-        assert!(matches!(events[4], AgentEvent::TurnFinished { end: TurnEnd::Interrupted, .. }));
+        assert!(
+            matches!(events[3], AgentEvent::MessageFinished { finish_reason: FinishReason::Interrupted, .. }),
+            "{events:?}"
+        );
+        assert!(matches!(events[4], AgentEvent::TurnFinished { outcome: TurnOutcome::Interrupted, .. }));
     }
 
     #[test]
     fn an_error_that_is_no_event_fails_what_was_going_on() {
         let events = decode(&[frame(3, started()), frame(4, text("a")), SseFrame::named("error", "boom")]);
         assert!(
-            matches!(events.last(), Some(AgentEvent::TurnFinished { end: TurnEnd::Failed(fault), .. }) if fault.message.ends_with("boom")),
+            matches!(events.last(), Some(AgentEvent::TurnFinished { outcome: TurnOutcome::Failed(fault), .. }) if fault.message.ends_with("boom")),
             "{events:?}"
         );
     }
@@ -196,7 +212,7 @@ mod tests {
     fn an_envelope_is_read_whole() {
         let told = Envelope { seq: Seq(9), at: Millis(12), event: text("x") };
         let data = serde_json::to_string(&told).unwrap();
-        assert_eq!(envelope(&SseFrame::data(data)), Some(told));
-        assert_eq!(envelope(&SseFrame::data("{}")), None);
+        assert_eq!(parse_envelope(&SseFrame::data(data)), Some(told));
+        assert_eq!(parse_envelope(&SseFrame::data("{}")), None);
     }
 }

@@ -15,118 +15,124 @@
 
 mod calls;
 pub mod encode;
+mod error_prose;
+mod evidence;
 mod feed;
-mod prose;
 mod research;
-mod signs;
 
 use serde_json::json;
 
-use self::calls::{Calls, End, Settled, Start};
-pub(super) use self::signs::EVENTS;
-use self::signs::Signs;
-use super::chat::Chat;
-use super::odd::Odd;
+use self::calls::{OpenJarvisCalls, ReconciledCalls, ToolCallEnd, ToolCallStart};
+pub(super) use self::evidence::BUS_EVENTS;
+use self::evidence::OpenJarvisEvidence;
+use super::chat::ChatDecoder;
 use super::surrogate;
-use super::{Context, Decode, SseFrame};
-use crate::event::{AgentEvent, Json, Level, Scope, Subject};
+use super::unknown_frames::UnknownFrames;
+use super::{Decode, DecodeContext, SseFrame};
+use crate::event::{AgentEvent, AnnotationTarget, Json, NoticeLevel, UsageScope};
 
 /// The decoder of one answer.
 #[derive(Debug)]
-pub struct OpenJarvis {
-    chat: Chat,
-    calls: Calls,
-    signs: Signs,
-    bus: Bus,
+pub struct OpenJarvisDecoder {
+    chat: ChatDecoder,
+    calls: OpenJarvisCalls,
+    evidence: OpenJarvisEvidence,
+    bus: BusState,
     /// A frame of a deep research was seen.
-    researches: bool,
-    odd: Odd,
+    is_research: bool,
+    unknown_frames: UnknownFrames,
 }
 
 /// Whose events the bus brings.
 #[derive(Debug)]
-struct Bus {
+struct BusState {
     prompt: Option<String>,
     /// Our own agent has begun.
-    ours: bool,
+    has_own_agent: bool,
     /// Somebody else's events were seen: nothing says which is whose any more.
-    mixed: bool,
+    has_foreign_events: bool,
     /// Requests to a model that were begun and not ended.
-    inferences: u32,
+    open_inferences: u32,
     /// It is the server's feed, on which agents begin without a word.
-    fed: bool,
+    is_feed: bool,
 }
 
-impl Bus {
+impl BusState {
     /// Returns whether an event may be taken for ours.
     fn is_ours(&self) -> bool {
-        !self.mixed && (self.ours || self.fed || self.prompt.is_none())
+        !self.has_foreign_events && (self.has_own_agent || self.is_feed || self.prompt.is_none())
     }
 }
 
-impl OpenJarvis {
+impl OpenJarvisDecoder {
     /// Decodes what is known to come from OpenJarvis.
-    pub fn new(context: &Context) -> Self {
-        Self { signs: Signs::sure(context), ..Self::maybe(context) }
+    pub fn new(context: &DecodeContext) -> Self {
+        Self { evidence: OpenJarvisEvidence::certain(context), ..Self::tentative(context) }
     }
 
     /// Decodes what looks like chat completions and may turn out to be OpenJarvis.
-    pub fn maybe(context: &Context) -> Self {
+    pub fn tentative(context: &DecodeContext) -> Self {
         let prompt = context.prompt.as_deref().map(str::trim).filter(|prompt| !prompt.is_empty());
         Self {
-            chat: Chat::new(),
-            calls: Calls::default(),
-            signs: Signs::of(context),
-            bus: Bus { prompt: prompt.map(ToOwned::to_owned), ours: false, mixed: false, inferences: 0, fed: false },
-            researches: false,
-            odd: Odd::default(),
+            chat: ChatDecoder::new(),
+            calls: OpenJarvisCalls::default(),
+            evidence: OpenJarvisEvidence::from_context(context),
+            bus: BusState {
+                prompt: prompt.map(ToOwned::to_owned),
+                has_own_agent: false,
+                has_foreign_events: false,
+                open_inferences: 0,
+                is_feed: false,
+            },
+            is_research: false,
+            unknown_frames: UnknownFrames::default(),
         }
     }
 
     /// Returns why this is OpenJarvis, as a clause; none while it may be any server.
     pub fn evidence(&self) -> Option<&str> {
-        self.signs.evidence()
+        self.evidence.evidence()
     }
 
-    fn event(&mut self, name: &str, json: &Json, out: &mut Vec<AgentEvent>) {
-        self.signs.event(name);
-        let managed = self.signs.is_managed();
+    fn handle_event(&mut self, name: &str, json: &Json, out: &mut Vec<AgentEvent>) {
+        self.evidence.observe_event(name);
+        let managed = self.evidence.is_managed();
         if !managed {
             // Our agent's own start comes before all its other events.
-            self.bus.mixed |= name != "agent_turn_start" && name != "tool_results" && !self.bus.is_ours();
+            self.bus.has_foreign_events |= name != "agent_turn_start" && name != "tool_results" && !self.bus.is_ours();
         }
         match name {
-            "agent_turn_start" => self.turn_start(json, out),
+            "agent_turn_start" => self.handle_turn_start(json, out),
             "inference_start" => {
-                self.bus.inferences = self.bus.inferences.saturating_add(1);
-                self.bus.mixed |= self.bus.inferences > 1;
+                self.bus.open_inferences = self.bus.open_inferences.saturating_add(1);
+                self.bus.has_foreign_events |= self.bus.open_inferences > 1;
                 if self.bus.is_ours() {
-                    out.push(progress(json!({"step": name, "model": json.get("model"), "label": "thinking"})));
+                    out.push(progress_event(json!({"step": name, "model": json.get("model"), "label": "thinking"})));
                 }
             }
-            "inference_end" => self.inference_end(json, out),
+            "inference_end" => self.handle_inference_end(json, out),
             "tool_call_start" => {
                 if managed {
                     // What was said so far is a round of its own.
-                    self.chat.new_round(out);
+                    self.chat.start_round(out);
                 }
                 let shown = managed || self.bus.is_ours();
                 if shown {
-                    self.chat.begin(out);
+                    self.chat.begin_message(out);
                 }
-                if self.calls.start(Start::read(json), shown, &mut self.chat, out).is_err() {
-                    self.odd.met("more tool calls than are followed", out);
+                if self.calls.start(ToolCallStart::parse(json), shown, &mut self.chat, out).is_err() {
+                    self.unknown_frames.report("more tool calls than are followed", out);
                 }
             }
             "tool_call_end" => {
-                let known = self.calls.end(End::read(json, managed), managed, &mut self.chat, out);
+                let known = self.calls.finish(ToolCallEnd::parse(json, managed), managed, &mut self.chat, out);
                 // An end without its start is of a call that was begun before we listened.
-                self.bus.mixed |= !known && !managed;
+                self.bus.has_foreign_events |= !known && !managed;
             }
             "tool_results" => {
                 let list = json.get("results").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
-                let settled = self.calls.settle(list, &mut self.chat, out);
-                tell_foreign(&settled, out);
+                let settled = self.calls.reconcile_results(list, &mut self.chat, out);
+                report_foreign_calls(&settled, out);
             }
             _ => {}
         }
@@ -134,95 +140,96 @@ impl OpenJarvis {
 
     /// Another input than our prompt is another client's, or that of an agent inside a tool; `message` in place of
     /// `input` is always the latter.
-    fn turn_start(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
+    fn handle_turn_start(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
         let Some(input) = json.get("input").and_then(Json::as_str) else { return };
         let ours = self.bus.prompt.as_deref().is_none_or(|prompt| prompt == input.trim());
-        if self.bus.ours || !ours {
-            self.bus.mixed = true;
+        if self.bus.has_own_agent || !ours {
+            self.bus.has_foreign_events = true;
             return;
         }
-        self.bus.ours = true;
+        self.bus.has_own_agent = true;
         if self.bus.is_ours() {
             let label = "the agent began";
-            out.push(progress(json!({"step": "agent_turn_start", "agent": json.get("agent"), "label": label})));
+            out.push(progress_event(json!({"step": "agent_turn_start", "agent": json.get("agent"), "label": label})));
         }
     }
 
-    fn inference_end(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
+    fn handle_inference_end(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
         // Also of others: what of it is ours comes out with the results.
         for call in json.get("tool_calls").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default() {
-            self.calls.asked(call);
+            self.calls.add_request(call);
         }
-        self.bus.mixed |= self.bus.inferences == 0 && (self.bus.prompt.is_some() || self.bus.fed);
-        self.bus.inferences = self.bus.inferences.saturating_sub(1);
+        self.bus.has_foreign_events |= self.bus.open_inferences == 0 && (self.bus.prompt.is_some() || self.bus.is_feed);
+        self.bus.open_inferences = self.bus.open_inferences.saturating_sub(1);
         if self.bus.is_ours()
-            && let Some(data) = inference(json)
+            && let Some(data) = inference_data(json)
         {
-            out.push(AgentEvent::Annotated { on: Subject::Turn("t".into()), kind: "inference".into(), data });
+            out.push(AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), kind: "inference".into(), data });
         }
     }
 
-    fn chunk(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
-        let Self { chat, signs, .. } = self;
-        chat.frame_seen(frame, out, &mut |chunk, out| signs.look(chunk, &frame.data, out));
+    fn handle_chunk(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+        let Self { chat, evidence: signs, .. } = self;
+        chat.decode_with_hook(frame, out, &mut |chunk, out| signs.inspect_chunk(chunk, &frame.data, out));
     }
 }
 
-impl Decode for OpenJarvis {
-    fn frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+impl Decode for OpenJarvisDecoder {
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
         if self.chat.is_done() {
             return;
         }
-        if EVENTS.contains(&frame.event.as_str()) {
-            return match read(&frame.data) {
-                Some(json) => self.event(&frame.event, &json, out),
-                None => self.odd.met(&frame.event, out),
+        if BUS_EVENTS.contains(&frame.event.as_str()) {
+            return match parse_json(&frame.data) {
+                Some(json) => self.handle_event(&frame.event, &json, out),
+                None => self.unknown_frames.report(&frame.event, out),
             };
         }
-        let bare = frame.event.is_empty() && (self.researches || research::may_be(&frame.data));
-        match bare.then(|| read(&frame.data)).flatten() {
-            Some(json) if research::is_one(&json) => {
-                self.researches = true;
-                self.signs.research();
-                research::take(&json, &mut self.chat, &mut self.calls, out);
+        let bare = frame.event.is_empty() && (self.is_research || research::may_be_research(&frame.data));
+        match bare.then(|| parse_json(&frame.data)).flatten() {
+            Some(json) if research::is_research_frame(&json) => {
+                self.is_research = true;
+                self.evidence.observe_research();
+                research::decode(&json, &mut self.chat, &mut self.calls, out);
             }
-            _ => self.chunk(frame, out),
+            _ => self.handle_chunk(frame, out),
         }
     }
 
-    fn beside(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
-        self.bus.fed = true;
+    fn decode_side_channel(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+        self.bus.is_feed = true;
         // The others are of agents that work by themselves.
-        if let Some(json) = feed::EVENTS.contains(&frame.event.as_str()).then(|| read(&frame.data)).flatten() {
-            self.event(&frame.event, &json, out);
+        if let Some(json) = feed::FEED_EVENTS.contains(&frame.event.as_str()).then(|| parse_json(&frame.data)).flatten()
+        {
+            self.handle_event(&frame.event, &json, out);
         }
     }
 
-    fn settle(&mut self, records: &[Option<&Json>], out: &mut Vec<AgentEvent>) -> bool {
-        self.settle_from(records, out)
+    fn finalize_from_records(&mut self, records: &[Option<&Json>], out: &mut Vec<AgentEvent>) -> bool {
+        self.reconcile_from_records(records, out)
     }
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
         // Our agent's start comes before all else. Was there none, then the server gave it another input than our
         // prompt; and where a turn went wrong, no results come to say whose the calls were.
-        if !self.bus.ours && !self.bus.fed && !self.chat.is_well() {
-            self.calls.reveal(&mut self.chat, out);
+        if !self.bus.has_own_agent && !self.bus.is_feed && !self.chat.is_successful() {
+            self.calls.show_hidden(&mut self.chat, out);
         }
-        let settled = self.calls.forget_hidden();
-        if !self.bus.fed {
-            tell_foreign(&settled, out);
-        } else if settled.left_out > 0 {
-            feed::tell_lost(settled.left_out, out);
+        let settled = self.calls.drop_hidden();
+        if !self.bus.is_feed {
+            report_foreign_calls(&settled, out);
+        } else if settled.hidden_count > 0 {
+            feed::report_unattributed(settled.hidden_count, out);
         }
         let from = out.len();
         self.chat.finish(out);
-        if self.signs.evidence().is_none() {
+        if self.evidence.evidence().is_none() {
             return;
         }
         // Its agents report the sum of all their requests.
         for event in out.iter_mut().skip(from) {
             if let AgentEvent::UsageReported { scope, .. } = event {
-                *scope = Scope::Turn;
+                *scope = UsageScope::Turn;
             }
         }
     }
@@ -235,29 +242,29 @@ impl Decode for OpenJarvis {
         self.chat.is_done()
     }
 
-    fn is_settled(&self) -> bool {
-        self.chat.is_settled()
+    fn is_complete(&self) -> bool {
+        self.chat.is_complete()
     }
 }
 
-fn read(data: &str) -> Option<Json> {
-    surrogate::json(data).filter(Json::is_object)
+fn parse_json(data: &str) -> Option<Json> {
+    surrogate::parse_json(data).filter(Json::is_object)
 }
 
-fn progress(mut data: Json) -> AgentEvent {
+fn progress_event(mut data: Json) -> AgentEvent {
     if let Some(data) = data.as_object_mut() {
         data.retain(|_, value| !value.is_null());
     }
-    AgentEvent::Annotated { on: Subject::Turn("t".into()), kind: "progress".into(), data }
+    AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), kind: "progress".into(), data }
 }
 
-fn tell_foreign(settled: &Settled, out: &mut Vec<AgentEvent>) {
+fn report_foreign_calls(settled: &ReconciledCalls, out: &mut Vec<AgentEvent>) {
     for call in &settled.foreign {
-        let on = Subject::Call(call.clone());
-        out.push(AgentEvent::Annotated { on, kind: "foreign".into(), data: Json::Bool(true) });
+        let on = AnnotationTarget::Call(call.clone());
+        out.push(AgentEvent::Annotation { on, kind: "foreign".into(), data: Json::Bool(true) });
     }
-    let notice = |text: String| AgentEvent::Noticed { level: Level::Info, code: "foreign_calls".into(), text };
-    match settled.left_out {
+    let notice = |text: String| AgentEvent::Notice { level: NoticeLevel::Info, code: "foreign_calls".into(), text };
+    match settled.hidden_count {
         0 => {}
         1 => out.push(notice("1 tool call that is not in the results of this turn was left out".into())),
         n => out.push(notice(format!("{n} tool calls that are not in the results of this turn were left out"))),
@@ -270,7 +277,7 @@ fn tell_foreign(settled: &Settled, out: &mut Vec<AgentEvent>) {
 }
 
 /// What the server measured of one request to a model, without the zeros of monitors that it does not have.
-fn inference(json: &Json) -> Option<Json> {
+fn inference_data(json: &Json) -> Option<Json> {
     let number = |json: &Json, key: &str| json.get(key).and_then(Json::as_f64).filter(|n| *n > 0.0);
     let rounded = |n: f64| json!((n * 1000.0).round() / 1000.0);
     let mut data = serde_json::Map::new();

@@ -5,47 +5,49 @@
 //! not say afterwards that it came to a good end, or said that it was broken off. Why a model stopped goes by a few names
 //! in all formats: where the last word of it is that the answer is not whole, that is told.
 
-use super::stop::{self, Reason, Verdict};
+use super::finish_reason::{self, FinishTracker, WireFinishReason};
 use super::{Decode, SseFrame, error, surrogate};
-use crate::event::{AgentEvent, Fault, FaultKind, Json, Level, MessageId, Role, Stop, TextKind, TurnEnd};
+use crate::event::{
+    AgentEvent, Fault, FaultKind, FinishReason, Json, MessageId, NoticeLevel, Role, TextKind, TurnOutcome,
+};
 
 /// Bytes of one frame that are shown.
-const MOST_FRAME: usize = 16 * 1024;
+const MAX_FRAME_BYTES: usize = 16 * 1024;
 /// Bytes that are shown in all.
-const MOST: usize = 1024 * 1024;
+const MAX_SHOWN_BYTES: usize = 1024 * 1024;
 
 /// The decoder of one answer.
 #[derive(Debug)]
-pub struct Plain {
+pub struct PlainDecoder {
     message: MessageId,
     open: bool,
-    shown: usize,
-    left_out: u64,
+    shown_bytes: usize,
+    hidden_frames: u64,
     fault: Option<Fault>,
     /// All that the fault says is a name.
-    is_name: bool,
-    verdict: Verdict,
+    is_fault_name_only: bool,
+    finish_tracker: FinishTracker,
     /// It says that it was broken off.
     aborted: bool,
     done: bool,
 }
 
-impl Default for Plain {
+impl Default for PlainDecoder {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Plain {
+impl PlainDecoder {
     pub fn new() -> Self {
         Self {
             message: "m1".into(),
             open: false,
-            shown: 0,
-            left_out: 0,
+            shown_bytes: 0,
+            hidden_frames: 0,
             fault: None,
-            is_name: false,
-            verdict: Verdict::default(),
+            is_fault_name_only: false,
+            finish_tracker: FinishTracker::default(),
             aborted: false,
             done: false,
         }
@@ -57,13 +59,13 @@ impl Plain {
             let role = Role::Assistant;
             out.push(AgentEvent::MessageStarted { message: message.clone(), role, parent: None });
         }
-        self.shown = self.shown.saturating_add(text.len());
+        self.shown_bytes = self.shown_bytes.saturating_add(text.len());
         out.push(AgentEvent::TextDelta { message, text, kind: TextKind::Text });
     }
 }
 
-impl Decode for Plain {
-    fn frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+impl Decode for PlainDecoder {
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
         let data = frame.data.trim_end();
         if data == "[DONE]" {
             self.done = true;
@@ -71,58 +73,70 @@ impl Decode for Plain {
         if self.done || (data.is_empty() && frame.event.is_empty()) {
             return;
         }
-        if let Some(said) = error::reported(frame) {
+        if let Some(said) = error::find_error(frame) {
             // Words tell more than the mere name of an error before them.
-            if self.fault.is_none() || (self.is_name && said.message.contains(' ')) {
-                self.is_name = !said.message.contains(' ');
-                self.fault = Some(error::fault(&said));
+            if self.fault.is_none() || (self.is_fault_name_only && said.message.contains(' ')) {
+                self.is_fault_name_only = !said.message.contains(' ');
+                self.fault = Some(error::to_fault(&said));
             }
         } else if self.fault.is_some() && error::is_success(frame) {
             self.fault = None;
         }
-        let json = json(data);
+        let json = parse_composite(data);
         let kind = json.as_ref().and_then(|json| json.get("type")?.as_str()).unwrap_or(&frame.event);
-        self.aborted |= Reason::of(kind) == Reason::Interrupted;
-        if let Some(word) = json.as_ref().and_then(|json| why(json, 0))
-            && !matches!(Reason::of(word), Reason::Unknown | Reason::Failed)
+        self.aborted |= WireFinishReason::parse(kind) == WireFinishReason::Interrupted;
+        if let Some(word) = json.as_ref().and_then(|json| finish_reason_word(json, 0))
+            && !matches!(WireFinishReason::parse(word), WireFinishReason::Unknown | WireFinishReason::Failed)
         {
-            self.verdict = Verdict::default();
-            self.verdict.take(word, out);
+            self.finish_tracker = FinishTracker::default();
+            self.finish_tracker.observe(word, out);
         }
-        if self.shown >= MOST {
-            self.left_out = self.left_out.saturating_add(1);
+        if self.shown_bytes >= MAX_SHOWN_BYTES {
+            self.hidden_frames = self.hidden_frames.saturating_add(1);
             return;
         }
         let name = if frame.event.is_empty() { String::new() } else { format!("event: {}\n", frame.event) };
         let text = match json {
-            Some(json) => format!("{name}{}\n", fenced("json", &laid_out(&json))),
-            None => format!("{name}{}\n", cut(data)),
+            Some(json) => format!("{name}{}\n", code_block("json", &to_pretty_json(&json))),
+            None => format!("{name}{}\n", truncate(data)),
         };
         self.show(text, out);
     }
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
-        if self.left_out > 0 {
-            let text = format!("{} more frames of this stream are not shown", self.left_out);
-            out.push(AgentEvent::Noticed { level: Level::Warn, code: "left_out".into(), text });
+        if self.hidden_frames > 0 {
+            let text = format!("{} more frames of this stream are not shown", self.hidden_frames);
+            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "left_out".into(), text });
         }
         let heard = self.open || self.done;
         if self.open {
             let stop = match self.fault {
-                Some(_) => Stop::Failed,
-                None if self.aborted => Stop::Interrupted,
-                None => self.verdict.stop_with(false),
+                Some(_) => FinishReason::Failed,
+                None if self.aborted => FinishReason::Interrupted,
+                None => self.finish_tracker.finish_reason_with(false),
             };
             let message = self.message.clone();
-            out.push(AgentEvent::MessageFinished { message, stop, full: None, carry: None });
+            out.push(AgentEvent::MessageFinished {
+                message,
+                finish_reason: stop,
+                full_text: None,
+                provider_metadata: None,
+            });
         }
         let end = match self.fault.take() {
-            Some(fault) => TurnEnd::Failed(fault),
-            None if self.verdict.is_filtered() => TurnEnd::Failed(Fault::new(FaultKind::Refused, stop::FILTERED)),
-            None if heard && !self.aborted && self.verdict.stop() != Some(Stop::Interrupted) => TurnEnd::Completed,
-            None => TurnEnd::Interrupted,
+            Some(fault) => TurnOutcome::Failed(fault),
+            None if self.finish_tracker.is_filtered() => {
+                TurnOutcome::Failed(Fault::new(FaultKind::Refused, finish_reason::CONTENT_FILTER_MESSAGE))
+            }
+            None if heard
+                && !self.aborted
+                && self.finish_tracker.finish_reason() != Some(FinishReason::Interrupted) =>
+            {
+                TurnOutcome::Completed
+            }
+            None => TurnOutcome::Interrupted,
         };
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
+        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: end });
     }
 
     fn has_failed(&self) -> bool {
@@ -135,33 +149,33 @@ impl Decode for Plain {
 }
 
 /// Finds the word for why a model stopped, at most two levels deep.
-fn why(json: &Json, depth: usize) -> Option<&str> {
+fn finish_reason_word(json: &Json, depth: usize) -> Option<&str> {
     let object = json.as_object()?;
     let names = ["finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason"];
     let told = names.iter().find_map(|name| object.get(*name)?.as_str());
-    told.or_else(|| object.values().filter(|_| depth < 2).find_map(|inside| why(inside, depth + 1)))
+    told.or_else(|| object.values().filter(|_| depth < 2).find_map(|inside| finish_reason_word(inside, depth + 1)))
 }
 
 /// Reads what is worth laying out; a number or a word is text.
-fn json(data: &str) -> Option<Json> {
-    surrogate::json(data).filter(|json| json.is_object() || json.is_array())
+fn parse_composite(data: &str) -> Option<Json> {
+    surrogate::parse_json(data).filter(|json| json.is_object() || json.is_array())
 }
 
-fn laid_out(json: &Json) -> String {
+fn to_pretty_json(json: &Json) -> String {
     let text = serde_json::to_string_pretty(json).unwrap_or_default();
-    cut(&text)
+    truncate(&text)
 }
 
-fn cut(text: &str) -> String {
-    if text.len() <= MOST_FRAME {
+fn truncate(text: &str) -> String {
+    if text.len() <= MAX_FRAME_BYTES {
         return text.to_owned();
     }
-    let head = text.get(..text.floor_char_boundary(MOST_FRAME)).unwrap_or_default();
+    let head = text.get(..text.floor_char_boundary(MAX_FRAME_BYTES)).unwrap_or_default();
     format!("{head}\n… {} more bytes", text.len() - head.len())
 }
 
 /// Writes a Markdown code block that its own content can't end.
-pub(super) fn fenced(language: &str, text: &str) -> String {
+pub(super) fn code_block(language: &str, text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(3.max(longest + 1));
     format!("{fence}{language}\n{text}\n{fence}")
@@ -172,10 +186,10 @@ mod tests {
     use super::*;
 
     fn shown(frames: &[SseFrame]) -> (String, Vec<AgentEvent>) {
-        let mut decoder = Plain::new();
+        let mut decoder = PlainDecoder::new();
         let mut out = Vec::new();
         for frame in frames {
-            decoder.frame(frame, &mut out);
+            decoder.decode_frame(frame, &mut out);
         }
         decoder.finish(&mut out);
         let text = |event: &AgentEvent| match event {
@@ -200,12 +214,12 @@ mod tests {
         let error = r#"{"type":"error","errorText":"boom"}"#;
         let failed = end(&[r#"{"text":"Half an "}"#, error, r#"{"type":"finish"}"#]);
         assert!(
-            matches!(&failed, Some(AgentEvent::TurnFinished { end: TurnEnd::Failed(fault), .. }) if fault.message.ends_with("boom")),
+            matches!(&failed, Some(AgentEvent::TurnFinished { outcome: TurnOutcome::Failed(fault), .. }) if fault.message.ends_with("boom")),
             "{failed:?}"
         );
         // It was mended.
         let ended = end(&[error, r#"{"text":"whole"}"#, r#"{"type":"turn.completed"}"#]);
-        assert_eq!(ended, Some(AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed }));
+        assert_eq!(ended, Some(AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed }));
     }
 
     #[test]
@@ -214,32 +228,35 @@ mod tests {
             let frames: Vec<SseFrame> = frames.iter().map(|data| SseFrame::data(*data)).collect();
             let events = shown(&frames).1;
             let stop = events.iter().find_map(|event| match event {
-                AgentEvent::MessageFinished { stop, .. } => Some(*stop),
+                AgentEvent::MessageFinished { finish_reason: stop, .. } => Some(*stop),
                 _ => None,
             });
             (stop.unwrap(), events.last().cloned().unwrap())
         };
-        let turn = |end| AgentEvent::TurnFinished { turn: "t".into(), end };
+        let turn = |end| AgentEvent::TurnFinished { turn: "t".into(), outcome: end };
         for data in [
             r#"{"type":"finish","finishReason":"length"}"#,
             r#"{"type":"message_end","message":{"stopReason":"max_tokens"}}"#,
             r#"{"data":{"delta":{"stop_reason":"MAX_TOKENS"}}}"#,
         ] {
-            assert_eq!(end(&[data]), (Stop::Length, turn(TurnEnd::Completed)), "{data}");
+            assert_eq!(end(&[data]), (FinishReason::Length, turn(TurnOutcome::Completed)), "{data}");
         }
         // It went on after that step.
         let later = [r#"{"finishReason":"length"}"#, r#"{"type":"finish","finishReason":"stop"}"#];
-        assert_eq!(end(&later), (Stop::End, turn(TurnEnd::Completed)));
-        assert_eq!(end(&[r#"{"type":"abort"}"#]), (Stop::Interrupted, turn(TurnEnd::Interrupted)));
+        assert_eq!(end(&later), (FinishReason::End, turn(TurnOutcome::Completed)));
+        assert_eq!(end(&[r#"{"type":"abort"}"#]), (FinishReason::Interrupted, turn(TurnOutcome::Interrupted)));
         let (stop, filtered) = end(&[r#"{"type":"finish","finishReason":"content-filter"}"#]);
-        assert!(matches!(filtered, AgentEvent::TurnFinished { end: TurnEnd::Failed(_), .. }) && stop == Stop::Refused);
+        assert!(
+            matches!(filtered, AgentEvent::TurnFinished { outcome: TurnOutcome::Failed(_), .. })
+                && stop == FinishReason::Refused
+        );
     }
 
     #[test]
     fn a_flood_is_counted_and_not_shown() {
         let frames: Vec<SseFrame> = (0..100).map(|_| SseFrame::data("x".repeat(100_000))).collect();
         let (text, events) = shown(&frames);
-        assert!(text.len() < MOST + 2 * MOST_FRAME, "{}", text.len());
-        assert!(events.iter().any(|event| matches!(event, AgentEvent::Noticed { code, .. } if code == "left_out")));
+        assert!(text.len() < MAX_SHOWN_BYTES + 2 * MAX_FRAME_BYTES, "{}", text.len());
+        assert!(events.iter().any(|event| matches!(event, AgentEvent::Notice { code, .. } if code == "left_out")));
     }
 }

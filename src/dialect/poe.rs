@@ -14,310 +14,318 @@ pub mod encode;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::chat::Chat;
-use super::gather::APART;
-use super::lax::{List, Num, Obj, Text};
-use super::odd::Odd;
-use super::ran::{self, Ran};
+use super::answer_builder::MESSAGE_SEPARATOR;
+use super::chat::ChatDecoder;
+use super::lenient::{LooseList, LooseObject, LooseStr, LooseU64};
+use super::server_calls::{self, ServerCalls};
 use super::surrogate;
-use super::{Context, Decode, Dialect, SseFrame, error};
-use crate::event::{AgentEvent, Fault, Json, Level, Stop, Subject, TurnEnd};
+use super::unknown_frames::UnknownFrames;
+use super::{Decode, DecodeContext, Dialect, SseFrame, error};
+use crate::event::{AgentEvent, AnnotationTarget, Fault, FinishReason, Json, NoticeLevel, TurnOutcome};
 
 pub const DIALECT: Dialect = Dialect {
     name: "poe",
-    decode: |_: &Context| Box::new(Poe::new()),
-    loses: "usage, results and times of calls, except from our own server",
+    decode: |_: &DecodeContext| Box::new(PoeDecoder::new()),
+    limitations: "usage, results and times of calls, except from our own server",
 };
 
 /// Bytes of streamed text that are compared with the repeated one.
-const MOST_COMPARED: usize = 16 * 1024 * 1024;
+const MAX_COMPARED_BYTES: usize = 16 * 1024 * 1024;
 
 /// What frames other than deltas hold.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Data<'a> {
+struct PoeData<'a> {
     #[serde(borrow, rename = "type")]
-    kind: Text<'a>,
+    kind: LooseStr<'a>,
     error: Option<Json>,
     recoverable: Option<Json>,
-    attempt: Num,
+    attempt: LooseU64,
     #[serde(borrow)]
-    code: Text<'a>,
+    code: LooseStr<'a>,
     truncated: Option<Json>,
     #[serde(borrow)]
-    content: Text<'a>,
-    tool_calls: List<Json>,
+    content: LooseStr<'a>,
+    tool_calls: LooseList<Json>,
     #[serde(borrow)]
-    finish_reason: Text<'a>,
+    finish_reason: LooseStr<'a>,
     usage: Option<Json>,
     metadata: Option<Json>,
 }
 
 /// The decoder of one answer.
 #[derive(Debug, Default)]
-pub struct Poe {
-    chat: Chat,
+pub struct PoeDecoder {
+    chat: ChatDecoder,
     /// The first frame was seen, so nothing was missed before it.
-    began: bool,
+    has_seen_start: bool,
     /// The number of the first frame that had one.
-    first: Option<u64>,
-    heard: String,
+    first_id: Option<u64>,
+    streamed_text: String,
     has_calls: bool,
-    ran: Ran,
+    server_calls: ServerCalls,
     /// The server ran calls since the text before.
-    apart: Apart,
+    separator: PendingSeparator,
     /// There is more than one message.
-    several: bool,
+    has_several_messages: bool,
     /// The whole text, where `complete` confirmed or completed what was streamed.
-    full: Option<String>,
+    full_text: Option<String>,
     fault: Option<Fault>,
     /// The server says that it did not fail, it only came to no end.
-    unended: Option<TurnEnd>,
+    early_outcome: Option<TurnOutcome>,
     complete: bool,
-    odd: Odd,
+    unknown_frames: UnknownFrames,
 }
 
 /// What is to be done before the next words are taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Apart {
+enum PendingSeparator {
     #[default]
-    No,
+    None,
     /// They are another message.
     Message,
     /// They begin with what keeps messages apart.
     Text,
 }
 
-impl Poe {
+impl PoeDecoder {
     pub fn new() -> Self {
         Self::default()
     }
 
-    fn delta(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
-        if self.apart != Apart::No
-            && let Some(chunk) = surrogate::json(&frame.data)
+    fn handle_delta(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+        if self.separator != PendingSeparator::None
+            && let Some(chunk) = surrogate::parse_json(&frame.data)
         {
-            return self.first_after_calls(chunk, out);
+            return self.handle_chunk_after_calls(chunk, out);
         }
         let from = out.len();
         if frame.data.trim_start().starts_with('{') {
-            self.chat.frame(frame, out);
+            self.chat.decode_frame(frame, out);
         } else if let Ok(text) = serde_json::from_str::<String>(&frame.data) {
-            self.chat.piece(&text, out);
+            self.chat.push_delta(&text, out);
         } else {
             // The proxy passes chunks that are bare strings on as they are.
-            self.chat.piece(&frame.data, out);
+            self.chat.push_delta(&frame.data, out);
         }
-        self.listen(from, out);
+        self.record_text(from, out);
     }
 
     /// Takes a chunk that may be the first one after calls that the server ran.
-    fn first_after_calls(&mut self, mut chunk: Json, out: &mut Vec<AgentEvent>) {
+    fn handle_chunk_after_calls(&mut self, mut chunk: Json, out: &mut Vec<AgentEvent>) {
         let delta = chunk.pointer_mut("/choices/0/delta").and_then(Json::as_object_mut);
         let says = delta.as_ref().is_some_and(|delta| {
             ["content", "refusal", "reasoning_content"]
                 .iter()
                 .any(|key| delta.get(*key).and_then(Json::as_str).is_some_and(|text| !text.is_empty()))
         });
-        if says && self.apart == Apart::Message {
+        if says && self.separator == PendingSeparator::Message {
             let held = out.len();
-            self.several |= self.chat.next_message(out);
-            self.listen(held, out);
-            self.apart = Apart::Text;
+            self.has_several_messages |= self.chat.next_message(out);
+            self.record_text(held, out);
+            self.separator = PendingSeparator::Text;
         }
         for key in ["content", "refusal"] {
             let Some(Json::String(text)) = delta.as_ref().and_then(|delta| delta.get(key)) else { continue };
             if text.is_empty() {
                 continue;
             }
-            self.apart = Apart::No;
-            let rest = text.strip_prefix(APART).filter(|_| !self.heard.is_empty()).map(ToOwned::to_owned);
+            self.separator = PendingSeparator::None;
+            let rest =
+                text.strip_prefix(MESSAGE_SEPARATOR).filter(|_| !self.streamed_text.is_empty()).map(ToOwned::to_owned);
             if let (Some(rest), Some(delta)) = (rest, delta) {
-                self.heard.push_str(APART);
+                self.streamed_text.push_str(MESSAGE_SEPARATOR);
                 delta.insert(key.into(), rest.into());
             }
             break;
         }
         let from = out.len();
-        self.chat.frame(&SseFrame::data(chunk.to_string()), out);
-        self.listen(from, out);
+        self.chat.decode_frame(&SseFrame::data(chunk.to_string()), out);
+        self.record_text(from, out);
     }
 
     /// Takes note of what was told.
-    fn listen(&mut self, from: usize, out: &[AgentEvent]) {
+    fn record_text(&mut self, from: usize, out: &[AgentEvent]) {
         for event in out.iter().skip(from) {
             match event {
-                AgentEvent::TextDelta { text, .. } if self.heard.len() <= MOST_COMPARED => self.heard.push_str(text),
+                AgentEvent::TextDelta { text, .. } if self.streamed_text.len() <= MAX_COMPARED_BYTES => {
+                    self.streamed_text.push_str(text);
+                }
                 AgentEvent::ToolCallStarted { .. } => self.has_calls = true,
                 _ => {}
             }
         }
     }
 
-    fn error(&mut self, data: &Data<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn handle_error(&mut self, data: &PoeData<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
         let mut error = data.error.clone().unwrap_or_else(|| "no reason given".into());
-        surrogate::settle(&mut error, marked);
-        let said = error::inner(&error)
-            .unwrap_or_else(|| error::Said { message: error::tidy(&error.to_string()), ..error::Said::default() });
+        surrogate::resolve_marks_in_json(&mut error, marked);
+        let said = error::parse_error_object(&error).unwrap_or_else(|| error::ServerError {
+            message: error::to_single_line(&error.to_string()),
+            ..error::ServerError::default()
+        });
         if data.recoverable == Some(Json::Bool(true)) {
             let attempt = data.attempt.0.map_or_else(String::new, |n| format!(" (attempt {n})"));
             let text = format!("the server had trouble{attempt} and goes on: {}", said.message);
-            out.push(AgentEvent::Noticed { level: Level::Warn, code: "recoverable".into(), text });
+            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "recoverable".into(), text });
             return;
         }
-        let mut fault = error::fault(&said);
-        match data.code.some() {
-            Some("cancelled") => self.unended = Some(TurnEnd::Cancelled),
-            Some("interrupted") => self.unended = Some(TurnEnd::Interrupted),
+        let mut fault = error::to_fault(&said);
+        match data.code.non_empty() {
+            Some("cancelled") => self.early_outcome = Some(TurnOutcome::Cancelled),
+            Some("interrupted") => self.early_outcome = Some(TurnOutcome::Interrupted),
             Some(code) => fault.kind = serde_json::from_value(code.into()).unwrap_or(fault.kind),
             None => {}
         }
         self.fault.get_or_insert(fault);
     }
 
-    fn complete(&mut self, data: Data<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn handle_complete(&mut self, data: PoeData<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
         self.complete = true;
         let metadata = data.metadata.as_ref();
         let told = || metadata.and_then(|metadata| metadata.get("finish_reason")?.as_str());
-        if let Some(word) = data.finish_reason.some().or_else(told) {
-            self.chat.ended_for(word, out);
+        if let Some(word) = data.finish_reason.non_empty().or_else(told) {
+            self.chat.set_finish_reason(word, out);
         }
         let usage = data.usage.as_ref().or_else(|| metadata?.get("usage")).cloned();
-        let content = surrogate::settled(data.content.0.unwrap_or_default(), marked);
+        let content = surrogate::resolve_marks(data.content.0.unwrap_or_default(), marked);
         let held = out.len();
-        self.chat.close_text(out);
-        self.listen(held, out);
+        self.chat.flush_channels(out);
+        self.record_text(held, out);
         let from = out.len();
-        let is_ours = self.first.is_none_or(|first| first == 0);
-        let may_add = is_ours || (!self.began && self.heard.is_empty());
+        let is_ours = self.first_id.is_none_or(|first| first == 0);
+        let may_add = is_ours || (!self.has_seen_start && self.streamed_text.is_empty());
         let is_whole = data.truncated != Some(Json::Bool(true));
         let missing = content
-            .strip_prefix(self.heard.as_str())
-            .filter(|_| self.heard.len() <= MOST_COMPARED && (is_whole || self.heard.is_empty()));
+            .strip_prefix(self.streamed_text.as_str())
+            .filter(|_| self.streamed_text.len() <= MAX_COMPARED_BYTES && (is_whole || self.streamed_text.is_empty()));
         if let Some(missing) = missing.filter(|missing| may_add || missing.is_empty()) {
             if !missing.is_empty() {
-                self.chat.text(missing, out);
-                self.listen(from, out);
+                self.chat.push_new_text(missing, out);
+                self.record_text(from, out);
             }
-            self.full = Some(content.to_string()).filter(|full| !full.is_empty() && is_whole && !self.several);
+            self.full_text =
+                Some(content.to_string()).filter(|full| !full.is_empty() && is_whole && !self.has_several_messages);
         }
-        if !is_whole && may_add && self.heard.len() <= content.len() {
+        if !is_whole && may_add && self.streamed_text.len() <= content.len() {
             let text = "the answer was too long for the server to repeat it whole; a part of it is missing".to_owned();
-            out.push(AgentEvent::Noticed { level: Level::Warn, code: "truncated".into(), text });
+            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "truncated".into(), text });
         }
         if may_add && !self.has_calls && !data.tool_calls.0.is_empty() {
-            let (ran, wished): (Vec<_>, Vec<_>) = data.tool_calls.0.into_iter().partition(ran::is_one);
-            for call in ran.iter().filter(|call| !self.ran.knows(call)).collect::<Vec<_>>() {
-                self.ran(call, out);
+            let (ran, wished): (Vec<_>, Vec<_>) = data.tool_calls.0.into_iter().partition(server_calls::is_server_call);
+            for call in ran.iter().filter(|call| !self.server_calls.is_known(call)).collect::<Vec<_>>() {
+                self.handle_server_call(call, out);
             }
             if !wished.is_empty() {
-                self.fragments(&wished, out);
+                self.push_call_fragments(&wished, out);
             }
         }
-        self.chat.end(usage.as_ref());
+        self.chat.finish_stream(usage.as_ref());
         let mut about = serde_json::Map::new();
         for key in ["id", "model"] {
             if let Some(word) = data.metadata.as_ref().and_then(|metadata| metadata.get(key)?.as_str()) {
-                about.insert(key.into(), surrogate::settled(word.into(), marked).into());
+                about.insert(key.into(), surrogate::resolve_marks(word.into(), marked).into());
             }
         }
         if !about.is_empty() {
             let data = Json::Object(about);
-            out.push(AgentEvent::Annotated { on: Subject::Turn("t".into()), kind: "served_by".into(), data });
+            out.push(AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), kind: "served_by".into(), data });
         }
     }
 
     /// Takes pieces of calls that stand outside a chunk.
-    fn fragments(&mut self, calls: &[Json], out: &mut Vec<AgentEvent>) {
+    fn push_call_fragments(&mut self, calls: &[Json], out: &mut Vec<AgentEvent>) {
         let chunk = json!({"choices": [{"index": 0, "delta": {"tool_calls": calls}}]});
         let from = out.len();
-        self.chat.frame(&SseFrame::data(chunk.to_string()), out);
-        self.listen(from, out);
+        self.chat.decode_frame(&SseFrame::data(chunk.to_string()), out);
+        self.record_text(from, out);
     }
 
-    fn other(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+    fn handle_other(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
         let data = frame.data.trim();
-        let mended = surrogate::lone(data);
+        let mended = surrogate::mark_if_lone(data);
         let marked = mended.is_some();
         // The slow way forgives repeated keys.
         let json: Option<Json> = serde_json::from_str(mended.as_deref().unwrap_or(data)).ok();
-        let read = json.as_ref().and_then(|json| Obj::<Data<'_>>::deserialize(json).ok()?.0);
+        let read = json.as_ref().and_then(|json| LooseObject::<PoeData<'_>>::deserialize(json).ok()?.0);
         match (frame.event.as_str(), read) {
-            ("error", Some(read)) => self.error(&read, marked, out),
+            ("error", Some(read)) => self.handle_error(&read, marked, out),
             ("error", None) => {
-                let said = error::Said { message: error::tidy(data), ..error::Said::default() };
-                self.fault.get_or_insert_with(|| error::fault(&said));
+                let said = error::ServerError { message: error::to_single_line(data), ..error::ServerError::default() };
+                self.fault.get_or_insert_with(|| error::to_fault(&said));
             }
-            ("complete", Some(read)) => self.complete(read, marked, out),
+            ("complete", Some(read)) => self.handle_complete(read, marked, out),
             ("complete", None) => self.complete = true,
             ("ping", _) => {}
-            ("tool_call", Some(_)) => self.tool_call(json.as_ref(), out),
-            ("" | "message", Some(read)) if read.kind.some() == Some("init") => self.began = true,
-            (_, Some(_)) if data.contains("\"choices\"") => self.delta(frame, out),
-            ("" | "message", Some(read)) => self.odd.met(read.kind.some().unwrap_or("a frame without a name"), out),
-            ("" | "message", None) => self.odd.met("data that is not a JSON object", out),
-            (name, _) => self.odd.met(name, out),
+            ("tool_call", Some(_)) => self.handle_tool_call(json.as_ref(), out),
+            ("" | "message", Some(read)) if read.kind.non_empty() == Some("init") => self.has_seen_start = true,
+            (_, Some(_)) if data.contains("\"choices\"") => self.handle_delta(frame, out),
+            ("" | "message", Some(read)) => {
+                self.unknown_frames.report(read.kind.non_empty().unwrap_or("a frame without a name"), out);
+            }
+            ("" | "message", None) => self.unknown_frames.report("data that is not a JSON object", out),
+            (name, _) => self.unknown_frames.report(name, out),
         }
     }
 
     /// Takes the state of a call that the server runs.
-    fn ran(&mut self, call: &Json, out: &mut Vec<AgentEvent>) {
-        self.chat.begin(out);
+    fn handle_server_call(&mut self, call: &Json, out: &mut Vec<AgentEvent>) {
+        self.chat.begin_message(out);
         let message = self.chat.message().clone();
-        if let Err(odd) = self.ran.take(call, &message, |id| self.chat.reserve(id), out) {
-            self.odd.met(odd, out);
+        if let Err(odd) = self.server_calls.observe(call, &message, |id| self.chat.reserve(id), out) {
+            self.unknown_frames.report(odd, out);
         }
-        self.apart = Apart::Message;
+        self.separator = PendingSeparator::Message;
     }
 
     /// A name the proxy declares and never sends: a state, a piece of a call as in a chunk, or a flat one.
-    fn tool_call(&mut self, json: Option<&Json>, out: &mut Vec<AgentEvent>) {
+    fn handle_tool_call(&mut self, json: Option<&Json>, out: &mut Vec<AgentEvent>) {
         let Some(json) = json else { return };
-        if ran::is_one(json) {
-            return self.ran(json, out);
+        if server_calls::is_server_call(json) {
+            return self.handle_server_call(json, out);
         }
         if json.get("function").is_some_and(Json::is_object) {
-            return self.fragments(std::slice::from_ref(json), out);
+            return self.push_call_fragments(std::slice::from_ref(json), out);
         }
         let arguments = json.get("arguments").or_else(|| json.get("input"));
         let call = json!({
             "id": json.get("id"),
             "function": {"name": json.get("name"), "arguments": arguments},
         });
-        self.fragments(&[call], out);
+        self.push_call_fragments(&[call], out);
     }
 }
 
-impl Decode for Poe {
-    fn frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+impl Decode for PoeDecoder {
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
         if self.complete {
             return;
         }
         let number = frame.id.as_deref().and_then(|id| id.trim().parse().ok());
-        self.first = self.first.or(number);
-        if frame.event == "delta" { self.delta(frame, out) } else { self.other(frame, out) }
+        self.first_id = self.first_id.or(number);
+        if frame.event == "delta" { self.handle_delta(frame, out) } else { self.handle_other(frame, out) }
     }
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
         if let Some(fault) = self.fault.take() {
-            self.chat.break_off(fault);
+            self.chat.set_fault(fault);
         }
         if self.complete {
-            self.chat.end(None);
+            self.chat.finish_stream(None);
         }
         let from = out.len();
         self.chat.finish(out);
         for event in out.iter_mut().skip(from) {
-            match (event, &self.unended) {
-                (AgentEvent::MessageFinished { full, stop, .. }, unended) => {
-                    *full = self.full.take();
+            match (event, &self.early_outcome) {
+                (AgentEvent::MessageFinished { full_text: full, finish_reason: stop, .. }, unended) => {
+                    *full = self.full_text.take();
                     match unended {
-                        Some(TurnEnd::Cancelled) => *stop = Stop::Cancelled,
-                        Some(_) => *stop = Stop::Interrupted,
+                        Some(TurnOutcome::Cancelled) => *stop = FinishReason::Cancelled,
+                        Some(_) => *stop = FinishReason::Interrupted,
                         None => {}
                     }
                 }
-                (AgentEvent::TurnFinished { end, .. }, Some(unended)) => *end = unended.clone(),
+                (AgentEvent::TurnFinished { outcome: end, .. }, Some(unended)) => *end = unended.clone(),
                 _ => {}
             }
         }
@@ -331,8 +339,8 @@ impl Decode for Poe {
         self.complete
     }
 
-    fn is_settled(&self) -> bool {
-        self.complete || self.fault.is_some() || self.chat.is_settled()
+    fn is_complete(&self) -> bool {
+        self.complete || self.fault.is_some() || self.chat.is_complete()
     }
 }
 

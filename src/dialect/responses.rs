@@ -4,275 +4,333 @@
 //! Every repetition tells only what was missing. Functions are the client's to run; the other tools are the server's.
 //! Sequence numbers are not needed, and missing ids, positions, or a missing `response` around an object do no harm.
 
-mod carry;
+mod emitter;
 pub mod encode;
+mod full_items;
 mod items;
-mod tell;
+mod provider_metadata;
 mod tools;
-mod whole;
 mod wire;
 
 use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use self::items::{Kind, Voice};
-use self::tell::{Tell, streams};
-use self::wire::{Event, list_at, text_at};
-use super::lax::Obj;
-use super::odd::Odd;
-use super::stop::{self, Reason};
+use self::emitter::{ResponsesEmitter, parse_shell_delta};
+use self::items::{ResponsesItemKind, TextChannel};
+use self::wire::{ResponsesEvent, list_at, text_at};
+use super::finish_reason::{self, WireFinishReason};
+use super::lenient::LooseObject;
 use super::surrogate;
+use super::unknown_frames::UnknownFrames;
 use super::{Decode, Dialect, SseFrame, error, usage};
-use crate::event::{AgentEvent, Fault, FaultKind, Json, Level, Outcome, RanBy, Scope, Stop, Subject, TurnEnd, Usage};
+use crate::event::{
+    AgentEvent, AnnotationTarget, CallOutcome, ExecutedBy, Fault, FaultKind, FinishReason, Json, NoticeLevel,
+    TurnOutcome, Usage, UsageScope,
+};
 
 /// Items and parts of one list that are read.
-const MOST_LISTED: usize = 4096;
+const MAX_LISTED: usize = 4096;
 
 /// As `--dialect openai-responses`.
 pub const DIALECT: Dialect = Dialect {
     name: "openai-responses",
-    decode: |_| Box::new(Responses::new()),
-    loses: "pictures and sound, log probabilities; durations of the server's tools, which the wire does not have",
+    decode: |_| Box::new(ResponsesDecoder::new()),
+    limitations: "pictures and sound, log probabilities; durations of the server's tools, which the wire does not have",
 };
 
 /// How the answer ended, as the wire says.
 #[derive(Debug)]
-enum End {
+enum ResponsesEnd {
     Completed,
     Length,
-    Filtered,
+    ContentFiltered,
     Cut,
     Failed(Fault),
 }
 
 /// The decoder of one answer.
 #[derive(Debug, Default)]
-pub struct Responses {
-    tell: Tell,
-    named: bool,
+pub struct ResponsesDecoder {
+    emitter: ResponsesEmitter,
+    is_named: bool,
     /// The model that was asked, else the one that the wire says.
     model: Option<String>,
     usage: Option<Usage>,
-    end: Option<End>,
-    odd: Odd,
+    end: Option<ResponsesEnd>,
+    unknown_frames: UnknownFrames,
 }
 
-impl Responses {
+impl ResponsesDecoder {
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Makes a decoder whose carry names the model as it was asked for, so that another model is not sent it.
-    pub fn of(model: &str) -> Self {
+    pub fn for_model(model: &str) -> Self {
         Self { model: Some(model.to_owned()), ..Self::default() }
     }
 
-    fn event(&mut self, frame: &SseFrame, mut event: Event<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn handle_event(
+        &mut self,
+        frame: &SseFrame,
+        mut event: ResponsesEvent<'_>,
+        marked: bool,
+        out: &mut Vec<AgentEvent>,
+    ) {
         if marked {
-            event.mend();
+            event.resolve_surrogates();
         }
-        let kind = event.kind.some().unwrap_or_default();
+        let kind = event.kind.non_empty().unwrap_or_default();
         // enclava's `type` is a short name; the name of the frame is then the better one.
         let is_name = |name: &str| name.starts_with("response.") || name == "error";
         let name = if is_name(&frame.event) || !is_name(kind) { frame.event.as_str() } else { kind };
         match name.strip_prefix("response.") {
-            Some(short) => self.response_event(short, &event, &frame.data, marked, out),
-            None if name == "error" => self.fail(&error::said(&frame.data)),
+            Some(short) => self.handle_response_event(short, &event, &frame.data, marked, out),
+            None if name == "error" => self.fail(&error::parse_error_data(&frame.data)),
             None if matches!(name, "ping" | "keepalive") || matches!(kind, "ping" | "keepalive") => {}
             None if event.object.as_ref().and_then(Json::as_str) == Some("response") => {
                 // A whole answer in place of a stream.
-                self.lifecycle("", &event, &frame.data, out);
+                self.handle_lifecycle("", &event, &frame.data, out);
             }
-            None => match error::reported(frame) {
+            None => match error::find_error(frame) {
                 Some(said) => self.fail(&said),
-                None if name.is_empty() && kind.is_empty() => self.odd.met("an object without a type", out),
-                None => self.odd.met(if name.is_empty() { kind } else { name }, out),
+                None if name.is_empty() && kind.is_empty() => {
+                    self.unknown_frames.report("an object without a type", out);
+                }
+                None => self.unknown_frames.report(if name.is_empty() { kind } else { name }, out),
             },
         }
     }
 
-    fn response_event(&mut self, short: &str, event: &Event<'_>, data: &str, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn handle_response_event(
+        &mut self,
+        short: &str,
+        event: &ResponsesEvent<'_>,
+        data: &str,
+        marked: bool,
+        out: &mut Vec<AgentEvent>,
+    ) {
         let (content, summary) = (event.content_index.0.unwrap_or(0), event.summary_index.0.unwrap_or(0));
-        let text = || event.text.some().unwrap_or_default();
+        let text = || event.text.non_empty().unwrap_or_default();
         match short {
-            "output_text.delta" | "audio.transcript.delta" => self.delta(event, Voice::Text, content, marked, out),
-            "output_text.done" => self.whole(event, Voice::Text, content, text(), out),
-            "refusal.delta" => self.delta(event, Voice::Refusal, content, marked, out),
-            "refusal.done" => self.whole(event, Voice::Refusal, content, event.refusal.some().unwrap_or(text()), out),
-            "reasoning_text.delta" | "reasoning.delta" => self.delta(event, Voice::Thought, content, marked, out),
-            "reasoning_text.done" | "reasoning.done" => self.whole(event, Voice::Thought, content, text(), out),
+            "output_text.delta" | "audio.transcript.delta" => {
+                self.handle_delta(event, TextChannel::Text, content, marked, out);
+            }
+            "output_text.done" => self.handle_full_text(event, TextChannel::Text, content, text(), out),
+            "refusal.delta" => self.handle_delta(event, TextChannel::Refusal, content, marked, out),
+            "refusal.done" => self.handle_full_text(
+                event,
+                TextChannel::Refusal,
+                content,
+                event.refusal.non_empty().unwrap_or(text()),
+                out,
+            ),
+            "reasoning_text.delta" | "reasoning.delta" => {
+                self.handle_delta(event, TextChannel::Reasoning, content, marked, out);
+            }
+            "reasoning_text.done" | "reasoning.done" => {
+                self.handle_full_text(event, TextChannel::Reasoning, content, text(), out);
+            }
             "reasoning_summary_text.delta" | "reasoning_summary.delta" => {
-                self.delta(event, Voice::Summary, summary, marked, out);
+                self.handle_delta(event, TextChannel::Summary, summary, marked, out);
             }
             "reasoning_summary_text.done" | "reasoning_summary.done" => {
-                self.whole(event, Voice::Summary, summary, text(), out);
+                self.handle_full_text(event, TextChannel::Summary, summary, text(), out);
             }
-            "content_part.done" | "reasoning_summary_part.done" | "reasoning_part.done" => self.part(short, event, out),
-            "function_call_arguments.delta" => self.args(event, "function_call", marked, out),
-            "mcp_call_arguments.delta" | "mcp_call.arguments.delta" => self.args(event, "mcp_call", marked, out),
-            "custom_tool_call_input.delta" => self.args(event, "custom_tool_call", marked, out),
+            "content_part.done" | "reasoning_summary_part.done" | "reasoning_part.done" => {
+                self.handle_part(short, event, out);
+            }
+            "function_call_arguments.delta" => self.handle_args(event, "function_call", marked, out),
+            "mcp_call_arguments.delta" | "mcp_call.arguments.delta" => self.handle_args(event, "mcp_call", marked, out),
+            "custom_tool_call_input.delta" => self.handle_args(event, "custom_tool_call", marked, out),
             "code_interpreter_call_code.delta" | "code_interpreter_call.code.delta" => {
-                self.args(event, "code_interpreter_call", marked, out);
+                self.handle_args(event, "code_interpreter_call", marked, out);
             }
-            "function_call_arguments.done" => self.args_whole(event, "function_call", out),
-            "mcp_call_arguments.done" | "mcp_call.arguments.done" => self.args_whole(event, "mcp_call", out),
-            "custom_tool_call_input.done" => self.args_whole(event, "custom_tool_call", out),
+            "function_call_arguments.done" => self.handle_full_args(event, "function_call", out),
+            "mcp_call_arguments.done" | "mcp_call.arguments.done" => self.handle_full_args(event, "mcp_call", out),
+            "custom_tool_call_input.done" => self.handle_full_args(event, "custom_tool_call", out),
             "code_interpreter_call_code.done" | "code_interpreter_call.code.done" => {
-                self.args_whole(event, "code_interpreter_call", out);
+                self.handle_full_args(event, "code_interpreter_call", out);
             }
-            "shell_call_output_content.delta" => self.shell_output(event, marked, out),
+            "shell_call_output_content.delta" => self.handle_shell_output(event, marked, out),
             "output_item.added" | "output_item.done" => match &event.item {
-                Some(item) => whole::item(
-                    &mut self.tell,
-                    &mut self.odd,
+                Some(item) => full_items::reconcile_item(
+                    &mut self.emitter,
+                    &mut self.unknown_frames,
                     item,
                     event.output_index.0,
                     short == "output_item.done",
                     None,
                     out,
                 ),
-                None => self.odd.met("an item without content", out),
+                None => self.unknown_frames.report("an item without content", out),
             },
-            "output_text.annotation.added" => self.annotation(event, content, out),
+            "output_text.annotation.added" => self.handle_annotation(event, content, out),
             "created" | "queued" | "in_progress" | "completed" | "done" | "incomplete" | "failed" | "cancelled" => {
-                self.lifecycle(short, event, data, out);
+                self.handle_lifecycle(short, event, data, out);
             }
             "compaction.compacting" => {
                 let text = "the server shortens the conversation to go on".to_owned();
-                out.push(AgentEvent::Noticed { level: Level::Info, code: "compacting".into(), text });
+                out.push(AgentEvent::Notice { level: NoticeLevel::Info, code: "compacting".into(), text });
             }
-            "error" => self.fail(&error::said(data)),
-            "audio.delta" => self.odd.met("sound", out),
+            "error" => self.fail(&error::parse_error_data(data)),
+            "audio.delta" => self.unknown_frames.report("sound", out),
             // Announcements without content of their own.
             "content_part.added" | "reasoning_summary_part.added" | "reasoning_part.added" => {}
             "audio.done" | "audio.transcript.done" => {}
             "shell_call_command.added" | "shell_call_command.delta" | "shell_call_command.done" => {}
             "shell_call_output_content.done" => {}
-            _ => self.progress(short, event, out),
+            _ => self.handle_progress(short, event, out),
         }
     }
 
     /// Steps of the server's tools, such as `web_search_call.searching`.
-    fn progress(&mut self, short: &str, event: &Event<'_>, out: &mut Vec<AgentEvent>) {
-        let Some((tool, step)) = short.rsplit_once('.') else { return self.odd.met(&format!("response.{short}"), out) };
+    fn handle_progress(&mut self, short: &str, event: &ResponsesEvent<'_>, out: &mut Vec<AgentEvent>) {
+        let Some((tool, step)) = short.rsplit_once('.') else {
+            return self.unknown_frames.report(&format!("response.{short}"), out);
+        };
         let steps = ["in_progress", "searching", "generating", "interpreting", "partial_image", "completed", "failed"];
-        if Kind::of(tool) != Some(Kind::Call) || !steps.contains(&step) {
-            return self.odd.met(&format!("response.{short}"), out);
+        if ResponsesItemKind::parse(tool) != Some(ResponsesItemKind::Call) || !steps.contains(&step) {
+            return self.unknown_frames.report(&format!("response.{short}"), out);
         }
         let ended = match step {
             "completed" => Some(true),
             "failed" => Some(false),
             _ => return,
         };
-        let at = self.tell.items.find(event.item_id.some(), event.output_index.0, Kind::Call);
-        if let Some(call) = at.and_then(|at| self.tell.items.call(at)).filter(|call| call.tool == tool) {
-            call.ended = ended;
+        let at = self.emitter.items.find(event.item_id.non_empty(), event.output_index.0, ResponsesItemKind::Call);
+        if let Some(call) = at.and_then(|at| self.emitter.items.call(at)).filter(|call| call.tool == tool) {
+            call.reported_success = ended;
         }
     }
 
     /// Finds the item that an event is about. It is made up where its announcement was lost.
-    fn about(&mut self, event: &Event<'_>, kind: Kind, tool: &str, out: &mut Vec<AgentEvent>) -> Option<usize> {
-        let (id, index) = (event.item_id.some(), event.output_index.0);
-        let items = &mut self.tell.items;
-        let by_call = if kind == Kind::Call { event.call_id.some().and_then(|id| items.find_call(id)) } else { None };
+    fn find_item(
+        &mut self,
+        event: &ResponsesEvent<'_>,
+        kind: ResponsesItemKind,
+        tool: &str,
+        out: &mut Vec<AgentEvent>,
+    ) -> Option<usize> {
+        let (id, index) = (event.item_id.non_empty(), event.output_index.0);
+        let items = &mut self.emitter.items;
+        let by_call = if kind == ResponsesItemKind::Call {
+            event.call_id.non_empty().and_then(|id| items.find_call(id))
+        } else {
+            None
+        };
         if let Some(at) = by_call.or_else(|| items.find(id, index, kind)) {
             return Some(at);
         }
         let added = items.add(id, index, kind, tool);
         match added.and_then(|at| items.call(at)) {
-            Some(call) => call.wire_id = event.call_id.some().map(Into::into),
-            None if added.is_none() => self.odd.met("more output items than are followed", out),
+            Some(call) => call.wire_id = event.call_id.non_empty().map(Into::into),
+            None if added.is_none() => self.unknown_frames.report("more output items than are followed", out),
             None => {}
         }
         added
     }
 
-    fn delta(&mut self, event: &Event<'_>, voice: Voice, index: u64, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn handle_delta(
+        &mut self,
+        event: &ResponsesEvent<'_>,
+        voice: TextChannel,
+        index: u64,
+        marked: bool,
+        out: &mut Vec<AgentEvent>,
+    ) {
         let Some(piece) = event.delta.0.as_deref().filter(|piece| !piece.is_empty()) else { return };
-        if let Some(at) = self.about(event, kind_of(voice), "", out) {
-            self.tell.piece(at, voice, index, Cow::Borrowed(piece), marked, out);
+        if let Some(at) = self.find_item(event, item_kind(voice), "", out) {
+            self.emitter.push_delta(at, voice, index, Cow::Borrowed(piece), marked, out);
         }
     }
 
-    fn whole(&mut self, event: &Event<'_>, voice: Voice, index: u64, text: &str, out: &mut Vec<AgentEvent>) {
+    fn handle_full_text(
+        &mut self,
+        event: &ResponsesEvent<'_>,
+        voice: TextChannel,
+        index: u64,
+        text: &str,
+        out: &mut Vec<AgentEvent>,
+    ) {
         if text.is_empty() {
             return;
         }
-        if let Some(at) = self.about(event, kind_of(voice), "", out) {
-            self.tell.whole(at, voice, index, text, out);
+        if let Some(at) = self.find_item(event, item_kind(voice), "", out) {
+            self.emitter.reconcile_text(at, voice, index, text, out);
         }
     }
 
     /// A part that is complete says the same once more.
-    fn part(&mut self, short: &str, event: &Event<'_>, out: &mut Vec<AgentEvent>) {
+    fn handle_part(&mut self, short: &str, event: &ResponsesEvent<'_>, out: &mut Vec<AgentEvent>) {
         let Some(part) = &event.part else { return };
         let is_summary = short == "reasoning_summary_part.done";
         let index = if is_summary { event.summary_index.0 } else { event.content_index.0 };
-        if let Some((voice, text)) = whole::part_text(part, is_summary) {
-            self.whole(event, voice, index.unwrap_or(0), text, out);
+        if let Some((voice, text)) = full_items::part_text(part, is_summary) {
+            self.handle_full_text(event, voice, index.unwrap_or(0), text, out);
         }
     }
 
-    fn args(&mut self, event: &Event<'_>, tool: &str, marked: bool, out: &mut Vec<AgentEvent>) {
+    fn handle_args(&mut self, event: &ResponsesEvent<'_>, tool: &str, marked: bool, out: &mut Vec<AgentEvent>) {
         let Some(piece) = event.delta.0.as_deref().filter(|piece| !piece.is_empty()) else { return };
-        let Some(at) = self.about(event, Kind::Call, tool, out) else { return };
-        if self.tell.args(at, Cow::Borrowed(piece), marked, out).is_err() {
-            self.odd.met("tool arguments that are too large", out);
+        let Some(at) = self.find_item(event, ResponsesItemKind::Call, tool, out) else { return };
+        if self.emitter.push_args(at, Cow::Borrowed(piece), marked, out).is_err() {
+            self.unknown_frames.report("tool arguments that are too large", out);
         }
     }
 
     /// The arguments are whole, but only the item says whether the call is.
-    fn args_whole(&mut self, event: &Event<'_>, tool: &str, out: &mut Vec<AgentEvent>) {
-        let Some(at) = self.about(event, Kind::Call, tool, out) else { return };
-        let text = event.input.some().or(event.code.some());
+    fn handle_full_args(&mut self, event: &ResponsesEvent<'_>, tool: &str, out: &mut Vec<AgentEvent>) {
+        let Some(at) = self.find_item(event, ResponsesItemKind::Call, tool, out) else { return };
+        let text = event.input.non_empty().or(event.code.non_empty());
         let whole = match tools::text_key(tool) {
             Some(key) => text.map(|text| serde_json::json!({ key: text }).to_string()),
             None => event.arguments.0.as_deref().filter(|args| !args.is_empty()).map(Into::into),
         };
         if let Some(whole) = whole {
-            self.tell.args_whole(at, whole, out);
+            self.emitter.reconcile_args(at, whole, out);
         }
-        if let Some((call, name)) = self.tell.items.call(at).zip(event.name.some())
+        if let Some((call, name)) = self.emitter.items.call(at).zip(event.name.non_empty())
             && call.name.is_empty()
         {
             name.clone_into(&mut call.name);
         }
     }
 
-    fn shell_output(&mut self, event: &Event<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
-        let at = self.tell.items.find(event.item_id.some(), event.output_index.0, Kind::Output);
-        let target = at.and_then(|at| self.tell.items.get(at)?.target);
+    fn handle_shell_output(&mut self, event: &ResponsesEvent<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
+        let at = self.emitter.items.find(event.item_id.non_empty(), event.output_index.0, ResponsesItemKind::Output);
+        let target = at.and_then(|at| self.emitter.items.get(at)?.output_of);
         let Some((target, delta)) = target.zip(event.delta.0.as_deref()) else { return };
-        for (stream, text) in streams(delta, marked) {
-            self.tell.output(target, stream, &text, out);
+        for (stream, text) in parse_shell_delta(delta, marked) {
+            self.emitter.emit_output(target, stream, &text, out);
         }
     }
 
-    fn annotation(&mut self, event: &Event<'_>, content: u64, out: &mut Vec<AgentEvent>) {
+    fn handle_annotation(&mut self, event: &ResponsesEvent<'_>, content: u64, out: &mut Vec<AgentEvent>) {
         let Some(annotation) = &event.annotation else { return };
-        let Some(at) = self.about(event, Kind::Message, "", out) else { return };
-        if let Some(part) = self.tell.items.get(at).and_then(|item| item.part(Voice::Text, content)) {
+        let Some(at) = self.find_item(event, ResponsesItemKind::Message, "", out) else { return };
+        if let Some(part) = self.emitter.items.get(at).and_then(|item| item.part(TextChannel::Text, content)) {
             part.is_cited = true;
         }
-        self.tell.cite(at, annotation, out);
+        self.emitter.emit_citation(at, annotation, out);
     }
 
-    fn lifecycle(&mut self, short: &str, event: &Event<'_>, data: &str, out: &mut Vec<AgentEvent>) {
+    fn handle_lifecycle(&mut self, short: &str, event: &ResponsesEvent<'_>, data: &str, out: &mut Vec<AgentEvent>) {
         let flat: Option<Json> = match &event.response {
             Some(Json::Object(_)) => None,
-            _ => surrogate::mark(data).map_or_else(
+            _ => surrogate::mark_lone(data).map_or_else(
                 || serde_json::from_str(data).ok(),
                 |mended| {
                     let mut json = serde_json::from_str(&mended).ok()?;
-                    surrogate::settle(&mut json, true);
+                    surrogate::resolve_marks_in_json(&mut json, true);
                     Some(json)
                 },
             ),
         };
         let Some(response) = flat.as_ref().or(event.response.as_ref()) else { return };
-        self.name(response, out);
-        self.usage = usage::later(self.usage, response.get("usage").and_then(usage::read));
+        self.annotate_response(response, out);
+        self.usage = usage::merge(self.usage, response.get("usage").and_then(usage::parse));
         let status = text_at(response, "status").unwrap_or_default();
         let word = match (short, status) {
             ("created" | "queued" | "in_progress", _) => return,
@@ -283,123 +341,139 @@ impl Responses {
             (short, _) => short,
         };
         let items = list_at(response, "output");
-        let mut kinds: Vec<Kind> = Vec::new();
-        for (position, item) in items.iter().enumerate().take(MOST_LISTED) {
-            let kind = text_at(item, "type").and_then(Kind::of);
+        let mut kinds: Vec<ResponsesItemKind> = Vec::new();
+        for (position, item) in items.iter().enumerate().take(MAX_LISTED) {
+            let kind = text_at(item, "type").and_then(ResponsesItemKind::parse);
             let nth = kind.map(|kind| kinds.iter().filter(|known| **known == kind).count());
             kinds.extend(kind);
             // A failed answer lists what it had begun as well.
             let done = word != "failed" || text_at(item, "status") == Some("completed");
-            whole::item(&mut self.tell, &mut self.odd, item, Some(position as u64), done, nth, out);
+            full_items::reconcile_item(
+                &mut self.emitter,
+                &mut self.unknown_frames,
+                item,
+                Some(position as u64),
+                done,
+                nth,
+                out,
+            );
         }
         self.end = Some(match word {
-            "failed" => End::Failed(failure(response)),
-            "cancelled" => End::Cut,
+            "failed" => ResponsesEnd::Failed(parse_failure(response)),
+            "cancelled" => ResponsesEnd::Cut,
             "incomplete" => match response.pointer("/incomplete_details/reason").and_then(Json::as_str) {
-                None => End::Length,
-                Some(word) => match Reason::of(word) {
-                    Reason::Filtered | Reason::Refused => End::Filtered,
-                    Reason::Length => End::Length,
-                    _ if word.contains("max") || word.contains("length") => End::Length,
-                    _ => End::Cut,
+                None => ResponsesEnd::Length,
+                Some(word) => match WireFinishReason::parse(word) {
+                    WireFinishReason::Filtered | WireFinishReason::Refused => ResponsesEnd::ContentFiltered,
+                    WireFinishReason::Length => ResponsesEnd::Length,
+                    _ if word.contains("max") || word.contains("length") => ResponsesEnd::Length,
+                    _ => ResponsesEnd::Cut,
                 },
             },
-            "in_progress" | "queued" => End::Cut,
-            _ => End::Completed,
+            "in_progress" | "queued" => ResponsesEnd::Cut,
+            _ => ResponsesEnd::Completed,
         });
     }
 
     /// Tells once what the server calls the answer.
-    fn name(&mut self, response: &Json, out: &mut Vec<AgentEvent>) {
+    fn annotate_response(&mut self, response: &Json, out: &mut Vec<AgentEvent>) {
         let pick = |key: &str| Some((key.to_owned(), Json::from(text_at(response, key)?)));
         let data: serde_json::Map<String, Json> = ["id", "model"].into_iter().filter_map(pick).collect();
         self.model = self.model.take().or_else(|| text_at(response, "model").map(Into::into));
-        if !data.is_empty() && !std::mem::replace(&mut self.named, true) {
-            let (on, data) = (Subject::Turn("t".into()), Json::Object(data));
-            out.push(AgentEvent::Annotated { on, kind: "served_by".into(), data });
+        if !data.is_empty() && !std::mem::replace(&mut self.is_named, true) {
+            let (on, data) = (AnnotationTarget::Turn("t".into()), Json::Object(data));
+            out.push(AgentEvent::Annotation { on, kind: "served_by".into(), data });
         }
     }
 
-    fn fail(&mut self, said: &error::Said) {
-        self.end = Some(End::Failed(error::fault(said)));
+    fn fail(&mut self, said: &error::ServerError) {
+        self.end = Some(ResponsesEnd::Failed(error::to_fault(said)));
     }
 
     /// Ends the calls that the wire left open, where the answer ended well.
-    fn settle(&mut self, out: &mut Vec<AgentEvent>) {
-        for at in 0..self.tell.items.list.len() {
-            let Some(call) = self.tell.items.call(at).filter(|call| !call.is_finished) else { continue };
+    fn finish_open_calls(&mut self, out: &mut Vec<AgentEvent>) {
+        for at in 0..self.emitter.items.list.len() {
+            let Some(call) = self.emitter.items.call(at).filter(|call| !call.is_finished) else { continue };
             let (ran_by, ended, is_ready, is_shell) =
-                (call.ran_by(), call.ended, call.is_ready, call.tool == "shell_call");
-            let is_done = self.tell.items.get(at).is_some_and(|item| item.is_done);
-            if ran_by == RanBy::Us {
+                (call.ran_by(), call.reported_success, call.is_ready, call.tool == "shell_call");
+            let is_done = self.emitter.items.get(at).is_some_and(|item| item.is_done);
+            if ran_by == ExecutedBy::Client {
                 // Its item never came; the closing event says that the answer is whole all the same.
-                if !is_done && matches!(self.end, Some(End::Completed)) {
-                    self.tell.ready(at, None, out);
+                if !is_done && matches!(self.end, Some(ResponsesEnd::Completed)) {
+                    self.emitter.mark_ready(at, None, out);
                 }
             } else if let Some(ended) = ended {
-                self.tell.finish_call(at, if ended { Outcome::Ok } else { Outcome::Failed }, String::new(), out);
+                self.emitter.finish_call(
+                    at,
+                    if ended { CallOutcome::Ok } else { CallOutcome::Failed },
+                    String::new(),
+                    out,
+                );
             } else if is_shell && is_ready {
                 // A shell at the client's side, which this program does not offer.
-                self.tell.finish_call(at, Outcome::Requested, String::new(), out);
+                self.emitter.finish_call(at, CallOutcome::Requested, String::new(), out);
             }
         }
     }
 }
 
-impl Decode for Responses {
-    fn frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+impl Decode for ResponsesDecoder {
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
         if self.end.is_some() {
             return;
         }
         let data = frame.data.trim();
         if data == "[DONE]" {
-            self.end = Some(End::Completed);
+            self.end = Some(ResponsesEnd::Completed);
             return;
         }
-        if let Ok(Obj(Some(event))) = serde_json::from_str(data) {
-            return self.event(frame, event, false, out);
+        if let Ok(LooseObject(Some(event))) = serde_json::from_str(data) {
+            return self.handle_event(frame, event, false, out);
         }
         // The slow way forgives lone surrogates and repeated keys.
-        let mended = surrogate::mark(data);
+        let mended = surrogate::mark_lone(data);
         let json: Option<Json> = serde_json::from_str(mended.as_deref().unwrap_or(data)).ok();
-        match json.as_ref().filter(|json| json.is_object()).and_then(|json| Event::deserialize(json).ok()) {
-            Some(event) => self.event(frame, event, mended.is_some(), out),
-            None if frame.event == "error" => self.fail(&error::said(data)),
+        match json.as_ref().filter(|json| json.is_object()).and_then(|json| ResponsesEvent::deserialize(json).ok()) {
+            Some(event) => self.handle_event(frame, event, mended.is_some(), out),
+            None if frame.event == "error" => self.fail(&error::parse_error_data(data)),
             None if data.is_empty() => {}
-            None => match error::unread(frame) {
+            None => match error::find_error_in_unparsed(frame) {
                 Some(said) => self.fail(&said),
-                None => self.odd.met("data that is not a JSON object", out),
+                None => self.unknown_frames.report("data that is not a JSON object", out),
             },
         }
     }
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
-        if matches!(self.end, Some(End::Completed | End::Length)) {
-            self.settle(out);
+        if matches!(self.end, Some(ResponsesEnd::Completed | ResponsesEnd::Length)) {
+            self.finish_open_calls(out);
         }
         let (stop, end) = match self.end.take() {
-            Some(End::Completed) => (self.tell.stop(), TurnEnd::Completed),
-            Some(End::Length) => (Stop::Length, TurnEnd::Completed),
-            Some(End::Filtered) => (Stop::Refused, TurnEnd::Failed(Fault::new(FaultKind::Refused, stop::FILTERED))),
-            Some(End::Failed(fault)) => (Stop::Failed, TurnEnd::Failed(fault)),
-            Some(End::Cut) | None => (Stop::Interrupted, TurnEnd::Interrupted),
+            Some(ResponsesEnd::Completed) => (self.emitter.finish_reason(), TurnOutcome::Completed),
+            Some(ResponsesEnd::Length) => (FinishReason::Length, TurnOutcome::Completed),
+            Some(ResponsesEnd::ContentFiltered) => (
+                FinishReason::Refused,
+                TurnOutcome::Failed(Fault::new(FaultKind::Refused, finish_reason::CONTENT_FILTER_MESSAGE)),
+            ),
+            Some(ResponsesEnd::Failed(fault)) => (FinishReason::Failed, TurnOutcome::Failed(fault)),
+            Some(ResponsesEnd::Cut) | None => (FinishReason::Interrupted, TurnOutcome::Interrupted),
         };
-        if self.tell.is_empty() && stop == Stop::End {
-            out.push(stop::empty());
+        if self.emitter.is_empty() && stop == FinishReason::End {
+            out.push(finish_reason::empty_response_notice());
         }
         // An answer that ends otherwise than well is a message even if it is empty.
-        if self.tell.is_empty() && matches!(stop, Stop::Length | Stop::Refused) {
-            self.tell.begin(out);
+        if self.emitter.is_empty() && matches!(stop, FinishReason::Length | FinishReason::Refused) {
+            self.emitter.begin_message(out);
         }
-        self.tell.close(Some(stop), self.model.as_deref(), out);
+        self.emitter.close(Some(stop), self.model.as_deref(), out);
         if let Some(usage) = self.usage.take() {
-            out.push(AgentEvent::UsageReported { scope: Scope::Request(1), usage });
+            out.push(AgentEvent::UsageReported { scope: UsageScope::Request(1), usage });
         }
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
+        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: end });
     }
 
     fn has_failed(&self) -> bool {
-        matches!(self.end, Some(End::Failed(_)))
+        matches!(self.end, Some(ResponsesEnd::Failed(_)))
     }
 
     fn is_done(&self) -> bool {
@@ -407,16 +481,16 @@ impl Decode for Responses {
     }
 }
 
-fn kind_of(voice: Voice) -> Kind {
+fn item_kind(voice: TextChannel) -> ResponsesItemKind {
     match voice {
-        Voice::Text | Voice::Refusal => Kind::Message,
-        Voice::Summary | Voice::Thought => Kind::Reasoning,
+        TextChannel::Text | TextChannel::Refusal => ResponsesItemKind::Message,
+        TextChannel::Summary | TextChannel::Reasoning => ResponsesItemKind::Reasoning,
     }
 }
 
-fn failure(response: &Json) -> Fault {
-    match response.get("error").and_then(error::inner) {
-        Some(said) => error::fault(&said),
+fn parse_failure(response: &Json) -> Fault {
+    match response.get("error").and_then(error::parse_error_object) {
+        Some(said) => error::to_fault(&said),
         None => Fault::new(FaultKind::Upstream, "the server gave up on its answer and did not say why; try again"),
     }
 }

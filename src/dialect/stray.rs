@@ -50,14 +50,14 @@ impl Stray {
 
     /// Returns why an answer ended that has no end: the words that came last.
     pub(super) fn fault(&self) -> Option<Fault> {
-        (!self.words.trim().is_empty()).then(|| error::fault(&error::said(&self.words)))
+        (!self.words.trim().is_empty()).then(|| error::to_fault(&error::parse_error_data(&self.words)))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::dialect::{Decode, SseFrame, ollama::Ollama, warp::Warp};
-    use crate::event::{AgentEvent, TurnEnd};
+    use crate::dialect::{Decode, SseFrame, ollama::OllamaDecoder, warp::WarpDecoder};
+    use crate::event::{AgentEvent, TurnOutcome};
 
     /// How an answer of these lines ends, in each of the formats that have lines: none where that is no failure.
     fn failures(begun: bool, lines: &[&str]) -> [Option<String>; 2] {
@@ -65,17 +65,17 @@ mod tests {
             r#"{"message":{"content":"Half"}}"#,
             r#"{"blocks":[{"type":"text","text":"Half","streaming":true}],"streaming":true}"#,
         ];
-        let mut decoders: [Box<dyn Decode>; 2] = [Box::new(Ollama::new()), Box::new(Warp::new())];
+        let mut decoders: [Box<dyn Decode>; 2] = [Box::new(OllamaDecoder::new()), Box::new(WarpDecoder::new())];
         std::array::from_fn(|nth| {
             let mut out = Vec::new();
             let lines = lines.iter().map(|line| if *line == "TEXT" { text[nth] } else { line });
             for line in Some(text[nth]).filter(|_| begun).into_iter().chain(lines) {
-                decoders[nth].frame(&SseFrame::data(line), &mut out);
+                decoders[nth].decode_frame(&SseFrame::data(line), &mut out);
             }
             decoders[nth].finish(&mut out);
             match out.pop() {
-                Some(AgentEvent::TurnFinished { end: TurnEnd::Failed(fault), .. }) => Some(fault.message),
-                Some(AgentEvent::TurnFinished { end: TurnEnd::Interrupted, .. }) => None,
+                Some(AgentEvent::TurnFinished { outcome: TurnOutcome::Failed(fault), .. }) => Some(fault.message),
+                Some(AgentEvent::TurnFinished { outcome: TurnOutcome::Interrupted, .. }) => None,
                 other => panic!("{other:?}"),
             }
         })

@@ -1,38 +1,39 @@
 //! Halves of surrogate pairs in JSON: some servers cut `\ud83d\ude00` between two frames.
 //!
-//! A JSON parser refuses a frame with a lone half. `mark` puts a private character in its place, and `Halves`, one for
-//! each stream of text, puts the halves of neighbouring pieces together or makes them U+FFFD.
+//! A JSON parser refuses a frame with a lone half. `mark_lone` puts a private character in its place, and
+//! `SurrogateJoiner`, one for each stream of text, puts the halves of neighbouring pieces together or makes them
+//! U+FFFD.
 
 use std::borrow::Cow;
 
 use crate::event::Json;
 
 /// Lone halves are moved to U+10D800..=U+10DFFF, a part of the last private plane.
-const MOVED: u32 = 0x0010_0000;
+const MARK_OFFSET: u32 = 0x0010_0000;
 
 /// Returns the JSON text with lone halves marked; none where there are none, so that nothing could be gained.
-pub(super) fn mark(json: &str) -> Option<String> {
+pub(super) fn mark_lone(json: &str) -> Option<String> {
     let mut marked = String::new();
     let mut rest = json;
     let mut found = false;
     while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
         let (before, escape) = rest.split_at(at);
         marked.push_str(before);
-        let step = match unit(escape) {
+        let step = match parse_unit(escape) {
             Some(high @ 0xd800..=0xdbff) => {
-                let low = escape.get(6..).and_then(unit);
+                let low = escape.get(6..).and_then(parse_unit);
                 if low.is_some_and(|low| (0xdc00..=0xdfff).contains(&low)) {
                     12
                 } else {
                     found = true;
-                    marked.extend(char::from_u32(MOVED + u32::from(high)));
+                    marked.extend(char::from_u32(MARK_OFFSET + u32::from(high)));
                     rest = escape.get(6..).unwrap_or_default();
                     continue;
                 }
             }
             Some(low @ 0xdc00..=0xdfff) => {
                 found = true;
-                marked.extend(char::from_u32(MOVED + u32::from(low)));
+                marked.extend(char::from_u32(MARK_OFFSET + u32::from(low)));
                 rest = escape.get(6..).unwrap_or_default();
                 continue;
             }
@@ -47,48 +48,48 @@ pub(super) fn mark(json: &str) -> Option<String> {
     found.then_some(marked)
 }
 
-/// As [`mark`], but looks first whether there is any half or pair at all, which costs next to nothing.
-pub(super) fn lone(json: &str) -> Option<String> {
+/// As [`mark_lone`], but looks first whether there is any half or pair at all, which costs next to nothing.
+pub(super) fn mark_if_lone(json: &str) -> Option<String> {
     let has = |escape: &str| memchr::memmem::find(json.as_bytes(), escape.as_bytes()).is_some();
-    if has("\\ud") || has("\\uD") { mark(json) } else { None }
+    if has("\\ud") || has("\\uD") { mark_lone(json) } else { None }
 }
 
 /// Replaces the marks in a text that has no continuation.
-pub(super) fn settled(text: Cow<'_, str>, marked: bool) -> Cow<'_, str> {
+pub(super) fn resolve_marks(text: Cow<'_, str>, marked: bool) -> Cow<'_, str> {
     if !marked {
         return text;
     }
-    let mut halves = Halves::default();
-    let mut whole = halves.join(text, true).into_owned();
-    whole.extend(halves.rest());
+    let mut halves = SurrogateJoiner::default();
+    let mut whole = halves.push(text, true).into_owned();
+    whole.extend(halves.take_unpaired());
     Cow::Owned(whole)
 }
 
 /// Replaces the marks in every text of a value.
-pub(super) fn settle(json: &mut Json, marked: bool) {
+pub(super) fn resolve_marks_in_json(json: &mut Json, marked: bool) {
     match json {
         _ if !marked => {}
-        Json::String(text) => *text = settled(Cow::Borrowed(text), true).into_owned(),
-        Json::Array(list) => list.iter_mut().for_each(|json| settle(json, true)),
-        Json::Object(object) => object.values_mut().for_each(|json| settle(json, true)),
+        Json::String(text) => *text = resolve_marks(Cow::Borrowed(text), true).into_owned(),
+        Json::Array(list) => list.iter_mut().for_each(|json| resolve_marks_in_json(json, true)),
+        Json::Object(object) => object.values_mut().for_each(|json| resolve_marks_in_json(json, true)),
         Json::Null | Json::Bool(_) | Json::Number(_) => {}
     }
 }
 
 /// Reads JSON; lone halves are replaced for good.
-pub(super) fn json(text: &str) -> Option<serde_json::Value> {
+pub(super) fn parse_json(text: &str) -> Option<serde_json::Value> {
     let json = serde_json::from_str(text).ok();
-    json.or_else(|| serde_json::from_str(&replaced(text)?).ok())
+    json.or_else(|| serde_json::from_str(&replace_lone(text)?).ok())
 }
 
 /// Returns the JSON with lone halves replaced for good, if it has any.
-pub(super) fn replaced(json: &str) -> Option<String> {
-    let is_half = |c: char| (MOVED + 0xd800..=MOVED + 0xdfff).contains(&u32::from(c));
-    Some(lone(json)?.replace(is_half, "\u{fffd}"))
+pub(super) fn replace_lone(json: &str) -> Option<String> {
+    let is_half = |c: char| (MARK_OFFSET + 0xd800..=MARK_OFFSET + 0xdfff).contains(&u32::from(c));
+    Some(mark_if_lone(json)?.replace(is_half, "\u{fffd}"))
 }
 
 /// Reads `\uXXXX` at the start of a text.
-fn unit(text: &str) -> Option<u16> {
+fn parse_unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     if !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
         return None;
@@ -98,19 +99,19 @@ fn unit(text: &str) -> Option<u16> {
 
 /// Joins the halves of one stream of text.
 #[derive(Debug, Default)]
-pub(super) struct Halves {
+pub(super) struct SurrogateJoiner {
     high: Option<u16>,
 }
 
-impl Halves {
-    /// Takes a piece; `marked` says whether its frame went through [`mark`].
-    pub(super) fn join<'a>(&mut self, piece: Cow<'a, str>, marked: bool) -> Cow<'a, str> {
+impl SurrogateJoiner {
+    /// Takes a piece; `marked` says whether its frame went through [`mark_lone`].
+    pub(super) fn push<'a>(&mut self, piece: Cow<'a, str>, marked: bool) -> Cow<'a, str> {
         if piece.is_empty() || (!marked && self.high.is_none()) {
             return piece;
         }
         let mut whole = String::with_capacity(piece.len() + 4);
         for c in piece.chars() {
-            let half = u32::from(c).checked_sub(MOVED).and_then(|half| u16::try_from(half).ok());
+            let half = u32::from(c).checked_sub(MARK_OFFSET).and_then(|half| u16::try_from(half).ok());
             match (half.filter(|_| marked), self.high.take()) {
                 (Some(high @ 0xd800..=0xdbff), before) => {
                     whole.extend(before.map(|_| char::REPLACEMENT_CHARACTER));
@@ -130,7 +131,7 @@ impl Halves {
     }
 
     /// Returns the mark for a half whose other half never came.
-    pub(super) fn rest(&mut self) -> Option<char> {
+    pub(super) fn take_unpaired(&mut self) -> Option<char> {
         self.high.take().map(|_| char::REPLACEMENT_CHARACTER)
     }
 }
@@ -140,14 +141,14 @@ mod tests {
     use super::*;
 
     fn joined(frames: &[&str]) -> String {
-        let mut halves = Halves::default();
+        let mut halves = SurrogateJoiner::default();
         let mut whole = String::new();
         for json in frames {
-            let marked = mark(json);
+            let marked = mark_lone(json);
             let text: String = serde_json::from_str(marked.as_deref().unwrap_or(json)).unwrap();
-            whole.push_str(&halves.join(text.into(), marked.is_some()));
+            whole.push_str(&halves.push(text.into(), marked.is_some()));
         }
-        whole.extend(halves.rest());
+        whole.extend(halves.take_unpaired());
         whole
     }
 
@@ -165,17 +166,17 @@ mod tests {
 
     #[test]
     fn whole_pairs_and_escaped_backslashes_are_left_alone() {
-        assert_eq!(mark(r#""\ud83d\ude00 \\ud83d \n \u00e9 \"""#), None);
+        assert_eq!(mark_lone(r#""\ud83d\ude00 \\ud83d \n \u00e9 \"""#), None);
         assert_eq!(joined(&[r#""\ud83d\ude00\\ud83d\ud83d""#]), "😀\\ud83d\u{fffd}");
     }
 
     #[test]
     fn a_value_without_continuation_is_settled_whole() {
         let text = r#"{"a": ["x\ud83d", {"b": "\ude00y"}], "c": "\ud83d\ude00"}"#;
-        let mut json: Json = serde_json::from_str(&lone(text).unwrap()).unwrap();
-        settle(&mut json, true);
+        let mut json: Json = serde_json::from_str(&mark_if_lone(text).unwrap()).unwrap();
+        resolve_marks_in_json(&mut json, true);
         assert_eq!(json, serde_json::json!({"a": ["x\u{fffd}", {"b": "\u{fffd}y"}], "c": "\u{1f600}"}));
-        assert_eq!(lone(r#"{"a": "\u00e9 \ud83d\ude00"}"#), None);
+        assert_eq!(mark_if_lone(r#"{"a": "\u00e9 \ud83d\ude00"}"#), None);
     }
 
     #[test]
@@ -183,7 +184,7 @@ mod tests {
         for json in
             [r"\", r"\u", r"\ud83", r"\ud83d", r"\ud83d\", r"\ud83d\ude", "\\\u{1f600}", r"\u+123", "\\ud8\u{1f600}"]
         {
-            let _ = mark(json);
+            let _ = mark_lone(json);
         }
     }
 }

@@ -6,12 +6,12 @@
 use crate::event::{Json, Usage};
 
 /// Inputs that hold what came from a cache: OpenAI's, Vertex's.
-const WHOLE_INPUT: &[&str] =
+const INCLUSIVE_INPUT_KEYS: &[&str] =
     &["prompt_tokens", "promptTokens", "promptTokenCount", "prompt_token_count", "prompt_eval_count"];
 /// Inputs of which that depends on the names beside them: OpenAI Responses and Anthropic, Bedrock's Converse and its
 /// metrics of an invocation.
-const INPUT: &[&str] = &["input_tokens", "inputTokens", "inputTokenCount", "input_token_count", "input"];
-const OUTPUT: &[&str] = &[
+const INPUT_KEYS: &[&str] = &["input_tokens", "inputTokens", "inputTokenCount", "input_token_count", "input"];
+const OUTPUT_KEYS: &[&str] = &[
     "completion_tokens",
     "output_tokens",
     "outputTokens",
@@ -25,7 +25,7 @@ const OUTPUT: &[&str] = &[
     "output",
 ];
 /// What the provider read from its cache, as a part of the input.
-const CACHED: &[&str] = &[
+const CACHED_KEYS: &[&str] = &[
     "/prompt_tokens_details/cached_tokens",
     "/input_tokens_details/cached_tokens",
     "/promptTokensDetails/cachedTokens",
@@ -42,7 +42,7 @@ const CACHED: &[&str] = &[
     "/cached_content_token_count",
 ];
 /// Likewise, beside an input that leaves it out.
-const READ: &[&str] = &[
+const CACHE_READ_KEYS: &[&str] = &[
     "/cache_read_input_tokens",
     "/cacheReadInputTokens",
     "/cacheReadInputTokenCount",
@@ -51,7 +51,7 @@ const READ: &[&str] = &[
     "/cache/read",
 ];
 /// What it wrote there, beside such an input.
-const WRITTEN: &[&str] = &[
+const CACHE_WRITE_KEYS: &[&str] = &[
     "/cache_creation_input_tokens",
     "/cacheCreationInputTokens",
     "/cacheWriteInputTokens",
@@ -60,7 +60,7 @@ const WRITTEN: &[&str] = &[
     "/cacheWrite",
     "/cache/write",
 ];
-const REASONING: &[&str] = &[
+const REASONING_KEYS: &[&str] = &[
     "/completion_tokens_details/reasoning_tokens",
     "/output_tokens_details/reasoning_tokens",
     "/output_tokens_details/thinking_tokens",
@@ -73,36 +73,36 @@ const REASONING: &[&str] = &[
     "/reasoningOutputTokens",
 ];
 /// Reasoning that is not in the output: Vertex's.
-const THOUGHTS: &[&str] = &["/thoughtsTokenCount", "/thoughts_token_count"];
+const EXTRA_REASONING_KEYS: &[&str] = &["/thoughtsTokenCount", "/thoughts_token_count"];
 
 /// Reads an object of counts. None where it counts nothing.
-pub(super) fn read(wire: &Json) -> Option<Usage> {
+pub(super) fn parse(wire: &Json) -> Option<Usage> {
     if !wire.is_object() {
         return None;
     }
     // Cohere's counts are one level deeper.
-    if let Some(inner) = ["tokens", "billed_units"].into_iter().filter_map(|key| wire.get(key)).find_map(read) {
+    if let Some(inner) = ["tokens", "billed_units"].into_iter().filter_map(|key| wire.get(key)).find_map(parse) {
         return Some(inner);
     }
-    let field = |names: &[&str]| names.iter().find_map(|name| count(wire.get(name)?));
-    let place = |paths: &[&str]| paths.iter().find_map(|path| count(wire.pointer(path)?).filter(|n| *n > 0));
+    let field = |names: &[&str]| names.iter().find_map(|name| parse_count(wire.get(name)?));
+    let place = |paths: &[&str]| paths.iter().find_map(|path| parse_count(wire.pointer(path)?).filter(|n| *n > 0));
     let total = field(&["total_tokens", "totalTokens", "totalTokenCount", "total_token_count"]);
-    let whole = field(WHOLE_INPUT);
-    let (read, written) = (place(READ), place(WRITTEN).unwrap_or(0));
+    let whole = field(INCLUSIVE_INPUT_KEYS);
+    let (read, written) = (place(CACHE_READ_KEYS), place(CACHE_WRITE_KEYS).unwrap_or(0));
     let input = whole.or_else(|| {
-        let apart = place(CACHED).is_none();
+        let apart = place(CACHED_KEYS).is_none();
         let beside = if apart { read.unwrap_or(0).saturating_add(written) } else { 0 };
-        Some(field(INPUT)?.saturating_add(beside))
+        Some(field(INPUT_KEYS)?.saturating_add(beside))
     });
-    let thoughts = place(THOUGHTS).unwrap_or(0);
+    let thoughts = place(EXTRA_REASONING_KEYS).unwrap_or(0);
     // Behind a whole input, an output that is missing is the rest.
-    let output = field(OUTPUT).map(|output| output.saturating_add(thoughts));
+    let output = field(OUTPUT_KEYS).map(|output| output.saturating_add(thoughts));
     let output = output.or_else(|| Some(total?.saturating_sub(input?)));
     let usage = Usage {
         input_tokens: input.or_else(|| Some(total?.saturating_sub(output?))).unwrap_or(0),
         output_tokens: output.unwrap_or(0),
-        cached_tokens: place(CACHED).or(read).unwrap_or(0),
-        reasoning_tokens: place(REASONING).unwrap_or(thoughts),
+        cached_tokens: place(CACHED_KEYS).or(read).unwrap_or(0),
+        reasoning_tokens: place(REASONING_KEYS).unwrap_or(thoughts),
         estimated: false,
     };
     (usage.total() > 0).then_some(usage)
@@ -110,7 +110,7 @@ pub(super) fn read(wire: &Json) -> Option<Usage> {
 
 /// Joins what was told with what is told now. Counts are totals: a later one replaces an earlier one, unless it is a zero
 /// that somebody filled in.
-pub(super) fn later(known: Option<Usage>, told: Option<Usage>) -> Option<Usage> {
+pub(super) fn merge(known: Option<Usage>, told: Option<Usage>) -> Option<Usage> {
     let (Some(known), Some(told)) = (known, told) else { return told.or(known) };
     let pick = |old: u64, new: u64| if new > 0 { new } else { old };
     Some(Usage {
@@ -123,7 +123,7 @@ pub(super) fn later(known: Option<Usage>, told: Option<Usage>) -> Option<Usage> 
 }
 
 /// A whole number, also as a float or in a string.
-fn count(wire: &Json) -> Option<u64> {
+fn parse_count(wire: &Json) -> Option<u64> {
     let number = wire.as_u64().or_else(|| wire.as_str()?.parse().ok());
     number.or_else(|| wire.as_f64().filter(|n| *n >= 0.0).map(|n| n as u64))
 }
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
 
     fn counts(wire: &Json) -> (u64, u64, u64, u64) {
-        let usage = read(wire).unwrap_or_default();
+        let usage = parse(wire).unwrap_or_default();
         (usage.input_tokens, usage.output_tokens, usage.cached_tokens, usage.reasoning_tokens)
     }
 
@@ -180,10 +180,10 @@ mod tests {
 
     #[test]
     fn a_later_zero_hides_nothing() {
-        let one = read(&json!({"prompt_tokens": 9, "completion_tokens": 1, "cached_tokens": 4}));
-        let two = read(&json!({"prompt_tokens": 0, "completion_tokens": 5}));
-        let both = later(one, two).unwrap();
+        let one = parse(&json!({"prompt_tokens": 9, "completion_tokens": 1, "cached_tokens": 4}));
+        let two = parse(&json!({"prompt_tokens": 0, "completion_tokens": 5}));
+        let both = merge(one, two).unwrap();
         assert_eq!((both.input_tokens, both.output_tokens, both.cached_tokens), (9, 5, 4));
-        assert_eq!(later(one, None), one);
+        assert_eq!(merge(one, None), one);
     }
 }

@@ -10,153 +10,154 @@ mod blocks;
 mod call;
 pub mod encode;
 
-use self::blocks::{kind, shown, stand_apart, text_of};
-use self::call::Call;
-use super::gather::APART;
-use super::objects::{self, begins_object};
-use super::odd::Odd;
-use super::ran::{self, Ran};
-use super::speech::{Kind, Speech, words};
-use super::stop::{self, Verdict};
+use self::blocks::{block_kind, block_text, end_paragraph, to_markdown};
+use self::call::WarpCall;
+use super::answer_builder::MESSAGE_SEPARATOR;
+use super::arguments::{self, begins_object};
+use super::borrowed_json::BorrowedJson;
+use super::finish_reason::{self, FinishTracker};
+use super::server_calls::{self, ServerCalls};
 use super::stray::Stray;
-use super::tree::Tree;
+use super::text_assembler::{SegmentKind, TextAssembler, strip_reasoning};
+use super::unknown_frames::UnknownFrames;
 use super::{Decode, SseFrame, error, surrogate, usage};
 use crate::event::{
-    AgentEvent, CallId, Fault, FaultKind, Json, Level, MessageId, Role, Scope, Stop, TextKind, TurnEnd, Usage,
+    AgentEvent, CallId, Fault, FaultKind, FinishReason, Json, MessageId, NoticeLevel, Role, TextKind, TurnOutcome,
+    Usage, UsageScope,
 };
 
 /// Calls that are followed.
-const MOST_CALLS: usize = 128;
+const MAX_CALLS: usize = 128;
 /// Bytes of text, and of arguments, that are kept to be compared with the last line.
-const KEPT: usize = 16 * 1024 * 1024;
+const MAX_COMPARED_BYTES: usize = 16 * 1024 * 1024;
 
 /// Where a line says why the answer ended.
-const REASONS: &[&str] = &["finish_reason", "stop_reason", "done_reason"];
+const FINISH_REASON_KEYS: &[&str] = &["finish_reason", "stop_reason", "done_reason"];
 
 /// The decoder of one answer.
 #[derive(Debug)]
-pub struct Warp {
+pub struct WarpDecoder {
     message: MessageId,
     /// Messages that were closed before the end.
-    closed: u32,
+    closed_messages: u32,
     /// One of them said something that the last line says again.
-    several: bool,
+    has_several_messages: bool,
     /// The server ran calls since the text before.
     after_calls: bool,
-    ran: Ran,
+    server_calls: ServerCalls,
     open: bool,
-    speech: Speech,
+    assembler: TextAssembler,
     /// The text so far, and whether it is all of it.
     text: String,
-    cut: bool,
+    is_text_truncated: bool,
     /// The block before was not text, so the next one stands apart.
-    apart: bool,
+    starts_apart: bool,
     /// There were blocks that are not text.
-    mixed: bool,
-    calls: Vec<Call>,
-    full: Option<String>,
-    verdict: Verdict,
+    has_other_blocks: bool,
+    calls: Vec<WarpCall>,
+    full_text: Option<String>,
+    finish_tracker: FinishTracker,
     usage: Option<Usage>,
     fault: Option<Fault>,
     stray: Stray,
     /// The server says that it did not fail, it only came to no end.
-    unended: Option<TurnEnd>,
+    early_outcome: Option<TurnOutcome>,
     done: bool,
-    odd: Odd,
+    unknown_frames: UnknownFrames,
 }
 
-impl Default for Warp {
+impl Default for WarpDecoder {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Warp {
+impl WarpDecoder {
     pub fn new() -> Self {
         Self {
             message: "m1".into(),
-            closed: 0,
-            several: false,
+            closed_messages: 0,
+            has_several_messages: false,
             after_calls: false,
-            ran: Ran::default(),
+            server_calls: ServerCalls::default(),
             open: false,
-            speech: Speech::default(),
+            assembler: TextAssembler::default(),
             text: String::new(),
-            cut: false,
-            apart: false,
-            mixed: false,
+            is_text_truncated: false,
+            starts_apart: false,
+            has_other_blocks: false,
             calls: Vec::new(),
-            full: None,
-            verdict: Verdict::default(),
+            full_text: None,
+            finish_tracker: FinishTracker::default(),
             usage: None,
             fault: None,
             stray: Stray::default(),
-            unended: None,
+            early_outcome: None,
             done: false,
-            odd: Odd::default(),
+            unknown_frames: UnknownFrames::default(),
         }
     }
 
-    fn line(&mut self, event: &str, line: &Tree<'_>, out: &mut Vec<AgentEvent>) {
-        let Some(Tree::List(blocks)) = line.get("blocks") else {
-            match error::reported(&SseFrame::named(event, line.to_json().to_string())) {
-                Some(said) => self.fault = Some(error::fault(&said)),
-                None => self.odd.met("a line without blocks", out),
+    fn handle_line(&mut self, event: &str, line: &BorrowedJson<'_>, out: &mut Vec<AgentEvent>) {
+        let Some(BorrowedJson::Array(blocks)) = line.get("blocks") else {
+            match error::find_error(&SseFrame::named(event, line.to_json().to_string())) {
+                Some(said) => self.fault = Some(error::to_fault(&said)),
+                None => self.unknown_frames.report("a line without blocks", out),
             }
             return;
         };
-        let flag = |key: &str| line.get(key).and_then(Tree::as_bool);
+        let flag = |key: &str| line.get(key).and_then(BorrowedJson::as_bool);
         let is_last = flag("complete") == Some(true) || flag("streaming") != Some(true);
-        self.usage = usage::later(self.usage, line.get("usage").and_then(|wire| usage::read(&wire.to_json())));
-        if let Some(word) = REASONS.iter().find_map(|key| reason(line.get(key))) {
-            self.verdict.take(word, out);
+        self.usage = usage::merge(self.usage, line.get("usage").and_then(|wire| usage::parse(&wire.to_json())));
+        if let Some(word) = FINISH_REASON_KEYS.iter().find_map(|key| finish_reason_word(line.get(key))) {
+            self.finish_tracker.observe(word, out);
         }
-        if line.get("actions").is_some_and(|actions| !actions.list().is_empty()) {
-            self.odd.met("actions beside the blocks", out);
+        if line.get("actions").is_some_and(|actions| !actions.elements().is_empty()) {
+            self.unknown_frames.report("actions beside the blocks", out);
         }
         let mut nth = 0;
         let mut tools = Vec::new();
         let mut whole = String::new();
         for block in blocks {
-            match kind(block) {
+            match block_kind(block) {
                 "tool_call" => {
                     let tool = block.get("tool").unwrap_or(block);
                     let told = tool.to_json();
-                    if ran::is_one(&told) {
+                    if server_calls::is_server_call(&told) {
                         // The last line tells them all again, and before it the text: nothing new is left of those.
-                        if !is_last || !self.ran.knows(&told) {
+                        if !is_last || !self.server_calls.is_known(&told) {
                             tools.push(told);
                         }
                     } else {
-                        self.call(tool, nth, out);
+                        self.handle_call(tool, nth, out);
                         nth += 1;
                     }
                 }
-                "error" => self.error(&block.to_json(), out),
-                "text" if is_last => whole.push_str(text_of(block)),
-                "text" => self.piece(text_of(block), out),
+                "error" => self.handle_error(&block.to_json(), out),
+                "text" if is_last => whole.push_str(block_text(block)),
+                "text" => self.push_text(block_text(block), out),
                 _ if is_last => {
-                    stand_apart(&mut whole);
-                    whole.push_str(&shown(block));
+                    end_paragraph(&mut whole);
+                    whole.push_str(&to_markdown(block));
                     whole.push_str("\n\n");
                 }
                 _ => {
-                    let block = shown(block);
-                    self.block(&block, out);
+                    let block = to_markdown(block);
+                    self.show_block(&block, out);
                 }
             }
         }
         if is_last {
-            self.last(&whole, flag("truncated") != Some(true), out);
+            self.handle_last_line(&whole, flag("truncated") != Some(true), out);
         }
         for tool in tools {
-            self.ran(&tool, out);
+            self.handle_server_call(&tool, out);
         }
     }
 
     /// Takes the state of a call that the server runs.
-    fn ran(&mut self, tool: &Json, out: &mut Vec<AgentEvent>) {
-        self.begin(out);
+    fn handle_server_call(&mut self, tool: &Json, out: &mut Vec<AgentEvent>) {
+        self.begin_message(out);
         let (message, taken) = (self.message.clone(), &self.calls);
         let unique = |id: &str| {
             let mut id = id.to_owned();
@@ -165,119 +166,124 @@ impl Warp {
             }
             CallId::new(id)
         };
-        if let Err(odd) = self.ran.take(tool, &message, unique, out) {
-            self.odd.met(odd, out);
+        if let Err(odd) = self.server_calls.observe(tool, &message, unique, out) {
+            self.unknown_frames.report(odd, out);
         }
         self.after_calls = true;
     }
 
-    fn error(&mut self, block: &Json, out: &mut Vec<AgentEvent>) {
-        let said = error::inner(block).or_else(|| block.get("text").and_then(error::inner));
+    fn handle_error(&mut self, block: &Json, out: &mut Vec<AgentEvent>) {
+        let said = error::parse_error_object(block).or_else(|| block.get("text").and_then(error::parse_error_object));
         let message = said.map_or_else(|| block.to_string(), |said| said.message);
         if block.get("recoverable").and_then(Json::as_bool) == Some(true) {
             let text = format!("the server had trouble and goes on: {message}");
-            out.push(AgentEvent::Noticed { level: Level::Warn, code: "recoverable".into(), text });
+            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "recoverable".into(), text });
             return;
         }
         let code = block.get("code").and_then(Json::as_str).unwrap_or_default();
         match code {
-            "cancelled" => self.unended = Some(TurnEnd::Cancelled),
-            "interrupted" => self.unended = Some(TurnEnd::Interrupted),
+            "cancelled" => self.early_outcome = Some(TurnOutcome::Cancelled),
+            "interrupted" => self.early_outcome = Some(TurnOutcome::Interrupted),
             _ => {}
         }
         let kind = serde_json::from_value(code.into()).unwrap_or(FaultKind::Upstream);
         self.fault.get_or_insert(Fault::new(kind, message));
     }
 
-    fn piece(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
+    fn push_text(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
         let text = if std::mem::take(&mut self.after_calls) { self.next_message(text, out) } else { text };
         if text.is_empty() {
             return;
         }
-        if std::mem::take(&mut self.apart) {
-            self.emit("\n\n", out);
+        if std::mem::take(&mut self.starts_apart) {
+            self.emit_text("\n\n", out);
         }
         let mut split = Vec::new();
-        self.speech.take(text.into(), false, false, &mut split);
-        self.emit_split(split, out);
+        self.assembler.push(text.into(), false, false, &mut split);
+        self.emit_segments(split, out);
     }
 
     /// What was said so far is a message of its own. Returns the text without what keeps it apart.
     fn next_message<'t>(&mut self, text: &'t str, out: &mut Vec<AgentEvent>) -> &'t str {
-        self.settle(out);
-        self.speech = Speech::default();
-        self.several |= self.open;
-        self.close(Stop::ToolCalls, None, out);
-        let rest = text.strip_prefix(APART).filter(|_| !self.text.is_empty());
+        self.flush(out);
+        self.assembler = TextAssembler::default();
+        self.has_several_messages |= self.open;
+        self.close_message(FinishReason::ToolCalls, None, out);
+        let rest = text.strip_prefix(MESSAGE_SEPARATOR).filter(|_| !self.text.is_empty());
         if rest.is_some() {
-            self.keep(APART);
+            self.append_text(MESSAGE_SEPARATOR);
         }
         rest.unwrap_or(text)
     }
 
     /// Tells what was held back: no more of this text is to come.
-    fn settle(&mut self, out: &mut Vec<AgentEvent>) {
+    fn flush(&mut self, out: &mut Vec<AgentEvent>) {
         let mut split = Vec::new();
-        self.speech.settle(&mut split);
-        self.emit_split(split, out);
+        self.assembler.flush(&mut split);
+        self.emit_segments(split, out);
     }
 
     /// Closes the open message before the end; what follows is another one.
-    fn close(&mut self, stop: Stop, full: Option<String>, out: &mut Vec<AgentEvent>) {
+    fn close_message(&mut self, stop: FinishReason, full: Option<String>, out: &mut Vec<AgentEvent>) {
         if std::mem::take(&mut self.open) {
-            self.closed += 1;
-            let next = MessageId::new(format!("m{}", self.closed + 1));
+            self.closed_messages += 1;
+            let next = MessageId::new(format!("m{}", self.closed_messages + 1));
             let message = std::mem::replace(&mut self.message, next);
-            out.push(AgentEvent::MessageFinished { message, stop, full, carry: None });
+            out.push(AgentEvent::MessageFinished {
+                message,
+                finish_reason: stop,
+                full_text: full,
+                provider_metadata: None,
+            });
         }
     }
 
-    fn block(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
-        self.settle(out);
-        self.speech = Speech::default();
-        self.mixed = true;
+    fn show_block(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
+        self.flush(out);
+        self.assembler = TextAssembler::default();
+        self.has_other_blocks = true;
         if !self.text.is_empty() {
-            self.emit("\n\n", out);
+            self.emit_text("\n\n", out);
         }
-        self.emit(text, out);
-        self.apart = true;
+        self.emit_text(text, out);
+        self.starts_apart = true;
     }
 
-    fn emit_split(&mut self, split: Vec<(Kind, String)>, out: &mut Vec<AgentEvent>) {
+    fn emit_segments(&mut self, split: Vec<(SegmentKind, String)>, out: &mut Vec<AgentEvent>) {
         for (kind, text) in split {
             match kind {
-                Kind::Text => self.emit(&text, out),
-                Kind::Late if !self.open || self.mixed || !self.calls.is_empty() => {}
-                Kind::Reasoning | Kind::Late => {
-                    self.begin(out);
+                SegmentKind::Text => self.emit_text(&text, out),
+                SegmentKind::LateReasoning if !self.open || self.has_other_blocks || !self.calls.is_empty() => {}
+                SegmentKind::Reasoning | SegmentKind::LateReasoning => {
+                    self.begin_message(out);
                     if !text.is_empty() {
                         out.push(AgentEvent::ReasoningDelta { message: self.message.clone(), text });
                     }
                     // What was told as text was reasoning; the answer is another message.
-                    if kind == Kind::Late {
+                    if kind == SegmentKind::LateReasoning {
                         self.text = String::new();
-                        self.close(Stop::End, Some(String::new()), out);
+                        self.close_message(FinishReason::End, Some(String::new()), out);
                     }
                 }
             }
         }
     }
 
-    fn emit(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
-        self.begin(out);
-        self.keep(text);
+    fn emit_text(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
+        self.begin_message(out);
+        self.append_text(text);
         out.push(AgentEvent::TextDelta { message: self.message.clone(), text: text.to_owned(), kind: TextKind::Text });
     }
 
-    fn keep(&mut self, text: &str) {
-        if self.text.len().saturating_add(text.len()) <= KEPT {
+    fn append_text(&mut self, text: &str) {
+        if self.text.len().saturating_add(text.len()) <= MAX_COMPARED_BYTES {
             self.text.push_str(text);
         } else {
-            self.cut = true;
+            self.is_text_truncated = true;
         }
     }
 
-    fn begin(&mut self, out: &mut Vec<AgentEvent>) {
+    fn begin_message(&mut self, out: &mut Vec<AgentEvent>) {
         if !std::mem::replace(&mut self.open, true) {
             let role = Role::Assistant;
             out.push(AgentEvent::MessageStarted { message: self.message.clone(), role, parent: None });
@@ -285,34 +291,36 @@ impl Warp {
     }
 
     /// The whole answer once more. What was not streamed before is told now.
-    fn last(&mut self, whole: &str, is_all: bool, out: &mut Vec<AgentEvent>) {
+    fn handle_last_line(&mut self, whole: &str, is_all: bool, out: &mut Vec<AgentEvent>) {
         self.done = true;
         let whole = whole.trim_end_matches('\n');
-        let is_first = self.text.is_empty() && !self.cut && !self.several;
-        if is_first || (is_all && !self.mixed && !self.several && !self.cut) {
+        let is_first = self.text.is_empty() && !self.is_text_truncated && !self.has_several_messages;
+        if is_first || (is_all && !self.has_other_blocks && !self.has_several_messages && !self.is_text_truncated) {
             let mut split = Vec::new();
-            let is_known = self.speech.whole(whole, &mut split);
-            self.emit_split(split, out);
+            let is_known = self.assembler.reconcile(whole, &mut split);
+            self.emit_segments(split, out);
             if is_known {
-                return self.settle(out);
+                return self.flush(out);
             }
         }
-        self.settle(out);
-        let answer = words(whole);
-        let differs = || self.cut || answer.trim_end() != self.text.trim_end();
-        if !answer.is_empty() && is_all && !self.several && differs() {
-            self.full = Some(answer);
+        self.flush(out);
+        let answer = strip_reasoning(whole);
+        let differs = || self.is_text_truncated || answer.trim_end() != self.text.trim_end();
+        if !answer.is_empty() && is_all && !self.has_several_messages && differs() {
+            self.full_text = Some(answer);
         }
     }
 
     /// Takes the state of the n-th call of a line.
-    fn call(&mut self, tool: &Tree<'_>, nth: usize, out: &mut Vec<AgentEvent>) {
-        let text = |json: &Tree<'_>, key: &str| json.get(key).and_then(Tree::as_str).unwrap_or_default().to_owned();
+    fn handle_call(&mut self, tool: &BorrowedJson<'_>, nth: usize, out: &mut Vec<AgentEvent>) {
+        let text = |json: &BorrowedJson<'_>, key: &str| {
+            json.get(key).and_then(BorrowedJson::as_str).unwrap_or_default().to_owned()
+        };
         let function = tool.get("function").unwrap_or(tool);
         let (wire_id, name) = (text(tool, "id"), text(function, "name"));
         let args = match function.get("arguments") {
-            None | Some(Tree::Null) => String::new(),
-            Some(Tree::Text(text)) => text.clone().into_owned(),
+            None | Some(BorrowedJson::Null) => String::new(),
+            Some(BorrowedJson::String(text)) => text.clone().into_owned(),
             Some(args) => args.to_json().to_string(),
         };
         let by_id = self.calls.iter().position(|call| !wire_id.is_empty() && call.wire_id == wire_id);
@@ -320,13 +328,13 @@ impl Warp {
         let by_place = || self.calls.get(nth).filter(|call| wire_id.is_empty() || call.wire_id.is_empty()).map(|_| nth);
         let at = match by_id.or_else(by_place) {
             Some(at) => at,
-            None if self.calls.len() < MOST_CALLS => self.add(wire_id),
-            None => return self.odd.met("more tool calls than are followed", out),
+            None if self.calls.len() < MAX_CALLS => self.add_call(wire_id),
+            None => return self.unknown_frames.report("more tool calls than are followed", out),
         };
-        self.begin(out);
+        self.begin_message(out);
         let Some(call) = self.calls.get_mut(at) else { return };
-        if args.len() > KEPT / MOST_CALLS {
-            return self.odd.met("tool arguments that are too large", out);
+        if args.len() > MAX_COMPARED_BYTES / MAX_CALLS {
+            return self.unknown_frames.report("tool arguments that are too large", out);
         }
         if call.name.is_empty() {
             call.name = name;
@@ -346,20 +354,20 @@ impl Warp {
         }
     }
 
-    fn add(&mut self, wire_id: String) -> usize {
+    fn add_call(&mut self, wire_id: String) -> usize {
         let at = self.calls.len();
         let mut id = if wire_id.is_empty() { format!("call_{}", at + 1) } else { wire_id.clone() };
         while self.calls.iter().any(|call| call.id.as_str() == id) {
             id.push_str("_2");
         }
         let (name, args) = (String::new(), String::new());
-        self.calls.push(Call { wire_id, id: CallId::new(id), name, args, started: false });
+        self.calls.push(WarpCall { wire_id, id: CallId::new(id), name, args, started: false });
         at
     }
 }
 
-impl Decode for Warp {
-    fn frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+impl Decode for WarpDecoder {
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
         if self.is_done() {
             return;
         }
@@ -368,67 +376,72 @@ impl Decode for Warp {
             self.done = true;
             return;
         }
-        let mended = surrogate::replaced(&frame.data);
-        match serde_json::from_str::<Tree<'_>>(mended.as_deref().unwrap_or(&frame.data)) {
+        let mended = surrogate::replace_lone(&frame.data);
+        match serde_json::from_str::<BorrowedJson<'_>>(mended.as_deref().unwrap_or(&frame.data)) {
             Ok(line) if line.is_object() => {
                 self.stray.goes_on();
-                self.line(&frame.event, &line, out);
+                self.handle_line(&frame.event, &line, out);
             }
             _ => {
-                if let Some(said) = error::unread(&frame) {
-                    self.fault = Some(error::fault(&said));
+                if let Some(said) = error::find_error_in_unparsed(&frame) {
+                    self.fault = Some(error::to_fault(&said));
                 } else {
                     self.stray.met(&frame.data);
-                    self.odd.met("a line that is not a JSON object", out);
+                    self.unknown_frames.report("a line that is not a JSON object", out);
                 }
             }
         }
     }
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
-        self.settle(out);
-        self.fault = self.fault.take().or_else(|| self.verdict.fault());
-        let reported = self.done || self.verdict.stop().is_some();
-        if !reported && self.unended.is_none() {
+        self.flush(out);
+        self.fault = self.fault.take().or_else(|| self.finish_tracker.fault());
+        let reported = self.done || self.finish_tracker.finish_reason().is_some();
+        if !reported && self.early_outcome.is_none() {
             self.fault = self.fault.take().or_else(|| self.stray.fault());
         }
-        let stop = match (&self.unended, &self.fault) {
-            (Some(TurnEnd::Cancelled), _) => Stop::Cancelled,
-            (Some(_), _) => Stop::Interrupted,
-            (None, Some(_)) => Stop::Failed,
-            (None, None) if !reported => Stop::Interrupted,
-            (None, None) => self.verdict.stop_with(!self.calls.is_empty()),
+        let stop = match (&self.early_outcome, &self.fault) {
+            (Some(TurnOutcome::Cancelled), _) => FinishReason::Cancelled,
+            (Some(_), _) => FinishReason::Interrupted,
+            (None, Some(_)) => FinishReason::Failed,
+            (None, None) if !reported => FinishReason::Interrupted,
+            (None, None) => self.finish_tracker.finish_reason_with(!self.calls.is_empty()),
         };
-        if stop::is_told(stop) && self.unended.is_none() {
-            self.begin(out);
+        if finish_reason::is_worth_showing(stop) && self.early_outcome.is_none() {
+            self.begin_message(out);
         }
-        if !matches!(stop, Stop::Interrupted | Stop::Failed | Stop::Cancelled) {
+        if !matches!(stop, FinishReason::Interrupted | FinishReason::Failed | FinishReason::Cancelled) {
             for call in &mut self.calls {
                 if !call.started {
                     call.start(&self.message, out);
                 }
                 let (name, args) = (std::mem::take(&mut call.name), std::mem::take(&mut call.args));
                 // Some servers say them twice.
-                let args = objects::settled(args).into_iter().next().unwrap_or_default();
-                out.push(AgentEvent::ToolCallReady { call: call.id.clone(), name, args, carry: None });
+                let args = arguments::split_calls(args).into_iter().next().unwrap_or_default();
+                out.push(AgentEvent::ToolCallReady { call: call.id.clone(), name, args, provider_metadata: None });
             }
         }
         if self.open {
-            let (message, full) = (self.message.clone(), self.full.take());
-            out.push(AgentEvent::MessageFinished { message, stop, full, carry: None });
-        } else if stop == Stop::End && self.closed == 0 {
-            out.push(stop::empty());
+            let (message, full) = (self.message.clone(), self.full_text.take());
+            out.push(AgentEvent::MessageFinished {
+                message,
+                finish_reason: stop,
+                full_text: full,
+                provider_metadata: None,
+            });
+        } else if stop == FinishReason::End && self.closed_messages == 0 {
+            out.push(finish_reason::empty_response_notice());
         }
         if let Some(usage) = self.usage.take() {
-            out.push(AgentEvent::UsageReported { scope: Scope::Request(1), usage });
+            out.push(AgentEvent::UsageReported { scope: UsageScope::Request(1), usage });
         }
-        let end = match (self.unended.take(), self.fault.take(), stop) {
+        let end = match (self.early_outcome.take(), self.fault.take(), stop) {
             (Some(end), ..) => end,
-            (None, Some(fault), _) => TurnEnd::Failed(fault),
-            (None, None, Stop::Interrupted) => TurnEnd::Interrupted,
-            (None, None, _) => TurnEnd::Completed,
+            (None, Some(fault), _) => TurnOutcome::Failed(fault),
+            (None, None, FinishReason::Interrupted) => TurnOutcome::Interrupted,
+            (None, None, _) => TurnOutcome::Completed,
         };
-        out.push(AgentEvent::TurnFinished { turn: "t".into(), end });
+        out.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: end });
     }
 
     fn has_failed(&self) -> bool {
@@ -441,8 +454,8 @@ impl Decode for Warp {
 }
 
 /// Reads a word for the end.
-fn reason<'a>(word: Option<&'a Tree<'_>>) -> Option<&'a str> {
-    word.and_then(Tree::as_str).filter(|word| !word.is_empty())
+fn finish_reason_word<'a>(word: Option<&'a BorrowedJson<'_>>) -> Option<&'a str> {
+    word.and_then(BorrowedJson::as_str).filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]

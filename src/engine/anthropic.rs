@@ -10,99 +10,108 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
-use super::discover::{ModelInfo, Survey};
-use super::{Engine, Reply, Request};
-use crate::dialect::anthropic::Anthropic as Decoder;
-use crate::event::{Json, ToolSpec, Tuning};
-use crate::net::call::{Framing, HttpCall, Method, Value};
-use crate::text::address::{base_and_query, is_host};
+use super::discover::{ModelInfo, ModelListQuery};
+use super::{Engine, ModelRequest, ReplyPlan};
+use crate::dialect::anthropic::AnthropicDecoder as Decoder;
+use crate::event::{Json, SamplingParams, ToolSpec};
+use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
+use crate::text::address::{base_and_query, has_host};
 
-const VERSION: &str = "2023-06-01";
-const MESSAGES: &str = "/messages";
+const API_VERSION: &str = "2023-06-01";
+const MESSAGES_PATH: &str = "/messages";
 /// Models of a server that are listed.
-const MOST_MODELS: usize = 2000;
+const MAX_MODELS: usize = 2000;
 
 /// What lets us in.
 #[derive(Clone, Debug)]
-pub enum Pass {
+pub enum AnthropicAuth {
     None,
     /// Sent as `x-api-key`.
-    Key(SecretString),
+    ApiKey(SecretString),
     /// Sent as a bearer token, as gateways want it.
-    Token(SecretString),
+    BearerToken(SecretString),
 }
 
 /// Speaks Messages with one server.
 #[derive(Clone, Debug)]
-pub struct Anthropic {
+pub struct AnthropicEngine {
     name: String,
-    messages: String,
-    models: String,
-    pass: Pass,
+    messages_url: String,
+    models_url: String,
+    auth: AnthropicAuth,
     /// What would hold a key, for a server that wants one.
-    unset: Option<String>,
+    missing_key_setting: Option<String>,
     /// Only the service itself is known to take marks for its cache.
-    caches: bool,
+    supports_cache_control: bool,
 }
 
-impl Anthropic {
+impl AnthropicEngine {
     /// Takes a base URL in any of the forms people use: with or without `/v1`, a slash at the end or `/v1/messages`.
     /// A query is kept.
-    pub fn new(name: String, base_url: &str, pass: Pass) -> Self {
-        let (base, query) = base_and_query(base_url, MESSAGES);
+    pub fn new(name: String, base_url: &str, pass: AnthropicAuth) -> Self {
+        let (base, query) = base_and_query(base_url, MESSAGES_PATH);
         let base = base.strip_suffix("/v1").unwrap_or(&base);
         let is_blank = |secret: &SecretString| secret.expose_secret().trim().is_empty();
         let pass = match pass {
-            Pass::Key(secret) | Pass::Token(secret) if is_blank(&secret) => Pass::None,
+            AnthropicAuth::ApiKey(secret) | AnthropicAuth::BearerToken(secret) if is_blank(&secret) => {
+                AnthropicAuth::None
+            }
             pass => pass,
         };
         Self {
             name,
-            messages: format!("{base}/v1{MESSAGES}{query}"),
-            models: if query.is_empty() {
+            messages_url: format!("{base}/v1{MESSAGES_PATH}{query}"),
+            models_url: if query.is_empty() {
                 format!("{base}/v1/models?limit=1000")
             } else {
                 format!("{base}/v1/models{query}")
             },
-            pass,
-            unset: None,
-            caches: is_host(base, "api.anthropic.com"),
+            auth: pass,
+            missing_key_setting: None,
+            supports_cache_control: has_host(base, "api.anthropic.com"),
         }
     }
 
     /// Says by its name what would hold the key, a variable or a setting: a server that wants one may refuse.
     #[must_use]
-    pub fn keyed_by(self, setting: String) -> Self {
-        Self { unset: Some(setting), ..self }
+    pub fn with_missing_key_setting(self, setting: String) -> Self {
+        Self { missing_key_setting: Some(setting), ..self }
     }
 
     /// Returns the URL that prompts go to.
     pub fn url(&self) -> &str {
-        &self.messages
+        &self.messages_url
     }
 
-    fn headers(&self) -> Vec<(String, Value)> {
-        let mut headers = vec![("anthropic-version".to_owned(), Value::Plain(VERSION.to_owned()))];
-        match &self.pass {
-            Pass::None => {
-                headers.extend(self.unset.iter().map(|name| ("x-api-key".to_owned(), Value::Unset(name.clone()))));
+    fn headers(&self) -> Vec<(String, HttpHeaderValue)> {
+        let mut headers = vec![("anthropic-version".to_owned(), HttpHeaderValue::Plain(API_VERSION.to_owned()))];
+        match &self.auth {
+            AnthropicAuth::None => {
+                headers.extend(
+                    self.missing_key_setting
+                        .iter()
+                        .map(|name| ("x-api-key".to_owned(), HttpHeaderValue::Unset(name.clone()))),
+                );
             }
-            Pass::Key(key) => {
-                headers.push(("x-api-key".to_owned(), Value::Secret(key.expose_secret().trim().to_owned().into())));
+            AnthropicAuth::ApiKey(key) => {
+                headers.push((
+                    "x-api-key".to_owned(),
+                    HttpHeaderValue::Secret(key.expose_secret().trim().to_owned().into()),
+                ));
             }
-            Pass::Token(token) => {
+            AnthropicAuth::BearerToken(token) => {
                 let bearer = format!("Bearer {}", token.expose_secret().trim());
-                headers.push(("authorization".to_owned(), Value::Secret(bearer.into())));
+                headers.push(("authorization".to_owned(), HttpHeaderValue::Secret(bearer.into())));
             }
         }
         headers
     }
 
-    fn body(&self, request: &Request) -> Json {
+    fn body(&self, request: &ModelRequest) -> Json {
         let mut body = json!({
             "model": request.model,
-            "max_tokens": request.tuning.max_output.unwrap_or_else(|| usual_limit(&request.model)),
-            "messages": messages::messages(&request.past, self.caches),
+            "max_tokens": request.sampling.max_output_tokens.unwrap_or_else(|| default_max_tokens(&request.model)),
+            "messages": messages::messages(&request.history, self.supports_cache_control),
             "stream": true,
         });
         let Some(fields) = body.as_object_mut() else { return body };
@@ -111,18 +120,18 @@ impl Anthropic {
         }
         if !request.tools.is_empty() {
             fields.insert("tools".into(), request.tools.iter().map(tool).collect());
-            if request.tuning.must_call {
+            if request.sampling.tool_choice_required {
                 fields.insert("tool_choice".into(), json!({"type": "any"}));
             }
         }
-        let Tuning { temperature, top_p, .. } = request.tuning;
+        let SamplingParams { temperature, top_p, .. } = request.sampling;
         fields.extend(temperature.map(|value| ("temperature".to_owned(), json!(value))));
         fields.extend(top_p.map(|value| ("top_p".to_owned(), json!(value))));
         body
     }
 }
 
-impl Engine for Anthropic {
+impl Engine for AnthropicEngine {
     fn name(&self) -> &str {
         &self.name
     }
@@ -131,43 +140,43 @@ impl Engine for Anthropic {
         Some("anthropic")
     }
 
-    fn reply(&self, request: &Request) -> Reply {
-        let call = HttpCall {
-            method: Method::Post,
-            url: self.messages.clone(),
+    fn plan_reply(&self, request: &ModelRequest) -> ReplyPlan {
+        let call = HttpRequest {
+            method: HttpMethod::Post,
+            url: self.messages_url.clone(),
             headers: self.headers(),
             body: Some(Bytes::from(self.body(request).to_string())),
             framing: Framing::Sse,
         };
-        Reply::Http { call, decode: Box::new(Decoder::new()) }
+        ReplyPlan::Http { request: call, decode: Box::new(Decoder::new()) }
     }
 
-    fn can_oblige(&self) -> bool {
+    fn supports_required_tools(&self) -> bool {
         true
     }
 
-    fn survey(&self) -> Option<Survey> {
-        let (url, headers) = (self.models.clone(), self.headers());
-        let call = HttpCall { method: Method::Get, url, headers, body: None, framing: Framing::Ndjson };
-        Some(Survey { calls: vec![call], read: |answers| models(answers.first().copied().flatten()?) })
+    fn model_list_query(&self) -> Option<ModelListQuery> {
+        let (url, headers) = (self.models_url.clone(), self.headers());
+        let call = HttpRequest { method: HttpMethod::Get, url, headers, body: None, framing: Framing::Ndjson };
+        Some(ModelListQuery { requests: vec![call], parse: |answers| models(answers.first().copied().flatten()?) })
     }
 }
 
 /// Reads the list of models. None if it is something else.
 fn models(answer: &Json) -> Option<Vec<ModelInfo>> {
     let mut models = Vec::new();
-    for entry in answer.get("data")?.as_array()?.iter().take(MOST_MODELS) {
+    for entry in answer.get("data")?.as_array()?.iter().take(MAX_MODELS) {
         let id = entry.get("id")?.as_str()?.to_owned();
         let name = entry.get("display_name").and_then(Json::as_str).filter(|name| *name != id);
         let window = entry.get("max_input_tokens").and_then(Json::as_u64).filter(|n| *n > 0);
-        models.push(ModelInfo { remark: name.unwrap_or_default().to_owned(), id, window });
+        models.push(ModelInfo { remark: name.unwrap_or_default().to_owned(), id, context_window: window });
     }
     Some(models)
 }
 
 /// Returns the output limit to ask for where nobody set one: it must be sent, and beyond what a model can give the
 /// request is refused.
-fn usual_limit(model: &str) -> u32 {
+fn default_max_tokens(model: &str) -> u32 {
     let model = model.to_ascii_lowercase();
     let model = model.rsplit(['/', '.']).find(|part| part.starts_with("claude-")).unwrap_or_default();
     let begins = |names: &[&str]| names.iter().any(|name| model.starts_with(name));

@@ -3,20 +3,20 @@
 //! `net::probe` asks. An answer must have the shape of the server it is taken for; whatever else listens on these
 //! ports is not one. Everything from a server is only data here.
 
-use super::describe::window_in;
+use super::model_details::context_window_in;
 use crate::event::{Fault, FaultKind, Json};
-use crate::net::call::{Framing, HttpCall, Method};
-use crate::net::status::is_loading;
+use crate::net::failure::is_loading;
+use crate::net::request::{Framing, HttpMethod, HttpRequest};
 use crate::text::address::host_and_port;
 
 /// What Ollama is asked for where nobody said more, in tokens.
-const USUAL_WINDOW: u64 = 16_384;
+const DEFAULT_CONTEXT_WINDOW_TOKENS: u64 = 16_384;
 /// Models of one server that are listed.
-const MOST_MODELS: usize = 2000;
+const MAX_MODELS: usize = 2000;
 
 /// A kind of local server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum ServerKind {
     Ollama,
     LlamaCpp,
     LmStudio,
@@ -25,7 +25,7 @@ pub enum Kind {
     Compatible,
 }
 
-impl Kind {
+impl ServerKind {
     pub const ALL: [Self; 5] = [Self::Ollama, Self::LlamaCpp, Self::LmStudio, Self::Vllm, Self::Compatible];
 
     /// Returns its name for people.
@@ -53,15 +53,15 @@ impl Kind {
 
 /// A place where a server may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate {
-    pub kind: Kind,
+pub struct ServerCandidate {
+    pub kind: ServerKind,
     pub base_url: String,
 }
 
 /// A server that answered like one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    pub kind: Kind,
+pub struct DiscoveredServer {
+    pub kind: ServerKind,
     pub base_url: String,
     pub models: Vec<ModelInfo>,
     pub readiness: Readiness,
@@ -74,7 +74,7 @@ pub enum Readiness {
     /// It is loading its model and will.
     Loading,
     /// It answers nobody without a key, not even what it is.
-    WantsKey,
+    NeedsKey,
 }
 
 /// A model that can be chosen.
@@ -84,25 +84,25 @@ pub struct ModelInfo {
     /// Size, family, "running": whatever the server tells, in one line.
     pub remark: String,
     /// Its context window in tokens, where the server tells.
-    pub window: Option<u64>,
+    pub context_window: Option<u64>,
 }
 
 /// What to ask an engine's server for its models, and how to read the answers, which stand in the calls' order.
 #[derive(Clone, Debug)]
-pub struct Survey {
-    pub calls: Vec<HttpCall>,
-    pub read: fn(&[Option<&Json>]) -> Option<Vec<ModelInfo>>,
+pub struct ModelListQuery {
+    pub requests: Vec<HttpRequest>,
+    pub parse: fn(&[Option<&Json>]) -> Option<Vec<ModelInfo>>,
 }
 
-impl Survey {
+impl ModelListQuery {
     /// Reads the answers. Only the first call must have been answered.
-    pub fn read(&self, answers: &[Result<Json, Fault>]) -> Result<Vec<ModelInfo>, Fault> {
+    pub fn parse_answers(&self, answers: &[Result<Json, Fault>]) -> Result<Vec<ModelInfo>, Fault> {
         if let Some(Err(fault)) = answers.first() {
             return Err(fault.clone());
         }
         let answers: Vec<_> = answers.iter().map(|answer| answer.as_ref().ok()).collect();
-        (self.read)(&answers).ok_or_else(|| {
-            let url = self.calls.first().map_or("the server", |call| &call.url);
+        (self.parse)(&answers).ok_or_else(|| {
+            let url = self.requests.first().map_or("the server", |call| &call.url);
             let text = format!("{url} answered with something that is not a list of models; check the base URL");
             Fault::new(FaultKind::Protocol, text)
         })
@@ -111,27 +111,27 @@ impl Survey {
 
 /// Returns the usual places on this machine, the likeliest first: those of the servers that are known by name, and the
 /// next ports and other habits of servers that speak chat completions.
-pub fn candidates() -> Vec<Candidate> {
+pub fn candidates() -> Vec<ServerCandidate> {
     [
-        (Kind::Ollama, 11434),
-        (Kind::LlamaCpp, 8080),
-        (Kind::LmStudio, 1234),
-        (Kind::Vllm, 8000),
-        (Kind::LlamaCpp, 8081),
-        (Kind::Vllm, 8001),
-        (Kind::Compatible, 30000),
-        (Kind::Compatible, 4000),
-        (Kind::Compatible, 1337),
+        (ServerKind::Ollama, 11434),
+        (ServerKind::LlamaCpp, 8080),
+        (ServerKind::LmStudio, 1234),
+        (ServerKind::Vllm, 8000),
+        (ServerKind::LlamaCpp, 8081),
+        (ServerKind::Vllm, 8001),
+        (ServerKind::Compatible, 30000),
+        (ServerKind::Compatible, 4000),
+        (ServerKind::Compatible, 1337),
     ]
     .into_iter()
-    .map(|(kind, port)| Candidate::new(kind, port))
+    .map(|(kind, port)| ServerCandidate::new(kind, port))
     .collect()
 }
 
 /// Says that no server of this kind answers, where a kind or a kind and its port is named; nothing of other names.
-pub fn absent(name: &str) -> Option<Fault> {
+pub fn not_found_fault(name: &str) -> Option<Fault> {
     let usual = || candidates().into_iter().filter(|candidate| candidate.kind.engine_name() == name).collect();
-    let places: Vec<Candidate> = candidate_named(name).map_or_else(usual, |candidate| vec![candidate]);
+    let places: Vec<ServerCandidate> = candidate_named(name).map_or_else(usual, |candidate| vec![candidate]);
     let kind = places.first()?.kind;
     let places: Vec<&str> = places.iter().map(|place| host_and_port(&place.base_url)).collect();
     let text = format!(
@@ -144,15 +144,15 @@ pub fn absent(name: &str) -> Option<Fault> {
 }
 
 /// Returns the server that a name such as `llamacpp-8090` means: a kind, and a port of this machine.
-pub fn candidate_named(name: &str) -> Option<Candidate> {
+pub fn candidate_named(name: &str) -> Option<ServerCandidate> {
     let (kind, port) = name.rsplit_once('-')?;
-    let kind = Kind::ALL.into_iter().find(|known| known.engine_name() == kind)?;
-    Some(Candidate::new(kind, port.parse().ok().filter(|port| *port > 0)?))
+    let kind = ServerKind::ALL.into_iter().find(|known| known.engine_name() == kind)?;
+    Some(ServerCandidate::new(kind, port.parse().ok().filter(|port| *port > 0)?))
 }
 
 /// Returns the engine names that servers go by: the kind's, and with its port for every further one of a kind.
-pub fn names(found: &[Found]) -> Vec<String> {
-    let name = |(at, server): (usize, &Found)| {
+pub fn engine_names(found: &[DiscoveredServer]) -> Vec<String> {
+    let name = |(at, server): (usize, &DiscoveredServer)| {
         let kind = server.kind.engine_name();
         if found.iter().take(at).any(|before| before.kind == server.kind) {
             format!("{kind}-{}", server.port())
@@ -163,55 +163,57 @@ pub fn names(found: &[Found]) -> Vec<String> {
     found.iter().enumerate().map(name).collect()
 }
 
-impl Candidate {
+impl ServerCandidate {
     /// Says what to ask.
-    pub fn call(&self) -> HttpCall {
-        let path = if self.kind == Kind::Ollama { "/api/tags" } else { "/v1/models" };
+    pub fn request(&self) -> HttpRequest {
+        let path = if self.kind == ServerKind::Ollama { "/api/tags" } else { "/v1/models" };
         let url = format!("{}{path}", self.base_url);
-        HttpCall { method: Method::Get, url, headers: Vec::new(), body: None, framing: Framing::Ndjson }
+        HttpRequest { method: HttpMethod::Get, url, headers: Vec::new(), body: None, framing: Framing::Ndjson }
     }
 
     /// Reads the answer. The server's own word for what it is outranks its port. A server that says only that it is
     /// loading, or that it wants a key, is one all the same.
-    pub fn read(&self, answer: &Result<Json, Fault>) -> Option<Found> {
+    pub fn parse_answer(&self, answer: &Result<Json, Fault>) -> Option<DiscoveredServer> {
         let (kind, models, readiness) = match answer {
-            Ok(answer) if self.kind == Kind::Ollama => (Kind::Ollama, ollama_models(answer, None)?, Readiness::Ready),
-            Ok(answer) => (owner(answer, self.kind), openai_models(answer)?, Readiness::Ready),
+            Ok(answer) if self.kind == ServerKind::Ollama => {
+                (ServerKind::Ollama, ollama_models(answer, None)?, Readiness::Ready)
+            }
+            Ok(answer) => (kind_by_owner(answer, self.kind), openai_models(answer)?, Readiness::Ready),
             Err(fault) if is_loading(fault) => (self.kind, Vec::new(), Readiness::Loading),
             Err(fault) if fault.kind == FaultKind::Auth && fault.message.contains(" 401 ") => {
-                (self.kind, Vec::new(), Readiness::WantsKey)
+                (self.kind, Vec::new(), Readiness::NeedsKey)
             }
             Err(_) => return None,
         };
-        let base_url = if kind == Kind::Ollama { self.base_url.clone() } else { format!("{}/v1", self.base_url) };
-        Some(Found { kind, base_url, models, readiness })
+        let base_url = if kind == ServerKind::Ollama { self.base_url.clone() } else { format!("{}/v1", self.base_url) };
+        Some(DiscoveredServer { kind, base_url, models, readiness })
     }
 
-    fn new(kind: Kind, port: u16) -> Self {
+    fn new(kind: ServerKind, port: u16) -> Self {
         Self { kind, base_url: format!("http://127.0.0.1:{port}") }
     }
 }
 
-impl Found {
+impl DiscoveredServer {
     /// Returns whether it has a model, or will.
     pub fn can_answer(&self) -> bool {
         match self.readiness {
             Readiness::Ready => !self.models.is_empty(),
             Readiness::Loading => true,
-            Readiness::WantsKey => false,
+            Readiness::NeedsKey => false,
         }
     }
 
     /// Host and port.
-    pub fn place(&self) -> &str {
+    pub fn address(&self) -> &str {
         host_and_port(&self.base_url)
     }
 
     /// Returns the engine name that is its own whatever else there is.
-    pub fn whole_name(&self) -> String {
+    pub fn full_engine_name(&self) -> String {
         let kind = self.kind.engine_name();
         let usual = candidates().into_iter().find(|usual| usual.kind == self.kind);
-        if usual.is_some_and(|usual| host_and_port(&usual.base_url) == self.place()) {
+        if usual.is_some_and(|usual| host_and_port(&usual.base_url) == self.address()) {
             kind.to_owned()
         } else {
             format!("{kind}-{}", self.port())
@@ -219,23 +221,23 @@ impl Found {
     }
 
     fn port(&self) -> &str {
-        self.place().rsplit(':').next().unwrap_or_default()
+        self.address().rsplit(':').next().unwrap_or_default()
     }
 }
 
 /// Reads the answers of all candidates, in their order.
-pub fn found(candidates: &[Candidate], answers: &[Result<Json, Fault>]) -> Vec<Found> {
-    candidates.iter().zip(answers).filter_map(|(candidate, answer)| candidate.read(answer)).collect()
+pub fn discovered_servers(candidates: &[ServerCandidate], answers: &[Result<Json, Fault>]) -> Vec<DiscoveredServer> {
+    candidates.iter().zip(answers).filter_map(|(candidate, answer)| candidate.parse_answer(answer)).collect()
 }
 
-fn owner(answer: &Json, guess: Kind) -> Kind {
+fn kind_by_owner(answer: &Json, guess: ServerKind) -> ServerKind {
     let first = answer.pointer("/data/0");
     let owner = first.and_then(|model| model.get("owned_by")).and_then(Json::as_str).unwrap_or_default();
     match (owner, guess) {
-        ("llamacpp", _) => Kind::LlamaCpp,
-        ("vllm", _) => Kind::Vllm,
-        ("organization_owner", _) | (_, Kind::LmStudio) => Kind::LmStudio,
-        _ => Kind::Compatible,
+        ("llamacpp", _) => ServerKind::LlamaCpp,
+        ("vllm", _) => ServerKind::Vllm,
+        ("organization_owner", _) | (_, ServerKind::LmStudio) => ServerKind::LmStudio,
+        _ => ServerKind::Compatible,
     }
 }
 
@@ -244,13 +246,13 @@ pub fn openai_models(answer: &Json) -> Option<Vec<ModelInfo>> {
     // Some servers send the bare list.
     let list = answer.as_array().or_else(|| answer.get("data")?.as_array())?;
     let mut models = Vec::new();
-    for entry in list.iter().take(MOST_MODELS) {
+    for entry in list.iter().take(MAX_MODELS) {
         let id = entry.get("id")?.as_str()?;
-        let window = window_in(entry);
+        let window = context_window_in(entry);
         let name = entry.get("name").and_then(Json::as_str).filter(|name| *name != id);
         let owner = entry.get("owned_by").and_then(Json::as_str).filter(|owner| *owner != "organization_owner");
         let remark = name.or(owner).unwrap_or_default().to_owned();
-        models.push(ModelInfo { id: id.to_owned(), remark, window });
+        models.push(ModelInfo { id: id.to_owned(), remark, context_window: window });
     }
     Some(models)
 }
@@ -259,7 +261,7 @@ pub fn openai_models(answer: &Json) -> Option<Vec<ModelInfo>> {
 pub fn ollama_models(tags: &Json, running: Option<&Json>) -> Option<Vec<ModelInfo>> {
     let running = running.and_then(|answer| answer.get("models")?.as_array());
     let mut models = Vec::new();
-    for entry in tags.get("models")?.as_array()?.iter().take(MOST_MODELS) {
+    for entry in tags.get("models")?.as_array()?.iter().take(MAX_MODELS) {
         let id = entry.get("name").or_else(|| entry.get("model"))?.as_str()?;
         let runs =
             running.and_then(|list| list.iter().find(|model| model.get("name").and_then(Json::as_str) == Some(id)));
@@ -275,7 +277,7 @@ pub fn ollama_models(tags: &Json, running: Option<&Json>) -> Option<Vec<ModelInf
         ];
         let remark = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
         let window = runs.and_then(|model| model.get("context_length")?.as_u64()).filter(|n| *n > 0);
-        models.push(ModelInfo { id: id.to_owned(), remark, window });
+        models.push(ModelInfo { id: id.to_owned(), remark, context_window: window });
     }
     Some(models)
 }
@@ -285,7 +287,7 @@ pub fn ollama_models(tags: &Json, running: Option<&Json>) -> Option<Vec<ModelInf
 /// What the model file asks for counts. Otherwise it is a window that tools and a conversation fit into and a common
 /// machine can hold: memory grows with it, and the quarter of a million tokens that models are made for would not
 /// load. A model that runs with more keeps that, since another size loads it anew.
-pub fn ollama_window(model: &str, show: Option<&Json>, running: Option<&Json>) -> u64 {
+pub fn ollama_context_window(model: &str, show: Option<&Json>, running: Option<&Json>) -> u64 {
     let parameters = show.and_then(|show| show.get("parameters")?.as_str()).unwrap_or_default();
     let asked = parameters.lines().find_map(|line| line.trim().strip_prefix("num_ctx")?.trim().parse().ok());
     if let Some(asked) = asked.filter(|asked| *asked > 0) {
@@ -299,12 +301,12 @@ pub fn ollama_window(model: &str, show: Option<&Json>, running: Option<&Json>) -
             |entry: &&Json| entry.get("name").and_then(Json::as_str).is_some_and(|n| names.iter().any(|m| m == n));
         answer.get("models")?.as_array()?.iter().find(named)?.get("context_length")?.as_u64()
     });
-    let usual = USUAL_WINDOW.max(runs.unwrap_or(0));
+    let usual = DEFAULT_CONTEXT_WINDOW_TOKENS.max(runs.unwrap_or(0));
     most.filter(|most| *most > 0).map_or(usual, |most| most.min(usual))
 }
 
 /// Says whether a model can be given tools, where its description lists what it can do.
-pub fn ollama_takes_tools(show: Option<&Json>) -> Option<bool> {
+pub fn ollama_supports_tools(show: Option<&Json>) -> Option<bool> {
     let list = show?.get("capabilities")?.as_array()?;
     Some(list.iter().any(|capability| capability.as_str() == Some("tools")))
 }
@@ -315,17 +317,17 @@ mod tests {
 
     use super::*;
 
-    fn at(kind: Kind) -> Candidate {
-        Candidate { kind, base_url: "http://127.0.0.1:1".into() }
+    fn at(kind: ServerKind) -> ServerCandidate {
+        ServerCandidate { kind, base_url: "http://127.0.0.1:1".into() }
     }
 
     fn model(id: &str, remark: &str, window: Option<u64>) -> ModelInfo {
-        ModelInfo { id: id.into(), remark: remark.into(), window }
+        ModelInfo { id: id.into(), remark: remark.into(), context_window: window }
     }
 
     #[test]
     fn a_kind_of_server_that_does_not_answer_is_told_with_its_usual_places() {
-        let told = |name| absent(name).map(|fault| fault.message).unwrap_or_default();
+        let told = |name| not_found_fault(name).map(|fault| fault.message).unwrap_or_default();
         for (name, words) in [
             ("llamacpp", "llama.cpp was found at 127.0.0.1:8080 or 127.0.0.1:8081: start it"),
             ("lmstudio", "LM Studio was found at 127.0.0.1:1234: start it"),
@@ -334,17 +336,17 @@ mod tests {
             assert!(told(name).contains(words), "{}", told(name));
             assert!(told(name).contains("OPENAI_BASE_URL"), "{}", told(name));
         }
-        assert_eq!((absent("gpt-5"), absent("openai")), (None, None));
+        assert_eq!((not_found_fault("gpt-5"), not_found_fault("openai")), (None, None));
     }
 
     #[test]
     fn servers_are_known_by_what_they_say() {
         let list = |owner: &str| json!({"object": "list", "data": [{"id": "m", "owned_by": owner}]});
-        let kind = |candidate: Kind, owner: &str| at(candidate).read(&Ok(list(owner))).unwrap().kind;
-        assert_eq!(kind(Kind::LlamaCpp, "llamacpp"), Kind::LlamaCpp);
-        assert_eq!(kind(Kind::LlamaCpp, "vllm"), Kind::Vllm);
-        assert_eq!(kind(Kind::LmStudio, "organization_owner"), Kind::LmStudio);
-        assert_eq!(kind(Kind::Vllm, "someone"), Kind::Compatible);
+        let kind = |candidate: ServerKind, owner: &str| at(candidate).parse_answer(&Ok(list(owner))).unwrap().kind;
+        assert_eq!(kind(ServerKind::LlamaCpp, "llamacpp"), ServerKind::LlamaCpp);
+        assert_eq!(kind(ServerKind::LlamaCpp, "vllm"), ServerKind::Vllm);
+        assert_eq!(kind(ServerKind::LmStudio, "organization_owner"), ServerKind::LmStudio);
+        assert_eq!(kind(ServerKind::Vllm, "someone"), ServerKind::Compatible);
     }
 
     #[test]
@@ -360,8 +362,8 @@ mod tests {
             json!(null),
         ];
         for stranger in strangers {
-            for kind in [Kind::Ollama, Kind::LlamaCpp, Kind::LmStudio, Kind::Vllm] {
-                assert_eq!(at(kind).read(&Ok(stranger.clone())), None, "{kind:?} {stranger}");
+            for kind in [ServerKind::Ollama, ServerKind::LlamaCpp, ServerKind::LmStudio, ServerKind::Vllm] {
+                assert_eq!(at(kind).parse_answer(&Ok(stranger.clone())), None, "{kind:?} {stranger}");
             }
         }
     }
@@ -370,11 +372,13 @@ mod tests {
     fn a_server_that_loads_or_wants_a_key_is_one_all_the_same() {
         let readiness = |kind: FaultKind, text: &str| {
             let place = "http://127.0.0.1:1 answered";
-            at(Kind::LlamaCpp).read(&Err(Fault::new(kind, format!("{place} {text}")))).map(|found| found.readiness)
+            at(ServerKind::LlamaCpp)
+                .parse_answer(&Err(Fault::new(kind, format!("{place} {text}"))))
+                .map(|found| found.readiness)
         };
         let loading = readiness(FaultKind::Upstream, "503 service unavailable: Loading model; wait until it has");
         assert_eq!(loading, Some(Readiness::Loading));
-        assert_eq!(readiness(FaultKind::Auth, "401 unauthorized: Invalid API Key; x"), Some(Readiness::WantsKey));
+        assert_eq!(readiness(FaultKind::Auth, "401 unauthorized: Invalid API Key; x"), Some(Readiness::NeedsKey));
         assert_eq!(readiness(FaultKind::Auth, "403 forbidden; x"), None, "many that are no models' server say so");
         assert_eq!(readiness(FaultKind::Network, "nothing answers"), None);
         assert_eq!(readiness(FaultKind::BadRequest, "404 not found; x"), None);
@@ -382,19 +386,21 @@ mod tests {
 
     #[test]
     fn two_servers_of_one_kind_have_two_names_and_any_port_has_one() {
-        let server =
-            |kind, port| at_port(kind, port).read(&Ok(json!({"data": [{"id": "m", "owned_by": "llamacpp"}]}))).unwrap();
-        let found = [server(Kind::LlamaCpp, 8080), server(Kind::Vllm, 8000), server(Kind::LlamaCpp, 8081)];
-        assert_eq!(names(&found), ["llamacpp", "llamacpp-8000", "llamacpp-8081"]);
-        assert_eq!(candidate_named("llamacpp-8090"), Some(at_port(Kind::LlamaCpp, 8090)));
-        assert_eq!(candidate_named("local-1"), Some(at_port(Kind::Compatible, 1)));
+        let server = |kind, port| {
+            at_port(kind, port).parse_answer(&Ok(json!({"data": [{"id": "m", "owned_by": "llamacpp"}]}))).unwrap()
+        };
+        let found =
+            [server(ServerKind::LlamaCpp, 8080), server(ServerKind::Vllm, 8000), server(ServerKind::LlamaCpp, 8081)];
+        assert_eq!(engine_names(&found), ["llamacpp", "llamacpp-8000", "llamacpp-8081"]);
+        assert_eq!(candidate_named("llamacpp-8090"), Some(at_port(ServerKind::LlamaCpp, 8090)));
+        assert_eq!(candidate_named("local-1"), Some(at_port(ServerKind::Compatible, 1)));
         for name in ["llamacpp", "llamacpp-", "llamacpp-0", "llamacpp-99999", "gpt-4", "openai-responses"] {
             assert_eq!(candidate_named(name), None, "{name}");
         }
     }
 
-    fn at_port(kind: Kind, port: u16) -> Candidate {
-        Candidate::new(kind, port)
+    fn at_port(kind: ServerKind, port: u16) -> ServerCandidate {
+        ServerCandidate::new(kind, port)
     }
 
     #[test]
@@ -432,15 +438,15 @@ mod tests {
 
     #[test]
     fn what_an_installed_model_can_do_is_listed() {
-        assert_eq!(ollama_takes_tools(Some(&json!({"capabilities": ["completion", "tools"]}))), Some(true));
-        assert_eq!(ollama_takes_tools(Some(&json!({"capabilities": ["completion"]}))), Some(false));
-        assert_eq!((ollama_takes_tools(Some(&json!({}))), ollama_takes_tools(None)), (None, None));
+        assert_eq!(ollama_supports_tools(Some(&json!({"capabilities": ["completion", "tools"]}))), Some(true));
+        assert_eq!(ollama_supports_tools(Some(&json!({"capabilities": ["completion"]}))), Some(false));
+        assert_eq!((ollama_supports_tools(Some(&json!({}))), ollama_supports_tools(None)), (None, None));
     }
 
     #[test]
     fn a_window_is_what_the_model_file_asks_for_or_what_a_common_machine_can_hold() {
         let made_for = |tokens: u64| json!({"model_info": {"qwen3.context_length": tokens, "general.type": "model"}});
-        let window = |show: &Json, running: Option<&Json>| ollama_window("qwen3", Some(show), running);
+        let window = |show: &Json, running: Option<&Json>| ollama_context_window("qwen3", Some(show), running);
         assert_eq!(window(&made_for(262_144), None), 16_384);
         assert_eq!(window(&made_for(2048), None), 2048);
         let mut asking = made_for(262_144);
@@ -450,7 +456,7 @@ mod tests {
         assert_eq!(window(&made_for(262_144), Some(&running(65_536))), 65_536, "a model that runs is not loaded anew");
         assert_eq!(window(&made_for(262_144), Some(&running(4096))), 16_384, "tools alone would fill that");
         assert_eq!(window(&made_for(40_960), Some(&running(65_536))), 40_960);
-        assert_eq!(ollama_window("qwen3", None, None), 16_384);
+        assert_eq!(ollama_context_window("qwen3", None, None), 16_384);
         assert_eq!(window(&json!({"models": 1, "model_info": [], "parameters": 3}), Some(&json!(7))), 16_384);
     }
 }

@@ -4,28 +4,28 @@ use bytes::Bytes;
 use secrecy::SecretString;
 use serde_json::json;
 
-use super::discover::{self, Survey};
-use super::openai::{args, bearer, told, tool};
-use super::{Engine, Past, PastCall, Reply, Request};
-use crate::dialect::ollama::Ollama as Decoder;
+use super::discover::{self, ModelListQuery};
+use super::openai::{args_object, bearer_header, tool, tool_result_text};
+use super::{Engine, HistoryCall, HistoryMessage, ModelRequest, ReplyPlan};
+use crate::dialect::ollama::OllamaDecoder as Decoder;
 use crate::event::Json;
-use crate::net::call::{Framing, HttpCall, Method};
+use crate::net::request::{Framing, HttpMethod, HttpRequest};
 use crate::text::address;
 
 /// Speaks with one Ollama server.
 #[derive(Clone, Debug)]
-pub struct Ollama {
+pub struct OllamaEngine {
     name: String,
-    base: String,
+    base_url: String,
     key: Option<SecretString>,
-    window: Option<u64>,
+    context_window: Option<u64>,
 }
 
-impl Ollama {
+impl OllamaEngine {
     /// Takes a host as `OLLAMA_HOST` is written: scheme and port may be missing, and the address that a server listens
     /// on (`0.0.0.0`) means this machine.
     pub fn new(name: String, host: &str) -> Self {
-        Self { name, base: address::ollama(host), key: None, window: None }
+        Self { name, base_url: address::ollama_base_url(host), key: None, context_window: None }
     }
 
     /// Sends this key with every request, as Ollama's own service and gateways in front of one want it.
@@ -38,44 +38,45 @@ impl Ollama {
     /// Asks for a context window of this many tokens in place of the server's default, which is small and silently
     /// forgets the beginning of a longer conversation.
     #[must_use]
-    pub fn with_window(mut self, window: Option<u64>) -> Self {
-        self.window = window;
+    pub fn with_context_window(mut self, window: Option<u64>) -> Self {
+        self.context_window = window;
         self
     }
 
     /// Returns the server's address, without a slash at the end.
     pub fn url(&self) -> &str {
-        &self.base
+        &self.base_url
     }
 
-    /// Says how to learn what a model was made for and what runs; [`discover::ollama_window`] reads the answers.
-    pub fn show(&self, model: &str) -> [HttpCall; 2] {
+    /// Says how to learn what a model was made for and what runs; [`discover::ollama_context_window`] reads the
+    /// answers.
+    pub fn show_requests(&self, model: &str) -> [HttpRequest; 2] {
         let body = Some(Bytes::from(json!({"model": model}).to_string()));
-        [HttpCall { method: Method::Post, body, ..self.get("/api/show") }, self.get("/api/ps")]
+        [HttpRequest { method: HttpMethod::Post, body, ..self.get("/api/show") }, self.get("/api/ps")]
     }
 
-    fn get(&self, path: &str) -> HttpCall {
-        let url = format!("{}{path}", self.base);
-        let headers = bearer(self.key.as_ref());
-        HttpCall { method: Method::Get, url, headers, body: None, framing: Framing::Ndjson }
+    fn get(&self, path: &str) -> HttpRequest {
+        let url = format!("{}{path}", self.base_url);
+        let headers = bearer_header(self.key.as_ref());
+        HttpRequest { method: HttpMethod::Get, url, headers, body: None, framing: Framing::Ndjson }
     }
 
-    fn body(&self, request: &Request) -> Json {
+    fn body(&self, request: &ModelRequest) -> Json {
         let mut messages = Vec::new();
         if !request.system.is_empty() {
             messages.push(json!({"role": "system", "content": request.system}));
         }
-        messages.extend(request.past.iter().map(message));
+        messages.extend(request.history.iter().map(message));
         let mut body = json!({"model": request.model, "messages": messages, "stream": true});
         let Some(fields) = body.as_object_mut() else { return body };
         if !request.tools.is_empty() {
             fields.insert("tools".into(), request.tools.iter().map(tool).collect());
         }
         let options = [
-            request.tuning.max_output.map(|most| ("num_predict".to_owned(), Json::from(most))),
-            request.tuning.temperature.map(|value| ("temperature".to_owned(), Json::from(value))),
-            request.tuning.top_p.map(|value| ("top_p".to_owned(), Json::from(value))),
-            self.window.map(|window| ("num_ctx".to_owned(), Json::from(window))),
+            request.sampling.max_output_tokens.map(|most| ("num_predict".to_owned(), Json::from(most))),
+            request.sampling.temperature.map(|value| ("temperature".to_owned(), Json::from(value))),
+            request.sampling.top_p.map(|value| ("top_p".to_owned(), Json::from(value))),
+            self.context_window.map(|window| ("num_ctx".to_owned(), Json::from(window))),
         ];
         let options: serde_json::Map<_, _> = options.into_iter().flatten().collect();
         if !options.is_empty() {
@@ -85,7 +86,7 @@ impl Ollama {
     }
 }
 
-impl Engine for Ollama {
+impl Engine for OllamaEngine {
     fn name(&self) -> &str {
         &self.name
     }
@@ -94,17 +95,17 @@ impl Engine for Ollama {
         Some("ollama")
     }
 
-    fn reply(&self, request: &Request) -> Reply {
+    fn plan_reply(&self, request: &ModelRequest) -> ReplyPlan {
         let body = Some(Bytes::from(self.body(request).to_string()));
-        let call = HttpCall { method: Method::Post, body, ..self.get("/api/chat") };
-        Reply::Http { call, decode: Box::new(Decoder::new()) }
+        let call = HttpRequest { method: HttpMethod::Post, body, ..self.get("/api/chat") };
+        ReplyPlan::Http { request: call, decode: Box::new(Decoder::new()) }
     }
 
     /// Asks for the installed models, and which of them run.
-    fn survey(&self) -> Option<Survey> {
-        Some(Survey {
-            calls: vec![self.get("/api/tags"), self.get("/api/ps")],
-            read: |answers| {
+    fn model_list_query(&self) -> Option<ModelListQuery> {
+        Some(ModelListQuery {
+            requests: vec![self.get("/api/tags"), self.get("/api/ps")],
+            parse: |answers| {
                 let running = answers.get(1).copied().flatten();
                 discover::ollama_models(answers.first().copied().flatten()?, running)
             },
@@ -112,26 +113,26 @@ impl Engine for Ollama {
     }
 }
 
-fn message(past: &Past) -> Json {
+fn message(past: &HistoryMessage) -> Json {
     match past {
-        Past::User { text } => json!({"role": "user", "content": text}),
-        Past::Assistant { text, reasoning, calls, carry: _ } => {
+        HistoryMessage::User { text } => json!({"role": "user", "content": text}),
+        HistoryMessage::Assistant { text, reasoning, calls, provider_metadata: _ } => {
             let mut message = json!({"role": "assistant", "content": text});
             // Reasoning is only of use where the model goes on with it, that is in a tool loop.
             if !calls.is_empty() {
                 if !reasoning.is_empty() {
                     message["thinking"] = reasoning.as_str().into();
                 }
-                let call = |call: &PastCall| {
+                let call = |call: &HistoryCall| {
                     let id = call.call.as_str();
-                    json!({"id": id, "function": {"name": call.name, "arguments": args(call)}})
+                    json!({"id": id, "function": {"name": call.name, "arguments": args_object(call)}})
                 };
                 message["tool_calls"] = calls.iter().map(call).collect();
             }
             message
         }
-        Past::Tool { call, name, output, outcome } => {
-            json!({"role": "tool", "content": told(output, *outcome), "tool_name": name, "tool_call_id": call.as_str()})
+        HistoryMessage::Tool { call, name, output, outcome } => {
+            json!({"role": "tool", "content": tool_result_text(output, *outcome), "tool_name": name, "tool_call_id": call.as_str()})
         }
     }
 }

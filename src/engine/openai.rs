@@ -6,59 +6,69 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, json};
 
-use super::describe::Questions;
-use super::discover::{self, Survey};
-use super::{Engine, Past, PastCall, Reply, Request};
-use crate::dialect::chat::Chat;
-use crate::event::{Json, Outcome, ToolSpec, Tuning};
-use crate::net::call::{Framing, HttpCall, Method, Value};
-use crate::text::address::{base_and_query, is_host};
+use super::discover::{self, ModelListQuery};
+use super::model_details::ModelDetailsQuery;
+use super::{Engine, HistoryCall, HistoryMessage, ModelRequest, ReplyPlan};
+use crate::dialect::chat::ChatDecoder;
+use crate::event::{CallOutcome, Json, SamplingParams, ToolSpec};
+use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
+use crate::text::address::{base_and_query, has_host};
 
-const CHAT: &str = "/chat/completions";
+const CHAT_COMPLETIONS_PATH: &str = "/chat/completions";
 /// What this dialect's decoder keeps for the way back. Other dialects' are of no use here.
-const CARRIED: &[&str] = &["reasoning_content", "reasoning_details", "extra_content"];
+const PROVIDER_METADATA_KEYS: &[&str] = &["reasoning_content", "reasoning_details", "extra_content"];
 
 /// Speaks chat completions with one server.
 #[derive(Clone, Debug)]
-pub struct OpenAi {
+pub struct OpenAiEngine {
     name: String,
-    chat: String,
-    models: String,
+    chat_url: String,
+    models_url: String,
     key: Option<SecretString>,
     /// What would hold a key, for a server that wants one.
-    unset: Option<String>,
+    missing_key_setting: Option<String>,
     /// OpenAI's own models refuse the old name of the output limit, other servers the new one.
-    limit: &'static str,
+    max_tokens_field: &'static str,
 }
 
-impl OpenAi {
+impl OpenAiEngine {
     /// Takes a base URL in any of the forms people use: with or without scheme, `/v1`, a slash at the end or
     /// `/chat/completions`. A query is kept.
     pub fn new(name: String, base_url: &str, key: Option<SecretString>) -> Self {
-        let (base, query) = base_and_query(base_url, CHAT);
-        let limit = if is_host(&base, "api.openai.com") { "max_completion_tokens" } else { "max_tokens" };
-        let (chat, models) = (format!("{base}{CHAT}{query}"), format!("{base}/models{query}"));
-        Self { name, chat, models, key: key.filter(|key| !key.expose_secret().trim().is_empty()), unset: None, limit }
+        let (base, query) = base_and_query(base_url, CHAT_COMPLETIONS_PATH);
+        let limit = if has_host(&base, "api.openai.com") { "max_completion_tokens" } else { "max_tokens" };
+        let (chat, models) = (format!("{base}{CHAT_COMPLETIONS_PATH}{query}"), format!("{base}/models{query}"));
+        Self {
+            name,
+            chat_url: chat,
+            models_url: models,
+            key: key.filter(|key| !key.expose_secret().trim().is_empty()),
+            missing_key_setting: None,
+            max_tokens_field: limit,
+        }
     }
 
     /// Says by its name what would hold the key, a variable or a setting: a server that wants one may refuse.
     #[must_use]
-    pub fn keyed_by(self, setting: String) -> Self {
+    pub fn with_missing_key_setting(self, setting: String) -> Self {
         let unset = self.key.is_none().then_some(setting);
-        Self { unset, ..self }
+        Self { missing_key_setting: unset, ..self }
     }
 
     /// Returns the URL that prompts go to.
     pub fn url(&self) -> &str {
-        &self.chat
+        &self.chat_url
     }
 
-    fn headers(&self) -> Vec<(String, Value)> {
-        let unset = self.unset.iter().map(|setting| ("authorization".to_owned(), Value::Unset(setting.clone())));
-        bearer(self.key.as_ref()).into_iter().chain(unset).collect()
+    fn headers(&self) -> Vec<(String, HttpHeaderValue)> {
+        let unset = self
+            .missing_key_setting
+            .iter()
+            .map(|setting| ("authorization".to_owned(), HttpHeaderValue::Unset(setting.clone())));
+        bearer_header(self.key.as_ref()).into_iter().chain(unset).collect()
     }
 
-    fn body(&self, request: &Request) -> Json {
+    fn body(&self, request: &ModelRequest) -> Json {
         let mut body = json!({
             "model": request.model,
             "messages": messages(request),
@@ -69,12 +79,12 @@ impl OpenAi {
         if !request.tools.is_empty() {
             fields.insert("tools".into(), request.tools.iter().map(tool).collect());
         }
-        tune(fields, request, self.limit);
+        add_sampling_params(fields, request, self.max_tokens_field);
         body
     }
 }
 
-impl Engine for OpenAi {
+impl Engine for OpenAiEngine {
     fn name(&self) -> &str {
         &self.name
     }
@@ -83,35 +93,39 @@ impl Engine for OpenAi {
         Some("openai-chat")
     }
 
-    fn reply(&self, request: &Request) -> Reply {
-        let call = HttpCall {
-            method: Method::Post,
-            url: self.chat.clone(),
+    fn plan_reply(&self, request: &ModelRequest) -> ReplyPlan {
+        let call = HttpRequest {
+            method: HttpMethod::Post,
+            url: self.chat_url.clone(),
             headers: self.headers(),
             body: Some(Bytes::from(self.body(request).to_string())),
             framing: Framing::Sse,
         };
-        Reply::Http { call, decode: Box::new(Chat::new()) }
+        ReplyPlan::Http { request: call, decode: Box::new(ChatDecoder::new()) }
     }
 
-    fn can_oblige(&self) -> bool {
+    fn supports_required_tools(&self) -> bool {
         true
     }
 
-    fn questions(&self) -> Option<Questions> {
-        Some(Questions::at(self.models.clone(), &self.headers()))
+    fn model_details_query(&self) -> Option<ModelDetailsQuery> {
+        Some(ModelDetailsQuery::for_list_url(self.models_url.clone(), &self.headers()))
     }
 
-    fn survey(&self) -> Option<Survey> {
-        let (url, headers) = (self.models.clone(), self.headers());
-        let call = HttpCall { method: Method::Get, url, headers, body: None, framing: Framing::Ndjson };
-        Some(Survey { calls: vec![call], read: |answers| discover::openai_models(answers.first().copied().flatten()?) })
+    fn model_list_query(&self) -> Option<ModelListQuery> {
+        let (url, headers) = (self.models_url.clone(), self.headers());
+        let call = HttpRequest { method: HttpMethod::Get, url, headers, body: None, framing: Framing::Ndjson };
+        Some(ModelListQuery {
+            requests: vec![call],
+            parse: |answers| discover::openai_models(answers.first().copied().flatten()?),
+        })
     }
 }
 
 /// Says how the answer is wanted. `limit` is what the most tokens are called there.
-pub(super) fn tune(fields: &mut Map<String, Json>, request: &Request, limit: &str) {
-    let Tuning { max_output, temperature, top_p, must_call } = request.tuning;
+pub(super) fn add_sampling_params(fields: &mut Map<String, Json>, request: &ModelRequest, limit: &str) {
+    let SamplingParams { max_output_tokens: max_output, temperature, top_p, tool_choice_required: must_call } =
+        request.sampling;
     fields.extend(max_output.map(|most| (limit.to_owned(), most.into())));
     fields.extend(temperature.map(|value| ("temperature".to_owned(), value.into())));
     fields.extend(top_p.map(|value| ("top_p".to_owned(), value.into())));
@@ -122,8 +136,8 @@ pub(super) fn tune(fields: &mut Map<String, Json>, request: &Request, limit: &st
 
 /// Describes a tool in the form that both families of servers take.
 /// Returns the header that carries a key, if there is one.
-pub(super) fn bearer(key: Option<&SecretString>) -> Vec<(String, Value)> {
-    let value = |key: &SecretString| Value::Secret(format!("Bearer {}", key.expose_secret().trim()).into());
+pub(super) fn bearer_header(key: Option<&SecretString>) -> Vec<(String, HttpHeaderValue)> {
+    let value = |key: &SecretString| HttpHeaderValue::Secret(format!("Bearer {}", key.expose_secret().trim()).into());
     key.map(|key| ("authorization".to_owned(), value(key))).into_iter().collect()
 }
 
@@ -133,12 +147,12 @@ pub(super) fn tool(tool: &ToolSpec) -> Json {
 }
 
 /// Returns what the model is told a call gave. The formats have no mark for failure, so words must do.
-pub(super) fn told(output: &str, outcome: Outcome) -> String {
+pub(super) fn tool_result_text(output: &str, outcome: CallOutcome) -> String {
     match outcome {
-        Outcome::Ok => output.to_owned(),
-        Outcome::Failed if output.to_lowercase().starts_with("error") => output.to_owned(),
-        Outcome::Failed => format!("error: {output}"),
-        Outcome::Denied | Outcome::Cancelled | Outcome::Requested | Outcome::Unknown => {
+        CallOutcome::Ok => output.to_owned(),
+        CallOutcome::Failed if output.to_lowercase().starts_with("error") => output.to_owned(),
+        CallOutcome::Failed => format!("error: {output}"),
+        CallOutcome::Denied | CallOutcome::Cancelled | CallOutcome::Requested | CallOutcome::Unknown => {
             format!("({}) {output}", outcome.name())
         }
     }
@@ -146,7 +160,7 @@ pub(super) fn told(output: &str, outcome: Outcome) -> String {
 
 /// Returns arguments as a JSON object. Servers parse them to fill their templates and fail on anything else, also in
 /// messages long past.
-pub(super) fn args(call: &PastCall) -> Json {
+pub(super) fn args_object(call: &HistoryCall) -> Json {
     match serde_json::from_str(&call.args) {
         Ok(Json::Object(object)) => Json::Object(object),
         _ if call.args.trim().is_empty() => Json::Object(Map::new()),
@@ -154,45 +168,48 @@ pub(super) fn args(call: &PastCall) -> Json {
     }
 }
 
-fn messages(request: &Request) -> Vec<Json> {
+fn messages(request: &ModelRequest) -> Vec<Json> {
     let system = Some(&request.system).filter(|text| !text.is_empty());
     let system = system.map(|text| json!({"role": "system", "content": text}));
-    system.into_iter().chain(request.past.iter().map(message)).collect()
+    system.into_iter().chain(request.history.iter().map(message)).collect()
 }
 
-fn message(past: &Past) -> Json {
+fn message(past: &HistoryMessage) -> Json {
     match past {
-        Past::User { text } => json!({"role": "user", "content": text}),
-        Past::Assistant { text, reasoning: _, calls, carry } => {
+        HistoryMessage::User { text } => json!({"role": "user", "content": text}),
+        HistoryMessage::Assistant { text, reasoning: _, calls, provider_metadata: carry } => {
             let content = if text.is_empty() && !calls.is_empty() { Json::Null } else { text.as_str().into() };
             let mut message = json!({"role": "assistant", "content": content});
             if !calls.is_empty() {
                 message["tool_calls"] = calls.iter().map(call).collect();
             }
-            merged(message, carry.as_ref())
+            merge_provider_metadata(message, carry.as_ref())
         }
-        Past::Tool { call, name: _, output, outcome } => {
-            json!({"role": "tool", "tool_call_id": call.as_str(), "content": told(output, *outcome)})
+        HistoryMessage::Tool { call, name: _, output, outcome } => {
+            json!({"role": "tool", "tool_call_id": call.as_str(), "content": tool_result_text(output, *outcome)})
         }
     }
 }
 
 /// Returns arguments as the text of a JSON object, as the model wrote it where it wrote one.
-pub(super) fn args_text(past: &PastCall) -> String {
+pub(super) fn args_text(past: &HistoryCall) -> String {
     let is_object =
         serde_json::from_str::<&serde_json::value::RawValue>(&past.args).is_ok_and(|raw| raw.get().starts_with('{'));
-    if is_object { past.args.clone() } else { args(past).to_string() }
+    if is_object { past.args.clone() } else { args_object(past).to_string() }
 }
 
-fn call(past: &PastCall) -> Json {
+fn call(past: &HistoryCall) -> Json {
     let function = json!({"name": past.name, "arguments": args_text(past)});
-    merged(json!({"id": past.call.as_str(), "type": "function", "function": function}), past.carry.as_ref())
+    merge_provider_metadata(
+        json!({"id": past.call.as_str(), "type": "function", "function": function}),
+        past.provider_metadata.as_ref(),
+    )
 }
 
 /// Adds the fields that the decoder kept for the way back.
-fn merged(mut object: Json, carry: Option<&Json>) -> Json {
+fn merge_provider_metadata(mut object: Json, carry: Option<&Json>) -> Json {
     if let (Some(fields), Some(carry)) = (object.as_object_mut(), carry.and_then(Json::as_object)) {
-        for (key, value) in carry.iter().filter(|(key, _)| CARRIED.contains(&key.as_str())) {
+        for (key, value) in carry.iter().filter(|(key, _)| PROVIDER_METADATA_KEYS.contains(&key.as_str())) {
             fields.entry(key.clone()).or_insert_with(|| value.clone());
         }
     }

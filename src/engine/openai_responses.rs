@@ -8,57 +8,60 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, json};
 
-use super::describe::Questions;
-use super::discover::{self, Survey};
-use super::openai::{args_text, bearer, told, tune};
-use super::{Engine, Past, PastCall, Reply, Request};
-use crate::dialect::responses::Responses;
+use super::discover::{self, ModelListQuery};
+use super::model_details::ModelDetailsQuery;
+use super::openai::{add_sampling_params, args_text, bearer_header, tool_result_text};
+use super::{Engine, HistoryCall, HistoryMessage, ModelRequest, ReplyPlan};
+use crate::dialect::responses::ResponsesDecoder;
 use crate::event::{CallId, Json, ToolSpec};
-use crate::net::call::{Framing, HttpCall, Method, Value};
+use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use crate::text::address::base_and_query;
 
-const RESPONSES: &str = "/responses";
+const RESPONSES_PATH: &str = "/responses";
 
 /// Speaks Responses with one server.
 #[derive(Clone, Debug)]
-pub struct OpenAiResponses {
+pub struct ResponsesEngine {
     name: String,
-    responses: String,
-    models: String,
+    responses_url: String,
+    models_url: String,
     key: Option<SecretString>,
     /// What would hold a key, for a server that wants one.
-    unset: Option<String>,
+    missing_key_setting: Option<String>,
 }
 
-impl OpenAiResponses {
+impl ResponsesEngine {
     /// Takes a base URL in any of the forms people use: with or without scheme, `/v1`, a slash at the end or
     /// `/responses`. A query is kept.
     pub fn new(name: String, base_url: &str, key: Option<SecretString>) -> Self {
-        let (base, query) = base_and_query(base_url, RESPONSES);
-        let (responses, models) = (format!("{base}{RESPONSES}{query}"), format!("{base}/models{query}"));
+        let (base, query) = base_and_query(base_url, RESPONSES_PATH);
+        let (responses, models) = (format!("{base}{RESPONSES_PATH}{query}"), format!("{base}/models{query}"));
         let key = key.filter(|key| !key.expose_secret().trim().is_empty());
-        Self { name, responses, models, key, unset: None }
+        Self { name, responses_url: responses, models_url: models, key, missing_key_setting: None }
     }
 
     /// Says by its name what would hold the key, a variable or a setting: a server that wants one may refuse.
     #[must_use]
-    pub fn keyed_by(self, setting: String) -> Self {
+    pub fn with_missing_key_setting(self, setting: String) -> Self {
         let unset = self.key.is_none().then_some(setting);
-        Self { unset, ..self }
+        Self { missing_key_setting: unset, ..self }
     }
 
     /// Returns the URL that prompts go to.
     pub fn url(&self) -> &str {
-        &self.responses
+        &self.responses_url
     }
 
-    fn headers(&self) -> Vec<(String, Value)> {
-        let unset = self.unset.iter().map(|setting| ("authorization".to_owned(), Value::Unset(setting.clone())));
-        bearer(self.key.as_ref()).into_iter().chain(unset).collect()
+    fn headers(&self) -> Vec<(String, HttpHeaderValue)> {
+        let unset = self
+            .missing_key_setting
+            .iter()
+            .map(|setting| ("authorization".to_owned(), HttpHeaderValue::Unset(setting.clone())));
+        bearer_header(self.key.as_ref()).into_iter().chain(unset).collect()
     }
 }
 
-impl Engine for OpenAiResponses {
+impl Engine for ResponsesEngine {
     fn name(&self) -> &str {
         &self.name
     }
@@ -67,33 +70,36 @@ impl Engine for OpenAiResponses {
         Some("openai-responses")
     }
 
-    fn reply(&self, request: &Request) -> Reply {
-        let call = HttpCall {
-            method: Method::Post,
-            url: self.responses.clone(),
+    fn plan_reply(&self, request: &ModelRequest) -> ReplyPlan {
+        let call = HttpRequest {
+            method: HttpMethod::Post,
+            url: self.responses_url.clone(),
             headers: self.headers(),
             body: Some(Bytes::from(body(request).to_string())),
             framing: Framing::Sse,
         };
-        Reply::Http { call, decode: Box::new(Responses::of(&request.model)) }
+        ReplyPlan::Http { request: call, decode: Box::new(ResponsesDecoder::for_model(&request.model)) }
     }
 
-    fn can_oblige(&self) -> bool {
+    fn supports_required_tools(&self) -> bool {
         true
     }
 
-    fn questions(&self) -> Option<Questions> {
-        Some(Questions::at(self.models.clone(), &self.headers()))
+    fn model_details_query(&self) -> Option<ModelDetailsQuery> {
+        Some(ModelDetailsQuery::for_list_url(self.models_url.clone(), &self.headers()))
     }
 
-    fn survey(&self) -> Option<Survey> {
-        let (url, headers) = (self.models.clone(), self.headers());
-        let call = HttpCall { method: Method::Get, url, headers, body: None, framing: Framing::Ndjson };
-        Some(Survey { calls: vec![call], read: |answers| discover::openai_models(answers.first().copied().flatten()?) })
+    fn model_list_query(&self) -> Option<ModelListQuery> {
+        let (url, headers) = (self.models_url.clone(), self.headers());
+        let call = HttpRequest { method: HttpMethod::Get, url, headers, body: None, framing: Framing::Ndjson };
+        Some(ModelListQuery {
+            requests: vec![call],
+            parse: |answers| discover::openai_models(answers.first().copied().flatten()?),
+        })
     }
 }
 
-fn body(request: &Request) -> Json {
+fn body(request: &ModelRequest) -> Json {
     let mut body = json!({"model": request.model, "input": input(request), "stream": true, "store": false});
     let Some(fields) = body.as_object_mut() else { return body };
     if !request.system.is_empty() {
@@ -102,16 +108,16 @@ fn body(request: &Request) -> Json {
     if !request.tools.is_empty() {
         fields.insert("tools".into(), request.tools.iter().map(tool).collect());
     }
-    tune(fields, request, "max_output_tokens");
-    if may_reason(&request.model) {
+    add_sampling_params(fields, request, "max_output_tokens");
+    if can_reason(&request.model) {
         fields.insert("include".into(), json!(["reasoning.encrypted_content"]));
     }
     body
 }
 
 /// OpenAI refuses to encrypt the reasoning of models that have none. Other servers ignore the wish.
-fn may_reason(model: &str) -> bool {
-    let model = bare(model);
+fn can_reason(model: &str) -> bool {
+    let model = bare_model_name(model);
     let model = model.strip_prefix("ft:").unwrap_or(&model);
     !["gpt-3", "gpt-4", "chatgpt-"].into_iter().any(|old| model.starts_with(old)) && !model.contains("-chat")
 }
@@ -122,19 +128,21 @@ fn tool(tool: &ToolSpec) -> Json {
     json!({"type": "function", "name": name, "description": description, "parameters": parameters, "strict": false})
 }
 
-fn input(request: &Request) -> Vec<Json> {
+fn input(request: &ModelRequest) -> Vec<Json> {
     let mut items = Vec::new();
     let mut custom: Vec<&CallId> = Vec::new();
-    for past in &request.past {
+    for past in &request.history {
         match past {
-            Past::User { text } => items.push(message("user", text)),
-            Past::Assistant { text, reasoning: _, calls, carry } => {
+            HistoryMessage::User { text } => items.push(message("user", text)),
+            HistoryMessage::Assistant { text, reasoning: _, calls, provider_metadata: carry } => {
                 custom.extend(calls.iter().filter(|call| is_custom(call)).map(|call| &call.call));
-                assistant(text, calls, carried(carry.as_ref(), &request.model), &mut items);
+                push_assistant(text, calls, restored_items(carry.as_ref(), &request.model), &mut items);
             }
-            Past::Tool { call, name: _, output, outcome } => {
+            HistoryMessage::Tool { call, name: _, output, outcome } => {
                 let kind = if custom.contains(&call) { "custom_tool_call_output" } else { "function_call_output" };
-                items.push(json!({"type": kind, "call_id": call.as_str(), "output": told(output, *outcome)}));
+                items.push(
+                    json!({"type": kind, "call_id": call.as_str(), "output": tool_result_text(output, *outcome)}),
+                );
             }
         }
     }
@@ -142,10 +150,10 @@ fn input(request: &Request) -> Vec<Json> {
 }
 
 /// Returns what the decoder kept of a message for the model that said it. Another cannot read it.
-fn carried<'a>(carry: Option<&'a Json>, model: &str) -> &'a [Json] {
+fn restored_items<'a>(carry: Option<&'a Json>, model: &str) -> &'a [Json] {
     let Some(carry) = carry.and_then(|carry| carry.get("responses")) else { return &[] };
-    let theirs = carry.get("model").and_then(Json::as_str).map(bare);
-    let ours = bare(model);
+    let theirs = carry.get("model").and_then(Json::as_str).map(bare_model_name);
+    let ours = bare_model_name(model);
     // The wire's names have dates that those asked for need not have.
     let is_dated = |rest: &str| rest.is_empty() || rest.strip_prefix('-').is_some_and(|rest| rest.starts_with("20"));
     if theirs.is_some_and(|theirs| !theirs.strip_prefix(&ours).is_some_and(is_dated)) {
@@ -155,20 +163,20 @@ fn carried<'a>(carry: Option<&'a Json>, model: &str) -> &'a [Json] {
 }
 
 /// The model's name in lower case, without its maker's.
-fn bare(model: &str) -> String {
+fn bare_model_name(model: &str) -> String {
     model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase()
 }
 
 /// Tells what the assistant said: in the order it came where that is known. Reasoning stands before what it led to, and
 /// is left out where that is gone.
-fn assistant(text: &str, calls: &[PastCall], carried: &[Json], items: &mut Vec<Json>) {
+fn push_assistant(text: &str, calls: &[HistoryCall], carried: &[Json], items: &mut Vec<Json>) {
     let mut text = Some(text).filter(|text| !text.is_empty());
-    let mut left: Vec<&PastCall> = calls.iter().collect();
+    let mut left: Vec<&HistoryCall> = calls.iter().collect();
     let mut reasoning: Vec<&Json> = Vec::new();
     for entry in carried {
         let field = |key: &str| entry.get(key).and_then(Json::as_str);
         let item = match field("type") {
-            Some("message") => text.take().map(|text| phased(message("assistant", text), entry.get("phase"))),
+            Some("message") => text.take().map(|text| with_phase(message("assistant", text), entry.get("phase"))),
             Some("function_call" | "custom_tool_call") => {
                 let at = left.iter().position(|call| field("id").is_some() && item_id(call) == field("id"));
                 at.map(|at| call(left.remove(at)))
@@ -196,7 +204,7 @@ fn message(role: &str, text: &str) -> Json {
     json!({"type": "message", "role": role, "content": text})
 }
 
-fn phased(mut message: Json, phase: Option<&Json>) -> Json {
+fn with_phase(mut message: Json, phase: Option<&Json>) -> Json {
     if let (Some(fields), Some(phase)) = (message.as_object_mut(), phase) {
         fields.insert("phase".into(), phase.clone());
     }
@@ -204,15 +212,15 @@ fn phased(mut message: Json, phase: Option<&Json>) -> Json {
 }
 
 /// Returns the id of the item that the call was.
-fn item_id(call: &PastCall) -> Option<&str> {
-    call.carry.as_ref()?.get("item_id")?.as_str()
+fn item_id(call: &HistoryCall) -> Option<&str> {
+    call.provider_metadata.as_ref()?.get("item_id")?.as_str()
 }
 
-fn is_custom(call: &PastCall) -> bool {
-    call.carry.as_ref().and_then(|carry| carry.get("custom")) == Some(&Json::Bool(true))
+fn is_custom(call: &HistoryCall) -> bool {
+    call.provider_metadata.as_ref().and_then(|carry| carry.get("custom")) == Some(&Json::Bool(true))
 }
 
-fn call(past: &PastCall) -> Json {
+fn call(past: &HistoryCall) -> Json {
     let (call_id, name) = (past.call.as_str(), &past.name);
     if is_custom(past) {
         let args: Map<String, Json> = serde_json::from_str(&past.args).unwrap_or_default();

@@ -4,9 +4,9 @@
 //! Bodies that an engine knows how to write are written by that engine; only its address and its credentials are
 //! ours. Not for streams that are just watched, which belong to `bridge`.
 
+mod announcing_detector;
 mod body;
 mod enclava;
-mod named;
 mod openjarvis;
 pub mod probe;
 #[cfg(test)]
@@ -17,25 +17,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use super::anthropic::{Anthropic, Pass};
-use super::desk::Desk;
-use super::discover::Survey;
-use super::ollama::Ollama;
-use super::openai::OpenAi;
-use super::openai_responses::OpenAiResponses;
-use super::{Engine, Past, Reply, Request};
-use crate::dialect::Context;
-use crate::event::{Fault, FaultKind, Json, TurnEnd};
-use crate::net::call::{Beside, Framing, HttpCall, Method, Value};
+use super::anthropic::{AnthropicAuth, AnthropicEngine};
+use super::discover::ModelListQuery;
+use super::ollama::OllamaEngine;
+use super::openai::OpenAiEngine;
+use super::openai_responses::ResponsesEngine;
+use super::server_approvals::ServerApprovals;
+use super::{Engine, HistoryMessage, ModelRequest, ReplyPlan};
+use crate::dialect::DecodeContext;
+use crate::event::{Fault, FaultKind, Json, TurnOutcome};
+use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest, SideChannel};
 use crate::text::address::{path_and_query, with_scheme};
 
-use enclava::{Kept, Referring};
-pub use named::Named;
-pub use openjarvis::{is_newer, which};
+pub use announcing_detector::AnnouncingDetector;
+use enclava::{ConversationDecoder, ServerConversation};
+pub use openjarvis::{is_newer_than_1_0_2, openapi_request};
 
 /// How a turn is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Style {
+pub enum RequestKind {
     /// OpenAI chat completions, the whole conversation in each.
     Chat,
     /// The same with a tool that does nothing: OpenJarvis up to 1.0.2 then tells what its agent does.
@@ -56,12 +56,12 @@ pub enum Style {
     /// A2A 0.3, over JSON-RPC.
     A2a,
     /// A2A 1.0, likewise.
-    A2aOne,
+    A2aV1,
     /// Nothing is asked: the stream is watched.
     Get,
 }
 
-impl Style {
+impl RequestKind {
     pub const ALL: [Self; 13] = [
         Self::Chat,
         Self::OpenJarvisBridge,
@@ -74,7 +74,7 @@ impl Style {
         Self::Ollama,
         Self::AgUi,
         Self::A2a,
-        Self::A2aOne,
+        Self::A2aV1,
         Self::Get,
     ];
 
@@ -92,7 +92,7 @@ impl Style {
             Self::Ollama => "ollama",
             Self::AgUi => "ag-ui",
             Self::A2a => "a2a",
-            Self::A2aOne => "a2a-1.0",
+            Self::A2aV1 => "a2a-1.0",
             Self::Get => "get",
         }
     }
@@ -102,7 +102,7 @@ impl Style {
     }
 
     /// Returns the style that a path is known for.
-    pub fn of_url(url: &str) -> Option<Self> {
+    pub fn from_url(url: &str) -> Option<Self> {
         let (path, query) = path_and_query(url);
         let path = path.trim_end_matches('/');
         let ends = |end: &str| path.ends_with(end);
@@ -116,7 +116,7 @@ impl Style {
             _ if ends("/v1/messages") => Self::Anthropic,
             _ if ends("/api/chat") => Self::Ollama,
             _ if ends("/v1/stream") => Self::Poe,
-            _ if ends("/message:stream") => Self::A2aOne,
+            _ if ends("/message:stream") => Self::A2aV1,
             _ => return None,
         })
     }
@@ -130,100 +130,114 @@ impl Style {
     }
 
     /// Returns whether the answer may ask for tools to be run here.
-    pub fn takes_tools(self) -> bool {
+    pub fn supports_tools(self) -> bool {
         matches!(self, Self::Chat | Self::Responses | Self::Anthropic | Self::Ollama | Self::AgUi)
     }
 }
 
 /// What is known of a remote.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub struct RemoteTarget {
     /// Shown where engines are named.
     pub name: String,
     pub url: String,
-    pub style: Style,
+    pub request_kind: RequestKind,
     /// Credentials and whatever else the person wants sent.
-    pub headers: Vec<(String, Value)>,
+    pub headers: Vec<(String, HttpHeaderValue)>,
     /// The dialect, where the person named one.
     pub dialect: Option<String>,
     /// Names this conversation where a protocol wants that: unique and opaque.
-    pub thread: String,
+    pub thread_id: String,
     /// Says in every turn, not only in the first, what the stream was taken for.
-    pub explain: bool,
+    pub explains_every_turn: bool,
     /// An OpenJarvis whose chat says nothing of tools: its feed of events and its traces do.
-    pub feeds: bool,
+    pub has_event_feed: bool,
 }
 
 /// A remote agent that is asked by POST.
-pub struct Remote {
-    target: Target,
+pub struct RemoteEngine {
+    target: RemoteTarget,
     /// Writes the bodies of its protocol.
-    writer: Option<Box<dyn Engine>>,
+    body_writer: Option<Box<dyn Engine>>,
     /// Whether the person was told what the stream was taken for.
-    told: Arc<AtomicBool>,
+    has_explained: Arc<AtomicBool>,
     /// Whether it was said that the feed can't be had.
-    told_feed: Arc<AtomicBool>,
-    kept: Arc<Mutex<Kept>>,
+    has_reported_feed: Arc<AtomicBool>,
+    conversation: Arc<Mutex<ServerConversation>>,
 }
 
-impl Remote {
-    pub fn new(target: Target) -> Self {
+impl RemoteEngine {
+    pub fn new(target: RemoteTarget) -> Self {
         let name = target.name.clone();
-        let writer: Option<Box<dyn Engine>> = match target.style {
-            Style::Chat | Style::OpenJarvisBridge => Some(Box::new(OpenAi::new(name, &target.url, None))),
-            Style::Responses => Some(Box::new(OpenAiResponses::new(name, &target.url, None))),
-            Style::Anthropic => Some(Box::new(Anthropic::new(name, &target.url, Pass::None))),
-            Style::Ollama => Some(Box::new(Ollama::new(name, &target.url))),
+        let writer: Option<Box<dyn Engine>> = match target.request_kind {
+            RequestKind::Chat | RequestKind::OpenJarvisBridge => {
+                Some(Box::new(OpenAiEngine::new(name, &target.url, None)))
+            }
+            RequestKind::Responses => Some(Box::new(ResponsesEngine::new(name, &target.url, None))),
+            RequestKind::Anthropic => Some(Box::new(AnthropicEngine::new(name, &target.url, AnthropicAuth::None))),
+            RequestKind::Ollama => Some(Box::new(OllamaEngine::new(name, &target.url))),
             _ => None,
         };
-        Self { target, writer, told: Arc::default(), told_feed: Arc::default(), kept: Arc::default() }
+        Self {
+            target,
+            body_writer: writer,
+            has_explained: Arc::default(),
+            has_reported_feed: Arc::default(),
+            conversation: Arc::default(),
+        }
     }
 
     /// Returns the decoder of an answer to this prompt, whatever dialect it will be.
-    pub fn decoder(&self, prompt: Option<String>) -> Named {
+    pub fn decoder(&self, prompt: Option<String>) -> AnnouncingDetector {
         let context =
-            Context { prompt, path: path_and_query(&self.target.url).0.to_owned(), content_type: String::new() };
-        Named::new(self.target.dialect.as_deref(), context, self.told.clone(), self.target.explain)
+            DecodeContext { prompt, path: path_and_query(&self.target.url).0.to_owned(), content_type: String::new() };
+        AnnouncingDetector::new(
+            self.target.dialect.as_deref(),
+            context,
+            self.has_explained.clone(),
+            self.target.explains_every_turn,
+        )
     }
 
     /// Returns the body as its protocol wants it, and headers that belong to it.
-    fn body(&self, request: &Request) -> Option<(Bytes, Vec<(String, Value)>)> {
-        if let Some(writer) = &self.writer {
-            let Reply::Http { call, .. } = writer.reply(request) else { return None };
+    fn body(&self, request: &ModelRequest) -> Option<(Bytes, Vec<(String, HttpHeaderValue)>)> {
+        if let Some(writer) = &self.body_writer {
+            let ReplyPlan::Http { request: call, .. } = writer.plan_reply(request) else { return None };
             let mut json: Json = serde_json::from_slice(call.body.as_deref()?).ok()?;
-            match self.target.style {
-                Style::Chat => body::say_nothing_with_text(&mut json),
-                Style::OpenJarvisBridge => {
-                    body::say_nothing_with_text(&mut json);
+            match self.target.request_kind {
+                RequestKind::Chat => body::replace_null_content(&mut json),
+                RequestKind::OpenJarvisBridge => {
+                    body::replace_null_content(&mut json);
                     body::add_dummy_tool(&mut json);
                 }
                 _ => {}
             }
             return Some((Bytes::from(json.to_string()), call.headers));
         }
-        let json = match self.target.style {
-            Style::OpenJarvisManaged => body::managed(request),
-            Style::OpenJarvisResearch => body::research(request),
-            Style::Enclava => body::enclava(request, self.kept().whole(request)),
-            Style::Poe => body::poe(request),
-            Style::AgUi => body::ag_ui(request, &self.target.thread),
-            Style::A2a => body::a2a(request, &self.target.thread),
-            Style::A2aOne => body::a2a_one(request, &self.target.thread),
+        let json = match self.target.request_kind {
+            RequestKind::OpenJarvisManaged => body::managed(request),
+            RequestKind::OpenJarvisResearch => body::research(request),
+            RequestKind::Enclava => body::enclava(request, self.lock_conversation().complete_id(request)),
+            RequestKind::Poe => body::poe(request),
+            RequestKind::AgUi => body::ag_ui(request, &self.target.thread_id),
+            RequestKind::A2a => body::a2a(request, &self.target.thread_id),
+            RequestKind::A2aV1 => body::a2a_v1(request, &self.target.thread_id),
             _ => return None,
         };
-        let version = [("a2a-version".to_owned(), Value::Plain("1.0".into()))];
-        let own = if self.target.style == Style::A2aOne { version.to_vec() } else { Vec::new() };
+        let version = [("a2a-version".to_owned(), HttpHeaderValue::Plain("1.0".into()))];
+        let own = if self.target.request_kind == RequestKind::A2aV1 { version.to_vec() } else { Vec::new() };
         Some((Bytes::from(json.to_string()), own))
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_conversation(&self) -> MutexGuard<'_, ServerConversation> {
+        self.conversation.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn url(&self) -> String {
         let url = with_scheme(&self.target.url);
         let (_, query) = path_and_query(&url);
-        if self.target.style != Style::Enclava || query.split('&').any(|pair| pair.starts_with("stream=")) {
+        if self.target.request_kind != RequestKind::Enclava || query.split('&').any(|pair| pair.starts_with("stream="))
+        {
             return url;
         }
         let (whole, _) = url.split_once('#').unwrap_or((&url, ""));
@@ -231,59 +245,69 @@ impl Remote {
     }
 }
 
-impl Engine for Remote {
+impl Engine for RemoteEngine {
     fn name(&self) -> &str {
         &self.target.name
     }
 
-    fn reply(&self, request: &Request) -> Reply {
+    fn plan_reply(&self, request: &ModelRequest) -> ReplyPlan {
         let Some((body, mut headers)) = self.body(request) else {
-            let text = format!("nothing can be asked by --request {}", self.target.style.name());
-            let end = TurnEnd::Failed(Fault::new(FaultKind::BadRequest, text));
-            return Reply::Script(vec![super::Beat {
-                after: crate::event::Millis(0),
-                event: crate::event::AgentEvent::TurnFinished { turn: "t".into(), end },
+            let text = format!("nothing can be asked by --request {}", self.target.request_kind.name());
+            let outcome = TurnOutcome::Failed(Fault::new(FaultKind::BadRequest, text));
+            return ReplyPlan::Scripted(vec![super::ScriptedEvent {
+                delay: crate::event::Millis(0),
+                event: crate::event::AgentEvent::TurnFinished { turn: "t".into(), outcome },
             }]);
         };
         headers.retain(|(name, _)| !self.target.headers.iter().any(|(ours, _)| ours.eq_ignore_ascii_case(name)));
         headers.extend(self.target.headers.iter().cloned());
-        let call = HttpCall { method: Method::Post, url: self.url(), headers, body: Some(body), framing: Framing::Any };
-        let decode = self.decoder(prompt(request).map(str::to_owned));
-        if self.target.style == Style::Enclava && self.kept().whole(request).is_some() {
-            return Reply::Http { call, decode: Box::new(Referring::new(decode, self.kept.clone())) };
+        let call =
+            HttpRequest { method: HttpMethod::Post, url: self.url(), headers, body: Some(body), framing: Framing::Any };
+        let decode = self.decoder(last_prompt(request).map(str::to_owned));
+        if self.target.request_kind == RequestKind::Enclava && self.lock_conversation().complete_id(request).is_some() {
+            return ReplyPlan::Http {
+                request: call,
+                decode: Box::new(ConversationDecoder::new(decode, self.conversation.clone())),
+            };
         }
-        Reply::Http { call, decode: Box::new(decode) }
+        ReplyPlan::Http { request: call, decode: Box::new(decode) }
     }
 
-    fn prepare(&self, request: &Request) -> Option<HttpCall> {
-        if self.target.style == Style::Enclava { self.kept().prepare(&self.target, request) } else { None }
+    fn preflight(&self, request: &ModelRequest) -> Option<HttpRequest> {
+        if self.target.request_kind == RequestKind::Enclava {
+            self.lock_conversation().preflight(&self.target, request)
+        } else {
+            None
+        }
     }
 
-    fn prepared(&self, request: &Request, answer: Result<Json, Fault>) -> Option<String> {
-        self.kept().prepared(request, answer)
+    fn handle_preflight(&self, request: &ModelRequest, answer: Result<Json, Fault>) -> Option<String> {
+        self.lock_conversation().handle_preflight(request, answer)
     }
 
-    fn beside(&self, request: &Request) -> Option<Beside> {
+    fn side_channel(&self, request: &ModelRequest) -> Option<SideChannel> {
         // With tools of ours, the server's stay at rest and the stream tells all.
-        let feeds = self.target.feeds && self.target.style == Style::Chat && request.tools.is_empty();
+        let feeds =
+            self.target.has_event_feed && self.target.request_kind == RequestKind::Chat && request.tools.is_empty();
         let is_its = self.target.dialect.as_deref().is_none_or(|name| name == "openjarvis");
-        if feeds && is_its { openjarvis::beside(&self.target, self.told_feed.clone()) } else { None }
+        if feeds && is_its { openjarvis::side_channel(&self.target, self.has_reported_feed.clone()) } else { None }
     }
 
-    fn desk(&self) -> Option<Box<dyn Desk>> {
-        let desk = self.target.feeds.then(|| openjarvis::Approvals::of(&self.target)).flatten()?;
+    fn server_approvals(&self) -> Option<Box<dyn ServerApprovals>> {
+        let desk =
+            self.target.has_event_feed.then(|| openjarvis::OpenJarvisApprovals::for_target(&self.target)).flatten()?;
         Some(Box::new(desk))
     }
 
-    fn survey(&self) -> Option<Survey> {
-        probe::models(&self.target)
+    fn model_list_query(&self) -> Option<ModelListQuery> {
+        probe::model_list_query(&self.target)
     }
 }
 
 /// Returns what the person said last.
-fn prompt(request: &Request) -> Option<&str> {
-    request.past.iter().rev().find_map(|past| match past {
-        Past::User { text } => Some(text.as_str()),
+fn last_prompt(request: &ModelRequest) -> Option<&str> {
+    request.history.iter().rev().find_map(|past| match past {
+        HistoryMessage::User { text } => Some(text.as_str()),
         _ => None,
     })
 }

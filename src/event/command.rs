@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CallId, Decision, Millis, Mode};
+use super::{ApprovalMode, CallId, Decision, Millis};
 
 /// A wish in the imperative. What comes of it is told by the events that follow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,11 +13,14 @@ pub enum Command {
         text: String,
     },
     /// A prompt is being written: what it would wait for may begin. Nothing depends on it.
-    Prepare,
+    #[serde(rename = "prepare")]
+    WarmUp,
     /// Answer what was said so far, without a new message. Does nothing while a turn runs.
-    GoOn,
-    /// Take a queued prompt back, by its number in [`super::Queued`].
-    Unqueue {
+    #[serde(rename = "go_on")]
+    Continue,
+    /// Take a queued prompt back, by its number in [`super::QueuedPrompt`].
+    #[serde(rename = "unqueue")]
+    DequeuePrompt {
         id: u64,
     },
     /// Send the first prompt of a queue that is held. Does nothing while a turn runs.
@@ -34,20 +37,23 @@ pub enum Command {
         model: String,
     },
     SetMode {
-        mode: Mode,
+        mode: ApprovalMode,
     },
     /// Take back a grant of the session, named by its pattern. Holds from the next call on.
-    Revoke {
+    #[serde(rename = "revoke")]
+    RevokeGrant {
         pattern: String,
     },
     Seek {
-        to: Target,
+        to: SeekTarget,
     },
     /// Replay speed; 1.0 is the original timing.
-    Speed {
+    #[serde(rename = "speed")]
+    SetSpeed {
         factor: f32,
     },
-    Pause {
+    #[serde(rename = "pause")]
+    SetPaused {
         paused: bool,
     },
     /// Replay: play this many events and pause; negative steps go back.
@@ -55,7 +61,8 @@ pub enum Command {
         events: i64,
     },
     /// Replay: squeeze pauses longer than this many milliseconds; none plays them as they were.
-    SqueezeIdle {
+    #[serde(rename = "squeeze_idle")]
+    CapIdle {
         max: Option<Millis>,
     },
 }
@@ -63,7 +70,7 @@ pub enum Command {
 /// Where a replay should go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Target {
+pub enum SeekTarget {
     Start,
     End,
     At(Millis),

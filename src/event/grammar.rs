@@ -12,58 +12,61 @@
 
 use std::collections::HashMap;
 
-use super::{AgentEvent, CallId, DecidedBy, Decision, MessageId, Outcome, Output, RanBy, Stop, TurnEnd, TurnId};
+use super::{
+    AgentEvent, CallId, CallOutcome, CallOutput, DecidedBy, Decision, ExecutedBy, FinishReason, MessageId, TurnId,
+    TurnOutcome,
+};
 
 /// An event that may not stand where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Breach {
+pub struct Violation {
     /// Index in the checked slice.
     pub index: usize,
-    pub text: String,
+    pub message: String,
 }
 
 /// Returns every event that stands where it may not, and what is still open at the end.
-pub fn check(events: &[AgentEvent]) -> Vec<Breach> {
+pub fn check(events: &[AgentEvent]) -> Vec<Violation> {
     let mut sealer = Sealer::new();
     let mut breaches = Vec::new();
     for (index, event) in events.iter().enumerate() {
         if let Err(text) = sealer.observe(event) {
-            breaches.push(Breach { index, text });
+            breaches.push(Violation { index, message: text });
         }
     }
-    if let Some(turn) = &sealer.turn {
-        breaches.push(Breach { index: events.len(), text: format!("turn {turn} is open at the end") });
+    if let Some(turn) = &sealer.open_turn {
+        breaches.push(Violation { index: events.len(), message: format!("turn {turn} is open at the end") });
     }
     breaches
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum CallStage {
+enum OpenCallState {
     Writing,
     Ready,
-    Asked,
+    AwaitingApproval,
     Finished,
-    Settled,
+    FinishedTwice,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct CallTrack {
-    stage: CallStage,
-    ran_by: RanBy,
+struct OpenCall {
+    state: OpenCallState,
+    executed_by: ExecutedBy,
     /// It was allowed or gave output, so it did run.
-    ran: bool,
+    has_run: bool,
 }
 
 /// Follows a stream of events and knows what is open.
 #[derive(Clone, Debug, Default)]
 pub struct Sealer {
-    opened: bool,
-    turn: Option<TurnId>,
+    session_opened: bool,
+    open_turn: Option<TurnId>,
     /// Messages of this turn in order, and whether each is still open.
     messages: Vec<(MessageId, bool)>,
     /// Calls of this turn in order.
     calls: Vec<CallId>,
-    tracks: HashMap<CallId, CallTrack>,
+    open_calls: HashMap<CallId, OpenCall>,
 }
 
 impl Sealer {
@@ -73,39 +76,39 @@ impl Sealer {
 
     /// Returns the open turn, if there is one.
     pub fn open_turn(&self) -> Option<&TurnId> {
-        self.turn.as_ref()
+        self.open_turn.as_ref()
     }
 
     /// Takes note of an event. An error says why it may not stand here; it is noted all the same where that helps.
     pub fn observe(&mut self, event: &AgentEvent) -> Result<(), String> {
-        if !self.opened && !matches!(event, AgentEvent::SessionOpened { .. } | AgentEvent::Unknown(_)) {
-            self.opened = true;
+        if !self.session_opened && !matches!(event, AgentEvent::SessionOpened { .. } | AgentEvent::Unknown(_)) {
+            self.session_opened = true;
             let _ = self.observe(event);
             return Err("the first event must open the session".into());
         }
         match event {
             AgentEvent::SessionOpened { .. } => {
-                self.opened = true;
+                self.session_opened = true;
                 Ok(())
             }
             AgentEvent::TurnStarted { turn, .. } => self.start_turn(turn),
             AgentEvent::UserMessage { message, .. } => {
-                self.need_turn("a user message")?;
-                self.fresh_message(message)?;
+                self.require_turn("a user message")?;
+                self.require_new_message(message)?;
                 self.messages.push((message.clone(), false));
                 Ok(())
             }
             AgentEvent::MessageStarted { message, .. } => {
-                let in_turn = self.need_turn("a message");
-                let fresh = self.fresh_message(message);
+                let in_turn = self.require_turn("a message");
+                let fresh = self.require_new_message(message);
                 self.messages.push((message.clone(), true));
                 in_turn.and(fresh)
             }
             AgentEvent::TextDelta { message, .. } | AgentEvent::ReasoningDelta { message, .. } => {
-                self.need_open_message(message)
+                self.require_open_message(message)
             }
             AgentEvent::MessageFinished { message, .. } => {
-                self.need_open_message(message)?;
+                self.require_open_message(message)?;
                 for entry in &mut self.messages {
                     if entry.0 == *message {
                         entry.1 = false;
@@ -113,41 +116,51 @@ impl Sealer {
                 }
                 Ok(())
             }
-            AgentEvent::ToolCallStarted { call, ran_by, .. } => {
-                let in_turn = self.need_turn("a call");
-                let track = CallTrack { stage: CallStage::Writing, ran_by: *ran_by, ran: *ran_by == RanBy::Server };
-                if self.tracks.insert(call.clone(), track).is_some() {
+            AgentEvent::ToolCallStarted { call, executed_by: ran_by, .. } => {
+                let in_turn = self.require_turn("a call");
+                let track = OpenCall {
+                    state: OpenCallState::Writing,
+                    executed_by: *ran_by,
+                    has_run: *ran_by == ExecutedBy::Server,
+                };
+                if self.open_calls.insert(call.clone(), track).is_some() {
                     return Err(format!("call {call} was started before"));
                 }
                 self.calls.push(call.clone());
                 in_turn
             }
-            AgentEvent::ToolArgsDelta { call, .. } => self.step(call, &[CallStage::Writing], CallStage::Writing),
-            AgentEvent::ToolCallReady { call, .. } => self.step(call, &[CallStage::Writing], CallStage::Ready),
-            AgentEvent::ApprovalRequested { call, .. } => self.step(call, &[CallStage::Ready], CallStage::Asked),
+            AgentEvent::ToolArgsDelta { call, .. } => {
+                self.advance_call(call, &[OpenCallState::Writing], OpenCallState::Writing)
+            }
+            AgentEvent::ToolCallReady { call, .. } => {
+                self.advance_call(call, &[OpenCallState::Writing], OpenCallState::Ready)
+            }
+            AgentEvent::ApprovalRequested { call, .. } => {
+                self.advance_call(call, &[OpenCallState::Ready], OpenCallState::AwaitingApproval)
+            }
             AgentEvent::ApprovalResolved { call, decision, .. } => {
-                self.step(call, &[CallStage::Asked], CallStage::Ready)?;
-                self.mark_ran(call, decision.allows());
+                self.advance_call(call, &[OpenCallState::AwaitingApproval], OpenCallState::Ready)?;
+                self.mark_run(call, decision.allows());
                 Ok(())
             }
             AgentEvent::ToolOutput { call, .. } => {
-                self.step(call, &[CallStage::Ready], CallStage::Ready)?;
-                self.mark_ran(call, true);
+                self.advance_call(call, &[OpenCallState::Ready], OpenCallState::Ready)?;
+                self.mark_run(call, true);
                 Ok(())
             }
             AgentEvent::ToolCallFinished { call, .. } => self.finish_call(call),
-            AgentEvent::UsageReported { .. } => self.need_turn("a usage report"),
+            AgentEvent::UsageReported { .. } => self.require_turn("a usage report"),
             AgentEvent::TurnFinished { turn, .. } => self.finish_turn(turn),
-            AgentEvent::Annotated { .. } | AgentEvent::Noticed { .. } | AgentEvent::Unknown(_) => Ok(()),
+            AgentEvent::Annotation { .. } | AgentEvent::Notice { .. } | AgentEvent::Unknown(_) => Ok(()),
         }
     }
 
     /// Returns what closes everything inside the open turn, but not the turn itself.
-    pub fn close(&self, end: &TurnEnd) -> Vec<AgentEvent> {
+    pub fn close_contents(&self, end: &TurnOutcome) -> Vec<AgentEvent> {
         let mut out = Vec::new();
         for call in &self.calls {
-            let Some(track) = self.tracks.get(call) else { continue };
-            if track.stage == CallStage::Asked {
+            let Some(track) = self.open_calls.get(call) else { continue };
+            if track.state == OpenCallState::AwaitingApproval {
                 out.push(AgentEvent::ApprovalResolved {
                     call: call.clone(),
                     decision: Decision::Deny(None),
@@ -156,54 +169,61 @@ impl Sealer {
             }
         }
         let (stop, cancelled) = match end {
-            TurnEnd::Completed => (Stop::End, false),
-            TurnEnd::Cancelled => (Stop::Cancelled, true),
-            TurnEnd::Interrupted => (Stop::Interrupted, false),
-            TurnEnd::Failed(_) => (Stop::Failed, false),
+            TurnOutcome::Completed => (FinishReason::End, false),
+            TurnOutcome::Cancelled => (FinishReason::Cancelled, true),
+            TurnOutcome::Interrupted => (FinishReason::Interrupted, false),
+            TurnOutcome::Failed(_) => (FinishReason::Failed, false),
         };
-        let completed = *end == TurnEnd::Completed;
+        let completed = *end == TurnOutcome::Completed;
         let replying = self.messages.iter().any(|(_, open)| *open);
         for (message, open) in &self.messages {
             if *open {
-                out.push(AgentEvent::MessageFinished { message: message.clone(), stop, full: None, carry: None });
+                out.push(AgentEvent::MessageFinished {
+                    message: message.clone(),
+                    finish_reason: stop,
+                    full_text: None,
+                    provider_metadata: None,
+                });
             }
         }
         for call in &self.calls {
-            let Some(track) = self.tracks.get(call) else { continue };
-            let outcome = match track.stage {
-                CallStage::Finished | CallStage::Settled => continue,
-                _ if cancelled => Outcome::Cancelled,
+            let Some(track) = self.open_calls.get(call) else { continue };
+            let outcome = match track.state {
+                OpenCallState::Finished | OpenCallState::FinishedTwice => continue,
+                _ if cancelled => CallOutcome::Cancelled,
                 // Calls are run once the reply is over: where a turn was cut after that, this one may have run
                 // without a word.
-                CallStage::Ready if (replying || completed) && !track.ran && track.ran_by == RanBy::Us => {
-                    Outcome::Requested
+                OpenCallState::Ready
+                    if (replying || completed) && !track.has_run && track.executed_by == ExecutedBy::Client =>
+                {
+                    CallOutcome::Requested
                 }
-                CallStage::Asked => Outcome::Requested,
-                CallStage::Writing | CallStage::Ready => Outcome::Unknown,
+                OpenCallState::AwaitingApproval => CallOutcome::Requested,
+                OpenCallState::Writing | OpenCallState::Ready => CallOutcome::Unknown,
             };
             out.push(AgentEvent::ToolCallFinished {
                 call: call.clone(),
                 outcome,
-                output: Output::default(),
-                took: None,
+                output: CallOutput::default(),
+                duration: None,
             });
         }
         out
     }
 
     /// Returns what closes everything that is open, the turn included; nothing when no turn is open.
-    pub fn seal(&self, end: TurnEnd) -> Vec<AgentEvent> {
-        let Some(turn) = self.turn.clone() else { return Vec::new() };
-        let mut out = self.close(&end);
-        out.push(AgentEvent::TurnFinished { turn, end });
+    pub fn seal(&self, end: TurnOutcome) -> Vec<AgentEvent> {
+        let Some(turn) = self.open_turn.clone() else { return Vec::new() };
+        let mut out = self.close_contents(&end);
+        out.push(AgentEvent::TurnFinished { turn, outcome: end });
         out
     }
 
     fn start_turn(&mut self, turn: &TurnId) -> Result<(), String> {
-        let before = self.turn.replace(turn.clone());
+        let before = self.open_turn.replace(turn.clone());
         self.messages.clear();
         self.calls.clear();
-        self.tracks.clear();
+        self.open_calls.clear();
         match before {
             Some(open) => Err(format!("turn {turn} starts inside turn {open}")),
             None => Ok(()),
@@ -211,8 +231,8 @@ impl Sealer {
     }
 
     fn finish_turn(&mut self, turn: &TurnId) -> Result<(), String> {
-        let left = self.close(&TurnEnd::Completed).len();
-        match self.turn.take() {
+        let left = self.close_contents(&TurnOutcome::Completed).len();
+        match self.open_turn.take() {
             None => Err(format!("turn {turn} finishes but was not started")),
             Some(open) if open != *turn => Err(format!("turn {turn} finishes inside turn {open}")),
             Some(_) if left > 0 => Err(format!("turn {turn} finishes with {left} things open")),
@@ -221,48 +241,48 @@ impl Sealer {
     }
 
     fn finish_call(&mut self, call: &CallId) -> Result<(), String> {
-        let Some(track) = self.tracks.get_mut(call) else {
+        let Some(track) = self.open_calls.get_mut(call) else {
             return Err(format!("call {call} finishes but was not started"));
         };
-        let (next, fine) = match track.stage {
-            CallStage::Writing | CallStage::Ready => (CallStage::Finished, true),
-            CallStage::Finished => (CallStage::Settled, true),
-            CallStage::Asked => (CallStage::Finished, false),
-            CallStage::Settled => (CallStage::Settled, false),
+        let (next, fine) = match track.state {
+            OpenCallState::Writing | OpenCallState::Ready => (OpenCallState::Finished, true),
+            OpenCallState::Finished => (OpenCallState::FinishedTwice, true),
+            OpenCallState::AwaitingApproval => (OpenCallState::Finished, false),
+            OpenCallState::FinishedTwice => (OpenCallState::FinishedTwice, false),
         };
-        let before = std::mem::replace(&mut track.stage, next);
+        let before = std::mem::replace(&mut track.state, next);
         if fine { Ok(()) } else { Err(format!("call {call} finishes while {before:?}")) }
     }
 
-    fn step(&mut self, call: &CallId, from: &[CallStage], to: CallStage) -> Result<(), String> {
-        let Some(track) = self.tracks.get_mut(call) else {
+    fn advance_call(&mut self, call: &CallId, from: &[OpenCallState], to: OpenCallState) -> Result<(), String> {
+        let Some(track) = self.open_calls.get_mut(call) else {
             return Err(format!("call {call} was not started"));
         };
-        if !from.contains(&track.stage) {
-            return Err(format!("call {call} is {:?} and can't become {to:?}", track.stage));
+        if !from.contains(&track.state) {
+            return Err(format!("call {call} is {:?} and can't become {to:?}", track.state));
         }
-        track.stage = to;
+        track.state = to;
         Ok(())
     }
 
-    fn mark_ran(&mut self, call: &CallId, ran: bool) {
-        if let Some(track) = self.tracks.get_mut(call) {
-            track.ran |= ran;
+    fn mark_run(&mut self, call: &CallId, ran: bool) {
+        if let Some(track) = self.open_calls.get_mut(call) {
+            track.has_run |= ran;
         }
     }
 
-    fn need_turn(&self, what: &str) -> Result<(), String> {
-        if self.turn.is_some() { Ok(()) } else { Err(format!("{what} outside a turn")) }
+    fn require_turn(&self, what: &str) -> Result<(), String> {
+        if self.open_turn.is_some() { Ok(()) } else { Err(format!("{what} outside a turn")) }
     }
 
-    fn fresh_message(&self, message: &MessageId) -> Result<(), String> {
+    fn require_new_message(&self, message: &MessageId) -> Result<(), String> {
         if self.messages.iter().any(|(id, _)| id == message) {
             return Err(format!("message {message} was started before"));
         }
         Ok(())
     }
 
-    fn need_open_message(&self, message: &MessageId) -> Result<(), String> {
+    fn require_open_message(&self, message: &MessageId) -> Result<(), String> {
         // The newest message is nearly always the one meant.
         if self.messages.iter().rev().any(|(id, open)| *open && id == message) {
             Ok(())
@@ -275,19 +295,19 @@ impl Sealer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Caps, Mode, Role, TextKind};
+    use crate::event::{ApprovalMode, Capabilities, Role, TextKind};
 
     pub(super) fn opened() -> AgentEvent {
         AgentEvent::SessionOpened {
-            wall: 0,
+            wall_ms: 0,
             engine: "offline".into(),
             model: "guide".into(),
-            why: String::new(),
-            mode: Mode::Ask,
+            engine_reason: String::new(),
+            mode: ApprovalMode::Ask,
             folder: "/".into(),
             version: "0".into(),
-            caps: Caps::default(),
-            window: None,
+            capabilities: Capabilities::default(),
+            context_window: None,
             price: None,
         }
     }
@@ -304,18 +324,28 @@ mod tests {
                 message: "m2".into(),
                 name: Some("clock".into()),
                 parent: None,
-                ran_by: RanBy::Us,
+                executed_by: ExecutedBy::Client,
             },
             AgentEvent::ToolArgsDelta { call: "c1".into(), json: "{}".into() },
-            AgentEvent::ToolCallReady { call: "c1".into(), name: "clock".into(), args: "{}".into(), carry: None },
-            AgentEvent::MessageFinished { message: "m2".into(), stop: Stop::ToolCalls, full: None, carry: None },
+            AgentEvent::ToolCallReady {
+                call: "c1".into(),
+                name: "clock".into(),
+                args: "{}".into(),
+                provider_metadata: None,
+            },
+            AgentEvent::MessageFinished {
+                message: "m2".into(),
+                finish_reason: FinishReason::ToolCalls,
+                full_text: None,
+                provider_metadata: None,
+            },
             AgentEvent::ToolCallFinished {
                 call: "c1".into(),
-                outcome: Outcome::Ok,
-                output: Output::of("noon"),
-                took: None,
+                outcome: CallOutcome::Ok,
+                output: CallOutput::from_text("noon"),
+                duration: None,
             },
-            AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Completed },
+            AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Completed },
         ]
     }
 
@@ -327,7 +357,7 @@ mod tests {
     #[test]
     fn every_prefix_is_made_whole_by_its_seal() {
         let whole = turn();
-        for end in [TurnEnd::Completed, TurnEnd::Cancelled, TurnEnd::Interrupted] {
+        for end in [TurnOutcome::Completed, TurnOutcome::Cancelled, TurnOutcome::Interrupted] {
             for cut in 1..=whole.len() {
                 let mut events = whole[..cut].to_vec();
                 let mut sealer = Sealer::new();
@@ -349,7 +379,7 @@ mod tests {
                 sealer.observe(event).unwrap();
             }
             sealer
-                .seal(TurnEnd::Interrupted)
+                .seal(TurnOutcome::Interrupted)
                 .into_iter()
                 .find_map(|event| match event {
                     AgentEvent::ToolCallFinished { outcome, .. } => Some(outcome),
@@ -357,9 +387,9 @@ mod tests {
                 })
                 .unwrap()
         };
-        assert_eq!(outcomes(7), Outcome::Unknown);
-        assert_eq!(outcomes(8), Outcome::Requested);
-        assert_eq!(outcomes(9), Outcome::Unknown);
+        assert_eq!(outcomes(7), CallOutcome::Unknown);
+        assert_eq!(outcomes(8), CallOutcome::Requested);
+        assert_eq!(outcomes(9), CallOutcome::Unknown);
     }
 
     #[test]
@@ -367,10 +397,15 @@ mod tests {
         let events = vec![
             opened(),
             AgentEvent::TextDelta { message: "m9".into(), text: "x".into(), kind: TextKind::Text },
-            AgentEvent::ToolCallReady { call: "c9".into(), name: "x".into(), args: String::new(), carry: None },
+            AgentEvent::ToolCallReady {
+                call: "c9".into(),
+                name: "x".into(),
+                args: String::new(),
+                provider_metadata: None,
+            },
             AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
         ];
-        let texts: Vec<String> = check(&events).into_iter().map(|breach| breach.text).collect();
+        let texts: Vec<String> = check(&events).into_iter().map(|breach| breach.message).collect();
         assert_eq!(texts, ["message m9 is not open", "call c9 was not started", "turn t1 is open at the end"]);
     }
 }

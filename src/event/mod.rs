@@ -1,33 +1,33 @@
 //! The one word-list of the house: what can happen in a session.
 //!
-//! Facts ([`AgentEvent`]) are numbered into [`Envelope`]s and logged. Wishes ([`Command`]) and weather ([`Weather`])
-//! never are. The enum *is* the file format and the native wire format: changing it means thinking of every old log.
-//! No handles, no clocks, no IO; nothing here knows another module.
+//! Facts ([`AgentEvent`]) are numbered into [`Envelope`]s and logged. Wishes ([`Command`]) and weather
+//! ([`SessionStatus`]) never are. The enum *is* the file format and the native wire format: changing it means thinking
+//! of every old log. No handles, no clocks, no IO; nothing here knows another module.
 
 mod command;
-pub mod cut;
 mod fault;
+mod finish_reason;
 pub mod grammar;
 mod ids;
-mod link;
+pub mod incomplete_call;
 mod pattern;
 mod permission;
-mod stop;
+mod sampling;
+mod status;
 mod tool;
-mod tuning;
 mod usage;
 
 use serde::{Deserialize, Serialize};
 
-pub use command::{Command, Target};
+pub use command::{Command, SeekTarget};
 pub use fault::{Fault, FaultKind};
+pub use finish_reason::{FinishReason, LastContent};
 pub use ids::{CallId, MessageId, SessionId, TurnId};
-pub use link::{Caps, LinkState, Queued, ReplayState, Undelivered, Weather};
-pub use pattern::{PRIVATE, Pattern};
-pub use permission::{Grant, Permissions, RuleKind, StandingRule};
-pub use stop::{LastPart, Stop};
-pub use tool::{Ask, DecidedBy, Decision, Outcome, Output, Risk, ToolSpec};
-pub use tuning::Tuning;
+pub use pattern::{PRIVATE_SUBJECT_PREFIX, Pattern};
+pub use permission::{Grant, PermissionRule, Permissions, RuleKind};
+pub use sampling::SamplingParams;
+pub use status::{Capabilities, LinkState, QueuedPrompt, ReplayStatus, SessionStatus, UndeliveredCommand};
+pub use tool::{ApprovalRequest, CallOutcome, CallOutput, DecidedBy, Decision, Risk, ToolSpec};
 pub use usage::{Usage, estimate_tokens};
 
 /// The engine's name where none could be had.
@@ -110,20 +110,22 @@ pub enum AgentEvent {
     /// First event of every run of the program, and again when the model or the mode is switched.
     SessionOpened {
         /// Wall time, milliseconds since 1970.
-        wall: u64,
+        #[serde(rename = "wall")]
+        wall_ms: u64,
         engine: String,
         model: String,
         /// Why this engine: "flag", "config", "OPENAI_API_KEY", "found on 127.0.0.1:11434" …
-        #[serde(default)]
-        why: String,
-        mode: Mode,
+        #[serde(rename = "why", default)]
+        engine_reason: String,
+        mode: ApprovalMode,
         folder: String,
         /// Version of this program.
         version: String,
-        caps: Caps,
+        #[serde(rename = "caps")]
+        capabilities: Capabilities,
         /// The model's context window in tokens, where it is known.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        window: Option<u64>,
+        #[serde(rename = "window", default, skip_serializing_if = "Option::is_none")]
+        context_window: Option<u64>,
         /// US dollars per million tokens, input and output, where the price is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         price: Option<(f64, f64)>,
@@ -157,13 +159,14 @@ pub enum AgentEvent {
     },
     MessageFinished {
         message: MessageId,
-        stop: Stop,
+        #[serde(rename = "stop")]
+        finish_reason: FinishReason,
         /// The whole text where the wire repeats it. Consumers reconcile, never append.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        full: Option<String>,
+        #[serde(rename = "full", default, skip_serializing_if = "Option::is_none")]
+        full_text: Option<String>,
         /// What the engine wants back verbatim in the next request.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        carry: Option<Json>,
+        #[serde(rename = "carry", default, skip_serializing_if = "Option::is_none")]
+        provider_metadata: Option<Json>,
     },
     ToolCallStarted {
         call: CallId,
@@ -172,8 +175,8 @@ pub enum AgentEvent {
         name: Option<String>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parent: Option<CallId>,
-        #[serde(default, skip_serializing_if = "RanBy::is_us")]
-        ran_by: RanBy,
+        #[serde(rename = "ran_by", default, skip_serializing_if = "ExecutedBy::is_client")]
+        executed_by: ExecutedBy,
     },
     /// A piece of the arguments; pieces joined are JSON, one alone need not be.
     ToolArgsDelta {
@@ -185,12 +188,13 @@ pub enum AgentEvent {
         call: CallId,
         name: String,
         args: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        carry: Option<Json>,
+        #[serde(rename = "carry", default, skip_serializing_if = "Option::is_none")]
+        provider_metadata: Option<Json>,
     },
     ApprovalRequested {
         call: CallId,
-        ask: Ask,
+        #[serde(rename = "ask")]
+        request: ApprovalRequest,
     },
     ApprovalResolved {
         call: CallId,
@@ -205,32 +209,35 @@ pub enum AgentEvent {
     /// May come twice before the turn ends; the later one settles.
     ToolCallFinished {
         call: CallId,
-        outcome: Outcome,
-        output: Output,
+        outcome: CallOutcome,
+        output: CallOutput,
         /// How long it ran, where that is known.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        took: Option<Millis>,
+        #[serde(rename = "took", default, skip_serializing_if = "Option::is_none")]
+        duration: Option<Millis>,
     },
     /// What a dialect says beyond the common words: citations, energy, server timings, step progress …
-    Annotated {
-        on: Subject,
-        /// One of [`ANNOTATIONS`].
+    #[serde(rename = "annotated")]
+    Annotation {
+        on: AnnotationTarget,
+        /// One of [`ANNOTATION_KINDS`].
         kind: String,
         data: Json,
     },
     UsageReported {
-        scope: Scope,
+        scope: UsageScope,
         usage: Usage,
     },
-    Noticed {
-        level: Level,
+    #[serde(rename = "noticed")]
+    Notice {
+        level: NoticeLevel,
         /// A stable word for programs, such as `gap` or `retry`.
         code: String,
         text: String,
     },
     TurnFinished {
         turn: TurnId,
-        end: TurnEnd,
+        #[serde(rename = "end")]
+        outcome: TurnOutcome,
     },
     /// An event of a newer format, kept as it was.
     #[serde(untagged)]
@@ -255,17 +262,17 @@ impl AgentEvent {
             Self::ApprovalResolved { .. } => "approval_resolved",
             Self::ToolOutput { .. } => "tool_output",
             Self::ToolCallFinished { .. } => "tool_call_finished",
-            Self::Annotated { .. } => "annotated",
+            Self::Annotation { .. } => "annotated",
             Self::UsageReported { .. } => "usage_reported",
-            Self::Noticed { .. } => "noticed",
+            Self::Notice { .. } => "noticed",
             Self::TurnFinished { .. } => "turn_finished",
             Self::Unknown(json) => json.get("type").and_then(Json::as_str).unwrap_or_default(),
         }
     }
 }
 
-/// Kinds of [`AgentEvent::Annotated`] and what their data is.
-pub const ANNOTATIONS: &[(&str, &str)] = &[
+/// Kinds of [`AgentEvent::Annotation`] and what their data is.
+pub const ANNOTATION_KINDS: &[(&str, &str)] = &[
     ("timing", "{load_ms?, prompt_ms?, decode_ms?, tokens_per_second?}: what the server measured"),
     ("dialect", "{name, because}: the wire format of the answer and why it was taken for that"),
     ("first_token", "{ms}: from the request to the first usable token, measured here"),
@@ -331,16 +338,17 @@ impl TextKind {
 /// Who runs a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum RanBy {
+pub enum ExecutedBy {
     #[default]
-    Us,
+    #[serde(rename = "us")]
+    Client,
     Server,
 }
 
-impl RanBy {
+impl ExecutedBy {
     #[allow(clippy::trivially_copy_pass_by_ref)]
-    fn is_us(&self) -> bool {
-        *self == Self::Us
+    fn is_client(&self) -> bool {
+        *self == Self::Client
     }
 }
 
@@ -354,7 +362,7 @@ pub enum OutputStream {
 /// What an annotation is about.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Subject {
+pub enum AnnotationTarget {
     Turn(TurnId),
     Message(MessageId),
     Call(CallId),
@@ -363,7 +371,7 @@ pub enum Subject {
 /// What a usage report covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Scope {
+pub enum UsageScope {
     /// The n-th request to the model in this turn, from 1.
     Request(u32),
     /// The whole turn, where the source reports just one sum.
@@ -372,7 +380,7 @@ pub enum Scope {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Level {
+pub enum NoticeLevel {
     Info,
     Warn,
     Error,
@@ -381,7 +389,7 @@ pub enum Level {
 /// How a turn ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum TurnEnd {
+pub enum TurnOutcome {
     Completed,
     Cancelled,
     /// The stream or the program stopped in mid-sentence.
@@ -392,7 +400,7 @@ pub enum TurnEnd {
 /// What the agent may do without asking.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Mode {
+pub enum ApprovalMode {
     /// Ask before writing, running or fetching.
     #[default]
     Ask,
@@ -404,7 +412,7 @@ pub enum Mode {
     Full,
 }
 
-impl Mode {
+impl ApprovalMode {
     pub const ALL: [Self; 4] = [Self::Ask, Self::AutoEdit, Self::Plan, Self::Full];
 
     pub fn name(self) -> &'static str {
@@ -417,7 +425,7 @@ impl Mode {
     }
 
     /// Returns whether something is done unasked in this mode that is asked about, or denied, in the other.
-    pub fn is_freer_than(self, other: Self) -> bool {
+    pub fn is_more_permissive_than(self, other: Self) -> bool {
         let freedom = |mode| match mode {
             Self::Plan => 0,
             Self::Ask => 1,
@@ -433,7 +441,7 @@ impl Mode {
 
     /// Returns the mode that one press of the mode key leads to: never the one that doesn't ask.
     #[must_use]
-    pub fn following(self) -> Self {
+    pub fn next_in_cycle(self) -> Self {
         match self {
             Self::Ask => Self::AutoEdit,
             Self::AutoEdit => Self::Plan,
@@ -481,6 +489,6 @@ mod tests {
     fn an_unknown_field_is_ignored() {
         let text = r#"{"seq":1,"at":0,"event":{"type":"turn_finished","turn":"t1","end":"completed","more":1}}"#;
         let envelope: Envelope = serde_json::from_str(text).unwrap();
-        assert_eq!(envelope.event, AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Completed });
+        assert_eq!(envelope.event, AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Completed });
     }
 }

@@ -47,10 +47,10 @@ impl Pattern {
         if self.tool != tool {
             return false;
         }
-        if tool == SHELL {
-            matches(glob, subject.trim(), |c| !is_operator(c))
+        if tool == SHELL_TOOL {
+            glob_matches(glob, subject.trim(), |c| !is_operator(c))
         } else {
-            matches(glob, subject, |_| true)
+            glob_matches(glob, subject, |_| true)
         }
     }
 
@@ -60,13 +60,13 @@ impl Pattern {
         if self.tool != tool {
             return false;
         }
-        if tool == SHELL {
-            return commands(subject)
-                .is_none_or(|commands| commands.iter().any(|command| matches(glob, command, |_| true)));
+        if tool == SHELL_TOOL {
+            return split_commands(subject)
+                .is_none_or(|commands| commands.iter().any(|command| glob_matches(glob, command, |_| true)));
         }
         // What is denied is the address, whatever network it is asked for in.
-        let plain = subject.strip_prefix(PRIVATE).filter(|_| tool == FETCH);
-        matches(glob, subject, |_| true) || plain.is_some_and(|address| matches(glob, address, |_| true))
+        let plain = subject.strip_prefix(PRIVATE_SUBJECT_PREFIX).filter(|_| tool == FETCH_TOOL);
+        glob_matches(glob, subject, |_| true) || plain.is_some_and(|address| glob_matches(glob, address, |_| true))
     }
 }
 
@@ -80,11 +80,11 @@ impl fmt::Display for Pattern {
 }
 
 /// The one tool whose subject is a language.
-const SHELL: &str = "shell";
-const FETCH: &str = "fetch";
+const SHELL_TOOL: &str = "shell";
+const FETCH_TOOL: &str = "fetch";
 /// What the subject of a fetch begins with that may lead into a private network without looking so. A pattern that allows
 /// the address alone does not allow that; one that denies it denies both.
-pub const PRIVATE: &str = "private ";
+pub const PRIVATE_SUBJECT_PREFIX: &str = "private ";
 
 /// What ends a command, starts another, substitutes, expands or redirects.
 fn is_operator(c: char) -> bool {
@@ -96,7 +96,7 @@ fn is_operator(c: char) -> bool {
 ///
 /// Going back to the latest star is enough, with the restriction too: what a star may not skip has to be matched
 /// literally and in order. O(glob × text).
-fn matches(glob: &str, text: &str, may_skip: impl Fn(char) -> bool) -> bool {
+fn glob_matches(glob: &str, text: &str, may_skip: impl Fn(char) -> bool) -> bool {
     if glob.strip_suffix(" *") == Some(text) {
         return true;
     }
@@ -128,10 +128,10 @@ fn matches(glob: &str, text: &str, may_skip: impl Fn(char) -> bool) -> bool {
 
 /// Returns the commands that a command line may run, each also without quotes, wrappers and the program's folder.
 /// Nothing for a line that wraps its commands deeper than anybody would who has nothing to hide.
-fn commands(line: &str) -> Option<Vec<String>> {
+fn split_commands(line: &str) -> Option<Vec<String>> {
     let mut parts: Vec<&str> = line.split(|c| is_operator(c) || matches!(c, '{' | '}')).collect();
     // What another shell is told to run stands in quotes.
-    let nested = |part: &&str| part.split_whitespace().any(|word| SHELLS.contains(&program(word).as_str()));
+    let nested = |part: &&str| part.split_whitespace().any(|word| SHELLS.contains(&program_name(word).as_str()));
     let quoted: Vec<&str> = parts.iter().copied().filter(nested).flat_map(|part| part.split(['"', '\''])).collect();
     parts.extend(quoted);
     parts.push(line);
@@ -148,11 +148,11 @@ fn commands(line: &str) -> Option<Vec<String>> {
         let mut wrapped = 0;
         while let Some((first, rest)) = words.split_first() {
             wrapped += 1;
-            if wrapped > DEEPEST {
+            if wrapped > MAX_WRAPPER_DEPTH {
                 return None;
             }
             commands.push(words.join(" "));
-            let name = program(first);
+            let name = program_name(first);
             commands.push(
                 std::iter::once(name.as_str()).chain(rest.iter().map(String::as_str)).collect::<Vec<_>>().join(" "),
             );
@@ -173,7 +173,7 @@ fn commands(line: &str) -> Option<Vec<String>> {
     Some(commands)
 }
 
-const DEEPEST: usize = 64;
+const MAX_WRAPPER_DEPTH: usize = 64;
 
 const SHELLS: &[&str] = &["sh", "bash", "zsh", "dash", "ksh", "fish", "eval", "su", "ssh", "xargs", "watch"];
 const WRAPPERS: &[&str] = &[
@@ -185,7 +185,7 @@ fn unquoted(word: &str) -> String {
     word.replace(['"', '\'', '\\'], "")
 }
 
-fn program(word: &str) -> String {
+fn program_name(word: &str) -> String {
     let word = unquoted(word);
     word.rsplit('/').next().unwrap_or_default().to_owned()
 }

@@ -9,14 +9,14 @@ use super::{DecidedBy, Pattern};
 #[serde(default)]
 pub struct Permissions {
     /// Of the settings.
-    pub rules: Vec<StandingRule>,
+    pub rules: Vec<PermissionRule>,
     /// Given while the session runs, oldest first.
     pub grants: Vec<Grant>,
 }
 
 /// A rule of the settings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StandingRule {
+pub struct PermissionRule {
     pub kind: RuleKind,
     /// As [`Pattern`] writes it.
     pub pattern: String,
@@ -45,8 +45,8 @@ pub struct Grant {
     /// Who gave it.
     pub by: DecidedBy,
     /// It was given in an earlier run of the session.
-    #[serde(default)]
-    pub earlier: bool,
+    #[serde(rename = "earlier", default)]
+    pub from_earlier_run: bool,
     /// Calls that it let through since it was given.
     #[serde(default)]
     pub uses: u64,

@@ -30,7 +30,7 @@ pub enum Risk {
 
 /// Everything a person is shown before they allow a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ask {
+pub struct ApprovalRequest {
     pub tool: String,
     pub risk: Risk,
     /// What the call is about, in one line: the command, path or URL. Patterns match against it.
@@ -43,11 +43,12 @@ pub struct Ask {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
     /// When the ask denies itself, on the session's clock.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires: Option<Millis>,
+    #[serde(rename = "expires", default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Millis>,
 }
 
-/// An answer to an [`Ask`]. On the wire: `"once"`, `"session"`, `{"pattern": …}`, `"deny"`, `{"deny": reason}`.
+/// An answer to an [`ApprovalRequest`]. On the wire: `"once"`, `"session"`, `{"pattern": …}`, `"deny"`, `{"deny":
+/// reason}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     Once,
@@ -66,14 +67,14 @@ impl Decision {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Scoped {
+enum DecisionWithDetail {
     Pattern(String),
     Deny(String),
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Plain {
+enum BareDecision {
     Once,
     Session,
     Deny,
@@ -82,18 +83,18 @@ enum Plain {
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum WireDecision {
-    Plain(Plain),
-    Scoped(Scoped),
+    Plain(BareDecision),
+    Scoped(DecisionWithDetail),
 }
 
 impl Serialize for Decision {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.clone() {
-            Self::Once => WireDecision::Plain(Plain::Once),
-            Self::Session => WireDecision::Plain(Plain::Session),
-            Self::Deny(None) => WireDecision::Plain(Plain::Deny),
-            Self::Pattern(pattern) => WireDecision::Scoped(Scoped::Pattern(pattern)),
-            Self::Deny(Some(reason)) => WireDecision::Scoped(Scoped::Deny(reason)),
+            Self::Once => WireDecision::Plain(BareDecision::Once),
+            Self::Session => WireDecision::Plain(BareDecision::Session),
+            Self::Deny(None) => WireDecision::Plain(BareDecision::Deny),
+            Self::Pattern(pattern) => WireDecision::Scoped(DecisionWithDetail::Pattern(pattern)),
+            Self::Deny(Some(reason)) => WireDecision::Scoped(DecisionWithDetail::Deny(reason)),
         }
         .serialize(serializer)
     }
@@ -102,11 +103,11 @@ impl Serialize for Decision {
 impl<'de> Deserialize<'de> for Decision {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Ok(match WireDecision::deserialize(deserializer)? {
-            WireDecision::Plain(Plain::Once) => Self::Once,
-            WireDecision::Plain(Plain::Session) => Self::Session,
-            WireDecision::Plain(Plain::Deny) => Self::Deny(None),
-            WireDecision::Scoped(Scoped::Pattern(pattern)) => Self::Pattern(pattern),
-            WireDecision::Scoped(Scoped::Deny(reason)) => Self::Deny(Some(reason)),
+            WireDecision::Plain(BareDecision::Once) => Self::Once,
+            WireDecision::Plain(BareDecision::Session) => Self::Session,
+            WireDecision::Plain(BareDecision::Deny) => Self::Deny(None),
+            WireDecision::Scoped(DecisionWithDetail::Pattern(pattern)) => Self::Pattern(pattern),
+            WireDecision::Scoped(DecisionWithDetail::Deny(reason)) => Self::Deny(Some(reason)),
         })
     }
 }
@@ -128,7 +129,7 @@ pub enum DecidedBy {
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum CallOutcome {
     Ok,
     Failed,
     Denied,
@@ -139,7 +140,7 @@ pub enum Outcome {
     Unknown,
 }
 
-impl Outcome {
+impl CallOutcome {
     pub fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
@@ -152,7 +153,7 @@ impl Outcome {
     }
 
     /// Returns it in words for people.
-    pub fn words(self) -> &'static str {
+    pub fn label(self) -> &'static str {
         match self {
             Self::Ok | Self::Failed | Self::Denied | Self::Cancelled => self.name(),
             Self::Requested => "asked for, not run",
@@ -163,23 +164,23 @@ impl Outcome {
 
 /// What a finished call gave: the text the model gets, and where the rest is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Output {
+pub struct CallOutput {
     /// Head and tail where it was longer than the cap, with a line that says what was left out.
     #[serde(default)]
     pub text: String,
     /// Bytes of the whole output, when `text` is not all of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bytes: Option<u64>,
+    #[serde(rename = "bytes", default, skip_serializing_if = "Option::is_none")]
+    pub total_bytes: Option<u64>,
     /// Name of the file beside the log that holds all of it, when the log does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// Bytes that were kept, first and last ones, when even the file doesn't hold all of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kept: Option<u64>,
+    #[serde(rename = "kept", default, skip_serializing_if = "Option::is_none")]
+    pub kept_bytes: Option<u64>,
 }
 
-impl Output {
-    pub fn of(text: impl Into<String>) -> Self {
+impl CallOutput {
+    pub fn from_text(text: impl Into<String>) -> Self {
         Self { text: text.into(), ..Self::default() }
     }
 }

@@ -3,7 +3,7 @@
 //! In a session that others ask things too, a turn may be theirs. Ours is the one that brings our prompt back; before
 //! that nothing is cancelled, and a prompt that still waits is taken back. Invariant: what is not ours runs on.
 
-use crate::event::{AgentEvent, Command, Queued};
+use crate::event::{AgentEvent, Command, QueuedPrompt};
 
 /// What ends a run that is to stop.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +44,7 @@ impl Asked {
     }
 
     /// Others may ask as well; `queue` is what waits before ours is sent.
-    pub(super) fn among_others(text: &str, queue: &[Queued]) -> Self {
+    pub(super) fn among_others(text: &str, queue: &[QueuedPrompt]) -> Self {
         let others = queue.iter().map(|queued| queued.id).collect();
         Self { text: Some(text.to_owned()), others, ..Self::alone() }
     }
@@ -77,15 +77,16 @@ impl Asked {
     }
 
     /// Returns the next step to the end, given what waits there now. What was sent once is not sent again.
-    pub(super) fn stop(&mut self, queue: &[Queued]) -> Stop {
+    pub(super) fn stop(&mut self, queue: &[QueuedPrompt]) -> Stop {
         if let Some(id) = self.taken_back {
             return if queue.iter().any(|queued| queued.id == id) { Stop::Wait } else { Stop::Leave };
         }
-        let is_ours = |queued: &&Queued| Some(&queued.text) == self.text.as_ref() && !self.others.contains(&queued.id);
+        let is_ours =
+            |queued: &&QueuedPrompt| Some(&queued.text) == self.text.as_ref() && !self.others.contains(&queued.id);
         // Looked for first: somebody else may have asked the very same.
         if let Some(ours) = queue.iter().find(is_ours) {
             self.taken_back = Some(ours.id);
-            return Stop::Send(Command::Unqueue { id: ours.id });
+            return Stop::Send(Command::DequeuePrompt { id: ours.id });
         }
         if self.is_behind_others() || std::mem::replace(&mut self.cancelled, true) {
             return Stop::Wait;
@@ -97,7 +98,7 @@ impl Asked {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::TurnEnd;
+    use crate::event::TurnOutcome;
 
     fn turn(asked: &mut Asked, text: &str) {
         asked.observe(&AgentEvent::TurnStarted { turn: "t".into(), parent: None });
@@ -105,11 +106,11 @@ mod tests {
     }
 
     fn end(asked: &mut Asked) {
-        asked.observe(&AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed });
+        asked.observe(&AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed });
     }
 
-    fn queue(waiting: &[(u64, &str)]) -> Vec<Queued> {
-        waiting.iter().map(|(id, text)| Queued { id: *id, text: (*text).into() }).collect()
+    fn queue(waiting: &[(u64, &str)]) -> Vec<QueuedPrompt> {
+        waiting.iter().map(|(id, text)| QueuedPrompt { id: *id, text: (*text).into() }).collect()
     }
 
     #[test]
@@ -119,7 +120,7 @@ mod tests {
         assert!(!asked.began());
         assert_eq!(asked.stop(&[]), Stop::Wait, "it is on its way");
         let waiting = queue(&[(4, "theirs"), (5, "ours")]);
-        assert_eq!(asked.stop(&waiting), Stop::Send(Command::Unqueue { id: 5 }));
+        assert_eq!(asked.stop(&waiting), Stop::Send(Command::DequeuePrompt { id: 5 }));
         assert_eq!(asked.stop(&waiting), Stop::Wait, "asked for once");
         assert_eq!(asked.stop(&waiting[..1]), Stop::Leave);
         end(&mut asked);
@@ -144,7 +145,7 @@ mod tests {
         assert_eq!(asked.stop(&queue(&[(4, "go on")])), Stop::Wait);
         // Their turn looks like ours, but ours still waits.
         turn(&mut asked, "go on");
-        assert_eq!(asked.stop(&queue(&[(5, "go on")])), Stop::Send(Command::Unqueue { id: 5 }));
+        assert_eq!(asked.stop(&queue(&[(5, "go on")])), Stop::Send(Command::DequeuePrompt { id: 5 }));
         assert_eq!(asked.stop(&[]), Stop::Leave);
     }
 

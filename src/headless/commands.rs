@@ -5,22 +5,22 @@ use std::io::IsTerminal as _;
 
 use serde_json::json;
 
-use crate::assemble::{House, Listed};
-use crate::config::{self, Files, Loaded};
+use crate::config::{self, ConfigFiles, LoadedConfig};
 use crate::event::who_answers;
-use crate::text::address::{without_credentials, without_password};
+use crate::runtime::{EngineListing, Runtime};
+use crate::text::address::{redact_credentials, redact_login};
 use crate::text::clean::one_line;
 
-use super::output::{Unwritten, complain, print, print_json};
+use super::output::{OutputError, print, print_error, print_json};
 
 /// `sessions list`. Returns whether every log could be read.
-pub fn list_sessions(house: &House, all: bool, as_json: bool) -> anyhow::Result<bool> {
-    let listing = house.sessions(all)?;
+pub fn list_sessions(house: &Runtime, all: bool, as_json: bool) -> anyhow::Result<bool> {
+    let listing = house.list_sessions(all)?;
     for trouble in &listing.unreadable {
-        complain(&trouble.to_string());
+        print_error(&trouble.to_string());
     }
     let is_whole = listing.unreadable.is_empty();
-    let damage = house.damage(&listing);
+    let damage = house.find_damage(&listing);
     if as_json {
         let rows: Vec<_> = listing
             .sessions
@@ -48,7 +48,7 @@ pub fn list_sessions(house: &House, all: bool, as_json: bool) -> anyhow::Result<
     }
     if listing.sessions.is_empty() {
         let hint = if all { "" } else { " of this folder; --all lists those of others" };
-        complain(&format!("no session is saved yet{hint}"));
+        print_error(&format!("no session is saved yet{hint}"));
         return Ok(is_whole);
     }
     let mut text = String::new();
@@ -59,10 +59,10 @@ pub fn list_sessions(house: &House, all: bool, as_json: bool) -> anyhow::Result<
             text,
             "{}  {}  {:>7}  {:<24}  {mark}{}",
             one_line(session.id.as_str(), 80),
-            local_time(session.modified),
-            size(session.bytes),
+            format_local_time(session.modified),
+            format_size(session.bytes),
             one_line(&who_answers(&session.engine, &session.model), 24),
-            one_line(&without_credentials(title), 60)
+            one_line(&redact_credentials(title), 60)
         );
         if all {
             let _ =
@@ -74,10 +74,10 @@ pub fn list_sessions(house: &House, all: bool, as_json: bool) -> anyhow::Result<
 }
 
 /// `models`
-pub async fn list_models(house: &House, as_json: bool) -> Result<(), Unwritten> {
-    let listed = house.chooser().list_all().await;
+pub async fn list_models(house: &Runtime, as_json: bool) -> Result<(), OutputError> {
+    let listed = house.engine_resolver().list_all().await;
     for fault in listed.iter().filter_map(|engine| engine.models.as_ref().err()) {
-        complain(&one_line(&fault.message, 300));
+        print_error(&one_line(&fault.message, 300));
     }
     if as_json {
         let rows: Vec<_> = listed
@@ -88,7 +88,7 @@ pub async fn list_models(house: &House, as_json: bool) -> Result<(), Unwritten> 
                         "name": format!("{}/{}", engine.engine, model.id),
                         "engine": engine.engine,
                         "model": model.id,
-                        "window": model.window,
+                        "window": model.context_window,
                         "remark": model.remark,
                     })
                 })
@@ -107,8 +107,8 @@ pub async fn list_models(house: &House, as_json: bool) -> Result<(), Unwritten> 
 }
 
 /// `doctor`. Returns whether a chat can start here.
-pub async fn doctor(house: &House, files: &Files) -> Result<bool, Unwritten> {
-    let listed = house.chooser().list_all().await;
+pub async fn doctor(house: &Runtime, files: &ConfigFiles) -> Result<bool, OutputError> {
+    let listed = house.engine_resolver().list_all().await;
     let mut text = format!("jarvis-tui {}\n\n", env!("CARGO_PKG_VERSION"));
     let mut row = |name: &str, value: &str| {
         let _ = writeln!(text, "  {name:<10} {value}");
@@ -122,31 +122,35 @@ pub async fn doctor(house: &House, files: &Files) -> Result<bool, Unwritten> {
         let trust = if project.trusted { "trusted" } else { "not trusted: only looks and model count" };
         row("project", &format!("{} ({trust})", project.file.display()));
     }
-    row("sessions", &house.paths.sessions().display().to_string());
+    row("sessions", &house.paths.sessions_dir().display().to_string());
     row("log", &house.paths.log_file().display().to_string());
     row("folder", &house.folder.display().to_string());
-    for line in about_keys(&config::environment::names(), config::environment::is_closed()) {
+    for line in key_exposure(&config::environment::taken_names(), config::environment::is_process_protected()) {
         row(line.0, &line.1);
     }
     text.push_str("\nEngines\n");
     for engine in &listed {
-        describe(&mut text, engine);
+        describe_engine(&mut text, engine);
     }
     for (name, config) in &house.config().engines {
         if !listed.iter().any(|listed| listed.engine == *name) {
-            let _ = writeln!(text, "  · {name:<9} {}", to_set_up(config.kind));
+            let _ = writeln!(text, "  · {name:<9} {}", setup_hint(config.kind));
         }
     }
-    let choice = house.chooser().attended().choose().await;
+    let choice = house.engine_resolver().interactive().resolve().await;
     let starts = choice.is_ok();
     match choice {
         Ok(choice) => {
             let name = format!("{}/{}", choice.engine.name(), choice.model);
-            let _ =
-                writeln!(text, "\nA chat here starts with {} ({}).", one_line(&name, 100), one_line(&choice.why, 80));
+            let _ = writeln!(
+                text,
+                "\nA chat here starts with {} ({}).",
+                one_line(&name, 100),
+                one_line(&choice.reason, 80)
+            );
             let found: Vec<&str> = listed
                 .iter()
-                .filter(|listed| listed.found && !listed.agreed && listed.models.is_ok())
+                .filter(|listed| listed.is_discovered && !listed.is_accepted && listed.models.is_ok())
                 .map(|listed| listed.engine.as_str())
                 .collect();
             if choice.engine.name() == "offline" && !found.is_empty() {
@@ -168,7 +172,7 @@ pub async fn doctor(house: &House, files: &Files) -> Result<bool, Unwritten> {
 }
 
 /// Says who can read the keys, with what is not prevented.
-fn about_keys(names: &[String], is_closed: bool) -> Vec<(&'static str, String)> {
+fn key_exposure(names: &[String], is_closed: bool) -> Vec<(&'static str, String)> {
     let from = if names.is_empty() { "none in the environment".to_owned() } else { one_line(&names.join(", "), 200) };
     let kept = if is_closed {
         "not in the environment of commands that the agent runs, nor readable in this program's memory (but for root)"
@@ -180,9 +184,9 @@ fn about_keys(names: &[String], is_closed: bool) -> Vec<(&'static str, String)> 
     vec![("keys", from), ("", kept.to_owned()), ("", shell.to_owned())]
 }
 
-fn describe(text: &mut String, engine: &Listed) {
-    let place = engine.base_url.as_deref().map(without_password).unwrap_or_default();
-    let found = match (engine.found, engine.agreed) {
+fn describe_engine(text: &mut String, engine: &EngineListing) {
+    let place = engine.base_url.as_deref().map(redact_login).unwrap_or_default();
+    let found = match (engine.is_discovered, engine.is_accepted) {
         (false, _) => "",
         (true, false) => ", found here",
         (true, true) => ", found here and agreed to",
@@ -211,7 +215,7 @@ fn describe(text: &mut String, engine: &Listed) {
     }
 }
 
-fn to_set_up(kind: config::EngineKind) -> &'static str {
+fn setup_hint(kind: config::EngineKind) -> &'static str {
     match kind {
         config::EngineKind::Offline => "embedded",
         config::EngineKind::OpenAi | config::EngineKind::OpenAiResponses => {
@@ -223,12 +227,12 @@ fn to_set_up(kind: config::EngineKind) -> &'static str {
 }
 
 /// `config show`
-pub fn show_config(loaded: &Loaded) -> Result<(), Unwritten> {
-    print(&config::show::text(loaded))
+pub fn show_config(loaded: &LoadedConfig) -> Result<(), OutputError> {
+    print(&config::show::to_text(loaded))
 }
 
 /// `config path`
-pub fn show_files(files: &Files) -> Result<(), Unwritten> {
+pub fn show_config_files(files: &ConfigFiles) -> Result<(), OutputError> {
     let mut text = String::new();
     let none = if files.user_exists { "" } else { "  (none yet)" };
     let _ = writeln!(text, "{}{none}", files.user.display());
@@ -239,14 +243,14 @@ pub fn show_files(files: &Files) -> Result<(), Unwritten> {
     print(&text)
 }
 
-fn local_time(ms: u64) -> String {
+fn format_local_time(ms: u64) -> String {
     let Ok(stamp) = jiff::Timestamp::from_millisecond(i64::try_from(ms).unwrap_or(0)) else {
         return "?".to_owned();
     };
     stamp.to_zoned(jiff::tz::TimeZone::system()).strftime("%Y-%m-%d %H:%M").to_string()
 }
 
-fn size(bytes: u64) -> String {
+fn format_size(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} B"),
         1024..1_048_576 => format!("{:.1} kB", bytes as f64 / 1024.0),

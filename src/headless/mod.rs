@@ -3,15 +3,15 @@
 //! Results go to stdout, progress to stderr; nothing asks, nothing is coloured.
 
 pub mod commands;
-pub mod frame;
 pub mod output;
+pub mod save_errors;
+pub mod screen_dump;
 pub mod stdin;
-pub mod unsaved;
 
 mod asked;
-mod held;
-mod show;
-mod tally;
+mod pending_lines;
+mod session_printer;
+mod summary;
 
 use std::collections::HashMap;
 use std::io::{IsTerminal, Write};
@@ -21,22 +21,22 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::bridge::{Delivery, Live, Published, session};
+use crate::bridge::{HubItem, LoggedEvent, SessionHandle, session};
 use crate::config::units;
 use crate::event::{
-    AgentEvent, CallId, Command, Envelope, Fault, FaultKind, Level, LinkState, Outcome, Role, Seq, TextKind, TurnEnd,
-    Weather,
+    AgentEvent, CallId, CallOutcome, Command, Envelope, Fault, FaultKind, LinkState, NoticeLevel, Role, Seq,
+    SessionStatus, TextKind, TurnOutcome,
 };
 use crate::text::clean::one_line;
 
 use asked::{Asked, Stop};
-use held::Held;
-use output::{Unwritten, for_people, say};
-pub use show::show;
-pub use tally::{Tally, exit_code};
+use output::{OutputError, clean_for_terminal, print_progress};
+use pending_lines::PendingLines;
+pub use session_printer::print_session;
+pub use summary::{RunSummary, exit_code};
 
 /// Exit code when all went well but for the log: it can't be written, or was removed under the program.
-pub const NOT_SAVED: u8 = 8;
+pub const EXIT_NOT_SAVED: u8 = 8;
 
 /// How long a prompt that is taken back may take to leave the queue of a session elsewhere.
 const TAKEN_BACK: Duration = Duration::from_secs(3);
@@ -53,17 +53,17 @@ pub enum Format {
 }
 
 /// What one run does.
-pub struct Run {
+pub struct RunOptions {
     pub format: Format,
     /// Sent first; none just watches (a replay).
     pub prompt: Option<String>,
     /// Facts after this number are printed: those of this run.
-    pub from: Seq,
+    pub after: Seq,
     pub source: &'static str,
     /// Others may ask things in the same session.
     pub shared: bool,
     /// What opened a session that this run only joins.
-    pub opened: Option<Envelope>,
+    pub opened_event: Option<Envelope>,
     /// Say on stderr what a remote was taken for, and why.
     pub explain: bool,
     /// The run is given up when it takes longer.
@@ -75,16 +75,16 @@ pub struct Run {
 /// # Errors
 ///
 /// Fails where what came can't be written.
-pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
+pub async fn run(live: SessionHandle, run: RunOptions) -> Result<u8, OutputError> {
     let mut printer = Printer::new(run.format, run.explain);
-    let mut tally = Tally::new(live.session.as_str(), run.source);
-    if let Some(opened) = &run.opened {
+    let mut tally = RunSummary::new(live.session.as_str(), run.source);
+    if let Some(opened) = &run.opened_event {
         tally.observe(opened);
     }
-    let mut weather = live.weather.clone();
-    let mut subscription = live.hub.subscribe(run.from);
+    let mut weather = live.status.clone();
+    let mut subscription = live.hub.subscribe(run.after);
     let watching = run.prompt.is_none();
-    let mut there = live.weather.clone();
+    let mut there = live.status.clone();
     let mut asked = match &run.prompt {
         None => Asked::nothing(),
         Some(text) if run.shared => Asked::among_others(text, &there.borrow_and_update().queue),
@@ -93,7 +93,7 @@ pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
     if let Some(text) = run.prompt
         && live.commands.send(Command::Prompt { text }).await.is_err()
     {
-        say("✗ the session ended before it began");
+        print_progress("✗ the session ended before it began");
         return Ok(1);
     }
     let deadline = run.timeout.map(|limit| Instant::now() + limit);
@@ -103,15 +103,15 @@ pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
     let mut there_open = true;
     let mut interrupts = Interrupts::new();
     // Of the turn that began last, as long as it may be somebody else's.
-    let mut started: Option<Arc<Published>> = None;
-    let mut saved = Saved::new(&live);
-    let mut held = Held::default();
+    let mut started: Option<Arc<LoggedEvent>> = None;
+    let mut saved = SaveMonitor::new(&live);
+    let mut held = PendingLines::default();
     loop {
         let stop = if asked_to_stop { asked.stop(&there.borrow_and_update().queue) } else { Stop::Wait };
         match stop {
             Stop::Send(command) => _ = live.commands.send(command).await,
             Stop::Leave => {
-                printer.say("· the prompt was taken back");
+                printer.print_notice("· the prompt was taken back");
                 tally.left();
                 break;
             }
@@ -124,26 +124,26 @@ pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
                     return Ok(130);
                 }
                 asked_to_stop = true;
-                printer.say("✗ interrupted");
-                if watching && (live.caps.prompt || !live.caps.cancel) {
+                printer.print_notice("✗ interrupted");
+                if watching && (live.capabilities.prompt || !live.capabilities.cancel) {
                     // What runs there is somebody else's and goes on.
-                    tally.cancelled();
+                    tally.set_cancelled();
                     break;
                 }
                 leave_at = Some(Instant::now() + TAKEN_BACK);
                 continue;
             }
-            () = until(deadline), if !asked_to_stop => {
+            () = sleep_until_deadline(deadline), if !asked_to_stop => {
                 asked_to_stop = true;
-                let limit = units::show_duration(run.timeout.unwrap_or_default());
+                let limit = units::format_duration(run.timeout.unwrap_or_default());
                 let fault = Fault::new(FaultKind::LimitReached, format!("not done after {limit} (--timeout)"));
-                printer.say(&format!("✗ {}", fault.message));
-                tally.failed(fault);
+                printer.print_notice(&format!("✗ {}", fault.message));
+                tally.set_failed(fault);
                 leave_at = Some(Instant::now() + TAKEN_BACK);
                 continue;
             }
-            () = until(leave_at), if asked.is_behind_others() || asked.is_taken_back() => {
-                printer.say("! it is not known whether the prompt was taken back: it may still be answered there");
+            () = sleep_until_deadline(leave_at), if asked.is_behind_others() || asked.is_taken_back() => {
+                printer.print_notice("! it is not known whether the prompt was taken back: it may still be answered there");
                 tally.left();
                 break;
             }
@@ -151,28 +151,28 @@ pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
                 there_open = changed.is_ok();
                 continue;
             }
-            news = saved.news() => {
-                printer.say(&news);
-                printer.lines(&mut held, live.hub.saved())?;
+            news = saved.next_error() => {
+                printer.print_notice(&news);
+                printer.print_saved_lines(&mut held, live.hub.last_saved())?;
                 continue;
             }
-            open = subscription.batch(512, &mut batch) => open,
-            why = undelivered(&mut weather), if !asked.began() => {
-                printer.say(&format!("✗ the prompt did not arrive: {why}"));
-                tally.failed(Fault::new(FaultKind::Network, format!("the prompt did not arrive: {why}")));
+            open = subscription.next_batch(512, &mut batch) => open,
+            why = wait_for_undelivered(&mut weather), if !asked.began() => {
+                printer.print_notice(&format!("✗ the prompt did not arrive: {why}"));
+                tally.set_failed(Fault::new(FaultKind::Network, format!("the prompt did not arrive: {why}")));
                 break;
             }
         };
         for delivery in batch.drain(..) {
-            let Delivery::Fact(fact) = delivery else { continue };
+            let HubItem::Event(fact) = delivery else { continue };
             asked.observe(&fact.envelope.event);
             let began = asked.began();
             saved.observe(&fact.envelope, run.source);
-            let limit = tally.end().cloned();
+            let limit = tally.outcome().cloned();
             if asked.is_behind_others() {
                 match fact.envelope.event {
                     AgentEvent::TurnStarted { .. } => started = Some(Arc::clone(&fact)),
-                    AgentEvent::SessionOpened { .. } | AgentEvent::Noticed { .. } => tally.observe(&fact.envelope),
+                    AgentEvent::SessionOpened { .. } | AgentEvent::Notice { .. } => tally.observe(&fact.envelope),
                     _ => {}
                 }
             } else {
@@ -181,127 +181,127 @@ pub async fn run(live: Live, run: Run) -> Result<u8, Unwritten> {
                 }
                 tally.observe(&fact.envelope);
             }
-            if let Some(TurnEnd::Failed(fault)) = limit
+            if let Some(TurnOutcome::Failed(fault)) = limit
                 && fault.kind == FaultKind::LimitReached
                 && asked_to_stop
             {
-                tally.failed(fault);
+                tally.set_failed(fault);
             }
-            printer.fact(&fact.envelope, began)?;
+            printer.print_event(&fact.envelope, began)?;
             if run.format == Format::StreamJson {
                 held.push(Arc::clone(&fact));
             }
             if let Some(remark) = tally.remark().filter(|_| began) {
-                printer.say(&format!("! {remark}"));
+                printer.print_notice(&format!("! {remark}"));
             }
             // What others ask next is none of this run's.
             if run.shared && !watching && asked.is_over() {
                 break;
             }
         }
-        printer.lines(&mut held, live.hub.saved())?;
+        printer.print_saved_lines(&mut held, live.hub.last_saved())?;
         if !watching && asked.is_over() {
             break;
         }
         if !open {
-            if let Some(fault) = lost(&live, &tally) {
-                printer.say(&format!("✗ {fault}"));
-                tally.failed(fault);
+            if let Some(fault) = connection_fault(&live, &tally) {
+                printer.print_notice(&format!("✗ {fault}"));
+                tally.set_failed(fault);
             }
             break;
         }
     }
     if held.len() > 0 {
-        printer.say(&format!("! {} events are not in the log, so they were not printed", held.len()));
+        printer.print_notice(&format!("! {} events are not in the log, so they were not printed", held.len()));
     }
-    if let Some((text, is_news)) = saved.at_the_end() {
+    if let Some((text, is_news)) = saved.final_error() {
         if is_news {
-            printer.say(&format!("! {text}"));
+            printer.print_notice(&format!("! {text}"));
         }
-        tally.notice("not_saved", &text);
+        tally.add_notice("not_saved", &text);
     }
     printer.finish(&tally)?;
     Ok(saved.exit_code(tally.exit_code()))
 }
 
 /// Returns why a session elsewhere is no longer followed, unless how its last turn ended says that.
-fn lost(live: &Live, tally: &Tally) -> Option<Fault> {
-    match (&live.weather.borrow().link, tally.end()) {
-        (_, Some(TurnEnd::Failed(_) | TurnEnd::Interrupted)) => None,
+fn connection_fault(live: &SessionHandle, tally: &RunSummary) -> Option<Fault> {
+    match (&live.status.borrow().link, tally.outcome()) {
+        (_, Some(TurnOutcome::Failed(_) | TurnOutcome::Interrupted)) => None,
         (LinkState::Lost(fault), _) => fault.clone(),
         _ => None,
     }
 }
 
 /// Whether the log has what was printed.
-struct Saved {
-    weather: watch::Receiver<Weather>,
-    open: bool,
+struct SaveMonitor {
+    status: watch::Receiver<SessionStatus>,
+    is_open: bool,
     /// What was said last.
-    told: Option<String>,
+    last_reported: Option<String>,
     /// The log was removed under this program.
-    removed: bool,
+    is_removed: bool,
     /// What was said of that last, where no fact says it.
     rewritten: Option<String>,
 }
 
-impl Saved {
-    fn new(live: &Live) -> Self {
-        Self { weather: live.weather.clone(), open: true, told: None, removed: false, rewritten: None }
+impl SaveMonitor {
+    fn new(live: &SessionHandle) -> Self {
+        Self { status: live.status.clone(), is_open: true, last_reported: None, is_removed: false, rewritten: None }
     }
 
-    fn now(&self) -> Option<String> {
-        self.weather.borrow().not_saved.as_ref().map(|why| format!("this session is not saved: {why}"))
+    fn current_error(&self) -> Option<String> {
+        self.status.borrow().save_error.as_ref().map(|why| format!("this session is not saved: {why}"))
     }
 
     /// Waits until the log can't be written for another reason than before, has everything again, or was written anew;
     /// returns that as a line. Cancel-safe.
-    async fn news(&mut self) -> String {
+    async fn next_error(&mut self) -> String {
         loop {
-            let rewritten = self.weather.borrow().rewritten.clone();
+            let rewritten = self.status.borrow().rewritten.clone();
             if rewritten != self.rewritten {
-                self.removed = true;
+                self.is_removed = true;
                 self.rewritten.clone_from(&rewritten);
                 return format!("! {}", rewritten.unwrap_or_default());
             }
-            let now = self.now();
-            if now != self.told {
-                self.told.clone_from(&now);
+            let now = self.current_error();
+            if now != self.last_reported {
+                self.last_reported.clone_from(&now);
                 return match now {
                     Some(why) => format!("! {why}"),
                     None => "· the session is saved again".to_owned(),
                 };
             }
-            if !self.open {
+            if !self.is_open {
                 return std::future::pending().await;
             }
-            self.open = self.weather.changed().await.is_ok();
+            self.is_open = self.status.changed().await.is_ok();
         }
     }
 
     fn observe(&mut self, envelope: &Envelope, source: &str) {
         // In a replay it was another run's log.
-        self.removed |= source != "replay"
-            && matches!(&envelope.event, AgentEvent::Noticed { code, .. } if code == session::REWRITTEN);
+        self.is_removed |= source != "replay"
+            && matches!(&envelope.event, AgentEvent::Notice { code, .. } if code == session::LOG_REWRITTEN_CODE);
     }
 
     /// Returns why the log isn't whole now, and whether that is news.
-    fn at_the_end(&self) -> Option<(String, bool)> {
-        let now = self.now()?;
-        let is_news = self.told.as_ref() != Some(&now);
+    fn final_error(&self) -> Option<(String, bool)> {
+        let now = self.current_error()?;
+        let is_news = self.last_reported.as_ref() != Some(&now);
         Some((now, is_news))
     }
 
     /// An answer that is well but not saved is no plain success.
     fn exit_code(&self, code: u8) -> u8 {
-        unsaved::not_saved(code, self.removed || self.now().is_some())
+        save_errors::exit_code_for(code, self.is_removed || self.current_error().is_some())
     }
 }
 
 /// Waits until a wish was lost on its way to another program's session.
-async fn undelivered(weather: &mut watch::Receiver<Weather>) -> String {
+async fn wait_for_undelivered(weather: &mut watch::Receiver<SessionStatus>) -> String {
     let why = match weather.wait_for(|weather| weather.undelivered.is_some()).await {
-        Ok(weather) => weather.undelivered.as_ref().map(|undelivered| undelivered.why.clone()),
+        Ok(weather) => weather.undelivered.as_ref().map(|undelivered| undelivered.reason.clone()),
         Err(_) => None,
     };
     match why {
@@ -310,7 +310,7 @@ async fn undelivered(weather: &mut watch::Receiver<Weather>) -> String {
     }
 }
 
-async fn until(deadline: Option<Instant>) {
+async fn sleep_until_deadline(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
@@ -360,19 +360,19 @@ impl Interrupts {
 struct Printer {
     format: Format,
     /// Text printed so far, to put one blank line between messages and a newline at the end.
-    printed: bool,
-    message_began: bool,
+    has_printed: bool,
+    message_has_text: bool,
     /// The open message was printed in part.
-    spoke: bool,
+    message_printed_partly: bool,
     /// What the text was that was printed last; none where a call came after it.
-    kind: Option<TextKind>,
+    last_kind: Option<TextKind>,
     /// The last line on stdout has no end yet.
-    open_line: bool,
+    is_line_open: bool,
     to_terminal: bool,
     /// What stdout and stderr show are lines of one screen.
-    one_screen: bool,
+    shares_screen: bool,
     explain: bool,
-    names: HashMap<CallId, String>,
+    call_names: HashMap<CallId, String>,
 }
 
 impl Printer {
@@ -380,20 +380,20 @@ impl Printer {
         Self {
             format,
             explain,
-            printed: false,
-            message_began: false,
-            spoke: false,
-            kind: None,
-            open_line: false,
+            has_printed: false,
+            message_has_text: false,
+            message_printed_partly: false,
+            last_kind: None,
+            is_line_open: false,
             to_terminal: std::io::stdout().is_terminal(),
-            one_screen: std::io::stdout().is_terminal() && std::io::stderr().is_terminal(),
-            names: HashMap::new(),
+            shares_screen: std::io::stdout().is_terminal() && std::io::stderr().is_terminal(),
+            call_names: HashMap::new(),
         }
     }
 
     /// Prints the lines that the log has.
-    fn lines(&mut self, held: &mut Held, saved: Option<Seq>) -> Result<(), Unwritten> {
-        while let Some(fact) = held.next(saved) {
+    fn print_saved_lines(&mut self, held: &mut PendingLines, saved: Option<Seq>) -> Result<(), OutputError> {
+        while let Some(fact) = held.pop_saved(saved) {
             if self.to_terminal {
                 output::print_json(&String::from_utf8_lossy(&fact.line))?;
             } else {
@@ -406,19 +406,20 @@ impl Printer {
         Ok(())
     }
 
-    fn fact(&mut self, envelope: &Envelope, began: bool) -> Result<(), Unwritten> {
+    fn print_event(&mut self, envelope: &Envelope, began: bool) -> Result<(), OutputError> {
         if self.format == Format::StreamJson {
-            if let AgentEvent::Noticed { level: level @ (Level::Warn | Level::Error), code, text } = &envelope.event
+            if let AgentEvent::Notice { level: level @ (NoticeLevel::Warn | NoticeLevel::Error), code, text } =
+                &envelope.event
                 && code != "no_engine"
             {
-                self.say(&format!("{} {text}", tally::sign(*level)));
+                self.print_notice(&format!("{} {text}", summary::level_prefix(*level)));
             } else if began {
-                self.how_it_ended(&envelope.event);
+                self.print_outcome(&envelope.event);
             }
             return Ok(());
         }
-        if began || matches!(envelope.event, AgentEvent::Noticed { .. }) {
-            self.progress(&envelope.event);
+        if began || matches!(envelope.event, AgentEvent::Notice { .. }) {
+            self.print_progress(&envelope.event);
         }
         if self.format == Format::Json {
             return Ok(());
@@ -427,22 +428,24 @@ impl Printer {
             // Of somebody else's turn.
             _ if !began => {}
             AgentEvent::MessageStarted { role: Role::Assistant, .. } => {
-                (self.message_began, self.spoke) = (true, false);
+                (self.message_has_text, self.message_printed_partly) = (true, false);
             }
-            AgentEvent::MessageFinished { full: Some(full), .. } if full.is_empty() && self.spoke => {
-                self.say("· what was said so far was reasoning; the answer follows");
+            AgentEvent::MessageFinished { full_text: Some(full), .. }
+                if full.is_empty() && self.message_printed_partly =>
+            {
+                self.print_notice("· what was said so far was reasoning; the answer follows");
             }
-            AgentEvent::ToolCallReady { .. } => self.kind = None,
+            AgentEvent::ToolCallReady { .. } => self.last_kind = None,
             AgentEvent::TextDelta { text, kind, .. } if !text.is_empty() => {
-                let is_apart = self.message_began || self.kind != Some(*kind);
-                let text = for_people(text, self.to_terminal);
+                let is_apart = self.message_has_text || self.last_kind != Some(*kind);
+                let text = clean_for_terminal(text, self.to_terminal);
                 let mut out = std::io::stdout().lock();
-                if is_apart && self.printed {
-                    out.write_all(if self.open_line { b"\n\n" } else { b"\n" })?;
+                if is_apart && self.has_printed {
+                    out.write_all(if self.is_line_open { b"\n\n" } else { b"\n" })?;
                 }
-                self.message_began = false;
-                (self.printed, self.spoke, self.kind) = (true, true, Some(*kind));
-                self.open_line = !text.ends_with('\n');
+                self.message_has_text = false;
+                (self.has_printed, self.message_printed_partly, self.last_kind) = (true, true, Some(*kind));
+                self.is_line_open = !text.ends_with('\n');
                 out.write_all(text.as_bytes())?;
                 return Ok(out.flush()?);
             }
@@ -451,47 +454,49 @@ impl Printer {
         Ok(())
     }
 
-    fn progress(&mut self, event: &AgentEvent) {
+    fn print_progress(&mut self, event: &AgentEvent) {
         match event {
             AgentEvent::ToolCallReady { call, name, args, .. } => {
-                self.names.insert(call.clone(), name.clone());
-                self.say(&format!("· {name} {}", one_line(args, 100)));
+                self.call_names.insert(call.clone(), name.clone());
+                self.print_notice(&format!("· {name} {}", one_line(args, 100)));
             }
-            AgentEvent::ToolCallFinished { call, outcome, output, .. } if *outcome != Outcome::Ok => {
-                let name = self.names.get(call).map_or("a call", String::as_str);
-                self.say(&tally::call_ended(name, *outcome, &output.text));
+            AgentEvent::ToolCallFinished { call, outcome, output, .. } if *outcome != CallOutcome::Ok => {
+                let name = self.call_names.get(call).map_or("a call", String::as_str);
+                self.print_notice(&summary::call_outcome_line(name, *outcome, &output.text));
             }
-            AgentEvent::Noticed { level: Level::Info, code, .. }
+            AgentEvent::Notice { level: NoticeLevel::Info, code, .. }
                 if !self.explain && matches!(code.as_str(), "found" | "dialect" | "prompt_left_out") => {}
             // The turn that fails for it says the same.
-            AgentEvent::Noticed { code, .. } if code == "no_engine" => {}
-            AgentEvent::Noticed { level, text, .. } => self.say(&format!("{} {text}", tally::sign(*level))),
-            event => self.how_it_ended(event),
+            AgentEvent::Notice { code, .. } if code == "no_engine" => {}
+            AgentEvent::Notice { level, text, .. } => {
+                self.print_notice(&format!("{} {text}", summary::level_prefix(*level)));
+            }
+            event => self.print_outcome(event),
         }
     }
 
     /// Says what a turn that did not end well ended with.
-    fn how_it_ended(&mut self, event: &AgentEvent) {
-        let AgentEvent::TurnFinished { end, .. } = event else { return };
+    fn print_outcome(&mut self, event: &AgentEvent) {
+        let AgentEvent::TurnFinished { outcome: end, .. } = event else { return };
         match end {
-            TurnEnd::Failed(fault) => self.say(&format!("✗ {}", fault.message)),
-            TurnEnd::Interrupted => self.say("✗ the answer broke off"),
-            TurnEnd::Completed | TurnEnd::Cancelled => {}
+            TurnOutcome::Failed(fault) => self.print_notice(&format!("✗ {}", fault.message)),
+            TurnOutcome::Interrupted => self.print_notice("✗ the answer broke off"),
+            TurnOutcome::Completed | TurnOutcome::Cancelled => {}
         }
     }
 
     /// Says something beside the answer, on a line of its own.
-    fn say(&mut self, line: &str) {
-        if self.one_screen && std::mem::take(&mut self.open_line) {
+    fn print_notice(&mut self, line: &str) {
+        if self.shares_screen && std::mem::take(&mut self.is_line_open) {
             let _ = writeln!(std::io::stderr());
         }
-        say(line);
+        print_progress(line);
     }
 
-    fn finish(&mut self, tally: &Tally) -> Result<(), Unwritten> {
+    fn finish(&mut self, tally: &RunSummary) -> Result<(), OutputError> {
         match self.format {
             Format::Json => output::print_json(&tally.to_json().to_string()),
-            Format::Text if self.open_line => output::print("\n"),
+            Format::Text if self.is_line_open => output::print("\n"),
             Format::Text | Format::StreamJson => Ok(()),
         }
     }

@@ -9,15 +9,15 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use clap::error::ErrorKind;
 
-use crate::text::address::without_credentials;
+use crate::text::address::redact_credentials;
 use crate::text::clean::{clean, escape_json, one_line};
 
 /// What a command had to say can't be written.
 #[derive(Debug, thiserror::Error)]
 #[error("the output can't be written: {0}")]
-pub struct Unwritten(#[from] io::Error);
+pub struct OutputError(#[from] io::Error);
 
-impl Unwritten {
+impl OutputError {
     /// Returns the exit code. Whoever reads our output may have enough: then the program ends quietly, as programs in a
     /// pipe do.
     pub fn exit_code(&self) -> u8 {
@@ -25,62 +25,62 @@ impl Unwritten {
     }
 
     /// Says it on standard error, unless a reader just had enough. Returns the exit code.
-    pub fn tell(&self) -> u8 {
+    pub fn report(&self) -> u8 {
         let code = self.exit_code();
         if code != 0 {
-            complain(&self.to_string());
+            print_error(&self.to_string());
         }
         code
     }
 }
 
 /// Prints text.
-pub fn print(text: &str) -> Result<(), Unwritten> {
-    print_exactly(&for_people(text, io::stdout().is_terminal()))
+pub fn print(text: &str) -> Result<(), OutputError> {
+    print_raw(&clean_for_terminal(text, io::stdout().is_terminal()))
 }
 
 /// Prints JSON and the end of its line.
-pub fn print_json(json: &str) -> Result<(), Unwritten> {
+pub fn print_json(json: &str) -> Result<(), OutputError> {
     let mut out = io::stdout().lock();
-    out.write_all(for_programs(json, out.is_terminal()).as_bytes())?;
+    out.write_all(escape_for_terminal(json, out.is_terminal()).as_bytes())?;
     out.write_all(b"\n")?;
     Ok(out.flush()?)
 }
 
 /// Prints what was made for a terminal, escape codes and all.
-pub fn print_exactly(text: &str) -> Result<(), Unwritten> {
+pub fn print_raw(text: &str) -> Result<(), OutputError> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
 }
 
 /// Prints one line of trouble or progress.
-pub fn complain(text: &str) {
-    let _ = writeln!(io::stderr(), "jarvis-tui: {}", clean(&without_credentials(text)));
+pub fn print_error(text: &str) {
+    let _ = writeln!(io::stderr(), "jarvis-tui: {}", clean(&redact_credentials(text)));
 }
 
 /// Prints one line about the answer. Names and texts come from outside, so they are cleaned wherever stderr goes.
-pub(super) fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "{}", one_line(&without_credentials(line), 400));
+pub(super) fn print_progress(line: &str) {
+    let _ = writeln!(io::stderr(), "{}", one_line(&redact_credentials(line), 400));
 }
 
 /// Prints what the reader of the command line has to say, be it help or an error, and returns the exit code.
-pub fn about_command_line(error: &clap::Error) -> u8 {
+pub fn print_usage_error(error: &clap::Error) -> u8 {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         let written = error.print().and_then(|()| io::stdout().flush());
-        return written.map_or_else(|error| Unwritten(error).tell(), |()| 0);
+        return written.map_or_else(|error| OutputError(error).report(), |()| 0);
     }
     // It repeats what was typed.
     let text = error.render().to_string();
-    let _ = write!(io::stderr(), "{}", clean(&without_credentials(&text)));
+    let _ = write!(io::stderr(), "{}", clean(&redact_credentials(&text)));
     u8::try_from(error.exit_code()).unwrap_or(1)
 }
 
-pub(super) fn for_people(text: &str, to_terminal: bool) -> Cow<'_, str> {
+pub(super) fn clean_for_terminal(text: &str, to_terminal: bool) -> Cow<'_, str> {
     if to_terminal { clean(text) } else { Cow::Borrowed(text) }
 }
 
-pub(super) fn for_programs(json: &str, to_terminal: bool) -> Cow<'_, str> {
+pub(super) fn escape_for_terminal(json: &str, to_terminal: bool) -> Cow<'_, str> {
     if to_terminal { escape_json(json) } else { Cow::Borrowed(json) }
 }
 
@@ -91,15 +91,15 @@ mod tests {
     #[test]
     fn a_pipe_gets_every_byte_and_a_terminal_none_that_it_would_obey() {
         let text = "a\u{1b}[31m\u{9b}1mb\u{202e}c";
-        assert_eq!(for_people(text, false), text);
-        assert_eq!(for_people(text, true), "abc");
-        assert_eq!(for_programs("\"\u{9b}\"", false), "\"\u{9b}\"");
-        assert_eq!(for_programs("\"\u{9b}\"", true), r#""\u009b""#);
+        assert_eq!(clean_for_terminal(text, false), text);
+        assert_eq!(clean_for_terminal(text, true), "abc");
+        assert_eq!(escape_for_terminal("\"\u{9b}\"", false), "\"\u{9b}\"");
+        assert_eq!(escape_for_terminal("\"\u{9b}\"", true), r#""\u009b""#);
     }
 
     #[test]
     fn a_reader_that_has_enough_is_no_failure() {
-        let code = |kind: io::ErrorKind| Unwritten(kind.into()).exit_code();
+        let code = |kind: io::ErrorKind| OutputError(kind.into()).exit_code();
         assert_eq!((code(io::ErrorKind::BrokenPipe), code(io::ErrorKind::StorageFull)), (0, 1));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::output::complain;
+use super::output::print_error;
 
 /// Joins the prompt with what is piped in. None when there is neither.
 ///
@@ -67,7 +67,7 @@ async fn read_stdin(patience: Option<Duration>, print: bool) -> anyhow::Result<S
         && tokio::time::timeout(patience, began).await.is_err()
     {
         if print {
-            complain("nothing came on standard input for 3 s, going on without it");
+            print_error("nothing came on standard input for 3 s, going on without it");
         }
         return Ok(String::new());
     }

@@ -2,24 +2,24 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::bridge::hub::{Backlog, Hub, RING_BYTES};
-use crate::event::{Caps, MessageId, Millis, Queued};
+use crate::bridge::hub::{Backlog, DEFAULT_RING_BYTES, Hub};
+use crate::event::{Capabilities, MessageId, Millis, QueuedPrompt};
 
 /// A session elsewhere that does what a test says.
 struct There {
     hub: Hub,
     commands: mpsc::Receiver<Command>,
-    weather: watch::Sender<Weather>,
+    weather: watch::Sender<SessionStatus>,
     last: Seq,
 }
 
 impl There {
-    fn new() -> (Self, Live) {
-        let hub = Hub::new(Backlog::Memory, RING_BYTES);
+    fn new() -> (Self, SessionHandle) {
+        let hub = Hub::new(Backlog::Memory, DEFAULT_RING_BYTES);
         let (commands, wishes) = mpsc::channel(64);
-        let (weather, watch) = watch::channel(Weather::default());
-        let caps = Caps { prompt: true, decide: true, cancel: true, seek: false };
-        let live = Live { session: "s".into(), caps, hub: hub.clone(), commands, weather: watch };
+        let (weather, watch) = watch::channel(SessionStatus::default());
+        let caps = Capabilities { prompt: true, decide: true, cancel: true, seek: false };
+        let live = SessionHandle { session: "s".into(), capabilities: caps, hub: hub.clone(), commands, status: watch };
         (Self { hub, commands: wishes, weather, last: Seq(0) }, live)
     }
 
@@ -27,7 +27,7 @@ impl There {
         self.last = self.last.next();
         let envelope = Envelope { seq: self.last, at: Millis(self.last.0), event };
         let line = Bytes::from(serde_json::to_vec(&envelope).unwrap());
-        self.hub.publish_one(Published { envelope, line });
+        self.hub.publish_one(LoggedEvent { envelope, line });
     }
 
     fn turn(&mut self, prompt: &str) {
@@ -35,25 +35,25 @@ impl There {
         self.fact(AgentEvent::UserMessage { message: "u".into(), text: prompt.into() });
     }
 
-    fn end(&mut self, end: TurnEnd) {
-        self.fact(AgentEvent::TurnFinished { turn: "t".into(), end });
+    fn end(&mut self, end: TurnOutcome) {
+        self.fact(AgentEvent::TurnFinished { turn: "t".into(), outcome: end });
     }
 
     fn queue(&self, texts: &[&str]) {
-        let queue = (1..).zip(texts).map(|(id, text)| Queued { id, text: (*text).to_owned() }).collect();
+        let queue = (1..).zip(texts).map(|(id, text)| QueuedPrompt { id, text: (*text).to_owned() }).collect();
         self.weather.send_modify(|weather| weather.queue = queue);
     }
 }
 
 /// Asks in a session that others use too, and gives it up after a second.
-fn asking(format: Format) -> Run {
-    Run {
+fn asking(format: Format) -> RunOptions {
+    RunOptions {
         format,
         prompt: Some("ours".into()),
-        from: Seq(0),
+        after: Seq(0),
         source: "remote",
         shared: true,
-        opened: None,
+        opened_event: None,
         explain: false,
         timeout: Some(Duration::from_secs(1)),
     }
@@ -66,7 +66,7 @@ async fn a_run_that_gives_up_behind_somebody_elses_turn_takes_its_prompt_back_an
     let host = async {
         assert_eq!(there.commands.recv().await, Some(Command::Prompt { text: "ours".into() }));
         there.queue(&["ours"]);
-        assert_eq!(there.commands.recv().await, Some(Command::Unqueue { id: 1 }));
+        assert_eq!(there.commands.recv().await, Some(Command::DequeuePrompt { id: 1 }));
         there.queue(&[]);
         assert_eq!(there.commands.recv().await, None, "nothing else is wished for");
     };
@@ -81,7 +81,7 @@ async fn a_run_that_gives_up_cancels_its_own_turn() {
         there.commands.recv().await;
         there.turn("ours");
         assert_eq!(there.commands.recv().await, Some(Command::Cancel));
-        there.end(TurnEnd::Cancelled);
+        there.end(TurnOutcome::Cancelled);
         assert_eq!(there.commands.recv().await, None);
     };
     let (code, ()) = tokio::join!(run(live, asking(Format::Text)), host);
@@ -107,11 +107,11 @@ async fn the_end_of_somebody_elses_turn_is_not_the_end_of_ours() {
         there.commands.recv().await;
         there.turn("theirs");
         let fault = Fault::new(FaultKind::Auth, "theirs failed");
-        there.end(TurnEnd::Failed(fault));
+        there.end(TurnOutcome::Failed(fault));
         there.turn("ours");
         let message: MessageId = "m".into();
         there.fact(AgentEvent::MessageStarted { message, role: Role::Assistant, parent: None });
-        there.end(TurnEnd::Completed);
+        there.end(TurnOutcome::Completed);
         there.turn("theirs again");
     };
     let (code, ()) = tokio::join!(run(live, asking(Format::Text)), host);

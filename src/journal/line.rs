@@ -7,29 +7,29 @@ use crate::event::{AgentEvent, Envelope, MessageId, Millis, Seq, TextKind};
 
 /// What every line begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub(super) struct Head {
+pub(super) struct LineHead {
     pub(super) seq: Seq,
     #[serde(default)]
     pub(super) at: Millis,
 }
 
-impl Head {
+impl LineHead {
     /// Reads number and time from the first bytes; lines that other programs laid out differently are parsed whole.
-    pub(super) fn of(line: &[u8]) -> Option<Self> {
-        let head = Self::quick(line).or_else(|| serde_json::from_slice(line).ok());
+    pub(super) fn parse(line: &[u8]) -> Option<Self> {
+        let head = Self::parse_fast(line).or_else(|| serde_json::from_slice(line).ok());
         head.filter(|head| is_plausible(head.seq))
     }
 
-    fn quick(line: &[u8]) -> Option<Self> {
+    fn parse_fast(line: &[u8]) -> Option<Self> {
         let rest = line.strip_prefix(b"{\"seq\":")?;
-        let (seq, rest) = number(rest)?;
+        let (seq, rest) = parse_number(rest)?;
         let rest = rest.strip_prefix(b",\"at\":")?;
-        let (at, rest) = number(rest)?;
+        let (at, rest) = parse_number(rest)?;
         rest.starts_with(b",").then_some(Self { seq: Seq(seq), at: Millis(at) })
     }
 }
 
-fn number(text: &[u8]) -> Option<(u64, &[u8])> {
+fn parse_number(text: &[u8]) -> Option<(u64, &[u8])> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, rest) = text.split_at_checked(digits)?;
     let mut value: u64 = 0;
@@ -40,7 +40,7 @@ fn number(text: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 pub(super) fn decode(line: &[u8]) -> Option<Envelope> {
-    let envelope = token(line).or_else(|| serde_json::from_slice(line).ok());
+    let envelope = decode_text_delta(line).or_else(|| serde_json::from_slice(line).ok());
     envelope.filter(|envelope| is_plausible(envelope.seq))
 }
 
@@ -48,17 +48,17 @@ pub(super) fn decode(line: &[u8]) -> Option<Envelope> {
 /// than half the cost of reading a log; what isn't just so is left to [`Envelope`].
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Token {
+struct TextDeltaLine {
     seq: Seq,
     at: Millis,
-    event: TokenEvent,
+    event: TextDeltaEvent,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct TokenEvent {
+struct TextDeltaEvent {
     #[serde(rename = "type")]
-    _type: TextDelta,
+    _type: TextDeltaTag,
     message: MessageId,
     text: String,
     #[serde(default)]
@@ -67,15 +67,16 @@ struct TokenEvent {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum TextDelta {
+enum TextDeltaTag {
     TextDelta,
 }
 
-fn token(line: &[u8]) -> Option<Envelope> {
-    const TYPE: &[u8] = b"\"event\":{\"type\":\"text_delta\"";
+fn decode_text_delta(line: &[u8]) -> Option<Envelope> {
+    const TEXT_DELTA_MARKER: &[u8] = b"\"event\":{\"type\":\"text_delta\"";
     // Behind two numbers of at most twenty digits.
-    memmem::find(line.get(..line.len().min(90))?, TYPE)?;
-    let Token { seq, at, event: TokenEvent { message, text, kind, .. } } = serde_json::from_slice(line).ok()?;
+    memmem::find(line.get(..line.len().min(90))?, TEXT_DELTA_MARKER)?;
+    let TextDeltaLine { seq, at, event: TextDeltaEvent { message, text, kind, .. } } =
+        serde_json::from_slice(line).ok()?;
     Some(Envelope { seq, at, event: AgentEvent::TextDelta { message, text, kind } })
 }
 
@@ -88,17 +89,17 @@ pub(super) fn is_plausible(seq: Seq) -> bool {
 mod tests {
     use super::*;
 
-    const HEAD: Head = Head { seq: Seq(7), at: Millis(12) };
+    const HEAD: LineHead = LineHead { seq: Seq(7), at: Millis(12) };
 
     #[test]
     fn number_and_time_come_from_the_first_bytes() {
-        assert_eq!(Head::of(br#"{"seq":7,"at":12,"event":{"type":"x"}}"#), Some(HEAD));
-        assert_eq!(Head::quick(br#"{"seq":7,"at":12,"ev"#), Some(HEAD));
+        assert_eq!(LineHead::parse(br#"{"seq":7,"at":12,"event":{"type":"x"}}"#), Some(HEAD));
+        assert_eq!(LineHead::parse_fast(br#"{"seq":7,"at":12,"ev"#), Some(HEAD));
     }
 
     #[test]
     fn a_line_laid_out_differently_is_parsed() {
-        assert_eq!(Head::of(br#"{ "at": 12, "event": {}, "seq": 7 }"#), Some(HEAD));
+        assert_eq!(LineHead::parse(br#"{ "at": 12, "event": {}, "seq": 7 }"#), Some(HEAD));
     }
 
     #[test]
@@ -122,7 +123,7 @@ mod tests {
         for line in
             ["", "{", "null", "{\"seq\":-1,\"at\":1,", "{\"seq\":99999999999999999999999,\"at\":1,", "{\"seq\":,"]
         {
-            assert_eq!(Head::of(line.as_bytes()), None, "{line}");
+            assert_eq!(LineHead::parse(line.as_bytes()), None, "{line}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Which sessions there are. Reads names, headers and first pages; only [`damage`] goes through logs.
+//! Which sessions there are. Reads names, headers and first pages; only [`scan_damage`] goes through logs.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -8,12 +8,12 @@ use std::sync::{Mutex, PoisonError};
 use std::time::UNIX_EPOCH;
 
 use super::write::lock;
-use super::{ANSWER, Damage, OpenError, Reader, Want};
+use super::{Damage, ONE_SHOT_KIND, OpenError, ReadLimits, Reader};
 use crate::event::{AgentEvent, SessionId};
 
 /// What a list of sessions shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Summary {
+pub struct SessionSummary {
     pub id: SessionId,
     pub path: PathBuf,
     /// As in the header, like `mirror_of`.
@@ -32,9 +32,9 @@ pub struct Summary {
 
 /// What a folder of sessions holds.
 #[derive(Debug, Default)]
-pub struct Listing {
+pub struct SessionListing {
     /// The one used last comes first.
-    pub sessions: Vec<Summary>,
+    pub sessions: Vec<SessionSummary>,
     /// Files that look like logs and can't be read.
     pub unreadable: Vec<OpenError>,
 }
@@ -43,7 +43,7 @@ pub struct Listing {
 pub enum FindError {
     #[error("no session is called {wanted:?}; `sessions list` shows those there are")]
     None { wanted: String },
-    #[error("{wanted:?} could be {}", names(matches))]
+    #[error("{wanted:?} could be {}", join_ids(matches))]
     Ambiguous { wanted: String, matches: Vec<SessionId> },
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -60,9 +60,9 @@ pub enum RemoveError {
 }
 
 /// Lists a folder; one that isn't there is empty.
-pub fn list(dir: &Path) -> Result<Listing, OpenError> {
-    let mut listing = Listing::default();
-    for (_, path) in logs(dir)? {
+pub fn list(dir: &Path) -> Result<SessionListing, OpenError> {
+    let mut listing = SessionListing::default();
+    for (_, path) in log_files(dir)? {
         match summary(&path) {
             Ok(summary) => listing.sessions.push(summary),
             Err(error) => listing.unreadable.push(error),
@@ -73,17 +73,17 @@ pub fn list(dir: &Path) -> Result<Listing, OpenError> {
 }
 
 /// Bytes of logs that a list looks through for damage. A list of thousands must not take longer for it.
-const LOOKED_THROUGH: u64 = 16 << 20;
+const MAX_SCANNED_BYTES: u64 = 16 << 20;
 
 /// Goes through the logs of the first of these sessions, several at a time, and returns what is wrong with each; none for
 /// those that are beyond the first 16 MiB of all.
 ///
 /// A log that another program has open may end in half a line for an instant: that is no damage.
-pub fn damage(sessions: &[Summary]) -> Vec<Option<Damage>> {
+pub fn scan_damage(sessions: &[SessionSummary]) -> Vec<Option<Damage>> {
     let mut bytes: u64 = 0;
     let looked = sessions.iter().take_while(|session| {
         bytes = bytes.saturating_add(session.bytes);
-        bytes <= LOOKED_THROUGH
+        bytes <= MAX_SCANNED_BYTES
     });
     let looked = looked.count();
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(looked);
@@ -94,7 +94,7 @@ pub fn damage(sessions: &[Summary]) -> Vec<Option<Damage>> {
             let nth = next.fetch_add(1, Ordering::Relaxed);
             sessions.get(..looked).and_then(|sessions| sessions.get(nth)).map(|session| (nth, session))
         } {
-            let damage = damage_of(&session.path);
+            let damage = scan_log_damage(&session.path);
             if let Some(place) = found.lock().unwrap_or_else(PoisonError::into_inner).get_mut(nth) {
                 *place = Some(damage);
             }
@@ -109,10 +109,10 @@ pub fn damage(sessions: &[Summary]) -> Vec<Option<Damage>> {
 }
 
 /// Goes through one log and returns what is wrong with it. O(log). One that can't be read any further is damaged there.
-pub fn damage_of(path: &Path) -> Damage {
+pub fn scan_log_damage(path: &Path) -> Damage {
     let unreadable = || Damage { unreadable: 1, ..Damage::default() };
     let Ok(reader) = Reader::open(path) else { return unreadable() };
-    let mut damage = reader.survey().map_or_else(|_| unreadable(), |survey| survey.damage);
+    let mut damage = reader.build_index().map_or_else(|_| unreadable(), |survey| survey.damage);
     let in_use = || File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)));
     if damage.torn.is_some() && in_use() {
         damage.torn = None;
@@ -121,8 +121,8 @@ pub fn damage_of(path: &Path) -> Damage {
 }
 
 /// Finds the one session that is called so, or whose name begins or ends so.
-pub fn find(dir: &Path, wanted: &str) -> Result<Summary, FindError> {
-    let logs = logs(dir)?;
+pub fn find(dir: &Path, wanted: &str) -> Result<SessionSummary, FindError> {
+    let logs = log_files(dir)?;
     if let Some((_, path)) = logs.iter().find(|(id, _)| id == wanted) {
         return Ok(summary(path)?);
     }
@@ -142,13 +142,13 @@ pub fn find(dir: &Path, wanted: &str) -> Result<Summary, FindError> {
 /// Returns the session that was used last, of one working folder or of all; sessions of one question are none of
 /// them. One without a prompt counts only if all are so, or where something in it is `unfinished`. Reads no further than
 /// to that session, for there may be thousands; logs before it that can't be read are told in `passed`.
-pub fn newest_of(
+pub fn find_newest(
     dir: &Path,
     folder: Option<&str>,
     unfinished: &dyn Fn(&SessionId) -> bool,
     passed: &mut Vec<OpenError>,
-) -> Result<Option<Summary>, OpenError> {
-    let mut logs: Vec<_> = logs(dir)?.into_iter().map(|(id, path)| (modified(&path), id, path)).collect();
+) -> Result<Option<SessionSummary>, OpenError> {
+    let mut logs: Vec<_> = log_files(dir)?.into_iter().map(|(id, path)| (modified(&path), id, path)).collect();
     logs.sort_by(|a, b| (b.0, &b.1).cmp(&(a.0, &a.1)));
     let mut silent = None;
     for (_, _, path) in logs {
@@ -159,7 +159,7 @@ pub fn newest_of(
                 continue;
             }
         };
-        if session.kind == ANSWER || folder.is_some_and(|folder| session.folder != folder) {
+        if session.kind == ONE_SHOT_KIND || folder.is_some_and(|folder| session.folder != folder) {
             continue;
         }
         if session.title.is_some() || unfinished(&session.id) {
@@ -171,7 +171,7 @@ pub fn newest_of(
 }
 
 /// Removes a session's log and what was written beside it, unless it is in use.
-pub fn remove(dir: &Path, wanted: &str) -> Result<Summary, RemoveError> {
+pub fn remove(dir: &Path, wanted: &str) -> Result<SessionSummary, RemoveError> {
     let summary = find(dir, wanted)?;
     let failed = |path: &Path| {
         let path = path.to_owned();
@@ -183,7 +183,7 @@ pub fn remove(dir: &Path, wanted: &str) -> Result<Summary, RemoveError> {
         Err(OpenError::InUse { .. }) => return Err(RemoveError::InUse { id: summary.id }),
         Err(error) => return Err(FindError::from(error).into()),
     }
-    for path in overflows(dir, &summary.path).map_err(failed(dir))? {
+    for path in overflow_files(dir, &summary.path).map_err(failed(dir))? {
         fs::remove_file(&path).map_err(failed(&path))?;
     }
     fs::remove_file(&summary.path).map_err(failed(&summary.path))?;
@@ -191,7 +191,7 @@ pub fn remove(dir: &Path, wanted: &str) -> Result<Summary, RemoveError> {
 }
 
 /// Returns the files that hold whole outputs of a log's calls.
-fn overflows(dir: &Path, log: &Path) -> io::Result<Vec<PathBuf>> {
+fn overflow_files(dir: &Path, log: &Path) -> io::Result<Vec<PathBuf>> {
     let stem = log.file_stem().unwrap_or_default().to_string_lossy().into_owned() + ".";
     let mut paths = Vec::new();
     for entry in fs::read_dir(dir)? {
@@ -206,7 +206,7 @@ fn overflows(dir: &Path, log: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn logs(dir: &Path) -> Result<Vec<(String, PathBuf)>, OpenError> {
+fn log_files(dir: &Path) -> Result<Vec<(String, PathBuf)>, OpenError> {
     let failed = |cause| OpenError::Io { path: dir.to_owned(), cause };
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
@@ -226,13 +226,13 @@ fn logs(dir: &Path) -> Result<Vec<(String, PathBuf)>, OpenError> {
     Ok(logs)
 }
 
-fn summary(path: &Path) -> Result<Summary, OpenError> {
+fn summary(path: &Path) -> Result<SessionSummary, OpenError> {
     let failed = |cause| OpenError::Io { path: path.to_owned(), cause };
     let reader = Reader::open(path)?;
     let metadata = fs::metadata(path).map_err(failed)?;
     let mut header = reader.header().clone();
-    let first_page = Want { events: 64, ..Want::page() };
-    for entry in reader.read(&mut reader.first(), first_page).map_err(failed)?.entries {
+    let first_page = ReadLimits { max_events: 64, ..ReadLimits::one_page() };
+    for entry in reader.read(&mut reader.start_cursor(), first_page).map_err(failed)?.entries {
         match entry.envelope.event {
             // A log begins before an engine is found.
             AgentEvent::SessionOpened { engine, model, .. } if header.engine.is_empty() => {
@@ -242,7 +242,7 @@ fn summary(path: &Path) -> Result<Summary, OpenError> {
             _ => {}
         }
     }
-    Ok(Summary {
+    Ok(SessionSummary {
         id: path.file_stem().map_or(header.session, |stem| stem.to_string_lossy().as_ref().into()),
         path: path.to_owned(),
         kind: header.kind,
@@ -268,7 +268,7 @@ fn first_line(text: &str) -> String {
     text.trim_start().lines().next().unwrap_or_default().trim_end().chars().take(200).collect()
 }
 
-fn names(ids: &[SessionId]) -> String {
+fn join_ids(ids: &[SessionId]) -> String {
     let mut names: Vec<_> = ids.iter().take(5).map(SessionId::as_str).collect();
     if ids.len() > names.len() {
         names.push("…");

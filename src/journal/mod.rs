@@ -13,10 +13,13 @@ mod state;
 mod write;
 
 pub use damage::Damage;
-pub use listing::{FindError, Listing, RemoveError, Summary, damage, damage_of, find, list, newest_of, remove};
-pub use naming::{log_path, new_session_id, overflow_path, unique};
-pub use read::{Cursor, End, Entry, OpenError, Page, Reader, Survey, Tail, TurnMark, Want};
-pub use state::{Claim, Part, SessionState, StateError};
+pub use listing::{
+    FindError, RemoveError, SessionListing, SessionSummary, find, find_newest, list, remove, scan_damage,
+    scan_log_damage,
+};
+pub use naming::{log_path, new_session_id, new_uuid, overflow_path};
+pub use read::{Cursor, LogEnd, LogEntry, LogIndex, LogPage, LogTail, OpenError, ReadLimits, Reader, TurnMark};
+pub use state::{NameClaim, StateError, StatePart, StateStore};
 pub use write::{Writer, create_private, create_private_dir};
 
 use serde::{Deserialize, Serialize};
@@ -24,16 +27,16 @@ use serde::{Deserialize, Serialize};
 use crate::event::SessionId;
 
 /// The format this program writes. Unknown fields and variants do not raise it; a change of meaning does.
-pub const FORMAT: u32 = 1;
+pub const LOG_FORMAT: u32 = 1;
 
 /// The kind of a session that was opened for one question. It is read, never gone on with.
-pub const ANSWER: &str = "answer";
+pub const ONE_SHOT_KIND: &str = "answer";
 
 /// First line of a log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Header {
+pub struct LogHeader {
     pub format: u32,
-    /// What the log holds: `session`, or [`ANSWER`].
+    /// What the log holds: `session`, or [`ONE_SHOT_KIND`].
     #[serde(default = "session_kind")]
     pub kind: String,
     pub session: SessionId,
@@ -55,11 +58,11 @@ pub struct Header {
     pub version: String,
 }
 
-impl Header {
+impl LogHeader {
     /// Returns a header of this format, with nothing known beyond name and time.
     pub fn new(session: SessionId, started_at: u64) -> Self {
         Self {
-            format: FORMAT,
+            format: LOG_FORMAT,
             kind: session_kind(),
             session,
             started_at,

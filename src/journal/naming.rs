@@ -13,29 +13,29 @@ use crate::event::{CallId, SessionId};
 pub fn new_session_id(now_ms: u64) -> SessionId {
     let stamp = i64::try_from(now_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or_default();
     let time = stamp.to_zoned(TimeZone::system()).strftime("%Y%m%d-%H%M%S");
-    let [.., high, low] = *unique().as_bytes();
+    let [.., high, low] = *new_uuid().as_bytes();
     SessionId::new(format!("{time}-{high:02x}{low:02x}"))
 }
 
 /// Makes a name that nobody else has, sorted by time. A clock before 1970 counts as 1970.
 #[expect(clippy::disallowed_methods, reason = "the wall clock orders the names and decides nothing")]
-pub fn unique() -> Uuid {
+pub fn new_uuid() -> Uuid {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, since.as_secs(), since.subsec_nanos()))
 }
 
 /// Returns where a session's log is.
 pub fn log_path(dir: &Path, session: &SessionId) -> PathBuf {
-    dir.join(format!("{}.jsonl", safe(session.as_str())))
+    dir.join(format!("{}.jsonl", safe_file_name(session.as_str())))
 }
 
 /// Returns where the whole output of a call goes that is too long for the log.
 pub fn overflow_path(dir: &Path, session: &SessionId, call: &CallId) -> PathBuf {
-    dir.join(format!("{}.{}.out", safe(session.as_str()), safe(call.as_str())))
+    dir.join(format!("{}.{}.out", safe_file_name(session.as_str()), safe_file_name(call.as_str())))
 }
 
 /// Keeps letters, digits, `-` and `_`; a name that had more gets a sum of the original, so that two stay two.
-pub(super) fn safe(name: &str) -> String {
+pub(super) fn safe_file_name(name: &str) -> String {
     let kept: String = name
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' })
@@ -60,7 +60,7 @@ mod tests {
         let id = new_session_id(1_795_000_000_000);
         let parts: Vec<_> = id.as_str().split('-').map(str::len).collect();
         assert_eq!(parts, [8, 6, 4], "{id}");
-        assert_eq!(safe(id.as_str()), id.as_str());
+        assert_eq!(safe_file_name(id.as_str()), id.as_str());
     }
 
     #[test]

@@ -24,19 +24,19 @@ use std::sync::{Arc, PoisonError, RwLock};
 use bytes::Bytes;
 
 use super::line::decode;
-use super::{Damage, FORMAT, Header};
+use super::{Damage, LOG_FORMAT, LogHeader};
 use crate::event::{AgentEvent, Envelope, Seq};
-use order::Seen;
-use walk::Walk;
+use order::PrecedingLine;
+use walk::LogWalker;
 
-pub use seek::{End, Survey, Tail, TurnMark};
+pub use seek::{LogEnd, LogIndex, LogTail, TurnMark};
 
 /// How much is read at once; about 600 tokens.
-const CHUNK: usize = 64 << 10;
+const CHUNK_BYTES: usize = 64 << 10;
 /// A longer line is not ours: it is skipped without ever being held.
-const MAX_LINE: usize = 64 << 20;
+const MAX_LINE_BYTES: usize = 64 << 20;
 /// So many lines may stand before the first event of a log whose header can't be read.
-const BROKEN: u64 = 16;
+const MAX_UNREADABLE_START_LINES: u64 = 16;
 
 /// Why a log can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ pub enum OpenError {
     NoHeader { path: PathBuf },
     #[error("{} is empty", path.display())]
     Empty { path: PathBuf },
-    #[error("{} has format {found}, this program reads up to {FORMAT}: a newer version wrote it", path.display())]
+    #[error("{} has format {found}, this program reads up to {LOG_FORMAT}: a newer version wrote it", path.display())]
     Newer { path: PathBuf, found: u32 },
     #[error(
         "session {} is in use by another jarvis-tui: go on with it once it is closed there, begin a new one, or read it \
@@ -61,7 +61,7 @@ pub enum OpenError {
 
 /// An envelope and the bytes it was read from, without the line end.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct LogEntry {
     pub envelope: Envelope,
     pub line: Bytes,
 }
@@ -73,62 +73,62 @@ pub struct Cursor {
     /// Only greater numbers are delivered.
     after: Seq,
     /// Nothing where the place was jumped to.
-    seen: Option<Seen>,
+    preceding: Option<PrecedingLine>,
 }
 
 /// How much to read at once.
 #[derive(Clone, Copy, Debug)]
-pub struct Want {
-    pub events: usize,
+pub struct ReadLimits {
+    pub max_events: usize,
     /// Reading stops after the entry that reaches this many bytes.
-    pub bytes: usize,
+    pub max_bytes: usize,
     /// The last number wanted.
     pub through: Seq,
 }
 
-impl Want {
+impl ReadLimits {
     /// A page that costs about a millisecond.
-    pub fn page() -> Self {
-        Self { events: usize::MAX, bytes: 256 << 10, through: Seq(u64::MAX) }
+    pub fn one_page() -> Self {
+        Self { max_events: usize::MAX, max_bytes: 256 << 10, through: Seq(u64::MAX) }
     }
 
-    pub fn everything() -> Self {
-        Self { bytes: usize::MAX, ..Self::page() }
+    pub fn unlimited() -> Self {
+        Self { max_bytes: usize::MAX, ..Self::one_page() }
     }
 }
 
 /// What reading gave.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Page {
-    pub entries: Vec<Entry>,
+pub struct LogPage {
+    pub entries: Vec<LogEntry>,
     /// What could not be taken as it stands, between these.
     pub damage: Damage,
     /// Whether nothing more is there or wanted.
-    pub end: bool,
+    pub at_end: bool,
 }
 
 /// An open log. Cheap to clone; holds no position of its own.
 #[derive(Clone, Debug)]
 pub struct Reader {
-    source: Source,
+    file: LogFile,
     path: Arc<Path>,
-    header: Arc<Header>,
+    header: Arc<LogHeader>,
     /// Where the first envelope is.
     start: u64,
     /// The first event must have the number 1.
-    from_one: bool,
+    starts_at_one: bool,
     /// It begins with an event.
-    headerless: bool,
+    is_headerless: bool,
     /// Somebody went through the log and found that numbers and times only grow.
-    ordered: Arc<AtomicBool>,
-    saved: Option<Arc<AtomicU64>>,
+    is_known_ordered: Arc<AtomicBool>,
+    last_saved: Option<Arc<AtomicU64>>,
 }
 
 /// The file of a log, which its writer may have to make anew; all clones read the same.
 #[derive(Clone, Debug)]
-pub(super) struct Source(Arc<RwLock<Arc<File>>>);
+pub(super) struct LogFile(Arc<RwLock<Arc<File>>>);
 
-impl Source {
+impl LogFile {
     pub(super) fn new(file: File) -> Self {
         Self(Arc::new(RwLock::new(Arc::new(file))))
     }
@@ -147,23 +147,23 @@ impl Reader {
     /// Opens a log, or bare envelopes as `stream-json` prints them.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let file = File::open(path).map_err(|cause| OpenError::Io { path: path.to_owned(), cause })?;
-        Self::of(Source::new(file), path)
+        Self::from_file(LogFile::new(file), path)
     }
 
     /// Reads through a handle.
-    pub(super) fn of(source: Source, path: &Path) -> Result<Self, OpenError> {
+    pub(super) fn from_file(source: LogFile, path: &Path) -> Result<Self, OpenError> {
         let mut reader = Self {
-            source,
+            file: source,
             path: path.into(),
-            header: Arc::new(Header::new(stem(path), 0)),
+            header: Arc::new(LogHeader::new(session_id_of(path), 0)),
             start: 0,
-            from_one: false,
-            headerless: false,
-            ordered: Arc::default(),
-            saved: None,
+            starts_at_one: false,
+            is_headerless: false,
+            is_known_ordered: Arc::default(),
+            last_saved: None,
         };
         match reader.line_at(0) {
-            Ok(Some(line)) => reader.begin(&line)?,
+            Ok(Some(line)) => reader.read_header(&line)?,
             Ok(None) if reader.len().is_ok_and(|length| length == 0) => {
                 return Err(OpenError::Empty { path: path.to_owned() });
             }
@@ -174,66 +174,66 @@ impl Reader {
     }
 
     /// Makes this the reader of a writer; `saved` tells how far that has come.
-    pub(super) fn of_writer(self, saved: Arc<AtomicU64>) -> Self {
-        Self { saved: Some(saved), ..self }
+    pub(super) fn with_last_saved(self, saved: Arc<AtomicU64>) -> Self {
+        Self { last_saved: Some(saved), ..self }
     }
 
     /// Writes all bytes of the log to another file.
     pub(super) fn copy_to(&self, mut file: &File) -> io::Result<()> {
         let mut offset = 0;
         loop {
-            let chunk = self.chunk(offset, CHUNK * 4)?;
+            let chunk = self.read_chunk(offset, CHUNK_BYTES * 4)?;
             file.write_all(&chunk)?;
             offset += chunk.len() as u64;
-            if chunk.len() < CHUNK * 4 {
+            if chunk.len() < CHUNK_BYTES * 4 {
                 return Ok(());
             }
         }
     }
 
     /// Goes on in another file, which has the same bytes up to here.
-    pub(super) fn go_on_in(&self, file: File) {
-        self.source.replace(file);
+    pub(super) fn switch_file(&self, file: File) {
+        self.file.replace(file);
     }
 
-    fn begin(&mut self, line: &[u8]) -> Result<(), OpenError> {
+    fn read_header(&mut self, line: &[u8]) -> Result<(), OpenError> {
         let mark = if line.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
         let text = line.get(mark..).unwrap_or_default();
-        let mut values = serde_json::Deserializer::from_slice(text).into_iter::<Header>();
+        let mut values = serde_json::Deserializer::from_slice(text).into_iter::<LogHeader>();
         if let Some(Ok(header)) = values.next() {
-            if header.format > FORMAT {
+            if header.format > LOG_FORMAT {
                 return Err(OpenError::Newer { path: self.path.to_path_buf(), found: header.format });
             }
             // Where a line end was lost, the first event stands in the same line.
             let end = mark + values.byte_offset();
             let rest = line.get(end..).unwrap_or_default();
             self.start = if rest.trim_ascii().is_empty() { line.len() as u64 + 1 } else { end as u64 };
-            self.from_one = header.mirror_of.is_none();
+            self.starts_at_one = header.mirror_of.is_none();
             self.header = Arc::new(header);
             return Ok(());
         }
-        self.headerless = decode(text).is_some();
-        self.begin_bare()
+        self.is_headerless = decode(text).is_some();
+        self.infer_header()
     }
 
     /// Begins a log that has no header, or none that can be read.
-    fn begin_bare(&mut self) -> Result<(), OpenError> {
+    fn infer_header(&mut self) -> Result<(), OpenError> {
         let first = {
-            let mut walk = Walk::new(self, self.first());
-            walk.next(Seq(u64::MAX)).map(|entry| entry.filter(|_| walk.damage.unreadable < BROKEN))
+            let mut walk = LogWalker::new(self, self.start_cursor());
+            walk.next(Seq(u64::MAX)).map(|entry| entry.filter(|_| walk.damage.unreadable < MAX_UNREADABLE_START_LINES))
         };
         let none = || OpenError::NoHeader { path: self.path.to_path_buf() };
         let first = first.map_err(|cause| OpenError::Io { path: self.path.to_path_buf(), cause })?;
         let envelope = first.ok_or_else(none)?.envelope;
-        if let AgentEvent::SessionOpened { wall, engine, model, folder, version, .. } = envelope.event {
+        if let AgentEvent::SessionOpened { wall_ms: wall, engine, model, folder, version, .. } = envelope.event {
             let started_at = wall.saturating_sub(envelope.at.0);
-            let bare = Header::new(self.header.session.clone(), started_at);
-            self.header = Arc::new(Header { folder, engine, model, version, ..bare });
+            let bare = LogHeader::new(self.header.session.clone(), started_at);
+            self.header = Arc::new(LogHeader { folder, engine, model, version, ..bare });
         }
         Ok(())
     }
 
-    pub fn header(&self) -> &Header {
+    pub fn header(&self) -> &LogHeader {
         &self.header
     }
 
@@ -243,7 +243,7 @@ impl Reader {
 
     /// Returns the size of the file now.
     pub fn len(&self) -> io::Result<u64> {
-        Ok(self.source.file().metadata()?.len())
+        Ok(self.file.file().metadata()?.len())
     }
 
     pub fn is_empty(&self) -> io::Result<bool> {
@@ -251,38 +251,42 @@ impl Reader {
     }
 
     /// Returns up to which number the log is known to be in the file, where its writer is in this program.
-    pub fn saved(&self) -> Option<Seq> {
-        self.saved.as_ref().map(|saved| Seq(saved.load(Ordering::Acquire)))
+    pub fn last_saved(&self) -> Option<Seq> {
+        self.last_saved.as_ref().map(|saved| Seq(saved.load(Ordering::Acquire)))
     }
 
     /// Returns the place before the first event.
-    pub fn first(&self) -> Cursor {
-        Cursor { offset: self.start, after: Seq(0), seen: Some(Seen { steady: true, ..Seen::default() }) }
+    pub fn start_cursor(&self) -> Cursor {
+        Cursor {
+            offset: self.start,
+            after: Seq(0),
+            preceding: Some(PrecedingLine { is_reliable: true, ..PrecedingLine::default() }),
+        }
     }
 
     /// Reads on from a place and moves it.
-    pub fn read(&self, cursor: &mut Cursor, want: Want) -> io::Result<Page> {
-        let mut page = Page::default();
+    pub fn read(&self, cursor: &mut Cursor, want: ReadLimits) -> io::Result<LogPage> {
+        let mut page = LogPage::default();
         let mut bytes = 0;
-        let mut walk = Walk::new(self, *cursor);
-        while page.entries.len() < want.events && bytes < want.bytes {
+        let mut walk = LogWalker::new(self, *cursor);
+        while page.entries.len() < want.max_events && bytes < want.max_bytes {
             let Some(entry) = walk.next(want.through)? else { break };
             bytes += entry.line.len();
             page.entries.push(entry);
         }
         *cursor = walk.cursor();
-        (page.damage, page.end) = (walk.damage, walk.at_end);
+        (page.damage, page.at_end) = (walk.damage, walk.at_end);
         Ok(page)
     }
 
     /// Reads all that is there.
-    pub fn read_all(&self) -> io::Result<Page> {
-        self.read(&mut self.first(), Want::everything())
+    pub fn read_all(&self) -> io::Result<LogPage> {
+        self.read(&mut self.start_cursor(), ReadLimits::unlimited())
     }
 
     /// Reads `size` bytes, fewer only at the end of the file.
-    fn chunk(&self, offset: u64, size: usize) -> io::Result<Vec<u8>> {
-        let file = self.source.file();
+    fn read_chunk(&self, offset: u64, size: usize) -> io::Result<Vec<u8>> {
+        let file = self.file.file();
         let mut buffer = vec![0; size];
         let mut filled = 0;
         while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -300,12 +304,12 @@ impl Reader {
     /// Returns where the first line begins that begins after `offset`.
     fn line_after(&self, mut offset: u64) -> io::Result<u64> {
         loop {
-            let chunk = self.chunk(offset, CHUNK)?;
+            let chunk = self.read_chunk(offset, CHUNK_BYTES)?;
             if let Some(end) = memchr::memchr(b'\n', &chunk) {
                 return Ok(offset + end as u64 + 1);
             }
             offset += chunk.len() as u64;
-            if chunk.len() < CHUNK {
+            if chunk.len() < CHUNK_BYTES {
                 return Ok(offset);
             }
         }
@@ -315,7 +319,7 @@ impl Reader {
     fn line_at(&self, offset: u64) -> io::Result<Option<Vec<u8>>> {
         let mut size = 4 << 10;
         loop {
-            let mut chunk = self.chunk(offset, size)?;
+            let mut chunk = self.read_chunk(offset, size)?;
             if let Some(end) = memchr::memchr(b'\n', &chunk) {
                 chunk.truncate(end);
                 return Ok(Some(chunk));
@@ -323,7 +327,7 @@ impl Reader {
             if chunk.len() < size {
                 return Ok((!chunk.is_empty()).then_some(chunk));
             }
-            if size >= MAX_LINE {
+            if size >= MAX_LINE_BYTES {
                 return Ok(None);
             }
             size *= 4;
@@ -331,6 +335,6 @@ impl Reader {
     }
 }
 
-fn stem(path: &Path) -> crate::event::SessionId {
+fn session_id_of(path: &Path) -> crate::event::SessionId {
     path.file_stem().map_or_else(|| "log".into(), |stem| stem.to_string_lossy().as_ref().into())
 }

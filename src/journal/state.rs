@@ -13,20 +13,20 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::naming::safe;
+use super::naming::safe_file_name;
 use super::write::{create_private, create_private_dir};
 use crate::event::SessionId;
 
-pub use claim::Claim;
+pub use claim::NameClaim;
 
 /// The format of these files.
-const FORMAT: u32 = 1;
+const STATE_FORMAT: u32 = 1;
 /// A longer file is not ours.
-const LARGEST: u64 = 64 << 20;
+const MAX_STATE_FILE_BYTES: u64 = 64 << 20;
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum StatePart {
     /// What stands in the composer: a text.
     Draft,
     /// The prompts that wait, the next one first: a list of texts.
@@ -35,11 +35,11 @@ pub enum Part {
     Grants,
 }
 
-const PARTS: [Part; 3] = [Part::Draft, Part::Queue, Part::Grants];
+const ALL_PARTS: [StatePart; 3] = [StatePart::Draft, StatePart::Queue, StatePart::Grants];
 
 /// Where a session's state is. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct SessionState {
+pub struct StateStore {
     dir: PathBuf,
     session: SessionId,
 }
@@ -56,20 +56,20 @@ pub enum StateError {
 }
 
 #[derive(Serialize)]
-struct Saved<'a, T> {
+struct StateFile<'a, T> {
     format: u32,
     session: &'a SessionId,
     value: &'a T,
 }
 
 #[derive(Deserialize)]
-struct Loaded<T> {
+struct LoadedStateFile<T> {
     format: u32,
     session: SessionId,
     value: T,
 }
 
-impl Part {
+impl StatePart {
     fn name(self) -> &'static str {
         match self {
             Self::Draft => "draft",
@@ -79,22 +79,22 @@ impl Part {
     }
 }
 
-impl SessionState {
+impl StateStore {
     /// Names the state of a session; `dir` is made when something is saved.
     pub fn new(dir: &Path, session: &SessionId) -> Self {
         Self { dir: dir.to_owned(), session: session.clone() }
     }
 
-    pub fn path(&self, part: Part) -> PathBuf {
-        self.dir.join(format!("{}.{}.json", safe(self.session.as_str()), part.name()))
+    pub fn path(&self, part: StatePart) -> PathBuf {
+        self.dir.join(format!("{}.{}.json", safe_file_name(self.session.as_str()), part.name()))
     }
 
-    pub fn has(&self, part: Part) -> bool {
+    pub fn has(&self, part: StatePart) -> bool {
         self.path(part).exists()
     }
 
     /// Reads what was saved, if anything was. A file that can't be understood is set aside, so that it is told once.
-    pub fn load<T: DeserializeOwned>(&self, part: Part) -> Result<Option<T>, StateError> {
+    pub fn load<T: DeserializeOwned>(&self, part: StatePart) -> Result<Option<T>, StateError> {
         let path = self.path(part);
         let failed = |cause| StateError::Io { path: path.clone(), cause };
         match fs::symlink_metadata(&path) {
@@ -108,9 +108,9 @@ impl SessionState {
             return Err(StateError::Foreign { path });
         }
         let mut bytes = Vec::new();
-        file.take(LARGEST).read_to_end(&mut bytes).map_err(failed)?;
-        match serde_json::from_slice::<Loaded<T>>(&bytes) {
-            Ok(loaded) if loaded.format == FORMAT && loaded.session == self.session => Ok(Some(loaded.value)),
+        file.take(MAX_STATE_FILE_BYTES).read_to_end(&mut bytes).map_err(failed)?;
+        match serde_json::from_slice::<LoadedStateFile<T>>(&bytes) {
+            Ok(loaded) if loaded.format == STATE_FORMAT && loaded.session == self.session => Ok(Some(loaded.value)),
             _ => {
                 let aside = path.with_extension("unreadable");
                 fs::rename(&path, &aside).map_err(failed)?;
@@ -120,9 +120,9 @@ impl SessionState {
     }
 
     /// Saves a value in place of the old one.
-    pub fn save<T: Serialize>(&self, part: Part, value: &T) -> io::Result<()> {
+    pub fn save<T: Serialize>(&self, part: StatePart, value: &T) -> io::Result<()> {
         let path = self.path(part);
-        let bytes = serde_json::to_vec(&Saved { format: FORMAT, session: &self.session, value })?;
+        let bytes = serde_json::to_vec(&StateFile { format: STATE_FORMAT, session: &self.session, value })?;
         create_private_dir(&self.dir)?;
         // One program has the session, or the claim, so the name needn't be its own.
         let new = path.with_extension("new");
@@ -135,7 +135,7 @@ impl SessionState {
     }
 
     /// Removes what was saved, if anything was.
-    pub fn clear(&self, part: Part) -> io::Result<()> {
+    pub fn clear(&self, part: StatePart) -> io::Result<()> {
         match fs::remove_file(self.path(part)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -144,7 +144,7 @@ impl SessionState {
 
     /// Removes all there is of the session, also what was set aside.
     pub fn remove(&self) -> io::Result<()> {
-        for part in PARTS {
+        for part in ALL_PARTS {
             self.clear(part)?;
             for extension in ["unreadable", "new"] {
                 match fs::remove_file(self.path(part).with_extension(extension)) {
@@ -172,23 +172,23 @@ mod tests {
 
     use super::*;
 
-    fn state(dir: &Path) -> SessionState {
-        SessionState::new(&dir.join("deep/state"), &"s1".into())
+    fn state(dir: &Path) -> StateStore {
+        StateStore::new(&dir.join("deep/state"), &"s1".into())
     }
 
     #[test]
     fn what_is_saved_is_found_again_and_the_owners_alone() {
         let dir = tempfile::tempdir().unwrap();
         let state = state(dir.path());
-        assert_eq!(state.load::<String>(Part::Draft).unwrap(), None);
-        state.save(Part::Draft, &"half a \u{1b} thought").unwrap();
-        state.save(Part::Queue, &["a", "b"]).unwrap();
-        assert_eq!(state.load::<String>(Part::Draft).unwrap().unwrap(), "half a \u{1b} thought");
-        assert_eq!(state.load::<Vec<String>>(Part::Queue).unwrap().unwrap(), ["a", "b"]);
+        assert_eq!(state.load::<String>(StatePart::Draft).unwrap(), None);
+        state.save(StatePart::Draft, &"half a \u{1b} thought").unwrap();
+        state.save(StatePart::Queue, &["a", "b"]).unwrap();
+        assert_eq!(state.load::<String>(StatePart::Draft).unwrap().unwrap(), "half a \u{1b} thought");
+        assert_eq!(state.load::<Vec<String>>(StatePart::Queue).unwrap().unwrap(), ["a", "b"]);
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!((mode(&state.path(Part::Draft)), mode(&dir.path().join("deep/state"))), (0o600, 0o700));
-        state.clear(Part::Draft).unwrap();
-        assert!(!state.has(Part::Draft) && state.has(Part::Queue));
+        assert_eq!((mode(&state.path(StatePart::Draft)), mode(&dir.path().join("deep/state"))), (0o600, 0o700));
+        state.clear(StatePart::Draft).unwrap();
+        assert!(!state.has(StatePart::Draft) && state.has(StatePart::Queue));
         state.remove().unwrap();
         assert_eq!(fs::read_dir(dir.path().join("deep/state")).unwrap().count(), 0);
     }
@@ -198,12 +198,12 @@ mod tests {
         for bytes in [&b""[..], b"{\"format\":1", b"\0\0\0", b"{\"format\":2,\"session\":\"s1\",\"value\":\"x\"}"] {
             let dir = tempfile::tempdir().unwrap();
             let state = state(dir.path());
-            state.save(Part::Draft, &"x").unwrap();
-            fs::write(state.path(Part::Draft), bytes).unwrap();
-            let told = state.load::<String>(Part::Draft).unwrap_err().to_string();
+            state.save(StatePart::Draft, &"x").unwrap();
+            fs::write(state.path(StatePart::Draft), bytes).unwrap();
+            let told = state.load::<String>(StatePart::Draft).unwrap_err().to_string();
             assert!(told.contains("set aside as") && told.contains("s1.draft.unreadable"), "{told}");
-            assert_eq!(state.load::<String>(Part::Draft).unwrap(), None);
-            assert_eq!(fs::read(state.path(Part::Draft).with_extension("unreadable")).unwrap(), bytes);
+            assert_eq!(state.load::<String>(StatePart::Draft).unwrap(), None);
+            assert_eq!(fs::read(state.path(StatePart::Draft).with_extension("unreadable")).unwrap(), bytes);
         }
     }
 
@@ -211,8 +211,8 @@ mod tests {
     fn what_belongs_to_another_user_does_not_count_though_the_folder_is_theirs_too() {
         let dir = tempfile::tempdir().unwrap();
         let state = state(dir.path());
-        state.save(Part::Grants, &["shell"]).unwrap();
-        let path = state.path(Part::Grants);
+        state.save(StatePart::Grants, &["shell"]).unwrap();
+        let path = state.path(StatePart::Grants);
         let file = File::open(&path).unwrap();
         let owner = file.metadata().unwrap().uid();
         assert!(is_of(owner, &file, &path).unwrap());
@@ -223,20 +223,20 @@ mod tests {
     #[test]
     fn what_belongs_to_another_session_or_others_could_have_written_does_not_count() {
         let dir = tempfile::tempdir().unwrap();
-        let (one, two) = (state(dir.path()), SessionState::new(&dir.path().join("deep/state"), &"s2".into()));
-        one.save(Part::Grants, &["shell"]).unwrap();
-        fs::copy(one.path(Part::Grants), two.path(Part::Grants)).unwrap();
-        assert!(matches!(two.load::<Vec<String>>(Part::Grants), Err(StateError::Broken { .. })));
-        fs::set_permissions(one.path(Part::Grants), fs::Permissions::from_mode(0o666)).unwrap();
-        assert!(matches!(one.load::<Vec<String>>(Part::Grants), Err(StateError::Foreign { .. })));
-        two.save(Part::Grants, &["shell"]).unwrap();
-        fs::remove_file(one.path(Part::Grants)).unwrap();
-        std::os::unix::fs::symlink(two.path(Part::Grants), one.path(Part::Grants)).unwrap();
-        assert!(matches!(one.load::<Vec<String>>(Part::Grants), Err(StateError::Foreign { .. })));
-        fs::remove_file(one.path(Part::Grants)).unwrap();
-        let pipe = std::process::Command::new("mkfifo").arg(one.path(Part::Grants)).status();
+        let (one, two) = (state(dir.path()), StateStore::new(&dir.path().join("deep/state"), &"s2".into()));
+        one.save(StatePart::Grants, &["shell"]).unwrap();
+        fs::copy(one.path(StatePart::Grants), two.path(StatePart::Grants)).unwrap();
+        assert!(matches!(two.load::<Vec<String>>(StatePart::Grants), Err(StateError::Broken { .. })));
+        fs::set_permissions(one.path(StatePart::Grants), fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(matches!(one.load::<Vec<String>>(StatePart::Grants), Err(StateError::Foreign { .. })));
+        two.save(StatePart::Grants, &["shell"]).unwrap();
+        fs::remove_file(one.path(StatePart::Grants)).unwrap();
+        std::os::unix::fs::symlink(two.path(StatePart::Grants), one.path(StatePart::Grants)).unwrap();
+        assert!(matches!(one.load::<Vec<String>>(StatePart::Grants), Err(StateError::Foreign { .. })));
+        fs::remove_file(one.path(StatePart::Grants)).unwrap();
+        let pipe = std::process::Command::new("mkfifo").arg(one.path(StatePart::Grants)).status();
         if pipe.is_ok_and(|made| made.success()) {
-            let told = one.load::<Vec<String>>(Part::Grants);
+            let told = one.load::<Vec<String>>(StatePart::Grants);
             assert!(matches!(told, Err(StateError::Foreign { .. })), "nobody writes into it, so nobody waits for it");
         }
     }

@@ -19,39 +19,39 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::read::Source;
-use super::{End, Header, OpenError, Reader, log_path, overflow_path};
+use super::read::LogFile;
+use super::{LogEnd, LogHeader, OpenError, Reader, log_path, overflow_path};
 use crate::event::{CallId, Seq};
-use queue::Queue;
+use queue::WriteQueue;
 
 /// How often a lock that another holds is looked at, and the pause between; 100 ms in all.
-const LOOKS: u32 = 6;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+const MAX_LOCK_ATTEMPTS: u32 = 6;
+const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A log opened for appending. Dropping it releases the log.
 #[derive(Debug)]
 pub struct Writer {
-    queue: Queue<File>,
+    queue: WriteQueue<File>,
     /// What the queue has written, for readers in this program.
-    saved: Arc<AtomicU64>,
+    last_saved: Arc<AtomicU64>,
     path: PathBuf,
     /// Reads what was written, through a handle of its own.
     reader: Reader,
     /// The file system counts names, so that a removed file is known.
-    counts_names: bool,
+    counts_links: bool,
     /// How often the log was removed and written anew.
-    rewritten: u32,
+    rewrites: u32,
     /// Why it couldn't be.
-    displaced: Option<String>,
+    rewrite_error: Option<String>,
 }
 
 impl Writer {
     /// Begins a log in `dir`, which is made if need be. Log and folder are the owner's alone.
-    pub fn create(dir: &Path, header: &Header) -> Result<Self, OpenError> {
+    pub fn create(dir: &Path, header: &LogHeader) -> Result<Self, OpenError> {
         let path = log_path(dir, &header.session);
         let failed = |cause| OpenError::Io { path: path.clone(), cause };
         create_private_dir(dir).map_err(failed)?;
-        let mut options = private();
+        let mut options = private_options();
         let file = options.read(true).append(true).create_new(true).open(&path).map_err(failed)?;
         lock(&file, &path)?;
         let begun = serde_json::to_vec(header).map_err(io::Error::from).and_then(|mut line| {
@@ -63,38 +63,38 @@ impl Writer {
             let _ = std::fs::remove_file(&path);
             return Err(failed(error));
         }
-        let reader = reading(&path)?;
-        reader.end().map_err(failed)?;
-        Ok(Self::on(file, path, reader, Seq(0)))
+        let reader = open_reader(&path)?;
+        reader.find_end().map_err(failed)?;
+        Ok(Self::with_reader(file, path, reader, Seq(0)))
     }
 
     /// Opens a log to go on with it. A torn last line is ended, so that it stays what it is: not an envelope.
     ///
-    /// The [`End`] tells the last number and time, and how long the torn line was.
-    pub fn open(path: &Path) -> Result<(Self, End), OpenError> {
+    /// The [`LogEnd`] tells the last number and time, and how long the torn line was.
+    pub fn open(path: &Path) -> Result<(Self, LogEnd), OpenError> {
         let failed = |cause| OpenError::Io { path: path.to_owned(), cause };
         let file = OpenOptions::new().read(true).append(true).open(path).map_err(failed)?;
         lock(&file, path)?;
-        let reader = reading(path)?;
-        let end = reader.end().map_err(failed)?;
-        if !end.closed {
+        let reader = open_reader(path)?;
+        let end = reader.find_end().map_err(failed)?;
+        if !end.ends_with_newline {
             (&file).write_all(b"\n").map_err(failed)?;
         }
-        Ok((Self::on(file, path.to_owned(), reader, end.last), end))
+        Ok((Self::with_reader(file, path.to_owned(), reader, end.last_seq), end))
     }
 
-    fn on(file: File, path: PathBuf, reader: Reader, last: Seq) -> Self {
+    fn with_reader(file: File, path: PathBuf, reader: Reader, last: Seq) -> Self {
         let saved = Arc::new(AtomicU64::new(last.0));
-        let reader = reader.of_writer(Arc::clone(&saved));
+        let reader = reader.with_last_saved(Arc::clone(&saved));
         let counts_names = file.metadata().is_ok_and(|facts| facts.nlink() > 0);
-        let queue = Queue::new(file, Arc::clone(&saved));
-        Self { queue, saved, path, reader, counts_names, rewritten: 0, displaced: None }
+        let queue = WriteQueue::new(file, Arc::clone(&saved));
+        Self { queue, last_saved: saved, path, reader, counts_links: counts_names, rewrites: 0, rewrite_error: None }
     }
 
     /// Appends lines, given without line ends. After an error they wait and go with the next call.
     pub fn append(&mut self, lines: &[Bytes]) -> io::Result<()> {
         let written = self.queue.append(lines);
-        self.stay_in_place().and(written)
+        self.rewrite_if_removed().and(written)
     }
 
     /// Tries again to write what waits.
@@ -108,29 +108,29 @@ impl Writer {
     }
 
     /// Returns why the log isn't complete at the moment, if so.
-    pub fn not_saved(&self) -> Option<String> {
-        self.displaced.clone().or_else(|| self.queue.not_saved())
+    pub fn save_error(&self) -> Option<String> {
+        self.rewrite_error.clone().or_else(|| self.queue.save_error())
     }
 
     /// Returns how often the log was removed under this program and written anew.
-    pub fn rewritten(&self) -> u32 {
-        self.rewritten
+    pub fn rewrites(&self) -> u32 {
+        self.rewrites
     }
 
-    fn stay_in_place(&mut self) -> io::Result<()> {
-        if !self.counts_names || self.queue.sink().metadata()?.nlink() > 0 {
+    fn rewrite_if_removed(&mut self) -> io::Result<()> {
+        if !self.counts_links || self.queue.sink().metadata()?.nlink() > 0 {
             return Ok(());
         }
-        let outcome = self.write_anew();
+        let outcome = self.rewrite();
         let why = |error: &io::Error| format!("the log was removed and can't be written anew: {error}");
-        self.displaced = outcome.as_ref().err().map(why);
+        self.rewrite_error = outcome.as_ref().err().map(why);
         outcome
     }
 
     /// Writes the log to its place once more: the removed file is there for as long as it is open.
-    fn write_anew(&mut self) -> io::Result<()> {
+    fn rewrite(&mut self) -> io::Result<()> {
         create_private_dir(self.path.parent().unwrap_or(Path::new(".")))?;
-        let file = private().read(true).append(true).create_new(true).open(&self.path)?;
+        let file = private_options().read(true).append(true).create_new(true).open(&self.path)?;
         let copied = self.reader.copy_to(&file).and_then(|()| file.sync_data()).and_then(|()| File::open(&self.path));
         let reading = match (lock(&file, &self.path), copied) {
             (Ok(()), Ok(reading)) => reading,
@@ -141,9 +141,9 @@ impl Writer {
                 return Ok(());
             }
         };
-        self.reader.go_on_in(reading);
-        self.queue.go_on_in(file);
-        self.rewritten += 1;
+        self.reader.switch_file(reading);
+        self.queue.switch_sink(file);
+        self.rewrites += 1;
         Ok(())
     }
 
@@ -153,15 +153,15 @@ impl Writer {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.saved() == Seq(0)
+        self.last_saved() == Seq(0)
     }
 
     /// Returns the last number that is in the file.
-    pub fn saved(&self) -> Seq {
-        Seq(self.saved.load(std::sync::atomic::Ordering::Acquire))
+    pub fn last_saved(&self) -> Seq {
+        Seq(self.last_saved.load(std::sync::atomic::Ordering::Acquire))
     }
 
-    pub fn header(&self) -> &Header {
+    pub fn header(&self) -> &LogHeader {
         self.reader.header()
     }
 
@@ -175,7 +175,7 @@ impl Writer {
     }
 
     /// Returns where the whole output of a call goes that is too long for the log.
-    pub fn overflow(&self, call: &CallId) -> PathBuf {
+    pub fn overflow_path(&self, call: &CallId) -> PathBuf {
         overflow_path(self.path.parent().unwrap_or(Path::new(".")), &self.header().session, call)
     }
 }
@@ -183,14 +183,14 @@ impl Writer {
 /// Opens a log that was locked already, to read it.
 ///
 /// A handle of its own: one that shares the writer's would hold the lock as long as somebody reads.
-fn reading(path: &Path) -> Result<Reader, OpenError> {
+fn open_reader(path: &Path) -> Result<Reader, OpenError> {
     let file = File::open(path).map_err(|cause| OpenError::Io { path: path.to_owned(), cause })?;
-    Reader::of(Source::new(file), path)
+    Reader::from_file(LogFile::new(file), path)
 }
 
 /// Makes a file that only its owner may read.
 pub fn create_private(path: &Path) -> io::Result<File> {
-    private().write(true).create(true).truncate(true).open(path)
+    private_options().write(true).create(true).truncate(true).open(path)
 }
 
 /// Makes a folder that only its owner may enter, and those above it; one that is there stays as it is.
@@ -198,7 +198,7 @@ pub fn create_private_dir(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
-fn private() -> OpenOptions {
+fn private_options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.mode(0o600);
     options
@@ -214,8 +214,8 @@ pub(super) fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
         looks += 1;
         return match file.try_lock() {
             Ok(()) => Ok(()),
-            Err(TryLockError::WouldBlock) if looks < LOOKS => {
-                pause();
+            Err(TryLockError::WouldBlock) if looks < MAX_LOCK_ATTEMPTS => {
+                wait_for_lock();
                 continue;
             }
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.to_owned() }),
@@ -229,6 +229,6 @@ pub(super) fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "opening a log is not async, and no event says that a lock is free")]
-fn pause() {
-    std::thread::sleep(BETWEEN_LOOKS);
+fn wait_for_lock() {
+    std::thread::sleep(LOCK_RETRY_INTERVAL);
 }

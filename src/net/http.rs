@@ -5,10 +5,10 @@
 //! since a key may not travel to another host.
 
 mod certificate;
+mod errors;
 mod proxy;
 mod tls;
-mod untrusted;
-mod why;
+mod tls_errors;
 
 use std::error::Error as _;
 use std::io::ErrorKind;
@@ -23,87 +23,91 @@ use reqwest::{Client, ClientBuilder, StatusCode, Url, redirect};
 use secrecy::ExposeSecret;
 use tokio::sync::OnceCell;
 
-use super::call::{Framing, HttpCall, Method, Value};
-use super::record::{Beside, Tap};
+use super::failure::{HintAudience, RequestFailure};
+use super::record::{SideChannelTap, TrafficTap};
 use super::redact::Redactor;
-use super::status::{Failure, Whose};
+use super::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use crate::event::{Fault, FaultKind, Json};
 use crate::text::address::{self, is_loopback_url};
+use errors::{broken_connection_failure, refusal_failure, send_failure, tls_error, wrong_scheme_failure};
 use proxy::{Proxies, Route};
-use why::{cut, other_scheme, refusal, tls_error, unsent};
 
 /// Bytes of a refusal's body that are read.
-const REFUSAL: usize = 4096;
+const MAX_REFUSAL_BYTES: usize = 4096;
 /// Bytes of a JSON answer that are read.
-const JSON: usize = 8 * 1024 * 1024;
+const MAX_JSON_BYTES: usize = 8 * 1024 * 1024;
 /// How long the body of a refusal is waited for.
-const REFUSAL_TIME: Duration = Duration::from_secs(5);
+const REFUSAL_BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long HTTPS with this machine may take to be agreed on.
-const NEAR: Duration = Duration::from_secs(4);
+const LOOPBACK_CONNECT_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long a port may take to show that it speaks the other scheme.
-const OTHER_SCHEME: Duration = Duration::from_secs(2);
+const SCHEME_PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Makes requests. Cheap to construct and to clone; clones share connections.
 #[derive(Clone, Debug)]
-pub struct Http {
-    shared: Arc<Shared>,
+pub struct HttpClient {
+    shared: Arc<SharedClients>,
     /// Hears the bytes of every stream.
-    tap: Option<Tap>,
-    whose: Whose,
+    tap: Option<TrafficTap>,
+    audience: HintAudience,
 }
 
 #[derive(Debug)]
-struct Shared {
-    connect: Duration,
-    /// By [`Kind`].
+struct SharedClients {
+    connect_timeout: Duration,
+    /// By [`ClientKind`].
     clients: [OnceCell<Client>; 4],
     proxies: OnceLock<Proxies>,
 }
 
 /// Which client a URL needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Kind {
-    secure: bool,
-    loopback: bool,
+struct ClientKind {
+    is_secure: bool,
+    is_loopback: bool,
 }
 
 /// An answer that has begun and was not refused.
-pub struct Answer {
+pub struct HttpResponse {
     pub status: u16,
     pub content_type: String,
-    pub body: BoxStream<'static, Result<Bytes, Failure>>,
+    pub body: BoxStream<'static, Result<Bytes, RequestFailure>>,
 }
 
-impl Default for Http {
+impl Default for HttpClient {
     fn default() -> Self {
         Self::new(Duration::from_secs(10))
     }
 }
 
-impl Http {
-    /// Makes an `Http` that gives up connecting after this time. Nothing is built yet.
+impl HttpClient {
+    /// Makes an `HttpClient` that gives up connecting after this time. Nothing is built yet.
     pub fn new(connect: Duration) -> Self {
         Self {
-            shared: Arc::new(Shared { connect, clients: Default::default(), proxies: OnceLock::new() }),
+            shared: Arc::new(SharedClients {
+                connect_timeout: connect,
+                clients: Default::default(),
+                proxies: OnceLock::new(),
+            }),
             tap: None,
-            whose: Whose::Engine,
+            audience: HintAudience::Engine,
         }
     }
 
     /// Returns one that shares the connections and lets this tap hear the bytes of every stream.
     #[must_use]
-    pub fn tapped(&self, tap: Tap) -> Self {
+    pub fn with_tap(&self, tap: TrafficTap) -> Self {
         Self { tap: Some(tap), ..self.clone() }
     }
 
     /// Returns one whose faults say what to try to somebody who attached to an address.
     #[must_use]
-    pub fn attached(&self) -> Self {
-        Self { whose: Whose::Remote, ..self.clone() }
+    pub fn for_attached_remote(&self) -> Self {
+        Self { audience: HintAudience::Remote, ..self.clone() }
     }
 
     /// Sends a request for a stream and returns once its answer begins.
-    pub async fn open(&self, call: &HttpCall) -> Result<Answer, Failure> {
+    pub async fn open_stream(&self, call: &HttpRequest) -> Result<HttpResponse, RequestFailure> {
         let accept = match call.framing {
             Framing::Sse => "text/event-stream",
             Framing::Ndjson => "application/x-ndjson",
@@ -111,35 +115,43 @@ impl Http {
         };
         // A compressor on the way would hold tokens back.
         let response = self.send(call, &[(ACCEPT, accept), (ACCEPT_ENCODING, "identity")]).await?;
-        let content_type = header(&response, &CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
-        let place = place(response.url());
+        let content_type = header_text(&response, &CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
+        let place = display_origin(response.url());
         let status = response.status().as_u16();
-        let body = response.bytes_stream().map(move |chunk| chunk.map_err(|error| cut(&place, error))).boxed();
+        let body = response
+            .bytes_stream()
+            .map(move |chunk| chunk.map_err(|error| broken_connection_failure(&place, error)))
+            .boxed();
         let body = match &self.tap {
-            Some(tap) => tap.clone().listen(call, status, &content_type, body).await,
+            Some(tap) => tap.clone().record(call, status, &content_type, body).await,
             None => body,
         };
-        Ok(Answer { status, content_type, body })
+        Ok(HttpResponse { status, content_type, body })
     }
 
     /// Gets a JSON value, all of it within `timeout`.
-    pub async fn get_json(&self, url: &str, headers: &[(String, Value)], timeout: Duration) -> Result<Json, Fault> {
+    pub async fn get_json(
+        &self,
+        url: &str,
+        headers: &[(String, HttpHeaderValue)],
+        timeout: Duration,
+    ) -> Result<Json, Fault> {
         let (url, headers) = (url.to_owned(), headers.to_vec());
-        let call = HttpCall { method: Method::Get, url, headers, body: None, framing: Framing::Ndjson };
-        self.json(&call, timeout).await
+        let call = HttpRequest { method: HttpMethod::Get, url, headers, body: None, framing: Framing::Ndjson };
+        self.request_json(&call, timeout).await
     }
 
     /// Makes a call whose answer is one JSON value, all of it within `timeout`.
-    pub async fn json(&self, call: &HttpCall, timeout: Duration) -> Result<Json, Fault> {
-        let url = parse(&call.url, self.whose).map_err(|failure| failure.fault)?;
-        let place = place(&url);
+    pub async fn request_json(&self, call: &HttpRequest, timeout: Duration) -> Result<Json, Fault> {
+        let url = parse_url(&call.url, self.audience).map_err(|failure| failure.fault)?;
+        let place = display_origin(&url);
         let get = async {
             let response = self.send(call, &[(ACCEPT, "application/json")]).await.map_err(|failure| failure.fault)?;
             let mut body = Vec::new();
             let mut chunks = response.bytes_stream();
             while let Some(chunk) = chunks.next().await {
-                let chunk = chunk.map_err(|error| cut(&place, error).fault)?;
-                if body.len() + chunk.len() > JSON {
+                let chunk = chunk.map_err(|error| broken_connection_failure(&place, error).fault)?;
+                if body.len() + chunk.len() > MAX_JSON_BYTES {
                     return Err(Fault::new(FaultKind::Protocol, format!("{place} sent too much JSON")));
                 }
                 body.extend_from_slice(&chunk);
@@ -148,7 +160,7 @@ impl Http {
                 let text = format!("{place}{} answered with something that is not JSON; check the URL", url.path());
                 Fault::new(FaultKind::Protocol, text)
             })?;
-            Redactor::of(call).blank_json(&mut json);
+            Redactor::for_request(call).redact_json(&mut json);
             Ok(json)
         };
         tokio::time::timeout(timeout, get).await.unwrap_or_else(|_| {
@@ -158,17 +170,17 @@ impl Http {
     }
 
     /// Makes a call whose answer says nothing but that it was accepted.
-    pub async fn tell(&self, call: &HttpCall, timeout: Duration) -> Result<(), Failure> {
-        let place = place(&parse(&call.url, self.whose)?);
+    pub async fn send_expecting_success(&self, call: &HttpRequest, timeout: Duration) -> Result<(), RequestFailure> {
+        let place = display_origin(&parse_url(&call.url, self.audience)?);
         let told = async { self.send(call, &[]).await.map(drop) };
         tokio::time::timeout(timeout, told).await.unwrap_or_else(|_| {
             let text = format!("{place} did not answer within {} ms", timeout.as_millis());
-            Err(Failure::passing(FaultKind::TimedOut, text))
+            Err(RequestFailure::transient(FaultKind::TimedOut, text))
         })
     }
 
     /// Says why there is no answer. What may be due to the wrong scheme is found out: it is asked by the other one.
-    async fn unanswered(&self, url: &Url, error: reqwest::Error, route: &Route) -> Failure {
+    async fn diagnose_send_error(&self, url: &Url, error: reqwest::Error, route: &Route) -> RequestFailure {
         let doubtful = match url.scheme() {
             "https" => {
                 error.is_connect()
@@ -177,40 +189,44 @@ impl Http {
             }
             _ => !error.is_connect() && !error.is_timeout(),
         };
-        let failure = unsent(url, error, route, self.whose);
+        let failure = send_failure(url, error, route, self.audience);
         if doubtful
             && *route == Route::Direct
-            && let Some(other) = self.speaks_other(url).await
+            && let Some(other) = self.probe_other_scheme(url).await
         {
-            return other_scheme(url, &other, self.whose);
+            return wrong_scheme_failure(url, &other, self.audience);
         }
         failure
     }
 
     /// Asks the same port by the other scheme for nothing, without any key, and returns the address if it answers so.
-    async fn speaks_other(&self, url: &Url) -> Option<Url> {
+    async fn probe_other_scheme(&self, url: &Url) -> Option<Url> {
         let port = url.port_or_known_default()?;
         let scheme = if url.scheme() == "https" { "http" } else { "https" };
         let other = Url::parse(&format!("{scheme}://{}:{port}/", url.host_str()?)).ok()?;
-        let client = self.client(Kind::of(&other, &Route::Direct)).await.ok()?;
-        match tokio::time::timeout(OTHER_SCHEME, client.get(other.clone()).send()).await.ok()? {
+        let client = self.client(ClientKind::of(&other, &Route::Direct)).await.ok()?;
+        match tokio::time::timeout(SCHEME_PROBE_TIMEOUT, client.get(other.clone()).send()).await.ok()? {
             Ok(_) => Some(other),
             // Whom we don't trust speaks it all the same.
             Err(error) => matches!(tls_error(&error)?, rustls::Error::InvalidCertificate(_)).then_some(other),
         }
     }
 
-    async fn send(&self, call: &HttpCall, extra: &[(HeaderName, &'static str)]) -> Result<reqwest::Response, Failure> {
-        let url = parse(&call.url, self.whose)?;
-        let mut headers = headers(call)?;
+    async fn send(
+        &self,
+        call: &HttpRequest,
+        extra: &[(HeaderName, &'static str)],
+    ) -> Result<reqwest::Response, RequestFailure> {
+        let url = parse_url(&call.url, self.audience)?;
+        let mut headers = header_map(call)?;
         for (name, value) in extra {
             headers.entry(name).or_insert(HeaderValue::from_static(value));
         }
         let route = self.shared.proxies().route(&url)?;
-        let client = self.client(Kind::of(&url, &route)).await?;
+        let client = self.client(ClientKind::of(&url, &route)).await?;
         let request = match call.method {
-            Method::Get => client.get(url.clone()),
-            Method::Post => client.post(url.clone()),
+            HttpMethod::Get => client.get(url.clone()),
+            HttpMethod::Post => client.post(url.clone()),
         };
         let request = match &call.body {
             Some(body) => {
@@ -221,66 +237,69 @@ impl Http {
         };
         let response = match request.headers(headers).send().await {
             Ok(response) => response,
-            Err(error) => return Err(self.unanswered(&url, error, &route).await),
+            Err(error) => return Err(self.diagnose_send_error(&url, error, &route).await),
         };
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
-        Err(refusal(call, &url, response, &route, self.whose).await)
+        Err(refusal_failure(call, &url, response, &route, self.audience).await)
     }
 
     /// Asks for another protocol on the connection; returns the headers of the consent, and the connection. Proxies are
     /// passed by, since few let another protocol through.
-    pub(super) async fn upgrade(&self, call: &HttpCall) -> Result<(HeaderMap, reqwest::Upgraded), Failure> {
-        let url = parse(&call.url, self.whose)?;
-        let place = place(&url);
-        let (kind, connect) = (Kind::of(&url, &Route::Direct), self.shared.connect);
+    pub(super) async fn upgrade(&self, call: &HttpRequest) -> Result<(HeaderMap, reqwest::Upgraded), RequestFailure> {
+        let url = parse_url(&call.url, self.audience)?;
+        let place = display_origin(&url);
+        let (kind, connect) = (ClientKind::of(&url, &Route::Direct), self.shared.connect_timeout);
         // The newer versions of HTTP have no such thing. Too rare to keep a client for.
-        let client = built(move || Ok(kind.builder(connect, true)?.http1_only().no_proxy())).await?;
-        let request = client.get(url.clone()).headers(headers(call)?);
+        let client = build_client(move || Ok(kind.builder(connect, true)?.http1_only().no_proxy())).await?;
+        let request = client.get(url.clone()).headers(header_map(call)?);
         let response = match request.send().await {
             Ok(response) => response,
-            Err(error) => return Err(self.unanswered(&url, error, &Route::Direct).await),
+            Err(error) => return Err(self.diagnose_send_error(&url, error, &Route::Direct).await),
         };
         let status = response.status();
         if status == StatusCode::SWITCHING_PROTOCOLS {
             let headers = response.headers().clone();
-            let upgraded = response.upgrade().await.map_err(|error| unsent(&url, error, &Route::Direct, self.whose))?;
+            let upgraded =
+                response.upgrade().await.map_err(|error| send_failure(&url, error, &Route::Direct, self.audience))?;
             return Ok((headers, upgraded));
         }
         if status.is_success() {
             let text = format!("{place}{} is not a WebSocket: it answered with a page or a document", url.path());
-            return Err(Failure::last(FaultKind::BadRequest, text));
+            return Err(RequestFailure::permanent(FaultKind::BadRequest, text));
         }
-        Err(refusal(call, &url, response, &Route::Direct, self.whose).await)
+        Err(refusal_failure(call, &url, response, &Route::Direct, self.audience).await)
     }
 
     /// Lets the tap hear a feed that such a connection carries.
-    pub(super) fn beside(&self, call: &HttpCall) -> Option<Beside> {
-        self.tap.as_ref()?.beside(call)
+    pub(super) fn tap_side_channel(&self, call: &HttpRequest) -> Option<SideChannelTap> {
+        self.tap.as_ref()?.open_side_channel(call)
     }
 
-    async fn client(&self, kind: Kind) -> Result<Client, Failure> {
+    async fn client(&self, kind: ClientKind) -> Result<Client, RequestFailure> {
         let Some(slot) = self.shared.clients.get(kind.index()) else {
-            return Err(Failure::last(FaultKind::Internal, "no such HTTP client"));
+            return Err(RequestFailure::permanent(FaultKind::Internal, "no such HTTP client"));
         };
-        let connect = self.shared.connect;
-        slot.get_or_try_init(|| built(move || kind.builder(connect, false))).await.cloned()
+        let connect = self.shared.connect_timeout;
+        slot.get_or_try_init(|| build_client(move || kind.builder(connect, false))).await.cloned()
     }
 }
 
-impl Shared {
+impl SharedClients {
     fn proxies(&self) -> &Proxies {
         self.proxies.get_or_init(Proxies::from_env)
     }
 }
 
 /// Builds a client off the loop's thread.
-async fn built(builder: impl FnOnce() -> Result<ClientBuilder, String> + Send + 'static) -> Result<Client, Failure> {
-    let build = move || builder()?.build().map_err(|error| why::root(&error));
+async fn build_client(
+    builder: impl FnOnce() -> Result<ClientBuilder, String> + Send + 'static,
+) -> Result<Client, RequestFailure> {
+    let build = move || builder()?.build().map_err(|error| errors::root_cause(&error));
     let built = tokio::task::spawn_blocking(build).await.unwrap_or_else(|error| Err(error.to_string()));
-    built.map_err(|why| Failure::last(FaultKind::Network, format!("HTTPS can't be set up: {why}")))
+    built.map_err(|why| RequestFailure::permanent(FaultKind::Network, format!("HTTPS can't be set up: {why}")))
 }
 
 /// Nothing listens there at all.
@@ -295,67 +314,71 @@ fn is_refused(error: &reqwest::Error) -> bool {
     false
 }
 
-impl Kind {
+impl ClientKind {
     fn of(url: &Url, route: &Route) -> Self {
-        let secure_proxy = matches!(route, Route::Proxy(proxy) if proxy.secure);
-        Self { secure: url.scheme() == "https" || secure_proxy, loopback: is_loopback_url(url) }
+        let secure_proxy = matches!(route, Route::Proxy(proxy) if proxy.is_https);
+        Self { is_secure: url.scheme() == "https" || secure_proxy, is_loopback: is_loopback_url(url) }
     }
 
     fn index(self) -> usize {
-        usize::from(self.secure) * 2 + usize::from(self.loopback)
+        usize::from(self.is_secure) * 2 + usize::from(self.is_loopback)
     }
 
     fn builder(self, connect: Duration, http1_only: bool) -> Result<ClientBuilder, String> {
         // A plain server takes the first bytes of HTTPS for a request that is still coming, and waits.
-        let connect = if self.secure && self.loopback { connect.min(NEAR) } else { connect };
+        let connect = if self.is_secure && self.is_loopback { connect.min(LOOPBACK_CONNECT_TIMEOUT) } else { connect };
         let builder = Client::builder()
             .user_agent(concat!("jarvis-tui/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(connect)
             .tcp_keepalive(Duration::from_secs(30))
             .redirect(redirect::Policy::none());
-        let builder = if self.secure {
-            builder.tls_backend_preconfigured(tls::config(http1_only)?)
+        let builder = if self.is_secure {
+            builder.tls_backend_preconfigured(tls::client_config(http1_only)?)
         } else {
             builder.tls_certs_only([])
         };
-        Ok(if self.loopback { builder.no_proxy() } else { builder })
+        Ok(if self.is_loopback { builder.no_proxy() } else { builder })
     }
 }
 
-fn parse(url: &str, whose: Whose) -> Result<Url, Failure> {
-    address::read(url).map_err(|why| {
-        let text = format!("the address can't be used: {why}; correct it {}", whose.written());
-        Failure::last(FaultKind::BadRequest, text)
+fn parse_url(url: &str, whose: HintAudience) -> Result<Url, RequestFailure> {
+    address::parse_http_url(url).map_err(|why| {
+        let text = format!("the address can't be used: {why}; correct it {}", whose.address_setting());
+        RequestFailure::permanent(FaultKind::BadRequest, text)
     })
 }
 
 /// Scheme, host and port: what may be shown of a URL, which can hold a password or a key.
-fn place(url: &Url) -> String {
+fn display_origin(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
-fn header<'a>(response: &'a reqwest::Response, name: &HeaderName) -> Option<&'a str> {
+fn header_text<'a>(response: &'a reqwest::Response, name: &HeaderName) -> Option<&'a str> {
     response.headers().get(name).and_then(|value| value.to_str().ok())
 }
 
-fn headers(call: &HttpCall) -> Result<HeaderMap, Failure> {
+fn header_map(call: &HttpRequest) -> Result<HeaderMap, RequestFailure> {
     let mut headers = HeaderMap::new();
     for (name, value) in &call.headers {
-        let key = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| Failure::last(FaultKind::BadRequest, format!("{name:?} cannot be the name of a header")))?;
+        let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+            RequestFailure::permanent(FaultKind::BadRequest, format!("{name:?} cannot be the name of a header"))
+        })?;
         let value = match value {
-            Value::Unset(_) => continue,
-            Value::Plain(text) => HeaderValue::from_str(text).map_err(|_| {
-                Failure::last(FaultKind::BadRequest, format!("the header {name} holds what a header cannot"))
+            HttpHeaderValue::Unset(_) => continue,
+            HttpHeaderValue::Plain(text) => HeaderValue::from_str(text).map_err(|_| {
+                RequestFailure::permanent(
+                    FaultKind::BadRequest,
+                    format!("the header {name} holds what a header cannot"),
+                )
             }),
-            Value::Secret(secret) => HeaderValue::from_str(secret.expose_secret().trim())
+            HttpHeaderValue::Secret(secret) => HeaderValue::from_str(secret.expose_secret().trim())
                 .map(|mut value| {
                     value.set_sensitive(true);
                     value
                 })
                 .map_err(|_| {
                     let text = "the API key holds characters that no key has; look for line breaks and quotes in it";
-                    Failure::last(FaultKind::Auth, text)
+                    RequestFailure::permanent(FaultKind::Auth, text)
                 }),
         }?;
         headers.append(key, value);
@@ -369,18 +392,18 @@ mod tests {
 
     use super::*;
 
-    fn call(headers: Vec<(String, Value)>) -> HttpCall {
-        HttpCall { method: Method::Get, url: "http://h/".into(), headers, body: None, framing: Framing::Sse }
+    fn call(headers: Vec<(String, HttpHeaderValue)>) -> HttpRequest {
+        HttpRequest { method: HttpMethod::Get, url: "http://h/".into(), headers, body: None, framing: Framing::Sse }
     }
 
-    fn secret(text: &str) -> Value {
-        Value::Secret(SecretString::from(text))
+    fn secret(text: &str) -> HttpHeaderValue {
+        HttpHeaderValue::Secret(SecretString::from(text))
     }
 
     #[test]
     fn secrets_are_sensitive_headers_and_print_as_dots() {
         let call = call(vec![("authorization".into(), secret("Bearer sk-12345678\n"))]);
-        let headers = headers(&call).unwrap();
+        let headers = header_map(&call).unwrap();
         assert!(headers["authorization"].is_sensitive());
         assert_eq!(headers["authorization"], "Bearer sk-12345678");
         assert!(!format!("{call:?} {headers:?}").contains("sk-1"));
@@ -388,7 +411,7 @@ mod tests {
 
     #[test]
     fn a_broken_key_is_a_fault_that_does_not_show_it() {
-        let failure = headers(&call(vec![("authorization".into(), secret("Bearer sk-1\nsk-2"))])).unwrap_err();
+        let failure = header_map(&call(vec![("authorization".into(), secret("Bearer sk-1\nsk-2"))])).unwrap_err();
         assert_eq!(failure.fault.kind, FaultKind::Auth);
         assert!(!failure.fault.message.contains("sk-"));
     }
@@ -396,13 +419,13 @@ mod tests {
     #[test]
     fn what_is_shown_of_a_url_holds_no_password() {
         let url = Url::parse("https://me:secret@example.org:8443/v1?key=abc").unwrap();
-        assert_eq!(place(&url), "https://example.org:8443");
+        assert_eq!(display_origin(&url), "https://example.org:8443");
     }
 
     #[test]
     fn other_schemes_are_refused() {
         for url in ["ftp://x/", "file:///etc/passwd", "nonsense", "http://"] {
-            assert_eq!(parse(url, Whose::Engine).unwrap_err().fault.kind, FaultKind::BadRequest, "{url}");
+            assert_eq!(parse_url(url, HintAudience::Engine).unwrap_err().fault.kind, FaultKind::BadRequest, "{url}");
         }
     }
 }

@@ -4,10 +4,10 @@
 //! any byte calms the first, only something usable the second. However it goes, the last thing told is exactly one
 //! `TurnFinished`. Dropping the future drops the connection.
 
-mod aside;
-mod ends;
-mod patience;
-pub(super) mod watch;
+mod finish;
+pub(super) mod idle_timers;
+mod request_policy;
+mod side_channel;
 
 use std::time::Duration;
 
@@ -17,118 +17,122 @@ use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use self::aside::Aside;
-pub use self::patience::Patience;
+pub use self::request_policy::RequestPolicy;
+use self::side_channel::SideChannelReader;
 use super::backoff;
-use super::call::{Beside, HttpCall};
-use super::gather::{Gather, Gathered};
-use super::guard::Broken;
-use super::http::{Answer, Http};
+use super::batch_reader::{BatchReader, ReadBatch};
+use super::failure::RequestFailure;
+use super::http::{HttpClient, HttpResponse};
 use super::redact::Redactor;
-use super::sse::Frames;
-use super::status::Failure;
-use super::vigil::{Got, Vigil};
-use crate::dialect::error::tidy;
+use super::request::{HttpRequest, SideChannel};
+use super::sse::FrameSplitter;
+use super::sse_lines::FramingError;
+use super::watchdog::{WaitOutcome, Watchdog};
+use crate::dialect::error::to_single_line;
 use crate::dialect::{Decode, SseFrame};
-use crate::event::{AgentEvent, Fault, FaultKind, LinkState, Millis, Subject};
+use crate::event::{AgentEvent, AnnotationTarget, Fault, FaultKind, LinkState, Millis};
 
 /// How long extras are waited for once the answer is complete.
-const EXTRAS: Duration = Duration::from_secs(10);
+const TRAILING_DATA_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What is told while a call runs.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Heard {
+pub enum RequestEvent {
     Event(AgentEvent),
     Link(LinkState),
 }
 
 /// Makes the call and tells what comes of it, in the end exactly one `TurnFinished`. Ends early if nobody listens.
 pub async fn perform(
-    http: &Http,
-    call: &HttpCall,
+    http: &HttpClient,
+    call: &HttpRequest,
     decode: Box<dyn Decode>,
-    patience: &Patience,
-    out: &mpsc::Sender<Heard>,
+    patience: &RequestPolicy,
+    out: &mpsc::Sender<RequestEvent>,
 ) {
-    perform_beside(http, call, None, decode, patience, out).await;
+    perform_with_side_channel(http, call, None, decode, patience, out).await;
 }
 
 /// The same with what tells of the answer besides its stream.
-pub async fn perform_beside(
-    http: &Http,
-    call: &HttpCall,
-    beside: Option<&Beside>,
+pub async fn perform_with_side_channel(
+    http: &HttpClient,
+    call: &HttpRequest,
+    beside: Option<&SideChannel>,
     decode: Box<dyn Decode>,
-    patience: &Patience,
-    out: &mpsc::Sender<Heard>,
+    patience: &RequestPolicy,
+    out: &mpsc::Sender<RequestEvent>,
 ) {
-    let mut line = Line::new(call, decode, patience, out);
+    let mut line = RequestDriver::new(call, decode, patience, out);
     if let Some(beside) = beside {
-        let opening = Aside::open(http, beside, &mut line.events);
+        let opening = SideChannelReader::open(http, beside, &mut line.events);
         tokio::select! {
             biased;
             () = out.closed() => return,
-            aside = opening => line.aside = Some(aside),
+            aside = opening => line.side_channel = Some(aside),
         }
-        if !line.tell_events().await {
+        if !line.send_events().await {
             return;
         }
     }
-    run(Real { http, call }, line).await;
+    run(HttpDial { client: http, request: call }, line).await;
 }
 
 /// Opens an answer. The tests have one of their own.
 trait Dial {
-    fn dial(&mut self) -> impl Future<Output = Result<Answer, Failure>> + Send;
+    fn dial(&mut self) -> impl Future<Output = Result<HttpResponse, RequestFailure>> + Send;
 }
 
-struct Real<'a> {
-    http: &'a Http,
-    call: &'a HttpCall,
+struct HttpDial<'a> {
+    client: &'a HttpClient,
+    request: &'a HttpRequest,
 }
 
-impl Dial for Real<'_> {
-    async fn dial(&mut self) -> Result<Answer, Failure> {
-        self.http.open(self.call).await
+impl Dial for HttpDial<'_> {
+    async fn dial(&mut self) -> Result<HttpResponse, RequestFailure> {
+        self.client.open_stream(self.request).await
     }
 }
 
-async fn run(mut dial: impl Dial, mut line: Line<'_>) {
-    let (patience, out) = (line.vigil.patience, line.vigil.out);
+async fn run(mut dial: impl Dial, mut line: RequestDriver<'_>) {
+    let (patience, out) = (line.watchdog.policy, line.watchdog.out);
     let mut failed = 0;
     let mut loading = None;
     loop {
         match loading {
-            None => line.vigil.begin().await,
-            Some(_) => line.vigil.restart(),
+            None => line.watchdog.start_attempt().await,
+            Some(_) => line.watchdog.restart_timers(),
         }
-        let failure = match line.vigil.wait(dial.dial(), patience.first_byte).await {
-            Got::It(Ok(answer)) => match line.listen(answer).await {
+        let failure = match line.watchdog.wait(dial.dial(), patience.first_byte_timeout).await {
+            WaitOutcome::Ready(Ok(answer)) => match line.read_response(answer).await {
                 Some(failure) => failure,
                 None => return,
             },
-            Got::It(Err(failure)) => failure,
-            Got::Overdue(fault) => return line.give_up(fault).await,
-            Got::Nobody => return,
+            WaitOutcome::Ready(Err(failure)) => failure,
+            WaitOutcome::TimedOut(fault) => return line.fail(fault).await,
+            WaitOutcome::ReceiverDropped => return,
         };
-        if failure.loading {
+        if failure.is_loading {
             let is_first = loading.is_none();
             let since = *loading.get_or_insert_with(Instant::now);
             match line.wait_for_model(failure, since, is_first).await {
-                Some(fault) => return line.give_up(fault).await,
+                Some(fault) => return line.fail(fault).await,
                 None if out.is_closed() => return,
                 None => continue,
             }
         }
         loading = None;
         failed += 1;
-        let may_send = failure.retry && (patience.resend || failure.unsent);
-        let pause = if may_send && failed <= patience.retries {
-            backoff::pause(failed, failure.fault.retry_after, line.vigil.noise(&line.call.url, failed))
+        let may_send = failure.is_retryable && (patience.may_resend || failure.is_unsent);
+        let pause = if may_send && failed <= patience.max_retries {
+            backoff::retry_delay(
+                failed,
+                failure.fault.retry_after,
+                line.watchdog.jitter_seed(&line.request.url, failed),
+            )
         } else {
             None
         };
-        let Some(pause) = pause else { return line.give_up(failure.fault).await };
+        let Some(pause) = pause else { return line.fail(failure.fault).await };
         line.announce_retry(&failure.fault, failed, pause).await;
         tokio::select! {
             biased;
@@ -138,94 +142,105 @@ async fn run(mut dial: impl Dial, mut line: Line<'_>) {
     }
 }
 
-struct Line<'a> {
-    call: &'a HttpCall,
+struct RequestDriver<'a> {
+    request: &'a HttpRequest,
     redactor: Redactor,
-    vigil: Vigil<'a>,
+    watchdog: Watchdog<'a>,
     decode: Box<dyn Decode>,
-    aside: Option<Aside<'a>>,
-    first_token: bool,
+    side_channel: Option<SideChannelReader<'a>>,
+    has_first_token: bool,
     frames: Vec<SseFrame>,
     events: Vec<AgentEvent>,
 }
 
-impl<'a> Line<'a> {
-    fn new(call: &'a HttpCall, decode: Box<dyn Decode>, patience: &'a Patience, out: &'a mpsc::Sender<Heard>) -> Self {
+impl<'a> RequestDriver<'a> {
+    fn new(
+        call: &'a HttpRequest,
+        decode: Box<dyn Decode>,
+        patience: &'a RequestPolicy,
+        out: &'a mpsc::Sender<RequestEvent>,
+    ) -> Self {
         Self {
-            call,
-            redactor: Redactor::of(call),
-            vigil: Vigil::new(call, patience, out),
+            request: call,
+            redactor: Redactor::for_request(call),
+            watchdog: Watchdog::new(call, patience, out),
             decode,
-            aside: None,
-            first_token: false,
+            side_channel: None,
+            has_first_token: false,
             frames: Vec::new(),
             events: Vec::new(),
         }
     }
 
     /// Hears an answer out. Returns a failure if it broke before its first byte.
-    async fn listen(&mut self, answer: Answer) -> Option<Failure> {
-        let mut aside = self.aside.take();
-        let failure = self.hear_out(answer, &mut aside).await;
-        self.aside = aside;
+    async fn read_response(&mut self, answer: HttpResponse) -> Option<RequestFailure> {
+        let mut aside = self.side_channel.take();
+        let failure = self.read_body(answer, &mut aside).await;
+        self.side_channel = aside;
         failure
     }
 
-    async fn hear_out(&mut self, answer: Answer, aside: &mut Option<Aside<'_>>) -> Option<Failure> {
-        let Answer { content_type, mut body, .. } = answer;
+    async fn read_body(
+        &mut self,
+        answer: HttpResponse,
+        aside: &mut Option<SideChannelReader<'_>>,
+    ) -> Option<RequestFailure> {
+        let HttpResponse { content_type, mut body, .. } = answer;
         if content_type.starts_with("text/html") {
-            self.give_up(Broken::Page.fault(&self.vigil.place)).await;
+            self.fail(FramingError::WebPage.fault(&self.watchdog.origin)).await;
             return None;
         }
         self.decode.content_type(content_type.split(';').next().unwrap_or_default().trim());
-        let mut frames = Frames::of(self.call.framing, &content_type);
+        let mut frames = FrameSplitter::for_content_type(self.request.framing, &content_type);
         let mut heard_any = false;
-        let mut gather = Gather::new();
-        self.arrived().await;
+        let mut gather = BatchReader::new();
+        self.note_arrival().await;
         loop {
             let heard = async {
                 tokio::select! {
                     biased;
-                    told = aside::next(aside) => Either::Left(told),
+                    told = side_channel::next_frame(aside) => Either::Left(told),
                     next = body.next() => Either::Right(next),
                 }
             };
-            let next = match self.vigil.wait(heard, self.silence()).await {
-                Got::It(Either::Right(next)) => next,
-                Got::It(Either::Left(told)) => {
-                    self.heard_aside(told, aside.as_ref());
+            let next = match self.watchdog.wait(heard, self.silence_timeout()).await {
+                WaitOutcome::Ready(Either::Right(next)) => next,
+                WaitOutcome::Ready(Either::Left(told)) => {
+                    self.handle_side_channel(told, aside.as_ref());
                     if !self.events.is_empty() {
-                        self.arrived().await;
+                        self.note_arrival().await;
                     }
-                    if self.tell_events().await {
+                    if self.send_events().await {
                         continue;
                     }
                     return None;
                 }
-                Got::Overdue(fault) => {
-                    let fault = Some(fault).filter(|_| !self.decode.is_settled());
+                WaitOutcome::TimedOut(fault) => {
+                    let fault = Some(fault).filter(|_| !self.decode.is_complete());
                     self.close(fault, aside).await;
                     return None;
                 }
-                Got::Nobody => return None,
+                WaitOutcome::ReceiverDropped => return None,
             };
-            let Gathered { taken, broken, end } = gather.take(next, &mut body, &mut frames, &mut self.frames).await;
-            self.vigil.watch.begun |= taken > 0;
+            let ReadBatch { bytes_read: taken, framing_error: broken, end } =
+                gather.read_batch(next, &mut body, &mut frames, &mut self.frames).await;
+            self.watchdog.timers.has_begun |= taken > 0;
             heard_any |= !self.frames.is_empty();
             for frame in &mut self.frames {
-                self.redactor.blank(&mut frame.data);
+                self.redactor.redact(&mut frame.data);
             }
-            let whole = frames.is_whole().then(|| self.frames.first().map(|frame| tidy(&frame.data))).flatten();
+            let whole =
+                frames.is_single_json().then(|| self.frames.first().map(|frame| to_single_line(&frame.data))).flatten();
             self.decode_frames();
             if taken > 0 {
-                self.arrived().await;
+                self.note_arrival().await;
             }
-            if !self.tell_events().await {
+            if !self.send_events().await {
                 return None;
             }
-            gather.told();
+            gather.note_delivered();
             if let Some(broken) = broken {
-                self.close(Some(broken.fault(&self.vigil.place)), aside).await;
+                self.close(Some(broken.fault(&self.watchdog.origin)), aside).await;
                 return None;
             }
             if self.decode.is_done() {
@@ -238,27 +253,27 @@ impl<'a> Line<'a> {
             }
             if let Some(end) = end {
                 let unheard = (!heard_any).then(|| frames.strays().to_owned());
-                return self.body_over(end, unheard, whole, aside).await;
+                return self.finish_body(end, unheard, whole, aside).await;
             }
         }
     }
 
     /// How long nothing may come now.
-    fn silence(&self) -> Duration {
-        if self.decode.is_settled() {
-            EXTRAS
-        } else if self.vigil.watch.begun {
-            self.vigil.patience.idle
+    fn silence_timeout(&self) -> Duration {
+        if self.decode.is_complete() {
+            TRAILING_DATA_TIMEOUT
+        } else if self.watchdog.timers.has_begun {
+            self.watchdog.policy.idle_timeout
         } else {
-            self.vigil.patience.first_byte
+            self.watchdog.policy.first_byte_timeout
         }
     }
 
     /// Takes what came beside the answer.
-    fn heard_aside(&mut self, told: Result<SseFrame, Fault>, aside: Option<&Aside<'_>>) {
+    fn handle_side_channel(&mut self, told: Result<SseFrame, Fault>, aside: Option<&SideChannelReader<'_>>) {
         match (told, aside) {
-            (Ok(frame), _) => self.decode.beside(&frame, &mut self.events),
-            (Err(fault), Some(aside)) => aside.say(&fault.message, &mut self.events),
+            (Ok(frame), _) => self.decode.decode_side_channel(&frame, &mut self.events),
+            (Err(fault), Some(aside)) => aside.report_failure(&fault.message, &mut self.events),
             (Err(_), None) => {}
         }
         if !self.events.is_empty() {
@@ -268,31 +283,31 @@ impl<'a> Line<'a> {
 
     /// Ends an answer whose body is over, well or not. A failure before its first byte is returned. `unheard` is what came
     /// of a body without a single frame.
-    async fn body_over(
+    async fn finish_body(
         &mut self,
-        end: Result<(), Failure>,
+        end: Result<(), RequestFailure>,
         unheard: Option<String>,
         whole: Option<String>,
-        aside: &mut Option<Aside<'_>>,
-    ) -> Option<Failure> {
-        let place = &self.vigil.place;
+        aside: &mut Option<SideChannelReader<'_>>,
+    ) -> Option<RequestFailure> {
+        let place = &self.watchdog.origin;
         match (end, unheard, whole) {
-            (Err(failure), ..) if !self.vigil.watch.begun => return Some(failure),
-            (Err(failure), ..) => self.close_cut(failure.fault, aside).await,
+            (Err(failure), ..) if !self.watchdog.timers.has_begun => return Some(failure),
+            (Err(failure), ..) => self.close_broken(failure.fault, aside).await,
             (Ok(()), Some(strays), _) if !strays.is_empty() => {
-                let mut head = tidy(&strays);
-                self.redactor.blank_cut(&mut head);
+                let mut head = to_single_line(&strays);
+                self.redactor.redact_truncated(&mut head);
                 let text = format!("{place} answered with something that is not a stream: {head}; check the URL");
-                self.give_up(Fault::new(FaultKind::Protocol, text)).await;
+                self.fail(Fault::new(FaultKind::Protocol, text)).await;
             }
             (Ok(()), Some(_), _) => {
                 let text = format!(
                     "{place} ended its answer without a word, as some servers do where the conversation is too long for \
                      the model; try again, start a new session, or look at the server's log"
                 );
-                self.give_up(Fault::new(FaultKind::Protocol, text)).await;
+                self.fail(Fault::new(FaultKind::Protocol, text)).await;
             }
-            (Ok(()), None, Some(whole)) if !self.first_token && !self.decode.is_settled() => {
+            (Ok(()), None, Some(whole)) if !self.has_first_token && !self.decode.is_complete() => {
                 let head: String = whole.chars().take(80).collect();
                 let text = format!("{place} answered with JSON that is not an answer: {head}; check the URL");
                 self.close(Some(Fault::new(FaultKind::Protocol, text)), aside).await;
@@ -303,19 +318,19 @@ impl<'a> Line<'a> {
     }
 
     /// Bytes came, or the answer's head.
-    async fn arrived(&mut self) {
-        self.vigil.arrived(self.events.iter().any(is_usable)).await;
+    async fn note_arrival(&mut self) {
+        self.watchdog.note_arrival(self.events.iter().any(is_usable)).await;
     }
 
     fn decode_frames(&mut self) {
         for frame in self.frames.drain(..) {
-            self.decode.frame(&frame, &mut self.events);
+            self.decode.decode_frame(&frame, &mut self.events);
         }
         self.note_first_token();
     }
 
     fn note_first_token(&mut self) {
-        if self.first_token {
+        if self.has_first_token {
             return;
         }
         let first = self.events.iter().enumerate().find_map(|(at, event)| match event {
@@ -325,16 +340,17 @@ impl<'a> Line<'a> {
             _ => None,
         });
         if let Some((at, message)) = first {
-            self.first_token = true;
-            let data = json!({ "ms": Millis::from(self.vigil.watch.asked.elapsed()).0 });
-            let note = AgentEvent::Annotated { on: Subject::Message(message), kind: "first_token".into(), data };
+            self.has_first_token = true;
+            let data = json!({ "ms": Millis::from(self.watchdog.timers.sent_at.elapsed()).0 });
+            let note =
+                AgentEvent::Annotation { on: AnnotationTarget::Message(message), kind: "first_token".into(), data };
             self.events.insert(at, note);
         }
     }
 
     /// Returns false if nobody listens any more.
-    async fn tell_events(&mut self) -> bool {
-        self.vigil.tell(&mut self.events).await
+    async fn send_events(&mut self) -> bool {
+        self.watchdog.send_events(&mut self.events).await
     }
 }
 

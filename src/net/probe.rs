@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::call::HttpCall;
-use super::http::Http;
+use super::http::HttpClient;
+use super::request::HttpRequest;
 use crate::event::{Fault, Json};
 
 /// Makes all calls side by side and returns their answers in the same order. What was not answered within `limit`
 /// timed out.
-pub async fn gather(http: &Http, calls: &[HttpCall], limit: Duration) -> Vec<Result<Json, Fault>> {
-    join_all(calls.iter().map(|call| http.json(call, limit))).await
+pub async fn join_json(http: &HttpClient, calls: &[HttpRequest], limit: Duration) -> Vec<Result<Json, Fault>> {
+    join_all(calls.iter().map(|call| http.request_json(call, limit))).await
 }

@@ -6,7 +6,7 @@
 //! when it breaks again and again. However it goes, the last thing told is one `TurnFinished`; so is each answer that
 //! is followed by another, be it on the same connection or after a break.
 
-mod seen;
+mod frame_dedup;
 #[cfg(test)]
 mod tests;
 
@@ -16,90 +16,90 @@ use futures_util::StreamExt;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use self::seen::{Joint, Seen, Verdict};
+use self::frame_dedup::{FrameDedup, FrameVerdict, Resumption};
 use super::backoff;
-use super::call::{Framing, HttpCall, Value};
-use super::gather::{Gather, Gathered};
-use super::guard::Broken;
-use super::http::{Answer, Http};
-use super::perform::{Heard, Patience};
+use super::batch_reader::{BatchReader, ReadBatch};
+use super::failure::RequestFailure;
+use super::http::{HttpClient, HttpResponse};
+use super::perform::{RequestEvent, RequestPolicy};
 use super::redact::Redactor;
-use super::sse::Frames;
-use super::status::Failure;
-use super::vigil::{Got, Vigil};
-use crate::dialect::detect::is_tail;
-use crate::dialect::error::tidy;
+use super::request::{Framing, HttpHeaderValue, HttpRequest};
+use super::sse::FrameSplitter;
+use super::sse_lines::FramingError;
+use super::watchdog::{WaitOutcome, Watchdog};
+use crate::dialect::detect::is_trailing;
+use crate::dialect::error::to_single_line;
 use crate::dialect::{Decode, SseFrame};
-use crate::event::{AgentEvent, Fault, FaultKind, Level, LinkState, Millis, TurnEnd};
+use crate::event::{AgentEvent, Fault, FaultKind, LinkState, Millis, NoticeLevel, TurnOutcome};
 
 /// A connection that held for so long counts as a good one, whatever came of it.
-const GOOD: Duration = Duration::from_secs(10);
+const STABLE_CONNECTION_DURATION: Duration = Duration::from_secs(10);
 /// How often a stream is opened again that its server closed in order and that has nothing to go on by.
-const AFTER_AN_END: u32 = 2;
+const MAX_RETRIES_AFTER_CLOSE: u32 = 2;
 /// Longest pause a server can ask for.
-const LONGEST: Millis = Millis(60_000);
+const MAX_SERVER_RETRY_DELAY: Millis = Millis(60_000);
 
 /// Makes a decoder for an answer.
-pub type Decoders<'a> = &'a (dyn Fn() -> Box<dyn Decode> + Send + Sync);
+pub type DecoderFactory<'a> = &'a (dyn Fn() -> Box<dyn Decode> + Send + Sync);
 
 /// Watches a stream until it ends for good.
-pub async fn watch(
-    http: &Http,
-    call: &HttpCall,
-    decoders: Decoders<'_>,
-    patience: &Patience,
-    out: &mpsc::Sender<Heard>,
+pub async fn watch_stream(
+    http: &HttpClient,
+    call: &HttpRequest,
+    decoders: DecoderFactory<'_>,
+    patience: &RequestPolicy,
+    out: &mpsc::Sender<RequestEvent>,
 ) {
-    run(Real { http, call }, call, decoders, patience, out).await;
+    run(ResumingDial { client: http, request: call }, call, decoders, patience, out).await;
 }
 
 /// Opens the stream, after the frame with this id. The tests have one of their own.
 trait Dial {
-    fn dial(&mut self, after: Option<&str>) -> impl Future<Output = Result<Answer, Failure>> + Send;
+    fn dial(&mut self, after: Option<&str>) -> impl Future<Output = Result<HttpResponse, RequestFailure>> + Send;
 }
 
-struct Real<'a> {
-    http: &'a Http,
-    call: &'a HttpCall,
+struct ResumingDial<'a> {
+    client: &'a HttpClient,
+    request: &'a HttpRequest,
 }
 
-impl Dial for Real<'_> {
-    async fn dial(&mut self, after: Option<&str>) -> Result<Answer, Failure> {
-        let mut call = self.call.clone();
+impl Dial for ResumingDial<'_> {
+    async fn dial(&mut self, after: Option<&str>) -> Result<HttpResponse, RequestFailure> {
+        let mut call = self.request.clone();
         if let Some(id) = after {
-            call.headers.push(("last-event-id".to_owned(), Value::Plain(id.to_owned())));
+            call.headers.push(("last-event-id".to_owned(), HttpHeaderValue::Plain(id.to_owned())));
         }
-        self.http.open(&call).await
+        self.client.open_stream(&call).await
     }
 }
 
 async fn run(
     mut dial: impl Dial,
-    call: &HttpCall,
-    decoders: Decoders<'_>,
-    patience: &Patience,
-    out: &mpsc::Sender<Heard>,
+    call: &HttpRequest,
+    decoders: DecoderFactory<'_>,
+    patience: &RequestPolicy,
+    out: &mpsc::Sender<RequestEvent>,
 ) {
-    let mut watcher = Watcher::new(call, decoders, patience, out);
+    let mut watcher = StreamWatcher::new(call, decoders, patience, out);
     let mut failed = 0;
     let mut was_live = false;
     loop {
-        watcher.vigil.begin().await;
-        watcher.is_at_an_end = false;
-        let after = watcher.seen.last_id().map(str::to_owned);
+        watcher.watchdog.start_attempt().await;
+        watcher.was_closed_in_order = false;
+        let after = watcher.dedup.last_event_id().map(str::to_owned);
         let opened = Instant::now();
-        let failure = match watcher.vigil.wait(dial.dial(after.as_deref()), patience.first_byte).await {
-            Got::It(Ok(answer)) => {
+        let failure = match watcher.watchdog.wait(dial.dial(after.as_deref()), patience.first_byte_timeout).await {
+            WaitOutcome::Ready(Ok(answer)) => {
                 if was_live {
-                    watcher.seen.reconnected();
+                    watcher.dedup.note_reconnect();
                 }
                 was_live = true;
-                match watcher.listen(answer, call.framing).await {
-                    Ended::Complete => return watcher.close(None).await,
-                    Ended::Broken(fault) => return watcher.close(Some(fault)).await,
-                    Ended::Nobody => return,
-                    Ended::Cut { failure, moved } => {
-                        if moved || opened.elapsed() >= GOOD {
+                match watcher.read_response(answer, call.framing).await {
+                    ConnectionEnd::Complete => return watcher.close(None).await,
+                    ConnectionEnd::Unreadable(fault) => return watcher.close(Some(fault)).await,
+                    ConnectionEnd::ReceiverDropped => return,
+                    ConnectionEnd::Dropped { failure, made_progress: moved } => {
+                        if moved || opened.elapsed() >= STABLE_CONNECTION_DURATION {
                             failed = 0;
                         }
                         failure
@@ -107,19 +107,24 @@ async fn run(
                 }
             }
             // The server may be on its way up again.
-            Got::It(Err(failure)) if was_live && failure.fault.kind == FaultKind::Network => {
-                Failure { retry: true, ..failure }
+            WaitOutcome::Ready(Err(failure)) if was_live && failure.fault.kind == FaultKind::Network => {
+                RequestFailure { is_retryable: true, ..failure }
             }
-            Got::It(Err(failure)) => failure,
-            Got::Overdue(fault) => Failure { retry: true, ..fault.into() },
-            Got::Nobody => return,
+            WaitOutcome::Ready(Err(failure)) => failure,
+            WaitOutcome::TimedOut(fault) => RequestFailure { is_retryable: true, ..fault.into() },
+            WaitOutcome::ReceiverDropped => return,
         };
         failed += 1;
-        let asked = failure.fault.retry_after.or(watcher.retry.map(|wait| wait.min(LONGEST)));
-        let most = if watcher.is_at_an_end { patience.retries.min(AFTER_AN_END) } else { patience.retries };
-        let pause = (failure.retry && failed <= most)
-            .then(|| backoff::watching(failed, asked, watcher.vigil.noise(&call.url, failed)));
-        let Some(pause) = pause else { return watcher.lose(failure.fault).await };
+        let asked =
+            failure.fault.retry_after.or(watcher.server_retry_delay.map(|wait| wait.min(MAX_SERVER_RETRY_DELAY)));
+        let most = if watcher.was_closed_in_order {
+            patience.max_retries.min(MAX_RETRIES_AFTER_CLOSE)
+        } else {
+            patience.max_retries
+        };
+        let pause = (failure.is_retryable && failed <= most)
+            .then(|| backoff::watch_delay(failed, asked, watcher.watchdog.jitter_seed(&call.url, failed)));
+        let Some(pause) = pause else { return watcher.give_up(failure.fault).await };
         if !watcher.announce_retry(&failure.fault, failed, pause).await {
             return;
         }
@@ -132,111 +137,126 @@ async fn run(
 }
 
 /// How a connection ended.
-enum Ended {
+enum ConnectionEnd {
     Complete,
     /// It can't be understood; the same would come again.
-    Broken(Fault),
-    /// Worth another try. `moved` says whether it brought the stream on.
-    Cut {
-        failure: Failure,
-        moved: bool,
+    Unreadable(Fault),
+    /// Worth another try. `made_progress` says whether it brought the stream on.
+    Dropped {
+        failure: RequestFailure,
+        made_progress: bool,
     },
-    Nobody,
+    ReceiverDropped,
 }
 
-struct Watcher<'a> {
-    vigil: Vigil<'a>,
+struct StreamWatcher<'a> {
+    watchdog: Watchdog<'a>,
     redactor: Redactor,
-    decoders: Decoders<'a>,
+    new_decoder: DecoderFactory<'a>,
     decode: Box<dyn Decode>,
-    seen: Seen,
-    retry: Option<Millis>,
+    dedup: FrameDedup,
+    server_retry_delay: Option<Millis>,
     /// The server closed the stream in order, and gave neither ids nor a time to come back.
-    is_at_an_end: bool,
+    was_closed_in_order: bool,
     /// Something of the answer was decoded.
-    heard_any: bool,
+    has_decoded_any: bool,
     /// Answers that were told to their end.
-    answers: u64,
+    finished_responses: u64,
     events: Vec<AgentEvent>,
 }
 
-impl<'a> Watcher<'a> {
-    fn new(call: &'a HttpCall, decoders: Decoders<'a>, patience: &'a Patience, out: &'a mpsc::Sender<Heard>) -> Self {
+impl<'a> StreamWatcher<'a> {
+    fn new(
+        call: &'a HttpRequest,
+        decoders: DecoderFactory<'a>,
+        patience: &'a RequestPolicy,
+        out: &'a mpsc::Sender<RequestEvent>,
+    ) -> Self {
         Self {
-            vigil: Vigil::new(call, patience, out),
-            redactor: Redactor::of(call),
-            decoders,
+            watchdog: Watchdog::new(call, patience, out),
+            redactor: Redactor::for_request(call),
+            new_decoder: decoders,
             decode: decoders(),
-            seen: Seen::default(),
-            retry: None,
-            is_at_an_end: false,
-            heard_any: false,
-            answers: 0,
+            dedup: FrameDedup::default(),
+            server_retry_delay: None,
+            was_closed_in_order: false,
+            has_decoded_any: false,
+            finished_responses: 0,
             events: Vec::new(),
         }
     }
 
-    async fn listen(&mut self, answer: Answer, framing: Framing) -> Ended {
-        let Answer { status, content_type, mut body } = answer;
+    async fn read_response(&mut self, answer: HttpResponse, framing: Framing) -> ConnectionEnd {
+        let HttpResponse { status, content_type, mut body } = answer;
         if status == 204 {
             // After a whole answer that is how it should be.
-            if self.heard_any && !self.decode.is_settled() {
-                let text = format!("{} says that there is no more to come (204)", self.vigil.place);
-                self.notice(Level::Info, "no_more", text);
+            if self.has_decoded_any && !self.decode.is_complete() {
+                let text = format!("{} says that there is no more to come (204)", self.watchdog.origin);
+                self.push_notice(NoticeLevel::Info, "no_more", text);
             }
-            return Ended::Complete;
+            return ConnectionEnd::Complete;
         }
         let kind = content_type.split(';').next().unwrap_or_default().trim();
         if kind == "text/html" {
-            return Ended::Broken(Broken::Page.fault(&self.vigil.place));
+            return ConnectionEnd::Unreadable(FramingError::WebPage.fault(&self.watchdog.origin));
         }
         self.decode.content_type(kind);
-        let mut frames = Frames::of(framing, &content_type);
+        let mut frames = FrameSplitter::for_content_type(framing, &content_type);
         let mut batch = Vec::new();
-        let mut gather = Gather::new();
+        let mut gather = BatchReader::new();
         let mut moved = false;
-        self.vigil.arrived(false).await;
+        self.watchdog.note_arrival(false).await;
         loop {
-            let next = match self.vigil.wait(body.next(), self.vigil.patience.idle).await {
-                Got::It(next) => next,
-                Got::Overdue(_) if self.is_between() => return Ended::Complete,
-                Got::Overdue(fault) => {
-                    return Ended::Cut { failure: Failure { retry: true, ..fault.into() }, moved };
+            let next = match self.watchdog.wait(body.next(), self.watchdog.policy.idle_timeout).await {
+                WaitOutcome::Ready(next) => next,
+                WaitOutcome::TimedOut(_) if self.is_between_responses() => return ConnectionEnd::Complete,
+                WaitOutcome::TimedOut(fault) => {
+                    return ConnectionEnd::Dropped {
+                        failure: RequestFailure { is_retryable: true, ..fault.into() },
+                        made_progress: moved,
+                    };
                 }
-                Got::Nobody => return Ended::Nobody,
+                WaitOutcome::ReceiverDropped => return ConnectionEnd::ReceiverDropped,
             };
-            let Gathered { taken, broken, end } = gather.take(next, &mut body, &mut frames, &mut batch).await;
-            self.vigil.watch.begun |= taken > 0;
+            let ReadBatch { bytes_read: taken, framing_error: broken, end } =
+                gather.read_batch(next, &mut body, &mut frames, &mut batch).await;
+            self.watchdog.timers.has_begun |= taken > 0;
             let closed = matches!(end, Some(Ok(())));
-            let whole = (closed && frames.is_whole()).then(|| batch.first().map(head)).flatten();
+            let whole = (closed && frames.is_single_json()).then(|| batch.first().map(preview)).flatten();
             let failure = end.map(|end| match end {
-                Err(failure) => Failure { retry: true, ..failure },
-                Ok(()) => Failure::passing(FaultKind::Network, format!("{} closed the stream", self.vigil.place)),
+                Err(failure) => RequestFailure { is_retryable: true, ..failure },
+                Ok(()) => {
+                    RequestFailure::transient(FaultKind::Network, format!("{} closed the stream", self.watchdog.origin))
+                }
             });
-            self.retry = frames.retry().map(Millis).or(self.retry);
+            self.server_retry_delay = frames.retry_millis().map(Millis).or(self.server_retry_delay);
             let before = self.events.len();
             for mut frame in batch.drain(..) {
-                self.redactor.blank(&mut frame.data);
-                moved |= self.take(&frame, kind);
+                self.redactor.redact(&mut frame.data);
+                moved |= self.handle_frame(&frame, kind);
             }
-            self.is_at_an_end = closed && self.retry.is_none() && !self.seen.has_ids();
-            self.vigil.arrived(self.events.len() > before).await;
-            if !self.tell_events().await {
-                return Ended::Nobody;
+            self.was_closed_in_order = closed && self.server_retry_delay.is_none() && !self.dedup.has_ids();
+            self.watchdog.note_arrival(self.events.len() > before).await;
+            if !self.send_events().await {
+                return ConnectionEnd::ReceiverDropped;
             }
-            gather.told();
+            gather.note_delivered();
             if let Some(broken) = broken {
-                return Ended::Broken(broken.fault(&self.vigil.place));
+                return ConnectionEnd::Unreadable(broken.fault(&self.watchdog.origin));
             }
             match failure {
                 // What has ids may have more to tell.
-                Some(_) if self.is_between() && (closed || !self.seen.has_ids()) => return Ended::Complete,
-                Some(_) if let Some(head) = whole => {
-                    let text =
-                        format!("{} answered with JSON that is not a stream: {head}; check the URL", self.vigil.place);
-                    return Ended::Broken(Fault::new(FaultKind::Protocol, text));
+                Some(_) if self.is_between_responses() && (closed || !self.dedup.has_ids()) => {
+                    return ConnectionEnd::Complete;
                 }
-                Some(failure) => return Ended::Cut { failure, moved },
+                Some(_) if let Some(head) = whole => {
+                    let text = format!(
+                        "{} answered with JSON that is not a stream: {head}; check the URL",
+                        self.watchdog.origin
+                    );
+                    return ConnectionEnd::Unreadable(Fault::new(FaultKind::Protocol, text));
+                }
+                Some(failure) => return ConnectionEnd::Dropped { failure, made_progress: moved },
                 None => {}
             }
         }
@@ -244,100 +264,100 @@ impl<'a> Watcher<'a> {
 
     /// Decodes a frame unless it was told before. Returns whether it brought the stream on: a server that begins anew
     /// each time does not.
-    fn take(&mut self, frame: &SseFrame, content_type: &str) -> bool {
-        if self.decode.is_done() && is_tail(frame) {
+    fn handle_frame(&mut self, frame: &SseFrame, content_type: &str) -> bool {
+        if self.decode.is_done() && is_trailing(frame) {
             return false;
         }
         if self.decode.is_done() {
             // Another answer follows.
-            self.decode = (self.decoders)();
+            self.decode = (self.new_decoder)();
             self.decode.content_type(content_type);
-            self.heard_any = false;
+            self.has_decoded_any = false;
         }
-        match self.seen.judge(frame) {
-            Verdict::Repeated => return false,
-            Verdict::New(joint) => {
+        match self.dedup.classify(frame) {
+            FrameVerdict::Repeated => return false,
+            FrameVerdict::New(joint) => {
                 match joint {
-                    Some(Joint::Resumed) => {
-                        self.notice(Level::Info, "resumed", "the stream goes on where it broke".into());
+                    Some(Resumption::Resumed) => {
+                        self.push_notice(NoticeLevel::Info, "resumed", "the stream goes on where it broke".into());
                     }
-                    Some(Joint::Gap(missing)) => self.say_gap(missing),
+                    Some(Resumption::Gap(missing)) => self.report_gap(missing),
                     None => {}
                 }
-                self.decode.frame(frame, &mut self.events);
+                self.decode.decode_frame(frame, &mut self.events);
             }
-            Verdict::Anew(first) => {
-                if self.heard_any {
+            FrameVerdict::Restarted(first) => {
+                if self.has_decoded_any {
                     if !self.decode.is_done() {
                         self.decode.finish(&mut self.events);
                     }
-                    self.say_gap(None);
+                    self.report_gap(None);
                 }
-                self.decode = (self.decoders)();
+                self.decode = (self.new_decoder)();
                 self.decode.content_type(content_type);
                 for frame in first.iter().chain([frame]) {
-                    self.decode.frame(frame, &mut self.events);
+                    self.decode.decode_frame(frame, &mut self.events);
                 }
-                self.heard_any = true;
+                self.has_decoded_any = true;
                 if self.decode.is_done() {
-                    self.end_answer();
+                    self.finish_response();
                 }
                 return false;
             }
         }
-        self.heard_any = true;
+        self.has_decoded_any = true;
         if self.decode.is_done() {
-            self.end_answer();
+            self.finish_response();
         }
         true
     }
 
     /// Says that an answer is over. The stream may hold another.
-    fn end_answer(&mut self) {
+    fn finish_response(&mut self) {
         self.decode.finish(&mut self.events);
-        self.answers = self.answers.saturating_add(1);
+        self.finished_responses = self.finished_responses.saturating_add(1);
     }
 
     /// Returns whether nothing is missing if the stream ends here.
-    fn is_between(&self) -> bool {
-        self.decode.is_settled() || (self.answers > 0 && !self.heard_any)
+    fn is_between_responses(&self) -> bool {
+        self.decode.is_complete() || (self.finished_responses > 0 && !self.has_decoded_any)
     }
 
-    fn say_gap(&mut self, missing: Option<u64>) {
+    fn report_gap(&mut self, missing: Option<u64>) {
         let text = match missing {
             Some(1) => "one frame of the stream was missed while it was broken".to_owned(),
             Some(missing) => format!("{missing} frames of the stream were missed while it was broken"),
             None => "the stream began anew; what was said while it was broken may be missing".to_owned(),
         };
-        self.notice(Level::Warn, "gap", text);
+        self.push_notice(NoticeLevel::Warn, "gap", text);
     }
 
-    fn notice(&mut self, level: Level, code: &str, text: String) {
-        self.events.push(AgentEvent::Noticed { level, code: code.to_owned(), text });
+    fn push_notice(&mut self, level: NoticeLevel, code: &str, text: String) {
+        self.events.push(AgentEvent::Notice { level, code: code.to_owned(), text });
     }
 
     /// Returns false if nobody listens any more.
-    async fn tell_events(&mut self) -> bool {
-        self.vigil.tell(&mut self.events).await
+    async fn send_events(&mut self) -> bool {
+        self.watchdog.send_events(&mut self.events).await
     }
 
     async fn announce_retry(&mut self, fault: &Fault, failed: u32, pause: Duration) -> bool {
-        let at = self.vigil.watch.clock(Instant::now() + pause);
-        self.vigil.tell_link(LinkState::Retrying { attempt: failed, at }).await;
+        let at = self.watchdog.timers.session_time(Instant::now() + pause);
+        self.watchdog.send_link_state(LinkState::Retrying { attempt: failed, at }).await;
         let text = format!(
             "{fault}; trying again in {} (try {failed} of {})",
-            backoff::spoken(pause),
-            self.vigil.patience.retries
+            backoff::format_delay(pause),
+            self.watchdog.policy.max_retries
         );
-        self.notice(Level::Info, "retry", text);
-        self.tell_events().await
+        self.push_notice(NoticeLevel::Info, "retry", text);
+        self.send_events().await
     }
 
     /// No more tries: what was heard stays, and how it ended is told.
-    async fn lose(&mut self, fault: Fault) {
-        self.vigil.tell_link(LinkState::Lost(Some(fault.clone()))).await;
-        if self.heard_any {
-            self.notice(Level::Warn, "cut", format!("{fault}; what came until then is kept"));
+    async fn give_up(&mut self, fault: Fault) {
+        self.watchdog.send_link_state(LinkState::Lost(Some(fault.clone()))).await;
+        if self.has_decoded_any {
+            self.push_notice(NoticeLevel::Warn, "cut", format!("{fault}; what came until then is kept"));
             self.close(None).await;
         } else {
             self.close(Some(fault)).await;
@@ -347,25 +367,25 @@ impl<'a> Watcher<'a> {
     /// Lets the decoder close what is open. A fault of ours outranks its verdict.
     async fn close(&mut self, fault: Option<Fault>) {
         let from = self.events.len();
-        if !self.decode.is_done() || self.answers == 0 {
+        if !self.decode.is_done() || self.finished_responses == 0 {
             self.decode.finish(&mut self.events);
         }
         // What begins after an answer and says nothing is no answer.
-        if self.answers > 0 && self.events.len() == from + 1 && !self.heard_any {
+        if self.finished_responses > 0 && self.events.len() == from + 1 && !self.has_decoded_any {
             self.events.truncate(from);
         }
         match (fault, self.events.get_mut(from..).and_then(<[_]>::last_mut)) {
-            (Some(fault), Some(AgentEvent::TurnFinished { end, .. })) => *end = TurnEnd::Failed(fault),
-            (Some(fault), _) => self.notice(Level::Error, "stream", fault.message),
+            (Some(fault), Some(AgentEvent::TurnFinished { outcome: end, .. })) => *end = TurnOutcome::Failed(fault),
+            (Some(fault), _) => self.push_notice(NoticeLevel::Error, "stream", fault.message),
             (None, _) => {}
         }
-        if self.tell_events().await && !matches!(self.vigil.told, LinkState::Lost(_)) {
-            self.vigil.tell_link(LinkState::Idle).await;
+        if self.send_events().await && !matches!(self.watchdog.last_link_state, LinkState::Lost(_)) {
+            self.watchdog.send_link_state(LinkState::Idle).await;
         }
     }
 }
 
 /// The first words of an answer.
-fn head(frame: &SseFrame) -> String {
-    tidy(&frame.data).chars().take(80).collect()
+fn preview(frame: &SseFrame) -> String {
+    to_single_line(&frame.data).chars().take(80).collect()
 }

@@ -19,25 +19,25 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::call::{HttpCall, Method};
+use super::failure::RequestFailure;
 use super::redact::Redactor;
-use super::reel::Reel;
-use super::status::Failure;
+use super::request::{HttpMethod, HttpRequest};
+use super::traffic::TrafficRing;
 use crate::event::Millis;
 use crate::text::address::{origin, path_and_query};
 
 /// What the first field of a recording's first line says.
-pub const KIND: &str = "recording";
+pub const RECORDING_KIND: &str = "recording";
 /// What stands for the content type of a feed of messages; each is a line.
-pub const WEBSOCKET: &str = "websocket";
+pub const WEBSOCKET_CONTENT_TYPE: &str = "websocket";
 /// The format this program writes.
-pub const FORMAT: u32 = 1;
+pub const RECORDING_FORMAT: u32 = 1;
 
 /// One line of a recording. Times count from the first request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Line {
-    Answer {
+pub enum RecordLine {
+    Response {
         kind: String,
         format: u32,
         at: Millis,
@@ -46,7 +46,7 @@ pub enum Line {
         status: u16,
         content_type: String,
     },
-    Piece {
+    Chunk {
         at: Millis,
         bytes: String,
         /// `base64`, where the bytes are no text by themselves.
@@ -60,22 +60,22 @@ pub enum Line {
     },
 }
 
-impl Line {
-    fn piece(at: Millis, bytes: Vec<u8>, secrets: &Redactor) -> Self {
-        let mut piece = Self::of(at, bytes);
-        if let Self::Piece { bytes, encoding: None, .. } = &mut piece {
-            secrets.blank(bytes);
+impl RecordLine {
+    fn from_bytes_redacted(at: Millis, bytes: Vec<u8>, secrets: &Redactor) -> Self {
+        let mut piece = Self::from_bytes(at, bytes);
+        if let Self::Chunk { bytes, encoding: None, .. } = &mut piece {
+            secrets.redact(bytes);
         }
         piece
     }
 
     /// A piece of what no secret was sent for.
-    pub fn of(at: Millis, bytes: Vec<u8>) -> Self {
+    pub fn from_bytes(at: Millis, bytes: Vec<u8>) -> Self {
         match String::from_utf8(bytes) {
-            Ok(bytes) => Self::Piece { at, bytes, encoding: None },
+            Ok(bytes) => Self::Chunk { at, bytes, encoding: None },
             Err(other) => {
                 let bytes = STANDARD.encode(other.as_bytes());
-                Self::Piece { at, bytes, encoding: Some("base64".to_owned()) }
+                Self::Chunk { at, bytes, encoding: Some("base64".to_owned()) }
             }
         }
     }
@@ -83,8 +83,8 @@ impl Line {
     /// Returns the bytes of a piece; none if they can't be read.
     pub fn bytes(&self) -> Option<Bytes> {
         match self {
-            Self::Piece { bytes, encoding: None, .. } => Some(Bytes::from(bytes.clone())),
-            Self::Piece { bytes, encoding: Some(name), .. } if name == "base64" => {
+            Self::Chunk { bytes, encoding: None, .. } => Some(Bytes::from(bytes.clone())),
+            Self::Chunk { bytes, encoding: Some(name), .. } if name == "base64" => {
                 STANDARD.decode(bytes).ok().map(Bytes::from)
             }
             _ => None,
@@ -92,51 +92,51 @@ impl Line {
     }
 
     /// Returns it as it stands in a file.
-    fn json(&self) -> io::Result<Vec<u8>> {
+    fn to_jsonl(&self) -> io::Result<Vec<u8>> {
         let mut text = serde_json::to_vec(self).map_err(io::Error::from)?;
         text.push(b'\n');
         Ok(text)
     }
 
     /// Counts its time from another moment.
-    fn since(mut self, began: Millis) -> Self {
-        let (Self::Answer { at, .. } | Self::Piece { at, .. } | Self::End { at, .. }) = &mut self;
+    fn relative_to(mut self, began: Millis) -> Self {
+        let (Self::Response { at, .. } | Self::Chunk { at, .. } | Self::End { at, .. }) = &mut self;
         *at = at.since(began);
         self
     }
 
     pub fn at(&self) -> Millis {
         match self {
-            Self::Answer { at, .. } | Self::Piece { at, .. } | Self::End { at, .. } => *at,
+            Self::Response { at, .. } | Self::Chunk { at, .. } | Self::End { at, .. } => *at,
         }
     }
 }
 
 /// Hears the bytes of every stream. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Tap {
-    lines: Option<mpsc::Sender<Line>>,
-    reel: Option<Reel>,
-    began: Instant,
+pub struct TrafficTap {
+    lines: Option<mpsc::Sender<RecordLine>>,
+    ring: Option<TrafficRing>,
+    started_at: Instant,
 }
 
-impl Tap {
+impl TrafficTap {
     /// Returns a tap and what it hears; a reader that waits makes the stream wait.
-    pub fn new() -> (Self, mpsc::Receiver<Line>) {
+    pub fn new() -> (Self, mpsc::Receiver<RecordLine>) {
         // Capacity 64: reads of a few kB that wait for the disk.
         let (lines, heard) = mpsc::channel(64);
-        (Self { lines: Some(lines), reel: None, began: Instant::now() }, heard)
+        (Self { lines: Some(lines), ring: None, started_at: Instant::now() }, heard)
     }
 
     /// Lets a reel keep the newest bytes.
-    pub fn reel(reel: Reel) -> Self {
-        Self { lines: None, reel: Some(reel), began: Instant::now() }
+    pub fn to_ring(reel: TrafficRing) -> Self {
+        Self { lines: None, ring: Some(reel), started_at: Instant::now() }
     }
 
     /// Lets a reel keep the newest bytes, too.
     #[must_use]
-    pub fn and(self, reel: Reel) -> Self {
-        Self { reel: Some(reel), ..self }
+    pub fn with_ring(self, reel: TrafficRing) -> Self {
+        Self { ring: Some(reel), ..self }
     }
 
     /// Begins a recording in a file, which is made or replaced and is the owner's alone.
@@ -157,39 +157,39 @@ impl Tap {
     }
 
     fn now(&self) -> Millis {
-        self.began.elapsed().into()
+        self.started_at.elapsed().into()
     }
 
     /// Says that an answer began, and returns its bytes, heard on the way.
-    pub(super) async fn listen(
+    pub(super) async fn record(
         self,
-        call: &HttpCall,
+        call: &HttpRequest,
         status: u16,
         content_type: &str,
-        body: BoxStream<'static, Result<Bytes, Failure>>,
-    ) -> BoxStream<'static, Result<Bytes, Failure>> {
-        let answer = Line::Answer {
-            kind: KIND.to_owned(),
-            format: FORMAT,
+        body: BoxStream<'static, Result<Bytes, RequestFailure>>,
+    ) -> BoxStream<'static, Result<Bytes, RequestFailure>> {
+        let answer = RecordLine::Response {
+            kind: RECORDING_KIND.to_owned(),
+            format: RECORDING_FORMAT,
             at: self.now(),
-            method: if call.method == Method::Get { "GET" } else { "POST" }.to_owned(),
-            url: shown(&call.url),
+            method: if call.method == HttpMethod::Get { "GET" } else { "POST" }.to_owned(),
+            url: redact_url(&call.url),
             status,
             content_type: content_type.to_owned(),
         };
-        let number = self.reel.as_ref().map_or(0, |reel| reel.answer_to(call));
-        self.say(number, answer).await;
-        let secrets = Redactor::of(call);
-        let pieces = secrets.bytes();
+        let number = self.ring.as_ref().map_or(0, |reel| reel.begin_response_to(call));
+        self.emit(number, answer).await;
+        let secrets = Redactor::for_request(call);
+        let pieces = secrets.byte_redactor();
         stream::unfold(Some((self, body, secrets, pieces)), move |state| async move {
             let (tap, mut body, secrets, mut pieces) = state?;
             let next = body.next().await;
             let kept = match &next {
-                Some(Ok(bytes)) => pieces.pass(tap.now(), bytes),
+                Some(Ok(bytes)) => pieces.push(tap.now(), bytes),
                 Some(Err(_)) | None => pieces.finish(),
             };
             for (at, bytes) in kept {
-                tap.say(number, Line::piece(at, bytes, &secrets)).await;
+                tap.emit(number, RecordLine::from_bytes_redacted(at, bytes, &secrets)).await;
             }
             let end = match &next {
                 Some(Ok(_)) => None,
@@ -198,7 +198,7 @@ impl Tap {
             };
             let is_last = end.is_some();
             if let Some(end) = end {
-                tap.say(number, Line::End { at: tap.now(), end }).await;
+                tap.emit(number, RecordLine::End { at: tap.now(), end }).await;
             }
             next.map(|next| (next, (!is_last).then_some((tap, body, secrets, pieces))))
         })
@@ -207,24 +207,30 @@ impl Tap {
 
     /// Begins to hear a feed that runs beside the streams. It is there to be looked at: a recording can't hold two at
     /// once. None where nobody could look.
-    pub(super) fn beside(&self, call: &HttpCall) -> Option<Beside> {
-        let reel = self.reel.clone()?;
-        let number = reel.beside(call);
-        let answer = Line::Answer {
-            kind: KIND.to_owned(),
-            format: FORMAT,
+    pub(super) fn open_side_channel(&self, call: &HttpRequest) -> Option<SideChannelTap> {
+        let reel = self.ring.clone()?;
+        let number = reel.begin_side_channel(call);
+        let answer = RecordLine::Response {
+            kind: RECORDING_KIND.to_owned(),
+            format: RECORDING_FORMAT,
             at: self.now(),
             method: "GET".to_owned(),
-            url: shown(&call.url).replacen("http", "ws", 1),
+            url: redact_url(&call.url).replacen("http", "ws", 1),
             status: 101,
-            content_type: WEBSOCKET.to_owned(),
+            content_type: WEBSOCKET_CONTENT_TYPE.to_owned(),
         };
         reel.push(number, answer);
-        Some(Beside { reel, number, began: self.began, secrets: Redactor::of(call), over: false })
+        Some(SideChannelTap {
+            ring: reel,
+            response: number,
+            started_at: self.started_at,
+            redactor: Redactor::for_request(call),
+            is_closed: false,
+        })
     }
 
-    async fn say(&self, answer: u64, line: Line) {
-        match (&self.lines, &self.reel) {
+    async fn emit(&self, answer: u64, line: RecordLine) {
+        match (&self.lines, &self.ring) {
             (Some(lines), reel) => {
                 if let Some(reel) = reel {
                     reel.push(answer, line.clone());
@@ -240,54 +246,58 @@ impl Tap {
 
 /// Hears a feed of messages.
 #[derive(Debug)]
-pub(super) struct Beside {
-    reel: Reel,
-    number: u64,
-    began: Instant,
-    secrets: Redactor,
-    over: bool,
+pub(super) struct SideChannelTap {
+    ring: TrafficRing,
+    response: u64,
+    started_at: Instant,
+    redactor: Redactor,
+    is_closed: bool,
 }
 
-impl Beside {
+impl SideChannelTap {
     /// Keeps a message as a line of its own; what breaks lines in it is only white space to JSON.
-    pub(super) fn message(&self, text: &str) {
+    pub(super) fn record_message(&self, text: &str) {
         let line = format!("{}\n", text.replace(['\n', '\r'], " "));
-        self.reel.push(self.number, Line::piece(self.began.elapsed().into(), line.into_bytes(), &self.secrets));
+        self.ring.push(
+            self.response,
+            RecordLine::from_bytes_redacted(self.started_at.elapsed().into(), line.into_bytes(), &self.redactor),
+        );
     }
 
-    pub(super) fn end(&mut self, why: &str) {
-        if !std::mem::replace(&mut self.over, true) {
-            self.reel.push(self.number, Line::End { at: self.began.elapsed().into(), end: why.to_owned() });
+    pub(super) fn record_end(&mut self, why: &str) {
+        if !std::mem::replace(&mut self.is_closed, true) {
+            self.ring
+                .push(self.response, RecordLine::End { at: self.started_at.elapsed().into(), end: why.to_owned() });
         }
     }
 }
 
-impl Drop for Beside {
+impl Drop for SideChannelTap {
     fn drop(&mut self) {
-        self.end("no longer listened to");
+        self.record_end("no longer listened to");
     }
 }
 
 /// Writes lines as a recording that begins with the first of them into a file that must not exist yet; the owner's alone.
-pub async fn save(path: &Path, lines: &[Line]) -> io::Result<()> {
+pub async fn save(path: &Path, lines: &[RecordLine]) -> io::Result<()> {
     let mut options = tokio::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     options.mode(0o600);
     let mut file = tokio::io::BufWriter::new(options.open(path).await?);
-    let began = lines.first().map_or(Millis(0), Line::at);
+    let began = lines.first().map_or(Millis(0), RecordLine::at);
     for line in lines {
-        file.write_all(&line.clone().since(began).json()?).await?;
+        file.write_all(&line.clone().relative_to(began).to_jsonl()?).await?;
     }
     file.flush().await
 }
 
-async fn write(file: tokio::fs::File, mut heard: mpsc::Receiver<Line>) -> io::Result<()> {
+async fn write(file: tokio::fs::File, mut heard: mpsc::Receiver<RecordLine>) -> io::Result<()> {
     let mut file = tokio::io::BufWriter::new(file);
     let mut batch = Vec::new();
     while heard.recv_many(&mut batch, 64).await > 0 {
         for line in batch.drain(..) {
-            file.write_all(&line.json()?).await?;
+            file.write_all(&line.to_jsonl()?).await?;
         }
         // A program that is killed leaves a recording all the same.
         file.flush().await?;
@@ -296,7 +306,7 @@ async fn write(file: tokio::fs::File, mut heard: mpsc::Receiver<Line>) -> io::Re
 }
 
 /// Returns an address without password and without the values of its query, which may be keys.
-pub fn shown(url: &str) -> String {
+pub fn redact_url(url: &str) -> String {
     let (whole, _) = url.split_once('#').unwrap_or((url, ""));
     let (path, query) = match whole.split_once('?') {
         Some((path, query)) => (path, Some(query)),
@@ -317,26 +327,26 @@ mod tests {
 
     #[test]
     fn an_address_is_shown_without_what_may_be_secret() {
-        assert_eq!(shown("https://me:pw@h:1/a/b?api_key=s3&stream=true#x"), "https://h:1/a/b?api_key&stream");
-        assert_eq!(shown("http://h"), "http://h");
+        assert_eq!(redact_url("https://me:pw@h:1/a/b?api_key=s3&stream=true#x"), "https://h:1/a/b?api_key&stream");
+        assert_eq!(redact_url("http://h"), "http://h");
     }
 
     #[test]
     fn any_bytes_come_back_as_they_were() {
-        let none = Redactor::of(&HttpCall {
-            method: Method::Get,
+        let none = Redactor::for_request(&HttpRequest {
+            method: HttpMethod::Get,
             url: String::new(),
             headers: Vec::new(),
             body: None,
-            framing: crate::net::call::Framing::Any,
+            framing: crate::net::request::Framing::Any,
         });
         for bytes in [&b"data: \xf0\x9f\x98\x80\n\n"[..], b"\xf0\x9f", b"\xff\xfe\0", b"", b"\"\\\n"] {
-            let line = Line::piece(Millis(7), bytes.to_vec(), &none);
-            let again: Line = serde_json::from_str(&serde_json::to_string(&line).unwrap()).unwrap();
+            let line = RecordLine::from_bytes_redacted(Millis(7), bytes.to_vec(), &none);
+            let again: RecordLine = serde_json::from_str(&serde_json::to_string(&line).unwrap()).unwrap();
             assert_eq!(again, line);
             assert_eq!(again.bytes().unwrap(), bytes);
         }
         let text = r#"{"at":3,"bytes":"!","encoding":"base64"}"#;
-        assert_eq!(serde_json::from_str::<Line>(text).unwrap().bytes(), None);
+        assert_eq!(serde_json::from_str::<RecordLine>(text).unwrap().bytes(), None);
     }
 }

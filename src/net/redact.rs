@@ -1,12 +1,13 @@
 //! Blanks out secrets in what comes back: servers like to repeat the key they refuse, and models what they were told.
 //!
 //! Not for: secrets that nobody gave us, and keys that are none, such as `ollama`: those are words (see `placeholder`).
-//! Invariant: what is told of a call never holds a secret of its headers, nor one that was [remembered](remember), whole
-//! or cut off at the end. [`Redactor`] looks at one text; `events` and `bytes` find a secret that comes in pieces.
+//! Invariant: what is told of a call never holds a secret of its headers, nor one that was
+//! [remembered](register_secret), whole or cut off at the end. [`Redactor`] looks at one text; `events` and `bytes`
+//! find a secret that comes in pieces.
 
 pub(super) mod bytes;
 pub(super) mod events;
-mod letters;
+mod located_bytes;
 mod placeholder;
 mod scan;
 
@@ -16,23 +17,23 @@ use std::sync::{PoisonError, RwLock};
 use secrecy::{ExposeSecret, SecretString};
 
 use self::placeholder::is_secret;
-use super::call::{HttpCall, Value};
+use super::request::{HttpHeaderValue, HttpRequest};
 use crate::event::Json;
 
 /// So much of a secret is none by chance.
-const PART: usize = 6;
-const DOTS: &str = "•••";
+const MIN_PARTIAL_SECRET_BYTES: usize = 6;
+const REDACTION_MARK: &str = "•••";
 
 /// The secrets of the settings, whichever call they are for.
-static REMEMBERED: RwLock<Vec<SecretString>> = RwLock::new(Vec::new());
+static REGISTERED_SECRETS: RwLock<Vec<SecretString>> = RwLock::new(Vec::new());
 
 /// Has a secret blanked out from now on in whatever comes back from anybody.
-pub fn remember(secret: &SecretString) {
+pub fn register_secret(secret: &SecretString) {
     let text = secret.expose_secret().trim();
     if !is_secret(text) {
         return;
     }
-    let mut known = REMEMBERED.write().unwrap_or_else(PoisonError::into_inner);
+    let mut known = REGISTERED_SECRETS.write().unwrap_or_else(PoisonError::into_inner);
     if known.iter().all(|known| known.expose_secret() != text) {
         known.push(SecretString::from(text));
     }
@@ -45,10 +46,10 @@ pub(super) struct Redactor {
 }
 
 impl Redactor {
-    pub(super) fn of(call: &HttpCall) -> Self {
+    pub(super) fn for_request(call: &HttpRequest) -> Self {
         let mut secrets = Vec::new();
         for (_, value) in &call.headers {
-            let Value::Secret(secret) = value else { continue };
+            let HttpHeaderValue::Secret(secret) = value else { continue };
             let whole = secret.expose_secret().trim();
             // "Bearer KEY" is also known without its first word.
             let key = whole.split_once(' ').filter(|(scheme, _)| !scheme.contains('=')).map_or(whole, |(_, key)| key);
@@ -56,7 +57,7 @@ impl Redactor {
                 secrets.extend([whole, key].map(SecretString::from));
             }
         }
-        secrets.extend(REMEMBERED.read().unwrap_or_else(PoisonError::into_inner).iter().cloned());
+        secrets.extend(REGISTERED_SECRETS.read().unwrap_or_else(PoisonError::into_inner).iter().cloned());
         secrets.sort_by(|one, other| {
             let (one, other) = (one.expose_secret(), other.expose_secret());
             other.len().cmp(&one.len()).then_with(|| one.cmp(other))
@@ -66,49 +67,49 @@ impl Redactor {
     }
 
     /// Returns what blanks them out of decoded events.
-    pub(super) fn pieces(&self) -> events::Pieces {
-        events::Pieces::new(self.words())
+    pub(super) fn event_redactor(&self) -> events::EventRedactor {
+        events::EventRedactor::new(self.bare_secrets())
     }
 
     /// Returns what blanks them out of bytes.
-    pub(super) fn bytes(&self) -> bytes::Bytes {
-        bytes::Bytes::new(self.words())
+    pub(super) fn byte_redactor(&self) -> bytes::ByteRedactor {
+        bytes::ByteRedactor::new(self.bare_secrets())
     }
 
     /// The secrets without a scheme before them: nobody waits for a key because a text ends in "Bearer".
-    fn words(&self) -> Vec<SecretString> {
+    fn bare_secrets(&self) -> Vec<SecretString> {
         self.secrets.iter().filter(|secret| !secret.expose_secret().contains(' ')).cloned().collect()
     }
 
     /// Blanks out every secret in `text`.
-    pub(super) fn blank(&self, text: &mut String) {
+    pub(super) fn redact(&self, text: &mut String) {
         for secret in &self.secrets {
             let secret = secret.expose_secret();
             if text.contains(secret) {
-                *text = text.replace(secret, DOTS);
+                *text = text.replace(secret, REDACTION_MARK);
             }
         }
     }
 
     /// The same for every text of an answer that is one JSON value.
-    pub(super) fn blank_json(&self, json: &mut Json) {
-        self.pieces().blank(json);
+    pub(super) fn redact_json(&self, json: &mut Json) {
+        self.event_redactor().redact_json(json);
     }
 
     /// The same for a text that may have been cut off in the middle of a secret.
-    pub(super) fn blank_cut(&self, text: &mut String) {
-        self.blank(text);
+    pub(super) fn redact_truncated(&self, text: &mut String) {
+        self.redact(text);
         for secret in &self.secrets {
             let secret = secret.expose_secret();
             let longest = secret.len().min(text.len());
-            let cut = (PART..=longest)
+            let cut = (MIN_PARTIAL_SECRET_BYTES..=longest)
                 .rev()
                 .find(|length| secret.as_bytes().get(..*length).is_some_and(|start| text.as_bytes().ends_with(start)));
             if let Some(length) = cut
                 && text.is_char_boundary(text.len() - length)
             {
                 text.truncate(text.len() - length);
-                text.push_str(DOTS);
+                text.push_str(REDACTION_MARK);
             }
         }
     }
@@ -123,17 +124,17 @@ impl fmt::Debug for Redactor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::call::{Framing, Method};
+    use crate::net::request::{Framing, HttpMethod};
 
     fn redactor(secret: &str) -> Redactor {
-        let headers = vec![("authorization".to_owned(), Value::Secret(SecretString::from(secret)))];
+        let headers = vec![("authorization".to_owned(), HttpHeaderValue::Secret(SecretString::from(secret)))];
         let url = "http://h/".to_owned();
-        Redactor::of(&HttpCall { method: Method::Get, url, headers, body: None, framing: Framing::Sse })
+        Redactor::for_request(&HttpRequest { method: HttpMethod::Get, url, headers, body: None, framing: Framing::Sse })
     }
 
     fn blanked(secret: &str, text: &str) -> String {
         let mut text = text.to_owned();
-        redactor(secret).blank_cut(&mut text);
+        redactor(secret).redact_truncated(&mut text);
         text
     }
 
@@ -154,7 +155,7 @@ mod tests {
         ] {
             assert_eq!(blanked(header, text), text);
         }
-        remember(&SecretString::from("placeholder"));
+        register_secret(&SecretString::from("placeholder"));
         assert_eq!(blanked("x", "a placeholder"), "a placeholder");
     }
 
@@ -170,7 +171,7 @@ mod tests {
     #[test]
     fn a_listing_that_repeats_the_key_is_told_without_it() {
         let mut json = serde_json::json!({"data": [{"id": "m-sk-12345678", "n": 1}, "sk-12345678"]});
-        redactor("Bearer sk-12345678").blank_json(&mut json);
+        redactor("Bearer sk-12345678").redact_json(&mut json);
         assert_eq!(json, serde_json::json!({"data": [{"id": "m-•••", "n": 1}, "•••"]}));
     }
 
@@ -182,8 +183,8 @@ mod tests {
     #[test]
     fn a_secret_of_another_call_is_blanked_out_too() {
         let others = SecretString::from("another-calls-key-7");
-        remember(&others);
-        remember(&SecretString::from("tiny"));
+        register_secret(&others);
+        register_secret(&SecretString::from("tiny"));
         assert_eq!(blanked("Bearer sk-12345678", "another-calls-key-7 tiny"), "••• tiny");
     }
 }

@@ -20,99 +20,100 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::call::{Framing, HttpCall, Method, Value};
-use super::guard::CAP;
-use super::http::Http;
-use super::record::Beside;
+use super::http::HttpClient;
+use super::record::SideChannelTap;
+use super::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
+use super::sse_lines::MAX_FRAME_BYTES;
 use crate::dialect::SseFrame;
-use crate::dialect::error::tidy;
+use crate::dialect::error::to_single_line;
 use crate::event::{Fault, FaultKind};
 use crate::text::address::origin;
 
 /// How long a server may take to consent.
-const CONSENT: Duration = Duration::from_secs(15);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Names the way in; the second protocol offered holds the key.
 const AUTH_PROTOCOL: &str = "openjarvis.auth.v1";
-const KEY_PROTOCOL: &str = "openjarvis.key.b64url.";
+const KEY_PROTOCOL_PREFIX: &str = "openjarvis.key.b64url.";
 
 /// How the key is shown.
 #[derive(Clone, Debug)]
-pub enum Pass {
+pub enum WebSocketAuth {
     None,
     /// In the usual header.
     Bearer(SecretString),
     /// As one of two offered subprotocols, for servers behind something that takes the header away.
-    Protocols(SecretString),
+    Subprotocol(SecretString),
     /// Whatever is sent with the other requests.
-    Headers(Vec<(String, Value)>),
+    Headers(Vec<(String, HttpHeaderValue)>),
 }
 
 /// Text messages as they come. Ends with the connection; a fault is its last item.
-pub struct Feed {
+pub struct EventSocket {
     socket: WebSocketStream<reqwest::Upgraded>,
-    place: String,
+    origin: String,
     /// Shows the messages to whoever looks at the frames.
-    tap: Option<Beside>,
-    over: bool,
+    tap: Option<SideChannelTap>,
+    is_closed: bool,
 }
 
 /// Opens the feed at an address that begins with `ws`, `wss`, `http` or `https`.
-pub async fn open(http: &Http, url: &str, pass: &Pass) -> Result<Feed, Fault> {
+pub async fn open(http: &HttpClient, url: &str, pass: &WebSocketAuth) -> Result<EventSocket, Fault> {
     let key = generate_key();
-    let call = call(url, pass, &key);
+    let call = handshake_request(url, pass, &key);
     let place = origin(&call.url);
-    let Ok(consent) = tokio::time::timeout(CONSENT, http.upgrade(&call)).await else {
-        let text = format!("{place} did not open its feed of events within {} s", CONSENT.as_secs());
+    let Ok(consent) = tokio::time::timeout(HANDSHAKE_TIMEOUT, http.upgrade(&call)).await else {
+        let text = format!("{place} did not open its feed of events within {} s", HANDSHAKE_TIMEOUT.as_secs());
         return Err(Fault::new(FaultKind::TimedOut, text));
     };
     let (headers, connection) = consent.map_err(|failure| failure.fault)?;
-    check(&headers, &key, pass, &place)?;
-    let config = WebSocketConfig::default().max_message_size(Some(CAP)).max_frame_size(Some(CAP));
+    verify_handshake(&headers, &key, pass, &place)?;
+    let config =
+        WebSocketConfig::default().max_message_size(Some(MAX_FRAME_BYTES)).max_frame_size(Some(MAX_FRAME_BYTES));
     let socket = WebSocketStream::from_raw_socket(connection, Role::Client, Some(config)).await;
-    Ok(Feed { socket, place, tap: http.beside(&call), over: false })
+    Ok(EventSocket { socket, origin: place, tap: http.tap_side_channel(&call), is_closed: false })
 }
 
 /// PURE. Turns one message of the feed, `{type, timestamp, data}`, into the frame that the same event is on a stream.
-pub fn frame(message: &str) -> Option<SseFrame> {
+pub fn parse_frame(message: &str) -> Option<SseFrame> {
     #[derive(Deserialize)]
-    struct Envelope<'a> {
+    struct WebSocketMessage<'a> {
         #[serde(rename = "type")]
         kind: String,
         #[serde(borrow)]
         data: Option<&'a RawValue>,
     }
-    let envelope: Envelope<'_> = serde_json::from_str(message).ok()?;
+    let envelope: WebSocketMessage<'_> = serde_json::from_str(message).ok()?;
     // Not parsed: what is odd about it is for the decoder to forgive.
     let data = envelope.data.map_or("{}", RawValue::get);
     Some(SseFrame { event: envelope.kind, ..SseFrame::data(data) })
 }
 
-impl Stream for Feed {
+impl Stream for EventSocket {
     type Item = Result<String, Fault>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        while !self.over {
+        while !self.is_closed {
             let next = ready!(self.socket.poll_next_unpin(context));
             let fault = match next {
                 Some(Ok(Message::Text(text))) => {
                     if let Some(tap) = &self.tap {
-                        tap.message(text.as_str());
+                        tap.record_message(text.as_str());
                     }
                     return Poll::Ready(Some(Ok(text.as_str().to_owned())));
                 }
                 Some(Ok(Message::Close(Some(close))))
                     if close.code != CloseCode::Normal && close.code != CloseCode::Away =>
                 {
-                    Some(closed(&self.place, close.code, close.reason.as_str()))
+                    Some(close_fault(&self.origin, close.code, close.reason.as_str()))
                 }
                 Some(Ok(Message::Close(_))) | None => None,
                 // Pings are answered by the socket; nobody here sends bytes that are no text.
                 Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Binary(_) | Message::Frame(_))) => continue,
-                Some(Err(error)) => ended(&self.place, &error),
+                Some(Err(error)) => error_fault(&self.origin, &error),
             };
-            self.over = true;
+            self.is_closed = true;
             if let Some(tap) = &mut self.tap {
-                tap.end(fault.as_ref().map_or("eof", |fault| fault.message.as_str()));
+                tap.record_end(fault.as_ref().map_or("eof", |fault| fault.message.as_str()));
             }
             return Poll::Ready(fault.map(Err));
         }
@@ -120,14 +121,14 @@ impl Stream for Feed {
     }
 }
 
-fn call(url: &str, pass: &Pass, key: &str) -> HttpCall {
+fn handshake_request(url: &str, pass: &WebSocketAuth, key: &str) -> HttpRequest {
     let url = match url.split_once("://") {
         Some(("ws", rest)) => format!("http://{rest}"),
         Some(("wss", rest)) => format!("https://{rest}"),
         _ => url.to_owned(),
     };
-    let plain = |name: &str, value: &str| (name.to_owned(), Value::Plain(value.to_owned()));
-    let secret = |name: &str, value: String| (name.to_owned(), Value::Secret(value.into()));
+    let plain = |name: &str, value: &str| (name.to_owned(), HttpHeaderValue::Plain(value.to_owned()));
+    let secret = |name: &str, value: String| (name.to_owned(), HttpHeaderValue::Secret(value.into()));
     let mut headers = vec![
         plain("connection", "Upgrade"),
         plain("upgrade", "websocket"),
@@ -135,26 +136,28 @@ fn call(url: &str, pass: &Pass, key: &str) -> HttpCall {
         plain("sec-websocket-key", key),
     ];
     match pass {
-        Pass::None => {}
-        Pass::Headers(others) => headers.extend(others.iter().cloned()),
-        Pass::Bearer(key) => headers.push(secret("authorization", format!("Bearer {}", key.expose_secret().trim()))),
-        Pass::Protocols(key) => {
+        WebSocketAuth::None => {}
+        WebSocketAuth::Headers(others) => headers.extend(others.iter().cloned()),
+        WebSocketAuth::Bearer(key) => {
+            headers.push(secret("authorization", format!("Bearer {}", key.expose_secret().trim())));
+        }
+        WebSocketAuth::Subprotocol(key) => {
             let key = base64url(key.expose_secret().trim().as_bytes());
-            headers.push(secret("sec-websocket-protocol", format!("{AUTH_PROTOCOL}, {KEY_PROTOCOL}{key}")));
+            headers.push(secret("sec-websocket-protocol", format!("{AUTH_PROTOCOL}, {KEY_PROTOCOL_PREFIX}{key}")));
         }
     }
-    HttpCall { method: Method::Get, url, headers, body: None, framing: Framing::Sse }
+    HttpRequest { method: HttpMethod::Get, url, headers, body: None, framing: Framing::Sse }
 }
 
 /// RFC 6455, 4.1: a server that does not prove it read the request is not a WebSocket, and it may only choose a protocol
 /// that was offered.
-fn check(headers: &HeaderMap, key: &str, pass: &Pass, place: &str) -> Result<(), Fault> {
+fn verify_handshake(headers: &HeaderMap, key: &str, pass: &WebSocketAuth, place: &str) -> Result<(), Fault> {
     let broken = |what: &str| Err(Fault::new(FaultKind::Protocol, format!("{place} {what}")));
     let proof = headers.get(SEC_WEBSOCKET_ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if proof.trim() != derive_accept_key(key.as_bytes()) {
         return broken("consented to a WebSocket without proof that it is one");
     }
-    let offers = matches!(pass, Pass::Protocols(_));
+    let offers = matches!(pass, WebSocketAuth::Subprotocol(_));
     match headers.get(SEC_WEBSOCKET_PROTOCOL).map(|value| value.to_str().unwrap_or_default()) {
         None => Ok(()),
         Some(chosen) if offers && chosen.trim() == AUTH_PROTOCOL => Ok(()),
@@ -162,8 +165,8 @@ fn check(headers: &HeaderMap, key: &str, pass: &Pass, place: &str) -> Result<(),
     }
 }
 
-fn closed(place: &str, code: CloseCode, reason: &str) -> Fault {
-    let why = if reason.is_empty() { format!("code {code}") } else { tidy(reason) };
+fn close_fault(place: &str, code: CloseCode, reason: &str) -> Fault {
+    let why = if reason.is_empty() { format!("code {code}") } else { to_single_line(reason) };
     match code {
         CloseCode::Policy => {
             Fault::new(FaultKind::Auth, format!("{place} refused its feed of events: {why}; check the key"))
@@ -173,19 +176,20 @@ fn closed(place: &str, code: CloseCode, reason: &str) -> Fault {
 }
 
 /// Returns what is wrong about an end; nothing about an orderly one.
-fn ended(place: &str, error: &Error) -> Option<Fault> {
+fn error_fault(place: &str, error: &Error) -> Option<Fault> {
     match error {
         Error::ConnectionClosed | Error::AlreadyClosed => None,
         Error::Capacity(_) => {
-            let text = format!("{place} sent an event of more than {} MiB on its feed", CAP / (1024 * 1024));
+            let text =
+                format!("{place} sent an event of more than {} MiB on its feed", MAX_FRAME_BYTES / (1024 * 1024));
             Some(Fault::new(FaultKind::Protocol, text))
         }
         Error::Protocol(_) | Error::Utf8(_) => Some(Fault::new(
             FaultKind::Protocol,
-            format!("{place} sent something that is not a WebSocket message: {}", tidy(&error.to_string())),
+            format!("{place} sent something that is not a WebSocket message: {}", to_single_line(&error.to_string())),
         )),
         _ => {
-            let text = format!("the feed of events of {place} broke: {}", tidy(&error.to_string()));
+            let text = format!("the feed of events of {place} broke: {}", to_single_line(&error.to_string()));
             Some(Fault::new(FaultKind::Network, text))
         }
     }

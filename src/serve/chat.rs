@@ -18,66 +18,75 @@ use axum::extract::{RawQuery, State as Shared};
 use axum::http::{HeaderMap, Response};
 use axum::routing::post;
 
-use self::request::{Tools, Wanted};
+use self::request::{ChatRequest, ToolOwner};
 use super::Surface;
-use super::guard::Whole;
+use super::access::BodyBytes;
+use super::error::ApiError;
 use super::oneshot::{self, Framing};
-use super::refuse::Refused;
-use super::state::State;
+use super::state::ServerState;
 use crate::dialect::Encode;
-use crate::dialect::chat::chunk::{self, Head};
-use crate::dialect::chat::encode::{Chunks, Wants};
-use crate::dialect::openjarvis::encode::Bridge;
+use crate::dialect::chat::chunk::{self, ChunkHead};
+use crate::dialect::chat::encode::{ChatEncoder, ChatEncoderOptions};
+use crate::dialect::openjarvis::encode::OpenJarvisEncoder;
 use crate::event::{Json, SessionId};
 
-pub(super) const SURFACE: Surface = Surface { routes, under: &["/v1/chat"], shape };
+pub(super) const SURFACE: Surface = Surface { routes, path_prefixes: &["/v1/chat"], error_format: openai_error_body };
 
 /// Asks for the agent's events, as a header and in the query.
-const EVENTS: &str = "x-jarvis-events";
-const AGENT: &str = "agent";
+const EVENTS_HEADER: &str = "x-jarvis-events";
+const AGENT_EVENTS: &str = "agent";
 
-fn routes() -> Router<State> {
+fn routes() -> Router<ServerState> {
     Router::new().route("/v1/chat/completions", post(complete))
 }
 
 async fn complete(
-    Shared(state): Shared<State>,
+    Shared(state): Shared<ServerState>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    Whole(body): Whole,
+    BodyBytes(body): BodyBytes,
 ) -> Response<Body> {
     let asked = asks_for_events(&headers, query.as_deref());
-    answer(&state, asked, &headers, &body)
+    try_complete(&state, asked, &headers, &body)
         .await
-        .unwrap_or_else(|refused| refused.response(if asked { both_shapes } else { shape }))
+        .unwrap_or_else(|refused| refused.to_response(if asked { openjarvis_error_body } else { openai_error_body }))
 }
 
-async fn answer(state: &State, asked: bool, headers: &HeaderMap, body: &[u8]) -> Result<Response<Body>, Refused> {
-    let compat = state.settings().openjarvis;
-    let whose = |has_tools: bool| if asked || (compat && has_tools) { Tools::Ours } else { Tools::Clients };
-    let mut wanted = request::read(body, whose)?;
-    let named = whose(wanted.has_tools) == Tools::Ours;
-    wanted.ask.stays = oneshot::stays(headers);
-    let model = wanted.ask.model.clone().unwrap_or_default();
-    let framing = if wanted.stream { Framing::Sse } else { Framing::Whole };
-    let Wanted { ask, include_usage, messages, tokens, .. } = wanted;
-    let wants = Wants { include_usage, calls: ask.client_tools.is_some() };
+async fn try_complete(
+    state: &ServerState,
+    asked: bool,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Response<Body>, ApiError> {
+    let compat = state.settings().openjarvis_compat;
+    let whose = |has_tools: bool| if asked || (compat && has_tools) { ToolOwner::Server } else { ToolOwner::Client };
+    let mut wanted = request::parse(body, whose)?;
+    let named = whose(wanted.has_tools) == ToolOwner::Server;
+    wanted.one_shot.keep_running = oneshot::should_keep_running(headers);
+    let model = wanted.one_shot.model.clone().unwrap_or_default();
+    let framing = if wanted.stream { Framing::Sse } else { Framing::Buffered };
+    let ChatRequest { one_shot: ask, include_usage, message_count: messages, prompt_tokens: tokens, .. } = wanted;
+    let wants = ChatEncoderOptions { include_usage, client_tools: ask.client_tools.is_some() };
     oneshot::run(state, ask, framing, |session| -> Box<dyn Encode> {
-        let head = Head { id: id(session), created: 0, model };
-        if named { Box::new(Bridge::new(head, tokens, messages)) } else { Box::new(Chunks::new(head, wants, tokens)) }
+        let head = ChunkHead { id: completion_id(session), created: 0, model };
+        if named {
+            Box::new(OpenJarvisEncoder::new(head, tokens, messages))
+        } else {
+            Box::new(ChatEncoder::new(head, wants, tokens))
+        }
     })
     .await
 }
 
 /// Named events are for whoever asked for them by name.
 fn asks_for_events(headers: &HeaderMap, query: Option<&str>) -> bool {
-    let header = headers.get(EVENTS).and_then(|value| value.to_str().ok());
+    let header = headers.get(EVENTS_HEADER).and_then(|value| value.to_str().ok());
     let said = query.unwrap_or_default().split('&').filter_map(|pair| pair.strip_prefix("events="));
-    header.into_iter().chain(said).any(|value| value.trim().eq_ignore_ascii_case(AGENT))
+    header.into_iter().chain(said).any(|value| value.trim().eq_ignore_ascii_case(AGENT_EVENTS))
 }
 
 /// Makes the id of an answer: `chatcmpl-` and 12 hexadecimal digits that follow from the session (FNV-1a, 64 bits).
-fn id(session: &SessionId) -> String {
+fn completion_id(session: &SessionId) -> String {
     let hash = session
         .as_str()
         .bytes()
@@ -86,7 +95,7 @@ fn id(session: &SessionId) -> String {
 }
 
 /// An error as OpenAI has it.
-pub(super) fn shape(refused: &Refused) -> Json {
+pub(super) fn openai_error_body(refused: &ApiError) -> Json {
     let kind = match refused.status {
         401 => "authentication_error",
         403 => "permission_error",
@@ -98,8 +107,8 @@ pub(super) fn shape(refused: &Refused) -> Json {
 }
 
 /// The same, and as the servers say it whose bridge this is.
-fn both_shapes(refused: &Refused) -> Json {
-    let mut body = shape(refused);
+fn openjarvis_error_body(refused: &ApiError) -> Json {
+    let mut body = openai_error_body(refused);
     if let Some(fields) = body.as_object_mut() {
         fields.insert("detail".into(), refused.message.as_str().into());
     }
@@ -112,7 +121,7 @@ mod tests {
 
     #[test]
     fn events_come_only_where_they_are_asked_for() {
-        let header = |value: &str| HeaderMap::from_iter([(EVENTS.parse().unwrap(), value.parse().unwrap())]);
+        let header = |value: &str| HeaderMap::from_iter([(EVENTS_HEADER.parse().unwrap(), value.parse().unwrap())]);
         assert!(asks_for_events(&header("agent"), None));
         assert!(asks_for_events(&header("Agent"), Some("events=none")));
         assert!(asks_for_events(&HeaderMap::new(), Some("x=1&events=agent")));
@@ -123,10 +132,10 @@ mod tests {
 
     #[test]
     fn an_answer_is_named_after_its_session() {
-        let name = id(&SessionId::from("20261120-195114-7bbb"));
+        let name = completion_id(&SessionId::from("20261120-195114-7bbb"));
         assert_eq!(name.len(), "chatcmpl-".len() + 12);
         assert!(name.trim_start_matches("chatcmpl-").bytes().all(|byte| byte.is_ascii_hexdigit()));
-        assert_eq!(name, id(&SessionId::from("20261120-195114-7bbb")));
-        assert_ne!(name, id(&SessionId::from("20261120-195114-7bbc")));
+        assert_eq!(name, completion_id(&SessionId::from("20261120-195114-7bbb")));
+        assert_ne!(name, completion_id(&SessionId::from("20261120-195114-7bbc")));
     }
 }

@@ -13,191 +13,200 @@ use axum::routing::{get, post};
 use serde_json::{Map, json};
 
 use super::Surface;
-use super::ask::Ask;
-use super::fields::{self, Fields, said};
-use super::guard::Whole;
+use super::access::BodyBytes;
+use super::error::ApiError;
+use super::fields::{self, Fields, get_value};
 use super::oneshot::{self, Framing};
-use super::refuse::Refused;
+use super::request::OneShotRequest;
+use super::responses::conversation_builder::ConversationBuilder;
 use super::responses::conversations::{self, Conversation};
-use super::responses::input::Page;
-use super::responses::kept::{self, Kept, Record};
-use super::responses::talk::Talk;
-use super::responses::whole;
-use super::state::State;
+use super::responses::input::ItemPage;
+use super::responses::json_response;
+use super::responses::stored_response::{self, RequestRecord, StoredResponse};
+use super::state::ServerState;
 use crate::event::Json;
 
-pub(super) const SURFACE: Surface = Surface { routes, under: &["/api/v1"], shape };
+pub(super) const SURFACE: Surface = Surface { routes, path_prefixes: &["/api/v1"], error_format: error_body };
 
 /// Rounds of tools where the request says nothing of them.
-const ROUNDS: u32 = 5;
+const DEFAULT_MAX_ROUNDS: u32 = 5;
 
-type Answer = Result<Response<Body>, Refused>;
-type Asked = Query<Vec<(String, String)>>;
+type EnclavaResult = Result<Response<Body>, ApiError>;
+type QueryPairs = Query<Vec<(String, String)>>;
 
-fn routes() -> Router<State> {
+fn routes() -> Router<ServerState> {
     Router::new()
         .route("/api/v1/responses", post(create))
         .route("/api/v1/responses/{id}", get(retrieve))
-        .route("/api/v1/conversations", get(list).post(begin))
-        .route("/api/v1/conversations/{id}", get(show).delete(remove))
-        .route("/api/v1/conversations/{id}/items", get(items).post(put))
+        .route("/api/v1/conversations", get(list_conversations).post(create_conversation))
+        .route("/api/v1/conversations/{id}", get(retrieve_conversation).delete(delete_conversation))
+        .route("/api/v1/conversations/{id}/items", get(list_items).post(add_items))
 }
 
 async fn create(
-    Shared(state): Shared<State>,
-    Query(query): Asked,
+    Shared(state): Shared<ServerState>,
+    Query(query): QueryPairs,
     headers: HeaderMap,
-    Whole(body): Whole,
+    BodyBytes(body): BodyBytes,
 ) -> Response<Body> {
-    answered(answer(&state, &query, &headers, &body).await)
+    to_response(try_create(&state, &query, &headers, &body).await)
 }
 
-async fn answer(state: &State, query: &[(String, String)], headers: &HeaderMap, body: &[u8]) -> Answer {
-    let fields = &fields::object(body)?;
-    let text = |name: &str| fields::text(fields, name, "");
+async fn try_create(
+    state: &ServerState,
+    query: &[(String, String)],
+    headers: &HeaderMap,
+    body: &[u8],
+) -> EnclavaResult {
+    let fields = &fields::parse_object(body)?;
+    let text = |name: &str| fields::get_string(fields, name, "");
     let streamed = query.iter().any(|(name, value)| name == "stream" && matches!(value.as_str(), "true" | "1"));
-    let streamed = fields::flag(fields, "stream")?.unwrap_or(false) || streamed;
+    let streamed = fields::get_bool(fields, "stream")?.unwrap_or(false) || streamed;
     let model = text("model")?.map(str::trim).filter(|model| !model.is_empty());
-    let input = said(fields, "input").ok_or_else(|| fields::missing("input"))?;
-    if said(fields, "prompt").is_some() {
+    let input = get_value(fields, "input").ok_or_else(|| fields::missing_field("input"))?;
+    if get_value(fields, "prompt").is_some() {
         let text = "agent configurations are not kept here; send instructions";
-        return Err(Refused::new(400, "unsupported_parameter", text).about("prompt"));
+        return Err(ApiError::new(400, "unsupported_parameter", text).with_param("prompt"));
     }
-    fields::list(fields, "tools", "")?;
-    let rounds = fields::count(fields, "max_tool_calls")?.unwrap_or(ROUNDS);
+    fields::get_array(fields, "tools", "")?;
+    let rounds = fields::get_positive(fields, "max_tool_calls")?.unwrap_or(DEFAULT_MAX_ROUNDS);
     let (previous, conversation) = (text("previous_response_id")?, text("conversation")?);
-    let store = fields::flag(fields, "store")?.unwrap_or(true);
-    let mut talk = Talk::default();
+    let store = fields::get_bool(fields, "store")?.unwrap_or(true);
+    let mut talk = ConversationBuilder::default();
     if let Some(instructions) = text("instructions")? {
-        talk.system(instructions);
+        talk.add_system(instructions);
     }
     if let Some(conversation) = conversation {
-        conversations::tell(state, conversation, &mut talk).await?;
+        conversations::replay_into(state, conversation, &mut talk).await?;
     }
     // An answer that nobody knows is no context, as there.
     if let Some(previous) = previous
-        && let Some(kept) = Kept::find(state, previous).await?
+        && let Some(kept) = StoredResponse::find(state, previous).await?
     {
-        talk.again(kept.all(), model.is_some() && model == kept.record.model.as_deref());
+        talk.replay(kept.all_events(), model.is_some() && model == kept.record.model.as_deref());
     }
-    let own = talk.mark();
-    talk.input(input, "input")?;
-    let talked = talk.done("input")?;
+    let own = talk.flush_and_count();
+    talk.add_input(input, "input")?;
+    let talked = talk.build("input")?;
     let mut echo = Map::new();
     echo.insert("conversation".into(), conversation.map_or(Json::Null, |id| json!({ "id": id })));
     echo.insert("previous_response_id".into(), json!(previous));
-    echo.insert("metadata".into(), json!(fields::map(fields, "metadata")?.cloned().unwrap_or_default()));
-    let record = Record {
+    echo.insert("metadata".into(), json!(fields::get_object(fields, "metadata")?.cloned().unwrap_or_default()));
+    let record = RequestRecord {
         surface: "enclava".into(),
         echo,
         model: model.map(Into::into),
         client_tools: false,
-        asked: talked.tokens,
+        prompt_tokens: talked.prompt_tokens,
         store,
         rounds: Some(rounds),
     };
-    let mut past = talked.past;
-    record.put(&mut past, own);
-    let ask = Ask {
-        past,
+    let mut past = talked.history;
+    record.insert_into(&mut past, own);
+    let ask = OneShotRequest {
+        history: past,
         prompt: talked.prompt,
-        system: talked.system,
+        system_prompt: talked.system_prompt,
         model: record.model.clone(),
         client_tools: None,
         // There the answer gets no request of its own.
         max_rounds: Some(rounds.saturating_sub(1)),
         max_calls: None,
-        tuning: fields::tuning(fields, &["max_tokens"])?,
-        resources: said(fields, "tool_resources").cloned(),
-        stays: oneshot::stays(headers),
+        sampling: fields::get_sampling_params(fields, &["max_tokens"])?,
+        resources: get_value(fields, "tool_resources").cloned(),
+        keep_running: oneshot::should_keep_running(headers),
     };
-    let framing = if streamed { Framing::Sse } else { Framing::Whole };
+    let framing = if streamed { Framing::Sse } else { Framing::Buffered };
     oneshot::run(state, ask, framing, |session| {
         if let Some(conversation) = conversation.filter(|_| store) {
-            let (conversation, response) = (conversation.to_owned(), kept::id_of(session));
+            let (conversation, response) = (conversation.to_owned(), stored_response::response_id(session));
             state.spawn(conversations::add_response(state.clone(), conversation, response));
         }
         if !store {
-            state.spawn(kept::forget(state.clone(), session.clone()));
+            state.spawn(stored_response::remove_when_ended(state.clone(), session.clone()));
         }
-        Box::new(record.flat_encoder(session))
+        Box::new(record.enclava_encoder(session))
     })
     .await
 }
 
-async fn retrieve(Shared(state): Shared<State>, Path(id): Path<String>) -> Response<Body> {
-    let kept = Kept::find(&state, &id).await;
-    let kept = kept.and_then(|kept| kept.ok_or_else(|| Refused::not_found("response not found")));
-    answered(kept.map(|kept| whole(200, &kept.flat_response())))
+async fn retrieve(Shared(state): Shared<ServerState>, Path(id): Path<String>) -> Response<Body> {
+    let kept = StoredResponse::find(&state, &id).await;
+    let kept = kept.and_then(|kept| kept.ok_or_else(|| ApiError::not_found("response not found")));
+    to_response(kept.map(|kept| json_response(200, &kept.enclava_response())))
 }
 
-async fn begin(Shared(state): Shared<State>, Whole(body): Whole) -> Response<Body> {
+async fn create_conversation(Shared(state): Shared<ServerState>, BodyBytes(body): BodyBytes) -> Response<Body> {
     let answer = async {
-        let fields = if body.is_empty() { Fields::new() } else { fields::object(&body)? };
-        let conversation = conversations::begin(&state, &fields).await?;
-        Ok(whole(201, &told(&state, &conversation).await?))
+        let fields = if body.is_empty() { Fields::new() } else { fields::parse_object(&body)? };
+        let conversation = conversations::start_conversation(&state, &fields).await?;
+        Ok(json_response(201, &conversation_json(&state, &conversation).await?))
     };
-    answered(answer.await)
+    to_response(answer.await)
 }
 
-async fn list(Shared(state): Shared<State>, Query(query): Asked) -> Response<Body> {
+async fn list_conversations(Shared(state): Shared<ServerState>, Query(query): QueryPairs) -> Response<Body> {
     let answer = async {
-        let page = Page::read(&query)?;
-        let mut ids = conversations::list(&state).await?;
+        let page = ItemPage::read(&query)?;
+        let mut ids = conversations::list_ids(&state).await?;
         // The page has its own order, which is the newest first as well.
         ids.reverse();
-        let mut list = page.of(ids.into_iter().map(|id| json!({ "id": id })).collect());
+        let mut list = page.list_object(ids.into_iter().map(|id| json!({ "id": id })).collect());
         if let Some(rows) = list.get_mut("data").and_then(Json::as_array_mut) {
             for row in rows {
                 let id = row.get("id").and_then(Json::as_str).unwrap_or_default().to_owned();
-                if let Ok(conversation) = conversations::find(&state, &id).await {
-                    *row = told(&state, &conversation).await?;
+                if let Ok(conversation) = conversations::load_conversation(&state, &id).await {
+                    *row = conversation_json(&state, &conversation).await?;
                 }
             }
         }
-        Ok(whole(200, &list))
+        Ok(json_response(200, &list))
     };
-    answered(answer.await)
+    to_response(answer.await)
 }
 
-async fn show(Shared(state): Shared<State>, Path(id): Path<String>) -> Response<Body> {
+async fn retrieve_conversation(Shared(state): Shared<ServerState>, Path(id): Path<String>) -> Response<Body> {
     let answer = async {
-        let conversation = conversations::find(&state, &id).await?;
-        Ok(whole(200, &told(&state, &conversation).await?))
+        let conversation = conversations::load_conversation(&state, &id).await?;
+        Ok(json_response(200, &conversation_json(&state, &conversation).await?))
     };
-    answered(answer.await)
+    to_response(answer.await)
 }
 
-async fn remove(Shared(state): Shared<State>, Path(id): Path<String>) -> Response<Body> {
-    answered(conversations::remove(&state, &id).await.map(|()| {
+async fn delete_conversation(Shared(state): Shared<ServerState>, Path(id): Path<String>) -> Response<Body> {
+    to_response(conversations::remove(&state, &id).await.map(|()| {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
         response
     }))
 }
 
-async fn items(Shared(state): Shared<State>, Path(id): Path<String>) -> Response<Body> {
+async fn list_items(Shared(state): Shared<ServerState>, Path(id): Path<String>) -> Response<Body> {
     let answer = async {
-        let conversation = conversations::find(&state, &id).await?;
-        Ok(whole(200, &json!({ "items": conversations::items(&state, &conversation).await? })))
+        let conversation = conversations::load_conversation(&state, &id).await?;
+        Ok(json_response(200, &json!({ "items": conversations::load_items(&state, &conversation).await? })))
     };
-    answered(answer.await)
+    to_response(answer.await)
 }
 
-async fn put(Shared(state): Shared<State>, Path(id): Path<String>, Whole(body): Whole) -> Response<Body> {
+async fn add_items(
+    Shared(state): Shared<ServerState>,
+    Path(id): Path<String>,
+    BodyBytes(body): BodyBytes,
+) -> Response<Body> {
     let answer = async {
-        let items = conversations::put(&state, &id, &fields::object(&body)?).await?;
-        Ok(whole(200, &json!({ "items": items })))
+        let items = conversations::append_items(&state, &id, &fields::parse_object(&body)?).await?;
+        Ok(json_response(200, &json!({ "items": items })))
     };
-    answered(answer.await)
+    to_response(answer.await)
 }
 
 /// A conversation as enclava tells it.
-async fn told(state: &State, conversation: &Conversation) -> Result<Json, Refused> {
+async fn conversation_json(state: &ServerState, conversation: &Conversation) -> Result<Json, ApiError> {
     Ok(json!({
         "id": conversation.id,
         "object": "conversation",
-        "items": conversations::items(state, conversation).await?,
+        "items": conversations::load_items(state, conversation).await?,
         "metadata": conversation.metadata,
         "created_at": conversation.created / 1000,
         "updated_at": conversation.updated / 1000,
@@ -205,15 +214,15 @@ async fn told(state: &State, conversation: &Conversation) -> Result<Json, Refuse
 }
 
 /// What can't be read is 422 there.
-fn answered(answer: Answer) -> Response<Body> {
+fn to_response(answer: EnclavaResult) -> Response<Body> {
     answer.unwrap_or_else(|refused| {
         let status = if refused.status == 400 { 422 } else { refused.status };
-        Refused { status, ..refused }.response(shape)
+        ApiError { status, ..refused }.to_response(error_body)
     })
 }
 
 /// An error as enclava has it.
-fn shape(refused: &Refused) -> Json {
+fn error_body(refused: &ApiError) -> Json {
     if !matches!(refused.status, 400 | 422) {
         return json!({"error": "HTTP_ERROR", "message": refused.message});
     }

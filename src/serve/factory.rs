@@ -4,40 +4,40 @@ use std::path::PathBuf;
 
 use futures_util::future::BoxFuture;
 
-use super::ask::Ask;
-use super::refuse::Refused;
-use crate::bridge::Live;
-use crate::event::{Mode, SessionId, ToolSpec, TurnId};
+use super::error::ApiError;
+use super::request::OneShotRequest;
+use crate::bridge::SessionHandle;
+use crate::event::{ApprovalMode, SessionId, ToolSpec, TurnId};
 
 /// Makes sessions. Everything that is open when [`Factory::close`] is called is closed by it.
 pub trait Factory: Send + Sync {
     /// Opens a session for one question: its log begins with the opening and the past. The prompt is not sent yet.
-    fn ask<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answering, Refused>>;
+    fn open_one_shot<'a>(&'a self, ask: &'a OneShotRequest) -> BoxFuture<'a, Result<OneShotSession, ApiError>>;
 
     /// Opens a session that clients share.
-    fn open(&self, opening: Opening) -> BoxFuture<'_, Result<Live, Refused>>;
+    fn open(&self, opening: OpenRequest) -> BoxFuture<'_, Result<SessionHandle, ApiError>>;
 
     /// Goes on with a saved session.
-    fn reopen<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<Live, Refused>>;
+    fn reopen<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<SessionHandle, ApiError>>;
 
     /// Reads a saved session as it is; its hub is closed.
-    fn read<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<Live, Refused>>;
+    fn read<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<SessionHandle, ApiError>>;
 
     /// Removes a saved session for good. It must not run.
-    fn remove<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<(), Refused>> {
-        Box::pin(async move { Err(Refused::new(409, "only_read", format!("session {id} can't be removed"))) })
+    fn remove<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<(), ApiError>> {
+        Box::pin(async move { Err(ApiError::new(409, "only_read", format!("session {id} can't be removed"))) })
     }
 
     /// The folder for what surfaces keep beside the logs; it need not be there yet. None where nothing is kept.
-    fn shelf(&self) -> Option<PathBuf> {
+    fn storage_dir(&self) -> Option<PathBuf> {
         None
     }
 
     /// The session that is there from the start: a recording that is played. Asked for once.
-    fn given(&self) -> Option<Live>;
+    fn initial_session(&self) -> Option<SessionHandle>;
 
     /// Lists saved sessions, the one used last first. Those of one question are left out.
-    fn list(&self) -> BoxFuture<'_, Result<Vec<Saved>, Refused>>;
+    fn list(&self) -> BoxFuture<'_, Result<Vec<SavedSession>, ApiError>>;
 
     /// Lists what can be asked for; the one that answers unasked comes first.
     fn models(&self) -> BoxFuture<'_, Vec<Model>>;
@@ -50,25 +50,25 @@ pub trait Factory: Send + Sync {
 }
 
 /// A session for one question.
-pub struct Answering {
-    pub live: Live,
+pub struct OneShotSession {
+    pub handle: SessionHandle,
     /// The turn that answers, where that is not the first that was not told as past.
     pub turn: Option<TurnId>,
     /// The turn is played and needs no prompt.
-    pub played: bool,
+    pub is_replayed: bool,
 }
 
 /// What a client wants a session to be; what is missing is as the server was started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Opening {
+pub struct OpenRequest {
     pub folder: Option<String>,
     pub model: Option<String>,
-    pub mode: Option<Mode>,
+    pub mode: Option<ApprovalMode>,
 }
 
 /// A session in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Saved {
+pub struct SavedSession {
     pub id: SessionId,
     pub title: Option<String>,
     pub folder: String,

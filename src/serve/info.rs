@@ -5,13 +5,13 @@ use axum::routing::get;
 use axum::{Json, Router};
 use serde_json::{Value, json};
 
-use super::refuse;
-use super::state::State;
+use super::error;
+use super::state::ServerState;
 use super::{Surface, oneshot};
 
-pub(super) const SURFACE: Surface = Surface { routes, under: &[], shape: refuse::plain };
+pub(super) const SURFACE: Surface = Surface { routes, path_prefixes: &[], error_format: error::native_error_body };
 
-fn routes() -> Router<State> {
+fn routes() -> Router<ServerState> {
     Router::new()
         .route("/health", get(health))
         .route("/v1/info", get(info))
@@ -19,12 +19,12 @@ fn routes() -> Router<State> {
         .route("/v1/tools", get(tools))
 }
 
-async fn health(Shared(state): Shared<State>) -> Json<Value> {
-    let status = if state.stop().is_cancelled() { "closing" } else { "ok" };
+async fn health(Shared(state): Shared<ServerState>) -> Json<Value> {
+    let status = if state.shutdown().is_cancelled() { "closing" } else { "ok" };
     Json(json!({ "status": status, "app": "jarvis-tui", "version": env!("CARGO_PKG_VERSION") }))
 }
 
-async fn info(Shared(state): Shared<State>) -> Json<Value> {
+async fn info(Shared(state): Shared<ServerState>) -> Json<Value> {
     let models = state.factory().models().await;
     let usual = models.first();
     let settings = state.settings();
@@ -35,13 +35,13 @@ async fn info(Shared(state): Shared<State>) -> Json<Value> {
         "engine": usual.map(|model| model.engine.as_str()),
         "agent": "jarvis-tui",
         "read_only": settings.read_only,
-        "sessions": { "running": state.all().len(), "most": settings.limits.sessions },
-        "session_header": oneshot::SESSION.as_str(),
+        "sessions": { "running": state.running_sessions().len(), "most": settings.limits.max_sessions },
+        "session_header": oneshot::SESSION_HEADER.as_str(),
     }))
 }
 
 /// As OpenAI lists them.
-async fn models(Shared(state): Shared<State>) -> Json<Value> {
+async fn models(Shared(state): Shared<ServerState>) -> Json<Value> {
     let models = state.factory().models().await;
     let row = |model: &super::factory::Model| {
         json!({
@@ -51,7 +51,7 @@ async fn models(Shared(state): Shared<State>) -> Json<Value> {
     Json(json!({ "object": "list", "data": models.iter().map(row).collect::<Vec<_>>() }))
 }
 
-async fn tools(Shared(state): Shared<State>) -> Json<Value> {
+async fn tools(Shared(state): Shared<ServerState>) -> Json<Value> {
     let tools = state.factory().tools();
     Json(json!({ "count": tools.len(), "tools": tools }))
 }

@@ -17,94 +17,100 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Surface;
-use super::factory::{Opening, Saved};
-use super::guard::{Access, Whole};
-use super::refuse::{self, Refused};
-use super::room::{Kind, Room};
-use super::state::State;
-use crate::event::{Mode, SessionId};
+use super::access::{Access, BodyBytes};
+use super::error::{self, ApiError};
+use super::factory::{OpenRequest, SavedSession};
+use super::running_session::{RunningSession, SessionKind};
+use super::state::ServerState;
+use crate::event::{ApprovalMode, SessionId};
 
-pub(super) const SURFACE: Surface = Surface { routes, under: &["/v1/sessions"], shape: refuse::plain };
+pub(super) const SURFACE: Surface =
+    Surface { routes, path_prefixes: &["/v1/sessions"], error_format: error::native_error_body };
 
-type Answer = Result<Response<Body>, Response<Body>>;
+type NativeResult = Result<Response<Body>, Response<Body>>;
 
-fn routes() -> Router<State> {
+fn routes() -> Router<ServerState> {
     Router::new()
-        .route("/v1/sessions", get(list).post(open))
-        .route("/v1/sessions/{id}", get(stand))
-        .route("/v1/sessions/{id}/events", get(events::watch))
-        .route("/v1/sessions/{id}/commands", post(commands::wish))
+        .route("/v1/sessions", get(list_sessions).post(create_session))
+        .route("/v1/sessions/{id}", get(show_session))
+        .route("/v1/sessions/{id}/events", get(events::stream_events))
+        .route("/v1/sessions/{id}/commands", post(commands::post_command))
 }
 
 /// What a client says of the session it wants.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-struct Wanted {
+struct CreateSessionBody {
     folder: Option<String>,
     model: Option<String>,
-    mode: Option<Mode>,
+    mode: Option<ApprovalMode>,
 }
 
-async fn open(Shared(state): Shared<State>, Whole(body): Whole) -> Answer {
-    let wanted: Wanted = if body.is_empty() {
-        Wanted::default()
+async fn create_session(Shared(state): Shared<ServerState>, BodyBytes(body): BodyBytes) -> NativeResult {
+    let wanted: CreateSessionBody = if body.is_empty() {
+        CreateSessionBody::default()
     } else {
-        serde_json::from_slice(&body)
-            .map_err(|error| refuse(Refused::bad(format!("a session takes folder, model and mode: {error}"))))?
+        serde_json::from_slice(&body).map_err(|error| {
+            error_response(ApiError::bad_request(format!("a session takes folder, model and mode: {error}")))
+        })?
     };
-    let opening = Opening { folder: wanted.folder, model: wanted.model, mode: wanted.mode };
-    let room = state.open(opening).await.map_err(refuse)?;
-    Ok(answer(201, &json!({ "id": room.id() })))
+    let opening = OpenRequest { folder: wanted.folder, model: wanted.model, mode: wanted.mode };
+    let room = state.open_shared(opening).await.map_err(error_response)?;
+    Ok(json_response(201, &json!({ "id": room.id() })))
 }
 
-async fn list(Shared(state): Shared<State>) -> Answer {
-    let saved = state.factory().list().await.map_err(refuse)?;
-    let shared: Vec<_> = state.all().into_iter().filter(|room| room.kind == Kind::Shared).collect();
+async fn list_sessions(Shared(state): Shared<ServerState>) -> NativeResult {
+    let saved = state.factory().list().await.map_err(error_response)?;
+    let shared: Vec<_> = state.running_sessions().into_iter().filter(|room| room.kind == SessionKind::Shared).collect();
     // A session that nothing was said in yet is in no one's way in the list of those that run.
     let mut sessions: Vec<Value> = Vec::new();
     for room in shared.iter().filter(|room| saved.iter().all(|saved| saved.id != *room.id())) {
-        sessions.push(row(room, None));
+        sessions.push(session_json(room, None));
     }
     for saved in &saved {
         let running = shared.iter().find(|room| *room.id() == saved.id);
         match running {
-            Some(room) => sessions.push(row(room, Some(saved))),
-            None if saved.title.is_some() => sessions.push(resting(saved)),
+            Some(room) => sessions.push(session_json(room, Some(saved))),
+            None if saved.title.is_some() => sessions.push(saved_session_json(saved)),
             None => {}
         }
     }
-    Ok(answer(200, &json!({ "sessions": sessions })))
+    Ok(json_response(200, &json!({ "sessions": sessions })))
 }
 
-async fn stand(Shared(state): Shared<State>, Extension(access): Extension<Access>, Path(id): Path<String>) -> Answer {
+async fn show_session(
+    Shared(state): Shared<ServerState>,
+    Extension(access): Extension<Access>,
+    Path(id): Path<String>,
+) -> NativeResult {
     let id = SessionId::from(id.as_str());
     let may = if access == Access::Full { "full" } else { "read" };
-    if let Some(room) = state.running(&id) {
-        let mut about = standing(&room);
+    if let Some(room) = state.find_running(&id) {
+        let mut about = running_session_json(&room);
         if let Some(fields) = about.as_object_mut() {
             fields.insert("access".into(), may.into());
         }
-        return Ok(answer(200, &about));
+        return Ok(json_response(200, &about));
     }
-    let live = state.saved(&id).await.map_err(refuse)?;
+    let live = state.read_saved(&id).await.map_err(error_response)?;
     let known = state.factory().list().await.unwrap_or_default().into_iter().find(|saved| saved.id == id);
-    let mut about = known.as_ref().map_or_else(|| json!({ "id": id, "running": false }), resting);
+    let mut about = known.as_ref().map_or_else(|| json!({ "id": id, "running": false }), saved_session_json);
     if let Some(fields) = about.as_object_mut() {
-        fields.insert("last".into(), live.hub.last().0.into());
+        fields.insert("last".into(), live.hub.last_seq().0.into());
         fields.insert("access".into(), may.into());
     }
-    Ok(answer(200, &about))
+    Ok(json_response(200, &about))
 }
 
-fn resting(saved: &Saved) -> Value {
+fn saved_session_json(saved: &SavedSession) -> Value {
     json!({
         "id": saved.id, "running": false, "title": saved.title, "folder": saved.folder,
         "engine": saved.engine, "model": saved.model, "started_at": saved.started_at, "modified": saved.modified,
     })
 }
 
-fn row(room: &Room, saved: Option<&Saved>) -> Value {
-    let mut row = standing(room);
+fn session_json(room: &RunningSession, saved: Option<&SavedSession>) -> Value {
+    let mut row = running_session_json(room);
     if let (Some(fields), Some(saved)) = (row.as_object_mut(), saved) {
         fields.insert("title".into(), saved.title.as_deref().into());
         fields.insert("started_at".into(), saved.started_at.into());
@@ -114,11 +120,12 @@ fn row(room: &Room, saved: Option<&Saved>) -> Value {
 }
 
 /// Says how a running session stands.
-fn standing(room: &Room) -> Value {
-    let now = room.now();
-    let weather = room.live.weather.borrow().clone();
-    let asks: Vec<Value> = now.asks.iter().map(|(call, ask)| json!({ "call": call, "ask": ask })).collect();
-    let opened = now.opened.as_ref();
+fn running_session_json(room: &RunningSession) -> Value {
+    let now = room.snapshot();
+    let weather = room.handle.status.borrow().clone();
+    let asks: Vec<Value> =
+        now.pending_approvals.iter().map(|(call, ask)| json!({ "call": call, "ask": ask })).collect();
+    let opened = now.info.as_ref();
     json!({
         "id": room.id(),
         "running": true,
@@ -129,14 +136,14 @@ fn standing(room: &Room) -> Value {
         "busy": now.turn.is_some(),
         "turn": now.turn,
         "asks": asks,
-        "last": room.live.hub.last(),
-        "caps": room.live.caps,
+        "last": room.handle.hub.last_seq(),
+        "caps": room.handle.capabilities,
         "readers": *room.readers().borrow(),
         "weather": weather,
     })
 }
 
-fn answer(status: u16, body: &Value) -> Response<Body> {
+fn json_response(status: u16, body: &Value) -> Response<Body> {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = axum::http::StatusCode::from_u16(status).unwrap_or_default();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -144,6 +151,6 @@ fn answer(status: u16, body: &Value) -> Response<Body> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
-fn refuse(refused: Refused) -> Response<Body> {
-    refused.response(refuse::plain)
+fn error_response(refused: ApiError) -> Response<Body> {
+    refused.to_response(error::native_error_body)
 }

@@ -1,11 +1,12 @@
 //! One question, one session, one answer: what every one-shot surface has in common.
 //!
-//! A surface makes an [`Ask`] and an encoder; [`run`] opens the session, asks, and answers with a stream or with the
-//! whole. [`again`] answers once more from the start of that turn, while it runs or from its log, and drops the frames
-//! that the client has. An encoder is told the `SessionOpened` before its turn, and then the facts of the turn from
-//! `TurnStarted` to `TurnFinished`.
+//! A surface makes an [`OneShotRequest`] and an encoder; [`run`] opens the session, asks, and answers with a stream or
+//! with the whole. [`replay`] answers once more from the start of that turn, while it runs or from its log, and drops
+//! the frames that the client has. An encoder is told the `SessionOpened` before its turn, and then the facts of the
+//! turn from `TurnStarted` to `TurnFinished`.
 //!
-//! Whoever reads is counted. When nobody has for [`LEFT`], the turn is cancelled, unless it was asked to stay.
+//! Whoever reads is counted. When nobody has for [`ABANDONED_TURN_TIMEOUT`], the turn is cancelled, unless it was asked
+//! to stay.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,24 +19,24 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::ask::{Ask, is_told};
-use super::flow::{self, Source, WRITE};
-use super::refuse::Refused;
-use super::room::{Kind, Reading, Room};
-use super::state::State;
-use crate::bridge::Delivery;
+use super::error::ApiError;
+use super::request::{OneShotRequest, is_history_turn};
+use super::running_session::{ReaderGuard, RunningSession, SessionKind};
+use super::state::ServerState;
+use super::stream_body::{self, BodySource, MAX_WRITE_BYTES};
+use crate::bridge::HubItem;
 use crate::bridge::hub::Subscription;
 use crate::dialect::{Encode, KeepAlive, SseFrame};
 use crate::event::{AgentEvent, Command, Envelope, Millis, Seq, SessionId, TurnId};
 
 /// How long a turn goes on that nobody reads.
-const LEFT: Duration = Duration::from_secs(30);
+const ABANDONED_TURN_TIMEOUT: Duration = Duration::from_secs(30);
 /// Facts taken at once.
-const BATCH: usize = 512;
+const MAX_BATCH_EVENTS: usize = 512;
 /// Names the session that a request is answered from.
-pub(super) const SESSION: HeaderName = HeaderName::from_static("x-jarvis-session");
+pub(super) const SESSION_HEADER: HeaderName = HeaderName::from_static("x-jarvis-session");
 /// `1` lets the turn go on when nobody reads it any more.
-const STAY: &str = "x-jarvis-stay";
+const KEEP_RUNNING_HEADER: &str = "x-jarvis-stay";
 
 /// How the answer goes out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,175 +44,193 @@ pub(super) enum Framing {
     Sse,
     Ndjson,
     /// Not streamed: all of it at the end.
-    Whole,
+    Buffered,
 }
 
 /// Asks and answers. `encoder` is given the session's name, which the client can come back with.
 pub(super) async fn run(
-    state: &State,
-    ask: Ask,
+    state: &ServerState,
+    ask: OneShotRequest,
     framing: Framing,
     encoder: impl FnOnce(&SessionId) -> Box<dyn Encode>,
-) -> Result<Response<Body>, Refused> {
+) -> Result<Response<Body>, ApiError> {
     if let Some(prompt) = &ask.prompt {
-        state.check_message(prompt)?;
+        state.check_prompt(prompt)?;
     }
-    let (room, played) = state.ask(&ask).await?;
-    let reading = Some(room.read());
-    let facts = room.live.hub.subscribe(Seq(0));
+    let (room, played) = state.open_one_shot(&ask).await?;
+    let reading = Some(room.add_reader());
+    let facts = room.handle.hub.subscribe(Seq(0));
     if !played {
-        let wish = ask.prompt.map_or(Command::GoOn, |text| Command::Prompt { text });
-        if room.live.commands.try_send(wish).is_err() {
-            state.leave(room.id());
-            return Err(Refused::broken("the session ended before it was asked anything"));
+        let wish = ask.prompt.map_or(Command::Continue, |text| Command::Prompt { text });
+        if room.handle.commands.try_send(wish).is_err() {
+            state.release(room.id());
+            return Err(ApiError::internal("the session ended before it was asked anything"));
         }
     }
-    let (session, turn) = (room.id().clone(), turn_of(&room));
-    state.spawn(attend(state.clone(), room, ask.stays));
+    let (session, turn) = (room.id().clone(), answering_turn(&room));
+    state.spawn(supervise_turn(state.clone(), room, ask.keep_running));
     let encoder = encoder(&session);
-    let stop = state.stop().clone();
-    let answer = Answer { facts, turn, got: Vec::new(), encoder, skip: 0, stage: Stage::New, reading, stop };
+    let stop = state.shutdown().clone();
+    let answer = TurnStream {
+        events: facts,
+        turn,
+        batch: Vec::new(),
+        encoder,
+        skip: 0,
+        stage: StreamStage::NotStarted,
+        reader_guard: reading,
+        shutdown: stop,
+    };
     Ok(respond(answer, &session, framing).await)
 }
 
 /// Answers once more with the turn of a session, without its first `skip` frames.
-pub(super) async fn again(
-    state: &State,
+pub(super) async fn replay(
+    state: &ServerState,
     session: &SessionId,
     framing: Framing,
     skip: usize,
     encoder: impl FnOnce(&SessionId) -> Box<dyn Encode>,
-) -> Result<Response<Body>, Refused> {
-    let (facts, turn, reading) = facts_of(state, session).await?;
+) -> Result<Response<Body>, ApiError> {
+    let (facts, turn, reading) = subscribe_to(state, session).await?;
     let encoder = encoder(session);
-    let stop = state.stop().clone();
-    let answer = Answer { facts, turn, got: Vec::new(), encoder, skip, stage: Stage::New, reading, stop };
+    let stop = state.shutdown().clone();
+    let answer = TurnStream {
+        events: facts,
+        turn,
+        batch: Vec::new(),
+        encoder,
+        skip,
+        stage: StreamStage::NotStarted,
+        reader_guard: reading,
+        shutdown: stop,
+    };
     Ok(respond(answer, session, framing).await)
 }
 
 /// Cancels the turn of a session of one question; false where it is over already.
-pub(super) async fn cancel(state: &State, session: &SessionId) -> Result<bool, Refused> {
-    match state.running(session) {
-        Some(room) if matches!(room.kind, Kind::One { .. }) => {
-            let _ = room.live.commands.send(Command::Cancel).await;
+pub(super) async fn cancel(state: &ServerState, session: &SessionId) -> Result<bool, ApiError> {
+    match state.find_running(session) {
+        Some(room) if matches!(room.kind, SessionKind::OneShot { .. }) => {
+            let _ = room.handle.commands.send(Command::Cancel).await;
             Ok(true)
         }
-        _ => state.saved(session).await.map(|_| false),
+        _ => state.read_saved(session).await.map(|_| false),
     }
 }
 
 /// Returns all that was said in a session so far, its past included.
-pub(super) async fn told(state: &State, session: &SessionId) -> Result<Vec<Envelope>, Refused> {
-    let (mut facts, _, _) = facts_of(state, session).await?;
+pub(super) async fn session_events(state: &ServerState, session: &SessionId) -> Result<Vec<Envelope>, ApiError> {
+    let (mut facts, _, _) = subscribe_to(state, session).await?;
     let (mut all, mut got) = (Vec::new(), Vec::new());
-    while facts.try_batch(BATCH, &mut got) {
+    while facts.try_next_batch(MAX_BATCH_EVENTS, &mut got) {
         all.extend(got.drain(..).filter_map(|delivery| match delivery {
-            Delivery::Fact(fact) => Some(fact.envelope.clone()),
-            Delivery::Reset => None,
+            HubItem::Event(fact) => Some(fact.envelope.clone()),
+            HubItem::Reset => None,
         }));
     }
     Ok(all)
 }
 
 /// Returns whether a client asks for its turn to go on without it.
-pub(super) fn stays(headers: &HeaderMap) -> bool {
-    headers.get(STAY).is_some_and(|value| value == "1" || value == "true")
+pub(super) fn should_keep_running(headers: &HeaderMap) -> bool {
+    headers.get(KEEP_RUNNING_HEADER).is_some_and(|value| value == "1" || value == "true")
 }
 
-async fn facts_of(
-    state: &State,
+async fn subscribe_to(
+    state: &ServerState,
     session: &SessionId,
-) -> Result<(Subscription, Option<TurnId>, Option<Reading>), Refused> {
-    if let Some(room) = state.running(session) {
-        return Ok((room.live.hub.subscribe(Seq(0)), turn_of(&room), Some(room.read())));
+) -> Result<(Subscription, Option<TurnId>, Option<ReaderGuard>), ApiError> {
+    if let Some(room) = state.find_running(session) {
+        return Ok((room.handle.hub.subscribe(Seq(0)), answering_turn(&room), Some(room.add_reader())));
     }
-    let live = state.saved(session).await?;
+    let live = state.read_saved(session).await?;
     Ok((live.hub.subscribe(Seq(0)), None, None))
 }
 
-fn turn_of(room: &Room) -> Option<TurnId> {
+fn answering_turn(room: &RunningSession) -> Option<TurnId> {
     match &room.kind {
-        Kind::One { turn } => turn.clone(),
-        Kind::Shared => None,
+        SessionKind::OneShot { turn } => turn.clone(),
+        SessionKind::Shared => None,
     }
 }
 
-async fn respond(mut answer: Answer, session: &SessionId, framing: Framing) -> Response<Body> {
+async fn respond(mut answer: TurnStream, session: &SessionId, framing: Framing) -> Response<Body> {
     let mut response = match framing {
-        Framing::Whole => {
-            answer.finish_all().await;
-            let (status, body) = answer.encoder.answer();
+        Framing::Buffered => {
+            answer.run_to_end().await;
+            let (status, body) = answer.encoder.full_response();
             let mut response = Response::new(Body::from(body.to_string()));
             *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             response
         }
         Framing::Sse | Framing::Ndjson => {
-            let mut response = Response::new(flow::body(Streamed::new(answer, framing)));
+            let mut response = Response::new(stream_body::body(TurnStreamSource::new(answer, framing)));
             let kind =
                 if framing == Framing::Sse { "text/event-stream; charset=utf-8" } else { "application/x-ndjson" };
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-            unbuffered(response.headers_mut());
+            disable_buffering(response.headers_mut());
             response
         }
     };
     if let Ok(name) = HeaderValue::from_str(session.as_str()) {
-        response.headers_mut().insert(SESSION, name);
+        response.headers_mut().insert(SESSION_HEADER, name);
     }
     response
 }
 
 /// Tells caches and proxies to pass on what comes as it comes.
-pub(super) fn unbuffered(headers: &mut HeaderMap) {
+pub(super) fn disable_buffering(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
 }
 
 /// One turn on its way to one client.
-struct Answer {
-    facts: Subscription,
+struct TurnStream {
+    events: Subscription,
     /// None is the first that was not told as past.
     turn: Option<TurnId>,
-    got: Vec<Delivery>,
+    batch: Vec<HubItem>,
     encoder: Box<dyn Encode>,
     /// Frames that the client has.
     skip: usize,
-    stage: Stage,
-    reading: Option<Reading>,
+    stage: StreamStage,
+    reader_guard: Option<ReaderGuard>,
     /// The server goes down: nothing is held back any more.
-    stop: CancellationToken,
+    shutdown: CancellationToken,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    New,
+enum StreamStage {
+    NotStarted,
     /// The turn has not begun.
-    Before,
-    In,
+    WaitingForTurn,
+    InTurn,
     /// All was told.
-    Over,
+    Finished,
 }
 
-impl Answer {
+impl TurnStream {
     /// Waits for facts; false when none follow. Cancel-safe.
-    async fn wait(&mut self) -> bool {
-        !self.got.is_empty() || self.facts.batch(BATCH, &mut self.got).await
+    async fn wait_for_events(&mut self) -> bool {
+        !self.batch.is_empty() || self.events.next_batch(MAX_BATCH_EVENTS, &mut self.batch).await
     }
 
     /// Lets the encoder say what the facts at hand are worth. Stops after a fact whose frames want pauses between
     /// them: returns how many frames come before those, and the pause.
     fn encode(&mut self, frames: &mut Vec<SseFrame>) -> Option<(usize, Millis)> {
-        if self.stage == Stage::New {
+        if self.stage == StreamStage::NotStarted {
             self.encoder.start(frames);
-            self.stage = Stage::Before;
+            self.stage = StreamStage::WaitingForTurn;
         }
-        let mut got = std::mem::take(&mut self.got).into_iter();
+        let mut got = std::mem::take(&mut self.batch).into_iter();
         while let Some(delivery) = got.next() {
-            let Delivery::Fact(fact) = delivery else { continue };
+            let HubItem::Event(fact) = delivery else { continue };
             let before = frames.len();
-            self.fact(&fact.envelope, frames);
-            if let Some(pause) = self.encoder.pause().filter(|_| self.stage == Stage::In) {
-                self.got = got.collect();
+            self.encode_event(&fact.envelope, frames);
+            if let Some(pause) = self.encoder.pacing_delay().filter(|_| self.stage == StreamStage::InTurn) {
+                self.batch = got.collect();
                 return Some((before, pause));
             }
         }
@@ -219,52 +238,54 @@ impl Answer {
     }
 
     /// Takes facts that are there already, if there is room for them, and returns whether the answer goes on.
-    fn goes_on(&mut self) -> bool {
-        if self.got.len() < BATCH {
-            self.facts.try_batch(BATCH, &mut self.got);
+    fn has_more_content(&mut self) -> bool {
+        if self.batch.len() < MAX_BATCH_EVENTS {
+            self.events.try_next_batch(MAX_BATCH_EVENTS, &mut self.batch);
         }
-        let goes_on = |delivery: &Delivery| match delivery {
-            Delivery::Fact(fact) => !matches!(
+        let goes_on = |delivery: &HubItem| match delivery {
+            HubItem::Event(fact) => !matches!(
                 fact.envelope.event,
                 AgentEvent::MessageFinished { .. }
                     | AgentEvent::UsageReported { .. }
-                    | AgentEvent::Annotated { .. }
-                    | AgentEvent::Noticed { .. }
+                    | AgentEvent::Annotation { .. }
+                    | AgentEvent::Notice { .. }
                     | AgentEvent::TurnFinished { .. }
             ),
-            Delivery::Reset => true,
+            HubItem::Reset => true,
         };
-        self.got.iter().any(goes_on)
+        self.batch.iter().any(goes_on)
     }
 
-    fn fact(&mut self, told: &Envelope, frames: &mut Vec<SseFrame>) {
+    fn encode_event(&mut self, told: &Envelope, frames: &mut Vec<SseFrame>) {
         match (&told.event, self.stage) {
-            (AgentEvent::SessionOpened { .. }, Stage::Before) => self.encoder.fact(told, frames),
-            (AgentEvent::TurnStarted { turn, .. }, Stage::Before) if is_it(self.turn.as_ref(), turn) => {
-                self.stage = Stage::In;
-                self.encoder.fact(told, frames);
+            (AgentEvent::SessionOpened { .. }, StreamStage::WaitingForTurn) => self.encoder.encode_event(told, frames),
+            (AgentEvent::TurnStarted { turn, .. }, StreamStage::WaitingForTurn)
+                if is_answering_turn(self.turn.as_ref(), turn) =>
+            {
+                self.stage = StreamStage::InTurn;
+                self.encoder.encode_event(told, frames);
             }
-            (AgentEvent::TurnFinished { .. }, Stage::In) => {
-                self.encoder.fact(told, frames);
+            (AgentEvent::TurnFinished { .. }, StreamStage::InTurn) => {
+                self.encoder.encode_event(told, frames);
                 self.finish(frames);
             }
-            (_, Stage::In) => self.encoder.fact(told, frames),
-            (_, Stage::New | Stage::Before | Stage::Over) => {}
+            (_, StreamStage::InTurn) => self.encoder.encode_event(told, frames),
+            (_, StreamStage::NotStarted | StreamStage::WaitingForTurn | StreamStage::Finished) => {}
         }
     }
 
     fn finish(&mut self, frames: &mut Vec<SseFrame>) {
-        if self.stage != Stage::Over {
-            self.stage = Stage::Over;
+        if self.stage != StreamStage::Finished {
+            self.stage = StreamStage::Finished;
             self.encoder.finish(frames);
-            self.reading = None;
+            self.reader_guard = None;
         }
     }
 
-    async fn finish_all(&mut self) {
+    async fn run_to_end(&mut self) {
         let mut frames = Vec::new();
-        while self.stage != Stage::Over {
-            if self.wait().await {
+        while self.stage != StreamStage::Finished {
+            if self.wait_for_events().await {
                 self.encode(&mut frames);
             } else {
                 self.encode(&mut frames);
@@ -275,120 +296,129 @@ impl Answer {
     }
 }
 
-struct Streamed {
-    answer: Answer,
+struct TurnStreamSource {
+    stream: TurnStream,
     framing: Framing,
     /// Words of an answer that came in one piece. Facts that come after them wait.
-    words: VecDeque<SseFrame>,
+    paced_frames: VecDeque<SseFrame>,
     /// When the next word is told, and how long after it the one after that.
-    due: Instant,
+    next_frame_at: Instant,
     pause: Duration,
     /// No fact follows, whether the turn is over or not.
-    ended: bool,
+    has_ended: bool,
 }
 
-impl Source for Streamed {
+impl BodySource for TurnStreamSource {
     async fn ready(&mut self) {
-        if !self.words.is_empty() {
+        if !self.paced_frames.is_empty() {
             return tokio::select! {
                 biased;
-                () = sleep_until(self.due) => {}
-                () = self.answer.stop.cancelled() => {}
+                () = sleep_until(self.next_frame_at) => {}
+                () = self.stream.shutdown.cancelled() => {}
             };
         }
         // What comes before the first fact goes out at once.
-        if self.answer.stage != Stage::New && !self.answer.wait().await {
-            self.ended = true;
+        if self.stream.stage != StreamStage::NotStarted && !self.stream.wait_for_events().await {
+            self.has_ended = true;
         }
     }
 
     fn write(&mut self, out: &mut Vec<u8>) -> bool {
         let mut frames = Vec::new();
         loop {
-            if self.tell_words(out) {
+            if self.write_paced_frames(out) {
                 return true;
             }
-            let paused = self.answer.encode(&mut frames);
-            if self.ended && paused.is_none() {
-                self.answer.finish(&mut frames);
+            let paused = self.stream.encode(&mut frames);
+            if self.has_ended && paused.is_none() {
+                self.stream.finish(&mut frames);
             }
             let at_once = paused.map_or(frames.len(), |(before, _)| before);
             for (n, frame) in frames.drain(..).enumerate() {
-                if self.answer.skip > 0 {
-                    self.answer.skip -= 1;
+                if self.stream.skip > 0 {
+                    self.stream.skip -= 1;
                 } else if n >= at_once {
-                    self.words.push_back(frame);
+                    self.paced_frames.push_back(frame);
                 } else {
-                    put(&frame, self.framing, out);
+                    write_frame(&frame, self.framing, out);
                 }
             }
             if let Some((_, pause)) = paused {
-                (self.due, self.pause) = (Instant::now(), pause.into());
+                (self.next_frame_at, self.pause) = (Instant::now(), pause.into());
                 continue;
             }
-            if self.answer.stage == Stage::Over {
+            if self.stream.stage == StreamStage::Finished {
                 return false;
             }
-            if out.len() >= WRITE || !self.answer.facts.try_batch(BATCH, &mut self.answer.got) {
+            if out.len() >= MAX_WRITE_BYTES
+                || !self.stream.events.try_next_batch(MAX_BATCH_EVENTS, &mut self.stream.batch)
+            {
                 return true;
             }
         }
     }
 
-    fn sign_of_life(&self, out: &mut Vec<u8>) {
-        match (self.answer.encoder.keep_alive(), self.framing) {
-            (KeepAlive::Frame(frame), Framing::Ndjson) => frame.write_line(out),
-            (KeepAlive::Frame(frame), _) => frame.write(out),
+    fn write_keep_alive(&self, out: &mut Vec<u8>) {
+        match (self.stream.encoder.keep_alive(), self.framing) {
+            (KeepAlive::Frame(frame), Framing::Ndjson) => frame.write_ndjson(out),
+            (KeepAlive::Frame(frame), _) => frame.write_sse(out),
             (KeepAlive::Comment, Framing::Ndjson) => out.push(b'\n'),
             (KeepAlive::Comment, _) => out.extend_from_slice(b": keep-alive\n"),
         }
     }
 }
 
-impl Streamed {
-    fn new(answer: Answer, framing: Framing) -> Self {
-        Self { answer, framing, words: VecDeque::new(), due: Instant::now(), pause: Duration::ZERO, ended: false }
+impl TurnStreamSource {
+    fn new(answer: TurnStream, framing: Framing) -> Self {
+        Self {
+            stream: answer,
+            framing,
+            paced_frames: VecDeque::new(),
+            next_frame_at: Instant::now(),
+            pause: Duration::ZERO,
+            has_ended: false,
+        }
     }
 
     /// Tells the words that are due; true while some are left. Once there is more than the end of the answer, nothing
     /// is held back.
-    fn tell_words(&mut self, out: &mut Vec<u8>) -> bool {
-        if self.words.is_empty() {
+    fn write_paced_frames(&mut self, out: &mut Vec<u8>) -> bool {
+        if self.paced_frames.is_empty() {
             return false;
         }
-        let (now, hurry) = (Instant::now(), self.answer.goes_on() || self.answer.stop.is_cancelled());
-        while let Some(word) = self.words.pop_front_if(|_| hurry || self.due <= now) {
-            put(&word, self.framing, out);
-            self.due += self.pause;
+        let (now, hurry) = (Instant::now(), self.stream.has_more_content() || self.stream.shutdown.is_cancelled());
+        while let Some(word) = self.paced_frames.pop_front_if(|_| hurry || self.next_frame_at <= now) {
+            write_frame(&word, self.framing, out);
+            self.next_frame_at += self.pause;
         }
-        !self.words.is_empty()
+        !self.paced_frames.is_empty()
     }
 }
 
-fn put(frame: &SseFrame, framing: Framing, out: &mut Vec<u8>) {
+fn write_frame(frame: &SseFrame, framing: Framing, out: &mut Vec<u8>) {
     if framing == Framing::Ndjson {
-        frame.write_line(out);
+        frame.write_ndjson(out);
     } else {
-        frame.write(out);
+        frame.write_sse(out);
     }
 }
 
-fn is_it(wanted: Option<&TurnId>, turn: &TurnId) -> bool {
-    wanted.map_or_else(|| !is_told(turn), |wanted| wanted == turn)
+fn is_answering_turn(wanted: Option<&TurnId>, turn: &TurnId) -> bool {
+    wanted.map_or_else(|| !is_history_turn(turn), |wanted| wanted == turn)
 }
 
 /// Sees a turn to its end, cancels it when nobody reads it any more, and then lets its session go.
-async fn attend(state: State, room: Arc<Room>, stays: bool) {
+async fn supervise_turn(state: ServerState, room: Arc<RunningSession>, stays: bool) {
     let mut readers = room.readers();
-    let mut facts = room.live.hub.subscribe(Seq(0));
-    let turn = turn_of(&room);
+    let mut facts = room.handle.hub.subscribe(Seq(0));
+    let turn = answering_turn(&room);
     let mut left = stays;
     let ended = async {
         let mut begun = false;
         while let Some(delivery) = facts.next().await {
-            let Delivery::Fact(fact) = delivery else { continue };
+            let HubItem::Event(fact) = delivery else { continue };
             match &fact.envelope.event {
-                AgentEvent::TurnStarted { turn: this, .. } => begun |= is_it(turn.as_ref(), this),
+                AgentEvent::TurnStarted { turn: this, .. } => begun |= is_answering_turn(turn.as_ref(), this),
                 AgentEvent::TurnFinished { .. } if begun => return,
                 _ => {}
             }
@@ -399,26 +429,26 @@ async fn attend(state: State, room: Arc<Room>, stays: bool) {
         tokio::select! {
             biased;
             () = &mut ended => break,
-            () = state.gone().cancelled() => break,
-            () = nobody(&mut readers), if !left => {
+            () = state.force_stop().cancelled() => break,
+            () = wait_until_abandoned(&mut readers), if !left => {
                 left = true;
-                if room.live.caps.seek || room.live.commands.send(Command::Cancel).await.is_err() {
+                if room.handle.capabilities.seek || room.handle.commands.send(Command::Cancel).await.is_err() {
                     break;
                 }
             }
         }
     }
-    state.leave(room.id());
+    state.release(room.id());
 }
 
 /// Waits until nobody has read for a while.
-async fn nobody(readers: &mut watch::Receiver<usize>) {
+async fn wait_until_abandoned(readers: &mut watch::Receiver<usize>) {
     loop {
         if readers.wait_for(|count| *count == 0).await.is_err() {
             return;
         }
         tokio::select! {
-            () = sleep(LEFT) => return,
+            () = sleep(ABANDONED_TURN_TIMEOUT) => return,
             _ = readers.wait_for(|count| *count > 0) => {}
         }
     }

@@ -5,11 +5,11 @@
 //! response is stored as the log of its session: it can be asked for, streamed from any event on, gone on from and
 //! removed, also after a restart. One that was not to be stored is removed once it is over.
 
+pub(super) mod conversation_builder;
 pub(super) mod conversations;
 pub(super) mod input;
-pub(super) mod kept;
 mod request;
-pub(super) mod talk;
+pub(super) mod stored_response;
 
 use axum::Router;
 use axum::body::Body;
@@ -20,101 +20,102 @@ use axum::routing::{get, post};
 use futures_util::StreamExt;
 use serde_json::json;
 
-use self::input::Page;
-use self::kept::{Kept, Record};
-use self::talk::Talk;
+use self::conversation_builder::ConversationBuilder;
+use self::input::ItemPage;
+use self::stored_response::{RequestRecord, StoredResponse};
 use super::Surface;
-use super::ask::Ask;
-use super::chat::shape;
-use super::guard::Whole;
+use super::access::BodyBytes;
+use super::chat::openai_error_body;
+use super::error::ApiError;
 use super::oneshot::{self, Framing};
-use super::refuse::Refused;
-use super::state::State;
-use crate::dialect::responses::encode::Encoder;
+use super::request::OneShotRequest;
+use super::state::ServerState;
+use crate::dialect::responses::encode::ResponsesEncoder;
 use crate::dialect::{Encode, KeepAlive, SseFrame};
 use crate::event::{Envelope, Json};
 
-pub(super) const SURFACE: Surface = Surface { routes, under: &["/v1/responses", "/v1/conversations"], shape };
+pub(super) const SURFACE: Surface =
+    Surface { routes, path_prefixes: &["/v1/responses", "/v1/conversations"], error_format: openai_error_body };
 
-type Answer = Result<Response<Body>, Refused>;
-type Asked = Query<Vec<(String, String)>>;
+type ResponsesResult = Result<Response<Body>, ApiError>;
+type QueryPairs = Query<Vec<(String, String)>>;
 
-fn routes() -> Router<State> {
+fn routes() -> Router<ServerState> {
     Router::new()
         .route("/v1/responses", post(create))
         .route("/v1/responses/{id}", get(retrieve).delete(delete))
         .route("/v1/responses/{id}/cancel", post(cancel))
         .route("/v1/responses/{id}/input_items", get(input_items))
-        .merge(conversations::official())
+        .merge(conversations::openai_routes())
 }
 
-async fn create(Shared(state): Shared<State>, headers: HeaderMap, Whole(body): Whole) -> Response<Body> {
-    said(answer(&state, &headers, &body).await)
+async fn create(Shared(state): Shared<ServerState>, headers: HeaderMap, BodyBytes(body): BodyBytes) -> Response<Body> {
+    to_response(try_create(&state, &headers, &body).await)
 }
 
-async fn answer(state: &State, headers: &HeaderMap, body: &[u8]) -> Answer {
-    let wanted = request::read(body)?;
-    let mut talk = Talk::default();
+async fn try_create(state: &ServerState, headers: &HeaderMap, body: &[u8]) -> ResponsesResult {
+    let wanted = request::parse(body)?;
+    let mut talk = ConversationBuilder::default();
     if let Some(instructions) = &wanted.instructions {
-        talk.system(instructions);
+        talk.add_system(instructions);
     }
-    if let Some(previous) = &wanted.previous {
-        let kept = Kept::find(state, previous).await?.ok_or_else(|| unknown_previous(previous))?;
-        if !kept.is_over() {
+    if let Some(previous) = &wanted.previous_response {
+        let kept = StoredResponse::find(state, previous).await?.ok_or_else(|| previous_not_found(previous))?;
+        if !kept.is_finished() {
             let text = format!("response {previous} is still in progress; wait for its end or cancel it");
-            return Err(Refused::bad(text).about("previous_response_id"));
+            return Err(ApiError::bad_request(text).with_param("previous_response_id"));
         }
         // Nobody but the model that said it can read what it wants back verbatim.
         let carries = wanted.model.is_some() && wanted.model == kept.record.model;
-        talk.again(kept.all(), carries);
+        talk.replay(kept.all_events(), carries);
     }
     if let Some(conversation) = &wanted.conversation {
-        conversations::tell(state, conversation, &mut talk).await?;
+        conversations::replay_into(state, conversation, &mut talk).await?;
     }
-    let own = talk.mark();
-    talk.input(&wanted.input, "input")?;
-    let talked = talk.done("input")?;
-    let record = Record {
+    let own = talk.flush_and_count();
+    talk.add_input(&wanted.input, "input")?;
+    let talked = talk.build("input")?;
+    let record = RequestRecord {
         surface: "openai".into(),
         echo: wanted.echo,
         model: wanted.model.clone(),
         client_tools: wanted.client_tools.is_some(),
-        asked: talked.tokens,
+        prompt_tokens: talked.prompt_tokens,
         store: wanted.store,
         rounds: None,
     };
-    let mut past = talked.past;
-    record.put(&mut past, own);
-    let ask = Ask {
-        past,
+    let mut past = talked.history;
+    record.insert_into(&mut past, own);
+    let ask = OneShotRequest {
+        history: past,
         prompt: talked.prompt,
-        system: talked.system,
+        system_prompt: talked.system_prompt,
         model: wanted.model,
         client_tools: wanted.client_tools,
         max_rounds: None,
         max_calls: wanted.max_calls,
-        tuning: wanted.tuning,
+        sampling: wanted.sampling,
         resources: None,
-        stays: wanted.background || oneshot::stays(headers),
+        keep_running: wanted.background || oneshot::should_keep_running(headers),
     };
-    let framing = if wanted.stream || wanted.background { Framing::Sse } else { Framing::Whole };
+    let framing = if wanted.stream || wanted.background { Framing::Sse } else { Framing::Buffered };
     let response = oneshot::run(state, ask, framing, |session| {
         if let Some(conversation) = wanted.conversation.filter(|_| record.store) {
-            let response = kept::id_of(session);
+            let response = stored_response::response_id(session);
             state.spawn(conversations::add_response(state.clone(), conversation, response));
         }
         if !record.store {
-            state.spawn(kept::forget(state.clone(), session.clone()));
+            state.spawn(stored_response::remove_when_ended(state.clone(), session.clone()));
         }
-        Box::new(record.encoder(session))
+        Box::new(record.openai_encoder(session))
     })
     .await?;
-    if wanted.background && !wanted.stream { first_word(response).await } else { Ok(response) }
+    if wanted.background && !wanted.stream { first_response_object(response).await } else { Ok(response) }
 }
 
 /// Answers with the response as it begins, and leaves the rest to whoever asks for it.
-async fn first_word(response: Response<Body>) -> Answer {
-    let session = response.headers().get(oneshot::SESSION).cloned();
+async fn first_response_object(response: Response<Body>) -> ResponsesResult {
+    let session = response.headers().get(oneshot::SESSION_HEADER).cloned();
     let mut pieces = response.into_body().into_data_stream();
     let mut begin = Vec::new();
     while let Some(Ok(piece)) = pieces.next().await {
@@ -124,78 +125,90 @@ async fn first_word(response: Response<Body>) -> Answer {
         let data = event.lines().find_map(|line| line.strip_prefix("data: "));
         let event: Option<Json> = data.and_then(|data| serde_json::from_str(data).ok());
         if let Some(begun) = event.as_ref().and_then(|event| event.get("response")) {
-            let mut response = whole(200, begun);
+            let mut response = json_response(200, begun);
             if let Some(session) = session {
-                response.headers_mut().insert(oneshot::SESSION, session);
+                response.headers_mut().insert(oneshot::SESSION_HEADER, session);
             }
             return Ok(response);
         }
     }
-    Err(Refused::broken("the session ended before it began"))
+    Err(ApiError::internal("the session ended before it began"))
 }
 
-async fn retrieve(Shared(state): Shared<State>, Path(id): Path<String>, Query(query): Asked) -> Response<Body> {
+async fn retrieve(
+    Shared(state): Shared<ServerState>,
+    Path(id): Path<String>,
+    Query(query): QueryPairs,
+) -> Response<Body> {
     let answer = async {
-        let kept = find(&state, &id).await?;
+        let kept = find_response(&state, &id).await?;
         let value = |name: &str| query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
         if !matches!(value("stream"), Some("true" | "1" | "True")) {
-            return Ok(whole(200, &kept.response()));
+            return Ok(json_response(200, &kept.openai_response()));
         }
         let skip = match value("starting_after").map(str::parse::<usize>) {
             None => 0,
             Some(Ok(after)) => after.saturating_add(1),
-            Some(Err(_)) => return Err(super::fields::wrong("starting_after", "the number of an event")),
+            Some(Err(_)) => return Err(super::fields::wrong_type("starting_after", "the number of an event")),
         };
-        oneshot::again(&state, &kept.session, Framing::Sse, skip, |session| Box::new(kept.record.encoder(session)))
-            .await
+        oneshot::replay(&state, &kept.session, Framing::Sse, skip, |session| {
+            Box::new(kept.record.openai_encoder(session))
+        })
+        .await
     };
-    said(answer.await)
+    to_response(answer.await)
 }
 
-async fn delete(Shared(state): Shared<State>, Path(id): Path<String>) -> Response<Body> {
+async fn delete(Shared(state): Shared<ServerState>, Path(id): Path<String>) -> Response<Body> {
     let answer = async {
-        let kept = find(&state, &id).await?;
+        let kept = find_response(&state, &id).await?;
         oneshot::cancel(&state, &kept.session).await?;
-        kept::remove(&state, &kept.session).await?;
-        Ok(whole(200, &json!({"id": id, "object": "response", "deleted": true})))
+        stored_response::remove_response(&state, &kept.session).await?;
+        Ok(json_response(200, &json!({"id": id, "object": "response", "deleted": true})))
     };
-    said(answer.await)
+    to_response(answer.await)
 }
 
-async fn cancel(Shared(state): Shared<State>, Path(id): Path<String>) -> Response<Body> {
+async fn cancel(Shared(state): Shared<ServerState>, Path(id): Path<String>) -> Response<Body> {
     let answer = async {
-        let kept = find(&state, &id).await?;
+        let kept = find_response(&state, &id).await?;
         oneshot::cancel(&state, &kept.session).await?;
-        let encoder = |session: &_| -> Box<dyn Encode> { Box::new(Plainly(kept.record.encoder(session))) };
-        oneshot::again(&state, &kept.session, Framing::Whole, 0, encoder).await
+        let encoder = |session: &_| -> Box<dyn Encode> { Box::new(StoredEncoder(kept.record.openai_encoder(session))) };
+        oneshot::replay(&state, &kept.session, Framing::Buffered, 0, encoder).await
     };
-    said(answer.await)
+    to_response(answer.await)
 }
 
-async fn input_items(Shared(state): Shared<State>, Path(id): Path<String>, Query(query): Asked) -> Response<Body> {
+async fn input_items(
+    Shared(state): Shared<ServerState>,
+    Path(id): Path<String>,
+    Query(query): QueryPairs,
+) -> Response<Body> {
     let answer = async {
-        let (kept, page) = (find(&state, &id).await?, Page::read(&query)?);
+        let (kept, page) = (find_response(&state, &id).await?, ItemPage::read(&query)?);
         let key = id.strip_prefix("resp_").unwrap_or(&id);
-        Ok(whole(200, &page.of(input::items(kept.own(), key))))
+        Ok(json_response(200, &page.list_object(input::request_items(kept.own_events(), key))))
     };
-    said(answer.await)
+    to_response(answer.await)
 }
 
-async fn find(state: &State, id: &str) -> Result<Kept, Refused> {
-    Kept::find(state, id).await?.ok_or_else(|| Refused::not_found(format!("response with id {id:?} not found")))
+async fn find_response(state: &ServerState, id: &str) -> Result<StoredResponse, ApiError> {
+    StoredResponse::find(state, id)
+        .await?
+        .ok_or_else(|| ApiError::not_found(format!("response with id {id:?} not found")))
 }
 
-fn unknown_previous(id: &str) -> Refused {
+fn previous_not_found(id: &str) -> ApiError {
     let text = format!("previous response with id {id:?} not found");
-    Refused::new(400, "previous_response_not_found", text).about("previous_response_id")
+    ApiError::new(400, "previous_response_not_found", text).with_param("previous_response_id")
 }
 
 /// Answers in OpenAI's shape.
-pub(super) fn said(answer: Answer) -> Response<Body> {
-    answer.unwrap_or_else(|refused| refused.response(shape))
+pub(super) fn to_response(answer: ResponsesResult) -> Response<Body> {
+    answer.unwrap_or_else(|refused| refused.to_response(openai_error_body))
 }
 
-pub(super) fn whole(status: u16, body: &Json) -> Response<Body> {
+pub(super) fn json_response(status: u16, body: &Json) -> Response<Body> {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -203,15 +216,15 @@ pub(super) fn whole(status: u16, body: &Json) -> Response<Body> {
 }
 
 /// The response however it ended: who asks for a stored one does not ask for an answer.
-struct Plainly(Encoder);
+struct StoredEncoder(ResponsesEncoder);
 
-impl Encode for Plainly {
+impl Encode for StoredEncoder {
     fn start(&mut self, out: &mut Vec<SseFrame>) {
         self.0.start(out);
     }
 
-    fn fact(&mut self, told: &Envelope, out: &mut Vec<SseFrame>) {
-        self.0.fact(told, out);
+    fn encode_event(&mut self, told: &Envelope, out: &mut Vec<SseFrame>) {
+        self.0.encode_event(told, out);
     }
 
     fn finish(&mut self, out: &mut Vec<SseFrame>) {
@@ -222,7 +235,7 @@ impl Encode for Plainly {
         self.0.keep_alive()
     }
 
-    fn answer(&mut self) -> (u16, Json) {
+    fn full_response(&mut self) -> (u16, Json) {
         (200, self.0.response())
     }
 }

@@ -20,34 +20,34 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::refuse::Refused;
+use super::connection_slots::{AnswerGuard, ConnectionSlot, ConnectionSlots, SlotGuard};
+use super::error::ApiError;
+use super::error_format_for;
 use super::routes;
-use super::seats::{Answered, Held, Seat, Seats};
-use super::shape_of;
-use super::state::{State, quiet};
+use super::state::{ServerState, wait_until_idle};
 use crate::event::Command;
 
 /// How long a client may take to begin, from its connection to the end of its first request's head.
-const FIRST_HEAD: Duration = Duration::from_secs(10);
+const FIRST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long one that has asked before may take to send its next head, silence included.
-const NEXT_HEAD: Duration = Duration::from_secs(75);
+const NEXT_HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 /// The longest head of a request, and what of an answer waits for a slow client.
-const HEAD: usize = 64 << 10;
+const MAX_HEAD_BYTES: usize = 64 << 10;
 /// Connections that are told that there are too many.
-const REFUSALS: usize = 64;
+const MAX_REFUSED_CONNECTIONS: usize = 64;
 /// What a turn gets to finish by itself.
-const FINISH: Duration = Duration::from_millis(1_500);
+const TURN_FINISH_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// What a cancelled turn gets to end.
-const CANCELLED: Duration = Duration::from_secs(1);
+const TURN_CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 /// What clients get to take the end of their streams.
-const TAKEN: Duration = Duration::from_millis(500);
+const STREAM_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Serves until `stop` is there; then closes every session and returns. Done within 10 s of it.
-pub async fn run(listener: TcpListener, state: State, stop: impl Future<Output = ()>) {
+pub async fn run(listener: TcpListener, state: ServerState, stop: impl Future<Output = ()>) {
     let app = routes(state.clone());
-    let full = Router::new().fallback(too_many);
-    let seats = Seats::new(state.settings().limits.clients);
-    let refused = Seats::new(REFUSALS);
+    let full = Router::new().fallback(too_many_clients);
+    let seats = ConnectionSlots::new(state.settings().limits.max_clients);
+    let refused = ConnectionSlots::new(MAX_REFUSED_CONNECTIONS);
     let mut connections = JoinSet::new();
     let closing = CancellationToken::new();
     let mut stop = pin!(stop);
@@ -59,14 +59,14 @@ pub async fn run(listener: TcpListener, state: State, stop: impl Future<Output =
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((socket, peer)) => {
-                    let (held, app) = if let Some(held) = seats.take(peer.ip()) {
+                    let (held, app) = if let Some(held) = seats.acquire(peer.ip()) {
                         (held, app.clone())
-                    } else if let Some(held) = refused.take(peer.ip()) {
+                    } else if let Some(held) = refused.acquire(peer.ip()) {
                         (held, full.clone())
                     } else {
                         continue;
                     };
-                    connections.spawn(serve(socket, held, app, closing.clone()));
+                    connections.spawn(serve_connection(socket, held, app, closing.clone()));
                 }
                 Err(error) => {
                     // Most likely too many files are open; some will close.
@@ -77,24 +77,24 @@ pub async fn run(listener: TcpListener, state: State, stop: impl Future<Output =
         }
     }
     drop(listener);
-    state.stop().cancel();
+    state.shutdown().cancel();
     closing.cancel();
     // Streams end with their sessions; who sends nothing is let go by then.
-    wind_down(&state).await;
-    let _ = timeout(TAKEN, async { while connections.join_next().await.is_some() {} }).await;
+    close_sessions(&state).await;
+    let _ = timeout(STREAM_DRAIN_TIMEOUT, async { while connections.join_next().await.is_some() {} }).await;
     connections.shutdown().await;
 }
 
-async fn wind_down(state: &State) {
-    let rooms = state.all();
+async fn close_sessions(state: &ServerState) {
+    let rooms = state.running_sessions();
     let begun = Instant::now();
-    if !quiet(&rooms, begun + FINISH).await {
-        for after in [CANCELLED, CANCELLED] {
+    if !wait_until_idle(&rooms, begun + TURN_FINISH_TIMEOUT).await {
+        for after in [TURN_CANCEL_TIMEOUT, TURN_CANCEL_TIMEOUT] {
             for room in rooms.iter().filter(|room| room.is_busy()) {
                 // The second wish does not wait for tools that linger.
-                let _ = room.live.commands.try_send(Command::Cancel);
+                let _ = room.handle.commands.try_send(Command::Cancel);
             }
-            if quiet(&rooms, Instant::now() + after).await {
+            if wait_until_idle(&rooms, Instant::now() + after).await {
                 break;
             }
         }
@@ -103,22 +103,22 @@ async fn wind_down(state: &State) {
     state.close().await;
 }
 
-async fn serve(socket: TcpStream, held: Held, app: Router, closing: CancellationToken) {
+async fn serve_connection(socket: TcpStream, held: SlotGuard, app: Router, closing: CancellationToken) {
     let _ = socket.set_nodelay(true);
-    let seat = Arc::clone(&held.seat);
-    let service = Seated { app: TowerToHyperService::new(app), seat: Arc::clone(&seat) };
+    let seat = Arc::clone(&held.slot);
+    let service = ConnectionService { app: TowerToHyperService::new(app), slot: Arc::clone(&seat) };
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(NEXT_HEAD)
-        .max_buf_size(HEAD)
+        .header_read_timeout(NEXT_HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(socket), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         biased;
         // Even one that asks just now: its place is another's.
-        () = seat.given_up.cancelled() => return,
+        () = seat.evicted.cancelled() => return,
         ended = connection.as_mut() => ended,
-        () = stays_silent(&seat) => return,
+        () = first_head_timeout(&seat) => return,
         () = closing.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -130,35 +130,35 @@ async fn serve(socket: TcpStream, held: Held, app: Router, closing: Cancellation
 }
 
 /// Waits until a client has had the time to begin; for ever if it did.
-async fn stays_silent(seat: &Seat) {
-    sleep(FIRST_HEAD).await;
-    if !seat.is_silent() {
+async fn first_head_timeout(seat: &ConnectionSlot) {
+    sleep(FIRST_HEAD_TIMEOUT).await;
+    if !seat.has_no_request() {
         std::future::pending::<()>().await;
     }
 }
 
 /// The application, as it answers one connection.
-struct Seated {
+struct ConnectionService {
     app: TowerToHyperService<Router>,
-    seat: Arc<Seat>,
+    slot: Arc<ConnectionSlot>,
 }
 
-impl hyper::service::Service<Request<Incoming>> for Seated {
+impl hyper::service::Service<Request<Incoming>> for ConnectionService {
     type Response = Response<Body>;
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        request.extensions_mut().insert(Arc::clone(&self.seat));
-        let answered = Answered::from_now(Arc::clone(&self.seat));
+        request.extensions_mut().insert(Arc::clone(&self.slot));
+        let answered = AnswerGuard::start(Arc::clone(&self.slot));
         let answer = self.app.call(request);
-        Box::pin(async move { Ok(answer.await?.map(|body| answered.with(body))) })
+        Box::pin(async move { Ok(answer.await?.map(|body| answered.guard_body(body))) })
     }
 }
 
-async fn too_many(request: axum::extract::Request) -> Response<Body> {
-    let refused = Refused::busy("too many clients are connected", 5);
-    let mut response = refused.response(shape_of(request.uri().path()));
+async fn too_many_clients(request: axum::extract::Request) -> Response<Body> {
+    let refused = ApiError::too_many("too many clients are connected", 5);
+    let mut response = refused.to_response(error_format_for(request.uri().path()));
     response.headers_mut().insert(axum::http::header::CONNECTION, axum::http::HeaderValue::from_static("close"));
     response
 }

@@ -8,10 +8,10 @@
 //! names. It wants the same `format`; lines of blocks are counted from 0, those without blocks are not. A stream of
 //! which the client has everything is answered by 204, which tells it not to come again.
 
-mod asked;
-mod past;
+mod history;
+mod request;
 mod resume;
-mod threads;
+mod thread_index;
 
 use std::sync::Arc;
 
@@ -23,62 +23,64 @@ use axum::http::{HeaderMap, Response, StatusCode};
 use axum::routing::{get, post};
 use serde_json::json;
 
-use self::asked::{Asked, How};
-use self::resume::{After, Coming};
-use self::threads::Threads;
+use self::request::{StreamFormat, StreamRequest};
+use self::resume::{ResumeOutcome, ResumedEncoder};
+use self::thread_index::ThreadIndex;
 use super::Surface;
-use super::guard::Whole;
+use super::access::BodyBytes;
+use super::error::ApiError;
 use super::oneshot::{self, Framing};
-use super::refuse::Refused;
-use super::state::State;
+use super::state::ServerState;
 use crate::dialect::{Encode, poe, warp};
 use crate::event::{AgentEvent, Json, SessionId};
 
-pub(super) const SURFACE: Surface = Surface { routes, under: &["/v1/stream"], shape };
+pub(super) const SURFACE: Surface = Surface { routes, path_prefixes: &["/v1/stream"], error_format: error_body };
 
 /// Names the last frame that a client has.
-const LAST: &str = "last-event-id";
+const LAST_EVENT_ID_HEADER: &str = "last-event-id";
 
-fn routes() -> Router<State> {
+fn routes() -> Router<ServerState> {
     Router::new()
-        .route("/v1/stream", post(ask))
-        .route("/v1/stream/{id}", get(again))
-        .layer(Extension(Arc::new(Threads::default())))
+        .route("/v1/stream", post(create))
+        .route("/v1/stream/{id}", get(retrieve))
+        .layer(Extension(Arc::new(ThreadIndex::default())))
 }
 
-async fn ask(
-    Shared(state): Shared<State>,
-    Extension(threads): Extension<Arc<Threads>>,
+async fn create(
+    Shared(state): Shared<ServerState>,
+    Extension(threads): Extension<Arc<ThreadIndex>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    Whole(body): Whole,
+    BodyBytes(body): BodyBytes,
 ) -> Response<Body> {
-    answer(&state, &threads, query.as_deref(), &headers, &body).await.unwrap_or_else(|refused| refused.response(shape))
+    try_create(&state, &threads, query.as_deref(), &headers, &body)
+        .await
+        .unwrap_or_else(|refused| refused.to_response(error_body))
 }
 
-async fn answer(
-    state: &State,
-    threads: &Threads,
+async fn try_create(
+    state: &ServerState,
+    threads: &ThreadIndex,
     query: Option<&str>,
     headers: &HeaderMap,
     body: &[u8],
-) -> Result<Response<Body>, Refused> {
-    let how = How::read(query)?;
-    let Asked { mut ask, streams, thread } = asked::read(body)?;
-    ask.stays = oneshot::stays(headers);
-    if let Some(thread) = thread.as_deref().filter(|_| ask.past.is_empty()) {
-        ask.past = said_before(state, threads, thread).await?;
+) -> Result<Response<Body>, ApiError> {
+    let how = StreamFormat::read(query)?;
+    let StreamRequest { one_shot: mut ask, is_streamed: streams, thread } = request::parse(body)?;
+    ask.keep_running = oneshot::should_keep_running(headers);
+    if let Some(thread) = thread.as_deref().filter(|_| ask.history.is_empty()) {
+        ask.history = load_history(state, threads, thread).await?;
     }
     let client_tools = ask.client_tools.is_some();
-    let framing = if streams { how.framing() } else { Framing::Whole };
+    let framing = if streams { how.framing() } else { Framing::Buffered };
     let mut named = None;
     let mut response = oneshot::run(state, ask, framing, |session| {
         named = Some(session.clone());
-        threads.begun(session, thread.as_deref(), client_tools);
+        threads.add(session, thread.as_deref(), client_tools);
         how.encoder(session, client_tools)
     })
     .await?;
-    let place = named.map(|session| how.place(&session));
+    let place = named.map(|session| how.location(&session));
     if let Some(place) = place.and_then(|place| HeaderValue::from_str(&place).ok()) {
         response.headers_mut().insert(CONTENT_LOCATION, place);
     }
@@ -86,14 +88,14 @@ async fn answer(
 }
 
 /// Returns what was said in a conversation so far; nothing where it is a new one.
-async fn said_before(state: &State, threads: &Threads, thread: &str) -> Result<Vec<AgentEvent>, Refused> {
+async fn load_history(state: &ServerState, threads: &ThreadIndex, thread: &str) -> Result<Vec<AgentEvent>, ApiError> {
     let session = threads.latest(thread).unwrap_or_else(|| SessionId::from(thread));
-    if state.running(&session).is_some() {
+    if state.find_running(&session).is_some() {
         let text = format!("the conversation {thread} still has a question that is being answered");
-        return Err(Refused::new(409, "busy", text).about("session_id"));
+        return Err(ApiError::new(409, "busy", text).with_param("session_id"));
     }
-    match oneshot::told(state, &session).await {
-        Ok(facts) => Ok(past::of(&facts)),
+    match oneshot::session_events(state, &session).await {
+        Ok(facts) => Ok(history::history_of(&facts)),
         Err(refused) if refused.status == 404 => Ok(Vec::new()),
         // A recording that is played knows by itself what was said.
         Err(refused) if refused.status == 409 => Ok(Vec::new()),
@@ -101,80 +103,81 @@ async fn said_before(state: &State, threads: &Threads, thread: &str) -> Result<V
     }
 }
 
-async fn again(
-    Shared(state): Shared<State>,
-    Extension(threads): Extension<Arc<Threads>>,
+async fn retrieve(
+    Shared(state): Shared<ServerState>,
+    Extension(threads): Extension<Arc<ThreadIndex>>,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response<Body> {
-    let last = headers.get(LAST).map(|last| last.to_str().unwrap_or_default().trim().to_owned());
-    resume(&state, &threads, &SessionId::from(id.as_str()), query.as_deref(), last)
+    let last = headers.get(LAST_EVENT_ID_HEADER).map(|last| last.to_str().unwrap_or_default().trim().to_owned());
+    try_retrieve(&state, &threads, &SessionId::from(id.as_str()), query.as_deref(), last)
         .await
-        .unwrap_or_else(|refused| refused.response(shape))
+        .unwrap_or_else(|refused| refused.to_response(error_body))
 }
 
-async fn resume(
-    state: &State,
-    threads: &Threads,
+async fn try_retrieve(
+    state: &ServerState,
+    threads: &ThreadIndex,
     session: &SessionId,
     query: Option<&str>,
     last: Option<String>,
-) -> Result<Response<Body>, Refused> {
-    let how = How::read(query)?;
+) -> Result<Response<Body>, ApiError> {
+    let how = StreamFormat::read(query)?;
     let last = match last.filter(|last| !last.is_empty()) {
         None => None,
         Some(last) => Some(last.parse::<u64>().map_err(|_| {
-            Refused::bad("Last-Event-ID must be the number of a frame of this stream").about("Last-Event-ID")
+            ApiError::bad_request("Last-Event-ID must be the number of a frame of this stream")
+                .with_param("Last-Event-ID")
         })?),
     };
-    let running = state.running(session).is_some();
-    let known = threads.client_tools(session).filter(|_| running);
+    let running = state.find_running(session).is_some();
+    let known = threads.has_client_tools(session).filter(|_| running);
     let mut client_tools = known.unwrap_or_default();
     if known.is_none() {
-        let facts = oneshot::told(state, session).await?;
-        client_tools = past::has_wishes(&facts);
+        let facts = oneshot::session_events(state, session).await?;
+        client_tools = history::has_client_calls(&facts);
         if let Some(last) = last.filter(|_| !running) {
-            match resume::coming(&mut *how.encoder(session, client_tools), &facts, last) {
-                Coming::More => {}
-                Coming::Nothing => {
+            match resume::resume_outcome(&mut *how.encoder(session, client_tools), &facts, last) {
+                ResumeOutcome::More => {}
+                ResumeOutcome::UpToDate => {
                     let mut response = Response::new(Body::empty());
                     *response.status_mut() = StatusCode::NO_CONTENT;
                     return Ok(response);
                 }
-                Coming::Never => {
+                ResumeOutcome::UnknownFrame => {
                     let text = format!("this stream has no frame {last}");
-                    return Err(Refused::bad(text).about("Last-Event-ID"));
+                    return Err(ApiError::bad_request(text).with_param("Last-Event-ID"));
                 }
             }
         }
     }
-    oneshot::again(state, session, how.framing(), 0, |session| {
+    oneshot::replay(state, session, how.framing(), 0, |session| {
         let encoder = how.encoder(session, client_tools);
         match last {
-            Some(last) => Box::new(After::new(encoder, last)),
+            Some(last) => Box::new(ResumedEncoder::new(encoder, last)),
             None => encoder,
         }
     })
     .await
 }
 
-impl How {
+impl StreamFormat {
     fn framing(self) -> Framing {
-        if self.warp { Framing::Ndjson } else { Framing::Sse }
+        if self.is_warp { Framing::Ndjson } else { Framing::Sse }
     }
 
     fn encoder(self, session: &SessionId, client_tools: bool) -> Box<dyn Encode> {
-        if self.warp {
-            Box::new(warp::encode::Encoder::new(client_tools))
+        if self.is_warp {
+            Box::new(warp::encode::WarpEncoder::new(client_tools))
         } else {
-            Box::new(poe::encode::Encoder::new(session.as_str(), self.aggregates, client_tools))
+            Box::new(poe::encode::PoeEncoder::new(session.as_str(), self.sends_aggregate, client_tools))
         }
     }
 
     /// Returns where the stream can be had again.
-    fn place(self, session: &SessionId) -> String {
-        let query = match (self.warp, self.aggregates) {
+    fn location(self, session: &SessionId) -> String {
+        let query = match (self.is_warp, self.sends_aggregate) {
             (true, _) => "?format=warp",
             (false, false) => "?aggregate=0",
             (false, true) => "",
@@ -184,7 +187,7 @@ impl How {
 }
 
 /// An error as the stream has them.
-fn shape(refused: &Refused) -> Json {
+fn error_body(refused: &ApiError) -> Json {
     let mut body = json!({"error": refused.message, "recoverable": refused.retry_after.is_some()});
     body["code"] = refused.code.into();
     if let Some(param) = &refused.param {

@@ -3,9 +3,9 @@
 //! [`ACTIONS`] is the one table that keys, help, palette and config read. What needs an argument a key can't carry
 //! (a text, a model's name) is a variant without a row. Nothing here knows a key.
 
-use crate::event::{Millis, Mode, Target};
+use crate::event::{ApprovalMode, Millis, SeekTarget};
 
-use super::approval::Choice;
+use super::approval::ApprovalChoice;
 use super::focus::Pane;
 
 /// A wish that changes what is true on screen or is sent to the source. Goes to `Store::update`.
@@ -13,31 +13,31 @@ use super::focus::Pane;
 pub enum Action {
     Submit(String),
     Cancel,
-    /// Takes back the newest queued prompt; the composer gets its text through `Store::taken_back`.
-    TakeBack,
+    /// Takes back the newest queued prompt; the composer gets its text through `Store::composer_restore`.
+    DequeuePrompt,
     /// Sends the last prompt again, as when its answer broke off.
     Retry,
     /// Send what waits from an earlier run.
     SendQueued,
     /// Selects an answer to the ask on the screen.
-    Choose(Choice),
+    Choose(ApprovalChoice),
     /// A character was typed over the ask on the screen; it may be bound to a choice.
     ApprovalTyped {
         c: char,
-        choice: Option<Choice>,
+        choice: Option<ApprovalChoice>,
     },
     /// The ask on the screen was drawn.
     ApprovalShown,
     /// Text for the composer came: the ask on the screen steps back behind its marker.
-    StepBack,
+    HideApproval,
     CycleMode,
     /// Lists the modes.
     OpenModes,
     /// Lists what is allowed and denied.
     OpenPermissions,
     /// Takes the selected grant back.
-    Revoke,
-    SetMode(Mode),
+    RevokeGrant,
+    SetMode(ApprovalMode),
     SetModel(String),
     OpenModels,
     OpenHelp,
@@ -64,7 +64,7 @@ pub enum Action {
     OverlayStart,
     OverlayEnd,
     /// Puts letters on the code blocks.
-    OpenBlocks,
+    OpenCodePicker,
     /// Lists the prompts and headings, from the one that is being read.
     OpenOutline {
         from: Option<u64>,
@@ -104,7 +104,7 @@ pub enum Action {
     ToggleThinking,
     ToggleOutputs,
     ToggleToolPanel,
-    ToggleTargets,
+    ToggleLinkTargets,
     CycleTimestamps,
     /// Shows what the screen costs, or not.
     ToggleDebug,
@@ -114,9 +114,9 @@ pub enum Action {
     Slower,
     RealTime,
     Step(i64),
-    Seek(Target),
+    Seek(SeekTarget),
     /// The same value again switches it off.
-    SqueezeIdle(Option<Millis>),
+    CapIdle(Option<Millis>),
     Quit,
     Focus(Pane),
 }
@@ -168,7 +168,7 @@ pub enum UiAction {
 
 impl UiAction {
     /// Tells whether it does nothing but move what is read.
-    pub fn only_moves(self) -> bool {
+    pub fn is_movement(self) -> bool {
         matches!(
             self,
             Self::ScrollUp
@@ -270,76 +270,76 @@ impl Context {
 
 /// What a row does.
 #[derive(Clone, Copy, Debug)]
-pub enum Act {
+pub enum ActionHandler {
     /// For the store.
-    Do(fn() -> Action),
+    Store(fn() -> Action),
     /// For the view.
     View(UiAction),
 }
 
-impl PartialEq for Act {
+impl PartialEq for ActionHandler {
     /// Compares what is done; the functions are constants.
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Do(one), Self::Do(other)) => one() == other(),
+            (Self::Store(one), Self::Store(other)) => one() == other(),
             (Self::View(one), Self::View(other)) => one == other,
-            (Self::Do(_), Self::View(_)) | (Self::View(_), Self::Do(_)) => false,
+            (Self::Store(_), Self::View(_)) | (Self::View(_), Self::Store(_)) => false,
         }
     }
 }
 
 /// One named action.
 #[derive(Clone, Copy, Debug)]
-pub struct Row {
+pub struct ActionSpec {
     pub name: &'static str,
     pub context: Context,
-    pub what: Act,
+    pub handler: ActionHandler,
     pub help: &'static str,
 }
 
 /// Returns the row of that name.
-pub fn named(name: &str) -> Option<&'static Row> {
+pub fn find_action(name: &str) -> Option<&'static ActionSpec> {
     ACTIONS.iter().find(|row| row.name == name)
 }
 
 /// What is left of a longer gap when a replay squeezes them.
-const SQUEEZE: Millis = Millis(1_000);
+const IDLE_CAP: Millis = Millis(1_000);
 
-const fn act(name: &'static str, context: Context, make: fn() -> Action, help: &'static str) -> Row {
-    Row { name, context, what: Act::Do(make), help }
+const fn act(name: &'static str, context: Context, make: fn() -> Action, help: &'static str) -> ActionSpec {
+    ActionSpec { name, context, handler: ActionHandler::Store(make), help }
 }
 
-const fn view(name: &'static str, context: Context, what: UiAction, help: &'static str) -> Row {
-    Row { name, context, what: Act::View(what), help }
+const fn view(name: &'static str, context: Context, what: UiAction, help: &'static str) -> ActionSpec {
+    ActionSpec { name, context, handler: ActionHandler::View(what), help }
 }
 
-const fn edit(name: &'static str, what: Edit, help: &'static str) -> Row {
+const fn edit(name: &'static str, what: Edit, help: &'static str) -> ActionSpec {
     view(name, Composer, UiAction::Edit(what), help)
 }
 
 use Context::{Approval, Composer, Global, Matches, Overlay, Replay, Search, ToolPanel, Transcript};
 
 /// All of them, in the order in which help shows them.
-pub const ACTIONS: &[Row] = &[
+pub const ACTIONS: &[ActionSpec] = &[
     view("app.escape", Global, UiAction::Escape, "close what is open, else interrupt; again forces"),
     view("app.interrupt", Global, UiAction::Interrupt, "clear the draft, else interrupt, else quit (twice)"),
     act("app.help", Global, || Action::OpenHelp, "all keys"),
     act("model.choose", Global, || Action::OpenModels, "choose a model"),
     act("frames.open", Global, || Action::OpenFrames, "show the raw frames of the stream"),
     act("mode.cycle", Global, || Action::CycleMode, "next mode: ask, auto-edit, plan"),
-    act("mode.ask", Global, || Action::SetMode(Mode::Ask), "ask before writing, running, fetching"),
-    act("mode.auto-edit", Global, || Action::SetMode(Mode::AutoEdit), "change files here without asking"),
-    act("mode.plan", Global, || Action::SetMode(Mode::Plan), "read only"),
-    act("mode.full", Global, || Action::SetMode(Mode::Full), "never ask"),
+    act("mode.ask", Global, || Action::SetMode(ApprovalMode::Ask), "ask before writing, running, fetching"),
+    act("mode.auto-edit", Global, || Action::SetMode(ApprovalMode::AutoEdit), "change files here without asking"),
+    act("mode.plan", Global, || Action::SetMode(ApprovalMode::Plan), "read only"),
+    act("mode.full", Global, || Action::SetMode(ApprovalMode::Full), "never ask"),
     act("mode.choose", Global, || Action::OpenModes, "choose a mode"),
     act("permissions.open", Global, || Action::OpenPermissions, "what is allowed, and take it back"),
     act("approval.open", Global, || Action::OpenApproval, "show the waiting approval"),
-    act("prompt.take-back", Global, || Action::TakeBack, "take back the last queued prompt"),
+    act("prompt.take-back", Global, || Action::DequeuePrompt, "take back the last queued prompt"),
     act("prompt.retry", Global, || Action::Retry, "send the last prompt again"),
     act("turn.cancel", Global, || Action::Cancel, "interrupt the answer"),
     act("output.toggle", Global, || Action::ToggleOutputs, "fold or unfold tool output"),
     act("thinking.toggle", Global, || Action::ToggleThinking, "show or hide thinking"),
-    act("links.toggle", Global, || Action::ToggleTargets, "show or hide where links go"),
+    act("links.toggle", Global, || Action::ToggleLinkTargets, "show or hide where links go"),
     act("timestamps.cycle", Global, || Action::CycleTimestamps, "times: off, since the start, clock"),
     act("tool-panel.toggle", Global, || Action::ToggleToolPanel, "show or hide the tool panel"),
     view("transcript.page-up", Global, UiAction::PageUp, "page up"),
@@ -351,7 +351,7 @@ pub const ACTIONS: &[Row] = &[
     view("search.open", Global, UiAction::Search, "search the transcript"),
     view("outline.open", Global, UiAction::Outline, "list of prompts and headings"),
     act("copy.answer", Global, || Action::CopyAnswer(1), "copy the last answer"),
-    act("copy.code", Global, || Action::OpenBlocks, "copy a code block by its letter"),
+    act("copy.code", Global, || Action::OpenCodePicker, "copy a code block by its letter"),
     view("focus.next", Global, UiAction::FocusNext, "focus the next pane"),
     view("focus.previous", Global, UiAction::FocusPrevious, "focus the previous pane"),
     act("session.new", Global, || Action::Submit("/new".into()), "start a new session"),
@@ -395,12 +395,22 @@ pub const ACTIONS: &[Row] = &[
     view("tool-panel.down", ToolPanel, UiAction::SelectDown, "select the call below"),
     view("tool-panel.fold", ToolPanel, UiAction::FoldSelected, "fold or unfold the selected call"),
     view("tool-panel.copy", ToolPanel, UiAction::CopySelected, "copy the selected call and its output"),
-    act("approval.once", Approval, || Action::Choose(Choice::Once), "select: allow once"),
-    act("approval.session", Approval, || Action::Choose(Choice::Session), "select: allow this tool for this session"),
-    act("approval.pattern", Approval, || Action::Choose(Choice::Pattern), "select: allow what looks like this"),
-    act("approval.deny", Approval, || Action::Choose(Choice::Deny), "select: deny"),
-    act("approval.deny-with-reason", Approval, || Action::Choose(Choice::DenyWithReason), "select: deny and say why"),
-    act("approval.view", Approval, || Action::Choose(Choice::Look), "show the whole of it"),
+    act("approval.once", Approval, || Action::Choose(ApprovalChoice::Once), "select: allow once"),
+    act(
+        "approval.session",
+        Approval,
+        || Action::Choose(ApprovalChoice::Session),
+        "select: allow this tool for this session",
+    ),
+    act("approval.pattern", Approval, || Action::Choose(ApprovalChoice::Pattern), "select: allow what looks like this"),
+    act("approval.deny", Approval, || Action::Choose(ApprovalChoice::Deny), "select: deny"),
+    act(
+        "approval.deny-with-reason",
+        Approval,
+        || Action::Choose(ApprovalChoice::DenyWithReason),
+        "select: deny and say why",
+    ),
+    act("approval.view", Approval, || Action::Choose(ApprovalChoice::ShowAll), "show the whole of it"),
     act("approval.answer", Approval, || Action::OverlayAccept, "give the selected answer; Esc denies"),
     act("approval.up", Approval, || Action::OverlayUp, "select the answer before"),
     act("approval.down", Approval, || Action::OverlayDown, "select the answer after"),
@@ -408,20 +418,20 @@ pub const ACTIONS: &[Row] = &[
     view("approval.page-up", Approval, UiAction::PageUp, "page up beside it"),
     view("approval.page-down", Approval, UiAction::PageDown, "page down beside it"),
     act("replay.pause", Replay, || Action::Pause, "play or pause"),
-    act("replay.back", Replay, || Action::Seek(Target::By(-5_000)), "5 s back"),
-    act("replay.forward", Replay, || Action::Seek(Target::By(5_000)), "5 s forward"),
-    act("replay.far-back", Replay, || Action::Seek(Target::By(-30_000)), "30 s back"),
-    act("replay.far-forward", Replay, || Action::Seek(Target::By(30_000)), "30 s forward"),
+    act("replay.back", Replay, || Action::Seek(SeekTarget::By(-5_000)), "5 s back"),
+    act("replay.forward", Replay, || Action::Seek(SeekTarget::By(5_000)), "5 s forward"),
+    act("replay.far-back", Replay, || Action::Seek(SeekTarget::By(-30_000)), "30 s back"),
+    act("replay.far-forward", Replay, || Action::Seek(SeekTarget::By(30_000)), "30 s forward"),
     act("replay.step-back", Replay, || Action::Step(-1), "one event back"),
     act("replay.step", Replay, || Action::Step(1), "one event forward"),
-    act("replay.previous-turn", Replay, || Action::Seek(Target::Turns(-1)), "previous turn"),
-    act("replay.next-turn", Replay, || Action::Seek(Target::Turns(1)), "next turn"),
+    act("replay.previous-turn", Replay, || Action::Seek(SeekTarget::Turns(-1)), "previous turn"),
+    act("replay.next-turn", Replay, || Action::Seek(SeekTarget::Turns(1)), "next turn"),
     act("replay.faster", Replay, || Action::Faster, "faster"),
     act("replay.slower", Replay, || Action::Slower, "slower"),
     act("replay.real-time", Replay, || Action::RealTime, "original speed"),
-    act("replay.start", Replay, || Action::Seek(Target::Start), "to the start"),
-    act("replay.end", Replay, || Action::Seek(Target::End), "to the end"),
-    act("replay.squeeze", Replay, || Action::SqueezeIdle(Some(SQUEEZE)), "squeeze idle gaps, or not"),
+    act("replay.start", Replay, || Action::Seek(SeekTarget::Start), "to the start"),
+    act("replay.end", Replay, || Action::Seek(SeekTarget::End), "to the end"),
+    act("replay.squeeze", Replay, || Action::CapIdle(Some(IDLE_CAP)), "squeeze idle gaps, or not"),
     act("search.older", Search, || Action::SearchOlder, "the match before (older)"),
     act("search.newer", Search, || Action::SearchNewer, "the match after (newer)"),
     act("search.regex", Search, || Action::SearchRegex, "regular expression, or words"),
@@ -438,7 +448,7 @@ pub const ACTIONS: &[Row] = &[
     act("overlay.accept", Overlay, || Action::OverlayAccept, "choose"),
     act("overlay.backspace", Overlay, || Action::OverlayBackspace, "delete backward"),
     act("overlay.clear", Overlay, || Action::OverlayClear, "empty the field"),
-    act("permissions.revoke", Overlay, || Action::Revoke, "permissions: take the selected grant back"),
+    act("permissions.revoke", Overlay, || Action::RevokeGrant, "permissions: take the selected grant back"),
     act("frames.pause", Overlay, || Action::PauseFrames, "frames: stand still, or follow"),
     act("frames.save", Overlay, || Action::SaveFrames, "frames: save them as a recording"),
     act("overlay.close", Overlay, || Action::CloseOverlay, "close"),
@@ -454,7 +464,7 @@ mod tests {
             assert!(ACTIONS[..at].iter().all(|other| other.name != row.name), "{} twice", row.name);
             assert!(row.name.contains('.') && row.name.chars().all(|c| c.is_ascii_lowercase() || ".-".contains(c)));
             assert!(!row.help.is_empty() && !row.help.ends_with('.'));
-            assert_eq!(named(row.name).map(|row| row.name), Some(row.name));
+            assert_eq!(find_action(row.name).map(|row| row.name), Some(row.name));
         }
     }
 

@@ -4,7 +4,7 @@ use crate::event::Command;
 
 #[cfg(feature = "images")]
 use super::images;
-use super::links::Target;
+use super::links::LinkTarget;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
@@ -15,25 +15,25 @@ pub enum Effect {
     NewSession,
     /// Give a text to the clipboard, or wherever the person can get it; answered by a report that says which way it
     /// went.
-    Copy(Copy),
+    Copy(CopyRequest),
     /// Open a link or a file; answered by a report.
-    Open(Target),
+    Open(LinkTarget),
     /// Save the raw frames as a recording: in that file, or in one with a name of its own. Answered by a report.
     SaveFrames(Option<String>),
     /// Find out what kind of picture that is, and how large; answered by `Report::Image`.
     #[cfg(feature = "images")]
-    MeasureImage(images::Source),
+    MeasureImage(images::ImageSource),
     /// Make of it what can be drawn; answered likewise.
     #[cfg(feature = "images")]
-    DecodeImage(images::Source, images::Facts),
+    DecodeImage(images::ImageSource, images::ImageInfo),
     Bell,
     Quit,
 }
 
 /// A text to be copied: source, never what a screen made of it. Not cleaned.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Copy {
+pub struct CopyRequest {
     /// What it is, as in "the answer".
-    pub what: String,
+    pub label: String,
     pub text: String,
 }

@@ -5,16 +5,16 @@
 
 use crate::event::{CallId, Millis};
 
-use super::approval::{Approval, ApprovalInput};
+use super::approval::{ApprovalDialog, ApprovalInput};
+use super::item_source::ItemField;
 use super::links::Link;
 use super::msg::ModelChoice;
 use super::outline::Outline;
 use super::search::Search;
-use super::source::Field;
 use super::transcript::ItemId;
 
 /// Longest text one can type into an overlay, in bytes.
-const LONGEST_INPUT: usize = 2000;
+const MAX_INPUT_BYTES: usize = 2000;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Focus {
@@ -24,26 +24,26 @@ pub struct Focus {
     /// When the last key was pressed, on the session's clock.
     pub last_key: Option<Millis>,
     /// The composer holds text, so nothing may open over it by itself.
-    pub composer_busy: bool,
+    pub is_composer_busy: bool,
     /// The person wants the tool panel other than it is by default: away where it fits, over the transcript where not.
-    pub panel_flipped: bool,
+    pub is_panel_toggled: bool,
     /// Asks answered here whose resolution has not come yet; they don't open again by themselves.
-    answered: Vec<CallId>,
+    answered_calls: Vec<CallId>,
     /// The last place that was asked for; whoever shows the transcript brings it into sight.
-    pub place: Place,
+    pub requested_place: TranscriptPlace,
     /// What the screen costs is shown.
-    pub debug: bool,
+    pub is_debug_shown: bool,
     /// What was looked for last.
     pub last_query: String,
 }
 
 /// A place in the transcript.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Place {
+pub struct TranscriptPlace {
     /// Counts the wishes, so that the same place twice is two wishes.
-    pub nth: u64,
+    pub serial: u64,
     pub item: Option<ItemId>,
-    pub field: Field,
+    pub field: ItemField,
     /// Bytes from the start of the item's source.
     pub offset: usize,
 }
@@ -68,7 +68,7 @@ pub enum Overlay {
     },
     /// The raw frames of the streams; what is shown of them is the store's `frames`.
     Frames,
-    Approval(Approval),
+    Approval(ApprovalDialog),
     Search(Box<Search>),
     Outline(Box<Outline>),
     /// An item as it came.
@@ -88,14 +88,14 @@ pub enum Overlay {
     Modes {
         selected: usize,
         /// The mode that never asks was chosen and wants to be confirmed: whether that is what is selected.
-        sure: Option<bool>,
+        full_mode_confirm: Option<bool>,
     },
     /// What is allowed and denied; a grant can be taken back.
     Permissions {
         selected: usize,
     },
     /// Letters stand on the code blocks; one is to be copied.
-    Blocks,
+    CodePicker,
 }
 
 impl Focus {
@@ -108,14 +108,14 @@ impl Focus {
         self.overlays.contains(&Overlay::Frames)
     }
 
-    pub fn approval(&self) -> Option<&Approval> {
+    pub fn approval(&self) -> Option<&ApprovalDialog> {
         match self.top() {
             Some(Overlay::Approval(approval)) => Some(approval),
             _ => None,
         }
     }
 
-    pub(super) fn approval_mut(&mut self) -> Option<&mut Approval> {
+    pub(super) fn approval_mut(&mut self) -> Option<&mut ApprovalDialog> {
         match self.overlays.last_mut() {
             Some(Overlay::Approval(approval)) => Some(approval),
             _ => None,
@@ -123,7 +123,7 @@ impl Focus {
     }
 
     /// Closes the ask on top.
-    pub(super) fn take_approval(&mut self) -> Option<Approval> {
+    pub(super) fn take_approval(&mut self) -> Option<ApprovalDialog> {
         match self.overlays.pop() {
             Some(Overlay::Approval(approval)) => Some(approval),
             other => {
@@ -137,11 +137,11 @@ impl Focus {
     pub fn is_typing(&self) -> bool {
         match self.top() {
             Some(Overlay::Models { .. } | Overlay::Outline(_) | Overlay::Frames) => true,
-            Some(Overlay::Search(search)) => search.typing,
+            Some(Overlay::Search(search)) => search.is_typing,
             Some(Overlay::Approval(approval)) => approval.input != ApprovalInput::Choosing,
             Some(
                 Overlay::Help { .. }
-                | Overlay::Blocks
+                | Overlay::CodePicker
                 | Overlay::Raw { .. }
                 | Overlay::Links { .. }
                 | Overlay::Modes { .. }
@@ -154,7 +154,7 @@ impl Focus {
     pub(super) fn input_mut(&mut self) -> Option<&mut String> {
         match self.overlays.last_mut() {
             Some(Overlay::Models { query, .. }) => Some(query),
-            Some(Overlay::Search(search)) if search.typing => Some(&mut search.query),
+            Some(Overlay::Search(search)) if search.is_typing => Some(&mut search.query),
             Some(Overlay::Outline(outline)) => Some(&mut outline.query),
             Some(Overlay::Approval(approval)) => approval.field(),
             _ => None,
@@ -164,7 +164,7 @@ impl Focus {
     pub(super) fn type_char(&mut self, c: char) {
         if let Some(text) = self.input_mut()
             && !c.is_control()
-            && text.len() < LONGEST_INPUT
+            && text.len() < MAX_INPUT_BYTES
         {
             text.push(c);
         }
@@ -190,7 +190,7 @@ impl Focus {
     }
 
     /// Returns the ask that is open, be it on top or below the help.
-    pub fn open_ask(&self) -> Option<&Approval> {
+    pub fn visible_approval(&self) -> Option<&ApprovalDialog> {
         self.overlays.iter().find_map(|overlay| match overlay {
             Overlay::Approval(approval) => Some(approval),
             _ => None,
@@ -198,13 +198,13 @@ impl Focus {
     }
 
     /// Returns the ask on top that stands above the composer.
-    pub fn docked(&self) -> Option<&Approval> {
+    pub fn docked_approval(&self) -> Option<&ApprovalDialog> {
         self.approval().filter(|approval| approval.is_docked())
     }
 
-    pub(super) fn open_approval(&mut self, call: &CallId) {
-        if self.open_ask().is_none() {
-            self.overlays.push(Overlay::Approval(Approval::new(call.clone())));
+    pub(super) fn push_approval(&mut self, call: &CallId) {
+        if self.visible_approval().is_none() {
+            self.overlays.push(Overlay::Approval(ApprovalDialog::new(call.clone())));
         }
     }
 
@@ -238,30 +238,31 @@ impl Focus {
     }
 
     /// Asks for a place to be shown.
-    pub(super) fn show(&mut self, item: ItemId, field: Field, offset: usize) {
-        self.place = Place { nth: self.place.nth + 1, item: Some(item), field, offset };
+    pub(super) fn request_place(&mut self, item: ItemId, field: ItemField, offset: usize) {
+        self.requested_place =
+            TranscriptPlace { serial: self.requested_place.serial + 1, item: Some(item), field, offset };
     }
 
-    pub(super) fn answer(&mut self, call: CallId) {
-        self.answered.push(call);
+    pub(super) fn mark_answered(&mut self, call: CallId) {
+        self.answered_calls.push(call);
     }
 
     /// An answer may not have arrived: what still waits can be answered again.
     pub(super) fn forget_answers(&mut self) {
-        self.answered.clear();
+        self.answered_calls.clear();
     }
 
     pub(super) fn was_answered(&self, call: &CallId) -> bool {
-        self.answered.contains(call)
+        self.answered_calls.contains(call)
     }
 
     /// Closes what is about calls that nobody has to decide about any more; returns what was typed over them.
-    pub(super) fn settle(&mut self, is_pending: impl Fn(&CallId) -> bool) -> String {
-        self.answered.retain(&is_pending);
+    pub(super) fn close_resolved(&mut self, is_pending: impl Fn(&CallId) -> bool) -> String {
+        self.answered_calls.retain(&is_pending);
         let mut left = String::new();
         self.overlays.retain_mut(|overlay| match overlay {
             Overlay::Approval(approval) if !is_pending(&approval.call) => {
-                left.push_str(&approval.left_over());
+                left.push_str(&approval.take_typed());
                 false
             }
             _ => true,
@@ -271,7 +272,7 @@ impl Focus {
 }
 
 /// Returns the models whose name or remark has every word of the query, whatever the case.
-pub fn matching<'a>(models: &'a [ModelChoice], query: &str) -> Vec<&'a ModelChoice> {
+pub fn matching_models<'a>(models: &'a [ModelChoice], query: &str) -> Vec<&'a ModelChoice> {
     let words: Vec<String> = query.split_whitespace().map(str::to_lowercase).collect();
     let fits = |model: &&ModelChoice| {
         let text = format!("{} {}", model.name, model.remark).to_lowercase();

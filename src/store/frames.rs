@@ -8,24 +8,24 @@ use std::collections::VecDeque;
 use crate::event::Millis;
 
 /// Rows that are kept.
-const MOST: usize = 5_000;
+const MAX_ROWS: usize = 5_000;
 /// Bytes of them.
-const MOST_BYTES: usize = 4 * 1024 * 1024;
+const MAX_ROW_BYTES: usize = 4 * 1024 * 1024;
 /// Longest filter, in bytes.
-const LONGEST_QUERY: usize = 200;
+const MAX_QUERY_BYTES: usize = 200;
 
 /// One thing of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
+pub struct FrameRow {
     /// Since the program's start.
     pub at: Millis,
     /// Since its answer began.
-    pub since: Millis,
-    pub what: What,
+    pub since_start: Millis,
+    pub kind: FrameKind,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum FrameKind {
     /// An answer began: what was asked, and how it was answered.
     Began(String),
     Frame {
@@ -37,18 +37,18 @@ pub enum What {
     Ended(String),
 }
 
-impl Row {
+impl FrameRow {
     fn size(&self) -> usize {
         size_of::<Self>()
-            + match &self.what {
-                What::Began(text) | What::Ended(text) => text.len(),
-                What::Frame { name, id, data } => name.len() + id.as_ref().map_or(0, String::len) + data.len(),
+            + match &self.kind {
+                FrameKind::Began(text) | FrameKind::Ended(text) => text.len(),
+                FrameKind::Frame { name, id, data } => name.len() + id.as_ref().map_or(0, String::len) + data.len(),
             }
     }
 
     /// Returns whether every word is in its name, or, if it begins with a slash, in its data.
-    fn fits(&self, words: &[String]) -> bool {
-        let What::Frame { name, data, .. } = &self.what else { return words.is_empty() };
+    fn matches(&self, words: &[String]) -> bool {
+        let FrameKind::Frame { name, data, .. } = &self.kind else { return words.is_empty() };
         words.iter().all(|word| match word.strip_prefix('/') {
             Some(word) => data.contains(word),
             None => name.to_lowercase().contains(&word.to_lowercase()),
@@ -58,56 +58,56 @@ impl Row {
 
 /// What is shown of the streams.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Frames {
-    rows: VecDeque<Row>,
+pub struct FrameList {
+    rows: VecDeque<FrameRow>,
     /// Number of the first row that is left.
-    first: u64,
+    first_number: u64,
     size: usize,
     /// Bytes that fell out before they could be looked at.
-    pub fallen: u64,
+    pub dropped_bytes: u64,
     /// Nothing moves, though more may have come.
-    pub paused: bool,
+    pub is_paused: bool,
     /// The newest row there was when it was paused.
-    until: u64,
+    paused_at: u64,
     pub query: String,
     /// The row that is looked at; the newest while there is none.
     selected: Option<u64>,
     /// The selected row is shown whole, scrolled so far.
-    pub opened: Option<usize>,
+    pub opened_scroll: Option<usize>,
 }
 
-impl Frames {
-    pub(super) fn add(&mut self, rows: Vec<Row>, fallen: u64) {
-        self.fallen = fallen;
+impl FrameList {
+    pub(super) fn add(&mut self, rows: Vec<FrameRow>, fallen: u64) {
+        self.dropped_bytes = fallen;
         for row in rows {
             self.size += row.size();
             self.rows.push_back(row);
         }
-        while self.rows.len() > MOST || self.size > MOST_BYTES {
+        while self.rows.len() > MAX_ROWS || self.size > MAX_ROW_BYTES {
             let Some(oldest) = self.rows.pop_front() else { break };
             self.size = self.size.saturating_sub(oldest.size());
-            self.first += 1;
+            self.first_number += 1;
         }
     }
 
     /// Returns how many rows fell out.
-    pub fn lost(&self) -> u64 {
-        self.first
+    pub fn dropped_rows(&self) -> u64 {
+        self.first_number
     }
 
     /// Returns the number behind the newest row that is shown.
     fn end(&self) -> u64 {
-        let end = self.first + self.rows.len() as u64;
-        if self.paused { end.min(self.until) } else { end }
+        let end = self.first_number + self.rows.len() as u64;
+        if self.is_paused { end.min(self.paused_at) } else { end }
     }
 
     /// Returns how many rows came since it was paused.
-    pub fn waiting(&self) -> u64 {
-        self.first + self.rows.len() as u64 - self.end().max(self.first)
+    pub fn rows_while_paused(&self) -> u64 {
+        self.first_number + self.rows.len() as u64 - self.end().max(self.first_number)
     }
 
-    pub fn row(&self, number: u64) -> Option<&Row> {
-        self.rows.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
+    pub fn row(&self, number: u64) -> Option<&FrameRow> {
+        self.rows.get(usize::try_from(number.checked_sub(self.first_number)?).ok()?)
     }
 
     /// Returns the time between a row and the one before it.
@@ -117,14 +117,14 @@ impl Frames {
     }
 
     /// Returns the numbers of the rows that pass the filter, oldest first.
-    pub fn shown(&self) -> Vec<u64> {
+    pub fn visible_rows(&self) -> Vec<u64> {
         let words: Vec<String> = self.query.split_whitespace().map(str::to_owned).collect();
-        let rows = (self.first..self.end()).zip(&self.rows);
-        rows.filter(|(_, row)| row.fits(&words)).map(|(number, _)| number).collect()
+        let rows = (self.first_number..self.end()).zip(&self.rows);
+        rows.filter(|(_, row)| row.matches(&words)).map(|(number, _)| number).collect()
     }
 
     /// Returns the place of the row that is looked at among those shown.
-    pub fn place(&self, shown: &[u64]) -> usize {
+    pub fn selected_index(&self, shown: &[u64]) -> usize {
         let last = shown.len().saturating_sub(1);
         match self.selected {
             None => last,
@@ -133,56 +133,56 @@ impl Frames {
     }
 
     /// Returns whether the newest row is looked at, whichever that is.
-    pub fn follows(&self) -> bool {
-        self.selected.is_none() && !self.paused
+    pub fn is_following(&self) -> bool {
+        self.selected.is_none() && !self.is_paused
     }
 
     /// Goes on or back by so many rows; behind the last one it follows again.
-    pub(super) fn go(&mut self, rows: isize) {
-        if let Some(scroll) = &mut self.opened {
+    pub(super) fn move_selection(&mut self, rows: isize) {
+        if let Some(scroll) = &mut self.opened_scroll {
             *scroll = scroll.saturating_add_signed(rows);
             return;
         }
-        let shown = self.shown();
-        let to = self.place(&shown).saturating_add_signed(rows);
+        let shown = self.visible_rows();
+        let to = self.selected_index(&shown).saturating_add_signed(rows);
         let is_last = to + 1 >= shown.len() && rows > 0;
         self.selected = if is_last { None } else { shown.get(to).copied() };
     }
 
     pub(super) fn pause(&mut self) {
-        if self.paused || self.selected.is_some() {
-            (self.paused, self.selected, self.opened) = (false, None, None);
+        if self.is_paused || self.selected.is_some() {
+            (self.is_paused, self.selected, self.opened_scroll) = (false, None, None);
         } else {
-            self.until = self.end();
-            self.paused = true;
+            self.paused_at = self.end();
+            self.is_paused = true;
         }
     }
 
     /// Shows the selected row whole, or the list again.
-    pub(super) fn open(&mut self) {
-        if self.opened.take().is_some() {
+    pub(super) fn toggle_opened(&mut self) {
+        if self.opened_scroll.take().is_some() {
             return;
         }
-        let shown = self.shown();
-        self.selected = shown.get(self.place(&shown)).copied();
-        self.opened = self.selected.map(|_| 0);
+        let shown = self.visible_rows();
+        self.selected = shown.get(self.selected_index(&shown)).copied();
+        self.opened_scroll = self.selected.map(|_| 0);
     }
 
     /// Returns the row that is shown whole.
-    pub fn whole(&self) -> Option<(u64, &Row)> {
-        self.opened?;
+    pub fn opened_row(&self) -> Option<(u64, &FrameRow)> {
+        self.opened_scroll?;
         let number = self.selected?;
         Some((number, self.row(number)?))
     }
 
     pub(super) fn type_char(&mut self, c: char) {
-        if !c.is_control() && self.opened.is_none() && self.query.len() < LONGEST_QUERY {
+        if !c.is_control() && self.opened_scroll.is_none() && self.query.len() < MAX_QUERY_BYTES {
             self.query.push(c);
         }
     }
 
     pub(super) fn backspace(&mut self) {
-        if self.opened.is_none() {
+        if self.opened_scroll.is_none() {
             self.query.pop();
         }
     }
@@ -192,13 +192,13 @@ impl Frames {
 mod tests {
     use super::*;
 
-    fn frame(at: u64, name: &str, data: &str) -> Row {
-        let what = What::Frame { name: name.into(), id: None, data: data.into() };
-        Row { at: Millis(at), since: Millis(at), what }
+    fn frame(at: u64, name: &str, data: &str) -> FrameRow {
+        let what = FrameKind::Frame { name: name.into(), id: None, data: data.into() };
+        FrameRow { at: Millis(at), since_start: Millis(at), kind: what }
     }
 
-    fn filled(count: u64) -> Frames {
-        let mut frames = Frames::default();
+    fn filled(count: u64) -> FrameList {
+        let mut frames = FrameList::default();
         frames.add((0..count).map(|n| frame(n * 10, if n % 2 == 0 { "delta" } else { "ping" }, "{}")).collect(), 0);
         frames
     }
@@ -206,13 +206,13 @@ mod tests {
     #[test]
     fn it_follows_until_one_goes_back_and_again_at_the_end() {
         let mut frames = filled(10);
-        let place = |frames: &Frames| frames.place(&frames.shown());
-        assert_eq!((place(&frames), frames.follows()), (9, true));
-        frames.go(-2);
+        let place = |frames: &FrameList| frames.selected_index(&frames.visible_rows());
+        assert_eq!((place(&frames), frames.is_following()), (9, true));
+        frames.move_selection(-2);
         frames.add(vec![frame(200, "delta", "{}")], 0);
-        assert_eq!((place(&frames), frames.follows()), (7, false));
-        frames.go(100);
-        assert_eq!((place(&frames), frames.follows()), (10, true));
+        assert_eq!((place(&frames), frames.is_following()), (7, false));
+        frames.move_selection(100);
+        assert_eq!((place(&frames), frames.is_following()), (10, true));
     }
 
     #[test]
@@ -220,9 +220,9 @@ mod tests {
         let mut frames = filled(10);
         frames.pause();
         frames.add(vec![frame(200, "delta", "{}")], 0);
-        assert_eq!((frames.shown().len(), frames.waiting(), frames.follows()), (10, 1, false));
+        assert_eq!((frames.visible_rows().len(), frames.rows_while_paused(), frames.is_following()), (10, 1, false));
         frames.pause();
-        assert_eq!((frames.shown().len(), frames.waiting(), frames.follows()), (11, 0, true));
+        assert_eq!((frames.visible_rows().len(), frames.rows_while_paused(), frames.is_following()), (11, 0, true));
     }
 
     #[test]
@@ -230,25 +230,25 @@ mod tests {
         let mut frames = filled(10);
         frames.add(vec![frame(200, "delta", "{\"x\":\"needle\"}")], 0);
         frames.query = "DEL".into();
-        assert_eq!(frames.shown().len(), 6);
+        assert_eq!(frames.visible_rows().len(), 6);
         frames.query = "del /needle".into();
-        assert_eq!(frames.shown(), [10]);
+        assert_eq!(frames.visible_rows(), [10]);
         frames.query = "nothing".into();
-        assert_eq!((frames.shown().len(), frames.place(&[])), (0, 0));
-        frames.open();
-        assert_eq!(frames.whole(), None);
+        assert_eq!((frames.visible_rows().len(), frames.selected_index(&[])), (0, 0));
+        frames.toggle_opened();
+        assert_eq!(frames.opened_row(), None);
     }
 
     #[test]
     fn rows_and_bytes_are_bounded_and_what_fell_out_is_counted() {
         let mut frames = filled(6_000);
-        assert_eq!((frames.shown().len(), frames.lost()), (5_000, 1_000));
-        frames.go(-4_999);
-        frames.open();
-        assert_eq!(frames.whole().map(|(number, _)| number), Some(1_000));
+        assert_eq!((frames.visible_rows().len(), frames.dropped_rows()), (5_000, 1_000));
+        frames.move_selection(-4_999);
+        frames.toggle_opened();
+        assert_eq!(frames.opened_row().map(|(number, _)| number), Some(1_000));
         frames.add((0..10).map(|n| frame(n, "big", &"x".repeat(1_000_000))).collect(), 7);
-        assert!(frames.rows.len() <= 4 && frames.fallen == 7);
-        assert_eq!(frames.whole(), None, "it fell out");
+        assert!(frames.rows.len() <= 4 && frames.dropped_bytes == 7);
+        assert_eq!(frames.opened_row(), None, "it fell out");
     }
 
     #[test]

@@ -12,45 +12,45 @@ use super::effect::Effect;
 use super::transcript::ItemId;
 
 /// Names known at once: more than fit on a screen, or those on it would be asked for again and again.
-const NAMES: usize = 2000;
-/// Pictures that can be drawn at once. Each has a number of its own, see [`Picture::number`].
-const MOST: usize = 160;
+const MAX_KNOWN_IMAGES: usize = 2000;
+/// Pictures that can be drawn at once. Each has a number of its own, see [`ReadyImage::number`].
+const MAX_READY_IMAGES: usize = 160;
 /// Bytes of them.
-const BYTES: usize = 16 << 20;
+const MAX_READY_BYTES: usize = 16 << 20;
 /// The numbers: a terminal's colours behind its first sixteen.
-const FIRST: u8 = 16;
+const FIRST_IMAGE_NUMBER: u8 = 16;
 
 /// How pictures are drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Way {
+pub enum GraphicsMode {
     /// They are only named.
     #[default]
-    Named,
+    NameOnly,
     /// A cell shows two pixels.
-    Blocks,
+    HalfBlocks,
     /// By kitty's graphics; a byte keeps apart what several programs show in one terminal.
     Kitty(u8),
 }
 
 /// Which picture: the same name in another item may be another file by then.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Source {
+pub struct ImageSource {
     pub item: ItemId,
-    pub place: Place,
+    pub location: ImageLocation,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum ImageLocation {
     /// In the item's text: letters of base64, and their hash.
-    Data { letters: u64, hash: u64 },
+    Data { base64_chars: u64, hash: u64 },
     /// As the text has it. Not checked.
     File(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct ImageInfo {
     /// Such as PNG.
-    pub kind: &'static str,
+    pub format: &'static str,
     /// In pixels, as it is looked at.
     pub width: u32,
     pub height: u32,
@@ -60,72 +60,72 @@ pub struct Facts {
 
 /// What is drawn of a picture.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Pixels {
+pub enum ImagePixels {
     /// Not more than cells can show: red, green, blue and alpha, row by row.
-    Few { width: u32, height: u32, rgba: Vec<u8> },
+    HalfBlocks { width: u32, height: u32, rgba: Vec<u8> },
     /// For the terminal.
     Png(Vec<u8>),
 }
 
-impl Pixels {
+impl ImagePixels {
     fn bytes(&self) -> usize {
         match self {
-            Self::Few { rgba: bytes, .. } | Self::Png(bytes) => bytes.len(),
+            Self::HalfBlocks { rgba: bytes, .. } | Self::Png(bytes) => bytes.len(),
         }
     }
 }
 
 /// Nobody wants to read pixels.
-impl fmt::Debug for Pixels {
+impl fmt::Debug for ImagePixels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Pixels({} bytes)", self.bytes())
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Picture {
+pub struct ReadyImage {
     /// No other picture has it at the same time.
     pub number: u8,
-    pub pixels: Pixels,
+    pub pixels: ImagePixels,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum State {
-    Asked,
+pub enum ImageState {
+    Requested,
     /// It is being decoded.
-    Measured(Facts),
-    Ready(Facts, Arc<Picture>),
+    Measured(ImageInfo),
+    Ready(ImageInfo, Arc<ReadyImage>),
     /// Why it is only named.
     Failed(String),
 }
 
 /// What came of an effect.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Told {
-    Measured(Facts),
-    Ready(Pixels),
+pub enum DecodeResult {
+    Measured(ImageInfo),
+    Ready(ImagePixels),
     Failed(String),
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Images {
-    way: Way,
-    known: HashMap<Source, State>,
+pub struct ImageCache {
+    mode: GraphicsMode,
+    known: HashMap<ImageSource, ImageState>,
     /// The same, the oldest first.
-    order: VecDeque<Source>,
+    order: VecDeque<ImageSource>,
     ready: usize,
     /// Of those that are ready.
     bytes: usize,
     version: u64,
-    numbers: u8,
+    next_number: u8,
 }
 
-impl Images {
-    pub fn way(&self) -> Way {
-        self.way
+impl ImageCache {
+    pub fn mode(&self) -> GraphicsMode {
+        self.mode
     }
 
-    pub fn get(&self, source: &Source) -> Option<&State> {
+    pub fn get(&self, source: &ImageSource) -> Option<&ImageState> {
         self.known.get(source)
     }
 
@@ -134,57 +134,60 @@ impl Images {
         self.version
     }
 
-    pub(super) fn set_way(&mut self, way: Way) {
-        self.version += u64::from(self.way != way);
-        self.way = way;
+    pub(super) fn set_mode(&mut self, way: GraphicsMode) {
+        self.version += u64::from(self.mode != way);
+        self.mode = way;
     }
 
     /// Asks for what isn't known.
-    pub(super) fn want(&mut self, sources: Vec<Source>, fx: &mut Vec<Effect>) {
-        if self.way == Way::Named {
+    pub(super) fn request(&mut self, sources: Vec<ImageSource>, fx: &mut Vec<Effect>) {
+        if self.mode == GraphicsMode::NameOnly {
             return;
         }
         for source in sources {
             if !self.known.contains_key(&source) {
-                self.known.insert(source.clone(), State::Asked);
+                self.known.insert(source.clone(), ImageState::Requested);
                 self.order.push_back(source.clone());
                 fx.push(Effect::MeasureImage(source));
             }
         }
-        self.shrink();
+        self.evict();
     }
 
-    pub(super) fn told(&mut self, source: Source, told: Told, fx: &mut Vec<Effect>) {
+    pub(super) fn on_result(&mut self, source: ImageSource, told: DecodeResult, fx: &mut Vec<Effect>) {
         let Some(state) = self.known.get_mut(&source) else { return };
-        if let State::Ready(_, picture) = state {
+        if let ImageState::Ready(_, picture) = state {
             self.ready -= 1;
             self.bytes -= picture.pixels.bytes();
         }
         *state = match (told, &*state) {
-            (Told::Measured(facts), _) => {
+            (DecodeResult::Measured(facts), _) => {
                 fx.push(Effect::DecodeImage(source, facts));
-                State::Measured(facts)
+                ImageState::Measured(facts)
             }
-            (Told::Ready(pixels), State::Measured(facts)) => {
+            (DecodeResult::Ready(pixels), ImageState::Measured(facts)) => {
                 self.ready += 1;
                 self.bytes += pixels.bytes();
                 // With more numbers than pictures, the one that had it before is long gone.
-                let number = FIRST + self.numbers % (u8::MAX - FIRST);
-                self.numbers = (self.numbers + 1) % (u8::MAX - FIRST);
-                State::Ready(*facts, Arc::new(Picture { number, pixels }))
+                let number = FIRST_IMAGE_NUMBER + self.next_number % (u8::MAX - FIRST_IMAGE_NUMBER);
+                self.next_number = (self.next_number + 1) % (u8::MAX - FIRST_IMAGE_NUMBER);
+                ImageState::Ready(*facts, Arc::new(ReadyImage { number, pixels }))
             }
-            (Told::Ready(_), _) => State::Failed("it was not measured".into()),
-            (Told::Failed(why), _) => State::Failed(why),
+            (DecodeResult::Ready(_), _) => ImageState::Failed("it was not measured".into()),
+            (DecodeResult::Failed(why), _) => ImageState::Failed(why),
         };
         self.version += 1;
-        self.shrink();
+        self.evict();
     }
 
     /// The oldest go; the last one stays.
-    fn shrink(&mut self) {
-        while self.order.len() > NAMES || self.ready > MOST || (self.bytes > BYTES && self.ready > 1) {
+    fn evict(&mut self) {
+        while self.order.len() > MAX_KNOWN_IMAGES
+            || self.ready > MAX_READY_IMAGES
+            || (self.bytes > MAX_READY_BYTES && self.ready > 1)
+        {
             let Some(source) = self.order.pop_front() else { return };
-            if let Some(State::Ready(_, picture)) = self.known.remove(&source) {
+            if let Some(ImageState::Ready(_, picture)) = self.known.remove(&source) {
                 self.ready -= 1;
                 self.bytes -= picture.pixels.bytes();
             }
@@ -196,62 +199,70 @@ impl Images {
 mod tests {
     use super::*;
 
-    fn source(item: u64) -> Source {
-        Source { item: ItemId(item), place: Place::File("a.png".into()) }
+    fn source(item: u64) -> ImageSource {
+        ImageSource { item: ItemId(item), location: ImageLocation::File("a.png".into()) }
     }
 
-    fn facts() -> Facts {
-        Facts { kind: "PNG", width: 4, height: 4, bytes: 9 }
+    fn facts() -> ImageInfo {
+        ImageInfo { format: "PNG", width: 4, height: 4, bytes: 9 }
     }
 
-    fn ready(images: &mut Images, item: u64, bytes: usize) {
+    fn ready(images: &mut ImageCache, item: u64, bytes: usize) {
         let mut fx = Vec::new();
-        images.want(vec![source(item)], &mut fx);
-        images.told(source(item), Told::Measured(facts()), &mut fx);
-        images.told(source(item), Told::Ready(Pixels::Png(vec![0; bytes])), &mut fx);
+        images.request(vec![source(item)], &mut fx);
+        images.on_result(source(item), DecodeResult::Measured(facts()), &mut fx);
+        images.on_result(source(item), DecodeResult::Ready(ImagePixels::Png(vec![0; bytes])), &mut fx);
         let expected = [Effect::MeasureImage(source(item)), Effect::DecodeImage(source(item), facts())];
         assert_eq!(fx, expected);
     }
 
     #[test]
     fn a_picture_is_asked_for_once_then_measured_then_decoded() {
-        let mut images = Images::default();
+        let mut images = ImageCache::default();
         let mut fx = Vec::new();
-        images.want(vec![source(1)], &mut fx);
+        images.request(vec![source(1)], &mut fx);
         assert_eq!((fx.len(), images.get(&source(1))), (0, None), "nothing is asked for that is not drawn");
-        images.set_way(Way::Blocks);
+        images.set_mode(GraphicsMode::HalfBlocks);
         ready(&mut images, 1, 10);
-        images.want(vec![source(1)], &mut fx);
+        images.request(vec![source(1)], &mut fx);
         assert!(fx.is_empty());
-        assert!(matches!(images.get(&source(1)), Some(State::Ready(_, picture)) if picture.number == FIRST));
+        assert!(
+            matches!(images.get(&source(1)), Some(ImageState::Ready(_, picture)) if picture.number == FIRST_IMAGE_NUMBER)
+        );
         let version = images.version();
-        images.told(source(1), Told::Failed("no".into()), &mut fx);
-        assert_eq!(images.get(&source(1)), Some(&State::Failed("no".into())));
+        images.on_result(source(1), DecodeResult::Failed("no".into()), &mut fx);
+        assert_eq!(images.get(&source(1)), Some(&ImageState::Failed("no".into())));
         assert!(images.version() > version);
-        images.told(source(2), Told::Ready(Pixels::Png(vec![])), &mut fx);
+        images.on_result(source(2), DecodeResult::Ready(ImagePixels::Png(vec![])), &mut fx);
         assert_eq!(images.get(&source(2)), None);
     }
 
     #[test]
     fn pictures_and_bytes_are_bounded_and_numbers_differ() {
-        let mut images = Images::default();
-        images.set_way(Way::Kitty(1));
+        let mut images = ImageCache::default();
+        images.set_mode(GraphicsMode::Kitty(1));
         for item in 0..1000 {
             ready(&mut images, item, 1000);
         }
-        assert_eq!((images.known.len(), images.order.len(), images.bytes), (MOST, MOST, MOST * 1000));
+        assert_eq!(
+            (images.known.len(), images.order.len(), images.bytes),
+            (MAX_READY_IMAGES, MAX_READY_IMAGES, MAX_READY_IMAGES * 1000)
+        );
         let numbers: std::collections::HashSet<u8> = images
             .known
             .values()
-            .filter_map(|state| if let State::Ready(_, picture) = state { Some(picture.number) } else { None })
+            .filter_map(|state| if let ImageState::Ready(_, picture) = state { Some(picture.number) } else { None })
             .collect();
-        assert_eq!(numbers.len(), MOST);
+        assert_eq!(numbers.len(), MAX_READY_IMAGES);
         for item in 1000..1009 {
-            ready(&mut images, item, BYTES / 2);
-            assert!(images.bytes <= BYTES);
+            ready(&mut images, item, MAX_READY_BYTES / 2);
+            assert!(images.bytes <= MAX_READY_BYTES);
         }
         assert!(images.get(&source(1008)).is_some() && images.get(&source(1005)).is_none());
-        images.want((2000..9000).map(source).collect(), &mut Vec::new());
-        assert_eq!((images.known.len(), images.order.len(), images.ready, images.bytes), (NAMES, NAMES, 0, 0));
+        images.request((2000..9000).map(source).collect(), &mut Vec::new());
+        assert_eq!(
+            (images.known.len(), images.order.len(), images.ready, images.bytes),
+            (MAX_KNOWN_IMAGES, MAX_KNOWN_IMAGES, 0, 0)
+        );
     }
 }

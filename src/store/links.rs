@@ -10,37 +10,37 @@ use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd, TextMergeStream};
 use regex::Regex;
 use serde_json::Value;
 
-use super::source::{Field, field};
-use super::tools::ToolBoard;
-use super::transcript::{Item, Kind};
+use super::item_source::{ItemField, field_text};
+use super::tool_calls::ToolCalls;
+use super::transcript::{ItemKind, TranscriptItem};
 
 /// Links listed at once: as many as there are letters for them.
-pub const MOST: usize = LETTERS.len();
+pub const MAX_LINKS: usize = LINK_LETTERS.len();
 /// The letters of a list, in its order.
-const LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxz";
+const LINK_LETTERS: &[u8] = b"abcdefghijklmnopqrstuvwxz";
 /// Copies what is chosen, and so is no letter of a list.
-pub const COPY: char = 'y';
+pub const COPY_KEY: char = 'y';
 /// Bytes of one item that are looked through.
-const LOOK: usize = 256 << 10;
+const MAX_SCANNED_BYTES: usize = 256 << 10;
 /// Items looked through for the newest links.
-const ITEMS: usize = 200;
+const MAX_SCANNED_ITEMS: usize = 200;
 /// What may be opened.
-const SCHEMES: [&str; 3] = ["http", "https", "mailto"];
+const OPENABLE_SCHEMES: [&str; 3] = ["http", "https", "mailto"];
 /// Arguments that name a file.
-const PATHS: [&str; 5] = ["path", "file_path", "file", "filename", "filepath"];
+const PATH_ARGUMENTS: [&str; 5] = ["path", "file_path", "file", "filename", "filepath"];
 
 /// Returns the letter of a link in its list.
 pub fn letter(nth: usize) -> Option<char> {
-    LETTERS.get(nth).copied().map(char::from)
+    LINK_LETTERS.get(nth).copied().map(char::from)
 }
 
 /// Returns which link has this letter, small or capital.
-pub fn nth(letter: char) -> Option<usize> {
-    LETTERS.iter().position(|known| char::from(*known) == letter.to_ascii_lowercase())
+pub fn index_of_letter(letter: char) -> Option<usize> {
+    LINK_LETTERS.iter().position(|known| char::from(*known) == letter.to_ascii_lowercase())
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Target {
+pub enum LinkTarget {
     /// With a scheme that may be opened.
     Url(String),
     /// Relative to the session's folder, or absolute.
@@ -49,9 +49,9 @@ pub enum Target {
     Other(String),
 }
 
-impl Target {
+impl LinkTarget {
     /// Reads what a link points to; places in the same text are none.
-    pub fn of(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         if text.is_empty() || text.starts_with('#') {
             return None;
@@ -61,7 +61,7 @@ impl Target {
             scheme.len() > 1 && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
         });
         Some(match scheme.map(str::to_ascii_lowercase) {
-            Some(scheme) if SCHEMES.contains(&scheme.as_str()) => Self::Url(text.to_owned()),
+            Some(scheme) if OPENABLE_SCHEMES.contains(&scheme.as_str()) => Self::Url(text.to_owned()),
             Some(scheme) if scheme == "file" => {
                 let path = text.get(5..).unwrap_or_default();
                 Self::File(path.strip_prefix("//").unwrap_or(path).to_owned())
@@ -71,7 +71,7 @@ impl Target {
         })
     }
 
-    pub fn text(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         match self {
             Self::Url(text) | Self::File(text) | Self::Other(text) => text,
         }
@@ -82,16 +82,16 @@ impl Target {
 pub struct Link {
     /// What the text calls it; empty where it is called by its target.
     pub text: String,
-    pub target: Target,
+    pub target: LinkTarget,
 }
 
 /// Returns the links of these items, given newest first; those of one item in its order.
-pub fn links<'a>(items: impl Iterator<Item = &'a Item>, tools: &ToolBoard) -> Vec<Link> {
+pub fn links<'a>(items: impl Iterator<Item = &'a TranscriptItem>, tools: &ToolCalls) -> Vec<Link> {
     let mut all = Vec::new();
     let mut known = HashSet::new();
-    for item in items.take(ITEMS) {
-        for link in of_item(item, tools) {
-            if all.len() < MOST && known.insert(link.target.clone()) {
+    for item in items.take(MAX_SCANNED_ITEMS) {
+        for link in item_links(item, tools) {
+            if all.len() < MAX_LINKS && known.insert(link.target.clone()) {
                 all.push(link);
             }
         }
@@ -99,50 +99,50 @@ pub fn links<'a>(items: impl Iterator<Item = &'a Item>, tools: &ToolBoard) -> Ve
     all
 }
 
-fn of_item(item: &Item, tools: &ToolBoard) -> Vec<Link> {
+fn item_links(item: &TranscriptItem, tools: &ToolCalls) -> Vec<Link> {
     let mut found = Vec::new();
     match &item.kind {
-        Kind::Answer { text, .. } => in_markdown(head(text), &mut found),
-        Kind::Prompt { text } => in_text(head(text), &mut found),
-        Kind::Call { call } => {
+        ItemKind::Answer { text, .. } => find_markdown_links(scanned_part(text), &mut found),
+        ItemKind::Prompt { text } => find_bare_urls(scanned_part(text), &mut found),
+        ItemKind::Call { call } => {
             let args = tools.get(call).and_then(|call| serde_json::from_str::<Value>(&call.args).ok());
-            for name in PATHS {
+            for name in PATH_ARGUMENTS {
                 let path = args.as_ref().and_then(|args| args.get(name)).and_then(Value::as_str);
                 if let Some(path) = path.filter(|path| !path.is_empty()) {
-                    let target = Target::of(path).filter(|target| matches!(target, Target::Url(_)));
-                    let target = target.unwrap_or_else(|| Target::File(path.to_owned()));
+                    let target = LinkTarget::parse(path).filter(|target| matches!(target, LinkTarget::Url(_)));
+                    let target = target.unwrap_or_else(|| LinkTarget::File(path.to_owned()));
                     found.push(Link { text: String::new(), target });
                 }
             }
-            for name in [Field::Text, Field::Output] {
-                in_text(head(&field(item, tools, name)), &mut found);
+            for name in [ItemField::Text, ItemField::Output] {
+                find_bare_urls(scanned_part(&field_text(item, tools, name)), &mut found);
             }
         }
-        Kind::Thinking { .. } | Kind::Notice { .. } | Kind::Ended { .. } => {}
+        ItemKind::Thinking { .. } | ItemKind::Notice { .. } | ItemKind::TurnSummary { .. } => {}
     }
     found
 }
 
-fn head(text: &str) -> &str {
-    &text[..text.floor_char_boundary(LOOK)]
+fn scanned_part(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_SCANNED_BYTES)]
 }
 
-fn in_markdown(text: &str, out: &mut Vec<Link>) {
+fn find_markdown_links(text: &str, out: &mut Vec<Link>) {
     let mut open: Option<Link> = None;
     for event in TextMergeStream::new(Parser::new_ext(text, Options::ENABLE_GFM | Options::ENABLE_TABLES)) {
         match event {
             Event::Start(Tag::Link { dest_url, .. } | Tag::Image { dest_url, .. }) => {
-                open = Target::of(&dest_url).map(|target| Link { text: String::new(), target });
+                open = LinkTarget::parse(&dest_url).map(|target| Link { text: String::new(), target });
             }
             Event::End(TagEnd::Link | TagEnd::Image) => out.extend(open.take().map(|mut link| {
-                if link.text == link.target.text() {
+                if link.text == link.target.as_str() {
                     link.text.clear();
                 }
                 link
             })),
             Event::Text(words) | Event::Code(words) => match &mut open {
                 Some(link) => link.text.push_str(&words),
-                None => in_text(&words, out),
+                None => find_bare_urls(&words, out),
             },
             _ => {}
         }
@@ -150,18 +150,18 @@ fn in_markdown(text: &str, out: &mut Vec<Link>) {
 }
 
 /// Finds bare addresses.
-fn in_text(text: &str, out: &mut Vec<Link>) {
-    static ADDRESS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+fn find_bare_urls(text: &str, out: &mut Vec<Link>) {
+    static URL_REGEX: LazyLock<Option<Regex>> = LazyLock::new(|| {
         let mail = r"\b[A-Za-z0-9][A-Za-z0-9._+-]*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+";
         Regex::new(&format!(r#"\bhttps?://[^\s<>"'`\\^{{}}|\p{{Cc}}\p{{Cf}}]+|{mail}"#)).ok()
     });
-    let Some(address) = ADDRESS.as_ref() else { return };
+    let Some(address) = URL_REGEX.as_ref() else { return };
     for found in address.find_iter(text) {
         if !found.as_str().contains("://") {
             // `git@host:path` is no mail.
             let after = text.get(found.end()..).unwrap_or("");
             if !after.starts_with('/') && after.strip_prefix(':').is_none_or(|path| path.starts_with([' ', '\n'])) {
-                out.push(Link { text: String::new(), target: Target::Url(format!("mailto:{}", found.as_str())) });
+                out.push(Link { text: String::new(), target: LinkTarget::Url(format!("mailto:{}", found.as_str())) });
             }
             continue;
         }
@@ -173,7 +173,7 @@ fn in_text(text: &str, out: &mut Vec<Link>) {
             }
             url = rest.trim_end_matches(['.', ',']);
         }
-        out.push(Link { text: String::new(), target: Target::Url(url.to_owned()) });
+        out.push(Link { text: String::new(), target: LinkTarget::Url(url.to_owned()) });
     }
 }
 
@@ -181,14 +181,14 @@ fn in_text(text: &str, out: &mut Vec<Link>) {
 mod tests {
     use super::*;
 
-    fn found(text: &str) -> Vec<(String, Target)> {
+    fn found(text: &str) -> Vec<(String, LinkTarget)> {
         let mut out = Vec::new();
-        in_markdown(text, &mut out);
+        find_markdown_links(text, &mut out);
         out.into_iter().map(|link| (link.text, link.target)).collect()
     }
 
-    fn url(text: &str) -> Target {
-        Target::Url(text.into())
+    fn url(text: &str) -> LinkTarget {
+        LinkTarget::Url(text.into())
     }
 
     #[test]
@@ -199,8 +199,8 @@ mod tests {
             ("the docs", url("https://docs.example/a")),
             ("", url("https://b.example")),
             ("", url("https://c.example/x_(y)")),
-            ("code", Target::File("src/main.rs".into())),
-            ("shot", Target::File("./a.png".into())),
+            ("code", LinkTarget::File("src/main.rs".into())),
+            ("shot", LinkTarget::File("./a.png".into())),
         ];
         assert_eq!(found(text), expected.map(|(text, target)| (text.to_owned(), target)));
     }
@@ -215,12 +215,12 @@ mod tests {
     #[test]
     fn only_known_schemes_can_be_opened() {
         for text in ["javascript:alert(1)", "data:text/html,x", "vscode://x", "JavaScript:x"] {
-            assert_eq!(Target::of(text), Some(Target::Other(text.into())));
+            assert_eq!(LinkTarget::parse(text), Some(LinkTarget::Other(text.into())));
         }
-        assert_eq!(Target::of("HTTPS://a"), Some(url("HTTPS://a")));
-        assert_eq!(Target::of("mailto:a@b.c"), Some(url("mailto:a@b.c")));
-        assert_eq!(Target::of("file:///etc/hosts"), Some(Target::File("/etc/hosts".into())));
-        assert_eq!(Target::of("#part"), None);
+        assert_eq!(LinkTarget::parse("HTTPS://a"), Some(url("HTTPS://a")));
+        assert_eq!(LinkTarget::parse("mailto:a@b.c"), Some(url("mailto:a@b.c")));
+        assert_eq!(LinkTarget::parse("file:///etc/hosts"), Some(LinkTarget::File("/etc/hosts".into())));
+        assert_eq!(LinkTarget::parse("#part"), None);
     }
 
     #[test]
@@ -233,8 +233,8 @@ mod tests {
         ];
         for (text, expected) in cases {
             let mut out = Vec::new();
-            in_text(text, &mut out);
-            assert_eq!(out.first().map(|link| link.target.text()), Some(expected), "{text}");
+            find_bare_urls(text, &mut out);
+            assert_eq!(out.first().map(|link| link.target.as_str()), Some(expected), "{text}");
         }
     }
 }

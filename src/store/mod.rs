@@ -5,47 +5,47 @@
 //! here. Times come inside messages, on the source's clock.
 
 pub mod action;
+pub mod agent_status;
 pub mod approval;
-mod copying;
 pub mod effect;
-mod finding;
 pub mod focus;
 pub mod frames;
 #[cfg(feature = "images")]
 pub mod images;
+pub mod item_source;
 pub mod links;
 pub mod msg;
-pub mod notes;
 pub mod outline;
 pub mod permissions;
 pub mod search;
 pub mod session;
 pub mod slash;
-pub mod source;
-mod submitting;
-pub mod tools;
+pub mod tool_calls;
 pub mod transcript;
-mod unanswered;
+mod unanswered_prompts;
+mod update_actions;
+mod update_copy;
+mod update_search;
+mod update_submit;
 pub mod usage;
-mod wishes;
 
-use crate::event::{AgentEvent, Command, Envelope, Level, LinkState, Seq, TurnEnd, Undelivered};
+use crate::event::{AgentEvent, Command, Envelope, LinkState, NoticeLevel, Seq, TurnOutcome, UndeliveredCommand};
 
-use self::approval::Approval;
+use self::agent_status::AgentStatus;
+use self::approval::ApprovalDialog;
 use self::effect::Effect;
 use self::focus::Focus;
-use self::frames::Frames;
+use self::frames::FrameList;
 use self::msg::{Msg, Report};
-use self::notes::Notes;
 use self::session::{Phase, SessionState};
-use self::tools::{Call, CallState, ToolBoard};
-use self::transcript::{Item, Kind, Transcript};
-use self::unanswered::Unanswered;
-use self::usage::Meters;
+use self::tool_calls::{CallState, ToolCall, ToolCalls};
+use self::transcript::{ItemKind, Transcript, TranscriptItem};
+use self::unanswered_prompts::UnansweredPrompts;
+use self::usage::UsageStats;
 
 /// Settings that the store starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
+pub struct StoreOptions {
     pub fold_thinking: bool,
     pub fold_outputs: bool,
     pub timestamps: Timestamps,
@@ -87,52 +87,52 @@ impl Timestamps {
     }
 }
 
-impl Default for Options {
+impl Default for StoreOptions {
     fn default() -> Self {
         Self { fold_thinking: true, fold_outputs: true, timestamps: Timestamps::Off }
     }
 }
 
 /// Where ids begin when a session is folded from its end: there is room before it for any number of items.
-const FAR: u64 = 1 << 40;
+const TAIL_FIRST_ITEM_ID: u64 = 1 << 40;
 
 /// One session as it is shown.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Store {
     pub transcript: Transcript,
-    pub tools: ToolBoard,
-    pub usage: Meters,
+    pub tool_calls: ToolCalls,
+    pub usage: UsageStats,
     pub session: SessionState,
     /// What servers tell beside their words.
-    pub notes: Notes,
+    pub agent_status: AgentStatus,
     pub focus: Focus,
     /// Reasoning is folded unless an item says otherwise.
     pub fold_thinking: bool,
     /// Tool outputs are folded unless an item says otherwise.
     pub fold_outputs: bool,
     /// Links say where they go.
-    pub show_targets: bool,
+    pub show_link_targets: bool,
     pub timestamps: Timestamps,
     /// A word to the person that is not a fact; stands until they do something else.
-    pub hint: Option<(Level, String)>,
+    pub toast: Option<(NoticeLevel, String)>,
     /// Earlier turns are still being read: how much of them was, in percent.
-    pub earlier: Option<u8>,
+    pub history_progress: Option<u8>,
     /// The raw frames, while they are looked at.
-    pub frames: Frames,
+    pub frames: FrameList,
     #[cfg(feature = "images")]
-    pub images: images::Images,
+    pub images: images::ImageCache,
     /// Text that belongs into the composer; whoever owns the composer takes it.
-    pub taken_back: Option<String>,
+    pub composer_restore: Option<String>,
     /// What was typed over an ask and belongs into the composer, where its cursor is; taken likewise.
-    pub written: String,
+    pub composer_insert: String,
     /// Prompts of this screen that nothing came of so far.
-    unanswered: Unanswered,
+    unanswered_prompts: UnansweredPrompts,
     last_seq: Seq,
 }
 
 impl Store {
-    pub fn new(options: Options) -> Self {
-        let Options { fold_thinking, fold_outputs, timestamps } = options;
+    pub fn new(options: StoreOptions) -> Self {
+        let StoreOptions { fold_thinking, fold_outputs, timestamps } = options;
         Self { fold_thinking, fold_outputs, timestamps, ..Self::default() }
     }
 
@@ -143,92 +143,95 @@ impl Store {
 
     pub fn update(&mut self, msg: Msg, fx: &mut Vec<Effect>) {
         let before = fx.len();
-        self.take(msg, fx);
+        self.apply(msg, fx);
         for effect in fx.iter().skip(before) {
             if let Effect::Send(Command::Prompt { text }) = effect {
-                self.unanswered.sent(text);
+                self.unanswered_prompts.on_sent(text);
             }
         }
     }
 
-    fn take(&mut self, msg: Msg, fx: &mut Vec<Effect>) {
+    fn apply(&mut self, msg: Msg, fx: &mut Vec<Effect>) {
         match msg {
             Msg::Event(envelope) => self.fold(&envelope, fx),
             Msg::Reset => self.reset(),
-            Msg::Over => self.end(),
-            Msg::Weather(weather) => {
-                self.session.clock(weather.now);
-                if let Some(Undelivered { why, unknown, text, .. }) = &weather.undelivered
-                    && weather.undelivered != self.session.weather.undelivered
+            Msg::SessionEnded => self.on_session_end(),
+            Msg::Status(weather) => {
+                self.session.advance_clock(weather.now);
+                if let Some(UndeliveredCommand { reason: why, may_have_arrived: unknown, prompt: text, .. }) =
+                    &weather.undelivered
+                    && weather.undelivered != self.session.status.undelivered
                 {
                     let what = match (unknown, text) {
                         (true, _) => "it may have arrived, so it is not sent again",
                         (false, Some(_)) => "not sent, it is in the composer again",
                         (false, None) => "not done",
                     };
-                    self.hint = Some((Level::Error, format!("{what}: {why}")));
+                    self.toast = Some((NoticeLevel::Error, format!("{what}: {why}")));
                     if let Some(text) = text {
-                        self.unanswered.given_back(text);
-                        self.taken_back = Some(text.clone());
+                        self.unanswered_prompts.forget(text);
+                        self.composer_restore = Some(text.clone());
                     }
                     self.focus.forget_answers();
                 }
                 if let Some(text) = &weather.rewritten
-                    && weather.rewritten != self.session.weather.rewritten
+                    && weather.rewritten != self.session.status.rewritten
                 {
-                    self.hint = Some((Level::Warn, text.clone()));
+                    self.toast = Some((NoticeLevel::Warn, text.clone()));
                 }
-                if weather.held {
-                    weather.queue.iter().for_each(|queued| self.unanswered.waits(&queued.text));
+                if weather.queue_held {
+                    weather.queue.iter().for_each(|queued| self.unanswered_prompts.on_queued(&queued.text));
                 }
-                self.session.weather = weather;
+                self.session.status = weather;
             }
-            Msg::Do(action) => wishes::act(self, action, fx),
+            Msg::Action(action) => update_actions::apply(self, action, fx),
             Msg::Report(Report::Models(models)) => self.session.models = Some(models),
-            Msg::Report(Report::Failed { what, why }) => self.hint = Some((Level::Error, format!("{what}: {why}"))),
-            Msg::Report(Report::Frames { rows, fallen }) => self.frames.add(rows, fallen),
+            Msg::Report(Report::Failed { what, why }) => {
+                self.toast = Some((NoticeLevel::Error, format!("{what}: {why}")));
+            }
+            Msg::Report(Report::Frames { rows, dropped_bytes: fallen }) => self.frames.add(rows, fallen),
             #[cfg(feature = "images")]
-            Msg::WantImages(sources) => self.images.want(sources, fx),
+            Msg::RequestImages(sources) => self.images.request(sources, fx),
             #[cfg(feature = "images")]
-            Msg::Report(Report::ImageWay(way)) => self.images.set_way(way),
+            Msg::Report(Report::GraphicsMode(way)) => self.images.set_mode(way),
             #[cfg(feature = "images")]
-            Msg::Report(Report::Image(source, told)) => self.images.told(source, told, fx),
-            Msg::Report(Report::Said(text)) => self.hint = Some((Level::Info, text)),
-            Msg::Tick(now) => self.session.clock(now),
-            Msg::Pressed(now) => self.focus.last_key = Some(now),
-            Msg::Work => finding::work(self),
-            Msg::Earlier(percent) => self.earlier = Some(percent),
+            Msg::Report(Report::Image(source, told)) => self.images.on_result(source, told, fx),
+            Msg::Report(Report::Info(text)) => self.toast = Some((NoticeLevel::Info, text)),
+            Msg::Tick(now) => self.session.advance_clock(now),
+            Msg::KeyPressed(now) => self.focus.last_key = Some(now),
+            Msg::Work => update_search::work_slice(self),
+            Msg::HistoryProgress(percent) => self.history_progress = Some(percent),
         }
     }
 
-    /// Makes an empty store go on after `seq`, as if everything before had been forgotten; [`Store::take_over`] makes
-    /// up for that.
-    pub fn begin_after(&mut self, seq: Seq) {
+    /// Makes an empty store go on after `seq`, as if everything before had been forgotten;
+    /// [`Store::adopt_full_history`] makes up for that.
+    pub fn start_at(&mut self, seq: Seq) {
         self.last_seq = seq;
-        self.earlier = Some(0);
-        self.transcript.begin_at(FAR);
+        self.history_progress = Some(0);
+        self.transcript.set_base_id(TAIL_FIRST_ITEM_ID);
     }
 
     /// Takes what `whole` has folded from the first fact on, as far as this store is: nothing that the person sees or
     /// did changes by it, there only is more before it. Does nothing unless both are equally far.
-    pub fn take_over(&mut self, whole: Self) {
-        self.earlier = None;
+    pub fn adopt_full_history(&mut self, whole: Self) {
+        self.history_progress = None;
         if whole.last_seq != self.last_seq || whole.transcript.items().len() < self.transcript.items().len() {
             return;
         }
-        let Self { transcript, tools, usage, session, .. } = whole;
+        let Self { transcript, tool_calls: tools, usage, session, .. } = whole;
         let tail = std::mem::replace(&mut self.transcript, transcript);
-        let by = self.transcript.take_place_of(&tail);
-        self.tools = tools;
-        self.tools.renumber(by);
+        let by = self.transcript.adopt_tail(&tail);
+        self.tool_calls = tools;
+        self.tool_calls.shift_item_ids(by);
         self.usage = usage;
-        self.session.take_past_of(session);
-        finding::grown_before(self);
+        self.session.adopt_past(session);
+        update_search::on_items_prepended(self);
     }
 
     /// Returns whether something on screen moves with the clock, so that ticks are worth sending.
     pub fn wants_ticks(&self) -> bool {
-        let line_moves = match self.session.weather.link {
+        let line_moves = match self.session.status.link {
             LinkState::Idle | LinkState::Live | LinkState::Lost(_) => false,
             LinkState::Connecting
             | LinkState::Waiting { .. }
@@ -238,8 +241,8 @@ impl Store {
             | LinkState::Retrying { .. } => true,
         };
         let guarded = self.is_guarded();
-        let playing = self.session.weather.replay.is_some_and(|replay| !replay.paused);
-        let works = !self.session.phase.is_idle() && !self.stands_still();
+        let playing = self.session.status.replay.is_some_and(|replay| !replay.paused);
+        let works = !self.session.phase.is_idle() && !self.waits_only_for_user();
         line_moves || guarded || playing || works
     }
 
@@ -251,15 +254,15 @@ impl Store {
 
     /// Returns whether the turn waits for a person and nothing else goes on, nor will by itself: a clock that runs on
     /// would cost power for as long as they are away.
-    pub fn stands_still(&self) -> bool {
-        let moves = |call: &Call| match call.state {
+    pub fn waits_only_for_user(&self) -> bool {
+        let moves = |call: &ToolCall| match call.state {
             CallState::Writing | CallState::Running => true,
-            CallState::Waiting => call.ask.as_ref().is_some_and(|ask| ask.expires.is_some()),
+            CallState::AwaitingApproval => call.approval_request.as_ref().is_some_and(|ask| ask.expires_at.is_some()),
             CallState::Done(_) => false,
         };
         matches!(self.session.phase, Phase::WaitingApproval { .. })
             && !self.session.cancelling
-            && !self.tools.open().any(moves)
+            && !self.tool_calls.open().any(moves)
     }
 
     /// Returns whether the ask on the screen takes no answer yet.
@@ -268,26 +271,29 @@ impl Store {
     }
 
     /// Returns the ask on the screen, if there is one.
-    pub fn shown_ask(&self) -> Option<(&Approval, &Call)> {
+    pub fn visible_approval(&self) -> Option<(&ApprovalDialog, &ToolCall)> {
         let approval = self.focus.approval()?;
-        Some((approval, self.tools.get(&approval.call)?))
+        Some((approval, self.tool_calls.get(&approval.call)?))
     }
 
     /// Returns how many asks wait without being on the screen.
-    pub fn hidden_asks(&self) -> usize {
-        if !self.session.caps().decide {
+    pub fn hidden_approval_count(&self) -> usize {
+        if !self.session.capabilities().decide {
             return 0;
         }
         let shown = self.focus.approval().map(|approval| &approval.call);
-        self.tools.pending().filter(|call| Some(&call.id) != shown && !self.focus.was_answered(&call.id)).count()
+        self.tool_calls.pending().filter(|call| Some(&call.id) != shown && !self.focus.was_answered(&call.id)).count()
     }
 
     /// Returns whether an item is folded: the person's choice, else the setting for its kind.
-    pub fn is_folded(&self, item: &Item) -> bool {
+    pub fn is_folded(&self, item: &TranscriptItem) -> bool {
         item.folded.unwrap_or(match &item.kind {
-            Kind::Thinking { .. } => self.fold_thinking,
-            Kind::Call { .. } => self.fold_outputs,
-            Kind::Prompt { .. } | Kind::Answer { .. } | Kind::Notice { .. } | Kind::Ended { .. } => false,
+            ItemKind::Thinking { .. } => self.fold_thinking,
+            ItemKind::Call { .. } => self.fold_outputs,
+            ItemKind::Prompt { .. }
+            | ItemKind::Answer { .. }
+            | ItemKind::Notice { .. }
+            | ItemKind::TurnSummary { .. } => false,
         })
     }
 
@@ -299,100 +305,100 @@ impl Store {
         let expected = self.last_seq.next();
         if *seq != expected {
             let text = format!("events {} to {} are missing here", expected.0, seq.0 - 1);
-            self.transcript.notice(*at, Level::Error, "hole", &text);
+            self.transcript.notice(*at, NoticeLevel::Error, "hole", &text);
         }
         self.last_seq = *seq;
 
-        let change = self.session.change(event);
-        self.usage.on(*at, event);
-        if let Some(sources) = self.notes.on(event) {
-            self.transcript.notice(*at, Level::Info, "sources", &sources);
+        let change = self.session.describe_change(event);
+        self.usage.on_event(*at, event);
+        if let Some(sources) = self.agent_status.on_event(event) {
+            self.transcript.notice(*at, NoticeLevel::Info, "sources", &sources);
         }
-        self.transcript.on(*at, event, &self.usage);
-        self.tools.on(*at, event, &self.transcript);
-        self.session.on(*at, event);
+        self.transcript.on_event(*at, event, &self.usage);
+        self.tool_calls.on_event(*at, event, &self.transcript);
+        self.session.on_event(*at, event);
         if let Some((code, text)) = change {
-            self.transcript.notice(*at, Level::Info, code, &text);
+            self.transcript.notice(*at, NoticeLevel::Info, code, &text);
         }
-        if let AgentEvent::TurnFinished { end: TurnEnd::Interrupted | TurnEnd::Failed(_), .. } = event
-            && self.session.caps().prompt
+        if let AgentEvent::TurnFinished { outcome: TurnOutcome::Interrupted | TurnOutcome::Failed(_), .. } = event
+            && self.session.capabilities().prompt
         {
-            self.transcript.notice(*at, Level::Info, "retry_offer", "/retry sends the prompt again");
+            self.transcript.notice(*at, NoticeLevel::Info, "retry_offer", "/retry sends the prompt again");
         }
-        if let Some(prompt) = self.unanswered.on(event) {
-            self.give_prompt_back(prompt);
+        if let Some(prompt) = self.unanswered_prompts.on_event(event) {
+            self.restore_prompt(prompt);
         }
-        self.session.wait(self.tools.pending().next().is_some());
-        let tools = &self.tools;
-        let left = self.focus.settle(|call| tools.is_pending(call));
-        self.give_back(&left);
-        if matches!(event, AgentEvent::ApprovalRequested { .. }) && self.session.caps().decide {
+        self.session.set_waiting(self.tool_calls.pending().next().is_some());
+        let tools = &self.tool_calls;
+        let left = self.focus.close_resolved(|call| tools.is_pending(call));
+        self.insert_into_composer(&left);
+        if matches!(event, AgentEvent::ApprovalRequested { .. }) && self.session.capabilities().decide {
             fx.push(Effect::Bell);
         }
-        self.offer_approval();
+        self.open_next_approval();
     }
 
     /// Opens the oldest ask that waits, but never over something the person is doing.
-    fn offer_approval(&mut self) {
-        if self.focus.composer_busy || !self.focus.overlays.is_empty() || !self.session.caps().decide {
+    fn open_next_approval(&mut self) {
+        if self.focus.is_composer_busy || !self.focus.overlays.is_empty() || !self.session.capabilities().decide {
             return;
         }
-        let next = self.tools.pending().find(|call| !self.focus.was_answered(&call.id));
+        let next = self.tool_calls.pending().find(|call| !self.focus.was_answered(&call.id));
         if let Some(call) = next {
-            self.focus.open_approval(&call.id);
+            self.focus.push_approval(&call.id);
         }
     }
 
     /// Puts what was typed over an ask into the composer.
-    fn give_back(&mut self, left: &str) {
+    fn insert_into_composer(&mut self, left: &str) {
         if !left.is_empty() {
-            self.written.push_str(left);
-            self.focus.composer_busy = true;
+            self.composer_insert.push_str(left);
+            self.focus.is_composer_busy = true;
         }
     }
 
     /// Puts a prompt that came to nothing into the composer, unless something else is written there.
-    fn give_prompt_back(&mut self, prompt: String) {
-        let where_to = if self.focus.composer_busy {
+    fn restore_prompt(&mut self, prompt: String) {
+        let where_to = if self.focus.is_composer_busy {
             "Up brings the prompt back"
         } else {
-            self.taken_back = Some(prompt);
+            self.composer_restore = Some(prompt);
             "the prompt is in the composer again"
         };
-        self.hint = Some((Level::Warn, format!("not answered: {where_to}")));
+        self.toast = Some((NoticeLevel::Warn, format!("not answered: {where_to}")));
     }
 
     /// Nothing more will be told: what was under way ends here, and nothing can be asked or answered.
-    fn end(&mut self) {
+    fn on_session_end(&mut self) {
         let at = self.session.now;
         if let Phase::Working { turn, .. } | Phase::WaitingApproval { turn, .. } = &self.session.phase {
-            let event = AgentEvent::TurnFinished { turn: turn.clone(), end: TurnEnd::Interrupted };
-            self.transcript.on(at, &event, &self.usage);
-            self.tools.on(at, &event, &self.transcript);
-            self.session.on(at, &event);
+            let event = AgentEvent::TurnFinished { turn: turn.clone(), outcome: TurnOutcome::Interrupted };
+            self.transcript.on_event(at, &event, &self.usage);
+            self.tool_calls.on_event(at, &event, &self.transcript);
+            self.session.on_event(at, &event);
         }
-        let left = self.focus.settle(|_| false);
-        self.give_back(&left);
-        self.session.over = true;
-        match &self.session.weather.link {
+        let left = self.focus.close_resolved(|_| false);
+        self.insert_into_composer(&left);
+        self.session.is_over = true;
+        match &self.session.status.link {
             LinkState::Lost(Some(fault)) => {
                 let text = format!("the session has ended: {}", fault.message);
-                self.transcript.notice(at, Level::Error, "session_ended", &text);
+                self.transcript.notice(at, NoticeLevel::Error, "session_ended", &text);
             }
-            _ => self.hint = Some((Level::Info, "the session has ended".into())),
+            _ => self.toast = Some((NoticeLevel::Info, "the session has ended".into())),
         }
     }
 
     fn reset(&mut self) {
-        self.unanswered = Unanswered::default();
+        self.unanswered_prompts = UnansweredPrompts::default();
         self.transcript.reset();
-        self.tools = ToolBoard::default();
-        self.usage = Meters::default();
-        self.notes = Notes::default();
+        self.tool_calls = ToolCalls::default();
+        self.usage = UsageStats::default();
+        self.agent_status = AgentStatus::default();
         self.session.reset();
-        let left = self.focus.settle(|_| false);
-        self.give_back(&left);
-        self.earlier = None;
+        let left = self.focus.close_resolved(|_| false);
+        self.insert_into_composer(&left);
+        self.history_progress = None;
         self.last_seq = Seq(0);
     }
 }

@@ -1,9 +1,9 @@
 //! Everything that can reach the store.
 
-use crate::event::{Envelope, Millis, Weather};
+use crate::event::{Envelope, Millis, SessionStatus};
 
 use super::action::Action;
-use super::frames::Row;
+use super::frames::FrameRow;
 #[cfg(feature = "images")]
 use super::images;
 
@@ -14,23 +14,23 @@ pub enum Msg {
     /// A replay moved backwards: forget, facts follow from the start.
     Reset,
     /// No more facts come.
-    Over,
-    Weather(Weather),
+    SessionEnded,
+    Status(SessionStatus),
     /// The person asked.
-    Do(Action),
+    Action(Action),
     /// An effect came back.
     Report(Report),
     /// So much of the earlier turns was read, in percent.
-    Earlier(u8),
+    HistoryProgress(u8),
     /// Pictures that are on the screen and not known.
     #[cfg(feature = "images")]
-    WantImages(Vec<images::Source>),
+    RequestImages(Vec<images::ImageSource>),
     /// There is time: a slice of what `Store::wants_work` has to do.
     Work,
     /// The source's clock, sent only while something is animated.
     Tick(Millis),
     /// A key was pressed, and what it meant was done.
-    Pressed(Millis),
+    KeyPressed(Millis),
 }
 
 /// How an effect went.
@@ -42,16 +42,16 @@ pub enum Report {
         what: String,
         why: String,
     },
-    Said(String),
+    Info(String),
     /// How pictures are drawn here.
     #[cfg(feature = "images")]
-    ImageWay(images::Way),
+    GraphicsMode(images::GraphicsMode),
     #[cfg(feature = "images")]
-    Image(images::Source, images::Told),
+    Image(images::ImageSource, images::DecodeResult),
     /// What came on the streams, and how many bytes of them nobody can look at any more.
     Frames {
-        rows: Vec<Row>,
-        fallen: u64,
+        rows: Vec<FrameRow>,
+        dropped_bytes: u64,
     },
 }
 

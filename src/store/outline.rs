@@ -3,35 +3,35 @@
 //! Built like the search, in slices and newest first, so that it opens at once however long the session is. Not for
 //! where things are on the screen. The invariant: entries are in the order of the transcript, newest first.
 
-use super::transcript::{Item, ItemId, Kind, Transcript};
+use super::transcript::{ItemId, ItemKind, Transcript, TranscriptItem};
 
 /// Bytes and items that one step looks at.
-const STEP_BYTES: usize = 256 << 10;
-const STEP_ITEMS: usize = 4096;
+const MAX_STEP_BYTES: usize = 256 << 10;
+const MAX_STEP_ITEMS: usize = 4096;
 /// Entries kept; the search finds what is older.
-const MOST: usize = 50_000;
+const MAX_ENTRIES: usize = 50_000;
 /// Bytes kept of a line.
-const LINE: usize = 160;
+const MAX_ENTRY_BYTES: usize = 160;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outline {
     pub query: String,
     /// Counted from the newest of those that match.
     pub selected: usize,
-    entries: Vec<Entry>,
+    entries: Vec<OutlineEntry>,
     /// Indexes of the entries that match.
-    shown: Vec<u32>,
+    matching: Vec<u32>,
     words: Vec<String>,
     /// What is above this index was not looked at.
     low: usize,
     epoch: u64,
     /// Where the reader is: the entry for it is selected first.
     from: Option<ItemId>,
-    moved: bool,
+    has_moved: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct OutlineEntry {
     pub item: ItemId,
     /// Where it is in the item's text.
     pub offset: usize,
@@ -54,33 +54,33 @@ impl Outline {
     }
 
     pub fn is_done(&self) -> bool {
-        self.low == 0 || self.entries.len() >= MOST
+        self.low == 0 || self.entries.len() >= MAX_ENTRIES
     }
 
     /// Returns how many entries match so far.
     pub fn len(&self) -> usize {
-        self.shown.len()
+        self.matching.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.shown.is_empty()
+        self.matching.is_empty()
     }
 
     /// Returns a matching entry, counted from the newest.
-    pub fn entry(&self, nth: usize) -> Option<&Entry> {
-        self.entries.get(*self.shown.get(nth)? as usize)
+    pub fn entry(&self, nth: usize) -> Option<&OutlineEntry> {
+        self.entries.get(*self.matching.get(nth)? as usize)
     }
 
     /// The query was changed.
     pub(super) fn filter(&mut self) {
         self.words = self.query.split_whitespace().map(str::to_lowercase).collect();
-        self.shown.clear();
-        self.show_from(0);
-        (self.selected, self.moved) = (0, true);
+        self.matching.clear();
+        self.match_from(0);
+        (self.selected, self.has_moved) = (0, true);
     }
 
     pub(super) fn select(&mut self, nth: usize) {
-        (self.selected, self.moved) = (nth.min(self.shown.len().saturating_sub(1)), true);
+        (self.selected, self.has_moved) = (nth.min(self.matching.len().saturating_sub(1)), true);
     }
 
     /// Looks at some more.
@@ -90,18 +90,18 @@ impl Outline {
             self.restart(items);
         }
         let known = self.entries.len();
-        let (mut bytes, mut count) = (STEP_BYTES, STEP_ITEMS);
+        let (mut bytes, mut count) = (MAX_STEP_BYTES, MAX_STEP_ITEMS);
         while bytes > 0 && count > 0 && !self.is_done() {
             let Some(item) = items.items().get(self.low - 1) else {
                 self.low -= 1;
                 continue;
             };
-            self.look(item, &mut bytes);
+            self.scan_item(item, &mut bytes);
             self.low -= 1;
             count -= 1;
         }
-        self.show_from(known);
-        if !self.moved
+        self.match_from(known);
+        if !self.has_moved
             && let Some(from) = self.from
         {
             let at = self.entries.partition_point(|entry| entry.item > from);
@@ -110,13 +110,13 @@ impl Outline {
     }
 
     /// Takes an item's entries, the last first.
-    fn look(&mut self, item: &Item, bytes: &mut usize) {
+    fn scan_item(&mut self, item: &TranscriptItem, bytes: &mut usize) {
         match &item.kind {
-            Kind::Prompt { text } => {
+            ItemKind::Prompt { text } => {
                 self.push(item.id, 0, 0, text.trim_start());
-                *bytes = bytes.saturating_sub(LINE);
+                *bytes = bytes.saturating_sub(MAX_ENTRY_BYTES);
             }
-            Kind::Answer { text, .. } => {
+            ItemKind::Answer { text, .. } => {
                 // Whether a line stands in code is known from the top down only, so an item is read from its start.
                 let mut found = Vec::new();
                 let took = headings(text, &mut found);
@@ -125,24 +125,27 @@ impl Outline {
                     self.push(item.id, offset, level, line);
                 }
             }
-            Kind::Thinking { .. } | Kind::Call { .. } | Kind::Notice { .. } | Kind::Ended { .. } => {}
+            ItemKind::Thinking { .. }
+            | ItemKind::Call { .. }
+            | ItemKind::Notice { .. }
+            | ItemKind::TurnSummary { .. } => {}
         }
     }
 
     fn push(&mut self, item: ItemId, offset: usize, level: u8, text: &str) {
         let line = text.lines().next().unwrap_or_default();
-        let line = &line[..line.floor_char_boundary(LINE)];
-        self.entries.push(Entry { item, offset, level, text: line.to_owned() });
+        let line = &line[..line.floor_char_boundary(MAX_ENTRY_BYTES)];
+        self.entries.push(OutlineEntry { item, offset, level, text: line.to_owned() });
     }
 
-    fn show_from(&mut self, from: usize) {
+    fn match_from(&mut self, from: usize) {
         let words = &self.words;
-        let fits = |entry: &Entry| {
+        let fits = |entry: &OutlineEntry| {
             let text = entry.text.to_lowercase();
             words.iter().all(|word| text.contains(word))
         };
         let entries = self.entries.iter().enumerate().skip(from);
-        self.shown.extend(entries.filter(|(_, entry)| words.is_empty() || fits(entry)).map(|(at, _)| at as u32));
+        self.matching.extend(entries.filter(|(_, entry)| words.is_empty() || fits(entry)).map(|(at, _)| at as u32));
     }
 }
 
@@ -200,7 +203,7 @@ mod tests {
     }
 
     fn act(store: &mut Store, action: Action) {
-        store.update(Msg::Do(action), &mut Vec::new());
+        store.update(Msg::Action(action), &mut Vec::new());
         while store.wants_work() {
             store.update(Msg::Work, &mut Vec::new());
         }
@@ -226,7 +229,7 @@ mod tests {
         assert_eq!(lines(&store).len(), 3, "first, Two, Three");
         act(&mut store, Action::OverlayAccept);
         assert!(store.focus.overlays.is_empty());
-        let place = store.focus.place;
+        let place = store.focus.requested_place;
         assert_eq!((place.item, place.offset), (Some(store.transcript.items()[1].id), 49));
     }
 
@@ -248,9 +251,9 @@ mod tests {
             let event = AgentEvent::UserMessage { message: "u".into(), text: format!("prompt {n}") };
             store.update(Msg::Event(Envelope { seq: Seq(n), at: Millis(0), event }), &mut Vec::new());
         }
-        store.update(Msg::Do(Action::OpenOutline { from: None }), &mut Vec::new());
-        assert!(store.focus.outline().unwrap().len() <= STEP_ITEMS);
+        store.update(Msg::Action(Action::OpenOutline { from: None }), &mut Vec::new());
+        assert!(store.focus.outline().unwrap().len() <= MAX_STEP_ITEMS);
         act(&mut store, Action::OverlayDown);
-        assert_eq!(store.focus.outline().unwrap().len(), MOST);
+        assert_eq!(store.focus.outline().unwrap().len(), MAX_ENTRIES);
     }
 }

@@ -11,32 +11,32 @@ mod tests;
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::source::{Field, field};
-use super::tools::ToolBoard;
-use super::transcript::{Item, ItemId, Kind, Transcript};
+use super::item_source::{ItemField, field_text};
+use super::tool_calls::ToolCalls;
+use super::transcript::{ItemId, ItemKind, Transcript, TranscriptItem};
 
 pub use matcher::Matcher;
 
 /// Bytes and items that one step looks at.
-const STEP_BYTES: usize = 256 << 10;
-const STEP_ITEMS: usize = 4096;
+const MAX_STEP_BYTES: usize = 256 << 10;
+const MAX_STEP_ITEMS: usize = 4096;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Search {
     pub query: String,
     /// The query is an expression even without slashes.
-    pub regex: bool,
+    pub is_regex: bool,
     /// Letters go on writing the query; otherwise they are keys.
-    pub typing: bool,
+    pub is_typing: bool,
     /// Why the query finds nothing, if it can't.
-    pub wrong: Option<String>,
+    pub error: Option<String>,
     matcher: Option<Matcher>,
     /// Where the reader was: matches there and above come first.
     from: Option<ItemId>,
     /// Items with matches, the newest first.
-    hits: VecDeque<Hit>,
+    hits: VecDeque<ItemMatches>,
     total: u64,
-    current: Option<Current>,
+    current: Option<CurrentMatch>,
     /// The person asked for an older match before one was found.
     wants_older: bool,
     epoch: u64,
@@ -45,29 +45,29 @@ pub struct Search {
     low: usize,
     high: usize,
     started: usize,
-    job: Option<Job>,
-    live: Vec<Live>,
+    job: Option<ScanJob>,
+    growing: Vec<GrowingItem>,
     /// What was unfolded to show a match, and how it was before.
     unfolded: Option<(ItemId, Option<bool>)>,
-    pub work: Work,
+    pub work_done: SearchWork,
 }
 
 /// How much was looked at, for tests and the figures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Work {
+pub struct SearchWork {
     pub steps: u64,
     pub items: u64,
     pub bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Hit {
+struct ItemMatches {
     item: ItemId,
     count: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Current {
+struct CurrentMatch {
     item: ItemId,
     /// Of the matches in its item, from the first.
     nth: u32,
@@ -77,10 +77,10 @@ struct Current {
 
 /// An item that is being looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Job {
+struct ScanJob {
     item: ItemId,
     rev: u32,
-    field: Field,
+    field: ItemField,
     at: usize,
     count: u32,
     /// Where a longer text can be taken up again.
@@ -89,7 +89,7 @@ struct Job {
 
 /// An item that was looked at and may still change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Live {
+struct GrowingItem {
     item: ItemId,
     rev: u32,
     resume: (usize, u32),
@@ -97,29 +97,29 @@ struct Live {
 
 /// Where a match is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct MatchLocation {
     pub item: ItemId,
-    pub field: Field,
+    pub field: ItemField,
     pub range: Range<usize>,
 }
 
 impl Search {
     pub fn new(query: String, typing: bool, from: Option<ItemId>, items: &Transcript) -> Self {
-        let mut search = Self { query, typing, from, ..Self::default() };
+        let mut search = Self { query, is_typing: typing, from, ..Self::default() };
         search.restart(items);
         search
     }
 
     /// Begins anew, as after a change of the query.
     pub(super) fn restart(&mut self, items: &Transcript) {
-        let (matcher, wrong) = match Matcher::new(&self.query, self.regex) {
+        let (matcher, wrong) = match Matcher::new(&self.query, self.is_regex) {
             Ok(matcher) => (matcher, None),
             Err(why) => (None, Some(why)),
         };
         let length = items.items().len();
         *self = Self {
             query: std::mem::take(&mut self.query),
-            wrong,
+            error: wrong,
             matcher,
             epoch: items.epoch(),
             version: items.version(),
@@ -127,7 +127,7 @@ impl Search {
             high: length,
             started: length,
             hits: VecDeque::new(),
-            live: Vec::new(),
+            growing: Vec::new(),
             unfolded: self.unfolded,
             ..*self
         };
@@ -146,7 +146,7 @@ impl Search {
     /// Returns the number of the shown match, counted from the newest, which is 1.
     pub fn number(&self) -> Option<u64> {
         let current = self.current?;
-        let count = self.hit(current.item).map_or(0, |(_, hit)| hit.count);
+        let count = self.find_hit(current.item).map_or(0, |(_, hit)| hit.count);
         Some(current.newer + u64::from(count.saturating_sub(current.nth)))
     }
 
@@ -172,25 +172,25 @@ impl Search {
     }
 
     /// Looks at some more. Returns whether another match is to be shown.
-    pub(super) fn step(&mut self, items: &Transcript, tools: &ToolBoard) -> bool {
+    pub(super) fn step(&mut self, items: &Transcript, tools: &ToolCalls) -> bool {
         if self.epoch != items.epoch() {
             self.restart(items);
         }
         let Some(matcher) = self.matcher.take() else { return false };
-        self.work.steps += 1;
+        self.work_done.steps += 1;
         let before = self.current.map(|current| (current.item, current.nth));
-        let (mut bytes, mut count) = (STEP_BYTES, STEP_ITEMS);
+        let (mut bytes, mut count) = (MAX_STEP_BYTES, MAX_STEP_ITEMS);
         while bytes > 0 && count > 0 {
             if self.job.is_none() {
                 self.job = self.next_job(items);
                 count -= 1;
             }
             let Some(job) = self.job.take() else { break };
-            self.look(job, &matcher, items, tools, &mut bytes);
+            self.scan(job, &matcher, items, tools, &mut bytes);
         }
         self.matcher = Some(matcher);
         if self.current.is_none() {
-            self.choose(items);
+            self.select_first(items);
         } else if self.wants_older {
             self.older(items);
         }
@@ -198,45 +198,45 @@ impl Search {
     }
 
     /// What changed comes first, then what is new, then what is old.
-    fn next_job(&mut self, items: &Transcript) -> Option<Job> {
+    fn next_job(&mut self, items: &Transcript) -> Option<ScanJob> {
         if self.version != items.version() {
-            let changed = self.live.iter().find_map(|live| {
+            let changed = self.growing.iter().find_map(|live| {
                 let item = items.item(live.item)?;
                 (item.rev != live.rev).then_some((item, live.resume))
             });
             if let Some((item, (at, count))) = changed {
                 // What grows is taken up where it was left; what has ended is looked at as a whole.
-                let (at, count) = if grows(item) { (at, count) } else { (0, 0) };
-                return Some(Job { at, count, resume: (at, count), ..Job::new(item) });
+                let (at, count) = if is_append_only(item) { (at, count) } else { (0, 0) };
+                return Some(ScanJob { at, count, resume: (at, count), ..ScanJob::new(item) });
             }
             if self.high == items.items().len() {
                 self.version = items.version();
                 let open = items.open_from();
-                self.live.retain(|live| items.index_of(live.item).is_some_and(|index| index >= open));
+                self.growing.retain(|live| items.index_of(live.item).is_some_and(|index| index >= open));
             }
         }
         if let Some(item) = items.items().get(self.high) {
             self.high += 1;
-            return Some(Job::new(item));
+            return Some(ScanJob::new(item));
         }
         self.low = self.low.checked_sub(1)?;
-        items.items().get(self.low).map(Job::new)
+        items.items().get(self.low).map(ScanJob::new)
     }
 
     /// Goes on with an item while there are bytes left to look at.
-    fn look(&mut self, mut job: Job, matcher: &Matcher, items: &Transcript, tools: &ToolBoard, bytes: &mut usize) {
+    fn scan(&mut self, mut job: ScanJob, matcher: &Matcher, items: &Transcript, tools: &ToolCalls, bytes: &mut usize) {
         let Some(item) = items.item(job.item) else { return };
-        if item.rev != job.rev && !grows(item) {
-            job = Job::new(item);
+        if item.rev != job.rev && !is_append_only(item) {
+            job = ScanJob::new(item);
         }
         loop {
-            let text = field(item, tools, job.field);
+            let text = field_text(item, tools, job.field);
             if job.at < text.len() {
                 let mut piece = (text.len() - job.at).min(*bytes);
                 let mut count = 0_u32;
-                let growing = grows(item);
+                let growing = is_append_only(item);
                 // The last match of what grows may grow too: it is counted, and looked at again.
-                let firm = text.floor_char_boundary(text.len().saturating_sub(matcher::OVERLAP));
+                let firm = text.floor_char_boundary(text.len().saturating_sub(matcher::MAX_OVERLAP_BYTES));
                 if growing && job.at < firm {
                     piece = piece.min(firm - job.at);
                 }
@@ -252,7 +252,7 @@ impl Search {
                     resume = (end, total.saturating_add(count));
                 }
                 job.resume = resume;
-                self.work.bytes += (end - job.at) as u64;
+                self.work_done.bytes += (end - job.at) as u64;
                 *bytes = bytes.saturating_sub(end - job.at);
                 job.count = total.saturating_add(count);
                 job.at = end;
@@ -265,22 +265,22 @@ impl Search {
                 }
             }
             match job.field {
-                Field::Text => job.field = Field::Detail,
-                Field::Detail => job.field = Field::Output,
-                Field::Output => break,
+                ItemField::Text => job.field = ItemField::Detail,
+                ItemField::Detail => job.field = ItemField::Output,
+                ItemField::Output => break,
             }
             job.at = 0;
         }
-        self.work.items += 1;
-        self.settle(job, item, items);
+        self.work_done.items += 1;
+        self.record_matches(job, item, items);
     }
 
     /// Notes how many matches an item has.
-    fn settle(&mut self, job: Job, item: &Item, items: &Transcript) {
-        let live = Live { item: item.id, rev: item.rev, resume: job.resume };
-        match self.live.iter_mut().find(|known| known.item == item.id) {
+    fn record_matches(&mut self, job: ScanJob, item: &TranscriptItem, items: &Transcript) {
+        let live = GrowingItem { item: item.id, rev: item.rev, resume: job.resume };
+        match self.growing.iter_mut().find(|known| known.item == item.id) {
             Some(known) => *known = live,
-            None if items.index_of(item.id).is_some_and(|index| index >= items.open_from()) => self.live.push(live),
+            None if items.index_of(item.id).is_some_and(|index| index >= items.open_from()) => self.growing.push(live),
             None => {}
         }
         let at = self.hits.partition_point(|hit| hit.item > item.id);
@@ -294,7 +294,7 @@ impl Search {
             }
             _ => {
                 if job.count > 0 {
-                    self.hits.insert(at, Hit { item: item.id, count: job.count });
+                    self.hits.insert(at, ItemMatches { item: item.id, count: job.count });
                 }
                 0
             }
@@ -314,13 +314,13 @@ impl Search {
     }
 
     /// Shows the first match at the reader's place or above; one below only when there is none.
-    fn choose(&mut self, items: &Transcript) {
+    fn select_first(&mut self, items: &Transcript) {
         let from = self.from.unwrap_or(ItemId(u64::MAX));
         let at = self.hits.partition_point(|hit| hit.item > from);
         let newer = |count: usize| self.hits.iter().take(count).map(|hit| u64::from(hit.count)).sum();
         self.current = match self.hits.get(at) {
-            Some(hit) => Some(Current { item: hit.item, nth: hit.count.saturating_sub(1), newer: newer(at) }),
-            None if self.is_done(items) => self.hits.back().map(|hit| Current {
+            Some(hit) => Some(CurrentMatch { item: hit.item, nth: hit.count.saturating_sub(1), newer: newer(at) }),
+            None if self.is_done(items) => self.hits.back().map(|hit| CurrentMatch {
                 item: hit.item,
                 nth: 0,
                 newer: newer(self.hits.len().saturating_sub(1)),
@@ -334,16 +334,19 @@ impl Search {
         self.wants_older = false;
         let Some(current) = self.current else { return };
         if let Some(nth) = current.nth.checked_sub(1) {
-            self.current = Some(Current { nth, ..current });
+            self.current = Some(CurrentMatch { nth, ..current });
             return;
         }
-        let Some((at, hit)) = self.hit(current.item) else { return };
+        let Some((at, hit)) = self.find_hit(current.item) else { return };
         if let Some(older) = self.hits.get(at + 1) {
             let newer = current.newer + u64::from(hit.count);
-            self.current = Some(Current { item: older.item, nth: older.count.saturating_sub(1), newer });
+            self.current = Some(CurrentMatch { item: older.item, nth: older.count.saturating_sub(1), newer });
         } else if self.is_done(items) {
-            self.current =
-                self.hits.front().map(|hit| Current { item: hit.item, nth: hit.count.saturating_sub(1), newer: 0 });
+            self.current = self.hits.front().map(|hit| CurrentMatch {
+                item: hit.item,
+                nth: hit.count.saturating_sub(1),
+                newer: 0,
+            });
         } else {
             self.wants_older = true;
         }
@@ -353,14 +356,14 @@ impl Search {
     pub(super) fn newer(&mut self, items: &Transcript) {
         self.wants_older = false;
         let Some(current) = self.current else { return };
-        let Some((at, hit)) = self.hit(current.item) else { return };
+        let Some((at, hit)) = self.find_hit(current.item) else { return };
         if current.nth + 1 < hit.count {
-            self.current = Some(Current { nth: current.nth + 1, ..current });
+            self.current = Some(CurrentMatch { nth: current.nth + 1, ..current });
         } else if let Some(newer) = at.checked_sub(1).and_then(|at| self.hits.get(at)) {
             let before = current.newer.saturating_sub(u64::from(newer.count));
-            self.current = Some(Current { item: newer.item, nth: 0, newer: before });
+            self.current = Some(CurrentMatch { item: newer.item, nth: 0, newer: before });
         } else if self.is_done(items) {
-            self.current = self.hits.back().map(|hit| Current {
+            self.current = self.hits.back().map(|hit| CurrentMatch {
                 item: hit.item,
                 nth: 0,
                 newer: self.total.saturating_sub(u64::from(hit.count)),
@@ -369,15 +372,15 @@ impl Search {
     }
 
     /// Returns where the shown match is. O(its item).
-    pub fn found(&self, items: &Transcript, tools: &ToolBoard) -> Option<Found> {
+    pub fn current_location(&self, items: &Transcript, tools: &ToolCalls) -> Option<MatchLocation> {
         let (current, matcher) = (self.current?, self.matcher.as_ref()?);
         let item = items.item(current.item)?;
         let mut left = current.nth;
-        for name in Field::ALL {
-            let text = field(item, tools, name);
+        for name in ItemField::ALL {
+            let text = field_text(item, tools, name);
             let (mut at, mut found) = (0, None);
             while at < text.len() && found.is_none() {
-                at = matcher.scan(&text, at, at.saturating_add(STEP_BYTES).min(text.len()), |range| {
+                at = matcher.scan(&text, at, at.saturating_add(MAX_STEP_BYTES).min(text.len()), |range| {
                     match left.checked_sub(1) {
                         Some(fewer) => left = fewer,
                         None if found.is_none() => found = Some(range),
@@ -386,7 +389,7 @@ impl Search {
                 });
             }
             if let Some(range) = found {
-                return Some(Found { item: item.id, field: name, range });
+                return Some(MatchLocation { item: item.id, field: name, range });
             }
         }
         None
@@ -396,19 +399,19 @@ impl Search {
         &mut self.unfolded
     }
 
-    fn hit(&self, item: ItemId) -> Option<(usize, Hit)> {
+    fn find_hit(&self, item: ItemId) -> Option<(usize, ItemMatches)> {
         let at = self.hits.partition_point(|hit| hit.item > item);
         self.hits.get(at).filter(|hit| hit.item == item).map(|hit| (at, *hit))
     }
 }
 
-impl Job {
-    fn new(item: &Item) -> Self {
-        Self { item: item.id, rev: item.rev, field: Field::Text, at: 0, count: 0, resume: (0, 0) }
+impl ScanJob {
+    fn new(item: &TranscriptItem) -> Self {
+        Self { item: item.id, rev: item.rev, field: ItemField::Text, at: 0, count: 0, resume: (0, 0) }
     }
 }
 
 /// Tells whether an item's text only gets longer.
-fn grows(item: &Item) -> bool {
-    matches!(&item.kind, Kind::Answer { open: true, .. } | Kind::Thinking { open: true, .. })
+fn is_append_only(item: &TranscriptItem) -> bool {
+    matches!(&item.kind, ItemKind::Answer { open: true, .. } | ItemKind::Thinking { open: true, .. })
 }

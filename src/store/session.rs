@@ -1,45 +1,45 @@
 //! What is known about the session as a whole: who answers, what it may do, whether it works, how the line is.
 
-use crate::event::{AgentEvent, Caps, Millis, Mode, TurnId, Weather, who_answers};
+use crate::event::{AgentEvent, ApprovalMode, Capabilities, Millis, SessionStatus, TurnId, who_answers};
 
 use super::msg::ModelChoice;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SessionState {
     /// What the last `SessionOpened` said; none before the first.
-    pub opened: Option<Opened>,
+    pub opened: Option<OpenedSession>,
     pub phase: Phase,
     /// What time it was when, since a session may go on another day.
-    walls: Vec<(Millis, u64)>,
+    wall_times: Vec<(Millis, u64)>,
     /// The person asked to stop; shown until the turn has ended.
     pub cancelling: bool,
-    pub weather: Weather,
+    pub status: SessionStatus,
     /// The source's clock at the last fact, weather or tick.
     pub now: Millis,
     /// What the model picker offers; none until asked and answered.
     pub models: Option<Vec<ModelChoice>>,
     /// A mode asked for and not confirmed yet.
-    pub wanted_mode: Option<Mode>,
+    pub requested_mode: Option<ApprovalMode>,
     /// The person said that the mode that never asks is meant.
-    pub full_confirmed: bool,
+    pub is_full_mode_confirmed: bool,
     /// Facts of a newer format that were skipped.
     pub unknown_events: u64,
     /// No more facts come.
-    pub over: bool,
+    pub is_over: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct Opened {
+pub struct OpenedSession {
     pub engine: String,
     pub model: String,
-    pub why: String,
-    pub mode: Mode,
+    pub reason: String,
+    pub mode: ApprovalMode,
     pub folder: String,
-    pub caps: Caps,
+    pub capabilities: Capabilities,
     /// Wall time of the run's start, milliseconds since 1970.
-    pub started: u64,
+    pub started_at: u64,
     /// The model's context window in tokens, where it is known.
-    pub window: Option<u64>,
+    pub context_window: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Phase {
     }
 }
 
-impl Opened {
+impl OpenedSession {
     /// Returns who answers, in words.
     pub fn name(&self) -> String {
         who_answers(&self.engine, &self.model)
@@ -73,28 +73,33 @@ impl Opened {
 impl SessionState {
     /// Returns what the source can be asked to do; before it spoke, prompts are assumed to be welcome. What a recorded
     /// session could do then says nothing about its replay.
-    pub fn caps(&self) -> Caps {
-        if self.weather.replay.is_some() {
-            return Caps { seek: true, ..Caps::default() };
+    pub fn capabilities(&self) -> Capabilities {
+        if self.status.replay.is_some() {
+            return Capabilities { seek: true, ..Capabilities::default() };
         }
-        if self.weather.watch_only || self.over {
-            return Caps::default();
+        if self.status.read_only || self.is_over {
+            return Capabilities::default();
         }
-        self.opened.as_ref().map_or(Caps { prompt: true, ..Caps::default() }, |opened| opened.caps)
+        self.opened
+            .as_ref()
+            .map_or(Capabilities { prompt: true, ..Capabilities::default() }, |opened| opened.capabilities)
     }
 
-    pub fn mode(&self) -> Mode {
+    pub fn mode(&self) -> ApprovalMode {
         self.opened.as_ref().map(|opened| opened.mode).unwrap_or_default()
     }
 
     /// Moves the clock on; it never runs backwards but for a reset.
-    pub fn clock(&mut self, now: Millis) {
+    pub fn advance_clock(&mut self, now: Millis) {
         self.now = self.now.max(now);
     }
 
     /// Says in words what a second `SessionOpened` changes: a stable code and a text.
-    pub fn change(&self, event: &AgentEvent) -> Option<(&'static str, String)> {
-        let AgentEvent::SessionOpened { engine, model, why, mode, window, .. } = event else { return None };
+    pub fn describe_change(&self, event: &AgentEvent) -> Option<(&'static str, String)> {
+        let AgentEvent::SessionOpened { engine, model, engine_reason: why, mode, context_window: window, .. } = event
+        else {
+            return None;
+        };
         let old = self.opened.as_ref()?;
         if old.engine != *engine || old.model != *model {
             let why = if why.is_empty() { String::new() } else { format!(" ({why})") };
@@ -104,42 +109,52 @@ impl SessionState {
             return Some(("mode", format!("the mode is now {}", mode.name())));
         }
         // The server has told how much fits; the usage bar shows it.
-        if old.window.is_none() && window.is_some() {
+        if old.context_window.is_none() && window.is_some() {
             return None;
         }
         Some(("continued", format!("session continued with {engine}/{model}")))
     }
 
     /// Takes from `whole` what only the whole past tells.
-    pub fn take_past_of(&mut self, whole: Self) {
+    pub fn adopt_past(&mut self, whole: Self) {
         self.opened = whole.opened;
         self.unknown_events = whole.unknown_events;
-        self.walls = whole.walls;
+        self.wall_times = whole.wall_times;
     }
 
     /// Returns the wall time of a moment on the session's clock, in milliseconds since 1970.
-    pub fn wall(&self, at: Millis) -> Option<u64> {
-        let after = self.walls.partition_point(|(then, _)| *then <= at);
-        let (then, wall) = self.walls.get(after.saturating_sub(1))?;
+    pub fn wall_time(&self, at: Millis) -> Option<u64> {
+        let after = self.wall_times.partition_point(|(then, _)| *then <= at);
+        let (then, wall) = self.wall_times.get(after.saturating_sub(1))?;
         Some(wall.saturating_add(at.since(*then).0))
     }
 
-    pub fn on(&mut self, at: Millis, event: &AgentEvent) {
-        self.clock(at);
+    pub fn on_event(&mut self, at: Millis, event: &AgentEvent) {
+        self.advance_clock(at);
         match event {
-            AgentEvent::SessionOpened { wall, engine, model, why, mode, folder, caps, window, .. } => {
-                self.wanted_mode = None;
-                self.opened = Some(Opened {
+            AgentEvent::SessionOpened {
+                wall_ms: wall,
+                engine,
+                model,
+                engine_reason: why,
+                mode,
+                folder,
+                capabilities: caps,
+                context_window: window,
+                ..
+            } => {
+                self.requested_mode = None;
+                self.opened = Some(OpenedSession {
                     engine: engine.clone(),
                     model: model.clone(),
-                    why: why.clone(),
+                    reason: why.clone(),
                     mode: *mode,
                     folder: folder.clone(),
-                    caps: *caps,
-                    started: *wall,
-                    window: *window,
+                    capabilities: *caps,
+                    started_at: *wall,
+                    context_window: *window,
                 });
-                self.walls.push((at, *wall));
+                self.wall_times.push((at, *wall));
             }
             AgentEvent::TurnStarted { turn, parent: _ } => {
                 self.phase = Phase::Working { turn: turn.clone(), since: at };
@@ -162,14 +177,14 @@ impl SessionState {
             | AgentEvent::ApprovalResolved { .. }
             | AgentEvent::ToolOutput { .. }
             | AgentEvent::ToolCallFinished { .. }
-            | AgentEvent::Annotated { .. }
+            | AgentEvent::Annotation { .. }
             | AgentEvent::UsageReported { .. }
-            | AgentEvent::Noticed { .. } => {}
+            | AgentEvent::Notice { .. } => {}
         }
     }
 
     /// Tells whether somebody must decide before the turn goes on.
-    pub fn wait(&mut self, waiting: bool) {
+    pub fn set_waiting(&mut self, waiting: bool) {
         match (&self.phase, waiting) {
             (Phase::Working { turn, since }, true) => {
                 self.phase = Phase::WaitingApproval { turn: turn.clone(), since: *since };
@@ -183,6 +198,6 @@ impl SessionState {
 
     /// Forgets what facts said; weather and the list of models are not facts.
     pub fn reset(&mut self) {
-        *self = Self { weather: std::mem::take(&mut self.weather), models: self.models.take(), ..Self::default() };
+        *self = Self { status: std::mem::take(&mut self.status), models: self.models.take(), ..Self::default() };
     }
 }

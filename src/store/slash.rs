@@ -1,6 +1,6 @@
 //! Slash commands: one table for parsing, completion and help. What looks like a command is never sent by accident.
 
-use crate::event::Mode;
+use crate::event::ApprovalMode;
 
 use super::Timestamps;
 
@@ -63,16 +63,16 @@ pub const COMMANDS: &[CommandInfo] = &[
 pub enum Submitted {
     /// For the model.
     Text(String),
-    Command(Slash),
+    Command(SlashCommand),
     /// Looks like a command and is none; the text says what to do instead.
-    Wrong(String),
+    Invalid(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Slash {
+pub enum SlashCommand {
     Help,
     Model(Option<String>),
-    Mode(Option<Mode>),
+    Mode(Option<ApprovalMode>),
     Permissions,
     Search(Option<String>),
     Outline,
@@ -98,7 +98,7 @@ pub enum Slash {
 
 /// Reads a submitted text. A first word with a second slash in it is a path (`/usr/bin`, `/tmp/`), and no command begins
 /// like `/* a comment` does. For what is left, `//text` is the way to send a text that begins with a slash.
-pub fn read(text: &str) -> Submitted {
+pub fn parse(text: &str) -> Submitted {
     let Some(rest) = text.strip_prefix('/') else { return Submitted::Text(text.to_owned()) };
     if let Some(escaped) = rest.strip_prefix('/') {
         // Only an escape loses its slash: a comment (`// like this`) keeps both.
@@ -113,49 +113,51 @@ pub fn read(text: &str) -> Submitted {
     let given = (!argument.is_empty()).then(|| argument.to_owned());
     let Some(command) = COMMANDS.iter().find(|command| command.name == name || command.aliases.contains(&&*name))
     else {
-        return Submitted::Wrong(unknown(&name));
+        return Submitted::Invalid(unknown_command(&name));
     };
     if command.argument.is_empty() && given.is_some() {
-        return Submitted::Wrong(format!("/{} takes nothing after it", command.name));
+        return Submitted::Invalid(format!("/{} takes nothing after it", command.name));
     }
     Submitted::Command(match command.name {
-        "help" => Slash::Help,
-        "model" => Slash::Model(given),
-        "mode" => match given.as_deref().map(|given| (given, Mode::parse(&given.to_lowercase()))) {
-            None => Slash::Mode(None),
-            Some((_, Some(mode))) => Slash::Mode(Some(mode)),
+        "help" => SlashCommand::Help,
+        "model" => SlashCommand::Model(given),
+        "mode" => match given.as_deref().map(|given| (given, ApprovalMode::parse(&given.to_lowercase()))) {
+            None => SlashCommand::Mode(None),
+            Some((_, Some(mode))) => SlashCommand::Mode(Some(mode)),
             Some((given, None)) => {
-                return Submitted::Wrong(format!("no mode is called {given}; there are ask, auto-edit, plan and full"));
+                return Submitted::Invalid(format!(
+                    "no mode is called {given}; there are ask, auto-edit, plan and full"
+                ));
             }
         },
-        "permissions" => Slash::Permissions,
-        "search" => Slash::Search(given),
-        "outline" => Slash::Outline,
-        "raw" => Slash::Raw,
-        "debug" => Slash::Debug,
-        "links" => Slash::Links,
-        "code" => Slash::Code,
-        "outputs" => Slash::Outputs,
-        "thinking" => Slash::Thinking,
-        "targets" => Slash::Targets,
-        "tools" => Slash::Tools,
-        "approve" => Slash::Approval,
+        "permissions" => SlashCommand::Permissions,
+        "search" => SlashCommand::Search(given),
+        "outline" => SlashCommand::Outline,
+        "raw" => SlashCommand::Raw,
+        "debug" => SlashCommand::Debug,
+        "links" => SlashCommand::Links,
+        "code" => SlashCommand::Code,
+        "outputs" => SlashCommand::Outputs,
+        "thinking" => SlashCommand::Thinking,
+        "targets" => SlashCommand::Targets,
+        "tools" => SlashCommand::Tools,
+        "approve" => SlashCommand::Approval,
         "timestamps" => match given.as_deref().map(|given| (given, Timestamps::parse(&given.to_lowercase()))) {
-            None => Slash::Times(None),
-            Some((_, Some(times))) => Slash::Times(Some(times)),
+            None => SlashCommand::Times(None),
+            Some((_, Some(times))) => SlashCommand::Times(Some(times)),
             Some((given, None)) => {
-                return Submitted::Wrong(format!("no times are called {given}; there are off, relative and clock"));
+                return Submitted::Invalid(format!("no times are called {given}; there are off, relative and clock"));
             }
         },
         "copy" => match given.as_deref().map(str::parse) {
-            None => Slash::Copy(1),
-            Some(Ok(nth)) if nth > 0 => Slash::Copy(nth),
-            Some(_) => return Submitted::Wrong("/copy takes a number: 1 is the last answer".into()),
+            None => SlashCommand::Copy(1),
+            Some(Ok(nth)) if nth > 0 => SlashCommand::Copy(nth),
+            Some(_) => return Submitted::Invalid("/copy takes a number: 1 is the last answer".into()),
         },
-        "frames" => Slash::Frames(given),
-        "retry" => Slash::Retry,
-        "new" => Slash::New,
-        _ => Slash::Quit,
+        "frames" => SlashCommand::Frames(given),
+        "retry" => SlashCommand::Retry,
+        "new" => SlashCommand::New,
+        _ => SlashCommand::Quit,
     })
 }
 
@@ -183,12 +185,12 @@ pub fn complete(text: &str) -> Vec<&'static CommandInfo> {
     named.chain(other).collect()
 }
 
-fn unknown(name: &str) -> String {
+fn unknown_command(name: &str) -> String {
     let escape = "begin with // to send it as text";
     let nearest = COMMANDS
         .iter()
         .flat_map(|command| std::iter::once(&command.name).chain(command.aliases))
-        .map(|known| (distance(name, known), known))
+        .map(|known| (edit_distance(name, known), known))
         .min()
         .filter(|(distance, known)| *distance <= 2 && *distance < known.len());
     let name: String = name.chars().take(40).collect();
@@ -199,7 +201,7 @@ fn unknown(name: &str) -> String {
 }
 
 /// Edit distance of two short names.
-fn distance(a: &str, b: &str) -> usize {
+fn edit_distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.chars().take(40).collect();
     let mut row: Vec<usize> = (0..=a.len()).collect();
     for (i, right) in b.chars().enumerate() {
@@ -229,32 +231,32 @@ mod tests {
         let cases = [
             ("hello", text("hello")),
             ("//usr/bin is a folder", text("/usr/bin is a folder")),
-            ("/help", Submitted::Command(Slash::Help)),
-            ("/MODEL  ollama/qwen3 ", Submitted::Command(Slash::Model(Some("ollama/qwen3".into())))),
-            ("/models", Submitted::Command(Slash::Model(None))),
-            ("/mode plan", Submitted::Command(Slash::Mode(Some(Mode::Plan)))),
-            ("/times clock", Submitted::Command(Slash::Times(Some(Timestamps::Clock)))),
-            ("/times never", Submitted::Wrong("no times are called never; there are off, relative and clock".into())),
-            ("/reset", Submitted::Command(Slash::New)),
-            ("/q", Submitted::Command(Slash::Quit)),
+            ("/help", Submitted::Command(SlashCommand::Help)),
+            ("/MODEL  ollama/qwen3 ", Submitted::Command(SlashCommand::Model(Some("ollama/qwen3".into())))),
+            ("/models", Submitted::Command(SlashCommand::Model(None))),
+            ("/mode plan", Submitted::Command(SlashCommand::Mode(Some(ApprovalMode::Plan)))),
+            ("/times clock", Submitted::Command(SlashCommand::Times(Some(Timestamps::Clock)))),
+            ("/times never", Submitted::Invalid("no times are called never; there are off, relative and clock".into())),
+            ("/reset", Submitted::Command(SlashCommand::New)),
+            ("/q", Submitted::Command(SlashCommand::Quit)),
             (
                 "/mode never",
-                Submitted::Wrong("no mode is called never; there are ask, auto-edit, plan and full".into()),
+                Submitted::Invalid("no mode is called never; there are ask, auto-edit, plan and full".into()),
             ),
-            ("/quit now", Submitted::Wrong("/quit takes nothing after it".into())),
+            ("/quit now", Submitted::Invalid("/quit takes nothing after it".into())),
             (
                 "/hepl",
-                Submitted::Wrong("there is no /hepl; did you mean /help? (begin with // to send it as text)".into()),
+                Submitted::Invalid("there is no /hepl; did you mean /help? (begin with // to send it as text)".into()),
             ),
             (
                 "/zzz",
-                Submitted::Wrong(
+                Submitted::Invalid(
                     "there is no /zzz; /help lists the commands (begin with // to send it as text)".into(),
                 ),
             ),
         ];
         for (given, expected) in cases {
-            assert_eq!(read(given), expected, "{given}");
+            assert_eq!(parse(given), expected, "{given}");
         }
     }
 
@@ -276,11 +278,11 @@ mod tests {
             "//\nfn main() {}",
         ];
         for prompt in prompts {
-            assert_eq!(read(prompt), Submitted::Text(prompt.into()), "{prompt}");
+            assert_eq!(parse(prompt), Submitted::Text(prompt.into()), "{prompt}");
         }
-        assert_eq!(read("//help"), Submitted::Text("/help".into()));
+        assert_eq!(parse("//help"), Submitted::Text("/help".into()));
         for unknown in ["/", "/ help", "/usr", "/123", "/?x", "/usr is a folder like /bin", "/é"] {
-            assert!(matches!(read(unknown), Submitted::Wrong(_)), "{unknown}");
+            assert!(matches!(parse(unknown), Submitted::Invalid(_)), "{unknown}");
         }
     }
 
@@ -370,7 +372,7 @@ mod tests {
     fn every_row_of_the_table_can_be_read() {
         for command in COMMANDS {
             for name in std::iter::once(&command.name).chain(command.aliases) {
-                assert!(matches!(read(&format!("/{name}")), Submitted::Command(_)), "{name}");
+                assert!(matches!(parse(&format!("/{name}")), Submitted::Command(_)), "{name}");
             }
         }
     }

@@ -2,24 +2,27 @@ use super::action::Action;
 use super::focus::{Overlay, Pane};
 use super::msg::ModelChoice;
 use super::*;
-use crate::event::{Ask, Caps, Command, Decision, Fault, FaultKind, Millis, Mode, Queued, ReplayState, Risk, Weather};
+use crate::event::{
+    ApprovalMode, ApprovalRequest, Capabilities, Command, Decision, Fault, FaultKind, Millis, QueuedPrompt,
+    ReplayStatus, Risk, SessionStatus,
+};
 
-mod asks;
+mod approvals;
 
-struct Session {
+struct StoreSession {
     store: Store,
     fx: Vec<Effect>,
     seq: u64,
 }
 
-impl Session {
+impl StoreSession {
     fn live() -> Self {
-        Self::with(Caps { prompt: true, decide: true, cancel: true, seek: false })
+        Self::with(Capabilities { prompt: true, decide: true, cancel: true, seek: false })
     }
 
-    fn with(caps: Caps) -> Self {
-        let mut session = Self { store: Store::new(Options::default()), fx: Vec::new(), seq: 0 };
-        session.event(0, opened(Mode::Ask, "small", caps));
+    fn with(caps: Capabilities) -> Self {
+        let mut session = Self { store: Store::new(StoreOptions::default()), fx: Vec::new(), seq: 0 };
+        session.event(0, opened(ApprovalMode::Ask, "small", caps));
         session
     }
 
@@ -31,13 +34,16 @@ impl Session {
 
     fn ask(&mut self, at: u64, call: &str) {
         let args = "{}".to_owned();
-        self.event(at, AgentEvent::ToolCallReady { call: call.into(), name: "shell".into(), args, carry: None });
-        self.event(at, AgentEvent::ApprovalRequested { call: call.into(), ask: ask() });
+        self.event(
+            at,
+            AgentEvent::ToolCallReady { call: call.into(), name: "shell".into(), args, provider_metadata: None },
+        );
+        self.event(at, AgentEvent::ApprovalRequested { call: call.into(), request: ask() });
     }
 
     fn act(&mut self, action: Action) -> Vec<Effect> {
         self.fx.clear();
-        self.store.update(Msg::Do(action), &mut self.fx);
+        self.store.update(Msg::Action(action), &mut self.fx);
         self.fx.clone()
     }
 
@@ -55,30 +61,30 @@ impl Session {
     }
 }
 
-fn opened(mode: Mode, model: &str, caps: Caps) -> AgentEvent {
+fn opened(mode: ApprovalMode, model: &str, caps: Capabilities) -> AgentEvent {
     AgentEvent::SessionOpened {
-        wall: 5,
+        wall_ms: 5,
         engine: "offline".into(),
         model: model.into(),
-        why: "nothing else found".into(),
+        engine_reason: "nothing else found".into(),
         mode,
         folder: "/w".into(),
         version: "0".into(),
-        caps,
-        window: None,
+        capabilities: caps,
+        context_window: None,
         price: None,
     }
 }
 
-fn ask() -> Ask {
-    Ask {
+fn ask() -> ApprovalRequest {
+    ApprovalRequest {
         tool: "shell".into(),
         risk: Risk::Execute,
         subject: "git status".into(),
         folder: "/w".into(),
         detail: "git status".into(),
         pattern: Some("shell(git status*)".into()),
-        expires: None,
+        expires_at: None,
     }
 }
 
@@ -87,8 +93,8 @@ fn decide(call: &str, decision: Decision) -> Vec<Effect> {
 }
 
 #[test]
-fn a_fact_seen_before_is_ignored() {
-    let mut session = Session::live();
+fn an_event_seen_before_is_ignored() {
+    let mut session = StoreSession::live();
     session.event(1, AgentEvent::UserMessage { message: "m1".into(), text: "hi".into() });
     let before = session.store.clone();
     session.seq -= 1;
@@ -97,26 +103,26 @@ fn a_fact_seen_before_is_ignored() {
 }
 
 #[test]
-fn unknown_facts_are_counted() {
-    let mut session = Session::live();
+fn unknown_events_are_counted() {
+    let mut session = StoreSession::live();
     session.event(1, AgentEvent::Unknown(serde_json::json!({"type": "branch_chosen"})));
     assert_eq!((session.store.session.unknown_events, session.store.last_seq()), (1, Seq(2)));
 }
 
 #[test]
 fn a_switch_of_model_or_mode_is_told_in_the_transcript() {
-    let mut session = Session::live();
-    let caps = session.store.session.caps();
-    session.event(1, opened(Mode::Ask, "large", caps));
-    session.event(2, opened(Mode::Plan, "large", caps));
-    session.event(3, opened(Mode::Full, "large", caps));
+    let mut session = StoreSession::live();
+    let caps = session.store.session.capabilities();
+    session.event(1, opened(ApprovalMode::Ask, "large", caps));
+    session.event(2, opened(ApprovalMode::Plan, "large", caps));
+    session.event(3, opened(ApprovalMode::Full, "large", caps));
     let told: Vec<_> = session
         .store
         .transcript
         .items()
         .iter()
         .map(|item| match &item.kind {
-            Kind::Notice { code, text, count, .. } => (code.as_str(), text.as_str(), *count),
+            ItemKind::Notice { code, text, count, .. } => (code.as_str(), text.as_str(), *count),
             _ => panic!("a notice"),
         })
         .collect();
@@ -128,81 +134,86 @@ fn a_switch_of_model_or_mode_is_told_in_the_transcript() {
 
 #[test]
 fn submitted_texts_are_sent_and_commands_are_not() {
-    let mut session = Session::live();
+    let mut session = StoreSession::live();
     let prompt = |text: &str| vec![Effect::Send(Command::Prompt { text: text.into() })];
     assert_eq!(session.act(Action::Submit("hello".into())), prompt("hello"));
     assert_eq!(session.act(Action::Submit("//etc".into())), prompt("/etc"));
     assert_eq!(session.act(Action::Submit("  \n".into())), []);
     assert_eq!(session.act(Action::Submit("/new".into())), [Effect::NewSession]);
     assert_eq!(session.act(Action::Submit("/quit".into())), [Effect::Quit]);
-    let mode = Effect::Send(Command::SetMode { mode: Mode::Plan });
+    let mode = Effect::Send(Command::SetMode { mode: ApprovalMode::Plan });
     assert_eq!(session.act(Action::Submit("/mode plan".into())), [mode]);
     assert_eq!(session.act(Action::Submit("/modle".into())), []);
-    assert_eq!(session.store.taken_back.take().as_deref(), Some("/modle"));
+    assert_eq!(session.store.composer_restore.take().as_deref(), Some("/modle"));
     let why = "there is no /modle; did you mean /mode? (begin with // to send it as text)";
-    assert_eq!(session.store.hint, Some((Level::Warn, why.into())));
+    assert_eq!(session.store.toast, Some((NoticeLevel::Warn, why.into())));
 }
 
 #[test]
 fn a_session_to_watch_keeps_the_prompt_in_the_composer() {
-    let mut session = Session::with(Caps { seek: true, ..Caps::default() });
+    let mut session = StoreSession::with(Capabilities { seek: true, ..Capabilities::default() });
     assert_eq!(session.act(Action::Submit("hello".into())), []);
-    assert_eq!(session.store.taken_back.as_deref(), Some("hello"));
+    assert_eq!(session.store.composer_restore.as_deref(), Some("hello"));
 }
 
 #[test]
-fn cycling_twice_before_the_answer_goes_on_from_the_wish() {
-    let mut session = Session::live();
+fn cycling_twice_before_the_answer_goes_on_from_the_request() {
+    let mut session = StoreSession::live();
     session.act(Action::CycleMode);
-    assert_eq!(session.act(Action::CycleMode), [Effect::Send(Command::SetMode { mode: Mode::Plan })]);
+    assert_eq!(session.act(Action::CycleMode), [Effect::Send(Command::SetMode { mode: ApprovalMode::Plan })]);
 }
 
 #[test]
 fn cancel_is_acknowledged_at_once_and_only_while_working() {
-    let mut session = Session::live();
+    let mut session = StoreSession::live();
     assert_eq!(session.act(Action::Cancel), []);
     session.event(1, AgentEvent::TurnStarted { turn: "t".into(), parent: None });
     assert_eq!(session.act(Action::Cancel), [Effect::Send(Command::Cancel)]);
     assert!(session.store.session.cancelling && session.store.wants_ticks());
-    session.event(2, AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Cancelled });
+    session.event(2, AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Cancelled });
     assert!(!session.store.session.cancelling && !session.store.wants_ticks());
 }
 
 #[test]
 fn nothing_ticks_while_only_a_person_is_waited_for() {
-    let mut session = Session::live();
+    let mut session = StoreSession::live();
     session.event(1000, AgentEvent::TurnStarted { turn: "t".into(), parent: None });
     session.ask(1000, "c1");
     session.drawn();
     assert!(session.store.wants_ticks(), "the guard runs");
     session.tick(1400);
     assert!(!session.store.wants_ticks());
-    let ready = AgentEvent::ToolCallReady { call: "c2".into(), name: "clock".into(), args: "{}".into(), carry: None };
+    let ready = AgentEvent::ToolCallReady {
+        call: "c2".into(),
+        name: "clock".into(),
+        args: "{}".into(),
+        provider_metadata: None,
+    };
     session.event(1500, ready);
     assert!(session.store.wants_ticks(), "another call runs");
 }
 
 #[test]
 fn the_newest_queued_prompt_comes_back() {
-    let mut session = Session::live();
-    let queue = vec![Queued { id: 1, text: "one".into() }, Queued { id: 2, text: "two".into() }];
-    session.store.update(Msg::Weather(Weather { queue, ..Weather::default() }), &mut session.fx);
-    assert_eq!(session.act(Action::TakeBack), [Effect::Send(Command::Unqueue { id: 2 })]);
-    assert_eq!(session.store.taken_back.as_deref(), Some("two"));
+    let mut session = StoreSession::live();
+    let queue = vec![QueuedPrompt { id: 1, text: "one".into() }, QueuedPrompt { id: 2, text: "two".into() }];
+    session.store.update(Msg::Status(SessionStatus { queue, ..SessionStatus::default() }), &mut session.fx);
+    assert_eq!(session.act(Action::DequeuePrompt), [Effect::Send(Command::DequeuePrompt { id: 2 })]);
+    assert_eq!(session.store.composer_restore.as_deref(), Some("two"));
 }
 
 #[test]
 fn a_replayed_ask_is_history() {
-    let mut session = Session::with(Caps { seek: true, ..Caps::default() });
+    let mut session = StoreSession::with(Capabilities { seek: true, ..Capabilities::default() });
     session.event(0, AgentEvent::TurnStarted { turn: "t".into(), parent: None });
     session.ask(0, "c1");
-    assert_eq!((session.shown(), session.store.hidden_asks(), session.fx.len()), (None, 0, 0));
+    assert_eq!((session.shown(), session.store.hidden_approval_count(), session.fx.len()), (None, 0, 0));
     assert_eq!(session.store.session.phase, Phase::WaitingApproval { turn: "t".into(), since: Millis(0) });
 }
 
 #[test]
 fn models_are_listed_filtered_and_chosen() {
-    let mut session = Session::live();
+    let mut session = StoreSession::live();
     assert_eq!(session.act(Action::OpenModels), [Effect::ListModels]);
     let model = |name: &str| ModelChoice { name: name.into(), remark: "8k".into() };
     let models = vec![model("ollama/qwen3"), model("ollama/llama"), model("openai/gpt")];
@@ -220,31 +231,33 @@ fn models_are_listed_filtered_and_chosen() {
 }
 
 #[test]
-fn replay_wishes_need_a_replay() {
-    let mut session = Session::live();
+fn replay_commands_need_a_replay() {
+    let mut session = StoreSession::live();
     assert_eq!(session.act(Action::Pause), []);
-    assert_eq!(session.store.hint, Some((Level::Info, "this is not a replay".into())));
+    assert_eq!(session.store.toast, Some((NoticeLevel::Info, "this is not a replay".into())));
 
-    let mut session = Session::with(Caps { seek: true, ..Caps::default() });
-    let replay = ReplayState {
+    let mut session = StoreSession::with(Capabilities { seek: true, ..Capabilities::default() });
+    let replay = ReplayStatus {
         paused: true,
         speed: 40.0,
         position: Millis(5),
         length: Millis(10),
         turn: 1,
         turns: 2,
-        squeeze: Some(Millis(1000)),
+        max_idle: Some(Millis(1000)),
     };
-    session.store.update(Msg::Weather(Weather { replay: Some(replay), ..Weather::default() }), &mut session.fx);
-    assert_eq!(session.act(Action::Pause), [Effect::Send(Command::Pause { paused: false })]);
-    assert_eq!(session.act(Action::Faster), [Effect::Send(Command::Speed { factor: 64.0 })]);
-    let off = Effect::Send(Command::SqueezeIdle { max: None });
-    assert_eq!(session.act(Action::SqueezeIdle(Some(Millis(1000)))), [off]);
+    session
+        .store
+        .update(Msg::Status(SessionStatus { replay: Some(replay), ..SessionStatus::default() }), &mut session.fx);
+    assert_eq!(session.act(Action::Pause), [Effect::Send(Command::SetPaused { paused: false })]);
+    assert_eq!(session.act(Action::Faster), [Effect::Send(Command::SetSpeed { factor: 64.0 })]);
+    let off = Effect::Send(Command::CapIdle { max: None });
+    assert_eq!(session.act(Action::CapIdle(Some(Millis(1000)))), [off]);
 }
 
 #[test]
 fn folding_one_item_outlives_the_general_setting() {
-    let mut session = Session::live();
+    let mut session = StoreSession::live();
     session.event(0, AgentEvent::ReasoningDelta { message: "m".into(), text: "hm".into() });
     let item = session.store.transcript.items()[0].clone();
     assert!(session.store.is_folded(&item));
@@ -257,8 +270,8 @@ fn folding_one_item_outlives_the_general_setting() {
 }
 
 #[test]
-fn a_reset_forgets_facts_and_keeps_the_persons_place() {
-    let mut session = Session::live();
+fn a_reset_forgets_events_and_keeps_the_persons_place() {
+    let mut session = StoreSession::live();
     session.event(1, AgentEvent::UserMessage { message: "m1".into(), text: "hi".into() });
     let (epoch, old) = (session.store.transcript.epoch(), session.store.transcript.items()[0].id);
     session.act(Action::Focus(Pane::Transcript));
@@ -274,55 +287,57 @@ fn a_reset_forgets_facts_and_keeps_the_persons_place() {
 
 #[test]
 fn a_failed_effect_is_told() {
-    let mut session = Session::live();
+    let mut session = StoreSession::live();
     let report = Report::Failed { what: "list models".into(), why: "nobody answers".into() };
     session.store.update(Msg::Report(report), &mut session.fx);
-    assert_eq!(session.store.hint, Some((Level::Error, "list models: nobody answers".into())));
+    assert_eq!(session.store.toast, Some((NoticeLevel::Error, "list models: nobody answers".into())));
 }
 
 #[test]
 fn a_broken_answer_can_be_asked_for_again_by_the_person_only() {
-    let mut session = Session::live();
+    let mut session = StoreSession::live();
     assert_eq!(session.act(Action::Retry), [], "nothing was asked yet");
     session.event(1, AgentEvent::TurnStarted { turn: "t1".into(), parent: None });
     session.event(1, AgentEvent::UserMessage { message: "m1".into(), text: "do it".into() });
     assert_eq!(session.act(Action::Retry), [], "it is still being answered");
-    session.event(2, AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Interrupted });
+    session.event(2, AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Interrupted });
     assert!(session.fx.is_empty(), "nothing is sent by itself");
     assert!(offers(&session.store));
     let again = [Effect::Send(Command::Prompt { text: "do it".into() })];
     assert_eq!(session.act(Action::Retry), again);
     assert_eq!(session.act(Action::Submit("/retry".into())), again);
-    let mut watching = Session::with(Caps::default());
+    let mut watching = StoreSession::with(Capabilities::default());
     watching.event(1, AgentEvent::TurnStarted { turn: "t1".into(), parent: None });
-    watching.event(2, AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Interrupted });
+    watching.event(2, AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Interrupted });
     assert!(!offers(&watching.store), "there is nobody to ask");
 }
 
 fn offers(store: &Store) -> bool {
     let items = store.transcript.items();
-    items.iter().any(|item| matches!(&item.kind, Kind::Notice { text, .. } if text.contains("/retry")))
+    items.iter().any(|item| matches!(&item.kind, ItemKind::Notice { text, .. } if text.contains("/retry")))
 }
 
 #[test]
 fn a_prompt_of_another_screen_comes_back_to_nobody_else() {
-    let mut session = Session::live();
+    let mut session = StoreSession::live();
     let fault = Fault::new(FaultKind::Auth, "no");
     session.event(1, AgentEvent::TurnStarted { turn: "t1".into(), parent: None });
     session.event(2, AgentEvent::UserMessage { message: "m1".into(), text: "theirs".into() });
-    session.event(3, AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Failed(fault) });
-    assert_eq!((session.store.taken_back, session.store.hint), (None, None));
+    session.event(3, AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Failed(fault) });
+    assert_eq!((session.store.composer_restore, session.store.toast), (None, None));
 }
 
 #[test]
 fn a_prompt_of_an_earlier_run_that_is_refused_comes_back_too() {
-    let mut session = Session::live();
-    let queue = vec![Queued { id: 1, text: "old".into() }];
-    session.store.update(Msg::Weather(Weather { queue, held: true, ..Weather::default() }), &mut session.fx);
+    let mut session = StoreSession::live();
+    let queue = vec![QueuedPrompt { id: 1, text: "old".into() }];
+    session
+        .store
+        .update(Msg::Status(SessionStatus { queue, queue_held: true, ..SessionStatus::default() }), &mut session.fx);
     session.act(Action::SendQueued);
     let fault = Fault::new(FaultKind::Network, "refused");
     session.event(1, AgentEvent::TurnStarted { turn: "t1".into(), parent: None });
     session.event(2, AgentEvent::UserMessage { message: "m1".into(), text: "old".into() });
-    session.event(3, AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Failed(fault) });
-    assert_eq!(session.store.taken_back.as_deref(), Some("old"));
+    session.event(3, AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Failed(fault) });
+    assert_eq!(session.store.composer_restore.as_deref(), Some("old"));
 }

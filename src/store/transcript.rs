@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use crate::event::{
-    AgentEvent, CallId, LastPart, Level, MessageId, Millis, Role, Stop, Subject, TextKind, TurnEnd, TurnId, Usage,
+    AgentEvent, AnnotationTarget, CallId, FinishReason, LastContent, MessageId, Millis, NoticeLevel, Role, TextKind,
+    TurnId, TurnOutcome, Usage,
 };
 
-use super::usage::Meters;
+use super::usage::UsageStats;
 
 /// Notices that leave room for what an untouched transcript shows besides.
-const UNTOUCHED: usize = 4;
+const MAX_UNTOUCHED_NOTICES: usize = 4;
 
 /// Names an item for ever, wherever it stands. Anchors, heights and caches key on it, never on an index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,20 +18,20 @@ pub struct ItemId(pub u64);
 
 /// One thing in the transcript.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Item {
+pub struct TranscriptItem {
     pub id: ItemId,
     /// Grows with every change of this item: the only signal that the view's cache needs.
     pub rev: u32,
     /// When it began, on the session's clock.
     pub at: Millis,
     pub turn: Option<TurnId>,
-    pub kind: Kind,
+    pub kind: ItemKind,
     /// The person's own choice; none follows the general setting.
     pub folded: Option<bool>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Kind {
+pub enum ItemKind {
     Prompt {
         text: String,
     },
@@ -38,16 +39,16 @@ pub enum Kind {
     Answer {
         message: MessageId,
         text: String,
-        refusal: bool,
+        is_refusal: bool,
         open: bool,
-        stop: Option<Stop>,
+        finish_reason: Option<FinishReason>,
     },
-    /// A run of reasoning. `took` once it ended.
+    /// A run of reasoning. `duration` once it ended.
     Thinking {
         message: MessageId,
         text: String,
         open: bool,
-        took: Option<Millis>,
+        duration: Option<Millis>,
     },
     /// A tool call; all about it is in the tool board.
     Call {
@@ -55,15 +56,15 @@ pub enum Kind {
     },
     /// Repeats of one code in a row are counted, not listed.
     Notice {
-        level: Level,
+        level: NoticeLevel,
         code: String,
         text: String,
         count: u32,
     },
     /// The end of a turn, with what it took.
-    Ended {
-        end: TurnEnd,
-        took: Millis,
+    TurnSummary {
+        outcome: TurnOutcome,
+        duration: Millis,
         usage: Option<Usage>,
         first_token: Option<Millis>,
         /// In dollars, where the price is known.
@@ -71,10 +72,10 @@ pub enum Kind {
     },
 }
 
-/// Every item since the session began, in order. Only [`Transcript::on`] and the fold switch change it.
+/// Every item since the session began, in order. Only [`Transcript::on_event`] and the fold switch change it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Transcript {
-    items: Vec<Item>,
+    items: Vec<TranscriptItem>,
     /// Ids are given without holes: item `i` has id `base + i`.
     base: u64,
     epoch: u64,
@@ -82,7 +83,7 @@ pub struct Transcript {
     version: u64,
     turn: Option<(TurnId, Millis)>,
     /// How many items there were when the turn began.
-    turn_from: usize,
+    turn_start: usize,
     messages: HashMap<MessageId, OpenMessage>,
     calls: HashMap<CallId, usize>,
     /// Calls of the running turn without an end so far.
@@ -96,13 +97,13 @@ struct OpenMessage {
     /// Indexes of its text runs; reasoning is not among them.
     runs: Vec<usize>,
     /// The run that the next delta of the same voice joins.
-    current: Option<(usize, Voice)>,
+    current: Option<(usize, RunKind)>,
     /// What came last of it.
-    last: LastPart,
+    last: LastContent,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Voice {
+enum RunKind {
     Text,
     Refusal,
     Reasoning,
@@ -110,22 +111,22 @@ enum Voice {
 
 impl Default for OpenMessage {
     fn default() -> Self {
-        Self { role: Role::Assistant, runs: Vec::new(), current: None, last: LastPart::Nothing }
+        Self { role: Role::Assistant, runs: Vec::new(), current: None, last: LastContent::Nothing }
     }
 }
 
-impl Voice {
-    fn part(self) -> LastPart {
+impl RunKind {
+    fn part(self) -> LastContent {
         match self {
-            Self::Text => LastPart::Text,
-            Self::Refusal => LastPart::Refusal,
-            Self::Reasoning => LastPart::Reasoning,
+            Self::Text => LastContent::Text,
+            Self::Refusal => LastContent::Refusal,
+            Self::Reasoning => LastContent::Reasoning,
         }
     }
 }
 
 impl Transcript {
-    pub fn items(&self) -> &[Item] {
+    pub fn items(&self) -> &[TranscriptItem] {
         &self.items
     }
 
@@ -135,7 +136,7 @@ impl Transcript {
         (index < self.items.len()).then_some(index)
     }
 
-    pub fn item(&self, id: ItemId) -> Option<&Item> {
+    pub fn item(&self, id: ItemId) -> Option<&TranscriptItem> {
         self.items.get(self.index_of(id)?)
     }
 
@@ -152,17 +153,17 @@ impl Transcript {
     /// Returns from which index on items may still change their texts.
     pub fn open_from(&self) -> usize {
         let last = self.items.len().saturating_sub(1);
-        if self.turn.is_some() { self.turn_from.min(last) } else { last }
+        if self.turn.is_some() { self.turn_start.min(last) } else { last }
     }
 
     /// Gives the ids that follow this number to the items to come; there must be none yet.
-    pub(super) fn begin_at(&mut self, base: u64) {
+    pub(super) fn set_base_id(&mut self, base: u64) {
         self.base = base;
     }
 
     /// Takes the place of a transcript that has only the last of these items: those keep their ids, and the choices that
     /// were made about them. Returns by how much ids grew.
-    pub(super) fn take_place_of(&mut self, tail: &Self) -> u64 {
+    pub(super) fn adopt_tail(&mut self, tail: &Self) -> u64 {
         let by = (tail.base + tail.items.len() as u64).saturating_sub(self.base + self.items.len() as u64);
         self.base += by;
         for item in &mut self.items {
@@ -206,13 +207,15 @@ impl Transcript {
 
     /// Returns whether nothing was said yet: there are at most a few notices.
     pub fn is_untouched(&self) -> bool {
-        self.items.len() <= UNTOUCHED && self.items.iter().all(|item| matches!(item.kind, Kind::Notice { .. }))
+        self.items.len() <= MAX_UNTOUCHED_NOTICES
+            && self.items.iter().all(|item| matches!(item.kind, ItemKind::Notice { .. }))
     }
 
     /// Adds a notice, or counts it when the last item is one with the same code.
-    pub fn notice(&mut self, at: Millis, level: Level, code: &str, text: &str) {
-        if let Some(Item { kind: Kind::Notice { level: last, code: same, text: old, count }, rev, .. }) =
-            self.items.last_mut()
+    pub fn notice(&mut self, at: Millis, level: NoticeLevel, code: &str, text: &str) {
+        if let Some(TranscriptItem {
+            kind: ItemKind::Notice { level: last, code: same, text: old, count }, rev, ..
+        }) = self.items.last_mut()
             && same == code
             && *last == level
         {
@@ -222,15 +225,15 @@ impl Transcript {
             self.version += 1;
             return;
         }
-        self.push(at, Kind::Notice { level, code: code.into(), text: text.into(), count: 1 });
+        self.push(at, ItemKind::Notice { level, code: code.into(), text: text.into(), count: 1 });
     }
 
     /// Folds one fact. Costs O(delta), but for the end of a message, which is O(message).
-    pub fn on(&mut self, at: Millis, event: &AgentEvent, usage: &Meters) {
+    pub fn on_event(&mut self, at: Millis, event: &AgentEvent, usage: &UsageStats) {
         match event {
             AgentEvent::SessionOpened { .. } | AgentEvent::UsageReported { .. } | AgentEvent::Unknown(_) => {}
-            AgentEvent::Annotated { on, .. } => {
-                if let Subject::Call(call) = on
+            AgentEvent::Annotation { on, .. } => {
+                if let AnnotationTarget::Call(call) = on
                     && let Some(index) = self.calls.get(call).copied()
                 {
                     self.touch(index);
@@ -238,10 +241,10 @@ impl Transcript {
             }
             AgentEvent::TurnStarted { turn, parent: _ } => {
                 self.turn = Some((turn.clone(), at));
-                self.turn_from = self.items.len();
+                self.turn_start = self.items.len();
             }
             AgentEvent::UserMessage { message: _, text } => {
-                self.push(at, Kind::Prompt { text: text.clone() });
+                self.push(at, ItemKind::Prompt { text: text.clone() });
             }
             AgentEvent::MessageStarted { message, role, parent: _ } => {
                 self.messages
@@ -251,19 +254,19 @@ impl Transcript {
             }
             AgentEvent::TextDelta { message, text, kind } => {
                 let voice = match kind {
-                    TextKind::Text => Voice::Text,
-                    TextKind::Refusal => Voice::Refusal,
+                    TextKind::Text => RunKind::Text,
+                    TextKind::Refusal => RunKind::Refusal,
                 };
-                self.say(at, message, voice, text);
+                self.append_text(at, message, voice, text);
             }
-            AgentEvent::ReasoningDelta { message, text } => self.say(at, message, Voice::Reasoning, text),
-            AgentEvent::MessageFinished { message, stop, full, carry: _ } => {
-                self.finish(at, message, *stop, full.as_deref());
+            AgentEvent::ReasoningDelta { message, text } => self.append_text(at, message, RunKind::Reasoning, text),
+            AgentEvent::MessageFinished { message, finish_reason: stop, full_text: full, provider_metadata: _ } => {
+                self.finish_message(at, message, *stop, full.as_deref());
             }
             AgentEvent::ToolCallStarted { call, message, .. } => {
                 self.close_run(at, message);
                 if let Some(open) = self.messages.get_mut(message) {
-                    open.last = LastPart::Call;
+                    open.last = LastContent::Call;
                 }
                 self.on_call(at, call);
             }
@@ -278,13 +281,13 @@ impl Transcript {
                 let index = self.on_call(at, call);
                 self.open_calls.retain(|open| *open != index);
             }
-            AgentEvent::Noticed { level, code, text } => self.notice(at, *level, code, text),
-            AgentEvent::TurnFinished { turn: _, end } => self.end_turn(at, end, usage),
+            AgentEvent::Notice { level, code, text } => self.notice(at, *level, code, text),
+            AgentEvent::TurnFinished { turn: _, outcome: end } => self.end_turn(at, end, usage),
         }
     }
 
     /// Appends text to the message's open run of that voice, or begins one.
-    fn say(&mut self, at: Millis, message: &MessageId, voice: Voice, text: &str) {
+    fn append_text(&mut self, at: Millis, message: &MessageId, voice: RunKind, text: &str) {
         if text.is_empty() {
             return;
         }
@@ -303,17 +306,21 @@ impl Transcript {
         self.close_run(at, message);
         let (message_id, text) = (message.clone(), text.to_owned());
         let kind = match (role, voice) {
-            (Role::User, _) => Kind::Prompt { text },
-            (_, Voice::Reasoning) => Kind::Thinking { message: message_id, text, open: true, took: None },
-            (_, Voice::Text | Voice::Refusal) => {
-                Kind::Answer { message: message_id, text, refusal: voice == Voice::Refusal, open: true, stop: None }
-            }
+            (Role::User, _) => ItemKind::Prompt { text },
+            (_, RunKind::Reasoning) => ItemKind::Thinking { message: message_id, text, open: true, duration: None },
+            (_, RunKind::Text | RunKind::Refusal) => ItemKind::Answer {
+                message: message_id,
+                text,
+                is_refusal: voice == RunKind::Refusal,
+                open: true,
+                finish_reason: None,
+            },
         };
         let index = self.push(at, kind);
         let open = self.messages.entry(message.clone()).or_default();
         open.last = voice.part();
         open.current = Some((index, voice));
-        if voice != Voice::Reasoning {
+        if voice != RunKind::Reasoning {
             open.runs.push(index);
         }
     }
@@ -327,25 +334,28 @@ impl Transcript {
 
     fn close_item(&mut self, at: Millis, index: usize) {
         self.change(index, |item| match &mut item.kind {
-            Kind::Answer { open, text, .. } => {
+            ItemKind::Answer { open, text, .. } => {
                 *open = false;
                 // It grew by doubling, and is kept for as long as the session.
                 text.shrink_to_fit();
             }
-            Kind::Thinking { open, took, text, .. } => {
+            ItemKind::Thinking { open, duration: took, text, .. } => {
                 *open = false;
                 text.shrink_to_fit();
                 *took = Some(at.since(item.at));
             }
-            Kind::Prompt { .. } | Kind::Call { .. } | Kind::Notice { .. } | Kind::Ended { .. } => {}
+            ItemKind::Prompt { .. }
+            | ItemKind::Call { .. }
+            | ItemKind::Notice { .. }
+            | ItemKind::TurnSummary { .. } => {}
         });
     }
 
-    fn finish(&mut self, at: Millis, message: &MessageId, stop: Stop, full: Option<&str>) {
+    fn finish_message(&mut self, at: Millis, message: &MessageId, stop: FinishReason, full: Option<&str>) {
         if let Some(full) = full {
             let streamed = self.messages.get(message).is_some_and(|open| !open.runs.is_empty());
             if !streamed {
-                self.say(at, message, Voice::Text, full);
+                self.append_text(at, message, RunKind::Text, full);
             }
         }
         self.close_run(at, message);
@@ -355,23 +365,23 @@ impl Transcript {
         }
         // Text that something came after was not what was cut off.
         let is_last = open.runs.last().is_some_and(|last| last + 1 == self.items.len());
-        match (open.runs.last().copied(), stop.remark(open.last)) {
+        match (open.runs.last().copied(), stop.explanation(open.last)) {
             (Some(last), remark) if is_last || remark.is_none() => {
                 self.change(last, |item| {
-                    if let Kind::Answer { stop: old, .. } = &mut item.kind {
+                    if let ItemKind::Answer { finish_reason: old, .. } = &mut item.kind {
                         *old = Some(stop);
                     }
                 });
             }
-            (_, Some((code, text))) if open.role != Role::User && !self.just_said(code) => {
-                self.notice(at, Level::Warn, code, text);
+            (_, Some((code, text))) if open.role != Role::User && !self.repeats_last_notice(code) => {
+                self.notice(at, NoticeLevel::Warn, code, text);
             }
             _ => {}
         }
     }
 
-    fn just_said(&self, code: &str) -> bool {
-        matches!(self.items.last(), Some(Item { kind: Kind::Notice { code: last, .. }, .. }) if last == code)
+    fn repeats_last_notice(&self, code: &str) -> bool {
+        matches!(self.items.last(), Some(TranscriptItem { kind: ItemKind::Notice { code: last, .. }, .. }) if last == code)
     }
 
     /// Makes the runs say what the wire repeated at the end: runs that agree stay untouched, the first that doesn't
@@ -409,11 +419,11 @@ impl Transcript {
         // All of it was taken back: it was reasoning, which is told as such.
         if !full.is_empty() && !full.starts_with(&streamed) && streamed.trim() != full.trim() {
             let text = "the final text differs from what was streamed; the final one is shown";
-            self.notice(at, Level::Warn, "rewritten", text);
+            self.notice(at, NoticeLevel::Warn, "rewritten", text);
         }
     }
 
-    fn end_turn(&mut self, at: Millis, end: &TurnEnd, usage: &Meters) {
+    fn end_turn(&mut self, at: Millis, end: &TurnOutcome, usage: &UsageStats) {
         let left: Vec<usize> =
             self.messages.drain().filter_map(|(_, open)| open.current.map(|(index, _)| index)).collect();
         for index in left {
@@ -426,9 +436,9 @@ impl Transcript {
         let turn = usage.turn();
         self.push(
             at,
-            Kind::Ended {
-                end: end.clone(),
-                took: at.since(started),
+            ItemKind::TurnSummary {
+                outcome: end.clone(),
+                duration: at.since(started),
                 usage: (turn.total() > 0).then_some(turn),
                 first_token: usage.first_token(),
                 cost: usage.turn_cost().filter(|_| turn.total() > 0),
@@ -443,17 +453,17 @@ impl Transcript {
             self.touch(index);
             return index;
         }
-        let index = self.push(at, Kind::Call { call: call.clone() });
+        let index = self.push(at, ItemKind::Call { call: call.clone() });
         self.calls.insert(call.clone(), index);
         self.open_calls.push(index);
         index
     }
 
-    fn push(&mut self, at: Millis, kind: Kind) -> usize {
+    fn push(&mut self, at: Millis, kind: ItemKind) -> usize {
         let index = self.items.len();
         let turn = self.turn.as_ref().map(|(turn, _)| turn.clone());
         self.version += 1;
-        self.items.push(Item { id: ItemId(self.base + index as u64), rev: 0, at, turn, kind, folded: None });
+        self.items.push(TranscriptItem { id: ItemId(self.base + index as u64), rev: 0, at, turn, kind, folded: None });
         index
     }
 
@@ -461,7 +471,7 @@ impl Transcript {
         self.change(index, |_| {});
     }
 
-    fn change(&mut self, index: usize, change: impl FnOnce(&mut Item)) {
+    fn change(&mut self, index: usize, change: impl FnOnce(&mut TranscriptItem)) {
         if let Some(item) = self.items.get_mut(index) {
             change(item);
             item.rev = item.rev.wrapping_add(1);
@@ -470,10 +480,10 @@ impl Transcript {
     }
 }
 
-fn text_of(kind: &mut Kind) -> Option<&mut String> {
+fn text_of(kind: &mut ItemKind) -> Option<&mut String> {
     match kind {
-        Kind::Prompt { text } | Kind::Answer { text, .. } | Kind::Thinking { text, .. } => Some(text),
-        Kind::Call { .. } | Kind::Notice { .. } | Kind::Ended { .. } => None,
+        ItemKind::Prompt { text } | ItemKind::Answer { text, .. } | ItemKind::Thinking { text, .. } => Some(text),
+        ItemKind::Call { .. } | ItemKind::Notice { .. } | ItemKind::TurnSummary { .. } => None,
     }
 }
 

@@ -3,44 +3,44 @@
 //! What a server said wins over what can be guessed from text lengths, and every sum with a guess in it says so.
 //! Not for limits: whoever enforces one counts for itself.
 
-use crate::event::{AgentEvent, Json, Millis, Role, Scope, Subject, Usage};
+use crate::event::{AgentEvent, AnnotationTarget, Json, Millis, Role, Usage, UsageScope};
 
 /// Spans shorter than this say nothing about a rate: the text came in one piece.
-const SHORTEST_SPAN: Millis = Millis(100);
+const MIN_RATE_DURATION: Millis = Millis(100);
 
 /// All meters of the session. The turn is the running one, or the last.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Meters {
-    window: Option<u64>,
+pub struct UsageStats {
+    context_window: Option<u64>,
     price: Option<(f64, f64)>,
-    turn: TurnMeter,
+    turn: TurnUsage,
     /// Turns before that one, added up.
     past: Usage,
     past_cost: f64,
-    past_unpriced: bool,
+    has_unpriced_past: bool,
     turns: u32,
     context: Option<Usage>,
-    saved: Option<f64>,
+    saved_cost: Option<f64>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-struct TurnMeter {
+struct TurnUsage {
     started: Option<Millis>,
     ended: Option<Millis>,
     first_token: Option<Millis>,
     /// What a source said the first token took; it knows better when the request began.
-    said_first_token: Option<Millis>,
-    said_rate: Option<f64>,
-    requests: Vec<RequestMeter>,
+    reported_first_token: Option<Millis>,
+    reported_rate: Option<f64>,
+    requests: Vec<RequestUsage>,
     messages: u32,
-    whole: Option<Usage>,
+    reported_total: Option<Usage>,
     price: Option<(f64, f64)>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-struct RequestMeter {
-    n: u32,
-    said: Option<Usage>,
+struct RequestUsage {
+    number: u32,
+    reported: Option<Usage>,
     text_bytes: u64,
     reasoning_bytes: u64,
     first: Option<Millis>,
@@ -48,7 +48,7 @@ struct RequestMeter {
     price: Option<(f64, f64)>,
 }
 
-impl Meters {
+impl UsageStats {
     /// Returns the tokens of the running or last turn.
     pub fn turn(&self) -> Usage {
         self.turn.usage()
@@ -66,7 +66,7 @@ impl Meters {
 
     /// Returns the cost so far in US dollars, or none where a price is not known.
     pub fn cost(&self) -> Option<f64> {
-        if self.past_unpriced || (self.price.is_none() && self.session().total() == 0) {
+        if self.has_unpriced_past || (self.price.is_none() && self.session().total() == 0) {
             return None;
         }
         Some(self.past_cost + self.turn.cost()?)
@@ -74,35 +74,35 @@ impl Meters {
 
     /// Returns how many tokens the model has before it: the last request's, in and out.
     pub fn context(&self) -> Option<u64> {
-        self.filled().map(|usage| usage.total())
+        self.context_usage().map(|usage| usage.total())
     }
 
     /// Returns whether the fill is a guess.
-    pub fn guesses_context(&self) -> bool {
-        self.filled().is_some_and(|usage| usage.estimated)
+    pub fn is_context_estimated(&self) -> bool {
+        self.context_usage().is_some_and(|usage| usage.estimated)
     }
 
-    fn filled(&self) -> Option<Usage> {
+    fn context_usage(&self) -> Option<Usage> {
         self.turn.context().or(self.context)
     }
 
     /// Returns what all tokens of the server would have cost in dollars with the dearest service it compares itself
     /// with, where it does.
-    pub fn saved(&self) -> Option<f64> {
-        self.saved
+    pub fn saved_cost(&self) -> Option<f64> {
+        self.saved_cost
     }
 
-    pub fn window(&self) -> Option<u64> {
-        self.window
+    pub fn context_window(&self) -> Option<u64> {
+        self.context_window
     }
 
     pub fn first_token(&self) -> Option<Millis> {
-        self.turn.said_first_token.or(self.turn.first_token)
+        self.turn.reported_first_token.or(self.turn.first_token)
     }
 
     /// Returns tokens per second while decoding: time in tools and before the first token does not count.
     pub fn rate(&self) -> Option<f64> {
-        self.turn.said_rate.or_else(|| self.turn.rate())
+        self.turn.reported_rate.or_else(|| self.turn.rate())
     }
 
     /// Returns how long the running turn runs, or the last one took.
@@ -114,10 +114,10 @@ impl Meters {
         self.turns
     }
 
-    pub fn on(&mut self, at: Millis, event: &AgentEvent) {
+    pub fn on_event(&mut self, at: Millis, event: &AgentEvent) {
         match event {
-            AgentEvent::SessionOpened { window, price, .. } => {
-                self.window = *window;
+            AgentEvent::SessionOpened { context_window: window, price, .. } => {
+                self.context_window = *window;
                 self.price = *price;
             }
             AgentEvent::TurnStarted { .. } => self.start_turn(at),
@@ -127,16 +127,16 @@ impl Meters {
                     self.request();
                 }
             }
-            AgentEvent::TextDelta { text, .. } => self.streamed(at, text.len(), 0),
-            AgentEvent::ReasoningDelta { text, .. } => self.streamed(at, 0, text.len()),
-            AgentEvent::ToolCallStarted { name, .. } => self.streamed(at, name.as_ref().map_or(0, String::len), 0),
-            AgentEvent::ToolArgsDelta { json, .. } => self.streamed(at, json.len(), 0),
-            AgentEvent::UsageReported { scope: Scope::Turn, usage } => self.turn.whole = Some(*usage),
-            AgentEvent::UsageReported { scope: Scope::Request(n), usage } => {
+            AgentEvent::TextDelta { text, .. } => self.on_streamed(at, text.len(), 0),
+            AgentEvent::ReasoningDelta { text, .. } => self.on_streamed(at, 0, text.len()),
+            AgentEvent::ToolCallStarted { name, .. } => self.on_streamed(at, name.as_ref().map_or(0, String::len), 0),
+            AgentEvent::ToolArgsDelta { json, .. } => self.on_streamed(at, json.len(), 0),
+            AgentEvent::UsageReported { scope: UsageScope::Turn, usage } => self.turn.reported_total = Some(*usage),
+            AgentEvent::UsageReported { scope: UsageScope::Request(n), usage } => {
                 let price = self.price;
-                self.turn.request(*n, price).said = Some(*usage);
+                self.turn.request(*n, price).reported = Some(*usage);
             }
-            AgentEvent::Annotated { on, kind, data } => self.annotated(on, kind, data),
+            AgentEvent::Annotation { on, kind, data } => self.on_annotation(on, kind, data),
             AgentEvent::TurnFinished { .. } => self.turn.ended = Some(at),
             AgentEvent::UserMessage { .. }
             | AgentEvent::MessageFinished { .. }
@@ -145,29 +145,29 @@ impl Meters {
             | AgentEvent::ApprovalResolved { .. }
             | AgentEvent::ToolOutput { .. }
             | AgentEvent::ToolCallFinished { .. }
-            | AgentEvent::Noticed { .. }
+            | AgentEvent::Notice { .. }
             | AgentEvent::Unknown(_) => {}
         }
     }
 
     fn start_turn(&mut self, at: Millis) {
-        self.context = self.filled();
+        self.context = self.context_usage();
         self.past = self.session();
         match self.turn.cost() {
             Some(cost) => self.past_cost += cost,
-            None => self.past_unpriced = true,
+            None => self.has_unpriced_past = true,
         }
-        self.turn = TurnMeter { started: Some(at), price: self.price, ..TurnMeter::default() };
+        self.turn = TurnUsage { started: Some(at), price: self.price, ..TurnUsage::default() };
         self.turns = self.turns.saturating_add(1);
     }
 
     /// Returns the request whose answer streams now.
-    fn request(&mut self) -> &mut RequestMeter {
+    fn request(&mut self) -> &mut RequestUsage {
         let (n, price) = (self.turn.messages.max(1), self.price);
         self.turn.request(n, price)
     }
 
-    fn streamed(&mut self, at: Millis, text: usize, reasoning: usize) {
+    fn on_streamed(&mut self, at: Millis, text: usize, reasoning: usize) {
         if self.turn.ended.is_some() || text + reasoning == 0 {
             return;
         }
@@ -181,20 +181,20 @@ impl Meters {
         request.last = Some(at);
     }
 
-    fn annotated(&mut self, on: &Subject, kind: &str, data: &Json) {
+    fn on_annotation(&mut self, on: &AnnotationTarget, kind: &str, data: &Json) {
         if kind == "totals" {
-            self.saved = data.get("saved_usd").and_then(Json::as_f64).filter(|saved| *saved > 0.0);
+            self.saved_cost = data.get("saved_usd").and_then(Json::as_f64).filter(|saved| *saved > 0.0);
         }
         let number = |name: &str| data.get(name).and_then(Json::as_f64).filter(|n| n.is_finite() && *n > 0.0);
         match (kind, on) {
-            ("first_token", Subject::Turn(_) | Subject::Message(_)) => {
+            ("first_token", AnnotationTarget::Turn(_) | AnnotationTarget::Message(_)) => {
                 if let Some(ms) = number("ms") {
-                    self.turn.said_first_token.get_or_insert(Millis(ms as u64));
+                    self.turn.reported_first_token.get_or_insert(Millis(ms as u64));
                 }
             }
-            ("timing", Subject::Turn(_) | Subject::Message(_)) => {
+            ("timing", AnnotationTarget::Turn(_) | AnnotationTarget::Message(_)) => {
                 if let Some(rate) = number("tokens_per_second") {
-                    self.turn.said_rate = Some(rate);
+                    self.turn.reported_rate = Some(rate);
                 }
             }
             _ => {}
@@ -202,12 +202,12 @@ impl Meters {
     }
 }
 
-impl TurnMeter {
-    fn request(&mut self, n: u32, price: Option<(f64, f64)>) -> &mut RequestMeter {
-        let index = match self.requests.binary_search_by_key(&n, |request| request.n) {
+impl TurnUsage {
+    fn request(&mut self, n: u32, price: Option<(f64, f64)>) -> &mut RequestUsage {
+        let index = match self.requests.binary_search_by_key(&n, |request| request.number) {
             Ok(index) => index,
             Err(index) => {
-                self.requests.insert(index, RequestMeter { n, price, ..RequestMeter::default() });
+                self.requests.insert(index, RequestUsage { number: n, price, ..RequestUsage::default() });
                 index
             }
         };
@@ -215,13 +215,13 @@ impl TurnMeter {
     }
 
     fn usage(&self) -> Usage {
-        self.whole.unwrap_or_else(|| {
+        self.reported_total.unwrap_or_else(|| {
             self.requests.iter().fold(Usage::default(), |sum, request| sum.plus(request.usage(self.ended.is_none())))
         })
     }
 
     fn cost(&self) -> Option<f64> {
-        if let Some(whole) = self.whole {
+        if let Some(whole) = self.reported_total {
             return cost(whole, self.price);
         }
         let live = self.ended.is_none();
@@ -230,19 +230,19 @@ impl TurnMeter {
 
     fn context(&self) -> Option<Usage> {
         let live = self.ended.is_none();
-        if let Some(request) = self.requests.iter().rev().find(|request| request.said.is_some()) {
+        if let Some(request) = self.requests.iter().rev().find(|request| request.reported.is_some()) {
             return Some(request.usage(live));
         }
         // A sum over several requests says nothing about the last one.
-        self.whole.filter(|_| self.messages <= 1)
+        self.reported_total.filter(|_| self.messages <= 1)
     }
 
     fn rate(&self) -> Option<f64> {
         let (mut tokens, mut span) = (0, Millis(0));
         for request in &self.requests {
             let (Some(first), Some(last)) = (request.first, request.last) else { continue };
-            if last.since(first) >= SHORTEST_SPAN {
-                tokens += request.decoded();
+            if last.since(first) >= MIN_RATE_DURATION {
+                tokens += request.decoded_tokens();
                 span = span.plus(last.since(first));
             }
         }
@@ -250,15 +250,15 @@ impl TurnMeter {
     }
 }
 
-impl RequestMeter {
-    fn guess(&self) -> u64 {
+impl RequestUsage {
+    fn estimate(&self) -> u64 {
         self.text_bytes.saturating_add(self.reasoning_bytes).div_ceil(4)
     }
 
     /// While a request streams, a first report (of its input, say) may lag behind what has come already.
     fn usage(&self, live: bool) -> Usage {
-        let guess = Usage { output_tokens: self.guess(), estimated: self.guess() > 0, ..Usage::default() };
-        match self.said {
+        let guess = Usage { output_tokens: self.estimate(), estimated: self.estimate() > 0, ..Usage::default() };
+        match self.reported {
             None => guess,
             Some(said) if live && said.output_tokens < guess.output_tokens / 2 => {
                 Usage { output_tokens: guess.output_tokens, estimated: true, ..said }
@@ -268,13 +268,13 @@ impl RequestMeter {
     }
 
     /// Returns the tokens that came in its span; hidden reasoning was decoded before it.
-    fn decoded(&self) -> u64 {
-        match self.said {
-            Some(said) if said.output_tokens >= self.guess() / 2 && said.output_tokens > 0 => {
+    fn decoded_tokens(&self) -> u64 {
+        match self.reported {
+            Some(said) if said.output_tokens >= self.estimate() / 2 && said.output_tokens > 0 => {
                 let hidden = if self.reasoning_bytes == 0 { said.reasoning_tokens } else { 0 };
                 said.output_tokens.saturating_sub(hidden)
             }
-            _ => self.guess(),
+            _ => self.estimate(),
         }
     }
 }
@@ -293,23 +293,23 @@ mod tests {
 
     fn opened(window: Option<u64>, price: Option<(f64, f64)>) -> AgentEvent {
         AgentEvent::SessionOpened {
-            wall: 0,
+            wall_ms: 0,
             engine: "e".into(),
             model: "m".into(),
-            why: String::new(),
-            mode: crate::event::Mode::Ask,
+            engine_reason: String::new(),
+            mode: crate::event::ApprovalMode::Ask,
             folder: "/w".into(),
             version: "0".into(),
-            caps: crate::event::Caps::default(),
-            window,
+            capabilities: crate::event::Capabilities::default(),
+            context_window: window,
             price,
         }
     }
 
-    fn meters(events: &[(u64, AgentEvent)]) -> Meters {
-        let mut meters = Meters::default();
+    fn meters(events: &[(u64, AgentEvent)]) -> UsageStats {
+        let mut meters = UsageStats::default();
         for (at, event) in events {
-            meters.on(Millis(*at), event);
+            meters.on_event(Millis(*at), event);
         }
         meters
     }
@@ -319,7 +319,7 @@ mod tests {
     }
 
     fn finished(name: &str) -> AgentEvent {
-        AgentEvent::TurnFinished { turn: name.into(), end: crate::event::TurnEnd::Completed }
+        AgentEvent::TurnFinished { turn: name.into(), outcome: crate::event::TurnOutcome::Completed }
     }
 
     fn message(name: &str) -> AgentEvent {
@@ -330,7 +330,7 @@ mod tests {
         AgentEvent::TextDelta { message: "m".into(), text: text.into(), kind: crate::event::TextKind::Text }
     }
 
-    fn said(scope: Scope, input: u64, output: u64) -> AgentEvent {
+    fn said(scope: UsageScope, input: u64, output: u64) -> AgentEvent {
         let usage = Usage { input_tokens: input, output_tokens: output, ..Usage::default() };
         AgentEvent::UsageReported { scope, usage }
     }
@@ -340,14 +340,14 @@ mod tests {
         let meters = meters(&[
             (0, opened(Some(1000), Some((1.0, 2.0)))),
             (0, turn("t1")),
-            (0, said(Scope::Request(1), 100, 10)),
-            (0, said(Scope::Request(1), 100, 20)),
-            (0, said(Scope::Request(2), 150, 30)),
+            (0, said(UsageScope::Request(1), 100, 10)),
+            (0, said(UsageScope::Request(1), 100, 20)),
+            (0, said(UsageScope::Request(2), 150, 30)),
             (0, finished("t1")),
         ]);
         let sum = Usage { input_tokens: 250, output_tokens: 50, ..Usage::default() };
         assert_eq!((meters.turn(), meters.session()), (sum, sum));
-        assert_eq!((meters.context(), meters.window()), (Some(180), Some(1000)));
+        assert_eq!((meters.context(), meters.context_window()), (Some(180), Some(1000)));
         assert_eq!(meters.cost(), Some(350.0 / 1e6));
     }
 
@@ -362,8 +362,8 @@ mod tests {
         let mut events = vec![(1000, turn("t1")), (1000, message("m")), (1250, text("a")), (1300, text("b"))];
         assert_eq!(meters(&events).first_token(), Some(Millis(250)));
         let data = serde_json::json!({"ms": 180});
-        let on = Subject::Turn("t1".into());
-        events.push((1310, AgentEvent::Annotated { on, kind: "first_token".into(), data }));
+        let on = AnnotationTarget::Turn("t1".into());
+        events.push((1310, AgentEvent::Annotation { on, kind: "first_token".into(), data }));
         assert_eq!(meters(&events).first_token(), Some(Millis(180)));
     }
 
@@ -374,11 +374,11 @@ mod tests {
             (0, message("m")),
             (1000, text("a")),
             (2000, text("b")),
-            (2000, said(Scope::Request(1), 1, 50)),
+            (2000, said(UsageScope::Request(1), 1, 50)),
             (9000, message("m")),
             (10_000, text("a")),
             (11_000, text("b")),
-            (11_000, said(Scope::Request(2), 1, 70)),
+            (11_000, said(UsageScope::Request(2), 1, 70)),
             (11_500, finished("t1")),
         ]);
         assert_eq!(meters.rate(), Some(60.0));
@@ -388,13 +388,13 @@ mod tests {
     #[test]
     fn the_servers_own_rate_wins() {
         let data = serde_json::json!({"tokens_per_second": 42.5});
-        let on = Subject::Message("m".into());
+        let on = AnnotationTarget::Message("m".into());
         let meters = meters(&[
             (0, turn("t1")),
             (0, message("m")),
             (0, text("a")),
             (1000, text("bcde")),
-            (1000, AgentEvent::Annotated { on, kind: "timing".into(), data }),
+            (1000, AgentEvent::Annotation { on, kind: "timing".into(), data }),
         ]);
         assert_eq!(meters.rate(), Some(42.5));
     }
@@ -404,11 +404,11 @@ mod tests {
         let meters = meters(&[
             (0, opened(None, None)),
             (0, turn("t1")),
-            (0, said(Scope::Turn, 10, 10)),
+            (0, said(UsageScope::Turn, 10, 10)),
             (0, finished("t1")),
             (0, opened(None, Some((1.0, 1.0)))),
             (0, turn("t2")),
-            (0, said(Scope::Turn, 10, 10)),
+            (0, said(UsageScope::Turn, 10, 10)),
             (0, finished("t2")),
         ]);
         assert_eq!(meters.cost(), None);
@@ -417,7 +417,8 @@ mod tests {
 
     #[test]
     fn a_new_turn_keeps_the_context_until_it_knows_better() {
-        let meters = meters(&[(0, turn("t1")), (0, said(Scope::Turn, 10, 10)), (0, finished("t1")), (5, turn("t2"))]);
+        let meters =
+            meters(&[(0, turn("t1")), (0, said(UsageScope::Turn, 10, 10)), (0, finished("t1")), (5, turn("t2"))]);
         assert_eq!(meters.context(), Some(20));
     }
 }

@@ -10,34 +10,34 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
-pub use credentials::without_credentials;
+pub use credentials::redact_credentials;
 
 /// Where Ollama listens.
 const OLLAMA_PORT: u16 = 11434;
 
 /// Returns the address with the scheme that is meant where none was written; quotes around it are dropped.
 pub fn with_scheme(text: &str) -> String {
-    let text = bare(text);
+    let text = strip_quotes(text);
     if text.contains("://") {
         return text.to_owned();
     }
-    let text = bracketed(text.trim_start_matches('/'));
-    let scheme = if is_near(&text) { "http" } else { "https" };
+    let text = bracket_ipv6(text.trim_start_matches('/'));
+    let scheme = if is_local_network(&text) { "http" } else { "https" };
     format!("{scheme}://{text}")
 }
 
 /// Reads `OLLAMA_HOST` as Ollama does: without a scheme it is plain HTTP, without a port 11434, and "any address" means
 /// this machine. With a login in it, the scheme is that of [`with_scheme`]. `/api` and `/v1` at the end are dropped.
-pub fn ollama(text: &str) -> String {
-    let text = bare(text);
+pub fn ollama_base_url(text: &str) -> String {
+    let text = strip_quotes(text);
     let (scheme, rest, port) = match text.split_once("://") {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => ("http", rest, 80),
         Some((scheme, rest)) => (scheme, rest, 443),
         None if text == "ollama.com" || text.starts_with("ollama.com/") => ("https", text, 443),
-        None if authority_of(text).contains('@') && !is_near(text) => ("https", text, 443),
+        None if authority_of(text).contains('@') && !is_local_network(text) => ("https", text, 443),
         None => ("http", text, OLLAMA_PORT),
     };
-    let rest = bracketed(rest);
+    let rest = bracket_ipv6(rest);
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let (login, address) = match authority.rsplit_once('@') {
         Some((login, address)) => (format!("{login}@"), address),
@@ -74,7 +74,7 @@ pub fn base_and_query(base_url: &str, endpoint: &str) -> (String, String) {
 
 /// Returns whether an address is on this machine.
 pub fn is_loopback(url: &str) -> bool {
-    parse(url).is_some_and(|url| is_loopback_url(&url))
+    parse_lenient(url).is_some_and(|url| is_loopback_url(&url))
 }
 
 /// Likewise of an address that was read already.
@@ -96,19 +96,19 @@ pub fn listens_locally(host: &str) -> bool {
 }
 
 /// Returns whether what is sent there can be read on the way: plain HTTP to another machine.
-pub fn is_exposed(url: &str) -> bool {
-    parse(url).is_some_and(|url| url.scheme() == "http" && !is_loopback_url(&url))
+pub fn is_cleartext_remote(url: &str) -> bool {
+    parse_lenient(url).is_some_and(|url| url.scheme() == "http" && !is_loopback_url(&url))
 }
 
 /// Returns whether an address names this host, in whatever case and with whatever port.
-pub fn is_host(url: &str, name: &str) -> bool {
-    parse(url).is_some_and(|url| url.host_str() == Some(name))
+pub fn has_host(url: &str, name: &str) -> bool {
+    parse_lenient(url).is_some_and(|url| url.host_str() == Some(name))
 }
 
 /// Returns whether both are the same port of the same machine; names of this machine are one.
 pub fn is_same_server(one: &str, other: &str) -> bool {
     let server = |url: &str| {
-        let url = parse(url)?;
+        let url = parse_lenient(url)?;
         let host = if is_loopback_url(&url) { "localhost".to_owned() } else { url.host_str()?.to_owned() };
         Some((host, url.port_or_known_default()))
     };
@@ -136,16 +136,16 @@ pub fn path_and_query(url: &str) -> (&str, &str) {
     rest.split_once('?').unwrap_or((rest, ""))
 }
 
-/// Returns the address with user name and password as dots, and what [`without_credentials`] hides as well; it need not
+/// Returns the address with user name and password as dots, and what [`redact_credentials`] hides as well; it need not
 /// have a scheme.
-pub fn without_password(url: &str) -> String {
+pub fn redact_login(url: &str) -> String {
     let (head, rest) = url.split_at(url.find("://").map_or(0, |at| at + 3));
     let authority = authority_of(rest);
     let rest = match authority.rsplit_once('@') {
         Some((_, host)) => format!("://••••@{host}{}", rest.get(authority.len()..).unwrap_or_default()),
         None => format!("://{rest}"),
     };
-    let shown = without_credentials(&rest);
+    let shown = redact_credentials(&rest);
     format!("{head}{}", shown.strip_prefix("://").unwrap_or(&shown))
 }
 
@@ -155,7 +155,7 @@ pub fn has_login(url: &str) -> bool {
 }
 
 /// Reads an address, or says what is wrong with it. It must have a scheme.
-pub fn read(url: &str) -> Result<Url, String> {
+pub fn parse_http_url(url: &str) -> Result<Url, String> {
     let parsed = Url::parse(url).map_err(|error| error.to_string())?;
     match parsed.scheme() {
         "http" | "https" if parsed.has_host() => Ok(parsed),
@@ -163,11 +163,11 @@ pub fn read(url: &str) -> Result<Url, String> {
     }
 }
 
-fn parse(url: &str) -> Option<Url> {
-    read(&with_scheme(url)).ok()
+fn parse_lenient(url: &str) -> Option<Url> {
+    parse_http_url(&with_scheme(url)).ok()
 }
 
-fn bare(text: &str) -> &str {
+fn strip_quotes(text: &str) -> &str {
     text.trim().trim_matches(['"', '\'']).trim()
 }
 
@@ -177,7 +177,7 @@ fn authority_of(rest: &str) -> &str {
 }
 
 /// Puts the brackets around an IPv6 address that stands alone.
-fn bracketed(rest: &str) -> String {
+fn bracket_ipv6(rest: &str) -> String {
     let authority = authority_of(rest);
     match authority.parse::<Ipv6Addr>() {
         Ok(_) => format!("[{authority}]{}", rest.get(authority.len()..).unwrap_or_default()),
@@ -185,7 +185,7 @@ fn bracketed(rest: &str) -> String {
     }
 }
 
-pub fn is_near(rest: &str) -> bool {
+pub fn is_local_network(rest: &str) -> bool {
     let Ok(url) = Url::parse(&format!("http://{}", authority_of(rest))) else { return false };
     is_loopback_url(&url)
         || match url.host() {
@@ -292,7 +292,7 @@ mod tests {
             ("[::]:99", "http://[::1]:99"),
             ("\"127.0.0.1\"", "http://127.0.0.1:11434"),
         ] {
-            assert_eq!(ollama(given), expected, "{given}");
+            assert_eq!(ollama_base_url(given), expected, "{given}");
         }
     }
 
@@ -322,8 +322,16 @@ mod tests {
 
     #[test]
     fn what_can_be_read_on_the_way_is_known() {
-        assert!(is_exposed("http://gateway.example.com/v1") && is_exposed("http://10.0.0.1") && is_exposed("10.0.0.1"));
-        assert!(!is_exposed("https://gateway.example.com") && !is_exposed("http://localhost:1") && !is_exposed(""));
+        assert!(
+            is_cleartext_remote("http://gateway.example.com/v1")
+                && is_cleartext_remote("http://10.0.0.1")
+                && is_cleartext_remote("10.0.0.1")
+        );
+        assert!(
+            !is_cleartext_remote("https://gateway.example.com")
+                && !is_cleartext_remote("http://localhost:1")
+                && !is_cleartext_remote("")
+        );
     }
 
     #[test]
@@ -332,21 +340,21 @@ mod tests {
         assert!(is_same_server("https://h/v1", "https://H:443"));
         assert!(!is_same_server("http://localhost:8080", "http://localhost:8081"));
         assert!(!is_same_server("", ""));
-        assert!(is_host("https://API.openai.com:443/v1", "api.openai.com"));
-        assert!(!is_host("https://api.openai.com.example.org", "api.openai.com"));
-        assert!(!is_host("https://api.openai.com@example.org", "api.openai.com"));
+        assert!(has_host("https://API.openai.com:443/v1", "api.openai.com"));
+        assert!(!has_host("https://api.openai.com.example.org", "api.openai.com"));
+        assert!(!has_host("https://api.openai.com@example.org", "api.openai.com"));
     }
 
     #[test]
     fn what_is_shown_of_an_address_holds_no_login() {
-        assert_eq!(without_password("https://me:pw@host/v1"), "https://••••@host/v1");
-        assert_eq!(without_password("https://host/@x"), "https://host/@x");
+        assert_eq!(redact_login("https://me:pw@host/v1"), "https://••••@host/v1");
+        assert_eq!(redact_login("https://host/@x"), "https://host/@x");
         assert!(has_login("https://me:pw@host/v1") && has_login("me@host"));
         assert!(!has_login("https://host/@x") && !has_login("https://host/v1?to=me@example.com"));
-        assert_eq!(without_password("me:pw@host/v1?api_key=abc&q=1"), "••••@host/v1?api_key=••••&q=1");
-        assert_eq!(without_password("https://host/v1?token=abc"), "https://host/v1?token=••••");
-        assert_eq!(without_password("host:8000/v1"), "host:8000/v1");
-        assert_eq!(without_password("env:NAME"), "env:NAME");
+        assert_eq!(redact_login("me:pw@host/v1?api_key=abc&q=1"), "••••@host/v1?api_key=••••&q=1");
+        assert_eq!(redact_login("https://host/v1?token=abc"), "https://host/v1?token=••••");
+        assert_eq!(redact_login("host:8000/v1"), "host:8000/v1");
+        assert_eq!(redact_login("env:NAME"), "env:NAME");
         assert_eq!(origin("https://me:secret@example.org:8443/v1?key=abc"), "https://example.org:8443");
         assert_eq!(host_and_port("https://me:secret@h:1/x"), "h:1");
     }
@@ -354,8 +362,8 @@ mod tests {
     #[test]
     fn other_schemes_are_named() {
         for url in ["ftp://x/", "file:///etc/passwd", "ws://x"] {
-            assert!(read(url).unwrap_err().contains("in place of http: or https:"), "{url}");
+            assert!(parse_http_url(url).unwrap_err().contains("in place of http: or https:"), "{url}");
         }
-        assert!(read("nonsense").is_err() && read("http://").is_err());
+        assert!(parse_http_url("nonsense").is_err() && parse_http_url("http://").is_err());
     }
 }

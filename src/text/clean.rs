@@ -55,7 +55,7 @@ pub fn one_line(text: &str, max: usize) -> String {
     if end < text.len() {
         line.push('…');
     }
-    width::ellipsis(&line, max).into_owned()
+    width::truncate_with_ellipsis(&line, max).into_owned()
 }
 
 /// Returns JSON text with every hidden character escaped as `\uXXXX`, so that a terminal shows it and a reader of JSON

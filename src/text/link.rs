@@ -1,28 +1,28 @@
 //! Where links go: which targets may be opened, and where a text holds one.
 //!
-//! Not for opening. The invariant: what [`target`] returns is printable ASCII with a scheme that no program on this
-//! machine runs, so that it may be put between a terminal's escape sequences.
+//! Not for opening. The invariant: what [`safe_target`] returns is printable ASCII with a scheme that no program on
+//! this machine runs, so that it may be put between a terminal's escape sequences.
 
 use std::fmt::Write as _;
 use std::ops::Range;
 
 /// What a click may open. `file` isn't here: a model's text must not open what is on this machine.
-const SCHEMES: [&str; 3] = ["http", "https", "mailto"];
+const ALLOWED_SCHEMES: [&str; 3] = ["http", "https", "mailto"];
 /// Addresses in one text; more are text.
-const MOST: usize = 256;
+const MAX_LINKS: usize = 256;
 /// Characters before the sign of a mail address.
-const MOST_NAME: usize = 64;
+const MAX_MAIL_NAME_CHARS: usize = 64;
 /// Terminals take no longer ones.
-const LONGEST: usize = 2000;
+const MAX_URL_BYTES: usize = 2000;
 
 /// Returns a target as a terminal may have it; none where it may not.
-pub fn target(url: &str) -> Option<String> {
+pub fn safe_target(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once(':')?;
     let hostile = url.chars().any(char::is_control);
     if rest.is_empty()
         || hostile
-        || url.len() > LONGEST
-        || !SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known))
+        || url.len() > MAX_URL_BYTES
+        || !ALLOWED_SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known))
     {
         return None;
     }
@@ -38,7 +38,7 @@ pub fn target(url: &str) -> Option<String> {
 }
 
 /// Returns whether a text reads like the address itself, so that it must not name another one.
-pub fn reads_like_one(text: &str) -> bool {
+pub fn looks_like_url(text: &str) -> bool {
     let text = text.trim();
     let host = text.split(['/', '?', '#']).next().unwrap_or("");
     let dotted = host
@@ -48,7 +48,7 @@ pub fn reads_like_one(text: &str) -> bool {
 }
 
 /// Returns whether a text is its target, give or take the scheme and a slash at the end.
-pub fn says(text: &str, url: &str) -> bool {
+pub fn matches_url(text: &str, url: &str) -> bool {
     let bare = |text: &str| -> String {
         let text = text.trim().trim_end_matches('/');
         let text =
@@ -59,12 +59,12 @@ pub fn says(text: &str, url: &str) -> bool {
 }
 
 /// Finds the addresses in a text as GFM does: `http://`, `https://` and `www.` at the start of a word, and mail.
-pub fn find(text: &str) -> Vec<Range<usize>> {
+pub fn find_links(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut from = 0;
     // Where each mark comes next, so that a text without one is searched for it once.
     let mut next = ["http://", "https://", "www."].map(|mark| (mark, text.find(mark)));
-    while found.len() < MOST {
+    while found.len() < MAX_LINKS {
         for (mark, at) in &mut next {
             if at.is_some_and(|at| at < from) {
                 *at = text.get(from..).and_then(|rest| rest.find(*mark)).map(|at| from + at);
@@ -75,7 +75,7 @@ pub fn find(text: &str) -> Vec<Range<usize>> {
         let stops = |c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '`');
         let end = text.get(start..).and_then(|rest| rest.find(stops)).map_or(text.len(), |end| start + end);
         let whole = text.get(start..end).unwrap_or("");
-        let url = trim(whole);
+        let url = trim_punctuation(whole);
         let host = url.split_once("://").map_or(url, |(_, host)| host);
         let plausible = host.len() > 3 && host.starts_with(|c: char| c.is_alphanumeric() || c == '[');
         if plausible
@@ -86,7 +86,7 @@ pub fn find(text: &str) -> Vec<Range<usize>> {
         from = end.max(start + 1);
     }
     let known = found.len();
-    mail(text, &mut found);
+    find_mail_addresses(text, &mut found);
     if found.len() > known {
         found.sort_by_key(|range| range.start);
     }
@@ -94,7 +94,7 @@ pub fn find(text: &str) -> Vec<Range<usize>> {
 }
 
 /// Returns what an address that was found in a text leads to.
-pub fn url(found: &str) -> String {
+pub fn to_url(found: &str) -> String {
     if found.contains("://") {
         found.to_owned()
     } else if found.starts_with("www.") {
@@ -105,17 +105,17 @@ pub fn url(found: &str) -> String {
 }
 
 /// Finds mail addresses as GFM does, but for those of hosts that a path follows, as in `git@host:path`.
-fn mail(text: &str, found: &mut Vec<Range<usize>>) {
+fn find_mail_addresses(text: &str, found: &mut Vec<Range<usize>>) {
     let bytes = text.as_bytes();
     let known = found.len();
     let mut from = 0;
     for at in memchr::memchr_iter(b'@', bytes) {
-        if at < from || found.len() >= MOST {
+        if at < from || found.len() >= MAX_LINKS {
             continue;
         }
         let name = |byte: &&u8| byte.is_ascii_alphanumeric() || b"._+-".contains(byte);
         let host = |byte: &&u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
-        let before = bytes.get(from..at).unwrap_or(&[]).iter().rev().take(MOST_NAME).take_while(name).count();
+        let before = bytes.get(from..at).unwrap_or(&[]).iter().rev().take(MAX_MAIL_NAME_CHARS).take_while(name).count();
         let after = bytes.get(at + 1..).unwrap_or(&[]).iter().take_while(host).count();
         let (start, end) = (at - before, at + 1 + after);
         from = end;
@@ -133,7 +133,7 @@ fn mail(text: &str, found: &mut Vec<Range<usize>>) {
 }
 
 /// Punctuation at the end belongs to the sentence, a bracket that nothing opened likewise.
-fn trim(url: &str) -> &str {
+fn trim_punctuation(url: &str) -> &str {
     let mut url = url;
     // How many brackets of each kind more are closed than opened.
     let surplus = |open: char, close: char| url.matches(close).count().saturating_sub(url.matches(open).count());
@@ -175,20 +175,24 @@ mod tests {
             ("https:", None),
             ("", None),
         ] {
-            assert_eq!(target(url).as_deref(), expected, "{url}");
+            assert_eq!(safe_target(url).as_deref(), expected, "{url}");
         }
-        assert_eq!(target(&format!("https://{}", "x".repeat(9999))), None);
+        assert_eq!(safe_target(&format!("https://{}", "x".repeat(9999))), None);
     }
 
     #[test]
     fn a_text_that_reads_like_an_address_is_told() {
         for text in ["https://bank.example", "bank.example", "www.x.org/a", "me@x.y"] {
-            assert!(reads_like_one(text), "{text}");
+            assert!(looks_like_url(text), "{text}");
         }
         for text in ["the docs", "here.", "v1.2", "see x.rs today", "Node.js is", ""] {
-            assert!(!reads_like_one(text), "{text}");
+            assert!(!looks_like_url(text), "{text}");
         }
-        assert!(says("x.y/a", "https://x.y/a/") && says("me@x.y", "mailto:me@x.y") && !says("x.y", "https://z.y"));
+        assert!(
+            matches_url("x.y/a", "https://x.y/a/")
+                && matches_url("me@x.y", "mailto:me@x.y")
+                && !matches_url("x.y", "https://z.y")
+        );
     }
 
     #[test]
@@ -202,18 +206,18 @@ mod tests {
             ("git@host.org:a/b @you a@b a@.b https://u@x.yz/p 漢a@b.c_", vec!["https://u@x.yz/p"]),
             ("", vec![]),
         ] {
-            let found: Vec<&str> = find(text).into_iter().map(|range| &text[range]).collect();
+            let found: Vec<&str> = find_links(text).into_iter().map(|range| &text[range]).collect();
             assert_eq!(found, expected, "{text}");
         }
     }
 
     #[test]
     fn a_flood_of_addresses_is_bounded() {
-        assert_eq!(find(&"http://x.yz ".repeat(10_000)).len(), MOST);
-        find(&"http:// www.".repeat(10_000));
-        find(&"a@b.".repeat(50_000));
-        find(&"@".repeat(50_000));
-        let found = find(&format!("http://a.bc/{}", ").]".repeat(50_000)));
+        assert_eq!(find_links(&"http://x.yz ".repeat(10_000)).len(), MAX_LINKS);
+        find_links(&"http:// www.".repeat(10_000));
+        find_links(&"a@b.".repeat(50_000));
+        find_links(&"@".repeat(50_000));
+        let found = find_links(&format!("http://a.bc/{}", ").]".repeat(50_000)));
         assert_eq!(found.first().map(|range| (found.len(), range.end)), Some((1, 12)));
     }
 
@@ -221,7 +225,7 @@ mod tests {
         #[test]
         fn any_text_is_searched(text in "(http://|www\\.|@|[a-z().,é*]{0,3}| ){0,20}") {
             let mut at = 0;
-            for range in find(&text) {
+            for range in find_links(&text) {
                 prop_assert!(range.start >= at && text.get(range.clone()).is_some_and(|url| !url.is_empty()));
                 at = range.end;
             }

@@ -39,11 +39,11 @@ macro_rules! class {
 pub(super) use class;
 
 /// Letters that are drawn as two or three of ASCII; nobody types them.
-const SEVERAL: &str = r"[\x{132}\x{133}\x{1c7}-\x{1cc}\x{1f1}-\x{1f3}\x{fb00}-\x{fb06}]";
+const LIGATURE_CLASS: &str = r"[\x{132}\x{133}\x{1c7}-\x{1cc}\x{1f1}-\x{1f3}\x{fb00}-\x{fb06}]";
 
 /// A run of letters, digits and marks.
 #[derive(Clone, Copy, Default)]
-struct Word {
+struct ScriptWord {
     start: usize,
     end: usize,
     has_latin: bool,
@@ -54,8 +54,8 @@ struct Word {
 }
 
 /// Returns where characters stand that are to be spelled out, in order. O(length).
-pub(super) fn positions(text: &str) -> Vec<usize> {
-    let words = words(text);
+pub(super) fn disguised_positions(text: &str) -> Vec<usize> {
+    let words = split_words(text);
     let mut found = Vec::new();
     let mut next = 0;
     let (mut before, mut chars) = (None, text.char_indices().peekable());
@@ -65,10 +65,10 @@ pub(super) fn positions(text: &str) -> Vec<usize> {
         }
         let after = chars.peek().map(|(_, c)| *c);
         if !c.is_ascii() {
-            let is_disguised = is_on_a_sign(c, before)
+            let is_disguised = is_mark_on_symbol(c, before)
                 || match words.get(next).filter(|word| word.start <= at) {
-                    Some(word) => is_disguised_letter(c, word, || has_foreign_neighbour(text, &words, next)),
-                    None => is_disguised_sign(c, before, after),
+                    Some(word) => is_disguised_letter(c, word, || has_foreign_neighbor(text, &words, next)),
+                    None => is_disguised_symbol(c, before, after),
                 };
             if is_disguised {
                 found.push(at);
@@ -79,8 +79,8 @@ pub(super) fn positions(text: &str) -> Vec<usize> {
     found
 }
 
-fn words(text: &str) -> Vec<Word> {
-    let mut words: Vec<Word> = Vec::new();
+fn split_words(text: &str) -> Vec<ScriptWord> {
+    let mut words: Vec<ScriptWord> = Vec::new();
     for (at, c) in text.char_indices() {
         if !c.is_alphanumeric() && !class!(r"\p{M}").contains(c) {
             continue;
@@ -92,7 +92,7 @@ fn words(text: &str) -> Vec<Word> {
                 word
             }
             _ => {
-                words.push(Word { start: at, end, ..Word::default() });
+                words.push(ScriptWord { start: at, end, ..ScriptWord::default() });
                 let Some(word) = words.last_mut() else { continue };
                 word
             }
@@ -107,9 +107,9 @@ fn words(text: &str) -> Vec<Word> {
     words
 }
 
-fn is_disguised_letter(c: char, word: &Word, has_foreign_neighbour: impl FnOnce() -> bool) -> bool {
+fn is_disguised_letter(c: char, word: &ScriptWord, has_foreign_neighbour: impl FnOnce() -> bool) -> bool {
     // No word is written in two of these.
-    if word.has_latin && class!(r"\p{Cyrillic}").contains(c) || class!(SEVERAL).contains(c) {
+    if word.has_latin && class!(r"\p{Cyrillic}").contains(c) || class!(LIGATURE_CLASS).contains(c) {
         return true;
     }
     if !is_like_ascii(c) || is_wide(c) && !is_full_width(c) {
@@ -128,7 +128,7 @@ fn is_disguised_letter(c: char, word: &Word, has_foreign_neighbour: impl FnOnce(
 
 /// A mark over a sign vanishes in it, as a stroke through a slash or a line below an underscore does; and a stroke
 /// through an ASCII letter is no way to write one.
-fn is_on_a_sign(c: char, before: Option<char>) -> bool {
+fn is_mark_on_symbol(c: char, before: Option<char>) -> bool {
     class!(r"\p{M}").contains(c)
         && before.is_some_and(|before| {
             let is_stroke = class!(r"[\x{334}-\x{338}\x{20d2}\x{20d3}\x{20d8}-\x{20da}\x{20e5}-\x{20eb}]").contains(c);
@@ -137,7 +137,7 @@ fn is_on_a_sign(c: char, before: Option<char>) -> bool {
 }
 
 /// Quotation marks, dashes and the sign of multiplication are how prose is written, box drawings how trees are.
-fn is_disguised_sign(c: char, before: Option<char>, after: Option<char>) -> bool {
+fn is_disguised_symbol(c: char, before: Option<char>, after: Option<char>) -> bool {
     let is_like = is_like_ascii(c) || is_full_width(c);
     if !is_like || class!(r"[\p{Pi}\p{Pf}×\x{2500}-\x{2570}\x{2574}-\x{257f}]").contains(c) {
         return false;
@@ -155,7 +155,7 @@ fn is_disguised_sign(c: char, before: Option<char>, after: Option<char>) -> bool
 
 /// Says whether a word that is next to this one, with nothing but a space or a comma between them, is clearly of
 /// another alphabet.
-fn has_foreign_neighbour(text: &str, words: &[Word], at: usize) -> bool {
+fn has_foreign_neighbor(text: &str, words: &[ScriptWord], at: usize) -> bool {
     let is_near = |one: usize, other: usize| {
         let gap = words.get(one).zip(words.get(other)).and_then(|(one, other)| text.get(one.end..other.start));
         gap.is_some_and(|gap| gap.len() <= 2 && gap.chars().all(|c| matches!(c, ' ' | ',' | '.' | '-' | '_' | '\'')))

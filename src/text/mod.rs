@@ -5,7 +5,7 @@
 
 pub mod address;
 pub mod clean;
-pub mod data;
+pub mod data_url;
 pub mod link;
 mod look_alike;
 pub mod visible;

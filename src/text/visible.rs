@@ -10,7 +10,8 @@ use super::clean::is_unclean;
 use super::look_alike;
 
 /// Characters that are drawn as nothing, or that move others; and what no Unicode known here has assigned.
-const HIDDEN: &str = r"[\p{Default_Ignorable_Code_Point}\p{White_Space}\p{Cc}\p{Cf}\p{Cn}\p{Co}\p{Zl}\p{Zp}]";
+const HIDDEN_CHAR_CLASS: &str =
+    r"[\p{Default_Ignorable_Code_Point}\p{White_Space}\p{Cc}\p{Cf}\p{Cn}\p{Co}\p{Zl}\p{Zp}]";
 
 /// Returns the text with every hidden character and every letter that passes for another one spelled out: for
 /// approvals, where a person must see what is really there. `\n` and `\t` stay.
@@ -20,9 +21,9 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     if is_plain(text) {
         return Cow::Borrowed(text);
     }
-    let disguised = look_alike::positions(text);
+    let disguised = look_alike::disguised_positions(text);
     let mut disguised = disguised.iter().copied().peekable();
-    spelled(text, |at, c| disguised.next_if_eq(&at).is_some() || is_hidden(c))
+    escape_where(text, |at, c| disguised.next_if_eq(&at).is_some() || is_hidden(c))
 }
 
 /// Likewise for what stands on one line, such as a path: there a tab or a line break is as odd as any other control
@@ -35,15 +36,15 @@ pub fn visible_line(text: &str) -> Cow<'_, str> {
 }
 
 /// Returns the text with every hidden character spelled out, and letters as they are: for a look at a source.
-pub fn spelled_out(text: &str) -> Cow<'_, str> {
-    if is_plain(text) { Cow::Borrowed(text) } else { spelled(text, |_, c| is_hidden(c)) }
+pub fn escape_hidden(text: &str) -> Cow<'_, str> {
+    if is_plain(text) { Cow::Borrowed(text) } else { escape_where(text, |_, c| is_hidden(c)) }
 }
 
 fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b'\n' | b'\t' | b' '..=b'~'))
 }
 
-fn spelled(text: &str, mut is_spelled: impl FnMut(usize, char) -> bool) -> Cow<'_, str> {
+fn escape_where(text: &str, mut is_spelled: impl FnMut(usize, char) -> bool) -> Cow<'_, str> {
     let mut out = String::new();
     let mut from = 0;
     for (at, c) in text.char_indices() {
@@ -73,7 +74,7 @@ pub(super) fn is_hidden(c: char) -> bool {
         // Assigned, and of no class that says so, but fonts leave them blank: the empty Braille cell, the filler of the
         // Khitan script, the empty note head, the blanks of Egyptian.
         '\u{2800}' | '\u{16fe4}' | '\u{1d159}' | '\u{13441}' | '\u{13442}' => true,
-        c => is_unclean(c) || look_alike::class!(HIDDEN).contains(c),
+        c => is_unclean(c) || look_alike::class!(HIDDEN_CHAR_CLASS).contains(c),
     }
 }
 
@@ -105,13 +106,13 @@ mod tests {
         for c in hidden.chars() {
             let spelled = format!("notes\\u{{{:x}}}.txt", u32::from(c));
             assert_eq!(visible(&format!("notes{c}.txt")), spelled);
-            assert_eq!(spelled_out(&format!("notes{c}.txt")), spelled);
+            assert_eq!(escape_hidden(&format!("notes{c}.txt")), spelled);
         }
     }
 
     #[test]
     fn a_source_keeps_its_letters() {
-        assert_eq!(spelled_out("p\u{430}yload \u{200d}"), "p\u{430}yload \\u{200d}");
+        assert_eq!(escape_hidden("p\u{430}yload \u{200d}"), "p\u{430}yload \\u{200d}");
     }
 
     proptest! {
@@ -119,7 +120,7 @@ mod tests {
         fn what_is_visible_holds_nothing_hidden(text in proptest::collection::vec(any::<char>(), 0..40)) {
             let text: String = text.into_iter().collect();
             prop_assert!(visible(&text).chars().all(|c| !is_hidden(c)));
-            prop_assert!(spelled_out(&text).chars().all(|c| !is_hidden(c)));
+            prop_assert!(escape_hidden(&text).chars().all(|c| !is_hidden(c)));
         }
     }
 }

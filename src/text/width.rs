@@ -8,46 +8,50 @@ use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
 /// Stands for a grapheme that is wider than the place it would have to go.
-pub const PLACEHOLDER: &str = "▯";
+pub const WIDE_GRAPHEME_PLACEHOLDER: &str = "▯";
 
 /// Bytes of a cluster: whoever hangs more marks on a letter gets the rest as a cluster of its own, so that a cell stays
 /// small and any text is gone through once.
-const LONGEST_CLUSTER: usize = 128;
+const MAX_GRAPHEME_BYTES: usize = 128;
 
 /// One grapheme: where it starts, what it is, how many cells it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cell<'a> {
+pub struct Grapheme<'a> {
     pub at: usize,
     pub text: &'a str,
     pub width: usize,
 }
 
 /// Iterates over the graphemes of a text. Plain ASCII takes a short way.
-pub fn cells(text: &str) -> Cells<'_> {
-    Cells { text, at: 0 }
+pub fn graphemes(text: &str) -> Graphemes<'_> {
+    Graphemes { text, at: 0 }
 }
 
-pub struct Cells<'a> {
+pub struct Graphemes<'a> {
     text: &'a str,
     at: usize,
 }
 
-impl<'a> Iterator for Cells<'a> {
-    type Item = Cell<'a>;
+impl<'a> Iterator for Graphemes<'a> {
+    type Item = Grapheme<'a>;
 
-    fn next(&mut self) -> Option<Cell<'a>> {
+    fn next(&mut self) -> Option<Grapheme<'a>> {
         let at = self.at;
         let bytes = self.text.as_bytes();
         let first = *bytes.get(at)?;
         // A character that combines with this one would not be ASCII.
         if first.is_ascii() && bytes.get(at + 1).is_none_or(u8::is_ascii) {
             self.at += 1;
-            return Some(Cell { at, text: &self.text[at..=at], width: usize::from(first >= 0x20 && first != 0x7f) });
+            return Some(Grapheme {
+                at,
+                text: &self.text[at..=at],
+                width: usize::from(first >= 0x20 && first != 0x7f),
+            });
         }
-        let near = self.text.floor_char_boundary(at + LONGEST_CLUSTER);
+        let near = self.text.floor_char_boundary(at + MAX_GRAPHEME_BYTES);
         let text = self.text[at..near].graphemes(true).next()?;
         self.at += text.len();
-        Some(Cell { at, text, width: grapheme_width(text) })
+        Some(Grapheme { at, text, width: grapheme_width(text) })
     }
 }
 
@@ -65,13 +69,13 @@ pub fn grapheme_width(grapheme: &str) -> usize {
 
 /// Returns the cells that a text on one line takes.
 pub fn str_width(text: &str) -> usize {
-    cells(text).map(|cell| cell.width).sum()
+    graphemes(text).map(|cell| cell.width).sum()
 }
 
 /// Returns the longest prefix that fits into `max` cells, and its width.
-pub fn cut(text: &str, max: usize) -> (&str, usize) {
+pub fn truncate_to_width(text: &str, max: usize) -> (&str, usize) {
     let mut width = 0;
-    for cell in cells(text) {
+    for cell in graphemes(text) {
         if width + cell.width > max {
             return (&text[..cell.at], width);
         }
@@ -81,14 +85,14 @@ pub fn cut(text: &str, max: usize) -> (&str, usize) {
 }
 
 /// Returns the text cut to `max` cells, with an ellipsis where something is missing.
-pub fn ellipsis(text: &str, max: usize) -> Cow<'_, str> {
+pub fn truncate_with_ellipsis(text: &str, max: usize) -> Cow<'_, str> {
     // Cheap for a text of any length: looks at no more than fits.
-    if cut(text, max).0.len() == text.len() {
+    if truncate_to_width(text, max).0.len() == text.len() {
         return Cow::Borrowed(text);
     }
     match max {
         0 => Cow::Borrowed(""),
-        max => Cow::Owned(format!("{}…", cut(text, max - 1).0.trim_end())),
+        max => Cow::Owned(format!("{}…", truncate_to_width(text, max - 1).0.trim_end())),
     }
 }
 
@@ -100,7 +104,7 @@ pub fn expand_tabs(text: &str, stop: usize) -> Cow<'_, str> {
     let stop = stop.max(1);
     let mut out = String::with_capacity(text.len() + 16);
     let mut column = 0;
-    for cell in cells(text) {
+    for cell in graphemes(text) {
         match cell.text {
             "\t" => {
                 let spaces = stop - column % stop;
@@ -146,9 +150,9 @@ mod tests {
     #[test]
     fn a_cluster_of_any_length_is_gone_through_in_pieces() {
         for text in ["e".to_owned() + &"\u{301}".repeat(10_000), "👩\u{200d}".repeat(5000)] {
-            let pieces: Vec<&str> = cells(&text).map(|cell| cell.text).collect();
+            let pieces: Vec<&str> = graphemes(&text).map(|cell| cell.text).collect();
             assert_eq!(pieces.concat(), text);
-            assert!(pieces.iter().all(|piece| piece.len() <= LONGEST_CLUSTER));
+            assert!(pieces.iter().all(|piece| piece.len() <= MAX_GRAPHEME_BYTES));
         }
         assert_eq!(str_width(&("e".to_owned() + &"\u{301}".repeat(10_000))), 1);
     }
@@ -156,17 +160,17 @@ mod tests {
     #[test]
     fn cells_tile_the_text() {
         for text in ["a\u{301}b漢c", "ab\r\ncd", "é👩\u{200d}👧x"] {
-            let joined: String = cells(text).map(|cell| cell.text).collect();
+            let joined: String = graphemes(text).map(|cell| cell.text).collect();
             assert_eq!(joined, text);
         }
     }
 
     #[test]
     fn a_cut_never_splits_a_wide_grapheme() {
-        assert_eq!(cut("a漢字", 2), ("a", 1));
-        assert_eq!(ellipsis("a漢字", 4), "a漢…");
-        assert_eq!(ellipsis("abc", 3), "abc");
-        assert_eq!(ellipsis("abc", 0), "");
+        assert_eq!(truncate_to_width("a漢字", 2), ("a", 1));
+        assert_eq!(truncate_with_ellipsis("a漢字", 4), "a漢…");
+        assert_eq!(truncate_with_ellipsis("abc", 3), "abc");
+        assert_eq!(truncate_with_ellipsis("abc", 0), "");
     }
 
     #[test]

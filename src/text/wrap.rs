@@ -8,19 +8,19 @@
 
 use unicode_linebreak::{BreakClass, break_property, linebreaks};
 
-use super::width::{Cell, cells, str_width};
+use super::width::{Grapheme, graphemes, str_width};
 
 /// One row of a wrapped text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Row {
+pub struct WrappedRow {
     pub start: usize,
     pub end: usize,
     pub width: usize,
-    /// The row is one grapheme wider than the row may be; draw [`super::width::PLACEHOLDER`] instead.
+    /// The row is one grapheme wider than the row may be; draw [`super::width::WIDE_GRAPHEME_PLACEHOLDER`] instead.
     pub too_wide: bool,
 }
 
-impl Row {
+impl WrappedRow {
     /// Returns this row of the text that was wrapped.
     pub fn slice<'t>(&self, text: &'t str) -> &'t str {
         text.get(self.start..self.end).unwrap_or_default()
@@ -28,33 +28,33 @@ impl Row {
 }
 
 /// Wraps where a line may end; words longer than a row are cut at graphemes.
-pub fn wrap(text: &str, width: usize) -> Vec<Row> {
+pub fn wrap(text: &str, width: usize) -> Vec<WrappedRow> {
     wrap_hanging(text, width, width)
 }
 
 /// Like [`wrap`], with another width for the first row than for the rest. Zero counts as one.
-pub fn wrap_hanging(text: &str, first: usize, rest: usize) -> Vec<Row> {
+pub fn wrap_hanging(text: &str, first: usize, rest: usize) -> Vec<WrappedRow> {
     let mut rows = Vec::new();
-    for_lines(text, |start, line| wrap_line(line, start, first.max(1), rest.max(1), &mut rows));
+    for_each_line(text, |start, line| wrap_line(line, start, first.max(1), rest.max(1), &mut rows));
     rows
 }
 
 /// Cuts every line after as many graphemes as fit: for code and program output, where white space matters.
-pub fn chop(text: &str, width: usize) -> Vec<Row> {
+pub fn wrap_hard(text: &str, width: usize) -> Vec<WrappedRow> {
     let width = width.max(1);
     let mut rows = Vec::new();
-    for_lines(text, |base, line| {
-        let mut row = Row { start: base, end: base, width: 0, too_wide: false };
-        for cell in cells(line) {
+    for_each_line(text, |base, line| {
+        let mut row = WrappedRow { start: base, end: base, width: 0, too_wide: false };
+        for cell in graphemes(line) {
             if row.width + cell.width > width && row.width > 0 {
                 rows.push(row);
-                row = Row { start: row.end, end: row.end, width: 0, too_wide: false };
+                row = WrappedRow { start: row.end, end: row.end, width: 0, too_wide: false };
             }
             row.end = base + cell.at + cell.text.len();
             row.width += cell.width;
             if cell.width > width {
-                rows.push(Row { width: 1, too_wide: true, ..row });
-                row = Row { start: row.end, end: row.end, width: 0, too_wide: false };
+                rows.push(WrappedRow { width: 1, too_wide: true, ..row });
+                row = WrappedRow { start: row.end, end: row.end, width: 0, too_wide: false };
             }
         }
         let line_began = rows.last().is_some_and(|last| last.start >= base && last.end > base);
@@ -65,7 +65,7 @@ pub fn chop(text: &str, width: usize) -> Vec<Row> {
     rows
 }
 
-fn for_lines(text: &str, mut each: impl FnMut(usize, &str)) {
+fn for_each_line(text: &str, mut each: impl FnMut(usize, &str)) {
     let mut start = 0;
     for end in memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]) {
         each(start, &text[start..end]);
@@ -75,31 +75,31 @@ fn for_lines(text: &str, mut each: impl FnMut(usize, &str)) {
 
 /// A place where a row may end: text up to `end`, and the next row from `next`.
 #[derive(Clone, Copy)]
-struct Break {
+struct RowBreak {
     end: usize,
     width: usize,
     next: usize,
 }
 
-fn wrap_line(line: &str, base: usize, first: usize, rest: usize, rows: &mut Vec<Row>) {
+fn wrap_line(line: &str, base: usize, first: usize, rest: usize, rows: &mut Vec<WrappedRow>) {
     let before = rows.len();
-    let breaks = breaks(line);
+    let breaks = break_opportunities(line);
     let mut start = 0;
     // Each row scans again what the row before could not take, which is less than a row.
     loop {
         let limit = if rows.is_empty() { first } else { rest };
-        match fill(line, start, limit, &breaks) {
-            Filled::All { end, width } => {
+        match fill_row(line, start, limit, &breaks) {
+            RowFill::All { end, width } => {
                 if end > 0 || rows.len() == before {
-                    rows.push(Row { start: base + start, end: base + start + end, width, too_wide: false });
+                    rows.push(WrappedRow { start: base + start, end: base + start + end, width, too_wide: false });
                 }
                 return;
             }
-            Filled::Row { end, width, next, too_wide } => {
-                rows.push(Row { start: base + start, end: base + start + end, width, too_wide });
+            RowFill::Row { end, width, next, too_wide } => {
+                rows.push(WrappedRow { start: base + start, end: base + start + end, width, too_wide });
                 start += next;
             }
-            Filled::DropIndent { next } => start += next,
+            RowFill::DropIndent { next } => start += next,
         }
         // White space at the start of a continuing row is the one that the break replaced.
         if rows.len() > before {
@@ -111,7 +111,7 @@ fn wrap_line(line: &str, base: usize, first: usize, rest: usize, rows: &mut Vec<
     }
 }
 
-enum Filled {
+enum RowFill {
     /// The rest of the line fits.
     All {
         end: usize,
@@ -131,7 +131,7 @@ enum Filled {
 
 /// Returns the places, besides white space, before which a row may begin. A text in letters parted by blanks has none:
 /// paths, options and words with hyphens stay in one piece.
-fn breaks(line: &str) -> Vec<usize> {
+fn break_opportunities(line: &str) -> Vec<usize> {
     // Most lines have no character of U+0590 or above, and are done with here.
     if !line.bytes().any(|byte| byte >= 0xd6) {
         return Vec::new();
@@ -183,15 +183,15 @@ fn quote_breaks(line: &str) -> Vec<usize> {
     found
 }
 
-fn fill(line: &str, start: usize, limit: usize, breaks: &[usize]) -> Filled {
+fn fill_row(line: &str, start: usize, limit: usize, breaks: &[usize]) -> RowFill {
     let text = &line[start..];
     let mut width = 0;
     let mut spaces: Option<(usize, usize)> = None;
-    let mut last_break: Option<Break> = None;
+    let mut last_break: Option<RowBreak> = None;
     // At a blank that belongs to a mark: only where there is no other.
-    let mut poor_break: Option<Break> = None;
+    let mut poor_break: Option<RowBreak> = None;
     let mut breaks = breaks[breaks.partition_point(|at| *at <= start)..].iter().map(|at| at - start).peekable();
-    for cell in cells(text) {
+    for cell in graphemes(text) {
         if is_breaking_space(&cell) {
             spaces.get_or_insert((cell.at, width));
             width += cell.width;
@@ -200,29 +200,29 @@ fn fill(line: &str, start: usize, limit: usize, breaks: &[usize]) -> Filled {
         while breaks.next_if(|at| *at < cell.at).is_some() {}
         let may_break = breaks.peek() == Some(&cell.at);
         if let Some((end, width)) = spaces.take() {
-            let found = Some(Break { end, width, next: cell.at });
+            let found = Some(RowBreak { end, width, next: cell.at });
             if is_lone_mark(text, end, cell.at) { poor_break = found } else { last_break = found }
         } else if may_break && cell.at > 0 && cell.width > 0 {
-            last_break = Some(Break { end: cell.at, width, next: cell.at });
+            last_break = Some(RowBreak { end: cell.at, width, next: cell.at });
         }
         if width + cell.width > limit {
             return match last_break.or(poor_break) {
-                Some(Break { end, width, next }) if end > 0 && width <= limit => {
-                    Filled::Row { end, width, next, too_wide: false }
+                Some(RowBreak { end, width, next }) if end > 0 && width <= limit => {
+                    RowFill::Row { end, width, next, too_wide: false }
                 }
-                Some(Break { end: 0, next, .. }) if next > 0 => Filled::DropIndent { next },
+                Some(RowBreak { end: 0, next, .. }) if next > 0 => RowFill::DropIndent { next },
                 _ if cell.at == 0 || width == 0 => {
                     let end = cell.at + cell.text.len();
-                    Filled::Row { end, width: 1, next: end, too_wide: true }
+                    RowFill::Row { end, width: 1, next: end, too_wide: true }
                 }
-                _ => Filled::Row { end: cell.at, width, next: cell.at, too_wide: false },
+                _ => RowFill::Row { end: cell.at, width, next: cell.at, too_wide: false },
             };
         }
         width += cell.width;
     }
     match spaces {
-        Some((end, before)) if width > limit => Filled::All { end, width: before },
-        _ => Filled::All { end: text.len(), width },
+        Some((end, before)) if width > limit => RowFill::All { end, width: before },
+        _ => RowFill::All { end: text.len(), width },
     }
 }
 
@@ -238,7 +238,7 @@ fn is_lone_mark(text: &str, end: usize, next: usize) -> bool {
     closes || matches!(before, [0xc2, 0xab] | [.., b' ' | b'(', 0xc2, 0xab])
 }
 
-fn is_breaking_space(cell: &Cell<'_>) -> bool {
+fn is_breaking_space(cell: &Grapheme<'_>) -> bool {
     cell.text == " " || cell.text.starts_with(['\t', '\u{2003}', '\u{2002}', '\u{2009}', '\u{3000}'])
 }
 
@@ -317,7 +317,7 @@ mod tests {
     fn a_grapheme_wider_than_the_row_is_marked() {
         let marked: Vec<bool> = wrap("a漢b", 1).into_iter().map(|row| row.too_wide).collect();
         assert_eq!(marked, [false, true, false]);
-        assert!(chop("a漢b", 1).iter().all(|row| row.width == 1));
+        assert!(wrap_hard("a漢b", 1).iter().all(|row| row.width == 1));
     }
 
     #[test]
@@ -330,14 +330,14 @@ mod tests {
     #[test]
     fn code_keeps_its_white_space() {
         let text = "    let x;\n\nab";
-        let rows: Vec<&str> = chop(text, 6).into_iter().map(|row| &text[row.start..row.end]).collect();
+        let rows: Vec<&str> = wrap_hard(text, 6).into_iter().map(|row| &text[row.start..row.end]).collect();
         assert_eq!(rows, ["    le", "t x;", "", "ab"]);
     }
 
     proptest! {
         #[test]
         fn rows_hold_everything_but_breaking_space(text in "([a-z]{1,9}|漢|、|「|“|”|ょ|की|สวั|👩\u{200d}👧|é| [!:«»] |  ?|\n){0,40}", first in 0usize..30, rest in 0usize..30) {
-            for (rows, chopped) in [(wrap_hanging(&text, first, rest), false), (chop(&text, rest), true)] {
+            for (rows, chopped) in [(wrap_hanging(&text, first, rest), false), (wrap_hard(&text, rest), true)] {
                 let mut at = 0;
                 for (index, row) in rows.iter().enumerate() {
                     let between = &text[at..row.start];

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use reqwest::Url;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(super) enum AddressClass {
     Public,
     /// This machine.
     Loopback,
@@ -18,22 +18,22 @@ pub(super) enum Reach {
     Forbidden(&'static str),
 }
 
-impl Reach {
+impl AddressClass {
     pub(super) fn is_local(self) -> bool {
         matches!(self, Self::Loopback | Self::Private)
     }
 
-    pub(super) fn of(address: IpAddr) -> Self {
+    pub(super) fn of_ip(address: IpAddr) -> Self {
         match address {
-            IpAddr::V4(address) => v4(address),
-            IpAddr::V6(address) => v6(address),
+            IpAddr::V4(address) => class_of_v4(address),
+            IpAddr::V6(address) => class_of_v6(address),
         }
     }
 
     /// Judges a host by how it is written, without asking anyone.
     pub(super) fn of_host(host: &str) -> Self {
-        if let Some(address) = literal(host) {
-            return Self::of(address);
+        if let Some(address) = parse_ip_literal(host) {
+            return Self::of_ip(address);
         }
         let name = host.trim_end_matches('.').to_ascii_lowercase();
         let ends = |suffixes: &[&str]| suffixes.iter().any(|suffix| name.ends_with(suffix));
@@ -55,16 +55,16 @@ impl Reach {
 }
 
 /// Returns the address that a host is, when it is written as one.
-pub(super) fn literal(host: &str) -> Option<IpAddr> {
+pub(super) fn parse_ip_literal(host: &str) -> Option<IpAddr> {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse().ok()
 }
 
 /// Returns an address as rules are written: one that is spelled in another way is still the same to its server. The
 /// parser has read odd numbers, capitals and dots in the path; this is about the dot behind a name, an IPv4 address in
 /// an IPv6 one, and characters that need not be written as `%41`.
-pub(super) fn plain(mut url: Url) -> Url {
+pub(super) fn normalize(mut url: Url) -> Url {
     let host = url.host_str().unwrap_or_default();
-    let named = match literal(host) {
+    let named = match parse_ip_literal(host) {
         Some(IpAddr::V6(address)) => address.to_ipv4_mapped().map(|address| address.to_string()),
         Some(IpAddr::V4(_)) => None,
         None => host.strip_suffix('.').map(str::to_owned),
@@ -73,17 +73,17 @@ pub(super) fn plain(mut url: Url) -> Url {
     if let Some(named) = named {
         let _ = url.set_host(Some(&named));
     }
-    if let Some(path) = unescaped(url.path()) {
+    if let Some(path) = decode_unreserved(url.path()) {
         url.set_path(&path);
     }
-    if let Some(query) = url.query().and_then(unescaped) {
+    if let Some(query) = url.query().and_then(decode_unreserved) {
         url.set_query(Some(&query));
     }
     url
 }
 
 /// Decodes the letters, digits and `-._~` of a path or query (RFC 3986, 6.2.2.2); nothing if there are none.
-fn unescaped(text: &str) -> Option<String> {
+fn decode_unreserved(text: &str) -> Option<String> {
     let mut parts = text.split('%');
     let mut out = parts.next()?.to_owned();
     let mut changed = false;
@@ -104,61 +104,61 @@ fn unescaped(text: &str) -> Option<String> {
     changed.then_some(out)
 }
 
-fn v4(address: Ipv4Addr) -> Reach {
+fn class_of_v4(address: Ipv4Addr) -> AddressClass {
     let [a, b, ..] = address.octets();
     if address.is_link_local() {
-        return Reach::Forbidden("a link-local or metadata address");
+        return AddressClass::Forbidden("a link-local or metadata address");
     }
     // The metadata services of Alibaba, Azure and Oracle are not link-local.
     if matches!(address.octets(), [100, 100, 100, 200] | [168, 63, 129, 16] | [192, 0, 0, 192]) {
-        return Reach::Forbidden("a cloud metadata address");
+        return AddressClass::Forbidden("a cloud metadata address");
     }
     if a == 0 {
-        return Reach::Forbidden("an unspecified address");
+        return AddressClass::Forbidden("an unspecified address");
     }
     if address.is_multicast() || address.is_broadcast() || a >= 240 {
-        return Reach::Forbidden("a multicast, broadcast or reserved address");
+        return AddressClass::Forbidden("a multicast, broadcast or reserved address");
     }
     if address.is_loopback() {
-        return Reach::Loopback;
+        return AddressClass::Loopback;
     }
     let is_shared = a == 100 && (64..128).contains(&b);
     let is_for_tests = a == 198 && (18..20).contains(&b);
     if address.is_private() || is_shared || is_for_tests || address.octets()[..3] == [192, 0, 0] {
-        return Reach::Private;
+        return AddressClass::Private;
     }
-    Reach::Public
+    AddressClass::Public
 }
 
-fn v6(address: Ipv6Addr) -> Reach {
+fn class_of_v6(address: Ipv6Addr) -> AddressClass {
     let parts = address.segments();
     // Addresses that carry another: mapped, compatible, translated (RFC 6052, RFC 8215), 6to4.
     if let Some(inner) = address.to_ipv4_mapped() {
-        return v4(inner);
+        return class_of_v4(inner);
     }
     if address.is_loopback() {
-        return Reach::Loopback;
+        return AddressClass::Loopback;
     }
     if address.is_unspecified() {
-        return Reach::Forbidden("an unspecified address");
+        return AddressClass::Forbidden("an unspecified address");
     }
     let [.., high, low] = parts;
     let carries = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match parts {
-        [0, 0, 0, 0, 0, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => return v4(carries(high, low)),
-        [0x64, 0xff9b, 1, ..] => return Reach::Private,
-        [0x2002, high, low, ..] => return v4(carries(high, low)),
+        [0, 0, 0, 0, 0, 0, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => return class_of_v4(carries(high, low)),
+        [0x64, 0xff9b, 1, ..] => return AddressClass::Private,
+        [0x2002, high, low, ..] => return class_of_v4(carries(high, low)),
         [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254] | [0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254] => {
-            return Reach::Forbidden("a cloud metadata address");
+            return AddressClass::Forbidden("a cloud metadata address");
         }
         _ => {}
     }
     match parts[0] {
-        0xfe80..=0xfebf => Reach::Forbidden("a link-local address"),
-        0xff00.. => Reach::Forbidden("a multicast address"),
+        0xfe80..=0xfebf => AddressClass::Forbidden("a link-local address"),
+        0xff00.. => AddressClass::Forbidden("a multicast address"),
         // Unique local, and the site-local that it replaced.
-        0xfc00..=0xfdff | 0xfec0..=0xfeff => Reach::Private,
-        _ => Reach::Public,
+        0xfc00..=0xfdff | 0xfec0..=0xfeff => AddressClass::Private,
+        _ => AddressClass::Public,
     }
 }
 
@@ -177,7 +177,7 @@ mod tests {
             ("http://h/%2573", "http://h/%2573"),
             ("http://[2001:db8::1]/x", "http://[2001:db8::1]/x"),
         ] {
-            assert_eq!(plain(Url::parse(given).unwrap()).as_str(), spelled, "{given}");
+            assert_eq!(normalize(Url::parse(given).unwrap()).as_str(), spelled, "{given}");
         }
     }
 
@@ -219,16 +219,16 @@ mod tests {
             "METADATA.google.internal.",
         ];
         for host in public {
-            assert_eq!(Reach::of_host(host), Reach::Public, "{host}");
+            assert_eq!(AddressClass::of_host(host), AddressClass::Public, "{host}");
         }
         for host in loopback {
-            assert_eq!(Reach::of_host(host), Reach::Loopback, "{host}");
+            assert_eq!(AddressClass::of_host(host), AddressClass::Loopback, "{host}");
         }
         for host in private {
-            assert_eq!(Reach::of_host(host), Reach::Private, "{host}");
+            assert_eq!(AddressClass::of_host(host), AddressClass::Private, "{host}");
         }
         for host in forbidden {
-            assert!(matches!(Reach::of_host(host), Reach::Forbidden(_)), "{host}");
+            assert!(matches!(AddressClass::of_host(host), AddressClass::Forbidden(_)), "{host}");
         }
     }
 }

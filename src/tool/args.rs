@@ -6,29 +6,29 @@
 use crate::event::Json;
 
 /// The arguments object of one call. Each getter takes the argument's name first and then its aliases.
-pub(super) struct Args<'a>(&'a Json);
+pub(super) struct ToolArgs<'a>(&'a Json);
 
-impl<'a> Args<'a> {
+impl<'a> ToolArgs<'a> {
     pub(super) fn new(args: &'a Json) -> Result<Self, String> {
         match args {
             Json::Object(_) | Json::Null => Ok(Self(args)),
-            other => Err(format!("the arguments must be a JSON object, not {}", kind(other))),
+            other => Err(format!("the arguments must be a JSON object, not {}", json_kind(other))),
         }
     }
 
     /// Returns the text of a required argument.
-    pub(super) fn text(&self, names: &[&str]) -> Result<String, String> {
-        self.text_if(names)?.ok_or_else(|| format!("the argument `{}` is missing", first(names)))
+    pub(super) fn string(&self, names: &[&str]) -> Result<String, String> {
+        self.optional_string(names)?.ok_or_else(|| format!("the argument `{}` is missing", first(names)))
     }
 
     /// Returns the text of an optional argument.
-    pub(super) fn text_if(&self, names: &[&str]) -> Result<Option<String>, String> {
+    pub(super) fn optional_string(&self, names: &[&str]) -> Result<Option<String>, String> {
         let Some((name, value)) = self.find(names) else { return Ok(None) };
         let text = match value {
             Json::String(text) => text.clone(),
             Json::Number(number) => number.to_string(),
             Json::Bool(flag) => flag.to_string(),
-            other => return Err(format!("the argument `{name}` must be a text, not {}", kind(other))),
+            other => return Err(format!("the argument `{name}` must be a text, not {}", json_kind(other))),
         };
         if text.contains('\0') {
             return Err(format!("the argument `{name}` contains a NUL character, which is not allowed"));
@@ -37,7 +37,7 @@ impl<'a> Args<'a> {
     }
 
     /// Returns a whole number; what is larger than `most` becomes `most`.
-    pub(super) fn count(&self, names: &[&str], default: usize, least: usize, most: usize) -> Result<usize, String> {
+    pub(super) fn integer(&self, names: &[&str], default: usize, least: usize, most: usize) -> Result<usize, String> {
         let Some((name, value)) = self.find(names) else { return Ok(default) };
         let wrong = || format!("the argument `{name}` must be a whole number, at least {least}, not {value}");
         let number = match value {
@@ -52,7 +52,7 @@ impl<'a> Args<'a> {
         Ok(if number >= most as f64 { most } else { number as usize })
     }
 
-    pub(super) fn flag(&self, names: &[&str]) -> Result<bool, String> {
+    pub(super) fn boolean(&self, names: &[&str]) -> Result<bool, String> {
         let Some((name, value)) = self.find(names) else { return Ok(false) };
         let flag = match value {
             Json::Bool(flag) => Some(*flag),
@@ -68,7 +68,7 @@ impl<'a> Args<'a> {
     }
 
     /// Returns a list of texts; a single text is a list of one.
-    pub(super) fn texts(&self, names: &[&str]) -> Result<Vec<String>, String> {
+    pub(super) fn strings(&self, names: &[&str]) -> Result<Vec<String>, String> {
         let Some((name, value)) = self.find(names) else { return Ok(Vec::new()) };
         match value {
             Json::String(text) if text.is_empty() => Ok(Vec::new()),
@@ -78,7 +78,7 @@ impl<'a> Args<'a> {
                 .map(|item| item.as_str().map(str::to_owned))
                 .collect::<Option<_>>()
                 .ok_or_else(|| format!("the argument `{name}` must be a list of texts")),
-            other => Err(format!("the argument `{name}` must be a text or a list of texts, not {}", kind(other))),
+            other => Err(format!("the argument `{name}` must be a text or a list of texts, not {}", json_kind(other))),
         }
     }
 
@@ -91,7 +91,7 @@ fn first<'n>(names: &[&'n str]) -> &'n str {
     names.first().copied().unwrap_or_default()
 }
 
-fn kind(value: &Json) -> &'static str {
+fn json_kind(value: &Json) -> &'static str {
     match value {
         Json::Null => "null",
         Json::Bool(_) => "true or false",
@@ -111,32 +111,35 @@ mod tests {
     #[test]
     fn numbers_are_taken_from_strings_and_clamped() {
         let args = json!({"a": "12", "b": 7.0, "c": 1e30, "d": -1, "e": "many", "f": null});
-        let args = Args::new(&args).unwrap();
-        assert_eq!(args.count(&["a"], 0, 0, 100), Ok(12));
-        assert_eq!(args.count(&["x", "b"], 0, 0, 100), Ok(7));
-        assert_eq!(args.count(&["c"], 0, 0, 100), Ok(100));
-        assert_eq!(args.count(&["f"], 5, 0, 100), Ok(5));
-        assert!(args.count(&["d"], 0, 0, 100).unwrap_err().contains("`d`"));
-        assert!(args.count(&["e"], 0, 0, 100).unwrap_err().contains("`e`"));
+        let args = ToolArgs::new(&args).unwrap();
+        assert_eq!(args.integer(&["a"], 0, 0, 100), Ok(12));
+        assert_eq!(args.integer(&["x", "b"], 0, 0, 100), Ok(7));
+        assert_eq!(args.integer(&["c"], 0, 0, 100), Ok(100));
+        assert_eq!(args.integer(&["f"], 5, 0, 100), Ok(5));
+        assert!(args.integer(&["d"], 0, 0, 100).unwrap_err().contains("`d`"));
+        assert!(args.integer(&["e"], 0, 0, 100).unwrap_err().contains("`e`"));
     }
 
     #[test]
     fn errors_name_the_argument() {
         let args = json!({"list": ["x"], "nul": "a\0b", "flag": "perhaps"});
-        let args = Args::new(&args).unwrap();
-        assert_eq!(args.text(&["path", "file"]).unwrap_err(), "the argument `path` is missing");
-        assert!(args.text(&["list"]).unwrap_err().contains("`list`"));
-        assert!(args.text(&["nul"]).unwrap_err().contains("NUL"));
-        assert!(args.flag(&["flag"]).unwrap_err().contains("`flag`"));
-        assert!(Args::new(&json!([1])).is_err());
+        let args = ToolArgs::new(&args).unwrap();
+        assert_eq!(args.string(&["path", "file"]).unwrap_err(), "the argument `path` is missing");
+        assert!(args.string(&["list"]).unwrap_err().contains("`list`"));
+        assert!(args.string(&["nul"]).unwrap_err().contains("NUL"));
+        assert!(args.boolean(&["flag"]).unwrap_err().contains("`flag`"));
+        assert!(ToolArgs::new(&json!([1])).is_err());
     }
 
     #[test]
     fn flags_and_lists_have_several_forms() {
         let args = json!({"yes": "true", "one": 1, "no": false, "single": "*.rs", "many": ["a", "b"]});
-        let args = Args::new(&args).unwrap();
-        assert_eq!((args.flag(&["yes"]), args.flag(&["one"]), args.flag(&["no"])), (Ok(true), Ok(true), Ok(false)));
-        assert_eq!(args.texts(&["single"]).unwrap(), ["*.rs"]);
-        assert_eq!(args.texts(&["many"]).unwrap(), ["a", "b"]);
+        let args = ToolArgs::new(&args).unwrap();
+        assert_eq!(
+            (args.boolean(&["yes"]), args.boolean(&["one"]), args.boolean(&["no"])),
+            (Ok(true), Ok(true), Ok(false))
+        );
+        assert_eq!(args.strings(&["single"]).unwrap(), ["*.rs"]);
+        assert_eq!(args.strings(&["many"]).unwrap(), ["a", "b"]);
     }
 }

@@ -8,17 +8,17 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::args::Args;
-use super::{Done, Tool, ToolCtx, ask, run_blocking};
-use crate::event::{Ask, Json, Risk, ToolSpec};
+use super::args::ToolArgs;
+use super::{Tool, ToolContext, ToolResult, base_request, run_blocking};
+use crate::event::{ApprovalRequest, Json, Risk, ToolSpec};
 
 pub(super) struct Calculator;
 
-const LONGEST: usize = 1024;
-const DEEPEST: usize = 100;
-const TIME: Duration = Duration::from_millis(200);
+const MAX_EXPRESSION_BYTES: usize = 1024;
+const MAX_BRACKET_DEPTH: usize = 100;
+const EVALUATION_TIMEOUT: Duration = Duration::from_millis(200);
 /// Measured: a thousand nested operators overflow 2 MiB.
-const STACK: usize = 32 << 20;
+const STACK_BYTES: usize = 32 << 20;
 
 impl Tool for Calculator {
     fn spec(&self) -> ToolSpec {
@@ -38,28 +38,32 @@ impl Tool for Calculator {
         }
     }
 
-    fn ask<'a>(&'a self, args: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Result<Ask, String>> {
-        Box::pin(async move { Ok(ask("calculator", Risk::ReadOnly, expression(args)?, ctx)) })
+    fn approval_request<'a>(
+        &'a self,
+        args: &'a Json,
+        ctx: &'a ToolContext,
+    ) -> BoxFuture<'a, Result<ApprovalRequest, String>> {
+        Box::pin(async move { Ok(base_request("calculator", Risk::ReadOnly, parse_expression(args)?, ctx)) })
     }
 
-    fn run<'a>(&'a self, args: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Done> {
+    fn run<'a>(&'a self, args: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, ToolResult> {
         Box::pin(run_blocking(args, ctx, |args, ctx| {
-            let text = expression(args)?;
+            let text = parse_expression(args)?;
             match evaluate(text, ctx.cancel.clone()) {
-                Err(_) if ctx.cancel.is_cancelled() => Ok(Done::cancelled("cancelled")),
-                result => result.map(Done::ok),
+                Err(_) if ctx.cancel.is_cancelled() => Ok(ToolResult::cancelled("cancelled")),
+                result => result.map(ToolResult::ok),
             }
         }))
     }
 }
 
-fn expression(args: &Json) -> Result<String, String> {
-    let text = Args::new(args)?.text(&["expression", "expr", "input", "query"])?.trim().to_owned();
+fn parse_expression(args: &Json) -> Result<String, String> {
+    let text = ToolArgs::new(args)?.string(&["expression", "expr", "input", "query"])?.trim().to_owned();
     if text.is_empty() {
         return Err("the argument `expression` is empty".into());
     }
-    if text.len() > LONGEST {
-        return Err(format!("the argument `expression` has {} bytes; {LONGEST} are allowed", text.len()));
+    if text.len() > MAX_EXPRESSION_BYTES {
+        return Err(format!("the argument `expression` has {} bytes; {MAX_EXPRESSION_BYTES} are allowed", text.len()));
     }
     let mut depth = 0_usize;
     for c in text.chars() {
@@ -68,38 +72,40 @@ fn expression(args: &Json) -> Result<String, String> {
             ')' | ']' | '}' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        if depth > DEEPEST {
-            return Err(format!("the argument `expression` nests brackets deeper than {DEEPEST}"));
+        if depth > MAX_BRACKET_DEPTH {
+            return Err(format!("the argument `expression` nests brackets deeper than {MAX_BRACKET_DEPTH}"));
         }
     }
     Ok(text)
 }
 
-struct Limit {
-    end: Instant,
+struct EvaluationLimit {
+    deadline: Instant,
     cancel: CancellationToken,
 }
 
-impl fend_core::Interrupt for Limit {
+impl fend_core::Interrupt for EvaluationLimit {
     fn should_interrupt(&self) -> bool {
-        Instant::now() >= self.end || self.cancel.is_cancelled()
+        Instant::now() >= self.deadline || self.cancel.is_cancelled()
     }
 }
 
 fn evaluate(text: String, cancel: CancellationToken) -> Result<String, String> {
     let work = move || {
-        let limit = Limit { end: Instant::now() + TIME, cancel };
+        let limit = EvaluationLimit { deadline: Instant::now() + EVALUATION_TIMEOUT, cancel };
         let result = fend_core::evaluate_with_interrupt(&text, &mut fend_core::Context::new(), &limit);
         let late = fend_core::Interrupt::should_interrupt(&limit);
         match result {
             Ok(value) if value.output_is_empty() => Err(format!("`{text}` has no value")),
             Ok(value) => Ok(value.get_main_result().to_owned()),
-            Err(_) if late => Err(format!("`{text}` takes longer than {} ms to work out", TIME.as_millis())),
+            Err(_) if late => {
+                Err(format!("`{text}` takes longer than {} ms to work out", EVALUATION_TIMEOUT.as_millis()))
+            }
             Err(error) => Err(format!("can't work out `{text}`: {error}")),
         }
     };
     // A thread of its own for its stack; joined right here.
-    let thread = std::thread::Builder::new().name("calculator".into()).stack_size(STACK).spawn(work);
+    let thread = std::thread::Builder::new().name("calculator".into()).stack_size(STACK_BYTES).spawn(work);
     match thread.map(std::thread::JoinHandle::join) {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err("the calculator broke down on this expression".into()),
@@ -112,7 +118,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str) -> Result<String, String> {
-        evaluate(expression(&json!({"expression": text}))?, CancellationToken::new())
+        evaluate(parse_expression(&json!({"expression": text}))?, CancellationToken::new())
     }
 
     #[test]

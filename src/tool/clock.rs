@@ -5,22 +5,22 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use serde_json::json;
 
-use super::args::Args;
-use super::{Done, Tool, ToolCtx, ask, run_blocking};
-use crate::event::{Ask, Json, Risk, ToolSpec};
+use super::args::ToolArgs;
+use super::{Tool, ToolContext, ToolResult, base_request, run_blocking};
+use crate::event::{ApprovalRequest, Json, Risk, ToolSpec};
 
 /// Time is passed in, so that a test can say what it is.
-pub(super) struct Clock {
+pub(super) struct ClockTool {
     now: fn() -> Timestamp,
 }
 
-impl Default for Clock {
+impl Default for ClockTool {
     fn default() -> Self {
         Self { now: Timestamp::now }
     }
 }
 
-impl Tool for Clock {
+impl Tool for ClockTool {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
             name: "clock".into(),
@@ -36,42 +36,48 @@ impl Tool for Clock {
         }
     }
 
-    fn ask<'a>(&'a self, args: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Result<Ask, String>> {
-        Box::pin(async move { Ok(ask("clock", Risk::ReadOnly, zone(args)?.unwrap_or_else(|| "now".into()), ctx)) })
+    fn approval_request<'a>(
+        &'a self,
+        args: &'a Json,
+        ctx: &'a ToolContext,
+    ) -> BoxFuture<'a, Result<ApprovalRequest, String>> {
+        Box::pin(async move {
+            Ok(base_request("clock", Risk::ReadOnly, parse_zone(args)?.unwrap_or_else(|| "now".into()), ctx))
+        })
     }
 
-    fn run<'a>(&'a self, args: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Done> {
+    fn run<'a>(&'a self, args: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, ToolResult> {
         let now = (self.now)();
         // Zones are read from disk.
         Box::pin(run_blocking(args, ctx, move |args, _| {
-            tell(now, &TimeZone::system(), zone(args)?.as_deref()).map(Done::ok)
+            describe_time(now, &TimeZone::system(), parse_zone(args)?.as_deref()).map(ToolResult::ok)
         }))
     }
 }
 
-fn zone(args: &Json) -> Result<Option<String>, String> {
-    let zone = Args::new(args)?.text_if(&["zone", "timezone", "time_zone", "tz"])?;
+fn parse_zone(args: &Json) -> Result<Option<String>, String> {
+    let zone = ToolArgs::new(args)?.optional_string(&["zone", "timezone", "time_zone", "tz"])?;
     Ok(zone.map(|zone| zone.trim().to_owned()).filter(|zone| !zone.is_empty() && !zone.eq_ignore_ascii_case("local")))
 }
 
-fn tell(now: Timestamp, local: &TimeZone, zone: Option<&str>) -> Result<String, String> {
+fn describe_time(now: Timestamp, local: &TimeZone, zone: Option<&str>) -> Result<String, String> {
     let mut lines = Vec::new();
     if let Some(name) = zone {
         let zone = TimeZone::get(name).map_err(|_| {
             format!("the argument `zone`: `{name}` is not a known time zone; try one like Europe/Paris")
         })?;
-        lines.push(format!("{name}: {}", line(&now.to_zoned(zone))));
+        lines.push(format!("{name}: {}", format_time(&now.to_zoned(zone))));
     }
     lines.push(if local.is_unknown() {
         "local: the time zone of this machine is unknown".into()
     } else {
-        format!("local: {}", line(&now.to_zoned(local.clone())))
+        format!("local: {}", format_time(&now.to_zoned(local.clone())))
     });
-    lines.push(format!("UTC: {}", line(&now.to_zoned(TimeZone::UTC))));
+    lines.push(format!("UTC: {}", format_time(&now.to_zoned(TimeZone::UTC))));
     Ok(lines.join("\n"))
 }
 
-fn line(time: &Zoned) -> String {
+fn format_time(time: &Zoned) -> String {
     let name = time.time_zone().iana_name().map(|name| format!(", {name}")).unwrap_or_default();
     format!("{} ({}{name})", time.strftime("%Y-%m-%d %H:%M:%S %:z"), time.strftime("%A"))
 }
@@ -87,13 +93,13 @@ mod tests {
         let now = Timestamp::from_second(1_790_000_000).unwrap();
         let local = TimeZone::fixed(offset(2));
         assert_eq!(
-            tell(now, &local, Some("UTC")).unwrap(),
+            describe_time(now, &local, Some("UTC")).unwrap(),
             "UTC: 2026-09-21 14:13:20 +00:00 (Monday, UTC)\n\
              local: 2026-09-21 16:13:20 +02:00 (Monday)\n\
              UTC: 2026-09-21 14:13:20 +00:00 (Monday, UTC)"
         );
-        assert!(tell(now, &TimeZone::unknown(), None).unwrap().contains("unknown"));
-        assert!(tell(now, &local, Some("Mars/Olympus")).unwrap_err().contains("`zone`"));
-        assert!(tell(now, &local, Some("../../etc/passwd")).is_err());
+        assert!(describe_time(now, &TimeZone::unknown(), None).unwrap().contains("unknown"));
+        assert!(describe_time(now, &local, Some("Mars/Olympus")).unwrap_err().contains("`zone`"));
+        assert!(describe_time(now, &local, Some("../../etc/passwd")).is_err());
     }
 }

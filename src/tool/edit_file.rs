@@ -9,12 +9,12 @@ use futures_util::future::BoxFuture;
 use serde_json::json;
 use similar::get_close_matches;
 
-use super::args::Args;
-use super::file::{Before, diff, open, replace};
-use super::place::{Place, locate};
-use super::write_file::asked;
-use super::{Done, Tool, ToolCtx, blocking, run_blocking};
-use crate::event::{Ask, Json, Risk, ToolSpec};
+use super::args::ToolArgs;
+use super::checked_path::{CheckedPath, resolve_path};
+use super::file::{ExistingContent, open_regular, replace_file, unified_diff};
+use super::write_file::write_request;
+use super::{Tool, ToolContext, ToolResult, run_blocking, spawn_blocking_work};
+use crate::event::{ApprovalRequest, Json, Risk, ToolSpec};
 
 pub(super) struct EditFile;
 
@@ -39,54 +39,65 @@ impl Tool for EditFile {
         }
     }
 
-    fn ask<'a>(&'a self, args: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Result<Ask, String>> {
-        Box::pin(blocking(args, ctx, |args, ctx| {
-            let Edit { place, before, after, .. } = edit(args, ctx)?;
-            Ok(asked("edit_file", &place, diff(&place.shown, &before, &after), ctx))
+    fn approval_request<'a>(
+        &'a self,
+        args: &'a Json,
+        ctx: &'a ToolContext,
+    ) -> BoxFuture<'a, Result<ApprovalRequest, String>> {
+        Box::pin(spawn_blocking_work(args, ctx, |args, ctx| {
+            let FileEdit { target: place, before, after, .. } = plan_edit(args, ctx)?;
+            Ok(write_request("edit_file", &place, unified_diff(&place.display_path, &before, &after), ctx))
         }))
     }
 
-    fn run<'a>(&'a self, args: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Done> {
+    fn run<'a>(&'a self, args: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, ToolResult> {
         Box::pin(run_blocking(args, ctx, |args, ctx| {
-            let Edit { place, before, after, count } = edit(args, ctx)?;
+            let FileEdit { target: place, before, after, count } = plan_edit(args, ctx)?;
             if ctx.cancel.is_cancelled() {
-                return Ok(Done::cancelled("cancelled; nothing was written"));
+                return Ok(ToolResult::cancelled("cancelled; nothing was written"));
             }
-            replace(&place, &after)?;
+            replace_file(&place, &after)?;
             let times = if count == 1 { "once".into() } else { format!("{count} times") };
-            Ok(Done::ok(format!("replaced {times} in `{}`\n{}", place.shown, diff(&place.shown, &before, &after))))
+            Ok(ToolResult::ok(format!(
+                "replaced {times} in `{}`\n{}",
+                place.display_path,
+                unified_diff(&place.display_path, &before, &after)
+            )))
         }))
     }
 }
 
-struct Edit {
-    place: Place,
+struct FileEdit {
+    target: CheckedPath,
     before: String,
     after: String,
     count: usize,
 }
 
-fn edit(args: &Json, ctx: &ToolCtx) -> Result<Edit, String> {
-    let args = Args::new(args)?;
-    let path = args.text(&["path", "file_path", "file", "filename"])?;
-    let old = args.text(&["old", "old_string", "old_text"])?;
-    let new = args.text(&["new", "new_string", "new_text"])?;
-    let all = args.flag(&["all", "replace_all"])?;
+fn plan_edit(args: &Json, ctx: &ToolContext) -> Result<FileEdit, String> {
+    let args = ToolArgs::new(args)?;
+    let path = args.string(&["path", "file_path", "file", "filename"])?;
+    let old = args.string(&["old", "old_string", "old_text"])?;
+    let new = args.string(&["new", "new_string", "new_text"])?;
+    let all = args.boolean(&["all", "replace_all"])?;
     if old.is_empty() {
         return Err("the argument `old` is empty; to write a whole file use write_file".into());
     }
     if old == new {
         return Err("the arguments `old` and `new` are the same".into());
     }
-    let place = locate(&path, ctx)?;
-    open(&place)?;
-    let before = match Before::read(&place)? {
-        Before::Text(text) => text,
-        Before::Nothing => return Err(format!("`{}`: no such file", place.shown)),
-        Before::Other(what) => return Err(format!("`{}` is {what}, which can't be edited", place.shown)),
+    let place = resolve_path(&path, ctx)?;
+    open_regular(&place)?;
+    let before = match ExistingContent::read(&place)? {
+        ExistingContent::Text(text) => text,
+        ExistingContent::Absent => return Err(format!("`{}`: no such file", place.display_path)),
+        ExistingContent::Other(what) => {
+            return Err(format!("`{}` is {what}, which can't be edited", place.display_path));
+        }
     };
-    let (after, count) = substitute(&before, &old, &new, all).map_err(|error| format!("`{}`: {error}", place.shown))?;
-    Ok(Edit { place, before, after, count })
+    let (after, count) =
+        substitute(&before, &old, &new, all).map_err(|error| format!("`{}`: {error}", place.display_path))?;
+    Ok(FileEdit { target: place, before, after, count })
 }
 
 fn substitute(before: &str, old: &str, new: &str, all: bool) -> Result<(String, usize), String> {
@@ -119,8 +130,8 @@ fn substitute(before: &str, old: &str, new: &str, all: bool) -> Result<(String, 
 
 /// Finds what the model may have meant.
 fn near_miss(before: &str, old: &str) -> String {
-    const LINES: usize = 20_000;
-    let lines: Vec<&str> = before.lines().take(LINES).collect();
+    const MAX_COMPARED_LINES: usize = 20_000;
+    let lines: Vec<&str> = before.lines().take(MAX_COMPARED_LINES).collect();
     let wanted: Vec<&str> = old.trim_matches(['\n', '\r']).lines().map(str::trim).collect();
     let mut text = "`old` does not occur in the file".to_owned();
     if wanted.iter().all(|line| line.is_empty()) {

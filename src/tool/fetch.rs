@@ -15,19 +15,19 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Client, Response, Url};
 use serde_json::json;
 
-use super::address::{Reach, literal, plain};
-use super::args::Args;
-use super::caps::size;
-use super::{Done, Judge, Permit, Tool, ToolCtx, ask, html};
-use crate::event::{Ask, Json, PRIVATE, Risk, ToolSpec};
+use super::address::{AddressClass, normalize, parse_ip_literal};
+use super::args::ToolArgs;
+use super::truncate::size;
+use super::{SubjectCheck, SubjectPermission, Tool, ToolContext, ToolResult, base_request, html};
+use crate::event::{ApprovalRequest, Json, PRIVATE_SUBJECT_PREFIX, Risk, ToolSpec};
 
 pub(super) struct Fetch;
 
-const LARGEST: usize = 5 << 20;
-const HOPS: usize = 5;
-const CONNECT: Duration = Duration::from_secs(10);
-const WHOLE: Duration = Duration::from_mins(1);
-const ACCEPTED: &str = "text/markdown, text/html;q=0.9, application/json;q=0.9, text/plain;q=0.8, */*;q=0.1";
+const MAX_BODY_BYTES: usize = 5 << 20;
+const MAX_REDIRECTS: usize = 5;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const FETCH_TIMEOUT: Duration = Duration::from_mins(1);
+const ACCEPT_HEADER: &str = "text/markdown, text/html;q=0.9, application/json;q=0.9, text/plain;q=0.8, */*;q=0.1";
 
 impl Tool for Fetch {
     fn spec(&self) -> ToolSpec {
@@ -51,64 +51,68 @@ impl Tool for Fetch {
         }
     }
 
-    fn ask<'a>(&'a self, args: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Result<Ask, String>> {
+    fn approval_request<'a>(
+        &'a self,
+        args: &'a Json,
+        ctx: &'a ToolContext,
+    ) -> BoxFuture<'a, Result<ApprovalRequest, String>> {
         Box::pin(async move {
-            let target = target(args)?;
-            let (subject, Target { url, local, .. }) = (target.subject(), target);
+            let target = parse_target(args)?;
+            let (subject, FetchTarget { url, allows_private: local, .. }) = (target.subject(), target);
             let host = url.host_str().unwrap_or_default();
-            let what = match Reach::of_host(host) {
-                Reach::Loopback => "this machine (loopback)",
-                Reach::Private => "the private network",
+            let what = match AddressClass::of_host(host) {
+                AddressClass::Loopback => "this machine (loopback)",
+                AddressClass::Private => "the private network",
                 _ if local => "a name that may lead into the private network or to this machine",
-                _ if literal(host).is_some() => "a public address",
+                _ if parse_ip_literal(host).is_some() => "a public address",
                 _ => "a public name; refused if it leads into a private network",
             };
             let origin = url.origin().ascii_serialization();
-            let flag = if subject.starts_with(PRIVATE) { PRIVATE } else { "" };
+            let flag = if subject.starts_with(PRIVATE_SUBJECT_PREFIX) { PRIVATE_SUBJECT_PREFIX } else { "" };
             let pattern = (!origin.contains('*')).then(|| format!("fetch({flag}{origin}/*)"));
             let detail = format!("GET {url}\nhost: {host}, {what}");
-            Ok(Ask { detail, pattern, ..ask("fetch", Risk::Network, subject, ctx) })
+            Ok(ApprovalRequest { detail, pattern, ..base_request("fetch", Risk::Network, subject, ctx) })
         })
     }
 
-    fn run<'a>(&'a self, args: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Done> {
+    fn run<'a>(&'a self, args: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, ToolResult> {
         Box::pin(async move {
-            let target = match target(args) {
+            let target = match parse_target(args) {
                 Ok(target) => target,
-                Err(error) => return Done::failed(error),
+                Err(error) => return ToolResult::failed(error),
             };
             let address = target.url.clone();
             // Cancelling comes first, since what it interrupts is of no use any more.
             tokio::select! {
                 biased;
-                () = ctx.cancel.cancelled() => Done::cancelled(format!("cancelled while getting {address}")),
-                fetched = tokio::time::timeout(WHOLE, get(target, &ctx.judge)) => match fetched {
+                () = ctx.cancel.cancelled() => ToolResult::cancelled(format!("cancelled while getting {address}")),
+                fetched = tokio::time::timeout(FETCH_TIMEOUT, fetch_following_redirects(target, &ctx.check_subject)) => match fetched {
                     Ok(Ok(done)) => done,
-                    Ok(Err(error)) => Done::failed(error),
-                    Err(_) => Done::failed(format!("{address}: no answer within {} s", WHOLE.as_secs())),
+                    Ok(Err(error)) => ToolResult::failed(error),
+                    Err(_) => ToolResult::failed(format!("{address}: no answer within {} s", FETCH_TIMEOUT.as_secs())),
                 }
             }
         })
     }
 }
 
-struct Target {
+struct FetchTarget {
     url: Url,
     /// The person could see that this may reach their own network.
-    local: bool,
+    allows_private: bool,
 }
 
-impl Target {
+impl FetchTarget {
     /// What rules are held against: the address, and whether it may lead inside where it doesn't look so.
     fn subject(&self) -> String {
-        let looks_local = self.url.host_str().is_some_and(|host| Reach::of_host(host).is_local());
-        format!("{}{}", if self.local && !looks_local { PRIVATE } else { "" }, self.url)
+        let looks_local = self.url.host_str().is_some_and(|host| AddressClass::of_host(host).is_local());
+        format!("{}{}", if self.allows_private && !looks_local { PRIVATE_SUBJECT_PREFIX } else { "" }, self.url)
     }
 }
 
-fn target(args: &Json) -> Result<Target, String> {
-    let args = Args::new(args)?;
-    let text = args.text(&["url", "uri", "address"])?;
+fn parse_target(args: &Json) -> Result<FetchTarget, String> {
+    let args = ToolArgs::new(args)?;
+    let text = args.string(&["url", "uri", "address"])?;
     let text = text.trim();
     let url = if text.contains("://") { Url::parse(text) } else { Url::parse(&format!("https://{text}")) };
     let mut url = url.map_err(|error| format!("the argument `url`: `{text}` is not an address: {error}"))?;
@@ -116,51 +120,53 @@ fn target(args: &Json) -> Result<Target, String> {
         return Err("the argument `url` contains a user name or password, which fetch never sends".into());
     }
     url.set_fragment(None);
-    let url = plain(url);
-    let reach = allowed(&url)?;
-    Ok(Target { local: reach.is_local() || args.flag(&["private"])?, url })
+    let url = normalize(url);
+    let reach = check_url(&url)?;
+    Ok(FetchTarget { allows_private: reach.is_local() || args.boolean(&["private"])?, url })
 }
 
 /// Checks what can be seen in an address alone.
-fn allowed(url: &Url) -> Result<Reach, String> {
+fn check_url(url: &Url) -> Result<AddressClass, String> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("{url}: only http and https are fetched"));
     }
-    match url.host_str().map(Reach::of_host) {
-        Some(Reach::Forbidden(what)) => Err(format!("{url} is {what}, which is never fetched")),
+    match url.host_str().map(AddressClass::of_host) {
+        Some(AddressClass::Forbidden(what)) => Err(format!("{url} is {what}, which is never fetched")),
         Some(reach) => Ok(reach),
         None => Err(format!("{url} has no host")),
     }
 }
 
-async fn get(mut target: Target, judge: &Judge) -> Result<Done, String> {
+async fn fetch_following_redirects(mut target: FetchTarget, judge: &SubjectCheck) -> Result<ToolResult, String> {
     let first = target.url.clone();
-    for _ in 0..=HOPS {
-        let response = hop(&target.url, target.local).await.map_err(|error| via(&first, &target.url, error))?;
-        let Some(next) = redirect(&response, &target.url)? else {
-            return page(target.url, response).await;
+    for _ in 0..=MAX_REDIRECTS {
+        let response = send_request(&target.url, target.allows_private)
+            .await
+            .map_err(|error| redirect_error(&first, &target.url, error))?;
+        let Some(next) = redirect_url(&response, &target.url)? else {
+            return read_page(target.url, response).await;
         };
         target = next_target(&target, next, judge)?;
     }
-    Err(format!("{first} redirects more than {HOPS} times"))
+    Err(format!("{first} redirects more than {MAX_REDIRECTS} times"))
 }
 
 /// Judges where a redirect leads as if it had been asked for, or says what to ask for.
-fn next_target(from: &Target, next: Url, judge: &Judge) -> Result<Target, String> {
-    let reach = allowed(&next).map_err(|error| format!("{} redirects: {error}", from.url))?;
+fn next_target(from: &FetchTarget, next: Url, judge: &SubjectCheck) -> Result<FetchTarget, String> {
+    let reach = check_url(&next).map_err(|error| format!("{} redirects: {error}", from.url))?;
     // A flag was given for one origin, and a page outside doesn't choose addresses inside.
     let is_same = next.origin() == from.url.origin() || is_upgrade(&from.url, &next);
-    let to = Target { local: from.local && (is_same || reach.is_local()), url: next };
+    let to = FetchTarget { allows_private: from.allows_private && (is_same || reach.is_local()), url: next };
     let ask =
         format!("{} redirects to {}, which was not asked for; fetch that address to ask for it", from.url, to.url);
-    if reach.is_local() && !from.local {
+    if reach.is_local() && !from.allows_private {
         return Err(ask);
     }
     match judge(&to.subject()) {
-        Permit::Allowed => Ok(to),
-        Permit::Near if is_same => Ok(to),
-        Permit::Near | Permit::Unasked => Err(ask),
-        Permit::Denied(why) => Err(format!("{} redirects to {}: {why}", from.url, to.url)),
+        SubjectPermission::Allowed => Ok(to),
+        SubjectPermission::AllowedNearby if is_same => Ok(to),
+        SubjectPermission::AllowedNearby | SubjectPermission::NeedsApproval => Err(ask),
+        SubjectPermission::Denied(why) => Err(format!("{} redirects to {}: {why}", from.url, to.url)),
     }
 }
 
@@ -172,11 +178,11 @@ fn is_upgrade(from: &Url, to: &Url) -> bool {
         && to.port().is_none()
 }
 
-fn via(first: &Url, url: &Url, error: String) -> String {
+fn redirect_error(first: &Url, url: &Url, error: String) -> String {
     if first == url { error } else { format!("{first} redirects: {error}") }
 }
 
-fn redirect(response: &Response, url: &Url) -> Result<Option<Url>, String> {
+fn redirect_url(response: &Response, url: &Url) -> Result<Option<Url>, String> {
     if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
         return Ok(None);
     }
@@ -185,22 +191,22 @@ fn redirect(response: &Response, url: &Url) -> Result<Option<Url>, String> {
     let mut next = url.join(location.to_str().map_err(|_| wrong())?).map_err(|_| wrong())?;
     let _ = (next.set_username(""), next.set_password(None));
     next.set_fragment(None);
-    Ok(Some(plain(next)))
+    Ok(Some(normalize(next)))
 }
 
 /// Makes one request, to an address that was checked.
-async fn hop(url: &Url, local: bool) -> Result<Response, String> {
+async fn send_request(url: &Url, local: bool) -> Result<Response, String> {
     let host = url.host_str().unwrap_or_default().to_owned();
-    let proxied = is_proxied() && !Reach::of_host(&host).is_local();
-    let addresses = match checked(url, &host, local).await {
-        Err(Lookup::Unknown(_)) if proxied => Vec::new(),
-        Err(Lookup::Unknown(error) | Lookup::Refused(error)) => return Err(error),
+    let proxied = is_proxied() && !AddressClass::of_host(&host).is_local();
+    let addresses = match resolve_checked(url, &host, local).await {
+        Err(LookupError::NotFound(_)) if proxied => Vec::new(),
+        Err(LookupError::NotFound(error) | LookupError::Refused(error)) => return Err(error),
         Ok(addresses) => addresses,
     };
     let mut client = Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
-        .connect_timeout(CONNECT)
+        .connect_timeout(CONNECT_TIMEOUT)
         .user_agent(concat!("jarvis-tui/", env!("CARGO_PKG_VERSION")))
         .resolve_to_addrs(&host, &addresses);
     if !proxied {
@@ -213,40 +219,40 @@ async fn hop(url: &Url, local: bool) -> Result<Response, String> {
     // Building loads the certificates.
     let client = tokio::task::spawn_blocking(move || client.build());
     let client =
-        client.await.map_err(|error| error.to_string())?.map_err(|error| format!("{url}: {}", cause(&error)))?;
-    let request = client.get(url.clone()).header(ACCEPT, HeaderValue::from_static(ACCEPTED));
-    request.send().await.map_err(|error| format!("{url}: {}", cause(&error)))
+        client.await.map_err(|error| error.to_string())?.map_err(|error| format!("{url}: {}", root_cause(&error)))?;
+    let request = client.get(url.clone()).header(ACCEPT, HeaderValue::from_static(ACCEPT_HEADER));
+    request.send().await.map_err(|error| format!("{url}: {}", root_cause(&error)))
 }
 
-enum Lookup {
-    Unknown(String),
+enum LookupError {
+    NotFound(String),
     Refused(String),
 }
 
-async fn checked(url: &Url, host: &str, local: bool) -> Result<Vec<SocketAddr>, Lookup> {
+async fn resolve_checked(url: &Url, host: &str, local: bool) -> Result<Vec<SocketAddr>, LookupError> {
     let port = url.port_or_known_default().unwrap_or(80);
-    let addresses: Vec<SocketAddr> = match literal(host) {
+    let addresses: Vec<SocketAddr> = match parse_ip_literal(host) {
         Some(address) => vec![SocketAddr::new(address, port)],
         None => tokio::net::lookup_host((host, port))
             .await
-            .map_err(|error| Lookup::Unknown(format!("{url}: the host `{host}` was not found: {error}")))?
+            .map_err(|error| LookupError::NotFound(format!("{url}: the host `{host}` was not found: {error}")))?
             .collect(),
     };
     if addresses.is_empty() {
-        return Err(Lookup::Unknown(format!("{url}: the host `{host}` has no address")));
+        return Err(LookupError::NotFound(format!("{url}: the host `{host}` has no address")));
     }
     for address in &addresses {
         let ip = address.ip();
-        match Reach::of(ip) {
-            Reach::Forbidden(what) => {
-                return Err(Lookup::Refused(format!("{url} leads to {ip}, {what}, which is never fetched")));
+        match AddressClass::of_ip(ip) {
+            AddressClass::Forbidden(what) => {
+                return Err(LookupError::Refused(format!("{url} leads to {ip}, {what}, which is never fetched")));
             }
-            Reach::Loopback | Reach::Private if !local => {
-                return Err(Lookup::Refused(format!(
+            AddressClass::Loopback | AddressClass::Private if !local => {
+                return Err(LookupError::Refused(format!(
                     "{url} leads to {ip} in a private network, which was not asked for; set `private` to ask"
                 )));
             }
-            Reach::Loopback | Reach::Private | Reach::Public => {}
+            AddressClass::Loopback | AddressClass::Private | AddressClass::Public => {}
         }
     }
     Ok(addresses)
@@ -259,7 +265,7 @@ fn is_proxied() -> bool {
 }
 
 /// The innermost cause says what happened; the outer ones repeat the address.
-fn cause(error: &reqwest::Error) -> String {
+fn root_cause(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     let mut text = if error.is_timeout() { "no answer in time".into() } else { error.to_string() };
     while let Some(error) = cause {
@@ -269,14 +275,14 @@ fn cause(error: &reqwest::Error) -> String {
     text
 }
 
-async fn page(url: Url, mut response: Response) -> Result<Done, String> {
+async fn read_page(url: Url, mut response: Response) -> Result<ToolResult, String> {
     let status = response.status();
     let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
     let mut body = Vec::new();
     let mut whole = true;
     // The cap is on what comes out of decompression.
-    while let Some(chunk) = response.chunk().await.map_err(|error| format!("{url}: {}", cause(&error)))? {
-        let room = LARGEST - body.len();
+    while let Some(chunk) = response.chunk().await.map_err(|error| format!("{url}: {}", root_cause(&error)))? {
+        let room = MAX_BODY_BYTES - body.len();
         body.extend_from_slice(&chunk[..chunk.len().min(room)]);
         if chunk.len() > room {
             whole = false;
@@ -285,15 +291,16 @@ async fn page(url: Url, mut response: Response) -> Result<Done, String> {
     }
     drop(response);
     let bytes = body.len() as u64;
-    let text = tokio::task::spawn_blocking(move || readable(&kind, &body)).await.map_err(|error| error.to_string())?;
+    let text =
+        tokio::task::spawn_blocking(move || decode_body(&kind, &body)).await.map_err(|error| error.to_string())?;
     let (kind, text) = text.map_err(|what| format!("{url} is not text but {what}, {}", size(bytes)))?;
     let cut = if whole { "" } else { ", cut there" };
     let text = format!("{url}: {status}, {kind}, {}{cut}\n\n{text}", size(bytes));
-    Ok(if status.is_success() { Done::ok(text) } else { Done::failed(text) })
+    Ok(if status.is_success() { ToolResult::ok(text) } else { ToolResult::failed(text) })
 }
 
 /// Returns what the body is called and its text; the error is what it is instead.
-fn readable(kind: &str, body: &[u8]) -> Result<(String, String), String> {
+fn decode_body(kind: &str, body: &[u8]) -> Result<(String, String), String> {
     let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_html = matches!(essence.as_str(), "text/html" | "application/xhtml+xml")
         || (essence.is_empty() && body.trim_ascii_start().first() == Some(&b'<'));
@@ -303,7 +310,7 @@ fn readable(kind: &str, body: &[u8]) -> Result<(String, String), String> {
             .iter()
             .any(|word| essence.contains(word));
     let is_unknown = matches!(essence.as_str(), "" | "application/octet-stream" | "binary/octet-stream");
-    let label = charset(kind).or_else(|| if is_html { charset(&head(body)) } else { None });
+    let label = charset(kind).or_else(|| if is_html { charset(&page_head(body)) } else { None });
     let encoding =
         label.and_then(|label| encoding_rs::Encoding::for_label(label.as_bytes())).unwrap_or(encoding_rs::UTF_8);
     let is_plain = encoding == encoding_rs::UTF_8 && body.contains(&0) && !body.starts_with(b"\xff\xfe");
@@ -317,12 +324,12 @@ fn readable(kind: &str, body: &[u8]) -> Result<(String, String), String> {
     }
     match html::to_markdown(text.clone()) {
         Ok(markdown) => Ok((format!("{name} as Markdown"), markdown)),
-        Err(why) => Ok((format!("{name} without its tags ({why})"), html::without_tags(&text))),
+        Err(why) => Ok((format!("{name} without its tags ({why})"), html::strip_tags(&text))),
     }
 }
 
 /// Where a page declares its encoding.
-fn head(body: &[u8]) -> String {
+fn page_head(body: &[u8]) -> String {
     String::from_utf8_lossy(&body[..body.len().min(1024)]).into_owned()
 }
 
@@ -353,9 +360,11 @@ mod tests {
             "https://",
             "",
         ] {
-            assert!(target(&json!({"url": url})).is_err(), "{url}");
+            assert!(parse_target(&json!({"url": url})).is_err(), "{url}");
         }
-        let reach = |url: &str| target(&json!({"url": url})).map(|target| (target.url.to_string(), target.local));
+        let reach = |url: &str| {
+            parse_target(&json!({"url": url})).map(|target| (target.url.to_string(), target.allows_private))
+        };
         assert_eq!(reach("example.com/a#b"), Ok(("https://example.com/a".into(), false)));
         assert_eq!(reach("http://127.1:80/"), Ok(("http://127.0.0.1/".into(), true)));
         assert_eq!(reach("http://nas.local/"), Ok(("http://nas.local/".into(), true)));
@@ -364,15 +373,15 @@ mod tests {
     #[test]
     fn a_redirect_is_judged_like_a_first_address() {
         let rule = |subject: &str| match subject {
-            _ if subject.starts_with("https://allowed.example/") => Permit::Allowed,
-            _ if subject.starts_with("http://127.0.0.1:8080/") => Permit::Allowed,
-            _ if subject.contains("denied") => Permit::Denied("denied by the rule `x`".into()),
-            _ => Permit::Unasked,
+            _ if subject.starts_with("https://allowed.example/") => SubjectPermission::Allowed,
+            _ if subject.starts_with("http://127.0.0.1:8080/") => SubjectPermission::Allowed,
+            _ if subject.contains("denied") => SubjectPermission::Denied("denied by the rule `x`".into()),
+            _ => SubjectPermission::NeedsApproval,
         };
-        let judge: Judge = std::sync::Arc::new(rule);
+        let judge: SubjectCheck = std::sync::Arc::new(rule);
         let led = |from: &str, is_private: bool, to: &str| {
-            let from = target(&json!({"url": from, "private": is_private})).unwrap();
-            next_target(&from, Url::parse(to).unwrap(), &judge).map(|to| (to.url.to_string(), to.local))
+            let from = parse_target(&json!({"url": from, "private": is_private})).unwrap();
+            next_target(&from, Url::parse(to).unwrap(), &judge).map(|to| (to.url.to_string(), to.allows_private))
         };
         let (allowed, denied) = ("https://allowed.example/a", "https://allowed.example/denied");
         assert_eq!(led(allowed, false, "https://allowed.example/b"), Ok(("https://allowed.example/b".into(), false)));
@@ -393,9 +402,9 @@ mod tests {
 
     #[test]
     fn a_call_that_somebody_allowed_stays_where_they_saw_it_go() {
-        let judge: Judge = std::sync::Arc::new(|_| Permit::Near);
+        let judge: SubjectCheck = std::sync::Arc::new(|_| SubjectPermission::AllowedNearby);
         let led = |from: &str, to: &str| {
-            next_target(&target(&json!({ "url": from })).unwrap(), Url::parse(to).unwrap(), &judge).is_ok()
+            next_target(&parse_target(&json!({ "url": from })).unwrap(), Url::parse(to).unwrap(), &judge).is_ok()
         };
         assert!(led("https://a.example/docs", "https://a.example/docs/"));
         assert!(led("http://a.example/docs", "https://a.example/docs"));
@@ -403,15 +412,15 @@ mod tests {
             assert!(!led("http://a.example/docs", to), "{to}");
         }
         assert!(!led("https://a.example/docs", "http://a.example/docs"), "nothing goes back to plain text");
-        let seen = target(&json!({"url": "http://wiki.example/", "private": true})).unwrap();
+        let seen = parse_target(&json!({"url": "http://wiki.example/", "private": true})).unwrap();
         let upgraded = next_target(&seen, Url::parse("https://wiki.example/").unwrap(), &judge).unwrap();
-        assert!(upgraded.local, "the same host over TLS is no other place");
+        assert!(upgraded.allows_private, "the same host over TLS is no other place");
     }
 
     #[test]
     fn the_flag_is_part_of_what_is_asked() {
         let subject =
-            |url: &str, is_private: bool| target(&json!({"url": url, "private": is_private})).unwrap().subject();
+            |url: &str, is_private: bool| parse_target(&json!({"url": url, "private": is_private})).unwrap().subject();
         assert_eq!(subject("https://wiki.example.com/", true), "private https://wiki.example.com/");
         assert_eq!(subject("https://wiki.example.com/", false), "https://wiki.example.com/");
         assert_eq!(subject("http://nas.local/", true), "http://nas.local/", "it can be seen");
@@ -419,7 +428,7 @@ mod tests {
 
     #[test]
     fn bodies_become_text_by_their_type() {
-        let check = |kind: &str, body: &[u8]| readable(kind, body);
+        let check = |kind: &str, body: &[u8]| decode_body(kind, body);
         let (kind, text) = check("text/html; charset=utf-8", b"<h1>Hi</h1>").unwrap();
         assert_eq!((kind.as_str(), text.as_str()), ("text/html as Markdown", "# Hi"));
         assert_eq!(check("application/problem+json", b"{\"a\":1}").unwrap().1, "{\"a\":1}");
@@ -436,8 +445,12 @@ mod tests {
         let url = Url::parse("http://localhost:80/").unwrap();
         // The same look-up that any name gets; this one needs no network.
         assert!(
-            matches!(checked(&url, "localhost", false).await, Err(Lookup::Refused(why)) if why.contains("`private`"))
+            matches!(resolve_checked(&url, "localhost", false).await, Err(LookupError::Refused(why)) if why.contains("`private`"))
         );
-        assert!(checked(&url, "localhost", true).await.is_ok_and(|found| found.iter().all(|a| a.ip().is_loopback())));
+        assert!(
+            resolve_checked(&url, "localhost", true)
+                .await
+                .is_ok_and(|found| found.iter().all(|a| a.ip().is_loopback()))
+        );
     }
 }

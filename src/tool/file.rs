@@ -8,19 +8,19 @@ use std::time::Duration;
 
 use similar::{TextDiff, get_close_matches};
 
-use super::caps::{head_tail, size};
-use super::place::Place;
+use super::checked_path::CheckedPath;
+use super::truncate::{size, truncate_middle};
 
 /// A file that is edited or compared is held in memory.
-pub(super) const LARGEST: u64 = 16 << 20;
+pub(super) const MAX_FILE_BYTES: u64 = 16 << 20;
 /// A diff is shown to a person and logged.
-const LONGEST_DIFF: usize = 256 << 10;
+const MAX_DIFF_BYTES: usize = 256 << 10;
 
 /// Opens a regular file for reading; anything else is refused before it could block.
-pub(super) fn open(place: &Place) -> Result<(File, u64), String> {
-    let shown = &place.shown;
+pub(super) fn open_regular(place: &CheckedPath) -> Result<(File, u64), String> {
+    let shown = &place.display_path;
     let meta = fs::metadata(&place.path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => absent(place),
+        io::ErrorKind::NotFound => absent_message(place),
         _ => format!("`{shown}`: {error}"),
     })?;
     if meta.is_dir() {
@@ -34,24 +34,26 @@ pub(super) fn open(place: &Place) -> Result<(File, u64), String> {
 }
 
 /// What is at a place before it is written.
-pub(super) enum Before {
-    Nothing,
+pub(super) enum ExistingContent {
+    Absent,
     Text(String),
     /// Not text, or too large to compare; the reason.
     Other(String),
 }
 
-impl Before {
-    pub(super) fn read(place: &Place) -> Result<Self, String> {
+impl ExistingContent {
+    pub(super) fn read(place: &CheckedPath) -> Result<Self, String> {
         if !place.path.exists() {
-            return Ok(Self::Nothing);
+            return Ok(Self::Absent);
         }
-        let (file, bytes) = open(place)?;
-        if bytes > LARGEST {
+        let (file, bytes) = open_regular(place)?;
+        if bytes > MAX_FILE_BYTES {
             return Ok(Self::Other(format!("a file of {}", size(bytes))));
         }
         let mut content = Vec::new();
-        file.take(LARGEST).read_to_end(&mut content).map_err(|error| format!("`{}`: {error}", place.shown))?;
+        file.take(MAX_FILE_BYTES)
+            .read_to_end(&mut content)
+            .map_err(|error| format!("`{}`: {error}", place.display_path))?;
         if content.contains(&0) {
             return Ok(Self::Other(format!("a binary file of {}", size(bytes))));
         }
@@ -62,9 +64,9 @@ impl Before {
 
 /// Replaces or creates a file: a new file beside it takes its name, so that no reader ever sees half of it.
 /// Creates missing folders, keeps the mode.
-pub(super) fn replace(place: &Place, content: &str) -> Result<(), String> {
-    static COUNTER: AtomicU64 = AtomicU64::new(0);
-    let shown = &place.shown;
+pub(super) fn replace_file(place: &CheckedPath, content: &str) -> Result<(), String> {
+    static TEMP_FILE_COUNTER: AtomicU64 = AtomicU64::new(0);
+    let shown = &place.display_path;
     let fault = |error: io::Error| format!("`{shown}` can't be written: {error}");
     let (Some(folder), Some(name)) = (place.path.parent(), place.path.file_name()) else {
         return Err(format!("`{shown}` is not a file name"));
@@ -80,7 +82,7 @@ pub(super) fn replace(place: &Place, content: &str) -> Result<(), String> {
         ".{}.{}-{}.tmp",
         name.to_string_lossy().chars().take(60).collect::<String>(),
         std::process::id(),
-        COUNTER.fetch_add(1, Ordering::Relaxed)
+        TEMP_FILE_COUNTER.fetch_add(1, Ordering::Relaxed)
     );
     let temporary = folder.join(unique);
     let written = write_new(&temporary, content, mode).and_then(|()| fs::rename(&temporary, &place.path));
@@ -100,13 +102,13 @@ fn write_new(path: &Path, content: &str, mode: Option<fs::Permissions>) -> io::R
 }
 
 /// Returns a unified diff, bounded in time and size.
-pub(super) fn diff(shown: &str, before: &str, after: &str) -> String {
+pub(super) fn unified_diff(shown: &str, before: &str, after: &str) -> String {
     let lines = TextDiff::configure().timeout(Duration::from_millis(500)).diff_lines(before, after);
     let text = lines.unified_diff().context_radius(3).header(&format!("a/{shown}"), &format!("b/{shown}")).to_string();
-    head_tail(&text, LONGEST_DIFF).0
+    truncate_middle(&text, MAX_DIFF_BYTES).0
 }
 
-pub(super) fn lines_changed(before: &str, after: &str) -> String {
+pub(super) fn count_changes(before: &str, after: &str) -> String {
     let lines = TextDiff::configure().timeout(Duration::from_millis(500)).diff_lines(before, after);
     let (mut added, mut removed) = (0, 0);
     for change in lines.iter_all_changes() {
@@ -120,8 +122,8 @@ pub(super) fn lines_changed(before: &str, after: &str) -> String {
 }
 
 /// Says that a file is absent, and which names in the same folder are like it.
-fn absent(place: &Place) -> String {
-    let missing = format!("`{}`: no such file", place.shown);
+fn absent_message(place: &CheckedPath) -> String {
+    let missing = format!("`{}`: no such file", place.display_path);
     let (Some(folder), Some(name)) = (place.path.parent(), place.path.file_name()) else { return missing };
     let Ok(entries) = fs::read_dir(folder) else { return missing };
     let names: Vec<String> =

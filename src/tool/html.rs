@@ -14,15 +14,15 @@ use html5ever::{ParseOpts, parse_document};
 use markup5ever_rcdom::{Node, RcDom};
 
 /// Well-made pages stay far below. The converter copies text once a level, so this bounds its time as well.
-const DEEPEST: usize = 400;
+const MAX_ELEMENT_DEPTH: usize = 400;
 /// Measured: a page of 1 MB parses in a few hundredths of a second.
-const TIME: Duration = Duration::from_secs(1);
-const PIECE: usize = 8 << 10;
-const STACK: usize = 64 << 20;
+const PARSE_TIMEOUT: Duration = Duration::from_secs(1);
+const PARSE_CHUNK_BYTES: usize = 8 << 10;
+const STACK_BYTES: usize = 64 << 20;
 
 /// Converts a page. The error says why it could not be done.
 pub(super) fn to_markdown(html: String) -> Result<String, String> {
-    let thread = std::thread::Builder::new().name("html".into()).stack_size(STACK).spawn(move || convert(&html));
+    let thread = std::thread::Builder::new().name("html".into()).stack_size(STACK_BYTES).spawn(move || convert(&html));
     match thread.map(std::thread::JoinHandle::join) {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err("the page broke the converter".into()),
@@ -33,14 +33,14 @@ pub(super) fn to_markdown(html: String) -> Result<String, String> {
 fn convert(html: &str) -> Result<String, String> {
     let converter = HtmlToMarkdown::builder()
         .skip_tags(vec!["script", "style", "noscript", "svg", "iframe", "template", "object", "canvas"])
-        .add_handler(vec!["img"], image)
+        .add_handler(vec!["img"], handle_image)
         .build();
     let tree = parse(html)?;
-    Ok(squeeze(&converter.tree_to_markdown(&tree)))
+    Ok(collapse_blank_lines(&converter.tree_to_markdown(&tree)))
 }
 
 /// Images inside of the page are kilobytes of base64.
-fn image(handlers: &dyn Handlers, element: Element<'_>) -> Option<HandlerResult> {
+fn handle_image(handlers: &dyn Handlers, element: Element<'_>) -> Option<HandlerResult> {
     let inline = element.attrs.iter().any(|attr| &*attr.name.local == "src" && attr.value.starts_with("data:"));
     if inline { None } else { handlers.fallback(element) }
 }
@@ -52,22 +52,22 @@ fn parse(html: &str) -> Result<Rc<Node>, String> {
     let mut parser = parse_document(dom, ParseOpts::default());
     let mut rest = html;
     while !rest.is_empty() {
-        let (piece, behind) = rest.split_at(rest.floor_char_boundary(PIECE));
+        let (piece, behind) = rest.split_at(rest.floor_char_boundary(PARSE_CHUNK_BYTES));
         parser.process(StrTendril::from_slice(piece));
         rest = behind;
-        if open_depth(&tree) > DEEPEST {
+        if open_depth(&tree) > MAX_ELEMENT_DEPTH {
             return Err(too_deep());
         }
-        if start.elapsed() > TIME {
+        if start.elapsed() > PARSE_TIMEOUT {
             return Err("the page takes too long to read".into());
         }
     }
     parser.finish();
-    if is_deeper(&tree, DEEPEST) { Err(too_deep()) } else { Ok(tree) }
+    if is_deeper(&tree, MAX_ELEMENT_DEPTH) { Err(too_deep()) } else { Ok(tree) }
 }
 
 fn too_deep() -> String {
-    format!("the page nests its elements deeper than {DEEPEST}")
+    format!("the page nests its elements deeper than {MAX_ELEMENT_DEPTH}")
 }
 
 /// Returns how deep the last leaf is, which is about where the parser is. O(depth).
@@ -93,7 +93,7 @@ fn is_deeper(tree: &Rc<Node>, limit: usize) -> bool {
 }
 
 /// Returns the text between the tags. O(text), whatever the page.
-pub(super) fn without_tags(html: &str) -> String {
+pub(super) fn strip_tags(html: &str) -> String {
     let mut text = String::with_capacity(html.len() / 2);
     let mut rest = html;
     while let Some((before, tag)) = rest.split_once('<') {
@@ -109,11 +109,11 @@ pub(super) fn without_tags(html: &str) -> String {
         };
     }
     text.push_str(rest);
-    squeeze(&text)
+    collapse_blank_lines(&text)
 }
 
 /// Leaves at most one blank line in a row and no space at line ends, outside of fences as inside.
-fn squeeze(text: &str) -> String {
+fn collapse_blank_lines(text: &str) -> String {
     let mut squeezed = String::with_capacity(text.len());
     let mut blank = 0;
     for line in text.lines() {
@@ -168,7 +168,7 @@ mod tests {
 
     #[test]
     fn tags_can_be_dropped_without_reading_the_page() {
-        assert_eq!(without_tags("<p>a <b>b</b> 1 < 2<br/>c<unclosed"), "a b 1 < 2c");
+        assert_eq!(strip_tags("<p>a <b>b</b> 1 < 2<br/>c<unclosed"), "a b 1 < 2c");
     }
 
     #[test]

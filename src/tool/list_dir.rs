@@ -8,17 +8,17 @@ use futures_util::future::BoxFuture;
 use ignore::WalkBuilder;
 use serde_json::json;
 
-use super::args::Args;
-use super::caps::size;
-use super::place::{Place, locate};
-use super::{Done, Tool, ToolCtx, ask, blocking, run_blocking};
-use crate::event::{Ask, Json, Risk, ToolSpec};
+use super::args::ToolArgs;
+use super::checked_path::{CheckedPath, resolve_path};
+use super::truncate::size;
+use super::{Tool, ToolContext, ToolResult, base_request, run_blocking, spawn_blocking_work};
+use crate::event::{ApprovalRequest, Json, Risk, ToolSpec};
 
 pub(super) struct ListDir;
 
 /// Entries that are shown, and that are looked at.
-const SHOWN: usize = 500;
-const SEEN: usize = 50_000;
+const MAX_SHOWN_ENTRIES: usize = 500;
+const MAX_VISITED_ENTRIES: usize = 50_000;
 
 impl Tool for ListDir {
     fn spec(&self) -> ToolSpec {
@@ -39,42 +39,49 @@ impl Tool for ListDir {
         }
     }
 
-    fn ask<'a>(&'a self, args: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Result<Ask, String>> {
-        Box::pin(blocking(args, ctx, |args, ctx| {
-            let Listing { place, .. } = listing(args, ctx)?;
-            Ok(ask("list_dir", Risk::ReadOnly, place.shown, ctx))
+    fn approval_request<'a>(
+        &'a self,
+        args: &'a Json,
+        ctx: &'a ToolContext,
+    ) -> BoxFuture<'a, Result<ApprovalRequest, String>> {
+        Box::pin(spawn_blocking_work(args, ctx, |args, ctx| {
+            let ListDirArgs { folder: place, .. } = parse_args(args, ctx)?;
+            Ok(base_request("list_dir", Risk::ReadOnly, place.display_path, ctx))
         }))
     }
 
-    fn run<'a>(&'a self, args: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Done> {
-        Box::pin(run_blocking(args, ctx, |args, ctx| list(&listing(args, ctx)?, ctx)))
+    fn run<'a>(&'a self, args: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, ToolResult> {
+        Box::pin(run_blocking(args, ctx, |args, ctx| list_folder(&parse_args(args, ctx)?, ctx)))
     }
 }
 
-struct Listing {
-    place: Place,
+struct ListDirArgs {
+    folder: CheckedPath,
     depth: usize,
     all: bool,
 }
 
-fn listing(args: &Json, ctx: &ToolCtx) -> Result<Listing, String> {
-    let args = Args::new(args)?;
-    let path = args.text_if(&["path", "dir", "directory", "folder"])?.filter(|path| !path.trim().is_empty());
-    Ok(Listing {
-        place: locate(path.as_deref().unwrap_or("."), ctx)?,
-        depth: args.count(&["depth"], 1, 1, 20)?,
-        all: args.flag(&["all"])?,
+fn parse_args(args: &Json, ctx: &ToolContext) -> Result<ListDirArgs, String> {
+    let args = ToolArgs::new(args)?;
+    let path = args.optional_string(&["path", "dir", "directory", "folder"])?.filter(|path| !path.trim().is_empty());
+    Ok(ListDirArgs {
+        folder: resolve_path(path.as_deref().unwrap_or("."), ctx)?,
+        depth: args.integer(&["depth"], 1, 1, 20)?,
+        all: args.boolean(&["all"])?,
     })
 }
 
-struct Entry {
+struct DirItem {
     path: PathBuf,
     is_folder: bool,
     note: String,
 }
 
-fn list(Listing { place, depth, all }: &Listing, ctx: &ToolCtx) -> Result<Done, String> {
-    let shown = &place.shown;
+fn list_folder(
+    ListDirArgs { folder: place, depth, all }: &ListDirArgs,
+    ctx: &ToolContext,
+) -> Result<ToolResult, String> {
+    let shown = &place.display_path;
     let meta = std::fs::metadata(&place.path).map_err(|error| format!("`{shown}`: {error}"))?;
     if !meta.is_dir() {
         return Err(format!("`{shown}` is not a folder; read_file reads files"));
@@ -84,22 +91,22 @@ fn list(Listing { place, depth, all }: &Listing, ctx: &ToolCtx) -> Result<Done, 
     let mut whole = true;
     for entry in walker(&place.path, *all).max_depth(Some(*depth)).build() {
         if ctx.cancel.is_cancelled() {
-            return Ok(Done::cancelled(show(entries, unreadable, false)));
+            return Ok(ToolResult::cancelled(format_entries(entries, unreadable, false)));
         }
         match entry {
             Ok(entry) if entry.depth() == 0 => {}
-            Ok(entry) => match described(&entry, &place.path) {
+            Ok(entry) => match describe_entry(&entry, &place.path) {
                 Some(entry) => entries.push(entry),
                 None => unreadable += 1,
             },
             Err(_) => unreadable += 1,
         }
-        if entries.len() >= SEEN {
+        if entries.len() >= MAX_VISITED_ENTRIES {
             whole = false;
             break;
         }
     }
-    Ok(Done::ok(show(entries, unreadable, whole)))
+    Ok(ToolResult::ok(format_entries(entries, unreadable, whole)))
 }
 
 /// Returns a walk that honours ignore files, in a repository or not, shows dot files but `.git`, and follows no links.
@@ -110,7 +117,7 @@ pub(super) fn walker(root: &Path, all: bool) -> WalkBuilder {
     walk
 }
 
-fn described(entry: &ignore::DirEntry, root: &Path) -> Option<Entry> {
+fn describe_entry(entry: &ignore::DirEntry, root: &Path) -> Option<DirItem> {
     let kind = entry.file_type()?;
     let note = if kind.is_dir() {
         String::new()
@@ -121,20 +128,20 @@ fn described(entry: &ignore::DirEntry, root: &Path) -> Option<Entry> {
     } else {
         "  (special file)".into()
     };
-    Some(Entry { path: entry.path().strip_prefix(root).ok()?.to_owned(), is_folder: kind.is_dir(), note })
+    Some(DirItem { path: entry.path().strip_prefix(root).ok()?.to_owned(), is_folder: kind.is_dir(), note })
 }
 
-fn show(mut entries: Vec<Entry>, unreadable: usize, whole: bool) -> String {
-    entries.sort_by(in_order);
+fn format_entries(mut entries: Vec<DirItem>, unreadable: usize, whole: bool) -> String {
+    entries.sort_by(compare_entries);
     let mut text = String::new();
-    for entry in entries.iter().take(SHOWN) {
+    for entry in entries.iter().take(MAX_SHOWN_ENTRIES) {
         // A line break in a name would forge an entry.
         let name = entry.path.to_string_lossy().replace(['\n', '\r'], "\u{fffd}");
         let _ = writeln!(text, "{name}{}{}", if entry.is_folder { "/" } else { "" }, entry.note);
     }
-    if entries.len() > SHOWN {
+    if entries.len() > MAX_SHOWN_ENTRIES {
         let more = if whole { "" } else { "at least " };
-        let _ = writeln!(text, "[{more}{} more; name a deeper folder to see them]", entries.len() - SHOWN);
+        let _ = writeln!(text, "[{more}{} more; name a deeper folder to see them]", entries.len() - MAX_SHOWN_ENTRIES);
     }
     if unreadable > 0 {
         let _ = writeln!(text, "[{unreadable} could not be read]");
@@ -143,7 +150,7 @@ fn show(mut entries: Vec<Entry>, unreadable: usize, whole: bool) -> String {
 }
 
 /// Folders come before files on each level, with what is in them right behind.
-fn in_order(a: &Entry, b: &Entry) -> Ordering {
+fn compare_entries(a: &DirItem, b: &DirItem) -> Ordering {
     let (mut left, mut right) = (a.path.components().peekable(), b.path.components().peekable());
     loop {
         match (left.next(), right.next()) {
@@ -164,12 +171,12 @@ fn in_order(a: &Entry, b: &Entry) -> Ordering {
 mod tests {
     use std::fs;
 
-    use super::super::place::tests::ctx;
+    use super::super::checked_path::tests::ctx;
     use super::*;
 
     fn check(folder: &Path, args: &Json) -> Result<String, String> {
         let ctx = ctx(folder);
-        list(&listing(args, &ctx)?, &ctx).map(|done| done.text)
+        list_folder(&parse_args(args, &ctx)?, &ctx).map(|done| done.text)
     }
 
     #[test]
@@ -200,11 +207,11 @@ mod tests {
     #[test]
     fn long_listings_are_cut_and_say_so() {
         let folder = tempfile::tempdir().unwrap();
-        for n in 0..SHOWN + 7 {
+        for n in 0..MAX_SHOWN_ENTRIES + 7 {
             fs::write(folder.path().join(n.to_string()), "").unwrap();
         }
         let text = check(folder.path(), &json!({})).unwrap();
-        assert_eq!(text.lines().count(), SHOWN + 1);
+        assert_eq!(text.lines().count(), MAX_SHOWN_ENTRIES + 1);
         assert!(text.ends_with("[7 more; name a deeper folder to see them]\n"));
     }
 }

@@ -8,19 +8,19 @@ use std::io::{BufRead, BufReader, Read};
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
-use super::args::Args;
-use super::caps::size;
-use super::place::{Place, locate};
-use super::{Done, Tool, ToolCtx, ask, blocking, file, run_blocking};
-use crate::event::{Ask, Json, Risk, ToolSpec};
+use super::args::ToolArgs;
+use super::checked_path::{CheckedPath, resolve_path};
+use super::truncate::size;
+use super::{Tool, ToolContext, ToolResult, base_request, file, run_blocking, spawn_blocking_work};
+use crate::event::{ApprovalRequest, Json, Risk, ToolSpec};
 
 pub(super) struct ReadFile;
 
-const LINES: usize = 2000;
-const LONGEST_LINE: usize = 2000;
-const LONGEST_TEXT: usize = 256 << 10;
+const DEFAULT_LINE_LIMIT: usize = 2000;
+const MAX_LINE_BYTES: usize = 2000;
+const MAX_OUTPUT_BYTES: usize = 256 << 10;
 /// How far a file is read just to count its lines.
-const FARTHEST: u64 = 64 << 20;
+const MAX_SCANNED_BYTES: u64 = 64 << 20;
 
 impl Tool for ReadFile {
     fn spec(&self) -> ToolSpec {
@@ -42,45 +42,52 @@ impl Tool for ReadFile {
         }
     }
 
-    fn ask<'a>(&'a self, args: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Result<Ask, String>> {
-        Box::pin(blocking(args, ctx, |args, ctx| {
-            let Piece { place, .. } = piece(args, ctx)?;
+    fn approval_request<'a>(
+        &'a self,
+        args: &'a Json,
+        ctx: &'a ToolContext,
+    ) -> BoxFuture<'a, Result<ApprovalRequest, String>> {
+        Box::pin(spawn_blocking_work(args, ctx, |args, ctx| {
+            let ReadFileArgs { target: place, .. } = parse_args(args, ctx)?;
             let pattern = place.pattern("read_file");
-            Ok(Ask { pattern, ..ask("read_file", Risk::ReadOnly, place.shown, ctx) })
+            Ok(ApprovalRequest { pattern, ..base_request("read_file", Risk::ReadOnly, place.display_path, ctx) })
         }))
     }
 
-    fn run<'a>(&'a self, args: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Done> {
-        Box::pin(run_blocking(args, ctx, |args, ctx| read(&piece(args, ctx)?, ctx)))
+    fn run<'a>(&'a self, args: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, ToolResult> {
+        Box::pin(run_blocking(args, ctx, |args, ctx| read_lines(&parse_args(args, ctx)?, ctx)))
     }
 }
 
-struct Piece {
-    place: Place,
+struct ReadFileArgs {
+    target: CheckedPath,
     offset: usize,
     limit: usize,
 }
 
-fn piece(args: &Json, ctx: &ToolCtx) -> Result<Piece, String> {
-    let args = Args::new(args)?;
-    Ok(Piece {
-        place: locate(&args.text(&["path", "file_path", "file", "filename"])?, ctx)?,
-        offset: args.count(&["offset", "start_line", "line"], 1, 0, usize::MAX)?.max(1),
-        limit: args.count(&["limit", "lines"], LINES, 1, usize::MAX)?,
+fn parse_args(args: &Json, ctx: &ToolContext) -> Result<ReadFileArgs, String> {
+    let args = ToolArgs::new(args)?;
+    Ok(ReadFileArgs {
+        target: resolve_path(&args.string(&["path", "file_path", "file", "filename"])?, ctx)?,
+        offset: args.integer(&["offset", "start_line", "line"], 1, 0, usize::MAX)?.max(1),
+        limit: args.integer(&["limit", "lines"], DEFAULT_LINE_LIMIT, 1, usize::MAX)?,
     })
 }
 
-fn read(Piece { place, offset, limit }: &Piece, ctx: &ToolCtx) -> Result<Done, String> {
-    let shown = &place.shown;
-    let (file, bytes) = file::open(place)?;
-    let mut file = BufReader::with_capacity(64 << 10, file.take(FARTHEST));
+fn read_lines(
+    ReadFileArgs { target: place, offset, limit }: &ReadFileArgs,
+    ctx: &ToolContext,
+) -> Result<ToolResult, String> {
+    let shown = &place.display_path;
+    let (file, bytes) = file::open_regular(place)?;
+    let mut file = BufReader::with_capacity(64 << 10, file.take(MAX_SCANNED_BYTES));
     let fault = |error: std::io::Error| format!("`{shown}`: {error}");
     let start = file.fill_buf().map_err(fault)?;
-    if let Some(kind) = binary(start) {
+    if let Some(kind) = binary_kind(start) {
         return Err(format!("`{shown}` is not a text file but {kind} of {}", size(bytes)));
     }
     if start.is_empty() {
-        return Ok(Done::ok("(the file is empty)"));
+        return Ok(ToolResult::ok("(the file is empty)"));
     }
 
     let last = offset.saturating_add(*limit).saturating_sub(1);
@@ -90,21 +97,21 @@ fn read(Piece { place, offset, limit }: &Piece, ctx: &ToolCtx) -> Result<Done, S
     let (mut length, mut passed, mut ended, mut kept) = (0_usize, 0_u64, 0_usize, 0_usize);
     loop {
         if ctx.cancel.is_cancelled() {
-            return Ok(Done::cancelled(text));
+            return Ok(ToolResult::cancelled(text));
         }
         let buffer = file.fill_buf().map_err(fault)?;
         let newline = memchr::memchr(b'\n', buffer);
         let part = &buffer[..newline.unwrap_or(buffer.len())];
         let number = ended + 1;
-        let wanted = number >= *offset && number <= last && text.len() < LONGEST_TEXT;
+        let wanted = number >= *offset && number <= last && text.len() < MAX_OUTPUT_BYTES;
         if wanted {
-            line.extend_from_slice(&part[..part.len().min(LONGEST_LINE.saturating_sub(line.len()))]);
+            line.extend_from_slice(&part[..part.len().min(MAX_LINE_BYTES.saturating_sub(line.len()))]);
         }
         length += part.len();
         let at_end = buffer.is_empty();
         if newline.is_some() || (at_end && length > 0) {
             if wanted {
-                push(&mut text, number, &line, length);
+                push_line(&mut text, number, &line, length);
                 kept = number;
             }
             line.clear();
@@ -119,7 +126,7 @@ fn read(Piece { place, offset, limit }: &Piece, ctx: &ToolCtx) -> Result<Done, S
         file.consume(used);
     }
 
-    let more = if passed < bytes && passed >= FARTHEST { "at least " } else { "" };
+    let more = if passed < bytes && passed >= MAX_SCANNED_BYTES { "at least " } else { "" };
     if kept == 0 {
         return Err(format!("`{shown}` has {more}{ended} lines; the argument `offset` is {offset}"));
     }
@@ -127,10 +134,10 @@ fn read(Piece { place, offset, limit }: &Piece, ctx: &ToolCtx) -> Result<Done, S
         let _ = write!(text, "[lines {offset} to {kept} of {more}{ended}");
         let _ = if kept < ended { write!(text, "; go on with offset {}]", kept + 1) } else { write!(text, "]") };
     }
-    Ok(Done::ok(text))
+    Ok(ToolResult::ok(text))
 }
 
-fn push(text: &mut String, number: usize, line: &[u8], length: usize) {
+fn push_line(text: &mut String, number: usize, line: &[u8], length: usize) {
     let content = String::from_utf8_lossy(line);
     let _ = write!(text, "{number:>6}\t{}", content.strip_suffix('\r').unwrap_or(&content));
     if length > line.len() {
@@ -140,8 +147,8 @@ fn push(text: &mut String, number: usize, line: &[u8], length: usize) {
 }
 
 /// Says what a binary file is, judged by how it starts.
-fn binary(start: &[u8]) -> Option<&'static str> {
-    const KNOWN: &[(&[u8], &str)] = &[
+fn binary_kind(start: &[u8]) -> Option<&'static str> {
+    const MAGIC_NUMBERS: &[(&[u8], &str)] = &[
         (b"\x89PNG\r\n", "a PNG image"),
         (b"\xff\xd8\xff", "a JPEG image"),
         (b"GIF8", "a GIF image"),
@@ -157,7 +164,7 @@ fn binary(start: &[u8]) -> Option<&'static str> {
     if start.starts_with(b"RIFF") && start.get(8..12) == Some(b"WEBP") {
         return Some("a WebP image");
     }
-    KNOWN
+    MAGIC_NUMBERS
         .iter()
         .find_map(|(magic, kind)| start.starts_with(magic).then_some(*kind))
         .or_else(|| memchr::memchr(0, start).map(|_| "binary data"))
@@ -167,12 +174,12 @@ fn binary(start: &[u8]) -> Option<&'static str> {
 mod tests {
     use std::path::Path;
 
-    use super::super::place::tests::ctx;
+    use super::super::checked_path::tests::ctx;
     use super::*;
 
     fn check(folder: &Path, args: &Json) -> Result<String, String> {
         let ctx = ctx(folder);
-        read(&piece(args, &ctx)?, &ctx).map(|done| done.text)
+        read_lines(&parse_args(args, &ctx)?, &ctx).map(|done| done.text)
     }
 
     #[test]
@@ -198,7 +205,7 @@ mod tests {
 
         std::fs::write(folder.path().join("b"), "some line of text\n".repeat(100_000)).unwrap();
         let text = check(folder.path(), &json!({"path": "b", "limit": 1_000_000})).unwrap();
-        assert!(text.len() < LONGEST_TEXT + 100 && text.contains("of 100000; go on with offset"));
+        assert!(text.len() < MAX_OUTPUT_BYTES + 100 && text.contains("of 100000; go on with offset"));
     }
 
     #[test]

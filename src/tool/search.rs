@@ -16,20 +16,20 @@ use regex::bytes::{Regex, RegexBuilder};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::args::Args;
+use super::args::ToolArgs;
+use super::checked_path::{CheckedPath, resolve_path};
 use super::list_dir::walker;
-use super::place::{Place, locate};
-use super::{Done, Tool, ToolCtx, ask, blocking, run_blocking};
-use crate::event::{Ask, Json, Risk, ToolSpec};
+use super::{Tool, ToolContext, ToolResult, base_request, run_blocking, spawn_blocking_work};
+use crate::event::{ApprovalRequest, Json, Risk, ToolSpec};
 
-pub(super) struct Search;
+pub(super) struct SearchTool;
 
-const LONGEST_LINE: usize = 400;
-const LONGEST_TEXT: usize = 512 << 10;
+const MAX_LINE_BYTES: usize = 400;
+const MAX_OUTPUT_BYTES: usize = 512 << 10;
 /// How many matches are counted beyond those shown.
-const COUNTED: usize = 100_000;
+const MAX_COUNTED_MATCHES: usize = 100_000;
 
-impl Tool for Search {
+impl Tool for SearchTool {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
             name: "search".into(),
@@ -56,36 +56,44 @@ impl Tool for Search {
         }
     }
 
-    fn ask<'a>(&'a self, args: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Result<Ask, String>> {
-        Box::pin(blocking(args, ctx, |args, ctx| {
-            let query = query(args, ctx)?;
-            Ok(Ask { detail: query.pattern, ..ask("search", Risk::ReadOnly, query.place.shown, ctx) })
+    fn approval_request<'a>(
+        &'a self,
+        args: &'a Json,
+        ctx: &'a ToolContext,
+    ) -> BoxFuture<'a, Result<ApprovalRequest, String>> {
+        Box::pin(spawn_blocking_work(args, ctx, |args, ctx| {
+            let query = parse_query(args, ctx)?;
+            Ok(ApprovalRequest {
+                detail: query.pattern,
+                ..base_request("search", Risk::ReadOnly, query.root.display_path, ctx)
+            })
         }))
     }
 
-    fn run<'a>(&'a self, args: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Done> {
-        Box::pin(run_blocking(args, ctx, |args, ctx| search(&query(args, ctx)?, ctx)))
+    fn run<'a>(&'a self, args: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, ToolResult> {
+        Box::pin(run_blocking(args, ctx, |args, ctx| search(&parse_query(args, ctx)?, ctx)))
     }
 }
 
-struct Query {
+struct SearchQuery {
     pattern: String,
     matcher: RegexMatcher,
     /// The same once more, to find the place in a long line.
     regex: Option<Regex>,
-    place: Place,
-    globs: Globs,
+    root: CheckedPath,
+    globs: GlobFilter,
     context: usize,
-    most: usize,
+    max_results: usize,
 }
 
-fn query(args: &Json, ctx: &ToolCtx) -> Result<Query, String> {
-    let args = Args::new(args)?;
-    let pattern = args.text(&["pattern", "query", "regex"])?;
+fn parse_query(args: &Json, ctx: &ToolContext) -> Result<SearchQuery, String> {
+    let args = ToolArgs::new(args)?;
+    let pattern = args.string(&["pattern", "query", "regex"])?;
     if pattern.is_empty() {
         return Err("the argument `pattern` is empty".into());
     }
-    let (ignore_case, literal) = (args.flag(&["ignore_case", "case_insensitive"])?, args.flag(&["literal", "fixed"])?);
+    let (ignore_case, literal) =
+        (args.boolean(&["ignore_case", "case_insensitive"])?, args.boolean(&["literal", "fixed"])?);
     let matcher = RegexMatcherBuilder::new()
         .case_insensitive(ignore_case)
         .fixed_strings(literal)
@@ -98,32 +106,32 @@ fn query(args: &Json, ctx: &ToolCtx) -> Result<Query, String> {
                 "the argument `pattern` is not a regular expression for one line: {error}; `literal` takes it as is"
             )
         })?;
-    let path = args.text_if(&["path", "dir", "folder"])?.filter(|path| !path.trim().is_empty());
+    let path = args.optional_string(&["path", "dir", "folder"])?.filter(|path| !path.trim().is_empty());
     let text = if literal { regex::escape(&pattern) } else { pattern.clone() };
-    Ok(Query {
+    Ok(SearchQuery {
         matcher,
         regex: RegexBuilder::new(&text).case_insensitive(ignore_case).build().ok(),
-        place: locate(path.as_deref().unwrap_or("."), ctx)?,
-        globs: Globs::new(&args.texts(&["glob", "globs", "include"])?)?,
-        context: args.count(&["context"], 0, 0, 20)?,
-        most: args.count(&["max_results", "limit"], 100, 1, 1000)?,
+        root: resolve_path(path.as_deref().unwrap_or("."), ctx)?,
+        globs: GlobFilter::new(&args.strings(&["glob", "globs", "include"])?)?,
+        context: args.integer(&["context"], 0, 0, 20)?,
+        max_results: args.integer(&["max_results", "limit"], 100, 1, 1000)?,
         pattern,
     })
 }
 
-impl Query {
-    fn place_in(&self, line: &[u8]) -> usize {
+impl SearchQuery {
+    fn match_offset(&self, line: &[u8]) -> usize {
         self.regex.as_ref().and_then(|regex| regex.find(line)).map_or(0, |hit| hit.start())
     }
 }
 
 /// Which files are wanted. Unlike ripgrep's `-g` these never bring ignored files back.
-struct Globs {
-    only: GlobSet,
-    not: GlobSet,
+struct GlobFilter {
+    include: GlobSet,
+    exclude: GlobSet,
 }
 
-impl Globs {
+impl GlobFilter {
     fn new(globs: &[String]) -> Result<Self, String> {
         let (mut only, mut not) = (GlobSetBuilder::new(), GlobSetBuilder::new());
         let wrong = |glob: &str, error: globset::Error| format!("the argument `glob`: `{glob}`: {error}");
@@ -142,17 +150,17 @@ impl Globs {
             }
         }
         let wrong = |error| format!("the argument `glob`: {error}");
-        Ok(Self { only: only.build().map_err(wrong)?, not: not.build().map_err(wrong)? })
+        Ok(Self { include: only.build().map_err(wrong)?, exclude: not.build().map_err(wrong)? })
     }
 
-    fn wants(&self, path: &Path) -> bool {
-        (self.only.is_empty() || self.only.is_match(path)) && !self.not.is_match(path)
+    fn includes(&self, path: &Path) -> bool {
+        (self.include.is_empty() || self.include.is_match(path)) && !self.exclude.is_match(path)
     }
 }
 
-fn search(query: &Query, ctx: &ToolCtx) -> Result<Done, String> {
-    let root = &query.place.path;
-    let is_file = std::fs::metadata(root).map_err(|error| format!("`{}`: {error}", query.place.shown))?.is_file();
+fn search(query: &SearchQuery, ctx: &ToolContext) -> Result<ToolResult, String> {
+    let root = &query.root.path;
+    let is_file = std::fs::metadata(root).map_err(|error| format!("`{}`: {error}", query.root.display_path))?.is_file();
     let mut searcher = SearcherBuilder::new()
         .line_number(true)
         .before_context(query.context)
@@ -160,11 +168,11 @@ fn search(query: &Query, ctx: &ToolCtx) -> Result<Done, String> {
         .binary_detection(BinaryDetection::quit(0))
         .heap_limit(Some(16 << 20))
         .build();
-    let mut found = Found::new(query, &ctx.cancel);
+    let mut found = SearchResults::new(query, &ctx.cancel);
     let mut walk = walker(root, false);
     walk.sort_by_file_path(Path::cmp);
     for entry in walk.build() {
-        if found.is_over() {
+        if found.should_stop() {
             break;
         }
         let Ok(entry) = entry else { continue };
@@ -173,7 +181,7 @@ fn search(query: &Query, ctx: &ToolCtx) -> Result<Done, String> {
         }
         let path = entry.path();
         let relative = if is_file { Path::new(entry.file_name()) } else { path.strip_prefix(root).unwrap_or(path) };
-        if !is_file && !query.globs.wants(relative) {
+        if !is_file && !query.globs.includes(relative) {
             continue;
         }
         found.file = path.strip_prefix(&ctx.folder).unwrap_or(path).to_string_lossy().replace(['\n', '\r'], "\u{fffd}");
@@ -182,28 +190,28 @@ fn search(query: &Query, ctx: &ToolCtx) -> Result<Done, String> {
             found.unreadable += 1;
             continue;
         };
-        let file = Watched { file, cancel: &ctx.cancel };
+        let file = CancellableReader { file, cancel: &ctx.cancel };
         if searcher.search_reader(&query.matcher, file, &mut found).is_err() {
             found.unreadable += 1;
         }
     }
-    Ok(found.done())
+    Ok(found.into_result())
 }
 
 /// A file whose reading ends when the call is cancelled.
-struct Watched<'a> {
+struct CancellableReader<'a> {
     file: std::fs::File,
     cancel: &'a CancellationToken,
 }
 
-impl Read for Watched<'_> {
+impl Read for CancellableReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         if self.cancel.is_cancelled() { Ok(0) } else { self.file.read(buffer) }
     }
 }
 
-struct Found<'a> {
-    query: &'a Query,
+struct SearchResults<'a> {
+    query: &'a SearchQuery,
     cancel: &'a CancellationToken,
     text: String,
     file: String,
@@ -214,8 +222,8 @@ struct Found<'a> {
     unreadable: usize,
 }
 
-impl<'a> Found<'a> {
-    fn new(query: &'a Query, cancel: &'a CancellationToken) -> Self {
+impl<'a> SearchResults<'a> {
+    fn new(query: &'a SearchQuery, cancel: &'a CancellationToken) -> Self {
         Self {
             query,
             cancel,
@@ -230,32 +238,32 @@ impl<'a> Found<'a> {
     }
 
     fn is_full(&self) -> bool {
-        self.shown >= self.query.most || self.text.len() >= LONGEST_TEXT
+        self.shown >= self.query.max_results || self.text.len() >= MAX_OUTPUT_BYTES
     }
 
-    fn is_over(&self) -> bool {
-        self.cancel.is_cancelled() || self.left_out >= COUNTED
+    fn should_stop(&self) -> bool {
+        self.cancel.is_cancelled() || self.left_out >= MAX_COUNTED_MATCHES
     }
 
-    fn line(&mut self, number: Option<u64>, mark: char, bytes: &[u8], at: usize) {
+    fn push_line(&mut self, number: Option<u64>, mark: char, bytes: &[u8], at: usize) {
         if !self.file_is_shown {
             let gap = if self.text.is_empty() { "" } else { "\n" };
             let _ = writeln!(self.text, "{gap}{}", self.file);
             self.file_is_shown = true;
         }
-        let _ = writeln!(self.text, "{}{mark} {}", number.unwrap_or(0), window(bytes, at));
+        let _ = writeln!(self.text, "{}{mark} {}", number.unwrap_or(0), truncate_around(bytes, at));
     }
 
-    fn done(mut self) -> Done {
+    fn into_result(mut self) -> ToolResult {
         if self.cancel.is_cancelled() {
             self.text.push_str("[cancelled before the search was done]");
-            return Done::cancelled(self.text);
+            return ToolResult::cancelled(self.text);
         }
         if self.shown == 0 {
-            let _ = write!(self.text, "no matches for `{}` in `{}`", self.query.pattern, self.query.place.shown);
+            let _ = write!(self.text, "no matches for `{}` in `{}`", self.query.pattern, self.query.root.display_path);
         }
         if self.left_out > 0 {
-            let more = if self.left_out >= COUNTED { "at least " } else { "" };
+            let more = if self.left_out >= MAX_COUNTED_MATCHES { "at least " } else { "" };
             let _ = writeln!(
                 self.text,
                 "\n[{} matches shown, {more}{} more in {} files left out]",
@@ -267,11 +275,11 @@ impl<'a> Found<'a> {
         if self.unreadable > 0 {
             let _ = writeln!(self.text, "\n[{} files could not be searched]", self.unreadable);
         }
-        Done::ok(self.text)
+        ToolResult::ok(self.text)
     }
 }
 
-impl Sink for Found<'_> {
+impl Sink for SearchResults<'_> {
     type Error = io::Error;
 
     fn matched(&mut self, _: &Searcher, hit: &SinkMatch<'_>) -> Result<bool, io::Error> {
@@ -282,18 +290,18 @@ impl Sink for Found<'_> {
             }
         } else {
             let line = hit.bytes();
-            let at = if line.len() > LONGEST_LINE { self.query.place_in(line) } else { 0 };
+            let at = if line.len() > MAX_LINE_BYTES { self.query.match_offset(line) } else { 0 };
             self.shown += 1;
-            self.line(hit.line_number(), ':', line, at);
+            self.push_line(hit.line_number(), ':', line, at);
         }
-        Ok(!self.is_over())
+        Ok(!self.should_stop())
     }
 
     fn context(&mut self, _: &Searcher, context: &SinkContext<'_>) -> Result<bool, io::Error> {
         if !self.is_full() {
-            self.line(context.line_number(), '-', context.bytes(), 0);
+            self.push_line(context.line_number(), '-', context.bytes(), 0);
         }
-        Ok(!self.is_over())
+        Ok(!self.should_stop())
     }
 
     fn context_break(&mut self, _: &Searcher) -> Result<bool, io::Error> {
@@ -309,14 +317,14 @@ impl Sink for Found<'_> {
 }
 
 /// Cuts a long line to what is around `at`.
-fn window(line: &[u8], at: usize) -> String {
+fn truncate_around(line: &[u8], at: usize) -> String {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if line.len() <= LONGEST_LINE {
+    if line.len() <= MAX_LINE_BYTES {
         return String::from_utf8_lossy(line).into_owned();
     }
-    let start = at.saturating_sub(LONGEST_LINE / 4).min(line.len() - LONGEST_LINE);
-    let end = start + LONGEST_LINE;
+    let start = at.saturating_sub(MAX_LINE_BYTES / 4).min(line.len() - MAX_LINE_BYTES);
+    let end = start + MAX_LINE_BYTES;
     let text = String::from_utf8_lossy(&line[start..end]);
     let text = text.trim_matches('\u{fffd}');
     format!("{}{text}{}", if start > 0 { "…" } else { "" }, if end < line.len() { "…" } else { "" })
@@ -326,7 +334,7 @@ fn window(line: &[u8], at: usize) -> String {
 mod tests {
     use std::fs;
 
-    use super::super::place::tests::ctx;
+    use super::super::checked_path::tests::ctx;
     use super::*;
 
     fn folder() -> tempfile::TempDir {
@@ -342,9 +350,9 @@ mod tests {
         folder
     }
 
-    fn check(folder: &Path, args: &Json) -> Result<Done, String> {
+    fn check(folder: &Path, args: &Json) -> Result<ToolResult, String> {
         let ctx = ctx(folder);
-        search(&query(args, &ctx)?, &ctx)
+        search(&parse_query(args, &ctx)?, &ctx)
     }
 
     #[test]
@@ -399,8 +407,8 @@ mod tests {
     fn a_cancelled_search_ends_at_once() {
         let folder = folder();
         let ctx = ctx(folder.path());
-        let query = query(&json!({"pattern": "fn"}), &ctx).unwrap();
+        let query = parse_query(&json!({"pattern": "fn"}), &ctx).unwrap();
         ctx.cancel.cancel();
-        assert_eq!(search(&query, &ctx).unwrap().outcome, crate::event::Outcome::Cancelled);
+        assert_eq!(search(&query, &ctx).unwrap().outcome, crate::event::CallOutcome::Cancelled);
     }
 }

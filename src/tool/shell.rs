@@ -14,20 +14,20 @@ use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, sleep_until};
 
-use super::args::Args;
-use super::caps::Collected;
-use super::{Done, Tool, ToolCtx, ask};
-use crate::event::{Ask, Json, OutputStream, Risk, ToolSpec};
+use super::args::ToolArgs;
+use super::truncate::BoundedOutput;
+use super::{Tool, ToolContext, ToolResult, base_request};
+use crate::event::{ApprovalRequest, Json, OutputStream, Risk, ToolSpec};
 
 pub(super) struct Shell;
 
 /// Bytes of a client's resources that commands are told.
-const RESOURCES: usize = 32 * 1024;
+const MAX_RESOURCES_BYTES: usize = 32 * 1024;
 /// From the friendly signal to the other one.
-const GRACE: Duration = Duration::from_millis(700);
+const KILL_GRACE_PERIOD: Duration = Duration::from_millis(700);
 /// How long output is awaited from what the command left running.
-const LINGER: Duration = Duration::from_millis(300);
-const TERM: i32 = 15;
+const BACKGROUND_OUTPUT_TIMEOUT: Duration = Duration::from_millis(300);
+const SIGTERM: i32 = 15;
 
 impl Tool for Shell {
     fn spec(&self) -> ToolSpec {
@@ -45,32 +45,40 @@ impl Tool for Shell {
         }
     }
 
-    fn ask<'a>(&'a self, args: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Result<Ask, String>> {
+    fn approval_request<'a>(
+        &'a self,
+        args: &'a Json,
+        ctx: &'a ToolContext,
+    ) -> BoxFuture<'a, Result<ApprovalRequest, String>> {
         Box::pin(async move {
-            let command = command(args)?;
-            Ok(Ask { detail: command.clone(), pattern: offer(&command), ..ask("shell", Risk::Execute, command, ctx) })
+            let command = parse_command(args)?;
+            Ok(ApprovalRequest {
+                detail: command.clone(),
+                pattern: suggest_pattern(&command),
+                ..base_request("shell", Risk::Execute, command, ctx)
+            })
         })
     }
 
-    fn run<'a>(&'a self, args: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Done> {
+    fn run<'a>(&'a self, args: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, ToolResult> {
         Box::pin(async move {
-            let command = match command(args) {
+            let command = match parse_command(args) {
                 Ok(command) => command,
-                Err(error) => return Done::failed(error),
+                Err(error) => return ToolResult::failed(error),
             };
             if ctx.cancel.is_cancelled() {
-                return Done::cancelled("cancelled before it started");
+                return ToolResult::cancelled("cancelled before it started");
             }
-            match Group::start(&command, ctx) {
+            match ProcessGroup::start(&command, ctx) {
                 Ok(group) => group.run(ctx).await,
-                Err(error) => Done::failed(format!("the shell could not be started: {error}")),
+                Err(error) => ToolResult::failed(format!("the shell could not be started: {error}")),
             }
         })
     }
 }
 
-fn command(args: &Json) -> Result<String, String> {
-    let command = Args::new(args)?.text(&["command", "cmd"])?;
+fn parse_command(args: &Json) -> Result<String, String> {
+    let command = ToolArgs::new(args)?.string(&["command", "cmd"])?;
     if command.trim().is_empty() {
         return Err("the argument `command` is empty".into());
     }
@@ -79,8 +87,8 @@ fn command(args: &Json) -> Result<String, String> {
 
 /// Returns the pattern for "commands like this one". Where the first words say little about what a command does, it
 /// is this very command; where several commands are chained, there is none.
-fn offer(command: &str) -> Option<String> {
-    const WITH_VERBS: &[&str] = &[
+fn suggest_pattern(command: &str) -> Option<String> {
+    const SUBCOMMAND_PROGRAMS: &[&str] = &[
         "apt",
         "brew",
         "bun",
@@ -107,7 +115,7 @@ fn offer(command: &str) -> Option<String> {
         "uv",
         "yarn",
     ];
-    const HARMLESS_BY_NAME: &[&str] = &[
+    const HARMLESS_PROGRAMS: &[&str] = &[
         "basename", "cat", "cd", "date", "df", "diff", "dirname", "du", "echo", "file", "grep", "head", "id", "jq",
         "ls", "nl", "printf", "ps", "pwd", "pytest", "realpath", "rg", "stat", "tail", "tree", "true", "uname", "uniq",
         "wc", "which", "whoami",
@@ -121,24 +129,24 @@ fn offer(command: &str) -> Option<String> {
         word.starts_with(|c: char| c.is_ascii_lowercase())
             && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
     };
-    if WITH_VERBS.contains(&first)
+    if SUBCOMMAND_PROGRAMS.contains(&first)
         && let Some(verb) = words.next().filter(is_verb)
     {
         return Some(format!("shell({first} {verb}*)"));
     }
-    if HARMLESS_BY_NAME.contains(&first) {
+    if HARMLESS_PROGRAMS.contains(&first) {
         return Some(format!("shell({first} *)"));
     }
     (command.len() <= 200).then(|| format!("shell({command})"))
 }
 
 /// A running command with everything it started. Dropping it kills them.
-struct Group {
+struct ProcessGroup {
     child: Box<dyn ChildWrapper>,
 }
 
-impl Group {
-    fn start(command: &str, ctx: &ToolCtx) -> io::Result<Self> {
+impl ProcessGroup {
+    fn start(command: &str, ctx: &ToolContext) -> io::Result<Self> {
         let spawn = |shell: &str| {
             CommandWrap::with_new(shell, |process| {
                 process
@@ -154,12 +162,13 @@ impl Group {
                     .env("GIT_PAGER", "cat")
                     .env("GIT_TERMINAL_PROMPT", "0");
                 // Longer ones don't fit into an environment.
-                match ctx.resources.as_ref().map(ToString::to_string).filter(|given| given.len() <= RESOURCES) {
+                match ctx.resources.as_ref().map(ToString::to_string).filter(|given| given.len() <= MAX_RESOURCES_BYTES)
+                {
                     Some(given) => process.env("JARVIS_TOOL_RESOURCES", given),
                     None => process.env_remove("JARVIS_TOOL_RESOURCES"),
                 };
                 // What a command prints is logged and sent to the model.
-                for name in ctx.hidden.iter() {
+                for name in ctx.hidden_env_vars.iter() {
                     process.env_remove(name);
                 }
             })
@@ -174,10 +183,10 @@ impl Group {
         Ok(Self { child })
     }
 
-    async fn run(mut self, ctx: &ToolCtx) -> Done {
-        let mut stdout = Pipe::new(self.child.stdout().take(), OutputStream::Stdout);
-        let mut stderr = Pipe::new(self.child.stderr().take(), OutputStream::Stderr);
-        let mut output = Collected::default();
+    async fn run(mut self, ctx: &ToolContext) -> ToolResult {
+        let mut stdout = OutputPipe::new(self.child.stdout().take(), OutputStream::Stdout);
+        let mut stderr = OutputPipe::new(self.child.stderr().take(), OutputStream::Stderr);
+        let mut output = BoundedOutput::default();
         let mut status = None;
         let mut cancelled = false;
         // What happens at `deadline`: first the group is killed, then nothing more is awaited.
@@ -192,8 +201,8 @@ impl Group {
                 biased;
                 () = ctx.cancel.cancelled(), if !cancelled => {
                     cancelled = true;
-                    let _ = self.child.signal(TERM);
-                    deadline = Some(Instant::now() + GRACE);
+                    let _ = self.child.signal(SIGTERM);
+                    deadline = Some(Instant::now() + KILL_GRACE_PERIOD);
                 }
                 () = sleep_until(deadline.unwrap_or_else(Instant::now)), if deadline.is_some() => {
                     if killed {
@@ -202,13 +211,13 @@ impl Group {
                     killed = true;
                     left_running = status.is_some() && !cancelled;
                     let _ = self.child.start_kill();
-                    deadline = Some(Instant::now() + GRACE);
+                    deadline = Some(Instant::now() + KILL_GRACE_PERIOD);
                 }
                 // The process itself, not the group: waiting for the group would block where we adopt orphans.
                 ended = self.child.inner_mut().wait(), if status.is_none() => {
                     status = Some(ended);
                     if deadline.is_none() {
-                        deadline = Some(Instant::now() + LINGER);
+                        deadline = Some(Instant::now() + BACKGROUND_OUTPUT_TIMEOUT);
                     }
                 }
                 piece = stdout.read() => forward(&piece, stdout.stream, &mut output, status.is_some(), ctx).await,
@@ -217,48 +226,49 @@ impl Group {
         }
         // Some may be left that closed their output.
         let _ = self.child.start_kill();
-        let printed = output.printed();
+        let printed = output.total_if_truncated();
         let text = output.into_text();
         let done = if cancelled {
-            Done::cancelled(noted(text, "stopped before it was done"))
+            ToolResult::cancelled(append_note(text, "stopped before it was done"))
         } else {
-            ended(status, text, left_running)
+            result_of(status, text, left_running)
         };
-        Done { printed, ..done }
+        ToolResult { printed_bytes: printed, ..done }
     }
 }
 
-fn ended(status: Option<io::Result<ExitStatus>>, text: String, left_running: bool) -> Done {
+fn result_of(status: Option<io::Result<ExitStatus>>, text: String, left_running: bool) -> ToolResult {
     match status {
         Some(Ok(status)) => {
-            let text = if left_running { noted(text, "what it left in the background was stopped") } else { text };
-            told(status, text)
+            let text =
+                if left_running { append_note(text, "what it left in the background was stopped") } else { text };
+            result_of_exit(status, text)
         }
-        Some(Err(error)) => Done::failed(noted(text, &format!("its end could not be awaited: {error}"))),
-        None => Done::failed(noted(text, "it could not be stopped")),
+        Some(Err(error)) => ToolResult::failed(append_note(text, &format!("its end could not be awaited: {error}"))),
+        None => ToolResult::failed(append_note(text, "it could not be stopped")),
     }
 }
 
-impl Drop for Group {
+impl Drop for ProcessGroup {
     fn drop(&mut self) {
         // Harmless when there is nobody left.
         let _ = self.child.start_kill();
     }
 }
 
-fn told(status: ExitStatus, text: String) -> Done {
+fn result_of_exit(status: ExitStatus, text: String) -> ToolResult {
     use std::os::unix::process::ExitStatusExt;
     if status.success() {
-        return Done::ok(if text.is_empty() { "(no output)".into() } else { text });
+        return ToolResult::ok(if text.is_empty() { "(no output)".into() } else { text });
     }
-    Done::failed(match (status.code(), status.signal()) {
-        (Some(code), _) => noted(text, &format!("exit status {code}")),
-        (None, Some(signal)) => noted(text, &format!("killed by signal {signal}")),
-        (None, None) => noted(text, "it ended without a status"),
+    ToolResult::failed(match (status.code(), status.signal()) {
+        (Some(code), _) => append_note(text, &format!("exit status {code}")),
+        (None, Some(signal)) => append_note(text, &format!("killed by signal {signal}")),
+        (None, None) => append_note(text, "it ended without a status"),
     })
 }
 
-fn noted(mut text: String, note: &str) -> String {
+fn append_note(mut text: String, note: &str) -> String {
     if !text.is_empty() && !text.ends_with('\n') {
         text.push('\n');
     }
@@ -269,35 +279,35 @@ fn noted(mut text: String, note: &str) -> String {
 }
 
 /// Keeps a piece and passes it on. A slow listener slows the command down, but neither a cancel nor the end.
-async fn forward(piece: &str, stream: OutputStream, output: &mut Collected, ended: bool, ctx: &ToolCtx) {
+async fn forward(piece: &str, stream: OutputStream, output: &mut BoundedOutput, ended: bool, ctx: &ToolContext) {
     let live = output.push(piece);
     if live == 0 || ctx.cancel.is_cancelled() {
         return;
     }
     let piece = (stream, piece[..live].to_owned());
     if ended {
-        let _ = ctx.live.try_send(piece);
+        let _ = ctx.live_output.try_send(piece);
         return;
     }
     tokio::select! {
         biased;
         () = ctx.cancel.cancelled() => {}
-        _ = ctx.live.send(piece) => {}
+        _ = ctx.live_output.send(piece) => {}
     }
 }
 
 /// One output of the command, as text. Bytes of a character that is cut between two reads wait for the rest.
-struct Pipe<R> {
+struct OutputPipe<R> {
     reader: Option<R>,
     stream: OutputStream,
     buffer: Box<[u8]>,
     /// Bytes at the start of `buffer` that wait.
-    waiting: usize,
+    pending_bytes: usize,
 }
 
-impl<R: AsyncRead + Unpin> Pipe<R> {
+impl<R: AsyncRead + Unpin> OutputPipe<R> {
     fn new(reader: Option<R>, stream: OutputStream) -> Self {
-        Self { reader, stream, buffer: vec![0; 16 << 10].into(), waiting: 0 }
+        Self { reader, stream, buffer: vec![0; 16 << 10].into(), pending_bytes: 0 }
     }
 
     fn is_open(&self) -> bool {
@@ -307,22 +317,22 @@ impl<R: AsyncRead + Unpin> Pipe<R> {
     /// Returns what comes next; never when the pipe is closed. Cancel safe.
     async fn read(&mut self) -> String {
         let Some(reader) = &mut self.reader else { return std::future::pending().await };
-        let Ok(length @ 1..) = reader.read(&mut self.buffer[self.waiting..]).await else {
+        let Ok(length @ 1..) = reader.read(&mut self.buffer[self.pending_bytes..]).await else {
             self.reader = None;
-            return String::from_utf8_lossy(&self.buffer[..self.waiting]).into_owned();
+            return String::from_utf8_lossy(&self.buffer[..self.pending_bytes]).into_owned();
         };
-        let bytes = &self.buffer[..self.waiting + length];
-        let whole = whole_characters(bytes);
+        let bytes = &self.buffer[..self.pending_bytes + length];
+        let whole = complete_chars_len(bytes);
         let text = String::from_utf8_lossy(&bytes[..whole]).into_owned();
         let end = bytes.len();
         self.buffer.copy_within(whole..end, 0);
-        self.waiting = end - whole;
+        self.pending_bytes = end - whole;
         text
     }
 }
 
 /// Returns the length without a character that is cut at the end.
-fn whole_characters(bytes: &[u8]) -> usize {
+fn complete_chars_len(bytes: &[u8]) -> usize {
     let last = bytes.utf8_chunks().last();
     match last.map(|chunk| chunk.invalid()) {
         Some(cut) if !cut.is_empty() && std::str::from_utf8(cut).is_err_and(|error| error.error_len().is_none()) => {
@@ -349,7 +359,7 @@ mod tests {
             ("echo $(id)", None),
             ("a\nb", None),
         ] {
-            assert_eq!(offer(command).as_deref(), pattern, "{command}");
+            assert_eq!(suggest_pattern(command).as_deref(), pattern, "{command}");
         }
     }
 
@@ -358,7 +368,7 @@ mod tests {
         let text = "aé→😀\u{fffd}b";
         for at in 0..text.len() {
             let (left, right) = text.as_bytes().split_at(at);
-            let mut pipe = Pipe::new(Some(left.chain(right)), OutputStream::Stdout);
+            let mut pipe = OutputPipe::new(Some(left.chain(right)), OutputStream::Stdout);
             let mut joined = String::new();
             while pipe.is_open() {
                 joined.push_str(&pipe.read().await);
@@ -369,8 +379,8 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_text_do_not_wait() {
-        assert_eq!(whole_characters(b"ab\xff"), 3);
-        assert_eq!(whole_characters(b"ab\xe2\x86"), 2);
-        assert_eq!(whole_characters(b""), 0);
+        assert_eq!(complete_chars_len(b"ab\xff"), 3);
+        assert_eq!(complete_chars_len(b"ab\xe2\x86"), 2);
+        assert_eq!(complete_chars_len(b""), 0);
     }
 }

@@ -3,12 +3,12 @@
 use futures_util::future::BoxFuture;
 use serde_json::json;
 
-use super::args::Args;
-use super::caps::size;
-use super::file::{Before, LARGEST, diff, lines_changed, replace};
-use super::place::{Place, locate};
-use super::{Done, Tool, ToolCtx, ask, blocking, run_blocking};
-use crate::event::{Ask, Json, Risk, ToolSpec};
+use super::args::ToolArgs;
+use super::checked_path::{CheckedPath, resolve_path};
+use super::file::{ExistingContent, MAX_FILE_BYTES, count_changes, replace_file, unified_diff};
+use super::truncate::size;
+use super::{Tool, ToolContext, ToolResult, base_request, run_blocking, spawn_blocking_work};
+use crate::event::{ApprovalRequest, Json, Risk, ToolSpec};
 
 pub(super) struct WriteFile;
 
@@ -31,60 +31,70 @@ impl Tool for WriteFile {
         }
     }
 
-    fn ask<'a>(&'a self, args: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Result<Ask, String>> {
-        Box::pin(blocking(args, ctx, |args, ctx| {
-            let (place, content) = wanted(args, ctx)?;
-            let detail = match Before::read(&place)? {
-                Before::Nothing => diff(&place.shown, "", &content),
-                Before::Text(text) if text == content => "(the file already has this content)".into(),
-                Before::Text(text) => diff(&place.shown, &text, &content),
-                Before::Other(what) => format!("replaces {what}\n{}", diff(&place.shown, "", &content)),
+    fn approval_request<'a>(
+        &'a self,
+        args: &'a Json,
+        ctx: &'a ToolContext,
+    ) -> BoxFuture<'a, Result<ApprovalRequest, String>> {
+        Box::pin(spawn_blocking_work(args, ctx, |args, ctx| {
+            let (place, content) = parse_args(args, ctx)?;
+            let detail = match ExistingContent::read(&place)? {
+                ExistingContent::Absent => unified_diff(&place.display_path, "", &content),
+                ExistingContent::Text(text) if text == content => "(the file already has this content)".into(),
+                ExistingContent::Text(text) => unified_diff(&place.display_path, &text, &content),
+                ExistingContent::Other(what) => {
+                    format!("replaces {what}\n{}", unified_diff(&place.display_path, "", &content))
+                }
             };
-            Ok(asked("write_file", &place, detail, ctx))
+            Ok(write_request("write_file", &place, detail, ctx))
         }))
     }
 
-    fn run<'a>(&'a self, args: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Done> {
+    fn run<'a>(&'a self, args: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, ToolResult> {
         Box::pin(run_blocking(args, ctx, |args, ctx| {
-            let (place, content) = wanted(args, ctx)?;
-            let before = Before::read(&place)?;
+            let (place, content) = parse_args(args, ctx)?;
+            let before = ExistingContent::read(&place)?;
             if ctx.cancel.is_cancelled() {
-                return Ok(Done::cancelled("cancelled; nothing was written"));
+                return Ok(ToolResult::cancelled("cancelled; nothing was written"));
             }
-            replace(&place, &content)?;
+            replace_file(&place, &content)?;
             let bytes = size(content.len() as u64);
-            Ok(Done::ok(match before {
-                Before::Nothing => {
-                    format!("created `{}`: {bytes}, {} lines", place.shown, content.lines().count())
+            Ok(ToolResult::ok(match before {
+                ExistingContent::Absent => {
+                    format!("created `{}`: {bytes}, {} lines", place.display_path, content.lines().count())
                 }
-                Before::Text(text) => {
-                    format!("wrote `{}`: {bytes}, {}", place.shown, lines_changed(&text, &content))
+                ExistingContent::Text(text) => {
+                    format!("wrote `{}`: {bytes}, {}", place.display_path, count_changes(&text, &content))
                 }
-                Before::Other(what) => format!("wrote `{}`: {bytes}, in place of {what}", place.shown),
+                ExistingContent::Other(what) => format!("wrote `{}`: {bytes}, in place of {what}", place.display_path),
             }))
         }))
     }
 }
 
-fn wanted(args: &Json, ctx: &ToolCtx) -> Result<(Place, String), String> {
-    let args = Args::new(args)?;
-    let path = args.text(&["path", "file_path", "file", "filename"])?;
-    let content = args.text(&["content", "contents", "text"])?;
+fn parse_args(args: &Json, ctx: &ToolContext) -> Result<(CheckedPath, String), String> {
+    let args = ToolArgs::new(args)?;
+    let path = args.string(&["path", "file_path", "file", "filename"])?;
+    let content = args.string(&["content", "contents", "text"])?;
     if path.ends_with('/') {
         return Err(format!("`{path}` names a folder, not a file"));
     }
-    if content.len() as u64 > LARGEST {
+    if content.len() as u64 > MAX_FILE_BYTES {
         return Err(format!(
             "the argument `content` has {}; {} are allowed",
             size(content.len() as u64),
-            size(LARGEST)
+            size(MAX_FILE_BYTES)
         ));
     }
-    Ok((locate(&path, ctx)?, content))
+    Ok((resolve_path(&path, ctx)?, content))
 }
 
 /// What the person is shown about a change. Where a change can make programs run, it counts as running one.
-pub(super) fn asked(tool: &str, place: &Place, detail: String, ctx: &ToolCtx) -> Ask {
+pub(super) fn write_request(tool: &str, place: &CheckedPath, detail: String, ctx: &ToolContext) -> ApprovalRequest {
     let risk = if place.is_sensitive() { Risk::Execute } else { Risk::Write };
-    Ask { detail, pattern: place.pattern(tool), ..ask(tool, risk, place.shown.clone(), ctx) }
+    ApprovalRequest {
+        detail,
+        pattern: place.pattern(tool),
+        ..base_request(tool, risk, place.display_path.clone(), ctx)
+    }
 }

@@ -12,7 +12,7 @@ use crate::store::transcript::ItemId;
 use super::Ui;
 
 #[derive(Clone, Copy)]
-enum Way {
+enum FocusDirection {
     Next,
     Previous,
 }
@@ -20,10 +20,10 @@ enum Way {
 impl Ui {
     /// Does what only the view can do; the answer is for the store.
     pub fn apply(&mut self, store: &Store, action: UiAction) -> Option<Msg> {
-        self.completion.follow(&self.composer);
+        self.completion.update(&self.composer);
         let in_tools = store.focus.pane == Pane::ToolPanel;
         match action {
-            UiAction::Send => return self.send(),
+            UiAction::Send => return self.submit(),
             UiAction::Newline => self.composer.newline(),
             UiAction::Complete => {
                 if let Some(text) = self.completion.take() {
@@ -37,9 +37,9 @@ impl Ui {
             UiAction::Edit(edit) => self.composer.edit(edit),
             UiAction::ScrollUp => self.transcript.scroll(-1),
             UiAction::ScrollDown => self.transcript.scroll(1),
-            UiAction::PageUp if in_tools => self.tools.back(self.tool_rows()),
-            UiAction::PageDown if in_tools => self.tools.on(self.tool_rows()),
-            UiAction::ScrollStart if in_tools => self.tools.first(store),
+            UiAction::PageUp if in_tools => self.tools.scroll_up(self.tool_panel_rows()),
+            UiAction::PageDown if in_tools => self.tools.scroll_down(self.tool_panel_rows()),
+            UiAction::ScrollStart if in_tools => self.tools.select_first(store),
             UiAction::ScrollEnd if in_tools => self.tools.follow(),
             UiAction::PageUp => self.transcript.page(-1),
             UiAction::PageDown => self.transcript.page(1),
@@ -49,39 +49,39 @@ impl Ui {
             UiAction::ScrollEnd => self.transcript.to_end(),
             UiAction::PreviousPrompt => self.transcript.previous_prompt(),
             UiAction::NextPrompt => self.transcript.next_prompt(),
-            UiAction::SelectUp if in_tools => self.tools.up(store),
-            UiAction::SelectDown if in_tools => self.tools.down(store),
+            UiAction::SelectUp if in_tools => self.tools.select_up(store),
+            UiAction::SelectDown if in_tools => self.tools.select_down(store),
             UiAction::SelectUp => self.transcript.select_up(),
             UiAction::SelectDown => self.transcript.select_down(),
             UiAction::FoldSelected => {
-                return self.selected(store).map(|item| Msg::Do(Action::ToggleFold(item.0)));
+                return self.selected(store).map(|item| Msg::Action(Action::ToggleFold(item.0)));
             }
             UiAction::RawSelected => {
                 let item = self.transcript.selected().map(|item| item.0);
-                return Some(Msg::Do(Action::OpenRaw { item }));
+                return Some(Msg::Action(Action::OpenRaw { item }));
             }
             UiAction::LinksSelected => {
                 let item = self.transcript.selected().map(|item| item.0);
-                return Some(Msg::Do(Action::OpenLinks { item }));
+                return Some(Msg::Action(Action::OpenLinks { item }));
             }
             UiAction::CopySelected => {
-                return self.selected(store).map(|item| Msg::Do(Action::CopyItem(item.0)));
+                return self.selected(store).map(|item| Msg::Action(Action::CopyItem(item.0)));
             }
             UiAction::Search => {
-                let from = self.transcript.reads(store).map(|item| item.0);
-                return Some(Msg::Do(Action::OpenSearch { from, query: None }));
+                let from = self.transcript.reading_item(store).map(|item| item.0);
+                return Some(Msg::Action(Action::OpenSearch { from, query: None }));
             }
             UiAction::Outline => {
-                let from = self.transcript.reads(store).map(|item| item.0);
-                return Some(Msg::Do(Action::OpenOutline { from }));
+                let from = self.transcript.reading_item(store).map(|item| item.0);
+                return Some(Msg::Action(Action::OpenOutline { from }));
             }
             UiAction::SearchAgain => {
-                let from = self.transcript.reads(store).map(|item| item.0);
+                let from = self.transcript.reading_item(store).map(|item| item.0);
                 let query = Some(store.focus.last_query.clone()).filter(|query| !query.is_empty());
-                return Some(Msg::Do(Action::OpenSearch { from, query }));
+                return Some(Msg::Action(Action::OpenSearch { from, query }));
             }
-            UiAction::FocusNext => return Some(self.focus(store, Way::Next)),
-            UiAction::FocusPrevious => return Some(self.focus(store, Way::Previous)),
+            UiAction::FocusNext => return Some(self.next_focus(store, FocusDirection::Next)),
+            UiAction::FocusPrevious => return Some(self.next_focus(store, FocusDirection::Previous)),
             UiAction::Escape | UiAction::Interrupt | UiAction::DeleteOrQuit | UiAction::Redraw | UiAction::Suspend => {}
         }
         None
@@ -90,25 +90,25 @@ impl Ui {
     /// Returns the item that is selected in the focused pane; the tool panel shows the last call until one is.
     fn selected(&self, store: &Store) -> Option<ItemId> {
         if store.focus.pane == Pane::ToolPanel {
-            return self.tools.call(store).or(store.tools.calls().last()).map(|call| call.item);
+            return self.tools.call(store).or(store.tool_calls.calls().last()).map(|call| call.item);
         }
         self.transcript.selected()
     }
 
     /// A command that is only begun is sent as the chosen completion.
-    fn send(&mut self) -> Option<Msg> {
+    fn submit(&mut self) -> Option<Msg> {
         let chosen = self.completion.take();
         let text = self.composer.take();
-        self.completion.follow(&self.composer);
-        let text = match (slash::read(&text), chosen) {
-            (Submitted::Wrong(_), Some(chosen)) => chosen.trim_end().to_owned(),
+        self.completion.update(&self.composer);
+        let text = match (slash::parse(&text), chosen) {
+            (Submitted::Invalid(_), Some(chosen)) => chosen.trim_end().to_owned(),
             _ => text,
         };
-        (!text.trim().is_empty()).then_some(Msg::Do(Action::Submit(text)))
+        (!text.trim().is_empty()).then_some(Msg::Action(Action::Submit(text)))
     }
 
     /// Goes round the panes that are on the screen.
-    fn focus(&self, store: &Store, way: Way) -> Msg {
+    fn next_focus(&self, store: &Store, way: FocusDirection) -> Msg {
         let visible = |pane: &Pane| match pane {
             Pane::Composer => true,
             Pane::Transcript => !self.layout.transcript.is_empty(),
@@ -118,13 +118,13 @@ impl Ui {
             [Pane::Composer, Pane::Transcript, Pane::ToolPanel].into_iter().filter(visible).collect();
         let at = panes.iter().position(|pane| *pane == store.focus.pane).unwrap_or(0);
         let step = match way {
-            Way::Next => 1,
-            Way::Previous => panes.len().saturating_sub(1),
+            FocusDirection::Next => 1,
+            FocusDirection::Previous => panes.len().saturating_sub(1),
         };
-        Msg::Do(Action::Focus(panes.get((at + step) % panes.len().max(1)).copied().unwrap_or_default()))
+        Msg::Action(Action::Focus(panes.get((at + step) % panes.len().max(1)).copied().unwrap_or_default()))
     }
 
-    fn tool_rows(&self) -> usize {
+    fn tool_panel_rows(&self) -> usize {
         usize::from(self.layout.tools.height).saturating_sub(2).max(1)
     }
 }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     fn submitted(text: &str) -> Msg {
-        Msg::Do(Action::Submit(text.into()))
+        Msg::Action(Action::Submit(text.into()))
     }
 
     #[test]

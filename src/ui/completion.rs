@@ -8,54 +8,54 @@ use super::composer::Composer;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Completion {
     text: String,
-    offers: Vec<&'static CommandInfo>,
-    chosen: usize,
+    candidates: Vec<&'static CommandInfo>,
+    selected: usize,
 }
 
 /// Bytes of the longest text that can be a command.
-const LONGEST: usize = 64;
+const MAX_COMMAND_BYTES: usize = 64;
 
 impl Completion {
     /// Looks at the text again; the choice starts over when it changed.
-    pub fn follow(&mut self, composer: &Composer) {
+    pub fn update(&mut self, composer: &Composer) {
         let text = if composer.is_empty() { String::new() } else { composer.text() };
         if text == self.text {
             return;
         }
-        self.offers = if text.len() <= LONGEST { slash::complete(&text) } else { Vec::new() };
+        self.candidates = if text.len() <= MAX_COMMAND_BYTES { slash::complete(&text) } else { Vec::new() };
         self.text = text;
-        self.chosen = 0;
+        self.selected = 0;
     }
 
-    pub fn offers(&self) -> &[&'static CommandInfo] {
-        &self.offers
+    pub fn candidates(&self) -> &[&'static CommandInfo] {
+        &self.candidates
     }
 
-    pub fn chosen(&self) -> usize {
-        self.chosen
+    pub fn selected(&self) -> usize {
+        self.selected
     }
 
     pub fn is_open(&self) -> bool {
-        !self.offers.is_empty()
+        !self.candidates.is_empty()
     }
 
     /// Sends the offers away until the text changes.
     pub fn close(&mut self) {
-        self.offers.clear();
-        self.chosen = 0;
+        self.candidates.clear();
+        self.selected = 0;
     }
 
     pub fn up(&mut self) {
-        self.chosen = self.chosen.checked_sub(1).unwrap_or(self.offers.len().saturating_sub(1));
+        self.selected = self.selected.checked_sub(1).unwrap_or(self.candidates.len().saturating_sub(1));
     }
 
     pub fn down(&mut self) {
-        self.chosen = (self.chosen + 1) % self.offers.len().max(1);
+        self.selected = (self.selected + 1) % self.candidates.len().max(1);
     }
 
     /// Returns the chosen command in full.
     pub fn take(&self) -> Option<String> {
-        let command = self.offers.get(self.chosen)?;
+        let command = self.candidates.get(self.selected)?;
         let space = if command.argument.is_empty() { "" } else { " " };
         Some(format!("/{}{space}", command.name))
     }

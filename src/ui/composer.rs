@@ -1,6 +1,6 @@
 //! Where the person writes: the only file that knows the text-area crate.
 //!
-//! Not here: which key does what (`config/keys.rs`), and the file that prompts are kept in (`app/history.rs`).
+//! Not here: which key does what (`config/keys.rs`), and the file that prompts are kept in (`app/prompt_history.rs`).
 //! Invariants: nothing but [`Composer::take`] hands a text over, so a paste never sends; a big paste stands in the text
 //! as a short chip, so that editing stays fast, and is put back when the text is taken.
 
@@ -18,41 +18,41 @@ use crate::config::keys::Chord;
 use crate::store::action::Edit;
 
 /// Painted left of the text.
-const PROMPT: &str = "› ";
-const PROMPT_WIDTH: u16 = 2;
-const MOST_ROWS: u16 = 8;
+const PROMPT_MARKER: &str = "› ";
+const PROMPT_MARKER_CELLS: u16 = 2;
+const MAX_ROWS: u16 = 8;
 /// A paste of so many lines or bytes becomes a chip.
-const CHIP_LINES: usize = 12;
-const CHIP_BYTES: usize = 2048;
-const CHIP_HEAD: &str = "[pasted ";
+const MIN_CHIP_LINES: usize = 12;
+const MIN_CHIP_BYTES: usize = 2048;
+const CHIP_PREFIX: &str = "[pasted ";
 /// Prompts remembered, and their bytes in all.
-const MOST_PROMPTS: usize = 1000;
-const MOST_PROMPT_BYTES: usize = 16 << 20;
+const MAX_HISTORY_PROMPTS: usize = 1000;
+const MAX_HISTORY_BYTES: usize = 16 << 20;
 
 /// A text field with history.
 pub struct Composer {
     area: TextArea<'static>,
-    chips: Vec<Chip>,
+    chips: Vec<PasteChip>,
     /// Older first, each text once.
     history: Vec<String>,
-    /// Remembered since [`Composer::take_fresh`].
-    fresh: Vec<String>,
-    browsing: Option<Browsing>,
+    /// Remembered since [`Composer::take_unsaved_prompts`].
+    unsaved_prompts: Vec<String>,
+    browsing: Option<HistoryBrowsing>,
 }
 
 /// A big paste and what stands for it.
 #[derive(Clone, Debug)]
-struct Chip {
+struct PasteChip {
     label: String,
     text: String,
 }
 
 /// A prompt of the past is on display.
-struct Browsing {
+struct HistoryBrowsing {
     /// Its place in the history.
     at: usize,
     /// What stood there before.
-    draft: (Vec<String>, Vec<Chip>),
+    draft: (Vec<String>, Vec<PasteChip>),
 }
 
 impl Default for Composer {
@@ -68,9 +68,9 @@ impl Composer {
         area.set_cursor_render_mode(CursorRenderMode::Hidden);
         area.set_undo_coalescing(true);
         area.set_cursor_line_style(Style::default());
-        area.set_max_rows(MOST_ROWS);
+        area.set_max_rows(MAX_ROWS);
         area.set_placeholder_text("Ask anything");
-        Self { area, chips: Vec::new(), history: Vec::new(), fresh: Vec::new(), browsing: None }
+        Self { area, chips: Vec::new(), history: Vec::new(), unsaved_prompts: Vec::new(), browsing: None }
     }
 
     /// Sets what an empty composer says.
@@ -82,7 +82,7 @@ impl Composer {
 
     /// Returns the rows it wants at this width, 1 to 8. Costs O(text) once per change.
     pub fn height(&mut self, width: u16) -> u16 {
-        self.area.measure(width.saturating_sub(PROMPT_WIDTH).max(1)).preferred_rows.clamp(1, MOST_ROWS)
+        self.area.measure(width.saturating_sub(PROMPT_MARKER_CELLS).max(1)).preferred_rows.clamp(1, MAX_ROWS)
     }
 
     /// Paints prompt and text; returns where the terminal's own cursor belongs, for input methods need it there.
@@ -91,10 +91,10 @@ impl Composer {
         if area.is_empty() {
             return None;
         }
-        let indent = if area.width > PROMPT_WIDTH { PROMPT_WIDTH } else { 0 };
+        let indent = if area.width > PROMPT_MARKER_CELLS { PROMPT_MARKER_CELLS } else { 0 };
         if indent > 0 {
             let role = if focused { Role::Accent } else { Role::Dim };
-            buf.set_string(area.x, area.y, PROMPT, theme.style(role));
+            buf.set_string(area.x, area.y, PROMPT_MARKER, theme.style(role));
         }
         self.area.set_style(theme.style(if focused { Role::Text } else { Role::Dim }));
         self.area.set_placeholder_style(theme.style(Role::Dim));
@@ -119,14 +119,14 @@ impl Composer {
 
     /// Returns the text with every chip put back.
     pub fn text(&self) -> String {
-        put_back(&self.area.lines().join("\n"), &self.chips)
+        expand_chips(&self.area.lines().join("\n"), &self.chips)
     }
 
     /// Returns what the person was writing, also while a prompt of the past is on display.
     pub fn draft(&self) -> String {
         match &self.browsing {
-            Some(Browsing { draft: (lines, chips), .. }) if lines.iter().any(|line| !line.is_empty()) => {
-                put_back(&lines.join("\n"), chips)
+            Some(HistoryBrowsing { draft: (lines, chips), .. }) if lines.iter().any(|line| !line.is_empty()) => {
+                expand_chips(&lines.join("\n"), chips)
             }
             _ => self.text(),
         }
@@ -137,7 +137,7 @@ impl Composer {
         let text = self.text();
         self.remember(&text);
         self.browsing = None;
-        self.show(vec![String::new()], Vec::new());
+        self.set_lines(vec![String::new()], Vec::new());
         text
     }
 
@@ -149,26 +149,26 @@ impl Composer {
 
     /// Puts a text in at the cursor, cleaned; a big one as a chip. O(text).
     pub fn paste(&mut self, text: &str) {
-        let text = clean(text);
+        let text = clean_paste(text);
         if text.is_empty() {
             return;
         }
-        let piece = self.chip(text);
+        let piece = self.make_chip(text);
         self.area.insert_str(piece);
-        self.changed();
+        self.protect_chips();
     }
 
     /// Types the character of a chord, if it has one.
-    pub fn key(&mut self, chord: Chord) -> bool {
-        let Some(c) = chord.typed() else { return false };
+    pub fn type_chord(&mut self, chord: Chord) -> bool {
+        let Some(c) = chord.typed_char() else { return false };
         self.area.insert_char(c);
-        self.changed();
+        self.protect_chips();
         true
     }
 
     pub fn newline(&mut self) {
         self.area.insert_newline();
-        self.changed();
+        self.protect_chips();
     }
 
     /// Turns a backslash before the cursor into a line's end; false if there is none. For terminals that can't tell
@@ -186,8 +186,8 @@ impl Composer {
 
     pub fn edit(&mut self, edit: Edit) {
         match edit {
-            Edit::Left => self.step(CursorMove::Back),
-            Edit::Right => self.step(CursorMove::Forward),
+            Edit::Left => self.move_by_grapheme(CursorMove::Back),
+            Edit::Right => self.move_by_grapheme(CursorMove::Forward),
             Edit::WordLeft => self.area.move_cursor(CursorMove::WordBack),
             Edit::WordRight => self.area.move_cursor(CursorMove::WordForward),
             Edit::LineStart => self.area.move_cursor(CursorMove::Head),
@@ -202,20 +202,20 @@ impl Composer {
             Edit::Undo => _ = self.area.undo(),
             Edit::Redo => _ = self.area.redo(),
         }
-        self.changed();
+        self.protect_chips();
     }
 
     /// A row up, and from the first row to the prompt before. A prompt on display that was not changed is left at once.
     pub fn up(&mut self) {
-        if self.is_browsing_unchanged() || !self.moves(CursorMove::Up) {
-            self.back_in_history();
+        if self.is_browsing_unchanged() || !self.move_cursor(CursorMove::Up) {
+            self.history_previous();
         }
     }
 
     /// A row down, and from the last row to the prompt after, at last to the draft.
     pub fn down(&mut self) {
-        if self.is_browsing_unchanged() || !self.moves(CursorMove::Down) {
-            self.on_in_history();
+        if self.is_browsing_unchanged() || !self.move_cursor(CursorMove::Down) {
+            self.history_next();
         }
     }
 
@@ -223,9 +223,9 @@ impl Composer {
     pub fn set_history(&mut self, earlier: Vec<String>) {
         let since = mem::replace(&mut self.history, earlier);
         for text in since {
-            self.keep(text);
+            self.push_history(text);
         }
-        self.trim();
+        self.trim_history();
         // Places have moved; the text on display becomes the draft.
         self.browsing = None;
     }
@@ -235,8 +235,8 @@ impl Composer {
     }
 
     /// Returns what was remembered since the last call, for the file.
-    pub fn take_fresh(&mut self) -> Vec<String> {
-        mem::take(&mut self.fresh)
+    pub fn take_unsaved_prompts(&mut self) -> Vec<String> {
+        mem::take(&mut self.unsaved_prompts)
     }
 
     /// Remembers a text without having to send it.
@@ -244,23 +244,23 @@ impl Composer {
         if text.trim().is_empty() {
             return;
         }
-        self.keep(text.to_owned());
-        self.trim();
-        self.fresh.push(text.to_owned());
+        self.push_history(text.to_owned());
+        self.trim_history();
+        self.unsaved_prompts.push(text.to_owned());
     }
 
-    fn keep(&mut self, text: String) {
+    fn push_history(&mut self, text: String) {
         self.history.retain(|other| *other != text);
         self.history.push(text);
     }
 
-    fn trim(&mut self) {
+    fn trim_history(&mut self) {
         let mut bytes = 0_usize;
         let fits = |text: &&String| {
             bytes = bytes.saturating_add(text.len());
-            bytes <= MOST_PROMPT_BYTES
+            bytes <= MAX_HISTORY_BYTES
         };
-        let kept = self.history.iter().rev().take(MOST_PROMPTS).take_while(fits).count();
+        let kept = self.history.iter().rev().take(MAX_HISTORY_PROMPTS).take_while(fits).count();
         self.history.drain(..self.history.len() - kept);
     }
 
@@ -269,7 +269,7 @@ impl Composer {
         shown.is_some_and(|shown| *shown == self.text())
     }
 
-    fn back_in_history(&mut self) {
+    fn history_previous(&mut self) {
         let at = self.browsing.as_ref().map_or(self.history.len(), |browsing| browsing.at);
         let Some(before) = at.checked_sub(1) else { return };
         let Some(text) = self.history.get(before).cloned() else { return };
@@ -278,20 +278,20 @@ impl Composer {
             None => (self.area.lines().to_vec(), self.chips.clone()),
         };
         self.replace(&text);
-        self.browsing = Some(Browsing { at: before, draft });
+        self.browsing = Some(HistoryBrowsing { at: before, draft });
     }
 
-    fn on_in_history(&mut self) {
-        let Some(Browsing { at, draft }) = self.browsing.take() else { return };
+    fn history_next(&mut self) {
+        let Some(HistoryBrowsing { at, draft }) = self.browsing.take() else { return };
         if let Some(text) = self.history.get(at + 1).cloned() {
             self.replace(&text);
-            self.browsing = Some(Browsing { at: at + 1, draft });
+            self.browsing = Some(HistoryBrowsing { at: at + 1, draft });
         } else {
-            self.show(draft.0, draft.1);
+            self.set_lines(draft.0, draft.1);
         }
     }
 
-    fn moves(&mut self, to: CursorMove) -> bool {
+    fn move_cursor(&mut self, to: CursorMove) -> bool {
         let before = self.area.cursor();
         self.area.move_cursor(to);
         self.area.cursor() != before
@@ -299,39 +299,39 @@ impl Composer {
 
     fn replace(&mut self, text: &str) {
         self.chips.clear();
-        let piece = self.chip(clean(text));
+        let piece = self.make_chip(clean_paste(text));
         let chips = mem::take(&mut self.chips);
-        self.show(piece.split('\n').map(str::to_owned).collect(), chips);
+        self.set_lines(piece.split('\n').map(str::to_owned).collect(), chips);
     }
 
-    fn show(&mut self, lines: Vec<String>, chips: Vec<Chip>) {
+    fn set_lines(&mut self, lines: Vec<String>, chips: Vec<PasteChip>) {
         self.chips = chips;
         let lines = if lines.is_empty() { vec![String::new()] } else { lines };
         self.area.set_lines(lines, (usize::MAX, usize::MAX));
-        self.changed();
+        self.protect_chips();
     }
 
     /// Turns a big text into a chip and returns what stands in the text.
-    fn chip(&mut self, text: String) -> String {
+    fn make_chip(&mut self, text: String) -> String {
         let lines = text.lines().count();
-        if lines < CHIP_LINES && text.len() <= CHIP_BYTES {
+        if lines < MIN_CHIP_LINES && text.len() <= MIN_CHIP_BYTES {
             return text;
         }
         let number = self.chips.len() + 1;
         let size = if lines > 1 { format!("{lines} lines") } else { format!("{} kB", text.len().div_ceil(1000)) };
-        let label = format!("{CHIP_HEAD}{size} #{number}]");
-        self.chips.push(Chip { label: label.clone(), text });
+        let label = format!("{CHIP_PREFIX}{size} #{number}]");
+        self.chips.push(PasteChip { label: label.clone(), text });
         label
     }
 
     /// The crate forgets after any edit which ranges are atomic.
-    fn changed(&mut self) {
+    fn protect_chips(&mut self) {
         if self.chips.is_empty() {
             return;
         }
         let mut ranges = Vec::new();
         for (row, line) in self.area.lines().iter().enumerate() {
-            for (at, _) in line.match_indices(CHIP_HEAD) {
+            for (at, _) in line.match_indices(CHIP_PREFIX) {
                 if let Some(chip) = self.chips.iter().find(|chip| line[at..].starts_with(&chip.label)) {
                     let start_col = line[..at].chars().count();
                     ranges.push(AtomicRange { row, start_col, end_col: start_col + chip.label.chars().count() });
@@ -343,9 +343,9 @@ impl Composer {
     }
 
     /// Moves over one whole character as people see it; the crate knows only code points.
-    fn step(&mut self, to: CursorMove) {
+    fn move_by_grapheme(&mut self, to: CursorMove) {
         let (row, from) = self.area.cursor();
-        let width = self.beside(to);
+        let width = self.grapheme_len(to);
         for _ in 0..width {
             self.area.move_cursor(to);
             let (now, col) = self.area.cursor();
@@ -359,7 +359,7 @@ impl Composer {
     /// Deletes one whole character, chip or line end.
     fn delete(&mut self, to: CursorMove) {
         self.area.start_selection();
-        self.step(to);
+        self.move_by_grapheme(to);
         let deleted = self.area.selection_range().is_some_and(|(start, end)| start != end) && self.area.delete_char();
         if !deleted {
             self.area.cancel_selection();
@@ -367,7 +367,7 @@ impl Composer {
     }
 
     /// Returns the code points of the character beside the cursor; 1 at a line's end.
-    fn beside(&self, to: CursorMove) -> usize {
+    fn grapheme_len(&self, to: CursorMove) -> usize {
         let (row, col) = self.area.cursor();
         let Some(line) = self.area.lines().get(row) else { return 1 };
         let mut start = 0;
@@ -385,23 +385,23 @@ impl Composer {
 
 /// Makes a paste harmless: whole escape sequences go, so that coloured output leaves no `[31m` behind, and every kind of
 /// line end becomes one line feed.
-fn clean(text: &str) -> String {
+fn clean_paste(text: &str) -> String {
     let lines = text.replace("\r\n", "\n").replace('\r', "\n");
     crate::text::clean(&lines).into_owned()
 }
 
 /// Puts every chip back into a text as it is shown.
-fn put_back(shown: &str, chips: &[Chip]) -> String {
+fn expand_chips(shown: &str, chips: &[PasteChip]) -> String {
     if chips.is_empty() {
         return shown.to_owned();
     }
     let mut text = String::with_capacity(shown.len());
     let mut rest = shown;
-    while let Some(at) = rest.find(CHIP_HEAD) {
+    while let Some(at) = rest.find(CHIP_PREFIX) {
         let (before, here) = rest.split_at(at);
         text.push_str(before);
         let chip = chips.iter().find(|chip| here.starts_with(&chip.label));
-        let (shown, meant) = chip.map_or((CHIP_HEAD, CHIP_HEAD), |chip| (&chip.label, &chip.text));
+        let (shown, meant) = chip.map_or((CHIP_PREFIX, CHIP_PREFIX), |chip| (&chip.label, &chip.text));
         text.push_str(meant);
         rest = &here[shown.len()..];
     }

@@ -15,7 +15,7 @@ pub fn duration(time: Millis) -> String {
 }
 
 /// Like [`duration`], in whole seconds: for a time that runs.
-pub fn running(time: Millis) -> String {
+pub fn running_duration(time: Millis) -> String {
     let seconds = time.0 / 1000;
     if seconds < 60 { format!("{seconds}s") } else { duration(time) }
 }
@@ -75,7 +75,7 @@ mod tests {
         for (ms, text) in cases {
             assert_eq!(duration(Millis(ms)), text);
         }
-        assert_eq!((running(Millis(900)), running(Millis(61_000))), ("0s".into(), "1m01s".into()));
+        assert_eq!((running_duration(Millis(900)), running_duration(Millis(61_000))), ("0s".into(), "1m01s".into()));
         assert_eq!((clock(Millis(7000)), clock(Millis(3_723_000))), ("0:07".into(), "1:02:03".into()));
     }
 

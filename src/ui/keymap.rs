@@ -38,10 +38,10 @@ pub enum Shade {
 }
 
 /// Rows per notch of the wheel.
-const NOTCH: i32 = 3;
+const WHEEL_ROWS: i32 = 3;
 
 /// Translates one event; what means nothing to us, such as the release of a key, is none.
-pub fn read(event: Event) -> Option<Input> {
+pub fn translate(event: Event) -> Option<Input> {
     match event {
         Event::Key(key) => chord(key).map(Input::Key),
         Event::Paste(text) => Some(Input::Paste(text)),
@@ -51,8 +51,8 @@ pub fn read(event: Event) -> Option<Input> {
         Event::Mouse(mouse) => {
             let (column, row) = (mouse.column, mouse.row);
             match mouse.kind {
-                MouseEventKind::ScrollUp => Some(Input::Wheel { rows: -NOTCH, column, row }),
-                MouseEventKind::ScrollDown => Some(Input::Wheel { rows: NOTCH, column, row }),
+                MouseEventKind::ScrollUp => Some(Input::Wheel { rows: -WHEEL_ROWS, column, row }),
+                MouseEventKind::ScrollDown => Some(Input::Wheel { rows: WHEEL_ROWS, column, row }),
                 MouseEventKind::Down(_) => Some(Input::Click { column, row }),
                 _ => None,
             }
@@ -63,17 +63,17 @@ pub fn read(event: Event) -> Option<Input> {
 /// Returns where a key is looked up, innermost first.
 pub fn contexts(store: &Store, composer_empty: bool) -> &'static [Context] {
     use Context::{Approval, Composer, EmptyComposer, Global, Matches, Replay, Search, ToolPanel, Transcript};
-    let replays = store.session.caps().seek;
+    let replays = store.session.capabilities().seek;
     match (store.focus.top(), store.focus.pane) {
         (Some(Overlay::Approval(approval)), pane) if approval.is_docked() && !store.focus.is_typing() => match pane {
             Pane::Composer => &[Approval, Global],
             Pane::Transcript => &[Approval, Transcript, Global],
             Pane::ToolPanel => &[Approval, ToolPanel, Global],
         },
-        (Some(Overlay::Search(search)), _) if search.typing => &[Search, Context::Overlay, Global],
+        (Some(Overlay::Search(search)), _) if search.is_typing => &[Search, Context::Overlay, Global],
         (Some(Overlay::Search(_)), _) => &[Matches, Transcript, Global],
         // The transcript can be scrolled while its blocks have letters.
-        (Some(Overlay::Blocks), _) => &[Global],
+        (Some(Overlay::CodePicker), _) => &[Global],
         (Some(_), _) => &[Context::Overlay, Global],
         (None, Pane::Transcript) if replays => &[Transcript, Replay, Global],
         (None, Pane::Transcript) => &[Transcript, Global],
@@ -125,8 +125,8 @@ fn chord(event: KeyEvent) -> Option<Chord> {
     Some(Chord::new(key, ctrl, has(KeyModifiers::ALT) || has(KeyModifiers::META), shift))
 }
 
-/// Asks for the background colour; the answer comes as keys and is picked out by [`Replies`].
-pub const ASK_BACKGROUND: &str = "\x1b]11;?\x1b\\";
+/// Asks for the background colour; the answer comes as keys and is picked out by [`TerminalReplies`].
+pub const BACKGROUND_QUERY: &str = "\x1b]11;?\x1b\\";
 
 /// Picks the terminal's answer about its background out of the keys, as which crossterm delivers it:
 /// `ESC ] 11 ; rgb : hhhh / hhhh / hhhh` and then BEL or `ESC \`.
@@ -137,8 +137,8 @@ pub const ASK_BACKGROUND: &str = "\x1b]11;?\x1b\\";
 ///  └───give_up───────┘
 /// ```
 #[derive(Debug, Default)]
-pub struct Replies {
-    expecting: bool,
+pub struct TerminalReplies {
+    is_expecting: bool,
     /// Keys that may turn out to be an answer.
     held: Vec<Chord>,
     /// The same as text, without the first.
@@ -146,21 +146,21 @@ pub struct Replies {
 }
 
 /// Longest answer seen is 4 digits a colour and an alpha.
-const LONGEST: usize = 40;
+const MAX_REPLY_CHARS: usize = 40;
 
-impl Replies {
+impl TerminalReplies {
     /// A question was sent.
     pub fn expect(&mut self) {
-        self.expecting = true;
+        self.is_expecting = true;
     }
 
     pub fn is_expecting(&self) -> bool {
-        self.expecting
+        self.is_expecting
     }
 
     /// Takes a key; what is no answer comes out again, in order.
     pub fn feed(&mut self, chord: Chord, out: &mut Vec<Input>) {
-        if !self.expecting {
+        if !self.is_expecting {
             out.push(Input::Key(chord));
             return;
         }
@@ -175,13 +175,13 @@ impl Replies {
         self.held.push(chord);
         let ends = chord == Chord::new(Key::Char('g'), true, false, false)
             || chord == Chord::new(Key::Char('\\'), false, true, false);
-        if ends && let Some(shade) = shade(&self.text) {
+        if ends && let Some(shade) = parse_background(&self.text) {
             *self = Self::default();
             out.push(Input::Background(shade));
             return;
         }
-        match chord.typed() {
-            Some(c) if self.text.len() < LONGEST => self.text.push(c),
+        match chord.typed_char() {
+            Some(c) if self.text.len() < MAX_REPLY_CHARS => self.text.push(c),
             _ => return self.release(out),
         }
         let heads = ["11;rgb:", "11;rgba:"];
@@ -194,7 +194,7 @@ impl Replies {
     /// No answer came in time: whatever was held back were keys.
     pub fn give_up(&mut self, out: &mut Vec<Input>) {
         self.release(out);
-        self.expecting = false;
+        self.is_expecting = false;
     }
 
     fn release(&mut self, out: &mut Vec<Input>) {
@@ -204,7 +204,7 @@ impl Replies {
 }
 
 /// Reads `11;rgb:hhhh/hhhh/hhhh`; one to four digits each, and perhaps an alpha.
-fn shade(text: &str) -> Option<Shade> {
+fn parse_background(text: &str) -> Option<Shade> {
     let colours = text.strip_prefix("11;rgb:").or_else(|| text.strip_prefix("11;rgba:"))?;
     let mut parts = colours.split('/').map(|digits| {
         let most = 16_u32.checked_pow(u32::try_from(digits.len()).ok()?)?.checked_sub(1)?;
@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     fn key(code: KeyCode, modifiers: KeyModifiers) -> Option<Input> {
-        read(Event::Key(KeyEvent::new(code, modifiers)))
+        translate(Event::Key(KeyEvent::new(code, modifiers)))
     }
 
     fn is(text: &str) -> Option<Input> {
@@ -233,7 +233,7 @@ mod tests {
         text.chars().map(|c| Chord::plain(Key::Char(c))).collect()
     }
 
-    fn feed(replies: &mut Replies, chords: &[Chord]) -> Vec<Input> {
+    fn feed(replies: &mut TerminalReplies, chords: &[Chord]) -> Vec<Input> {
         let mut out = Vec::new();
         for chord in chords {
             replies.feed(*chord, &mut out);
@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn the_release_of_a_key_is_ignored() {
         let event = KeyEvent::new_with_kind(KeyCode::Enter, KeyModifiers::NONE, KeyEventKind::Release);
-        assert_eq!(read(Event::Key(event)), None);
+        assert_eq!(translate(Event::Key(event)), None);
     }
 
     #[test]
@@ -275,7 +275,7 @@ mod tests {
             ("1e1e/1e1e/2e2e", "alt+\\", Shade::Dark),
             ("FD/F6/E3", "alt+\\", Shade::Light),
         ] {
-            let mut replies = Replies::default();
+            let mut replies = TerminalReplies::default();
             replies.expect();
             assert_eq!(feed(&mut replies, &answer(colour, end)), [Input::Background(shade)]);
             assert!(!replies.is_expecting());
@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     fn what_is_no_answer_is_replayed_in_order() {
-        let mut replies = Replies::default();
+        let mut replies = TerminalReplies::default();
         replies.expect();
         let mut chords = vec![Chord::parse("alt+]").unwrap()];
         chords.extend(typed("11 am"));
@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn an_endless_or_broken_answer_is_replayed() {
-        let mut replies = Replies::default();
+        let mut replies = TerminalReplies::default();
         replies.expect();
         let chords = answer(&"f".repeat(100), "ctrl+g");
         assert_eq!(feed(&mut replies, &chords).len(), chords.len());
@@ -305,14 +305,14 @@ mod tests {
 
     #[test]
     fn nothing_is_held_unless_a_question_is_open() {
-        let mut replies = Replies::default();
+        let mut replies = TerminalReplies::default();
         let chords = answer("0/0/0", "ctrl+g");
         assert_eq!(feed(&mut replies, &chords).len(), chords.len());
     }
 
     #[test]
     fn giving_up_lets_the_held_keys_go() {
-        let mut replies = Replies::default();
+        let mut replies = TerminalReplies::default();
         replies.expect();
         assert_eq!(feed(&mut replies, &answer("0/0/0", "ctrl+g")[..3]), []);
         let mut out = Vec::new();

@@ -26,30 +26,30 @@ use ratatui::layout::Rect;
 use crate::store::focus::Pane;
 
 /// From this width on, the tool panel stands beside the transcript.
-pub const WIDE: u16 = 100;
+pub const WIDE_COLUMNS: u16 = 100;
 /// Returns whether the tool panel stands beside the transcript at this width.
 pub fn is_wide(width: u16) -> bool {
-    width >= WIDE
+    width >= WIDE_COLUMNS
 }
 
 /// The most rows that the composer grows to.
-pub const COMPOSER_MAX: u16 = 8;
+pub const MAX_COMPOSER_ROWS: u16 = 8;
 
 /// What the parts would like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wants {
+pub struct LayoutRequest {
     pub composer_rows: u16,
     pub queue_rows: u16,
     /// Rows of what is said to the person just now.
-    pub message_rows: u16,
+    pub toast_rows: u16,
     /// What a call's question needs; it gets no more than half of the rows.
-    pub question_rows: u16,
+    pub approval_rows: u16,
     /// A replay is watched: its bar stands where the composer would.
-    pub replay: bool,
+    pub is_replay: bool,
     /// The tool panel stands beside the transcript where there is room.
-    pub panel: bool,
+    pub has_tool_panel: bool,
     /// The person wants it other than so.
-    pub panel_flipped: bool,
+    pub is_panel_toggled: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,8 +57,8 @@ pub struct Layout {
     pub area: Rect,
     pub transcript: Rect,
     pub tools: Rect,
-    pub question: Rect,
-    pub message: Rect,
+    pub approval: Rect,
+    pub toast: Rect,
     pub queue: Rect,
     pub activity: Rect,
     pub composer: Rect,
@@ -68,15 +68,15 @@ pub struct Layout {
 }
 
 impl Layout {
-    pub fn new(area: Rect, wants: Wants) -> Self {
+    pub fn new(area: Rect, wants: LayoutRequest) -> Self {
         let height = area.height;
         let status = u16::from(height >= 3);
         let usage = u16::from(height >= 8);
         let activity = u16::from(height >= 6);
-        let input = if wants.replay {
+        let input = if wants.is_replay {
             if height >= 10 { 2 } else { 1 }
         } else {
-            wants.composer_rows.clamp(1, COMPOSER_MAX).min((height / 3).max(1))
+            wants.composer_rows.clamp(1, MAX_COMPOSER_ROWS).min((height / 3).max(1))
         };
         let queue = match height {
             0..8 => 0,
@@ -91,12 +91,12 @@ impl Layout {
         let input = take_bottom(&mut rest, input);
         let activity = take_bottom(&mut rest, activity);
         let queue = take_bottom(&mut rest, queue);
-        let message = take_bottom(&mut rest, wants.message_rows.min(message_max(height)));
-        let question = take_bottom(&mut rest, wants.question_rows.min(question_most(height)));
-        let (composer, replay) = if wants.replay { (Rect::ZERO, input) } else { (input, Rect::ZERO) };
+        let message = take_bottom(&mut rest, wants.toast_rows.min(max_toast_rows(height)));
+        let question = take_bottom(&mut rest, wants.approval_rows.min(max_approval_rows(height)));
+        let (composer, replay) = if wants.is_replay { (Rect::ZERO, input) } else { (input, Rect::ZERO) };
 
         let wide = is_wide(area.width);
-        let (transcript, tools) = match (wide, (wants.panel && wide) != wants.panel_flipped) {
+        let (transcript, tools) = match (wide, (wants.has_tool_panel && wide) != wants.is_panel_toggled) {
             (true, true) => {
                 let panel = (u32::from(rest.width) * 36 / 100) as u16;
                 let panel = panel.min(64);
@@ -108,11 +108,23 @@ impl Layout {
             (false, true) => (Rect::ZERO, rest),
             (true | false, false) => (rest, Rect::ZERO),
         };
-        Self { area, transcript, tools, question, message, queue, activity, composer, replay, usage, status }
+        Self {
+            area,
+            transcript,
+            tools,
+            approval: question,
+            toast: message,
+            queue,
+            activity,
+            composer,
+            replay,
+            usage,
+            status,
+        }
     }
 
     /// Returns the pane at a column and row, if one is there.
-    pub fn pane(&self, at: (u16, u16)) -> Option<Pane> {
+    pub fn pane_at(&self, at: (u16, u16)) -> Option<Pane> {
         let panes =
             [(self.transcript, Pane::Transcript), (self.tools, Pane::ToolPanel), (self.composer, Pane::Composer)];
         panes.into_iter().find(|(area, _)| area.contains(at.into())).map(|(_, pane)| pane)
@@ -120,12 +132,12 @@ impl Layout {
 }
 
 /// Returns the most rows that a message may have at this height.
-pub fn message_max(height: u16) -> u16 {
+pub fn max_toast_rows(height: u16) -> u16 {
     if height < 16 { 1 } else { 3 }
 }
 
 /// Returns the most rows that a question gets.
-pub fn question_most(height: u16) -> u16 {
+pub fn max_approval_rows(height: u16) -> u16 {
     height / 2
 }
 
@@ -151,8 +163,19 @@ mod tests {
     use super::*;
 
     fn parts(layout: &Layout) -> [Rect; 10] {
-        let Layout { area: _, transcript, tools, question, message, queue, activity, composer, replay, usage, status } =
-            *layout;
+        let Layout {
+            area: _,
+            transcript,
+            tools,
+            approval: question,
+            toast: message,
+            queue,
+            activity,
+            composer,
+            replay,
+            usage,
+            status,
+        } = *layout;
         [transcript, tools, question, message, queue, activity, composer, replay, usage, status]
     }
 
@@ -163,14 +186,14 @@ mod tests {
                 for (replay, panel_flipped) in [(false, false), (true, false), (false, true), (true, true)] {
                     let area = Rect { x: 3, y: 2, width, height };
                     let message_rows = height % 5;
-                    let wants = Wants {
+                    let wants = LayoutRequest {
                         composer_rows: 5,
                         queue_rows: 4,
-                        question_rows: 9,
-                        message_rows,
-                        replay,
-                        panel: true,
-                        panel_flipped,
+                        approval_rows: 9,
+                        toast_rows: message_rows,
+                        is_replay: replay,
+                        has_tool_panel: true,
+                        is_panel_toggled: panel_flipped,
                     };
                     let layout = Layout::new(area, wants);
                     let covered: u32 = parts(&layout).iter().map(|part| part.area()).sum();
@@ -187,11 +210,16 @@ mod tests {
     fn a_message_takes_its_rows_from_the_transcript_only() {
         for height in 0..40 {
             let at = |message_rows| {
-                let wants = Wants { composer_rows: 1, queue_rows: 1, message_rows, ..Wants::default() };
+                let wants = LayoutRequest {
+                    composer_rows: 1,
+                    queue_rows: 1,
+                    toast_rows: message_rows,
+                    ..LayoutRequest::default()
+                };
                 Layout::new(Rect::new(0, 0, 80, height), wants)
             };
             let (without, with) = (at(0), at(2));
-            let rows = with.message.height;
+            let rows = with.toast.height;
             let others = |layout: Layout| {
                 let Layout { composer, activity, usage, status, queue, .. } = layout;
                 [composer, activity, usage, status, queue]
@@ -204,7 +232,7 @@ mod tests {
 
     #[test]
     fn the_panel_stands_beside_only_when_wide() {
-        let wants = Wants { composer_rows: 1, panel: true, ..Wants::default() };
+        let wants = LayoutRequest { composer_rows: 1, has_tool_panel: true, ..LayoutRequest::default() };
         let widths = |width| {
             let layout = Layout::new(Rect::new(0, 0, width, 24), wants);
             (layout.transcript.width, layout.tools.width)
@@ -215,7 +243,10 @@ mod tests {
     #[test]
     fn the_usage_bar_goes_before_the_status_line() {
         let rows = |height| {
-            let layout = Layout::new(Rect::new(0, 0, 80, height), Wants { composer_rows: 1, ..Wants::default() });
+            let layout = Layout::new(
+                Rect::new(0, 0, 80, height),
+                LayoutRequest { composer_rows: 1, ..LayoutRequest::default() },
+            );
             (layout.composer.height, layout.activity.height, layout.usage.height, layout.status.height)
         };
         assert_eq!(rows(8), (1, 1, 1, 1));

@@ -9,13 +9,13 @@ pub mod composer;
 pub mod format;
 #[cfg(feature = "images")]
 pub mod image;
+pub mod key_hints;
 pub mod keymap;
-pub mod labels;
 pub mod layout;
-pub mod lines;
-pub mod md;
+pub mod markdown;
 pub mod paint;
 pub mod panes;
+pub mod text_layout;
 pub mod theme;
 
 use std::borrow::Cow;
@@ -27,21 +27,21 @@ use crate::config::UiConfig;
 use crate::config::keys::Keymap;
 use crate::store::Store;
 use crate::store::action::Action;
-use crate::store::approval::Choice;
+use crate::store::approval::ApprovalChoice;
 use crate::store::focus::{Overlay, Pane};
 use crate::store::msg::Msg;
 
 use self::completion::Completion;
 use self::composer::Composer;
-use self::labels::Labels;
-use self::layout::{Layout, Wants};
-use self::panes::figures::Figures;
+use self::key_hints::KeyHints;
+use self::layout::{Layout, LayoutRequest};
+use self::panes::perf_overlay::PerfStats;
 use self::panes::raw::RawView;
 use self::panes::tool_panel::ToolPanelView;
 use self::panes::transcript::TranscriptView;
 use self::panes::{
-    activity, approval, figures, frames, help, letters_bar, links, message, models, modes, outline, permissions, popup,
-    queue, raw, replay_bar, search_bar, status_line, tool_panel, transcript, usage_bar, welcome,
+    activity, approval, frames, help, links, models, modes, outline, perf_overlay, permissions, pick_hint, popup,
+    queue, raw, replay_bar, search_bar, status_line, toast, tool_panel, transcript, usage_bar, welcome,
 };
 use self::theme::Theme;
 
@@ -54,24 +54,24 @@ pub struct Ui {
     pub completion: Completion,
     /// Where everything was drawn last.
     pub layout: Layout,
-    labels: Labels,
+    key_hints: KeyHints,
     raw: RawView,
     /// What the frames before cost; measured only while it is shown.
-    pub figures: Figures,
+    pub perf: PerfStats,
     /// The tool panel stands beside the transcript where there is room.
-    panel: bool,
+    has_tool_panel: bool,
     /// An ask was on the last frame, with its answers.
-    asked: bool,
+    has_approval: bool,
     /// Where its answers were.
-    answers: Vec<(Choice, Rect)>,
+    answer_areas: Vec<(ApprovalChoice, Rect)>,
     /// How far the overlay on top can scroll, as drawn last.
-    overlay_end: usize,
+    overlay_scroll_end: usize,
 }
 
 impl Ui {
     pub fn new(config: &UiConfig, theme: Theme, keymap: &Keymap) -> Self {
         let mut transcript = TranscriptView::new();
-        transcript.set_fold_key(&keymap.hint("output.toggle").unwrap_or_default());
+        transcript.set_fold_key(&keymap.key_for("output.toggle").unwrap_or_default());
         Self {
             transcript,
             tools: ToolPanelView::default(),
@@ -79,48 +79,48 @@ impl Ui {
             theme,
             completion: Completion::default(),
             layout: Layout::default(),
-            labels: Labels::new(keymap),
+            key_hints: KeyHints::new(keymap),
             raw: RawView::default(),
-            figures: Figures::default(),
-            panel: config.tool_panel,
-            asked: false,
-            answers: Vec::new(),
-            overlay_end: 0,
+            perf: PerfStats::default(),
+            has_tool_panel: config.tool_panel,
+            has_approval: false,
+            answer_areas: Vec::new(),
+            overlay_scroll_end: 0,
         }
     }
 
     /// Returns which pictures on the screen are not known.
     #[cfg(feature = "images")]
-    pub fn wants(&mut self) -> Option<Msg> {
+    pub fn take_image_requests(&mut self) -> Option<Msg> {
         let wanted = std::mem::take(&mut self.transcript.images.wanted);
-        (!wanted.is_empty()).then_some(Msg::WantImages(wanted))
+        (!wanted.is_empty()).then_some(Msg::RequestImages(wanted))
     }
 
     /// Returns the answer to an ask that was drawn at this column and row.
-    pub fn answer_at(&self, at: (u16, u16)) -> Option<Choice> {
-        self.answers.iter().find(|(_, place)| place.contains(at.into())).map(|(choice, _)| *choice)
+    pub fn answer_at(&self, at: (u16, u16)) -> Option<ApprovalChoice> {
+        self.answer_areas.iter().find(|(_, place)| place.contains(at.into())).map(|(choice, _)| *choice)
     }
 
     /// Returns what the store should know after a frame: that an overlay was scrolled past its end.
-    pub fn drawn(&self, store: &Store) -> Option<Msg> {
+    pub fn after_draw(&self, store: &Store) -> Option<Msg> {
         let scroll = match store.focus.top()? {
             Overlay::Help { scroll } => *scroll,
-            Overlay::Approval(approval) if approval.shown_at.is_none() && self.asked => {
-                return Some(Msg::Do(Action::ApprovalShown));
+            Overlay::Approval(approval) if approval.shown_at.is_none() && self.has_approval => {
+                return Some(Msg::Action(Action::ApprovalShown));
             }
-            Overlay::Approval(approval) => approval.whole?,
+            Overlay::Approval(approval) => approval.full_scroll?,
             Overlay::Raw { scroll, .. } => *scroll,
-            Overlay::Frames => store.frames.opened?,
+            Overlay::Frames => store.frames.opened_scroll?,
             _ => return None,
         };
-        (scroll > self.overlay_end).then_some(Msg::Do(Action::OverlayScrollTo(self.overlay_end)))
+        (scroll > self.overlay_scroll_end).then_some(Msg::Action(Action::OverlayScrollTo(self.overlay_scroll_end)))
     }
 }
 
 /// What the empty composer says.
-const IDLE: &str = "Ask anything, or / for commands";
-const WATCHED: &str = "This stream is only watched; it takes no prompt";
-const BUSY: &str = "Type ahead: it waits for its turn";
+const IDLE_PLACEHOLDER: &str = "Ask anything, or / for commands";
+const WATCHED_PLACEHOLDER: &str = "This stream is only watched; it takes no prompt";
+const BUSY_PLACEHOLDER: &str = "Type ahead: it waits for its turn";
 
 /// Draws one frame and returns where the terminal's cursor belongs. Later parts lie above earlier ones.
 pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
@@ -129,25 +129,25 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
         return None;
     }
     let theme = ui.theme;
-    let replay = store.session.caps().seek && store.session.weather.replay.is_some();
+    let replay = store.session.capabilities().seek && store.session.status.replay.is_some();
     // Under a box the rows of the message would be covered: it stands below that.
-    let boxed = !matches!(store.focus.top(), None | Some(Overlay::Search(_) | Overlay::Blocks))
-        && store.focus.docked().is_none();
-    let message_rows = message::rows(store, area.width, layout::message_max(area.height));
-    let question = store.focus.open_ask().and_then(|ask| {
-        let room = Rect { height: layout::question_most(area.height), ..area };
-        approval::lay(store, ask, &ui.labels, room)
+    let boxed = !matches!(store.focus.top(), None | Some(Overlay::Search(_) | Overlay::CodePicker))
+        && store.focus.docked_approval().is_none();
+    let message_rows = toast::row_count(store, area.width, layout::max_toast_rows(area.height));
+    let question = store.focus.visible_approval().and_then(|ask| {
+        let room = Rect { height: layout::max_approval_rows(area.height), ..area };
+        approval::lay_out(store, ask, &ui.key_hints, room)
     });
     let layout = Layout::new(
         area,
-        Wants {
+        LayoutRequest {
             composer_rows: if replay { 1 } else { ui.composer.height(area.width.saturating_sub(2)) },
-            message_rows: if boxed { 0 } else { message_rows },
-            queue_rows: store.session.weather.queue.len().min(3) as u16,
-            question_rows: question.as_ref().map_or(0, approval::Docked::rows),
-            replay,
-            panel: ui.panel,
-            panel_flipped: store.focus.panel_flipped,
+            toast_rows: if boxed { 0 } else { message_rows },
+            queue_rows: store.session.status.queue.len().min(3) as u16,
+            approval_rows: question.as_ref().map_or(0, approval::DockedApproval::rows),
+            is_replay: replay,
+            has_tool_panel: ui.has_tool_panel,
+            is_panel_toggled: store.focus.is_panel_toggled,
         },
     );
     ui.layout = layout;
@@ -155,50 +155,50 @@ pub fn draw(store: &Store, ui: &mut Ui, area: Rect, buf: &mut Buffer) -> Option<
     let focused = |pane| !covered && store.focus.pane == pane;
 
     if store.transcript.is_untouched() {
-        welcome::draw(store, &ui.labels, theme, layout.transcript, buf);
+        welcome::draw(store, &ui.key_hints, theme, layout.transcript, buf);
     } else if !layout.transcript.is_empty() {
         transcript::draw(
             store,
             &mut ui.transcript,
             &theme,
-            focused(Pane::Transcript) || store.focus.search().is_some_and(|search| !search.typing),
+            focused(Pane::Transcript) || store.focus.search().is_some_and(|search| !search.is_typing),
             layout.transcript,
             buf,
         );
     }
     tool_panel::draw(store, &mut ui.tools, focused(Pane::ToolPanel), theme, layout.tools, buf);
-    queue::draw(store, &ui.labels, theme, layout.queue, buf);
-    let away = if covered { None } else { keyboard(store.focus.pane) };
-    activity::draw(store, &ui.labels, (focused(Pane::Composer), away), theme, layout.activity, buf);
-    ui.composer.set_placeholder(&placeholder(store, &ui.labels, away));
-    ui.asked = question.is_some() && layout.question.height > 1;
-    let clickable = question.as_ref().filter(|_| store.focus.docked().is_some());
-    ui.answers = clickable.map_or_else(Vec::new, |docked| docked.places(layout.question));
+    queue::draw(store, &ui.key_hints, theme, layout.queue, buf);
+    let away = if covered { None } else { focused_pane_name(store.focus.pane) };
+    activity::draw(store, &ui.key_hints, (focused(Pane::Composer), away), theme, layout.activity, buf);
+    ui.composer.set_placeholder(&placeholder(store, &ui.key_hints, away));
+    ui.has_approval = question.is_some() && layout.approval.height > 1;
+    let clickable = question.as_ref().filter(|_| store.focus.docked_approval().is_some());
+    ui.answer_areas = clickable.map_or_else(Vec::new, |docked| docked.answer_areas(layout.approval));
     let mut cursor = ui.composer.draw(&theme, focused(Pane::Composer), layout::inset(layout.composer), buf);
     replay_bar::draw(store, theme, layout.replay, buf);
     usage_bar::draw(store, theme, layout.usage, buf);
-    status_line::draw(store, &ui.labels, !layout.activity.is_empty(), theme, layout.status, buf);
-    message::draw(store, theme, layout.message, buf);
+    status_line::draw(store, &ui.key_hints, !layout.activity.is_empty(), theme, layout.status, buf);
+    toast::draw(store, theme, layout.toast, buf);
 
     let input = if replay { layout.replay } else { layout.composer };
     if !covered && !replay {
         let input = if layout.activity.is_empty() { layout.composer } else { layout.activity };
         let above = Rect { height: input.y - area.y, ..area };
-        ui.completion.follow(&ui.composer);
-        popup::draw(ui.completion.offers(), ui.completion.chosen(), theme, above, buf);
+        ui.completion.update(&ui.composer);
+        popup::draw(ui.completion.candidates(), ui.completion.selected(), theme, above, buf);
     }
     // The status line stays readable below every overlay.
     let mut stage = Rect { height: area.height - layout.status.height, ..area };
     if boxed {
         stage.height -= message_rows.min(stage.height / 2);
         let below = Rect { y: stage.bottom(), height: layout.status.y - stage.bottom(), ..area };
-        message::draw(store, theme, below, buf);
+        toast::draw(store, theme, below, buf);
     }
     for overlay in &store.focus.overlays {
         cursor = draw_overlay(store, ui, overlay, (stage, input), question.as_ref(), buf);
     }
-    if store.focus.debug {
-        figures::draw(store, &ui.figures, ui.transcript.cached_bytes(), theme, stage, buf);
+    if store.focus.is_debug_shown {
+        perf_overlay::draw(store, &ui.perf, ui.transcript.cached_bytes(), theme, stage, buf);
     }
     cursor
 }
@@ -210,49 +210,51 @@ fn draw_overlay(
     ui: &mut Ui,
     overlay: &Overlay,
     (stage, input): (Rect, Rect),
-    question: Option<&approval::Docked>,
+    question: Option<&approval::DockedApproval>,
     buf: &mut Buffer,
 ) -> Option<(u16, u16)> {
     let theme = ui.theme;
     match overlay {
         Overlay::Help { scroll } => {
-            ui.overlay_end = help::draw(store, &ui.labels, *scroll, theme, stage, buf);
+            ui.overlay_scroll_end = help::draw(store, &ui.key_hints, *scroll, theme, stage, buf);
             None
         }
-        Overlay::Blocks => {
-            letters_bar::draw(ui.transcript.has_letters(), &ui.labels, theme, layout::inset(input), buf);
+        Overlay::CodePicker => {
+            pick_hint::draw(ui.transcript.has_letters(), &ui.key_hints, theme, layout::inset(input), buf);
             None
         }
         Overlay::Raw { item, scroll } => {
-            ui.overlay_end = raw::draw(store, &mut ui.raw, (*item, *scroll), &ui.labels, theme, stage, buf);
+            ui.overlay_scroll_end = raw::draw(store, &mut ui.raw, (*item, *scroll), &ui.key_hints, theme, stage, buf);
             None
         }
         Overlay::Links { links: list, selected, chosen_at: _ } => {
-            links::draw(list, *selected, &ui.labels, theme, stage, buf);
+            links::draw(list, *selected, &ui.key_hints, theme, stage, buf);
             None
         }
-        Overlay::Outline(list) => outline::draw(list, &ui.labels, theme, stage, buf),
+        Overlay::Outline(list) => outline::draw(list, &ui.key_hints, theme, stage, buf),
         Overlay::Search(search) => search_bar::draw(store, search, theme, layout::inset(input), buf),
-        Overlay::Models { query, selected } => models::draw(store, (query, *selected), &ui.labels, theme, stage, buf),
+        Overlay::Models { query, selected } => {
+            models::draw(store, (query, *selected), &ui.key_hints, theme, stage, buf)
+        }
         Overlay::Frames => {
-            let (cursor, end) = frames::draw(&store.frames, &ui.labels, theme, stage, buf);
-            ui.overlay_end = end;
+            let (cursor, end) = frames::draw(&store.frames, &ui.key_hints, theme, stage, buf);
+            ui.overlay_scroll_end = end;
             cursor
         }
-        Overlay::Modes { selected, sure } => {
-            modes::draw(store, (*selected, *sure), &ui.labels, theme, stage, buf);
+        Overlay::Modes { selected, full_mode_confirm: sure } => {
+            modes::draw(store, (*selected, *sure), &ui.key_hints, theme, stage, buf);
             None
         }
         Overlay::Permissions { selected } => {
-            permissions::draw(store, *selected, &ui.labels, theme, stage, buf);
+            permissions::draw(store, *selected, &ui.key_hints, theme, stage, buf);
             None
         }
         Overlay::Approval(shown) => {
-            let docked = question.and_then(|docked| docked.draw(theme, ui.layout.question, buf));
-            match shown.whole {
+            let docked = question.and_then(|docked| docked.draw(theme, ui.layout.approval, buf));
+            match shown.full_scroll {
                 None => docked,
                 Some(scroll) => {
-                    ui.overlay_end = approval::whole(store, shown, scroll, &ui.labels, theme, stage, buf);
+                    ui.overlay_scroll_end = approval::draw_full(store, shown, scroll, &ui.key_hints, theme, stage, buf);
                     None
                 }
             }
@@ -260,18 +262,18 @@ fn draw_overlay(
     }
 }
 
-fn placeholder(store: &Store, labels: &Labels, keyboard_in: Option<&str>) -> Cow<'static, str> {
+fn placeholder(store: &Store, labels: &KeyHints, keyboard_in: Option<&str>) -> Cow<'static, str> {
     match (keyboard_in, &*labels.cancel) {
         (Some(pane), "") => format!("The keyboard is in {pane}").into(),
         (Some(pane), key) => format!("The keyboard is in {pane}; {key} brings it back here").into(),
-        _ if store.session.opened.is_some() && !store.session.caps().prompt => WATCHED.into(),
-        _ if store.session.phase.is_idle() => IDLE.into(),
-        _ => BUSY.into(),
+        _ if store.session.opened.is_some() && !store.session.capabilities().prompt => WATCHED_PLACEHOLDER.into(),
+        _ if store.session.phase.is_idle() => IDLE_PLACEHOLDER.into(),
+        _ => BUSY_PLACEHOLDER.into(),
     }
 }
 
 /// Names the pane that has the keyboard, unless it is where one writes.
-fn keyboard(pane: Pane) -> Option<&'static str> {
+fn focused_pane_name(pane: Pane) -> Option<&'static str> {
     match pane {
         Pane::Composer => None,
         Pane::Transcript => Some("the transcript"),

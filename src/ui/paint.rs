@@ -6,24 +6,24 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::text::width::{ellipsis, str_width};
+use crate::text::width::{str_width, truncate_with_ellipsis};
 
-use super::lines::laid::draw_text;
+use super::text_layout::laid_out::draw_text;
 use super::theme::{Role, Theme};
 
-const SPINNER: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
+const SPINNER_FRAMES: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 /// How long one picture of the spinner stands.
-const SPINNER_MS: u64 = 100;
+const SPINNER_FRAME_MS: u64 = 100;
 
 /// Writes one row from left to right and stops at its end.
-pub struct Pen<'a> {
+pub struct RowWriter<'a> {
     buf: &'a mut Buffer,
     x: u16,
     y: u16,
     end: u16,
 }
 
-impl<'a> Pen<'a> {
+impl<'a> RowWriter<'a> {
     /// Begins at the left end of a row of the area; a row outside takes nothing.
     pub fn new(buf: &'a mut Buffer, area: Rect, row: u16) -> Self {
         let area = area.intersection(buf.area);
@@ -62,9 +62,9 @@ impl<'a> Pen<'a> {
     }
 
     /// Writes the text, with an ellipsis when it doesn't fit into the row less `keep` cells.
-    pub fn write_cut(&mut self, text: &str, keep: usize, style: Style) -> &mut Self {
+    pub fn write_truncated(&mut self, text: &str, keep: usize, style: Style) -> &mut Self {
         let room = self.room().saturating_sub(keep);
-        self.write(&ellipsis(text, room), style)
+        self.write(&truncate_with_ellipsis(text, room), style)
     }
 
     /// Fills the rest of the row.
@@ -81,7 +81,7 @@ impl<'a> Pen<'a> {
 
 /// Returns the spinner's picture at that time.
 pub fn spinner(now: crate::event::Millis) -> &'static str {
-    SPINNER[(now.0 / SPINNER_MS) as usize % SPINNER.len()]
+    SPINNER_FRAMES[(now.0 / SPINNER_FRAME_MS) as usize % SPINNER_FRAMES.len()]
 }
 
 /// Empties an area, and the left half of a wide character that reached into it.
@@ -108,7 +108,7 @@ pub fn restyle(area: Rect, style: Style, buf: &mut Buffer) {
 }
 
 /// Draws an empty box with a title and a footer in its border, and returns what is inside.
-pub fn frame(title: &str, footer: &str, role: Role, theme: Theme, area: Rect, buf: &mut Buffer) -> Rect {
+pub fn draw_box(title: &str, footer: &str, role: Role, theme: Theme, area: Rect, buf: &mut Buffer) -> Rect {
     clear(area, buf);
     if area.width < 4 || area.height < 3 {
         return area;
@@ -116,22 +116,22 @@ pub fn frame(title: &str, footer: &str, role: Role, theme: Theme, area: Rect, bu
     let border = theme.style(role);
     let last = area.height - 1;
     for row in 1..last {
-        Pen::new(buf, area, row).write("│", border);
-        Pen::at_right(buf, area, row, 1).write("│", border);
+        RowWriter::new(buf, area, row).write("│", border);
+        RowWriter::at_right(buf, area, row, 1).write("│", border);
     }
     for (row, left, right) in [(0, "╭", "╮"), (last, "╰", "╯")] {
-        Pen::new(buf, area, row).write(left, border).fill("─", border);
-        Pen::at_right(buf, area, row, 1).write(right, border);
+        RowWriter::new(buf, area, row).write(left, border).fill("─", border);
+        RowWriter::at_right(buf, area, row, 1).write(right, border);
     }
     let room = usize::from(area.width).saturating_sub(6);
     if !title.is_empty() && room > 0 {
-        let title = ellipsis(title, room);
-        Pen::new(buf, area, 0).skip(2).write(" ", border).write(&title, theme.style(role)).write(" ", border);
+        let title = truncate_with_ellipsis(title, room);
+        RowWriter::new(buf, area, 0).skip(2).write(" ", border).write(&title, theme.style(role)).write(" ", border);
     }
     if !footer.is_empty() && room > 0 {
-        let footer = ellipsis(footer, room);
+        let footer = truncate_with_ellipsis(footer, room);
         let width = str_width(&footer) + 4;
-        let mut pen = Pen::at_right(buf, area, last, width);
+        let mut pen = RowWriter::at_right(buf, area, last, width);
         pen.write(" ", border).write(&footer, theme.style(Role::Dim)).write(" ", border);
     }
     Rect { x: area.x + 2, y: area.y + 1, width: area.width - 4, height: area.height - 2 }
@@ -142,12 +142,12 @@ pub fn frame(title: &str, footer: &str, role: Role, theme: Theme, area: Rect, bu
 pub struct Segment {
     pub parts: Vec<(String, Role)>,
     /// The highest goes first when there is no room.
-    pub rank: u8,
+    pub drop_rank: u8,
 }
 
 impl Segment {
     pub fn new(rank: u8, text: impl Into<String>, role: Role) -> Self {
-        Self { parts: vec![(text.into(), role)], rank }
+        Self { parts: vec![(text.into(), role)], drop_rank: rank }
     }
 
     pub fn width(&self) -> usize {
@@ -156,21 +156,23 @@ impl Segment {
 }
 
 /// Writes as many segments as fit, dots between them, and returns the cells used.
-pub fn segments(mut segments: Vec<Segment>, theme: Theme, area: Rect, buf: &mut Buffer) -> usize {
-    const DOT: &str = " · ";
+pub fn draw_segments(mut segments: Vec<Segment>, theme: Theme, area: Rect, buf: &mut Buffer) -> usize {
+    const SEPARATOR: &str = " · ";
     let room = usize::from(area.width);
     let total = |all: &[Segment]| all.iter().map(|one| one.width() + 3).sum::<usize>().saturating_sub(3);
     while segments.len() > 1 && total(&segments) > room {
-        let Some((last, _)) = segments.iter().enumerate().max_by_key(|(index, one)| (one.rank, *index)) else { break };
+        let Some((last, _)) = segments.iter().enumerate().max_by_key(|(index, one)| (one.drop_rank, *index)) else {
+            break;
+        };
         segments.remove(last);
     }
-    let mut pen = Pen::new(buf, area, 0);
+    let mut pen = RowWriter::new(buf, area, 0);
     for (index, segment) in segments.iter().enumerate() {
         if index > 0 {
-            pen.write(DOT, theme.style(Role::Dim));
+            pen.write(SEPARATOR, theme.style(Role::Dim));
         }
         for (text, role) in &segment.parts {
-            pen.write_cut(text, 0, theme.style(*role));
+            pen.write_truncated(text, 0, theme.style(*role));
         }
     }
     total(&segments).min(room)
@@ -188,17 +190,17 @@ mod tests {
     fn a_pen_stops_at_the_end_of_its_row() {
         let area = Rect::new(0, 0, 6, 1);
         let mut buf = Buffer::empty(area);
-        Pen::new(&mut buf, area, 0).write("ab", Style::new()).write_cut("cdefgh", 0, Style::new());
+        RowWriter::new(&mut buf, area, 0).write("ab", Style::new()).write_truncated("cdefgh", 0, Style::new());
         assert_eq!(row(&buf, 0), "abcde…");
-        Pen::new(&mut buf, area, 7).write("never", Style::new());
-        Pen::new(&mut buf, Rect::new(50, 50, 4, 4), 0).write("never", Style::new());
+        RowWriter::new(&mut buf, area, 7).write("never", Style::new());
+        RowWriter::new(&mut buf, Rect::new(50, 50, 4, 4), 0).write("never", Style::new());
     }
 
     #[test]
     fn a_wide_character_under_the_edge_of_a_box_is_cleared() {
         let area = Rect::new(0, 0, 6, 1);
         let mut buf = Buffer::empty(area);
-        Pen::new(&mut buf, area, 0).write("漢字漢", Style::new());
+        RowWriter::new(&mut buf, area, 0).write("漢字漢", Style::new());
         clear(Rect::new(1, 0, 2, 1), &mut buf);
         assert_eq!(buf[(0, 0)].symbol(), " ");
     }
@@ -216,7 +218,7 @@ mod tests {
         {
             let area = Rect::new(0, 0, width, 1);
             let mut buf = Buffer::empty(area);
-            segments(all(), Theme::default(), area, &mut buf);
+            draw_segments(all(), Theme::default(), area, &mut buf);
             assert_eq!(row(&buf, 0).trim_end(), expected);
         }
     }

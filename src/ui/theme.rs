@@ -1,12 +1,12 @@
 //! Colours: the only file that names them.
 //!
 //! Everything else says what a text *is* (a [`Role`]) and a [`Theme`] says how that looks. Only the terminal's own
-//! sixteen colours are used, so the person's palette and background stay in charge. Laid-out lines hold [`Face`]s, not
-//! styles: changing the theme lays nothing out again.
+//! sixteen colours are used, so the person's palette and background stay in charge. Laid-out lines hold [`TextStyle`]s,
+//! not styles: changing the theme lays nothing out again.
 
 use ratatui::style::{Color, Modifier, Style};
 
-use crate::event::Level;
+use crate::event::NoticeLevel;
 
 /// What a piece of text is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -48,9 +48,9 @@ pub enum Role {
     Accent,
     Selection,
     /// What a search found.
-    Found,
+    Match,
     /// The match that is shown.
-    FoundHere,
+    CurrentMatch,
     Border,
     BorderFocused,
     Status,
@@ -63,26 +63,26 @@ pub enum Role {
 }
 
 /// How a message to the person looks.
-impl From<Level> for Role {
-    fn from(level: Level) -> Self {
+impl From<NoticeLevel> for Role {
+    fn from(level: NoticeLevel) -> Self {
         match level {
-            Level::Info => Self::Info,
-            Level::Warn => Self::Warn,
-            Level::Error => Self::Error,
+            NoticeLevel::Info => Self::Info,
+            NoticeLevel::Warn => Self::Warn,
+            NoticeLevel::Error => Self::Error,
         }
     }
 }
 
 /// A role with the emphasis that Markdown adds, and the link it belongs to. Small, since laid-out lines hold many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Face {
+pub struct TextStyle {
     pub role: Role,
     emphasis: u8,
     /// One more than its row in a list of targets; zero is none.
     link: u16,
 }
 
-impl Face {
+impl TextStyle {
     pub const BOLD: u8 = 1;
     pub const ITALIC: u8 = 2;
     pub const STRIKE: u8 = 4;
@@ -99,7 +99,7 @@ impl Face {
 
     /// Says which target it leads to, by its row in the list of them.
     #[must_use]
-    pub fn linked(self, row: Option<usize>) -> Self {
+    pub fn with_link_target(self, row: Option<usize>) -> Self {
         let link = row.and_then(|row| u16::try_from(row + 1).ok()).unwrap_or(0);
         Self { link, ..self }
     }
@@ -116,7 +116,7 @@ impl Face {
     }
 }
 
-impl From<Role> for Face {
+impl From<Role> for TextStyle {
     fn from(role: Role) -> Self {
         Self::new(role)
     }
@@ -170,13 +170,13 @@ impl Theme {
         }
     }
 
-    pub fn face(self, face: Face) -> Style {
+    pub fn text_style(self, face: TextStyle) -> Style {
         let mut style = self.style(face.role);
         for (bit, modifier) in [
-            (Face::BOLD, Modifier::BOLD),
-            (Face::ITALIC, Modifier::ITALIC),
-            (Face::STRIKE, Modifier::CROSSED_OUT),
-            (Face::UNDERLINE, Modifier::UNDERLINED),
+            (TextStyle::BOLD, Modifier::BOLD),
+            (TextStyle::ITALIC, Modifier::ITALIC),
+            (TextStyle::STRIKE, Modifier::CROSSED_OUT),
+            (TextStyle::UNDERLINE, Modifier::UNDERLINED),
         ] {
             if face.emphasis & bit != 0 {
                 style = style.add_modifier(modifier);
@@ -195,11 +195,11 @@ pub fn with_link(style: Style, number: u32) -> Style {
 
 /// The upper and the lower pixel of a cell: red, green and blue; none is the background.
 #[cfg(feature = "images")]
-pub type Colours = (Option<[u8; 3]>, Option<[u8; 3]>);
+pub type PixelPair = (Option<[u8; 3]>, Option<[u8; 3]>);
 
 /// Returns what shows two pixels in a cell.
 #[cfg(feature = "images")]
-pub fn two_pixels((upper, lower): Colours) -> (&'static str, Style) {
+pub fn two_pixels((upper, lower): PixelPair) -> (&'static str, Style) {
     let colour = |[r, g, b]: [u8; 3]| Color::Rgb(r, g, b);
     let plain = Style::new();
     match (upper, lower) {
@@ -226,20 +226,20 @@ pub fn link_of(underline: Color) -> Option<u32> {
 
 /// A colour as a terminal is told it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Ink {
+pub enum TermColor {
     /// What it takes for text, or for its background.
     #[default]
-    Plain,
+    Default,
     /// One of its 256.
     Index(u8),
-    Rgb(u8, u8, u8),
+    TrueColor(u8, u8, u8),
 }
 
-impl From<Color> for Ink {
+impl From<Color> for TermColor {
     fn from(color: Color) -> Self {
         Self::Index(match color {
-            Color::Reset => return Self::Plain,
-            Color::Rgb(r, g, b) => return Self::Rgb(r, g, b),
+            Color::Reset => return Self::Default,
+            Color::Rgb(r, g, b) => return Self::TrueColor(r, g, b),
             Color::Indexed(index) => index,
             Color::Black => 0,
             Color::Red => 1,
@@ -281,8 +281,8 @@ fn dark(role: Role) -> Style {
         Role::Literal | Role::Ok | Role::Added => plain.fg(Color::Green),
         Role::Error | Role::Removed => plain.fg(Color::LightRed),
         Role::Selection => reversed(None),
-        Role::Found => reversed(Some(Color::Yellow)),
-        Role::FoundHere => reversed(Some(Color::Green)).add_modifier(Modifier::BOLD),
+        Role::Match => reversed(Some(Color::Yellow)),
+        Role::CurrentMatch => reversed(Some(Color::Green)).add_modifier(Modifier::BOLD),
     }
 }
 
@@ -303,8 +303,8 @@ fn light(role: Role) -> Style {
         Role::Literal | Role::Ok | Role::Added => plain.fg(Color::Green),
         Role::Number | Role::Error | Role::Removed => plain.fg(Color::Red),
         Role::Selection => reversed(None),
-        Role::Found => reversed(Some(Color::Magenta)),
-        Role::FoundHere => reversed(Some(Color::Blue)).add_modifier(Modifier::BOLD),
+        Role::Match => reversed(Some(Color::Magenta)),
+        Role::CurrentMatch => reversed(Some(Color::Blue)).add_modifier(Modifier::BOLD),
     }
 }
 
@@ -347,8 +347,8 @@ fn mono(role: Role) -> Style {
         | Role::Accent
         | Role::BorderFocused
         | Role::Key => plain.add_modifier(Modifier::BOLD),
-        Role::Selection | Role::FoundHere => plain.add_modifier(Modifier::REVERSED),
-        Role::Found => plain.add_modifier(Modifier::UNDERLINED | Modifier::BOLD),
+        Role::Selection | Role::CurrentMatch => plain.add_modifier(Modifier::REVERSED),
+        Role::Match => plain.add_modifier(Modifier::UNDERLINED | Modifier::BOLD),
     }
 }
 
@@ -396,9 +396,9 @@ pub fn escape_codes(style: Style) -> String {
     }
     for (colour, base) in [(style.fg, 30), (style.bg, 40)] {
         // The sixteen that themes use; the bright ones begin sixty further on.
-        let _ = match colour.map(Ink::from) {
-            Some(Ink::Index(index @ 0..8)) => write!(out, ";{}", base + index),
-            Some(Ink::Index(index @ 8..16)) => write!(out, ";{}", base + 52 + index),
+        let _ = match colour.map(TermColor::from) {
+            Some(TermColor::Index(index @ 0..8)) => write!(out, ";{}", base + index),
+            Some(TermColor::Index(index @ 8..16)) => write!(out, ";{}", base + 52 + index),
             _ => Ok(()),
         };
     }

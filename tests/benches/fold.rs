@@ -3,10 +3,11 @@
 use divan::Bencher;
 use divan::counter::ItemsCount;
 use jarvis_tui::event::{
-    AgentEvent, Caps, Envelope, MessageId, Millis, Mode, Role, Seq, Stop, TextKind, TurnEnd, TurnId,
+    AgentEvent, ApprovalMode, Capabilities, Envelope, FinishReason, MessageId, Millis, Role, Seq, TextKind, TurnId,
+    TurnOutcome,
 };
 use jarvis_tui::store::msg::Msg;
-use jarvis_tui::store::{Options, Store};
+use jarvis_tui::store::{Store, StoreOptions};
 
 const TURNS: u64 = 100;
 const TOKENS: u64 = 2000;
@@ -17,15 +18,15 @@ fn main() {
 
 fn session() -> Vec<Envelope> {
     let mut events = vec![AgentEvent::SessionOpened {
-        wall: 0,
+        wall_ms: 0,
         engine: "bench".into(),
         model: "bench".into(),
-        why: String::new(),
-        mode: Mode::Ask,
+        engine_reason: String::new(),
+        mode: ApprovalMode::Ask,
         folder: "/".into(),
         version: String::new(),
-        caps: Caps::default(),
-        window: Some(128_000),
+        capabilities: Capabilities::default(),
+        context_window: Some(128_000),
         price: None,
     }];
     for turn in 0..TURNS {
@@ -38,8 +39,13 @@ fn session() -> Vec<Envelope> {
             let text = if token % 12 == 11 { "line\n".to_owned() } else { "word ".to_owned() };
             events.push(AgentEvent::TextDelta { message: message.clone(), text, kind: TextKind::Text });
         }
-        events.push(AgentEvent::MessageFinished { message, stop: Stop::End, full: None, carry: None });
-        events.push(AgentEvent::TurnFinished { turn: id, end: TurnEnd::Completed });
+        events.push(AgentEvent::MessageFinished {
+            message,
+            finish_reason: FinishReason::End,
+            full_text: None,
+            provider_metadata: None,
+        });
+        events.push(AgentEvent::TurnFinished { turn: id, outcome: TurnOutcome::Completed });
     }
     (1..).zip(events).map(|(number, event)| Envelope { seq: Seq(number), at: Millis(number * 10), event }).collect()
 }
@@ -48,7 +54,7 @@ fn session() -> Vec<Envelope> {
 fn fold_token_events(bencher: Bencher<'_, '_>) {
     bencher.with_inputs(session).input_counter(|events: &Vec<Envelope>| ItemsCount::new(events.len())).bench_values(
         |events| {
-            let mut store = Store::new(Options::default());
+            let mut store = Store::new(StoreOptions::default());
             let mut effects = Vec::new();
             for envelope in events {
                 store.update(Msg::Event(envelope), &mut effects);

@@ -3,9 +3,11 @@
 
 use divan::Bencher;
 use jarvis_tui::app::screen::Screen;
-use jarvis_tui::event::{AgentEvent, Envelope, MessageId, Millis, Role, Seq, Stop, TextKind, TurnEnd, TurnId};
+use jarvis_tui::event::{
+    AgentEvent, Envelope, FinishReason, MessageId, Millis, Role, Seq, TextKind, TurnId, TurnOutcome,
+};
 use jarvis_tui::store::msg::Msg;
-use jarvis_tui::store::{Options, Store};
+use jarvis_tui::store::{Store, StoreOptions};
 use jarvis_tui::ui::panes::transcript::{self, TranscriptView};
 use jarvis_tui::ui::theme::{Theme, ThemeKind};
 use ratatui::buffer::Buffer;
@@ -19,14 +21,14 @@ fn main() {
     divan::main();
 }
 
-struct Session {
+struct FrameSession {
     store: Store,
     seq: Seq,
 }
 
-impl Session {
+impl FrameSession {
     fn new(items: usize) -> Self {
-        let mut session = Self { store: Store::new(Options::default()), seq: Seq(0) };
+        let mut session = Self { store: Store::new(StoreOptions::default()), seq: Seq(0) };
         for number in 0..items / 3 {
             let turn = TurnId::new(format!("t{number}"));
             let message = MessageId::new(format!("m{number}"));
@@ -35,8 +37,13 @@ impl Session {
             session.event(AgentEvent::UserMessage { message: question, text: "a question of some words".into() });
             session.begin(&message);
             session.say(&message, ANSWER);
-            session.event(AgentEvent::MessageFinished { message, stop: Stop::End, full: None, carry: None });
-            session.event(AgentEvent::TurnFinished { turn, end: TurnEnd::Completed });
+            session.event(AgentEvent::MessageFinished {
+                message,
+                finish_reason: FinishReason::End,
+                full_text: None,
+                provider_metadata: None,
+            });
+            session.event(AgentEvent::TurnFinished { turn, outcome: TurnOutcome::Completed });
         }
         session
     }
@@ -57,7 +64,7 @@ impl Session {
     }
 }
 
-fn draw(session: &Session, view: &mut TranscriptView, width: u16, buf: &mut Buffer) {
+fn draw(session: &FrameSession, view: &mut TranscriptView, width: u16, buf: &mut Buffer) {
     let area = Rect::new(0, 0, width, 60);
     transcript::draw(&session.store, view, &Theme::new(ThemeKind::Dark), true, area, buf);
 }
@@ -68,7 +75,7 @@ fn buffer() -> Buffer {
 
 #[divan::bench]
 fn warm_frame(bencher: Bencher<'_, '_>) {
-    let session = Session::new(ITEMS);
+    let session = FrameSession::new(ITEMS);
     let (mut view, mut buf) = (TranscriptView::new(), buffer());
     draw(&session, &mut view, 200, &mut buf);
     bencher.bench_local(|| draw(&session, &mut view, 200, &mut buf));
@@ -76,7 +83,7 @@ fn warm_frame(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn frame_after_resize(bencher: Bencher<'_, '_>) {
-    let session = Session::new(ITEMS);
+    let session = FrameSession::new(ITEMS);
     let (mut view, mut buf) = (TranscriptView::new(), buffer());
     draw(&session, &mut view, 200, &mut buf);
     let mut width = 100;
@@ -89,14 +96,14 @@ fn frame_after_resize(bencher: Bencher<'_, '_>) {
 
 #[divan::bench(sample_count = 20)]
 fn first_frame(bencher: Bencher<'_, '_>) {
-    let session = Session::new(ITEMS);
+    let session = FrameSession::new(ITEMS);
     let mut buf = buffer();
     bencher.bench_local(|| draw(&session, &mut TranscriptView::new(), 200, &mut buf));
 }
 
 #[divan::bench(sample_count = 100, sample_size = 1)]
 fn page_up(bencher: Bencher<'_, '_>) {
-    let session = Session::new(ITEMS);
+    let session = FrameSession::new(ITEMS);
     let (mut view, mut buf) = (TranscriptView::new(), buffer());
     draw(&session, &mut view, 200, &mut buf);
     bencher.bench_local(|| {
@@ -108,7 +115,7 @@ fn page_up(bencher: Bencher<'_, '_>) {
 /// A word comes, the transcript is drawn and what is new goes out; every eighth word the rows move up.
 #[divan::bench]
 fn a_word_on_the_terminal(bencher: Bencher<'_, '_>) {
-    let mut session = Session::new(300);
+    let mut session = FrameSession::new(300);
     let message = MessageId::new("open");
     session.begin(&message);
     let (mut view, mut screen) = (TranscriptView::new(), Screen::new(std::io::sink(), 200, 60));
@@ -125,7 +132,7 @@ fn a_word_on_the_terminal(bencher: Bencher<'_, '_>) {
 
 #[divan::bench(args = ["paragraphs", "list", "code", "one paragraph"])]
 fn token_into_200_kb(bencher: Bencher<'_, '_>, kind: &str) {
-    let mut session = Session::new(300);
+    let mut session = FrameSession::new(300);
     let message = MessageId::new("open");
     session.begin(&message);
     let text = match kind {

@@ -8,10 +8,12 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use jarvis_tui::event::{AgentEvent, Envelope, MessageId, Millis, Role, Seq, Stop, TextKind, TurnEnd, TurnId};
+use jarvis_tui::event::{
+    AgentEvent, Envelope, FinishReason, MessageId, Millis, Role, Seq, TextKind, TurnId, TurnOutcome,
+};
 use jarvis_tui::store::msg::Msg;
-use jarvis_tui::store::{Options, Store};
-use jarvis_tui::ui::md::{Definitions, Setting, Splitter, lay_block};
+use jarvis_tui::store::{Store, StoreOptions};
+use jarvis_tui::ui::markdown::{Definitions, RenderContext, Splitter, lay_block};
 use jarvis_tui::ui::panes::transcript::{self, TranscriptView};
 use jarvis_tui::ui::theme::{Theme, ThemeKind};
 use ratatui::buffer::Buffer;
@@ -194,21 +196,21 @@ fn texts(wanted: &[String]) -> Vec<(&'static str, Make)> {
 
 /// All blocks of a text that has ended, laid out.
 fn once(text: &str) {
-    let definitions = Definitions::of(text);
-    let setting = Setting { definitions: Some(&definitions), text, width: 100, ..Setting::default() };
+    let definitions = Definitions::parse(text);
+    let setting = RenderContext { definitions: Some(&definitions), text, width: 100, ..RenderContext::default() };
     for block in Splitter::split(text).stable() {
         black_box(lay_block(block.source(text), block.kind, setting));
     }
 }
 
-struct Session {
+struct NestedSession {
     store: Store,
     seq: Seq,
     view: TranscriptView,
     buf: Buffer,
 }
 
-impl Session {
+impl NestedSession {
     fn event(&mut self, event: AgentEvent) {
         self.seq = self.seq.next();
         let envelope = Envelope { seq: self.seq, at: Millis(self.seq.0), event };
@@ -225,8 +227,8 @@ impl Session {
 /// frame took, and the last.
 fn streamed(text: &str, piece: usize) -> (Duration, Duration) {
     let area = Rect::new(0, 0, 100, 50);
-    let store = Store::new(Options::default());
-    let mut session = Session { store, seq: Seq(0), view: TranscriptView::new(), buf: Buffer::empty(area) };
+    let store = Store::new(StoreOptions::default());
+    let mut session = NestedSession { store, seq: Seq(0), view: TranscriptView::new(), buf: Buffer::empty(area) };
     let (turn, message) = (TurnId::new("t"), MessageId::new("m"));
     session.event(AgentEvent::TurnStarted { turn: turn.clone(), parent: None });
     session.event(AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None });
@@ -241,8 +243,13 @@ fn streamed(text: &str, piece: usize) -> (Duration, Duration) {
         longest = longest.max(before.elapsed());
     }
     let before = Instant::now();
-    session.event(AgentEvent::MessageFinished { message, stop: Stop::End, full: None, carry: None });
-    session.event(AgentEvent::TurnFinished { turn, end: TurnEnd::Completed });
+    session.event(AgentEvent::MessageFinished {
+        message,
+        finish_reason: FinishReason::End,
+        full_text: None,
+        provider_metadata: None,
+    });
+    session.event(AgentEvent::TurnFinished { turn, outcome: TurnOutcome::Completed });
     session.draw();
     (longest, before.elapsed())
 }

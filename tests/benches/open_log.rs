@@ -8,9 +8,9 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use divan::Bencher;
-use jarvis_tui::bridge::{Delivery, replay};
-use jarvis_tui::event::{Command, Millis, Seq, Target};
-use jarvis_tui::journal::{Reader, Want};
+use jarvis_tui::bridge::{HubItem, replay};
+use jarvis_tui::event::{Command, Millis, SeekTarget, Seq};
+use jarvis_tui::journal::{ReadLimits, Reader};
 use tempfile::NamedTempFile;
 use tokio::task::JoinSet;
 
@@ -54,22 +54,22 @@ fn last_screen_of_a_million_lines(bencher: Bencher<'_, '_>) {
 #[divan::bench(sample_count = 20)]
 fn end_of_a_million_lines(bencher: Bencher<'_, '_>) {
     let path = MILLION.path();
-    bencher.bench_local(|| open(path).end().unwrap());
+    bencher.bench_local(|| open(path).find_end().unwrap());
 }
 
 #[divan::bench(sample_count = 20)]
 fn any_place_in_a_million_lines(bencher: Bencher<'_, '_>) {
     let reader = open(MILLION.path());
     bencher.bench_local(|| {
-        let mut cursor = reader.after(Seq(654_321)).unwrap();
-        reader.read(&mut cursor, Want { events: 1, ..Want::page() }).unwrap()
+        let mut cursor = reader.cursor_after(Seq(654_321)).unwrap();
+        reader.read(&mut cursor, ReadLimits { max_events: 1, ..ReadLimits::one_page() }).unwrap()
     });
 }
 
 #[divan::bench(sample_count = 5)]
 fn turns_and_length_of_a_million_lines(bencher: Bencher<'_, '_>) {
     let path = MILLION.path();
-    bencher.bench_local(|| open(path).survey().unwrap().turns.len());
+    bencher.bench_local(|| open(path).build_index().unwrap().turns.len());
 }
 
 #[divan::bench(sample_count = 3)]
@@ -77,12 +77,12 @@ fn every_event_of_a_million_lines(bencher: Bencher<'_, '_>) {
     let path = MILLION.path();
     bencher.bench_local(|| {
         let reader = open(path);
-        let mut cursor = reader.first();
+        let mut cursor = reader.start_cursor();
         let mut events = 0;
         loop {
-            let page = reader.read(&mut cursor, Want::page()).unwrap();
+            let page = reader.read(&mut cursor, ReadLimits::one_page()).unwrap();
             events += page.entries.len();
-            if page.end {
+            if page.at_end {
                 break events;
             }
         }
@@ -93,24 +93,24 @@ fn every_event_of_a_million_lines(bencher: Bencher<'_, '_>) {
 fn backward_seek_in_a_hundred_thousand_events(bencher: Bencher<'_, '_>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let mut tasks = JoinSet::new();
-    let options = replay::Options { paused: true, from: Millis(u64::MAX), ..replay::Options::default() };
+    let options = replay::ReplayOptions { paused: true, from: Millis(u64::MAX), ..replay::ReplayOptions::default() };
     let reader = open(HUNDRED_THOUSAND.path());
     let live = runtime.block_on(async { replay::start(reader, options, &mut tasks).unwrap() });
     let mut subscription = live.hub.subscribe(Seq(100_000));
     bencher.bench_local(|| {
         runtime.block_on(async {
-            live.commands.send(Command::Seek { to: Target::By(-20) }).await.unwrap();
+            live.commands.send(Command::Seek { to: SeekTarget::By(-20) }).await.unwrap();
             let mut batch = Vec::new();
             // The reset, then all that is before the new place.
             let (mut facts, mut back) = (0, false);
-            while subscription.batch(512, &mut batch).await {
-                back |= batch.contains(&Delivery::Reset);
-                facts += batch.drain(..).filter(|delivery| matches!(delivery, Delivery::Fact(_))).count();
+            while subscription.next_batch(512, &mut batch).await {
+                back |= batch.contains(&HubItem::Reset);
+                facts += batch.drain(..).filter(|delivery| matches!(delivery, HubItem::Event(_))).count();
                 if back && subscription.seq() >= Seq(99_990) {
                     break;
                 }
             }
-            live.commands.send(Command::Seek { to: Target::End }).await.unwrap();
+            live.commands.send(Command::Seek { to: SeekTarget::End }).await.unwrap();
             facts
         })
     });

@@ -12,14 +12,16 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
-use jarvis_tui::bridge::Live;
-use jarvis_tui::bridge::hub::{Backlog, Hub, RING_BYTES};
-use jarvis_tui::bridge::session::{self, Feed, Past, Setup, Standing};
-use jarvis_tui::event::{AgentEvent, Caps, LinkState, Mode, Role, SessionId, TextKind, ToolSpec, TurnEnd};
-use jarvis_tui::journal::{Header, Writer};
-use jarvis_tui::serve::ask::Ask;
-use jarvis_tui::serve::factory::{Answering, Factory, Model, Opening, Saved};
-use jarvis_tui::serve::refuse::Refused;
+use jarvis_tui::bridge::SessionHandle;
+use jarvis_tui::bridge::hub::{Backlog, DEFAULT_RING_BYTES, Hub};
+use jarvis_tui::bridge::session::{self, PriorSession, ResumePoint, SessionSetup, SourceHandle};
+use jarvis_tui::event::{
+    AgentEvent, ApprovalMode, Capabilities, LinkState, Role, SessionId, TextKind, ToolSpec, TurnOutcome,
+};
+use jarvis_tui::journal::{LogHeader, Writer};
+use jarvis_tui::serve::error::ApiError;
+use jarvis_tui::serve::factory::{Factory, Model, OneShotSession, OpenRequest, SavedSession};
+use jarvis_tui::serve::request::OneShotRequest;
 use jarvis_tui::serve::{self, Limits, Settings};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -136,30 +138,30 @@ fn processor() -> f64 {
 }
 
 /// One session, fed by the bench.
-struct One(Mutex<Option<Live>>);
+struct SingleSession(Mutex<Option<SessionHandle>>);
 
-impl Factory for One {
-    fn ask<'a>(&'a self, _: &'a Ask) -> BoxFuture<'a, Result<Answering, Refused>> {
-        Box::pin(async { Err(Refused::bad("")) })
+impl Factory for SingleSession {
+    fn open_one_shot<'a>(&'a self, _: &'a OneShotRequest) -> BoxFuture<'a, Result<OneShotSession, ApiError>> {
+        Box::pin(async { Err(ApiError::bad_request("")) })
     }
 
-    fn open(&self, _: Opening) -> BoxFuture<'_, Result<Live, Refused>> {
-        Box::pin(async { Err(Refused::bad("")) })
+    fn open(&self, _: OpenRequest) -> BoxFuture<'_, Result<SessionHandle, ApiError>> {
+        Box::pin(async { Err(ApiError::bad_request("")) })
     }
 
-    fn reopen<'a>(&'a self, _: &'a SessionId) -> BoxFuture<'a, Result<Live, Refused>> {
-        Box::pin(async { Err(Refused::bad("")) })
+    fn reopen<'a>(&'a self, _: &'a SessionId) -> BoxFuture<'a, Result<SessionHandle, ApiError>> {
+        Box::pin(async { Err(ApiError::bad_request("")) })
     }
 
-    fn read<'a>(&'a self, _: &'a SessionId) -> BoxFuture<'a, Result<Live, Refused>> {
-        Box::pin(async { Err(Refused::bad("")) })
+    fn read<'a>(&'a self, _: &'a SessionId) -> BoxFuture<'a, Result<SessionHandle, ApiError>> {
+        Box::pin(async { Err(ApiError::bad_request("")) })
     }
 
-    fn given(&self) -> Option<Live> {
+    fn initial_session(&self) -> Option<SessionHandle> {
         self.0.lock().unwrap().take()
     }
 
-    fn list(&self) -> BoxFuture<'_, Result<Vec<Saved>, Refused>> {
+    fn list(&self) -> BoxFuture<'_, Result<Vec<SavedSession>, ApiError>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 
@@ -184,28 +186,34 @@ async fn host(
     stop: oneshot::Receiver<()>,
 ) {
     let mut tasks = JoinSet::new();
-    let writer = Writer::create(sessions, &Header::new("bench".into(), 0)).unwrap();
-    let hub = Hub::new(Backlog::Journal(writer.reader()), RING_BYTES);
+    let writer = Writer::create(sessions, &LogHeader::new("bench".into(), 0)).unwrap();
+    let hub = Hub::new(Backlog::Journal(writer.reader()), DEFAULT_RING_BYTES);
     let (events, from_source) = mpsc::channel(256);
     let (commands, wishes) = mpsc::channel(16);
     let (link, watch) = watch::channel(LinkState::Idle);
-    let setup = Setup {
+    let setup = SessionSetup {
         session: "bench".into(),
         hub,
         writer: Some(writer),
-        not_saved: None,
-        standing: Standing::default(),
-        state: None,
-        waiting: Vec::new(),
-        granted: Vec::new(),
-        trouble: None,
-        past: Box::pin(async { Past::default() }),
+        save_error: None,
+        resume_point: ResumePoint::default(),
+        state_store: None,
+        queued_prompts: Vec::new(),
+        saved_grants: Vec::new(),
+        save_listener: None,
+        prior: Box::pin(async { PriorSession::default() }),
         notices: Vec::new(),
         epoch: tokio::time::Instant::now(),
     };
     let live = session::start(
         setup,
-        Feed { events: from_source, link: watch, permissions: None, commands, caps: Caps::default() },
+        SourceHandle {
+            events: from_source,
+            link: watch,
+            permissions: None,
+            commands,
+            capabilities: Capabilities::default(),
+        },
         &mut tasks,
     );
     tasks.spawn(async move {
@@ -219,8 +227,11 @@ async fn host(
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     tell.send(listener.local_addr().unwrap()).unwrap();
     drop(tell);
-    let limits = Limits { clients: 10_000, ..Limits::default() };
-    let state = serve::State::new(Arc::new(One(Mutex::new(Some(live)))), Settings { limits, ..Settings::default() });
+    let limits = Limits { max_clients: 10_000, ..Limits::default() };
+    let state = serve::ServerState::new(
+        Arc::new(SingleSession(Mutex::new(Some(live)))),
+        Settings { limits, ..Settings::default() },
+    );
     serve::run(listener, state, async { drop(stop.await) }).await;
     while tasks.join_next().await.is_some() {}
 }
@@ -242,28 +253,28 @@ async fn feed(events: mpsc::Sender<AgentEvent>, epoch: Instant, rate: u64, secon
         let text = format!("{}us", epoch.elapsed().as_micros());
         events.send(AgentEvent::TextDelta { message, text, kind: TextKind::Text }).await.unwrap();
     }
-    events.send(AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Completed }).await.unwrap();
+    events.send(AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Completed }).await.unwrap();
     // Whoever is behind may still read.
     events.closed().await;
 }
 
 fn opened() -> AgentEvent {
     AgentEvent::SessionOpened {
-        wall: 0,
+        wall_ms: 0,
         engine: "bench".into(),
         model: "bench".into(),
-        why: String::new(),
-        mode: Mode::Ask,
+        engine_reason: String::new(),
+        mode: ApprovalMode::Ask,
         folder: String::new(),
         version: String::new(),
-        caps: Caps::default(),
-        window: None,
+        capabilities: Capabilities::default(),
+        context_window: None,
         price: None,
     }
 }
 
 #[derive(Default)]
-struct Seen {
+struct WatcherStats {
     events: u64,
     chunks: u64,
     /// Microseconds from an event's making to its arrival.
@@ -271,11 +282,11 @@ struct Seen {
 }
 
 /// Reads the stream to the end of the turn. A slow one pauses after every few bytes while the turn runs.
-async fn read(address: SocketAddr, epoch: Instant, pause: Option<Duration>) -> Seen {
+async fn read(address: SocketAddr, epoch: Instant, pause: Option<Duration>) -> WatcherStats {
     let mut socket = TcpStream::connect(address).await.unwrap();
     let request = b"GET /v1/sessions/bench/events?from=1 HTTP/1.1\r\nhost: localhost\r\n\r\n";
     socket.write_all(request).await.unwrap();
-    let mut seen = Seen::default();
+    let mut seen = WatcherStats::default();
     let mut buffer = vec![0; if pause.is_some() { 4 << 10 } else { 64 << 10 }];
     let mut line = Vec::new();
     let begun = Instant::now();

@@ -8,13 +8,13 @@
 use divan::Bencher;
 use divan::counter::BytesCount;
 use jarvis_tui::dialect::detect::Detector;
-use jarvis_tui::dialect::{Context, DIALECTS, Decode};
+use jarvis_tui::dialect::{DIALECTS, Decode, DecodeContext};
 use jarvis_tui::event::Millis;
-use jarvis_tui::net::call::Framing;
-use jarvis_tui::net::guard::Guard;
-use jarvis_tui::net::record::Line;
-use jarvis_tui::net::reel::Reel;
-use jarvis_tui::net::sse::Frames;
+use jarvis_tui::net::record::RecordLine;
+use jarvis_tui::net::request::Framing;
+use jarvis_tui::net::sse::FrameSplitter;
+use jarvis_tui::net::sse_lines::SseBlockParser;
+use jarvis_tui::net::traffic::TrafficRing;
 
 const READS: [usize; 3] = [64, 4 << 10, 1 << 20];
 /// Bytes of a stream, about.
@@ -27,7 +27,7 @@ fn main() {
 }
 
 /// What a dialect's stream looks like: before the tokens, one token (`$`, and `#` for its number), after.
-struct Shape {
+struct WireShape {
     name: &'static str,
     framing: Framing,
     head: &'static str,
@@ -38,8 +38,8 @@ struct Shape {
 const CHAT: &str = "data: {\"id\":\"chatcmpl-AbC123\",\"object\":\"chat.completion.chunk\",\"created\":1795000000,\"model\":\"gpt-x\",\
      \"choices\":[{\"index\":0,\"delta\":{\"content\":\"$\"},\"finish_reason\":null}]}\n\n";
 
-const SHAPES: &[Shape] = &[
-    Shape {
+const SHAPES: &[WireShape] = &[
+    WireShape {
         name: "openai-responses",
         framing: Framing::Sse,
         head: "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\",\"object\":\
@@ -48,7 +48,7 @@ const SHAPES: &[Shape] = &[
                 \"output_index\":0,\"content_index\":0,\"delta\":\"$\",\"logprobs\":[],\"sequence_number\":#}\n\n",
         tail: "",
     },
-    Shape {
+    WireShape {
         name: "enclava",
         framing: Framing::Sse,
         head: "event: response.created\ndata: {\"id\": \"resp_1\", \"object\": \"response\", \"created_at\": 1795194201, \
@@ -57,14 +57,14 @@ const SHAPES: &[Shape] = &[
                 \"msg_0001795194201296_0\", \"delta\": \"$\", \"type\": \"output_text\"}\n\n",
         tail: "",
     },
-    Shape {
+    WireShape {
         name: "native",
         framing: Framing::Sse,
         head: "id: 0\ndata: {\"seq\":0,\"at\":1,\"event\":{\"type\":\"turn_started\",\"turn\":\"t1\"}}\n\n",
         token: "id: #\ndata: {\"seq\":#,\"at\":1234,\"event\":{\"type\":\"text_delta\",\"message\":\"m2\",\"text\":\"$\"}}\n\n",
         tail: "",
     },
-    Shape {
+    WireShape {
         name: "poe",
         framing: Framing::Sse,
         head: "retry: 3000\ndata: {\"type\": \"init\", \"retry\": 3000}\n\n",
@@ -73,7 +73,7 @@ const SHAPES: &[Shape] = &[
                 \"tool_calls\": null}, \"finish_reason\": null}]}\n\n",
         tail: "",
     },
-    Shape {
+    WireShape {
         name: "anthropic",
         framing: Framing::Sse,
         head: "event: message_start\ndata: {\"type\": \"message_start\", \"message\": {\"id\": \"msg_01\", \"role\": \
@@ -84,7 +84,7 @@ const SHAPES: &[Shape] = &[
                 \"text_delta\", \"text\": \"$\"}}\n\n",
         tail: "",
     },
-    Shape {
+    WireShape {
         name: "ag-ui",
         framing: Framing::Sse,
         head: "data: {\"type\": \"RUN_STARTED\", \"threadId\": \"t1\", \"runId\": \"r1\"}\n\n\
@@ -92,7 +92,7 @@ const SHAPES: &[Shape] = &[
         token: "data: {\"type\": \"TEXT_MESSAGE_CONTENT\", \"messageId\": \"m3\", \"delta\": \"$\"}\n\n",
         tail: "",
     },
-    Shape {
+    WireShape {
         name: "a2a",
         framing: Framing::Sse,
         head: "data: {\"jsonrpc\": \"2.0\", \"id\": 1, \"result\": {\"kind\": \"task\", \"id\": \"T\", \"contextId\": \"C\", \
@@ -105,15 +105,15 @@ const SHAPES: &[Shape] = &[
                 \"text\", \"text\": \"$\"}]}, \"append\": true, \"lastChunk\": false}}\n\n",
         tail: "",
     },
-    Shape {
+    WireShape {
         name: "openjarvis",
         framing: Framing::Sse,
         head: "event: agent_turn_start\ndata: {\"agent\": \"orchestrator\", \"input\": \"What?\"}\n\n",
         token: CHAT,
         tail: "",
     },
-    Shape { name: "openai-chat", framing: Framing::Sse, head: "", token: CHAT, tail: "data: [DONE]\n\n" },
-    Shape {
+    WireShape { name: "openai-chat", framing: Framing::Sse, head: "", token: CHAT, tail: "data: [DONE]\n\n" },
+    WireShape {
         name: "ollama",
         framing: Framing::Ndjson,
         head: "",
@@ -121,14 +121,14 @@ const SHAPES: &[Shape] = &[
                 \"content\":\"$\"},\"done\":false}\n",
         tail: "",
     },
-    Shape {
+    WireShape {
         name: "warp",
         framing: Framing::Ndjson,
         head: "",
         token: "{\"blocks\": [{\"type\": \"text\", \"text\": \"$\", \"streaming\": true}], \"streaming\": true}\n",
         tail: "",
     },
-    Shape {
+    WireShape {
         name: "plain",
         framing: Framing::Sse,
         head: "",
@@ -137,11 +137,11 @@ const SHAPES: &[Shape] = &[
     },
 ];
 
-fn shape(name: &str) -> &'static Shape {
+fn shape(name: &str) -> &'static WireShape {
     SHAPES.iter().find(|shape| shape.name == name).expect("every dialect has a stream here")
 }
 
-impl Shape {
+impl WireShape {
     fn stream(&self) -> String {
         let mut stream = self.head.to_owned();
         for number in 1_usize.. {
@@ -155,12 +155,12 @@ impl Shape {
     }
 
     fn decode(&self, stream: &str, read: usize, decode: &mut dyn Decode) -> usize {
-        let (mut frames, mut batch, mut events) = (Frames::new(self.framing), Vec::new(), Vec::new());
+        let (mut frames, mut batch, mut events) = (FrameSplitter::new(self.framing), Vec::new(), Vec::new());
         let mut count = 0;
         for chunk in stream.as_bytes().chunks(read) {
             frames.push(chunk, &mut batch).unwrap();
             for frame in batch.drain(..) {
-                decode.frame(&frame, &mut events);
+                decode.decode_frame(&frame, &mut events);
             }
             count += events.len();
             events.clear();
@@ -175,7 +175,7 @@ impl Shape {
 fn guard(bencher: Bencher<'_, '_>, read: usize) {
     let stream = shape("openai-chat").stream();
     bencher.counter(BytesCount::of_str(&stream)).bench_local(|| {
-        let (mut guard, mut blocks) = (Guard::default(), Vec::new());
+        let (mut guard, mut blocks) = (SseBlockParser::default(), Vec::new());
         let mut count = 0;
         for chunk in stream.as_bytes().chunks(read) {
             guard.push(chunk, &mut blocks).unwrap();
@@ -190,7 +190,7 @@ fn guard(bencher: Bencher<'_, '_>, read: usize) {
 fn guard_and_parser(bencher: Bencher<'_, '_>, read: usize) {
     let stream = shape("openai-chat").stream();
     bencher.counter(BytesCount::of_str(&stream)).bench_local(|| {
-        let (mut frames, mut batch) = (Frames::new(Framing::Sse), Vec::new());
+        let (mut frames, mut batch) = (FrameSplitter::new(Framing::Sse), Vec::new());
         let mut count = 0;
         for chunk in stream.as_bytes().chunks(read) {
             frames.push(chunk, &mut batch).unwrap();
@@ -206,11 +206,11 @@ fn guard_and_parser(bencher: Bencher<'_, '_>, read: usize) {
 fn kept_to_be_looked_at(bencher: Bencher<'_, '_>) {
     let stream = shape("openai-chat").stream();
     let frames: Vec<&str> = stream.split_inclusive("\n\n").collect();
-    let reel = Reel::default();
-    let answer = reel.answer();
+    let reel = TrafficRing::default();
+    let answer = reel.begin_response();
     bencher.counter(BytesCount::of_str(&stream)).bench_local(|| {
         for frame in &frames {
-            reel.push(answer, Line::of(Millis(1), frame.as_bytes().to_vec()));
+            reel.push(answer, RecordLine::from_bytes(Millis(1), frame.as_bytes().to_vec()));
         }
     });
 }
@@ -228,7 +228,7 @@ fn decoder(bencher: Bencher<'_, '_>, case: &str) {
     let stream = shape.stream();
     let dialect = DIALECTS.iter().find(|dialect| dialect.name == name);
     bencher.counter(BytesCount::of_str(&stream)).bench_local(|| {
-        let context = Context::default();
+        let context = DecodeContext::default();
         let mut decode: Box<dyn Decode> = match dialect {
             Some(dialect) => (dialect.decode)(&context),
             None => Box::new(Detector::new(context)),
@@ -247,7 +247,7 @@ fn big_event() -> String {
 fn event_of_50_mb_in_the_guard(bencher: Bencher<'_, '_>, read: usize) {
     let stream = big_event();
     bencher.counter(BytesCount::of_str(&stream)).bench_local(|| {
-        let (mut guard, mut blocks) = (Guard::capped(2 * BIG), Vec::new());
+        let (mut guard, mut blocks) = (SseBlockParser::with_max_bytes(2 * BIG), Vec::new());
         for chunk in stream.as_bytes().chunks(read) {
             guard.push(chunk, &mut blocks).unwrap();
         }
@@ -260,7 +260,7 @@ fn event_of_50_mb_in_the_guard(bencher: Bencher<'_, '_>, read: usize) {
 fn event_of_50_mb_with_the_parser(bencher: Bencher<'_, '_>, read: usize) {
     let stream = big_event();
     bencher.counter(BytesCount::of_str(&stream)).bench_local(|| {
-        let (mut frames, mut batch) = (Frames::capped(Framing::Sse, "", 2 * BIG), Vec::new());
+        let (mut frames, mut batch) = (FrameSplitter::with_max_bytes(Framing::Sse, "", 2 * BIG), Vec::new());
         for chunk in stream.as_bytes().chunks(read) {
             frames.push(chunk, &mut batch).unwrap();
         }

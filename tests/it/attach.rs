@@ -13,21 +13,21 @@ use serde_json::{Value, json as value};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::support::{Act, Server, chunk, end, head, json, stream};
+use crate::support::{ScriptedServer, ServerAct, chunk, end, head, json, stream};
 
-pub(crate) struct Ran {
+pub(crate) struct CommandOutput {
     pub(crate) code: i32,
     pub(crate) out: String,
     pub(crate) err: String,
 }
 
-impl Ran {
+impl CommandOutput {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {} {}", self.out, self.err))
     }
 }
 
-pub(crate) async fn attach(home: &TempDir, args: &[&str]) -> Ran {
+pub(crate) async fn attach(home: &TempDir, args: &[&str]) -> CommandOutput {
     let output = Command::new(env!("CARGO_BIN_EXE_jarvis-tui"))
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -44,7 +44,7 @@ pub(crate) async fn attach(home: &TempDir, args: &[&str]) -> Ran {
         .kill_on_drop(true)
         .output();
     let output = tokio::time::timeout(std::time::Duration::from_mins(1), output).await.expect("it ends").unwrap();
-    Ran {
+    CommandOutput {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8(output.stderr).unwrap(),
@@ -55,7 +55,7 @@ pub(crate) fn home() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-pub(crate) fn sse(frames: &[&str]) -> Vec<Act> {
+pub(crate) fn sse(frames: &[&str]) -> Vec<ServerAct> {
     let mut acts = vec![stream()];
     acts.extend(frames.iter().map(|frame| chunk(format!("{frame}\n\n"))));
     acts.push(end());
@@ -84,7 +84,7 @@ pub(crate) fn with<'a>(url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 
 #[tokio::test]
 async fn a_full_url_is_asked_as_it_is_and_tells_its_dialect() {
-    let server = Server::start(vec![sse(&[HI, STOP, DONE])]).await;
+    let server = ScriptedServer::start(vec![sse(&[HI, STOP, DONE])]).await;
     let url = format!("{}/odd/path?x=1", server.url());
     let args = with(&url, &["--token-env", "THE_TOKEN", "--header", "X-Team: blue", "-m", "m1", "--explain"]);
     let ran = attach(&home(), &args).await;
@@ -108,11 +108,13 @@ async fn a_full_url_is_asked_as_it_is_and_tells_its_dialect() {
 #[tokio::test]
 async fn a_bare_origin_is_found_out() {
     let stream = golden("openjarvis/agent104_calc.sse");
-    let answer =
-        vec![head("200 OK", "content-type: text/event-stream; charset=utf-8\r\n"), Act::Send(stream.into_bytes())];
+    let answer = vec![
+        head("200 OK", "content-type: text/event-stream; charset=utf-8\r\n"),
+        ServerAct::Send(stream.into_bytes()),
+    ];
     let info = json("200 OK", r#"{"model":"qwen3","agent":"orchestrator","engine":"ollama"}"#);
-    let page = vec![head("200 OK", "content-type: text/html\r\n"), Act::Send(b"<!doctype html>".to_vec())];
-    let server = Server::routed(vec![
+    let page = vec![head("200 OK", "content-type: text/html\r\n"), ServerAct::Send(b"<!doctype html>".to_vec())];
+    let server = ScriptedServer::routed(vec![
         ("/v1/info", vec![vec![info]]),
         ("/api/tags", vec![page.clone()]),
         ("/.well-known/agent-card.json", vec![page]),
@@ -132,7 +134,7 @@ async fn a_bare_origin_is_found_out() {
 #[tokio::test]
 async fn what_a_remote_wants_run_stays_a_request_unless_tools_are_local() {
     let scripts = || vec![sse(&[CALL, CALLED, DONE]), sse(&[HI, STOP, DONE])];
-    let server = Server::start(scripts()).await;
+    let server = ScriptedServer::start(scripts()).await;
     let url = format!("{}/v1/chat/completions", server.url());
     let ran = attach(&home(), &with(&url, &["-m", "m"])).await;
     let object = ran.json();
@@ -140,7 +142,7 @@ async fn what_a_remote_wants_run_stays_a_request_unless_tools_are_local() {
     assert_eq!(object["tool_calls"][0]["duration_ms"], Value::Null);
     assert_eq!((ran.code, server.asked().len()), (0, 1));
 
-    let server = Server::start(scripts()).await;
+    let server = ScriptedServer::start(scripts()).await;
     let url = format!("{}/v1/chat/completions", server.url());
     let object = attach(&home(), &with(&url, &["-m", "m", "--local-tools"])).await.json();
     assert_eq!(object["tool_calls"][0]["status"], "ok", "{object}");
@@ -156,7 +158,7 @@ async fn what_a_remote_wants_run_stays_a_request_unless_tools_are_local() {
 #[tokio::test]
 async fn a_turn_is_never_sent_twice_and_keeps_its_text() {
     let cut = vec![stream(), chunk(format!("{HI}\n\n"))];
-    let server = Server::start(vec![cut]).await;
+    let server = ScriptedServer::start(vec![cut]).await;
     let url = format!("{}/v1/chat/completions", server.url());
     let ran = attach(&home(), &with(&url, &["-m", "m"])).await;
     let object = ran.json();
@@ -166,7 +168,7 @@ async fn a_turn_is_never_sent_twice_and_keeps_its_text() {
     let busy = vec![head("429 Too Many Requests", "retry-after: 1\r\ncontent-length: 0\r\n")];
     let gone = vec![];
     for (script, code) in [(busy, 1), (gone, 5)] {
-        let server = Server::start(vec![script]).await;
+        let server = ScriptedServer::start(vec![script]).await;
         let url = format!("{}/v1/chat/completions", server.url());
         let ran = attach(&home(), &with(&url, &["-m", "m"])).await;
         assert_eq!((ran.code, server.asked().len()), (code, 1), "{}", ran.err);
@@ -175,7 +177,8 @@ async fn a_turn_is_never_sent_twice_and_keeps_its_text() {
 
 #[tokio::test]
 async fn a_refusal_is_one_line_that_says_what_to_try() {
-    let page = |text: &str| vec![head("200 OK", "content-type: text/html\r\n"), Act::Send(text.as_bytes().to_vec())];
+    let page =
+        |text: &str| vec![head("200 OK", "content-type: text/html\r\n"), ServerAct::Send(text.as_bytes().to_vec())];
     let moved = vec![head("302 Found", "location: http://127.0.0.1:9/elsewhere\r\ncontent-length: 0\r\n")];
     for (script, code, word) in [
         (vec![json("401 Unauthorized", r#"{"detail":"Missing Authorization header"}"#)], 4, "Missing Authorization"),
@@ -188,7 +191,7 @@ async fn a_refusal_is_one_line_that_says_what_to_try() {
         (page("<!doctype html>"), 5, "web page"),
         (moved, 1, "elsewhere"),
     ] {
-        let server = Server::start(vec![script]).await;
+        let server = ScriptedServer::start(vec![script]).await;
         let url = format!("{}/v1/chat/completions", server.url());
         let ran = attach(&home(), &[&url, "-m", "m", "-p", "hi", "--token-env", "THE_TOKEN"]).await;
         assert_eq!(ran.code, code, "{word}: {}", ran.err);
@@ -206,7 +209,7 @@ async fn a_watched_stream_goes_on_where_it_broke() {
     let (a, b, c) = (frame(0, "a", "null"), frame(1, "b", "null"), frame(2, "c", "\"stop\""));
     let first = vec![stream(), chunk("retry: 10\n\n"), chunk(format!("{a}\n\n{b}\n\n"))];
     let second = sse(&[&b, &c]);
-    let server = Server::start(vec![first, second]).await;
+    let server = ScriptedServer::start(vec![first, second]).await;
     let url = format!("{}/stream", server.url());
     let ran = attach(&home(), &[&url, "--output-format", "json"]).await;
     let object = ran.json();
@@ -220,7 +223,7 @@ async fn a_watched_stream_goes_on_where_it_broke() {
 #[tokio::test]
 async fn a_watched_stream_is_as_many_turns_as_it_holds_answers() {
     let second = HI.replace("hi", "again");
-    let server = Server::start(vec![sse(&[HI, STOP, DONE, ": still here", &second, STOP, DONE])]).await;
+    let server = ScriptedServer::start(vec![sse(&[HI, STOP, DONE, ": still here", &second, STOP, DONE])]).await;
     let url = format!("{}/stream", server.url());
     let ran = attach(&home(), &[&url, "--output-format", "json"]).await;
     assert_eq!(
@@ -243,7 +246,7 @@ async fn a_json_body_in_place_of_a_stream_is_an_answer() {
         ("chat/whole_body.body", "/v1/chat/completions", "openai-chat", "Hello."),
         ("a2a/whole_body_1_0.body", "/message:stream", "a2a", "Done."),
     ] {
-        let server = Server::start(vec![vec![json("200 OK", &golden(file))]]).await;
+        let server = ScriptedServer::start(vec![vec![json("200 OK", &golden(file))]]).await;
         let url = format!("{}{path}", server.url());
         let ran = attach(&home(), &with(&url, &["-m", "m"])).await;
         let object = ran.json();
@@ -259,7 +262,7 @@ async fn a_json_body_in_place_of_a_stream_is_an_answer() {
 #[tokio::test]
 async fn a_recording_plays_as_it_was_and_holds_no_secret() {
     let home = home();
-    let server = Server::start(vec![sse(&[HI, CALL, CALLED, DONE])]).await;
+    let server = ScriptedServer::start(vec![sse(&[HI, CALL, CALLED, DONE])]).await;
     let url = format!("{}/v1/chat/completions?api_key=k3y-in-query", server.url());
     let args = with(&url, &["-m", "m", "--token-env", "THE_TOKEN", "--record", "bytes.jsonl"]);
     let live = attach(&home, &args).await.json();
@@ -293,7 +296,7 @@ async fn a_file_of_plain_bytes_is_read_by_what_it_is() {
 #[tokio::test]
 async fn a_remote_has_a_name_and_settings_of_its_own() {
     let home = home();
-    let server = Server::start(vec![sse(&[HI, STOP, DONE])]).await;
+    let server = ScriptedServer::start(vec![sse(&[HI, STOP, DONE])]).await;
     let settings = format!(
         "[remotes.office]\nurl = \"{}/v1/chat/completions\"\ntoken = \"env:THE_TOKEN\"\nmodel = \"big\"\nheaders = {{ \"x-team\" = \"blue\" }}\n",
         server.url()
@@ -338,9 +341,9 @@ async fn another_jarvis_tui_is_mirrored_event_by_event() {
         let _ = write!(past, "data: {fact}\n\n");
     }
     past.push_str("event: caught-up\ndata: {}\n\n");
-    let events = vec![head("200 OK", "content-type: text/event-stream\r\n"), Act::Send(past.into_bytes())];
+    let events = vec![head("200 OK", "content-type: text/event-stream\r\n"), ServerAct::Send(past.into_bytes())];
     let over = vec![head("204 No Content", "")];
-    let server = Server::routed(vec![
+    let server = ScriptedServer::routed(vec![
         ("/v1/info", vec![vec![json("200 OK", r#"{"name":"jarvis-tui","version":"1"}"#)]]),
         ("/v1/sessions", vec![vec![json("200 OK", r#"{"sessions":[{"id":"s1"},{"id":"s2"}]}"#)]]),
         ("/v1/sessions/s1/events", vec![events, over]),

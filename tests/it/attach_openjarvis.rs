@@ -16,23 +16,23 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::attach::{attach, home, sse, with};
-use crate::support::{Act, Server, json, message};
+use crate::support::{ScriptedServer, ServerAct, json, message};
 
 const ROLE: &str = r#"data: {"id":"chatcmpl-0a1b2c3d4e5f","object":"chat.completion.chunk","created":100,"model":"qwen3","choices":[{"index":0,"delta":{"role":"assistant","content":null,"tool_calls":null},"finish_reason":null}]}"#;
 const TEXT: &str = r#"data: {"id":"chatcmpl-0a1b2c3d4e5f","object":"chat.completion.chunk","created":100,"model":"qwen3","choices":[{"index":0,"delta":{"role":null,"content":"It is 42.","tool_calls":null},"finish_reason":null}]}"#;
 const END: &str = r#"data: {"id": "chatcmpl-0a1b2c3d4e5f", "object": "chat.completion.chunk", "created": 100, "model": "qwen3", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}}"#;
 const DONE: &str = "data: [DONE]";
 
-fn paths() -> Act {
+fn paths() -> ServerAct {
     json("200 OK", r#"{"paths":{"/v1/tools/{tool_name}/credentials/{key}":{}}}"#)
 }
 
-fn event(kind: &str, data: &Value) -> Act {
+fn event(kind: &str, data: &Value) -> ServerAct {
     message(&value!({"type": kind, "timestamp": 101.5, "data": data}).to_string())
 }
 
 /// One call of the calculator, as the feed tells it.
-fn called(expression: &str, result: &str, seconds: f64) -> Vec<Act> {
+fn called(expression: &str, result: &str, seconds: f64) -> Vec<ServerAct> {
     let args = value!({ "expression": expression });
     let call = value!({"id": "call_0", "name": "calculator", "arguments": args.to_string()});
     vec![
@@ -60,10 +60,10 @@ fn trace(query: &str, expression: &str, result: &str, seconds: f64) -> Value {
     })
 }
 
-async fn server(feed: Vec<Act>, traces: &[Value], answer: Vec<Act>) -> Server {
+async fn server(feed: Vec<ServerAct>, traces: &[Value], answer: Vec<ServerAct>) -> ScriptedServer {
     let traces = value!({ "traces": traces }).to_string();
     let savings = r#"{"total_calls":2,"total_tokens":40,"per_provider":[{"label":"B","total_cost":0.5}]}"#;
-    Server::routed(vec![
+    ScriptedServer::routed(vec![
         ("/v1/info", vec![vec![json("200 OK", r#"{"model":"qwen3","agent":"orchestrator","engine":"ollama"}"#)]]),
         ("/openapi.json", vec![vec![paths()]]),
         ("/v1/agents/events", vec![feed]),
@@ -74,14 +74,14 @@ async fn server(feed: Vec<Act>, traces: &[Value], answer: Vec<Act>) -> Server {
     .await
 }
 
-fn answer() -> Vec<Act> {
+fn answer() -> Vec<ServerAct> {
     sse(&[ROLE, TEXT, END, DONE])
 }
 
-fn listened(events: Vec<Act>) -> Vec<Act> {
-    let mut acts = vec![Act::Consent];
+fn listened(events: Vec<ServerAct>) -> Vec<ServerAct> {
+    let mut acts = vec![ServerAct::Consent];
     acts.extend(events);
-    acts.push(Act::Hang);
+    acts.push(ServerAct::Hang);
     acts
 }
 
@@ -124,7 +124,7 @@ async fn tools_come_from_the_feed_and_the_traces_settle_them() {
 #[tokio::test]
 async fn a_feed_that_cannot_be_had_is_said_once_and_fails_nothing() {
     let refused = vec![json("404 Not Found", r#"{"detail":"Not Found"}"#)];
-    let broken = vec![Act::Consent, Act::Send(b"\xff\xff\xff".to_vec())];
+    let broken = vec![ServerAct::Consent, ServerAct::Send(b"\xff\xff\xff".to_vec())];
     for feed in [refused, broken] {
         let server = server(feed, &[trace("hello", "6*7", "42.0", 0.004)], answer()).await;
         let object = attach(&home(), &with(&server.url(), &[])).await.json();
@@ -137,7 +137,7 @@ async fn a_feed_that_cannot_be_had_is_said_once_and_fails_nothing() {
 
 #[tokio::test]
 async fn no_feed_is_opened_where_it_is_not_needed() {
-    let url_of = |server: &Server| format!("{}/v1/chat/completions", server.url());
+    let url_of = |server: &ScriptedServer| format!("{}/v1/chat/completions", server.url());
     for given_as_is in [true, false] {
         let server = server(listened(Vec::new()), &[], answer()).await;
         let url = if given_as_is { url_of(&server) } else { server.url() };

@@ -9,12 +9,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A home and a working folder of its own, no keys, no network.
-struct Place {
+struct CliSandbox {
     home: TempDir,
     work: TempDir,
 }
 
-impl Place {
+impl CliSandbox {
     fn new() -> Self {
         Self { home: tempfile::tempdir().unwrap(), work: tempfile::tempdir().unwrap() }
     }
@@ -35,14 +35,14 @@ impl Place {
         command
     }
 
-    fn run(&self, args: &[&str]) -> Ran {
-        Ran::of(self.command(args).output().unwrap())
+    fn run(&self, args: &[&str]) -> CliOutput {
+        CliOutput::of(self.command(args).output().unwrap())
     }
 
-    fn run_with_stdin(&self, args: &[&str], input: &str) -> Ran {
+    fn run_with_stdin(&self, args: &[&str], input: &str) -> CliOutput {
         let mut child = self.command(args).stdin(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        Ran::of(child.wait_with_output().unwrap())
+        CliOutput::of(child.wait_with_output().unwrap())
     }
 
     fn logs(&self) -> Vec<PathBuf> {
@@ -63,13 +63,13 @@ impl Place {
 }
 
 #[derive(Debug)]
-struct Ran {
+struct CliOutput {
     code: i32,
     out: String,
     err: String,
 }
 
-impl Ran {
+impl CliOutput {
     fn of(output: Output) -> Self {
         Self {
             code: output.status.code().unwrap_or(-1),
@@ -89,7 +89,7 @@ fn id_of(log: &Path) -> String {
 
 #[test]
 fn a_piped_prompt_is_answered_as_text() {
-    let ran = Place::new().run_with_stdin(&[], "what is 6*7");
+    let ran = CliSandbox::new().run_with_stdin(&[], "what is 6*7");
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.out.contains("42"), "{ran:?}");
     assert!(!ran.out.contains('\u{1b}'), "no colours in a pipe");
@@ -97,7 +97,7 @@ fn a_piped_prompt_is_answered_as_text() {
 
 #[test]
 fn no_terminal_and_no_prompt_is_a_short_usage_error() {
-    let ran = Place::new().run(&[]);
+    let ran = CliSandbox::new().run(&[]);
     assert_eq!(ran.code, 2);
     assert_eq!(ran.out, "");
     assert!(ran.err.contains("-p") && ran.err.lines().count() == 1, "{ran:?}");
@@ -105,7 +105,7 @@ fn no_terminal_and_no_prompt_is_a_short_usage_error() {
 
 #[test]
 fn the_object_of_a_run_has_calls_usage_and_outcome() {
-    let place = Place::new();
+    let place = CliSandbox::new();
     let ran = place.run(&["-p", "what is 6*7", "--output-format", "json"]);
     let object = ran.json();
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -122,7 +122,7 @@ fn the_object_of_a_run_has_calls_usage_and_outcome() {
 
 #[test]
 fn stream_json_is_the_log_byte_for_byte() {
-    let place = Place::new();
+    let place = CliSandbox::new();
     let ran = place.run(&["-p", "what is 6*7", "--json"]);
     let log = fs::read_to_string(place.only_log()).unwrap();
     let (header, envelopes) = log.split_once('\n').unwrap();
@@ -132,7 +132,7 @@ fn stream_json_is_the_log_byte_for_byte() {
 
 #[test]
 fn the_replay_of_a_log_gives_the_same_object() {
-    let place = Place::new();
+    let place = CliSandbox::new();
     let live = place.run(&["-p", "what is 6*7", "--output-format", "json"]).json();
     let log = place.only_log();
     let ran = place.run(&["replay", log.to_str().unwrap(), "--headless", "--output-format", "json"]);
@@ -145,7 +145,7 @@ fn the_replay_of_a_log_gives_the_same_object() {
 
 #[test]
 fn what_needs_approval_is_denied_without_a_terminal() {
-    let place = Place::new();
+    let place = CliSandbox::new();
     let ran = place.run(&["-p", "run `echo hi > made`", "--output-format", "json"]);
     assert_eq!(ran.code, 7, "{ran:?}");
     assert_eq!(ran.json()["tool_calls"][0]["status"], "denied");
@@ -158,7 +158,7 @@ fn what_needs_approval_is_denied_without_a_terminal() {
 
 #[test]
 fn a_broken_setting_is_named_with_file_and_line() {
-    let place = Place::new();
+    let place = CliSandbox::new();
     fs::write(place.home.path().join("config.toml"), "version = 1\n[ui]\nmax_fps = \"many\"\n").unwrap();
     let ran = place.run(&["-p", "hi"]);
     assert_eq!(ran.code, 3, "{ran:?}");
@@ -167,12 +167,12 @@ fn a_broken_setting_is_named_with_file_and_line() {
 
 #[test]
 fn an_unknown_flag_is_a_usage_error() {
-    assert_eq!(Place::new().run(&["--nonsense"]).code, 2);
+    assert_eq!(CliSandbox::new().run(&["--nonsense"]).code, 2);
 }
 
 #[test]
 fn the_newest_session_goes_on_with_its_history() {
-    let place = Place::new();
+    let place = CliSandbox::new();
     place.run(&["-p", "what is 6*7"]);
     let ran = place.run(&["-c", "-p", "what is 2+3", "--output-format", "json"]);
     assert_eq!(ran.code, 0, "{ran:?}");
@@ -190,7 +190,7 @@ fn the_newest_session_goes_on_with_its_history() {
 
 #[test]
 fn a_log_cut_in_the_middle_of_a_line_goes_on_and_says_so() {
-    let place = Place::new();
+    let place = CliSandbox::new();
     place.run(&["-p", "what is 6*7"]);
     let log = place.only_log();
     let text = fs::read_to_string(&log).unwrap();
@@ -205,7 +205,7 @@ fn a_log_cut_in_the_middle_of_a_line_goes_on_and_says_so() {
 
 #[test]
 fn sessions_are_listed_shown_and_removed() {
-    let place = Place::new();
+    let place = CliSandbox::new();
     place.run(&["-p", "what is 6*7"]);
     let id = id_of(&place.only_log());
     let listed = place.run(&["sessions", "list"]);
@@ -223,14 +223,14 @@ fn sessions_are_listed_shown_and_removed() {
 #[test]
 fn logs_are_their_owners_alone() {
     use std::os::unix::fs::PermissionsExt as _;
-    let place = Place::new();
+    let place = CliSandbox::new();
     place.run(&["-p", "hi"]);
     assert_eq!(fs::metadata(place.only_log()).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[test]
 fn a_reader_that_has_enough_ends_the_program_quietly() {
-    let place = Place::new();
+    let place = CliSandbox::new();
     let mut child = place.command(&["-p", "demo stream 3000"]).spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
@@ -240,7 +240,7 @@ fn a_reader_that_has_enough_ends_the_program_quietly() {
 
 #[test]
 fn one_screen_of_a_log_is_printed_as_text_or_picture() {
-    let place = Place::new();
+    let place = CliSandbox::new();
     place.run(&["-p", "what is 6*7"]);
     let log = place.only_log();
     let text = place.run(&["frame", log.to_str().unwrap(), "--size", "80x24"]);
@@ -252,7 +252,7 @@ fn one_screen_of_a_log_is_printed_as_text_or_picture() {
 
 #[test]
 fn doctor_and_models_know_the_embedded_engine() {
-    let place = Place::new();
+    let place = CliSandbox::new();
     let ran = place.run(&["doctor"]);
     assert_eq!(ran.code, 0);
     assert!(ran.out.contains("offline") && ran.out.contains("OPENAI_API_KEY"), "{ran:?}");
@@ -261,7 +261,7 @@ fn doctor_and_models_know_the_embedded_engine() {
 
 #[test]
 fn a_session_in_which_nothing_was_said_leaves_no_log() {
-    let place = Place::new();
+    let place = CliSandbox::new();
     place.run(&["doctor"]);
     place.run(&["config", "show"]);
     assert_eq!(place.logs(), Vec::<PathBuf>::new());
@@ -269,14 +269,14 @@ fn a_session_in_which_nothing_was_said_leaves_no_log() {
 
 #[test]
 fn a_prompt_and_a_pipe_are_joined() {
-    let place = Place::new();
+    let place = CliSandbox::new();
     place.run_with_stdin(&["-p", "what is"], "6*7\n");
     assert!(fs::read_to_string(place.only_log()).unwrap().contains(r#""text":"what is\n\n6*7""#));
 }
 
 #[test]
 fn settings_that_name_no_usable_engine_or_rule_are_a_configuration_error() {
-    let place = Place::new();
+    let place = CliSandbox::new();
     let ran = place.run(&["-m", "nonsense/x", "-p", "hi"]);
     assert_eq!((ran.code, ran.err.lines().count()), (3, 1), "{ran:?}");
     assert!(ran.err.contains("nonsense") && ran.err.contains("offline"), "{ran:?}");
@@ -288,7 +288,7 @@ fn settings_that_name_no_usable_engine_or_rule_are_a_configuration_error() {
 #[cfg(target_os = "linux")]
 #[test]
 fn an_answer_that_cannot_be_written_is_a_failure() {
-    let place = Place::new();
+    let place = CliSandbox::new();
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let output = place.command(&["-p", "hi"]).stdout(full).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -297,7 +297,7 @@ fn an_answer_that_cannot_be_written_is_a_failure() {
 
 #[test]
 fn a_session_that_cannot_be_saved_is_answered_and_says_so() {
-    let place = Place::new();
+    let place = CliSandbox::new();
     fs::write(place.home.path().join("sessions"), "in the way").unwrap();
     let ran = place.run(&["-p", "what is 6*7", "--output-format", "json"]);
     assert_eq!(ran.code, 8, "{ran:?}");
@@ -308,10 +308,11 @@ fn a_session_that_cannot_be_saved_is_answered_and_says_so() {
 
 #[test]
 fn a_session_of_another_folder_goes_on_here_and_says_so() {
-    let place = Place::new();
+    let place = CliSandbox::new();
     place.run(&["-p", "what is 6*7"]);
     let elsewhere = tempfile::tempdir().unwrap();
-    let ran = Ran::of(place.command(&["-r", "-p", "what is 2+3"]).current_dir(elsewhere.path()).output().unwrap());
+    let ran =
+        CliOutput::of(place.command(&["-r", "-p", "what is 2+3"]).current_dir(elsewhere.path()).output().unwrap());
     assert_eq!(ran.code, 0, "{ran:?}");
     assert!(ran.err.contains("began in") && ran.err.contains(elsewhere.path().to_str().unwrap()), "{ran:?}");
     assert_eq!(place.run(&["-c", "-p", "what is 2+3"]).err.matches("began in").count(), 0);
@@ -319,7 +320,7 @@ fn a_session_of_another_folder_goes_on_here_and_says_so() {
 
 #[test]
 fn a_session_that_is_in_use_is_not_opened_twice() {
-    let place = Place::new();
+    let place = CliSandbox::new();
     place.run(&["-p", "what is 6*7"]);
     let holder = fs::File::open(place.only_log()).unwrap();
     holder.lock().unwrap();
@@ -335,7 +336,7 @@ fn a_session_that_is_in_use_is_not_opened_twice() {
 
 #[test]
 fn the_list_names_the_engine_and_model_that_answered() {
-    let place = Place::new();
+    let place = CliSandbox::new();
     place.run(&["-p", "hi"]);
     let listed: Value = place.run(&["sessions", "list", "--json"]).json();
     assert_eq!((&listed[0]["engine"], &listed[0]["model"]), (&Value::from("offline"), &Value::from("guide")));
@@ -344,7 +345,7 @@ fn the_list_names_the_engine_and_model_that_answered() {
 
 #[test]
 fn a_run_out_of_time_or_rounds_reached_a_limit() {
-    let place = Place::new();
+    let place = CliSandbox::new();
     let ran = place.run(&["-p", "run `sleep 30`", "--yolo", "--timeout", "300ms", "--output-format", "json"]);
     assert_eq!(ran.code, 6, "{ran:?}");
     let object = ran.json();
@@ -358,7 +359,7 @@ fn a_run_out_of_time_or_rounds_reached_a_limit() {
 
 #[test]
 fn what_is_too_long_for_the_log_is_whole_in_a_file_of_its_owner_beside_it() {
-    let place = Place::new();
+    let place = CliSandbox::new();
     let ran = place.run(&["-p", "run `yes | head -c 3000000`", "--yolo", "--output-format", "json"]);
     assert_eq!(ran.code, 0, "{ran:?}");
     let output = ran.json()["tool_calls"][0]["output"].as_str().unwrap().to_owned();
@@ -387,7 +388,7 @@ fn what_is_too_long_for_the_log_is_whole_in_a_file_of_its_owner_beside_it() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_command_finds_no_key_in_the_environment() {
-    let place = Place::new();
+    let place = CliSandbox::new();
     let script = "env; up=$PPID; for above in 1 2; do tr '\\0' '\\n' < /proc/$up/environ; up=$(awk '{print $4}' /proc/$up/stat); \
                   done; echo looked";
     fs::write(place.work.path().join("look.sh"), script).unwrap();
@@ -397,14 +398,14 @@ fn a_command_finds_no_key_in_the_environment() {
         ("JARVIS_TUI_SERVER_TOKEN", "token-of-the-server-3"),
         ("OPENAI_BASE_URL", "http://me:password-4@127.0.0.1:9/v1"),
     ];
-    let ran = Ran::of(place.command(&["-p", "run `sh look.sh`", "--yolo"]).envs(keys).output().unwrap());
+    let ran = CliOutput::of(place.command(&["-p", "run `sh look.sh`", "--yolo"]).envs(keys).output().unwrap());
     assert_eq!(ran.code, 0, "{}", ran.err);
     let log = fs::read_to_string(place.only_log()).unwrap();
     assert!(log.contains("looked") && log.contains("JARVIS_TUI_HOME"), "{log}");
     for (name, key) in keys {
         assert!(!log.contains(key), "{name}");
     }
-    let told = Ran::of(place.command(&["doctor"]).envs(keys).output().unwrap()).out;
+    let told = CliOutput::of(place.command(&["doctor"]).envs(keys).output().unwrap()).out;
     assert!(told.contains("OPENAI_API_KEY") && told.contains("your own shell exports"), "{told}");
     assert!(keys.iter().all(|(_, key)| !told.contains(key)), "{told}");
 }

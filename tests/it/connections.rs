@@ -87,13 +87,13 @@ fn https() -> (SocketAddr, Receiver<Vec<u8>>) {
     })
 }
 
-struct Ran {
+struct ConnectionOutput {
     code: i32,
     out: String,
     err: String,
 }
 
-fn run(variables: &[(&str, &str)]) -> Ran {
+fn run(variables: &[(&str, &str)]) -> ConnectionOutput {
     let home = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_jarvis-tui"))
         .env_clear()
@@ -105,7 +105,8 @@ fn run(variables: &[(&str, &str)]) -> Ran {
         .output()
         .unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    let ran = Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) };
+    let ran =
+        ConnectionOutput { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) };
     assert!(!ran.out.contains(KEY) && !ran.err.contains(KEY), "the key was shown: {} {}", ran.out, ran.err);
     ran
 }

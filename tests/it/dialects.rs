@@ -4,8 +4,8 @@
 //! To add a case: put `NAME.sse` (or `NAME.ndjson`, or `NAME.body` for one JSON value in place of a stream) and `NAME.json` into `tests/golden/<dialect>/`, where `<dialect>`
 //! is the name of a row in `dialect::DIALECTS` (the folder `chat` is `openai-chat`). The JSON holds
 //! `request.path`, `request.body` and `response.content_type`, from which the decoder's context is made, and `expect`,
-//! of which every key is compared: see [`Shown::compare`]. A key that it does not know fails the test. Cases written
-//! by hand may use `events` as well: the exact events, compared as JSON.
+//! of which every key is compared: see [`ShownTurn::compare`]. A key that it does not know fails the test. Cases
+//! written by hand may use `events` as well: the exact events, compared as JSON.
 //!
 //! Each case must give the same events however it is cut, survive damage, obey the grammar, be recognised as the
 //! dialect of its folder, and say the same when that dialect is given by name.
@@ -16,24 +16,27 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jarvis_tui::dialect::detect::Detector;
-use jarvis_tui::dialect::{Context, DIALECTS, Decode, SseFrame};
+use jarvis_tui::dialect::{DIALECTS, Decode, DecodeContext, SseFrame};
 use jarvis_tui::event::grammar::{self, Sealer};
-use jarvis_tui::event::{AgentEvent, CallId, Caps, MessageId, Mode, Outcome, Stop, Subject, TurnEnd, Usage};
-use jarvis_tui::net::call::Framing;
-use jarvis_tui::net::sse::Frames;
+use jarvis_tui::event::{
+    AgentEvent, AnnotationTarget, ApprovalMode, CallId, CallOutcome, Capabilities, FinishReason, MessageId,
+    TurnOutcome, Usage,
+};
+use jarvis_tui::net::request::Framing;
+use jarvis_tui::net::sse::FrameSplitter;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-pub(super) struct Case {
+pub(super) struct GoldenCase {
     pub(super) name: String,
     dialect: String,
     framing: Framing,
     stream: Vec<u8>,
-    context: Context,
+    context: DecodeContext,
     expect: Value,
 }
 
-pub(super) fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<GoldenCase> {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut streams: Vec<PathBuf> = fs::read_dir(golden)
         .unwrap()
@@ -43,10 +46,10 @@ pub(super) fn cases() -> Vec<Case> {
         .filter(|path| path.with_extension("json").exists())
         .collect();
     streams.sort();
-    streams.iter().map(|path| Case::read(path)).collect()
+    streams.iter().map(|path| GoldenCase::read(path)).collect()
 }
 
-impl Case {
+impl GoldenCase {
     fn read(path: &Path) -> Self {
         let about: Value = serde_json::from_slice(&fs::read(path.with_extension("json")).unwrap()).unwrap();
         let folder = path.parent().unwrap().file_name().unwrap().to_str().unwrap();
@@ -61,7 +64,7 @@ impl Case {
                 _ => Framing::Ndjson,
             },
             stream: fs::read(path).unwrap(),
-            context: Context {
+            context: DecodeContext {
                 prompt: prompt(&about["request"]["body"]),
                 path: path_of.split('?').next().unwrap().to_owned(),
                 content_type: content_type.split(';').next().unwrap().trim().to_lowercase(),
@@ -82,8 +85,9 @@ impl Case {
         self.events([&self.stream[..]])
     }
 
-    fn frames<'a>(&self, chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<SseFrame>, Frames) {
-        let (mut frames, mut out) = (Frames::of(self.framing, &self.context.content_type), Vec::new());
+    fn frames<'a>(&self, chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<SseFrame>, FrameSplitter) {
+        let (mut frames, mut out) =
+            (FrameSplitter::for_content_type(self.framing, &self.context.content_type), Vec::new());
         for chunk in chunks {
             // Damage may be refused; what came before it counts.
             if frames.push(chunk, &mut out).is_err() {
@@ -98,7 +102,7 @@ impl Case {
 fn decode(decoder: &mut dyn Decode, frames: &[SseFrame]) -> Vec<AgentEvent> {
     let mut events = Vec::new();
     for frame in frames {
-        decoder.frame(frame, &mut events);
+        decoder.decode_frame(frame, &mut events);
     }
     decoder.finish(&mut events);
     events
@@ -118,15 +122,15 @@ fn prompt(body: &Value) -> Option<String> {
 pub(super) fn published(events: &[AgentEvent]) -> Vec<AgentEvent> {
     let mut run = vec![
         AgentEvent::SessionOpened {
-            wall: 0,
+            wall_ms: 0,
             engine: "remote".into(),
             model: "m".into(),
-            why: String::new(),
-            mode: Mode::Ask,
+            engine_reason: String::new(),
+            mode: ApprovalMode::Ask,
             folder: "/".into(),
             version: "0".into(),
-            caps: Caps::default(),
-            window: None,
+            capabilities: Capabilities::default(),
+            context_window: None,
             price: None,
         },
         AgentEvent::TurnStarted { turn: "t".into(), parent: None },
@@ -138,37 +142,37 @@ pub(super) fn published(events: &[AgentEvent]) -> Vec<AgentEvent> {
         // Breaches are told by `grammar::check`.
         let _ = sealer.observe(event);
     }
-    let AgentEvent::TurnFinished { turn, end } = last else { panic!("the last event is {last:?}") };
+    let AgentEvent::TurnFinished { turn, outcome: end } = last else { panic!("the last event is {last:?}") };
     assert_eq!(turn.as_str(), "t");
-    run.extend(sealer.close(end));
+    run.extend(sealer.close_contents(end));
     run.push(last.clone());
     run
 }
 
 /// What a person sees at the end.
 #[derive(Debug, Default)]
-struct Shown {
-    end: Option<TurnEnd>,
+struct ShownTurn {
+    end: Option<TurnOutcome>,
     messages: Vec<(MessageId, String)>,
-    stops: Vec<Stop>,
+    stops: Vec<FinishReason>,
     reasoning: String,
-    calls: Vec<Call>,
+    calls: Vec<ShownCall>,
     usage: Option<Usage>,
     notices: Vec<(String, String)>,
     annotations: Vec<(String, Value)>,
 }
 
 #[derive(Debug)]
-struct Call {
+struct ShownCall {
     id: CallId,
     name: String,
     args: String,
-    outcome: Option<Outcome>,
+    outcome: Option<CallOutcome>,
     output: String,
     took: Option<u64>,
 }
 
-impl Shown {
+impl ShownTurn {
     fn of(run: &[AgentEvent]) -> Self {
         let mut shown = Self::default();
         for event in run {
@@ -183,13 +187,13 @@ impl Shown {
             AgentEvent::MessageStarted { message, .. } => self.messages.push((message, String::new())),
             AgentEvent::TextDelta { message, text, .. } => self.text(&message).push_str(&text),
             AgentEvent::ReasoningDelta { text, .. } => self.reasoning.push_str(&text),
-            AgentEvent::MessageFinished { message, stop, full, .. } => {
+            AgentEvent::MessageFinished { message, finish_reason: stop, full_text: full, .. } => {
                 self.stops.push(stop);
                 if let Some(full) = full {
                     *self.text(&message) = full;
                 }
             }
-            AgentEvent::ToolCallStarted { call, name, .. } => self.calls.push(Call {
+            AgentEvent::ToolCallStarted { call, name, .. } => self.calls.push(ShownCall {
                 id: call,
                 name: name.unwrap_or_default(),
                 args: String::new(),
@@ -202,20 +206,20 @@ impl Shown {
                 self.calls[at].name = name;
                 self.calls[at].args = args;
             }
-            AgentEvent::ToolCallFinished { call: id, outcome, output, took } => {
+            AgentEvent::ToolCallFinished { call: id, outcome, output, duration: took } => {
                 let at = call(self, &id);
                 let known = &mut self.calls[at];
                 known.outcome = Some(outcome);
                 known.output = output.text;
                 known.took = took.map(|took| took.0).or(known.took);
             }
-            AgentEvent::Annotated { on: Subject::Call(call), kind, .. } if kind == "foreign" => {
+            AgentEvent::Annotation { on: AnnotationTarget::Call(call), kind, .. } if kind == "foreign" => {
                 self.calls.retain(|known| known.id != call);
             }
-            AgentEvent::Annotated { kind, data, .. } => self.annotations.push((kind, data)),
+            AgentEvent::Annotation { kind, data, .. } => self.annotations.push((kind, data)),
             AgentEvent::UsageReported { usage, .. } => self.usage = Some(usage),
-            AgentEvent::Noticed { code, text, .. } => self.notices.push((code, text)),
-            AgentEvent::TurnFinished { end, .. } => self.end = Some(end),
+            AgentEvent::Notice { code, text, .. } => self.notices.push((code, text)),
+            AgentEvent::TurnFinished { outcome: end, .. } => self.end = Some(end),
             AgentEvent::SessionOpened { .. }
             | AgentEvent::TurnStarted { .. }
             | AgentEvent::UserMessage { .. }
@@ -240,15 +244,15 @@ impl Shown {
     }
 
     /// Compares one key of `expect`; what is in the frames and not in events is compared with the frames.
-    fn compare(&self, key: &str, wanted: &Value, case: &Case) {
+    fn compare(&self, key: &str, wanted: &Value, case: &GoldenCase) {
         let at = format!("{}: {key}", case.name);
         match key {
             "outcome" => {
                 let outcome = match self.end.as_ref().unwrap() {
-                    TurnEnd::Completed => "completed",
-                    TurnEnd::Cancelled => "cancelled",
-                    TurnEnd::Interrupted => "interrupted",
-                    TurnEnd::Failed(_) => "failed",
+                    TurnOutcome::Completed => "completed",
+                    TurnOutcome::Cancelled => "cancelled",
+                    TurnOutcome::Interrupted => "interrupted",
+                    TurnOutcome::Failed(_) => "failed",
                 };
                 assert_eq!(outcome, wanted, "{at}\n{self:#?}");
             }
@@ -262,14 +266,14 @@ impl Shown {
             "reasoning" => assert_eq!(self.reasoning, wanted.as_str().unwrap_or_default(), "{at}"),
             "tool_calls" => {
                 // Some recordings list calls that nobody ran apart.
-                let ran = |call: &&Call| {
-                    case.expect.get("requested_tool_calls").is_none() || call.outcome != Some(Outcome::Requested)
+                let ran = |call: &&ShownCall| {
+                    case.expect.get("requested_tool_calls").is_none() || call.outcome != Some(CallOutcome::Requested)
                 };
                 compare_calls(&self.calls.iter().filter(ran).collect::<Vec<_>>(), list(wanted), &at);
             }
             "requested_tool_calls" => {
-                let asked: Vec<&Call> =
-                    self.calls.iter().filter(|call| call.outcome == Some(Outcome::Requested)).collect();
+                let asked: Vec<&ShownCall> =
+                    self.calls.iter().filter(|call| call.outcome == Some(CallOutcome::Requested)).collect();
                 compare_calls(&asked, list(wanted), &at);
             }
             "usage" => self.compare_usage(wanted, &at),
@@ -278,7 +282,7 @@ impl Shown {
                 for error in list(wanted) {
                     let words = error["error"].as_str().unwrap();
                     let told = self.notices.iter().any(|(_, text)| squeezed(text).contains(&squeezed(words)));
-                    let fatal = matches!(&self.end, Some(TurnEnd::Failed(fault)) if squeezed(&fault.message).contains(&squeezed(words)));
+                    let fatal = matches!(&self.end, Some(TurnOutcome::Failed(fault)) if squeezed(&fault.message).contains(&squeezed(words)));
                     assert!(told || fatal, "{at}: {words} is not among {:?}", self.notices);
                 }
             }
@@ -286,12 +290,12 @@ impl Shown {
                 let wanted = match wanted.as_str() {
                     _ if case.expect["outcome"] != "completed" => return,
                     None => return,
-                    Some("tool_calls" | "function_call" | "tool_use") => Stop::ToolCalls,
-                    Some("length" | "max_tokens") => Stop::Length,
-                    Some("content_filter" | "refusal") => Stop::Refused,
-                    Some(_) => Stop::End,
+                    Some("tool_calls" | "function_call" | "tool_use") => FinishReason::ToolCalls,
+                    Some("length" | "max_tokens") => FinishReason::Length,
+                    Some("content_filter" | "refusal") => FinishReason::Refused,
+                    Some(_) => FinishReason::End,
                 };
-                assert_eq!(self.stops.last().copied().unwrap_or(Stop::End), wanted, "{at}");
+                assert_eq!(self.stops.last().copied().unwrap_or(FinishReason::End), wanted, "{at}");
             }
             "complexity" | "telemetry" | "sources" => assert_eq!(self.annotation(key), Some(wanted), "{at}"),
             "tokens_per_second" => {
@@ -322,8 +326,8 @@ impl Shown {
                 let ids: Vec<&str> = frames.iter().filter_map(|frame| frame.id.as_deref()).collect();
                 assert_eq!(json!(ids), *wanted, "{at}");
             }
-            "last_event_id" => assert_eq!(json!(case.frames([&case.stream[..]]).1.last_id()), *wanted, "{at}"),
-            "retry_ms" => assert_eq!(json!(case.frames([&case.stream[..]]).1.retry()), *wanted, "{at}"),
+            "last_event_id" => assert_eq!(json!(case.frames([&case.stream[..]]).1.last_event_id()), *wanted, "{at}"),
+            "retry_ms" => assert_eq!(json!(case.frames([&case.stream[..]]).1.retry_millis()), *wanted, "{at}"),
             "events" => {
                 let events = serde_json::to_value(case.whole()).unwrap();
                 assert_eq!(events, *wanted, "{at}");
@@ -340,7 +344,7 @@ impl Shown {
             | "complete"
             | "status"
             | "inference_open_at_end" => {}
-            _ => panic!("{at}: this key is not compared; teach `Shown::compare` to"),
+            _ => panic!("{at}: this key is not compared; teach `ShownTurn::compare` to"),
         }
     }
 
@@ -371,9 +375,9 @@ impl Shown {
     fn compare_error(&self, wanted: &Value, at: &str) {
         let words = wanted.as_str().or_else(|| wanted["message"].as_str());
         match (words, self.end.as_ref().unwrap()) {
-            (None, TurnEnd::Failed(fault)) => panic!("{at}: {fault}"),
+            (None, TurnOutcome::Failed(fault)) => panic!("{at}: {fault}"),
             (None, _) => {}
-            (Some(words), TurnEnd::Failed(fault)) => {
+            (Some(words), TurnOutcome::Failed(fault)) => {
                 let kept = squeezed(&fault.message).contains(squeezed(words).trim_end_matches('.'));
                 assert!(kept, "{at}: {words:?} is not in {:?}", fault.message);
             }
@@ -391,7 +395,7 @@ fn squeezed(text: &str) -> String {
 }
 
 /// Arguments are compared as JSON where they are JSON; a time may be rounded to its millisecond.
-fn compare_calls(calls: &[&Call], wanted: &[Value], at: &str) {
+fn compare_calls(calls: &[&ShownCall], wanted: &[Value], at: &str) {
     assert_eq!(calls.len(), wanted.len(), "{at}: {calls:#?}");
     for (call, wanted) in calls.iter().zip(wanted) {
         for (key, value) in wanted.as_object().unwrap() {
@@ -406,20 +410,20 @@ fn compare_calls(calls: &[&Call], wanted: &[Value], at: &str) {
                 "output" => assert_eq!(call.output, value.as_str().unwrap_or_default(), "{at}"),
                 "success" => {
                     let outcome = match value.as_bool() {
-                        Some(true) => &[Outcome::Ok][..],
-                        Some(false) => &[Outcome::Failed, Outcome::Denied],
-                        None => &[Outcome::Unknown, Outcome::Requested],
+                        Some(true) => &[CallOutcome::Ok][..],
+                        Some(false) => &[CallOutcome::Failed, CallOutcome::Denied],
+                        None => &[CallOutcome::Unknown, CallOutcome::Requested],
                     };
                     assert!(outcome.contains(&call.outcome.unwrap()), "{at}: {call:?} against {value}");
                 }
                 "status" => {
                     let outcomes = match value.as_str().unwrap() {
-                        "done" | "completed" => &[Outcome::Ok, Outcome::Failed, Outcome::Denied][..],
-                        "ok" => &[Outcome::Ok],
-                        "failed" | "error" => &[Outcome::Failed],
-                        "refused" | "denied" => &[Outcome::Failed, Outcome::Denied],
-                        "requested" => &[Outcome::Requested],
-                        "unknown" | "running" | "open" => &[Outcome::Unknown],
+                        "done" | "completed" => &[CallOutcome::Ok, CallOutcome::Failed, CallOutcome::Denied][..],
+                        "ok" => &[CallOutcome::Ok],
+                        "failed" | "error" => &[CallOutcome::Failed],
+                        "refused" | "denied" => &[CallOutcome::Failed, CallOutcome::Denied],
+                        "requested" => &[CallOutcome::Requested],
+                        "unknown" | "running" | "open" => &[CallOutcome::Unknown],
                         other => panic!("{at}: what is {other}?"),
                     };
                     assert!(outcomes.contains(&call.outcome.unwrap()), "{at}: {call:?} is not {value}");
@@ -436,7 +440,7 @@ fn compare_calls(calls: &[&Call], wanted: &[Value], at: &str) {
 }
 
 fn is_dialect_notice(event: &AgentEvent) -> bool {
-    matches!(event, AgentEvent::Noticed { code, .. } if code == "dialect")
+    matches!(event, AgentEvent::Notice { code, .. } if code == "dialect")
 }
 
 #[test]
@@ -444,7 +448,7 @@ fn every_recording_shows_what_it_should() {
     let cases = cases();
     assert!(!cases.is_empty());
     for case in &cases {
-        let shown = Shown::of(&published(&case.whole()));
+        let shown = ShownTurn::of(&published(&case.whole()));
         for (key, wanted) in case.expect.as_object().unwrap() {
             shown.compare(key, wanted, case);
         }
@@ -467,7 +471,7 @@ fn every_recording_is_recognised_and_the_reason_is_told_once() {
 fn a_dialect_that_is_named_decodes_as_one_that_is_recognised() {
     for case in cases() {
         let frames = case.frames([&case.stream[..]]).0;
-        let mut pinned = Detector::pinned(&case.dialect, case.context.clone())
+        let mut pinned = Detector::with_dialect(&case.dialect, case.context.clone())
             .unwrap_or_else(|| panic!("{} has no row in DIALECTS", case.dialect));
         let mut recognised = case.whole();
         recognised.retain(|event| !is_dialect_notice(event));
@@ -506,22 +510,24 @@ fn chat_completions_that_are_recognised_are_those_of_the_chat_decoder() {
         if path.extension().is_none_or(|ext| ext != "sse") {
             continue;
         }
-        let (mut frames, mut cut) = (Frames::new(Framing::Sse), Vec::new());
+        let (mut frames, mut cut) = (FrameSplitter::new(Framing::Sse), Vec::new());
         frames.push(&fs::read(&path).unwrap(), &mut cut).unwrap();
         frames.finish(&mut cut);
-        let mut detector = Detector::new(Context::default());
+        let mut detector = Detector::new(DecodeContext::default());
         let mut events = decode(&mut detector, &cut);
         let told = events.iter().filter(|event| is_dialect_notice(event)).count();
         events.retain(|event| !is_dialect_notice(event));
         if detector.name() == "plain" {
             // An error or nothing at all came in place of an answer.
-            let completed = matches!(events.last(), Some(AgentEvent::TurnFinished { end: TurnEnd::Completed, .. }));
+            let completed =
+                matches!(events.last(), Some(AgentEvent::TurnFinished { outcome: TurnOutcome::Completed, .. }));
             assert!(!completed, "{}: {events:?}", path.display());
             continue;
         }
         seen += 1;
         assert_eq!((detector.name(), told), ("openai-chat", 1), "{}", path.display());
-        let mut chat = (DIALECTS.iter().find(|row| row.name == "openai-chat").unwrap().decode)(&Context::default());
+        let mut chat =
+            (DIALECTS.iter().find(|row| row.name == "openai-chat").unwrap().decode)(&DecodeContext::default());
         assert_eq!(events, decode(&mut *chat, &cut), "{}", path.display());
     }
     assert!(seen > 20, "{seen} goldens");

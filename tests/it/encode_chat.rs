@@ -24,16 +24,18 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use jarvis_tui::dialect::chat::Chat;
-use jarvis_tui::dialect::chat::chunk::Head;
-use jarvis_tui::dialect::chat::encode::{Chunks, Wants};
-use jarvis_tui::dialect::openjarvis::OpenJarvis;
-use jarvis_tui::dialect::openjarvis::encode::Bridge;
-use jarvis_tui::dialect::{Context, Decode, Encode, SseFrame};
+use jarvis_tui::dialect::chat::ChatDecoder;
+use jarvis_tui::dialect::chat::chunk::ChunkHead;
+use jarvis_tui::dialect::chat::encode::{ChatEncoder, ChatEncoderOptions};
+use jarvis_tui::dialect::openjarvis::OpenJarvisDecoder;
+use jarvis_tui::dialect::openjarvis::encode::OpenJarvisEncoder;
+use jarvis_tui::dialect::{Decode, DecodeContext, Encode, SseFrame};
 use jarvis_tui::event::grammar::check;
-use jarvis_tui::event::{AgentEvent, Envelope, FaultKind, Millis, Outcome, RanBy, Seq, Stop, TextKind, TurnEnd, Usage};
-use jarvis_tui::net::call::Framing;
-use jarvis_tui::net::sse::Frames;
+use jarvis_tui::event::{
+    AgentEvent, CallOutcome, Envelope, ExecutedBy, FaultKind, FinishReason, Millis, Seq, TextKind, TurnOutcome, Usage,
+};
+use jarvis_tui::net::request::Framing;
+use jarvis_tui::net::sse::FrameSplitter;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -43,29 +45,29 @@ fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
 }
 
-fn head() -> Head {
-    Head { id: "chatcmpl-0a1b2c3d4e5f".into(), created: 1_795_000_000, model: "m".into() }
+fn head() -> ChunkHead {
+    ChunkHead { id: "chatcmpl-0a1b2c3d4e5f".into(), created: 1_795_000_000, model: "m".into() }
 }
 
-fn chunks() -> Chunks {
-    Chunks::new(head(), Wants { include_usage: false, calls: true }, 1)
+fn chunks() -> ChatEncoder {
+    ChatEncoder::new(head(), ChatEncoderOptions { include_usage: false, client_tools: true }, 1)
 }
 
-fn bridge() -> Bridge {
-    Bridge::new(head(), 1, 2)
+fn bridge() -> OpenJarvisEncoder {
+    OpenJarvisEncoder::new(head(), 1, 2)
 }
 
 fn decode(decoder: &mut dyn Decode, frames: &[SseFrame]) -> Vec<AgentEvent> {
     let mut events = Vec::new();
     for frame in frames {
-        decoder.frame(frame, &mut events);
+        decoder.decode_frame(frame, &mut events);
     }
     decoder.finish(&mut events);
     events
 }
 
 fn cut(bytes: &[u8], pieces: &[usize]) -> Vec<SseFrame> {
-    let (mut frames, mut out, mut from) = (Frames::new(Framing::Sse), Vec::new(), 0);
+    let (mut frames, mut out, mut from) = (FrameSplitter::new(Framing::Sse), Vec::new(), 0);
     for at in pieces.iter().copied().chain([bytes.len()]) {
         frames.push(&bytes[from..at], &mut out).unwrap();
         from = at;
@@ -78,12 +80,12 @@ fn encode(encoder: &mut dyn Encode, facts: &[Envelope]) -> Vec<u8> {
     let mut frames = Vec::new();
     encoder.start(&mut frames);
     for fact in facts {
-        encoder.fact(fact, &mut frames);
+        encoder.encode_event(fact, &mut frames);
     }
     encoder.finish(&mut frames);
     let mut bytes = Vec::new();
     for frame in &frames {
-        frame.write(&mut bytes);
+        frame.write_sse(&mut bytes);
     }
     bytes
 }
@@ -130,26 +132,26 @@ fn demo() -> Vec<(String, Vec<Envelope>)> {
 
 /// What a person would see of a turn, as far as both dialects can say it.
 #[derive(Debug, Default, PartialEq)]
-struct Shown {
+struct ShownChat {
     text: String,
     refusal: String,
     reasoning: String,
     /// Name, arguments, and of a call that was run how well and with what output.
-    calls: Vec<Call>,
-    stop: Option<Stop>,
+    calls: Vec<ShownChatCall>,
+    stop: Option<FinishReason>,
     usage: Option<Usage>,
-    end: Option<TurnEnd>,
+    end: Option<TurnOutcome>,
 }
 
 #[derive(Debug, PartialEq)]
-struct Call {
+struct ShownChatCall {
     id: String,
     name: String,
     args: String,
     result: Option<(bool, String, Option<Millis>)>,
 }
 
-impl Shown {
+impl ShownChat {
     fn of<'e>(events: impl IntoIterator<Item = &'e AgentEvent>) -> Self {
         let mut shown = Self::default();
         let mut messages: Vec<(String, [String; 3])> = Vec::new();
@@ -182,25 +184,25 @@ impl Shown {
                     let at = at(message, &mut messages);
                     messages[at].1[2].push_str(text);
                 }
-                AgentEvent::MessageFinished { stop, .. } => shown.stop = Some(*stop),
-                AgentEvent::ToolCallReady { call, name, args, .. } => shown.calls.push(Call {
+                AgentEvent::MessageFinished { finish_reason: stop, .. } => shown.stop = Some(*stop),
+                AgentEvent::ToolCallReady { call, name, args, .. } => shown.calls.push(ShownChatCall {
                     id: call.to_string(),
                     name: name.clone(),
                     args: if args.trim().is_empty() { "{}".into() } else { args.clone() },
                     result: None,
                 }),
                 // Nobody ran it, or nobody knows.
-                AgentEvent::ToolCallFinished { outcome: Outcome::Requested | Outcome::Unknown, .. } => {}
-                AgentEvent::ToolCallFinished { call, outcome, output, took } => {
+                AgentEvent::ToolCallFinished { outcome: CallOutcome::Requested | CallOutcome::Unknown, .. } => {}
+                AgentEvent::ToolCallFinished { call, outcome, output, duration: took } => {
                     let known = shown.calls.iter_mut().rfind(|known| known.id == call.as_str());
                     if let Some(known) = known {
-                        known.result = Some((*outcome == Outcome::Ok, output.text.clone(), *took));
+                        known.result = Some((*outcome == CallOutcome::Ok, output.text.clone(), *took));
                     }
                 }
                 AgentEvent::UsageReported { scope, usage } => {
                     requests.insert(format!("{scope:?}"), *usage);
                 }
-                AgentEvent::TurnFinished { end, .. } => shown.end = Some(end.clone()),
+                AgentEvent::TurnFinished { outcome: end, .. } => shown.end = Some(end.clone()),
                 _ => {}
             }
         }
@@ -229,21 +231,23 @@ impl Shown {
         }
         let had_stop = self.stop.is_some();
         let filtered =
-            matches!(&self.end, Some(TurnEnd::Failed(fault)) if fault.kind == FaultKind::Refused) && had_stop;
+            matches!(&self.end, Some(TurnOutcome::Failed(fault)) if fault.kind == FaultKind::Refused) && had_stop;
         match self.end {
-            Some(TurnEnd::Completed) => {
+            Some(TurnOutcome::Completed) => {
                 self.stop = Some(match self.stop {
-                    Some(Stop::Length) => Stop::Length,
-                    Some(Stop::Refused) => Stop::Refused,
-                    _ if !self.calls.is_empty() => Stop::ToolCalls,
-                    _ => Stop::End,
+                    Some(FinishReason::Length) => FinishReason::Length,
+                    Some(FinishReason::Refused) => FinishReason::Refused,
+                    _ if !self.calls.is_empty() => FinishReason::ToolCalls,
+                    _ => FinishReason::End,
                 });
                 // Our decoder opens a message with its first word.
-                if self.stop == Some(Stop::End) && [&self.text, &self.reasoning].into_iter().all(String::is_empty) {
+                if self.stop == Some(FinishReason::End)
+                    && [&self.text, &self.reasoning].into_iter().all(String::is_empty)
+                {
                     self.stop = None;
                 }
             }
-            _ if filtered => self.stop = Some(Stop::Refused),
+            _ if filtered => self.stop = Some(FinishReason::Refused),
             // A call that was not complete is none to its client.
             _ => {
                 self.stop = None;
@@ -268,7 +272,7 @@ impl Shown {
         }
         // Calls side by side come in the order in which they began.
         self.calls.sort_by(|a, b| (&a.name, &a.args).cmp(&(&b.name, &b.args)));
-        if self.end != Some(TurnEnd::Completed) {
+        if self.end != Some(TurnOutcome::Completed) {
             self.usage = None;
         }
         self
@@ -276,43 +280,45 @@ impl Shown {
 }
 
 /// Compares how a turn ended: the words of an error come back with ours around them, and its kind as near as possible.
-fn same_end(name: &str, said: &mut Shown, heard: &mut Shown) {
+fn same_end(name: &str, said: &mut ShownChat, heard: &mut ShownChat) {
     match (said.end.take(), heard.end.take()) {
-        (Some(TurnEnd::Failed(said)), Some(TurnEnd::Failed(heard))) => {
+        (Some(TurnOutcome::Failed(said)), Some(TurnOutcome::Failed(heard))) => {
             let words = said.message.split_whitespace().take(12).collect::<Vec<_>>().join(" ");
             let filter = heard.kind == FaultKind::Refused;
             let too_long = heard.kind == FaultKind::ContextTooLong;
             assert!(filter || too_long || heard.message.contains(&words), "{name}: {said:?} became {heard:?}");
         }
-        (Some(TurnEnd::Cancelled | TurnEnd::Interrupted), Some(TurnEnd::Failed(_))) => {}
+        (Some(TurnOutcome::Cancelled | TurnOutcome::Interrupted), Some(TurnOutcome::Failed(_))) => {}
         (said, heard) => assert_eq!(said, heard, "{name}"),
     }
 }
 
 #[test]
 fn chat_completions_say_what_our_decoder_understands() {
-    let chat = |_: &Path| -> Box<dyn Decode> { Box::new(Chat::new()) };
+    let chat = |_: &Path| -> Box<dyn Decode> { Box::new(ChatDecoder::new()) };
     let mut seen = 0;
     for (name, facts) in recorded("chat", chat).into_iter().chain(demo()) {
         seen += 1;
         let bytes = encode(&mut chunks(), &facts);
-        let heard = decode(&mut Chat::new(), &cut(&bytes, &[]));
-        let mut said = Shown::of(facts.iter().map(|fact| &fact.event)).in_chunks();
-        let mut heard = Shown::of(&heard);
+        let heard = decode(&mut ChatDecoder::new(), &cut(&bytes, &[]));
+        let mut said = ShownChat::of(facts.iter().map(|fact| &fact.event)).in_chunks();
+        let mut heard = ShownChat::of(&heard);
         if said.usage.is_none() {
             heard.usage = None;
         }
-        if heard.stop == Some(Stop::Failed) {
+        if heard.stop == Some(FinishReason::Failed) {
             heard.stop = None;
             heard.calls.clear();
         }
         same_end(&name, &mut said, &mut heard);
         assert_eq!(said, heard, "{name}:\n{}", String::from_utf8_lossy(&bytes));
         // Once more: nothing is lost the second time.
-        let again = numbered(decode(&mut Chat::new(), &cut(&bytes, &[])));
+        let again = numbered(decode(&mut ChatDecoder::new(), &cut(&bytes, &[])));
         let twice = encode(&mut chunks(), &again);
-        let (mut once, mut more) =
-            (Shown::of(again.iter().map(|fact| &fact.event)), Shown::of(&decode(&mut Chat::new(), &cut(&twice, &[]))));
+        let (mut once, mut more) = (
+            ShownChat::of(again.iter().map(|fact| &fact.event)),
+            ShownChat::of(&decode(&mut ChatDecoder::new(), &cut(&twice, &[]))),
+        );
         same_end(&name, &mut once, &mut more);
         assert_eq!((once.text, once.calls, once.usage), (more.text, more.calls, more.usage), "{name}");
     }
@@ -321,7 +327,7 @@ fn chat_completions_say_what_our_decoder_understands() {
 
 #[test]
 fn the_bridge_says_what_our_decoder_understands() {
-    let context = |prompt: &str| Context {
+    let context = |prompt: &str| DecodeContext {
         prompt: Some(prompt.to_owned()),
         path: "/v1/chat/completions".into(),
         content_type: "text/event-stream".into(),
@@ -331,7 +337,11 @@ fn the_bridge_says_what_our_decoder_understands() {
         let about: Value = serde_json::from_slice(&about).unwrap();
         let prompt = about["request"]["body"]["messages"].as_array().and_then(|all| all.last()?["content"].as_str());
         let path = about["request"]["path"].as_str().unwrap_or_default().to_owned();
-        Box::new(OpenJarvis::new(&Context { path, prompt: prompt.map(ToOwned::to_owned), ..Context::default() }))
+        Box::new(OpenJarvisDecoder::new(&DecodeContext {
+            path,
+            prompt: prompt.map(ToOwned::to_owned),
+            ..DecodeContext::default()
+        }))
     };
     let mut seen = 0;
     for (name, facts) in recorded("openjarvis", decoder).into_iter().chain(demo()) {
@@ -341,11 +351,11 @@ fn the_bridge_says_what_our_decoder_understands() {
             _ => None,
         });
         let bytes = encode(&mut bridge(), &facts);
-        let heard = decode(&mut OpenJarvis::new(&context(&prompt.unwrap())), &cut(&bytes, &[]));
-        let foreign = |event: &AgentEvent| matches!(event, AgentEvent::Noticed { code, .. } if code == "foreign_calls");
+        let heard = decode(&mut OpenJarvisDecoder::new(&context(&prompt.unwrap())), &cut(&bytes, &[]));
+        let foreign = |event: &AgentEvent| matches!(event, AgentEvent::Notice { code, .. } if code == "foreign_calls");
         assert!(!heard.iter().any(foreign), "{name}: nothing in it is another client's: {heard:?}");
-        let mut said = Shown::of(facts.iter().map(|fact| &fact.event)).on_the_bridge();
-        let mut heard = Shown::of(&heard).on_the_bridge();
+        let mut said = ShownChat::of(facts.iter().map(|fact| &fact.event)).on_the_bridge();
+        let mut heard = ShownChat::of(&heard).on_the_bridge();
         if said.usage.is_none() {
             heard.usage = None;
         }
@@ -355,7 +365,7 @@ fn the_bridge_says_what_our_decoder_understands() {
                 *took = None;
             }
         }
-        let failed = said.end != Some(TurnEnd::Completed);
+        let failed = said.end != Some(TurnOutcome::Completed);
         same_end(&name, &mut said, &mut heard);
         if failed {
             // The prose is the last of the text, and no results came.
@@ -494,14 +504,14 @@ fn what_was_said_does_not_depend_on_what_comes() {
             encoder.start(&mut whole);
             let mut sizes = Vec::new();
             for fact in &facts {
-                encoder.fact(fact, &mut whole);
+                encoder.encode_event(fact, &mut whole);
                 sizes.push(whole.len());
             }
             for (n, size) in sizes.iter().enumerate().step_by(7) {
                 let (mut encoder, mut out) = (make(), Vec::new());
                 encoder.start(&mut out);
                 for fact in &facts[..=n] {
-                    encoder.fact(fact, &mut out);
+                    encoder.encode_event(fact, &mut out);
                 }
                 assert_eq!(out, whole[..*size], "{name} up to {n}");
             }
@@ -525,29 +535,29 @@ proptest! {
         let mut over = HashSet::new();
         facts.retain(|fact| !matches!(fact, AgentEvent::ToolCallFinished { call, .. } if !over.insert(call.clone())));
         let facts = numbered(facts);
-        let said = Shown::of(facts.iter().map(|fact| &fact.event));
-        let completed = end == Some(TurnEnd::Completed);
+        let said = ShownChat::of(facts.iter().map(|fact| &fact.event));
+        let completed = end == Some(TurnOutcome::Completed);
 
         let bytes = encode(&mut chunks(), &facts);
         let frames = cut(&bytes, &[]);
         prop_assert!(frames.iter().all(|frame| frame.event.is_empty() && frame.id.is_none()));
         prop_assert_eq!(frames.iter().filter(|frame| frame.data == "[DONE]").count(), 1);
-        let events = decode(&mut Chat::new(), &frames);
+        let events = decode(&mut ChatDecoder::new(), &frames);
         prop_assert_eq!(check(&published(&events)), vec![]);
-        let heard = Shown::of(&events);
+        let heard = ShownChat::of(&events);
         prop_assert_eq!(bare(&heard.text), bare(&said.text));
         prop_assert_eq!(bare(&heard.refusal), bare(&said.refusal));
         prop_assert_eq!(bare(&heard.reasoning), bare(&said.reasoning));
-        prop_assert_eq!(heard.end == Some(TurnEnd::Completed), completed);
+        prop_assert_eq!(heard.end == Some(TurnOutcome::Completed), completed);
         if completed {
-            let calls = |shown: &Shown, ours: &dyn Fn(&str) -> bool| -> Vec<(String, String)> {
+            let calls = |shown: &ShownChat, ours: &dyn Fn(&str) -> bool| -> Vec<(String, String)> {
                 let calls = shown.calls.iter().filter(|call| ours(&call.id));
                 let mut calls: Vec<_> = calls.map(|call| (call.name.clone(), call.args.clone())).collect();
                 calls.sort();
                 calls
             };
             let ours = |id: &str| facts.iter().any(|fact| matches!(&fact.event,
-                AgentEvent::ToolCallStarted { call, ran_by: RanBy::Us, .. } if call.as_str() == id));
+                AgentEvent::ToolCallStarted { call, executed_by: ExecutedBy::Client, .. } if call.as_str() == id));
             // A call that never came to its end may have been begun.
             let whole = |id: &str| said.calls.iter().any(|call| call.id == id);
             prop_assert_eq!(calls(&heard, &whole), calls(&said, &ours), "{}", String::from_utf8_lossy(&bytes));
@@ -555,16 +565,16 @@ proptest! {
 
         let bytes = encode(&mut bridge(), &facts);
         let path = "/v1/chat/completions".to_owned();
-        let context = Context { prompt: Some(PROMPT.into()), path, ..Context::default() };
-        let events = decode(&mut OpenJarvis::new(&context), &cut(&bytes, &[]));
+        let context = DecodeContext { prompt: Some(PROMPT.into()), path, ..DecodeContext::default() };
+        let events = decode(&mut OpenJarvisDecoder::new(&context), &cut(&bytes, &[]));
         prop_assert_eq!(check(&published(&events)), vec![]);
-        let heard = Shown::of(&events);
-        prop_assert_eq!(heard.end == Some(TurnEnd::Completed), completed);
+        let heard = ShownChat::of(&events);
+        prop_assert_eq!(heard.end == Some(TurnOutcome::Completed), completed);
         if completed {
-            let results = |shown: &Shown| {
+            let results = |shown: &ShownChat| {
                 // Of a call that never was whole there may be a result all the same.
                 let whole =
-                    |call: &&Call| said.calls.iter().any(|known| known.name == call.name && known.result.is_some());
+                    |call: &&ShownChatCall| said.calls.iter().any(|known| known.name == call.name && known.result.is_some());
                 let calls = shown.calls.iter().filter(whole);
                 let ran = calls.filter_map(|call| Some((call.name.clone(), call.result.clone()?)));
                 let mut ran: Vec<_> = ran.map(|(name, (well, output, _))| (name, well, output)).collect();

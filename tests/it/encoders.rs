@@ -6,21 +6,21 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use jarvis_tui::dialect::poe::encode::Encoder as Poe;
-use jarvis_tui::dialect::warp::encode::Encoder as Warp;
-use jarvis_tui::dialect::{Context, DIALECTS, Decode, Encode, KeepAlive, SseFrame};
+use jarvis_tui::dialect::poe::encode::PoeEncoder as Poe;
+use jarvis_tui::dialect::warp::encode::WarpEncoder as Warp;
+use jarvis_tui::dialect::{DIALECTS, Decode, DecodeContext, Encode, KeepAlive, SseFrame};
 use jarvis_tui::event::grammar::{Sealer, check};
 use jarvis_tui::event::{
-    AgentEvent, CallId, Caps, Envelope, Fault, FaultKind, Level, MessageId, Millis, Mode, Outcome, Output,
-    OutputStream, RanBy, Role, Scope, Seq, Stop, TextKind, TurnEnd, Usage,
+    AgentEvent, ApprovalMode, CallId, CallOutcome, CallOutput, Capabilities, Envelope, ExecutedBy, Fault, FaultKind,
+    FinishReason, MessageId, Millis, NoticeLevel, OutputStream, Role, Seq, TextKind, TurnOutcome, Usage, UsageScope,
 };
-use jarvis_tui::net::call::Framing;
-use jarvis_tui::net::sse::Frames;
+use jarvis_tui::net::request::Framing;
+use jarvis_tui::net::sse::FrameSplitter;
 use proptest::prelude::*;
 use serde_json::Value;
 
 /// An encoder, and what its dialect can't say.
-struct Spoken {
+struct EncoderCase {
     name: &'static str,
     decoder: &'static str,
     framing: Framing,
@@ -31,8 +31,8 @@ struct Spoken {
     refusals: bool,
 }
 
-const SPOKEN: &[Spoken] = &[
-    Spoken {
+const ENCODERS: &[EncoderCase] = &[
+    EncoderCase {
         name: "poe",
         decoder: "poe",
         framing: Framing::Sse,
@@ -41,7 +41,7 @@ const SPOKEN: &[Spoken] = &[
         reasoning: true,
         refusals: true,
     },
-    Spoken {
+    EncoderCase {
         name: "poe without its end",
         decoder: "poe",
         framing: Framing::Sse,
@@ -50,7 +50,7 @@ const SPOKEN: &[Spoken] = &[
         reasoning: true,
         refusals: true,
     },
-    Spoken {
+    EncoderCase {
         name: "poe with the client's tools",
         decoder: "poe",
         framing: Framing::Sse,
@@ -59,7 +59,7 @@ const SPOKEN: &[Spoken] = &[
         reasoning: true,
         refusals: true,
     },
-    Spoken {
+    EncoderCase {
         name: "warp",
         decoder: "warp",
         framing: Framing::Ndjson,
@@ -68,7 +68,7 @@ const SPOKEN: &[Spoken] = &[
         reasoning: false,
         refusals: false,
     },
-    Spoken {
+    EncoderCase {
         name: "warp with the client's tools",
         decoder: "warp",
         framing: Framing::Ndjson,
@@ -82,10 +82,10 @@ const SPOKEN: &[Spoken] = &[
 fn frames(encoder: &mut dyn Encode, facts: &[AgentEvent]) -> Vec<SseFrame> {
     let mut out = Vec::new();
     encoder.start(&mut out);
-    encoder.fact(&Envelope { seq: Seq(0), at: Millis(0), event: opened() }, &mut out);
+    encoder.encode_event(&Envelope { seq: Seq(0), at: Millis(0), event: opened() }, &mut out);
     for (index, event) in facts.iter().enumerate() {
         let seq = Seq(index as u64 + 1);
-        encoder.fact(&Envelope { seq, at: Millis(seq.0 * 10), event: event.clone() }, &mut out);
+        encoder.encode_event(&Envelope { seq, at: Millis(seq.0 * 10), event: event.clone() }, &mut out);
     }
     encoder.finish(&mut out);
     out
@@ -95,27 +95,27 @@ fn bytes(frames: &[SseFrame], framing: Framing) -> Vec<u8> {
     let mut out = Vec::new();
     for frame in frames {
         match framing {
-            Framing::Ndjson => frame.write_line(&mut out),
-            _ => frame.write(&mut out),
+            Framing::Ndjson => frame.write_ndjson(&mut out),
+            _ => frame.write_sse(&mut out),
         }
     }
     out
 }
 
-fn decode<'b>(spoken: &Spoken, chunks: impl IntoIterator<Item = &'b [u8]>) -> Vec<AgentEvent> {
-    let (mut cutter, mut cut) = (Frames::new(spoken.framing), Vec::new());
+fn decode<'b>(spoken: &EncoderCase, chunks: impl IntoIterator<Item = &'b [u8]>) -> Vec<AgentEvent> {
+    let (mut cutter, mut cut) = (FrameSplitter::new(spoken.framing), Vec::new());
     for chunk in chunks {
         cutter.push(chunk, &mut cut).expect("no frame of ours is refused");
     }
     cutter.finish(&mut cut);
     let dialect = DIALECTS.iter().find(|dialect| dialect.name == spoken.decoder).unwrap();
-    understood(&mut *(dialect.decode)(&Context::default()), &cut)
+    understood(&mut *(dialect.decode)(&DecodeContext::default()), &cut)
 }
 
 fn understood(decoder: &mut dyn Decode, frames: &[SseFrame]) -> Vec<AgentEvent> {
     let mut events = Vec::new();
     for frame in frames {
-        decoder.frame(frame, &mut events);
+        decoder.decode_frame(frame, &mut events);
     }
     decoder.finish(&mut events);
     events
@@ -123,33 +123,33 @@ fn understood(decoder: &mut dyn Decode, frames: &[SseFrame]) -> Vec<AgentEvent> 
 
 /// What a person would see of an answer.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Seen {
+struct SeenTurn {
     texts: Vec<String>,
     refusal: String,
     reasoning: String,
-    calls: Vec<Call>,
+    calls: Vec<SeenCall>,
     tokens: Option<(u64, u64, u64, u64)>,
     retries: usize,
-    stop: Option<Stop>,
-    end: Option<TurnEnd>,
+    stop: Option<FinishReason>,
+    end: Option<TurnOutcome>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Call {
+struct SeenCall {
     name: String,
     args: String,
-    outcome: Option<Outcome>,
+    outcome: Option<CallOutcome>,
     output: String,
     took: Option<u64>,
 }
 
-impl Seen {
+impl SeenTurn {
     fn of(events: &[AgentEvent]) -> Self {
         let mut seen = Self::default();
         let mut texts: Vec<(MessageId, String)> = Vec::new();
-        let mut calls: Vec<(CallId, Call)> = Vec::new();
+        let mut calls: Vec<(CallId, SeenCall)> = Vec::new();
         let mut others = Vec::new();
-        let mut requests: Vec<(Scope, Usage)> = Vec::new();
+        let mut requests: Vec<(UsageScope, Usage)> = Vec::new();
         for event in events {
             match event.clone() {
                 AgentEvent::MessageStarted { message, role, parent } => {
@@ -168,14 +168,16 @@ impl Seen {
                 AgentEvent::ReasoningDelta { message, text } if !others.contains(&message) => {
                     seen.reasoning.push_str(&text);
                 }
-                AgentEvent::MessageFinished { message, stop, full, .. } if !others.contains(&message) => {
+                AgentEvent::MessageFinished { message, finish_reason: stop, full_text: full, .. }
+                    if !others.contains(&message) =>
+                {
                     seen.stop = Some(stop);
                     if let Some(full) = full {
                         texts.iter_mut().find(|(id, _)| *id == message).unwrap().1 = full;
                     }
                 }
                 AgentEvent::ToolCallStarted { call, name, .. } => {
-                    calls.push((call, Call { name: name.unwrap_or_default(), ..Call::default() }));
+                    calls.push((call, SeenCall { name: name.unwrap_or_default(), ..SeenCall::default() }));
                 }
                 AgentEvent::ToolArgsDelta { call, json } => {
                     calls.iter_mut().find(|(id, _)| *id == call).unwrap().1.args.push_str(&json);
@@ -184,7 +186,7 @@ impl Seen {
                     let known = &mut calls.iter_mut().find(|(id, _)| *id == call).unwrap().1;
                     (known.name, known.args) = (name, args);
                 }
-                AgentEvent::ToolCallFinished { call, outcome, output, took } => {
+                AgentEvent::ToolCallFinished { call, outcome, output, duration: took } => {
                     let known = &mut calls.iter_mut().find(|(id, _)| *id == call).unwrap().1;
                     known.outcome = Some(outcome);
                     known.output = output.text;
@@ -195,13 +197,13 @@ impl Seen {
                     requests.retain(|(known, _)| *known != scope);
                     requests.push((scope, usage));
                 }
-                AgentEvent::Noticed { code, .. } if matches!(code.as_str(), "retry" | "recoverable") => {
+                AgentEvent::Notice { code, .. } if matches!(code.as_str(), "retry" | "recoverable") => {
                     seen.retries += 1;
                 }
-                AgentEvent::Noticed { code, text, .. } => {
+                AgentEvent::Notice { code, text, .. } => {
                     assert!(!matches!(code.as_str(), "unknown_frame" | "truncated"), "{text}");
                 }
-                AgentEvent::TurnFinished { end, .. } => seen.end = Some(end),
+                AgentEvent::TurnFinished { outcome: end, .. } => seen.end = Some(end),
                 _ => {}
             }
         }
@@ -213,7 +215,7 @@ impl Seen {
     }
 
     /// Leaves out what the dialect can't say.
-    fn told_in(mut self, spoken: &Spoken) -> Self {
+    fn told_in(mut self, spoken: &EncoderCase) -> Self {
         let one = |texts: Vec<String>| if texts.is_empty() { texts } else { vec![texts.concat()] };
         // Messages are told apart by the calls between them; an empty line keeps the others apart. An answer does not
         // begin with blanks.
@@ -233,13 +235,13 @@ impl Seen {
         self.calls.sort_by(|a, b| a.name.cmp(&b.name));
         if spoken.client_tools {
             for call in &mut self.calls {
-                *call = Call { name: call.name.clone(), args: call.args.clone(), ..Call::default() };
+                *call = SeenCall { name: call.name.clone(), args: call.args.clone(), ..SeenCall::default() };
             }
         }
         // How a message ended is told of the last one, and only of a good end; it may have been an empty one.
         self.stop = None;
         self.retries = self.retries.min(3);
-        if let Some(TurnEnd::Failed(fault)) = &mut self.end {
+        if let Some(TurnOutcome::Failed(fault)) = &mut self.end {
             // The decoder says whose words they are, and cuts and trims them.
             fault.message.clear();
             fault.retry_after = None;
@@ -248,36 +250,36 @@ impl Seen {
     }
 }
 
-fn assert_told(spoken: &Spoken, facts: &[AgentEvent], events: &[AgentEvent], at: &str) {
-    let (said, understood) = (Seen::of(facts).told_in(spoken), Seen::of(events).told_in(spoken));
+fn assert_told(spoken: &EncoderCase, facts: &[AgentEvent], events: &[AgentEvent], at: &str) {
+    let (said, understood) = (SeenTurn::of(facts).told_in(spoken), SeenTurn::of(events).told_in(spoken));
     assert_eq!(said, understood, "{at} in {}\n{facts:#?}", spoken.name);
 }
 
 pub(crate) fn published(events: &[AgentEvent]) -> Vec<AgentEvent> {
     let mut run = vec![opened(), AgentEvent::TurnStarted { turn: "t".into(), parent: None }];
     let (last, before) = events.split_last().expect("a turn ends");
-    let AgentEvent::TurnFinished { end, .. } = last else { panic!("the last event is {last:?}") };
+    let AgentEvent::TurnFinished { outcome: end, .. } = last else { panic!("the last event is {last:?}") };
     run.extend_from_slice(before);
     let mut sealer = Sealer::new();
     for event in &run {
         let _ = sealer.observe(event);
     }
-    run.extend(sealer.close(end));
+    run.extend(sealer.close_contents(end));
     run.push(last.clone());
     run
 }
 
 fn opened() -> AgentEvent {
     AgentEvent::SessionOpened {
-        wall: 1_795_204_274_400,
+        wall_ms: 1_795_204_274_400,
         engine: "offline".into(),
         model: "guide".into(),
-        why: String::new(),
-        mode: Mode::Ask,
+        engine_reason: String::new(),
+        mode: ApprovalMode::Ask,
         folder: "/".into(),
         version: "0".into(),
-        caps: Caps::default(),
-        window: None,
+        capabilities: Capabilities::default(),
+        context_window: None,
         price: None,
     }
 }
@@ -301,13 +303,13 @@ fn demo() -> Vec<Vec<AgentEvent>> {
 
 #[test]
 fn the_demo_session_comes_through() {
-    for spoken in SPOKEN.iter().filter(|spoken| !spoken.client_tools) {
+    for spoken in ENCODERS.iter().filter(|spoken| !spoken.client_tools) {
         for (number, turn) in demo().iter().enumerate() {
             let wire = bytes(&frames(&mut *(spoken.encode)(), turn), spoken.framing);
             let events = decode(spoken, [&wire[..]]);
             assert_eq!(check(&published(&events)), [], "{number} in {}", spoken.name);
             assert_told(spoken, turn, &events, &format!("turn {number}"));
-            let texts = |events: &[AgentEvent]| Seen::of(events).texts;
+            let texts = |events: &[AgentEvent]| SeenTurn::of(events).texts;
             assert_eq!(texts(turn), texts(&events), "{number} in {}: message by message", spoken.name);
         }
     }
@@ -315,11 +317,11 @@ fn the_demo_session_comes_through() {
 
 #[test]
 fn it_does_not_matter_where_the_bytes_are_cut() {
-    for spoken in SPOKEN.iter().filter(|spoken| !spoken.client_tools) {
+    for spoken in ENCODERS.iter().filter(|spoken| !spoken.client_tools) {
         let turn = &demo()[0];
         let wire = bytes(&frames(&mut *(spoken.encode)(), turn), spoken.framing);
         let cut = |chunks: &mut dyn Iterator<Item = &[u8]>| {
-            let (mut frames, mut out) = (Frames::new(spoken.framing), Vec::new());
+            let (mut frames, mut out) = (FrameSplitter::new(spoken.framing), Vec::new());
             for chunk in chunks {
                 frames.push(chunk, &mut out).unwrap();
             }
@@ -339,20 +341,20 @@ fn it_does_not_matter_where_the_bytes_are_cut() {
 fn who_comes_back_misses_nothing() {
     // Poe numbers its frames; what has no number says nothing that the answer needs.
     let turn = &demo()[2];
-    let spoken = &SPOKEN[0];
+    let spoken = &ENCODERS[0];
     let all = frames(&mut *(spoken.encode)(), turn);
-    let whole = Seen::of(&understood(
-        &mut *(DIALECTS.iter().find(|d| d.name == "poe").unwrap().decode)(&Context::default()),
+    let whole = SeenTurn::of(&understood(
+        &mut *(DIALECTS.iter().find(|d| d.name == "poe").unwrap().decode)(&DecodeContext::default()),
         &all,
     ));
     for cut in 0..all.len() {
-        let mut decoder = (DIALECTS.iter().find(|d| d.name == "poe").unwrap().decode)(&Context::default());
+        let mut decoder = (DIALECTS.iter().find(|d| d.name == "poe").unwrap().decode)(&DecodeContext::default());
         let mut heard: Vec<SseFrame> = all[..cut].to_vec();
         let last = heard.iter().rev().find_map(|frame| frame.id.clone());
         let again = frames(&mut *(spoken.encode)(), turn);
         let from = last.map_or(0, |last| again.iter().position(|frame| frame.id.as_ref() == Some(&last)).unwrap() + 1);
         heard.extend_from_slice(&again[from..]);
-        assert_eq!(Seen::of(&understood(&mut *decoder, &heard)), whole, "cut at {cut}");
+        assert_eq!(SeenTurn::of(&understood(&mut *decoder, &heard)), whole, "cut at {cut}");
     }
 }
 
@@ -360,7 +362,7 @@ fn who_comes_back_misses_nothing() {
 fn recordings_are_said_again() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut seen = 0;
-    for (spoken, folder, ext) in [(&SPOKEN[0], "poe", "sse"), (&SPOKEN[3], "warp", "ndjson")] {
+    for (spoken, folder, ext) in [(&ENCODERS[0], "poe", "sse"), (&ENCODERS[3], "warp", "ndjson")] {
         for file in fs::read_dir(golden.join(folder)).unwrap() {
             let path = file.unwrap().path();
             if path.extension().is_none_or(|known| known != ext) {
@@ -370,13 +372,15 @@ fn recordings_are_said_again() {
             let recorded = decode(spoken, [&fs::read(&path).unwrap()[..]]);
             let facts = published(&recorded)[2..].to_vec();
             // Only a format whose end replaces all before it can take words back.
-            let takes_back = |fact: &AgentEvent| matches!(fact, AgentEvent::MessageFinished { full: Some(full), .. } if full.is_empty());
+            let takes_back = |fact: &AgentEvent| matches!(fact, AgentEvent::MessageFinished { full_text: Some(full), .. } if full.is_empty());
             if folder == "poe" && facts.iter().any(takes_back) {
                 continue;
             }
             // Wishes of the model are the client's tools.
-            let wishes = facts.iter().any(|fact| matches!(fact, AgentEvent::ToolCallStarted { ran_by: RanBy::Us, .. }));
-            let spoken = if wishes { &SPOKEN[if folder == "poe" { 2 } else { 4 }] } else { spoken };
+            let wishes = facts
+                .iter()
+                .any(|fact| matches!(fact, AgentEvent::ToolCallStarted { executed_by: ExecutedBy::Client, .. }));
+            let spoken = if wishes { &ENCODERS[if folder == "poe" { 2 } else { 4 }] } else { spoken };
             let wire = bytes(&frames(&mut *(spoken.encode)(), &facts), spoken.framing);
             assert_told(spoken, &facts, &decode(spoken, [&wire[..]]), &path.display().to_string());
         }
@@ -388,7 +392,7 @@ fn recordings_are_said_again() {
 fn the_bytes_are_as_they_were() {
     let turn = &demo()[0];
     for (at, name) in [(0, "poe"), (3, "warp")] {
-        let spoken = &SPOKEN[at];
+        let spoken = &ENCODERS[at];
         let wire = bytes(&frames(&mut *(spoken.encode)(), turn), spoken.framing);
         insta::assert_snapshot!(name, String::from_utf8(wire).unwrap());
     }
@@ -397,23 +401,24 @@ fn the_bytes_are_as_they_were() {
 #[test]
 fn a_poe_stream_counts_from_0_and_signs_of_life_have_no_number() {
     for _ in 0..2 {
-        let all = frames(&mut *(SPOKEN[0].encode)(), &demo()[2]);
+        let all = frames(&mut *(ENCODERS[0].encode)(), &demo()[2]);
         let ids: Vec<u64> = all.iter().filter_map(|frame| frame.id.as_ref()?.parse().ok()).collect();
         assert_eq!(ids, (0..ids.len() as u64).collect::<Vec<_>>());
         assert_eq!((all[0].id.as_deref(), all[0].retry), (None, Some(3000)));
         assert_eq!(all.last().unwrap().event, "complete");
     }
-    let KeepAlive::Frame(ping) = (SPOKEN[0].encode)().keep_alive() else { panic!("a ping is an event") };
+    let KeepAlive::Frame(ping) = (ENCODERS[0].encode)().keep_alive() else { panic!("a ping is an event") };
     assert_eq!((ping.event.as_str(), ping.id), ("ping", None));
 }
 
 #[test]
 fn engine_retries_are_recoverable_errors_and_the_end_is_one_that_is_not() {
-    let retry = |n: u32| AgentEvent::Noticed { level: Level::Info, code: "retry".into(), text: format!("no luck {n}") };
+    let retry =
+        |n: u32| AgentEvent::Notice { level: NoticeLevel::Info, code: "retry".into(), text: format!("no luck {n}") };
     let fault = Fault::new(FaultKind::RateLimited, "the model is busy");
     let mut facts: Vec<AgentEvent> = (1..=5).map(retry).collect();
-    facts.push(AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Failed(fault) });
-    let all = frames(&mut *(SPOKEN[0].encode)(), &facts);
+    facts.push(AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Failed(fault) });
+    let all = frames(&mut *(ENCODERS[0].encode)(), &facts);
     let errors: Vec<Value> = all
         .iter()
         .filter(|frame| frame.event == "error")
@@ -427,9 +432,9 @@ fn engine_retries_are_recoverable_errors_and_the_end_is_one_that_is_not() {
     assert_eq!(errors[3]["error"], "the model is busy");
     assert!(all.iter().all(|frame| frame.event != "error" || frame.id.is_none()));
     let (status, body) = {
-        let mut encoder = (SPOKEN[0].encode)();
+        let mut encoder = (ENCODERS[0].encode)();
         let _ = frames(&mut *encoder, &facts);
-        encoder.answer()
+        encoder.full_response()
     };
     assert_eq!((status, body["error"].as_str()), (502, Some("the model is busy")));
 }
@@ -443,9 +448,14 @@ fn what_is_too_long_to_repeat_is_said_to_be() {
         let (message, text) = (message.clone(), piece.clone());
         facts.push(AgentEvent::TextDelta { message, text, kind: TextKind::Text });
     }
-    facts.push(AgentEvent::MessageFinished { message, stop: Stop::End, full: None, carry: None });
-    facts.push(AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed });
-    for spoken in SPOKEN {
+    facts.push(AgentEvent::MessageFinished {
+        message,
+        finish_reason: FinishReason::End,
+        full_text: None,
+        provider_metadata: None,
+    });
+    facts.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed });
+    for spoken in ENCODERS {
         let all = frames(&mut *(spoken.encode)(), &facts);
         if spoken.name != "poe without its end" {
             let last: Value = serde_json::from_str(&all.last().unwrap().data).unwrap();
@@ -461,7 +471,7 @@ fn what_is_too_long_to_repeat_is_said_to_be() {
 
 /// One step of a made-up turn; what can't stand where it comes is left out.
 #[derive(Clone, Debug)]
-pub(crate) enum Act {
+pub(crate) enum EventAct {
     Message { sub: bool },
     Text(String, bool),
     Reason(String),
@@ -476,32 +486,32 @@ pub(crate) enum Act {
     Junk,
 }
 
-pub(crate) fn acts() -> impl Strategy<Value = Vec<Act>> {
+pub(crate) fn acts() -> impl Strategy<Value = Vec<EventAct>> {
     let words =
         prop_oneof!["[a-z ]{0,12}", "\\PC{0,6}", Just("\n\n".to_owned()), Just("data: x\r\n\u{2028}".to_owned())];
     let act = prop_oneof![
-        2 => any::<bool>().prop_map(|sub| Act::Message { sub }),
-        5 => (words.clone(), prop::bool::weighted(0.05)).prop_map(|(text, refusal)| Act::Text(text, refusal)),
-        2 => words.clone().prop_map(Act::Reason),
-        1 => (any::<u8>(), any::<bool>()).prop_map(|(stop, full)| Act::Close(stop, full)),
-        2 => (any::<bool>(), any::<u8>()).prop_map(|(named, id)| Act::Call { named, id }),
-        3 => (any::<u8>(), "[\\PC]{0,40}").prop_map(|(at, json)| Act::Args(at, json)),
-        2 => any::<u8>().prop_map(Act::Ready),
-        1 => any::<u8>().prop_map(Act::Output),
-        2 => (any::<u8>(), any::<u8>(), words).prop_map(|(at, how, text)| Act::Finish(at, how, text)),
-        1 => (any::<u32>(), any::<u32>()).prop_map(|(input, output)| Act::Usage(input, output)),
-        1 => Just(Act::Retry),
-        1 => Just(Act::Junk),
+        2 => any::<bool>().prop_map(|sub| EventAct::Message { sub }),
+        5 => (words.clone(), prop::bool::weighted(0.05)).prop_map(|(text, refusal)| EventAct::Text(text, refusal)),
+        2 => words.clone().prop_map(EventAct::Reason),
+        1 => (any::<u8>(), any::<bool>()).prop_map(|(stop, full)| EventAct::Close(stop, full)),
+        2 => (any::<bool>(), any::<u8>()).prop_map(|(named, id)| EventAct::Call { named, id }),
+        3 => (any::<u8>(), "[\\PC]{0,40}").prop_map(|(at, json)| EventAct::Args(at, json)),
+        2 => any::<u8>().prop_map(EventAct::Ready),
+        1 => any::<u8>().prop_map(EventAct::Output),
+        2 => (any::<u8>(), any::<u8>(), words).prop_map(|(at, how, text)| EventAct::Finish(at, how, text)),
+        1 => (any::<u32>(), any::<u32>()).prop_map(|(input, output)| EventAct::Usage(input, output)),
+        1 => Just(EventAct::Retry),
+        1 => Just(EventAct::Junk),
     ];
     prop::collection::vec(act, 0..60)
 }
 
-pub(crate) fn ends() -> impl Strategy<Value = Option<TurnEnd>> {
+pub(crate) fn ends() -> impl Strategy<Value = Option<TurnOutcome>> {
     prop_oneof![
-        4 => Just(Some(TurnEnd::Completed)),
-        1 => Just(Some(TurnEnd::Cancelled)),
-        1 => Just(Some(TurnEnd::Interrupted)),
-        1 => "[a-z][a-z .\"\n]{0,30}".prop_map(|text| Some(TurnEnd::Failed(Fault::new(FaultKind::Upstream, text)))),
+        4 => Just(Some(TurnOutcome::Completed)),
+        1 => Just(Some(TurnOutcome::Cancelled)),
+        1 => Just(Some(TurnOutcome::Interrupted)),
+        1 => "[a-z][a-z .\"\n]{0,30}".prop_map(|text| Some(TurnOutcome::Failed(Fault::new(FaultKind::Upstream, text)))),
         1 => Just(None),
     ]
 }
@@ -518,15 +528,15 @@ pub(crate) fn says_all_again(facts: &[AgentEvent]) -> bool {
     })
 }
 
-pub(crate) fn turn(acts: Vec<Act>, end: Option<&TurnEnd>) -> Vec<AgentEvent> {
+pub(crate) fn turn(acts: Vec<EventAct>, end: Option<&TurnOutcome>) -> Vec<AgentEvent> {
     let mut facts = vec![opened(), AgentEvent::TurnStarted { turn: "t".into(), parent: None }];
     let mut sealer = Sealer::new();
     for fact in &facts {
         sealer.observe(fact).unwrap();
     }
-    let mut made = Made::default();
+    let mut made = EventMaker::default();
     for act in acts {
-        for fact in made.facts(act) {
+        for fact in made.make_events(act) {
             if sealer.clone().observe(&fact).is_ok() {
                 made.took(&fact);
                 sealer.observe(&fact).unwrap();
@@ -542,68 +552,74 @@ pub(crate) fn turn(acts: Vec<Act>, end: Option<&TurnEnd>) -> Vec<AgentEvent> {
 }
 
 #[derive(Default)]
-struct Made {
+struct EventMaker {
     messages: usize,
     calls: Vec<CallId>,
     args: BTreeMap<String, String>,
     open: Option<(MessageId, bool, String)>,
 }
 
-impl Made {
-    fn facts(&mut self, act: Act) -> Vec<AgentEvent> {
+impl EventMaker {
+    fn make_events(&mut self, act: EventAct) -> Vec<AgentEvent> {
         let call = |at: u8| self.calls.get(usize::from(at) % self.calls.len().max(1)).cloned();
         let message = self.open.as_ref().map(|(message, ..)| message.clone());
         let one = match (act, message) {
-            (Act::Message { sub }, None) => {
+            (EventAct::Message { sub }, None) => {
                 self.messages += 1;
                 let parent = call(0).filter(|_| sub);
                 let message = MessageId::new(format!("m{}", self.messages));
                 AgentEvent::MessageStarted { message, role: Role::Assistant, parent }
             }
-            (Act::Text(text, refusal), Some(message)) => {
+            (EventAct::Text(text, refusal), Some(message)) => {
                 let kind = if refusal { TextKind::Refusal } else { TextKind::Text };
                 AgentEvent::TextDelta { message, text, kind }
             }
-            (Act::Reason(text), Some(message)) => AgentEvent::ReasoningDelta { message, text },
-            (Act::Close(stop, full), Some(message)) => {
-                let stop = [Stop::End, Stop::ToolCalls, Stop::Length][usize::from(stop) % 3];
+            (EventAct::Reason(text), Some(message)) => AgentEvent::ReasoningDelta { message, text },
+            (EventAct::Close(stop, full), Some(message)) => {
+                let stop = [FinishReason::End, FinishReason::ToolCalls, FinishReason::Length][usize::from(stop) % 3];
                 let full = self.open.as_ref().map(|(_, _, text)| text.clone()).filter(|_| full);
-                AgentEvent::MessageFinished { message, stop, full, carry: None }
+                AgentEvent::MessageFinished { message, finish_reason: stop, full_text: full, provider_metadata: None }
             }
-            (Act::Call { named, id }, Some(message)) => AgentEvent::ToolCallStarted {
+            (EventAct::Call { named, id }, Some(message)) => AgentEvent::ToolCallStarted {
                 call: CallId::new(format!("call_{id}")),
                 message,
                 name: named.then(|| format!("tool_{id}")),
                 parent: None,
-                ran_by: if id % 2 == 0 { RanBy::Us } else { RanBy::Server },
+                executed_by: if id % 2 == 0 { ExecutedBy::Client } else { ExecutedBy::Server },
             },
-            (Act::Args(at, json), _) => {
+            (EventAct::Args(at, json), _) => {
                 let Some(call) = call(at) else { return Vec::new() };
                 AgentEvent::ToolArgsDelta { call, json }
             }
-            (Act::Ready(at), _) => {
+            (EventAct::Ready(at), _) => {
                 let Some(call) = call(at) else { return Vec::new() };
                 let args = self.args.get(call.as_str()).cloned().unwrap_or_default();
                 let name = format!("tool_{}", &call.as_str()[5..]);
-                AgentEvent::ToolCallReady { call, name, args, carry: None }
+                AgentEvent::ToolCallReady { call, name, args, provider_metadata: None }
             }
-            (Act::Output(at), _) => {
+            (EventAct::Output(at), _) => {
                 let Some(call) = call(at) else { return Vec::new() };
                 AgentEvent::ToolOutput { call, stream: OutputStream::Stdout, text: "some".into() }
             }
-            (Act::Finish(at, how, text), _) => {
+            (EventAct::Finish(at, how, text), _) => {
                 let Some(call) = call(at) else { return Vec::new() };
-                let outcome = [Outcome::Ok, Outcome::Failed, Outcome::Denied, Outcome::Cancelled][usize::from(how) % 4];
-                AgentEvent::ToolCallFinished { call, outcome, output: Output::of(text), took: Some(Millis(how.into())) }
+                let outcome = [CallOutcome::Ok, CallOutcome::Failed, CallOutcome::Denied, CallOutcome::Cancelled]
+                    [usize::from(how) % 4];
+                AgentEvent::ToolCallFinished {
+                    call,
+                    outcome,
+                    output: CallOutput::from_text(text),
+                    duration: Some(Millis(how.into())),
+                }
             }
-            (Act::Usage(input, output), _) => {
+            (EventAct::Usage(input, output), _) => {
                 let usage = Usage { input_tokens: input.into(), output_tokens: output.into(), ..Usage::default() };
-                AgentEvent::UsageReported { scope: Scope::Request(1), usage }
+                AgentEvent::UsageReported { scope: UsageScope::Request(1), usage }
             }
-            (Act::Retry, _) => {
-                AgentEvent::Noticed { level: Level::Info, code: "retry".into(), text: "once more".into() }
+            (EventAct::Retry, _) => {
+                AgentEvent::Notice { level: NoticeLevel::Info, code: "retry".into(), text: "once more".into() }
             }
-            (Act::Junk, _) => AgentEvent::Unknown(serde_json::json!({"type": "newer"})),
+            (EventAct::Junk, _) => AgentEvent::Unknown(serde_json::json!({"type": "newer"})),
             _ => return Vec::new(),
         };
         vec![one]
@@ -636,16 +652,16 @@ proptest! {
     fn any_legal_turn_is_understood(acts in acts(), end in ends()) {
         let facts = turn(acts, end.as_ref());
         prop_assume!(!says_all_again(&facts));
-        for spoken in SPOKEN {
+        for spoken in ENCODERS {
             let wire = bytes(&frames(&mut *(spoken.encode)(), &facts), spoken.framing);
             let events = decode(spoken, [&wire[..]]);
             prop_assert_eq!(check(&published(&events)), vec![], "{}: {:#?}", spoken.name, &events);
-            let (mut said, mut heard) = (Seen::of(&facts).told_in(spoken), Seen::of(&events).told_in(spoken));
+            let (mut said, mut heard) = (SeenTurn::of(&facts).told_in(spoken), SeenTurn::of(&events).told_in(spoken));
             if end.is_none() {
-                said.end = Some(TurnEnd::Interrupted);
+                said.end = Some(TurnOutcome::Interrupted);
             }
             // A call that never came to its arguments was never told where the client runs it, or told without them.
-            if end.is_none() || end != Some(TurnEnd::Completed) {
+            if end.is_none() || end != Some(TurnOutcome::Completed) {
                 said.calls.clear();
                 heard.calls.clear();
             }

@@ -5,24 +5,24 @@
 
 use std::path::Path;
 
-use jarvis_tui::dialect::enclava::{self, Enclava};
-use jarvis_tui::dialect::responses::{self, Responses, encode::Heading};
+use jarvis_tui::dialect::enclava::{self, EnclavaDecoder};
+use jarvis_tui::dialect::responses::{self, ResponsesDecoder, encode::ResponseHead};
 use jarvis_tui::dialect::{Decode, Encode, SseFrame};
 use jarvis_tui::event::grammar::{self, Sealer};
 use jarvis_tui::event::{
-    AgentEvent, CallId, Envelope, Fault, FaultKind, Level, MessageId, Millis, Outcome, Output, OutputStream, RanBy,
-    Role, Scope, Seq, Stop, Subject, TextKind, TurnEnd, Usage,
+    AgentEvent, AnnotationTarget, CallId, CallOutcome, CallOutput, Envelope, ExecutedBy, Fault, FaultKind,
+    FinishReason, MessageId, Millis, NoticeLevel, OutputStream, Role, Seq, TextKind, TurnOutcome, Usage, UsageScope,
 };
-use jarvis_tui::net::call::Framing;
-use jarvis_tui::net::sse::Frames;
+use jarvis_tui::net::request::Framing;
+use jarvis_tui::net::sse::FrameSplitter;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::dialects::{cases, published};
 
-fn heading(client_tools: bool) -> Heading {
+fn heading(client_tools: bool) -> ResponseHead {
     let (id, model) = ("resp_20261120195114_7bbb".into(), Some("engine/model".into()));
-    Heading { id, model, client_tools, asked: 7, ..Heading::default() }
+    ResponseHead { id, model, client_tools, prompt_tokens: 7, ..ResponseHead::default() }
 }
 
 fn encode(encoder: &mut dyn Encode, facts: &[AgentEvent]) -> Vec<SseFrame> {
@@ -30,38 +30,38 @@ fn encode(encoder: &mut dyn Encode, facts: &[AgentEvent]) -> Vec<SseFrame> {
     encoder.start(&mut frames);
     for (at, event) in facts.iter().enumerate() {
         let (seq, at) = (Seq(at as u64 + 1), Millis(at as u64 * 10));
-        encoder.fact(&Envelope { seq, at, event: event.clone() }, &mut frames);
+        encoder.encode_event(&Envelope { seq, at, event: event.clone() }, &mut frames);
     }
     encoder.finish(&mut frames);
     frames
 }
 
 fn official(facts: &[AgentEvent], client_tools: bool) -> Vec<SseFrame> {
-    encode(&mut responses::encode::Encoder::new(heading(client_tools)), facts)
+    encode(&mut responses::encode::ResponsesEncoder::new(heading(client_tools)), facts)
 }
 
 fn flat(facts: &[AgentEvent]) -> Vec<SseFrame> {
-    encode(&mut enclava::encode::Encoder::new(heading(false), Some(5)), facts)
+    encode(&mut enclava::encode::EnclavaEncoder::new(heading(false), Some(5)), facts)
 }
 
 fn decode(mut decoder: impl Decode, frames: &[SseFrame]) -> Vec<AgentEvent> {
     let mut events = Vec::new();
     for frame in frames {
-        decoder.frame(frame, &mut events);
+        decoder.decode_frame(frame, &mut events);
     }
     decoder.finish(&mut events);
     published(&events)
 }
 
 #[derive(Debug, Default, PartialEq)]
-struct Called {
+struct GistCall {
     name: String,
     args: String,
     is_ready: bool,
     /// Its message ended before its arguments did.
     is_cut: bool,
-    ran_by: RanBy,
-    outcome: Option<Outcome>,
+    ran_by: ExecutedBy,
+    outcome: Option<CallOutcome>,
     output: String,
 }
 
@@ -70,7 +70,7 @@ struct Called {
 struct Gist {
     texts: Vec<String>,
     reasoning: String,
-    calls: Vec<Called>,
+    calls: Vec<GistCall>,
     end: String,
     length: bool,
     /// It ended with a refusal that nobody put into words.
@@ -81,7 +81,7 @@ struct Gist {
 fn gist(facts: &[AgentEvent]) -> Gist {
     let mut gist = Gist::default();
     let mut texts: Vec<(MessageId, String)> = Vec::new();
-    let mut calls: Vec<(CallId, Called)> = Vec::new();
+    let mut calls: Vec<(CallId, GistCall)> = Vec::new();
     let mut cut_messages: Vec<MessageId> = Vec::new();
     let mut homes: Vec<MessageId> = Vec::new();
     let mut is_explained = false;
@@ -99,24 +99,24 @@ fn gist(facts: &[AgentEvent]) -> Gist {
             AgentEvent::ReasoningDelta { message, text } if texts.iter().any(|(id, _)| id == message) => {
                 gist.reasoning.extend(text.split_whitespace());
             }
-            AgentEvent::MessageFinished { message, full, stop, .. } => {
-                if !matches!(stop, Stop::End | Stop::ToolCalls) {
+            AgentEvent::MessageFinished { message, full_text: full, finish_reason: stop, .. } => {
+                if !matches!(stop, FinishReason::End | FinishReason::ToolCalls) {
                     cut_messages.push(message.clone());
                 }
                 // How a sub-agent's message ended says nothing of the answer.
                 let Some((_, told)) = texts.iter_mut().find(|(id, _)| id == message) else { continue };
-                gist.length = *stop == Stop::Length;
-                gist.is_declined = *stop == Stop::Refused && !is_explained;
+                gist.length = *stop == FinishReason::Length;
+                gist.is_declined = *stop == FinishReason::Refused && !is_explained;
                 // Neither format can take a whole text back, as where it turned out to be reasoning: an empty text in a
                 // closing frame is one that the server left out.
                 if let Some(full) = full.as_ref().filter(|full| !full.is_empty()) {
                     told.clone_from(full);
                 }
             }
-            AgentEvent::ToolCallStarted { call, message, name, ran_by, .. } => {
+            AgentEvent::ToolCallStarted { call, message, name, executed_by: ran_by, .. } => {
                 let name = name.clone().unwrap_or_default();
                 homes.push(message.clone());
-                calls.push((call.clone(), Called { name, ran_by: *ran_by, ..Called::default() }));
+                calls.push((call.clone(), GistCall { name, ran_by: *ran_by, ..GistCall::default() }));
             }
             AgentEvent::ToolArgsDelta { call, json } => {
                 calls.iter_mut().filter(|(id, _)| id == call).for_each(|(_, call)| call.args.push_str(json));
@@ -134,9 +134,9 @@ fn gist(facts: &[AgentEvent]) -> Gist {
                 }
             }
             AgentEvent::UsageReported { usage, .. } => gist.usage = gist.usage.plus(*usage),
-            AgentEvent::TurnFinished { end, .. } => {
+            AgentEvent::TurnFinished { outcome: end, .. } => {
                 gist.end = match end {
-                    TurnEnd::Failed(fault) => format!("failed {:?}", fault.kind),
+                    TurnOutcome::Failed(fault) => format!("failed {:?}", fault.kind),
                     other => format!("{other:?}"),
                 };
             }
@@ -163,25 +163,25 @@ fn heard(events: &[AgentEvent]) -> Gist {
 /// What the official dialect can say of it.
 fn as_official(mut gist: Gist, client_tools: bool) -> Gist {
     for call in &mut gist.calls {
-        let is_theirs = client_tools && call.ran_by == RanBy::Us;
+        let is_theirs = client_tools && call.ran_by == ExecutedBy::Client;
         let is_cut = std::mem::take(&mut call.is_cut);
         if is_theirs {
             call.output.clear();
             // One that was cut off is none that the client may run.
             call.is_ready &= !is_cut;
             // Where the turn was cut, the decoder's sealer guesses.
-            call.outcome = (gist.end == "Completed" && call.is_ready).then_some(Outcome::Requested);
+            call.outcome = (gist.end == "Completed" && call.is_ready).then_some(CallOutcome::Requested);
             continue;
         }
-        call.ran_by = RanBy::Server;
+        call.ran_by = ExecutedBy::Server;
         // The format says an empty text as none at all.
         let or = |text: &str, otherwise: &str| if text.is_empty() { otherwise.to_owned() } else { text.to_owned() };
         (call.outcome, call.output) = match call.outcome.unwrap() {
-            Outcome::Ok => (Some(Outcome::Ok), call.output.clone()),
-            Outcome::Failed => (Some(Outcome::Failed), or(&call.output, "the tool failed without a word")),
-            Outcome::Denied => (Some(Outcome::Failed), or(&call.output, "denied")),
-            Outcome::Requested => (Some(Outcome::Requested), String::new()),
-            Outcome::Cancelled | Outcome::Unknown => (Some(Outcome::Unknown), call.output.clone()),
+            CallOutcome::Ok => (Some(CallOutcome::Ok), call.output.clone()),
+            CallOutcome::Failed => (Some(CallOutcome::Failed), or(&call.output, "the tool failed without a word")),
+            CallOutcome::Denied => (Some(CallOutcome::Failed), or(&call.output, "denied")),
+            CallOutcome::Requested => (Some(CallOutcome::Requested), String::new()),
+            CallOutcome::Cancelled | CallOutcome::Unknown => (Some(CallOutcome::Unknown), call.output.clone()),
         };
         if call.name.is_empty() {
             call.name = "unknown".into();
@@ -205,7 +205,7 @@ fn as_official(mut gist: Gist, client_tools: bool) -> Gist {
 fn orderly(frames: &[SseFrame]) {
     let events: Vec<Value> = frames.iter().map(|frame| serde_json::from_str(&frame.data).unwrap()).collect();
     let dump = || frames.iter().map(|frame| frame.data.as_str()).collect::<Vec<_>>().join("\n");
-    let mut items: Vec<Item> = Vec::new();
+    let mut items: Vec<OutputItem> = Vec::new();
     for (at, (event, frame)) in events.iter().zip(frames).enumerate() {
         let kind = event["type"].as_str().unwrap();
         assert_eq!(frame.event, kind);
@@ -238,7 +238,7 @@ fn orderly(frames: &[SseFrame]) {
 }
 
 #[derive(Debug, Default)]
-struct Item {
+struct OutputItem {
     id: String,
     /// The text of every part, and whether it is done.
     parts: Vec<(String, bool)>,
@@ -247,14 +247,14 @@ struct Item {
     done: Option<Value>,
 }
 
-fn item_event(items: &mut Vec<Item>, event: &Value, kind: &str) {
+fn item_event(items: &mut Vec<OutputItem>, event: &Value, kind: &str) {
     let index = usize::try_from(event["output_index"].as_u64().unwrap()).unwrap();
     if kind == "response.output_item.added" {
         assert_eq!(index, items.len(), "items are added in order");
         let id = event["item"]["id"].as_str().unwrap().to_owned();
         assert!(items.iter().all(|item| item.id != id), "{id} twice");
         assert_eq!(event["item"]["status"], "in_progress");
-        items.push(Item { id, ..Item::default() });
+        items.push(OutputItem { id, ..OutputItem::default() });
         return;
     }
     let item = items.get_mut(index).expect("an item is added before anything is said of it");
@@ -323,9 +323,9 @@ fn check_official(name: &str, facts: &[AgentEvent]) {
         orderly(&frames);
         assert_eq!(frames, official(facts, client_tools), "the same facts give the same frames");
         let mut expected = as_official(gist(facts), client_tools);
-        let mut read = heard(&decode(Responses::new(), &frames));
+        let mut read = heard(&decode(ResponsesDecoder::new(), &frames));
         // A server's own call ends the item that it is called in.
-        if expected.calls.iter().any(|call| call.ran_by == RanBy::Server) {
+        if expected.calls.iter().any(|call| call.ran_by == ExecutedBy::Server) {
             expected.texts = vec![expected.texts.concat()];
             read.texts = vec![read.texts.concat()];
         }
@@ -333,7 +333,7 @@ fn check_official(name: &str, facts: &[AgentEvent]) {
         for gist in [&mut expected, &mut read].into_iter().filter(|_| client_tools) {
             gist.texts = vec![gist.texts.join("\n\n")];
             let guessed = gist.end != "Completed";
-            let ours = gist.calls.iter_mut().filter(|call| call.ran_by == RanBy::Us);
+            let ours = gist.calls.iter_mut().filter(|call| call.ran_by == ExecutedBy::Client);
             ours.filter(|call| guessed || !call.is_ready).for_each(|call| call.outcome = None);
         }
         if gist(facts).usage == Usage::default() {
@@ -350,15 +350,15 @@ fn check_official(name: &str, facts: &[AgentEvent]) {
 fn as_flat(mut gist: Gist) -> Gist {
     let is_completed = gist.end == "Completed";
     for call in &mut gist.calls {
-        (call.ran_by, call.is_cut) = (RanBy::Server, false);
+        (call.ran_by, call.is_cut) = (ExecutedBy::Server, false);
         let failed = |text: &str, otherwise: &str| {
             let text = if text.is_empty() { otherwise } else { text };
-            (Some(Outcome::Failed), json!({ "error": text }).to_string())
+            (Some(CallOutcome::Failed), json!({ "error": text }).to_string())
         };
         let was_ready = std::mem::replace(&mut call.is_ready, true);
         let outcome = call.outcome.unwrap();
-        if !was_ready && !matches!(outcome, Outcome::Ok | Outcome::Failed) {
-            (call.outcome, call.output, call.is_ready) = (Some(Outcome::Unknown), String::new(), false);
+        if !was_ready && !matches!(outcome, CallOutcome::Ok | CallOutcome::Failed) {
+            (call.outcome, call.output, call.is_ready) = (Some(CallOutcome::Unknown), String::new(), false);
             call.name.clear();
             continue;
         }
@@ -366,13 +366,13 @@ fn as_flat(mut gist: Gist) -> Gist {
             call.name = "unknown".into();
         }
         (call.outcome, call.output) = match outcome {
-            Outcome::Ok => (Some(Outcome::Ok), call.output.clone()),
-            Outcome::Failed => failed(&call.output, "the tool failed without a word"),
-            Outcome::Denied => failed(&call.output, "denied"),
-            Outcome::Cancelled => failed(&call.output, "cancelled"),
-            Outcome::Unknown => failed(&call.output, "the end of the call never came"),
-            Outcome::Requested if is_completed => (Some(Outcome::Requested), String::new()),
-            Outcome::Requested => (Some(Outcome::Unknown), String::new()),
+            CallOutcome::Ok => (Some(CallOutcome::Ok), call.output.clone()),
+            CallOutcome::Failed => failed(&call.output, "the tool failed without a word"),
+            CallOutcome::Denied => failed(&call.output, "denied"),
+            CallOutcome::Cancelled => failed(&call.output, "cancelled"),
+            CallOutcome::Unknown => failed(&call.output, "the end of the call never came"),
+            CallOutcome::Requested if is_completed => (Some(CallOutcome::Requested), String::new()),
+            CallOutcome::Requested => (Some(CallOutcome::Unknown), String::new()),
         };
     }
     gist.texts = vec![gist.texts.concat()];
@@ -400,11 +400,11 @@ fn check_flat(name: &str, facts: &[AgentEvent]) {
         "response.failed",
     ];
     assert!(frames.iter().all(|frame| names.contains(&frame.event.as_str())));
-    let mut read = heard(&decode(Enclava::new(), &frames));
+    let mut read = heard(&decode(EnclavaDecoder::new(), &frames));
     read.end = read.end.split(' ').next().unwrap().into();
     read.texts = vec![read.texts.concat()];
     // A reason is shown as it stands on the wire, where all JSON is ASCII.
-    for call in read.calls.iter_mut().filter(|call| call.outcome == Some(Outcome::Failed)) {
+    for call in read.calls.iter_mut().filter(|call| call.outcome == Some(CallOutcome::Failed)) {
         call.output = serde_json::from_str::<Value>(&call.output).unwrap().to_string();
     }
     assert_eq!(
@@ -457,10 +457,10 @@ fn bytes_may_be_cut_anywhere() {
     for frames in [official(&facts, false), flat(&facts)] {
         let mut bytes = Vec::new();
         for frame in &frames {
-            frame.write(&mut bytes);
+            frame.write_sse(&mut bytes);
         }
         for cut in 0..=bytes.len() {
-            let (mut cutter, mut read) = (Frames::new(Framing::Sse), Vec::new());
+            let (mut cutter, mut read) = (FrameSplitter::new(Framing::Sse), Vec::new());
             cutter.push(&bytes[..cut], &mut read).unwrap();
             cutter.push(&bytes[cut..], &mut read).unwrap();
             cutter.finish(&mut read);
@@ -475,15 +475,21 @@ struct Dice<'a> {
     facts: Vec<AgentEvent>,
     open: Vec<(MessageId, String)>,
     /// Calls, whether they are ready, and how often they ended.
-    calls: Vec<(CallId, RanBy, bool, u8, String)>,
+    calls: Vec<(CallId, ExecutedBy, bool, u8, String)>,
     made: usize,
     /// Messages that may be open at once.
     most_open: usize,
 }
 
 const WORDS: &[&str] = &["so ", "é", "😀", "\u{7f}\n", "\"quoted\" \\ ", "{\"a\":1}", "data: x\n\n", ""];
-const OUTCOMES: &[Outcome] =
-    &[Outcome::Ok, Outcome::Failed, Outcome::Denied, Outcome::Cancelled, Outcome::Requested, Outcome::Unknown];
+const OUTCOMES: &[CallOutcome] = &[
+    CallOutcome::Ok,
+    CallOutcome::Failed,
+    CallOutcome::Denied,
+    CallOutcome::Cancelled,
+    CallOutcome::Requested,
+    CallOutcome::Unknown,
+];
 
 impl Dice<'_> {
     fn roll(&mut self, sides: usize) -> usize {
@@ -491,18 +497,18 @@ impl Dice<'_> {
     }
 
     fn turn(rolls: &[u16], most_open: usize) -> Vec<AgentEvent> {
-        let facts = published(&[AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed }]);
+        let facts = published(&[AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed }]);
         let facts = facts[..2].to_vec();
         let mut dice = Dice { rolls: rolls.iter(), facts, open: Vec::new(), calls: Vec::new(), made: 0, most_open };
         while dice.rolls.len() > 3 {
             dice.step();
         }
         let end = match dice.roll(6) {
-            0 | 1 => TurnEnd::Completed,
-            2 => TurnEnd::Cancelled,
-            3 => TurnEnd::Interrupted,
-            4 => TurnEnd::Failed(Fault::new(FaultKind::Refused, "no")),
-            _ => TurnEnd::Failed(Fault::new(FaultKind::RateLimited, "slowly, please")),
+            0 | 1 => TurnOutcome::Completed,
+            2 => TurnOutcome::Cancelled,
+            3 => TurnOutcome::Interrupted,
+            4 => TurnOutcome::Failed(Fault::new(FaultKind::Refused, "no")),
+            _ => TurnOutcome::Failed(Fault::new(FaultKind::RateLimited, "slowly, please")),
         };
         let mut facts = dice.facts;
         let mut sealer = Sealer::new();
@@ -536,13 +542,13 @@ impl Dice<'_> {
             5 => self.in_message(|message, _| AgentEvent::ReasoningDelta { message, text: word }),
             6 => {
                 let call = CallId::new(format!("c{}", self.made));
-                let ran_by = if self.roll(3) == 0 { RanBy::Server } else { RanBy::Us };
+                let ran_by = if self.roll(3) == 0 { ExecutedBy::Server } else { ExecutedBy::Client };
                 let name = (self.roll(3) > 0).then(|| "clock".to_owned());
                 let at = self.roll(self.open.len());
                 let Some((message, _)) = self.open.get(at) else { return };
                 let message = message.clone();
                 self.calls.push((call.clone(), ran_by, false, 0, String::new()));
-                self.facts.push(AgentEvent::ToolCallStarted { call, message, name, parent: None, ran_by });
+                self.facts.push(AgentEvent::ToolCallStarted { call, message, name, parent: None, executed_by: ran_by });
             }
             7 => {
                 let (at, other) = (self.roll(self.calls.len()), self.roll(4) == 0);
@@ -551,7 +557,7 @@ impl Dice<'_> {
                     *ready = true;
                     let args = if other { "{\"other\":1}".to_owned() } else { format!("{args}{word}") };
                     let (call, name) = (call.clone(), "clock".to_owned());
-                    self.facts.push(AgentEvent::ToolCallReady { call, name, args, carry: None });
+                    self.facts.push(AgentEvent::ToolCallReady { call, name, args, provider_metadata: None });
                 }
             }
             8 => {
@@ -567,30 +573,35 @@ impl Dice<'_> {
                 let Some((call, _, ready, ended, _)) = self.calls.get_mut(at) else { return };
                 if *ended < 1 + u8::from(*ready) {
                     // A call that nobody ran stays so.
-                    *ended += if outcome == Outcome::Requested { 2 } else { 1 };
-                    let (call, output) = (call.clone(), Output::of(word));
-                    self.facts.push(AgentEvent::ToolCallFinished { call, outcome, output, took: None });
+                    *ended += if outcome == CallOutcome::Requested { 2 } else { 1 };
+                    let (call, output) = (call.clone(), CallOutput::from_text(word));
+                    self.facts.push(AgentEvent::ToolCallFinished { call, outcome, output, duration: None });
                 }
             }
             10 if !self.open.is_empty() => {
                 let at = self.roll(self.open.len());
                 let (message, told) = self.open.remove(at);
                 let full = (self.roll(3) == 0).then(|| format!("{told}{word}"));
-                let stop = [Stop::End, Stop::ToolCalls, Stop::Length][self.roll(3)];
-                self.facts.push(AgentEvent::MessageFinished { message, stop, full, carry: None });
+                let stop = [FinishReason::End, FinishReason::ToolCalls, FinishReason::Length][self.roll(3)];
+                self.facts.push(AgentEvent::MessageFinished {
+                    message,
+                    finish_reason: stop,
+                    full_text: full,
+                    provider_metadata: None,
+                });
             }
             _ => {
                 let usage = Usage { input_tokens: 3, output_tokens: 2, cached_tokens: 1, ..Usage::default() };
-                let scope = Scope::Request(u32::try_from(self.made).unwrap());
-                let on = Subject::Turn("t".into());
+                let scope = UsageScope::Request(u32::try_from(self.made).unwrap());
+                let on = AnnotationTarget::Turn("t".into());
                 let call = self.calls.iter().find(|(_, _, ready, ended, _)| *ready && *ended == 0);
                 self.facts.push(match (self.made % 4, call) {
                     (0, _) => AgentEvent::UsageReported { scope, usage },
-                    (1, _) => AgentEvent::Noticed { level: Level::Info, code: "x".into(), text: word },
+                    (1, _) => AgentEvent::Notice { level: NoticeLevel::Info, code: "x".into(), text: word },
                     (2, Some((call, ..))) => {
                         AgentEvent::ToolOutput { call: call.clone(), stream: OutputStream::Stdout, text: word }
                     }
-                    _ => AgentEvent::Annotated { on, kind: "first_token".into(), data: json!({"ms": 1}) },
+                    _ => AgentEvent::Annotation { on, kind: "first_token".into(), data: json!({"ms": 1}) },
                 });
             }
         }

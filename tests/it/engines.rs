@@ -7,45 +7,45 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jarvis_tui::dialect::Decode;
-use jarvis_tui::dialect::chat::Chat;
-use jarvis_tui::dialect::ollama::Ollama;
-use jarvis_tui::event::{AgentEvent, TurnEnd};
-use jarvis_tui::net::call::Framing;
-use jarvis_tui::net::sse::Frames;
+use jarvis_tui::dialect::chat::ChatDecoder;
+use jarvis_tui::dialect::ollama::OllamaDecoder;
+use jarvis_tui::event::{AgentEvent, TurnOutcome};
+use jarvis_tui::net::request::Framing;
+use jarvis_tui::net::sse::FrameSplitter;
 use proptest::prelude::*;
 
-struct Case {
+struct EngineCase {
     path: PathBuf,
     stream: Vec<u8>,
     framing: Framing,
     decoder: fn() -> Box<dyn Decode>,
 }
 
-fn cases() -> Vec<Case> {
+fn cases() -> Vec<EngineCase> {
     let folder = |name: &str, ext: &str, framing: Framing, decoder: fn() -> Box<dyn Decode>| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
         let mut paths: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         paths.retain(|path| path.extension().is_some_and(|found| found == ext));
         paths.sort();
-        paths.into_iter().map(move |path| Case { stream: fs::read(&path).unwrap(), path, framing, decoder })
+        paths.into_iter().map(move |path| EngineCase { stream: fs::read(&path).unwrap(), path, framing, decoder })
     };
-    let chat = folder("chat", "sse", Framing::Sse, || Box::new(Chat::new()));
-    chat.chain(folder("ollama", "ndjson", Framing::Ndjson, || Box::new(Ollama::new()))).collect()
+    let chat = folder("chat", "sse", Framing::Sse, || Box::new(ChatDecoder::new()));
+    chat.chain(folder("ollama", "ndjson", Framing::Ndjson, || Box::new(OllamaDecoder::new()))).collect()
 }
 
-impl Case {
+impl EngineCase {
     fn decode<'a>(&self, chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<AgentEvent> {
-        let (mut frames, mut decoder) = (Frames::new(self.framing), (self.decoder)());
+        let (mut frames, mut decoder) = (FrameSplitter::new(self.framing), (self.decoder)());
         let (mut cut, mut events) = (Vec::new(), Vec::new());
         for chunk in chunks {
             frames.push(chunk, &mut cut).unwrap();
             for frame in cut.drain(..) {
-                decoder.frame(&frame, &mut events);
+                decoder.decode_frame(&frame, &mut events);
             }
         }
         frames.finish(&mut cut);
         for frame in &cut {
-            decoder.frame(frame, &mut events);
+            decoder.decode_frame(frame, &mut events);
         }
         decoder.finish(&mut events);
         events
@@ -53,13 +53,13 @@ impl Case {
 
     /// Decodes what can be cut into frames; a damaged stream may be refused.
     fn try_decode(&self) -> Vec<AgentEvent> {
-        let (mut frames, mut decoder) = (Frames::new(self.framing), (self.decoder)());
+        let (mut frames, mut decoder) = (FrameSplitter::new(self.framing), (self.decoder)());
         let (mut cut, mut events) = (Vec::new(), Vec::new());
         if frames.push(&self.stream, &mut cut).is_ok() {
             frames.finish(&mut cut);
         }
         for frame in &cut {
-            decoder.frame(frame, &mut events);
+            decoder.decode_frame(frame, &mut events);
         }
         decoder.finish(&mut events);
         events
@@ -109,7 +109,7 @@ fn a_stream_cut_before_its_finish_reason_is_never_a_success() {
         for end in 0..reason {
             let events = case.decode([&case.stream[..end]]);
             let end = events.last().unwrap();
-            assert!(matches!(end, AgentEvent::TurnFinished { end: TurnEnd::Interrupted, .. }), "{end:?}");
+            assert!(matches!(end, AgentEvent::TurnFinished { outcome: TurnOutcome::Interrupted, .. }), "{end:?}");
         }
     }
 }
@@ -142,7 +142,7 @@ proptest! {
             let at = at.index(case.stream.len());
             let mut stream = case.stream.clone();
             stream.splice(at..(at + cut).min(case.stream.len()), junk.iter().copied());
-            let damaged = Case { stream, ..case };
+            let damaged = EngineCase { stream, ..case };
             let events = damaged.try_decode();
             let ended = matches!(events.last(), Some(AgentEvent::TurnFinished { .. }));
             prop_assert!(ended, "{:?}", events);

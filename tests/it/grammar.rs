@@ -3,11 +3,11 @@
 
 use std::path::{Path, PathBuf};
 
-use jarvis_tui::assemble::{Audience, House, Start};
-use jarvis_tui::bridge::{Delivery, Live};
-use jarvis_tui::config::{self, Load, Overrides, Paths};
+use jarvis_tui::bridge::{HubItem, SessionHandle};
+use jarvis_tui::config::{self, ConfigSources, Overrides, Paths};
 use jarvis_tui::event::grammar::{self, Sealer};
-use jarvis_tui::event::{AgentEvent, Command, Mode, Seq, TurnEnd};
+use jarvis_tui::event::{AgentEvent, ApprovalMode, Command, Seq, TurnOutcome};
+use jarvis_tui::runtime::{Frontend, Runtime, StartMode};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -29,26 +29,26 @@ const PROMPTS: &[&str] = &[
     "",
 ];
 
-struct Place {
+struct GrammarSandbox {
     home: TempDir,
     work: TempDir,
 }
 
-impl Place {
+impl GrammarSandbox {
     fn new() -> Self {
         let place = Self { home: tempfile::tempdir().unwrap(), work: tempfile::tempdir().unwrap() };
         std::fs::write(place.work.path().join("notes.txt"), "an apple a day\n").unwrap();
         place
     }
 
-    fn house(&self, mode: Mode) -> House {
+    fn house(&self, mode: ApprovalMode) -> Runtime {
         let home = self.home.path().to_owned();
         let paths = Paths { config: home.clone(), data: home.clone(), state: home };
         let flags = Overrides { model: Some("offline".into()), mode: Some(mode), ..Overrides::default() };
         let folder = self.work.path().canonicalize().unwrap();
-        let load = Load { paths: &paths, folder: &folder, file: None, env: &|_| None, flags: &flags };
+        let load = ConfigSources { paths: &paths, folder: &folder, file: None, env: &|_| None, flags: &flags };
         let loaded = config::load(&load).unwrap();
-        House::new(loaded, paths.clone(), folder, Audience::Pipe, None)
+        Runtime::new(loaded, paths.clone(), folder, Frontend::Headless, None)
     }
 
     fn log(&self) -> PathBuf {
@@ -58,7 +58,7 @@ impl Place {
 }
 
 /// Says all prompts one after another and returns every event.
-async fn session(house: &mut House, start: &Start, prompts: &[&str]) -> Vec<AgentEvent> {
+async fn session(house: &mut Runtime, start: &StartMode, prompts: &[&str]) -> Vec<AgentEvent> {
     let live = house.open(start).unwrap();
     let mut facts = live.hub.subscribe(Seq(0));
     for prompt in prompts {
@@ -68,10 +68,10 @@ async fn session(house: &mut House, start: &Start, prompts: &[&str]) -> Vec<Agen
     let mut begun = 0;
     let mut open = 0_u32;
     while begun < prompts.len() || open > 0 {
-        let Some(Delivery::Fact(fact)) = facts.next().await else { panic!("the session ended") };
+        let Some(HubItem::Event(fact)) = facts.next().await else { panic!("the session ended") };
         match &fact.envelope.event {
             AgentEvent::TurnStarted { .. } => {
-                begun += usize::from(fact.envelope.seq > live.hub.last() || start == &Start::New);
+                begun += usize::from(fact.envelope.seq > live.hub.last_seq() || start == &StartMode::New);
                 open = 1;
             }
             AgentEvent::TurnFinished { .. } => open = 0,
@@ -82,27 +82,27 @@ async fn session(house: &mut House, start: &Start, prompts: &[&str]) -> Vec<Agen
     events
 }
 
-async fn all(live: Live) -> Vec<AgentEvent> {
+async fn all(live: SessionHandle) -> Vec<AgentEvent> {
     let mut facts = live.hub.subscribe(Seq(0));
     let mut events = Vec::new();
     while let Some(delivery) = facts.next().await {
-        if let Delivery::Fact(fact) = delivery {
+        if let HubItem::Event(fact) = delivery {
             events.push(fact.envelope.event.clone());
         }
     }
     events
 }
 
-async fn replayed(place: &Place, log: &Path) -> Vec<AgentEvent> {
-    all(place.house(Mode::Ask).print(log).unwrap()).await
+async fn replayed(place: &GrammarSandbox, log: &Path) -> Vec<AgentEvent> {
+    all(place.house(ApprovalMode::Ask).open_whole_log(log).unwrap()).await
 }
 
 #[tokio::test]
 async fn every_offline_run_and_its_replay_keep_the_order() {
-    for mode in Mode::ALL {
-        let place = Place::new();
+    for mode in ApprovalMode::ALL {
+        let place = GrammarSandbox::new();
         let mut house = place.house(mode);
-        let events = session(&mut house, &Start::New, PROMPTS).await;
+        let events = session(&mut house, &StartMode::New, PROMPTS).await;
         house.close().await;
         assert_eq!(grammar::check(&events), [], "{mode:?}");
         assert_eq!(
@@ -116,14 +116,14 @@ async fn every_offline_run_and_its_replay_keep_the_order() {
 #[tokio::test]
 async fn the_recorded_demo_keeps_the_order() {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.jsonl");
-    assert_eq!(grammar::check(&replayed(&Place::new(), &demo).await), []);
+    assert_eq!(grammar::check(&replayed(&GrammarSandbox::new(), &demo).await), []);
 }
 
 #[tokio::test]
 async fn a_log_cut_after_any_line_replays_and_goes_on_in_order() {
-    let place = Place::new();
-    let mut house = place.house(Mode::Full);
-    session(&mut house, &Start::New, &["run `echo hi`", "what is 6*7"]).await;
+    let place = GrammarSandbox::new();
+    let mut house = place.house(ApprovalMode::Full);
+    session(&mut house, &StartMode::New, &["run `echo hi`", "what is 6*7"]).await;
     house.close().await;
     let log = place.log();
     let whole = std::fs::read_to_string(&log).unwrap();
@@ -133,12 +133,12 @@ async fn a_log_cut_after_any_line_replays_and_goes_on_in_order() {
         let torn = lines.get(cut).map_or("", |line| &line[..line.len() / 2]);
         std::fs::write(&log, format!("{}\n{torn}", lines[..cut].join("\n"))).unwrap();
         assert_eq!(grammar::check(&replayed(&place, &log).await), [], "replay, cut after {cut}");
-        let mut house = place.house(Mode::Full);
-        let live = house.open(&Start::Resume(None)).unwrap();
+        let mut house = place.house(ApprovalMode::Full);
+        let live = house.open(&StartMode::Resume(None)).unwrap();
         live.commands.send(Command::Prompt { text: "what is 2+3".into() }).await.unwrap();
         let mut facts = live.hub.subscribe(Seq(0));
         let (mut events, mut mine) = (Vec::new(), false);
-        while let Some(Delivery::Fact(fact)) = facts.next().await {
+        while let Some(HubItem::Event(fact)) = facts.next().await {
             let event = fact.envelope.event.clone();
             assert_eq!(fact.envelope.seq, Seq(events.len() as u64 + 1), "cut after {cut}");
             mine |= matches!(&event, AgentEvent::UserMessage { text, .. } if text == "what is 2+3");
@@ -162,14 +162,14 @@ fn recorded() -> Vec<AgentEvent> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.jsonl");
-        replayed(&Place::new(), &demo).await
+        replayed(&GrammarSandbox::new(), &demo).await
     })
 }
 
 #[test]
 fn every_prefix_of_the_demo_is_made_whole_by_its_seal() {
     let whole = recorded();
-    for end in [TurnEnd::Completed, TurnEnd::Cancelled, TurnEnd::Interrupted] {
+    for end in [TurnOutcome::Completed, TurnOutcome::Cancelled, TurnOutcome::Interrupted] {
         let mut sealer = Sealer::new();
         for (cut, event) in whole.iter().enumerate() {
             sealer.observe(event).unwrap();
@@ -194,10 +194,10 @@ proptest! {
             // Breaches are told, never fatal.
             let _ = sealer.observe(pick.get(&WHOLE));
         }
-        for closing in sealer.seal(TurnEnd::Interrupted) {
+        for closing in sealer.seal(TurnOutcome::Interrupted) {
             let _ = sealer.observe(&closing);
         }
         prop_assert_eq!(sealer.open_turn(), None);
-        prop_assert_eq!(sealer.seal(TurnEnd::Interrupted), []);
+        prop_assert_eq!(sealer.seal(TurnOutcome::Interrupted), []);
     }
 }

@@ -8,8 +8,8 @@ use serde_json::{Value, json as value};
 use tempfile::TempDir;
 use tokio::process::Command;
 
-use crate::attach::{Ran, attach, home, sse};
-use crate::support::{Act, Server, chunk, head, json, stream};
+use crate::attach::{CommandOutput, attach, home, sse};
+use crate::support::{ScriptedServer, ServerAct, chunk, head, json, stream};
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/headless").join(name)
@@ -29,10 +29,10 @@ pub(crate) fn command(home: &TempDir, args: &[&str], env: &[(&str, &str)]) -> Co
     command
 }
 
-pub(crate) async fn run(home: &TempDir, args: &[&str], env: &[(&str, &str)]) -> Ran {
+pub(crate) async fn run(home: &TempDir, args: &[&str], env: &[(&str, &str)]) -> CommandOutput {
     let output = command(home, args, env).output();
     let output = tokio::time::timeout(std::time::Duration::from_mins(1), output).await.expect("it ends").unwrap();
-    Ran {
+    CommandOutput {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8(output.stdout).unwrap(),
         err: String::from_utf8(output.stderr).unwrap(),
@@ -42,8 +42,8 @@ pub(crate) async fn run(home: &TempDir, args: &[&str], env: &[(&str, &str)]) -> 
 pub(crate) const OFFLINE: (&str, &str) = ("JARVIS_TUI_MODEL", "offline");
 
 /// A chat with a server of its own that gives these answers in turn.
-async fn chat(answers: Vec<Vec<Act>>, more: &[&str]) -> (Ran, Server, TempDir) {
-    let server = Server::routed(vec![("/v1/chat/completions", answers)]).await;
+async fn chat(answers: Vec<Vec<ServerAct>>, more: &[&str]) -> (CommandOutput, ScriptedServer, TempDir) {
+    let server = ScriptedServer::routed(vec![("/v1/chat/completions", answers)]).await;
     let base = format!("{}/v1", server.url());
     let home = home();
     let args: Vec<&str> = ["-m", "openai/x", "-p", "hi", "--yolo"].into_iter().chain(more.iter().copied()).collect();
@@ -51,9 +51,9 @@ async fn chat(answers: Vec<Vec<Act>>, more: &[&str]) -> (Ran, Server, TempDir) {
     (ran, server, home)
 }
 
-fn recorded(name: &str) -> Vec<Act> {
+fn recorded(name: &str) -> Vec<ServerAct> {
     let bytes = std::fs::read(golden(name)).unwrap();
-    vec![head("200 OK", "content-type: text/event-stream\r\n"), Act::Send(bytes)]
+    vec![head("200 OK", "content-type: text/event-stream\r\n"), ServerAct::Send(bytes)]
 }
 
 const AS_JSON: [&str; 2] = ["--output-format", "json"];
@@ -161,7 +161,7 @@ data: {"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"outpu
         r#"event: message_stop
 data: {"type":"message_stop"}"#,
     ];
-    let server = Server::routed(vec![("/v1/messages", vec![sse(&frames)])]).await;
+    let server = ScriptedServer::routed(vec![("/v1/messages", vec![sse(&frames)])]).await;
     let env = [("ANTHROPIC_BASE_URL", server.url()), ("ANTHROPIC_API_KEY", "x".to_owned())];
     let env = env.each_ref().map(|(name, value)| (*name, value.as_str()));
     let home = home();
@@ -177,7 +177,8 @@ data: {"type":"message_stop"}"#,
 async fn each_exit_code_is_given_for_what_the_table_says() {
     let offline = [OFFLINE];
     let nowhere = "http://127.0.0.1:9/v1/chat/completions";
-    let refused = Server::routed(vec![("/v1/chat/completions", vec![vec![json("401 Unauthorized", "{}")]])]).await;
+    let refused =
+        ScriptedServer::routed(vec![("/v1/chat/completions", vec![vec![json("401 Unauthorized", "{}")]])]).await;
     let refused = format!("{}/v1/chat/completions", refused.url());
     for (code, args) in [
         (0, &["-p", "what is 6*7"][..]),
@@ -202,10 +203,10 @@ async fn each_exit_code_is_given_for_what_the_table_says() {
 #[tokio::test]
 async fn an_interrupt_is_told_by_its_own_code() {
     use nix::sys::signal::{Signal, kill};
-    let server = Server::start(vec![vec![
+    let server = ScriptedServer::start(vec![vec![
         stream(),
         chunk("data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"half\"}}]}\n\n"),
-        Act::Hang,
+        ServerAct::Hang,
     ]])
     .await;
     let (home, base) = (home(), format!("{}/v1", server.url()));
@@ -227,8 +228,8 @@ async fn an_interrupt_is_told_by_its_own_code() {
 async fn a_session_elsewhere_that_is_watched_is_explained() {
     const STARTED: &str = r#"data: {"seq":1,"at":0,"event":{"type":"turn_started","turn":"t1","parent":null}}"#;
     const OVER: &str = r#"data: {"seq":2,"at":1,"event":{"type":"turn_finished","turn":"t1","end":"completed"}}"#;
-    let over = Act::Send(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n".into());
-    let server = Server::routed(vec![("/v1/sessions/s/events", vec![sse(&[STARTED, OVER]), vec![over]])]).await;
+    let over = ServerAct::Send(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n".into());
+    let server = ScriptedServer::routed(vec![("/v1/sessions/s/events", vec![sse(&[STARTED, OVER]), vec![over]])]).await;
     let url = format!("{}/v1/sessions/s/events", server.url());
     let ran = attach(&home(), &[&url, "--explain"]).await;
     assert_eq!(ran.code, 0, "{}", ran.err);
@@ -244,7 +245,7 @@ async fn a_key_that_is_not_set_is_named_when_the_server_wants_one() {
         ("anthropic/x", "ANTHROPIC_BASE_URL", "/v1/messages"),
     ] {
         let refusal = || vec![json("401 Unauthorized", "{}")];
-        let server = Server::routed(vec![(path, vec![refusal(), refusal()])]).await;
+        let server = ScriptedServer::routed(vec![(path, vec![refusal(), refusal()])]).await;
         let ran = run(&home(), &["-m", engine, "-p", "hi"], &[(base, &server.url())]).await;
         let key = base.replace("BASE_URL", "API_KEY");
         assert_eq!(ran.code, 4, "{}", ran.err);
@@ -259,8 +260,8 @@ async fn an_interrupted_watch_leaves_at_once_and_cancels_nothing() {
     use nix::sys::signal::{Signal, kill};
     const OPENED: &str = r#"data: {"seq":1,"at":0,"event":{"type":"turn_started","turn":"t1","parent":null}}"#;
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        let events = vec![stream(), chunk(format!("{OPENED}\n\n")), Act::Hang];
-        let server = Server::routed(vec![("/v1/sessions/s/events", vec![events])]).await;
+        let events = vec![stream(), chunk(format!("{OPENED}\n\n")), ServerAct::Hang];
+        let server = ScriptedServer::routed(vec![("/v1/sessions/s/events", vec![events])]).await;
         let url = format!("{}/v1/sessions/s/events", server.url());
         let home = home();
         let mut child = command(&home, &["attach", &url, "--output-format", "stream-json"], &[])
@@ -340,7 +341,7 @@ async fn one_session_that_cannot_be_removed_keeps_none_of_the_others() {
 
 #[tokio::test]
 async fn an_address_is_repeated_without_what_lets_somebody_in() {
-    let server = Server::routed(vec![(
+    let server = ScriptedServer::routed(vec![(
         "/v1/info",
         vec![vec![json("200 OK", r#"{"model":"m","agent":"orchestrator","engine":"ollama"}"#)]],
     )])
@@ -370,7 +371,7 @@ async fn explain_explains_without_a_prompt() {
     let ran = attach(&home, &["http://127.0.0.1:9/v1/messages", "--explain", "--json"]).await;
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert_eq!(ran.out, "127.0.0.1:9 at http://127.0.0.1:9/v1/messages: asked by anthropic (its path says so)\n");
-    let server = Server::routed(vec![(
+    let server = ScriptedServer::routed(vec![(
         "/v1/info",
         vec![vec![json("200 OK", r#"{"model":"m","agent":"orchestrator","engine":"ollama"}"#)]],
     )])

@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
 /// A server on a port of its own. Ends when dropped.
-pub(crate) struct Hosted {
+pub(crate) struct HostedServer {
     pub(crate) url: String,
     child: Child,
 }
@@ -33,7 +33,7 @@ pub(crate) fn program(home: &Path) -> Command {
     command
 }
 
-impl Hosted {
+impl HostedServer {
     /// Starts a server whose model is at `model`, or built in.
     pub(crate) async fn start(home: &Path, model: Option<&str>, args: &[&str]) -> Self {
         let mut command = program(home);
@@ -83,18 +83,18 @@ pub(crate) fn logs(home: &Path) -> Vec<PathBuf> {
 }
 
 /// Returns the facts in a log.
-pub(crate) fn facts(log: &Path) -> Vec<AgentEvent> {
+pub(crate) fn read_events(log: &Path) -> Vec<AgentEvent> {
     let text = std::fs::read_to_string(log).unwrap();
     text.lines().skip(1).filter_map(|line| serde_json::from_str::<Envelope>(line).ok()).map(|fact| fact.event).collect()
 }
 
 /// Stands between a client and a server and passes on what the server says in pieces of these sizes, over and over.
-pub(crate) struct Pieces {
+pub(crate) struct RechunkingProxy {
     pub(crate) url: String,
     _tasks: JoinSet<()>,
 }
 
-impl Pieces {
+impl RechunkingProxy {
     pub(crate) async fn before(server: &str, sizes: &'static [usize]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -140,12 +140,12 @@ async fn pass(client: TcpStream, to: String, sizes: &'static [usize]) {
 
 /// Stands between a client and a server and hangs up after so many frames of each answer. Tells the client to come back
 /// soon, whatever the server says.
-pub(crate) struct Cuts {
+pub(crate) struct CuttingProxy {
     pub(crate) url: String,
     _tasks: JoinSet<()>,
 }
 
-impl Cuts {
+impl CuttingProxy {
     pub(crate) async fn before(server: &str, frames: usize) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

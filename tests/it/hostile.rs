@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::task::JoinSet;
 
-use crate::support::{Act, Server, chunk, end, stream};
+use crate::support::{ScriptedServer, ServerAct, chunk, end, stream};
 
 const HI: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
 const STOP: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
@@ -34,7 +34,7 @@ async fn attach(args: &[&str]) -> (Value, String) {
 }
 
 /// Watches the server, which must have been asked for a stream every time, and nothing else.
-async fn watch(server: &Server) -> (Value, Vec<String>) {
+async fn watch(server: &ScriptedServer) -> (Value, Vec<String>) {
     let url = format!("{}/stream", server.url());
     let (object, _) = attach(&[&url]).await;
     let asked = server.asked();
@@ -50,7 +50,7 @@ async fn watch(server: &Server) -> (Value, Vec<String>) {
 }
 
 /// Asks the server, which must have been asked exactly once.
-async fn ask(server: &Server, more: &[&str]) -> Value {
+async fn ask(server: &ScriptedServer, more: &[&str]) -> Value {
     let url = format!("{}/v1/chat/completions", server.url());
     let (object, _) = attach(&[&[url.as_str(), "-m", "m", "-p", "hello"], more].concat()).await;
     let asked = server.asked();
@@ -99,7 +99,7 @@ async fn one_byte_at_a_time_is_the_same_answer() {
     let mut script = vec![stream()];
     script.extend(format!("\u{feff}{HI}: still here\r\n{STOP}").bytes().map(|byte| chunk([byte])));
     script.push(end());
-    let (object, asked) = watch(&Server::start(vec![script]).await).await;
+    let (object, asked) = watch(&ScriptedServer::start(vec![script]).await).await;
     assert_eq!((&object["text"], &object["outcome"]), (&value!("hi"), &value!("completed")), "{object}");
     assert_eq!(asked.len(), 1);
 }
@@ -121,7 +121,7 @@ async fn fields_of_wrong_types_hurt_nobody() {
         script.push(chunk(format!("event: \u{1b}]0;x\u{7}\nid: {data}\nretry: x\ndata: {data}\n\ndata: {data}\n\n")));
     }
     script.extend([chunk(STOP), end()]);
-    let (object, _) = watch(&Server::start(vec![script]).await).await;
+    let (object, _) = watch(&ScriptedServer::start(vec![script]).await).await;
     assert_eq!(object["outcome"], "completed", "{object}");
     assert!(object["text"].as_str().unwrap().starts_with("hi"), "{object}");
 }
@@ -129,23 +129,23 @@ async fn fields_of_wrong_types_hurt_nobody() {
 #[tokio::test]
 async fn a_busy_stream_is_opened_again_when_it_says() {
     let busy = |wait: &str| {
-        vec![Act::Send(
+        vec![ServerAct::Send(
             format!("HTTP/1.1 429 Too Many Requests\r\nretry-after: {wait}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
                 .into(),
         )]
     };
     let fine = vec![stream(), chunk(HI), chunk(STOP), end()];
-    let (object, asked) = watch(&Server::start(vec![busy("0"), fine]).await).await;
+    let (object, asked) = watch(&ScriptedServer::start(vec![busy("0"), fine]).await).await;
     assert_eq!((&object["text"], asked.len()), (&value!("hi"), 2), "{object}");
     // Nobody who asked sits that out: it is told, with the time.
-    let object = ask(&Server::start(vec![busy("3600")]).await, &[]).await;
+    let object = ask(&ScriptedServer::start(vec![busy("3600")]).await, &[]).await;
     assert_eq!(object["outcome"], "failed", "{object}");
     assert!(error(&object).contains("429") && error(&object).contains("60 min"), "{object}");
 }
 
 #[tokio::test]
 async fn a_stall_is_cut_only_by_the_limit_that_was_set() {
-    let server = Server::start(vec![vec![stream(), chunk(HI), Act::Hang]]).await;
+    let server = ScriptedServer::start(vec![vec![stream(), chunk(HI), ServerAct::Hang]]).await;
     let object = ask(&server, &["--idle-timeout", "1s"]).await;
     assert_eq!((&object["text"], &object["outcome"]), (&value!("hi"), &value!("failed")), "{object}");
     assert!(error(&object).contains("silent") && error(&object).contains("1 s"), "{object}");
@@ -155,12 +155,12 @@ async fn a_stall_is_cut_only_by_the_limit_that_was_set() {
 #[tokio::test]
 async fn a_reset_and_a_cut_in_mid_frame_keep_the_text() {
     for cut in ["", "data: {\"choices\":[{\"delta\":{\"content\":\"lo", "data: {\"choices\":[{\"delta\":{}}]}\n"] {
-        let server = Server::start(vec![vec![stream(), chunk(HI), chunk(cut)]]).await;
+        let server = ScriptedServer::start(vec![vec![stream(), chunk(HI), chunk(cut)]]).await;
         let object = ask(&server, &[]).await;
         assert_eq!((&object["text"], &object["outcome"]), (&value!("hi"), &value!("interrupted")), "{object}");
     }
     // A reset may overtake what was sent before it.
-    let server = Server::start(vec![vec![stream(), chunk(HI), Act::Reset]]).await;
+    let server = ScriptedServer::start(vec![vec![stream(), chunk(HI), ServerAct::Reset]]).await;
     let object = ask(&server, &[]).await;
     assert!([value!("interrupted"), value!("failed")].contains(&object["outcome"]), "{object}");
     assert!([value!("hi"), value!("")].contains(&object["text"]), "{object}");
@@ -168,17 +168,17 @@ async fn a_reset_and_a_cut_in_mid_frame_keep_the_text() {
 
 #[tokio::test]
 async fn a_stream_that_begins_anew_after_a_reset_is_a_gap_and_not_twice_the_text() {
-    let first = vec![stream(), chunk("retry: 10\n\n"), chunk(HI), Act::Reset];
+    let first = vec![stream(), chunk("retry: 10\n\n"), chunk(HI), ServerAct::Reset];
     let second = vec![stream(), chunk(HI), chunk(STOP), end()];
-    let (object, asked) = watch(&Server::start(vec![first, second]).await).await;
+    let (object, asked) = watch(&ScriptedServer::start(vec![first, second]).await).await;
     assert_eq!(asked.len(), 2, "{object}");
     assert_eq!(object["text"], "hi", "{object}");
 }
 
 #[tokio::test]
 async fn nothing_more_to_say_is_an_end() {
-    let gone = Act::Send(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n".to_vec());
+    let gone = ServerAct::Send(b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n".to_vec());
     let first = vec![stream(), chunk("retry: 10\n\n"), chunk(HI)];
-    let (object, asked) = watch(&Server::start(vec![first, vec![gone]]).await).await;
+    let (object, asked) = watch(&ScriptedServer::start(vec![first, vec![gone]]).await).await;
     assert_eq!((asked.len(), &object["text"]), (2, &value!("hi")), "{object}");
 }

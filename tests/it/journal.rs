@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use jarvis_tui::event::{AgentEvent, Decision, Json, Mode, Seq, SessionId, TurnEnd};
-use jarvis_tui::journal::{self, FindError, Header, Reader, RemoveError, Writer};
+use jarvis_tui::event::{AgentEvent, ApprovalMode, Decision, Json, Seq, SessionId, TurnOutcome};
+use jarvis_tui::journal::{self, FindError, LogHeader, Reader, RemoveError, Writer};
 
 fn golden() -> Reader {
     Reader::open(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/journal/v1.jsonl"))).unwrap()
@@ -20,9 +20,12 @@ fn the_first_format_is_still_read() {
     assert_eq!(page.entries.iter().map(|entry| entry.envelope.seq.0).collect::<Vec<_>>(), (1..=22).collect::<Vec<_>>());
     assert_eq!((page.damage.unreadable, page.damage.torn), (0, Some(82)));
     let events: Vec<_> = page.entries.iter().map(|entry| &entry.envelope.event).collect();
-    assert!(matches!(events[0], AgentEvent::SessionOpened { mode: Mode::AutoEdit, window: Some(32_768), .. }));
+    assert!(matches!(
+        events[0],
+        AgentEvent::SessionOpened { mode: ApprovalMode::AutoEdit, context_window: Some(32_768), .. }
+    ));
     assert!(matches!(events[10], AgentEvent::ApprovalResolved { decision: Decision::Pattern(_), .. }));
-    assert!(matches!(events[18], AgentEvent::TurnFinished { end: TurnEnd::Failed(_), .. }));
+    assert!(matches!(events[18], AgentEvent::TurnFinished { outcome: TurnOutcome::Failed(_), .. }));
     let unknown: Vec<_> = events
         .iter()
         .enumerate()
@@ -39,7 +42,7 @@ fn a_record_glued_to_half_a_line_is_kept_and_the_half_is_told() {
     let page = reader.read_all().unwrap();
     let said = |event: &AgentEvent| matches!(event, AgentEvent::TextDelta { message, .. } if message.as_str() == "m4");
     assert!(page.entries.iter().any(|entry| said(&entry.envelope.event)), "the answer to question 1");
-    let survey = reader.survey().unwrap();
+    let survey = reader.build_index().unwrap();
     assert_eq!(survey.damage, journal::Damage { unreadable: 1, ..journal::Damage::default() });
     assert_eq!(survey.damage.notices()[0].0, "unreadable_lines");
 }
@@ -58,7 +61,7 @@ fn a_log_of_the_first_format_is_gone_on_with() {
     let path = dir.path().join("old.jsonl");
     std::fs::copy(golden().path(), &path).unwrap();
     let (mut writer, end) = Writer::open(&path).unwrap();
-    assert_eq!((end.last, end.torn), (Seq(22), Some(82)));
+    assert_eq!((end.last_seq, end.torn), (Seq(22), Some(82)));
     writer.append(&[line(23, r#"{"type":"turn_finished","turn":"t2","end":"interrupted"}"#)]).unwrap();
     let page = writer.reader().read_all().unwrap();
     assert_eq!((page.entries.len(), page.damage.unreadable, page.damage.torn), (23, 1, None));
@@ -69,8 +72,12 @@ fn line(seq: u64, event: &str) -> bytes::Bytes {
 }
 
 fn session(dir: &Path, id: &str, folder: &str, prompt: Option<&str>, age_secs: u64) -> Writer {
-    let header =
-        Header { folder: folder.into(), engine: "e".into(), model: "m".into(), ..Header::new(SessionId::from(id), 5) };
+    let header = LogHeader {
+        folder: folder.into(),
+        engine: "e".into(),
+        model: "m".into(),
+        ..LogHeader::new(SessionId::from(id), 5)
+    };
     let mut writer = Writer::create(dir, &header).unwrap();
     if let Some(prompt) = prompt {
         let prompt = serde_json::to_string(prompt).unwrap();
@@ -97,10 +104,10 @@ fn a_folder_is_listed_newest_first() {
     let first = &listing.sessions[0];
     assert_eq!((first.modified, first.started_at, first.folder.as_str()), (999_999_000, 5, "/y"));
     assert_eq!(
-        journal::newest_of(dir.path(), Some("/x"), &|_| false, &mut Vec::new()).unwrap().unwrap().id.as_str(),
+        journal::find_newest(dir.path(), Some("/x"), &|_| false, &mut Vec::new()).unwrap().unwrap().id.as_str(),
         "a-0001"
     );
-    assert_eq!(journal::newest_of(dir.path(), Some("/none"), &|_| false, &mut Vec::new()).unwrap(), None);
+    assert_eq!(journal::find_newest(dir.path(), Some("/none"), &|_| false, &mut Vec::new()).unwrap(), None);
     assert!(journal::list(&dir.path().join("not there")).unwrap().sessions.is_empty());
 }
 
@@ -124,7 +131,7 @@ fn a_session_is_found_by_beginning_or_end() {
 fn what_is_in_use_is_not_removed() {
     let dir = tempfile::tempdir().unwrap();
     let writer = session(dir.path(), "a-0001", "/x", None, 0);
-    std::fs::write(writer.overflow(&"c1".into()), "whole").unwrap();
+    std::fs::write(writer.overflow_path(&"c1".into()), "whole").unwrap();
     session(dir.path(), "a-00012", "/x", None, 0);
     std::fs::write(dir.path().join("a-00012.c1.out"), "other").unwrap();
     assert!(matches!(journal::remove(dir.path(), "a-0001"), Err(RemoveError::InUse { .. })));
@@ -142,7 +149,7 @@ fn a_newer_log_that_cannot_be_read_is_told_and_passed_over() {
     session(dir.path(), "a-0001", "/x", Some("hello"), 9);
     std::fs::write(dir.path().join("b-0002.jsonl"), "\0\0\0\n").unwrap();
     let mut passed = Vec::new();
-    let newest = journal::newest_of(dir.path(), Some("/x"), &|_| false, &mut passed).unwrap();
+    let newest = journal::find_newest(dir.path(), Some("/x"), &|_| false, &mut passed).unwrap();
     assert_eq!((newest.unwrap().id.as_str(), passed.len()), ("a-0001", 1));
     assert!(passed[0].to_string().contains("b-0002.jsonl"), "{}", passed[0]);
 }
@@ -167,8 +174,8 @@ fn a_list_knows_which_logs_are_damaged() {
     add("noise", b"noise\n");
     add("utf8", b"{\"seq\":2,\"at\":2,\"event\":{\"type\":\"user_message\",\"message\":\"m\",\"text\":\"\xff\"}}\n");
     let listing = journal::list(dir.path()).unwrap();
-    let damaged = |sessions: &[journal::Summary]| {
-        let found = journal::damage(sessions);
+    let damaged = |sessions: &[journal::SessionSummary]| {
+        let found = journal::scan_damage(sessions);
         let mut ids: Vec<_> = std::iter::zip(sessions, found)
             .filter(|(_, damage)| {
                 let damage = damage.expect("the logs are small");
@@ -196,6 +203,6 @@ fn a_list_looks_through_the_newest_logs_and_no_further() {
     let mut sessions = journal::list(dir.path()).unwrap().sessions;
     sessions.sort_by_key(|session| ["small", "large", "old"].iter().position(|id| *id == session.id.as_str()));
     sessions[1].bytes = 1 << 40;
-    let looked: Vec<bool> = journal::damage(&sessions).iter().map(Option::is_some).collect();
+    let looked: Vec<bool> = journal::scan_damage(&sessions).iter().map(Option::is_some).collect();
     assert_eq!(looked, [true, false, false]);
 }

@@ -1,7 +1,7 @@
 //! Markdown as it streams: cut anywhere it gives the same blocks, and no visible character is lost at any width.
 
-use jarvis_tui::text::width::{Cell, cells, str_width};
-use jarvis_tui::ui::md::{Block, BlockKind, Definitions, Setting, Splitter, lay_block, options};
+use jarvis_tui::text::width::{Grapheme, graphemes, str_width};
+use jarvis_tui::ui::markdown::{BlockKind, Definitions, MarkdownBlock, RenderContext, Splitter, lay_block, options};
 use proptest::prelude::*;
 use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 
@@ -180,7 +180,7 @@ fn oracle(text: &str) -> Vec<usize> {
     starts
 }
 
-fn starts(blocks: &[Block]) -> Vec<usize> {
+fn starts(blocks: &[MarkdownBlock]) -> Vec<usize> {
     blocks
         .iter()
         .filter(|block| !matches!(block.kind, BlockKind::Code { first: false, .. }))
@@ -190,7 +190,7 @@ fn starts(blocks: &[Block]) -> Vec<usize> {
 
 /// Lays out the whole text as the transcript does.
 fn rows(text: &str, width: u16) -> Vec<String> {
-    let definitions = Definitions::of(text);
+    let definitions = Definitions::parse(text);
     let splitter = Splitter::split(text);
     splitter
         .stable()
@@ -199,7 +199,7 @@ fn rows(text: &str, width: u16) -> Vec<String> {
             lay_block(
                 block.source(text),
                 block.kind,
-                Setting { definitions: Some(&definitions), text, width, ..Setting::default() },
+                RenderContext { definitions: Some(&definitions), text, width, ..RenderContext::default() },
             )
             .to_strings()
         })
@@ -287,8 +287,8 @@ fn missing(name: &str, text: &str, width: u16) -> Option<String> {
         return Some(format!("{name} {text:?} at {width}: the row {row:?}"));
     }
     // What is wider than the screen has no room on it.
-    let fits = |cell: &Cell<'_>| cell.width <= usize::from(width);
-    let wanted: String = cells(&visible(text)).filter(fits).map(|cell| cell.text).collect();
+    let fits = |cell: &Grapheme<'_>| cell.width <= usize::from(width);
+    let wanted: String = graphemes(&visible(text)).filter(fits).map(|cell| cell.text).collect();
     // Cells of a wrapped table stand side by side, and the parser tells notes where they stand.
     let ordered = !["tables", "footnotes"].contains(&name) && !text.contains("-|") && !text.contains("| -");
     let found = if ordered { is_within(&wanted, &hay) } else { wanted.chars().all(|c| hay.contains(c)) };
@@ -397,11 +397,16 @@ fn of_many_definitions_a_block_gets_its_own() {
         .map(|nth| format!("[name {nth}]: http://example.com/{nth}\n'title of it'\n\n[^{nth}]: note\n\n"))
         .collect();
     let text = "[Name\n7] and [x][name  300], [name 301] [none] ![i][name 5] see[^42]\n\n".to_owned() + &notes.concat();
-    let definitions = Definitions::of(&text);
+    let definitions = Definitions::parse(&text);
     assert!(definitions.as_str().len() > 8 * 1024);
     let block = Splitter::split(&text).stable()[0];
-    let setting =
-        Setting { definitions: Some(&definitions), text: &text, width: 200, says_targets: true, ..Setting::default() };
+    let setting = RenderContext {
+        definitions: Some(&definitions),
+        text: &text,
+        width: 200,
+        show_link_targets: true,
+        ..RenderContext::default()
+    };
     let shown = lay_block(block.source(&text), block.kind, setting).to_strings().join(" ");
     for part in
         ["Name 7 (http://example.com/7)", "x (http://example.com/300)", "(http://example.com/301)", "[none]", "/5)"]

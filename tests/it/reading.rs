@@ -1,49 +1,50 @@
 //! A transcript as it is read: one session with everything in it, at six widths.
 
 use jarvis_tui::event::{
-    AgentEvent, CallId, Envelope, Millis, Outcome, Output, RanBy, Role, Scope, Seq, Stop, TextKind, TurnEnd, Usage,
+    AgentEvent, CallId, CallOutcome, CallOutput, Envelope, ExecutedBy, FinishReason, Millis, Role, Seq, TextKind,
+    TurnOutcome, Usage, UsageScope,
 };
 use jarvis_tui::store::action::Action;
 use jarvis_tui::store::msg::Msg;
-use jarvis_tui::store::{Options, Store};
-use jarvis_tui::ui::lines::links::number;
+use jarvis_tui::store::{Store, StoreOptions};
 use jarvis_tui::ui::panes::transcript::{self, TranscriptView};
+use jarvis_tui::ui::text_layout::links::link_number;
 use jarvis_tui::ui::theme::{Theme, ThemeKind, link_of};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 const ANSWER: &str = include_str!("../golden/reading/answer.md");
 
-pub(crate) struct Session {
+pub(crate) struct ReadingSession {
     store: Store,
     view: TranscriptView,
     seq: u64,
     now: u64,
 }
 
-impl Session {
+impl ReadingSession {
     pub(crate) fn new() -> Self {
-        let store = Store::new(Options { fold_outputs: false, ..Options::default() });
+        let store = Store::new(StoreOptions { fold_outputs: false, ..StoreOptions::default() });
         let mut session = Self { store, view: TranscriptView::new(), seq: 0, now: 0 };
-        session.fact(AgentEvent::SessionOpened {
-            wall: 1_763_000_000_000,
+        session.event(AgentEvent::SessionOpened {
+            wall_ms: 1_763_000_000_000,
             engine: "offline".into(),
             model: "guide".into(),
-            why: String::new(),
-            mode: jarvis_tui::event::Mode::Ask,
+            engine_reason: String::new(),
+            mode: jarvis_tui::event::ApprovalMode::Ask,
             folder: "/home/ada".into(),
             version: "0.1.0".into(),
-            caps: jarvis_tui::event::Caps::default(),
-            window: None,
+            capabilities: jarvis_tui::event::Capabilities::default(),
+            context_window: None,
             price: Some((1.0, 2.0)),
         });
-        session.fact(AgentEvent::TurnStarted { turn: "t".into(), parent: None });
-        session.fact(AgentEvent::UserMessage { message: "u".into(), text: "Fix the sum, please".into() });
-        session.fact(AgentEvent::MessageStarted { message: "m".into(), role: Role::Assistant, parent: None });
+        session.event(AgentEvent::TurnStarted { turn: "t".into(), parent: None });
+        session.event(AgentEvent::UserMessage { message: "u".into(), text: "Fix the sum, please".into() });
+        session.event(AgentEvent::MessageStarted { message: "m".into(), role: Role::Assistant, parent: None });
         session
     }
 
-    fn fact(&mut self, event: AgentEvent) {
+    fn event(&mut self, event: AgentEvent) {
         self.seq += 1;
         self.now += 1500;
         let envelope = Envelope { seq: Seq(self.seq), at: Millis(self.now), event };
@@ -52,27 +53,37 @@ impl Session {
 
     fn call(&mut self, name: &str, args: &str, output: &str) {
         let call = CallId::new(format!("c{}", self.seq));
-        self.fact(AgentEvent::ToolCallStarted {
+        self.event(AgentEvent::ToolCallStarted {
             call: call.clone(),
             message: "m".into(),
             name: Some(name.into()),
             parent: None,
-            ran_by: RanBy::Us,
+            executed_by: ExecutedBy::Client,
         });
-        self.fact(AgentEvent::ToolCallReady { call: call.clone(), name: name.into(), args: args.into(), carry: None });
-        let (outcome, output) = (Outcome::Ok, Output::of(output));
-        self.fact(AgentEvent::ToolCallFinished { call, outcome, output, took: Some(Millis(340)) });
+        self.event(AgentEvent::ToolCallReady {
+            call: call.clone(),
+            name: name.into(),
+            args: args.into(),
+            provider_metadata: None,
+        });
+        let (outcome, output) = (CallOutcome::Ok, CallOutput::from_text(output));
+        self.event(AgentEvent::ToolCallFinished { call, outcome, output, duration: Some(Millis(340)) });
     }
 
     pub(crate) fn say(&mut self, text: &str) {
-        self.fact(AgentEvent::TextDelta { message: "m".into(), text: text.into(), kind: TextKind::Text });
+        self.event(AgentEvent::TextDelta { message: "m".into(), text: text.into(), kind: TextKind::Text });
     }
 
     pub(crate) fn end(&mut self) {
-        self.fact(AgentEvent::MessageFinished { message: "m".into(), stop: Stop::End, full: None, carry: None });
+        self.event(AgentEvent::MessageFinished {
+            message: "m".into(),
+            finish_reason: FinishReason::End,
+            full_text: None,
+            provider_metadata: None,
+        });
         let usage = Usage { input_tokens: 12_000, output_tokens: 3_400, ..Usage::default() };
-        self.fact(AgentEvent::UsageReported { scope: Scope::Turn, usage });
-        self.fact(AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed });
+        self.event(AgentEvent::UsageReported { scope: UsageScope::Turn, usage });
+        self.event(AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed });
     }
 
     pub(crate) fn draw(&mut self, width: u16, height: u16) -> Buffer {
@@ -110,7 +121,7 @@ fn check(name: &str, picture: &str) {
 #[test]
 fn an_answer_reads_well_at_any_width() {
     for (width, height) in [(1, 2600), (2, 1400), (20, 300), (40, 160), (80, 130), (140, 120)] {
-        let mut session = Session::new();
+        let mut session = ReadingSession::new();
         session.say(ANSWER);
         session.end();
         check(&format!("reading-answer-{width}"), &text(&session.draw(width, height)));
@@ -120,8 +131,8 @@ fn an_answer_reads_well_at_any_width() {
 #[test]
 fn calls_say_what_they_are_about_at_any_width() {
     for (width, height) in [(1, 1600), (2, 800), (20, 120), (40, 90), (80, 80), (140, 80)] {
-        let mut session = Session::new();
-        session.fact(AgentEvent::ReasoningDelta { message: "m".into(), text: "Look first.".into() });
+        let mut session = ReadingSession::new();
+        session.event(AgentEvent::ReasoningDelta { message: "m".into(), text: "Look first.".into() });
         session.call("search", r#"{"pattern":"fn sum","path":"src"}"#, "src/a.rs:3: fn sum() {\n");
         let edit =
             r#"{"path":"src/a.rs","old_string":"fn sum() {\n    0\n}\n","new_string":"fn sum() {\n    1 + 1\n}\n"}"#;
@@ -132,14 +143,14 @@ fn calls_say_what_they_are_about_at_any_width() {
         session.call("shell", r#"{"command":"git diff"}"#, "diff --git a/x b/x\n@@ -1 +1 @@\n-a\n+b\n");
         session.say("Done.");
         session.end();
-        session.store.update(Msg::Do(Action::CycleTimestamps), &mut Vec::new());
+        session.store.update(Msg::Action(Action::CycleTimestamps), &mut Vec::new());
         check(&format!("reading-calls-{width}"), &text(&session.draw(width, height)));
     }
 }
 
 #[test]
 fn a_link_rides_in_its_cells_and_its_target_is_shown_when_asked() {
-    let mut session = Session::new();
+    let mut session = ReadingSession::new();
     session.say("See [the docs](https://docs.example/a) and [bank.example](https://evil.example).");
     session.end();
     let buf = session.draw(100, 12);
@@ -147,24 +158,24 @@ fn a_link_rides_in_its_cells_and_its_target_is_shown_when_asked() {
     assert!(shown.contains("See the docs and bank.example (https://evil.example)."), "{shown}");
     let cell = buf.content.iter().find(|cell| cell.symbol() == "d" && link_of(cell.underline_color).is_some());
     let linked = cell.and_then(|cell| link_of(cell.underline_color)).unwrap();
-    assert_eq!(linked, number("https://docs.example/a"));
+    assert_eq!(linked, link_number("https://docs.example/a"));
     assert_eq!(session.view.links().get(linked), Some("https://docs.example/a"));
-    session.store.update(Msg::Do(Action::ToggleTargets), &mut Vec::new());
+    session.store.update(Msg::Action(Action::ToggleLinkTargets), &mut Vec::new());
     let shown = text(&session.draw(100, 12));
     assert!(shown.contains("See the docs (https://docs.example/a) and bank.example"), "{shown}");
 }
 
 #[test]
 fn times_stand_at_the_right_and_the_clock_knows_the_zone() {
-    let mut session = Session::new();
+    let mut session = ReadingSession::new();
     session.say("Hello.");
     session.end();
-    session.store.update(Msg::Do(Action::CycleTimestamps), &mut Vec::new());
+    session.store.update(Msg::Action(Action::CycleTimestamps), &mut Vec::new());
     assert!(text(&session.draw(40, 8)).contains("please           +0:04\n"), "{}", text(&session.draw(40, 8)));
-    session.store.update(Msg::Do(Action::CycleTimestamps), &mut Vec::new());
-    session.view.zone = 3600;
+    session.store.update(Msg::Action(Action::CycleTimestamps), &mut Vec::new());
+    session.view.utc_offset_secs = 3600;
     assert!(text(&session.draw(40, 8)).contains("03:13:26"), "{}", text(&session.draw(40, 8)));
-    session.store.update(Msg::Do(Action::CycleTimestamps), &mut Vec::new());
+    session.store.update(Msg::Action(Action::CycleTimestamps), &mut Vec::new());
     assert!(!text(&session.draw(40, 8)).contains("03:13"));
     assert!(text(&session.draw(80, 8)).contains("12k in, 3.4k out · $0.0188"));
 }
@@ -179,7 +190,7 @@ const RIGHT_TO_LEFT: &str = "שלום עולם, זוהי שורה ארוכה ע�
 fn right_to_left_text_keeps_its_order_and_its_cells_at_any_width() {
     let letters = |text: &str| -> String { text.chars().filter(|c| ('\u{590}'..'\u{780}').contains(c)).collect() };
     for width in 1..=140 {
-        let mut session = Session::new();
+        let mut session = ReadingSession::new();
         session.say(RIGHT_TO_LEFT);
         session.end();
         let buf = session.draw(width, 400);

@@ -3,23 +3,24 @@
 use jarvis_tui::config::keys::Keymap;
 use jarvis_tui::config::{ImageChoice, ThemeChoice, UiConfig};
 use jarvis_tui::event::{
-    AgentEvent, Ask, CallId, Caps, DecidedBy, Decision, Envelope, Fault, FaultKind, Grant, Level, LinkState, Millis,
-    Mode, Outcome, Output, OutputStream, Permissions, Queued, RanBy, ReplayState, Risk, Role, RuleKind, Scope, Seq,
-    StandingRule, Stop, Subject, TextKind, TurnEnd, Usage, Weather,
+    AgentEvent, AnnotationTarget, ApprovalMode, ApprovalRequest, CallId, CallOutcome, CallOutput, Capabilities,
+    DecidedBy, Decision, Envelope, ExecutedBy, Fault, FaultKind, FinishReason, Grant, LinkState, Millis, NoticeLevel,
+    OutputStream, PermissionRule, Permissions, QueuedPrompt, ReplayStatus, Risk, Role, RuleKind, Seq, SessionStatus,
+    TextKind, TurnOutcome, Usage, UsageScope,
 };
 use jarvis_tui::store::action::Action;
-use jarvis_tui::store::approval::Choice;
+use jarvis_tui::store::approval::ApprovalChoice;
 use jarvis_tui::store::focus::Pane;
-use jarvis_tui::store::frames::{Row, What};
+use jarvis_tui::store::frames::{FrameKind, FrameRow};
 use jarvis_tui::store::msg::{ModelChoice, Msg, Report};
-use jarvis_tui::store::{Options, Store, Timestamps};
+use jarvis_tui::store::{Store, StoreOptions, Timestamps};
 use jarvis_tui::ui::theme::{Theme, ThemeKind};
 use jarvis_tui::ui::{self, Ui};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 const SIZES: [(u16, u16); 3] = [(40, 12), (80, 24), (140, 50)];
-const LIVE: Caps = Caps { prompt: true, decide: true, cancel: true, seek: false };
+const LIVE: Capabilities = Capabilities { prompt: true, decide: true, cancel: true, seek: false };
 
 /// A session under construction: facts in, store and view out.
 struct Scene {
@@ -30,7 +31,7 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(caps: Caps) -> Self {
+    fn new(caps: Capabilities) -> Self {
         let config = UiConfig {
             theme: ThemeChoice::Dark,
             max_fps: 60,
@@ -42,17 +43,17 @@ impl Scene {
             images: ImageChoice::Off,
         };
         let ui = Ui::new(&config, Theme::new(ThemeKind::Dark), &Keymap::default());
-        let mut scene = Self { store: Store::new(Options::default()), ui, seq: 0, now: 0 };
-        scene.fact(AgentEvent::SessionOpened {
-            wall: 1_763_000_000_000,
+        let mut scene = Self { store: Store::new(StoreOptions::default()), ui, seq: 0, now: 0 };
+        scene.event(AgentEvent::SessionOpened {
+            wall_ms: 1_763_000_000_000,
             engine: "offline".into(),
             model: "guide".into(),
-            why: "no model was found".into(),
-            mode: Mode::Ask,
+            engine_reason: "no model was found".into(),
+            mode: ApprovalMode::Ask,
             folder: "/home/ada/engine".into(),
             version: "0.1.0".into(),
-            caps,
-            window: Some(32_768),
+            capabilities: caps,
+            context_window: Some(32_768),
             price: Some((0.0, 0.0)),
         });
         scene
@@ -63,10 +64,10 @@ impl Scene {
     }
 
     fn act(&mut self, action: Action) {
-        self.msg(Msg::Do(action));
+        self.msg(Msg::Action(action));
     }
 
-    fn fact(&mut self, event: AgentEvent) {
+    fn event(&mut self, event: AgentEvent) {
         self.seq += 1;
         let envelope = Envelope { seq: Seq(self.seq), at: Millis(self.now), event };
         self.msg(Msg::Event(envelope));
@@ -83,50 +84,60 @@ impl Scene {
     }
 
     fn prompt(&mut self, turn: &str, text: &str) {
-        self.fact(AgentEvent::TurnStarted { turn: turn.into(), parent: None });
-        self.fact(AgentEvent::UserMessage { message: format!("u-{turn}").as_str().into(), text: text.into() });
+        self.event(AgentEvent::TurnStarted { turn: turn.into(), parent: None });
+        self.event(AgentEvent::UserMessage { message: format!("u-{turn}").as_str().into(), text: text.into() });
     }
 
     fn message(&mut self, message: &str) {
-        self.fact(AgentEvent::MessageStarted { message: message.into(), role: Role::Assistant, parent: None });
+        self.event(AgentEvent::MessageStarted { message: message.into(), role: Role::Assistant, parent: None });
     }
 
     fn text(&mut self, message: &str, text: &str) {
         for piece in text.split_inclusive(' ') {
             let text = piece.to_owned();
-            self.after(20).fact(AgentEvent::TextDelta { message: message.into(), text, kind: TextKind::Text });
+            self.after(20).event(AgentEvent::TextDelta { message: message.into(), text, kind: TextKind::Text });
         }
     }
 
-    fn finished(&mut self, message: &str, stop: Stop) {
-        self.fact(AgentEvent::MessageFinished { message: message.into(), stop, full: None, carry: None });
+    fn finished(&mut self, message: &str, stop: FinishReason) {
+        self.event(AgentEvent::MessageFinished {
+            message: message.into(),
+            finish_reason: stop,
+            full_text: None,
+            provider_metadata: None,
+        });
     }
 
     fn call(&mut self, call: &str, message: &str, name: &str, args: &str) {
         let id: CallId = call.into();
-        self.fact(AgentEvent::ToolCallStarted {
+        self.event(AgentEvent::ToolCallStarted {
             call: id.clone(),
             message: message.into(),
             name: Some(name.into()),
             parent: None,
-            ran_by: RanBy::Us,
+            executed_by: ExecutedBy::Client,
         });
-        self.fact(AgentEvent::ToolCallReady { call: id, name: name.into(), args: args.into(), carry: None });
+        self.event(AgentEvent::ToolCallReady {
+            call: id,
+            name: name.into(),
+            args: args.into(),
+            provider_metadata: None,
+        });
     }
 
     fn output(&mut self, call: &str, text: &str) {
         let stream = OutputStream::Stdout;
-        self.fact(AgentEvent::ToolOutput { call: call.into(), stream, text: text.into() });
+        self.event(AgentEvent::ToolOutput { call: call.into(), stream, text: text.into() });
     }
 
-    fn done(&mut self, call: &str, outcome: Outcome, output: &str) {
-        let output = Output::of(output);
-        self.fact(AgentEvent::ToolCallFinished { call: call.into(), outcome, output, took: None });
+    fn done(&mut self, call: &str, outcome: CallOutcome, output: &str) {
+        let output = CallOutput::from_text(output);
+        self.event(AgentEvent::ToolCallFinished { call: call.into(), outcome, output, duration: None });
     }
 
     fn usage(&mut self, n: u32, input: u64, output: u64) {
         let usage = Usage { input_tokens: input, output_tokens: output, ..Usage::default() };
-        self.fact(AgentEvent::UsageReported { scope: Scope::Request(n), usage });
+        self.event(AgentEvent::UsageReported { scope: UsageScope::Request(n), usage });
     }
 
     fn draw(&mut self, (width, height): (u16, u16)) -> (Buffer, Option<(u16, u16)>) {
@@ -241,17 +252,17 @@ fn answered(scene: &mut Scene) {
     scene.prompt("t1", "What is in this folder?");
     scene.message("m1");
     let thought = "The person wants to know what the folder holds, so list it first.".to_owned();
-    scene.after(300).fact(AgentEvent::ReasoningDelta { message: "m1".into(), text: thought });
+    scene.after(300).event(AgentEvent::ReasoningDelta { message: "m1".into(), text: thought });
     scene.after(1200);
     scene.call("c1", "m1", "list_dir", r#"{"path":"."}"#);
-    scene.finished("m1", Stop::ToolCalls);
+    scene.finished("m1", FinishReason::ToolCalls);
     scene.usage(1, 1800, 60);
-    scene.after(12).done("c1", Outcome::Ok, "Cargo.toml\nREADME.md\nsrc/\ntests/");
+    scene.after(12).done("c1", CallOutcome::Ok, "Cargo.toml\nREADME.md\nsrc/\ntests/");
     scene.message("m2");
     scene.after(400).text("m2", "A Rust crate:\n\n- `Cargo.toml` names it **engine**\n- `src/` holds *the code*\n");
-    scene.finished("m2", Stop::End);
+    scene.finished("m2", FinishReason::End);
     scene.usage(2, 1960, 48);
-    scene.after(30).fact(AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Completed });
+    scene.after(30).event(AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Completed });
 }
 
 fn streaming() -> Scene {
@@ -261,12 +272,12 @@ fn streaming() -> Scene {
     scene.message("m3");
     scene.after(500).text("m3", "I'll run them now.");
     scene.call("c2", "m3", "shell", r#"{"command":"cargo test --quiet"}"#);
-    scene.finished("m3", Stop::ToolCalls);
+    scene.finished("m3", FinishReason::ToolCalls);
     scene.usage(1, 2300, 40);
     scene.after(3400).output("c2", "running 14 tests\n...........F..\n");
-    let queue = vec![Queued { id: 7, text: "and then fix the one that fails, please".into() }];
+    let queue = vec![QueuedPrompt { id: 7, text: "and then fix the one that fails, please".into() }];
     let now = Millis(scene.now);
-    scene.msg(Msg::Weather(Weather { link: LinkState::Live, queue, now, ..Weather::default() }));
+    scene.msg(Msg::Status(SessionStatus { link: LinkState::Live, queue, now, ..SessionStatus::default() }));
     scene.tick(800);
     scene
 }
@@ -277,16 +288,16 @@ fn approval() -> Scene {
     scene.message("m1");
     scene.after(400).text("m1", "The carry comes too late; this edit moves it.");
     scene.call("c1", "m1", "edit_file", r#"{"path":"src/difference.rs"}"#);
-    let ask = Ask {
+    let ask = ApprovalRequest {
         tool: "edit_file".into(),
         risk: Risk::Write,
         subject: "src/difference.rs".into(),
         folder: "/home/ada/engine".into(),
         detail: DIFF.into(),
         pattern: Some("edit_file(src/*)".into()),
-        expires: None,
+        expires_at: None,
     };
-    scene.fact(AgentEvent::ApprovalRequested { call: "c1".into(), ask });
+    scene.event(AgentEvent::ApprovalRequested { call: "c1".into(), request: ask });
     scene.tick(1000);
     scene
 }
@@ -297,18 +308,18 @@ fn hostile_approval() -> Scene {
     scene.message("m1");
     let command = "ls\u{1b}[8m; rm -rf ~\u{1b}[0m \u{202e}txt.exe";
     scene.call("c1", "m1", "shell", "{}");
-    let ask = Ask {
+    let ask = ApprovalRequest {
         tool: "shell".into(),
         risk: Risk::Execute,
         subject: command.into(),
         folder: "/home/ada/engine".into(),
         detail: command.into(),
         pattern: Some("shell(ls*)".into()),
-        expires: None,
+        expires_at: None,
     };
-    scene.fact(AgentEvent::ApprovalRequested { call: "c1".into(), ask });
+    scene.event(AgentEvent::ApprovalRequested { call: "c1".into(), request: ask });
     scene.tick(1000);
-    scene.act(Action::Choose(Choice::DenyWithReason));
+    scene.act(Action::Choose(ApprovalChoice::DenyWithReason));
     scene.act(Action::ApprovalShown);
     scene.tick(400);
     scene.act(Action::OverlayAccept);
@@ -321,25 +332,25 @@ fn hostile_approval() -> Scene {
 
 fn waiting() -> Scene {
     let mut scene = approval();
-    scene.fact(AgentEvent::ApprovalResolved {
+    scene.event(AgentEvent::ApprovalResolved {
         call: "c1".into(),
         decision: Decision::Deny(Some("not that file".into())),
         by: DecidedBy::Person,
     });
-    scene.done("c1", Outcome::Denied, "");
+    scene.done("c1", CallOutcome::Denied, "");
     scene.ui.composer.set_text("wait, first tell me");
     scene.act(Action::ComposerChanged { empty: false });
     scene.call("c2", "m1", "fetch", r#"{"url":"https://example.org/carry"}"#);
-    let ask = Ask {
+    let ask = ApprovalRequest {
         tool: "fetch".into(),
         risk: Risk::Network,
         subject: "https://example.org/carry".into(),
         folder: "/home/ada/engine".into(),
         detail: String::new(),
         pattern: None,
-        expires: None,
+        expires_at: None,
     };
-    scene.fact(AgentEvent::ApprovalRequested { call: "c2".into(), ask });
+    scene.event(AgentEvent::ApprovalRequested { call: "c2".into(), request: ask });
     scene.tick(900);
     scene
 }
@@ -348,20 +359,20 @@ fn waiting() -> Scene {
 fn approval_selected() -> Scene {
     let mut scene = approval();
     scene.act(Action::ApprovalShown);
-    scene.act(Action::ApprovalTyped { c: 'a', choice: Some(Choice::Session) });
+    scene.act(Action::ApprovalTyped { c: 'a', choice: Some(ApprovalChoice::Session) });
     scene.tick(1000);
     scene
 }
 
 fn approval_whole() -> Scene {
     let mut scene = approval();
-    scene.act(Action::ApprovalTyped { c: 'v', choice: Some(Choice::Look) });
+    scene.act(Action::ApprovalTyped { c: 'v', choice: Some(ApprovalChoice::ShowAll) });
     scene
 }
 
 fn wrong_pattern() -> Scene {
     let mut scene = approval_selected();
-    scene.act(Action::Choose(Choice::Pattern));
+    scene.act(Action::Choose(ApprovalChoice::Pattern));
     scene.act(Action::OverlayAccept);
     scene.act(Action::ApprovalShown);
     scene.tick(400);
@@ -382,7 +393,7 @@ fn modes() -> Scene {
 fn never_ask() -> Scene {
     let mut scene = Scene::new(LIVE);
     answered(&mut scene);
-    scene.act(Action::SetMode(Mode::Full));
+    scene.act(Action::SetMode(ApprovalMode::Full));
     scene
 }
 
@@ -391,11 +402,11 @@ fn permitted() -> Scene {
     answered(&mut scene);
     let rule = |kind, pattern: &str, origin: &str, uses| {
         let (pattern, origin) = (pattern.into(), origin.into());
-        StandingRule { kind, pattern, origin, uses }
+        PermissionRule { kind, pattern, origin, uses }
     };
     let grant = |tool: &str, glob: Option<&str>, earlier, uses| {
         let (tool, glob) = (tool.into(), glob.map(Into::into));
-        Grant { tool, glob, by: DecidedBy::Person, earlier, uses }
+        Grant { tool, glob, by: DecidedBy::Person, from_earlier_run: earlier, uses }
     };
     let permissions = Permissions {
         rules: vec![
@@ -405,7 +416,7 @@ fn permitted() -> Scene {
         grants: vec![grant("shell", Some("cargo test*"), false, 2), grant("edit_file", None, true, 0)],
     };
     let now = Millis(scene.now);
-    scene.msg(Msg::Weather(Weather { permissions: Some(permissions), now, ..Weather::default() }));
+    scene.msg(Msg::Status(SessionStatus { permissions: Some(permissions), now, ..SessionStatus::default() }));
     scene.act(Action::OpenPermissions);
     scene
 }
@@ -415,13 +426,18 @@ fn failed() -> Scene {
     answered(&mut scene);
     scene.after(9000).prompt("t2", "And what does it do?");
     let text = "the server answered 503; trying again in 2s".to_owned();
-    scene.fact(AgentEvent::Noticed { level: Level::Warn, code: "retry".into(), text: text.clone() });
-    scene.after(2000).fact(AgentEvent::Noticed { level: Level::Warn, code: "retry".into(), text });
+    scene.event(AgentEvent::Notice { level: NoticeLevel::Warn, code: "retry".into(), text: text.clone() });
+    scene.after(2000).event(AgentEvent::Notice { level: NoticeLevel::Warn, code: "retry".into(), text });
     let fault = Fault::new(FaultKind::Network, "can't reach 127.0.0.1:11434: is `ollama serve` running?");
-    scene.after(4000).fact(AgentEvent::TurnFinished { turn: "t2".into(), end: TurnEnd::Failed(fault) });
+    scene.after(4000).event(AgentEvent::TurnFinished { turn: "t2".into(), outcome: TurnOutcome::Failed(fault) });
     let now = Millis(scene.now);
     let not_saved = Some("no space left on device".to_owned());
-    scene.msg(Msg::Weather(Weather { link: LinkState::Lost(None), not_saved, now, ..Weather::default() }));
+    scene.msg(Msg::Status(SessionStatus {
+        link: LinkState::Lost(None),
+        save_error: not_saved,
+        now,
+        ..SessionStatus::default()
+    }));
     scene
 }
 
@@ -448,8 +464,8 @@ fn models() -> Scene {
 fn frames() -> Scene {
     let mut scene = streaming();
     scene.act(Action::OpenFrames);
-    let row = |at: u64, what| Row { at: Millis(1000 + at), since: Millis(at), what };
-    let frame = |name: &str, id: Option<&str>, data: &str| What::Frame {
+    let row = |at: u64, what| FrameRow { at: Millis(1000 + at), since_start: Millis(at), kind: what };
+    let frame = |name: &str, id: Option<&str>, data: &str| FrameKind::Frame {
         name: name.into(),
         id: id.map(Into::into),
         data: data.into(),
@@ -461,15 +477,15 @@ fn frames() -> Scene {
         frame("", None, &data)
     };
     let rows = vec![
-        row(0, What::Began("POST http://127.0.0.1:8000/v1/chat/completions · 200 text/event-stream".into())),
+        row(0, FrameKind::Began("POST http://127.0.0.1:8000/v1/chat/completions · 200 text/event-stream".into())),
         row(7, frame("agent_turn_start", Some("1"), r#"{"agent":"orchestrator","input":"what is 6*7?"}"#)),
         row(19, frame("tool_call_start", None, r#"{"tool":"calculator","arguments":"{\"expression\":\"6*7\"}"}"#)),
         row(2119, frame("odd\u{1b}[31m", Some("\u{7}2"), "\u{1b}]0;owned\u{7}\u{202e}not JSON")),
         row(2200, chunk("The answer")),
         row(2210, chunk(" is 42.")),
-        row(92_210, What::Ended("http://127.0.0.1:8000 broke the connection".into())),
+        row(92_210, FrameKind::Ended("http://127.0.0.1:8000 broke the connection".into())),
     ];
-    scene.msg(Msg::Report(Report::Frames { rows, fallen: 123_456 }));
+    scene.msg(Msg::Report(Report::Frames { rows, dropped_bytes: 123_456 }));
     scene
 }
 
@@ -492,52 +508,63 @@ fn a_frame_opened() -> Scene {
 /// What servers tell beside their words.
 fn annotated() -> Scene {
     let mut scene = empty();
-    let note = |on: Subject, kind: &str, data: &str| {
+    let note = |on: AnnotationTarget, kind: &str, data: &str| {
         let data = serde_json::from_str(data).unwrap();
-        AgentEvent::Annotated { on, kind: kind.into(), data }
+        AgentEvent::Annotation { on, kind: kind.into(), data }
     };
-    let turn = || Subject::Turn("t9".into());
-    scene.fact(AgentEvent::TurnStarted { turn: "t9".into(), parent: None });
-    scene.fact(AgentEvent::UserMessage { message: "u9".into(), text: "what do owls eat?".into() });
-    scene.fact(AgentEvent::MessageStarted { message: "m9".into(), role: Role::Assistant, parent: None });
+    let turn = || AnnotationTarget::Turn("t9".into());
+    scene.event(AgentEvent::TurnStarted { turn: "t9".into(), parent: None });
+    scene.event(AgentEvent::UserMessage { message: "u9".into(), text: "what do owls eat?".into() });
+    scene.event(AgentEvent::MessageStarted { message: "m9".into(), role: Role::Assistant, parent: None });
     for (call, name) in [("c1", "web_search"), ("c2", "calculator")] {
-        let (name, ran_by) = (Some(name.to_owned()), RanBy::Server);
-        scene.fact(AgentEvent::ToolCallStarted { call: call.into(), message: "m9".into(), name, parent: None, ran_by });
+        let (name, ran_by) = (Some(name.to_owned()), ExecutedBy::Server);
+        scene.event(AgentEvent::ToolCallStarted {
+            call: call.into(),
+            message: "m9".into(),
+            name,
+            parent: None,
+            executed_by: ran_by,
+        });
         let (call, args) = (CallId::new(call), r#"{"query":"owls"}"#.to_owned());
         let name = if call.as_str() == "c1" { "web_search" } else { "calculator" };
-        scene.fact(AgentEvent::ToolCallReady { call: call.clone(), name: name.into(), args, carry: None });
-        let output = Output { text: "3 hits".into(), ..Output::default() };
+        scene.event(AgentEvent::ToolCallReady { call: call.clone(), name: name.into(), args, provider_metadata: None });
+        let output = CallOutput { text: "3 hits".into(), ..CallOutput::default() };
         let took = Some(Millis(120));
-        scene.fact(AgentEvent::ToolCallFinished { call, outcome: Outcome::Ok, output, took });
+        scene.event(AgentEvent::ToolCallFinished { call, outcome: CallOutcome::Ok, output, duration: took });
     }
     let list = r#"[{"title":"Owls","url":"http://o"},{"title":"Voles","url":"http://v"}]"#;
-    scene.fact(note(Subject::Call("c1".into()), "sources", list));
-    scene.fact(note(Subject::Call("c2".into()), "foreign", "true"));
+    scene.event(note(AnnotationTarget::Call("c1".into()), "sources", list));
+    scene.event(note(AnnotationTarget::Call("c2".into()), "foreign", "true"));
     let text = "Mostly voles.".to_owned();
-    scene.fact(AgentEvent::TextDelta { message: "m9".into(), text, kind: TextKind::Text });
-    scene.fact(note(Subject::Message("m9".into()), "citation", r#"{"title":"Owls","url":"http://o"}"#));
-    scene.fact(AgentEvent::MessageFinished { message: "m9".into(), stop: Stop::End, full: None, carry: None });
-    scene.fact(AgentEvent::TurnFinished { turn: "t9".into(), end: TurnEnd::Completed });
-    scene.fact(AgentEvent::TurnStarted { turn: "t10".into(), parent: None });
-    scene.fact(note(turn(), "progress", r#"{"step":"inference_start","label":"reading the barn report"}"#));
+    scene.event(AgentEvent::TextDelta { message: "m9".into(), text, kind: TextKind::Text });
+    scene.event(note(AnnotationTarget::Message("m9".into()), "citation", r#"{"title":"Owls","url":"http://o"}"#));
+    scene.event(AgentEvent::MessageFinished {
+        message: "m9".into(),
+        finish_reason: FinishReason::End,
+        full_text: None,
+        provider_metadata: None,
+    });
+    scene.event(AgentEvent::TurnFinished { turn: "t9".into(), outcome: TurnOutcome::Completed });
+    scene.event(AgentEvent::TurnStarted { turn: "t10".into(), parent: None });
+    scene.event(note(turn(), "progress", r#"{"step":"inference_start","label":"reading the barn report"}"#));
     scene.tick(4000);
     scene
 }
 
 fn replay() -> Scene {
-    let mut scene = Scene::new(Caps { seek: true, ..Caps::default() });
+    let mut scene = Scene::new(Capabilities { seek: true, ..Capabilities::default() });
     answered(&mut scene);
-    let replay = ReplayState {
+    let replay = ReplayStatus {
         paused: true,
         speed: 2.0,
         position: Millis(73_000),
         length: Millis(220_000),
         turn: 1,
         turns: 4,
-        squeeze: Some(Millis(2000)),
+        max_idle: Some(Millis(2000)),
     };
     let now = Millis(scene.now);
-    scene.msg(Msg::Weather(Weather { replay: Some(replay), now, ..Weather::default() }));
+    scene.msg(Msg::Status(SessionStatus { replay: Some(replay), now, ..SessionStatus::default() }));
     scene
 }
 
@@ -584,11 +611,11 @@ fn links() -> Scene {
 
 fn panel() -> Scene {
     let mut scene = streaming();
-    let item = scene.store.tools.calls()[0].item;
+    let item = scene.store.tool_calls.calls()[0].item;
     scene.act(Action::ToggleFold(item.0));
     scene.act(Action::Focus(Pane::ToolPanel));
-    scene.ui.tools.up(&scene.store);
-    scene.ui.tools.up(&scene.store);
+    scene.ui.tools.select_up(&scene.store);
+    scene.ui.tools.select_up(&scene.store);
     scene
 }
 
@@ -644,14 +671,14 @@ fn an_ask_leaves_half_of_the_screen() {
         for make in [approval, approval_selected, hostile_approval, wrong_pattern] {
             let mut scene = make();
             let (buf, _) = scene.draw((width, height));
-            let area = scene.ui.layout.question;
+            let area = scene.ui.layout.approval;
             assert!(area.height <= height / 2 && area.width == width, "{area:?}");
             if scene.store.focus.is_typing() {
                 continue;
             }
             let shown = text(&buf);
             let words: Vec<&str> = shown.split_whitespace().collect();
-            if scene.store.focus.approval().is_some_and(|ask| ask.selected == Some(Choice::Session)) {
+            if scene.store.focus.approval().is_some_and(|ask| ask.selected == Some(ApprovalChoice::Session)) {
                 let scope = "this session: every change to a file, unasked";
                 assert!(words.join(" ").contains(scope), "{width}x{height} doesn't say all of it:\n{shown}");
             }
@@ -676,16 +703,16 @@ fn an_ask_waits_behind_a_full_composer() {
 fn asks_that_wait_are_counted_once_on_a_screen() {
     let mut scene = approval();
     scene.call("c2", "m1", "fetch", r#"{"url":"https://example.org/carry"}"#);
-    let ask = Ask {
+    let ask = ApprovalRequest {
         tool: "fetch".into(),
         risk: Risk::Network,
         subject: "https://example.org/carry".into(),
         folder: "/home/ada/engine".into(),
         detail: String::new(),
         pattern: None,
-        expires: None,
+        expires_at: None,
     };
-    scene.fact(AgentEvent::ApprovalRequested { call: "c2".into(), ask });
+    scene.event(AgentEvent::ApprovalRequested { call: "c2".into(), request: ask });
     for size in [(140, 50), (80, 24)] {
         let screen = text(&scene.draw(size).0);
         assert!(screen.contains("1 more"), "{screen}");

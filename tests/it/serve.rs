@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use jarvis_tui::assemble::{Attached, Audience, House, Serving};
-use jarvis_tui::bridge::{Delivery, Live};
+use jarvis_tui::bridge::{HubItem, SessionHandle};
 use jarvis_tui::cli;
-use jarvis_tui::config::{self, Load, Overrides, Paths};
-use jarvis_tui::event::{AgentEvent, Command, DecidedBy, Decision, Mode, Seq};
+use jarvis_tui::config::{self, ConfigSources, Overrides, Paths};
+use jarvis_tui::event::{AgentEvent, ApprovalMode, Command, DecidedBy, Decision, Seq};
+use jarvis_tui::runtime::{AttachedSession, Frontend, Runtime, ServerPlan};
 use jarvis_tui::serve::{self, Settings};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::{Value, json};
@@ -17,38 +17,39 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 /// A server in this process, on a port of its own.
-struct Server {
+struct JarvisServer {
     url: String,
     client: Client,
     stop: oneshot::Sender<()>,
     tasks: JoinSet<()>,
 }
 
-fn house(home: &Path, audience: Audience) -> House {
+fn house(home: &Path, audience: Frontend) -> Runtime {
     let folder = home.join("work");
     std::fs::create_dir_all(&folder).unwrap();
     let env = |name: &str| (name == "JARVIS_TUI_HOME").then(|| home.display().to_string());
     let paths = Paths::find(&env).unwrap();
     let flags = Overrides { model: Some("offline".to_owned()), ..Overrides::default() };
-    let loaded = config::load(&Load { paths: &paths, folder: &folder, file: None, env: &env, flags: &flags }).unwrap();
-    House::new(loaded, paths, folder.canonicalize().unwrap(), audience, None)
+    let loaded =
+        config::load(&ConfigSources { paths: &paths, folder: &folder, file: None, env: &env, flags: &flags }).unwrap();
+    Runtime::new(loaded, paths, folder.canonicalize().unwrap(), audience, None)
 }
 
-impl Server {
+impl JarvisServer {
     async fn start(home: &Path) -> Self {
-        Self::with(home, &cli::Serve::default(), |_| {}).await
+        Self::with(home, &cli::ServeArgs::default(), |_| {}).await
     }
 
-    async fn with(home: &Path, args: &cli::Serve, change: impl FnOnce(&mut Settings)) -> Self {
+    async fn with(home: &Path, args: &cli::ServeArgs, change: impl FnOnce(&mut Settings)) -> Self {
         // Nobody watches the embedded engine think.
-        let serving = house(home, Audience::Pipe).serving(args).await.unwrap();
-        let Serving { factory, mut settings, .. } = serving;
+        let serving = house(home, Frontend::Headless).plan_server(args).await.unwrap();
+        let ServerPlan { factory, mut settings, .. } = serving;
         change(&mut settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve::run(listener, serve::State::new(factory, settings), async { drop(stopped.await) }));
+        tasks.spawn(serve::run(listener, serve::ServerState::new(factory, settings), async { drop(stopped.await) }));
         let client = Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
         Self { url, client, stop, tasks }
     }
@@ -78,52 +79,52 @@ impl Server {
         opened["id"].as_str().unwrap().to_owned()
     }
 
-    async fn wish(&self, id: &str, wish: &Value) -> (u16, Value) {
+    async fn send_command(&self, id: &str, wish: &Value) -> (u16, Value) {
         let answer = self.post(&format!("/v1/sessions/{id}/commands"), wish).await;
         let status = answer.status().as_u16();
         (status, serde_json::from_str(&answer.text().await.unwrap()).unwrap())
     }
 
     async fn prompt(&self, id: &str, text: &str) {
-        let (status, answer) = self.wish(id, &json!({ "type": "prompt", "text": text })).await;
+        let (status, answer) = self.send_command(id, &json!({ "type": "prompt", "text": text })).await;
         assert_eq!(status, 202, "{answer}");
     }
 
-    async fn events(&self, id: &str, from: u64) -> Events {
-        Events::of(self.get(&format!("/v1/sessions/{id}/events?from={from}")).await)
+    async fn events(&self, id: &str, from: u64) -> EventReader {
+        EventReader::of(self.get(&format!("/v1/sessions/{id}/events?from={from}")).await)
     }
 }
 
 /// Reads a stream of events, a frame at a time.
-struct Events {
+struct EventReader {
     response: Response,
     rest: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Frame {
+struct EventFrame {
     event: String,
     id: Option<u64>,
     data: String,
 }
 
-impl Frame {
-    fn fact(&self) -> Value {
+impl EventFrame {
+    fn event_json(&self) -> Value {
         serde_json::from_str::<Value>(&self.data).unwrap()["event"].clone()
     }
 }
 
-impl Events {
+impl EventReader {
     fn of(response: Response) -> Self {
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["x-accel-buffering"], "no");
         Self { response, rest: String::new() }
     }
 
-    async fn next(&mut self) -> Option<Frame> {
+    async fn next(&mut self) -> Option<EventFrame> {
         loop {
             if let Some((frame, rest)) = self.rest.split_once("\n\n") {
-                let mut read = Frame::default();
+                let mut read = EventFrame::default();
                 for line in frame.lines() {
                     match line.split_once(": ").unwrap() {
                         ("event", name) => name.clone_into(&mut read.event),
@@ -141,7 +142,7 @@ impl Events {
         }
     }
 
-    async fn fact(&mut self) -> Option<Frame> {
+    async fn next_event(&mut self) -> Option<EventFrame> {
         loop {
             match self.next().await {
                 Some(frame) if frame.id.is_none() => {}
@@ -151,7 +152,7 @@ impl Events {
     }
 
     /// Reads up to an event of this name and returns all numbered ones, with that one last if it is numbered.
-    async fn until(&mut self, name: &str) -> Vec<Frame> {
+    async fn until(&mut self, name: &str) -> Vec<EventFrame> {
         let mut facts = Vec::new();
         while let Some(frame) = self.next().await {
             let there = frame.event == name;
@@ -167,7 +168,7 @@ impl Events {
 #[tokio::test]
 async fn a_stream_goes_on_from_every_event_also_after_a_restart() {
     let home = tempfile::tempdir().unwrap();
-    let server = Server::start(home.path()).await;
+    let server = JarvisServer::start(home.path()).await;
     let id = server.open().await;
     let mut events = server.events(&id, 1).await;
     server.prompt(&id, "what is 6*7?").await;
@@ -176,18 +177,18 @@ async fn a_stream_goes_on_from_every_event_also_after_a_restart() {
     assert_eq!(numbers, (1..=whole.len() as u64).collect::<Vec<_>>());
     assert!(whole.iter().any(|frame| frame.data.contains("42")));
     for frame in &whole {
-        assert_eq!(frame.fact()["type"], frame.event.as_str());
+        assert_eq!(frame.event_json()["type"], frame.event.as_str());
     }
     server.stop().await;
-    assert_eq!(events.fact().await, None, "the stream ends with the server");
+    assert_eq!(events.next_event().await, None, "the stream ends with the server");
     // As if it were the next day.
-    let server = Server::start(home.path()).await;
+    let server = JarvisServer::start(home.path()).await;
     for have in 0..=whole.len() {
         let mut events = if have % 2 == 0 {
             server.events(&id, have as u64 + 1).await
         } else {
             let url = format!("{}/v1/sessions/{id}/events", server.url);
-            Events::of(server.client.get(url).header("last-event-id", have.to_string()).send().await.unwrap())
+            EventReader::of(server.client.get(url).header("last-event-id", have.to_string()).send().await.unwrap())
         };
         let more = events.until("caught-up").await;
         let again = &more[..whole.len() - have];
@@ -195,7 +196,7 @@ async fn a_stream_goes_on_from_every_event_also_after_a_restart() {
     }
     // And it is a session still.
     let mut events = server.events(&id, whole.len() as u64 + 1).await;
-    assert_eq!(events.fact().await.unwrap().event, "session_opened");
+    assert_eq!(events.next_event().await.unwrap().event, "session_opened");
     server.prompt(&id, "and 6*8?").await;
     assert!(events.until("turn_finished").await.iter().any(|frame| frame.data.contains("48")));
     let listed = server.json("/v1/sessions").await;
@@ -206,7 +207,7 @@ async fn a_stream_goes_on_from_every_event_also_after_a_restart() {
 #[tokio::test]
 async fn a_number_beyond_the_end_is_answered_with_a_reset() {
     let home = tempfile::tempdir().unwrap();
-    let server = Server::start(home.path()).await;
+    let server = JarvisServer::start(home.path()).await;
     let id = server.open().await;
     let mut events = server.events(&id, 1_000).await;
     assert_eq!(events.next().await.unwrap().event, "reset");
@@ -216,35 +217,35 @@ async fn a_number_beyond_the_end_is_answered_with_a_reset() {
 #[tokio::test]
 async fn of_two_who_decide_the_first_counts_and_the_other_is_told() {
     let home = tempfile::tempdir().unwrap();
-    let server = Server::start(home.path()).await;
+    let server = JarvisServer::start(home.path()).await;
     let id = server.open().await;
     let mut events = server.events(&id, 1).await;
     server.prompt(&id, "run `echo one`").await;
     let asked = events.until("approval_requested").await;
-    let ask = asked.last().unwrap().fact();
+    let ask = asked.last().unwrap().event_json();
     assert!(ask["ask"]["expires"].as_u64().unwrap() > 500_000, "nobody may wait for ever: {ask}");
     let call = ask["call"].clone();
     assert_eq!(server.json(&format!("/v1/sessions/{id}")).await["asks"][0]["call"], call);
     let decide = |decision: &str| json!({ "type": "decide", "call": call, "decision": decision });
     let (once, deny) = (decide("once"), decide("deny"));
-    let (one, other) = tokio::join!(server.wish(&id, &once), server.wish(&id, &deny));
+    let (one, other) = tokio::join!(server.send_command(&id, &once), server.send_command(&id, &deny));
     let (winner, loser) = if one.0 == 200 { (one, other) } else { (other, one) };
     assert_eq!((winner.0, loser.0), (200, 409), "{winner:?} {loser:?}");
     assert_eq!(loser.1["decision"], winner.1["decision"]);
     let rest = events.until("turn_finished").await;
     let resolved: Vec<_> = rest.iter().filter(|frame| frame.event == "approval_resolved").collect();
     assert_eq!(resolved.len(), 1);
-    assert_eq!(resolved[0].fact()["by"], "remote");
-    assert_eq!(resolved[0].fact()["decision"], winner.1["decision"]);
-    assert_eq!(server.wish(&id, &once).await.0, 409, "later is late as well");
+    assert_eq!(resolved[0].event_json()["by"], "remote");
+    assert_eq!(resolved[0].event_json()["decision"], winner.1["decision"]);
+    assert_eq!(server.send_command(&id, &once).await.0, 409, "later is late as well");
     let unknown = json!({ "type": "decide", "call": "nix", "decision": "once" });
-    assert_eq!(server.wish(&id, &unknown).await.0, 404);
+    assert_eq!(server.send_command(&id, &unknown).await.0, 404);
 }
 
 #[tokio::test]
 async fn a_slow_reader_loses_nothing_and_holds_up_nobody() {
     let home = tempfile::tempdir().unwrap();
-    let server = Server::start(home.path()).await;
+    let server = JarvisServer::start(home.path()).await;
     let id = server.open().await;
     let mut slow = server.events(&id, 1).await;
     let mut quick = server.events(&id, 1).await;
@@ -260,12 +261,12 @@ async fn a_slow_reader_loses_nothing_and_holds_up_nobody() {
 #[tokio::test]
 async fn what_a_client_may_not_do_is_refused_with_the_reason() {
     let home = tempfile::tempdir().unwrap();
-    let server = Server::with(home.path(), &cli::Serve::default(), |settings| {
+    let server = JarvisServer::with(home.path(), &cli::ServeArgs::default(), |settings| {
         settings.tokens.full = Some("full".to_owned().into());
         settings.tokens.read = Some("read".to_owned().into());
-        settings.limits.body = 2_048;
-        settings.limits.message = 100;
-        settings.limits.sessions = 1;
+        settings.limits.max_body_bytes = 2_048;
+        settings.limits.max_prompt_bytes = 100;
+        settings.limits.max_sessions = 1;
     })
     .await;
     let ask = |token: &'static str, path: &str| {
@@ -312,20 +313,20 @@ async fn what_a_client_may_not_do_is_refused_with_the_reason() {
 async fn no_client_gets_a_freer_mode_than_the_servers() {
     let home = tempfile::tempdir().unwrap();
     for (most, taken, refused) in [
-        (Mode::Plan, &["plan"][..], &["ask", "auto-edit", "full"][..]),
-        (Mode::Ask, &["plan", "ask"], &["auto-edit", "full"]),
-        (Mode::Full, &["plan", "ask", "auto-edit", "full"], &[]),
+        (ApprovalMode::Plan, &["plan"][..], &["ask", "auto-edit", "full"][..]),
+        (ApprovalMode::Ask, &["plan", "ask"], &["auto-edit", "full"]),
+        (ApprovalMode::Full, &["plan", "ask", "auto-edit", "full"], &[]),
     ] {
-        let server = Server::with(home.path(), &cli::Serve::default(), |settings| settings.mode = most).await;
+        let server = JarvisServer::with(home.path(), &cli::ServeArgs::default(), |settings| settings.mode = most).await;
         let id = server.open().await;
         for mode in taken {
             assert_eq!(server.post("/v1/sessions", &json!({ "mode": mode })).await.status(), 201, "{mode}");
-            assert_eq!(server.wish(&id, &json!({"type": "set_mode", "mode": mode})).await.0, 202, "{mode}");
+            assert_eq!(server.send_command(&id, &json!({"type": "set_mode", "mode": mode})).await.0, 202, "{mode}");
         }
         for mode in refused {
             let opened = server.post("/v1/sessions", &json!({ "mode": mode })).await;
             assert_eq!(opened.status(), 403, "{mode}");
-            let (status, told) = server.wish(&id, &json!({"type": "set_mode", "mode": mode})).await;
+            let (status, told) = server.send_command(&id, &json!({"type": "set_mode", "mode": mode})).await;
             let message = told["error"]["message"].as_str().unwrap();
             let told = format!("at most the mode {} (its --approval-mode)", most.name());
             assert!(status == 403 && message.contains(&told), "{message}");
@@ -335,7 +336,7 @@ async fn no_client_gets_a_freer_mode_than_the_servers() {
 }
 
 /// Half a request: the rest never comes.
-async fn half(server: &Server, head: &str) -> tokio::net::TcpStream {
+async fn half(server: &JarvisServer, head: &str) -> tokio::net::TcpStream {
     let address = server.url.strip_prefix("http://").unwrap();
     let mut socket = tokio::net::TcpStream::connect(address).await.unwrap();
     socket.write_all(head.replace("HOST", address).as_bytes()).await.unwrap();
@@ -345,7 +346,8 @@ async fn half(server: &Server, head: &str) -> tokio::net::TcpStream {
 #[tokio::test]
 async fn half_sent_requests_keep_nobody_out() {
     let home = tempfile::tempdir().unwrap();
-    let server = Server::with(home.path(), &cli::Serve::default(), |settings| settings.limits.clients = 4).await;
+    let server =
+        JarvisServer::with(home.path(), &cli::ServeArgs::default(), |settings| settings.limits.max_clients = 4).await;
     let heads = [
         "",
         "POST /v1/sessions HTTP/1.1\r\nhost: HOST\r\n",
@@ -372,7 +374,8 @@ async fn half_sent_requests_keep_nobody_out() {
 #[tokio::test]
 async fn one_client_too_many_is_told_so() {
     let home = tempfile::tempdir().unwrap();
-    let server = Server::with(home.path(), &cli::Serve::default(), |settings| settings.limits.clients = 1).await;
+    let server =
+        JarvisServer::with(home.path(), &cli::ServeArgs::default(), |settings| settings.limits.max_clients = 1).await;
     let id = server.open().await;
     let _watching = server.events(&id, 1).await;
     // The first connection may be taken again once it is idle, so this one must be another.
@@ -384,7 +387,8 @@ async fn one_client_too_many_is_told_so() {
 #[tokio::test]
 async fn an_idle_session_makes_room_and_is_opened_again_when_asked_for() {
     let home = tempfile::tempdir().unwrap();
-    let server = Server::with(home.path(), &cli::Serve::default(), |settings| settings.limits.sessions = 1).await;
+    let server =
+        JarvisServer::with(home.path(), &cli::ServeArgs::default(), |settings| settings.limits.max_sessions = 1).await;
     let first = server.open().await;
     let mut events = server.events(&first, 1).await;
     server.prompt(&first, "what is 6*7?").await;
@@ -400,13 +404,13 @@ async fn an_idle_session_makes_room_and_is_opened_again_when_asked_for() {
     };
     assert_ne!(second, first.as_str());
     let mut again = server.events(&first, said + 1).await;
-    assert_eq!(again.fact().await.unwrap().event, "session_opened");
+    assert_eq!(again.next_event().await.unwrap().event, "session_opened");
 }
 
 #[tokio::test]
 async fn a_server_that_is_told_to_stop_seals_what_runs_and_ends_every_stream() {
     let home = tempfile::tempdir().unwrap();
-    let server = Server::start(home.path()).await;
+    let server = JarvisServer::start(home.path()).await;
     let id = server.open().await;
     let mut events = server.events(&id, 1).await;
     server.prompt(&id, "run `echo one`").await;
@@ -414,8 +418,8 @@ async fn a_server_that_is_told_to_stop_seals_what_runs_and_ends_every_stream() {
     let begun = Instant::now();
     let end = async {
         let facts = events.until("turn_finished").await;
-        assert_eq!(facts.last().unwrap().fact()["end"], "cancelled");
-        assert_eq!(events.fact().await, None);
+        assert_eq!(facts.last().unwrap().event_json()["end"], "cancelled");
+        assert_eq!(events.next_event().await, None);
     };
     tokio::join!(server.stop(), end);
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
@@ -424,64 +428,64 @@ async fn a_server_that_is_told_to_stop_seals_what_runs_and_ends_every_stream() {
 #[tokio::test]
 async fn who_may_only_watch_opens_nothing() {
     let home = tempfile::tempdir().unwrap();
-    let server = Server::start(home.path()).await;
+    let server = JarvisServer::start(home.path()).await;
     let id = server.open().await;
     let mut events = server.events(&id, 1).await;
     server.prompt(&id, "what is 6*7?").await;
     let whole = events.until("turn_finished").await;
     server.stop().await;
-    let args = cli::Serve { read_only: true, ..cli::Serve::default() };
-    let server = Server::with(home.path(), &args, |_| {}).await;
+    let args = cli::ServeArgs { read_only: true, ..cli::ServeArgs::default() };
+    let server = JarvisServer::with(home.path(), &args, |_| {}).await;
     assert_eq!(server.events(&id, 1).await.until("caught-up").await, whole, "nothing was added");
     let over = server.get(&format!("/v1/sessions/{id}/events?from={}", whole.len() + 1)).await;
     assert_eq!(over.status(), 204);
-    assert_eq!(server.wish(&id, &json!({ "type": "cancel" })).await.0, 403);
+    assert_eq!(server.send_command(&id, &json!({ "type": "cancel" })).await.0, 403);
 }
 
 #[tokio::test]
 async fn a_recording_is_played_to_whoever_watches() {
     let home = tempfile::tempdir().unwrap();
-    let server = Server::start(home.path()).await;
+    let server = JarvisServer::start(home.path()).await;
     let id = server.open().await;
     let mut events = server.events(&id, 1).await;
     server.prompt(&id, "what is 6*7?").await;
     let whole = events.until("turn_finished").await;
     server.stop().await;
     let log = home.path().join("sessions").join(format!("{id}.jsonl"));
-    let args = cli::Serve { replay: Some(log), speed: 100.0, ..cli::Serve::default() };
-    let server = Server::with(home.path(), &args, |_| {}).await;
+    let args = cli::ServeArgs { replay: Some(log), speed: 100.0, ..cli::ServeArgs::default() };
+    let server = JarvisServer::with(home.path(), &args, |_| {}).await;
     assert_eq!(server.json("/v1/sessions").await["sessions"][0]["id"], id.as_str());
     let mut events = server.events(&id, 1).await;
     assert_eq!(events.until("turn_finished").await, whole);
     assert_eq!(server.post("/v1/sessions", &json!({})).await.status(), 409);
     // It can be moved, and everyone goes along.
-    assert_eq!(server.wish(&id, &json!({ "type": "seek", "to": "start" })).await.0, 202);
+    assert_eq!(server.send_command(&id, &json!({ "type": "seek", "to": "start" })).await.0, 202);
     events.until("reset").await;
-    assert_eq!(server.wish(&id, &json!({ "type": "seek", "to": "end" })).await.0, 202);
+    assert_eq!(server.send_command(&id, &json!({ "type": "seek", "to": "end" })).await.0, 202);
     assert_eq!(events.until("turn_finished").await, whole);
 }
 
-struct Screen {
-    live: Live,
+struct AttachedScreen {
+    live: SessionHandle,
     facts: jarvis_tui::bridge::hub::Subscription,
 }
 
-impl Screen {
-    async fn attach(house: &mut House, url: &str) -> Self {
-        let typed = cli::Attach { target: url.to_owned(), ..cli::Attach::default() };
-        let Attached { live, .. } = house.attach(&typed, false).await.unwrap();
+impl AttachedScreen {
+    async fn attach(house: &mut Runtime, url: &str) -> Self {
+        let typed = cli::AttachArgs { target: url.to_owned(), ..cli::AttachArgs::default() };
+        let AttachedSession { handle: live, .. } = house.attach(&typed, false).await.unwrap();
         let facts = live.hub.subscribe(Seq(0));
         Self { live, facts }
     }
 
-    async fn wish(&self, wish: Command) {
-        self.live.commands.send(wish).await.unwrap();
+    async fn send_command(&self, command: Command) {
+        self.live.commands.send(command).await.unwrap();
     }
 
     async fn until(&mut self, wanted: impl Fn(&AgentEvent) -> bool) -> AgentEvent {
         loop {
             match self.facts.next().await.expect("the session goes on") {
-                Delivery::Fact(fact) if wanted(&fact.envelope.event) => return fact.envelope.event.clone(),
+                HubItem::Event(fact) if wanted(&fact.envelope.event) => return fact.envelope.event.clone(),
                 _ => {}
             }
         }
@@ -491,29 +495,29 @@ impl Screen {
 #[tokio::test]
 async fn an_attached_screen_does_what_a_local_one_does() {
     let (home, away) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let server = Server::start(home.path()).await;
-    let mut house = house(away.path(), Audience::Screen);
+    let server = JarvisServer::start(home.path()).await;
+    let mut house = house(away.path(), Frontend::Tui);
     // There is no session yet, so one is opened.
-    let mut screen = Screen::attach(&mut house, &server.url).await;
-    screen.wish(Command::Prompt { text: "run `echo one`".into() }).await;
+    let mut screen = AttachedScreen::attach(&mut house, &server.url).await;
+    screen.send_command(Command::Prompt { text: "run `echo one`".into() }).await;
     let asked = screen.until(|event| matches!(event, AgentEvent::ApprovalRequested { .. })).await;
     let AgentEvent::ApprovalRequested { call, .. } = asked else { panic!("{asked:?}") };
-    screen.wish(Command::Prompt { text: "what is 6*7?".into() }).await;
-    let mut weather = screen.live.weather.clone();
+    screen.send_command(Command::Prompt { text: "what is 6*7?".into() }).await;
+    let mut weather = screen.live.status.clone();
     let queued = weather.wait_for(|weather| !weather.queue.is_empty()).await.unwrap().queue.clone();
     assert_eq!(queued[0].text, "what is 6*7?");
-    screen.wish(Command::Decide { call, decision: Decision::Once }).await;
+    screen.send_command(Command::Decide { call, decision: Decision::Once }).await;
     let resolved = screen.until(|event| matches!(event, AgentEvent::ApprovalResolved { .. })).await;
     assert!(matches!(resolved, AgentEvent::ApprovalResolved { by: DecidedBy::Remote, .. }), "{resolved:?}");
     for _ in 0..2 {
         screen.until(|event| matches!(event, AgentEvent::TurnFinished { .. })).await;
     }
     // Another joins and sees the same.
-    let mut other = Screen::attach(&mut house, &server.url).await;
+    let mut other = AttachedScreen::attach(&mut house, &server.url).await;
     for _ in 0..2 {
         other.until(|event| matches!(event, AgentEvent::TurnFinished { .. })).await;
     }
-    other.wish(Command::SetMode { mode: Mode::Plan }).await;
+    other.send_command(Command::SetMode { mode: ApprovalMode::Plan }).await;
     screen.until(|event| matches!(event, AgentEvent::SessionOpened { mode, .. } if mode.name() == "plan")).await;
     drop((screen, other));
     house.close().await;
@@ -523,21 +527,21 @@ async fn an_attached_screen_does_what_a_local_one_does() {
 #[tokio::test]
 async fn a_grant_is_seen_on_every_screen_and_taken_back_from_any() {
     let (home, away) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let server = Server::start(home.path()).await;
-    let mut house = house(away.path(), Audience::Screen);
-    let mut one = Screen::attach(&mut house, &server.url).await;
-    one.wish(Command::Prompt { text: "run `echo one`".into() }).await;
+    let server = JarvisServer::start(home.path()).await;
+    let mut house = house(away.path(), Frontend::Tui);
+    let mut one = AttachedScreen::attach(&mut house, &server.url).await;
+    one.send_command(Command::Prompt { text: "run `echo one`".into() }).await;
     let is_asked = |event: &AgentEvent| matches!(event, AgentEvent::ApprovalRequested { .. });
     let AgentEvent::ApprovalRequested { call, .. } = one.until(is_asked).await else { panic!("no ask") };
-    let mut two = Screen::attach(&mut house, &server.url).await;
+    let mut two = AttachedScreen::attach(&mut house, &server.url).await;
     two.until(is_asked).await;
-    two.wish(Command::Decide { call: call.clone(), decision: Decision::Session }).await;
+    two.send_command(Command::Decide { call: call.clone(), decision: Decision::Session }).await;
     // The question leaves the other screen.
     one.until(|event| matches!(event, AgentEvent::ApprovalResolved { call: known, .. } if *known == call)).await;
-    let granted = |screen: &Screen, count: usize| {
-        let mut weather = screen.live.weather.clone();
+    let granted = |screen: &AttachedScreen, count: usize| {
+        let mut weather = screen.live.status.clone();
         async move {
-            let has = |weather: &jarvis_tui::event::Weather| {
+            let has = |weather: &jarvis_tui::event::SessionStatus| {
                 weather.permissions.as_ref().is_some_and(|permissions| permissions.grants.len() == count)
             };
             weather.wait_for(has).await.unwrap().permissions.clone().unwrap()
@@ -545,7 +549,7 @@ async fn a_grant_is_seen_on_every_screen_and_taken_back_from_any() {
     };
     let seen = granted(&one, 1).await;
     assert_eq!((seen.grants[0].pattern().as_str(), granted(&two, 1).await), ("shell", seen));
-    one.wish(Command::Revoke { pattern: "shell".into() }).await;
+    one.send_command(Command::RevokeGrant { pattern: "shell".into() }).await;
     granted(&one, 0).await;
     granted(&two, 0).await;
     drop((one, two));
@@ -556,22 +560,25 @@ async fn a_grant_is_seen_on_every_screen_and_taken_back_from_any() {
 #[tokio::test]
 async fn an_address_of_other_machines_is_not_served_without_a_token() {
     let home = tempfile::tempdir().unwrap();
-    let args = cli::Serve { host: Some("0.0.0.0".to_owned()), ..cli::Serve::default() };
-    let refused = house(home.path(), Audience::Pipe).serving(&args).await;
+    let args = cli::ServeArgs { host: Some("0.0.0.0".to_owned()), ..cli::ServeArgs::default() };
+    let refused = house(home.path(), Frontend::Headless).plan_server(&args).await;
     let text = refused.err().expect("it is refused").to_string();
     assert!(text.contains("--token-env"), "{text}");
-    let args = cli::Serve { token_env: Some("NOT_SET_ANYWHERE".to_owned()), ..cli::Serve::default() };
-    assert!(house(home.path(), Audience::Pipe).serving(&args).await.is_err(), "a token that is missing is no token");
+    let args = cli::ServeArgs { token_env: Some("NOT_SET_ANYWHERE".to_owned()), ..cli::ServeArgs::default() };
+    assert!(
+        house(home.path(), Frontend::Headless).plan_server(&args).await.is_err(),
+        "a token that is missing is no token"
+    );
 }
 
 #[tokio::test]
 async fn a_session_that_another_program_has_open_is_not_opened_twice() {
     let home = tempfile::tempdir().unwrap();
-    let one = Server::start(home.path()).await;
+    let one = JarvisServer::start(home.path()).await;
     let id = one.open().await;
     one.prompt(&id, "what is 6*7?").await;
     one.events(&id, 1).await.until("turn_finished").await;
-    let other = Server::start(home.path()).await;
+    let other = JarvisServer::start(home.path()).await;
     let refused = other.get(&format!("/v1/sessions/{id}/events")).await;
     assert_eq!(refused.status(), 409);
     assert!(refused.text().await.unwrap().contains("another jarvis-tui"));

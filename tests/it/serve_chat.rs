@@ -13,15 +13,17 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use jarvis_tui::bridge::hub::{Backlog, Hub};
-use jarvis_tui::bridge::{Live, session};
+use jarvis_tui::bridge::{SessionHandle, session};
 use jarvis_tui::dialect::SseFrame;
-use jarvis_tui::event::{AgentEvent, Caps, Command, Fault, FaultKind, LinkState, Mode, SessionId, ToolSpec, TurnEnd};
-use jarvis_tui::net::call::Framing;
-use jarvis_tui::net::sse::Frames;
-use jarvis_tui::serve::ask::Ask;
-use jarvis_tui::serve::factory::{Answering, Factory, Model, Opening, Saved};
-use jarvis_tui::serve::refuse::Refused;
-use jarvis_tui::serve::{Settings, State, run};
+use jarvis_tui::event::{
+    AgentEvent, ApprovalMode, Capabilities, Command, Fault, FaultKind, LinkState, SessionId, ToolSpec, TurnOutcome,
+};
+use jarvis_tui::net::request::Framing;
+use jarvis_tui::net::sse::FrameSplitter;
+use jarvis_tui::serve::error::ApiError;
+use jarvis_tui::serve::factory::{Factory, Model, OneShotSession, OpenRequest, SavedSession};
+use jarvis_tui::serve::request::OneShotRequest;
+use jarvis_tui::serve::{ServerState, Settings, run};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -30,24 +32,24 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::oracle;
-use crate::support::{Act as Sent, Server, head};
+use crate::support::{ScriptedServer, ServerAct as Sent, head};
 
 /// What the agent does for a question, one thing after the other.
-enum Act {
+enum AgentAct {
     Say(Value),
     Quiet(Duration),
-    End(TurnEnd),
+    End(TurnOutcome),
 }
 
 /// Answers by what it is asked; keeps that.
 #[derive(Default)]
-struct Scripted {
-    asked: Mutex<Vec<Ask>>,
+struct ScriptedFactory {
+    asked: Mutex<Vec<OneShotRequest>>,
     count: AtomicU32,
     tasks: Mutex<JoinSet<()>>,
 }
 
-fn message(n: u32, deltas: Vec<Value>, stop: &str, tokens: (u32, u32)) -> Vec<Act> {
+fn message(n: u32, deltas: Vec<Value>, stop: &str, tokens: (u32, u32)) -> Vec<AgentAct> {
     let id = format!("m{n}");
     let mut said = vec![json!({"type": "message_started", "message": id, "role": "assistant"})];
     said.extend(deltas.into_iter().map(|mut delta| {
@@ -57,7 +59,7 @@ fn message(n: u32, deltas: Vec<Value>, stop: &str, tokens: (u32, u32)) -> Vec<Ac
     said.push(json!({"type": "message_finished", "message": id, "stop": stop}));
     let usage = json!({"input_tokens": tokens.0, "output_tokens": tokens.1});
     said.push(json!({"type": "usage_reported", "scope": {"request": n}, "usage": usage}));
-    said.into_iter().map(Act::Say).collect()
+    said.into_iter().map(AgentAct::Say).collect()
 }
 
 fn text(text: &str) -> Value {
@@ -71,14 +73,14 @@ fn call(id: &str, name: &str, pieces: &[&str]) -> Vec<Value> {
     said
 }
 
-fn answer(ask: &Ask) -> Vec<Act> {
+fn answer(ask: &OneShotRequest) -> Vec<AgentAct> {
     let whole = "this whole answer came in one piece after  a long time of thinking";
     let prompt = ask.prompt.clone().unwrap_or_default();
-    let failed = |kind: FaultKind| Act::End(TurnEnd::Failed(Fault::new(kind, "it broke (for the test)")));
-    let done = || Act::End(TurnEnd::Completed);
+    let failed = |kind: FaultKind| AgentAct::End(TurnOutcome::Failed(Fault::new(kind, "it broke (for the test)")));
+    let done = || AgentAct::End(TurnOutcome::Completed);
     let with_quiet = |quiet: u64| {
         let mut acts = message(1, vec![text("so … "), text("there")], "end", (7, 3));
-        acts.insert(2, Act::Quiet(Duration::from_secs(quiet)));
+        acts.insert(2, AgentAct::Quiet(Duration::from_secs(quiet)));
         acts
     };
     let mut acts = match (&ask.client_tools, prompt.as_str()) {
@@ -109,7 +111,7 @@ fn answer(ask: &Ask) -> Vec<Act> {
             let mut acts = message(1, deltas, "tool_calls", (10, 4));
             let end = |id: &str, outcome: &str, output: &str, took: Value| {
                 let output = json!({"text": output});
-                Act::Say(
+                AgentAct::Say(
                     json!({"type": "tool_call_finished", "call": id, "outcome": outcome, "output": output, "took": took}),
                 )
             };
@@ -128,18 +130,18 @@ fn answer(ask: &Ask) -> Vec<Act> {
             message(1, call("call_1", &tools[0].name, &["{\"city\"", ":\"Oslo\"}"]), "tool_calls", (9, 5))
         }
         (Some(_), "") => {
-            let result = ask.past.iter().rev().find_map(|fact| match fact {
+            let result = ask.history.iter().rev().find_map(|fact| match fact {
                 AgentEvent::ToolCallFinished { output, .. } => Some(output.text.clone()),
                 _ => None,
             });
             message(1, vec![text(&format!("It says {}.", result.unwrap_or_default()))], "end", (9, 5))
         }
         _ => {
-            let said = ask.past.iter().filter_map(|fact| match fact {
+            let said = ask.history.iter().filter_map(|fact| match fact {
                 AgentEvent::UserMessage { text, .. } | AgentEvent::TextDelta { text, .. } => Some(text.clone()),
                 _ => None,
             });
-            let all: Vec<String> = ask.system.clone().into_iter().chain(said).chain([prompt]).collect();
+            let all: Vec<String> = ask.system_prompt.clone().into_iter().chain(said).chain([prompt]).collect();
             message(1, vec![text(&all.join(" | "))], "end", (7, 3))
         }
     };
@@ -147,19 +149,19 @@ fn answer(ask: &Ask) -> Vec<Act> {
     acts
 }
 
-async fn agent(ask: Ask, events: mpsc::Sender<AgentEvent>, mut commands: mpsc::Receiver<Command>) {
+async fn agent(ask: OneShotRequest, events: mpsc::Sender<AgentEvent>, mut commands: mpsc::Receiver<Command>) {
     let opened = json!({
-        "type": "session_opened", "wall": 1_795_204_274_400_u64, "engine": "scripted", "model": "m", "mode": Mode::Ask, "folder": "/",
-        "version": "0", "caps": Caps::default(),
+        "type": "session_opened", "wall": 1_795_204_274_400_u64, "engine": "scripted", "model": "m", "mode": ApprovalMode::Ask, "folder": "/",
+        "version": "0", "caps": Capabilities::default(),
     });
     events.send(serde_json::from_value(opened).unwrap()).await.unwrap();
-    for fact in ask.past.clone() {
+    for fact in ask.history.clone() {
         events.send(fact).await.unwrap();
     }
     let mut turn = vec![AgentEvent::TurnStarted { turn: "t1".into(), parent: None }];
     match commands.recv().await {
         Some(Command::Prompt { text }) => turn.push(AgentEvent::UserMessage { message: "m0".into(), text }),
-        Some(Command::GoOn) => {}
+        Some(Command::Continue) => {}
         other => panic!("{other:?}"),
     }
     for event in turn {
@@ -167,76 +169,82 @@ async fn agent(ask: Ask, events: mpsc::Sender<AgentEvent>, mut commands: mpsc::R
     }
     for act in answer(&ask) {
         match act {
-            Act::Say(event) => {
+            AgentAct::Say(event) => {
                 let event = serde_json::from_value(event.clone()).unwrap_or_else(|error| panic!("{error}: {event}"));
                 let _ = events.send(event).await;
             }
-            Act::Quiet(time) => tokio::select! {
+            AgentAct::Quiet(time) => tokio::select! {
                 () = tokio::time::sleep(time) => {}
                 command = commands.recv() => {
                     assert!(matches!(command, Some(Command::Cancel) | None), "{command:?}");
-                    let end = AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Cancelled };
+                    let end = AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Cancelled };
                     let _ = events.send(end).await;
                     return;
                 }
             },
-            Act::End(end) => {
-                let _ = events.send(AgentEvent::TurnFinished { turn: "t1".into(), end }).await;
+            AgentAct::End(end) => {
+                let _ = events.send(AgentEvent::TurnFinished { turn: "t1".into(), outcome: end }).await;
             }
         }
     }
     while commands.recv().await.is_some() {}
 }
 
-impl Factory for Scripted {
-    fn ask<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answering, Refused>> {
+impl Factory for ScriptedFactory {
+    fn open_one_shot<'a>(&'a self, ask: &'a OneShotRequest) -> BoxFuture<'a, Result<OneShotSession, ApiError>> {
         Box::pin(async move {
             self.asked.lock().unwrap().push(ask.clone());
             if ask.prompt.as_deref() == Some("no such model") {
-                return Err(Refused::new(404, "model_not_found", "there is no such model").about("model"));
+                return Err(ApiError::new(404, "model_not_found", "there is no such model").with_param("model"));
             }
             let (events, from_source) = mpsc::channel(256);
             let (commands, to_source) = mpsc::channel(64);
             let (_, link) = watch::channel(LinkState::Idle);
-            let setup = session::Setup {
+            let setup = session::SessionSetup {
                 session: SessionId::new(format!("20261120-195114-{:04}", self.count.fetch_add(1, Ordering::Relaxed))),
                 hub: Hub::new(Backlog::Memory, 1 << 20),
                 writer: None,
-                not_saved: None,
-                standing: session::Standing::default(),
-                state: None,
-                waiting: Vec::new(),
-                granted: Vec::new(),
-                trouble: None,
-                past: Box::pin(async { session::Past::default() }),
+                save_error: None,
+                resume_point: session::ResumePoint::default(),
+                state_store: None,
+                queued_prompts: Vec::new(),
+                saved_grants: Vec::new(),
+                save_listener: None,
+                prior: Box::pin(async { session::PriorSession::default() }),
                 notices: Vec::new(),
                 epoch: Instant::now(),
             };
-            let feed = session::Feed { events: from_source, link, permissions: None, commands, caps: Caps::default() };
+            let feed = session::SourceHandle {
+                events: from_source,
+                link,
+                permissions: None,
+                commands,
+                capabilities: Capabilities::default(),
+            };
             let mut tasks = self.tasks.lock().unwrap();
             let live = session::start(setup, feed, &mut tasks);
             tasks.spawn(agent(ask.clone(), events, to_source));
-            Ok(Answering { live, turn: None, played: false })
+            Ok(OneShotSession { handle: live, turn: None, is_replayed: false })
         })
     }
 
-    fn open(&self, _: Opening) -> BoxFuture<'_, Result<Live, Refused>> {
-        Box::pin(async { Err(Refused::not_found("not here")) })
+    fn open(&self, _: OpenRequest) -> BoxFuture<'_, Result<SessionHandle, ApiError>> {
+        Box::pin(async { Err(ApiError::not_found("not here")) })
     }
 
-    fn reopen<'a>(&'a self, _: &'a SessionId) -> BoxFuture<'a, Result<Live, Refused>> {
-        Box::pin(async { Err(Refused::not_found("not here")) })
+    fn reopen<'a>(&'a self, _: &'a SessionId) -> BoxFuture<'a, Result<SessionHandle, ApiError>> {
+        Box::pin(async { Err(ApiError::not_found("not here")) })
     }
 
-    fn read<'a>(&'a self, _: &'a SessionId) -> BoxFuture<'a, Result<Live, Refused>> {
-        Box::pin(async { Err(Refused::not_found("not here")) })
+    fn read<'a>(&'a self, _: &'a SessionId) -> BoxFuture<'a, Result<SessionHandle, ApiError>> {
+        Box::pin(async { Err(ApiError::not_found("not here")) })
     }
 
-    fn given(&self) -> Option<Live> {
+    fn initial_session(&self) -> Option<SessionHandle> {
         None
     }
 
-    fn list(&self) -> BoxFuture<'_, Result<Vec<Saved>, Refused>> {
+    fn list(&self) -> BoxFuture<'_, Result<Vec<SavedSession>, ApiError>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 
@@ -254,35 +262,35 @@ impl Factory for Scripted {
     }
 }
 
-struct Served {
+struct ChatServer {
     address: SocketAddr,
-    factory: Arc<Scripted>,
+    factory: Arc<ScriptedFactory>,
     /// Ends the server.
     stop: Arc<Notify>,
     _task: JoinSet<()>,
 }
 
-async fn serve(settings: Settings) -> Served {
-    let factory = Arc::new(Scripted::default());
+async fn serve(settings: Settings) -> ChatServer {
+    let factory = Arc::new(ScriptedFactory::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let state = State::new(factory.clone(), settings);
+    let state = ServerState::new(factory.clone(), settings);
     let mut task = JoinSet::new();
     let stop = Arc::new(Notify::new());
     let stopped = Arc::clone(&stop);
     task.spawn(run(listener, state, async move { stopped.notified().await }));
-    Served { address, factory, stop, _task: task }
+    ChatServer { address, factory, stop, _task: task }
 }
 
 /// An answer as it came: the pieces of the body are the server's writes.
-struct Answer {
+struct RawResponse {
     status: u16,
     head: String,
     pieces: Vec<Vec<u8>>,
     took: Duration,
 }
 
-impl Answer {
+impl RawResponse {
     fn body(&self) -> String {
         String::from_utf8(self.pieces.concat()).unwrap()
     }
@@ -292,7 +300,7 @@ impl Answer {
     }
 
     fn frames(&self) -> Vec<SseFrame> {
-        let (mut frames, mut out) = (Frames::new(Framing::Sse), Vec::new());
+        let (mut frames, mut out) = (FrameSplitter::new(Framing::Sse), Vec::new());
         frames.push(&self.pieces.concat(), &mut out).unwrap();
         frames.finish(&mut out);
         out
@@ -317,8 +325,8 @@ impl Answer {
     }
 }
 
-impl Served {
-    async fn post(&self, path: &str, headers: &str, body: &str) -> Answer {
+impl ChatServer {
+    async fn post(&self, path: &str, headers: &str, body: &str) -> RawResponse {
         let began = Instant::now();
         let mut socket = TcpStream::connect(self.address).await.unwrap();
         let (host, length) = (self.address, body.len());
@@ -344,23 +352,23 @@ impl Served {
             pieces.push(rest.to_vec());
         }
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        Answer { status, head, pieces, took }
+        RawResponse { status, head, pieces, took }
     }
 
-    async fn chat(&self, body: Value) -> Answer {
+    async fn chat(&self, body: Value) -> RawResponse {
         self.post("/v1/chat/completions", "", &body.to_string()).await
     }
 
-    async fn stream(&self, prompt: &str) -> Answer {
+    async fn stream(&self, prompt: &str) -> RawResponse {
         self.chat(json!({"stream": true, "messages": [{"role": "user", "content": prompt}]})).await
     }
 
-    async fn bridge(&self, prompt: &str) -> Answer {
+    async fn bridge(&self, prompt: &str) -> RawResponse {
         let body = json!({"model": "m", "stream": true, "messages": [{"role": "user", "content": prompt}]});
         self.post("/v1/chat/completions", "X-Jarvis-Events: agent\r\n", &body.to_string()).await
     }
 
-    fn asked(&self) -> Ask {
+    fn asked(&self) -> OneShotRequest {
         self.factory.asked.lock().unwrap().last().unwrap().clone()
     }
 }
@@ -404,7 +412,7 @@ async fn a_quiet_stream_gives_a_comment_without_a_blank_line() {
 #[tokio::test(start_paused = true)]
 async fn an_answer_in_one_piece_is_paced_and_one_that_goes_on_is_not() {
     let served = serve(Settings::default()).await;
-    let text = |answer: &Answer| -> (String, usize) {
+    let text = |answer: &RawResponse| -> (String, usize) {
         let texts = answer.frames().into_iter().filter_map(|frame| {
             let json = serde_json::from_str::<Value>(&frame.data).ok()?;
             json["choices"][0]["delta"]["content"].as_str().filter(|text| !text.is_empty()).map(ToOwned::to_owned)
@@ -463,7 +471,7 @@ async fn named_events_come_where_they_are_asked_for() {
     assert_eq!(served.asked().client_tools, None, "our tools are offered");
     assert!(!served.post(path, "", &body(&json!([]))).await.names().contains(&"tool_results".to_owned()));
 
-    let compat = serve(Settings { openjarvis: true, ..Settings::default() }).await;
+    let compat = serve(Settings { openjarvis_compat: true, ..Settings::default() }).await;
     assert_eq!(compat.post(path, "", &body(&tools)).await.names(), named);
     assert!(!compat.post(path, "", &body(&json!([]))).await.names().contains(&"tool_results".to_owned()));
     let whole = json!({"tools": tools, "messages": [{"role": "user", "content": "use your tools"}]});
@@ -500,7 +508,7 @@ async fn odd_requests_get_clear_answers() {
     let served = serve(Settings::default()).await;
     let path = "/v1/chat/completions";
     let odd = |body: &'static str| served.post(path, "", body);
-    let refused = |answer: &Answer| {
+    let refused = |answer: &RawResponse| {
         let error = answer.json()["error"].clone();
         assert!(error["message"].as_str().is_some_and(|text| !text.is_empty()), "{error}");
         (answer.status, error["type"].as_str().unwrap().to_owned(), error["param"].as_str().map(ToOwned::to_owned))
@@ -542,7 +550,7 @@ async fn what_the_client_asks_reaches_the_agent() {
     assert_eq!(answer["model"], "openai/gpt");
     let ask = served.asked();
     assert_eq!(
-        (ask.model.as_deref(), ask.tuning.max_output, ask.system.as_deref(), ask.stays),
+        (ask.model.as_deref(), ask.sampling.max_output_tokens, ask.system_prompt.as_deref(), ask.keep_running),
         (Some("openai/gpt"), Some(9), Some("be brief"), true)
     );
     let names: Vec<String> = ask.client_tools.unwrap().into_iter().map(|spec| spec.name).collect();
@@ -576,7 +584,7 @@ async fn a_client_that_leaves_takes_nothing_with_it_but_its_own_turn() {
 }
 
 /// Runs our own program against a served port and returns its JSON.
-async fn attach(served: &Served, path: &str, args: &[&str]) -> Value {
+async fn attach(served: &ChatServer, path: &str, args: &[&str]) -> Value {
     let home = tempfile::tempdir().unwrap();
     let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_jarvis-tui"))
         .env_clear()
@@ -635,8 +643,10 @@ async fn the_official_client_finds_nothing_odd() {
     let quiet = serve(Settings::default()).await.stream("be quiet for a while").await.body();
     assert!(quiet.contains(": keep-alive\n"));
     tokio::time::resume();
-    let kept =
-        Server::start(vec![vec![head("200 OK", "content-type: text/event-stream\r\n"), Sent::Send(quiet.into())]]);
+    let kept = ScriptedServer::start(vec![vec![
+        head("200 OK", "content-type: text/event-stream\r\n"),
+        Sent::Send(quiet.into()),
+    ]]);
     let (kept, served) = (kept.await, serve(Settings::default()).await);
     oracle::openai("chat.py", &[&format!("http://{}/v1", served.address), &format!("{}/v1", kept.url())]).await;
 }

@@ -4,17 +4,17 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use jarvis_tui::event::{AgentEvent, TurnEnd};
+use jarvis_tui::event::{AgentEvent, TurnOutcome};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Command;
 
-use crate::hosted::{Hosted, Pieces, client, facts, logs, program};
-use crate::support::{Act, Server, chunk, end, json as answer, stream};
+use crate::hosted::{HostedServer, RechunkingProxy, client, logs, program, read_events};
+use crate::support::{ScriptedServer, ServerAct, chunk, end, json as answer, stream};
 
 /// How the server is asked, and what comes through.
-struct Way {
+struct DialectRoute {
     name: &'static str,
     path: &'static str,
     request: Option<&'static str>,
@@ -29,7 +29,7 @@ struct Way {
     keeps: bool,
 }
 
-const PLAIN: Way = Way {
+const PLAIN: DialectRoute = DialectRoute {
     name: "",
     path: "",
     request: None,
@@ -41,9 +41,9 @@ const PLAIN: Way = Way {
     keeps: true,
 };
 
-const WAYS: &[Way] = &[
-    Way { name: "native", path: "/v1/sessions/", dialect: "openai-chat", ..PLAIN },
-    Way {
+const ROUTES: &[DialectRoute] = &[
+    DialectRoute { name: "native", path: "/v1/sessions/", dialect: "openai-chat", ..PLAIN },
+    DialectRoute {
         name: "chat",
         path: "/v1/chat/completions",
         request: Some("chat"),
@@ -51,7 +51,7 @@ const WAYS: &[Way] = &[
         calls: false,
         ..PLAIN
     },
-    Way {
+    DialectRoute {
         name: "bridge",
         path: "/v1/chat/completions",
         request: Some("openjarvis-bridge"),
@@ -59,7 +59,7 @@ const WAYS: &[Way] = &[
         flags: &["--openjarvis-compat"],
         ..PLAIN
     },
-    Way {
+    DialectRoute {
         name: "bridge by header",
         path: "/v1/chat/completions",
         request: Some("chat"),
@@ -67,7 +67,7 @@ const WAYS: &[Way] = &[
         header: Some("X-Jarvis-Events: agent"),
         ..PLAIN
     },
-    Way {
+    DialectRoute {
         name: "responses",
         path: "/v1/responses",
         request: Some("responses"),
@@ -75,7 +75,7 @@ const WAYS: &[Way] = &[
         keeps: false,
         ..PLAIN
     },
-    Way {
+    DialectRoute {
         name: "enclava",
         path: "/api/v1/responses",
         request: Some("enclava"),
@@ -84,20 +84,20 @@ const WAYS: &[Way] = &[
         keeps: false,
         ..PLAIN
     },
-    Way { name: "poe", path: "/v1/stream", request: Some("poe"), dialect: "poe", ..PLAIN },
-    Way { name: "poe without its end", path: "/v1/stream?aggregate=0", dialect: "poe", ..PLAIN },
-    Way { name: "warp", path: "/v1/stream?format=warp", request: Some("poe"), dialect: "warp", ..PLAIN },
+    DialectRoute { name: "poe", path: "/v1/stream", request: Some("poe"), dialect: "poe", ..PLAIN },
+    DialectRoute { name: "poe without its end", path: "/v1/stream?aggregate=0", dialect: "poe", ..PLAIN },
+    DialectRoute { name: "warp", path: "/v1/stream?format=warp", request: Some("poe"), dialect: "warp", ..PLAIN },
 ];
 
 fn home() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-fn says(text: &str) -> Act {
+fn says(text: &str) -> ServerAct {
     chunk(format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": {"content": text}}]})))
 }
 
-fn round(texts: &[&str], calls: &[(&str, &str)], reason: &str) -> Vec<Act> {
+fn round(texts: &[&str], calls: &[(&str, &str)], reason: &str) -> Vec<ServerAct> {
     let mut acts = vec![stream()];
     acts.extend(texts.iter().map(|text| says(text)));
     for (at, (name, args)) in calls.iter().enumerate() {
@@ -113,7 +113,7 @@ fn round(texts: &[&str], calls: &[(&str, &str)], reason: &str) -> Vec<Act> {
 }
 
 /// A turn with everything: words around two calls, one of which fails, and letters of all lengths.
-fn rich() -> Vec<Vec<Act>> {
+fn rich() -> Vec<Vec<ServerAct>> {
     let calls = [("calculator", r#"{"expression":"6*7"}"#), ("calculator", r#"{"expression":"6*"}"#)];
     vec![
         round(&["Let me ", "see."], &calls, "tool_calls"),
@@ -124,7 +124,7 @@ fn rich() -> Vec<Vec<Act>> {
 
 /// What a person sees of an answer.
 #[derive(Debug, PartialEq)]
-struct Seen {
+struct SeenAnswer {
     outcome: String,
     /// Of all messages, without blanks.
     text: String,
@@ -143,8 +143,8 @@ fn output_of(tool: &str, output: &str) -> String {
     if tool == "clock" { "a time".to_owned() } else { error.unwrap_or(output).to_owned() }
 }
 
-fn logged(events: &[AgentEvent], way: &Way) -> Seen {
-    let mut seen = Seen { outcome: String::new(), text: String::new(), calls: Vec::new(), usage: None };
+fn logged(events: &[AgentEvent], way: &DialectRoute) -> SeenAnswer {
+    let mut seen = SeenAnswer { outcome: String::new(), text: String::new(), calls: Vec::new(), usage: None };
     let mut ids = Vec::new();
     for event in events {
         match event {
@@ -163,12 +163,12 @@ fn logged(events: &[AgentEvent], way: &Way) -> Seen {
                 let sum = seen.usage.get_or_insert((0, 0));
                 *sum = (sum.0 + usage.input_tokens, sum.1 + usage.output_tokens);
             }
-            AgentEvent::TurnFinished { end, .. } => {
+            AgentEvent::TurnFinished { outcome: end, .. } => {
                 let outcome = match end {
-                    TurnEnd::Completed => "completed",
-                    TurnEnd::Cancelled => "cancelled",
-                    TurnEnd::Interrupted => "interrupted",
-                    TurnEnd::Failed(_) => "failed",
+                    TurnOutcome::Completed => "completed",
+                    TurnOutcome::Cancelled => "cancelled",
+                    TurnOutcome::Interrupted => "interrupted",
+                    TurnOutcome::Failed(_) => "failed",
                 };
                 outcome.clone_into(&mut seen.outcome);
             }
@@ -183,7 +183,7 @@ fn logged(events: &[AgentEvent], way: &Way) -> Seen {
     seen
 }
 
-fn shown(object: &Value, way: &Way) -> Seen {
+fn shown(object: &Value, way: &DialectRoute) -> SeenAnswer {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let said: String = list(&object["messages"]).iter().map(|message| text(&message["text"])).collect();
@@ -199,7 +199,7 @@ fn shown(object: &Value, way: &Way) -> Seen {
     let tokens = usage["input_tokens"].as_u64().zip(usage["output_tokens"].as_u64());
     let mut calls: Vec<_> = list(&object["tool_calls"]).iter().map(call).filter(|_| way.calls).collect();
     calls.sort_by_key(|call| format!("{call:?}"));
-    Seen {
+    SeenAnswer {
         outcome: text(&object["outcome"]),
         text: squeezed(&said),
         calls,
@@ -207,7 +207,7 @@ fn shown(object: &Value, way: &Way) -> Seen {
     }
 }
 
-fn command(here: &Path, url: &str, way: &Way, format: &str) -> Command {
+fn command(here: &Path, url: &str, way: &DialectRoute, format: &str) -> Command {
     let mut command = program(here);
     command.args(["attach", url, "-p", "what is 6*7?", "--output-format", format, "-m", "openai/mock"]);
     if let Some(request) = way.request {
@@ -219,7 +219,7 @@ fn command(here: &Path, url: &str, way: &Way, format: &str) -> Command {
     command
 }
 
-async fn attach(url: &str, way: &Way) -> Value {
+async fn attach(url: &str, way: &DialectRoute) -> Value {
     let here = home();
     let mut command = command(here.path(), url, way, "json");
     let ran = tokio::time::timeout(std::time::Duration::from_mins(2), command.output()).await.unwrap().unwrap();
@@ -228,7 +228,7 @@ async fn attach(url: &str, way: &Way) -> Value {
 }
 
 /// Returns where a way begins; a session of its own where it wants one.
-async fn place(server: &Hosted, way: &Way) -> String {
+async fn place(server: &HostedServer, way: &DialectRoute) -> String {
     if way.path != "/v1/sessions/" {
         return way.path.to_owned();
     }
@@ -240,14 +240,20 @@ async fn place(server: &Hosted, way: &Way) -> String {
 /// Asks in this way, and compares what comes with the log of the session that answered.
 ///
 /// What nothing is kept of is compared with another way's log.
-async fn same(way: &Way, server: &Hosted, home: &Path, sizes: &'static [usize], told: &mut Vec<AgentEvent>) -> Seen {
+async fn same(
+    way: &DialectRoute,
+    server: &HostedServer,
+    home: &Path,
+    sizes: &'static [usize],
+    told: &mut Vec<AgentEvent>,
+) -> SeenAnswer {
     let before = logs(home);
     let place = place(server, way).await;
-    let through = Pieces::before(&server.url, sizes).await;
+    let through = RechunkingProxy::before(&server.url, sizes).await;
     let object = attach(&format!("{}{place}", through.url), way).await;
     // The last line is written before anyone is told.
     match logs(home).into_iter().find(|log| !before.contains(log)) {
-        Some(log) => *told = facts(&log),
+        Some(log) => *told = read_events(&log),
         None => assert!(!way.keeps, "{}: no session answered: {object}", way.name),
     }
     let (log, shown) = (logged(told, way), shown(&object, way));
@@ -258,14 +264,14 @@ async fn same(way: &Way, server: &Hosted, home: &Path, sizes: &'static [usize], 
 
 const WHOLE: &[usize] = &[usize::MAX];
 const BYTES: &[usize] = &[1];
-const ODD: &[usize] = &[1, 7, 3, 31, 2, 127, 5, 13, 1, 61];
+const ODD_SIZES: &[usize] = &[1, 7, 3, 31, 2, 127, 5, 13, 1, 61];
 
-async fn every_way(sizes: &'static [usize], scripts: fn() -> Vec<Vec<Act>>) -> Vec<Seen> {
+async fn every_route(sizes: &'static [usize], scripts: fn() -> Vec<Vec<ServerAct>>) -> Vec<SeenAnswer> {
     let (mut all, mut told) = (Vec::new(), Vec::new());
-    for way in WAYS {
+    for way in ROUTES {
         let home = home();
-        let model = Server::routed(vec![("/v1/chat/completions", scripts())]).await;
-        let server = Hosted::start(home.path(), Some(&model.url()), way.flags).await;
+        let model = ScriptedServer::routed(vec![("/v1/chat/completions", scripts())]).await;
+        let server = HostedServer::start(home.path(), Some(&model.url()), way.flags).await;
         all.push(same(way, &server, home.path(), sizes, &mut told).await);
     }
     all
@@ -273,7 +279,7 @@ async fn every_way(sizes: &'static [usize], scripts: fn() -> Vec<Vec<Act>>) -> V
 
 #[tokio::test]
 async fn what_is_shown_is_what_the_log_says_in_every_dialect() {
-    for seen in every_way(WHOLE, rich).await {
+    for seen in every_route(WHOLE, rich).await {
         assert!(seen.text.contains("wörld🌤") && seen.outcome == "completed", "{seen:?}");
         assert!(seen.calls.is_empty() || seen.calls.len() == 3);
     }
@@ -281,14 +287,14 @@ async fn what_is_shown_is_what_the_log_says_in_every_dialect() {
 
 #[tokio::test]
 async fn it_does_not_matter_how_the_bytes_are_cut_on_their_way() {
-    every_way(BYTES, rich).await;
-    every_way(ODD, rich).await;
+    every_route(BYTES, rich).await;
+    every_route(ODD_SIZES, rich).await;
 }
 
 #[tokio::test]
 async fn a_turn_that_fails_fails_in_every_dialect() {
     let refused = || vec![vec![answer("400 Bad Request", r#"{"error":{"message":"no such thing"}}"#)]];
-    for seen in every_way(WHOLE, refused).await {
+    for seen in every_route(WHOLE, refused).await {
         assert_eq!((seen.outcome.as_str(), seen.calls.len()), ("failed", 0));
     }
 }
@@ -296,11 +302,11 @@ async fn a_turn_that_fails_fails_in_every_dialect() {
 /// Our own stream is the exception: its client waits for the server to come back.
 #[tokio::test]
 async fn a_server_that_dies_is_never_an_end_in_any_dialect() {
-    for way in WAYS.iter().filter(|way| way.name != "native") {
+    for way in ROUTES.iter().filter(|way| way.name != "native") {
         let (here, there) = (home(), home());
-        let held = vec![stream(), says("Half an "), says("answer"), Act::Hang];
-        let model = Server::routed(vec![("/v1/chat/completions", vec![held])]).await;
-        let server = Hosted::start(there.path(), Some(&model.url()), way.flags).await;
+        let held = vec![stream(), says("Half an "), says("answer"), ServerAct::Hang];
+        let model = ScriptedServer::routed(vec![("/v1/chat/completions", vec![held])]).await;
+        let server = HostedServer::start(there.path(), Some(&model.url()), way.flags).await;
         let url = format!("{}{}", server.url, way.path);
         let mut child = command(here.path(), &url, way, "stream-json").stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -325,7 +331,7 @@ async fn a_server_that_dies_is_never_an_end_in_any_dialect() {
 async fn a_recording_is_played_in_every_dialect() {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/demo.jsonl");
     let demo = demo.to_str().unwrap();
-    let events: Vec<AgentEvent> = facts(Path::new(demo));
+    let events: Vec<AgentEvent> = read_events(Path::new(demo));
     let first: Vec<AgentEvent> = events
         .iter()
         .skip_while(|event| !matches!(event, AgentEvent::TurnStarted { .. }))
@@ -333,11 +339,11 @@ async fn a_recording_is_played_in_every_dialect() {
         .cloned()
         .collect();
     let end = first.iter().position(|event| matches!(event, AgentEvent::TurnFinished { .. })).unwrap();
-    for way in WAYS.iter().filter(|way| way.name != "native") {
+    for way in ROUTES.iter().filter(|way| way.name != "native") {
         let home = home();
         let mut flags = vec!["--replay", demo, "--speed", "100"];
         flags.extend(way.flags);
-        let server = Hosted::start(home.path(), None, &flags).await;
+        let server = HostedServer::start(home.path(), None, &flags).await;
         let object = attach(&format!("{}{}", server.url, way.path), way).await;
         assert_eq!(shown(&object, way), logged(&first[..=end], way), "{}: {object}", way.name);
     }

@@ -9,10 +9,10 @@ use axum::body::{Body, Bytes};
 use axum::http::{Response as Answer, StatusCode as Status};
 use axum::routing::post;
 use futures_util::{StreamExt, stream};
-use jarvis_tui::assemble::{Audience, House, Serving};
 use jarvis_tui::cli;
-use jarvis_tui::config::{self, Load, Overrides, Paths};
-use jarvis_tui::event::Mode;
+use jarvis_tui::config::{self, ConfigSources, Overrides, Paths};
+use jarvis_tui::event::ApprovalMode;
+use jarvis_tui::runtime::{Frontend, Runtime, ServerPlan};
 use jarvis_tui::serve;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
@@ -111,7 +111,7 @@ async fn model(body: Bytes) -> Answer<Body> {
 }
 
 /// The model, and servers in front of it.
-struct World {
+struct ResponsesBench {
     home: tempfile::TempDir,
     model: String,
     /// Ends the model with it.
@@ -119,20 +119,20 @@ struct World {
     client: Client,
 }
 
-struct Served {
+struct ResponsesServer {
     url: String,
     stop: oneshot::Sender<()>,
     tasks: JoinSet<()>,
 }
 
-impl Served {
+impl ResponsesServer {
     async fn stop(mut self) {
         drop(self.stop);
         self.tasks.join_next().await.unwrap().unwrap();
     }
 }
 
-impl World {
+impl ResponsesBench {
     async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let model_url = format!("http://{}/v1", listener.local_addr().unwrap());
@@ -143,7 +143,7 @@ impl World {
         Self { home: tempfile::tempdir().unwrap(), model: model_url, _tasks: tasks, client }
     }
 
-    async fn serve(&self) -> Served {
+    async fn serve(&self) -> ResponsesServer {
         let home = self.home.path();
         let folder = home.join("work");
         std::fs::create_dir_all(&folder).unwrap();
@@ -152,17 +152,19 @@ impl World {
         std::fs::create_dir_all(&paths.config).unwrap();
         let engine = format!("[engines.mock]\nkind = \"openai\"\nbase_url = {:?}\nretries = 0\n", self.model);
         std::fs::write(paths.config.join("config.toml"), engine).unwrap();
-        let flags = Overrides { model: Some("mock/m".to_owned()), mode: Some(Mode::Full), ..Overrides::default() };
+        let flags =
+            Overrides { model: Some("mock/m".to_owned()), mode: Some(ApprovalMode::Full), ..Overrides::default() };
         let loaded =
-            config::load(&Load { paths: &paths, folder: &folder, file: None, env: &env, flags: &flags }).unwrap();
-        let house = House::new(loaded, paths, folder.canonicalize().unwrap(), Audience::Pipe, None);
-        let Serving { factory, settings, .. } = house.serving(&cli::Serve::default()).await.unwrap();
+            config::load(&ConfigSources { paths: &paths, folder: &folder, file: None, env: &env, flags: &flags })
+                .unwrap();
+        let house = Runtime::new(loaded, paths, folder.canonicalize().unwrap(), Frontend::Headless, None);
+        let ServerPlan { factory, settings, .. } = house.plan_server(&cli::ServeArgs::default()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve::run(listener, serve::State::new(factory, settings), async { drop(stopped.await) }));
-        Served { url, stop, tasks }
+        tasks.spawn(serve::run(listener, serve::ServerState::new(factory, settings), async { drop(stopped.await) }));
+        ResponsesServer { url, stop, tasks }
     }
 
     async fn ask(&self, method: Method, url: &str, body: &Value) -> (u16, String) {
@@ -207,14 +209,14 @@ fn texts(response: &Value) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_stream_cut_at_any_event_goes_on_there_also_after_a_restart() {
-    let world = World::new().await;
+    let world = ResponsesBench::new().await;
     let served = world.serve().await;
     let whole = world
         .stream(&format!("{}/v1/responses", served.url), &json!({"input": "use your tools", "stream": true}))
         .await;
     assert!(whole.len() > 20, "{whole:#?}");
     let id = data(&whole[0])["response"]["id"].as_str().unwrap().to_owned();
-    let resumed = async |served: &Served| {
+    let resumed = async |served: &ResponsesServer| {
         let path = format!("{}/v1/responses/{id}?stream=true", served.url);
         assert_eq!(world.stream(&path, &Value::Null).await, whole);
         for after in 0..whole.len() {
@@ -233,7 +235,7 @@ async fn a_stream_cut_at_any_event_goes_on_there_also_after_a_restart() {
 
 #[tokio::test]
 async fn what_runs_is_watched_cancelled_and_gone_on_from() {
-    let world = World::new().await;
+    let world = ResponsesBench::new().await;
     let served = world.serve().await;
     let responses = format!("{}/v1/responses", served.url);
     let (_, begun) = world.post(&responses, &json!({"input": "wait", "background": true})).await;
@@ -269,7 +271,7 @@ async fn what_runs_is_watched_cancelled_and_gone_on_from() {
 
 #[tokio::test]
 async fn what_is_not_to_be_stored_leaves_nothing() {
-    let world = World::new().await;
+    let world = ResponsesBench::new().await;
     let served = world.serve().await;
     for path in ["/v1/responses", "/api/v1/responses"] {
         let asked = json!({"model": "mock/m", "input": "hello", "store": false});
@@ -284,7 +286,7 @@ async fn what_is_not_to_be_stored_leaves_nothing() {
 
 #[tokio::test]
 async fn enclava_has_its_rounds_outputs_and_closing_frame() {
-    let world = World::new().await;
+    let world = ResponsesBench::new().await;
     let served = world.serve().await;
     let responses = format!("{}/api/v1/responses", served.url);
     let asked = json!({"model": "mock/m", "input": "use your tools"});
@@ -332,7 +334,7 @@ async fn enclava_has_its_rounds_outputs_and_closing_frame() {
 
 #[tokio::test]
 async fn enclavas_rounds_end_without_an_answer_and_tools_see_resources() {
-    let world = World::new().await;
+    let world = ResponsesBench::new().await;
     let served = world.serve().await;
     let responses = format!("{}/api/v1/responses", served.url);
     for rounds in [1, 3] {
@@ -352,7 +354,7 @@ async fn enclavas_rounds_end_without_an_answer_and_tools_see_resources() {
 
 #[tokio::test]
 async fn enclavas_conversations_outlive_the_server() {
-    let world = World::new().await;
+    let world = ResponsesBench::new().await;
     let served = world.serve().await;
     let api = format!("{}/api/v1", served.url);
     let items = json!({"items": [{"type": "message", "role": "user", "content": "I am Bob"}], "metadata": {"a": "b"}});
@@ -382,7 +384,7 @@ async fn enclavas_conversations_outlive_the_server() {
 
 #[tokio::test]
 async fn refusals_have_the_shape_of_their_surface() {
-    let world = World::new().await;
+    let world = ResponsesBench::new().await;
     let served = world.serve().await;
     let (status, refused) = world.post(&format!("{}/v1/responses", served.url), &json!({"input": 5})).await;
     assert_eq!(status, 400);
@@ -407,7 +409,7 @@ async fn refusals_have_the_shape_of_their_surface() {
 
 #[tokio::test]
 async fn our_own_client_reads_both() {
-    let world = World::new().await;
+    let world = ResponsesBench::new().await;
     let served = world.serve().await;
     for (path, dialect) in [("/v1/responses", "openai-responses"), ("/api/v1/responses", "enclava")] {
         let away = tempfile::tempdir().unwrap();
@@ -439,7 +441,7 @@ async fn our_own_client_reads_both() {
 
 #[tokio::test]
 async fn the_official_client_finds_nothing_odd() {
-    let world = World::new().await;
+    let world = ResponsesBench::new().await;
     let served = world.serve().await;
     oracle::openai("responses.py", &[&format!("{}/v1", served.url)]).await;
     served.stop().await;

@@ -3,49 +3,49 @@
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::hosted::{Cuts, Hosted, client, program};
-use crate::support::{Act, Server, chunk, end, json as answer, stream};
+use crate::hosted::{CuttingProxy, HostedServer, client, program};
+use crate::support::{ScriptedServer, ServerAct, chunk, end, json as answer, stream};
 
 fn home() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-fn says(text: &str) -> Act {
+fn says(text: &str) -> ServerAct {
     chunk(format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": {"content": text}}]})))
 }
 
-fn ends(reason: &str) -> Vec<Act> {
+fn ends(reason: &str) -> Vec<ServerAct> {
     let usage = json!({"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18});
     let last = json!({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}], "usage": usage});
     vec![chunk(format!("data: {last}\n\n")), chunk("data: [DONE]\n\n"), end()]
 }
 
-fn calls(name: &str, args: &str) -> Act {
+fn calls(name: &str, args: &str) -> ServerAct {
     let call = json!({"index": 0, "id": "c1", "type": "function", "function": {"name": name, "arguments": args}});
     chunk(format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]})))
 }
 
-fn script(acts: impl IntoIterator<Item = Act>, reason: &str) -> Vec<Act> {
+fn script(acts: impl IntoIterator<Item = ServerAct>, reason: &str) -> Vec<ServerAct> {
     [stream()].into_iter().chain(acts).chain(ends(reason)).collect()
 }
 
 /// A model that speaks, uses our calculator, and speaks again.
-fn rounds() -> Vec<Vec<Act>> {
+fn rounds() -> Vec<Vec<ServerAct>> {
     vec![
         script([says("Let me "), says("see."), calls("calculator", r#"{"expression":"6*7"}"#)], "tool_calls"),
         script([says("It "), says("is 42 wörld 🌤.")], "stop"),
     ]
 }
 
-async fn model(scripts: Vec<Vec<Act>>) -> Server {
-    Server::routed(vec![("/v1/chat/completions", scripts)]).await
+async fn model(scripts: Vec<Vec<ServerAct>>) -> ScriptedServer {
+    ScriptedServer::routed(vec![("/v1/chat/completions", scripts)]).await
 }
 
-async fn post(server: &Hosted, query: &str, body: &Value) -> reqwest::Response {
+async fn post(server: &HostedServer, query: &str, body: &Value) -> reqwest::Response {
     client().post(format!("{}/v1/stream{query}", server.url)).body(body.to_string()).send().await.unwrap()
 }
 
-async fn get(server: &Hosted, place: &str, last: Option<u64>) -> reqwest::Response {
+async fn get(server: &HostedServer, place: &str, last: Option<u64>) -> reqwest::Response {
     let mut request = client().get(format!("{}{place}", server.url));
     if let Some(last) = last {
         request = request.header("last-event-id", last);
@@ -71,7 +71,7 @@ fn frames(body: &str) -> Vec<(Option<u64>, String, Value)> {
 async fn an_answer_is_a_poe_stream_and_can_be_had_again_behind_any_frame_even_after_a_restart() {
     let home = home();
     let model = model(rounds()).await;
-    let server = Hosted::start(home.path(), Some(&model.url()), &[]).await;
+    let server = HostedServer::start(home.path(), Some(&model.url()), &[]).await;
     let response = post(&server, "", &json!({"bot": "openai/mock", "prompt": "what is 6*7?"})).await;
     assert_eq!(response.status(), 200);
     for (name, value) in [
@@ -114,7 +114,7 @@ async fn an_answer_is_a_poe_stream_and_can_be_had_again_behind_any_frame_even_af
         assert_eq!(get(&server, &place, Some(999)).await.status(), 400);
         if round == 0 {
             server.kill().await;
-            server = Hosted::start(home.path(), Some(&model.url()), &[]).await;
+            server = HostedServer::start(home.path(), Some(&model.url()), &[]).await;
         }
     }
     let prompts = model.asked().iter().filter(|request| request.starts_with("POST ")).count();
@@ -124,9 +124,9 @@ async fn an_answer_is_a_poe_stream_and_can_be_had_again_behind_any_frame_even_af
 #[tokio::test]
 async fn who_was_cut_off_hears_the_rest_as_it_comes() {
     let home = home();
-    let held = script([says("one "), Act::Hold, says("two "), Act::Hold, says("three")], "stop");
+    let held = script([says("one "), ServerAct::Hold, says("two "), ServerAct::Hold, says("three")], "stop");
     let model = model(vec![held]).await;
-    let server = Hosted::start(home.path(), Some(&model.url()), &[]).await;
+    let server = HostedServer::start(home.path(), Some(&model.url()), &[]).await;
     let mut response = post(&server, "", &json!({"message": "count"})).await;
     let place = place(&response);
     let mut heard = String::new();
@@ -155,7 +155,7 @@ async fn who_was_cut_off_hears_the_rest_as_it_comes() {
 async fn warp_blocks_are_lines_and_the_last_one_holds_all() {
     let home = home();
     let model = model(rounds()).await;
-    let server = Hosted::start(home.path(), Some(&model.url()), &[]).await;
+    let server = HostedServer::start(home.path(), Some(&model.url()), &[]).await;
     let response = post(&server, "?format=warp", &json!({"messages": [{"role": "user", "content": "6*7"}]})).await;
     assert_eq!(response.headers()["content-type"], "application/x-ndjson");
     let place = place(&response);
@@ -177,7 +177,7 @@ async fn warp_blocks_are_lines_and_the_last_one_holds_all() {
 async fn the_end_can_be_left_out_and_an_answer_can_come_whole() {
     let home = home();
     let model = model(vec![script([says("hi")], "stop")]).await;
-    let server = Hosted::start(home.path(), Some(&model.url()), &[]).await;
+    let server = HostedServer::start(home.path(), Some(&model.url()), &[]).await;
     let body = post(&server, "?aggregate=0", &json!({"prompt": "hi"})).await.text().await.unwrap();
     assert!(frames(&body).iter().all(|(_, name, _)| name != "complete"), "{body}");
     let whole = post(&server, "", &json!({"prompt": "hi", "stream": false})).await;
@@ -191,7 +191,7 @@ async fn the_client_s_own_tools_are_fragments_for_the_client() {
     let home = home();
     let model =
         model(vec![script([calls("lookup", r#"{"q":1}"#)], "tool_calls"), script([says("found")], "stop")]).await;
-    let server = Hosted::start(home.path(), Some(&model.url()), &[]).await;
+    let server = HostedServer::start(home.path(), Some(&model.url()), &[]).await;
     let tools = json!([{"type": "function", "function": {"name": "lookup", "parameters": {"type": "object"}}}]);
     let user = json!({"role": "user", "content": "look it up"});
     let response = post(&server, "", &json!({"messages": [user], "tools": tools})).await;
@@ -208,7 +208,7 @@ async fn the_client_s_own_tools_are_fragments_for_the_client() {
     assert_eq!(told.last().unwrap().2["tool_calls"][0]["id"], "c1");
     assert_eq!(get(&server, &place, None).await.text().await.unwrap(), whole);
     server.kill().await;
-    let server = Hosted::start(home.path(), Some(&model.url()), &[]).await;
+    let server = HostedServer::start(home.path(), Some(&model.url()), &[]).await;
     assert_eq!(get(&server, &place, None).await.text().await.unwrap(), whole, "after a restart");
 
     let call = json!({"id": "c1", "type": "function", "function": {"name": "lookup", "arguments": "{\"q\":1}"}});
@@ -226,7 +226,7 @@ async fn a_conversation_goes_on_by_its_name_or_by_that_of_an_earlier_stream() {
     let mut scripts = rounds();
     scripts.push(script([says("yes")], "stop"));
     let model = model(scripts).await;
-    let server = Hosted::start(home.path(), Some(&model.url()), &[]).await;
+    let server = HostedServer::start(home.path(), Some(&model.url()), &[]).await;
     let first = post(&server, "", &json!({"prompt": "what is 6*7?", "session_id": "mine"})).await;
     let id = first.headers()["x-jarvis-session"].to_str().unwrap().to_owned();
     first.text().await.unwrap();
@@ -241,7 +241,7 @@ async fn a_conversation_goes_on_by_its_name_or_by_that_of_an_earlier_stream() {
     post(&server, "", &json!({"prompt": "really?", "session_id": "mine"})).await.text().await.unwrap();
     assert_eq!(said(model.asked().last().unwrap()).len(), 8);
     server.kill().await;
-    let server = Hosted::start(home.path(), Some(&model.url()), &[]).await;
+    let server = HostedServer::start(home.path(), Some(&model.url()), &[]).await;
     post(&server, "", &json!({"prompt": "and?", "session_id": id})).await.text().await.unwrap();
     assert_eq!(said(model.asked().last().unwrap()).len(), 6, "its log remembers");
     post(&server, "", &json!({"prompt": "new", "session_id": "another"})).await.text().await.unwrap();
@@ -258,7 +258,7 @@ async fn a_model_that_is_asked_again_is_a_recoverable_error_and_one_that_refuses
         vec![answer("400 Bad Request", r#"{"error":{"message":"no such thing"}}"#)],
     ])
     .await;
-    let server = Hosted::start(home.path(), Some(&model.url()), &[]).await;
+    let server = HostedServer::start(home.path(), Some(&model.url()), &[]).await;
     let body = post(&server, "", &json!({"prompt": "hi"})).await.text().await.unwrap();
     let told = frames(&body);
     let errors: Vec<_> = told.iter().filter(|(_, name, _)| name == "error").collect();
@@ -279,7 +279,7 @@ async fn a_model_that_is_asked_again_is_a_recoverable_error_and_one_that_refuses
 #[tokio::test]
 async fn refusals_have_the_stream_s_own_shape() {
     let home = home();
-    let server = Hosted::start(home.path(), None, &["-o", "server.message=1024"]).await;
+    let server = HostedServer::start(home.path(), None, &["-o", "server.message=1024"]).await;
     for (body, status) in [
         (json!({"prompt": 7}).to_string(), 400),
         ("{".to_owned(), 400),
@@ -302,7 +302,7 @@ async fn our_own_client_understands_all_of_it() {
     let mut scripts = rounds();
     scripts.extend(rounds());
     let model = model(scripts).await;
-    let server = Hosted::start(there.path(), Some(&model.url()), &[]).await;
+    let server = HostedServer::start(there.path(), Some(&model.url()), &[]).await;
     for (query, dialect) in [("", "poe"), ("?format=warp", "warp")] {
         let url = format!("{}/v1/stream{query}", server.url);
         let args = ["attach", &url, "--request", "poe", "-p", "what is 6*7?", "--output-format", "json"];
@@ -325,12 +325,12 @@ async fn our_own_client_comes_back_until_it_has_all() {
         script([says("It "), says("is "), says("42.")], "stop"),
     ])
     .await;
-    let server = Hosted::start(there.path(), Some(&model.url()), &[]).await;
+    let server = HostedServer::start(there.path(), Some(&model.url()), &[]).await;
     let first = post(&server, "", &json!({"prompt": "what is 6*7?"})).await;
     let place = place(&first);
     let count = frames(&first.text().await.unwrap()).len();
     for every in [2, 3, count] {
-        let cuts = Cuts::before(&server.url, every).await;
+        let cuts = CuttingProxy::before(&server.url, every).await;
         let url = format!("{}{place}", cuts.url);
         let args = ["attach", &url, "--method", "get", "--output-format", "json"];
         let ran = program(here.path()).args(args).output().await.unwrap();

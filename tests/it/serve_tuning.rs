@@ -2,19 +2,19 @@
 
 use serde_json::{Value, json};
 
-use crate::hosted::{Hosted, client};
-use crate::support::{Act, Server, chunk, end, stream};
+use crate::hosted::{HostedServer, client};
+use crate::support::{ScriptedServer, ServerAct, chunk, end, stream};
 
-fn data(delta: &Value, reason: &Value) -> Act {
+fn data(delta: &Value, reason: &Value) -> ServerAct {
     chunk(format!("data: {}\n\n", json!({"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]})))
 }
 
-fn says(text: &str) -> Vec<Act> {
+fn says(text: &str) -> Vec<ServerAct> {
     vec![stream(), data(&json!({"content": text}), &json!("stop")), chunk("data: [DONE]\n\n"), end()]
 }
 
 /// One reply with so many calls of our calculator.
-fn calculates(times: usize) -> Vec<Act> {
+fn calculates(times: usize) -> Vec<ServerAct> {
     let call = |n: usize| {
         let args = json!({"expression": format!("{n}+1")}).to_string();
         json!({"index": n, "id": format!("c{n}"), "type": "function", "function": {"name": "calculator", "arguments": args}})
@@ -24,17 +24,17 @@ fn calculates(times: usize) -> Vec<Act> {
     vec![stream(), data(&delta, &json!("tool_calls")), chunk("data: [DONE]\n\n"), end()]
 }
 
-async fn model(scripts: Vec<Vec<Act>>) -> Server {
-    Server::routed(vec![("/v1/chat/completions", scripts)]).await
+async fn model(scripts: Vec<Vec<ServerAct>>) -> ScriptedServer {
+    ScriptedServer::routed(vec![("/v1/chat/completions", scripts)]).await
 }
 
-async fn post(server: &Hosted, path: &str, body: &Value) -> (u16, Value) {
+async fn post(server: &HostedServer, path: &str, body: &Value) -> (u16, Value) {
     let response = client().post(format!("{}{path}", server.url)).body(body.to_string()).send().await.unwrap();
     (response.status().as_u16(), response.json().await.unwrap())
 }
 
 /// What the model was asked.
-fn asked(model: &Server) -> Vec<Value> {
+fn asked(model: &ScriptedServer) -> Vec<Value> {
     let body = |request: &String| serde_json::from_str(request.split_once("\r\n\r\n")?.1).ok();
     model.asked().iter().filter_map(body).collect()
 }
@@ -43,7 +43,7 @@ fn asked(model: &Server) -> Vec<Value> {
 async fn settings_and_a_choice_of_tools_reach_the_model() {
     let home = tempfile::tempdir().unwrap();
     let model = model(vec![says("hi")]).await;
-    let server = Hosted::start(home.path(), Some(&model.url()), &[]).await;
+    let server = HostedServer::start(home.path(), Some(&model.url()), &[]).await;
     let tool = json!({"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}});
     let chat = json!({
         "messages": [{"role": "user", "content": "x"}], "temperature": 0.25, "top_p": 0.5, "max_tokens": 77,
@@ -71,7 +71,7 @@ async fn settings_and_a_choice_of_tools_reach_the_model() {
 async fn no_more_calls_are_run_than_a_response_may_have() {
     let home = tempfile::tempdir().unwrap();
     let model = model(vec![calculates(3), says("enough")]).await;
-    let server = Hosted::start(home.path(), Some(&model.url()), &[]).await;
+    let server = HostedServer::start(home.path(), Some(&model.url()), &[]).await;
     let (status, response) = post(&server, "/v1/responses", &json!({"input": "x", "max_tool_calls": 2})).await;
     assert_eq!((status, &response["status"]), (200, &json!("completed")), "{response}");
     let mut outputs: Vec<String> = asked(&model)[1]["messages"]
@@ -89,7 +89,7 @@ async fn no_more_calls_are_run_than_a_response_may_have() {
 #[tokio::test]
 async fn an_engine_that_can_not_be_made_to_call_a_tool_says_so() {
     let home = tempfile::tempdir().unwrap();
-    let server = Hosted::start(home.path(), None, &[]).await;
+    let server = HostedServer::start(home.path(), None, &[]).await;
     for (path, body) in [
         ("/v1/chat/completions", json!({"messages": [{"role": "user", "content": "hello"}]})),
         ("/v1/responses", json!({"input": "hello"})),

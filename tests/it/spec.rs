@@ -4,8 +4,8 @@
 //! as CommonMark and GFM write them (`spec.txt`, `extensions.txt`), several as in `PATH`; without it the tests say so
 //! and pass. Streaming is judged by these texts as well: cut anywhere, they end as they stand.
 
-use jarvis_tui::text::width::{Cell, cells, str_width};
-use jarvis_tui::ui::md::{Block, BlockKind, Definitions, Setting, Splitter, lay_block};
+use jarvis_tui::text::width::{Grapheme, graphemes, str_width};
+use jarvis_tui::ui::markdown::{BlockKind, Definitions, MarkdownBlock, RenderContext, Splitter, lay_block};
 
 use crate::markdown::{boundaries, is_within, same, stream};
 
@@ -19,12 +19,13 @@ struct Example {
 }
 
 /// What we do on purpose in another way, and how to know it.
-type Ours = (&'static str, fn(&Example) -> bool);
+type KnownDeviation = (&'static str, fn(&Example) -> bool);
 
-const ELSEWHERE: Ours =
+const ELSEWHERE: KnownDeviation =
     ("a note stands where it is written, by the name it was given", |it| it.html.contains("footnote-ref"));
-const NESTED: Ours = ("an image in an image says what it is and where it goes", |it| nests(&it.markdown));
-const WRITTEN: Ours = ("what shows nothing is shown as it is written", |it| it.markdown.contains("> [foo]: /url\n"));
+const NESTED: KnownDeviation = ("an image in an image says what it is and where it goes", |it| nests(&it.markdown));
+const WRITTEN: KnownDeviation =
+    ("what shows nothing is shown as it is written", |it| it.markdown.contains("> [foo]: /url\n"));
 
 /// Returns whether a link or an image stands in an image.
 fn nests(markdown: &str) -> bool {
@@ -78,7 +79,7 @@ fn parse(name: &str, text: &str) -> Vec<Example> {
 
 /// What a reader sees of HTML, piece by piece.
 #[derive(Debug, PartialEq)]
-enum Seen {
+enum SpecNode {
     Text(String),
     /// An address that may be said, in brackets.
     Target(String),
@@ -88,13 +89,13 @@ enum Seen {
     Label(String),
 }
 
-fn seen(html: &str) -> Vec<Seen> {
+fn seen(html: &str) -> Vec<SpecNode> {
     let mut seen = Vec::new();
     let mut lists: Vec<Option<u64>> = Vec::new();
     let mut links: Vec<String> = Vec::new();
     let mut rest = html;
     while let Some(at) = rest.find('<') {
-        seen.push(Seen::Text(plain(&rest[..at])));
+        seen.push(SpecNode::Text(plain(&rest[..at])));
         rest = &rest[at..];
         let end = match rest {
             _ if rest.starts_with("<!--") => rest.find("-->").map(|at| at + 3),
@@ -107,28 +108,28 @@ fn seen(html: &str) -> Vec<Seen> {
         let name = tag.split(|c: char| !c.is_ascii_alphanumeric() && !"</".contains(c)).next().unwrap_or("");
         match name {
             "<img" => {
-                seen.push(Seen::Aside("[image:".into()));
-                seen.push(Seen::Text(attribute(tag, "alt")));
-                seen.push(Seen::Aside("]".into()));
-                seen.push(Seen::Target(attribute(tag, "src")));
+                seen.push(SpecNode::Aside("[image:".into()));
+                seen.push(SpecNode::Text(attribute(tag, "alt")));
+                seen.push(SpecNode::Aside("]".into()));
+                seen.push(SpecNode::Target(attribute(tag, "src")));
             }
             "<a" => links.push(attribute(tag, "href")),
-            "</a" => seen.extend(links.pop().map(Seen::Target)),
+            "</a" => seen.extend(links.pop().map(SpecNode::Target)),
             "<ol" => lists.push(Some(attribute(tag, "start").parse().unwrap_or(1))),
             "<ul" => lists.push(None),
             "</ol" | "</ul" => drop(lists.pop()),
             "<li" => {
                 if let Some(Some(number)) = lists.last_mut() {
-                    seen.push(Seen::Aside(format!("{number}.")));
+                    seen.push(SpecNode::Aside(format!("{number}.")));
                     *number += 1;
                 }
             }
-            "<code" => seen.push(Seen::Label(attribute(tag, "class").replacen("language-", "", 1))),
+            "<code" => seen.push(SpecNode::Label(attribute(tag, "class").replacen("language-", "", 1))),
             _ if tag == "<div>" => {}
-            _ => seen.push(Seen::Aside(plain(tag))),
+            _ => seen.push(SpecNode::Aside(plain(tag))),
         }
     }
-    seen.push(Seen::Text(plain(rest)));
+    seen.push(SpecNode::Text(plain(rest)));
     seen
 }
 
@@ -143,8 +144,8 @@ fn attribute(tag: &str, name: &str) -> String {
     plain(value.unwrap_or(""))
 }
 
-fn text(seen: &[Seen]) -> String {
-    seen.iter().map(|seen| if let Seen::Text(text) = seen { text } else { "" }).collect()
+fn text(seen: &[SpecNode]) -> String {
+    seen.iter().map(|seen| if let SpecNode::Text(text) = seen { text } else { "" }).collect()
 }
 
 /// A bracket between quotes ends no tag.
@@ -164,7 +165,7 @@ fn tag_end(tag: &str) -> Option<usize> {
 /// Lays out blocks as the transcript does.
 fn rows<'a>(
     text: &str,
-    blocks: impl IntoIterator<Item = &'a Block>,
+    blocks: impl IntoIterator<Item = &'a MarkdownBlock>,
     definitions: Option<&Definitions>,
     width: u16,
 ) -> Vec<String> {
@@ -173,7 +174,7 @@ fn rows<'a>(
         if block.gap {
             rows.push(String::new());
         }
-        let setting = Setting { definitions, width, ..Setting::default() };
+        let setting = RenderContext { definitions, width, ..RenderContext::default() };
         rows.extend(lay_block(block.source(text), block.kind, setting).to_strings());
     }
     rows
@@ -182,12 +183,12 @@ fn rows<'a>(
 /// Says what is missing on a screen of that width.
 fn missing(example: &Example, width: u16) -> Option<String> {
     let Example { place, markdown, html } = example;
-    let rows = rows(markdown, Splitter::split(markdown).stable(), Some(&Definitions::of(markdown)), width);
+    let rows = rows(markdown, Splitter::split(markdown).stable(), Some(&Definitions::parse(markdown)), width);
     if let Some(row) = rows.iter().find(|row| str_width(row) > usize::from(width) || row.contains(char::is_control)) {
         return Some(format!("{place} at {width}: the row {row:?}"));
     }
-    let fits = |cell: &Cell<'_>| cell.width <= usize::from(width);
-    let wanted: String = cells(&text(&seen(html))).filter(fits).map(|cell| cell.text).collect();
+    let fits = |cell: &Grapheme<'_>| cell.width <= usize::from(width);
+    let wanted: String = graphemes(&text(&seen(html))).filter(fits).map(|cell| cell.text).collect();
     let shown = rows.concat();
     // Cells of a table stand side by side, each wrapped on its own.
     let found = if html.contains("<table") { holds(&shown, &wanted) } else { is_within(&wanted, &shown) };
@@ -205,7 +206,7 @@ const DRAWN: &str = "•◦▪│┊▎─┼☑☐";
 
 /// Says what is on a wide screen that the example has nowhere.
 fn besides(Example { place, markdown, html }: &Example) -> Option<String> {
-    let rows = rows(markdown, Splitter::split(markdown).stable(), Some(&Definitions::of(markdown)), 10_000);
+    let rows = rows(markdown, Splitter::split(markdown).stable(), Some(&Definitions::parse(markdown)), 10_000);
     let bare = |text: &str| -> String { plain(text).replace(|c| DRAWN.contains(c), "") };
     let shown = rows.iter().map(|row| bare(row)).collect::<String>();
     let mut rest = shown.as_str();
@@ -216,22 +217,22 @@ fn besides(Example { place, markdown, html }: &Example) -> Option<String> {
     }
     for seen in &seen {
         rest = match seen {
-            Seen::Text(text) => match rest.strip_prefix(bare(text).as_str()) {
+            SpecNode::Text(text) => match rest.strip_prefix(bare(text).as_str()) {
                 Some(rest) => rest,
                 None => {
                     return Some(format!("{place}: {markdown:?}\n  wanted {text:?}\n  found  {rest:?} of {rows:?}"));
                 }
             },
-            Seen::Target(url) => rest.strip_prefix('(').map_or(rest, |said| {
+            SpecNode::Target(url) => rest.strip_prefix('(').map_or(rest, |said| {
                 let is = |at: &usize| said[..*at] == decoded(url) || decoded(&said[..*at]) == decoded(url);
                 said.match_indices(')').map(|(at, _)| at).find(is).map_or(rest, |at| &said[at + 1..])
             }),
-            Seen::Label(word) => {
+            SpecNode::Label(word) => {
                 let row =
                     rows.iter().map(|row| bare(row)).find(|row| !word.is_empty() && row.starts_with(word.as_str()));
                 row.map_or(rest, |row| rest.strip_prefix(row.as_str()).unwrap_or(rest))
             }
-            Seen::Aside(aside) => rest.strip_prefix(bare(aside).as_str()).unwrap_or(rest),
+            SpecNode::Aside(aside) => rest.strip_prefix(bare(aside).as_str()).unwrap_or(rest),
         };
     }
     (!rest.is_empty()).then(|| format!("{place}: {markdown:?}\n  more   {rest:?}\n  found  {rows:?}"))
@@ -251,7 +252,7 @@ fn decoded(url: &str) -> String {
 }
 
 /// Checks all examples but those that we show in our own way, and says how many agree.
-fn judge(ours: &[Ours], check: impl Fn(&Example) -> Option<String>) {
+fn judge(ours: &[KnownDeviation], check: impl Fn(&Example) -> Option<String>) {
     let examples = examples();
     let asked: Vec<&Example> = examples.iter().filter(|example| !ours.iter().any(|(_, is)| is(example))).collect();
     let wrong: Vec<String> = asked.iter().filter_map(|example| check(example)).collect();

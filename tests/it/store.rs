@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use jarvis_tui::event::{
-    AgentEvent, Ask, DecidedBy, Decision, Envelope, Level, Millis, Outcome, Output, OutputStream, RanBy, Risk, Role,
-    Scope, Seq, Stop, TextKind, TurnEnd, Usage,
+    AgentEvent, ApprovalRequest, CallOutcome, CallOutput, DecidedBy, Decision, Envelope, ExecutedBy, FinishReason,
+    Millis, NoticeLevel, OutputStream, Risk, Role, Seq, TextKind, TurnOutcome, Usage, UsageScope,
 };
 use jarvis_tui::store::msg::Msg;
-use jarvis_tui::store::tools::CallState;
-use jarvis_tui::store::transcript::{ItemId, Kind};
-use jarvis_tui::store::{Options, Store};
+use jarvis_tui::store::tool_calls::CallState;
+use jarvis_tui::store::transcript::{ItemId, ItemKind};
+use jarvis_tui::store::{Store, StoreOptions};
 use proptest::prelude::*;
 
 fn feed(store: &mut Store, events: &[AgentEvent]) {
@@ -21,12 +21,12 @@ fn feed(store: &mut Store, events: &[AgentEvent]) {
 }
 
 fn folded(events: &[AgentEvent]) -> Store {
-    let mut store = Store::new(Options::default());
+    let mut store = Store::new(StoreOptions::default());
     feed(&mut store, events);
     store
 }
 
-fn kinds(store: &Store) -> Vec<Kind> {
+fn kinds(store: &Store) -> Vec<ItemKind> {
     store.transcript.items().iter().map(|item| item.kind.clone()).collect()
 }
 
@@ -37,8 +37,10 @@ fn event() -> impl Strategy<Value = AgentEvent> {
     let text = || prop_oneof![Just(String::new()), "[a-z é漢\n]{1,6}"];
     prop_oneof![
         (0..3_u8).prop_map(|n| AgentEvent::TurnStarted { turn: format!("t{n}").as_str().into(), parent: None }),
-        (0..3_u8)
-            .prop_map(|n| AgentEvent::TurnFinished { turn: format!("t{n}").as_str().into(), end: TurnEnd::Completed }),
+        (0..3_u8).prop_map(|n| AgentEvent::TurnFinished {
+            turn: format!("t{n}").as_str().into(),
+            outcome: TurnOutcome::Completed
+        }),
         text().prop_map(|text| AgentEvent::UserMessage { message: "u".into(), text }),
         (message(), prop_oneof![Just(Role::Assistant), Just(Role::User)]).prop_map(|(message, role)| {
             AgentEvent::MessageStarted { message: message.as_str().into(), role, parent: None }
@@ -52,33 +54,33 @@ fn event() -> impl Strategy<Value = AgentEvent> {
             .prop_map(|(message, text)| AgentEvent::ReasoningDelta { message: message.as_str().into(), text }),
         (message(), proptest::option::of(text())).prop_map(|(message, full)| AgentEvent::MessageFinished {
             message: message.as_str().into(),
-            stop: Stop::End,
-            full,
-            carry: None
+            finish_reason: FinishReason::End,
+            full_text: full,
+            provider_metadata: None
         }),
         (call(), message()).prop_map(|(call, message)| AgentEvent::ToolCallStarted {
             call: call.as_str().into(),
             message: message.as_str().into(),
             name: None,
             parent: None,
-            ran_by: RanBy::Us
+            executed_by: ExecutedBy::Client
         }),
         call().prop_map(|call| AgentEvent::ToolCallReady {
             call: call.as_str().into(),
             name: "shell".into(),
             args: "{}".into(),
-            carry: None
+            provider_metadata: None
         }),
         call().prop_map(|call| AgentEvent::ApprovalRequested {
             call: call.as_str().into(),
-            ask: Ask {
+            request: ApprovalRequest {
                 tool: "shell".into(),
                 risk: Risk::Execute,
                 subject: "ls".into(),
                 folder: "/".into(),
                 detail: String::new(),
                 pattern: None,
-                expires: None
+                expires_at: None
             }
         }),
         (call(), any::<bool>()).prop_map(|(call, yes)| AgentEvent::ApprovalResolved {
@@ -93,23 +95,23 @@ fn event() -> impl Strategy<Value = AgentEvent> {
         }),
         (call(), text()).prop_map(|(call, text)| AgentEvent::ToolCallFinished {
             call: call.as_str().into(),
-            outcome: Outcome::Ok,
-            output: Output::of(text),
-            took: None
+            outcome: CallOutcome::Ok,
+            output: CallOutput::from_text(text),
+            duration: None
         }),
         (0..3_u32, 0..500_u64).prop_map(|(n, tokens)| AgentEvent::UsageReported {
-            scope: if n == 0 { Scope::Turn } else { Scope::Request(n) },
+            scope: if n == 0 { UsageScope::Turn } else { UsageScope::Request(n) },
             usage: Usage { input_tokens: tokens, output_tokens: tokens / 2, ..Usage::default() }
         }),
-        text().prop_map(|text| AgentEvent::Noticed { level: Level::Info, code: "retry".into(), text }),
+        text().prop_map(|text| AgentEvent::Notice { level: NoticeLevel::Info, code: "retry".into(), text }),
     ]
 }
 
 proptest! {
     #[test]
     fn any_order_of_facts_keeps_the_promises(events in proptest::collection::vec(event(), 0..60)) {
-        let mut store = Store::new(Options::default());
-        let mut revs: HashMap<ItemId, (u32, Kind)> = HashMap::new();
+        let mut store = Store::new(StoreOptions::default());
+        let mut revs: HashMap<ItemId, (u32, ItemKind)> = HashMap::new();
         for event in &events {
             feed(&mut store, std::slice::from_ref(event));
             let items = store.transcript.items();
@@ -122,27 +124,27 @@ proptest! {
                     prop_assert!(item.kind == kind || item.rev > rev);
                 }
             }
-            for call in store.tools.calls() {
+            for call in store.tool_calls.calls() {
                 prop_assert_eq!(store.transcript.item_of(&call.id), Some(call.item));
             }
-            prop_assert!(store.tools.open().all(|call| call.state.is_open()));
-            let open = store.tools.calls().iter().filter(|call| call.state.is_open()).count();
-            prop_assert_eq!(store.tools.open().count(), open);
+            prop_assert!(store.tool_calls.open().all(|call| call.state.is_open()));
+            let open = store.tool_calls.calls().iter().filter(|call| call.state.is_open()).count();
+            prop_assert_eq!(store.tool_calls.open().count(), open);
         }
-        feed(&mut store, &[AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed }]);
-        prop_assert!(store.tools.calls().iter().all(|call| matches!(call.state, CallState::Done(_))));
-        let streams = |kind: &Kind| matches!(kind, Kind::Answer { open: true, .. } | Kind::Thinking { open: true, .. });
+        feed(&mut store, &[AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed }]);
+        prop_assert!(store.tool_calls.calls().iter().all(|call| matches!(call.state, CallState::Done(_))));
+        let streams = |kind: &ItemKind| matches!(kind, ItemKind::Answer { open: true, .. } | ItemKind::Thinking { open: true, .. });
         prop_assert!(!kinds(&store).iter().any(streams), "something still streams");
     }
 
     #[test]
     fn a_call_that_changes_is_told_by_its_items_revision(events in proptest::collection::vec(event(), 0..60)) {
-        let mut store = Store::new(Options::default());
+        let mut store = Store::new(StoreOptions::default());
         for event in &events {
             let before = store.clone();
             feed(&mut store, std::slice::from_ref(event));
-            for call in store.tools.calls() {
-                let Some(old) = before.tools.get(&call.id) else { continue };
+            for call in store.tool_calls.calls() {
+                let Some(old) = before.tool_calls.get(&call.id) else { continue };
                 let rev = |store: &Store| store.transcript.item(call.item).map(|item| item.rev);
                 prop_assert!(old == call || rev(&before) < rev(&store));
             }
@@ -182,7 +184,7 @@ proptest! {
 
 #[test]
 fn a_long_session_is_folded_item_by_item() {
-    let mut store = Store::new(Options::default());
+    let mut store = Store::new(StoreOptions::default());
     let mut events = Vec::new();
     for n in 0..10_000 {
         let call = format!("c{n}");
@@ -191,16 +193,16 @@ fn a_long_session_is_folded_item_by_item() {
             call: call.as_str().into(),
             name: "clock".into(),
             args: "{}".into(),
-            carry: None,
+            provider_metadata: None,
         });
         events.push(AgentEvent::ToolCallFinished {
             call: call.as_str().into(),
-            outcome: Outcome::Ok,
-            output: Output::of("noon"),
-            took: None,
+            outcome: CallOutcome::Ok,
+            output: CallOutput::from_text("noon"),
+            duration: None,
         });
     }
     feed(&mut store, &events);
-    assert_eq!((store.transcript.items().len(), store.tools.calls().len()), (20_000, 10_000));
-    assert_eq!(store.tools.open().count(), 0);
+    assert_eq!((store.transcript.items().len(), store.tool_calls.calls().len()), (20_000, 10_000));
+    assert_eq!(store.tool_calls.open().count(), 0);
 }

@@ -2,28 +2,28 @@
 
 use ratatui::buffer::{Buffer, Cell};
 
-use crate::reading::Session;
+use crate::reading::ReadingSession;
 
 const STREAMED: &str = include_str!("../golden/reading/streamed.md");
 
-type Row = Vec<Cell>;
+type CellRow = Vec<Cell>;
 
-fn rows(buf: &Buffer) -> Vec<Row> {
+fn rows(buf: &Buffer) -> Vec<CellRow> {
     buf.content.chunks(usize::from(buf.area.width)).map(<[Cell]>::to_vec).collect()
 }
 
-fn text(row: &Row) -> String {
+fn text(row: &CellRow) -> String {
     row.iter().map(Cell::symbol).collect::<String>().trim_end().to_owned()
 }
 
 /// Returns the last row with anything on it.
-fn last(rows: &[Row]) -> usize {
+fn last(rows: &[CellRow]) -> usize {
     rows.iter().rposition(|row| !text(row).is_empty()).unwrap_or(0)
 }
 
 /// Streams the text in pieces of so many characters and looks at every frame.
 fn watch(width: u16, height: u16, step: usize) {
-    let mut session = Session::new();
+    let mut session = ReadingSession::new();
     let chars: Vec<char> = STREAMED.chars().collect();
     let mut before = rows(&session.draw(width, height));
     let mut worst = 0;
@@ -60,7 +60,7 @@ fn rows_that_were_read_never_change_while_more_streams_in() {
 
 #[test]
 fn no_marks_of_markdown_are_seen_before_they_are_understood() {
-    let mut session = Session::new();
+    let mut session = ReadingSession::new();
     let chars: Vec<char> = STREAMED.chars().collect();
     for piece in chars.chunks(2) {
         session.say(&piece.iter().collect::<String>());

@@ -13,12 +13,12 @@ use tokio::task::JoinSet;
 
 /// One thing the server does on a connection.
 #[derive(Clone, Debug)]
-pub(crate) enum Act {
+pub(crate) enum ServerAct {
     /// Sends these bytes at once.
     Send(Vec<u8>),
     /// Consents to a WebSocket.
     Consent,
-    /// Waits until [`Server::go`] is called.
+    /// Waits until [`ScriptedServer::go`] is called.
     Hold,
     /// Sends nothing more and waits for the client to hang up.
     Hang,
@@ -27,56 +27,56 @@ pub(crate) enum Act {
 }
 
 /// Sends a response head that lets the body end with the connection.
-pub(crate) fn head(status: &str, headers: &str) -> Act {
-    Act::Send(format!("HTTP/1.1 {status}\r\nconnection: close\r\n{headers}\r\n").into_bytes())
+pub(crate) fn head(status: &str, headers: &str) -> ServerAct {
+    ServerAct::Send(format!("HTTP/1.1 {status}\r\nconnection: close\r\n{headers}\r\n").into_bytes())
 }
 
 /// Sends a whole JSON response.
-pub(crate) fn json(status: &str, body: &str) -> Act {
+pub(crate) fn json(status: &str, body: &str) -> ServerAct {
     let length = body.len();
     let head =
         format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}");
-    Act::Send(format!("{head}\r\n\r\n{body}").into_bytes())
+    ServerAct::Send(format!("{head}\r\n\r\n{body}").into_bytes())
 }
 
 /// Sends the head of an event stream in HTTP chunks, whose cut is noticed.
-pub(crate) fn stream() -> Act {
+pub(crate) fn stream() -> ServerAct {
     head("200 OK", "content-type: text/event-stream\r\ntransfer-encoding: chunked\r\n")
 }
 
 /// Sends one HTTP chunk.
-pub(crate) fn chunk(bytes: impl AsRef<[u8]>) -> Act {
+pub(crate) fn chunk(bytes: impl AsRef<[u8]>) -> ServerAct {
     let bytes = bytes.as_ref();
     let mut whole = format!("{:x}\r\n", bytes.len()).into_bytes();
     whole.extend_from_slice(bytes);
     whole.extend_from_slice(b"\r\n");
-    Act::Send(whole)
+    ServerAct::Send(whole)
 }
 
 /// Sends the last, empty chunk.
-pub(crate) fn end() -> Act {
-    Act::Send(b"0\r\n\r\n".to_vec())
+pub(crate) fn end() -> ServerAct {
+    ServerAct::Send(b"0\r\n\r\n".to_vec())
 }
 
 /// Runs until dropped. The n-th connection gets the n-th script, later ones the last.
-pub(crate) struct Server {
+pub(crate) struct ScriptedServer {
     pub(crate) address: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<ServerShared>,
     _tasks: JoinSet<()>,
 }
 
 #[derive(Default)]
-struct Shared {
+struct ServerShared {
     asked: Mutex<Vec<String>>,
     go: Notify,
     hung_up: Notify,
 }
 
-impl Server {
-    pub(crate) async fn start(scripts: Vec<Vec<Act>>) -> Self {
+impl ScriptedServer {
+    pub(crate) async fn start(scripts: Vec<Vec<ServerAct>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(ServerShared::default());
         let mut tasks = JoinSet::new();
         let serve = Arc::clone(&shared);
         tasks.spawn(async move {
@@ -93,10 +93,10 @@ impl Server {
 
     /// Answers by the request's path in place of the connection's number; 404 to others. A path with several scripts
     /// gives them in turn, the last one for ever.
-    pub(crate) async fn routed(routes: Vec<(&'static str, Vec<Vec<Act>>)>) -> Self {
+    pub(crate) async fn routed(routes: Vec<(&'static str, Vec<Vec<ServerAct>>)>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(ServerShared::default());
         let mut tasks = JoinSet::new();
         let serve = Arc::clone(&shared);
         let routes = Arc::new(routes);
@@ -135,18 +135,18 @@ impl Server {
         self.shared.asked.lock().unwrap().clone()
     }
 
-    /// Lets one [`Act::Hold`] pass.
+    /// Lets one [`ServerAct::Hold`] pass.
     pub(crate) fn go(&self) {
         self.shared.go.notify_one();
     }
 
-    /// Waits until a client hung up on an [`Act::Hang`].
+    /// Waits until a client hung up on an [`ServerAct::Hang`].
     pub(crate) async fn hung_up(&self) {
         tokio::time::timeout(Duration::from_secs(10), self.shared.hung_up.notified()).await.expect("nobody hung up");
     }
 }
 
-async fn answer(mut socket: TcpStream, script: Vec<Act>, shared: Arc<Shared>) {
+async fn answer(mut socket: TcpStream, script: Vec<ServerAct>, shared: Arc<ServerShared>) {
     let Some(request) = request(&mut socket).await else { return };
     shared.asked.lock().unwrap().push(request.clone());
     act(socket, script, shared, &request).await;
@@ -164,7 +164,7 @@ async fn request(socket: &mut TcpStream) -> Option<String> {
 }
 
 /// Sends a text message over a WebSocket.
-pub(crate) fn message(text: &str) -> Act {
+pub(crate) fn message(text: &str) -> ServerAct {
     let mut bytes = vec![0x81];
     if let Ok(length @ 0..126) = u8::try_from(text.len()) {
         bytes.push(length);
@@ -173,37 +173,37 @@ pub(crate) fn message(text: &str) -> Act {
         bytes.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
     }
     bytes.extend_from_slice(text.as_bytes());
-    Act::Send(bytes)
+    ServerAct::Send(bytes)
 }
 
-fn consent(request: &str) -> Act {
+fn consent(request: &str) -> ServerAct {
     let lower = request.to_lowercase();
     let at = lower.find("sec-websocket-key: ").expect("a WebSocket is asked for") + "sec-websocket-key: ".len();
     let key = request[at..].lines().next().unwrap().trim();
     let proof = tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes());
-    Act::Send(
+    ServerAct::Send(
         format!("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: {proof}\r\n\r\n")
             .into_bytes(),
     )
 }
 
-async fn act(mut socket: TcpStream, script: Vec<Act>, shared: Arc<Shared>, request: &str) {
+async fn act(mut socket: TcpStream, script: Vec<ServerAct>, shared: Arc<ServerShared>, request: &str) {
     for act in script {
-        let act = if matches!(act, Act::Consent) { consent(request) } else { act };
+        let act = if matches!(act, ServerAct::Consent) { consent(request) } else { act };
         match act {
-            Act::Send(bytes) => {
+            ServerAct::Send(bytes) => {
                 if socket.write_all(&bytes).await.is_err() {
                     return;
                 }
                 let _ = socket.flush().await;
             }
-            Act::Consent => {}
-            Act::Hold => shared.go.notified().await,
-            Act::Reset => {
+            ServerAct::Consent => {}
+            ServerAct::Hold => shared.go.notified().await,
+            ServerAct::Reset => {
                 let _ = socket.set_zero_linger();
                 return;
             }
-            Act::Hang => {
+            ServerAct::Hang => {
                 while matches!(socket.read(&mut [0; 64]).await, Ok(1..)) {}
                 shared.hung_up.notify_one();
             }

@@ -19,14 +19,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("serve", &["event", "dialect", "bridge"]),
     ("ui", &["event", "text", "store", "config"]),
     (
-        "assemble",
+        "runtime",
         &[
             "event", "text", "dialect", "store", "config", "net", "engine", "tool", "agent", "journal", "bridge",
             "serve", "cli",
         ],
     ),
-    ("headless", &["event", "text", "config", "bridge", "assemble", "store", "ui"]),
-    ("app", &["event", "text", "store", "ui", "bridge", "config", "assemble"]),
+    ("headless", &["event", "text", "config", "bridge", "runtime", "store", "ui"]),
+    ("app", &["event", "text", "store", "ui", "bridge", "config", "runtime"]),
     ("cli", &["event", "config"]),
 ];
 
@@ -38,7 +38,7 @@ const IMPURE: &[&str] =
 const PURE_DIRS: &[&str] = &["event", "text", "dialect", "store", "ui"];
 
 /// Names of colours: only the theme may say them.
-const COLOURS: &[&str] = &[
+const COLORS: &[&str] = &[
     "Color::Red",
     "Color::Green",
     "Color::Blue",
@@ -54,7 +54,7 @@ const COLOURS: &[&str] = &[
     "Color::Indexed",
 ];
 
-struct Source {
+struct SourceFile {
     path: PathBuf,
     module: String,
     /// Production lines with their numbers; tests and comments are left out.
@@ -62,7 +62,7 @@ struct Source {
     doc: String,
 }
 
-fn sources() -> Vec<Source> {
+fn sources() -> Vec<SourceFile> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut out = Vec::new();
     let mut folders = vec![root.clone()];
@@ -92,7 +92,7 @@ fn sources() -> Vec<Source> {
                 .map(|(index, line)| (index + 1, line.to_owned()))
                 .filter(|(_, line)| !line.trim_start().starts_with("//"))
                 .collect();
-            out.push(Source { path: relative, module, lines, doc });
+            out.push(SourceFile { path: relative, module, lines, doc });
         }
     }
     assert!(out.len() > 40, "the source tree was found");
@@ -107,7 +107,7 @@ fn mentions(line: &str, word: &str) -> bool {
     })
 }
 
-fn complain(what: &str, found: &[String]) {
+fn assert_none(what: &str, found: &[String]) {
     assert!(found.is_empty(), "{what}:\n{}", found.join("\n"));
 }
 
@@ -130,7 +130,7 @@ fn modules_only_look_down() {
             }
         }
     }
-    complain("the floors are kept", &found);
+    assert_none("the floors are kept", &found);
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn the_pure_floors_know_no_io_and_no_clock() {
             }
         }
     }
-    complain("pure modules stay pure", &found);
+    assert_none("pure modules stay pure", &found);
 }
 
 #[test]
@@ -161,12 +161,12 @@ fn the_terminal_is_known_only_where_it_belongs() {
             if !ratatui && mentions(line, "ratatui") {
                 found.push(format!("{path}:{number}: ratatui"));
             }
-            if path != "ui/theme.rs" && COLOURS.iter().any(|colour| line.contains(colour)) {
+            if path != "ui/theme.rs" && COLORS.iter().any(|colour| line.contains(colour)) {
                 found.push(format!("{path}:{number}: names a colour"));
             }
         }
     }
-    complain("terminal crates and colours stay in their rooms", &found);
+    assert_none("terminal crates and colours stay in their rooms", &found);
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn every_module_says_what_it_is_for() {
         .filter(|source| source.doc.len() < 20)
         .map(|source| source.path.display().to_string())
         .collect();
-    complain("these files have no module doc", &found);
+    assert_none("these files have no module doc", &found);
 }
 
 #[test]

@@ -8,31 +8,31 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jarvis_tui::event::{Ask, Json, Outcome, OutputStream, Pattern, Risk};
-use jarvis_tui::tool::{Done, Permit, Tool, ToolCtx, all};
+use jarvis_tui::event::{ApprovalRequest, CallOutcome, Json, OutputStream, Pattern, Risk};
+use jarvis_tui::tool::{SubjectPermission, Tool, ToolContext, ToolResult, all};
 use serde_json::json;
 use tokio::sync::mpsc::{self, Receiver};
 use tokio_util::sync::CancellationToken;
 
-type Live = Receiver<(OutputStream, String)>;
+type LiveOutput = Receiver<(OutputStream, String)>;
 
-struct Bench {
+struct ToolBench {
     folder: tempfile::TempDir,
-    ctx: ToolCtx,
-    live: Live,
+    ctx: ToolContext,
+    live: LiveOutput,
 }
 
-impl Bench {
+impl ToolBench {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (sender, live) = mpsc::channel(4096);
-        let ctx = ToolCtx {
+        let ctx = ToolContext {
             resources: None,
             folder: folder.path().canonicalize().unwrap(),
-            also: Vec::new(),
-            hidden: ["HOME".to_owned()].into(),
-            judge: Arc::new(|_| Permit::Allowed),
-            live: sender,
+            extra_folders: Vec::new(),
+            hidden_env_vars: ["HOME".to_owned()].into(),
+            check_subject: Arc::new(|_| SubjectPermission::Allowed),
+            live_output: sender,
             cancel: CancellationToken::new(),
         };
         Self { folder, ctx, live }
@@ -42,12 +42,12 @@ impl Bench {
         self.folder.path().join(name)
     }
 
-    async fn run(&self, name: &str, args: Json) -> Done {
+    async fn run(&self, name: &str, args: Json) -> ToolResult {
         tool(name).run(&args, &self.ctx).await
     }
 
-    async fn ask(&self, name: &str, args: Json) -> Result<Ask, String> {
-        tool(name).ask(&args, &self.ctx).await
+    async fn ask(&self, name: &str, args: Json) -> Result<ApprovalRequest, String> {
+        tool(name).approval_request(&args, &self.ctx).await
     }
 }
 
@@ -104,7 +104,7 @@ fn nine_tools_with_a_schema_each() {
 
 #[tokio::test]
 async fn wrong_arguments_are_failures_that_name_them() {
-    let bench = Bench::new();
+    let bench = ToolBench::new();
     for (name, args, word) in [
         ("calculator", json!({}), "`expression`"),
         ("read_file", json!({"path": ["x"]}), "`path`"),
@@ -118,7 +118,7 @@ async fn wrong_arguments_are_failures_that_name_them() {
         ("shell", json!("ls"), "JSON object"),
     ] {
         let done = bench.run(name, args.clone()).await;
-        assert_eq!(done.outcome, Outcome::Failed, "{name}: {}", done.text);
+        assert_eq!(done.outcome, CallOutcome::Failed, "{name}: {}", done.text);
         assert!(done.text.contains(word), "{name}: {}", done.text);
         if name != "fetch" {
             assert_eq!(bench.ask(name, args).await.unwrap_err(), done.text);
@@ -128,7 +128,7 @@ async fn wrong_arguments_are_failures_that_name_them() {
 
 #[tokio::test]
 async fn the_quiet_tools_answer() {
-    let bench = Bench::new();
+    let bench = ToolBench::new();
     fs::write(bench.path("a.txt"), "needle\n").unwrap();
     for (name, args, part) in [
         ("calculator", json!({"expression": "3 ft to m"}), "0.9144 m"),
@@ -138,7 +138,7 @@ async fn the_quiet_tools_answer() {
         ("clock", json!({}), "UTC: 2"),
     ] {
         let done = bench.run(name, args.clone()).await;
-        assert_eq!(done.outcome, Outcome::Ok, "{name}: {}", done.text);
+        assert_eq!(done.outcome, CallOutcome::Ok, "{name}: {}", done.text);
         assert!(done.text.contains(part), "{name}: {}", done.text);
         assert_eq!(bench.ask(name, args).await.unwrap().risk, Risk::ReadOnly);
     }
@@ -147,7 +147,7 @@ async fn the_quiet_tools_answer() {
 #[tokio::test]
 async fn a_written_file_is_whole_keeps_its_mode_and_leaves_nothing_beside_it() {
     use std::os::unix::fs::PermissionsExt;
-    let bench = Bench::new();
+    let bench = ToolBench::new();
     let args = json!({"path": "new/er/a.sh", "content": "one\ntwo\n"});
     let ask = bench.ask("write_file", args.clone()).await.unwrap();
     assert_eq!((ask.subject.as_str(), ask.risk), ("new/er/a.sh", Risk::Write));
@@ -155,7 +155,7 @@ async fn a_written_file_is_whole_keeps_its_mode_and_leaves_nothing_beside_it() {
     assert!(ask.detail.contains("+one") && ask.detail.contains("+++ b/new/er/a.sh"), "{}", ask.detail);
     assert!(!bench.path("new").exists(), "asking changes nothing");
 
-    assert_eq!(bench.run("write_file", args).await.outcome, Outcome::Ok);
+    assert_eq!(bench.run("write_file", args).await.outcome, CallOutcome::Ok);
     let path = bench.path("new/er/a.sh");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o750)).unwrap();
 
@@ -163,38 +163,38 @@ async fn a_written_file_is_whole_keeps_its_mode_and_leaves_nothing_beside_it() {
     let ask = bench.ask("write_file", args.clone()).await.unwrap();
     assert!(ask.detail.contains("-two\n+2\n"), "{}", ask.detail);
     let done = bench.run("write_file", args).await;
-    assert_eq!(done, Done::ok("wrote `new/er/a.sh`: 6 bytes, +1 -1 lines"));
+    assert_eq!(done, ToolResult::ok("wrote `new/er/a.sh`: 6 bytes, +1 -1 lines"));
     assert_eq!(fs::read_to_string(&path).unwrap(), "one\n2\n");
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o750);
     assert_eq!(fs::read_dir(bench.path("new/er")).unwrap().count(), 1);
 
     fs::set_permissions(&path, fs::Permissions::from_mode(0o440)).unwrap();
     let done = bench.run("write_file", json!({"path": "new/er/a.sh", "content": ""})).await;
-    assert!(done.outcome == Outcome::Failed && done.text.contains("read-only"), "{}", done.text);
+    assert!(done.outcome == CallOutcome::Failed && done.text.contains("read-only"), "{}", done.text);
 }
 
 #[tokio::test]
 async fn an_edit_shows_its_diff_and_happens_once() {
-    let bench = Bench::new();
+    let bench = ToolBench::new();
     fs::write(bench.path("a.rs"), "fn a() {}\nfn b() {}\n").unwrap();
     let args = json!({"path": "a.rs", "old": "fn b()", "new": "fn c()"});
     let ask = bench.ask("edit_file", args.clone()).await.unwrap();
     assert!(ask.detail.contains("-fn b() {}\n+fn c() {}\n"), "{}", ask.detail);
-    assert_eq!(bench.run("edit_file", args.clone()).await.outcome, Outcome::Ok);
+    assert_eq!(bench.run("edit_file", args.clone()).await.outcome, CallOutcome::Ok);
     assert_eq!(fs::read_to_string(bench.path("a.rs")).unwrap(), "fn a() {}\nfn c() {}\n");
     let again = bench.run("edit_file", args).await;
-    assert!(again.outcome == Outcome::Failed && again.text.contains("does not occur"), "{}", again.text);
+    assert!(again.outcome == CallOutcome::Failed && again.text.contains("does not occur"), "{}", again.text);
     let many = json!({"path": "a.rs", "old": "fn", "new": "pub fn"});
     assert!(bench.ask("edit_file", many).await.unwrap_err().contains("2 times, at lines 1, 2"));
     let all = bench.run("edit_file", json!({"path": "a.rs", "old": "fn", "new": "pub fn", "all": "true"})).await;
-    assert_eq!(all.outcome, Outcome::Ok, "{}", all.text);
+    assert_eq!(all.outcome, CallOutcome::Ok, "{}", all.text);
     let none = bench.run("edit_file", json!({"path": "b.rs", "old": "x", "new": "y"})).await;
     assert!(none.text.contains("there is a.rs"), "{}", none.text);
 }
 
 #[tokio::test]
 async fn no_file_tool_leaves_the_folder() {
-    let bench = Bench::new();
+    let bench = ToolBench::new();
     let outside = tempfile::tempdir().unwrap();
     let secret = outside.path().join("secret");
     fs::write(&secret, "secret\n").unwrap();
@@ -210,7 +210,7 @@ async fn no_file_tool_leaves_the_folder() {
             ("edit_file", json!({"path": path, "old": "secret", "new": "x"})),
         ] {
             let done = bench.run(name, args.clone()).await;
-            assert_eq!(done.outcome, Outcome::Failed, "{name} {path}: {}", done.text);
+            assert_eq!(done.outcome, CallOutcome::Failed, "{name} {path}: {}", done.text);
             assert!(done.text.contains("[tools]") && done.text.contains("folders"), "{name} {path}: {}", done.text);
             assert_eq!(bench.ask(name, args).await.unwrap_err(), done.text);
         }
@@ -224,17 +224,17 @@ async fn no_file_tool_leaves_the_folder() {
 
 #[tokio::test]
 async fn a_link_inside_is_followed_and_kept() {
-    let bench = Bench::new();
+    let bench = ToolBench::new();
     fs::write(bench.path("real"), "x").unwrap();
     std::os::unix::fs::symlink("real", bench.path("link")).unwrap();
-    assert_eq!(bench.run("write_file", json!({"path": "link", "content": "y"})).await.outcome, Outcome::Ok);
+    assert_eq!(bench.run("write_file", json!({"path": "link", "content": "y"})).await.outcome, CallOutcome::Ok);
     assert_eq!(fs::read_to_string(bench.path("real")).unwrap(), "y");
     assert!(bench.path("link").is_symlink());
 }
 
 #[tokio::test]
 async fn changing_hooks_counts_as_running_programs() {
-    let bench = Bench::new();
+    let bench = ToolBench::new();
     fs::create_dir_all(bench.path(".git/hooks")).unwrap();
     for path in [".git/hooks/pre-commit", ".GIT/config", ".jarvis/config.toml"] {
         let ask = bench.ask("write_file", json!({"path": path, "content": "x"})).await.unwrap();
@@ -244,33 +244,37 @@ async fn changing_hooks_counts_as_running_programs() {
 
 #[tokio::test]
 async fn pipes_are_never_opened() {
-    let bench = Bench::new();
-    assert_eq!(bench.run("shell", json!({"command": "mkfifo pipe"})).await.outcome, Outcome::Ok);
+    let bench = ToolBench::new();
+    assert_eq!(bench.run("shell", json!({"command": "mkfifo pipe"})).await.outcome, CallOutcome::Ok);
     for (name, args) in [
         ("read_file", json!({"path": "pipe"})),
         ("write_file", json!({"path": "pipe", "content": "x"})),
         ("edit_file", json!({"path": "pipe", "old": "x", "new": "y"})),
     ] {
         let done = bench.run(name, args).await;
-        assert!(done.outcome == Outcome::Failed && done.text.contains("not a regular file"), "{name}: {}", done.text);
+        assert!(
+            done.outcome == CallOutcome::Failed && done.text.contains("not a regular file"),
+            "{name}: {}",
+            done.text
+        );
     }
-    assert_eq!(bench.run("search", json!({"pattern": "x"})).await.outcome, Outcome::Ok);
+    assert_eq!(bench.run("search", json!({"pattern": "x"})).await.outcome, CallOutcome::Ok);
 }
 
 #[tokio::test]
 async fn the_shell_gives_output_and_status() {
-    let mut bench = Bench::new();
+    let mut bench = ToolBench::new();
     for (command, outcome, text) in [
-        ("echo out", Outcome::Ok, "out\n"),
-        ("echo err >&2; exit 3", Outcome::Failed, "err\n[exit status 3]"),
-        ("true", Outcome::Ok, "(no output)"),
-        ("kill -9 $$", Outcome::Failed, "[killed by signal 9]"),
-        ("cat; echo \"$TERM $PAGER $NO_COLOR $GIT_TERMINAL_PROMPT\"", Outcome::Ok, "dumb cat 1 0\n"),
-        ("(: < /dev/tty) 2>/dev/null || echo no terminal", Outcome::Ok, "no terminal\n"),
-        ("absent-program 2>/dev/null", Outcome::Failed, "[exit status 127]"),
+        ("echo out", CallOutcome::Ok, "out\n"),
+        ("echo err >&2; exit 3", CallOutcome::Failed, "err\n[exit status 3]"),
+        ("true", CallOutcome::Ok, "(no output)"),
+        ("kill -9 $$", CallOutcome::Failed, "[killed by signal 9]"),
+        ("cat; echo \"$TERM $PAGER $NO_COLOR $GIT_TERMINAL_PROMPT\"", CallOutcome::Ok, "dumb cat 1 0\n"),
+        ("(: < /dev/tty) 2>/dev/null || echo no terminal", CallOutcome::Ok, "no terminal\n"),
+        ("absent-program 2>/dev/null", CallOutcome::Failed, "[exit status 127]"),
     ] {
         let done = bench.run("shell", json!({"command": command})).await;
-        assert_eq!(done, Done { outcome, ..Done::ok(text) }, "{command}");
+        assert_eq!(done, ToolResult { outcome, ..ToolResult::ok(text) }, "{command}");
     }
     let folder = bench.run("shell", json!({"command": "pwd -P"})).await;
     assert_eq!(folder.text.trim(), bench.ctx.folder.display().to_string());
@@ -280,7 +284,7 @@ async fn the_shell_gives_output_and_status() {
 
 #[tokio::test]
 async fn output_is_live() {
-    let mut bench = Bench::new();
+    let mut bench = ToolBench::new();
     let (shell, ctx) = (tool("shell"), bench.ctx.clone());
     let args = json!({"command": "echo first; until test -e go; do sleep 0.01; done; echo second"});
     let call = async { shell.run(&args, &ctx).await };
@@ -289,7 +293,7 @@ async fn output_is_live() {
         fs::write(bench.folder.path().join("go"), "").unwrap();
     };
     let (done, ()) = tokio::join!(call, watch);
-    assert_eq!(done, Done::ok("first\nsecond\n"));
+    assert_eq!(done, ToolResult::ok("first\nsecond\n"));
 }
 
 /// Starts a command with a grandchild that ignores the friendly signal, and returns both process ids.
@@ -304,7 +308,7 @@ const STUBBORN: &str = "echo $$ > child; echo so far
 
 #[tokio::test]
 async fn cancelling_ends_the_whole_group_and_keeps_the_output() {
-    let bench = Bench::new();
+    let bench = ToolBench::new();
     let args = json!({"command": STUBBORN});
     let cancel = async {
         let pids = stubborn(bench.folder.path()).await;
@@ -313,13 +317,13 @@ async fn cancelling_ends_the_whole_group_and_keeps_the_output() {
         pids
     };
     let (done, (child, grandchild)) = tokio::join!(bench.run("shell", args), cancel);
-    assert_eq!(done, Done::cancelled("so far\n[stopped before it was done]"));
+    assert_eq!(done, ToolResult::cancelled("so far\n[stopped before it was done]"));
     until(|| !runs(&child) && !runs(&grandchild)).await;
 }
 
 #[tokio::test]
 async fn dropping_the_call_ends_the_whole_group() {
-    let bench = Bench::new();
+    let bench = ToolBench::new();
     let args = json!({"command": STUBBORN});
     let (child, grandchild) = tokio::select! {
         done = bench.run("shell", args) => panic!("ended: {}", done.text),
@@ -330,34 +334,34 @@ async fn dropping_the_call_ends_the_whole_group() {
 
 #[tokio::test]
 async fn what_is_left_in_the_background_is_stopped() {
-    let bench = Bench::new();
+    let bench = ToolBench::new();
     let command = "sleep 600 & echo $! > pid; echo done";
     let done = bench.run("shell", json!({"command": command})).await;
-    assert_eq!(done, Done::ok("done\n[what it left in the background was stopped]"));
+    assert_eq!(done, ToolResult::ok("done\n[what it left in the background was stopped]"));
     let pid = fs::read_to_string(bench.path("pid")).unwrap();
     until(|| !runs(&pid)).await;
     let silent = "sleep 600 >/dev/null 2>&1 & echo $! > pid; echo done";
-    assert_eq!(bench.run("shell", json!({"command": silent})).await, Done::ok("done\n"));
+    assert_eq!(bench.run("shell", json!({"command": silent})).await, ToolResult::ok("done\n"));
     let pid = fs::read_to_string(bench.path("pid")).unwrap();
     until(|| !runs(&pid)).await;
 }
 
 #[tokio::test]
 async fn a_command_that_prints_without_end_is_stopped() {
-    let bench = Bench::new();
+    let bench = ToolBench::new();
     // Nobody reads the live output: its channel fills up, and cancelling works all the same.
     let cancel = async {
         until(|| !bench.live.is_empty()).await;
         bench.ctx.cancel.cancel();
     };
     let (done, ()) = tokio::join!(bench.run("shell", json!({"command": "yes"})), cancel);
-    assert_eq!(done.outcome, Outcome::Cancelled);
+    assert_eq!(done.outcome, CallOutcome::Cancelled);
     assert!(done.text.starts_with("y\ny\n"));
 }
 
 #[tokio::test]
 async fn huge_output_is_bounded_and_keeps_its_end() {
-    let Bench { ctx, mut live, folder: _folder } = Bench::new();
+    let ToolBench { ctx, mut live, folder: _folder } = ToolBench::new();
     let args = json!({"command": "head -c 200000000 /dev/zero | tr '\\0' x; echo; echo the end"});
     let shell = tool("shell");
     let call = async {
@@ -373,15 +377,15 @@ async fn huge_output_is_bounded_and_keeps_its_end() {
         bytes
     };
     let (done, live) = tokio::join!(call, count);
-    assert_eq!(done.outcome, Outcome::Ok);
+    assert_eq!(done.outcome, CallOutcome::Ok);
     assert!(done.text.len() < 9 << 20 && live < 9 << 20, "{} {live}", done.text.len());
     assert!(done.text.contains("left out") && done.text.ends_with("\nthe end\n"));
-    assert_eq!(done.printed, Some(200_000_009));
+    assert_eq!(done.printed_bytes, Some(200_000_009));
 }
 
 #[tokio::test]
 async fn asks_say_everything_and_their_patterns_match() {
-    let bench = Bench::new();
+    let bench = ToolBench::new();
     fs::create_dir(bench.path("src")).unwrap();
     for (name, args, subject, pattern, detail) in [
         ("shell", json!({"command": "git status -s"}), "git status -s", Some("shell(git status*)"), "git status -s"),
@@ -420,12 +424,12 @@ async fn asks_say_everything_and_their_patterns_match() {
 }
 
 /// A web server for one test: answers each path from a table, remembers what it was asked.
-struct Server {
+struct HttpStub {
     address: String,
     asked: std::sync::mpsc::Receiver<String>,
 }
 
-impl Server {
+impl HttpStub {
     fn new(answer: impl Fn(&str) -> Vec<u8> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
@@ -457,28 +461,28 @@ fn page(status: &str, headers: &str, body: &str) -> Vec<u8> {
 
 #[tokio::test]
 async fn pages_come_as_markdown_and_json_as_it_is() {
-    let server = Server::new(|path| match path {
+    let server = HttpStub::new(|path| match path {
         "/page" => page("200 OK", "content-type: text/html\r\n", "<h1>Title</h1><p>a <b>word</b>"),
         "/json" => page("200 OK", "content-type: application/json\r\n", "{\"a\": 1}"),
         "/image" => page("200 OK", "content-type: image/png\r\n", "PNG"),
         _ => page("404 Not Found", "content-type: text/plain\r\n", "nothing here"),
     });
-    let bench = Bench::new();
+    let bench = ToolBench::new();
     let get = |path: &str| bench.run("fetch", json!({"url": format!("{}{path}", server.address)}));
     let done = get("/page").await;
-    assert_eq!(done.outcome, Outcome::Ok, "{}", done.text);
+    assert_eq!(done.outcome, CallOutcome::Ok, "{}", done.text);
     assert!(done.text.ends_with("\n\n# Title\n\na **word**"), "{}", done.text);
     assert!(get("/json").await.text.ends_with("\n\n{\"a\": 1}"));
     let image = get("/image").await;
-    assert!(image.outcome == Outcome::Failed && image.text.contains("image/png"), "{}", image.text);
+    assert!(image.outcome == CallOutcome::Failed && image.text.contains("image/png"), "{}", image.text);
     let missing = get("/absent").await;
-    assert_eq!(missing.outcome, Outcome::Failed);
+    assert_eq!(missing.outcome, CallOutcome::Failed);
     assert!(missing.text.contains("404") && missing.text.ends_with("nothing here"), "{}", missing.text);
 }
 
 #[tokio::test]
 async fn every_redirect_is_checked() {
-    let server = Server::new(|path| {
+    let server = HttpStub::new(|path| {
         let to = |location: &str| page("302 Found", &format!("location: {location}\r\n"), "");
         match path {
             "/metadata" => to("http://169.254.169.254/latest/meta-data/"),
@@ -493,17 +497,17 @@ async fn every_redirect_is_checked() {
             _ => page("200 OK", "content-type: text/plain\r\n", "the end"),
         }
     });
-    let bench = Bench::new();
+    let bench = ToolBench::new();
     let get = |path: &str| bench.run("fetch", json!({"url": format!("{}{path}", server.address)}));
     for path in ["/metadata", "/mapped", "/number", "/name", "/twice"] {
         let done = get(path).await;
-        assert!(done.outcome == Outcome::Failed && done.text.contains("never fetched"), "{path}: {}", done.text);
+        assert!(done.outcome == CallOutcome::Failed && done.text.contains("never fetched"), "{path}: {}", done.text);
     }
     assert!(get("/file").await.text.contains("only http and https"));
     assert!(get("/loop").await.text.contains("more than 5 times"));
-    assert!(get("/key").await.outcome == Outcome::Failed);
+    assert!(get("/key").await.outcome == CallOutcome::Failed);
     let done = get("/once").await;
-    assert!(done.outcome == Outcome::Ok && done.text.contains("/end?a=b: 200 OK"), "{}", done.text);
+    assert!(done.outcome == CallOutcome::Ok && done.text.contains("/end?a=b: 200 OK"), "{}", done.text);
     for request in server.asked.try_iter() {
         let lower = request.to_ascii_lowercase();
         assert!(!lower.contains("authorization") && !lower.contains("referer") && !lower.contains("cookie"));
@@ -512,16 +516,16 @@ async fn every_redirect_is_checked() {
 
 #[tokio::test]
 async fn a_large_page_is_cut_and_a_silent_one_is_cancelled() {
-    let server = Server::new(|path| match path {
+    let server = HttpStub::new(|path| match path {
         "/large" => page("200 OK", "content-type: text/plain\r\n", &"x".repeat(8 << 20)),
         // Promises more than it sends, and the connection ends.
         _ => b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort".to_vec(),
     });
-    let bench = Bench::new();
+    let bench = ToolBench::new();
     let get = |path: &str| bench.run("fetch", json!({"url": format!("{}{path}", server.address)}));
     let done = get("/large").await;
-    assert!(done.outcome == Outcome::Ok && done.text.contains("5.2 MB, cut there") && done.text.len() < 6 << 20);
-    assert_eq!(get("/short").await.outcome, Outcome::Failed);
+    assert!(done.outcome == CallOutcome::Ok && done.text.contains("5.2 MB, cut there") && done.text.len() < 6 << 20);
+    assert_eq!(get("/short").await.outcome, CallOutcome::Failed);
 
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", silent.local_addr().unwrap());
@@ -531,24 +535,24 @@ async fn a_large_page_is_cut_and_a_silent_one_is_cancelled() {
         bench.ctx.cancel.cancel();
     };
     let (done, ()) = tokio::join!(bench.run("fetch", json!({"url": url})), cancel);
-    assert_eq!(done.outcome, Outcome::Cancelled);
+    assert_eq!(done.outcome, CallOutcome::Cancelled);
 }
 
 #[tokio::test]
 async fn a_name_that_leads_inside_has_to_be_asked_for() {
-    let server = Server::new(|_| page("200 OK", "content-type: text/plain\r\n", "inside"));
+    let server = HttpStub::new(|_| page("200 OK", "content-type: text/plain\r\n", "inside"));
     let port = server.address.rsplit(':').next().unwrap();
-    let bench = Bench::new();
+    let bench = ToolBench::new();
     // `localhost` is seen to be local, so the person knew.
     let done = bench.run("fetch", json!({"url": format!("http://localhost:{port}/")})).await;
-    assert_eq!(done.outcome, Outcome::Ok, "{}", done.text);
+    assert_eq!(done.outcome, CallOutcome::Ok, "{}", done.text);
     let ask = bench.ask("fetch", json!({"url": "http://wiki.example.com/", "private": true})).await.unwrap();
     assert!(ask.detail.contains("may lead into the private network"), "{}", ask.detail);
 }
 
 #[tokio::test]
 async fn a_cancelled_call_says_so() {
-    let bench = Bench::new();
+    let bench = ToolBench::new();
     fs::write(bench.path("a"), "x\n").unwrap();
     bench.ctx.cancel.cancel();
     for (name, args) in [
@@ -560,14 +564,14 @@ async fn a_cancelled_call_says_so() {
         ("shell", json!({"command": "echo y > a"})),
         ("fetch", json!({"url": "http://127.0.0.1:9/"})),
     ] {
-        assert_eq!(bench.run(name, args).await.outcome, Outcome::Cancelled, "{name}");
+        assert_eq!(bench.run(name, args).await.outcome, CallOutcome::Cancelled, "{name}");
     }
     assert_eq!(fs::read_to_string(bench.path("a")).unwrap(), "x\n");
 }
 
 #[tokio::test]
 async fn a_command_does_not_see_the_variables_that_hold_keys() {
-    let bench = Bench::new();
+    let bench = ToolBench::new();
     let done = bench.run("shell", json!({"command": "echo home=${HOME:-none} path=${PATH:+there}"})).await;
     assert_eq!(done.text.trim(), "home=none path=there");
 }

@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
 /// Far beyond what any step takes, even on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(20);
+const SCREEN_TIMEOUT: Duration = Duration::from_secs(20);
 const PROMPT: char = '›';
 const LEAVE: &[u8] = b"\x1b[?1049l";
 
@@ -84,7 +84,7 @@ impl Tty {
     }
 
     fn wait_for(&mut self, what: &str, mut holds: impl FnMut(&str) -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + SCREEN_TIMEOUT;
         while !holds(&self.text()) {
             match self.output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(bytes) => {
@@ -130,7 +130,7 @@ impl Tty {
     fn answer(&mut self, letter: &str) {
         self.shows("y once");
         self.keys(letter);
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + SCREEN_TIMEOUT;
         while self.text().contains("y once") {
             assert!(Instant::now() < deadline, "the ask stayed:\n{}", self.text());
             self.quiet(Duration::from_millis(400));
@@ -159,8 +159,8 @@ impl Tty {
     }
 
     /// Waits for the end; returns the exit code and everything that was written.
-    fn ends(mut self) -> Ended {
-        let deadline = Instant::now() + PATIENCE;
+    fn ends(mut self) -> TtyExit {
+        let deadline = Instant::now() + SCREEN_TIMEOUT;
         loop {
             match self.output.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(bytes) => self.raw.extend(bytes),
@@ -172,18 +172,18 @@ impl Tty {
             }
         }
         let code = self.child.wait().unwrap().exit_code();
-        Ended { code, raw: std::mem::take(&mut self.raw), home: self.home.take().unwrap() }
+        TtyExit { code, raw: std::mem::take(&mut self.raw), home: self.home.take().unwrap() }
     }
 }
 
 /// What a program left behind.
-struct Ended {
+struct TtyExit {
     code: u32,
     raw: Vec<u8>,
     home: tempfile::TempDir,
 }
 
-impl Ended {
+impl TtyExit {
     fn gave_the_terminal_back(&self) -> bool {
         let has = |bytes: &[u8]| self.raw.windows(bytes.len()).any(|part| part == bytes);
         [LEAVE, b"\x1b[?2004l", b"\x1b[?1004l", b"\x1b[<u", b"\x1b[?25h"].iter().all(|bytes| has(bytes))
@@ -226,7 +226,7 @@ fn a_prompt_of_the_last_run_comes_back_with_up() {
     assert_eq!(ended.code, 0);
     let mut tty = Tty::start_in(ended.home, &["-m", "offline"]);
     // The file is read behind the first frame, so the key may come too early once or twice.
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + SCREEN_TIMEOUT;
     while composer(&tty.text()).is_none_or(|line| !line.contains("6*7")) {
         assert!(Instant::now() < deadline, "{}", tty.text());
         tty.keys("\x1b[A");
@@ -352,7 +352,7 @@ fn a_paste_without_an_end_gives_the_keys_back() {
 fn the_answer_about_the_background_is_not_typed() {
     let mut tty = Tty::offline();
     let asked = |tty: &Tty| tty.raw.windows(5).any(|part| part == b"\x1b]11;");
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + SCREEN_TIMEOUT;
     while !asked(&tty) {
         let bytes = tty.output.recv_timeout(deadline.saturating_duration_since(Instant::now())).unwrap();
         tty.screen.process(&bytes);

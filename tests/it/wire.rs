@@ -5,56 +5,56 @@
 
 use std::time::Duration;
 
-use jarvis_tui::dialect::chat::Chat;
-use jarvis_tui::engine::discover::{self, Candidate, Kind};
-use jarvis_tui::engine::ollama::Ollama;
-use jarvis_tui::engine::openai::OpenAi;
-use jarvis_tui::engine::{Engine, Past, Reply, Request};
-use jarvis_tui::event::{AgentEvent, Fault, FaultKind, LinkState, TurnEnd};
-use jarvis_tui::net::call::{Framing, HttpCall, Method, Value};
-use jarvis_tui::net::{Heard, Http, Patience, perform, probe};
+use jarvis_tui::dialect::chat::ChatDecoder;
+use jarvis_tui::engine::discover::{self, ServerCandidate, ServerKind};
+use jarvis_tui::engine::ollama::OllamaEngine;
+use jarvis_tui::engine::openai::OpenAiEngine;
+use jarvis_tui::engine::{Engine, HistoryMessage, ModelRequest, ReplyPlan};
+use jarvis_tui::event::{AgentEvent, Fault, FaultKind, LinkState, TurnOutcome};
+use jarvis_tui::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
+use jarvis_tui::net::{HttpClient, RequestEvent, RequestPolicy, perform, probe};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::support::{Act, Server, chunk, end, head, json, stream};
+use crate::support::{ScriptedServer, ServerAct, chunk, end, head, json, stream};
 
 const HI: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
 const DONE: &str = "data: [DONE]\n\n";
 
 #[derive(Default)]
-struct Told {
+struct WireOutcome {
     text: String,
     notices: Vec<String>,
     links: Vec<LinkState>,
-    ends: Vec<TurnEnd>,
+    ends: Vec<TurnOutcome>,
 }
 
-impl Told {
+impl WireOutcome {
     fn fault(&self) -> &Fault {
         match &self.ends[..] {
-            [TurnEnd::Failed(fault)] => fault,
+            [TurnOutcome::Failed(fault)] => fault,
             other => panic!("{other:?}"),
         }
     }
 }
 
-async fn tell(reply: Reply) -> Told {
-    let Reply::Http { call, decode } = reply else { panic!("nothing to call") };
+async fn run_reply(reply: ReplyPlan) -> WireOutcome {
+    let ReplyPlan::Http { request: call, decode } = reply else { panic!("nothing to call") };
     let (sender, mut receiver) = mpsc::channel(4);
     let run = async move {
-        let patience = Patience { retries: 1, ..Patience::new(Instant::now()) };
-        perform(&Http::default(), &call, decode, &patience, &sender).await;
+        let patience = RequestPolicy { max_retries: 1, ..RequestPolicy::new(Instant::now()) };
+        perform(&HttpClient::default(), &call, decode, &patience, &sender).await;
     };
     let listen = async {
-        let mut told = Told::default();
+        let mut told = WireOutcome::default();
         while let Some(heard) = receiver.recv().await {
             assert!(told.ends.is_empty(), "something after the end");
             match heard {
-                Heard::Link(link) => told.links.push(link),
-                Heard::Event(AgentEvent::TextDelta { text, .. }) => told.text.push_str(&text),
-                Heard::Event(AgentEvent::Noticed { code, .. }) => told.notices.push(code),
-                Heard::Event(AgentEvent::TurnFinished { end, .. }) => told.ends.push(end),
-                Heard::Event(_) => {}
+                RequestEvent::Link(link) => told.links.push(link),
+                RequestEvent::Event(AgentEvent::TextDelta { text, .. }) => told.text.push_str(&text),
+                RequestEvent::Event(AgentEvent::Notice { code, .. }) => told.notices.push(code),
+                RequestEvent::Event(AgentEvent::TurnFinished { outcome: end, .. }) => told.ends.push(end),
+                RequestEvent::Event(_) => {}
             }
         }
         told
@@ -64,12 +64,17 @@ async fn tell(reply: Reply) -> Told {
     told
 }
 
-fn prompt() -> Request {
-    Request { model: "m".into(), past: vec![Past::User { text: "hello".into() }], ..Request::default() }
+fn prompt() -> ModelRequest {
+    ModelRequest {
+        model: "m".into(),
+        history: vec![HistoryMessage::User { text: "hello".into() }],
+        ..ModelRequest::default()
+    }
 }
 
-async fn ask(server: &Server) -> Told {
-    tell(OpenAi::new("openai".into(), &server.url(), Some("sk-very-secret".into())).reply(&prompt())).await
+async fn ask(server: &ScriptedServer) -> WireOutcome {
+    run_reply(OpenAiEngine::new("openai".into(), &server.url(), Some("sk-very-secret".into())).plan_reply(&prompt()))
+        .await
 }
 
 #[tokio::test]
@@ -79,15 +84,15 @@ async fn an_answer_in_odd_chunks_is_whole() {
     let mut script = vec![stream()];
     script.extend(text.as_bytes().chunks(3).map(chunk));
     script.push(end());
-    let server = Server::start(vec![script]).await;
+    let server = ScriptedServer::start(vec![script]).await;
     let told = ask(&server).await;
-    assert_eq!((told.text.as_str(), &told.ends[..]), ("hi ⏳!", &[TurnEnd::Completed][..]));
+    assert_eq!((told.text.as_str(), &told.ends[..]), ("hi ⏳!", &[TurnOutcome::Completed][..]));
     assert_eq!(told.links, [LinkState::Connecting, LinkState::Live, LinkState::Idle]);
 }
 
 #[tokio::test]
 async fn the_request_is_what_servers_expect() {
-    let server = Server::start(vec![vec![stream(), chunk(HI), chunk(DONE), end()]]).await;
+    let server = ScriptedServer::start(vec![vec![stream(), chunk(HI), chunk(DONE), end()]]).await;
     ask(&server).await;
     let asked = server.asked();
     let (head, body) = asked[0].split_once("\r\n\r\n").unwrap();
@@ -113,16 +118,20 @@ async fn the_request_is_what_servers_expect() {
 
 #[tokio::test]
 async fn tokens_are_told_as_they_come() {
-    let server = Server::start(vec![vec![stream(), chunk(HI), Act::Hold, chunk(DONE), end()]]).await;
-    let Reply::Http { call, decode } = OpenAi::new("openai".into(), &server.url(), None).reply(&prompt()) else {
+    let server = ScriptedServer::start(vec![vec![stream(), chunk(HI), ServerAct::Hold, chunk(DONE), end()]]).await;
+    let ReplyPlan::Http { request, decode } =
+        OpenAiEngine::new("openai".into(), &server.url(), None).plan_reply(&prompt())
+    else {
         panic!()
     };
     let (sender, mut receiver) = mpsc::channel(4);
-    let run = async move { perform(&Http::default(), &call, decode, &Patience::new(Instant::now()), &sender).await };
+    let run = async move {
+        perform(&HttpClient::default(), &request, decode, &RequestPolicy::new(Instant::now()), &sender).await;
+    };
     let listen = async {
         let mut seen = 0;
         while let Some(heard) = receiver.recv().await {
-            if matches!(heard, Heard::Event(AgentEvent::TextDelta { .. })) {
+            if matches!(heard, RequestEvent::Event(AgentEvent::TextDelta { .. })) {
                 seen += 1;
                 server.go();
             }
@@ -134,11 +143,11 @@ async fn tokens_are_told_as_they_come() {
 
 #[tokio::test]
 async fn a_cut_in_mid_frame_keeps_the_text_and_is_not_a_success() {
-    let server = Server::start(vec![vec![stream(), chunk(HI), chunk("data: {\"choi")]]).await;
+    let server = ScriptedServer::start(vec![vec![stream(), chunk(HI), chunk("data: {\"choi")]]).await;
     let told = ask(&server).await;
     assert_eq!(
         (told.text.as_str(), &told.ends[..], &told.notices[..]),
-        ("hi", &[TurnEnd::Interrupted][..], &["cut".to_owned()][..])
+        ("hi", &[TurnOutcome::Interrupted][..], &["cut".to_owned()][..])
     );
     assert_eq!(server.asked().len(), 1);
 }
@@ -146,21 +155,23 @@ async fn a_cut_in_mid_frame_keeps_the_text_and_is_not_a_success() {
 #[tokio::test]
 async fn a_body_that_ends_with_its_connection_needs_its_end_mark() {
     let close = || head("200 OK", "content-type: text/event-stream\r\n");
-    let server =
-        Server::start(vec![vec![close(), Act::Send(HI.into())], vec![close(), Act::Send([HI, DONE].concat().into())]])
-            .await;
+    let server = ScriptedServer::start(vec![
+        vec![close(), ServerAct::Send(HI.into())],
+        vec![close(), ServerAct::Send([HI, DONE].concat().into())],
+    ])
+    .await;
     let told = ask(&server).await;
-    assert_eq!((&told.ends[..], &told.notices[..]), (&[TurnEnd::Interrupted][..], &["cut".to_owned()][..]));
+    assert_eq!((&told.ends[..], &told.notices[..]), (&[TurnOutcome::Interrupted][..], &["cut".to_owned()][..]));
     let told = ask(&server).await;
-    assert_eq!((&told.ends[..], &told.notices[..]), (&[TurnEnd::Completed][..], &[][..]));
+    assert_eq!((&told.ends[..], &told.notices[..]), (&[TurnOutcome::Completed][..], &[][..]));
 }
 
 #[tokio::test]
 async fn a_busy_server_is_asked_again_when_it_says() {
-    let busy = Act::Send(
+    let busy = ServerAct::Send(
         b"HTTP/1.1 429 Too Many Requests\r\nretry-after-ms: 1\r\nconnection: close\r\ncontent-length: 0\r\n\r\n".into(),
     );
-    let server = Server::start(vec![vec![busy], vec![stream(), chunk(HI), chunk(DONE), end()]]).await;
+    let server = ScriptedServer::start(vec![vec![busy], vec![stream(), chunk(HI), chunk(DONE), end()]]).await;
     let told = ask(&server).await;
     assert_eq!((told.text.as_str(), told.notices), ("hi", vec!["retry".to_owned()]));
     assert!(told.links.iter().any(|link| matches!(link, LinkState::Retrying { attempt: 2, .. })));
@@ -170,7 +181,7 @@ async fn a_busy_server_is_asked_again_when_it_says() {
 #[tokio::test]
 async fn a_refusal_is_told_without_the_key_and_not_repeated() {
     let body = "{\"error\":{\"message\":\"Incorrect API key provided: sk-very-secret.\",\"code\":\"invalid_api_key\"}}";
-    let server = Server::start(vec![vec![json("401 Unauthorized", body)]]).await;
+    let server = ScriptedServer::start(vec![vec![json("401 Unauthorized", body)]]).await;
     let told = ask(&server).await;
     let fault = told.fault();
     assert_eq!(fault.kind, FaultKind::Auth);
@@ -185,7 +196,7 @@ async fn a_refusal_is_told_without_the_key_and_not_repeated() {
 async fn a_key_that_comes_back_in_the_stream_is_blanked_out_everywhere() {
     let said = "data: {\"choices\":[{\"delta\":{\"content\":\"got Bearer sk-very-secret\"}}]}\n\n";
     let error = "data: {\"error\":{\"message\":\"boom sk-very-secret\",\"code\":500}}\n\n";
-    let server = Server::start(vec![vec![stream(), chunk(said), chunk(error), end()]]).await;
+    let server = ScriptedServer::start(vec![vec![stream(), chunk(said), chunk(error), end()]]).await;
     let told = ask(&server).await;
     assert_eq!(told.text, "got •••");
     assert!(told.fault().message.ends_with("boom •••"), "{:?}", told.fault());
@@ -194,7 +205,7 @@ async fn a_key_that_comes_back_in_the_stream_is_blanked_out_everywhere() {
 #[tokio::test]
 async fn a_key_cut_off_at_the_end_of_what_is_read_leaves_no_half() {
     let body = format!("{}sk-very-secret and more", " ".repeat(4096 - 8));
-    let server = Server::start(vec![vec![json("401 Unauthorized", &body)]]).await;
+    let server = ScriptedServer::start(vec![vec![json("401 Unauthorized", &body)]]).await;
     let told = ask(&server).await;
     assert!(!told.fault().message.contains("sk-v"), "{:?}", told.fault());
 }
@@ -202,7 +213,7 @@ async fn a_key_cut_off_at_the_end_of_what_is_read_leaves_no_half() {
 #[tokio::test]
 async fn a_conversation_that_is_too_long_is_called_that() {
     let body = "{\"error\":{\"message\":\"the request exceeds the available context size\",\"code\":400}}";
-    let server = Server::start(vec![vec![json("400 Bad Request", body)]]).await;
+    let server = ScriptedServer::start(vec![vec![json("400 Bad Request", body)]]).await;
     let told = ask(&server).await;
     assert_eq!(told.fault().kind, FaultKind::ContextTooLong);
     assert!(told.fault().message.starts_with("the conversation is too long for the model: "), "{:?}", told.fault());
@@ -211,10 +222,10 @@ async fn a_conversation_that_is_too_long_is_called_that() {
 #[tokio::test]
 async fn an_error_page_of_megabytes_is_read_for_its_start_only() {
     let page = format!("<html><title>Oops</title>{}", "x".repeat(1_000_000));
-    let server = Server::start(vec![vec![
+    let server = ScriptedServer::start(vec![vec![
         head("404 Not Found", "content-type: text/html\r\n"),
-        Act::Send(page.into()),
-        Act::Hang,
+        ServerAct::Send(page.into()),
+        ServerAct::Hang,
     ]])
     .await;
     let told = ask(&server).await;
@@ -228,12 +239,12 @@ async fn an_error_page_of_megabytes_is_read_for_its_start_only() {
 
 #[tokio::test]
 async fn a_web_page_and_a_redirect_are_named() {
-    let page = vec![head("200 OK", "content-type: text/html\r\n"), Act::Send(b"<html>".to_vec())];
+    let page = vec![head("200 OK", "content-type: text/html\r\n"), ServerAct::Send(b"<html>".to_vec())];
     let moved = vec![head(
         "307 Temporary Redirect",
         "location: https://other.example/v1/chat/completions?k=1\r\ncontent-length: 0\r\n",
     )];
-    let server = Server::start(vec![page, moved]).await;
+    let server = ScriptedServer::start(vec![page, moved]).await;
     let told = ask(&server).await;
     assert_eq!(told.fault().kind, FaultKind::Protocol);
     assert!(told.fault().message.ends_with("answered with a web page instead of a stream; check the URL"));
@@ -249,8 +260,8 @@ async fn a_web_page_and_a_redirect_are_named() {
 async fn an_endless_line_is_cut() {
     let mut script = vec![stream(), chunk(HI), chunk("data: ")];
     script.extend((0..9).map(|_| chunk(vec![b'x'; 1024 * 1024])));
-    script.push(Act::Hang);
-    let server = Server::start(vec![script]).await;
+    script.push(ServerAct::Hang);
+    let server = ScriptedServer::start(vec![script]).await;
     let told = ask(&server).await;
     assert_eq!((told.text.as_str(), told.fault().kind), ("hi", FaultKind::Protocol));
     assert!(told.fault().message.contains("more than 8 MiB"), "{}", told.fault());
@@ -262,24 +273,27 @@ async fn nobody_there_is_told_at_once() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.local_addr().unwrap()
     };
-    let told = tell(OpenAi::new("openai".into(), &format!("http://{gone}"), None).reply(&prompt())).await;
+    let told =
+        run_reply(OpenAiEngine::new("openai".into(), &format!("http://{gone}"), None).plan_reply(&prompt())).await;
     assert_eq!((told.fault().kind, told.notices.len()), (FaultKind::Network, 0));
     assert!(told.fault().message.starts_with(&format!("nothing answers at http://{gone}: ")), "{}", told.fault());
 }
 
 #[tokio::test]
 async fn a_dropped_call_drops_the_connection() {
-    let server = Server::start(vec![vec![stream(), chunk(HI), Act::Hang]]).await;
-    let Reply::Http { call, decode } = OpenAi::new("openai".into(), &server.url(), None).reply(&prompt()) else {
+    let server = ScriptedServer::start(vec![vec![stream(), chunk(HI), ServerAct::Hang]]).await;
+    let ReplyPlan::Http { request, decode } =
+        OpenAiEngine::new("openai".into(), &server.url(), None).plan_reply(&prompt())
+    else {
         panic!()
     };
     let (sender, mut receiver) = mpsc::channel(4);
     {
-        let (http, patience) = (Http::default(), Patience::new(Instant::now()));
-        let run = perform(&http, &call, decode, &patience, &sender);
+        let (http, patience) = (HttpClient::default(), RequestPolicy::new(Instant::now()));
+        let run = perform(&http, &request, decode, &patience, &sender);
         let first_token = async {
             while let Some(heard) = receiver.recv().await {
-                if matches!(heard, Heard::Event(AgentEvent::TextDelta { .. })) {
+                if matches!(heard, RequestEvent::Event(AgentEvent::TextDelta { .. })) {
                     return;
                 }
             }
@@ -297,15 +311,15 @@ async fn ollama_speaks_lines() {
     let body = "{\"message\":{\"content\":\"hi\"},\"done\":false}\n{\"message\":{\"content\":\"\"},\"done\":true,\"eval_count\":1}\n";
     let length = body.len();
     let answer = head("200 OK", &format!("content-type: application/x-ndjson\r\ncontent-length: {length}\r\n"));
-    let server = Server::start(vec![
-        vec![answer, Act::Send(body.into())],
+    let server = ScriptedServer::start(vec![
+        vec![answer, ServerAct::Send(body.into())],
         vec![json("404 Not Found", "{\"error\":\"model 'm' not found\"}")],
     ])
     .await;
-    let engine = Ollama::new("ollama".into(), &server.address.to_string());
-    let told = tell(engine.reply(&prompt())).await;
-    assert_eq!((told.text.as_str(), &told.ends[..]), ("hi", &[TurnEnd::Completed][..]));
-    let told = tell(engine.reply(&prompt())).await;
+    let engine = OllamaEngine::new("ollama".into(), &server.address.to_string());
+    let told = run_reply(engine.plan_reply(&prompt())).await;
+    assert_eq!((told.text.as_str(), &told.ends[..]), ("hi", &[TurnOutcome::Completed][..]));
+    let told = run_reply(engine.plan_reply(&prompt())).await;
     assert!(
         told.fault().message.ends_with("model 'm' not found; choose another model, or install this one on the server")
     );
@@ -315,42 +329,45 @@ async fn ollama_speaks_lines() {
 async fn local_servers_are_found_side_by_side() {
     let tags = json("200 OK", "{\"models\":[{\"name\":\"qwen3:8b\"}]}");
     let list = json("200 OK", "{\"object\":\"list\",\"data\":[{\"id\":\"phi\",\"owned_by\":\"vllm\"}]}");
-    let ollama = Server::start(vec![vec![tags]]).await;
-    let vllm = Server::start(vec![vec![list]]).await;
-    let stranger = Server::start(vec![vec![json("200 OK", "{\"data\":\"something else\"}")]]).await;
-    let silent = Server::start(vec![vec![Act::Hang]]).await;
-    let at = |kind, server: &Server| Candidate { kind, base_url: server.url() };
+    let ollama = ScriptedServer::start(vec![vec![tags]]).await;
+    let vllm = ScriptedServer::start(vec![vec![list]]).await;
+    let stranger = ScriptedServer::start(vec![vec![json("200 OK", "{\"data\":\"something else\"}")]]).await;
+    let silent = ScriptedServer::start(vec![vec![ServerAct::Hang]]).await;
+    let at = |kind, server: &ScriptedServer| ServerCandidate { kind, base_url: server.url() };
     let candidates = [
-        at(Kind::LlamaCpp, &silent),
-        at(Kind::Ollama, &ollama),
-        at(Kind::LmStudio, &stranger),
-        at(Kind::LlamaCpp, &vllm),
+        at(ServerKind::LlamaCpp, &silent),
+        at(ServerKind::Ollama, &ollama),
+        at(ServerKind::LmStudio, &stranger),
+        at(ServerKind::LlamaCpp, &vllm),
     ];
-    let calls: Vec<_> = candidates.iter().map(Candidate::call).collect();
-    let answers = probe::gather(&Http::default(), &calls, Duration::from_secs(2)).await;
-    let found = discover::found(&candidates, &answers);
+    let calls: Vec<_> = candidates.iter().map(ServerCandidate::request).collect();
+    let answers = probe::join_json(&HttpClient::default(), &calls, Duration::from_secs(2)).await;
+    let found = discover::discovered_servers(&candidates, &answers);
     let short: Vec<_> =
         found.iter().map(|found| (found.kind, found.base_url.clone(), found.models[0].id.as_str())).collect();
-    assert_eq!(short, [(Kind::Ollama, ollama.url(), "qwen3:8b"), (Kind::Vllm, format!("{}/v1", vllm.url()), "phi")]);
+    assert_eq!(
+        short,
+        [(ServerKind::Ollama, ollama.url(), "qwen3:8b"), (ServerKind::Vllm, format!("{}/v1", vllm.url()), "phi")]
+    );
 }
 
 #[tokio::test]
 async fn models_are_listed() {
     let tags = json("200 OK", "{\"models\":[{\"name\":\"a\"},{\"name\":\"b\"}]}");
-    let server = Server::start(vec![vec![tags]]).await;
-    let survey = Ollama::new("ollama".into(), &server.address.to_string()).survey().unwrap();
-    let answers = probe::gather(&Http::default(), &survey.calls, Duration::from_secs(5)).await;
-    let ids: Vec<_> = survey.read(&answers).unwrap().into_iter().map(|model| model.id).collect();
+    let server = ScriptedServer::start(vec![vec![tags]]).await;
+    let survey = OllamaEngine::new("ollama".into(), &server.address.to_string()).model_list_query().unwrap();
+    let answers = probe::join_json(&HttpClient::default(), &survey.requests, Duration::from_secs(5)).await;
+    let ids: Vec<_> = survey.parse_answers(&answers).unwrap().into_iter().map(|model| model.id).collect();
     assert_eq!(ids, ["a", "b"]);
 }
 
 #[tokio::test]
 async fn json_is_fetched_with_headers_and_faults_are_told() {
     let server =
-        Server::start(vec![vec![json("200 OK", "{\"a\":1}")], vec![json("200 OK", "Ollama is running")]]).await;
-    let http = Http::default();
+        ScriptedServer::start(vec![vec![json("200 OK", "{\"a\":1}")], vec![json("200 OK", "Ollama is running")]]).await;
+    let http = HttpClient::default();
     let url = format!("{}/x", server.url());
-    let headers = [("x-key".to_owned(), Value::Secret("s3cret".into()))];
+    let headers = [("x-key".to_owned(), HttpHeaderValue::Secret("s3cret".into()))];
     let limit = Duration::from_secs(5);
     assert_eq!(http.get_json(&url, &headers, limit).await.unwrap()["a"], 1);
     assert!(server.asked()[0].contains("x-key: s3cret"));
@@ -366,14 +383,19 @@ async fn a_huge_answer_is_read_in_linear_time() {
     let mut script = vec![stream()];
     script.extend(frame.as_bytes().chunks(1000).map(chunk));
     script.extend([chunk(DONE), end()]);
-    let server = Server::start(vec![script]).await;
+    let server = ScriptedServer::start(vec![script]).await;
     assert_eq!(ask(&server).await.text.len(), 4 * 1024 * 1024);
 }
 
 #[tokio::test]
 async fn a_bad_url_is_a_fault() {
-    let call =
-        HttpCall { method: Method::Get, url: "ftp://x".into(), headers: vec![], body: None, framing: Framing::Sse };
-    let told = tell(Reply::Http { call, decode: Box::new(Chat::new()) }).await;
+    let call = HttpRequest {
+        method: HttpMethod::Get,
+        url: "ftp://x".into(),
+        headers: vec![],
+        body: None,
+        framing: Framing::Sse,
+    };
+    let told = run_reply(ReplyPlan::Http { request: call, decode: Box::new(ChatDecoder::new()) }).await;
     assert_eq!(told.fault().kind, FaultKind::BadRequest);
 }

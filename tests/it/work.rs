@@ -3,14 +3,14 @@
 
 use jarvis_tui::app::screen::Screen;
 use jarvis_tui::event::{
-    AgentEvent, CallId, Envelope, MessageId, Millis, Outcome, Output, OutputStream, RanBy, Role, Seq, Stop, TextKind,
-    TurnEnd, TurnId,
+    AgentEvent, CallId, CallOutcome, CallOutput, Envelope, ExecutedBy, FinishReason, MessageId, Millis, OutputStream,
+    Role, Seq, TextKind, TurnId, TurnOutcome,
 };
 use jarvis_tui::store::action::Action;
 use jarvis_tui::store::msg::Msg;
-use jarvis_tui::store::{Options, Store};
-use jarvis_tui::ui::lines::Counters;
+use jarvis_tui::store::{Store, StoreOptions};
 use jarvis_tui::ui::panes::transcript::{self, TranscriptView};
+use jarvis_tui::ui::text_layout::LayoutCounters;
 use jarvis_tui::ui::theme::{Theme, ThemeKind};
 use proptest::prelude::*;
 use ratatui::buffer::Buffer;
@@ -19,15 +19,15 @@ use ratatui::layout::Rect;
 const ANSWER: &str = "# Title\n\nA paragraph with **bold** text and `code`, long enough to be wrapped on most screens.\n\n\
                       - one\n- two\n\n```rust\nfn main() {}\n```\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\nDone.\n";
 
-struct Session {
+struct WorkSession {
     store: Store,
     seq: Seq,
 }
 
-impl Session {
+impl WorkSession {
     /// A session of that many items: prompts, calls, answers and ends.
     fn new(items: usize) -> Self {
-        let mut session = Self { store: Store::new(Options::default()), seq: Seq(0) };
+        let mut session = Self { store: Store::new(StoreOptions::default()), seq: Seq(0) };
         let mut turn = 0;
         while session.store.transcript.items().len() + 4 <= items {
             session.turn(turn);
@@ -55,16 +55,29 @@ impl Session {
             message: message.clone(),
             name: Some("shell".into()),
             parent: None,
-            ran_by: RanBy::Us,
+            executed_by: ExecutedBy::Client,
         });
         let args = "{\"command\":\"ls\"}".into();
-        self.event(AgentEvent::ToolCallReady { call: call.clone(), name: "shell".into(), args, carry: None });
-        let output = Output::of("a\nb\nc\nd\ne\n");
-        self.event(AgentEvent::ToolCallFinished { call, outcome: Outcome::Ok, output, took: Some(Millis(5)) });
+        self.event(AgentEvent::ToolCallReady {
+            call: call.clone(),
+            name: "shell".into(),
+            args,
+            provider_metadata: None,
+        });
+        let output = CallOutput::from_text("a\nb\nc\nd\ne\n");
+        self.event(AgentEvent::ToolCallFinished { call, outcome: CallOutcome::Ok, output, duration: Some(Millis(5)) });
         self.event(AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None });
         self.say(&message, ANSWER);
-        self.event(AgentEvent::MessageFinished { message, stop: Stop::End, full: None, carry: None });
-        self.event(AgentEvent::TurnFinished { turn: TurnId::new(format!("t{number}")), end: TurnEnd::Completed });
+        self.event(AgentEvent::MessageFinished {
+            message,
+            finish_reason: FinishReason::End,
+            full_text: None,
+            provider_metadata: None,
+        });
+        self.event(AgentEvent::TurnFinished {
+            turn: TurnId::new(format!("t{number}")),
+            outcome: TurnOutcome::Completed,
+        });
     }
 
     /// Begins an answer that stays open.
@@ -82,7 +95,7 @@ impl Session {
     }
 }
 
-fn frame(session: &Session, view: &mut TranscriptView, width: u16, height: u16) -> Buffer {
+fn frame(session: &WorkSession, view: &mut TranscriptView, width: u16, height: u16) -> Buffer {
     let area = Rect::new(0, 0, width, height);
     let mut buf = Buffer::empty(area);
     transcript::draw(&session.store, view, &Theme::new(ThemeKind::Dark), true, area, &mut buf);
@@ -90,11 +103,11 @@ fn frame(session: &Session, view: &mut TranscriptView, width: u16, height: u16) 
 }
 
 /// Draws once and returns the work of it.
-fn work(session: &Session, view: &mut TranscriptView, width: u16) -> Counters {
+fn work(session: &WorkSession, view: &mut TranscriptView, width: u16) -> LayoutCounters {
     let before = view.counters();
     frame(session, view, width, 60);
     let after = view.counters();
-    Counters {
+    LayoutCounters {
         blocks_laid_out: after.blocks_laid_out - before.blocks_laid_out,
         bytes_laid_out: after.bytes_laid_out - before.bytes_laid_out,
         rows_written: after.rows_written - before.rows_written,
@@ -104,7 +117,7 @@ fn work(session: &Session, view: &mut TranscriptView, width: u16) -> Counters {
 
 #[test]
 fn a_tick_lays_out_nothing() {
-    let mut session = Session::new(40);
+    let mut session = WorkSession::new(40);
     let message = session.open(ANSWER);
     let call = CallId::new("running");
     session.event(AgentEvent::ToolCallStarted {
@@ -112,9 +125,9 @@ fn a_tick_lays_out_nothing() {
         message: message.clone(),
         name: Some("shell".into()),
         parent: None,
-        ran_by: RanBy::Us,
+        executed_by: ExecutedBy::Client,
     });
-    session.event(AgentEvent::ToolCallReady { call, name: "shell".into(), args: "{}".into(), carry: None });
+    session.event(AgentEvent::ToolCallReady { call, name: "shell".into(), args: "{}".into(), provider_metadata: None });
     session.event(AgentEvent::ReasoningDelta { message, text: "so".into() });
     let mut view = TranscriptView::new();
     frame(&session, &mut view, 80, 60);
@@ -129,8 +142,8 @@ fn a_tick_lays_out_nothing() {
 }
 
 /// The work of: first frame, warm frame, a token, a token that ends a line, a resize, a page up, a token out of sight.
-fn script(items: usize) -> Vec<Counters> {
-    let mut session = Session::new(items);
+fn script(items: usize) -> Vec<LayoutCounters> {
+    let mut session = WorkSession::new(items);
     let message = session.open(ANSWER);
     session.say(&message, "\nAnd");
     let mut view = TranscriptView::new();
@@ -172,11 +185,11 @@ fn a_token_costs_the_same_in_a_long_message() {
     for (prefix, unit) in [("", "A paragraph of some words.\n\n"), ("", "- an item\n"), ("```\n", "a line of code\n")] {
         let mut per_token = Vec::new();
         for repeats in [200, 8000] {
-            let mut session = Session::new(8);
+            let mut session = WorkSession::new(8);
             let message = session.open(&format!("{prefix}{}", unit.repeat(repeats)));
             let mut view = TranscriptView::new();
             work(&session, &mut view, 100);
-            let mut most = Counters::default();
+            let mut most = LayoutCounters::default();
             for token in ["and", " so", " on", "\n", "next"] {
                 session.say(&message, token);
                 let work = work(&session, &mut view, 100);
@@ -219,14 +232,14 @@ const ENDLESS: [&str; 20] = [
 fn a_token_into_a_block_without_an_end_lays_out_a_piece_of_it() {
     for unit in ENDLESS {
         let per_token = [100_000, 800_000].map(|size| {
-            let mut session = Session::new(8);
+            let mut session = WorkSession::new(8);
             let message = session.open(&unit.repeat(size / unit.len()));
             let mut view = TranscriptView::new();
             let first = work(&session, &mut view, 100);
             // What shows nothing is passed over in pieces of 4 kB.
             assert!(first.blocks_laid_out <= 80 + size as u64 / 4000, "{unit:?} of {size} bytes: {first:?}");
             // Till a piece more was cut off, and it is seen what a token costs.
-            let mut most = Counters::default();
+            let mut most = LayoutCounters::default();
             for _ in 0..3 {
                 session.say(&message, &unit.repeat(5000 / unit.len()));
                 let work = work(&session, &mut view, 100);
@@ -248,7 +261,7 @@ fn a_token_into_a_block_without_an_end_lays_out_a_piece_of_it() {
 fn an_answer_without_an_end_costs_the_same_per_byte_however_long_it_gets() {
     for unit in ENDLESS {
         let [small, large] = [100_000, 400_000].map(|size: usize| {
-            let mut session = Session::new(8);
+            let mut session = WorkSession::new(8);
             let message = session.open("");
             let mut view = TranscriptView::new();
             let mut read = 0;
@@ -267,12 +280,17 @@ fn an_answer_without_an_end_costs_the_same_per_byte_however_long_it_gets() {
 #[test]
 fn an_answer_that_defines_no_links_is_not_read_once_more_when_it_ends() {
     for unit in ["A paragraph.\n\n", "- item\n", "See[^1].\n\n[^1]: a note\n\n", "word "] {
-        let mut session = Session::new(8);
+        let mut session = WorkSession::new(8);
         let message = session.open(&unit.repeat(40_000 / unit.len()));
         session.say(&message, "\n\nThe end.\n");
         let mut view = TranscriptView::new();
         work(&session, &mut view, 100);
-        session.event(AgentEvent::MessageFinished { message, stop: Stop::End, full: None, carry: None });
+        session.event(AgentEvent::MessageFinished {
+            message,
+            finish_reason: FinishReason::End,
+            full_text: None,
+            provider_metadata: None,
+        });
         let last = work(&session, &mut view, 100);
         assert!(last.bytes_split < 500, "{unit:?} {last:?}");
     }
@@ -280,13 +298,13 @@ fn an_answer_that_defines_no_links_is_not_read_once_more_when_it_ends() {
 
 /// Streams an answer of many screens, a word a frame; returns bytes per word and the frames in which rows were moved.
 fn streamed(columns: u16, rows: u16) -> (u64, u64) {
-    let mut session = Session::new(20);
+    let mut session = WorkSession::new(20);
     let message = session.open("");
     let mut view = TranscriptView::new();
     let mut screen = Screen::new(std::io::sink(), columns, rows);
     let answer = ANSWER.repeat(12);
     let words: Vec<&str> = answer.split_inclusive([' ', '\n']).collect();
-    let mut before = screen.counts;
+    let mut before = screen.counters;
     for (number, word) in words.iter().enumerate() {
         session.say(&message, word);
         screen
@@ -296,10 +314,10 @@ fn streamed(columns: u16, rows: u16) -> (u64, u64) {
             })
             .unwrap();
         if number == 0 {
-            before = screen.counts;
+            before = screen.counters;
         }
     }
-    ((screen.counts.bytes - before.bytes) / words.len() as u64, screen.counts.shifts - before.shifts)
+    ((screen.counters.bytes - before.bytes) / words.len() as u64, screen.counters.shifts - before.shifts)
 }
 
 #[test]
@@ -312,11 +330,11 @@ fn a_streamed_word_costs_the_terminal_the_same_on_a_large_screen() {
 
 #[test]
 fn a_row_of_a_table_costs_the_same_however_many_came_before() {
-    let mut session = Session::new(8);
+    let mut session = WorkSession::new(8);
     let message = session.open("| name | value |\n|---|---|\n");
     let mut view = TranscriptView::new();
     work(&session, &mut view, 100);
-    let (mut most, mut halves) = (Counters::default(), 0);
+    let (mut most, mut halves) = (LayoutCounters::default(), 0);
     for n in 0..3000 {
         session.say(&message, &format!("| row {n} "));
         let cell = work(&session, &mut view, 100);
@@ -339,7 +357,7 @@ fn a_row_of_a_table_costs_the_same_however_many_came_before() {
 fn rows_that_lack_most_of_their_cells_lay_out_a_bounded_number_of_them_a_frame() {
     const ROW: &str = "|b|\n";
     for columns in [8, 20, 100, 127] {
-        let mut session = Session::new(8);
+        let mut session = WorkSession::new(8);
         let message = session.open(&format!("{}|\n{}|\n", "|a".repeat(columns), "|-".repeat(columns)));
         let mut view = TranscriptView::new();
         work(&session, &mut view, 100);
@@ -356,10 +374,15 @@ fn rows_that_lack_most_of_their_cells_lay_out_a_bounded_number_of_them_a_frame()
 
 #[test]
 fn a_spinner_lays_nothing_out() {
-    let mut session = Session::new(8);
+    let mut session = WorkSession::new(8);
     session.event(AgentEvent::TurnStarted { turn: "t".into(), parent: None });
     let (call, name) = (CallId::from("run"), "shell".to_owned());
-    session.event(AgentEvent::ToolCallReady { call, name, args: "{\"command\":\"sleep\"}".into(), carry: None });
+    session.event(AgentEvent::ToolCallReady {
+        call,
+        name,
+        args: "{\"command\":\"sleep\"}".into(),
+        provider_metadata: None,
+    });
     let mut view = TranscriptView::new();
     let first = frame(&session, &mut view, 80, 24);
     let before = view.counters().blocks_laid_out;
@@ -371,12 +394,12 @@ fn a_spinner_lays_nothing_out() {
 
 #[test]
 fn arguments_are_read_once_however_much_a_call_prints() {
-    let mut session = Session::new(8);
+    let mut session = WorkSession::new(8);
     session.event(AgentEvent::TurnStarted { turn: "t".into(), parent: None });
     let (call, name) = (CallId::from("run"), "shell".to_owned());
     let args = format!("{{\"command\":\"cat <<END\\n{}END\"}}", "a line\\n".repeat(2000));
     let length = args.len() as u64;
-    session.event(AgentEvent::ToolCallReady { call: call.clone(), name, args, carry: None });
+    session.event(AgentEvent::ToolCallReady { call: call.clone(), name, args, provider_metadata: None });
     let mut view = TranscriptView::new();
     let mut read = work(&session, &mut view, 80).bytes_split;
     for n in 0..200 {
@@ -392,7 +415,7 @@ fn arguments_are_read_once_however_much_a_call_prints() {
 
 #[test]
 fn what_is_kept_stays_bounded() {
-    let session = Session::new(20_000);
+    let session = WorkSession::new(20_000);
     let mut view = TranscriptView::new();
     for _ in 0..300 {
         frame(&session, &mut view, 100, 60);
@@ -402,7 +425,7 @@ fn what_is_kept_stays_bounded() {
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+enum WorkStep {
     Scroll(i32),
     Page(i32),
     Start,
@@ -418,22 +441,22 @@ enum Step {
     Resize(u16, u16),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = WorkStep> {
     prop_oneof![
-        (-30i32..30).prop_map(Step::Scroll),
-        (-3i32..3).prop_map(Step::Page),
-        Just(Step::Start),
-        Just(Step::End),
-        Just(Step::PreviousPrompt),
-        Just(Step::NextPrompt),
-        Just(Step::SelectUp),
-        Just(Step::SelectDown),
+        (-30i32..30).prop_map(WorkStep::Scroll),
+        (-3i32..3).prop_map(WorkStep::Page),
+        Just(WorkStep::Start),
+        Just(WorkStep::End),
+        Just(WorkStep::PreviousPrompt),
+        Just(WorkStep::NextPrompt),
+        Just(WorkStep::SelectUp),
+        Just(WorkStep::SelectDown),
         proptest::sample::select(&["word ", "\n", "\n\n- item", "```\ncode\n", "| a |\n|---|\n", "\x1b[1m# x\n"][..])
-            .prop_map(Step::Say),
-        Just(Step::Turn),
-        Just(Step::Thinking),
-        Just(Step::Outputs),
-        (1u16..120, 1u16..40).prop_map(|(width, height)| Step::Resize(width, height)),
+            .prop_map(WorkStep::Say),
+        Just(WorkStep::Turn),
+        Just(WorkStep::Thinking),
+        Just(WorkStep::Outputs),
+        (1u16..120, 1u16..40).prop_map(|(width, height)| WorkStep::Resize(width, height)),
     ]
 }
 
@@ -442,25 +465,25 @@ proptest! {
 
     #[test]
     fn a_cold_frame_is_the_warm_frame(steps in proptest::collection::vec(step(), 1..25)) {
-        let mut session = Session::new(24);
+        let mut session = WorkSession::new(24);
         let message = session.open("Begin");
         let mut view = TranscriptView::new();
         let (mut width, mut height) = (80, 24);
         for step in steps {
             match step {
-                Step::Scroll(rows) => view.scroll(rows),
-                Step::Page(pages) => view.page(pages),
-                Step::Start => view.to_start(),
-                Step::End => view.to_end(),
-                Step::PreviousPrompt => view.previous_prompt(),
-                Step::NextPrompt => view.next_prompt(),
-                Step::SelectUp => view.select_up(),
-                Step::SelectDown => view.select_down(),
-                Step::Say(text) => session.say(&message, text),
-                Step::Turn => session.turn(1000 + session.seq.0 as usize),
-                Step::Thinking => session.store.update(Msg::Do(Action::ToggleThinking), &mut Vec::new()),
-                Step::Outputs => session.store.update(Msg::Do(Action::ToggleOutputs), &mut Vec::new()),
-                Step::Resize(to_width, to_height) => (width, height) = (to_width, to_height),
+                WorkStep::Scroll(rows) => view.scroll(rows),
+                WorkStep::Page(pages) => view.page(pages),
+                WorkStep::Start => view.to_start(),
+                WorkStep::End => view.to_end(),
+                WorkStep::PreviousPrompt => view.previous_prompt(),
+                WorkStep::NextPrompt => view.next_prompt(),
+                WorkStep::SelectUp => view.select_up(),
+                WorkStep::SelectDown => view.select_down(),
+                WorkStep::Say(text) => session.say(&message, text),
+                WorkStep::Turn => session.turn(1000 + session.seq.0 as usize),
+                WorkStep::Thinking => session.store.update(Msg::Action(Action::ToggleThinking), &mut Vec::new()),
+                WorkStep::Outputs => session.store.update(Msg::Action(Action::ToggleOutputs), &mut Vec::new()),
+                WorkStep::Resize(to_width, to_height) => (width, height) = (to_width, to_height),
             }
             let warm = frame(&session, &mut view, width, height);
             let again = frame(&session, &mut view, width, height);

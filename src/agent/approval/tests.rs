@@ -1,18 +1,18 @@
 use super::*;
 
-fn policy(mode: Mode, allow: &[&str], deny: &[&str]) -> Policy {
+fn policy(mode: ApprovalMode, allow: &[&str], deny: &[&str]) -> ApprovalPolicy {
     let own = |patterns: &[&str]| patterns.iter().map(|&pattern| pattern.to_owned()).collect::<Vec<_>>();
-    Policy::new(mode, &own(allow), &own(deny)).unwrap()
+    ApprovalPolicy::new(mode, &own(allow), &own(deny)).unwrap()
 }
 
 #[test]
 fn modes_and_risks_give_verdicts() {
-    use Mode::{Ask, AutoEdit, Full, Plan};
+    use ApprovalMode::{Ask, AutoEdit, Full, Plan};
     use Risk::{Execute, Network, ReadOnly, Write};
     let word = |verdict| match verdict {
-        Verdict::Allow => "allow",
-        Verdict::Ask => "ask",
-        Verdict::Deny(_) => "deny",
+        ApprovalVerdict::Allow => "allow",
+        ApprovalVerdict::Ask => "ask",
+        ApprovalVerdict::Deny(_) => "deny",
     };
     for (mode, read, network, write, execute) in [
         (Ask, "allow", "ask", "ask", "ask"),
@@ -28,8 +28,8 @@ fn modes_and_risks_give_verdicts() {
 
 #[test]
 fn denying_rules_win_over_everything() {
-    let mut policy = policy(Mode::Full, &["shell"], &["shell(rm *)", "read_file(*.env)", "fetch"]);
-    let mut denied = |tool, risk, subject| matches!(policy.judge(tool, risk, subject), Verdict::Deny(_));
+    let mut policy = policy(ApprovalMode::Full, &["shell"], &["shell(rm *)", "read_file(*.env)", "fetch"]);
+    let mut denied = |tool, risk, subject| matches!(policy.judge(tool, risk, subject), ApprovalVerdict::Deny(_));
     assert!(denied("shell", Risk::Execute, "rm -rf x"));
     assert!(denied("read_file", Risk::ReadOnly, "deploy/.env"));
     assert!(denied("fetch", Risk::Network, "https://example.com/"));
@@ -38,15 +38,16 @@ fn denying_rules_win_over_everything() {
 
 #[test]
 fn plan_mode_denies_what_a_rule_allows() {
-    let mut policy = policy(Mode::Plan, &["shell"], &[]);
-    let Verdict::Deny(why) = policy.judge("shell", Risk::Execute, "ls") else { panic!("not denied") };
+    let mut policy = policy(ApprovalMode::Plan, &["shell"], &[]);
+    let ApprovalVerdict::Deny(why) = policy.judge("shell", Risk::Execute, "ls") else { panic!("not denied") };
     assert!(why.contains("plan mode"));
 }
 
 #[test]
 fn grants_last_for_the_session_and_fit_the_call() {
-    let mut policy = policy(Mode::Ask, &[], &[]);
-    let shell = |policy: &mut Policy, command| policy.judge("shell", Risk::Execute, command) == Verdict::Allow;
+    let mut policy = policy(ApprovalMode::Ask, &[], &[]);
+    let shell =
+        |policy: &mut ApprovalPolicy, command| policy.judge("shell", Risk::Execute, command) == ApprovalVerdict::Allow;
     policy.grant("shell", &Decision::Once, DecidedBy::Person).unwrap();
     policy.grant("shell", &Decision::Deny(None), DecidedBy::Person).unwrap();
     assert!(!shell(&mut policy, "git status"));
@@ -60,16 +61,20 @@ fn grants_last_for_the_session_and_fit_the_call() {
     assert!(policy.grant("shell", &Decision::Pattern("shell(".into()), DecidedBy::Person).is_err());
     policy.grant("shell", &Decision::Session, DecidedBy::Person).unwrap();
     assert!(shell(&mut policy, "git push; ls"));
-    assert_eq!(policy.judge("fetch", Risk::Network, "https://example.com/"), Verdict::Ask);
+    assert_eq!(policy.judge("fetch", Risk::Network, "https://example.com/"), ApprovalVerdict::Ask);
 }
 
 #[test]
 fn wrong_patterns_are_all_reported() {
-    let error = Policy::new(Mode::Ask, &["shell(".into()], &[String::new(), "fetch".into()]).unwrap_err();
+    let error =
+        ApprovalPolicy::new(ApprovalMode::Ask, &["shell(".into()], &[String::new(), "fetch".into()]).unwrap_err();
     assert_eq!(error.lines().count(), 2);
-    let policy = policy(Mode::Ask, &["shell", "shel(x)"], &["fetch"]);
+    let policy = policy(ApprovalMode::Ask, &["shell", "shel(x)"], &["fetch"]);
     assert_eq!(
-        policy.unknown(&["shell".into(), "fetch".into()]).map(ToString::to_string).collect::<Vec<_>>(),
+        policy
+            .patterns_of_unknown_tools(&["shell".into(), "fetch".into()])
+            .map(ToString::to_string)
+            .collect::<Vec<_>>(),
         ["shel(x)"]
     );
 }
@@ -77,7 +82,7 @@ fn wrong_patterns_are_all_reported() {
 #[test]
 fn what_decides_is_counted_and_a_grant_can_be_taken_back() {
     let told = |kind, pattern: &str| format!("{kind:?} {pattern}");
-    let mut policy = policy(Mode::Ask, &["shell(ls*)"], &["shell(rm *)"]).with_origins(told);
+    let mut policy = policy(ApprovalMode::Ask, &["shell(ls*)"], &["shell(rm *)"]).with_origins(told);
     policy.grant("shell", &Decision::Session, DecidedBy::Person).unwrap();
     policy.grant("fetch", &Decision::Pattern("fetch(https://docs.rs/*)".into()), DecidedBy::Remote).unwrap();
     for command in ["ls", "ls -l", "rm x", "make"] {
@@ -99,22 +104,22 @@ fn what_decides_is_counted_and_a_grant_can_be_taken_back() {
         [("shell".to_owned(), DecidedBy::Person, 1), ("fetch(https://docs.rs/*)".to_owned(), DecidedBy::Remote, 0)]
     );
     assert!(policy.revoke("shell") && !policy.revoke("shell") && !policy.revoke("shell(ls*)"));
-    assert_eq!(policy.judge("shell", Risk::Execute, "make"), Verdict::Ask);
+    assert_eq!(policy.judge("shell", Risk::Execute, "make"), ApprovalVerdict::Ask);
 }
 
 #[test]
 fn grants_of_an_earlier_run_are_put_in_again() {
-    let mut before = policy(Mode::Ask, &[], &[]);
+    let mut before = policy(ApprovalMode::Ask, &[], &[]);
     before.grant("shell", &Decision::Pattern("shell(make*)".into()), DecidedBy::Person).unwrap();
     before.judge("shell", Risk::Execute, "make all");
     let kept = serde_json::to_string(&before.permissions().grants).unwrap();
-    let mut after = policy(Mode::Ask, &[], &[]);
-    after.restore(serde_json::from_str(&kept).unwrap());
-    assert_eq!(after.judge("shell", Risk::Execute, "make all"), Verdict::Allow);
+    let mut after = policy(ApprovalMode::Ask, &[], &[]);
+    after.restore_grants(serde_json::from_str(&kept).unwrap());
+    assert_eq!(after.judge("shell", Risk::Execute, "make all"), ApprovalVerdict::Allow);
     let [grant] = &after.permissions().grants[..] else { panic!("one grant") };
-    assert_eq!((grant.earlier, grant.uses), (true, 2));
-    let hostile = Grant { tool: "she ll".into(), glob: None, by: DecidedBy::Person, earlier: false, uses: 0 };
-    after.restore(vec![hostile]);
+    assert_eq!((grant.from_earlier_run, grant.uses), (true, 2));
+    let hostile = Grant { tool: "she ll".into(), glob: None, by: DecidedBy::Person, from_earlier_run: false, uses: 0 };
+    after.restore_grants(vec![hostile]);
     assert_eq!(after.permissions().grants.len(), 1, "what is no pattern is left out");
 }
 
@@ -122,11 +127,11 @@ fn grants_of_an_earlier_run_are_put_in_again() {
 fn an_address_that_may_lead_inside_is_another_subject_to_what_allows_and_the_same_to_what_denies() {
     let asked = "private https://wiki.example.com/a";
     let wiki = "fetch(https://wiki.example.com/*)";
-    let mut allowing = policy(Mode::Ask, &[wiki], &[]);
-    assert_eq!(allowing.judge("fetch", Risk::Network, "https://wiki.example.com/a"), Verdict::Allow);
-    assert_eq!(allowing.judge("fetch", Risk::Network, asked), Verdict::Ask);
-    let mut named = policy(Mode::Ask, &["fetch(private https://wiki.example.com/*)"], &[]);
-    assert_eq!(named.judge("fetch", Risk::Network, asked), Verdict::Allow);
-    let mut denying = policy(Mode::Full, &[], &[wiki]);
-    assert!(matches!(denying.judge("fetch", Risk::Network, asked), Verdict::Deny(_)));
+    let mut allowing = policy(ApprovalMode::Ask, &[wiki], &[]);
+    assert_eq!(allowing.judge("fetch", Risk::Network, "https://wiki.example.com/a"), ApprovalVerdict::Allow);
+    assert_eq!(allowing.judge("fetch", Risk::Network, asked), ApprovalVerdict::Ask);
+    let mut named = policy(ApprovalMode::Ask, &["fetch(private https://wiki.example.com/*)"], &[]);
+    assert_eq!(named.judge("fetch", Risk::Network, asked), ApprovalVerdict::Allow);
+    let mut denying = policy(ApprovalMode::Full, &[], &[wiki]);
+    assert!(matches!(denying.judge("fetch", Risk::Network, asked), ApprovalVerdict::Deny(_)));
 }

@@ -5,36 +5,36 @@ use std::sync::Mutex as Lock;
 use std::time::Duration;
 
 use super::*;
-use crate::agent::approval::Policy;
-use crate::agent::{Asks, Limits};
-use crate::engine::{Beat, Engine, Past, PastCall, Reply};
-use crate::event::{Grant, Json, Outcome, Risk, Role, Stop, TextKind, grammar};
-use crate::net::Http;
-use crate::tool::{Tool, ToolCtx};
+use crate::agent::approval::ApprovalPolicy;
+use crate::agent::{ApprovalSettings, TurnLimits};
+use crate::engine::{Engine, HistoryCall, HistoryMessage, ReplyPlan, ScriptedEvent};
+use crate::event::{CallOutcome, FinishReason, Grant, Json, Risk, Role, TextKind, grammar};
+use crate::net::HttpClient;
+use crate::tool::{Tool, ToolContext};
 
 /// Answers with one script a request and keeps what it was asked.
-struct Fake {
+struct ScriptedEngine {
     name: &'static str,
     scripts: Lock<VecDeque<Vec<AgentEvent>>>,
-    asked: Lock<Vec<Request>>,
+    requests: Lock<Vec<ModelRequest>>,
     /// Where its server keeps what a person should decide.
     desk: Lock<Option<String>>,
 }
 
-impl Engine for Fake {
+impl Engine for ScriptedEngine {
     fn name(&self) -> &str {
         self.name
     }
 
-    fn desk(&self) -> Option<Box<dyn crate::engine::desk::Desk>> {
+    fn server_approvals(&self) -> Option<Box<dyn crate::engine::server_approvals::ServerApprovals>> {
         let url = self.desk.lock().unwrap().clone()?;
-        Some(Box::new(errand::tests::Counter(url)))
+        Some(Box::new(server_approvals::tests::TestServerApprovals(url)))
     }
 
-    fn reply(&self, request: &Request) -> Reply {
-        self.asked.lock().unwrap().push(request.clone());
+    fn plan_reply(&self, request: &ModelRequest) -> ReplyPlan {
+        self.requests.lock().unwrap().push(request.clone());
         let script = self.scripts.lock().unwrap().pop_front().unwrap_or_else(|| says("done"));
-        Reply::Script(script.into_iter().map(|event| Beat { after: Millis(1), event }).collect())
+        ReplyPlan::Scripted(script.into_iter().map(|event| ScriptedEvent { delay: Millis(1), event }).collect())
     }
 }
 
@@ -42,8 +42,13 @@ fn says(text: &str) -> Vec<AgentEvent> {
     vec![
         AgentEvent::MessageStarted { message: "m".into(), role: Role::Assistant, parent: None },
         AgentEvent::TextDelta { message: "m".into(), text: text.into(), kind: TextKind::Text },
-        AgentEvent::MessageFinished { message: "m".into(), stop: Stop::End, full: None, carry: Some(Json::from(1)) },
-        AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed },
+        AgentEvent::MessageFinished {
+            message: "m".into(),
+            finish_reason: FinishReason::End,
+            full_text: None,
+            provider_metadata: Some(Json::from(1)),
+        },
+        AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed },
     ]
 }
 
@@ -56,33 +61,48 @@ fn calls(names: &[&str]) -> Vec<AgentEvent> {
             message: "m".into(),
             name: None,
             parent: None,
-            ran_by: crate::event::RanBy::Us,
+            executed_by: crate::event::ExecutedBy::Client,
         });
         let name = (*name).to_owned();
-        script.push(AgentEvent::ToolCallReady { call, name, args: "{}".into(), carry: Some(Json::from(2)) });
+        script.push(AgentEvent::ToolCallReady {
+            call,
+            name,
+            args: "{}".into(),
+            provider_metadata: Some(Json::from(2)),
+        });
     }
-    script.push(AgentEvent::MessageFinished { message: "m".into(), stop: Stop::ToolCalls, full: None, carry: None });
-    script.push(AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed });
+    script.push(AgentEvent::MessageFinished {
+        message: "m".into(),
+        finish_reason: FinishReason::ToolCalls,
+        full_text: None,
+        provider_metadata: None,
+    });
+    script.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed });
     script
 }
 
-fn engine(name: &'static str, scripts: Vec<Vec<AgentEvent>>) -> Arc<Fake> {
-    Arc::new(Fake { name, scripts: Lock::new(scripts.into()), asked: Lock::default(), desk: Lock::default() })
+fn engine(name: &'static str, scripts: Vec<Vec<AgentEvent>>) -> Arc<ScriptedEngine> {
+    Arc::new(ScriptedEngine {
+        name,
+        scripts: Lock::new(scripts.into()),
+        requests: Lock::default(),
+        desk: Lock::default(),
+    })
 }
 
-fn choice(engine: &Arc<Fake>) -> EngineChoice {
+fn choice(engine: &Arc<ScriptedEngine>) -> EngineChoice {
     EngineChoice {
         engine: engine.clone(),
         model: "m".into(),
-        why: "test".into(),
-        window: None,
+        reason: "test".into(),
+        context_window: None,
         price: None,
-        first_byte: Duration::ZERO,
-        idle: Duration::ZERO,
-        no_output: Duration::ZERO,
-        retries: 0,
-        resend: true,
-        takes_tools: true,
+        first_byte_timeout: Duration::ZERO,
+        idle_timeout: Duration::ZERO,
+        no_output_timeout: Duration::ZERO,
+        max_retries: 0,
+        may_resend: true,
+        supports_tools: true,
         warnings: Vec::new(),
         describe: None,
     }
@@ -90,7 +110,7 @@ fn choice(engine: &Arc<Fake>) -> EngineChoice {
 
 /// What a scripted tool does when it runs.
 #[derive(Clone, Copy)]
-enum Does {
+enum ToolBehavior {
     Return,
     Panic,
     PanicWhenAsked,
@@ -98,52 +118,56 @@ enum Does {
     Print(usize),
 }
 
-struct Scripted {
+struct ScriptedTool {
     name: &'static str,
-    does: Does,
+    does: ToolBehavior,
     /// What it shows for approval; the test may change it.
     shows: Arc<Lock<String>>,
     ran: Arc<Lock<u32>>,
 }
 
-impl Tool for Scripted {
+impl Tool for ScriptedTool {
     fn spec(&self) -> ToolSpec {
         let description = String::new();
         ToolSpec { name: self.name.into(), description, parameters: Json::Null, risk: Risk::Write }
     }
 
-    fn ask<'a>(&'a self, _: &'a Json, _: &'a ToolCtx) -> BoxFuture<'a, Result<Ask, String>> {
-        assert!(!matches!(self.does, Does::PanicWhenAsked), "asked");
+    fn approval_request<'a>(
+        &'a self,
+        _: &'a Json,
+        _: &'a ToolContext,
+    ) -> BoxFuture<'a, Result<ApprovalRequest, String>> {
+        assert!(!matches!(self.does, ToolBehavior::PanicWhenAsked), "asked");
         let detail = self.shows.lock().unwrap().clone();
-        let ask = Ask {
+        let ask = ApprovalRequest {
             tool: self.name.into(),
             risk: Risk::Write,
             subject: "file".into(),
             folder: String::new(),
             detail,
             pattern: None,
-            expires: None,
+            expires_at: None,
         };
         Box::pin(async { Ok(ask) })
     }
 
-    fn run<'a>(&'a self, _: &'a Json, ctx: &'a ToolCtx) -> BoxFuture<'a, Done> {
+    fn run<'a>(&'a self, _: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, ToolResult> {
         *self.ran.lock().unwrap() += 1;
         Box::pin(async {
             match self.does {
-                Does::Return => Done::ok("did it"),
-                Does::Panic | Does::PanicWhenAsked => panic!("broken"),
-                Does::HangForever => {
-                    let _ = ctx.live.send((OutputStream::Stdout, "so far".into())).await;
+                ToolBehavior::Return => ToolResult::ok("did it"),
+                ToolBehavior::Panic | ToolBehavior::PanicWhenAsked => panic!("broken"),
+                ToolBehavior::HangForever => {
+                    let _ = ctx.live_output.send((OutputStream::Stdout, "so far".into())).await;
                     std::future::pending().await
                 }
-                Does::Print(bytes) => Done::ok("y\n".repeat(bytes / 2)),
+                ToolBehavior::Print(bytes) => ToolResult::ok("y\n".repeat(bytes / 2)),
             }
         })
     }
 }
 
-struct Bench {
+struct AgentRig {
     commands: mpsc::Sender<Command>,
     events: mpsc::Receiver<AgentEvent>,
     seen: Vec<AgentEvent>,
@@ -154,21 +178,30 @@ struct Bench {
     _tasks: JoinSet<()>,
 }
 
-impl Bench {
-    fn start(first: &Arc<Fake>, tools: &[(&'static str, Does)], mode: Mode, switch: crate::agent::Switch) -> Self {
+impl AgentRig {
+    fn start(
+        first: &Arc<ScriptedEngine>,
+        tools: &[(&'static str, ToolBehavior)],
+        mode: ApprovalMode,
+        switch: crate::agent::SwitchModel,
+    ) -> Self {
         Self::of(first, tools, mode, switch, |_| {})
     }
 
-    fn made(first: &Arc<Fake>, tools: &[(&'static str, Does)], change: impl FnOnce(&mut AgentSetup)) -> Self {
-        let switch: crate::agent::Switch = Arc::new(|_| Box::pin(async { Err("no".to_owned()) }));
-        Self::of(first, tools, Mode::Ask, switch, change)
+    fn start_with(
+        first: &Arc<ScriptedEngine>,
+        tools: &[(&'static str, ToolBehavior)],
+        change: impl FnOnce(&mut AgentSetup),
+    ) -> Self {
+        let switch: crate::agent::SwitchModel = Arc::new(|_| Box::pin(async { Err("no".to_owned()) }));
+        Self::of(first, tools, ApprovalMode::Ask, switch, change)
     }
 
     fn of(
-        first: &Arc<Fake>,
-        tools: &[(&'static str, Does)],
-        mode: Mode,
-        switch: crate::agent::Switch,
+        first: &Arc<ScriptedEngine>,
+        tools: &[(&'static str, ToolBehavior)],
+        mode: ApprovalMode,
+        switch: crate::agent::SwitchModel,
         change: impl FnOnce(&mut AgentSetup),
     ) -> Self {
         let (shows, ran) = (Arc::new(Lock::new("diff".to_owned())), Arc::default());
@@ -177,36 +210,36 @@ impl Bench {
             .iter()
             .map(|(name, does)| {
                 let (shows, ran) = (Arc::clone(&shows), Arc::clone(&ran));
-                Arc::new(Scripted { name, does: *does, shows, ran }) as Arc<dyn Tool>
+                Arc::new(ScriptedTool { name, does: *does, shows, ran }) as Arc<dyn Tool>
             })
             .collect();
         let choice = choice(first);
         let beside = folder.path().to_owned();
         let mut setup = AgentSetup {
-            choice: Box::pin(async move { Ok(choice) }),
-            switch,
-            offers: None,
-            past: Box::pin(async { (History::new(), Names::default()) }),
-            http: Http::default(),
+            engine_choice: Box::pin(async move { Ok(choice) }),
+            switch_model: switch,
+            suggestions: None,
+            history_and_ids: Box::pin(async { (History::new(), IdAllocator::default()) }),
+            http: HttpClient::default(),
             tools,
-            policy: Policy::new(mode, &[], &[]).unwrap(),
+            policy: ApprovalPolicy::new(mode, &[], &[]).unwrap(),
             folder: folder.path().to_owned(),
-            also: Vec::new(),
-            hidden: [].into(),
-            system: String::new(),
-            limits: Limits { rounds: 5, calls: None },
+            extra_folders: Vec::new(),
+            hidden_env_vars: [].into(),
+            system_prompt: String::new(),
+            limits: TurnLimits { max_rounds: 5, max_calls: None },
             runs_tools: true,
-            tool_output: 2048,
+            max_tool_output_bytes: 2048,
             tool_timeout: Duration::from_secs(5),
             shell_timeout: Duration::from_secs(5),
-            asks: Asks::default(),
-            foreign_tools: None,
+            approvals: ApprovalSettings::default(),
+            client_tools: None,
             resources: None,
-            tuning: Tuning::default(),
-            nobody_to_ask: false,
-            overflow: Some(Arc::new(move |call: &CallId| beside.join(format!("{call}.out")))),
+            sampling: SamplingParams::default(),
+            is_unattended: false,
+            overflow_path: Some(Arc::new(move |call: &CallId| beside.join(format!("{call}.out")))),
             epoch: Instant::now(),
-            wall: 0,
+            wall_ms: 0,
         };
         change(&mut setup);
         let (commands, wishes) = mpsc::channel(16);
@@ -218,7 +251,7 @@ impl Bench {
         Self { commands, events, seen: Vec::new(), permissions, shows, ran, folder, _tasks: tasks }
     }
 
-    fn simple(first: &Arc<Fake>, tools: &[(&'static str, Does)], mode: Mode) -> Self {
+    fn simple(first: &Arc<ScriptedEngine>, tools: &[(&'static str, ToolBehavior)], mode: ApprovalMode) -> Self {
         Self::start(first, tools, mode, Arc::new(|_| Box::pin(async { Err("no such model".into()) })))
     }
 
@@ -241,8 +274,8 @@ impl Bench {
         }
     }
 
-    async fn end(&mut self) -> TurnEnd {
-        let AgentEvent::TurnFinished { end, .. } =
+    async fn end(&mut self) -> TurnOutcome {
+        let AgentEvent::TurnFinished { outcome: end, .. } =
             self.until(|event| matches!(event, AgentEvent::TurnFinished { .. })).await
         else {
             unreachable!("that was waited for")
@@ -252,7 +285,7 @@ impl Bench {
     }
 
     /// How the calls ended, as the model is told.
-    fn outcomes(&self) -> Vec<(Outcome, String)> {
+    fn outcomes(&self) -> Vec<(CallOutcome, String)> {
         let finished = |event: &AgentEvent| match event {
             AgentEvent::ToolCallFinished { outcome, output, .. } => Some((*outcome, output.text.clone())),
             _ => None,
@@ -265,7 +298,7 @@ impl Bench {
     }
 }
 
-fn asks(event: &AgentEvent) -> bool {
+fn is_approval_request(event: &AgentEvent) -> bool {
     matches!(event, AgentEvent::ApprovalRequested { .. })
 }
 
@@ -276,38 +309,38 @@ fn allow() -> Command {
 #[tokio::test(start_paused = true)]
 async fn what_has_changed_since_it_was_shown_is_not_done() {
     let engine = engine("a", vec![calls(&["write"])]);
-    let mut bench = Bench::simple(&engine, &[("write", Does::Return)], Mode::Ask);
+    let mut bench = AgentRig::simple(&engine, &[("write", ToolBehavior::Return)], ApprovalMode::Ask);
     bench.prompt("go").await;
-    bench.until(asks).await;
+    bench.until(is_approval_request).await;
     *bench.shows.lock().unwrap() = "another diff".into();
     bench.send(allow()).await;
-    assert_eq!(bench.end().await, TurnEnd::Completed);
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
     let (outcome, text) = bench.outcomes().remove(0);
-    assert_eq!((outcome, bench.ran()), (Outcome::Failed, 0));
+    assert_eq!((outcome, bench.ran()), (CallOutcome::Failed, 0));
     assert!(text.contains("has changed since"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_as_it_was_shown_is_done() {
     let engine = engine("a", vec![calls(&["write"])]);
-    let mut bench = Bench::simple(&engine, &[("write", Does::Return)], Mode::Ask);
+    let mut bench = AgentRig::simple(&engine, &[("write", ToolBehavior::Return)], ApprovalMode::Ask);
     bench.prompt("go").await;
-    bench.until(asks).await;
+    bench.until(is_approval_request).await;
     bench.send(allow()).await;
-    assert_eq!(bench.end().await, TurnEnd::Completed);
-    assert_eq!((bench.outcomes(), bench.ran()), (vec![(Outcome::Ok, "did it".into())], 1));
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
+    assert_eq!((bench.outcomes(), bench.ran()), (vec![(CallOutcome::Ok, "did it".into())], 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn another_mode_answers_what_waits() {
-    for (mode, outcome) in [(Mode::AutoEdit, Outcome::Ok), (Mode::Plan, Outcome::Denied)] {
+    for (mode, outcome) in [(ApprovalMode::AutoEdit, CallOutcome::Ok), (ApprovalMode::Plan, CallOutcome::Denied)] {
         let engine = engine("a", vec![calls(&["write", "write"])]);
-        let mut bench = Bench::simple(&engine, &[("write", Does::Return)], Mode::Ask);
+        let mut bench = AgentRig::simple(&engine, &[("write", ToolBehavior::Return)], ApprovalMode::Ask);
         bench.prompt("go").await;
-        bench.until(asks).await;
-        bench.until(asks).await;
+        bench.until(is_approval_request).await;
+        bench.until(is_approval_request).await;
         bench.send(Command::SetMode { mode }).await;
-        assert_eq!(bench.end().await, TurnEnd::Completed);
+        assert_eq!(bench.end().await, TurnOutcome::Completed);
         assert!(bench.outcomes().iter().all(|(how, _)| *how == outcome), "{:?}", bench.outcomes());
     }
 }
@@ -315,24 +348,24 @@ async fn another_mode_answers_what_waits() {
 #[tokio::test(start_paused = true)]
 async fn a_grant_answers_the_other_asks_of_its_tool() {
     let engine = engine("a", vec![calls(&["write", "write"]), calls(&["write"])]);
-    let mut bench = Bench::simple(&engine, &[("write", Does::Return)], Mode::Ask);
+    let mut bench = AgentRig::simple(&engine, &[("write", ToolBehavior::Return)], ApprovalMode::Ask);
     bench.prompt("go").await;
-    bench.until(asks).await;
-    bench.until(asks).await;
+    bench.until(is_approval_request).await;
+    bench.until(is_approval_request).await;
     bench.send(Command::Decide { call: "c0".into(), decision: Decision::Session }).await;
-    assert_eq!(bench.end().await, TurnEnd::Completed);
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
     assert_eq!(bench.ran(), 3);
-    assert_eq!(bench.seen.iter().filter(|event| asks(event)).count(), 2, "the third needed no asking");
+    assert_eq!(bench.seen.iter().filter(|event| is_approval_request(event)).count(), 2, "the third needed no asking");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_grant_that_was_taken_back_asks_again_from_the_next_call_on() {
     let engine = engine("a", vec![calls(&["write"]), calls(&["write"]), calls(&["write"])]);
-    let mut bench = Bench::simple(&engine, &[("write", Does::Return)], Mode::Ask);
+    let mut bench = AgentRig::simple(&engine, &[("write", ToolBehavior::Return)], ApprovalMode::Ask);
     bench.prompt("go").await;
-    bench.until(asks).await;
+    bench.until(is_approval_request).await;
     bench.send(Command::Decide { call: "c0".into(), decision: Decision::Pattern("write(*)".into()) }).await;
-    assert_eq!(bench.end().await, TurnEnd::Completed);
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
     let told = bench.permissions.borrow_and_update().grants.clone();
     assert_eq!(
         told,
@@ -340,90 +373,90 @@ async fn a_grant_that_was_taken_back_asks_again_from_the_next_call_on() {
             tool: "write".into(),
             glob: None,
             by: DecidedBy::Person,
-            earlier: false,
+            from_earlier_run: false,
             uses: u64::from(bench.ran()) - 1
         }]
     );
-    bench.send(Command::Revoke { pattern: "write".into() }).await;
-    let revoked = |event: &AgentEvent| matches!(event, AgentEvent::Noticed { code, .. } if code == "revoked");
+    bench.send(Command::RevokeGrant { pattern: "write".into() }).await;
+    let revoked = |event: &AgentEvent| matches!(event, AgentEvent::Notice { code, .. } if code == "revoked");
     bench.until(revoked).await;
     assert_eq!(bench.permissions.borrow().grants, []);
     engine.scripts.lock().unwrap().push_back(calls(&["write"]));
     bench.prompt("again").await;
-    bench.until(asks).await;
+    bench.until(is_approval_request).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_wrong_pattern_leaves_the_ask_open() {
     let engine = engine("a", vec![calls(&["write"])]);
-    let mut bench = Bench::simple(&engine, &[("write", Does::Return)], Mode::Ask);
+    let mut bench = AgentRig::simple(&engine, &[("write", ToolBehavior::Return)], ApprovalMode::Ask);
     bench.prompt("go").await;
-    bench.until(asks).await;
+    bench.until(is_approval_request).await;
     for wrong in ["write(", "shell"] {
         bench.send(Command::Decide { call: "c0".into(), decision: Decision::Pattern(wrong.into()) }).await;
-        let told = |event: &AgentEvent| matches!(event, AgentEvent::Noticed { code, .. } if code == "pattern");
+        let told = |event: &AgentEvent| matches!(event, AgentEvent::Notice { code, .. } if code == "pattern");
         bench.until(told).await;
     }
     bench.send(Command::Decide { call: "c0".into(), decision: Decision::Once }).await;
-    assert_eq!(bench.end().await, TurnEnd::Completed);
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
     assert_eq!(bench.ran(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_reason_of_a_denial_reaches_the_model() {
     let engine = engine("a", vec![calls(&["write"])]);
-    let mut bench = Bench::simple(&engine, &[("write", Does::Return)], Mode::Ask);
+    let mut bench = AgentRig::simple(&engine, &[("write", ToolBehavior::Return)], ApprovalMode::Ask);
     bench.prompt("go").await;
-    bench.until(asks).await;
+    bench.until(is_approval_request).await;
     let decision = Decision::Deny(Some("use the other file".into()));
     bench.send(Command::Decide { call: "c0".into(), decision }).await;
     bench.end().await;
-    let asked = engine.asked.lock().unwrap();
-    let told = asked[1].past.iter().any(
-        |past| matches!(past, Past::Tool { output, outcome: Outcome::Denied, .. } if output.contains("use the other file")),
+    let asked = engine.requests.lock().unwrap();
+    let told = asked[1].history.iter().any(
+        |past| matches!(past, HistoryMessage::Tool { output, outcome: CallOutcome::Denied, .. } if output.contains("use the other file")),
     );
     assert!(told, "{asked:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_tool_that_breaks_down_fails_its_call_only() {
-    for does in [Does::Panic, Does::PanicWhenAsked] {
+    for does in [ToolBehavior::Panic, ToolBehavior::PanicWhenAsked] {
         let engine = engine("a", vec![calls(&["bad", "good"])]);
-        let mut bench = Bench::simple(&engine, &[("bad", does), ("good", Does::Return)], Mode::Full);
+        let mut bench = AgentRig::simple(&engine, &[("bad", does), ("good", ToolBehavior::Return)], ApprovalMode::Full);
         bench.prompt("go").await;
-        assert_eq!(bench.end().await, TurnEnd::Completed);
-        let mut outcomes: Vec<Outcome> = bench.outcomes().into_iter().map(|(outcome, _)| outcome).collect();
-        outcomes.sort_by_key(|outcome| *outcome == Outcome::Ok);
-        assert_eq!(outcomes, [Outcome::Failed, Outcome::Ok]);
+        assert_eq!(bench.end().await, TurnOutcome::Completed);
+        let mut outcomes: Vec<CallOutcome> = bench.outcomes().into_iter().map(|(outcome, _)| outcome).collect();
+        outcomes.sort_by_key(|outcome| *outcome == CallOutcome::Ok);
+        assert_eq!(outcomes, [CallOutcome::Failed, CallOutcome::Ok]);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_tool_that_hangs_is_given_up_and_the_turn_goes_on() {
     let engine = engine("a", vec![calls(&["hang"])]);
-    let mut bench = Bench::simple(&engine, &[("hang", Does::HangForever)], Mode::Full);
+    let mut bench = AgentRig::simple(&engine, &[("hang", ToolBehavior::HangForever)], ApprovalMode::Full);
     bench.prompt("go").await;
-    assert_eq!(bench.end().await, TurnEnd::Completed);
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
     let (outcome, text) = bench.outcomes().remove(0);
-    assert_eq!(outcome, Outcome::Failed);
+    assert_eq!(outcome, CallOutcome::Failed);
     assert!(text.starts_with("timed out after 5 s"), "{text}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_interrupted_tool_still_reports_its_outcome() {
     let engine = engine("a", vec![calls(&["hang"])]);
-    let mut bench = Bench::simple(&engine, &[("hang", Does::HangForever)], Mode::Full);
+    let mut bench = AgentRig::simple(&engine, &[("hang", ToolBehavior::HangForever)], ApprovalMode::Full);
     bench.prompt("go").await;
     bench.until(|event| matches!(event, AgentEvent::ToolOutput { .. })).await;
     bench.send(Command::Cancel).await;
-    assert_eq!(bench.end().await, TurnEnd::Cancelled);
-    assert_eq!(bench.outcomes(), [(Outcome::Cancelled, String::new())]);
+    assert_eq!(bench.end().await, TurnOutcome::Cancelled);
+    assert_eq!(bench.outcomes(), [(CallOutcome::Cancelled, String::new())]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_too_long_for_the_log_is_in_a_private_file_beside_it() {
     let engine = engine("a", vec![calls(&["print"])]);
-    let mut bench = Bench::simple(&engine, &[("print", Does::Print(3_000_000))], Mode::Full);
+    let mut bench = AgentRig::simple(&engine, &[("print", ToolBehavior::Print(3_000_000))], ApprovalMode::Full);
     bench.prompt("go").await;
     bench.end().await;
     let logged: usize = bench
@@ -431,7 +464,7 @@ async fn what_is_too_long_for_the_log_is_in_a_private_file_beside_it() {
         .iter()
         .map(|event| if let AgentEvent::ToolOutput { text, .. } = event { text.len() } else { 0 })
         .sum();
-    assert_eq!(logged, tools::LOGGED_OUTPUT);
+    assert_eq!(logged, tools::MAX_LOGGED_OUTPUT_BYTES);
     let whole = std::fs::read(bench.folder.path().join("c0.out")).unwrap();
     assert_eq!(whole.len(), 3_000_000);
     let AgentEvent::ToolCallFinished { output, .. } =
@@ -440,82 +473,82 @@ async fn what_is_too_long_for_the_log_is_in_a_private_file_beside_it() {
         unreachable!("that was looked for")
     };
     assert!(output.text.len() <= 2048 && output.text.contains("left out"));
-    assert_eq!((output.bytes, output.file.as_deref()), (Some(3_000_000), Some("c0.out")));
+    assert_eq!((output.total_bytes, output.file.as_deref()), (Some(3_000_000), Some("c0.out")));
 }
 
 #[tokio::test(start_paused = true)]
 async fn another_model_answers_from_the_next_request_on_with_the_whole_past() {
     let (first, second) = (engine("a", vec![says("one"), calls(&["write"])]), engine("b", vec![]));
     let next = choice(&second);
-    let switch: crate::agent::Switch = Arc::new(move |_| {
+    let switch: crate::agent::SwitchModel = Arc::new(move |_| {
         let next = next.clone();
         Box::pin(async move {
             tokio::time::sleep(Duration::from_secs(3)).await;
             Ok(next)
         })
     });
-    let mut bench = Bench::start(&first, &[("write", Does::Return)], Mode::Full, switch);
+    let mut bench = AgentRig::start(&first, &[("write", ToolBehavior::Return)], ApprovalMode::Full, switch);
     bench.prompt("first").await;
     bench.end().await;
     bench.prompt("second").await;
     bench.send(Command::SetModel { model: "b/m".into() }).await;
     bench.end().await;
-    let asked = second.asked.lock().unwrap();
-    assert_eq!((first.asked.lock().unwrap().len(), asked.len()), (2, 1));
-    let users = asked[0].past.iter().filter(|past| matches!(past, Past::User { .. })).count();
+    let asked = second.requests.lock().unwrap();
+    assert_eq!((first.requests.lock().unwrap().len(), asked.len()), (2, 1));
+    let users = asked[0].history.iter().filter(|past| matches!(past, HistoryMessage::User { .. })).count();
     assert_eq!(users, 2);
-    let carried = asked[0].past.iter().any(|past| {
-        matches!(past, Past::Assistant { carry, calls, .. }
-            if carry.is_some() || calls.iter().any(|PastCall { carry, .. }| carry.is_some()))
+    let carried = asked[0].history.iter().any(|past| {
+        matches!(past, HistoryMessage::Assistant { provider_metadata, calls, .. }
+            if provider_metadata.is_some() || calls.iter().any(|HistoryCall { provider_metadata, .. }| provider_metadata.is_some()))
     });
-    assert!(!carried, "what the first wanted back is not the second's: {:?}", asked[0].past);
+    assert!(!carried, "what the first wanted back is not the second's: {:?}", asked[0].history);
 }
 
 #[tokio::test(start_paused = true)]
 async fn looking_for_another_model_holds_up_no_cancel() {
     let first = engine("a", vec![]);
-    let mut bench = Bench::start(&first, &[], Mode::Full, Arc::new(|_| Box::pin(std::future::pending())));
+    let mut bench = AgentRig::start(&first, &[], ApprovalMode::Full, Arc::new(|_| Box::pin(std::future::pending())));
     bench.send(Command::SetModel { model: "slow/m".into() }).await;
     bench.prompt("go").await;
     bench.until(|event| matches!(event, AgentEvent::UserMessage { .. })).await;
     bench.send(Command::Cancel).await;
-    assert_eq!(bench.end().await, TurnEnd::Cancelled);
-    assert!(first.asked.lock().unwrap().is_empty(), "the one before is not asked in its place");
+    assert_eq!(bench.end().await, TurnOutcome::Cancelled);
+    assert!(first.requests.lock().unwrap().is_empty(), "the one before is not asked in its place");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_model_that_is_not_there_leaves_the_one_before() {
     let first = engine("a", vec![]);
-    let mut bench = Bench::simple(&first, &[], Mode::Full);
+    let mut bench = AgentRig::simple(&first, &[], ApprovalMode::Full);
     bench.send(Command::SetModel { model: "none/m".into() }).await;
     bench.prompt("go").await;
-    assert_eq!(bench.end().await, TurnEnd::Completed);
-    assert!(bench.seen.iter().any(|event| matches!(event, AgentEvent::Noticed { code, .. } if code == "model")));
-    assert_eq!(first.asked.lock().unwrap().len(), 1);
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
+    assert!(bench.seen.iter().any(|event| matches!(event, AgentEvent::Notice { code, .. } if code == "model")));
+    assert_eq!(first.requests.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn what_a_server_wants_decided_is_asked_once_and_answered_there() {
-    let (url, mut heard, _server) = errand::tests::server().await;
+    let (url, mut heard, _server) = server_approvals::tests::server().await;
     let engine = engine("e", vec![says("hi")]);
     *engine.desk.lock().unwrap() = Some(url);
-    let mut bench = Bench::simple(&engine, &[], Mode::Ask);
-    bench.until(asks).await;
+    let mut bench = AgentRig::simple(&engine, &[], ApprovalMode::Ask);
+    bench.until(is_approval_request).await;
     bench.send(Command::Decide { call: "a1".into(), decision: Decision::Once }).await;
-    assert_eq!(bench.end().await, TurnEnd::Completed);
-    bench.until(asks).await;
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
+    bench.until(is_approval_request).await;
     bench.send(Command::Decide { call: "a2".into(), decision: Decision::Deny(None) }).await;
-    assert_eq!(bench.end().await, TurnEnd::Completed);
-    bench.until(asks).await;
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
+    bench.until(is_approval_request).await;
     bench.send(Command::Cancel).await;
-    assert_eq!(bench.end().await, TurnEnd::Cancelled);
-    let outcomes: Vec<Outcome> = bench.outcomes().into_iter().map(|(outcome, _)| outcome).collect();
-    assert_eq!(outcomes, [Outcome::Ok, Outcome::Denied, Outcome::Cancelled]);
+    assert_eq!(bench.end().await, TurnOutcome::Cancelled);
+    let outcomes: Vec<CallOutcome> = bench.outcomes().into_iter().map(|(outcome, _)| outcome).collect();
+    assert_eq!(outcomes, [CallOutcome::Ok, CallOutcome::Denied, CallOutcome::Cancelled]);
     bench.prompt("hello").await;
-    assert_eq!(bench.end().await, TurnEnd::Completed);
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
     assert_eq!(
-        engine.asked.lock().unwrap()[0].past,
-        [Past::User { text: "hello".into() }],
+        engine.requests.lock().unwrap()[0].history,
+        [HistoryMessage::User { text: "hello".into() }],
         "the model never hears of it"
     );
     let mut posts = Vec::new();
@@ -527,59 +560,70 @@ async fn what_a_server_wants_decided_is_asked_once_and_answered_there() {
 
 #[tokio::test]
 async fn what_a_server_wants_decided_during_a_turn_is_said_and_asked_when_it_is_over() {
-    let (url, _heard, _server) = errand::tests::server().await;
+    let (url, _heard, _server) = server_approvals::tests::server().await;
     let engine = engine("e", vec![calls(&["write"])]);
     *engine.desk.lock().unwrap() = Some(url);
-    let mut bench = Bench::simple(&engine, &[("write", Does::Return)], Mode::Ask);
+    let mut bench = AgentRig::simple(&engine, &[("write", ToolBehavior::Return)], ApprovalMode::Ask);
     bench.prompt("x").await;
-    let AgentEvent::ApprovalRequested { call, .. } = bench.until(asks).await else { panic!("nothing was asked") };
-    let says = |event: &AgentEvent| matches!(event, AgentEvent::Noticed { code, .. } if code == "approval");
+    let AgentEvent::ApprovalRequested { call, .. } = bench.until(is_approval_request).await else {
+        panic!("nothing was asked")
+    };
+    let says = |event: &AgentEvent| matches!(event, AgentEvent::Notice { code, .. } if code == "approval");
     // They may have been said before the turn asked.
     while bench.seen.iter().filter(|event| says(event)).count() < 3 {
         bench.until(says).await;
     }
     bench.send(Command::Decide { call, decision: Decision::Once }).await;
-    assert_eq!(bench.end().await, TurnEnd::Completed);
-    let AgentEvent::ApprovalRequested { call, .. } = bench.until(asks).await else { panic!("nothing was asked") };
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
+    let AgentEvent::ApprovalRequested { call, .. } = bench.until(is_approval_request).await else {
+        panic!("nothing was asked")
+    };
     assert_eq!(call.as_str(), "a1");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_nobody_answers_in_time_is_denied_and_the_turn_goes_on() {
     let engine = engine("a", vec![calls(&["write"])]);
-    let mut bench = Bench::made(&engine, &[("write", Does::Return)], |setup| {
-        setup.asks = Asks { by: DecidedBy::Remote, expire: Some(Duration::from_secs(2)), base: Millis(5_000) };
+    let mut bench = AgentRig::start_with(&engine, &[("write", ToolBehavior::Return)], |setup| {
+        setup.approvals = ApprovalSettings {
+            decided_by: DecidedBy::Remote,
+            timeout: Some(Duration::from_secs(2)),
+            epoch_time: Millis(5_000),
+        };
     });
     bench.prompt("x").await;
-    let AgentEvent::ApprovalRequested { ask, .. } = bench.until(asks).await else { panic!("nothing was asked") };
-    let expires = ask.expires.unwrap().0;
+    let AgentEvent::ApprovalRequested { request, .. } = bench.until(is_approval_request).await else {
+        panic!("nothing was asked")
+    };
+    let expires = request.expires_at.unwrap().0;
     assert!((7_000..7_100).contains(&expires), "on the session's clock: {expires}");
     let resolved = bench.until(|event| matches!(event, AgentEvent::ApprovalResolved { .. })).await;
     assert!(matches!(resolved, AgentEvent::ApprovalResolved { by: DecidedBy::TimedOut, .. }), "{resolved:?}");
-    assert_eq!(bench.end().await, TurnEnd::Completed);
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
     assert_eq!(bench.ran(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_turn_without_a_prompt_asks_with_the_past_as_it_is() {
     let engine = engine("a", vec![says("one"), says("two")]);
-    let mut bench = Bench::made(&engine, &[], |setup| setup.tuning.max_output = Some(7));
+    let mut bench = AgentRig::start_with(&engine, &[], |setup| setup.sampling.max_output_tokens = Some(7));
     bench.prompt("x").await;
-    assert_eq!(bench.end().await, TurnEnd::Completed);
-    bench.send(Command::GoOn).await;
-    assert_eq!(bench.end().await, TurnEnd::Completed);
-    let asked = engine.asked.lock().unwrap();
-    let prompts = asked[1].past.iter().filter(|entry| matches!(entry, Past::User { .. })).count();
-    assert_eq!((asked[1].past.len(), prompts, asked[1].tuning.max_output), (2, 1, Some(7)));
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
+    bench.send(Command::Continue).await;
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
+    let asked = engine.requests.lock().unwrap();
+    let prompts = asked[1].history.iter().filter(|entry| matches!(entry, HistoryMessage::User { .. })).count();
+    assert_eq!((asked[1].history.len(), prompts, asked[1].sampling.max_output_tokens), (2, 1, Some(7)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn only_the_first_reply_must_call_a_tool() {
     let engine = engine("a", vec![calls(&["peek"]), says("done")]);
-    let mut bench = Bench::made(&engine, &[], |setup| setup.tuning.must_call = true);
+    let mut bench = AgentRig::start_with(&engine, &[], |setup| setup.sampling.tool_choice_required = true);
     bench.prompt("x").await;
-    assert_eq!(bench.end().await, TurnEnd::Completed);
-    let asked: Vec<bool> = engine.asked.lock().unwrap().iter().map(|request| request.tuning.must_call).collect();
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
+    let asked: Vec<bool> =
+        engine.requests.lock().unwrap().iter().map(|request| request.sampling.tool_choice_required).collect();
     assert_eq!(asked, [true, false]);
 }
 
@@ -589,14 +633,14 @@ async fn calls_of_tools_that_somebody_else_runs_stay_requests() {
     let spec =
         ToolSpec { name: "theirs".into(), description: String::new(), parameters: Json::Null, risk: Risk::Execute };
     let offered = vec![spec.clone()];
-    let mut bench = Bench::made(&engine, &[], move |setup| {
-        setup.foreign_tools = Some(offered);
+    let mut bench = AgentRig::start_with(&engine, &[], move |setup| {
+        setup.client_tools = Some(offered);
         setup.runs_tools = false;
     });
     bench.prompt("x").await;
-    assert_eq!(bench.end().await, TurnEnd::Completed);
-    assert_eq!(engine.asked.lock().unwrap()[0].tools, [spec]);
-    assert_eq!(bench.outcomes(), [(Outcome::Requested, String::new())]);
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
+    assert_eq!(engine.requests.lock().unwrap()[0].tools, [spec]);
+    assert_eq!(bench.outcomes(), [(CallOutcome::Requested, String::new())]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -606,25 +650,29 @@ async fn the_first_prompt_waits_for_what_the_server_tells_of_its_model() {
     described.describe = Some(Arc::new(|| {
         Box::pin(async {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            Some(Description { window: Some(2048), takes_tools: Some(false) })
+            Some(ModelDetails { context_window: Some(2048), supports_tools: Some(false) })
         })
     }));
-    let give = |setup: &mut AgentSetup| setup.choice = Box::pin(async { Ok(described) });
-    let mut bench =
-        Bench::of(&first, &[("write", Does::Return)], Mode::Full, Arc::new(|_| Box::pin(std::future::pending())), give);
+    let give = |setup: &mut AgentSetup| setup.engine_choice = Box::pin(async { Ok(described) });
+    let mut bench = AgentRig::of(
+        &first,
+        &[("write", ToolBehavior::Return)],
+        ApprovalMode::Full,
+        Arc::new(|_| Box::pin(std::future::pending())),
+        give,
+    );
     bench.prompt("one").await;
     bench.end().await;
     bench.prompt("two").await;
     bench.end().await;
     let windows = bench.seen.iter().filter_map(|event| match event {
-        AgentEvent::SessionOpened { window, .. } => Some(*window),
+        AgentEvent::SessionOpened { context_window, .. } => Some(*context_window),
         _ => None,
     });
     assert_eq!(windows.collect::<Vec<_>>(), [None, Some(2048)]);
-    let told =
-        bench.seen.iter().filter(|event| matches!(event, AgentEvent::Noticed { code, .. } if code == "no_tools"));
+    let told = bench.seen.iter().filter(|event| matches!(event, AgentEvent::Notice { code, .. } if code == "no_tools"));
     assert_eq!(told.count(), 1, "{:?}", bench.seen);
-    assert!(first.asked.lock().unwrap().iter().all(|request| request.tools.is_empty()));
+    assert!(first.requests.lock().unwrap().iter().all(|request| request.tools.is_empty()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -635,16 +683,16 @@ async fn a_server_is_asked_about_its_model_once_a_prompt_is_begun() {
     let count = asked.clone();
     described.describe = Some(Arc::new(move || {
         *count.lock().unwrap() += 1;
-        Box::pin(async { Some(Description { window: Some(2048), takes_tools: None }) })
+        Box::pin(async { Some(ModelDetails { context_window: Some(2048), supports_tools: None }) })
     }));
-    let give = |setup: &mut AgentSetup| setup.choice = Box::pin(async { Ok(described) });
-    let mut bench = Bench::of(&first, &[], Mode::Full, Arc::new(|_| Box::pin(std::future::pending())), give);
-    bench.until(|event| matches!(event, AgentEvent::SessionOpened { window: None, .. })).await;
+    let give = |setup: &mut AgentSetup| setup.engine_choice = Box::pin(async { Ok(described) });
+    let mut bench = AgentRig::of(&first, &[], ApprovalMode::Full, Arc::new(|_| Box::pin(std::future::pending())), give);
+    bench.until(|event| matches!(event, AgentEvent::SessionOpened { context_window: None, .. })).await;
     tokio::time::sleep(Duration::from_mins(1)).await;
     assert_eq!(*asked.lock().unwrap(), 0);
-    bench.commands.send(Command::Prepare).await.unwrap();
-    bench.until(|event| matches!(event, AgentEvent::SessionOpened { window: Some(2048), .. })).await;
-    bench.commands.send(Command::Prepare).await.unwrap();
+    bench.commands.send(Command::WarmUp).await.unwrap();
+    bench.until(|event| matches!(event, AgentEvent::SessionOpened { context_window: Some(2048), .. })).await;
+    bench.commands.send(Command::WarmUp).await.unwrap();
     bench.prompt("one").await;
     bench.end().await;
     assert_eq!(*asked.lock().unwrap(), 1);
@@ -658,16 +706,17 @@ async fn a_server_that_could_not_tell_yet_is_asked_again_after_the_turn() {
     let count = asked.clone();
     described.describe = Some(Arc::new(move || {
         *count.lock().unwrap() += 1;
-        let told = (*count.lock().unwrap() > 1).then_some(Description { window: Some(2048), takes_tools: None });
+        let told =
+            (*count.lock().unwrap() > 1).then_some(ModelDetails { context_window: Some(2048), supports_tools: None });
         Box::pin(async move { told })
     }));
-    let give = |setup: &mut AgentSetup| setup.choice = Box::pin(async { Ok(described) });
-    let mut bench = Bench::of(&first, &[], Mode::Full, Arc::new(|_| Box::pin(std::future::pending())), give);
+    let give = |setup: &mut AgentSetup| setup.engine_choice = Box::pin(async { Ok(described) });
+    let mut bench = AgentRig::of(&first, &[], ApprovalMode::Full, Arc::new(|_| Box::pin(std::future::pending())), give);
     for prompt in ["one", "two", "three"] {
         bench.prompt(prompt).await;
         bench.end().await;
     }
-    let told = |event: &&AgentEvent| matches!(event, AgentEvent::SessionOpened { window: Some(2048), .. });
+    let told = |event: &&AgentEvent| matches!(event, AgentEvent::SessionOpened { context_window: Some(2048), .. });
     assert_eq!((bench.seen.iter().filter(told).count(), *asked.lock().unwrap()), (1, 2));
 }
 
@@ -679,28 +728,28 @@ async fn a_server_that_answers_late_is_offered_when_it_does() {
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             (seconds < 4).then(|| (format!("after {seconds} s"), seconds * 2))
         });
-        setup.offers = Some(Box::pin(offers));
+        setup.suggestions = Some(Box::pin(offers));
     };
-    let mut bench = Bench::of(&first, &[], Mode::Full, Arc::new(|_| Box::pin(std::future::pending())), late);
+    let mut bench = AgentRig::of(&first, &[], ApprovalMode::Full, Arc::new(|_| Box::pin(std::future::pending())), late);
     bench.prompt("not held up").await;
     bench.end().await;
     for expected in ["after 1 s", "after 2 s"] {
-        let offer = bench.until(|event| matches!(event, AgentEvent::Noticed { .. })).await;
-        assert!(matches!(offer, AgentEvent::Noticed { text, .. } if text == expected));
+        let offer = bench.until(|event| matches!(event, AgentEvent::Notice { .. })).await;
+        assert!(matches!(offer, AgentEvent::Notice { text, .. } if text == expected));
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_prompt_that_was_refused_as_too_long_is_not_sent_again_with_the_next() {
     let fault = crate::event::Fault::new(crate::event::FaultKind::ContextTooLong, "too long");
-    let refusal = vec![AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Failed(fault) }];
+    let refusal = vec![AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Failed(fault) }];
     let first = engine("a", vec![refusal, says("short enough")]);
-    let mut bench = Bench::simple(&first, &[], Mode::Full);
+    let mut bench = AgentRig::simple(&first, &[], ApprovalMode::Full);
     bench.prompt("far too long").await;
     bench.end().await;
-    bench.until(|event| matches!(event, AgentEvent::Noticed { code, .. } if code == "prompt_left_out")).await;
+    bench.until(|event| matches!(event, AgentEvent::Notice { code, .. } if code == "prompt_left_out")).await;
     bench.prompt("hi").await;
-    assert_eq!(bench.end().await, TurnEnd::Completed);
-    let asked = first.asked.lock().unwrap();
-    assert_eq!(asked[1].past, [Past::User { text: "hi".into() }]);
+    assert_eq!(bench.end().await, TurnOutcome::Completed);
+    let asked = first.requests.lock().unwrap();
+    assert_eq!(asked[1].history, [HistoryMessage::User { text: "hi".into() }]);
 }

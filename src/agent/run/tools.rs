@@ -12,53 +12,61 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Agent, Running, ToolMsg};
-use crate::agent::approval::Verdict;
-use crate::agent::turn::{Input, Step};
-use crate::event::{AgentEvent, Ask, CallId, DecidedBy, Decision, Json, Level, Millis, Output, OutputStream, Risk};
-use crate::tool::caps::{head_tail, size};
-use crate::tool::{Done, Judge, Permit, Tool, ToolCtx};
+use super::{Agent, RunningTurn, ToolMessage};
+use crate::agent::approval::ApprovalVerdict;
+use crate::agent::turn::{TurnEffect, TurnInput};
+use crate::event::{
+    AgentEvent, ApprovalRequest, CallId, CallOutput, DecidedBy, Decision, Json, Millis, NoticeLevel, OutputStream, Risk,
+};
+use crate::tool::truncate::{size, truncate_middle};
+use crate::tool::{SubjectCheck, SubjectPermission, Tool, ToolContext, ToolResult};
 
 /// Bytes of a call's output that go into the log; all of a longer one goes to a file beside it.
-pub(super) const LOGGED_OUTPUT: usize = 1024 * 1024;
+pub(super) const MAX_LOGGED_OUTPUT_BYTES: usize = 1024 * 1024;
 /// What a tool that was told to stop gets before it is dropped.
-const STOP_GRACE: Duration = Duration::from_secs(3);
+const STOP_GRACE_PERIOD: Duration = Duration::from_secs(3);
 /// A live piece of output is cut to this, so that one event stays small.
-const PIECE: usize = 16 * 1024;
+const MAX_OUTPUT_EVENT_BYTES: usize = 16 * 1024;
 
 impl Agent {
-    fn context(&self, call: &CallId, tool: &str, risk: Risk, running: &Running) -> (ToolCtx, BoxFuture<'static, ()>) {
+    fn tool_context(
+        &self,
+        call: &CallId,
+        tool: &str,
+        risk: Risk,
+        running: &RunningTurn,
+    ) -> (ToolContext, BoxFuture<'static, ()>) {
         // Capacity 16: pieces of a few kB; a tool that prints faster than the log can write waits.
         let (live, mut pieces) = mpsc::channel::<(OutputStream, String)>(16);
-        let said = running.said.clone();
+        let said = running.tool_sender.clone();
         let name = call.clone();
         let forward = Box::pin(async move {
             while let Some((stream, text)) = pieces.recv().await {
-                if said.send(ToolMsg::Output { call: name.clone(), stream, text }).await.is_err() {
+                if said.send(ToolMessage::Output { call: name.clone(), stream, text }).await.is_err() {
                     return;
                 }
             }
         });
-        let ctx = ToolCtx {
+        let ctx = ToolContext {
             folder: self.setup.folder.clone(),
-            also: self.setup.also.clone(),
-            hidden: Arc::clone(&self.setup.hidden),
-            judge: self.judge(tool, risk, running.shown.contains_key(call)),
+            extra_folders: self.setup.extra_folders.clone(),
+            hidden_env_vars: Arc::clone(&self.setup.hidden_env_vars),
+            check_subject: self.subject_check(tool, risk, running.shown_requests.contains_key(call)),
             resources: self.setup.resources.clone(),
-            live,
-            cancel: running.stop.child_token(),
+            live_output: live,
+            cancel: running.cancel_tools.child_token(),
         };
         (ctx, forward)
     }
 
     /// The rules as they are when a call starts.
-    fn judge(&self, tool: &str, risk: Risk, was_asked: bool) -> Judge {
+    fn subject_check(&self, tool: &str, risk: Risk, was_asked: bool) -> SubjectCheck {
         let (policy, tool) = (self.setup.policy.clone(), tool.to_owned());
         Arc::new(move |subject| match policy.clone().judge(&tool, risk, subject) {
-            Verdict::Allow => Permit::Allowed,
-            Verdict::Ask if was_asked => Permit::Near,
-            Verdict::Ask => Permit::Unasked,
-            Verdict::Deny(why) => Permit::Denied(why),
+            ApprovalVerdict::Allow => SubjectPermission::Allowed,
+            ApprovalVerdict::Ask if was_asked => SubjectPermission::AllowedNearby,
+            ApprovalVerdict::Ask => SubjectPermission::NeedsApproval,
+            ApprovalVerdict::Deny(why) => SubjectPermission::Denied(why),
         })
     }
 
@@ -67,128 +75,133 @@ impl Agent {
         self.setup.tools.get(index).cloned()
     }
 
-    pub(super) fn find_out(&self, call: CallId, name: String, args: Json, running: &mut Running) {
-        let said = running.said.clone();
+    pub(super) fn describe_call(&self, call: CallId, name: String, args: Json, running: &mut RunningTurn) {
+        let said = running.tool_sender.clone();
         let Some(tool) = self.tool(&name) else {
             let known: Vec<&str> = self.specs.iter().map(|spec| spec.name.as_str()).collect();
             let ask = Err(format!("unknown tool: {name}; there are {}", known.join(", ")));
             running.tools.spawn(async move {
-                let _ = said.send(ToolMsg::Asked { call, name, ask }).await;
+                let _ = said.send(ToolMessage::Described { call, name, request: ask }).await;
             });
             return;
         };
-        let (ctx, _) = self.context(&call, &name, tool.spec().risk, running);
+        let (ctx, _) = self.tool_context(&call, &name, tool.spec().risk, running);
         running.tools.spawn(async move {
-            let ask = unbroken(async { tool.ask(&args, &ctx).await }).await.unwrap_or_else(Err);
-            let _ = said.send(ToolMsg::Asked { call, name, ask }).await;
+            let ask = catch_panic(async { tool.approval_request(&args, &ctx).await }).await.unwrap_or_else(Err);
+            let _ = said.send(ToolMessage::Described { call, name, request: ask }).await;
         });
     }
 
-    pub(super) fn start_tool(&self, call: CallId, name: &str, args: Json, running: &mut Running) {
+    pub(super) fn start_tool(&self, call: CallId, name: &str, args: Json, running: &mut RunningTurn) {
         let Some(tool) = self.tool(name) else { return };
         let spec = tool.spec();
-        let (ctx, forward) = self.context(&call, name, spec.risk, running);
-        let said = running.said.clone();
-        let shown = running.shown.remove(&call);
+        let (ctx, forward) = self.tool_context(&call, name, spec.risk, running);
+        let said = running.tool_sender.clone();
+        let shown = running.shown_requests.remove(&call);
         let limit = if spec.risk == Risk::Execute { self.setup.shell_timeout } else { self.setup.tool_timeout };
-        let hands = matches!(spec.risk, Risk::Write | Risk::Execute).then(|| self.hands.clone());
+        let hands = matches!(spec.risk, Risk::Write | Risk::Execute).then(|| self.side_effect_lock.clone());
         running.tools.spawn(async move {
             let cancel = ctx.cancel.clone();
             let work = async {
                 let _one_at_a_time = match &hands {
                     Some(hands) => tokio::select! {
                         guard = hands.lock() => Some(guard),
-                        () = cancel.cancelled() => return (Done::cancelled(""), Millis(0)),
+                        () = cancel.cancelled() => return (ToolResult::cancelled(""), Millis(0)),
                     },
                     None => None,
                 };
                 let begun = Instant::now();
                 let work = async {
-                    match as_shown(tool.as_ref(), &args, &ctx, shown.as_ref()).await {
+                    match check_unchanged(tool.as_ref(), &args, &ctx, shown.as_ref()).await {
                         Ok(()) => tool.run(&args, &ctx).await,
-                        Err(text) => Done::failed(text),
+                        Err(text) => ToolResult::failed(text),
                     }
                 };
-                let done = unbroken(run_limited(work, &ctx.cancel, limit)).await.unwrap_or_else(Done::failed);
+                let done = catch_panic(run_limited(work, &ctx.cancel, limit)).await.unwrap_or_else(ToolResult::failed);
                 // The forwarder ends with the last sender.
                 drop(ctx);
                 (done, Millis::from(begun.elapsed()))
             };
             let ((done, took), ()) = tokio::join!(work, forward);
-            let _ = said.send(ToolMsg::Done { call, done, took }).await;
+            let _ = said.send(ToolMessage::Done { call, result: done, duration: took }).await;
         });
     }
 
-    pub(super) async fn tool_said(&mut self, msg: ToolMsg, running: &mut Running) {
+    pub(super) async fn handle_tool_message(&mut self, msg: ToolMessage, running: &mut RunningTurn) {
         let input = match msg {
-            ToolMsg::Asked { call, name, ask } => {
+            ToolMessage::Described { call, name, request: ask } => {
                 let expires = self
                     .setup
-                    .asks
-                    .expire
-                    .map(|limit| self.setup.asks.base.plus((self.setup.epoch.elapsed() + limit).into()));
+                    .approvals
+                    .timeout
+                    .map(|limit| self.setup.approvals.epoch_time.plus((self.setup.epoch.elapsed() + limit).into()));
                 let judgement = ask.map(|mut ask| {
-                    ask.expires = expires;
+                    ask.expires_at = expires;
                     let verdict = self.setup.policy.judge(&name, ask.risk, &ask.subject);
                     (ask, verdict)
                 });
-                self.say_allowed();
-                if let Ok((ask, Verdict::Ask)) = &judgement {
-                    running.shown.insert(call.clone(), ask.clone());
-                    running.waiting.push((call.clone(), name, ask.clone()));
+                self.publish_permissions();
+                if let Ok((ask, ApprovalVerdict::Ask)) = &judgement {
+                    running.shown_requests.insert(call.clone(), ask.clone());
+                    running.awaiting_approval.push((call.clone(), name, ask.clone()));
                 }
-                let steps = running.machine.handle(Input::Judged { call: call.clone(), judgement }, &mut self.names);
-                self.perform(steps, running).await;
-                if !self.setup.nobody_to_ask || !running.waiting.iter().any(|(waiting, _, _)| *waiting == call) {
+                let steps = running
+                    .machine
+                    .handle(TurnInput::Judged { call: call.clone(), judgment: judgement }, &mut self.ids);
+                self.apply_effects(steps, running).await;
+                if !self.setup.is_unattended
+                    || !running.awaiting_approval.iter().any(|(waiting, _, _)| *waiting == call)
+                {
                     return;
                 }
-                running.waiting.retain(|(waiting, _, _)| *waiting != call);
+                running.awaiting_approval.retain(|(waiting, _, _)| *waiting != call);
                 let reason = "nobody can be asked without a terminal; allow it with --approval-mode or a rule in \
                               [approvals] allow";
-                Input::Decided { call, decision: Decision::Deny(Some(reason.to_owned())), by: DecidedBy::Policy }
+                TurnInput::Decided { call, decision: Decision::Deny(Some(reason.to_owned())), by: DecidedBy::Policy }
             }
-            ToolMsg::Output { call, stream, text } => {
-                let logged = running.logged.entry(call.clone()).or_insert(0);
-                if *logged >= LOGGED_OUTPUT {
+            ToolMessage::Output { call, stream, text } => {
+                let logged = running.logged_bytes.entry(call.clone()).or_insert(0);
+                if *logged >= MAX_LOGGED_OUTPUT_BYTES {
                     return;
                 }
                 let all = text.len();
-                let mut text = clip(text, LOGGED_OUTPUT - *logged);
+                let mut text = truncate_bytes(text, MAX_LOGGED_OUTPUT_BYTES - *logged);
                 *logged += text.len();
-                if text.len() < all || *logged == LOGGED_OUTPUT {
-                    *logged = LOGGED_OUTPUT;
+                if text.len() < all || *logged == MAX_LOGGED_OUTPUT_BYTES {
+                    *logged = MAX_LOGGED_OUTPUT_BYTES;
                     let _ = write!(
                         text,
                         "\n[… it prints more than {}; the end is shown once it is done]\n",
-                        size(LOGGED_OUTPUT as u64)
+                        size(MAX_LOGGED_OUTPUT_BYTES as u64)
                     );
                 }
-                Input::Output { call, stream, text }
+                TurnInput::Output { call, stream, text }
             }
-            ToolMsg::Done { call, done, took } => {
-                let output = self.settle_output(&call, &done, running).await;
-                Input::Done { call, outcome: done.outcome, output, took }
+            ToolMessage::Done { call, result: done, duration: took } => {
+                let output = self.store_output(&call, &done, running).await;
+                TurnInput::Done { call, outcome: done.outcome, output, duration: took }
             }
         };
-        let steps = running.machine.handle(input, &mut self.names);
-        self.perform(steps, running).await;
+        let steps = running.machine.handle(input, &mut self.ids);
+        self.apply_effects(steps, running).await;
     }
 
     /// Caps what the model gets; sees to it that the log, or a file beside it, has all of it.
-    async fn settle_output(&mut self, call: &CallId, done: &Done, running: &mut Running) -> Output {
-        let (text, cut) = head_tail(&done.text, self.setup.tool_output);
+    async fn store_output(&mut self, call: &CallId, done: &ToolResult, running: &mut RunningTurn) -> CallOutput {
+        let (text, cut) = truncate_middle(&done.text, self.setup.max_tool_output_bytes);
         if !cut {
-            return Output::of(text);
+            return CallOutput::from_text(text);
         }
-        if !running.logged.contains_key(call) {
+        if !running.logged_bytes.contains_key(call) {
             let mut rest = &done.text[..];
-            let mut room = LOGGED_OUTPUT;
+            let mut room = MAX_LOGGED_OUTPUT_BYTES;
             while !rest.is_empty() && room > 0 {
-                let end = floor_boundary(rest, PIECE.min(room));
+                let end = floor_boundary(rest, MAX_OUTPUT_EVENT_BYTES.min(room));
                 let (piece, after) = rest.split_at(end);
-                let input = Input::Output { call: call.clone(), stream: OutputStream::Stdout, text: piece.to_owned() };
-                for step in running.machine.handle(input, &mut self.names) {
-                    if let Step::Emit(event) = step {
+                let input =
+                    TurnInput::Output { call: call.clone(), stream: OutputStream::Stdout, text: piece.to_owned() };
+                for step in running.machine.handle(input, &mut self.ids) {
+                    if let TurnEffect::Emit(event) = step {
                         self.emit(event).await;
                     }
                 }
@@ -197,18 +210,18 @@ impl Agent {
             }
         }
         let kept = done.text.len() as u64;
-        let text = match done.printed {
+        let text = match done.printed_bytes {
             Some(printed) => format!("{}\n[{} were printed in all]", text.trim_end(), size(printed)),
             None => text,
         };
-        let mut output = Output {
+        let mut output = CallOutput {
             text,
-            bytes: Some(done.printed.unwrap_or(kept)),
+            total_bytes: Some(done.printed_bytes.unwrap_or(kept)),
             file: None,
-            kept: done.printed.is_some().then_some(kept),
+            kept_bytes: done.printed_bytes.is_some().then_some(kept),
         };
-        if done.text.len() > LOGGED_OUTPUT
-            && let Some(overflow) = &self.setup.overflow
+        if done.text.len() > MAX_LOGGED_OUTPUT_BYTES
+            && let Some(overflow) = &self.setup.overflow_path
         {
             let path = overflow(call);
             let whole = done.text.clone();
@@ -216,24 +229,29 @@ impl Agent {
             let written = tokio::task::spawn_blocking(move || write_private(&path, whole.as_bytes())).await;
             match written {
                 Ok(Ok(())) => output.file = name,
-                Ok(Err(error)) => self.not_kept(&error.to_string()).await,
-                Err(error) => self.not_kept(&error.to_string()).await,
+                Ok(Err(error)) => self.report_output_not_saved(&error.to_string()).await,
+                Err(error) => self.report_output_not_saved(&error.to_string()).await,
             }
         }
         output
     }
 
-    async fn not_kept(&mut self, why: &str) {
+    async fn report_output_not_saved(&mut self, why: &str) {
         let text = format!("the whole output of a tool could not be saved beside the log: {why}");
-        self.emit(AgentEvent::Noticed { level: Level::Warn, code: "output_not_saved".into(), text }).await;
+        self.emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: "output_not_saved".into(), text }).await;
     }
 }
 
 /// What is done is what was shown: between the question and the answer a file may have changed, and then nobody has
 /// agreed to what the call would do now.
-async fn as_shown(tool: &dyn Tool, args: &Json, ctx: &ToolCtx, shown: Option<&Ask>) -> Result<(), String> {
+async fn check_unchanged(
+    tool: &dyn Tool,
+    args: &Json,
+    ctx: &ToolContext,
+    shown: Option<&ApprovalRequest>,
+) -> Result<(), String> {
     let Some(shown) = shown else { return Ok(()) };
-    let now = tool.ask(args, ctx).await?;
+    let now = tool.approval_request(args, ctx).await?;
     if (&now.subject, &now.detail, now.risk) == (&shown.subject, &shown.detail, shown.risk) {
         return Ok(());
     }
@@ -245,7 +263,7 @@ async fn as_shown(tool: &dyn Tool, args: &Json, ctx: &ToolCtx, shown: Option<&As
 }
 
 /// A defect of one tool fails its call, not the program.
-async fn unbroken<T>(work: impl Future<Output = T>) -> Result<T, String> {
+async fn catch_panic<T>(work: impl Future<Output = T>) -> Result<T, String> {
     std::panic::AssertUnwindSafe(work).catch_unwind().await.map_err(|_| {
         tracing::error!("a tool panicked");
         "the tool broke down; that is a defect of this program".to_owned()
@@ -253,24 +271,28 @@ async fn unbroken<T>(work: impl Future<Output = T>) -> Result<T, String> {
 }
 
 /// Runs a tool under its time limit; one that ignores the wish to stop is dropped after a grace period.
-async fn run_limited(work: impl Future<Output = Done>, cancel: &CancellationToken, limit: Duration) -> Done {
+async fn run_limited(
+    work: impl Future<Output = ToolResult>,
+    cancel: &CancellationToken,
+    limit: Duration,
+) -> ToolResult {
     let mut work = std::pin::pin!(work);
     tokio::select! {
         done = &mut work => return done,
         () = tokio::time::sleep(limit) => {}
         () = cancel.cancelled() => {
-            return tokio::time::timeout(STOP_GRACE, work).await.unwrap_or(Done::cancelled(""));
+            return tokio::time::timeout(STOP_GRACE_PERIOD, work).await.unwrap_or(ToolResult::cancelled(""));
         }
     }
     cancel.cancel();
-    let done = tokio::time::timeout(STOP_GRACE, work).await.unwrap_or(Done::cancelled(""));
-    let (so_far, printed) = (done.text, done.printed);
+    let done = tokio::time::timeout(STOP_GRACE_PERIOD, work).await.unwrap_or(ToolResult::cancelled(""));
+    let (so_far, printed) = (done.text, done.printed_bytes);
     let mut text = format!("timed out after {} s", limit.as_secs());
     if !so_far.is_empty() {
         text.push_str("; its output until then:\n");
         text.push_str(&so_far);
     }
-    Done { printed, ..Done::failed(text) }
+    ToolResult { printed_bytes: printed, ..ToolResult::failed(text) }
 }
 
 fn floor_boundary(text: &str, at: usize) -> usize {
@@ -281,7 +303,7 @@ fn floor_boundary(text: &str, at: usize) -> usize {
     if floor == 0 { text.chars().next().map_or(0, char::len_utf8) } else { floor }
 }
 
-fn clip(mut text: String, room: usize) -> String {
+fn truncate_bytes(mut text: String, room: usize) -> String {
     if text.len() > room {
         text.truncate(floor_boundary(&text, room));
     }

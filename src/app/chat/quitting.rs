@@ -3,50 +3,51 @@
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use super::{Chat, TWICE};
+use super::{ChatController, DOUBLE_PRESS_TIMEOUT};
 use crate::config::keys::Chord;
-use crate::event::Level;
+use crate::event::NoticeLevel;
 use crate::store::action::Action;
 use crate::store::msg::Msg;
-use crate::store::tools::CallState;
+use crate::store::tool_calls::CallState;
 use crate::text::one_line;
 
 /// Calls that are named, and cells of a name.
-const NAMED: usize = 3;
-const LONGEST: usize = 30;
+const MAX_NAMED_CALLS: usize = 3;
+const MAX_CALL_NAME_CELLS: usize = 30;
 
-impl Chat {
+impl ChatController {
     /// Quits, or says what would be left running and asks for the key once more.
     pub(super) fn quit(&mut self, chord: Chord, asked: Option<Instant>, now: Instant) {
-        let again = asked.is_some_and(|asked| now.saturating_duration_since(asked) <= TWICE);
-        match self.running().filter(|_| !again) {
-            None => self.tell(Msg::Do(Action::Quit)),
+        let again = asked.is_some_and(|asked| now.saturating_duration_since(asked) <= DOUBLE_PRESS_TIMEOUT);
+        match self.describe_running().filter(|_| !again) {
+            None => self.dispatch(Msg::Action(Action::Quit)),
             Some(running) => {
-                self.quit_asked = Some(now);
-                self.store.hint = Some((Level::Warn, format!("{running}; {} again to quit", chord.label())));
+                self.quit_requested_at = Some(now);
+                self.store.toast =
+                    Some((NoticeLevel::Warn, format!("{running}; {} again to quit", chord.display_name())));
             }
         }
     }
 
     /// Says what goes on that leaving would end or leave behind.
-    fn running(&self) -> Option<String> {
+    fn describe_running(&self) -> Option<String> {
         let session = &self.store.session;
-        if !session.caps().prompt || session.phase.is_idle() {
+        if !session.capabilities().prompt || session.phase.is_idle() {
             return None;
         }
-        let calls: Vec<String> = (self.store.tools.open())
-            .filter(|call| matches!(call.state, CallState::Running | CallState::Waiting))
-            .map(|call| one_line(&call.name, LONGEST))
+        let calls: Vec<String> = (self.store.tool_calls.open())
+            .filter(|call| matches!(call.state, CallState::Running | CallState::AwaitingApproval))
+            .map(|call| one_line(&call.name, MAX_CALL_NAME_CELLS))
             .collect();
-        let more = calls.len().saturating_sub(NAMED);
-        let mut text = match calls.get(..calls.len().min(NAMED)) {
+        let more = calls.len().saturating_sub(MAX_NAMED_CALLS);
+        let mut text = match calls.get(..calls.len().min(MAX_NAMED_CALLS)) {
             Some(named) if !named.is_empty() => format!("still open: {}", named.join(", ")),
             _ => "the answer is still coming".to_owned(),
         };
         if more > 0 {
             _ = write!(text, " and {more} more");
         }
-        match session.weather.queue.len() {
+        match session.status.queue.len() {
             0 => {}
             1 => text.push_str(", 1 prompt is queued"),
             queued => _ = write!(text, ", {queued} prompts are queued"),

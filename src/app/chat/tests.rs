@@ -1,4 +1,4 @@
-mod slips;
+mod mistyping;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -7,23 +7,24 @@ use super::*;
 use crate::config::keys::Keymap;
 use crate::config::{ImageChoice, ThemeChoice, UiConfig};
 use crate::event::{
-    AgentEvent, Ask as Question, Caps, Command, Decision, Envelope, Mode, ReplayState, Risk, Seq, Weather,
+    AgentEvent, ApprovalMode, ApprovalRequest as Question, Capabilities, Command, Decision, Envelope, ReplayStatus,
+    Risk, Seq, SessionStatus,
 };
 use crate::store::action::Context;
-use crate::store::{Options, Timestamps};
+use crate::store::{StoreOptions, Timestamps};
 use crate::ui;
 
-mod asks;
+mod approvals;
 
-struct Rig {
-    chat: Chat,
+struct ChatRig {
+    chat: ChatController,
     seq: u64,
     began: Instant,
     clock: Millis,
 }
 
-impl Rig {
-    fn new(caps: Caps) -> Self {
+impl ChatRig {
+    fn new(caps: Capabilities) -> Self {
         let config = UiConfig {
             theme: ThemeChoice::Dark,
             max_fps: 60,
@@ -35,34 +36,34 @@ impl Rig {
             images: ImageChoice::Off,
         };
         let ui = Ui::new(&config, Theme::default(), &Keymap::default());
-        let chat = Chat::new(Store::new(Options::default()), ui, Keymap::default());
+        let chat = ChatController::new(Store::new(StoreOptions::default()), ui, Keymap::default());
         let mut rig = Self { chat, seq: 0, began: Instant::now(), clock: Millis(0) };
-        rig.fact(AgentEvent::SessionOpened {
-            wall: 0,
+        rig.event(AgentEvent::SessionOpened {
+            wall_ms: 0,
             engine: "offline".into(),
             model: "offline".into(),
-            why: String::new(),
-            mode: Mode::Ask,
+            engine_reason: String::new(),
+            mode: ApprovalMode::Ask,
             folder: "/tmp".into(),
             version: "0".into(),
-            caps,
-            window: None,
+            capabilities: caps,
+            context_window: None,
             price: None,
         });
         rig
     }
 
     fn agent() -> Self {
-        Self::new(Caps { prompt: true, decide: true, cancel: true, seek: false })
+        Self::new(Capabilities { prompt: true, decide: true, cancel: true, seek: false })
     }
 
-    fn fact(&mut self, event: AgentEvent) {
+    fn event(&mut self, event: AgentEvent) {
         self.seq += 1;
         self.chat.update(Msg::Event(Envelope { seq: Seq(self.seq), at: self.clock, event }));
     }
 
     fn turn(&mut self) {
-        self.fact(AgentEvent::TurnStarted { turn: "t1".into(), parent: None });
+        self.event(AgentEvent::TurnStarted { turn: "t1".into(), parent: None });
     }
 
     fn ask(&mut self) {
@@ -70,23 +71,23 @@ impl Rig {
     }
 
     fn ask_about(&mut self, call: &str, pattern: Option<&str>) {
-        self.fact(AgentEvent::MessageStarted {
+        self.event(AgentEvent::MessageStarted {
             message: "m1".into(),
             role: crate::event::Role::Assistant,
             parent: None,
         });
-        self.fact(AgentEvent::ToolCallStarted {
+        self.event(AgentEvent::ToolCallStarted {
             call: call.into(),
             message: "m1".into(),
             name: Some("shell".into()),
             parent: None,
-            ran_by: crate::event::RanBy::Us,
+            executed_by: crate::event::ExecutedBy::Client,
         });
-        self.fact(AgentEvent::ToolCallReady {
+        self.event(AgentEvent::ToolCallReady {
             call: call.into(),
             name: "shell".into(),
             args: "{}".into(),
-            carry: None,
+            provider_metadata: None,
         });
         let ask = Question {
             tool: "shell".into(),
@@ -95,9 +96,9 @@ impl Rig {
             folder: "/tmp".into(),
             detail: String::new(),
             pattern: pattern.map(Into::into),
-            expires: None,
+            expires_at: None,
         };
-        self.fact(AgentEvent::ApprovalRequested { call: call.into(), ask });
+        self.event(AgentEvent::ApprovalRequested { call: call.into(), request: ask });
         self.chat.effects.clear();
     }
 
@@ -105,7 +106,7 @@ impl Rig {
     fn drawn(&mut self) {
         if self.chat.store.focus.approval().is_some() {
             self.chat.update(Msg::Tick(self.clock));
-            self.chat.update(Msg::Do(Action::ApprovalShown));
+            self.chat.update(Msg::Action(Action::ApprovalShown));
         }
     }
 
@@ -114,7 +115,7 @@ impl Rig {
         self.chat.input(Input::Paste(text.into()), now, self.clock);
     }
 
-    fn press(&mut self, chords: &[&str]) -> Option<Ask> {
+    fn press(&mut self, chords: &[&str]) -> Option<LoopRequest> {
         let mut last = None;
         for chord in chords {
             let now = self.began + Duration::from(self.clock);
@@ -142,20 +143,20 @@ fn decided(decision: Decision) -> Vec<Effect> {
 
 #[test]
 fn what_is_typed_is_sent_and_remembered() {
-    let mut rig = Rig::agent();
+    let mut rig = ChatRig::agent();
     rig.press(&["h", "i", "enter"]);
     assert_eq!(rig.effects(), [Effect::Send(Command::Prompt { text: "hi".into() })]);
     assert_eq!(rig.text(), "");
-    assert_eq!(rig.chat.ui.composer.take_fresh(), ["hi"]);
+    assert_eq!(rig.chat.ui.composer.take_unsaved_prompts(), ["hi"]);
 }
 
 #[test]
 fn a_paste_never_sends_and_goes_to_the_composer_from_anywhere() {
-    let mut rig = Rig::agent();
+    let mut rig = ChatRig::agent();
     rig.chat.input(Input::Paste("a\nb\n".into()), rig.began, rig.clock);
     assert_eq!((rig.effects(), rig.text().as_str()), (vec![], "a\nb\n"));
-    rig.chat.update(Msg::Do(Action::Focus(Pane::Transcript)));
-    rig.chat.update(Msg::Do(Action::OpenHelp));
+    rig.chat.update(Msg::Action(Action::Focus(Pane::Transcript)));
+    rig.chat.update(Msg::Action(Action::OpenHelp));
     rig.chat.input(Input::Paste("c".into()), rig.began, rig.clock);
     assert_eq!((rig.text().as_str(), rig.chat.store.focus.pane), ("a\nb\nc", Pane::Composer));
     assert_eq!(rig.chat.store.focus.top(), None);
@@ -163,7 +164,7 @@ fn a_paste_never_sends_and_goes_to_the_composer_from_anywhere() {
 
 #[test]
 fn a_question_mark_is_help_only_while_nothing_is_typed() {
-    let mut rig = Rig::agent();
+    let mut rig = ChatRig::agent();
     rig.press(&["a", "?"]);
     assert_eq!(rig.text(), "a?");
     rig.press(&["backspace", "backspace", "?"]);
@@ -176,7 +177,7 @@ fn a_question_mark_is_help_only_while_nothing_is_typed() {
 
 #[test]
 fn ctrl_c_clears_then_interrupts_then_quits() {
-    let mut rig = Rig::agent();
+    let mut rig = ChatRig::agent();
     rig.turn();
     rig.press(&["d", "ctrl+c"]);
     assert_eq!((rig.effects(), rig.text().as_str()), (vec![], ""));
@@ -184,10 +185,10 @@ fn ctrl_c_clears_then_interrupts_then_quits() {
     rig.press(&["ctrl+c"]);
     assert_eq!(rig.effects(), [Effect::Send(Command::Cancel)]);
     assert!(rig.chat.store.session.cancelling, "acknowledged before the session has answered");
-    rig.fact(AgentEvent::TurnFinished { turn: "t1".into(), end: crate::event::TurnEnd::Cancelled });
+    rig.event(AgentEvent::TurnFinished { turn: "t1".into(), outcome: crate::event::TurnOutcome::Cancelled });
     rig.press(&["ctrl+c"]);
     assert_eq!(rig.effects(), []);
-    assert_eq!(rig.chat.store.hint.as_ref().map(|(_, text)| text.as_str()), Some("Ctrl+C again to quit"));
+    assert_eq!(rig.chat.store.toast.as_ref().map(|(_, text)| text.as_str()), Some("Ctrl+C again to quit"));
     rig.wait(3000);
     rig.press(&["ctrl+c"]);
     assert_eq!(rig.effects(), []);
@@ -197,20 +198,20 @@ fn ctrl_c_clears_then_interrupts_then_quits() {
 
 #[test]
 fn the_offer_to_quit_goes_with_its_time_or_the_next_key() {
-    let mut rig = Rig::agent();
+    let mut rig = ChatRig::agent();
     rig.press(&["ctrl+c"]);
-    assert_eq!(rig.chat.lapses(), Some(rig.began + TWICE));
-    rig.chat.lapse(rig.began + TWICE);
-    assert_eq!((rig.chat.store.hint.clone(), rig.chat.lapses()), (None, None));
+    assert_eq!(rig.chat.next_expiry(), Some(rig.began + DOUBLE_PRESS_TIMEOUT));
+    rig.chat.expire(rig.began + DOUBLE_PRESS_TIMEOUT);
+    assert_eq!((rig.chat.store.toast.clone(), rig.chat.next_expiry()), (None, None));
     rig.press(&["ctrl+c", "x"]);
-    assert_eq!((rig.chat.store.hint.clone(), rig.chat.lapses()), (None, None));
+    assert_eq!((rig.chat.store.toast.clone(), rig.chat.next_expiry()), (None, None));
     rig.press(&["backspace", "ctrl+c"]);
     assert_eq!(rig.effects(), []);
 }
 
 #[test]
 fn esc_interrupts_and_again_forces() {
-    let mut rig = Rig::agent();
+    let mut rig = ChatRig::agent();
     rig.press(&["esc"]);
     assert_eq!(rig.effects(), []);
     rig.turn();
@@ -220,7 +221,7 @@ fn esc_interrupts_and_again_forces() {
 
 #[test]
 fn esc_sends_completions_away_first() {
-    let mut rig = Rig::agent();
+    let mut rig = ChatRig::agent();
     rig.turn();
     rig.press(&["/", "m"]);
     let area = Rect::new(0, 0, 80, 24);
@@ -234,9 +235,9 @@ fn esc_sends_completions_away_first() {
 
 #[test]
 fn esc_goes_back_to_the_composer_first() {
-    let mut rig = Rig::agent();
+    let mut rig = ChatRig::agent();
     rig.turn();
-    rig.chat.update(Msg::Do(Action::Focus(Pane::Transcript)));
+    rig.chat.update(Msg::Action(Action::Focus(Pane::Transcript)));
     rig.press(&["esc"]);
     assert_eq!((rig.effects(), rig.chat.store.focus.pane), (vec![], Pane::Composer));
 }
@@ -244,14 +245,14 @@ fn esc_goes_back_to_the_composer_first() {
 #[test]
 fn esc_in_a_search_goes_back_to_where_the_reader_was() {
     for keys in [["esc", "f12"], ["enter", "esc"]] {
-        let mut rig = Rig::agent();
+        let mut rig = ChatRig::agent();
         for nth in 0..40 {
             let text = format!("word {nth}");
-            rig.fact(AgentEvent::UserMessage { message: crate::event::MessageId::new(format!("u{nth}")), text });
+            rig.event(AgentEvent::UserMessage { message: crate::event::MessageId::new(format!("u{nth}")), text });
         }
         let area = Rect::new(0, 0, 80, 24);
-        let draw = |rig: &mut Rig| {
-            let Chat { store, ui, .. } = &mut rig.chat;
+        let draw = |rig: &mut ChatRig| {
+            let ChatController { store, ui, .. } = &mut rig.chat;
             ui::draw(store, ui, area, &mut Buffer::empty(area));
             ui.transcript.is_following()
         };
@@ -267,7 +268,7 @@ fn esc_in_a_search_goes_back_to_where_the_reader_was() {
 
 #[test]
 fn ctrl_d_deletes_and_quits_only_when_empty() {
-    let mut rig = Rig::agent();
+    let mut rig = ChatRig::agent();
     rig.press(&["a", "b", "home", "ctrl+d"]);
     assert_eq!((rig.effects(), rig.text().as_str()), (vec![], "b"));
     rig.press(&["ctrl+d", "ctrl+d"]);
@@ -276,36 +277,36 @@ fn ctrl_d_deletes_and_quits_only_when_empty() {
 
 #[test]
 fn a_queued_prompt_comes_back_before_the_draft() {
-    let mut rig = Rig::agent();
+    let mut rig = ChatRig::agent();
     rig.turn();
-    let queue = vec![crate::event::Queued { id: 7, text: "later".into() }];
-    rig.chat.update(Msg::Weather(Weather { queue, ..Weather::default() }));
+    let queue = vec![crate::event::QueuedPrompt { id: 7, text: "later".into() }];
+    rig.chat.update(Msg::Status(SessionStatus { queue, ..SessionStatus::default() }));
     rig.press(&["n", "o", "w", "alt+up"]);
-    assert_eq!(rig.effects(), [Effect::Send(Command::Unqueue { id: 7 })]);
+    assert_eq!(rig.effects(), [Effect::Send(Command::DequeuePrompt { id: 7 })]);
     assert_eq!(rig.text(), "later\nnow");
 }
 
 #[test]
 fn a_replay_is_steered_with_bare_keys() {
     // The log tells what the session could do when it was recorded.
-    let mut rig = Rig::agent();
-    let replay = ReplayState {
+    let mut rig = ChatRig::agent();
+    let replay = ReplayStatus {
         paused: false,
         speed: 1.0,
         position: Millis(0),
         length: Millis(9),
         turn: 0,
         turns: 1,
-        squeeze: None,
+        max_idle: None,
     };
-    rig.chat.update(Msg::Weather(Weather { replay: Some(replay), ..Weather::default() }));
+    rig.chat.update(Msg::Status(SessionStatus { replay: Some(replay), ..SessionStatus::default() }));
     rig.press(&["space", "i", "x"]);
-    let squeeze = Command::SqueezeIdle { max: Some(Millis(1000)) };
-    assert_eq!(rig.effects(), [Effect::Send(Command::Pause { paused: true }), Effect::Send(squeeze)]);
+    let squeeze = Command::CapIdle { max: Some(Millis(1000)) };
+    assert_eq!(rig.effects(), [Effect::Send(Command::SetPaused { paused: true }), Effect::Send(squeeze)]);
     assert_eq!(rig.text(), "");
     rig.press(&["+", "+", "space"]);
-    let speed = |factor| Effect::Send(Command::Speed { factor });
-    assert_eq!(rig.effects(), [speed(2.0), speed(4.0), Effect::Send(Command::Pause { paused: false })]);
+    let speed = |factor| Effect::Send(Command::SetSpeed { factor });
+    assert_eq!(rig.effects(), [speed(2.0), speed(4.0), Effect::Send(Command::SetPaused { paused: false })]);
     rig.turn();
     rig.press(&["esc", "ctrl+c"]);
     assert_eq!(rig.effects(), [], "a turn of the past can't be stopped");
@@ -315,22 +316,22 @@ fn a_replay_is_steered_with_bare_keys() {
 
 #[test]
 fn the_loop_is_asked_for_what_only_it_can_do() {
-    let mut rig = Rig::agent();
-    assert_eq!(rig.press(&["ctrl+z"]), Some(Ask::Suspend));
-    assert_eq!(rig.press(&["ctrl+l"]), Some(Ask::Redraw));
-    assert_eq!(rig.chat.input(Input::Resize(80, 24), rig.began, rig.clock), Some(Ask::Resize(80, 24)));
+    let mut rig = ChatRig::agent();
+    assert_eq!(rig.press(&["ctrl+z"]), Some(LoopRequest::Suspend));
+    assert_eq!(rig.press(&["ctrl+l"]), Some(LoopRequest::Redraw));
+    assert_eq!(rig.chat.input(Input::Resize(80, 24), rig.began, rig.clock), Some(LoopRequest::Resize(80, 24)));
 }
 
 #[test]
 fn a_hidden_panel_does_not_cover_a_narrow_screen() {
-    let mut rig = Rig::agent();
+    let mut rig = ChatRig::agent();
     let area = Rect::new(0, 0, 120, 24);
     ui::draw(&rig.chat.store, &mut rig.chat.ui, area, &mut Buffer::empty(area));
     rig.press(&["ctrl+t"]);
     rig.chat.input(Input::Resize(110, 24), rig.began, rig.clock);
-    assert!(rig.chat.store.focus.panel_flipped);
+    assert!(rig.chat.store.focus.is_panel_toggled);
     rig.chat.input(Input::Resize(80, 24), rig.began, rig.clock);
-    assert!(!rig.chat.store.focus.panel_flipped);
+    assert!(!rig.chat.store.focus.is_panel_toggled);
 }
 
 #[test]
@@ -343,22 +344,22 @@ fn an_ask_of_the_past_rings_no_bell() {
             folder: "/tmp".into(),
             detail: String::new(),
             pattern: None,
-            expires: None,
+            expires_at: None,
         };
-        let event = AgentEvent::ApprovalRequested { call: "c9".into(), ask };
+        let event = AgentEvent::ApprovalRequested { call: "c9".into(), request: ask };
         Envelope { seq: Seq(2), at: Millis(0), event }
     };
-    let mut rig = Rig::agent();
+    let mut rig = ChatRig::agent();
     rig.chat.catch_up(ask());
     assert_eq!(rig.effects(), []);
-    let mut rig = Rig::agent();
+    let mut rig = ChatRig::agent();
     rig.chat.update(Msg::Event(ask()));
     assert_eq!(rig.effects(), [Effect::Bell]);
 }
 
 #[test]
 fn the_mouse_is_about_what_is_under_it() {
-    let mut rig = Rig::agent();
+    let mut rig = ChatRig::agent();
     rig.turn();
     rig.ask();
     rig.drawn();
@@ -374,21 +375,21 @@ fn the_mouse_is_about_what_is_under_it() {
     };
     assert_eq!(wheel(110), (Some(0), true));
     assert_eq!(wheel(5), (Some(0), false));
-    rig.chat.update(Msg::Do(Action::OpenHelp));
+    rig.chat.update(Msg::Action(Action::OpenHelp));
     rig.chat.input(Input::Wheel { rows: 3, column: 5, row: 2 }, rig.began, rig.clock);
     assert_eq!(rig.chat.store.focus.top(), Some(&Overlay::Help { scroll: 3 }));
 }
 
 #[test]
 fn the_terminals_answer_sets_the_theme() {
-    let mut rig = Rig::agent();
+    let mut rig = ChatRig::agent();
     rig.chat.input(Input::Background(Shade::Light), rig.began, rig.clock);
     assert_eq!(rig.chat.ui.theme.kind(), ThemeKind::Light);
 }
 
 #[test]
 fn every_context_of_a_key_ends_in_global() {
-    let rig = Rig::agent();
+    let rig = ChatRig::agent();
     assert_eq!(contexts(&rig.chat.store, true), [Context::EmptyComposer, Context::Composer, Context::Global]);
     assert_eq!(contexts(&rig.chat.store, false), [Context::Composer, Context::Global]);
 }

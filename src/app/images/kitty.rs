@@ -15,74 +15,74 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::store::images::{Picture, Pixels};
-use crate::ui::image::{Placed, placeholder};
+use crate::store::images::{ImagePixels, ReadyImage};
+use crate::ui::image::{PlacedImage, placeholder};
 
 /// Letters of a sequence, as the protocol wants it.
-const PIECE: usize = 4096;
+const MAX_CHUNK_CHARS: usize = 4096;
 /// Bytes between two frames.
-const SLICE: usize = 64 << 10;
+const MAX_BYTES_PER_FRAME: usize = 64 << 10;
 /// Pictures, and bytes of them, that the terminal holds.
-const MOST: usize = 64;
-const BYTES: usize = 16 << 20;
+const MAX_IMAGES: usize = 64;
+const MAX_IMAGE_BYTES: usize = 16 << 20;
 
-struct Sent {
+struct SentImage {
     id: u32,
-    picture: Arc<Picture>,
+    image: Arc<ReadyImage>,
     size: (u16, u16),
     /// The frame that had it last.
-    used: u64,
+    last_frame: u64,
 }
 
 /// What the terminal has, and what it is yet to get.
-pub struct Sender {
+pub struct KittySender {
     tmux: bool,
-    sent: Vec<Sent>,
-    waiting: VecDeque<Vec<u8>>,
+    sent: Vec<SentImage>,
+    pending: VecDeque<Vec<u8>>,
     frame: u64,
 }
 
-impl Sender {
+impl KittySender {
     /// Takes whether tmux stands between us and the terminal.
     pub fn new(tmux: bool) -> Self {
-        Self { tmux, sent: Vec::new(), waiting: VecDeque::new(), frame: 0 }
+        Self { tmux, sent: Vec::new(), pending: VecDeque::new(), frame: 0 }
     }
 
     /// Sees to it that the terminal gets what a frame shows.
-    pub fn show(&mut self, placed: &[Placed]) {
+    pub fn show(&mut self, placed: &[PlacedImage]) {
         if placed.is_empty() {
             return;
         }
         self.frame += 1;
         for one in placed {
-            let id = placeholder::id(one.picture.number, one.high);
+            let id = placeholder::image_id(one.image.number, one.id_high_byte);
             let size = (one.columns, one.rows);
             match self.sent.iter_mut().find(|sent| sent.id == id) {
-                Some(sent) if Arc::ptr_eq(&sent.picture, &one.picture) => {
+                Some(sent) if Arc::ptr_eq(&sent.image, &one.image) => {
                     // Twice in a frame in two sizes: the first counts.
-                    let first = std::mem::replace(&mut sent.used, self.frame) != self.frame;
+                    let first = std::mem::replace(&mut sent.last_frame, self.frame) != self.frame;
                     if first && sent.size != size {
                         sent.size = size;
-                        self.waiting.push_back(wrapped(&place(id, size), self.tmux));
+                        self.pending.push_back(wrap_for_tmux(&place_image(id, size), self.tmux));
                     }
                 }
                 _ => self.send(id, one, size),
             }
         }
-        self.shrink();
+        self.evict();
     }
 
     pub fn is_sending(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.pending.is_empty()
     }
 
     /// Returns what goes out before the next frame.
-    pub fn slice(&mut self) -> Vec<u8> {
+    pub fn next_bytes(&mut self) -> Vec<u8> {
         let mut slice = Vec::new();
-        while let Some(next) = self.waiting.front()
-            && (slice.is_empty() || slice.len() + next.len() <= SLICE)
+        while let Some(next) = self.pending.front()
+            && (slice.is_empty() || slice.len() + next.len() <= MAX_BYTES_PER_FRAME)
         {
-            slice.extend(self.waiting.pop_front().unwrap_or_default());
+            slice.extend(self.pending.pop_front().unwrap_or_default());
         }
         slice
     }
@@ -90,32 +90,32 @@ impl Sender {
     /// The terminal may have lost everything: what is shown is sent again.
     pub fn forget(&mut self) {
         let tmux = self.tmux;
-        self.waiting.extend(self.sent.drain(..).map(|sent| wrapped(&delete(sent.id), tmux)));
+        self.pending.extend(self.sent.drain(..).map(|sent| wrap_for_tmux(&delete(sent.id), tmux)));
     }
 
     /// Returns what takes all pictures away.
-    pub fn leave(&mut self) -> Vec<u8> {
-        self.waiting.clear();
-        self.sent.drain(..).flat_map(|sent| wrapped(&delete(sent.id), self.tmux)).collect()
+    pub fn delete_all(&mut self) -> Vec<u8> {
+        self.pending.clear();
+        self.sent.drain(..).flat_map(|sent| wrap_for_tmux(&delete(sent.id), self.tmux)).collect()
     }
 
-    fn send(&mut self, id: u32, one: &Placed, size: (u16, u16)) {
-        let Pixels::Png(png) = &one.picture.pixels else { return };
+    fn send(&mut self, id: u32, one: &PlacedImage, size: (u16, u16)) {
+        let ImagePixels::Png(png) = &one.image.pixels else { return };
         self.sent.retain(|sent| sent.id != id);
         let mut sequences = transmit(id, png);
-        sequences.push(place(id, size));
-        self.waiting.extend(sequences.iter().map(|sequence| wrapped(sequence, self.tmux)));
-        self.sent.push(Sent { id, picture: Arc::clone(&one.picture), size, used: self.frame });
+        sequences.push(place_image(id, size));
+        self.pending.extend(sequences.iter().map(|sequence| wrap_for_tmux(sequence, self.tmux)));
+        self.sent.push(SentImage { id, image: Arc::clone(&one.image), size, last_frame: self.frame });
     }
 
     /// The longest unused go, but none that is on the screen.
-    fn shrink(&mut self) {
-        let bytes = |sent: &Sent| if let Pixels::Png(png) = &sent.picture.pixels { png.len() } else { 0 };
-        while self.sent.len() > MOST || self.sent.iter().map(bytes).sum::<usize>() > BYTES {
-            let oldest = self.sent.iter().enumerate().min_by_key(|(_, sent)| sent.used);
-            let Some(at) = oldest.filter(|(_, sent)| sent.used < self.frame).map(|(at, _)| at) else { return };
+    fn evict(&mut self) {
+        let bytes = |sent: &SentImage| if let ImagePixels::Png(png) = &sent.image.pixels { png.len() } else { 0 };
+        while self.sent.len() > MAX_IMAGES || self.sent.iter().map(bytes).sum::<usize>() > MAX_IMAGE_BYTES {
+            let oldest = self.sent.iter().enumerate().min_by_key(|(_, sent)| sent.last_frame);
+            let Some(at) = oldest.filter(|(_, sent)| sent.last_frame < self.frame).map(|(at, _)| at) else { return };
             let gone = self.sent.remove(at);
-            self.waiting.push_back(wrapped(&delete(gone.id), self.tmux));
+            self.pending.push_back(wrap_for_tmux(&delete(gone.id), self.tmux));
         }
     }
 }
@@ -123,7 +123,7 @@ impl Sender {
 /// Returns the sequences that give a file to the terminal. Nothing is answered (`q=2`).
 fn transmit(id: u32, png: &[u8]) -> Vec<String> {
     let letters = STANDARD.encode(png);
-    let pieces = letters.as_bytes().chunks(PIECE);
+    let pieces = letters.as_bytes().chunks(MAX_CHUNK_CHARS);
     let last = pieces.len().saturating_sub(1);
     let sequence = |(at, piece): (usize, &[u8])| {
         let head = if at == 0 { format!("a=t,f=100,t=d,i={id},") } else { String::new() };
@@ -134,7 +134,7 @@ fn transmit(id: u32, png: &[u8]) -> Vec<String> {
 }
 
 /// Says in how many cells a picture is shown wherever its pieces stand.
-fn place(id: u32, (columns, rows): (u16, u16)) -> String {
+fn place_image(id: u32, (columns, rows): (u16, u16)) -> String {
     format!("\x1b_Ga=p,U=1,q=2,i={id},p=1,c={columns},r={rows}\x1b\\")
 }
 
@@ -143,7 +143,7 @@ fn delete(id: u32) -> String {
 }
 
 /// Lets tmux hand on a sequence to the terminal around it.
-fn wrapped(sequence: &str, tmux: bool) -> Vec<u8> {
+fn wrap_for_tmux(sequence: &str, tmux: bool) -> Vec<u8> {
     if tmux {
         format!("\x1bPtmux;{}\x1b\\", sequence.replace('\x1b', "\x1b\x1b")).into_bytes()
     } else {
@@ -213,16 +213,16 @@ mod tests {
         }
     }
 
-    fn placed(number: u8, bytes: usize, columns: u16) -> Placed {
-        let pixels = Pixels::Png(vec![number; bytes]);
-        Placed { picture: Arc::new(Picture { number, pixels }), high: 1, columns, rows: 4 }
+    fn placed(number: u8, bytes: usize, columns: u16) -> PlacedImage {
+        let pixels = ImagePixels::Png(vec![number; bytes]);
+        PlacedImage { image: Arc::new(ReadyImage { number, pixels }), id_high_byte: 1, columns, rows: 4 }
     }
 
-    fn all(sender: &mut Sender) -> (Vec<u8>, usize) {
+    fn all(sender: &mut KittySender) -> (Vec<u8>, usize) {
         let (mut bytes, mut slices) = (Vec::new(), 0);
         while sender.is_sending() {
-            let slice = sender.slice();
-            assert!(!slice.is_empty() && slice.len() <= SLICE);
+            let slice = sender.next_bytes();
+            assert!(!slice.is_empty() && slice.len() <= MAX_BYTES_PER_FRAME);
             bytes.extend(slice);
             slices += 1;
         }
@@ -232,17 +232,17 @@ mod tests {
     #[test]
     fn a_picture_is_sent_once_in_pieces_and_placed_anew_where_its_size_changes() {
         for tmux in [false, true] {
-            let (mut sender, mut terminal) = (Sender::new(tmux), Terminal::default());
+            let (mut sender, mut terminal) = (KittySender::new(tmux), Terminal::default());
             let first = placed(20, 300_001, 9);
             sender.show(std::slice::from_ref(&first));
             let (bytes, slices) = all(&mut sender);
             assert!(slices > 5 && slices < 12, "{slices}");
             terminal.take(&bytes, tmux);
-            let id = placeholder::id(20, 1);
+            let id = placeholder::image_id(20, 1);
             assert_eq!((terminal.files[&id].len(), terminal.places[&id]), (300_001, (9, 4)));
             sender.show(std::slice::from_ref(&first));
             assert!(!sender.is_sending());
-            sender.show(&[Placed { columns: 5, ..first.clone() }, first.clone()]);
+            sender.show(&[PlacedImage { columns: 5, ..first.clone() }, first.clone()]);
             let (bytes, _) = all(&mut sender);
             terminal.take(&bytes, tmux);
             assert_eq!(terminal.places[&id], (5, 4));
@@ -255,22 +255,22 @@ mod tests {
             sender.show(&[first]);
             terminal.take(&all(&mut sender).0, tmux);
             assert_eq!(terminal.files[&id].len(), 300_001);
-            terminal.take(&sender.leave(), tmux);
-            assert!(terminal.files.is_empty() && sender.leave().is_empty());
+            terminal.take(&sender.delete_all(), tmux);
+            assert!(terminal.files.is_empty() && sender.delete_all().is_empty());
         }
     }
 
     #[test]
     fn the_terminal_holds_a_bounded_number_and_always_what_is_shown() {
-        let (mut sender, mut terminal) = (Sender::new(false), Terminal::default());
+        let (mut sender, mut terminal) = (KittySender::new(false), Terminal::default());
         for number in 16..216 {
             let shown = [placed(number, 10, 1), placed(number + 1, 10, 1)];
             sender.show(&shown);
             terminal.take(&all(&mut sender).0, false);
-            assert!(terminal.files.len() <= MOST);
-            assert!(shown.iter().all(|one| terminal.files.contains_key(&placeholder::id(one.picture.number, 1))));
+            assert!(terminal.files.len() <= MAX_IMAGES);
+            assert!(shown.iter().all(|one| terminal.files.contains_key(&placeholder::image_id(one.image.number, 1))));
         }
-        let large: Vec<Placed> = (16..19).map(|number| placed(number, BYTES / 2, 1)).collect();
+        let large: Vec<PlacedImage> = (16..19).map(|number| placed(number, MAX_IMAGE_BYTES / 2, 1)).collect();
         sender.show(&large);
         terminal.take(&all(&mut sender).0, false);
         assert_eq!(terminal.files.len(), 3, "all of them are on the screen");

@@ -16,24 +16,24 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-use crate::store::images::{Facts, Pixels, Way};
-use crate::text::data::{Key, amount, find};
-use crate::ui::image::worth;
+use crate::store::images::{GraphicsMode, ImageInfo, ImagePixels};
+use crate::text::data_url::{DataKey, binary_size, find_payload};
+use crate::ui::image::useful_pixels;
 
 /// Of a file.
-const BYTES: u64 = 16 << 20;
+const MAX_FILE_BYTES: u64 = 16 << 20;
 /// Of a picture, and of each of its sides: what cameras take.
-const PIXELS: u64 = 50_000_000;
-const SIDE: u32 = 16_384;
+const MAX_PIXELS: u64 = 50_000_000;
+const MAX_SIDE_PIXELS: u32 = 16_384;
 /// What decoding may take.
-const MEMORY: u64 = 256 << 20;
+const MAX_DECODE_BYTES: u64 = 256 << 20;
 
 /// Decodes data that an answer holds.
-pub fn data(text: &str, letters: u64, hash: u64) -> Result<Vec<u8>, String> {
-    if letters / 4 * 3 > BYTES {
+pub fn decode_data(text: &str, letters: u64, hash: u64) -> Result<Vec<u8>, String> {
+    if letters / 4 * 3 > MAX_FILE_BYTES {
         return Err(too_large());
     }
-    let letters = find(text, Key { letters, hash }).ok_or("its data are not whole")?;
+    let letters = find_payload(text, DataKey { chars: letters, hash }).ok_or("its data are not whole")?;
     let mut letters = std::borrow::Cow::Borrowed(letters);
     for (escaped, letter) in [("%2B", "+"), ("%2F", "/"), ("%3D", "="), ("%2b", "+"), ("%2f", "/"), ("%3d", "=")] {
         if letters.contains(escaped) {
@@ -48,7 +48,7 @@ pub fn data(text: &str, letters: u64, hash: u64) -> Result<Vec<u8>, String> {
 }
 
 /// Reads a file of the folder.
-pub fn file(folder: &Path, path: &str) -> Result<Vec<u8>, String> {
+pub fn read_file(folder: &Path, path: &str) -> Result<Vec<u8>, String> {
     let found = locate(folder, path)?;
     // A pipe would never end; one that takes the file's place now doesn't hold us up either.
     let file = OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(found).map_err(reason)?;
@@ -56,23 +56,23 @@ pub fn file(folder: &Path, path: &str) -> Result<Vec<u8>, String> {
     if !meta.is_file() {
         return Err("it is not a file".into());
     }
-    if meta.len() > BYTES {
+    if meta.len() > MAX_FILE_BYTES {
         return Err(too_large());
     }
-    read(file)
+    read_bounded(file)
 }
 
-fn read(file: File) -> Result<Vec<u8>, String> {
+fn read_bounded(file: File) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    file.take(BYTES + 1).read_to_end(&mut bytes).map_err(reason)?;
-    if bytes.len() as u64 > BYTES { Err(too_large()) } else { Ok(bytes) }
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(reason)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES { Err(too_large()) } else { Ok(bytes) }
 }
 
 /// Finds a file as it is written, or as an address is.
 fn locate(folder: &Path, path: &str) -> Result<PathBuf, String> {
     let folder = folder.canonicalize().map_err(reason)?;
     let bare = path.split(['?', '#']).next().unwrap_or(path);
-    let ways = [path.to_owned(), unescaped(bare)];
+    let ways = [path.to_owned(), percent_decode(bare)];
     let found = ways.iter().find_map(|path| folder.join(path).canonicalize().ok()).ok_or("no such file")?;
     if !found.starts_with(&folder) {
         return Err("it is outside of the working folder".into());
@@ -81,7 +81,7 @@ fn locate(folder: &Path, path: &str) -> Result<PathBuf, String> {
 }
 
 /// Makes `%20` a blank.
-fn unescaped(path: &str) -> String {
+fn percent_decode(path: &str) -> String {
     let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();
     while let Some((first, after)) = rest.split_first() {
@@ -94,44 +94,44 @@ fn unescaped(path: &str) -> String {
 }
 
 /// Reads what a picture is, and nothing more.
-pub fn measure(bytes: &[u8]) -> Result<Facts, String> {
+pub fn measure(bytes: &[u8]) -> Result<ImageInfo, String> {
     let (mut decoder, kind) = decoder(bytes)?;
     let (mut width, mut height) = decoder.dimensions();
     if width == 0 || height == 0 {
         return Err("it is empty".into());
     }
-    if u64::from(width) * u64::from(height) > PIXELS {
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
         return Err(format!("{width}×{height} are too many pixels"));
     }
-    if lies(decoder.orientation().unwrap_or(Orientation::NoTransforms)) {
+    if is_rotated(decoder.orientation().unwrap_or(Orientation::NoTransforms)) {
         (width, height) = (height, width);
     }
-    Ok(Facts { kind, width, height, bytes: bytes.len() as u64 })
+    Ok(ImageInfo { format: kind, width, height, bytes: bytes.len() as u64 })
 }
 
 /// Makes of a measured picture what is drawn of it.
-pub fn decode(bytes: &[u8], facts: Facts, way: Way) -> Result<Pixels, String> {
+pub fn decode(bytes: &[u8], facts: ImageInfo, way: GraphicsMode) -> Result<ImagePixels, String> {
     let (mut decoder, _) = decoder(bytes)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut limits = limits();
     limits.reserve(decoder.total_bytes()).map_err(unreadable)?;
     decoder.set_limits(limits).map_err(unreadable)?;
     let whole = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
-    let (width, height) = worth(facts, way);
-    let (across, down) = if lies(orientation) { (height, width) } else { (width, height) };
+    let (width, height) = useful_pixels(facts, way);
+    let (across, down) = if is_rotated(orientation) { (height, width) } else { (width, height) };
     let mut small =
         if (whole.width(), whole.height()) == (across, down) { whole } else { whole.thumbnail_exact(across, down) };
     small.apply_orientation(orientation);
     let small = small.into_rgba8();
     let (width, height) = small.dimensions();
-    if !matches!(way, Way::Kitty(_)) {
-        return Ok(Pixels::Few { width, height, rgba: small.into_raw() });
+    if !matches!(way, GraphicsMode::Kitty(_)) {
+        return Ok(ImagePixels::HalfBlocks { width, height, rgba: small.into_raw() });
     }
     // Never the stranger's file: the terminal decodes what was encoded here.
     let mut png = Vec::new();
     let encoder = PngEncoder::new_with_quality(&mut png, CompressionType::Fast, FilterType::Adaptive);
     small.write_with_encoder(encoder).map_err(unreadable)?;
-    Ok(Pixels::Png(png))
+    Ok(ImagePixels::Png(png))
 }
 
 fn decoder(bytes: &[u8]) -> Result<(impl ImageDecoder, &'static str), String> {
@@ -150,20 +150,20 @@ fn decoder(bytes: &[u8]) -> Result<(impl ImageDecoder, &'static str), String> {
 
 fn limits() -> Limits {
     let mut limits = Limits::default();
-    limits.max_image_width = Some(SIDE);
-    limits.max_image_height = Some(SIDE);
-    limits.max_alloc = Some(MEMORY);
+    limits.max_image_width = Some(MAX_SIDE_PIXELS);
+    limits.max_image_height = Some(MAX_SIDE_PIXELS);
+    limits.max_alloc = Some(MAX_DECODE_BYTES);
     limits
 }
 
 /// Returns whether the picture is to be turned to its side.
-fn lies(orientation: Orientation) -> bool {
+fn is_rotated(orientation: Orientation) -> bool {
     use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
     matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
 }
 
 fn too_large() -> String {
-    format!("it is larger than {}", amount(BYTES))
+    format!("it is larger than {}", binary_size(MAX_FILE_BYTES))
 }
 
 #[allow(clippy::needless_pass_by_value)]

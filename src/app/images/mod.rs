@@ -22,145 +22,149 @@ use tokio::sync::Semaphore;
 use crate::config::environment::without_keys;
 use crate::config::{ImageChoice, ThemeChoice, UiConfig};
 use crate::store::Store;
-use crate::store::images::{Facts, Place, Source, Told, Way};
+use crate::store::images::{DecodeResult, GraphicsMode, ImageInfo, ImageLocation, ImageSource};
 use crate::store::msg::Report;
-use crate::store::transcript::{ItemId, Kind};
+use crate::store::transcript::{ItemId, ItemKind};
 
-use self::kitty::Sender;
+use self::kitty::KittySender;
 
 /// tmux answers at once or not at all.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TMUX_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What the surroundings say about drawing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Guess {
-    Sure(Way),
+enum GraphicsGuess {
+    Sure(GraphicsMode),
     /// Only tmux knows what it runs in; otherwise this way.
-    AskTmux(Way),
+    AskTmux(GraphicsMode),
 }
 
 /// All about pictures that is not in the store.
-pub struct Pictures {
+pub struct ImageLoader {
     folder: PathBuf,
-    guess: Guess,
+    guess: GraphicsGuess,
     /// Tells our pictures from those of other programs.
-    own: u8,
-    gate: Arc<Semaphore>,
+    program_byte: u8,
+    decode_permit: Arc<Semaphore>,
     /// The text that was read last, as it was then.
-    text: Option<(ItemId, u32, Weak<str>)>,
-    pub sender: Sender,
+    last_text: Option<(ItemId, u32, Weak<str>)>,
+    pub sender: KittySender,
 }
 
-impl Pictures {
+impl ImageLoader {
     /// Takes the folder that pictures may be read from.
     pub fn new(ui: &UiConfig, folder: PathBuf) -> Self {
         let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let own = (std::process::id() % 127 + 1) as u8;
         Self {
             folder,
-            guess: guess(ui, own, &env),
-            own,
-            gate: Arc::new(Semaphore::new(1)),
-            text: None,
-            sender: Sender::new(env("TMUX").is_some()),
+            guess: guess_mode(ui, own, &env),
+            program_byte: own,
+            decode_permit: Arc::new(Semaphore::new(1)),
+            last_text: None,
+            sender: KittySender::new(env("TMUX").is_some()),
         }
     }
 
     /// Finds out which way pictures are drawn.
-    pub fn find_way(&self) -> impl Future<Output = Report> + Send + 'static {
-        let (guess, own) = (self.guess, self.own);
+    pub fn detect_mode(&self) -> impl Future<Output = Report> + Send + 'static {
+        let (guess, own) = (self.guess, self.program_byte);
         async move {
             match guess {
-                Guess::Sure(way) => Report::ImageWay(way),
-                Guess::AskTmux(otherwise) => {
-                    let kitty = ask_tmux().await.is_some_and(|told| passes(&told));
-                    Report::ImageWay(if kitty { Way::Kitty(own) } else { otherwise })
+                GraphicsGuess::Sure(way) => Report::GraphicsMode(way),
+                GraphicsGuess::AskTmux(otherwise) => {
+                    let kitty = ask_tmux().await.is_some_and(|told| tmux_passes_graphics(&told));
+                    Report::GraphicsMode(if kitty { GraphicsMode::Kitty(own) } else { otherwise })
                 }
             }
         }
     }
 
     /// Reads a picture as far as its size.
-    pub fn measure(&mut self, source: Source, store: &Store) -> impl Future<Output = Report> + Send + 'static {
-        self.beside(source, store, |bytes| load::measure(bytes).map(Told::Measured))
+    pub fn measure(&mut self, source: ImageSource, store: &Store) -> impl Future<Output = Report> + Send + 'static {
+        self.on_worker(source, store, |bytes| load::measure(bytes).map(DecodeResult::Measured))
     }
 
     /// Makes of a picture what can be drawn.
     pub fn decode(
         &mut self,
-        source: Source,
-        facts: Facts,
+        source: ImageSource,
+        facts: ImageInfo,
         store: &Store,
     ) -> impl Future<Output = Report> + Send + 'static {
-        let way = store.images.way();
-        self.beside(source, store, move |bytes| load::decode(bytes, facts, way).map(Told::Ready))
+        let way = store.images.mode();
+        self.on_worker(source, store, move |bytes| load::decode(bytes, facts, way).map(DecodeResult::Ready))
     }
 
     /// Reads a picture and works on it on another thread, one at a time.
-    fn beside(
+    fn on_worker(
         &mut self,
-        source: Source,
+        source: ImageSource,
         store: &Store,
-        work: impl FnOnce(&[u8]) -> Result<Told, String> + Send + 'static,
+        work: impl FnOnce(&[u8]) -> Result<DecodeResult, String> + Send + 'static,
     ) -> impl Future<Output = Report> + Send + 'static {
-        let (gate, folder, place) = (Arc::clone(&self.gate), self.folder.clone(), source.place.clone());
-        let text = self.text(&source, store);
+        let (gate, folder, place) = (Arc::clone(&self.decode_permit), self.folder.clone(), source.location.clone());
+        let text = self.item_text(&source, store);
         let work = move || {
             let bytes = match &place {
-                Place::Data { letters, hash } => load::data(text.as_deref().unwrap_or(""), *letters, *hash)?,
-                Place::File(path) => load::file(&folder, path)?,
+                ImageLocation::Data { base64_chars: letters, hash } => {
+                    load::decode_data(text.as_deref().unwrap_or(""), *letters, *hash)?
+                }
+                ImageLocation::File(path) => load::read_file(&folder, path)?,
             };
             work(&bytes)
         };
         async move {
             let _turn = gate.acquire_owned().await;
             let told = match tokio::task::spawn_blocking(work).await {
-                Ok(told) => told.unwrap_or_else(Told::Failed),
-                Err(_) => Told::Failed("the decoder failed".into()),
+                Ok(told) => told.unwrap_or_else(DecodeResult::Failed),
+                Err(_) => DecodeResult::Failed("the decoder failed".into()),
             };
             Report::Image(source, told)
         }
     }
 
     /// Returns the text that holds a picture: one copy for all of its pictures that are being read.
-    fn text(&mut self, source: &Source, store: &Store) -> Option<Arc<str>> {
+    fn item_text(&mut self, source: &ImageSource, store: &Store) -> Option<Arc<str>> {
         let item = store.transcript.item(source.item)?;
-        let (Place::Data { .. }, Kind::Answer { text, .. }) = (&source.place, &item.kind) else { return None };
-        if let Some((id, rev, text)) = &self.text
+        let (ImageLocation::Data { .. }, ItemKind::Answer { text, .. }) = (&source.location, &item.kind) else {
+            return None;
+        };
+        if let Some((id, rev, text)) = &self.last_text
             && (*id, *rev) == (item.id, item.rev)
             && let Some(text) = text.upgrade()
         {
             return Some(text);
         }
         let text: Arc<str> = text.as_str().into();
-        self.text = Some((item.id, item.rev, Arc::downgrade(&text)));
+        self.last_text = Some((item.id, item.rev, Arc::downgrade(&text)));
         Some(text)
     }
 }
 
-fn guess(ui: &UiConfig, own: u8, env: &dyn Fn(&str) -> Option<String>) -> Guess {
+fn guess_mode(ui: &UiConfig, own: u8, env: &dyn Fn(&str) -> Option<String>) -> GraphicsGuess {
     let is = |name: &str, values: &[&str]| env(name).is_some_and(|value| values.contains(&value.as_str()));
     let colours = is("COLORTERM", &["truecolor", "24bit"]) && ui.theme != ThemeChoice::Mono;
-    let cells = if colours { Way::Blocks } else { Way::Named };
+    let cells = if colours { GraphicsMode::HalfBlocks } else { GraphicsMode::NameOnly };
     match ui.images {
-        ImageChoice::Off => Guess::Sure(Way::Named),
-        ImageChoice::Blocks => Guess::Sure(Way::Blocks),
-        ImageChoice::Kitty => Guess::Sure(Way::Kitty(own)),
-        ImageChoice::Auto if env("TMUX").is_some() => Guess::AskTmux(cells),
+        ImageChoice::Off => GraphicsGuess::Sure(GraphicsMode::NameOnly),
+        ImageChoice::Blocks => GraphicsGuess::Sure(GraphicsMode::HalfBlocks),
+        ImageChoice::Kitty => GraphicsGuess::Sure(GraphicsMode::Kitty(own)),
+        ImageChoice::Auto if env("TMUX").is_some() => GraphicsGuess::AskTmux(cells),
         // These show text of their own; what is around them doesn't matter.
         ImageChoice::Auto if ["STY", "ZELLIJ", "VIM", "NVIM"].iter().any(|name| env(name).is_some()) => {
-            Guess::Sure(cells)
+            GraphicsGuess::Sure(cells)
         }
         ImageChoice::Auto => {
-            let named = is("TERM", &KNOWN) || is("TERM_PROGRAM", &["ghostty", "kitty"]);
+            let named = is("TERM", &PLACEHOLDER_TERMS) || is("TERM_PROGRAM", &["ghostty", "kitty"]);
             let kitty = named || (env("KITTY_WINDOW_ID").is_some() && env("TERM_PROGRAM").is_none());
-            Guess::Sure(if kitty { Way::Kitty(own) } else { cells })
+            GraphicsGuess::Sure(if kitty { GraphicsMode::Kitty(own) } else { cells })
         }
     }
 }
 
 /// Terminals that draw pictures where placeholders stand.
-const KNOWN: [&str; 2] = ["xterm-kitty", "xterm-ghostty"];
+const PLACEHOLDER_TERMS: [&str; 2] = ["xterm-kitty", "xterm-ghostty"];
 
 async fn ask_tmux() -> Option<String> {
     let mut command = Command::new("tmux");
@@ -171,14 +175,15 @@ async fn ask_tmux() -> Option<String> {
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()?;
+    let output = tokio::time::timeout(TMUX_TIMEOUT, asked).await.ok()?.ok()?;
     String::from_utf8(output.stdout).ok()
 }
 
 /// Returns whether tmux runs in a terminal that draws pictures, and hands on what is for it.
-fn passes(told: &str) -> bool {
+fn tmux_passes_graphics(told: &str) -> bool {
     let mut words = told.split_whitespace();
-    words.next().is_some_and(|term| KNOWN.contains(&term)) && matches!(words.next(), Some("on" | "all" | "1" | "2"))
+    words.next().is_some_and(|term| PLACEHOLDER_TERMS.contains(&term))
+        && matches!(words.next(), Some("on" | "all" | "1" | "2"))
 }
 
 #[cfg(test)]

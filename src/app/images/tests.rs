@@ -5,8 +5,8 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::*;
-use crate::app::chat::Chat;
-use crate::app::effects::{Done, Effects};
+use crate::app::chat::ChatController;
+use crate::app::effects::{EffectResult, Effects};
 use crate::config::Config;
 use crate::config::keys::Keymap;
 use crate::event::{AgentEvent, Envelope, Millis, Seq, TextKind};
@@ -15,66 +15,72 @@ use crate::store::msg::Msg;
 use crate::ui::theme::Theme;
 use crate::ui::{self, Ui};
 
-fn guessed(images: ImageChoice, theme: ThemeChoice, vars: &[(&str, &str)]) -> Guess {
+fn guessed(images: ImageChoice, theme: ThemeChoice, vars: &[(&str, &str)]) -> GraphicsGuess {
     let ui = UiConfig { theme, images, ..Config::default().ui };
     let find = |name: &str| vars.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-    guess(&ui, 9, &find)
+    guess_mode(&ui, 9, &find)
 }
 
 #[test]
 fn the_way_is_what_the_terminal_is_known_to_draw() {
-    use Guess::{AskTmux, Sure};
-    let kitty = Way::Kitty(9);
+    use GraphicsGuess::{AskTmux, Sure};
+    let kitty = GraphicsMode::Kitty(9);
     for (vars, expected) in [
-        (&[][..], Sure(Way::Named)),
-        (&[("TERM", "xterm-256color")], Sure(Way::Named)),
-        (&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")], Sure(Way::Blocks)),
+        (&[][..], Sure(GraphicsMode::NameOnly)),
+        (&[("TERM", "xterm-256color")], Sure(GraphicsMode::NameOnly)),
+        (&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor")], Sure(GraphicsMode::HalfBlocks)),
         (&[("TERM", "xterm-kitty")], Sure(kitty)),
         (&[("TERM", "xterm-ghostty")], Sure(kitty)),
         (&[("TERM_PROGRAM", "ghostty")], Sure(kitty)),
         (&[("KITTY_WINDOW_ID", "1")], Sure(kitty)),
         // Another terminal that was started in kitty.
-        (&[("KITTY_WINDOW_ID", "1"), ("TERM_PROGRAM", "WezTerm"), ("COLORTERM", "24bit")], Sure(Way::Blocks)),
-        (&[("TERM", "xterm-kitty"), ("ZELLIJ", "0"), ("COLORTERM", "truecolor")], Sure(Way::Blocks)),
-        (&[("KITTY_WINDOW_ID", "1"), ("TMUX", "x"), ("COLORTERM", "truecolor")], AskTmux(Way::Blocks)),
-        (&[("TMUX", "x")], AskTmux(Way::Named)),
+        (
+            &[("KITTY_WINDOW_ID", "1"), ("TERM_PROGRAM", "WezTerm"), ("COLORTERM", "24bit")],
+            Sure(GraphicsMode::HalfBlocks),
+        ),
+        (&[("TERM", "xterm-kitty"), ("ZELLIJ", "0"), ("COLORTERM", "truecolor")], Sure(GraphicsMode::HalfBlocks)),
+        (&[("KITTY_WINDOW_ID", "1"), ("TMUX", "x"), ("COLORTERM", "truecolor")], AskTmux(GraphicsMode::HalfBlocks)),
+        (&[("TMUX", "x")], AskTmux(GraphicsMode::NameOnly)),
     ] {
         assert_eq!(guessed(ImageChoice::Auto, ThemeChoice::Auto, vars), expected, "{vars:?}");
     }
     let vars = [("COLORTERM", "truecolor"), ("TMUX", "x")];
-    assert_eq!(guessed(ImageChoice::Auto, ThemeChoice::Mono, &vars), AskTmux(Way::Named));
-    assert_eq!(guessed(ImageChoice::Off, ThemeChoice::Auto, &vars), Sure(Way::Named));
-    assert_eq!(guessed(ImageChoice::Blocks, ThemeChoice::Mono, &[]), Sure(Way::Blocks));
+    assert_eq!(guessed(ImageChoice::Auto, ThemeChoice::Mono, &vars), AskTmux(GraphicsMode::NameOnly));
+    assert_eq!(guessed(ImageChoice::Off, ThemeChoice::Auto, &vars), Sure(GraphicsMode::NameOnly));
+    assert_eq!(guessed(ImageChoice::Blocks, ThemeChoice::Mono, &[]), Sure(GraphicsMode::HalfBlocks));
     assert_eq!(guessed(ImageChoice::Kitty, ThemeChoice::Auto, &vars), Sure(kitty));
 }
 
 #[test]
 fn tmux_has_to_hand_on_what_is_for_the_terminal() {
-    assert!(passes("xterm-kitty on\n") && passes("xterm-ghostty all"));
+    assert!(tmux_passes_graphics("xterm-kitty on\n") && tmux_passes_graphics("xterm-ghostty all"));
     for told in ["xterm-kitty off", "xterm-kitty", "xterm-256color on", ""] {
-        assert!(!passes(told), "{told}");
+        assert!(!tmux_passes_graphics(told), "{told}");
     }
 }
 
 /// A session in a folder with a picture, without a terminal.
-struct Rig {
-    chat: Chat,
+struct ImagesRig {
+    chat: ChatController,
     effects: Effects<'static>,
-    pictures: Pictures,
+    images: ImageLoader,
     seq: u64,
 }
 
-impl Rig {
-    fn new(folder: &std::path::Path, way: Way) -> Self {
+impl ImagesRig {
+    fn new(folder: &std::path::Path, way: GraphicsMode) -> Self {
         let ui = Config::default().ui;
-        let mut chat =
-            Chat::new(Store::default(), Ui::new(&ui, Theme::default(), &Keymap::default()), Keymap::default());
-        chat.update(Msg::Report(Report::ImageWay(way)));
+        let mut chat = ChatController::new(
+            Store::default(),
+            Ui::new(&ui, Theme::default(), &Keymap::default()),
+            Keymap::default(),
+        );
+        chat.update(Msg::Report(Report::GraphicsMode(way)));
         let effects = Effects::new(Box::new(|| Box::pin(async { Vec::new() })), None, None);
-        Self { chat, effects, pictures: Pictures::new(&ui, folder.to_owned()), seq: 0 }
+        Self { chat, effects, images: ImageLoader::new(&ui, folder.to_owned()), seq: 0 }
     }
 
-    fn say(&mut self, text: &str) {
+    fn answer(&mut self, text: &str) {
         self.seq += 1;
         let event = AgentEvent::TextDelta { message: "m".into(), text: text.into(), kind: TextKind::Text };
         self.chat.update(Msg::Event(Envelope { seq: Seq(self.seq), at: Millis(0), event }));
@@ -85,27 +91,27 @@ impl Rig {
         let area = Rect::new(0, 0, 60, 40);
         let mut buf = Buffer::empty(area);
         ui::draw(&self.chat.store, &mut self.chat.ui, area, &mut buf);
-        self.pictures.sender.show(&self.chat.ui.transcript.images.placed);
-        self.chat.drawn();
+        self.images.sender.show(&self.chat.ui.transcript.images.placed);
+        self.chat.after_draw();
         buf
     }
 
     /// Does all that is asked for.
-    async fn settle(&mut self) {
+    async fn run_effects(&mut self) {
         loop {
             for effect in std::mem::take(&mut self.chat.effects) {
                 match effect {
                     Effect::MeasureImage(source) => {
-                        self.effects.report(self.pictures.measure(source, &self.chat.store));
+                        self.effects.report(self.images.measure(source, &self.chat.store));
                     }
                     Effect::DecodeImage(source, facts) => {
-                        self.effects.report(self.pictures.decode(source, facts, &self.chat.store));
+                        self.effects.report(self.images.decode(source, facts, &self.chat.store));
                     }
                     _ => {}
                 }
             }
             match self.effects.next().await {
-                Some(Done::Report(report)) => self.chat.update(Msg::Report(report)),
+                Some(EffectResult::Report(report)) => self.chat.update(Msg::Report(report)),
                 _ => return,
             }
         }
@@ -127,16 +133,16 @@ fn png(width: u32, height: u32) -> Vec<u8> {
 async fn what_an_answer_shows_is_read_and_drawn() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.png"), png(6, 4)).unwrap();
-    let mut rig = Rig::new(folder.path(), Way::Blocks);
+    let mut rig = ImagesRig::new(folder.path(), GraphicsMode::HalfBlocks);
     let data = STANDARD.encode(png(300, 4));
-    rig.say(&format!("One\n\n![a](a.png)\n\n![b](data:image/png;base64,{data})\n\n![c](none.png)\n\n"));
-    rig.say("![d](https://x.y/a.png)\n\nand ![e](a.png)\n");
+    rig.answer(&format!("One\n\n![a](a.png)\n\n![b](data:image/png;base64,{data})\n\n![c](none.png)\n\n"));
+    rig.answer("![d](https://x.y/a.png)\n\nand ![e](a.png)\n");
     let before = text(&rig.frame());
     assert!(before.contains("[image: a] (a.png)\n") && !before.contains('▀'), "{before}");
     assert_eq!(rig.chat.effects.len(), 3, "nothing from elsewhere, nothing in a line");
     rig.frame();
     assert_eq!(rig.chat.effects.len(), 3, "each once");
-    rig.settle().await;
+    rig.run_effects().await;
     let after = text(&rig.frame());
     assert!(after.contains("[image: a] (a.png) · PNG 6×4, "), "{after}");
     assert!(after.contains("\n  ▀▀▀▀▀▀\n") || after.contains("▀▀▀▀▀▀\n"), "{after}");
@@ -144,7 +150,7 @@ async fn what_an_answer_shows_is_read_and_drawn() {
     assert!(after.contains("[image: c] (none.png) · not drawn: no such file"), "{after}");
     assert!(after.contains("and [image: e] (a.png)\n"), "{after}");
     // Nothing is left to do, and forgetting what was laid out changes no cell.
-    assert!(rig.chat.effects.is_empty() && !rig.pictures.sender.is_sending());
+    assert!(rig.chat.effects.is_empty() && !rig.images.sender.is_sending());
     rig.chat.ui.transcript.forget();
     assert_eq!(text(&rig.frame()), after);
 }
@@ -153,20 +159,20 @@ async fn what_an_answer_shows_is_read_and_drawn() {
 async fn a_terminal_that_draws_gets_the_picture_when_it_is_on_the_screen() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.png"), png(40, 40)).unwrap();
-    let mut rig = Rig::new(folder.path(), Way::Kitty(3));
-    rig.say("![a](a.png)\n\n");
+    let mut rig = ImagesRig::new(folder.path(), GraphicsMode::Kitty(3));
+    rig.answer("![a](a.png)\n\n");
     rig.frame();
-    rig.settle().await;
-    assert!(!rig.pictures.sender.is_sending());
+    rig.run_effects().await;
+    assert!(!rig.images.sender.is_sending());
     let shown = text(&rig.frame());
     assert!(shown.contains(&(0..4).map(|column| kitty_cell(1, column)).collect::<String>()), "{shown}");
-    let sent = String::from_utf8(rig.pictures.sender.slice()).unwrap();
+    let sent = String::from_utf8(rig.images.sender.next_bytes()).unwrap();
     assert!(
         sent.starts_with("\x1b_Ga=t,f=100,") && sent.ends_with("a=p,U=1,q=2,i=50331664,p=1,c=4,r=2\x1b\\"),
         "{sent}"
     );
     rig.frame();
-    assert!(!rig.pictures.sender.is_sending());
+    assert!(!rig.images.sender.is_sending());
 }
 
 fn kitty_cell(row: u8, column: u8) -> String {

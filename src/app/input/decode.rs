@@ -10,30 +10,30 @@ use crossterm::event::{
 
 const ESC: u8 = 0x1b;
 /// No sequence that means anything is longer.
-const LONGEST: usize = 64;
+const MAX_SEQUENCE_BYTES: usize = 64;
 
 /// What the first bytes are.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum DecodeStep {
     /// An event of so many bytes.
     Event(usize, Event),
     /// So many bytes that mean nothing to us.
     Skip(usize),
     /// The beginning of something; the rest has not come.
-    More,
+    Incomplete,
     /// So many bytes that open a paste.
-    Paste(usize),
+    PasteStart(usize),
 }
 
 /// Reads the first thing in `bytes`, which are not empty.
-pub(super) fn decode(bytes: &[u8]) -> Step {
+pub(super) fn decode(bytes: &[u8]) -> DecodeStep {
     match bytes {
-        [] | [ESC] => Step::More,
+        [] | [ESC] => DecodeStep::Incomplete,
         [ESC, b'[', ..] => csi(bytes),
         [ESC, b'O', ..] => ss3(bytes),
         // Some terminals put an escape before a whole sequence for Alt.
         [ESC, ESC, b'[' | b'O', ..] => with_alt(decode(&bytes[1..])),
-        [ESC, ESC, ..] => Step::Event(1, key(KeyCode::Esc, KeyModifiers::NONE)),
+        [ESC, ESC, ..] => DecodeStep::Event(1, key(KeyCode::Esc, KeyModifiers::NONE)),
         [ESC, ..] => with_alt(character(&bytes[1..])),
         _ => character(bytes),
     }
@@ -43,24 +43,24 @@ fn key(code: KeyCode, modifiers: KeyModifiers) -> Event {
     Event::Key(KeyEvent::new(code, modifiers))
 }
 
-fn with_alt(step: Step) -> Step {
+fn with_alt(step: DecodeStep) -> DecodeStep {
     match step {
-        Step::Event(length, Event::Key(mut key)) => {
+        DecodeStep::Event(length, Event::Key(mut key)) => {
             key.modifiers |= KeyModifiers::ALT;
-            Step::Event(length + 1, Event::Key(key))
+            DecodeStep::Event(length + 1, Event::Key(key))
         }
-        Step::Event(length, event) => Step::Event(length + 1, event),
-        Step::Skip(length) => Step::Skip(length + 1),
-        Step::Paste(length) => Step::Paste(length + 1),
-        Step::More => Step::More,
+        DecodeStep::Event(length, event) => DecodeStep::Event(length + 1, event),
+        DecodeStep::Skip(length) => DecodeStep::Skip(length + 1),
+        DecodeStep::PasteStart(length) => DecodeStep::PasteStart(length + 1),
+        DecodeStep::Incomplete => DecodeStep::Incomplete,
     }
 }
 
 /// A control character, or one of UTF-8.
-fn character(bytes: &[u8]) -> Step {
-    let Some(&first) = bytes.first() else { return Step::More };
+fn character(bytes: &[u8]) -> DecodeStep {
+    let Some(&first) = bytes.first() else { return DecodeStep::Incomplete };
     let control = |c: u8| key(KeyCode::Char(char::from(c)), KeyModifiers::CONTROL);
-    Step::Event(
+    DecodeStep::Event(
         1,
         match first {
             b'\r' => key(KeyCode::Enter, KeyModifiers::NONE),
@@ -74,36 +74,36 @@ fn character(bytes: &[u8]) -> Step {
     )
 }
 
-fn utf8(bytes: &[u8]) -> Step {
+fn utf8(bytes: &[u8]) -> DecodeStep {
     let head = &bytes[..bytes.len().min(4)];
     let text = match std::str::from_utf8(head) {
         Ok(text) => text,
         Err(error) if error.valid_up_to() > 0 => std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or_default(),
-        Err(error) => return error.error_len().map_or(Step::More, Step::Skip),
+        Err(error) => return error.error_len().map_or(DecodeStep::Incomplete, DecodeStep::Skip),
     };
     match text.chars().next() {
         Some(c) => {
             let modifiers = if c.is_uppercase() { KeyModifiers::SHIFT } else { KeyModifiers::NONE };
-            Step::Event(c.len_utf8(), key(KeyCode::Char(c), modifiers))
+            DecodeStep::Event(c.len_utf8(), key(KeyCode::Char(c), modifiers))
         }
-        None => Step::Skip(1),
+        None => DecodeStep::Skip(1),
     }
 }
 
 /// `ESC O x`: keys of a keypad in application mode.
-fn ss3(bytes: &[u8]) -> Step {
-    let Some(&last) = bytes.get(2) else { return Step::More };
+fn ss3(bytes: &[u8]) -> DecodeStep {
+    let Some(&last) = bytes.get(2) else { return DecodeStep::Incomplete };
     let code = match last {
         b'M' => Some(KeyCode::Enter),
         b'j'..=b'y' => Some(KeyCode::Char(char::from(last - 0x40))),
         b'X' => Some(KeyCode::Char('=')),
-        _ => letter(last),
+        _ => letter_key(last),
     };
-    code.map_or(Step::Skip(3), |code| Step::Event(3, key(code, KeyModifiers::NONE)))
+    code.map_or(DecodeStep::Skip(3), |code| DecodeStep::Event(3, key(code, KeyModifiers::NONE)))
 }
 
 /// Returns the key that a final letter names.
-fn letter(last: u8) -> Option<KeyCode> {
+fn letter_key(last: u8) -> Option<KeyCode> {
     Some(match last {
         b'A' => KeyCode::Up,
         b'B' => KeyCode::Down,
@@ -118,25 +118,25 @@ fn letter(last: u8) -> Option<KeyCode> {
 }
 
 /// `ESC [ parameters final`.
-fn csi(bytes: &[u8]) -> Step {
+fn csi(bytes: &[u8]) -> DecodeStep {
     match bytes.get(2) {
-        None => return Step::More,
+        None => return DecodeStep::Incomplete,
         // The linux console has a second bracket in its first function keys.
         Some(b'[') => {
             return match bytes.get(3) {
-                None => Step::More,
-                Some(last @ b'A'..=b'E') => Step::Event(4, key(KeyCode::F(last - b'A' + 1), KeyModifiers::NONE)),
-                Some(_) => Step::Skip(3),
+                None => DecodeStep::Incomplete,
+                Some(last @ b'A'..=b'E') => DecodeStep::Event(4, key(KeyCode::F(last - b'A' + 1), KeyModifiers::NONE)),
+                Some(_) => DecodeStep::Skip(3),
             };
         }
         // Three bytes follow, whatever they are.
         Some(b'M') => {
             return match bytes.get(3..6) {
-                None => Step::More,
+                None => DecodeStep::Incomplete,
                 Some(at) => {
                     let place = |byte: u8| u16::from(byte.saturating_sub(33));
-                    mouse(at[0].wrapping_sub(32), place(at[1]), place(at[2]), None)
-                        .map_or(Step::Skip(6), |event| Step::Event(6, event))
+                    mouse_event(at[0].wrapping_sub(32), place(at[1]), place(at[2]), None)
+                        .map_or(DecodeStep::Skip(6), |event| DecodeStep::Event(6, event))
                 }
             };
         }
@@ -144,29 +144,29 @@ fn csi(bytes: &[u8]) -> Step {
     }
     let body = &bytes[2..];
     let Some(end) = body.iter().position(|byte| !(0x20..=0x3f).contains(byte)) else {
-        return if body.len() > LONGEST { Step::Skip(bytes.len()) } else { Step::More };
+        return if body.len() > MAX_SEQUENCE_BYTES { DecodeStep::Skip(bytes.len()) } else { DecodeStep::Incomplete };
     };
     if !(0x40..=0x7e).contains(&body[end]) {
         // Broken off by something else, which is read on its own.
-        return Step::Skip(2 + end);
+        return DecodeStep::Skip(2 + end);
     }
     let length = 2 + end + 1;
     let (parameters, last) = (std::str::from_utf8(&body[..end]).unwrap_or_default(), body[end]);
     if parameters == "200" && last == b'~' {
-        return Step::Paste(length);
+        return DecodeStep::PasteStart(length);
     }
-    sequence(parameters, last).map_or(Step::Skip(length), |event| Step::Event(length, event))
+    csi_event(parameters, last).map_or(DecodeStep::Skip(length), |event| DecodeStep::Event(length, event))
 }
 
 /// Numbers between semicolons; of those with colons in them the first, and the second apart.
-struct Parameters<'a>(&'a str);
+struct CsiParams<'a>(&'a str);
 
-impl Parameters<'_> {
+impl CsiParams<'_> {
     fn get(&self, nth: usize) -> Option<u32> {
         self.0.split(';').nth(nth)?.split(':').next()?.parse().ok()
     }
 
-    fn second(&self, nth: usize) -> Option<u32> {
+    fn sub_param(&self, nth: usize) -> Option<u32> {
         self.0.split(';').nth(nth)?.split(':').nth(1)?.parse().ok()
     }
 
@@ -188,7 +188,7 @@ impl Parameters<'_> {
         let mut state = KeyEventState::NONE;
         state.set(KeyEventState::CAPS_LOCK, mask & 64 != 0);
         state.set(KeyEventState::NUM_LOCK, mask & 128 != 0);
-        let kind = match self.second(nth) {
+        let kind = match self.sub_param(nth) {
             Some(2) => KeyEventKind::Repeat,
             Some(3) => KeyEventKind::Release,
             _ => KeyEventKind::Press,
@@ -197,22 +197,22 @@ impl Parameters<'_> {
     }
 }
 
-fn sequence(parameters: &str, last: u8) -> Option<Event> {
+fn csi_event(parameters: &str, last: u8) -> Option<Event> {
     if let Some(parameters) = parameters.strip_prefix('<') {
-        let parameters = Parameters(parameters);
+        let parameters = CsiParams(parameters);
         let place = |nth| Some(u16::try_from(parameters.get(nth)?).unwrap_or(u16::MAX).saturating_sub(1));
         let up = match last {
             b'M' => false,
             b'm' => true,
             _ => return None,
         };
-        return mouse(u8::try_from(parameters.get(0)?).ok()?, place(1)?, place(2)?, Some(up));
+        return mouse_event(u8::try_from(parameters.get(0)?).ok()?, place(1)?, place(2)?, Some(up));
     }
     // Answers to questions that nobody asked.
     if parameters.starts_with(['?', '>', '=']) {
         return None;
     }
-    let parameters = Parameters(parameters);
+    let parameters = CsiParams(parameters);
     let (code, modifiers) = match last {
         b'I' => return Some(Event::FocusGained),
         b'O' => return Some(Event::FocusLost),
@@ -220,18 +220,18 @@ fn sequence(parameters: &str, last: u8) -> Option<Event> {
         b'M' => {
             let place = |nth| Some(u16::try_from(parameters.get(nth)?).unwrap_or(u16::MAX).saturating_sub(1));
             let button = u8::try_from(parameters.get(0)?.checked_sub(32)?).ok()?;
-            return mouse(button, place(1)?, place(2)?, None);
+            return mouse_event(button, place(1)?, place(2)?, None);
         }
-        b'u' => (kitty(parameters.get(0)?)?, parameters.modifiers(1)),
+        b'u' => (kitty_key(parameters.get(0)?)?, parameters.modifiers(1)),
         // xterm's modifyOtherKeys: the key comes third.
-        b'~' if parameters.get(0) == Some(27) => (kitty(parameters.get(2)?)?, parameters.modifiers(1)),
-        b'~' => (numbered(parameters.get(0)?)?, parameters.modifiers(1)),
+        b'~' if parameters.get(0) == Some(27) => (kitty_key(parameters.get(2)?)?, parameters.modifiers(1)),
+        b'~' => (tilde_key(parameters.get(0)?)?, parameters.modifiers(1)),
         // With one number only it is the modifiers (rxvt and old xterms).
         last if !parameters.0.contains(';') => {
-            let plain = Parameters(if parameters.get(0) == Some(1) { "" } else { parameters.0 });
-            (letter(last)?, plain.modifiers(0))
+            let plain = CsiParams(if parameters.get(0) == Some(1) { "" } else { parameters.0 });
+            (letter_key(last)?, plain.modifiers(0))
         }
-        last => (letter(last)?, parameters.modifiers(1)),
+        last => (letter_key(last)?, parameters.modifiers(1)),
     };
     let (mut modifiers, kind, state) = modifiers;
     let code = match code {
@@ -250,7 +250,7 @@ fn sequence(parameters: &str, last: u8) -> Option<Event> {
 }
 
 /// The key of `CSI n ~`.
-fn numbered(number: u32) -> Option<KeyCode> {
+fn tilde_key(number: u32) -> Option<KeyCode> {
     let number = u8::try_from(number).ok()?;
     Some(match number {
         1 | 7 => KeyCode::Home,
@@ -269,7 +269,7 @@ fn numbered(number: u32) -> Option<KeyCode> {
 }
 
 /// The key of a code point, or of one of the numbers in the private use area that kitty gives to keys.
-fn kitty(number: u32) -> Option<KeyCode> {
+fn kitty_key(number: u32) -> Option<KeyCode> {
     const KEYPAD: [KeyCode; 29] = [
         KeyCode::Char('0'),
         KeyCode::Char('1'),
@@ -321,7 +321,7 @@ fn kitty(number: u32) -> Option<KeyCode> {
 }
 
 /// `up`: whether a button went up, where the sequence says that by itself and not by a button of its own.
-fn mouse(button: u8, column: u16, row: u16, up: Option<bool>) -> Option<Event> {
+fn mouse_event(button: u8, column: u16, row: u16, up: Option<bool>) -> Option<Event> {
     let which = |number: u8| match number {
         0 => Some(MouseButton::Left),
         1 => Some(MouseButton::Middle),

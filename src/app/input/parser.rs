@@ -17,72 +17,72 @@ use std::time::{Duration, Instant};
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use memchr::memmem;
 
-use super::decode::{Step, decode};
+use super::decode::{DecodeStep, decode};
 
 const ESC: u8 = 0x1b;
-const END: &[u8] = b"\x1b[201~";
+const PASTE_END: &[u8] = b"\x1b[201~";
 /// An escape that begins a sequence is followed by its rest within this time; else the key was pressed.
-const ESCAPE: Duration = Duration::from_millis(20);
+const ESCAPE_TIMEOUT: Duration = Duration::from_millis(20);
 /// So is the beginning of any other sequence.
-const SEQUENCE: Duration = Duration::from_millis(100);
+const SEQUENCE_TIMEOUT: Duration = Duration::from_millis(100);
 /// A paste that says nothing for so long has lost its end, or a slow line makes a pause.
-const PAUSE: Duration = Duration::from_millis(1500);
+const PASTE_TIMEOUT: Duration = Duration::from_millis(1500);
 /// A key on its own within a paste: nothing follows it for so long.
-const ALONE: Duration = Duration::from_millis(100);
+const LONE_KEY_TIMEOUT: Duration = Duration::from_millis(100);
 /// Who wanted out of a paste presses more than once; what was kept must not go with the second press or the third.
-const OUT: Duration = Duration::from_secs(5);
-const OUTS: u8 = 2;
+const EXIT_KEYS_TIMEOUT: Duration = Duration::from_secs(5);
+const MAX_EXIT_KEYS: u8 = 2;
 /// A line end so soon after a paste broke off is its own: it breaks the line, and sends nothing.
-const LINE_END: Duration = Duration::from_secs(3);
+const LINE_END_TIMEOUT: Duration = Duration::from_secs(3);
 /// After so long the rest of a broken paste won't come.
-const REST: Duration = Duration::from_secs(10);
+const PASTE_REST_TIMEOUT: Duration = Duration::from_secs(10);
 /// So many bytes at once are no typing.
-const FLOOD: usize = 8;
+const MIN_FLOOD_BYTES: usize = 8;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
+enum ParserState {
     #[default]
     Keys,
     Paste {
         /// What came last was a key on its own that asks to get out; it begins there.
-        out_at: Option<usize>,
+        exit_key_at: Option<usize>,
     },
     Broken {
         since: Instant,
         /// Keys that wanted out of the paste and were taken for that.
-        outs: u8,
+        exit_keys: u8,
     },
 }
 
 /// Makes events of bytes.
 #[derive(Debug, Default)]
-pub(super) struct Parser {
-    state: State,
+pub(super) struct InputParser {
+    state: ParserState,
     /// What is not understood yet; in a paste, its text so far.
     buffer: Vec<u8>,
     /// When what waits has waited long enough.
-    due: Option<Instant>,
+    deadline: Option<Instant>,
     /// A paste broke off, and nobody was told yet.
-    broke: bool,
+    paste_broke: bool,
 }
 
-impl Parser {
+impl InputParser {
     /// Takes bytes that came in one go.
     pub(super) fn feed(&mut self, bytes: &[u8], now: Instant, out: &mut Vec<Event>) {
         if bytes.is_empty() {
             return;
         }
-        if let State::Broken { since, .. } = self.state
-            && now.saturating_duration_since(since) >= REST
+        if let ParserState::Broken { since, .. } = self.state
+            && now.saturating_duration_since(since) >= PASTE_REST_TIMEOUT
         {
-            self.state = State::Keys;
+            self.state = ParserState::Keys;
             // Of what is not being waited for nothing more comes.
-            if self.due.is_none() {
+            if self.deadline.is_none() {
                 self.buffer.clear();
             }
         }
         match self.state {
-            State::Keys => {
+            ParserState::Keys => {
                 // Only these go on after an escape that came alone; anything else is another key.
                 if self.buffer == [ESC] && !matches!(bytes.first(), Some(b'[' | b'O')) {
                     self.buffer.clear();
@@ -91,48 +91,48 @@ impl Parser {
                 self.buffer.extend_from_slice(bytes);
                 self.keys(now, out);
             }
-            State::Paste { .. } => self.paste(bytes, now, out),
-            State::Broken { .. } => self.rest(bytes, now, out),
+            ParserState::Paste { .. } => self.paste(bytes, now, out),
+            ParserState::Broken { .. } => self.after_broken_paste(bytes, now, out),
         }
     }
 
     /// Returns whether a paste broke off since the last call.
-    pub(super) fn take_broke(&mut self) -> bool {
-        std::mem::take(&mut self.broke)
+    pub(super) fn take_broken_paste(&mut self) -> bool {
+        std::mem::take(&mut self.paste_broke)
     }
 
-    /// Returns when [`Parser::lapse`] has something to do.
-    pub(super) fn due(&self) -> Option<Instant> {
-        self.due
+    /// Returns when [`InputParser::on_timeout`] has something to do.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline
     }
 
     /// Nothing has come until now: what waited for more is taken as it is.
-    pub(super) fn lapse(&mut self, now: Instant, out: &mut Vec<Event>) {
-        if self.due.is_none_or(|due| now < due) {
+    pub(super) fn on_timeout(&mut self, now: Instant, out: &mut Vec<Event>) {
+        if self.deadline.is_none_or(|due| now < due) {
             return;
         }
-        self.due = None;
+        self.deadline = None;
         let waited = std::mem::take(&mut self.buffer);
         match self.state {
-            State::Keys => out.extend(alone(&waited)),
-            State::Paste { out_at } => {
-                self.state = State::Broken { since: now, outs: 0 };
-                self.broke = true;
+            ParserState::Keys => out.extend(lone_key(&waited)),
+            ParserState::Paste { exit_key_at: out_at } => {
+                self.state = ParserState::Broken { since: now, exit_keys: 0 };
+                self.paste_broke = true;
                 if let Some(at) = out_at {
-                    give(&waited[..at], out);
+                    emit_paste(&waited[..at], out);
                 } else {
-                    let cut = waited.len() - unfinished(&waited);
-                    give(&waited[..cut], out);
+                    let cut = waited.len() - unfinished_len(&waited);
+                    emit_paste(&waited[..cut], out);
                     self.buffer = waited[cut..].to_vec();
                 }
             }
-            State::Broken { .. } => self.broken_keys(&waited, now, out),
+            ParserState::Broken { .. } => self.broken_keys(&waited, now, out),
         }
     }
 
     /// Takes the keys in the buffer.
     fn keys(&mut self, now: Instant, out: &mut Vec<Event>) {
-        self.due = None;
+        self.deadline = None;
         let buffer = std::mem::take(&mut self.buffer);
         self.take_keys(buffer, now, out);
     }
@@ -143,19 +143,21 @@ impl Parser {
         let mut at = 0;
         while at < bytes.len() {
             match decode(&bytes[at..]) {
-                Step::Event(length, event) => {
+                DecodeStep::Event(length, event) => {
                     out.push(event);
                     at += length;
                 }
-                Step::Skip(length) => at += length,
-                Step::Paste(length) => {
+                DecodeStep::Skip(length) => at += length,
+                DecodeStep::PasteStart(length) => {
                     let Some(after) = self.paste_end(&bytes[at + length..], now, out) else { return };
                     (bytes, at) = (after, 0);
                 }
-                Step::More if matches!(self.state, State::Broken { .. }) => return out.extend(alone(&bytes[at..])),
-                Step::More => {
+                DecodeStep::Incomplete if matches!(self.state, ParserState::Broken { .. }) => {
+                    return out.extend(lone_key(&bytes[at..]));
+                }
+                DecodeStep::Incomplete => {
                     self.buffer = bytes.split_off(at);
-                    self.due = Some(now + if self.buffer == [ESC] { ESCAPE } else { SEQUENCE });
+                    self.deadline = Some(now + if self.buffer == [ESC] { ESCAPE_TIMEOUT } else { SEQUENCE_TIMEOUT });
                     return;
                 }
             }
@@ -174,51 +176,52 @@ impl Parser {
     fn paste_end(&mut self, bytes: &[u8], now: Instant, out: &mut Vec<Event>) -> Option<Vec<u8>> {
         let before = self.buffer.len();
         self.buffer.extend_from_slice(bytes);
-        let from = before.saturating_sub(END.len() - 1);
-        if let Some(at) = memmem::find(&self.buffer[from..], END) {
+        let from = before.saturating_sub(PASTE_END.len() - 1);
+        if let Some(at) = memmem::find(&self.buffer[from..], PASTE_END) {
             let after = self.buffer.split_off(from + at);
-            give(&std::mem::take(&mut self.buffer), out);
-            self.state = State::Keys;
-            self.due = None;
-            return Some(after[END.len()..].to_vec());
+            emit_paste(&std::mem::take(&mut self.buffer), out);
+            self.state = ParserState::Keys;
+            self.deadline = None;
+            return Some(after[PASTE_END.len()..].to_vec());
         }
-        let out_at = is_way_out(bytes).then_some(before);
-        self.state = State::Paste { out_at };
-        self.due = Some(now + if out_at.is_some() { ALONE } else { PAUSE });
+        let out_at = is_exit_key(bytes).then_some(before);
+        self.state = ParserState::Paste { exit_key_at: out_at };
+        self.deadline = Some(now + if out_at.is_some() { LONE_KEY_TIMEOUT } else { PASTE_TIMEOUT });
         None
     }
 
     /// Takes what comes after a paste whose end did not: its rest, or keys.
-    fn rest(&mut self, bytes: &[u8], now: Instant, out: &mut Vec<Event>) {
+    fn after_broken_paste(&mut self, bytes: &[u8], now: Instant, out: &mut Vec<Event>) {
         let mut all = std::mem::take(&mut self.buffer);
         let held = all.len();
         all.extend_from_slice(bytes);
         let ends_in = |byte: &u8| matches!(byte, b'\r' | b'\n');
-        let is_text = all.len() >= FLOOD || (all.len() > 1 && all.iter().any(ends_in) && decode(&all) != Step::More);
-        if memmem::find(&all, END).is_some() || (is_text && !is_keys(&all)) {
+        let is_text = all.len() >= MIN_FLOOD_BYTES
+            || (all.len() > 1 && all.iter().any(ends_in) && decode(&all) != DecodeStep::Incomplete);
+        if memmem::find(&all, PASTE_END).is_some() || (is_text && !is_keys(&all)) {
             return self.paste(&all, now, out);
         }
         // What may be the beginning of the end, or of more text.
-        if END.starts_with(&all) || (held == 0 && matches!(all[..], [b'\r' | b'\n'])) {
-            self.due = Some(now + SEQUENCE);
+        if PASTE_END.starts_with(&all) || (held == 0 && matches!(all[..], [b'\r' | b'\n'])) {
+            self.deadline = Some(now + SEQUENCE_TIMEOUT);
             self.buffer = all;
             return;
         }
-        self.due = None;
+        self.deadline = None;
         let keys = if held > 0 && all.starts_with(&[ESC]) && !is_keys(&all) { &all[held..] } else { &all[..] };
         self.broken_keys(keys, now, out);
     }
 
     /// Takes keys after a broken paste: they are what they are, but for those that only wanted out of it.
     fn broken_keys(&mut self, bytes: &[u8], now: Instant, out: &mut Vec<Event>) {
-        let State::Broken { since, outs } = self.state else { return };
+        let ParserState::Broken { since, exit_keys: outs } = self.state else { return };
         let age = now.saturating_duration_since(since);
-        if is_way_out(bytes) && age < OUT && outs < OUTS {
-            self.state = State::Broken { since, outs: outs + 1 };
+        if is_exit_key(bytes) && age < EXIT_KEYS_TIMEOUT && outs < MAX_EXIT_KEYS {
+            self.state = ParserState::Broken { since, exit_keys: outs + 1 };
             return;
         }
-        if matches!(bytes, [b'\r' | b'\n']) && age < LINE_END {
-            return give(b"\n", out);
+        if matches!(bytes, [b'\r' | b'\n']) && age < LINE_END_TIMEOUT {
+            return emit_paste(b"\n", out);
         }
         self.take_keys(bytes.to_vec(), now, out);
     }
@@ -229,14 +232,14 @@ fn press(code: KeyCode) -> Event {
 }
 
 /// Gives out a paste; bytes that are no text are marked as such.
-fn give(text: &[u8], out: &mut Vec<Event>) {
+fn emit_paste(text: &[u8], out: &mut Vec<Event>) {
     if !text.is_empty() {
         out.push(Event::Paste(String::from_utf8_lossy(text).into_owned()));
     }
 }
 
 /// Returns what the beginning of a sequence is when nothing follows: a key with Alt, or rubbish.
-fn alone(bytes: &[u8]) -> Option<Event> {
+fn lone_key(bytes: &[u8]) -> Option<Event> {
     match bytes {
         [ESC] => Some(press(KeyCode::Esc)),
         [ESC, c @ (b'[' | b'O')] => {
@@ -248,11 +251,11 @@ fn alone(bytes: &[u8]) -> Option<Event> {
 }
 
 /// Tells whether these bytes are one press of Esc or Ctrl+C and nothing else.
-fn is_way_out(bytes: &[u8]) -> bool {
+fn is_exit_key(bytes: &[u8]) -> bool {
     if bytes == [ESC] {
         return true;
     }
-    let Step::Event(length, Event::Key(key)) = decode(bytes) else { return false };
+    let DecodeStep::Event(length, Event::Key(key)) = decode(bytes) else { return false };
     let is_out = match key.code {
         KeyCode::Esc => true,
         KeyCode::Char(c) => c.eq_ignore_ascii_case(&'c') && key.modifiers == KeyModifiers::CONTROL,
@@ -265,16 +268,16 @@ fn is_way_out(bytes: &[u8]) -> bool {
 fn is_keys(mut bytes: &[u8]) -> bool {
     while bytes.first() == Some(&ESC) {
         match decode(bytes) {
-            Step::Event(length, _) | Step::Skip(length) => bytes = bytes.get(length..).unwrap_or_default(),
-            Step::More | Step::Paste(_) => return false,
+            DecodeStep::Event(length, _) | DecodeStep::Skip(length) => bytes = bytes.get(length..).unwrap_or_default(),
+            DecodeStep::Incomplete | DecodeStep::PasteStart(_) => return false,
         }
     }
     bytes.is_empty()
 }
 
 /// Returns how many bytes at the end belong to something whose rest has not come: the end of the paste, a character.
-fn unfinished(bytes: &[u8]) -> usize {
-    let end = (1..END.len()).rev().find(|length| bytes.ends_with(&END[..*length]));
+fn unfinished_len(bytes: &[u8]) -> usize {
+    let end = (1..PASTE_END.len()).rev().find(|length| bytes.ends_with(&PASTE_END[..*length]));
     let character = || {
         let tail = &bytes[bytes.len().saturating_sub(3)..];
         (0..tail.len()).find_map(|at| match std::str::from_utf8(&tail[at..]) {

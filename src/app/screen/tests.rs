@@ -7,11 +7,11 @@ use ratatui::style::{Color, Modifier, Style};
 
 use self::model::{Terminal, Widths};
 use super::*;
-use crate::ui::lines::laid::draw_text;
-use crate::ui::lines::links;
+use crate::ui::text_layout::laid_out::draw_text;
+use crate::ui::text_layout::links;
 use crate::ui::theme::{link_of, with_link};
 
-struct Rig {
+struct ScreenRig {
     screen: Screen<Vec<u8>>,
     terminal: vt100::Parser,
 }
@@ -20,10 +20,10 @@ fn size(cells: u16) -> NonZero<u16> {
     NonZero::new(cells).unwrap()
 }
 
-impl Rig {
+impl ScreenRig {
     fn new(columns: u16, rows: u16) -> Self {
         let mut terminal = vt100::Parser::new(size(rows), size(columns), 0);
-        terminal.process(HIDE);
+        terminal.process(HIDE_CURSOR);
         Self { screen: Screen::new(Vec::new(), columns, rows), terminal }
     }
 
@@ -48,41 +48,41 @@ impl Rig {
 
 #[test]
 fn a_frame_shows_up_and_the_same_again_writes_nothing() {
-    let mut rig = Rig::new(10, 3);
+    let mut rig = ScreenRig::new(10, 3);
     let bytes = rig.draw(&["one", "two"], Some((3, 1)));
     assert_eq!(String::from_utf8_lossy(&bytes), "\x1b[Hone\r\ntwo\x1b[?25h");
     assert_eq!(rig.shows(), "one\ntwo");
     assert_eq!(rig.terminal.screen().cursor_position(), (1, 3));
     assert!(!rig.terminal.screen().hide_cursor());
     assert_eq!(rig.draw(&["one", "two"], Some((3, 1))), b"");
-    assert_eq!(rig.screen.counts.written, 1);
-    assert_eq!(rig.screen.counts.frames, 2);
+    assert_eq!(rig.screen.counters.written, 1);
+    assert_eq!(rig.screen.counters.frames, 2);
 }
 
 #[test]
 fn only_changed_cells_are_written() {
-    let mut rig = Rig::new(10, 3);
+    let mut rig = ScreenRig::new(10, 3);
     rig.draw(&["one", "two"], None);
-    let before = rig.screen.counts.cells;
+    let before = rig.screen.counters.cells;
     rig.draw(&["one", "twx"], None);
-    assert_eq!(rig.screen.counts.cells - before, 1);
+    assert_eq!(rig.screen.counters.cells - before, 1);
     assert_eq!(rig.shows(), "one\ntwx");
     assert!(rig.terminal.screen().hide_cursor());
 }
 
 #[test]
 fn the_cursor_alone_can_move() {
-    let mut rig = Rig::new(10, 3);
+    let mut rig = ScreenRig::new(10, 3);
     rig.draw(&["one"], Some((0, 0)));
-    let before = rig.screen.counts.cells;
+    let before = rig.screen.counters.cells;
     assert_ne!(rig.draw(&["one"], Some((2, 0))), b"");
-    assert_eq!(rig.screen.counts.cells, before);
+    assert_eq!(rig.screen.counters.cells, before);
     assert_eq!(rig.terminal.screen().cursor_position(), (0, 2));
 }
 
 #[test]
 fn wide_characters_come_and_go_whole() {
-    let mut rig = Rig::new(8, 1);
+    let mut rig = ScreenRig::new(8, 1);
     for row in ["日本語", "a本語", "ab語x", "日b", "abcdef", "x日本", ""] {
         rig.draw(&[row], None);
         assert_eq!(rig.shows().trim_end(), row, "{row}");
@@ -91,7 +91,7 @@ fn wide_characters_come_and_go_whole() {
 
 #[test]
 fn no_cell_acts_beyond_itself() {
-    let mut rig = Rig::new(8, 2);
+    let mut rig = ScreenRig::new(8, 2);
     let zalgo = format!("z{}x", "\u{301}".repeat(5000));
     let bytes = rig.draw(&["h\u{200d} i", &zalgo], None);
     let sent = String::from_utf8(bytes).unwrap();
@@ -112,7 +112,7 @@ fn no_cell_acts_beyond_itself() {
 
 #[test]
 fn a_new_size_clears_once() {
-    let mut rig = Rig::new(10, 2);
+    let mut rig = ScreenRig::new(10, 2);
     rig.draw(&["one"], None);
     rig.screen.resize(10, 2);
     assert_eq!(rig.draw(&["one"], None), b"");
@@ -126,7 +126,7 @@ fn a_new_size_clears_once() {
 
 #[test]
 fn a_redraw_writes_everything_again() {
-    let mut rig = Rig::new(10, 2);
+    let mut rig = ScreenRig::new(10, 2);
     rig.draw(&["one"], None);
     rig.terminal.process(b"\x1b[Hgarbage");
     rig.screen.invalidate();
@@ -136,7 +136,7 @@ fn a_redraw_writes_everything_again() {
 
 #[test]
 fn a_change_of_style_is_a_change() {
-    let mut rig = Rig::new(10, 1);
+    let mut rig = ScreenRig::new(10, 1);
     let mut paint = |style: Style| {
         rig.screen
             .draw(|_, buf| {
@@ -147,12 +147,12 @@ fn a_change_of_style_is_a_change() {
     };
     paint(Style::default());
     paint(Style::default().add_modifier(Modifier::BOLD));
-    assert_eq!(rig.screen.counts.cells, 2);
+    assert_eq!(rig.screen.counters.cells, 2);
 }
 
 #[test]
 fn no_cells_are_no_panic_and_a_cursor_outside_is_hidden() {
-    let mut rig = Rig::new(10, 1);
+    let mut rig = ScreenRig::new(10, 1);
     rig.draw(&["x"], Some((10, 0)));
     assert!(rig.terminal.screen().hide_cursor());
     rig.screen.resize(0, 0);
@@ -161,13 +161,13 @@ fn no_cells_are_no_panic_and_a_cursor_outside_is_hidden() {
 
 #[test]
 fn a_link_is_written_between_its_marks_and_only_where_it_is_known() {
-    let mut rig = Rig::new(20, 2);
+    let mut rig = ScreenRig::new(20, 2);
     let url: std::rc::Rc<str> = "https://x.y/".into();
-    let mut links = Links::default();
-    links.note(&url);
-    let number = links::number(&url);
+    let mut links = ScreenLinks::default();
+    links.add(&url);
+    let number = links::link_number(&url);
     let style = with_link(Style::default(), number);
-    let paint = |links: Option<&Links>, screen: &mut Screen<Vec<u8>>| {
+    let paint = |links: Option<&ScreenLinks>, screen: &mut Screen<Vec<u8>>| {
         screen
             .draw_linked(|_, buf| {
                 buf.set_string(0, 0, "a ", Style::default());
@@ -189,7 +189,7 @@ fn a_link_is_written_between_its_marks_and_only_where_it_is_known() {
 
 #[test]
 fn a_large_frame_is_one_update_and_a_small_one_needs_no_brackets() {
-    let mut rig = Rig::new(200, 8);
+    let mut rig = ScreenRig::new(200, 8);
     let long = "x".repeat(200);
     let bytes = rig.draw(&[long.as_str(); 8], Some((0, 0)));
     assert!(bytes.starts_with(b"\x1b[?2026h") && bytes.ends_with(b"\x1b[?25h\x1b[?2026l"));
@@ -206,7 +206,7 @@ fn window(from: usize, rows: usize) -> Vec<String> {
     (from..from + rows).map(|row| format!("row {row} with some words about {}", row * 7919)).collect()
 }
 
-fn scrolled(rig: &mut Rig, from: usize, foot: &str) -> usize {
+fn scrolled(rig: &mut ScreenRig, from: usize, foot: &str) -> usize {
     let mut rows = window(from, 20);
     rows.push(foot.into());
     let rows: Vec<&str> = rows.iter().map(String::as_str).collect();
@@ -217,7 +217,7 @@ fn scrolled(rig: &mut Rig, from: usize, foot: &str) -> usize {
 
 #[test]
 fn rows_that_move_are_moved_by_the_terminal_both_ways() {
-    let mut rig = Rig::new(60, 21);
+    let mut rig = ScreenRig::new(60, 21);
     let whole = scrolled(&mut rig, 0, "> ");
     let up = scrolled(&mut rig, 1, "> ");
     assert!(up < 100 && whole > 600, "{up} of {whole} bytes");
@@ -225,37 +225,37 @@ fn rows_that_move_are_moved_by_the_terminal_both_ways() {
     assert!(wheel < 200, "{wheel} bytes");
     let down = scrolled(&mut rig, 1, "> x");
     assert!(down < 200, "{down} bytes");
-    assert_eq!(rig.screen.counts.shifts, 3);
+    assert_eq!(rig.screen.counters.shifts, 3);
     let page = scrolled(&mut rig, 40, "> x");
     assert!(page < whole, "{page} bytes");
-    assert_eq!(rig.screen.counts.shifts, 3, "nothing of it was there");
+    assert_eq!(rig.screen.counters.shifts, 3, "nothing of it was there");
 }
 
 #[test]
 fn a_panel_beside_moves_along_only_where_that_is_cheaper() {
     let bytes = |panel: &str| {
-        let mut rig = Rig::new(100, 20);
+        let mut rig = ScreenRig::new(100, 20);
         for from in 0..2 {
             let rows: Vec<String> = window(from, 20).into_iter().map(|row| format!("{row:60}{panel}")).collect();
             rig.draw(&rows.iter().map(String::as_str).collect::<Vec<_>>(), None);
         }
-        rig.screen.counts.shifts
+        rig.screen.counters.shifts
     };
     assert_eq!((bytes("│"), bytes("")), (1, 1));
     // A panel whose rows all differ costs more than the rows beside it save.
-    let mut rig = Rig::new(100, 20);
+    let mut rig = ScreenRig::new(100, 20);
     for from in 0..2 {
         let rows: Vec<String> = (0..20)
             .map(|row| format!("{:60}{}", (row + from) * 7919, format!("{}", row * 104_729).repeat(5)))
             .collect();
         rig.draw(&rows.iter().map(String::as_str).collect::<Vec<_>>(), None);
     }
-    assert_eq!(rig.screen.counts.shifts, 0);
+    assert_eq!(rig.screen.counters.shifts, 0);
 }
 
 #[test]
 fn a_style_is_changed_by_what_changed() {
-    let mut rig = Rig::new(30, 1);
+    let mut rig = ScreenRig::new(30, 1);
     let bold = Style::default().fg(Color::Cyan).add_modifier(Modifier::BOLD);
     let spans = [
         ("a", Style::default().fg(Color::Cyan)),
@@ -305,7 +305,7 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-const WORDS: [&str; 12] = [
+const ROW_WORDS: [&str; 12] = [
     "word",
     "日本語",
     "",
@@ -321,7 +321,7 @@ const WORDS: [&str; 12] = [
 ];
 
 /// Words that terminals disagree about.
-const DOUBTFUL: [&str; 20] = [
+const AMBIGUOUS_WORDS: [&str; 20] = [
     "word",
     "⚠\u{fe0f} two",
     "❤\u{fe0f}❤\u{fe0f}",
@@ -351,9 +351,10 @@ fn style(seed: u8) -> Style {
         4 => Style::default().fg(Color::DarkGray).add_modifier(Modifier::ITALIC),
         5 => Style::default().fg(Color::Rgb(seed, 0, 200)).bg(Color::Indexed(seed)),
         6 => Style::default().bg(Color::Blue).add_modifier(Modifier::CROSSED_OUT | Modifier::DIM),
-        _ => {
-            with_link(Style::default().add_modifier(Modifier::UNDERLINED), links::number(LINKS[usize::from(seed) % 2]))
-        }
+        _ => with_link(
+            Style::default().add_modifier(Modifier::UNDERLINED),
+            links::link_number(LINKS[usize::from(seed) % 2]),
+        ),
     };
     match seed / 8 % 4 {
         0 => style.add_modifier(Modifier::BOLD),
@@ -365,7 +366,7 @@ fn style(seed: u8) -> Style {
 const LINKS: [&str; 2] = ["https://one.example/a;b", "https://two.example/"];
 
 /// What is on the screen in the random frames.
-struct Page {
+struct RandomFrame {
     words: &'static [&'static str],
     from: i64,
     grown: u8,
@@ -375,7 +376,7 @@ struct Page {
     cursor: Option<(u8, u8)>,
 }
 
-impl Page {
+impl RandomFrame {
     fn of(words: &'static [&'static str]) -> Self {
         Self { words, from: 0, grown: 0, put: Vec::new(), panel: 0, foot: 0, cursor: None }
     }
@@ -424,16 +425,16 @@ impl Page {
 
 /// Draws the frames and looks after each whether the terminal shows it.
 fn shows_each(changes: Vec<Change>, (columns, rows): (u16, u16), widths: Widths) {
-    let mut known = Links::default();
+    let mut known = ScreenLinks::default();
     for link in LINKS {
-        known.note(&link.into());
+        known.add(&link.into());
     }
     let link = |cell: &Cell| link_of(cell.underline_color).and_then(|number| known.get(number)).map(str::to_owned);
     let strict = widths == Widths::Strict;
     let mut screen = Screen::new(Vec::new(), columns, rows);
     let mut terminal = Terminal::counting(widths, columns, rows);
     let mut other = vt100::Parser::new(size(rows), size(columns), 0);
-    let (mut page, mut joined) = (Page::of(if strict { &WORDS } else { &DOUBTFUL }), false);
+    let (mut page, mut joined) = (RandomFrame::of(if strict { &ROW_WORDS } else { &AMBIGUOUS_WORDS }), false);
     for change in changes {
         page.change(&change);
         match change {
@@ -531,7 +532,7 @@ fn a_sign_that_takes_more_room_than_it_was_given_leaves_the_next_row_alone() {
 #[test]
 fn text_that_terminals_agree_about_costs_no_byte_more() {
     let text = "Zażółć gęślą jaźń — «Ω» Жук שלום ไทย 日本語 ｶﾞ ✓ │─┼ √2≤3";
-    let mut rig = Rig::new(80, 1);
+    let mut rig = ScreenRig::new(80, 1);
     let sent = rig.draw(&[text], None);
     // What is put together of several marks is followed by its place.
     let extra = sent.len() - "\x1b[H".len() - text.len();
@@ -569,11 +570,11 @@ fn assert_alike(terminal: &vt100::Parser, buf: &Buffer) {
 #[test]
 fn the_random_frames_have_the_terminal_move_rows() {
     let (mut screen, mut terminal) = (Screen::new(Vec::new(), 50, 20), Terminal::new(50, 20));
-    let mut page = Page::of(&WORDS);
+    let mut page = RandomFrame::of(&ROW_WORDS);
     for by in [1, 3, -2, -3, 2] {
         page.change(&Change::Scroll(by));
         screen.draw(|area, buf| page.paint(area, buf)).unwrap();
         terminal.process(&std::mem::take(&mut screen.out));
     }
-    assert_eq!((screen.counts.shifts, terminal.moved()), (4, 10));
+    assert_eq!((screen.counters.shifts, terminal.moved()), (4, 10));
 }

@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthChar;
 use crate::text::width::grapheme_width;
 
 /// Returns how far a symbol moves the cursor of any terminal; nothing where they are known to disagree.
-pub(super) fn certain(symbol: &str) -> Option<u16> {
+pub(super) fn certain_width(symbol: &str) -> Option<u16> {
     if symbol.len() == 1 {
         return Some(1);
     }
@@ -20,7 +20,7 @@ pub(super) fn certain(symbol: &str) -> Option<u16> {
     if first == '\u{10eeee}' {
         return Some(1);
     }
-    if chars.next().is_some() || !is_old(first) {
+    if chars.next().is_some() || !is_long_supported(first) {
         return None;
     }
     match (grapheme_width(symbol), first) {
@@ -33,16 +33,16 @@ pub(super) fn certain(symbol: &str) -> Option<u16> {
 }
 
 /// Returns how many cells a symbol of that width may take on a terminal that knows no joined characters.
-pub(super) fn spread(symbol: &str, width: usize) -> usize {
+pub(super) fn max_width(symbol: &str, width: usize) -> usize {
     match symbol.len() {
         0..=3 => width,
-        _ => width.max(symbol.chars().map(|c| c.width().unwrap_or(0).max(usize::from(takes_room(c)))).sum()),
+        _ => width.max(symbol.chars().map(|c| c.width().unwrap_or(0).max(usize::from(is_spacing_mark(c)))).sum()),
     }
 }
 
 /// Marks that extend a letter to the eyes of Unicode (Other_Grapheme_Extend) but have a width of their own (Mc), and
 /// one that GNU screen counts.
-fn takes_room(c: char) -> bool {
+fn is_spacing_mark(c: char) -> bool {
     matches!(
         c,
         '\u{9be}'
@@ -72,14 +72,14 @@ fn takes_room(c: char) -> bool {
 }
 
 /// Returns whether a character is so old that every terminal knows it, and stands alone.
-fn is_old(c: char) -> bool {
+fn is_long_supported(c: char) -> bool {
     let code = c as u32;
     match code {
         // Latin, and the lines of tables and borders.
         0xa0..=0xac | 0xae..=0x2ff | 0x2500..=0x257f => true,
         0..0x1_0000 => {
-            let next = OLD.partition_point(|(_, last)| u32::from(*last) < code);
-            OLD.get(next).is_some_and(|(first, _)| u32::from(*first) <= code)
+            let next = UNICODE_12_RANGES.partition_point(|(_, last)| u32::from(*last) < code);
+            UNICODE_12_RANGES.get(next).is_some_and(|(first, _)| u32::from(*first) <= code)
         }
         // Letters of formulas.
         0x1d400..=0x1d7ff => true,
@@ -91,7 +91,7 @@ fn is_old(c: char) -> bool {
 /// as a picture; private ones are in it. From DerivedAge.txt, DerivedGeneralCategory.txt and emoji-data.txt. Marks are
 /// in it where they stand between others, for one alone is measured 0.
 #[rustfmt::skip]
-const OLD: [(u16, u16); 390] = [
+const UNICODE_12_RANGES: [(u16, u16); 390] = [
     (0x00a0, 0x00ac), (0x00ae, 0x034e), (0x0350, 0x0377), (0x037a, 0x037f), (0x0384, 0x038a), (0x038c, 0x038c),
     (0x038e, 0x03a1), (0x03a3, 0x052f), (0x0531, 0x0556), (0x0559, 0x058a), (0x058d, 0x058f), (0x0591, 0x05c7),
     (0x05d0, 0x05ea), (0x05ef, 0x05f4), (0x0606, 0x061b), (0x061e, 0x06dc), (0x06de, 0x070d), (0x0710, 0x074a),
@@ -179,7 +179,7 @@ mod tests {
             ("✓", 1),
             ("⚠", 1),
         ] {
-            assert_eq!(certain(symbol), Some(width), "{symbol}");
+            assert_eq!(certain_width(symbol), Some(width), "{symbol}");
         }
         for symbol in [
             "⚠\u{fe0f}",
@@ -198,9 +198,9 @@ mod tests {
             "\u{2028}",
             "\u{378}",
         ] {
-            assert_eq!(certain(symbol), None, "{symbol}");
+            assert_eq!(certain_width(symbol), None, "{symbol}");
         }
-        assert!(OLD.is_sorted_by(|(_, last), (first, _)| last < first));
+        assert!(UNICODE_12_RANGES.is_sorted_by(|(_, last), (first, _)| last < first));
     }
 
     #[test]
@@ -212,7 +212,7 @@ mod tests {
             ("\u{179f}\u{17d2}\u{178f}\u{17d2}\u{179a}\u{17b8}", 3),
             ("⚠\u{fe0f}", 2),
         ] {
-            assert_eq!(spread(symbol, grapheme_width(symbol)), cells, "{symbol}");
+            assert_eq!(max_width(symbol, grapheme_width(symbol)), cells, "{symbol}");
         }
     }
 }

@@ -6,25 +6,25 @@ use proptest::prelude::*;
 use super::*;
 use crate::event::{AgentEvent, Envelope, Millis, TextKind};
 
-fn fact(seq: u64, width: usize) -> Arc<Published> {
+fn event(seq: u64, width: usize) -> Arc<LoggedEvent> {
     let event = AgentEvent::TextDelta { message: "m1".into(), text: "x".repeat(width), kind: TextKind::Text };
     let envelope = Envelope { seq: Seq(seq), at: Millis(seq * 10), event };
     let line = Bytes::from(serde_json::to_vec(&envelope).unwrap());
-    Arc::new(Published { envelope, line })
+    Arc::new(LoggedEvent { envelope, line })
 }
 
-struct Log {
+struct HubLog {
     file: tempfile::NamedTempFile,
 }
 
-impl Log {
+impl HubLog {
     fn new() -> Self {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(b"{\"format\":1,\"session\":\"s\",\"started_at\":0}\n").unwrap();
         Self { file }
     }
 
-    fn append(&mut self, facts: &[Arc<Published>]) {
+    fn append(&mut self, facts: &[Arc<LoggedEvent>]) {
         for fact in facts {
             self.file.write_all(&fact.line).unwrap();
             self.file.write_all(b"\n").unwrap();
@@ -36,41 +36,41 @@ impl Log {
     }
 }
 
-fn seqs(deliveries: &[Delivery]) -> Vec<u64> {
+fn seqs(deliveries: &[HubItem]) -> Vec<u64> {
     deliveries
         .iter()
         .map(|delivery| match delivery {
-            Delivery::Fact(fact) => fact.envelope.seq.0,
-            Delivery::Reset => 0,
+            HubItem::Event(fact) => fact.envelope.seq.0,
+            HubItem::Reset => 0,
         })
         .collect()
 }
 
 fn drain(subscription: &mut Subscription) -> Vec<u64> {
     let mut out = Vec::new();
-    while subscription.try_batch(7, &mut out) {}
+    while subscription.try_next_batch(7, &mut out) {}
     seqs(&out)
 }
 
 #[test]
 fn who_falls_behind_the_ring_reads_on_in_the_log() {
-    let mut log = Log::new();
+    let mut log = HubLog::new();
     let hub = Hub::new(log.backlog(), 2_000);
     let mut slow = hub.subscribe(Seq(0));
-    let facts: Vec<_> = (1..=500).map(|seq| fact(seq, 10)).collect();
+    let facts: Vec<_> = (1..=500).map(|seq| event(seq, 10)).collect();
     log.append(&facts);
     hub.publish(facts.clone());
-    assert!(hub.lock().facts.len() < 10, "the ring stays small");
+    assert!(hub.lock().events.len() < 10, "the ring stays small");
     let mut out = Vec::new();
-    while slow.try_batch(64, &mut out) {}
-    assert_eq!(out, facts.into_iter().map(Delivery::Fact).collect::<Vec<_>>());
+    while slow.try_next_batch(64, &mut out) {}
+    assert_eq!(out, facts.into_iter().map(HubItem::Event).collect::<Vec<_>>());
 }
 
 #[test]
 fn nobody_gets_what_was_written_but_not_published() {
-    let mut log = Log::new();
+    let mut log = HubLog::new();
     let hub = Hub::new(log.backlog(), 0);
-    let facts: Vec<_> = (1..=10).map(|seq| fact(seq, 10)).collect();
+    let facts: Vec<_> = (1..=10).map(|seq| event(seq, 10)).collect();
     log.append(&facts);
     hub.publish(facts[..4].to_vec());
     assert_eq!(drain(&mut hub.subscribe(Seq(0))), [1, 2, 3, 4]);
@@ -78,11 +78,11 @@ fn nobody_gets_what_was_written_but_not_published() {
 
 #[test]
 fn a_reopened_log_counts_as_published() {
-    let mut log = Log::new();
-    log.append(&[fact(1, 1), fact(2, 1)]);
-    let hub = Hub::new(log.backlog(), RING_BYTES);
-    assert_eq!(hub.last(), Seq(2));
-    hub.publish_one((*fact(3, 1)).clone());
+    let mut log = HubLog::new();
+    log.append(&[event(1, 1), event(2, 1)]);
+    let hub = Hub::new(log.backlog(), DEFAULT_RING_BYTES);
+    assert_eq!(hub.last_seq(), Seq(2));
+    hub.publish_one((*event(3, 1)).clone());
     assert_eq!(drain(&mut hub.subscribe(Seq(0))), [1, 2, 3]);
     assert_eq!(drain(&mut hub.subscribe(Seq(2))), [3]);
     assert_eq!(drain(&mut hub.subscribe(Seq(9))), Vec::<u64>::new());
@@ -91,34 +91,34 @@ fn a_reopened_log_counts_as_published() {
 #[test]
 fn memory_keeps_all_however_small_the_ring() {
     let hub = Hub::new(Backlog::Memory, 0);
-    hub.publish((1..=100).map(|seq| fact(seq, 100)));
+    hub.publish((1..=100).map(|seq| event(seq, 100)));
     assert_eq!(drain(&mut hub.subscribe(Seq(0))), (1..=100).collect::<Vec<_>>());
 }
 
 #[test]
 fn a_number_published_twice_is_told_once() {
     let hub = Hub::new(Backlog::Memory, 0);
-    hub.publish([fact(1, 1), fact(2, 1), fact(2, 1), fact(1, 1), fact(3, 1)]);
+    hub.publish([event(1, 1), event(2, 1), event(2, 1), event(1, 1), event(3, 1)]);
     assert_eq!(drain(&mut hub.subscribe(Seq(0))), [1, 2, 3]);
 }
 
 #[test]
 fn a_hole_in_the_log_is_stepped_over() {
-    let mut log = Log::new();
+    let mut log = HubLog::new();
     let hub = Hub::new(log.backlog(), 0);
-    log.append(&[fact(1, 1), fact(2, 1)]);
-    hub.publish((1..=5).map(|seq| fact(seq, 1)));
-    hub.publish([fact(6, 1)]);
-    log.append(&[fact(6, 1)]);
+    log.append(&[event(1, 1), event(2, 1)]);
+    hub.publish((1..=5).map(|seq| event(seq, 1)));
+    hub.publish([event(6, 1)]);
+    log.append(&[event(6, 1)]);
     assert_eq!(drain(&mut hub.subscribe(Seq(0))), [1, 2, 6]);
 }
 
 #[test]
 fn a_reset_begins_anew_for_everyone() {
-    let mut log = Log::new();
-    let facts: Vec<_> = (1..=9).map(|seq| fact(seq, 1)).collect();
+    let mut log = HubLog::new();
+    let facts: Vec<_> = (1..=9).map(|seq| event(seq, 1)).collect();
     log.append(&facts);
-    let hub = Hub::starting_after(Seq(0), log.backlog(), RING_BYTES);
+    let hub = Hub::starting_after(Seq(0), log.backlog(), DEFAULT_RING_BYTES);
     let (mut early, mut late) = (hub.subscribe(Seq(0)), hub.subscribe(Seq(5)));
     hub.advance(Seq(6));
     assert_eq!(drain(&mut early), [1, 2, 3, 4, 5, 6]);
@@ -136,15 +136,15 @@ async fn waiting_ends_with_a_fact_or_with_the_hub() {
     let publisher = hub.clone();
     let (got, ()) = tokio::join!(subscription.next(), async {
         tokio::task::yield_now().await;
-        publisher.publish_one((*fact(1, 1)).clone());
+        publisher.publish_one((*event(1, 1)).clone());
     });
     assert_eq!(seqs(&got.into_iter().collect::<Vec<_>>()), [1]);
-    hub.publish_one((*fact(2, 1)).clone());
+    hub.publish_one((*event(2, 1)).clone());
     hub.close();
     let mut out = Vec::new();
-    assert!(subscription.batch(8, &mut out).await);
+    assert!(subscription.next_batch(8, &mut out).await);
     assert_eq!(seqs(&out), [2]);
-    assert!(!subscription.batch(8, &mut out).await);
+    assert!(!subscription.next_batch(8, &mut out).await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -155,18 +155,18 @@ async fn a_dropped_wait_loses_nothing() {
     for _ in 0..3 {
         tokio::select! {
             biased;
-            _ = subscription.batch(8, &mut out) => {}
+            _ = subscription.next_batch(8, &mut out) => {}
             () = tokio::task::yield_now() => {}
         }
-        hub.publish_one((*fact(hub.last().0 + 1, 1)).clone());
+        hub.publish_one((*event(hub.last_seq().0 + 1, 1)).clone());
     }
     hub.close();
-    while subscription.batch(8, &mut out).await {}
+    while subscription.next_batch(8, &mut out).await {}
     assert_eq!(seqs(&out), [1, 2, 3]);
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+enum HubStep {
     Write(u8),
     Publish(u8),
     Subscribe(u8),
@@ -175,27 +175,27 @@ enum Step {
     Advance(u8),
 }
 
-fn step(resets: bool) -> impl Strategy<Value = Step> {
+fn step(resets: bool) -> impl Strategy<Value = HubStep> {
     prop_oneof![
-        3 => (1..20u8).prop_map(Step::Write),
-        4 => (1..20u8).prop_map(Step::Publish),
-        2 => any::<u8>().prop_map(Step::Subscribe),
-        6 => (any::<u8>(), 1..30u8).prop_map(|(who, max)| Step::Pull { who, max }),
-        u32::from(resets) => Just(Step::Reset),
-        u32::from(resets) => any::<u8>().prop_map(Step::Advance),
+        3 => (1..20u8).prop_map(HubStep::Write),
+        4 => (1..20u8).prop_map(HubStep::Publish),
+        2 => any::<u8>().prop_map(HubStep::Subscribe),
+        6 => (any::<u8>(), 1..30u8).prop_map(|(who, max)| HubStep::Pull { who, max }),
+        u32::from(resets) => Just(HubStep::Reset),
+        u32::from(resets) => any::<u8>().prop_map(HubStep::Advance),
     ]
 }
 
 /// Runs the steps and checks after each pull that what one subscriber has is without holes and repeats.
-fn contiguous(steps: &[Step], ring_bytes: usize, in_memory: bool) {
-    let mut log = Log::new();
+fn contiguous(steps: &[HubStep], ring_bytes: usize, in_memory: bool) {
+    let mut log = HubLog::new();
     let backlog = if in_memory { Backlog::Memory } else { log.backlog() };
     let hub = Hub::new(backlog, ring_bytes);
     let (mut written, mut published) = (0_u64, 0_u64);
     let mut everyone: Vec<(Subscription, u64)> = Vec::new();
     let check = |subscription: &mut Subscription, last: &mut u64, max: usize| {
         let mut out = Vec::new();
-        let some = subscription.try_batch(max, &mut out);
+        let some = subscription.try_next_batch(max, &mut out);
         assert_eq!(some, !out.is_empty());
         assert!(out.len() <= max);
         for seq in seqs(&out) {
@@ -206,37 +206,37 @@ fn contiguous(steps: &[Step], ring_bytes: usize, in_memory: bool) {
     };
     for step in steps {
         match step {
-            Step::Write(count) => {
+            HubStep::Write(count) => {
                 let facts: Vec<_> =
-                    (written + 1..=written + u64::from(*count)).map(|seq| fact(seq, (seq % 50) as usize)).collect();
+                    (written + 1..=written + u64::from(*count)).map(|seq| event(seq, (seq % 50) as usize)).collect();
                 log.append(&facts);
                 written += u64::from(*count);
             }
-            Step::Publish(count) => {
+            HubStep::Publish(count) => {
                 let to = written.min(published + u64::from(*count));
-                hub.publish((published + 1..=to).map(|seq| fact(seq, (seq % 50) as usize)));
+                hub.publish((published + 1..=to).map(|seq| event(seq, (seq % 50) as usize)));
                 published = to;
             }
-            Step::Subscribe(from) => {
+            HubStep::Subscribe(from) => {
                 let from = u64::from(*from).min(published);
                 everyone.push((hub.subscribe(Seq(from)), from));
             }
-            Step::Pull { who, max } => {
+            HubStep::Pull { who, max } => {
                 let count = everyone.len().max(1);
                 if let Some((subscription, last)) = everyone.get_mut(usize::from(*who) % count) {
                     check(subscription, last, usize::from(*max));
                 }
             }
-            Step::Reset => {
+            HubStep::Reset => {
                 hub.reset();
                 published = 0;
             }
-            Step::Advance(to) => {
+            HubStep::Advance(to) => {
                 published = published.max(written.min(u64::from(*to)));
                 hub.advance(Seq(published));
             }
         }
-        assert_eq!(hub.last(), Seq(published));
+        assert_eq!(hub.last_seq(), Seq(published));
     }
     for (mut subscription, mut last) in everyone {
         while check(&mut subscription, &mut last, 512) {}

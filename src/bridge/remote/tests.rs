@@ -1,22 +1,22 @@
 use std::io::Write as _;
 
 use super::*;
-use crate::dialect::chat::Chat;
-use crate::event::{Mode, Outcome, grammar};
+use crate::dialect::chat::ChatDecoder;
+use crate::event::{ApprovalMode, CallOutcome, grammar};
 
 const STREAM: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\",\"tool_calls\":[{\"index\":0,\"id\":\"c1\",\"function\":{\"name\":\"clock\",\"arguments\":\"{}\"}}]}}]}\n\ndata: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n";
 
 fn opened() -> AgentEvent {
     AgentEvent::SessionOpened {
-        wall: 0,
+        wall_ms: 0,
         engine: "file".into(),
         model: String::new(),
-        why: String::new(),
-        mode: Mode::Ask,
+        engine_reason: String::new(),
+        mode: ApprovalMode::Ask,
         folder: String::new(),
         version: String::new(),
-        caps: Caps { cancel: true, ..Caps::default() },
-        window: None,
+        capabilities: Capabilities { cancel: true, ..Capabilities::default() },
+        context_window: None,
         price: None,
     }
 }
@@ -25,8 +25,13 @@ async fn played(contents: &[u8], paced: bool) -> Vec<AgentEvent> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(contents).unwrap();
     let mut tasks = JoinSet::new();
-    let from = From::File { path: file.path().to_owned(), paced, reel: Reel::default() };
-    let watched = Watched { from, decoders: Arc::new(|| Box::new(Chat::new())), opened: opened(), lingers: false };
+    let from = StreamSource::File { path: file.path().to_owned(), paced, reel: TrafficRing::default() };
+    let watched = WatchedStream {
+        source: from,
+        decoder_factory: Arc::new(|| Box::new(ChatDecoder::new())),
+        opened: opened(),
+        stays_open: false,
+    };
     let mut feed = start(watched, &mut tasks);
     let mut events = Vec::new();
     while let Some(event) = feed.events.recv().await {
@@ -36,11 +41,11 @@ async fn played(contents: &[u8], paced: bool) -> Vec<AgentEvent> {
     events
 }
 
-fn ends(events: &[AgentEvent]) -> Vec<TurnEnd> {
+fn ends(events: &[AgentEvent]) -> Vec<TurnOutcome> {
     events
         .iter()
         .filter_map(|event| match event {
-            AgentEvent::TurnFinished { end, .. } => Some(end.clone()),
+            AgentEvent::TurnFinished { outcome: end, .. } => Some(end.clone()),
             _ => None,
         })
         .collect()
@@ -49,25 +54,25 @@ fn ends(events: &[AgentEvent]) -> Vec<TurnEnd> {
 #[tokio::test]
 async fn a_saved_stream_holds_as_many_answers_as_it_held() {
     let events = played(STREAM.repeat(3).as_bytes(), false).await;
-    assert_eq!(ends(&events), [TurnEnd::Completed, TurnEnd::Completed, TurnEnd::Completed]);
+    assert_eq!(ends(&events), [TurnOutcome::Completed, TurnOutcome::Completed, TurnOutcome::Completed]);
 }
 
 #[tokio::test]
 async fn counts_behind_the_end_are_no_other_answer() {
     let counts = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2}}\n\n";
     let events = played(format!("{STREAM}{counts}").as_bytes(), false).await;
-    assert_eq!(ends(&events), [TurnEnd::Completed]);
+    assert_eq!(ends(&events), [TurnOutcome::Completed]);
 }
 
 #[tokio::test]
 async fn a_saved_stream_is_told_at_once_and_its_calls_stay_requests() {
     let events = played(STREAM.as_bytes(), false).await;
-    assert_eq!(ends(&events), [TurnEnd::Completed]);
+    assert_eq!(ends(&events), [TurnOutcome::Completed]);
     let outcome = events.iter().find_map(|event| match event {
         AgentEvent::ToolCallFinished { outcome, .. } => Some(*outcome),
         _ => None,
     });
-    assert_eq!(outcome, Some(Outcome::Requested));
+    assert_eq!(outcome, Some(CallOutcome::Requested));
 }
 
 #[tokio::test]
@@ -99,28 +104,33 @@ async fn a_recording_is_played_in_its_time_answer_by_answer() {
     .concat();
     let began = tokio::time::Instant::now();
     let events = played(text.as_bytes(), true).await;
-    assert_eq!(ends(&events), [TurnEnd::Completed, TurnEnd::Completed]);
+    assert_eq!(ends(&events), [TurnOutcome::Completed, TurnOutcome::Completed]);
     assert_eq!(began.elapsed().as_secs(), 90);
-    assert!(events.iter().any(|event| matches!(event, AgentEvent::Noticed { code, .. } if code == "recording")));
+    assert!(events.iter().any(|event| matches!(event, AgentEvent::Notice { code, .. } if code == "recording")));
 }
 
 #[tokio::test]
 async fn a_file_without_a_byte_says_that_it_is_empty() {
     let end = ends(&played(b"", false).await);
-    assert!(matches!(&end[..], [TurnEnd::Failed(fault)] if fault.message.ends_with(" is empty")), "{end:?}");
+    assert!(matches!(&end[..], [TurnOutcome::Failed(fault)] if fault.message.ends_with(" is empty")), "{end:?}");
 }
 
 #[tokio::test]
 async fn a_file_that_is_not_there_fails_with_its_name() {
     let mut tasks = JoinSet::new();
-    let from = From::File { path: "/nowhere/at all".into(), paced: false, reel: Reel::default() };
-    let watched = Watched { from, decoders: Arc::new(|| Box::new(Chat::new())), opened: opened(), lingers: false };
+    let from = StreamSource::File { path: "/nowhere/at all".into(), paced: false, reel: TrafficRing::default() };
+    let watched = WatchedStream {
+        source: from,
+        decoder_factory: Arc::new(|| Box::new(ChatDecoder::new())),
+        opened: opened(),
+        stays_open: false,
+    };
     let mut feed = start(watched, &mut tasks);
     let mut last = None;
     while let Some(event) = feed.events.recv().await {
         last = Some(event);
     }
     assert!(
-        matches!(last, Some(AgentEvent::TurnFinished { end: TurnEnd::Failed(fault), .. }) if fault.message.contains("/nowhere"))
+        matches!(last, Some(AgentEvent::TurnFinished { outcome: TurnOutcome::Failed(fault), .. }) if fault.message.contains("/nowhere"))
     );
 }

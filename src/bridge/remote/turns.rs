@@ -1,41 +1,43 @@
 //! PURE. A decoder's events as turns of a session: named, begun, and closed.
 
-use crate::agent::names::Names;
-use crate::event::cut::{CUT_OFF, DECLINED, is_whole};
-use crate::event::{AgentEvent, CallId, MessageId, Outcome, Output, RanBy, Stop, TurnEnd, TurnId};
+use crate::agent::ids::IdAllocator;
+use crate::event::incomplete_call::{DECLINED_CALL_OUTPUT, TRUNCATED_CALL_OUTPUT, are_args_complete};
+use crate::event::{
+    AgentEvent, CallId, CallOutcome, CallOutput, ExecutedBy, FinishReason, MessageId, TurnId, TurnOutcome,
+};
 
 /// How far a call has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
+enum RemoteCallStage {
     Writing,
     /// Nobody here will run it.
     Requested,
-    Over,
+    Finished,
 }
 
 /// A call that was heard of.
 #[derive(Debug)]
-struct Call {
+struct RemoteCall {
     id: CallId,
     message: MessageId,
-    ran_by: RanBy,
-    stage: Stage,
+    executed_by: ExecutedBy,
+    stage: RemoteCallStage,
     /// As far as they came.
     args: String,
 }
 
 /// Makes turns of what is heard. Every answer is one; there are no prompts.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
-    names: Names,
+pub(super) struct RemoteTurns {
+    ids: IdAllocator,
     turn: Option<TurnId>,
     messages: Vec<MessageId>,
-    calls: Vec<Call>,
+    calls: Vec<RemoteCall>,
     /// How messages stopped that are not whole.
-    stops: Vec<(MessageId, Stop)>,
+    finish_reasons: Vec<(MessageId, FinishReason)>,
 }
 
-impl Turns {
+impl RemoteTurns {
     pub(super) fn new() -> Self {
         Self::default()
     }
@@ -49,16 +51,16 @@ impl Turns {
         if let Some(turn) = &self.turn {
             return turn.clone();
         }
-        let turn = self.names.turn();
-        self.names.new_reply();
+        let turn = self.ids.new_turn();
+        self.ids.begin_response();
         self.turn = Some(turn.clone());
         out.push(AgentEvent::TurnStarted { turn: turn.clone(), parent: None });
         turn
     }
 
-    pub(super) fn hear(&mut self, event: AgentEvent, out: &mut Vec<AgentEvent>) {
+    pub(super) fn handle_event(&mut self, event: AgentEvent, out: &mut Vec<AgentEvent>) {
         match event {
-            AgentEvent::Noticed { .. } | AgentEvent::Unknown(_) => return out.push(event),
+            AgentEvent::Notice { .. } | AgentEvent::Unknown(_) => return out.push(event),
             // A decoder can't say these.
             AgentEvent::SessionOpened { .. }
             | AgentEvent::TurnStarted { .. }
@@ -67,23 +69,23 @@ impl Turns {
             _ => {}
         }
         let turn = self.begin(out);
-        if let AgentEvent::TurnFinished { end, .. } = event {
+        if let AgentEvent::TurnFinished { outcome: end, .. } = event {
             return self.finish(turn, end, out);
         }
-        let event = self.names.own(event, &turn);
+        let event = self.ids.map_event(event, &turn);
         match &event {
             AgentEvent::MessageStarted { message, .. } => self.messages.push(message.clone()),
-            AgentEvent::MessageFinished { message, stop, .. } => {
+            AgentEvent::MessageFinished { message, finish_reason: stop, .. } => {
                 self.messages.retain(|open| open != message);
-                if matches!(stop, Stop::Length | Stop::Refused) {
-                    self.stops.push((message.clone(), *stop));
+                if matches!(stop, FinishReason::Length | FinishReason::Refused) {
+                    self.finish_reasons.push((message.clone(), *stop));
                 }
             }
-            AgentEvent::ToolCallStarted { call, message, ran_by, .. } => self.calls.push(Call {
+            AgentEvent::ToolCallStarted { call, message, executed_by: ran_by, .. } => self.calls.push(RemoteCall {
                 id: call.clone(),
                 message: message.clone(),
-                ran_by: *ran_by,
-                stage: Stage::Writing,
+                executed_by: *ran_by,
+                stage: RemoteCallStage::Writing,
                 args: String::new(),
             }),
             AgentEvent::ToolArgsDelta { call, json } => {
@@ -92,16 +94,16 @@ impl Turns {
                 }
             }
             AgentEvent::ToolCallReady { call, args, .. } => {
-                if let Some(call) = self.call(call).filter(|call| call.stage == Stage::Writing) {
+                if let Some(call) = self.call(call).filter(|call| call.stage == RemoteCallStage::Writing) {
                     args.clone_into(&mut call.args);
-                    if call.ran_by == RanBy::Us {
-                        call.stage = Stage::Requested;
+                    if call.executed_by == ExecutedBy::Client {
+                        call.stage = RemoteCallStage::Requested;
                     }
                 }
             }
             AgentEvent::ToolCallFinished { call, .. } => {
                 if let Some(call) = self.call(call) {
-                    call.stage = Stage::Over;
+                    call.stage = RemoteCallStage::Finished;
                 }
             }
             _ => {}
@@ -109,38 +111,45 @@ impl Turns {
         out.push(event);
     }
 
-    fn finish(&mut self, turn: TurnId, end: TurnEnd, out: &mut Vec<AgentEvent>) {
+    fn finish(&mut self, turn: TurnId, end: TurnOutcome, out: &mut Vec<AgentEvent>) {
         let stop = match &end {
-            TurnEnd::Completed => Stop::End,
-            TurnEnd::Cancelled => Stop::Cancelled,
-            TurnEnd::Interrupted => Stop::Interrupted,
-            TurnEnd::Failed(_) => Stop::Failed,
+            TurnOutcome::Completed => FinishReason::End,
+            TurnOutcome::Cancelled => FinishReason::Cancelled,
+            TurnOutcome::Interrupted => FinishReason::Interrupted,
+            TurnOutcome::Failed(_) => FinishReason::Failed,
         };
         for message in self.messages.drain(..) {
-            out.push(AgentEvent::MessageFinished { message, stop, full: None, carry: None });
+            out.push(AgentEvent::MessageFinished {
+                message,
+                finish_reason: stop,
+                full_text: None,
+                provider_metadata: None,
+            });
         }
         let calls = std::mem::take(&mut self.calls);
-        for (at, call) in calls.iter().enumerate().filter(|(_, call)| call.stage != Stage::Over) {
-            let is_ours = call.ran_by == RanBy::Us;
+        for (at, call) in calls.iter().enumerate().filter(|(_, call)| call.stage != RemoteCallStage::Finished) {
+            let is_ours = call.executed_by == ExecutedBy::Client;
             let is_last = || calls.iter().skip(at + 1).all(|later| later.message != call.message);
-            let stopped = self.stops.iter().find(|(message, _)| *message == call.message).filter(|_| is_ours);
+            let stopped = self.finish_reasons.iter().find(|(message, _)| *message == call.message).filter(|_| is_ours);
             let (outcome, text) = match (stopped.map(|(_, stop)| *stop), call.stage) {
-                (Some(Stop::Refused), _) => (Outcome::Cancelled, DECLINED),
-                (Some(Stop::Length), stage) if !is_whole(&call.args, is_last(), stage == Stage::Requested) => {
-                    (Outcome::Failed, CUT_OFF)
+                (Some(FinishReason::Refused), _) => (CallOutcome::Cancelled, DECLINED_CALL_OUTPUT),
+                (Some(FinishReason::Length), stage)
+                    if !are_args_complete(&call.args, is_last(), stage == RemoteCallStage::Requested) =>
+                {
+                    (CallOutcome::Failed, TRUNCATED_CALL_OUTPUT)
                 }
-                (_, Stage::Requested) => (Outcome::Requested, ""),
-                (_, Stage::Writing | Stage::Over) => (Outcome::Unknown, ""),
+                (_, RemoteCallStage::Requested) => (CallOutcome::Requested, ""),
+                (_, RemoteCallStage::Writing | RemoteCallStage::Finished) => (CallOutcome::Unknown, ""),
             };
-            let (call, output) = (call.id.clone(), Output::of(text));
-            out.push(AgentEvent::ToolCallFinished { call, outcome, output, took: None });
+            let (call, output) = (call.id.clone(), CallOutput::from_text(text));
+            out.push(AgentEvent::ToolCallFinished { call, outcome, output, duration: None });
         }
-        self.stops.clear();
+        self.finish_reasons.clear();
         self.turn = None;
-        out.push(AgentEvent::TurnFinished { turn, end });
+        out.push(AgentEvent::TurnFinished { turn, outcome: end });
     }
 
-    fn call(&mut self, id: &CallId) -> Option<&mut Call> {
+    fn call(&mut self, id: &CallId) -> Option<&mut RemoteCall> {
         self.calls.iter_mut().rev().find(|call| call.id == *id)
     }
 }
@@ -150,24 +159,30 @@ mod tests {
     use super::*;
     use crate::event::Role;
 
-    fn ends(stop: Stop, args: &[&str]) -> Vec<(Outcome, String)> {
-        let (mut turns, mut out) = (Turns::new(), Vec::new());
+    fn ends(stop: FinishReason, args: &[&str]) -> Vec<(CallOutcome, String)> {
+        let (mut turns, mut out) = (RemoteTurns::new(), Vec::new());
         let (message, name) = (MessageId::from("m1"), "write_file".to_owned());
-        turns.hear(
+        turns.handle_event(
             AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None },
             &mut out,
         );
         for (nth, args) in args.iter().enumerate() {
             let (call, message, args) = (CallId::new(format!("c{nth}")), message.clone(), (*args).to_owned());
-            let (parent, ran_by, started) = (None, RanBy::Us, Some(name.clone()));
-            turns.hear(
-                AgentEvent::ToolCallStarted { call: call.clone(), message, name: started, parent, ran_by },
+            let (parent, ran_by, started) = (None, ExecutedBy::Client, Some(name.clone()));
+            turns.handle_event(
+                AgentEvent::ToolCallStarted { call: call.clone(), message, name: started, parent, executed_by: ran_by },
                 &mut out,
             );
-            turns.hear(AgentEvent::ToolCallReady { call, name: name.clone(), args, carry: None }, &mut out);
+            turns.handle_event(
+                AgentEvent::ToolCallReady { call, name: name.clone(), args, provider_metadata: None },
+                &mut out,
+            );
         }
-        turns.hear(AgentEvent::MessageFinished { message, stop, full: None, carry: None }, &mut out);
-        turns.hear(AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed }, &mut out);
+        turns.handle_event(
+            AgentEvent::MessageFinished { message, finish_reason: stop, full_text: None, provider_metadata: None },
+            &mut out,
+        );
+        turns.handle_event(AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed }, &mut out);
         let ends = out.into_iter().filter_map(|event| match event {
             AgentEvent::ToolCallFinished { outcome, output, .. } => Some((outcome, output.text)),
             _ => None,
@@ -178,10 +193,13 @@ mod tests {
     #[test]
     fn a_call_that_the_limit_cut_off_is_told_from_one_that_nobody_here_runs() {
         let (whole, cut) = (r#"{"path":"a"}"#, r#"{"path":"a","content":"on"#);
-        let requested = (Outcome::Requested, String::new());
-        assert_eq!(ends(Stop::ToolCalls, &[whole, "{}"]), [requested.clone(), requested.clone()]);
-        assert_eq!(ends(Stop::Length, &[whole, cut]), [requested, (Outcome::Failed, CUT_OFF.into())]);
-        assert_eq!(ends(Stop::Length, &["{}"]), [(Outcome::Failed, CUT_OFF.into())]);
-        assert_eq!(ends(Stop::Refused, &[whole]), [(Outcome::Cancelled, DECLINED.into())]);
+        let requested = (CallOutcome::Requested, String::new());
+        assert_eq!(ends(FinishReason::ToolCalls, &[whole, "{}"]), [requested.clone(), requested.clone()]);
+        assert_eq!(
+            ends(FinishReason::Length, &[whole, cut]),
+            [requested, (CallOutcome::Failed, TRUNCATED_CALL_OUTPUT.into())]
+        );
+        assert_eq!(ends(FinishReason::Length, &["{}"]), [(CallOutcome::Failed, TRUNCATED_CALL_OUTPUT.into())]);
+        assert_eq!(ends(FinishReason::Refused, &[whole]), [(CallOutcome::Cancelled, DECLINED_CALL_OUTPUT.into())]);
     }
 }

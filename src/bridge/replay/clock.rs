@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Timers are this exact at best, in milliseconds.
-const SLACK: f64 = 0.01;
+const TIMER_TOLERANCE_MS: f64 = 0.01;
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
+pub(super) struct ReplayClock {
     /// Where it stood at `since`.
     position: f64,
     /// When it was last set going; nothing while it stands.
@@ -16,8 +16,8 @@ pub(super) struct Clock {
     speed: f32,
 }
 
-impl Clock {
-    pub(super) fn stopped(speed: f32) -> Self {
+impl ReplayClock {
+    pub(super) fn new_stopped(speed: f32) -> Self {
         Self { position: 0.0, since: None, speed }
     }
 
@@ -35,7 +35,7 @@ impl Clock {
         self.since = self.since.map(|_| Instant::now());
     }
 
-    pub(super) fn jump(&mut self, by: f64) {
+    pub(super) fn advance(&mut self, by: f64) {
         self.position += by;
     }
 
@@ -54,11 +54,11 @@ impl Clock {
     }
 
     pub(super) fn has_reached(&self, position: f64) -> bool {
-        self.now() + SLACK >= position
+        self.now() + TIMER_TOLERANCE_MS >= position
     }
 
     /// Returns how long a running clock takes from here to there.
-    pub(super) fn until(&self, position: f64) -> Duration {
+    pub(super) fn duration_until(&self, position: f64) -> Duration {
         let left = (position - self.now()).max(0.0) / 1_000.0 / f64::from(self.speed);
         Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX)
     }

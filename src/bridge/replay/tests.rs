@@ -1,12 +1,12 @@
 use std::io::Write;
 
 use super::*;
-use crate::bridge::Delivery;
+use crate::bridge::HubItem;
 use crate::bridge::hub::Subscription;
-use crate::event::{LinkState, TurnEnd, grammar};
+use crate::event::{LinkState, TurnOutcome, grammar};
 
 /// Two turns, a long pause between them: events at 0, 0, 0, 1 s, 2 s, 3 s; 63 s, 63 s, 64 s, 65 s.
-const LOG: &str = r#"{"format":1,"session":"s1","started_at":1000}
+const OPEN_LOG: &str = r#"{"format":1,"session":"s1","started_at":1000}
 {"seq":1,"at":0,"event":{"type":"session_opened","wall":1,"engine":"e","model":"m","why":"","mode":"ask","folder":"/","version":"0","caps":{"prompt":true,"decide":true,"cancel":true,"seek":false}}}
 {"seq":2,"at":0,"event":{"type":"turn_started","turn":"t1"}}
 {"seq":3,"at":0,"event":{"type":"user_message","message":"m1","text":"one"}}
@@ -18,12 +18,12 @@ const LOG: &str = r#"{"format":1,"session":"s1","started_at":1000}
 {"seq":9,"at":64000,"event":{"type":"message_started","message":"m4","role":"assistant"}}
 {"seq":10,"at":65000,"event":{"type":"text_delta","message":"m4","text":"yes"}}
 "#;
-const ENDED: &str = r#"{"seq":11,"at":66000,"event":{"type":"message_finished","message":"m4","stop":"end"}}
+const LOG_ENDING: &str = r#"{"seq":11,"at":66000,"event":{"type":"message_finished","message":"m4","stop":"end"}}
 {"seq":12,"at":66000,"event":{"type":"turn_finished","turn":"t2","end":"completed"}}
 "#;
 
-struct Viewer {
-    live: Live,
+struct ReplayRig {
+    live: SessionHandle,
     subscription: Subscription,
     tasks: JoinSet<()>,
     start: Instant,
@@ -37,8 +37,8 @@ fn log(text: &str) -> (tempfile::NamedTempFile, Reader) {
     (file, reader)
 }
 
-impl Viewer {
-    fn of(text: &str, options: Options) -> Self {
+impl ReplayRig {
+    fn of(text: &str, options: ReplayOptions) -> Self {
         let (file, reader) = log(text);
         let mut tasks = JoinSet::new();
         let live = start(reader, options, &mut tasks).unwrap();
@@ -46,11 +46,11 @@ impl Viewer {
         Self { live, subscription, tasks, start: Instant::now(), _file: file }
     }
 
-    fn new(options: Options) -> Self {
-        Self::of(&(LOG.to_owned() + ENDED), options)
+    fn new(options: ReplayOptions) -> Self {
+        Self::of(&(OPEN_LOG.to_owned() + LOG_ENDING), options)
     }
 
-    async fn wish(&self, command: Command) {
+    async fn send(&self, command: Command) {
         self.live.commands.send(command).await.unwrap();
         self.settle().await;
     }
@@ -67,13 +67,13 @@ impl Viewer {
     }
 
     /// Returns the numbers of what came since the last call; 0 is a reset.
-    fn got(&mut self) -> Vec<u64> {
+    fn received_seqs(&mut self) -> Vec<u64> {
         let mut out = Vec::new();
-        while self.subscription.try_batch(512, &mut out) {}
+        while self.subscription.try_next_batch(512, &mut out) {}
         out.iter()
             .map(|delivery| match delivery {
-                Delivery::Fact(fact) => fact.envelope.seq.0,
-                Delivery::Reset => 0,
+                HubItem::Event(fact) => fact.envelope.seq.0,
+                HubItem::Reset => 0,
             })
             .collect()
     }
@@ -81,7 +81,7 @@ impl Viewer {
     /// Returns when events come, in milliseconds from the start, until `last`.
     async fn schedule(&mut self, last: u64) -> Vec<(u64, u64)> {
         let mut times = Vec::new();
-        while let Some(Delivery::Fact(fact)) = self.subscription.next().await {
+        while let Some(HubItem::Event(fact)) = self.subscription.next().await {
             let passed = u64::try_from(self.start.elapsed().as_millis()).unwrap();
             times.push((fact.envelope.seq.0, passed));
             if fact.envelope.seq.0 == last {
@@ -91,12 +91,12 @@ impl Viewer {
         times
     }
 
-    fn state(&self) -> ReplayState {
-        self.live.weather.borrow().replay.unwrap()
+    fn state(&self) -> ReplayStatus {
+        self.live.status.borrow().replay.unwrap()
     }
 }
 
-const RECORDED: [(u64, u64); 12] = [
+const RECORDED_TIMES: [(u64, u64); 12] = [
     (1, 0),
     (2, 0),
     (3, 0),
@@ -120,159 +120,160 @@ fn assert_times(got: &[(u64, u64)], expected: impl IntoIterator<Item = (u64, u64
 
 #[tokio::test(start_paused = true)]
 async fn events_come_at_their_recorded_times() {
-    let mut viewer = Viewer::new(Options::default());
-    assert_times(&viewer.schedule(12).await, RECORDED);
+    let mut viewer = ReplayRig::new(ReplayOptions::default());
+    assert_times(&viewer.schedule(12).await, RECORDED_TIMES);
 }
 
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_the_time_between_two_runs() {
     let day = 86_400_000;
     let again = |at: u64| {
-        let opened = LOG.lines().nth(1).unwrap().replace("\"seq\":1,\"at\":0", &format!("\"seq\":8,\"at\":{}", at + 5));
-        let cut: String = LOG.lines().take(6).map(|line| line.to_owned() + "\n").collect();
+        let opened =
+            OPEN_LOG.lines().nth(1).unwrap().replace("\"seq\":1,\"at\":0", &format!("\"seq\":8,\"at\":{}", at + 5));
+        let cut: String = OPEN_LOG.lines().take(6).map(|line| line.to_owned() + "\n").collect();
         let end = r#""event":{"type":"turn_finished","turn":"t1","end":"interrupted"}}"#;
         let notice = r#""event":{"type":"noticed","level":"warn","code":"c","text":"t"}}"#;
         format!("{cut}{{\"seq\":6,\"at\":{at},{notice}\n{{\"seq\":7,\"at\":{at},{end}\n{opened}\n")
     };
     let start = [(1, 0), (2, 0), (3, 0), (4, 1_000), (5, 2_000)];
-    let mut viewer = Viewer::of(&again(day), Options::default());
+    let mut viewer = ReplayRig::of(&again(day), ReplayOptions::default());
     assert_times(&viewer.schedule(8).await, start.into_iter().chain([(6, 4_000), (7, 4_000), (8, 4_005)]));
-    let mut viewer = Viewer::of(&again(2_500), Options::default());
+    let mut viewer = ReplayRig::of(&again(2_500), ReplayOptions::default());
     assert_times(&viewer.schedule(8).await, start.into_iter().chain([(6, 2_500), (7, 2_500), (8, 2_505)]));
     let max_idle = Some(Millis(500));
-    let mut viewer = Viewer::of(&again(day), Options { max_idle, ..Options::default() });
+    let mut viewer = ReplayRig::of(&again(day), ReplayOptions { max_idle, ..ReplayOptions::default() });
     assert_times(&viewer.schedule(8).await[5..], [(6, 1_500), (7, 1_500), (8, 1_505)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn at_double_speed_in_half_the_time() {
-    let mut viewer = Viewer::new(Options { speed: 2.0, ..Options::default() });
-    assert_times(&viewer.schedule(12).await, RECORDED.map(|(seq, at)| (seq, at / 2)));
+    let mut viewer = ReplayRig::new(ReplayOptions { speed: 2.0, ..ReplayOptions::default() });
+    assert_times(&viewer.schedule(12).await, RECORDED_TIMES.map(|(seq, at)| (seq, at / 2)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_new_speed_counts_from_where_it_is_wished() {
-    let mut viewer = Viewer::new(Options::default());
+    let mut viewer = ReplayRig::new(ReplayOptions::default());
     viewer.pass(1_500).await;
-    viewer.wish(Command::Speed { factor: 0.5 }).await;
+    viewer.send(Command::SetSpeed { factor: 0.5 }).await;
     assert_times(&viewer.schedule(5).await[4..], [(5, 2_500)]);
-    viewer.wish(Command::Speed { factor: f32::NAN }).await;
+    viewer.send(Command::SetSpeed { factor: f32::NAN }).await;
     assert!((viewer.state().speed - 0.5).abs() < f32::EPSILON);
 }
 
 #[tokio::test(start_paused = true)]
 async fn long_pauses_are_squeezed_and_short_ones_are_not() {
-    let mut viewer = Viewer::new(Options { max_idle: Some(Millis(1_500)), ..Options::default() });
-    let squeezed = RECORDED.map(|(seq, at)| (seq, if at > 3_000 { at - 58_500 } else { at }));
+    let mut viewer = ReplayRig::new(ReplayOptions { max_idle: Some(Millis(1_500)), ..ReplayOptions::default() });
+    let squeezed = RECORDED_TIMES.map(|(seq, at)| (seq, if at > 3_000 { at - 58_500 } else { at }));
     assert_times(&viewer.schedule(12).await, squeezed);
     assert_eq!(viewer.state().position, Millis(66_000));
 }
 
 #[tokio::test(start_paused = true)]
 async fn squeezing_ends_a_pause_that_lasted_long_enough() {
-    let mut viewer = Viewer::new(Options::default());
+    let mut viewer = ReplayRig::new(ReplayOptions::default());
     viewer.pass(20_000).await;
-    assert_eq!(viewer.got().last(), Some(&6));
-    viewer.wish(Command::SqueezeIdle { max: Some(Millis(1_000)) }).await;
+    assert_eq!(viewer.received_seqs().last(), Some(&6));
+    viewer.send(Command::CapIdle { max: Some(Millis(1_000)) }).await;
     viewer.pass(1).await;
-    assert_eq!(viewer.got(), [7, 8]);
+    assert_eq!(viewer.received_seqs(), [7, 8]);
     viewer.pass(1_010).await;
-    assert_eq!(viewer.got(), [9]);
+    assert_eq!(viewer.received_seqs(), [9]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn paused_means_nothing_moves() {
-    let mut viewer = Viewer::new(Options::default());
+    let mut viewer = ReplayRig::new(ReplayOptions::default());
     viewer.pass(1_500).await;
-    viewer.wish(Command::Pause { paused: true }).await;
-    assert_eq!(viewer.got(), [1, 2, 3, 4]);
+    viewer.send(Command::SetPaused { paused: true }).await;
+    assert_eq!(viewer.received_seqs(), [1, 2, 3, 4]);
     viewer.pass(100_000).await;
-    assert_eq!(viewer.got(), Vec::<u64>::new());
+    assert_eq!(viewer.received_seqs(), Vec::<u64>::new());
     assert!(viewer.state().paused && viewer.state().position.0.abs_diff(1_500) <= 2);
-    viewer.wish(Command::Pause { paused: false }).await;
+    viewer.send(Command::SetPaused { paused: false }).await;
     viewer.pass(510).await;
-    assert_eq!(viewer.got(), [5]);
+    assert_eq!(viewer.received_seqs(), [5]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn steps_go_one_event_on_or_back_and_pause() {
-    let mut viewer = Viewer::new(Options { paused: true, ..Options::default() });
+    let mut viewer = ReplayRig::new(ReplayOptions { paused: true, ..ReplayOptions::default() });
     viewer.settle().await;
-    assert_eq!(viewer.got(), [1, 2, 3], "what has time 0 is the start");
-    viewer.wish(Command::Step { events: 1 }).await;
-    viewer.wish(Command::Step { events: 2 }).await;
-    assert_eq!(viewer.got(), [4, 5, 6]);
+    assert_eq!(viewer.received_seqs(), [1, 2, 3], "what has time 0 is the start");
+    viewer.send(Command::Step { events: 1 }).await;
+    viewer.send(Command::Step { events: 2 }).await;
+    assert_eq!(viewer.received_seqs(), [4, 5, 6]);
     assert_eq!(viewer.state().position, Millis(3_000));
-    viewer.wish(Command::Step { events: -2 }).await;
-    assert_eq!(viewer.got(), [0, 1, 2, 3, 4]);
+    viewer.send(Command::Step { events: -2 }).await;
+    assert_eq!(viewer.received_seqs(), [0, 1, 2, 3, 4]);
     assert_eq!(viewer.state().position, Millis(1_000));
-    viewer.wish(Command::Step { events: -99 }).await;
-    assert_eq!(viewer.got(), [0]);
-    viewer.wish(Command::Step { events: 99 }).await;
-    assert_eq!(viewer.got(), (1..=12).collect::<Vec<_>>());
-    viewer.wish(Command::Step { events: i64::MIN }).await;
-    viewer.wish(Command::Step { events: i64::MAX }).await;
-    assert_eq!(viewer.got().last(), Some(&12));
+    viewer.send(Command::Step { events: -99 }).await;
+    assert_eq!(viewer.received_seqs(), [0]);
+    viewer.send(Command::Step { events: 99 }).await;
+    assert_eq!(viewer.received_seqs(), (1..=12).collect::<Vec<_>>());
+    viewer.send(Command::Step { events: i64::MIN }).await;
+    viewer.send(Command::Step { events: i64::MAX }).await;
+    assert_eq!(viewer.received_seqs().last(), Some(&12));
     assert!(viewer.state().paused);
 }
 
 #[tokio::test(start_paused = true)]
 async fn seeking_tells_what_is_before_and_plays_on_from_there() {
-    let mut viewer = Viewer::new(Options::default());
+    let mut viewer = ReplayRig::new(ReplayOptions::default());
     viewer.settle().await;
-    viewer.wish(Command::Seek { to: Target::At(Millis(63_500)) }).await;
-    assert_eq!(viewer.got(), (1..=8).collect::<Vec<_>>());
+    viewer.send(Command::Seek { to: SeekTarget::At(Millis(63_500)) }).await;
+    assert_eq!(viewer.received_seqs(), (1..=8).collect::<Vec<_>>());
     viewer.pass(510).await;
-    assert_eq!(viewer.got(), [9]);
-    viewer.wish(Command::Seek { to: Target::By(-62_000) }).await;
-    assert_eq!(viewer.got(), [0, 1, 2, 3, 4, 5]);
+    assert_eq!(viewer.received_seqs(), [9]);
+    viewer.send(Command::Seek { to: SeekTarget::By(-62_000) }).await;
+    assert_eq!(viewer.received_seqs(), [0, 1, 2, 3, 4, 5]);
     viewer.pass(1_010).await;
-    assert_eq!(viewer.got(), [6]);
-    viewer.wish(Command::Seek { to: Target::By(i64::MIN) }).await;
-    viewer.wish(Command::Seek { to: Target::By(i64::MAX) }).await;
-    assert_eq!(viewer.got().last(), Some(&12));
-    viewer.wish(Command::Seek { to: Target::Fraction(5_000) }).await;
-    assert_eq!((viewer.got().last(), viewer.state().position), (Some(&6), Millis(33_000)));
+    assert_eq!(viewer.received_seqs(), [6]);
+    viewer.send(Command::Seek { to: SeekTarget::By(i64::MIN) }).await;
+    viewer.send(Command::Seek { to: SeekTarget::By(i64::MAX) }).await;
+    assert_eq!(viewer.received_seqs().last(), Some(&12));
+    viewer.send(Command::Seek { to: SeekTarget::Fraction(5_000) }).await;
+    assert_eq!((viewer.received_seqs().last(), viewer.state().position), (Some(&6), Millis(33_000)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn turns_are_reached_with_their_prompt() {
-    let mut viewer = Viewer::new(Options { paused: true, ..Options::default() });
-    viewer.wish(Command::Seek { to: Target::Turns(1) }).await;
-    assert_eq!(viewer.got(), (1..=8).collect::<Vec<_>>());
+    let mut viewer = ReplayRig::new(ReplayOptions { paused: true, ..ReplayOptions::default() });
+    viewer.send(Command::Seek { to: SeekTarget::Turns(1) }).await;
+    assert_eq!(viewer.received_seqs(), (1..=8).collect::<Vec<_>>());
     assert_eq!((viewer.state().turn, viewer.state().turns), (2, 2));
     assert_eq!(viewer.state().position, Millis(63_000));
-    viewer.wish(Command::Seek { to: Target::Turns(-1) }).await;
-    assert_eq!(viewer.got(), [0, 1, 2, 3]);
-    viewer.wish(Command::Seek { to: Target::Turns(-1) }).await;
-    assert_eq!((viewer.got(), viewer.state().turn), (vec![0], 0));
-    viewer.wish(Command::Seek { to: Target::Turns(9) }).await;
+    viewer.send(Command::Seek { to: SeekTarget::Turns(-1) }).await;
+    assert_eq!(viewer.received_seqs(), [0, 1, 2, 3]);
+    viewer.send(Command::Seek { to: SeekTarget::Turns(-1) }).await;
+    assert_eq!((viewer.received_seqs(), viewer.state().turn), (vec![0], 0));
+    viewer.send(Command::Seek { to: SeekTarget::Turns(9) }).await;
     assert_eq!(viewer.state().position, Millis(66_000));
-    viewer.wish(Command::Seek { to: Target::Turns(i64::MIN) }).await;
+    viewer.send(Command::Seek { to: SeekTarget::Turns(i64::MIN) }).await;
     assert_eq!(viewer.state().position, Millis(0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn at_its_end_a_replay_stays_open_and_plays_again() {
-    let mut viewer = Viewer::new(Options { from: Millis(65_500), ..Options::default() });
+    let mut viewer = ReplayRig::new(ReplayOptions { from: Millis(65_500), ..ReplayOptions::default() });
     viewer.pass(600).await;
-    assert_eq!(viewer.got(), (1..=12).collect::<Vec<_>>());
+    assert_eq!(viewer.received_seqs(), (1..=12).collect::<Vec<_>>());
     assert!(viewer.state().paused);
     viewer.pass(10_000).await;
-    let weather = viewer.live.weather.borrow().clone();
+    let weather = viewer.live.status.borrow().clone();
     assert_eq!((weather.now, weather.link), (Millis(66_000), LinkState::Idle));
-    viewer.wish(Command::Seek { to: Target::By(-1_500) }).await;
+    viewer.send(Command::Seek { to: SeekTarget::By(-1_500) }).await;
     assert!(!viewer.state().paused, "going back plays on");
     viewer.pass(2_000).await;
-    viewer.got();
-    viewer.wish(Command::Pause { paused: false }).await;
+    viewer.received_seqs();
+    viewer.send(Command::SetPaused { paused: false }).await;
     viewer.pass(1_100).await;
-    assert_eq!(viewer.got(), [0, 1, 2, 3, 4]);
+    assert_eq!(viewer.received_seqs(), [0, 1, 2, 3, 4]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_task_ends_with_its_last_viewer() {
-    let Viewer { live, mut subscription, mut tasks, _file, .. } = Viewer::new(Options::default());
+    let ReplayRig { live, mut subscription, mut tasks, _file, .. } = ReplayRig::new(ReplayOptions::default());
     drop(live);
     assert!(tasks.join_next().await.unwrap().is_ok());
     while subscription.next().await.is_some() {}
@@ -280,48 +281,54 @@ async fn the_task_ends_with_its_last_viewer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cut_log_is_sealed_for_its_viewer_and_not_on_disk() {
-    let torn = LOG.to_owned() + "{\"seq\":11,\"at\":66";
+    let torn = OPEN_LOG.to_owned() + "{\"seq\":11,\"at\":66";
     let (file, reader) = log(&torn);
-    let live = at_once(reader).unwrap();
+    let live = start_finished(reader).unwrap();
     let mut subscription = live.hub.subscribe(Seq(0));
     let mut events = Vec::new();
     let mut last = 0;
-    while let Some(Delivery::Fact(fact)) = subscription.next().await {
+    while let Some(HubItem::Event(fact)) = subscription.next().await {
         assert_eq!(fact.envelope.seq.0, last + 1);
         assert_eq!(serde_json::to_vec(&fact.envelope).unwrap(), fact.line);
         last += 1;
         events.push(fact.envelope.event.clone());
     }
     assert_eq!(grammar::check(&events), []);
-    assert!(matches!(&events[10], AgentEvent::Noticed { code, .. } if code == "torn_line"));
-    assert!(matches!(events.last(), Some(AgentEvent::TurnFinished { end: TurnEnd::Interrupted, .. })));
+    assert!(matches!(&events[10], AgentEvent::Notice { code, .. } if code == "torn_line"));
+    assert!(matches!(events.last(), Some(AgentEvent::TurnFinished { outcome: TurnOutcome::Interrupted, .. })));
     assert_eq!(std::fs::read_to_string(file.path()).unwrap(), torn);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cut_log_plays_to_its_seals_and_back() {
-    let mut viewer = Viewer::of(LOG, Options { from: Millis(64_500), ..Options::default() });
+    let mut viewer = ReplayRig::of(OPEN_LOG, ReplayOptions { from: Millis(64_500), ..ReplayOptions::default() });
     viewer.pass(600).await;
-    assert_eq!(viewer.got(), (1..=12).collect::<Vec<_>>());
-    viewer.wish(Command::Step { events: -1 }).await;
-    assert_eq!(viewer.got(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
-    viewer.wish(Command::Step { events: 1 }).await;
-    assert_eq!(viewer.got(), [12]);
-    viewer.wish(Command::Seek { to: Target::At(Millis(64_000)) }).await;
-    assert_eq!(viewer.got(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
-    viewer.wish(Command::Seek { to: Target::End }).await;
-    assert_eq!(viewer.got(), [10, 11, 12]);
+    assert_eq!(viewer.received_seqs(), (1..=12).collect::<Vec<_>>());
+    viewer.send(Command::Step { events: -1 }).await;
+    assert_eq!(viewer.received_seqs(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+    viewer.send(Command::Step { events: 1 }).await;
+    assert_eq!(viewer.received_seqs(), [12]);
+    viewer.send(Command::Seek { to: SeekTarget::At(Millis(64_000)) }).await;
+    assert_eq!(viewer.received_seqs(), [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    viewer.send(Command::Seek { to: SeekTarget::End }).await;
+    assert_eq!(viewer.received_seqs(), [10, 11, 12]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_empty_log_is_at_its_end() {
-    let mut viewer = Viewer::of(LOG.lines().next().unwrap(), Options::default());
+    let mut viewer = ReplayRig::of(OPEN_LOG.lines().next().unwrap(), ReplayOptions::default());
     viewer.pass(10).await;
-    for to in [Target::Start, Target::End, Target::Turns(1), Target::Turns(-1), Target::Fraction(u16::MAX)] {
-        viewer.wish(Command::Seek { to }).await;
+    for to in [
+        SeekTarget::Start,
+        SeekTarget::End,
+        SeekTarget::Turns(1),
+        SeekTarget::Turns(-1),
+        SeekTarget::Fraction(u16::MAX),
+    ] {
+        viewer.send(Command::Seek { to }).await;
     }
-    viewer.wish(Command::Pause { paused: false }).await;
-    assert_eq!((viewer.got(), viewer.state().paused), (vec![], true));
+    viewer.send(Command::SetPaused { paused: false }).await;
+    assert_eq!((viewer.received_seqs(), viewer.state().paused), (vec![], true));
 }
 
 #[tokio::test(start_paused = true)]
@@ -334,12 +341,12 @@ async fn a_flood_yields_to_wishes() {
             .as_str();
         text.push('\n');
     }
-    let mut viewer = Viewer::of(&text, Options::default());
+    let mut viewer = ReplayRig::of(&text, ReplayOptions::default());
     assert!(viewer.subscription.next().await.is_some());
-    viewer.wish(Command::Pause { paused: true }).await;
-    let count = viewer.got().len();
+    viewer.send(Command::SetPaused { paused: true }).await;
+    let count = viewer.received_seqs().len();
     assert!(count < 2_000, "{count} came before the pause");
-    viewer.wish(Command::Pause { paused: false }).await;
+    viewer.send(Command::SetPaused { paused: false }).await;
     viewer.pass(10).await;
-    assert_eq!(viewer.got().last(), Some(&5_000));
+    assert_eq!(viewer.received_seqs().last(), Some(&5_000));
 }

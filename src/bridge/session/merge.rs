@@ -3,7 +3,7 @@
 use crate::event::AgentEvent;
 
 /// Merged deltas grow no larger than this, so that an event stays a short line.
-pub(super) const MERGED: usize = 4 * 1024;
+pub(super) const MAX_MERGED_BYTES: usize = 4 * 1024;
 
 /// Merges neighbouring deltas of one message or call. The text is the same, the events are fewer.
 pub(super) fn merge(events: Vec<AgentEvent>) -> Vec<AgentEvent> {
@@ -13,20 +13,20 @@ pub(super) fn merge(events: Vec<AgentEvent>) -> Vec<AgentEvent> {
             (
                 Some(AgentEvent::TextDelta { message, text, kind }),
                 AgentEvent::TextDelta { message: same, text: more, kind: same_kind },
-            ) if message == same && kind == same_kind => grow(text, more),
+            ) if message == same && kind == same_kind => try_append(text, more),
             (
                 Some(AgentEvent::ReasoningDelta { message, text }),
                 AgentEvent::ReasoningDelta { message: same, text: more },
-            ) if message == same => grow(text, more),
+            ) if message == same => try_append(text, more),
             (Some(AgentEvent::ToolArgsDelta { call, json }), AgentEvent::ToolArgsDelta { call: same, json: more })
                 if call == same =>
             {
-                grow(json, more)
+                try_append(json, more)
             }
             (
                 Some(AgentEvent::ToolOutput { call, stream, text }),
                 AgentEvent::ToolOutput { call: same, stream: same_stream, text: more },
-            ) if call == same && stream == same_stream => grow(text, more),
+            ) if call == same && stream == same_stream => try_append(text, more),
             _ => false,
         };
         if !grown {
@@ -36,8 +36,8 @@ pub(super) fn merge(events: Vec<AgentEvent>) -> Vec<AgentEvent> {
     out
 }
 
-fn grow(text: &mut String, more: &str) -> bool {
-    if text.len() + more.len() > MERGED {
+fn try_append(text: &mut String, more: &str) -> bool {
+    if text.len() + more.len() > MAX_MERGED_BYTES {
         return false;
     }
     text.push_str(more);

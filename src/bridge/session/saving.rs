@@ -5,32 +5,32 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Published, REMOVED, REWRITTEN, Spine, notice};
-use crate::event::{Level, SessionId};
+use super::{LOG_REWRITTEN_CODE, LoggedEvent, REMOVED, SessionActor, notice};
+use crate::event::{NoticeLevel, SessionId};
 
 /// What becomes of a session's log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept<'a> {
+pub enum SaveEvent<'a> {
     /// It can't be written, and why.
-    Not(&'a str),
+    Failed(&'a str),
     /// It has everything again.
-    Again,
+    Recovered,
     /// It was removed and written anew, in words.
-    Anew(&'a str),
+    Rewritten(&'a str),
 }
 
 /// Hears what becomes of the logs of sessions.
-pub type Trouble = Arc<dyn Fn(&SessionId, Kept<'_>) + Send + Sync>;
+pub type SaveListener = Arc<dyn Fn(&SessionId, SaveEvent<'_>) + Send + Sync>;
 
-impl Spine {
-    pub(super) fn write(&mut self, published: &[Arc<Published>]) {
+impl SessionActor {
+    pub(super) fn append_to_log(&mut self, published: &[Arc<LoggedEvent>]) {
         let Some(writer) = &mut self.writer else { return };
         let lines: Vec<Bytes> = published.iter().map(|fact| fact.line.clone()).collect();
         let trouble = match writer.append(&lines) {
-            Ok(()) => writer.not_saved(),
-            Err(error) => writer.not_saved().or_else(|| Some(error.to_string())),
+            Ok(()) => writer.save_error(),
+            Err(error) => writer.save_error().or_else(|| Some(error.to_string())),
         };
-        self.say_saved(trouble);
+        self.set_save_error(trouble);
     }
 
     pub(super) fn sync(&mut self) {
@@ -38,23 +38,23 @@ impl Spine {
             && let Err(error) = writer.sync()
         {
             let trouble = Some(error.to_string());
-            self.say_saved(trouble);
+            self.set_save_error(trouble);
         }
     }
 
     pub(super) fn retry(&mut self) {
         if let Some(writer) = &mut self.writer {
             let trouble = match writer.retry().and_then(|()| writer.sync()) {
-                Ok(()) => writer.not_saved(),
-                Err(error) => writer.not_saved().or_else(|| Some(error.to_string())),
+                Ok(()) => writer.save_error(),
+                Err(error) => writer.save_error().or_else(|| Some(error.to_string())),
             };
-            self.say_saved(trouble);
+            self.set_save_error(trouble);
         }
-        self.tell_rewritten();
+        self.report_rewrite();
     }
 
     /// Looks after the log once more before it is left: it may have been removed while nothing happened.
-    pub(super) fn finish(&mut self) {
+    pub(super) fn finish_log(&mut self) {
         if self.has_turns {
             self.retry();
         }
@@ -62,33 +62,33 @@ impl Spine {
     }
 
     /// Says that the log was removed and is there again.
-    pub(super) fn tell_rewritten(&mut self) {
+    pub(super) fn report_rewrite(&mut self) {
         let Some(writer) = &self.writer else { return };
-        if std::mem::replace(&mut self.rewritten, writer.rewritten()) != writer.rewritten() {
+        if std::mem::replace(&mut self.reported_rewrites, writer.rewrites()) != writer.rewrites() {
             let text = format!("{REMOVED} {}", writer.path().display());
             tracing::error!("{text}");
-            self.tell_trouble(Kept::Anew(&text));
-            self.say(notice(Level::Warn, REWRITTEN, text));
+            self.notify_save_listener(SaveEvent::Rewritten(&text));
+            self.publish_notice(notice(NoticeLevel::Warn, LOG_REWRITTEN_CODE, text));
         }
     }
 
-    fn say_saved(&mut self, trouble: Option<String>) {
-        if trouble != self.not_saved {
+    fn set_save_error(&mut self, trouble: Option<String>) {
+        if trouble != self.save_error {
             if let Some(why) = &trouble {
                 tracing::error!("the log can't be written: {why}");
             }
-            self.tell_trouble(trouble.as_deref().map_or(Kept::Again, Kept::Not));
-            self.not_saved.clone_from(&trouble);
+            self.notify_save_listener(trouble.as_deref().map_or(SaveEvent::Recovered, SaveEvent::Failed));
+            self.save_error.clone_from(&trouble);
             let now = self.now();
-            self.weather.send_modify(|weather| {
-                weather.not_saved = trouble;
+            self.status.send_modify(|weather| {
+                weather.save_error = trouble;
                 weather.now = now;
             });
         }
     }
 
-    pub(super) fn tell_trouble(&self, what: Kept<'_>) {
-        if let Some(trouble) = &self.trouble {
+    pub(super) fn notify_save_listener(&self, what: SaveEvent<'_>) {
+        if let Some(trouble) = &self.save_listener {
             trouble(&self.session, what);
         }
     }

@@ -3,58 +3,64 @@
 use std::time::Duration;
 
 use super::*;
-use crate::bridge::Delivery;
+use crate::bridge::HubItem;
 use crate::bridge::hub::Backlog;
-use crate::event::{Mode, Role, TextKind};
+use crate::event::{ApprovalMode, Role, TextKind};
 
-struct Bench {
-    live: Live,
+struct SessionRig {
+    live: SessionHandle,
     events: mpsc::Sender<AgentEvent>,
     commands: mpsc::Receiver<Command>,
     tasks: JoinSet<()>,
     _link: watch::Sender<LinkState>,
 }
 
-fn bench() -> Bench {
-    bench_with(|_| {})
+fn rig() -> SessionRig {
+    rig_with(|_| {})
 }
 
-fn bench_with(change: impl FnOnce(&mut Setup)) -> Bench {
+fn rig_with(change: impl FnOnce(&mut SessionSetup)) -> SessionRig {
     let (events, from_source) = mpsc::channel(256);
     let (commands, to_source) = mpsc::channel(16);
     let (link, watch) = watch::channel(LinkState::Idle);
     let mut tasks = JoinSet::new();
-    let mut setup = Setup {
+    let mut setup = SessionSetup {
         session: SessionId::new("s"),
         hub: Hub::new(Backlog::Memory, 1 << 20),
         writer: None,
-        not_saved: None,
-        standing: Standing::default(),
-        state: None,
-        waiting: Vec::new(),
-        granted: Vec::new(),
-        trouble: None,
-        past: Box::pin(async { Past::default() }),
+        save_error: None,
+        resume_point: ResumePoint::default(),
+        state_store: None,
+        queued_prompts: Vec::new(),
+        saved_grants: Vec::new(),
+        save_listener: None,
+        prior: Box::pin(async { PriorSession::default() }),
         notices: Vec::new(),
         epoch: Instant::now(),
     };
     change(&mut setup);
-    let feed = Feed { events: from_source, link: watch, permissions: None, commands, caps: Caps::default() };
+    let feed = SourceHandle {
+        events: from_source,
+        link: watch,
+        permissions: None,
+        commands,
+        capabilities: Capabilities::default(),
+    };
     let live = start(setup, feed, &mut tasks);
-    Bench { live, events, commands: to_source, tasks, _link: link }
+    SessionRig { live, events, commands: to_source, tasks, _link: link }
 }
 
 fn opened() -> AgentEvent {
     AgentEvent::SessionOpened {
-        wall: 0,
+        wall_ms: 0,
         engine: "x".into(),
         model: "x".into(),
-        why: String::new(),
-        mode: Mode::Ask,
+        engine_reason: String::new(),
+        mode: ApprovalMode::Ask,
         folder: String::new(),
         version: String::new(),
-        caps: Caps::default(),
-        window: None,
+        capabilities: Capabilities::default(),
+        context_window: None,
         price: None,
     }
 }
@@ -75,16 +81,16 @@ fn turn_until_text() -> Vec<AgentEvent> {
     ]
 }
 
-async fn everything(bench: Bench) -> Vec<AgentEvent> {
+async fn everything(bench: SessionRig) -> Vec<AgentEvent> {
     let mut subscription = bench.live.hub.subscribe(Seq(0));
     drop((bench.live, bench.events));
     let mut out = Vec::new();
     let mut batch = Vec::new();
     let tasks = bench.tasks;
     tasks.join_all().await;
-    while subscription.batch(64, &mut batch).await {}
+    while subscription.next_batch(64, &mut batch).await {}
     for delivery in batch {
-        let Delivery::Fact(fact) = delivery else { continue };
+        let HubItem::Event(fact) = delivery else { continue };
         assert_eq!(fact.line, serde_json::to_vec(&fact.envelope).unwrap(), "one serialisation for all");
         assert_eq!(fact.envelope.seq.0, out.len() as u64 + 1, "no holes");
         out.push(fact.envelope.event.clone());
@@ -94,55 +100,55 @@ async fn everything(bench: Bench) -> Vec<AgentEvent> {
 
 #[tokio::test(start_paused = true)]
 async fn queued_deltas_become_one_event_and_a_cut_source_is_sealed() {
-    let bench = bench();
+    let bench = rig();
     for event in turn_until_text() {
         bench.events.send(event).await.unwrap();
     }
     let events = everything(bench).await;
     assert!(events.contains(&delta("abc")), "{events:#?}");
     assert_eq!(crate::event::grammar::check(&events), []);
-    assert_eq!(events.last(), Some(&AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Interrupted }));
+    assert_eq!(events.last(), Some(&AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Interrupted }));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_prompt_sent_while_busy_waits_and_can_be_taken_back() {
-    let mut bench = bench();
+    let mut bench = rig();
     let prompt = |text: &str| Command::Prompt { text: text.into() };
     for text in ["one", "two", "three"] {
         bench.live.commands.send(prompt(text)).await.unwrap();
     }
     assert_eq!(bench.commands.recv().await, Some(prompt("one")));
-    bench.live.weather.wait_for(|weather| weather.queue.len() == 2).await.unwrap();
-    let id = bench.live.weather.borrow().queue[0].id;
-    bench.live.commands.send(Command::Unqueue { id }).await.unwrap();
-    bench.live.weather.wait_for(|weather| weather.queue.len() == 1).await.unwrap();
+    bench.live.status.wait_for(|weather| weather.queue.len() == 2).await.unwrap();
+    let id = bench.live.status.borrow().queue[0].id;
+    bench.live.commands.send(Command::DequeuePrompt { id }).await.unwrap();
+    bench.live.status.wait_for(|weather| weather.queue.len() == 1).await.unwrap();
     bench.events.send(opened()).await.unwrap();
     bench.events.send(AgentEvent::TurnStarted { turn: "t1".into(), parent: None }).await.unwrap();
-    bench.events.send(AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Completed }).await.unwrap();
+    bench.events.send(AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Completed }).await.unwrap();
     assert_eq!(bench.commands.recv().await, Some(prompt("three")));
 }
 
 #[tokio::test(start_paused = true)]
 async fn times_never_run_backwards_and_follow_the_clock() {
-    let bench = bench();
+    let bench = rig();
     bench.events.send(opened()).await.unwrap();
     tokio::time::advance(Duration::from_millis(1500)).await;
     bench.events.send(delta("x")).await.unwrap();
     let mut subscription = bench.live.hub.subscribe(Seq(1));
-    let Some(Delivery::Fact(fact)) = subscription.next().await else { unreachable!("a fact follows") };
+    let Some(HubItem::Event(fact)) = subscription.next().await else { unreachable!("a fact follows") };
     assert!(fact.envelope.at >= Millis(1500), "{:?}", fact.envelope.at);
 }
 
 #[test]
 fn merging_keeps_the_text_and_stops_at_other_events() {
-    let big = "x".repeat(merge::MERGED);
+    let big = "x".repeat(merge::MAX_MERGED_BYTES);
     let merged = merge(vec![delta("a"), delta("b"), delta(&big), opened(), delta("c")]);
     assert_eq!(merged, [delta("ab"), delta(&big), opened(), delta("c")]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_wishes_and_a_flood_of_events_do_not_wait_for_each_other() {
-    let mut bench = bench();
+    let mut bench = rig();
     bench.events.send(opened()).await.unwrap();
     let (live, events) = (bench.live.clone(), bench.events.clone());
     // A source that tells a lot and takes no wish before it has told it.
@@ -166,39 +172,39 @@ async fn a_flood_of_wishes_and_a_flood_of_events_do_not_wait_for_each_other() {
 
 #[tokio::test(start_paused = true)]
 async fn the_queue_is_bounded_and_what_it_refuses_is_told() {
-    let bench = bench();
+    let bench = rig();
     bench.events.send(opened()).await.unwrap();
     let mut facts = bench.live.hub.subscribe(Seq(0));
-    for number in 0..=queue::MOST + 5 {
+    for number in 0..=queue::MAX_QUEUED_PROMPTS + 5 {
         bench.live.commands.send(Command::Prompt { text: format!("prompt {number}") }).await.unwrap();
     }
     let mut told = Vec::new();
     while told.len() < 5 {
-        let Some(Delivery::Fact(fact)) = facts.next().await else { panic!("the session ended") };
-        if let AgentEvent::Noticed { code, text, .. } = &fact.envelope.event {
+        let Some(HubItem::Event(fact)) = facts.next().await else { panic!("the session ended") };
+        if let AgentEvent::Notice { code, text, .. } = &fact.envelope.event {
             assert_eq!(code, "queue_full");
             told.push(text.clone());
         }
     }
-    assert_eq!(bench.live.weather.borrow().queue.len(), queue::MOST);
-    assert!(told[4].ends_with(&format!("prompt {}", queue::MOST + 5)), "{told:?}");
+    assert_eq!(bench.live.status.borrow().queue.len(), queue::MAX_QUEUED_PROMPTS);
+    assert!(told[4].ends_with(&format!("prompt {}", queue::MAX_QUEUED_PROMPTS + 5)), "{told:?}");
 }
 
 /// Waits until the weather is so.
-async fn until(bench: &mut Bench, what: impl FnMut(&Weather) -> bool) {
-    bench.live.weather.wait_for(what).await.unwrap();
+async fn until(bench: &mut SessionRig, what: impl FnMut(&SessionStatus) -> bool) {
+    bench.live.status.wait_for(what).await.unwrap();
 }
 
 fn finished() -> AgentEvent {
-    AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Completed }
+    AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Completed }
 }
 
 #[tokio::test(start_paused = true)]
 async fn prompts_are_kept_until_the_log_has_them() {
     let dir = tempfile::tempdir().unwrap();
-    let state = SessionState::new(dir.path(), &"s".into());
-    let kept = || state.load::<Vec<String>>(Part::Queue).unwrap().unwrap_or_default();
-    let mut bench = bench_with(|setup| setup.state = Some(state.clone()));
+    let state = StateStore::new(dir.path(), &"s".into());
+    let kept = || state.load::<Vec<String>>(StatePart::Queue).unwrap().unwrap_or_default();
+    let mut bench = rig_with(|setup| setup.state_store = Some(state.clone()));
     for text in ["one", "two", "three"] {
         bench.live.commands.send(Command::Prompt { text: text.into() }).await.unwrap();
     }
@@ -214,8 +220,8 @@ async fn prompts_are_kept_until_the_log_has_them() {
     bench.events.send(finished()).await.unwrap();
     until(&mut bench, |weather| weather.queue.len() == 1).await;
     assert_eq!(kept(), ["two", "three"]);
-    let id = bench.live.weather.borrow().queue[0].id;
-    bench.live.commands.send(Command::Unqueue { id }).await.unwrap();
+    let id = bench.live.status.borrow().queue[0].id;
+    bench.live.commands.send(Command::DequeuePrompt { id }).await.unwrap();
     until(&mut bench, |weather| weather.queue.is_empty()).await;
     assert_eq!(kept(), ["two"]);
     drop((bench.live, bench.events));
@@ -228,14 +234,14 @@ async fn the_queue_of_an_earlier_run_waits_for_a_word_or_the_next_turn() {
     let waiting = || vec!["old".to_owned(), "older".to_owned()];
     let prompt = |text: &str| Command::Prompt { text: text.into() };
     // A word.
-    let mut bench = bench_with(|setup| setup.waiting = waiting());
-    until(&mut bench, |weather| weather.held && weather.queue.len() == 2).await;
+    let mut bench = rig_with(|setup| setup.queued_prompts = waiting());
+    until(&mut bench, |weather| weather.queue_held && weather.queue.len() == 2).await;
     assert!(bench.commands.try_recv().is_err(), "nothing is sent by itself");
     bench.live.commands.send(Command::SendQueued).await.unwrap();
     assert_eq!(bench.commands.recv().await, Some(prompt("old")));
-    until(&mut bench, |weather| !weather.held && weather.queue.len() == 1).await;
+    until(&mut bench, |weather| !weather.queue_held && weather.queue.len() == 1).await;
     // Or another prompt, which goes first.
-    let mut bench = bench_with(|setup| setup.waiting = waiting());
+    let mut bench = rig_with(|setup| setup.queued_prompts = waiting());
     bench.live.commands.send(prompt("new")).await.unwrap();
     assert_eq!(bench.commands.recv().await, Some(prompt("new")));
     for event in [opened(), AgentEvent::TurnStarted { turn: "t1".into(), parent: None }, finished()] {
@@ -248,15 +254,15 @@ async fn the_queue_of_an_earlier_run_waits_for_a_word_or_the_next_turn() {
 async fn a_log_that_is_removed_is_told_at_once_and_written_anew() {
     let dir = tempfile::tempdir().unwrap();
     let sessions = dir.path().join("sessions");
-    let writer = Writer::create(&sessions, &crate::journal::Header::new("s".into(), 0)).unwrap();
+    let writer = Writer::create(&sessions, &crate::journal::LogHeader::new("s".into(), 0)).unwrap();
     let path = writer.path().to_owned();
     let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
     let hears = Arc::clone(&heard);
-    let bench = bench_with(|setup| {
+    let bench = rig_with(|setup| {
         setup.hub = Hub::new(Backlog::Journal(writer.reader()), 1 << 20);
         setup.writer = Some(writer);
-        setup.trouble =
-            Some(Arc::new(move |_: &SessionId, what: Kept<'_>| hears.lock().unwrap().push(format!("{what:?}"))));
+        setup.save_listener =
+            Some(Arc::new(move |_: &SessionId, what: SaveEvent<'_>| hears.lock().unwrap().push(format!("{what:?}"))));
     });
     let mut facts = bench.live.hub.subscribe(Seq(0));
     bench.events.send(opened()).await.unwrap();
@@ -264,25 +270,25 @@ async fn a_log_that_is_removed_is_told_at_once_and_written_anew() {
     std::fs::remove_dir_all(&sessions).unwrap();
     bench.events.send(AgentEvent::TurnStarted { turn: "t1".into(), parent: None }).await.unwrap();
     facts.next().await.unwrap();
-    let Some(Delivery::Fact(fact)) = facts.next().await else { panic!("nothing was told") };
-    assert!(matches!(&fact.envelope.event, AgentEvent::Noticed { code, .. } if code == REWRITTEN), "{fact:?}");
-    assert!(heard.lock().unwrap()[0].starts_with("Anew(\"the log was removed"), "{heard:?}");
+    let Some(HubItem::Event(fact)) = facts.next().await else { panic!("nothing was told") };
+    assert!(matches!(&fact.envelope.event, AgentEvent::Notice { code, .. } if code == LOG_REWRITTEN_CODE), "{fact:?}");
+    assert!(heard.lock().unwrap()[0].starts_with("Rewritten(\"the log was removed"), "{heard:?}");
     let saved = crate::journal::Reader::open(&path).unwrap().read_all().unwrap();
     assert_eq!(saved.entries.len(), 3);
 }
 
 /// What is heard of a log that is removed behind what these events are, while nothing happens.
-async fn heard_of_a_log_removed_while_idle(events: Vec<AgentEvent>) -> (Vec<String>, bool) {
+async fn notices_of_a_log_removed_while_idle(events: Vec<AgentEvent>) -> (Vec<String>, bool) {
     let dir = tempfile::tempdir().unwrap();
-    let writer = Writer::create(dir.path(), &crate::journal::Header::new("s".into(), 0)).unwrap();
+    let writer = Writer::create(dir.path(), &crate::journal::LogHeader::new("s".into(), 0)).unwrap();
     let path = writer.path().to_owned();
     let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
     let hears = Arc::clone(&heard);
-    let bench = bench_with(|setup| {
+    let bench = rig_with(|setup| {
         setup.hub = Hub::new(Backlog::Journal(writer.reader()), 1 << 20);
         setup.writer = Some(writer);
-        setup.trouble =
-            Some(Arc::new(move |_: &SessionId, what: Kept<'_>| hears.lock().unwrap().push(format!("{what:?}"))));
+        setup.save_listener =
+            Some(Arc::new(move |_: &SessionId, what: SaveEvent<'_>| hears.lock().unwrap().push(format!("{what:?}"))));
     });
     let mut facts = bench.live.hub.subscribe(Seq(0));
     for event in events {
@@ -298,10 +304,10 @@ async fn heard_of_a_log_removed_while_idle(events: Vec<AgentEvent>) -> (Vec<Stri
 #[tokio::test(start_paused = true)]
 async fn a_log_that_was_removed_while_nothing_happened_is_told_at_the_end_and_is_there_again() {
     let turn = vec![opened(), AgentEvent::TurnStarted { turn: "t1".into(), parent: None }, finished()];
-    let (heard, is_there) = heard_of_a_log_removed_while_idle(turn).await;
+    let (heard, is_there) = notices_of_a_log_removed_while_idle(turn).await;
     assert_eq!((heard.len(), is_there), (1, true), "{heard:?}");
-    assert!(heard[0].starts_with("Anew(\"the log was removed"), "{heard:?}");
-    let (heard, is_there) = heard_of_a_log_removed_while_idle(vec![opened()]).await;
+    assert!(heard[0].starts_with("Rewritten(\"the log was removed"), "{heard:?}");
+    let (heard, is_there) = notices_of_a_log_removed_while_idle(vec![opened()]).await;
     assert_eq!((heard, is_there), (vec![], false), "nothing was said in it");
 }
 
@@ -310,12 +316,12 @@ async fn what_the_next_run_will_lack_is_said_once() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("a file where a folder should be");
     std::fs::write(&file, "").unwrap();
-    let bench = bench_with(|setup| setup.state = Some(SessionState::new(&file, &"s".into())));
+    let bench = rig_with(|setup| setup.state_store = Some(StateStore::new(&file, &"s".into())));
     bench.events.send(opened()).await.unwrap();
     for text in ["one", "two", "three"] {
         bench.live.commands.send(Command::Prompt { text: text.into() }).await.unwrap();
     }
-    let said = |event: &&AgentEvent| matches!(event, AgentEvent::Noticed { code, .. } if code == "not_kept");
+    let said = |event: &&AgentEvent| matches!(event, AgentEvent::Notice { code, .. } if code == "not_kept");
     let events = everything(bench).await;
     assert_eq!(events.iter().filter(said).count(), 1, "{events:#?}");
 }

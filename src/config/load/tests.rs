@@ -4,12 +4,12 @@ use super::*;
 use crate::config::{Config, ThemeChoice};
 
 /// A home and a repository in a folder that goes with the test.
-struct Place {
+struct ConfigSandbox {
     root: TempDir,
     paths: Paths,
 }
 
-impl Place {
+impl ConfigSandbox {
     fn new() -> Self {
         let root = tempfile::tempdir().unwrap();
         let home = root.path().join("home");
@@ -29,9 +29,15 @@ impl Place {
         file
     }
 
-    fn with<T>(&self, folder: &str, file: Option<&str>, variable: Option<&str>, read: impl Fn(&Load<'_>) -> T) -> T {
+    fn with<T>(
+        &self,
+        folder: &str,
+        file: Option<&str>,
+        variable: Option<&str>,
+        read: impl Fn(&ConfigSources<'_>) -> T,
+    ) -> T {
         let env = |name: &str| variable.filter(|_| name == "JARVIS_TUI_CONFIG").map(str::to_owned);
-        let load = Load {
+        let load = ConfigSources {
             paths: &self.paths,
             folder: &self.path(folder),
             file: file.map(Path::new),
@@ -48,14 +54,14 @@ impl Place {
 
 #[test]
 fn without_files_the_defaults_hold() {
-    let place = Place::new();
+    let place = ConfigSandbox::new();
     let loaded = place.with("repo", None, None, load).unwrap();
     assert_eq!((loaded.config, loaded.warnings), (Config::default(), vec![]));
 }
 
 #[test]
 fn the_file_is_the_flags_or_the_variables_or_the_usual_one() {
-    let place = Place::new();
+    let place = ConfigSandbox::new();
     place.write("home/c/config.toml", "ui.theme = \"dark\"");
     place.write("repo/mine.toml", "ui.theme = \"light\"");
     let variable = place.write("var.toml", "ui.theme = \"mono\"").display().to_string();
@@ -70,7 +76,7 @@ fn the_file_is_the_flags_or_the_variables_or_the_usual_one() {
 
 #[test]
 fn a_file_that_was_asked_for_must_be_there() {
-    let place = Place::new();
+    let place = ConfigSandbox::new();
     let error = place.with("repo", Some("no.toml"), None, load).unwrap_err().to_string();
     assert!(error.ends_with("no.toml: no such file"), "{error}");
     let error = place.with("repo", None, Some("/no/such.toml"), load).unwrap_err().to_string();
@@ -81,7 +87,7 @@ fn a_file_that_was_asked_for_must_be_there() {
 
 #[test]
 fn unreadable_files_say_why() {
-    let place = Place::new();
+    let place = ConfigSandbox::new();
     let file = place.write("home/c/config.toml", "");
     fs::write(&file, [0xff, 0xfe]).unwrap();
     assert!(place.with("repo", None, None, load).unwrap_err().to_string().ends_with(": not a text in UTF-8"));
@@ -91,7 +97,7 @@ fn unreadable_files_say_why() {
 
 #[test]
 fn the_projects_file_is_here_or_in_the_root_of_the_repository() {
-    let place = Place::new();
+    let place = ConfigSandbox::new();
     place.write("repo/.jarvis/config.toml", "ui.theme = \"dark\"");
     place.write(".jarvis/config.toml", "ui.theme = \"mono\"");
     assert_eq!(place.theme("repo"), ThemeChoice::Dark);
@@ -103,7 +109,7 @@ fn the_projects_file_is_here_or_in_the_root_of_the_repository() {
 
 #[test]
 fn an_unreadable_project_is_a_warning() {
-    let place = Place::new();
+    let place = ConfigSandbox::new();
     fs::create_dir_all(place.path("repo/.jarvis/config.toml")).unwrap();
     let loaded = place.with("repo", None, None, load).unwrap();
     assert!(loaded.warnings[0].to_string().ends_with(".jarvis/config.toml: not a file"), "{:?}", loaded.warnings);
@@ -111,10 +117,10 @@ fn an_unreadable_project_is_a_warning() {
 
 #[test]
 fn trust_ends_when_the_text_changes() {
-    let place = Place::new();
+    let place = ConfigSandbox::new();
     place.write("repo/.jarvis/config.toml", "limits.max_rounds = 3\n");
     let rounds = || place.with("repo/src", None, None, load).unwrap().config.limits.max_rounds;
-    let trusted = || place.with("repo/src", None, None, files).project.unwrap().trusted;
+    let trusted = || place.with("repo/src", None, None, config_files).project.unwrap().trusted;
     assert_eq!((rounds(), trusted()), (25, false));
     trust(&place.paths, &place.path("repo/src")).unwrap();
     assert_eq!((rounds(), trusted()), (3, true));
@@ -128,7 +134,7 @@ fn trust_ends_when_the_text_changes() {
 
 #[test]
 fn a_copy_of_a_trusted_folder_is_not_trusted() {
-    let place = Place::new();
+    let place = ConfigSandbox::new();
     for folder in ["repo", "copy"] {
         place.write(&format!("{folder}/.jarvis/config.toml"), "limits.max_rounds = 3\n");
     }
@@ -138,13 +144,13 @@ fn a_copy_of_a_trusted_folder_is_not_trusted() {
 
 #[test]
 fn nothing_to_trust_is_an_error() {
-    let place = Place::new();
+    let place = ConfigSandbox::new();
     assert!(trust(&place.paths, &place.path("repo")).unwrap_err().to_string().contains("no such file"));
 }
 
 #[test]
 fn a_broken_list_trusts_nobody_and_is_kept() {
-    let place = Place::new();
+    let place = ConfigSandbox::new();
     place.write("repo/.jarvis/config.toml", "limits.max_rounds = 3\n");
     let list = place.write("home/d/trusted.toml", "folder = 3");
     let loaded = place.with("repo", None, None, load).unwrap();
@@ -155,7 +161,7 @@ fn a_broken_list_trusts_nobody_and_is_kept() {
 
 #[test]
 fn a_check_fails_on_warnings() {
-    let place = Place::new();
+    let place = ConfigSandbox::new();
     place.write("home/c/config.toml", "ui.theme = \"dark\"");
     assert!(place.with("repo", None, None, check).is_ok());
     place.write("home/c/config.toml", "ui.them = \"dark\"");
@@ -165,7 +171,7 @@ fn a_check_fails_on_warnings() {
 
 #[test]
 fn a_first_file_is_written_once_and_changes_nothing() {
-    let place = Place::new();
+    let place = ConfigSandbox::new();
     let file = place.with("repo", None, None, init).unwrap();
     let loaded = place.with("repo", None, None, check).unwrap();
     assert_eq!(loaded.config, Config::default());
@@ -178,7 +184,7 @@ fn a_first_file_is_written_once_and_changes_nothing() {
 #[test]
 fn what_is_written_is_private() {
     use std::os::unix::fs::PermissionsExt as _;
-    let place = Place::new();
+    let place = ConfigSandbox::new();
     place.write("repo/.jarvis/config.toml", "");
     trust(&place.paths, &place.path("repo")).unwrap();
     let file = place.with("repo", None, None, init).unwrap();

@@ -7,21 +7,21 @@ fn no_env(_: &str) -> Option<String> {
     None
 }
 
-fn user(text: &str) -> Text<'_> {
-    Text { file: "/u/config.toml", text }
+fn user(text: &str) -> SettingsText<'_> {
+    SettingsText { file: "/u/config.toml", text }
 }
 
 fn project(text: &str, trusted: bool) -> ProjectText<'_> {
-    ProjectText { text: Text { file: "/p/.jarvis/config.toml", text }, trusted }
+    ProjectText { text: SettingsText { file: "/p/.jarvis/config.toml", text }, trusted }
 }
 
-fn load_user(text: &str) -> Result<Loaded, Error> {
-    merge(&Layers { user: Some(user(text)), project: None, env: &no_env, flags: &Overrides::default() })
+fn load_user(text: &str) -> Result<LoadedConfig, ConfigError> {
+    merge(&ConfigLayers { user: Some(user(text)), project: None, env: &no_env, flags: &Overrides::default() })
 }
 
-fn load_project(text: &str, trusted: bool) -> Result<Loaded, Error> {
+fn load_project(text: &str, trusted: bool) -> Result<LoadedConfig, ConfigError> {
     let mine = "[engines.mine]\nkind = \"ollama\"\n";
-    merge(&Layers {
+    merge(&ConfigLayers {
         user: Some(user(mine)),
         project: Some(project(text, trusted)),
         env: &no_env,
@@ -29,45 +29,63 @@ fn load_project(text: &str, trusted: bool) -> Result<Loaded, Error> {
     })
 }
 
-fn load_flags(set: &[&str]) -> Result<Loaded, Error> {
-    let flags = Overrides { set: set.iter().map(|text| (*text).to_owned()).collect(), ..Overrides::default() };
-    merge(&Layers { user: None, project: None, env: &no_env, flags: &flags })
+fn load_flags(set: &[&str]) -> Result<LoadedConfig, ConfigError> {
+    let flags = Overrides { assignments: set.iter().map(|text| (*text).to_owned()).collect(), ..Overrides::default() };
+    merge(&ConfigLayers { user: None, project: None, env: &no_env, flags: &flags })
 }
 
-fn warnings(loaded: &Loaded) -> Vec<String> {
+fn warnings(loaded: &LoadedConfig) -> Vec<String> {
     loaded.warnings.iter().map(Problem::to_string).collect()
 }
 
-fn origin(loaded: &Loaded, key: &str) -> String {
-    loaded.entries.get(key).map_or_else(|| "none".into(), |entry| format!("{} # {}", entry.shown, entry.origin))
+fn origin(loaded: &LoadedConfig, key: &str) -> String {
+    loaded.entries.get(key).map_or_else(|| "none".into(), |entry| format!("{} # {}", entry.display, entry.origin))
 }
 
 #[test]
 fn later_layers_count() {
     let (in_file, in_project) = ("model = \"openai/a\"\n", "\nmodel = \"openai/b\"\n");
     let env = |name: &str| (name == "JARVIS_TUI_MODEL").then(|| "openai/c".to_owned());
-    let set = Overrides { set: vec!["model=openai/d".into()], ..Overrides::default() };
+    let set = Overrides { assignments: vec!["model=openai/d".into()], ..Overrides::default() };
     let flag = Overrides { model: Some("openai/e".into()), ..set.clone() };
     let none = Overrides::default();
-    let layers: [(Layers<'_>, &str); 6] = [
-        (Layers { user: None, project: None, env: &no_env, flags: &none }, "none"),
+    let layers: [(ConfigLayers<'_>, &str); 6] = [
+        (ConfigLayers { user: None, project: None, env: &no_env, flags: &none }, "none"),
         (
-            Layers { user: Some(user(in_file)), project: None, env: &no_env, flags: &none },
+            ConfigLayers { user: Some(user(in_file)), project: None, env: &no_env, flags: &none },
             "\"openai/a\" # /u/config.toml:1",
         ),
         (
-            Layers { user: Some(user(in_file)), project: Some(project(in_project, false)), env: &no_env, flags: &none },
+            ConfigLayers {
+                user: Some(user(in_file)),
+                project: Some(project(in_project, false)),
+                env: &no_env,
+                flags: &none,
+            },
             "\"openai/b\" # /p/.jarvis/config.toml:2",
         ),
         (
-            Layers { user: Some(user(in_file)), project: Some(project(in_project, true)), env: &env, flags: &none },
+            ConfigLayers {
+                user: Some(user(in_file)),
+                project: Some(project(in_project, true)),
+                env: &env,
+                flags: &none,
+            },
             "\"openai/c\" # environment JARVIS_TUI_MODEL",
         ),
         (
-            Layers { user: Some(user(in_file)), project: Some(project(in_project, true)), env: &env, flags: &set },
+            ConfigLayers {
+                user: Some(user(in_file)),
+                project: Some(project(in_project, true)),
+                env: &env,
+                flags: &set,
+            },
             "\"openai/d\" # flag -o",
         ),
-        (Layers { user: Some(user(in_file)), project: None, env: &env, flags: &flag }, "\"openai/e\" # flag --model"),
+        (
+            ConfigLayers { user: Some(user(in_file)), project: None, env: &env, flags: &flag },
+            "\"openai/e\" # flag --model",
+        ),
     ];
     for (layers, expected) in layers {
         let loaded = merge(&layers).unwrap();
@@ -112,9 +130,9 @@ tool_output = 4_096
     assert_eq!(config.engines["groq"].retries, 0);
     assert_eq!(config.engines.len(), 6);
     assert_eq!((config.ui.theme, config.ui.mouse, config.ui.max_fps), (ThemeChoice::Light, false, 60));
-    assert_eq!((config.approvals.mode, config.approvals.allow), (Mode::AutoEdit, vec!["read_file".to_owned()]));
+    assert_eq!((config.approvals.mode, config.approvals.allow), (ApprovalMode::AutoEdit, vec!["read_file".to_owned()]));
     assert_eq!(config.tools.folders, ["~/notes", "/srv", "~other"].map(PathBuf::from));
-    assert_eq!(config.limits.tool_output, 4096);
+    assert_eq!(config.limits.max_tool_output_bytes, 4096);
     assert_eq!(config.prices["x/y"], (1.0, 0.5));
     assert_eq!(config.windows["gpt-4.1"], 1000);
     assert_eq!(config.keys["global"]["ctrl+p"], "none");
@@ -126,14 +144,15 @@ fn a_tilde_is_the_home_folder() {
     let env = |name: &str| (name == "HOME").then(|| "/h".to_owned());
     let text = "tools.folders = [\"~/notes\", \"~\", \"~other\", \"a/~\"]";
     let loaded =
-        merge(&Layers { user: Some(user(text)), project: None, env: &env, flags: &Overrides::default() }).unwrap();
+        merge(&ConfigLayers { user: Some(user(text)), project: None, env: &env, flags: &Overrides::default() })
+            .unwrap();
     assert_eq!(loaded.config.tools.folders, ["/h/notes", "/h", "~other", "a/~"].map(PathBuf::from));
 }
 
 #[test]
 fn what_is_denied_stays_denied() {
-    let flags = Overrides { set: vec!["approvals.deny=[\"c\", \"a\"]".into()], ..Overrides::default() };
-    let layers = Layers {
+    let flags = Overrides { assignments: vec!["approvals.deny=[\"c\", \"a\"]".into()], ..Overrides::default() };
+    let layers = ConfigLayers {
         user: Some(user("approvals.deny = [\"a\"]")),
         project: Some(project("approvals.deny = [\"b\"]\napprovals.allow = [\"x\"]", true)),
         env: &no_env,
@@ -209,7 +228,7 @@ fn untrusted_projects_set_looks_and_model_only() {
     let loaded = load_project(text, false).unwrap();
     assert_eq!(loaded.config.model.as_deref(), Some("mine/x"));
     assert_eq!(loaded.config.ui.theme, ThemeChoice::Dark);
-    assert_eq!(loaded.config.approvals.mode, Mode::Ask);
+    assert_eq!(loaded.config.approvals.mode, ApprovalMode::Ask);
     assert_eq!(loaded.config.engines["openai"], Config::default().engines["openai"]);
     assert_eq!(
         warnings(&loaded),
@@ -218,7 +237,7 @@ fn untrusted_projects_set_looks_and_model_only() {
           to accept it as it is"]
     );
     let trusted = load_project(text, true).unwrap();
-    assert_eq!(trusted.config.approvals.mode, Mode::Full);
+    assert_eq!(trusted.config.approvals.mode, ApprovalMode::Full);
     assert_eq!(trusted.config.engines["openai"].base_url.as_deref(), Some("http://evil"));
     assert_eq!(warnings(&trusted), ["/p/.jarvis/config.toml:8: unknown key `other`"]);
 }
@@ -279,7 +298,7 @@ fn no_color_makes_it_mono_unless_a_flag_says_otherwise() {
     ] {
         let env = |name: &str| value.filter(|_| name == "NO_COLOR").map(str::to_owned);
         let flags = Overrides { theme, ..Overrides::default() };
-        let layers = Layers { user: Some(user("ui.theme = \"light\"")), project: None, env: &env, flags: &flags };
+        let layers = ConfigLayers { user: Some(user("ui.theme = \"light\"")), project: None, env: &env, flags: &flags };
         assert_eq!(merge(&layers).unwrap().config.ui.theme, expected, "{value:?}");
     }
 }
@@ -323,16 +342,16 @@ fn flags_with_mistakes_are_errors() {
 #[test]
 fn dedicated_flags_reach_their_settings() {
     let flags = Overrides {
-        mode: Some(Mode::Plan),
+        mode: Some(ApprovalMode::Plan),
         mouse: Some(false),
         max_rounds: Some(3),
-        set: vec!["approvals.mode=full".into(), "limits.max_rounds=9".into()],
+        assignments: vec!["approvals.mode=full".into(), "limits.max_rounds=9".into()],
         ..Overrides::default()
     };
-    let loaded = merge(&Layers { user: None, project: None, env: &no_env, flags: &flags }).unwrap();
+    let loaded = merge(&ConfigLayers { user: None, project: None, env: &no_env, flags: &flags }).unwrap();
     let config = &loaded.config;
-    assert_eq!((config.approvals.mode, config.ui.mouse, config.limits.max_rounds), (Mode::Plan, false, 3));
+    assert_eq!((config.approvals.mode, config.ui.mouse, config.limits.max_rounds), (ApprovalMode::Plan, false, 3));
     assert_eq!(origin(&loaded, "ui.mouse"), "false # flag --no-mouse");
     let none = Overrides { max_rounds: Some(0), ..Overrides::default() };
-    assert!(merge(&Layers { user: None, project: None, env: &no_env, flags: &none }).is_err());
+    assert!(merge(&ConfigLayers { user: None, project: None, env: &no_env, flags: &none }).is_err());
 }

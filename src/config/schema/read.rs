@@ -4,47 +4,47 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::config::units;
-use crate::config::value::Value;
+use crate::config::value::SettingValue;
 
-pub(super) fn text(value: &Value) -> Option<String> {
+pub(super) fn string(value: &SettingValue) -> Option<String> {
     match value {
-        Value::Text(text) if !text.trim().is_empty() => Some(text.clone()),
+        SettingValue::String(text) if !text.trim().is_empty() => Some(text.clone()),
         _ => None,
     }
 }
 
-pub(super) fn texts(value: &Value) -> Option<Vec<String>> {
+pub(super) fn strings(value: &SettingValue) -> Option<Vec<String>> {
     match value {
-        Value::List(values) => values.iter().map(text).collect(),
+        SettingValue::List(values) => values.iter().map(string).collect(),
         _ => None,
     }
 }
 
-pub(super) fn flag(value: &Value) -> Option<bool> {
+pub(super) fn boolean(value: &SettingValue) -> Option<bool> {
     match value {
-        Value::Bool(flag) => Some(*flag),
+        SettingValue::Bool(flag) => Some(*flag),
         _ => None,
     }
 }
 
-pub(super) fn whole(value: &Value, least: i64, most: i64) -> Option<i64> {
+pub(super) fn integer(value: &SettingValue, least: i64, most: i64) -> Option<i64> {
     match value {
-        Value::Int(number) if (least..=most).contains(number) => Some(*number),
+        SettingValue::Int(number) if (least..=most).contains(number) => Some(*number),
         _ => None,
     }
 }
 
 /// Limits of zero would stop everything at once, so they are mistakes.
-pub(super) fn span(value: &Value) -> Option<Duration> {
-    units::parse_duration(&text(value)?).filter(|span| !span.is_zero())
+pub(super) fn duration(value: &SettingValue) -> Option<Duration> {
+    units::parse_duration(&string(value)?).filter(|span| !span.is_zero())
 }
 
-pub(super) fn price(value: &Value) -> Option<(f64, f64)> {
-    let Value::Table(table) = value else { return None };
-    let dollars = |table: &BTreeMap<String, Value>, name| {
+pub(super) fn price(value: &SettingValue) -> Option<(f64, f64)> {
+    let SettingValue::Table(table) = value else { return None };
+    let dollars = |table: &BTreeMap<String, SettingValue>, name| {
         let dollars = match table.get(name)? {
-            Value::Int(number) => *number as f64,
-            Value::Float(number) => *number,
+            SettingValue::Int(number) => *number as f64,
+            SettingValue::Float(number) => *number,
             _ => return None,
         };
         (dollars.is_finite() && dollars >= 0.0).then_some(dollars)

@@ -1,52 +1,53 @@
 //! The artifacts of a task, written piece by piece. One that says what a message said before is held back and not told.
 
-use super::super::repeat::Pieces;
-use super::super::stop;
-use super::super::surrogate::Halves;
-use super::super::tree::Tree;
-use super::spoken::Spoken;
-use super::tell::settled;
-use super::wire::{self, Parts, field};
-use super::{A2a, MOST_TEXT};
-use crate::event::{AgentEvent, Stop};
+use super::super::borrowed_json::BorrowedJson;
+use super::super::dedup::DeltaDedup;
+use super::super::finish_reason;
+use super::super::surrogate::SurrogateJoiner;
+use super::events::resolve_surrogates;
+use super::message_writer::A2aMessageWriter;
+use super::wire::{self, MessageParts, either_field};
+use super::{A2aDecoder, MAX_KNOWN_TEXT_BYTES};
+use crate::event::{AgentEvent, FinishReason};
 
 /// Artifacts that are followed.
-const MOST_ARTIFACTS: usize = 1024;
+const MAX_ARTIFACTS: usize = 1024;
 /// Bytes of an artifact that are held back.
-const MOST_HELD: usize = 64 * 1024;
+const MAX_HELD_BYTES: usize = 64 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Artifact {
-    wire: String,
+    wire_id: String,
     /// Its message while it is written.
-    open: Option<Spoken>,
+    writer: Option<A2aMessageWriter>,
     /// All of its text.
     pub(super) text: String,
     /// The text was told, or need not be.
-    told: bool,
-    halves: Halves,
-    pieces: Pieces,
+    is_emitted: bool,
+    surrogates: SurrogateJoiner,
+    dedup: DeltaDedup,
 }
 
-impl A2a {
-    pub(super) fn artifact(
+impl A2aDecoder {
+    pub(super) fn handle_artifact(
         &mut self,
-        artifact: &Tree<'_>,
+        artifact: &BorrowedJson<'_>,
         append: bool,
         is_last: bool,
         marked: bool,
         out: &mut Vec<AgentEvent>,
     ) {
-        let wire = field(artifact, "artifactId", "artifact_id").and_then(Tree::as_str).unwrap_or_default();
-        let Parts { text, thought, others } = wire::parts(artifact);
-        let known = self.artifacts.iter().rposition(|known| known.wire == wire);
+        let wire =
+            either_field(artifact, "artifactId", "artifact_id").and_then(BorrowedJson::as_str).unwrap_or_default();
+        let MessageParts { text, reasoning: thought, non_text: others } = wire::parse_parts(artifact);
+        let known = self.artifacts.iter().rposition(|known| known.wire_id == wire);
         if known.is_none() || append {
-            self.others(&others, marked, out);
+            self.annotate_parts(&others, marked, out);
         }
         let at = match known {
             Some(at) => at,
-            None if self.artifacts.len() >= MOST_ARTIFACTS => {
-                return self.odd.met("more artifacts than are followed", out);
+            None if self.artifacts.len() >= MAX_ARTIFACTS => {
+                return self.unknown_frames.report("more artifacts than are followed", out);
             }
             None => {
                 self.artifacts.push(Artifact::new(wire));
@@ -54,15 +55,15 @@ impl A2a {
             }
         };
         if !thought.is_empty() && (known.is_none() || append) {
-            let thought = settled(&thought, marked);
-            self.speak(at, out, |spoken, _, out| spoken.think(&thought, out));
+            let thought = resolve_surrogates(&thought, marked);
+            self.write_message(at, out, |spoken, _, out| spoken.push_reasoning(&thought, out));
         }
         if append || known.is_none() {
             let Some(known) = self.artifacts.get_mut(at) else { return };
-            let piece = known.pieces.take(known.halves.join(text, marked)).into_owned();
-            self.write(at, &piece, out);
+            let piece = known.dedup.push(known.surrogates.push(text, marked)).into_owned();
+            self.append_chunk(at, &piece, out);
         } else {
-            self.replace(at, settled(&text, marked), out);
+            self.replace(at, resolve_surrogates(&text, marked), out);
         }
         if is_last {
             self.close_artifact(at, None, out);
@@ -70,69 +71,69 @@ impl A2a {
     }
 
     /// Adds a piece to an artifact.
-    fn write(&mut self, at: usize, piece: &str, out: &mut Vec<AgentEvent>) {
+    fn append_chunk(&mut self, at: usize, piece: &str, out: &mut Vec<AgentEvent>) {
         let Some(artifact) = self.artifacts.get_mut(at).filter(|_| !piece.is_empty()) else { return };
-        self.kept = self.kept.saturating_add(piece.len());
-        if !artifact.told && self.kept <= MOST_TEXT {
+        self.seen_bytes = self.seen_bytes.saturating_add(piece.len());
+        if !artifact.is_emitted && self.seen_bytes <= MAX_KNOWN_TEXT_BYTES {
             artifact.text.push_str(piece);
-            return self.tell_unless_repeated(at, out);
+            return self.emit_unless_repeated(at, out);
         }
-        if self.kept <= MOST_TEXT {
+        if self.seen_bytes <= MAX_KNOWN_TEXT_BYTES {
             artifact.text.push_str(piece);
         }
-        let held = if artifact.told { String::new() } else { artifact.text.clone() };
-        artifact.told = true;
-        self.spoke = true;
-        self.speak(at, out, |spoken, count, out| {
-            spoken.say(&held, count, out);
-            spoken.say(piece, count, out);
+        let held = if artifact.is_emitted { String::new() } else { artifact.text.clone() };
+        artifact.is_emitted = true;
+        self.has_text = true;
+        self.write_message(at, out, |spoken, count, out| {
+            spoken.push_text(&held, count, out);
+            spoken.push_text(piece, count, out);
         });
     }
 
     /// Holds the text back while it may be one that was said.
-    fn tell_unless_repeated(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
+    fn emit_unless_repeated(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
         let Some(artifact) = self.artifacts.get(at) else { return };
-        if artifact.text.len() <= MOST_HELD && self.is_said(&artifact.text, false) {
+        if artifact.text.len() <= MAX_HELD_BYTES && self.is_text_seen(&artifact.text, false) {
             return;
         }
-        self.tell(at, out);
+        self.emit(at, out);
     }
 
-    fn tell(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
+    fn emit(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
         let Some(artifact) = self.artifacts.get_mut(at) else { return };
-        if std::mem::replace(&mut artifact.told, true) || artifact.text.is_empty() {
+        if std::mem::replace(&mut artifact.is_emitted, true) || artifact.text.is_empty() {
             return;
         }
         let text = artifact.text.clone();
-        self.spoke = true;
-        self.speak(at, out, |spoken, count, out| spoken.say(&text, count, out));
+        self.has_text = true;
+        self.write_message(at, out, |spoken, count, out| spoken.push_text(&text, count, out));
     }
 
     /// The artifact now is this text.
     fn replace(&mut self, at: usize, text: String, out: &mut Vec<AgentEvent>) {
         let Some(artifact) = self.artifacts.get_mut(at).filter(|artifact| artifact.text != text) else { return };
-        if artifact.told
+        if artifact.is_emitted
             && let Some(more) = text.strip_prefix(artifact.text.as_str())
         {
             let more = more.to_owned();
-            return self.write(at, &more, out);
+            return self.append_chunk(at, &more, out);
         }
-        self.kept = self.kept.saturating_add(text.len());
-        (artifact.pieces, artifact.halves) = (Pieces::default(), Halves::default());
-        artifact.pieces.more(&text);
-        if let Some(spoken) = artifact.open.take() {
-            spoken.correct(&text, &mut self.count, out);
-            artifact.told = true;
+        self.seen_bytes = self.seen_bytes.saturating_add(text.len());
+        (artifact.dedup, artifact.surrogates) = (DeltaDedup::default(), SurrogateJoiner::default());
+        artifact.dedup.push_new(&text);
+        if let Some(spoken) = artifact.writer.take() {
+            spoken.finish_with(&text, &mut self.message_count, out);
+            artifact.is_emitted = true;
         } else {
-            artifact.told = false;
+            artifact.is_emitted = false;
         }
-        let told = artifact.told;
+        let told = artifact.is_emitted;
         artifact.text = text;
         if !told {
-            self.tell_unless_repeated(at, out);
+            self.emit_unless_repeated(at, out);
         }
-        if self.kept > MOST_TEXT {
-            self.tell(at, out);
+        if self.seen_bytes > MAX_KNOWN_TEXT_BYTES {
+            self.emit(at, out);
             if let Some(artifact) = self.artifacts.get_mut(at) {
                 artifact.text = String::new();
             }
@@ -140,35 +141,35 @@ impl A2a {
     }
 
     /// Has an artifact's message say something; it is begun where it has none.
-    fn speak(
+    fn write_message(
         &mut self,
         at: usize,
         out: &mut Vec<AgentEvent>,
-        say: impl FnOnce(&mut Spoken, &mut u64, &mut Vec<AgentEvent>),
+        say: impl FnOnce(&mut A2aMessageWriter, &mut u64, &mut Vec<AgentEvent>),
     ) {
-        if self.artifacts.get(at).is_some_and(|artifact| artifact.open.is_none()) {
+        if self.artifacts.get(at).is_some_and(|artifact| artifact.writer.is_none()) {
             self.close_status(None, out);
         }
         let Some(artifact) = self.artifacts.get_mut(at) else { return };
-        let spoken = artifact.open.get_or_insert_with(|| Spoken::begin(&mut self.count, out));
-        say(spoken, &mut self.count, out);
+        let spoken = artifact.writer.get_or_insert_with(|| A2aMessageWriter::begin(&mut self.message_count, out));
+        say(spoken, &mut self.message_count, out);
     }
 
-    pub(super) fn close_artifact(&mut self, at: usize, stop: Option<Stop>, out: &mut Vec<AgentEvent>) {
-        let rest = self.artifacts.get_mut(at).map(Artifact::settle);
+    pub(super) fn close_artifact(&mut self, at: usize, stop: Option<FinishReason>, out: &mut Vec<AgentEvent>) {
+        let rest = self.artifacts.get_mut(at).map(Artifact::flush);
         if let Some(rest) = rest.filter(|rest| !rest.is_empty()) {
-            self.write(at, &rest, out);
+            self.append_chunk(at, &rest, out);
         }
         let Some(artifact) = self.artifacts.get(at) else { return };
-        if !artifact.told && !self.is_said(&artifact.text, true) {
-            self.tell(at, out);
+        if !artifact.is_emitted && !self.is_text_seen(&artifact.text, true) {
+            self.emit(at, out);
         }
         let Some(artifact) = self.artifacts.get_mut(at) else { return };
-        artifact.told = true;
-        if let Some(spoken) = artifact.open.take() {
-            let stop = stop.unwrap_or_else(|| self.verdict.stop_with(false));
-            self.is_remarked |= stop::is_told(stop);
-            spoken.finish(stop, &mut self.count, out);
+        artifact.is_emitted = true;
+        if let Some(spoken) = artifact.writer.take() {
+            let stop = stop.unwrap_or_else(|| self.finish_tracker.finish_reason_with(false));
+            self.is_finish_noted |= finish_reason::is_worth_showing(stop);
+            spoken.finish(stop, &mut self.message_count, out);
         }
     }
 }
@@ -176,13 +177,20 @@ impl A2a {
 impl Artifact {
     fn new(wire: &str) -> Self {
         let (wire, text) = (wire.to_owned(), String::new());
-        Self { wire, open: None, text, told: false, halves: Halves::default(), pieces: Pieces::default() }
+        Self {
+            wire_id: wire,
+            writer: None,
+            text,
+            is_emitted: false,
+            surrogates: SurrogateJoiner::default(),
+            dedup: DeltaDedup::default(),
+        }
     }
 
     /// Returns what was held back: no more of it is to come.
-    fn settle(&mut self) -> String {
-        let mut rest = self.pieces.settle();
-        rest.extend(self.halves.rest());
+    fn flush(&mut self) -> String {
+        let mut rest = self.dedup.flush();
+        rest.extend(self.surrogates.take_unpaired());
         rest
     }
 }

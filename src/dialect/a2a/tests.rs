@@ -1,19 +1,19 @@
 use super::*;
+use crate::event::AnnotationTarget;
 use crate::event::MessageId;
-use crate::event::Subject;
 
 fn decode(is_prompted: bool, results: &[Json]) -> Vec<AgentEvent> {
-    let (mut decoder, mut out) = (A2a::new(is_prompted), Vec::new());
+    let (mut decoder, mut out) = (A2aDecoder::new(is_prompted), Vec::new());
     for result in results {
         let frame = json!({"jsonrpc": "2.0", "id": 1, "result": result});
-        decoder.frame(&SseFrame::data(frame.to_string()), &mut out);
+        decoder.decode_frame(&SseFrame::data(frame.to_string()), &mut out);
     }
     decoder.finish(&mut out);
     out
 }
 
 /// The texts of all messages, reconciled, and how it ended.
-fn shown(events: &[AgentEvent]) -> (Vec<String>, TurnEnd) {
+fn texts_and_outcome(events: &[AgentEvent]) -> (Vec<String>, TurnOutcome) {
     let mut list: Vec<(MessageId, String)> = Vec::new();
     for event in events {
         match event {
@@ -21,10 +21,10 @@ fn shown(events: &[AgentEvent]) -> (Vec<String>, TurnEnd) {
             AgentEvent::TextDelta { message, text, .. } => {
                 list.iter_mut().find(|(id, _)| id == message).unwrap().1.push_str(text);
             }
-            AgentEvent::MessageFinished { message, full: Some(full), .. } => {
+            AgentEvent::MessageFinished { message, full_text: Some(full), .. } => {
                 list.iter_mut().find(|(id, _)| id == message).unwrap().1.clone_from(full);
             }
-            AgentEvent::TurnFinished { end, .. } => {
+            AgentEvent::TurnFinished { outcome: end, .. } => {
                 return (list.into_iter().map(|(_, text)| text).collect(), end.clone());
             }
             _ => {}
@@ -37,7 +37,7 @@ fn codes(events: &[AgentEvent]) -> Vec<&str> {
     events
         .iter()
         .filter_map(|event| match event {
-            AgentEvent::Noticed { code, .. } => Some(code.as_str()),
+            AgentEvent::Notice { code, .. } => Some(code.as_str()),
             _ => None,
         })
         .collect()
@@ -81,9 +81,9 @@ fn an_artifact_is_written_piece_by_piece() {
             done(),
         ],
     );
-    assert_eq!(shown(&events), (vec!["Looking.".into(), "It is 12.".into()], TurnEnd::Completed));
-    let note = AgentEvent::Annotated {
-        on: Subject::Turn("t".into()),
+    assert_eq!(texts_and_outcome(&events), (vec!["Looking.".into(), "It is 12.".into()], TurnOutcome::Completed));
+    let note = AgentEvent::Annotation {
+        on: AnnotationTarget::Turn("t".into()),
         kind: "task".into(),
         data: json!({"id": "T", "context": "C"}),
     };
@@ -102,22 +102,22 @@ fn version_one_wraps_its_results_and_ends_without_a_mark() {
             json!({"statusUpdate": {"taskId": "T", "contextId": "C", "status": {"state": "TASK_STATE_COMPLETED"}}}),
         ],
     );
-    assert_eq!(shown(&events), (vec!["Looking.".into(), "12".into()], TurnEnd::Completed));
+    assert_eq!(texts_and_outcome(&events), (vec!["Looking.".into(), "12".into()], TurnOutcome::Completed));
 }
 
 #[test]
 fn frames_without_json_rpc_are_the_rest_binding() {
-    let mut decoder = A2a::new(true);
+    let mut decoder = A2aDecoder::new(true);
     let mut out = Vec::new();
     let frame = json!({"message": {"messageId": "m", "role": "ROLE_AGENT", "parts": [{"text": "Hi"}]}});
-    decoder.frame(&SseFrame::data(frame.to_string()), &mut out);
+    decoder.decode_frame(&SseFrame::data(frame.to_string()), &mut out);
     decoder.finish(&mut out);
-    assert_eq!(shown(&out), (vec!["Hi".into()], TurnEnd::Completed));
+    assert_eq!(texts_and_outcome(&out), (vec!["Hi".into()], TurnOutcome::Completed));
 }
 
 #[test]
 fn text_that_comes_twice_is_told_once() {
-    let one = |results: &[Json]| shown(&decode(true, results)).0;
+    let one = |results: &[Json]| texts_and_outcome(&decode(true, results)).0;
     let last = |text: &str| status("completed", text, true);
     assert_eq!(one(&[artifact("a", "It is 12.", false, true), last("It is 12.")]), ["It is 12."]);
     assert_eq!(
@@ -164,7 +164,7 @@ fn text_that_comes_twice_is_told_once() {
 #[test]
 fn an_artifact_that_comes_again_replaces_what_it_was() {
     let one = |again: &str| {
-        shown(&decode(
+        texts_and_outcome(&decode(
             true,
             &[
                 artifact("a", "draft", false, false),
@@ -190,34 +190,40 @@ fn the_task_as_a_whole_repeats_and_completes() {
         {"role": "agent", "messageId": "id Looking.", "parts": part("Looking.")},
     ]});
     let frames = [status("working", "Looking.", false), artifact("a", "It is ", false, false), whole];
-    assert_eq!(shown(&decode(true, &frames)).0, ["Looking.", "It is 12.", "More."]);
-    assert_eq!(shown(&decode(false, &frames[2..])).0, ["an old answer", "Looking.", "It is 12.", "More."]);
+    assert_eq!(texts_and_outcome(&decode(true, &frames)).0, ["Looking.", "It is 12.", "More."]);
+    assert_eq!(texts_and_outcome(&decode(false, &frames[2..])).0, ["an old answer", "Looking.", "It is 12.", "More."]);
 }
 
 #[test]
 fn a_task_ends_in_one_of_many_ways() {
     let of = |state: &str, text: &str| decode(true, &[status("working", "", false), status(state, text, true)]);
-    assert_eq!(shown(&of("canceled", "")).1, TurnEnd::Cancelled);
-    let (texts, end) = shown(&of("failed", "No luck."));
+    assert_eq!(texts_and_outcome(&of("canceled", "")).1, TurnOutcome::Cancelled);
+    let (texts, end) = texts_and_outcome(&of("failed", "No luck."));
     assert!(texts.is_empty(), "the words are the fault's");
-    assert_eq!(end, TurnEnd::Failed(Fault::new(FaultKind::Upstream, "the agent's task failed: No luck")));
-    assert!(matches!(shown(&of("rejected", "")).1, TurnEnd::Failed(Fault { kind: FaultKind::Refused, .. })));
+    assert_eq!(end, TurnOutcome::Failed(Fault::new(FaultKind::Upstream, "the agent's task failed: No luck")));
+    assert!(matches!(
+        texts_and_outcome(&of("rejected", "")).1,
+        TurnOutcome::Failed(Fault { kind: FaultKind::Refused, .. })
+    ));
     let asks = of("input-required", "Which city?");
-    assert_eq!(shown(&asks), (vec!["Which city?".into()], TurnEnd::Completed));
+    assert_eq!(texts_and_outcome(&asks), (vec!["Which city?".into()], TurnOutcome::Completed));
     assert_eq!(codes(&asks), ["input_required"]);
     assert_eq!(codes(&of("auth-required", "")), ["auth_required"]);
     assert_eq!(codes(&of("working", "Still busy")), ["task_open"]);
-    assert_eq!(shown(&decode(true, &[status("working", "half", false)])), (vec!["half".into()], TurnEnd::Interrupted));
+    assert_eq!(
+        texts_and_outcome(&decode(true, &[status("working", "half", false)])),
+        (vec!["half".into()], TurnOutcome::Interrupted)
+    );
 }
 
 #[test]
 fn errors_of_json_rpc_keep_their_words_and_kind() {
     let of = |error: Json| {
-        let (mut decoder, mut out) = (A2a::new(true), Vec::new());
-        decoder.frame(&SseFrame::data(json!({"jsonrpc": "2.0", "id": 1, "error": error}).to_string()), &mut out);
+        let (mut decoder, mut out) = (A2aDecoder::new(true), Vec::new());
+        decoder.decode_frame(&SseFrame::data(json!({"jsonrpc": "2.0", "id": 1, "error": error}).to_string()), &mut out);
         decoder.finish(&mut out);
-        match shown(&out).1 {
-            TurnEnd::Failed(fault) => (fault.kind, fault.message),
+        match texts_and_outcome(&out).1 {
+            TurnOutcome::Failed(fault) => (fault.kind, fault.message),
             other => panic!("{other:?}"),
         }
     };
@@ -242,7 +248,7 @@ fn parts_that_are_not_text_are_annotations_without_their_bytes() {
     let parts: Vec<&Json> = events
         .iter()
         .filter_map(|event| match event {
-            AgentEvent::Annotated { kind, data, .. } if kind == "part" => Some(data),
+            AgentEvent::Annotation { kind, data, .. } if kind == "part" => Some(data),
             _ => None,
         })
         .collect();
@@ -265,7 +271,7 @@ fn thoughts_are_reasoning_and_a_growing_message_goes_on() {
             "message": {"messageId": "s", "role": "ROLE_AGENT", "parts": parts}}}})
     };
     let events = decode(true, &[message("Hel"), message("Hello")]);
-    assert_eq!(shown(&events).0, ["Hello"]);
+    assert_eq!(texts_and_outcome(&events).0, ["Hello"]);
     let thoughts = events.iter().filter(|event| matches!(event, AgentEvent::ReasoningDelta { .. })).count();
     assert_eq!(thoughts, 1);
 }
@@ -276,5 +282,5 @@ fn strange_results_do_no_harm() {
         true,
         &[json!({}), json!(null), json!({"kind": "task"}), json!({"artifactUpdate": {"artifact": 1}}), task()],
     );
-    assert_eq!(shown(&events), (vec![], TurnEnd::Interrupted));
+    assert_eq!(texts_and_outcome(&events), (vec![], TurnOutcome::Interrupted));
 }

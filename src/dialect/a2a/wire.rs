@@ -3,80 +3,84 @@
 
 use std::borrow::Cow;
 
+use super::super::borrowed_json::BorrowedJson;
 use super::super::error;
-use super::super::tree::Tree;
 use crate::event::{Fault, FaultKind, Json};
 
 /// One result of a stream.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Outcome<'a> {
-    Task(&'a Tree<'a>),
-    Message(&'a Tree<'a>),
-    Status(&'a Tree<'a>),
-    Artifact(&'a Tree<'a>),
+pub(super) enum StreamResult<'a> {
+    Task(&'a BorrowedJson<'a>),
+    Message(&'a BorrowedJson<'a>),
+    Status(&'a BorrowedJson<'a>),
+    Artifact(&'a BorrowedJson<'a>),
 }
 
 /// Finds the result in what a frame holds, and whether it is of version 1.0.
-pub(super) fn result<'a>(json: &'a Tree<'a>) -> Option<(Outcome<'a>, bool)> {
-    match word(json, "kind") {
-        Some("task") => return Some((Outcome::Task(json), false)),
-        Some("message") => return Some((Outcome::Message(json), false)),
-        Some("status-update") => return Some((Outcome::Status(json), false)),
-        Some("artifact-update") => return Some((Outcome::Artifact(json), false)),
+pub(super) fn parse_result<'a>(json: &'a BorrowedJson<'a>) -> Option<(StreamResult<'a>, bool)> {
+    match non_empty_str(json, "kind") {
+        Some("task") => return Some((StreamResult::Task(json), false)),
+        Some("message") => return Some((StreamResult::Message(json), false)),
+        Some("status-update") => return Some((StreamResult::Status(json), false)),
+        Some("artifact-update") => return Some((StreamResult::Artifact(json), false)),
         _ => {}
     }
     let object = |keys: [&str; 2]| keys.into_iter().find_map(|key| json.get(key).filter(|value| value.is_object()));
     if let Some(body) = object(["statusUpdate", "status_update"]) {
-        return Some((Outcome::Status(body), true));
+        return Some((StreamResult::Status(body), true));
     }
     if let Some(body) = object(["artifactUpdate", "artifact_update"]) {
-        return Some((Outcome::Artifact(body), true));
+        return Some((StreamResult::Artifact(body), true));
     }
     if let Some(body) = object(["task", "task"]) {
-        return Some((Outcome::Task(body), true));
+        return Some((StreamResult::Task(body), true));
     }
     if let Some(body) = object(["message", "msg"]).filter(|_| json.get("status").is_none()) {
-        return Some((Outcome::Message(body), true));
+        return Some((StreamResult::Message(body), true));
     }
     // Neither named nor wrapped: only its shape tells.
-    let has = |key: &str| json.get(key).is_some_and(|value| value.is_object() || value.is_list());
+    let has = |key: &str| json.get(key).is_some_and(|value| value.is_object() || value.is_array());
     let found = match () {
-        () if has("artifact") => Outcome::Artifact(json),
-        () if has("status") && field(json, "taskId", "task_id").is_some() => Outcome::Status(json),
-        () if has("status") => Outcome::Task(json),
-        () if has("parts") => Outcome::Message(json),
+        () if has("artifact") => StreamResult::Artifact(json),
+        () if has("status") && either_field(json, "taskId", "task_id").is_some() => StreamResult::Status(json),
+        () if has("status") => StreamResult::Task(json),
+        () if has("parts") => StreamResult::Message(json),
         () => return None,
     };
     Some((found, false))
 }
 
 /// Finds what a server says of the model's end beside the states of the task, in metadata that each names its own way.
-pub(super) fn reason(result: Outcome<'_>) -> Option<&str> {
-    let (Outcome::Task(holder) | Outcome::Message(holder) | Outcome::Status(holder) | Outcome::Artifact(holder)) =
-        result;
+pub(super) fn finish_reason_word(result: StreamResult<'_>) -> Option<&str> {
+    let (StreamResult::Task(holder)
+    | StreamResult::Message(holder)
+    | StreamResult::Status(holder)
+    | StreamResult::Artifact(holder)) = result;
     let status = holder.get("status");
     let holders = [Some(holder), holder.get("artifact"), status, status.and_then(|status| status.get("message"))];
     let names = ["finish_reason", "finishReason", "stop_reason", "stopReason"];
-    holders.into_iter().flatten().find_map(|holder| noted(holder, &names))
+    holders.into_iter().flatten().find_map(|holder| find_in_metadata(holder, &names))
 }
 
 /// Returns the code that a server gives a failure of its model beside the words.
-pub(super) fn error_code<'a>(message: &'a Tree<'_>) -> Option<&'a str> {
-    noted(message, &["error_code", "errorCode"])
+pub(super) fn error_code<'a>(message: &'a BorrowedJson<'_>) -> Option<&'a str> {
+    find_in_metadata(message, &["error_code", "errorCode"])
 }
 
 /// Finds a text in the metadata under a name that ends with one of these.
-fn noted<'a>(holder: &'a Tree<'_>, names: &[&str]) -> Option<&'a str> {
-    let Some(Tree::Object(metadata)) = holder.get("metadata") else { return None };
+fn find_in_metadata<'a>(holder: &'a BorrowedJson<'_>, names: &[&str]) -> Option<&'a str> {
+    let Some(BorrowedJson::Object(metadata)) = holder.get("metadata") else { return None };
     let found = metadata.iter().find(|(key, _)| names.iter().any(|name| key.ends_with(name)))?;
     found.1.as_str().filter(|word| !word.is_empty())
 }
 
 /// Reads an error of JSON-RPC or of the REST binding.
-pub(super) fn fault(json: &Tree<'_>) -> Option<Fault> {
+pub(super) fn parse_fault(json: &BorrowedJson<'_>) -> Option<Fault> {
     let wire = json.get("error").filter(|error| !error.is_null())?.to_json();
-    let mut said = error::inner(&wire)?;
-    if let Some(more) = wire.get("data").and_then(Json::as_str).map(error::tidy).filter(|more| !more.is_empty()) {
+    let mut said = error::parse_error_object(&wire)?;
+    if let Some(more) =
+        wire.get("data").and_then(Json::as_str).map(error::to_single_line).filter(|more| !more.is_empty())
+    {
         said.message = format!("{} ({more})", said.message);
     }
     let kind = match wire.get("code").and_then(Json::as_i64) {
@@ -86,7 +90,7 @@ pub(super) fn fault(json: &Tree<'_>) -> Option<Fault> {
         Some(-32603) => Some(FaultKind::Upstream),
         _ => None,
     };
-    let mut fault = error::fault(&said);
+    let mut fault = error::to_fault(&said);
     if let Some(kind) = kind {
         fault = Fault::new(kind, format!("the agent did not accept the request: {}", said.message));
         if matches!(kind, FaultKind::Upstream | FaultKind::Protocol) {
@@ -97,36 +101,36 @@ pub(super) fn fault(json: &Tree<'_>) -> Option<Fault> {
 }
 
 /// Returns a state in the words of 0.3: `TASK_STATE_INPUT_REQUIRED` is `input-required`.
-pub(super) fn state(status: &Tree<'_>) -> String {
-    let state = word(status, "state").unwrap_or_default();
+pub(super) fn normalize_state(status: &BorrowedJson<'_>) -> String {
+    let state = non_empty_str(status, "state").unwrap_or_default();
     let state = state.strip_prefix("TASK_STATE_").unwrap_or(state).to_ascii_lowercase().replace('_', "-");
     if state == "cancelled" { "canceled".into() } else { state }
 }
 
-pub(super) fn is_agents(message: &Tree<'_>) -> bool {
-    !matches!(word(message, "role"), Some("user" | "ROLE_USER"))
+pub(super) fn is_from_agent(message: &BorrowedJson<'_>) -> bool {
+    !matches!(non_empty_str(message, "role"), Some("user" | "ROLE_USER"))
 }
 
 /// The parts of a message or artifact: its text, what it thought, and what is neither.
 #[derive(Debug, Default)]
-pub(super) struct Parts<'a> {
+pub(super) struct MessageParts<'a> {
     pub(super) text: Cow<'a, str>,
-    pub(super) thought: Cow<'a, str>,
-    pub(super) others: Vec<Json>,
+    pub(super) reasoning: Cow<'a, str>,
+    pub(super) non_text: Vec<Json>,
 }
 
-pub(super) fn parts<'a>(holder: &'a Tree<'_>) -> Parts<'a> {
-    let mut read = Parts::default();
+pub(super) fn parse_parts<'a>(holder: &'a BorrowedJson<'_>) -> MessageParts<'a> {
+    let mut read = MessageParts::default();
     // REST servers of 0.3 call the parts of a message its content.
-    for part in holder.get("parts").or_else(|| holder.get("content")).into_iter().flat_map(Tree::list) {
-        if let Some(text) = word(part, "text") {
+    for part in holder.get("parts").or_else(|| holder.get("content")).into_iter().flat_map(BorrowedJson::elements) {
+        if let Some(text) = non_empty_str(part, "text") {
             let thought = match part.get("metadata") {
-                Some(Tree::Object(metadata)) => {
-                    metadata.iter().any(|(key, value)| key.ends_with("thought") && *value == Tree::Bool(true))
+                Some(BorrowedJson::Object(metadata)) => {
+                    metadata.iter().any(|(key, value)| key.ends_with("thought") && *value == BorrowedJson::Bool(true))
                 }
                 _ => false,
             };
-            let whole = if thought { &mut read.thought } else { &mut read.text };
+            let whole = if thought { &mut read.reasoning } else { &mut read.text };
             if whole.is_empty() {
                 *whole = Cow::Borrowed(text);
             } else if !text.is_empty() {
@@ -134,25 +138,25 @@ pub(super) fn parts<'a>(holder: &'a Tree<'_>) -> Parts<'a> {
                 whole.to_mut().push_str(text);
             }
         } else {
-            read.others.extend(other(part));
+            read.non_text.extend(describe_part(part));
         }
     }
     read
 }
 
 /// Describes a part that is not text. The bytes of a file are not kept.
-fn other(part: &Tree<'_>) -> Option<Json> {
+fn describe_part(part: &BorrowedJson<'_>) -> Option<Json> {
     if let Some(data) = part.get("data").filter(|data| !data.is_null()) {
         return Some(serde_json::json!({"kind": "data", "data": data.to_json()}));
     }
     let file = part.get("file").unwrap_or(part);
-    let bytes = word(file, "bytes").or_else(|| word(file, "raw"));
-    let url = word(file, "uri").or_else(|| word(file, "url"));
+    let bytes = non_empty_str(file, "bytes").or_else(|| non_empty_str(file, "raw"));
+    let url = non_empty_str(file, "uri").or_else(|| non_empty_str(file, "url"));
     if bytes.is_none() && url.is_none() {
         return None;
     }
-    let name = word(file, "name").or_else(|| word(file, "filename"));
-    let kind = field(file, "mimeType", "mediaType").and_then(Tree::as_str);
+    let name = non_empty_str(file, "name").or_else(|| non_empty_str(file, "filename"));
+    let kind = either_field(file, "mimeType", "mediaType").and_then(BorrowedJson::as_str);
     let mut told = serde_json::json!({"kind": "file"});
     for (key, value) in [("name", name), ("media_type", kind), ("url", url)] {
         if let Some(value) = value {
@@ -166,11 +170,11 @@ fn other(part: &Tree<'_>) -> Option<Json> {
     Some(told)
 }
 
-pub(super) fn word<'a>(json: &'a Tree<'_>, key: &str) -> Option<&'a str> {
-    json.get(key).and_then(Tree::as_str)
+pub(super) fn non_empty_str<'a>(json: &'a BorrowedJson<'_>, key: &str) -> Option<&'a str> {
+    json.get(key).and_then(BorrowedJson::as_str)
 }
 
 /// Returns a field under either of its names.
-pub(super) fn field<'a>(json: &'a Tree<'a>, one: &str, other: &str) -> Option<&'a Tree<'a>> {
+pub(super) fn either_field<'a>(json: &'a BorrowedJson<'a>, one: &str, other: &str) -> Option<&'a BorrowedJson<'a>> {
     json.get(one).or_else(|| json.get(other))
 }

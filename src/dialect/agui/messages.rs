@@ -6,47 +6,47 @@
 
 use std::borrow::Cow;
 
-use super::super::speech::{Kind, Speech, Voice};
-use crate::event::{AgentEvent, CallId, Json, MessageId, Role, Stop, TextKind};
+use super::super::text_assembler::{ChannelAssembler, SegmentKind, TextAssembler};
+use crate::event::{AgentEvent, CallId, FinishReason, Json, MessageId, Role, TextKind};
 
 /// Messages that are remembered; a stream may be watched for days.
-const MOST: usize = 4096;
+const MAX_MESSAGES: usize = 4096;
 /// Bytes of their texts that are remembered, to know them again in a snapshot.
-const MOST_TEXT: usize = 16 * 1024 * 1024;
+const MAX_TEXT_BYTES: usize = 16 * 1024 * 1024;
 
 /// Who speaks: the agent, or one of its subagents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Speaker {
-    pub(super) run: Option<String>,
+    pub(super) run_id: Option<String>,
     /// The call that stands for the subagent.
     pub(super) parent: Option<CallId>,
 }
 
 #[derive(Debug)]
-pub(super) struct Message {
+pub(super) struct AgUiMessage {
     /// Its id on the wire, once there was one.
-    wire: Option<String>,
+    wire_id: Option<String>,
     id: MessageId,
     speaker: Speaker,
     open: bool,
     /// An end is announced: it was started as such.
-    explicit: bool,
+    expects_end: bool,
     /// Written by chunks, which have no end of their own.
     chunked: bool,
     /// An echo of what we said, not told.
     hidden: bool,
     /// It comes under the id of a message that has ended, and so far says what that one does: not told either.
     again: Option<Again>,
-    calls: bool,
+    has_calls: bool,
     pub(super) text: String,
-    spoke: bool,
+    has_text: bool,
     /// The id of the reasoning in it.
-    thought: Option<String>,
-    speech: Speech,
-    thoughts: Voice,
-    pub(super) full: Option<String>,
+    reasoning_id: Option<String>,
+    assembler: TextAssembler,
+    reasoning: ChannelAssembler,
+    pub(super) full_text: Option<String>,
     /// Values wanted back with the next request.
-    encrypted: Vec<Json>,
+    encrypted_values: Vec<Json>,
 }
 
 /// A message that may be one sent again.
@@ -58,18 +58,18 @@ struct Again {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Messages {
-    list: Vec<Message>,
-    count: u64,
+pub(super) struct AgUiMessages {
+    list: Vec<AgUiMessage>,
+    message_count: u64,
     /// All before it are closed.
     open_from: usize,
-    kept: usize,
+    kept_bytes: usize,
     /// A message is being written by chunks.
-    chunks: bool,
+    has_open_chunks: bool,
 }
 
-impl Messages {
-    pub(super) fn get(&mut self, at: usize) -> Option<&mut Message> {
+impl AgUiMessages {
+    pub(super) fn get(&mut self, at: usize) -> Option<&mut AgUiMessage> {
         self.list.get_mut(at)
     }
 
@@ -81,12 +81,12 @@ impl Messages {
         self.list.get(at).is_some_and(|message| message.open)
     }
 
-    pub(super) fn by_wire(&self, wire: &str) -> Option<usize> {
-        self.list.iter().rposition(|message| message.wire.as_deref() == Some(wire))
+    pub(super) fn find_by_wire_id(&self, wire: &str) -> Option<usize> {
+        self.list.iter().rposition(|message| message.wire_id.as_deref() == Some(wire))
     }
 
     /// Finds a message that says exactly this: some servers give another id to a message when they list it.
-    pub(super) fn by_text(&self, text: &str) -> Option<usize> {
+    pub(super) fn find_by_text(&self, text: &str) -> Option<usize> {
         self.list.iter().rposition(|message| !text.is_empty() && !message.hidden && message.text == text)
     }
 
@@ -95,8 +95,8 @@ impl Messages {
         self.list.iter().rposition(|message| message.speaker == *speaker && !message.hidden)
     }
 
-    pub(super) fn has_thought(&self) -> bool {
-        self.list.iter().any(|message| message.thought.is_some())
+    pub(super) fn has_open_reasoning(&self) -> bool {
+        self.list.iter().any(|message| message.reasoning_id.is_some())
     }
 
     /// A message of text begins.
@@ -108,14 +108,14 @@ impl Messages {
         speaker: &Speaker,
         out: &mut Vec<AgentEvent>,
     ) {
-        let at = if hidden { self.add_hidden(wire, speaker) } else { self.for_text(wire, role, speaker, out) };
+        let at = if hidden { self.add_hidden(wire, speaker) } else { self.open_for_text(wire, role, speaker, out) };
         if let Some(message) = self.list.get_mut(at) {
-            message.explicit = true;
+            message.expects_end = true;
         }
     }
 
     /// Returns the open message for a piece of text, which is started where it has to be.
-    pub(super) fn for_text(
+    pub(super) fn open_for_text(
         &mut self,
         wire: Option<&str>,
         role: Role,
@@ -123,7 +123,7 @@ impl Messages {
         out: &mut Vec<AgentEvent>,
     ) -> usize {
         let known = match wire {
-            Some(wire) => self.by_wire(wire).filter(|at| self.is_open(*at)),
+            Some(wire) => self.find_by_wire_id(wire).filter(|at| self.is_open(*at)),
             None => self.list.iter().rposition(|message| message.open && message.speaker == *speaker),
         };
         if let Some(at) = known {
@@ -136,11 +136,11 @@ impl Messages {
             }
             return at;
         }
-        let nameless = |message: &Message| message.open && message.wire.is_none() && message.speaker == *speaker;
+        let nameless = |message: &AgUiMessage| message.open && message.wire_id.is_none() && message.speaker == *speaker;
         if let Some(at) = self.list.iter().rposition(nameless) {
             match self.list.get_mut(at) {
-                Some(message) if !message.calls && !message.spoke && role == Role::Assistant => {
-                    message.wire = wire.map(str::to_owned);
+                Some(message) if !message.has_calls && !message.has_text && role == Role::Assistant => {
+                    message.wire_id = wire.map(str::to_owned);
                     return at;
                 }
                 _ => self.close(at, None, out),
@@ -150,17 +150,17 @@ impl Messages {
     }
 
     /// Takes a piece of a message's text.
-    pub(super) fn say(&mut self, at: usize, piece: Cow<'_, str>, marked: bool, out: &mut Vec<AgentEvent>) {
+    pub(super) fn push_text(&mut self, at: usize, piece: Cow<'_, str>, marked: bool, out: &mut Vec<AgentEvent>) {
         if !marked && self.says_again(at, &piece) {
             return;
         }
         self.tell_after_all(at, out);
-        self.speak(at, out, |speech, split| speech.take(piece, false, marked, split));
+        self.assemble(at, out, |speech, split| speech.push(piece, false, marked, split));
     }
 
     /// Returns the message of this id that was told and has ended, if it said something.
     fn ended(&self, wire: &str, speaker: &Speaker) -> Option<MessageId> {
-        let told = self.list.iter().rfind(|message| message.wire.as_deref() == Some(wire) && !message.hidden)?;
+        let told = self.list.iter().rfind(|message| message.wire_id.as_deref() == Some(wire) && !message.hidden)?;
         (!told.open && !told.text.is_empty() && told.speaker == *speaker).then(|| told.id.clone())
     }
 
@@ -179,12 +179,12 @@ impl Messages {
     fn tell_after_all(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
         let Some(message) = self.list.get_mut(at) else { return };
         let Some(again) = message.again.take() else { return };
-        self.count += 1;
+        self.message_count += 1;
         message.hidden = false;
-        message.id = MessageId::new(format!("m{}", self.count));
+        message.id = MessageId::new(format!("m{}", self.message_count));
         let (id, parent) = (message.id.clone(), message.speaker.parent.clone());
         out.push(AgentEvent::MessageStarted { message: id, role: again.role, parent });
-        self.speak(at, out, |speech, split| speech.take(again.text.into(), false, false, split));
+        self.assemble(at, out, |speech, split| speech.push(again.text.into(), false, false, split));
     }
 
     /// Returns whether a message that ends says less than the one of its id that was told, but something.
@@ -196,34 +196,44 @@ impl Messages {
 
     /// Adds what a snapshot knows more of a message's text.
     pub(super) fn add_text(&mut self, at: usize, text: &str, out: &mut Vec<AgentEvent>) {
-        self.speak(at, out, |speech, split| speech.more(text, split));
+        self.assemble(at, out, |speech, split| speech.push_new(text, split));
     }
 
-    fn speak(&mut self, at: usize, out: &mut Vec<AgentEvent>, how: impl FnOnce(&mut Speech, &mut Vec<(Kind, String)>)) {
+    fn assemble(
+        &mut self,
+        at: usize,
+        out: &mut Vec<AgentEvent>,
+        how: impl FnOnce(&mut TextAssembler, &mut Vec<(SegmentKind, String)>),
+    ) {
         let Some(message) = self.list.get_mut(at).filter(|message| message.open && !message.hidden) else { return };
-        let (before, mut split) = (message.speech.said().len(), Vec::new());
-        how(&mut message.speech, &mut split);
-        let new = message.speech.said().get(before..).unwrap_or_default();
-        self.kept = self.kept.saturating_add(new.len());
-        if self.kept <= MOST_TEXT {
+        let (before, mut split) = (message.assembler.raw_text().len(), Vec::new());
+        how(&mut message.assembler, &mut split);
+        let new = message.assembler.raw_text().get(before..).unwrap_or_default();
+        self.kept_bytes = self.kept_bytes.saturating_add(new.len());
+        if self.kept_bytes <= MAX_TEXT_BYTES {
             message.text.push_str(new);
         }
-        message.spoke |= !split.is_empty();
+        message.has_text |= !split.is_empty();
         for (kind, text) in split {
             let id = message.id.clone();
             match kind {
-                Kind::Text => out.push(AgentEvent::TextDelta { message: id, text, kind: TextKind::Text }),
-                Kind::Reasoning => out.push(AgentEvent::ReasoningDelta { message: id, text }),
-                Kind::Late if message.calls => {}
+                SegmentKind::Text => out.push(AgentEvent::TextDelta { message: id, text, kind: TextKind::Text }),
+                SegmentKind::Reasoning => out.push(AgentEvent::ReasoningDelta { message: id, text }),
+                SegmentKind::LateReasoning if message.has_calls => {}
                 // What was told as text was reasoning; the answer is another message.
-                Kind::Late => {
+                SegmentKind::LateReasoning => {
                     if !text.is_empty() {
                         out.push(AgentEvent::ReasoningDelta { message: id.clone(), text });
                     }
-                    let (stop, full) = (Stop::End, Some(String::new()));
-                    out.push(AgentEvent::MessageFinished { message: id, stop, full, carry: None });
-                    self.count += 1;
-                    message.id = MessageId::new(format!("m{}", self.count));
+                    let (stop, full) = (FinishReason::End, Some(String::new()));
+                    out.push(AgentEvent::MessageFinished {
+                        message: id,
+                        finish_reason: stop,
+                        full_text: full,
+                        provider_metadata: None,
+                    });
+                    self.message_count += 1;
+                    message.id = MessageId::new(format!("m{}", self.message_count));
                     let (id, parent) = (message.id.clone(), message.speaker.parent.clone());
                     out.push(AgentEvent::MessageStarted { message: id, role: Role::Assistant, parent });
                 }
@@ -232,7 +242,7 @@ impl Messages {
     }
 
     /// A piece of reasoning, or just its start. It belongs to what is said next.
-    pub(super) fn think(
+    pub(super) fn push_reasoning(
         &mut self,
         wire: Option<&str>,
         piece: Cow<'_, str>,
@@ -244,9 +254,9 @@ impl Messages {
         let at = match newest.and_then(|at| Some((at, self.list.get(at)?))) {
             // Another thought is a paragraph of its own.
             Some((at, message))
-                if message.wire.is_none()
+                if message.wire_id.is_none()
                     && wire.is_some()
-                    && message.thought.as_deref().is_some_and(|id| Some(id) != wire) =>
+                    && message.reasoning_id.as_deref().is_some_and(|id| Some(id) != wire) =>
             {
                 self.close(at, None, out);
                 self.add(None, Role::Assistant, speaker, out)
@@ -255,38 +265,43 @@ impl Messages {
             _ => self.add(None, Role::Assistant, speaker, out),
         };
         let Some(message) = self.list.get_mut(at) else { return };
-        message.thought = Some(wire.or(message.thought.as_deref()).unwrap_or_default().to_owned());
-        let piece = message.speech.thought(&message.thoughts.take(piece, marked));
+        message.reasoning_id = Some(wire.or(message.reasoning_id.as_deref()).unwrap_or_default().to_owned());
+        let piece = message.assembler.push_reasoning(&message.reasoning.push(piece, marked));
         if !piece.is_empty() {
             out.push(AgentEvent::ReasoningDelta { message: message.id.clone(), text: piece });
         }
     }
 
     /// Returns the message that a call belongs to.
-    pub(super) fn for_call(&mut self, parent: Option<&str>, speaker: &Speaker, out: &mut Vec<AgentEvent>) -> MessageId {
-        let is_named = |message: &Message| message.wire.as_deref() == parent && !message.hidden;
+    pub(super) fn open_for_call(
+        &mut self,
+        parent: Option<&str>,
+        speaker: &Speaker,
+        out: &mut Vec<AgentEvent>,
+    ) -> MessageId {
+        let is_named = |message: &AgUiMessage| message.wire_id.as_deref() == parent && !message.hidden;
         let named = parent.and_then(|_| self.list.iter().rposition(is_named));
         let at = named.or_else(|| {
             let at = self.newest(speaker)?;
             let message = self.list.get(at)?;
             // Behind a finished message only a call that names none belongs to it.
-            let fits = if parent.is_some() { message.open && message.wire.is_none() } else { message.open };
+            let fits = if parent.is_some() { message.open && message.wire_id.is_none() } else { message.open };
             fits.then_some(at)
         });
         let at = at.unwrap_or_else(|| self.add(parent, Role::Assistant, speaker, out));
         let Some(message) = self.list.get_mut(at) else { return "m1".into() };
-        if message.open && message.wire.is_none() {
-            message.wire = parent.map(str::to_owned);
+        if message.open && message.wire_id.is_none() {
+            message.wire_id = parent.map(str::to_owned);
         }
-        message.calls = true;
+        message.has_calls = true;
         message.id.clone()
     }
 
     /// The end of a message was announced.
-    pub(super) fn end(&mut self, wire: Option<&str>, out: &mut Vec<AgentEvent>) {
+    pub(super) fn mark_ended(&mut self, wire: Option<&str>, out: &mut Vec<AgentEvent>) {
         let at = match wire {
-            Some(wire) => self.by_wire(wire),
-            None => self.list.iter().rposition(|message| message.open && message.explicit),
+            Some(wire) => self.find_by_wire_id(wire),
+            None => self.list.iter().rposition(|message| message.open && message.expects_end),
         };
         if let Some(at) = at {
             self.close(at, None, out);
@@ -294,13 +309,13 @@ impl Messages {
     }
 
     /// A result came: what the agent says next is another message.
-    pub(super) fn round_over(&mut self, speaker: &Speaker, out: &mut Vec<AgentEvent>) {
-        self.close_where(|message| !message.explicit && message.speaker == *speaker, None, out);
+    pub(super) fn end_round(&mut self, speaker: &Speaker, out: &mut Vec<AgentEvent>) {
+        self.close_where(|message| !message.expects_end && message.speaker == *speaker, None, out);
     }
 
     /// Chunks end when something else begins.
     pub(super) fn close_chunks(&mut self, keep: Option<usize>, out: &mut Vec<AgentEvent>) {
-        if !std::mem::replace(&mut self.chunks, keep.is_some()) {
+        if !std::mem::replace(&mut self.has_open_chunks, keep.is_some()) {
             return;
         }
         let keep = keep.and_then(|at| self.id(at));
@@ -309,13 +324,13 @@ impl Messages {
 
     pub(super) fn mark_chunked(&mut self, at: usize) {
         if let Some(message) = self.list.get_mut(at) {
-            message.chunked |= !message.explicit;
-            self.chunks |= message.chunked;
+            message.chunked |= !message.expects_end;
+            self.has_open_chunks |= message.chunked;
         }
     }
 
     /// Returns the message that a chunk without an id goes on with.
-    pub(super) fn chunked(&self, speaker: &Speaker) -> Option<usize> {
+    pub(super) fn chunked_message(&self, speaker: &Speaker) -> Option<usize> {
         self.list.iter().rposition(|message| message.open && message.chunked && message.speaker == *speaker)
     }
 
@@ -326,20 +341,25 @@ impl Messages {
     /// Keeps a value that the agent wants back.
     pub(super) fn keep_encrypted(&mut self, value: Json) {
         if let Some(message) = self.list.iter_mut().rev().find(|message| message.open && !message.hidden)
-            && message.encrypted.len() < 64
+            && message.encrypted_values.len() < 64
         {
-            message.encrypted.push(value);
+            message.encrypted_values.push(value);
         }
     }
 
     /// Closes all that is open; `stop` outranks what each message would say itself. Returns whether anything was.
-    pub(super) fn close_all(&mut self, stop: Option<Stop>, out: &mut Vec<AgentEvent>) -> bool {
+    pub(super) fn close_all(&mut self, stop: Option<FinishReason>, out: &mut Vec<AgentEvent>) -> bool {
         let has_open = self.list.iter().any(|message| message.open && !message.hidden);
         self.close_where(|_| true, stop, out);
         has_open
     }
 
-    fn close_where(&mut self, wanted: impl Fn(&Message) -> bool, stop: Option<Stop>, out: &mut Vec<AgentEvent>) {
+    fn close_where(
+        &mut self,
+        wanted: impl Fn(&AgUiMessage) -> bool,
+        stop: Option<FinishReason>,
+        out: &mut Vec<AgentEvent>,
+    ) {
         while self.list.get(self.open_from).is_some_and(|message| !message.open) {
             self.open_from += 1;
         }
@@ -350,39 +370,39 @@ impl Messages {
         }
     }
 
-    pub(super) fn close(&mut self, at: usize, stop: Option<Stop>, out: &mut Vec<AgentEvent>) {
+    pub(super) fn close(&mut self, at: usize, stop: Option<FinishReason>, out: &mut Vec<AgentEvent>) {
         // What breaks off while it is sent again was told.
         if stop.is_none() && self.is_shorter(at) {
             self.tell_after_all(at, out);
         }
-        let settle = |message: &mut Message| message.speech.thought(&message.thoughts.settle());
+        let settle = |message: &mut AgUiMessage| message.assembler.push_reasoning(&message.reasoning.flush());
         let rest = self.list.get_mut(at).filter(|message| message.open).map(settle);
-        self.speak(at, out, Speech::settle);
+        self.assemble(at, out, TextAssembler::flush);
         let Some(message) = self.list.get_mut(at) else { return };
         if message.again.take().is_some() {
             // Its id is that of the one that was told.
-            message.wire = None;
+            message.wire_id = None;
         }
         if !std::mem::replace(&mut message.open, false) || message.hidden {
             return;
         }
-        message.speech = Speech::default();
+        message.assembler = TextAssembler::default();
         if let Some(text) = rest.filter(|rest| !rest.is_empty()) {
             out.push(AgentEvent::ReasoningDelta { message: message.id.clone(), text });
         }
-        let own = if message.calls { Stop::ToolCalls } else { Stop::End };
-        let encrypted = std::mem::take(&mut message.encrypted);
+        let own = if message.has_calls { FinishReason::ToolCalls } else { FinishReason::End };
+        let encrypted = std::mem::take(&mut message.encrypted_values);
         out.push(AgentEvent::MessageFinished {
             message: message.id.clone(),
-            stop: stop.unwrap_or(own),
-            full: message.full.take(),
-            carry: (!encrypted.is_empty()).then(|| serde_json::json!({ "encrypted_values": encrypted })),
+            finish_reason: stop.unwrap_or(own),
+            full_text: message.full_text.take(),
+            provider_metadata: (!encrypted.is_empty()).then(|| serde_json::json!({ "encrypted_values": encrypted })),
         });
     }
 
     fn add(&mut self, wire: Option<&str>, role: Role, speaker: &Speaker, out: &mut Vec<AgentEvent>) -> usize {
-        self.count += 1;
-        let id = MessageId::new(format!("m{}", self.count));
+        self.message_count += 1;
+        let id = MessageId::new(format!("m{}", self.message_count));
         out.push(AgentEvent::MessageStarted { message: id.clone(), role, parent: speaker.parent.clone() });
         self.push(id, wire, speaker, false)
     }
@@ -393,9 +413,9 @@ impl Messages {
 
     fn push(&mut self, id: MessageId, wire: Option<&str>, speaker: &Speaker, hidden: bool) -> usize {
         // Only what is over is forgotten, so nothing is left open; a flood of open ones is cut off by its hub.
-        if self.list.len() >= MOST {
-            let mut left = MOST / 4;
-            let kept = &mut self.kept;
+        if self.list.len() >= MAX_MESSAGES {
+            let mut left = MAX_MESSAGES / 4;
+            let kept = &mut self.kept_bytes;
             self.list.retain(|message| {
                 let forget = left > 0 && !message.open;
                 if forget {
@@ -406,23 +426,23 @@ impl Messages {
             });
             self.open_from = 0;
         }
-        self.list.push(Message {
-            wire: wire.map(str::to_owned),
+        self.list.push(AgUiMessage {
+            wire_id: wire.map(str::to_owned),
             id,
             speaker: speaker.clone(),
             open: true,
-            explicit: false,
+            expects_end: false,
             chunked: false,
             hidden,
             again: None,
-            calls: false,
+            has_calls: false,
             text: String::new(),
-            spoke: false,
-            thought: None,
-            speech: Speech::default(),
-            thoughts: Voice::default(),
-            full: None,
-            encrypted: Vec::new(),
+            has_text: false,
+            reasoning_id: None,
+            assembler: TextAssembler::default(),
+            reasoning: ChannelAssembler::default(),
+            full_text: None,
+            encrypted_values: Vec::new(),
         });
         self.list.len() - 1
     }

@@ -1,42 +1,44 @@
 //! `MESSAGES_SNAPSHOT`: the conversation as the agent has it. What was streamed already is known by its id or its very
 //! words and only completed; what was not is told, but for what lies before our own prompt.
 
-use super::calls::{Calls, Start};
-use super::messages::{Messages, Speaker};
-use crate::event::{AgentEvent, Json, Outcome, RanBy, Role};
+use super::calls::{AgUiCallStart, AgUiCalls};
+use super::messages::{AgUiMessages, Speaker};
+use crate::event::{AgentEvent, CallOutcome, ExecutedBy, Json, Role};
 
 /// Messages of one snapshot that are read, the newest.
-const MOST: usize = 1024;
+const MAX_MESSAGES: usize = 1024;
 
 pub(super) fn reconcile(
     list: &[Json],
     is_prompted: bool,
-    messages: &mut Messages,
-    calls: &mut Calls,
+    messages: &mut AgUiMessages,
+    calls: &mut AgUiCalls,
     out: &mut Vec<AgentEvent>,
 ) {
     let role = |message: &Json| message.get("role").and_then(Json::as_str).unwrap_or_default().to_owned();
     let prompt = list.iter().rposition(|message| role(message) == "user").filter(|_| is_prompted);
-    let from = prompt.map_or(0, |at| at + 1).max(list.len().saturating_sub(MOST));
+    let from = prompt.map_or(0, |at| at + 1).max(list.len().saturating_sub(MAX_MESSAGES));
     for message in list.iter().skip(from) {
         match role(message).as_str() {
-            "assistant" => assistant(message, messages, calls, out),
-            "tool" => result(message, messages, calls, out),
-            "reasoning" if !messages.has_thought() => {
-                let text = words(message.get("content"));
-                messages.think(id(message), text.into(), false, &Speaker::default(), out);
+            "assistant" => reconcile_assistant(message, messages, calls, out),
+            "tool" => reconcile_result(message, messages, calls, out),
+            "reasoning" if !messages.has_open_reasoning() => {
+                let text = content_text(message.get("content"));
+                messages.push_reasoning(message_id(message), text.into(), false, &Speaker::default(), out);
             }
             _ => {}
         }
     }
 }
 
-fn assistant(message: &Json, messages: &mut Messages, calls: &mut Calls, out: &mut Vec<AgentEvent>) {
-    let text = words(message.get("content"));
+fn reconcile_assistant(message: &Json, messages: &mut AgUiMessages, calls: &mut AgUiCalls, out: &mut Vec<AgentEvent>) {
+    let text = content_text(message.get("content"));
     let wanted = message.get("toolCalls").or_else(|| message.get("tool_calls"));
     let wanted = wanted.and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
-    let news: Vec<&Json> = wanted.iter().filter(|call| !id(call).is_some_and(|id| calls.is_known(id))).collect();
-    let known = id(message).and_then(|id| messages.by_wire(id)).or_else(|| messages.by_text(&text));
+    let news: Vec<&Json> =
+        wanted.iter().filter(|call| !message_id(call).is_some_and(|id| calls.is_known(id))).collect();
+    let known =
+        message_id(message).and_then(|id| messages.find_by_wire_id(id)).or_else(|| messages.find_by_text(&text));
     if let Some(at) = known {
         let is_open = messages.is_open(at);
         let missing = messages.get(at).map(|known| text.strip_prefix(known.text.as_str()).map(str::to_owned));
@@ -44,13 +46,13 @@ fn assistant(message: &Json, messages: &mut Messages, calls: &mut Calls, out: &m
             Some(Some(missing)) if is_open => messages.add_text(at, &missing, out),
             Some(None) if is_open && !text.is_empty() => {
                 if let Some(known) = messages.get(at) {
-                    known.full = Some(text);
+                    known.full_text = Some(text);
                 }
             }
             _ => {}
         }
     } else if !text.is_empty() {
-        let at = messages.for_text(id(message), Role::Assistant, &Speaker::default(), out);
+        let at = messages.open_for_text(message_id(message), Role::Assistant, &Speaker::default(), out);
         messages.add_text(at, &text, out);
         if news.is_empty() {
             messages.close(at, None, out);
@@ -59,32 +61,41 @@ fn assistant(message: &Json, messages: &mut Messages, calls: &mut Calls, out: &m
     for call in news {
         let function = call.get("function").unwrap_or(call);
         let word = |key: &str| function.get(key).and_then(Json::as_str);
-        let owner = messages.for_call(id(message), &Speaker::default(), out);
-        let wire = id(call).unwrap_or_default();
-        calls.start(Start { wire, name: word("name"), message: owner, parent: None, ran_by: RanBy::Us }, out);
-        let _ = calls.args(wire, word("arguments").unwrap_or("{}").into(), false, out);
-        calls.ready(wire, out);
+        let owner = messages.open_for_call(message_id(message), &Speaker::default(), out);
+        let wire = message_id(call).unwrap_or_default();
+        calls.start(
+            AgUiCallStart {
+                wire_id: wire,
+                name: word("name"),
+                message: owner,
+                parent: None,
+                ran_by: ExecutedBy::Client,
+            },
+            out,
+        );
+        let _ = calls.push_args(wire, word("arguments").unwrap_or("{}").into(), false, out);
+        calls.mark_ready(wire, out);
     }
 }
 
-fn result(message: &Json, messages: &mut Messages, calls: &mut Calls, out: &mut Vec<AgentEvent>) {
+fn reconcile_result(message: &Json, messages: &mut AgUiMessages, calls: &mut AgUiCalls, out: &mut Vec<AgentEvent>) {
     let word = |key: &str| message.get(key).and_then(Json::as_str).filter(|text| !text.is_empty());
     let Some(wire) = word("toolCallId").or_else(|| word("tool_call_id")) else { return };
     if calls.is_running(wire) {
-        let outcome = if word("error").is_some() { Outcome::Failed } else { Outcome::Ok };
-        let text = words(message.get("content"));
+        let outcome = if word("error").is_some() { CallOutcome::Failed } else { CallOutcome::Ok };
+        let text = content_text(message.get("content"));
         let text = if text.is_empty() { word("error").unwrap_or_default().to_owned() } else { text };
         calls.finish(wire, outcome, text, out);
-        messages.round_over(&Speaker::default(), out);
+        messages.end_round(&Speaker::default(), out);
     }
 }
 
-fn id(message: &Json) -> Option<&str> {
+fn message_id(message: &Json) -> Option<&str> {
     message.get("id").and_then(Json::as_str).filter(|id| !id.is_empty())
 }
 
 /// Returns a text, or the texts of a list of parts.
-fn words(content: Option<&Json>) -> String {
+fn content_text(content: Option<&Json>) -> String {
     match content {
         Some(Json::String(text)) => text.clone(),
         Some(Json::Array(parts)) => parts.iter().filter_map(|part| part.get("text")?.as_str()).collect(),

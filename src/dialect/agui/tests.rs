@@ -1,10 +1,10 @@
 use super::*;
-use crate::event::{CallId, MessageId, Output};
+use crate::event::{CallId, CallOutput, MessageId};
 
 fn decode(is_prompted: bool, frames: &[Json]) -> Vec<AgentEvent> {
-    let (mut decoder, mut out) = (AgUi::new(is_prompted), Vec::new());
+    let (mut decoder, mut out) = (AgUiDecoder::new(is_prompted), Vec::new());
     for frame in frames {
-        decoder.frame(&SseFrame::data(frame.to_string()), &mut out);
+        decoder.decode_frame(&SseFrame::data(frame.to_string()), &mut out);
     }
     decoder.finish(&mut out);
     out
@@ -20,22 +20,28 @@ fn run(frames: &[Json]) -> Vec<AgentEvent> {
 
 /// Each message: its id, whom it speaks for, its text, its reasoning, its stop.
 #[derive(Debug, Default, PartialEq)]
-struct Told {
+struct DecodedMessage {
     id: String,
     parent: Option<CallId>,
     text: String,
     reasoning: String,
-    stop: Option<Stop>,
+    finish_reason: Option<FinishReason>,
     full: Option<String>,
 }
 
-fn messages(events: &[AgentEvent]) -> Vec<Told> {
-    let mut list: Vec<Told> = Vec::new();
+fn messages(events: &[AgentEvent]) -> Vec<DecodedMessage> {
+    let mut list: Vec<DecodedMessage> = Vec::new();
     for event in events {
-        let find = |list: &mut Vec<Told>, id: &MessageId| list.iter().position(|told| told.id == id.as_str()).unwrap();
+        let find = |list: &mut Vec<DecodedMessage>, id: &MessageId| {
+            list.iter().position(|told| told.id == id.as_str()).unwrap()
+        };
         match event {
             AgentEvent::MessageStarted { message, parent, .. } => {
-                list.push(Told { id: message.to_string(), parent: parent.clone(), ..Told::default() });
+                list.push(DecodedMessage {
+                    id: message.to_string(),
+                    parent: parent.clone(),
+                    ..DecodedMessage::default()
+                });
             }
             AgentEvent::TextDelta { message, text, .. } => {
                 let at = find(&mut list, message);
@@ -45,9 +51,9 @@ fn messages(events: &[AgentEvent]) -> Vec<Told> {
                 let at = find(&mut list, message);
                 list[at].reasoning.push_str(text);
             }
-            AgentEvent::MessageFinished { message, stop, full, .. } => {
+            AgentEvent::MessageFinished { message, finish_reason: stop, full_text: full, .. } => {
                 let at = find(&mut list, message);
-                assert_eq!(list[at].stop.replace(*stop), None, "finished twice");
+                assert_eq!(list[at].finish_reason.replace(*stop), None, "finished twice");
                 list[at].full.clone_from(full);
             }
             _ => {}
@@ -60,11 +66,11 @@ fn texts(events: &[AgentEvent]) -> Vec<String> {
     messages(events).into_iter().map(|told| told.text).collect()
 }
 
-fn finished(events: &[AgentEvent]) -> Vec<(String, Outcome, String)> {
+fn finished(events: &[AgentEvent]) -> Vec<(String, CallOutcome, String)> {
     events
         .iter()
         .filter_map(|event| match event {
-            AgentEvent::ToolCallFinished { call, outcome, output: Output { text, .. }, .. } => {
+            AgentEvent::ToolCallFinished { call, outcome, output: CallOutput { text, .. }, .. } => {
                 Some((call.to_string(), *outcome, text.clone()))
             }
             _ => None,
@@ -82,9 +88,9 @@ fn ready(events: &[AgentEvent]) -> Vec<(String, String, String)> {
         .collect()
 }
 
-fn end(events: &[AgentEvent]) -> &TurnEnd {
+fn end(events: &[AgentEvent]) -> &TurnOutcome {
     match events.last() {
-        Some(AgentEvent::TurnFinished { end, .. }) => end,
+        Some(AgentEvent::TurnFinished { outcome: end, .. }) => end,
         other => panic!("{other:?}"),
     }
 }
@@ -104,7 +110,7 @@ fn annotation<'a>(events: &'a [AgentEvent], wanted: &str) -> Vec<&'a Json> {
     events
         .iter()
         .filter_map(|event| match event {
-            AgentEvent::Annotated { kind, data, .. } if kind == wanted => Some(data),
+            AgentEvent::Annotation { kind, data, .. } if kind == wanted => Some(data),
             _ => None,
         })
         .collect()
@@ -126,17 +132,20 @@ fn reasoning_and_calls_without_words_make_one_message_and_the_answer_another() {
         text("CONTENT", "z", "12."),
         text("END", "z", ""),
     ]);
-    let told = |id: &str, text: &str, reasoning: &str, stop| Told {
+    let told = |id: &str, text: &str, reasoning: &str, stop| DecodedMessage {
         id: id.into(),
         text: text.into(),
         reasoning: reasoning.into(),
-        stop: Some(stop),
-        ..Told::default()
+        finish_reason: Some(stop),
+        ..DecodedMessage::default()
     };
-    assert_eq!(messages(&events), [told("m1", "", "Hm.", Stop::ToolCalls), told("m2", "It is 12.", "", Stop::End)]);
+    assert_eq!(
+        messages(&events),
+        [told("m1", "", "Hm.", FinishReason::ToolCalls), told("m2", "It is 12.", "", FinishReason::End)]
+    );
     assert_eq!(ready(&events), [("c1".into(), "search".into(), "{\"q\":1}".into())]);
-    assert_eq!(finished(&events), [("c1".into(), Outcome::Ok, "12".into())]);
-    assert_eq!(end(&events), &TurnEnd::Completed);
+    assert_eq!(finished(&events), [("c1".into(), CallOutcome::Ok, "12".into())]);
+    assert_eq!(end(&events), &TurnOutcome::Completed);
 }
 
 #[test]
@@ -152,7 +161,7 @@ fn a_call_without_a_result_stays_a_request() {
     assert_eq!(finished(&events), []);
     assert!(events.iter().any(|event| matches!(
         event,
-        AgentEvent::ToolCallStarted { message, ran_by: RanBy::Us, .. } if message.as_str() == "m1"
+        AgentEvent::ToolCallStarted { message, executed_by: ExecutedBy::Client, .. } if message.as_str() == "m1"
     )));
 }
 
@@ -190,15 +199,15 @@ fn a_run_ends_well_badly_cancelled_or_waiting() {
     let finish = |outcome: Json| {
         decode(true, &[json!({"type": "RUN_FINISHED", "threadId": "t", "runId": "r", "outcome": outcome})])
     };
-    assert_eq!(end(&finish(json!({"type": "success", "pendingToolCallIds": ["c"]}))), &TurnEnd::Completed);
-    assert_eq!(end(&finish(json!({"type": "cancelled"}))), &TurnEnd::Cancelled);
-    assert_eq!(end(&finish(json!("cancelled"))), &TurnEnd::Cancelled);
+    assert_eq!(end(&finish(json!({"type": "success", "pendingToolCallIds": ["c"]}))), &TurnOutcome::Completed);
+    assert_eq!(end(&finish(json!({"type": "cancelled"}))), &TurnOutcome::Cancelled);
+    assert_eq!(end(&finish(json!("cancelled"))), &TurnOutcome::Cancelled);
     let waits =
         finish(json!({"type": "interrupt", "interrupts": [{"id": "i", "reason": "approval", "message": "May I?"}]}));
-    assert_eq!(end(&waits), &TurnEnd::Completed);
+    assert_eq!(end(&waits), &TurnOutcome::Completed);
     assert!(waits.iter().any(|event| matches!(
         event,
-        AgentEvent::Noticed { code, text, .. } if code == "input_required" && text.ends_with("May I?")
+        AgentEvent::Notice { code, text, .. } if code == "input_required" && text.ends_with("May I?")
     )));
     assert_eq!(annotation(&waits, "interrupt").len(), 1);
     let failed = decode(
@@ -209,18 +218,18 @@ fn a_run_ends_well_badly_cancelled_or_waiting() {
             json!({"type": "RUN_FINISHED", "threadId": "t", "runId": "r"}),
         ],
     );
-    assert!(matches!(end(&failed), TurnEnd::Failed(fault) if fault.message.contains("Out of luck")));
-    assert_eq!(messages(&failed)[0].stop, Some(Stop::Failed));
-    assert_eq!(end(&decode(true, &[text("CONTENT", "a", "half")])), &TurnEnd::Interrupted);
+    assert!(matches!(end(&failed), TurnOutcome::Failed(fault) if fault.message.contains("Out of luck")));
+    assert_eq!(messages(&failed)[0].finish_reason, Some(FinishReason::Failed));
+    assert_eq!(end(&decode(true, &[text("CONTENT", "a", "half")])), &TurnOutcome::Interrupted);
 }
 
 #[test]
 fn a_run_inside_the_run_does_not_end_it() {
     let run = |kind: &str, id: &str| json!({"type": kind, "threadId": "t", "runId": id});
     let frames = [run("RUN_STARTED", "r1"), run("RUN_STARTED", "r2"), run("RUN_FINISHED", "r2")];
-    assert_eq!(end(&decode(true, &frames)), &TurnEnd::Interrupted);
+    assert_eq!(end(&decode(true, &frames)), &TurnOutcome::Interrupted);
     let frames = [run("RUN_STARTED", "r1"), run("RUN_FINISHED", "r1"), run("RUN_STARTED", "r2")];
-    assert_eq!(end(&decode(true, &frames)), &TurnEnd::Interrupted, "the second run was cut");
+    assert_eq!(end(&decode(true, &frames)), &TurnOutcome::Interrupted, "the second run was cut");
 }
 
 #[test]
@@ -252,7 +261,7 @@ fn a_snapshot_tells_nothing_twice() {
     assert_eq!(texts, ["Hello", "Bye"]);
     let calls: Vec<String> = ready(&events).into_iter().map(|(id, _, _)| id).collect();
     assert_eq!(calls, ["c1", "c2"]);
-    assert_eq!(finished(&events), [("c1".into(), Outcome::Ok, "done".into())]);
+    assert_eq!(finished(&events), [("c1".into(), CallOutcome::Ok, "done".into())]);
 }
 
 #[test]
@@ -320,7 +329,7 @@ fn a_subagent_speaks_for_the_call_that_began_it_or_for_one_of_its_own() {
     )));
     assert_eq!(
         finished(&events),
-        [("c2".into(), Outcome::Ok, "found".into()), ("subagent s2".into(), Outcome::Failed, "no ink".into())]
+        [("c2".into(), CallOutcome::Ok, "found".into()), ("subagent s2".into(), CallOutcome::Failed, "no ink".into())]
     );
 }
 
@@ -329,7 +338,7 @@ fn state_steps_and_custom_events_are_annotations_and_raw_ones_are_counted() {
     let events = run(&[
         json!({"type": "STEP_STARTED", "stepName": "plan"}),
         json!({"type": "STATE_DELTA", "delta": [{"op": "add", "path": "/a", "value": 1}]}),
-        json!({"type": "STATE_SNAPSHOT", "snapshot": "x".repeat(MOST_DATA)}),
+        json!({"type": "STATE_SNAPSHOT", "snapshot": "x".repeat(MAX_ANNOTATION_BYTES)}),
         json!({"type": "ACTIVITY_SNAPSHOT", "messageId": "p", "activityType": "PLAN", "content": {"steps": []}}),
         json!({"type": "CUSTOM", "name": "note", "value": {"a": 1}}),
         json!({"type": "RAW", "event": {"x": 1}}),
@@ -339,7 +348,7 @@ fn state_steps_and_custom_events_are_annotations_and_raw_ones_are_counted() {
     assert_eq!(annotation(&events, "step"), [&json!({"name": "plan", "state": "started"})]);
     assert_eq!(
         annotation(&events, "state"),
-        [&json!({"patch": [{"op": "add", "path": "/a", "value": 1}]}), &json!({"bytes": MOST_DATA + 2})]
+        [&json!({"patch": [{"op": "add", "path": "/a", "value": 1}]}), &json!({"bytes": MAX_ANNOTATION_BYTES + 2})]
     );
     assert_eq!(annotation(&events, "activity"), [&json!({"id": "p", "type": "PLAN", "content": {"steps": []}})]);
     assert_eq!(
@@ -373,7 +382,7 @@ fn encrypted_reasoning_is_kept_for_the_way_back() {
         json!({"type": "REASONING_ENCRYPTED_VALUE", "subtype": "message", "entityId": "r", "encryptedValue": "zz"}),
     ]);
     let carry = events.iter().find_map(|event| match event {
-        AgentEvent::MessageFinished { carry, .. } => carry.clone(),
+        AgentEvent::MessageFinished { provider_metadata: carry, .. } => carry.clone(),
         _ => None,
     });
     let value = json!({"subtype": "message", "entityId": "r", "encryptedValue": "zz"});

@@ -4,40 +4,40 @@
 
 use serde::Deserialize;
 
-use super::super::lax::Text;
+use super::super::lenient::LooseStr;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(super) struct Head<'a> {
+pub(super) struct AgUiEventFields<'a> {
     #[serde(borrow, rename = "type")]
-    pub(super) kind: Text<'a>,
+    pub(super) kind: LooseStr<'a>,
     #[serde(borrow, alias = "message_id")]
-    pub(super) message_id: Text<'a>,
+    pub(super) message_id: LooseStr<'a>,
     /// Text, but for `STATE_DELTA`, where it is a patch.
     #[serde(borrow)]
-    pub(super) delta: Text<'a>,
+    pub(super) delta: LooseStr<'a>,
     #[serde(borrow, alias = "tool_call_id")]
-    pub(super) tool_call_id: Text<'a>,
+    pub(super) tool_call_id: LooseStr<'a>,
     #[serde(borrow, alias = "tool_call_name")]
-    pub(super) tool_call_name: Text<'a>,
+    pub(super) tool_call_name: LooseStr<'a>,
     #[serde(borrow, alias = "parent_message_id")]
-    pub(super) parent_message_id: Text<'a>,
+    pub(super) parent_message_id: LooseStr<'a>,
     #[serde(borrow, alias = "subagent_run_id")]
-    pub(super) subagent_run_id: Text<'a>,
+    pub(super) subagent_run_id: LooseStr<'a>,
     #[serde(borrow, alias = "run_id")]
-    pub(super) run_id: Text<'a>,
+    pub(super) run_id: LooseStr<'a>,
     #[serde(borrow)]
-    pub(super) role: Text<'a>,
+    pub(super) role: LooseStr<'a>,
     #[serde(borrow)]
-    pub(super) content: Text<'a>,
+    pub(super) content: LooseStr<'a>,
     /// Of a call that failed.
     #[serde(borrow)]
-    pub(super) error: Text<'a>,
+    pub(super) error: LooseStr<'a>,
     /// Of an error.
     #[serde(borrow)]
-    pub(super) message: Text<'a>,
+    pub(super) message: LooseStr<'a>,
     #[serde(borrow)]
-    pub(super) code: Text<'a>,
+    pub(super) code: LooseStr<'a>,
     #[serde(borrow, alias = "step_name")]
-    pub(super) step_name: Text<'a>,
+    pub(super) step_name: LooseStr<'a>,
 }

@@ -6,46 +6,46 @@
 
 use serde_json::{Map, json};
 
-use super::super::objects::Objects;
-use super::super::speech::{Speech, Voice};
-use super::super::surrogate::Halves;
+use super::super::arguments::ArgumentsAssembler;
+use super::super::surrogate::SurrogateJoiner;
+use super::super::text_assembler::{ChannelAssembler, TextAssembler};
 use crate::event::{CallId, Json};
 
 /// Blocks of one message that are followed.
-const MOST_BLOCKS: usize = 2048;
+const MAX_BLOCKS: usize = 2048;
 /// Bytes that are kept to be sent back; a message beyond it is told again from its text.
-const MOST_KEPT: usize = 4 * 1024 * 1024;
+const MAX_KEPT_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes of arguments that are kept for all calls of a message.
-const MOST_ARGS: usize = 16 * 1024 * 1024;
+const MAX_ARGS_BYTES: usize = 16 * 1024 * 1024;
 
 /// One block.
 #[derive(Debug, Default)]
-pub(super) struct Block {
+pub(super) struct ContentBlock {
     index: u64,
     /// As it was announced.
     wire: Map<String, Json>,
-    pub(super) kind: Kind,
+    pub(super) kind: ContentBlockKind,
     pub(super) open: bool,
     /// Of the arguments.
-    pub(super) halves: Halves,
-    pub(super) speech: Speech,
-    pub(super) thought: Voice,
+    pub(super) surrogates: SurrogateJoiner,
+    pub(super) assembler: TextAssembler,
+    pub(super) thinking: ChannelAssembler,
     /// What the deltas added: text, thinking or a compaction.
     text: String,
     signature: String,
-    pub(super) args: Objects,
-    written: String,
+    pub(super) args: ArgumentsAssembler,
+    raw_args: String,
     citations: Vec<Json>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ContentBlockKind {
     Text,
     Thinking,
     /// A call for us to run.
     Call(CallId),
     /// A call whose id another one has: the same once more, if its arguments are.
-    Twin,
+    DuplicateCall,
     /// A call that the server runs.
     ServerCall(CallId),
     Result,
@@ -54,23 +54,23 @@ pub(super) enum Kind {
     Other,
 }
 
-impl Block {
-    fn word(&self, key: &str) -> &str {
+impl ContentBlock {
+    fn str_field(&self, key: &str) -> &str {
         self.wire.get(key).and_then(Json::as_str).unwrap_or_default()
     }
 
     pub(super) fn wire_id(&self) -> &str {
-        self.word("id")
+        self.str_field("id")
     }
 
     pub(super) fn name(&self) -> &str {
-        self.word("name")
+        self.str_field("name")
     }
 
     /// Returns the arguments: what the deltas added up to, else what the announcement said. Those of several calls
     /// are several.
     pub(super) fn take_args(&mut self, is_cut: bool) -> (String, Vec<String>) {
-        let mut all = self.args.take(is_cut).into_iter();
+        let mut all = self.args.take_calls(is_cut).into_iter();
         let mut args = all.next().unwrap_or_default();
         if args.trim().is_empty() {
             args = match self.wire.get("input") {
@@ -80,8 +80,8 @@ impl Block {
             };
         }
         // The input of a server's call goes back with its block, so that one stays.
-        if let Kind::ServerCall(_) = self.kind {
-            self.written.clone_from(&args);
+        if let ContentBlockKind::ServerCall(_) = self.kind {
+            self.raw_args.clone_from(&args);
         }
         (args, all.collect())
     }
@@ -89,66 +89,73 @@ impl Block {
 
 /// The blocks of one message in their order.
 #[derive(Debug, Default)]
-pub(super) struct Blocks {
-    list: Vec<Block>,
-    kept: usize,
-    args: usize,
+pub(super) struct ContentBlocks {
+    list: Vec<ContentBlock>,
+    kept_bytes: usize,
+    args_bytes: usize,
 }
 
-impl Blocks {
+impl ContentBlocks {
     /// Adds a block; none when there are too many.
-    pub(super) fn add(&mut self, index: Option<u64>, wire: Map<String, Json>, kind: Kind) -> Option<&mut Block> {
-        if self.list.len() >= MOST_BLOCKS {
+    pub(super) fn add(
+        &mut self,
+        index: Option<u64>,
+        wire: Map<String, Json>,
+        kind: ContentBlockKind,
+    ) -> Option<&mut ContentBlock> {
+        if self.list.len() >= MAX_BLOCKS {
             return None;
         }
         let index = index.unwrap_or(self.list.len() as u64);
-        self.list.push(Block { index, wire, kind, open: true, ..Block::default() });
+        self.list.push(ContentBlock { index, wire, kind, open: true, ..ContentBlock::default() });
         self.list.last_mut()
     }
 
     /// Finds an open block; without an index, the newest.
-    pub(super) fn open(&mut self, index: Option<u64>) -> Option<&mut Block> {
+    pub(super) fn open(&mut self, index: Option<u64>) -> Option<&mut ContentBlock> {
         self.list.iter_mut().rev().find(|block| block.open && index.is_none_or(|index| block.index == index))
     }
 
     /// Returns name and arguments of a call of the server that is still being written.
-    pub(super) fn written(&mut self, call: &CallId) -> Option<(String, String)> {
-        let is_it = |block: &&mut Block| block.open && matches!(&block.kind, Kind::ServerCall(id) if id == call);
+    pub(super) fn partial_call(&mut self, call: &CallId) -> Option<(String, String)> {
+        let is_it = |block: &&mut ContentBlock| {
+            block.open && matches!(&block.kind, ContentBlockKind::ServerCall(id) if id == call)
+        };
         let block = self.list.iter_mut().rev().find(is_it)?;
         Some((block.name().to_owned(), block.take_args(false).0))
     }
 
     pub(super) fn has_call(&self) -> bool {
-        self.list.iter().any(|block| matches!(block.kind, Kind::Call(_)))
+        self.list.iter().any(|block| matches!(block.kind, ContentBlockKind::Call(_)))
     }
 
     /// Takes note of the size of what was announced.
-    pub(super) fn announced(&mut self, wire: &Json) {
-        self.kept = self.kept.saturating_add(size(wire));
+    pub(super) fn count_announced(&mut self, wire: &Json) {
+        self.kept_bytes = self.kept_bytes.saturating_add(json_bytes(wire));
     }
 
     /// Keeps a piece of text, thinking or a compaction of an open block.
-    pub(super) fn keep_text(&mut self, index: Option<u64>, piece: &str) {
-        self.kept = self.kept.saturating_add(piece.len());
-        if self.kept <= MOST_KEPT
+    pub(super) fn append_text(&mut self, index: Option<u64>, piece: &str) {
+        self.kept_bytes = self.kept_bytes.saturating_add(piece.len());
+        if self.kept_bytes <= MAX_KEPT_BYTES
             && let Some(block) = self.open(index)
         {
             block.text.push_str(piece);
         }
     }
 
-    pub(super) fn keep_signature(&mut self, index: Option<u64>, piece: &str) {
-        self.kept = self.kept.saturating_add(piece.len());
-        if self.kept <= MOST_KEPT
+    pub(super) fn append_signature(&mut self, index: Option<u64>, piece: &str) {
+        self.kept_bytes = self.kept_bytes.saturating_add(piece.len());
+        if self.kept_bytes <= MAX_KEPT_BYTES
             && let Some(block) = self.open(index)
         {
             block.signature.push_str(piece);
         }
     }
 
-    pub(super) fn keep_citation(&mut self, index: Option<u64>, citation: Json) {
-        self.kept = self.kept.saturating_add(size(&citation));
-        if self.kept <= MOST_KEPT
+    pub(super) fn append_citation(&mut self, index: Option<u64>, citation: Json) {
+        self.kept_bytes = self.kept_bytes.saturating_add(json_bytes(&citation));
+        if self.kept_bytes <= MAX_KEPT_BYTES
             && let Some(block) = self.open(index)
         {
             block.citations.push(citation);
@@ -156,9 +163,9 @@ impl Blocks {
     }
 
     /// Keeps a piece of arguments, and returns what of it is to be told; none past all measure.
-    pub(super) fn keep_args(&mut self, index: Option<u64>, piece: &str) -> Option<String> {
-        self.args = self.args.saturating_add(piece.len());
-        if self.args > MOST_ARGS {
+    pub(super) fn append_args(&mut self, index: Option<u64>, piece: &str) -> Option<String> {
+        self.args_bytes = self.args_bytes.saturating_add(piece.len());
+        if self.args_bytes > MAX_ARGS_BYTES {
             return None;
         }
         if let Some(block) = self.open(index) {
@@ -168,37 +175,47 @@ impl Blocks {
     }
 
     /// Finds the n-th block of text.
-    pub(super) fn nth_text(&mut self, nth: usize) -> Option<&mut Block> {
-        self.list.iter_mut().filter(|block| block.kind == Kind::Text).nth(nth)
+    pub(super) fn nth_text(&mut self, nth: usize) -> Option<&mut ContentBlock> {
+        self.list.iter_mut().filter(|block| block.kind == ContentBlockKind::Text).nth(nth)
     }
 
     /// Whether there is a call of ours with this id.
-    pub(super) fn has_id(&self, id: &str) -> bool {
-        let is_call = |block: &Block| matches!(block.kind, Kind::Call(_) | Kind::Twin | Kind::ServerCall(_));
+    pub(super) fn has_call_id(&self, id: &str) -> bool {
+        let is_call = |block: &ContentBlock| {
+            matches!(
+                block.kind,
+                ContentBlockKind::Call(_) | ContentBlockKind::DuplicateCall | ContentBlockKind::ServerCall(_)
+            )
+        };
         !id.is_empty() && self.list.iter().any(|block| is_call(block) && block.wire_id() == id)
     }
 
     /// Returns what must go back verbatim. Calls of ours stand in it without their input, which the conversation has.
-    pub(super) fn carry(self) -> Option<Json> {
-        let plain = |block: &Block| match block.kind {
-            Kind::Text => block.citations.is_empty() && !block.wire.contains_key("citations"),
-            Kind::Call(_) => block.wire.keys().all(|key| matches!(key.as_str(), "type" | "id" | "name" | "input")),
-            Kind::Twin => true,
-            Kind::Thinking | Kind::ServerCall(_) | Kind::Result | Kind::Other => false,
+    pub(super) fn provider_metadata(self) -> Option<Json> {
+        let plain = |block: &ContentBlock| match block.kind {
+            ContentBlockKind::Text => block.citations.is_empty() && !block.wire.contains_key("citations"),
+            ContentBlockKind::Call(_) => {
+                block.wire.keys().all(|key| matches!(key.as_str(), "type" | "id" | "name" | "input"))
+            }
+            ContentBlockKind::DuplicateCall => true,
+            ContentBlockKind::Thinking
+            | ContentBlockKind::ServerCall(_)
+            | ContentBlockKind::Result
+            | ContentBlockKind::Other => false,
         };
-        if self.kept > MOST_KEPT || self.list.iter().all(plain) {
+        if self.kept_bytes > MAX_KEPT_BYTES || self.list.iter().all(plain) {
             return None;
         }
-        let content: Vec<Json> = self.list.into_iter().filter_map(Block::back).collect();
+        let content: Vec<Json> = self.list.into_iter().filter_map(ContentBlock::into_wire).collect();
         Some(json!({ "content": content }))
     }
 }
 
-impl Block {
-    fn back(mut self) -> Option<Json> {
-        let announced = |block: &Self, key: &str| block.word(key).to_owned();
+impl ContentBlock {
+    fn into_wire(mut self) -> Option<Json> {
+        let announced = |block: &Self, key: &str| block.str_field(key).to_owned();
         match self.kind {
-            Kind::Text => {
+            ContentBlockKind::Text => {
                 let text = announced(&self, "text") + &self.text;
                 self.wire.insert("text".into(), text.into());
                 let mut citations = match self.wire.remove("citations") {
@@ -210,7 +227,7 @@ impl Block {
                     self.wire.insert("citations".into(), citations.into());
                 }
             }
-            Kind::Thinking => {
+            ContentBlockKind::Thinking => {
                 let signature = announced(&self, "signature") + &self.signature;
                 // Without its signature it would be refused.
                 if signature.is_empty() {
@@ -220,19 +237,19 @@ impl Block {
                 self.wire.insert("thinking".into(), thinking.into());
                 self.wire.insert("signature".into(), signature.into());
             }
-            Kind::Call(_) => {
+            ContentBlockKind::Call(_) => {
                 self.wire.remove("input");
             }
-            Kind::Twin => return None,
-            Kind::ServerCall(_) => {
-                let input = serde_json::from_str(&self.written).ok().filter(Json::is_object);
+            ContentBlockKind::DuplicateCall => return None,
+            ContentBlockKind::ServerCall(_) => {
+                let input = serde_json::from_str(&self.raw_args).ok().filter(Json::is_object);
                 if let Some(input) = input {
                     self.wire.insert("input".into(), input);
                 }
             }
-            Kind::Result => {}
-            Kind::Other if self.text.is_empty() => {}
-            Kind::Other => {
+            ContentBlockKind::Result => {}
+            ContentBlockKind::Other if self.text.is_empty() => {}
+            ContentBlockKind::Other => {
                 let content = announced(&self, "content") + &self.text;
                 self.wire.insert("content".into(), content.into());
             }
@@ -241,11 +258,11 @@ impl Block {
     }
 }
 
-fn size(json: &Json) -> usize {
+fn json_bytes(json: &Json) -> usize {
     match json {
         Json::String(text) => text.len() + 2,
-        Json::Array(list) => list.iter().map(size).sum::<usize>() + 2,
-        Json::Object(object) => object.iter().map(|(key, value)| key.len() + 4 + size(value)).sum::<usize>() + 2,
+        Json::Array(list) => list.iter().map(json_bytes).sum::<usize>() + 2,
+        Json::Object(object) => object.iter().map(|(key, value)| key.len() + 4 + json_bytes(value)).sum::<usize>() + 2,
         Json::Null | Json::Bool(_) | Json::Number(_) => 8,
     }
 }

@@ -2,29 +2,29 @@
 
 use serde_json::json;
 
-use super::super::objects;
-use crate::event::{AgentEvent, CallId, Json, MessageId, Outcome, Output, RanBy};
+use super::super::arguments;
+use crate::event::{AgentEvent, CallId, CallOutcome, CallOutput, ExecutedBy, Json, MessageId};
 
 /// Calls of one message that are followed.
-const MOST: usize = 256;
+const MAX_CALLS: usize = 256;
 
 #[derive(Debug)]
-struct Call {
+struct AnthropicCall {
     id: CallId,
     by_server: bool,
     ready: bool,
-    finished: u8,
+    finish_count: u8,
     /// Its id on the wire, and its arguments once they are complete.
     wire_id: String,
     args: String,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Calls {
-    list: Vec<Call>,
+pub(super) struct AnthropicCalls {
+    list: Vec<AnthropicCall>,
 }
 
-impl Calls {
+impl AnthropicCalls {
     /// Starts a call under an id that is unique in this message; none when there are too many.
     pub(super) fn start(
         &mut self,
@@ -33,7 +33,7 @@ impl Calls {
         message: &MessageId,
         out: &mut Vec<AgentEvent>,
     ) -> Option<CallId> {
-        if self.list.len() >= MOST {
+        if self.list.len() >= MAX_CALLS {
             return None;
         }
         let word = |key: &str| wire.get(key).and_then(Json::as_str).filter(|text| !text.is_empty());
@@ -43,26 +43,33 @@ impl Calls {
         }
         let id = CallId::new(unique);
         let wire_id = word("id").unwrap_or_default().to_owned();
-        self.list.push(Call { id: id.clone(), by_server, ready: false, finished: 0, wire_id, args: String::new() });
+        self.list.push(AnthropicCall {
+            id: id.clone(),
+            by_server,
+            ready: false,
+            finish_count: 0,
+            wire_id,
+            args: String::new(),
+        });
         out.push(AgentEvent::ToolCallStarted {
             call: id.clone(),
             message: message.clone(),
             name: word("name").map(str::to_owned),
             parent: None,
-            ran_by: if by_server { RanBy::Server } else { RanBy::Us },
+            executed_by: if by_server { ExecutedBy::Server } else { ExecutedBy::Client },
         });
         Some(id)
     }
 
     /// Finds a call of the server by its id on the wire.
-    pub(super) fn of_server(&self, id: &str) -> Option<CallId> {
+    pub(super) fn server_call(&self, id: &str) -> Option<CallId> {
         self.list.iter().rev().find(|call| call.by_server && call.id.as_str() == id).map(|call| call.id.clone())
     }
 
     /// Whether a call with this id on the wire has these arguments.
-    pub(super) fn knows(&self, wire_id: &str, args: &str) -> bool {
+    pub(super) fn has_call(&self, wire_id: &str, args: &str) -> bool {
         let mut of_id = self.list.iter().filter(|call| call.wire_id == wire_id);
-        of_id.any(|call| call.ready && objects::is_same(&call.args, args))
+        of_id.any(|call| call.ready && arguments::is_same_json(&call.args, args))
     }
 
     pub(super) fn is_ready(&self, call: &CallId) -> bool {
@@ -70,7 +77,7 @@ impl Calls {
     }
 
     /// The arguments of a call are complete: its block was closed, or its result came.
-    pub(super) fn ready(
+    pub(super) fn mark_ready(
         &mut self,
         call: &CallId,
         name: String,
@@ -82,26 +89,26 @@ impl Calls {
         known.ready = true;
         known.args.clone_from(&args);
         let carry = Some(if known.by_server { json!({ "server": true }) } else { json!({ "id": wire_id }) });
-        out.push(AgentEvent::ToolCallReady { call: call.clone(), name, args, carry });
+        out.push(AgentEvent::ToolCallReady { call: call.clone(), name, args, provider_metadata: carry });
     }
 
-    pub(super) fn finish(&mut self, call: &CallId, outcome: Outcome, text: String, out: &mut Vec<AgentEvent>) {
-        let known = self.list.iter_mut().rev().find(|known| known.id == *call && known.finished < 2);
+    pub(super) fn finish(&mut self, call: &CallId, outcome: CallOutcome, text: String, out: &mut Vec<AgentEvent>) {
+        let known = self.list.iter_mut().rev().find(|known| known.id == *call && known.finish_count < 2);
         let Some(known) = known else { return };
-        known.finished += 1;
-        let (call, output) = (call.clone(), Output::of(text));
-        out.push(AgentEvent::ToolCallFinished { call, outcome, output, took: None });
+        known.finish_count += 1;
+        let (call, output) = (call.clone(), CallOutput::from_text(text));
+        out.push(AgentEvent::ToolCallFinished { call, outcome, output, duration: None });
     }
 
     /// The server stopped in the middle: what it was about is told again with its result.
-    pub(super) fn pause(&mut self, out: &mut Vec<AgentEvent>) {
-        for call in self.list.iter_mut().filter(|call| call.by_server && call.finished == 0) {
-            call.finished += 1;
+    pub(super) fn finish_paused(&mut self, out: &mut Vec<AgentEvent>) {
+        for call in self.list.iter_mut().filter(|call| call.by_server && call.finish_count == 0) {
+            call.finish_count += 1;
             out.push(AgentEvent::ToolCallFinished {
                 call: call.id.clone(),
-                outcome: Outcome::Unknown,
-                output: Output::of("the server goes on with this call in its next message"),
-                took: None,
+                outcome: CallOutcome::Unknown,
+                output: CallOutput::from_text("the server goes on with this call in its next message"),
+                duration: None,
             });
         }
     }

@@ -1,14 +1,14 @@
 //! What a tool that the server ran gave back, in words. Each kind of tool has a shape of its own.
 
-use crate::event::{Json, Outcome};
+use crate::event::{CallOutcome, Json};
 
 /// Reads a `*_tool_result` block.
-pub(super) fn read(block: &Json) -> (Outcome, String) {
+pub(super) fn parse_tool_result(block: &Json) -> (CallOutcome, String) {
     let content = block.get("content").unwrap_or(&Json::Null);
     let failed = block.get("is_error").and_then(Json::as_bool) == Some(true) || is_error(content);
     let code = content.get("return_code").and_then(Json::as_i64).unwrap_or(0);
-    let outcome = if failed || code != 0 { Outcome::Failed } else { Outcome::Ok };
-    let text = words(content);
+    let outcome = if failed || code != 0 { CallOutcome::Failed } else { CallOutcome::Ok };
+    let text = content_text(content);
     if code == 0 {
         return (outcome, text);
     }
@@ -17,7 +17,7 @@ pub(super) fn read(block: &Json) -> (Outcome, String) {
 }
 
 /// Returns the name of the tool that a kind of result belongs to.
-pub(super) fn tool_of(kind: &str) -> &str {
+pub(super) fn tool_name(kind: &str) -> &str {
     kind.strip_suffix("_tool_result").unwrap_or(kind)
 }
 
@@ -26,12 +26,14 @@ fn is_error(content: &Json) -> bool {
     kind.ends_with("_error") || content.get("error_code").is_some()
 }
 
-fn words(content: &Json) -> String {
+fn content_text(content: &Json) -> String {
     let text = |key: &str| content.get(key).and_then(Json::as_str).filter(|text| !text.is_empty());
     match content {
         Json::Null => String::new(),
         Json::String(text) => text.clone(),
-        Json::Array(list) => list.iter().map(words).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n"),
+        Json::Array(list) => {
+            list.iter().map(content_text).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+        }
         Json::Object(_) if is_error(content) => {
             let parts = [text("error_code"), text("error_message").or_else(|| text("message"))];
             let said = parts.into_iter().flatten().collect::<Vec<_>>().join(": ");
@@ -42,7 +44,7 @@ fn words(content: &Json) -> String {
                 return [text("stdout"), text("stderr")].into_iter().flatten().collect::<Vec<_>>().join("\n");
             }
             if let Some(found) = object.get("tool_references") {
-                return words(found);
+                return content_text(found);
             }
             // A page that was fetched: its head, then what it says.
             let page = content.pointer("/content/source/data").and_then(Json::as_str);
@@ -80,46 +82,46 @@ mod tests {
                     {"type": "web_search_result", "title": "Oslo", "url": "https://o", "encrypted_content": "x"},
                     {"type": "web_search_result", "url": "https://p"},
                 ]}),
-                Outcome::Ok,
+                CallOutcome::Ok,
                 "Oslo — https://o\nhttps://p",
             ),
             (
                 json!({"content": {"type": "web_search_tool_result_error", "error_code": "max_uses_exceeded"}}),
-                Outcome::Failed,
+                CallOutcome::Failed,
                 "max_uses_exceeded",
             ),
             (
                 json!({"content": {"type": "web_fetch_result", "url": "https://o", "content": {
                     "type": "document", "title": "Oslo", "source": {"type": "text", "data": "A city."}}}}),
-                Outcome::Ok,
+                CallOutcome::Ok,
                 "Oslo — https://o\n\nA city.",
             ),
             (
                 json!({"content": {"type": "bash_code_execution_result", "stdout": "a\n", "stderr": "b", "return_code": 2, "content": []}}),
-                Outcome::Failed,
+                CallOutcome::Failed,
                 "a\n\nb\n(exit code 2)",
             ),
             (
                 json!({"content": {"type": "code_execution_result", "stdout": "4\n", "stderr": "", "return_code": 0}}),
-                Outcome::Ok,
+                CallOutcome::Ok,
                 "4\n",
             ),
             (
                 json!({"type": "mcp_tool_result", "is_error": true, "content": [{"type": "text", "text": "no"}]}),
-                Outcome::Failed,
+                CallOutcome::Failed,
                 "no",
             ),
             (
                 json!({"content": {"type": "tool_search_tool_search_result", "tool_references": [
                     {"type": "tool_reference", "tool_name": "clock"}]}}),
-                Outcome::Ok,
+                CallOutcome::Ok,
                 "clock",
             ),
-            (json!({"content": {"type": "new", "n": 1}}), Outcome::Ok, "{\"type\":\"new\",\"n\":1}"),
-            (json!({}), Outcome::Ok, ""),
+            (json!({"content": {"type": "new", "n": 1}}), CallOutcome::Ok, "{\"type\":\"new\",\"n\":1}"),
+            (json!({}), CallOutcome::Ok, ""),
         ];
         for (block, outcome, text) in cases {
-            assert_eq!(read(&block), (outcome, text.to_owned()), "{block}");
+            assert_eq!(parse_tool_result(&block), (outcome, text.to_owned()), "{block}");
         }
     }
 }

@@ -1,10 +1,10 @@
 use super::*;
-use crate::event::{FaultKind, Outcome, Output, RanBy, TurnEnd};
+use crate::event::{CallOutcome, CallOutput, ExecutedBy, FaultKind, TurnOutcome};
 
 fn decode(frames: &[&str]) -> Vec<AgentEvent> {
-    let (mut decoder, mut out) = (Anthropic::new(), Vec::new());
+    let (mut decoder, mut out) = (AnthropicDecoder::new(), Vec::new());
     for data in frames {
-        decoder.frame(&SseFrame::data(*data), &mut out);
+        decoder.decode_frame(&SseFrame::data(*data), &mut out);
     }
     decoder.finish(&mut out);
     out
@@ -34,19 +34,21 @@ fn run(frames: &[String]) -> Vec<AgentEvent> {
     decode(&whole)
 }
 
-fn finished(events: &[AgentEvent]) -> (Stop, Option<Json>) {
+fn finished(events: &[AgentEvent]) -> (FinishReason, Option<Json>) {
     events
         .iter()
         .find_map(|event| match event {
-            AgentEvent::MessageFinished { stop, carry, .. } => Some((*stop, carry.clone())),
+            AgentEvent::MessageFinished { finish_reason: stop, provider_metadata: carry, .. } => {
+                Some((*stop, carry.clone()))
+            }
             _ => None,
         })
         .unwrap()
 }
 
-fn end(events: &[AgentEvent]) -> &TurnEnd {
+fn end(events: &[AgentEvent]) -> &TurnOutcome {
     match events.last() {
-        Some(AgentEvent::TurnFinished { end, .. }) => end,
+        Some(AgentEvent::TurnFinished { outcome: end, .. }) => end,
         other => panic!("{other:?}"),
     }
 }
@@ -81,7 +83,7 @@ fn signed_and_hidden_thinking_are_carried_in_order_with_the_call() {
         STOP.into(),
     ]);
     let (stop, carry) = finished(&events);
-    assert_eq!(stop, Stop::ToolCalls);
+    assert_eq!(stop, FinishReason::ToolCalls);
     assert_eq!(
         carry,
         Some(json!({"content": [
@@ -95,7 +97,7 @@ fn signed_and_hidden_thinking_are_carried_in_order_with_the_call() {
         call: "toolu_1".into(),
         name: "clock".into(),
         args: "{\"z\":1}".into(),
-        carry: Some(json!({"id": "toolu_1"})),
+        provider_metadata: Some(json!({"id": "toolu_1"})),
     }));
 }
 
@@ -109,7 +111,7 @@ fn text_and_calls_alone_need_no_carry() {
         reason("tool_use"),
         STOP.into(),
     ]);
-    assert_eq!(finished(&events), (Stop::ToolCalls, None));
+    assert_eq!(finished(&events), (FinishReason::ToolCalls, None));
     assert_eq!(text(&events), "Hi");
     assert!(events.iter().any(|event| matches!(event, AgentEvent::ToolCallReady { args, .. } if args == "{\"z\":1}")));
 }
@@ -132,7 +134,7 @@ fn a_tool_of_the_server_is_a_call_the_server_ran() {
         STOP.into(),
     ]);
     let (stop, carry) = finished(&events);
-    assert_eq!(stop, Stop::End);
+    assert_eq!(stop, FinishReason::End);
     let found: Json = serde_json::from_str(found).unwrap();
     assert_eq!(
         carry.unwrap()["content"],
@@ -144,12 +146,14 @@ fn a_tool_of_the_server_is_a_call_the_server_ran() {
     );
     assert!(events.contains(&AgentEvent::ToolCallFinished {
         call: "s1".into(),
-        outcome: Outcome::Ok,
-        output: Output::of("Oslo — https://o"),
-        took: None,
+        outcome: CallOutcome::Ok,
+        output: CallOutput::from_text("Oslo — https://o"),
+        duration: None,
     }));
-    assert!(events.iter().any(|event| matches!(event, AgentEvent::ToolCallStarted { ran_by: RanBy::Server, .. })));
-    assert!(events.iter().any(|event| matches!(event, AgentEvent::Annotated { kind, .. } if kind == "citation")));
+    assert!(
+        events.iter().any(|event| matches!(event, AgentEvent::ToolCallStarted { executed_by: ExecutedBy::Server, .. }))
+    );
+    assert!(events.iter().any(|event| matches!(event, AgentEvent::Annotation { kind, .. } if kind == "citation")));
 }
 
 #[test]
@@ -161,10 +165,12 @@ fn a_pause_is_marked_and_its_open_call_is_told_again_with_its_result() {
         STOP.into(),
     ]);
     let (stop_, carry) = finished(&paused);
-    assert_eq!((stop_, end(&paused)), (Stop::End, &TurnEnd::Completed));
+    assert_eq!((stop_, end(&paused)), (FinishReason::End, &TurnOutcome::Completed));
     assert_eq!(carry.unwrap()["content"][0]["input"], json!({"query": "oslo"}));
-    assert!(paused.iter().any(|event| matches!(event, AgentEvent::Annotated { kind, .. } if kind == "paused")));
-    assert!(paused.iter().any(|event| matches!(event, AgentEvent::ToolCallFinished { outcome: Outcome::Unknown, .. })));
+    assert!(paused.iter().any(|event| matches!(event, AgentEvent::Annotation { kind, .. } if kind == "paused")));
+    assert!(
+        paused.iter().any(|event| matches!(event, AgentEvent::ToolCallFinished { outcome: CallOutcome::Unknown, .. }))
+    );
     let resumed = run(&[
         start(0, r#"{"type":"web_search_tool_result","tool_use_id":"s1","content":[]}"#),
         stop(0),
@@ -176,7 +182,7 @@ fn a_pause_is_marked_and_its_open_call_is_told_again_with_its_result() {
             .iter()
             .any(|event| matches!(event, AgentEvent::ToolCallStarted { name: Some(name), .. } if name == "web_search"))
     );
-    assert!(resumed.iter().any(|event| matches!(event, AgentEvent::ToolCallFinished { outcome: Outcome::Ok, .. })));
+    assert!(resumed.iter().any(|event| matches!(event, AgentEvent::ToolCallFinished { outcome: CallOutcome::Ok, .. })));
 }
 
 #[test]
@@ -197,17 +203,17 @@ fn stop_reasons_keep_their_meaning() {
     let of = |word: &str| {
         let events = run(&[start(0, r#"{"type":"text","text":"x"}"#), stop(0), reason(word), STOP.into()]);
         let kind = match end(&events) {
-            TurnEnd::Failed(fault) => Some(fault.kind),
+            TurnOutcome::Failed(fault) => Some(fault.kind),
             _ => None,
         };
         (finished(&events).0, kind)
     };
-    assert_eq!(of("end_turn"), (Stop::End, None));
-    assert_eq!(of("stop_sequence"), (Stop::End, None));
-    assert_eq!(of("max_tokens"), (Stop::Length, None));
-    assert_eq!(of("refusal"), (Stop::Refused, None));
-    assert_eq!(of("model_context_window_exceeded"), (Stop::Length, Some(FaultKind::ContextTooLong)));
-    assert_eq!(of("something_new"), (Stop::End, None));
+    assert_eq!(of("end_turn"), (FinishReason::End, None));
+    assert_eq!(of("stop_sequence"), (FinishReason::End, None));
+    assert_eq!(of("max_tokens"), (FinishReason::Length, None));
+    assert_eq!(of("refusal"), (FinishReason::Refused, None));
+    assert_eq!(of("model_context_window_exceeded"), (FinishReason::Length, Some(FaultKind::ContextTooLong)));
+    assert_eq!(of("something_new"), (FinishReason::End, None));
 }
 
 #[test]
@@ -216,7 +222,7 @@ fn errors_end_the_answer_and_keep_their_kind() {
         let error = format!(r#"{{"type":"error","error":{{"type":"{kind}","message":"Sorry"}}}}"#);
         let events = decode(&[&error, STOP]);
         match end(&events) {
-            TurnEnd::Failed(fault) => fault.kind,
+            TurnOutcome::Failed(fault) => fault.kind,
             other => panic!("{other:?}"),
         }
     };
@@ -234,7 +240,7 @@ fn errors_end_the_answer_and_keep_their_kind() {
         start(0, r#"{"type":"text","text":"half"}"#),
         r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#.into(),
     ]);
-    assert_eq!((text(&late).as_str(), finished(&late)), ("half", (Stop::Failed, None)));
+    assert_eq!((text(&late).as_str(), finished(&late)), ("half", (FinishReason::Failed, None)));
 }
 
 #[test]
@@ -245,8 +251,8 @@ fn a_cut_stream_is_interrupted_and_carries_nothing() {
         start(1, r#"{"type":"tool_use","id":"t","name":"clock","input":{}}"#),
         delta(1, r#"{"type":"input_json_delta","partial_json":"{\"z"}"#),
     ]);
-    assert_eq!(finished(&events), (Stop::Interrupted, None));
-    assert_eq!(end(&events), &TurnEnd::Interrupted);
+    assert_eq!(finished(&events), (FinishReason::Interrupted, None));
+    assert_eq!(end(&events), &TurnOutcome::Interrupted);
     assert!(!events.iter().any(|event| matches!(event, AgentEvent::ToolCallReady { .. })));
 }
 
@@ -255,8 +261,8 @@ fn an_answer_in_one_piece_is_read_too() {
     let events = decode(&[
         r#"{"type":"message","role":"assistant","content":[{"type":"text","text":"Hi"},{"type":"tool_use","id":"t","name":"clock","input":{}}],"stop_reason":"tool_use","usage":{"input_tokens":3,"output_tokens":4}}"#,
     ]);
-    assert_eq!((text(&events).as_str(), finished(&events).0), ("Hi", Stop::ToolCalls));
-    assert_eq!(end(&events), &TurnEnd::Completed);
+    assert_eq!((text(&events).as_str(), finished(&events).0), ("Hi", FinishReason::ToolCalls));
+    assert_eq!(end(&events), &TurnOutcome::Completed);
 }
 
 #[test]
@@ -277,5 +283,5 @@ fn strange_frames_do_no_harm() {
         STOP.into(),
     ]);
     assert_eq!(text(&events), "lost start😀");
-    assert_eq!(end(&events), &TurnEnd::Completed);
+    assert_eq!(end(&events), &TurnOutcome::Completed);
 }

@@ -2,119 +2,119 @@
 
 use serde::Deserialize;
 
-use super::super::lax::{List, Num, Obj, Text};
+use super::super::lenient::{LooseList, LooseObject, LooseStr, LooseU64};
 use crate::event::{Json, Usage};
 
 /// An event, or a whole message where the answer is not streamed.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Event<'a> {
+pub(super) struct AnthropicEvent<'a> {
     #[serde(borrow, rename = "type")]
-    pub(super) kind: Text<'a>,
-    pub(super) index: Num,
+    pub(super) kind: LooseStr<'a>,
+    pub(super) index: LooseU64,
     #[serde(borrow)]
-    pub(super) delta: Obj<Delta<'a>>,
+    pub(super) delta: LooseObject<AnthropicDelta<'a>>,
     pub(super) content_block: Option<Json>,
     #[serde(borrow)]
-    pub(super) message: Obj<Message<'a>>,
-    pub(super) usage: Obj<UsageWire>,
+    pub(super) message: LooseObject<AnthropicMessage<'a>>,
+    pub(super) usage: LooseObject<AnthropicUsage>,
     pub(super) error: Option<Json>,
     /// Of a whole message.
-    pub(super) content: List<Json>,
+    pub(super) content: LooseList<Json>,
     #[serde(borrow)]
-    pub(super) stop_reason: Text<'a>,
+    pub(super) stop_reason: LooseStr<'a>,
     pub(super) stop_details: Option<Json>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Message<'a> {
-    pub(super) content: List<Json>,
-    pub(super) usage: Obj<UsageWire>,
+pub(super) struct AnthropicMessage<'a> {
+    pub(super) content: LooseList<Json>,
+    pub(super) usage: LooseObject<AnthropicUsage>,
     #[serde(borrow)]
-    pub(super) stop_reason: Text<'a>,
+    pub(super) stop_reason: LooseStr<'a>,
 }
 
 /// What is added to a block, or, in `message_delta`, to the message.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Delta<'a> {
+pub(super) struct AnthropicDelta<'a> {
     #[serde(borrow, rename = "type")]
-    pub(super) kind: Text<'a>,
+    pub(super) kind: LooseStr<'a>,
     #[serde(borrow)]
-    pub(super) text: Text<'a>,
+    pub(super) text: LooseStr<'a>,
     #[serde(borrow)]
-    pub(super) thinking: Text<'a>,
+    pub(super) thinking: LooseStr<'a>,
     #[serde(borrow)]
-    pub(super) partial_json: Text<'a>,
+    pub(super) partial_json: LooseStr<'a>,
     #[serde(borrow)]
-    pub(super) signature: Text<'a>,
+    pub(super) signature: LooseStr<'a>,
     /// Of a compaction.
     #[serde(borrow)]
-    pub(super) content: Text<'a>,
+    pub(super) content: LooseStr<'a>,
     pub(super) citation: Option<Json>,
     #[serde(borrow)]
-    pub(super) stop_reason: Text<'a>,
+    pub(super) stop_reason: LooseStr<'a>,
     pub(super) stop_details: Option<Json>,
     /// Where proxies put it.
-    pub(super) usage: Obj<UsageWire>,
+    pub(super) usage: LooseObject<AnthropicUsage>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct UsageWire {
+pub(super) struct AnthropicUsage {
     #[serde(rename = "input_tokens")]
-    input: Num,
+    input: LooseU64,
     #[serde(rename = "output_tokens")]
-    output: Num,
+    output: LooseU64,
     #[serde(rename = "cache_creation_input_tokens")]
-    created: Num,
+    cache_written: LooseU64,
     #[serde(rename = "cache_read_input_tokens")]
-    read: Num,
+    cache_read: LooseU64,
     #[serde(rename = "output_tokens_details")]
-    details: Obj<Details>,
+    details: LooseObject<OutputDetails>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Details {
-    thinking_tokens: Num,
+struct OutputDetails {
+    thinking_tokens: LooseU64,
 }
 
 /// What was told of the usage so far. Numbers are totals: a later one replaces an earlier one, unless it is a zero
 /// that a proxy filled in.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct UsageTotals {
     input: Option<u64>,
     output: Option<u64>,
-    created: Option<u64>,
-    read: Option<u64>,
+    cache_written: Option<u64>,
+    cache_read: Option<u64>,
     thinking: Option<u64>,
     /// The output was counted at the end; what the start says of it is only a beginning.
-    counted: bool,
+    is_final_output: bool,
 }
 
-impl Tally {
-    pub(super) fn take(&mut self, wire: &UsageWire, is_end: bool) {
-        let later = |known: &mut Option<u64>, told: Num| *known = told.0.filter(|n| *n > 0).or(*known).or(told.0);
+impl UsageTotals {
+    pub(super) fn observe(&mut self, wire: &AnthropicUsage, is_end: bool) {
+        let later = |known: &mut Option<u64>, told: LooseU64| *known = told.0.filter(|n| *n > 0).or(*known).or(told.0);
         later(&mut self.input, wire.input);
         later(&mut self.output, wire.output);
-        later(&mut self.created, wire.created);
-        later(&mut self.read, wire.read);
-        later(&mut self.thinking, wire.details.0.as_ref().map_or(Num(None), |details| details.thinking_tokens));
-        self.counted |= is_end && wire.output.0.is_some();
+        later(&mut self.cache_written, wire.cache_written);
+        later(&mut self.cache_read, wire.cache_read);
+        later(&mut self.thinking, wire.details.0.as_ref().map_or(LooseU64(None), |details| details.thinking_tokens));
+        self.is_final_output |= is_end && wire.output.0.is_some();
     }
 
     /// The wire counts what it read from and wrote to its cache beside the input; here all of it is input.
     pub(super) fn usage(&self) -> Option<Usage> {
-        let cached_tokens = self.read.unwrap_or(0);
-        let fresh = self.input.unwrap_or(0).saturating_add(self.created.unwrap_or(0));
+        let cached_tokens = self.cache_read.unwrap_or(0);
+        let fresh = self.input.unwrap_or(0).saturating_add(self.cache_written.unwrap_or(0));
         let usage = Usage {
             input_tokens: fresh.saturating_add(cached_tokens),
             output_tokens: self.output.unwrap_or(0),
             cached_tokens,
             reasoning_tokens: self.thinking.unwrap_or(0),
-            estimated: !self.counted,
+            estimated: !self.is_final_output,
         };
         (usage.total() > 0).then_some(usage)
     }

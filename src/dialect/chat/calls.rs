@@ -8,77 +8,77 @@
 //! - Another name on a known index begins a call, once the one before is complete or has no arguments at all.
 //! - Calls of different ids are different, however much alike they are.
 //!
-//! What arguments may be is in [`super::super::objects`].
+//! What arguments may be is in [`super::super::arguments`].
 
 use std::borrow::Cow;
 
 use serde_json::json;
 
-use super::super::lax::Num;
-use super::super::objects::{self, Objects, begins_object};
-use super::super::surrogate::Halves;
-use super::wire::Fragment;
-use crate::event::{AgentEvent, CallId, Json, MessageId, RanBy};
+use super::super::arguments::{self, ArgumentsAssembler, begins_object};
+use super::super::lenient::LooseU64;
+use super::super::surrogate::SurrogateJoiner;
+use super::wire::ChatCallFragment;
+use crate::event::{AgentEvent, CallId, ExecutedBy, Json, MessageId};
 
 /// Calls of one message that are followed. A hostile index must not make us allocate.
-const MOST: usize = 128;
+const MAX_CALLS: usize = 128;
 /// Bytes of arguments that are kept for all calls of a message.
-const MOST_ARGS: usize = 16 * 1024 * 1024;
+const MAX_ARGS_BYTES: usize = 16 * 1024 * 1024;
 
 /// The calls of one message.
 #[derive(Debug, Default)]
-pub(super) struct Calls {
-    list: Vec<Call>,
-    size: usize,
+pub(super) struct ChatCalls {
+    list: Vec<ChatCall>,
+    args_bytes: usize,
     /// Ids of calls that are not in the chunks.
-    reserved: Vec<CallId>,
+    reserved_ids: Vec<CallId>,
 }
 
 #[derive(Debug)]
-struct Call {
+struct ChatCall {
     index: Option<u64>,
     /// The wire's id, where it gave one.
     wire_id: Option<String>,
-    told_id: CallId,
+    id: CallId,
     name: String,
-    args: Objects,
-    halves: Halves,
+    args: ArgumentsAssembler,
+    surrogates: SurrogateJoiner,
     /// Whether its start was told, which waits for the name.
     started: bool,
     /// The call that this may be once more.
-    twin: Option<usize>,
-    carry: Option<Json>,
+    duplicate_of: Option<usize>,
+    provider_metadata: Option<Json>,
 }
 
-impl Calls {
+impl ChatCalls {
     pub(super) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
     /// Takes a fragment, the n-th of its delta. Fails with what is odd about it.
-    pub(super) fn take(
+    pub(super) fn push_fragment(
         &mut self,
-        fragment: &Fragment<'_>,
+        fragment: &ChatCallFragment<'_>,
         position: usize,
         marked: bool,
         message: &MessageId,
         out: &mut Vec<AgentEvent>,
     ) -> Result<(), &'static str> {
         let Some(function) = &fragment.function.0 else { return Ok(()) };
-        let (index, id, name) = (fragment.index.0, fragment.id.some(), function.name.some());
+        let (index, id, name) = (fragment.index.0, fragment.id.non_empty(), function.name.non_empty());
         let piece = function.arguments.0.as_deref().unwrap_or_default();
         let at = match self.find(index, id, position, name, piece) {
-            Target::Known(at) => at,
-            _ if self.list.len() >= MOST => return Err("more tool calls than are followed"),
-            Target::New => self.add(index, id, None),
-            Target::Twin(twin) => self.add(index, id, Some(twin)),
+            FragmentTarget::Known(at) => at,
+            _ if self.list.len() >= MAX_CALLS => return Err("more tool calls than are followed"),
+            FragmentTarget::New => self.add(index, id, None),
+            FragmentTarget::MaybeDuplicate(twin) => self.add(index, id, Some(twin)),
         };
-        let piece = self.args_in(fragment, at, marked)?;
+        let piece = self.take_args(fragment, at, marked)?;
         let Some(call) = self.list.get_mut(at) else { return Ok(()) };
         let told = call.args.push(&piece);
         if call.started {
-            call.tell(told, out);
-        } else if !call.name.is_empty() && call.twin.is_none() {
+            call.emit_args(told, out);
+        } else if !call.name.is_empty() && call.duplicate_of.is_none() {
             call.start(message, out);
         }
         Ok(())
@@ -86,34 +86,34 @@ impl Calls {
 
     /// Takes a call as a whole, the n-th of a message that repeats what was streamed, or that was not streamed. Ids may
     /// be others by then: the call at its place with its name is the same.
-    pub(super) fn whole(
+    pub(super) fn reconcile_call(
         &mut self,
-        fragment: &Fragment<'_>,
+        fragment: &ChatCallFragment<'_>,
         position: usize,
         marked: bool,
         message: &MessageId,
         out: &mut Vec<AgentEvent>,
     ) -> Result<(), &'static str> {
         let Some(function) = &fragment.function.0 else { return Ok(()) };
-        let (id, name) = (fragment.id.some(), function.name.some());
+        let (id, name) = (fragment.id.non_empty(), function.name.non_empty());
         let by_id = id.and_then(|id| self.list.iter().position(|call| call.wire_id.as_deref() == Some(id)));
         let by_place = || {
             let call = self.list.get(position)?;
             (call.name.is_empty() || name.is_none() || name == Some(call.name.as_str())).then_some(position)
         };
         let Some(at) = by_id.or_else(by_place) else {
-            let alone = Fragment { index: Num::default(), ..fragment.clone() };
+            let alone = ChatCallFragment { index: LooseU64::default(), ..fragment.clone() };
             let position = self.list.len();
-            return self.take(&alone, position, marked, message, out);
+            return self.push_fragment(&alone, position, marked, message, out);
         };
         // The whole knows both halves of a character.
         if let Some(call) = self.list.get_mut(at) {
-            let _ = call.halves.rest();
+            let _ = call.surrogates.take_unpaired();
         }
-        let whole = self.args_in(fragment, at, marked)?;
+        let whole = self.take_args(fragment, at, marked)?;
         let Some(call) = self.list.get_mut(at) else { return Ok(()) };
         if !whole.trim().is_empty() {
-            call.replace(&whole, out);
+            call.reconcile_args(&whole, out);
         }
         if !call.started && !call.name.is_empty() {
             call.start(message, out);
@@ -122,31 +122,31 @@ impl Calls {
     }
 
     /// Says that all calls are complete, or as complete as they get: `is_cut` tells that the answer was cut off.
-    pub(super) fn close(&mut self, is_cut: bool, message: &MessageId, out: &mut Vec<AgentEvent>) {
+    pub(super) fn finish_all(&mut self, is_cut: bool, message: &MessageId, out: &mut Vec<AgentEvent>) {
         let mut told: Vec<(usize, String)> = Vec::new();
         for at in 0..self.list.len() {
             let Some(call) = self.list.get_mut(at) else { return };
-            if let Some(half) = call.halves.rest() {
+            if let Some(half) = call.surrogates.take_unpaired() {
                 call.args.push(half.encode_utf8(&mut [0; 4]));
             }
-            let mut objects = call.args.take(is_cut);
-            if let Some(twin) = call.twin {
+            let mut objects = call.args.take_calls(is_cut);
+            if let Some(twin) = call.duplicate_of {
                 let is_known =
-                    |args: &String| told.iter().any(|(of, known)| *of == twin && objects::is_same(known, args));
+                    |args: &String| told.iter().any(|(of, known)| *of == twin && arguments::is_same_json(known, args));
                 objects.retain(|args| !args.trim().is_empty() && !is_known(args));
             }
-            let root = call.twin.unwrap_or(at);
+            let root = call.duplicate_of.unwrap_or(at);
             for (nth, args) in objects.into_iter().enumerate() {
-                self.ready(at, nth, args.clone(), message, out);
+                self.mark_ready(at, nth, args.clone(), message, out);
                 told.push((root, args));
             }
         }
     }
 
     /// Says that a call is complete. Behind the first one, it is another call of the same name.
-    fn ready(&mut self, at: usize, nth: usize, args: String, message: &MessageId, out: &mut Vec<AgentEvent>) {
+    fn mark_ready(&mut self, at: usize, nth: usize, args: String, message: &MessageId, out: &mut Vec<AgentEvent>) {
         if nth > 0 {
-            if self.list.len() >= MOST {
+            if self.list.len() >= MAX_CALLS {
                 return;
             }
             let (wire_id, name) =
@@ -155,39 +155,39 @@ impl Calls {
             let Some(call) = self.list.get_mut(at) else { return };
             call.name = name;
             call.args.push(&args);
-            return call.ready(args, message, out);
+            return call.mark_ready(args, message, out);
         }
         if let Some(call) = self.list.get_mut(at) {
-            call.ready(args, message, out);
+            call.mark_ready(args, message, out);
         }
     }
 
     /// Takes what a fragment says of a call beside its arguments, and returns those.
-    fn args_in<'f>(
+    fn take_args<'f>(
         &mut self,
-        fragment: &'f Fragment<'_>,
+        fragment: &'f ChatCallFragment<'_>,
         at: usize,
         marked: bool,
     ) -> Result<Cow<'f, str>, &'static str> {
         let Some(function) = &fragment.function.0 else { return Ok(Cow::Borrowed("")) };
-        self.names(at, fragment.id.some(), function.name.some());
+        self.set_names(at, fragment.id.non_empty(), function.name.non_empty());
         let Some(call) = self.list.get_mut(at) else { return Ok(Cow::Borrowed("")) };
         if let Some(extra) = fragment.extra_content.as_ref().filter(|extra| extra.is_object()) {
-            call.carry = Some(json!({"extra_content": extra}));
+            call.provider_metadata = Some(json!({"extra_content": extra}));
         }
-        let args = call.halves.join(function.arguments.0.as_deref().unwrap_or_default().into(), marked);
-        self.size = self.size.saturating_add(args.len());
-        if self.size > MOST_ARGS { Err("tool arguments that are too large") } else { Ok(args) }
+        let args = call.surrogates.push(function.arguments.0.as_deref().unwrap_or_default().into(), marked);
+        self.args_bytes = self.args_bytes.saturating_add(args.len());
+        if self.args_bytes > MAX_ARGS_BYTES { Err("tool arguments that are too large") } else { Ok(args) }
     }
 
     /// Takes what a fragment says of a call's id and name, if that was not known.
-    fn names(&mut self, at: usize, id: Option<&str>, name: Option<&str>) {
+    fn set_names(&mut self, at: usize, id: Option<&str>, name: Option<&str>) {
         let is_late = self.list.get(at).is_some_and(|call| call.wire_id.is_none() && !call.started);
-        let late_id = id.filter(|_| is_late).map(|id| (id.to_owned(), self.unique(id)));
+        let late_id = id.filter(|_| is_late).map(|id| (id.to_owned(), self.unique_id(id)));
         let Some(call) = self.list.get_mut(at) else { return };
         if let Some((id, unique)) = late_id {
             call.wire_id = Some(id);
-            call.told_id = unique;
+            call.id = unique;
         }
         // A name may come behind the arguments. A longer one that begins with the one that was known is the same, as
         // far as it is written.
@@ -197,13 +197,20 @@ impl Calls {
         }
     }
 
-    fn find(&self, index: Option<u64>, id: Option<&str>, position: usize, name: Option<&str>, piece: &str) -> Target {
+    fn find(
+        &self,
+        index: Option<u64>,
+        id: Option<&str>,
+        position: usize,
+        name: Option<&str>,
+        piece: &str,
+    ) -> FragmentTarget {
         let by_id = |id: &str| self.list.iter().rposition(|call| call.wire_id.as_deref() == Some(id));
         // A fragment in the middle of an object goes on with it, whatever else it says.
-        let goes_on = |call: &Call| !call.args.is_empty() && !call.args.is_complete() && !begins_object(piece);
+        let goes_on = |call: &ChatCall| !call.args.is_empty() && !call.args.is_complete() && !begins_object(piece);
         // One that brings a name of its own, to a call that has one, begins another call.
-        let is_named = |call: &Call| name.is_some() && !call.name.is_empty();
-        let is_renamed = |call: &Call| {
+        let is_named = |call: &ChatCall| name.is_some() && !call.name.is_empty();
+        let is_renamed = |call: &ChatCall| {
             let Some(name) = name.filter(|_| !call.name.is_empty()) else { return false };
             let is_longer = name.starts_with(call.name.as_str());
             (call.args.is_complete() && name != call.name) || (call.args.is_empty() && !is_longer)
@@ -212,59 +219,59 @@ impl Calls {
         if let Some((at, call)) = of_index.and_then(|at| Some((at, self.list.get(at)?))) {
             let is_other = id.is_some() && call.wire_id.is_some() && call.wire_id.as_deref() != id;
             return match id.filter(|_| is_other && is_named(call) && !goes_on(call)) {
-                Some(id) => by_id(id).map_or(Target::New, Target::Known),
-                None if !is_other && is_renamed(call) => Target::New,
-                None => Target::Known(at),
+                Some(id) => by_id(id).map_or(FragmentTarget::New, FragmentTarget::Known),
+                None if !is_other && is_renamed(call) => FragmentTarget::New,
+                None => FragmentTarget::Known(at),
             };
         }
         if let Some((at, call)) = id.and_then(by_id).and_then(|at| Some((at, self.list.get(at)?))) {
             return match index {
-                _ if goes_on(call) => Target::Known(at),
-                _ if is_renamed(call) => Target::New,
-                None => Target::Known(at),
-                Some(_) => Target::Twin(call.twin.unwrap_or(at)),
+                _ if goes_on(call) => FragmentTarget::Known(at),
+                _ if is_renamed(call) => FragmentTarget::New,
+                None => FragmentTarget::Known(at),
+                Some(_) => FragmentTarget::MaybeDuplicate(call.duplicate_of.unwrap_or(at)),
             };
         }
         if index.is_some() {
-            return Target::New;
+            return FragmentTarget::New;
         }
         let at = if position > 0 { Some(position) } else { self.list.len().checked_sub(1) };
         match at.and_then(|at| Some((at, self.list.get(at)?))) {
-            Some((at, call)) if goes_on(call) || (id.is_none() && !is_named(call)) => Target::Known(at),
-            _ => Target::New,
+            Some((at, call)) if goes_on(call) || (id.is_none() && !is_named(call)) => FragmentTarget::Known(at),
+            _ => FragmentTarget::New,
         }
     }
 
     fn add(&mut self, index: Option<u64>, id: Option<&str>, twin: Option<usize>) -> usize {
         let at = self.list.len();
         let told_id = match id {
-            Some(id) => self.unique(id),
-            None => self.unique(&format!("call_{}", at + 1)),
+            Some(id) => self.unique_id(id),
+            None => self.unique_id(&format!("call_{}", at + 1)),
         };
-        self.list.push(Call {
+        self.list.push(ChatCall {
             index,
             wire_id: id.map(Into::into),
-            told_id,
+            id: told_id,
             name: String::new(),
-            args: Objects::default(),
-            halves: Halves::default(),
+            args: ArgumentsAssembler::default(),
+            surrogates: SurrogateJoiner::default(),
             started: false,
-            twin,
-            carry: None,
+            duplicate_of: twin,
+            provider_metadata: None,
         });
         at
     }
 
     pub(super) fn reserve(&mut self, wanted: &str) -> CallId {
-        let id = self.unique(wanted);
-        self.reserved.push(id.clone());
+        let id = self.unique_id(wanted);
+        self.reserved_ids.push(id.clone());
         id
     }
 
     /// Returns the id, or one made of it where another call has it already.
-    fn unique(&self, id: &str) -> CallId {
+    fn unique_id(&self, id: &str) -> CallId {
         let taken = |id: &str| {
-            self.list.iter().map(|call| &call.told_id).chain(&self.reserved).any(|known| known.as_str() == id)
+            self.list.iter().map(|call| &call.id).chain(&self.reserved_ids).any(|known| known.as_str() == id)
         };
         let mut unique = id.to_owned();
         while taken(&unique) {
@@ -275,52 +282,52 @@ impl Calls {
 }
 
 /// What a fragment is a piece of.
-enum Target {
+enum FragmentTarget {
     Known(usize),
     New,
     /// A new one, which may be a known one once more.
-    Twin(usize),
+    MaybeDuplicate(usize),
 }
 
-impl Call {
+impl ChatCall {
     fn start(&mut self, message: &MessageId, out: &mut Vec<AgentEvent>) {
         self.started = true;
         out.push(AgentEvent::ToolCallStarted {
-            call: self.told_id.clone(),
+            call: self.id.clone(),
             message: message.clone(),
             name: Some(self.name.clone()).filter(|name| !name.is_empty()),
             parent: None,
-            ran_by: RanBy::Us,
+            executed_by: ExecutedBy::Client,
         });
-        self.tell(self.args.told(), out);
+        self.emit_args(self.args.emitted(), out);
     }
 
-    fn tell(&self, json: &str, out: &mut Vec<AgentEvent>) {
+    fn emit_args(&self, json: &str, out: &mut Vec<AgentEvent>) {
         if !json.is_empty() {
-            out.push(AgentEvent::ToolArgsDelta { call: self.told_id.clone(), json: json.to_owned() });
+            out.push(AgentEvent::ToolArgsDelta { call: self.id.clone(), json: json.to_owned() });
         }
     }
 
     /// These are the arguments; what was not told of them is told, if what was told is their beginning. The same JSON
     /// with other blanks is a repetition and corrects nothing.
-    fn replace(&mut self, whole: &str, out: &mut Vec<AgentEvent>) {
-        let told = self.args.told();
-        let whole = if objects::is_same(told, whole) { &told.to_owned() } else { whole };
+    fn reconcile_args(&mut self, whole: &str, out: &mut Vec<AgentEvent>) {
+        let told = self.args.emitted();
+        let whole = if arguments::is_same_json(told, whole) { &told.to_owned() } else { whole };
         if self.started {
-            self.tell(whole.strip_prefix(self.args.told()).unwrap_or_default(), out);
+            self.emit_args(whole.strip_prefix(self.args.emitted()).unwrap_or_default(), out);
         }
         self.args.replace(whole);
     }
 
-    fn ready(&mut self, args: String, message: &MessageId, out: &mut Vec<AgentEvent>) {
+    fn mark_ready(&mut self, args: String, message: &MessageId, out: &mut Vec<AgentEvent>) {
         if !self.started {
             self.start(message, out);
         }
         out.push(AgentEvent::ToolCallReady {
-            call: self.told_id.clone(),
+            call: self.id.clone(),
             name: self.name.clone(),
             args,
-            carry: self.carry.take(),
+            provider_metadata: self.provider_metadata.take(),
         });
     }
 }

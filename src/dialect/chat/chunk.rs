@@ -8,7 +8,7 @@ use crate::event::{AgentEvent, Fault, FaultKind, Json, Usage};
 
 /// What all chunks of an answer have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Head {
+pub struct ChunkHead {
     /// `chatcmpl-` and 12 hexadecimal digits.
     pub id: String,
     /// Seconds since 1970; 0 until the session says when it began.
@@ -23,13 +23,13 @@ struct Chunk<'c, D> {
     object: &'static str,
     created: u64,
     model: &'c str,
-    choices: &'c [Choice<'c, D>],
-    #[serde(skip_serializing_if = "Counts::are_absent")]
-    usage: Counts,
+    choices: &'c [ChunkChoice<'c, D>],
+    #[serde(skip_serializing_if = "UsageField::is_absent")]
+    usage: UsageField,
 }
 
 #[derive(Serialize)]
-struct Choice<'c, D> {
+struct ChunkChoice<'c, D> {
     index: u32,
     delta: &'c D,
     finish_reason: Option<&'static str>,
@@ -38,60 +38,59 @@ struct Choice<'c, D> {
 /// The field `usage` of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub(in crate::dialect) enum Counts {
+pub(in crate::dialect) enum UsageField {
     Absent,
     /// They come in a chunk of their own.
     Null,
-    Are(Tokens),
+    Present(ChatUsage),
 }
 
-impl Counts {
-    fn are_absent(&self) -> bool {
+impl UsageField {
+    fn is_absent(&self) -> bool {
         *self == Self::Absent
     }
 }
 
 /// Token counts as this format has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(in crate::dialect) struct Tokens {
-    #[serde(rename = "prompt_tokens")]
-    prompt: u64,
-    #[serde(rename = "completion_tokens")]
-    completion: u64,
-    #[serde(rename = "total_tokens")]
-    total: u64,
+pub(in crate::dialect) struct ChatUsage {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
     #[serde(rename = "prompt_tokens_details", skip_serializing_if = "Option::is_none")]
-    cached: Option<Cached>,
+    prompt_details: Option<PromptTokensDetails>,
     #[serde(rename = "completion_tokens_details", skip_serializing_if = "Option::is_none")]
-    reasoned: Option<Reasoned>,
+    completion_details: Option<CompletionTokensDetails>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-struct Cached {
+struct PromptTokensDetails {
     cached_tokens: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-struct Reasoned {
+struct CompletionTokensDetails {
     reasoning_tokens: u64,
 }
 
-impl From<Usage> for Tokens {
+impl From<Usage> for ChatUsage {
     fn from(usage: Usage) -> Self {
         Self {
-            prompt: usage.input_tokens,
-            completion: usage.output_tokens,
-            total: usage.total(),
-            cached: (usage.cached_tokens > 0).then_some(Cached { cached_tokens: usage.cached_tokens }),
-            reasoned: (usage.reasoning_tokens > 0).then_some(Reasoned { reasoning_tokens: usage.reasoning_tokens }),
+            prompt_tokens: usage.input_tokens,
+            completion_tokens: usage.output_tokens,
+            total_tokens: usage.total(),
+            prompt_details: (usage.cached_tokens > 0)
+                .then_some(PromptTokensDetails { cached_tokens: usage.cached_tokens }),
+            completion_details: (usage.reasoning_tokens > 0)
+                .then_some(CompletionTokensDetails { reasoning_tokens: usage.reasoning_tokens }),
         }
     }
 }
 
-impl Head {
+impl ChunkHead {
     /// Takes from the session's opening what is not known yet.
-    pub(in crate::dialect) fn learn(&mut self, fact: &AgentEvent) {
-        let AgentEvent::SessionOpened { wall, engine, model, .. } = fact else { return };
+    pub(in crate::dialect) fn fill_from(&mut self, fact: &AgentEvent) {
+        let AgentEvent::SessionOpened { wall_ms: wall, engine, model, .. } = fact else { return };
         if self.created == 0 {
             self.created = wall / 1000;
         }
@@ -109,17 +108,17 @@ impl Head {
         &self,
         delta: &D,
         finish_reason: Option<&'static str>,
-        usage: Counts,
+        usage: UsageField,
     ) -> String {
-        self.write(&[Choice { index: 0, delta, finish_reason }], usage)
+        self.write(&[ChunkChoice { index: 0, delta, finish_reason }], usage)
     }
 
     /// Returns a chunk without choices, which only tells the counts.
-    pub(in crate::dialect) fn counts(&self, usage: Tokens) -> String {
-        self.write::<()>(&[], Counts::Are(usage))
+    pub(in crate::dialect) fn usage_chunk(&self, usage: ChatUsage) -> String {
+        self.write::<()>(&[], UsageField::Present(usage))
     }
 
-    fn write<D: Serialize>(&self, choices: &[Choice<'_, D>], usage: Counts) -> String {
+    fn write<D: Serialize>(&self, choices: &[ChunkChoice<'_, D>], usage: UsageField) -> String {
         let Self { id, created, model } = self;
         let chunk = Chunk { id, object: "chat.completion.chunk", created: *created, model, choices, usage };
         // Text and numbers: this can't fail.
@@ -127,7 +126,7 @@ impl Head {
     }
 
     /// Returns the whole answer as one object.
-    pub(in crate::dialect) fn whole(&self, message: &Json, finish_reason: &str, usage: Tokens) -> Json {
+    pub(in crate::dialect) fn completion(&self, message: &Json, finish_reason: &str, usage: ChatUsage) -> Json {
         json!({
             "id": self.id,
             "object": "chat.completion",
@@ -140,7 +139,7 @@ impl Head {
 }
 
 /// Guesses the counts of an answer that no server counted: a token is four characters.
-pub(in crate::dialect) fn guess(prompt: u64, answer: &str) -> Usage {
+pub(in crate::dialect) fn estimate_usage(prompt: u64, answer: &str) -> Usage {
     let output_tokens = (answer.chars().count() as u64 / 4).max(1);
     Usage { input_tokens: prompt, output_tokens, estimated: true, ..Usage::default() }
 }
@@ -154,7 +153,7 @@ pub fn error(message: &str, kind: &str, param: Option<&str>, code: Option<&str>)
 ///
 /// The key that was refused is ours, not the client's, so that is no 401. What would fail again is a 4xx: the official
 /// client sends again what failed with anything else.
-pub fn refusal(fault: &Fault) -> (u16, Json) {
+pub fn error_response(fault: &Fault) -> (u16, Json) {
     let (status, kind, code) = match fault.kind {
         FaultKind::Auth => (502, "upstream_error", "upstream_auth"),
         FaultKind::RateLimited => (429, "rate_limit_error", "rate_limit_exceeded"),

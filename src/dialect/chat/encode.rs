@@ -14,36 +14,36 @@
 use serde::Serialize;
 use serde_json::json;
 
-use super::chunk::{self, Counts, Head, Tokens};
-use super::spoken::{self, Piece, Spoken};
+use super::answer_text::{self, AnswerText, AnswerTextDelta};
+use super::chunk::{self, ChatUsage, ChunkHead, UsageField};
 use crate::dialect::{Encode, KeepAlive, SseFrame};
-use crate::event::{AgentEvent, CallId, Envelope, FaultKind, Json, Millis, RanBy, Stop, TurnEnd};
+use crate::event::{AgentEvent, CallId, Envelope, ExecutedBy, FaultKind, FinishReason, Json, Millis, TurnOutcome};
 
 /// What the client wants beside the text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wants {
+pub struct ChatEncoderOptions {
     /// The counts come in a chunk of their own, and all other chunks have `"usage": null`.
     pub include_usage: bool,
     /// The tools are the client's: it runs the calls.
-    pub calls: bool,
+    pub client_tools: bool,
 }
 
 /// The encoder of one answer.
 #[derive(Debug)]
-pub struct Chunks {
-    head: Head,
-    wants: Wants,
+pub struct ChatEncoder {
+    head: ChunkHead,
+    options: ChatEncoderOptions,
     /// Guess of the tokens of the prompt, in case that nobody counts.
-    prompt: u64,
-    spoken: Spoken,
-    calls: Vec<Call>,
+    prompt_tokens: u64,
+    answer: AnswerText,
+    calls: Vec<EncodedChatCall>,
     /// The first chunk was told.
-    began: bool,
-    pause: Option<Millis>,
+    has_started: bool,
+    pacing_delay: Option<Millis>,
 }
 
 #[derive(Debug)]
-struct Call {
+struct EncodedChatCall {
     id: CallId,
     /// Told with the first fragment, which waits for it.
     name: Option<String>,
@@ -51,7 +51,7 @@ struct Call {
 }
 
 #[derive(Default, Serialize)]
-struct Delta<'d> {
+struct ChunkDelta<'d> {
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,189 +61,201 @@ struct Delta<'d> {
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_content: Option<&'d str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tool_calls: Option<[Fragment<'d>; 1]>,
+    tool_calls: Option<[ChunkCallFragment<'d>; 1]>,
 }
 
 #[derive(Serialize)]
-struct Fragment<'d> {
+struct ChunkCallFragment<'d> {
     index: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'d str>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
-    function: Function<'d>,
+    function: ChunkFunction<'d>,
 }
 
 #[derive(Serialize)]
-struct Function<'d> {
+struct ChunkFunction<'d> {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'d str>,
     arguments: &'d str,
 }
 
-impl Chunks {
+impl ChatEncoder {
     /// What the head does not say, the session does.
-    pub fn new(head: Head, wants: Wants, prompt: u64) -> Self {
-        Self { head, wants, prompt, spoken: Spoken::default(), calls: Vec::new(), began: false, pause: None }
-    }
-
-    fn begin_answer(&mut self, out: &mut Vec<SseFrame>) {
-        if !std::mem::replace(&mut self.began, true) {
-            self.delta(&Delta { role: Some("assistant"), content: Some(""), ..Delta::default() }, out);
+    pub fn new(head: ChunkHead, wants: ChatEncoderOptions, prompt: u64) -> Self {
+        Self {
+            head,
+            options: wants,
+            prompt_tokens: prompt,
+            answer: AnswerText::default(),
+            calls: Vec::new(),
+            has_started: false,
+            pacing_delay: None,
         }
     }
 
-    fn delta(&self, delta: &Delta<'_>, out: &mut Vec<SseFrame>) {
-        self.chunk(delta, None, out);
+    fn send_role_chunk(&mut self, out: &mut Vec<SseFrame>) {
+        if !std::mem::replace(&mut self.has_started, true) {
+            self.send_delta(&ChunkDelta { role: Some("assistant"), content: Some(""), ..ChunkDelta::default() }, out);
+        }
     }
 
-    fn chunk(&self, delta: &Delta<'_>, finish_reason: Option<&'static str>, out: &mut Vec<SseFrame>) {
-        let usage = if self.wants.include_usage { Counts::Null } else { Counts::Absent };
+    fn send_delta(&self, delta: &ChunkDelta<'_>, out: &mut Vec<SseFrame>) {
+        self.send_chunk(delta, None, out);
+    }
+
+    fn send_chunk(&self, delta: &ChunkDelta<'_>, finish_reason: Option<&'static str>, out: &mut Vec<SseFrame>) {
+        let usage = if self.options.include_usage { UsageField::Null } else { UsageField::Absent };
         out.push(SseFrame::data(self.head.chunk(delta, finish_reason, usage)));
     }
 
-    fn piece(&mut self, piece: &Piece, first: bool, out: &mut Vec<SseFrame>) {
+    fn send_text(&mut self, piece: &AnswerTextDelta, first: bool, out: &mut Vec<SseFrame>) {
         match piece {
-            Piece::Text(text) => {
-                let words = if first { spoken::words(text) } else { vec![text.as_str()] };
-                self.pause = (words.len() > 1).then_some(Millis(spoken::PAUSE));
+            AnswerTextDelta::Text(text) => {
+                let words = if first { answer_text::split_words(text) } else { vec![text.as_str()] };
+                self.pacing_delay = (words.len() > 1).then_some(Millis(answer_text::WORD_DELAY_MS));
                 for word in words {
-                    self.delta(&Delta { content: Some(word), ..Delta::default() }, out);
+                    self.send_delta(&ChunkDelta { content: Some(word), ..ChunkDelta::default() }, out);
                 }
             }
-            Piece::Refusal(text) => self.delta(&Delta { refusal: Some(text), ..Delta::default() }, out),
-            Piece::Reasoning(text) => self.delta(&Delta { reasoning_content: Some(text), ..Delta::default() }, out),
+            AnswerTextDelta::Refusal(text) => {
+                self.send_delta(&ChunkDelta { refusal: Some(text), ..ChunkDelta::default() }, out);
+            }
+            AnswerTextDelta::Reasoning(text) => {
+                self.send_delta(&ChunkDelta { reasoning_content: Some(text), ..ChunkDelta::default() }, out);
+            }
         }
     }
 
-    fn call(&mut self, fact: &AgentEvent, out: &mut Vec<SseFrame>) {
+    fn encode_call(&mut self, fact: &AgentEvent, out: &mut Vec<SseFrame>) {
         match fact {
-            AgentEvent::ToolCallStarted { call, name, parent: None, ran_by: RanBy::Us, message }
-                if self.spoken.is_open(message) =>
+            AgentEvent::ToolCallStarted { call, name, parent: None, executed_by: ExecutedBy::Client, message }
+                if self.answer.is_open(message) =>
             {
-                self.calls.push(Call { id: call.clone(), name: None, args: String::new() });
+                self.calls.push(EncodedChatCall { id: call.clone(), name: None, args: String::new() });
                 if let Some(name) = name {
-                    self.begin(self.calls.len() - 1, name, out);
+                    self.start_call(self.calls.len() - 1, name, out);
                 }
             }
             AgentEvent::ToolArgsDelta { call, json } => {
-                let Some(at) = self.at(call) else { return };
+                let Some(at) = self.call_index(call) else { return };
                 if let Some(call) = self.calls.get_mut(at) {
                     call.args.push_str(json);
                     if call.name.is_some() {
-                        self.args(at, json, out);
+                        self.send_args(at, json, out);
                     }
                 }
             }
             AgentEvent::ToolCallReady { call, name, args, .. } => {
-                let Some(at) = self.at(call) else { return };
+                let Some(at) = self.call_index(call) else { return };
                 let args = if args.trim().is_empty() { "{}" } else { args };
                 let Some(call) = self.calls.get_mut(at) else { return };
                 let rest = if call.name.is_some() { args.strip_prefix(call.args.as_str()) } else { Some(args) };
                 let begun = call.name.is_some();
                 args.clone_into(&mut call.args);
                 if !begun {
-                    self.begin(at, name, out);
+                    self.start_call(at, name, out);
                 }
                 if let Some(rest) = rest.filter(|rest| !rest.is_empty()) {
-                    self.args(at, rest, out);
+                    self.send_args(at, rest, out);
                 }
             }
             _ => {}
         }
     }
 
-    fn at(&self, id: &CallId) -> Option<usize> {
+    fn call_index(&self, id: &CallId) -> Option<usize> {
         self.calls.iter().rposition(|call| call.id == *id)
     }
 
-    fn begin(&mut self, at: usize, name: &str, out: &mut Vec<SseFrame>) {
+    fn start_call(&mut self, at: usize, name: &str, out: &mut Vec<SseFrame>) {
         let Some(call) = self.calls.get_mut(at) else { return };
         call.name = Some(name.to_owned());
         let id = call.id.clone();
-        let function = Function { name: Some(name), arguments: "" };
-        let fragment = Fragment { index: at, id: Some(id.as_str()), kind: Some("function"), function };
-        self.delta(&Delta { tool_calls: Some([fragment]), ..Delta::default() }, out);
+        let function = ChunkFunction { name: Some(name), arguments: "" };
+        let fragment = ChunkCallFragment { index: at, id: Some(id.as_str()), kind: Some("function"), function };
+        self.send_delta(&ChunkDelta { tool_calls: Some([fragment]), ..ChunkDelta::default() }, out);
     }
 
-    fn args(&self, at: usize, arguments: &str, out: &mut Vec<SseFrame>) {
-        let function = Function { name: None, arguments };
-        let fragment = Fragment { index: at, id: None, kind: None, function };
-        self.delta(&Delta { tool_calls: Some([fragment]), ..Delta::default() }, out);
+    fn send_args(&self, at: usize, arguments: &str, out: &mut Vec<SseFrame>) {
+        let function = ChunkFunction { name: None, arguments };
+        let fragment = ChunkCallFragment { index: at, id: None, kind: None, function };
+        self.send_delta(&ChunkDelta { tool_calls: Some([fragment]), ..ChunkDelta::default() }, out);
     }
 
     /// One that never got its name was never told.
-    fn told_calls(&self) -> impl Iterator<Item = &Call> {
+    fn sent_calls(&self) -> impl Iterator<Item = &EncodedChatCall> {
         self.calls.iter().filter(|call| call.name.is_some())
     }
 
-    fn tokens(&self) -> Tokens {
-        self.spoken.usage().unwrap_or_else(|| chunk::guess(self.prompt, &self.spoken.text)).into()
+    fn usage(&self) -> ChatUsage {
+        self.answer.usage().unwrap_or_else(|| chunk::estimate_usage(self.prompt_tokens, &self.answer.text)).into()
     }
 
     /// Returns the finish reason; none where the turn failed. A filter that stopped the answer is a reason and no
     /// failure.
     fn finish_reason(&self) -> Option<&'static str> {
-        let filtered = matches!(&self.spoken.end, Some(TurnEnd::Failed(fault)) if fault.kind == FaultKind::Refused)
-            && self.spoken.stop.is_some();
+        let filtered = matches!(&self.answer.outcome, Some(TurnOutcome::Failed(fault)) if fault.kind == FaultKind::Refused)
+            && self.answer.finish_reason.is_some();
         if filtered {
             return Some("content_filter");
         }
-        (self.spoken.end == Some(TurnEnd::Completed)).then_some(match self.spoken.stop {
-            Some(Stop::Length) => "length",
-            Some(Stop::Refused) if self.spoken.refusal.is_empty() => "content_filter",
-            _ if self.told_calls().next().is_some() => "tool_calls",
+        (self.answer.outcome == Some(TurnOutcome::Completed)).then_some(match self.answer.finish_reason {
+            Some(FinishReason::Length) => "length",
+            Some(FinishReason::Refused) if self.answer.refusal.is_empty() => "content_filter",
+            _ if self.sent_calls().next().is_some() => "tool_calls",
             _ => "stop",
         })
     }
 
-    fn end(&self, out: &mut Vec<SseFrame>) {
-        match (self.finish_reason(), self.spoken.fault()) {
-            (Some(reason), _) if self.wants.include_usage => {
-                self.chunk(&Delta::default(), Some(reason), out);
-                out.push(SseFrame::data(self.head.counts(self.tokens())));
+    fn send_end(&self, out: &mut Vec<SseFrame>) {
+        match (self.finish_reason(), self.answer.fault()) {
+            (Some(reason), _) if self.options.include_usage => {
+                self.send_chunk(&ChunkDelta::default(), Some(reason), out);
+                out.push(SseFrame::data(self.head.usage_chunk(self.usage())));
             }
             (Some(reason), _) => {
-                let usage = Counts::Are(self.tokens());
-                out.push(SseFrame::data(self.head.chunk(&Delta::default(), Some(reason), usage)));
+                let usage = UsageField::Present(self.usage());
+                out.push(SseFrame::data(self.head.chunk(&ChunkDelta::default(), Some(reason), usage)));
             }
             (None, fault) => {
-                let error = fault.map(|fault| chunk::refusal(&fault).1);
+                let error = fault.map(|fault| chunk::error_response(&fault).1);
                 out.push(SseFrame::data(error.unwrap_or_default().to_string()));
             }
         }
     }
 }
 
-impl Encode for Chunks {
+impl Encode for ChatEncoder {
     fn start(&mut self, out: &mut Vec<SseFrame>) {
         if self.head.is_known() {
-            self.begin_answer(out);
+            self.send_role_chunk(out);
         }
     }
 
-    fn fact(&mut self, told: &Envelope, out: &mut Vec<SseFrame>) {
-        self.pause = None;
-        if self.spoken.end.is_some() {
+    fn encode_event(&mut self, told: &Envelope, out: &mut Vec<SseFrame>) {
+        self.pacing_delay = None;
+        if self.answer.outcome.is_some() {
             return;
         }
-        self.head.learn(&told.event);
-        self.begin_answer(out);
-        if let Some((piece, first)) = self.spoken.take(&told.event) {
-            self.piece(&piece, first, out);
+        self.head.fill_from(&told.event);
+        self.send_role_chunk(out);
+        if let Some((piece, first)) = self.answer.observe(&told.event) {
+            self.send_text(&piece, first, out);
         }
-        if self.wants.calls {
-            self.call(&told.event, out);
+        if self.options.client_tools {
+            self.encode_call(&told.event, out);
         }
-        if self.spoken.end.is_some() {
-            self.end(out);
+        if self.answer.outcome.is_some() {
+            self.send_end(out);
         }
     }
 
     fn finish(&mut self, out: &mut Vec<SseFrame>) {
-        self.begin_answer(out);
-        if self.spoken.is_cut() {
-            self.end(out);
+        self.send_role_chunk(out);
+        if self.answer.mark_interrupted() {
+            self.send_end(out);
         }
         out.push(SseFrame::data("[DONE]"));
     }
@@ -252,21 +264,21 @@ impl Encode for Chunks {
         KeepAlive::Comment
     }
 
-    fn pause(&self) -> Option<Millis> {
-        self.pause
+    fn pacing_delay(&self) -> Option<Millis> {
+        self.pacing_delay
     }
 
-    fn answer(&mut self) -> (u16, Json) {
+    fn full_response(&mut self) -> (u16, Json) {
         let Some(finish_reason) = self.finish_reason() else {
-            return self.spoken.fault().map_or((500, Json::Null), |fault| chunk::refusal(&fault));
+            return self.answer.fault().map_or((500, Json::Null), |fault| chunk::error_response(&fault));
         };
         let some = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let Spoken { text, refusal, reasoning, .. } = &self.spoken;
-        let call = |call: &Call| {
+        let AnswerText { text, refusal, reasoning, .. } = &self.answer;
+        let call = |call: &EncodedChatCall| {
             let function = json!({"name": call.name, "arguments": call.args});
             json!({"id": call.id, "type": "function", "function": function})
         };
-        let calls: Vec<Json> = self.told_calls().map(call).collect();
+        let calls: Vec<Json> = self.sent_calls().map(call).collect();
         let content = some(text).or_else(|| (calls.is_empty() && refusal.is_empty()).then(String::new));
         let mut message = json!({"role": "assistant", "content": content, "refusal": some(refusal)});
         if let Some(fields) = message.as_object_mut() {
@@ -275,7 +287,7 @@ impl Encode for Chunks {
                 fields.insert("tool_calls".into(), calls.into());
             }
         }
-        (200, self.head.whole(&message, finish_reason, self.tokens()))
+        (200, self.head.completion(&message, finish_reason, self.usage()))
     }
 }
 

@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use super::wire::Timings;
+use super::wire::LlamaTimings;
 use crate::event::{Json, Usage};
 
-impl Timings {
+impl LlamaTimings {
     /// Returns the usage with what only the timings say.
-    pub(super) fn complete(&self, usage: Option<Usage>) -> Option<Usage> {
+    pub(super) fn fill_usage(&self, usage: Option<Usage>) -> Option<Usage> {
         let cached_tokens = self.cache_n.0.unwrap_or(0);
         let Some(usage) = usage else {
             let input_tokens = self.prompt_n.0.unwrap_or(0).saturating_add(cached_tokens);
@@ -18,7 +18,7 @@ impl Timings {
         Some(if is_part { Usage { cached_tokens, ..usage } } else { usage })
     }
 
-    pub(super) fn data(&self) -> Option<Json> {
+    pub(super) fn to_json(&self) -> Option<Json> {
         let pairs = [
             ("prompt_ms", self.prompt_ms.0),
             ("decode_ms", self.predicted_ms.0),

@@ -2,32 +2,34 @@
 
 use serde::Deserialize;
 
-use super::super::lax::{Args, Content, List, Num, Obj, Real, Text, Thought};
+use super::super::lenient::{
+    LooseContent, LooseF64, LooseJson, LooseList, LooseObject, LooseReasoning, LooseStr, LooseU64,
+};
 use crate::event::Json;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(in crate::dialect) struct Chunk<'a> {
     #[serde(borrow)]
-    pub(in crate::dialect) id: Text<'a>,
+    pub(in crate::dialect) id: LooseStr<'a>,
     #[serde(borrow)]
-    pub(super) object: Text<'a>,
-    pub(in crate::dialect) created: Num,
+    pub(super) object: LooseStr<'a>,
+    pub(in crate::dialect) created: LooseU64,
     #[serde(borrow, rename = "type")]
-    pub(super) kind: Text<'a>,
+    pub(super) kind: LooseStr<'a>,
     #[serde(borrow)]
-    pub(in crate::dialect) choices: List<Choice<'a>>,
+    pub(in crate::dialect) choices: LooseList<Choice<'a>>,
     pub(super) usage: Option<Json>,
     /// Google's name for it.
     #[serde(rename = "usageMetadata")]
     pub(super) usage_metadata: Option<Json>,
     /// Groq's place for usage.
-    pub(super) x_groq: Obj<Groq>,
+    pub(super) x_groq: LooseObject<GroqExtension>,
     /// llama.cpp's.
-    pub(super) timings: Obj<Timings>,
+    pub(super) timings: LooseObject<LlamaTimings>,
     pub(super) error: Option<Json>,
     #[serde(borrow)]
-    pub(super) message: Text<'a>,
+    pub(super) message: LooseStr<'a>,
     /// OpenJarvis's extras, on its last chunk.
     pub(in crate::dialect) telemetry: Option<Json>,
     pub(in crate::dialect) complexity: Option<Json>,
@@ -36,16 +38,16 @@ pub(in crate::dialect) struct Chunk<'a> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(in crate::dialect) struct Choice<'a> {
-    pub(super) index: Num,
+    pub(super) index: LooseU64,
     #[serde(borrow)]
-    pub(in crate::dialect) delta: Obj<Delta<'a>>,
+    pub(in crate::dialect) delta: LooseObject<ChatDelta<'a>>,
     /// In place of the delta where the answer is not streamed.
     #[serde(borrow)]
-    pub(super) message: Obj<Delta<'a>>,
+    pub(super) message: LooseObject<ChatDelta<'a>>,
     #[serde(borrow)]
-    pub(super) text: Text<'a>,
+    pub(super) text: LooseStr<'a>,
     #[serde(borrow)]
-    pub(in crate::dialect) finish_reason: Text<'a>,
+    pub(in crate::dialect) finish_reason: LooseStr<'a>,
     pub(super) error: Option<Json>,
     /// Moonshot's place for usage.
     pub(super) usage: Option<Json>,
@@ -55,67 +57,67 @@ pub(in crate::dialect) struct Choice<'a> {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(in crate::dialect) struct Delta<'a> {
+pub(in crate::dialect) struct ChatDelta<'a> {
     #[serde(borrow)]
-    pub(in crate::dialect) content: Content<'a>,
+    pub(in crate::dialect) content: LooseContent<'a>,
     #[serde(borrow)]
-    pub(super) refusal: Text<'a>,
+    pub(super) refusal: LooseStr<'a>,
     #[serde(borrow)]
-    pub(super) reasoning_content: Thought<'a>,
+    pub(super) reasoning_content: LooseReasoning<'a>,
     #[serde(borrow)]
-    pub(super) reasoning: Thought<'a>,
+    pub(super) reasoning: LooseReasoning<'a>,
     #[serde(borrow)]
-    pub(super) reasoning_text: Thought<'a>,
+    pub(super) reasoning_text: LooseReasoning<'a>,
     #[serde(borrow)]
-    pub(super) thinking: Thought<'a>,
+    pub(super) thinking: LooseReasoning<'a>,
     #[serde(borrow)]
-    pub(super) thought: Thought<'a>,
+    pub(super) thought: LooseReasoning<'a>,
     #[serde(borrow)]
-    pub(super) thinking_blocks: Thought<'a>,
-    pub(super) reasoning_details: List<Json>,
+    pub(super) thinking_blocks: LooseReasoning<'a>,
+    pub(super) reasoning_details: LooseList<Json>,
     #[serde(borrow)]
-    pub(super) tool_calls: List<Fragment<'a>>,
+    pub(super) tool_calls: LooseList<ChatCallFragment<'a>>,
     #[serde(borrow)]
-    pub(super) function_call: Obj<FunctionWire<'a>>,
+    pub(super) function_call: LooseObject<ChatFunction<'a>>,
     pub(super) usage: Option<Json>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(in crate::dialect) struct Fragment<'a> {
-    pub(super) index: Num,
+pub(in crate::dialect) struct ChatCallFragment<'a> {
+    pub(super) index: LooseU64,
     #[serde(borrow)]
-    pub(super) id: Text<'a>,
+    pub(super) id: LooseStr<'a>,
     #[serde(borrow)]
-    pub(super) function: Obj<FunctionWire<'a>>,
+    pub(super) function: LooseObject<ChatFunction<'a>>,
     /// Google's signatures, wanted back verbatim.
     pub(super) extra_content: Option<Json>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(in crate::dialect) struct FunctionWire<'a> {
+pub(in crate::dialect) struct ChatFunction<'a> {
     #[serde(borrow)]
-    pub(super) name: Text<'a>,
+    pub(super) name: LooseStr<'a>,
     #[serde(borrow)]
-    pub(super) arguments: Args<'a>,
+    pub(super) arguments: LooseJson<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(in crate::dialect) struct Groq {
+pub(in crate::dialect) struct GroqExtension {
     pub(super) usage: Option<Json>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(in crate::dialect) struct Timings {
-    pub(super) cache_n: Num,
-    pub(super) prompt_n: Num,
-    pub(super) prompt_ms: Real,
-    pub(super) predicted_n: Num,
-    pub(super) predicted_ms: Real,
-    pub(super) predicted_per_second: Real,
+pub(in crate::dialect) struct LlamaTimings {
+    pub(super) cache_n: LooseU64,
+    pub(super) prompt_n: LooseU64,
+    pub(super) prompt_ms: LooseF64,
+    pub(super) predicted_n: LooseU64,
+    pub(super) predicted_ms: LooseF64,
+    pub(super) predicted_per_second: LooseF64,
 }
 
 /// The readable part of one of OpenRouter's reasoning details.

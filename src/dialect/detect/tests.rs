@@ -1,19 +1,19 @@
 use super::*;
 
-fn ends(frames: &[(&str, &str)], content_type: &str) -> (Vec<AgentEvent>, &'static str) {
-    let context = Context { content_type: content_type.into(), ..Context::default() };
+fn decode(frames: &[(&str, &str)], content_type: &str) -> (Vec<AgentEvent>, &'static str) {
+    let context = DecodeContext { content_type: content_type.into(), ..DecodeContext::default() };
     let mut detector = Detector::new(context);
     let mut out = Vec::new();
     for (event, data) in frames {
-        detector.frame(&SseFrame { event: (*event).into(), ..SseFrame::data(*data) }, &mut out);
+        detector.decode_frame(&SseFrame { event: (*event).into(), ..SseFrame::data(*data) }, &mut out);
     }
     detector.finish(&mut out);
     (out, detector.name())
 }
 
 fn fault(frames: &[(&str, &str)], content_type: &str) -> Fault {
-    match ends(frames, content_type).0.last() {
-        Some(AgentEvent::TurnFinished { end: TurnEnd::Failed(fault), .. }) => fault.clone(),
+    match decode(frames, content_type).0.last() {
+        Some(AgentEvent::TurnFinished { outcome: TurnOutcome::Failed(fault), .. }) => fault.clone(),
         other => panic!("{other:?}"),
     }
 }
@@ -32,14 +32,14 @@ fn a_refusal_in_place_of_a_stream_is_a_fault_with_its_words() {
 
 #[test]
 fn nothing_at_all_is_an_interrupted_turn() {
-    let interrupted = [AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Interrupted }];
-    assert_eq!(ends(&[], "text/event-stream").0, interrupted);
+    let interrupted = [AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Interrupted }];
+    assert_eq!(decode(&[], "text/event-stream").0, interrupted);
 }
 
-fn told(frames: &[(&str, &str)]) -> (Vec<String>, &'static str) {
-    let (events, name) = ends(frames, "");
+fn notices(frames: &[(&str, &str)]) -> (Vec<String>, &'static str) {
+    let (events, name) = decode(frames, "");
     let text = |event: &AgentEvent| match event {
-        AgentEvent::Noticed { code, text, .. } if matches!(code.as_str(), "dialect" | "misfit") => Some(text.clone()),
+        AgentEvent::Notice { code, text, .. } if matches!(code.as_str(), "dialect" | "misfit") => Some(text.clone()),
         _ => None,
     };
     (events.iter().filter_map(text).collect(), name)
@@ -73,8 +73,8 @@ fn first_frames_tell_the_dialect() {
     ];
     for (event, data, dialect) in cases {
         let frame = SseFrame { event: event.into(), ..SseFrame::data(data) };
-        match read_sign(&frame, &Context::default()) {
-            Sign::Is(name, why) => assert_eq!(name, dialect, "{data}: {why}"),
+        match examine_frame(&frame, &DecodeContext::default()) {
+            DialectEvidence::Dialect(name, why) => assert_eq!(name, dialect, "{data}: {why}"),
             other => panic!("{data}: {other:?}"),
         }
     }
@@ -82,15 +82,15 @@ fn first_frames_tell_the_dialect() {
 
 #[test]
 fn names_count_before_shapes_and_pings_decide_nothing() {
-    let (texts, name) = told(&[("ping", "{}"), ("", "not json"), ("agent_turn_start", CHUNK)]);
+    let (texts, name) = notices(&[("ping", "{}"), ("", "not json"), ("agent_turn_start", CHUNK)]);
     assert_eq!(name, "openjarvis");
     assert_eq!(texts, ["looks like OpenJarvis because a frame is named agent_turn_start"]);
 }
 
 #[test]
 fn chat_completions_may_turn_out_to_be_openjarvis() {
-    assert_eq!(told(&[("", CHUNK)]).1, "openai-chat");
-    let (texts, name) = told(&[("", CHUNK), ("inference_start", r#"{"model":"m"}"#), ("", CHUNK)]);
+    assert_eq!(notices(&[("", CHUNK)]).1, "openai-chat");
+    let (texts, name) = notices(&[("", CHUNK), ("inference_start", r#"{"model":"m"}"#), ("", CHUNK)]);
     assert_eq!(name, "openjarvis");
     assert_eq!(
         texts,
@@ -104,24 +104,28 @@ fn chat_completions_may_turn_out_to_be_openjarvis() {
 #[test]
 fn a_frame_of_another_dialect_is_told_once_and_harms_nothing() {
     let warp = r#"{"blocks":[]}"#;
-    let (texts, name) = told(&[("", CHUNK), ("message_start", "{}"), ("", warp), ("message_stop", "{}"), ("", CHUNK)]);
+    let (texts, name) =
+        notices(&[("", CHUNK), ("message_start", "{}"), ("", warp), ("message_stop", "{}"), ("", CHUNK)]);
     assert_eq!((texts.len(), name), (2, "openai-chat"), "{texts:?}");
     assert!(texts[1].starts_with("the stream is read as OpenAI chat completions, but "), "{texts:?}");
 }
 
 #[test]
 fn what_is_held_back_is_bounded_and_shown_in_the_end() {
-    let long = "x".repeat(MOST_BYTES);
-    assert_eq!(told(&[("", long.as_str())]).1, "plain");
-    let few: Vec<(&str, &str)> = (0..MOST_FRAMES).map(|_| ("", "hello")).collect();
-    let (events, name) = ends(&few, "");
+    let long = "x".repeat(MAX_HELD_BYTES);
+    assert_eq!(notices(&[("", long.as_str())]).1, "plain");
+    let few: Vec<(&str, &str)> = (0..MAX_HELD_FRAMES).map(|_| ("", "hello")).collect();
+    let (events, name) = decode(&few, "");
     let texts = events.iter().filter(|event| matches!(event, AgentEvent::TextDelta { .. })).count();
-    assert_eq!((texts, name), (MOST_FRAMES, "plain"));
+    assert_eq!((texts, name), (MAX_HELD_FRAMES, "plain"));
 }
 
 #[test]
 fn a_named_dialect_is_taken_or_refused() {
-    assert_eq!(Detector::pinned("ollama", Context::default()).map(|detector| detector.name()), Some("ollama"));
-    assert!(Detector::pinned("nonsense", Context::default()).is_none());
-    assert!(DIALECTS.iter().all(|dialect| title(dialect.name) != dialect.name), "every dialect has a title");
+    assert_eq!(
+        Detector::with_dialect("ollama", DecodeContext::default()).map(|detector| detector.name()),
+        Some("ollama")
+    );
+    assert!(Detector::with_dialect("nonsense", DecodeContext::default()).is_none());
+    assert!(DIALECTS.iter().all(|dialect| display_name(dialect.name) != dialect.name), "every dialect has a title");
 }

@@ -3,10 +3,10 @@
 use serde_json::json;
 
 use super::super::error;
-use crate::event::{Fault, FaultKind, Json, Outcome, Usage};
+use crate::event::{CallOutcome, Fault, FaultKind, Json, Usage};
 
 /// Reads how a call ended. The output is JSON text: a bare string is shown without its quotes, nothing for null.
-pub(super) fn result(output: Option<&Json>, status: Option<&str>) -> (Outcome, String) {
+pub(super) fn parse_call_outcome(output: Option<&Json>, status: Option<&str>) -> (CallOutcome, String) {
     let said = match output {
         Some(Json::String(text)) => {
             serde_json::from_str(text).ok().map_or_else(|| (json!(text), text.clone()), |json| (json, text.clone()))
@@ -26,17 +26,17 @@ pub(super) fn result(output: Option<&Json>, status: Option<&str>) -> (Outcome, S
         Json::String(text) => text,
         _ => text,
     };
-    (if failed { Outcome::Failed } else { Outcome::Ok }, text)
+    (if failed { CallOutcome::Failed } else { CallOutcome::Ok }, text)
 }
 
 /// A refusal for money is no failure of the server, and another try does not help.
-pub(super) fn fault(said: &error::Said) -> Fault {
+pub(super) fn parse_fault(said: &error::ServerError) -> Fault {
     if said.code.contains("budget") {
         return Fault::new(FaultKind::LimitReached, format!("the server's budget is used up: {}", said.message));
     }
-    error::fault(said)
+    error::to_fault(said)
 }
 
-pub(super) fn usage(json: &Json) -> Option<Usage> {
-    json.get("usage").and_then(super::super::usage::read)
+pub(super) fn parse_usage(json: &Json) -> Option<Usage> {
+    json.get("usage").and_then(super::super::usage::parse)
 }

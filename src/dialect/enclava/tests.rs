@@ -5,10 +5,10 @@ fn frame(event: &str, data: &str) -> SseFrame {
 }
 
 fn decode(frames: &[(&str, &str)]) -> Vec<AgentEvent> {
-    let mut decoder = Enclava::new();
+    let mut decoder = EnclavaDecoder::new();
     let mut out = Vec::new();
     for (event, data) in frames {
-        decoder.frame(&frame(event, data), &mut out);
+        decoder.decode_frame(&frame(event, data), &mut out);
     }
     decoder.finish(&mut out);
     out
@@ -41,20 +41,24 @@ const ITEM: &str = "response.output_item.added";
 const DONE: &str = "response.completed";
 
 /// One line an event, enough to compare.
-fn told(events: &[AgentEvent]) -> Vec<String> {
+fn lines(events: &[AgentEvent]) -> Vec<String> {
     let line = |event: &AgentEvent| match event {
         AgentEvent::MessageStarted { message, .. } => format!("+{message}"),
         AgentEvent::TextDelta { message, text, .. } => format!("{message}: {text}"),
-        AgentEvent::MessageFinished { message, stop, full, .. } => format!("-{message} {stop:?} {full:?}"),
-        AgentEvent::ToolCallStarted { call, message, name, ran_by, .. } => {
+        AgentEvent::MessageFinished { message, finish_reason: stop, full_text: full, .. } => {
+            format!("-{message} {stop:?} {full:?}")
+        }
+        AgentEvent::ToolCallStarted { call, message, name, executed_by: ran_by, .. } => {
             format!("{message} calls {call} {name:?} {ran_by:?}")
         }
         AgentEvent::ToolArgsDelta { call, json } => format!("{call} << {json}"),
         AgentEvent::ToolCallReady { call, name, args, .. } => format!("{call} = {name} {args}"),
         AgentEvent::ToolCallFinished { call, outcome, output, .. } => format!("{call} {outcome:?} {}", output.text),
-        AgentEvent::TurnFinished { end: TurnEnd::Failed(fault), .. } => format!("failed {:?} {fault}", fault.kind),
-        AgentEvent::TurnFinished { end, .. } => format!("{end:?}"),
-        AgentEvent::Noticed { code, .. } => format!("notice {code}"),
+        AgentEvent::TurnFinished { outcome: TurnOutcome::Failed(fault), .. } => {
+            format!("failed {:?} {fault}", fault.kind)
+        }
+        AgentEvent::TurnFinished { outcome: end, .. } => format!("{end:?}"),
+        AgentEvent::Notice { code, .. } => format!("notice {code}"),
         other => serde_json::to_string(other).unwrap(),
     };
     events.iter().map(line).collect()
@@ -94,7 +98,7 @@ fn rounds_are_messages_and_the_end_repeats_nothing() {
         (DONE, &whole),
     ]);
     assert_eq!(
-        told(&events),
+        lines(&events),
         [
             r#"{"type":"annotated","on":{"turn":"t"},"kind":"served_by","data":{"id":"resp_1","model":"opal"}}"#,
             "+m1",
@@ -126,7 +130,7 @@ fn a_call_id_with_an_output_is_another_call_when_seen_again() {
     );
     let frames = [(ITEM, &one[..]), (ITEM, &one_out), (ITEM, &two), (ITEM, &two_out), (DONE, &whole)];
     assert_eq!(
-        told(&decode(&frames)),
+        lines(&decode(&frames)),
         [
             "+m1",
             "m1 calls call_0 Some(\"clock\") Server",
@@ -142,7 +146,7 @@ fn a_call_id_with_an_output_is_another_call_when_seen_again() {
         ]
     );
     // What the stream lost, the closing frame tells.
-    let short = told(&decode(&[(ITEM, &one), (DONE, &whole)]));
+    let short = lines(&decode(&[(ITEM, &one), (DONE, &whole)]));
     assert_eq!(short.iter().filter(|line| line.contains("Ok")).collect::<Vec<_>>(), ["call_0 Ok 1", "call_0_2 Ok 2"]);
 }
 
@@ -158,7 +162,7 @@ fn outcomes_are_read_from_status_and_output() {
         ("not JSON", "completed", "Ok not JSON"),
     ];
     for (text, status, expected) in cases {
-        let lines = told(&decode(&[(ITEM, &added(&call("c", "x"))), (ITEM, &added(&output("c", text, status)))]));
+        let lines = lines(&decode(&[(ITEM, &added(&call("c", "x"))), (ITEM, &added(&output("c", text, status)))]));
         assert!(lines.contains(&format!("c {expected}")), "{text}: {lines:?}");
     }
 }
@@ -167,7 +171,7 @@ fn outcomes_are_read_from_status_and_output() {
 fn a_refusal_for_money_is_a_limit() {
     let data = r#"{"id":"r","object":"response","status":"failed","error":{"type":"budget_exceeded","code":"budget_exceeded","message":"Budget exceeded"}}"#;
     assert_eq!(
-        told(&decode(&[("response.failed", data)])),
+        lines(&decode(&[("response.failed", data)])),
         ["failed LimitReached the server's budget is used up: Budget exceeded"]
     );
 }
@@ -176,7 +180,7 @@ fn a_refusal_for_money_is_a_limit() {
 fn a_failure_keeps_the_text_so_far() {
     let failed = r#"{"status":"failed","error":{"type":"internal_error","code":"internal_error","message":"list index\nout of range"}}"#;
     assert_eq!(
-        told(&decode(&[(TEXT, &text("a", "half")), ("response.failed", failed), (TEXT, &text("a", "late"))])),
+        lines(&decode(&[(TEXT, &text("a", "half")), ("response.failed", failed), (TEXT, &text("a", "late"))])),
         [
             "+m1",
             "m1: half",
@@ -188,18 +192,18 @@ fn a_failure_keeps_the_text_so_far() {
 
 #[test]
 fn an_end_without_an_end_mark_is_an_interruption() {
-    assert_eq!(told(&decode(&[])), ["Interrupted"]);
-    let lines = told(&decode(&[(TEXT, &text("a", "half")), (ITEM, &added(&call("c", "x")))]));
+    assert_eq!(lines(&decode(&[])), ["Interrupted"]);
+    let lines = lines(&decode(&[(TEXT, &text("a", "half")), (ITEM, &added(&call("c", "x")))]));
     assert_eq!(lines[lines.len() - 2..], ["-m1 Interrupted None", "Interrupted"]);
 }
 
 #[test]
 fn an_emoji_cut_between_deltas_is_whole() {
     let item = r#"{"type":"message","id":"a","content":[{"type":"output_text","text":"a\ud83d\ude00b"}]}"#;
-    let lines = told(&decode(&[(TEXT, &text("a", r"a\ud83d")), (TEXT, &text("a", r"\ude00b")), (ITEM, &added(item))]));
-    assert_eq!(lines[1..3], ["m1: a", "m1: 😀b"]);
-    assert_eq!(lines[3], "-m1 Interrupted Some(\"a😀b\")");
-    let lines = told(&decode(&[(TEXT, &text("a", r"a\ud83d"))]));
+    let whole = lines(&decode(&[(TEXT, &text("a", r"a\ud83d")), (TEXT, &text("a", r"\ude00b")), (ITEM, &added(item))]));
+    assert_eq!(whole[1..3], ["m1: a", "m1: 😀b"]);
+    assert_eq!(whole[3], "-m1 Interrupted Some(\"a😀b\")");
+    let lines = lines(&decode(&[(TEXT, &text("a", r"a\ud83d"))]));
     assert_eq!(lines[1..3], ["m1: a", "m1: \u{fffd}"]);
 }
 
@@ -207,18 +211,18 @@ fn an_emoji_cut_between_deltas_is_whole() {
 fn calls_that_nobody_runs_are_requests_and_may_get_their_output_late() {
     let left = call("c", "x").replace("in_progress", "completed");
     let end = r#"{"status":"completed","output":[],"output_text":""}"#;
-    let lines = told(&decode(&[(ITEM, &added(&left)), (DONE, end)]));
-    assert!(lines.contains(&"c Requested ".to_owned()), "{lines:?}");
+    let unasked = lines(&decode(&[(ITEM, &added(&left)), (DONE, end)]));
+    assert!(unasked.contains(&"c Requested ".to_owned()), "{unasked:?}");
     let late = r#"{"type":"function_call_output","id":"out_0","call_id":"c","output":"\"ok\""}"#;
-    let mut decoder = Enclava::new();
+    let mut decoder = EnclavaDecoder::new();
     let mut out = Vec::new();
-    decoder.frame(&frame(ITEM, &added(&left)), &mut out);
-    decoder.frame(&frame(DONE, end), &mut out);
-    assert!(decoder.is_settled() && !decoder.is_done());
-    decoder.frame(&frame(ITEM, &added(late)), &mut out);
+    decoder.decode_frame(&frame(ITEM, &added(&left)), &mut out);
+    decoder.decode_frame(&frame(DONE, end), &mut out);
+    assert!(decoder.is_complete() && !decoder.is_done());
+    decoder.decode_frame(&frame(ITEM, &added(late)), &mut out);
     assert!(decoder.is_done());
     decoder.finish(&mut out);
-    assert!(told(&out).contains(&"c Ok ok".to_owned()), "{out:?}");
+    assert!(lines(&out).contains(&"c Ok ok".to_owned()), "{out:?}");
 }
 
 #[test]
@@ -229,7 +233,7 @@ fn a_whole_answer_is_read_as_well() {
         output("c", "1", "completed")
     );
     assert_eq!(
-        told(&decode(&[("", &data)]))[1..],
+        lines(&decode(&[("", &data)]))[1..],
         [
             "+m1",
             "m1 calls c Some(\"x\") Server",
@@ -247,7 +251,7 @@ fn a_whole_answer_is_read_as_well() {
 
 #[test]
 fn odd_frames_are_told_once_and_harm_nothing() {
-    let lines = told(&decode(&[
+    let lines = lines(&decode(&[
         ("response.mystery", "{}"),
         ("response.mystery", "{}"),
         (TEXT, "not json"),
@@ -275,5 +279,9 @@ fn text_before_the_last_calls_is_told_once_though_no_answer_follows() {
         (ITEM, &added(&output("c", "\"noon\"", "completed"))),
         (DONE, &done),
     ]);
-    assert_eq!(told(&events).iter().filter(|line| line.contains("so")).count(), 2, "a piece and the whole: {events:?}");
+    assert_eq!(
+        lines(&events).iter().filter(|line| line.contains("so")).count(),
+        2,
+        "a piece and the whole: {events:?}"
+    );
 }

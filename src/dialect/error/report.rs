@@ -6,18 +6,18 @@
 //! does not say what it is, by a code of failure or a denied success beside words. Such words of a tool, a step or an
 //! item are about that one only, and so are fields that are null, false or empty.
 
-use super::{Said, inner, read, tidy};
+use super::{ServerError, parse, parse_error_object, to_single_line};
 use crate::dialect::{SseFrame, surrogate};
 use crate::event::Json;
 
 /// Fields that only an error has.
-const FIELDS: &[&str] =
+const ERROR_FIELDS: &[&str] =
     &["error", "errorText", "errorMessage", "error_message", "error_msg", "errorMsg", "errmsg", "errors", "exception"];
 /// Where frames put what they are about.
-const WRAPS: &[&str] =
+const WRAPPER_FIELDS: &[&str] =
     &["data", "payload", "properties", "message", "response", "result", "event", "params", "body", "base_resp"];
 /// Words of an error that has no field of its own for them.
-const WORDS: &[&str] = &[
+const MESSAGE_FIELDS: &[&str] = &[
     "message",
     "errorText",
     "errorMessage",
@@ -31,19 +31,19 @@ const WORDS: &[&str] = &[
     "status_msg",
 ];
 /// Codes, and the least number of each that means failure.
-const CODES: &[(&str, u64)] =
+const FAILURE_CODES: &[(&str, u64)] =
     &[("code", 400), ("status", 400), ("statusCode", 400), ("status_code", 400), ("error_code", 1), ("errcode", 1)];
 
 /// Returns the error that a frame reports, if it does.
-pub fn reported(frame: &SseFrame) -> Option<Said> {
+pub fn find_error(frame: &SseFrame) -> Option<ServerError> {
     let data = frame.data.trim();
-    if is_failure(&frame.event) {
-        return Some(said(data));
+    if is_failure_name(&frame.event) {
+        return Some(parse_error_data(data));
     }
     if let Some(words) = data.strip_prefix("[ERROR]") {
-        return Some(said(words));
+        return Some(parse_error_data(words));
     }
-    if !data.starts_with(['{', '[']) || is_of_a_part(&frame.event) {
+    if !data.starts_with(['{', '[']) || is_partial_name(&frame.event) {
         return None;
     }
     // Most frames have none of these words in them, and then nothing needs to be read.
@@ -52,144 +52,152 @@ pub fn reported(frame: &SseFrame) -> Option<Said> {
     {
         return None;
     }
-    of(&surrogate::json(data)?, 0)
+    find_error_in(&surrogate::parse_json(data)?, 0)
 }
 
 /// Returns the error that data report which should have been of another shape: here plain words count as well.
-pub(in crate::dialect) fn unread(frame: &SseFrame) -> Option<Said> {
+pub(in crate::dialect) fn find_error_in_unparsed(frame: &SseFrame) -> Option<ServerError> {
     let data = frame.data.trim();
     let words = || data.get(..6).filter(|start| start.eq_ignore_ascii_case("error:")).and_then(|_| data.get(6..));
-    reported(frame).or_else(|| words().map(said))
+    find_error(frame).or_else(|| words().map(parse_error_data))
 }
 
 /// Returns what an error says, whatever its shape.
-pub(in crate::dialect) fn said(data: &str) -> Said {
+pub(in crate::dialect) fn parse_error_data(data: &str) -> ServerError {
     let data = data.trim();
-    let json = surrogate::json(data);
-    let said = json.as_ref().and_then(|json| of(json, 0).or_else(|| words(json)));
+    let json = surrogate::parse_json(data);
+    let said = json.as_ref().and_then(|json| find_error_in(json, 0).or_else(|| parse_message(json)));
     said.unwrap_or_else(|| {
-        let message = if data.is_empty() || data == "{}" { "no reason given".into() } else { tidy(data) };
-        Said { message, ..Said::default() }
+        let message = if data.is_empty() || data == "{}" { "no reason given".into() } else { to_single_line(data) };
+        ServerError { message, ..ServerError::default() }
     })
 }
 
 /// Whether a frame says that the run came to a good end after all: what was reported before it was mended.
 pub(in crate::dialect) fn is_success(frame: &SseFrame) -> bool {
     let data = frame.data.trim();
-    let Some(json) = data.starts_with('{').then(|| surrogate::json(data)).flatten() else { return false };
+    let Some(json) = data.starts_with('{').then(|| surrogate::parse_json(data)).flatten() else { return false };
     let word = |key: &str| json.get(key).and_then(Json::as_str).unwrap_or_default();
     let is_end = matches!(word("type"), "turn.completed" | "run.completed" | "RUN_FINISHED" | "result");
-    let is_well = !json.get("is_error").is_some_and(is_true) && of(&json, 0).is_none();
+    let is_well = !json.get("is_error").is_some_and(is_true) && find_error_in(&json, 0).is_none();
     let says_well = |key: &str| matches!(word(key), "success" | "succeeded" | "completed" | "");
     is_end && is_well && says_well("status") && says_well("subtype")
 }
 
-fn of(json: &Json, depth: usize) -> Option<Said> {
+fn find_error_in(json: &Json, depth: usize) -> Option<ServerError> {
     let object = match json {
-        Json::Array(list) if depth == 0 => return list.first().and_then(|first| of(first, 1)),
+        Json::Array(list) if depth == 0 => return list.first().and_then(|first| find_error_in(first, 1)),
         Json::Object(object) => object,
         _ => return None,
     };
     let word = |key: &str| object.get(key).and_then(Json::as_str).unwrap_or_default();
     let names = ["type", "event", "kind", "status", "state", "object"];
-    let is_named = names.into_iter().any(|key| is_failure(word(key)));
+    let is_named = names.into_iter().any(|key| is_failure_name(word(key)));
     let is_marked = ["is_error", "isError"].iter().any(|key| object.get(*key).is_some_and(is_true));
     let stopped = ["stopReason", "stop_reason", "finishReason", "finish_reason"].iter().any(|key| word(key) == "error");
-    let field = FIELDS.iter().find(|key| object.get(**key).is_some_and(is_said));
+    let field = ERROR_FIELDS.iter().find(|key| object.get(**key).is_some_and(is_non_empty));
     // Of a tool, a step or an item.
-    let is_part = names.into_iter().any(|key| is_of_a_part(word(key))) || object.contains_key("tool_call_id");
+    let is_part = names.into_iter().any(|key| is_partial_name(word(key))) || object.contains_key("tool_call_id");
     if is_part {
         return None;
     }
     if is_named || is_marked || stopped || field.is_some() {
-        return Some(words(json).unwrap_or_else(|| Said { message: "no reason given".into(), ..Said::default() }));
+        return Some(
+            parse_message(json)
+                .unwrap_or_else(|| ServerError { message: "no reason given".into(), ..ServerError::default() }),
+        );
     }
     let is_unnamed = ["type", "event", "kind", "object"].iter().all(|key| word(key).is_empty());
-    if is_unnamed && !object.contains_key("choices") && denies(object) {
-        return words(json);
+    if is_unnamed && !object.contains_key("choices") && is_denial(object) {
+        return parse_message(json);
     }
     // FastAPI's, and a problem as of RFC 9457.
     let is_problem = object.get("status").and_then(Json::as_u64).is_some_and(|status| status >= 400);
-    if (object.len() <= 2 && object.get("detail").is_some_and(is_said)) || (is_problem && object.contains_key("title"))
+    if (object.len() <= 2 && object.get("detail").is_some_and(is_non_empty))
+        || (is_problem && object.contains_key("title"))
     {
-        return words(json).or_else(|| read(json));
+        return parse_message(json).or_else(|| parse(json));
     }
     if depth >= 2 {
         return None;
     }
-    WRAPS
+    WRAPPER_FIELDS
         .iter()
         .filter_map(|key| object.get(*key))
         .filter(|inside| inside.is_object())
-        .find_map(|inside| of(inside, depth + 1))
+        .find_map(|inside| find_error_in(inside, depth + 1))
 }
 
 /// Whether an object says by a code, or by a success that was none, that it is no answer.
-fn denies(object: &serde_json::Map<String, Json>) -> bool {
+fn is_denial(object: &serde_json::Map<String, Json>) -> bool {
     let has_words =
-        WORDS.iter().any(|key| object.get(*key).and_then(Json::as_str).is_some_and(|text| !text.is_empty()));
+        MESSAGE_FIELDS.iter().any(|key| object.get(*key).and_then(Json::as_str).is_some_and(|text| !text.is_empty()));
     let is_coded =
-        CODES.iter().any(|(key, least)| object.get(*key).and_then(Json::as_u64).is_some_and(|n| n >= *least));
+        FAILURE_CODES.iter().any(|(key, least)| object.get(*key).and_then(Json::as_u64).is_some_and(|n| n >= *least));
     let has_no_success = object.get("success").is_some_and(|success| *success == Json::Bool(false));
     has_words && (is_coded || has_no_success)
 }
 
 /// The words of what is known to be an error.
-fn words(json: &Json) -> Option<Said> {
-    let Json::Object(object) = json else { return inner(json) };
+fn parse_message(json: &Json) -> Option<ServerError> {
+    let Json::Object(object) = json else { return parse_error_object(json) };
     // A code and a message side by side.
     if let Some(said) =
-        read(json).filter(|said| !said.message.is_empty() && object.get("error").is_some_and(Json::is_string))
+        parse(json).filter(|said| !said.message.is_empty() && object.get("error").is_some_and(Json::is_string))
     {
         return Some(said);
     }
-    for key in FIELDS {
-        let Some(field) = object.get(*key).filter(|field| is_said(field)) else { continue };
-        if let Some(said) = deep(field) {
+    for key in ERROR_FIELDS {
+        let Some(field) = object.get(*key).filter(|field| is_non_empty(field)) else { continue };
+        if let Some(said) = parse_nested_message(field) {
             return Some(said);
         }
     }
     let code =
         ["code", "errorCode", "error_type", "error_code", "type"].iter().find_map(|key| object.get(*key)?.as_str());
     let text = |key: &&str| object.get(*key).and_then(Json::as_str).map(str::trim).filter(|text| !text.is_empty());
-    if let Some(message) = WORDS.iter().find_map(text) {
+    if let Some(message) = MESSAGE_FIELDS.iter().find_map(text) {
         let status = object.get("status").or_else(|| object.get("code")).and_then(Json::as_u64);
         let status = status.and_then(|status| u16::try_from(status).ok()).filter(|status| *status >= 100);
-        return Some(Said { message: tidy(message), code: code.unwrap_or_default().to_owned(), status });
+        return Some(ServerError {
+            message: to_single_line(message),
+            code: code.unwrap_or_default().to_owned(),
+            status,
+        });
     }
     if let Some(title) = object.get("title").and_then(Json::as_str) {
-        return Some(Said { message: tidy(title), ..Said::default() });
+        return Some(ServerError { message: to_single_line(title), ..ServerError::default() });
     }
-    let inside = WRAPS.iter().chain(["detail"].iter()).filter_map(|key| object.get(*key));
-    inside.filter(|inside| inside.is_object() || inside.is_array()).find_map(words)
+    let inside = WRAPPER_FIELDS.iter().chain(["detail"].iter()).filter_map(|key| object.get(*key));
+    inside.filter(|inside| inside.is_object() || inside.is_array()).find_map(parse_message)
 }
 
 /// An error whose words are one or two levels deeper.
-fn deep(field: &Json) -> Option<Said> {
-    let below = WRAPS.iter().filter_map(|key| field.get(*key)).filter(|inside| inside.is_object());
-    let below = || below.clone().find_map(|inside| inner(inside).filter(|said| said.message != said.code));
-    match inner(field) {
+fn parse_nested_message(field: &Json) -> Option<ServerError> {
+    let below = WRAPPER_FIELDS.iter().filter_map(|key| field.get(*key)).filter(|inside| inside.is_object());
+    let below = || below.clone().find_map(|inside| parse_error_object(inside).filter(|said| said.message != said.code));
+    match parse_error_object(field) {
         // Its code alone says less than what is below.
         Some(said) if said.message == said.code => below().or(Some(said)),
         Some(said) => Some(said),
-        None => below().or_else(|| field.as_str().is_none().then(|| plain(field)).flatten()),
+        None => below().or_else(|| field.as_str().is_none().then(|| parse_plain_text(field)).flatten()),
     }
 }
 
-fn plain(field: &Json) -> Option<Said> {
-    is_said(field).then(|| Said { message: tidy(&field.to_string()), ..Said::default() })
+fn parse_plain_text(field: &Json) -> Option<ServerError> {
+    is_non_empty(field).then(|| ServerError { message: to_single_line(&field.to_string()), ..ServerError::default() })
 }
 
 /// Whether a name or a state means failure: its last word does.
-fn is_failure(name: &str) -> bool {
-    if name.len() > 60 || is_of_a_part(name) {
+fn is_failure_name(name: &str) -> bool {
+    if name.len() > 60 || is_partial_name(name) {
         return false;
     }
     let lower = name.to_ascii_lowercase();
     ["error", "failed", "failure", "exception"].iter().any(|word| lower.ends_with(word)) || lower == "fatal"
 }
 
-fn is_of_a_part(name: &str) -> bool {
+fn is_partial_name(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     ["tool", "step", "item", "retry", "warning", "function", "log"].iter().any(|word| lower.contains(word))
 }
@@ -198,7 +206,7 @@ fn is_true(json: &Json) -> bool {
     json.as_bool() == Some(true)
 }
 
-fn is_said(json: &Json) -> bool {
+fn is_non_empty(json: &Json) -> bool {
     match json {
         Json::Null | Json::Bool(false) => false,
         Json::Number(number) => number.as_f64() != Some(0.0),
@@ -213,8 +221,8 @@ fn is_said(json: &Json) -> bool {
 mod tests {
     use super::*;
 
-    fn words_of(event: &str, data: &str) -> Option<String> {
-        reported(&SseFrame::named(event, data)).map(|said| said.message)
+    fn error_message(event: &str, data: &str) -> Option<String> {
+        find_error(&SseFrame::named(event, data)).map(|said| said.message)
     }
 
     #[test]
@@ -251,9 +259,9 @@ mod tests {
             ("", r#"{"success":false,"message":"boom"}"#),
             ("", r#"{"base_resp":{"status_code":1004,"status_msg":"boom"}}"#),
         ] {
-            assert_eq!(words_of(event, data).as_deref(), Some("boom"), "{event}: {data}");
+            assert_eq!(error_message(event, data).as_deref(), Some("boom"), "{event}: {data}");
         }
-        assert_eq!(words_of("error", "").as_deref(), Some("no reason given"));
+        assert_eq!(error_message("error", "").as_deref(), Some("no reason given"));
     }
 
     #[test]
@@ -275,13 +283,13 @@ mod tests {
             ("", r#"{"success":true,"message":"done"}"#),
             ("message", "plain"),
         ] {
-            assert_eq!(words_of(event, data), None, "{event}: {data}");
+            assert_eq!(error_message(event, data), None, "{event}: {data}");
         }
     }
 
     #[test]
     fn plain_words_are_an_error_where_something_else_should_have_come() {
-        let said = |data: &str| unread(&SseFrame::data(data)).map(|said| said.message);
+        let said = |data: &str| find_error_in_unparsed(&SseFrame::data(data)).map(|said| said.message);
         assert_eq!(said("Error: boom").as_deref(), Some("boom"));
         assert_eq!(said("erröns").as_deref(), None);
         assert_eq!(said("an error: boom"), None);

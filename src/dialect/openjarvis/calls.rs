@@ -4,71 +4,71 @@
 //! `tool_results` lists the calls of the turn in the order of the requests, uncut: it settles what is known, shows
 //! what waited, and adds the calls that were refused before they ran, whose arguments only the model's request holds.
 
-use crate::event::{AgentEvent, CallId, Json, Millis, Outcome, Output, RanBy};
+use crate::event::{AgentEvent, CallId, CallOutcome, CallOutput, ExecutedBy, Json, Millis};
 
-use super::super::chat::Chat;
+use super::super::chat::ChatDecoder;
 
 /// Calls of one turn that are followed.
-const MOST: usize = 256;
+const MAX_CALLS: usize = 256;
 /// Bytes of an output that are kept to be told later or compared. The bridge cuts its own at about a sixth of it.
-const KEPT: usize = 64 * 1024;
+const MAX_KEPT_OUTPUT_BYTES: usize = 64 * 1024;
 
 #[derive(Debug, Default)]
-pub(super) struct Calls {
-    calls: Vec<Call>,
-    asked: Vec<Asked>,
+pub(super) struct OpenJarvisCalls {
+    calls: Vec<OpenJarvisCall>,
+    requested: Vec<RequestedCall>,
 }
 
 /// A call that the model asked for.
 #[derive(Debug)]
-struct Asked {
+struct RequestedCall {
     id: String,
     name: String,
-    args: Args,
-    taken: bool,
+    args: CallArgs,
+    is_matched: bool,
 }
 
 #[derive(Debug)]
-struct Call {
+struct OpenJarvisCall {
     /// Given when it is shown.
     id: Option<CallId>,
     wire_id: Option<String>,
     name: String,
-    args: Args,
-    end: Option<Ended>,
+    args: CallArgs,
+    end: Option<CallEnd>,
     /// It was found among the results.
-    settled: bool,
+    is_reconciled: bool,
 }
 
 /// How a call ended, as far as it is kept.
 #[derive(Debug)]
-struct Ended {
+struct CallEnd {
     success: bool,
     ms: Option<f64>,
     output: String,
     /// Bytes of the whole output.
-    size: usize,
+    output_bytes: usize,
 }
 
 /// Arguments as text, and as JSON where they are.
 #[derive(Clone, Debug, Default)]
-struct Args {
+struct CallArgs {
     text: String,
     json: Option<Json>,
 }
 
 /// `tool_call_start`.
 #[derive(Clone, Debug)]
-pub(super) struct Start {
+pub(super) struct ToolCallStart {
     name: String,
-    args: Args,
+    args: CallArgs,
 }
 
 /// `tool_call_end`.
 #[derive(Debug)]
-pub(super) struct End {
+pub(super) struct ToolCallEnd {
     name: String,
-    args: Option<Args>,
+    args: Option<CallArgs>,
     success: bool,
     ms: Option<f64>,
     output: String,
@@ -76,18 +76,18 @@ pub(super) struct End {
 
 /// What became of calls that are not ours.
 #[derive(Debug, Default)]
-pub(super) struct Settled {
+pub(super) struct ReconciledCalls {
     /// Shown, and not in the results.
     pub(super) foreign: Vec<CallId>,
     /// Never shown.
-    pub(super) left_out: usize,
+    pub(super) hidden_count: usize,
 }
 
 /// There is no room for another call.
-pub(super) struct Full;
+pub(super) struct TooManyCalls;
 
-impl Args {
-    fn read(json: Option<&Json>) -> Self {
+impl CallArgs {
+    fn parse(json: Option<&Json>) -> Self {
         match json {
             Some(Json::String(text)) => Self { json: serde_json::from_str(text).ok(), text: text.clone() },
             None | Some(Json::Null) => Self { text: "{}".into(), json: Some(Json::Object(serde_json::Map::new())) },
@@ -95,102 +95,110 @@ impl Args {
         }
     }
 
-    fn same(&self, other: &Self) -> bool {
+    fn is_same(&self, other: &Self) -> bool {
         self.text == other.text || (self.json.is_some() && self.json == other.json)
     }
 }
 
-impl Start {
-    pub(super) fn read(json: &Json) -> Self {
-        Self { name: name(json, "tool"), args: Args::read(json.get("arguments")) }
+impl ToolCallStart {
+    pub(super) fn parse(json: &Json) -> Self {
+        Self { name: str_field(json, "tool"), args: CallArgs::parse(json.get("arguments")) }
     }
 
     /// Reads what a model asked for.
-    pub(super) fn asked(call: &Json) -> Self {
+    pub(super) fn from_request(call: &Json) -> Self {
         let function = call.get("function").unwrap_or(call);
-        Self { name: name(function, "name"), args: Args::read(function.get("arguments")) }
+        Self { name: str_field(function, "name"), args: CallArgs::parse(function.get("arguments")) }
     }
 
-    pub(super) fn of(name: &str, arguments: &Json) -> Self {
-        Self { name: name.into(), args: Args::read(Some(arguments)) }
+    pub(super) fn new(name: &str, arguments: &Json) -> Self {
+        Self { name: name.into(), args: CallArgs::parse(Some(arguments)) }
     }
 }
 
-impl End {
+impl ToolCallEnd {
     /// The same field holds seconds on the bus and milliseconds with a managed agent.
-    pub(super) fn read(json: &Json, managed: bool) -> Self {
+    pub(super) fn parse(json: &Json, managed: bool) -> Self {
         let unit = if managed { 1.0 } else { 1000.0 };
         let args = json.get("metadata").and_then(|metadata| metadata.get("arguments")).filter(|args| !args.is_null());
         Self {
-            name: name(json, "tool"),
-            args: args.map(|args| Args::read(Some(args))),
+            name: str_field(json, "tool"),
+            args: args.map(|args| CallArgs::parse(Some(args))),
             success: json.get("success").and_then(Json::as_bool).unwrap_or(true),
             ms: json.get("latency").and_then(Json::as_f64).map(|latency| latency * unit),
-            output: output(json.get("result")),
+            output: output_text(json.get("result")),
         }
     }
 
     /// Reads a step of a trace, which measures in seconds. What it says of the input may be another call's, where
     /// several ran side by side.
-    pub(super) fn step(step: &Json) -> Self {
+    pub(super) fn from_trace_step(step: &Json) -> Self {
         let field = |of: &str, key: &str| step.get(of).and_then(|of| of.get(key));
         let args = field("metadata", "arguments").or_else(|| field("input", "arguments"));
         Self {
-            name: step.get("input").map(|input| name(input, "tool")).unwrap_or_default(),
-            args: args.filter(|args| !args.is_null()).map(|args| Args::read(Some(args))),
+            name: step.get("input").map(|input| str_field(input, "tool")).unwrap_or_default(),
+            args: args.filter(|args| !args.is_null()).map(|args| CallArgs::parse(Some(args))),
             success: field("output", "success").and_then(Json::as_bool).unwrap_or(true),
             ms: step.get("duration_seconds").and_then(Json::as_f64).map(|seconds| seconds * 1000.0),
-            output: output(field("output", "result")),
+            output: output_text(field("output", "result")),
         }
     }
 
-    pub(super) fn has_name_of(&self, start: &Start) -> bool {
+    pub(super) fn has_name_of(&self, start: &ToolCallStart) -> bool {
         self.name == start.name
     }
 
-    pub(super) fn is_of(&self, start: &Start) -> bool {
-        self.name == start.name && self.args.as_ref().is_none_or(|args| args.same(&start.args))
+    pub(super) fn is_end_of(&self, start: &ToolCallStart) -> bool {
+        self.name == start.name && self.args.as_ref().is_none_or(|args| args.is_same(&start.args))
     }
 
-    pub(super) fn of(name: &str, output: String) -> Self {
+    pub(super) fn new(name: &str, output: String) -> Self {
         Self { name: name.into(), args: None, success: true, ms: None, output }
     }
 }
 
-impl Ended {
-    fn of(success: bool, ms: Option<f64>, output: &str) -> Self {
-        let output_kept = output.get(..output.floor_char_boundary(KEPT)).unwrap_or_default();
-        Self { success, ms, output: output_kept.to_owned(), size: output.len() }
+impl CallEnd {
+    fn new(success: bool, ms: Option<f64>, output: &str) -> Self {
+        let output_kept = output.get(..output.floor_char_boundary(MAX_KEPT_OUTPUT_BYTES)).unwrap_or_default();
+        Self { success, ms, output: output_kept.to_owned(), output_bytes: output.len() }
     }
 }
 
-impl Calls {
+impl OpenJarvisCalls {
     /// Takes one of the calls that a model's answer asks for.
-    pub(super) fn asked(&mut self, call: &Json) {
-        if self.asked.len() < MOST {
+    pub(super) fn add_request(&mut self, call: &Json) {
+        if self.requested.len() < MAX_CALLS {
             let function = call.get("function").unwrap_or(call);
-            let args = Args::read(function.get("arguments"));
-            self.asked.push(Asked { id: name(call, "id"), name: name(function, "name"), args, taken: false });
+            let args = CallArgs::parse(function.get("arguments"));
+            self.requested.push(RequestedCall {
+                id: str_field(call, "id"),
+                name: str_field(function, "name"),
+                args,
+                is_matched: false,
+            });
         }
     }
 
     pub(super) fn start(
         &mut self,
-        start: Start,
+        start: ToolCallStart,
         shown: bool,
-        chat: &mut Chat,
+        chat: &mut ChatDecoder,
         out: &mut Vec<AgentEvent>,
-    ) -> Result<(), Full> {
-        if self.calls.len() >= MOST {
-            return Err(Full);
+    ) -> Result<(), TooManyCalls> {
+        if self.calls.len() >= MAX_CALLS {
+            return Err(TooManyCalls);
         }
-        let Start { name, args } = start;
-        let asked = self.asked.iter_mut().find(|asked| !asked.taken && asked.name == name && asked.args.same(&args));
+        let ToolCallStart { name, args } = start;
+        let asked = self
+            .requested
+            .iter_mut()
+            .find(|asked| !asked.is_matched && asked.name == name && asked.args.is_same(&args));
         let wire_id = asked.and_then(|asked| {
-            asked.taken = true;
+            asked.is_matched = true;
             Some(asked.id.clone()).filter(|id| !id.is_empty())
         });
-        let mut call = Call { id: None, wire_id, name, args, end: None, settled: false };
+        let mut call = OpenJarvisCall { id: None, wire_id, name, args, end: None, is_reconciled: false };
         if shown {
             call.show(self.calls.len(), chat, out);
         }
@@ -199,13 +207,19 @@ impl Calls {
     }
 
     /// Returns whether the call was known; one that was not is shown if `stray` says so.
-    pub(super) fn end(&mut self, end: End, stray: bool, chat: &mut Chat, out: &mut Vec<AgentEvent>) -> bool {
-        let ended = Ended::of(end.success, end.ms, &end.output);
+    pub(super) fn finish(
+        &mut self,
+        end: ToolCallEnd,
+        stray: bool,
+        chat: &mut ChatDecoder,
+        out: &mut Vec<AgentEvent>,
+    ) -> bool {
+        let ended = CallEnd::new(end.success, end.ms, &end.output);
         if let Some(at) = self.find_running(&end)
             && let Some(call) = self.calls.get_mut(at)
         {
             if let Some(id) = &call.id {
-                out.push(finished(id, end.success, end.output, end.ms));
+                out.push(call_finished(id, end.success, end.output, end.ms));
             }
             call.end = Some(ended);
             return true;
@@ -213,20 +227,20 @@ impl Calls {
         // Said twice?
         let again = self.calls.iter().any(|call| {
             call.name == end.name
-                && call.end.as_ref().is_some_and(|known| known.ms == end.ms && known.size == ended.size)
+                && call.end.as_ref().is_some_and(|known| known.ms == end.ms && known.output_bytes == ended.output_bytes)
         });
         if again {
             return true;
         }
-        let args = end.args.clone().unwrap_or_else(|| Args::read(None));
+        let args = end.args.clone().unwrap_or_else(|| CallArgs::parse(None));
         if stray {
-            chat.begin(out);
+            chat.begin_message(out);
         }
-        if self.start(Start { name: end.name, args }, stray, chat, out).is_ok()
+        if self.start(ToolCallStart { name: end.name, args }, stray, chat, out).is_ok()
             && let Some(call) = self.calls.last_mut()
         {
             if let Some(id) = &call.id {
-                out.push(finished(id, end.success, end.output, end.ms));
+                out.push(call_finished(id, end.success, end.output, end.ms));
             }
             call.end = Some(ended);
         }
@@ -234,103 +248,119 @@ impl Calls {
     }
 
     /// Returns the call of this name that an end would belong to.
-    pub(super) fn running(&self, name: &str) -> Option<CallId> {
+    pub(super) fn running_call(&self, name: &str) -> Option<CallId> {
         self.calls.iter().find(|call| call.is_running(name)).and_then(|call| call.id.clone())
     }
 
     /// Takes `tool_results`.
-    pub(super) fn settle(&mut self, results: &[Json], chat: &mut Chat, out: &mut Vec<AgentEvent>) -> Settled {
-        let results = results.iter().filter(|result| result.is_object()).map(result).collect();
-        self.settle_by(results, chat, out)
+    pub(super) fn reconcile_results(
+        &mut self,
+        results: &[Json],
+        chat: &mut ChatDecoder,
+        out: &mut Vec<AgentEvent>,
+    ) -> ReconciledCalls {
+        let results = results.iter().filter(|result| result.is_object()).map(parse_result).collect();
+        self.reconcile(results, chat, out)
     }
 
     /// Takes how the calls of the turn ended, all of them.
-    pub(super) fn settle_by(&mut self, mut results: Vec<End>, chat: &mut Chat, out: &mut Vec<AgentEvent>) -> Settled {
-        results.truncate(MOST);
+    pub(super) fn reconcile(
+        &mut self,
+        mut results: Vec<ToolCallEnd>,
+        chat: &mut ChatDecoder,
+        out: &mut Vec<AgentEvent>,
+    ) -> ReconciledCalls {
+        results.truncate(MAX_CALLS);
         let mut owners: Vec<Option<usize>> = vec![None; results.len()];
         // The surest matches first, so that no guess takes the call of a later result.
-        for sure in [Match::Time, Match::Output, Match::Order] {
+        for sure in [CallMatch::Time, CallMatch::Output, CallMatch::Order] {
             for (result, owner) in results.iter().zip(&mut owners) {
                 if owner.is_none()
-                    && let Some(at) = self.calls.iter().position(|call| !call.settled && call.may_be(result, sure))
+                    && let Some(at) =
+                        self.calls.iter().position(|call| !call.is_reconciled && call.may_be(result, sure))
                 {
                     *owner = Some(at);
                     if let Some(call) = self.calls.get_mut(at) {
-                        call.settled = true;
+                        call.is_reconciled = true;
                     }
                 }
             }
         }
         for (result, owner) in results.into_iter().zip(owners) {
             match owner.and_then(|at| Some((at, self.calls.get_mut(at)?))) {
-                Some((at, call)) => call.settle(at, result, chat, out),
+                Some((at, call)) => call.reconcile(at, result, chat, out),
                 None => self.add_refused(result, chat, out),
             }
         }
-        let mut settled = self.forget_hidden();
-        let foreign = self.calls.iter().filter(|call| !call.settled && call.end.is_some());
+        let mut settled = self.drop_hidden();
+        let foreign = self.calls.iter().filter(|call| !call.is_reconciled && call.end.is_some());
         settled.foreign = foreign.filter_map(|call| call.id.clone()).collect();
         settled
     }
 
     /// Gives up the calls that waited for results that don't list them.
-    pub(super) fn forget_hidden(&mut self) -> Settled {
+    pub(super) fn drop_hidden(&mut self) -> ReconciledCalls {
         let before = self.calls.len();
         self.calls.retain(|call| call.id.is_some());
-        Settled { foreign: Vec::new(), left_out: before - self.calls.len() }
+        ReconciledCalls { foreign: Vec::new(), hidden_count: before - self.calls.len() }
     }
 
     /// Shows what waited for results that will not come.
-    pub(super) fn reveal(&mut self, chat: &mut Chat, out: &mut Vec<AgentEvent>) {
+    pub(super) fn show_hidden(&mut self, chat: &mut ChatDecoder, out: &mut Vec<AgentEvent>) {
         for (at, call) in self.calls.iter_mut().enumerate().filter(|(_, call)| call.id.is_none()) {
-            chat.begin(out);
+            chat.begin_message(out);
             call.show(at, chat, out);
             if let (Some(id), Some(end)) = (&call.id, &mut call.end) {
-                out.push(finished(id, end.success, std::mem::take(&mut end.output), end.ms));
+                out.push(call_finished(id, end.success, std::mem::take(&mut end.output), end.ms));
             }
         }
     }
 
-    fn add_refused(&mut self, result: End, chat: &mut Chat, out: &mut Vec<AgentEvent>) {
-        let asked = self.asked.iter().find(|asked| !asked.taken && asked.name == result.name);
+    fn add_refused(&mut self, result: ToolCallEnd, chat: &mut ChatDecoder, out: &mut Vec<AgentEvent>) {
+        let asked = self.requested.iter().find(|asked| !asked.is_matched && asked.name == result.name);
         let known = result.args.clone().or_else(|| asked.map(|asked| asked.args.clone()));
-        let args = known.unwrap_or_else(|| Args::read(None));
-        chat.begin(out);
-        if self.start(Start { name: result.name.clone(), args }, true, chat, out).is_ok()
+        let args = known.unwrap_or_else(|| CallArgs::parse(None));
+        chat.begin_message(out);
+        if self.start(ToolCallStart { name: result.name.clone(), args }, true, chat, out).is_ok()
             && let Some(call) = self.calls.last_mut()
         {
-            call.settled = true;
-            call.end = Some(Ended::of(result.success, result.ms, &result.output));
-            out.extend(call.id.as_ref().map(|id| finished(id, result.success, result.output, result.ms)));
+            call.is_reconciled = true;
+            call.end = Some(CallEnd::new(result.success, result.ms, &result.output));
+            out.extend(call.id.as_ref().map(|id| call_finished(id, result.success, result.output, result.ms)));
         }
     }
 
     /// Shows a call that was asked for and that nobody ran.
-    pub(super) fn add_requested(&mut self, start: Start, chat: &mut Chat, out: &mut Vec<AgentEvent>) {
-        chat.begin(out);
+    pub(super) fn show_unrun_request(
+        &mut self,
+        start: ToolCallStart,
+        chat: &mut ChatDecoder,
+        out: &mut Vec<AgentEvent>,
+    ) {
+        chat.begin_message(out);
         if self.start(start, true, chat, out).is_ok()
             && let Some(call) = self.calls.last_mut()
         {
-            call.settled = true;
+            call.is_reconciled = true;
             out.extend(call.id.clone().map(|call| AgentEvent::ToolCallFinished {
                 call,
-                outcome: Outcome::Requested,
-                output: Output::default(),
-                took: None,
+                outcome: CallOutcome::Requested,
+                output: CallOutput::default(),
+                duration: None,
             }));
         }
     }
 
     /// Returns how many of these ends are of calls that are followed, by their measured time.
-    pub(super) fn known(&self, ends: &[End]) -> usize {
-        let same = |end: &&End| self.calls.iter().any(|call| call.may_be(end, Match::Time));
+    pub(super) fn count_known(&self, ends: &[ToolCallEnd]) -> usize {
+        let same = |end: &&ToolCallEnd| self.calls.iter().any(|call| call.may_be(end, CallMatch::Time));
         ends.iter().filter(same).count()
     }
 
-    fn find_running(&self, end: &End) -> Option<usize> {
-        let running = |call: &Call| call.is_running(&end.name);
+    fn find_running(&self, end: &ToolCallEnd) -> Option<usize> {
+        let running = |call: &OpenJarvisCall| call.is_running(&end.name);
         let Some(args) = &end.args else { return self.calls.iter().position(running) };
-        let exact = self.calls.iter().position(|call| running(call) && call.args.same(args));
+        let exact = self.calls.iter().position(|call| running(call) && call.args.is_same(args));
         // The server reads arguments more kindly than we do.
         exact.or_else(|| self.calls.iter().position(|call| running(call) && call.args.json.is_none()))
     }
@@ -338,7 +368,7 @@ impl Calls {
 
 /// How sure it is that a result is a call's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Match {
+enum CallMatch {
     /// The same measurement, to the bit.
     Time,
     Output,
@@ -346,12 +376,12 @@ enum Match {
     Order,
 }
 
-impl Call {
+impl OpenJarvisCall {
     fn is_running(&self, name: &str) -> bool {
-        self.end.is_none() && !self.settled && self.name == name
+        self.end.is_none() && !self.is_reconciled && self.name == name
     }
 
-    fn show(&mut self, at: usize, chat: &mut Chat, out: &mut Vec<AgentEvent>) {
+    fn show(&mut self, at: usize, chat: &mut ChatDecoder, out: &mut Vec<AgentEvent>) {
         let wanted = self.wire_id.clone().unwrap_or_else(|| format!("call_{}", at + 1));
         let call = chat.reserve(&wanted);
         self.id = Some(call.clone());
@@ -360,60 +390,60 @@ impl Call {
             message: chat.message().clone(),
             name: Some(self.name.clone()).filter(|name| !name.is_empty()),
             parent: None,
-            ran_by: RanBy::Server,
+            executed_by: ExecutedBy::Server,
         });
         let (name, args) = (self.name.clone(), self.args.text.clone());
-        out.push(AgentEvent::ToolCallReady { call, name, args, carry: None });
+        out.push(AgentEvent::ToolCallReady { call, name, args, provider_metadata: None });
     }
 
-    fn may_be(&self, result: &End, how: Match) -> bool {
+    fn may_be(&self, result: &ToolCallEnd, how: CallMatch) -> bool {
         if self.name != result.name {
             return false;
         }
         let refused = !result.success && result.ms.is_none_or(|ms| ms == 0.0);
         match (&self.end, how) {
             (Some(end), _) if end.success != result.success => false,
-            (Some(end), Match::Time) => match (end.ms, result.ms) {
+            (Some(end), CallMatch::Time) => match (end.ms, result.ms) {
                 (Some(ours), Some(theirs)) => (ours - theirs).abs() <= ours.abs() * 1e-9 && !refused,
                 _ => false,
             },
-            (Some(end), Match::Output) => result.output.starts_with(&end.output),
-            (_, Match::Order) => !refused && result.args.as_ref().is_none_or(|args| self.args.same(args)),
-            (None, Match::Time | Match::Output) => false,
+            (Some(end), CallMatch::Output) => result.output.starts_with(&end.output),
+            (_, CallMatch::Order) => !refused && result.args.as_ref().is_none_or(|args| self.args.is_same(args)),
+            (None, CallMatch::Time | CallMatch::Output) => false,
         }
     }
 
-    fn settle(&mut self, at: usize, result: End, chat: &mut Chat, out: &mut Vec<AgentEvent>) {
+    fn reconcile(&mut self, at: usize, result: ToolCallEnd, chat: &mut ChatDecoder, out: &mut Vec<AgentEvent>) {
         if self.id.is_none() {
-            chat.begin(out);
+            chat.begin_message(out);
             self.show(at, chat, out);
         } else if let Some(end) = &self.end {
-            let same = end.size == result.output.len() && result.output.starts_with(&end.output);
+            let same = end.output_bytes == result.output.len() && result.output.starts_with(&end.output);
             if same && end.success == result.success {
                 return;
             }
         }
         let ms = result.ms.or(self.end.as_ref().and_then(|end| end.ms));
-        self.end = Some(Ended::of(result.success, ms, &result.output));
-        out.extend(self.id.as_ref().map(|id| finished(id, result.success, result.output, ms)));
+        self.end = Some(CallEnd::new(result.success, ms, &result.output));
+        out.extend(self.id.as_ref().map(|id| call_finished(id, result.success, result.output, ms)));
     }
 }
 
-fn result(json: &Json) -> End {
-    End {
-        name: name(json, "tool_name"),
+fn parse_result(json: &Json) -> ToolCallEnd {
+    ToolCallEnd {
+        name: str_field(json, "tool_name"),
         args: None,
         success: json.get("success").and_then(Json::as_bool).unwrap_or(true),
         ms: json.get("latency_ms").and_then(Json::as_f64),
-        output: output(json.get("output")),
+        output: output_text(json.get("output")),
     }
 }
 
-fn name(json: &Json, key: &str) -> String {
+fn str_field(json: &Json, key: &str) -> String {
     json.get(key).and_then(Json::as_str).unwrap_or_default().to_owned()
 }
 
-fn output(json: Option<&Json>) -> String {
+fn output_text(json: Option<&Json>) -> String {
     match json {
         None | Some(Json::Null) => String::new(),
         Some(Json::String(text)) => text.clone(),
@@ -421,11 +451,11 @@ fn output(json: Option<&Json>) -> String {
     }
 }
 
-fn finished(call: &CallId, success: bool, output: String, ms: Option<f64>) -> AgentEvent {
+fn call_finished(call: &CallId, success: bool, output: String, ms: Option<f64>) -> AgentEvent {
     AgentEvent::ToolCallFinished {
         call: call.clone(),
-        outcome: if success { Outcome::Ok } else { Outcome::Failed },
-        output: Output::of(output),
-        took: ms.filter(|ms| *ms >= 0.0).map(|ms| Millis(ms.round() as u64)),
+        outcome: if success { CallOutcome::Ok } else { CallOutcome::Failed },
+        output: CallOutput::from_text(output),
+        duration: ms.filter(|ms| *ms >= 0.0).map(|ms| Millis(ms.round() as u64)),
     }
 }

@@ -20,67 +20,69 @@ use serde::Serialize;
 use serde_json::json;
 
 use self::inference::Inference;
-use super::prose;
-use crate::dialect::chat::chunk::{self, Counts, Head};
-use crate::dialect::chat::spoken::{self, Piece, Spoken};
+use super::error_prose;
+use crate::dialect::chat::answer_text::{self, AnswerText, AnswerTextDelta};
+use crate::dialect::chat::chunk::{self, ChunkHead, UsageField};
 use crate::dialect::{Encode, KeepAlive, SseFrame};
-use crate::event::{AgentEvent, CallId, Envelope, Json, MessageId, Millis, Outcome, RanBy, Stop, Subject};
+use crate::event::{
+    AgentEvent, AnnotationTarget, CallId, CallOutcome, Envelope, ExecutedBy, FinishReason, Json, MessageId, Millis,
+};
 
 /// The agent's name in `agent_turn_start`.
-const AGENT: &str = "jarvis-tui";
+const AGENT_NAME: &str = "jarvis-tui";
 /// Characters of a result in `tool_call_end`.
-const RESULT: usize = 10_240;
+const MAX_RESULT_CHARS: usize = 10_240;
 
 /// The encoder of one answer.
 #[derive(Debug)]
-pub struct Bridge {
-    head: Head,
+pub struct OpenJarvisEncoder {
+    head: ChunkHead,
     /// Guess of the tokens of the prompt, in case that nobody counts.
-    prompt: u64,
+    prompt_tokens: u64,
     /// Messages that the model is sent with the next request.
-    messages: u64,
-    spoken: Spoken,
+    message_count: u64,
+    answer: AnswerText,
     /// The first chunk was told.
-    answering: bool,
+    has_started_answer: bool,
     /// The agent's start was told.
-    began: bool,
+    has_started: bool,
     inference: Option<Inference>,
     /// The reply is over; its token counts may follow.
-    replied: bool,
+    has_response_ended: bool,
     /// In the order in which the model asked for them.
-    calls: Vec<Call>,
-    pause: Option<Millis>,
+    calls: Vec<EncodedOpenJarvisCall>,
+    pacing_delay: Option<Millis>,
 }
 
 #[derive(Debug)]
-struct Call {
+struct EncodedOpenJarvisCall {
     id: CallId,
     message: MessageId,
     name: String,
     args: String,
-    server: bool,
+    is_server_call: bool,
     /// When its start was told.
-    began: Option<Millis>,
+    started_at: Option<Millis>,
     /// Its end was told, or it is known never to run.
-    over: bool,
-    result: Option<Ended>,
+    is_over: bool,
+    result: Option<EncodedCallResult>,
 }
 
 #[derive(Debug)]
-struct Ended {
+struct EncodedCallResult {
     success: bool,
     output: String,
     /// In seconds; none where it never ran.
-    latency: Option<f64>,
+    latency_seconds: Option<f64>,
 }
 
 #[derive(Serialize)]
-struct Delta<'d> {
+struct OpenJarvisDelta<'d> {
     role: Option<&'static str>,
     content: Option<&'d str>,
 }
 
-impl Call {
+impl EncodedOpenJarvisCall {
     /// The arguments as an object, or as they are written where they are none.
     fn arguments(&self) -> Json {
         match self.args.trim() {
@@ -90,77 +92,77 @@ impl Call {
     }
 }
 
-impl Bridge {
+impl OpenJarvisEncoder {
     /// `messages` counts what the model is sent first, the system prompt included. What the head does not say,
     /// the session does.
-    pub fn new(head: Head, prompt: u64, messages: u64) -> Self {
+    pub fn new(head: ChunkHead, prompt: u64, messages: u64) -> Self {
         Self {
             head,
-            prompt,
-            messages,
-            spoken: Spoken::default(),
-            answering: false,
-            began: false,
+            prompt_tokens: prompt,
+            message_count: messages,
+            answer: AnswerText::default(),
+            has_started_answer: false,
+            has_started: false,
             inference: None,
-            replied: false,
+            has_response_ended: false,
             calls: Vec::new(),
-            pause: None,
+            pacing_delay: None,
         }
     }
 
-    fn chunk(&self, role: Option<&'static str>, content: Option<&str>, out: &mut Vec<SseFrame>) {
-        out.push(SseFrame::data(self.head.chunk(&Delta { role, content }, None, Counts::Absent)));
+    fn send_chunk(&self, role: Option<&'static str>, content: Option<&str>, out: &mut Vec<SseFrame>) {
+        out.push(SseFrame::data(self.head.chunk(&OpenJarvisDelta { role, content }, None, UsageField::Absent)));
     }
 
-    fn begin_answer(&mut self, out: &mut Vec<SseFrame>) {
-        if !std::mem::replace(&mut self.answering, true) {
-            self.chunk(Some("assistant"), None, out);
+    fn send_role_chunk(&mut self, out: &mut Vec<SseFrame>) {
+        if !std::mem::replace(&mut self.has_started_answer, true) {
+            self.send_chunk(Some("assistant"), None, out);
         }
     }
 
-    fn begin(&mut self, input: &str, at: Millis, out: &mut Vec<SseFrame>) {
-        if !std::mem::replace(&mut self.began, true) {
-            out.push(named("agent_turn_start", &json!({"agent": AGENT, "input": input})));
+    fn send_turn_start(&mut self, input: &str, at: Millis, out: &mut Vec<SseFrame>) {
+        if !std::mem::replace(&mut self.has_started, true) {
+            out.push(named_frame("agent_turn_start", &json!({"agent": AGENT_NAME, "input": input})));
         }
-        self.infer(at, out);
+        self.start_inference(at, out);
     }
 
-    fn infer(&mut self, at: Millis, out: &mut Vec<SseFrame>) {
+    fn start_inference(&mut self, at: Millis, out: &mut Vec<SseFrame>) {
         if self.inference.is_none() {
             self.inference = Some(Inference::new(at));
-            let start = json!({"model": self.head.model, "message_count": self.messages});
-            out.push(named("inference_start", &start));
+            let start = json!({"model": self.head.model, "message_count": self.message_count});
+            out.push(named_frame("inference_start", &start));
         }
     }
 
     /// Tells the end of a reply that is over.
-    fn infer_no_more(&mut self, out: &mut Vec<SseFrame>) {
-        if std::mem::take(&mut self.replied)
+    fn end_inference(&mut self, out: &mut Vec<SseFrame>) {
+        if std::mem::take(&mut self.has_response_ended)
             && let Some(inference) = self.inference.take()
         {
-            out.push(named("inference_end", &inference.tell(&self.head.model, &self.calls)));
+            out.push(named_frame("inference_end", &inference.to_json(&self.head.model, &self.calls)));
         }
     }
 
-    fn piece(&mut self, piece: &Piece, first: bool, at: Millis, out: &mut Vec<SseFrame>) {
+    fn encode_text(&mut self, piece: &AnswerTextDelta, first: bool, at: Millis, out: &mut Vec<SseFrame>) {
         if let Some(inference) = &mut self.inference {
-            inference.heard(at);
+            inference.record_token(at);
         }
-        let (Piece::Text(text) | Piece::Refusal(text)) = piece else { return };
-        let words = if first { spoken::words(text) } else { vec![text.as_str()] };
-        self.pause = (words.len() > 1).then_some(Millis(spoken::PAUSE));
+        let (AnswerTextDelta::Text(text) | AnswerTextDelta::Refusal(text)) = piece else { return };
+        let words = if first { answer_text::split_words(text) } else { vec![text.as_str()] };
+        self.pacing_delay = (words.len() > 1).then_some(Millis(answer_text::WORD_DELAY_MS));
         for word in words {
-            self.chunk(None, Some(word), out);
+            self.send_chunk(None, Some(word), out);
         }
     }
 
-    fn message(&mut self, fact: &AgentEvent, at: Millis, out: &mut Vec<SseFrame>) {
+    fn encode_message(&mut self, fact: &AgentEvent, at: Millis, out: &mut Vec<SseFrame>) {
         match fact {
-            AgentEvent::UserMessage { text, .. } => self.begin(text, at, out),
-            AgentEvent::MessageStarted { message, .. } if self.spoken.is_open(message) => {
-                self.infer_no_more(out);
-                self.begin("", at, out);
-                self.messages += 1;
+            AgentEvent::UserMessage { text, .. } => self.send_turn_start(text, at, out),
+            AgentEvent::MessageStarted { message, .. } if self.answer.is_open(message) => {
+                self.end_inference(out);
+                self.send_turn_start("", at, out);
+                self.message_count += 1;
                 if let Some(inference) = &mut self.inference {
                     inference.messages.insert(message.clone());
                 }
@@ -174,14 +176,17 @@ impl Bridge {
                 }
             }
             // A request that went wrong has no end, as with the original.
-            AgentEvent::MessageFinished { stop: Stop::Cancelled | Stop::Interrupted | Stop::Failed, .. } => {}
-            AgentEvent::MessageFinished { message, stop, full, .. } => {
+            AgentEvent::MessageFinished {
+                finish_reason: FinishReason::Cancelled | FinishReason::Interrupted | FinishReason::Failed,
+                ..
+            } => {}
+            AgentEvent::MessageFinished { message, finish_reason: stop, full_text: full, .. } => {
                 if let Some(inference) =
                     self.inference.as_mut().filter(|inference| inference.messages.contains(message))
                 {
-                    inference.stop = *stop;
-                    inference.ended = Some(at);
-                    self.replied = true;
+                    inference.finish_reason = *stop;
+                    inference.ended_at = Some(at);
+                    self.has_response_ended = true;
                     if let Some(full) = full {
                         inference.content.clone_from(full);
                     }
@@ -191,29 +196,29 @@ impl Bridge {
                 if let Some(inference) = &mut self.inference {
                     inference.usage = *usage;
                 }
-                self.infer_no_more(out);
+                self.end_inference(out);
             }
             _ => {}
         }
     }
 
-    fn call(&mut self, fact: &AgentEvent, at: Millis, out: &mut Vec<SseFrame>) {
+    fn encode_call(&mut self, fact: &AgentEvent, at: Millis, out: &mut Vec<SseFrame>) {
         match fact {
-            AgentEvent::ToolCallStarted { call, message, name, parent: None, ran_by } => {
-                if !self.spoken.is_open(message) {
+            AgentEvent::ToolCallStarted { call, message, name, parent: None, executed_by: ran_by } => {
+                if !self.answer.is_open(message) {
                     return;
                 }
                 if let Some(inference) = &mut self.inference {
-                    inference.heard(at);
+                    inference.record_token(at);
                 }
-                self.calls.push(Call {
+                self.calls.push(EncodedOpenJarvisCall {
                     id: call.clone(),
                     message: message.clone(),
                     name: name.clone().unwrap_or_default(),
                     args: String::new(),
-                    server: *ran_by == RanBy::Server,
-                    began: None,
-                    over: false,
+                    is_server_call: *ran_by == ExecutedBy::Server,
+                    started_at: None,
+                    is_over: false,
                     result: None,
                 });
             }
@@ -221,96 +226,98 @@ impl Bridge {
                 let Some(call) = self.find(call) else { return };
                 name.clone_into(&mut call.name);
                 args.clone_into(&mut call.args);
-                if call.server {
+                if call.is_server_call {
                     let id = call.id.clone();
-                    self.run(&id, at, out);
+                    self.start_call(&id, at, out);
                 }
             }
-            AgentEvent::ApprovalResolved { call, decision, .. } if decision.allows() => self.run(call, at, out),
-            AgentEvent::ToolOutput { call, .. } => self.run(call, at, out),
-            AgentEvent::Annotated { on: Subject::Call(call), kind, .. } if kind == "running" => self.run(call, at, out),
-            AgentEvent::ToolCallFinished { call, outcome, output, took } => {
-                let ran = took.is_some() || self.find(call).is_some_and(|call| call.began.is_some());
+            AgentEvent::ApprovalResolved { call, decision, .. } if decision.allows() => self.start_call(call, at, out),
+            AgentEvent::ToolOutput { call, .. } => self.start_call(call, at, out),
+            AgentEvent::Annotation { on: AnnotationTarget::Call(call), kind, .. } if kind == "running" => {
+                self.start_call(call, at, out);
+            }
+            AgentEvent::ToolCallFinished { call, outcome, output, duration: took } => {
+                let ran = took.is_some() || self.find(call).is_some_and(|call| call.started_at.is_some());
                 if ran {
-                    self.run(call, at, out);
+                    self.start_call(call, at, out);
                 }
-                self.infer_no_more(out);
+                self.end_inference(out);
                 self.finish_call(call, *outcome, &output.text, *took, at, out);
             }
             _ => {}
         }
     }
 
-    fn run(&mut self, call: &CallId, at: Millis, out: &mut Vec<SseFrame>) {
-        self.infer_no_more(out);
-        let Some(call) = self.find(call).filter(|call| call.began.is_none() && !call.over) else { return };
-        call.began = Some(at);
+    fn start_call(&mut self, call: &CallId, at: Millis, out: &mut Vec<SseFrame>) {
+        self.end_inference(out);
+        let Some(call) = self.find(call).filter(|call| call.started_at.is_none() && !call.is_over) else { return };
+        call.started_at = Some(at);
         let start = json!({"tool": call.name, "arguments": call.arguments()});
-        out.push(named("tool_call_start", &start));
+        out.push(named_frame("tool_call_start", &start));
     }
 
     fn finish_call(
         &mut self,
         call: &CallId,
-        outcome: Outcome,
+        outcome: CallOutcome,
         output: &str,
         took: Option<Millis>,
         at: Millis,
         out: &mut Vec<SseFrame>,
     ) {
         // What nobody ran and nobody refused has no result.
-        let untold = |call: &&mut Call| match outcome {
-            Outcome::Requested => true,
-            Outcome::Unknown => call.began.is_none(),
-            Outcome::Ok | Outcome::Failed | Outcome::Denied | Outcome::Cancelled => false,
+        let untold = |call: &&mut EncodedOpenJarvisCall| match outcome {
+            CallOutcome::Requested => true,
+            CallOutcome::Unknown => call.started_at.is_none(),
+            CallOutcome::Ok | CallOutcome::Failed | CallOutcome::Denied | CallOutcome::Cancelled => false,
         };
         let Some(call) = self.find(call).filter(|call| !untold(call)) else { return };
         let first = call.result.is_none();
-        let latency = call.began.map(|began| took.unwrap_or(at.since(began)).as_secs_f64());
-        let success = outcome == Outcome::Ok;
-        if !std::mem::replace(&mut call.over, true)
+        let latency = call.started_at.map(|began| took.unwrap_or(at.since(began)).as_secs_f64());
+        let success = outcome == CallOutcome::Ok;
+        if !std::mem::replace(&mut call.is_over, true)
             && let Some(latency) = latency
         {
             let end = json!({
                 "tool": call.name,
                 "success": success,
                 "latency": latency,
-                "result": output.chars().take(RESULT).collect::<String>(),
+                "result": output.chars().take(MAX_RESULT_CHARS).collect::<String>(),
                 "metadata": {"arguments": call.arguments()},
             });
-            out.push(named("tool_call_end", &end));
+            out.push(named_frame("tool_call_end", &end));
         }
-        let told = call.result.take().and_then(|before| before.latency);
-        call.result = Some(Ended { success, output: output.to_owned(), latency: told.or(latency) });
+        let told = call.result.take().and_then(|before| before.latency_seconds);
+        call.result = Some(EncodedCallResult { success, output: output.to_owned(), latency_seconds: told.or(latency) });
         if first {
-            self.messages += 1;
+            self.message_count += 1;
         }
         // The turn goes on only after calls that came to an end.
-        let ended = matches!(outcome, Outcome::Ok | Outcome::Failed | Outcome::Denied);
-        if first && ended && self.inference.is_none() && self.calls.iter().all(|call| call.over) {
-            self.infer(at, out);
+        let ended = matches!(outcome, CallOutcome::Ok | CallOutcome::Failed | CallOutcome::Denied);
+        if first && ended && self.inference.is_none() && self.calls.iter().all(|call| call.is_over) {
+            self.start_inference(at, out);
         }
     }
 
-    fn find(&mut self, id: &CallId) -> Option<&mut Call> {
+    fn find(&mut self, id: &CallId) -> Option<&mut EncodedOpenJarvisCall> {
         self.calls.iter_mut().rfind(|call| call.id == *id)
     }
 
     fn finish_reason(&self) -> &'static str {
-        match self.spoken.stop {
-            Some(Stop::Length) => "length",
-            Some(Stop::Refused) if self.spoken.refusal.is_empty() => "content_filter",
+        match self.answer.finish_reason {
+            Some(FinishReason::Length) => "length",
+            Some(FinishReason::Refused) if self.answer.refusal.is_empty() => "content_filter",
             _ => "stop",
         }
     }
 
-    fn end(&mut self, out: &mut Vec<SseFrame>) {
-        self.infer_no_more(out);
-        if let Some(fault) = self.spoken.fault() {
-            let gap = if self.spoken.text.is_empty() { "" } else { "\n\n" };
-            let prose = format!("{gap}{}", prose::of(&fault));
-            let delta = Delta { role: None, content: Some(&prose) };
-            return out.push(SseFrame::data(self.head.chunk(&delta, Some("stop"), Counts::Absent)));
+    fn send_end(&mut self, out: &mut Vec<SseFrame>) {
+        self.end_inference(out);
+        if let Some(fault) = self.answer.fault() {
+            let gap = if self.answer.text.is_empty() { "" } else { "\n\n" };
+            let prose = format!("{gap}{}", error_prose::from_fault(&fault));
+            let delta = OpenJarvisDelta { role: None, content: Some(&prose) };
+            return out.push(SseFrame::data(self.head.chunk(&delta, Some("stop"), UsageField::Absent)));
         }
         let results: Vec<Json> = self
             .calls
@@ -318,7 +325,7 @@ impl Bridge {
             .filter_map(|call| Some((call, call.result.as_ref()?)))
             .map(|(call, ended)| {
                 // Of what never ran the original says a whole 0.
-                let latency = ended.latency.map_or(json!(0), |latency| json!(latency * 1000.0));
+                let latency = ended.latency_seconds.map_or(json!(0), |latency| json!(latency * 1000.0));
                 json!({
                     "tool_name": call.name,
                     "success": ended.success,
@@ -328,43 +335,47 @@ impl Bridge {
             })
             .collect();
         if !results.is_empty() {
-            out.push(named("tool_results", &json!({"results": results})));
+            out.push(named_frame("tool_results", &json!({"results": results})));
         }
-        let usage = self.spoken.usage().unwrap_or_else(|| chunk::guess(self.prompt, &self.spoken.text));
-        let delta = Delta { role: None, content: None };
-        out.push(SseFrame::data(self.head.chunk(&delta, Some(self.finish_reason()), Counts::Are(usage.into()))));
+        let usage = self.answer.usage().unwrap_or_else(|| chunk::estimate_usage(self.prompt_tokens, &self.answer.text));
+        let delta = OpenJarvisDelta { role: None, content: None };
+        out.push(SseFrame::data(self.head.chunk(
+            &delta,
+            Some(self.finish_reason()),
+            UsageField::Present(usage.into()),
+        )));
     }
 }
 
-impl Encode for Bridge {
+impl Encode for OpenJarvisEncoder {
     fn start(&mut self, out: &mut Vec<SseFrame>) {
         if self.head.is_known() {
-            self.begin_answer(out);
+            self.send_role_chunk(out);
         }
     }
 
-    fn fact(&mut self, told: &Envelope, out: &mut Vec<SseFrame>) {
-        self.pause = None;
-        if self.spoken.end.is_some() {
+    fn encode_event(&mut self, told: &Envelope, out: &mut Vec<SseFrame>) {
+        self.pacing_delay = None;
+        if self.answer.outcome.is_some() {
             return;
         }
         let (at, fact) = (told.at, &told.event);
-        self.head.learn(fact);
-        self.begin_answer(out);
-        if let Some((piece, first)) = self.spoken.take(fact) {
-            self.piece(&piece, first, at, out);
+        self.head.fill_from(fact);
+        self.send_role_chunk(out);
+        if let Some((piece, first)) = self.answer.observe(fact) {
+            self.encode_text(&piece, first, at, out);
         }
-        self.message(fact, at, out);
-        self.call(fact, at, out);
-        if self.spoken.end.is_some() {
-            self.end(out);
+        self.encode_message(fact, at, out);
+        self.encode_call(fact, at, out);
+        if self.answer.outcome.is_some() {
+            self.send_end(out);
         }
     }
 
     fn finish(&mut self, out: &mut Vec<SseFrame>) {
-        self.begin_answer(out);
-        if self.spoken.is_cut() {
-            self.end(out);
+        self.send_role_chunk(out);
+        if self.answer.mark_interrupted() {
+            self.send_end(out);
         }
         out.push(SseFrame::data("[DONE]"));
     }
@@ -373,23 +384,23 @@ impl Encode for Bridge {
         KeepAlive::Comment
     }
 
-    fn pause(&self) -> Option<Millis> {
-        self.pause
+    fn pacing_delay(&self) -> Option<Millis> {
+        self.pacing_delay
     }
 
     /// The servers that speak this say errors as `detail`; ours say them both ways.
-    fn answer(&mut self) -> (u16, Json) {
-        if let Some(fault) = self.spoken.fault() {
-            let (status, mut body) = chunk::refusal(&fault);
+    fn full_response(&mut self) -> (u16, Json) {
+        if let Some(fault) = self.answer.fault() {
+            let (status, mut body) = chunk::error_response(&fault);
             if let Some(fields) = body.as_object_mut() {
                 fields.insert("detail".into(), fault.message.into());
             }
             return (status, body);
         }
-        let usage = self.spoken.usage().unwrap_or_else(|| chunk::guess(self.prompt, &self.spoken.text));
-        let text = format!("{}{}", self.spoken.text, self.spoken.refusal);
+        let usage = self.answer.usage().unwrap_or_else(|| chunk::estimate_usage(self.prompt_tokens, &self.answer.text));
+        let text = format!("{}{}", self.answer.text, self.answer.refusal);
         let message = json!({"role": "assistant", "content": text, "tool_calls": null, "audio": null});
-        let mut whole = self.head.whole(&message, self.finish_reason(), usage.into());
+        let mut whole = self.head.completion(&message, self.finish_reason(), usage.into());
         if let Some(fields) = whole.as_object_mut() {
             fields.insert("complexity".into(), Json::Null);
         }
@@ -397,7 +408,7 @@ impl Encode for Bridge {
     }
 }
 
-fn named(event: &str, data: &Json) -> SseFrame {
+fn named_frame(event: &str, data: &Json) -> SseFrame {
     SseFrame::named(event, data.to_string())
 }
 

@@ -9,37 +9,37 @@
 
 use serde_json::json;
 
-use super::OpenJarvis;
-use super::calls::{End, Start};
-use crate::event::{AgentEvent, Json, Level, Subject};
+use super::OpenJarvisDecoder;
+use super::calls::{ToolCallEnd, ToolCallStart};
+use crate::event::{AgentEvent, AnnotationTarget, Json, NoticeLevel};
 
 /// What of the feed is about a chat.
-pub(super) const EVENTS: &[&str] =
+pub(super) const FEED_EVENTS: &[&str] =
     &["agent_turn_start", "inference_start", "inference_end", "tool_call_start", "tool_call_end"];
 
 /// Traces that are looked at.
-const MOST_TRACES: usize = 64;
+const MAX_TRACES: usize = 64;
 /// Steps of one that are.
-const MOST_STEPS: usize = 1024;
+const MAX_STEPS: usize = 1024;
 
-impl OpenJarvis {
+impl OpenJarvisDecoder {
     /// Takes traces, savings, and how much energy was used; each may be missing.
-    pub(super) fn settle_from(&mut self, records: &[Option<&Json>], out: &mut Vec<AgentEvent>) -> bool {
+    pub(super) fn reconcile_from_records(&mut self, records: &[Option<&Json>], out: &mut Vec<AgentEvent>) -> bool {
         let record = |at: usize| records.get(at).copied().flatten();
         let traces = record(0).and_then(|answer| answer.get("traces")?.as_array());
         // A server that keeps no traces is not asked again.
-        let known = traces.is_none_or(Vec::is_empty) || self.settle_by_trace(traces.into_iter().flatten(), out);
-        if known && let Some(data) = totals(record(1), record(2)) {
-            out.push(AgentEvent::Annotated { on: Subject::Turn("t".into()), kind: "totals".into(), data });
+        let known = traces.is_none_or(Vec::is_empty) || self.reconcile_from_traces(traces.into_iter().flatten(), out);
+        if known && let Some(data) = server_totals(record(1), record(2)) {
+            out.push(AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), kind: "totals".into(), data });
         }
         known
     }
 
-    fn settle_by_trace<'a>(&mut self, traces: impl Iterator<Item = &'a Json>, out: &mut Vec<AgentEvent>) -> bool {
+    fn reconcile_from_traces<'a>(&mut self, traces: impl Iterator<Item = &'a Json>, out: &mut Vec<AgentEvent>) -> bool {
         let Some(prompt) = self.bus.prompt.clone() else { return true };
-        let begun = self.signs.begun();
+        let begun = self.evidence.answer_started_at();
         let ours = traces
-            .take(MOST_TRACES)
+            .take(MAX_TRACES)
             .filter(|trace| {
                 let query = trace.get("query").and_then(Json::as_str).unwrap_or_default();
                 let ended = trace.get("ended_at").and_then(Json::as_f64);
@@ -47,19 +47,23 @@ impl OpenJarvis {
                 query.trim() == prompt && in_time
             })
             .map(|trace| {
-                let trace = Trace::read(trace);
-                (self.calls.known(&trace.ends), trace)
+                let trace = Trace::parse(trace);
+                (self.calls.count_known(&trace.ends), trace)
             })
             // Of equals the first, which is the newest.
             .reduce(|best, next| if next.0 > best.0 { next } else { best });
         let Some((_, trace)) = ours else { return false };
         let refused = trace.refused();
-        let settled = self.calls.settle_by(trace.ends, &mut self.chat, out);
+        let settled = self.calls.reconcile(trace.ends, &mut self.chat, out);
         for call in settled.foreign {
-            out.push(AgentEvent::Annotated { on: Subject::Call(call), kind: "foreign".into(), data: Json::Bool(true) });
+            out.push(AgentEvent::Annotation {
+                on: AnnotationTarget::Call(call),
+                kind: "foreign".into(),
+                data: Json::Bool(true),
+            });
         }
         for start in refused {
-            self.calls.add_requested(start, &mut self.chat, out);
+            self.calls.show_unrun_request(start, &mut self.chat, out);
         }
         true
     }
@@ -67,40 +71,41 @@ impl OpenJarvis {
 
 /// What a trace says of calls.
 struct Trace {
-    ends: Vec<End>,
-    asked: Vec<Start>,
+    ends: Vec<ToolCallEnd>,
+    requested: Vec<ToolCallStart>,
 }
 
 impl Trace {
-    fn read(trace: &Json) -> Self {
-        let steps = || trace.get("steps").and_then(Json::as_array).into_iter().flatten().take(MOST_STEPS);
+    fn parse(trace: &Json) -> Self {
+        let steps = || trace.get("steps").and_then(Json::as_array).into_iter().flatten().take(MAX_STEPS);
         let kind = |step: &&Json, wanted: &str| step.get("step_type").and_then(Json::as_str) == Some(wanted);
         let asked = |step: &'_ Json| step.pointer("/output/tool_calls").and_then(Json::as_array).cloned();
         Self {
-            ends: steps().filter(|step| kind(step, "tool_call")).map(End::step).collect(),
-            asked: steps()
+            ends: steps().filter(|step| kind(step, "tool_call")).map(ToolCallEnd::from_trace_step).collect(),
+            requested: steps()
                 .filter(|step| kind(step, "generate"))
                 .filter_map(asked)
                 .flatten()
-                .take(MOST_STEPS)
-                .map(|call| Start::asked(&call))
+                .take(MAX_STEPS)
+                .map(|call| ToolCallStart::from_request(&call))
                 .collect(),
         }
     }
 
     /// Returns what was asked for and has no end.
-    fn refused(&self) -> Vec<Start> {
+    fn refused(&self) -> Vec<ToolCallStart> {
         let mut taken = vec![false; self.ends.len()];
         let mut refused = Vec::new();
-        for start in &self.asked {
-            let end = self.ends.iter().zip(&mut taken).find(|(end, taken)| !**taken && end.is_of(start));
+        for start in &self.requested {
+            let end = self.ends.iter().zip(&mut taken).find(|(end, taken)| !**taken && end.is_end_of(start));
             match end {
                 Some((_, taken)) => *taken = true,
                 None => refused.push(start.clone()),
             }
         }
         // The server reads arguments more kindly than we do: what it ran under the name is not refused.
-        let left: Vec<&End> = self.ends.iter().zip(&taken).filter(|(_, taken)| !**taken).map(|(end, _)| end).collect();
+        let left: Vec<&ToolCallEnd> =
+            self.ends.iter().zip(&taken).filter(|(_, taken)| !**taken).map(|(end, _)| end).collect();
         for end in left {
             if let Some(at) = refused.iter().position(|start| end.has_name_of(start)) {
                 refused.remove(at);
@@ -111,22 +116,22 @@ impl Trace {
 }
 
 /// Calls that could not be told apart from those of others, since no trace came.
-pub(super) fn tell_lost(calls: usize, out: &mut Vec<AgentEvent>) {
+pub(super) fn report_unattributed(calls: usize, out: &mut Vec<AgentEvent>) {
     let calls = if calls == 1 { "1 tool call".to_owned() } else { format!("{calls} tool calls") };
     let text = format!(
         "{calls} of this server may be ours or another client's and are not shown: it has no trace of this turn"
     );
-    out.push(AgentEvent::Noticed { level: Level::Info, code: "foreign_calls".into(), text });
+    out.push(AgentEvent::Notice { level: NoticeLevel::Info, code: "foreign_calls".into(), text });
 }
 
 /// What the server counted since it was started.
-fn totals(savings: Option<&Json>, energy: Option<&Json>) -> Option<Json> {
+fn server_totals(savings: Option<&Json>, energy: Option<&Json>) -> Option<Json> {
     let savings = savings?;
     let mut data = serde_json::Map::new();
     for (key, wire) in [("requests", "total_calls"), ("tokens", "total_tokens")] {
         data.insert(key.into(), json!(savings.get(wire)?.as_u64()?));
     }
-    let providers = savings.get("per_provider").and_then(Json::as_array).into_iter().flatten().take(MOST_TRACES);
+    let providers = savings.get("per_provider").and_then(Json::as_array).into_iter().flatten().take(MAX_TRACES);
     let cost = |provider: &Json| provider.get("total_cost").and_then(Json::as_f64).filter(|cost| cost.is_finite());
     let dearest = providers.filter_map(|provider| Some((cost(provider)?, provider))).max_by(|a, b| a.0.total_cmp(&b.0));
     if let Some((cost, provider)) = dearest.filter(|(cost, _)| *cost > 0.0) {

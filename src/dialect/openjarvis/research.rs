@@ -3,15 +3,15 @@
 
 use serde_json::json;
 
-use super::super::chat::Chat;
-use super::calls::{Calls, End, Start};
-use super::progress;
-use crate::event::{AgentEvent, Fault, FaultKind, Json, Subject};
+use super::super::chat::ChatDecoder;
+use super::calls::{OpenJarvisCalls, ToolCallEnd, ToolCallStart};
+use super::progress_event;
+use crate::event::{AgentEvent, AnnotationTarget, Fault, FaultKind, Json};
 
 /// Titles of a search that are listed.
-const MOST_TITLES: usize = 50;
+const MAX_TITLES: usize = 50;
 
-const TYPES: &[&str] = &[
+const FRAME_TYPES: &[&str] = &[
     "search_call",
     "search_result",
     "clarify_call",
@@ -24,68 +24,78 @@ const TYPES: &[&str] = &[
 ];
 
 /// A quick look, before the frame is read.
-pub(super) fn may_be(data: &str) -> bool {
+pub(super) fn may_be_research(data: &str) -> bool {
     !data.contains("\"choices\"") && data.contains("\"type\"")
 }
 
-pub(super) fn is_one(json: &Json) -> bool {
+pub(super) fn is_research_frame(json: &Json) -> bool {
     let kind = json.get("type").and_then(Json::as_str).unwrap_or_default();
     // Errors of others have an `error` inside, or other names for their words.
     let is_error = kind != "error" || json.get("message").is_some();
-    is_error && TYPES.contains(&kind) && json.get("choices").is_none() && json.get("error").is_none()
+    is_error && FRAME_TYPES.contains(&kind) && json.get("choices").is_none() && json.get("error").is_none()
 }
 
-pub(super) fn take(json: &Json, chat: &mut Chat, calls: &mut Calls, out: &mut Vec<AgentEvent>) {
+pub(super) fn decode(json: &Json, chat: &mut ChatDecoder, calls: &mut OpenJarvisCalls, out: &mut Vec<AgentEvent>) {
     let text = |key: &str| json.get(key).and_then(Json::as_str).unwrap_or_default();
     let value = |key: &str| json.get(key).cloned().unwrap_or(Json::Null);
     match text("type") {
-        "search_call" => begin("search", &value("arguments"), chat, calls, out),
+        "search_call" => start_call("search", &value("arguments"), chat, calls, out),
         "search_result" => {
             let sources = value("sources");
-            if let Some(call) = calls.running("search").filter(|_| has_entries(&sources)) {
-                out.push(AgentEvent::Annotated { on: Subject::Call(call), kind: "sources".into(), data: sources });
+            if let Some(call) = calls.running_call("search").filter(|_| has_entries(&sources)) {
+                out.push(AgentEvent::Annotation {
+                    on: AnnotationTarget::Call(call),
+                    kind: "sources".into(),
+                    data: sources,
+                });
             }
-            calls.end(End::of("search", hits(json)), true, chat, out);
+            calls.finish(ToolCallEnd::new("search", hits_text(json)), true, chat, out);
         }
-        "clarify_call" => begin("clarify", &json!({"question": value("question")}), chat, calls, out),
+        "clarify_call" => start_call("clarify", &json!({"question": value("question")}), chat, calls, out),
         "clarify_response" => {
-            calls.end(End::of("clarify", text("response").to_owned()), true, chat, out);
+            calls.finish(ToolCallEnd::new("clarify", text("response").to_owned()), true, chat, out);
         }
         "system_metrics" => {
             let pairs = ["power_w", "energy_j", "duration_s"].map(|key| (key.to_owned(), value(key)));
             let data: serde_json::Map<String, Json> =
                 pairs.into_iter().filter(|(_, value)| value.is_number()).collect();
-            let on = Subject::Turn("t".into());
-            out.push(AgentEvent::Annotated { on, kind: "energy".into(), data: data.into() });
+            let on = AnnotationTarget::Turn("t".into());
+            out.push(AgentEvent::Annotation { on, kind: "energy".into(), data: data.into() });
         }
-        "synthesis" => chat.piece(text("text"), out),
-        "final_sources" => sources(value("sources"), out),
+        "synthesis" => chat.push_delta(text("text"), out),
+        "final_sources" => annotate_sources(value("sources"), out),
         "error" => {
             let words = Some(text("message")).filter(|words| !words.is_empty());
             let message = words.unwrap_or("the research failed and the server did not say why");
-            chat.break_off(Fault::new(FaultKind::Upstream, message.chars().take(4000).collect::<String>()));
+            chat.set_fault(Fault::new(FaultKind::Upstream, message.chars().take(4000).collect::<String>()));
         }
         "done" => {
-            sources(value("sources"), out);
+            annotate_sources(value("sources"), out);
             if let Some(word) = Some(text("finish_reason")).filter(|word| !word.is_empty()) {
-                chat.ended_for(word, out);
+                chat.set_finish_reason(word, out);
             }
-            chat.end(json.get("usage"));
+            chat.finish_stream(json.get("usage"));
         }
         _ => {}
     }
 }
 
-fn begin(name: &str, arguments: &Json, chat: &mut Chat, calls: &mut Calls, out: &mut Vec<AgentEvent>) {
-    chat.begin(out);
-    out.push(progress(json!({"step": name, "label": name})));
+fn start_call(
+    name: &str,
+    arguments: &Json,
+    chat: &mut ChatDecoder,
+    calls: &mut OpenJarvisCalls,
+    out: &mut Vec<AgentEvent>,
+) {
+    chat.begin_message(out);
+    out.push(progress_event(json!({"step": name, "label": name})));
     // Past the limit of calls there is nothing to be told but the progress.
-    let _ = calls.start(Start::of(name, arguments), true, chat, out);
+    let _ = calls.start(ToolCallStart::new(name, arguments), true, chat, out);
 }
 
-fn sources(data: Json, out: &mut Vec<AgentEvent>) {
+fn annotate_sources(data: Json, out: &mut Vec<AgentEvent>) {
     if has_entries(&data) {
-        out.push(AgentEvent::Annotated { on: Subject::Turn("t".into()), kind: "sources".into(), data });
+        out.push(AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), kind: "sources".into(), data });
     }
 }
 
@@ -94,7 +104,7 @@ fn has_entries(list: &Json) -> bool {
 }
 
 /// `3 hits` and their titles, a line each.
-fn hits(json: &Json) -> String {
+fn hits_text(json: &Json) -> String {
     let count = json.get("num_hits").and_then(Json::as_u64);
     let mut text = match count {
         Some(1) => "1 hit".to_owned(),
@@ -102,7 +112,7 @@ fn hits(json: &Json) -> String {
         None => String::new(),
     };
     let titles = json.get("top_titles").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
-    for title in titles.iter().filter_map(Json::as_str).take(MOST_TITLES) {
+    for title in titles.iter().filter_map(Json::as_str).take(MAX_TITLES) {
         if !text.is_empty() {
             text.push('\n');
         }

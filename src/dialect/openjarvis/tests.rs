@@ -1,14 +1,15 @@
 use super::*;
-use crate::event::{Outcome, TurnEnd};
+use crate::event::{CallOutcome, TurnOutcome};
 
 const ROLE: &str = r#"{"id":"chatcmpl-0a1b2c3d4e5f","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":null},"finish_reason":null}]}"#;
 const END: &str = r#"{"id":"chatcmpl-0a1b2c3d4e5f","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
 
 fn decode(prompt: &str, frames: &[(&str, &str)]) -> Vec<AgentEvent> {
-    let context = Context { prompt: Some(prompt.into()), path: "/v1/chat/completions".into(), ..Context::default() };
-    let (mut decoder, mut out) = (OpenJarvis::maybe(&context), Vec::new());
+    let context =
+        DecodeContext { prompt: Some(prompt.into()), path: "/v1/chat/completions".into(), ..DecodeContext::default() };
+    let (mut decoder, mut out) = (OpenJarvisDecoder::tentative(&context), Vec::new());
     for (event, data) in frames {
-        decoder.frame(&SseFrame { event: (*event).into(), ..SseFrame::data(*data) }, &mut out);
+        decoder.decode_frame(&SseFrame { event: (*event).into(), ..SseFrame::data(*data) }, &mut out);
     }
     decoder.finish(&mut out);
     out
@@ -18,9 +19,9 @@ fn started(events: &[AgentEvent]) -> usize {
     events.iter().filter(|event| matches!(event, AgentEvent::ToolCallStarted { .. })).count()
 }
 
-fn ends(events: &[AgentEvent]) -> Vec<(Outcome, String, u64)> {
+fn ends(events: &[AgentEvent]) -> Vec<(CallOutcome, String, u64)> {
     let end = |event: &AgentEvent| match event {
-        AgentEvent::ToolCallFinished { outcome, output, took, .. } => {
+        AgentEvent::ToolCallFinished { outcome, output, duration: took, .. } => {
             Some((*outcome, output.text.clone(), took.map_or(0, |took| took.0)))
         }
         _ => None,
@@ -38,7 +39,7 @@ fn a_call_is_told_as_it_happens_and_results_that_say_the_same_add_nothing() {
     let results =
         ("tool_results", r#"{"results":[{"tool_name":"f","success":true,"output":"one","latency_ms":250.0}]}"#);
     let events = decode("hi", &[("", ROLE), TURN, START, STOP, results, ("", END), ("", "[DONE]")]);
-    assert_eq!(ends(&events), [(Outcome::Ok, "one".to_owned(), 250)]);
+    assert_eq!(ends(&events), [(CallOutcome::Ok, "one".to_owned(), 250)]);
     assert_eq!(started(&events), 1);
 }
 
@@ -51,7 +52,7 @@ fn nobody_elses_call_is_told_and_ours_comes_with_the_results() {
     let results =
         ("tool_results", r#"{"results":[{"tool_name":"f","success":true,"output":"one","latency_ms":250.0}]}"#);
     let events = decode("hi", &[&before[..], &[results, ("", END), ("", "[DONE]")]].concat());
-    assert_eq!(ends(&events), [(Outcome::Ok, "one".to_owned(), 250)]);
+    assert_eq!(ends(&events), [(CallOutcome::Ok, "one".to_owned(), 250)]);
     let args = |event: &AgentEvent| matches!(event, AgentEvent::ToolCallReady { args, .. } if args == r#"{"a":1}"#);
     assert!(events.iter().any(args), "{events:?}");
 }
@@ -64,7 +65,7 @@ fn a_server_that_changes_the_prompt_loses_no_call() {
     let whole = [&start[..], &[results, ("", END), ("", "[DONE]")]].concat();
     // With the results, or where the stream is cut before them.
     for frames in [&whole[..], &start] {
-        assert_eq!(ends(&decode("hi, and more", frames)), [(Outcome::Ok, "one".to_owned(), 250)]);
+        assert_eq!(ends(&decode("hi, and more", frames)), [(CallOutcome::Ok, "one".to_owned(), 250)]);
     }
     // A turn that ended well without results had no calls.
     let none = [&start[..], &[("", END), ("", "[DONE]")]].concat();
@@ -75,7 +76,7 @@ fn a_server_that_changes_the_prompt_loses_no_call() {
 fn a_call_that_was_told_and_is_in_no_result_is_marked() {
     let results = ("tool_results", r#"{"results":[{"tool_name":"g","success":true,"output":"","latency_ms":1.0}]}"#);
     let events = decode("hi", &[("", ROLE), TURN, START, STOP, results, ("", END), ("", "[DONE]")]);
-    let marks = events.iter().filter(|event| matches!(event, AgentEvent::Annotated { kind, .. } if kind == "foreign"));
+    let marks = events.iter().filter(|event| matches!(event, AgentEvent::Annotation { kind, .. } if kind == "foreign"));
     assert_eq!((marks.count(), started(&events)), (1, 2));
 }
 
@@ -84,14 +85,14 @@ fn seconds_are_the_bridges_and_milliseconds_the_managed_agents() {
     let managed =
         decode("hi", &[START, ("tool_call_end", r#"{"tool":"f","success":true,"latency":25.4,"result":"x"}"#)]);
     // The path says that it is the bridge.
-    assert_eq!(ends(&managed), [(Outcome::Ok, "x".to_owned(), 25_400)]);
-    let context = Context { path: "/v1/managed-agents/1/messages".into(), ..Context::default() };
-    for context in [context, Context::default()] {
-        let (mut decoder, mut out) = (OpenJarvis::new(&context), Vec::new());
+    assert_eq!(ends(&managed), [(CallOutcome::Ok, "x".to_owned(), 25_400)]);
+    let context = DecodeContext { path: "/v1/managed-agents/1/messages".into(), ..DecodeContext::default() };
+    for context in [context, DecodeContext::default()] {
+        let (mut decoder, mut out) = (OpenJarvisDecoder::new(&context), Vec::new());
         for (event, data) in [START, ("tool_call_end", r#"{"tool":"f","latency":25.4,"result":"x"}"#)] {
-            decoder.frame(&SseFrame { event: event.into(), ..SseFrame::data(data) }, &mut out);
+            decoder.decode_frame(&SseFrame { event: event.into(), ..SseFrame::data(data) }, &mut out);
         }
-        assert_eq!(ends(&out), [(Outcome::Ok, "x".to_owned(), 25)]);
+        assert_eq!(ends(&out), [(CallOutcome::Ok, "x".to_owned(), 25)]);
     }
 }
 
@@ -99,10 +100,13 @@ fn seconds_are_the_bridges_and_milliseconds_the_managed_agents() {
 fn prose_of_errors_is_an_answer_on_other_servers() {
     let words = r#"{"id":"chatcmpl-A1","created":1,"choices":[{"index":0,"delta":{"content":"Sorry, an error occurred: x"},"finish_reason":"stop"}]}"#;
     let events = decode("hi", &[("", words), ("", "[DONE]")]);
-    assert_eq!(events.last(), Some(&AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed }));
+    assert_eq!(events.last(), Some(&AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed }));
     let events =
         decode("hi", &[("", ROLE), ("", &words.replace("chatcmpl-A1", "chatcmpl-0a1b2c3d4e5f")), ("", "[DONE]")]);
-    assert!(matches!(events.last(), Some(AgentEvent::TurnFinished { end: TurnEnd::Failed(_), .. })), "{events:?}");
+    assert!(
+        matches!(events.last(), Some(AgentEvent::TurnFinished { outcome: TurnOutcome::Failed(_), .. })),
+        "{events:?}"
+    );
 }
 
 #[test]

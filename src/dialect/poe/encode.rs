@@ -8,18 +8,18 @@
 
 use serde_json::json;
 
-use super::super::gather::{Gathered, News, trouble};
+use super::super::answer_builder::{AnswerBuilder, AnswerDelta, failure_message};
 use super::super::{Encode, KeepAlive, SseFrame};
-use crate::event::{AgentEvent, Envelope, Json, TextKind, TurnEnd};
+use crate::event::{AgentEvent, Envelope, Json, TextKind, TurnOutcome};
 
 /// Milliseconds that a client waits before it connects again.
-const RETRY: u64 = 3000;
+const RETRY_DELAY_MS: u64 = 3000;
 /// Tries that the proxy's clients are told of; its fourth error is the last.
-const MOST_ATTEMPTS: u32 = 3;
+const MAX_ATTEMPTS: u32 = 3;
 
 /// The encoder of one answer.
 #[derive(Debug)]
-pub struct Encoder {
+pub struct PoeEncoder {
     /// Names the stream, for those who come back.
     id: String,
     model: String,
@@ -29,11 +29,11 @@ pub struct Encoder {
     aggregates: bool,
     /// Whether calls are the client's to run.
     client_tools: bool,
-    next: u64,
-    gathered: Gathered,
+    next_id: u64,
+    answer: AnswerBuilder,
 }
 
-impl Encoder {
+impl PoeEncoder {
     pub fn new(id: impl Into<String>, aggregates: bool, client_tools: bool) -> Self {
         Self {
             id: id.into(),
@@ -41,112 +41,114 @@ impl Encoder {
             created: 0,
             aggregates,
             client_tools,
-            next: 0,
-            gathered: Gathered::default(),
+            next_id: 0,
+            answer: AnswerBuilder::default(),
         }
     }
 
-    fn numbered(&mut self, event: &str, data: &Json, out: &mut Vec<SseFrame>) {
-        let id = Some(self.next.to_string());
-        self.next += 1;
+    fn send_numbered(&mut self, event: &str, data: &Json, out: &mut Vec<SseFrame>) {
+        let id = Some(self.next_id.to_string());
+        self.next_id += 1;
         out.push(SseFrame { event: event.into(), id, retry: None, data: data.to_string() });
     }
 
-    fn chunk(&self, choices: &Json) -> Json {
+    fn chunk_json(&self, choices: &Json) -> Json {
         json!({
             "id": self.id, "object": "chat.completion.chunk", "created": self.created, "model": self.model,
             "choices": choices,
         })
     }
 
-    fn delta(&mut self, delta: &Json, finish: Option<&str>, out: &mut Vec<SseFrame>) {
-        let chunk = self.chunk(&json!([{"index": 0, "delta": delta, "finish_reason": finish}]));
-        self.numbered("delta", &chunk, out);
+    fn send_delta(&mut self, delta: &Json, finish: Option<&str>, out: &mut Vec<SseFrame>) {
+        let chunk = self.chunk_json(&json!([{"index": 0, "delta": delta, "finish_reason": finish}]));
+        self.send_numbered("delta", &chunk, out);
     }
 
-    fn fragment(&mut self, fragment: &Json, out: &mut Vec<SseFrame>) {
-        self.delta(&json!({"content": null, "tool_calls": [fragment]}), None, out);
+    fn send_fragment(&mut self, fragment: &Json, out: &mut Vec<SseFrame>) {
+        self.send_delta(&json!({"content": null, "tool_calls": [fragment]}), None, out);
     }
 
     /// Says where one of our calls is, once it has a name.
-    fn state(&mut self, at: usize, out: &mut Vec<SseFrame>) {
-        let Some(call) = self.gathered.calls.get(at).filter(|call| !call.name.is_empty()) else { return };
-        let mut state = call.wire_state();
+    fn send_call_state(&mut self, at: usize, out: &mut Vec<SseFrame>) {
+        let Some(call) = self.answer.calls.get(at).filter(|call| !call.name.is_empty()) else { return };
+        let mut state = call.to_json_with_status();
         state["index"] = at.into();
-        self.numbered("tool_call", &state, out);
+        self.send_numbered("tool_call", &state, out);
     }
 
-    fn news(&mut self, news: News, out: &mut Vec<SseFrame>) {
+    fn encode_delta(&mut self, news: AnswerDelta, out: &mut Vec<SseFrame>) {
         match news {
-            News::Nothing => {}
-            News::Text(text, TextKind::Text) => {
-                self.delta(&json!({"content": text, "tool_calls": null}), None, out);
+            AnswerDelta::Nothing => {}
+            AnswerDelta::Text(text, TextKind::Text) => {
+                self.send_delta(&json!({"content": text, "tool_calls": null}), None, out);
             }
-            News::Text(text, TextKind::Refusal) => {
-                self.delta(&json!({"content": null, "refusal": text, "tool_calls": null}), None, out);
+            AnswerDelta::Text(text, TextKind::Refusal) => {
+                self.send_delta(&json!({"content": null, "refusal": text, "tool_calls": null}), None, out);
             }
-            News::Reasoning(text) => {
-                self.delta(&json!({"content": null, "reasoning_content": text, "tool_calls": null}), None, out);
+            AnswerDelta::Reasoning(text) => {
+                self.send_delta(&json!({"content": null, "reasoning_content": text, "tool_calls": null}), None, out);
             }
-            News::Called(at) if self.client_tools => {
-                let Some(call) = self.gathered.calls.get(at) else { return };
-                let mut fragment = call.wire();
+            AnswerDelta::CallStarted(at) if self.client_tools => {
+                let Some(call) = self.answer.calls.get(at) else { return };
+                let mut fragment = call.to_json();
                 fragment["index"] = at.into();
-                self.fragment(&fragment, out);
+                self.send_fragment(&fragment, out);
             }
-            News::Args(at, piece) if self.client_tools => {
-                self.fragment(&json!({"index": at, "function": {"arguments": piece}}), out);
+            AnswerDelta::CallArgs(at, piece) if self.client_tools => {
+                self.send_fragment(&json!({"index": at, "function": {"arguments": piece}}), out);
             }
-            News::Ready(at, missing) if self.client_tools => {
-                let Some(call) = self.gathered.calls.get(at) else { return };
+            AnswerDelta::CallReady(at, missing) if self.client_tools => {
+                let Some(call) = self.answer.calls.get(at) else { return };
                 if call.was_nameless {
                     let function = json!({"name": call.name, "arguments": missing});
-                    self.fragment(&json!({"index": at, "function": function}), out);
+                    self.send_fragment(&json!({"index": at, "function": function}), out);
                 } else if !missing.is_empty() {
-                    self.fragment(&json!({"index": at, "function": {"arguments": missing}}), out);
+                    self.send_fragment(&json!({"index": at, "function": {"arguments": missing}}), out);
                 }
-                self.gathered.told(at);
+                self.answer.drop_large_args(at);
             }
-            News::Called(at) | News::Finished(at) if !self.client_tools => self.state(at, out),
-            News::Ready(at, _) => {
-                self.state(at, out);
-                self.gathered.told(at);
+            AnswerDelta::CallStarted(at) | AnswerDelta::CallFinished(at) if !self.client_tools => {
+                self.send_call_state(at, out);
             }
-            News::Called(_) | News::Args(..) | News::Finished(_) => {}
-            News::Retry(attempt, why) => {
-                if attempt <= MOST_ATTEMPTS {
+            AnswerDelta::CallReady(at, _) => {
+                self.send_call_state(at, out);
+                self.answer.drop_large_args(at);
+            }
+            AnswerDelta::CallStarted(_) | AnswerDelta::CallArgs(..) | AnswerDelta::CallFinished(_) => {}
+            AnswerDelta::Retry(attempt, why) => {
+                if attempt <= MAX_ATTEMPTS {
                     let data = json!({"error": why, "recoverable": true, "attempt": attempt});
                     out.push(SseFrame::named("error", data.to_string()));
                 }
             }
-            News::End(end) => self.end(&end, out),
+            AnswerDelta::End(end) => self.send_end(&end, out),
         }
     }
 
-    fn end(&mut self, end: &TurnEnd, out: &mut Vec<SseFrame>) {
-        if let Some((why, code)) = trouble(end) {
+    fn send_end(&mut self, end: &TurnOutcome, out: &mut Vec<SseFrame>) {
+        if let Some((why, code)) = failure_message(end) {
             let data = json!({"error": why, "recoverable": false, "code": code});
             out.push(SseFrame::named("error", data.to_string()));
         } else {
-            let reason = self.gathered.finish_reason(self.client_tools);
-            self.delta(&json!({"content": null, "tool_calls": null}), Some(reason), out);
+            let reason = self.answer.finish_reason(self.client_tools);
+            self.send_delta(&json!({"content": null, "tool_calls": null}), Some(reason), out);
         }
-        if let Some(usage) = self.gathered.usage() {
-            let mut chunk = self.chunk(&json!([]));
+        if let Some(usage) = self.answer.usage() {
+            let mut chunk = self.chunk_json(&json!([]));
             chunk["usage"] = usage;
-            self.numbered("delta", &chunk, out);
+            self.send_numbered("delta", &chunk, out);
         }
     }
 
     /// The answer as the proxy's aggregator has it, its calls merged.
-    fn whole(&self) -> Json {
+    fn complete_response(&self) -> Json {
         let calls: Vec<Json> = self
-            .gathered
+            .answer
             .calls
             .iter()
             .enumerate()
             .map(|(at, call)| {
-                let mut wire = call.wire();
+                let mut wire = call.to_json();
                 wire["index"] = at.into();
                 if !self.client_tools {
                     wire["status"] = call.status().into();
@@ -155,41 +157,41 @@ impl Encoder {
             })
             .collect();
         let metadata = json!({"id": self.id, "model": self.model});
-        let mut whole = json!({"content": self.gathered.text, "tool_calls": calls, "metadata": metadata});
-        if self.gathered.truncated {
+        let mut whole = json!({"content": self.answer.text, "tool_calls": calls, "metadata": metadata});
+        if self.answer.truncated {
             whole["truncated"] = true.into();
         }
-        if let Some(reason) = self.gathered.cut_short() {
+        if let Some(reason) = self.answer.incomplete_reason() {
             whole["finish_reason"] = reason.into();
         }
         whole
     }
 }
 
-impl Encode for Encoder {
+impl Encode for PoeEncoder {
     fn start(&mut self, out: &mut Vec<SseFrame>) {
-        let data = json!({"type": "init", "retry": RETRY, "id": self.id});
-        out.push(SseFrame { retry: Some(RETRY), ..SseFrame::data(data.to_string()) });
+        let data = json!({"type": "init", "retry": RETRY_DELAY_MS, "id": self.id});
+        out.push(SseFrame { retry: Some(RETRY_DELAY_MS), ..SseFrame::data(data.to_string()) });
     }
 
-    fn fact(&mut self, told: &Envelope, out: &mut Vec<SseFrame>) {
-        if let AgentEvent::SessionOpened { wall, model, .. } = &told.event {
+    fn encode_event(&mut self, told: &Envelope, out: &mut Vec<SseFrame>) {
+        if let AgentEvent::SessionOpened { wall_ms: wall, model, .. } = &told.event {
             model.clone_into(&mut self.model);
             self.created = wall / 1000;
-        } else if self.gathered.end.is_none() {
-            let news = self.gathered.take(&told.event);
-            self.news(news, out);
+        } else if self.answer.outcome.is_none() {
+            let news = self.answer.observe(&told.event);
+            self.encode_delta(news, out);
         }
     }
 
     fn finish(&mut self, out: &mut Vec<SseFrame>) {
-        if self.gathered.end.is_none() {
-            self.gathered.end = Some(TurnEnd::Interrupted);
-            self.end(&TurnEnd::Interrupted, out);
+        if self.answer.outcome.is_none() {
+            self.answer.outcome = Some(TurnOutcome::Interrupted);
+            self.send_end(&TurnOutcome::Interrupted, out);
         }
         if self.aggregates {
-            let whole = self.whole();
-            self.numbered("complete", &whole, out);
+            let whole = self.complete_response();
+            self.send_numbered("complete", &whole, out);
         }
     }
 
@@ -197,12 +199,12 @@ impl Encode for Encoder {
         KeepAlive::Frame(SseFrame::named("ping", r#"{"type":"ping"}"#))
     }
 
-    fn answer(&mut self) -> (u16, Json) {
-        let mut whole = self.whole();
-        if let Some(usage) = self.gathered.usage() {
+    fn full_response(&mut self) -> (u16, Json) {
+        let mut whole = self.complete_response();
+        if let Some(usage) = self.answer.usage() {
             whole["usage"] = usage;
         }
-        let Some((why, code)) = self.gathered.end.as_ref().and_then(trouble) else { return (200, whole) };
+        let Some((why, code)) = self.answer.outcome.as_ref().and_then(failure_message) else { return (200, whole) };
         whole["error"] = why.into();
         whole["code"] = code.into();
         (502, whole)

@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::{Stop, TurnEnd};
+use crate::event::{FinishReason, TurnOutcome};
 
 fn frame(id: Option<u64>, event: &str, data: &str) -> SseFrame {
     SseFrame { event: event.into(), id: id.map(|id| id.to_string()), retry: None, data: data.into() }
@@ -24,22 +24,22 @@ fn error(recoverable: bool) -> SseFrame {
 }
 
 fn decode(frames: &[SseFrame]) -> Vec<AgentEvent> {
-    let (mut decoder, mut out) = (Poe::new(), Vec::new());
+    let (mut decoder, mut out) = (PoeDecoder::new(), Vec::new());
     for frame in frames {
-        decoder.frame(frame, &mut out);
+        decoder.decode_frame(frame, &mut out);
     }
     decoder.finish(&mut out);
     out
 }
 
 /// The streamed text, the repeated one, and the end.
-fn shown(frames: &[SseFrame]) -> (String, Option<String>, TurnEnd) {
-    let (mut text, mut whole, mut end) = (String::new(), None, TurnEnd::Cancelled);
+fn shown(frames: &[SseFrame]) -> (String, Option<String>, TurnOutcome) {
+    let (mut text, mut whole, mut end) = (String::new(), None, TurnOutcome::Cancelled);
     for event in decode(frames) {
         match event {
             AgentEvent::TextDelta { text: piece, .. } => text.push_str(&piece),
-            AgentEvent::MessageFinished { full, .. } => whole = full,
-            AgentEvent::TurnFinished { end: told, .. } => end = told,
+            AgentEvent::MessageFinished { full_text: full, .. } => whole = full,
+            AgentEvent::TurnFinished { outcome: told, .. } => end = told,
             _ => {}
         }
     }
@@ -49,41 +49,41 @@ fn shown(frames: &[SseFrame]) -> (String, Option<String>, TurnEnd) {
 #[test]
 fn the_repeated_text_is_not_told_again() {
     let told = shown(&[init(), delta(0, "Poe "), delta(1, "says"), complete(2, "Poe says")]);
-    assert_eq!(told, ("Poe says".into(), Some("Poe says".into()), TurnEnd::Completed));
+    assert_eq!(told, ("Poe says".into(), Some("Poe says".into()), TurnOutcome::Completed));
 }
 
 #[test]
 fn what_is_missing_behind_our_own_text_is_added() {
     let told = shown(&[init(), delta(0, "Poe "), complete(2, "Poe says")]);
-    assert_eq!(told, ("Poe says".into(), Some("Poe says".into()), TurnEnd::Completed));
+    assert_eq!(told, ("Poe says".into(), Some("Poe says".into()), TurnOutcome::Completed));
 }
 
 #[test]
 fn text_of_other_streams_never_replaces_ours() {
     for whole in ["first answer second", "second answer of another", "something else"] {
         let told = shown(&[init(), delta(4, "second"), complete(5, whole)]);
-        assert_eq!(told, ("second".into(), None, TurnEnd::Completed), "{whole}");
+        assert_eq!(told, ("second".into(), None, TurnOutcome::Completed), "{whole}");
     }
     let silent = shown(&[init(), complete(4, "first answer")]);
-    assert_eq!(silent, (String::new(), None, TurnEnd::Completed));
+    assert_eq!(silent, (String::new(), None, TurnOutcome::Completed));
 }
 
 #[test]
 fn an_answer_missed_before_a_resume_is_taken_from_the_end() {
     let told = shown(&[complete(9, "all of it")]);
-    assert_eq!(told, ("all of it".into(), Some("all of it".into()), TurnEnd::Completed));
+    assert_eq!(told, ("all of it".into(), Some("all of it".into()), TurnOutcome::Completed));
     let late = shown(&[delta(3, "of it"), complete(4, "all of it")]);
-    assert_eq!(late, ("of it".into(), None, TurnEnd::Completed));
+    assert_eq!(late, ("of it".into(), None, TurnOutcome::Completed));
 }
 
 #[test]
 fn a_recoverable_error_is_a_notice_and_a_fatal_one_wins_over_complete() {
     let frames = [init(), delta(0, "a"), error(true), delta(1, "b"), complete(2, "ab")];
-    assert_eq!(shown(&frames).2, TurnEnd::Completed);
+    assert_eq!(shown(&frames).2, TurnOutcome::Completed);
     let notices: Vec<_> = decode(&frames)
         .into_iter()
         .filter_map(|event| match event {
-            AgentEvent::Noticed { code, text, .. } => Some((code, text)),
+            AgentEvent::Notice { code, text, .. } => Some((code, text)),
             _ => None,
         })
         .collect();
@@ -93,14 +93,14 @@ fn a_recoverable_error_is_a_notice_and_a_fatal_one_wins_over_complete() {
     );
     let (text, _, end) = shown(&[init(), delta(0, "a"), error(true), error(false), complete(1, "a")]);
     assert_eq!(text, "a");
-    assert!(matches!(end, TurnEnd::Failed(fault) if fault.message.contains("no luck")));
+    assert!(matches!(end, TurnOutcome::Failed(fault) if fault.message.contains("no luck")));
 }
 
 #[test]
 fn a_stream_without_its_end_is_interrupted_unless_the_model_said_it_was_done() {
-    assert_eq!(shown(&[init(), delta(0, "a")]).2, TurnEnd::Interrupted);
+    assert_eq!(shown(&[init(), delta(0, "a")]).2, TurnOutcome::Interrupted);
     let finish = frame(Some(1), "delta", r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#);
-    assert_eq!(shown(&[init(), delta(0, "a"), finish]).2, TurnEnd::Completed);
+    assert_eq!(shown(&[init(), delta(0, "a"), finish]).2, TurnOutcome::Completed);
 }
 
 #[test]
@@ -124,9 +124,14 @@ fn calls_come_from_deltas_or_else_from_the_end() {
             })
             .collect();
         assert_eq!(ready, [("c1", "{\"z\":1}")]);
-        assert!(events.iter().any(|event| matches!(event, AgentEvent::MessageFinished { stop: Stop::ToolCalls, .. })));
-        assert!(events.contains(&AgentEvent::Annotated {
-            on: Subject::Turn("t".into()),
+        assert!(
+            events.iter().any(|event| matches!(
+                event,
+                AgentEvent::MessageFinished { finish_reason: FinishReason::ToolCalls, .. }
+            ))
+        );
+        assert!(events.contains(&AgentEvent::Annotation {
+            on: AnnotationTarget::Turn("t".into()),
             kind: "served_by".into(),
             data: json!({"model": "M"}),
         }));
@@ -145,5 +150,5 @@ fn bare_strings_and_strangers_do_no_harm() {
     ];
     let (text, _, end) = shown(&frames);
     assert_eq!(text, "plain words quoted");
-    assert!(matches!(end, TurnEnd::Failed(_)));
+    assert!(matches!(end, TurnOutcome::Failed(_)));
 }

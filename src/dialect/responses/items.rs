@@ -1,19 +1,19 @@
 //! The output items of an answer, and how an event says which one it means: by id, by position, or not at all.
 
-use super::super::repeat::{Pieces, Told};
-use super::super::speech;
-use super::super::surrogate::Halves;
-use super::super::think::Think;
+use super::super::dedup::{DeltaDedup, StreamedText};
+use super::super::surrogate::SurrogateJoiner;
+use super::super::text_assembler;
+use super::super::think_tags::ThinkTagSplitter;
 use super::tools;
-use crate::event::{CallId, MessageId, RanBy};
+use crate::event::{CallId, ExecutedBy, MessageId};
 
 /// Items that are followed. A hostile index must not make us allocate.
-const MOST: usize = 512;
+const MAX_ITEMS: usize = 512;
 /// Parts of one item, likewise.
-const MOST_PARTS: usize = 256;
+const MAX_PARTS: usize = 256;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ResponsesItemKind {
     Message,
     Reasoning,
     Call,
@@ -21,9 +21,9 @@ pub(super) enum Kind {
     Output,
 }
 
-impl Kind {
+impl ResponsesItemKind {
     /// Reads an item's type.
-    pub(super) fn of(item_type: &str) -> Option<Self> {
+    pub(super) fn parse(item_type: &str) -> Option<Self> {
         match item_type {
             "message" => Some(Self::Message),
             "reasoning" => Some(Self::Reasoning),
@@ -37,31 +37,31 @@ impl Kind {
 
 /// Which of an item's texts a part is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Voice {
+pub(super) enum TextChannel {
     Text,
     Refusal,
     Summary,
-    Thought,
+    Reasoning,
 }
 
 #[derive(Debug)]
-pub(super) struct Part {
-    pub(super) voice: Voice,
+pub(super) struct OutputItemPart {
+    pub(super) channel: TextChannel,
     pub(super) index: u64,
-    pub(super) told: Told,
-    pub(super) halves: Halves,
-    pub(super) pieces: Pieces,
+    pub(super) streamed: StreamedText,
+    pub(super) surrogates: SurrogateJoiner,
+    pub(super) dedup: DeltaDedup,
     /// Of text: reasoning that stands in it.
-    pub(super) think: Think,
+    pub(super) tag_splitter: ThinkTagSplitter,
     /// Bytes that were told as text.
-    pub(super) spoken: usize,
+    pub(super) text_bytes: usize,
     /// What was told as text turned out to be reasoning.
-    pub(super) is_late: bool,
+    pub(super) is_late_reasoning: bool,
     pub(super) is_cited: bool,
 }
 
 #[derive(Debug)]
-pub(super) struct Call {
+pub(super) struct ResponsesCall {
     /// `call_…`, by which its output is sent back; not the item's id.
     pub(super) wire_id: Option<String>,
     /// The item's type.
@@ -69,53 +69,53 @@ pub(super) struct Call {
     pub(super) name: String,
     pub(super) args: String,
     /// Where pieces of them begin that may say all again.
-    pub(super) starts: Vec<usize>,
-    pub(super) halves: Halves,
+    pub(super) restart_offsets: Vec<usize>,
+    pub(super) surrogates: SurrogateJoiner,
     /// Set once its start was told.
-    pub(super) told: Option<CallId>,
+    pub(super) id: Option<CallId>,
     pub(super) is_ready: bool,
     pub(super) is_finished: bool,
     /// The arguments as they were told to be complete.
-    pub(super) told_args: String,
+    pub(super) emitted_args: String,
     /// The server's word on its end, ahead of the item.
-    pub(super) ended: Option<bool>,
+    pub(super) reported_success: Option<bool>,
 }
 
-impl Call {
-    pub(super) fn ran_by(&self) -> RanBy {
+impl ResponsesCall {
+    pub(super) fn ran_by(&self) -> ExecutedBy {
         tools::ran_by(&self.tool)
     }
 }
 
 #[derive(Debug)]
-pub(super) struct Item {
+pub(super) struct ResponsesItem {
     pub(super) id: Option<String>,
     pub(super) index: Option<u64>,
-    pub(super) kind: Kind,
-    pub(super) parts: Vec<Part>,
-    pub(super) call: Option<Call>,
+    pub(super) kind: ResponsesItemKind,
+    pub(super) parts: Vec<OutputItemPart>,
+    pub(super) call: Option<ResponsesCall>,
     /// The call that this is the output of.
-    pub(super) target: Option<usize>,
+    pub(super) output_of: Option<usize>,
     /// The message it was told in.
     pub(super) message: Option<MessageId>,
     pub(super) is_done: bool,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Items {
-    pub(super) list: Vec<Item>,
+pub(super) struct ResponsesItems {
+    pub(super) list: Vec<ResponsesItem>,
 }
 
-impl Items {
-    pub(super) fn get(&mut self, at: usize) -> Option<&mut Item> {
+impl ResponsesItems {
+    pub(super) fn get(&mut self, at: usize) -> Option<&mut ResponsesItem> {
         self.list.get_mut(at)
     }
 
-    pub(super) fn call(&mut self, at: usize) -> Option<&mut Call> {
+    pub(super) fn call(&mut self, at: usize) -> Option<&mut ResponsesCall> {
         self.list.get_mut(at)?.call.as_mut()
     }
 
-    pub(super) fn find_id(&self, id: &str, kind: Kind) -> Option<usize> {
+    pub(super) fn find_id(&self, id: &str, kind: ResponsesItemKind) -> Option<usize> {
         self.list.iter().rposition(|item| item.kind == kind && item.id.as_deref() == Some(id))
     }
 
@@ -127,8 +127,9 @@ impl Items {
 
     /// Finds the item that an event means. Some servers give an item another id in each event, so a position counts
     /// where the id is unknown; without both it is the newest of its kind.
-    pub(super) fn find(&self, id: Option<&str>, index: Option<u64>, kind: Kind) -> Option<usize> {
-        let newest = |fits: &dyn Fn(&Item) -> bool| self.list.iter().rposition(|item| item.kind == kind && fits(item));
+    pub(super) fn find(&self, id: Option<&str>, index: Option<u64>, kind: ResponsesItemKind) -> Option<usize> {
+        let newest =
+            |fits: &dyn Fn(&ResponsesItem) -> bool| self.list.iter().rposition(|item| item.kind == kind && fits(item));
         if let Some(at) = id.and_then(|id| self.find_id(id, kind)) {
             return Some(at);
         }
@@ -141,7 +142,12 @@ impl Items {
     }
 
     /// Finds the item that an announcement means: an unknown id is another item, unless the one at its place has none.
-    pub(super) fn find_announced(&self, id: Option<&str>, index: Option<u64>, kind: Kind) -> Option<usize> {
+    pub(super) fn find_announced(
+        &self,
+        id: Option<&str>,
+        index: Option<u64>,
+        kind: ResponsesItemKind,
+    ) -> Option<usize> {
         let at = self.find(id, index, kind)?;
         let item = self.list.get(at)?;
         let is_same = id.is_some() && item.id.as_deref() == id;
@@ -155,32 +161,38 @@ impl Items {
     }
 
     /// Adds an item. Fails past the limit.
-    pub(super) fn add(&mut self, id: Option<&str>, index: Option<u64>, kind: Kind, tool: &str) -> Option<usize> {
-        if self.list.len() >= MOST {
+    pub(super) fn add(
+        &mut self,
+        id: Option<&str>,
+        index: Option<u64>,
+        kind: ResponsesItemKind,
+        tool: &str,
+    ) -> Option<usize> {
+        if self.list.len() >= MAX_ITEMS {
             return None;
         }
-        let call = (kind == Kind::Call).then(|| Call {
+        let call = (kind == ResponsesItemKind::Call).then(|| ResponsesCall {
             wire_id: None,
             tool: tool.to_owned(),
             name: String::new(),
             args: String::new(),
-            starts: Vec::new(),
-            halves: Halves::default(),
-            told: None,
+            restart_offsets: Vec::new(),
+            surrogates: SurrogateJoiner::default(),
+            id: None,
             is_ready: false,
             is_finished: false,
-            told_args: String::new(),
-            ended: None,
+            emitted_args: String::new(),
+            reported_success: None,
         });
         let id = id.map(Into::into);
         let (parts, message, target) = (Vec::new(), None, None);
-        self.list.push(Item { id, index, kind, parts, call, target, message, is_done: false });
+        self.list.push(ResponsesItem { id, index, kind, parts, call, output_of: target, message, is_done: false });
         Some(self.list.len() - 1)
     }
 
     /// Returns the id, or one made of it where another call has it already.
-    pub(super) fn unique(&self, wire_id: &str) -> CallId {
-        let calls = || self.list.iter().filter_map(|item| item.call.as_ref()?.told.as_ref());
+    pub(super) fn unique_id(&self, wire_id: &str) -> CallId {
+        let calls = || self.list.iter().filter_map(|item| item.call.as_ref()?.id.as_ref());
         let mut id = wire_id.to_owned();
         while id.is_empty() || calls().any(|told| told.as_str() == id) {
             id = if wire_id.is_empty() { format!("call_{}", calls().count() + 1) } else { format!("{id}_2") };
@@ -192,22 +204,22 @@ impl Items {
     }
 }
 
-impl Item {
+impl ResponsesItem {
     /// Returns the part, which is there from now on. Fails past the limit.
-    pub(super) fn part(&mut self, voice: Voice, index: u64) -> Option<&mut Part> {
-        let known = self.parts.iter().rposition(|part| part.voice == voice && part.index == index);
+    pub(super) fn part(&mut self, voice: TextChannel, index: u64) -> Option<&mut OutputItemPart> {
+        let known = self.parts.iter().rposition(|part| part.channel == voice && part.index == index);
         let at = match known {
             Some(at) => at,
-            None if self.parts.len() < MOST_PARTS => {
-                self.parts.push(Part {
-                    voice,
+            None if self.parts.len() < MAX_PARTS => {
+                self.parts.push(OutputItemPart {
+                    channel: voice,
                     index,
-                    told: Told::default(),
-                    halves: Halves::default(),
-                    pieces: Pieces::default(),
-                    think: Think::default(),
-                    spoken: 0,
-                    is_late: false,
+                    streamed: StreamedText::default(),
+                    surrogates: SurrogateJoiner::default(),
+                    dedup: DeltaDedup::default(),
+                    tag_splitter: ThinkTagSplitter::default(),
+                    text_bytes: 0,
+                    is_late_reasoning: false,
                     is_cited: false,
                 });
                 self.parts.len() - 1
@@ -218,8 +230,8 @@ impl Item {
     }
 
     /// Returns the index of the n-th part of that voice: closing frames list parts without those that had no content.
-    pub(super) fn nth(&self, voice: Voice, nth: usize) -> u64 {
-        let mut of_voice = self.parts.iter().filter(|part| part.voice == voice);
+    pub(super) fn nth_index(&self, voice: TextChannel, nth: usize) -> u64 {
+        let mut of_voice = self.parts.iter().filter(|part| part.channel == voice);
         match of_voice.clone().nth(nth) {
             Some(part) => part.index,
             None => of_voice.next_back().map_or(0, |last| last.index.saturating_add(1)),
@@ -227,13 +239,18 @@ impl Item {
     }
 
     /// Returns the text as the wire repeated it, where it repeated all of it, or where what was told is not all text.
-    pub(super) fn full(&self) -> Option<String> {
+    pub(super) fn full_text(&self) -> Option<String> {
         self.parts
             .iter()
-            .filter(|part| matches!(part.voice, Voice::Text | Voice::Refusal))
+            .filter(|part| matches!(part.channel, TextChannel::Text | TextChannel::Refusal))
             .map(|part| {
-                let full = part.told.full().or_else(|| part.is_late.then(|| part.told.said()))?;
-                Some(if part.voice == Voice::Text { speech::words(full) } else { full.to_owned() })
+                let full =
+                    part.streamed.full_text().or_else(|| part.is_late_reasoning.then(|| part.streamed.text()))?;
+                Some(if part.channel == TextChannel::Text {
+                    text_assembler::strip_reasoning(full)
+                } else {
+                    full.to_owned()
+                })
             })
             .collect()
     }

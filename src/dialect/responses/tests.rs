@@ -6,18 +6,18 @@ use serde_json::json;
 use super::*;
 use crate::event::{OutputStream, TextKind};
 
-mod carry;
+mod provider_metadata;
 mod tools;
 
-fn feed(decoder: &mut Responses, events: &[Json], out: &mut Vec<AgentEvent>) {
+fn feed(decoder: &mut ResponsesDecoder, events: &[Json], out: &mut Vec<AgentEvent>) {
     for json in events {
         let event = json["type"].as_str().unwrap_or_default().to_owned();
-        decoder.frame(&SseFrame { event, ..SseFrame::data(json.to_string()) }, out);
+        decoder.decode_frame(&SseFrame { event, ..SseFrame::data(json.to_string()) }, out);
     }
 }
 
 fn decode(events: &[Json]) -> Vec<AgentEvent> {
-    let (mut decoder, mut out) = (Responses::new(), Vec::new());
+    let (mut decoder, mut out) = (ResponsesDecoder::new(), Vec::new());
     feed(&mut decoder, events, &mut out);
     decoder.finish(&mut out);
     out
@@ -50,21 +50,21 @@ fn completed(output: Json) -> Json {
 }
 
 /// One line an event, enough to compare.
-fn told(events: &[AgentEvent]) -> Vec<String> {
+fn lines(events: &[AgentEvent]) -> Vec<String> {
     let line = |event: &AgentEvent| match event {
         AgentEvent::MessageStarted { message, .. } => format!("+{message}"),
         AgentEvent::TextDelta { message, text, kind: TextKind::Text } => format!("{message}: {text}"),
         AgentEvent::TextDelta { message, text, kind: TextKind::Refusal } => format!("{message}! {text}"),
         AgentEvent::ReasoningDelta { message, text } => format!("{message}? {text}"),
-        AgentEvent::MessageFinished { message, stop, full, carry } => {
+        AgentEvent::MessageFinished { message, finish_reason: stop, full_text: full, provider_metadata: carry } => {
             let carry = carry.as_ref().map(|carry| format!(" {carry}")).unwrap_or_default();
             format!("-{message} {stop:?} {}{carry}", full.as_deref().unwrap_or("~"))
         }
-        AgentEvent::ToolCallStarted { call, message, name, ran_by, .. } => {
+        AgentEvent::ToolCallStarted { call, message, name, executed_by: ran_by, .. } => {
             format!("{message} calls {call} {} {ran_by:?}", name.as_deref().unwrap_or("~"))
         }
         AgentEvent::ToolArgsDelta { call, json } => format!("{call} << {json}"),
-        AgentEvent::ToolCallReady { call, name, args, carry } => {
+        AgentEvent::ToolCallReady { call, name, args, provider_metadata: carry } => {
             let carry = carry.as_ref().map(|carry| format!(" {carry}")).unwrap_or_default();
             format!("{call} = {name} {args}{carry}")
         }
@@ -72,10 +72,12 @@ fn told(events: &[AgentEvent]) -> Vec<String> {
             format!("{call} {} {text}", if *stream == OutputStream::Stdout { ">" } else { "2>" })
         }
         AgentEvent::ToolCallFinished { call, outcome, output, .. } => format!("{call} {outcome:?} {}", output.text),
-        AgentEvent::TurnFinished { end: TurnEnd::Failed(fault), .. } => format!("failed {:?} {fault}", fault.kind),
-        AgentEvent::TurnFinished { end, .. } => format!("{end:?}"),
-        AgentEvent::Noticed { code, text, .. } => format!("notice {code} {text}"),
-        AgentEvent::Annotated { kind, data, .. } => format!("{kind} {data}"),
+        AgentEvent::TurnFinished { outcome: TurnOutcome::Failed(fault), .. } => {
+            format!("failed {:?} {fault}", fault.kind)
+        }
+        AgentEvent::TurnFinished { outcome: end, .. } => format!("{end:?}"),
+        AgentEvent::Notice { code, text, .. } => format!("notice {code} {text}"),
+        AgentEvent::Annotation { kind, data, .. } => format!("{kind} {data}"),
         other => serde_json::to_string(other).unwrap(),
     };
     events.iter().map(line).filter(|line| !line.starts_with("served_by ")).collect()
@@ -95,20 +97,20 @@ fn text_is_told_once_though_the_wire_says_it_five_times() {
         done(0, message("msg_1", "Hello")),
         completed(json!([message("msg_1", "Hello")])),
     ]);
-    assert_eq!(told(&events), ["+m1", "m1: Hel", "m1: lo", "-m1 End Hello", "Completed"]);
+    assert_eq!(lines(&events), ["+m1", "m1: Hel", "m1: lo", "-m1 End Hello", "Completed"]);
 }
 
 #[test]
 fn what_came_in_no_piece_is_told_from_the_whole() {
     let expected = ["+m1", "m1: Hello", "-m1 End Hello", "Completed"];
-    assert_eq!(told(&decode(&[completed(json!([message("msg_1", "Hello")]))])), expected);
-    assert_eq!(told(&decode(&[done(0, message("msg_1", "Hello")), completed(json!([]))])), expected);
+    assert_eq!(lines(&decode(&[completed(json!([message("msg_1", "Hello")]))])), expected);
+    assert_eq!(lines(&decode(&[done(0, message("msg_1", "Hello")), completed(json!([]))])), expected);
     // A whole answer in place of a stream, and one without the `response` around it.
     let flat = json!({"id": "r", "object": "response", "status": "completed", "output": [message("msg_1", "Hello")]});
-    assert_eq!(told(&decode(std::slice::from_ref(&flat))), expected);
+    assert_eq!(lines(&decode(std::slice::from_ref(&flat))), expected);
     let mut named = flat;
     named["type"] = "response.completed".into();
-    assert_eq!(told(&decode(&[named])), expected);
+    assert_eq!(lines(&decode(&[named])), expected);
 }
 
 #[test]
@@ -118,7 +120,7 @@ fn a_whole_that_differs_is_the_message() {
         done(0, message("msg_1", "Hello")),
         completed(json!([])),
     ]);
-    assert_eq!(told(&events), ["+m1", "m1: Helo", "-m1 End Hello", "Completed"]);
+    assert_eq!(lines(&events), ["+m1", "m1: Helo", "-m1 End Hello", "Completed"]);
 }
 
 #[test]
@@ -135,7 +137,7 @@ fn reasoning_parts_are_paragraphs_and_told_once() {
         delta("output_text", "msg_1", 1, 0, "Hi"),
         completed(json!([item, message("msg_1", "Hi")])),
     ]);
-    assert_eq!(told(&events), ["+m1", "m1? One.", "m1? \n\nTw", "m1? o.", "m1: Hi", "-m1 End Hi", "Completed"]);
+    assert_eq!(lines(&events), ["+m1", "m1? One.", "m1? \n\nTw", "m1? o.", "m1: Hi", "-m1 End Hi", "Completed"]);
 }
 
 #[test]
@@ -144,7 +146,7 @@ fn reasoning_streamed_under_one_name_and_repeated_under_the_other_is_one() {
         json!({"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "Hm."}], "content": []});
     let events =
         decode(&[delta("reasoning_text", "rs_1", 0, 0, "Hm."), done(0, item), completed(json!([message("m", "Hi")]))]);
-    assert_eq!(told(&events)[..3], ["+m1", "m1? Hm.", "m1: Hi"]);
+    assert_eq!(lines(&events)[..3], ["+m1", "m1? Hm.", "m1: Hi"]);
 }
 
 #[test]
@@ -162,10 +164,10 @@ fn a_function_call_has_the_id_that_its_output_is_sent_back_with() {
         completed(json!([function("fc_1", "call_1", "{\"zone\":\"UTC\"}")])),
     ]);
     assert_eq!(
-        told(&events),
+        lines(&events),
         [
             "+m1",
-            "m1 calls call_1 clock Us",
+            "m1 calls call_1 clock Client",
             "call_1 << {\"zone\":",
             "call_1 << \"UTC\"}",
             "call_1 = clock {\"zone\":\"UTC\"}",
@@ -187,7 +189,7 @@ fn calls_side_by_side_are_kept_apart() {
         args("fc_2", "2}"),
         completed(json!([function("fc_1", "call_1", "{\"a\":1}"), function("fc_2", "call_2", "{\"b\":2}")])),
     ]);
-    let ready: Vec<String> = told(&events).into_iter().filter(|line| line.contains(" = ")).collect();
+    let ready: Vec<String> = lines(&events).into_iter().filter(|line| line.contains(" = ")).collect();
     assert_eq!(ready, ["call_1 = clock {\"a\":1}", "call_2 = clock {\"b\":2}"]);
 }
 
@@ -205,11 +207,11 @@ fn a_server_that_renames_its_items_in_each_event_says_nothing_twice() {
         completed(json!([message("x4", "Hi"), function("y4", "call_1", "{}")])),
     ]);
     assert_eq!(
-        told(&events),
+        lines(&events),
         [
             "+m1",
             "m1: Hi",
-            "m1 calls call_1 clock Us",
+            "m1 calls call_1 clock Client",
             "call_1 << {}",
             "call_1 = clock {}",
             "-m1 ToolCalls Hi",
@@ -223,7 +225,7 @@ fn a_call_id_that_two_items_share_is_two_calls() {
     let output = json!([function("fc_1", "call_0", "{\"a\":1}"), function("fc_2", "call_0", "{\"b\":2}")]);
     let expected = ["call_0 = clock {\"a\":1}", "call_0_2 = clock {\"b\":2}"];
     let ready = |events: &[Json]| -> Vec<String> {
-        told(&decode(events)).into_iter().filter(|line| line.contains(" = ")).collect()
+        lines(&decode(events)).into_iter().filter(|line| line.contains(" = ")).collect()
     };
     assert_eq!(ready(&[completed(output.clone())]), expected);
     let [one, two] = [0, 1].map(|at| output[at].clone());
@@ -237,8 +239,8 @@ fn a_call_id_that_two_items_share_is_two_calls() {
 fn arguments_without_an_announcement_wait_for_the_item() {
     let args = json!({"type": "response.function_call_arguments.delta", "item_id": "fc_1", "delta": "{}"});
     let events = decode(&[args.clone(), done(0, function("fc_1", "call_1", "{}")), completed(json!([]))]);
-    assert_eq!(told(&events)[1..4], ["m1 calls call_1 clock Us", "call_1 << {}", "call_1 = clock {}"]);
-    assert_eq!(told(&decode(&[args])), ["Interrupted"]);
+    assert_eq!(lines(&events)[1..4], ["m1 calls call_1 clock Client", "call_1 << {}", "call_1 = clock {}"]);
+    assert_eq!(lines(&decode(&[args])), ["Interrupted"]);
 }
 
 #[test]
@@ -248,14 +250,14 @@ fn a_call_cut_at_the_output_limit_is_not_ready() {
     let begin = json!({"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "clock", "arguments": ""});
     let end = json!({"type": "response.incomplete", "response": {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}, "output": [cut.clone()]}});
     let events = decode(&[added(0, begin), done(0, cut), end]);
-    assert_eq!(told(&events), ["+m1", "m1 calls call_1 clock Us", "-m1 Length ~", "Completed"]);
+    assert_eq!(lines(&events), ["+m1", "m1 calls call_1 clock Client", "-m1 Length ~", "Completed"]);
 }
 
 #[test]
 fn an_answer_ends_as_the_wire_says() {
     let end = |event: &str, response: Json| {
         let text = delta("output_text", "msg_1", 0, 0, "Hi");
-        let lines = told(&decode(&[text, json!({"type": format!("response.{event}"), "response": response})]));
+        let lines = lines(&decode(&[text, json!({"type": format!("response.{event}"), "response": response})]));
         lines[lines.len() - 2..].join(" / ")
     };
     let incomplete = |reason: &str| json!({"status": "incomplete", "incomplete_details": {"reason": reason}});
@@ -275,11 +277,11 @@ fn an_answer_ends_as_the_wire_says() {
 #[test]
 fn errors_come_flat_nested_or_as_prose() {
     let end = |data: &str| {
-        let (mut decoder, mut out) = (Responses::new(), Vec::new());
-        decoder.frame(&SseFrame { event: "error".into(), ..SseFrame::data(data) }, &mut out);
+        let (mut decoder, mut out) = (ResponsesDecoder::new(), Vec::new());
+        decoder.decode_frame(&SseFrame { event: "error".into(), ..SseFrame::data(data) }, &mut out);
         assert!(decoder.is_done());
         decoder.finish(&mut out);
-        told(&out).join(" / ")
+        lines(&out).join(" / ")
     };
     let upstream = "failed Upstream the server reported an error while answering: It broke";
     assert_eq!(end(r#"{"type":"error","code":"server_error","message":"It broke.","param":null}"#), upstream);
@@ -290,14 +292,14 @@ fn errors_come_flat_nested_or_as_prose() {
 
 #[test]
 fn a_stream_that_stops_is_interrupted_and_done_is_an_end() {
-    assert_eq!(told(&decode(&[])), ["Interrupted"]);
+    assert_eq!(lines(&decode(&[])), ["Interrupted"]);
     let text = delta("output_text", "msg_1", 0, 0, "Hi");
-    assert_eq!(told(&decode(std::slice::from_ref(&text))), ["+m1", "m1: Hi", "-m1 Interrupted ~", "Interrupted"]);
-    let (mut decoder, mut out) = (Responses::new(), Vec::new());
+    assert_eq!(lines(&decode(std::slice::from_ref(&text))), ["+m1", "m1: Hi", "-m1 Interrupted ~", "Interrupted"]);
+    let (mut decoder, mut out) = (ResponsesDecoder::new(), Vec::new());
     feed(&mut decoder, &[text], &mut out);
-    decoder.frame(&SseFrame::data("[DONE]"), &mut out);
+    decoder.decode_frame(&SseFrame::data("[DONE]"), &mut out);
     decoder.finish(&mut out);
-    assert_eq!(told(&out).last().unwrap(), "Completed");
+    assert_eq!(lines(&out).last().unwrap(), "Completed");
 }
 
 #[test]
@@ -309,23 +311,23 @@ fn refusals_are_marked() {
         json!({"type": "response.refusal.done", "item_id": "msg_1", "output_index": 0, "content_index": 0, "refusal": "I can't."}),
         completed(json!([item])),
     ]);
-    assert_eq!(told(&events), ["+m1", "m1! I can", "m1! 't.", "-m1 Refused I can't.", "Completed"]);
+    assert_eq!(lines(&events), ["+m1", "m1! I can", "m1! 't.", "-m1 Refused I can't.", "Completed"]);
 }
 
 #[test]
 fn two_texts_are_two_messages_unless_calls_wait_for_us() {
     let two = json!([message("a", "One"), message("b", "Two")]);
     assert_eq!(
-        told(&decode(&[completed(two)])),
+        lines(&decode(&[completed(two)])),
         ["+m1", "m1: One", "-m1 End One", "+m2", "m2: Two", "-m2 End Two", "Completed"]
     );
     let between = json!([message("a", "One"), function("fc_1", "call_1", "{}"), message("b", "Two")]);
     assert_eq!(
-        told(&decode(&[completed(between)])),
+        lines(&decode(&[completed(between)])),
         [
             "+m1",
             "m1: One",
-            "m1 calls call_1 clock Us",
+            "m1 calls call_1 clock Client",
             "call_1 = clock {}",
             "m1: \n\n",
             "m1: Two",
@@ -345,7 +347,7 @@ fn sources_are_told_once() {
         vec![delta("output_text", "msg_1", 0, 0, "Hi"), streamed, completed(json!([text]))],
         vec![completed(json!([text]))],
     ] {
-        let lines = told(&decode(&events));
+        let lines = lines(&decode(&events));
         assert_eq!(lines.iter().filter(|line| line.starts_with("citation ")).count(), 1, "{lines:?}");
     }
 }
@@ -356,14 +358,14 @@ fn usage_has_its_details() {
     let end = json!({"type": "response.completed", "response": {"status": "completed", "output": [message("a", "x")], "usage": usage}});
     let expected =
         Usage { input_tokens: 20, output_tokens: 9, cached_tokens: 8, reasoning_tokens: 4, estimated: false };
-    assert!(decode(&[end]).contains(&AgentEvent::UsageReported { scope: Scope::Request(1), usage: expected }));
+    assert!(decode(&[end]).contains(&AgentEvent::UsageReported { scope: UsageScope::Request(1), usage: expected }));
 }
 
 #[test]
 fn unknown_events_and_items_are_told_once_each() {
     let mystery = json!({"type": "response.mystery.delta", "delta": "x"});
     let item = added(0, json!({"type": "hologram", "id": "h_1"}));
-    let lines = told(&decode(&[mystery.clone(), mystery, item.clone(), item, json!([1]), json!("x"), json!({})]));
+    let lines = lines(&decode(&[mystery.clone(), mystery, item.clone(), item, json!([1]), json!("x"), json!({})]));
     assert_eq!(lines.iter().filter(|line| line.starts_with("notice unknown_frame")).count(), 4, "{lines:?}");
     assert_eq!(lines.last().unwrap(), "Interrupted");
 }
@@ -386,7 +388,7 @@ fn every_kind_of_event_is_known() {
         audio.transcript.done";
     for name in names.split_whitespace() {
         let item = json!({"type": "message", "id": "m", "content": []});
-        let lines = told(&decode(&[
+        let lines = lines(&decode(&[
             json!({"type": format!("response.{name}"), "delta": "x", "text": "x", "item": item, "annotation": {}}),
         ]));
         assert!(lines.iter().all(|line| !line.starts_with("notice")), "{name}: {lines:?}");
@@ -398,14 +400,14 @@ fn an_emoji_cut_between_deltas_is_whole() {
     let frame = |text: &str| {
         SseFrame::data(format!(r#"{{"type":"response.output_text.delta","item_id":"a","delta":"{text}"}}"#))
     };
-    let (mut decoder, mut out) = (Responses::new(), Vec::new());
+    let (mut decoder, mut out) = (ResponsesDecoder::new(), Vec::new());
     for text in [r"a\ud83d", r"\ude00b", r"\ud83d"] {
-        decoder.frame(&frame(text), &mut out);
+        decoder.decode_frame(&frame(text), &mut out);
     }
     let whole = r#"{"type":"response.output_text.done","item_id":"a","text":"a\ud83d\ude00b\ud83d"}"#;
-    decoder.frame(&SseFrame::data(whole), &mut out);
+    decoder.decode_frame(&SseFrame::data(whole), &mut out);
     decoder.finish(&mut out);
-    assert_eq!(told(&out), ["+m1", "m1: a", "m1: 😀b", "m1: \u{fffd}", "-m1 Interrupted a😀b\u{fffd}", "Interrupted"]);
+    assert_eq!(lines(&out), ["+m1", "m1: a", "m1: 😀b", "m1: \u{fffd}", "-m1 Interrupted a😀b\u{fffd}", "Interrupted"]);
 }
 
 #[test]

@@ -5,21 +5,23 @@
 use serde_json::{Map, json};
 
 use super::wire::{list_at, text_at};
-use crate::event::{Json, Outcome, RanBy};
+use crate::event::{CallOutcome, ExecutedBy, Json};
 
 /// Results and sources that are listed of one call.
-const MOST_LINES: usize = 64;
+const MAX_LISTED_LINES: usize = 64;
 
 /// Says who runs calls of this type. A function is the client's, and so is what acts on the client's machine.
-pub(super) fn ran_by(item_type: &str) -> RanBy {
+pub(super) fn ran_by(item_type: &str) -> ExecutedBy {
     match item_type {
-        "function_call" | "custom_tool_call" | "computer_call" | "local_shell_call" | "apply_patch_call" => RanBy::Us,
-        _ => RanBy::Server,
+        "function_call" | "custom_tool_call" | "computer_call" | "local_shell_call" | "apply_patch_call" => {
+            ExecutedBy::Client
+        }
+        _ => ExecutedBy::Server,
     }
 }
 
 /// Returns the tool's name: the item's own, else what its type says.
-pub(super) fn name(item: &Json, item_type: &str) -> String {
+pub(super) fn tool_name(item: &Json, item_type: &str) -> String {
     text_at(item, "name").map_or_else(|| type_name(item_type).to_owned(), Into::into)
 }
 
@@ -42,7 +44,7 @@ pub(super) fn text_key(item_type: &str) -> Option<&'static str> {
 }
 
 /// Returns the arguments as JSON text, where the item tells them.
-pub(super) fn args(item: &Json, item_type: &str) -> Option<String> {
+pub(super) fn arguments(item: &Json, item_type: &str) -> Option<String> {
     let written = |value: &Json| match value {
         Json::Null => None,
         Json::String(text) => Some(text.clone()),
@@ -75,34 +77,35 @@ pub(super) fn args(item: &Json, item_type: &str) -> Option<String> {
 }
 
 /// Reads how a call of the server's ended; none while it has not, or where its output is an item of its own.
-pub(super) fn result(item: &Json, item_type: &str) -> Option<(Outcome, String)> {
-    if matches!(item_type, "shell_call" | "mcp_approval_request") || ran_by(item_type) == RanBy::Us {
+pub(super) fn parse_result(item: &Json, item_type: &str) -> Option<(CallOutcome, String)> {
+    if matches!(item_type, "shell_call" | "mcp_approval_request") || ran_by(item_type) == ExecutedBy::Client {
         return None;
     }
     if let Some(error) = item.get("error").filter(|error| !error.is_null()) {
         // A text is what the tool said, as it said it.
-        let said = || super::super::error::inner(error).map_or_else(|| error.to_string(), |said| said.message);
+        let said =
+            || super::super::error::parse_error_object(error).map_or_else(|| error.to_string(), |said| said.message);
         let said = error.as_str().map_or_else(said, ToOwned::to_owned);
-        return Some((Outcome::Failed, said));
+        return Some((CallOutcome::Failed, said));
     }
     let outcome = match text_at(item, "status") {
-        Some("failed") => Outcome::Failed,
-        Some("incomplete") => Outcome::Unknown,
-        Some("cancelled") => Outcome::Cancelled,
-        Some("calling") => Outcome::Requested,
-        _ => Outcome::Ok,
+        Some("failed") => CallOutcome::Failed,
+        Some("incomplete") => CallOutcome::Unknown,
+        Some("cancelled") => CallOutcome::Cancelled,
+        Some("calling") => CallOutcome::Requested,
+        _ => CallOutcome::Ok,
     };
     let lines = |key: &str, line: &dyn Fn(&Json) -> String| {
-        list_at(item, key).iter().take(MOST_LINES).map(line).collect::<Vec<_>>().join("\n")
+        list_at(item, key).iter().take(MAX_LISTED_LINES).map(line).collect::<Vec<_>>().join("\n")
     };
     let text = match item_type {
         "web_search_call" => {
             let sources = item.get("action").map(|action| list_at(action, "sources")).unwrap_or_default();
-            sources.iter().take(MOST_LINES).map(source).collect::<Vec<_>>().join("\n")
+            sources.iter().take(MAX_LISTED_LINES).map(source_line).collect::<Vec<_>>().join("\n")
         }
-        "file_search_call" => lines("results", &found),
+        "file_search_call" => lines("results", &search_result_line),
         "code_interpreter_call" => lines("outputs", &code_output),
-        "image_generation_call" => image(item),
+        "image_generation_call" => image_note(item),
         "mcp_list_tools" => lines("tools", &|tool| text_at(tool, "name").unwrap_or("?").to_owned()),
         _ => item.get("output").map(output_text).unwrap_or_default(),
     };
@@ -110,7 +113,7 @@ pub(super) fn result(item: &Json, item_type: &str) -> Option<(Outcome, String)> 
 }
 
 /// Reads an item that is the output of a call.
-pub(super) fn output(item: &Json) -> (Outcome, String) {
+pub(super) fn parse_output(item: &Json) -> (CallOutcome, String) {
     let output = item.get("output").unwrap_or(&Json::Null);
     let ended_badly = |part: &Json| match part.get("outcome") {
         Some(Json::Object(outcome)) => {
@@ -121,7 +124,7 @@ pub(super) fn output(item: &Json) -> (Outcome, String) {
     };
     let failed = text_at(item, "status") == Some("failed")
         || output.as_array().is_some_and(|parts| parts.iter().any(ended_badly));
-    (if failed { Outcome::Failed } else { Outcome::Ok }, output_text(output))
+    (if failed { CallOutcome::Failed } else { CallOutcome::Ok }, output_text(output))
 }
 
 /// A text as it is, a list as the texts of its parts, anything else as JSON.
@@ -151,12 +154,12 @@ fn part_text(part: &Json) -> String {
     text + &note
 }
 
-fn source(source: &Json) -> String {
+fn source_line(source: &Json) -> String {
     let parts = ["title", "url", "name"].into_iter().filter_map(|key| text_at(source, key));
     parts.collect::<Vec<_>>().join(" ")
 }
 
-fn found(result: &Json) -> String {
+fn search_result_line(result: &Json) -> String {
     let name = text_at(result, "filename").or(text_at(result, "file_id")).unwrap_or("?");
     let score = result.get("score").and_then(Json::as_f64).map(|score| format!(" ({score:.2})")).unwrap_or_default();
     let text = text_at(result, "text").map(|text| format!(": {text}")).unwrap_or_default();
@@ -172,7 +175,7 @@ fn code_output(output: &Json) -> String {
 }
 
 /// Pictures are not shown, only named.
-fn image(item: &Json) -> String {
+fn image_note(item: &Json) -> String {
     let Some(result) = text_at(item, "result") else { return String::new() };
     let format = text_at(item, "output_format").unwrap_or("image");
     format!("{format}, {} kB", (result.len() / 4 * 3).div_ceil(1024))

@@ -2,37 +2,37 @@
 
 use serde::Deserialize;
 
-use super::super::lax::{Args, Num, Text};
+use super::super::lenient::{LooseJson, LooseStr, LooseU64};
 use super::super::surrogate;
 use crate::event::Json;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Event<'a> {
+pub(super) struct ResponsesEvent<'a> {
     #[serde(borrow, rename = "type")]
-    pub(super) kind: Text<'a>,
+    pub(super) kind: LooseStr<'a>,
     #[serde(borrow)]
-    pub(super) item_id: Text<'a>,
-    pub(super) output_index: Num,
-    pub(super) content_index: Num,
-    pub(super) summary_index: Num,
+    pub(super) item_id: LooseStr<'a>,
+    pub(super) output_index: LooseU64,
+    pub(super) content_index: LooseU64,
+    pub(super) summary_index: LooseU64,
     #[serde(borrow)]
-    pub(super) call_id: Text<'a>,
+    pub(super) call_id: LooseStr<'a>,
     #[serde(borrow)]
-    pub(super) name: Text<'a>,
+    pub(super) name: LooseStr<'a>,
     /// Nearly always a text; an object is written out.
     #[serde(borrow)]
-    pub(super) delta: Args<'a>,
+    pub(super) delta: LooseJson<'a>,
     #[serde(borrow)]
-    pub(super) text: Text<'a>,
+    pub(super) text: LooseStr<'a>,
     #[serde(borrow)]
-    pub(super) refusal: Text<'a>,
+    pub(super) refusal: LooseStr<'a>,
     #[serde(borrow)]
-    pub(super) arguments: Args<'a>,
+    pub(super) arguments: LooseJson<'a>,
     #[serde(borrow)]
-    pub(super) input: Text<'a>,
+    pub(super) input: LooseStr<'a>,
     #[serde(borrow)]
-    pub(super) code: Text<'a>,
+    pub(super) code: LooseStr<'a>,
     pub(super) item: Option<Json>,
     pub(super) part: Option<Json>,
     pub(super) response: Option<Json>,
@@ -40,17 +40,17 @@ pub(super) struct Event<'a> {
     pub(super) object: Option<Json>,
 }
 
-impl Event<'_> {
+impl ResponsesEvent<'_> {
     /// Joins or replaces marked halves in what is not a piece of a stream of text.
-    pub(super) fn mend(&mut self) {
+    pub(super) fn resolve_surrogates(&mut self) {
         let values = [&mut self.item, &mut self.part, &mut self.response, &mut self.annotation];
-        values.into_iter().flatten().for_each(|json| surrogate::settle(json, true));
+        values.into_iter().flatten().for_each(|json| surrogate::resolve_marks_in_json(json, true));
         let texts = [&mut self.text, &mut self.refusal, &mut self.input, &mut self.code];
         let texts = texts.into_iter().filter_map(|text| text.0.as_mut());
         for text in texts.chain(self.arguments.0.as_mut()) {
-            let mut halves = surrogate::Halves::default();
-            let mut whole = halves.join(std::mem::take(text), true).into_owned();
-            whole.extend(halves.rest());
+            let mut halves = surrogate::SurrogateJoiner::default();
+            let mut whole = halves.push(std::mem::take(text), true).into_owned();
+            whole.extend(halves.take_unpaired());
             *text = whole.into();
         }
     }

@@ -1,30 +1,30 @@
 //! What kind a block is, and how it reads as Markdown.
 
-use super::super::plain::fenced;
-use super::super::tree::Tree;
+use super::super::borrowed_json::BorrowedJson;
+use super::super::plain::code_block;
 
-pub(super) fn kind<'a>(block: &'a Tree<'_>) -> &'a str {
-    match block.get("type").and_then(Tree::as_str) {
-        Some("paragraph") | None if block.get("text").and_then(Tree::as_str).is_some() => "text",
+pub(super) fn block_kind<'a>(block: &'a BorrowedJson<'_>) -> &'a str {
+    match block.get("type").and_then(BorrowedJson::as_str) {
+        Some("paragraph") | None if block.get("text").and_then(BorrowedJson::as_str).is_some() => "text",
         kind => kind.unwrap_or_default(),
     }
 }
 
-pub(super) fn text_of<'a>(block: &'a Tree<'_>) -> &'a str {
-    block.get("text").or_else(|| block.get("content")).and_then(Tree::as_str).unwrap_or_default()
+pub(super) fn block_text<'a>(block: &'a BorrowedJson<'_>) -> &'a str {
+    block.get("text").or_else(|| block.get("content")).and_then(BorrowedJson::as_str).unwrap_or_default()
 }
 
 /// A block that is not text, in Markdown.
-pub(super) fn shown(block: &Tree<'_>) -> String {
-    let text = |keys: &[&str]| keys.iter().find_map(|key| block.get(key).and_then(Tree::as_str));
+pub(super) fn to_markdown(block: &BorrowedJson<'_>) -> String {
+    let text = |keys: &[&str]| keys.iter().find_map(|key| block.get(key).and_then(BorrowedJson::as_str));
     let laid_out = || {
         let mut rest = block.to_json();
         if let Some(rest) = rest.as_object_mut() {
             rest.retain(|key, _| key != "streaming");
         }
-        fenced("json", &serde_json::to_string_pretty(&rest).unwrap_or_default())
+        code_block("json", &serde_json::to_string_pretty(&rest).unwrap_or_default())
     };
-    let body = match kind(block) {
+    let body = match block_kind(block) {
         "code" => {
             text(&["code", "content", "text"]).map(|code| (text(&["language", "lang"]).unwrap_or_default(), code))
         }
@@ -33,12 +33,12 @@ pub(super) fn shown(block: &Tree<'_>) -> String {
         _ => None,
     };
     match body {
-        Some((language, body)) if !language.contains(['`', '\n', '\r']) => fenced(language, body.trim_end()),
+        Some((language, body)) if !language.contains(['`', '\n', '\r']) => code_block(language, body.trim_end()),
         _ => laid_out(),
     }
 }
 
-pub(super) fn stand_apart(text: &mut String) {
+pub(super) fn end_paragraph(text: &mut String) {
     if !text.is_empty() && !text.ends_with("\n\n") {
         text.push_str("\n\n");
     }

@@ -1,9 +1,9 @@
 //! A call of the model's that is told state by state.
 
-use crate::event::{AgentEvent, CallId, Json, MessageId, RanBy};
+use crate::event::{AgentEvent, CallId, ExecutedBy, Json, MessageId};
 
 #[derive(Debug)]
-pub(super) struct Call {
+pub(super) struct WarpCall {
     pub(super) wire_id: String,
     pub(super) id: CallId,
     pub(super) name: String,
@@ -11,7 +11,7 @@ pub(super) struct Call {
     pub(super) started: bool,
 }
 
-impl Call {
+impl WarpCall {
     /// Whether the object of its arguments is not closed.
     pub(super) fn is_open(&self) -> bool {
         serde_json::from_str::<Json>(&self.args).is_err()
@@ -24,7 +24,7 @@ impl Call {
             message: message.clone(),
             name: Some(self.name.clone()).filter(|name| !name.is_empty()),
             parent: None,
-            ran_by: RanBy::Us,
+            executed_by: ExecutedBy::Client,
         });
         if !self.args.is_empty() {
             out.push(AgentEvent::ToolArgsDelta { call: self.id.clone(), json: self.args.clone() });

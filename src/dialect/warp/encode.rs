@@ -9,122 +9,122 @@
 
 use serde_json::json;
 
-use super::super::gather::{Gathered, News, trouble};
+use super::super::answer_builder::{AnswerBuilder, AnswerDelta, failure_message};
 use super::super::{Encode, KeepAlive, SseFrame};
-use crate::event::{Envelope, Json, TurnEnd};
+use crate::event::{Envelope, Json, TurnOutcome};
 
 /// Bytes of open calls that are told again with each change.
-const MUCH: usize = 16 * 1024;
+const MAX_REPEATED_ARGS_BYTES: usize = 16 * 1024;
 
 /// The encoder of one answer.
 #[derive(Debug, Default)]
-pub struct Encoder {
+pub struct WarpEncoder {
     client_tools: bool,
-    next: u64,
-    gathered: Gathered,
+    next_id: u64,
+    answer: AnswerBuilder,
     /// Bytes of arguments when their call was told last, by its place.
-    told: Vec<usize>,
+    sent_args_bytes: Vec<usize>,
 }
 
-impl Encoder {
+impl WarpEncoder {
     pub fn new(client_tools: bool) -> Self {
         Self { client_tools, ..Self::default() }
     }
 
-    fn line(&mut self, line: &Json, out: &mut Vec<SseFrame>) {
-        let id = Some(self.next.to_string());
-        self.next += 1;
+    fn send_line(&mut self, line: &Json, out: &mut Vec<SseFrame>) {
+        let id = Some(self.next_id.to_string());
+        self.next_id += 1;
         out.push(SseFrame { id, ..SseFrame::data(line.to_string()) });
     }
 
-    fn tool(&self, at: usize, streaming: bool) -> Option<Json> {
-        let call = self.gathered.calls.get(at).filter(|call| !call.name.is_empty())?;
-        let tool = if self.client_tools { call.wire() } else { call.wire_state() };
+    fn tool_block(&self, at: usize, streaming: bool) -> Option<Json> {
+        let call = self.answer.calls.get(at).filter(|call| !call.name.is_empty())?;
+        let tool = if self.client_tools { call.to_json() } else { call.to_json_with_status() };
         Some(json!({"type": "tool_call", "tool": tool, "streaming": streaming}))
     }
 
     /// Says where the call is that something happened to, and where those are that did not end, unless that is much.
-    fn state(&mut self, changed: usize, out: &mut Vec<SseFrame>) {
-        if let Some(call) = self.gathered.calls.get(changed) {
-            self.told.resize(self.told.len().max(changed + 1), 0);
-            if let Some(told) = self.told.get_mut(changed) {
+    fn send_call_state(&mut self, changed: usize, out: &mut Vec<SseFrame>) {
+        if let Some(call) = self.answer.calls.get(changed) {
+            self.sent_args_bytes.resize(self.sent_args_bytes.len().max(changed + 1), 0);
+            if let Some(told) = self.sent_args_bytes.get_mut(changed) {
                 *told = call.args.len();
             }
         }
-        let open = |at: &usize| self.gathered.calls.get(*at).is_some_and(|call| call.outcome.is_none());
-        let size = |at: usize| self.gathered.calls.get(at).map_or(0, |call| call.args.len() + 128);
-        let is_much = (0..self.gathered.calls.len()).filter(open).map(size).sum::<usize>() > MUCH;
+        let open = |at: &usize| self.answer.calls.get(*at).is_some_and(|call| call.outcome.is_none());
+        let size = |at: usize| self.answer.calls.get(at).map_or(0, |call| call.args.len() + 128);
+        let is_much = (0..self.answer.calls.len()).filter(open).map(size).sum::<usize>() > MAX_REPEATED_ARGS_BYTES;
         let open = |at: &usize| !is_much && open(at);
-        let blocks: Vec<Json> = (0..self.gathered.calls.len())
+        let blocks: Vec<Json> = (0..self.answer.calls.len())
             .filter(|at| *at == changed || open(at))
-            .filter_map(|at| self.tool(at, true))
+            .filter_map(|at| self.tool_block(at, true))
             .collect();
         if !blocks.is_empty() {
-            self.line(&json!({"blocks": blocks, "streaming": true}), out);
+            self.send_line(&json!({"blocks": blocks, "streaming": true}), out);
         }
     }
 
     /// Arguments are told again and again from their beginning: so only when there is a good deal more of them.
     fn has_grown(&self, at: usize) -> bool {
-        let told = self.told.get(at).copied().unwrap_or_default();
-        self.gathered.calls.get(at).is_some_and(|call| call.args.len() > told + told / 2 + 16)
+        let told = self.sent_args_bytes.get(at).copied().unwrap_or_default();
+        self.answer.calls.get(at).is_some_and(|call| call.args.len() > told + told / 2 + 16)
     }
 
-    fn last(&mut self, end: &TurnEnd, out: &mut Vec<SseFrame>) {
-        let line = self.whole(end);
-        self.line(&line, out);
+    fn send_last_line(&mut self, end: &TurnOutcome, out: &mut Vec<SseFrame>) {
+        let line = self.full_body(end);
+        self.send_line(&line, out);
     }
 
-    fn whole(&self, end: &TurnEnd) -> Json {
-        let mut blocks = vec![json!({"type": "text", "text": self.gathered.text, "streaming": false})];
-        blocks.extend((0..self.gathered.calls.len()).filter_map(|at| self.tool(at, false)));
-        if let Some((why, code)) = trouble(end) {
+    fn full_body(&self, end: &TurnOutcome) -> Json {
+        let mut blocks = vec![json!({"type": "text", "text": self.answer.text, "streaming": false})];
+        blocks.extend((0..self.answer.calls.len()).filter_map(|at| self.tool_block(at, false)));
+        if let Some((why, code)) = failure_message(end) {
             blocks.push(json!({"type": "error", "error": why, "code": code, "streaming": false}));
         }
         let mut line = json!({"blocks": blocks, "streaming": false, "complete": true});
-        if self.gathered.truncated {
+        if self.answer.truncated {
             line["truncated"] = true.into();
         }
-        if let Some(reason) = self.gathered.cut_short() {
+        if let Some(reason) = self.answer.incomplete_reason() {
             line["finish_reason"] = reason.into();
         }
-        if let Some(usage) = self.gathered.usage() {
+        if let Some(usage) = self.answer.usage() {
             line["usage"] = usage;
         }
         line
     }
 }
 
-impl Encode for Encoder {
+impl Encode for WarpEncoder {
     fn start(&mut self, _out: &mut Vec<SseFrame>) {}
 
-    fn fact(&mut self, told: &Envelope, out: &mut Vec<SseFrame>) {
-        if self.gathered.end.is_some() {
+    fn encode_event(&mut self, told: &Envelope, out: &mut Vec<SseFrame>) {
+        if self.answer.outcome.is_some() {
             return;
         }
-        match self.gathered.take(&told.event) {
-            News::Text(text, _) => {
+        match self.answer.observe(&told.event) {
+            AnswerDelta::Text(text, _) => {
                 let block = json!({"type": "text", "text": text, "streaming": true});
-                self.line(&json!({"blocks": [block], "streaming": true}), out);
+                self.send_line(&json!({"blocks": [block], "streaming": true}), out);
             }
-            News::Called(at) | News::Finished(at) => self.state(at, out),
-            News::Args(at, _) if self.has_grown(at) => self.state(at, out),
-            News::Ready(at, _) => {
-                self.state(at, out);
-                self.gathered.told(at);
+            AnswerDelta::CallStarted(at) | AnswerDelta::CallFinished(at) => self.send_call_state(at, out),
+            AnswerDelta::CallArgs(at, _) if self.has_grown(at) => self.send_call_state(at, out),
+            AnswerDelta::CallReady(at, _) => {
+                self.send_call_state(at, out);
+                self.answer.drop_large_args(at);
             }
-            News::Retry(attempt, why) => {
+            AnswerDelta::Retry(attempt, why) => {
                 let block =
                     json!({"type": "error", "error": why, "recoverable": true, "attempt": attempt, "streaming": true});
-                self.line(&json!({"blocks": [block], "streaming": true}), out);
+                self.send_line(&json!({"blocks": [block], "streaming": true}), out);
             }
-            News::Nothing | News::Args(..) | News::Reasoning(_) | News::End(_) => {}
+            AnswerDelta::Nothing | AnswerDelta::CallArgs(..) | AnswerDelta::Reasoning(_) | AnswerDelta::End(_) => {}
         }
     }
 
     fn finish(&mut self, out: &mut Vec<SseFrame>) {
-        let end = self.gathered.end.get_or_insert(TurnEnd::Interrupted).clone();
-        self.last(&end, out);
+        let end = self.answer.outcome.get_or_insert(TurnOutcome::Interrupted).clone();
+        self.send_last_line(&end, out);
     }
 
     /// A line without blocks: a blank one is no JSON.
@@ -132,8 +132,8 @@ impl Encode for Encoder {
         KeepAlive::Frame(SseFrame::data(r#"{"blocks":[],"streaming":true}"#))
     }
 
-    fn answer(&mut self) -> (u16, Json) {
-        let end = self.gathered.end.clone().unwrap_or(TurnEnd::Interrupted);
-        (if end == TurnEnd::Completed { 200 } else { 502 }, self.whole(&end))
+    fn full_response(&mut self) -> (u16, Json) {
+        let end = self.answer.outcome.clone().unwrap_or(TurnOutcome::Interrupted);
+        (if end == TurnOutcome::Completed { 200 } else { 502 }, self.full_body(&end))
     }
 }

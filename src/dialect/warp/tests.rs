@@ -1,9 +1,9 @@
 use super::*;
 
 fn decode(lines: &[&str]) -> Vec<AgentEvent> {
-    let (mut decoder, mut out) = (Warp::new(), Vec::new());
+    let (mut decoder, mut out) = (WarpDecoder::new(), Vec::new());
     for line in lines {
-        decoder.frame(&SseFrame::data(*line), &mut out);
+        decoder.decode_frame(&SseFrame::data(*line), &mut out);
     }
     decoder.finish(&mut out);
     out
@@ -14,7 +14,7 @@ fn text(events: &[AgentEvent]) -> String {
     for event in events {
         match event {
             AgentEvent::TextDelta { text, .. } => whole.push_str(text),
-            AgentEvent::MessageFinished { full: Some(full), .. } => whole.clone_from(full),
+            AgentEvent::MessageFinished { full_text: Some(full), .. } => whole.clone_from(full),
             _ => {}
         }
     }
@@ -33,7 +33,7 @@ fn the_last_line_replaces_what_was_streamed() {
         r#"{"blocks":[{"type":"text","text":"Hello!","streaming":false}],"streaming":false,"complete":true}"#,
     ]);
     assert_eq!(text(&events), "Hello!");
-    assert!(events.iter().any(|event| matches!(event, AgentEvent::MessageFinished { full: Some(_), .. })));
+    assert!(events.iter().any(|event| matches!(event, AgentEvent::MessageFinished { full_text: Some(_), .. })));
 }
 
 #[test]
@@ -57,9 +57,9 @@ fn blocks_that_are_not_text_are_shown_and_stand_apart() {
 #[test]
 fn a_stream_without_its_last_line_was_cut_and_an_error_block_fails() {
     let cut = decode(&[r#"{"blocks":[{"type":"text","text":"Hel"}],"streaming":true}"#]);
-    assert_eq!(cut.last(), Some(&AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Interrupted }));
+    assert_eq!(cut.last(), Some(&AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Interrupted }));
     let failed = decode(&[r#"{"blocks":[{"type":"error","message":"no bot of that name"}],"streaming":true}"#]);
-    let Some(AgentEvent::TurnFinished { end: TurnEnd::Failed(fault), .. }) = failed.last() else {
+    let Some(AgentEvent::TurnFinished { outcome: TurnOutcome::Failed(fault), .. }) = failed.last() else {
         panic!("{failed:?}")
     };
     assert_eq!(fault.message, "no bot of that name");

@@ -4,41 +4,43 @@ use std::collections::HashSet;
 
 use serde_json::{Map, json};
 
-use super::super::openai::{args, told};
-use super::super::{Past, PastCall};
-use crate::event::{CallId, Json, Outcome};
+use super::super::openai::{args_object, tool_result_text};
+use super::super::{HistoryCall, HistoryMessage};
+use crate::event::{CallId, CallOutcome, Json};
 
 /// One message that is being put together.
-struct Draft {
+struct MessageDraft {
     role: &'static str,
     blocks: Vec<Json>,
 }
 
 /// Tells the conversation. With `caches`, marks its end for the server's cache.
-pub(super) fn messages(past: &[Past], caches: bool) -> Vec<Json> {
+pub(super) fn messages(past: &[HistoryMessage], caches: bool) -> Vec<Json> {
     let results: HashSet<&CallId> = past
         .iter()
         .filter_map(|entry| match entry {
-            Past::Tool { call, .. } => Some(call),
-            Past::User { .. } | Past::Assistant { .. } => None,
+            HistoryMessage::Tool { call, .. } => Some(call),
+            HistoryMessage::User { .. } | HistoryMessage::Assistant { .. } => None,
         })
         .collect();
-    let mut drafts: Vec<Draft> = Vec::new();
+    let mut drafts: Vec<MessageDraft> = Vec::new();
     let mut asked: HashSet<&CallId> = HashSet::new();
     for entry in past {
         match entry {
-            Past::User { text } if text.trim().is_empty() => {}
-            Past::User { text } => add(&mut drafts, "user", vec![json!({"type": "text", "text": text})]),
-            Past::Assistant { text, reasoning: _, calls, carry } => {
-                let ours: Vec<&PastCall> =
-                    calls.iter().filter(|call| !is_servers(call) && results.contains(&call.call)).collect();
-                asked.extend(ours.iter().map(|call| &call.call));
-                let carried = carry.as_ref().and_then(|carry| carried(carry, text, &ours));
-                add(&mut drafts, "assistant", carried.unwrap_or_else(|| told_again(text, &ours)));
+            HistoryMessage::User { text } if text.trim().is_empty() => {}
+            HistoryMessage::User { text } => {
+                append_blocks(&mut drafts, "user", vec![json!({"type": "text", "text": text})]);
             }
-            Past::Tool { call, name: _, output, outcome } => {
+            HistoryMessage::Assistant { text, reasoning: _, calls, provider_metadata: carry } => {
+                let ours: Vec<&HistoryCall> =
+                    calls.iter().filter(|call| !is_server_call(call) && results.contains(&call.call)).collect();
+                asked.extend(ours.iter().map(|call| &call.call));
+                let carried = carry.as_ref().and_then(|carry| restored_blocks(carry, text, &ours));
+                append_blocks(&mut drafts, "assistant", carried.unwrap_or_else(|| plain_blocks(text, &ours)));
+            }
+            HistoryMessage::Tool { call, name: _, output, outcome } => {
                 if asked.contains(call) {
-                    add(&mut drafts, "user", vec![result(call, output, *outcome)]);
+                    append_blocks(&mut drafts, "user", vec![tool_result(call, output, *outcome)]);
                 }
             }
         }
@@ -46,17 +48,17 @@ pub(super) fn messages(past: &[Past], caches: bool) -> Vec<Json> {
     let last = drafts.len().saturating_sub(1);
     for (at, draft) in drafts.iter_mut().enumerate() {
         if draft.role == "assistant" {
-            mend(&mut draft.blocks, at == last);
+            repair_blocks(&mut draft.blocks, at == last);
         }
     }
     drafts.retain(|draft| !draft.blocks.is_empty());
     if caches
-        && let Some(Draft { role: "user", blocks }) = drafts.last_mut()
+        && let Some(MessageDraft { role: "user", blocks }) = drafts.last_mut()
         && let Some(Json::Object(block)) = blocks.last_mut()
     {
         block.insert("cache_control".into(), json!({"type": "ephemeral"}));
     }
-    drafts.into_iter().map(|Draft { role, blocks }| json!({"role": role, "content": content(blocks)})).collect()
+    drafts.into_iter().map(|MessageDraft { role, blocks }| json!({"role": role, "content": content(blocks)})).collect()
 }
 
 /// Returns text alone as a string: everybody takes that, while some servers' templates fail on a list.
@@ -73,21 +75,21 @@ fn content(mut blocks: Vec<Json>) -> Json {
     blocks.into()
 }
 
-fn add(drafts: &mut Vec<Draft>, role: &'static str, mut blocks: Vec<Json>) {
+fn append_blocks(drafts: &mut Vec<MessageDraft>, role: &'static str, mut blocks: Vec<Json>) {
     if let Some(last) = drafts.last_mut().filter(|last| last.role == role) {
         last.blocks.append(&mut blocks);
     } else if !blocks.is_empty() {
-        drafts.push(Draft { role, blocks });
+        drafts.push(MessageDraft { role, blocks });
     }
 }
 
-fn is_servers(call: &PastCall) -> bool {
-    call.carry.as_ref().and_then(|carry| carry.get("server")).and_then(Json::as_bool) == Some(true)
+fn is_server_call(call: &HistoryCall) -> bool {
+    call.provider_metadata.as_ref().and_then(|carry| carry.get("server")).and_then(Json::as_bool) == Some(true)
 }
 
 /// Returns the blocks that the decoder kept, with our calls filled in. None if they are another dialect's, or no
 /// longer what the conversation says.
-fn carried(carry: &Json, text: &str, calls: &[&PastCall]) -> Option<Vec<Json>> {
+fn restored_blocks(carry: &Json, text: &str, calls: &[&HistoryCall]) -> Option<Vec<Json>> {
     let content = carry.get("content")?.as_array()?;
     let mut rest = text;
     let mut blocks = Vec::new();
@@ -103,7 +105,9 @@ fn carried(carry: &Json, text: &str, calls: &[&PastCall]) -> Option<Vec<Json>> {
             }
             "tool_use" => {
                 let id = block.get("id").and_then(Json::as_str);
-                let known = |call: &&&PastCall| call.carry.as_ref().and_then(|carry| carry.get("id")?.as_str()) == id;
+                let known = |call: &&&HistoryCall| {
+                    call.provider_metadata.as_ref().and_then(|carry| carry.get("id")?.as_str()) == id
+                };
                 // One without a result was dropped from the conversation.
                 if let (Some(call), Some(block)) = (calls.iter().find(known), block.as_object()) {
                     blocks.push(tool_use(call, block.clone()));
@@ -118,35 +122,36 @@ fn carried(carry: &Json, text: &str, calls: &[&PastCall]) -> Option<Vec<Json>> {
     Some(blocks)
 }
 
-fn told_again(text: &str, calls: &[&PastCall]) -> Vec<Json> {
+fn plain_blocks(text: &str, calls: &[&HistoryCall]) -> Vec<Json> {
     let text = Some(text.trim_end()).filter(|text| !text.is_empty()).map(|text| json!({"type": "text", "text": text}));
     text.into_iter().chain(calls.iter().map(|call| tool_use(call, Map::new()))).collect()
 }
 
-fn tool_use(call: &PastCall, mut block: Map<String, Json>) -> Json {
+fn tool_use(call: &HistoryCall, mut block: Map<String, Json>) -> Json {
     block.insert("type".into(), "tool_use".into());
-    block.insert("id".into(), id(&call.call).into());
+    block.insert("id".into(), sanitized_id(&call.call).into());
     block.insert("name".into(), call.name.as_str().into());
-    block.insert("input".into(), args(call));
+    block.insert("input".into(), args_object(call));
     Json::Object(block)
 }
 
-fn result(call: &CallId, output: &str, outcome: Outcome) -> Json {
-    let mut block = json!({"type": "tool_result", "tool_use_id": id(call), "content": told(output, outcome)});
-    if outcome != Outcome::Ok {
+fn tool_result(call: &CallId, output: &str, outcome: CallOutcome) -> Json {
+    let mut block =
+        json!({"type": "tool_result", "tool_use_id": sanitized_id(call), "content": tool_result_text(output, outcome)});
+    if outcome != CallOutcome::Ok {
         block["is_error"] = true.into();
     }
     block
 }
 
 /// Returns an id of the only form that is accepted; other servers' ids have other characters.
-fn id(call: &CallId) -> String {
+fn sanitized_id(call: &CallId) -> String {
     call.as_str().chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '_' }).collect()
 }
 
 /// Makes a message acceptable: no call of the server's tools without its result, unless the server was in the middle
 /// of it and this is where it goes on, and no thinking at the end.
-fn mend(blocks: &mut Vec<Json>, goes_on: bool) {
+fn repair_blocks(blocks: &mut Vec<Json>, goes_on: bool) {
     let word = |block: &Json, key: &str| block.get(key).and_then(Json::as_str).map(str::to_owned);
     let answered: HashSet<String> = blocks.iter().filter_map(|block| word(block, "tool_use_id")).collect();
     let mut called: HashSet<String> = HashSet::new();

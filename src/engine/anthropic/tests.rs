@@ -1,30 +1,30 @@
 use super::*;
-use crate::engine::{Past, PastCall};
-use crate::event::{CallId, Outcome, Risk};
+use crate::engine::{HistoryCall, HistoryMessage};
+use crate::event::{CallId, CallOutcome, Risk};
 
-fn engine(base: &str) -> Anthropic {
-    Anthropic::new("anthropic".into(), base, Pass::None)
+fn engine(base: &str) -> AnthropicEngine {
+    AnthropicEngine::new("anthropic".into(), base, AnthropicAuth::None)
 }
 
-fn messages(past: Vec<Past>) -> Json {
-    let request = Request { model: "m".into(), past, ..Request::default() };
+fn messages(past: Vec<HistoryMessage>) -> Json {
+    let request = ModelRequest { model: "m".into(), history: past, ..ModelRequest::default() };
     engine("https://h").body(&request)["messages"].clone()
 }
 
-fn user(text: &str) -> Past {
-    Past::User { text: text.into() }
+fn user(text: &str) -> HistoryMessage {
+    HistoryMessage::User { text: text.into() }
 }
 
-fn assistant(text: &str, calls: Vec<PastCall>, carry: Option<Json>) -> Past {
-    Past::Assistant { text: text.into(), reasoning: "never sent".into(), calls, carry }
+fn assistant(text: &str, calls: Vec<HistoryCall>, carry: Option<Json>) -> HistoryMessage {
+    HistoryMessage::Assistant { text: text.into(), reasoning: "never sent".into(), calls, provider_metadata: carry }
 }
 
-fn call(id: &str, args: &str, carry: Option<Json>) -> PastCall {
-    PastCall { call: id.into(), name: "clock".into(), args: args.into(), carry }
+fn call(id: &str, args: &str, carry: Option<Json>) -> HistoryCall {
+    HistoryCall { call: id.into(), name: "clock".into(), args: args.into(), provider_metadata: carry }
 }
 
-fn tool(id: &str, output: &str, outcome: Outcome) -> Past {
-    Past::Tool { call: CallId::from(id), name: "clock".into(), output: output.into(), outcome }
+fn tool(id: &str, output: &str, outcome: CallOutcome) -> HistoryMessage {
+    HistoryMessage::Tool { call: CallId::from(id), name: "clock".into(), output: output.into(), outcome }
 }
 
 #[test]
@@ -41,22 +41,27 @@ fn every_form_of_a_base_url_leads_to_the_same_place() {
     for (given, url) in cases {
         assert_eq!(engine(given).url(), url, "{given}");
     }
-    assert_eq!(engine("http://h/v1").survey().unwrap().calls[0].url, "http://h/v1/models?limit=1000");
+    assert_eq!(engine("http://h/v1").model_list_query().unwrap().requests[0].url, "http://h/v1/models?limit=1000");
 }
 
 #[test]
 fn a_request_with_tools_has_every_field_the_server_wants() {
-    let request = Request {
+    let request = ModelRequest {
         model: "claude-sonnet-4-5".into(),
         system: "be brief".into(),
-        past: vec![user("time?")],
+        history: vec![user("time?")],
         tools: vec![ToolSpec {
             name: "clock".into(),
             description: "Tells the time".into(),
             parameters: json!({"type": "object"}),
             risk: Risk::ReadOnly,
         }],
-        tuning: Tuning { temperature: Some(0.5), top_p: Some(0.25), must_call: true, ..Tuning::default() },
+        sampling: SamplingParams {
+            temperature: Some(0.5),
+            top_p: Some(0.25),
+            tool_choice_required: true,
+            ..SamplingParams::default()
+        },
     };
     assert_eq!(
         engine("https://h").body(&request),
@@ -79,8 +84,8 @@ fn results_of_one_round_are_one_message_in_order() {
     let told = messages(vec![
         user("time?"),
         assistant("Let me see. ", vec![call("a", "{\"zone\": \"UTC\"}", None), call("b.2", "", None)], None),
-        tool("a", "12:00", Outcome::Ok),
-        tool("b.2", "no zone", Outcome::Failed),
+        tool("a", "12:00", CallOutcome::Ok),
+        tool("b.2", "no zone", CallOutcome::Failed),
         user("and?"),
         assistant("noon", vec![], None),
     ]);
@@ -111,7 +116,7 @@ fn signed_thinking_goes_back_verbatim_and_in_order() {
     let told = messages(vec![
         user("time?"),
         assistant("So. ", vec![call("toolu_1_2", "{}", Some(json!({"id": "toolu_1"})))], Some(carry)),
-        tool("toolu_1_2", "12:00", Outcome::Ok),
+        tool("toolu_1_2", "12:00", CallOutcome::Ok),
     ]);
     assert_eq!(
         told[1]["content"],
@@ -151,7 +156,7 @@ fn a_paused_turn_goes_back_as_it_is_and_its_rest_joins_it() {
         vec![server("s1")],
         Some(json!({"content": [{"type": "text", "text": "Looking. "}, search]})),
     );
-    let mut past = vec![user("oslo?"), paused, tool("s1", "goes on", Outcome::Unknown)];
+    let mut past = vec![user("oslo?"), paused, tool("s1", "goes on", CallOutcome::Unknown)];
     assert_eq!(
         messages(past.clone())[1],
         json!({"role": "assistant", "content": [{"type": "text", "text": "Looking. "}, search]})
@@ -161,7 +166,7 @@ fn a_paused_turn_goes_back_as_it_is_and_its_rest_joins_it() {
         vec![server("s1_2")],
         Some(json!({"content": [found, {"type": "text", "text": "12°"}]})),
     ));
-    past.push(tool("s1_2", "found", Outcome::Ok));
+    past.push(tool("s1_2", "found", CallOutcome::Ok));
     past.push(user("thanks"));
     assert_eq!(
         messages(past)[1],
@@ -201,7 +206,7 @@ fn text_that_was_added_later_is_kept_beside_the_blocks() {
 
 #[test]
 fn only_the_service_itself_gets_a_mark_for_its_cache() {
-    let request = Request { model: "m".into(), past: vec![user("hi")], ..Request::default() };
+    let request = ModelRequest { model: "m".into(), history: vec![user("hi")], ..ModelRequest::default() };
     let content = |base: &str| engine(base).body(&request)["messages"][0]["content"].clone();
     assert_eq!(content("https://api.anthropic.com/v1")[0]["cache_control"], json!({"type": "ephemeral"}));
     assert_eq!(content("https://api.anthropic.com.evil.example"), json!("hi"));
@@ -217,25 +222,27 @@ fn the_output_limit_is_one_the_model_can_give() {
         ("kimi-k2", 8192),
     ];
     for (model, limit) in cases {
-        assert_eq!(usual_limit(model), limit, "{model}");
+        assert_eq!(default_max_tokens(model), limit, "{model}");
     }
-    let tuning = Tuning { max_output: Some(9), ..Tuning::default() };
-    let request = Request { model: "claude-opus-4-1".into(), tuning, ..Request::default() };
+    let tuning = SamplingParams { max_output_tokens: Some(9), ..SamplingParams::default() };
+    let request = ModelRequest { model: "claude-opus-4-1".into(), sampling: tuning, ..ModelRequest::default() };
     assert_eq!(engine("https://h").body(&request)["max_tokens"], 9);
 }
 
 #[test]
 fn keys_and_tokens_travel_as_secrets_and_blank_ones_not_at_all() {
-    let headers = |pass: Pass| Anthropic::new("anthropic".into(), "https://h", pass).headers();
-    let secret = |pass: Pass| match &headers(pass)[..] {
-        [(version, Value::Plain(_)), (name, Value::Secret(secret))] if version == "anthropic-version" => {
+    let headers = |pass: AnthropicAuth| AnthropicEngine::new("anthropic".into(), "https://h", pass).headers();
+    let secret = |pass: AnthropicAuth| match &headers(pass)[..] {
+        [(version, HttpHeaderValue::Plain(_)), (name, HttpHeaderValue::Secret(secret))]
+            if version == "anthropic-version" =>
+        {
             (name.clone(), secret.expose_secret().to_owned())
         }
         other => panic!("{other:?}"),
     };
-    assert_eq!(secret(Pass::Key("sk-1\n".into())), ("x-api-key".to_owned(), "sk-1".to_owned()));
-    assert_eq!(secret(Pass::Token("tk".into())), ("authorization".to_owned(), "Bearer tk".to_owned()));
-    assert_eq!(headers(Pass::Key(" ".into())).len(), 1);
+    assert_eq!(secret(AnthropicAuth::ApiKey("sk-1\n".into())), ("x-api-key".to_owned(), "sk-1".to_owned()));
+    assert_eq!(secret(AnthropicAuth::BearerToken("tk".into())), ("authorization".to_owned(), "Bearer tk".to_owned()));
+    assert_eq!(headers(AnthropicAuth::ApiKey(" ".into())).len(), 1);
 }
 
 #[test]
@@ -244,7 +251,8 @@ fn models_are_read_with_their_names_and_windows() {
         {"type": "model", "id": "claude-x", "display_name": "Claude X", "max_input_tokens": 200_000},
         {"type": "model", "id": "claude-y"},
     ], "has_more": false});
-    let model = |id: &str, remark: &str, window| ModelInfo { id: id.into(), remark: remark.into(), window };
+    let model =
+        |id: &str, remark: &str, window| ModelInfo { id: id.into(), remark: remark.into(), context_window: window };
     assert_eq!(models(&answer).unwrap(), [model("claude-x", "Claude X", Some(200_000)), model("claude-y", "", None)]);
     assert_eq!(models(&json!({"models": []})), None);
 }

@@ -4,21 +4,21 @@
 
 use serde_json::json;
 
-use super::intent::Step;
-use super::reply::{Ran, report};
+use super::intent::PlanStep;
+use super::report::{FinishedCall, report};
 
 /// Most words of a stream, about two megabytes.
-const MOST_WORDS: usize = 300_000;
+const MAX_STREAM_WORDS: usize = 300_000;
 
 /// What a prompt asks to be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Show {
+pub(super) enum DemoKind {
     Guided,
     Stream(usize),
 }
 
 /// Recognises `demo`, `show me a demo` and `demo stream N`.
-pub(super) fn wanted(prompt: &str) -> Option<Show> {
+pub(super) fn requested_demo(prompt: &str) -> Option<DemoKind> {
     if prompt.len() > 80 {
         return None;
     }
@@ -28,10 +28,10 @@ pub(super) fn wanted(prompt: &str) -> Option<Show> {
     match words.as_slice() {
         ["demo" | "demonstration"]
         | ["show" | "give" | "run" | "start" | "play" | "see" | "do", "demo" | "demonstration"]
-        | ["demo", "jarvis" | "jarvis-tui" | "yourself"] => Some(Show::Guided),
-        ["demo", "stream"] => Some(Show::Stream(500)),
+        | ["demo", "jarvis" | "jarvis-tui" | "yourself"] => Some(DemoKind::Guided),
+        ["demo", "stream"] => Some(DemoKind::Stream(500)),
         ["demo", "stream", count] | ["demo", "stream", count, "words"] => {
-            Some(Show::Stream(count.replace([',', '_'], "").parse::<usize>().ok()?.clamp(1, MOST_WORDS)))
+            Some(DemoKind::Stream(count.replace([',', '_'], "").parse::<usize>().ok()?.clamp(1, MAX_STREAM_WORDS)))
         }
         _ => None,
     }
@@ -46,16 +46,16 @@ pub(super) const AFTERTHOUGHTS: &str = "The results are here. Now a short answer
     kind of Markdown.";
 
 /// The calls of the guided demonstration. They change nothing and ask for nothing.
-pub(super) fn steps() -> Vec<Step> {
+pub(super) fn guided_steps() -> Vec<PlanStep> {
     vec![
-        Step { tool: "list_dir", args: json!({}) },
-        Step { tool: "calculator", args: json!({ "expression": "26.2 miles to km" }) },
-        Step { tool: "clock", args: json!({}) },
+        PlanStep { tool: "list_dir", args: json!({}) },
+        PlanStep { tool: "calculator", args: json!({ "expression": "26.2 miles to km" }) },
+        PlanStep { tool: "clock", args: json!({}) },
     ]
 }
 
 /// The answer of the guided demonstration.
-pub(super) fn answer(ran: &[Ran]) -> String {
+pub(super) fn guided_answer(ran: &[FinishedCall]) -> String {
     let mut text = "# A short tour\n\nThis text arrives in small pieces, the way a model streams it. Scroll up with \
         **PgUp** while it comes: the view stays where you put it, and **Ctrl+End** follows again.\n\n"
         .to_owned();
@@ -98,14 +98,14 @@ pub(super) fn answer(ran: &[Ran]) -> String {
 }
 
 /// Returns thoughts and a text of exactly `words` words (what has a letter or a digit in it) in varied Markdown.
-pub(super) fn stream(words: usize) -> (String, String) {
-    let mut writer = Writer { seed: 0x5eed, text: String::new(), left: (words / 10).clamp(12, 120) };
-    writer.sentences(writer.left);
+pub(super) fn stream_texts(words: usize) -> (String, String) {
+    let mut writer = FillerWriter { seed: 0x5eed, text: String::new(), words_left: (words / 10).clamp(12, 120) };
+    writer.push_sentences(writer.words_left);
     let thoughts = std::mem::take(&mut writer.text);
-    writer.left = words.clamp(1, MOST_WORDS);
+    writer.words_left = words.clamp(1, MAX_STREAM_WORDS);
     let mut round = 0;
-    while writer.left > 0 {
-        writer.block(round);
+    while writer.words_left > 0 {
+        writer.push_block(round);
         round += 1;
     }
     (thoughts.trim_end().to_owned(), writer.text)
@@ -167,13 +167,13 @@ const TAILS: &[&str] = &[
 ];
 const TITLES: &[&str] = &["Notes", "Scrolling", "Wrapping", "Measure", "Rhythm", "Tables", "Memory", "Edges"];
 
-struct Writer {
+struct FillerWriter {
     seed: u64,
     text: String,
-    left: usize,
+    words_left: usize,
 }
 
-impl Writer {
+impl FillerWriter {
     fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
         // A linear congruence; the high bits are the even ones.
         self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -192,85 +192,87 @@ impl Writer {
     }
 
     /// Writes a piece when its words still fit.
-    fn put(&mut self, piece: &str) -> bool {
-        let words = count(piece);
-        let fits = words <= self.left;
+    fn push_if_fits(&mut self, piece: &str) -> bool {
+        let words = count_words(piece);
+        let fits = words <= self.words_left;
         if fits {
             self.text.push_str(piece);
-            self.left -= words;
+            self.words_left -= words;
         }
         fits
     }
 
-    fn sentences(&mut self, most: usize) {
-        let until = self.left.saturating_sub(most);
-        while self.left > until {
+    fn push_sentences(&mut self, most: usize) {
+        let until = self.words_left.saturating_sub(most);
+        while self.words_left > until {
             let sentence = self.sentence();
-            if self.left - until < count(&sentence) || !self.put(&format!("{sentence} ")) {
+            if self.words_left - until < count_words(&sentence) || !self.push_if_fits(&format!("{sentence} ")) {
                 break;
             }
         }
         // The rest of the words, one by one, so that the number comes out right.
-        while self.left > until && self.left < 16 {
+        while self.words_left > until && self.words_left < 16 {
             let word = self.pick(VERBS);
-            self.put(&format!("{word} "));
+            self.push_if_fits(&format!("{word} "));
         }
         self.text.truncate(self.text.trim_end().len());
         self.text.push_str("\n\n");
     }
 
-    fn block(&mut self, round: usize) {
-        if self.left < 60 {
-            return self.sentences(self.left);
+    fn push_block(&mut self, round: usize) {
+        if self.words_left < 60 {
+            return self.push_sentences(self.words_left);
         }
         match round % 8 {
             0 => {
                 let title = self.pick(TITLES);
-                self.put(&format!("## {title} {}\n\n", round / 8 + 1));
-                self.sentences(40);
+                self.push_if_fits(&format!("## {title} {}\n\n", round / 8 + 1));
+                self.push_sentences(40);
             }
             2 => {
                 for at in 1..=3 {
                     let sentence = self.sentence();
                     // The number is a word as well.
-                    self.put(&format!("{at}. {sentence}\n"));
+                    self.push_if_fits(&format!("{at}. {sentence}\n"));
                 }
                 self.text.push('\n');
             }
             3 => {
-                self.put("```rust\n");
+                self.push_if_fits("```rust\n");
                 for at in 0..4 {
                     let (name, verb) = (self.pick(TITLES).to_lowercase(), self.pick(VERBS));
-                    self.put(&format!("let {name}_{at} = lines.iter().filter(|line| line.{verb}()).count();\n"));
+                    self.push_if_fits(&format!(
+                        "let {name}_{at} = lines.iter().filter(|line| line.{verb}()).count();\n"
+                    ));
                 }
                 self.text.push_str("```\n\n");
             }
             5 => {
-                self.put("| part | does | how |\n| --- | --- | --- |\n");
+                self.push_if_fits("| part | does | how |\n| --- | --- | --- |\n");
                 for _ in 0..4 {
                     let row = [self.pick(SUBJECTS), self.pick(VERBS), self.pick(TAILS)];
-                    self.put(&format!("| {} |\n", row.join(" | ")));
+                    self.push_if_fits(&format!("| {} |\n", row.join(" | ")));
                 }
                 self.text.push('\n');
             }
             6 => {
                 for _ in 0..3 {
                     let sentence = self.sentence();
-                    self.put(&format!("- {sentence}\n"));
+                    self.push_if_fits(&format!("- {sentence}\n"));
                 }
                 self.text.push('\n');
             }
             7 => {
                 let sentence = self.sentence();
-                self.put(&format!("> {sentence}\n\n"));
+                self.push_if_fits(&format!("> {sentence}\n\n"));
             }
-            _ => self.sentences(50),
+            _ => self.push_sentences(50),
         }
     }
 }
 
 /// Counts what has a letter or a digit in it: marks such as `|` and `##` are no words.
-fn count(text: &str) -> usize {
+fn count_words(text: &str) -> usize {
     text.split_whitespace().filter(|word| word.contains(char::is_alphanumeric)).count()
 }
 
@@ -281,30 +283,30 @@ mod tests {
     #[test]
     fn the_words_that_start_a_demonstration() {
         for (prompt, show) in [
-            ("show me a demo", Some(Show::Guided)),
-            ("Demo!", Some(Show::Guided)),
-            ("run the demo please", Some(Show::Guided)),
-            ("demo stream 2000", Some(Show::Stream(2000))),
-            ("demo stream 5,000 words", Some(Show::Stream(5000))),
-            ("demo stream", Some(Show::Stream(500))),
-            ("demo stream 99999999999", Some(Show::Stream(MOST_WORDS))),
+            ("show me a demo", Some(DemoKind::Guided)),
+            ("Demo!", Some(DemoKind::Guided)),
+            ("run the demo please", Some(DemoKind::Guided)),
+            ("demo stream 2000", Some(DemoKind::Stream(2000))),
+            ("demo stream 5,000 words", Some(DemoKind::Stream(5000))),
+            ("demo stream", Some(DemoKind::Stream(500))),
+            ("demo stream 99999999999", Some(DemoKind::Stream(MAX_STREAM_WORDS))),
             ("demo stream x", None),
             ("how do I see a demo?", None),
             ("what is in the demo file", None),
         ] {
-            assert_eq!(wanted(prompt), show, "{prompt}");
+            assert_eq!(requested_demo(prompt), show, "{prompt}");
         }
     }
 
     #[test]
     fn a_stream_has_as_many_words_as_asked_for() {
         for words in [1, 2, 15, 59, 60, 100, 500, 2000, 20_000] {
-            let (thoughts, text) = stream(words);
-            assert_eq!(count(&text), words);
+            let (thoughts, text) = stream_texts(words);
+            assert_eq!(count_words(&text), words);
             assert!(!thoughts.is_empty());
             assert_eq!(text.matches("```").count() % 2, 0);
         }
-        let (_, text) = stream(1000);
+        let (_, text) = stream_texts(1000);
         for mark in ["## ", "\n1. ", "```rust\n", "| --- |", "\n- ", "\n> "] {
             assert!(text.contains(mark), "{mark}");
         }
@@ -312,7 +314,7 @@ mod tests {
 
     #[test]
     fn the_tour_has_some_of_everything() {
-        let text = answer(&[]);
+        let text = guided_answer(&[]);
         for mark in ["# A", "\n1. ", "- [x]", "| :-- |", "```rust", "\n> ", "---\n", "漢字"] {
             assert!(text.contains(mark), "{mark}");
         }

@@ -1,8 +1,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::engine::PastCall;
-use crate::event::{AgentEvent, CallId, Json, Risk, Scope, Stop, TurnEnd};
+use crate::engine::HistoryCall;
+use crate::event::{AgentEvent, CallId, FinishReason, Json, Risk, TurnOutcome, UsageScope};
 
 const TOOLS: &[&str] =
     &["calculator", "read_file", "list_dir", "search", "write_file", "edit_file", "shell", "fetch", "clock"];
@@ -11,31 +11,36 @@ fn spec(name: &str) -> ToolSpec {
     ToolSpec { name: name.into(), description: String::new(), parameters: json!({}), risk: Risk::ReadOnly }
 }
 
-fn request(past: Vec<Past>, tools: &[&str]) -> Request {
-    Request { model: MODEL.into(), past, tools: tools.iter().map(|name| spec(name)).collect(), ..Request::default() }
+fn request(past: Vec<HistoryMessage>, tools: &[&str]) -> ModelRequest {
+    ModelRequest {
+        model: MODEL_NAME.into(),
+        history: past,
+        tools: tools.iter().map(|name| spec(name)).collect(),
+        ..ModelRequest::default()
+    }
 }
 
-fn user(text: &str) -> Past {
-    Past::User { text: text.into() }
+fn user(text: &str) -> HistoryMessage {
+    HistoryMessage::User { text: text.into() }
 }
 
 /// An answer taken apart. Checks its order on the way.
 #[derive(Debug, Default, PartialEq)]
-struct Answer {
+struct CollectedAnswer {
     text: String,
     reasoning: String,
     calls: Vec<(String, Json)>,
     millis: u64,
 }
 
-fn taken_apart(beats: &[Beat]) -> Answer {
-    let mut answer = Answer::default();
+fn collect_answer(beats: &[ScriptedEvent]) -> CollectedAnswer {
+    let mut answer = CollectedAnswer::default();
     let (mut opened, mut closed, mut usage, mut ended) = (0, 0, 0, 0);
     let mut stop = None;
     let mut open_calls: Vec<(CallId, String)> = Vec::new();
     for beat in beats {
         assert_eq!(ended, 0, "nothing follows the end of the turn");
-        answer.millis += beat.after.0;
+        answer.millis += beat.delay.0;
         match &beat.event {
             AgentEvent::MessageStarted { message, .. } => {
                 assert_eq!(message.as_str(), "m1");
@@ -64,17 +69,17 @@ fn taken_apart(beats: &[Beat]) -> Answer {
                 assert_eq!(call.as_str(), format!("call_{}", answer.calls.len() + 1));
                 answer.calls.push((name.clone(), serde_json::from_str(args).unwrap()));
             }
-            AgentEvent::MessageFinished { stop: why, .. } => {
+            AgentEvent::MessageFinished { finish_reason: why, .. } => {
                 stop = Some(*why);
                 closed += 1;
             }
             AgentEvent::UsageReported { scope, usage: counts } => {
-                assert_eq!(*scope, Scope::Request(1));
+                assert_eq!(*scope, UsageScope::Request(1));
                 assert!(counts.estimated && counts.output_tokens > 0);
                 usage += 1;
             }
-            AgentEvent::TurnFinished { turn, end } => {
-                assert_eq!((turn.as_str(), end), ("t", &TurnEnd::Completed));
+            AgentEvent::TurnFinished { turn, outcome: end } => {
+                assert_eq!((turn.as_str(), end), ("t", &TurnOutcome::Completed));
                 ended += 1;
             }
             other => panic!("an engine does not say {other:?}"),
@@ -82,18 +87,18 @@ fn taken_apart(beats: &[Beat]) -> Answer {
     }
     assert_eq!((opened, closed, usage, ended), (1, 1, 1, 1));
     assert!(open_calls.is_empty(), "every call is ready");
-    assert_eq!(stop, Some(if answer.calls.is_empty() { Stop::End } else { Stop::ToolCalls }));
+    assert_eq!(stop, Some(if answer.calls.is_empty() { FinishReason::End } else { FinishReason::ToolCalls }));
     assert!(!(answer.calls.is_empty() && answer.text.is_empty()), "an answer says or does something");
     answer
 }
 
-fn reply(request: &Request, pace: f32) -> Answer {
-    let Reply::Script(beats) = (Offline { pace }).reply(request) else { panic!("scripted") };
-    taken_apart(&beats)
+fn reply(request: &ModelRequest, pace: f32) -> CollectedAnswer {
+    let ReplyPlan::Scripted(beats) = (OfflineEngine { pace }).plan_reply(request) else { panic!("scripted") };
+    collect_answer(&beats)
 }
 
 /// Plays a whole turn: `outcome` says what each call gives.
-fn play(prompt: &str, outcome: impl Fn(&str, &Json) -> (String, Outcome)) -> (String, Vec<Vec<String>>) {
+fn play(prompt: &str, outcome: impl Fn(&str, &Json) -> (String, CallOutcome)) -> (String, Vec<Vec<String>>) {
     let mut past = vec![user(prompt)];
     let mut rounds = Vec::new();
     for _ in 0..10 {
@@ -103,29 +108,29 @@ fn play(prompt: &str, outcome: impl Fn(&str, &Json) -> (String, Outcome)) -> (St
         }
         rounds.push(answer.calls.iter().map(|(name, _)| name.clone()).collect());
         let id = |at: usize| CallId::new(format!("c{}_{at}", rounds.len()));
-        let made = answer.calls.iter().enumerate().map(|(at, (name, args))| PastCall {
+        let made = answer.calls.iter().enumerate().map(|(at, (name, args))| HistoryCall {
             call: id(at),
             name: name.clone(),
             args: args.to_string(),
-            carry: None,
+            provider_metadata: None,
         });
-        past.push(Past::Assistant {
+        past.push(HistoryMessage::Assistant {
             text: answer.text.clone(),
             reasoning: String::new(),
             calls: made.collect(),
-            carry: None,
+            provider_metadata: None,
         });
         // Results may come in any order.
         for (at, (name, args)) in answer.calls.iter().enumerate().rev() {
             let (output, outcome) = outcome(name, args);
-            past.push(Past::Tool { call: id(at), name: name.clone(), output, outcome });
+            past.push(HistoryMessage::Tool { call: id(at), name: name.clone(), output, outcome });
         }
     }
     panic!("the turn has no end");
 }
 
-fn ok(_: &str, _: &Json) -> (String, Outcome) {
-    ("42".into(), Outcome::Ok)
+fn ok(_: &str, _: &Json) -> (String, CallOutcome) {
+    ("42".into(), CallOutcome::Ok)
 }
 
 #[test]
@@ -141,7 +146,8 @@ fn independent_calls_go_out_together_and_dependent_ones_wait() {
 
 #[test]
 fn what_was_denied_or_failed_is_said_and_ends_the_plan() {
-    for (outcome, word) in [(Outcome::Denied, "Denied"), (Outcome::Failed, "failed"), (Outcome::Cancelled, "Cancelled")]
+    for (outcome, word) in
+        [(CallOutcome::Denied, "Denied"), (CallOutcome::Failed, "failed"), (CallOutcome::Cancelled, "Cancelled")]
     {
         let (text, rounds) =
             play("write \"a\" to x.txt and then read x.txt", |_, _| ("because of that".into(), outcome));
@@ -154,8 +160,8 @@ fn what_was_denied_or_failed_is_said_and_ends_the_plan() {
 #[test]
 fn a_failure_beside_a_success_hides_neither() {
     let (text, _) = play("read a.txt and b.txt", |_, args| match args["path"].as_str() {
-        Some("a.txt") => ("     1\talpha\n".into(), Outcome::Ok),
-        _ => ("no such file".into(), Outcome::Failed),
+        Some("a.txt") => ("     1\talpha\n".into(), CallOutcome::Ok),
+        _ => ("no such file".into(), CallOutcome::Failed),
     });
     assert!(text.contains("alpha") && text.contains("`read_file` **failed** on `b.txt`"), "{text}");
 }
@@ -176,12 +182,28 @@ fn what_is_left_over_is_answered_after_the_calls() {
 
 #[test]
 fn only_the_last_prompt_counts() {
-    let call = PastCall { call: "old".into(), name: "calculator".into(), args: "{}".into(), carry: None };
+    let call =
+        HistoryCall { call: "old".into(), name: "calculator".into(), args: "{}".into(), provider_metadata: None };
     let past = vec![
         user("what is 1 + 1"),
-        Past::Assistant { text: String::new(), reasoning: String::new(), calls: vec![call], carry: None },
-        Past::Tool { call: "old".into(), name: "calculator".into(), output: "2".into(), outcome: Outcome::Failed },
-        Past::Assistant { text: "it failed".into(), reasoning: String::new(), calls: Vec::new(), carry: None },
+        HistoryMessage::Assistant {
+            text: String::new(),
+            reasoning: String::new(),
+            calls: vec![call],
+            provider_metadata: None,
+        },
+        HistoryMessage::Tool {
+            call: "old".into(),
+            name: "calculator".into(),
+            output: "2".into(),
+            outcome: CallOutcome::Failed,
+        },
+        HistoryMessage::Assistant {
+            text: "it failed".into(),
+            reasoning: String::new(),
+            calls: Vec::new(),
+            provider_metadata: None,
+        },
         user("what is 2 + 2"),
     ];
     let answer = reply(&request(past, TOOLS), 0.0);
@@ -190,13 +212,22 @@ fn only_the_last_prompt_counts() {
 
 #[test]
 fn a_resumed_history_with_holes_does_no_harm() {
-    let tool =
-        |call: &str| Past::Tool { call: call.into(), name: "shell".into(), output: "x".into(), outcome: Outcome::Ok };
+    let tool = |call: &str| HistoryMessage::Tool {
+        call: call.into(),
+        name: "shell".into(),
+        output: "x".into(),
+        outcome: CallOutcome::Ok,
+    };
     for past in [
         Vec::new(),
         vec![tool("a")],
         vec![user("run `ls`"), tool("a"), tool("b")],
-        vec![Past::Assistant { text: "hi".into(), reasoning: String::new(), calls: Vec::new(), carry: None }],
+        vec![HistoryMessage::Assistant {
+            text: "hi".into(),
+            reasoning: String::new(),
+            calls: Vec::new(),
+            provider_metadata: None,
+        }],
     ] {
         reply(&request(past, TOOLS), 0.0);
     }
@@ -218,8 +249,8 @@ fn the_tour_thinks_calls_tools_and_answers() {
 fn the_same_request_gives_the_same_answer() {
     for prompt in ["hello", "what is 2+2", "demo stream 300", "why is the sky blue?", "how do I quit?"] {
         let request = request(vec![user(prompt)], TOOLS);
-        let once = Offline::default().script(&request);
-        assert_eq!(once, Offline::default().script(&request), "{prompt}");
+        let once = OfflineEngine::default().script(&request);
+        assert_eq!(once, OfflineEngine::default().script(&request), "{prompt}");
     }
 }
 
@@ -235,22 +266,22 @@ fn answers_take_a_natural_time() {
     assert!((200..=700).contains(&millis("what is 2+2", 1.0)));
     let long = vec![
         user("run `x`"),
-        Past::Assistant {
+        HistoryMessage::Assistant {
             text: String::new(),
             reasoning: String::new(),
-            calls: vec![PastCall {
+            calls: vec![HistoryCall {
                 call: "a".into(),
                 name: "shell".into(),
                 args: r#"{"command":"x"}"#.into(),
-                carry: None,
+                provider_metadata: None,
             }],
-            carry: None,
+            provider_metadata: None,
         },
-        Past::Tool {
+        HistoryMessage::Tool {
             call: "a".into(),
             name: "shell".into(),
             output: "many words of output\n".repeat(10_000),
-            outcome: Outcome::Ok,
+            outcome: CallOutcome::Ok,
         },
     ];
     assert!(reply(&request(long, TOOLS), 1.0).millis <= 6000);

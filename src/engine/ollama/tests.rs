@@ -1,29 +1,39 @@
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::event::{Outcome, Risk, ToolSpec, Tuning};
-use crate::net::call::Value;
+use crate::event::{CallOutcome, Risk, SamplingParams, ToolSpec};
+use crate::net::request::HttpHeaderValue;
 
 #[test]
 fn a_conversation_with_tools_is_told_whole() {
-    let request = Request {
+    let request = ModelRequest {
         model: "qwen3".into(),
         system: "be brief".into(),
-        past: vec![
-            Past::User { text: "time?".into() },
-            Past::Assistant {
+        history: vec![
+            HistoryMessage::User { text: "time?".into() },
+            HistoryMessage::Assistant {
                 text: String::new(),
                 reasoning: "hm".into(),
-                calls: vec![PastCall {
+                calls: vec![HistoryCall {
                     call: "a".into(),
                     name: "clock".into(),
                     args: "{\"zone\":\"UTC\"}".into(),
-                    carry: None,
+                    provider_metadata: None,
                 }],
-                carry: None,
+                provider_metadata: None,
             },
-            Past::Tool { call: "a".into(), name: "clock".into(), output: "12:00".into(), outcome: Outcome::Ok },
-            Past::Assistant { text: "noon".into(), reasoning: "easy".into(), calls: vec![], carry: None },
+            HistoryMessage::Tool {
+                call: "a".into(),
+                name: "clock".into(),
+                output: "12:00".into(),
+                outcome: CallOutcome::Ok,
+            },
+            HistoryMessage::Assistant {
+                text: "noon".into(),
+                reasoning: "easy".into(),
+                calls: vec![],
+                provider_metadata: None,
+            },
         ],
         tools: vec![ToolSpec {
             name: "clock".into(),
@@ -31,10 +41,15 @@ fn a_conversation_with_tools_is_told_whole() {
             parameters: json!({"type": "object"}),
             risk: Risk::ReadOnly,
         }],
-        tuning: Tuning { max_output: Some(100), temperature: Some(0.5), top_p: Some(0.25), must_call: true },
+        sampling: SamplingParams {
+            max_output_tokens: Some(100),
+            temperature: Some(0.5),
+            top_p: Some(0.25),
+            tool_choice_required: true,
+        },
     };
-    let engine = Ollama::new("ollama".into(), "").with_window(Some(16384));
-    let Reply::Http { call, .. } = engine.reply(&request) else { panic!("no call") };
+    let engine = OllamaEngine::new("ollama".into(), "").with_context_window(Some(16384));
+    let ReplyPlan::Http { request: call, .. } = engine.plan_reply(&request) else { panic!("no call") };
     assert_eq!((call.url.as_str(), call.framing), ("http://127.0.0.1:11434/api/chat", Framing::Ndjson));
     assert_eq!(
         serde_json::from_slice::<Json>(&call.body.unwrap()).unwrap(),
@@ -57,22 +72,27 @@ fn a_conversation_with_tools_is_told_whole() {
 
 #[test]
 fn a_short_request_leaves_everything_to_the_server() {
-    let request = Request { model: "m".into(), past: vec![Past::User { text: "hi".into() }], ..Request::default() };
+    let request = ModelRequest {
+        model: "m".into(),
+        history: vec![HistoryMessage::User { text: "hi".into() }],
+        ..ModelRequest::default()
+    };
     assert_eq!(
-        Ollama::new("ollama".into(), "").body(&request),
+        OllamaEngine::new("ollama".into(), "").body(&request),
         json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": true})
     );
 }
 
 #[test]
 fn a_key_goes_with_every_request() {
-    let engine = Ollama::new("ollama".into(), "https://ollama.com").with_key(Some("k-12345678".to_owned().into()));
-    let Reply::Http { call, .. } = engine.reply(&Request::default()) else { panic!("no call") };
+    let engine =
+        OllamaEngine::new("ollama".into(), "https://ollama.com").with_key(Some("k-12345678".to_owned().into()));
+    let ReplyPlan::Http { request: call, .. } = engine.plan_reply(&ModelRequest::default()) else { panic!("no call") };
     let mut calls = vec![call];
-    calls.extend(engine.survey().unwrap().calls);
-    calls.extend(engine.show("qwen3"));
+    calls.extend(engine.model_list_query().unwrap().requests);
+    calls.extend(engine.show_requests("qwen3"));
     for call in calls {
-        let [(name, Value::Secret(value))] = &call.headers[..] else { panic!("{:?}", call.headers) };
+        let [(name, HttpHeaderValue::Secret(value))] = &call.headers[..] else { panic!("{:?}", call.headers) };
         assert_eq!((name.as_str(), value.expose_secret()), ("authorization", "Bearer k-12345678"));
     }
 }

@@ -1,12 +1,12 @@
 use super::*;
 use crate::event::{Risk, ToolSpec};
 
-fn engine(base: &str) -> OpenAi {
-    OpenAi::new("openai".into(), base, None)
+fn engine(base: &str) -> OpenAiEngine {
+    OpenAiEngine::new("openai".into(), base, None)
 }
 
-fn body(engine: &OpenAi, request: &Request) -> Json {
-    let Reply::Http { call, .. } = engine.reply(request) else { panic!("no call") };
+fn body(engine: &OpenAiEngine, request: &ModelRequest) -> Json {
+    let ReplyPlan::Http { request: call, .. } = engine.plan_reply(request) else { panic!("no call") };
     serde_json::from_slice(&call.body.unwrap()).unwrap()
 }
 
@@ -29,12 +29,16 @@ fn every_form_of_a_base_url_leads_to_the_same_place() {
     for (given, url) in cases {
         assert_eq!(engine(given).url(), url, "{given}");
     }
-    assert_eq!(engine("http://h/v1").survey().unwrap().calls[0].url, "http://h/v1/models");
+    assert_eq!(engine("http://h/v1").model_list_query().unwrap().requests[0].url, "http://h/v1/models");
 }
 
 #[test]
 fn a_short_request_has_only_what_every_server_takes() {
-    let request = Request { model: "m".into(), past: vec![Past::User { text: "hi".into() }], ..Request::default() };
+    let request = ModelRequest {
+        model: "m".into(),
+        history: vec![HistoryMessage::User { text: "hi".into() }],
+        ..ModelRequest::default()
+    };
     assert_eq!(
         body(&engine("http://h"), &request),
         json!({
@@ -48,20 +52,24 @@ fn a_short_request_has_only_what_every_server_takes() {
 
 #[test]
 fn a_conversation_with_tools_is_told_whole() {
-    let call =
-        |id: &str, args: &str, carry| PastCall { call: id.into(), name: "clock".into(), args: args.into(), carry };
-    let tool = |id: &str, output: &str, outcome| Past::Tool {
+    let call = |id: &str, args: &str, carry| HistoryCall {
+        call: id.into(),
+        name: "clock".into(),
+        args: args.into(),
+        provider_metadata: carry,
+    };
+    let tool = |id: &str, output: &str, outcome| HistoryMessage::Tool {
         call: id.into(),
         name: "clock".into(),
         output: output.into(),
         outcome,
     };
-    let request = Request {
+    let request = ModelRequest {
         model: "m".into(),
         system: "be brief".into(),
-        past: vec![
-            Past::User { text: "time?".into() },
-            Past::Assistant {
+        history: vec![
+            HistoryMessage::User { text: "time?".into() },
+            HistoryMessage::Assistant {
                 text: String::new(),
                 reasoning: "hm".into(),
                 calls: vec![
@@ -73,12 +81,17 @@ fn a_conversation_with_tools_is_told_whole() {
                     call("b", "", None),
                     call("c", "{\"zone", None),
                 ],
-                carry: Some(json!({"reasoning_content": "hm", "role": "ignored"})),
+                provider_metadata: Some(json!({"reasoning_content": "hm", "role": "ignored"})),
             },
-            tool("a", "12:00", Outcome::Ok),
-            tool("b", "no zone", Outcome::Failed),
-            tool("c", "not now", Outcome::Denied),
-            Past::Assistant { text: "noon".into(), reasoning: String::new(), calls: vec![], carry: None },
+            tool("a", "12:00", CallOutcome::Ok),
+            tool("b", "no zone", CallOutcome::Failed),
+            tool("c", "not now", CallOutcome::Denied),
+            HistoryMessage::Assistant {
+                text: "noon".into(),
+                reasoning: String::new(),
+                calls: vec![],
+                provider_metadata: None,
+            },
         ],
         tools: vec![ToolSpec {
             name: "clock".into(),
@@ -86,7 +99,12 @@ fn a_conversation_with_tools_is_told_whole() {
             parameters: json!({"type": "object"}),
             risk: Risk::ReadOnly,
         }],
-        tuning: Tuning { max_output: Some(100), temperature: Some(0.5), top_p: Some(0.25), must_call: true },
+        sampling: SamplingParams {
+            max_output_tokens: Some(100),
+            temperature: Some(0.5),
+            top_p: Some(0.25),
+            tool_choice_required: true,
+        },
     };
     let function = |args: &str| json!({"name": "clock", "arguments": args});
     assert_eq!(
@@ -120,16 +138,16 @@ fn a_conversation_with_tools_is_told_whole() {
 
 #[test]
 fn the_output_limit_has_the_name_the_server_knows() {
-    let tuning = Tuning { max_output: Some(9), must_call: true, ..Tuning::default() };
-    let request = Request { tuning, ..Request::default() };
+    let tuning = SamplingParams { max_output_tokens: Some(9), tool_choice_required: true, ..SamplingParams::default() };
+    let request = ModelRequest { sampling: tuning, ..ModelRequest::default() };
     assert_eq!(body(&engine("https://api.openai.com"), &request)["max_completion_tokens"], 9);
     assert_eq!(body(&engine("http://h"), &request).get("tool_choice"), None, "there is no tool to choose");
 }
 
 #[test]
 fn a_key_travels_as_a_secret_bearer_and_an_empty_one_not_at_all() {
-    let keyed = OpenAi::new("openai".into(), "http://h", Some("sk-1 \n".into()));
-    let [(name, Value::Secret(secret))] = &keyed.headers()[..] else { panic!("no secret") };
+    let keyed = OpenAiEngine::new("openai".into(), "http://h", Some("sk-1 \n".into()));
+    let [(name, HttpHeaderValue::Secret(secret))] = &keyed.headers()[..] else { panic!("no secret") };
     assert_eq!((name.as_str(), secret.expose_secret()), ("authorization", "Bearer sk-1"));
-    assert!(OpenAi::new("openai".into(), "http://h", Some(" ".into())).headers().is_empty());
+    assert!(OpenAiEngine::new("openai".into(), "http://h", Some(" ".into())).headers().is_empty());
 }

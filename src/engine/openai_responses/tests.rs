@@ -1,29 +1,29 @@
 use super::*;
-use crate::event::{AgentEvent, Outcome, Risk, Tuning};
+use crate::event::{AgentEvent, CallOutcome, Risk, SamplingParams};
 
-fn engine(base: &str) -> OpenAiResponses {
-    OpenAiResponses::new("openai-responses".into(), base, None)
+fn engine(base: &str) -> ResponsesEngine {
+    ResponsesEngine::new("openai-responses".into(), base, None)
 }
 
-fn body_of(request: &Request) -> Json {
-    let Reply::Http { call, .. } = engine("http://h").reply(request) else { panic!("no call") };
+fn body_of(request: &ModelRequest) -> Json {
+    let ReplyPlan::Http { request: call, .. } = engine("http://h").plan_reply(request) else { panic!("no call") };
     serde_json::from_slice(&call.body.unwrap()).unwrap()
 }
 
-fn request(past: Vec<Past>) -> Request {
-    Request { model: "gpt-5".into(), past, ..Request::default() }
+fn request(past: Vec<HistoryMessage>) -> ModelRequest {
+    ModelRequest { model: "gpt-5".into(), history: past, ..ModelRequest::default() }
 }
 
-fn past_call(id: &str, args: &str, carry: Option<Json>) -> PastCall {
-    PastCall { call: id.into(), name: "clock".into(), args: args.into(), carry }
+fn past_call(id: &str, args: &str, carry: Option<Json>) -> HistoryCall {
+    HistoryCall { call: id.into(), name: "clock".into(), args: args.into(), provider_metadata: carry }
 }
 
-fn output(id: &str, output: &str, outcome: Outcome) -> Past {
-    Past::Tool { call: id.into(), name: "clock".into(), output: output.into(), outcome }
+fn output(id: &str, output: &str, outcome: CallOutcome) -> HistoryMessage {
+    HistoryMessage::Tool { call: id.into(), name: "clock".into(), output: output.into(), outcome }
 }
 
-fn said(text: &str, calls: Vec<PastCall>, carry: Option<Json>) -> Past {
-    Past::Assistant { text: text.into(), reasoning: "not sent".into(), calls, carry }
+fn said(text: &str, calls: Vec<HistoryCall>, carry: Option<Json>) -> HistoryMessage {
+    HistoryMessage::Assistant { text: text.into(), reasoning: "not sent".into(), calls, provider_metadata: carry }
 }
 
 #[test]
@@ -38,13 +38,16 @@ fn every_form_of_a_base_url_leads_to_the_same_place() {
     for (given, url) in cases {
         assert_eq!(engine(given).url(), url, "{given}");
     }
-    assert_eq!(engine("http://h/v1").survey().unwrap().calls[0].url, "http://h/v1/models");
+    assert_eq!(engine("http://h/v1").model_list_query().unwrap().requests[0].url, "http://h/v1/models");
 }
 
 #[test]
 fn a_short_request_has_only_what_it_needs() {
     assert_eq!(
-        body_of(&Request { model: "gpt-4.1-mini".into(), ..request(vec![Past::User { text: "hi".into() }]) }),
+        body_of(&ModelRequest {
+            model: "gpt-4.1-mini".into(),
+            ..request(vec![HistoryMessage::User { text: "hi".into() }])
+        }),
         json!({
             "model": "gpt-4.1-mini",
             "input": [{"type": "message", "role": "user", "content": "hi"}],
@@ -58,18 +61,18 @@ fn a_short_request_has_only_what_it_needs() {
 fn reasoning_is_asked_for_where_it_can_be() {
     for model in ["gpt-5", "o3-mini", "openai/gpt-oss-20b", "qwen3"] {
         assert_eq!(
-            body_of(&Request { model: model.into(), ..request(vec![]) })["include"],
+            body_of(&ModelRequest { model: model.into(), ..request(vec![]) })["include"],
             json!(["reasoning.encrypted_content"])
         );
     }
     for model in ["gpt-4o", "openai/gpt-4.1", "ft:gpt-4o:me", "gpt-5-chat-latest", "chatgpt-4o-latest"] {
-        assert_eq!(body_of(&Request { model: model.into(), ..request(vec![]) })["include"], Json::Null, "{model}");
+        assert_eq!(body_of(&ModelRequest { model: model.into(), ..request(vec![]) })["include"], Json::Null, "{model}");
     }
 }
 
 #[test]
 fn a_conversation_with_tools_is_told_whole() {
-    let request = Request {
+    let request = ModelRequest {
         system: "be brief".into(),
         tools: vec![ToolSpec {
             name: "clock".into(),
@@ -77,9 +80,14 @@ fn a_conversation_with_tools_is_told_whole() {
             parameters: json!({"type": "object"}),
             risk: Risk::ReadOnly,
         }],
-        tuning: Tuning { max_output: Some(100), temperature: Some(0.5), top_p: Some(0.25), must_call: true },
+        sampling: SamplingParams {
+            max_output_tokens: Some(100),
+            temperature: Some(0.5),
+            top_p: Some(0.25),
+            tool_choice_required: true,
+        },
         ..request(vec![
-            Past::User { text: "time?".into() },
+            HistoryMessage::User { text: "time?".into() },
             said(
                 "Let me see.",
                 vec![
@@ -89,9 +97,9 @@ fn a_conversation_with_tools_is_told_whole() {
                 ],
                 None,
             ),
-            output("a", "12:00", Outcome::Ok),
-            output("b", "no zone", Outcome::Failed),
-            output("c", "not now", Outcome::Denied),
+            output("a", "12:00", CallOutcome::Ok),
+            output("b", "no zone", CallOutcome::Failed),
+            output("c", "not now", CallOutcome::Denied),
             said("noon", vec![], Some(json!({"reasoning_content": "of another server"}))),
         ])
     };
@@ -144,7 +152,7 @@ fn was(id: &str) -> Json {
 fn reasoning_goes_back_where_it_stood() {
     let past = vec![
         said("Hm.", vec![past_call("a_2", "{}", Some(was("fc_1")))], Some(carry("gpt-5-2025-08-07"))),
-        output("a_2", "noon", Outcome::Ok),
+        output("a_2", "noon", CallOutcome::Ok),
     ];
     assert_eq!(
         body_of(&request(past))["input"],
@@ -186,7 +194,7 @@ fn another_model_gets_no_reasoning() {
 fn a_custom_call_goes_back_as_text() {
     let past = vec![
         said("", vec![past_call("a", "{\"input\":\"select \\\"x\\\"\"}", Some(json!({"custom": true})))], None),
-        output("a", "1", Outcome::Ok),
+        output("a", "1", CallOutcome::Ok),
     ];
     assert_eq!(
         body_of(&request(past))["input"],
@@ -204,15 +212,15 @@ fn what_the_decoder_carries_is_what_goes_back() {
         {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "clock", "arguments": "{}", "status": "completed"},
     ]);
     let end = json!({"type": "response.completed", "response": {"model": "deployed-as-x", "status": "completed", "output": output}});
-    let Reply::Http { mut decode, .. } = engine("http://h").reply(&request(vec![])) else { panic!("no call") };
+    let ReplyPlan::Http { mut decode, .. } = engine("http://h").plan_reply(&request(vec![])) else { panic!("no call") };
     let mut events = Vec::new();
-    decode.frame(&crate::dialect::SseFrame::data(end.to_string()), &mut events);
+    decode.decode_frame(&crate::dialect::SseFrame::data(end.to_string()), &mut events);
     decode.finish(&mut events);
     let (mut message, mut ready) = (None, None);
     for event in events {
         match event {
-            AgentEvent::MessageFinished { carry, .. } => message = carry,
-            AgentEvent::ToolCallReady { carry, .. } => ready = carry,
+            AgentEvent::MessageFinished { provider_metadata: carry, .. } => message = carry,
+            AgentEvent::ToolCallReady { provider_metadata: carry, .. } => ready = carry,
             _ => {}
         }
     }
@@ -225,8 +233,8 @@ fn what_the_decoder_carries_is_what_goes_back() {
 
 #[test]
 fn a_key_travels_as_a_secret_bearer() {
-    let keyed = OpenAiResponses::new("x".into(), "http://h", Some("sk-1 \n".into()));
-    let [(name, Value::Secret(secret))] = &keyed.headers()[..] else { panic!("no secret") };
+    let keyed = ResponsesEngine::new("x".into(), "http://h", Some("sk-1 \n".into()));
+    let [(name, HttpHeaderValue::Secret(secret))] = &keyed.headers()[..] else { panic!("no secret") };
     assert_eq!((name.as_str(), secret.expose_secret()), ("authorization", "Bearer sk-1"));
     assert!(!format!("{keyed:?}").contains("sk-1"));
 }

@@ -2,11 +2,11 @@
 
 use serde_json::{Value as Json, json};
 
-use super::prompt;
-use crate::engine::{Past, Request};
+use super::last_prompt;
+use crate::engine::{HistoryMessage, ModelRequest};
 
 /// Some servers want a text where others allow null.
-pub(super) fn say_nothing_with_text(body: &mut Json) {
+pub(super) fn replace_null_content(body: &mut Json) {
     let messages = body.get_mut("messages").and_then(Json::as_array_mut);
     for message in messages.into_iter().flatten() {
         if let Some(content @ Json::Null) = message.get_mut("content") {
@@ -23,26 +23,26 @@ pub(super) fn add_dummy_tool(body: &mut Json) {
 }
 
 /// The server keeps the conversation.
-pub(super) fn managed(request: &Request) -> Json {
-    json!({"content": prompt(request).unwrap_or_default(), "mode": "immediate", "stream": true})
+pub(super) fn managed(request: &ModelRequest) -> Json {
+    json!({"content": last_prompt(request).unwrap_or_default(), "mode": "immediate", "stream": true})
 }
 
-pub(super) fn research(request: &Request) -> Json {
-    let mut body = json!({"query": prompt(request).unwrap_or_default()});
+pub(super) fn research(request: &ModelRequest) -> Json {
+    let mut body = json!({"query": last_prompt(request).unwrap_or_default()});
     with_model(&mut body, request);
     body
 }
 
 /// Lists of items make its current version fail, so the conversation goes as one text.
 /// Where the server keeps the conversation, only what is new goes along. Nothing is to be stored besides.
-pub(super) fn enclava(request: &Request, conversation: Option<&str>) -> Json {
+pub(super) fn enclava(request: &ModelRequest, conversation: Option<&str>) -> Json {
     let mut body = json!({"model": request.model, "stream": true, "store": false});
     match conversation {
         Some(id) => {
             body["conversation"] = Json::from(id);
-            body["input"] = Json::from(prompt(request).unwrap_or_default());
+            body["input"] = Json::from(last_prompt(request).unwrap_or_default());
         }
-        None => body["input"] = Json::from(flat(request)),
+        None => body["input"] = Json::from(flatten_history(request)),
     }
     if !request.system.is_empty() {
         body["instructions"] = Json::from(request.system.as_str());
@@ -52,17 +52,19 @@ pub(super) fn enclava(request: &Request, conversation: Option<&str>) -> Json {
 
 /// As its tools take it (`bot`, `prompt`) and as its upstream does (`model`, `messages`): a host reads one or the other.
 /// The whole conversation is in either, so no `session_id` is named: a host that knew it would hear everything twice.
-pub(super) fn poe(request: &Request) -> Json {
+pub(super) fn poe(request: &ModelRequest) -> Json {
     let mut messages = Vec::new();
     if !request.system.is_empty() {
         messages.push(json!({"role": "system", "content": request.system}));
     }
-    messages.extend(request.past.iter().filter_map(|past| match past {
-        Past::User { text } => Some(json!({"role": "user", "content": text})),
-        Past::Assistant { text, .. } if !text.is_empty() => Some(json!({"role": "assistant", "content": text})),
-        Past::Assistant { .. } | Past::Tool { .. } => None,
+    messages.extend(request.history.iter().filter_map(|past| match past {
+        HistoryMessage::User { text } => Some(json!({"role": "user", "content": text})),
+        HistoryMessage::Assistant { text, .. } if !text.is_empty() => {
+            Some(json!({"role": "assistant", "content": text}))
+        }
+        HistoryMessage::Assistant { .. } | HistoryMessage::Tool { .. } => None,
     }));
-    let mut body = json!({"prompt": flat(request), "messages": messages, "stream": true});
+    let mut body = json!({"prompt": flatten_history(request), "messages": messages, "stream": true});
     if !request.model.is_empty() {
         body["bot"] = Json::from(request.model.as_str());
         body["model"] = Json::from(request.model.as_str());
@@ -71,19 +73,19 @@ pub(super) fn poe(request: &Request) -> Json {
 }
 
 /// Sends messages and tools in the protocol's camel case.
-pub(super) fn ag_ui(request: &Request, thread: &str) -> Json {
+pub(super) fn ag_ui(request: &ModelRequest, thread: &str) -> Json {
     let mut messages = Vec::new();
     if !request.system.is_empty() {
         messages.push(json!({"id": format!("{thread}-s"), "role": "system", "content": request.system}));
     }
-    for (index, past) in request.past.iter().enumerate() {
+    for (index, past) in request.history.iter().enumerate() {
         let id = format!("{thread}-{index}");
         messages.push(match past {
-            Past::User { text } => json!({"id": id, "role": "user", "content": text}),
-            Past::Assistant { text, calls, .. } => {
+            HistoryMessage::User { text } => json!({"id": id, "role": "user", "content": text}),
+            HistoryMessage::Assistant { text, calls, .. } => {
                 let mut message = json!({"id": id, "role": "assistant", "content": text});
                 if !calls.is_empty() {
-                    let call = |call: &crate::engine::PastCall| {
+                    let call = |call: &crate::engine::HistoryCall| {
                         let function = json!({"name": call.name, "arguments": call.args});
                         json!({"id": call.call.as_str(), "type": "function", "function": function})
                     };
@@ -91,7 +93,7 @@ pub(super) fn ag_ui(request: &Request, thread: &str) -> Json {
                 }
                 message
             }
-            Past::Tool { call, output, .. } => {
+            HistoryMessage::Tool { call, output, .. } => {
                 json!({"id": id, "role": "tool", "toolCallId": call.as_str(), "content": output})
             }
         });
@@ -101,37 +103,38 @@ pub(super) fn ag_ui(request: &Request, thread: &str) -> Json {
         .iter()
         .map(|tool| json!({"name": tool.name, "description": tool.description, "parameters": tool.parameters}))
         .collect();
-    let run = format!("{thread}-run-{}", request.past.len());
+    let run = format!("{thread}-run-{}", request.history.len());
     json!({
         "threadId": thread, "runId": run, "state": {}, "messages": messages, "tools": tools, "context": [],
         "forwardedProps": {},
     })
 }
 
-pub(super) fn a2a(request: &Request, thread: &str) -> Json {
-    let parts = json!([{"kind": "text", "text": prompt(request).unwrap_or_default()}]);
-    let mut message = json!({"kind": "message", "role": "user", "parts": parts, "messageId": id(request, thread)});
-    go_on(&mut message, request);
+pub(super) fn a2a(request: &ModelRequest, thread: &str) -> Json {
+    let parts = json!([{"kind": "text", "text": last_prompt(request).unwrap_or_default()}]);
+    let mut message =
+        json!({"kind": "message", "role": "user", "parts": parts, "messageId": message_id(request, thread)});
+    add_context_ids(&mut message, request);
     json!({
-        "jsonrpc": "2.0", "id": id(request, thread), "method": "message/stream",
+        "jsonrpc": "2.0", "id": message_id(request, thread), "method": "message/stream",
         "params": {"message": message, "configuration": {"acceptedOutputModes": ["text/plain"]}},
     })
 }
 
-pub(super) fn a2a_one(request: &Request, thread: &str) -> Json {
-    let parts = json!([{"text": prompt(request).unwrap_or_default()}]);
-    let mut message = json!({"role": "ROLE_USER", "parts": parts, "messageId": id(request, thread)});
-    go_on(&mut message, request);
+pub(super) fn a2a_v1(request: &ModelRequest, thread: &str) -> Json {
+    let parts = json!([{"text": last_prompt(request).unwrap_or_default()}]);
+    let mut message = json!({"role": "ROLE_USER", "parts": parts, "messageId": message_id(request, thread)});
+    add_context_ids(&mut message, request);
     json!({
-        "jsonrpc": "2.0", "id": id(request, thread), "method": "SendStreamingMessage",
+        "jsonrpc": "2.0", "id": message_id(request, thread), "method": "SendStreamingMessage",
         "params": {"message": message, "configuration": {"acceptedOutputModes": ["text/plain"]}},
     })
 }
 
 /// Names the context, and the task that waits for an answer, as the agent did in its last message.
-fn go_on(message: &mut Json, request: &Request) {
-    let carry = request.past.iter().rev().find_map(|past| match past {
-        Past::Assistant { carry: Some(carry), .. } => Some(carry),
+fn add_context_ids(message: &mut Json, request: &ModelRequest) {
+    let carry = request.history.iter().rev().find_map(|past| match past {
+        HistoryMessage::Assistant { provider_metadata: Some(carry), .. } => Some(carry),
         _ => None,
     });
     for key in ["contextId", "taskId"] {
@@ -141,27 +144,27 @@ fn go_on(message: &mut Json, request: &Request) {
     }
 }
 
-fn id(request: &Request, thread: &str) -> String {
-    format!("{thread}-{}", request.past.len())
+fn message_id(request: &ModelRequest, thread: &str) -> String {
+    format!("{thread}-{}", request.history.len())
 }
 
-fn with_model(body: &mut Json, request: &Request) {
+fn with_model(body: &mut Json, request: &ModelRequest) {
     if !request.model.is_empty() {
         body["model"] = Json::from(request.model.as_str());
     }
 }
 
 /// Writes the conversation as one text, for servers that take nothing else and remember nothing.
-pub(super) fn flat(request: &Request) -> String {
+pub(super) fn flatten_history(request: &ModelRequest) -> String {
     let mut lines = Vec::new();
-    for past in &request.past {
+    for past in &request.history {
         match past {
-            Past::User { text } => lines.push(format!("User: {text}")),
-            Past::Assistant { text, .. } if !text.is_empty() => lines.push(format!("Assistant: {text}")),
-            Past::Assistant { .. } | Past::Tool { .. } => {}
+            HistoryMessage::User { text } => lines.push(format!("User: {text}")),
+            HistoryMessage::Assistant { text, .. } if !text.is_empty() => lines.push(format!("Assistant: {text}")),
+            HistoryMessage::Assistant { .. } | HistoryMessage::Tool { .. } => {}
         }
     }
-    match (lines.as_slice(), prompt(request)) {
+    match (lines.as_slice(), last_prompt(request)) {
         ([_], Some(only)) => only.to_owned(),
         (lines, _) => lines.join("\n\n"),
     }

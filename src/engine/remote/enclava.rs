@@ -9,44 +9,50 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use serde_json::json;
 
-use super::Target;
+use super::RemoteTarget;
 use crate::dialect::{Decode, SseFrame};
-use crate::engine::{Past, Request};
-use crate::event::{AgentEvent, Fault, Json, Level, TurnEnd};
-use crate::net::call::{Framing, HttpCall, Method};
+use crate::engine::{HistoryMessage, ModelRequest};
+use crate::event::{AgentEvent, Fault, Json, NoticeLevel, TurnOutcome};
+use crate::net::request::{Framing, HttpMethod, HttpRequest};
 use crate::text::address::path_and_query;
 
 /// Items that are appended at once.
-const MOST: usize = 200;
+const MAX_ITEMS_PER_APPEND: usize = 200;
 /// Where its answers are asked for.
-const RESPONSES: &str = "/responses";
+const RESPONSES_PATH: &str = "/responses";
 
 /// How far it is.
 #[derive(Debug, Default)]
-pub(super) enum Kept {
+pub(super) enum ServerConversation {
     /// Not begun.
     #[default]
-    No,
+    NotStarted,
     /// It has this name, and the first so many entries of the past.
-    As { id: String, entries: usize },
+    Active { id: String, entries: usize },
     /// It can't be had.
-    Never,
+    Unavailable,
 }
 
-impl Kept {
+impl ServerConversation {
     /// Says what to ask next.
-    pub(super) fn prepare(&self, target: &Target, request: &Request) -> Option<HttpCall> {
-        let base = base(&target.url)?;
+    pub(super) fn preflight(&self, target: &RemoteTarget, request: &ModelRequest) -> Option<HttpRequest> {
+        let base = base_url(&target.url)?;
         let post = |path: String, body: Json| {
             let url = format!("{base}{path}");
             let body = Some(Bytes::from(body.to_string()));
-            HttpCall { method: Method::Post, url, headers: target.headers.clone(), body, framing: Framing::Ndjson }
+            HttpRequest {
+                method: HttpMethod::Post,
+                url,
+                headers: target.headers.clone(),
+                body,
+                framing: Framing::Ndjson,
+            }
         };
         match self {
-            Self::Never => None,
-            Self::No if said(request) == 0 => None,
-            Self::No => Some(post("/conversations".into(), json!({}))),
-            Self::As { id, entries } => {
+            Self::Unavailable => None,
+            Self::NotStarted if entries_before_prompt(request) == 0 => None,
+            Self::NotStarted => Some(post("/conversations".into(), json!({}))),
+            Self::Active { id, entries } => {
                 let items = items(request, *entries);
                 if items.is_empty() {
                     return None;
@@ -57,81 +63,82 @@ impl Kept {
     }
 
     /// Takes the answer. Returns what the person should know.
-    pub(super) fn prepared(&mut self, request: &Request, answer: Result<Json, Fault>) -> Option<String> {
+    pub(super) fn handle_preflight(&mut self, request: &ModelRequest, answer: Result<Json, Fault>) -> Option<String> {
         let fault = match (&mut *self, answer) {
-            (Self::No, Ok(answer)) => match answer.get("id").and_then(Json::as_str).filter(|id| is_plain(id)) {
+            (Self::NotStarted, Ok(answer)) => match answer.get("id").and_then(Json::as_str).filter(|id| is_plain(id)) {
                 Some(id) => {
-                    *self = Self::As { id: id.to_owned(), entries: 0 };
+                    *self = Self::Active { id: id.to_owned(), entries: 0 };
                     return None;
                 }
                 None => "it named none".to_owned(),
             },
-            (Self::As { entries, .. }, Ok(_)) => {
-                *entries = (*entries + chunk(request, *entries)).min(said(request));
+            (Self::Active { entries, .. }, Ok(_)) => {
+                *entries = (*entries + next_chunk_len(request, *entries)).min(entries_before_prompt(request));
                 return None;
             }
             (_, Err(fault)) => fault.message,
-            (Self::Never, Ok(_)) => return None,
+            (Self::Unavailable, Ok(_)) => return None,
         };
-        *self = Self::Never;
+        *self = Self::Unavailable;
         Some(format!("the server keeps no conversation, so the past goes along as text from here on: {fault}"))
     }
 
     /// Returns the conversation that holds all that was said before.
-    pub(super) fn whole(&self, request: &Request) -> Option<&str> {
+    pub(super) fn complete_id(&self, request: &ModelRequest) -> Option<&str> {
         match self {
-            Self::As { id, entries } if *entries == said(request) => Some(id),
+            Self::Active { id, entries } if *entries == entries_before_prompt(request) => Some(id),
             _ => None,
         }
     }
 
     /// A turn that referred to it is over. Returns what the person should know.
-    pub(super) fn ended(&mut self, end: &TurnEnd, spoke: bool) -> Option<String> {
-        if !matches!((&*self, end), (Self::As { .. }, TurnEnd::Failed(_))) || spoke {
+    pub(super) fn handle_turn_end(&mut self, end: &TurnOutcome, spoke: bool) -> Option<String> {
+        if !matches!((&*self, end), (Self::Active { .. }, TurnOutcome::Failed(_))) || spoke {
             return None;
         }
-        *self = Self::Never;
+        *self = Self::Unavailable;
         Some("the server may have failed over its own conversation; /retry sends the past as text".to_owned())
     }
 }
 
 /// Decodes an answer that refers to a conversation, and looks whether that did harm.
-pub(super) struct Referring<D> {
+pub(super) struct ConversationDecoder<D> {
     inner: D,
-    kept: Arc<Mutex<Kept>>,
-    spoke: bool,
+    conversation: Arc<Mutex<ServerConversation>>,
+    has_output: bool,
 }
 
-impl<D: Decode> Referring<D> {
-    pub(super) fn new(inner: D, kept: Arc<Mutex<Kept>>) -> Self {
-        Self { inner, kept, spoke: false }
+impl<D: Decode> ConversationDecoder<D> {
+    pub(super) fn new(inner: D, kept: Arc<Mutex<ServerConversation>>) -> Self {
+        Self { inner, conversation: kept, has_output: false }
     }
 
-    fn look(&mut self, events: &[AgentEvent]) {
-        self.spoke |= events
+    fn note_output(&mut self, events: &[AgentEvent]) {
+        self.has_output |= events
             .iter()
             .any(|event| matches!(event, AgentEvent::TextDelta { .. } | AgentEvent::ToolCallStarted { .. }));
     }
 }
 
-impl<D: Decode> Decode for Referring<D> {
+impl<D: Decode> Decode for ConversationDecoder<D> {
     fn content_type(&mut self, content_type: &str) {
         self.inner.content_type(content_type);
     }
 
-    fn frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
         let from = out.len();
-        self.inner.frame(frame, out);
-        self.look(out.get(from..).unwrap_or_default());
+        self.inner.decode_frame(frame, out);
+        self.note_output(out.get(from..).unwrap_or_default());
     }
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
         self.inner.finish(out);
-        let Some(AgentEvent::TurnFinished { end, .. }) = out.last() else { return };
-        let told = self.kept.lock().unwrap_or_else(PoisonError::into_inner).ended(end, self.spoke);
+        let Some(AgentEvent::TurnFinished { outcome: end, .. }) = out.last() else { return };
+        let told =
+            self.conversation.lock().unwrap_or_else(PoisonError::into_inner).handle_turn_end(end, self.has_output);
         if let Some(text) = told {
             let at = out.len().saturating_sub(1);
-            out.insert(at, AgentEvent::Noticed { level: Level::Warn, code: "conversation".into(), text });
+            out.insert(at, AgentEvent::Notice { level: NoticeLevel::Warn, code: "conversation".into(), text });
         }
     }
 
@@ -143,28 +150,28 @@ impl<D: Decode> Decode for Referring<D> {
         self.inner.is_done()
     }
 
-    fn is_settled(&self) -> bool {
-        self.inner.is_settled()
+    fn is_complete(&self) -> bool {
+        self.inner.is_complete()
     }
 }
 
 /// How many entries stand before what is asked now.
-fn said(request: &Request) -> usize {
-    request.past.iter().rposition(|past| matches!(past, Past::User { .. })).unwrap_or(0)
+fn entries_before_prompt(request: &ModelRequest) -> usize {
+    request.history.iter().rposition(|past| matches!(past, HistoryMessage::User { .. })).unwrap_or(0)
 }
 
-fn chunk(request: &Request, from: usize) -> usize {
-    said(request).saturating_sub(from).min(MOST)
+fn next_chunk_len(request: &ModelRequest, from: usize) -> usize {
+    entries_before_prompt(request).saturating_sub(from).min(MAX_ITEMS_PER_APPEND)
 }
 
-fn items(request: &Request, from: usize) -> Vec<Json> {
+fn items(request: &ModelRequest, from: usize) -> Vec<Json> {
     let item = |role: &str, text: &str| json!({ "type": "message", "role": role, "content": text });
-    let entries = request.past.iter().skip(from).take(chunk(request, from));
+    let entries = request.history.iter().skip(from).take(next_chunk_len(request, from));
     entries
         .filter_map(|past| match past {
-            Past::User { text } => Some(item("user", text)),
-            Past::Assistant { text, .. } => Some(item("assistant", text)),
-            Past::Tool { .. } => None,
+            HistoryMessage::User { text } => Some(item("user", text)),
+            HistoryMessage::Assistant { text, .. } => Some(item("assistant", text)),
+            HistoryMessage::Tool { .. } => None,
         })
         .collect()
 }
@@ -175,10 +182,10 @@ fn is_plain(id: &str) -> bool {
 }
 
 /// What comes before the path of the answers; the query may hold a key, so there is none with one.
-fn base(url: &str) -> Option<&str> {
+fn base_url(url: &str) -> Option<&str> {
     let (_, query) = path_and_query(url);
     let is_plain = query.is_empty() || query == "stream=true";
-    url.split(['?', '#']).next()?.trim_end_matches('/').strip_suffix(RESPONSES).filter(|_| is_plain)
+    url.split(['?', '#']).next()?.trim_end_matches('/').strip_suffix(RESPONSES_PATH).filter(|_| is_plain)
 }
 
 #[cfg(test)]
@@ -186,82 +193,87 @@ mod tests {
     use super::*;
     use crate::event::FaultKind;
 
-    fn request(turns: usize) -> Request {
+    fn request(turns: usize) -> ModelRequest {
         let mut past = Vec::new();
         for turn in 0..turns {
-            past.push(Past::User { text: format!("q{turn}") });
+            past.push(HistoryMessage::User { text: format!("q{turn}") });
             let text = format!("a{turn}");
-            past.push(Past::Assistant { text, reasoning: String::new(), calls: Vec::new(), carry: None });
+            past.push(HistoryMessage::Assistant {
+                text,
+                reasoning: String::new(),
+                calls: Vec::new(),
+                provider_metadata: None,
+            });
         }
-        past.push(Past::User { text: "now".into() });
-        Request { model: "m".into(), past, ..Request::default() }
+        past.push(HistoryMessage::User { text: "now".into() });
+        ModelRequest { model: "m".into(), history: past, ..ModelRequest::default() }
     }
 
-    fn target(url: &str) -> Target {
-        Target {
+    fn target(url: &str) -> RemoteTarget {
+        RemoteTarget {
             name: "e".into(),
             url: url.into(),
-            style: super::super::Style::Enclava,
+            request_kind: super::super::RequestKind::Enclava,
             headers: Vec::new(),
             dialect: None,
-            thread: "t".into(),
-            explain: false,
-            feeds: false,
+            thread_id: "t".into(),
+            explains_every_turn: false,
+            has_event_feed: false,
         }
     }
 
-    fn body(call: &HttpCall) -> Json {
+    fn body(call: &HttpRequest) -> Json {
         serde_json::from_slice(call.body.as_deref().unwrap()).unwrap()
     }
 
     #[test]
     fn a_conversation_begins_with_the_second_turn_and_gets_what_was_said() {
         let target = target("http://h/api/v1/responses");
-        let mut kept = Kept::default();
-        assert!(kept.prepare(&target, &request(0)).is_none() && kept.whole(&request(0)).is_none());
+        let mut kept = ServerConversation::default();
+        assert!(kept.preflight(&target, &request(0)).is_none() && kept.complete_id(&request(0)).is_none());
         let second = request(1);
-        assert_eq!(kept.prepare(&target, &second).unwrap().url, "http://h/api/v1/conversations");
-        assert_eq!(kept.prepared(&second, Ok(json!({"id": "conv_1_a"}))), None);
-        assert_eq!(kept.whole(&second), None, "not before it has the past");
-        let call = kept.prepare(&target, &second).unwrap();
+        assert_eq!(kept.preflight(&target, &second).unwrap().url, "http://h/api/v1/conversations");
+        assert_eq!(kept.handle_preflight(&second, Ok(json!({"id": "conv_1_a"}))), None);
+        assert_eq!(kept.complete_id(&second), None, "not before it has the past");
+        let call = kept.preflight(&target, &second).unwrap();
         assert_eq!(call.url, "http://h/api/v1/conversations/conv_1_a/items");
         let item = |role: &str, text: &str| json!({"type": "message", "role": role, "content": text});
         assert_eq!(body(&call)["items"], json!([item("user", "q0"), item("assistant", "a0")]));
-        assert_eq!(kept.prepared(&second, Ok(json!({}))), None);
-        assert!(kept.prepare(&target, &second).is_none());
-        assert_eq!(kept.whole(&second), Some("conv_1_a"));
+        assert_eq!(kept.handle_preflight(&second, Ok(json!({}))), None);
+        assert!(kept.preflight(&target, &second).is_none());
+        assert_eq!(kept.complete_id(&second), Some("conv_1_a"));
         let third = request(2);
-        assert_eq!(kept.whole(&third), None);
-        assert_eq!(body(&kept.prepare(&target, &third).unwrap())["items"][0], item("user", "q1"));
+        assert_eq!(kept.complete_id(&third), None);
+        assert_eq!(body(&kept.preflight(&target, &third).unwrap())["items"][0], item("user", "q1"));
     }
 
     #[test]
     fn a_conversation_that_is_not_to_be_had_or_gone_is_told_once() {
         let target = target("http://h/api/v1/responses?stream=true");
         let gone = || Err(Fault::new(FaultKind::BadRequest, "404 not found"));
-        let mut kept = Kept::default();
-        assert!(kept.prepared(&request(1), gone()).is_some_and(|text| text.contains("404")));
-        assert!(kept.prepare(&target, &request(1)).is_none() && kept.whole(&request(1)).is_none());
-        let mut kept = Kept::As { id: "c".into(), entries: 2 };
-        assert!(kept.prepared(&request(2), gone()).is_some());
-        assert!(kept.prepare(&target, &request(2)).is_none());
-        let mut odd = Kept::default();
-        assert!(odd.prepared(&request(1), Ok(json!({"id": "../x"}))).is_some());
+        let mut kept = ServerConversation::default();
+        assert!(kept.handle_preflight(&request(1), gone()).is_some_and(|text| text.contains("404")));
+        assert!(kept.preflight(&target, &request(1)).is_none() && kept.complete_id(&request(1)).is_none());
+        let mut kept = ServerConversation::Active { id: "c".into(), entries: 2 };
+        assert!(kept.handle_preflight(&request(2), gone()).is_some());
+        assert!(kept.preflight(&target, &request(2)).is_none());
+        let mut odd = ServerConversation::default();
+        assert!(odd.handle_preflight(&request(1), Ok(json!({"id": "../x"}))).is_some());
     }
 
     #[test]
     fn a_turn_that_fails_without_a_word_gives_the_conversation_up() {
-        let failed = TurnEnd::Failed(Fault::new(FaultKind::Upstream, "not JSON serializable"));
-        let mut kept = Kept::As { id: "c".into(), entries: 2 };
-        assert_eq!(kept.ended(&failed, true), None);
-        assert_eq!(kept.ended(&TurnEnd::Completed, false), None);
-        assert!(kept.ended(&failed, false).is_some());
-        assert_eq!(kept.ended(&failed, false), None);
+        let failed = TurnOutcome::Failed(Fault::new(FaultKind::Upstream, "not JSON serializable"));
+        let mut kept = ServerConversation::Active { id: "c".into(), entries: 2 };
+        assert_eq!(kept.handle_turn_end(&failed, true), None);
+        assert_eq!(kept.handle_turn_end(&TurnOutcome::Completed, false), None);
+        assert!(kept.handle_turn_end(&failed, false).is_some());
+        assert_eq!(kept.handle_turn_end(&failed, false), None);
     }
 
     #[test]
     fn an_address_with_a_key_in_it_has_no_conversations() {
         let target = target("http://h/api/v1/responses?api_key=k");
-        assert!(Kept::default().prepare(&target, &request(1)).is_none());
+        assert!(ServerConversation::default().preflight(&target, &request(1)).is_none());
     }
 }

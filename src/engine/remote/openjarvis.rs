@@ -4,68 +4,68 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use super::Target;
-use super::probe::get;
-use crate::engine::desk::{Desk, Wanted};
+use super::RemoteTarget;
+use super::probe::get_request;
+use crate::engine::server_approvals::{ServerApproval, ServerApprovals};
 use crate::event::{Json, Risk};
-use crate::net::call::{Beside, HttpCall, Method, Value};
+use crate::net::request::{HttpHeaderValue, HttpMethod, HttpRequest, SideChannel};
 
 /// Approvals that are looked at.
-const MOST: usize = 100;
+const MAX_PENDING_APPROVALS: usize = 100;
 /// Where a chat is asked.
-const CHAT: &str = "/v1/chat/completions";
+const CHAT_COMPLETIONS_PATH: &str = "/v1/chat/completions";
 
 /// Says how to hear of a turn's tools, in the order that its decoder wants the records.
-pub(super) fn beside(target: &Target, told: Arc<AtomicBool>) -> Option<Beside> {
-    let base = base(&target.url)?;
-    let ask = |path: &str| get(format!("{base}{path}"), &target.headers);
-    Some(Beside {
+pub(super) fn side_channel(target: &RemoteTarget, told: Arc<AtomicBool>) -> Option<SideChannel> {
+    let base = base_url(&target.url)?;
+    let ask = |path: &str| get_request(format!("{base}{path}"), &target.headers);
+    Some(SideChannel {
         feed: ask("/v1/agents/events"),
         records: ["/v1/traces?limit=8", "/v1/savings", "/v1/telemetry/energy"].map(ask).to_vec(),
-        told,
+        has_reported_failure: told,
     })
 }
 
 /// Asks a server that says it is an OpenJarvis for all its paths.
-pub fn which(origin: &str, headers: &[(String, Value)]) -> HttpCall {
-    get(format!("{}/openapi.json", origin.trim_end_matches('/')), headers)
+pub fn openapi_request(origin: &str, headers: &[(String, HttpHeaderValue)]) -> HttpRequest {
+    get_request(format!("{}/openapi.json", origin.trim_end_matches('/')), headers)
 }
 
 /// Returns whether these are the paths of one that is newer than 1.0.2: there, an agent answers a chat that brings no
 /// tools, and says nothing of its own.
-pub fn is_newer(paths: &Json) -> bool {
+pub fn is_newer_than_1_0_2(paths: &Json) -> bool {
     paths.pointer("/paths/~1v1~1tools~1{tool_name}~1credentials~1{key}").is_some()
 }
 
 /// The approvals of agents that work by themselves on the server. Tools of a chat never ask.
-pub(super) struct Approvals {
+pub(super) struct OpenJarvisApprovals {
     base: String,
-    headers: Vec<(String, Value)>,
+    headers: Vec<(String, HttpHeaderValue)>,
 }
 
-impl Approvals {
-    pub(super) fn of(target: &Target) -> Option<Self> {
-        Some(Self { base: base(&target.url)?.to_owned(), headers: target.headers.clone() })
+impl OpenJarvisApprovals {
+    pub(super) fn for_target(target: &RemoteTarget) -> Option<Self> {
+        Some(Self { base: base_url(&target.url)?.to_owned(), headers: target.headers.clone() })
     }
 }
 
-impl Desk for Approvals {
-    fn list(&self) -> HttpCall {
-        get(format!("{}/v1/approvals/pending", self.base), &self.headers)
+impl ServerApprovals for OpenJarvisApprovals {
+    fn list_request(&self) -> HttpRequest {
+        get_request(format!("{}/v1/approvals/pending", self.base), &self.headers)
     }
 
-    fn read(&self, answer: &Json) -> Option<Vec<Wanted>> {
-        Some(answer.get("actions")?.as_array()?.iter().take(MOST).filter_map(wanted).collect())
+    fn parse_list(&self, answer: &Json) -> Option<Vec<ServerApproval>> {
+        Some(answer.get("actions")?.as_array()?.iter().take(MAX_PENDING_APPROVALS).filter_map(parse_approval).collect())
     }
 
-    fn decide(&self, wanted: &Wanted, allow: bool) -> HttpCall {
+    fn decide_request(&self, wanted: &ServerApproval, allow: bool) -> HttpRequest {
         let word = if allow { "approve" } else { "deny" };
         let url = format!("{}/v1/approvals/{}/{word}", self.base, wanted.id);
-        HttpCall { method: Method::Post, ..get(url, &self.headers) }
+        HttpRequest { method: HttpMethod::Post, ..get_request(url, &self.headers) }
     }
 }
 
-fn wanted(action: &Json) -> Option<Wanted> {
+fn parse_approval(action: &Json) -> Option<ServerApproval> {
     let text = |key: &str| action.get(key).and_then(Json::as_str).unwrap_or_default();
     // It becomes a part of an address.
     let id = text("id");
@@ -84,7 +84,7 @@ fn wanted(action: &Json) -> Option<Wanted> {
         }
     }
     let tool = Some(text("action_type")).filter(|tool| !tool.is_empty()).unwrap_or("action");
-    Some(Wanted {
+    Some(ServerApproval {
         id: id.to_owned(),
         tool: tool.to_owned(),
         // It is done over there; how far it reaches is in the detail.
@@ -95,8 +95,8 @@ fn wanted(action: &Json) -> Option<Wanted> {
     })
 }
 
-fn base(url: &str) -> Option<&str> {
-    url.split(['?', '#']).next()?.trim_end_matches('/').strip_suffix(CHAT)
+fn base_url(url: &str) -> Option<&str> {
+    url.split(['?', '#']).next()?.trim_end_matches('/').strip_suffix(CHAT_COMPLETIONS_PATH)
 }
 
 #[cfg(test)]
@@ -105,33 +105,33 @@ mod tests {
 
     use super::*;
 
-    fn target(url: &str) -> Target {
-        Target {
+    fn target(url: &str) -> RemoteTarget {
+        RemoteTarget {
             name: "office".into(),
             url: url.into(),
-            style: super::super::Style::Chat,
-            headers: vec![("authorization".into(), Value::Plain("Bearer k".into()))],
+            request_kind: super::super::RequestKind::Chat,
+            headers: vec![("authorization".into(), HttpHeaderValue::Plain("Bearer k".into()))],
             dialect: None,
-            thread: "t".into(),
-            explain: false,
-            feeds: true,
+            thread_id: "t".into(),
+            explains_every_turn: false,
+            has_event_feed: true,
         }
     }
 
     #[test]
     fn feed_and_records_stand_beside_the_chat_and_get_its_headers() {
-        let beside = beside(&target("http://h:1/oj/v1/chat/completions?x=1"), Arc::default()).unwrap();
+        let beside = side_channel(&target("http://h:1/oj/v1/chat/completions?x=1"), Arc::default()).unwrap();
         assert_eq!(beside.feed.url, "http://h:1/oj/v1/agents/events");
         let urls: Vec<&str> = beside.records.iter().map(|call| call.url.as_str()).collect();
         let wanted = ["/v1/traces?limit=8", "/v1/savings", "/v1/telemetry/energy"];
         assert_eq!(urls, wanted.map(|path| format!("http://h:1/oj{path}")));
         assert!(beside.records.iter().all(|call| call.headers.len() == 1) && beside.feed.headers.len() == 1);
-        assert!(super::beside(&target("http://h:1/elsewhere"), Arc::default()).is_none());
+        assert!(side_channel(&target("http://h:1/elsewhere"), Arc::default()).is_none());
     }
 
     #[test]
     fn an_approval_is_read_and_answered() {
-        let desk = Approvals::of(&target("http://h:1/v1/chat/completions")).unwrap();
+        let desk = OpenJarvisApprovals::for_target(&target("http://h:1/v1/chat/completions")).unwrap();
         let answer = json!({"count": 4, "actions": [
             {"id": "a1", "action_type": "send_email", "description": "Send the report", "payload": {"to": "x"},
              "permission_key": "email.send", "tier": "high", "status": "pending"},
@@ -139,7 +139,7 @@ mod tests {
             {"id": "a2", "status": "approved"},
             7,
         ]});
-        let read = desk.read(&answer).unwrap();
+        let read = desk.parse_list(&answer).unwrap();
         assert_eq!(read.len(), 1, "{read:?}");
         assert_eq!(
             (read[0].tool.as_str(), read[0].risk, read[0].subject.as_str()),
@@ -150,8 +150,8 @@ mod tests {
             "{}",
             read[0].detail
         );
-        assert_eq!(desk.decide(&read[0], true).url, "http://h:1/v1/approvals/a1/approve");
-        assert_eq!(desk.decide(&read[0], false).url, "http://h:1/v1/approvals/a1/deny");
-        assert_eq!(desk.read(&json!({"detail": "Not Found"})), None);
+        assert_eq!(desk.decide_request(&read[0], true).url, "http://h:1/v1/approvals/a1/approve");
+        assert_eq!(desk.decide_request(&read[0], false).url, "http://h:1/v1/approvals/a1/deny");
+        assert_eq!(desk.parse_list(&json!({"detail": "Not Found"})), None);
     }
 }

@@ -1,36 +1,41 @@
 use serde_json::json;
 
-use super::probe::{How, read};
+use super::probe::{RemoteAccess, identify};
 use super::*;
-use crate::event::{Outcome, Risk, ToolSpec};
+use crate::event::{CallOutcome, Risk, ToolSpec};
 
-fn remote(style: Style, url: &str) -> Remote {
-    Remote::new(Target {
+fn remote(style: RequestKind, url: &str) -> RemoteEngine {
+    RemoteEngine::new(RemoteTarget {
         name: "r".into(),
         url: url.into(),
-        style,
-        headers: vec![("authorization".into(), Value::Secret("Bearer s3cret-token".into()))],
+        request_kind: style,
+        headers: vec![("authorization".into(), HttpHeaderValue::Secret("Bearer s3cret-token".into()))],
         dialect: None,
-        thread: "th".into(),
-        explain: false,
-        feeds: false,
+        thread_id: "th".into(),
+        explains_every_turn: false,
+        has_event_feed: false,
     })
 }
 
-fn request(prompts: &[&str]) -> Request {
+fn request(prompts: &[&str]) -> ModelRequest {
     let mut past = Vec::new();
     for (index, text) in prompts.iter().enumerate() {
         if index > 0 {
             let calls = Vec::new();
-            past.push(Past::Assistant { text: format!("re {index}"), reasoning: String::new(), calls, carry: None });
+            past.push(HistoryMessage::Assistant {
+                text: format!("re {index}"),
+                reasoning: String::new(),
+                calls,
+                provider_metadata: None,
+            });
         }
-        past.push(Past::User { text: (*text).into() });
+        past.push(HistoryMessage::User { text: (*text).into() });
     }
-    Request { model: "m".into(), past, ..Request::default() }
+    ModelRequest { model: "m".into(), history: past, ..ModelRequest::default() }
 }
 
-fn asked(remote: &Remote, request: &Request) -> (HttpCall, Json) {
-    let Reply::Http { call, .. } = remote.reply(request) else { panic!("nothing is asked") };
+fn asked(remote: &RemoteEngine, request: &ModelRequest) -> (HttpRequest, Json) {
+    let ReplyPlan::Http { request: call, .. } = remote.plan_reply(request) else { panic!("nothing is asked") };
     let body = serde_json::from_slice(call.body.as_deref().unwrap()).unwrap();
     (call, body)
 }
@@ -38,26 +43,26 @@ fn asked(remote: &Remote, request: &Request) -> (HttpCall, Json) {
 #[test]
 fn a_path_says_how_it_is_asked() {
     for (url, style) in [
-        ("http://h/v1/chat/completions", Some(Style::Chat)),
-        ("http://h/v1/chat/completions/?x=1", Some(Style::Chat)),
-        ("http://h/v1/managed-agents/a1/messages", Some(Style::OpenJarvisManaged)),
-        ("http://h/api/research", Some(Style::OpenJarvisResearch)),
-        ("http://h/v1/responses", Some(Style::Responses)),
-        ("http://h/v1/responses?stream=true", Some(Style::Enclava)),
-        ("http://h/api/v1/responses", Some(Style::Enclava)),
-        ("http://h/v1/messages", Some(Style::Anthropic)),
-        ("http://h/api/chat", Some(Style::Ollama)),
+        ("http://h/v1/chat/completions", Some(RequestKind::Chat)),
+        ("http://h/v1/chat/completions/?x=1", Some(RequestKind::Chat)),
+        ("http://h/v1/managed-agents/a1/messages", Some(RequestKind::OpenJarvisManaged)),
+        ("http://h/api/research", Some(RequestKind::OpenJarvisResearch)),
+        ("http://h/v1/responses", Some(RequestKind::Responses)),
+        ("http://h/v1/responses?stream=true", Some(RequestKind::Enclava)),
+        ("http://h/api/v1/responses", Some(RequestKind::Enclava)),
+        ("http://h/v1/messages", Some(RequestKind::Anthropic)),
+        ("http://h/api/chat", Some(RequestKind::Ollama)),
         ("http://h/agent", None),
         ("http://h", None),
     ] {
-        assert_eq!(Style::of_url(url), style, "{url}");
+        assert_eq!(RequestKind::from_url(url), style, "{url}");
     }
-    assert!(Style::ALL.into_iter().all(|style| Style::parse(style.name()) == Some(style)));
+    assert!(RequestKind::ALL.into_iter().all(|style| RequestKind::parse(style.name()) == Some(style)));
 }
 
 #[test]
 fn the_url_is_used_as_it_is_and_gets_our_headers() {
-    let remote = remote(Style::Chat, "http://h/odd/path?x=1");
+    let remote = remote(RequestKind::Chat, "http://h/odd/path?x=1");
     let (call, body) = asked(&remote, &request(&["hi"]));
     assert_eq!(call.url, "http://h/odd/path?x=1");
     assert_eq!(call.headers.len(), 1);
@@ -68,27 +73,28 @@ fn the_url_is_used_as_it_is_and_gets_our_headers() {
 
 #[test]
 fn no_message_of_a_conversation_has_null_for_its_text() {
-    let call = super::super::PastCall { call: "c".into(), name: "f".into(), args: "{}".into(), carry: None };
+    let call =
+        super::super::HistoryCall { call: "c".into(), name: "f".into(), args: "{}".into(), provider_metadata: None };
     let mut request = request(&["hi"]);
     let (text, reasoning) = (String::new(), String::new());
-    request.past.push(Past::Assistant { text, reasoning, calls: vec![call], carry: None });
+    request.history.push(HistoryMessage::Assistant { text, reasoning, calls: vec![call], provider_metadata: None });
     let (name, output) = ("f".into(), "4".into());
-    request.past.push(Past::Tool { call: "c".into(), name, output, outcome: Outcome::Ok });
-    let (_, body) = asked(&remote(Style::Chat, "http://h/v1/chat/completions"), &request);
+    request.history.push(HistoryMessage::Tool { call: "c".into(), name, output, outcome: CallOutcome::Ok });
+    let (_, body) = asked(&remote(RequestKind::Chat, "http://h/v1/chat/completions"), &request);
     assert_eq!(body["messages"][1]["content"], "");
     assert_eq!(body["messages"][2]["tool_call_id"], "c");
 }
 
 #[test]
 fn the_bridge_is_switched_on_by_a_tool_that_does_nothing() {
-    let (_, body) = asked(&remote(Style::OpenJarvisBridge, "http://h/v1/chat/completions"), &request(&["hi"]));
+    let (_, body) = asked(&remote(RequestKind::OpenJarvisBridge, "http://h/v1/chat/completions"), &request(&["hi"]));
     assert_eq!(body["tools"].as_array().unwrap().len(), 1);
     assert_eq!(body["stream"], true);
 }
 
 #[test]
 fn enclava_gets_one_text_and_is_asked_for_a_stream_in_the_query() {
-    let remote = remote(Style::Enclava, "http://h/api/v1/responses?api_key=k");
+    let remote = remote(RequestKind::Enclava, "http://h/api/v1/responses?api_key=k");
     let (call, body) = asked(&remote, &request(&["one", "two"]));
     assert_eq!(call.url, "http://h/api/v1/responses?api_key=k&stream=true");
     assert_eq!(body["input"], "User: one\n\nAssistant: re 1\n\nUser: two");
@@ -99,24 +105,24 @@ fn enclava_gets_one_text_and_is_asked_for_a_stream_in_the_query() {
 #[test]
 fn servers_that_remember_get_only_the_newest_prompt() {
     let two = request(&["one", "two"]);
-    let (_, body) = asked(&remote(Style::OpenJarvisManaged, "http://h/"), &two);
+    let (_, body) = asked(&remote(RequestKind::OpenJarvisManaged, "http://h/"), &two);
     assert_eq!(body, json!({"content": "two", "mode": "immediate", "stream": true}));
-    let (_, body) = asked(&remote(Style::OpenJarvisResearch, "http://h/"), &two);
+    let (_, body) = asked(&remote(RequestKind::OpenJarvisResearch, "http://h/"), &two);
     assert_eq!(body, json!({"query": "two", "model": "m"}));
 }
 
 #[test]
 fn an_agent_is_told_which_context_goes_on() {
     let mut two = request(&["one", "two"]);
-    if let Some(Past::Assistant { carry, .. }) = two.past.get_mut(1) {
+    if let Some(HistoryMessage::Assistant { provider_metadata: carry, .. }) = two.history.get_mut(1) {
         *carry = Some(json!({"contextId": "ctx", "taskId": "t1", "other": 1}));
     }
-    let (_, body) = asked(&remote(Style::A2a, "http://h/"), &two);
+    let (_, body) = asked(&remote(RequestKind::A2a, "http://h/"), &two);
     assert_eq!(body["method"], "message/stream");
     assert_eq!(body["params"]["message"]["contextId"], "ctx");
     assert_eq!(body["params"]["message"]["taskId"], "t1");
     assert_eq!(body["params"]["message"]["parts"], json!([{"kind": "text", "text": "two"}]));
-    let (call, body) = asked(&remote(Style::A2aOne, "http://h/"), &two);
+    let (call, body) = asked(&remote(RequestKind::A2aV1, "http://h/"), &two);
     assert_eq!(body["method"], "SendStreamingMessage");
     assert_eq!(body["params"]["message"]["role"], "ROLE_USER");
     assert!(call.headers.iter().any(|(name, _)| name == "a2a-version"));
@@ -131,7 +137,7 @@ fn ag_ui_gets_messages_and_tools_in_its_own_words() {
         parameters: json!({"type": "object"}),
         risk: Risk::ReadOnly,
     });
-    let (_, body) = asked(&remote(Style::AgUi, "http://h/agent"), &request);
+    let (_, body) = asked(&remote(RequestKind::AgUi, "http://h/agent"), &request);
     assert_eq!(body["threadId"], "th");
     assert_eq!(body["messages"][2]["content"], "two");
     assert_eq!(body["tools"][0]["name"], "clock");
@@ -142,7 +148,7 @@ fn ag_ui_gets_messages_and_tools_in_its_own_words() {
 
 /// Answers by path; everything else is not found.
 fn answers(given: &[(&str, Json)]) -> Vec<Result<Json, Fault>> {
-    probe::questions("http://h", &[])
+    probe::probe_requests("http://h", &[])
         .iter()
         .map(|call| {
             let path = call.url.strip_prefix("http://h").unwrap();
@@ -162,28 +168,45 @@ fn a_bare_origin_is_told_by_its_answers() {
         {"url": "https://h/v1rpc", "protocolBinding": "JSONRPC", "protocolVersion": "1.0"}]});
     let info = json!({"model": "b", "agent": null, "engine": "ollama"});
     for (given, what, style, url) in [
-        (vec![("/v1/info", info), ("/v1/models", models.clone())], "OpenJarvis", Style::Chat, "/v1/chat/completions"),
-        (vec![("/v1/models", models.clone())], "a server of chat completions", Style::Chat, "/v1/chat/completions"),
-        (vec![("/api/tags", tags), ("/v1/models", models.clone())], "Ollama", Style::Ollama, "/api/chat"),
-        (vec![("/api/v1/models", models)], "enclava", Style::Enclava, "/api/v1/responses"),
-        (vec![("/.well-known/agent-card.json", card)], "the A2A agent \"x\"", Style::A2a, "/rpc"),
-        (vec![("/.well-known/agent-card.json", new_card)], "the A2A agent \"x\"", Style::A2aOne, "/v1rpc"),
+        (
+            vec![("/v1/info", info), ("/v1/models", models.clone())],
+            "OpenJarvis",
+            RequestKind::Chat,
+            "/v1/chat/completions",
+        ),
+        (
+            vec![("/v1/models", models.clone())],
+            "a server of chat completions",
+            RequestKind::Chat,
+            "/v1/chat/completions",
+        ),
+        (vec![("/api/tags", tags), ("/v1/models", models.clone())], "Ollama", RequestKind::Ollama, "/api/chat"),
+        (vec![("/api/v1/models", models)], "enclava", RequestKind::Enclava, "/api/v1/responses"),
+        (vec![("/.well-known/agent-card.json", card)], "the A2A agent \"x\"", RequestKind::A2a, "/rpc"),
+        (vec![("/.well-known/agent-card.json", new_card)], "the A2A agent \"x\"", RequestKind::A2aV1, "/v1rpc"),
     ] {
-        let found = read("http://h/", &answers(&given)).unwrap();
-        assert_eq!(found.what, what);
-        assert_eq!(found.how, How::Ask { style, url: format!("http://h{url}") }, "{what}: credentials stay there");
+        let found = identify("http://h/", &answers(&given)).unwrap();
+        assert_eq!(found.description, what);
+        assert_eq!(
+            found.access,
+            RemoteAccess::Request { kind: style, url: format!("http://h{url}") },
+            "{what}: credentials stay there"
+        );
     }
     let given = [("/v1/info", json!({"name": "jarvis-tui"})), ("/v1/sessions", json!({"sessions": [{"id": "s1"}]}))];
-    assert_eq!(read("http://h", &answers(&given)).unwrap().how, How::Mirror { sessions: vec!["s1".into()] });
+    assert_eq!(
+        identify("http://h", &answers(&given)).unwrap().access,
+        RemoteAccess::Mirror { sessions: vec!["s1".into()] }
+    );
 }
 
 #[test]
 fn an_origin_that_is_nothing_says_what_to_try() {
-    let fault = read("http://h", &answers(&[("/health", json!({"status": "ok"}))])).unwrap_err();
+    let fault = identify("http://h", &answers(&[("/health", json!({"status": "ok"}))])).unwrap_err();
     assert!(fault.message.contains("--request"), "{fault}");
     let mut all = answers(&[]);
     all[1] = Err(Fault::new(FaultKind::Auth, "http://h answered 401; check the token"));
-    let fault = read("http://h", &all).unwrap_err();
+    let fault = identify("http://h", &all).unwrap_err();
     assert_eq!(fault.kind, FaultKind::Auth);
     assert!(fault.message.contains("check the token"), "{fault}");
 }
@@ -200,23 +223,23 @@ fn origins_are_told_from_urls() {
 
 #[test]
 fn every_style_that_asks_has_a_body_of_json() {
-    for style in Style::ALL.into_iter().filter(|style| *style != Style::Get) {
+    for style in RequestKind::ALL.into_iter().filter(|style| *style != RequestKind::Get) {
         let (call, body) = asked(&remote(style, "http://h/x"), &request(&["hi"]));
         assert!(body.is_object(), "{}", style.name());
         assert!(call.url.starts_with("http://h/x"), "{}", style.name());
         assert!(body.to_string().contains("hi"), "{}", style.name());
     }
-    assert!(matches!(remote(Style::Get, "http://h/x").reply(&request(&["hi"])), Reply::Script(_)));
-    let (call, _) = asked(&remote(Style::Anthropic, "http://h/v1/messages"), &request(&["hi"]));
+    assert!(matches!(remote(RequestKind::Get, "http://h/x").plan_reply(&request(&["hi"])), ReplyPlan::Scripted(_)));
+    let (call, _) = asked(&remote(RequestKind::Anthropic, "http://h/v1/messages"), &request(&["hi"]));
     assert!(call.headers.iter().any(|(name, _)| name == "anthropic-version"));
 }
 
 #[test]
 fn a_session_is_known_by_the_url_of_its_events() {
     for url in ["http://h:1/v1/sessions/s1/events?from=3", "http://h:1/v1/sessions/s1/", "http://h:1/v1/sessions/s1"] {
-        assert_eq!(probe::session_of(url).as_deref(), Some("http://h:1/v1/sessions/s1"), "{url}");
+        assert_eq!(probe::session_url(url).as_deref(), Some("http://h:1/v1/sessions/s1"), "{url}");
     }
     for url in ["http://h/v1/sessions", "http://h/v1/sessions/", "http://h/v1/agents/events", "http://h"] {
-        assert_eq!(probe::session_of(url), None, "{url}");
+        assert_eq!(probe::session_url(url), None, "{url}");
     }
 }

@@ -5,11 +5,11 @@ use std::io::Write as _;
 use proptest::prelude::*;
 
 use crate::event::{AgentEvent, Seq};
-use crate::journal::{Damage, Header, Page, Reader, Writer};
+use crate::journal::{Damage, LogHeader, LogPage, Reader, Writer};
 
 /// The lines of a session of `turns` turns, without ends; the header first.
 fn session(turns: u64) -> Vec<String> {
-    let mut lines = vec![serde_json::to_string(&Header::new("s1".into(), 1_000)).unwrap()];
+    let mut lines = vec![serde_json::to_string(&LogHeader::new("s1".into(), 1_000)).unwrap()];
     let mut push = |event: String| {
         let seq = lines.len();
         lines.push(format!(r#"{{"seq":{seq},"at":{},"event":{event}}}"#, seq * 10));
@@ -36,15 +36,15 @@ fn saved(bytes: &[u8]) -> tempfile::NamedTempFile {
     file
 }
 
-fn read(bytes: &[u8]) -> Page {
+fn read(bytes: &[u8]) -> LogPage {
     Reader::open(saved(bytes).path()).unwrap().read_all().unwrap()
 }
 
-fn seqs(page: &Page) -> Vec<u64> {
+fn seqs(page: &LogPage) -> Vec<u64> {
     page.entries.iter().map(|entry| entry.envelope.seq.0).collect()
 }
 
-fn events(page: &Page) -> Vec<AgentEvent> {
+fn events(page: &LogPage) -> Vec<AgentEvent> {
     page.entries.iter().map(|entry| entry.envelope.event.clone()).collect()
 }
 
@@ -53,7 +53,7 @@ fn prompts_after_a_new_turn(bytes: &[u8]) -> Vec<String> {
     let file = saved(bytes);
     for text in ["third", "fourth"] {
         let (mut writer, end) = Writer::open(file.path()).unwrap();
-        let seq = end.last.0;
+        let seq = end.last_seq.0;
         let line = |offset: u64, event: String| {
             bytes::Bytes::from(format!(r#"{{"seq":{},"at":{},"event":{event}}}"#, seq + offset, end.at.0 + offset))
         };
@@ -101,10 +101,11 @@ fn what_was_renumbered_is_told_and_found_under_its_number() {
     lines[10] = lines[10].replacen("\"seq\":10,", "\"seq\":90,", 1);
     let file = saved(&bytes(&lines));
     let reader = Reader::open(file.path()).unwrap();
-    let survey = reader.survey().unwrap();
-    assert_eq!((survey.end.last, survey.damage.renumbered), (Seq(19), 1));
+    let survey = reader.build_index().unwrap();
+    assert_eq!((survey.end.last_seq, survey.damage.renumbered), (Seq(19), 1));
     for seq in 0..19 {
-        let page = reader.read(&mut reader.after(Seq(seq)).unwrap(), crate::journal::Want::everything()).unwrap();
+        let page =
+            reader.read(&mut reader.cursor_after(Seq(seq)).unwrap(), crate::journal::ReadLimits::unlimited()).unwrap();
         assert_eq!(seqs(&page), (seq + 1..=19).collect::<Vec<_>>());
     }
     let entry = reader.read_all().unwrap().entries.swap_remove(9);
@@ -145,12 +146,16 @@ fn two_records_in_one_line_are_two() {
         // And page by page.
         let file = saved(&bytes(&lines));
         let reader = Reader::open(file.path()).unwrap();
-        let (mut cursor, mut all) = (reader.first(), Vec::new());
+        let (mut cursor, mut all) = (reader.start_cursor(), Vec::new());
         loop {
-            let page =
-                reader.read(&mut cursor, crate::journal::Want { events: 1, ..crate::journal::Want::page() }).unwrap();
+            let page = reader
+                .read(
+                    &mut cursor,
+                    crate::journal::ReadLimits { max_events: 1, ..crate::journal::ReadLimits::one_page() },
+                )
+                .unwrap();
             all.extend(seqs(&page));
-            if page.end {
+            if page.at_end {
                 break;
             }
         }
@@ -226,7 +231,7 @@ fn a_line_that_hides_thousands_of_beginnings_is_given_up() {
 }
 
 /// What became of a log: told, or as it was but for the words of one line, which nothing can check.
-fn is_honest(page: &Page, survey: Damage, whole: &Page) -> bool {
+fn is_honest(page: &LogPage, survey: Damage, whole: &LogPage) -> bool {
     let other = page.entries.iter().zip(&whole.entries).filter(|(now, was)| now.envelope != was.envelope).count();
     !survey.is_none() || (page.entries.len() == whole.entries.len() && other <= 1)
 }
@@ -246,7 +251,7 @@ proptest! {
         // A format that is not ours is refused, with a word.
         if let Ok(reader) = Reader::open(file.path()) {
             let page = reader.read_all().unwrap();
-            let survey = reader.survey().unwrap();
+            let survey = reader.build_index().unwrap();
             prop_assert!(is_honest(&page, survey.damage, &whole), "{:?}", String::from_utf8_lossy(&damaged));
             prop_assert!(page.entries.len() + 2 >= whole.entries.len());
             let prompts = prompts_after_a_new_turn(&damaged);
@@ -269,7 +274,7 @@ proptest! {
         let file = saved(&bytes(&lines));
         let reader = Reader::open(file.path()).unwrap();
         let page = reader.read_all().unwrap();
-        let damage = reader.survey().unwrap().damage;
+        let damage = reader.build_index().unwrap().damage;
         if doubled {
             prop_assert_eq!((events(&page), damage), (events(&whole), Damage { repeated: 1, ..Damage::default() }));
         } else if !is_last {

@@ -4,85 +4,91 @@ use std::io;
 
 use bytes::Bytes;
 
-use super::{CHUNK, MAX_LINE, Reader};
-use crate::journal::line::Head;
+use super::{CHUNK_BYTES, MAX_LINE_BYTES, Reader};
+use crate::journal::line::LineHead;
 
 /// So far the numbers of following lines are looked for.
-const AHEAD: usize = 4 << 20;
+const MAX_LOOKAHEAD_BYTES: usize = 4 << 20;
 
 /// One line, or what is left of one that holds several records.
-pub(super) struct Raw {
+pub(super) struct RawLine {
     /// Without its end and the white space around.
     pub(super) text: Bytes,
     pub(super) start: u64,
     /// It has a line end.
-    pub(super) ended: bool,
+    pub(super) has_newline: bool,
     /// How often it was cut already.
-    pub(super) cuts: u32,
+    pub(super) splits: u32,
     /// Too long to be ours; its text was not read.
-    pub(super) too_long: bool,
+    pub(super) is_too_long: bool,
 }
 
-pub(super) struct Lines<'a> {
+pub(super) struct LogLines<'a> {
     reader: &'a Reader,
     buffer: Bytes,
     /// Where the buffer is in the file, and how much of it was given out.
     base: u64,
-    used: usize,
+    consumed: usize,
     at_end: bool,
-    held: Option<Raw>,
+    pushed_back: Option<RawLine>,
 }
 
-impl<'a> Lines<'a> {
+impl<'a> LogLines<'a> {
     pub(super) fn new(reader: &'a Reader, offset: u64) -> Self {
-        Self { reader, buffer: Bytes::new(), base: offset, used: 0, at_end: false, held: None }
+        Self { reader, buffer: Bytes::new(), base: offset, consumed: 0, at_end: false, pushed_back: None }
     }
 
     /// Returns where the next line begins.
     pub(super) fn offset(&self) -> u64 {
-        self.held.as_ref().map_or(self.base + self.used as u64, |held| held.start)
+        self.pushed_back.as_ref().map_or(self.base + self.consumed as u64, |held| held.start)
     }
 
     /// Gives back what was not used; it comes next.
-    pub(super) fn put_back(&mut self, raw: Raw) {
-        self.held = Some(raw);
+    pub(super) fn push_back(&mut self, raw: RawLine) {
+        self.pushed_back = Some(raw);
     }
 
-    pub(super) fn next(&mut self) -> io::Result<Option<Raw>> {
-        if let Some(held) = self.held.take() {
+    pub(super) fn next(&mut self) -> io::Result<Option<RawLine>> {
+        if let Some(held) = self.pushed_back.take() {
             return Ok(Some(held));
         }
         loop {
-            let rest = self.buffer.get(self.used..).unwrap_or_default();
-            let start = self.base + self.used as u64;
+            let rest = self.buffer.get(self.consumed..).unwrap_or_default();
+            let start = self.base + self.consumed as u64;
             if let Some(length) = memchr::memchr(b'\n', rest) {
-                let line = self.buffer.slice(self.used..self.used + length);
-                self.used += length + 1;
-                return Ok(Some(Raw::new(&line, start, true)));
+                let line = self.buffer.slice(self.consumed..self.consumed + length);
+                self.consumed += length + 1;
+                return Ok(Some(RawLine::new(&line, start, true)));
             }
             if self.at_end {
                 if rest.is_empty() {
                     return Ok(None);
                 }
-                let line = self.buffer.slice(self.used..);
-                self.used = self.buffer.len();
-                return Ok(Some(Raw::new(&line, start, false)));
+                let line = self.buffer.slice(self.consumed..);
+                self.consumed = self.buffer.len();
+                return Ok(Some(RawLine::new(&line, start, false)));
             }
-            if rest.len() >= MAX_LINE {
+            if rest.len() >= MAX_LINE_BYTES {
                 let next = self.reader.line_after(start + rest.len() as u64)?;
                 *self = Self::new(self.reader, next);
-                return Ok(Some(Raw { text: Bytes::new(), start, ended: true, cuts: 0, too_long: true }));
+                return Ok(Some(RawLine {
+                    text: Bytes::new(),
+                    start,
+                    has_newline: true,
+                    splits: 0,
+                    is_too_long: true,
+                }));
             }
             self.fill()?;
         }
     }
 
     /// Returns the head of the first or a later line that follows and has one.
-    pub(super) fn ahead(&mut self, nth: usize) -> io::Result<Option<Head>> {
+    pub(super) fn peek_head(&mut self, nth: usize) -> io::Result<Option<LineHead>> {
         loop {
             let mut left = nth;
-            let mut at = self.used;
-            let mut found = |line: &[u8]| match Head::of(line) {
+            let mut at = self.consumed;
+            let mut found = |line: &[u8]| match LineHead::parse(line) {
                 Some(head) if left == 0 => Some(head),
                 Some(_) => {
                     left -= 1;
@@ -90,7 +96,7 @@ impl<'a> Lines<'a> {
                 }
                 None => None,
             };
-            if let Some(head) = self.held.as_ref().and_then(|held| found(&held.text)) {
+            if let Some(head) = self.pushed_back.as_ref().and_then(|held| found(&held.text)) {
                 return Ok(Some(head));
             }
             while let Some(length) = self.buffer.get(at..).and_then(|rest| memchr::memchr(b'\n', rest)) {
@@ -102,7 +108,7 @@ impl<'a> Lines<'a> {
             if self.at_end {
                 return Ok(found(self.buffer.get(at..).unwrap_or_default()));
             }
-            if self.buffer.len() - self.used > AHEAD {
+            if self.buffer.len() - self.consumed > MAX_LOOKAHEAD_BYTES {
                 return Ok(None);
             }
             self.fill()?;
@@ -110,12 +116,12 @@ impl<'a> Lines<'a> {
     }
 
     fn fill(&mut self) -> io::Result<()> {
-        let rest = self.buffer.slice(self.used..);
-        let size = if rest.len() < CHUNK / 2 { CHUNK } else { rest.len().saturating_mul(3) };
-        let more = self.reader.chunk(self.base + self.buffer.len() as u64, size)?;
+        let rest = self.buffer.slice(self.consumed..);
+        let size = if rest.len() < CHUNK_BYTES / 2 { CHUNK_BYTES } else { rest.len().saturating_mul(3) };
+        let more = self.reader.read_chunk(self.base + self.buffer.len() as u64, size)?;
         self.at_end = more.len() < size;
-        self.base += self.used as u64;
-        self.used = 0;
+        self.base += self.consumed as u64;
+        self.consumed = 0;
         self.buffer = if rest.is_empty() {
             Bytes::from(more)
         } else {
@@ -128,12 +134,12 @@ impl<'a> Lines<'a> {
     }
 }
 
-impl Raw {
+impl RawLine {
     /// Takes away white space at both ends: lines that went through another system end in a carriage return.
     fn new(line: &Bytes, start: u64, ended: bool) -> Self {
         let lead = line.len() - line.trim_ascii_start().len();
         let text = line.trim_ascii();
         let text = if text.len() == line.len() { line.clone() } else { line.slice_ref(text) };
-        Self { text, start: start + lead as u64, ended, cuts: 0, too_long: false }
+        Self { text, start: start + lead as u64, has_newline: ended, splits: 0, is_too_long: false }
     }
 }

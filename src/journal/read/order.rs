@@ -5,26 +5,26 @@
 //! on one line before and one behind, so it stays decided while the log grows.
 
 use crate::event::{Millis, Seq};
-use crate::journal::line::Head;
+use crate::journal::line::LineHead;
 
 /// What was read last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct PrecedingLine {
     pub(super) seq: Seq,
     pub(super) at: Millis,
     /// The line before was one to go by.
-    pub(super) steady: bool,
+    pub(super) is_reliable: bool,
 }
 
 /// Returns a line's number as it must be; nothing if another line has it. `next` is the line behind it.
-pub(super) fn number(seen: Seen, head: Head, next: Option<Head>) -> Option<Seq> {
+pub(super) fn resolve_seq(seen: PrecedingLine, head: LineHead, next: Option<LineHead>) -> Option<Seq> {
     let (before, own) = (seen.seq, head.seq);
     if own == before.next() {
         return Some(own);
     }
     let Some(next) = next else {
         // At the end of a log a repeated line has the old time too.
-        let goes_on = own > before || (seen.steady && own < before && head.at > seen.at);
+        let goes_on = own > before || (seen.is_reliable && own < before && head.at > seen.at);
         return goes_on.then(|| own.max(before.next()));
     };
     // Of two that are called the same, the first may be the one that is missing before them.
@@ -37,7 +37,12 @@ pub(super) fn number(seen: Seen, head: Head, next: Option<Head>) -> Option<Seq> 
 }
 
 /// Returns a line's time as it must be: times only grow. `next` and `later` are the lines behind it.
-pub(super) fn time(seen: Seen, at: Millis, next: Option<Head>, later: impl FnOnce() -> Option<Head>) -> Millis {
+pub(super) fn resolve_time(
+    seen: PrecedingLine,
+    at: Millis,
+    next: Option<LineHead>,
+    later: impl FnOnce() -> Option<LineHead>,
+) -> Millis {
     let at = at.max(seen.at);
     match next {
         Some(next) if next.at < at && next.at >= seen.at && later().is_none_or(|later| later.at < at) => next.at,
@@ -49,13 +54,13 @@ pub(super) fn time(seen: Seen, at: Millis, next: Option<Head>, later: impl FnOnc
 mod tests {
     use super::*;
 
-    fn head(seq: u64, at: u64) -> Head {
-        Head { seq: Seq(seq), at: Millis(at) }
+    fn head(seq: u64, at: u64) -> LineHead {
+        LineHead { seq: Seq(seq), at: Millis(at) }
     }
 
     fn placed(before: u64, own: u64, next: Option<u64>) -> Option<u64> {
-        let seen = Seen { seq: Seq(before), at: Millis(before * 10), steady: true };
-        number(seen, head(own, (before + 1) * 10), next.map(|next| head(next, (before + 2) * 10))).map(|seq| seq.0)
+        let seen = PrecedingLine { seq: Seq(before), at: Millis(before * 10), is_reliable: true };
+        resolve_seq(seen, head(own, (before + 1) * 10), next.map(|next| head(next, (before + 2) * 10))).map(|seq| seq.0)
     }
 
     #[test]
@@ -87,9 +92,9 @@ mod tests {
     #[test]
     fn the_last_line_is_known_by_its_time() {
         assert_eq!(placed(9, 2, None), Some(10));
-        let seen = Seen { seq: Seq(9), at: Millis(90), steady: true };
-        assert_eq!(number(seen, head(2, 20), None), None);
-        assert_eq!(number(Seen { steady: false, ..seen }, head(2, 100), None), None);
+        let seen = PrecedingLine { seq: Seq(9), at: Millis(90), is_reliable: true };
+        assert_eq!(resolve_seq(seen, head(2, 20), None), None);
+        assert_eq!(resolve_seq(PrecedingLine { is_reliable: false, ..seen }, head(2, 100), None), None);
     }
 
     /// New lines are numbered behind what was read, and must be read as they are.
@@ -98,11 +103,11 @@ mod tests {
         for before in 0..12 {
             for own in 0..14 {
                 for at in [0, before * 10, before * 10 + 5] {
-                    let seen = Seen { seq: Seq(before), at: Millis(before * 10), steady: true };
+                    let seen = PrecedingLine { seq: Seq(before), at: Millis(before * 10), is_reliable: true };
                     let line = head(own, at);
-                    let at_end = number(seen, line, None);
+                    let at_end = resolve_seq(seen, line, None);
                     let last = at_end.unwrap_or(Seq(before));
-                    let grown = number(seen, line, Some(head(last.0 + 1, 1_000)));
+                    let grown = resolve_seq(seen, line, Some(head(last.0 + 1, 1_000)));
                     assert_eq!(grown, at_end, "{before} {own} {at}");
                 }
             }
@@ -111,8 +116,10 @@ mod tests {
 
     #[test]
     fn times_only_grow() {
-        let seen = Seen { seq: Seq(9), at: Millis(90), steady: true };
-        let time = |at, next: u64, later: u64| time(seen, Millis(at), Some(head(11, next)), || Some(head(12, later))).0;
+        let seen = PrecedingLine { seq: Seq(9), at: Millis(90), is_reliable: true };
+        let time = |at, next: u64, later: u64| {
+            resolve_time(seen, Millis(at), Some(head(11, next)), || Some(head(12, later))).0
+        };
         assert_eq!(time(100, 110, 120), 100);
         assert_eq!(time(90_000, 110, 120), 110, "too late");
         assert_eq!(time(3, 110, 120), 90, "too early");

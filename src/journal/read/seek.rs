@@ -5,38 +5,38 @@ use std::sync::atomic::Ordering;
 
 use memchr::memmem;
 
-use super::lines::Lines;
-use super::walk::Walk;
-use super::{CHUNK, Cursor, Entry, Page, Reader, Want};
+use super::lines::LogLines;
+use super::walk::LogWalker;
+use super::{CHUNK_BYTES, Cursor, LogEntry, LogPage, ReadLimits, Reader};
 use crate::event::grammar::Sealer;
 use crate::event::{AgentEvent, Envelope, Millis, Seq};
 use crate::journal::Damage;
-use crate::journal::line::{Head, decode};
+use crate::journal::line::{LineHead, decode};
 
 /// Stands in every line that begins a turn; a line that has it by chance is told apart by parsing.
-const TURN: &[u8] = b"turn_started";
+const TURN_MARKER: &[u8] = b"turn_started";
 
 /// Where a log ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct End {
+pub struct LogEnd {
     /// The last number; 0 in an empty log.
-    pub last: Seq,
+    pub last_seq: Seq,
     pub at: Millis,
     /// Bytes of an unfinished last line.
     pub torn: Option<u64>,
     /// Whether the file ends in a line end, so that a line may be appended as it is.
-    pub closed: bool,
+    pub ends_with_newline: bool,
 }
 
 /// The last turns of a log.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Tail {
+pub struct LogTail {
     /// The log's first event, which says what the session is.
-    pub opened: Option<Entry>,
+    pub opened: Option<LogEntry>,
     /// From a `TurnStarted` on.
-    pub page: Page,
+    pub page: LogPage,
     /// Whether there is nothing but `opened` before.
-    pub whole: bool,
+    pub is_whole: bool,
 }
 
 /// Where a turn begins.
@@ -48,47 +48,47 @@ pub struct TurnMark {
 
 /// What stands in a log, and what is wrong with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Survey {
+pub struct LogIndex {
     pub turns: Vec<TurnMark>,
     pub events: u64,
     pub damage: Damage,
-    pub end: End,
+    pub end: LogEnd,
 }
 
 impl Reader {
     /// Returns the place behind a number.
-    pub fn after(&self, seq: Seq) -> io::Result<Cursor> {
+    pub fn cursor_after(&self, seq: Seq) -> io::Result<Cursor> {
         if !self.is_ordered() {
-            return Ok(Cursor { after: seq, ..self.first() });
+            return Ok(Cursor { after: seq, ..self.start_cursor() });
         }
-        Ok(Cursor { offset: self.bisect(|head| head.seq <= seq)?, after: seq, seen: None })
+        Ok(Cursor { offset: self.bisect(|head| head.seq <= seq)?, after: seq, preceding: None })
     }
 
     /// Returns the last number that was recorded up to a time; 0 if none was.
     pub fn seq_at(&self, at: Millis) -> io::Result<Seq> {
-        let mut cursor = self.first();
+        let mut cursor = self.start_cursor();
         if self.is_ordered() {
-            cursor = Cursor { offset: self.bisect(|head| head.at <= at)?, after: Seq(0), seen: None };
+            cursor = Cursor { offset: self.bisect(|head| head.at <= at)?, after: Seq(0), preceding: None };
         }
         let mut last = Seq(0);
         loop {
-            let page = self.read(&mut cursor, Want::page())?;
+            let page = self.read(&mut cursor, ReadLimits::one_page())?;
             for entry in page.entries {
                 if entry.envelope.at > at {
                     return Ok(last);
                 }
                 last = entry.envelope.seq;
             }
-            if page.end {
+            if page.at_end {
                 return Ok(last);
             }
         }
     }
 
     /// Returns a line's beginning so that what `before` holds for ends at most a chunk behind it.
-    fn bisect(&self, before: impl Fn(Head) -> bool) -> io::Result<u64> {
+    fn bisect(&self, before: impl Fn(LineHead) -> bool) -> io::Result<u64> {
         let (mut low, mut high) = (self.start, self.len()?);
-        while high.saturating_sub(low) > CHUNK as u64 {
+        while high.saturating_sub(low) > CHUNK_BYTES as u64 {
             let middle = low + (high - low) / 2;
             match self.head_after(middle, high)? {
                 Some((offset, head)) if before(head) => low = offset,
@@ -99,10 +99,10 @@ impl Reader {
     }
 
     /// Returns the first line that begins in `offset..limit` and has a head.
-    fn head_after(&self, offset: u64, limit: u64) -> io::Result<Option<(u64, Head)>> {
+    fn head_after(&self, offset: u64, limit: u64) -> io::Result<Option<(u64, LineHead)>> {
         let mut offset = self.line_after(offset)?;
         while offset < limit {
-            if let Some(head) = self.line_at(offset)?.and_then(|line| Head::of(&line)) {
+            if let Some(head) = self.line_at(offset)?.and_then(|line| LineHead::parse(&line)) {
                 return Ok(Some((offset, head)));
             }
             offset = self.line_after(offset)?;
@@ -111,36 +111,36 @@ impl Reader {
     }
 
     fn is_ordered(&self) -> bool {
-        self.ordered.load(Ordering::Relaxed)
+        self.is_known_ordered.load(Ordering::Relaxed)
     }
 
     /// Returns where the log ends. Looks at every line's number, for no new one may be as small as any of them.
-    pub fn end(&self) -> io::Result<End> {
-        let mut lines = Lines::new(self, self.start);
-        let mut end = End { closed: true, ..End::default() };
+    pub fn find_end(&self) -> io::Result<LogEnd> {
+        let mut lines = LogLines::new(self, self.start);
+        let mut end = LogEnd { ends_with_newline: true, ..LogEnd::default() };
         while let Some(line) = lines.next()? {
-            if !line.text.ends_with(b"}") || line.too_long {
-                end.closed = line.ended;
-                if line.ended || line.text.is_empty() {
+            if !line.text.ends_with(b"}") || line.is_too_long {
+                end.ends_with_newline = line.has_newline;
+                if line.has_newline || line.text.is_empty() {
                     continue;
                 }
                 // There may be something whole in it.
-                return Ok(self.survey()?.end);
+                return Ok(self.build_index()?.end);
             }
-            let Some(head) = Head::of(&line.text) else { continue };
-            if head.seq <= end.last || head.at < end.at || (!line.ended && decode(&line.text).is_none()) {
-                return Ok(self.survey()?.end);
+            let Some(head) = LineHead::parse(&line.text) else { continue };
+            if head.seq <= end.last_seq || head.at < end.at || (!line.has_newline && decode(&line.text).is_none()) {
+                return Ok(self.build_index()?.end);
             }
-            (end.last, end.at, end.closed) = (head.seq, head.at, line.ended);
+            (end.last_seq, end.at, end.ends_with_newline) = (head.seq, head.at, line.has_newline);
         }
-        self.ordered.store(true, Ordering::Relaxed);
+        self.is_known_ordered.store(true, Ordering::Relaxed);
         Ok(end)
     }
 
     /// Reads the last `turns` turns, looking back at most `budget` bytes.
     ///
     /// Returns nothing where no turn begins that near to the end; the log then is read from its first line.
-    pub fn tail(&self, turns: usize, budget: u64) -> io::Result<Option<Tail>> {
+    pub fn tail(&self, turns: usize, budget: u64) -> io::Result<Option<LogTail>> {
         if !self.is_ordered() {
             return Ok(None);
         }
@@ -149,12 +149,12 @@ impl Reader {
         let mut found = Vec::new();
         let mut high = length;
         while high > floor && found.len() < turns {
-            let low = high.saturating_sub(CHUNK as u64 * 4).max(floor);
+            let low = high.saturating_sub(CHUNK_BYTES as u64 * 4).max(floor);
             // The overlap catches a word that lies across two blocks.
-            let size = (high - low) as usize + TURN.len() - 1;
-            let block = self.chunk(low, size)?;
-            for hit in memmem::rfind_iter(&block, TURN) {
-                if let Some(offset) = self.turn_around(low + hit as u64, floor)?
+            let size = (high - low) as usize + TURN_MARKER.len() - 1;
+            let block = self.read_chunk(low, size)?;
+            for hit in memmem::rfind_iter(&block, TURN_MARKER) {
+                if let Some(offset) = self.find_turn_start(low + hit as u64, floor)?
                     && found.last().is_none_or(|known| offset < *known)
                 {
                     found.push(offset);
@@ -166,19 +166,19 @@ impl Reader {
             high = low;
         }
         let Some(offset) = found.last().copied() else { return Ok(None) };
-        let page = self.read(&mut Cursor { offset, after: Seq(0), seen: None }, Want::everything())?;
-        let mut first = self.first();
-        let opened = self.read(&mut first, Want { events: 1, ..Want::page() })?.entries.pop();
+        let page = self.read(&mut Cursor { offset, after: Seq(0), preceding: None }, ReadLimits::unlimited())?;
+        let mut first = self.start_cursor();
+        let opened = self.read(&mut first, ReadLimits { max_events: 1, ..ReadLimits::one_page() })?.entries.pop();
         let opened = opened.filter(|entry| matches!(entry.envelope.event, AgentEvent::SessionOpened { .. }));
         let whole = if opened.is_some() { offset <= first.offset } else { offset == self.start };
-        Ok(Some(Tail { opened, page, whole }))
+        Ok(Some(LogTail { opened, page, is_whole: whole }))
     }
 
     /// Returns the beginning of the line around `offset`, if that line begins a turn.
-    fn turn_around(&self, offset: u64, floor: u64) -> io::Result<Option<u64>> {
+    fn find_turn_start(&self, offset: u64, floor: u64) -> io::Result<Option<u64>> {
         // Such a line is short; one that isn't has the word in somebody's text.
         let low = offset.saturating_sub(1 << 10).max(self.start);
-        let before = self.chunk(low, (offset - low) as usize)?;
+        let before = self.read_chunk(low, (offset - low) as usize)?;
         let start = match memchr::memrchr(b'\n', &before) {
             Some(end) => low + end as u64 + 1,
             None if low == self.start => low,
@@ -188,29 +188,32 @@ impl Reader {
             return Ok(None);
         }
         let line = self.line_at(start)?;
-        Ok(line.filter(|line| mark(line).is_some()).map(|_| start))
+        Ok(line.filter(|line| turn_mark(line).is_some()).map(|_| start))
     }
 
     /// Goes through the whole log, and finds all that is wrong with it.
-    pub fn survey(&self) -> io::Result<Survey> {
-        let mut survey = Survey { end: End { closed: self.is_closed()?, ..End::default() }, ..Survey::default() };
-        (survey.damage, _) = self.go_through(|Envelope { seq, at, event }| {
+    pub fn build_index(&self) -> io::Result<LogIndex> {
+        let mut survey = LogIndex {
+            end: LogEnd { ends_with_newline: self.ends_with_newline()?, ..LogEnd::default() },
+            ..LogIndex::default()
+        };
+        (survey.damage, _) = self.for_each_event(|Envelope { seq, at, event }| {
             if matches!(event, AgentEvent::TurnStarted { .. }) {
                 survey.turns.push(TurnMark { seq: *seq, at: *at });
             }
             survey.events += 1;
-            (survey.end.last, survey.end.at) = (*seq, *at);
+            (survey.end.last_seq, survey.end.at) = (*seq, *at);
         })?;
         survey.end.torn = survey.damage.torn;
         Ok(survey)
     }
 
     /// Tells every event; returns what is wrong with the log, and what is open at its end.
-    pub fn go_through(&self, mut tell: impl FnMut(&Envelope)) -> io::Result<(Damage, Sealer)> {
-        let mut walk = Walk::new(self, self.first());
+    pub fn for_each_event(&self, mut tell: impl FnMut(&Envelope)) -> io::Result<(Damage, Sealer)> {
+        let mut walk = LogWalker::new(self, self.start_cursor());
         let mut sealer = Sealer::new();
         let mut misplaced = 0;
-        while let Some(Entry { envelope, .. }) = walk.next(Seq(u64::MAX))? {
+        while let Some(LogEntry { envelope, .. }) = walk.next(Seq(u64::MAX))? {
             if let Err(breach) = sealer.observe(&envelope.event) {
                 tracing::debug!("in the log: {breach}");
                 misplaced += 1;
@@ -218,20 +221,20 @@ impl Reader {
             tell(&envelope);
         }
         let mut damage = walk.damage;
-        self.ordered.store(damage.renumbered == 0 && damage.repeated == 0, Ordering::Relaxed);
+        self.is_known_ordered.store(damage.renumbered == 0 && damage.repeated == 0, Ordering::Relaxed);
         // A log that begins somewhere begins in the middle of something.
-        damage.misplaced = if self.from_one { misplaced } else { 0 };
-        damage.headerless = self.headerless;
+        damage.misplaced = if self.starts_at_one { misplaced } else { 0 };
+        damage.headerless = self.is_headerless;
         Ok((damage, sealer))
     }
 
-    fn is_closed(&self) -> io::Result<bool> {
+    fn ends_with_newline(&self) -> io::Result<bool> {
         let length = self.len()?;
-        Ok(length <= self.start || self.chunk(length - 1, 1)? == b"\n")
+        Ok(length <= self.start || self.read_chunk(length - 1, 1)? == b"\n")
     }
 }
 
-fn mark(line: &[u8]) -> Option<TurnMark> {
+fn turn_mark(line: &[u8]) -> Option<TurnMark> {
     let envelope = decode(line)?;
     matches!(envelope.event, AgentEvent::TurnStarted { .. }).then_some(TurnMark { seq: envelope.seq, at: envelope.at })
 }

@@ -10,7 +10,7 @@ pub(super) fn log(text: &str) -> (tempfile::NamedTempFile, Reader) {
     file.write_all(text.as_bytes()).unwrap();
     let reader = Reader::open(file.path()).unwrap();
     // As whoever goes on with a log does; only then places in it are jumped to.
-    reader.end().unwrap();
+    reader.find_end().unwrap();
     (file, reader)
 }
 
@@ -36,20 +36,20 @@ fn long(events: u64, width: usize) -> String {
     header().to_owned() + &lines.collect::<String>()
 }
 
-fn seqs(page: &Page) -> Vec<u64> {
+fn seqs(page: &LogPage) -> Vec<u64> {
     page.entries.iter().map(|entry| entry.envelope.seq.0).collect()
 }
 
 #[test]
 fn pages_joined_are_the_whole() {
     let (_file, reader) = log(&long(3_000, 40));
-    let mut cursor = reader.first();
+    let mut cursor = reader.start_cursor();
     let mut all = Vec::new();
     loop {
-        let page = reader.read(&mut cursor, Want { events: 77, ..Want::page() }).unwrap();
+        let page = reader.read(&mut cursor, ReadLimits { max_events: 77, ..ReadLimits::one_page() }).unwrap();
         all.extend(seqs(&page));
         assert_eq!(page.damage.unreadable, 0);
-        if page.end {
+        if page.at_end {
             break;
         }
     }
@@ -60,7 +60,9 @@ fn pages_joined_are_the_whole() {
 fn any_number_is_found_by_bisection() {
     let (_file, reader) = log(&long(6_000, 60));
     for seq in (0..6_100).step_by(61) {
-        let page = reader.read(&mut reader.after(Seq(seq)).unwrap(), Want { events: 1, ..Want::page() }).unwrap();
+        let page = reader
+            .read(&mut reader.cursor_after(Seq(seq)).unwrap(), ReadLimits { max_events: 1, ..ReadLimits::one_page() })
+            .unwrap();
         assert_eq!(seqs(&page).first().copied(), (seq < 6_000).then_some(seq + 1));
         assert_eq!(reader.seq_at(Millis(seq * 10 + 9)).unwrap(), Seq(seq.min(6_000)));
     }
@@ -69,22 +71,22 @@ fn any_number_is_found_by_bisection() {
 #[test]
 fn reading_stops_where_it_is_told_and_goes_on() {
     let (_file, reader) = log(&long(20, 1));
-    let mut cursor = reader.first();
-    let page = reader.read(&mut cursor, Want { through: Seq(5), ..Want::page() }).unwrap();
-    assert_eq!((seqs(&page), page.end), (vec![1, 2, 3, 4, 5], true));
-    let page = reader.read(&mut cursor, Want { through: Seq(7), ..Want::page() }).unwrap();
+    let mut cursor = reader.start_cursor();
+    let page = reader.read(&mut cursor, ReadLimits { through: Seq(5), ..ReadLimits::one_page() }).unwrap();
+    assert_eq!((seqs(&page), page.at_end), (vec![1, 2, 3, 4, 5], true));
+    let page = reader.read(&mut cursor, ReadLimits { through: Seq(7), ..ReadLimits::one_page() }).unwrap();
     assert_eq!(seqs(&page), [6, 7]);
 }
 
 #[test]
 fn a_line_longer_than_a_chunk_is_read_whole() {
-    let text = header().to_owned() + &delta(1, 1) + &delta(2, CHUNK * 3) + &delta(3, 1);
+    let text = header().to_owned() + &delta(1, 1) + &delta(2, CHUNK_BYTES * 3) + &delta(3, 1);
     let (_file, reader) = log(&text);
     let page = reader.read_all().unwrap();
     assert_eq!(seqs(&page), [1, 2, 3]);
-    assert_eq!(page.entries[1].line.len(), delta(2, CHUNK * 3).len() - 1);
-    assert_eq!(reader.end().unwrap().last, Seq(3));
-    assert_eq!(reader.survey().unwrap().events, 3);
+    assert_eq!(page.entries[1].line.len(), delta(2, CHUNK_BYTES * 3).len() - 1);
+    assert_eq!(reader.find_end().unwrap().last_seq, Seq(3));
+    assert_eq!(reader.build_index().unwrap().events, 3);
 }
 
 #[test]
@@ -99,8 +101,8 @@ fn what_is_no_envelope_is_counted_and_skipped() {
     let (_file, reader) = log(&text);
     let page = reader.read_all().unwrap();
     assert_eq!((seqs(&page), page.damage), (vec![1, 2, 3], Damage { unreadable: 2, repeated: 1, ..Damage::default() }));
-    let survey = reader.survey().unwrap();
-    assert_eq!((survey.events, survey.end.last), (3, Seq(3)));
+    let survey = reader.build_index().unwrap();
+    assert_eq!((survey.events, survey.end.last_seq), (3, Seq(3)));
 }
 
 #[test]
@@ -108,7 +110,7 @@ fn the_tail_begins_with_a_turn() {
     let (_file, reader) = log(&long(20_000, 100));
     let tail = reader.tail(3, 1 << 20).unwrap().unwrap();
     assert_eq!(seqs(&tail.page), (19_800..=20_000).collect::<Vec<_>>());
-    assert!(!tail.whole);
+    assert!(!tail.is_whole);
     assert_eq!(reader.tail(1, 1 << 20).unwrap().unwrap().page.entries.len(), 1);
 }
 
@@ -118,7 +120,7 @@ fn a_tail_that_reaches_the_start_is_the_whole() {
     let text = format!("{}{opened}\n{}{}", header(), turn(2), delta(3, 1));
     let (_file, reader) = log(&text);
     let tail = reader.tail(9, 1 << 20).unwrap().unwrap();
-    assert!(tail.whole);
+    assert!(tail.is_whole);
     assert_eq!(tail.opened.unwrap().envelope.seq, Seq(1));
     assert_eq!(seqs(&tail.page), [2, 3]);
 }
@@ -128,17 +130,17 @@ fn the_word_in_a_text_begins_no_turn() {
     let quoted = r#"{"seq":2,"at":0,"event":{"type":"text_delta","message":"m","text":"\"type\":\"turn_started\""}}"#;
     let (_file, reader) = log(&format!("{}{}{quoted}\n", header(), delta(1, 1)));
     assert_eq!(reader.tail(1, 1 << 20).unwrap(), None);
-    assert_eq!(reader.survey().unwrap().turns, []);
+    assert_eq!(reader.build_index().unwrap().turns, []);
 }
 
 #[test]
 fn a_survey_tells_turns_and_length() {
     let (_file, reader) = log(&long(1_050, 30));
-    let survey = reader.survey().unwrap();
+    let survey = reader.build_index().unwrap();
     let turns: Vec<_> = survey.turns.iter().map(|mark| mark.seq.0).collect();
     assert_eq!(turns, (1..=10).map(|n| n * 100).collect::<Vec<_>>());
-    assert_eq!(survey.end, reader.end().unwrap());
-    assert_eq!(survey.end, End { last: Seq(1_050), at: Millis(10_500), torn: None, closed: true });
+    assert_eq!(survey.end, reader.find_end().unwrap());
+    assert_eq!(survey.end, LogEnd { last_seq: Seq(1_050), at: Millis(10_500), torn: None, ends_with_newline: true });
 }
 
 #[test]
@@ -180,15 +182,15 @@ proptest! {
         let page = reader.read_all().unwrap();
         let all = seqs(&page);
         prop_assert!(all.is_sorted_by(|a, b| a < b));
-        let end = reader.end().unwrap();
-        prop_assert!(all.last().is_none_or(|last| end.last.0 >= *last), "{end:?}");
-        reader.survey().unwrap();
+        let end = reader.find_end().unwrap();
+        prop_assert!(all.last().is_none_or(|last| end.last_seq.0 >= *last), "{end:?}");
+        reader.build_index().unwrap();
         reader.seq_at(Millis(4_500)).unwrap();
         if let Some(tail) = reader.tail(2, 1 << 20).unwrap() {
             prop_assert!(all.ends_with(&seqs(&tail.page)) || !seqs(&tail.page).is_empty());
         }
-        let mut cursor = reader.after(Seq(450)).unwrap();
-        let rest = reader.read(&mut cursor, Want::everything()).unwrap();
+        let mut cursor = reader.cursor_after(Seq(450)).unwrap();
+        let rest = reader.read(&mut cursor, ReadLimits::unlimited()).unwrap();
         prop_assert!(seqs(&rest).iter().all(|seq| *seq > 450));
     }
 }

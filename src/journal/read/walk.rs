@@ -5,45 +5,45 @@ use std::io;
 use bytes::Bytes;
 use memchr::memmem;
 
-use super::lines::{Lines, Raw};
-use super::order::{self, Seen};
-use super::{Cursor, Entry, Reader};
+use super::lines::{LogLines, RawLine};
+use super::order::{self, PrecedingLine};
+use super::{Cursor, LogEntry, Reader};
 use crate::event::{AgentEvent, Envelope, Seq};
 use crate::journal::Damage;
-use crate::journal::line::{Head, decode, is_plausible};
+use crate::journal::line::{LineHead, decode, is_plausible};
 
 /// What every record that this program wrote begins with; within a string its quotes would be escaped.
-const BEGINNING: &[u8] = b"{\"seq\":";
+const RECORD_PREFIX: &[u8] = b"{\"seq\":";
 /// A line in which more is wrong is given up.
-const CUTS: u32 = 64;
+const MAX_SPLITS_PER_LINE: u32 = 64;
 
-pub(super) struct Walk<'a> {
-    lines: Lines<'a>,
+pub(super) struct LogWalker<'a> {
+    lines: LogLines<'a>,
     /// Nothing behind a place that was jumped to: what is before it says nothing.
-    seen: Option<Seen>,
+    preceding: Option<PrecedingLine>,
     after: Seq,
     /// Whether the first number must be 1.
-    from_one: bool,
+    starts_at_one: bool,
     pub(super) damage: Damage,
     pub(super) at_end: bool,
 }
 
 /// What a record came to.
-enum Found {
-    Entry(Entry),
+enum WalkResult {
+    Entry(LogEntry),
     /// Nothing to deliver: blank, noise, had before.
     Nothing,
-    Beyond(Raw),
-    Torn(Raw),
+    PastLimit(RawLine),
+    Torn(RawLine),
 }
 
-impl<'a> Walk<'a> {
+impl<'a> LogWalker<'a> {
     pub(super) fn new(reader: &'a Reader, cursor: Cursor) -> Self {
         Self {
-            lines: Lines::new(reader, cursor.offset),
-            seen: cursor.seen,
+            lines: LogLines::new(reader, cursor.offset),
+            preceding: cursor.preceding,
             after: cursor.after,
-            from_one: reader.from_one,
+            starts_at_one: reader.starts_at_one,
             damage: Damage::default(),
             at_end: false,
         }
@@ -51,26 +51,26 @@ impl<'a> Walk<'a> {
 
     /// Returns the place behind what was delivered.
     pub(super) fn cursor(&self) -> Cursor {
-        Cursor { offset: self.lines.offset(), after: self.after, seen: self.seen }
+        Cursor { offset: self.lines.offset(), after: self.after, preceding: self.preceding }
     }
 
     /// Returns the next event with a number up to `through`.
-    pub(super) fn next(&mut self, through: Seq) -> io::Result<Option<Entry>> {
+    pub(super) fn next(&mut self, through: Seq) -> io::Result<Option<LogEntry>> {
         while let Some(raw) = self.lines.next()? {
-            match self.judge(raw, through)? {
-                Found::Entry(entry) if entry.envelope.seq > self.after => {
+            match self.read_record(raw, through)? {
+                WalkResult::Entry(entry) if entry.envelope.seq > self.after => {
                     self.after = entry.envelope.seq;
                     return Ok(Some(entry));
                 }
-                Found::Entry(_) | Found::Nothing => {}
-                Found::Beyond(raw) => {
-                    self.lines.put_back(raw);
+                WalkResult::Entry(_) | WalkResult::Nothing => {}
+                WalkResult::PastLimit(raw) => {
+                    self.lines.push_back(raw);
                     self.at_end = true;
                     return Ok(None);
                 }
-                Found::Torn(raw) => {
+                WalkResult::Torn(raw) => {
                     self.damage.torn = Some(raw.text.len() as u64);
-                    self.lines.put_back(raw);
+                    self.lines.push_back(raw);
                     break;
                 }
             }
@@ -79,65 +79,72 @@ impl<'a> Walk<'a> {
         Ok(None)
     }
 
-    fn judge(&mut self, raw: Raw, through: Seq) -> io::Result<Found> {
-        if raw.too_long {
-            self.noise();
-            return Ok(Found::Nothing);
+    fn read_record(&mut self, raw: RawLine, through: Seq) -> io::Result<WalkResult> {
+        if raw.is_too_long {
+            self.skip_unreadable();
+            return Ok(WalkResult::Nothing);
         }
-        let text = if raw.start == 0 { without_mark(&raw.text) } else { raw.text.clone() };
+        let text = if raw.start == 0 { strip_bom(&raw.text) } else { raw.text.clone() };
         if text.trim_ascii().is_empty() {
-            return Ok(Found::Nothing);
+            return Ok(WalkResult::Nothing);
         }
-        if self.seen.is_none() && Head::of(&text).is_some_and(|head| head.seq <= self.after) {
-            return Ok(Found::Nothing);
+        if self.preceding.is_none() && LineHead::parse(&text).is_some_and(|head| head.seq <= self.after) {
+            return Ok(WalkResult::Nothing);
         }
         if let Some(envelope) = decode(&text) {
-            return self.place(envelope, text, raw, through);
+            return self.accept(envelope, text, raw, through);
         }
         let mut records = serde_json::Deserializer::from_slice(&text).into_iter::<Envelope>();
         if let Some(Ok(envelope)) = records.next()
             && is_plausible(envelope.seq)
-            && raw.cuts < CUTS
+            && raw.splits < MAX_SPLITS_PER_LINE
         {
             let end = records.byte_offset();
-            self.cut(&raw, &text, end);
-            return self.place(envelope, text.slice(..end), raw, through);
+            self.push_back_rest(&raw, &text, end);
+            return self.accept(envelope, text.slice(..end), raw, through);
         }
-        match memmem::find(text.get(1..).unwrap_or_default(), BEGINNING) {
-            Some(at) if raw.cuts < CUTS => {
-                self.cut(&raw, &text, at + 1);
-                self.noise();
+        match memmem::find(text.get(1..).unwrap_or_default(), RECORD_PREFIX) {
+            Some(at) if raw.splits < MAX_SPLITS_PER_LINE => {
+                self.push_back_rest(&raw, &text, at + 1);
+                self.skip_unreadable();
             }
-            _ if !raw.ended => return Ok(Found::Torn(raw)),
-            _ => self.noise(),
+            _ if !raw.has_newline => return Ok(WalkResult::Torn(raw)),
+            _ => self.skip_unreadable(),
         }
-        Ok(Found::Nothing)
+        Ok(WalkResult::Nothing)
     }
 
     /// Lets what is left of a line behind `at` come next.
-    fn cut(&mut self, raw: &Raw, text: &Bytes, at: usize) {
+    fn push_back_rest(&mut self, raw: &RawLine, text: &Bytes, at: usize) {
         let lead = raw.text.len() - text.len();
         let (start, rest) = (raw.start + (lead + at) as u64, text.slice(at..));
-        self.lines.put_back(Raw { text: rest, start, ended: raw.ended, cuts: raw.cuts + 1, too_long: false });
+        self.lines.push_back(RawLine {
+            text: rest,
+            start,
+            has_newline: raw.has_newline,
+            splits: raw.splits + 1,
+            is_too_long: false,
+        });
     }
 
-    fn place(&mut self, mut envelope: Envelope, line: Bytes, raw: Raw, through: Seq) -> io::Result<Found> {
-        let head = Head { seq: envelope.seq, at: envelope.at };
-        let before = self.seen;
-        let seen = before.unwrap_or(Seen { seq: Seq(head.seq.0.saturating_sub(1)), at: head.at, steady: true });
-        let next = self.lines.ahead(0)?;
-        let Some(seq) = order::number(seen, head, next) else {
+    fn accept(&mut self, mut envelope: Envelope, line: Bytes, raw: RawLine, through: Seq) -> io::Result<WalkResult> {
+        let head = LineHead { seq: envelope.seq, at: envelope.at };
+        let before = self.preceding;
+        let seen =
+            before.unwrap_or(PrecedingLine { seq: Seq(head.seq.0.saturating_sub(1)), at: head.at, is_reliable: true });
+        let next = self.lines.peek_head(0)?;
+        let Some(seq) = order::resolve_seq(seen, head, next) else {
             self.damage.repeated += 1;
-            self.seen = before.map(|seen| Seen { steady: false, ..seen });
-            return Ok(Found::Nothing);
+            self.preceding = before.map(|seen| PrecedingLine { is_reliable: false, ..seen });
+            return Ok(WalkResult::Nothing);
         };
         if seq > through {
-            return Ok(Found::Beyond(raw));
+            return Ok(WalkResult::PastLimit(raw));
         }
         let lines = &mut self.lines;
         let mut failed = None;
-        let at = order::time(seen, head.at, next, || {
-            lines.ahead(1).unwrap_or_else(|error| {
+        let at = order::resolve_time(seen, head.at, next, || {
+            lines.peek_head(1).unwrap_or_else(|error| {
                 failed = Some(error);
                 None
             })
@@ -145,29 +152,29 @@ impl<'a> Walk<'a> {
         if let Some(error) = failed {
             return Err(error);
         }
-        if before.is_some() && (seen.seq > Seq(0) || self.from_one) {
+        if before.is_some() && (seen.seq > Seq(0) || self.starts_at_one) {
             self.damage.missing = self.damage.missing.saturating_add(seq.0 - seen.seq.0 - 1);
         }
-        self.seen = Some(Seen { seq, at, steady: true });
+        self.preceding = Some(PrecedingLine { seq, at, is_reliable: true });
         if matches!(envelope.event, AgentEvent::Unknown(_)) {
             self.damage.unknown += 1;
         }
         if (seq, at) == (head.seq, head.at) {
-            return Ok(Found::Entry(Entry { envelope, line }));
+            return Ok(WalkResult::Entry(LogEntry { envelope, line }));
         }
         self.damage.renumbered += 1;
         (envelope.seq, envelope.at) = (seq, at);
         let line = serde_json::to_vec(&envelope).map_err(io::Error::from)?.into();
-        Ok(Found::Entry(Entry { envelope, line }))
+        Ok(WalkResult::Entry(LogEntry { envelope, line }))
     }
 
-    fn noise(&mut self) {
+    fn skip_unreadable(&mut self) {
         self.damage.unreadable += 1;
-        self.seen = self.seen.map(|seen| Seen { steady: false, ..seen });
+        self.preceding = self.preceding.map(|seen| PrecedingLine { is_reliable: false, ..seen });
     }
 }
 
 /// Some editors begin a file with a mark of its encoding.
-fn without_mark(text: &Bytes) -> Bytes {
+fn strip_bom(text: &Bytes) -> Bytes {
     if text.starts_with(b"\xef\xbb\xbf") { text.slice(3..) } else { text.clone() }
 }

@@ -10,38 +10,38 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use super::super::naming::safe;
+use super::super::naming::safe_file_name;
 use super::super::write::create_private_dir;
-use super::{Part, SessionState};
+use super::{StatePart, StateStore};
 use crate::event::SessionId;
 
 /// More screens on one place share a name.
-const MOST: usize = 64;
+const MAX_NAMES_PER_PLACE: usize = 64;
 
 /// A name that no other screen uses as long as this lives.
 #[derive(Debug)]
-pub struct Claim {
+pub struct NameClaim {
     session: SessionId,
     lock: Option<(File, PathBuf)>,
     /// Drafts under other names of this place that nobody has on a screen.
-    left: usize,
+    other_drafts: usize,
 }
 
-impl Claim {
+impl NameClaim {
     /// Takes the name of a session whose log this program has.
-    pub fn sole(session: SessionId) -> Self {
-        Self { session, lock: None, left: 0 }
+    pub fn exclusive(session: SessionId) -> Self {
+        Self { session, lock: None, other_drafts: 0 }
     }
 
     /// Takes a name for a place that several screens may be on: one with a draft that nobody has, else a free one.
     ///
     /// Where no lock can be had, as on a disk that is full, the place's own name is shared.
-    pub fn of_place(dir: &Path, place: &SessionId) -> Self {
+    pub fn for_place(dir: &Path, place: &SessionId) -> Self {
         let mut drafts: Vec<(SystemTime, SessionId)> = Vec::new();
         let mut rest = Vec::new();
-        for nth in 1..=MOST {
+        for nth in 1..=MAX_NAMES_PER_PLACE {
             let name = if nth == 1 { place.clone() } else { SessionId::new(format!("{place} #{nth}")) };
-            let path = SessionState::new(dir, &name).path(Part::Draft);
+            let path = StateStore::new(dir, &name).path(StatePart::Draft);
             match fs::metadata(path).and_then(|facts| facts.modified()) {
                 Ok(changed) => drafts.push((changed, name)),
                 Err(_) => rest.push(name),
@@ -51,23 +51,23 @@ impl Claim {
         let mut taken = None;
         let mut left = 0;
         for (_, name) in drafts {
-            let Ok(Some(lock)) = take(dir, &name) else { continue };
+            let Ok(Some(lock)) = try_lock_name(dir, &name) else { continue };
             if taken.is_none() {
                 taken = Some((name, lock));
             } else {
                 left += 1;
-                release(lock);
+                release_lock(lock);
             }
         }
         if taken.is_none() {
             taken = rest.into_iter().find_map(|name| {
-                let lock = take(dir, &name).ok()??;
+                let lock = try_lock_name(dir, &name).ok()??;
                 Some((name, lock))
             });
         }
         match taken {
-            Some((session, lock)) => Self { session, lock: Some(lock), left },
-            None => Self::sole(place.clone()),
+            Some((session, lock)) => Self { session, lock: Some(lock), other_drafts: left },
+            None => Self::exclusive(place.clone()),
         }
     }
 
@@ -77,23 +77,23 @@ impl Claim {
     }
 
     /// Returns how many drafts of this place wait for another screen.
-    pub fn left(&self) -> usize {
-        self.left
+    pub fn other_drafts(&self) -> usize {
+        self.other_drafts
     }
 }
 
-impl Drop for Claim {
+impl Drop for NameClaim {
     fn drop(&mut self) {
         if let Some(lock) = self.lock.take() {
-            release(lock);
+            release_lock(lock);
         }
     }
 }
 
 /// Takes a name; nothing if another program has it.
-fn take(dir: &Path, name: &SessionId) -> io::Result<Option<(File, PathBuf)>> {
+fn try_lock_name(dir: &Path, name: &SessionId) -> io::Result<Option<(File, PathBuf)>> {
     create_private_dir(dir)?;
-    let path = dir.join(format!("{}.lock", safe(name.as_str())));
+    let path = dir.join(format!("{}.lock", safe_file_name(name.as_str())));
     let mut options = File::options();
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.read(true).append(true).create(true).open(&path)?;
@@ -106,7 +106,7 @@ fn take(dir: &Path, name: &SessionId) -> io::Result<Option<(File, PathBuf)>> {
 }
 
 /// The file goes while it is still locked: nobody can have taken it.
-fn release((file, path): (File, PathBuf)) {
+fn release_lock((file, path): (File, PathBuf)) {
     let _ = fs::remove_file(path);
     drop(file);
 }
@@ -117,16 +117,16 @@ mod tests {
 
     const PLACE: &str = "attach http://127.0.0.1:8000";
 
-    fn claim(dir: &Path) -> Claim {
-        Claim::of_place(dir, &PLACE.into())
+    fn claim(dir: &Path) -> NameClaim {
+        NameClaim::for_place(dir, &PLACE.into())
     }
 
-    fn keep(dir: &Path, claim: &Claim, text: &str) {
-        SessionState::new(dir, claim.session()).save(Part::Draft, &text).unwrap();
+    fn keep(dir: &Path, claim: &NameClaim, text: &str) {
+        StateStore::new(dir, claim.session()).save(StatePart::Draft, &text).unwrap();
     }
 
-    fn kept(dir: &Path, claim: &Claim) -> Option<String> {
-        SessionState::new(dir, claim.session()).load(Part::Draft).unwrap()
+    fn kept(dir: &Path, claim: &NameClaim) -> Option<String> {
+        StateStore::new(dir, claim.session()).load(StatePart::Draft).unwrap()
     }
 
     #[test]
@@ -147,7 +147,7 @@ mod tests {
         keep(dir.path(), &two, "two");
         drop((one, two));
         let next = claim(dir.path());
-        assert_eq!((kept(dir.path(), &next).as_deref(), next.left()), (Some("two"), 0));
+        assert_eq!((kept(dir.path(), &next).as_deref(), next.other_drafts()), (Some("two"), 0));
         let other = claim(dir.path());
         assert_eq!(kept(dir.path(), &other), None);
     }
@@ -162,7 +162,7 @@ mod tests {
         drop(screens);
         let first = claim(dir.path());
         let second = claim(dir.path());
-        assert_eq!((first.left(), second.left()), (2, 1));
+        assert_eq!((first.other_drafts(), second.other_drafts()), (2, 1));
         assert_ne!(kept(dir.path(), &first), kept(dir.path(), &second));
     }
 

@@ -7,43 +7,51 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-use crate::journal::line::Head;
+use crate::journal::line::LineHead;
 
 /// What may wait for a disk that refuses; about half a million tokens.
-const WAITING_BYTES: usize = 64 << 20;
+const MAX_WAITING_BYTES: usize = 64 << 20;
 /// A buffer that grew beyond this is given back.
-const KEPT_BYTES: usize = 1 << 20;
+const MAX_IDLE_BUFFER_BYTES: usize = 1 << 20;
 
 #[derive(Debug)]
-pub(super) struct Queue<W> {
+pub(super) struct WriteQueue<W> {
     sink: W,
     waiting: Vec<u8>,
     /// Where in `waiting` each line ends, and its number.
-    ends: VecDeque<(usize, u64)>,
-    saved: Arc<AtomicU64>,
-    limit: usize,
-    problem: Option<String>,
+    line_ends: VecDeque<(usize, u64)>,
+    last_saved: Arc<AtomicU64>,
+    max_waiting_bytes: usize,
+    error: Option<String>,
     /// Lines given up because too much waited.
-    lost: u64,
+    lost_lines: u64,
 }
 
-impl<W: Write> Queue<W> {
+impl<W: Write> WriteQueue<W> {
     pub(super) fn new(sink: W, saved: Arc<AtomicU64>) -> Self {
         let (waiting, ends) = (Vec::new(), VecDeque::new());
-        Self { sink, waiting, ends, saved, limit: WAITING_BYTES, problem: None, lost: 0 }
+        Self {
+            sink,
+            waiting,
+            line_ends: ends,
+            last_saved: saved,
+            max_waiting_bytes: MAX_WAITING_BYTES,
+            error: None,
+            lost_lines: 0,
+        }
     }
 
     pub(super) fn append(&mut self, lines: &[Bytes]) -> io::Result<()> {
         // What waits goes first: room may be back, and then nothing new is lost.
         let mut outcome = if self.waiting.is_empty() { Ok(()) } else { self.flush() };
         for line in lines {
-            if outcome.is_err() && self.waiting.len().saturating_add(line.len()) > self.limit {
-                self.lost += 1;
+            if outcome.is_err() && self.waiting.len().saturating_add(line.len()) > self.max_waiting_bytes {
+                self.lost_lines += 1;
                 continue;
             }
             self.waiting.extend_from_slice(line);
             self.waiting.push(b'\n');
-            self.ends.push_back((self.waiting.len(), Head::of(line).map_or(0, |head| head.seq.0)));
+            self.line_ends.push_back((self.waiting.len(), LineHead::parse(line).map_or(0, |head| head.seq.0)));
         }
         if outcome.is_ok() {
             outcome = self.flush();
@@ -54,13 +62,13 @@ impl<W: Write> Queue<W> {
     pub(super) fn sync(&mut self, sync: impl FnOnce(&W) -> io::Result<()>) -> io::Result<()> {
         let outcome = self.flush().and_then(|()| sync(&self.sink));
         if let Err(error) = &outcome {
-            self.problem = Some(error.to_string());
+            self.error = Some(error.to_string());
         }
         outcome
     }
 
-    pub(super) fn not_saved(&self) -> Option<String> {
-        match (&self.problem, self.lost) {
+    pub(super) fn save_error(&self) -> Option<String> {
+        match (&self.error, self.lost_lines) {
             (None, 0) => None,
             (None, lost) => Some(format!("{lost} events are missing in the log: the disk took no more")),
             (Some(problem), 0) => Some(problem.clone()),
@@ -73,7 +81,7 @@ impl<W: Write> Queue<W> {
     }
 
     /// Goes on in another file, which has the same bytes up to here.
-    pub(super) fn go_on_in(&mut self, sink: W) {
+    pub(super) fn switch_sink(&mut self, sink: W) {
         self.sink = sink;
     }
 
@@ -91,21 +99,21 @@ impl<W: Write> Queue<W> {
                 break;
             }
         }
-        self.sent(sent);
-        self.problem = outcome.as_ref().err().map(ToString::to_string);
+        self.mark_written(sent);
+        self.error = outcome.as_ref().err().map(ToString::to_string);
         outcome
     }
 
-    fn sent(&mut self, count: usize) {
-        while let Some((end, seq)) = self.ends.front().copied()
+    fn mark_written(&mut self, count: usize) {
+        while let Some((end, seq)) = self.line_ends.front().copied()
             && end <= count
         {
-            self.saved.fetch_max(seq, Ordering::AcqRel);
-            self.ends.pop_front();
+            self.last_saved.fetch_max(seq, Ordering::AcqRel);
+            self.line_ends.pop_front();
         }
         self.waiting.drain(..count.min(self.waiting.len()));
-        self.waiting.shrink_to(KEPT_BYTES);
-        for (end, _) in &mut self.ends {
+        self.waiting.shrink_to(MAX_IDLE_BUFFER_BYTES);
+        for (end, _) in &mut self.line_ends {
             *end -= count;
         }
     }
@@ -146,9 +154,9 @@ mod tests {
         seqs.into_iter().map(|seq| String::from_utf8(line(seq).to_vec()).unwrap() + "\n").collect()
     }
 
-    fn queue(room: usize) -> (Queue<Disk>, Arc<AtomicU64>) {
+    fn queue(room: usize) -> (WriteQueue<Disk>, Arc<AtomicU64>) {
         let saved = Arc::new(AtomicU64::new(0));
-        (Queue::new(Disk { room, ..Disk::default() }, Arc::clone(&saved)), saved)
+        (WriteQueue::new(Disk { room, ..Disk::default() }, Arc::clone(&saved)), saved)
     }
 
     #[test]
@@ -157,13 +165,13 @@ mod tests {
         for room in 0..whole.len() {
             let (mut queue, saved) = queue(room);
             let failed = (1..=6).filter(|seq| queue.append(&[line(*seq)]).is_err()).count();
-            assert!(failed > 0 && queue.not_saved().is_some());
+            assert!(failed > 0 && queue.save_error().is_some());
             let lines = (room / line(1).len().saturating_add(1)) as u64;
             assert_eq!(saved.load(Ordering::Relaxed), lines, "room for {room}");
             queue.sink.room = usize::MAX;
             queue.append(&[line(7), line(8)]).unwrap();
             assert_eq!(String::from_utf8_lossy(&queue.sink.bytes), text(1..=8));
-            assert_eq!((queue.not_saved(), saved.load(Ordering::Relaxed)), (None, 8));
+            assert_eq!((queue.save_error(), saved.load(Ordering::Relaxed)), (None, 8));
         }
     }
 
@@ -180,7 +188,7 @@ mod tests {
     #[test]
     fn what_waits_is_bounded_and_what_is_lost_is_told() {
         let (mut queue, saved) = queue(0);
-        queue.limit = 100;
+        queue.max_waiting_bytes = 100;
         for seq in 1..=50 {
             assert!(queue.append(&[line(seq)]).is_err());
             assert!(queue.waiting.len() <= 140);
@@ -190,7 +198,7 @@ mod tests {
         let kept = String::from_utf8(queue.sink.bytes.clone()).unwrap();
         assert!(kept.starts_with(&text(1..=3)) && kept.ends_with(&text([51])), "{kept}");
         assert_eq!(saved.load(Ordering::Relaxed), 51);
-        assert!(queue.not_saved().unwrap().contains("missing in the log"));
+        assert!(queue.save_error().unwrap().contains("missing in the log"));
     }
 
     #[test]
@@ -206,7 +214,7 @@ mod tests {
                 Ok(())
             }
         }
-        let mut queue = Queue::new(Counting::default(), Arc::default());
+        let mut queue = WriteQueue::new(Counting::default(), Arc::default());
         queue.append(&(1..=100).map(line).collect::<Vec<_>>()).unwrap();
         assert_eq!(queue.sink.0, 1);
     }

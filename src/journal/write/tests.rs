@@ -2,10 +2,10 @@ use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 use crate::event::Millis;
-use crate::journal::Want;
+use crate::journal::ReadLimits;
 
-fn header() -> Header {
-    Header { folder: "/work".into(), ..Header::new("s1".into(), 1_000) }
+fn header() -> LogHeader {
+    LogHeader { folder: "/work".into(), ..LogHeader::new("s1".into(), 1_000) }
 }
 
 fn line(seq: u64) -> Bytes {
@@ -27,7 +27,7 @@ fn what_is_written_is_read_byte_for_byte() {
     writer.sync().unwrap();
     let reader = writer.reader();
     assert_eq!(reader.header(), &header());
-    assert_eq!(reader.saved(), Some(Seq(50)));
+    assert_eq!(reader.last_saved(), Some(Seq(50)));
     let page = reader.read_all().unwrap();
     assert_eq!(page.entries.into_iter().map(|entry| entry.line).collect::<Vec<_>>(), lines);
 }
@@ -37,7 +37,7 @@ fn logs_and_their_folder_are_the_owners_alone() {
     let dir = tempfile::tempdir().unwrap();
     let sessions = dir.path().join("a/sessions");
     let writer = Writer::create(&sessions, &header()).unwrap();
-    let overflow = writer.overflow(&"call/1".into());
+    let overflow = writer.overflow_path(&"call/1".into());
     create_private(&overflow).unwrap();
     assert_eq!((mode(&sessions), mode(writer.path()), mode(&overflow)), (0o700, 0o600, 0o600));
 }
@@ -87,15 +87,15 @@ fn a_log_cut_at_any_byte_is_a_prefix_and_goes_on() {
         assert_eq!(page.damage.torn.is_some(), !at_line && !unended, "cut at {cut}");
 
         let (mut writer, end) = Writer::open(&path).unwrap();
-        assert_eq!((end.last, end.at, end.torn), (Seq(last), Millis(last * 10), page.damage.torn), "cut at {cut}");
+        assert_eq!((end.last_seq, end.at, end.torn), (Seq(last), Millis(last * 10), page.damage.torn), "cut at {cut}");
         writer.append(&[line(last + 1), line(last + 2)]).unwrap();
         let reader = writer.reader();
         let page = reader.read_all().unwrap();
         let seqs: Vec<_> = page.entries.iter().map(|entry| entry.envelope.seq.0).collect();
         assert_eq!(seqs, (1..=last + 2).collect::<Vec<_>>(), "cut at {cut}");
         assert_eq!((page.damage.unreadable, page.damage.torn), (u64::from(!at_line && !unended), None), "cut at {cut}");
-        let mut cursor = reader.after(Seq(last)).unwrap();
-        assert_eq!(reader.read(&mut cursor, Want::page()).unwrap().entries.len(), 2);
+        let mut cursor = reader.cursor_after(Seq(last)).unwrap();
+        assert_eq!(reader.read(&mut cursor, ReadLimits::one_page()).unwrap().entries.len(), 2);
     }
 }
 
@@ -109,7 +109,7 @@ fn a_log_that_was_removed_is_written_anew_and_whole() {
     std::fs::remove_dir_all(dir.path().join("home")).unwrap();
     writer.append(&[line(3)]).unwrap();
     writer.append(&[line(4)]).unwrap();
-    assert_eq!((writer.rewritten(), writer.not_saved()), (1, None));
+    assert_eq!((writer.rewrites(), writer.save_error()), (1, None));
     for reader in [reader, Reader::open(writer.path()).unwrap()] {
         let page = reader.read_all().unwrap();
         assert_eq!(page.entries.into_iter().map(|entry| entry.line).collect::<Vec<_>>(), [1, 2, 3, 4].map(line));
@@ -127,9 +127,9 @@ fn a_log_that_was_removed_and_has_no_place_is_told_and_tried_again() {
     std::fs::remove_dir_all(&home).unwrap();
     std::fs::write(&home, "a file where the folder was").unwrap();
     assert!(writer.append(&[line(2)]).is_err());
-    assert!(writer.not_saved().unwrap().contains("was removed"));
+    assert!(writer.save_error().unwrap().contains("was removed"));
     std::fs::remove_file(&home).unwrap();
     writer.retry().unwrap();
-    assert_eq!((writer.not_saved(), writer.rewritten()), (None, 1));
+    assert_eq!((writer.save_error(), writer.rewrites()), (None, 1));
     assert_eq!(Reader::open(writer.path()).unwrap().read_all().unwrap().entries.len(), 2);
 }

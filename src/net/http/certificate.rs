@@ -21,35 +21,35 @@ const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
 const ALTERNATIVE_NAMES: [u8; 3] = [0x55, 0x1d, 0x11];
 
 impl Certificate {
-    pub(super) fn read(der: &[u8]) -> Option<Self> {
-        let mut whole = Der(der).of(SEQUENCE)?;
-        let mut fields = whole.of(SEQUENCE)?;
-        fields.optional(0xa0);
+    pub(super) fn parse(der: &[u8]) -> Option<Self> {
+        let mut whole = DerReader(der).expect_tag(SEQUENCE)?;
+        let mut fields = whole.expect_tag(SEQUENCE)?;
+        fields.optional_tag(0xa0);
         // Serial number, algorithm, issuer.
         for _ in 0..3 {
             fields.next()?;
         }
-        let mut validity = fields.of(SEQUENCE)?;
+        let mut validity = fields.expect_tag(SEQUENCE)?;
         let (not_before, not_after) = (time(validity.next()?)?, time(validity.next()?)?);
-        let common_names = common_names(fields.of(SEQUENCE)?)?;
-        fields.of(SEQUENCE)?;
-        fields.optional(0x81);
-        fields.optional(0x82);
-        let lists_names = match fields.optional(0xa3) {
-            Some(mut extensions) => has_extension(extensions.of(SEQUENCE)?, ALTERNATIVE_NAMES)?,
+        let common_names = common_names(fields.expect_tag(SEQUENCE)?)?;
+        fields.expect_tag(SEQUENCE)?;
+        fields.optional_tag(0x81);
+        fields.optional_tag(0x82);
+        let lists_names = match fields.optional_tag(0xa3) {
+            Some(mut extensions) => has_extension(extensions.expect_tag(SEQUENCE)?, ALTERNATIVE_NAMES)?,
             None => false,
         };
         Some(Self { not_before, not_after, common_names, lists_names })
     }
 }
 
-fn common_names(mut subject: Der<'_>) -> Option<Vec<String>> {
+fn common_names(mut subject: DerReader<'_>) -> Option<Vec<String>> {
     let mut names = Vec::new();
     while !subject.0.is_empty() {
-        let mut set = subject.of(SET)?;
+        let mut set = subject.expect_tag(SET)?;
         while !set.0.is_empty() {
-            let mut attribute = set.of(SEQUENCE)?;
-            let id = attribute.of(OBJECT_ID)?;
+            let mut attribute = set.expect_tag(SEQUENCE)?;
+            let id = attribute.expect_tag(OBJECT_ID)?;
             let (_, value) = attribute.next()?;
             if id.0 == COMMON_NAME {
                 names.push(String::from_utf8_lossy(value).into_owned());
@@ -59,10 +59,10 @@ fn common_names(mut subject: Der<'_>) -> Option<Vec<String>> {
     Some(names)
 }
 
-fn has_extension(mut extensions: Der<'_>, wanted: [u8; 3]) -> Option<bool> {
+fn has_extension(mut extensions: DerReader<'_>, wanted: [u8; 3]) -> Option<bool> {
     while !extensions.0.is_empty() {
-        let mut extension = extensions.of(SEQUENCE)?;
-        if extension.of(OBJECT_ID)?.0 == wanted {
+        let mut extension = extensions.expect_tag(SEQUENCE)?;
+        if extension.expect_tag(OBJECT_ID)?.0 == wanted {
             return Some(true);
         }
     }
@@ -94,9 +94,9 @@ fn time((tag, digits): (u8, &[u8])) -> Option<i64> {
 }
 
 /// What is left to read.
-struct Der<'a>(&'a [u8]);
+struct DerReader<'a>(&'a [u8]);
 
-impl<'a> Der<'a> {
+impl<'a> DerReader<'a> {
     /// Reads the next value with its tag.
     fn next(&mut self) -> Option<(u8, &'a [u8])> {
         let (&tag, rest) = self.0.split_first()?;
@@ -118,12 +118,12 @@ impl<'a> Der<'a> {
     }
 
     /// Reads the next value, which must have this tag.
-    fn of(&mut self, tag: u8) -> Option<Der<'a>> {
-        self.next().filter(|(found, _)| *found == tag).map(|(_, value)| Der(value))
+    fn expect_tag(&mut self, tag: u8) -> Option<DerReader<'a>> {
+        self.next().filter(|(found, _)| *found == tag).map(|(_, value)| DerReader(value))
     }
 
-    fn optional(&mut self, tag: u8) -> Option<Der<'a>> {
-        if self.0.first() == Some(&tag) { self.of(tag) } else { None }
+    fn optional_tag(&mut self, tag: u8) -> Option<DerReader<'a>> {
+        if self.0.first() == Some(&tag) { self.expect_tag(tag) } else { None }
     }
 }
 
@@ -134,17 +134,17 @@ mod tests {
 
     #[test]
     fn dates_and_names_are_read() {
-        let nameless = Certificate::read(&NAMELESS).unwrap();
+        let nameless = Certificate::parse(&NAMELESS).unwrap();
         assert_eq!((nameless.common_names, nameless.lists_names), (vec!["localhost".to_owned()], false));
         assert!(nameless.not_after > nameless.not_before);
-        assert!(Certificate::read(&NAMED).unwrap().lists_names && Certificate::read(&AUTHORITY).unwrap().lists_names);
-        assert_eq!(Certificate::read(&EXPIRED).unwrap().not_after, 1_583_020_800);
+        assert!(Certificate::parse(&NAMED).unwrap().lists_names && Certificate::parse(&AUTHORITY).unwrap().lists_names);
+        assert_eq!(Certificate::parse(&EXPIRED).unwrap().not_after, 1_583_020_800);
     }
 
     #[test]
     fn a_certificate_cut_anywhere_is_none_and_breaks_nothing() {
         for end in 0..NAMELESS.len() {
-            assert_eq!(Certificate::read(&NAMELESS[..end]), None, "{end}");
+            assert_eq!(Certificate::parse(&NAMELESS[..end]), None, "{end}");
         }
         assert_eq!(time((UTC_TIME, b"260230000000Z")), None);
         assert_eq!(time((UTC_TIME, b"700101000000Z")), Some(0));

@@ -4,21 +4,21 @@
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Url;
 
-use super::place;
+use super::display_origin;
 use crate::event::FaultKind;
-use crate::net::status::Failure;
-use crate::text::address::{host_and_port, is_loopback_url, without_password};
+use crate::net::failure::RequestFailure;
+use crate::text::address::{host_and_port, is_loopback_url, redact_login};
 
 /// The proxy variables of the environment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Proxies {
-    http: Option<Variable>,
-    https: Option<Variable>,
-    no: String,
+    http: Option<ProxyVariable>,
+    https: Option<ProxyVariable>,
+    no_proxy: String,
 }
 
 #[derive(Clone, Debug)]
-struct Variable {
+struct ProxyVariable {
     name: &'static str,
     value: String,
 }
@@ -34,9 +34,9 @@ pub(super) enum Route {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Proxy {
     /// Without a login.
-    pub(super) place: String,
+    pub(super) address: String,
     pub(super) variable: &'static str,
-    pub(super) secure: bool,
+    pub(super) is_https: bool,
 }
 
 impl Proxies {
@@ -47,7 +47,7 @@ impl Proxies {
     fn read(env: &dyn Fn(&str) -> Option<String>) -> Self {
         // The first that is set counts, as in the client, also where it is empty.
         let first = |names: [&'static str; 2]| {
-            names.into_iter().find_map(|name| Some(Variable { name, value: env(name)?.trim().to_owned() }))
+            names.into_iter().find_map(|name| Some(ProxyVariable { name, value: env(name)?.trim().to_owned() }))
         };
         let set = |names| first(names).filter(|variable| !variable.value.is_empty());
         if env("REQUEST_METHOD").is_some() {
@@ -57,18 +57,18 @@ impl Proxies {
         Self {
             http: set(["HTTP_PROXY", "http_proxy"]).or_else(|| all.clone()),
             https: set(["HTTPS_PROXY", "https_proxy"]).or(all),
-            no: first(["NO_PROXY", "no_proxy"]).map(|variable| variable.value).unwrap_or_default(),
+            no_proxy: first(["NO_PROXY", "no_proxy"]).map(|variable| variable.value).unwrap_or_default(),
         }
     }
 
     /// Says which way a request goes, or why its proxy can't be used.
-    pub(super) fn route(&self, url: &Url) -> Result<Route, Failure> {
+    pub(super) fn route(&self, url: &Url) -> Result<Route, RequestFailure> {
         let variable = if url.scheme() == "https" { &self.https } else { &self.http };
-        let Some(Variable { name, value }) = variable else { return Ok(Route::Direct) };
-        if is_loopback_url(url) || self.exempts(url) {
+        let Some(ProxyVariable { name, value }) = variable else { return Ok(Route::Direct) };
+        if is_loopback_url(url) || self.is_exempt(url) {
             return Ok(Route::Direct);
         }
-        let shown = without_password(value);
+        let shown = redact_login(value);
         let instead = || {
             let host = url.host_str().unwrap_or_default();
             format!("only http:// and https:// proxies can be used; change or unset {name}, or list {host} in NO_PROXY")
@@ -76,39 +76,39 @@ impl Proxies {
         let scheme = value.split_once("://").map_or("http", |(scheme, _)| scheme);
         if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
             let text = format!("the proxy {shown} in {name} is of a kind that is not supported: {}", instead());
-            return Err(Failure::last(FaultKind::Network, text));
+            return Err(RequestFailure::permanent(FaultKind::Network, text));
         }
         if intercept(&Matcher::builder().all(value.clone()).build(), url).is_none() {
             let text = format!("the proxy {shown} in {name} is not an address: {}", instead());
-            return Err(Failure::last(FaultKind::Network, text));
+            return Err(RequestFailure::permanent(FaultKind::Network, text));
         }
-        Ok(Route::Proxy(Proxy { place: shown, variable: name, secure: scheme.eq_ignore_ascii_case("https") }))
+        Ok(Route::Proxy(Proxy { address: shown, variable: name, is_https: scheme.eq_ignore_ascii_case("https") }))
     }
 
-    fn exempts(&self, url: &Url) -> bool {
-        let any = Matcher::builder().all("http://proxy.invalid").no(self.no.clone()).build();
+    fn is_exempt(&self, url: &Url) -> bool {
+        let any = Matcher::builder().all("http://proxy.invalid").no(self.no_proxy.clone()).build();
         intercept(&any, url).is_none()
     }
 }
 
 fn intercept(matcher: &Matcher, url: &Url) -> Option<()> {
-    matcher.intercept(&place(url).parse().ok()?).map(drop)
+    matcher.intercept(&display_origin(url).parse().ok()?).map(drop)
 }
 
 impl Proxy {
     /// Reads why the proxy did not open the way to a server. `why` is the error's own chain of words.
-    pub(super) fn failure(&self, url: &Url, why: &str, root: &str) -> Option<Failure> {
-        let Self { place: proxy, variable, .. } = self;
+    pub(super) fn connect_failure(&self, url: &Url, why: &str, root: &str) -> Option<RequestFailure> {
+        let Self { address: proxy, variable, .. } = self;
         let target = format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(443));
         let host = url.host_str().unwrap_or_default();
         if why.contains("proxy authorization required") {
-            return Some(self.wants_login());
+            return Some(self.login_failure());
         }
         let text = if why.contains("failed to create underlying connection") || url.scheme() == "http" {
             let text = format!(
                 "the proxy {proxy} can't be reached: {root}; start it, correct or unset {variable}, or list {host} in NO_PROXY"
             );
-            return Some(Failure { unsent: true, ..Failure::last(FaultKind::Network, text) });
+            return Some(RequestFailure { is_unsent: true, ..RequestFailure::permanent(FaultKind::Network, text) });
         } else if why.contains("unsuccessful") {
             format!(
                 "the proxy {proxy} refused to connect to {target}; ask whoever runs it, or list {host} in NO_PROXY to do without it"
@@ -118,17 +118,17 @@ impl Proxy {
         } else {
             return None;
         };
-        Some(Failure::last(FaultKind::Network, text))
+        Some(RequestFailure::permanent(FaultKind::Network, text))
     }
 
     /// What is said where the proxy asks who we are.
-    pub(super) fn wants_login(&self) -> Failure {
-        let Self { place: proxy, variable, .. } = self;
+    pub(super) fn login_failure(&self) -> RequestFailure {
+        let Self { address: proxy, variable, .. } = self;
         let host = host_and_port(proxy);
         let text = format!(
             "the proxy {proxy} wants another login (407): write NAME:PASSWORD@ in front of {host} in {variable}"
         );
-        Failure::last(FaultKind::Network, text)
+        RequestFailure::permanent(FaultKind::Network, text)
     }
 }
 
@@ -139,13 +139,13 @@ mod tests {
     fn route(variables: &[(&str, &str)], url: &str) -> Result<Route, String> {
         let env = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         Proxies::read(&env).route(&Url::parse(url).unwrap()).map_err(|failure| {
-            assert!(!failure.retry, "trying again can't help");
+            assert!(!failure.is_retryable, "trying again can't help");
             failure.fault.message
         })
     }
 
     fn through(place: &str, variable: &'static str) -> Route {
-        Route::Proxy(Proxy { place: place.into(), variable, secure: false })
+        Route::Proxy(Proxy { address: place.into(), variable, is_https: false })
     }
 
     #[test]
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_a_proxy_does_is_not_blamed_on_the_server() {
-        let proxy = Proxy { place: "http://p:1".into(), variable: "HTTPS_PROXY", secure: false };
+        let proxy = Proxy { address: "http://p:1".into(), variable: "HTTPS_PROXY", is_https: false };
         let url = Url::parse("https://far.example/v1").unwrap();
         for (why, words) in [
             ("tunnel error: proxy authorization required", "NAME:PASSWORD@ in front of p:1 in HTTPS_PROXY"),
@@ -183,9 +183,9 @@ mod tests {
             ("tunnel error: failed to create underlying connection", "unset HTTPS_PROXY"),
             ("tunnel error: unexpected end of file", "does not answer like one"),
         ] {
-            let failure = proxy.failure(&url, why, "refused").unwrap();
-            assert!(failure.fault.message.contains(words) && !failure.retry, "{failure:?}");
+            let failure = proxy.connect_failure(&url, why, "refused").unwrap();
+            assert!(failure.fault.message.contains(words) && !failure.is_retryable, "{failure:?}");
         }
-        assert_eq!(proxy.failure(&url, "invalid peer certificate", ""), None);
+        assert_eq!(proxy.connect_failure(&url, "invalid peer certificate", ""), None);
     }
 }

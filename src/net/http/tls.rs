@@ -17,7 +17,7 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
 use super::certificate::Certificate;
-use super::why::plain;
+use super::errors::strip_os_error_number;
 
 /// Names a file of certificates to trust in place of the system's.
 pub(super) const CERT_FILE: &str = "SSL_CERT_FILE";
@@ -25,15 +25,15 @@ pub(super) const CERT_FILE: &str = "SSL_CERT_FILE";
 pub(super) const CERT_DIR: &str = "SSL_CERT_DIR";
 
 /// Sets up HTTPS, or says which setting is in the way.
-pub(super) fn config(http1_only: bool) -> Result<ClientConfig, String> {
+pub(super) fn client_config(http1_only: bool) -> Result<ClientConfig, String> {
     let provider = CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(aws_lc_rs::default_provider()));
     let usual = rustls_platform_verifier::Verifier::new(provider.clone()).map_err(|error| {
-        trouble().unwrap_or_else(|| {
+        certificate_setting_problem().unwrap_or_else(|| {
             format!("{error}; install the system's CA certificates, or name a file of them in {CERT_FILE}")
         })
     })?;
-    let own = std::env::var_os(CERT_FILE).map(|path| certificates(Path::new(&path)).unwrap_or_default());
-    let verifier = OrIdentical { usual: Arc::new(usual), own: own.unwrap_or_default() };
+    let own = std::env::var_os(CERT_FILE).map(|path| load_certificates(Path::new(&path)).unwrap_or_default());
+    let verifier = PinningVerifier { default_verifier: Arc::new(usual), pinned: own.unwrap_or_default() };
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
@@ -46,14 +46,14 @@ pub(super) fn config(http1_only: bool) -> Result<ClientConfig, String> {
 }
 
 /// Says what is wrong with the certificates that the environment names, if anything is.
-pub(super) fn trouble() -> Option<String> {
-    let file = std::env::var_os(CERT_FILE).and_then(|path| trouble_with(Path::new(&path)));
+pub(super) fn certificate_setting_problem() -> Option<String> {
+    let file = std::env::var_os(CERT_FILE).and_then(|path| certificate_file_problem(Path::new(&path)));
     file.or_else(|| {
         let folders = std::env::var_os(CERT_DIR)?;
         let broken =
             std::env::split_paths(&folders).find_map(|folder| Some((std::fs::read_dir(&folder).err()?, folder)));
         let (error, folder) = broken.filter(|(_, folder)| !folder.as_os_str().is_empty())?;
-        let error = plain(&error.to_string());
+        let error = strip_os_error_number(&error.to_string());
         Some(format!(
             "{CERT_DIR} names {}, which can't be read: {error}; correct or unset {CERT_DIR}",
             folder.display()
@@ -61,9 +61,9 @@ pub(super) fn trouble() -> Option<String> {
     })
 }
 
-fn trouble_with(path: &Path) -> Option<String> {
-    let what = match certificates(path) {
-        Err(error) => format!("can't be read: {}", plain(&error.to_string())),
+fn certificate_file_problem(path: &Path) -> Option<String> {
+    let what = match load_certificates(path) {
+        Err(error) => format!("can't be read: {}", strip_os_error_number(&error.to_string())),
         Ok(found) if found.is_empty() => {
             "holds no certificate (a PEM file with BEGIN CERTIFICATE is wanted)".to_owned()
         }
@@ -72,19 +72,19 @@ fn trouble_with(path: &Path) -> Option<String> {
     Some(format!("{CERT_FILE} names {}, which {what}; correct or unset {CERT_FILE}", path.display()))
 }
 
-fn certificates(path: &Path) -> std::io::Result<Vec<CertificateDer<'static>>> {
+fn load_certificates(path: &Path) -> std::io::Result<Vec<CertificateDer<'static>>> {
     let pem = std::fs::read(path)?;
     Ok(CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok).collect())
 }
 
 /// The usual rules, and besides them certificates that are trusted as they are.
 #[derive(Debug)]
-struct OrIdentical {
-    usual: Arc<dyn ServerCertVerifier>,
-    own: Vec<CertificateDer<'static>>,
+struct PinningVerifier {
+    default_verifier: Arc<dyn ServerCertVerifier>,
+    pinned: Vec<CertificateDer<'static>>,
 }
 
-impl ServerCertVerifier for OrIdentical {
+impl ServerCertVerifier for PinningVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -93,8 +93,8 @@ impl ServerCertVerifier for OrIdentical {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        match self.usual.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            Err(_) if self.own.iter().any(|own| own == end_entity) => identical(end_entity, server_name, now),
+        match self.default_verifier.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+            Err(_) if self.pinned.iter().any(|own| own == end_entity) => verify_pinned(end_entity, server_name, now),
             verdict => verdict,
         }
     }
@@ -105,7 +105,7 @@ impl ServerCertVerifier for OrIdentical {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.usual.verify_tls12_signature(message, cert, dss)
+        self.default_verifier.verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -114,21 +114,21 @@ impl ServerCertVerifier for OrIdentical {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.usual.verify_tls13_signature(message, cert, dss)
+        self.default_verifier.verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.usual.supported_verify_schemes()
+        self.default_verifier.supported_verify_schemes()
     }
 }
 
 /// Checks the dates and the name of a certificate that is trusted as it is.
-fn identical(
+fn verify_pinned(
     end_entity: &CertificateDer<'_>,
     server_name: &ServerName<'_>,
     now: UnixTime,
 ) -> Result<ServerCertVerified, Error> {
-    let certificate = Certificate::read(end_entity).ok_or(CertificateError::BadEncoding)?;
+    let certificate = Certificate::parse(end_entity).ok_or(CertificateError::BadEncoding)?;
     let unix = |seconds: i64| UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds.max(0).unsigned_abs()));
     let (not_before, not_after) = (unix(certificate.not_before), unix(certificate.not_after));
     if now < not_before {

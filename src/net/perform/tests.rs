@@ -6,13 +6,13 @@ use futures_util::stream;
 use tokio::time::Instant;
 
 use super::*;
-use crate::dialect::chat::Chat;
-use crate::event::{Stop, TurnEnd};
-use crate::net::call::{Framing, Method};
+use crate::dialect::chat::ChatDecoder;
+use crate::event::{FinishReason, TurnOutcome};
+use crate::net::request::{Framing, HttpMethod};
 
 /// One thing a server does.
 #[derive(Clone)]
-enum Act {
+enum DialAct {
     Send(&'static str),
     Wait(u64),
     Break,
@@ -20,14 +20,14 @@ enum Act {
     Hang,
 }
 
-use Act::{Break, Hang, Send, Wait};
+use DialAct::{Break, Hang, Send, Wait};
 
 /// Tries, each answered by a script or refused. Paused time passes at once.
-struct Fake(VecDeque<Result<Vec<Act>, Failure>>);
+struct ScriptedDial(VecDeque<Result<Vec<DialAct>, RequestFailure>>);
 
-impl Dial for Fake {
-    async fn dial(&mut self) -> Result<Answer, Failure> {
-        let acts: VecDeque<Act> = self.0.pop_front().expect("one try too many")?.into();
+impl Dial for ScriptedDial {
+    async fn dial(&mut self) -> Result<HttpResponse, RequestFailure> {
+        let acts: VecDeque<DialAct> = self.0.pop_front().expect("one try too many")?.into();
         let body = stream::unfold(acts, |mut acts| async move {
             loop {
                 match acts.pop_front()? {
@@ -35,7 +35,7 @@ impl Dial for Fake {
                     Wait(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,
                     Break => {
                         return Some((
-                            Err(Failure::passing(FaultKind::Network, "the connection to http://h broke")),
+                            Err(RequestFailure::transient(FaultKind::Network, "the connection to http://h broke")),
                             acts,
                         ));
                     }
@@ -43,7 +43,7 @@ impl Dial for Fake {
                 }
             }
         });
-        Ok(Answer { status: 200, content_type: "text/event-stream".into(), body: body.boxed() })
+        Ok(HttpResponse { status: 200, content_type: "text/event-stream".into(), body: body.boxed() })
     }
 }
 
@@ -51,18 +51,19 @@ const HI: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
 const STOP: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
 const DONE: &str = "data: [DONE]\n\n";
 
-fn call() -> HttpCall {
+fn call() -> HttpRequest {
     let url = "http://me:secret@h/v1/chat/completions?key=secret".to_owned();
-    HttpCall { method: Method::Post, url, headers: Vec::new(), body: None, framing: Framing::Sse }
+    HttpRequest { method: HttpMethod::Post, url, headers: Vec::new(), body: None, framing: Framing::Sse }
 }
 
 /// Runs the tries and returns all that is heard, as short words.
-async fn heard(tries: Vec<Result<Vec<Act>, Failure>>) -> Vec<String> {
+async fn heard(tries: Vec<Result<Vec<DialAct>, RequestFailure>>) -> Vec<String> {
     let (sender, mut receiver) = mpsc::channel(1);
-    let patience = Patience::new(Instant::now());
+    let patience = RequestPolicy::new(Instant::now());
     let run = async move {
         let call = call();
-        run(Fake(tries.into()), Line::new(&call, Box::new(Chat::new()), &patience, &sender)).await;
+        run(ScriptedDial(tries.into()), RequestDriver::new(&call, Box::new(ChatDecoder::new()), &patience, &sender))
+            .await;
     };
     let listen = async {
         let mut words = Vec::new();
@@ -74,9 +75,9 @@ async fn heard(tries: Vec<Result<Vec<Act>, Failure>>) -> Vec<String> {
     tokio::join!(run, listen).1
 }
 
-fn word(heard: Heard) -> String {
+fn word(heard: RequestEvent) -> String {
     match heard {
-        Heard::Link(link) => match link {
+        RequestEvent::Link(link) => match link {
             LinkState::Waiting { since, limit } => format!("waiting since {} of {}", since.0, limit.unwrap().0),
             LinkState::Loading { since, limit } => format!("loading since {} of {}", since.0, limit.unwrap().0),
             LinkState::Silent { since, limit } => format!("silent since {} of {}", since.0, limit.unwrap().0),
@@ -87,15 +88,17 @@ fn word(heard: Heard) -> String {
             LinkState::Lost(_) => "lost".into(),
             other => format!("{other:?}").to_lowercase(),
         },
-        Heard::Event(event) => match event {
+        RequestEvent::Event(event) => match event {
             AgentEvent::TextDelta { text, .. } => text,
             AgentEvent::MessageStarted { .. } => "(".into(),
-            AgentEvent::MessageFinished { stop: Stop::End, .. } => ")".into(),
-            AgentEvent::MessageFinished { stop, .. } => format!(") {stop:?}"),
-            AgentEvent::Annotated { kind, data, .. } => format!("{kind} {data}"),
-            AgentEvent::Noticed { code, text, .. } => format!("{code}: {text}"),
-            AgentEvent::TurnFinished { end: TurnEnd::Failed(fault), .. } => format!("failed {:?}: {fault}", fault.kind),
-            AgentEvent::TurnFinished { end, .. } => format!("{end:?}").to_lowercase(),
+            AgentEvent::MessageFinished { finish_reason: FinishReason::End, .. } => ")".into(),
+            AgentEvent::MessageFinished { finish_reason: stop, .. } => format!(") {stop:?}"),
+            AgentEvent::Annotation { kind, data, .. } => format!("{kind} {data}"),
+            AgentEvent::Notice { code, text, .. } => format!("{code}: {text}"),
+            AgentEvent::TurnFinished { outcome: TurnOutcome::Failed(fault), .. } => {
+                format!("failed {:?}: {fault}", fault.kind)
+            }
+            AgentEvent::TurnFinished { outcome: end, .. } => format!("{end:?}").to_lowercase(),
             other => format!("{other:?}"),
         },
     }
@@ -214,7 +217,7 @@ async fn a_break_or_silence_after_the_finish_reason_is_no_loss() {
 
 #[tokio::test(start_paused = true)]
 async fn what_fails_before_the_first_byte_is_tried_again() {
-    let busy = Failure::passing(FaultKind::Upstream, "http://h answered 503");
+    let busy = RequestFailure::transient(FaultKind::Upstream, "http://h answered 503");
     let words = heard(vec![Err(busy), Ok(vec![Wait(2), Break]), Ok(vec![Send(HI), Send(DONE)])]).await;
     let starts = [
         "connecting",
@@ -241,7 +244,7 @@ async fn what_fails_before_the_first_byte_is_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn tries_are_counted_and_the_last_fault_is_told() {
-    let busy = |n| Err(Failure::passing(FaultKind::Upstream, format!("busy {n}")));
+    let busy = |n| Err(RequestFailure::transient(FaultKind::Upstream, format!("busy {n}")));
     let words = heard((1..=4).map(busy).collect()).await;
     assert_eq!(words.iter().filter(|word| word.starts_with("retry: ")).count(), 3);
     assert_eq!(words.last().unwrap(), "failed Upstream: busy 4");
@@ -250,7 +253,7 @@ async fn tries_are_counted_and_the_last_fault_is_told() {
 #[tokio::test(start_paused = true)]
 async fn the_server_says_when_to_come_back_within_reason() {
     let limited = |seconds: u64| {
-        let mut failure = Failure::passing(FaultKind::RateLimited, "slow down");
+        let mut failure = RequestFailure::transient(FaultKind::RateLimited, "slow down");
         failure.fault.retry_after = Some(Millis(seconds * 1000));
         Err(failure)
     };
@@ -261,7 +264,7 @@ async fn the_server_says_when_to_come_back_within_reason() {
 
 #[tokio::test(start_paused = true)]
 async fn what_cannot_pass_is_not_tried_again() {
-    let refused = Failure::last(FaultKind::Auth, "no key");
+    let refused = RequestFailure::permanent(FaultKind::Auth, "no key");
     assert_eq!(heard(vec![Err(refused)]).await, ["connecting", "idle", "failed Auth: no key"]);
 }
 
@@ -298,8 +301,12 @@ async fn json_in_place_of_a_stream_is_an_answer_or_an_error() {
 async fn a_deaf_listener_ends_the_call() {
     let (sender, receiver) = mpsc::channel(8);
     drop(receiver);
-    let patience = Patience::new(Instant::now());
-    run(Fake(VecDeque::from([Ok(vec![Hang])])), Line::new(&call(), Box::new(Chat::new()), &patience, &sender)).await;
+    let patience = RequestPolicy::new(Instant::now());
+    run(
+        ScriptedDial(VecDeque::from([Ok(vec![Hang])])),
+        RequestDriver::new(&call(), Box::new(ChatDecoder::new()), &patience, &sender),
+    )
+    .await;
     assert_eq!(patience.epoch.elapsed(), Duration::ZERO);
 }
 
@@ -314,10 +321,15 @@ async fn one_keep_alive_before_silence_is_still_silence() {
 #[tokio::test(start_paused = true)]
 async fn no_limit_is_no_limit() {
     for (idle, no_output) in [(Duration::ZERO, Duration::ZERO), (Duration::MAX, Duration::MAX)] {
-        let patience = Patience { idle, no_output, ..Patience::new(Instant::now()) };
+        let patience =
+            RequestPolicy { idle_timeout: idle, no_output_timeout: no_output, ..RequestPolicy::new(Instant::now()) };
         let (sender, mut receiver) = mpsc::channel(64);
         let script = vec![Send(HI), Wait(1_000_000), Send(HI), Send(DONE)];
-        run(Fake(VecDeque::from([Ok(script)])), Line::new(&call(), Box::new(Chat::new()), &patience, &sender)).await;
+        run(
+            ScriptedDial(VecDeque::from([Ok(script)])),
+            RequestDriver::new(&call(), Box::new(ChatDecoder::new()), &patience, &sender),
+        )
+        .await;
         drop(sender);
         let mut last = String::new();
         while let Some(heard) = receiver.recv().await {
@@ -328,11 +340,11 @@ async fn no_limit_is_no_limit() {
 }
 
 /// Gives a silence without limit one, so that it has a word.
-fn heard_limit(heard: Heard) -> Heard {
+fn heard_limit(heard: RequestEvent) -> RequestEvent {
     match heard {
-        Heard::Link(LinkState::Silent { since, limit }) => {
+        RequestEvent::Link(LinkState::Silent { since, limit }) => {
             assert_eq!(limit, None);
-            Heard::Link(LinkState::Silent { since, limit: Some(Millis(0)) })
+            RequestEvent::Link(LinkState::Silent { since, limit: Some(Millis(0)) })
         }
         other => other,
     }
@@ -342,13 +354,13 @@ fn heard_limit(heard: Heard) -> Heard {
 fn a_call_can_run_in_a_task() {
     fn sendable(_: impl std::marker::Send) {}
     let (sender, _) = mpsc::channel(1);
-    let patience = Patience::new(Instant::now());
-    sendable(perform(&Http::default(), &call(), Box::new(Chat::new()), &patience, &sender));
+    let patience = RequestPolicy::new(Instant::now());
+    sendable(perform(&HttpClient::default(), &call(), Box::new(ChatDecoder::new()), &patience, &sender));
 }
 
-fn loading() -> Failure {
+fn loading() -> RequestFailure {
     let fault = Fault::new(FaultKind::Upstream, "http://h answered 503 service unavailable: Loading model");
-    Failure { fault, retry: true, unsent: false, loading: true }
+    RequestFailure { fault, is_retryable: true, is_unsent: false, is_loading: true }
 }
 
 #[tokio::test(start_paused = true)]
@@ -380,14 +392,14 @@ async fn a_server_that_loads_for_longer_than_the_first_byte_may_take_is_given_up
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_for_a_model_that_nobody_wants_any_more() {
     let (sender, mut receiver) = mpsc::channel(4);
-    let patience = Patience::new(Instant::now());
+    let patience = RequestPolicy::new(Instant::now());
     let run = async {
         let tries = (0..400).map(|_| Err(loading())).collect();
-        run(Fake(tries), Line::new(&call(), Box::new(Chat::new()), &patience, &sender)).await;
+        run(ScriptedDial(tries), RequestDriver::new(&call(), Box::new(ChatDecoder::new()), &patience, &sender)).await;
         patience.epoch.elapsed()
     };
     let leave = async {
-        while !matches!(receiver.recv().await, Some(Heard::Link(LinkState::Loading { .. }))) {}
+        while !matches!(receiver.recv().await, Some(RequestEvent::Link(LinkState::Loading { .. }))) {}
         drop(receiver);
     };
     assert!(tokio::join!(run, leave).0 < Duration::from_secs(5));

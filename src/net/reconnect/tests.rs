@@ -4,50 +4,50 @@ use bytes::Bytes;
 use futures_util::stream;
 
 use super::*;
-use crate::dialect::chat::Chat;
-use crate::net::call::Method;
+use crate::dialect::chat::ChatDecoder;
+use crate::net::request::HttpMethod;
 
 /// One connection of a scripted server: the id it must be asked for, and what it does.
-struct Try {
+struct ScriptedConnection {
     after: Option<&'static str>,
-    answer: Result<(u16, Vec<&'static str>), Failure>,
+    answer: Result<(u16, Vec<&'static str>), RequestFailure>,
 }
 
-struct Fake(VecDeque<Try>);
+struct ScriptedResumingDial(VecDeque<ScriptedConnection>);
 
-impl Dial for Fake {
-    async fn dial(&mut self, after: Option<&str>) -> Result<Answer, Failure> {
+impl Dial for ScriptedResumingDial {
+    async fn dial(&mut self, after: Option<&str>) -> Result<HttpResponse, RequestFailure> {
         let next = self.0.pop_front().expect("one try too many");
         assert_eq!(after, next.after, "the id to go on after");
         let (status, pieces) = next.answer?;
         let pieces: Vec<_> = pieces
             .into_iter()
             .map(|piece| match piece {
-                "BREAK" => Err(Failure::passing(FaultKind::Network, "the connection broke")),
+                "BREAK" => Err(RequestFailure::transient(FaultKind::Network, "the connection broke")),
                 text => Ok(Bytes::from_static(text.as_bytes())),
             })
             .collect();
-        Ok(Answer { status, content_type: "text/event-stream".into(), body: stream::iter(pieces).boxed() })
+        Ok(HttpResponse { status, content_type: "text/event-stream".into(), body: stream::iter(pieces).boxed() })
     }
 }
 
-fn open(after: Option<&'static str>, pieces: &[&'static str]) -> Try {
-    Try { after, answer: Ok((200, pieces.to_vec())) }
+fn open(after: Option<&'static str>, pieces: &[&'static str]) -> ScriptedConnection {
+    ScriptedConnection { after, answer: Ok((200, pieces.to_vec())) }
 }
 
 /// Watches the tries and returns all that is heard as short words.
-async fn heard(tries: Vec<Try>) -> Vec<String> {
+async fn heard(tries: Vec<ScriptedConnection>) -> Vec<String> {
     let (sender, mut receiver) = mpsc::channel(1);
-    let patience = Patience { retries: 3, idle: Duration::ZERO, ..Patience::new(Instant::now()) };
-    let call = HttpCall {
-        method: Method::Get,
+    let patience = RequestPolicy { max_retries: 3, idle_timeout: Duration::ZERO, ..RequestPolicy::new(Instant::now()) };
+    let call = HttpRequest {
+        method: HttpMethod::Get,
         url: "http://h/stream".into(),
         headers: Vec::new(),
         body: None,
         framing: Framing::Any,
     };
     let run = async move {
-        run(Fake(tries.into()), &call, &|| Box::new(Chat::new()), &patience, &sender).await;
+        run(ScriptedResumingDial(tries.into()), &call, &|| Box::new(ChatDecoder::new()), &patience, &sender).await;
     };
     let listen = async {
         let mut words = Vec::new();
@@ -59,17 +59,17 @@ async fn heard(tries: Vec<Try>) -> Vec<String> {
     tokio::join!(run, listen).1
 }
 
-fn word(heard: Heard) -> Option<String> {
+fn word(heard: RequestEvent) -> Option<String> {
     Some(match heard {
-        Heard::Event(AgentEvent::TextDelta { text, .. }) => text,
-        Heard::Event(AgentEvent::Noticed { code, .. }) => format!("({code})"),
-        Heard::Event(AgentEvent::TurnFinished { end, .. }) => match end {
-            TurnEnd::Failed(fault) => format!("failed: {}", fault.kind.name()),
+        RequestEvent::Event(AgentEvent::TextDelta { text, .. }) => text,
+        RequestEvent::Event(AgentEvent::Notice { code, .. }) => format!("({code})"),
+        RequestEvent::Event(AgentEvent::TurnFinished { outcome: end, .. }) => match end {
+            TurnOutcome::Failed(fault) => format!("failed: {}", fault.kind.name()),
             end => format!("{end:?}").to_lowercase(),
         },
-        Heard::Link(LinkState::Retrying { attempt, .. }) => format!("try {attempt}"),
-        Heard::Link(LinkState::Lost(_)) => "lost".to_owned(),
-        Heard::Event(_) | Heard::Link(_) => return None,
+        RequestEvent::Link(LinkState::Retrying { attempt, .. }) => format!("try {attempt}"),
+        RequestEvent::Link(LinkState::Lost(_)) => "lost".to_owned(),
+        RequestEvent::Event(_) | RequestEvent::Link(_) => return None,
     })
 }
 
@@ -110,7 +110,7 @@ async fn another_answer_ends_the_first_one() {
 
 #[tokio::test(start_paused = true)]
 async fn no_content_means_stop() {
-    let tries = vec![open(None, &[A, "BREAK"]), Try { after: Some("0"), answer: Ok((204, vec![])) }];
+    let tries = vec![open(None, &[A, "BREAK"]), ScriptedConnection { after: Some("0"), answer: Ok((204, vec![])) }];
     assert_eq!(heard(tries).await, ["a", "try 1", "(retry)", "(no_more)", "interrupted"]);
 }
 
@@ -119,7 +119,10 @@ async fn a_stream_that_gets_nowhere_is_given_up_with_its_text() {
     let tries = vec![
         open(None, &[PLAIN]),
         open(None, &[PLAIN]),
-        Try { after: None, answer: Err(Failure::last(FaultKind::Network, "nothing answers")) },
+        ScriptedConnection {
+            after: None,
+            answer: Err(RequestFailure::permanent(FaultKind::Network, "nothing answers")),
+        },
         open(None, &["BREAK"]),
     ];
     let words = ["p", "try 1", "(retry)", "try 2", "(retry)", "try 3", "(retry)", "lost", "(cut)", "interrupted"];
@@ -128,7 +131,8 @@ async fn a_stream_that_gets_nowhere_is_given_up_with_its_text() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_is_final_and_told_once() {
-    let tries = vec![Try { after: None, answer: Err(Failure::last(FaultKind::Auth, "401")) }];
+    let tries =
+        vec![ScriptedConnection { after: None, answer: Err(RequestFailure::permanent(FaultKind::Auth, "401")) }];
     assert_eq!(heard(tries).await, ["lost", "failed: auth"]);
     let tries = vec![open(None, &["<html>"])];
     assert_eq!(heard(tries).await, ["failed: protocol"]);
@@ -187,7 +191,7 @@ async fn a_stream_with_ids_goes_on_between_two_answers() {
         ["a", "c", "completed", "try 1", "(retry)", "(gap)", "e", "completed"],
         "frame 3 is missing"
     );
-    let over = Try { after: Some("2"), answer: Ok((204, vec![])) };
+    let over = ScriptedConnection { after: Some("2"), answer: Ok((204, vec![])) };
     assert_eq!(heard(vec![open(None, &[C, DONE, "BREAK"]), over]).await, ["c", "completed", "try 1", "(retry)"]);
 }
 
@@ -201,7 +205,10 @@ async fn what_breaks_after_an_answer_is_told_beside_it() {
 async fn a_long_wait_that_the_server_asks_for_is_waited_for() {
     let began = Instant::now();
     let fault = Fault { retry_after: Some(Millis(600_000)), ..Fault::new(FaultKind::RateLimited, "429") };
-    let busy = Try { after: None, answer: Err(Failure { fault, retry: true, unsent: false, loading: false }) };
+    let busy = ScriptedConnection {
+        after: None,
+        answer: Err(RequestFailure { fault, is_retryable: true, is_unsent: false, is_loading: false }),
+    };
     assert_eq!(heard(vec![busy, open(None, &[ONE])]).await, ["try 1", "(retry)", "1", "completed"]);
     assert_eq!(began.elapsed().as_secs(), 600);
 }

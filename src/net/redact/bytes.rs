@@ -2,108 +2,112 @@
 //! escaped as JSON may be, or that comes over several frames as the ends and beginnings of one field.
 //!
 //! What may hold the beginning of a secret waits for the next bytes, so kept bytes lag a frame behind at times; never
-//! more than [`MOST`]. Frames are not parsed, only their strings are found. A string without an escape that goes on no
-//! other one is looked at where it stands: nothing of it is copied.
+//! more than [`MAX_HELD_BYTES`]. Frames are not parsed, only their strings are found. A string without an escape that
+//! goes on no other one is looked at where it stands: nothing of it is copied.
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 
 use secrecy::SecretString;
 
-use super::DOTS;
-use super::letters::Letters;
-use super::scan::{open_end, scan};
+use super::REDACTION_MARK;
+use super::located_bytes::LocatedBytes;
+use super::scan::{find_secrets, open_end};
 use crate::event::Millis;
 
 /// Bytes that wait at most.
-const MOST: usize = 64 * 1024;
+const MAX_HELD_BYTES: usize = 64 * 1024;
 /// So much of a secret is waited for at the end of a field's string. A single letter is no sign: if it was the first of
 /// a secret, it is kept and the rest is not.
-const LEAST: usize = 2;
+const MIN_HELD_PREFIX_BYTES: usize = 2;
 /// Fields whose ends are remembered.
-const FIELDS: usize = 32;
+const MAX_TRACKED_FIELDS: usize = 32;
 
 /// The bytes of one answer.
 #[derive(Default)]
-pub(in crate::net) struct Bytes {
+pub(in crate::net) struct ByteRedactor {
     secrets: Vec<SecretString>,
     /// What waits, and when it came.
-    waiting: VecDeque<(Millis, Vec<u8>)>,
+    held: VecDeque<(Millis, Vec<u8>)>,
     /// Where the first of them begins in the stream.
     start: usize,
     /// Where the stream ends so far.
     end: usize,
     /// What is blanked out; the first range of a secret is told by dots.
-    blanks: Vec<(Range<usize>, bool)>,
+    redactions: Vec<(Range<usize>, bool)>,
     /// The end of the bytes as they are, that may be the beginning of a secret.
-    tail: Letters,
-    text: Strings,
+    tail: LocatedBytes,
+    scanner: JsonStringScanner,
     /// The same of each field's strings.
-    fields: HashMap<Vec<u8>, Letters>,
+    open_fields: HashMap<Vec<u8>, LocatedBytes>,
 }
 
 /// Finds strings in JSON, wherever it is cut.
 #[derive(Default)]
-struct Strings {
-    inside: bool,
+struct JsonStringScanner {
+    in_string: bool,
     /// What came of an escape.
     escape: Vec<u8>,
     /// What came of the string, as far as it must be remembered.
-    letters: Letters,
+    bytes: LocatedBytes,
     /// The string before, while only white space and a colon came behind it.
-    name: Vec<u8>,
+    field_name: Vec<u8>,
     has_name: bool,
     is_value: bool,
 }
 
-impl Bytes {
+impl ByteRedactor {
     pub(super) fn new(secrets: Vec<SecretString>) -> Self {
         Self { secrets, ..Self::default() }
     }
 
     /// Takes bytes that came and returns those that can be kept.
-    pub(in crate::net) fn pass(&mut self, at: Millis, bytes: &[u8]) -> Vec<(Millis, Vec<u8>)> {
+    pub(in crate::net) fn push(&mut self, at: Millis, bytes: &[u8]) -> Vec<(Millis, Vec<u8>)> {
         if self.secrets.is_empty() {
             return vec![(at, bytes.to_owned())];
         }
         let begin = self.end;
         self.end += bytes.len();
-        self.waiting.push_back((at, bytes.to_owned()));
-        self.settle_plain(bytes, begin);
+        self.held.push_back((at, bytes.to_owned()));
+        self.redact_plain(bytes, begin);
         let mut read = 0;
         while read < bytes.len() {
-            read = if self.text.inside { self.read_string(bytes, read, begin) } else { self.text.find(bytes, read) };
+            read = if self.scanner.in_string {
+                self.read_string(bytes, read, begin)
+            } else {
+                self.scanner.find(bytes, read)
+            };
         }
         self.forget_fields();
-        let inside = self.settle_open_string();
-        let open = self.fields.values().filter(|open| open.len() >= LEAST).chain([&self.tail]);
-        let safe = open.filter_map(Letters::begin).min().unwrap_or(self.end);
+        let inside = self.redact_open_string();
+        let open = self.open_fields.values().filter(|open| open.len() >= MIN_HELD_PREFIX_BYTES).chain([&self.tail]);
+        let safe = open.filter_map(LocatedBytes::start).min().unwrap_or(self.end);
         self.release(safe.min(inside))
     }
 
     /// Looks through the bytes as they are.
-    fn settle_plain(&mut self, bytes: &[u8], begin: usize) {
+    fn redact_plain(&mut self, bytes: &[u8], begin: usize) {
         if self.tail.len() > 0 {
             let mut plain = std::mem::take(&mut self.tail);
             plain.extend(bytes, begin);
-            self.tail = self.settle(plain);
+            self.tail = self.redact_whole(plain);
             return;
         }
-        let found = scan(bytes, &self.secrets);
+        let found = find_secrets(bytes, &self.secrets);
         for range in found.whole {
-            self.blanks.push((begin + range.start..begin + range.end, true));
+            self.redactions.push((begin + range.start..begin + range.end, true));
         }
-        self.tail.extend(&bytes[found.open..], begin + found.open);
+        self.tail.extend(&bytes[found.partial_start..], begin + found.partial_start);
     }
 
     /// Reads a string from `from` on, up to its end, an escape, or the end of the bytes; returns how far.
     fn read_string(&mut self, bytes: &[u8], from: usize, begin: usize) -> usize {
-        let text = &mut self.text;
+        let text = &mut self.scanner;
         if !text.escape.is_empty() {
             text.escape.push(bytes[from]);
-            if let Some(letter) = unescaped(&text.escape) {
+            if let Some(letter) = unescape(&text.escape) {
                 let width = text.escape.len();
-                text.letters.push(letter, begin + from + 1 - width, width);
+                text.bytes.push(letter, begin + from + 1 - width, width);
                 text.escape.clear();
             }
             return from + 1;
@@ -114,126 +118,128 @@ impl Bytes {
         let stop = memchr::memchr(b'\r', &rest[..stop]).unwrap_or(stop);
         let piece = &rest[..stop];
         match rest.get(stop) {
-            None => text.letters.extend_up_to(MOST, piece, begin + from),
+            None => text.bytes.extend_up_to(MAX_HELD_BYTES, piece, begin + from),
             Some(b'"') => {
                 self.end_string(piece, begin + from);
                 return from + stop + 1;
             }
             Some(b'\\') => {
-                text.letters.extend_up_to(MOST, piece, begin + from);
+                text.bytes.extend_up_to(MAX_HELD_BYTES, piece, begin + from);
                 text.escape.push(b'\\');
             }
-            Some(_) => text.inside = false,
+            Some(_) => text.in_string = false,
         }
         from + stop + 1
     }
 
     /// A string ends with `piece`, which stands at `place`.
     fn end_string(&mut self, piece: &[u8], place: usize) {
-        let text = &mut self.text;
-        text.inside = false;
+        let text = &mut self.scanner;
+        text.in_string = false;
         if !std::mem::take(&mut text.is_value) {
-            text.letters.extend_up_to(MOST, piece, place);
-            text.name.clear();
-            text.name.extend_from_slice(text.letters.as_slice());
+            text.bytes.extend_up_to(MAX_HELD_BYTES, piece, place);
+            text.field_name.clear();
+            text.field_name.extend_from_slice(text.bytes.as_slice());
             text.has_name = true;
             return;
         }
         if !std::mem::take(&mut text.has_name) {
             return;
         }
-        let before = if self.fields.is_empty() { None } else { self.fields.remove(text.name.as_slice()) };
+        let before =
+            if self.open_fields.is_empty() { None } else { self.open_fields.remove(text.field_name.as_slice()) };
         // What is whole in it was found among the bytes as they are.
-        if before.is_none() && text.letters.len() == 0 && open_end(piece, &self.secrets, 0) == piece.len() {
+        if before.is_none() && text.bytes.len() == 0 && open_end(piece, &self.secrets, 0) == piece.len() {
             return;
         }
         let mut whole = before.unwrap_or_default();
-        text.letters.extend_up_to(MOST, piece, place);
-        whole.append(&mut text.letters);
-        let open = self.settle(whole);
+        text.bytes.extend_up_to(MAX_HELD_BYTES, piece, place);
+        whole.append(&mut text.bytes);
+        let open = self.redact_whole(whole);
         if open.len() > 0 {
-            self.fields.insert(self.text.name.clone(), open);
+            self.open_fields.insert(self.scanner.field_name.clone(), open);
         }
     }
 
     /// Forgets the ends of fields that are too long ago, or too many.
     fn forget_fields(&mut self) {
-        self.fields.retain(|_, open| open.begin().is_some_and(|place| place + MOST > self.end));
-        while self.fields.len() > FIELDS {
-            let oldest = self.fields.iter().min_by_key(|(_, open)| open.begin()).map(|(name, _)| name.clone());
+        self.open_fields.retain(|_, open| open.start().is_some_and(|place| place + MAX_HELD_BYTES > self.end));
+        while self.open_fields.len() > MAX_TRACKED_FIELDS {
+            let oldest = self.open_fields.iter().min_by_key(|(_, open)| open.start()).map(|(name, _)| name.clone());
             let Some(oldest) = oldest else { break };
-            self.fields.remove(&oldest);
+            self.open_fields.remove(&oldest);
         }
     }
 
     /// Settles what came of a string that is not over; returns where a secret may begin in it, the end if none does.
-    fn settle_open_string(&mut self) -> usize {
-        if !(self.text.inside && self.text.is_value && self.text.has_name) {
+    fn redact_open_string(&mut self) -> usize {
+        if !(self.scanner.in_string && self.scanner.is_value && self.scanner.has_name) {
             return self.end;
         }
-        let mut whole = self.fields.remove(self.text.name.as_slice()).unwrap_or_default();
-        whole.append(&mut self.text.letters);
-        self.text.letters = self.settle(whole);
-        self.text.letters.begin().unwrap_or(self.end - self.text.escape.len())
+        let mut whole = self.open_fields.remove(self.scanner.field_name.as_slice()).unwrap_or_default();
+        whole.append(&mut self.scanner.bytes);
+        self.scanner.bytes = self.redact_whole(whole);
+        self.scanner.bytes.start().unwrap_or(self.end - self.scanner.escape.len())
     }
 
     /// Returns what still waits: nothing follows.
     pub(in crate::net) fn finish(&mut self) -> Vec<(Millis, Vec<u8>)> {
-        let open: Vec<_> = self.fields.drain().map(|(_, open)| open).chain([std::mem::take(&mut self.tail)]).collect();
-        for letters in open.iter().filter(|open| open.len() >= super::PART) {
-            self.blank(letters, 0..letters.len());
+        let open: Vec<_> =
+            self.open_fields.drain().map(|(_, open)| open).chain([std::mem::take(&mut self.tail)]).collect();
+        for letters in open.iter().filter(|open| open.len() >= super::MIN_PARTIAL_SECRET_BYTES) {
+            self.mark_redacted(letters, 0..letters.len());
         }
         self.release(self.end)
     }
 
     /// Blanks whole secrets out; returns the end that may be the beginning of one.
-    fn settle(&mut self, letters: Letters) -> Letters {
-        let found = scan(letters.as_slice(), &self.secrets);
+    fn redact_whole(&mut self, letters: LocatedBytes) -> LocatedBytes {
+        let found = find_secrets(letters.as_slice(), &self.secrets);
         for range in found.whole {
-            self.blank(&letters, range);
+            self.mark_redacted(&letters, range);
         }
-        letters.split_off(found.open)
+        letters.split_off(found.partial_start)
     }
 
-    fn blank(&mut self, letters: &Letters, range: Range<usize>) {
+    fn mark_redacted(&mut self, letters: &LocatedBytes, range: Range<usize>) {
         // What was kept already is not blanked out any more.
         let start = self.start;
         let waiting = letters.places(range).filter(|place| place.end > start);
         for (nth, place) in waiting.enumerate() {
-            self.blanks.push((place.start.max(start)..place.end, nth == 0));
+            self.redactions.push((place.start.max(start)..place.end, nth == 0));
         }
     }
 
     /// Returns the pieces that lie wholly before a place.
     fn release(&mut self, safe: usize) -> Vec<(Millis, Vec<u8>)> {
-        self.blanks.sort_by_key(|(range, is_first)| (range.start, !is_first));
+        self.redactions.sort_by_key(|(range, is_first)| (range.start, !is_first));
         let mut done = Vec::new();
-        while let Some((at, piece)) = self.waiting.pop_front() {
+        while let Some((at, piece)) = self.held.pop_front() {
             let end = self.start + piece.len();
             if end > safe {
-                self.waiting.push_front((at, piece));
+                self.held.push_front((at, piece));
                 break;
             }
-            let kept = if self.blanks.is_empty() { piece } else { self.blanked(&piece) };
+            let kept = if self.redactions.is_empty() { piece } else { self.apply_redactions(&piece) };
             done.push((at, kept));
             self.start = end;
         }
         let start = self.start;
-        self.blanks.retain(|(range, _)| range.end > start);
+        self.redactions.retain(|(range, _)| range.end > start);
         done
     }
 
-    fn blanked(&self, piece: &[u8]) -> Vec<u8> {
+    fn apply_redactions(&self, piece: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(piece.len());
         let mut at = self.start;
-        for (range, is_first) in self.blanks.iter().filter(|(range, _)| range.start < self.start + piece.len()) {
+        for (range, is_first) in self.redactions.iter().filter(|(range, _)| range.start < self.start + piece.len()) {
             let (from, to) = (range.start.max(self.start), range.end.min(self.start + piece.len()));
             if from < at || from >= to {
                 continue;
             }
             out.extend_from_slice(&piece[at - self.start..from - self.start]);
             if *is_first && range.start == from {
-                out.extend_from_slice(DOTS.as_bytes());
+                out.extend_from_slice(REDACTION_MARK.as_bytes());
             }
             at = to;
         }
@@ -242,14 +248,14 @@ impl Bytes {
     }
 }
 
-impl Strings {
+impl JsonStringScanner {
     /// Looks for the beginning of a string from `from` on; returns how far it read.
     fn find(&mut self, bytes: &[u8], from: usize) -> usize {
         for (nth, byte) in bytes.iter().enumerate().skip(from) {
             match byte {
                 b'"' => {
-                    self.inside = true;
-                    self.letters.clear();
+                    self.in_string = true;
+                    self.bytes.clear();
                     self.escape.clear();
                     return nth + 1;
                 }
@@ -263,7 +269,7 @@ impl Strings {
 }
 
 /// Returns what a whole escape means, as far as it is one byte; zero for others, which no secret has.
-fn unescaped(escape: &[u8]) -> Option<u8> {
+fn unescape(escape: &[u8]) -> Option<u8> {
     match escape {
         [b'\\', b'u'] => None,
         [b'\\', b'u', digits @ ..] if digits.len() < 4 => None,
@@ -283,8 +289,8 @@ mod tests {
     const KEY: &str = "sk-12345/78-abcdef";
 
     fn kept(pieces: &[&str]) -> String {
-        let mut bytes = Bytes::new(vec![KEY.to_owned().into()]);
-        let mut out: Vec<_> = pieces.iter().flat_map(|piece| bytes.pass(Millis(0), piece.as_bytes())).collect();
+        let mut bytes = ByteRedactor::new(vec![KEY.to_owned().into()]);
+        let mut out: Vec<_> = pieces.iter().flat_map(|piece| bytes.push(Millis(0), piece.as_bytes())).collect();
         out.extend(bytes.finish());
         String::from_utf8(out.into_iter().flat_map(|(_, piece)| piece).collect()).unwrap()
     }
@@ -327,12 +333,12 @@ mod tests {
         let frames = [frame("ask"), frame("sk"), frame("-1 is \\u00e9 \\\\ no"), frame("key\\n"), "\"open\n\"".into()];
         let whole: Vec<&str> = frames.iter().map(String::as_str).collect();
         assert_eq!(kept(&whole), frames.concat());
-        let mut bytes = Bytes::new(vec![KEY.to_owned().into()]);
-        assert_eq!(bytes.pass(Millis(1), b"\xff\xfe\"a\":\"s\"").len(), 1);
-        assert_eq!(bytes.pass(Millis(2), b"{\"a\":\"ask\"}").len(), 0, "it may go on");
-        assert_eq!(bytes.pass(Millis(3), b"{\"a\":\"ed\"}").iter().map(|(at, _)| at.0).collect::<Vec<_>>(), [2, 3]);
-        bytes.pass(Millis(4), b"{\"a\":\"sk\"}");
-        let filler = vec![b' '; MOST];
-        assert_eq!(bytes.pass(Millis(5), &filler).len(), 2, "it did not go on");
+        let mut bytes = ByteRedactor::new(vec![KEY.to_owned().into()]);
+        assert_eq!(bytes.push(Millis(1), b"\xff\xfe\"a\":\"s\"").len(), 1);
+        assert_eq!(bytes.push(Millis(2), b"{\"a\":\"ask\"}").len(), 0, "it may go on");
+        assert_eq!(bytes.push(Millis(3), b"{\"a\":\"ed\"}").iter().map(|(at, _)| at.0).collect::<Vec<_>>(), [2, 3]);
+        bytes.push(Millis(4), b"{\"a\":\"sk\"}");
+        let filler = vec![b' '; MAX_HELD_BYTES];
+        assert_eq!(bytes.push(Millis(5), &filler).len(), 2, "it did not go on");
     }
 }

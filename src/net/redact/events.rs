@@ -1,105 +1,111 @@
 //! PURE. Blanks secrets out of what was decoded, where they may come in pieces: over several deltas of a text, of
 //! thinking, of arguments, of output.
 //!
-//! A delta is passed on at once but for an end that goes on like a secret for [`SURE`] characters; that waits for the
-//! next delta of the same text, or for any other kind of event, which shows that the text is over.
+//! A delta is passed on at once but for an end that goes on like a secret for [`MAX_SHOWN_PREFIX_BYTES`] characters;
+//! that waits for the next delta of the same text, or for any other kind of event, which shows that the text is over.
 
 use secrecy::SecretString;
 
-use super::scan::{Found, scan};
-use super::{DOTS, PART};
+use super::scan::{SecretMatches, find_secrets};
+use super::{MIN_PARTIAL_SECRET_BYTES, REDACTION_MARK};
 use crate::event::{AgentEvent, Json};
 
 /// Characters of a secret that may be shown when it comes in pieces. Waiting for fewer would hold up every word that
 /// ends as a key begins.
-const SURE: usize = 3;
+const MAX_SHOWN_PREFIX_BYTES: usize = 3;
 
 /// The texts of one answer.
 #[derive(Default)]
-pub(in crate::net) struct Pieces {
+pub(in crate::net) struct EventRedactor {
     secrets: Vec<SecretString>,
-    /// By what [`piece`] names each, in the order in which they came.
-    open: Vec<(String, Open)>,
+    /// By what [`delta_text`] names each, in the order in which they came.
+    held: Vec<(String, HeldText)>,
 }
 
 /// The end of a text that may be the beginning of a secret.
-struct Open {
+struct HeldText {
     /// As many of its bytes were passed on.
-    shown: usize,
-    bytes: String,
+    shown_bytes: usize,
+    text: String,
     /// A delta to be filled.
-    like: AgentEvent,
+    template: AgentEvent,
 }
 
-impl Pieces {
+impl EventRedactor {
     pub(super) fn new(secrets: Vec<SecretString>) -> Self {
-        Self { secrets, open: Vec::new() }
+        Self { secrets, held: Vec::new() }
     }
 
     /// Passes an event on, without secrets.
-    pub(in crate::net) fn pass(&mut self, mut event: AgentEvent, out: &mut Vec<AgentEvent>) {
+    pub(in crate::net) fn push(&mut self, mut event: AgentEvent, out: &mut Vec<AgentEvent>) {
         if self.secrets.is_empty() {
             out.push(event);
             return;
         }
-        if self.open.is_empty()
+        if self.held.is_empty()
             && let Some(text) = text_of(&mut event)
-            && let Found { whole, open } = scan(text.as_bytes(), &self.secrets)
+            && let SecretMatches { whole, partial_start: open } = find_secrets(text.as_bytes(), &self.secrets)
             && whole.is_empty()
             && open == text.len()
         {
             out.push(event);
             return;
         }
-        let Some((key, text)) = piece(&mut event) else {
+        let Some((key, text)) = delta_text(&mut event) else {
             self.flush(out);
-            out.push(self.blanked(event));
+            out.push(self.redacted(event));
             return;
         };
         let text = std::mem::take(text);
-        let (shown, mut whole) = self.take(&key).map_or((0, String::new()), |open| (open.shown, open.bytes));
+        let (shown, mut whole) = self.take_held(&key).map_or((0, String::new()), |open| (open.shown_bytes, open.text));
         whole.push_str(&text);
-        let found = scan(whole.as_bytes(), &self.secrets);
-        let open = whole.floor_char_boundary(found.open);
-        let hold =
-            if whole.len() - open > SURE { whole.floor_char_boundary(open + SURE).max(shown) } else { whole.len() };
+        let found = find_secrets(whole.as_bytes(), &self.secrets);
+        let open = whole.floor_char_boundary(found.partial_start);
+        let hold = if whole.len() - open > MAX_SHOWN_PREFIX_BYTES {
+            whole.floor_char_boundary(open + MAX_SHOWN_PREFIX_BYTES).max(shown)
+        } else {
+            whole.len()
+        };
         let mut told = String::with_capacity(hold - shown);
         let mut at = shown;
         for range in found.whole {
             told.push_str(whole.get(at..range.start).unwrap_or_default());
-            told.push_str(DOTS);
+            told.push_str(REDACTION_MARK);
             at = range.end;
         }
         told.push_str(whole.get(at..hold).unwrap_or_default());
         if open < whole.len() {
-            let like = filled(&event, String::new());
-            let open = Open { shown: hold - open, bytes: whole[open..].to_owned(), like };
-            self.open.push((key, open));
+            let like = with_text(&event, String::new());
+            let open = HeldText { shown_bytes: hold - open, text: whole[open..].to_owned(), template: like };
+            self.held.push((key, open));
         }
         if !told.is_empty() || text.is_empty() {
-            out.push(filled(&event, told));
+            out.push(with_text(&event, told));
         }
     }
 
-    fn take(&mut self, key: &str) -> Option<Open> {
-        let at = self.open.iter().position(|(name, _)| name == key)?;
-        Some(self.open.remove(at).1)
+    fn take_held(&mut self, key: &str) -> Option<HeldText> {
+        let at = self.held.iter().position(|(name, _)| name == key)?;
+        Some(self.held.remove(at).1)
     }
 
     /// Passes on what waited. So much of a secret that it is none by chance is blanked out.
     fn flush(&mut self, out: &mut Vec<AgentEvent>) {
-        for (_, open) in self.open.drain(..) {
-            let rest = open.bytes.get(open.shown..).unwrap_or_default();
+        for (_, open) in self.held.drain(..) {
+            let rest = open.text.get(open.shown_bytes..).unwrap_or_default();
             if !rest.is_empty() {
-                let is_secret = open.bytes.len() >= PART;
-                out.push(filled(&open.like, if is_secret { DOTS.to_owned() } else { rest.to_owned() }));
+                let is_secret = open.text.len() >= MIN_PARTIAL_SECRET_BYTES;
+                out.push(with_text(
+                    &open.template,
+                    if is_secret { REDACTION_MARK.to_owned() } else { rest.to_owned() },
+                ));
             }
         }
     }
 
-    fn blanked(&self, event: AgentEvent) -> AgentEvent {
+    fn redacted(&self, event: AgentEvent) -> AgentEvent {
         let Ok(mut json) = serde_json::to_value(&event) else { return event };
-        if !self.blank(&mut json) {
+        if !self.redact_json(&mut json) {
             return event;
         }
         serde_json::from_value(json).unwrap_or(event)
@@ -107,12 +113,12 @@ impl Pieces {
 
     /// Blanks out what is escaped in JSON that is held as a text, as arguments are: `\/` and `\u0073` become letters
     /// when it is read.
-    fn blank_escaped(&self, text: &mut String) -> bool {
+    fn redact_escaped(&self, text: &mut String) -> bool {
         if !text.contains('\\') || !text.trim_start().starts_with(['{', '[', '"']) {
             return false;
         }
         let Ok(mut json) = serde_json::from_str(text) else { return false };
-        let any = self.blank(&mut json);
+        let any = self.redact_json(&mut json);
         if any {
             *text = json.to_string();
         }
@@ -120,24 +126,24 @@ impl Pieces {
     }
 
     /// Returns whether there was anything to blank out.
-    pub(super) fn blank(&self, json: &mut Json) -> bool {
+    pub(super) fn redact_json(&self, json: &mut Json) -> bool {
         match json {
             Json::String(text) => {
-                let found = scan(text.as_bytes(), &self.secrets).whole;
+                let found = find_secrets(text.as_bytes(), &self.secrets).whole;
                 for range in found.iter().rev() {
-                    text.replace_range(range.clone(), DOTS);
+                    text.replace_range(range.clone(), REDACTION_MARK);
                 }
-                self.blank_escaped(text) || !found.is_empty()
+                self.redact_escaped(text) || !found.is_empty()
             }
-            Json::Array(items) => items.iter_mut().fold(false, |any, item| self.blank(item) | any),
-            Json::Object(fields) => fields.values_mut().fold(false, |any, field| self.blank(field) | any),
+            Json::Array(items) => items.iter_mut().fold(false, |any, item| self.redact_json(item) | any),
+            Json::Object(fields) => fields.values_mut().fold(false, |any, field| self.redact_json(field) | any),
             _ => false,
         }
     }
 }
 
 /// Returns which text a delta belongs to, and the delta.
-fn piece(event: &mut AgentEvent) -> Option<(String, &mut String)> {
+fn delta_text(event: &mut AgentEvent) -> Option<(String, &mut String)> {
     let key = match event {
         AgentEvent::TextDelta { message, kind, .. } => format!("{kind:?} {message}"),
         AgentEvent::ReasoningDelta { message, .. } => format!("thinking {message}"),
@@ -159,9 +165,9 @@ fn text_of(event: &mut AgentEvent) -> Option<&mut String> {
     }
 }
 
-fn filled(like: &AgentEvent, told: String) -> AgentEvent {
+fn with_text(like: &AgentEvent, told: String) -> AgentEvent {
     let mut event = like.clone();
-    if let Some((_, text)) = piece(&mut event) {
+    if let Some((_, text)) = delta_text(&mut event) {
         *text = told;
     }
     event
@@ -170,7 +176,7 @@ fn filled(like: &AgentEvent, told: String) -> AgentEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Stop, TextKind, TurnEnd};
+    use crate::event::{FinishReason, TextKind, TurnOutcome};
 
     const KEY: &str = "sk-12345678-abcdef";
 
@@ -179,18 +185,21 @@ mod tests {
     }
 
     fn told(events: Vec<AgentEvent>) -> Vec<AgentEvent> {
-        let mut pieces = Pieces::new(vec![KEY.to_owned().into()]);
+        let mut pieces = EventRedactor::new(vec![KEY.to_owned().into()]);
         let mut out = Vec::new();
         for event in events {
-            pieces.pass(event, &mut out);
+            pieces.push(event, &mut out);
         }
-        pieces.pass(AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed }, &mut out);
+        pieces.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed }, &mut out);
         out.pop();
         out
     }
 
     fn said(events: &[AgentEvent]) -> String {
-        events.iter().map(|event| piece(&mut event.clone()).map_or(String::new(), |(_, text)| text.clone())).collect()
+        events
+            .iter()
+            .map(|event| delta_text(&mut event.clone()).map_or(String::new(), |(_, text)| text.clone()))
+            .collect()
     }
 
     #[test]
@@ -216,11 +225,11 @@ mod tests {
         let out = told(events.clone());
         assert_eq!(said(&out), said(&events));
         assert_eq!(out[..3], events[..3], "nothing is held up for a few letters");
-        let mut pieces = Pieces::new(vec![KEY.to_owned().into()]);
+        let mut pieces = EventRedactor::new(vec![KEY.to_owned().into()]);
         let mut out = Vec::new();
-        pieces.pass(text("a sk-123"), &mut out);
+        pieces.push(text("a sk-123"), &mut out);
         assert_eq!(out, [text("a sk-")], "what goes on like a key waits");
-        pieces.pass(text("9"), &mut out);
+        pieces.push(text("9"), &mut out);
         assert_eq!(said(&out), "a sk-1239");
     }
 
@@ -239,14 +248,14 @@ mod tests {
         assert_eq!(said(&told(vec![text("ask-12")])), "ask-12", "so little is none");
         let end = AgentEvent::MessageFinished {
             message: "m".into(),
-            stop: Stop::End,
-            full: Some(format!("x {KEY}")),
-            carry: None,
+            finish_reason: FinishReason::End,
+            full_text: Some(format!("x {KEY}")),
+            provider_metadata: None,
         };
-        let AgentEvent::MessageFinished { full, .. } = &told(vec![end])[0] else { panic!() };
+        let AgentEvent::MessageFinished { full_text: full, .. } = &told(vec![end])[0] else { panic!() };
         assert_eq!(full.as_deref(), Some("x •••"));
         let args = format!("{{\"key\":\"{KEY}\"}}");
-        let ready = AgentEvent::ToolCallReady { call: "c".into(), name: "n".into(), args, carry: None };
+        let ready = AgentEvent::ToolCallReady { call: "c".into(), name: "n".into(), args, provider_metadata: None };
         let AgentEvent::ToolCallReady { args, .. } = &told(vec![ready])[0] else { panic!() };
         assert_eq!(args, "{\"key\":\"•••\"}");
     }
@@ -259,7 +268,7 @@ mod tests {
             ("{\"a\":\"one\\ntwo\",  \"b\":1}".to_owned(), "{\"a\":\"one\\ntwo\",  \"b\":1}"),
             ("no JSON \\u0041".to_owned(), "no JSON \\u0041"),
         ] {
-            let ready = AgentEvent::ToolCallReady { call: "c".into(), name: "n".into(), args, carry: None };
+            let ready = AgentEvent::ToolCallReady { call: "c".into(), name: "n".into(), args, provider_metadata: None };
             let AgentEvent::ToolCallReady { args, .. } = &told(vec![ready])[0] else { panic!() };
             assert_eq!(args, told_as);
         }

@@ -1,22 +1,22 @@
 //! PURE. Which keys are none: servers on one's own machine ask for a key and take any, so people write `ollama`,
 //! `lm-studio`, `EMPTY` or `sk-no-key-required`. Blanking those out would blank out words of the answer.
 //!
-//! The rule: a key is a secret if it has at least [`SHORTEST`] bytes and is neither a single word (at most [`WORD`]
-//! letters of one case and nothing else) nor made of nothing but [`WORDS`], fillers such as `xxxx` and the digits that
-//! everybody counts with. Keys that a machine made are longer or have digits or both cases in them, and a person's phrase
-//! has a word that is none of these.
+//! The rule: a key is a secret if it has at least [`MIN_SECRET_BYTES`] bytes and is neither a single word (at most
+//! [`MAX_WORD_LETTERS`] letters of one case and nothing else) nor made of nothing but [`PLACEHOLDER_WORDS`], fillers
+//! such as `xxxx` and the digits that everybody counts with. Keys that a machine made are longer or have digits or both
+//! cases in them, and a person's phrase has a word that is none of these.
 
 /// A shorter key is no secret: what is blanked out is found anywhere, also inside words.
-const SHORTEST: usize = 8;
+const MIN_SECRET_BYTES: usize = 8;
 
-/// Letters of the longest word; more of them are chosen by chance.
-const WORD: usize = 16;
+/// LocatedBytes of the longest word; more of them are chosen by chance.
+const MAX_WORD_LETTERS: usize = 16;
 
 /// Digits of the longest count.
-const COUNT: usize = 6;
+const MAX_COUNT_DIGITS: usize = 6;
 
 /// Words that keys are made of where none is needed, and names of the servers that need none.
-const WORDS: &[&str] = &[
+const PLACEHOLDER_WORDS: &[&str] = &[
     "a",
     "abc",
     "add",
@@ -107,12 +107,12 @@ const WORDS: &[&str] = &[
 
 /// Whether a text is to be kept from everybody.
 pub(super) fn is_secret(key: &str) -> bool {
-    key.len() >= SHORTEST && !is_word(key) && !is_placeholder(key)
+    key.len() >= MIN_SECRET_BYTES && !is_word(key) && !is_placeholder(key)
 }
 
 fn is_word(key: &str) -> bool {
     let is_of = |case: fn(&u8) -> bool| key.as_bytes().iter().all(case);
-    key.len() <= WORD && (is_of(u8::is_ascii_lowercase) || is_of(u8::is_ascii_uppercase))
+    key.len() <= MAX_WORD_LETTERS && (is_of(u8::is_ascii_lowercase) || is_of(u8::is_ascii_uppercase))
 }
 
 fn is_placeholder(key: &str) -> bool {
@@ -121,9 +121,9 @@ fn is_placeholder(key: &str) -> bool {
         let letters = part.trim_end_matches(|letter: char| letter.is_ascii_digit());
         let digits = part.get(letters.len()..).unwrap_or_default();
         let is_filler = letters.bytes().all(|byte| letters.as_bytes().first() == Some(&byte));
-        let is_count = digits.len() <= COUNT && "01234567890".contains(digits);
+        let is_count = digits.len() <= MAX_COUNT_DIGITS && "01234567890".contains(digits);
         let is_counted = is_count || digits.bytes().all(|byte| byte == b'0');
-        (is_filler || WORDS.contains(&letters)) && is_counted
+        (is_filler || PLACEHOLDER_WORDS.contains(&letters)) && is_counted
     })
 }
 

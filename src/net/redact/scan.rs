@@ -6,15 +6,15 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 /// What a text holds of secrets.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct SecretMatches {
     /// Whole secrets, in order, none in another.
     pub(super) whole: Vec<Range<usize>>,
     /// Where the longest end of the text begins that a secret may begin with; its length if there is none.
-    pub(super) open: usize,
+    pub(super) partial_start: usize,
 }
 
 /// Looks through a text. `secrets` has the longest first. O(text), as long as little of it looks like a secret.
-pub(super) fn scan(text: &[u8], secrets: &[SecretString]) -> Found {
+pub(super) fn find_secrets(text: &[u8], secrets: &[SecretString]) -> SecretMatches {
     let mut whole: Vec<Range<usize>> = Vec::new();
     for secret in secrets {
         let secret = secret.expose_secret().as_bytes();
@@ -30,7 +30,7 @@ pub(super) fn scan(text: &[u8], secrets: &[SecretString]) -> Found {
     }
     whole.sort_by_key(|range| range.start);
     let settled = whole.last().map_or(0, |range| range.end);
-    Found { open: open_end(text, secrets, settled), whole }
+    SecretMatches { partial_start: open_end(text, secrets, settled), whole }
 }
 
 /// Returns where the longest end of the text begins that a secret may begin with, behind `settled`; its length if there
@@ -55,8 +55,8 @@ mod tests {
 
     fn found(text: &str) -> (Vec<&str>, &str) {
         let secrets = ["sk-abcabd".to_owned().into(), "abcabd".to_owned().into()];
-        let found = scan(text.as_bytes(), &secrets);
-        (found.whole.into_iter().map(|range| &text[range]).collect(), &text[found.open..])
+        let found = find_secrets(text.as_bytes(), &secrets);
+        (found.whole.into_iter().map(|range| &text[range]).collect(), &text[found.partial_start..])
     }
 
     #[test]

@@ -3,13 +3,13 @@ use proptest::prelude::*;
 use super::*;
 
 fn frames(framing: Framing, chunks: &[&[u8]]) -> (Vec<SseFrame>, Option<String>) {
-    let mut frames = Frames::new(framing);
+    let mut frames = FrameSplitter::new(framing);
     let mut out = Vec::new();
     for chunk in chunks {
         frames.push(chunk, &mut out).unwrap();
     }
     frames.finish(&mut out);
-    (out, frames.last_id().map(Into::into))
+    (out, frames.last_event_id().map(Into::into))
 }
 
 fn frame(event: &str, id: Option<&str>, retry: Option<u64>, data: &str) -> SseFrame {
@@ -135,12 +135,12 @@ fn public_cases() -> Vec<Case> {
 fn the_public_cases_hold_at_every_chunking() {
     for (name, stream, wanted, id, retry) in public_cases() {
         let cut = |chunks: &mut dyn Iterator<Item = &[u8]>| {
-            let (mut frames, mut out) = (Frames::new(Framing::Sse), Vec::new());
+            let (mut frames, mut out) = (FrameSplitter::new(Framing::Sse), Vec::new());
             for chunk in chunks {
                 frames.push(chunk, &mut out).unwrap();
             }
             frames.finish(&mut out);
-            (out, frames.last_id().map(str::to_owned), frames.retry())
+            (out, frames.last_event_id().map(str::to_owned), frames.retry_millis())
         };
         let wanted = (wanted, id.map(str::to_owned), retry);
         for size in (1..=stream.len().min(64)).chain([stream.len()]) {
@@ -156,7 +156,7 @@ fn the_public_cases_hold_at_every_chunking() {
 #[test]
 fn a_type_with_remarks_is_still_an_event_stream() {
     for kind in ["text/event-stream;", "text/event-stream;x odd", "text/event-stream; charset=latin1"] {
-        let (mut frames, mut out) = (Frames::of(Framing::Any, kind), Vec::new());
+        let (mut frames, mut out) = (FrameSplitter::for_content_type(Framing::Any, kind), Vec::new());
         frames.push(b"x\ndata:a\n\n", &mut out).unwrap();
         assert_eq!(out, [SseFrame::data("a")], "{kind}");
     }
@@ -164,15 +164,15 @@ fn a_type_with_remarks_is_still_an_event_stream() {
 
 #[test]
 fn a_retry_without_data_is_kept() {
-    let mut frames = Frames::new(Framing::Sse);
+    let mut frames = FrameSplitter::new(Framing::Sse);
     let mut out = Vec::new();
     frames.push(b"retry: 40\n\n", &mut out).unwrap();
-    assert_eq!((frames.retry(), out.len()), (Some(40), 0));
+    assert_eq!((frames.retry_millis(), out.len()), (Some(40), 0));
 }
 
 #[test]
 fn an_event_comes_with_its_last_byte() {
-    let mut frames = Frames::new(Framing::Sse);
+    let mut frames = FrameSplitter::new(Framing::Sse);
     let mut out = Vec::new();
     frames.push(b"data: a\r\n\r", &mut out).unwrap();
     assert_eq!(out, [SseFrame::data("a")]);
@@ -206,7 +206,7 @@ fn an_unknown_answer_is_told_by_its_type_or_its_first_line() {
         ("application/json", "", 0),
     ] {
         for size in 1..=stream.len().max(1) {
-            let mut frames = Frames::of(Framing::Any, kind);
+            let mut frames = FrameSplitter::for_content_type(Framing::Any, kind);
             let mut out = Vec::new();
             for chunk in stream.as_bytes().chunks(size) {
                 frames.push(chunk, &mut out).unwrap();
@@ -220,9 +220,9 @@ fn an_unknown_answer_is_told_by_its_type_or_its_first_line() {
 #[test]
 fn a_web_page_is_refused_at_its_first_byte() {
     for framing in [Framing::Sse, Framing::Ndjson] {
-        let mut frames = Frames::new(framing);
+        let mut frames = FrameSplitter::new(framing);
         assert_eq!(frames.push(b"\xef\xbb\xbf\r\n", &mut Vec::new()), Ok(()));
-        assert_eq!(frames.push(b" <!doctype html>", &mut Vec::new()), Err(Broken::Page));
+        assert_eq!(frames.push(b" <!doctype html>", &mut Vec::new()), Err(FramingError::WebPage));
     }
 }
 
@@ -272,7 +272,7 @@ proptest! {
 #[test]
 fn what_came_and_is_no_field_is_remembered_in_short() {
     let strays = |stream: &[u8]| {
-        let mut frames = Frames::new(Framing::Sse);
+        let mut frames = FrameSplitter::new(Framing::Sse);
         let mut out = Vec::new();
         frames.push(stream, &mut out).unwrap();
         frames.finish(&mut out);

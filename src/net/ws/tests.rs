@@ -2,11 +2,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::net::record::{Line, Tap, WEBSOCKET};
-use crate::net::reel::Reel;
+use crate::net::record::{RecordLine, TrafficTap, WEBSOCKET_CONTENT_TYPE};
+use crate::net::traffic::TrafficRing;
 
 /// What the hand-made server does once it has read the request.
-enum Plan {
+enum ServerScript {
     /// Consents and sends these bytes.
     Consent { extra: &'static str, frames: Vec<u8> },
     /// Answers with these bytes as they are.
@@ -14,15 +14,15 @@ enum Plan {
 }
 
 /// Returns the address, and what serves one connection there: it gives the request and what came after it.
-async fn serve(plan: Plan) -> (String, impl Future<Output = (String, Vec<u8>)>) {
+async fn serve(plan: ServerScript) -> (String, impl Future<Output = (String, Vec<u8>)>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let served = async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let head = head(&mut stream).await;
         match plan {
-            Plan::Answer(answer) => stream.write_all(answer.as_bytes()).await.unwrap(),
-            Plan::Consent { extra, frames } => {
+            ServerScript::Answer(answer) => stream.write_all(answer.as_bytes()).await.unwrap(),
+            ServerScript::Consent { extra, frames } => {
                 let key = head.lines().find_map(|line| line.strip_prefix("sec-websocket-key: ")).unwrap();
                 let proof = derive_accept_key(key.as_bytes());
                 let consent = format!(
@@ -75,10 +75,13 @@ fn close(code: u16, reason: &str) -> Vec<u8> {
 }
 
 /// Opens the feed and hears it to its end.
-async fn hear(plan: Plan, pass: &Pass) -> (Result<Vec<Result<String, Fault>>, Fault>, String, Vec<u8>) {
+async fn hear(
+    plan: ServerScript,
+    pass: &WebSocketAuth,
+) -> (Result<Vec<Result<String, Fault>>, Fault>, String, Vec<u8>) {
     let (url, served) = serve(plan).await;
     let listen = async {
-        match open(&Http::default(), &url, pass).await {
+        match open(&HttpClient::default(), &url, pass).await {
             Ok(feed) => Ok(feed.collect().await),
             Err(fault) => Err(fault),
         }
@@ -87,15 +90,15 @@ async fn hear(plan: Plan, pass: &Pass) -> (Result<Vec<Result<String, Fault>>, Fa
     (heard, head, rest)
 }
 
-fn consent(frames: &[Vec<u8>]) -> Plan {
-    Plan::Consent { extra: "", frames: frames.concat() }
+fn consent(frames: &[Vec<u8>]) -> ServerScript {
+    ServerScript::Consent { extra: "", frames: frames.concat() }
 }
 
 #[tokio::test]
 async fn texts_come_in_order_until_the_server_closes() {
     let frames =
         consent(&[text("one"), message(9, b"?"), message(2, b"\xff"), text(&"x".repeat(70_000)), close(1000, "")]);
-    let (heard, head, rest) = hear(frames, &Pass::None).await;
+    let (heard, head, rest) = hear(frames, &WebSocketAuth::None).await;
     let heard: Vec<String> = heard.unwrap().into_iter().map(Result::unwrap).collect();
     assert_eq!(heard, ["one".to_owned(), "x".repeat(70_000)]);
     assert!(head.starts_with("GET /v1/agents/events?agent_id=a HTTP/1.1\r\n"), "{head}");
@@ -105,35 +108,37 @@ async fn texts_come_in_order_until_the_server_closes() {
 
 #[tokio::test]
 async fn messages_can_be_looked_at_without_the_key_and_no_recording_has_them() {
-    let reel = Reel::default();
-    let http = Http::default().tapped(Tap::reel(reel.clone()));
+    let reel = TrafficRing::default();
+    let http = HttpClient::default().with_tap(TrafficTap::to_ring(reel.clone()));
     let sent = [text("{\n\"type\":\"a\",\"data\":\"sk-12345678\"}"), text("two"), close(1011, "gone")];
     let (url, served) = serve(consent(&sent)).await;
-    let listen = async { open(&http, &url, &Pass::Bearer("sk-12345678".into())).await.unwrap().count().await };
+    let listen = async { open(&http, &url, &WebSocketAuth::Bearer("sk-12345678".into())).await.unwrap().count().await };
     let (heard, _) = tokio::join!(listen, served);
     assert_eq!(heard, 3);
-    let lines: Vec<Line> = reel.after(0, usize::MAX).lines.into_iter().map(|kept| kept.line).collect();
-    let [Line::Answer { url, status, content_type, .. }, first, second, Line::End { end, .. }] = &lines[..] else {
+    let lines: Vec<RecordLine> = reel.read_from(0, usize::MAX).entries.into_iter().map(|kept| kept.line).collect();
+    let [RecordLine::Response { url, status, content_type, .. }, first, second, RecordLine::End { end, .. }] =
+        &lines[..]
+    else {
         panic!("{lines:?}")
     };
     assert!(url.starts_with("ws://127.0.0.1:") && url.ends_with("/v1/agents/events?agent_id"), "{url}");
-    assert_eq!((*status, content_type.as_str()), (101, WEBSOCKET));
+    assert_eq!((*status, content_type.as_str()), (101, WEBSOCKET_CONTENT_TYPE));
     assert_eq!(first.bytes().unwrap(), "{ \"type\":\"a\",\"data\":\"•••\"}\n");
     assert_eq!(second.bytes().unwrap(), "two\n");
     assert!(end.contains("gone"), "{end}");
-    assert!(reel.lines().is_empty(), "{:?}", reel.lines());
+    assert!(reel.recording_lines().is_empty(), "{:?}", reel.recording_lines());
 }
 
 #[tokio::test]
 async fn a_feed_that_is_left_ends_in_the_frames_too() {
-    let reel = Reel::default();
-    let http = Http::default().tapped(Tap::reel(reel.clone()));
+    let reel = TrafficRing::default();
+    let http = HttpClient::default().with_tap(TrafficTap::to_ring(reel.clone()));
     let (url, served) = serve(consent(&[text("one")])).await;
-    let listen = async { open(&http, &url, &Pass::None).await.unwrap().next().await.unwrap().unwrap() };
+    let listen = async { open(&http, &url, &WebSocketAuth::None).await.unwrap().next().await.unwrap().unwrap() };
     let (heard, _) = tokio::join!(listen, served);
     assert_eq!(heard, "one");
-    let last = reel.after(0, usize::MAX).lines.pop().map(|kept| kept.line);
-    assert!(matches!(last, Some(Line::End { end, .. }) if end == "no longer listened to"));
+    let last = reel.read_from(0, usize::MAX).entries.pop().map(|kept| kept.line);
+    assert!(matches!(last, Some(RecordLine::End { end, .. }) if end == "no longer listened to"));
 }
 
 #[tokio::test]
@@ -142,13 +147,13 @@ async fn a_message_in_pieces_is_one() {
     first[0] = 0x01;
     let mut last = message(0, b"1}");
     last[0] = 0x80;
-    let (heard, ..) = hear(consent(&[first, last, close(1001, "bye")]), &Pass::None).await;
+    let (heard, ..) = hear(consent(&[first, last, close(1001, "bye")]), &WebSocketAuth::None).await;
     assert_eq!(heard.unwrap(), [Ok("{\"a\":1}".to_owned())]);
 }
 
 #[tokio::test]
 async fn a_connection_that_breaks_is_a_fault_and_the_end() {
-    let (heard, ..) = hear(consent(&[text("one")]), &Pass::None).await;
+    let (heard, ..) = hear(consent(&[text("one")]), &WebSocketAuth::None).await;
     let heard = heard.unwrap();
     assert_eq!((heard.len(), &heard[0]), (2, &Ok("one".to_owned())));
     assert!(heard[1].is_err(), "{heard:?}");
@@ -157,8 +162,8 @@ async fn a_connection_that_breaks_is_a_fault_and_the_end() {
 #[tokio::test]
 async fn an_event_beyond_all_measure_is_refused_before_it_is_read() {
     let mut frame = vec![0x81, 127];
-    frame.extend((CAP as u64 + 1).to_be_bytes());
-    let (heard, ..) = hear(consent(&[frame]), &Pass::None).await;
+    frame.extend((MAX_FRAME_BYTES as u64 + 1).to_be_bytes());
+    let (heard, ..) = hear(consent(&[frame]), &WebSocketAuth::None).await;
     let fault = heard.unwrap().pop().unwrap().unwrap_err();
     assert_eq!(fault.kind, FaultKind::Protocol);
     assert!(fault.message.ends_with("sent an event of more than 8 MiB on its feed"), "{fault}");
@@ -166,22 +171,23 @@ async fn an_event_beyond_all_measure_is_refused_before_it_is_read() {
 
 #[tokio::test]
 async fn a_close_says_why() {
-    let (heard, ..) = hear(consent(&[close(1008, "Invalid API key")]), &Pass::None).await;
+    let (heard, ..) = hear(consent(&[close(1008, "Invalid API key")]), &WebSocketAuth::None).await;
     let fault = heard.unwrap().pop().unwrap().unwrap_err();
     assert_eq!(fault.kind, FaultKind::Auth);
     assert!(fault.message.contains("Invalid API key"), "{fault}");
-    let (heard, ..) = hear(consent(&[close(1011, "")]), &Pass::None).await;
+    let (heard, ..) = hear(consent(&[close(1011, "")]), &WebSocketAuth::None).await;
     let fault = heard.unwrap().pop().unwrap().unwrap_err();
     assert_eq!((fault.kind, fault.message.contains("code 1011")), (FaultKind::Upstream, true), "{fault}");
 }
 
 #[tokio::test]
 async fn a_key_travels_in_the_header_or_in_the_protocols() {
-    let (heard, head, _) = hear(consent(&[close(1000, "")]), &Pass::Bearer("oj_sk_1\n".into())).await;
+    let (heard, head, _) = hear(consent(&[close(1000, "")]), &WebSocketAuth::Bearer("oj_sk_1\n".into())).await;
     assert!(heard.is_ok() && head.contains("authorization: Bearer oj_sk_1\r\n"), "{head}");
     assert!(!head.contains("sec-websocket-protocol"), "{head}");
-    let plan = Plan::Consent { extra: "sec-websocket-protocol: openjarvis.auth.v1\r\n", frames: close(1000, "") };
-    let (heard, head, _) = hear(plan, &Pass::Protocols("oj_sk_ä?".into())).await;
+    let plan =
+        ServerScript::Consent { extra: "sec-websocket-protocol: openjarvis.auth.v1\r\n", frames: close(1000, "") };
+    let (heard, head, _) = hear(plan, &WebSocketAuth::Subprotocol("oj_sk_ä?".into())).await;
     let offered = "sec-websocket-protocol: openjarvis.auth.v1, openjarvis.key.b64url.b2pfc2tfw6Q_\r\n";
     assert!(heard.is_ok() && head.contains(offered), "{heard:?} {head}");
     assert!(!head.contains("authorization"), "{head}");
@@ -204,12 +210,12 @@ async fn a_server_that_is_no_websocket_is_told_apart() {
         ),
     ];
     for (answer, kind, words) in cases {
-        let fault = hear(Plan::Answer(answer), &Pass::None).await.0.unwrap_err();
+        let fault = hear(ServerScript::Answer(answer), &WebSocketAuth::None).await.0.unwrap_err();
         assert_eq!(fault.kind, kind, "{fault}");
         assert!(fault.message.contains(words), "{fault}");
     }
-    let plan = Plan::Consent { extra: "sec-websocket-protocol: chat\r\n", frames: Vec::new() };
-    let fault = hear(plan, &Pass::None).await.0.unwrap_err();
+    let plan = ServerScript::Consent { extra: "sec-websocket-protocol: chat\r\n", frames: Vec::new() };
+    let fault = hear(plan, &WebSocketAuth::None).await.0.unwrap_err();
     assert!(fault.message.contains("nobody offered"), "{fault}");
 }
 
@@ -218,7 +224,7 @@ async fn nobody_there_is_a_fault() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     drop(listener);
-    let fault = open(&Http::default(), &url, &Pass::None).await.err().unwrap();
+    let fault = open(&HttpClient::default(), &url, &WebSocketAuth::None).await.err().unwrap();
     assert_eq!(fault.kind, FaultKind::Network);
 }
 
@@ -230,16 +236,16 @@ fn events_become_the_frames_of_a_stream() {
         event: "tool_call_start".into(),
         ..SseFrame::data(r#"{"tool": "calc", "arguments": {"x": "\ud83d"}}"#)
     };
-    assert_eq!(frame(message), Some(expected));
-    assert_eq!(frame(r#"{"type": "tick", "data": null}"#).unwrap().data, "{}");
+    assert_eq!(parse_frame(message), Some(expected));
+    assert_eq!(parse_frame(r#"{"type": "tick", "data": null}"#).unwrap().data, "{}");
     for odd in ["", "[]", "{}", "null", "{\"type\": 1}", "nonsense"] {
-        assert_eq!(frame(odd), None, "{odd}");
+        assert_eq!(parse_frame(odd), None, "{odd}");
     }
 }
 
 #[test]
 fn secrets_do_not_print() {
-    let call = call("wss://h/x", &Pass::Protocols("oj_sk_secret".into()), "k");
+    let call = handshake_request("wss://h/x", &WebSocketAuth::Subprotocol("oj_sk_secret".into()), "k");
     assert_eq!(call.url, "https://h/x");
     assert!(!format!("{call:?}").contains("b2pfc2"), "{call:?}");
 }

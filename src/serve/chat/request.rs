@@ -6,65 +6,67 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::super::ask::{Ask, Told};
-use super::super::fields::{self, Fields, list, missing, of, said, text, wrong};
-use super::super::offered::{self, Form};
-use super::super::refuse::Refused;
-use crate::event::{Json, Outcome};
+use super::super::client_tools::{self, ToolFormat};
+use super::super::error::ApiError;
+use super::super::fields::{self, Fields, field_path, get_array, get_string, get_value, missing_field, wrong_type};
+use super::super::request::{HistoryBuilder, OneShotRequest};
+use crate::event::{CallOutcome, Json};
 
 /// A request, understood.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(in crate::serve) struct Wanted {
-    pub(in crate::serve) ask: Ask,
+pub(in crate::serve) struct ChatRequest {
+    pub(in crate::serve) one_shot: OneShotRequest,
     pub(in crate::serve) stream: bool,
     pub(in crate::serve) include_usage: bool,
     /// The client sent tools, whatever they are.
     pub(in crate::serve) has_tools: bool,
     /// Messages that the model is sent, a system prompt included.
-    pub(in crate::serve) messages: u64,
+    pub(in crate::serve) message_count: u64,
     /// Guess of the prompt's tokens: of each message four characters, and one at least.
-    pub(in crate::serve) tokens: u64,
+    pub(in crate::serve) prompt_tokens: u64,
 }
 
 /// Whose tools the model is offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::serve) enum Tools {
+pub(in crate::serve) enum ToolOwner {
     /// Those of our agent: what the client sends is only a switch.
-    Ours,
+    Server,
     /// Those of the client, where it sends any.
-    Clients,
+    Client,
 }
 
 /// Calls that one message may make.
-const MOST_CALLS: usize = 1024;
+const MAX_CALLS_PER_MESSAGE: usize = 1024;
 
 /// Reads a request's body. `tools` decides by whether the client sent any.
-pub(in crate::serve) fn read(body: &[u8], tools: impl FnOnce(bool) -> Tools) -> Result<Wanted, Refused> {
-    let fields = &fields::object(body)?;
-    let mut wanted = messages(fields)?;
-    only_one_text(fields)?;
-    wanted.ask.model = text(fields, "model", "")?.map(str::trim).filter(|model| !model.is_empty()).map(Into::into);
-    wanted.ask.tuning = fields::tuning(fields, &["max_completion_tokens", "max_tokens"])?;
-    wanted.stream = fields::flag(fields, "stream")?.unwrap_or(false);
-    if let Some(options) = fields::map(fields, "stream_options")? {
-        wanted.include_usage = fields::flag_at(options, "include_usage", "stream_options")?.unwrap_or(false);
+pub(in crate::serve) fn parse(body: &[u8], tools: impl FnOnce(bool) -> ToolOwner) -> Result<ChatRequest, ApiError> {
+    let fields = &fields::parse_object(body)?;
+    let mut wanted = parse_messages(fields)?;
+    check_output_format(fields)?;
+    wanted.one_shot.model =
+        get_string(fields, "model", "")?.map(str::trim).filter(|model| !model.is_empty()).map(Into::into);
+    wanted.one_shot.sampling = fields::get_sampling_params(fields, &["max_completion_tokens", "max_tokens"])?;
+    wanted.stream = fields::get_bool(fields, "stream")?.unwrap_or(false);
+    if let Some(options) = fields::get_object(fields, "stream_options")? {
+        wanted.include_usage = fields::get_bool_at(options, "include_usage", "stream_options")?.unwrap_or(false);
     }
-    wanted.has_tools = !list(fields, "tools", "")?.is_empty();
-    if tools(wanted.has_tools) == Tools::Clients {
-        let offered = offered::read(fields, Form::Nested)?;
-        wanted.ask.client_tools = offered.chosen;
-        wanted.ask.tuning.must_call = offered.must_call;
+    wanted.has_tools = !get_array(fields, "tools", "")?.is_empty();
+    if tools(wanted.has_tools) == ToolOwner::Client {
+        let offered = client_tools::parse(fields, ToolFormat::Nested)?;
+        wanted.one_shot.client_tools = offered.allowed;
+        wanted.one_shot.sampling.tool_choice_required = offered.tool_choice_required;
     }
     Ok(wanted)
 }
 
 /// Refuses what changes the shape of the answer and can't be had.
-fn only_one_text(fields: &Fields) -> Result<(), Refused> {
-    let unsupported = |name: &str, text: String| Err(Refused::new(400, "unsupported_parameter", text).about(name));
-    if fields::count(fields, "n")?.is_some_and(|n| n > 1) {
+fn check_output_format(fields: &Fields) -> Result<(), ApiError> {
+    let unsupported =
+        |name: &str, text: String| Err(ApiError::new(400, "unsupported_parameter", text).with_param(name));
+    if fields::get_positive(fields, "n")?.is_some_and(|n| n > 1) {
         return unsupported("n", "one answer is all that can be had here; leave n out".into());
     }
-    let format = fields::map(fields, "response_format")?.and_then(|format| format.get("type")?.as_str());
+    let format = fields::get_object(fields, "response_format")?.and_then(|format| format.get("type")?.as_str());
     match format.filter(|format| *format != "text") {
         Some(format) => {
             unsupported("response_format", format!("answers of format {format:?} can't be had here, only text"))
@@ -75,35 +77,35 @@ fn only_one_text(fields: &Fields) -> Result<(), Refused> {
 
 /// Collects the conversation: what was said before as facts, and the prompt.
 #[derive(Default)]
-struct Conversation {
-    told: Told,
+struct MessagesParser {
+    history: HistoryBuilder,
     system: Vec<String>,
     /// The last words of the user, as long as nobody has answered.
     prompt: Option<String>,
     /// The ids that the client gave its calls, and what they are here, where none repeats.
-    ids: HashMap<String, String>,
-    taken: HashSet<String>,
-    calls: usize,
-    tokens: u64,
+    call_ids: HashMap<String, String>,
+    used_ids: HashSet<String>,
+    call_count: usize,
+    prompt_tokens: u64,
 }
 
-fn messages(fields: &Fields) -> Result<Wanted, Refused> {
-    let list = match said(fields, "messages") {
+fn parse_messages(fields: &Fields) -> Result<ChatRequest, ApiError> {
+    let list = match get_value(fields, "messages") {
         Some(Json::Array(list)) if !list.is_empty() => list,
-        Some(_) => return Err(wrong("messages", "an array of at least one message")),
-        None => return Err(missing("messages")),
+        Some(_) => return Err(wrong_type("messages", "an array of at least one message")),
+        None => return Err(missing_field("messages")),
     };
-    let mut talk = Conversation::default();
+    let mut talk = MessagesParser::default();
     for (n, message) in list.iter().enumerate() {
         let at = format!("messages[{n}]");
         match message {
-            Json::Object(message) => talk.message(message, &at)?,
-            _ => return Err(wrong(&at, "an object")),
+            Json::Object(message) => talk.add_message(message, &at)?,
+            _ => return Err(wrong_type(&at, "an object")),
         }
     }
     let count = list.len() as u64;
-    let Conversation { told, mut system, mut prompt, tokens, .. } = talk;
-    let past = told.facts();
+    let MessagesParser { history: told, mut system, mut prompt, prompt_tokens: tokens, .. } = talk;
+    let past = told.into_events();
     if past.is_empty() && prompt.is_none() {
         // Nothing but instructions: they are what is asked.
         prompt = system.pop();
@@ -111,29 +113,29 @@ fn messages(fields: &Fields) -> Result<Wanted, Refused> {
     // A model has a system prompt in any case: ours where the client has none.
     let messages = count.saturating_sub(system.len() as u64) + 1;
     let system = (!system.is_empty()).then(|| system.join("\n\n"));
-    let ask = Ask { past, prompt, system, ..Ask::default() };
-    Ok(Wanted { ask, messages, tokens, ..Wanted::default() })
+    let ask = OneShotRequest { history: past, prompt, system_prompt: system, ..OneShotRequest::default() };
+    Ok(ChatRequest { one_shot: ask, message_count: messages, prompt_tokens: tokens, ..ChatRequest::default() })
 }
 
-impl Conversation {
-    fn message(&mut self, message: &Fields, at: &str) -> Result<(), Refused> {
-        let role = text(message, "role", at)?.unwrap_or_default();
-        let words = content(message, at)?;
-        self.tokens += (words.chars().count() as u64 / 4).max(1);
+impl MessagesParser {
+    fn add_message(&mut self, message: &Fields, at: &str) -> Result<(), ApiError> {
+        let role = get_string(message, "role", at)?.unwrap_or_default();
+        let words = content_text(message, at)?;
+        self.prompt_tokens += (words.chars().count() as u64 / 4).max(1);
         match role {
             // Instructions hold from the start, wherever they stand.
             "system" | "developer" => self.system.extend(Some(words).filter(|words| !words.trim().is_empty())),
             "assistant" => {
-                self.said();
-                let calls = self.calls_of(message, at)?;
-                self.told.assistant(&words, calls);
+                self.commit_prompt();
+                let calls = self.parse_calls(message, at)?;
+                self.history.add_assistant_message(&words, calls);
             }
             "tool" | "function" => {
-                self.said();
-                self.result(message, words, at)?;
+                self.commit_prompt();
+                self.add_tool_result(message, words, at)?;
             }
             _ => {
-                self.said();
+                self.commit_prompt();
                 self.prompt = Some(words);
             }
         }
@@ -141,81 +143,86 @@ impl Conversation {
     }
 
     /// The prompt so far was not the last word.
-    fn said(&mut self) {
+    fn commit_prompt(&mut self) {
         if let Some(prompt) = self.prompt.take() {
-            self.told.user(prompt);
+            self.history.add_user_message(prompt);
         }
     }
 
     /// Reads the calls of a message: id, name and arguments.
-    fn calls_of(&mut self, message: &Fields, at: &str) -> Result<Vec<(String, String, String)>, Refused> {
+    fn parse_calls(&mut self, message: &Fields, at: &str) -> Result<Vec<(String, String, String)>, ApiError> {
         let mut calls = Vec::new();
-        let list = match said(message, "tool_calls") {
+        let list = match get_value(message, "tool_calls") {
             None => &[][..],
-            Some(Json::Array(list)) if list.len() <= MOST_CALLS => list.as_slice(),
-            Some(_) => return Err(wrong(&format!("{at}.tool_calls"), "an array of at most 1024 calls")),
+            Some(Json::Array(list)) if list.len() <= MAX_CALLS_PER_MESSAGE => list.as_slice(),
+            Some(_) => return Err(wrong_type(&format!("{at}.tool_calls"), "an array of at most 1024 calls")),
         };
         for (n, call) in list.iter().enumerate() {
             let at = format!("{at}.tool_calls[{n}]");
-            let Json::Object(call) = call else { return Err(wrong(&at, "an object")) };
-            let id = text(call, "id", &at)?;
-            let function = fields::map_at(call, "function", &at)?;
-            let at = of(&at, "function");
-            calls.push(self.call(id, function.ok_or_else(|| missing(&at))?, &at)?);
+            let Json::Object(call) = call else { return Err(wrong_type(&at, "an object")) };
+            let id = get_string(call, "id", &at)?;
+            let function = fields::get_object_at(call, "function", &at)?;
+            let at = field_path(&at, "function");
+            calls.push(self.parse_call(id, function.ok_or_else(|| missing_field(&at))?, &at)?);
         }
         // The name that calls had before there could be several.
-        if let Some(Json::Object(function)) = said(message, "function_call") {
-            calls.push(self.call(None, function, &format!("{at}.function_call"))?);
+        if let Some(Json::Object(function)) = get_value(message, "function_call") {
+            calls.push(self.parse_call(None, function, &format!("{at}.function_call"))?);
         }
         Ok(calls)
     }
 
-    fn call(&mut self, id: Option<&str>, function: &Fields, at: &str) -> Result<(String, String, String), Refused> {
-        let name = text(function, "name", at)?.filter(|name| !name.is_empty());
-        let name = name.ok_or_else(|| missing(&of(at, "name")))?.to_owned();
-        let args = match said(function, "arguments") {
+    fn parse_call(
+        &mut self,
+        id: Option<&str>,
+        function: &Fields,
+        at: &str,
+    ) -> Result<(String, String, String), ApiError> {
+        let name = get_string(function, "name", at)?.filter(|name| !name.is_empty());
+        let name = name.ok_or_else(|| missing_field(&field_path(at, "name")))?.to_owned();
+        let args = match get_value(function, "arguments") {
             None => "{}".to_owned(),
             Some(Json::String(args)) => args.clone(),
             // Some clients keep them as they read them.
             Some(args @ Json::Object(_)) => args.to_string(),
-            Some(_) => return Err(wrong(&of(at, "arguments"), "a string of JSON")),
+            Some(_) => return Err(wrong_type(&field_path(at, "arguments"), "a string of JSON")),
         };
-        self.tokens += args.chars().count() as u64 / 4;
-        self.calls += 1;
-        let id = id.map_or_else(|| format!("call_{}", self.calls), ToOwned::to_owned);
+        self.prompt_tokens += args.chars().count() as u64 / 4;
+        self.call_count += 1;
+        let id = id.map_or_else(|| format!("call_{}", self.call_count), ToOwned::to_owned);
         let mut ours = id.clone();
         // Servers count their calls anew with each answer.
-        while !self.taken.insert(ours.clone()) {
-            ours = format!("{id}_{}", self.calls);
-            self.calls += 1;
+        while !self.used_ids.insert(ours.clone()) {
+            ours = format!("{id}_{}", self.call_count);
+            self.call_count += 1;
         }
-        self.ids.insert(id, ours.clone());
+        self.call_ids.insert(id, ours.clone());
         Ok((ours, name, args))
     }
 
-    fn result(&mut self, message: &Fields, words: String, at: &str) -> Result<(), Refused> {
-        let given = text(message, "tool_call_id", at)?;
+    fn add_tool_result(&mut self, message: &Fields, words: String, at: &str) -> Result<(), ApiError> {
+        let given = get_string(message, "tool_call_id", at)?;
         let id = match given {
-            Some(id) => self.ids.get(id).cloned(),
+            Some(id) => self.call_ids.get(id).cloned(),
             // Without an id it belongs to the call that has waited longest.
-            None => self.told.waiting().map(|call| call.as_str().to_owned()),
+            None => self.history.oldest_open_call().map(|call| call.as_str().to_owned()),
         };
-        if id.is_some_and(|id| self.told.result(&id, words, Outcome::Ok)) {
+        if id.is_some_and(|id| self.history.add_tool_result(&id, words, CallOutcome::Ok)) {
             return Ok(());
         }
         let call = given.map_or_else(String::new, |id| format!(" {id:?}"));
-        Err(Refused::bad(format!("{at} is the result of a call{call} that no message before it makes"))
-            .about(of(at, "tool_call_id")))
+        Err(ApiError::bad_request(format!("{at} is the result of a call{call} that no message before it makes"))
+            .with_param(field_path(at, "tool_call_id")))
     }
 }
 
 /// Returns the text of a message: a string, nothing, or parts of text put together.
-fn content(message: &Fields, at: &str) -> Result<String, Refused> {
-    let parts = match said(message, "content") {
-        None => return Ok(text(message, "refusal", at)?.unwrap_or_default().to_owned()),
+fn content_text(message: &Fields, at: &str) -> Result<String, ApiError> {
+    let parts = match get_value(message, "content") {
+        None => return Ok(get_string(message, "refusal", at)?.unwrap_or_default().to_owned()),
         Some(Json::String(text)) => return Ok(text.clone()),
         Some(Json::Array(parts)) => parts,
-        Some(_) => return Err(wrong(&of(at, "content"), "a string, null or an array of parts")),
+        Some(_) => return Err(wrong_type(&field_path(at, "content"), "a string, null or an array of parts")),
     };
     let mut whole = String::new();
     for (n, part) in parts.iter().enumerate() {
@@ -223,14 +230,14 @@ fn content(message: &Fields, at: &str) -> Result<String, Refused> {
         match part {
             Json::String(words) => whole.push_str(words),
             Json::Object(part) => whole.push_str(part_text(part, &at)?),
-            _ => return Err(wrong(&at, "an object")),
+            _ => return Err(wrong_type(&at, "an object")),
         }
     }
     Ok(whole)
 }
 
-fn part_text<'p>(part: &'p Fields, at: &str) -> Result<&'p str, Refused> {
-    let kind = text(part, "type", at)?.unwrap_or("text");
+fn part_text<'p>(part: &'p Fields, at: &str) -> Result<&'p str, ApiError> {
+    let kind = get_string(part, "type", at)?.unwrap_or("text");
     let name = match kind {
         "text" | "input_text" | "output_text" => "text",
         "refusal" => "refusal",
@@ -242,10 +249,10 @@ fn part_text<'p>(part: &'p Fields, at: &str) -> Result<&'p str, Refused> {
                 other => format!("parts of type {other:?} are"),
             };
             let words = format!("{at}: {what} not taken here; send text");
-            return Err(Refused::new(400, "unsupported_content", words).about(at));
+            return Err(ApiError::new(400, "unsupported_content", words).with_param(at));
         }
     };
-    fields::needed(part, name, at)
+    fields::get_required_string(part, name, at)
 }
 
 #[cfg(test)]

@@ -13,85 +13,91 @@ use axum::http::{HeaderMap, Response, StatusCode};
 use serde::Deserialize;
 use tokio::sync::watch;
 
-use super::{Answer, refuse};
+use super::{NativeResult, error_response};
 use crate::bridge::hub::{Hub, Subscription};
-use crate::bridge::{Delivery, Live, Published};
-use crate::event::{Command, Seq, SessionId, Weather};
-use crate::serve::flow::{self, Source, WRITE};
-use crate::serve::guard::Access;
-use crate::serve::oneshot::unbuffered;
-use crate::serve::refuse::Refused;
-use crate::serve::room::Reading;
-use crate::serve::state::State;
+use crate::bridge::{HubItem, LoggedEvent, SessionHandle};
+use crate::event::{Command, Seq, SessionId, SessionStatus};
+use crate::serve::access::Access;
+use crate::serve::error::ApiError;
+use crate::serve::oneshot::disable_buffering;
+use crate::serve::running_session::ReaderGuard;
+use crate::serve::state::ServerState;
+use crate::serve::stream_body::{self, BodySource, MAX_WRITE_BYTES};
 
 /// Facts taken at once.
-const BATCH: usize = 512;
+const MAX_BATCH_EVENTS: usize = 512;
 
 #[derive(Debug, Deserialize)]
-pub(super) struct From {
+pub(super) struct EventsQuery {
     /// The first number wanted.
     from: Option<String>,
 }
 
-pub(super) async fn watch(
-    Shared(state): Shared<State>,
+pub(super) async fn stream_events(
+    Shared(state): Shared<ServerState>,
     Extension(access): Extension<Access>,
     Path(id): Path<String>,
-    Query(from): Query<From>,
+    Query(from): Query<EventsQuery>,
     headers: HeaderMap,
-) -> Answer {
+) -> NativeResult {
     let id = SessionId::from(id.as_str());
-    let after = after(&from, &headers).map_err(refuse)?;
-    let (live, reading) = find(&state, &id, access).await.map_err(refuse)?;
-    let last = live.hub.last();
+    let after = resume_seq(&from, &headers).map_err(error_response)?;
+    let (live, reading) = find_session(&state, &id, access).await.map_err(error_response)?;
+    let last = live.hub.last_seq();
     if live.hub.is_closed() && after == last && last > Seq(0) {
         let mut nothing = Response::new(Body::empty());
         *nothing.status_mut() = StatusCode::NO_CONTENT;
         return Ok(nothing);
     }
     // A recording begins when the first comes to watch.
-    if state.is_first(&id) {
-        let _ = live.commands.try_send(Command::Pause { paused: false });
+    if state.take_first_visit(&id) {
+        let _ = live.commands.try_send(Command::SetPaused { paused: false });
     }
     // Who has more than there is has something else.
     let beyond = after > last;
     let facts = live.hub.subscribe(if beyond { Seq(0) } else { after });
-    let watching = Watching {
-        got: Vec::new(),
-        facts,
+    let watching = SessionStream {
+        batch: Vec::new(),
+        events: facts,
         hub: live.hub.clone(),
-        weather: live.weather.clone(),
-        weather_open: true,
-        changed: false,
-        reset: beyond,
-        until: Some(last),
-        ended: false,
-        new: true,
+        status: live.status.clone(),
+        is_status_open: true,
+        status_changed: false,
+        reset_pending: beyond,
+        history_end: Some(last),
+        has_ended: false,
+        is_new: true,
         _reading: reading,
     };
-    let mut response = Response::new(flow::body(watching));
+    let mut response = Response::new(stream_body::body(watching));
     let kind = HeaderValue::from_static("text/event-stream; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, kind);
-    unbuffered(response.headers_mut());
+    disable_buffering(response.headers_mut());
     Ok(response)
 }
 
 /// Who may only watch opens nothing: a session that does not run is read as it is.
-async fn find(state: &State, id: &SessionId, access: Access) -> Result<(Live, Option<Reading>), Refused> {
-    if access == Access::Read && state.running(id).is_none() {
-        return Ok((state.saved(id).await?, None));
+async fn find_session(
+    state: &ServerState,
+    id: &SessionId,
+    access: Access,
+) -> Result<(SessionHandle, Option<ReaderGuard>), ApiError> {
+    if access == Access::Read && state.find_running(id).is_none() {
+        return Ok((state.read_saved(id).await?, None));
     }
-    match state.room(id).await {
-        Ok(room) => Ok((room.live.clone(), Some(room.read()))),
-        Err(refused) if refused.code == "only_read" => Ok((state.saved(id).await?, None)),
+    match state.get_or_reopen(id).await {
+        Ok(room) => Ok((room.handle.clone(), Some(room.add_reader()))),
+        Err(refused) if refused.code == "only_read" => Ok((state.read_saved(id).await?, None)),
         Err(refused) => Err(refused),
     }
 }
 
 /// Returns the number after which the client wants to go on.
-fn after(from: &From, headers: &HeaderMap) -> Result<Seq, Refused> {
+fn resume_seq(from: &EventsQuery, headers: &HeaderMap) -> Result<Seq, ApiError> {
     let number = |name: &str, text: &str| {
-        text.trim().parse::<u64>().map_err(|_| Refused::bad(format!("{name} is the number of an event")).about(name))
+        text.trim()
+            .parse::<u64>()
+            .map_err(|_| ApiError::bad_request(format!("{name} is the number of an event")).with_param(name))
     };
     if let Some(id) = headers.get("last-event-id").filter(|id| !id.is_empty()) {
         return number("Last-Event-ID", id.to_str().unwrap_or_default()).map(Seq);
@@ -102,101 +108,101 @@ fn after(from: &From, headers: &HeaderMap) -> Result<Seq, Refused> {
     }
 }
 
-struct Watching {
-    facts: Subscription,
-    got: Vec<Delivery>,
+struct SessionStream {
+    events: Subscription,
+    batch: Vec<HubItem>,
     hub: Hub,
-    weather: watch::Receiver<Weather>,
-    weather_open: bool,
+    status: watch::Receiver<SessionStatus>,
+    is_status_open: bool,
     /// The weather changed and was not told.
-    changed: bool,
+    status_changed: bool,
     /// The client must forget what it has.
-    reset: bool,
+    reset_pending: bool,
     /// The past ends there; nothing once that was said.
-    until: Option<Seq>,
-    ended: bool,
-    new: bool,
-    _reading: Option<Reading>,
+    history_end: Option<Seq>,
+    has_ended: bool,
+    is_new: bool,
+    _reading: Option<ReaderGuard>,
 }
 
-impl Source for Watching {
+impl BodySource for SessionStream {
     async fn ready(&mut self) {
-        if self.new {
+        if self.is_new {
             return;
         }
         // Facts before weather.
         tokio::select! {
             biased;
-            more = self.facts.batch(BATCH, &mut self.got), if self.got.is_empty() => self.ended = !more,
+            more = self.events.next_batch(MAX_BATCH_EVENTS, &mut self.batch), if self.batch.is_empty() => self.has_ended = !more,
             // This counts as seen from here on.
-            changed = self.weather.changed(), if self.weather_open => {
-                self.weather_open = changed.is_ok();
-                self.changed = true;
+            changed = self.status.changed(), if self.is_status_open => {
+                self.is_status_open = changed.is_ok();
+                self.status_changed = true;
             }
         }
     }
 
     fn write(&mut self, out: &mut Vec<u8>) -> bool {
-        self.new = false;
-        if std::mem::take(&mut self.reset) {
-            self.say("reset", "{}", out);
+        self.is_new = false;
+        if std::mem::take(&mut self.reset_pending) {
+            self.write_control("reset", "{}", out);
         }
         loop {
-            for delivery in std::mem::take(&mut self.got) {
+            for delivery in std::mem::take(&mut self.batch) {
                 match delivery {
-                    Delivery::Fact(fact) => {
-                        write_fact(&fact, out);
-                        self.past_told(fact.envelope.seq, out);
+                    HubItem::Event(fact) => {
+                        write_event(&fact, out);
+                        self.check_caught_up(fact.envelope.seq, out);
                     }
-                    Delivery::Reset => {
-                        self.say("reset", "{}", out);
-                        self.until = Some(self.hub.last());
+                    HubItem::Reset => {
+                        self.write_control("reset", "{}", out);
+                        self.history_end = Some(self.hub.last_seq());
                     }
                 }
             }
-            if out.len() >= WRITE || !self.facts.try_batch(BATCH, &mut self.got) {
+            if out.len() >= MAX_WRITE_BYTES || !self.events.try_next_batch(MAX_BATCH_EVENTS, &mut self.batch) {
                 break;
             }
         }
-        let seq = self.facts.seq();
-        self.past_told(seq, out);
-        if self.until.is_none() && (self.changed || self.weather.has_changed().unwrap_or(false)) {
-            self.say_weather(out);
+        let seq = self.events.seq();
+        self.check_caught_up(seq, out);
+        if self.history_end.is_none() && (self.status_changed || self.status.has_changed().unwrap_or(false)) {
+            self.write_status(out);
         }
-        !self.ended
+        !self.has_ended
     }
 
-    fn sign_of_life(&self, out: &mut Vec<u8>) {
+    fn write_keep_alive(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b": keep-alive\n\n");
     }
 }
 
-impl Watching {
-    fn past_told(&mut self, seq: Seq, out: &mut Vec<u8>) {
-        if self.until.is_some_and(|until| seq >= until) {
-            self.until = None;
-            self.say_weather(out);
-            self.say("caught-up", "{}", out);
+impl SessionStream {
+    fn check_caught_up(&mut self, seq: Seq, out: &mut Vec<u8>) {
+        if self.history_end.is_some_and(|until| seq >= until) {
+            self.history_end = None;
+            self.write_status(out);
+            self.write_control("caught-up", "{}", out);
         }
     }
 
-    fn say_weather(&mut self, out: &mut Vec<u8>) {
-        self.changed = false;
-        let weather = self.weather.borrow_and_update().clone();
+    fn write_status(&mut self, out: &mut Vec<u8>) {
+        self.status_changed = false;
+        let weather = self.status.borrow_and_update().clone();
         if let Ok(text) = serde_json::to_string(&weather) {
-            self.say("weather", &text, out);
+            self.write_control("weather", &text, out);
         }
     }
 
     #[expect(clippy::unused_self, reason = "reads as what it does")]
-    fn say(&self, name: &str, data: &str, out: &mut Vec<u8>) {
+    fn write_control(&self, name: &str, data: &str, out: &mut Vec<u8>) {
         // Writing into memory doesn't fail.
         let _ = write!(out, "event: {name}\ndata: {data}\n\n");
     }
 }
 
 /// JSON text has no raw line ends, so a line is one line of data.
-fn write_fact(fact: &Published, out: &mut Vec<u8>) {
+fn write_event(fact: &LoggedEvent, out: &mut Vec<u8>) {
     let kind = fact.envelope.event.kind();
     let named = !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let kind = if named { kind } else { "unknown" };

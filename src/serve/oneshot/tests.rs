@@ -8,84 +8,86 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, advance};
 
 use super::*;
-use crate::bridge::Live;
-use crate::bridge::hub::{Backlog, Hub, RING_BYTES};
-use crate::bridge::session::{self, Feed, Past, Setup, Standing};
-use crate::event::{Caps, Json, LinkState, Mode, Role, TextKind, ToolSpec, TurnEnd};
+use crate::bridge::SessionHandle;
+use crate::bridge::hub::{Backlog, DEFAULT_RING_BYTES, Hub};
+use crate::bridge::session::{self, PriorSession, ResumePoint, SessionSetup, SourceHandle};
+use crate::event::{ApprovalMode, Capabilities, Json, LinkState, Role, TextKind, ToolSpec, TurnOutcome};
 use crate::serve::Settings;
-use crate::serve::ask::Told;
-use crate::serve::factory::{Answering, Factory, Model, Opening, Saved};
+use crate::serve::factory::{Factory, Model, OneShotSession, OpenRequest, SavedSession};
+use crate::serve::request::HistoryBuilder;
 
 /// Sessions whose source is the test.
 #[derive(Default)]
-struct House {
-    sources: Mutex<Vec<Source>>,
+struct TestFactory {
+    sources: Mutex<Vec<TestSource>>,
     tasks: Mutex<JoinSet<()>>,
-    ended: Mutex<Vec<Live>>,
+    ended: Mutex<Vec<SessionHandle>>,
 }
 
-struct Source {
+struct TestSource {
     events: mpsc::Sender<AgentEvent>,
-    wishes: mpsc::Receiver<Command>,
+    commands: mpsc::Receiver<Command>,
     _link: watch::Sender<LinkState>,
 }
 
-impl House {
-    fn start(&self, notices: Vec<AgentEvent>) -> Live {
+impl TestFactory {
+    fn start(&self, notices: Vec<AgentEvent>) -> SessionHandle {
         let mut sources = self.sources.lock().unwrap();
         let (events, from_source) = mpsc::channel(256);
         let (commands, wishes) = mpsc::channel(16);
         let (link, watch) = watch::channel(LinkState::Idle);
-        let caps = Caps { prompt: true, decide: true, cancel: true, seek: false };
-        let setup = Setup {
+        let caps = Capabilities { prompt: true, decide: true, cancel: true, seek: false };
+        let setup = SessionSetup {
             session: SessionId::new(format!("s{}", sources.len() + 1)),
-            hub: Hub::new(Backlog::Memory, RING_BYTES),
+            hub: Hub::new(Backlog::Memory, DEFAULT_RING_BYTES),
             writer: None,
-            not_saved: None,
-            standing: Standing::default(),
-            state: None,
-            waiting: Vec::new(),
-            granted: Vec::new(),
-            trouble: None,
-            past: Box::pin(async { Past::default() }),
+            save_error: None,
+            resume_point: ResumePoint::default(),
+            state_store: None,
+            queued_prompts: Vec::new(),
+            saved_grants: Vec::new(),
+            save_listener: None,
+            prior: Box::pin(async { PriorSession::default() }),
             notices,
             epoch: Instant::now(),
         };
-        let feed = Feed { events: from_source, link: watch, permissions: None, commands, caps };
+        let feed = SourceHandle { events: from_source, link: watch, permissions: None, commands, capabilities: caps };
         let live = session::start(setup, feed, &mut self.tasks.lock().unwrap());
-        sources.push(Source { events, wishes, _link: link });
-        self.ended.lock().unwrap().push(Live { commands: mpsc::channel(1).0, ..live.clone() });
+        sources.push(TestSource { events, commands: wishes, _link: link });
+        self.ended.lock().unwrap().push(SessionHandle { commands: mpsc::channel(1).0, ..live.clone() });
         live
     }
 
-    fn source(&self) -> Source {
+    fn source(&self) -> TestSource {
         self.sources.lock().unwrap().pop().expect("a session was opened")
     }
 }
 
-impl Factory for House {
-    fn ask<'a>(&'a self, ask: &'a Ask) -> BoxFuture<'a, Result<Answering, Refused>> {
-        Box::pin(async { Ok(Answering { live: self.start(ask.past.clone()), turn: None, played: false }) })
+impl Factory for TestFactory {
+    fn open_one_shot<'a>(&'a self, ask: &'a OneShotRequest) -> BoxFuture<'a, Result<OneShotSession, ApiError>> {
+        Box::pin(async {
+            Ok(OneShotSession { handle: self.start(ask.history.clone()), turn: None, is_replayed: false })
+        })
     }
 
-    fn open(&self, _: Opening) -> BoxFuture<'_, Result<Live, Refused>> {
+    fn open(&self, _: OpenRequest) -> BoxFuture<'_, Result<SessionHandle, ApiError>> {
         Box::pin(async { Ok(self.start(Vec::new())) })
     }
 
-    fn reopen<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<Live, Refused>> {
-        Box::pin(async move { Err(Refused::not_found(id.as_str())) })
+    fn reopen<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<SessionHandle, ApiError>> {
+        Box::pin(async move { Err(ApiError::not_found(id.as_str())) })
     }
 
-    fn read<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<Live, Refused>> {
+    fn read<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<SessionHandle, ApiError>> {
         let known = self.ended.lock().unwrap().iter().find(|live| live.session == *id).cloned();
-        Box::pin(async move { known.ok_or_else(|| Refused::not_found(id.as_str())) })
+        Box::pin(async move { known.ok_or_else(|| ApiError::not_found(id.as_str())) })
     }
 
-    fn given(&self) -> Option<Live> {
+    fn initial_session(&self) -> Option<SessionHandle> {
         None
     }
 
-    fn list(&self) -> BoxFuture<'_, Result<Vec<Saved>, Refused>> {
+    fn list(&self) -> BoxFuture<'_, Result<Vec<SavedSession>, ApiError>> {
         Box::pin(async { Ok(Vec::new()) })
     }
 
@@ -104,12 +106,12 @@ impl Factory for House {
 
 /// Says each text in a frame of its own, numbered.
 #[derive(Default)]
-struct Words {
+struct TextFrames {
     said: u64,
     text: String,
 }
 
-impl Words {
+impl TextFrames {
     fn boxed(_: &SessionId) -> Box<dyn Encode> {
         Box::new(Self::default())
     }
@@ -120,19 +122,19 @@ impl Words {
     }
 }
 
-impl Encode for Words {
+impl Encode for TextFrames {
     fn start(&mut self, out: &mut Vec<SseFrame>) {
         self.say("start", out);
     }
 
-    fn fact(&mut self, told: &Envelope, out: &mut Vec<SseFrame>) {
+    fn encode_event(&mut self, told: &Envelope, out: &mut Vec<SseFrame>) {
         match &told.event {
             AgentEvent::SessionOpened { model, .. } => self.say(model, out),
             AgentEvent::TextDelta { text, .. } => {
                 self.text.push_str(text);
                 self.say(text, out);
             }
-            AgentEvent::TurnFinished { end, .. } => self.say(&format!("{end:?}"), out),
+            AgentEvent::TurnFinished { outcome: end, .. } => self.say(&format!("{end:?}"), out),
             _ => {}
         }
     }
@@ -145,22 +147,22 @@ impl Encode for Words {
         KeepAlive::Comment
     }
 
-    fn answer(&mut self) -> (u16, Json) {
+    fn full_response(&mut self) -> (u16, Json) {
         (200, serde_json::json!({ "text": self.text }))
     }
 }
 
 fn opened() -> AgentEvent {
     AgentEvent::SessionOpened {
-        wall: 0,
+        wall_ms: 0,
         engine: "e".into(),
         model: "m".into(),
-        why: String::new(),
-        mode: Mode::Ask,
+        engine_reason: String::new(),
+        mode: ApprovalMode::Ask,
         folder: String::new(),
         version: String::new(),
-        caps: Caps::default(),
-        window: None,
+        capabilities: Capabilities::default(),
+        context_window: None,
         price: None,
     }
 }
@@ -169,8 +171,8 @@ fn text(text: &str) -> AgentEvent {
     AgentEvent::TextDelta { message: "m1".into(), text: text.into(), kind: TextKind::Text }
 }
 
-impl Source {
-    async fn tell(&self, events: impl IntoIterator<Item = AgentEvent>) {
+impl TestSource {
+    async fn send(&self, events: impl IntoIterator<Item = AgentEvent>) {
         for event in events {
             self.events.send(event).await.unwrap();
         }
@@ -182,39 +184,39 @@ impl Source {
 
     async fn begin(&self) {
         let message = AgentEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None };
-        self.tell([opened(), AgentEvent::TurnStarted { turn: "t1".into(), parent: None }, message]).await;
+        self.send([opened(), AgentEvent::TurnStarted { turn: "t1".into(), parent: None }, message]).await;
     }
 
-    async fn end(&self, end: TurnEnd) {
-        self.tell([AgentEvent::TurnFinished { turn: "t1".into(), end }]).await;
+    async fn end(&self, end: TurnOutcome) {
+        self.send([AgentEvent::TurnFinished { turn: "t1".into(), outcome: end }]).await;
     }
 }
 
-struct Served {
-    house: Arc<House>,
-    state: State,
+struct OneShotServer {
+    house: Arc<TestFactory>,
+    state: ServerState,
 }
 
-impl Served {
+impl OneShotServer {
     fn new() -> Self {
-        let house = Arc::new(House::default());
-        let state = State::new(house.clone(), Settings::default());
+        let house = Arc::new(TestFactory::default());
+        let state = ServerState::new(house.clone(), Settings::default());
         Self { house, state }
     }
 
-    async fn ask(&self, ask: Ask) -> (Response<Body>, Source) {
-        let response = run(&self.state, ask, Framing::Sse, Words::boxed).await.unwrap();
+    async fn ask(&self, ask: OneShotRequest) -> (Response<Body>, TestSource) {
+        let response = run(&self.state, ask, Framing::Sse, TextFrames::boxed).await.unwrap();
         (response, self.house.source())
     }
 
     async fn again(&self, skip: usize) -> String {
         let id = SessionId::from("s1");
-        all(again(&self.state, &id, Framing::Sse, skip, Words::boxed).await.unwrap()).await
+        all(replay(&self.state, &id, Framing::Sse, skip, TextFrames::boxed).await.unwrap()).await
     }
 }
 
-fn ask() -> Ask {
-    Ask { prompt: Some("hi".into()), ..Ask::default() }
+fn ask() -> OneShotRequest {
+    OneShotRequest { prompt: Some("hi".into()), ..OneShotRequest::default() }
 }
 
 async fn all(response: Response<Body>) -> String {
@@ -233,20 +235,20 @@ fn frames(stream: &str) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_is_streamed_and_can_be_had_again_from_every_frame() {
-    let served = Served::new();
-    let mut told = Told::new();
-    told.user("before");
-    told.assistant("not this", []);
-    let (response, mut source) = served.ask(Ask { past: told.facts(), ..ask() }).await;
+    let served = OneShotServer::new();
+    let mut told = HistoryBuilder::new();
+    told.add_user_message("before");
+    told.add_assistant_message("not this", []);
+    let (response, mut source) = served.ask(OneShotRequest { history: told.into_events(), ..ask() }).await;
     assert_eq!(response.headers()["x-jarvis-session"], "s1");
     assert_eq!(response.headers()["x-accel-buffering"], "no");
     source.begin().await;
-    assert_eq!(source.wishes.recv().await, Some(Command::Prompt { text: "hi".into() }));
-    source.tell([text("a")]).await;
+    assert_eq!(source.commands.recv().await, Some(Command::Prompt { text: "hi".into() }));
+    source.send([text("a")]).await;
     let running = served.again(1);
     let finish = async {
-        source.tell([text("b")]).await;
-        source.end(TurnEnd::Completed).await;
+        source.send([text("b")]).await;
+        source.end(TurnOutcome::Completed).await;
     };
     let (whole, again, ()) = tokio::join!(all(response), running, finish);
     let expected = ["0 start", "1 m", "2 a", "3 b", "4 Completed", "5 done"];
@@ -259,72 +261,76 @@ async fn an_answer_is_streamed_and_can_be_had_again_from_every_frame() {
 
 #[tokio::test(start_paused = true)]
 async fn a_turn_without_a_prompt_goes_on() {
-    let served = Served::new();
-    let (_response, mut source) = served.ask(Ask::default()).await;
-    assert_eq!(source.wishes.recv().await, Some(Command::GoOn));
+    let served = OneShotServer::new();
+    let (_response, mut source) = served.ask(OneShotRequest::default()).await;
+    assert_eq!(source.commands.recv().await, Some(Command::Continue));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_nobody_reads_is_cancelled_after_half_a_minute() {
-    let served = Served::new();
+    let served = OneShotServer::new();
     let (response, mut source) = served.ask(ask()).await;
     source.begin().await;
-    source.wishes.recv().await;
+    source.commands.recv().await;
     drop(response);
-    advance(LEFT.saturating_sub(Duration::from_millis(50))).await;
+    advance(ABANDONED_TURN_TIMEOUT.saturating_sub(Duration::from_millis(50))).await;
     // Somebody comes back in time, and leaves again.
     let id = SessionId::from("s1");
-    let back = again(&served.state, &id, Framing::Sse, 0, Words::boxed).await.unwrap();
+    let back = replay(&served.state, &id, Framing::Sse, 0, TextFrames::boxed).await.unwrap();
     tokio::task::yield_now().await;
-    advance(LEFT * 2).await;
-    assert!(source.wishes.try_recv().is_err());
+    advance(ABANDONED_TURN_TIMEOUT * 2).await;
+    assert!(source.commands.try_recv().is_err());
     drop(back);
     let left = Instant::now();
-    assert_eq!(source.wishes.recv().await, Some(Command::Cancel));
-    assert!(left.elapsed() >= LEFT && left.elapsed() < LEFT + Duration::from_secs(1), "{:?}", left.elapsed());
-    source.end(TurnEnd::Cancelled).await;
-    assert_eq!(source.wishes.recv().await, None, "the session was let go");
-    assert!(served.state.all().is_empty());
+    assert_eq!(source.commands.recv().await, Some(Command::Cancel));
+    assert!(
+        left.elapsed() >= ABANDONED_TURN_TIMEOUT && left.elapsed() < ABANDONED_TURN_TIMEOUT + Duration::from_secs(1),
+        "{:?}",
+        left.elapsed()
+    );
+    source.end(TurnOutcome::Cancelled).await;
+    assert_eq!(source.commands.recv().await, None, "the session was let go");
+    assert!(served.state.running_sessions().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_turn_that_was_asked_to_stay_goes_on_unread() {
-    let served = Served::new();
-    let (response, mut source) = served.ask(Ask { stays: true, ..ask() }).await;
+    let served = OneShotServer::new();
+    let (response, mut source) = served.ask(OneShotRequest { keep_running: true, ..ask() }).await;
     source.begin().await;
-    source.wishes.recv().await;
+    source.commands.recv().await;
     drop(response);
-    advance(LEFT * 10).await;
+    advance(ABANDONED_TURN_TIMEOUT * 10).await;
     tokio::task::yield_now().await;
-    assert!(source.wishes.try_recv().is_err());
-    source.tell([text("still")]).await;
-    source.end(TurnEnd::Completed).await;
+    assert!(source.commands.try_recv().is_err());
+    source.send([text("still")]).await;
+    source.end(TurnOutcome::Completed).await;
     assert!(served.again(0).await.contains("still"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_client_that_waits_for_the_whole_and_goes_away_counts_as_one_that_left() {
-    let served = Served::new();
-    let mut waiting = Box::pin(run(&served.state, ask(), Framing::Whole, Words::boxed));
+    let served = OneShotServer::new();
+    let mut waiting = Box::pin(run(&served.state, ask(), Framing::Buffered, TextFrames::boxed));
     assert!(futures_util::poll!(&mut waiting).is_pending());
     let mut source = served.house.source();
     source.begin().await;
     assert!(futures_util::poll!(&mut waiting).is_pending());
-    source.wishes.recv().await;
+    source.commands.recv().await;
     drop(waiting);
-    assert_eq!(source.wishes.recv().await, Some(Command::Cancel));
+    assert_eq!(source.commands.recv().await, Some(Command::Cancel));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_whole_answer_comes_with_the_status_of_the_encoder() {
-    let served = Served::new();
-    let answer = async { run(&served.state, ask(), Framing::Whole, Words::boxed).await.unwrap() };
+    let served = OneShotServer::new();
+    let answer = async { run(&served.state, ask(), Framing::Buffered, TextFrames::boxed).await.unwrap() };
     let source = async {
         tokio::task::yield_now().await;
         let source = served.house.source();
         source.begin().await;
-        source.tell([text("a"), text("b")]).await;
-        source.end(TurnEnd::Completed).await;
+        source.send([text("a"), text("b")]).await;
+        source.end(TurnOutcome::Completed).await;
     };
     let (answer, ()) = tokio::join!(answer, source);
     assert_eq!(all(answer).await, r#"{"text":"ab"}"#);
@@ -332,7 +338,7 @@ async fn the_whole_answer_comes_with_the_status_of_the_encoder() {
 
 #[tokio::test(start_paused = true)]
 async fn a_session_that_ends_without_its_turn_still_gives_the_end_of_the_stream() {
-    let served = Served::new();
+    let served = OneShotServer::new();
     let (response, source) = served.ask(ask()).await;
     source.begin().await;
     drop(source);
@@ -345,7 +351,7 @@ async fn a_session_that_ends_without_its_turn_still_gives_the_end_of_the_stream(
 
 #[tokio::test(start_paused = true)]
 async fn a_quiet_stream_gives_signs_of_life_and_a_busy_one_is_paced() {
-    let served = Served::new();
+    let served = OneShotServer::new();
     let (response, source) = served.ask(ask()).await;
     let mut body = response.into_body().into_data_stream();
     let begun = Instant::now();
@@ -356,8 +362,8 @@ async fn a_quiet_stream_gives_signs_of_life_and_a_busy_one_is_paced() {
     source.begin().await;
     assert!(next().await.contains("data: m"));
     let wrote = Instant::now();
-    source.tell([text("a")]).await;
-    source.tell([text("b")]).await;
+    source.send([text("a")]).await;
+    source.send([text("b")]).await;
     assert_eq!(next().await.matches("data: ").count(), 2, "all that waits in one write");
     assert!(wrote.elapsed() >= Duration::from_millis(20));
 }

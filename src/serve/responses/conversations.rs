@@ -16,25 +16,25 @@ use axum::routing::get;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::super::fields::{self, Fields, wrong};
-use super::super::guard::Whole;
-use super::super::refuse::Refused;
-use super::super::state::State;
-use super::input::{self, Page};
-use super::kept::Kept;
-use super::talk::Talk;
-use super::{Answer, Asked, said, whole};
-use crate::bridge::unique;
+use super::super::access::BodyBytes;
+use super::super::error::ApiError;
+use super::super::fields::{self, Fields, wrong_type};
+use super::super::state::ServerState;
+use super::conversation_builder::ConversationBuilder;
+use super::input::{self, ItemPage};
+use super::stored_response::StoredResponse;
+use super::{QueryPairs, ResponsesResult, json_response, to_response};
+use crate::bridge::new_uuid;
 use crate::event::{AgentEvent, Json};
 
 /// Lines of one conversation.
-const MOST_LINES: usize = 10_000;
+const MAX_CONVERSATION_LINES: usize = 10_000;
 /// Bytes of one conversation's file.
-const MOST_BYTES: u64 = 32 << 20;
+const MAX_CONVERSATION_BYTES: u64 = 32 << 20;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Line {
+enum ConversationLine {
     Conversation {
         /// Milliseconds since 1970.
         created: u64,
@@ -53,26 +53,26 @@ pub(in crate::serve) struct Conversation {
     pub(in crate::serve) created: u64,
     pub(in crate::serve) updated: u64,
     pub(in crate::serve) metadata: Json,
-    lines: Vec<Line>,
+    lines: Vec<ConversationLine>,
 }
 
 impl Conversation {
     fn is_removed(&self, id: &str) -> bool {
-        self.lines.iter().any(|line| matches!(line, Line::Removed(removed) if removed == id))
+        self.lines.iter().any(|line| matches!(line, ConversationLine::Removed(removed) if removed == id))
     }
 
-    fn official(&self) -> Json {
+    fn openai_json(&self) -> Json {
         json!({"id": self.id, "object": "conversation", "created_at": self.created / 1000, "metadata": self.metadata})
     }
 }
 
 /// What is known of a response in a conversation.
-struct Turn {
-    kept: Kept,
+struct ConversationTurn {
+    stored: StoredResponse,
     items: Vec<Json>,
 }
 
-pub(in crate::serve) fn official() -> Router<State> {
+pub(in crate::serve) fn openai_routes() -> Router<ServerState> {
     Router::new()
         .route("/v1/conversations", axum::routing::post(create))
         .route("/v1/conversations/{id}", get(show).post(update).delete(delete))
@@ -81,25 +81,29 @@ pub(in crate::serve) fn official() -> Router<State> {
 }
 
 /// Tells a talk what was said in a conversation.
-pub(in crate::serve) async fn tell(state: &State, id: &str, talk: &mut Talk) -> Result<(), Refused> {
-    let conversation = find(state, id).await?;
+pub(in crate::serve) async fn replay_into(
+    state: &ServerState,
+    id: &str,
+    talk: &mut ConversationBuilder,
+) -> Result<(), ApiError> {
+    let conversation = load_conversation(state, id).await?;
     for (n, line) in conversation.lines.iter().enumerate() {
         match line {
-            Line::Item(item) if !conversation.is_removed(id_of(item)) => {
-                talk.item(item, &format!("conversation.items[{n}]"))?;
+            ConversationLine::Item(item) if !conversation.is_removed(item_id(item)) => {
+                talk.add_item(item, &format!("conversation.items[{n}]"))?;
             }
-            Line::Response(response) => {
-                let Some(turn) = turn(state, response).await? else { continue };
-                let is_whole = turn.items.iter().all(|item| !conversation.is_removed(id_of(item)));
+            ConversationLine::Response(response) => {
+                let Some(turn) = load_turn(state, response).await? else { continue };
+                let is_whole = turn.items.iter().all(|item| !conversation.is_removed(item_id(item)));
                 if is_whole {
-                    let facts: Vec<&AgentEvent> = turn.kept.own().collect();
-                    talk.again(facts, false);
+                    let facts: Vec<&AgentEvent> = turn.stored.own_events().collect();
+                    talk.replay(facts, false);
                     continue;
                 }
-                let left = turn.items.iter().filter(|item| !conversation.is_removed(id_of(item)));
+                let left = turn.items.iter().filter(|item| !conversation.is_removed(item_id(item)));
                 for item in left {
                     // What belongs to an item that was taken out goes with it.
-                    let _ = talk.item(item, "conversation.items");
+                    let _ = talk.add_item(item, "conversation.items");
                 }
             }
             _ => {}
@@ -109,113 +113,126 @@ pub(in crate::serve) async fn tell(state: &State, id: &str, talk: &mut Talk) -> 
 }
 
 /// Notes a response that is given in a conversation.
-pub(in crate::serve) async fn add_response(state: State, id: String, response: String) {
-    if let Err(refused) = append(&state, &id, vec![Line::Response(response)]).await {
+pub(in crate::serve) async fn add_response(state: ServerState, id: String, response: String) {
+    if let Err(refused) = append_lines(&state, &id, vec![ConversationLine::Response(response)]).await {
         tracing::warn!("a response could not be added to its conversation: {refused}");
     }
 }
 
 /// Begins a conversation.
-pub(in crate::serve) async fn begin(state: &State, fields: &Fields) -> Result<Conversation, Refused> {
-    let metadata = fields::map(fields, "metadata")?.cloned().unwrap_or_default();
-    let items = read_items(Talk::default(), fields)?;
+pub(in crate::serve) async fn start_conversation(
+    state: &ServerState,
+    fields: &Fields,
+) -> Result<Conversation, ApiError> {
+    let metadata = fields::get_object(fields, "metadata")?.cloned().unwrap_or_default();
+    let items = read_items(ConversationBuilder::default(), fields)?;
     // Its first 48 bits are the time in milliseconds, its last are chance.
-    let stamp = unique().as_u128();
+    let stamp = new_uuid().as_u128();
     let created = u64::try_from(stamp >> 80).unwrap_or_default();
     let id = format!("conv_{created}_{:08x}", stamp & 0xffff_ffff);
-    let mut lines = vec![Line::Conversation { created }, Line::Metadata(Json::Object(metadata))];
-    lines.extend(items.into_iter().map(Line::Item));
-    write(path(state, &id)?, lines, true).await?;
-    find(state, &id).await
+    let mut lines =
+        vec![ConversationLine::Conversation { created }, ConversationLine::Metadata(Json::Object(metadata))];
+    lines.extend(items.into_iter().map(ConversationLine::Item));
+    write_lines(conversation_path(state, &id)?, lines, true).await?;
+    load_conversation(state, &id).await
 }
 
 /// Adds items, and returns them as they are kept.
-pub(in crate::serve) async fn put(state: &State, id: &str, fields: &Fields) -> Result<Vec<Json>, Refused> {
-    let mut talk = Talk::default();
-    tell(state, id, &mut talk).await?;
+pub(in crate::serve) async fn append_items(
+    state: &ServerState,
+    id: &str,
+    fields: &Fields,
+) -> Result<Vec<Json>, ApiError> {
+    let mut talk = ConversationBuilder::default();
+    replay_into(state, id, &mut talk).await?;
     let items = read_items(talk, fields)?;
     if items.is_empty() {
-        return Err(wrong("items", "an array of at least one item"));
+        return Err(wrong_type("items", "an array of at least one item"));
     }
-    append(state, id, items.iter().cloned().map(Line::Item).collect()).await?;
+    append_lines(state, id, items.iter().cloned().map(ConversationLine::Item).collect()).await?;
     Ok(items)
 }
 
-pub(in crate::serve) async fn find(state: &State, id: &str) -> Result<Conversation, Refused> {
-    let unknown = || Refused::not_found(format!("conversation with id {id:?} not found"));
-    let path = path(state, id).map_err(|refused| if refused.status == 404 { unknown() } else { refused })?;
+pub(in crate::serve) async fn load_conversation(state: &ServerState, id: &str) -> Result<Conversation, ApiError> {
+    let unknown = || ApiError::not_found(format!("conversation with id {id:?} not found"));
+    let path =
+        conversation_path(state, id).map_err(|refused| if refused.status == 404 { unknown() } else { refused })?;
     let read = tokio::task::spawn_blocking(move || {
         let text = fs::read_to_string(&path)?;
         let modified = fs::metadata(&path)?.modified()?;
         let updated = modified.duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Ok::<_, io::Error>((text, u64::try_from(updated.as_millis()).unwrap_or(u64::MAX)))
     });
-    let (text, updated) = match read.await.map_err(|error| Refused::broken(error.to_string()))? {
+    let (text, updated) = match read.await.map_err(|error| ApiError::internal(error.to_string()))? {
         Ok(read) => read,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(unknown()),
-        Err(error) => return Err(Refused::broken(format!("the conversation can't be read: {error}"))),
+        Err(error) => return Err(ApiError::internal(format!("the conversation can't be read: {error}"))),
     };
     // A line that was torn is no line.
-    let lines: Vec<Line> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let lines: Vec<ConversationLine> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let mut conversation = Conversation { id: id.to_owned(), created: 0, updated, metadata: json!({}), lines };
     for line in &conversation.lines {
         match line {
-            Line::Conversation { created } => conversation.created = *created,
-            Line::Metadata(metadata) => conversation.metadata = metadata.clone(),
-            Line::Item(_) | Line::Response(_) | Line::Removed(_) => {}
+            ConversationLine::Conversation { created } => conversation.created = *created,
+            ConversationLine::Metadata(metadata) => conversation.metadata = metadata.clone(),
+            ConversationLine::Item(_) | ConversationLine::Response(_) | ConversationLine::Removed(_) => {}
         }
     }
     Ok(conversation)
 }
 
 /// Returns every item of a conversation, oldest first.
-pub(in crate::serve) async fn items(state: &State, conversation: &Conversation) -> Result<Vec<Json>, Refused> {
+pub(in crate::serve) async fn load_items(
+    state: &ServerState,
+    conversation: &Conversation,
+) -> Result<Vec<Json>, ApiError> {
     let mut items = Vec::new();
     for line in &conversation.lines {
         match line {
-            Line::Item(item) => items.push(item.clone()),
-            Line::Response(response) => {
-                items.extend(turn(state, response).await?.map_or(Vec::new(), |turn| turn.items));
+            ConversationLine::Item(item) => items.push(item.clone()),
+            ConversationLine::Response(response) => {
+                items.extend(load_turn(state, response).await?.map_or(Vec::new(), |turn| turn.items));
             }
-            Line::Conversation { .. } | Line::Metadata(_) | Line::Removed(_) => {}
+            ConversationLine::Conversation { .. } | ConversationLine::Metadata(_) | ConversationLine::Removed(_) => {}
         }
     }
-    items.retain(|item| !conversation.is_removed(id_of(item)));
+    items.retain(|item| !conversation.is_removed(item_id(item)));
     Ok(items)
 }
 
 /// Lists the conversations there are, the newest first.
-pub(in crate::serve) async fn list(state: &State) -> Result<Vec<String>, Refused> {
-    let shelf = shelf(state)?;
+pub(in crate::serve) async fn list_ids(state: &ServerState) -> Result<Vec<String>, ApiError> {
+    let shelf = storage_dir(state)?;
     let names = tokio::task::spawn_blocking(move || {
         let Ok(folder) = fs::read_dir(shelf) else { return Vec::new() };
         let names = folder.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let mut names: Vec<String> =
-            names.filter_map(|name| Some(name.strip_suffix(".jsonl").filter(|name| is_id(name))?.to_owned())).collect();
+        let mut names: Vec<String> = names
+            .filter_map(|name| Some(name.strip_suffix(".jsonl").filter(|name| is_conversation_id(name))?.to_owned()))
+            .collect();
         names.sort_by(|one, other| other.cmp(one));
         names
     });
-    names.await.map_err(|error| Refused::broken(error.to_string()))
+    names.await.map_err(|error| ApiError::internal(error.to_string()))
 }
 
 /// Removes a conversation. The responses that were given in it stay.
-pub(in crate::serve) async fn remove(state: &State, id: &str) -> Result<(), Refused> {
-    find(state, id).await?;
-    fs::remove_file(path(state, id)?).map_err(|error| broken(&error))
+pub(in crate::serve) async fn remove(state: &ServerState, id: &str) -> Result<(), ApiError> {
+    load_conversation(state, id).await?;
+    fs::remove_file(conversation_path(state, id)?).map_err(|error| write_error(&error))
 }
 
 /// Reads items that are to be kept: the talk says whether they fit to what is there.
-fn read_items(mut talk: Talk, fields: &Fields) -> Result<Vec<Json>, Refused> {
+fn read_items(mut talk: ConversationBuilder, fields: &Fields) -> Result<Vec<Json>, ApiError> {
     let mut items = Vec::new();
-    for (n, item) in fields::list(fields, "items", "")?.iter().enumerate() {
-        talk.item(item, &format!("items[{n}]"))?;
-        items.push(as_kept(item));
+    for (n, item) in fields::get_array(fields, "items", "")?.iter().enumerate() {
+        talk.add_item(item, &format!("items[{n}]"))?;
+        items.push(to_stored_item(item));
     }
     Ok(items)
 }
 
 /// An item with all that the official client wants of it.
-fn as_kept(item: &Json) -> Json {
+fn to_stored_item(item: &Json) -> Json {
     let mut item = item.as_object().cloned().unwrap_or_default();
     let kind = item.get("type").and_then(Json::as_str).unwrap_or("message").to_owned();
     let prefix = match kind.as_str() {
@@ -226,7 +243,7 @@ fn as_kept(item: &Json) -> Json {
         _ => "item",
     };
     item.insert("type".into(), kind.as_str().into());
-    item.insert("id".into(), format!("{prefix}_{}", unique().simple()).into());
+    item.insert("id".into(), format!("{prefix}_{}", new_uuid().simple()).into());
     item.entry("status").or_insert("completed".into());
     if kind == "message" {
         let role = item.entry("role").or_insert("user".into()).clone();
@@ -241,33 +258,33 @@ fn as_kept(item: &Json) -> Json {
     Json::Object(item)
 }
 
-async fn turn(state: &State, response: &str) -> Result<Option<Turn>, Refused> {
-    let Some(kept) = Kept::find(state, response).await? else { return Ok(None) };
+async fn load_turn(state: &ServerState, response: &str) -> Result<Option<ConversationTurn>, ApiError> {
+    let Some(kept) = StoredResponse::find(state, response).await? else { return Ok(None) };
     let key = response.strip_prefix("resp_").unwrap_or(response);
-    let mut items = input::items(kept.own(), key);
-    if let Some(Json::Array(output)) = kept.response().get_mut("output").map(Json::take) {
+    let mut items = input::request_items(kept.own_events(), key);
+    if let Some(Json::Array(output)) = kept.openai_response().get_mut("output").map(Json::take) {
         items.extend(output);
     }
-    Ok(Some(Turn { kept, items }))
+    Ok(Some(ConversationTurn { stored: kept, items }))
 }
 
-fn id_of(item: &Json) -> &str {
+fn item_id(item: &Json) -> &str {
     item.get("id").and_then(Json::as_str).unwrap_or_default()
 }
 
-async fn append(state: &State, id: &str, lines: Vec<Line>) -> Result<(), Refused> {
-    let conversation = find(state, id).await?;
-    if conversation.lines.len() + lines.len() > MOST_LINES {
-        return Err(Refused::too_large(format!("a conversation takes {MOST_LINES} items; begin another")));
+async fn append_lines(state: &ServerState, id: &str, lines: Vec<ConversationLine>) -> Result<(), ApiError> {
+    let conversation = load_conversation(state, id).await?;
+    if conversation.lines.len() + lines.len() > MAX_CONVERSATION_LINES {
+        return Err(ApiError::too_large(format!("a conversation takes {MAX_CONVERSATION_LINES} items; begin another")));
     }
-    write(path(state, id)?, lines, false).await
+    write_lines(conversation_path(state, id)?, lines, false).await
 }
 
 /// Adds lines in one write.
-async fn write(path: PathBuf, lines: Vec<Line>, new: bool) -> Result<(), Refused> {
+async fn write_lines(path: PathBuf, lines: Vec<ConversationLine>, new: bool) -> Result<(), ApiError> {
     let mut text = String::new();
     for line in &lines {
-        text.push_str(&serde_json::to_string(line).map_err(|error| Refused::broken(error.to_string()))?);
+        text.push_str(&serde_json::to_string(line).map_err(|error| ApiError::internal(error.to_string()))?);
         text.push('\n');
     }
     let written = tokio::task::spawn_blocking(move || {
@@ -275,32 +292,34 @@ async fn write(path: PathBuf, lines: Vec<Line>, new: bool) -> Result<(), Refused
             DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
         let mut file = OpenOptions::new().append(true).create_new(new).mode(0o600).open(&path)?;
-        if file.metadata()?.len() + text.len() as u64 > MOST_BYTES {
-            return Err(io::Error::other(format!("a conversation takes {MOST_BYTES} bytes; begin another")));
+        if file.metadata()?.len() + text.len() as u64 > MAX_CONVERSATION_BYTES {
+            return Err(io::Error::other(format!(
+                "a conversation takes {MAX_CONVERSATION_BYTES} bytes; begin another"
+            )));
         }
         file.write_all(text.as_bytes())
     });
-    written.await.map_err(|error| Refused::broken(error.to_string()))?.map_err(|error| broken(&error))
+    written.await.map_err(|error| ApiError::internal(error.to_string()))?.map_err(|error| write_error(&error))
 }
 
-fn broken(error: &io::Error) -> Refused {
-    Refused::broken(format!("the conversation can't be written: {error}"))
+fn write_error(error: &io::Error) -> ApiError {
+    ApiError::internal(format!("the conversation can't be written: {error}"))
 }
 
-fn shelf(state: &State) -> Result<PathBuf, Refused> {
-    let shelf = state.factory().shelf();
-    shelf.ok_or_else(|| Refused::new(409, "only_played", "this server plays a recording; it keeps no conversations"))
+fn storage_dir(state: &ServerState) -> Result<PathBuf, ApiError> {
+    let shelf = state.factory().storage_dir();
+    shelf.ok_or_else(|| ApiError::new(409, "only_played", "this server plays a recording; it keeps no conversations"))
 }
 
 /// Only what is a name of ours becomes part of a path.
-fn path(state: &State, id: &str) -> Result<PathBuf, Refused> {
-    if !is_id(id) {
-        return Err(Refused::not_found("no such conversation"));
+fn conversation_path(state: &ServerState, id: &str) -> Result<PathBuf, ApiError> {
+    if !is_conversation_id(id) {
+        return Err(ApiError::not_found("no such conversation"));
     }
-    Ok(shelf(state)?.join(format!("{id}.jsonl")))
+    Ok(storage_dir(state)?.join(format!("{id}.jsonl")))
 }
 
-fn is_id(id: &str) -> bool {
+fn is_conversation_id(id: &str) -> bool {
     let parts = id.strip_prefix("conv_").and_then(|rest| rest.split_once('_'));
     let is = |text: &str, most: usize| !text.is_empty() && text.len() <= most;
     parts.is_some_and(|(ms, rest)| {
@@ -311,69 +330,86 @@ fn is_id(id: &str) -> bool {
     })
 }
 
-async fn create(Shared(state): Shared<State>, Whole(body): Whole) -> Response<Body> {
+async fn create(Shared(state): Shared<ServerState>, BodyBytes(body): BodyBytes) -> Response<Body> {
     let answer = async {
-        let fields = if body.is_empty() { Fields::new() } else { fields::object(&body)? };
-        Ok(whole(200, &begin(&state, &fields).await?.official()))
+        let fields = if body.is_empty() { Fields::new() } else { fields::parse_object(&body)? };
+        Ok(json_response(200, &start_conversation(&state, &fields).await?.openai_json()))
     };
-    said(answer.await)
+    to_response(answer.await)
 }
 
-async fn show(Shared(state): Shared<State>, Path(id): Path<String>) -> Response<Body> {
-    said(find(&state, &id).await.map(|conversation| whole(200, &conversation.official())))
+async fn show(Shared(state): Shared<ServerState>, Path(id): Path<String>) -> Response<Body> {
+    to_response(
+        load_conversation(&state, &id).await.map(|conversation| json_response(200, &conversation.openai_json())),
+    )
 }
 
-async fn update(Shared(state): Shared<State>, Path(id): Path<String>, Whole(body): Whole) -> Response<Body> {
+async fn update(
+    Shared(state): Shared<ServerState>,
+    Path(id): Path<String>,
+    BodyBytes(body): BodyBytes,
+) -> Response<Body> {
     let answer = async {
-        let fields = fields::object(&body)?;
-        let metadata = fields::map(&fields, "metadata")?.cloned().unwrap_or_default();
-        append(&state, &id, vec![Line::Metadata(Json::Object(metadata))]).await?;
-        Ok(whole(200, &find(&state, &id).await?.official()))
+        let fields = fields::parse_object(&body)?;
+        let metadata = fields::get_object(&fields, "metadata")?.cloned().unwrap_or_default();
+        append_lines(&state, &id, vec![ConversationLine::Metadata(Json::Object(metadata))]).await?;
+        Ok(json_response(200, &load_conversation(&state, &id).await?.openai_json()))
     };
-    said(answer.await)
+    to_response(answer.await)
 }
 
-async fn delete(Shared(state): Shared<State>, Path(id): Path<String>) -> Response<Body> {
+async fn delete(Shared(state): Shared<ServerState>, Path(id): Path<String>) -> Response<Body> {
     let answer = async {
         remove(&state, &id).await?;
-        Ok(whole(200, &json!({"id": id, "object": "conversation.deleted", "deleted": true})))
+        Ok(json_response(200, &json!({"id": id, "object": "conversation.deleted", "deleted": true})))
     };
-    said(answer.await)
+    to_response(answer.await)
 }
 
-async fn list_items(Shared(state): Shared<State>, Path(id): Path<String>, Query(query): Asked) -> Response<Body> {
+async fn list_items(
+    Shared(state): Shared<ServerState>,
+    Path(id): Path<String>,
+    Query(query): QueryPairs,
+) -> Response<Body> {
     let answer = async {
-        let (page, conversation) = (Page::read(&query)?, find(&state, &id).await?);
-        Ok(whole(200, &page.of(items(&state, &conversation).await?)))
+        let (page, conversation) = (ItemPage::read(&query)?, load_conversation(&state, &id).await?);
+        Ok(json_response(200, &page.list_object(load_items(&state, &conversation).await?)))
     };
-    said(answer.await)
+    to_response(answer.await)
 }
 
-async fn add_items(Shared(state): Shared<State>, Path(id): Path<String>, Whole(body): Whole) -> Response<Body> {
+async fn add_items(
+    Shared(state): Shared<ServerState>,
+    Path(id): Path<String>,
+    BodyBytes(body): BodyBytes,
+) -> Response<Body> {
     let answer = async {
-        let items = put(&state, &id, &fields::object(&body)?).await?;
-        let (first, last) = (items.first().map_or("", id_of), items.last().map_or("", id_of));
-        Ok(whole(200, &json!({"object": "list", "first_id": first, "last_id": last, "has_more": false, "data": items})))
+        let items = append_items(&state, &id, &fields::parse_object(&body)?).await?;
+        let (first, last) = (items.first().map_or("", item_id), items.last().map_or("", item_id));
+        Ok(json_response(
+            200,
+            &json!({"object": "list", "first_id": first, "last_id": last, "has_more": false, "data": items}),
+        ))
     };
-    said(answer.await)
+    to_response(answer.await)
 }
 
-async fn show_item(Shared(state): Shared<State>, Path((id, item)): Path<(String, String)>) -> Response<Body> {
-    said(one(&state, &id, &item).await.map(|item| whole(200, &item)))
+async fn show_item(Shared(state): Shared<ServerState>, Path((id, item)): Path<(String, String)>) -> Response<Body> {
+    to_response(find_item(&state, &id, &item).await.map(|item| json_response(200, &item)))
 }
 
-async fn delete_item(Shared(state): Shared<State>, Path((id, item)): Path<(String, String)>) -> Response<Body> {
-    let answer: Answer = async {
-        one(&state, &id, &item).await?;
-        append(&state, &id, vec![Line::Removed(item)]).await?;
-        Ok(whole(200, &find(&state, &id).await?.official()))
+async fn delete_item(Shared(state): Shared<ServerState>, Path((id, item)): Path<(String, String)>) -> Response<Body> {
+    let answer: ResponsesResult = async {
+        find_item(&state, &id, &item).await?;
+        append_lines(&state, &id, vec![ConversationLine::Removed(item)]).await?;
+        Ok(json_response(200, &load_conversation(&state, &id).await?.openai_json()))
     }
     .await;
-    said(answer)
+    to_response(answer)
 }
 
-async fn one(state: &State, id: &str, item: &str) -> Result<Json, Refused> {
-    let items = items(state, &find(state, id).await?).await?;
-    let found = items.into_iter().find(|known| id_of(known) == item);
-    found.ok_or_else(|| Refused::not_found(format!("item with id {item:?} not found in {id}")))
+async fn find_item(state: &ServerState, id: &str, item: &str) -> Result<Json, ApiError> {
+    let items = load_items(state, &load_conversation(state, id).await?).await?;
+    let found = items.into_iter().find(|known| item_id(known) == item);
+    found.ok_or_else(|| ApiError::not_found(format!("item with id {item:?} not found in {id}")))
 }

@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use super::super::ask::is_told;
+use super::super::error::ApiError;
 use super::super::fields;
-use super::super::refuse::Refused;
-use crate::event::{AgentEvent, CallId, Json, Outcome};
+use super::super::request::is_history_turn;
+use crate::event::{AgentEvent, CallId, CallOutcome, Json};
 
 /// Makes items of a request's own facts: everything up to its answer. Ids begin with `key`.
-pub(in crate::serve) fn items<'a>(facts: impl Iterator<Item = &'a AgentEvent>, key: &str) -> Vec<Json> {
+pub(in crate::serve) fn request_items<'a>(facts: impl Iterator<Item = &'a AgentEvent>, key: &str) -> Vec<Json> {
     let mut items: Vec<Json> = Vec::new();
     let mut text = String::new();
     // Name and arguments of the calls of a message.
@@ -17,7 +17,7 @@ pub(in crate::serve) fn items<'a>(facts: impl Iterator<Item = &'a AgentEvent>, k
     for fact in facts {
         let id = |prefix: &str| format!("{prefix}_{key}_in{}", items.len());
         match fact {
-            AgentEvent::TurnStarted { turn, .. } => answers = !is_told(turn),
+            AgentEvent::TurnStarted { turn, .. } => answers = !is_history_turn(turn),
             AgentEvent::UserMessage { text, .. } => {
                 let content = json!([{"type": "input_text", "text": text}]);
                 items.push(json!({"id": id("msg"), "type": "message", "status": "completed", "role": "user",
@@ -44,7 +44,7 @@ pub(in crate::serve) fn items<'a>(facts: impl Iterator<Item = &'a AgentEvent>, k
             }
         }
         if let AgentEvent::ToolCallFinished { call, outcome, output, .. } = fact
-            && *outcome != Outcome::Requested
+            && *outcome != CallOutcome::Requested
         {
             let id = format!("fco_{key}_in{}", items.len());
             items.push(json!({"id": id, "type": "function_call_output", "status": "completed",
@@ -56,26 +56,26 @@ pub(in crate::serve) fn items<'a>(facts: impl Iterator<Item = &'a AgentEvent>, k
 
 /// Which part of a list is wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::serve) struct Page {
+pub(in crate::serve) struct ItemPage {
     after: Option<String>,
     limit: Option<usize>,
     ascending: bool,
 }
 
-impl Page {
+impl ItemPage {
     /// Reads it from a query.
-    pub(in crate::serve) fn read(query: &[(String, String)]) -> Result<Self, Refused> {
+    pub(in crate::serve) fn read(query: &[(String, String)]) -> Result<Self, ApiError> {
         let mut page = Self::default();
         for (name, value) in query {
             match name.as_str() {
                 "after" => page.after = Some(value.clone()),
                 "limit" => match value.parse() {
                     Ok(limit @ 1..=100) => page.limit = Some(limit),
-                    _ => return Err(fields::wrong("limit", "a number from 1 to 100")),
+                    _ => return Err(fields::wrong_type("limit", "a number from 1 to 100")),
                 },
                 "order" => match value.as_str() {
                     "asc" | "desc" => page.ascending = value == "asc",
-                    _ => return Err(fields::wrong("order", "asc or desc")),
+                    _ => return Err(fields::wrong_type("order", "asc or desc")),
                 },
                 _ => {}
             }
@@ -84,7 +84,7 @@ impl Page {
     }
 
     /// Makes the list that is answered of items, oldest first.
-    pub(in crate::serve) fn of(&self, mut items: Vec<Json>) -> Json {
+    pub(in crate::serve) fn list_object(&self, mut items: Vec<Json>) -> Json {
         if !self.ascending {
             items.reverse();
         }

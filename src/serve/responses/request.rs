@@ -5,21 +5,21 @@
 
 use serde_json::{Map, json};
 
-use super::super::fields::{self, flag, list, map, missing, said, wrong};
-use super::super::offered::{self, Form};
-use super::super::refuse::Refused;
-use crate::event::{Json, ToolSpec, Tuning};
+use super::super::client_tools::{self, ToolFormat};
+use super::super::error::ApiError;
+use super::super::fields::{self, get_array, get_bool, get_object, get_value, missing_field, wrong_type};
+use crate::event::{Json, SamplingParams, ToolSpec};
 
 /// A request, understood.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Wanted {
+pub(super) struct ResponsesRequest {
     pub(super) input: Json,
     pub(super) instructions: Option<String>,
     pub(super) model: Option<String>,
     pub(super) client_tools: Option<Vec<ToolSpec>>,
-    pub(super) previous: Option<String>,
+    pub(super) previous_response: Option<String>,
     pub(super) conversation: Option<String>,
-    pub(super) tuning: Tuning,
+    pub(super) sampling: SamplingParams,
     pub(super) max_calls: Option<u32>,
     pub(super) stream: bool,
     pub(super) background: bool,
@@ -29,7 +29,7 @@ pub(super) struct Wanted {
 }
 
 /// Fields that the response repeats as they were sent.
-const REPEATED: &[&str] = &[
+const ECHOED_FIELDS: &[&str] = &[
     "instructions",
     "max_output_tokens",
     "max_tool_calls",
@@ -49,58 +49,61 @@ const REPEATED: &[&str] = &[
 ];
 
 /// Reads a request's body.
-pub(super) fn read(body: &[u8]) -> Result<Wanted, Refused> {
-    let fields = &fields::object(body)?;
-    let text = |name: &str| fields::text(fields, name, "");
-    let conversation = match said(fields, "conversation") {
-        Some(Json::Object(conversation)) => Some(fields::needed(conversation, "id", "conversation")?),
+pub(super) fn parse(body: &[u8]) -> Result<ResponsesRequest, ApiError> {
+    let fields = &fields::parse_object(body)?;
+    let text = |name: &str| fields::get_string(fields, name, "");
+    let conversation = match get_value(fields, "conversation") {
+        Some(Json::Object(conversation)) => Some(fields::get_required_string(conversation, "id", "conversation")?),
         _ => text("conversation")?,
     };
     let previous = text("previous_response_id")?;
     if conversation.is_some() && previous.is_some() {
         let text = "conversation and previous_response_id can't be given together: each of them says what came before";
-        return Err(Refused::bad(text).about("previous_response_id"));
+        return Err(ApiError::bad_request(text).with_param("previous_response_id"));
     }
-    if said(fields, "prompt").is_some() {
+    if get_value(fields, "prompt").is_some() {
         let text = "prompt templates are not kept here; send instructions and input";
-        return Err(Refused::new(400, "unsupported_parameter", text).about("prompt"));
+        return Err(ApiError::new(400, "unsupported_parameter", text).with_param("prompt"));
     }
-    let format = map(fields, "text")?.and_then(|text| text.get("format")?.get("type")?.as_str());
+    let format = get_object(fields, "text")?.and_then(|text| text.get("format")?.get("type")?.as_str());
     if let Some(format) = format.filter(|format| *format != "text") {
         let text = format!("answers of format {format:?} can't be had here, only text");
-        return Err(Refused::new(400, "unsupported_parameter", text).about("text.format"));
+        return Err(ApiError::new(400, "unsupported_parameter", text).with_param("text.format"));
     }
-    let metadata = map(fields, "metadata")?;
+    let metadata = get_object(fields, "metadata")?;
     if metadata.is_some_and(|metadata| !metadata.values().all(Json::is_string)) {
-        return Err(wrong("metadata", "an object of strings"));
+        return Err(wrong_type("metadata", "an object of strings"));
     }
-    let input = said(fields, "input").cloned().ok_or_else(|| missing("input"))?;
-    let tools = list(fields, "tools", "")?;
-    let (stream, background, store) = (flag(fields, "stream")?, flag(fields, "background")?, flag(fields, "store")?);
+    let input = get_value(fields, "input").cloned().ok_or_else(|| missing_field("input"))?;
+    let tools = get_array(fields, "tools", "")?;
+    let (stream, background, store) =
+        (get_bool(fields, "stream")?, get_bool(fields, "background")?, get_bool(fields, "store")?);
     let (stream, background, store) = (stream.unwrap_or(false), background.unwrap_or(false), store.unwrap_or(true));
     if background && !store {
-        return Err(
-            Refused::bad("a response in the background must be stored, or nobody could ask for it").about("store")
-        );
+        return Err(ApiError::bad_request("a response in the background must be stored, or nobody could ask for it")
+            .with_param("store"));
     }
-    let offered = offered::read(fields, Form::Flat)?;
+    let offered = client_tools::parse(fields, ToolFormat::Flat)?;
     let mut echo: Map<String, Json> =
-        REPEATED.iter().filter_map(|name| Some(((*name).to_owned(), said(fields, name)?.clone()))).collect();
-    echo.insert("tools".into(), offered.specs.iter().zip(tools).map(|(spec, sent)| tool(spec, sent)).collect());
+        ECHOED_FIELDS.iter().filter_map(|name| Some(((*name).to_owned(), get_value(fields, name)?.clone()))).collect();
+    echo.insert("tools".into(), offered.specs.iter().zip(tools).map(|(spec, sent)| echoed_tool(spec, sent)).collect());
     echo.insert("store".into(), store.into());
     echo.insert("background".into(), background.into());
     if let Some(id) = conversation {
         echo.insert("conversation".into(), json!({ "id": id }));
     }
-    Ok(Wanted {
+    Ok(ResponsesRequest {
         input,
         instructions: text("instructions")?.map(Into::into),
         model: text("model")?.map(str::trim).filter(|model| !model.is_empty()).map(Into::into),
-        client_tools: offered.chosen,
-        previous: previous.map(Into::into),
+        client_tools: offered.allowed,
+        previous_response: previous.map(Into::into),
         conversation: conversation.map(Into::into),
-        tuning: Tuning { must_call: offered.must_call, ..fields::tuning(fields, &["max_output_tokens"])? },
-        max_calls: fields::count(fields, "max_tool_calls")?,
+        sampling: SamplingParams {
+            tool_choice_required: offered.tool_choice_required,
+            ..fields::get_sampling_params(fields, &["max_output_tokens"])?
+        },
+        max_calls: fields::get_positive(fields, "max_tool_calls")?,
         stream,
         background,
         store,
@@ -109,7 +112,7 @@ pub(super) fn read(body: &[u8]) -> Result<Wanted, Refused> {
 }
 
 /// A tool as the response repeats it.
-fn tool(spec: &ToolSpec, sent: &Json) -> Json {
+fn echoed_tool(spec: &ToolSpec, sent: &Json) -> Json {
     let strict = sent.get("strict").and_then(Json::as_bool).unwrap_or(false);
     json!({"type": "function", "name": spec.name, "description": spec.description, "parameters": spec.parameters,
         "strict": strict})
@@ -120,12 +123,12 @@ mod tests {
     use super::*;
 
     fn param(body: &str) -> String {
-        read(body.as_bytes()).unwrap_err().param.unwrap_or_default()
+        parse(body.as_bytes()).unwrap_err().param.unwrap_or_default()
     }
 
     #[test]
     fn what_is_not_said_is_as_usual() {
-        let wanted = read(br#"{"input": "hi", "model": null, "tools": [], "stream": null, "later": 1}"#).unwrap();
+        let wanted = parse(br#"{"input": "hi", "model": null, "tools": [], "stream": null, "later": 1}"#).unwrap();
         assert_eq!((wanted.input, wanted.model, wanted.client_tools, wanted.stream), (json!("hi"), None, None, false));
         assert!(wanted.store && !wanted.background);
     }

@@ -1,47 +1,47 @@
 //! PURE. The rest of a stream, behind a frame that the client has.
 
-use super::super::ask::is_told;
+use super::super::request::is_history_turn;
 use crate::dialect::{Encode, KeepAlive, SseFrame};
 use crate::event::{AgentEvent, Envelope, Json};
 
 /// An encoder of which nothing is heard up to and including the frame with this number.
-pub(super) struct After {
+pub(super) struct ResumedEncoder {
     encoder: Box<dyn Encode>,
-    last: u64,
-    passed: bool,
+    last_frame: u64,
+    has_passed: bool,
 }
 
 /// What a stream that is over still has for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Coming {
+pub(super) enum ResumeOutcome {
     More,
-    Nothing,
+    UpToDate,
     /// There was no such frame.
-    Never,
+    UnknownFrame,
 }
 
-impl After {
+impl ResumedEncoder {
     pub(super) fn new(encoder: Box<dyn Encode>, last: u64) -> Self {
-        Self { encoder, last, passed: false }
+        Self { encoder, last_frame: last, has_passed: false }
     }
 
     fn drop_known(&mut self, from: usize, out: &mut Vec<SseFrame>) {
-        while !self.passed && out.len() > from {
-            self.passed = number(&out.remove(from)) == Some(self.last);
+        while !self.has_passed && out.len() > from {
+            self.has_passed = frame_number(&out.remove(from)) == Some(self.last_frame);
         }
     }
 }
 
-impl Encode for After {
+impl Encode for ResumedEncoder {
     fn start(&mut self, out: &mut Vec<SseFrame>) {
         let from = out.len();
         self.encoder.start(out);
         self.drop_known(from, out);
     }
 
-    fn fact(&mut self, told: &Envelope, out: &mut Vec<SseFrame>) {
+    fn encode_event(&mut self, told: &Envelope, out: &mut Vec<SseFrame>) {
         let from = out.len();
-        self.encoder.fact(told, out);
+        self.encoder.encode_event(told, out);
         self.drop_known(from, out);
     }
 
@@ -55,29 +55,29 @@ impl Encode for After {
         self.encoder.keep_alive()
     }
 
-    fn answer(&mut self) -> (u16, Json) {
-        self.encoder.answer()
+    fn full_response(&mut self) -> (u16, Json) {
+        self.encoder.full_response()
     }
 }
 
 /// Returns what follows the frame `last` in a stream that is over.
-pub(super) fn coming(encoder: &mut dyn Encode, facts: &[Envelope], last: u64) -> Coming {
+pub(super) fn resume_outcome(encoder: &mut dyn Encode, facts: &[Envelope], last: u64) -> ResumeOutcome {
     let (mut frames, mut inside, mut seen, mut more) = (Vec::new(), false, false, false);
     let mut look = |frames: &mut Vec<SseFrame>| {
         for frame in frames.drain(..) {
             more |= seen;
-            seen |= number(&frame) == Some(last);
+            seen |= frame_number(&frame) == Some(last);
         }
     };
     encoder.start(&mut frames);
     for told in facts {
         match &told.event {
-            AgentEvent::SessionOpened { .. } if !inside => encoder.fact(told, &mut frames),
-            AgentEvent::TurnStarted { turn, .. } if !inside && !is_told(turn) => {
+            AgentEvent::SessionOpened { .. } if !inside => encoder.encode_event(told, &mut frames),
+            AgentEvent::TurnStarted { turn, .. } if !inside && !is_history_turn(turn) => {
                 inside = true;
-                encoder.fact(told, &mut frames);
+                encoder.encode_event(told, &mut frames);
             }
-            _ if inside => encoder.fact(told, &mut frames),
+            _ if inside => encoder.encode_event(told, &mut frames),
             _ => {}
         }
         look(&mut frames);
@@ -88,12 +88,12 @@ pub(super) fn coming(encoder: &mut dyn Encode, facts: &[Envelope], last: u64) ->
     encoder.finish(&mut frames);
     look(&mut frames);
     match (seen, more) {
-        (true, true) => Coming::More,
-        (true, false) => Coming::Nothing,
-        (false, _) => Coming::Never,
+        (true, true) => ResumeOutcome::More,
+        (true, false) => ResumeOutcome::UpToDate,
+        (false, _) => ResumeOutcome::UnknownFrame,
     }
 }
 
-fn number(frame: &SseFrame) -> Option<u64> {
+fn frame_number(frame: &SseFrame) -> Option<u64> {
     frame.id.as_deref()?.parse().ok()
 }

@@ -1,18 +1,18 @@
 //! What is looked for, as a pattern: words as they are typed, or a regular expression.
 //!
 //! The invariant: a text is looked through in pieces of bounded size, and the matches are the same whatever the pieces,
-//! as long as none is longer than [`OVERLAP`].
+//! as long as none is longer than [`MAX_OVERLAP_BYTES`].
 
 use std::ops::Range;
 
 use regex::{Regex, RegexBuilder};
 
 /// The longest match that the end of a piece can't cut.
-pub(super) const OVERLAP: usize = 1024;
+pub(super) const MAX_OVERLAP_BYTES: usize = 1024;
 /// Memory that a pattern may take.
-const SIZE: usize = 1 << 20;
+const MAX_PATTERN_BYTES: usize = 1 << 20;
 /// What may stand between two words: white space, with the marks of Markdown and the bars of the screen around it.
-const BETWEEN: &str = r"[\s*_~`>│┊]*\s[\s*_~`>│┊]*";
+const WORD_GAP_PATTERN: &str = r"[\s*_~`>│┊]*\s[\s*_~`>│┊]*";
 
 /// Finds matches.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ impl Matcher {
             None if regex => query.to_owned(),
             None => {
                 let words: Vec<String> = query.split_whitespace().map(regex::escape).collect();
-                words.join(BETWEEN)
+                words.join(WORD_GAP_PATTERN)
             }
         };
         if pattern.is_empty() {
@@ -44,19 +44,19 @@ impl Matcher {
         let built = RegexBuilder::new(&pattern)
             .case_insensitive(!has_capital(query, slashed.is_some() || regex))
             .multi_line(true)
-            .size_limit(SIZE)
-            .dfa_size_limit(SIZE)
+            .size_limit(MAX_PATTERN_BYTES)
+            .dfa_size_limit(MAX_PATTERN_BYTES)
             .build();
         match built {
             Ok(regex) => Ok(Some(Self { regex })),
-            Err(error) => Err(why(&error)),
+            Err(error) => Err(error_line(&error)),
         }
     }
 
     /// Calls `each` with the matches that begin in `from..to`; returns where to go on.
     pub(super) fn scan(&self, text: &str, from: usize, to: usize, mut each: impl FnMut(Range<usize>)) -> usize {
         let to = text.ceil_char_boundary(to);
-        let piece = &text[..text.ceil_char_boundary(to.saturating_add(OVERLAP))];
+        let piece = &text[..text.ceil_char_boundary(to.saturating_add(MAX_OVERLAP_BYTES))];
         let mut at = from;
         while at < to {
             match self.regex.find_at(piece, at) {
@@ -90,7 +90,7 @@ fn has_capital(query: &str, regex: bool) -> bool {
     })
 }
 
-fn why(error: &regex::Error) -> String {
+fn error_line(error: &regex::Error) -> String {
     match error {
         regex::Error::CompiledTooBig(_) => "the expression is too big".into(),
         // The parser draws a picture; its last line says what is wrong.

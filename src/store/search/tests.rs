@@ -1,58 +1,69 @@
 use super::*;
 use crate::event::{
-    AgentEvent, CallId, Envelope, MessageId, Millis, Outcome, Output, Role, Seq, Stop, TextKind, TurnEnd,
+    AgentEvent, CallId, CallOutcome, CallOutput, Envelope, FinishReason, MessageId, Millis, Role, Seq, TextKind,
+    TurnOutcome,
 };
 use crate::store::action::Action;
 use crate::store::effect::Effect;
 use crate::store::focus::Overlay;
 use crate::store::msg::Msg;
-use crate::store::{Options, Store};
+use crate::store::{Store, StoreOptions};
 
-struct Rig {
+struct SearchRig {
     store: Store,
     seq: Seq,
 }
 
-impl Rig {
+impl SearchRig {
     fn new() -> Self {
-        Self { store: Store::new(Options::default()), seq: Seq(0) }
+        Self { store: Store::new(StoreOptions::default()), seq: Seq(0) }
     }
 
-    fn fact(&mut self, event: AgentEvent) {
+    fn event(&mut self, event: AgentEvent) {
         self.seq = self.seq.next();
         self.store.update(Msg::Event(Envelope { seq: self.seq, at: Millis(0), event }), &mut Vec::new());
     }
 
     fn act(&mut self, action: Action) {
         let mut effects: Vec<Effect> = Vec::new();
-        self.store.update(Msg::Do(action), &mut effects);
+        self.store.update(Msg::Action(action), &mut effects);
         assert_eq!(effects, []);
     }
 
     fn prompt(&mut self, text: &str) {
-        self.fact(AgentEvent::UserMessage { message: MessageId::new("u"), text: text.into() });
+        self.event(AgentEvent::UserMessage { message: MessageId::new("u"), text: text.into() });
     }
 
     fn say(&mut self, message: &str, text: &str) {
         let kind = TextKind::Text;
-        self.fact(AgentEvent::TextDelta { message: message.into(), text: text.into(), kind });
+        self.event(AgentEvent::TextDelta { message: message.into(), text: text.into(), kind });
     }
 
     fn answer(&mut self, message: &str, text: &str) {
-        self.fact(AgentEvent::MessageStarted { message: message.into(), role: Role::Assistant, parent: None });
+        self.event(AgentEvent::MessageStarted { message: message.into(), role: Role::Assistant, parent: None });
         self.say(message, text);
         self.end(message);
     }
 
     fn end(&mut self, message: &str) {
-        self.fact(AgentEvent::MessageFinished { message: message.into(), stop: Stop::End, full: None, carry: None });
+        self.event(AgentEvent::MessageFinished {
+            message: message.into(),
+            finish_reason: FinishReason::End,
+            full_text: None,
+            provider_metadata: None,
+        });
     }
 
     fn call(&mut self, call: &str, args: &str, output: &str) {
         let id = CallId::from(call);
-        self.fact(AgentEvent::ToolCallReady { call: id.clone(), name: "shell".into(), args: args.into(), carry: None });
-        let (outcome, output) = (Outcome::Ok, Output::of(output));
-        self.fact(AgentEvent::ToolCallFinished { call: id, outcome, output, took: None });
+        self.event(AgentEvent::ToolCallReady {
+            call: id.clone(),
+            name: "shell".into(),
+            args: args.into(),
+            provider_metadata: None,
+        });
+        let (outcome, output) = (CallOutcome::Ok, CallOutput::from_text(output));
+        self.event(AgentEvent::ToolCallFinished { call: id, outcome, output, duration: None });
     }
 
     fn open(&mut self, query: &str) {
@@ -76,10 +87,10 @@ impl Rig {
     /// The number of the shown match, how many there are, and the text where it is.
     fn shows(&self) -> (u64, u64, String) {
         let search = self.search();
-        let found = search.found(&self.store.transcript, &self.store.tools);
+        let found = search.current_location(&self.store.transcript, &self.store.tool_calls);
         let text = found.map_or(String::new(), |found| {
             let item = self.store.transcript.item(found.item).unwrap();
-            field(item, &self.store.tools, found.field)[found.range.start..].chars().take(5).collect()
+            field_text(item, &self.store.tool_calls, found.field)[found.range.start..].chars().take(5).collect()
         });
         (search.number().unwrap_or(0), search.total(), text)
     }
@@ -87,7 +98,7 @@ impl Rig {
 
 #[test]
 fn the_newest_match_comes_first_and_older_ones_follow() {
-    let mut rig = Rig::new();
+    let mut rig = SearchRig::new();
     rig.prompt("foo one");
     rig.answer("m1", "foo two foo thr");
     rig.prompt("bar");
@@ -106,17 +117,17 @@ fn the_newest_match_comes_first_and_older_ones_follow() {
 
 #[test]
 fn a_wrong_expression_stays_to_be_mended() {
-    let mut rig = Rig::new();
+    let mut rig = SearchRig::new();
     rig.prompt("a word");
     rig.open("/wo(rd/");
     rig.act(Action::OverlayAccept);
-    assert_eq!((rig.search().query.as_str(), rig.search().typing), ("/wo(rd/", true));
-    assert!(rig.search().wrong.is_some());
+    assert_eq!((rig.search().query.as_str(), rig.search().is_typing), ("/wo(rd/", true));
+    assert!(rig.search().error.is_some());
 }
 
 #[test]
 fn the_search_begins_where_the_reader_is() {
-    let mut rig = Rig::new();
+    let mut rig = SearchRig::new();
     for n in 0..9 {
         rig.prompt(&format!("foo {n}"));
     }
@@ -128,11 +139,11 @@ fn the_search_begins_where_the_reader_is() {
 
 #[test]
 fn what_hides_a_match_is_unfolded_and_folded_again_by_going_back() {
-    let mut rig = Rig::new();
+    let mut rig = SearchRig::new();
     rig.call("c1", r#"{"command":"ls"}"#, "needle in the hay");
-    rig.fact(AgentEvent::ReasoningDelta { message: "m".into(), text: "a needle, I think".into() });
+    rig.event(AgentEvent::ReasoningDelta { message: "m".into(), text: "a needle, I think".into() });
     rig.end("m");
-    let folded = |rig: &Rig| {
+    let folded = |rig: &SearchRig| {
         let items = rig.store.transcript.items().iter();
         items.map(|item| rig.store.is_folded(item)).collect::<Vec<_>>()
     };
@@ -152,7 +163,7 @@ fn what_hides_a_match_is_unfolded_and_folded_again_by_going_back() {
 
 #[test]
 fn the_words_of_a_calls_arguments_are_found_but_not_their_names() {
-    let mut rig = Rig::new();
+    let mut rig = SearchRig::new();
     rig.call("c1", r#"{"command":"ls \"a b\"","deep":[{"x":"inner"}]}"#, "");
     for (query, total) in [("command", 0), ("ls \"a b\"", 1), ("inner", 1), ("shell", 1)] {
         rig.open(query);
@@ -165,9 +176,9 @@ fn the_words_of_a_calls_arguments_are_found_but_not_their_names() {
 fn what_streams_in_is_found_as_if_it_had_been_there() {
     let text = "ab abab aab\nb ".repeat(300);
     for size in [1, 7, 100, 1500] {
-        let mut rig = Rig::new();
-        rig.fact(AgentEvent::TurnStarted { turn: "t".into(), parent: None });
-        rig.fact(AgentEvent::MessageStarted { message: "m".into(), role: Role::Assistant, parent: None });
+        let mut rig = SearchRig::new();
+        rig.event(AgentEvent::TurnStarted { turn: "t".into(), parent: None });
+        rig.event(AgentEvent::MessageStarted { message: "m".into(), role: Role::Assistant, parent: None });
         rig.open("ab");
         for piece in text.as_bytes().chunks(size) {
             rig.say("m", std::str::from_utf8(piece).unwrap());
@@ -177,7 +188,7 @@ fn what_streams_in_is_found_as_if_it_had_been_there() {
         let expected = Matcher::new("ab", false).unwrap().unwrap().matches(&text).len() as u64;
         assert_eq!(rig.search().total(), expected, "{size}");
         rig.end("m");
-        rig.fact(AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed });
+        rig.event(AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed });
         rig.prompt("ab");
         rig.finish();
         assert_eq!(rig.search().total(), expected + 1, "{size}");
@@ -188,36 +199,36 @@ fn what_streams_in_is_found_as_if_it_had_been_there() {
 
 #[test]
 fn a_growing_text_costs_what_it_grew_by() {
-    let mut rig = Rig::new();
-    rig.fact(AgentEvent::TurnStarted { turn: "t".into(), parent: None });
+    let mut rig = SearchRig::new();
+    rig.event(AgentEvent::TurnStarted { turn: "t".into(), parent: None });
     rig.say("m", &"some words ".repeat(200_000));
     rig.open("zzz");
-    let before = rig.search().work;
+    let before = rig.search().work_done;
     for _ in 0..100 {
         rig.say("m", "word ");
         rig.finish();
     }
-    let after = rig.search().work;
+    let after = rig.search().work_done;
     assert!(after.bytes - before.bytes < 200_000, "{} bytes", after.bytes - before.bytes);
     assert!(after.steps - before.steps <= 200, "{} steps", after.steps - before.steps);
 }
 
 #[test]
 fn a_step_looks_at_no_more_than_its_share_however_long_the_session() {
-    let mut rig = Rig::new();
+    let mut rig = SearchRig::new();
     for n in 0..100_000 {
         rig.prompt(&format!("prompt number {n}"));
     }
     rig.answer("m", &"x".repeat(5 << 20));
     rig.act(Action::OpenSearch { from: None, query: Some("number".into()) });
-    let mut before = rig.search().work;
-    assert!(before.bytes <= (STEP_BYTES * 2) as u64);
+    let mut before = rig.search().work_done;
+    assert!(before.bytes <= (MAX_STEP_BYTES * 2) as u64);
     let mut steps = 0;
     while rig.store.wants_work() {
         rig.store.update(Msg::Work, &mut Vec::new());
-        let work = rig.search().work;
-        assert!(work.bytes - before.bytes <= (STEP_BYTES + matcher::OVERLAP) as u64);
-        assert!(work.items - before.items <= STEP_ITEMS as u64);
+        let work = rig.search().work_done;
+        assert!(work.bytes - before.bytes <= (MAX_STEP_BYTES + matcher::MAX_OVERLAP_BYTES) as u64);
+        assert!(work.items - before.items <= MAX_STEP_ITEMS as u64);
         before = work;
         steps += 1;
     }
@@ -226,12 +237,12 @@ fn a_step_looks_at_no_more_than_its_share_however_long_the_session() {
     for _ in 0..3 {
         rig.act(Action::SearchOlder);
     }
-    assert_eq!(rig.search().work, before, "moving looks at nothing again");
+    assert_eq!(rig.search().work_done, before, "moving looks at nothing again");
 }
 
 #[test]
 fn an_older_match_asked_for_too_early_comes_when_it_is_found() {
-    let mut rig = Rig::new();
+    let mut rig = SearchRig::new();
     rig.prompt("needle 1");
     for _ in 0..20_000 {
         rig.prompt("hay");
@@ -246,7 +257,7 @@ fn an_older_match_asked_for_too_early_comes_when_it_is_found() {
 
 #[test]
 fn a_reset_is_survived() {
-    let mut rig = Rig::new();
+    let mut rig = SearchRig::new();
     rig.prompt("foo");
     rig.open("foo");
     rig.store.update(Msg::Reset, &mut Vec::new());
@@ -261,11 +272,11 @@ fn a_reset_is_survived() {
 
 #[test]
 fn a_wrong_expression_finds_nothing_and_says_why() {
-    let mut rig = Rig::new();
+    let mut rig = SearchRig::new();
     rig.prompt("a(b");
     rig.open("a(");
     assert_eq!(rig.search().total(), 1);
     rig.act(Action::SearchRegex);
     rig.finish();
-    assert!(rig.search().wrong.is_some() && rig.search().total() == 0);
+    assert!(rig.search().error.is_some() && rig.search().total() == 0);
 }

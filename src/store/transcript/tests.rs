@@ -4,15 +4,15 @@ use crate::event::FaultKind;
 
 fn fold(events: &[(u64, AgentEvent)]) -> Transcript {
     let mut transcript = Transcript::default();
-    let mut meters = Meters::default();
+    let mut meters = UsageStats::default();
     for (at, event) in events {
-        meters.on(Millis(*at), event);
-        transcript.on(Millis(*at), event, &meters);
+        meters.on_event(Millis(*at), event);
+        transcript.on_event(Millis(*at), event, &meters);
     }
     transcript
 }
 
-fn kinds(transcript: &Transcript) -> Vec<Kind> {
+fn kinds(transcript: &Transcript) -> Vec<ItemKind> {
     transcript.items().iter().map(|item| item.kind.clone()).collect()
 }
 
@@ -29,7 +29,12 @@ fn thought(message: &str, text: &str) -> AgentEvent {
 }
 
 fn finished(message: &str, full: Option<&str>) -> AgentEvent {
-    AgentEvent::MessageFinished { message: message.into(), stop: Stop::End, full: full.map(Into::into), carry: None }
+    AgentEvent::MessageFinished {
+        message: message.into(),
+        finish_reason: FinishReason::End,
+        full_text: full.map(Into::into),
+        provider_metadata: None,
+    }
 }
 
 fn call(call: &str, message: &str) -> AgentEvent {
@@ -38,12 +43,12 @@ fn call(call: &str, message: &str) -> AgentEvent {
         message: message.into(),
         name: None,
         parent: None,
-        ran_by: crate::event::RanBy::Us,
+        executed_by: crate::event::ExecutedBy::Client,
     }
 }
 
-fn answer(text: &str, open: bool, stop: Option<Stop>) -> Kind {
-    Kind::Answer { message: "m".into(), text: text.into(), refusal: false, open, stop }
+fn answer(text: &str, open: bool, stop: Option<FinishReason>) -> ItemKind {
+    ItemKind::Answer { message: "m".into(), text: text.into(), is_refusal: false, open, finish_reason: stop }
 }
 
 #[test]
@@ -61,17 +66,22 @@ fn runs_of_one_voice_become_items() {
     assert_eq!(
         kinds(&transcript),
         [
-            Kind::Thinking { message: "m".into(), text: "let me see".into(), open: false, took: Some(Millis(20)) },
+            ItemKind::Thinking {
+                message: "m".into(),
+                text: "let me see".into(),
+                open: false,
+                duration: Some(Millis(20))
+            },
             answer("It is", false, None),
-            Kind::Call { call: "c".into() },
-            answer("so", false, Some(Stop::End)),
+            ItemKind::Call { call: "c".into() },
+            answer("so", false, Some(FinishReason::End)),
         ]
     );
 }
 
 #[test]
 fn a_notice_does_not_cut_a_run() {
-    let notice = AgentEvent::Noticed { level: Level::Info, code: "retry".into(), text: "again".into() };
+    let notice = AgentEvent::Notice { level: NoticeLevel::Info, code: "retry".into(), text: "again".into() };
     let transcript = fold(&[(0, message("m")), (0, text("m", "a")), (0, notice), (0, text("m", "b"))]);
     assert_eq!(kinds(&transcript)[0], answer("ab", true, None));
 }
@@ -92,13 +102,13 @@ fn empty_deltas_make_no_item() {
 
 #[test]
 fn a_repeated_full_text_is_reconciled_and_never_appended() {
-    let warn = Kind::Notice {
-        level: Level::Warn,
+    let warn = ItemKind::Notice {
+        level: NoticeLevel::Warn,
         code: "rewritten".into(),
         text: "the final text differs from what was streamed; the final one is shown".into(),
         count: 1,
     };
-    let done = |text: &str| answer(text, false, Some(Stop::End));
+    let done = |text: &str| answer(text, false, Some(FinishReason::End));
     let cases = [
         (vec!["ab", "c"], "abc", vec![done("abc")]),
         (vec![], "abc", vec![done("abc")]),
@@ -124,8 +134,8 @@ fn a_full_text_over_several_runs_changes_only_what_differs() {
         (0, text("m", "tw")),
         (0, finished("m", Some("one two"))),
     ]);
-    let call = Kind::Call { call: "c".into() };
-    assert_eq!(kinds(&transcript), [answer("one ", false, None), call, answer("two", false, Some(Stop::End))]);
+    let call = ItemKind::Call { call: "c".into() };
+    assert_eq!(kinds(&transcript), [answer("one ", false, None), call, answer("two", false, Some(FinishReason::End))]);
 }
 
 #[test]
@@ -145,16 +155,16 @@ fn the_end_of_a_turn_says_what_it_took_and_closes_what_was_open() {
         (100, AgentEvent::TurnStarted { turn: "t".into(), parent: None }),
         (100, message("m")),
         (300, text("m", "12345678")),
-        (900, AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Failed(fault.clone()) }),
+        (900, AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Failed(fault.clone()) }),
     ]);
     let usage = Usage { output_tokens: 2, estimated: true, ..Usage::default() };
     assert_eq!(
         kinds(&transcript),
         [
             answer("12345678", false, None),
-            Kind::Ended {
-                end: TurnEnd::Failed(fault),
-                took: Millis(800),
+            ItemKind::TurnSummary {
+                outcome: TurnOutcome::Failed(fault),
+                duration: Millis(800),
                 usage: Some(usage),
                 first_token: Some(Millis(200)),
                 cost: None,
@@ -175,15 +185,20 @@ fn an_item_is_found_by_its_id() {
 
 #[test]
 fn a_message_that_was_cut_off_says_so_below_what_came_last_of_it() {
-    let length = || AgentEvent::MessageFinished { message: "m".into(), stop: Stop::Length, full: None, carry: None };
+    let length = || AgentEvent::MessageFinished {
+        message: "m".into(),
+        finish_reason: FinishReason::Length,
+        full_text: None,
+        provider_metadata: None,
+    };
     let thought = AgentEvent::ReasoningDelta { message: "m".into(), text: "hm".into() };
     let told = |events: &[AgentEvent]| {
         let mut all = vec![(0, message("m"))];
         all.extend(events.iter().map(|event| (0, event.clone())));
         all.push((0, length()));
         match kinds(&fold(&all)).pop() {
-            Some(Kind::Notice { text, .. }) => text,
-            Some(Kind::Answer { stop, .. }) => format!("{stop:?}"),
+            Some(ItemKind::Notice { text, .. }) => text,
+            Some(ItemKind::Answer { finish_reason: stop, .. }) => format!("{stop:?}"),
             other => format!("{other:?}"),
         }
     };
@@ -195,11 +210,16 @@ fn a_message_that_was_cut_off_says_so_below_what_came_last_of_it() {
 
 #[test]
 fn an_answer_that_was_declined_is_told_once() {
-    let refused = AgentEvent::MessageFinished { message: "m".into(), stop: Stop::Refused, full: None, carry: None };
-    let notice = AgentEvent::Noticed { level: Level::Warn, code: "refused".into(), text: "because".into() };
+    let refused = AgentEvent::MessageFinished {
+        message: "m".into(),
+        finish_reason: FinishReason::Refused,
+        full_text: None,
+        provider_metadata: None,
+    };
+    let notice = AgentEvent::Notice { level: NoticeLevel::Warn, code: "refused".into(), text: "because".into() };
     let texts = |transcript: &Transcript| -> Vec<String> {
-        let text = |item: &Item| match &item.kind {
-            Kind::Notice { text, count, .. } => Some(format!("{text} {count}")),
+        let text = |item: &TranscriptItem| match &item.kind {
+            ItemKind::Notice { text, count, .. } => Some(format!("{text} {count}")),
             _ => None,
         };
         transcript.items().iter().filter_map(text).collect()

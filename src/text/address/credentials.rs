@@ -2,15 +2,15 @@
 
 use std::borrow::Cow;
 
-const DOTS: &str = "••••";
+const REDACTED: &str = "••••";
 
 /// Ends of the names of values in an address that let somebody in.
-const SECRET_NAMES: [&str; 9] =
+const SECRET_NAME_SUFFIXES: [&str; 9] =
     ["key", "token", "secret", "password", "passwd", "auth", "signature", "sig", "credential"];
 
 /// Returns the text with user name and password of every address in it as dots, and with the values of queries and
 /// fragments whose names say that they are secret.
-pub fn without_credentials(text: &str) -> Cow<'_, str> {
+pub fn redact_credentials(text: &str) -> Cow<'_, str> {
     let mut out = String::new();
     // Up to where the text is in `out`.
     let mut done = 0;
@@ -18,10 +18,10 @@ pub fn without_credentials(text: &str) -> Cow<'_, str> {
     while let Some(found) = text.get(from..).and_then(|rest| rest.find("://")) {
         let start = from + found + 3;
         let rest = text.get(start..).unwrap_or_default();
-        let end = start + rest.find(is_outside).unwrap_or(rest.len());
+        let end = start + rest.find(is_url_end).unwrap_or(rest.len());
         from = end;
         let url = text.get(start..end).unwrap_or_default();
-        let shown = shown(url);
+        let shown = redact_url(url);
         if shown != url {
             out.push_str(text.get(done..start).unwrap_or_default());
             out.push_str(&shown);
@@ -36,15 +36,15 @@ pub fn without_credentials(text: &str) -> Cow<'_, str> {
 }
 
 /// Returns whether a character ends an address in a text.
-fn is_outside(c: char) -> bool {
+fn is_url_end(c: char) -> bool {
     c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '`' | '<' | '>' | '\\' | '|')
 }
 
 /// An address from behind its scheme.
-fn shown(url: &str) -> String {
+fn redact_url(url: &str) -> String {
     let (authority, tail) = url.split_at(url.find(['/', '?', '#']).unwrap_or(url.len()));
     let mut out = match authority.rsplit_once('@') {
-        Some((_, host)) => format!("{DOTS}@{host}"),
+        Some((_, host)) => format!("{REDACTED}@{host}"),
         None => authority.to_owned(),
     };
     let (path, values) = tail.split_at(tail.find(['?', '#']).unwrap_or(tail.len()));
@@ -56,10 +56,10 @@ fn shown(url: &str) -> String {
             _ => (value, None),
         };
         match value.split_once('=') {
-            Some((name, secret)) if !secret.is_empty() && is_secret(name) => {
+            Some((name, secret)) if !secret.is_empty() && is_secret_name(name) => {
                 out.push_str(name);
                 out.push('=');
-                out.push_str(DOTS);
+                out.push_str(REDACTED);
             }
             _ => out.push_str(value),
         }
@@ -68,9 +68,9 @@ fn shown(url: &str) -> String {
     out
 }
 
-fn is_secret(name: &str) -> bool {
+fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    SECRET_NAMES.iter().any(|end| name.ends_with(end))
+    SECRET_NAME_SUFFIXES.iter().any(|end| name.ends_with(end))
 }
 
 #[cfg(test)]
@@ -92,22 +92,22 @@ mod tests {
             ("two: http://a@b, http://c:d@e/f", "two: http://••••@b, http://••••@e/f"),
             ("http://a@b@c/", "http://••••@c/"),
         ] {
-            assert_eq!(without_credentials(text), shown);
+            assert_eq!(redact_credentials(text), shown);
         }
     }
 
     #[test]
     fn a_text_without_credentials_is_the_same() {
         for text in ["", "://", "a@b", "http://host/@x", "http://h?key=", "http://h?q=a@b", "mail me@host about ://x"] {
-            assert!(matches!(without_credentials(text), Cow::Borrowed(same) if same == text), "{text:?}");
+            assert!(matches!(redact_credentials(text), Cow::Borrowed(same) if same == text), "{text:?}");
         }
     }
 
     proptest! {
         #[test]
         fn any_text_can_be_shown_and_shown_again(text in "[a:/@?#&=key ü]{0,60}") {
-            let shown = without_credentials(&text).into_owned();
-            prop_assert_eq!(without_credentials(&shown), shown.as_str());
+            let shown = redact_credentials(&text).into_owned();
+            prop_assert_eq!(redact_credentials(&shown), shown.as_str());
         }
     }
 }

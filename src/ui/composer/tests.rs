@@ -11,7 +11,7 @@ fn write(composer: &mut Composer, text: &str) {
     for c in text.chars() {
         match c {
             '\n' => composer.newline(),
-            c => assert!(composer.key(Chord::plain(Key::Char(c)))),
+            c => assert!(composer.type_chord(Chord::plain(Key::Char(c)))),
         }
     }
 }
@@ -118,8 +118,8 @@ fn a_backslash_before_enter_goes_on_with_the_line() {
 #[test]
 fn a_chord_with_ctrl_is_no_text() {
     let mut composer = Composer::new();
-    assert!(!composer.key(Chord::parse("ctrl+x").unwrap()));
-    assert!(!composer.key(Chord::parse("enter").unwrap()));
+    assert!(!composer.type_chord(Chord::parse("ctrl+x").unwrap()));
+    assert!(!composer.type_chord(Chord::parse("enter").unwrap()));
     assert!(composer.is_empty());
 }
 
@@ -188,8 +188,8 @@ fn history_keeps_the_draft_and_each_prompt_once() {
         composer.take();
     }
     assert_eq!(composer.history(), ["old", "two", "one"]);
-    assert_eq!(composer.take_fresh(), ["one", "two", "one"]);
-    assert_eq!(composer.take_fresh(), [""; 0]);
+    assert_eq!(composer.take_unsaved_prompts(), ["one", "two", "one"]);
+    assert_eq!(composer.take_unsaved_prompts(), [""; 0]);
     write(&mut composer, "draft");
     let mut seen = Vec::new();
     for _ in 0..4 {
@@ -227,7 +227,7 @@ fn earlier_prompts_may_arrive_late() {
     let mut composer = typed("now");
     composer.take();
     composer.set_history((0..1500).map(|number| format!("p{number}")).collect());
-    assert_eq!(composer.history().len(), MOST_PROMPTS);
+    assert_eq!(composer.history().len(), MAX_HISTORY_PROMPTS);
     assert_eq!(composer.history().last().map(String::as_str), Some("now"));
 }
 

@@ -7,7 +7,7 @@
 //!
 //! A row of a picture is a row like any other, so scrolling, search and drawing only what changed go on as without. Not
 //! for reading and decoding, nor for sending anything to the terminal. The invariant: a picture is no wider than its
-//! room and no taller than [`ROWS`].
+//! room and no taller than [`MAX_IMAGE_ROWS`].
 
 pub mod placeholder;
 
@@ -15,49 +15,51 @@ use std::sync::Arc;
 
 use ratatui::buffer::Buffer;
 
-use crate::store::images::{Facts, Images, Picture, Pixels, Place, Source, State, Way};
+use crate::store::images::{
+    GraphicsMode, ImageCache, ImageInfo, ImageLocation, ImagePixels, ImageSource, ImageState, ReadyImage,
+};
 use crate::store::transcript::ItemId;
-use crate::text::data::{self, amount};
+use crate::text::data_url::{self, binary_size};
 use crate::text::one_line;
-use crate::ui::lines::laid::Flow;
-use crate::ui::theme::{Colours, Role, placeholder_style, two_pixels};
+use crate::ui::text_layout::laid_out::StyledText;
+use crate::ui::theme::{PixelPair, Role, placeholder_style, two_pixels};
 
 /// Most rows and columns of a picture.
-pub const ROWS: u16 = 16;
-pub const COLUMNS: u16 = 120;
+pub const MAX_IMAGE_ROWS: u16 = 16;
+pub const MAX_IMAGE_COLUMNS: u16 = 120;
 /// With fewer columns left it isn't drawn.
-const LEAST: usize = 4;
+const MIN_IMAGE_COLUMNS: usize = 4;
 /// Pixels of a cell, where a terminal draws them itself: about what most have.
-const CELL: (u32, u32) = (10, 20);
+const CELL_PIXELS: (u32, u32) = (10, 20);
 /// Of one paragraph.
-const MOST: usize = 4;
+const MAX_IMAGES_PER_PARAGRAPH: usize = 4;
 
 /// Returns the columns and rows of a picture that has so much room: never larger than it is.
-pub fn fit(facts: Facts, way: Way, room: usize) -> (u16, u16) {
+pub fn fit(facts: ImageInfo, way: GraphicsMode, room: usize) -> (u16, u16) {
     let (columns, height) = scaled(facts, way, room);
-    let rows = height.div_ceil(u64::from(cell(way).1));
-    (columns as u16, rows.clamp(1, u64::from(ROWS)) as u16)
+    let rows = height.div_ceil(u64::from(cell_pixels(way).1));
+    (columns as u16, rows.clamp(1, u64::from(MAX_IMAGE_ROWS)) as u16)
 }
 
 /// Returns the pixels that are worth having of a picture, whatever the room.
-pub fn worth(facts: Facts, way: Way) -> (u32, u32) {
-    let (columns, height) = scaled(facts, way, usize::from(COLUMNS));
+pub fn useful_pixels(facts: ImageInfo, way: GraphicsMode) -> (u32, u32) {
+    let (columns, height) = scaled(facts, way, usize::from(MAX_IMAGE_COLUMNS));
     // A terminal may have larger cells than that.
-    let width = (columns * u64::from(cell(way).0)).min(u64::from(facts.width)).max(1);
+    let width = (columns * u64::from(cell_pixels(way).0)).min(u64::from(facts.width)).max(1);
     (width as u32, height.min(u64::from(facts.height)).max(1) as u32)
 }
 
 /// Pixels of a cell.
-fn cell(way: Way) -> (u32, u32) {
-    if matches!(way, Way::Kitty(_)) { CELL } else { (1, 2) }
+fn cell_pixels(way: GraphicsMode) -> (u32, u32) {
+    if matches!(way, GraphicsMode::Kitty(_)) { CELL_PIXELS } else { (1, 2) }
 }
 
 /// Returns the columns, and the height in pixels.
-fn scaled(facts: Facts, way: Way, room: usize) -> (u64, u64) {
-    let (across, down) = cell(way);
+fn scaled(facts: ImageInfo, way: GraphicsMode, room: usize) -> (u64, u64) {
+    let (across, down) = cell_pixels(way);
     let (width, height) = (u64::from(facts.width.max(1)), u64::from(facts.height.max(1)));
-    let most = (room.clamp(1, usize::from(COLUMNS)) as u64 * u64::from(across)).min(width);
-    let tallest = u64::from(ROWS) * u64::from(down);
+    let most = (room.clamp(1, usize::from(MAX_IMAGE_COLUMNS)) as u64 * u64::from(across)).min(width);
+    let tallest = u64::from(MAX_IMAGE_ROWS) * u64::from(down);
     let (width, height) = match (height * most).div_ceil(width) {
         taller if taller > tallest => (((width * tallest + height / 2) / height).max(1), tallest),
         height => (most, height),
@@ -67,72 +69,79 @@ fn scaled(facts: Facts, way: Way, room: usize) -> (u64, u64) {
 
 /// What is known of the pictures of one item.
 #[derive(Clone, Copy, Debug)]
-pub struct Known<'a> {
-    pub images: &'a Images,
+pub struct ItemImages<'a> {
+    pub images: &'a ImageCache,
     pub item: ItemId,
 }
 
-impl Known<'_> {
+impl ItemImages<'_> {
     /// Returns what is to be shown of pictures that stand alone, and completes the flow that names one.
-    pub(in crate::ui) fn show(&self, targets: &[String], room: usize, name: &mut Flow) -> Vec<Shown> {
-        if self.images.way() == Way::Named || room < LEAST {
+    pub(in crate::ui) fn image_blocks(
+        &self,
+        targets: &[String],
+        room: usize,
+        name: &mut StyledText,
+    ) -> Vec<ImageBlock> {
+        if self.images.mode() == GraphicsMode::NameOnly || room < MIN_IMAGE_COLUMNS {
             return Vec::new();
         }
         let mut shown = Vec::new();
-        for place in targets.iter().take(MOST).filter_map(|target| place(target)) {
-            let source = Source { item: self.item, place };
+        for place in targets.iter().take(MAX_IMAGES_PER_PARAGRAPH).filter_map(|target| locate(target)) {
+            let source = ImageSource { item: self.item, location: place };
             let state = self.images.get(&source);
             if targets.len() == 1
-                && let Some(told) = state.and_then(|state| told(state, &source.place))
+                && let Some(told) = state.and_then(|state| describe(state, &source.location))
             {
                 name.push(&format!(" · {told}"), Role::Dim.into());
             }
             let grid = state.and_then(|state| self.grid(state, room));
-            shown.push(Shown { source, first: 0, left: 0, grid });
+            shown.push(ImageBlock { source, first_row: 0, indent: 0, grid });
         }
         shown
     }
 
-    fn grid(&self, state: &State, room: usize) -> Option<Grid> {
-        let way = self.images.way();
+    fn grid(&self, state: &ImageState, room: usize) -> Option<ImageGrid> {
+        let way = self.images.mode();
         let (facts, picture) = match state {
-            State::Asked | State::Failed(_) => return None,
-            State::Measured(facts) => (facts, None),
-            State::Ready(facts, picture) => (facts, Some(picture)),
+            ImageState::Requested | ImageState::Failed(_) => return None,
+            ImageState::Measured(facts) => (facts, None),
+            ImageState::Ready(facts, picture) => (facts, Some(picture)),
         };
         let (columns, rows) = fit(*facts, way, room);
         let cells = match (picture, way) {
-            (None, _) | (Some(_), Way::Named) => Cells::Reserved,
-            (Some(picture), Way::Kitty(high)) => Cells::Pieces { picture: Arc::clone(picture), high },
-            (Some(picture), Way::Blocks) => match &picture.pixels {
-                Pixels::Few { width, height, rgba } => {
+            (None, _) | (Some(_), GraphicsMode::NameOnly) => ImageCells::Reserved,
+            (Some(picture), GraphicsMode::Kitty(high)) => {
+                ImageCells::Placeholders { image: Arc::clone(picture), id_high_byte: high }
+            }
+            (Some(picture), GraphicsMode::HalfBlocks) => match &picture.pixels {
+                ImagePixels::HalfBlocks { width, height, rgba } => {
                     let tall = scaled(*facts, way, room).1 as u32;
-                    Cells::Blocks(blocks((*width, *height, rgba), (u32::from(columns), tall, rows)))
+                    ImageCells::HalfBlocks(half_blocks((*width, *height, rgba), (u32::from(columns), tall, rows)))
                 }
-                Pixels::Png(_) => Cells::Reserved,
+                ImagePixels::Png(_) => ImageCells::Reserved,
             },
         };
-        Some(Grid { columns, rows, cells })
+        Some(ImageGrid { columns, rows, cells })
     }
 }
 
 /// Says what is known of a picture, or why it isn't drawn. Of data, the name says the kind and how much it is.
-fn told(state: &State, place: &Place) -> Option<String> {
+fn describe(state: &ImageState, place: &ImageLocation) -> Option<String> {
     match state {
-        State::Asked => None,
-        State::Measured(Facts { kind, width, height, bytes })
-        | State::Ready(Facts { kind, width, height, bytes }, _) => Some(match place {
-            Place::Data { .. } => format!("{width}×{height}"),
-            Place::File(_) => format!("{kind} {width}×{height}, {}", amount(*bytes)),
+        ImageState::Requested => None,
+        ImageState::Measured(ImageInfo { format: kind, width, height, bytes })
+        | ImageState::Ready(ImageInfo { format: kind, width, height, bytes }, _) => Some(match place {
+            ImageLocation::Data { .. } => format!("{width}×{height}"),
+            ImageLocation::File(_) => format!("{kind} {width}×{height}, {}", binary_size(*bytes)),
         }),
-        State::Failed(why) => Some(format!("not drawn: {}", one_line(why, 200))),
+        ImageState::Failed(why) => Some(format!("not drawn: {}", one_line(why, 200))),
     }
 }
 
 /// Returns where a target's picture is, if it is here: asking another machine would tell who reads what.
-fn place(target: &str) -> Option<Place> {
-    if let Some(data) = data::parse(target) {
-        return data.key.map(|key| Place::Data { letters: key.letters, hash: key.hash });
+fn locate(target: &str) -> Option<ImageLocation> {
+    if let Some(data) = data_url::parse(target) {
+        return data.key.map(|key| ImageLocation::Data { base64_chars: key.chars, hash: key.hash });
     }
     let path = target.strip_prefix("file://").unwrap_or(target);
     let scheme = path.split_once(':').map(|(scheme, _)| scheme);
@@ -140,33 +149,33 @@ fn place(target: &str) -> Option<Place> {
     if is_scheme || path.is_empty() || path.starts_with('#') || path.starts_with("//") || path.len() > 4096 {
         return None;
     }
-    Some(Place::File(path.to_owned()))
+    Some(ImageLocation::File(path.to_owned()))
 }
 
 /// A picture that stands alone, in the rows that are laid out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown {
-    pub source: Source,
+pub struct ImageBlock {
+    pub source: ImageSource,
     /// Its first row, and the cells left of it.
-    pub(in crate::ui) first: u32,
-    pub(in crate::ui) left: u16,
+    pub(in crate::ui) first_row: u32,
+    pub(in crate::ui) indent: u16,
     /// None as long as its size isn't known.
-    pub grid: Option<Grid>,
+    pub grid: Option<ImageGrid>,
 }
 
-impl Shown {
+impl ImageBlock {
     /// Draws what of it belongs to that row.
     pub(in crate::ui) fn draw(&self, row: u32, x: u16, y: u16, end: u16, buf: &mut Buffer) {
         if let Some(grid) = &self.grid
-            && let Some(row) = row.checked_sub(self.first)
+            && let Some(row) = row.checked_sub(self.first_row)
         {
-            grid.draw(row, x.saturating_add(self.left), y, end, buf);
+            grid.draw(row, x.saturating_add(self.indent), y, end, buf);
         }
     }
 
     pub(in crate::ui) fn bytes(&self) -> usize {
         let cells = match &self.grid {
-            Some(Grid { cells: Cells::Blocks(cells), .. }) => cells.len() * size_of::<Colours>(),
+            Some(ImageGrid { cells: ImageCells::HalfBlocks(cells), .. }) => cells.len() * size_of::<PixelPair>(),
             _ => 0,
         };
         size_of::<Self>() + cells
@@ -174,25 +183,25 @@ impl Shown {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grid {
+pub struct ImageGrid {
     pub columns: u16,
     pub rows: u16,
-    pub cells: Cells,
+    pub cells: ImageCells,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cells {
+pub enum ImageCells {
     /// There is room for it.
     Reserved,
     /// The upper and the lower pixel of each.
-    Blocks(Vec<Colours>),
-    Pieces {
-        picture: Arc<Picture>,
-        high: u8,
+    HalfBlocks(Vec<PixelPair>),
+    Placeholders {
+        image: Arc<ReadyImage>,
+        id_high_byte: u8,
     },
 }
 
-impl Grid {
+impl ImageGrid {
     fn draw(&self, row: u32, x: u16, y: u16, end: u16, buf: &mut Buffer) {
         if row >= u32::from(self.rows) {
             return;
@@ -201,14 +210,14 @@ impl Grid {
             let at = x.saturating_add(column);
             let Some(cell) = buf.cell_mut((at, y)).filter(|_| at < end) else { return };
             match &self.cells {
-                Cells::Reserved => return,
-                Cells::Blocks(cells) => {
+                ImageCells::Reserved => return,
+                ImageCells::HalfBlocks(cells) => {
                     let index = row as usize * usize::from(self.columns) + usize::from(column);
                     let Some(colours) = cells.get(index) else { return };
                     let (symbol, style) = two_pixels(*colours);
                     cell.set_symbol(symbol).set_style(style);
                 }
-                Cells::Pieces { picture, high } => {
+                ImageCells::Placeholders { image: picture, id_high_byte: high } => {
                     let symbol = placeholder::symbol(row as u8, column as u8, *high);
                     cell.set_symbol(&symbol).set_style(placeholder_style(picture.number));
                 }
@@ -218,7 +227,7 @@ impl Grid {
 }
 
 /// Makes cells of pixels, those that fall on one pixel of a cell mixed. O(pixels).
-fn blocks((width, height, rgba): (u32, u32, &[u8]), (columns, tall, rows): (u32, u32, u16)) -> Vec<Colours> {
+fn half_blocks((width, height, rgba): (u32, u32, &[u8]), (columns, tall, rows): (u32, u32, u16)) -> Vec<PixelPair> {
     let mut cells = Vec::with_capacity(columns as usize * usize::from(rows));
     let span = |at: u32, of: u32, from: u32| {
         let start = u64::from(at) * u64::from(from) / u64::from(of.max(1));
@@ -254,36 +263,40 @@ fn blocks((width, height, rgba): (u32, u32, &[u8]), (columns, tall, rows): (u32,
 
 /// What of the pictures on the screen others must know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OnScreen {
+pub struct VisibleImages {
     /// Nobody has asked for them so far.
-    pub wanted: Vec<Source>,
+    pub wanted: Vec<ImageSource>,
     /// The terminal has to have them.
-    pub placed: Vec<Placed>,
+    pub placed: Vec<PlacedImage>,
 }
 
 /// A picture that the terminal draws.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Placed {
-    pub picture: Arc<Picture>,
-    pub high: u8,
+pub struct PlacedImage {
+    pub image: Arc<ReadyImage>,
+    pub id_high_byte: u8,
     pub columns: u16,
     pub rows: u16,
 }
 
-impl OnScreen {
+impl VisibleImages {
     pub(in crate::ui) fn clear(&mut self) {
         self.wanted.clear();
         self.placed.clear();
     }
 
-    pub(in crate::ui) fn note(&mut self, shown: &Shown, images: &Images) {
+    pub(in crate::ui) fn collect(&mut self, shown: &ImageBlock, images: &ImageCache) {
         match &shown.grid {
             None if images.get(&shown.source).is_none() && !self.wanted.contains(&shown.source) => {
                 self.wanted.push(shown.source.clone());
             }
-            Some(Grid { columns, rows, cells: Cells::Pieces { picture, high } }) => {
+            Some(ImageGrid {
+                columns,
+                rows,
+                cells: ImageCells::Placeholders { image: picture, id_high_byte: high },
+            }) => {
                 let (columns, rows) = (*columns, *rows);
-                self.placed.push(Placed { picture: Arc::clone(picture), high: *high, columns, rows });
+                self.placed.push(PlacedImage { image: Arc::clone(picture), id_high_byte: *high, columns, rows });
             }
             _ => {}
         }

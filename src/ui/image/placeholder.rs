@@ -5,9 +5,9 @@
 //! Not for sending the picture. The invariant: a placeholder takes one cell.
 
 /// Stands for a piece of a picture.
-const PIECE: char = '\u{10eeee}';
+const PLACEHOLDER: char = '\u{10eeee}';
 /// The marks in the protocol's order, as runs of characters: where each begins, and how long it is.
-const MARKS: [(u32, u8); 44] = [
+const DIACRITICS: [(u32, u8); 44] = [
     (0x305, 1),
     (0x30d, 2),
     (0x310, 1),
@@ -54,12 +54,12 @@ const MARKS: [(u32, u8); 44] = [
     (0x951, 1),
 ];
 /// How many rows, columns and highest bytes there are marks for here.
-pub const MOST: u8 = 130;
+pub const MAX_DIACRITICS: u8 = 130;
 
 /// Returns the mark of a number; none past the last.
-fn mark(number: u8) -> Option<char> {
+fn diacritic(number: u8) -> Option<char> {
     let mut left = number;
-    for (first, count) in MARKS {
+    for (first, count) in DIACRITICS {
         if left < count {
             return char::from_u32(first + u32::from(left));
         }
@@ -70,11 +70,11 @@ fn mark(number: u8) -> Option<char> {
 
 /// Returns what stands for that piece of a picture; `high` is the highest byte of its id.
 pub fn symbol(row: u8, column: u8, high: u8) -> String {
-    [Some(PIECE), mark(row), mark(column), mark(high)].into_iter().flatten().collect()
+    [Some(PLACEHOLDER), diacritic(row), diacritic(column), diacritic(high)].into_iter().flatten().collect()
 }
 
 /// Returns the id of a picture in the terminal.
-pub fn id(number: u8, high: u8) -> u32 {
+pub fn image_id(number: u8, high: u8) -> u32 {
     u32::from(high) << 24 | u32::from(number)
 }
 
@@ -83,19 +83,19 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::text::width::cells;
+    use crate::text::width::graphemes;
 
     #[test]
     fn a_placeholder_is_one_cell_and_says_where_it_belongs() {
         assert_eq!(symbol(0, 1, 2), "\u{10eeee}\u{305}\u{30d}\u{30e}");
-        assert_eq!((mark(MOST - 1), mark(MOST)), (Some('\u{951}'), None));
-        let all: HashSet<char> = (0..MOST).filter_map(mark).collect();
-        assert_eq!(all.len(), usize::from(MOST));
-        for at in 0..MOST {
+        assert_eq!((diacritic(MAX_DIACRITICS - 1), diacritic(MAX_DIACRITICS)), (Some('\u{951}'), None));
+        let all: HashSet<char> = (0..MAX_DIACRITICS).filter_map(diacritic).collect();
+        assert_eq!(all.len(), usize::from(MAX_DIACRITICS));
+        for at in 0..MAX_DIACRITICS {
             let text = symbol(at, at, at).repeat(2);
-            let found: Vec<usize> = cells(&text).map(|cell| cell.width).collect();
+            let found: Vec<usize> = graphemes(&text).map(|cell| cell.width).collect();
             assert_eq!(found, [1, 1], "{at}");
         }
-        assert_eq!(id(42, 2), 33_554_474);
+        assert_eq!(image_id(42, 2), 33_554_474);
     }
 }

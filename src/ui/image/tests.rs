@@ -3,20 +3,20 @@ use ratatui::style::Color;
 
 use super::*;
 use crate::store::Store;
-use crate::store::images::Told;
+use crate::store::images::DecodeResult;
 use crate::store::msg::{Msg, Report};
-use crate::ui::lines::Laid;
-use crate::ui::md::{BlockKind, Setting, lay_with_images};
+use crate::ui::markdown::{BlockKind, RenderContext, lay_with_images};
+use crate::ui::text_layout::LaidOut;
 use crate::ui::theme::Theme;
 
 const ITEM: ItemId = ItemId(3);
 
-fn facts(width: u32, height: u32) -> Facts {
-    Facts { kind: "PNG", width, height, bytes: 2048 }
+fn facts(width: u32, height: u32) -> ImageInfo {
+    ImageInfo { format: "PNG", width, height, bytes: 2048 }
 }
 
-fn file(path: &str) -> Source {
-    Source { item: ITEM, place: Place::File(path.into()) }
+fn file(path: &str) -> ImageSource {
+    ImageSource { item: ITEM, location: ImageLocation::File(path.into()) }
 }
 
 fn tell(store: &mut Store, report: Report) {
@@ -24,33 +24,33 @@ fn tell(store: &mut Store, report: Report) {
 }
 
 /// A store that knows `a.png`.
-fn store(way: Way, size: (u32, u32), pixels: Option<Pixels>) -> Store {
+fn store(way: GraphicsMode, size: (u32, u32), pixels: Option<ImagePixels>) -> Store {
     let mut store = Store::default();
-    tell(&mut store, Report::ImageWay(way));
-    store.update(Msg::WantImages(vec![file("a.png"), file("bad.png")]), &mut Vec::new());
-    tell(&mut store, Report::Image(file("a.png"), Told::Measured(facts(size.0, size.1))));
+    tell(&mut store, Report::GraphicsMode(way));
+    store.update(Msg::RequestImages(vec![file("a.png"), file("bad.png")]), &mut Vec::new());
+    tell(&mut store, Report::Image(file("a.png"), DecodeResult::Measured(facts(size.0, size.1))));
     if let Some(pixels) = pixels {
-        tell(&mut store, Report::Image(file("a.png"), Told::Ready(pixels)));
+        tell(&mut store, Report::Image(file("a.png"), DecodeResult::Ready(pixels)));
     }
-    tell(&mut store, Report::Image(file("bad.png"), Told::Failed("no such file\x1b[31m".into())));
+    tell(&mut store, Report::Image(file("bad.png"), DecodeResult::Failed("no such file\x1b[31m".into())));
     store
 }
 
 /// Columns of colour, the right half transparent.
-fn stripes(width: u32, height: u32) -> Pixels {
+fn stripes(width: u32, height: u32) -> ImagePixels {
     let pixel = |at: u32| {
         let x = at % width;
         [(x * 10 % 256) as u8, 100, 200, if x < width / 2 { 255 } else { 0 }]
     };
-    Pixels::Few { width, height, rgba: (0..width * height).flat_map(pixel).collect() }
+    ImagePixels::HalfBlocks { width, height, rgba: (0..width * height).flat_map(pixel).collect() }
 }
 
-fn lay(store: &Store, source: &str, width: u16) -> Laid {
-    let images = Some(Known { images: &store.images, item: ITEM });
-    lay_with_images(source, BlockKind::Flow, Setting { width, ..Setting::default() }, images)
+fn lay(store: &Store, source: &str, width: u16) -> LaidOut {
+    let images = Some(ItemImages { images: &store.images, item: ITEM });
+    lay_with_images(source, BlockKind::Paragraphs, RenderContext { width, ..RenderContext::default() }, images)
 }
 
-fn draw(laid: &Laid, width: u16) -> Buffer {
+fn draw(laid: &LaidOut, width: u16) -> Buffer {
     let area = Rect::new(0, 0, width, laid.rows() as u16);
     let mut buf = Buffer::empty(area);
     for row in 0..laid.rows() {
@@ -68,11 +68,11 @@ fn a_picture_keeps_its_shape_and_its_bounds() {
     for width in [1_u32, 2, 3, 16, 31, 100, 640, 4000, 16_384] {
         for height in [1_u32, 2, 3, 16, 33, 480, 3000, 16_384] {
             for room in [1, 2, 5, 20, 40, 80, 140, 9999] {
-                for (way, cell) in [(Way::Blocks, (1.0, 2.0)), (Way::Kitty(1), (10.0, 20.0))] {
+                for (way, cell) in [(GraphicsMode::HalfBlocks, (1.0, 2.0)), (GraphicsMode::Kitty(1), (10.0, 20.0))] {
                     let (columns, rows) = fit(facts(width, height), way, room);
-                    assert!((1..=ROWS).contains(&rows) && (1..=COLUMNS).contains(&columns));
+                    assert!((1..=MAX_IMAGE_ROWS).contains(&rows) && (1..=MAX_IMAGE_COLUMNS).contains(&columns));
                     assert!(usize::from(columns) <= room);
-                    let (wide, high) = worth(facts(width, height), way);
+                    let (wide, high) = useful_pixels(facts(width, height), way);
                     assert!(wide <= width && high <= height && wide * high <= 1200 * 320);
                     // No more than a cell off, unless it is a line.
                     let (across, down) = (f64::from(columns) * cell.0, f64::from(rows) * cell.1);
@@ -86,11 +86,11 @@ fn a_picture_keeps_its_shape_and_its_bounds() {
             }
         }
     }
-    assert_eq!(fit(facts(640, 480), Way::Blocks, 80), (43, 16));
-    assert_eq!(fit(facts(640, 480), Way::Kitty(1), 80), (43, 16));
-    assert_eq!(fit(facts(16, 16), Way::Blocks, 80), (16, 8));
-    assert_eq!(fit(facts(16, 16), Way::Kitty(1), 80), (2, 1));
-    assert_eq!(fit(facts(640, 480), Way::Blocks, 20), (20, 8));
+    assert_eq!(fit(facts(640, 480), GraphicsMode::HalfBlocks, 80), (43, 16));
+    assert_eq!(fit(facts(640, 480), GraphicsMode::Kitty(1), 80), (43, 16));
+    assert_eq!(fit(facts(16, 16), GraphicsMode::HalfBlocks, 80), (16, 8));
+    assert_eq!(fit(facts(16, 16), GraphicsMode::Kitty(1), 80), (2, 1));
+    assert_eq!(fit(facts(640, 480), GraphicsMode::HalfBlocks, 20), (20, 8));
 }
 
 #[test]
@@ -107,15 +107,15 @@ fn only_what_is_here_has_a_place() {
         ("", None),
         ("file://https://x", None),
     ] {
-        assert_eq!(place(target), expected.map(|path| Place::File(path.into())), "{target}");
+        assert_eq!(locate(target), expected.map(|path| ImageLocation::File(path.into())), "{target}");
     }
-    assert!(matches!(place("data:image/png;base64,AAAA"), Some(Place::Data { letters: 4, .. })));
-    assert_eq!(place("data:image/svg+xml,<svg>"), None);
+    assert!(matches!(locate("data:image/png;base64,AAAA"), Some(ImageLocation::Data { base64_chars: 4, .. })));
+    assert_eq!(locate("data:image/svg+xml,<svg>"), None);
 }
 
 #[test]
 fn a_picture_alone_is_drawn_below_its_name() {
-    let store = store(Way::Blocks, (8, 6), Some(stripes(8, 6)));
+    let store = store(GraphicsMode::HalfBlocks, (8, 6), Some(stripes(8, 6)));
     let laid = lay(&store, "![plot](a.png)", 60);
     let buf = draw(&laid, 60);
     assert_eq!(laid.to_strings(), ["[image: plot] (a.png) · PNG 8×6, 2 KB", "", "", ""]);
@@ -126,7 +126,7 @@ fn a_picture_alone_is_drawn_below_its_name() {
 
 #[test]
 fn an_odd_height_ends_in_half_a_cell() {
-    let store = store(Way::Blocks, (4, 3), Some(stripes(4, 3)));
+    let store = store(GraphicsMode::HalfBlocks, (4, 3), Some(stripes(4, 3)));
     let buf = draw(&lay(&store, "![](a.png)", 60), 60);
     assert_eq!((row(&buf, 1), row(&buf, 2)), ("▀▀".into(), "▀▀".into()));
     assert_eq!((buf[(1, 2)].fg, buf[(1, 2)].bg), (Color::Rgb(10, 100, 200), Color::Reset));
@@ -134,7 +134,7 @@ fn an_odd_height_ends_in_half_a_cell() {
 
 #[test]
 fn pictures_in_lists_quotes_and_tags_are_drawn_where_they_stand() {
-    let store = store(Way::Blocks, (8, 2), Some(stripes(8, 2)));
+    let store = store(GraphicsMode::HalfBlocks, (8, 2), Some(stripes(8, 2)));
     for (source, expected) in [
         ("> ![](a.png)", "▎ ▀▀▀▀"),
         ("- ![](a.png)", "  ▀▀▀▀"),
@@ -161,9 +161,9 @@ fn pictures_in_lists_quotes_and_tags_are_drawn_where_they_stand() {
 fn room_is_kept_once_the_size_is_known_and_the_picture_takes_just_that() {
     let source = "![a](a.png)\n\nnext";
     for width in [1, 2, 20, 40, 80, 140] {
-        for way in [Way::Blocks, Way::Kitty(7)] {
+        for way in [GraphicsMode::HalfBlocks, GraphicsMode::Kitty(7)] {
             let waiting = lay(&store(way, (640, 480), None), source, width);
-            let pixels = if way == Way::Blocks { stripes(43, 32) } else { Pixels::Png(vec![1]) };
+            let pixels = if way == GraphicsMode::HalfBlocks { stripes(43, 32) } else { ImagePixels::Png(vec![1]) };
             let store = store(way, (640, 480), Some(pixels));
             let ready = lay(&store, source, width);
             assert_eq!(waiting.to_strings(), ready.to_strings(), "{width}");
@@ -177,24 +177,24 @@ fn room_is_kept_once_the_size_is_known_and_the_picture_takes_just_that() {
 
 #[test]
 fn a_piece_says_row_column_and_picture() {
-    let store = store(Way::Kitty(5), (40, 40), Some(Pixels::Png(vec![1, 2])));
+    let store = store(GraphicsMode::Kitty(5), (40, 40), Some(ImagePixels::Png(vec![1, 2])));
     let laid = lay(&store, "> ![](a.png)", 40);
     let buf = draw(&laid, 40);
     assert_eq!(laid.rows(), 3);
     let piece = &buf[(3, 2)];
     assert_eq!((piece.symbol(), piece.fg), (placeholder::symbol(1, 1, 5).as_str(), Color::Indexed(16)));
-    let mut seen = OnScreen::default();
-    laid.images().iter().for_each(|shown| seen.note(shown, &store.images));
+    let mut seen = VisibleImages::default();
+    laid.images().iter().for_each(|shown| seen.collect(shown, &store.images));
     assert_eq!(seen.wanted, []);
     assert_eq!((seen.placed.len(), seen.placed[0].columns, seen.placed[0].rows), (1, 4, 2));
 }
 
 #[test]
 fn what_is_not_known_is_wanted_once_and_what_fails_is_named_with_the_reason() {
-    let store = store(Way::Blocks, (8, 2), None);
+    let store = store(GraphicsMode::HalfBlocks, (8, 2), None);
     let laid = lay(&store, "![](new.png)\n![](new.png)", 50);
-    let mut seen = OnScreen::default();
-    laid.images().iter().for_each(|shown| seen.note(shown, &store.images));
+    let mut seen = VisibleImages::default();
+    laid.images().iter().for_each(|shown| seen.collect(shown, &store.images));
     assert_eq!(seen.wanted, [file("new.png")]);
     let laid = lay(&store, "![x](bad.png)", 60);
     assert_eq!(laid.to_strings(), ["[image: x] (bad.png) · not drawn: no such file"]);
@@ -205,11 +205,11 @@ fn what_is_not_known_is_wanted_once_and_what_fails_is_named_with_the_reason() {
 #[test]
 fn pixels_that_fall_together_are_mixed() {
     let white_and_black = [[255, 255, 255, 255], [0, 0, 0, 255]].concat().repeat(4);
-    assert_eq!(blocks((2, 4, &white_and_black), (1, 2, 1)), [(Some([127; 3]), Some([127; 3]))]);
+    assert_eq!(half_blocks((2, 4, &white_and_black), (1, 2, 1)), [(Some([127; 3]), Some([127; 3]))]);
     // A transparent pixel has no colour to give.
     let half = [[200, 0, 0, 255], [0, 255, 0, 0]].concat();
-    assert_eq!(blocks((2, 1, &half), (1, 1, 1)), [(None, None)]);
+    assert_eq!(half_blocks((2, 1, &half), (1, 1, 1)), [(None, None)]);
     let most = [[200, 0, 0, 255], [200, 0, 0, 255], [0, 255, 0, 0]].concat();
-    assert_eq!(blocks((3, 1, &most), (1, 1, 1)), [(Some([200, 0, 0]), None)]);
-    assert_eq!(blocks((4, 4, &[]), (2, 2, 1)), [(None, None), (None, None)]);
+    assert_eq!(half_blocks((3, 1, &most), (1, 1, 1)), [(Some([200, 0, 0]), None)]);
+    assert_eq!(half_blocks((4, 4, &[]), (2, 2, 1)), [(None, None), (None, None)]);
 }

@@ -2,103 +2,103 @@
 //!
 //! It stands above the composer, at most half the screen high, so that what was said about it can be read beside it.
 //! Nothing hides here: control and invisible characters are shown as what they are, and what has no room is told and
-//! shown by [`whole`]. The last row says what Enter would do.
+//! shown by [`draw_full`]. The last row says what Enter would do.
 
 mod content;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::event::{Ask, Millis, Risk};
+use crate::event::{ApprovalRequest, Millis, Risk};
 use crate::store::Store;
-use crate::store::approval::{Approval, ApprovalInput, Choice, fitting};
-use crate::text::width::{ellipsis, str_width};
+use crate::store::approval::{ApprovalChoice, ApprovalDialog, ApprovalInput, parse_pattern};
+use crate::text::width::{str_width, truncate_with_ellipsis};
 use crate::text::wrap::wrap;
 use crate::text::{one_line, visible, visible_line};
 use crate::ui::format;
-use crate::ui::labels::Labels;
+use crate::ui::key_hints::KeyHints;
 use crate::ui::layout::inset;
-use crate::ui::paint::{Pen, clear, frame, restyle};
+use crate::ui::paint::{RowWriter, clear, draw_box, restyle};
 use crate::ui::theme::{Role, Theme};
 
 use super::models::tail;
-use content::{Content, content};
+use content::{ApprovalContent, content};
 
 /// Most cells for a tool's name.
-const SHORT: usize = 24;
+const MAX_TOOL_NAME_CELLS: usize = 24;
 /// From so many rows on there is room for a gap and for the folder.
-const AIRY: u16 = 10;
+const MIN_AIRY_ROWS: u16 = 10;
 /// From so many cells on the answers stand in one row, and what Enter does as well.
-const BROAD: usize = 75;
+const MIN_BROAD_COLUMNS: usize = 75;
 
 /// An ask laid out to stand above the composer.
-pub struct Docked {
+pub struct DockedApproval {
     title: String,
     right: String,
     border: Role,
-    content: Content,
+    content: ApprovalContent,
     gap: u16,
-    answers: Vec<Vec<Answer>>,
+    answers: Vec<Vec<ApprovalOption>>,
     /// The field's name and what is in it.
     field: Option<(String, String)>,
-    effect: Vec<String>,
-    effect_role: Role,
+    enter_effect: Vec<String>,
+    enter_effect_role: Role,
     /// Rows below the content; the same whatever is selected.
-    below: u16,
-    guarded: bool,
+    rows_below: u16,
+    is_guarded: bool,
 }
 
 /// A choice as it is written: key and words.
-struct Answer {
-    choice: Choice,
+struct ApprovalOption {
+    choice: ApprovalChoice,
     key: String,
-    words: &'static str,
+    label: &'static str,
     selected: bool,
 }
 
-impl Answer {
+impl ApprovalOption {
     fn width(&self) -> usize {
         let key = if self.key.is_empty() { 0 } else { str_width(&self.key) + 1 };
-        key + str_width(self.words) + 2
+        key + str_width(self.label) + 2
     }
 }
 
 /// Lays an ask out for so many columns and at most so many rows.
-pub fn lay(store: &Store, approval: &Approval, labels: &Labels, room: Rect) -> Option<Docked> {
-    let ask = store.tools.get(&approval.call)?.ask.as_ref()?;
+pub fn lay_out(store: &Store, approval: &ApprovalDialog, labels: &KeyHints, room: Rect) -> Option<DockedApproval> {
+    let ask = store.tool_calls.get(&approval.call)?.approval_request.as_ref()?;
     let width = usize::from(inset(room).width).max(1);
     let answers = answers(approval, ask, labels, width);
-    let effect_rows = if width >= BROAD { 1 } else { 2 };
+    let effect_rows = if width >= MIN_BROAD_COLUMNS { 1 } else { 2 };
     let below = (answers.len() + effect_rows) as u16;
-    let (text, effect_role) = effect(approval, ask, labels, width < BROAD);
+    let (text, effect_role) = enter_effect(approval, ask, labels, width < MIN_BROAD_COLUMNS);
     let effect = wrap(&text, width).iter().map(|row| row.slice(&text).to_owned()).collect();
-    let gap = u16::from(room.height >= AIRY);
+    let gap = u16::from(room.height >= MIN_AIRY_ROWS);
     let rows = usize::from(room.height.saturating_sub(1 + below + gap));
-    let view = if labels.view.is_empty() { "…".to_owned() } else { format!("… {}:", labels.view) };
+    let view = if labels.show_all.is_empty() { "…".to_owned() } else { format!("… {}:", labels.show_all) };
     let field = match approval.input {
         ApprovalInput::Choosing => None,
         ApprovalInput::Reason => Some(("why not?".to_owned(), visible_line(&approval.reason).into_owned())),
         ApprovalInput::Pattern => Some(("allow".to_owned(), visible_line(&approval.pattern).into_owned())),
     };
-    Some(Docked {
+    Some(DockedApproval {
         title: title(ask),
-        right: right(store, ask),
+        right: right_title(store, ask),
         border: border(ask.risk),
-        content: content(ask, width, rows, room.height >= AIRY, &view),
+        content: content(ask, width, rows, room.height >= MIN_AIRY_ROWS, &view),
         gap,
         answers,
         field,
-        effect,
-        effect_role,
-        below,
-        guarded: store.is_guarded(),
+        enter_effect: effect,
+        enter_effect_role: effect_role,
+        rows_below: below,
+        is_guarded: store.is_guarded(),
     })
 }
 
-impl Docked {
+impl DockedApproval {
     /// Returns how many rows it takes.
     pub fn rows(&self) -> u16 {
-        1 + self.content.rows.len() as u16 + self.gap + self.below
+        1 + self.content.rows.len() as u16 + self.gap + self.rows_below
     }
 
     /// Draws it and returns where the cursor is.
@@ -108,13 +108,13 @@ impl Docked {
         }
         clear(area, buf);
         let border = theme.style(self.border);
-        Pen::new(buf, area, 0).fill("─", border);
+        RowWriter::new(buf, area, 0).fill("─", border);
         let room = usize::from(area.width).saturating_sub(4);
-        let right = ellipsis(&self.right, room / 2).into_owned();
-        let mut pen = Pen::new(buf, area, 0);
-        pen.write("─ ", border).write(&ellipsis(&self.title, room), border).write(" ", border);
+        let right = truncate_with_ellipsis(&self.right, room / 2).into_owned();
+        let mut pen = RowWriter::new(buf, area, 0);
+        pen.write("─ ", border).write(&truncate_with_ellipsis(&self.title, room), border).write(" ", border);
         if !right.is_empty() && pen.room() > str_width(&right) + 4 {
-            let mut pen = Pen::at_right(buf, area, 0, str_width(&right) + 3);
+            let mut pen = RowWriter::at_right(buf, area, 0, str_width(&right) + 3);
             pen.write(" ", border).write(&right, theme.style(Role::Dim)).write(" ", border);
         }
         let (upper, below) = self.parts(area);
@@ -124,16 +124,16 @@ impl Docked {
             let notice = if nth == last { self.content.left_out.as_deref() } else { None };
             let keep = notice.map_or(0, |notice| str_width(notice) + 1);
             let row = nth as u16;
-            Pen::new(buf, upper, row).write_cut(text, keep, theme.style(*role));
+            RowWriter::new(buf, upper, row).write_truncated(text, keep, theme.style(*role));
             if let Some(notice) = notice {
-                Pen::at_right(buf, upper, row, str_width(notice)).write(notice, theme.style(Role::Warn));
+                RowWriter::at_right(buf, upper, row, str_width(notice)).write(notice, theme.style(Role::Warn));
             }
         }
         self.draw_below(theme, below, buf)
     }
 
     /// Returns where each answer stands in this area; none while a field has the keys.
-    pub fn places(&self, area: Rect) -> Vec<(Choice, Rect)> {
+    pub fn answer_areas(&self, area: Rect) -> Vec<(ApprovalChoice, Rect)> {
         if self.field.is_some() || area.is_empty() {
             return Vec::new();
         }
@@ -153,7 +153,7 @@ impl Docked {
     /// The answers hold the bottom, whatever else had to go.
     fn parts(&self, area: Rect) -> (Rect, Rect) {
         let inner = inset(Rect { y: area.y + 1, height: area.height - 1, ..area });
-        let below = self.below.min(inner.height);
+        let below = self.rows_below.min(inner.height);
         (Rect { height: inner.height - below, ..inner }, Rect { y: inner.bottom() - below, height: below, ..inner })
     }
 
@@ -161,7 +161,7 @@ impl Docked {
         let mut cursor = None;
         let mut row = 0;
         if let Some((name, text)) = &self.field {
-            let mut pen = Pen::new(buf, area, 0);
+            let mut pen = RowWriter::new(buf, area, 0);
             pen.write(name, theme.style(Role::Dim)).skip(1);
             let room = pen.room().saturating_sub(1);
             pen.write(tail(text, room), theme.style(Role::Text));
@@ -169,13 +169,13 @@ impl Docked {
             row = 1;
         } else {
             for line in &self.answers {
-                let mut pen = Pen::new(buf, area, row);
+                let mut pen = RowWriter::new(buf, area, row);
                 let mut chosen = None;
                 for (nth, answer) in line.iter().enumerate() {
                     pen.skip(usize::from(nth > 0));
                     let from = pen.column();
                     pen.skip(1).write(&answer.key, theme.style(Role::Key));
-                    pen.skip(usize::from(!answer.key.is_empty())).write(answer.words, theme.style(Role::Text)).skip(1);
+                    pen.skip(usize::from(!answer.key.is_empty())).write(answer.label, theme.style(Role::Text)).skip(1);
                     if answer.selected {
                         chosen = Some((from, pen.column()));
                     }
@@ -187,9 +187,10 @@ impl Docked {
                 row += 1;
             }
         }
-        let role = if self.guarded && self.effect_role == Role::Text { Role::Dim } else { self.effect_role };
-        for text in &self.effect {
-            Pen::new(buf, area, row).write_cut(text, 0, theme.style(role));
+        let role =
+            if self.is_guarded && self.enter_effect_role == Role::Text { Role::Dim } else { self.enter_effect_role };
+        for text in &self.enter_effect {
+            RowWriter::new(buf, area, row).write_truncated(text, 0, theme.style(role));
             row += 1;
         }
         cursor
@@ -197,16 +198,18 @@ impl Docked {
 }
 
 /// Shows the whole of an ask over everything, and returns how many rows one can scroll down.
-pub fn whole(
+pub fn draw_full(
     store: &Store,
-    approval: &Approval,
+    approval: &ApprovalDialog,
     scroll: usize,
-    labels: &Labels,
+    labels: &KeyHints,
     theme: Theme,
     area: Rect,
     buf: &mut Buffer,
 ) -> usize {
-    let Some(ask) = store.tools.get(&approval.call).and_then(|call| call.ask.as_ref()) else { return 0 };
+    let Some(ask) = store.tool_calls.get(&approval.call).and_then(|call| call.approval_request.as_ref()) else {
+        return 0;
+    };
     let width = usize::from(area.width.saturating_sub(4)).max(1);
     let all = content(ask, width, usize::MAX, true, "").rows;
     let height = usize::from(area.height.saturating_sub(2));
@@ -214,25 +217,25 @@ pub fn whole(
     let first = scroll.min(most);
     let last = (first + height).min(all.len());
     let footer = format!("{}–{last} of {} rows · ↑↓ · {} back", (first + 1).min(last), all.len(), labels.close);
-    let inner = frame(&title(ask), &footer, border(ask.risk), theme, area, buf);
+    let inner = draw_box(&title(ask), &footer, border(ask.risk), theme, area, buf);
     for (row, (text, role)) in all.iter().skip(first).take(usize::from(inner.height)).enumerate() {
-        Pen::new(buf, inner, row as u16).write(text, theme.style(*role));
+        RowWriter::new(buf, inner, row as u16).write(text, theme.style(*role));
     }
     most
 }
 
-fn title(ask: &Ask) -> String {
+fn title(ask: &ApprovalRequest) -> String {
     let deed = match ask.risk {
         Risk::ReadOnly => "read",
         Risk::Network => "reach another host",
         Risk::Write => "change a file",
         Risk::Execute => "run a program",
     };
-    format!("{} wants to {deed}", tool(ask))
+    format!("{} wants to {deed}", tool_name(ask))
 }
 
-fn tool(ask: &Ask) -> String {
-    one_line(&visible_line(&ask.tool), SHORT)
+fn tool_name(ask: &ApprovalRequest) -> String {
+    one_line(&visible_line(&ask.tool), MAX_TOOL_NAME_CELLS)
 }
 
 fn border(risk: Risk) -> Role {
@@ -243,36 +246,42 @@ fn border(risk: Risk) -> Role {
 }
 
 /// Says what else there is to know: how many more wait, when it denies itself.
-fn right(store: &Store, ask: &Ask) -> String {
+fn right_title(store: &Store, ask: &ApprovalRequest) -> String {
     let mut parts = Vec::new();
-    let more = store.tools.pending().count().saturating_sub(1);
+    let more = store.tool_calls.pending().count().saturating_sub(1);
     if more > 0 {
         parts.push(format!("{more} more"));
     }
-    if let Some(expires) = ask.expires {
+    if let Some(expires) = ask.expires_at {
         let left: Millis = expires.since(store.session.now);
-        parts.push(format!("denied in {}", format::running(left)));
+        parts.push(format!("denied in {}", format::running_duration(left)));
     }
     parts.join(" · ")
 }
 
 /// Puts the choices side by side, as many as fit into a row.
-fn answers(approval: &Approval, ask: &Ask, labels: &Labels, width: usize) -> Vec<Vec<Answer>> {
-    let broad = width >= BROAD;
-    let mut lines: Vec<Vec<Answer>> = Vec::new();
+fn answers(
+    approval: &ApprovalDialog,
+    ask: &ApprovalRequest,
+    labels: &KeyHints,
+    width: usize,
+) -> Vec<Vec<ApprovalOption>> {
+    let broad = width >= MIN_BROAD_COLUMNS;
+    let mut lines: Vec<Vec<ApprovalOption>> = Vec::new();
     let mut used = 0;
-    for choice in Choice::ALL.into_iter().filter(|choice| choice.is_offered(ask)) {
+    for choice in ApprovalChoice::ALL.into_iter().filter(|choice| choice.is_offered(ask)) {
         let (key, words) = match choice {
-            Choice::Once => (&labels.once, "once"),
-            Choice::Session => (&labels.session, "session"),
-            Choice::Pattern => (&labels.pattern, "pattern"),
-            Choice::Deny => (&labels.deny, "deny"),
-            Choice::DenyWithReason if broad => (&labels.reason, "deny and say why"),
-            Choice::DenyWithReason => (&labels.reason, "say why"),
-            Choice::Look if broad => (&labels.view, "show all"),
-            Choice::Look => (&labels.view, "all"),
+            ApprovalChoice::Once => (&labels.once, "once"),
+            ApprovalChoice::Session => (&labels.session, "session"),
+            ApprovalChoice::Pattern => (&labels.pattern, "pattern"),
+            ApprovalChoice::Deny => (&labels.deny, "deny"),
+            ApprovalChoice::DenyWithReason if broad => (&labels.reason, "deny and say why"),
+            ApprovalChoice::DenyWithReason => (&labels.reason, "say why"),
+            ApprovalChoice::ShowAll if broad => (&labels.show_all, "show all"),
+            ApprovalChoice::ShowAll => (&labels.show_all, "all"),
         };
-        let answer = Answer { choice, key: key.clone(), words, selected: approval.selected == Some(choice) };
+        let answer =
+            ApprovalOption { choice, key: key.clone(), label: words, selected: approval.selected == Some(choice) };
         match lines.last_mut() {
             Some(line) if used + 1 + answer.width() <= width => {
                 used += 1 + answer.width();
@@ -288,19 +297,21 @@ fn answers(approval: &Approval, ask: &Ask, labels: &Labels, width: usize) -> Vec
 }
 
 /// Says what Enter would do, exactly.
-fn effect(approval: &Approval, ask: &Ask, labels: &Labels, narrow: bool) -> (String, Role) {
-    if let Some(told) = &approval.told {
+fn enter_effect(approval: &ApprovalDialog, ask: &ApprovalRequest, labels: &KeyHints, narrow: bool) -> (String, Role) {
+    if let Some(told) = &approval.feedback {
         return (one_line(&visible(told), 300), Role::Error);
     }
     let (enter, esc) = (&labels.answer, &labels.close);
     let text = match (approval.input, approval.selected) {
         (ApprovalInput::Reason, _) => format!("{enter}: deny, and tell the model that · {esc} back"),
         // What was typed comes last: it stands in the field as well, should there be no room for it.
-        (ApprovalInput::Pattern, _) => match fitting(ask, &approval.pattern) {
+        (ApprovalInput::Pattern, _) => match parse_pattern(ask, &approval.pattern) {
             Ok(pattern) => {
                 let scope = match &pattern.glob {
-                    None => everything(ask),
-                    Some(glob) => format!("every {} that matches {}", thing(ask), one_line(&visible_line(glob), 120)),
+                    None => rule_description(ask),
+                    Some(glob) => {
+                        format!("every {} that matches {}", subject_noun(ask), one_line(&visible_line(glob), 120))
+                    }
                 };
                 format!("{enter}: allow for this session, unasked: {scope} · {esc} back")
             }
@@ -311,29 +322,35 @@ fn effect(approval: &Approval, ask: &Ask, labels: &Labels, narrow: bool) -> (Str
             return (text, Role::Dim);
         }
         (ApprovalInput::Choosing, Some(choice)) => match choice {
-            Choice::Once => format!("{enter}: allow this one call"),
-            Choice::Session if narrow => {
-                format!("{enter}: {} this session: {}, unasked", one_line(&tool(ask), SHORT / 2), everything(ask))
+            ApprovalChoice::Once => format!("{enter}: allow this one call"),
+            ApprovalChoice::Session if narrow => {
+                format!(
+                    "{enter}: {} this session: {}, unasked",
+                    one_line(&tool_name(ask), MAX_TOOL_NAME_CELLS / 2),
+                    rule_description(ask)
+                )
             }
-            Choice::Session => format!("{enter}: allow {} for this session: {}, unasked", tool(ask), everything(ask)),
-            Choice::Pattern => {
+            ApprovalChoice::Session => {
+                format!("{enter}: allow {} for this session: {}, unasked", tool_name(ask), rule_description(ask))
+            }
+            ApprovalChoice::Pattern => {
                 let pattern = one_line(&visible_line(ask.pattern.as_deref().unwrap_or_default()), 60);
                 format!("{enter}: edit, then allow for this session, unasked: {pattern}")
             }
-            Choice::Deny => format!("{enter}: deny; the model is told so"),
-            Choice::DenyWithReason => format!("{enter}: write why not; the model is told"),
-            Choice::Look => format!("{enter}: show the whole of it"),
+            ApprovalChoice::Deny => format!("{enter}: deny; the model is told so"),
+            ApprovalChoice::DenyWithReason => format!("{enter}: write why not; the model is told"),
+            ApprovalChoice::ShowAll => format!("{enter}: show the whole of it"),
         },
     };
     (text, Role::Text)
 }
 
-fn everything(ask: &Ask) -> String {
-    format!("every {}", thing(ask))
+fn rule_description(ask: &ApprovalRequest) -> String {
+    format!("every {}", subject_noun(ask))
 }
 
 /// What a call of the tool is about.
-fn thing(ask: &Ask) -> &'static str {
+fn subject_noun(ask: &ApprovalRequest) -> &'static str {
     match ask.risk {
         Risk::Execute => "command",
         Risk::Write => "change to a file",

@@ -11,34 +11,34 @@ use crate::store::focus::{Overlay, Pane};
 use crate::store::slash::COMMANDS;
 use crate::text::width::str_width;
 use crate::text::wrap::wrap;
-use crate::ui::labels::Labels;
+use crate::ui::key_hints::KeyHints;
 use crate::ui::layout::centered;
-use crate::ui::paint::{Pen, frame};
+use crate::ui::paint::{RowWriter, draw_box};
 use crate::ui::theme::{Role, Theme};
 
 /// Most cells for the keys of one action: what they do matters more than the third way to do it.
-const KEYS: usize = 18;
+const MAX_KEYS_CELLS: usize = 18;
 /// Between the keys and what they do.
-const GAP: usize = 2;
+const COLUMN_GAP_CELLS: usize = 2;
 
-enum Entry<'a> {
+enum HelpEntry<'a> {
     Heading(&'a str),
     Key(String, Cow<'a, str>),
 }
 
 /// One row: keys, what they do.
-enum Row {
+enum HelpRow {
     Heading(String),
     Pair(String, String),
     Gap,
 }
 
 /// Draws the overlay and returns how many rows one can scroll down.
-pub fn draw(store: &Store, labels: &Labels, scroll: usize, theme: Theme, area: Rect, buf: &mut Buffer) -> usize {
+pub fn draw(store: &Store, labels: &KeyHints, scroll: usize, theme: Theme, area: Rect, buf: &mut Buffer) -> usize {
     let count = if area.width >= 96 { 2 } else { 1 };
     let wide = area.width.saturating_sub(2).min(if count > 1 { 132 } else { 76 });
     let each = wide.saturating_sub(4 + 3 * (count - 1)) / count;
-    let (columns, keys) = lay(groups(labels, here(store)), usize::from(count), usize::from(each));
+    let (columns, keys) = wrap_groups(groups(labels, current_context(store)), usize::from(count), usize::from(each));
     let longest = columns.iter().map(Vec::len).max().unwrap_or_default();
     let place = centered(area, wide, (longest + 2).min(usize::from(area.height)) as u16);
     let rows_shown = usize::from(place.height.saturating_sub(2));
@@ -48,20 +48,21 @@ pub fn draw(store: &Store, labels: &Labels, scroll: usize, theme: Theme, area: R
         0 => format!("{} closes", labels.close),
         _ => format!("{}–{} of {longest} · ↑↓ · {} closes", scroll + 1, scroll + rows_shown, labels.close),
     };
-    let inner = frame("Help", &footer, Role::BorderFocused, theme, place, buf);
+    let inner = draw_box("Help", &footer, Role::BorderFocused, theme, place, buf);
     for (nth, column) in (0..).zip(&columns) {
         let x = inner.x + nth * (each + 3);
         let part = Rect { x, width: each.min(inner.right().saturating_sub(x)), ..inner };
         for (row, entry) in (0..).zip(column.iter().skip(scroll).take(rows_shown)) {
-            let mut pen = Pen::new(buf, part, row);
+            let mut pen = RowWriter::new(buf, part, row);
             match entry {
-                Row::Gap => {}
-                Row::Heading(text) => {
-                    pen.write_cut(text, 0, theme.style(Role::Heading));
+                HelpRow::Gap => {}
+                HelpRow::Heading(text) => {
+                    pen.write_truncated(text, 0, theme.style(Role::Heading));
                 }
-                Row::Pair(key, what) => {
+                HelpRow::Pair(key, what) => {
                     pen.skip(1).write(key, theme.style(Role::Key));
-                    pen.skip((keys + GAP).saturating_sub(str_width(key))).write(what, theme.style(Role::Text));
+                    pen.skip((keys + COLUMN_GAP_CELLS).saturating_sub(str_width(key)))
+                        .write(what, theme.style(Role::Text));
                 }
             }
         }
@@ -70,30 +71,30 @@ pub fn draw(store: &Store, labels: &Labels, scroll: usize, theme: Theme, area: R
 }
 
 /// Returns the context that the help was asked for in.
-fn here(store: &Store) -> &'static str {
+fn current_context(store: &Store) -> &'static str {
     let approving = store.focus.overlays.iter().any(|overlay| matches!(overlay, Overlay::Approval(_)));
     match store.focus.pane {
         _ if approving => "approval",
         Pane::Transcript => "transcript",
         Pane::ToolPanel => "tool-panel",
-        Pane::Composer if store.session.caps().seek => "replay",
+        Pane::Composer if store.session.capabilities().seek => "replay",
         Pane::Composer => "global",
     }
 }
 
 /// Wraps entries into rows, in so many columns of that width; also returns the cells that keys take.
-fn lay(groups: Vec<Vec<Entry<'_>>>, columns: usize, width: usize) -> (Vec<Vec<Row>>, usize) {
-    let keys = groups.iter().flatten().map(|entry| if let Entry::Key(key, _) = entry { str_width(key) } else { 0 });
-    let keys = keys.max().unwrap_or_default().min(KEYS).min(width * 2 / 5).max(1);
-    let room = width.saturating_sub(1 + keys + GAP).max(1);
-    let rows = |entry: Entry<'_>| match entry {
-        Entry::Heading(text) => vec![Row::Heading(text.to_owned())],
-        Entry::Key(key, what) => {
+fn wrap_groups(groups: Vec<Vec<HelpEntry<'_>>>, columns: usize, width: usize) -> (Vec<Vec<HelpRow>>, usize) {
+    let keys = groups.iter().flatten().map(|entry| if let HelpEntry::Key(key, _) = entry { str_width(key) } else { 0 });
+    let keys = keys.max().unwrap_or_default().min(MAX_KEYS_CELLS).min(width * 2 / 5).max(1);
+    let room = width.saturating_sub(1 + keys + COLUMN_GAP_CELLS).max(1);
+    let rows = |entry: HelpEntry<'_>| match entry {
+        HelpEntry::Heading(text) => vec![HelpRow::Heading(text.to_owned())],
+        HelpEntry::Key(key, what) => {
             let (mut left, mut right) = (wrapped(&key, keys), wrapped(&what, room));
             let rows = left.len().max(right.len());
             left.resize(rows, String::new());
             right.resize(rows, String::new());
-            left.into_iter().zip(right).map(|(key, what)| Row::Pair(key, what)).collect()
+            left.into_iter().zip(right).map(|(key, what)| HelpRow::Pair(key, what)).collect()
         }
     };
     let groups = groups.into_iter().map(|group| group.into_iter().flat_map(rows).collect()).collect();
@@ -105,8 +106,8 @@ fn wrapped(text: &str, width: usize) -> Vec<String> {
 }
 
 /// Returns what there is to say, the group of a context first.
-fn groups<'a>(labels: &'a Labels, first: &str) -> Vec<Vec<Entry<'a>>> {
-    let mut groups: Vec<Vec<Entry<'_>>> = Vec::new();
+fn groups<'a>(labels: &'a KeyHints, first: &str) -> Vec<Vec<HelpEntry<'a>>> {
+    let mut groups: Vec<Vec<HelpEntry<'_>>> = Vec::new();
     let mut context = "";
     let mut here = 0;
     for (name, key, what) in &labels.help {
@@ -115,21 +116,21 @@ fn groups<'a>(labels: &'a Labels, first: &str) -> Vec<Vec<Entry<'a>>> {
             if context == first {
                 here = groups.len();
             }
-            groups.push(vec![Entry::Heading(heading(name))]);
+            groups.push(vec![HelpEntry::Heading(heading(name))]);
         }
         if let Some(group) = groups.last_mut() {
-            group.push(Entry::Key(key.clone(), Cow::from(*what)));
+            group.push(HelpEntry::Key(key.clone(), Cow::from(*what)));
         }
     }
-    let mut commands = vec![Entry::Heading("Commands")];
+    let mut commands = vec![HelpEntry::Heading("Commands")];
     commands.extend(COMMANDS.iter().map(|command| {
         let name = format!("/{} {}", command.name, command.argument);
-        if name.len() <= KEYS {
-            return Entry::Key(name.trim_end().to_owned(), command.about.into());
+        if name.len() <= MAX_KEYS_CELLS {
+            return HelpEntry::Key(name.trim_end().to_owned(), command.about.into());
         }
         // Broken in the narrow column nobody could read it.
         let argument = command.argument.trim_matches(['[', ']']).replace('|', ", ");
-        Entry::Key(format!("/{}", command.name), format!("{}: {argument}", command.about).into())
+        HelpEntry::Key(format!("/{}", command.name), format!("{}: {argument}", command.about).into())
     }));
     if let Some(before) = groups.get_mut(..=here) {
         before.rotate_right(1);
@@ -155,9 +156,9 @@ fn heading(context: &str) -> &str {
 }
 
 /// Puts whole groups into columns of about the same length, in order.
-fn balance(groups: Vec<Vec<Row>>, columns: usize) -> Vec<Vec<Row>> {
+fn balance(groups: Vec<Vec<HelpRow>>, columns: usize) -> Vec<Vec<HelpRow>> {
     let total: usize = groups.iter().map(|group| group.len() + 1).sum();
-    let mut done: Vec<Vec<Row>> = vec![Vec::new()];
+    let mut done: Vec<Vec<HelpRow>> = vec![Vec::new()];
     for group in groups {
         let open = done.len();
         if let Some(column) = done.last_mut() {
@@ -167,7 +168,7 @@ fn balance(groups: Vec<Vec<Row>>, columns: usize) -> Vec<Vec<Row>> {
             } else if half_over && open < columns {
                 done.push(group);
             } else {
-                column.push(Row::Gap);
+                column.push(HelpRow::Gap);
                 column.extend(group);
             }
         }
@@ -182,7 +183,7 @@ mod tests {
     fn shown(width: u16, scroll: usize) -> (String, usize) {
         let area = Rect::new(0, 0, width, 12);
         let mut buf = Buffer::empty(area);
-        let most = draw(&Store::default(), &Labels::default(), scroll, Theme::default(), area, &mut buf);
+        let most = draw(&Store::default(), &KeyHints::default(), scroll, Theme::default(), area, &mut buf);
         let row = |y| (0..width).map(|x| buf[(x, y)].symbol()).collect::<String>();
         ((0..12).map(row).collect::<Vec<_>>().join("\n"), most)
     }
@@ -202,12 +203,12 @@ mod tests {
 
     #[test]
     fn what_can_be_done_here_comes_first() {
-        let labels = Labels::default();
+        let labels = KeyHints::default();
         let heads = |first| -> Vec<&str> {
-            let heading = |group: Vec<Entry<'_>>| match group.first() {
-                Some(Entry::Heading("Replay")) => "Replay",
-                Some(Entry::Heading("Commands")) => "Commands",
-                Some(Entry::Heading("Anywhere")) => "Anywhere",
+            let heading = |group: Vec<HelpEntry<'_>>| match group.first() {
+                Some(HelpEntry::Heading("Replay")) => "Replay",
+                Some(HelpEntry::Heading("Commands")) => "Commands",
+                Some(HelpEntry::Heading("Anywhere")) => "Anywhere",
                 _ => "",
             };
             groups(&labels, first).into_iter().map(heading).take(3).collect()

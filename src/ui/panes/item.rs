@@ -1,31 +1,31 @@
 //! How one item of the transcript looks, part by part.
 //!
 //! Not for where it stands on the screen. The invariant: everything from outside is cleaned here, and what moves with
-//! the clock is not laid out but drawn over the rows (see `live`), so that a spinner lays nothing out.
+//! the clock is not laid out but drawn over the rows (see `live_indicator`), so that a spinner lays nothing out.
 
-pub(super) mod about;
 pub(super) mod call;
+pub(super) mod call_preview;
 
-use crate::event::{LastPart, Level, Millis, Stop, TurnEnd, Usage};
-use crate::store::tools::CallState;
-use crate::store::transcript::{Item, Kind};
+use crate::event::{FinishReason, LastContent, Millis, NoticeLevel, TurnOutcome, Usage};
+use crate::store::tool_calls::CallState;
+use crate::store::transcript::{ItemKind, TranscriptItem};
 use crate::store::{Store, Timestamps};
 use crate::text::clean;
 use crate::text::width::{expand_tabs, str_width};
-use crate::ui::format::{clock, count, duration, money, running, time_of_day};
-use crate::ui::lines::laid::{Flow, Laid, Page};
-use crate::ui::md::{BlockKind, Definitions, Images, Setting, lay_with_images, settled, whole_lines};
+use crate::ui::format::{clock, count, duration, money, running_duration, time_of_day};
+use crate::ui::markdown::{BlockKind, Definitions, Images, RenderContext, lay_with_images, stabilize, whole_lines};
 use crate::ui::paint::spinner;
-use crate::ui::panes::transcript::{Part, PartKind, hash};
-use crate::ui::theme::{Face, Role};
+use crate::ui::panes::transcript::{ItemPart, PartKind, quick_hash};
+use crate::ui::text_layout::laid_out::{LaidOut, LayoutBuilder, StyledText};
+use crate::ui::theme::{Role, TextStyle};
 
 /// Everything that a part's rows depend on.
-pub(super) struct Scene<'a> {
+pub(super) struct PartContext<'a> {
     pub(super) store: &'a Store,
-    pub(super) item: &'a Item,
+    pub(super) item: &'a TranscriptItem,
     /// The text that the part is a range of, for items that have one.
     pub(super) text: &'a str,
-    pub(super) part: Part,
+    pub(super) part: ItemPart,
     pub(super) width: u16,
     pub(super) definitions: Option<&'a Definitions>,
     pub(super) folded: bool,
@@ -33,24 +33,25 @@ pub(super) struct Scene<'a> {
 }
 
 /// Returns an item's own text, if it has one.
-pub(super) fn text(item: &Item) -> &str {
+pub(super) fn item_text(item: &TranscriptItem) -> &str {
     match &item.kind {
-        Kind::Prompt { text } | Kind::Answer { text, .. } | Kind::Thinking { text, .. } | Kind::Notice { text, .. } => {
-            text
-        }
-        Kind::Call { .. } | Kind::Ended { .. } => "",
+        ItemKind::Prompt { text }
+        | ItemKind::Answer { text, .. }
+        | ItemKind::Thinking { text, .. }
+        | ItemKind::Notice { text, .. } => text,
+        ItemKind::Call { .. } | ItemKind::TurnSummary { .. } => "",
     }
 }
 
 /// Returns by how much an item's rows are indented. Others bring their own marker.
-pub(super) fn indent(kind: &Kind, width: u16) -> u16 {
+pub(super) fn indent(kind: &ItemKind, width: u16) -> u16 {
     match kind {
-        Kind::Answer { .. } | Kind::Ended { .. } if width >= 16 => 2,
+        ItemKind::Answer { .. } | ItemKind::TurnSummary { .. } if width >= 16 => 2,
         _ => 0,
     }
 }
 
-impl Scene<'_> {
+impl PartContext<'_> {
     /// Returns a number that changes whenever the rows would: made of what they are made of, so that a change
     /// elsewhere in the item lays nothing out again.
     ///
@@ -60,26 +61,28 @@ impl Scene<'_> {
         match (self.part.kind, &self.item.kind) {
             (PartKind::Markdown(kind), _) => {
                 let sample = match kind {
-                    BlockKind::Rows { head, sample, .. } => self.text.get(head as usize..sample as usize).unwrap_or(""),
+                    BlockKind::TableRows { head, sample, .. } => {
+                        self.text.get(head as usize..sample as usize).unwrap_or("")
+                    }
                     BlockKind::OpenTable
-                    | BlockKind::Flow
+                    | BlockKind::Paragraphs
                     | BlockKind::Tags { .. }
                     | BlockKind::Item { .. }
                     | BlockKind::Code { .. } => "",
                 };
-                let sample = if sample.is_empty() { 0 } else { hash(sample.as_bytes()) };
+                let sample = if sample.is_empty() { 0 } else { quick_hash(sample.as_bytes()) };
                 source
                     ^ self.definitions.map_or(0, Definitions::stamp).rotate_left(7)
                     ^ sample.rotate_left(21)
                     ^ block_stamp(kind)
-                    ^ u64::from(self.store.show_targets) << 62
+                    ^ u64::from(self.store.show_link_targets) << 62
                     ^ u64::from(self.part.open) << 61
-                    ^ u64::from(self.expects_notes()) << 60
+                    ^ u64::from(self.expects_footnotes()) << 60
                     ^ self.image_stamp()
             }
             (PartKind::Prompt | PartKind::Thinking, _) => source,
-            (PartKind::ThinkingHead, Kind::Thinking { open: true, .. }) => u64::MAX - folded,
-            (_, Kind::Call { call }) => self.store.tools.get(call).map_or(0, |call| call::stamp(self, call)),
+            (PartKind::ThinkingHead, ItemKind::Thinking { open: true, .. }) => u64::MAX - folded,
+            (_, ItemKind::Call { call }) => self.store.tool_calls.get(call).map_or(0, |call| call::stamp(self, call)),
             _ => u64::from(self.item.rev) << 1 | folded,
         }
     }
@@ -89,24 +92,24 @@ impl Scene<'_> {
         let source = self.part.source(self.text);
         match self.part.kind {
             // What isn't a whole row yet is not shown.
-            PartKind::Markdown(BlockKind::OpenTable | BlockKind::Rows { open: true, .. }) => {
-                hash(whole_lines(source).as_bytes())
+            PartKind::Markdown(BlockKind::OpenTable | BlockKind::TableRows { open: true, .. }) => {
+                quick_hash(whole_lines(source).as_bytes())
             }
-            PartKind::Markdown(_) | PartKind::Prompt | PartKind::Thinking => hash(source.as_bytes()),
+            PartKind::Markdown(_) | PartKind::Prompt | PartKind::Thinking => quick_hash(source.as_bytes()),
             _ => 0,
         }
     }
 
     /// Returns whether there are references whose notes may still come.
-    fn expects_notes(&self) -> bool {
-        matches!(self.item.kind, Kind::Answer { open: true, .. })
+    fn expects_footnotes(&self) -> bool {
+        matches!(self.item.kind, ItemKind::Answer { open: true, .. })
             && memchr::memmem::find(self.part.source(self.text).as_bytes(), b"[^").is_some()
     }
 
     #[cfg(feature = "images")]
     #[allow(clippy::unnecessary_wraps)]
     fn images(&self) -> Images<'_> {
-        Some(crate::ui::image::Known { images: &self.store.images, item: self.item.id })
+        Some(crate::ui::image::ItemImages { images: &self.store.images, item: self.item.id })
     }
 
     #[cfg(not(feature = "images"))]
@@ -130,41 +133,44 @@ impl Scene<'_> {
         0
     }
 
-    pub(super) fn lay(&self) -> Laid {
+    pub(super) fn lay_out(&self) -> LaidOut {
         match (self.part.kind, &self.item.kind) {
             (PartKind::Markdown(kind), _) => {
-                let says_targets = self.store.show_targets;
+                let says_targets = self.store.show_link_targets;
                 let source = self.part.source(self.text);
-                let setting = Setting {
+                let setting = RenderContext {
                     definitions: self.definitions,
-                    awaits_notes: self.expects_notes(),
+                    awaits_footnotes: self.expects_footnotes(),
                     text: self.text,
                     width: self.width,
-                    says_targets,
+                    show_link_targets: says_targets,
                 };
-                let source = if self.part.open { settled(source, kind) } else { source.into() };
+                let source = if self.part.open { stabilize(source, kind) } else { source.into() };
                 lay_with_images(&source, kind, setting, self.images())
             }
             (PartKind::Prompt, _) => self.lay_prompt(),
-            (PartKind::Remark, Kind::Answer { stop, refusal, .. }) => self.lay_remark(*stop, *refusal),
-            (PartKind::ThinkingHead, Kind::Thinking { text, open, took, .. }) => {
+            (PartKind::Remark, ItemKind::Answer { finish_reason: stop, is_refusal: refusal, .. }) => {
+                self.lay_remark(*stop, *refusal)
+            }
+            (PartKind::ThinkingHead, ItemKind::Thinking { text, open, duration: took, .. }) => {
                 self.lay_thinking_head(text, *open, *took)
             }
             (PartKind::Thinking, _) => self.lay_thinking(),
             (
                 PartKind::CallHead
-                | PartKind::About
+                | PartKind::Preview
                 | PartKind::Detail(_)
                 | PartKind::Output(_)
                 | PartKind::Json
-                | PartKind::Whole,
-                Kind::Call { call },
-            ) => self.store.tools.get(call).map(|call| call::lay(self, call)).unwrap_or_default(),
-            (PartKind::Notice, Kind::Notice { level, text, count, .. }) => self.lay_notice(*level, text, *count),
-            (PartKind::Ended, Kind::Ended { end, took, usage, first_token, cost }) => {
-                self.lay_ended(end, *took, (*usage, *cost), *first_token)
-            }
-            _ => Laid::default(),
+                | PartKind::FullOutput,
+                ItemKind::Call { call },
+            ) => self.store.tool_calls.get(call).map(|call| call::lay_out(self, call)).unwrap_or_default(),
+            (PartKind::Notice, ItemKind::Notice { level, text, count, .. }) => self.lay_notice(*level, text, *count),
+            (
+                PartKind::TurnSummary,
+                ItemKind::TurnSummary { outcome: end, duration: took, usage, first_token, cost },
+            ) => self.lay_ended(end, *took, (*usage, *cost), *first_token),
+            _ => LaidOut::default(),
         }
     }
 
@@ -175,25 +181,25 @@ impl Scene<'_> {
         expand_tabs(&cleaned, 4).into_owned()
     }
 
-    fn lay_prompt(&self) -> Laid {
-        let mut page = Page::new(self.width);
-        page.indent(if self.part.start == 0 { "› " } else { "  " }, Face::new(Role::User));
-        page.flow(&Flow::of(&self.plain(), Role::User.into()));
+    fn lay_prompt(&self) -> LaidOut {
+        let mut page = LayoutBuilder::new(self.width);
+        page.indent(if self.part.start == 0 { "› " } else { "  " }, TextStyle::new(Role::User));
+        page.add_wrapped(&StyledText::of(&self.plain(), Role::User.into()));
         page.finish()
     }
 
-    fn lay_remark(&self, stop: Option<Stop>, refusal: bool) -> Laid {
-        let last = if refusal { LastPart::Refusal } else { LastPart::Text };
+    fn lay_remark(&self, stop: Option<FinishReason>, refusal: bool) -> LaidOut {
+        let last = if refusal { LastContent::Refusal } else { LastContent::Text };
         let text =
-            stop.and_then(|stop| stop.remark(last)).map_or("the model declined to answer this", |(_, text)| text);
-        let mut page = Page::new(self.width);
-        page.flow(&Flow::of(text, Role::Warn.into()));
+            stop.and_then(|stop| stop.explanation(last)).map_or("the model declined to answer this", |(_, text)| text);
+        let mut page = LayoutBuilder::new(self.width);
+        page.add_wrapped(&StyledText::of(text, Role::Warn.into()));
         page.finish()
     }
 
-    fn lay_thinking_head(&self, text: &str, open: bool, took: Option<Millis>) -> Laid {
-        let mut page = Page::new(self.width);
-        page.indent(if self.folded { "▸ " } else { "▾ " }, Face::new(Role::Dim));
+    fn lay_thinking_head(&self, text: &str, open: bool, took: Option<Millis>) -> LaidOut {
+        let mut page = LayoutBuilder::new(self.width);
+        page.indent(if self.folded { "▸ " } else { "▾ " }, TextStyle::new(Role::Dim));
         let words = || match text.split_whitespace().count() {
             1 => "1 word".to_owned(),
             words => format!("{} words", count(words as u64)),
@@ -203,51 +209,51 @@ impl Scene<'_> {
             Some(took) if took.0 > 0 => format!("thought for {} · {}", duration(took), words()),
             _ => format!("thought · {}", words()),
         };
-        page.flow(&Flow::of(&line, Role::Thinking.into()));
+        page.add_wrapped(&StyledText::of(&line, Role::Thinking.into()));
         page.finish()
     }
 
-    fn lay_thinking(&self) -> Laid {
-        let mut page = Page::new(self.width);
-        page.bar("┊ ", Face::new(Role::Border));
-        page.flow(&Flow::of(&self.plain(), Role::Thinking.into()));
+    fn lay_thinking(&self) -> LaidOut {
+        let mut page = LayoutBuilder::new(self.width);
+        page.bar("┊ ", TextStyle::new(Role::Border));
+        page.add_wrapped(&StyledText::of(&self.plain(), Role::Thinking.into()));
         page.finish()
     }
 
-    fn lay_notice(&self, level: Level, text: &str, times: u32) -> Laid {
+    fn lay_notice(&self, level: NoticeLevel, text: &str, times: u32) -> LaidOut {
         let (mark, role) = match level {
-            Level::Info => ("· ", Role::Dim),
-            Level::Warn => ("! ", Role::Warn),
-            Level::Error => ("✗ ", Role::Error),
+            NoticeLevel::Info => ("· ", Role::Dim),
+            NoticeLevel::Warn => ("! ", Role::Warn),
+            NoticeLevel::Error => ("✗ ", Role::Error),
         };
-        let mut flow = Flow::of(&expand_tabs(clean(text).trim_end(), 4), role.into());
+        let mut flow = StyledText::of(&expand_tabs(clean(text).trim_end(), 4), role.into());
         if times > 1 {
             flow.push(&format!(" ×{times}"), Role::Dim.into());
         }
-        let mut page = Page::new(self.width);
-        page.indent(mark, Face::new(role));
-        page.flow(&flow);
+        let mut page = LayoutBuilder::new(self.width);
+        page.indent(mark, TextStyle::new(role));
+        page.add_wrapped(&flow);
         page.finish()
     }
 
     fn lay_ended(
         &self,
-        end: &TurnEnd,
+        end: &TurnOutcome,
         took: Millis,
         (usage, cost): (Option<Usage>, Option<f64>),
         first_token: Option<Millis>,
-    ) -> Laid {
+    ) -> LaidOut {
         // What failed at once took no time worth telling.
         let at_once = took.0 < 100;
         let took = duration(took);
         let (head, role) = match end {
-            TurnEnd::Completed => (took, Role::Dim),
-            TurnEnd::Cancelled => (format!("cancelled after {took}"), Role::Warn),
-            TurnEnd::Interrupted => (format!("broke off after {took}, the answer is not whole"), Role::Warn),
-            TurnEnd::Failed(fault) if at_once => (format!("failed: {}", clean(&fault.message)), Role::Error),
-            TurnEnd::Failed(fault) => (format!("failed after {took}: {}", clean(&fault.message)), Role::Error),
+            TurnOutcome::Completed => (took, Role::Dim),
+            TurnOutcome::Cancelled => (format!("cancelled after {took}"), Role::Warn),
+            TurnOutcome::Interrupted => (format!("broke off after {took}, the answer is not whole"), Role::Warn),
+            TurnOutcome::Failed(fault) if at_once => (format!("failed: {}", clean(&fault.message)), Role::Error),
+            TurnOutcome::Failed(fault) => (format!("failed after {took}: {}", clean(&fault.message)), Role::Error),
         };
-        let mut flow = Flow::of(&head, role.into());
+        let mut flow = StyledText::of(&head, role.into());
         let mut figures = Vec::new();
         if let Some(first) = first_token {
             figures.push(format!(" · first token {}", duration(first)));
@@ -273,58 +279,58 @@ impl Scene<'_> {
                 flow.push(&figure, Role::Dim.into());
             }
         }
-        let mut page = Page::new(self.width);
-        page.flow(&flow);
+        let mut page = LayoutBuilder::new(self.width);
+        page.add_wrapped(&flow);
         page.finish()
     }
 }
 
 fn block_stamp(kind: BlockKind) -> u64 {
     match kind {
-        BlockKind::Flow => 0,
+        BlockKind::Paragraphs => 0,
         BlockKind::OpenTable => 1,
         BlockKind::Code { first, closed, indent, syntax } => {
             2 | u64::from(first) << 2 | u64::from(closed) << 3 | u64::from(indent) << 4 | syntax.stamp() << 8
         }
         BlockKind::Tags { inside } => 0x200 | inside.map_or(0, |raw| 1 + raw as u64),
-        BlockKind::Rows { first, .. } => 0x100 | u64::from(first),
+        BlockKind::TableRows { first, .. } => 0x100 | u64::from(first),
         BlockKind::Item { number } => 3 | number.map_or(0, |number| number.wrapping_add(1) << 2),
     }
 }
 
 /// Returns when an item began, as the person wants to know it. `zone` is seconds east of Greenwich.
-pub(super) fn time(store: &Store, item: &Item, zone: i32) -> Option<String> {
-    if matches!(item.kind, Kind::Ended { .. }) {
+pub(super) fn time_label(store: &Store, item: &TranscriptItem, zone: i32) -> Option<String> {
+    if matches!(item.kind, ItemKind::TurnSummary { .. }) {
         return None;
     }
     match store.timestamps {
         Timestamps::Off => None,
         Timestamps::Relative => Some(format!("+{}", clock(item.at))),
-        Timestamps::Clock => store.session.wall(item.at).map(|wall| time_of_day(wall, zone)),
+        Timestamps::Clock => store.session.wall_time(item.at).map(|wall| time_of_day(wall, zone)),
     }
 }
 
 /// What is drawn over an item's first row because it moves with the clock.
-pub(super) struct Live {
+pub(super) struct LiveIndicator {
     pub(super) glyph: &'static str,
     /// How long it has been going on.
     pub(super) time: Option<String>,
 }
 
 /// Returns what moves in an item now, if anything does.
-pub(super) fn live(store: &Store, item: &Item) -> Option<Live> {
+pub(super) fn live_indicator(store: &Store, item: &TranscriptItem) -> Option<LiveIndicator> {
     let now = store.session.now;
     let since = match &item.kind {
-        Kind::Thinking { open: true, .. } => Some(now.since(item.at)),
-        Kind::Call { call } => {
-            let call = store.tools.get(call)?;
+        ItemKind::Thinking { open: true, .. } => Some(now.since(item.at)),
+        ItemKind::Call { call } => {
+            let call = store.tool_calls.get(call)?;
             match call.state {
                 CallState::Writing => None,
                 CallState::Running => call.running_time(now),
-                CallState::Waiting | CallState::Done(_) => return None,
+                CallState::AwaitingApproval | CallState::Done(_) => return None,
             }
         }
         _ => return None,
     };
-    Some(Live { glyph: spinner(now), time: since.filter(|since| since.0 >= 1000).map(running) })
+    Some(LiveIndicator { glyph: spinner(now), time: since.filter(|since| since.0 >= 1000).map(running_duration) })
 }

@@ -3,30 +3,30 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::store::links::{self, Link, Target};
+use crate::store::links::{self, Link, LinkTarget};
 use crate::text::{one_line, visible};
-use crate::ui::labels::Labels;
+use crate::ui::key_hints::KeyHints;
 use crate::ui::layout::centered;
-use crate::ui::paint::{Pen, frame, restyle};
+use crate::ui::paint::{RowWriter, draw_box, restyle};
 use crate::ui::theme::{Role, Theme};
 
-pub fn draw(list: &[Link], selected: Option<usize>, labels: &Labels, theme: Theme, area: Rect, buf: &mut Buffer) {
+pub fn draw(list: &[Link], selected: Option<usize>, labels: &KeyHints, theme: Theme, area: Rect, buf: &mut Buffer) {
     let place = centered(area, area.width.saturating_sub(2).min(110), (list.len().max(1) + 2).min(30) as u16);
     let footer = format!("letter chooses · {} opens · y copies · {} closes", labels.accept, labels.close);
-    let inner = frame("Links and files", &footer, Role::BorderFocused, theme, place, buf);
+    let inner = draw_box("Links and files", &footer, Role::BorderFocused, theme, place, buf);
     let height = usize::from(inner.height);
     let first = selected.map_or(0, |selected| (selected + 1).saturating_sub(height));
     for (row, (nth, link)) in (0..).zip(list.iter().enumerate().skip(first).take(height)) {
-        let mut pen = Pen::new(buf, inner, row);
+        let mut pen = RowWriter::new(buf, inner, row);
         let letter = links::letter(nth).unwrap_or(' ');
         pen.write(&letter.to_string(), theme.style(Role::Key)).skip(2);
         let role = match link.target {
-            Target::Url(_) => Role::Link,
-            Target::File(_) => Role::Code,
-            Target::Other(_) => Role::Warn,
+            LinkTarget::Url(_) => Role::Link,
+            LinkTarget::File(_) => Role::Code,
+            LinkTarget::Other(_) => Role::Warn,
         };
         // The name goes before the target does: that is what must be seen.
-        let target = visible(link.target.text()).into_owned();
+        let target = visible(link.target.as_str()).into_owned();
         let room = pen.room();
         let name = one_line(&link.text, (room / 3).max(8));
         if !name.is_empty() && room > 30 {

@@ -4,38 +4,38 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::store::Store;
-use crate::store::focus::matching;
-use crate::store::session::Opened;
+use crate::store::focus::matching_models;
+use crate::store::session::OpenedSession;
 use crate::text::one_line;
 use crate::text::width::str_width;
-use crate::ui::labels::Labels;
+use crate::ui::key_hints::KeyHints;
 use crate::ui::layout::centered;
-use crate::ui::paint::{Pen, frame, restyle};
+use crate::ui::paint::{RowWriter, draw_box, restyle};
 use crate::ui::theme::{Role, Theme};
 
 /// Draws the overlay and returns where the cursor is.
 pub fn draw(
     store: &Store,
     (query, selected): (&str, usize),
-    labels: &Labels,
+    labels: &KeyHints,
     theme: Theme,
     area: Rect,
     buf: &mut Buffer,
 ) -> Option<(u16, u16)> {
     let models = store.session.models.as_deref();
-    let found = matching(models.unwrap_or_default(), query);
+    let found = matching_models(models.unwrap_or_default(), query);
     let height = (found.len().max(3) + 4).min(22).min(usize::from(area.height)) as u16;
     let place = centered(area, area.width.saturating_sub(2).min(84), height);
     let footer = format!("{} uses it · {} closes", labels.accept, labels.close);
-    let inner = frame("Models", &footer, Role::BorderFocused, theme, place, buf);
+    let inner = draw_box("Models", &footer, Role::BorderFocused, theme, place, buf);
 
-    let mut pen = Pen::new(buf, inner, 0);
+    let mut pen = RowWriter::new(buf, inner, 0);
     pen.write("› ", theme.style(Role::Accent));
     let room = pen.room().saturating_sub(1);
     pen.write(tail(query, room), theme.style(Role::Text));
     let cursor = (pen.column().min(inner.right().saturating_sub(1)), inner.y);
     if query.is_empty() {
-        pen.write_cut("type to filter, or engine/model", 0, theme.style(Role::Dim));
+        pen.write_truncated("type to filter, or engine/model", 0, theme.style(Role::Dim));
     }
 
     let list = Rect { y: inner.y.saturating_add(2), height: inner.height.saturating_sub(2), ..inner };
@@ -46,16 +46,16 @@ pub fn draw(
             Some(_) if query.contains('/') => "not in the list; it will be tried as written",
             Some(_) => "no model matches",
         };
-        Pen::new(buf, list, 0).write_cut(text, 0, theme.style(Role::Dim));
+        RowWriter::new(buf, list, 0).write_truncated(text, 0, theme.style(Role::Dim));
         return Some(cursor);
     }
-    let current = store.session.opened.as_ref().map(Opened::name);
+    let current = store.session.opened.as_ref().map(OpenedSession::name);
     let selected = selected.min(found.len() - 1);
     let first = (selected + 1).saturating_sub(usize::from(list.height));
     for (row, model) in found.iter().skip(first).take(usize::from(list.height)).enumerate() {
         let mark = if current.as_deref() == Some(&model.name) { "● " } else { "  " };
         let row_area = Rect { y: list.y + row as u16, height: 1, ..list };
-        let mut pen = Pen::new(buf, row_area, 0);
+        let mut pen = RowWriter::new(buf, row_area, 0);
         pen.write(mark, theme.style(Role::Ok));
         let room = pen.room();
         let name = one_line(&model.name, room);
@@ -63,7 +63,7 @@ pub fn draw(
         let left = room.saturating_sub(str_width(&name) + 2);
         if left >= 4 {
             let remark = one_line(&model.remark, left);
-            Pen::at_right(buf, row_area, 0, str_width(&remark)).write(&remark, theme.style(Role::Dim));
+            RowWriter::at_right(buf, row_area, 0, str_width(&remark)).write(&remark, theme.style(Role::Dim));
         }
         if first + row == selected {
             restyle(row_area, theme.style(Role::Selection), buf);

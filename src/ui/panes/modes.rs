@@ -3,36 +3,36 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::event::Mode;
+use crate::event::ApprovalMode;
 use crate::store::Store;
-use crate::store::permissions::mode_in_words;
+use crate::store::permissions::mode_description;
 use crate::text::wrap::wrap;
-use crate::ui::labels::Labels;
+use crate::ui::key_hints::KeyHints;
 use crate::ui::layout::centered;
-use crate::ui::paint::{Pen, frame, restyle};
+use crate::ui::paint::{RowWriter, draw_box, restyle};
 use crate::ui::theme::{Role, Theme};
 
 /// Cells for a mark and the longest name.
-const NAME: usize = 13;
+const NAME_CELLS: usize = 13;
 
 /// Draws the list; `sure` is the question whether the mode that never asks is meant, and what is selected there.
 pub fn draw(
     store: &Store,
     (selected, sure): (usize, Option<bool>),
-    labels: &Labels,
+    labels: &KeyHints,
     theme: Theme,
     area: Rect,
     buf: &mut Buffer,
 ) {
     let current = store.session.mode();
-    let pending = store.tools.pending().count();
+    let pending = store.tool_calls.pending().count();
     let footer = format!("{} chooses · {} closes", labels.accept, labels.close);
     let rows: Vec<(String, &str)> = match sure {
-        None => Mode::ALL
+        None => ApprovalMode::ALL
             .into_iter()
             .map(|mode| {
                 let mark = if mode == current { "●" } else { " " };
-                (format!("{mark} {}", mode.name()), mode_in_words(mode))
+                (format!("{mark} {}", mode.name()), mode_description(mode))
             })
             .collect(),
         Some(_) => vec![
@@ -42,7 +42,7 @@ pub fn draw(
     };
     let chosen = sure.map_or(selected, usize::from).min(rows.len() - 1);
     let width = area.width.saturating_sub(2).min(100);
-    let room = usize::from(width).saturating_sub(4 + NAME).max(8);
+    let room = usize::from(width).saturating_sub(4 + NAME_CELLS).max(8);
     let rows: Vec<(String, Vec<&str>)> = rows
         .into_iter()
         .map(|(name, words)| (name, wrap(words, room).iter().map(|row| row.slice(words)).collect()))
@@ -56,10 +56,10 @@ pub fn draw(
     let place = centered(area, width, (height + 2).min(usize::from(area.height)) as u16);
     let title = if sure.is_some() { "Never ask?" } else { "Modes" };
     let role = if sure.is_some() { Role::Warn } else { Role::BorderFocused };
-    let inner = frame(title, &footer, role, theme, place, buf);
+    let inner = draw_box(title, &footer, role, theme, place, buf);
     let mut row: u16 = 0;
     if let Some(warning) = warning {
-        Pen::new(buf, inner, 0).write_cut(&warning, 0, theme.style(Role::Warn));
+        RowWriter::new(buf, inner, 0).write_truncated(&warning, 0, theme.style(Role::Warn));
         row = 2;
     }
     // Where rows are dear, the chosen one is on the screen.
@@ -76,10 +76,10 @@ pub fn draw(
         if part.is_empty() {
             break;
         }
-        let name_role = if name.ends_with(Mode::Full.name()) { Role::Warn } else { Role::Key };
-        Pen::new(buf, part, 0).write_cut(name, 0, theme.style(name_role));
+        let name_role = if name.ends_with(ApprovalMode::Full.name()) { Role::Warn } else { Role::Key };
+        RowWriter::new(buf, part, 0).write_truncated(name, 0, theme.style(name_role));
         for (at, words) in (0..part.height).zip(words) {
-            Pen::new(buf, part, at).skip(NAME).write(words, theme.style(Role::Text));
+            RowWriter::new(buf, part, at).skip(NAME_CELLS).write(words, theme.style(Role::Text));
         }
         if nth == chosen {
             restyle(part, theme.style(Role::Selection), buf);

@@ -5,34 +5,34 @@ use ratatui::layout::Rect;
 
 use crate::store::outline::Outline;
 use crate::text::one_line;
-use crate::ui::labels::Labels;
+use crate::ui::key_hints::KeyHints;
 use crate::ui::layout::centered;
-use crate::ui::paint::{Pen, frame, restyle};
+use crate::ui::paint::{RowWriter, draw_box, restyle};
 use crate::ui::theme::{Role, Theme};
 
 use super::models::tail;
 
 /// Draws the overlay and returns where the cursor is.
-pub fn draw(outline: &Outline, labels: &Labels, theme: Theme, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
+pub fn draw(outline: &Outline, labels: &KeyHints, theme: Theme, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
     let rows = (outline.len().max(3) + 4).min(usize::from(area.height.saturating_sub(2)).max(6));
     let place = centered(area, area.width.saturating_sub(2).min(100), rows as u16);
     let more = if outline.is_done() { "" } else { " and more" };
     let footer = format!("{}{more} · {} goes there · {} closes", outline.len(), labels.accept, labels.close);
-    let inner = frame("Outline", &footer, Role::BorderFocused, theme, place, buf);
+    let inner = draw_box("Outline", &footer, Role::BorderFocused, theme, place, buf);
 
-    let mut pen = Pen::new(buf, inner, 0);
+    let mut pen = RowWriter::new(buf, inner, 0);
     pen.write("› ", theme.style(Role::Accent));
     let room = pen.room().saturating_sub(1);
     pen.write(tail(&outline.query, room), theme.style(Role::Text));
     let cursor = (pen.column().min(inner.right().saturating_sub(1)), inner.y);
     if outline.query.is_empty() {
-        pen.write_cut("type to filter", 0, theme.style(Role::Dim));
+        pen.write_truncated("type to filter", 0, theme.style(Role::Dim));
     }
 
     let list = Rect { y: inner.y.saturating_add(2), height: inner.height.saturating_sub(2), ..inner };
     if outline.is_empty() {
         let text = if outline.is_done() { "nothing matches" } else { "looking…" };
-        Pen::new(buf, list, 0).write_cut(text, 0, theme.style(Role::Dim));
+        RowWriter::new(buf, list, 0).write_truncated(text, 0, theme.style(Role::Dim));
         return Some(cursor);
     }
     // The newest is number 0 and stands at the bottom; the selected one has some rows on either side.
@@ -43,7 +43,7 @@ pub fn draw(outline: &Outline, labels: &Labels, theme: Theme, area: Rect, buf: &
         let nth = bottom + height.min(outline.len()) - 1 - row;
         let Some(entry) = outline.entry(nth) else { continue };
         let line = Rect { y: list.y + row as u16, height: 1, ..list };
-        let mut pen = Pen::new(buf, line, 0);
+        let mut pen = RowWriter::new(buf, line, 0);
         let role = if entry.level == 0 {
             pen.write("› ", theme.style(Role::User));
             Role::User

@@ -4,37 +4,37 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::store::Store;
-use crate::store::permissions::{Entry, entries, grants};
+use crate::store::permissions::{PermissionEntry, entries, grants};
 use crate::text::width::str_width;
 use crate::text::{one_line, visible, visible_line};
-use crate::ui::labels::Labels;
+use crate::ui::key_hints::KeyHints;
 use crate::ui::layout::centered;
-use crate::ui::paint::{Pen, frame, restyle};
+use crate::ui::paint::{RowWriter, draw_box, restyle};
 use crate::ui::theme::{Role, Theme};
 
 use super::models::tail;
 
 /// Cells of the word that begins a row.
-const VERB: usize = 8;
+const VERB_CELLS: usize = 8;
 /// Cells at the end that say how often it was used.
-const USES: usize = 18;
+const USES_CELLS: usize = 18;
 
-pub fn draw(store: &Store, selected: usize, labels: &Labels, theme: Theme, area: Rect, buf: &mut Buffer) {
+pub fn draw(store: &Store, selected: usize, labels: &KeyHints, theme: Theme, area: Rect, buf: &mut Buffer) {
     let (all, granted) = (entries(store), grants(store).len());
     let width = area.width.saturating_sub(2).min(110);
     // Narrow screens put where it comes from below what it is.
     let tall = if width >= 100 { 1 } else { 2 };
     let place = centered(area, width, (all.len().max(1) * tall + 2).min(usize::from(area.height)) as u16);
-    let can_revoke = selected < granted && store.session.caps().decide;
+    let can_revoke = selected < granted && store.session.capabilities().decide;
     let footer = if can_revoke {
         format!("{} takes it back · {} closes", labels.revoke, labels.close)
     } else {
         format!("{} closes", labels.close)
     };
-    let inner = frame("Permissions", &footer, Role::BorderFocused, theme, place, buf);
+    let inner = draw_box("Permissions", &footer, Role::BorderFocused, theme, place, buf);
     if all.is_empty() {
         let text = "what is allowed here is not known: this source doesn't say";
-        Pen::new(buf, inner, 0).write_cut(text, 0, theme.style(Role::Dim));
+        RowWriter::new(buf, inner, 0).write_truncated(text, 0, theme.style(Role::Dim));
         return;
     }
     let selected = selected.min(all.len() - 1);
@@ -50,11 +50,11 @@ pub fn draw(store: &Store, selected: usize, labels: &Labels, theme: Theme, area:
     }
 }
 
-fn draw_entry(entry: &Entry, theme: Theme, area: Rect, buf: &mut Buffer) {
-    if usize::from(area.width) < VERB + USES {
+fn draw_entry(entry: &PermissionEntry, theme: Theme, area: Rect, buf: &mut Buffer) {
+    if usize::from(area.width) < VERB_CELLS + USES_CELLS {
         return;
     }
-    let (verb, role) = if entry.allowed { ("allowed", Role::Ok) } else { ("denied", Role::Error) };
+    let (verb, role) = if entry.is_allowed { ("allowed", Role::Ok) } else { ("denied", Role::Error) };
     let uses = match entry.uses {
         None => String::new(),
         Some(0) => "not used yet".into(),
@@ -73,22 +73,22 @@ fn draw_entry(entry: &Entry, theme: Theme, area: Rect, buf: &mut Buffer) {
         }
         let text = one_line(&text, room);
         if area.height < 2 {
-            Pen::at_right(buf, area, 0, str_width(&text) + USES).write(&text, theme.style(Role::Dim));
+            RowWriter::at_right(buf, area, 0, str_width(&text) + USES_CELLS).write(&text, theme.style(Role::Dim));
         } else {
-            Pen::new(buf, area, 1).skip(2).write(&text, theme.style(Role::Dim));
+            RowWriter::new(buf, area, 1).skip(2).write(&text, theme.style(Role::Dim));
         }
         str_width(&text)
     };
     let width = usize::from(area.width);
     let keep = if area.height < 2 {
-        about(area, (width - VERB - USES) * 7 / 10) + USES
+        about(area, (width - VERB_CELLS - USES_CELLS) * 7 / 10) + USES_CELLS
     } else {
         about(area, width - 2);
         str_width(&uses)
     };
-    Pen::at_right(buf, area, 0, str_width(&uses)).write(&uses, theme.style(Role::Dim));
-    let mut pen = Pen::new(buf, area, 0);
-    pen.write(verb, theme.style(role)).skip(VERB - verb.len());
+    RowWriter::at_right(buf, area, 0, str_width(&uses)).write(&uses, theme.style(Role::Dim));
+    let mut pen = RowWriter::new(buf, area, 0);
+    pen.write(verb, theme.style(role)).skip(VERB_CELLS - verb.len());
     let room = pen.room().saturating_sub(keep + 2);
-    pen.write(&one_line(&visible_line(&entry.what), room), theme.style(Role::Tool));
+    pen.write(&one_line(&visible_line(&entry.subject), room), theme.style(Role::Tool));
 }

@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use crate::store::slash::CommandInfo;
 use crate::text::width::str_width;
-use crate::ui::paint::{Pen, clear, restyle};
+use crate::ui::paint::{RowWriter, clear, restyle};
 use crate::ui::theme::{Role, Theme};
 
 /// Draws the commands in the rows that end at the bottom of `above`; the selected one stands out.
@@ -23,7 +23,7 @@ pub fn draw(commands: &[&CommandInfo], selected: usize, theme: Theme, above: Rec
     for (row, command) in commands.iter().skip(first).take(usize::from(rows)).enumerate() {
         let chosen = first + row == selected;
         let row = row as u16;
-        let mut pen = Pen::new(buf, area, row);
+        let mut pen = RowWriter::new(buf, area, row);
         pen.write(if chosen { " ▸ " } else { "   " }, theme.style(Role::Accent));
         let begin = pen.column();
         pen.write(&format!("/{}", command.name), theme.style(Role::Key));
@@ -31,7 +31,7 @@ pub fn draw(commands: &[&CommandInfo], selected: usize, theme: Theme, above: Rec
             pen.write(&format!(" {}", command.argument), theme.style(Role::Dim));
         }
         let used = usize::from(pen.column() - begin);
-        pen.skip((names + 3).saturating_sub(used)).write_cut(command.about, 1, theme.style(Role::Dim));
+        pen.skip((names + 3).saturating_sub(used)).write_truncated(command.about, 1, theme.style(Role::Dim));
         if chosen {
             let line = Rect { x: begin, y: area.y + row, width: area.right() - begin, height: 1 };
             restyle(line, theme.style(Role::Selection), buf);
@@ -40,7 +40,7 @@ pub fn draw(commands: &[&CommandInfo], selected: usize, theme: Theme, above: Rec
     let below = commands.len() - (first + usize::from(rows)).min(commands.len());
     if below > 0 {
         let text = format!(" ↓{below} ");
-        Pen::at_right(buf, area, rows - 1, str_width(&text)).write(&text, theme.style(Role::Dim));
+        RowWriter::at_right(buf, area, rows - 1, str_width(&text)).write(&text, theme.style(Role::Dim));
     }
 }
 

@@ -5,22 +5,22 @@ use ratatui::layout::Rect;
 
 use crate::store::Store;
 use crate::text::one_line;
-use crate::ui::labels::Labels;
-use crate::ui::paint::Pen;
+use crate::ui::key_hints::KeyHints;
+use crate::ui::paint::RowWriter;
 use crate::ui::theme::{Role, Theme};
 
 /// Draws the newest ones that fit; the key takes back the last.
-pub fn draw(store: &Store, labels: &Labels, theme: Theme, area: Rect, buf: &mut Buffer) {
-    let queue = &store.session.weather.queue;
+pub fn draw(store: &Store, labels: &KeyHints, theme: Theme, area: Rect, buf: &mut Buffer) {
+    let queue = &store.session.status.queue;
     let hidden = queue.len().saturating_sub(usize::from(area.height));
     for (row, queued) in queue.iter().skip(hidden).enumerate() {
         let row = row as u16;
         let newest = row + 1 == area.height || usize::from(row) + 1 + hidden == queue.len();
-        let held = store.session.weather.held;
+        let held = store.session.status.queue_held;
         let sends = if held { format!("{} sends  ", labels.send) } else { String::new() };
-        let hint = format!("{sends}{} takes back", labels.take_back);
+        let hint = format!("{sends}{} takes back", labels.dequeue_prompt);
         let keep = if newest && area.width >= 50 { hint.chars().count() + 3 } else { 1 };
-        let mut pen = Pen::new(buf, area, row);
+        let mut pen = RowWriter::new(buf, area, row);
         pen.write(" ⧗ ", theme.style(Role::Info));
         if row == 0 && hidden > 0 {
             pen.write(&format!("+{hidden} "), theme.style(Role::Dim));
@@ -28,11 +28,11 @@ pub fn draw(store: &Store, labels: &Labels, theme: Theme, area: Rect, buf: &mut 
         let room = pen.room().saturating_sub(keep);
         pen.write(&one_line(&queued.text, room), theme.style(Role::Dim));
         if keep > 1 {
-            let mut pen = Pen::at_right(buf, area, row, keep - 2);
+            let mut pen = RowWriter::at_right(buf, area, row, keep - 2);
             if held {
                 pen.write(&labels.send, theme.style(Role::Key)).write(" sends  ", theme.style(Role::Dim));
             }
-            pen.write(&labels.take_back, theme.style(Role::Key)).write(" takes back", theme.style(Role::Dim));
+            pen.write(&labels.dequeue_prompt, theme.style(Role::Key)).write(" takes back", theme.style(Role::Dim));
         }
     }
 }

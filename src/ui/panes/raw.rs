@@ -7,16 +7,16 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::store::Store;
-use crate::store::source;
+use crate::store::item_source;
 use crate::store::transcript::ItemId;
-use crate::text::visible::spelled_out;
-use crate::text::width::{cells, str_width};
-use crate::ui::labels::Labels;
-use crate::ui::lines::laid::draw_text;
-use crate::ui::paint::frame;
+use crate::text::visible::escape_hidden;
+use crate::text::width::{graphemes, str_width};
+use crate::ui::key_hints::KeyHints;
+use crate::ui::paint::draw_box;
+use crate::ui::text_layout::laid_out::draw_text;
 use crate::ui::theme::{Role, Theme};
 
-const TAB: usize = 4;
+const TAB_CELLS: usize = 4;
 
 /// Where rows begin, as far as they are known.
 #[derive(Debug, Default)]
@@ -31,7 +31,7 @@ pub struct RawView {
 
 impl RawView {
     /// Knows at least that many rows, if there are so many.
-    fn know(&mut self, item: ItemId, text: &str, width: usize, rows: usize) {
+    fn find_rows(&mut self, item: ItemId, text: &str, width: usize, rows: usize) {
         if self.item != Some(item) || self.width != width || text.len() < self.length {
             *self = Self { item: Some(item), width, ..Self::default() };
         } else if text.len() > self.length && self.next >= self.length {
@@ -63,8 +63,8 @@ fn row_end(text: &str, start: usize, width: usize) -> usize {
         return start + line.map_or(peek.len(), |end| end + 1);
     }
     let mut used = 0;
-    for cell in cells(body) {
-        let taken = shown_width(cell.text, used);
+    for cell in graphemes(body) {
+        let taken = visible_width(cell.text, used);
         if used + taken > width && used > 0 {
             return start + cell.at;
         }
@@ -73,8 +73,8 @@ fn row_end(text: &str, start: usize, width: usize) -> usize {
     start + line.map_or(peek.len(), |end| end + 1)
 }
 
-fn shown_width(grapheme: &str, at: usize) -> usize {
-    if grapheme == "\t" { TAB - at % TAB } else { str_width(&spelled_out(grapheme)) }
+fn visible_width(grapheme: &str, at: usize) -> usize {
+    if grapheme == "\t" { TAB_CELLS - at % TAB_CELLS } else { str_width(&escape_hidden(grapheme)) }
 }
 
 /// Draws the overlay and returns how many rows one can scroll down.
@@ -82,17 +82,17 @@ pub fn draw(
     store: &Store,
     view: &mut RawView,
     (item, scroll): (ItemId, usize),
-    labels: &Labels,
+    labels: &KeyHints,
     theme: Theme,
     area: Rect,
     buf: &mut Buffer,
 ) -> usize {
     let Some(found) = store.transcript.item(item) else { return 0 };
-    let text = source::whole(found, &store.tools);
+    let text = item_source::full_text(found, &store.tool_calls);
     let place = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
     let width = usize::from(place.width.saturating_sub(4)).max(1);
     let height = usize::from(place.height.saturating_sub(2));
-    view.know(item, &text, width, scroll.saturating_add(height).saturating_add(1));
+    view.find_rows(item, &text, width, scroll.saturating_add(height).saturating_add(1));
     let all = (view.next >= text.len()).then_some(view.starts.len());
     let most = all.map_or(usize::MAX, |rows| rows.saturating_sub(height));
     let first = scroll.min(most);
@@ -104,17 +104,17 @@ pub fn draw(
         format!("· {} % of {} kB", at * 100 / text.len().max(1), text.len() / 1000)
     };
     let footer = format!("{}–{last} {whole} · ↑↓ · {} closes · y copies", (first + 1).min(last), labels.close);
-    let inner = frame("Source", &footer, Role::BorderFocused, theme, place, buf);
+    let inner = draw_box("Source", &footer, Role::BorderFocused, theme, place, buf);
     for y in 0..inner.height {
         let Some(row) = view.row(&text, first + usize::from(y)) else { break };
         let row = row.strip_suffix('\n').unwrap_or(row);
         let mut line = String::with_capacity(row.len());
-        for cell in cells(row) {
+        for cell in graphemes(row) {
             if cell.text == "\t" {
-                let spaces = TAB - str_width(&line) % TAB;
+                let spaces = TAB_CELLS - str_width(&line) % TAB_CELLS;
                 line.extend(std::iter::repeat_n(' ', spaces));
             } else {
-                line.push_str(&spelled_out(cell.text));
+                line.push_str(&escape_hidden(cell.text));
             }
         }
         draw_text(&line, inner.x, inner.y + y, inner.right(), theme.style(Role::Text), buf);
@@ -128,7 +128,7 @@ mod tests {
 
     fn rows(text: &str, width: usize) -> Vec<String> {
         let mut view = RawView::default();
-        view.know(ItemId(1), text, width, usize::MAX);
+        view.find_rows(ItemId(1), text, width, usize::MAX);
         (0..view.starts.len()).filter_map(|row| view.row(text, row)).map(str::to_owned).collect()
     }
 
@@ -148,15 +148,15 @@ mod tests {
     fn a_long_text_is_read_as_far_as_it_is_shown() {
         let text = "x".repeat(5 << 20);
         let mut view = RawView::default();
-        view.know(ItemId(1), &text, 80, 25);
+        view.find_rows(ItemId(1), &text, 80, 25);
         assert_eq!((view.starts.len(), view.next), (25, 2000));
     }
 
     #[test]
     fn what_grows_goes_on() {
         let mut view = RawView::default();
-        view.know(ItemId(1), "abcd", 3, 99);
-        view.know(ItemId(1), "abcdef\ng", 3, 99);
+        view.find_rows(ItemId(1), "abcd", 3, 99);
+        view.find_rows(ItemId(1), "abcdef\ng", 3, 99);
         assert_eq!(view.starts, [0, 3, 7]);
     }
 }

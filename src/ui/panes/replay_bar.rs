@@ -3,15 +3,15 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::event::ReplayState;
+use crate::event::ReplayStatus;
 use crate::store::Store;
 use crate::text::width::str_width;
 use crate::ui::format;
-use crate::ui::paint::{Pen, Segment, segments};
+use crate::ui::paint::{RowWriter, Segment, draw_segments};
 use crate::ui::theme::{Role, Theme};
 
 pub fn draw(store: &Store, theme: Theme, area: Rect, buf: &mut Buffer) {
-    let Some(replay) = store.session.weather.replay else { return };
+    let Some(replay) = store.session.status.replay else { return };
     if area.width < 3 || area.height == 0 {
         return;
     }
@@ -19,19 +19,19 @@ pub fn draw(store: &Store, theme: Theme, area: Rect, buf: &mut Buffer) {
     timeline(replay, area.height == 1, theme, area, buf);
     if area.height >= 2 {
         let row = Rect { y: area.y + 1, height: 1, ..area };
-        segments(state(replay), theme, row, buf);
+        draw_segments(state(replay), theme, row, buf);
     }
 }
 
 /// ` ▶ 0:12 ━━━━━━━●────────── 3:40`
-fn timeline(replay: ReplayState, alone: bool, theme: Theme, area: Rect, buf: &mut Buffer) {
+fn timeline(replay: ReplayStatus, alone: bool, theme: Theme, area: Rect, buf: &mut Buffer) {
     let (mark, role) = if replay.paused { ("⏸", Role::Warn) } else { ("▶", Role::Ok) };
     let end = if alone {
         format!(" {} · {}", format::clock(replay.length), speed(replay.speed))
     } else {
         format!(" {}", format::clock(replay.length))
     };
-    let mut pen = Pen::new(buf, area, 0);
+    let mut pen = RowWriter::new(buf, area, 0);
     pen.write(mark, theme.style(role)).write(" ", theme.style(Role::Text));
     pen.write(&format::clock(replay.position), theme.style(Role::Text)).write(" ", theme.style(Role::Text));
     let cells = pen.room().saturating_sub(str_width(&end));
@@ -44,18 +44,18 @@ fn timeline(replay: ReplayState, alone: bool, theme: Theme, area: Rect, buf: &mu
     pen.write(&end, theme.style(Role::Dim));
 }
 
-fn state(replay: ReplayState) -> Vec<Segment> {
+fn state(replay: ReplayStatus) -> Vec<Segment> {
     let (word, role) = match replay.paused {
         true if replay.position >= replay.length => ("ended", Role::Dim),
         true => ("paused", Role::Warn),
         false => ("playing", Role::Ok),
     };
     let mut all = vec![
-        Segment { rank: 0, parts: vec![("replay ".into(), Role::Dim), (word.into(), role)] },
+        Segment { drop_rank: 0, parts: vec![("replay ".into(), Role::Dim), (word.into(), role)] },
         Segment::new(1, format!("turn {}/{}", replay.turn, replay.turns), Role::Text),
         Segment::new(2, speed(replay.speed), Role::Text),
     ];
-    if let Some(max) = replay.squeeze {
+    if let Some(max) = replay.max_idle {
         all.push(Segment::new(3, format!("pauses over {} squeezed", format::duration(max)), Role::Dim));
     }
     all

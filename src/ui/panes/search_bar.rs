@@ -8,13 +8,13 @@ use crate::store::search::Search;
 use crate::text::one_line;
 use crate::text::width::str_width;
 use crate::ui::format::count;
-use crate::ui::paint::{Pen, clear};
+use crate::ui::paint::{RowWriter, clear};
 use crate::ui::theme::{Role, Theme};
 
 use super::models::tail;
 
 /// The least cells for the query itself.
-const FIELD: usize = 10;
+const MIN_QUERY_CELLS: usize = 10;
 
 /// Draws the bar and returns where the cursor is, while the query is being written.
 pub fn draw(store: &Store, search: &Search, theme: Theme, area: Rect, buf: &mut Buffer) -> Option<(u16, u16)> {
@@ -23,25 +23,25 @@ pub fn draw(store: &Store, search: &Search, theme: Theme, area: Rect, buf: &mut 
     }
     clear(Rect { x: area.x.saturating_sub(1), width: area.width.saturating_add(2), ..area }, buf);
     let area = Rect { height: 1, ..area };
-    let name = if search.regex { "find regex: " } else { "find: " };
-    let (told, role) = told(store, search);
+    let name = if search.is_regex { "find regex: " } else { "find: " };
+    let (told, role) = match_summary(store, search);
     let room = usize::from(area.width);
-    let told = one_line(&told, room.saturating_sub(str_width(name) + FIELD).max(room / 3));
-    let mut pen = Pen::new(buf, area, 0);
+    let told = one_line(&told, room.saturating_sub(str_width(name) + MIN_QUERY_CELLS).max(room / 3));
+    let mut pen = RowWriter::new(buf, area, 0);
     pen.write(name, theme.style(Role::Accent));
     let field = pen.room().saturating_sub(str_width(&told) + 2);
     pen.write(tail(&search.query, field.saturating_sub(1)), theme.style(Role::Text));
     let cursor = (pen.column().min(area.right().saturating_sub(1)), area.y);
     if search.query.is_empty() {
-        pen.write_cut(" words, or /expression/", str_width(&told) + 2, theme.style(Role::Dim));
+        pen.write_truncated(" words, or /expression/", str_width(&told) + 2, theme.style(Role::Dim));
     }
-    Pen::at_right(buf, area, 0, str_width(&told)).write(&told, theme.style(role));
-    search.typing.then_some(cursor)
+    RowWriter::at_right(buf, area, 0, str_width(&told)).write(&told, theme.style(role));
+    search.is_typing.then_some(cursor)
 }
 
 /// Returns what is to be said about the matches.
-fn told(store: &Store, search: &Search) -> (String, Role) {
-    if let Some(wrong) = &search.wrong {
+fn match_summary(store: &Store, search: &Search) -> (String, Role) {
+    if let Some(wrong) = &search.error {
         return (wrong.clone(), Role::Warn);
     }
     if search.matcher().is_none() {

@@ -4,27 +4,27 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::event::{LinkState, Millis, Mode};
+use crate::event::{ApprovalMode, LinkState, Millis};
 use crate::store::Store;
 use crate::store::permissions::grants;
 use crate::text::{one_line, width::str_width};
 use crate::ui::format;
-use crate::ui::labels::{Hint, Labels};
-use crate::ui::paint::{Pen, Segment, segments};
+use crate::ui::key_hints::{KeyHint, KeyHints};
+use crate::ui::paint::{RowWriter, Segment, draw_segments};
 use crate::ui::theme::{Role, Theme};
 
 /// Longest foreign text shown here, in cells.
-const LONGEST: usize = 60;
+const MAX_FOREIGN_TEXT_CELLS: usize = 60;
 /// Cells that the reason for a model leaves to the rest of the row.
-const WORDS: usize = 30;
+const MODEL_REASON_RESERVE_CELLS: usize = 30;
 
 /// `told_above`: the activity row is on the screen and says what the turn does.
-pub fn draw(store: &Store, labels: &Labels, told_above: bool, theme: Theme, area: Rect, buf: &mut Buffer) {
+pub fn draw(store: &Store, labels: &KeyHints, told_above: bool, theme: Theme, area: Rect, buf: &mut Buffer) {
     if area.width < 3 || area.height == 0 {
         return;
     }
     let inner = Rect { x: area.x + 1, width: area.width - 2, ..area };
-    let used = segments(state(store, told_above, usize::from(inner.width)), theme, inner, buf);
+    let used = draw_segments(state(store, told_above, usize::from(inner.width)), theme, inner, buf);
     keys(labels.hints(store), used, theme, inner, buf);
 }
 
@@ -33,39 +33,39 @@ fn state(store: &Store, told_above: bool, room: usize) -> Vec<Segment> {
     let mut all = Vec::new();
     if let Some(opened) = &session.opened {
         let role = match opened.mode {
-            Mode::Ask => Role::Status,
-            Mode::AutoEdit | Mode::Plan => Role::Info,
-            Mode::Full => Role::Warn,
+            ApprovalMode::Ask => Role::Status,
+            ApprovalMode::AutoEdit | ApprovalMode::Plan => Role::Info,
+            ApprovalMode::Full => Role::Warn,
         };
         all.push(Segment::new(0, opened.mode.name(), role));
     }
-    if let Some(why) = &session.weather.not_saved {
-        all.push(Segment::new(0, format!("not saved: {}", one_line(why, LONGEST)), Role::Error));
+    if let Some(why) = &session.status.save_error {
+        all.push(Segment::new(0, format!("not saved: {}", one_line(why, MAX_FOREIGN_TEXT_CELLS)), Role::Error));
     }
     if session.cancelling && !told_above {
         all.push(Segment::new(1, "stopping…", Role::Warn));
     }
-    if let Some((text, role)) = link(&session.weather.link, session.now) {
+    if let Some((text, role)) = link(&session.status.link, session.now) {
         all.push(Segment::new(1, text, role));
     }
-    if let Some(percent) = store.earlier {
+    if let Some(percent) = store.history_progress {
         all.push(Segment::new(2, format!("earlier turns {percent} %"), Role::Info));
     }
-    let asks = store.hidden_asks();
-    if asks > 0 && !told_above && store.shown_ask().is_none() {
+    let asks = store.hidden_approval_count();
+    if asks > 0 && !told_above && store.visible_approval().is_none() {
         let text = if asks == 1 { "1 approval waits".into() } else { format!("{asks} approvals wait") };
         all.push(Segment::new(1, text, Role::Warn));
     }
     if let Some(opened) = &session.opened {
-        let name = one_line(&opened.name(), LONGEST);
-        let why = format!(" ({})", one_line(&opened.why, LONGEST));
+        let name = one_line(&opened.name(), MAX_FOREIGN_TEXT_CELLS);
+        let why = format!(" ({})", one_line(&opened.reason, MAX_FOREIGN_TEXT_CELLS));
         // A reason that doesn't fit whole says nothing.
-        let fits = str_width(&name) + str_width(&why) + WORDS <= room;
+        let fits = str_width(&name) + str_width(&why) + MODEL_REASON_RESERVE_CELLS <= room;
         let mut parts = vec![(name, Role::Status)];
-        if !opened.why.is_empty() && fits {
+        if !opened.reason.is_empty() && fits {
             parts.push((why, Role::Dim));
         }
-        all.push(Segment { rank: 2, parts });
+        all.push(Segment { drop_rank: 2, parts });
     } else {
         all.push(Segment::new(2, "starting…", Role::Dim));
     }
@@ -74,7 +74,7 @@ fn state(store: &Store, told_above: bool, room: usize) -> Vec<Segment> {
         1 => all.push(Segment::new(4, "1 grant", Role::Info)),
         more => all.push(Segment::new(4, format!("{more} grants"), Role::Info)),
     }
-    let queued = session.weather.queue.len();
+    let queued = session.status.queue.len();
     if queued > 0 {
         all.push(Segment::new(4, format!("{queued} queued"), Role::Info));
     }
@@ -83,39 +83,42 @@ fn state(store: &Store, told_above: bool, room: usize) -> Vec<Segment> {
 
 /// Returns the state of the line in words, where there is something to say.
 pub fn link(link: &LinkState, now: Millis) -> Option<(String, Role)> {
-    let cut =
-        |limit: &Option<Millis>| limit.map_or(String::new(), |limit| format!(" (cut at {})", format::running(limit)));
+    let cut = |limit: &Option<Millis>| {
+        limit.map_or(String::new(), |limit| format!(" (cut at {})", format::running_duration(limit)))
+    };
     Some(match link {
         LinkState::Idle => return None,
         LinkState::Connecting => ("connecting…".into(), Role::Info),
         LinkState::Live => ("live".into(), Role::Ok),
         LinkState::Waiting { since, limit } => {
-            let time = format::running(now.since(*since));
+            let time = format::running_duration(now.since(*since));
             (format!("waiting in the server's queue or for its first byte {time}{}", cut(limit)), Role::Info)
         }
         LinkState::Loading { since, limit } => (
-            format!("the server is loading its model {}{}", format::running(now.since(*since)), cut(limit)),
+            format!("the server is loading its model {}{}", format::running_duration(now.since(*since)), cut(limit)),
             Role::Info,
         ),
         LinkState::Silent { since, limit } => {
-            (format!("no data for {}{}", format::running(now.since(*since)), cut(limit)), Role::Warn)
+            (format!("no data for {}{}", format::running_duration(now.since(*since)), cut(limit)), Role::Warn)
         }
         LinkState::Unproductive { since, limit } => {
-            let time = format::running(now.since(*since));
+            let time = format::running_duration(now.since(*since));
             (format!("alive, but nothing usable for {time}{}", cut(limit)), Role::Warn)
         }
         LinkState::Retrying { attempt, at } => {
             // Rounded up, so that it says 1 s until it happens.
             let left = Millis(at.since(now).0.saturating_add(999));
-            (format!("retrying: attempt {attempt} in {}", format::running(left)), Role::Warn)
+            (format!("retrying: attempt {attempt} in {}", format::running_duration(left)), Role::Warn)
         }
         LinkState::Lost(None) => ("connection lost".into(), Role::Error),
-        LinkState::Lost(Some(fault)) => (format!("lost: {}", one_line(&fault.message, LONGEST)), Role::Error),
+        LinkState::Lost(Some(fault)) => {
+            (format!("lost: {}", one_line(&fault.message, MAX_FOREIGN_TEXT_CELLS)), Role::Error)
+        }
     })
 }
 
 /// Writes as many keys as fit at the right end.
-fn keys(hints: &[Hint], used: usize, theme: Theme, area: Rect, buf: &mut Buffer) {
+fn keys(hints: &[KeyHint], used: usize, theme: Theme, area: Rect, buf: &mut Buffer) {
     let room = usize::from(area.width).saturating_sub(used + 2);
     let (mut shown, mut width) = (0, 0);
     for (key, what) in hints {
@@ -125,7 +128,7 @@ fn keys(hints: &[Hint], used: usize, theme: Theme, area: Rect, buf: &mut Buffer)
         }
         (shown, width) = (shown + 1, next);
     }
-    let mut pen = Pen::at_right(buf, area, 0, width);
+    let mut pen = RowWriter::at_right(buf, area, 0, width);
     for (index, (key, what)) in hints.iter().take(shown).enumerate() {
         if index > 0 {
             pen.skip(2);

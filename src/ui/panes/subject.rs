@@ -5,11 +5,11 @@
 
 use serde_json::Value;
 
-use crate::store::tools::{Call, CallState};
+use crate::store::tool_calls::{CallState, ToolCall};
 use crate::text::visible_line;
 
 /// Names of arguments that say what a call is about, the most telling first.
-const SUBJECTS: [&str; 14] = [
+const SUBJECT_KEYS: [&str; 14] = [
     "command",
     "cmd",
     "pattern",
@@ -26,28 +26,29 @@ const SUBJECTS: [&str; 14] = [
     "input",
 ];
 /// How much of unfinished or huge arguments is searched for a subject.
-const PEEK: usize = 4096;
+const MAX_PEEK_BYTES: usize = 4096;
 
 /// Returns the subject of a call; not cleaned, and cut where no screen could show it.
-pub(super) fn subject(call: &Call) -> String {
+pub(super) fn subject(call: &ToolCall) -> String {
     let mut text = raw(call);
-    text.truncate(text.floor_char_boundary(PEEK));
-    if call.state == CallState::Waiting { visible_line(&text).into_owned() } else { text }
+    text.truncate(text.floor_char_boundary(MAX_PEEK_BYTES));
+    if call.state == CallState::AwaitingApproval { visible_line(&text).into_owned() } else { text }
 }
 
-fn raw(call: &Call) -> String {
-    if let Some(ask) = &call.ask
+fn raw(call: &ToolCall) -> String {
+    if let Some(ask) = &call.approval_request
         && !ask.subject.is_empty()
     {
         return ask.subject.clone();
     }
-    let parsed = if call.args.len() <= PEEK * 16 { serde_json::from_str::<Value>(&call.args).ok() } else { None };
+    let parsed =
+        if call.args.len() <= MAX_PEEK_BYTES * 16 { serde_json::from_str::<Value>(&call.args).ok() } else { None };
     let Some(Value::Object(args)) = parsed else {
-        let head = call.args.get(..call.args.floor_char_boundary(PEEK)).unwrap_or("");
-        return SUBJECTS.iter().find_map(|name| peek(head, name)).unwrap_or_default();
+        let head = call.args.get(..call.args.floor_char_boundary(MAX_PEEK_BYTES)).unwrap_or("");
+        return SUBJECT_KEYS.iter().find_map(|name| peek(head, name)).unwrap_or_default();
     };
     let text = |name: &str| args.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let found = SUBJECTS.iter().find_map(|name| Some((*name, text(name)?)));
+    let found = SUBJECT_KEYS.iter().find_map(|name| Some((*name, text(name)?)));
     match found {
         Some(("pattern" | "query", what)) => match text("path") {
             Some(path) if path != "." => format!("{what} in {path}"),
@@ -71,8 +72,8 @@ fn raw(call: &Call) -> String {
 }
 
 /// Returns whether the subject is one argument that says it all.
-pub(super) fn is_told(args: &serde_json::Map<String, Value>) -> bool {
-    SUBJECTS.iter().any(|name| args.get(*name).and_then(Value::as_str).is_some_and(|text| !text.is_empty()))
+pub(super) fn has_subject_argument(args: &serde_json::Map<String, Value>) -> bool {
+    SUBJECT_KEYS.iter().any(|name| args.get(*name).and_then(Value::as_str).is_some_and(|text| !text.is_empty()))
 }
 
 /// Finds a string argument in JSON that isn't complete yet.
@@ -97,8 +98,8 @@ fn peek(json: &str, name: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn call(args: &str) -> Call {
-        Call::running("shell", args)
+    fn call(args: &str) -> ToolCall {
+        ToolCall::running("shell", args)
     }
 
     #[test]
@@ -123,7 +124,7 @@ mod tests {
     #[test]
     fn nothing_is_hidden_while_a_person_decides() {
         let mut call = call("{\"command\":\"rm \\u202e\\u001b[8m-rf\\u200b /\"}");
-        call.state = CallState::Waiting;
+        call.state = CallState::AwaitingApproval;
         assert_eq!(subject(&call), "rm \\u{202e}␛[8m-rf\\u{200b} /");
     }
 }

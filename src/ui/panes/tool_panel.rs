@@ -5,25 +5,25 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::event::{Json, Outcome};
+use crate::event::{CallOutcome, Json};
 use crate::store::Store;
-use crate::store::tools::{Call, CallState};
+use crate::store::tool_calls::{CallState, ToolCall};
 use crate::text::width::{expand_tabs, str_width};
-use crate::text::wrap::chop;
+use crate::text::wrap::wrap_hard;
 use crate::text::{clean, one_line, size};
 use crate::ui::format;
-use crate::ui::paint::{Pen, restyle, spinner};
+use crate::ui::paint::{RowWriter, restyle, spinner};
 use crate::ui::theme::{Role, Theme};
 
-use super::printed::printed;
 use super::subject::subject;
+use super::terminal_output::final_output;
 
 /// Rows of live output shown of a folded call that runs.
-const LIVE_ROWS: usize = 4;
+const MAX_LIVE_ROWS: usize = 4;
 /// Most rows shown of an unfolded call; `PageDown` goes through them.
-const MOST_ROWS: usize = 2000;
+const MAX_UNFOLDED_ROWS: usize = 2000;
 /// Bytes of output looked at, from its end: what doesn't fit on a screen need not be laid out.
-const LOOK: usize = 48 * 1024;
+const MAX_OUTPUT_BYTES: usize = 48 * 1024;
 
 /// What only the view knows about the panel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,26 +31,26 @@ pub struct ToolPanelView {
     /// Index of the selected call; none follows the newest.
     pub selected: Option<usize>,
     /// Rows scrolled into the selected call.
-    pub skip: usize,
+    pub scroll: usize,
     /// How far that can go, as drawn last.
-    end: usize,
+    scroll_end: usize,
 }
 
 impl ToolPanelView {
-    pub fn up(&mut self, store: &Store) {
-        let count = store.tools.calls().len();
+    pub fn select_up(&mut self, store: &Store) {
+        let count = store.tool_calls.calls().len();
         let from = self.selected.unwrap_or(count);
         *self = Self { selected: (count > 0).then(|| from.min(count).saturating_sub(1)), ..Self::default() };
     }
 
     /// Goes on to the next call; past the newest it follows again.
-    pub fn down(&mut self, store: &Store) {
+    pub fn select_down(&mut self, store: &Store) {
         let next = self.selected.map(|index| index + 1);
-        *self = Self { selected: next.filter(|index| *index < store.tools.calls().len()), ..Self::default() };
+        *self = Self { selected: next.filter(|index| *index < store.tool_calls.calls().len()), ..Self::default() };
     }
 
-    pub fn first(&mut self, store: &Store) {
-        *self = Self { selected: (!store.tools.calls().is_empty()).then_some(0), ..Self::default() };
+    pub fn select_first(&mut self, store: &Store) {
+        *self = Self { selected: (!store.tool_calls.calls().is_empty()).then_some(0), ..Self::default() };
     }
 
     pub fn follow(&mut self) {
@@ -58,12 +58,12 @@ impl ToolPanelView {
     }
 
     /// Goes on through a call longer than the panel; drawing stops it at the end.
-    pub fn on(&mut self, rows: usize) {
-        self.skip = self.skip.saturating_add(rows);
+    pub fn scroll_down(&mut self, rows: usize) {
+        self.scroll = self.scroll.saturating_add(rows);
     }
 
-    pub fn back(&mut self, rows: usize) {
-        self.skip = self.skip.saturating_sub(rows);
+    pub fn scroll_up(&mut self, rows: usize) {
+        self.scroll = self.scroll.saturating_sub(rows);
     }
 
     /// Takes the turns of a wheel: through a long call first, then on to its neighbour.
@@ -71,31 +71,31 @@ impl ToolPanelView {
         let step = rows.unsigned_abs() as usize;
         match rows {
             0 => {}
-            ..0 if self.skip > 0 => self.back(step),
-            ..0 => self.up(store),
-            _ if self.selected.is_some() && self.skip < self.end => self.on(step),
-            _ => self.down(store),
+            ..0 if self.scroll > 0 => self.scroll_up(step),
+            ..0 => self.select_up(store),
+            _ if self.selected.is_some() && self.scroll < self.scroll_end => self.scroll_down(step),
+            _ => self.select_down(store),
         }
     }
 
     /// So many calls were put before those that were known.
-    pub fn shift(&mut self, by: usize) {
+    pub fn shift_indexes(&mut self, by: usize) {
         self.selected = self.selected.map(|index| index + by);
     }
 
     /// Returns the selected call.
-    pub fn call<'a>(&self, store: &'a Store) -> Option<&'a Call> {
-        store.tools.calls().get(self.selected?)
+    pub fn call<'a>(&self, store: &'a Store) -> Option<&'a ToolCall> {
+        store.tool_calls.calls().get(self.selected?)
     }
 }
 
 /// One row: a mark in the first cells, a text, and something at the right end.
-struct Row {
+struct ToolRow {
     parts: Vec<(String, Role)>,
     right: Option<(String, Role)>,
 }
 
-impl Row {
+impl ToolRow {
     fn of(indent: &str, text: String, role: Role) -> Self {
         Self { parts: vec![(indent.to_owned(), Role::Border), (text, role)], right: None }
     }
@@ -107,7 +107,7 @@ pub fn draw(store: &Store, view: &mut ToolPanelView, focused: bool, theme: Theme
     }
     let border = theme.style(if focused { Role::BorderFocused } else { Role::Border });
     for row in 0..area.height {
-        Pen::new(buf, area, row).write("│", border);
+        RowWriter::new(buf, area, row).write("│", border);
     }
     let inner = Rect { x: area.x + 2, width: area.width - 3, ..area };
     title(store, focused, theme, inner, buf);
@@ -115,8 +115,8 @@ pub fn draw(store: &Store, view: &mut ToolPanelView, focused: bool, theme: Theme
     if list.height == 0 {
         return;
     }
-    if store.tools.calls().is_empty() {
-        Pen::new(buf, list, 0).write_cut("Calls of the agent show up here.", 0, theme.style(Role::Dim));
+    if store.tool_calls.calls().is_empty() {
+        RowWriter::new(buf, list, 0).write_truncated("Calls of the agent show up here.", 0, theme.style(Role::Dim));
         return;
     }
     let (rows, selected) = visible_rows(store, view, usize::from(list.width), usize::from(list.height));
@@ -129,9 +129,9 @@ pub fn draw(store: &Store, view: &mut ToolPanelView, focused: bool, theme: Theme
 }
 
 fn title(store: &Store, focused: bool, theme: Theme, area: Rect, buf: &mut Buffer) {
-    let count = store.tools.calls().len();
-    let open = store.tools.open().count();
-    let mut pen = Pen::new(buf, area, 0);
+    let count = store.tool_calls.calls().len();
+    let open = store.tool_calls.open().count();
+    let mut pen = RowWriter::new(buf, area, 0);
     pen.write("Tools", theme.style(if focused { Role::BorderFocused } else { Role::Heading }));
     if count > 0 {
         let calls = if count == 1 { "1 call".into() } else { format!("{count} calls") };
@@ -143,8 +143,8 @@ fn title(store: &Store, focused: bool, theme: Theme, area: Rect, buf: &mut Buffe
 }
 
 /// Returns at most `height` rows, and which of them is the head of the selected call.
-fn visible_rows(store: &Store, view: &mut ToolPanelView, width: usize, height: usize) -> (Vec<Row>, Option<usize>) {
-    let calls = store.tools.calls();
+fn visible_rows(store: &Store, view: &mut ToolPanelView, width: usize, height: usize) -> (Vec<ToolRow>, Option<usize>) {
+    let calls = store.tool_calls.calls();
     let Some(selected) = view.selected.filter(|index| *index < calls.len()) else {
         return (tail(store, calls, width, height), None);
     };
@@ -153,15 +153,15 @@ fn visible_rows(store: &Store, view: &mut ToolPanelView, width: usize, height: u
         rows.extend(call_rows(store, call, width));
         if index == selected {
             // A call longer than the panel is scrolled through, but never out of.
-            view.end = rows.len().saturating_sub(height);
-            view.skip = view.skip.min(view.end);
-            rows.drain(..view.skip);
+            view.scroll_end = rows.len().saturating_sub(height);
+            view.scroll = view.scroll.min(view.scroll_end);
+            rows.drain(..view.scroll);
         }
         if rows.len() >= height {
             break;
         }
     }
-    if view.skip > 0 {
+    if view.scroll > 0 {
         rows.truncate(height);
         return (rows, None);
     }
@@ -175,7 +175,7 @@ fn visible_rows(store: &Store, view: &mut ToolPanelView, width: usize, height: u
 }
 
 /// Returns the last rows of these calls.
-fn tail(store: &Store, calls: &[Call], width: usize, height: usize) -> Vec<Row> {
+fn tail(store: &Store, calls: &[ToolCall], width: usize, height: usize) -> Vec<ToolRow> {
     let mut blocks = Vec::new();
     let mut count = 0;
     for call in calls.iter().rev() {
@@ -186,23 +186,23 @@ fn tail(store: &Store, calls: &[Call], width: usize, height: usize) -> Vec<Row> 
         count += rows.len();
         blocks.push(rows);
     }
-    let rows: Vec<Row> = blocks.into_iter().rev().flatten().collect();
+    let rows: Vec<ToolRow> = blocks.into_iter().rev().flatten().collect();
     let skip = rows.len().saturating_sub(height);
     rows.into_iter().skip(skip).collect()
 }
 
-fn draw_row(row: &Row, index: u16, theme: Theme, area: Rect, buf: &mut Buffer) {
+fn draw_row(row: &ToolRow, index: u16, theme: Theme, area: Rect, buf: &mut Buffer) {
     let keep = row.right.as_ref().map_or(0, |(text, _)| str_width(text) + 1);
-    let mut pen = Pen::new(buf, area, index);
+    let mut pen = RowWriter::new(buf, area, index);
     for (text, role) in &row.parts {
-        pen.write_cut(text, keep, theme.style(*role));
+        pen.write_truncated(text, keep, theme.style(*role));
     }
     if let Some((text, role)) = &row.right {
-        Pen::at_right(buf, area, index, str_width(text)).write(text, theme.style(*role));
+        RowWriter::at_right(buf, area, index, str_width(text)).write(text, theme.style(*role));
     }
 }
 
-fn call_rows(store: &Store, call: &Call, width: usize) -> Vec<Row> {
+fn call_rows(store: &Store, call: &ToolCall, width: usize) -> Vec<ToolRow> {
     let folded = store.transcript.item(call.item).is_none_or(|item| store.is_folded(item));
     let mut rows = vec![head(store, call, width)];
     if !folded {
@@ -211,63 +211,64 @@ fn call_rows(store: &Store, call: &Call, width: usize) -> Vec<Row> {
     }
     match call.state {
         CallState::Running if !call.output.is_empty() => {
-            let lines = output(&call.output, width.saturating_sub(4), LIVE_ROWS);
-            rows.extend(lines.into_iter().map(|line| Row::of("  │ ", line, Role::Dim)));
+            let lines = output(&call.output, width.saturating_sub(4), MAX_LIVE_ROWS);
+            rows.extend(lines.into_iter().map(|line| ToolRow::of("  │ ", line, Role::Dim)));
         }
         CallState::Done(outcome) => {
             if let Some(line) =
-                call.output.lines().map(|line| one_line(&printed(line), width)).find(|line| !line.is_empty())
+                call.output.lines().map(|line| one_line(&final_output(line), width)).find(|line| !line.is_empty())
             {
-                let role = if outcome == Outcome::Failed { Role::Error } else { Role::Dim };
-                rows.push(Row::of("  └ ", line, role));
+                let role = if outcome == CallOutcome::Failed { Role::Error } else { Role::Dim };
+                rows.push(ToolRow::of("  └ ", line, role));
             }
         }
-        CallState::Writing | CallState::Waiting | CallState::Running => {}
+        CallState::Writing | CallState::AwaitingApproval | CallState::Running => {}
     }
     rows
 }
 
-fn head(store: &Store, call: &Call, width: usize) -> Row {
+fn head(store: &Store, call: &ToolCall, width: usize) -> ToolRow {
     let now = store.session.now;
     let (mark, role) = match call.state {
         CallState::Writing => ("…", Role::Dim),
-        CallState::Waiting => ("?", Role::Warn),
+        CallState::AwaitingApproval => ("?", Role::Warn),
         CallState::Running => (spinner(now), Role::Accent),
         CallState::Done(outcome) => outcome_mark(outcome),
     };
     let name = if call.name.is_empty() { "call".into() } else { one_line(&call.name, width) };
     let right = match call.state {
         CallState::Writing => None,
-        CallState::Waiting => Some(("waits".into(), Role::Warn)),
-        CallState::Running => call.running_time(now).map(|time| (format::running(time), Role::Accent)),
-        CallState::Done(Outcome::Ok) => call.took.map(|time| (format::duration(time), Role::Dim)),
+        CallState::AwaitingApproval => Some(("waits".into(), Role::Warn)),
+        CallState::Running => call.running_time(now).map(|time| (format::running_duration(time), Role::Accent)),
+        CallState::Done(CallOutcome::Ok) => call.duration.map(|time| (format::duration(time), Role::Dim)),
         CallState::Done(outcome) => Some((outcome.name().into(), role)),
     };
-    Row {
+    ToolRow {
         parts: vec![
             (format!("{mark} "), role),
-            (name, if call.foreign { Role::Dim } else { Role::Tool }),
-            (format!(" {}", one_line(&subject(call), width)), if call.foreign { Role::Dim } else { Role::Text }),
+            (name, if call.is_foreign { Role::Dim } else { Role::Tool }),
+            (format!(" {}", one_line(&subject(call), width)), if call.is_foreign { Role::Dim } else { Role::Text }),
         ],
         right,
     }
 }
 
 /// Returns the mark of an outcome.
-pub fn outcome_mark(outcome: Outcome) -> (&'static str, Role) {
+pub fn outcome_mark(outcome: CallOutcome) -> (&'static str, Role) {
     match outcome {
-        Outcome::Ok => ("✓", Role::Ok),
-        Outcome::Failed => ("✗", Role::Error),
-        Outcome::Denied => ("⊘", Role::Warn),
-        Outcome::Cancelled => ("■", Role::Warn),
-        Outcome::Requested => ("→", Role::Info),
-        Outcome::Unknown => ("?", Role::Dim),
+        CallOutcome::Ok => ("✓", Role::Ok),
+        CallOutcome::Failed => ("✗", Role::Error),
+        CallOutcome::Denied => ("⊘", Role::Warn),
+        CallOutcome::Cancelled => ("■", Role::Warn),
+        CallOutcome::Requested => ("→", Role::Info),
+        CallOutcome::Unknown => ("?", Role::Dim),
     }
 }
 
-fn unfolded(call: &Call, width: usize, rows: &mut Vec<Row>) {
+fn unfolded(call: &ToolCall, width: usize, rows: &mut Vec<ToolRow>) {
     let room = width.saturating_sub(4).max(1);
-    let args: Option<Json> = if call.args.len() <= LOOK { serde_json::from_str(&call.args).ok() } else { None };
+    let args: Option<Json> =
+        if call.args.len() <= MAX_OUTPUT_BYTES { serde_json::from_str(&call.args).ok() } else { None };
     match args.as_ref().and_then(Json::as_object) {
         Some(args) => {
             for (name, value) in args {
@@ -277,7 +278,7 @@ fn unfolded(call: &Call, width: usize, rows: &mut Vec<Row>) {
                 };
                 let mut lines = value_rows(&value, room.saturating_sub(str_width(name) + 1).max(8), 12).into_iter();
                 let name = one_line(name, room / 2);
-                rows.push(Row {
+                rows.push(ToolRow {
                     parts: vec![
                         ("  ".into(), Role::Border),
                         (format!("{name} "), Role::Dim),
@@ -286,31 +287,33 @@ fn unfolded(call: &Call, width: usize, rows: &mut Vec<Row>) {
                     right: None,
                 });
                 let indent = " ".repeat(str_width(&name) + 3);
-                rows.extend(lines.map(|line| Row::of(&indent, line, Role::Code)));
+                rows.extend(lines.map(|line| ToolRow::of(&indent, line, Role::Code)));
             }
         }
-        None => rows.extend(value_rows(&call.args, room, 12).into_iter().map(|line| Row::of("  ", line, Role::Code))),
+        None => {
+            rows.extend(value_rows(&call.args, room, 12).into_iter().map(|line| ToolRow::of("  ", line, Role::Code)));
+        }
     }
-    if call.foreign {
-        rows.push(Row::of("  ", "made by another client of this server".into(), Role::Warn));
+    if call.is_foreign {
+        rows.push(ToolRow::of("  ", "made by another client of this server".into(), Role::Warn));
     }
     if let Some((decision, by)) = &call.decision {
-        rows.push(Row::of("  ", decided(decision, *by), Role::Dim));
+        rows.push(ToolRow::of("  ", decision_label(decision, *by), Role::Dim));
     }
-    let role = if call.state == CallState::Done(Outcome::Failed) { Role::Error } else { Role::Text };
-    for line in output(&call.output, room, MOST_ROWS) {
-        rows.push(Row::of("  │ ", line, role));
+    let role = if call.state == CallState::Done(CallOutcome::Failed) { Role::Error } else { Role::Text };
+    for line in output(&call.output, room, MAX_UNFOLDED_ROWS) {
+        rows.push(ToolRow::of("  │ ", line, role));
     }
     for source in &call.sources {
-        rows.push(Row::of("  ◦ ", one_line(source, room), Role::Link));
+        rows.push(ToolRow::of("  ◦ ", one_line(source, room), Role::Link));
     }
-    if let Some(all) = all_of_it(call) {
-        rows.extend(value_rows(&all, room, 4).into_iter().map(|line| Row::of("  └ ", line, Role::Dim)));
+    if let Some(all) = full_output_hint(call) {
+        rows.extend(value_rows(&all, room, 4).into_iter().map(|line| ToolRow::of("  └ ", line, Role::Dim)));
     }
 }
 
 /// Returns how much a call printed and where that is, if not all of it is shown.
-pub(in crate::ui::panes) fn all_of_it(call: &Call) -> Option<String> {
+pub(in crate::ui::panes) fn full_output_hint(call: &ToolCall) -> Option<String> {
     if call.state.is_open() || call.output_bytes <= call.output.len() as u64 {
         return None;
     }
@@ -326,7 +329,7 @@ pub(in crate::ui::panes) fn all_of_it(call: &Call) -> Option<String> {
     })
 }
 
-fn decided(decision: &crate::event::Decision, by: crate::event::DecidedBy) -> String {
+fn decision_label(decision: &crate::event::Decision, by: crate::event::DecidedBy) -> String {
     use crate::event::{DecidedBy, Decision};
     let by = match by {
         DecidedBy::Person => "by you",
@@ -346,7 +349,7 @@ fn decided(decision: &crate::event::Decision, by: crate::event::DecidedBy) -> St
 
 /// Returns the last rows of what a program printed.
 fn output(text: &str, width: usize, most: usize) -> Vec<String> {
-    last_rows(&printed(tail_of(text)), width, most)
+    last_rows(&final_output(tail_of(text)), width, most)
 }
 
 /// Returns the last rows of a value, of which nothing may be hidden by what looks like a redrawn line.
@@ -355,7 +358,7 @@ fn value_rows(text: &str, width: usize, most: usize) -> Vec<String> {
 }
 
 fn tail_of(text: &str) -> &str {
-    text[text.ceil_char_boundary(text.len().saturating_sub(LOOK))..].trim_end()
+    text[text.ceil_char_boundary(text.len().saturating_sub(MAX_OUTPUT_BYTES))..].trim_end()
 }
 
 /// Returns the last rows of a cleaned text.
@@ -364,7 +367,7 @@ fn last_rows(cleaned: &str, width: usize, most: usize) -> Vec<String> {
         return Vec::new();
     }
     let cleaned = expand_tabs(cleaned, 4);
-    let rows = chop(&cleaned, width.max(1));
+    let rows = wrap_hard(&cleaned, width.max(1));
     let skip = rows.len().saturating_sub(most);
     let line = |start: usize, end: usize| cleaned.get(start..end).unwrap_or_default().to_owned();
     rows.into_iter().skip(skip).map(|row| line(row.start, row.end)).collect()
@@ -373,12 +376,12 @@ fn last_rows(cleaned: &str, width: usize, most: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{AgentEvent, Envelope, Millis, Output, Seq};
+    use crate::event::{AgentEvent, CallOutput, Envelope, Millis, Seq};
     use crate::store::action::Action;
     use crate::store::msg::Msg;
 
     fn store(calls: u64) -> Store {
-        let mut store = Store::new(crate::store::Options::default());
+        let mut store = Store::new(crate::store::StoreOptions::default());
         let mut tell = |event| {
             let envelope = Envelope { seq: store.last_seq().next(), at: Millis(0), event };
             store.update(Msg::Event(envelope), &mut Vec::new());
@@ -386,10 +389,10 @@ mod tests {
         for n in 0..calls {
             let call = format!("c{n}");
             let (call, args) = (call.as_str().into(), format!("{{\"path\":\"f{n}\"}}"));
-            tell(AgentEvent::ToolCallReady { call, name: "read".into(), args, carry: None });
+            tell(AgentEvent::ToolCallReady { call, name: "read".into(), args, provider_metadata: None });
             let call = format!("c{n}").as_str().into();
-            let output = Output::of(format!("one {n}\ntwo\nthree"));
-            tell(AgentEvent::ToolCallFinished { call, outcome: Outcome::Ok, output, took: Some(Millis(5)) });
+            let output = CallOutput::from_text(format!("one {n}\ntwo\nthree"));
+            tell(AgentEvent::ToolCallFinished { call, outcome: CallOutcome::Ok, output, duration: Some(Millis(5)) });
         }
         assert_eq!(store.last_seq(), Seq(calls * 2));
         store
@@ -414,17 +417,17 @@ mod tests {
     fn the_selected_call_is_in_sight_and_unfolds() {
         let mut store = store(100);
         let mut view = ToolPanelView::default();
-        view.first(&store);
-        view.down(&store);
+        view.select_first(&store);
+        view.select_down(&store);
         assert_eq!(view.call(&store).map(|call| call.id.as_str()), Some("c1"));
-        let item = store.tools.calls()[1].item;
-        store.update(Msg::Do(Action::ToggleFold(item.0)), &mut Vec::new());
+        let item = store.tool_calls.calls()[1].item;
+        store.update(Msg::Action(Action::ToggleFold(item.0)), &mut Vec::new());
         let rows = shown(&store, &mut view, 6);
         assert_eq!(
             rows,
             ["✓ read f0         5ms", "  └ one 0", "✓ read f1         5ms", "  path f1", "  │ one 1", "  │ two"]
         );
-        view.on(99);
+        view.scroll_down(99);
         assert_eq!(shown(&store, &mut view, 3), ["  │ one 1", "  │ two", "  │ three"]);
     }
 
@@ -432,14 +435,14 @@ mod tests {
     fn a_wheel_goes_through_a_long_call_and_on_to_the_next() {
         let mut store = store(3);
         let mut view = ToolPanelView::default();
-        view.first(&store);
-        let item = store.tools.calls()[0].item;
-        store.update(Msg::Do(Action::ToggleFold(item.0)), &mut Vec::new());
+        view.select_first(&store);
+        let item = store.tool_calls.calls()[0].item;
+        store.update(Msg::Action(Action::ToggleFold(item.0)), &mut Vec::new());
         let mut places = Vec::new();
         for rows in [3, 3, 3, -3, -3] {
             shown(&store, &mut view, 3);
             view.wheel(&store, rows);
-            places.push((view.selected, view.skip));
+            places.push((view.selected, view.scroll));
         }
         // Five rows, three in sight: two more, though the wheel turned three.
         assert_eq!(places, [(Some(0), 3), (Some(1), 0), (Some(2), 0), (Some(1), 0), (Some(0), 0)]);
@@ -449,9 +452,9 @@ mod tests {
     fn past_the_newest_the_panel_follows_again() {
         let store = store(2);
         let mut view = ToolPanelView::default();
-        view.up(&store);
+        view.select_up(&store);
         assert_eq!(view.selected, Some(1));
-        view.down(&store);
+        view.select_down(&store);
         assert_eq!(view, ToolPanelView::default());
     }
 

@@ -8,28 +8,28 @@ use ratatui::layout::Rect;
 
 use crate::store::Store;
 use crate::ui::format;
-use crate::ui::paint::{Segment, segments};
+use crate::ui::paint::{Segment, draw_segments};
 use crate::ui::theme::{Role, Theme};
 
 /// From this fill on the gauge warns, and from the second on it is red.
-const HIGH: f64 = 0.75;
-const FULL: f64 = 0.92;
+const HIGH_FILL: f64 = 0.75;
+const CRITICAL_FILL: f64 = 0.92;
 /// Below this width words are short.
-const NARROW: u16 = 50;
+const NARROW_COLUMNS: u16 = 50;
 
 pub fn draw(store: &Store, theme: Theme, area: Rect, buf: &mut Buffer) {
     if area.width < 3 || area.height == 0 {
         return;
     }
     let inner = Rect { x: area.x + 1, width: area.width - 2, ..area };
-    segments(meters(store, area.width), theme, inner, buf);
+    draw_segments(meters(store, area.width), theme, inner, buf);
 }
 
 fn meters(store: &Store, width: u16) -> Vec<Segment> {
     let usage = &store.usage;
     let mut all = vec![context(store, width)];
     let session = usage.session();
-    let mark = match (store.earlier, session.estimated) {
+    let mark = match (store.history_progress, session.estimated) {
         (Some(_), _) => "≥",
         (None, true) => "~",
         (None, false) => "",
@@ -38,7 +38,7 @@ fn meters(store: &Store, width: u16) -> Vec<Segment> {
     let unsaid = session.input_tokens == 0 && session.output_tokens > 0;
     let input = if unsaid { "–".into() } else { format!("{mark}{}", format::count(session.input_tokens)) };
     all.push(Segment {
-        rank: 1,
+        drop_rank: 1,
         parts: vec![
             ("↑".into(), Role::Dim),
             (input, Role::Text),
@@ -49,22 +49,25 @@ fn meters(store: &Store, width: u16) -> Vec<Segment> {
     all.push(match usage.cost() {
         Some(0.0) => Segment::new(3, format::money(0.0), Role::Text),
         Some(cost) => Segment::new(3, format!("{mark}{}", format::money(cost)), Role::Text),
-        None => Segment::new(3, if width < NARROW { "$?" } else { "cost unknown" }, Role::Dim),
+        None => Segment::new(3, if width < NARROW_COLUMNS { "$?" } else { "cost unknown" }, Role::Dim),
     });
-    if let Some(saved) = usage.saved() {
+    if let Some(saved) = usage.saved_cost() {
         // By the server, for all its clients: who runs it wants to know.
         all.push(Segment {
-            rank: 7,
+            drop_rank: 7,
             parts: vec![("server saved ".into(), Role::Dim), (format::money(saved), Role::Text)],
         });
     }
     if let Some(first) = usage.first_token() {
-        all.push(Segment { rank: 6, parts: vec![("first ".into(), Role::Dim), (format::duration(first), Role::Text)] });
+        all.push(Segment {
+            drop_rank: 6,
+            parts: vec![("first ".into(), Role::Dim), (format::duration(first), Role::Text)],
+        });
     }
     if let Some(rate) = usage.rate() {
         let mark = if usage.turn().estimated { "~" } else { "" };
         all.push(Segment {
-            rank: 5,
+            drop_rank: 5,
             parts: vec![
                 (format!("{mark}{}", format::count(rate.round() as u64)), Role::Text),
                 (" tok/s".into(), Role::Dim),
@@ -72,32 +75,32 @@ fn meters(store: &Store, width: u16) -> Vec<Segment> {
         });
     }
     // A clock that stands is not shown.
-    if let Some(elapsed) = usage.elapsed(store.session.now).filter(|_| !store.stands_still()) {
+    if let Some(elapsed) = usage.elapsed(store.session.now).filter(|_| !store.waits_only_for_user()) {
         let idle = store.session.phase.is_idle();
-        let text = if idle { format::duration(elapsed) } else { format::running(elapsed) };
-        all.push(Segment { rank: 2, parts: vec![(text, if idle { Role::Dim } else { Role::Accent })] });
+        let text = if idle { format::duration(elapsed) } else { format::running_duration(elapsed) };
+        all.push(Segment { drop_rank: 2, parts: vec![(text, if idle { Role::Dim } else { Role::Accent })] });
     }
     all
 }
 
 fn context(store: &Store, width: u16) -> Segment {
     let tokens = store.usage.context();
-    let mark = if store.usage.guesses_context() { "~" } else { "" };
-    let Some(window) = store.usage.window().filter(|window| *window > 0) else {
-        let name = if width < NARROW { "ctx" } else { "context" };
+    let mark = if store.usage.is_context_estimated() { "~" } else { "" };
+    let Some(window) = store.usage.context_window().filter(|window| *window > 0) else {
+        let name = if width < NARROW_COLUMNS { "ctx" } else { "context" };
         let tokens = tokens.map_or("–".into(), |tokens| format!("{mark}{}", format::count(tokens)));
         let text = format!("{name} {tokens}");
         return Segment::new(0, text, Role::Dim);
     };
     let fill = tokens.unwrap_or(0) as f64 / window as f64;
     let role = match fill {
-        fill if fill >= FULL => Role::Error,
-        fill if fill >= HIGH => Role::Warn,
+        fill if fill >= CRITICAL_FILL => Role::Error,
+        fill if fill >= HIGH_FILL => Role::Warn,
         _ => Role::Filled,
     };
     let cells = match width {
-        0..NARROW => 5,
-        NARROW..100 => 8,
+        0..NARROW_COLUMNS => 5,
+        NARROW_COLUMNS..100 => 8,
         _ => 12,
     };
     // Anything at all shows as one cell, and only a full window fills all.
@@ -113,13 +116,13 @@ fn context(store: &Store, width: u16) -> Segment {
     if width >= 70 {
         parts.push((format!(" of {}", format::count(window)), Role::Dim));
     }
-    Segment { rank: 0, parts }
+    Segment { drop_rank: 0, parts }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{AgentEvent, Envelope, Millis, Role as Speaker, Scope, Seq, TurnEnd, Usage};
+    use crate::event::{AgentEvent, Envelope, Millis, Role as Speaker, Seq, TurnOutcome, Usage, UsageScope};
     use crate::store::msg::Msg;
 
     fn bar(width: u16) -> String {
@@ -128,8 +131,8 @@ mod tests {
         let events = [
             AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
             AgentEvent::MessageStarted { message: "m1".into(), role: Speaker::Assistant, parent: None },
-            AgentEvent::UsageReported { scope: Scope::Turn, usage },
-            AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Completed },
+            AgentEvent::UsageReported { scope: UsageScope::Turn, usage },
+            AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Completed },
         ];
         for (seq, event) in (1..).zip(events) {
             let envelope = Envelope { seq: Seq(seq), at: Millis(seq * 8_000), event };
@@ -149,8 +152,8 @@ mod tests {
     fn what_a_server_saved_is_told_where_there_is_room() {
         let mut store = Store::default();
         let data = serde_json::json!({"requests": 6, "tokens": 637, "saved_usd": 0.5, "against": "B"});
-        let on = crate::event::Subject::Turn("t1".into());
-        let event = AgentEvent::Annotated { on, kind: "totals".into(), data };
+        let on = crate::event::AnnotationTarget::Turn("t1".into());
+        let event = AgentEvent::Annotation { on, kind: "totals".into(), data };
         store.update(Msg::Event(Envelope { seq: Seq(1), at: Millis(1), event }), &mut Vec::new());
         assert!(row(&store, 100).contains("server saved $0.50"), "{}", row(&store, 100));
         assert!(!row(&store, 40).contains("saved"), "{}", row(&store, 40));
@@ -159,17 +162,17 @@ mod tests {
     #[test]
     fn sums_are_marked_while_earlier_turns_are_being_read() {
         let mut store = Store::default();
-        store.begin_after(Seq(100));
+        store.start_at(Seq(100));
         let usage = Usage { input_tokens: 81_234, output_tokens: 12_345, ..Usage::default() };
         for (seq, event) in (101..).zip([
             AgentEvent::TurnStarted { turn: "t1".into(), parent: None },
-            AgentEvent::UsageReported { scope: Scope::Turn, usage },
-            AgentEvent::TurnFinished { turn: "t1".into(), end: TurnEnd::Completed },
+            AgentEvent::UsageReported { scope: UsageScope::Turn, usage },
+            AgentEvent::TurnFinished { turn: "t1".into(), outcome: TurnOutcome::Completed },
         ]) {
             store.update(Msg::Event(Envelope { seq: Seq(seq), at: Millis(seq), event }), &mut Vec::new());
         }
         assert!(row(&store, 80).contains("↑≥81k ↓≥12k"), "{}", row(&store, 80));
-        store.earlier = None;
+        store.history_progress = None;
         assert!(row(&store, 80).contains("↑81k ↓12k"), "{}", row(&store, 80));
     }
 

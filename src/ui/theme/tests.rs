@@ -3,7 +3,7 @@ use super::*;
 type Rgb = (u8, u8, u8);
 
 /// The ground, and the sixteen colours, of terminals that many people have.
-const DARK: &[(&str, u32, [u32; 16])] = &[
+const DARK_PALETTE: &[(&str, u32, [u32; 16])] = &[
     (
         "black",
         0x00_0000,
@@ -46,7 +46,7 @@ const DARK: &[(&str, u32, [u32; 16])] = &[
     ),
 ];
 
-const LIGHT: &[(&str, u32, [u32; 16])] = &[
+const LIGHT_PALETTE: &[(&str, u32, [u32; 16])] = &[
     (
         "editor",
         0xff_ffff,
@@ -100,8 +100,8 @@ const ROLES: &[Role] = &[
     Role::Info,
     Role::Accent,
     Role::Selection,
-    Role::Found,
-    Role::FoundHere,
+    Role::Match,
+    Role::CurrentMatch,
     Role::Border,
     Role::BorderFocused,
     Role::Status,
@@ -161,11 +161,11 @@ fn every_role_can_be_read_in_the_pictures_palette() {
 /// What people have chosen for themselves is in charge; but nothing may vanish in it.
 #[test]
 fn no_role_vanishes_in_the_palettes_that_people_have() {
-    for (kind, palettes) in [(ThemeKind::Dark, DARK), (ThemeKind::Light, LIGHT)] {
+    for (kind, palettes) in [(ThemeKind::Dark, DARK_PALETTE), (ThemeKind::Light, LIGHT_PALETTE)] {
         for (name, ground, palette) in palettes {
-            let colour = |colour: Color| match Ink::from(colour) {
-                Ink::Index(index) => palette.get(usize::from(index)).map(|c| split(*c)),
-                Ink::Plain | Ink::Rgb(..) => None,
+            let colour = |colour: Color| match TermColor::from(colour) {
+                TermColor::Index(index) => palette.get(usize::from(index)).map(|c| split(*c)),
+                TermColor::Default | TermColor::TrueColor(..) => None,
             };
             // Text is what the palette has for it, or in older ones its black or its gray.
             let ink = if kind == ThemeKind::Dark { palette[7] } else { palette[0] };
@@ -188,7 +188,7 @@ fn mono_has_no_colour_at_all() {
 
 #[test]
 fn emphasis_adds_to_the_role() {
-    let style = Theme::new(ThemeKind::Dark).face(Face::new(Role::Thinking).with(Face::BOLD));
+    let style = Theme::new(ThemeKind::Dark).text_style(TextStyle::new(Role::Thinking).with(TextStyle::BOLD));
     assert!(style.add_modifier.contains(Modifier::BOLD | Modifier::ITALIC));
 }
 

@@ -16,10 +16,10 @@ fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     bytes.into_inner()
 }
 
-fn few(pixels: Pixels) -> (u32, u32, Vec<u8>) {
+fn few(pixels: ImagePixels) -> (u32, u32, Vec<u8>) {
     match pixels {
-        Pixels::Few { width, height, rgba } => (width, height, rgba),
-        Pixels::Png(_) => panic!("not asked for"),
+        ImagePixels::HalfBlocks { width, height, rgba } => (width, height, rgba),
+        ImagePixels::Png(_) => panic!("not asked for"),
     }
 }
 
@@ -30,13 +30,13 @@ fn each_kind_is_read_by_its_first_bytes() {
     {
         let bytes = encoded(&picture(80, 60), format);
         let facts = measure(&bytes).unwrap();
-        assert_eq!((facts.kind, facts.width, facts.height, facts.bytes), (kind, 80, 60, bytes.len() as u64));
-        let (width, height, rgba) = few(decode(&bytes, facts, Way::Blocks).unwrap());
+        assert_eq!((facts.format, facts.width, facts.height, facts.bytes), (kind, 80, 60, bytes.len() as u64));
+        let (width, height, rgba) = few(decode(&bytes, facts, GraphicsMode::HalfBlocks).unwrap());
         assert_eq!((width, height), (43, 32), "{kind}");
         let [r, g, b, a] = rgba[..4] else { panic!() };
         assert!(r > 200 && g < 60 && b < 60 && a == 255, "{kind}: {:?}", &rgba[..4]);
-        let Ok(Pixels::Png(png)) = decode(&bytes, facts, Way::Kitty(1)) else { panic!("{kind}") };
-        assert_eq!(measure(&png).map(|facts| (facts.kind, facts.width, facts.height)), Ok(("PNG", 80, 60)));
+        let Ok(ImagePixels::Png(png)) = decode(&bytes, facts, GraphicsMode::Kitty(1)) else { panic!("{kind}") };
+        assert_eq!(measure(&png).map(|facts| (facts.format, facts.width, facts.height)), Ok(("PNG", 80, 60)));
     }
 }
 
@@ -44,14 +44,14 @@ fn each_kind_is_read_by_its_first_bytes() {
 fn a_large_picture_is_made_small_and_a_small_one_is_left() {
     let bytes = encoded(&picture(3000, 2000), ImageFormat::Png);
     let facts = measure(&bytes).unwrap();
-    let (width, height, rgba) = few(decode(&bytes, facts, Way::Blocks).unwrap());
+    let (width, height, rgba) = few(decode(&bytes, facts, GraphicsMode::HalfBlocks).unwrap());
     assert_eq!((width, height, rgba.len()), (48, 32, 48 * 32 * 4));
-    let Ok(Pixels::Png(png)) = decode(&bytes, facts, Way::Kitty(1)) else { panic!() };
+    let Ok(ImagePixels::Png(png)) = decode(&bytes, facts, GraphicsMode::Kitty(1)) else { panic!() };
     assert_eq!(measure(&png).map(|facts| (facts.width, facts.height)), Ok((480, 320)));
     let mut tiny = RgbaImage::new(2, 1);
     tiny.put_pixel(1, 0, Rgba([9, 8, 7, 6]));
     let bytes = encoded(&tiny.into(), ImageFormat::Png);
-    let (width, height, rgba) = few(decode(&bytes, measure(&bytes).unwrap(), Way::Blocks).unwrap());
+    let (width, height, rgba) = few(decode(&bytes, measure(&bytes).unwrap(), GraphicsMode::HalfBlocks).unwrap());
     assert_eq!((width, height, rgba), (2, 1, vec![0, 0, 0, 0, 9, 8, 7, 6]));
 }
 
@@ -63,7 +63,7 @@ fn a_photo_stands_as_the_camera_says() {
     bytes.splice(2..2, exif.iter().copied());
     let facts = measure(&bytes).unwrap();
     assert_eq!((facts.width, facts.height), (40, 80));
-    let (width, height, rgba) = few(decode(&bytes, facts, Way::Blocks).unwrap());
+    let (width, height, rgba) = few(decode(&bytes, facts, GraphicsMode::HalfBlocks).unwrap());
     assert_eq!((width, height), (16, 32));
     assert!(rgba[0] > 200 && rgba[rgba.len() - 2] > 200, "red above, blue below");
 }
@@ -105,14 +105,14 @@ fn no_cut_and_no_flipped_bit_does_more_than_fail() {
             if let Ok(found) = measure(cut) {
                 assert_eq!((found.width, found.height), (24, 24));
             }
-            let _ = decode(cut, facts, Way::Blocks);
+            let _ = decode(cut, facts, GraphicsMode::HalfBlocks);
             let mut bent = whole.clone();
             bent[at] ^= 1 << (at % 8);
             if let Ok(facts) = measure(&bent) {
-                let _ = decode(&bent, facts, Way::Kitty(1));
+                let _ = decode(&bent, facts, GraphicsMode::Kitty(1));
             }
         }
-        decode(&whole[..whole.len() / 2], facts, Way::Blocks).err();
+        decode(&whole[..whole.len() / 2], facts, GraphicsMode::HalfBlocks).err();
     }
     for other in [&b""[..], b"x", b"<svg/>", b"%PDF-1.7", b"BM\0\0\0\0\0\0\0\0", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"]
     {
@@ -128,14 +128,14 @@ fn data_are_found_in_the_text_that_holds_them() {
         base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(&bytes),
         base64::engine::general_purpose::STANDARD.encode(&bytes).replace('+', "%2B").replace('=', "%3D"),
     ] {
-        let key = Key::of(&letters);
+        let key = DataKey::hash_of(&letters);
         let text = format!("x ![](data:image/png;base64,{letters})");
-        assert_eq!(data(&text, key.letters, key.hash).as_ref(), Ok(&bytes));
-        data("another", key.letters, key.hash).unwrap_err();
+        assert_eq!(decode_data(&text, key.chars, key.hash).as_ref(), Ok(&bytes));
+        decode_data("another", key.chars, key.hash).unwrap_err();
     }
-    let key = Key::of("!");
-    data("x ![](data:image/png;base64,!)", key.letters, key.hash).unwrap_err();
-    assert_eq!(data("", 64 << 20, 0), Err("it is larger than 16.0 MB".into()));
+    let key = DataKey::hash_of("!");
+    decode_data("x ![](data:image/png;base64,!)", key.chars, key.hash).unwrap_err();
+    assert_eq!(decode_data("", 64 << 20, 0), Err("it is larger than 16.0 MB".into()));
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn only_files_of_the_folder_are_read() {
     symlink(other, folder.join("way")).unwrap();
     nix::unistd::mkfifo(&folder.join("pipe.png"), nix::sys::stat::Mode::S_IRUSR).unwrap();
     let large = File::create(folder.join("large.png")).unwrap();
-    large.set_len(BYTES + 1).unwrap();
+    large.set_len(MAX_FILE_BYTES + 1).unwrap();
     let absolute = folder.join("sub/a b.png").display().to_string();
     for (path, expected) in [
         ("sub/a b.png", "ab"),
@@ -159,7 +159,7 @@ fn only_files_of_the_folder_are_read() {
         ("q?.png", "q"),
         (&absolute, "ab"),
     ] {
-        assert_eq!(file(folder, path), Ok(expected.into()), "{path}");
+        assert_eq!(read_file(folder, path), Ok(expected.into()), "{path}");
     }
     let there = other.join("x.png").display().to_string();
     for (path, why) in [
@@ -175,7 +175,7 @@ fn only_files_of_the_folder_are_read() {
         ("large.png", "larger"),
         ("a\0b", "no such file"),
     ] {
-        let error = file(folder, path).unwrap_err();
+        let error = read_file(folder, path).unwrap_err();
         assert!(error.contains(why), "{path}: {error}");
     }
 }

@@ -5,19 +5,19 @@ fn read(bytes: &[u8]) -> String {
     let (mut at, mut out) = (0, Vec::new());
     while at < bytes.len() {
         match decode(&bytes[at..]) {
-            Step::Event(length, event) => {
+            DecodeStep::Event(length, event) => {
                 out.push(name(&event));
                 at += length;
             }
-            Step::Skip(length) => {
+            DecodeStep::Skip(length) => {
                 out.push("-".into());
                 at += length;
             }
-            Step::Paste(length) => {
+            DecodeStep::PasteStart(length) => {
                 out.push("paste".into());
                 at += length;
             }
-            Step::More => {
+            DecodeStep::Incomplete => {
                 out.push("…".into());
                 break;
             }

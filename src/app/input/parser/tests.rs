@@ -1,14 +1,14 @@
 use super::*;
 
-const BEGIN: &[u8] = b"\x1b[200~";
+const PASTE_START: &[u8] = b"\x1b[200~";
 
 /// What comes of these reads, each so many milliseconds after the first, and then nothing for a minute.
-fn told(reads: &[(u64, &[u8])]) -> String {
+fn interpret(reads: &[(u64, &[u8])]) -> String {
     let began = Instant::now();
-    let (mut parser, mut out) = (Parser::default(), Vec::new());
-    let wait = |parser: &mut Parser, until: Instant, out: &mut Vec<Event>| {
-        while let Some(due) = parser.due().filter(|due| *due <= until) {
-            parser.lapse(due, out);
+    let (mut parser, mut out) = (InputParser::default(), Vec::new());
+    let wait = |parser: &mut InputParser, until: Instant, out: &mut Vec<Event>| {
+        while let Some(due) = parser.deadline().filter(|due| *due <= until) {
+            parser.on_timeout(due, out);
         }
     };
     for (at, bytes) in reads {
@@ -17,7 +17,7 @@ fn told(reads: &[(u64, &[u8])]) -> String {
         parser.feed(bytes, now, &mut out);
     }
     wait(&mut parser, began + Duration::from_mins(1), &mut out);
-    assert_eq!(parser.due(), None, "nothing wakes up when nothing comes");
+    assert_eq!(parser.deadline(), None, "nothing wakes up when nothing comes");
     out.iter().map(name).collect()
 }
 
@@ -39,55 +39,55 @@ fn name(event: &Event) -> String {
 #[test]
 fn a_paste_is_one_event_however_it_is_cut() {
     let bytes = "a\x1b[200~one\r漢\x1b[31m\x03two\x1b[201~b".as_bytes();
-    let whole = told(&[(0, bytes)]);
+    let whole = interpret(&[(0, bytes)]);
     assert_eq!(whole, "a[one\r漢\u{1b}[31m\u{3}two]b");
     for first in 0..=bytes.len() {
         for second in first..=bytes.len() {
             let reads = [(0, &bytes[..first]), (7, &bytes[first..second]), (14, &bytes[second..])];
-            assert_eq!(told(&reads), whole, "cut at {first} and {second}");
+            assert_eq!(interpret(&reads), whole, "cut at {first} and {second}");
         }
     }
     let bytes: Vec<(u64, &[u8])> = bytes.chunks(1).zip(0..).map(|(byte, at)| (at * 15, byte)).collect();
-    assert_eq!(told(&bytes), whole, "byte by byte");
+    assert_eq!(interpret(&bytes), whole, "byte by byte");
 }
 
 #[test]
 fn a_sequence_in_pieces_is_one_key() {
-    assert_eq!(told(&[(0, b"\x1b"), (10, b"[A"), (20, b"\x1b[1"), (60, b";5C")]), "<Up><Right>");
-    assert_eq!(told(&[(0, b"\xe6"), (50, b"\xbc\xa2")]), "漢");
+    assert_eq!(interpret(&[(0, b"\x1b"), (10, b"[A"), (20, b"\x1b[1"), (60, b";5C")]), "<Up><Right>");
+    assert_eq!(interpret(&[(0, b"\xe6"), (50, b"\xbc\xa2")]), "漢");
 }
 
 #[test]
 fn a_sequence_that_stays_a_piece_eats_no_key() {
-    assert_eq!(told(&[(0, b"\x1b"), (200, b"[")]), "<Esc>[");
-    assert_eq!(told(&[(0, b"\x1b"), (5, b"x")]), "<Esc>x");
-    assert_eq!(told(&[(0, b"\x1b["), (200, b"x")]), "<A-[>x");
-    assert_eq!(told(&[(0, b"\x1bO"), (200, b"x")]), "<A-O>x");
-    assert_eq!(told(&[(0, b"\x1b[1;"), (200, b"x")]), "x");
-    assert_eq!(told(&[(0, b"\xf0\x9f"), (200, b"x")]), "x");
+    assert_eq!(interpret(&[(0, b"\x1b"), (200, b"[")]), "<Esc>[");
+    assert_eq!(interpret(&[(0, b"\x1b"), (5, b"x")]), "<Esc>x");
+    assert_eq!(interpret(&[(0, b"\x1b["), (200, b"x")]), "<A-[>x");
+    assert_eq!(interpret(&[(0, b"\x1bO"), (200, b"x")]), "<A-O>x");
+    assert_eq!(interpret(&[(0, b"\x1b[1;"), (200, b"x")]), "x");
+    assert_eq!(interpret(&[(0, b"\xf0\x9f"), (200, b"x")]), "x");
 }
 
 #[test]
 fn a_paste_without_an_end_gives_the_keys_back_after_a_pause() {
-    let lost = [BEGIN, b"lost"].concat();
-    assert_eq!(told(&[(0, &lost)]), "[lost]");
-    assert_eq!(told(&[(0, &lost), (3000, b"x"), (3200, b"\x1b[A")]), "[lost]x<Up>");
+    let lost = [PASTE_START, b"lost"].concat();
+    assert_eq!(interpret(&[(0, &lost)]), "[lost]");
+    assert_eq!(interpret(&[(0, &lost), (3000, b"x"), (3200, b"\x1b[A")]), "[lost]x<Up>");
     // A line end so soon is the paste's; later it is the person's.
-    assert_eq!(told(&[(0, &lost), (3000, b" typed"), (3010, b"\r")]), "[lost] typed[\n]");
-    assert_eq!(told(&[(0, &lost), (6000, b"\r")]), "[lost]<Enter>");
+    assert_eq!(interpret(&[(0, &lost), (3000, b" typed"), (3010, b"\r")]), "[lost] typed[\n]");
+    assert_eq!(interpret(&[(0, &lost), (6000, b"\r")]), "[lost]<Enter>");
 }
 
 #[test]
 fn esc_and_ctrl_c_lead_out_of_a_paste_and_do_nothing_else() {
-    let lost = [BEGIN, b"lost"].concat();
+    let lost = [PASTE_START, b"lost"].concat();
     let ways: [&[u8]; 5] = [b"\x1b", b"\x03", b"\x1b[27u", b"\x1b[27;1u", b"\x1b[99;5u"];
     for way in ways {
-        assert_eq!(told(&[(0, &lost), (300, way), (500, b"x")]), "[lost]x", "{}", way.escape_ascii());
-        assert_eq!(told(&[(0, &lost), (300, way), (900, way), (1500, way)]), "[lost]", "what is kept stays");
+        assert_eq!(interpret(&[(0, &lost), (300, way), (500, b"x")]), "[lost]x", "{}", way.escape_ascii());
+        assert_eq!(interpret(&[(0, &lost), (300, way), (900, way), (1500, way)]), "[lost]", "what is kept stays");
     }
-    let again = told(&[(0, &lost), (300, b"\x03"), (600, b"\x03"), (900, b"\x03"), (1200, b"\x03")]);
+    let again = interpret(&[(0, &lost), (300, b"\x03"), (600, b"\x03"), (900, b"\x03"), (1200, b"\x03")]);
     assert_eq!(again, "[lost]<C-c>", "nobody is kept in");
-    assert_eq!(told(&[(0, &lost), (300, b"\x1b"), (7000, b"\x03")]), "[lost]<C-c>");
+    assert_eq!(interpret(&[(0, &lost), (300, b"\x1b"), (7000, b"\x03")]), "[lost]<C-c>");
 }
 
 #[test]
@@ -102,43 +102,46 @@ fn a_paste_that_pauses_loses_nothing_and_sends_nothing() {
         &[(0, b"\x1b[200~one\rtwo\rthree"), (4000, b"\x1b"), (4010, b"[201~")],
     ];
     for reads in cases {
-        let told = told(reads).replace("][", "").replace('\n', "\r");
+        let told = interpret(reads).replace("][", "").replace('\n', "\r");
         assert!(!told.contains('<'), "{told}");
         let text: String = told.chars().filter(|c| !"[]".contains(*c)).collect();
         assert_eq!(text, "one\rtwo\rthree");
     }
     let letter = "漢".as_bytes();
-    let cut = told(&[(0, &[BEGIN, &letter[..2]].concat()), (4000, &[&letter[2..], b" and more", END].concat())]);
+    let cut = interpret(&[
+        (0, &[PASTE_START, &letter[..2]].concat()),
+        (4000, &[&letter[2..], b" and more", PASTE_END].concat()),
+    ]);
     assert_eq!(cut, "[漢 and more]");
 }
 
 #[test]
 fn floods_of_keys_after_a_broken_paste_are_keys() {
-    let lost = [BEGIN, b"lost"].concat();
+    let lost = [PASTE_START, b"lost"].concat();
     let wheel = b"\x1b[<64;3;4M\x1b[<64;3;4M";
-    assert_eq!(told(&[(0, &lost), (2000, b"\x1b[A\x1b[A\x1b[A"), (2100, b"ab")]), "[lost]<Up><Up><Up>ab");
-    assert!(told(&[(0, &lost), (2000, wheel)]).contains("ScrollUp"));
+    assert_eq!(interpret(&[(0, &lost), (2000, b"\x1b[A\x1b[A\x1b[A"), (2100, b"ab")]), "[lost]<Up><Up><Up>ab");
+    assert!(interpret(&[(0, &lost), (2000, wheel)]).contains("ScrollUp"));
 }
 
 #[test]
 fn a_big_paste_comes_through_at_the_cost_of_its_bytes() {
     let text = "word 漢字\r\n".repeat(200_000);
-    let bytes = [BEGIN, text.as_bytes(), END].concat();
+    let bytes = [PASTE_START, text.as_bytes(), PASTE_END].concat();
     let reads: Vec<(u64, &[u8])> = bytes.chunks(4095).map(|chunk| (0, chunk)).collect();
-    assert_eq!(told(&reads).len(), text.len() + 2);
+    assert_eq!(interpret(&reads).len(), text.len() + 2);
 }
 
 #[test]
 fn bytes_that_are_no_text_do_not_break_a_paste() {
-    assert_eq!(told(&[(0, b"\x1b[200~a\xff\xc3(b\x1b[201~c")]), "[a\u{fffd}\u{fffd}(b]c");
-    assert_eq!(told(&[(0, b"\x1b[200~\x1b[200~a\x1b[201~"), (10, b"\x1b[201~b")]), "[\u{1b}[200~a]b");
+    assert_eq!(interpret(&[(0, b"\x1b[200~a\xff\xc3(b\x1b[201~c")]), "[a\u{fffd}\u{fffd}(b]c");
+    assert_eq!(interpret(&[(0, b"\x1b[200~\x1b[200~a\x1b[201~"), (10, b"\x1b[201~b")]), "[\u{1b}[200~a]b");
 }
 
 #[test]
 fn any_bytes_at_any_time_end_with_the_keys_free() {
     let mut seed = 7_u32;
     let pieces: [&[u8]; 9] =
-        [BEGIN, END, b"\x1b", b"[", b"\x03", b"\r", b"x", b"\xe6\xbc", b"some longer text\rwith it"];
+        [PASTE_START, PASTE_END, b"\x1b", b"[", b"\x03", b"\r", b"x", b"\xe6\xbc", b"some longer text\rwith it"];
     for _ in 0..5_000 {
         let mut reads = Vec::new();
         let mut at = 0;
@@ -148,7 +151,7 @@ fn any_bytes_at_any_time_end_with_the_keys_free() {
             reads.push((at, pieces[(seed >> 8) as usize % pieces.len()]));
         }
         reads.push((at + 20_000, b"end"));
-        assert!(told(&reads).ends_with("end"), "{reads:?}");
+        assert!(interpret(&reads).ends_with("end"), "{reads:?}");
     }
 }
 
@@ -156,5 +159,5 @@ fn any_bytes_at_any_time_end_with_the_keys_free() {
 fn thousands_of_pastes_in_one_read_need_no_more_stack_than_one() {
     let read = b"\x1b[200~\x1b[201~".repeat(4096);
     let small = std::thread::Builder::new().stack_size(256 * 1024);
-    assert_eq!(small.spawn(move || told(&[(0, &read), (1, b"a")])).unwrap().join().unwrap(), "a");
+    assert_eq!(small.spawn(move || interpret(&[(0, &read), (1, b"a")])).unwrap().join().unwrap(), "a");
 }

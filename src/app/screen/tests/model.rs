@@ -5,10 +5,10 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier};
 use unicode_width::UnicodeWidthChar;
 
-use crate::ui::theme::Ink;
+use crate::ui::theme::TermColor;
 
 /// What a cell shows, its modifiers as a set; none where a wide character covers it.
-type Shown = Option<(String, Color, Color, Modifier, Option<String>)>;
+type ShownCell = Option<(String, Color, Color, Modifier, Option<String>)>;
 
 const PLAIN: (Color, Color, Modifier) = (Color::Reset, Color::Reset, Modifier::empty());
 
@@ -66,7 +66,7 @@ pub(super) struct Terminal {
 
 struct Grid {
     columns: usize,
-    rows: Vec<Vec<Shown>>,
+    rows: Vec<Vec<ShownCell>>,
     x: usize,
     y: usize,
     /// The cursor stands behind the last column.
@@ -85,14 +85,14 @@ struct Grid {
 }
 
 #[expect(clippy::unnecessary_wraps)]
-fn blank() -> Shown {
+fn blank() -> ShownCell {
     let (fg, bg, modifier) = PLAIN;
     Some((" ".into(), fg, bg, modifier, None))
 }
 
 /// The same colour, by number.
 pub(super) fn number(color: Color) -> Color {
-    if let Ink::Index(index) = color.into() { Color::Indexed(index) } else { color }
+    if let TermColor::Index(index) = color.into() { Color::Indexed(index) } else { color }
 }
 
 impl Terminal {
@@ -156,7 +156,7 @@ impl Terminal {
                     continue;
                 }
                 if covered == 0 && self.grid.widths != Widths::Strict && !agreed(cell.symbol()) {
-                    doubtful = super::super::cells(cell.symbol()) - 1;
+                    doubtful = super::super::symbol_cells(cell.symbol()) - 1;
                     for x in usize::from(x)..=usize::from(x) + doubtful {
                         let shown = &self.grid.rows[usize::from(y)][x];
                         let own = |c: char| cell.symbol().contains(c);
@@ -170,7 +170,7 @@ impl Terminal {
                     assert_eq!(*shown, None, "{x} {y} is covered");
                     continue;
                 }
-                covered = super::super::cells(cell.symbol()) - 1;
+                covered = super::super::symbol_cells(cell.symbol()) - 1;
                 let (fg, bg) = (number(cell.fg), number(cell.bg));
                 let mut symbol = cell.symbol();
                 // Of what might not fit beside each other only the beginning is shown.
@@ -335,7 +335,7 @@ impl vte::Perform for Grid {
                     row.fill(blank());
                 }
             }
-            (b"", 'm') => self.colour(&numbers),
+            (b"", 'm') => self.set_color(&numbers),
             (b"?", 'h' | 'l') => match first {
                 25 => self.hidden = action == 'l',
                 2026 => self.updating = action == 'h',
@@ -353,7 +353,7 @@ impl vte::Perform for Grid {
 }
 
 impl Grid {
-    fn colour(&mut self, numbers: &[usize]) {
+    fn set_color(&mut self, numbers: &[usize]) {
         let mut rest = numbers.iter().map(|number| *number as u8);
         if numbers.is_empty() {
             self.pen = PLAIN;

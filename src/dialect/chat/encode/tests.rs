@@ -1,25 +1,25 @@
 use super::*;
-use crate::event::{Fault, MessageId, Outcome, Output, Role, Scope, Seq, TextKind, Usage};
+use crate::event::{CallOutcome, CallOutput, Fault, MessageId, Role, Seq, TextKind, Usage, UsageScope};
 
 const HEAD: &str =
     r#"{"id":"chatcmpl-0a1b2c3d4e5f","object":"chat.completion.chunk","created":7,"model":"m","choices":["#;
 
-fn chunks(wants: Wants) -> Chunks {
-    Chunks::new(Head { id: "chatcmpl-0a1b2c3d4e5f".into(), created: 7, model: "m".into() }, wants, 5)
+fn chunks(wants: ChatEncoderOptions) -> ChatEncoder {
+    ChatEncoder::new(ChunkHead { id: "chatcmpl-0a1b2c3d4e5f".into(), created: 7, model: "m".into() }, wants, 5)
 }
 
-fn encode(encoder: &mut Chunks, facts: Vec<AgentEvent>) -> Vec<SseFrame> {
+fn encode(encoder: &mut ChatEncoder, facts: Vec<AgentEvent>) -> Vec<SseFrame> {
     let mut out = Vec::new();
     encoder.start(&mut out);
     for (seq, event) in facts.into_iter().enumerate() {
-        encoder.fact(&Envelope { seq: Seq(seq as u64 + 1), at: Millis(0), event }, &mut out);
+        encoder.encode_event(&Envelope { seq: Seq(seq as u64 + 1), at: Millis(0), event }, &mut out);
     }
     encoder.finish(&mut out);
     out
 }
 
 /// What is in the frames, without the head that all have.
-fn told(frames: &[SseFrame]) -> Vec<String> {
+fn deltas(frames: &[SseFrame]) -> Vec<String> {
     assert!(frames.iter().all(|frame| frame.event.is_empty() && frame.id.is_none() && frame.retry.is_none()));
     frames.iter().map(|frame| frame.data.strip_prefix(HEAD).unwrap_or(&frame.data).to_owned()).collect()
 }
@@ -32,17 +32,22 @@ fn text(message: &str, text: &str) -> AgentEvent {
     AgentEvent::TextDelta { message: message.into(), text: text.into(), kind: TextKind::Text }
 }
 
-fn finished(message: &str, stop: Stop) -> AgentEvent {
-    AgentEvent::MessageFinished { message: message.into(), stop, full: None, carry: None }
+fn finished(message: &str, stop: FinishReason) -> AgentEvent {
+    AgentEvent::MessageFinished {
+        message: message.into(),
+        finish_reason: stop,
+        full_text: None,
+        provider_metadata: None,
+    }
 }
 
 fn usage(n: u32, input: u64, output: u64) -> AgentEvent {
     let usage = Usage { input_tokens: input, output_tokens: output, ..Usage::default() };
-    AgentEvent::UsageReported { scope: Scope::Request(n), usage }
+    AgentEvent::UsageReported { scope: UsageScope::Request(n), usage }
 }
 
-fn over(end: TurnEnd) -> AgentEvent {
-    AgentEvent::TurnFinished { turn: "t".into(), end }
+fn turn_finished(end: TurnOutcome) -> AgentEvent {
+    AgentEvent::TurnFinished { turn: "t".into(), outcome: end }
 }
 
 fn call(message: &str, id: &str, name: Option<&str>) -> AgentEvent {
@@ -51,12 +56,12 @@ fn call(message: &str, id: &str, name: Option<&str>) -> AgentEvent {
         message: MessageId::from(message),
         name: name.map(Into::into),
         parent: None,
-        ran_by: RanBy::Us,
+        executed_by: ExecutedBy::Client,
     }
 }
 
 fn ready(id: &str, name: &str, args: &str) -> AgentEvent {
-    AgentEvent::ToolCallReady { call: id.into(), name: name.into(), args: args.into(), carry: None }
+    AgentEvent::ToolCallReady { call: id.into(), name: name.into(), args: args.into(), provider_metadata: None }
 }
 
 #[test]
@@ -66,24 +71,24 @@ fn text_of_all_rounds_and_the_sum_of_their_counts() {
         text("a", "One moment."),
         call("a", "c", Some("clock")),
         ready("c", "clock", "{}"),
-        finished("a", Stop::ToolCalls),
+        finished("a", FinishReason::ToolCalls),
         usage(1, 10, 2),
         AgentEvent::ToolCallFinished {
             call: "c".into(),
-            outcome: Outcome::Ok,
-            output: Output::of("noon"),
-            took: Some(Millis(3)),
+            outcome: CallOutcome::Ok,
+            output: CallOutput::from_text("noon"),
+            duration: Some(Millis(3)),
         },
         started("b"),
         text("b", "It is"),
         text("b", " noon."),
-        finished("b", Stop::End),
+        finished("b", FinishReason::End),
         usage(2, 20, 4),
-        over(TurnEnd::Completed),
+        turn_finished(TurnOutcome::Completed),
     ];
-    let mut encoder = chunks(Wants::default());
+    let mut encoder = chunks(ChatEncoderOptions::default());
     assert_eq!(
-        told(&encode(&mut encoder, facts)),
+        deltas(&encode(&mut encoder, facts)),
         [
             r#"{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#,
             r#"{"index":0,"delta":{"content":"One moment."},"finish_reason":null}]}"#,
@@ -93,7 +98,7 @@ fn text_of_all_rounds_and_the_sum_of_their_counts() {
             "[DONE]",
         ]
     );
-    let (status, body) = encoder.answer();
+    let (status, body) = encoder.full_response();
     assert_eq!(status, 200);
     assert_eq!(
         body.to_string(),
@@ -114,16 +119,16 @@ fn calls_of_the_clients_tools_come_in_fragments_and_counts_in_a_chunk_of_their_o
         piece("1"),
         ready("c", "add", r#"{"a":1}"#),
         ready("d", "now", ""),
-        finished("a", Stop::ToolCalls),
+        finished("a", FinishReason::ToolCalls),
         usage(1, 10, 2),
-        over(TurnEnd::Completed),
+        turn_finished(TurnOutcome::Completed),
     ];
-    let mut encoder = chunks(Wants { include_usage: true, calls: true });
+    let mut encoder = chunks(ChatEncoderOptions { include_usage: true, client_tools: true });
     let fragment = |fragment: &str| {
         format!(r#"{{"index":0,"delta":{{"tool_calls":[{fragment}]}},"finish_reason":null}}],"usage":null}}"#)
     };
     assert_eq!(
-        told(&encode(&mut encoder, facts))[1..],
+        deltas(&encode(&mut encoder, facts))[1..],
         [
             fragment(r#"{"index":0,"id":"c","type":"function","function":{"name":"add","arguments":""}}"#),
             fragment(r#"{"index":0,"function":{"arguments":"{\"a\":"}}"#),
@@ -136,7 +141,7 @@ fn calls_of_the_clients_tools_come_in_fragments_and_counts_in_a_chunk_of_their_o
             "[DONE]".to_owned(),
         ]
     );
-    let message = &encoder.answer().1["choices"][0]["message"];
+    let message = &encoder.full_response().1["choices"][0]["message"];
     assert_eq!(
         message.to_string(),
         r#"{"role":"assistant","content":null,"refusal":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"add","arguments":"{\"a\":1}"}},{"id":"d","type":"function","function":{"name":"now","arguments":"{}"}}]}"#
@@ -145,14 +150,15 @@ fn calls_of_the_clients_tools_come_in_fragments_and_counts_in_a_chunk_of_their_o
 
 #[test]
 fn every_end_has_its_reason_or_its_error() {
-    let end = |stop: Stop, end: TurnEnd| {
-        let mut encoder = chunks(Wants::default());
-        let frames = told(&encode(&mut encoder, vec![started("a"), text("a", "so"), finished("a", stop), over(end)]));
+    let end = |stop: FinishReason, end: TurnOutcome| {
+        let mut encoder = chunks(ChatEncoderOptions::default());
+        let frames =
+            deltas(&encode(&mut encoder, vec![started("a"), text("a", "so"), finished("a", stop), turn_finished(end)]));
         let [.., last, done] = frames.as_slice() else { panic!("{frames:?}") };
         assert_eq!(done, "[DONE]");
         let json: Json = serde_json::from_str(last)
             .unwrap_or_else(|_| serde_json::from_str(&format!("{HEAD}{last}")).expect("a chunk"));
-        let (status, body) = encoder.answer();
+        let (status, body) = encoder.full_response();
         let reason = &json["choices"][0]["finish_reason"];
         if reason.is_null() {
             assert_eq!(body, json, "the same error, streaming or not");
@@ -162,22 +168,22 @@ fn every_end_has_its_reason_or_its_error() {
             (status, reason.clone())
         }
     };
-    let failed = |kind: FaultKind| TurnEnd::Failed(Fault::new(kind, "it went wrong"));
-    assert_eq!(end(Stop::End, TurnEnd::Completed), (200, "stop".into()));
-    assert_eq!(end(Stop::Length, TurnEnd::Completed), (200, "length".into()));
-    assert_eq!(end(Stop::Refused, TurnEnd::Completed), (200, "content_filter".into()));
-    assert_eq!(end(Stop::Refused, failed(FaultKind::Refused)), (200, "content_filter".into()));
-    assert_eq!(end(Stop::Failed, failed(FaultKind::RateLimited)), (429, "rate_limit_exceeded".into()));
-    assert_eq!(end(Stop::Failed, failed(FaultKind::ContextTooLong)), (400, "context_length_exceeded".into()));
-    assert_eq!(end(Stop::Failed, failed(FaultKind::Auth)), (502, "upstream_auth".into()));
-    assert_eq!(end(Stop::Interrupted, TurnEnd::Interrupted), (502, "upstream".into()));
-    assert_eq!(end(Stop::Cancelled, TurnEnd::Cancelled), (502, "upstream".into()));
+    let failed = |kind: FaultKind| TurnOutcome::Failed(Fault::new(kind, "it went wrong"));
+    assert_eq!(end(FinishReason::End, TurnOutcome::Completed), (200, "stop".into()));
+    assert_eq!(end(FinishReason::Length, TurnOutcome::Completed), (200, "length".into()));
+    assert_eq!(end(FinishReason::Refused, TurnOutcome::Completed), (200, "content_filter".into()));
+    assert_eq!(end(FinishReason::Refused, failed(FaultKind::Refused)), (200, "content_filter".into()));
+    assert_eq!(end(FinishReason::Failed, failed(FaultKind::RateLimited)), (429, "rate_limit_exceeded".into()));
+    assert_eq!(end(FinishReason::Failed, failed(FaultKind::ContextTooLong)), (400, "context_length_exceeded".into()));
+    assert_eq!(end(FinishReason::Failed, failed(FaultKind::Auth)), (502, "upstream_auth".into()));
+    assert_eq!(end(FinishReason::Interrupted, TurnOutcome::Interrupted), (502, "upstream".into()));
+    assert_eq!(end(FinishReason::Cancelled, TurnOutcome::Cancelled), (502, "upstream".into()));
 }
 
 #[test]
 fn facts_that_just_stop_are_an_error_and_an_end_mark() {
-    let mut encoder = chunks(Wants::default());
-    let frames = told(&encode(&mut encoder, vec![started("a"), text("a", "so")]));
+    let mut encoder = chunks(ChatEncoderOptions::default());
+    let frames = deltas(&encode(&mut encoder, vec![started("a"), text("a", "so")]));
     assert_eq!(
         frames[2..],
         [
@@ -189,9 +195,14 @@ fn facts_that_just_stop_are_an_error_and_an_end_mark() {
 
 #[test]
 fn counts_that_nobody_said_are_guessed() {
-    let facts = vec![started("a"), text("a", "twelve chars"), finished("a", Stop::End), over(TurnEnd::Completed)];
-    let mut encoder = chunks(Wants::default());
-    let frames = told(&encode(&mut encoder, facts));
+    let facts = vec![
+        started("a"),
+        text("a", "twelve chars"),
+        finished("a", FinishReason::End),
+        turn_finished(TurnOutcome::Completed),
+    ];
+    let mut encoder = chunks(ChatEncoderOptions::default());
+    let frames = deltas(&encode(&mut encoder, facts));
     let usage = r#""usage":{"prompt_tokens":5,"completion_tokens":3,"total_tokens":8}}"#;
     assert!(frames[2].ends_with(usage), "{frames:?}");
 }
@@ -199,13 +210,13 @@ fn counts_that_nobody_said_are_guessed() {
 #[test]
 fn an_answer_in_one_piece_is_told_in_words_and_a_stream_as_it_comes() {
     let whole = "this whole answer came in one piece after some time";
-    let mut encoder = chunks(Wants::default());
+    let mut encoder = chunks(ChatEncoderOptions::default());
     let mut out = Vec::new();
     encoder.start(&mut out);
     let mut take = |event: AgentEvent| {
         out.clear();
-        encoder.fact(&Envelope { seq: Seq(1), at: Millis(0), event }, &mut out);
-        (out.len(), encoder.pause())
+        encoder.encode_event(&Envelope { seq: Seq(1), at: Millis(0), event }, &mut out);
+        (out.len(), encoder.pacing_delay())
     };
     assert_eq!(take(started("a")), (0, None));
     assert_eq!(take(text("a", whole)), (10, Some(Millis(12))));
@@ -213,7 +224,12 @@ fn an_answer_in_one_piece_is_told_in_words_and_a_stream_as_it_comes() {
     // A server that only repeats the whole at the end.
     assert_eq!(take(started("b")), (0, None));
     let full = Some(whole.to_owned());
-    let finished = AgentEvent::MessageFinished { message: "b".into(), stop: Stop::End, full, carry: None };
+    let finished = AgentEvent::MessageFinished {
+        message: "b".into(),
+        finish_reason: FinishReason::End,
+        full_text: full,
+        provider_metadata: None,
+    };
     assert_eq!(take(finished), (10, Some(Millis(12))));
     assert_eq!(take(started("c")), (0, None));
     assert_eq!(take(text("c", "a few words only")), (1, None));

@@ -1,14 +1,14 @@
 use serde_json::json;
 
 use super::*;
-use crate::event::{Fault, FaultKind, Millis, RanBy, Seq, Stop, TextKind};
+use crate::event::{ExecutedBy, Fault, FaultKind, FinishReason, Millis, Seq, TextKind};
 
-fn encoded(facts: &[AgentEvent], most_rounds: Option<u32>) -> (Vec<(String, Json)>, Encoder) {
-    let mut encoder = Encoder::new(Heading { id: "resp_1".into(), ..Heading::default() }, most_rounds);
+fn encoded(facts: &[AgentEvent], most_rounds: Option<u32>) -> (Vec<(String, Json)>, EnclavaEncoder) {
+    let mut encoder = EnclavaEncoder::new(ResponseHead { id: "resp_1".into(), ..ResponseHead::default() }, most_rounds);
     let mut frames = Vec::new();
     for (n, event) in facts.iter().enumerate() {
         let told = Envelope { seq: Seq(n as u64 + 1), at: Millis(5), event: event.clone() };
-        encoder.fact(&told, &mut frames);
+        encoder.encode_event(&told, &mut frames);
     }
     encoder.finish(&mut frames);
     let told = frames.into_iter().map(|frame| (frame.event, serde_json::from_str(&frame.data).unwrap()));
@@ -27,23 +27,38 @@ fn round() -> Vec<AgentEvent> {
             message: message.clone(),
             name: Some("clock".into()),
             parent: None,
-            ran_by: RanBy::Us,
+            executed_by: ExecutedBy::Client,
         },
-        AgentEvent::ToolCallReady { call: call.clone(), name: "clock".into(), args: "{}".into(), carry: None },
-        AgentEvent::MessageFinished { message, stop: Stop::ToolCalls, full: None, carry: None },
-        AgentEvent::ToolCallFinished { call, outcome: Outcome::Ok, output: Output::of("noon"), took: None },
+        AgentEvent::ToolCallReady {
+            call: call.clone(),
+            name: "clock".into(),
+            args: "{}".into(),
+            provider_metadata: None,
+        },
+        AgentEvent::MessageFinished {
+            message,
+            finish_reason: FinishReason::ToolCalls,
+            full_text: None,
+            provider_metadata: None,
+        },
+        AgentEvent::ToolCallFinished {
+            call,
+            outcome: CallOutcome::Ok,
+            output: CallOutput::from_text("noon"),
+            duration: None,
+        },
     ]
 }
 
 fn failed(kind: FaultKind) -> AgentEvent {
-    let end = TurnEnd::Failed(Fault::new(kind, "no more"));
-    AgentEvent::TurnFinished { turn: "t".into(), end }
+    let end = TurnOutcome::Failed(Fault::new(kind, "no more"));
+    AgentEvent::TurnFinished { turn: "t".into(), outcome: end }
 }
 
 #[test]
 fn a_round_is_its_pieces_its_message_its_calls_and_their_outputs() {
     let mut facts = round();
-    facts.push(AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed });
+    facts.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed });
     let (told, _) = encoded(&facts, None);
     let message = json!({"type": "message", "id": "msg_0000000000000005_0", "role": "assistant",
         "content": [{"type": "output_text", "text": "é"}], "status": "completed"});
@@ -79,49 +94,56 @@ fn rounds_that_are_used_up_complete_and_a_budget_that_is_refuses() {
     let mut spent = round();
     spent.push(failed(FaultKind::LimitReached));
     let (told, mut encoder) = encoded(&spent, Some(1));
-    assert_eq!((told.last().unwrap().0.as_str(), encoder.answer().0), ("response.completed", 200));
+    assert_eq!((told.last().unwrap().0.as_str(), encoder.full_response().0), ("response.completed", 200));
     let (told, mut encoder) = encoded(&spent, Some(2));
     let (event, data) = told.last().unwrap();
     assert_eq!((event.as_str(), &data["error"]["type"]), ("response.failed", &json!("budget_exceeded")));
-    assert_eq!(encoder.answer(), (429, json!({"error": "HTTP_ERROR", "message": "no more"})));
+    assert_eq!(encoder.full_response(), (429, json!({"error": "HTTP_ERROR", "message": "no more"})));
     spent.pop();
     spent.push(failed(FaultKind::Upstream));
     let (told, mut encoder) = encoded(&spent, Some(1));
-    assert_eq!((&told.last().unwrap().1["error"]["code"], encoder.answer().0), (&json!("internal_error"), 500));
+    assert_eq!((&told.last().unwrap().1["error"]["code"], encoder.full_response().0), (&json!("internal_error"), 500));
     assert_eq!(encoder.response()["status"], "failed");
 }
 
 #[test]
 fn json_is_ascii_and_means_the_same() {
     let text = json!({"a": "é 😀 \u{7f} \u{2028}"});
-    let written = ascii(&text.to_string());
+    let written = escape_non_ascii(&text.to_string());
     assert!(written.is_ascii());
     assert_eq!(serde_json::from_str::<Json>(&written).unwrap(), text);
 }
 
 #[test]
 fn an_answer_that_was_cut_off_is_not_said_to_be_complete() {
-    for (stop, reason) in [(Stop::Length, "max_output_tokens"), (Stop::Refused, "content_filter")] {
+    for (stop, reason) in [(FinishReason::Length, "max_output_tokens"), (FinishReason::Refused, "content_filter")] {
         let message: MessageId = "m1".into();
         let facts = [
             AgentEvent::TurnStarted { turn: "t".into(), parent: None },
             AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None },
             AgentEvent::TextDelta { message: message.clone(), text: "half".into(), kind: TextKind::Text },
-            AgentEvent::MessageFinished { message, stop, full: None, carry: None },
-            AgentEvent::TurnFinished { turn: "t".into(), end: TurnEnd::Completed },
+            AgentEvent::MessageFinished { message, finish_reason: stop, full_text: None, provider_metadata: None },
+            AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed },
         ];
         let (told, mut encoder) = encoded(&facts, None);
         let (event, last) = told.last().unwrap();
         assert_eq!((event.as_str(), &last["status"]), ("response.completed", &json!("incomplete")));
         assert_eq!(last["incomplete_details"]["reason"], reason);
-        let (status, response) = encoder.answer();
+        let (status, response) = encoder.full_response();
         assert_eq!((status, &response["status"]), (200, &json!("incomplete")));
-        let mut decoder = crate::dialect::enclava::Enclava::new();
+        let mut decoder = crate::dialect::enclava::EnclavaDecoder::new();
         let mut out = Vec::new();
         for (event, data) in &told {
-            crate::dialect::Decode::frame(&mut decoder, &SseFrame::named(event.as_str(), data.to_string()), &mut out);
+            crate::dialect::Decode::decode_frame(
+                &mut decoder,
+                &SseFrame::named(event.as_str(), data.to_string()),
+                &mut out,
+            );
         }
         crate::dialect::Decode::finish(&mut decoder, &mut out);
-        assert!(out.iter().any(|event| matches!(event, AgentEvent::MessageFinished { stop: it, .. } if *it == stop)));
+        assert!(
+            out.iter()
+                .any(|event| matches!(event, AgentEvent::MessageFinished { finish_reason: it, .. } if *it == stop))
+        );
     }
 }

@@ -4,61 +4,61 @@ use std::collections::HashSet;
 
 use serde_json::json;
 
-use super::Call;
-use crate::event::{Json, MessageId, Millis, Stop, Usage};
+use super::EncodedOpenJarvisCall;
+use crate::event::{FinishReason, Json, MessageId, Millis, Usage};
 
 /// A request to the model whose end was not told.
 #[derive(Debug)]
 pub(super) struct Inference {
-    began: Millis,
-    first: Option<Millis>,
-    last: Option<Millis>,
-    pieces: u64,
+    started_at: Millis,
+    first_token_at: Option<Millis>,
+    last_token_at: Option<Millis>,
+    chunks: u64,
     pub(super) messages: HashSet<MessageId>,
     pub(super) content: String,
-    pub(super) stop: Stop,
-    pub(super) ended: Option<Millis>,
+    pub(super) finish_reason: FinishReason,
+    pub(super) ended_at: Option<Millis>,
     pub(super) usage: Usage,
 }
 
 impl Inference {
     pub(super) fn new(at: Millis) -> Self {
         Self {
-            began: at,
-            first: None,
-            last: None,
-            pieces: 0,
+            started_at: at,
+            first_token_at: None,
+            last_token_at: None,
+            chunks: 0,
             messages: HashSet::new(),
             content: String::new(),
-            stop: Stop::End,
-            ended: None,
+            finish_reason: FinishReason::End,
+            ended_at: None,
             usage: Usage::default(),
         }
     }
 
-    pub(super) fn heard(&mut self, at: Millis) {
-        self.first.get_or_insert(at);
-        self.last = Some(at);
-        self.pieces += 1;
+    pub(super) fn record_token(&mut self, at: Millis) {
+        self.first_token_at.get_or_insert(at);
+        self.last_token_at = Some(at);
+        self.chunks += 1;
     }
 
     /// Returns what was measured. There are no monitors of energy here, so those are 0 as with a server without.
-    pub(super) fn tell(&self, model: &str, calls: &[Call]) -> Json {
-        let latency = self.ended.unwrap_or(self.began).since(self.began).as_secs_f64();
-        let ttft = self.first.map_or(0.0, |first| first.since(self.began).as_secs_f64());
-        let decode = self.last.unwrap_or_default().since(self.first.unwrap_or_default());
+    pub(super) fn to_json(&self, model: &str, calls: &[EncodedOpenJarvisCall]) -> Json {
+        let latency = self.ended_at.unwrap_or(self.started_at).since(self.started_at).as_secs_f64();
+        let ttft = self.first_token_at.map_or(0.0, |first| first.since(self.started_at).as_secs_f64());
+        let decode = self.last_token_at.unwrap_or_default().since(self.first_token_at.unwrap_or_default());
         let Usage { input_tokens, output_tokens, cached_tokens, .. } = self.usage;
         let rate = if latency > 0.0 { output_tokens as f64 / latency } else { 0.0 };
-        let between = if self.pieces > 1 { decode.0 as f64 / (self.pieces - 1) as f64 } else { 0.0 };
-        let asked = |call: &&Call| self.messages.contains(&call.message);
+        let between = if self.chunks > 1 { decode.0 as f64 / (self.chunks - 1) as f64 } else { 0.0 };
+        let asked = |call: &&EncodedOpenJarvisCall| self.messages.contains(&call.message);
         let calls: Vec<Json> = calls
             .iter()
             .filter(asked)
             .map(|call| json!({"id": call.id, "name": call.name, "arguments": call.args}))
             .collect();
-        let finish_reason = match self.stop {
-            Stop::Length => "length",
-            Stop::Refused => "content_filter",
+        let finish_reason = match self.finish_reason {
+            FinishReason::Length => "length",
+            FinishReason::Refused => "content_filter",
             _ if !calls.is_empty() => "tool_calls",
             _ => "stop",
         };

@@ -1,20 +1,21 @@
 use super::*;
 use crate::event::{
-    Ask, DecidedBy, Decision, Fault, FaultKind, Output, Risk, Role, Scope, Seq, TextKind, TurnEnd, Usage,
+    ApprovalRequest, CallOutput, DecidedBy, Decision, Fault, FaultKind, Risk, Role, Seq, TextKind, TurnOutcome, Usage,
+    UsageScope,
 };
 
 const CHUNK: &str =
     r#"{"id":"chatcmpl-0a1b2c3d4e5f","object":"chat.completion.chunk","created":7,"model":"m","choices":[{"index":0,"#;
 
-fn bridge() -> Bridge {
-    Bridge::new(Head { id: "chatcmpl-0a1b2c3d4e5f".into(), created: 7, model: "m".into() }, 5, 2)
+fn encoder() -> OpenJarvisEncoder {
+    OpenJarvisEncoder::new(ChunkHead { id: "chatcmpl-0a1b2c3d4e5f".into(), created: 7, model: "m".into() }, 5, 2)
 }
 
 fn encode(facts: Vec<(u64, AgentEvent)>) -> Vec<(String, String)> {
-    let (mut encoder, mut out) = (bridge(), Vec::new());
+    let (mut encoder, mut out) = (encoder(), Vec::new());
     encoder.start(&mut out);
     for (seq, (at, event)) in facts.into_iter().enumerate() {
-        encoder.fact(&Envelope { seq: Seq(seq as u64 + 1), at: Millis(at), event }, &mut out);
+        encoder.encode_event(&Envelope { seq: Seq(seq as u64 + 1), at: Millis(at), event }, &mut out);
     }
     encoder.finish(&mut out);
     out.into_iter()
@@ -37,17 +38,22 @@ fn text(message: &str, text: &str) -> AgentEvent {
     AgentEvent::TextDelta { message: message.into(), text: text.into(), kind: TextKind::Text }
 }
 
-fn finished(message: &str, stop: Stop) -> AgentEvent {
-    AgentEvent::MessageFinished { message: message.into(), stop, full: None, carry: None }
+fn finished(message: &str, stop: FinishReason) -> AgentEvent {
+    AgentEvent::MessageFinished {
+        message: message.into(),
+        finish_reason: stop,
+        full_text: None,
+        provider_metadata: None,
+    }
 }
 
 fn usage(n: u32, input: u64, output: u64) -> AgentEvent {
     let usage = Usage { input_tokens: input, output_tokens: output, ..Usage::default() };
-    AgentEvent::UsageReported { scope: Scope::Request(n), usage }
+    AgentEvent::UsageReported { scope: UsageScope::Request(n), usage }
 }
 
-fn over(end: TurnEnd) -> AgentEvent {
-    AgentEvent::TurnFinished { turn: "t".into(), end }
+fn turn_finished(end: TurnOutcome) -> AgentEvent {
+    AgentEvent::TurnFinished { turn: "t".into(), outcome: end }
 }
 
 fn call(id: &str, name: &str, args: &str) -> [AgentEvent; 2] {
@@ -57,15 +63,15 @@ fn call(id: &str, name: &str, args: &str) -> [AgentEvent; 2] {
             message: "a".into(),
             name: Some(name.into()),
             parent: None,
-            ran_by: RanBy::Us,
+            executed_by: ExecutedBy::Client,
         },
-        AgentEvent::ToolCallReady { call: id.into(), name: name.into(), args: args.into(), carry: None },
+        AgentEvent::ToolCallReady { call: id.into(), name: name.into(), args: args.into(), provider_metadata: None },
     ]
 }
 
-fn done(id: &str, outcome: Outcome, output: &str, took: Option<u64>) -> AgentEvent {
-    let output = Output::of(output);
-    AgentEvent::ToolCallFinished { call: id.into(), outcome, output, took: took.map(Millis) }
+fn done(id: &str, outcome: CallOutcome, output: &str, took: Option<u64>) -> AgentEvent {
+    let output = CallOutput::from_text(output);
+    AgentEvent::ToolCallFinished { call: id.into(), outcome, output, duration: took.map(Millis) }
 }
 
 fn names(frames: &[(String, String)]) -> Vec<&str> {
@@ -77,14 +83,14 @@ fn a_turn_with_a_call_is_told_as_the_bridge_tells_it() {
     let mut facts = vec![(0, user("what time?")), (20, started("a"))];
     facts.extend(call("c", "clock", r#"{"zone":"UTC"}"#).map(|fact| (30, fact)));
     facts.extend([
-        (40, finished("a", Stop::ToolCalls)),
+        (40, finished("a", FinishReason::ToolCalls)),
         (40, usage(1, 10, 4)),
-        (50, done("c", Outcome::Ok, "noon", Some(3))),
+        (50, done("c", CallOutcome::Ok, "noon", Some(3))),
         (60, started("b")),
         (70, text("b", "It is noon.")),
-        (80, finished("b", Stop::End)),
+        (80, finished("b", FinishReason::End)),
         (80, usage(2, 20, 4)),
-        (80, over(TurnEnd::Completed)),
+        (80, turn_finished(TurnOutcome::Completed)),
     ]);
     let frames = encode(facts);
     let inference = |n: usize| serde_json::from_str::<Json>(&frames[n].1).unwrap();
@@ -162,20 +168,20 @@ fn a_turn_with_a_call_is_told_as_the_bridge_tells_it() {
 #[test]
 fn a_call_is_started_when_it_begins_to_run_not_when_it_ends() {
     let [asked, ready] = call("c1", "search", "{}");
-    let (on, kind) = (Subject::Call("c1".into()), "running".to_owned());
-    let running = AgentEvent::Annotated { on, kind, data: serde_json::json!({}) };
-    let mut facts = vec![user("where?"), started("a"), asked, ready, finished("a", Stop::ToolCalls)];
+    let (on, kind) = (AnnotationTarget::Call("c1".into()), "running".to_owned());
+    let running = AgentEvent::Annotation { on, kind, data: serde_json::json!({}) };
+    let mut facts = vec![user("where?"), started("a"), asked, ready, finished("a", FinishReason::ToolCalls)];
     let starts = |facts: &[AgentEvent]| {
-        let (mut encoder, mut out) = (bridge(), Vec::new());
+        let (mut encoder, mut out) = (encoder(), Vec::new());
         for event in facts {
-            encoder.fact(&Envelope { seq: Seq(1), at: Millis(0), event: event.clone() }, &mut out);
+            encoder.encode_event(&Envelope { seq: Seq(1), at: Millis(0), event: event.clone() }, &mut out);
         }
         out.iter().filter(|frame| frame.event == "tool_call_start").count()
     };
     assert_eq!(starts(&facts), 0, "it may still be refused");
     facts.push(running);
     assert_eq!(starts(&facts), 1);
-    facts.push(done("c1", Outcome::Ok, "here", Some(3)));
+    facts.push(done("c1", CallOutcome::Ok, "here", Some(3)));
     assert_eq!(starts(&facts), 1, "once");
 }
 
@@ -185,26 +191,26 @@ fn refused_calls_are_only_in_the_results_which_stand_in_the_order_of_the_request
     for (id, name) in [("c1", "shell"), ("c2", "read_file"), ("c3", "write_file")] {
         facts.extend(call(id, name, "{}").map(|fact| (1, fact)));
     }
-    let ask = Ask {
+    let ask = ApprovalRequest {
         tool: "write_file".into(),
         risk: Risk::Write,
         subject: "x".into(),
         folder: "/".into(),
         detail: String::new(),
         pattern: None,
-        expires: None,
+        expires_at: None,
     };
     let resolved = AgentEvent::ApprovalResolved { call: "c3".into(), decision: Decision::Once, by: DecidedBy::Remote };
     facts.extend([
-        (2, finished("a", Stop::ToolCalls)),
-        (3, done("c1", Outcome::Denied, "denied: no rule allows it", None)),
-        (3, AgentEvent::ApprovalRequested { call: "c3".into(), ask }),
-        (9, done("c2", Outcome::Ok, &"é".repeat(11_000), Some(6))),
+        (2, finished("a", FinishReason::ToolCalls)),
+        (3, done("c1", CallOutcome::Denied, "denied: no rule allows it", None)),
+        (3, AgentEvent::ApprovalRequested { call: "c3".into(), request: ask }),
+        (9, done("c2", CallOutcome::Ok, &"é".repeat(11_000), Some(6))),
         (10, resolved),
-        (12, done("c3", Outcome::Failed, "disk full", Some(2))),
+        (12, done("c3", CallOutcome::Failed, "disk full", Some(2))),
         (13, started("b")),
-        (14, finished("b", Stop::End)),
-        (15, over(TurnEnd::Completed)),
+        (14, finished("b", FinishReason::End)),
+        (15, turn_finished(TurnOutcome::Completed)),
     ]);
     let frames = encode(facts);
     assert_eq!(
@@ -240,8 +246,13 @@ fn refused_calls_are_only_in_the_results_which_stand_in_the_order_of_the_request
 #[test]
 fn a_turn_that_fails_is_one_chunk_of_prose_without_counts_or_results() {
     let prose = |kind: FaultKind| {
-        let end = TurnEnd::Failed(Fault::new(kind, "it broke"));
-        let frames = encode(vec![(0, user("hi")), (1, started("a")), (2, finished("a", Stop::Failed)), (2, over(end))]);
+        let end = TurnOutcome::Failed(Fault::new(kind, "it broke"));
+        let frames = encode(vec![
+            (0, user("hi")),
+            (1, started("a")),
+            (2, finished("a", FinishReason::Failed)),
+            (2, turn_finished(end)),
+        ]);
         assert_eq!(names(&frames), ["\"delta", "agent_turn_start", "inference_start", "\"delta", "[DONE]"]);
         let chunk = frames[3].1.strip_prefix(r#""delta":{"role":null,"content":""#).unwrap();
         chunk.strip_suffix(r#""},"finish_reason":"stop"}]}"#).unwrap().to_owned()
@@ -256,8 +267,12 @@ fn a_turn_that_fails_is_one_chunk_of_prose_without_counts_or_results() {
 
 #[test]
 fn an_answer_without_a_word_has_no_chunk_of_text_and_counts_all_the_same() {
-    let frames =
-        encode(vec![(0, user("hi")), (1, started("a")), (2, finished("a", Stop::End)), (2, over(TurnEnd::Completed))]);
+    let frames = encode(vec![
+        (0, user("hi")),
+        (1, started("a")),
+        (2, finished("a", FinishReason::End)),
+        (2, turn_finished(TurnOutcome::Completed)),
+    ]);
     assert_eq!(
         names(&frames),
         ["\"delta", "agent_turn_start", "inference_start", "inference_end", "\"delta", "[DONE]"]
@@ -267,9 +282,17 @@ fn an_answer_without_a_word_has_no_chunk_of_text_and_counts_all_the_same() {
 
 #[test]
 fn an_answer_that_was_cut_off_says_why_it_ended() {
-    for (stop, reason) in [(Stop::Length, "length"), (Stop::Refused, "content_filter"), (Stop::End, "stop")] {
-        let facts =
-            [user("x"), started("a"), text("a", "half"), finished("a", stop), usage(1, 1, 1), over(TurnEnd::Completed)];
+    for (stop, reason) in
+        [(FinishReason::Length, "length"), (FinishReason::Refused, "content_filter"), (FinishReason::End, "stop")]
+    {
+        let facts = [
+            user("x"),
+            started("a"),
+            text("a", "half"),
+            finished("a", stop),
+            usage(1, 1, 1),
+            turn_finished(TurnOutcome::Completed),
+        ];
         let told = encode(facts.iter().map(|fact| (0, fact.clone())).collect());
         let reasons: Vec<&str> =
             told.iter().filter_map(|(_, data)| data.split("\"finish_reason\":\"").nth(1)?.split('"').next()).collect();

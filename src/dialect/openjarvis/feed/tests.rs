@@ -1,58 +1,58 @@
 use super::*;
-use crate::dialect::{Context, Decode, SseFrame};
-use crate::event::{CallId, Outcome, TurnEnd};
+use crate::dialect::{Decode, DecodeContext, SseFrame};
+use crate::event::{CallId, CallOutcome, TurnOutcome};
 
 const ROLE: &str = r#"{"id":"chatcmpl-0a1b2c3d4e5f","object":"chat.completion.chunk","created":100,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":null,"tool_calls":null},"finish_reason":null}]}"#;
 const TEXT: &str = r#"{"id":"chatcmpl-0a1b2c3d4e5f","object":"chat.completion.chunk","created":100,"model":"m","choices":[{"index":0,"delta":{"content":"It is 42."},"finish_reason":null}]}"#;
 const END: &str = r#"{"id":"chatcmpl-0a1b2c3d4e5f","object":"chat.completion.chunk","created":100,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
 
-struct Chat {
-    decode: OpenJarvis,
+struct FeedBench {
+    decode: OpenJarvisDecoder,
     out: Vec<AgentEvent>,
 }
 
-impl Chat {
+impl FeedBench {
     fn begin() -> Self {
-        let context = Context {
+        let context = DecodeContext {
             prompt: Some("what is 6*7".into()),
             path: "/v1/chat/completions".into(),
             content_type: "text/event-stream".into(),
         };
-        let mut chat = Self { decode: OpenJarvis::maybe(&context), out: Vec::new() };
-        chat.decode.frame(&SseFrame::data(ROLE), &mut chat.out);
+        let mut chat = Self { decode: OpenJarvisDecoder::tentative(&context), out: Vec::new() };
+        chat.decode.decode_frame(&SseFrame::data(ROLE), &mut chat.out);
         chat
     }
 
-    fn heard(mut self, name: &str, data: &Json) -> Self {
+    fn receive(mut self, name: &str, data: &Json) -> Self {
         let frame = SseFrame { event: name.into(), ..SseFrame::data(data.to_string()) };
-        self.decode.beside(&frame, &mut self.out);
+        self.decode.decode_side_channel(&frame, &mut self.out);
         self
     }
 
-    fn asks(self, calls: &Json) -> Self {
+    fn request_calls(self, calls: &Json) -> Self {
         let data = json!({"model": "m", "latency": 0.5, "tool_calls": calls});
-        self.heard("inference_start", &json!({"model": "m", "message_count": 2})).heard("inference_end", &data)
+        self.receive("inference_start", &json!({"model": "m", "message_count": 2})).receive("inference_end", &data)
     }
 
-    fn starts(self, expression: &str) -> Self {
+    fn start_call(self, expression: &str) -> Self {
         let data = json!({"tool": "calculator", "arguments": {"expression": expression}, "agent": "orchestrator"});
-        self.heard("tool_call_start", &data)
+        self.receive("tool_call_start", &data)
     }
 
-    fn ends(self, expression: &str, result: &str, latency: f64) -> Self {
+    fn end_call(self, expression: &str, result: &str, latency: f64) -> Self {
         let data = json!({
             "tool": "calculator", "success": true, "latency": latency, "result": result,
             "metadata": {"arguments": {"expression": expression}}, "agent": "orchestrator",
         });
-        self.heard("tool_call_end", &data)
+        self.receive("tool_call_end", &data)
     }
 
     fn done(mut self, records: &[Json]) -> Vec<AgentEvent> {
         for data in [TEXT, END, "[DONE]"] {
-            self.decode.frame(&SseFrame::data(data), &mut self.out);
+            self.decode.decode_frame(&SseFrame::data(data), &mut self.out);
         }
         let records: Vec<Option<&Json>> = records.iter().map(Some).collect();
-        self.decode.settle(&records, &mut self.out);
+        self.decode.finalize_from_records(&records, &mut self.out);
         self.decode.finish(&mut self.out);
         self.out
     }
@@ -89,9 +89,9 @@ fn started(events: &[AgentEvent]) -> Vec<(CallId, String)> {
     events.iter().filter_map(started).collect()
 }
 
-fn ended(events: &[AgentEvent]) -> Vec<(Outcome, String, Option<u64>)> {
+fn ended(events: &[AgentEvent]) -> Vec<(CallOutcome, String, Option<u64>)> {
     let ended = |event: &AgentEvent| match event {
-        AgentEvent::ToolCallFinished { outcome, output, took, .. } => {
+        AgentEvent::ToolCallFinished { outcome, output, duration: took, .. } => {
             Some((*outcome, output.text.clone(), took.map(|took| took.0)))
         }
         _ => None,
@@ -100,27 +100,27 @@ fn ended(events: &[AgentEvent]) -> Vec<(Outcome, String, Option<u64>)> {
 }
 
 fn foreign(events: &[AgentEvent]) -> usize {
-    events.iter().filter(|event| matches!(event, AgentEvent::Annotated { kind, .. } if kind == "foreign")).count()
+    events.iter().filter(|event| matches!(event, AgentEvent::Annotation { kind, .. } if kind == "foreign")).count()
 }
 
 fn six_times_seven() -> Json {
     json!([asked("call_0", "calculator", &json!({"expression": "6*7"}))])
 }
 
-fn ok(result: &str, ms: u64) -> (Outcome, String, Option<u64>) {
-    (Outcome::Ok, result.into(), Some(ms))
+fn ok(result: &str, ms: u64) -> (CallOutcome, String, Option<u64>) {
+    (CallOutcome::Ok, result.into(), Some(ms))
 }
 
 #[test]
 fn a_call_is_shown_as_it_happens_and_its_trace_says_nothing_twice() {
-    let chat = Chat::begin().asks(&six_times_seven()).starts("6*7");
+    let chat = FeedBench::begin().request_calls(&six_times_seven()).start_call("6*7");
     assert_eq!(started(&chat.out).len(), 1, "shown before it ended");
     let record = traces(&[trace("what is 6*7", 102.0, &six_times_seven(), vec![step("6*7", "6*7", "42.0", 0.004)])]);
-    let events = chat.ends("6*7", "42.0", 0.004).done(&[record]);
+    let events = chat.end_call("6*7", "42.0", 0.004).done(&[record]);
     assert_eq!(started(&events), [("call_0".into(), r#"{"expression":"6*7"}"#.to_owned())]);
     assert_eq!(ended(&events), [ok("42.0", 4)]);
     assert_eq!(foreign(&events), 0);
-    assert!(matches!(events.last(), Some(AgentEvent::TurnFinished { end: TurnEnd::Completed, .. })));
+    assert!(matches!(events.last(), Some(AgentEvent::TurnFinished { outcome: TurnOutcome::Completed, .. })));
 }
 
 #[test]
@@ -132,22 +132,22 @@ fn what_the_feed_did_not_bring_comes_with_the_trace() {
     ]);
     let steps = vec![step("1+1", "6*7", "42.0", 0.004), step("1+1", "1+1", "2.0", 0.003)];
     let record = traces(&[trace(" what is 6*7 ", 102.0, &calls, steps)]);
-    let events = Chat::begin().done(&[record]);
+    let events = FeedBench::begin().done(&[record]);
     let args: Vec<String> = started(&events).into_iter().map(|(_, args)| args).collect();
     assert_eq!(args, [r#"{"expression":"6*7"}"#, r#"{"expression":"1+1"}"#, r#"{"x":1}"#]);
-    assert_eq!(ended(&events), [ok("42.0", 4), ok("2.0", 3), (Outcome::Requested, String::new(), None)]);
+    assert_eq!(ended(&events), [ok("42.0", 4), ok("2.0", 3), (CallOutcome::Requested, String::new(), None)]);
 }
 
 #[test]
 fn two_clients_at_once_are_told_apart() {
     // We come while another client's agent is at work; ours begins after it.
-    let chat = Chat::begin()
-        .heard("inference_end", &json!({"model": "m", "tool_calls": six_times_seven()}))
-        .starts("6*7")
-        .ends("6*7", "42.0", 0.001)
-        .asks(&six_times_seven())
-        .starts("6*7")
-        .ends("6*7", "42.0", 0.002);
+    let chat = FeedBench::begin()
+        .receive("inference_end", &json!({"model": "m", "tool_calls": six_times_seven()}))
+        .start_call("6*7")
+        .end_call("6*7", "42.0", 0.001)
+        .request_calls(&six_times_seven())
+        .start_call("6*7")
+        .end_call("6*7", "42.0", 0.002);
     assert_eq!(started(&chat.out), [], "nothing says whose it is");
     let record = traces(&[
         trace("what is 6*7", 103.0, &six_times_seven(), vec![step("6*7", "6*7", "42.0", 0.002)]),
@@ -155,12 +155,12 @@ fn two_clients_at_once_are_told_apart() {
     ]);
     let events = chat.done(&[record]);
     assert_eq!(ended(&events), [ok("42.0", 2)]);
-    assert!(!events.iter().any(|event| matches!(event, AgentEvent::Noticed { .. })), "others are no news");
+    assert!(!events.iter().any(|event| matches!(event, AgentEvent::Notice { .. })), "others are no news");
 }
 
 #[test]
 fn a_call_that_was_shown_and_is_anothers_is_marked() {
-    let chat = Chat::begin().asks(&six_times_seven()).starts("6*7").ends("6*7", "42.0", 0.001);
+    let chat = FeedBench::begin().request_calls(&six_times_seven()).start_call("6*7").end_call("6*7", "42.0", 0.001);
     let record = traces(&[trace("what is 6*7", 103.0, &json!([]), vec![])]);
     let events = chat.done(&[record]);
     assert_eq!((started(&events).len(), foreign(&events)), (1, 1));
@@ -173,37 +173,37 @@ fn of_the_same_prompt_asked_twice_the_trace_that_holds_our_calls_counts() {
         trace("what is 6*7", 103.0, &six_times_seven(), steps(0.9)),
         trace("what is 6*7", 102.0, &six_times_seven(), steps(0.002)),
     ]);
-    let chat = Chat::begin().asks(&six_times_seven()).starts("6*7").ends("6*7", "42.0", 0.002);
+    let chat = FeedBench::begin().request_calls(&six_times_seven()).start_call("6*7").end_call("6*7", "42.0", 0.002);
     let events = chat.done(&[record]);
     assert_eq!((ended(&events), foreign(&events)), (vec![ok("42.0", 2)], 0));
 }
 
 #[test]
 fn the_trace_of_an_older_turn_is_not_taken_for_ours() {
-    let mut chat = Chat::begin();
+    let mut chat = FeedBench::begin();
     let old = traces(&[trace("what is 6*7", 99.0, &six_times_seven(), vec![step("6*7", "6*7", "42.0", 0.1)])]);
-    assert!(!chat.decode.settle(&[Some(&old)], &mut chat.out), "worth asking again");
+    assert!(!chat.decode.finalize_from_records(&[Some(&old)], &mut chat.out), "worth asking again");
     assert_eq!(started(&chat.out), []);
-    assert!(chat.decode.settle(&[Some(&traces(&[]))], &mut chat.out), "a server without traces is not");
-    assert!(chat.decode.settle(&[None], &mut chat.out));
+    assert!(chat.decode.finalize_from_records(&[Some(&traces(&[]))], &mut chat.out), "a server without traces is not");
+    assert!(chat.decode.finalize_from_records(&[None], &mut chat.out));
 }
 
 #[test]
 fn without_a_trace_what_may_be_anothers_is_counted_and_not_shown() {
-    let chat = Chat::begin().starts("6*7").ends("1+1", "2.0", 0.1).starts("3+3");
+    let chat = FeedBench::begin().start_call("6*7").end_call("1+1", "2.0", 0.1).start_call("3+3");
     let events = chat.done(&[]);
     assert_eq!(started(&events).len(), 1);
     let lost =
-        |event: &AgentEvent| matches!(event, AgentEvent::Noticed { text, .. } if text.starts_with("2 tool calls"));
+        |event: &AgentEvent| matches!(event, AgentEvent::Notice { text, .. } if text.starts_with("2 tool calls"));
     assert!(events.iter().any(lost), "{events:?}");
 }
 
 #[test]
 fn an_agent_that_begins_with_another_prompt_is_anothers() {
     let turn = |input: &str| json!({"agent": "orchestrator", "input": input});
-    let ours = Chat::begin().heard("agent_turn_start", &turn("what is 6*7")).starts("6*7");
+    let ours = FeedBench::begin().receive("agent_turn_start", &turn("what is 6*7")).start_call("6*7");
     assert_eq!(started(&ours.out).len(), 1);
-    let theirs = Chat::begin().heard("agent_turn_start", &turn("something else")).starts("6*7");
+    let theirs = FeedBench::begin().receive("agent_turn_start", &turn("something else")).start_call("6*7");
     assert_eq!(started(&theirs.out).len(), 0);
 }
 
@@ -213,17 +213,17 @@ fn what_the_server_counted_is_told_once_with_the_dearest_alternative() {
         {"label": "A", "total_cost": 0.001}, {"label": "B", "total_cost": 0.007}, {"label": "C"},
     ]});
     let energy = json!({"total_energy_j": 0.0, "avg_power_w": 12.5});
-    let events = Chat::begin().done(&[traces(&[]), savings, energy]);
+    let events = FeedBench::begin().done(&[traces(&[]), savings, energy]);
     let told: Vec<&Json> = events
         .iter()
         .filter_map(|event| match event {
-            AgentEvent::Annotated { kind, data, .. } if kind == "totals" => Some(data),
+            AgentEvent::Annotation { kind, data, .. } if kind == "totals" => Some(data),
             _ => None,
         })
         .collect();
     let wanted = json!({"requests": 6, "tokens": 637, "saved_usd": 0.007, "against": "B", "power_w": 12.5});
     assert_eq!(told, [&wanted]);
-    assert_eq!(totals(Some(&json!("odd")), None), None);
+    assert_eq!(server_totals(Some(&json!("odd")), None), None);
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn odd_records_are_no_trouble() {
         json!({"traces": [1, {"query": "what is 6*7"}, {"query": "what is 6*7", "steps": [{}, 3, {"step_type": "tool_call"}]}]}),
         json!({"traces": {"a": 1}}),
     ] {
-        let events = Chat::begin().done(&[odd]);
-        assert!(matches!(events.last(), Some(AgentEvent::TurnFinished { end: TurnEnd::Completed, .. })));
+        let events = FeedBench::begin().done(&[odd]);
+        assert!(matches!(events.last(), Some(AgentEvent::TurnFinished { outcome: TurnOutcome::Completed, .. })));
     }
 }

@@ -1,19 +1,19 @@
 use serde_json::json;
 
 use super::*;
-use crate::event::{Caps, Fault, FaultKind, Millis, Mode, Seq};
+use crate::event::{ApprovalMode, Capabilities, Fault, FaultKind, Millis, Seq};
 
 fn opened() -> AgentEvent {
     AgentEvent::SessionOpened {
-        wall: 1_795_204_274_400,
+        wall_ms: 1_795_204_274_400,
         engine: "e".into(),
         model: "m".into(),
-        why: String::new(),
-        mode: Mode::Ask,
+        engine_reason: String::new(),
+        mode: ApprovalMode::Ask,
         folder: "/".into(),
         version: "0".into(),
-        caps: Caps::default(),
-        window: None,
+        capabilities: Capabilities::default(),
+        context_window: None,
         price: None,
     }
 }
@@ -22,37 +22,37 @@ fn started() -> AgentEvent {
     AgentEvent::TurnStarted { turn: "t1".into(), parent: None }
 }
 
-fn says(text: &str) -> Vec<AgentEvent> {
+fn message(text: &str) -> Vec<AgentEvent> {
     vec![
         AgentEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None },
         AgentEvent::TextDelta { message: "m1".into(), text: text.into(), kind: TextKind::Text },
     ]
 }
 
-fn stops(stop: Stop) -> AgentEvent {
-    AgentEvent::MessageFinished { message: "m1".into(), stop, full: None, carry: None }
+fn message_finished(stop: FinishReason) -> AgentEvent {
+    AgentEvent::MessageFinished { message: "m1".into(), finish_reason: stop, full_text: None, provider_metadata: None }
 }
 
-fn ends(end: TurnEnd) -> AgentEvent {
-    AgentEvent::TurnFinished { turn: "t1".into(), end }
+fn turn_finished(end: TurnOutcome) -> AgentEvent {
+    AgentEvent::TurnFinished { turn: "t1".into(), outcome: end }
 }
 
-fn encoded(facts: &[AgentEvent]) -> (Vec<Json>, Encoder) {
-    let mut encoder = Encoder::new(Heading { id: "resp_1".into(), ..Heading::default() });
+fn encode(facts: &[AgentEvent]) -> (Vec<Json>, ResponsesEncoder) {
+    let mut encoder = ResponsesEncoder::new(ResponseHead { id: "resp_1".into(), ..ResponseHead::default() });
     let mut frames = Vec::new();
     encoder.start(&mut frames);
     for (n, event) in facts.iter().enumerate() {
         let told = Envelope { seq: Seq(n as u64 + 1), at: Millis(n as u64 * 1000), event: event.clone() };
-        encoder.fact(&told, &mut frames);
+        encoder.encode_event(&told, &mut frames);
     }
     encoder.finish(&mut frames);
     (frames.iter().map(|frame| serde_json::from_str(&frame.data).unwrap()).collect(), encoder)
 }
 
-fn last(facts: &[AgentEvent]) -> (String, Json, u16) {
-    let (mut events, mut encoder) = encoded(facts);
+fn closing_event(facts: &[AgentEvent]) -> (String, Json, u16) {
+    let (mut events, mut encoder) = encode(facts);
     let mut last = events.pop().unwrap();
-    let (status, answer) = encoder.answer();
+    let (status, answer) = encoder.full_response();
     assert!(status != 200 || answer == last["response"], "streamed or not, it is the same");
     (last["type"].as_str().unwrap().to_owned(), last["response"].take(), status)
 }
@@ -60,9 +60,9 @@ fn last(facts: &[AgentEvent]) -> (String, Json, u16) {
 #[test]
 fn a_text_is_told_piece_by_piece_and_then_as_a_whole() {
     let mut facts = vec![opened(), started()];
-    facts.extend(says("hi"));
-    facts.extend([stops(Stop::End), ends(TurnEnd::Completed)]);
-    let (events, _) = encoded(&facts);
+    facts.extend(message("hi"));
+    facts.extend([message_finished(FinishReason::End), turn_finished(TurnOutcome::Completed)]);
+    let (events, _) = encode(&facts);
     let at = json!({"item_id": "msg_1_0", "output_index": 0, "content_index": 0});
     let with = |kind: &str, n: u64, more: Json| {
         let mut event = json!({"type": kind, "sequence_number": n});
@@ -91,24 +91,27 @@ fn a_text_is_told_piece_by_piece_and_then_as_a_whole() {
 #[test]
 fn every_end_has_its_event_status_and_code() {
     let mut cut = vec![opened(), started()];
-    cut.extend(says("so"));
-    let ended = |stop: Stop, end: TurnEnd| {
+    cut.extend(message("so"));
+    let ended = |stop: FinishReason, end: TurnOutcome| {
         let mut facts = cut.clone();
-        facts.extend([stops(stop), ends(end)]);
-        let (event, response, status) = last(&facts);
+        facts.extend([message_finished(stop), turn_finished(end)]);
+        let (event, response, status) = closing_event(&facts);
         let why = response["error"]["code"].as_str().or(response["incomplete_details"]["reason"].as_str());
         format!("{event} {} {} {status}", response["status"].as_str().unwrap(), why.unwrap_or("-"))
     };
-    let failed = |kind| ended(Stop::Failed, TurnEnd::Failed(Fault::new(kind, "it broke")));
-    assert_eq!(ended(Stop::End, TurnEnd::Completed), "response.completed completed - 200");
-    assert_eq!(ended(Stop::Length, TurnEnd::Completed), "response.incomplete incomplete max_output_tokens 200");
-    assert_eq!(ended(Stop::Cancelled, TurnEnd::Cancelled), "response.incomplete cancelled - 200");
+    let failed = |kind| ended(FinishReason::Failed, TurnOutcome::Failed(Fault::new(kind, "it broke")));
+    assert_eq!(ended(FinishReason::End, TurnOutcome::Completed), "response.completed completed - 200");
+    assert_eq!(
+        ended(FinishReason::Length, TurnOutcome::Completed),
+        "response.incomplete incomplete max_output_tokens 200"
+    );
+    assert_eq!(ended(FinishReason::Cancelled, TurnOutcome::Cancelled), "response.incomplete cancelled - 200");
     assert_eq!(failed(FaultKind::Refused), "response.incomplete incomplete content_filter 200");
     assert_eq!(failed(FaultKind::LimitReached), "response.failed failed server_error 200");
     assert_eq!(failed(FaultKind::RateLimited), "response.failed failed rate_limit_exceeded 429");
     assert_eq!(failed(FaultKind::ContextTooLong), "response.failed failed context_length_exceeded 400");
     assert_eq!(failed(FaultKind::TimedOut), "response.failed failed server_error 504");
-    let (event, response, status) = last(&cut);
+    let (event, response, status) = closing_event(&cut);
     assert_eq!((event.as_str(), status), ("response.failed", 503));
     assert_eq!(response["output"][0]["status"], "incomplete", "what came is kept");
 }
@@ -116,28 +119,28 @@ fn every_end_has_its_event_status_and_code() {
 #[test]
 fn a_whole_that_corrects_its_pieces_is_told_as_the_whole() {
     let mut facts = vec![opened(), started()];
-    facts.extend(says("helo"));
+    facts.extend(message("helo"));
     facts.push(AgentEvent::MessageFinished {
         message: "m1".into(),
-        stop: Stop::End,
-        full: Some("hello".into()),
-        carry: None,
+        finish_reason: FinishReason::End,
+        full_text: Some("hello".into()),
+        provider_metadata: None,
     });
-    facts.push(ends(TurnEnd::Completed));
-    let (_, response, _) = last(&facts);
+    facts.push(turn_finished(TurnOutcome::Completed));
+    let (_, response, _) = closing_event(&facts);
     assert_eq!(response["output"][0]["content"][0]["text"], "hello");
 }
 
 #[test]
 fn a_citation_stands_where_official_clients_look_for_it() {
     let mut facts = vec![opened(), started()];
-    facts.extend(says("So it is."));
+    facts.extend(message("So it is."));
     for data in [json!({"url": "https://x.example", "title": "X"}), json!({"cited_text": "nowhere"})] {
-        let on = Subject::Message("m1".into());
-        facts.push(AgentEvent::Annotated { on, kind: "citation".into(), data });
+        let on = AnnotationTarget::Message("m1".into());
+        facts.push(AgentEvent::Annotation { on, kind: "citation".into(), data });
     }
-    facts.extend([stops(Stop::End), ends(TurnEnd::Completed)]);
-    let (_, response, _) = last(&facts);
+    facts.extend([message_finished(FinishReason::End), turn_finished(TurnOutcome::Completed)]);
+    let (_, response, _) = closing_event(&facts);
     let cited =
         json!([{"type": "url_citation", "start_index": 9, "end_index": 9, "title": "X", "url": "https://x.example"}]);
     assert_eq!(response["output"][0]["content"][0]["annotations"], cited);
@@ -146,65 +149,79 @@ fn a_citation_stands_where_official_clients_look_for_it() {
 #[test]
 fn text_beyond_what_is_kept_is_still_streamed() {
     let mut facts = vec![opened(), started()];
-    facts.extend(says("x"));
-    let piece = "y".repeat(MOST_KEPT / 4);
+    facts.extend(message("x"));
+    let piece = "y".repeat(MAX_KEPT_BYTES / 4);
     for _ in 0..6 {
         facts.push(AgentEvent::TextDelta { message: "m1".into(), text: piece.clone(), kind: TextKind::Text });
     }
-    facts.extend([stops(Stop::End), ends(TurnEnd::Completed)]);
-    let (events, _) = encoded(&facts);
+    facts.extend([message_finished(FinishReason::End), turn_finished(TurnOutcome::Completed)]);
+    let (events, _) = encode(&facts);
     assert_eq!(events.iter().filter(|event| event["type"] == "response.output_text.delta").count(), 7);
     let kept = events.last().unwrap()["response"]["output"][0]["content"][0]["text"].as_str().unwrap().len();
-    assert!(kept <= MOST_KEPT, "{kept}");
+    assert!(kept <= MAX_KEPT_BYTES, "{kept}");
 }
 
 #[test]
 fn an_answer_that_was_declined_without_a_word_is_not_complete() {
-    let declined = [started()].into_iter().chain(says("I")).chain([stops(Stop::Refused), ends(TurnEnd::Completed)]);
-    let (event, response, status) = last(&declined.collect::<Vec<_>>());
+    let declined = [started()]
+        .into_iter()
+        .chain(message("I"))
+        .chain([message_finished(FinishReason::Refused), turn_finished(TurnOutcome::Completed)]);
+    let (event, response, status) = closing_event(&declined.collect::<Vec<_>>());
     assert_eq!((event.as_str(), status), ("response.incomplete", 200));
     assert_eq!(response["incomplete_details"]["reason"], "content_filter");
     assert_eq!(response["output"][0]["status"], "incomplete");
     let refusal = AgentEvent::TextDelta { message: "m1".into(), text: "I can't".into(), kind: TextKind::Refusal };
-    let mut said = vec![started(), says("")[0].clone(), refusal];
-    said.extend([stops(Stop::Refused), ends(TurnEnd::Completed)]);
-    assert_eq!(last(&said).0, "response.completed", "a refusal is an answer");
+    let mut said = vec![started(), message("")[0].clone(), refusal];
+    said.extend([message_finished(FinishReason::Refused), turn_finished(TurnOutcome::Completed)]);
+    assert_eq!(closing_event(&said).0, "response.completed", "a refusal is an answer");
 }
 
 #[test]
 fn a_call_for_the_client_that_was_cut_off_is_not_said_to_be_complete() {
-    let statuses = [Stop::Length, Stop::Refused, Stop::ToolCalls, Stop::End].map(|stop| {
-        let last = call_for_the_client("{\"a\":\"b", stop);
-        let reason = last["response"]["incomplete_details"]["reason"].as_str().unwrap_or("-").to_owned();
-        format!("{} {reason}", last["response"]["output"][0]["status"].as_str().unwrap())
-    });
+    let statuses =
+        [FinishReason::Length, FinishReason::Refused, FinishReason::ToolCalls, FinishReason::End].map(|stop| {
+            let last = call_for_the_client("{\"a\":\"b", stop);
+            let reason = last["response"]["incomplete_details"]["reason"].as_str().unwrap_or("-").to_owned();
+            format!("{} {reason}", last["response"]["output"][0]["status"].as_str().unwrap())
+        });
     // What the model wrote to its end is the client's to complain of.
     assert_eq!(statuses, ["incomplete max_output_tokens", "incomplete content_filter", "completed -", "completed -"]);
-    assert_eq!(call_for_the_client("{}", Stop::Length)["response"]["output"][0]["status"], "completed");
+    assert_eq!(call_for_the_client("{}", FinishReason::Length)["response"]["output"][0]["status"], "completed");
 }
 
 /// The closing event of an answer whose only call has these arguments.
-fn call_for_the_client(args: &str, stop: Stop) -> Json {
+fn call_for_the_client(args: &str, stop: FinishReason) -> Json {
     let call: CallId = "c1".into();
-    let heading = Heading { id: "resp_1".into(), client_tools: true, ..Heading::default() };
-    let (mut encoder, mut frames) = (Encoder::new(heading), Vec::new());
+    let heading = ResponseHead { id: "resp_1".into(), client_tools: true, ..ResponseHead::default() };
+    let (mut encoder, mut frames) = (ResponsesEncoder::new(heading), Vec::new());
     let facts = [
         started(),
-        says("")[0].clone(),
+        message("")[0].clone(),
         AgentEvent::ToolCallStarted {
             call: call.clone(),
             message: "m1".into(),
             name: Some("write".into()),
             parent: None,
-            ran_by: RanBy::Us,
+            executed_by: ExecutedBy::Client,
         },
-        AgentEvent::ToolCallReady { call: call.clone(), name: "write".into(), args: args.into(), carry: None },
-        stops(stop),
-        AgentEvent::ToolCallFinished { call, outcome: Outcome::Unknown, output: Output::default(), took: None },
-        ends(TurnEnd::Completed),
+        AgentEvent::ToolCallReady {
+            call: call.clone(),
+            name: "write".into(),
+            args: args.into(),
+            provider_metadata: None,
+        },
+        message_finished(stop),
+        AgentEvent::ToolCallFinished {
+            call,
+            outcome: CallOutcome::Unknown,
+            output: CallOutput::default(),
+            duration: None,
+        },
+        turn_finished(TurnOutcome::Completed),
     ];
     for event in facts {
-        encoder.fact(&Envelope { seq: Seq(1), at: Millis(0), event }, &mut frames);
+        encoder.encode_event(&Envelope { seq: Seq(1), at: Millis(0), event }, &mut frames);
     }
     encoder.finish(&mut frames);
     serde_json::from_str(&frames.last().unwrap().data).unwrap()
@@ -212,13 +229,13 @@ fn call_for_the_client(args: &str, stop: Stop) -> Json {
 
 #[test]
 fn a_quiet_answer_says_its_state_once_more_and_counts_no_event() {
-    let mut encoder = Encoder::new(Heading { id: "resp_1".into(), ..Heading::default() });
+    let mut encoder = ResponsesEncoder::new(ResponseHead { id: "resp_1".into(), ..ResponseHead::default() });
     assert_eq!(encoder.keep_alive(), KeepAlive::Comment, "nothing was said yet");
     let mut frames = Vec::new();
     let mut facts = vec![opened(), started()];
-    facts.extend(says("hi"));
+    facts.extend(message("hi"));
     for (n, event) in facts.into_iter().enumerate() {
-        encoder.fact(&Envelope { seq: Seq(n as u64 + 1), at: Millis(0), event }, &mut frames);
+        encoder.encode_event(&Envelope { seq: Seq(n as u64 + 1), at: Millis(0), event }, &mut frames);
     }
     let last: Json = serde_json::from_str(&frames.last().unwrap().data).unwrap();
     let KeepAlive::Frame(frame) = encoder.keep_alive() else { panic!("clients drop comments") };

@@ -20,7 +20,7 @@ fn what_follows_a_tool_of_the_servers_is_another_message() {
         completed(json!([search("completed"), message("msg_1", "Rain")])),
     ]);
     assert_eq!(
-        told(&events),
+        lines(&events),
         [
             "+m1",
             "m1 calls ws_1 web_search Server",
@@ -72,7 +72,7 @@ fn each_tool_of_the_servers_tells_what_it_did() {
     ];
     for (mut item, ready, finished) in cases {
         item["id"] = "i_1".into();
-        let lines = told(&decode(&[completed(json!([item]))]));
+        let lines = lines(&decode(&[completed(json!([item]))]));
         assert_eq!(lines[2..4], [format!("i_1 = {ready}"), format!("i_1 {finished}")], "{item}");
     }
 }
@@ -81,7 +81,7 @@ fn each_tool_of_the_servers_tells_what_it_did() {
 fn code_is_told_while_it_is_written() {
     let code = |delta: &str| json!({"type": "response.code_interpreter_call_code.delta", "item_id": "ci_1", "output_index": 0, "delta": delta});
     let item = json!({"type": "code_interpreter_call", "id": "ci_1", "status": "completed", "code": "print(\"a\")\n", "outputs": null});
-    let lines = told(&decode(&[
+    let lines = lines(&decode(&[
         added(0, json!({"type": "code_interpreter_call", "id": "ci_1", "status": "in_progress", "code": ""})),
         code("print(\""),
         code("a\")\n"),
@@ -112,9 +112,9 @@ fn a_shell_tells_its_output_as_it_comes() {
         ),
         completed(json!([])),
     ];
-    let lines = told(&decode(&events));
+    let events = lines(&decode(&events));
     assert_eq!(
-        lines[1..7],
+        events[1..7],
         [
             "m1 calls call_1 shell Server",
             "call_1 = shell {\"commands\":[\"ls\"]}",
@@ -125,7 +125,7 @@ fn a_shell_tells_its_output_as_it_comes() {
         ]
     );
     // A shell that is ours to offer is a request.
-    let lines = told(&decode(&[done(0, shell), completed(json!([]))]));
+    let lines = lines(&decode(&[done(0, shell), completed(json!([]))]));
     assert!(lines.contains(&"call_1 Requested ".to_owned()), "{lines:?}");
 }
 
@@ -133,7 +133,7 @@ fn a_shell_tells_its_output_as_it_comes() {
 fn a_custom_tool_gets_its_text_as_json_and_goes_back_as_what_it_was() {
     let item =
         json!({"type": "custom_tool_call", "id": "ct_1", "call_id": "call_1", "name": "sql", "input": "select \"a\""});
-    let lines = told(&decode(&[
+    let lines = lines(&decode(&[
         added(0, json!({"type": "custom_tool_call", "id": "ct_1", "call_id": "call_1", "name": "sql", "input": ""})),
         json!({"type": "response.custom_tool_call_input.delta", "item_id": "ct_1", "output_index": 0, "delta": "select "}),
         json!({"type": "response.custom_tool_call_input.done", "item_id": "ct_1", "output_index": 0, "input": "select \"a\""}),
@@ -143,7 +143,7 @@ fn a_custom_tool_gets_its_text_as_json_and_goes_back_as_what_it_was() {
     assert_eq!(
         lines[1..5],
         [
-            "m1 calls call_1 sql Us",
+            "m1 calls call_1 sql Client",
             r#"call_1 << {"input":"select "#,
             r#"call_1 << \"a\""}"#,
             r#"call_1 = sql {"input":"select \"a\""} {"custom":true}"#,

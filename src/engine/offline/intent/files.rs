@@ -1,10 +1,10 @@
 //! PURE. Requests to look at files: read and list.
 
-use super::words::Words;
-use super::{Step, is_path, json, path_of};
+use super::words::WordSlice;
+use super::{PlanStep, is_path, json, path_of};
 
 /// Nouns of the program itself: "list sessions" and "what's in the log" are questions to the manual.
-const OURS: &[&str] = &[
+const PROGRAM_NOUNS: &[&str] = &[
     "sessions",
     "session",
     "models",
@@ -34,26 +34,26 @@ const OURS: &[&str] = &[
 ];
 
 /// Folders that need no word beside their name to be taken for one.
-const USUAL: &[&str] = &[
+const COMMON_FOLDERS: &[&str] = &[
     "src", "tests", "test", "docs", "doc", "assets", "target", "lib", "bin", "examples", "scripts", "build", "dist",
     "public", "crates", "packages", "app", "include", "benches", "data",
 ];
 
 /// "read a.txt and b.txt", "show lines 10-20 of src/main.rs", "what does x.toml say".
-pub(super) fn read(words: Words<'_>) -> Option<Vec<Step>> {
+pub(super) fn read(words: WordSlice<'_>) -> Option<Vec<PlanStep>> {
     let plain = words.plain();
     let rest = match plain.as_slice() {
         ["read" | "show" | "open" | "print" | "cat" | "display" | "view" | "see" | "head" | "type", _, ..] => {
-            words.from(1)
+            words.skip(1)
         }
-        ["look", "at", _, ..] | ["give", "me" | "us", _, ..] => words.from(2),
-        ["let", "me", "see" | "read", _, ..] => words.from(3),
-        ["what's" | "whats", "in" | "inside", _, ..] => words.from(2),
-        ["what", "is", "in" | "inside", _, ..] => words.from(3),
+        ["look", "at", _, ..] | ["give", "me" | "us", _, ..] => words.skip(2),
+        ["let", "me", "see" | "read", _, ..] => words.skip(3),
+        ["what's" | "whats", "in" | "inside", _, ..] => words.skip(2),
+        ["what", "is", "in" | "inside", _, ..] => words.skip(3),
         ["what", "does", _, ..] => {
             let verb = plain.iter().position(|word| matches!(*word, "say" | "contain" | "hold"));
             let verb = verb.or_else(|| plain.ends_with(&["do"]).then_some(plain.len() - 1))?;
-            words.to(verb).from(2)
+            words.take(verb).skip(2)
         }
         ["first" | "line" | "lines", _, ..] => words,
         _ => return None,
@@ -62,7 +62,7 @@ pub(super) fn read(words: Words<'_>) -> Option<Vec<Step>> {
     let (lines, skip) = line_range(rest);
     let mut paths = Vec::new();
     for at in 0..rest.len() {
-        let word = rest.from(at).to(1);
+        let word = rest.skip(at).take(1);
         let name = rest.plain().get(at).copied().unwrap_or_default();
         if skip.contains(&at) {
             continue;
@@ -84,7 +84,7 @@ pub(super) fn read(words: Words<'_>) -> Option<Vec<Step>> {
                 args["limit"] = json!(limit);
             }
         }
-        Step::new("read_file", args)
+        PlanStep::new("read_file", args)
     };
     Some(paths.into_iter().map(step).collect())
 }
@@ -120,7 +120,7 @@ fn is_filler(word: &str) -> bool {
 }
 
 /// Returns (first line, how many) and which words said so.
-fn line_range(words: Words<'_>) -> (Option<(u64, Option<u64>)>, Vec<usize>) {
+fn line_range(words: WordSlice<'_>) -> (Option<(u64, Option<u64>)>, Vec<usize>) {
     let plain = words.plain();
     let number = |at: usize| plain.get(at).and_then(|word| word.parse::<u64>().ok());
     let span = |first: u64, last: u64| Some((first.max(1), Some(last.saturating_sub(first.max(1)).saturating_add(1))));
@@ -165,16 +165,16 @@ fn is_folder(path: &str) -> bool {
 }
 
 /// "list files", "ls src", "what's in src", "which files are in tests".
-pub(super) fn list(words: Words<'_>) -> Option<Vec<Step>> {
+pub(super) fn list(words: WordSlice<'_>) -> Option<Vec<PlanStep>> {
     let plain = words.plain();
     let (rest, verb) = match plain.as_slice() {
-        ["ls" | "dir", ..] => (words.from(1), true),
-        ["list", _, ..] => (words.from(1), true),
-        ["show" | "display" | "see" | "give" | "open" | "read", _, ..] => (words.from(1), false),
-        ["what's" | "whats", "in" | "inside" | "here" | "there", ..] => (words.from(1), false),
-        ["what", "is" | "are", "in" | "inside" | "here", ..] => (words.from(2), false),
-        ["what" | "which", "files" | "folders" | "directories", ..] => (words.from(1), false),
-        ["how", "many", "files" | "folders" | "directories" | "entries", ..] => (words.from(2), false),
+        ["ls" | "dir", ..] => (words.skip(1), true),
+        ["list", _, ..] => (words.skip(1), true),
+        ["show" | "display" | "see" | "give" | "open" | "read", _, ..] => (words.skip(1), false),
+        ["what's" | "whats", "in" | "inside" | "here" | "there", ..] => (words.skip(1), false),
+        ["what", "is" | "are", "in" | "inside" | "here", ..] => (words.skip(2), false),
+        ["what" | "which", "files" | "folders" | "directories", ..] => (words.skip(1), false),
+        ["how", "many", "files" | "folders" | "directories" | "entries", ..] => (words.skip(2), false),
         ["files"] => (words, true),
         ["files", "in" | "of" | "under", ..] => (words, true),
         _ => return None,
@@ -185,7 +185,7 @@ pub(super) fn list(words: Words<'_>) -> Option<Vec<Step>> {
     let mut joined = true;
     for at in 0..rest.len() {
         let name = rest.plain().get(at).copied().unwrap_or_default();
-        let word = rest.from(at).to(1);
+        let word = rest.skip(at).take(1);
         match name {
             "files" | "file" | "folders" | "folder" | "directory" | "directories" | "dir" | "contents" | "content"
             | "entries" | "everything" => said_files = true,
@@ -194,11 +194,11 @@ pub(super) fn list(words: Words<'_>) -> Option<Vec<Step>> {
             "and" | "&" => joined = true,
             "all" | "the" | "me" | "us" | "my" | "a" | "are" | "is" | "there" | "do" | "we" | "i" | "you" | "have"
             | "what" | "what's" | "out" | "up" | "exist" | "-l" | "-la" | "-a" | "-al" => {}
-            _ if OURS.contains(&name) && word.quoted().is_none() => return None,
+            _ if PROGRAM_NOUNS.contains(&name) && word.quoted().is_none() => return None,
             _ => {
                 let path = word.value();
                 let like_path = is_path(word) || path.chars().all(|c| c.is_ascii_alphanumeric() || "._-/~".contains(c));
-                let sure = is_path(word) || named || said_files || USUAL.contains(&name);
+                let sure = is_path(word) || named || said_files || COMMON_FOLDERS.contains(&name);
                 if !like_path || !(sure || (verb && following_says_folder(rest, at))) || !joined {
                     return None;
                 }
@@ -208,16 +208,17 @@ pub(super) fn list(words: Words<'_>) -> Option<Vec<Step>> {
         }
     }
     // "show notes" is asked of a file; without the word *files* only list and ls mean a folder.
-    let folders = !paths.is_empty() && paths.iter().all(|path| path.ends_with('/') || USUAL.contains(&path.as_str()));
+    let folders =
+        !paths.is_empty() && paths.iter().all(|path| path.ends_with('/') || COMMON_FOLDERS.contains(&path.as_str()));
     if !(verb || said_files || named || folders) || (paths.is_empty() && !said_files) {
         return None;
     }
     if paths.is_empty() {
-        return Some(vec![Step::new("list_dir", json!({}))]);
+        return Some(vec![PlanStep::new("list_dir", json!({}))]);
     }
-    Some(paths.into_iter().map(|path| Step::new("list_dir", json!({ "path": path }))).collect())
+    Some(paths.into_iter().map(|path| PlanStep::new("list_dir", json!({ "path": path }))).collect())
 }
 
-fn following_says_folder(words: Words<'_>, at: usize) -> bool {
+fn following_says_folder(words: WordSlice<'_>, at: usize) -> bool {
     words.plain().get(at + 1).is_some_and(|next| matches!(*next, "folder" | "directory" | "dir" | "files" | "contents"))
 }

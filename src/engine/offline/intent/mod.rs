@@ -3,44 +3,44 @@
 //! Rules look at words, verb first. A prompt is cut at line ends and at joining words, but only where each side is a
 //! request of its own. Nothing here knows which tools exist or what they returned.
 
+mod arithmetic;
 mod change;
 mod files;
 mod search;
-mod sums;
+mod system;
 mod words;
-mod world;
 
 use serde_json::json;
 
 use crate::event::Json;
-pub(super) use search::meaning;
-use words::{Kind, Masked, Words, cut};
+pub(super) use search::describe_pattern;
+use words::{MaskedPrompt, SpanKind, WordSlice, split_words};
 
 /// A text longer than this is something pasted, not a list of requests. In bytes, blocks left out.
-const LONGEST: usize = 8000;
+const MAX_PROMPT_BYTES: usize = 8000;
 /// Places in one line where it may be cut.
-const MOST_CUTS: usize = 16;
+const MAX_CUTS_PER_LINE: usize = 16;
 
 /// One call of a tool.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Step {
+pub(super) struct PlanStep {
     pub(super) tool: &'static str,
     pub(super) args: Json,
 }
 
-impl Step {
+impl PlanStep {
     fn new(tool: &'static str, args: Json) -> Self {
         Self { tool, args }
     }
 
-    fn text(&self, name: &str) -> &str {
+    fn text_arg(&self, name: &str) -> &str {
         self.args.get(name).and_then(Json::as_str).unwrap_or_default()
     }
 
     /// Returns whether this must wait until the other has run.
-    fn waits_for(&self, other: &Self) -> bool {
-        const FILES: [&str; 6] = ["read_file", "list_dir", "search", "write_file", "edit_file", "shell"];
-        if !FILES.contains(&self.tool) || !FILES.contains(&other.tool) {
+    fn depends_on(&self, other: &Self) -> bool {
+        const FILE_TOOLS: [&str; 6] = ["read_file", "list_dir", "search", "write_file", "edit_file", "shell"];
+        if !FILE_TOOLS.contains(&self.tool) || !FILE_TOOLS.contains(&other.tool) {
             return false;
         }
         let changes = |step: &Self| matches!(step.tool, "write_file" | "edit_file");
@@ -49,27 +49,27 @@ impl Step {
             (one, two) if one.tool == "shell" || two.tool == "shell" => true,
             (one, two) if !changes(one) && !changes(two) => false,
             (one, two) if looks_around(one) || looks_around(two) => true,
-            (one, two) => one.text("path") == two.text("path"),
+            (one, two) => one.text_arg("path") == two.text_arg("path"),
         }
     }
 }
 
 /// What a prompt asks for.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Plan {
-    pub(super) steps: Vec<Step>,
+pub(super) struct PromptPlan {
+    pub(super) steps: Vec<PlanStep>,
     /// Parts that are no request for a tool, as typed.
-    pub(super) rest: Vec<String>,
+    pub(super) unmatched: Vec<String>,
 }
 
-impl Plan {
+impl PromptPlan {
     /// Returns the steps in rounds: those of one round don't depend on each other.
-    pub(super) fn rounds(steps: &[Step]) -> Vec<Vec<Step>> {
-        let mut rounds: Vec<Vec<Step>> = Vec::new();
-        let mut placed: Vec<(usize, &Step)> = Vec::new();
+    pub(super) fn rounds(steps: &[PlanStep]) -> Vec<Vec<PlanStep>> {
+        let mut rounds: Vec<Vec<PlanStep>> = Vec::new();
+        let mut placed: Vec<(usize, &PlanStep)> = Vec::new();
         for step in steps {
             let round =
-                placed.iter().filter(|(_, other)| step.waits_for(other)).map(|(at, _)| at + 1).max().unwrap_or(0);
+                placed.iter().filter(|(_, other)| step.depends_on(other)).map(|(at, _)| at + 1).max().unwrap_or(0);
             placed.push((round, step));
             if rounds.len() <= round {
                 rounds.resize_with(round + 1, Vec::new);
@@ -83,28 +83,28 @@ impl Plan {
 }
 
 /// Reads a prompt.
-pub(super) fn parse(prompt: &str) -> Plan {
-    let masked = Masked::new(prompt);
-    let whole = || Plan { steps: Vec::new(), rest: vec![prompt.trim().to_owned()] };
-    if masked.text.len() > LONGEST {
+pub(super) fn parse(prompt: &str) -> PromptPlan {
+    let masked = MaskedPrompt::new(prompt);
+    let whole = || PromptPlan { steps: Vec::new(), unmatched: vec![prompt.trim().to_owned()] };
+    if masked.text.len() > MAX_PROMPT_BYTES {
         return whole();
     }
     let lines = join_blocks(&masked);
-    let mut plan = Plan::default();
+    let mut plan = PromptPlan::default();
     let mut understood = 0;
     for (at, line) in lines.iter().enumerate() {
-        if let Some(step) = change::write_what_follows(&masked, line, lines.get(at + 1..).unwrap_or_default()) {
+        if let Some(step) = change::write_lines_below(&masked, line, lines.get(at + 1..).unwrap_or_default()) {
             plan.steps.push(step);
             return plan;
         }
-        let words = cut(line);
-        match line_steps(Words::new(&masked, line, &words)) {
+        let words = split_words(line);
+        match line_steps(WordSlice::new(&masked, line, &words)) {
             Some((steps, rest)) => {
                 understood += 1;
                 plan.steps.extend(steps);
-                plan.rest.extend(rest);
+                plan.unmatched.extend(rest);
             }
-            None => plan.rest.push(masked.restore(line).trim().to_owned()),
+            None => plan.unmatched.push(masked.restore(line).trim().to_owned()),
         }
     }
     // One line in a long text that happens to look like a request is more likely part of the text.
@@ -112,14 +112,14 @@ pub(super) fn parse(prompt: &str) -> Plan {
 }
 
 /// Returns the lines that say something, list marks taken off, each with the block that belongs to it.
-fn join_blocks(masked: &Masked) -> Vec<String> {
+fn join_blocks(masked: &MaskedPrompt) -> Vec<String> {
     let said: Vec<&str> = masked.text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let several = said.len() > 1;
     let mut lines: Vec<String> = Vec::new();
     let mut early: Option<String> = None;
     for line in said {
-        let words = cut(line);
-        if Words::new(masked, line, &words).kind() == Some(Kind::Block) {
+        let words = split_words(line);
+        if WordSlice::new(masked, line, &words).kind() == Some(SpanKind::Block) {
             match lines.last_mut() {
                 Some(last) => {
                     last.push(' ');
@@ -129,7 +129,7 @@ fn join_blocks(masked: &Masked) -> Vec<String> {
             }
             continue;
         }
-        let line = if several { without_list_mark(line) } else { line };
+        let line = if several { strip_list_marker(line) } else { line };
         lines.push(match early.take() {
             Some(block) => format!("{line} {block}"),
             None => line.to_owned(),
@@ -139,7 +139,7 @@ fn join_blocks(masked: &Masked) -> Vec<String> {
     lines
 }
 
-fn without_list_mark(line: &str) -> &str {
+fn strip_list_marker(line: &str) -> &str {
     let digits = line.len() - line.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let rest = line.get(digits..).unwrap_or(line);
     let rest = if digits > 0 { rest.strip_prefix(['.', ')']) } else { rest.strip_prefix(['-', '*', '•', '+']) };
@@ -150,53 +150,53 @@ fn without_list_mark(line: &str) -> &str {
 }
 
 /// Reads a line. Where its beginning is understood and only looks at things, what follows may stay as a rest.
-fn line_steps(words: Words<'_>) -> Option<(Vec<Step>, Option<String>)> {
-    if let Some(step) = world::command_line(words) {
+fn line_steps(words: WordSlice<'_>) -> Option<(Vec<PlanStep>, Option<String>)> {
+    if let Some(step) = system::command_line(words) {
         return Some((vec![step], None));
     }
     if let Some(steps) = whole_line(words) {
         return Some((steps, None));
     }
     cuts(words).into_iter().rev().filter(|at| (1..words.len()).contains(at)).find_map(|at| {
-        let steps = whole_line(words.to(at))?;
+        let steps = whole_line(words.take(at))?;
         let harmless = steps.iter().all(|step| !matches!(step.tool, "write_file" | "edit_file" | "shell"));
-        let rest = without_manners(words.from(at));
+        let rest = strip_courtesies(words.skip(at));
         (harmless && !rest.is_empty()).then(|| (steps, Some(rest.raw_to_end())))
     })
 }
 
 /// Returns the places where a line may be cut, both ends included.
-fn cuts(words: Words<'_>) -> Vec<usize> {
+fn cuts(words: WordSlice<'_>) -> Vec<usize> {
     let plain = words.plain();
     let mut cuts = vec![0];
     cuts.extend(
         (1..words.len())
             .filter(|at| {
-                words.stop_before(*at).is_some()
+                words.punctuation_before(*at).is_some()
                     || plain.get(*at).is_some_and(|word| matches!(*word, "and" | "then" | "also" | "&" | "plus"))
             })
-            .take(MOST_CUTS),
+            .take(MAX_CUTS_PER_LINE),
     );
     cuts.push(words.len());
     cuts
 }
 
 /// Reads all of a line, cut wherever both sides are requests. O(cuts² × words).
-fn whole_line(words: Words<'_>) -> Option<Vec<Step>> {
+fn whole_line(words: WordSlice<'_>) -> Option<Vec<PlanStep>> {
     let plain = words.plain();
     let cuts = cuts(words);
     // best[i]: the steps from the i-th cut to the end, when all of it is understood.
-    let mut best: Vec<Option<Vec<Step>>> = vec![None; cuts.len()];
+    let mut best: Vec<Option<Vec<PlanStep>>> = vec![None; cuts.len()];
     if let Some(end) = best.last_mut() {
         *end = Some(Vec::new());
     }
     for (i, from) in cuts.iter().enumerate().rev().skip(1) {
         for (j, to) in cuts.iter().enumerate().skip(i + 1) {
             let Some(Some(later)) = best.get(j) else { continue };
-            let Some(mut steps) = one_request(words.to(*to).from(*from)) else { continue };
+            let Some(mut steps) = one_request(words.take(*to).skip(*from)) else { continue };
             let cut_in_command = steps.iter().any(|step| step.tool == "shell")
                 && !later.is_empty()
-                && words.stop_before(*to).is_some_and(|stop| stop != '.')
+                && words.punctuation_before(*to).is_some_and(|stop| stop != '.')
                 && plain.get(*to).is_some_and(|word| !matches!(*word, "and" | "then" | "also"));
             if cut_in_command {
                 continue;
@@ -212,16 +212,16 @@ fn whole_line(words: Words<'_>) -> Option<Vec<Step>> {
 }
 
 /// Reads words as one request of its kind.
-type Rule = fn(Words<'_>) -> Option<Vec<Step>>;
+type IntentRule = fn(WordSlice<'_>) -> Option<Vec<PlanStep>>;
 
 /// Tried in this order; the first that understands wins.
-const RULES: &[Rule] = &[
-    world::fetch,
-    world::clock,
-    sums::sums,
-    world::shell,
-    world::new_folder,
-    world::lines,
+const RULES: &[IntentRule] = &[
+    system::fetch,
+    system::clock,
+    arithmetic::calculate,
+    system::shell,
+    system::new_folder,
+    system::line_command,
     change::edit,
     change::write,
     search::search,
@@ -230,8 +230,8 @@ const RULES: &[Rule] = &[
 ];
 
 /// Reads words that are one request, or none.
-fn one_request(words: Words<'_>) -> Option<Vec<Step>> {
-    let words = without_manners(words);
+fn one_request(words: WordSlice<'_>) -> Option<Vec<PlanStep>> {
+    let words = strip_courtesies(words);
     if words.is_empty() {
         return None;
     }
@@ -239,8 +239,8 @@ fn one_request(words: Words<'_>) -> Option<Vec<Step>> {
 }
 
 /// Takes off what is said to be polite or to join requests.
-fn without_manners(mut words: Words<'_>) -> Words<'_> {
-    const BEFORE: &[&[&str]] = &[
+fn strip_courtesies(mut words: WordSlice<'_>) -> WordSlice<'_> {
+    const LEADING_COURTESIES: &[&[&str]] = &[
         &["i", "would", "like", "you", "to"],
         &["i", "want", "you", "to"],
         &["i'd", "like", "you", "to"],
@@ -281,18 +281,21 @@ fn without_manners(mut words: Words<'_>) -> Words<'_> {
         &["jarvis"],
         &["let's"],
     ];
-    const AFTER: &[&[&str]] = &[&["please"], &["thanks"], &["thank", "you"], &["for", "me"]];
+    const TRAILING_COURTESIES: &[&[&str]] = &[&["please"], &["thanks"], &["thank", "you"], &["for", "me"]];
     loop {
         let plain = words.plain();
         // "first list the files, then …", but not "first 20 lines".
         let first_of_several =
             matches!(plain.as_slice(), ["first", next, ..] if !next.starts_with(|c: char| c.is_ascii_digit()));
-        if let Some(taken) =
-            BEFORE.iter().find(|phrase| plain.starts_with(phrase)).map(|p| p.len()).or(first_of_several.then_some(1))
+        if let Some(taken) = LEADING_COURTESIES
+            .iter()
+            .find(|phrase| plain.starts_with(phrase))
+            .map(|p| p.len())
+            .or(first_of_several.then_some(1))
         {
-            words = words.from(taken);
-        } else if let Some(taken) = AFTER.iter().find(|phrase| plain.ends_with(phrase)) {
-            words = words.to(plain.len() - taken.len());
+            words = words.skip(taken);
+        } else if let Some(taken) = TRAILING_COURTESIES.iter().find(|phrase| plain.ends_with(phrase)) {
+            words = words.take(plain.len() - taken.len());
         } else {
             return words;
         }
@@ -300,13 +303,13 @@ fn without_manners(mut words: Words<'_>) -> Words<'_> {
 }
 
 /// Returns whether a word can only be a file or a folder.
-fn is_path(words: Words<'_>) -> bool {
+fn is_path(words: WordSlice<'_>) -> bool {
     let value = words.value();
     let value = value.as_str();
     if value.is_empty() || value.contains('\n') || value.contains("://") || value.len() > 400 {
         return false;
     }
-    if words.kind() == Some(Kind::Quote) {
+    if words.kind() == Some(SpanKind::Quote) {
         return true;
     }
     if words.len() != 1 || value.contains(char::is_whitespace) || matches!(value, "e.g" | "i.e" | "etc" | "/") {
@@ -325,7 +328,7 @@ fn is_plain_name(name: &str) -> bool {
 
 /// Returns the usual spelling of a file that people name without its ending.
 fn known_file(name: &str) -> Option<&'static str> {
-    const KNOWN: &[(&str, &str)] = &[
+    const KNOWN_FILES: &[(&str, &str)] = &[
         ("readme", "README.md"),
         ("license", "LICENSE"),
         ("licence", "LICENSE"),
@@ -333,11 +336,11 @@ fn known_file(name: &str) -> Option<&'static str> {
         ("dockerfile", "Dockerfile"),
         ("changelog", "CHANGELOG.md"),
     ];
-    KNOWN.iter().find(|(short, _)| name.eq_ignore_ascii_case(short)).map(|(_, file)| *file)
+    KNOWN_FILES.iter().find(|(short, _)| name.eq_ignore_ascii_case(short)).map(|(_, file)| *file)
 }
 
 /// Returns the path a word names.
-fn path_of(words: Words<'_>) -> String {
+fn path_of(words: WordSlice<'_>) -> String {
     let value = words.value();
     match known_file(&value) {
         Some(file) if words.quoted().is_none() => file.to_owned(),

@@ -1,13 +1,13 @@
 //! PURE. Requests to find something: a text in files, or files by name.
 
-use super::words::{Kind, Words};
-use super::{Json, Step, is_path, json, path_of};
+use super::words::{SpanKind, WordSlice};
+use super::{Json, PlanStep, is_path, json, path_of};
 
 /// "find "text" in src", "grep foo", "where is X defined", "which files mention X".
-pub(super) fn search(words: Words<'_>) -> Option<Vec<Step>> {
+pub(super) fn search(words: WordSlice<'_>) -> Option<Vec<PlanStep>> {
     let plain = words.plain();
     match plain.as_slice() {
-        ["where", "is" | "are" | "do" | "does", _, ..] => return where_is(words.from(2)),
+        ["where", "is" | "are" | "do" | "does", _, ..] => return search_where(words.skip(2)),
         [
             "which" | "what",
             "files" | "file",
@@ -16,41 +16,41 @@ pub(super) fn search(words: Words<'_>) -> Option<Vec<Step>> {
             _,
             ..,
         ] => {
-            return searching(words.from(3), false);
+            return search_text(words.skip(3), false);
         }
-        ["find" | "see" | "search" | "show", "where", _, ..] => return where_is(words.from(2)),
-        ["find" | "show" | "tell", "out" | "me", "where", _, ..] => return where_is(words.from(3)),
+        ["find" | "see" | "search" | "show", "where", _, ..] => return search_where(words.skip(2)),
+        ["find" | "show" | "tell", "out" | "me", "where", _, ..] => return search_where(words.skip(3)),
         _ => {}
     }
     let rest = match plain.as_slice() {
         ["find", "out", ..] => return None,
-        ["search" | "grep" | "rg" | "find" | "locate", _, ..] => words.from(1),
-        ["look", "for", _, ..] => words.from(2),
+        ["search" | "grep" | "rg" | "find" | "locate", _, ..] => words.skip(1),
+        ["look", "for", _, ..] => words.skip(2),
         _ => return None,
     };
     let on_web = rest.plain().iter().any(|word| matches!(*word, "web" | "internet" | "online" | "google"));
     if on_web && rest.quoted().is_none() {
         return None;
     }
-    named_files(rest).or_else(|| searching(rest, true))
+    find_files(rest).or_else(|| search_text(rest, true))
 }
 
 /// The search tool looks into files; their names are `find`'s business.
-fn named_files(words: Words<'_>) -> Option<Vec<Step>> {
+fn find_files(words: WordSlice<'_>) -> Option<Vec<PlanStep>> {
     let plain = words.plain();
     let at = plain.iter().position(|word| !matches!(*word, "all" | "the" | "any" | "a" | "every" | "for" | "me"))?;
-    let rest = words.from(at);
+    let rest = words.skip(at);
     let plain = rest.plain();
     let (name, after) = match plain.as_slice() {
-        ["file" | "files", "named" | "called" | "matching", _, ..] => (rest.from(2).to(1).value(), rest.from(3)),
-        ["file" | "files", one] if one.contains('.') => (rest.from(1).to(1).value(), rest.from(2)),
-        [language, "files", ..] => (language_glob(language)?.to_owned(), rest.from(2)),
-        [one, ..] if one.starts_with("*.") => (rest.to(1).value(), rest.from(1)),
+        ["file" | "files", "named" | "called" | "matching", _, ..] => (rest.skip(2).take(1).value(), rest.skip(3)),
+        ["file" | "files", one] if one.contains('.') => (rest.skip(1).take(1).value(), rest.skip(2)),
+        [language, "files", ..] => (language_glob(language)?.to_owned(), rest.skip(2)),
+        [one, ..] if one.starts_with("*.") => (rest.take(1).value(), rest.skip(1)),
         _ => return None,
     };
     let folder = match after.plain().as_slice() {
         [] => ".".to_owned(),
-        ["in" | "under", _] => after.from(1).value(),
+        ["in" | "under", _] => after.skip(1).value(),
         _ => return None,
     };
     let safe = |text: &str| {
@@ -58,11 +58,11 @@ fn named_files(words: Words<'_>) -> Option<Vec<Step>> {
     };
     (safe(&name) && safe(&folder)).then(|| {
         let command = format!("find {folder} -name '{name}' -not -path '*/.git/*' -not -path '*/target/*'");
-        vec![Step::new("shell", json!({ "command": command }))]
+        vec![PlanStep::new("shell", json!({ "command": command }))]
     })
 }
 
-fn where_is(words: Words<'_>) -> Option<Vec<Step>> {
+fn search_where(words: WordSlice<'_>) -> Option<Vec<PlanStep>> {
     let plain = words.plain();
     let at = plain.iter().rposition(|word| {
         matches!(
@@ -84,13 +84,13 @@ fn where_is(words: Words<'_>) -> Option<Vec<Step>> {
         )
     })?;
     let verb = plain.get(at).copied().unwrap_or_default();
-    let mut what = words.to(at);
+    let mut what = words.take(at);
     let kinds = ["the", "function", "struct", "type", "class", "method", "enum", "trait", "word", "text", "variable"];
     while what.len() > 1 && what.plain().first().is_some_and(|first| kinds.contains(first)) {
-        what = what.from(1);
+        what = what.skip(1);
     }
     while what.len() > 1 && what.plain().last().is_some_and(|last| matches!(*last, "is" | "are" | "gets" | "was")) {
-        what = what.to(what.len() - 1);
+        what = what.take(what.len() - 1);
     }
     let name = what.value();
     if name.is_empty() || what.len() > 4 {
@@ -98,22 +98,22 @@ fn where_is(words: Words<'_>) -> Option<Vec<Step>> {
     }
     let identifier = name.chars().all(|c| c.is_alphanumeric() || c == '_');
     let defined = matches!(verb, "defined" | "declared" | "implemented") && identifier;
-    let pattern = if defined { definition(&name) } else { literal(&name) };
+    let pattern = if defined { definition_pattern(&name) } else { escape_regex(&name) };
     let mut args = json!({ "pattern": pattern });
-    scope(words.from(at + 1), &mut args)?;
-    Some(vec![Step::new("search", args)])
+    add_search_scope(words.skip(at + 1), &mut args)?;
+    Some(vec![PlanStep::new("search", args)])
 }
 
 /// A line that defines the name in one of the usual languages.
-fn definition(name: &str) -> String {
+fn definition_pattern(name: &str) -> String {
     let words = "fn|struct|enum|union|trait|type|const|static|mod|macro_rules!|class|def|func|function|interface|let|var|val|module|package";
     format!(r"\b({words})\s+(mut\s+)?{name}\b|^\s*{name}\s*(:|=[^=])")
 }
 
 /// Says what a pattern made here looks for, in the words it was asked in.
-pub(in crate::engine::offline) fn meaning(pattern: &str) -> (&'static str, String) {
+pub(in crate::engine::offline) fn describe_pattern(pattern: &str) -> (&'static str, String) {
     let name = pattern.split_once(r"(mut\s+)?").and_then(|(_, rest)| rest.split_once(r"\b|")).map(|(name, _)| name);
-    if let Some(name) = name.filter(|name| definition(name) == pattern) {
+    if let Some(name) = name.filter(|name| definition_pattern(name) == pattern) {
         return ("the definition of ", name.to_owned());
     }
     let mut text = String::with_capacity(pattern.len());
@@ -121,11 +121,11 @@ pub(in crate::engine::offline) fn meaning(pattern: &str) -> (&'static str, Strin
     while let Some(c) = chars.next() {
         text.push(if c == '\\' { chars.next().unwrap_or(c) } else { c });
     }
-    ("", if literal(&text) == pattern { text } else { pattern.to_owned() })
+    ("", if escape_regex(&text) == pattern { text } else { pattern.to_owned() })
 }
 
 /// `TEXT [in PATH]`, or `[in] PATH for TEXT`.
-fn searching(words: Words<'_>, verb: bool) -> Option<Vec<Step>> {
+fn search_text(words: WordSlice<'_>, verb: bool) -> Option<Vec<PlanStep>> {
     let mut words = words;
     if verb
         && let Some(at) = words.plain().iter().position(|word| *word == "for")
@@ -134,12 +134,14 @@ fn searching(words: Words<'_>, verb: bool) -> Option<Vec<Step>> {
     {
         // "search src for foo", "search the project for foo"
         let mut args = json!({});
-        let place = words.to(at);
-        let place = if place.plain().first() == Some(&"in") { place } else { place.from(0) };
+        let place = words.take(at);
+        let place = if place.plain().first() == Some(&"in") { place } else { place.skip(0) };
         let all = place.plain().iter().all(|word| is_everywhere(word) || *word == "in");
-        if all || scope(place, &mut args).is_some() && !args.as_object().is_none_or(serde_json::Map::is_empty) {
-            args["pattern"] = json!(pattern(words.from(at + 1))?);
-            return Some(vec![Step::new("search", args)]);
+        if all
+            || add_search_scope(place, &mut args).is_some() && !args.as_object().is_none_or(serde_json::Map::is_empty)
+        {
+            args["pattern"] = json!(search_pattern(words.skip(at + 1))?);
+            return Some(vec![PlanStep::new("search", args)]);
         }
     }
     let fillers = [
@@ -176,26 +178,26 @@ fn searching(words: Words<'_>, verb: bool) -> Option<Vec<Step>> {
         "that",
     ];
     while words.len() > 1 && words.plain().first().is_some_and(|first| fillers.contains(first)) {
-        words = words.from(1);
+        words = words.skip(1);
     }
     let plain = words.plain();
     let at = plain.iter().rposition(|word| matches!(*word, "in" | "inside" | "within" | "under" | "across"));
     let mut args = json!({});
     let what = match at {
-        Some(at) if at > 0 && scope(words.from(at), &mut args).is_some() => words.to(at),
+        Some(at) if at > 0 && add_search_scope(words.skip(at), &mut args).is_some() => words.take(at),
         // `grep foo src`
-        _ if words.len() == 2 && is_place(words.from(1)) => {
-            args["path"] = json!(words.from(1).value());
-            words.to(1)
+        _ if words.len() == 2 && is_place(words.skip(1)) => {
+            args["path"] = json!(words.skip(1).value());
+            words.take(1)
         }
         _ => words,
     };
-    args["pattern"] = json!(pattern(what)?);
-    Some(vec![Step::new("search", args)])
+    args["pattern"] = json!(search_pattern(what)?);
+    Some(vec![PlanStep::new("search", args)])
 }
 
-fn pattern(words: Words<'_>) -> Option<String> {
-    if words.is_empty() || (words.quoted().is_none() && words.len() > 6) || words.kind() == Some(Kind::Block) {
+fn search_pattern(words: WordSlice<'_>) -> Option<String> {
+    if words.is_empty() || (words.quoted().is_none() && words.len() > 6) || words.kind() == Some(SpanKind::Block) {
         return None;
     }
     let text = words.value();
@@ -203,12 +205,12 @@ fn pattern(words: Words<'_>) -> Option<String> {
     match text.get(1..text.len().saturating_sub(1)) {
         _ if text.is_empty() => None,
         Some(inner) if regex => Some(inner.to_owned()),
-        _ => Some(literal(&text)),
+        _ => Some(escape_regex(&text)),
     }
 }
 
 /// Takes the meaning off characters that a regular expression reads otherwise.
-fn literal(text: &str) -> String {
+fn escape_regex(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if r"\.+*?()|[]{}^$".contains(c) {
@@ -220,11 +222,11 @@ fn literal(text: &str) -> String {
 }
 
 /// Reads where to search: `in src`, `in *.rs files`, `in the project`. None when the words say no place.
-fn scope(words: Words<'_>, args: &mut Json) -> Option<()> {
+fn add_search_scope(words: WordSlice<'_>, args: &mut Json) -> Option<()> {
     let mut words = words;
     while words.plain().first().is_some_and(|w| matches!(*w, "in" | "inside" | "within" | "under" | "across" | "from"))
     {
-        words = words.from(1);
+        words = words.skip(1);
     }
     let plain = words.plain();
     match plain.as_slice() {
@@ -238,19 +240,19 @@ fn scope(words: Words<'_>, args: &mut Json) -> Option<()> {
         }
         [glob] | [glob, "files"] | ["all", glob, "files"] if glob.contains('*') => {
             let at = usize::from(plain.first() == Some(&"all"));
-            args["glob"] = json!(words.from(at).to(1).value());
+            args["glob"] = json!(words.skip(at).take(1).value());
             Some(())
         }
         [_] if is_place(words) => {
             args["path"] = json!(path_of(words));
             Some(())
         }
-        ["the", _] | ["the", _, "folder" | "directory" | "file"] if is_place(words.from(1).to(1)) => {
-            args["path"] = json!(path_of(words.from(1).to(1)));
+        ["the", _] | ["the", _, "folder" | "directory" | "file"] if is_place(words.skip(1).take(1)) => {
+            args["path"] = json!(path_of(words.skip(1).take(1)));
             Some(())
         }
-        [_, "folder" | "directory" | "file"] if is_place(words.to(1)) => {
-            args["path"] = json!(path_of(words.to(1)));
+        [_, "folder" | "directory" | "file"] if is_place(words.take(1)) => {
+            args["path"] = json!(path_of(words.take(1)));
             Some(())
         }
         _ => None,
@@ -282,7 +284,7 @@ fn is_everywhere(word: &str) -> bool {
     )
 }
 
-fn is_place(word: Words<'_>) -> bool {
+fn is_place(word: WordSlice<'_>) -> bool {
     let value = word.value();
     is_path(word)
         || (word.len() == 1

@@ -237,7 +237,7 @@ fn a_pattern_tells_what_was_asked_for() {
         ("find /a\\s+b/", ("", "a\\s+b")),
     ] {
         let (_, args) = calls(prompt).remove(0);
-        let (of, text) = meaning(args["pattern"].as_str().unwrap());
+        let (of, text) = describe_pattern(args["pattern"].as_str().unwrap());
         assert_eq!((of, text.as_str()), said, "{prompt}");
     }
 }
@@ -245,16 +245,16 @@ fn a_pattern_tells_what_was_asked_for() {
 #[test]
 fn a_pasted_text_with_one_matching_line_calls_nothing() {
     let pasted = "error: something broke\nin the middle of things\n!rm everything\nand it goes on\nfor a while";
-    assert_eq!(parse(pasted), Plan { steps: Vec::new(), rest: vec![pasted.to_owned()] });
+    assert_eq!(parse(pasted), PromptPlan { steps: Vec::new(), unmatched: vec![pasted.to_owned()] });
 }
 
 #[test]
 fn what_is_left_over_is_kept() {
     let plan = parse("list files\nand tell me a story");
-    assert_eq!(plan.rest, ["and tell me a story"]);
+    assert_eq!(plan.unmatched, ["and tell me a story"]);
     assert_eq!(plan.steps.len(), 1);
     let plan = parse("read a.txt and then explain it to me");
-    assert_eq!((plan.steps.len(), plan.rest), (1, vec!["explain it to me".to_owned()]));
+    assert_eq!((plan.steps.len(), plan.unmatched), (1, vec!["explain it to me".to_owned()]));
     // What would change something is done as a whole or not at all.
     assert_eq!(parse("write \"a\" to x.txt and explain it").steps, []);
 }
@@ -262,7 +262,7 @@ fn what_is_left_over_is_kept() {
 #[test]
 fn independent_steps_share_a_round_and_dependent_ones_wait() {
     let rounds = |prompt: &str| -> Vec<Vec<&'static str>> {
-        Plan::rounds(&parse(prompt).steps).iter().map(|round| round.iter().map(|s| s.tool).collect()).collect()
+        PromptPlan::rounds(&parse(prompt).steps).iter().map(|round| round.iter().map(|s| s.tool).collect()).collect()
     };
     assert_eq!(rounds("list files\nread a.txt\nwhat is 3*3"), [vec!["list_dir", "read_file", "calculator"]]);
     assert_eq!(rounds("write \"a\" to x.txt, then read x.txt"), [["write_file"], ["read_file"]]);

@@ -1,14 +1,14 @@
 //! PURE. A prompt cut into words, with quoted text and code kept whole.
 //!
 //! Quoted spans and fenced blocks become one private-use character each, so that no rule about words can look into
-//! them by accident; [`Masked::restore`] brings the text back as it was typed.
+//! them by accident; [`MaskedPrompt::restore`] brings the text back as it was typed.
 
 /// First of the characters that stand for a span, and how many there are. A prompt with more keeps the rest as text.
-const FIRST: u32 = 0xE000;
-const MOST: usize = 6000;
+const FIRST_MARK: u32 = 0xE000;
+const MAX_SPANS: usize = 6000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum SpanKind {
     /// A fenced block.
     Block,
     /// Between backticks or quotation marks.
@@ -16,20 +16,20 @@ pub(super) enum Kind {
 }
 
 #[derive(Debug)]
-struct Span {
-    kind: Kind,
-    whole: String,
+struct MaskedSpan {
+    kind: SpanKind,
+    typed: String,
     inner: String,
 }
 
 /// A prompt whose quoted spans are one character each.
 #[derive(Debug, Default)]
-pub(super) struct Masked {
+pub(super) struct MaskedPrompt {
     pub(super) text: String,
-    spans: Vec<Span>,
+    spans: Vec<MaskedSpan>,
 }
 
-impl Masked {
+impl MaskedPrompt {
     pub(super) fn new(prompt: &str) -> Self {
         let mut masked = Self::default();
         let clean: String = prompt.chars().map(|c| if is_mark(c) { '\u{fffd}' } else { c }).collect();
@@ -37,7 +37,7 @@ impl Masked {
         while let Some(line) = lines.next() {
             let fence = fence_of(line);
             if fence.is_empty() {
-                masked.line(line);
+                masked.mask_line(line);
                 masked.text.push('\n');
                 continue;
             }
@@ -51,7 +51,7 @@ impl Masked {
                 inner.push_str(line);
                 inner.push('\n');
             }
-            let mark = masked.mark(Kind::Block, whole, inner);
+            let mark = masked.mask(SpanKind::Block, whole, inner);
             masked.text.push_str(&mark);
             masked.text.push('\n');
         }
@@ -63,14 +63,14 @@ impl Masked {
         let mut out = String::with_capacity(text.len());
         for c in text.chars() {
             match self.span(c) {
-                Some(span) => out.push_str(&span.whole),
+                Some(span) => out.push_str(&span.typed),
                 None => out.push(c),
             }
         }
         out
     }
 
-    fn line(&mut self, line: &str) {
+    fn mask_line(&mut self, line: &str) {
         // A command line is taken as it is.
         if line.trim_start().starts_with(['$', '!']) {
             self.text.push_str(line);
@@ -96,9 +96,9 @@ impl Masked {
                 })
             });
             match end {
-                Some((end, past)) if self.spans.len() < MOST => {
+                Some((end, past)) if self.spans.len() < MAX_SPANS => {
                     let whole = rest[..c.len_utf8() + past].to_owned();
-                    let mark = self.mark(Kind::Quote, whole, after[..end].to_owned());
+                    let mark = self.mask(SpanKind::Quote, whole, after[..end].to_owned());
                     self.text.push_str(&mark);
                     rest = &after[past..];
                     before = '"';
@@ -112,23 +112,23 @@ impl Masked {
         }
     }
 
-    fn mark(&mut self, kind: Kind, whole: String, inner: String) -> String {
-        match char::from_u32(FIRST + self.spans.len() as u32) {
-            Some(mark) if self.spans.len() < MOST => {
-                self.spans.push(Span { kind, whole, inner });
+    fn mask(&mut self, kind: SpanKind, whole: String, inner: String) -> String {
+        match char::from_u32(FIRST_MARK + self.spans.len() as u32) {
+            Some(mark) if self.spans.len() < MAX_SPANS => {
+                self.spans.push(MaskedSpan { kind, typed: whole, inner });
                 mark.to_string()
             }
             _ => whole,
         }
     }
 
-    fn span(&self, c: char) -> Option<&Span> {
-        is_mark(c).then(|| self.spans.get((u32::from(c) - FIRST) as usize)).flatten()
+    fn span(&self, c: char) -> Option<&MaskedSpan> {
+        is_mark(c).then(|| self.spans.get((u32::from(c) - FIRST_MARK) as usize)).flatten()
     }
 }
 
 fn is_mark(c: char) -> bool {
-    (FIRST..FIRST + MOST as u32).contains(&u32::from(c))
+    (FIRST_MARK..FIRST_MARK + MAX_SPANS as u32).contains(&u32::from(c))
 }
 
 fn fence_of(line: &str) -> &'static str {
@@ -138,14 +138,14 @@ fn fence_of(line: &str) -> &'static str {
 
 /// Words of one request, or of a part of it.
 #[derive(Clone, Copy)]
-pub(super) struct Words<'a> {
-    source: &'a Masked,
+pub(super) struct WordSlice<'a> {
+    source: &'a MaskedPrompt,
     text: &'a str,
-    list: &'a [Word<'a>],
+    words: &'a [PromptWord<'a>],
 }
 
 /// One word: where it stands, and as rules compare it (lower case, without the punctuation around it).
-pub(super) struct Word<'a> {
+pub(super) struct PromptWord<'a> {
     start: usize,
     end: usize,
     raw: &'a str,
@@ -153,70 +153,70 @@ pub(super) struct Word<'a> {
 }
 
 /// Cuts a text into words. Bare punctuation is none.
-pub(super) fn cut(text: &str) -> Vec<Word<'_>> {
+pub(super) fn split_words(text: &str) -> Vec<PromptWord<'_>> {
     let mut words = Vec::new();
     let mut from = 0;
     for raw in text.split_whitespace() {
         let start = text.get(from..).and_then(|rest| rest.find(raw)).map_or(from, |at| from + at);
         let end = start + raw.len();
         from = end;
-        let plain = bare(raw).to_lowercase();
+        let plain = trim_punctuation(raw).to_lowercase();
         if !plain.is_empty() {
-            words.push(Word { start, end, raw, plain });
+            words.push(PromptWord { start, end, raw, plain });
         }
     }
     words
 }
 
 /// Takes punctuation off that belongs to the sentence, not to the word.
-fn bare(word: &str) -> &str {
+fn trim_punctuation(word: &str) -> &str {
     if matches!(word, "." | ".." | "!" | "$") {
         return word;
     }
     word.trim_start_matches(['(', ',']).trim_end_matches([',', ';', ':', '?', '!', '.', ')', '…'])
 }
 
-impl<'a> Words<'a> {
-    pub(super) fn new(source: &'a Masked, text: &'a str, list: &'a [Word<'a>]) -> Self {
-        Self { source, text, list }
+impl<'a> WordSlice<'a> {
+    pub(super) fn new(source: &'a MaskedPrompt, text: &'a str, list: &'a [PromptWord<'a>]) -> Self {
+        Self { source, text, words: list }
     }
 
     pub(super) fn len(self) -> usize {
-        self.list.len()
+        self.words.len()
     }
 
     pub(super) fn is_empty(self) -> bool {
-        self.list.is_empty()
+        self.words.is_empty()
     }
 
     /// Returns the words as rules compare them.
     pub(super) fn plain(self) -> Vec<&'a str> {
-        self.list.iter().map(|word| word.plain.as_str()).collect()
+        self.words.iter().map(|word| word.plain.as_str()).collect()
     }
 
-    pub(super) fn from(self, start: usize) -> Self {
-        Self { list: self.list.get(start..).unwrap_or_default(), ..self }
+    pub(super) fn skip(self, start: usize) -> Self {
+        Self { words: self.words.get(start..).unwrap_or_default(), ..self }
     }
 
-    pub(super) fn to(self, end: usize) -> Self {
-        Self { list: self.list.get(..end).unwrap_or(self.list), ..self }
+    pub(super) fn take(self, end: usize) -> Self {
+        Self { words: self.words.get(..end).unwrap_or(self.words), ..self }
     }
 
     /// Returns whether the word before this place ends a part of the sentence, and with what.
-    pub(super) fn stop_before(self, at: usize) -> Option<char> {
-        let word = at.checked_sub(1).and_then(|before| self.list.get(before))?;
+    pub(super) fn punctuation_before(self, at: usize) -> Option<char> {
+        let word = at.checked_sub(1).and_then(|before| self.words.get(before))?;
         word.raw.chars().last().filter(|last| matches!(last, ',' | ';' | '.' | '?' | '!' | ':'))
     }
 
     /// Returns the text of all words as typed, with what stands between them.
     pub(super) fn raw(self) -> String {
-        let (Some(first), Some(last)) = (self.list.first(), self.list.last()) else { return String::new() };
+        let (Some(first), Some(last)) = (self.words.first(), self.words.last()) else { return String::new() };
         self.source.restore(self.text.get(first.start..last.end).unwrap_or_default())
     }
 
     /// Returns the text as typed, from the first word to the end of the line.
     pub(super) fn raw_to_end(self) -> String {
-        let start = self.list.first().map_or(self.text.len(), |word| word.start);
+        let start = self.words.first().map_or(self.text.len(), |word| word.start);
         self.source.restore(self.text.get(start..).unwrap_or_default()).trim_end().to_owned()
     }
 
@@ -225,7 +225,7 @@ impl<'a> Words<'a> {
     pub(super) fn value(self) -> String {
         match self.quoted() {
             Some(inner) => inner.to_owned(),
-            None => bare(self.raw().trim()).to_owned(),
+            None => trim_punctuation(self.raw().trim()).to_owned(),
         }
     }
 
@@ -234,19 +234,19 @@ impl<'a> Words<'a> {
         self.span().map(|span| span.inner.as_str())
     }
 
-    pub(super) fn kind(self) -> Option<Kind> {
+    pub(super) fn kind(self) -> Option<SpanKind> {
         self.span().map(|span| span.kind)
     }
 
-    fn span(self) -> Option<&'a Span> {
-        let [word] = self.list else { return None };
+    fn span(self) -> Option<&'a MaskedSpan> {
+        let [word] = self.words else { return None };
         let mut chars = word.plain.chars();
         let first = chars.next()?;
         chars.next().is_none().then(|| self.source.span(first)).flatten()
     }
 
     /// Returns the place of the first block.
-    pub(super) fn block(self) -> Option<usize> {
-        (0..self.len()).find(|at| self.from(*at).to(1).kind() == Some(Kind::Block))
+    pub(super) fn block_position(self) -> Option<usize> {
+        (0..self.len()).find(|at| self.skip(*at).take(1).kind() == Some(SpanKind::Block))
     }
 }

@@ -7,9 +7,9 @@ mod terms;
 
 use std::sync::LazyLock;
 
-use terms::{group_of, terms};
+use terms::{synonyms_of, terms};
 
-const FILES: &[&str] = &[
+const MANUAL_FILES: &[&str] = &[
     include_str!("../../../../assets/manual/getting-started.md"),
     include_str!("../../../../assets/manual/connecting.md"),
     include_str!("../../../../assets/manual/keys.md"),
@@ -27,28 +27,28 @@ const FILES: &[&str] = &[
 ];
 
 /// How often a word counts, by where it stands.
-const IN_HEADING: f64 = 4.0;
-const IN_PARENT: f64 = 1.0;
-const IN_ALSO: f64 = 2.0;
+const HEADING_WEIGHT: f64 = 4.0;
+const PARENT_HEADING_WEIGHT: f64 = 1.0;
+const KEYWORD_WEIGHT: f64 = 2.0;
 /// A synonym counts this much of the word itself.
-const SYNONYM: f64 = 0.55;
+const SYNONYM_WEIGHT: f64 = 0.55;
 /// What a heading adds when the question has all of its words; less when it has some.
-const NAMED: f64 = 2.0;
+const HEADING_MATCH_BONUS: f64 = 2.0;
 /// What a section that opens a chapter has ahead of those below it.
-const OPENS: f64 = 0.5;
+const CHAPTER_BONUS: f64 = 0.5;
 /// BM25: how fast repetition stops counting, and how much long sections are held back.
-const K1: f64 = 1.3;
-const B: f64 = 0.5;
+const BM25_K1: f64 = 1.3;
+const BM25_B: f64 = 0.5;
 /// A question counts as understood when sections know this share of its (weighted) words …
-const COVERED: f64 = 0.42;
+const MIN_COVERAGE: f64 = 0.42;
 /// … and the best of them scores this much, or is named outright.
-const ENOUGH: f64 = 3.2;
+const MIN_SCORE: f64 = 3.2;
 /// Words of a question that are looked at; a longer text is no question.
-const LONGEST_QUESTION: usize = 60;
+const MAX_QUESTION_WORDS: usize = 60;
 
 /// What stands under one heading.
 #[derive(Debug)]
-pub(super) struct Section {
+pub(super) struct ManualSection {
     pub(super) title: String,
     /// The heading above, when there is one.
     pub(super) parent: Option<String>,
@@ -60,9 +60,9 @@ pub(super) struct Section {
     length: f64,
 }
 
-impl Section {
+impl ManualSection {
     /// Returns how the section is cited, such as `Connecting a model › Ollama`.
-    pub(super) fn cite(&self) -> String {
+    pub(super) fn citation(&self) -> String {
         match &self.parent {
             Some(parent) => format!("{parent} › {}", self.title),
             None => self.title.clone(),
@@ -70,10 +70,10 @@ impl Section {
     }
 
     /// Returns the share of its heading's words that the question has.
-    fn named(&self, words: &[String]) -> f64 {
+    fn heading_coverage(&self, words: &[String]) -> f64 {
         let had = self.heading.iter().map(|word| {
-            let alike = || group_of(word).any(|other| words.iter().any(|word| word == other));
-            if words.contains(word) { 1.0 } else { f64::from(u8::from(alike())) * SYNONYM }
+            let alike = || synonyms_of(word).any(|other| words.iter().any(|word| word == other));
+            if words.contains(word) { 1.0 } else { f64::from(u8::from(alike())) * SYNONYM_WEIGHT }
         });
         had.sum::<f64>() / (self.heading.len().max(1) as f64)
     }
@@ -89,48 +89,48 @@ impl Section {
 
 /// A section and how well it answers.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Hit {
-    pub(super) section: &'static Section,
+pub(super) struct SectionHit {
+    pub(super) section: &'static ManualSection,
     pub(super) score: f64,
 }
 
 /// What the manual has on a question.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(super) struct ManualHits {
     /// Best first, at most three.
-    pub(super) hits: Vec<Hit>,
+    pub(super) hits: Vec<SectionHit>,
     /// Whether the best one can be given as an answer, rather than as a guess.
-    pub(super) sure: bool,
+    pub(super) is_confident: bool,
 }
 
 static MANUAL: LazyLock<Manual> = LazyLock::new(Manual::read);
 
 /// Finds the sections that answer a question. O(sections × words of the question).
-pub(super) fn find(question: &str) -> Found {
+pub(super) fn find(question: &str) -> ManualHits {
     MANUAL.find(question)
 }
 
 struct Manual {
-    sections: Vec<Section>,
+    sections: Vec<ManualSection>,
     mean_length: f64,
 }
 
 impl Manual {
     fn read() -> Self {
-        let sections: Vec<Section> = FILES.iter().flat_map(|file| split(file)).collect();
+        let sections: Vec<ManualSection> = MANUAL_FILES.iter().flat_map(|file| split_sections(file)).collect();
         let mean_length = sections.iter().map(|s| s.length).sum::<f64>() / (sections.len().max(1) as f64);
         Self { sections, mean_length }
     }
 
-    fn find(&'static self, question: &str) -> Found {
-        let mut words: Vec<String> = terms(question).take(LONGEST_QUESTION).collect();
+    fn find(&'static self, question: &str) -> ManualHits {
+        let mut words: Vec<String> = terms(question).take(MAX_QUESTION_WORDS).collect();
         words.sort_unstable();
         words.dedup();
         if words.is_empty() {
-            return Found::default();
+            return ManualHits::default();
         }
-        let rarities: Vec<f64> = words.iter().map(|word| self.rarity(word)).collect();
-        let mut hits: Vec<(Hit, f64, f64)> = self
+        let rarities: Vec<f64> = words.iter().map(|word| self.inverse_document_frequency(word)).collect();
+        let mut hits: Vec<(SectionHit, f64, f64)> = self
             .sections
             .iter()
             .map(|section| {
@@ -142,40 +142,40 @@ impl Manual {
                         known += rarity;
                     }
                 }
-                let named = section.named(&words);
-                let opens = if section.parent.is_none() && named > 0.0 { OPENS } else { 0.0 };
-                (Hit { section, score: score + NAMED * named * named + opens }, known, named)
+                let named = section.heading_coverage(&words);
+                let opens = if section.parent.is_none() && named > 0.0 { CHAPTER_BONUS } else { 0.0 };
+                (SectionHit { section, score: score + HEADING_MATCH_BONUS * named * named + opens }, known, named)
             })
             .filter(|(hit, known, _)| hit.score > 0.0 && *known > 0.0)
             .collect();
         // A stable sort: of equals the one that the manual names first.
         hits.sort_by(|a, b| b.0.score.total_cmp(&a.0.score));
         let asked: f64 = rarities.iter().sum();
-        let sure = hits
-            .first()
-            .is_some_and(|(hit, known, named)| *known >= COVERED * asked && (hit.score >= ENOUGH || *named >= SYNONYM));
-        Found { hits: hits.into_iter().take(3).map(|(hit, ..)| hit).collect(), sure }
+        let sure = hits.first().is_some_and(|(hit, known, named)| {
+            *known >= MIN_COVERAGE * asked && (hit.score >= MIN_SCORE || *named >= SYNONYM_WEIGHT)
+        });
+        ManualHits { hits: hits.into_iter().take(3).map(|(hit, ..)| hit).collect(), is_confident: sure }
     }
 
-    fn score(&self, section: &Section, word: &str) -> f64 {
+    fn score(&self, section: &ManualSection, word: &str) -> f64 {
         let own = self.bm25(section, word);
-        group_of(word)
+        synonyms_of(word)
             .filter(|other| *other != word)
-            .map(|other| SYNONYM * self.bm25(section, other))
+            .map(|other| SYNONYM_WEIGHT * self.bm25(section, other))
             .fold(own, f64::max)
     }
 
-    fn bm25(&self, section: &Section, word: &str) -> f64 {
+    fn bm25(&self, section: &ManualSection, word: &str) -> f64 {
         let count = section.weight(word);
         if count == 0.0 {
             return 0.0;
         }
-        let held = K1 * (1.0 - B + B * section.length / self.mean_length.max(1.0));
-        self.rarity(word) * count * (K1 + 1.0) / (count + held)
+        let held = BM25_K1 * (1.0 - BM25_B + BM25_B * section.length / self.mean_length.max(1.0));
+        self.inverse_document_frequency(word) * count * (BM25_K1 + 1.0) / (count + held)
     }
 
     /// Inverse document frequency: a word that no section knows is the rarest.
-    fn rarity(&self, word: &str) -> f64 {
+    fn inverse_document_frequency(&self, word: &str) -> f64 {
         let with = self.sections.iter().filter(|section| section.weight(word) > 0.0).count() as f64;
         let all = self.sections.len() as f64;
         (1.0 + (all - with + 0.5) / (with + 0.5)).ln()
@@ -183,7 +183,7 @@ impl Manual {
 }
 
 /// Cuts a file at its headings. A heading inside a code fence is none.
-fn split(file: &str) -> Vec<Section> {
+fn split_sections(file: &str) -> Vec<ManualSection> {
     let mut sections: Vec<(String, Option<String>, String)> = Vec::new();
     let mut top: Option<String> = None;
     let mut fenced = false;
@@ -203,7 +203,7 @@ fn split(file: &str) -> Vec<Section> {
 }
 
 /// `<!-- also: … -->` names words that people use for what the section is about; it is looked up but not shown.
-fn section(title: String, parent: Option<String>, text: &str) -> Section {
+fn section(title: String, parent: Option<String>, text: &str) -> ManualSection {
     let (mut also, mut body) = (String::new(), String::new());
     for line in text.lines() {
         if let Some(words) = line.strip_prefix("<!-- also:").and_then(|rest| rest.strip_suffix("-->")) {
@@ -216,9 +216,9 @@ fn section(title: String, parent: Option<String>, text: &str) -> Section {
     let mut weights = std::collections::BTreeMap::<String, f64>::new();
     let mut length = 0.0;
     for (source, worth) in [
-        (title.as_str(), IN_HEADING),
-        (parent.as_deref().unwrap_or_default(), IN_PARENT),
-        (&also, IN_ALSO),
+        (title.as_str(), HEADING_WEIGHT),
+        (parent.as_deref().unwrap_or_default(), PARENT_HEADING_WEIGHT),
+        (&also, KEYWORD_WEIGHT),
         (&body, 1.0),
     ] {
         for word in terms(source) {
@@ -227,7 +227,14 @@ fn section(title: String, parent: Option<String>, text: &str) -> Section {
         }
     }
     let heading = terms(&title).collect();
-    Section { title, parent, heading, body: body.trim().to_owned(), weights: weights.into_iter().collect(), length }
+    ManualSection {
+        title,
+        parent,
+        heading,
+        body: body.trim().to_owned(),
+        weights: weights.into_iter().collect(),
+        length,
+    }
 }
 
 #[cfg(test)]

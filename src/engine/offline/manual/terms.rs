@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 /// Words that say nothing about the subject.
-const STOP: &[&str] = &[
+const STOP_WORDS: &[&str] = &[
     "a", "about", "actually", "am", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "can", "could",
     "did", "do", "does", "during", "for", "from", "get", "give", "has", "have", "he", "hello", "her", "here", "hey",
     "hi", "his", "how", "i", "if", "in", "into", "is", "it", "its", "jarvis", "just", "know", "let", "like", "made",
@@ -15,7 +15,7 @@ const STOP: &[&str] = &[
 ];
 
 /// Words that people use for one another, each in one group only.
-const GROUPS: &[&[&str]] = &[
+const SYNONYM_GROUPS: &[&[&str]] = &[
     &["key", "shortcut", "hotkey", "keybinding", "binding", "chord"],
     &["quit", "exit", "leave", "close"],
     &["session", "conversation", "chat"],
@@ -44,12 +44,17 @@ const GROUPS: &[&[&str]] = &[
     &["slow", "hang", "stuck", "freeze", "frozen", "hung"],
 ];
 
-static STEMMED: LazyLock<Vec<Vec<String>>> =
-    LazyLock::new(|| GROUPS.iter().map(|group| group.iter().map(|word| stem(word)).collect()).collect());
+static STEMMED_SYNONYM_GROUPS: LazyLock<Vec<Vec<String>>> =
+    LazyLock::new(|| SYNONYM_GROUPS.iter().map(|group| group.iter().map(|word| stem(word)).collect()).collect());
 
 /// Returns the stems that stand in for this one, itself included; none when it has no synonyms.
-pub(super) fn group_of(word: &str) -> impl Iterator<Item = &'static str> {
-    STEMMED.iter().find(|group| group.iter().any(|one| one == word)).into_iter().flatten().map(String::as_str)
+pub(super) fn synonyms_of(word: &str) -> impl Iterator<Item = &'static str> {
+    STEMMED_SYNONYM_GROUPS
+        .iter()
+        .find(|group| group.iter().any(|one| one == word))
+        .into_iter()
+        .flatten()
+        .map(String::as_str)
 }
 
 /// Returns the stems of a text in order, filler words left out. A chord such as `ctrl+o` and a flag such as `-c`
@@ -67,7 +72,7 @@ pub(super) fn terms(text: &str) -> impl Iterator<Item = String> {
             found.extend(
                 word.split(|c: char| !c.is_alphanumeric())
                     .map(str::to_lowercase)
-                    .filter(|part| part.chars().count() > 1 && !STOP.contains(&part.as_str()))
+                    .filter(|part| part.chars().count() > 1 && !STOP_WORDS.contains(&part.as_str()))
                     .map(|part| stem(&part)),
             );
             found
@@ -120,5 +125,5 @@ pub(super) fn stem(word: &str) -> String {
 
 #[cfg(test)]
 pub(super) fn groups() -> impl Iterator<Item = &'static Vec<String>> {
-    STEMMED.iter()
+    STEMMED_SYNONYM_GROUPS.iter()
 }

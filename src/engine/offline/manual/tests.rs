@@ -75,10 +75,10 @@ fn a_question_leads_to_its_section() {
     for (question, section) in QUESTIONS {
         let found = find(question);
         let ranked: Vec<String> =
-            found.hits.iter().map(|hit| format!("{} ({:.1})", hit.section.cite(), hit.score)).collect();
-        let first = found.hits.first().map(|hit| hit.section.cite());
-        if first.as_deref() != Some(*section) || !found.sure {
-            wrong.push(format!("{question} -> {ranked:?} sure: {}, not {section}", found.sure));
+            found.hits.iter().map(|hit| format!("{} ({:.1})", hit.section.citation(), hit.score)).collect();
+        let first = found.hits.first().map(|hit| hit.section.citation());
+        if first.as_deref() != Some(*section) || !found.is_confident {
+            wrong.push(format!("{question} -> {ranked:?} sure: {}, not {section}", found.is_confident));
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
@@ -107,7 +107,9 @@ fn what_the_manual_does_not_know_is_not_answered() {
         .iter()
         .filter_map(|question| {
             let found = find(question);
-            found.sure.then(|| format!("{question}: {:?}", found.hits.first().map(|h| (h.section.cite(), h.score))))
+            found
+                .is_confident
+                .then(|| format!("{question}: {:?}", found.hits.first().map(|h| (h.section.citation(), h.score))))
         })
         .collect();
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
@@ -117,9 +119,9 @@ fn what_the_manual_does_not_know_is_not_answered() {
 fn every_section_is_short_and_has_a_body() {
     for section in &MANUAL.sections {
         let lines = section.body.lines().count();
-        assert!((1..=30).contains(&lines), "{}: {lines} lines", section.cite());
-        assert!(!section.body.contains("<!--"), "{}", section.cite());
-        assert_eq!(section.body.matches("```").count() % 2, 0, "{}: a fence is left open", section.cite());
+        assert!((1..=30).contains(&lines), "{}: {lines} lines", section.citation());
+        assert!(!section.body.contains("<!--"), "{}", section.citation());
+        assert_eq!(section.body.matches("```").count() % 2, 0, "{}: a fence is left open", section.citation());
     }
     assert!(MANUAL.sections.len() > 40);
 }

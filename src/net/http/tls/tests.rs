@@ -33,7 +33,7 @@ fn verify(own: &[&CertificateDer<'static>], shown: &CertificateDer<'static>, nam
     }
     let provider = Arc::new(aws_lc_rs::default_provider());
     let usual = WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build().unwrap();
-    let verifier = OrIdentical { usual, own: own.iter().map(|own| (*own).clone()).collect() };
+    let verifier = PinningVerifier { default_verifier: usual, pinned: own.iter().map(|own| (*own).clone()).collect() };
     // 2030-01-01.
     let now = UnixTime::since_unix_epoch(Duration::from_hours(525_960));
     let name = ServerName::try_from(name.to_owned()).unwrap();
@@ -85,14 +85,14 @@ fn what_an_authority_signed_is_trusted_as_ever() {
 fn a_file_of_certificates_that_is_none_is_told_with_the_setting() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("none.pem");
-    let told = trouble_with(&missing).unwrap();
+    let told = certificate_file_problem(&missing).unwrap();
     assert!(
         told.contains("none.pem") && told.contains("can't be read") && told.ends_with("unset SSL_CERT_FILE"),
         "{told}"
     );
     assert!(!told.contains("os error"), "{told}");
     std::fs::write(&missing, "-----BEGIN PRIVATE KEY-----").unwrap();
-    assert!(trouble_with(&missing).unwrap().contains("holds no certificate"));
+    assert!(certificate_file_problem(&missing).unwrap().contains("holds no certificate"));
     std::fs::write(&missing, include_bytes!("../../../../tests/certs/authority.pem")).unwrap();
-    assert_eq!(trouble_with(&missing), None);
+    assert_eq!(certificate_file_problem(&missing), None);
 }

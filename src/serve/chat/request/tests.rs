@@ -1,22 +1,22 @@
 use serde_json::json;
 
 use super::*;
-use crate::event::{AgentEvent, Tuning};
+use crate::event::{AgentEvent, SamplingParams};
 
-fn clients(_: bool) -> Tools {
-    Tools::Clients
+fn clients(_: bool) -> ToolOwner {
+    ToolOwner::Client
 }
 
-fn read_json(body: &Json) -> Result<Wanted, Refused> {
-    read(body.to_string().as_bytes(), clients)
+fn read_json(body: &Json) -> Result<ChatRequest, ApiError> {
+    parse(body.to_string().as_bytes(), clients)
 }
 
-fn asked(body: &Json) -> Wanted {
+fn asked(body: &Json) -> ChatRequest {
     read_json(body).unwrap_or_else(|refused| panic!("{refused:?}"))
 }
 
 /// The conversation that was told, in short.
-fn past(wanted: &Wanted) -> Vec<String> {
+fn past(wanted: &ChatRequest) -> Vec<String> {
     let short = |fact: &AgentEvent| {
         Some(match fact {
             AgentEvent::UserMessage { text, .. } => format!("user {text}"),
@@ -29,7 +29,7 @@ fn past(wanted: &Wanted) -> Vec<String> {
             _ => return None,
         })
     };
-    wanted.ask.past.iter().filter_map(short).collect()
+    wanted.one_shot.history.iter().filter_map(short).collect()
 }
 
 #[test]
@@ -57,12 +57,18 @@ fn a_conversation_becomes_facts_and_a_prompt() {
         past(&wanted),
         ["user add", "calls a add {\"a\":1}", "calls b add {\"a\":1}", "ok b 2", "ok a 1", "says done", "over"]
     );
-    let Wanted { ask, stream, include_usage, has_tools, messages, tokens } = wanted;
+    let ChatRequest { one_shot: ask, stream, include_usage, has_tools, message_count: messages, prompt_tokens: tokens } =
+        wanted;
     assert_eq!(ask.prompt.as_deref(), Some("well?"));
-    assert_eq!(ask.system.as_deref(), Some("be brief\n\nand kind"));
+    assert_eq!(ask.system_prompt.as_deref(), Some("be brief\n\nand kind"));
     assert_eq!((ask.model.as_deref(), ask.client_tools), (Some("openai/m"), None));
-    let tuning = Tuning { max_output: Some(u32::MAX), temperature: Some(0.5), top_p: Some(1.0), must_call: false };
-    assert_eq!(ask.tuning, tuning);
+    let tuning = SamplingParams {
+        max_output_tokens: Some(u32::MAX),
+        temperature: Some(0.5),
+        top_p: Some(1.0),
+        tool_choice_required: false,
+    };
+    assert_eq!(ask.sampling, tuning);
     assert!(stream && include_usage && !has_tools);
     assert_eq!((messages, tokens), (7, 2 + 2 + 1 + (1 + 1 + 1) + 1 + 1 + 1 + 1));
 }
@@ -74,7 +80,7 @@ fn results_of_the_clients_tools_are_answered_without_a_prompt() {
         {"role": "assistant", "tool_calls": [{"id": "a", "function": {"name": "add", "arguments": {"n": 1}}}]},
         {"role": "tool", "tool_call_id": "a", "content": "2"},
     ]}));
-    assert_eq!(wanted.ask.prompt, None);
+    assert_eq!(wanted.one_shot.prompt, None);
     assert_eq!(past(&wanted), ["user add", "calls a add {\"n\":1}", "ok a 2", "over"]);
 }
 
@@ -96,7 +102,7 @@ fn an_id_that_two_answers_gave_their_calls_is_two_calls() {
 #[test]
 fn nothing_but_instructions_is_what_is_asked() {
     let wanted = asked(&json!({"messages": [{"role": "system", "content": "hi"}]}));
-    assert_eq!((wanted.ask.prompt.as_deref(), wanted.ask.system), (Some("hi"), None));
+    assert_eq!((wanted.one_shot.prompt.as_deref(), wanted.one_shot.system_prompt), (Some("hi"), None));
 }
 
 #[test]
@@ -107,19 +113,23 @@ fn tools_are_the_clients_unless_they_are_only_a_switch() {
         json!({"messages": [{"content": "x"}], "tools": [tool("one"), tool("two")], "tool_choice": choice})
     };
     let names = |choice: Json| -> Vec<String> {
-        asked(&body(choice)).ask.client_tools.unwrap().into_iter().map(|spec| spec.name).collect()
+        asked(&body(choice)).one_shot.client_tools.unwrap().into_iter().map(|spec| spec.name).collect()
     };
     assert_eq!(names(json!("auto")), ["one", "two"]);
     assert_eq!(names(json!("required")), ["one", "two"]);
     assert_eq!(names(json!({"type": "function", "function": {"name": "two"}})), ["two"]);
     assert!(names(json!("none")).is_empty());
-    assert!(asked(&body(json!("required"))).ask.tuning.must_call && !asked(&body(json!("auto"))).ask.tuning.must_call);
+    assert!(
+        asked(&body(json!("required"))).one_shot.sampling.tool_choice_required
+            && !asked(&body(json!("auto"))).one_shot.sampling.tool_choice_required
+    );
     // As a switch they may be anything.
     let body = json!({"messages": [{"content": "x"}], "tools": [17]}).to_string();
-    let wanted = read(body.as_bytes(), |has_tools| if has_tools { Tools::Ours } else { Tools::Clients }).unwrap();
-    assert!(wanted.has_tools && wanted.ask.client_tools.is_none());
+    let wanted =
+        parse(body.as_bytes(), |has_tools| if has_tools { ToolOwner::Server } else { ToolOwner::Client }).unwrap();
+    assert!(wanted.has_tools && wanted.one_shot.client_tools.is_none());
     let none = asked(&json!({"messages": [{"content": "x"}], "tools": []}));
-    assert_eq!(none.ask.client_tools, None, "no tools are no wish to have none");
+    assert_eq!(none.one_shot.client_tools, None, "no tools are no wish to have none");
 }
 
 #[test]
@@ -161,7 +171,7 @@ fn what_is_wrong_is_named() {
         "messages[0].tool_calls[0].function.name"
     );
     for body in ["", "[]", "{", "{\"messages\":[{\"content\":\"\\ud800\"}]}", "\u{0}"] {
-        assert_eq!(read(body.as_bytes(), clients).expect_err(body).status, 400);
+        assert_eq!(parse(body.as_bytes(), clients).expect_err(body).status, 400);
     }
-    assert_eq!(read(b"{}", clients).unwrap_err().param.as_deref(), Some("messages"));
+    assert_eq!(parse(b"{}", clients).unwrap_err().param.as_deref(), Some("messages"));
 }

@@ -1,16 +1,16 @@
 //! What an ask is about, in rows: as many as there is room for, and how much is left out.
 
-use crate::event::Ask;
+use crate::event::ApprovalRequest;
 use crate::text::width::expand_tabs;
-use crate::text::wrap::{chop, wrap};
+use crate::text::wrap::{wrap, wrap_hard};
 use crate::text::{one_line, visible, visible_line};
 use crate::ui::theme::Role;
 
 /// Bytes of a detail that are laid out; what is beyond is told, not hidden.
-const LOOK: usize = 256 * 1024;
+const MAX_DETAIL_BYTES: usize = 256 * 1024;
 
 /// Rows of text with their roles.
-pub(super) struct Content {
+pub(super) struct ApprovalContent {
     pub rows: Vec<(String, Role)>,
     /// Says that there is more, for the end of the last row.
     pub left_out: Option<String>,
@@ -18,8 +18,8 @@ pub(super) struct Content {
 
 /// Lays out at most so many rows. `more` begins the notice that some are missing. Only these are laid out, however long
 /// the text.
-pub(super) fn content(ask: &Ask, width: usize, most: usize, airy: bool, more: &str) -> Content {
-    let mut rows = Rows { rows: Vec::new(), most: most.saturating_add(1) };
+pub(super) fn content(ask: &ApprovalRequest, width: usize, most: usize, airy: bool, more: &str) -> ApprovalContent {
+    let mut rows = ContentRows { rows: Vec::new(), max_rows: most.saturating_add(1) };
     let subject = ask.subject.trim_end();
     // Not `lines`: a carriage return is shown, too.
     for line in subject.split('\n') {
@@ -34,7 +34,7 @@ pub(super) fn content(ask: &Ask, width: usize, most: usize, airy: bool, more: &s
     // The names of the file say again what the subject says.
     let names = format!("--- a/{0}\n+++ b/{0}\n", ask.subject);
     let whole = detail.strip_prefix(names.as_str()).unwrap_or(detail);
-    let looked = &whole[..whole.floor_char_boundary(LOOK)];
+    let looked = &whole[..whole.floor_char_boundary(MAX_DETAIL_BYTES)];
     let is_diff = looked.lines().any(|line| line.starts_with("@@"));
     if airy && !looked.is_empty() {
         rows.rows.push((String::new(), Role::Text));
@@ -56,29 +56,29 @@ pub(super) fn content(ask: &Ask, width: usize, most: usize, airy: bool, more: &s
         lines => format!("{more} all {lines} lines"),
     });
     rows.truncate(most);
-    Content { rows, left_out }
+    ApprovalContent { rows, left_out }
 }
 
-struct Rows {
+struct ContentRows {
     rows: Vec<(String, Role)>,
-    most: usize,
+    max_rows: usize,
 }
 
-impl Rows {
+impl ContentRows {
     fn is_full(&self) -> bool {
-        self.rows.len() >= self.most
+        self.rows.len() >= self.max_rows
     }
 
     /// Adds the rows of a line, hidden characters made visible. Code is cut where the row ends, words are wrapped.
     fn add(&mut self, line: &str, width: usize, role: Role, code: bool) {
         // A row has no more bytes than this, however long the line.
-        let peek = self.most.saturating_sub(self.rows.len()).saturating_mul(width).saturating_mul(32);
+        let peek = self.max_rows.saturating_sub(self.rows.len()).saturating_mul(width).saturating_mul(32);
         let line = &line[..line.floor_char_boundary(peek.min(line.len()))];
         let line = if code { visible(line) } else { visible_line(line) }.into_owned();
         let ranges: Vec<(usize, usize)>;
         let text = if code {
             let text = expand_tabs(&line, 4).to_string();
-            ranges = chop(&text, width).into_iter().map(|row| (row.start, row.end)).collect();
+            ranges = wrap_hard(&text, width).into_iter().map(|row| (row.start, row.end)).collect();
             text
         } else {
             ranges = wrap(&line, width).into_iter().map(|row| (row.start, row.end)).collect();

@@ -5,72 +5,72 @@
 
 use std::borrow::Cow;
 
-use super::Scene;
-use super::about::{About, about, pretty};
-use crate::event::{Decision, Outcome, RanBy};
-use crate::store::tools::{Call, CallState};
+use super::PartContext;
+use super::call_preview::{CallPreview, call_preview, pretty_json};
+use crate::event::{CallOutcome, Decision, ExecutedBy};
+use crate::store::tool_calls::{CallState, ToolCall};
 use crate::text::clean::{clean, one_line};
 use crate::text::visible;
 use crate::text::width::{expand_tabs, str_width};
-use crate::text::wrap::chop;
+use crate::text::wrap::wrap_hard;
 use crate::ui::format::duration;
-use crate::ui::lines::laid::{Flow, Laid, Page};
-use crate::ui::md::syntax::{Syntax, diff_role};
-use crate::ui::panes::printed::printed;
+use crate::ui::markdown::syntax::{Syntax, diff_role};
 use crate::ui::panes::subject::subject;
-use crate::ui::panes::tool_panel::{all_of_it, outcome_mark};
-use crate::ui::panes::transcript::{PartKind, Rows, hash};
-use crate::ui::theme::{Face, Role};
+use crate::ui::panes::terminal_output::final_output;
+use crate::ui::panes::tool_panel::{full_output_hint, outcome_mark};
+use crate::ui::panes::transcript::{PartKind, RowLimit, quick_hash};
+use crate::ui::text_layout::laid_out::{LaidOut, LayoutBuilder, StyledText};
+use crate::ui::theme::{Role, TextStyle};
 
 /// Rows of arguments that a folded call shows, and of JSON that came back.
-const FOLDED_ABOUT: usize = 8;
-const FOLDED_JSON: usize = 4;
+const FOLDED_PREVIEW_ROWS: usize = 8;
+const FOLDED_JSON_ROWS: usize = 4;
 /// Lines that an open one shows.
-const LINES: usize = 5000;
+const MAX_LINES: usize = 5000;
 /// Room left for the running time, which is drawn over the row.
-const TIME_ROOM: usize = 10;
+const TIME_CELLS: usize = 10;
 /// With less room for the subject, words after it are left out.
-const LEAST_SUBJECT: usize = 14;
+const MIN_SUBJECT_CELLS: usize = 14;
 /// What stands before each line of code or output, and before what is left of a long one.
-const EDGE: (&str, &str) = ("│ ", "┊ ");
+const OUTPUT_EDGES: (&str, &str) = ("│ ", "┊ ");
 
-pub(super) fn lay(scene: &Scene<'_>, call: &Call) -> Laid {
-    let mut page = Page::new(scene.width);
+pub(super) fn lay_out(scene: &PartContext<'_>, call: &ToolCall) -> LaidOut {
+    let mut page = LayoutBuilder::new(scene.width);
     match scene.part.kind {
         PartKind::CallHead => lay_head(&mut page, call),
         PartKind::Detail(rows) => {
-            let detail = call.ask.as_ref().map_or("", |ask| &ask.detail);
+            let detail = call.approval_request.as_ref().map_or("", |ask| &ask.detail);
             let is_diff = detail.starts_with("--- ") || detail.contains("\n@@ ") || detail.starts_with("@@ ");
             let detail = visible(scene.part.source(detail));
             lay_lines(&mut page, scene, &detail, rows, |line| if is_diff { diff_role(line) } else { Role::Source });
         }
         PartKind::Output(rows) => {
-            let role = if call.state == CallState::Done(Outcome::Failed) { Role::Error } else { Role::Dim };
+            let role = if call.state == CallState::Done(CallOutcome::Failed) { Role::Error } else { Role::Dim };
             let is_diff = looks_like_diff(&call.output) && role != Role::Error;
-            let text = printed(scene.part.source(&call.output));
+            let text = final_output(scene.part.source(&call.output));
             lay_lines(&mut page, scene, &text, rows, |line| match diff_role(line) {
                 Role::Source => role,
                 found if is_diff => found,
                 _ => role,
             });
         }
-        PartKind::About => {
-            if let Some(About { text, syntax }) = about(call, page.room().saturating_sub(4)) {
-                let text = if call.state == CallState::Waiting { visible(&text) } else { clean(&text) };
+        PartKind::Preview => {
+            if let Some(CallPreview { text, syntax }) = call_preview(call, page.room().saturating_sub(4)) {
+                let text = if call.state == CallState::AwaitingApproval { visible(&text) } else { clean(&text) };
                 // While a person decides, nothing is left out.
-                let folded = scene.folded && call.state != CallState::Waiting;
-                lay_code(&mut page, scene, &text, syntax, folded.then_some(FOLDED_ABOUT));
+                let folded = scene.folded && call.state != CallState::AwaitingApproval;
+                lay_code(&mut page, scene, &text, syntax, folded.then_some(FOLDED_PREVIEW_ROWS));
             }
         }
         PartKind::Json => {
             let source = scene.part.source(&call.output);
             let fits = source.len() < page.room().saturating_sub(4);
-            let json = if fits { source.to_owned() } else { pretty(source, page.room().saturating_sub(4)) };
-            lay_code(&mut page, scene, &clean(&json), Syntax::named("json"), scene.folded.then_some(FOLDED_JSON));
+            let json = if fits { source.to_owned() } else { pretty_json(source, page.room().saturating_sub(4)) };
+            lay_code(&mut page, scene, &clean(&json), Syntax::named("json"), scene.folded.then_some(FOLDED_JSON_ROWS));
         }
-        PartKind::Whole => {
-            page.indent("  └ ", Face::new(Role::Border));
-            page.flow(&Flow::of(&all_of_it(call).unwrap_or_default(), Role::Dim.into()));
+        PartKind::FullOutput => {
+            page.indent("  └ ", TextStyle::new(Role::Border));
+            page.add_wrapped(&StyledText::of(&full_output_hint(call).unwrap_or_default(), Role::Dim.into()));
         }
         _ => {}
     }
@@ -78,37 +78,37 @@ pub(super) fn lay(scene: &Scene<'_>, call: &Call) -> Laid {
 }
 
 /// Returns a number that changes with the rows of the part, and with nothing else that happens to the call.
-pub(super) fn stamp(scene: &Scene<'_>, call: &Call) -> u64 {
+pub(super) fn stamp(scene: &PartContext<'_>, call: &ToolCall) -> u64 {
     let state = match call.state {
         CallState::Writing => 0,
-        CallState::Waiting => 1,
+        CallState::AwaitingApproval => 1,
         CallState::Running => 2,
         CallState::Done(outcome) => 3 + outcome as u64,
     };
     match scene.part.kind {
         PartKind::Detail(rows) => {
-            let detail = call.ask.as_ref().map_or("", |ask| &ask.detail);
-            hash(scene.part.source(detail).as_bytes()) ^ rows_stamp(rows)
+            let detail = call.approval_request.as_ref().map_or("", |ask| &ask.detail);
+            quick_hash(scene.part.source(detail).as_bytes()) ^ rows_stamp(rows)
         }
         PartKind::Output(rows) => {
             let is_diff = u64::from(looks_like_diff(&call.output)) << 32;
-            hash(scene.part.source(&call.output).as_bytes()) ^ state ^ is_diff ^ rows_stamp(rows)
+            quick_hash(scene.part.source(&call.output).as_bytes()) ^ state ^ is_diff ^ rows_stamp(rows)
         }
-        PartKind::Json => hash(call.output.as_bytes()) << 1 | u64::from(scene.folded),
-        PartKind::About => {
-            let look = u64::from(call.state == CallState::Waiting) << 1 | u64::from(scene.folded);
+        PartKind::Json => quick_hash(call.output.as_bytes()) << 1 | u64::from(scene.folded),
+        PartKind::Preview => {
+            let look = u64::from(call.state == CallState::AwaitingApproval) << 1 | u64::from(scene.folded);
             u64::from(call.args_rev).wrapping_mul(0x9e37_79b9_7f4a_7c15) << 2 | look
         }
-        PartKind::Whole => {
-            hash(call.output_file.as_deref().unwrap_or("").as_bytes()) ^ call.output_bytes.rotate_left(17)
+        PartKind::FullOutput => {
+            quick_hash(call.output_file.as_deref().unwrap_or("").as_bytes()) ^ call.output_bytes.rotate_left(17)
         }
         _ => {
             // Arguments only grow, and a decision is made once.
-            let asked = u64::from(call.ask.is_some()) << 1 | u64::from(call.decision.is_some());
-            let took = call.took.map_or(0, |took| took.0 + 1);
+            let asked = u64::from(call.approval_request.is_some()) << 1 | u64::from(call.decision.is_some());
+            let took = call.duration.map_or(0, |took| took.0 + 1);
             let grown = (call.args.len() as u64) << 6 | asked << 4 | state;
-            let noted = (call.sources.len() as u64) << 1 | u64::from(call.foreign);
-            hash(call.name.as_bytes())
+            let noted = (call.sources.len() as u64) << 1 | u64::from(call.is_foreign);
+            quick_hash(call.name.as_bytes())
                 ^ noted.rotate_left(52)
                 ^ grown.wrapping_mul(0x9e37_79b9_7f4a_7c15)
                 ^ took.rotate_left(40)
@@ -116,11 +116,11 @@ pub(super) fn stamp(scene: &Scene<'_>, call: &Call) -> u64 {
     }
 }
 
-fn rows_stamp(rows: Rows) -> u64 {
+fn rows_stamp(rows: RowLimit) -> u64 {
     match rows {
-        Rows::All => 0,
-        Rows::First { rows, behind } => u64::from(rows) << 33 ^ behind.map_or(0, |lines| u64::from(lines) + 1) << 8,
-        Rows::Last(rows) => u64::from(rows) << 49,
+        RowLimit::All => 0,
+        RowLimit::First { rows, behind } => u64::from(rows) << 33 ^ behind.map_or(0, |lines| u64::from(lines) + 1) << 8,
+        RowLimit::Last(rows) => u64::from(rows) << 49,
     }
 }
 
@@ -130,17 +130,17 @@ pub(in crate::ui::panes) fn looks_like_diff(output: &str) -> bool {
     head.starts_with("diff --git") || head.starts_with("@@ -") || head.contains("\n@@ -")
 }
 
-fn lay_head(page: &mut Page, call: &Call) {
+fn lay_head(page: &mut LayoutBuilder, call: &ToolCall) {
     let (glyph, role, word) = status(call);
-    page.indent(&format!("{glyph} "), Face::new(role));
+    page.indent(&format!("{glyph} "), TextStyle::new(role));
     let room = page.room();
     let name = if call.name.is_empty() { "tool" } else { &call.name };
     let name = one_line(name, room.min(40));
     let mut after = Vec::new();
-    if call.ran_by == RanBy::Server {
+    if call.executed_by == ExecutedBy::Server {
         after.push("remote".to_owned());
     }
-    if call.foreign {
+    if call.is_foreign {
         after.push("another client's".to_owned());
     }
     if !word.is_empty() {
@@ -151,10 +151,10 @@ fn lay_head(page: &mut Page, call: &Call) {
         1 => after.push("1 source".to_owned()),
         count => after.push(format!("{count} sources")),
     }
-    if let (CallState::Done(_), Some(took)) = (call.state, call.took) {
+    if let (CallState::Done(_), Some(took)) = (call.state, call.duration) {
         after.push(duration(took));
     }
-    let reserved = if call.state == CallState::Running { TIME_ROOM } else { 0 };
+    let reserved = if call.state == CallState::Running { TIME_CELLS } else { 0 };
     let about = subject(call);
     let mut after = one_line(&after.join(" · "), room.saturating_sub(str_width(&name) + 2));
     let left = |after: &str| {
@@ -162,7 +162,7 @@ fn lay_head(page: &mut Page, call: &Call) {
         room.saturating_sub(str_width(&name) + 1 + after + reserved)
     };
     // The mark says how it went; what it was about nothing else says.
-    if left(&after) < LEAST_SUBJECT && !about.is_empty() && call.state != CallState::Waiting {
+    if left(&after) < MIN_SUBJECT_CELLS && !about.is_empty() && call.state != CallState::AwaitingApproval {
         after.clear();
     }
     let left = left(&after);
@@ -170,45 +170,45 @@ fn lay_head(page: &mut Page, call: &Call) {
     let between = if subject.is_empty() { "" } else { " " };
     let space = if after.is_empty() { "" } else { "  " };
     let after_role = match call.state {
-        CallState::Waiting => Role::Warn,
-        CallState::Done(Outcome::Failed) => Role::Error,
+        CallState::AwaitingApproval => Role::Warn,
+        CallState::Done(CallOutcome::Failed) => Role::Error,
         _ => Role::Dim,
     };
-    let name_role = if call.foreign { Role::Dim } else { Role::Tool };
-    page.pieces([
-        (name.as_str(), Face::new(name_role)),
-        (between, Face::default()),
-        (subject.as_str(), Face::new(if call.foreign { Role::Dim } else { Role::Text })),
-        (space, Face::default()),
-        (after.as_str(), Face::new(after_role)),
+    let name_role = if call.is_foreign { Role::Dim } else { Role::Tool };
+    page.add_row([
+        (name.as_str(), TextStyle::new(name_role)),
+        (between, TextStyle::default()),
+        (subject.as_str(), TextStyle::new(if call.is_foreign { Role::Dim } else { Role::Text })),
+        (space, TextStyle::default()),
+        (after.as_str(), TextStyle::new(after_role)),
     ]);
 }
 
-fn lay_more(page: &mut Page, scene: &Scene<'_>, lines: usize) {
+fn lay_more(page: &mut LayoutBuilder, scene: &PartContext<'_>, lines: usize) {
     let key = if scene.fold_key.is_empty() { String::new() } else { format!(" ({})", scene.fold_key) };
     let text = match lines {
         0 => format!("… the rest of the line{key}"),
         1 => format!("… 1 more line{key}"),
         _ => format!("… {lines} more lines{key}"),
     };
-    page.indent("  ", Face::default());
-    page.pieces([(one_line(&text, page.room()).as_str(), Face::new(Role::Dim))]);
+    page.indent("  ", TextStyle::default());
+    page.add_row([(one_line(&text, page.room()).as_str(), TextStyle::new(Role::Dim))]);
 }
 
 /// Lays out code in its colours: the first rows, or all lines that are shown at all. Takes a text without characters that
 /// may not become cells.
-fn lay_code(page: &mut Page, scene: &Scene<'_>, text: &str, mut syntax: Syntax, rows: Option<usize>) {
+fn lay_code(page: &mut LayoutBuilder, scene: &PartContext<'_>, text: &str, mut syntax: Syntax, rows: Option<usize>) {
     let text = text.trim_end();
-    page.indent("  ", Face::default());
+    page.indent("  ", TextStyle::default());
     let (shown, hidden) = if let Some(rows) = rows {
-        head(text, page.edged_room(EDGE), rows)
+        head(text, page.edged_room(OUTPUT_EDGES), rows)
     } else {
-        let end = memchr::memchr_iter(b'\n', text.as_bytes()).nth(LINES - 1).unwrap_or(text.len());
+        let end = memchr::memchr_iter(b'\n', text.as_bytes()).nth(MAX_LINES - 1).unwrap_or(text.len());
         let (shown, hidden) = text.split_at(end);
         (expand_tabs(shown, 4), (!hidden.is_empty()).then(|| lines_in(hidden)))
     };
-    page.edged(&shown, EDGE, Face::new(Role::Border), |line, flow| {
-        syntax.line(line, &mut |text, role| flow.push(text, Face::new(role)));
+    page.add_edged(&shown, OUTPUT_EDGES, TextStyle::new(Role::Border), |line, flow| {
+        syntax.line(line, &mut |text, role| flow.push(text, TextStyle::new(role)));
     });
     page.outdent();
     if let Some(hidden) = hidden {
@@ -217,20 +217,26 @@ fn lay_code(page: &mut Page, scene: &Scene<'_>, text: &str, mut syntax: Syntax, 
 }
 
 /// Takes a text without characters that may not become cells.
-fn lay_lines(page: &mut Page, scene: &Scene<'_>, text: &str, rows: Rows, role_of: impl Fn(&str) -> Role) {
-    page.indent("  ", Face::default());
+fn lay_lines(
+    page: &mut LayoutBuilder,
+    scene: &PartContext<'_>,
+    text: &str,
+    rows: RowLimit,
+    role_of: impl Fn(&str) -> Role,
+) {
+    page.indent("  ", TextStyle::default());
     let text = text.strip_suffix('\n').unwrap_or(text);
-    let room = page.edged_room(EDGE);
+    let room = page.edged_room(OUTPUT_EDGES);
     let (shown, hidden) = match rows {
-        Rows::All => (expand_tabs(text, 4), None),
-        Rows::First { rows, .. } => head(text, room, usize::from(rows)),
-        Rows::Last(rows) => (tail(text, room, usize::from(rows)), None),
+        RowLimit::All => (expand_tabs(text, 4), None),
+        RowLimit::First { rows, .. } => head(text, room, usize::from(rows)),
+        RowLimit::Last(rows) => (tail(text, room, usize::from(rows)), None),
     };
-    page.edged(&shown, EDGE, Face::new(Role::Border), |line, flow| {
-        flow.push(line, Face::new(role_of(line)));
+    page.add_edged(&shown, OUTPUT_EDGES, TextStyle::new(Role::Border), |line, flow| {
+        flow.push(line, TextStyle::new(role_of(line)));
     });
     page.outdent();
-    let behind = if let Rows::First { behind, .. } = rows { behind.map(|lines| lines as usize) } else { None };
+    let behind = if let RowLimit::First { behind, .. } = rows { behind.map(|lines| lines as usize) } else { None };
     if hidden.is_some() || behind.is_some() {
         lay_more(page, scene, hidden.unwrap_or(0) + behind.unwrap_or(0));
     }
@@ -244,7 +250,7 @@ fn head(text: &str, room: usize, rows: usize) -> (Cow<'_, str>, Option<usize>) {
     let most = text.floor_char_boundary(rows * (room + 16) * 4);
     let (text, rest) = text.split_at(lines.min(most));
     let text = expand_tabs(text, 4);
-    let end = chop(&text, room).get(rows.saturating_sub(1)).map_or(text.len(), |row| row.end);
+    let end = wrap_hard(&text, room).get(rows.saturating_sub(1)).map_or(text.len(), |row| row.end);
     let left = text.get(end..).unwrap_or("");
     let hidden = (!left.is_empty() || !rest.is_empty()).then(|| lines_in(left) + lines_in(rest));
     let shown = match text {
@@ -260,7 +266,7 @@ fn head(text: &str, room: usize, rows: usize) -> (Cow<'_, str>, Option<usize>) {
 /// Returns as much of a text as fills so many rows, from its end, its tabs expanded.
 fn tail(text: &str, room: usize, rows: usize) -> Cow<'_, str> {
     let text = expand_tabs(text, 4);
-    let all = chop(&text, room);
+    let all = wrap_hard(&text, room);
     let start = all.len().checked_sub(rows).and_then(|first| all.get(first)).map_or(0, |row| row.start);
     match text {
         Cow::Borrowed(text) => Cow::Borrowed(&text[start..]),
@@ -274,16 +280,16 @@ fn lines_in(text: &str) -> usize {
 }
 
 /// Returns the glyph of a call's state, its role, and a word where the glyph does not say it all.
-fn status(call: &Call) -> (&'static str, Role, String) {
+fn status(call: &ToolCall) -> (&'static str, Role, String) {
     match call.state {
         CallState::Writing | CallState::Running => ("◌", Role::Accent, String::new()),
-        CallState::Waiting => ("?", Role::Warn, "waiting for approval".into()),
+        CallState::AwaitingApproval => ("?", Role::Warn, "waiting for approval".into()),
         CallState::Done(outcome) => {
             let (mark, role) = outcome_mark(outcome);
             let word = match (outcome, &call.decision) {
-                (Outcome::Ok, _) => String::new(),
-                (Outcome::Denied, Some((Decision::Deny(Some(reason)), _))) => format!("denied: {reason}"),
-                (outcome, _) => outcome.words().into(),
+                (CallOutcome::Ok, _) => String::new(),
+                (CallOutcome::Denied, Some((Decision::Deny(Some(reason)), _))) => format!("denied: {reason}"),
+                (outcome, _) => outcome.label().into(),
             };
             (mark, role, word)
         }
@@ -295,18 +301,18 @@ mod tests {
     use super::*;
     use crate::event::Millis;
 
-    fn call(args: &str) -> Call {
-        Call::running("shell", args)
+    fn call(args: &str) -> ToolCall {
+        ToolCall::running("shell", args)
     }
 
     #[test]
     fn a_headline_fits_at_any_width() {
         for width in 1..100 {
-            for state in [CallState::Running, CallState::Waiting, CallState::Done(Outcome::Failed)] {
+            for state in [CallState::Running, CallState::AwaitingApproval, CallState::Done(CallOutcome::Failed)] {
                 let mut call = call(r#"{"command":"cargo test --workspace --all-features\nand more"}"#);
                 call.state = state;
-                call.took = Some(Millis(1234));
-                let mut page = Page::new(width);
+                call.duration = Some(Millis(1234));
+                let mut page = LayoutBuilder::new(width);
                 lay_head(&mut page, &call);
                 let laid = page.finish();
                 assert_eq!(laid.rows(), 1);

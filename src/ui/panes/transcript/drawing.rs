@@ -7,27 +7,27 @@ use std::rc::Rc;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::memo::{Look, Memo, Walk};
-use super::{Jump, TranscriptView, blocks, found};
+use super::layout_cache::{LayoutCache, LayoutKey, TranscriptWalk};
+use super::{Jump, TranscriptView, code_letters, search_marks};
 use crate::store::Store;
 use crate::store::focus::Overlay;
-use crate::store::transcript::{Item, Kind};
+use crate::store::transcript::{ItemKind, TranscriptItem};
 use crate::text::width::str_width;
-use crate::ui::lines::anchor::{Anchor, Place, Rows};
-use crate::ui::lines::laid::{Laid, draw_text};
 use crate::ui::panes::item;
+use crate::ui::text_layout::anchor::{Anchor, BlockPlace, RowSource};
+use crate::ui::text_layout::laid_out::{LaidOut, draw_text};
 use crate::ui::theme::{Role, Theme};
 
 /// Narrower than this there is no room for a margin.
-const MARGIN_FROM: u16 = 24;
+const MIN_MARGIN_COLUMNS: u16 = 24;
 
 /// A piece of the screen: some rows of one part.
 pub(super) struct Strip {
     pub(super) index: usize,
     pub(super) part_row: u32,
     pub(super) rows: u16,
-    pub(super) lead: u32,
-    pub(super) laid: Rc<Laid>,
+    pub(super) rows_above: u32,
+    pub(super) laid: Rc<LaidOut>,
     pub(super) block: u32,
     is_head: bool,
 }
@@ -38,27 +38,27 @@ pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bo
     if area.is_empty() {
         return;
     }
-    let margins = area.width >= MARGIN_FROM;
+    let margins = area.width >= MIN_MARGIN_COLUMNS;
     let (left, right) = if margins { (1, 2) } else { (0, 0) };
     let width = area.width - left - right;
     view.height = area.height;
-    if !view.memo.sync(store, Look::new(store, width)) {
+    if !view.cache.sync(store, LayoutKey::new(store, width)) {
         view.anchor = Anchor::Bottom;
-        view.before = None;
+        view.before_search = None;
         view.jump = None;
         view.selected = None;
-        view.left_at = None;
+        view.unfollowed_at = None;
     }
-    view.shift(view.memo.shifted);
-    let wanted = store.focus.place;
+    view.shift(view.cache.prepended);
+    let wanted = store.focus.requested_place;
     if store.focus.search().is_none() {
-        view.before = None;
-    } else if view.before.is_none() {
-        view.before = Some(view.anchor);
+        view.before_search = None;
+    } else if view.before_search.is_none() {
+        view.before_search = Some(view.anchor);
     }
-    if wanted.nth != view.shown {
-        view.shown = wanted.nth;
-        view.pending = 0;
+    if wanted.serial != view.shown_serial {
+        view.shown_serial = wanted.serial;
+        view.pending_scroll = 0;
         view.jump = Some(Jump::Place(wanted));
         view.selected = wanted.item;
     }
@@ -70,18 +70,19 @@ pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bo
     #[cfg(feature = "images")]
     view.images.clear();
     let Some(top) = top else {
-        view.near.clear();
+        view.selectable.clear();
         return;
     };
-    let mut strips = collect(store, &mut view.memo, top, area.height);
-    note_near(view, items, &strips);
+    let mut strips = collect(store, &mut view.cache, top, area.height);
+    note_selectable(view, items, &strips);
     for strip in &strips {
-        let from = strip.part_row.saturating_sub(strip.lead);
-        strip
-            .laid
-            .note_links(from..(strip.part_row + u32::from(strip.rows)).saturating_sub(strip.lead), &mut view.links);
+        let from = strip.part_row.saturating_sub(strip.rows_above);
+        strip.laid.note_links(
+            from..(strip.part_row + u32::from(strip.rows)).saturating_sub(strip.rows_above),
+            &mut view.links,
+        );
         #[cfg(feature = "images")]
-        strip.laid.images().iter().for_each(|shown| view.images.note(shown, &store.images));
+        strip.laid.images().iter().for_each(|shown| view.images.collect(shown, &store.images));
     }
 
     let mut y = area.top();
@@ -93,27 +94,27 @@ pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bo
         let top = y;
         for step in 0..strip.rows {
             let row = strip.part_row + u32::from(step);
-            if let Some(row) = row.checked_sub(strip.lead) {
+            if let Some(row) = row.checked_sub(strip.rows_above) {
                 strip.laid.draw_row(row, x + indent, y, width - indent, *theme, buf);
                 if row == 0 && strip.is_head {
                     draw_live(store, item, &strip.laid, Rect { x, y, width, height: 1 }, *theme, buf);
-                    if let Some(time) = item::time(store, item, view.zone) {
+                    if let Some(time) = item::time_label(store, item, view.utc_offset_secs) {
                         let used = indent + str_width(strip.laid.row_text(0)) as u16;
-                        let above = y > area.top() && strip.lead > 0;
+                        let above = y > area.top() && strip.rows_above > 0;
                         draw_time(&time, used, above, Rect { x, y, width, height: 1 }, *theme, buf);
                     }
                 }
                 if marked {
                     draw_text("▌", area.left(), y, x, theme.style(Role::Accent), buf);
                 }
-                view.memo.counters.rows_written += 1;
+                view.cache.counters.rows_written += 1;
             }
             y += 1;
         }
         let area = Rect { x: x + indent, y: top, width: width - indent, height: strip.rows };
-        found::draw(store, strip, item, &mut view.memo, area, *theme, buf);
+        search_marks::draw(store, strip, item, &mut view.cache, area, *theme, buf);
     }
-    if matches!(store.focus.top(), Some(Overlay::Blocks)) {
+    if matches!(store.focus.top(), Some(Overlay::CodePicker)) {
         let mut y = area.top();
         let mut placed = Vec::new();
         for strip in strips.drain(..) {
@@ -122,9 +123,9 @@ pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bo
             y += strip.rows;
             placed.push((strip, place));
         }
-        blocks::draw(store, &view.memo, &placed, &mut view.letters, *theme, buf);
+        code_letters::draw(store, &view.cache, &placed, &mut view.code_letters, *theme, buf);
     } else {
-        view.letters.clear();
+        view.code_letters.clear();
     }
     if margins {
         draw_scroll_bar(store, view, top, area, *theme, buf);
@@ -133,7 +134,7 @@ pub fn draw(store: &Store, view: &mut TranscriptView, theme: &Theme, focused: bo
 }
 
 /// Walks down from the first row until the screen is full.
-fn collect(store: &Store, memo: &mut Memo, top: (Place, u32), height: u16) -> Vec<Strip> {
+fn collect(store: &Store, memo: &mut LayoutCache, top: (BlockPlace, u32), height: u16) -> Vec<Strip> {
     let mut strips = Vec::new();
     let (mut place, mut skip) = top;
     let mut left = height;
@@ -145,7 +146,7 @@ fn collect(store: &Store, memo: &mut Memo, top: (Place, u32), height: u16) -> Ve
                 index: place.index,
                 part_row: skip,
                 rows,
-                lead,
+                rows_above: lead,
                 laid,
                 block: place.block,
                 is_head: place.block == 0,
@@ -153,7 +154,7 @@ fn collect(store: &Store, memo: &mut Memo, top: (Place, u32), height: u16) -> Ve
         }
         left -= rows;
         skip = 0;
-        let mut walk = Walk { memo, store };
+        let mut walk = TranscriptWalk { cache: memo, store };
         match walk.after(place) {
             Some(after) if left > 0 => place = after,
             _ => return strips,
@@ -161,14 +162,14 @@ fn collect(store: &Store, memo: &mut Memo, top: (Place, u32), height: u16) -> Ve
     }
 }
 
-fn note_near(view: &mut TranscriptView, items: &[Item], strips: &[Strip]) {
-    view.near.clear();
+fn note_selectable(view: &mut TranscriptView, items: &[TranscriptItem], strips: &[Strip]) {
+    view.selectable.clear();
     let (Some(first), Some(last)) = (strips.first(), strips.last()) else { return };
-    let selectable = |item: &&Item| !matches!(item.kind, Kind::Ended { .. });
+    let selectable = |item: &&TranscriptItem| !matches!(item.kind, ItemKind::TurnSummary { .. });
     let before = items.get(..first.index).and_then(|before| before.iter().rev().take(8).find(selectable));
     let after = items.get(last.index + 1..).and_then(|after| after.iter().take(8).find(selectable));
     let on_screen = items.get(first.index..=last.index).unwrap_or(&[]).iter().filter(selectable);
-    view.near.extend(before.into_iter().chain(on_screen).chain(after).map(|item| item.id));
+    view.selectable.extend(before.into_iter().chain(on_screen).chain(after).map(|item| item.id));
 }
 
 /// Writes a time at the right of a row that has room for it, else of the empty row above.
@@ -184,8 +185,8 @@ fn draw_time(time: &str, used: u16, above: bool, row: Rect, theme: Theme, buf: &
     draw_text(time, row.right() - width, y, row.right(), theme.style(Role::Dim), buf);
 }
 
-fn draw_live(store: &Store, item: &Item, laid: &Laid, row: Rect, theme: Theme, buf: &mut Buffer) {
-    let Some(live) = item::live(store, item) else { return };
+fn draw_live(store: &Store, item: &TranscriptItem, laid: &LaidOut, row: Rect, theme: Theme, buf: &mut Buffer) {
+    let Some(live) = item::live_indicator(store, item) else { return };
     let end = row.right();
     draw_text(live.glyph, row.x, row.y, end, theme.style(Role::Accent), buf);
     if let Some(time) = live.time {
@@ -198,21 +199,21 @@ fn draw_live(store: &Store, item: &Item, laid: &Laid, row: Rect, theme: Theme, b
 fn draw_scroll_bar(
     store: &Store,
     view: &mut TranscriptView,
-    top: (Place, u32),
+    top: (BlockPlace, u32),
     area: Rect,
     theme: Theme,
     buf: &mut Buffer,
 ) {
     let height = u64::from(area.height);
-    let total = view.memo.heights.total().max(1);
+    let total = view.cache.heights.total().max(1);
     let start = if view.anchor == Anchor::Bottom {
         total.saturating_sub(height)
     } else {
-        let parts = u64::from(view.memo.parts(store, top.0.index)).max(1);
-        let within = u64::from(view.memo.heights.get(top.0.index)) * u64::from(top.0.block) / parts;
-        view.memo.heights.prefix(top.0.index) + within + u64::from(top.1)
+        let parts = u64::from(view.cache.parts(store, top.0.index)).max(1);
+        let within = u64::from(view.cache.heights.get(top.0.index)) * u64::from(top.0.block) / parts;
+        view.cache.heights.prefix(top.0.index) + within + u64::from(top.1)
     };
-    if total <= height || (view.anchor == Anchor::Bottom && top == (Place { index: 0, block: 0 }, 0)) {
+    if total <= height || (view.anchor == Anchor::Bottom && top == (BlockPlace { index: 0, block: 0 }, 0)) {
         return;
     }
     let size = (height * height / total).clamp(1, height);
@@ -224,7 +225,7 @@ fn draw_scroll_bar(
     }
 }
 
-fn draw_new_marker(view: &TranscriptView, items: &[Item], area: Rect, theme: Theme, buf: &mut Buffer) {
+fn draw_new_marker(view: &TranscriptView, items: &[TranscriptItem], area: Rect, theme: Theme, buf: &mut Buffer) {
     let text = match view.new_below {
         0 if view.has_grown(items) => " ↓ more ".to_owned(),
         0 => return,

@@ -4,35 +4,36 @@ use ratatui::style::Modifier;
 
 use super::*;
 use crate::event::{
-    AgentEvent, Ask, CallId, Caps, DecidedBy, Decision, Envelope, Fault, FaultKind, MessageId, Millis, Mode, Outcome,
-    Output, OutputStream, Risk, Role as Who, Seq, Stop, TextKind, TurnEnd, TurnId, Weather,
+    AgentEvent, ApprovalMode, ApprovalRequest, CallId, CallOutcome, CallOutput, Capabilities, DecidedBy, Decision,
+    Envelope, Fault, FaultKind, FinishReason, MessageId, Millis, OutputStream, Risk, Role as Who, Seq, SessionStatus,
+    TextKind, TurnId, TurnOutcome,
 };
-use crate::store::Options;
+use crate::store::StoreOptions;
 use crate::store::action::Action;
 use crate::store::msg::Msg;
 use crate::text::width::str_width;
 use crate::ui::theme::{Theme, ThemeKind};
 
 /// A session that is written down event by event.
-struct Session {
+struct TranscriptSession {
     store: Store,
     seq: Seq,
     at: Millis,
 }
 
-impl Session {
+impl TranscriptSession {
     fn new() -> Self {
-        let mut session = Self { store: Store::new(Options::default()), seq: Seq(0), at: Millis(0) };
+        let mut session = Self { store: Store::new(StoreOptions::default()), seq: Seq(0), at: Millis(0) };
         session.event(AgentEvent::SessionOpened {
-            wall: 0,
+            wall_ms: 0,
             engine: "offline".into(),
             model: "m".into(),
-            why: String::new(),
-            mode: Mode::Ask,
+            engine_reason: String::new(),
+            mode: ApprovalMode::Ask,
             folder: "/w".into(),
             version: "0".into(),
-            caps: Caps { prompt: true, decide: true, cancel: true, seek: false },
-            window: None,
+            capabilities: Capabilities { prompt: true, decide: true, cancel: true, seek: false },
+            context_window: None,
             price: None,
         });
         session
@@ -45,7 +46,7 @@ impl Session {
     }
 
     fn act(&mut self, action: Action) {
-        self.store.update(Msg::Do(action), &mut Vec::new());
+        self.store.update(Msg::Action(action), &mut Vec::new());
     }
 
     fn prompt(&mut self, text: &str) {
@@ -64,7 +65,12 @@ impl Session {
     }
 
     fn finish(&mut self, message: &str) {
-        self.event(AgentEvent::MessageFinished { message: message.into(), stop: Stop::End, full: None, carry: None });
+        self.event(AgentEvent::MessageFinished {
+            message: message.into(),
+            finish_reason: FinishReason::End,
+            full_text: None,
+            provider_metadata: None,
+        });
     }
 
     fn answer(&mut self, text: &str) {
@@ -80,26 +86,31 @@ impl Session {
             message: "m".into(),
             name: Some(name.into()),
             parent: None,
-            ran_by: crate::event::RanBy::Us,
+            executed_by: crate::event::ExecutedBy::Client,
         });
-        self.event(AgentEvent::ToolCallReady { call: id.into(), name: name.into(), args: args.into(), carry: None });
+        self.event(AgentEvent::ToolCallReady {
+            call: id.into(),
+            name: name.into(),
+            args: args.into(),
+            provider_metadata: None,
+        });
     }
 
-    fn done(&mut self, id: &str, outcome: Outcome, output: &str) {
+    fn done(&mut self, id: &str, outcome: CallOutcome, output: &str) {
         self.event(AgentEvent::ToolCallFinished {
             call: CallId::from(id),
             outcome,
-            output: Output::of(output),
-            took: Some(Millis(300)),
+            output: CallOutput::from_text(output),
+            duration: Some(Millis(300)),
         });
     }
 
-    fn end(&mut self, end: TurnEnd) {
-        self.event(AgentEvent::TurnFinished { turn: "t".into(), end });
+    fn end(&mut self, end: TurnOutcome) {
+        self.event(AgentEvent::TurnFinished { turn: "t".into(), outcome: end });
     }
 }
 
-fn screen(session: &Session, view: &mut TranscriptView, width: u16, height: u16) -> Vec<String> {
+fn screen(session: &TranscriptSession, view: &mut TranscriptView, width: u16, height: u16) -> Vec<String> {
     let area = Rect::new(0, 0, width, height);
     let mut buf = Buffer::empty(area);
     draw(&session.store, view, &Theme::new(ThemeKind::Mono), true, area, &mut buf);
@@ -122,23 +133,23 @@ fn rows(buf: &Buffer) -> Vec<String> {
         .collect()
 }
 
-fn numbered(turns: usize) -> Session {
-    let mut session = Session::new();
+fn numbered(turns: usize) -> TranscriptSession {
+    let mut session = TranscriptSession::new();
     for turn in 0..turns {
         session.prompt(&format!("question {turn}"));
         session.answer(&format!("# Answer {turn}\n\nOne line.\n\n- a\n- b\n"));
-        session.end(TurnEnd::Completed);
+        session.end(TurnOutcome::Completed);
     }
     session
 }
 
 #[test]
 fn a_short_session_stands_at_the_top() {
-    let mut session = Session::new();
+    let mut session = TranscriptSession::new();
     session.prompt("what is 2+2?");
     session.answer("It is **4**.");
     session.at = Millis(1200);
-    session.end(TurnEnd::Completed);
+    session.end(TurnOutcome::Completed);
     let mut view = TranscriptView::new();
     let expected = [" › what is 2+2?", "", "   It is 4.", "   1.2s · first token 0ms · ~3 out", "", ""];
     assert_eq!(screen(&session, &mut view, 40, 6), expected);
@@ -147,12 +158,12 @@ fn a_short_session_stands_at_the_top() {
 
 #[test]
 fn a_call_shows_state_subject_and_the_first_lines() {
-    let mut session = Session::new();
+    let mut session = TranscriptSession::new();
     session.prompt("list");
     session.call("c1", "shell", r#"{"command":"ls -la"}"#);
-    session.done("c1", Outcome::Ok, "one\n\x1b[31mtwo\x1b[0m\n10%\r100%\nfour\nfive\n");
+    session.done("c1", CallOutcome::Ok, "one\n\x1b[31mtwo\x1b[0m\n10%\r100%\nfour\nfive\n");
     session.call("c2", "read_file", r#"{"path":"missing.txt"}"#);
-    session.done("c2", Outcome::Failed, "no such file");
+    session.done("c2", CallOutcome::Failed, "no such file");
     let mut view = TranscriptView::new();
     let shown = screen(&session, &mut view, 60, 10);
     let expected = [
@@ -179,16 +190,16 @@ fn a_folded_output_takes_three_rows_however_long_its_lines_are_and_however_wide_
     let long = "z".repeat(50_000);
     for width in [20, 60, 80, 100, 140, 220] {
         for (text, whole) in [(&long, 0), (&lines, 4)] {
-            let mut session = Session::new();
+            let mut session = TranscriptSession::new();
             session.call("c1", "shell", r#"{"command":"cat"}"#);
             let (stream, text) = (OutputStream::Stdout, text.clone());
             session.event(AgentEvent::ToolOutput { call: "c1".into(), stream, text: text.clone() });
             let mut view = TranscriptView::new();
-            let rows = |session: &Session, view: &mut TranscriptView| {
+            let rows = |session: &TranscriptSession, view: &mut TranscriptView| {
                 screen(session, view, width, 60).iter().filter(|row| row.contains('z')).count()
             };
             assert_eq!(rows(&session, &mut view), 3, "runs, at {width}");
-            session.done("c1", Outcome::Ok, &text);
+            session.done("c1", CallOutcome::Ok, &text);
             assert_eq!(rows(&session, &mut view), 3, "at {width}");
             let shown = screen(&session, &mut view, width, 40).join("\n");
             match whole {
@@ -204,10 +215,10 @@ fn a_folded_output_takes_three_rows_however_long_its_lines_are_and_however_wide_
 #[test]
 fn long_arguments_and_json_in_one_line_fold_by_rows_too() {
     for width in [30, 80, 140] {
-        let mut session = Session::new();
+        let mut session = TranscriptSession::new();
         let args = serde_json::json!({ "path": "a.js", "text": "z".repeat(5_000) }).to_string();
         session.call("c1", "write_file", &args);
-        session.done("c1", Outcome::Ok, &serde_json::json!([{ "name": "y".repeat(3_000) }, 1, 2]).to_string());
+        session.done("c1", CallOutcome::Ok, &serde_json::json!([{ "name": "y".repeat(3_000) }, 1, 2]).to_string());
         let shown = screen(&session, &mut TranscriptView::new(), width, 60);
         let rows = |c: char| shown.iter().filter(|row| row.contains(&String::from(c).repeat(4))).count();
         assert!((1..=8).contains(&rows('z')), "{shown:#?}");
@@ -218,20 +229,20 @@ fn long_arguments_and_json_in_one_line_fold_by_rows_too() {
 
 #[test]
 fn a_diff_waits_for_approval() {
-    let mut session = Session::new();
+    let mut session = TranscriptSession::new();
     session.prompt("edit");
     session.call("c1", "edit_file", r#"{"path":"a.txt"}"#);
     let detail = "--- a.txt\n+++ a.txt\n@@ -1 +1 @@\n-old\n+new\n";
     session.event(AgentEvent::ApprovalRequested {
         call: "c1".into(),
-        ask: Ask {
+        request: ApprovalRequest {
             tool: "edit_file".into(),
             risk: Risk::Write,
             subject: "a.txt".into(),
             folder: "/w".into(),
             detail: detail.into(),
             pattern: None,
-            expires: None,
+            expires_at: None,
         },
     });
     let mut view = TranscriptView::new();
@@ -243,19 +254,19 @@ fn a_diff_waits_for_approval() {
         decision: Decision::Deny(Some("not now".into())),
         by: DecidedBy::Person,
     });
-    session.done("c1", Outcome::Denied, "");
+    session.done("c1", CallOutcome::Denied, "");
     let shown = screen(&session, &mut view, 60, 8);
     assert_eq!(shown[2], " ⊘ edit_file a.txt  denied: not now · 300ms");
 }
 
 #[test]
 fn reasoning_is_one_line_until_it_is_opened() {
-    let mut session = Session::new();
+    let mut session = TranscriptSession::new();
     session.prompt("think");
     session.begin("m");
     session.event(AgentEvent::ReasoningDelta { message: "m".into(), text: "let me see\nwell".into() });
     let mut view = TranscriptView::new();
-    session.store.update(Msg::Weather(Weather { now: Millis(2000), ..Weather::default() }), &mut Vec::new());
+    session.store.update(Msg::Status(SessionStatus { now: Millis(2000), ..SessionStatus::default() }), &mut Vec::new());
     let shown = screen(&session, &mut view, 40, 4);
     assert_eq!(shown[2], format!(" {} thinking…  2s", crate::ui::paint::spinner(session.store.session.now)));
     session.at = Millis(3200);
@@ -270,15 +281,15 @@ fn reasoning_is_one_line_until_it_is_opened() {
 #[test]
 fn how_a_turn_ended_is_said_in_words() {
     let ends = [
-        (TurnEnd::Cancelled, "   cancelled after 500ms"),
-        (TurnEnd::Interrupted, "   broke off after 500ms, the answer is not whole"),
+        (TurnOutcome::Cancelled, "   cancelled after 500ms"),
+        (TurnOutcome::Interrupted, "   broke off after 500ms, the answer is not whole"),
         (
-            TurnEnd::Failed(Fault::new(FaultKind::Network, "could not reach localhost")),
+            TurnOutcome::Failed(Fault::new(FaultKind::Network, "could not reach localhost")),
             "   failed after 500ms: could not reach localhost",
         ),
     ];
     for (end, expected) in ends {
-        let mut session = Session::new();
+        let mut session = TranscriptSession::new();
         session.prompt("x");
         session.at = Millis(500);
         session.end(end);
@@ -310,9 +321,9 @@ fn the_end_is_followed_until_someone_scrolls_up() {
 
 #[test]
 fn growth_and_folding_elsewhere_leave_the_reader_alone() {
-    let mut session = Session::new();
+    let mut session = TranscriptSession::new();
     session.call("c1", "shell", "{}");
-    session.done("c1", Outcome::Ok, &"line\n".repeat(30));
+    session.done("c1", CallOutcome::Ok, &"line\n".repeat(30));
     for turn in 0..20 {
         session.prompt(&format!("question {turn}"));
         session.answer("text");
@@ -403,15 +414,15 @@ fn every_row_can_be_reached_by_scrolling_up_and_down() {
 #[test]
 fn hostile_text_never_becomes_a_cell() {
     let evil = "\x1b]52;c;aGk=\x07\x1b[2J\u{9b}31m\u{202e}x\u{0}&#27;[5m";
-    let mut session = Session::new();
+    let mut session = TranscriptSession::new();
     session.prompt(evil);
     session.call("c1", evil, &format!("{{\"command\":{}}}", serde_json::to_string(evil).unwrap()));
     session.event(AgentEvent::ToolOutput { call: "c1".into(), stream: OutputStream::Stdout, text: evil.into() });
     session.begin("m");
     session.event(AgentEvent::ReasoningDelta { message: "m".into(), text: evil.into() });
     session.say("m", &format!("{evil}\n\n```{evil}\n{evil}\n```\n\n|{evil}|\n|-|\n\n[{evil}](<{evil}>)\n"));
-    session.event(AgentEvent::Noticed { level: crate::event::Level::Warn, code: "x".into(), text: evil.into() });
-    session.end(TurnEnd::Failed(Fault::new(FaultKind::Internal, evil)));
+    session.event(AgentEvent::Notice { level: crate::event::NoticeLevel::Warn, code: "x".into(), text: evil.into() });
+    session.end(TurnOutcome::Failed(Fault::new(FaultKind::Internal, evil)));
     session.act(Action::ToggleThinking);
     for width in [1, 10, 40, 100] {
         let area = Rect::new(0, 0, width, 60);
@@ -453,7 +464,7 @@ fn only_the_selected_item_is_marked_and_only_with_the_focus() {
 
 #[test]
 fn an_endless_line_costs_a_piece_of_it_per_token() {
-    let mut session = Session::new();
+    let mut session = TranscriptSession::new();
     session.begin("m");
     session.say("m", &"word ".repeat(400_000));
     let mut view = TranscriptView::new();
@@ -474,7 +485,7 @@ fn a_file_inside_of_an_answer_is_named_and_takes_no_room() {
     let image = format!("![plot](data:image/png;base64,{})", "iVBORw0K".repeat(30_000));
     let code = format!("```html\n<img src=\"data:image/gif;base64,{}\">\n```", "R0lGODlh".repeat(100));
     let text = format!("Here it is:\n\n{image}\n\nThe needle.\n\n{code}\n");
-    let mut session = Session::new();
+    let mut session = TranscriptSession::new();
     session.prompt("plot");
     session.begin("m");
     let mut view = TranscriptView::new();
@@ -492,10 +503,11 @@ fn a_file_inside_of_an_answer_is_named_and_takes_no_room() {
     );
     // What is copied and what is searched is the text itself.
     let row = text.find("needle").unwrap();
-    let (block, part) = view.memo.find_whole(&session.store, 1, crate::store::source::Field::Text, row).unwrap();
+    let (block, part) =
+        view.cache.find_in_source(&session.store, 1, crate::store::item_source::ItemField::Text, row).unwrap();
     assert_eq!((block, part.source(&text)), (2, "The needle.\n"));
-    session.act(Action::OpenBlocks);
+    session.act(Action::OpenCodePicker);
     screen(&session, &mut view, 80, 60);
-    let copied = view.pick(&session.store, 'a').unwrap();
+    let copied = view.picked_code(&session.store, 'a').unwrap();
     assert!(text.contains(&copied) && copied.len() > 800, "{copied}");
 }

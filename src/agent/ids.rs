@@ -1,0 +1,130 @@
+//! PURE. Gives messages, turns and calls names that are unique in the session, whatever a decoder called them.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::event::{AgentEvent, AnnotationTarget, CallId, MessageId, TurnId};
+
+/// Knows every name given so far. Rebuilt from the log when a session is resumed.
+#[derive(Clone, Debug, Default)]
+pub struct IdAllocator {
+    last_turn: u64,
+    last_message: u64,
+    known_calls: HashSet<CallId>,
+    /// The decoder's names of the reply that is coming in, and ours for them.
+    response_messages: HashMap<MessageId, MessageId>,
+    response_calls: HashMap<CallId, CallId>,
+}
+
+impl IdAllocator {
+    /// Takes note of the names in an event of the past.
+    pub fn observe(&mut self, event: &AgentEvent) {
+        match event {
+            AgentEvent::TurnStarted { .. } => self.last_turn += 1,
+            AgentEvent::UserMessage { .. } | AgentEvent::MessageStarted { .. } => self.last_message += 1,
+            AgentEvent::ToolCallStarted { call, .. } => {
+                self.known_calls.insert(call.clone());
+            }
+            _ => {}
+        }
+    }
+
+    pub fn new_turn(&mut self) -> TurnId {
+        self.last_turn += 1;
+        TurnId::new(format!("t{}", self.last_turn))
+    }
+
+    pub fn new_message(&mut self) -> MessageId {
+        self.last_message += 1;
+        MessageId::new(format!("m{}", self.last_message))
+    }
+
+    /// Forgets the decoder's names: a new reply uses them afresh.
+    pub fn begin_response(&mut self) {
+        self.response_messages.clear();
+        self.response_calls.clear();
+    }
+
+    pub fn map_message(&mut self, theirs: &MessageId) -> MessageId {
+        if let Some(ours) = self.response_messages.get(theirs) {
+            return ours.clone();
+        }
+        let ours = self.new_message();
+        self.response_messages.insert(theirs.clone(), ours.clone());
+        ours
+    }
+
+    /// Returns our name for a call of the running reply: the model's id, made unique where a server repeats one.
+    pub fn map_call(&mut self, theirs: &CallId) -> CallId {
+        if let Some(ours) = self.response_calls.get(theirs) {
+            return ours.clone();
+        }
+        let mut ours = theirs.clone();
+        let mut copy = 2;
+        while ours.as_str().is_empty() || self.known_calls.contains(&ours) {
+            ours = if theirs.as_str().is_empty() {
+                CallId::new(format!("call_{}", self.known_calls.len() + copy - 1))
+            } else {
+                CallId::new(format!("{theirs}_{copy}"))
+            };
+            copy += 1;
+        }
+        self.known_calls.insert(ours.clone());
+        self.response_calls.insert(theirs.clone(), ours.clone());
+        ours
+    }
+}
+
+/// For the events of the running reply.
+impl IdAllocator {
+    /// Gives an event of a decoder our names in place of its own; `turn` is the one it belongs to.
+    pub fn map_event(&mut self, mut event: AgentEvent, of: &TurnId) -> AgentEvent {
+        match &mut event {
+            AgentEvent::UserMessage { message, .. }
+            | AgentEvent::TextDelta { message, .. }
+            | AgentEvent::ReasoningDelta { message, .. }
+            | AgentEvent::MessageFinished { message, .. } => *message = self.map_message(message),
+            AgentEvent::MessageStarted { message, parent, .. } => {
+                *message = self.map_message(message);
+                *parent = parent.take().map(|call| self.map_call(&call));
+            }
+            AgentEvent::ToolCallStarted { call, message, parent, .. } => {
+                *call = self.map_call(call);
+                *message = self.map_message(message);
+                *parent = parent.take().map(|call| self.map_call(&call));
+            }
+            AgentEvent::ToolArgsDelta { call, .. }
+            | AgentEvent::ToolCallReady { call, .. }
+            | AgentEvent::ToolOutput { call, .. }
+            | AgentEvent::ToolCallFinished { call, .. }
+            | AgentEvent::ApprovalRequested { call, .. }
+            | AgentEvent::ApprovalResolved { call, .. } => *call = self.map_call(call),
+            AgentEvent::Annotation { on, .. } => match on {
+                AnnotationTarget::Turn(turn) => turn.clone_from(of),
+                AnnotationTarget::Message(message) => *message = self.map_message(message),
+                AnnotationTarget::Call(call) => *call = self.map_call(call),
+            },
+            AgentEvent::TurnStarted { turn, .. } | AgentEvent::TurnFinished { turn, .. } => turn.clone_from(of),
+            AgentEvent::SessionOpened { .. }
+            | AgentEvent::UsageReported { .. }
+            | AgentEvent::Notice { .. }
+            | AgentEvent::Unknown(_) => {}
+        }
+        event
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_repeated_call_id_gets_a_name_of_its_own() {
+        let mut names = IdAllocator::default();
+        assert_eq!(names.map_call(&"call_a".into()).as_str(), "call_a");
+        assert_eq!(names.map_call(&"call_a".into()).as_str(), "call_a");
+        names.begin_response();
+        assert_eq!(names.map_call(&"call_a".into()).as_str(), "call_a_2");
+        names.begin_response();
+        assert_eq!(names.map_call(&"".into()).as_str(), "call_3");
+    }
+}

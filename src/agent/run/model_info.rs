@@ -1,0 +1,94 @@
+//! What is learnt of a model beside its answers: what its server tells of it, and which others there are.
+
+use futures_util::StreamExt;
+
+use super::Agent;
+use crate::agent::setup::ServerSuggestions;
+use crate::engine::model_details::ModelDetails;
+use crate::event::{AgentEvent, NoticeLevel};
+
+/// Returns the next offer; waits for ever where there is none to come.
+pub(super) async fn next_suggestion(offers: &mut Option<ServerSuggestions>) -> Option<String> {
+    match offers {
+        Some(offers) => offers.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+impl Agent {
+    /// Says what the person should know of a model that was just chosen. Its server is asked about it when a prompt is
+    /// begun: a program that only stands open connects to nobody.
+    pub(super) async fn announce_model(&mut self) {
+        self.describing = None;
+        self.is_warmed_up = false;
+        for (code, text) in std::mem::take(&mut self.engine_choice.warnings) {
+            self.emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: code.into(), text }).await;
+        }
+        self.warn_no_tools().await;
+    }
+
+    /// Begins what the next prompt would wait for.
+    pub(super) fn warm_up(&mut self) {
+        if !std::mem::replace(&mut self.is_warmed_up, true) {
+            self.describe_model();
+        }
+    }
+
+    /// Begins to ask the server about its model, unless it told already.
+    pub(super) fn describe_model(&mut self) {
+        if self.describing.is_none() {
+            self.describing = self.engine_choice.describe.as_ref().map(|describe| describe());
+        }
+    }
+
+    pub(super) async fn apply_description(&mut self, told: Option<ModelDetails>) {
+        self.describing = None;
+        // One that is loading, or slow, is asked again after the next turn.
+        let Some(told) = told else { return };
+        self.engine_choice.describe = None;
+        let (window, took_tools) = (self.engine_choice.context_window, self.engine_choice.supports_tools);
+        self.engine_choice.apply_description(told);
+        if self.engine_choice.context_window != window {
+            self.emit_session_opened().await;
+        }
+        if took_tools {
+            self.warn_no_tools().await;
+        }
+    }
+
+    /// Tools that a template drops without a word would only be promised.
+    async fn warn_no_tools(&mut self) {
+        if self.engine_choice.supports_tools || self.specs.is_empty() {
+            return;
+        }
+        let text = format!(
+            "{} can't be given tools (its chat template has no place for them), so none are offered: it can only talk",
+            self.engine_choice.model
+        );
+        self.emit(AgentEvent::Notice { level: NoticeLevel::Warn, code: "no_tools".into(), text }).await;
+    }
+
+    pub(super) async fn emit_suggestion(&mut self, offer: Option<String>) {
+        let Some(text) = offer else {
+            self.suggestions = None;
+            return;
+        };
+        // Each stands for itself: notices of one code are counted as one.
+        self.suggestion_count += 1;
+        let code = format!("offer_{}", self.suggestion_count);
+        self.emit(AgentEvent::Notice { level: NoticeLevel::Info, code, text }).await;
+    }
+
+    /// A prompt that was refused would make every later one fail as well.
+    pub(super) async fn notify_prompt_dropped(&mut self) {
+        if self.history.take_prompt_dropped() {
+            let text = "that prompt was refused, so it is not sent again with the next one";
+            self.emit(AgentEvent::Notice {
+                level: NoticeLevel::Info,
+                code: "prompt_left_out".into(),
+                text: text.into(),
+            })
+            .await;
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What a server wants decided by the way: asked for now and then, shown as an ask, answered there.
+//!
+//! Each becomes a turn of its own, without a prompt. Cancelled, it stays undecided on the server and is not brought up
+//! again. The model never hears of it. While another turn runs it is only said that something waits: no turn waits for
+//! it, and it is asked as soon as that one is over. Not where nobody can be asked.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
+
+use super::Agent;
+use crate::engine::server_approvals::{ServerApproval, ServerApprovals};
+use crate::event::{
+    AgentEvent, ApprovalRequest, CallId, CallOutcome, CallOutput, Command, DecidedBy, Decision, ExecutedBy,
+    NoticeLevel, TurnId, TurnOutcome,
+};
+use crate::net::failure::RequestFailure;
+
+/// How often a server is asked what waits.
+const POLL_INTERVAL: Duration = Duration::from_secs(15);
+/// How long it may take to answer.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// Things that are remembered as brought up.
+const MAX_REMEMBERED_APPROVALS: usize = 1024;
+
+/// What is known of a server's wishes.
+#[derive(Default)]
+pub(super) struct ServerApprovalPoll {
+    pub(super) request: Option<BoxFuture<'static, Option<Vec<ServerApproval>>>>,
+    shown_ids: HashSet<String>,
+    /// It was said during a turn that they wait.
+    announced_ids: HashSet<String>,
+}
+
+impl Agent {
+    /// Begins to look what waits, where the engine's server has such things.
+    pub(super) fn poll_server_approvals(&mut self, first: bool) {
+        if self.setup.is_unattended {
+            return;
+        }
+        let Some(desk) = self.engine_choice.engine.server_approvals() else { return };
+        let http = self.setup.http.clone();
+        self.server_approvals.request = Some(Box::pin(async move {
+            if !first {
+                tokio::time::sleep(POLL_INTERVAL).await;
+            }
+            match http.request_json(&desk.list_request(), REQUEST_TIMEOUT).await {
+                Ok(answer) => desk.parse_list(&answer),
+                // It may be away for a while; what it never had it will not have later.
+                Err(fault) => fault.is_transient().then(Vec::new),
+            }
+        }));
+    }
+
+    /// Brings up what waits, one after another.
+    pub(super) async fn show_server_approvals(
+        &mut self,
+        found: Option<Vec<ServerApproval>>,
+        commands: &mut mpsc::Receiver<Command>,
+    ) {
+        self.server_approvals.request = None;
+        let (Some(found), Some(desk)) = (found, self.engine_choice.engine.server_approvals()) else { return };
+        for wanted in found {
+            if self.server_approvals.shown_ids.len() < MAX_REMEMBERED_APPROVALS
+                && self.server_approvals.shown_ids.insert(wanted.id.clone())
+            {
+                self.run_server_approval(&*desk, &wanted, commands).await;
+            }
+        }
+        self.poll_server_approvals(false);
+    }
+
+    /// Says what waits while a turn runs.
+    pub(super) async fn announce_server_approvals(&mut self, found: Option<Vec<ServerApproval>>) {
+        self.server_approvals.request = None;
+        let Some(found) = found else { return };
+        for wanted in found {
+            let known = self.server_approvals.shown_ids.contains(&wanted.id)
+                || self.server_approvals.announced_ids.len() >= MAX_REMEMBERED_APPROVALS;
+            if !known && self.server_approvals.announced_ids.insert(wanted.id) {
+                let text = format!("the server wants a decision, asked when this turn is over: {}", wanted.subject);
+                self.send_unrecorded(AgentEvent::Notice { level: NoticeLevel::Info, code: "approval".into(), text })
+                    .await;
+            }
+        }
+        self.poll_server_approvals(false);
+    }
+
+    /// A turn is over: what was said to wait is asked for at once.
+    pub(super) fn poll_announced_approvals(&mut self) {
+        if !std::mem::take(&mut self.server_approvals.announced_ids).is_empty() {
+            self.poll_server_approvals(true);
+        }
+    }
+
+    async fn run_server_approval(
+        &mut self,
+        desk: &dyn ServerApprovals,
+        wanted: &ServerApproval,
+        commands: &mut mpsc::Receiver<Command>,
+    ) {
+        let turn = self.ids.new_turn();
+        self.ids.begin_response();
+        let call = self.ids.map_call(&CallId::new(wanted.id.as_str()));
+        self.emit_server_approval(&turn, &call, wanted).await;
+        let (decision, by) = loop {
+            match commands.recv().await {
+                Some(Command::Decide { call: decided, decision }) if decided == call => {
+                    break (decision, self.setup.approvals.decided_by);
+                }
+                Some(Command::Cancel) | None => break (Decision::Deny(None), DecidedBy::Cancelled),
+                Some(other) => self.handle_idle_command(other).await,
+            }
+        };
+        self.send_unrecorded(AgentEvent::ApprovalResolved { call: call.clone(), decision: decision.clone(), by }).await;
+        let (outcome, text, end) = if by == DecidedBy::Cancelled {
+            (CallOutcome::Cancelled, String::new(), TurnOutcome::Cancelled)
+        } else {
+            let allows = decision.allows();
+            match self.setup.http.send_expecting_success(&desk.decide_request(wanted, allows), REQUEST_TIMEOUT).await {
+                Ok(()) if allows => {
+                    (CallOutcome::Ok, "approved; the server goes on with it".to_owned(), TurnOutcome::Completed)
+                }
+                Ok(()) => (CallOutcome::Denied, "denied".to_owned(), TurnOutcome::Completed),
+                Err(RequestFailure { fault, .. }) => {
+                    let text = format!("the answer did not reach the server: {}", fault.message);
+                    let notice =
+                        AgentEvent::Notice { level: NoticeLevel::Error, code: "approval".into(), text: text.clone() };
+                    self.send_unrecorded(notice).await;
+                    (CallOutcome::Failed, text, TurnOutcome::Failed(fault))
+                }
+            }
+        };
+        self.send_unrecorded(AgentEvent::ToolCallFinished {
+            call,
+            outcome,
+            output: CallOutput::from_text(text),
+            duration: None,
+        })
+        .await;
+        self.send_unrecorded(AgentEvent::TurnFinished { turn, outcome: end }).await;
+    }
+
+    async fn emit_server_approval(&mut self, turn: &TurnId, call: &CallId, wanted: &ServerApproval) {
+        let message = self.ids.new_message();
+        self.send_unrecorded(AgentEvent::TurnStarted { turn: turn.clone(), parent: None }).await;
+        let started = AgentEvent::ToolCallStarted {
+            call: call.clone(),
+            message,
+            name: Some(wanted.tool.clone()),
+            parent: None,
+            executed_by: ExecutedBy::Server,
+        };
+        self.send_unrecorded(started).await;
+        let (name, args) = (wanted.tool.clone(), wanted.args.clone());
+        self.send_unrecorded(AgentEvent::ToolCallReady { call: call.clone(), name, args, provider_metadata: None })
+            .await;
+        let ask = ApprovalRequest {
+            tool: wanted.tool.clone(),
+            risk: wanted.risk,
+            subject: wanted.subject.clone(),
+            folder: String::new(),
+            detail: wanted.detail.clone(),
+            pattern: None,
+            expires_at: None,
+        };
+        self.send_unrecorded(AgentEvent::ApprovalRequested { call: call.clone(), request: ask }).await;
+    }
+
+    /// Tells what is no part of the conversation.
+    async fn send_unrecorded(&mut self, event: AgentEvent) {
+        // A closed channel means that the session is going down.
+        let _ = self.events.send(event).await;
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

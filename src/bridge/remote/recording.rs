@@ -1,0 +1,298 @@
+//! Bytes of streams in a file: a recording with its timing, or a stream saved as it came.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use super::unreadable_error;
+use crate::dialect::detect::{can_begin_answer, is_trailing};
+use crate::dialect::{Decode, SseFrame};
+use crate::event::{AgentEvent, Fault, FaultKind, LinkState, Millis, NoticeLevel, TurnOutcome};
+use crate::net::RequestEvent;
+use crate::net::reconnect::DecoderFactory;
+use crate::net::record::{RECORDING_FORMAT, RECORDING_KIND, RecordLine};
+use crate::net::request::Framing;
+use crate::net::sse::FrameSplitter;
+use crate::net::sse_lines::{FramingError, LineSplitter};
+use crate::net::traffic::TrafficRing;
+
+/// Bytes read at once.
+const READ_BUFFER_BYTES: usize = 64 * 1024;
+/// A longer pause is played as this long.
+const MAX_PAUSE: Duration = Duration::from_hours(1);
+
+/// Plays a file to its end. Each recorded answer ends with one `TurnFinished`.
+pub(super) async fn play(
+    path: &Path,
+    paced: bool,
+    reel: TrafficRing,
+    decoders: DecoderFactory<'_>,
+    out: &mpsc::Sender<RequestEvent>,
+) {
+    let start = Instant::now();
+    let mut player = RecordingPlayer {
+        decoder_factory: decoders,
+        out,
+        response: None,
+        events: Vec::new(),
+        start,
+        paced,
+        reel,
+        response_number: 0,
+        has_frames: false,
+    };
+    let mut file = match tokio::fs::File::open(path).await {
+        Ok(file) => file,
+        Err(error) => return player.fail(TurnOutcome::Failed(unreadable_error(path, &error))).await,
+    };
+    let mut buffer = vec![0; READ_BUFFER_BYTES];
+    let mut lines = LineSplitter::default();
+    let mut mode = RecordingFormat::Unknown(Vec::new());
+    loop {
+        let read = match file.read(&mut buffer).await {
+            Ok(read) => read,
+            Err(error) => return player.fail(TurnOutcome::Failed(unreadable_error(path, &error))).await,
+        };
+        let bytes = buffer.get(..read).unwrap_or_default();
+        if let RecordingFormat::Unknown(begun) = &mut mode {
+            begun.extend_from_slice(bytes);
+            if read > 0 && begun.len() < READ_BUFFER_BYTES && !begun.contains(&b'\n') {
+                continue;
+            }
+            let begun = std::mem::take(begun);
+            if begun.is_empty() {
+                let fault = Fault::new(FaultKind::Internal, format!("{} is empty", path.display()));
+                return player.fail(TurnOutcome::Failed(fault)).await;
+            }
+            mode = if is_recording(&begun) { RecordingFormat::Recording } else { RecordingFormat::Plain };
+            let went_on = if matches!(mode, RecordingFormat::Recording) {
+                player.feed_recording(&mut lines, &begun, read == 0).await
+            } else {
+                player.begin_plain_stream(path);
+                player.begin_response("").await;
+                player.feed_plain(&begun).await
+            };
+            if !went_on {
+                return;
+            }
+        } else {
+            let went_on = match mode {
+                RecordingFormat::Recording => player.feed_recording(&mut lines, bytes, read == 0).await,
+                _ => player.feed_plain(bytes).await,
+            };
+            if !went_on {
+                return;
+            }
+        }
+        if read == 0 {
+            break;
+        }
+    }
+    player.finish_response().await;
+}
+
+enum RecordingFormat {
+    Unknown(Vec<u8>),
+    Recording,
+    Plain,
+}
+
+fn is_recording(begun: &[u8]) -> bool {
+    let line = begun.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    matches!(serde_json::from_slice(line), Ok(RecordLine::Response { kind, .. }) if kind == RECORDING_KIND)
+}
+
+struct RecordingPlayer<'a> {
+    decoder_factory: DecoderFactory<'a>,
+    out: &'a mpsc::Sender<RequestEvent>,
+    response: Option<(Box<dyn Decode>, FrameSplitter)>,
+    events: Vec<AgentEvent>,
+    start: Instant,
+    paced: bool,
+    /// Hears the bytes as if they came over a network.
+    reel: TrafficRing,
+    /// The answer's number there.
+    response_number: u64,
+    /// A frame of the answer came.
+    has_frames: bool,
+}
+
+impl RecordingPlayer<'_> {
+    /// A stream as it came, of which no more is known.
+    fn begin_plain_stream(&mut self, path: &Path) {
+        self.response_number = self.reel.begin_response();
+        let line = RecordLine::Response {
+            kind: RECORDING_KIND.to_owned(),
+            format: RECORDING_FORMAT,
+            at: Millis(0),
+            method: "FILE".to_owned(),
+            url: path.display().to_string(),
+            status: 200,
+            content_type: String::new(),
+        };
+        self.reel.push(self.response_number, line);
+    }
+
+    /// Takes bytes of such a stream.
+    async fn feed_plain(&mut self, bytes: &[u8]) -> bool {
+        if !bytes.is_empty() {
+            self.reel.push(self.response_number, RecordLine::from_bytes(self.start.elapsed().into(), bytes.to_vec()));
+        }
+        self.feed_bytes(bytes).await
+    }
+
+    /// Takes the lines of a recording. Returns false if nobody listens or the file is broken.
+    async fn feed_recording(&mut self, lines: &mut LineSplitter, bytes: &[u8], is_last: bool) -> bool {
+        let mut whole = Vec::new();
+        let pushed = lines.push(bytes, &mut |line| {
+            whole.push(line.to_owned());
+            Ok(())
+        });
+        if is_last {
+            whole.extend(lines.take_partial_line());
+        }
+        for line in whole {
+            if line.trim().is_empty() {
+                continue;
+            }
+            let Ok(line) = serde_json::from_str::<RecordLine>(&line) else {
+                self.notice("a line of the recording can't be read and is left out");
+                continue;
+            };
+            if self.paced {
+                let at = Duration::from(line.at()).min(MAX_PAUSE.saturating_mul(24));
+                tokio::select! {
+                    () = self.out.closed() => return false,
+                    () = sleep_until(self.start + at) => {}
+                }
+            }
+            if matches!(line, RecordLine::Response { .. }) {
+                self.response_number = self.reel.begin_response();
+            }
+            self.reel.push(self.response_number, line.clone());
+            let went_on = match &line {
+                RecordLine::Response { content_type, .. } => {
+                    self.finish_response().await;
+                    self.begin_response(content_type).await;
+                    true
+                }
+                RecordLine::Chunk { .. } => match line.bytes() {
+                    Some(bytes) => self.feed_recorded(&bytes).await,
+                    None => true,
+                },
+                RecordLine::End { .. } => {
+                    self.finish_response().await;
+                    true
+                }
+            };
+            if !went_on {
+                return false;
+            }
+        }
+        match pushed {
+            Ok(()) => true,
+            Err(broken) => {
+                self.fail_broken(broken).await;
+                false
+            }
+        }
+    }
+
+    async fn feed_recorded(&mut self, bytes: &Bytes) -> bool {
+        self.response.is_none() || self.feed_bytes(bytes).await
+    }
+
+    async fn begin_response(&mut self, content_type: &str) {
+        let mut decode = (self.decoder_factory)();
+        decode.content_type(content_type.split(';').next().unwrap_or_default().trim());
+        self.response = Some((decode, FrameSplitter::for_content_type(Framing::Any, content_type)));
+        let _ = self.out.send(RequestEvent::Link(LinkState::Live)).await;
+    }
+
+    async fn feed_bytes(&mut self, bytes: &[u8]) -> bool {
+        let Some((decode, frames)) = &mut self.response else { return true };
+        let mut batch: Vec<SseFrame> = Vec::new();
+        let pushed = frames.push(bytes, &mut batch);
+        for frame in &batch {
+            self.has_frames = true;
+            if decode.is_done() {
+                // An end mark or counts behind the end, and what follows an error, begin nothing.
+                if is_trailing(frame) || (decode.has_failed() && !can_begin_answer(frame)) {
+                    continue;
+                }
+                // The stream held another answer.
+                decode.finish(&mut self.events);
+                *decode = (self.decoder_factory)();
+            }
+            decode.decode_frame(frame, &mut self.events);
+        }
+        if let Err(broken) = pushed {
+            self.fail_broken(broken).await;
+            return false;
+        }
+        self.send_events().await
+    }
+
+    async fn fail_broken(&mut self, broken: FramingError) {
+        if let Some((mut decode, _)) = self.response.take() {
+            decode.finish(&mut self.events);
+            if let Some(AgentEvent::TurnFinished { outcome: end, .. }) = self.events.last_mut() {
+                *end = TurnOutcome::Failed(broken.fault("the file"));
+            }
+        }
+        self.send_events().await;
+    }
+
+    async fn finish_response(&mut self) {
+        if let Some((mut decode, mut frames)) = self.response.take() {
+            let mut batch = Vec::new();
+            frames.finish(&mut batch);
+            for frame in &batch {
+                decode.decode_frame(frame, &mut self.events);
+            }
+            decode.finish(&mut self.events);
+            let is_empty = !std::mem::take(&mut self.has_frames) && batch.is_empty();
+            if let Some(AgentEvent::TurnFinished { outcome: end @ TurnOutcome::Interrupted, .. }) =
+                self.events.last_mut()
+            {
+                if is_empty {
+                    let text = "the stream is empty: the server ended its answer without a word, as some do where the \
+                                conversation is too long for the model; start a new session, or look at the server's \
+                                log";
+                    *end = TurnOutcome::Failed(Fault::new(FaultKind::Protocol, text));
+                } else {
+                    let text = "the stream ends before the answer was whole; what came until then is kept";
+                    let notice = AgentEvent::Notice { level: NoticeLevel::Warn, code: "cut".into(), text: text.into() };
+                    self.events.insert(self.events.len() - 1, notice);
+                }
+            }
+            self.send_events().await;
+            let _ = self.out.send(RequestEvent::Link(LinkState::Idle)).await;
+        }
+    }
+
+    async fn fail(&mut self, end: TurnOutcome) {
+        self.events.push(AgentEvent::TurnFinished { turn: "t".into(), outcome: end });
+        self.send_events().await;
+    }
+
+    fn notice(&mut self, text: &str) {
+        let event = AgentEvent::Notice { level: NoticeLevel::Warn, code: "recording".into(), text: text.to_owned() };
+        if !self.events.contains(&event) {
+            self.events.push(event);
+        }
+    }
+
+    async fn send_events(&mut self) -> bool {
+        for event in self.events.drain(..) {
+            if self.out.send(RequestEvent::Event(event)).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,185 @@
+//! The log as a replay sees it: events in order from any place, turns, length, and an end that is whole.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::super::LoggedEvent;
+use super::super::session::notice;
+use crate::event::grammar::Sealer;
+use crate::event::{AgentEvent, Envelope, Millis, NoticeLevel, Seq, TurnOutcome};
+use crate::journal::{Cursor, LogIndex, ReadLimits, Reader, TurnMark};
+
+/// Events read ahead at once.
+const READ_AHEAD_EVENTS: usize = 256;
+
+/// Among so many events and in this time a run of the program opens the session.
+const MAX_RUN_START_EVENTS: usize = 64;
+const MAX_RUN_START_DURATION: Millis = Millis(1_000);
+
+pub(super) struct ReplayLog {
+    reader: Reader,
+    index: LogIndex,
+    /// What closes a log that was cut, numbered on from its end.
+    closing_events: Vec<Arc<LoggedEvent>>,
+    cursor: Cursor,
+    read_ahead: VecDeque<Arc<LoggedEvent>>,
+    /// Everything up to here was taken or skipped.
+    position: Seq,
+}
+
+impl ReplayLog {
+    /// Goes through the log once, without parsing what it needn't.
+    pub(super) fn new(reader: Reader) -> io::Result<Self> {
+        let survey = reader.build_index()?;
+        let added = build_closing_events(&reader, &survey)?;
+        let cursor = reader.start_cursor();
+        Ok(Self { reader, index: survey, closing_events: added, cursor, read_ahead: VecDeque::new(), position: Seq(0) })
+    }
+
+    pub(super) fn peek(&mut self) -> Option<&Arc<LoggedEvent>> {
+        if self.read_ahead.is_empty() {
+            self.read_more();
+        }
+        self.read_ahead.front()
+    }
+
+    pub(super) fn take(&mut self) -> Option<Arc<LoggedEvent>> {
+        self.peek()?;
+        let fact = self.read_ahead.pop_front()?;
+        self.position = fact.envelope.seq;
+        Some(fact)
+    }
+
+    /// Returns whether a run of the program begins here: it opens the session, after closing what a cut left open.
+    pub(super) fn is_run_start(&mut self) -> bool {
+        if self.read_ahead.len() < MAX_RUN_START_EVENTS {
+            self.read_more();
+        }
+        let Some(first) = self.read_ahead.front() else { return false };
+        let until = first.envelope.at.plus(MAX_RUN_START_DURATION);
+        let mut near = self.read_ahead.iter().take(MAX_RUN_START_EVENTS).take_while(|fact| fact.envelope.at <= until);
+        near.any(|fact| matches!(fact.envelope.event, AgentEvent::SessionOpened { .. }))
+    }
+
+    /// Goes to behind a number.
+    pub(super) fn seek(&mut self, last: Seq) {
+        self.read_ahead.clear();
+        self.position = last;
+        self.cursor = self.after(last);
+    }
+
+    /// Returns the additions up to a number.
+    pub(super) fn closing_events_up_to(&self, last: Seq) -> Vec<Arc<LoggedEvent>> {
+        self.closing_events.iter().filter(|fact| fact.envelope.seq <= last).cloned().collect()
+    }
+
+    /// Returns the last number in the file.
+    pub(super) fn last_recorded(&self) -> Seq {
+        self.index.end.last_seq
+    }
+
+    /// Returns the last number, additions included.
+    pub(super) fn last_seq(&self) -> Seq {
+        self.closing_events.last().map_or(self.last_recorded(), |fact| fact.envelope.seq)
+    }
+
+    pub(super) fn length(&self) -> Millis {
+        self.index.end.at
+    }
+
+    pub(super) fn turns(&self) -> &[TurnMark] {
+        &self.index.turns
+    }
+
+    /// Returns which turn an event belongs to, from 1; 0 before the first.
+    pub(super) fn turn_of(&self, seq: Seq) -> u32 {
+        u32::try_from(self.index.turns.partition_point(|mark| mark.seq <= seq)).unwrap_or(u32::MAX)
+    }
+
+    /// Returns the last number up to a time.
+    pub(super) fn seq_at(&self, at: Millis) -> Seq {
+        if at >= self.length() {
+            return self.last_seq();
+        }
+        self.reader.seq_at(at).map_or_else(
+            |error| {
+                tracing::warn!(%error, "the log can't be read");
+                Seq(0)
+            },
+            |seq| seq.min(self.last_recorded()),
+        )
+    }
+
+    /// Returns the time of an event; 0 where there is none.
+    pub(super) fn time_of(&self, seq: Seq) -> Millis {
+        if seq > self.last_recorded() {
+            return self.length();
+        }
+        let mut cursor = self.after(Seq(seq.0.saturating_sub(1)));
+        let one = ReadLimits { max_events: 1, through: seq, ..ReadLimits::one_page() };
+        let page = self.reader.read(&mut cursor, one).unwrap_or_default();
+        page.entries.first().map_or(Millis(0), |entry| entry.envelope.at)
+    }
+
+    fn after(&self, seq: Seq) -> Cursor {
+        if seq == Seq(0) {
+            return self.reader.start_cursor();
+        }
+        self.reader.cursor_after(seq).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the log can't be read");
+            self.reader.start_cursor()
+        })
+    }
+
+    fn read_more(&mut self) {
+        if self.position < self.last_recorded() {
+            let want =
+                ReadLimits { max_events: READ_AHEAD_EVENTS, through: self.last_recorded(), ..ReadLimits::one_page() };
+            match self.reader.read(&mut self.cursor, want) {
+                Ok(page) => self.read_ahead.extend(
+                    page.entries
+                        .into_iter()
+                        .map(|entry| Arc::new(LoggedEvent { envelope: entry.envelope, line: entry.line })),
+                ),
+                Err(error) => tracing::warn!(%error, "the log can't be read"),
+            }
+        }
+        if self.read_ahead.is_empty() {
+            let taken = self.position;
+            self.read_ahead.extend(self.closing_events.iter().filter(|fact| fact.envelope.seq > taken).cloned());
+        }
+    }
+}
+
+/// Says what is wrong with a log and closes what it left open.
+fn build_closing_events(reader: &Reader, survey: &LogIndex) -> io::Result<Vec<Arc<LoggedEvent>>> {
+    let mut events: Vec<AgentEvent> = Vec::new();
+    events.extend(survey.damage.notices().into_iter().map(|(code, text)| notice(NoticeLevel::Warn, code, text)));
+    // Before the last turn everything is closed, or a later run of the program closed it.
+    let before = survey.turns.last().map_or(Seq(0), |mark| Seq(mark.seq.0.saturating_sub(1)));
+    let mut cursor = reader.cursor_after(before)?;
+    let mut sealer = Sealer::new();
+    loop {
+        let page = reader.read(&mut cursor, ReadLimits { through: survey.end.last_seq, ..ReadLimits::one_page() })?;
+        for entry in &page.entries {
+            // What may not stand there is for tests to find; a viewer shows what there is.
+            let _ = sealer.observe(&entry.envelope.event);
+        }
+        if page.at_end {
+            break;
+        }
+    }
+    events.extend(sealer.seal(TurnOutcome::Interrupted));
+    let mut seq = survey.end.last_seq;
+    let mut added = Vec::new();
+    for event in events {
+        seq = seq.next();
+        let envelope = Envelope { seq, at: survey.end.at, event };
+        let line = Bytes::from(serde_json::to_vec(&envelope)?);
+        added.push(Arc::new(LoggedEvent { envelope, line }));
+    }
+    Ok(added)
+}

@@ -1,0 +1,35 @@
+//! The events of a task in short, and the words for how it stands.
+
+use super::super::{error, surrogate};
+use crate::event::{AgentEvent, AnnotationTarget, FinishReason, Json, MessageId, NoticeLevel, TextKind};
+
+pub(super) fn resolve_surrogates(text: &str, marked: bool) -> String {
+    surrogate::resolve_marks(text.into(), marked).into_owned()
+}
+
+pub(super) fn text_delta(message: &MessageId, text: &str) -> AgentEvent {
+    AgentEvent::TextDelta { message: message.clone(), text: text.to_owned(), kind: TextKind::Text }
+}
+
+pub(super) fn message_finished(message: MessageId, stop: FinishReason, full: Option<String>) -> AgentEvent {
+    AgentEvent::MessageFinished { message, finish_reason: stop, full_text: full, provider_metadata: None }
+}
+
+pub(super) fn annotate(kind: &str, data: Json, out: &mut Vec<AgentEvent>) {
+    out.push(AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), kind: kind.into(), data });
+}
+
+pub(super) fn failure_message(what: &str, words: &str) -> String {
+    let words = error::to_single_line(words);
+    if words.is_empty() { format!("{what}; it does not say why") } else { format!("{what}: {words}") }
+}
+
+pub(super) fn emit_waiting_notice(state: &str, words: &str, out: &mut Vec<AgentEvent>) {
+    let (code, what) = match state {
+        "auth-required" => ("auth_required", "the agent waits until it is authorised"),
+        _ => ("input_required", "the agent waits for your answer"),
+    };
+    let words = error::to_single_line(words);
+    let text = if words.is_empty() { what.to_owned() } else { format!("{what}: {words}") };
+    out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: code.into(), text });
+}

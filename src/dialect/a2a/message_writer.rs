@@ -1,0 +1,76 @@
+//! A message of a task while it is told: reasoning between tags in its text is set apart.
+
+use super::super::text_assembler::{SegmentKind, TextAssembler, strip_reasoning};
+use super::events::{message_finished, text_delta};
+use crate::event::{AgentEvent, FinishReason, MessageId, Role};
+
+#[derive(Debug)]
+pub(super) struct A2aMessageWriter {
+    id: MessageId,
+    assembler: TextAssembler,
+}
+
+impl A2aMessageWriter {
+    /// Begins a message; `count` counts them.
+    pub(super) fn begin(count: &mut u64, out: &mut Vec<AgentEvent>) -> Self {
+        Self { id: start_message(count, out), assembler: TextAssembler::default() }
+    }
+
+    /// Tells text that is certainly new.
+    pub(super) fn push_text(&mut self, text: &str, count: &mut u64, out: &mut Vec<AgentEvent>) {
+        let mut split = Vec::new();
+        self.assembler.push_new(text, &mut split);
+        self.emit_segments(split, count, out);
+    }
+
+    /// Tells a thought that came apart from the text.
+    pub(super) fn push_reasoning(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
+        let text = self.assembler.push_reasoning(text);
+        if !text.is_empty() {
+            out.push(AgentEvent::ReasoningDelta { message: self.id.clone(), text });
+        }
+    }
+
+    /// Ends the message: its text is this.
+    pub(super) fn finish_with(mut self, text: &str, count: &mut u64, out: &mut Vec<AgentEvent>) {
+        self.flush(count, out);
+        out.push(message_finished(self.id, FinishReason::End, Some(strip_reasoning(text))));
+    }
+
+    pub(super) fn finish(mut self, stop: FinishReason, count: &mut u64, out: &mut Vec<AgentEvent>) {
+        self.flush(count, out);
+        out.push(message_finished(self.id, stop, None));
+    }
+
+    fn flush(&mut self, count: &mut u64, out: &mut Vec<AgentEvent>) {
+        let mut split = Vec::new();
+        self.assembler.flush(&mut split);
+        self.emit_segments(split, count, out);
+    }
+
+    fn emit_segments(&mut self, split: Vec<(SegmentKind, String)>, count: &mut u64, out: &mut Vec<AgentEvent>) {
+        for (kind, text) in split {
+            let message = self.id.clone();
+            match kind {
+                SegmentKind::Text => out.push(text_delta(&message, &text)),
+                SegmentKind::Reasoning => out.push(AgentEvent::ReasoningDelta { message, text }),
+                // What was told as text was reasoning; the answer is another message.
+                SegmentKind::LateReasoning => {
+                    if !text.is_empty() {
+                        out.push(AgentEvent::ReasoningDelta { message: message.clone(), text });
+                    }
+                    out.push(message_finished(message, FinishReason::End, Some(String::new())));
+                    self.id = start_message(count, out);
+                }
+            }
+        }
+    }
+}
+
+/// Starts the next message.
+fn start_message(count: &mut u64, out: &mut Vec<AgentEvent>) -> MessageId {
+    *count += 1;
+    let message = MessageId::new(format!("m{count}"));
+    out.push(AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None });
+    message
+}

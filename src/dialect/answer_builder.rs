@@ -1,0 +1,338 @@
+//! An answer put together from its facts, for dialects that repeat the whole of it at the end.
+//!
+//! It keeps what fits into [`MAX_KEPT_BYTES`] and says when that was not all. Messages of sub-agents and of anyone but
+//! the assistant are no part of the answer. The text of a later message stands apart from that of the earlier one, on
+//! the stream as in the whole.
+
+use std::collections::HashSet;
+
+use serde_json::json;
+
+use super::answer_usage::AnswerUsage;
+use crate::event::{
+    AgentEvent, CallId, CallOutcome, Fault, FinishReason, Json, MessageId, Millis, Role, TextKind, TurnOutcome,
+};
+
+/// Bytes of text, arguments and outputs that are kept, each.
+pub(super) const MAX_KEPT_BYTES: usize = 1 << 20;
+/// Calls that are kept.
+const MAX_CALLS: usize = 512;
+
+/// What stands between two messages.
+pub(super) const MESSAGE_SEPARATOR: &str = "\n\n";
+
+/// What a fact means for the answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum AnswerDelta {
+    Nothing,
+    /// More text. Where it begins another message, that stands apart.
+    Text(String, TextKind),
+    Reasoning(String),
+    /// The call at this place began.
+    CallStarted(usize),
+    /// More of the arguments of the call at this place.
+    CallArgs(usize, String),
+    /// They are complete, and this is what was not told of them.
+    CallReady(usize, String),
+    /// The call at this place ended.
+    CallFinished(usize),
+    /// The model is asked once more; how often in a row, and why.
+    Retry(u32, String),
+    End(TurnOutcome),
+}
+
+/// A call of the answer.
+#[derive(Debug)]
+pub(super) struct AnswerCall {
+    pub(super) id: CallId,
+    pub(super) name: String,
+    /// As far as they came.
+    pub(super) args: String,
+    /// Its name came with the whole arguments only.
+    pub(super) was_nameless: bool,
+    pub(super) ready: bool,
+    /// Bytes of arguments that were told in pieces.
+    emitted_args_bytes: usize,
+    pub(super) outcome: Option<CallOutcome>,
+    pub(super) output: String,
+    pub(super) took: Option<Millis>,
+}
+
+impl AnswerCall {
+    /// Says how far it is: `started`, `running`, or how it ended.
+    pub(super) fn status(&self) -> &'static str {
+        match self.outcome {
+            Some(CallOutcome::Ok) => "completed",
+            Some(outcome) => outcome.name(),
+            None if self.ready => "running",
+            None => "started",
+        }
+    }
+
+    /// Returns it as OpenAI's chunks have it, whole.
+    pub(super) fn to_json(&self) -> Json {
+        json!({
+            "id": self.id.as_str(), "type": "function", "function": {"name": self.name, "arguments": self.args},
+        })
+    }
+
+    /// Returns it with how far it is and, where it ended, what it gave.
+    pub(super) fn to_json_with_status(&self) -> Json {
+        let mut wire = self.to_json();
+        wire["status"] = self.status().into();
+        if self.outcome.is_some() {
+            wire["output"] = self.output.as_str().into();
+        }
+        if let Some(took) = self.took {
+            wire["latency_ms"] = took.0.into();
+        }
+        wire
+    }
+}
+
+/// The answer so far.
+#[derive(Debug, Default)]
+pub(super) struct AnswerBuilder {
+    pub(super) text: String,
+    pub(super) calls: Vec<AnswerCall>,
+    /// Something did not fit.
+    pub(super) truncated: bool,
+    /// That was text.
+    is_text_truncated: bool,
+    pub(super) refused: bool,
+    pub(super) outcome: Option<TurnOutcome>,
+    answer_usage: AnswerUsage,
+    finish_reason: Option<FinishReason>,
+    /// Whose text came last, and where in the text it begins.
+    speaker: Option<(MessageId, usize)>,
+    has_text: bool,
+    /// Open messages that are no part of the answer.
+    foreign_messages: HashSet<MessageId>,
+    args_bytes: usize,
+    output_bytes: usize,
+    retries: u32,
+}
+
+impl AnswerBuilder {
+    pub(super) fn observe(&mut self, event: &AgentEvent) -> AnswerDelta {
+        match event {
+            AgentEvent::MessageStarted { message, role, parent } => {
+                if *role != Role::Assistant || parent.is_some() {
+                    self.foreign_messages.insert(message.clone());
+                }
+                AnswerDelta::Nothing
+            }
+            AgentEvent::TextDelta { message, text, kind }
+                if !text.is_empty() && !self.foreign_messages.contains(message) =>
+            {
+                self.refused |= *kind == TextKind::Refusal;
+                AnswerDelta::Text(self.append_text(message, text), *kind)
+            }
+            AgentEvent::ReasoningDelta { message, text }
+                if !text.is_empty() && !self.foreign_messages.contains(message) =>
+            {
+                self.retries = 0;
+                AnswerDelta::Reasoning(text.clone())
+            }
+            AgentEvent::MessageFinished { message, .. } if self.foreign_messages.remove(message) => {
+                AnswerDelta::Nothing
+            }
+            AgentEvent::MessageFinished { message, finish_reason: stop, full_text: full, .. } => {
+                self.finish_reason = Some(*stop);
+                full.as_deref().map_or(AnswerDelta::Nothing, |full| self.reconcile(message, full))
+            }
+            AgentEvent::ToolCallStarted { call, name, .. } => {
+                self.start_call(call, name.as_deref().unwrap_or_default())
+            }
+            AgentEvent::ToolArgsDelta { call, json } => self.append_args(call, json),
+            AgentEvent::ToolCallReady { call, name, args, .. } => self.finish_args(call, name, args),
+            AgentEvent::ToolCallFinished { call, outcome, output, duration: took } => {
+                let room = MAX_KEPT_BYTES.saturating_sub(self.output_bytes);
+                let Some((at, known)) = self.find(call).and_then(|at| Some((at, self.calls.get_mut(at)?))) else {
+                    return AnswerDelta::Nothing;
+                };
+                known.outcome = Some(*outcome);
+                known.took = took.or(known.took);
+                let kept = truncate_to_bytes(&output.text, room.saturating_add(known.output.len()));
+                self.truncated |= kept.len() < output.text.len();
+                self.output_bytes = self.output_bytes.saturating_sub(known.output.len()).saturating_add(kept.len());
+                kept.clone_into(&mut known.output);
+                AnswerDelta::CallFinished(at)
+            }
+            AgentEvent::UsageReported { .. } => {
+                self.answer_usage.observe(event);
+                AnswerDelta::Nothing
+            }
+            AgentEvent::Notice { code, text, .. } if code == "retry" || code == "recoverable" => {
+                self.retries = self.retries.saturating_add(1);
+                AnswerDelta::Retry(self.retries, text.clone())
+            }
+            AgentEvent::TurnFinished { outcome: end, .. } => {
+                self.outcome = Some(end.clone());
+                AnswerDelta::End(end.clone())
+            }
+            _ => AnswerDelta::Nothing,
+        }
+    }
+
+    /// Returns the usage as OpenAI's chunks have it.
+    pub(super) fn usage(&self) -> Option<Json> {
+        let usage = self.answer_usage.total()?;
+        let mut wire = json!({
+            "prompt_tokens": usage.input_tokens,
+            "completion_tokens": usage.output_tokens,
+            "total_tokens": usage.total(),
+        });
+        if usage.cached_tokens > 0 {
+            wire["prompt_tokens_details"] = json!({"cached_tokens": usage.cached_tokens});
+        }
+        if usage.reasoning_tokens > 0 {
+            wire["completion_tokens_details"] = json!({"reasoning_tokens": usage.reasoning_tokens});
+        }
+        Some(wire)
+    }
+
+    /// Returns why the answer ended, as OpenAI's chunks have it. The client runs calls only where it brought the tools.
+    pub(super) fn finish_reason(&self, client_tools: bool) -> &'static str {
+        match self.finish_reason {
+            Some(FinishReason::Length) => "length",
+            Some(FinishReason::Refused) if !self.refused => "content_filter",
+            Some(FinishReason::ToolCalls) if client_tools => "tool_calls",
+            _ => "stop",
+        }
+    }
+
+    /// Returns the reason where it is not a whole answer, for formats that have no word for it.
+    pub(super) fn incomplete_reason(&self) -> Option<&'static str> {
+        Some(self.finish_reason(false)).filter(|reason| *reason != "stop")
+    }
+
+    fn find(&self, call: &CallId) -> Option<usize> {
+        self.calls.iter().rposition(|known| known.id == *call)
+    }
+
+    fn append_text(&mut self, message: &MessageId, text: &str) -> String {
+        self.retries = 0;
+        let mut said = String::new();
+        if self.speaker.as_ref().is_none_or(|(speaker, _)| speaker != message) {
+            if std::mem::replace(&mut self.has_text, true) {
+                said.push_str(MESSAGE_SEPARATOR);
+            }
+            let begins = self.text.len() + said.len();
+            self.speaker = Some((message.clone(), begins));
+        }
+        said.push_str(text);
+        self.keep_text(&said);
+        said
+    }
+
+    /// Keeps what fits. Once something was left out, nothing may follow.
+    fn keep_text(&mut self, said: &str) {
+        if self.is_text_truncated {
+            return;
+        }
+        let kept = truncate_to_bytes(said, MAX_KEPT_BYTES.saturating_sub(self.text.len()));
+        self.is_text_truncated = kept.len() < said.len();
+        self.truncated |= self.is_text_truncated;
+        self.text.push_str(kept);
+    }
+
+    /// The wire said the whole text of a message once more: adds what was missing, or puts it in place of what was
+    /// said.
+    fn reconcile(&mut self, message: &MessageId, full: &str) -> AnswerDelta {
+        let said = match &self.speaker {
+            Some((speaker, begins)) if speaker == message => self.text.get(*begins..),
+            _ if full.is_empty() => return AnswerDelta::Nothing,
+            _ => return AnswerDelta::Text(self.append_text(message, full), TextKind::Text),
+        };
+        let Some(said) = said.filter(|_| !self.is_text_truncated) else { return AnswerDelta::Nothing };
+        match full.strip_prefix(said) {
+            Some("") => AnswerDelta::Nothing,
+            Some(missing) => AnswerDelta::Text(self.append_text(message, missing), TextKind::Text),
+            None => {
+                let begins = self.text.len() - said.len();
+                self.text.truncate(begins);
+                self.keep_text(full);
+                AnswerDelta::Nothing
+            }
+        }
+    }
+
+    fn start_call(&mut self, call: &CallId, name: &str) -> AnswerDelta {
+        self.retries = 0;
+        if self.find(call).is_some() {
+            return AnswerDelta::Nothing;
+        }
+        if self.calls.len() >= MAX_CALLS {
+            self.truncated = true;
+            return AnswerDelta::Nothing;
+        }
+        self.calls.push(AnswerCall {
+            id: call.clone(),
+            name: name.to_owned(),
+            args: String::new(),
+            was_nameless: name.is_empty(),
+            ready: false,
+            emitted_args_bytes: 0,
+            outcome: None,
+            output: String::new(),
+            took: None,
+        });
+        AnswerDelta::CallStarted(self.calls.len() - 1)
+    }
+
+    fn append_args(&mut self, call: &CallId, json: &str) -> AnswerDelta {
+        let room = MAX_KEPT_BYTES.saturating_sub(self.args_bytes);
+        let Some(at) = self.find(call) else { return AnswerDelta::Nothing };
+        let Some(known) = self.calls.get_mut(at).filter(|known| !known.ready && !json.is_empty()) else {
+            return AnswerDelta::Nothing;
+        };
+        known.emitted_args_bytes = known.emitted_args_bytes.saturating_add(json.len());
+        if json.len() <= room {
+            self.args_bytes += json.len();
+            known.args.push_str(json);
+        }
+        AnswerDelta::CallArgs(at, json.to_owned())
+    }
+
+    fn finish_args(&mut self, call: &CallId, name: &str, args: &str) -> AnswerDelta {
+        let Some(at) = self.find(call) else { return AnswerDelta::Nothing };
+        let Some(known) = self.calls.get_mut(at) else { return AnswerDelta::Nothing };
+        let missing = args.get(known.emitted_args_bytes..).unwrap_or_default().to_owned();
+        name.clone_into(&mut known.name);
+        known.ready = true;
+        self.args_bytes = self.args_bytes.saturating_sub(known.args.len()).saturating_add(args.len());
+        args.clone_into(&mut known.args);
+        AnswerDelta::CallReady(at, missing)
+    }
+
+    /// Lets go of arguments that are too much to keep, once they were told.
+    pub(super) fn drop_large_args(&mut self, at: usize) {
+        if self.args_bytes > MAX_KEPT_BYTES
+            && let Some(call) = self.calls.get_mut(at)
+        {
+            self.truncated = true;
+            self.args_bytes -= call.args.len();
+            call.args = String::new();
+        }
+    }
+}
+
+/// How an answer that did not end well is told: the words, and a word for programs.
+pub(super) fn failure_message(end: &TurnOutcome) -> Option<(&str, &'static str)> {
+    match end {
+        TurnOutcome::Completed => None,
+        TurnOutcome::Cancelled => Some(("the turn was cancelled", "cancelled")),
+        TurnOutcome::Interrupted => Some(("the answer was cut off before its end", "interrupted")),
+        TurnOutcome::Failed(Fault { message, kind, .. }) => Some((message, kind.name())),
+    }
+}
+
+/// Returns how many whole characters fit into so many bytes.
+fn truncate_to_bytes(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}

@@ -1,0 +1,97 @@
+//! How an answer ends: what the stop reason says, and what is said of an answer that did not just end.
+
+use serde_json::json;
+
+use super::AnthropicDecoder;
+use crate::dialect::error;
+use crate::dialect::finish_reason::{self, WireFinishReason};
+use crate::event::{AgentEvent, AnnotationTarget, Fault, FaultKind, FinishReason, Json, NoticeLevel, TurnOutcome};
+
+impl AnthropicDecoder {
+    pub(super) fn handle_stop_reason(
+        &mut self,
+        reason: Option<&str>,
+        details: Option<&Json>,
+        out: &mut Vec<AgentEvent>,
+    ) {
+        let Some(reason) = reason else { return };
+        self.finish_reason = Some(match reason {
+            "max_tokens" => FinishReason::Length,
+            "tool_use" => FinishReason::ToolCalls,
+            "refusal" => {
+                let said =
+                    |key: &str| details?.get(key)?.as_str().map(error::to_single_line).filter(|text| !text.is_empty());
+                self.refusal_explanation = Some(said("explanation").or_else(|| said("category")).unwrap_or_default());
+                FinishReason::Refused
+            }
+            "model_context_window_exceeded" => {
+                self.exceeds_context = true;
+                FinishReason::Length
+            }
+            // It is to be given back as it is, and goes on.
+            "pause_turn" | "compaction" => {
+                self.paused = true;
+                FinishReason::End
+            }
+            // Proxies use the words of those they ask.
+            other => {
+                let reason = WireFinishReason::parse(other);
+                match reason {
+                    WireFinishReason::Unknown => out.push(finish_reason::unknown_reason_notice(other)),
+                    WireFinishReason::Filtered => self.filtered = true,
+                    WireFinishReason::Failed => {
+                        let text = format!("the server gave up in the middle of its answer ({other}); try again");
+                        self.fault = Some(Fault::new(FaultKind::Upstream, text));
+                    }
+                    _ => {}
+                }
+                reason.to_finish_reason()
+            }
+        });
+    }
+
+    pub(super) fn finish_reason(&self) -> FinishReason {
+        let has_calls = self.blocks.has_call();
+        match self.finish_reason {
+            _ if self.fault.is_some() => FinishReason::Failed,
+            None if !self.done => FinishReason::Interrupted,
+            Some(FinishReason::End) | None if has_calls && !self.paused => FinishReason::ToolCalls,
+            Some(FinishReason::ToolCalls) | None if !has_calls => FinishReason::End,
+            Some(stop) => stop,
+            None => FinishReason::End,
+        }
+    }
+
+    /// Says how an answer ended that did not just end.
+    pub(super) fn emit_finish_notice(&mut self, stop: FinishReason, out: &mut Vec<AgentEvent>) {
+        if let Some(why) = self.refusal_explanation.take() {
+            let why = if why.is_empty() { why } else { format!(" ({why})") };
+            let text = format!("the model declined to answer{why}; say it in another way, or start a new session");
+            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "refused".into(), text });
+        }
+        if self.paused {
+            self.calls.finish_paused(out);
+            let on = AnnotationTarget::Message(self.message.clone());
+            out.push(AgentEvent::Annotation { on, kind: "paused".into(), data: json!({}) });
+        }
+        if !self.open && !self.closed && stop == FinishReason::End {
+            out.push(finish_reason::empty_response_notice());
+        }
+    }
+
+    pub(super) fn turn_outcome(&mut self, stop: FinishReason) -> TurnOutcome {
+        match (self.fault.take(), stop) {
+            (Some(fault), _) => TurnOutcome::Failed(fault),
+            (None, FinishReason::Interrupted) => TurnOutcome::Interrupted,
+            (None, _) if self.filtered => {
+                TurnOutcome::Failed(Fault::new(FaultKind::Refused, finish_reason::CONTENT_FILTER_MESSAGE))
+            }
+            (None, _) if self.exceeds_context => {
+                let text = "the conversation filled the model's window in the middle of this answer; start a new \
+                            session, or choose a model with a larger window";
+                TurnOutcome::Failed(Fault::new(FaultKind::ContextTooLong, text))
+            }
+            (None, _) => TurnOutcome::Completed,
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! What an answer in one piece of text is made of: of all messages of a turn, those that the agent itself says to the
+//! person, one after the other with a blank line between, and what they cost.
+//!
+//! Not for calls. A message of another voice, such as a sub-agent's, is part of the work and not of the answer.
+
+use crate::dialect::answer_usage::AnswerUsage;
+use crate::event::{AgentEvent, Fault, FaultKind, FinishReason, MessageId, Role, TextKind, TurnOutcome, Usage};
+
+/// A text that comes in one piece is told in words, if it has this many.
+const MIN_PACED_WORDS: usize = 8;
+/// Words that are told one by one: at the pause of [`WORD_DELAY_MS`] that is 12 seconds. The rest comes at once.
+const MAX_PACED_WORDS: usize = 1000;
+/// Milliseconds between words.
+pub(in crate::dialect) const WORD_DELAY_MS: u64 = 12;
+
+/// A piece of the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::dialect) enum AnswerTextDelta {
+    Text(String),
+    Refusal(String),
+    Reasoning(String),
+}
+
+/// The answer so far.
+#[derive(Debug, Default)]
+pub(in crate::dialect) struct AnswerText {
+    /// Messages that are open, with what was told of each.
+    open: Vec<(MessageId, String)>,
+    /// The message of the last text, and of the last reasoning.
+    text_message: Option<MessageId>,
+    reasoning_message: Option<MessageId>,
+    pub(in crate::dialect) text: String,
+    pub(in crate::dialect) refusal: String,
+    pub(in crate::dialect) reasoning: String,
+    /// Why the last message ended.
+    pub(in crate::dialect) finish_reason: Option<FinishReason>,
+    answer_usage: AnswerUsage,
+    /// How the turn ended, once it did.
+    pub(in crate::dialect) outcome: Option<TurnOutcome>,
+}
+
+impl AnswerText {
+    /// Takes a fact and returns what it adds to the answer, and whether it is the first of its message.
+    pub(in crate::dialect) fn observe(&mut self, fact: &AgentEvent) -> Option<(AnswerTextDelta, bool)> {
+        let first = match fact {
+            AgentEvent::TextDelta { message, .. } | AgentEvent::MessageFinished { message, .. } => {
+                self.is_unsent(message)
+            }
+            _ => false,
+        };
+        self.answer_usage.observe(fact);
+        self.delta(fact).map(|piece| (piece, first))
+    }
+
+    /// The end of the turn never came. Returns false where it did.
+    pub(in crate::dialect) fn mark_interrupted(&mut self) -> bool {
+        let is_cut = self.outcome.is_none();
+        self.outcome.get_or_insert(TurnOutcome::Interrupted);
+        is_cut
+    }
+
+    fn delta(&mut self, fact: &AgentEvent) -> Option<AnswerTextDelta> {
+        match fact {
+            AgentEvent::MessageStarted { message, role: Role::Assistant, parent: None } => {
+                self.open.push((message.clone(), String::new()));
+                None
+            }
+            AgentEvent::TextDelta { message, text, kind } => self.append(message, text, *kind),
+            AgentEvent::ReasoningDelta { message, text } => {
+                if text.is_empty() || !self.is_open(message) {
+                    return None;
+                }
+                let gap = separator(&self.reasoning, &mut self.reasoning_message, message);
+                let text = format!("{gap}{text}");
+                self.reasoning.push_str(&text);
+                Some(AnswerTextDelta::Reasoning(text))
+            }
+            AgentEvent::MessageFinished { message, finish_reason: stop, full_text: full, .. } => {
+                let at = self.open.iter().position(|(open, _)| open == message)?;
+                self.finish_reason = Some(*stop);
+                // What the wire repeats may be more than it said before.
+                let rest = full.as_deref().and_then(|full| full.strip_prefix(self.open.get(at)?.1.as_str()));
+                let piece = rest.and_then(|rest| self.append(message, rest, TextKind::Text));
+                self.open.retain(|(open, _)| open != message);
+                piece
+            }
+            AgentEvent::TurnFinished { outcome: end, .. } => {
+                self.outcome = Some(end.clone());
+                None
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns whether this message is one of the answer and still open.
+    pub(in crate::dialect) fn is_open(&self, message: &MessageId) -> bool {
+        self.open.iter().any(|(open, _)| open == message)
+    }
+
+    /// Returns whether nothing was told of an open message yet.
+    fn is_unsent(&self, message: &MessageId) -> bool {
+        self.open.iter().any(|(open, told)| open == message && told.is_empty())
+    }
+
+    /// Returns what the turn cost, where anybody said so.
+    pub(in crate::dialect) fn usage(&self) -> Option<Usage> {
+        self.answer_usage.total().filter(|usage| usage.total() > 0)
+    }
+
+    /// Returns why the turn has no proper end, if that is so.
+    pub(in crate::dialect) fn fault(&self) -> Option<Fault> {
+        match &self.outcome {
+            Some(TurnOutcome::Completed) => None,
+            Some(TurnOutcome::Failed(fault)) => Some(fault.clone()),
+            Some(TurnOutcome::Cancelled) => Some(Fault::new(FaultKind::Upstream, "the turn was cancelled")),
+            Some(TurnOutcome::Interrupted) | None => {
+                Some(Fault::new(FaultKind::Upstream, "the answer was cut off before its end; try again"))
+            }
+        }
+    }
+
+    fn append(&mut self, message: &MessageId, text: &str, kind: TextKind) -> Option<AnswerTextDelta> {
+        if text.is_empty() {
+            return None;
+        }
+        self.open.iter_mut().find(|(open, _)| open == message)?.1.push_str(text);
+        let whole = if kind == TextKind::Refusal { &mut self.refusal } else { &mut self.text };
+        let text = format!("{}{text}", separator(whole, &mut self.text_message, message));
+        whole.push_str(&text);
+        Some(if kind == TextKind::Refusal { AnswerTextDelta::Refusal(text) } else { AnswerTextDelta::Text(text) })
+    }
+}
+
+/// Returns what stands between what was said so far and what this message says.
+fn separator(before: &str, last: &mut Option<MessageId>, message: &MessageId) -> &'static str {
+    let other = last.as_ref() != Some(message);
+    if other {
+        *last = Some(message.clone());
+    }
+    match other && !before.is_empty() {
+        false => "",
+        true if before.ends_with("\n\n") => "",
+        true if before.ends_with('\n') => "\n",
+        true => "\n\n",
+    }
+}
+
+/// Returns the words of a text that came in one piece: split on single spaces, all but the first with the space before
+/// it, so that joined they are the text. One piece where it is too short to tell that nobody streamed it.
+pub(in crate::dialect) fn split_words(text: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    let mut from = 0;
+    for (at, _) in text.match_indices(' ').take(MAX_PACED_WORDS - 1) {
+        if let Some(word) = text.get(from..at).filter(|word| !word.is_empty()) {
+            words.push(word);
+        }
+        from = at;
+    }
+    words.extend(text.get(from..));
+    if words.len() < MIN_PACED_WORDS { vec![text] } else { words }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::CallId;
+
+    fn started(message: &str, parent: Option<&str>) -> AgentEvent {
+        AgentEvent::MessageStarted { message: message.into(), role: Role::Assistant, parent: parent.map(CallId::from) }
+    }
+
+    fn text(message: &str, text: &str) -> AgentEvent {
+        AgentEvent::TextDelta { message: message.into(), text: text.into(), kind: TextKind::Text }
+    }
+
+    fn finished(message: &str, full: Option<&str>) -> AgentEvent {
+        let full = full.map(ToOwned::to_owned);
+        AgentEvent::MessageFinished {
+            message: message.into(),
+            finish_reason: FinishReason::End,
+            full_text: full,
+            provider_metadata: None,
+        }
+    }
+
+    fn joined(facts: &[AgentEvent]) -> String {
+        let mut spoken = AnswerText::default();
+        let pieces: Vec<AnswerTextDelta> =
+            facts.iter().filter_map(|fact| spoken.observe(fact)).map(|(piece, _)| piece).collect();
+        let told: String = pieces
+            .iter()
+            .map(|piece| match piece {
+                AnswerTextDelta::Text(text) | AnswerTextDelta::Refusal(text) | AnswerTextDelta::Reasoning(text) => {
+                    text.as_str()
+                }
+            })
+            .collect();
+        assert_eq!(told, spoken.text);
+        told
+    }
+
+    #[test]
+    fn messages_of_the_answer_stand_apart_and_other_voices_are_left_out() {
+        let facts = [
+            started("a", None),
+            text("a", "One"),
+            text("a", " moment."),
+            finished("a", None),
+            started("s", Some("call_1")),
+            text("s", "I am another"),
+            finished("s", None),
+            started("b", None),
+            text("b", "Done.\n"),
+            finished("b", None),
+            started("c", None),
+            text("c", "Really."),
+        ];
+        assert_eq!(joined(&facts), "One moment.\n\nDone.\n\nReally.");
+    }
+
+    #[test]
+    fn what_the_wire_repeats_is_told_only_as_far_as_it_is_new() {
+        let facts = |full: &str| [started("a", None), text("a", "so"), finished("a", Some(full))];
+        assert_eq!(joined(&facts("so far")), "so far");
+        assert_eq!(joined(&facts("so")), "so");
+        assert_eq!(joined(&facts("another")), "so");
+    }
+
+    #[test]
+    fn words_joined_are_the_text() {
+        let long = "one two  three\nfour five six seven eight nine ";
+        assert_eq!(
+            split_words(long),
+            ["one", " two", " ", " three\nfour", " five", " six", " seven", " eight", " nine", " "]
+        );
+        assert_eq!(split_words("too short for that"), ["too short for that"]);
+        let endless = "a ".repeat(5000);
+        assert_eq!((split_words(&endless).len(), split_words(&endless).concat()), (MAX_PACED_WORDS, endless));
+        assert_eq!(split_words(""), [""]);
+        assert_eq!(split_words(&" ".repeat(9)).concat(), " ".repeat(9));
+    }
+}

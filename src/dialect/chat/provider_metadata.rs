@@ -1,0 +1,63 @@
+//! What goes back to the server with the next request, or it loses its train of thought: collected from pieces, capped.
+
+use serde_json::json;
+
+use crate::event::Json;
+
+/// Bytes that are kept to be sent back.
+const MAX_METADATA_BYTES: usize = 1024 * 1024;
+
+/// What some servers want back with the next request, or they lose their train of thought.
+#[derive(Debug, Default)]
+pub(super) struct ChatProviderMetadata {
+    reasoning_content: String,
+    details: Vec<Json>,
+    kept_bytes: usize,
+}
+
+impl ChatProviderMetadata {
+    pub(super) fn push_reasoning(&mut self, text: &str) {
+        self.kept_bytes = self.kept_bytes.saturating_add(text.len());
+        if self.kept_bytes <= MAX_METADATA_BYTES {
+            self.reasoning_content.push_str(text);
+        }
+    }
+
+    /// Details come in pieces too: those of one index and type are one.
+    pub(super) fn push_detail(&mut self, detail: &Json) {
+        self.kept_bytes = self.kept_bytes.saturating_add(detail.to_string().len());
+        if self.kept_bytes > MAX_METADATA_BYTES {
+            return;
+        }
+        let same = |last: &Json| ["index", "type"].into_iter().all(|key| last.get(key) == detail.get(key));
+        let last = self.details.last_mut().filter(|last| detail.get("index").is_some() && same(last));
+        let (Some(Json::Object(last)), Json::Object(more)) = (last, detail) else {
+            return self.details.push(detail.clone());
+        };
+        for (key, value) in more {
+            match (last.get_mut(key), value) {
+                (Some(Json::String(text)), Json::String(more))
+                    if matches!(key.as_str(), "text" | "summary" | "data") =>
+                {
+                    text.push_str(more);
+                }
+                (Some(_), Json::Null) => {}
+                _ => {
+                    last.insert(key.clone(), value.clone());
+                }
+            }
+        }
+    }
+
+    /// `reasoning_content` is only wanted back inside a tool loop; elsewhere some servers refuse it.
+    pub(super) fn take(&mut self, has_calls: bool) -> Option<Json> {
+        if self.kept_bytes > MAX_METADATA_BYTES {
+            return None;
+        }
+        if !self.details.is_empty() {
+            return Some(json!({"reasoning_details": std::mem::take(&mut self.details)}));
+        }
+        let text = std::mem::take(&mut self.reasoning_content);
+        (has_calls && !text.is_empty()).then(|| json!({"reasoning_content": text}))
+    }
+}

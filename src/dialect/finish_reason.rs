@@ -1,0 +1,222 @@
+//! Why an answer ended, in the words of all servers.
+
+use crate::event::{AgentEvent, Fault, FaultKind, FinishReason, NoticeLevel};
+
+/// What is told of an answer that a filter took away.
+pub(super) const CONTENT_FILTER_MESSAGE: &str =
+    "the provider's content filter stopped this answer; try to say it in another way";
+
+/// What a word for the end of an answer means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WireFinishReason {
+    /// As it should.
+    End,
+    ToolCalls,
+    /// The output limit, or the window.
+    Length,
+    /// A filter took it away.
+    Filtered,
+    /// The model declined.
+    Refused,
+    /// Somebody stopped it.
+    Interrupted,
+    /// The server or the model broke down.
+    Failed,
+    /// A word that is not known: the answer ended, and the person is told the word.
+    Unknown,
+}
+
+impl WireFinishReason {
+    /// Reads a finish, stop or done reason. Case and the kind of dash do not count.
+    pub(super) fn parse(word: &str) -> Self {
+        let word = word.trim().to_ascii_lowercase().replace(['-', ' ', '.'], "_");
+        match word.strip_prefix("finish_reason_").unwrap_or(&word) {
+            "stop" | "end" | "end_turn" | "eos" | "eos_token" | "stop_sequence" | "stop_token" | "complete"
+            | "completed" | "done" | "success" | "finish" | "finished" | "ok" | "normal" | "endoftext" | "null"
+            | "none" | "unspecified" | "load" | "unload" => Self::End,
+            "tool_calls" | "tool_call" | "function_call" | "function_calls" | "tool_use" | "tools" | "tool" => {
+                Self::ToolCalls
+            }
+            "length"
+            | "max_tokens"
+            | "max_output_tokens"
+            | "max_completion_tokens"
+            | "max_new_tokens"
+            | "max_length"
+            | "max_tokens_reached"
+            | "model_length"
+            | "token_limit"
+            | "output_limit"
+            | "limit"
+            | "error_limit"
+            | "incomplete"
+            | "context_length"
+            | "context_length_exceeded"
+            | "context_window"
+            | "model_context_window_exceeded"
+            | "truncated"
+            | "max" => Self::Length,
+            "content_filter"
+            | "content_filtered"
+            | "filtered"
+            | "safety"
+            | "recitation"
+            | "blocklist"
+            | "block"
+            | "blocked"
+            | "prohibited_content"
+            | "spii"
+            | "image_safety"
+            | "image_prohibited_content"
+            | "image_recitation"
+            | "guardrail_intervened"
+            | "guardrails"
+            | "moderation"
+            | "flagged"
+            | "sensitive"
+            | "error_toxic"
+            | "policy"
+            | "policy_violation"
+            | "content_policy_violation"
+            | "language" => Self::Filtered,
+            "refusal" | "refused" | "model_refusal" => Self::Refused,
+            "abort" | "aborted" | "cancel" | "cancelled" | "canceled" | "interrupted" | "user_cancel"
+            | "user_cancelled" | "disconnect" | "disconnected" => Self::Interrupted,
+            "error"
+            | "failed"
+            | "failure"
+            | "network_error"
+            | "server_error"
+            | "internal_error"
+            | "exception"
+            | "insufficient_system_resource"
+            | "malformed_function_call"
+            | "malformed_response"
+            | "unexpected_tool_call"
+            | "too_many_tool_calls"
+            | "missing_thought_signature"
+            | "timeout"
+            | "other_error" => Self::Failed,
+            _ => Self::Unknown,
+        }
+    }
+
+    pub(super) fn to_finish_reason(self) -> FinishReason {
+        match self {
+            Self::End | Self::Unknown => FinishReason::End,
+            Self::ToolCalls => FinishReason::ToolCalls,
+            Self::Length => FinishReason::Length,
+            Self::Filtered | Self::Refused => FinishReason::Refused,
+            Self::Interrupted => FinishReason::Interrupted,
+            Self::Failed => FinishReason::Failed,
+        }
+    }
+}
+
+/// What the words of a server came to, so far.
+#[derive(Debug, Default)]
+pub(super) struct FinishTracker {
+    reason: Option<WireFinishReason>,
+    /// The word that means a failure.
+    failure_word: Option<String>,
+    filtered: bool,
+    refused: bool,
+}
+
+impl FinishTracker {
+    /// Takes a word. One that is not known hides nothing that is.
+    pub(super) fn observe(&mut self, word: &str, out: &mut Vec<AgentEvent>) {
+        let reason = WireFinishReason::parse(word);
+        if reason == WireFinishReason::Unknown && self.reason.is_none() {
+            out.push(unknown_reason_notice(word));
+        }
+        self.filtered |= reason == WireFinishReason::Filtered;
+        self.refused |= reason == WireFinishReason::Refused;
+        if reason != WireFinishReason::Unknown || self.reason.is_none() {
+            self.reason = Some(reason);
+        }
+        if reason == WireFinishReason::Failed {
+            self.failure_word = Some(word.chars().take(60).collect());
+        }
+    }
+
+    /// Returns how the message stops, as far as words decide that.
+    pub(super) fn finish_reason(&self) -> Option<FinishReason> {
+        self.reason.map(WireFinishReason::to_finish_reason)
+    }
+
+    /// The same, where it is known whether there are calls, which not all words tell.
+    pub(super) fn finish_reason_with(&self, has_calls: bool) -> FinishReason {
+        match self.finish_reason() {
+            Some(FinishReason::End) | None if has_calls => FinishReason::ToolCalls,
+            Some(FinishReason::End) | None if self.refused => FinishReason::Refused,
+            Some(FinishReason::ToolCalls) if !has_calls => FinishReason::End,
+            stop => stop.unwrap_or(FinishReason::End),
+        }
+    }
+
+    /// The model declined in words of its own.
+    pub(super) fn mark_refused(&mut self) {
+        self.refused = true;
+    }
+
+    /// A filter took the answer away.
+    pub(super) fn is_filtered(&self) -> bool {
+        self.filtered
+    }
+
+    /// Returns the fault that a word means.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        let word = self.failure_word.as_deref()?;
+        let word = if word == "error" { String::new() } else { format!(" ({word})") };
+        let text = format!("the server gave up in the middle of its answer{word}; try again");
+        Some(Fault::new(FaultKind::Upstream, text))
+    }
+}
+
+/// Whether a message is told even if it is empty: an answer that ends otherwise than well is one.
+pub(super) fn is_worth_showing(stop: FinishReason) -> bool {
+    !matches!(stop, FinishReason::End | FinishReason::Interrupted | FinishReason::Failed)
+}
+
+/// Tells the person that an answer ended well and is none.
+pub(super) fn empty_response_notice() -> AgentEvent {
+    let text = "the model ended its answer without saying anything".to_owned();
+    AgentEvent::Notice { level: NoticeLevel::Warn, code: "empty_answer".into(), text }
+}
+
+/// Tells the person of a word that is not known: the answer may not be what it seems.
+pub(super) fn unknown_reason_notice(word: &str) -> AgentEvent {
+    let word: String = word.chars().take(60).collect();
+    let text = format!("the server ended the answer for a reason that this program does not know: {word}");
+    AgentEvent::Notice { level: NoticeLevel::Warn, code: "unknown_stop".into(), text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_known_in_the_words_of_every_vendor() {
+        for (words, reason) in [
+            (&["stop", "end_turn", "eos", "STOP", "Complete"][..], WireFinishReason::End),
+            (&["tool_calls", "function_call", "tool_use"], WireFinishReason::ToolCalls),
+            (
+                &["length", "max_tokens", "MAX_TOKENS", "max_output_tokens", "FINISH_REASON_MAX_TOKENS"],
+                WireFinishReason::Length,
+            ),
+            (
+                &["content_filter", "content-filter", "SAFETY", "PROHIBITED_CONTENT", "guardrail_intervened"],
+                WireFinishReason::Filtered,
+            ),
+            (&["refusal"], WireFinishReason::Refused),
+            (&["abort", "cancelled"], WireFinishReason::Interrupted),
+            (&["error", "network_error", "MALFORMED_FUNCTION_CALL"], WireFinishReason::Failed),
+            (&["of its own accord", ""], WireFinishReason::Unknown),
+        ] {
+            for word in words {
+                assert_eq!(WireFinishReason::parse(word), reason, "{word}");
+            }
+        }
+    }
+}

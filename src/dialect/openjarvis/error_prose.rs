@@ -1,0 +1,48 @@
+//! Errors that OpenJarvis writes as if they were the answer. Nothing but their first words and their place, in the
+//! chunk that carries the finish reason, tells them from one.
+
+use crate::event::{Fault, FaultKind};
+
+/// First words of errors on the chat path.
+const ERROR_PREFIXES: &[&str] = &[
+    "Sorry, an error occurred: ",
+    "The model returned an error: ",
+    "Error during generation: ",
+    "The input is too long",
+];
+
+/// Returns the words that tell of this fault.
+pub(super) fn from_fault(fault: &Fault) -> String {
+    match fault.kind {
+        FaultKind::ContextTooLong => {
+            "The input is too long for the model's context window. Please try a shorter message.".into()
+        }
+        // The original takes any text with a 400 in it for one of these.
+        FaultKind::BadRequest | FaultKind::Refused => format!("The model returned an error: {}", fault.message),
+        _ => format!("Sorry, an error occurred: {}", fault.message),
+    }
+}
+
+/// First word of those of managed agents; too common for anywhere else.
+const MANAGED_ERROR_PREFIX: &str = "Error: ";
+
+/// Characters that are kept.
+const MAX_MESSAGE_CHARS: usize = 4000;
+
+/// Returns the fault that these words tell of, with the words as they came.
+pub(super) fn parse_fault(words: &str, managed: bool) -> Option<Fault> {
+    let words = words.trim();
+    let is_error = ERROR_PREFIXES.iter().any(|prefix| words.starts_with(prefix.trim_end()))
+        || (managed && words.starts_with(MANAGED_ERROR_PREFIX.trim_end()));
+    if !is_error {
+        return None;
+    }
+    let lower = words.to_lowercase();
+    let too_long = ["context window", "context length", "context_length", "maximum context", "maximum_context"];
+    let kind = if too_long.iter().any(|phrase| lower.contains(phrase)) {
+        FaultKind::ContextTooLong
+    } else {
+        FaultKind::Upstream
+    };
+    Some(Fault::new(kind, words.chars().take(MAX_MESSAGE_CHARS).collect::<String>()))
+}

@@ -1,0 +1,140 @@
+//! By what a stream shows that it is OpenJarvis's, which of its streams it is, and what its chunks hold beyond the
+//! common words.
+
+use std::borrow::Cow;
+
+use serde_json::json;
+
+use super::super::DecodeContext;
+use super::super::chat::wire::Chunk;
+use super::{error_prose, progress_event};
+use crate::event::{AgentEvent, AnnotationTarget, Fault, Json};
+
+/// Events of the bus, and the bridge's own `tool_results`. Some are not forwarded today.
+pub(in crate::dialect) const BUS_EVENTS: &[&str] = &[
+    "agent_turn_start",
+    "agent_turn_end",
+    "inference_start",
+    "inference_end",
+    "tool_call_start",
+    "tool_call_end",
+    "tool_results",
+    "tool_timeout",
+];
+
+#[derive(Debug)]
+pub(super) struct OpenJarvisEvidence {
+    evidence: Option<Cow<'static, str>>,
+    /// A managed agent; none while it may be either.
+    is_managed: Option<bool>,
+    seen_chunk: bool,
+    /// When the answer was begun, in seconds on the server's clock.
+    answer_started_at: Option<f64>,
+}
+
+impl OpenJarvisEvidence {
+    pub(super) fn from_context(context: &DecodeContext) -> Self {
+        let managed = context.path.contains("/managed-agents/");
+        let research = context.path.ends_with("/api/research");
+        let bridge = context.path.ends_with("/chat/completions");
+        Self {
+            evidence: (managed || research).then(|| format!("its path is {}", context.path).into()),
+            is_managed: if managed { Some(true) } else { (bridge || research).then_some(false) },
+            seen_chunk: false,
+            answer_started_at: None,
+        }
+    }
+
+    /// Somebody said so.
+    pub(super) fn certain(context: &DecodeContext) -> Self {
+        let signs = Self::from_context(context);
+        Self { evidence: signs.evidence.or(Some("it was said to be".into())), ..signs }
+    }
+
+    pub(super) fn evidence(&self) -> Option<&str> {
+        self.evidence.as_deref()
+    }
+
+    pub(super) fn is_managed(&self) -> bool {
+        self.is_managed == Some(true)
+    }
+
+    pub(super) fn answer_started_at(&self) -> Option<f64> {
+        self.answer_started_at
+    }
+
+    pub(super) fn observe_event(&mut self, name: &str) {
+        // The bridge begins with a chunk, and tells of its agent before it tells of tools.
+        let first_is_tool = !self.seen_chunk && name.starts_with("tool_call_");
+        self.is_managed.get_or_insert(first_is_tool);
+        self.evidence.get_or_insert_with(|| format!("a frame is named {name}").into());
+    }
+
+    pub(super) fn observe_research(&mut self) {
+        self.evidence.get_or_insert("its frames are those of a deep research".into());
+    }
+
+    /// Takes what is OpenJarvis's own out of a chunk; returns the fault if its text is an error's prose.
+    pub(super) fn inspect_chunk(
+        &mut self,
+        chunk: &mut Chunk<'_>,
+        data: &str,
+        out: &mut Vec<AgentEvent>,
+    ) -> Option<Fault> {
+        if self.answer_started_at.is_none() {
+            self.answer_started_at = chunk.created.0.map(|seconds| seconds as f64);
+        }
+        if !std::mem::replace(&mut self.seen_chunk, true) && is_openjarvis_id(chunk.id.non_empty().unwrap_or_default())
+        {
+            self.inspect_first_chunk(chunk, data);
+        }
+        for (kind, extra) in [("telemetry", chunk.telemetry.take()), ("complexity", chunk.complexity.take())] {
+            let Some(data) = extra.filter(Json::is_object) else { continue };
+            self.evidence.get_or_insert_with(|| format!("a chunk holds its {kind}").into());
+            out.extend(rate_event(kind, &data));
+            out.push(AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), kind: kind.into(), data });
+        }
+        let mut fault = None;
+        for choice in &mut chunk.choices.0 {
+            if let Some(label) = choice.tool_progress.take() {
+                self.evidence.get_or_insert("a chunk holds its tool_progress".into());
+                out.push(progress_event(json!({"step": "tool", "label": label})));
+            }
+            if self.evidence.is_none() || choice.finish_reason.non_empty() != Some("stop") {
+                continue;
+            }
+            let Some(delta) = &mut choice.delta.0 else { continue };
+            if let Some(found) =
+                delta.content.non_empty().and_then(|words| error_prose::parse_fault(words, self.is_managed()))
+            {
+                delta.content.text = None;
+                fault = Some(found);
+            }
+        }
+        fault
+    }
+
+    fn inspect_first_chunk(&mut self, chunk: &Chunk<'_>, data: &str) {
+        if chunk.created.0.is_none() {
+            self.is_managed.get_or_insert(true);
+            self.evidence.get_or_insert("its chunks have the ids of OpenJarvis and no time".into());
+        } else if ["\"content\":null", "\"content\": null"].iter().any(|null| data.contains(null)) {
+            self.is_managed.get_or_insert(false);
+            self.evidence
+                .get_or_insert("its first chunk has an id and a null content as OpenJarvis writes them".into());
+        }
+    }
+}
+
+/// `chatcmpl-` and 12 hexadecimal digits; other servers' are longer.
+fn is_openjarvis_id(id: &str) -> bool {
+    id.strip_prefix("chatcmpl-")
+        .is_some_and(|rest| rest.len() == 12 && rest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)))
+}
+
+/// The speed that a research agent measured, in the common words.
+fn rate_event(kind: &str, data: &Json) -> Option<AgentEvent> {
+    let rate = data.get("tokens_per_sec").filter(|_| kind == "telemetry")?.as_f64()?;
+    let data = json!({"tokens_per_second": rate});
+    Some(AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), kind: "timing".into(), data })
+}

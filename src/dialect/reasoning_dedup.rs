@@ -1,0 +1,148 @@
+//! Reasoning that a server tells in two ways at once, in a field of its own and between tags in the text: told once.
+//!
+//! Whichever way comes first is told; the other one is hushed as long as it says the same, white space aside, and told
+//! from where it says more. One that turns out to say something else is told whole, as a paragraph of its own.
+
+/// Bytes that are compared. Beyond, both are told as they come.
+const MAX_COMPARED_BYTES: usize = 4 * 1024 * 1024;
+
+/// How a piece came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReasoningSource {
+    Field,
+    Tags,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct ReasoningDedup {
+    /// All that was told, without white space.
+    emitted: String,
+    /// Whether the last of it was white space.
+    ends_blank: bool,
+    field: ReasoningSourceState,
+    tags: ReasoningSourceState,
+}
+
+#[derive(Debug, Default)]
+struct ReasoningSourceState {
+    /// Bytes of what was told that it has said as well.
+    matched_bytes: usize,
+    /// What it said that was told before, since it told something itself.
+    suppressed: String,
+    /// It told the last new word.
+    is_leading: bool,
+    /// It says something else.
+    is_divergent: bool,
+}
+
+impl ReasoningDedup {
+    /// Takes a piece and returns what of it is to be told.
+    pub(super) fn push(&mut self, by: ReasoningSource, piece: &str) -> String {
+        let (way, other) = match by {
+            ReasoningSource::Field => (&mut self.field, &mut self.tags),
+            ReasoningSource::Tags => (&mut self.tags, &mut self.field),
+        };
+        if way.is_divergent || self.emitted.len() > MAX_COMPARED_BYTES {
+            return piece.to_owned();
+        }
+        let was_behind = way.matched_bytes < self.emitted.len();
+        let mut new = None;
+        for (at, letter) in piece.char_indices().filter(|(_, letter)| !letter.is_whitespace()) {
+            let rest = self.emitted.get(way.matched_bytes..).unwrap_or_default();
+            if rest.is_empty() {
+                new = Some(at);
+                break;
+            }
+            if !rest.starts_with(letter) {
+                way.is_divergent = true;
+                let whole = std::mem::take(&mut way.suppressed) + piece;
+                return format!("\n\n{}", whole.trim_start());
+            }
+            way.matched_bytes += letter.len_utf8();
+        }
+        let Some(new) = new else {
+            // Blanks are told by the one that leads.
+            if !was_behind && (way.is_leading || other.matched_bytes == 0) {
+                self.ends_blank |= !piece.is_empty();
+                return piece.to_owned();
+            }
+            way.suppressed.push_str(piece);
+            return String::new();
+        };
+        let from = if was_behind { piece.get(..new).map_or(new, |known| known.trim_end().len()) } else { 0 };
+        let told = piece.get(from..).unwrap_or_default();
+        let told = if self.ends_blank && !way.is_leading { told.trim_start() } else { told };
+        self.emitted.extend(told.chars().filter(|letter| !letter.is_whitespace()));
+        self.ends_blank = told.ends_with(char::is_whitespace);
+        way.matched_bytes = self.emitted.len();
+        way.suppressed = String::new();
+        (way.is_leading, other.is_leading) = (true, false);
+        told.to_owned()
+    }
+
+    /// Whether the field said something.
+    pub(super) fn has_field(&self) -> bool {
+        self.field.matched_bytes > 0 || self.field.is_divergent
+    }
+
+    /// Whether a text says what was told, as far as either goes.
+    pub(super) fn matches(&self, text: &str) -> bool {
+        let mut letters = text.chars().filter(|letter| !letter.is_whitespace());
+        let mut told = self.emitted.chars();
+        loop {
+            match (letters.next(), told.next()) {
+                (Some(one), Some(other)) if one == other => {}
+                (Some(_), Some(_)) => return false,
+                _ => return !self.emitted.is_empty(),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn emitted(pieces: &[(ReasoningSource, &str)]) -> String {
+        let mut thoughts = ReasoningDedup::default();
+        pieces.iter().map(|(by, piece)| thoughts.push(*by, piece)).collect()
+    }
+
+    #[test]
+    fn what_comes_in_both_ways_is_told_once() {
+        use ReasoningSource::{Field, Tags};
+        for pieces in [
+            &[(Field, "Hm. "), (Field, "So be it."), (Tags, "Hm. So be it.\n")][..],
+            &[(Tags, "Hm. So be it."), (Field, "Hm. So be it.")],
+            &[(Field, "Hm."), (Tags, "Hm."), (Field, " So"), (Tags, " So"), (Field, " be it."), (Tags, " be it.")],
+            &[(Tags, "Hm."), (Field, "Hm. So"), (Tags, " So be"), (Field, " be it.")],
+            &[(Field, "Hm. "), (Tags, "Hm.\n"), (Tags, " So be it.")],
+        ] {
+            assert_eq!(emitted(pieces), "Hm. So be it.", "{pieces:?}");
+        }
+        assert_eq!(emitted(&[(Field, "a\n"), (Tags, "a\n"), (Field, "\n"), (Tags, "\n"), (Field, "b")]), "a\n\nb");
+    }
+
+    #[test]
+    fn what_comes_in_one_way_is_told_as_it_comes() {
+        for by in [ReasoningSource::Field, ReasoningSource::Tags] {
+            assert_eq!(emitted(&[(by, "\n"), (by, "a"), (by, " "), (by, "a a"), (by, "\n")]), "\na a a\n");
+        }
+    }
+
+    #[test]
+    fn another_thought_is_told_whole() {
+        use ReasoningSource::{Field, Tags};
+        let pieces = [(Field, "The person asks."), (Tags, "The "), (Tags, "answer"), (Tags, " is 4.")];
+        assert_eq!(emitted(&pieces), "The person asks.\n\nThe answer is 4.");
+    }
+
+    #[test]
+    fn a_text_that_was_a_thought_is_known() {
+        let mut thoughts = ReasoningDedup::default();
+        assert!(!thoughts.matches("Hm"));
+        thoughts.push(ReasoningSource::Field, "Hm. So be it.");
+        assert!(thoughts.matches("Hm.\nSo") && thoughts.matches("Hm. So be it. Yes") && !thoughts.matches("Hello"));
+        assert!(thoughts.has_field());
+    }
+}

@@ -1,0 +1,470 @@
+//! The events of an answer in order: which message an item is told in, and every piece of it once.
+//!
+//! A message holds one text and the calls beside it. The next text, and whatever follows a call that the server ran, is
+//! the next message; but calls that wait for the client stay in the message that ends the answer.
+
+use std::borrow::Cow;
+
+use super::super::arguments;
+use super::super::reasoning_dedup::{ReasoningDedup, ReasoningSource};
+use super::super::surrogate::SurrogateJoiner;
+use super::super::think_tags::SegmentKind as Part;
+use super::items::{ResponsesItemKind, ResponsesItems, TextChannel};
+use super::provider_metadata::ResponsesProviderMetadata;
+use super::tools;
+use super::wire::text_at;
+use crate::event::{
+    AgentEvent, AnnotationTarget, CallOutcome, CallOutput, ExecutedBy, FinishReason, Json, MessageId, OutputStream,
+    Role, TextKind,
+};
+
+/// Bytes of arguments that are kept for all calls.
+const MAX_ARGS_BYTES: usize = 16 * 1024 * 1024;
+/// Citations that are told of one answer.
+const MAX_CITATIONS: usize = 512;
+
+#[derive(Debug)]
+struct ResponsesOpenMessage {
+    id: MessageId,
+    /// Its items, in the order they were told.
+    items: Vec<usize>,
+    texts: usize,
+    has_client_calls: bool,
+    has_server_calls: bool,
+    is_refusal: bool,
+    /// A call of the server's has ended: what follows is another message.
+    is_over: bool,
+    /// The last thing told was reasoning.
+    ends_with_reasoning: bool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct ResponsesEmitter {
+    pub(super) items: ResponsesItems,
+    pub(super) provider_metadata: ResponsesProviderMetadata,
+    reasoning_dedup: ReasoningDedup,
+    open: Option<ResponsesOpenMessage>,
+    message_count: usize,
+    args_bytes: usize,
+    citations: usize,
+}
+
+impl ResponsesEmitter {
+    /// Tells a piece of one of an item's texts.
+    pub(super) fn push_delta(
+        &mut self,
+        at: usize,
+        voice: TextChannel,
+        index: u64,
+        piece: Cow<'_, str>,
+        marked: bool,
+        out: &mut Vec<AgentEvent>,
+    ) {
+        let Some(part) = self.items.get(at).and_then(|item| item.part(voice, index)) else { return };
+        let piece = part.surrogates.push(piece, marked);
+        let piece = part.dedup.push(piece);
+        self.emit_channel(at, voice, index, &piece, out);
+    }
+
+    /// Takes one of an item's texts as a whole and tells what was not told yet.
+    pub(super) fn reconcile_text(
+        &mut self,
+        at: usize,
+        voice: TextChannel,
+        index: u64,
+        whole: &str,
+        out: &mut Vec<AgentEvent>,
+    ) {
+        let Some(item) = self.items.get(at) else { return };
+        // Some servers stream reasoning under one name and repeat it under the other.
+        let is_elsewhere = item.parts.iter().any(|part| part.channel != voice && part.streamed.equals(whole));
+        if whole.is_empty() || is_elsewhere {
+            return;
+        }
+        let Some(part) = item.part(voice, index) else { return };
+        // The whole knows both halves of a pair.
+        let _ = part.surrogates.take_unpaired();
+        part.dedup.discard_held();
+        let rest = part.streamed.reconcile(whole).to_owned();
+        self.emit_channel(at, voice, index, &rest, out);
+    }
+
+    fn emit_channel(&mut self, at: usize, voice: TextChannel, index: u64, text: &str, out: &mut Vec<AgentEvent>) {
+        if text.is_empty() || self.assign_message(at, out).is_none() {
+            return;
+        }
+        if voice == TextChannel::Text {
+            return self.emit_text(at, index, text, out);
+        }
+        let Some(part) = self.items.get(at).and_then(|item| item.part(voice, index)) else { return };
+        let is_first = part.streamed.is_empty();
+        part.streamed.push(text);
+        let Some(open) = &mut self.open else { return };
+        let message = open.id.clone();
+        let is_reasoning = matches!(voice, TextChannel::Summary | TextChannel::Reasoning);
+        let gap = if is_first && is_reasoning && open.ends_with_reasoning { "\n\n" } else { "" };
+        open.ends_with_reasoning = is_reasoning;
+        open.is_refusal |= voice == TextChannel::Refusal;
+        let text = format!("{gap}{text}");
+        let text = if is_reasoning { self.reasoning_dedup.push(ReasoningSource::Field, &text) } else { text };
+        if text.is_empty() {
+            return;
+        }
+        out.push(match voice {
+            TextChannel::Refusal => AgentEvent::TextDelta { message, text, kind: TextKind::Refusal },
+            TextChannel::Text | TextChannel::Summary | TextChannel::Reasoning => {
+                AgentEvent::ReasoningDelta { message, text }
+            }
+        });
+    }
+
+    /// Tells text, which may have reasoning between tags in it.
+    fn emit_text(&mut self, at: usize, index: u64, text: &str, out: &mut Vec<AgentEvent>) {
+        let Some(part) = self.items.get(at).and_then(|item| item.part(TextChannel::Text, index)) else { return };
+        part.streamed.push(text);
+        let mut split = Vec::new();
+        part.tag_splitter.push(text, &mut split);
+        self.emit_segments(at, index, split, out);
+    }
+
+    fn emit_segments(&mut self, at: usize, index: u64, split: Vec<(Part, String)>, out: &mut Vec<AgentEvent>) {
+        let Some(part) = self.items.get(at).and_then(|item| item.part(TextChannel::Text, index)) else { return };
+        let Some(open) = &mut self.open else { return };
+        for (kind, text) in split {
+            let message = open.id.clone();
+            open.ends_with_reasoning = kind != Part::Text;
+            match kind {
+                Part::Text => {
+                    part.text_bytes += text.len();
+                    out.push(AgentEvent::TextDelta { message, text, kind: TextKind::Text });
+                }
+                Part::Reasoning => {
+                    let text = self.reasoning_dedup.push(ReasoningSource::Tags, &text);
+                    out.extend((!text.is_empty()).then_some(AgentEvent::ReasoningDelta { message, text }));
+                }
+                Part::LateReasoning => {
+                    // The end of the message says what of it is text.
+                    let said = part.streamed.text().get(..part.text_bytes).unwrap_or_default();
+                    if !said.is_empty() && (!self.reasoning_dedup.has_field() || self.reasoning_dedup.matches(said)) {
+                        let text = self.reasoning_dedup.push(ReasoningSource::Tags, said);
+                        part.is_late_reasoning = true;
+                        out.extend((!text.is_empty()).then_some(AgentEvent::ReasoningDelta { message, text }));
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn emit_citation(&mut self, at: usize, annotation: &Json, out: &mut Vec<AgentEvent>) {
+        self.citations += 1;
+        if !annotation.is_object() || self.citations > MAX_CITATIONS {
+            return;
+        }
+        let Some(message) = self.assign_message(at, out) else { return };
+        let (on, data) = (AnnotationTarget::Message(message), annotation.clone());
+        out.push(AgentEvent::Annotation { on, kind: "citation".into(), data });
+    }
+
+    /// Returns the message that the item is told in, and opens it where it is another than the last.
+    fn assign_message(&mut self, at: usize, out: &mut Vec<AgentEvent>) -> Option<MessageId> {
+        let item = self.items.get(at)?;
+        if let Some(open) = self.open.as_ref().filter(|open| item.message.as_ref() == Some(&open.id)) {
+            return Some(open.id.clone());
+        }
+        let is_message = item.kind == ResponsesItemKind::Message;
+        let is_next =
+            |open: &ResponsesOpenMessage| !open.has_client_calls && (open.is_over || (is_message && open.texts > 0));
+        if self.open.as_ref().is_some_and(is_next) {
+            self.close(None, None, out);
+        }
+        let id = self.begin_message(out);
+        if let Some(item) = self.items.get(at) {
+            item.message = Some(id.clone());
+        }
+        self.provider_metadata.assign_message(&id);
+        let open = self.open.as_mut()?;
+        open.items.push(at);
+        if is_message {
+            open.texts += 1;
+            if open.texts > 1 {
+                let (message, text) = (id.clone(), "\n\n".to_owned());
+                out.push(AgentEvent::TextDelta { message, text, kind: TextKind::Text });
+            }
+        }
+        Some(id)
+    }
+
+    /// Returns the open message, which there is from now on.
+    pub(super) fn begin_message(&mut self, out: &mut Vec<AgentEvent>) -> MessageId {
+        if let Some(open) = &self.open {
+            return open.id.clone();
+        }
+        self.message_count += 1;
+        let id = MessageId::new(format!("m{}", self.message_count));
+        out.push(AgentEvent::MessageStarted { message: id.clone(), role: Role::Assistant, parent: None });
+        self.open = Some(ResponsesOpenMessage {
+            id: id.clone(),
+            items: Vec::new(),
+            texts: 0,
+            has_client_calls: false,
+            has_server_calls: false,
+            is_refusal: false,
+            is_over: false,
+            ends_with_reasoning: false,
+        });
+        id
+    }
+
+    /// Whether anything was told.
+    pub(super) fn is_empty(&self) -> bool {
+        self.message_count == 0
+    }
+
+    /// Returns how the open message stops if nothing is wrong.
+    pub(super) fn finish_reason(&self) -> FinishReason {
+        match &self.open {
+            Some(open) if open.has_client_calls => FinishReason::ToolCalls,
+            Some(open) if open.is_refusal => FinishReason::Refused,
+            _ => FinishReason::End,
+        }
+    }
+
+    /// Closes the open message: because another begins, or as told.
+    pub(super) fn close(&mut self, stop: Option<FinishReason>, model: Option<&str>, out: &mut Vec<AgentEvent>) {
+        self.flush(out);
+        let Some(open) = self.open.take() else { return };
+        let between = if open.has_server_calls { FinishReason::ToolCalls } else { FinishReason::End };
+        let is_last = stop.is_some();
+        let stop = stop.unwrap_or(between);
+        let mut texts = open
+            .items
+            .iter()
+            .filter_map(|at| self.items.list.get(*at))
+            .filter(|item| item.kind == ResponsesItemKind::Message);
+        let full = match (texts.next(), texts.next()) {
+            (Some(only), None) => only.full_text().filter(|full| !full.is_empty()),
+            _ => None,
+        };
+        let is_whole = !matches!(
+            stop,
+            FinishReason::Interrupted | FinishReason::Failed | FinishReason::Length | FinishReason::Refused
+        );
+        // What the server's own tools did in between is not told back, and reasoning about it would hang in the air.
+        let carry = if is_whole && !open.has_server_calls {
+            if is_last {
+                self.provider_metadata.assign_message(&open.id);
+            }
+            self.provider_metadata.take_for(&open.id, model)
+        } else {
+            None
+        };
+        out.push(AgentEvent::MessageFinished {
+            message: open.id,
+            finish_reason: stop,
+            full_text: full,
+            provider_metadata: carry,
+        });
+    }
+
+    /// Tells what was held back: repetitions that were none, pieces of tags, halves of characters.
+    fn flush(&mut self, out: &mut Vec<AgentEvent>) {
+        let items = self.open.as_ref().map(|open| open.items.clone()).unwrap_or_default();
+        for at in items {
+            let Some(item) = self.items.get(at) else { continue };
+            let rest: Vec<(TextChannel, u64, String)> = item
+                .parts
+                .iter_mut()
+                .map(|part| {
+                    let half = part.surrogates.take_unpaired().map(String::from).unwrap_or_default();
+                    (part.channel, part.index, part.dedup.flush() + &half)
+                })
+                .collect();
+            for (voice, index, rest) in rest {
+                self.emit_channel(at, voice, index, &rest, out);
+                if voice == TextChannel::Text
+                    && let Some(part) = self.items.get(at).and_then(|item| item.part(voice, index))
+                {
+                    let mut split = Vec::new();
+                    part.tag_splitter.flush(&mut split);
+                    self.emit_segments(at, index, split, out);
+                }
+            }
+        }
+    }
+
+    /// Tells that a call begins, once it is known which tool is called and that it is none that was told already.
+    pub(super) fn start(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
+        if !self.shares_call_id(at) {
+            self.emit_start(at, out);
+        }
+    }
+
+    fn emit_start(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
+        let Some(item) = self.items.get(at) else { return };
+        let item_id = item.id.clone();
+        let Some(call) = item.call.as_mut().filter(|call| call.id.is_none()) else { return };
+        let (name, ran_by) = (call.name.clone(), call.ran_by());
+        let wire_id = call.wire_id.clone().or(item_id).unwrap_or_default();
+        let id = self.items.unique_id(&wire_id);
+        let Some(message) = self.assign_message(at, out) else { return };
+        if let Some(open) = &mut self.open {
+            open.has_client_calls |= ran_by == ExecutedBy::Client;
+            open.has_server_calls |= ran_by == ExecutedBy::Server;
+            open.ends_with_reasoning = false;
+        }
+        let Some(call) = self.items.call(at) else { return };
+        call.id = Some(id.clone());
+        let name = Some(name).filter(|name| !name.is_empty());
+        out.push(AgentEvent::ToolCallStarted { call: id.clone(), message, name, parent: None, executed_by: ran_by });
+        if !call.args.is_empty() {
+            out.push(AgentEvent::ToolArgsDelta { call: id, json: call.args.clone() });
+        }
+    }
+
+    /// Takes a piece of a call's arguments. Fails when there are too many to be kept.
+    pub(super) fn push_args(
+        &mut self,
+        at: usize,
+        piece: Cow<'_, str>,
+        marked: bool,
+        out: &mut Vec<AgentEvent>,
+    ) -> Result<(), ()> {
+        let Some(call) = self.items.call(at).filter(|call| !call.is_ready) else { return Ok(()) };
+        let piece = call.surrogates.push(piece, marked);
+        if piece.is_empty() {
+            return Ok(());
+        }
+        let piece = match tools::text_key(&call.tool) {
+            // Plain text is told as the JSON it will be; the end of it comes with the whole.
+            Some(key) => {
+                let quoted = Json::from(piece.as_ref()).to_string();
+                let inner = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
+                if call.args.is_empty() { format!("{{\"{key}\":\"{inner}") } else { inner.to_owned() }
+            }
+            None => piece.into_owned(),
+        };
+        self.args_bytes = self.args_bytes.saturating_add(piece.len());
+        if self.args_bytes > MAX_ARGS_BYTES {
+            return Err(());
+        }
+        let Some(call) = self.items.call(at) else { return Ok(()) };
+        arguments::note_restart(&mut call.restart_offsets, call.args.len(), &piece);
+        call.args.push_str(&piece);
+        if let Some(id) = &call.id {
+            out.push(AgentEvent::ToolArgsDelta { call: id.clone(), json: piece });
+        }
+        Ok(())
+    }
+
+    /// Takes a call's arguments as a whole. The same JSON with other blanks is a repetition and corrects nothing.
+    pub(super) fn reconcile_args(&mut self, at: usize, whole: String, out: &mut Vec<AgentEvent>) {
+        let Some(call) = self.items.call(at).filter(|call| !call.is_ready) else { return };
+        let _ = call.surrogates.take_unpaired();
+        if !call.args.is_empty() && arguments::is_same_json(&call.args, &whole) {
+            return;
+        }
+        let rest = whole.strip_prefix(call.args.as_str()).unwrap_or_default().to_owned();
+        let is_streamed = !call.args.is_empty();
+        if let Some(id) = call.id.clone().filter(|_| is_streamed && !rest.is_empty()) {
+            out.push(AgentEvent::ToolArgsDelta { call: id, json: rest });
+        }
+        call.args = whole;
+        call.restart_offsets.clear();
+    }
+
+    /// Tells that a call's arguments are complete.
+    pub(super) fn mark_ready(&mut self, at: usize, item_id: Option<&str>, out: &mut Vec<AgentEvent>) {
+        if self.shares_call_id(at) && self.is_duplicate_call(at) {
+            return;
+        }
+        self.emit_start(at, out);
+        let is_worth = self.provider_metadata.is_needed();
+        let Some(call) = self.items.call(at).filter(|call| !call.is_ready && !call.is_finished) else { return };
+        let Some(id) = call.id.clone() else { return };
+        call.is_ready = true;
+        let mut carry = serde_json::Map::new();
+        if let Some(item_id) = item_id.filter(|_| is_worth && call.ran_by() == ExecutedBy::Client) {
+            carry.insert("item_id".into(), item_id.into());
+        }
+        if call.tool == "custom_tool_call" {
+            carry.insert("custom".into(), true.into());
+        }
+        let carry = (!carry.is_empty()).then(|| Json::Object(carry));
+        let (name, tool) = (call.name.clone(), call.tool.clone());
+        let mut all =
+            arguments::split_calls_from(std::mem::take(&mut call.args), std::mem::take(&mut call.restart_offsets))
+                .into_iter();
+        let args = all.next().unwrap_or_default();
+        call.emitted_args.clone_from(&args);
+        out.push(AgentEvent::ToolCallReady { call: id, name: name.clone(), args, provider_metadata: carry });
+        // Arguments of several calls in one.
+        for args in all {
+            let Some(more) = self.items.add(None, None, ResponsesItemKind::Call, &tool) else { return };
+            if let Some(item) = self.items.get(more) {
+                item.is_done = true;
+            }
+            if let Some(call) = self.items.call(more) {
+                call.name.clone_from(&name);
+                call.args = args;
+            }
+            self.mark_ready(more, None, out);
+        }
+    }
+
+    /// Whether a call has the id, the name and the arguments of another: an item that was told twice.
+    fn is_duplicate_call(&mut self, at: usize) -> bool {
+        let Some(call) = self.items.call(at) else { return false };
+        let (Some(id), name, args) = (call.wire_id.clone(), call.name.clone(), call.args.clone()) else { return false };
+        self.items.list.iter().enumerate().filter(|(other, _)| *other != at).any(|(_, item)| {
+            item.call.as_ref().is_some_and(|call| {
+                let is_it = call.wire_id.as_ref() == Some(&id) && call.name == name && call.is_ready;
+                is_it && (args.trim().is_empty() || arguments::is_same_json(&call.emitted_args, &args))
+            })
+        })
+    }
+
+    /// Whether another call has the id of this one, so that its arguments must tell whether it is another at all.
+    fn shares_call_id(&mut self, at: usize) -> bool {
+        let Some(id) = self.items.call(at).and_then(|call| call.wire_id.clone()) else { return false };
+        let mut others = self.items.list.iter().enumerate().filter(|(other, _)| *other != at);
+        others.any(|(_, item)| {
+            item.call.as_ref().is_some_and(|call| call.id.is_some() && call.wire_id.as_ref() == Some(&id))
+        })
+    }
+
+    pub(super) fn emit_output(&mut self, at: usize, stream: OutputStream, text: &str, out: &mut Vec<AgentEvent>) {
+        let Some(call) = self.items.call(at).filter(|call| call.is_ready && !call.is_finished) else { return };
+        if let Some(id) = call.id.clone().filter(|_| !text.is_empty()) {
+            out.push(AgentEvent::ToolOutput { call: id, stream, text: text.to_owned() });
+        }
+    }
+
+    pub(super) fn finish_call(&mut self, at: usize, outcome: CallOutcome, text: String, out: &mut Vec<AgentEvent>) {
+        if self.shares_call_id(at) && self.is_duplicate_call(at) {
+            return;
+        }
+        self.emit_start(at, out);
+        let Some(call) = self.items.call(at).filter(|call| !call.is_finished) else { return };
+        let Some(id) = call.id.clone() else { return };
+        call.is_finished = true;
+        out.push(AgentEvent::ToolCallFinished {
+            call: id,
+            outcome,
+            output: CallOutput::from_text(text),
+            duration: None,
+        });
+        if let Some(open) = &mut self.open {
+            open.is_over = true;
+        }
+    }
+}
+
+/// The texts of a piece of a shell's output.
+pub(super) fn parse_shell_delta(delta: &str, marked: bool) -> Vec<(OutputStream, String)> {
+    let Ok(json) = serde_json::from_str::<Json>(delta) else { return Vec::new() };
+    let mut halves = SurrogateJoiner::default();
+    [(OutputStream::Stdout, "stdout"), (OutputStream::Stderr, "stderr")]
+        .into_iter()
+        .filter_map(|(stream, key)| Some((stream, halves.push(text_at(&json, key)?.into(), marked).into_owned())))
+        .collect()
+}

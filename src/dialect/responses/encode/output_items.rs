@@ -1,0 +1,190 @@
+//! The items that an answer is made of, while they are written.
+
+use serde_json::json;
+
+use crate::event::{CallId, CallOutcome, CallOutput, Json, MessageId, TextKind};
+
+/// What our tools are called to be a server of.
+const MCP_SERVER_LABEL: &str = "jarvis-tui";
+
+/// An open message of the assistant: its text, and the reasoning that was last said in it.
+#[derive(Debug)]
+pub(super) struct EncodedMessage {
+    pub(super) id: MessageId,
+    pub(super) open_item: Option<MessageItem>,
+    pub(super) reasoning: Option<ReasoningItem>,
+    /// Bytes of its text that are in items which are done.
+    pub(super) earlier_bytes: usize,
+}
+
+impl EncodedMessage {
+    pub(super) fn new(id: MessageId) -> Self {
+        Self { id, open_item: None, reasoning: None, earlier_bytes: 0 }
+    }
+}
+
+/// A `message` item. Only its last part is open.
+#[derive(Debug)]
+pub(super) struct MessageItem {
+    pub(super) index: usize,
+    pub(super) id: String,
+    pub(super) parts: Vec<MessagePart>,
+}
+
+impl MessageItem {
+    /// Adds to an event's fields where the open part is.
+    pub(super) fn with_position(&self, mut fields: Json) -> Json {
+        fields["item_id"] = self.id.as_str().into();
+        fields["output_index"] = self.index.into();
+        fields["content_index"] = self.parts.len().saturating_sub(1).into();
+        fields
+    }
+
+    /// The open part as it stands.
+    pub(super) fn to_json(&self) -> Json {
+        self.parts.last().map_or(Json::Null, MessagePart::to_json)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct MessagePart {
+    pub(super) kind: TextKind,
+    pub(super) text: String,
+    pub(super) annotations: Vec<Json>,
+}
+
+impl MessagePart {
+    pub(super) fn new(kind: TextKind) -> Self {
+        Self { kind, text: String::new(), annotations: Vec::new() }
+    }
+
+    pub(super) fn to_json(&self) -> Json {
+        match self.kind {
+            TextKind::Text => {
+                json!({"type": "output_text", "text": self.text, "annotations": self.annotations, "logprobs": []})
+            }
+            TextKind::Refusal => json!({"type": "refusal", "refusal": self.text}),
+        }
+    }
+}
+
+/// A `reasoning` item.
+#[derive(Debug)]
+pub(super) struct ReasoningItem {
+    pub(super) index: usize,
+    pub(super) id: String,
+    pub(super) text: String,
+}
+
+impl ReasoningItem {
+    pub(super) fn with_position(&self, mut fields: Json) -> Json {
+        fields["item_id"] = self.id.as_str().into();
+        fields["output_index"] = self.index.into();
+        fields["summary_index"] = 0.into();
+        fields
+    }
+
+    pub(super) fn to_part(&self) -> Json {
+        json!({"type": "summary_text", "text": self.text})
+    }
+}
+
+/// A `function_call` or an `mcp_call`.
+#[derive(Clone, Debug)]
+pub(super) struct EncodedResponsesCall {
+    /// The client runs it.
+    pub(super) is_client_call: bool,
+    pub(super) message: MessageId,
+    pub(super) name: String,
+    pub(super) args: String,
+    /// Its place and its item's id, once it was added.
+    pub(super) position: Option<(usize, String)>,
+    pub(super) is_ready: bool,
+    /// Its message came to an end that cuts nothing off.
+    pub(super) is_fully_written: bool,
+    pub(super) is_done: bool,
+}
+
+impl EncodedResponsesCall {
+    pub(super) fn new(is_theirs: bool, message: MessageId) -> Self {
+        let (name, args) = (String::new(), String::new());
+        Self {
+            is_client_call: is_theirs,
+            message,
+            name,
+            args,
+            position: None,
+            is_ready: false,
+            is_fully_written: false,
+            is_done: false,
+        }
+    }
+
+    pub(super) fn event_prefix(&self) -> &'static str {
+        if self.is_client_call { "fc" } else { "mcp" }
+    }
+
+    /// The name of an event about its arguments.
+    pub(super) fn event_name(&self, step: &str) -> String {
+        let kind = if self.is_client_call { "function_call" } else { "mcp_call" };
+        format!("response.{kind}_arguments.{step}")
+    }
+
+    pub(super) fn index(&self) -> usize {
+        self.position.as_ref().map_or(0, |at| at.0)
+    }
+
+    pub(super) fn with_position(&self, mut fields: Json) -> Json {
+        if let Some((index, id)) = &self.position {
+            fields["item_id"] = id.as_str().into();
+            fields["output_index"] = (*index).into();
+        }
+        fields
+    }
+
+    /// Its item; `result` is what it gave and what went wrong.
+    pub(super) fn item(&self, id: &str, call: &CallId, status: &str, result: Option<(Json, Json)>) -> Json {
+        if self.is_client_call {
+            return json!({"id": id, "type": "function_call", "status": status, "call_id": call.as_str(),
+                "name": self.name, "arguments": self.args});
+        }
+        let (output, error) = result.unwrap_or_default();
+        json!({"id": id, "type": "mcp_call", "status": status, "server_label": MCP_SERVER_LABEL, "name": self.name,
+            "arguments": self.args, "output": output, "error": error, "approval_request_id": null})
+    }
+
+    pub(super) fn item_of(&self, call: &CallId, status: &str, result: Option<(Json, Json)>) -> Json {
+        self.item(self.position.as_ref().map_or("", |at| &at.1), call, status, result)
+    }
+
+    /// Its item as it ended. Why it failed is the error; what a call gave that was stopped is its output.
+    pub(super) fn finished_item(&self, call: &CallId, outcome: CallOutcome, output: &CallOutput) -> Json {
+        let text = || Json::from(output.text.as_str());
+        let reason = |otherwise: &str| if output.text.is_empty() { Json::from(otherwise) } else { text() };
+        let (status, result) = match outcome {
+            CallOutcome::Ok => ("completed", (text(), Json::Null)),
+            CallOutcome::Failed => ("failed", (Json::Null, reason("the tool failed without a word"))),
+            CallOutcome::Denied => ("failed", (Json::Null, reason("denied"))),
+            CallOutcome::Cancelled | CallOutcome::Unknown => ("incomplete", (text(), Json::Null)),
+            CallOutcome::Requested => ("calling", (Json::Null, Json::Null)),
+        };
+        self.item_of(call, status, Some(result))
+    }
+}
+
+/// Makes an annotation that the official clients know of what a passage rests on; none where there is no source.
+pub(super) fn citation_annotation(data: &Json, text: &str) -> Option<Json> {
+    let kind = data.get("type").and_then(Json::as_str).unwrap_or_default();
+    if matches!(kind, "file_citation" | "container_file_citation" | "file_path") {
+        return Some(data.clone());
+    }
+    let field = |key: &str| data.get(key).and_then(Json::as_str);
+    let url = field("url")?;
+    let end = text.chars().count();
+    let place = |key: &str, or: usize| data.get(key).and_then(Json::as_u64).map_or(Json::from(or), Json::from);
+    let (start_index, end_index) = (place("start_index", end), place("end_index", end));
+    let title = field("title").unwrap_or(url);
+    Some(
+        json!({"type": "url_citation", "start_index": start_index, "end_index": end_index, "title": title, "url": url}),
+    )
+}

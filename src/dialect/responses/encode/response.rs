@@ -1,0 +1,213 @@
+//! The response object, how an answer ends, and the errors that stand in its place.
+
+use serde_json::{Map, json};
+
+use super::ResponsesEncoder;
+use crate::event::{AgentEvent, Envelope, Fault, FaultKind, Json, Millis, Usage};
+
+/// What an answer is called, and what its request said.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ResponseHead {
+    /// `resp_…`.
+    pub id: String,
+    /// As it was asked for. Without it, the one that answers.
+    pub model: Option<String>,
+    /// Calls are the client's to run.
+    pub client_tools: bool,
+    /// A guess at the tokens of the request, for engines that don't count.
+    pub prompt_tokens: u64,
+    /// Fields of the response object that repeat the request.
+    pub echo: Map<String, Json>,
+}
+
+/// What the opening of the session says of an answer, and when what is told happens.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::dialect) struct SessionOpening {
+    /// Wall time of the session's zero, milliseconds since 1970.
+    pub(in crate::dialect) session_started_ms: Option<u64>,
+    /// Who answers.
+    model: String,
+    /// When the turn began.
+    created: Option<Millis>,
+    last_event_at: Millis,
+}
+
+impl SessionOpening {
+    /// Takes note of an opening; false where the event is another, which is part of the turn.
+    pub(in crate::dialect) fn observe(&mut self, told: &Envelope) -> bool {
+        self.last_event_at = told.at;
+        let AgentEvent::SessionOpened { wall_ms: wall, engine, model, .. } = &told.event else {
+            self.created.get_or_insert(told.at);
+            return false;
+        };
+        self.session_started_ms.get_or_insert(wall.saturating_sub(told.at.0));
+        self.model = format!("{engine}/{model}");
+        true
+    }
+
+    /// The wall time at which the turn began, in milliseconds.
+    pub(in crate::dialect) fn created_ms(&self) -> u64 {
+        self.wall_ms(self.created.unwrap_or_default())
+    }
+
+    /// The wall time of what was told last, in milliseconds.
+    pub(in crate::dialect) fn now_ms(&self) -> u64 {
+        self.wall_ms(self.last_event_at)
+    }
+
+    fn wall_ms(&self, at: Millis) -> u64 {
+        self.session_started_ms.unwrap_or(0).saturating_add(at.0)
+    }
+}
+
+impl ResponseHead {
+    pub(in crate::dialect) fn model<'a>(&'a self, opening: &'a SessionOpening) -> &'a str {
+        self.model.as_deref().unwrap_or(&opening.model)
+    }
+
+    /// What the ids of items begin with: those of two answers must differ, for items are sent back.
+    pub(in crate::dialect) fn id_prefix(&self) -> &str {
+        self.id.strip_prefix("resp_").unwrap_or(&self.id)
+    }
+}
+
+/// How an answer ended.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum ResponsesOutcome {
+    Completed,
+    /// At the output limit.
+    Length,
+    ContentFiltered,
+    Cancelled,
+    /// The end of the turn never came.
+    Interrupted,
+    Failed(Fault),
+}
+
+impl ResponsesOutcome {
+    pub(super) fn from_fault(fault: &Fault) -> Self {
+        if fault.kind == FaultKind::Refused { Self::ContentFiltered } else { Self::Failed(fault.clone()) }
+    }
+
+    /// The closing event and the status it gives. No event is only for cancelled answers.
+    pub(super) fn event_and_status(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::Completed => ("response.completed", "completed"),
+            Self::Length | Self::ContentFiltered => ("response.incomplete", "incomplete"),
+            Self::Cancelled => ("response.incomplete", "cancelled"),
+            Self::Interrupted | Self::Failed(_) => ("response.failed", "failed"),
+        }
+    }
+
+    /// What is answered in place of the object where there was to be no stream. A limit that was reached leaves an
+    /// answer that is worth having.
+    pub(super) fn error_response(&self) -> Option<(u16, Json)> {
+        let (status, kind) = match self {
+            Self::Completed | Self::Length | Self::ContentFiltered | Self::Cancelled => return None,
+            Self::Interrupted => (503, "server_error"),
+            Self::Failed(fault) => match fault.kind {
+                FaultKind::LimitReached => return None,
+                FaultKind::RateLimited => (429, "rate_limit_error"),
+                FaultKind::ContextTooLong | FaultKind::BadRequest => (400, "invalid_request_error"),
+                FaultKind::TimedOut => (504, "server_error"),
+                FaultKind::Auth | FaultKind::Network | FaultKind::Protocol | FaultKind::Upstream => {
+                    (502, "server_error")
+                }
+                FaultKind::Refused | FaultKind::Tool | FaultKind::Internal => (500, "server_error"),
+            },
+        };
+        let (code, message) = self.error()?;
+        Some((status, json!({"message": message, "type": kind, "param": null, "code": code})))
+    }
+
+    /// The error's code and message. The codes are OpenAI's.
+    fn error(&self) -> Option<(&'static str, &str)> {
+        match self {
+            Self::Completed | Self::Length | Self::ContentFiltered | Self::Cancelled => None,
+            Self::Interrupted => Some(("server_error", "the answer was cut off before its end; ask again")),
+            Self::Failed(fault) => {
+                let code = match fault.kind {
+                    FaultKind::RateLimited => "rate_limit_exceeded",
+                    FaultKind::ContextTooLong => "context_length_exceeded",
+                    FaultKind::BadRequest => "invalid_prompt",
+                    _ => "server_error",
+                };
+                Some((code, &fault.message))
+            }
+        }
+    }
+}
+
+/// Fields that clients want even where the request said nothing of them.
+fn default_fields() -> Map<String, Json> {
+    let blank = json!({
+        "background": false, "conversation": null, "instructions": null, "max_output_tokens": null,
+        "max_tool_calls": null, "metadata": {}, "parallel_tool_calls": true, "previous_response_id": null,
+        "reasoning": {"effort": null, "summary": null}, "service_tier": "default", "store": true, "temperature": 1.0,
+        "text": {"format": {"type": "text"}}, "tool_choice": "auto", "tools": [], "top_p": 1.0,
+        "truncation": "disabled", "user": null,
+    });
+    if let Json::Object(blank) = blank { blank } else { Map::new() }
+}
+
+impl ResponsesEncoder {
+    /// The stored response as it stands, however it ended.
+    pub fn response(&self) -> Json {
+        self.response_object(self.outcome.as_ref().map_or("in_progress", |end| end.event_and_status().1))
+    }
+
+    /// The response as it was opened, without what was said since: that may be much, and clients have it.
+    pub(super) fn in_progress(&self) -> Json {
+        self.build_object("in_progress", &[])
+    }
+
+    pub(super) fn response_object(&self, status: &str) -> Json {
+        self.build_object(status, &self.writer.items)
+    }
+
+    fn build_object(&self, status: &str, output: &[Json]) -> Json {
+        let created = self.opening.created_ms() / 1000;
+        let is_over = self.outcome.is_some();
+        let completed_at = if status == "completed" { json!(self.opening.now_ms() / 1000) } else { Json::Null };
+        let error = self.outcome.as_ref().and_then(ResponsesOutcome::error);
+        let error = error.map_or(Json::Null, |(code, message)| json!({"code": code, "message": message}));
+        let details = match &self.outcome {
+            Some(ResponsesOutcome::Length) => json!({"reason": "max_output_tokens"}),
+            Some(ResponsesOutcome::ContentFiltered) => json!({"reason": "content_filter"}),
+            _ => Json::Null,
+        };
+        let mut object = Map::new();
+        let head = [
+            ("id", json!(self.head.id)),
+            ("object", json!("response")),
+            ("created_at", json!(created)),
+            ("status", json!(status)),
+            ("completed_at", completed_at),
+            ("error", error),
+            ("incomplete_details", details),
+            ("model", json!(self.head.model(&self.opening))),
+            ("output", json!(output)),
+            ("usage", if is_over { self.usage() } else { Json::Null }),
+        ];
+        object.extend(head.map(|(key, value)| (key.to_owned(), value)));
+        object.extend(default_fields());
+        object.extend(self.head.echo.clone());
+        Json::Object(object)
+    }
+
+    fn usage(&self) -> Json {
+        let usage = self.answer_usage.total().unwrap_or_else(|| Usage {
+            input_tokens: self.head.prompt_tokens,
+            output_tokens: (self.kept_bytes as u64 / 4).max(1),
+            estimated: true,
+            ..Usage::default()
+        });
+        json!({
+            "input_tokens": usage.input_tokens,
+            "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},
+            "output_tokens": usage.output_tokens,
+            "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
+            "total_tokens": usage.total(),
+        })
+    }
+}

@@ -1,0 +1,163 @@
+//! Items as they stand in announcements and closing frames: found again among those that were streamed, and told as far
+//! as they were not.
+
+use super::super::unknown_frames::UnknownFrames;
+use super::MAX_LISTED;
+use super::emitter::ResponsesEmitter;
+use super::items::{ResponsesItemKind, TextChannel};
+use super::tools;
+use super::wire::{list_at, text_at};
+use crate::event::{AgentEvent, CallOutcome, ExecutedBy, Json, NoticeLevel};
+
+/// Takes an item as it begins or as it is complete. `nth` counts the items of its kind where a list has them all.
+pub(super) fn reconcile_item(
+    tell: &mut ResponsesEmitter,
+    odd: &mut UnknownFrames,
+    json: &Json,
+    index: Option<u64>,
+    done: bool,
+    nth: Option<usize>,
+    out: &mut Vec<AgentEvent>,
+) {
+    let item_type = text_at(json, "type").unwrap_or_default();
+    let id = text_at(json, "id");
+    let Some(kind) = ResponsesItemKind::parse(item_type) else {
+        match (item_type, text_at(json, "encrypted_content")) {
+            ("compaction" | "compaction_summary", Some(_)) if done => {
+                tell.provider_metadata.record_item(tell.items.list.len(), None, None, json);
+            }
+            ("compaction" | "compaction_summary", _) => {}
+            _ => odd.report(if item_type.is_empty() { "an item without a type" } else { item_type }, out),
+        }
+        return;
+    };
+    let items = &mut tell.items;
+    let call_id = text_at(json, "call_id");
+    // One id may stand for two calls of two items; items that are renamed keep their place.
+    let by_id = id.and_then(|id| items.find_id(id, kind));
+    let by_call = call_id.filter(|_| kind == ResponsesItemKind::Call).and_then(|id| items.find_call(id));
+    let by_call = by_call.filter(|at| items.may_be_at(*at, index));
+    let known = by_id.or(by_call);
+    let known =
+        known.or_else(|| if done { items.find(id, index, kind) } else { items.find_announced(id, index, kind) });
+    let known = known.or_else(|| {
+        let mut of_kind = items.list.iter().enumerate().filter(|(_, item)| item.kind == kind);
+        of_kind.nth(nth?).map(|(at, _)| at)
+    });
+    let Some(at) = known.or_else(|| items.add(id, index, kind, item_type)) else {
+        return odd.report("more output items than are followed", out);
+    };
+    let Some(item) = items.get(at).filter(|item| !item.is_done) else { return };
+    item.id = item.id.take().or_else(|| id.map(Into::into));
+    item.index = item.index.or(index);
+    // Servers that announce only what is complete never say that it is done.
+    let is_finished = matches!(text_at(json, "status"), Some("completed" | "failed"));
+    let is_told_whole = match kind {
+        ResponsesItemKind::Message => is_finished && !list_at(json, "content").is_empty(),
+        ResponsesItemKind::Output => is_finished,
+        ResponsesItemKind::Reasoning | ResponsesItemKind::Call => false,
+    };
+    let is_whole = done || is_told_whole;
+    item.is_done = is_whole;
+    match kind {
+        ResponsesItemKind::Message | ResponsesItemKind::Reasoning if is_whole => reconcile_content(tell, at, json, out),
+        ResponsesItemKind::Message | ResponsesItemKind::Reasoning => {}
+        ResponsesItemKind::Call => reconcile_call(tell, at, json, item_type, is_whole, out),
+        ResponsesItemKind::Output => reconcile_call_output(tell, at, json, is_whole, out),
+    }
+    if is_whole && (kind != ResponsesItemKind::Call || tools::ran_by(item_type) == ExecutedBy::Client) {
+        let message = tell.items.get(at).and_then(|item| item.message.clone());
+        tell.provider_metadata.record_item(at, Some(kind), message.as_ref(), json);
+    }
+}
+
+/// The texts of a message or of reasoning that is complete.
+fn reconcile_content(tell: &mut ResponsesEmitter, at: usize, json: &Json, out: &mut Vec<AgentEvent>) {
+    let parts = list_at(json, "summary").iter().map(|part| (part, true));
+    let parts = parts.chain(list_at(json, "content").iter().map(|part| (part, false)));
+    let mut seen: Vec<TextChannel> = Vec::new();
+    for (part, is_summary) in parts.take(MAX_LISTED) {
+        let Some((voice, text)) = part_text(part, is_summary) else { continue };
+        let nth = seen.iter().filter(|known| **known == voice).count();
+        seen.push(voice);
+        let Some(item) = tell.items.get(at) else { return };
+        let index = item.nth_index(voice, nth);
+        let is_cited = item.part(voice, index).is_none_or(|part| part.is_cited);
+        tell.reconcile_text(at, voice, index, text, out);
+        for annotation in list_at(part, "annotations").iter().filter(|_| !is_cited) {
+            tell.emit_citation(at, annotation, out);
+        }
+    }
+    if let Some(text) = json.get("content").and_then(Json::as_str) {
+        tell.reconcile_text(at, TextChannel::Text, 0, text, out);
+    }
+}
+
+fn reconcile_call(
+    tell: &mut ResponsesEmitter,
+    at: usize,
+    json: &Json,
+    item_type: &str,
+    is_whole: bool,
+    out: &mut Vec<AgentEvent>,
+) {
+    if let Some(call) = tell.items.call(at) {
+        item_type.clone_into(&mut call.tool);
+        call.wire_id = call.wire_id.take().or_else(|| text_at(json, "call_id").map(Into::into));
+        if call.name.is_empty() {
+            call.name = tools::tool_name(json, item_type);
+        }
+    }
+    tell.start(at, out);
+    if !is_whole {
+        return;
+    }
+    if let Some(args) = tools::arguments(json, item_type).filter(|args| !args.is_empty()) {
+        tell.reconcile_args(at, args, out);
+    }
+    // Arguments that were cut at the output limit are not to be run.
+    let is_cut = tools::ran_by(item_type) == ExecutedBy::Client && text_at(json, "status") == Some("incomplete");
+    if !is_cut {
+        tell.mark_ready(at, text_at(json, "id"), out);
+    }
+    if let Some((outcome, text)) = tools::parse_result(json, item_type) {
+        tell.finish_call(at, outcome, text, out);
+    }
+    if item_type == "mcp_approval_request" {
+        tell.finish_call(at, CallOutcome::Requested, String::new(), out);
+        let text = "the server waits for an approval that this program cannot give it".to_owned();
+        out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "approval".into(), text });
+    }
+}
+
+/// An output of its own: of a shell's call, or of a function that the server ran after all.
+fn reconcile_call_output(
+    tell: &mut ResponsesEmitter,
+    at: usize,
+    json: &Json,
+    is_whole: bool,
+    out: &mut Vec<AgentEvent>,
+) {
+    let target = text_at(json, "call_id").and_then(|id| tell.items.find_call(id));
+    let Some(item) = tell.items.get(at) else { return };
+    item.output_of = item.output_of.or(target);
+    let target = item.output_of;
+    if let Some(target) = target.filter(|_| is_whole) {
+        let (outcome, text) = tools::parse_output(json);
+        tell.mark_ready(target, None, out);
+        tell.finish_call(target, outcome, text, out);
+    }
+}
+
+/// Reads a part of a message, of reasoning, or of its summary.
+pub(super) fn part_text(part: &Json, is_summary: bool) -> Option<(TextChannel, &str)> {
+    let text = || text_at(part, "text");
+    match text_at(part, "type").unwrap_or_default() {
+        "refusal" => Some((TextChannel::Refusal, text_at(part, "refusal").or_else(text)?)),
+        "reasoning_text" => Some((TextChannel::Reasoning, text()?)),
+        _ if is_summary => Some((TextChannel::Summary, text()?)),
+        "output_text" | "text" => Some((TextChannel::Text, text()?)),
+        "output_audio" => Some((TextChannel::Text, text_at(part, "transcript")?)),
+        _ => None,
+    }
+}

@@ -1,0 +1,28 @@
+//! Frames that a decoder doesn't know: each kind is told once, then only counted as known to be odd.
+
+use crate::event::{AgentEvent, NoticeLevel};
+
+/// Kinds that are remembered; later ones share one notice.
+const MAX_KINDS: usize = 16;
+
+#[derive(Debug, Default)]
+pub(super) struct UnknownFrames {
+    kinds: Vec<String>,
+}
+
+impl UnknownFrames {
+    /// Tells of a kind the first time it is met.
+    pub(super) fn report(&mut self, kind: &str, out: &mut Vec<AgentEvent>) {
+        let kind: String = kind.chars().take(60).collect();
+        if self.kinds.len() > MAX_KINDS || self.kinds.contains(&kind) {
+            return;
+        }
+        let text = if self.kinds.len() == MAX_KINDS {
+            "the server sends many kinds of frames that this program does not know; they are skipped".to_owned()
+        } else {
+            format!("the server sent something that this program does not know and skips: {kind}")
+        };
+        self.kinds.push(kind);
+        out.push(AgentEvent::Notice { level: NoticeLevel::Info, code: "unknown_frame".into(), text });
+    }
+}

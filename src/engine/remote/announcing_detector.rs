@@ -1,0 +1,98 @@
+//! A decoder that finds its dialect by itself and says as a fact what it found: for JSON output, logs and people.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::json;
+
+use crate::dialect::detect::Detector;
+use crate::dialect::{Decode, DecodeContext, SseFrame};
+use crate::event::{AgentEvent, AnnotationTarget, Json};
+
+/// Detects, decodes, and tells the dialect, as an annotation in front of the first events.
+pub struct AnnouncingDetector {
+    inner: Detector,
+    is_pinned: bool,
+    /// The dialect that was told; chat completions may turn out to be OpenJarvis's.
+    announced_dialect: &'static str,
+    /// Whether the person was told in an earlier answer.
+    has_explained: Arc<AtomicBool>,
+    explains_every_turn: bool,
+}
+
+impl AnnouncingDetector {
+    /// Decodes as `dialect` says, where it names a known one, or finds out.
+    pub fn new(dialect: Option<&str>, context: DecodeContext, told: Arc<AtomicBool>, explain: bool) -> Self {
+        let pinned = dialect.and_then(|name| Detector::with_dialect(name, context.clone()));
+        let is_pinned = pinned.is_some();
+        let inner = pinned.unwrap_or_else(|| Detector::new(context));
+        Self { inner, is_pinned, announced_dialect: "", has_explained: told, explains_every_turn: explain }
+    }
+
+    /// Adds the annotation once the dialect is known. The detector's own words for people come once a session.
+    fn announce(&mut self, from: usize, out: &mut Vec<AgentEvent>) {
+        let name = self.inner.name();
+        if name.is_empty() || name == self.announced_dialect {
+            return;
+        }
+        self.announced_dialect = name;
+        let said = |event: &AgentEvent| matches!(event, AgentEvent::Notice { code, .. } if code == "dialect");
+        let at = out.iter().skip(from).position(said).map(|at| from + at);
+        let because = match at.and_then(|at| out.get(at)) {
+            Some(AgentEvent::Notice { text, .. }) => {
+                text.split_once(" because ").map_or(text.as_str(), |(_, why)| why).to_owned()
+            }
+            _ if self.is_pinned => "it was named with --dialect".to_owned(),
+            _ => String::new(),
+        };
+        if let Some(at) = at
+            && self.has_explained.swap(true, Ordering::Relaxed)
+            && !self.explains_every_turn
+        {
+            out.remove(at);
+        }
+        let data = json!({ "name": name, "because": because });
+        let note = AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), kind: "dialect".into(), data };
+        out.insert(from.min(out.len()), note);
+    }
+}
+
+impl Decode for AnnouncingDetector {
+    fn content_type(&mut self, content_type: &str) {
+        self.inner.content_type(content_type);
+    }
+
+    fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+        let from = out.len();
+        self.inner.decode_frame(frame, out);
+        self.announce(from, out);
+    }
+
+    fn decode_side_channel(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
+        let from = out.len();
+        self.inner.decode_side_channel(frame, out);
+        self.announce(from, out);
+    }
+
+    fn finalize_from_records(&mut self, records: &[Option<&Json>], out: &mut Vec<AgentEvent>) -> bool {
+        self.inner.finalize_from_records(records, out)
+    }
+
+    fn finish(&mut self, out: &mut Vec<AgentEvent>) {
+        let from = out.len();
+        self.inner.finish(out);
+        self.announce(from, out);
+    }
+
+    fn has_failed(&self) -> bool {
+        self.inner.has_failed()
+    }
+
+    fn is_done(&self) -> bool {
+        self.inner.is_done()
+    }
+
+    fn is_complete(&self) -> bool {
+        self.inner.is_complete()
+    }
+}

@@ -1,0 +1,96 @@
+//! Why a message ended, and what a person is told where that is not how an answer should end.
+
+use serde::{Deserialize, Serialize};
+
+/// Why a message ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    End,
+    ToolCalls,
+    /// The output limit was reached.
+    Length,
+    /// A filter or the model itself declined.
+    Refused,
+    Cancelled,
+    /// The stream was cut.
+    Interrupted,
+    Failed,
+}
+
+/// What a message consisted of when it ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LastContent {
+    #[default]
+    Nothing,
+    Reasoning,
+    Text,
+    /// Text that says why there is no answer.
+    Refusal,
+    Call,
+}
+
+impl FinishReason {
+    pub const ALL: [Self; 7] =
+        [Self::End, Self::ToolCalls, Self::Length, Self::Refused, Self::Cancelled, Self::Interrupted, Self::Failed];
+
+    /// Returns the name it has in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::End => "end",
+            Self::ToolCalls => "tool_calls",
+            Self::Length => "length",
+            Self::Refused => "refused",
+            Self::Cancelled => "cancelled",
+            Self::Interrupted => "interrupted",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Returns a word for programs and one for people, where a message came to its end but is not what was asked for.
+    /// How a turn ended says the rest: cancelled, interrupted, failed.
+    pub fn explanation(self, last: LastContent) -> Option<(&'static str, &'static str)> {
+        let text = match (self, last) {
+            (Self::Length, LastContent::Call) => "a call was cut off: the model reached its output limit",
+            (Self::Length, LastContent::Reasoning) => {
+                "cut off before it answered: the model reached its output limit while thinking"
+            }
+            (Self::Length, LastContent::Nothing) => "no answer: the model reached its output limit at once",
+            (Self::Length, LastContent::Text | LastContent::Refusal) => "cut off: the model reached its output limit",
+            (Self::Refused, LastContent::Refusal) => "the model declined to answer this",
+            (Self::Refused, LastContent::Nothing) => "no answer: the model or a filter declined to give one",
+            (Self::Refused, _) => "not whole: the model or a filter declined to go on",
+            _ => return None,
+        };
+        Some((if self == Self::Length { "output_limit" } else { "refused" }, text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_are_those_of_the_log() {
+        for stop in FinishReason::ALL {
+            assert_eq!(serde_json::to_value(stop).unwrap(), stop.name());
+        }
+    }
+
+    #[test]
+    fn what_is_not_the_whole_answer_is_remarked_whatever_came_of_it() {
+        for last in
+            [LastContent::Nothing, LastContent::Reasoning, LastContent::Text, LastContent::Refusal, LastContent::Call]
+        {
+            for stop in FinishReason::ALL {
+                let code = stop.explanation(last).map(|(code, _)| code);
+                let expected = match stop {
+                    FinishReason::Length => Some("output_limit"),
+                    FinishReason::Refused => Some("refused"),
+                    _ => None,
+                };
+                assert_eq!(code, expected, "{stop:?} {last:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! One screen of a saved session, drawn by the same code as the live one: for bug reports, pictures and tests.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use ratatui::buffer::{Buffer, Cell};
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+
+use crate::bridge::{HubItem, SessionHandle};
+use crate::config::keys::Keymap;
+use crate::config::{Config, ThemeChoice};
+use crate::event::Seq;
+use crate::runtime::Runtime;
+use crate::store::msg::Msg;
+use crate::store::{Store, StoreOptions};
+use crate::text::width::str_width;
+use crate::ui::theme::{self, Theme, ThemeKind};
+use crate::ui::{self, Ui};
+
+/// How the screen is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScreenFormat {
+    Text,
+    /// With escape codes for colours.
+    Ansi,
+    Svg,
+}
+
+/// Returns one screen of the log at `path` as it was after event `seq`, or at its end.
+pub async fn dump_screen(
+    house: &Runtime,
+    path: &Path,
+    seq: Option<Seq>,
+    (width, height): (u16, u16),
+    kind: ScreenFormat,
+) -> anyhow::Result<String> {
+    let config = house.config();
+    let live = house.open_whole_log(path)?;
+    let store = fold_until(&live, seq, config).await;
+    let theme = Theme::new(match config.ui.theme {
+        ThemeChoice::Light => ThemeKind::Light,
+        ThemeChoice::Mono => ThemeKind::Mono,
+        ThemeChoice::Auto | ThemeChoice::Dark => ThemeKind::Dark,
+    });
+    let (keymap, _) = Keymap::new(&config.keys);
+    let mut view = Ui::new(&config.ui, theme, &keymap);
+    let area = Rect::new(0, 0, width, height);
+    let mut buffer = Buffer::empty(area);
+    ui::draw(&store, &mut view, area, &mut buffer);
+    Ok(match kind {
+        ScreenFormat::Text => text(&buffer),
+        ScreenFormat::Ansi => ansi(&buffer),
+        ScreenFormat::Svg => svg(&buffer, config.ui.theme == ThemeChoice::Light),
+    })
+}
+
+async fn fold_until(live: &SessionHandle, seq: Option<Seq>, config: &Config) -> Store {
+    let options = StoreOptions {
+        fold_thinking: config.ui.fold_thinking,
+        fold_outputs: config.ui.fold_output,
+        timestamps: config.ui.timestamps,
+    };
+    let mut store = Store::new(options);
+    let mut effects = Vec::new();
+    let mut facts = live.hub.subscribe(Seq(0));
+    let mut batch = Vec::new();
+    while facts.next_batch(512, &mut batch).await || !batch.is_empty() {
+        for delivery in batch.drain(..) {
+            let HubItem::Event(fact) = delivery else { continue };
+            if seq.is_some_and(|last| fact.envelope.seq > last) {
+                return store;
+            }
+            store.update(Msg::Event(fact.envelope.clone()), &mut effects);
+        }
+    }
+    store
+}
+
+/// Rows of cells; a wide character's second cell is skipped.
+fn rows(buffer: &Buffer) -> impl Iterator<Item = Vec<(u16, &Cell)>> {
+    let area = buffer.area;
+    (area.top()..area.bottom()).map(move |y| {
+        let mut skip = 0;
+        (area.left()..area.right())
+            .filter_map(|x| {
+                if skip > 0 {
+                    skip -= 1;
+                    return None;
+                }
+                let cell = buffer.cell((x, y))?;
+                skip = str_width(cell.symbol()).saturating_sub(1);
+                Some((x, cell))
+            })
+            .collect()
+    })
+}
+
+fn text(buffer: &Buffer) -> String {
+    let mut out = String::new();
+    for row in rows(buffer) {
+        let line: String = row.iter().map(|(_, cell)| cell.symbol()).collect();
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+fn ansi(buffer: &Buffer) -> String {
+    let mut out = String::new();
+    for row in rows(buffer) {
+        let mut last = Style::default();
+        for (_, cell) in row {
+            if cell.style() != last {
+                last = cell.style();
+                let _ = write!(out, "\x1b[0{}m", theme::escape_codes(last));
+            }
+            out.push_str(cell.symbol());
+        }
+        out.push_str("\x1b[0m\n");
+    }
+    out
+}
+
+/// Cell size in the picture.
+const CELL_SIZE: (f32, f32) = (8.4, 18.0);
+
+fn svg(buffer: &Buffer, light: bool) -> String {
+    let (ground, ink) = if light { ("#ffffff", "#24292f") } else { ("#16181d", "#d7dae0") };
+    let width = f32::from(buffer.area.width) * CELL_SIZE.0 + 24.0;
+    let height = f32::from(buffer.area.height) * CELL_SIZE.1 + 24.0;
+    let mut out = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" \
+         viewBox=\"0 0 {width:.0} {height:.0}\">\n\
+         <rect width=\"100%\" height=\"100%\" rx=\"8\" fill=\"{ground}\"/>\n\
+         <g font-family=\"ui-monospace, 'DejaVu Sans Mono', Menlo, Consolas, monospace\" font-size=\"14\" \
+         fill=\"{ink}\" xml:space=\"preserve\">\n"
+    );
+    for (y, row) in rows(buffer).enumerate() {
+        let mut start = 0;
+        while start < row.len() {
+            let style = row[start].1.style();
+            let end = row[start..].iter().position(|(_, cell)| cell.style() != style).map_or(row.len(), |n| start + n);
+            svg_run(&mut out, &row[start..end], y, style, (ground, ink), light);
+            start = end;
+        }
+    }
+    out.push_str("</g>\n</svg>\n");
+    out
+}
+
+fn svg_run(out: &mut String, cells: &[(u16, &Cell)], y: usize, style: Style, (ground, ink): (&str, &str), light: bool) {
+    let text: String = cells.iter().map(|(_, cell)| cell.symbol()).collect();
+    let Some((x, _)) = cells.first() else { return };
+    let (x, top) = (12.0 + f32::from(*x) * CELL_SIZE.0, 12.0 + y as f32 * CELL_SIZE.1);
+    let columns = str_width(&text) as f32;
+    let has = |modifier| style.add_modifier.contains(modifier);
+    let hex = |(r, g, b): (u8, u8, u8)| format!("#{r:02x}{g:02x}{b:02x}");
+    let front = style.fg.and_then(|colour| theme::rgb(colour, light)).map(hex);
+    let back = style.bg.and_then(|colour| theme::rgb(colour, light)).map(hex);
+    let (front, back) = if has(Modifier::REVERSED) {
+        (Some(back.unwrap_or_else(|| ground.to_owned())), Some(front.unwrap_or_else(|| ink.to_owned())))
+    } else {
+        (front, back)
+    };
+    if let Some(back) = back {
+        let _ = writeln!(
+            out,
+            "<rect x=\"{x:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{back}\"/>",
+            columns * CELL_SIZE.0,
+            CELL_SIZE.1
+        );
+    }
+    if text.trim().is_empty() {
+        return;
+    }
+    let mut attributes = String::new();
+    if let Some(front) = front {
+        let _ = write!(attributes, " fill=\"{front}\"");
+    }
+    for (modifier, attribute) in [
+        (Modifier::BOLD, " font-weight=\"bold\""),
+        (Modifier::ITALIC, " font-style=\"italic\""),
+        (Modifier::DIM, " opacity=\"0.65\""),
+        (Modifier::UNDERLINED, " text-decoration=\"underline\""),
+        (Modifier::CROSSED_OUT, " text-decoration=\"line-through\""),
+    ] {
+        if has(modifier) {
+            attributes.push_str(attribute);
+        }
+    }
+    let _ = writeln!(
+        out,
+        "<text x=\"{x:.1}\" y=\"{:.1}\" textLength=\"{:.1}\"{attributes}>{}</text>",
+        top + CELL_SIZE.1 - 4.5,
+        columns * CELL_SIZE.0,
+        text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    );
+}

@@ -1,0 +1,122 @@
+//! What tells of an answer besides its stream: a feed that is listened to meanwhile, records that are asked for at its
+//! end. Best effort throughout: what fails here is at most told, once.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::{FutureExt, StreamExt};
+
+use crate::dialect::{Decode, SseFrame};
+use crate::event::{AgentEvent, Fault, Json, NoticeLevel};
+use crate::net::http::HttpClient;
+use crate::net::probe::join_json;
+use crate::net::redact::Redactor;
+use crate::net::request::SideChannel;
+use crate::net::ws::{self, EventSocket, WebSocketAuth};
+
+/// How long a turn waits for its feed to open: what comes before is not heard.
+const FEED_OPEN_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long records may take.
+const RECORDS_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long all of it may.
+const SIDE_CHANNEL_TIMEOUT: Duration = Duration::from_secs(3);
+/// The pauses before records that don't hold the answer yet are asked for again.
+const RECORDS_RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(400)];
+/// Events of the feed that are taken together once the answer is complete.
+const MAX_LATE_EVENTS: usize = 4096;
+
+pub(super) struct SideChannelReader<'a> {
+    client: &'a HttpClient,
+    channel: &'a SideChannel,
+    redactor: Redactor,
+    feed: Option<EventSocket>,
+}
+
+/// Returns the next event, where there is a feed.
+pub(super) async fn next_frame(aside: &mut Option<SideChannelReader<'_>>) -> Result<SseFrame, Fault> {
+    match aside {
+        Some(aside) => aside.next_frame().await,
+        None => std::future::pending().await,
+    }
+}
+
+impl<'a> SideChannelReader<'a> {
+    /// Opens the feed, or says why there is none.
+    pub(super) async fn open(http: &'a HttpClient, beside: &'a SideChannel, out: &mut Vec<AgentEvent>) -> Self {
+        let pass = WebSocketAuth::Headers(beside.feed.headers.clone());
+        let opened = tokio::time::timeout(FEED_OPEN_TIMEOUT, ws::open(http, &beside.feed.url, &pass)).await;
+        let redactor = Redactor::for_request(&beside.feed);
+        let mut aside = Self { client: http, channel: beside, redactor, feed: None };
+        match opened {
+            Ok(Ok(feed)) => aside.feed = Some(feed),
+            Ok(Err(fault)) => aside.report_failure(&fault.message, out),
+            Err(_) => aside.report_failure("the server did not open its feed of events in time", out),
+        }
+        aside
+    }
+
+    /// Returns the next event; waits for ever once there is none to come.
+    async fn next_frame(&mut self) -> Result<SseFrame, Fault> {
+        while let Some(feed) = &mut self.feed {
+            match feed.next().await {
+                Some(Ok(message)) => {
+                    if let Some(frame) = self.frame(&message) {
+                        return Ok(frame);
+                    }
+                }
+                Some(Err(fault)) => {
+                    self.feed = None;
+                    return Err(fault);
+                }
+                None => self.feed = None,
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// Says once in a session that there is no feed.
+    pub(super) fn report_failure(&self, why: &str, out: &mut Vec<AgentEvent>) {
+        if !self.channel.has_reported_failure.swap(true, Ordering::Relaxed) {
+            let text = format!("tools of this server are shown when a turn is over, not while they run: {why}");
+            out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "feed".into(), text });
+        }
+    }
+
+    /// The answer is complete: takes what the feed has left, and asks for the records.
+    pub(super) async fn finish(&mut self, decode: &mut dyn Decode, out: &mut Vec<AgentEvent>) {
+        // Too late is as good as never: the answer itself waits.
+        let _ = tokio::time::timeout(SIDE_CHANNEL_TIMEOUT, self.drain_and_fetch_records(decode, out)).await;
+    }
+
+    async fn drain_and_fetch_records(&mut self, decode: &mut dyn Decode, out: &mut Vec<AgentEvent>) {
+        for _ in 0..MAX_LATE_EVENTS {
+            let Some(feed) = &mut self.feed else { break };
+            match feed.next().now_or_never() {
+                Some(Some(Ok(message))) => {
+                    if let Some(frame) = self.frame(&message) {
+                        decode.decode_side_channel(&frame, out);
+                    }
+                }
+                Some(_) => self.feed = None,
+                None => break,
+            }
+        }
+        self.feed = None;
+        let mut pauses = RECORDS_RETRY_DELAYS.iter();
+        loop {
+            let answers = join_json(self.client, &self.channel.records, RECORDS_TIMEOUT).await;
+            let records: Vec<Option<&Json>> = answers.iter().map(|answer| answer.as_ref().ok()).collect();
+            if decode.finalize_from_records(&records, out) {
+                return;
+            }
+            let Some(pause) = pauses.next() else { return };
+            tokio::time::sleep(*pause).await;
+        }
+    }
+
+    fn frame(&self, message: &str) -> Option<SseFrame> {
+        let mut frame = ws::parse_frame(message)?;
+        self.redactor.redact(&mut frame.data);
+        Some(frame)
+    }
+}

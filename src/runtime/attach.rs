@@ -1,0 +1,489 @@
+//! Attaching: from what the person typed to a session with a remote agent, a watched stream, or a file of bytes.
+//!
+//! A bare origin is asked what it is; a full URL is used as it is. What was found, and why, is said in the session.
+
+mod explain;
+mod target;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Frontend, PreparedSession, Runtime};
+use crate::agent::{EngineChoice, SwitchModel};
+use crate::bridge::hub::{Backlog, DEFAULT_RING_BYTES, Hub};
+use crate::bridge::mirror::{self, Mirror};
+use crate::bridge::session::notice;
+use crate::bridge::{HubItem, SessionHandle};
+use crate::cli;
+use crate::config::{environment, secret};
+use crate::dialect::DIALECTS;
+use crate::engine::discover::{self, ModelInfo};
+use crate::engine::remote::probe::{self, ProbedServer, RemoteAccess};
+use crate::engine::remote::{RemoteEngine, RemoteTarget, RequestKind, is_newer_than_1_0_2, openapi_request};
+use crate::event::{AgentEvent, Envelope, Fault, FaultKind, Json, LinkState, NoticeLevel, Seq};
+use crate::net::record::TrafficTap;
+use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
+use crate::net::traffic;
+use crate::net::{HttpClient, probe as ask};
+use crate::store::msg::ModelChoice;
+use crate::text::address::{has_login, is_cleartext_remote, origin, redact_credentials};
+use target::AttachTarget;
+
+/// How long a server may take to say what it is.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long opening a session there may take: it may look for a model first.
+const OPEN_SESSION_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What was typed can't be meant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(pub String);
+
+/// A session with a remote.
+pub struct AttachedSession {
+    pub handle: SessionHandle,
+    /// What was said before; a run that asks something begins after it.
+    pub history_end: Seq,
+    /// What opened the session, where that is past.
+    pub opened_event: Option<Envelope>,
+    pub models: RemoteModels,
+    /// What the person should know of the way to it.
+    pub remarks: Vec<String>,
+    /// Others may ask things in the same session.
+    pub shared: bool,
+}
+
+/// Lists what `/model` can offer.
+#[derive(Clone)]
+pub struct RemoteModels {
+    http: HttpClient,
+    target: Option<RemoteTarget>,
+    listed: Vec<ModelInfo>,
+    /// Where another `jarvis-tui` lists its own, and what it wants to be told.
+    jarvis_server: Option<(String, Vec<(String, HttpHeaderValue)>)>,
+}
+
+impl RemoteModels {
+    pub async fn model_choices(self) -> Vec<ModelChoice> {
+        if let Some((url, headers)) = &self.jarvis_server {
+            let listed = self.http.get_json(url, headers, PROBE_TIMEOUT).await.ok();
+            let models = listed.as_ref().and_then(discover::openai_models).unwrap_or_default();
+            return models.into_iter().map(|model| ModelChoice { name: model.id, remark: model.remark }).collect();
+        }
+        let Some(target) = &self.target else { return Vec::new() };
+        let listed = if self.listed.is_empty() { list_models(&self.http, target).await } else { self.listed.clone() };
+        let choice =
+            |model: ModelInfo| ModelChoice { name: format!("{}/{}", target.name, model.id), remark: model.remark };
+        listed.into_iter().map(choice).collect()
+    }
+}
+
+impl Runtime {
+    /// Returns whether what was typed can only be asked, never just watched.
+    pub fn is_request_only(&self, typed: &cli::AttachArgs) -> Result<bool, UsageError> {
+        let aim = AttachTarget::resolve(typed, self.config())?;
+        let style = aim.request_kind.or_else(|| RequestKind::from_url(&aim.url));
+        Ok(aim.file.is_none() && style.map_or_else(|| probe::is_origin(&aim.url), |style| style != RequestKind::Get))
+    }
+
+    /// Attaches. `prompted` says that there is something to ask; without, a stream that can be watched is watched.
+    pub async fn attach(&mut self, typed: &cli::AttachArgs, prompted: bool) -> anyhow::Result<AttachedSession> {
+        let aim = AttachTarget::resolve(typed, self.config())?;
+        if let Some(name) = aim.dialect.as_deref().filter(|name| DIALECTS.iter().all(|known| known.name != *name)) {
+            let known: Vec<&str> = DIALECTS.iter().map(|dialect| dialect.name).collect();
+            return Err(UsageError(format!("no dialect is called {name:?}; there are {}", known.join(", "))).into());
+        }
+        if prompted && (aim.file.is_some() || aim.request_kind == Some(RequestKind::Get)) {
+            return Err(UsageError(format!("{} is only watched: it takes no prompt", aim.name)).into());
+        }
+        self.traffic.set_capacity(traffic::ATTACHED_RING_BYTES);
+        let http = match &typed.record {
+            Some(path) => {
+                let tap = TrafficTap::to_file(path, &mut self.tasks).await;
+                let tap = tap.map_err(|error| anyhow::anyhow!("can't record to {}: {error}", path.display()))?;
+                self.http.with_tap(tap.with_ring(self.traffic.clone()))
+            }
+            None => self.http.clone(),
+        }
+        .for_attached_remote();
+        if aim.file.is_some() && (typed.from_seq.is_some() || typed.session.is_some()) {
+            let text = "a file is played from its beginning, and it is one session: leave out --from-seq and --session";
+            return Err(UsageError(text.to_owned()).into());
+        }
+        if typed.from_seq.is_some() && self.frontend == Frontend::Tui {
+            let text =
+                "--from-seq is for output without a screen (-p, --json): a screen shows a session from its beginning";
+            return Err(UsageError(text.to_owned()).into());
+        }
+        if let Some(path) = &aim.file {
+            return self.play_file(path.clone(), &aim, typed);
+        }
+        let headers = resolve_headers(&aim, typed.token_env.as_deref()).await?;
+        let exposed = cleartext_warning(&aim, &headers);
+        let mut attached = self.attach_url(http, aim, headers, typed, prompted).await?;
+        attached.remarks.extend(exposed);
+        Ok(attached)
+    }
+
+    /// Attaches to an address.
+    async fn attach_url(
+        &mut self,
+        http: HttpClient,
+        aim: AttachTarget,
+        headers: Vec<(String, HttpHeaderValue)>,
+        typed: &cli::AttachArgs,
+        prompted: bool,
+    ) -> anyhow::Result<AttachedSession> {
+        if let Some(address) = probe::session_url(&aim.url) {
+            return self.attach_mirror(http, address, headers, &aim, typed, "its path says so").await;
+        }
+        let (style, url, found) = self.discover_target(&aim, &headers, prompted).await?;
+        if let Some(found) = &found
+            && let RemoteAccess::Mirror { sessions } = &found.access
+        {
+            let all = format!("{}/v1/sessions", aim.url.trim_end_matches('/'));
+            let session = match (typed.session.as_deref(), sessions.first()) {
+                (Some("new"), _) | (None, None) if !typed.read_only => {
+                    create_remote_session(&http, &all, &headers).await?
+                }
+                (Some(session), _) => session.to_owned(),
+                (None, Some(newest)) => newest.clone(),
+                (None, None) => return Err(UsageError(format!("{} has no session yet", aim.name)).into()),
+            };
+            let address = format!("{all}/{session}");
+            return self.attach_mirror(http, address, headers, &aim, typed, &found.evidence).await;
+        }
+        if typed.session.is_some() || typed.from_seq.is_some() {
+            let text =
+                format!("{} is no jarvis-tui, so it has no sessions to choose from (--session, --from-seq)", aim.name);
+            return Err(UsageError(text).into());
+        }
+        let mut notices = Vec::new();
+        if let Some(found) = &found {
+            let text = format!("{} at {} ({}); asked by {}", found.description, aim.name, found.evidence, style.name());
+            notices.push(notice(NoticeLevel::Info, "found", text));
+        }
+        let target = RemoteTarget {
+            name: aim.name.clone(),
+            url,
+            request_kind: style,
+            headers,
+            dialect: aim.dialect.clone(),
+            thread_id: crate::bridge::new_uuid().to_string(),
+            explains_every_turn: typed.explain,
+            has_event_feed: found.as_ref().is_some_and(|found| found.has_agent),
+        };
+        if style == RequestKind::Get {
+            return Ok(self.watch_stream(http, &target, &aim, notices));
+        }
+        if typed.read_only {
+            return Err(UsageError(format!(
+                "{} answers only what it is asked (--request {}), so there is nothing to watch; leave out --read-only",
+                aim.name,
+                style.name()
+            ))
+            .into());
+        }
+        self.attach_engine(http, target, &aim, found, notices)
+    }
+
+    /// Decides how it is asked and where.
+    async fn discover_target(
+        &self,
+        aim: &AttachTarget,
+        headers: &[(String, HttpHeaderValue)],
+        prompted: bool,
+    ) -> anyhow::Result<(RequestKind, String, Option<ProbedServer>)> {
+        let origin = probe::is_origin(&aim.url);
+        if let Some(style) = aim.request_kind {
+            let url = if origin {
+                format!("{}{}", aim.url.trim_end_matches('/'), target::default_path(style))
+            } else {
+                aim.url.clone()
+            };
+            return Ok((style, url, None));
+        }
+        if !origin {
+            let fallback = if prompted { RequestKind::Chat } else { RequestKind::Get };
+            return Ok((RequestKind::from_url(&aim.url).unwrap_or(fallback), aim.url.clone(), None));
+        }
+        let answers =
+            ask::join_json(&self.http.for_attached_remote(), &probe::probe_requests(&aim.url, headers), PROBE_TIMEOUT)
+                .await;
+        let mut found = probe::identify(&aim.url, &answers)?;
+        if found.has_agent {
+            let paths =
+                ask::join_json(&self.http.for_attached_remote(), &[openapi_request(&aim.url, headers)], PROBE_TIMEOUT)
+                    .await;
+            found.has_agent = matches!(paths.first(), Some(Ok(paths)) if is_newer_than_1_0_2(paths));
+            if found.has_agent {
+                found.description = "OpenJarvis, newer than 1.0.2,".into();
+            } else {
+                found.evidence.push_str("; if no tools show and it is 1.0.2 or older, use --request openjarvis-bridge");
+            }
+        }
+        match &found.access {
+            RemoteAccess::Request { kind: style, url } => Ok((*style, url.clone(), Some(found))),
+            RemoteAccess::Mirror { .. } => Ok((RequestKind::Get, aim.url.clone(), Some(found))),
+        }
+    }
+
+    fn attach_engine(
+        &mut self,
+        http: HttpClient,
+        target: RemoteTarget,
+        aim: &AttachTarget,
+        found: Option<ProbedServer>,
+        notices: Vec<AgentEvent>,
+    ) -> anyhow::Result<AttachedSession> {
+        let local_tools = aim.local_tools && target.request_kind.supports_tools();
+        if aim.local_tools && !local_tools {
+            let text =
+                format!("--request {} hands no tools to a client; leave out --local-tools", target.request_kind.name());
+            return Err(UsageError(text).into());
+        }
+        let known = found.as_ref().map(|found| found.models.clone()).unwrap_or_default();
+        let named = aim.model.clone().or_else(|| found.as_ref()?.model.clone());
+        let why = found.map_or_else(|| "the URL given".to_owned(), |found| found.evidence);
+        let models = RemoteModels {
+            http: http.clone(),
+            target: Some(target.clone()),
+            listed: known.clone(),
+            jarvis_server: None,
+        };
+        let idle = aim.idle_timeout;
+        let engine = Arc::new(RemoteEngine::new(target.clone()));
+        let choice = {
+            let (http, engine) = (http.clone(), engine.clone());
+            Box::pin(async move {
+                let model = match named {
+                    Some(model) => model,
+                    None if !target.request_kind.needs_model() => String::new(),
+                    None if known.is_empty() => first_model(list_models(&http, &target).await),
+                    None => first_model(known),
+                };
+                Ok::<_, Fault>(engine_choice(engine, model, why, idle))
+            })
+        };
+        let switch: SwitchModel = {
+            let (engine, name) = (engine.clone(), aim.name.clone());
+            Arc::new(move |wanted: String| {
+                let own = wanted.strip_prefix(&format!("{name}/")).map(str::to_owned);
+                let choice =
+                    engine_choice(engine.clone(), own.unwrap_or(wanted), "chosen with /model".to_owned(), idle);
+                Box::pin(async { Ok(choice) })
+            })
+        };
+        // A wrong setting is told before a log is made.
+        let policy = self.approval_policy()?;
+        let mut begun = self.create_log();
+        begun.notices.extend(notices);
+        let live = self.start_session(policy, begun, |setup| {
+            setup.engine_choice = choice;
+            setup.switch_model = switch;
+            setup.http = http;
+            setup.runs_tools = local_tools;
+            if !local_tools {
+                setup.tools.clear();
+                setup.system_prompt.clear();
+            }
+        });
+        Ok(AttachedSession {
+            handle: live,
+            history_end: Seq(0),
+            opened_event: None,
+            models,
+            remarks: Vec::new(),
+            shared: false,
+        })
+    }
+
+    /// Mirrors a session of another `jarvis-tui`. Returns once its past was told, or says why it can't be had.
+    async fn attach_mirror(
+        &mut self,
+        http: HttpClient,
+        address: String,
+        headers: Vec<(String, HttpHeaderValue)>,
+        aim: &AttachTarget,
+        typed: &cli::AttachArgs,
+        why: &str,
+    ) -> anyhow::Result<AttachedSession> {
+        // A screen needs the past to be whole; a log does as well.
+        let after = match (typed.from_seq, self.frontend) {
+            (Some(seq), Frontend::Headless) => Seq(seq),
+            _ => Seq(0),
+        };
+        // What it doesn't say is met when it is tried.
+        let about = http.get_json(&address, &headers, PROBE_TIMEOUT).await.unwrap_or_default();
+        let read_only = typed.read_only || about.get("access").and_then(Json::as_str) == Some("read");
+        let moves = about.pointer("/caps/seek").and_then(Json::as_bool) == Some(true);
+        let PreparedSession { session, hub, writer, .. } = self.create_log_with(|header| {
+            header.mirror_of = Some(redact_credentials(&address).into_owned());
+        });
+        // A recording that others move can't be written down line by line.
+        let (hub, writer) = if after == Seq(0) && !moves {
+            (hub, writer)
+        } else {
+            (Hub::starting_after(after, Backlog::Memory, DEFAULT_RING_BYTES), None)
+        };
+        let models = origin_of(&address).map(|origin| (format!("{origin}/v1/models"), headers.clone()));
+        let (tell, known) = tokio::sync::oneshot::channel();
+        let mirror = Mirror {
+            http: http.clone(),
+            address: address.clone(),
+            headers,
+            session,
+            hub,
+            writer,
+            trouble: self.save_listener.clone(),
+            after,
+            read_only,
+            idle_timeout: aim.idle_timeout,
+            on_caught_up: Some(tell),
+        };
+        let live = mirror::start(mirror, &mut self.tasks);
+        if known.await.is_err()
+            && let LinkState::Lost(Some(fault)) = &live.status.borrow().link
+            && live.hub.last_seq() == after
+        {
+            return Err(fault.clone().into());
+        }
+        let mut opened = None;
+        let past = live.hub.last_seq();
+        let mut facts = live.hub.subscribe(after);
+        for _ in after.0..past.0 {
+            let Some(HubItem::Event(fact)) = facts.next().await else { break };
+            if matches!(fact.envelope.event, AgentEvent::SessionOpened { .. }) {
+                opened = Some(fact.envelope.clone());
+            }
+        }
+        let models =
+            RemoteModels { http, target: None, listed: Vec::new(), jarvis_server: models.filter(|_| !read_only) };
+        let explained = typed.explain.then(|| {
+            let id = address.rsplit('/').next().unwrap_or_default();
+            format!(
+                "{} is another jarvis-tui ({why}); the events of its session {id} are followed as they are",
+                aim.name
+            )
+        });
+        Ok(AttachedSession {
+            handle: live,
+            history_end: past,
+            opened_event: opened,
+            models,
+            remarks: explained.into_iter().collect(),
+            shared: true,
+        })
+    }
+}
+
+/// Says what can be read on the way, where that is a secret.
+fn cleartext_warning(aim: &AttachTarget, headers: &[(String, HttpHeaderValue)]) -> Option<String> {
+    let secret = headers.iter().any(|(_, value)| matches!(value, HttpHeaderValue::Secret(_)));
+    let what = match (secret, has_login(&aim.url)) {
+        _ if !is_cleartext_remote(&aim.url) => return None,
+        (true, _) => "the token or headers and the whole conversation go",
+        (false, true) => "the login and the whole conversation go",
+        (false, false) => return None,
+    };
+    Some(format!("{what} to {} unencrypted; if that server supports HTTPS, attach to https://", origin(&aim.url)))
+}
+
+/// Opens a session on another `jarvis-tui` and returns its name.
+async fn create_remote_session(
+    http: &HttpClient,
+    sessions: &str,
+    headers: &[(String, HttpHeaderValue)],
+) -> anyhow::Result<String> {
+    let call = HttpRequest {
+        method: HttpMethod::Post,
+        url: sessions.to_owned(),
+        headers: headers.to_vec(),
+        body: Some(Bytes::from_static(b"{}")),
+        framing: Framing::Ndjson,
+    };
+    let opened = http.request_json(&call, OPEN_SESSION_TIMEOUT).await?;
+    let id = opened.get("id").and_then(Json::as_str);
+    Ok(id.ok_or_else(|| Fault::new(FaultKind::Protocol, format!("{sessions} named no session")))?.to_owned())
+}
+
+/// Returns scheme and authority of a session's address.
+fn origin_of(address: &str) -> Option<&str> {
+    address.rfind("/v1/sessions").and_then(|at| address.get(..at))
+}
+
+/// A turn is sent once: an agent may have begun to act on it. Silence has no limit but the person's.
+fn engine_choice(engine: Arc<RemoteEngine>, model: String, why: String, idle: Duration) -> EngineChoice {
+    EngineChoice {
+        engine,
+        model,
+        reason: why,
+        context_window: None,
+        price: None,
+        first_byte_timeout: idle,
+        idle_timeout: idle,
+        no_output_timeout: Duration::ZERO,
+        max_retries: 3,
+        may_resend: false,
+        supports_tools: true,
+        warnings: Vec::new(),
+        describe: None,
+    }
+}
+
+/// A server that lists nothing may still answer; most take any name then.
+fn first_model(models: Vec<ModelInfo>) -> String {
+    models.into_iter().next().map_or_else(|| "default".to_owned(), |model| model.id)
+}
+
+async fn list_models(http: &HttpClient, target: &RemoteTarget) -> Vec<ModelInfo> {
+    let Some(survey) = probe::model_list_query(target) else { return Vec::new() };
+    let answers = ask::join_json(http, &survey.requests, PROBE_TIMEOUT).await;
+    survey.parse_answers(&answers).unwrap_or_default()
+}
+
+/// Gets token and headers, which may come from a command that takes its time.
+async fn resolve_headers(
+    aim: &AttachTarget,
+    token_env: Option<&str>,
+) -> anyhow::Result<Vec<(String, HttpHeaderValue)>> {
+    let wanted = aim.clone();
+    let token_env = token_env.map(str::to_owned);
+    let got = tokio::task::spawn_blocking(move || -> anyhow::Result<Vec<(String, HttpHeaderValue)>> {
+        let env = environment::variable;
+        let mut out = Vec::new();
+        let token = match (&token_env, &wanted.token) {
+            (Some(name), _) => Some(
+                secret::resolve_secret(&format!("env:{name}"), &env)?
+                    .ok_or_else(|| UsageError(format!("the variable {name} of --token-env is not set or empty")))?,
+            ),
+            (None, Some(text)) => secret::resolve_secret(text, &env)?,
+            (None, None) => None,
+        };
+        if let Some(token) = token {
+            // Anthropic's own service refuses what it takes for two credentials; gateways can be told with --header.
+            if wanted.request_kind.or_else(|| RequestKind::from_url(&wanted.url)) == Some(RequestKind::Anthropic) {
+                out.push(("x-api-key".to_owned(), HttpHeaderValue::Secret(token)));
+            } else {
+                let bearer: SecretString = format!("Bearer {}", token.expose_secret()).into();
+                out.push(("authorization".to_owned(), HttpHeaderValue::Secret(bearer)));
+            }
+        }
+        for (name, value) in &wanted.headers {
+            if let Some(value) = secret::resolve_secret(value, &env)? {
+                out.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+                out.push((name.clone(), HttpHeaderValue::Secret(value)));
+            }
+        }
+        for (name, value) in &wanted.flag_headers {
+            out.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+            out.push((name.clone(), HttpHeaderValue::Secret(value.clone().into())));
+        }
+        Ok(out)
+    });
+    got.await?
+}

@@ -1,0 +1,58 @@
+//! What `--explain` says where there is nothing to ask: how a target would be talked to, and why.
+
+use super::target::AttachTarget;
+use super::{Runtime, UsageError, resolve_headers};
+use crate::cli;
+use crate::engine::remote::probe::RemoteAccess;
+use crate::text::address::redact_credentials;
+
+impl Runtime {
+    /// Returns what a target is called in messages: the name of a remote or a file, or the host.
+    ///
+    /// # Errors
+    ///
+    /// Fails where what was typed is no target.
+    pub fn target_name(&self, typed: &cli::AttachArgs) -> Result<String, UsageError> {
+        Ok(AttachTarget::resolve(typed, self.config())?.name)
+    }
+
+    /// Looks at what answers there and says how it would be talked to, and why. Asks nothing of a model.
+    ///
+    /// # Errors
+    ///
+    /// Fails where nothing answers, or nothing that is known.
+    pub async fn explain(&self, typed: &cli::AttachArgs) -> anyhow::Result<String> {
+        let aim = AttachTarget::resolve(typed, self.config())?;
+        let headers = resolve_headers(&aim, typed.token_env.as_deref()).await?;
+        let (style, url, found) = self.discover_target(&aim, &headers, true).await?;
+        let place = redact_credentials(&url).into_owned();
+        let Some(found) = found else {
+            let why = match (&aim.request_kind, &typed.request, &typed.method) {
+                (Some(_), Some(_), _) => "--request says so",
+                (Some(_), None, Some(_)) => "--method says so",
+                (Some(_), None, None) => "the settings say so",
+                (None, ..) => "its path says so",
+            };
+            return Ok(format!("{} at {place}: asked by {} ({why})", aim.name, style.name()));
+        };
+        Ok(match &found.access {
+            RemoteAccess::Request { .. } => {
+                format!(
+                    "{} at {} ({}); asked by {} at {place}",
+                    found.description,
+                    aim.name,
+                    found.evidence,
+                    style.name()
+                )
+            }
+            RemoteAccess::Mirror { sessions } => {
+                let sessions = match sessions.len() {
+                    0 => "no session yet".to_owned(),
+                    1 => "1 session, which is joined".to_owned(),
+                    many => format!("{many} sessions, of which the newest is joined"),
+                };
+                format!("{} at {} ({}); {sessions}", found.description, aim.name, found.evidence)
+            }
+        })
+    }
+}

@@ -1,0 +1,203 @@
+//! What `attach` was given, with the settings of a named remote filled in: an address or a file, and how it is asked.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::UsageError;
+use crate::cli;
+use crate::config::{Config, RemoteConfig};
+use crate::engine::remote::RequestKind;
+use crate::net::request::HttpMethod;
+use crate::text::address::{host_and_port, with_scheme};
+
+/// Where to attach and how. Flags count more than settings.
+#[derive(Clone)]
+pub(super) struct AttachTarget {
+    /// The remote's own name, or its host.
+    pub name: String,
+    /// Empty for a file.
+    pub url: String,
+    pub file: Option<PathBuf>,
+    pub request_kind: Option<RequestKind>,
+    pub method: Option<HttpMethod>,
+    pub dialect: Option<String>,
+    pub model: Option<String>,
+    /// As in the settings.
+    pub token: Option<String>,
+    /// Likewise.
+    pub headers: BTreeMap<String, String>,
+    pub flag_headers: Vec<(String, String)>,
+    pub local_tools: bool,
+    /// Zero is no limit.
+    pub idle_timeout: Duration,
+}
+
+impl AttachTarget {
+    pub(super) fn resolve(typed: &cli::AttachArgs, config: &Config) -> Result<Self, UsageError> {
+        let named = config.remotes.get(&typed.target);
+        let file = named.is_none().then(|| existing_file(&typed.target)).flatten();
+        let unnamed = RemoteConfig::default();
+        let remote = named.unwrap_or(&unnamed);
+        let url = match (&file, named) {
+            (Some(_), _) => String::new(),
+            (None, Some(remote)) if remote.url.is_empty() => {
+                return Err(UsageError(format!("the remote {:?} has no url; set remotes.{0}.url", typed.target)));
+            }
+            (None, Some(remote)) => with_scheme(&remote.url),
+            (None, None) => parse_address(&typed.target, config)?,
+        };
+        let name = match (&file, named) {
+            (Some(path), _) => {
+                path.file_name().map_or_else(|| "file".to_owned(), |name| name.to_string_lossy().into_owned())
+            }
+            (None, Some(_)) => typed.target.clone(),
+            (None, None) => host_and_port(&url).to_owned(),
+        };
+        let mut style = typed.request.as_deref().or(remote.request.as_deref()).and_then(RequestKind::parse);
+        let method = typed.method.map(|method| match method {
+            cli::Method::Get => HttpMethod::Get,
+            cli::Method::Post => HttpMethod::Post,
+        });
+        match (method, style) {
+            (Some(HttpMethod::Get), None) => style = Some(RequestKind::Get),
+            (Some(HttpMethod::Get), Some(asked)) if asked != RequestKind::Get => {
+                return Err(UsageError(format!("--request {} is sent by POST", asked.name())));
+            }
+            (Some(HttpMethod::Post), None) if RequestKind::from_url(&url).is_none() && file.is_none() => {
+                style = Some(RequestKind::Chat);
+            }
+            _ => {}
+        }
+        let dialect = typed.dialect.clone().or_else(|| remote.dialect.clone()).filter(|name| name != "auto");
+        let typed_headers = typed.header.iter().map(|text| parse_header(text)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            name,
+            url,
+            file,
+            request_kind: style,
+            method,
+            dialect,
+            model: typed.model.clone().or_else(|| remote.model.clone()),
+            token: remote.token.clone(),
+            headers: remote.headers.clone(),
+            flag_headers: typed_headers,
+            local_tools: typed.local_tools || remote.local_tools,
+            idle_timeout: typed.idle_timeout.or(remote.idle_timeout).unwrap_or_default(),
+        })
+    }
+}
+
+/// Returns where a server of this kind is asked, when only the server was named.
+pub(super) fn default_path(style: RequestKind) -> &'static str {
+    match style {
+        RequestKind::Chat | RequestKind::OpenJarvisBridge => "/v1/chat/completions",
+        RequestKind::OpenJarvisResearch => "/api/research",
+        RequestKind::Responses => "/v1/responses",
+        RequestKind::Enclava => "/api/v1/responses",
+        RequestKind::Anthropic => "/v1/messages",
+        RequestKind::Ollama => "/api/chat",
+        RequestKind::Poe => "/v1/stream",
+        RequestKind::OpenJarvisManaged
+        | RequestKind::AgUi
+        | RequestKind::A2a
+        | RequestKind::A2aV1
+        | RequestKind::Get => "/",
+    }
+}
+
+fn existing_file(target: &str) -> Option<PathBuf> {
+    let path = Path::new(target);
+    (!target.contains("://") && path.is_file()).then(|| path.to_owned())
+}
+
+/// Reads an address: a URL, or a host with a port or a dot in it.
+fn parse_address(target: &str, config: &Config) -> Result<String, UsageError> {
+    let looks_like_one = |text: &str| {
+        let host = text.split(['/', '?']).next().unwrap_or_default();
+        host.contains([':', '.']) || host == "localhost"
+    };
+    if target.contains("://")
+        || looks_like_one(target) && !Path::new(target).is_dir() && !target.starts_with(['.', '/'])
+    {
+        return Ok(with_scheme(target));
+    }
+    let known: Vec<&str> = config.remotes.keys().map(String::as_str).collect();
+    let known = if known.is_empty() { "none is set up".to_owned() } else { format!("there are {}", known.join(", ")) };
+    Err(UsageError(format!(
+        "{target:?} is not a URL, a file or the name of a remote ({known}; see [remotes] in the settings)"
+    )))
+}
+
+fn parse_header(text: &str) -> Result<(String, String), UsageError> {
+    let (name, value) = text
+        .split_once(':')
+        .filter(|(name, _)| !name.trim().is_empty())
+        .ok_or_else(|| UsageError("a header is written NAME: VALUE".to_owned()))?;
+    Ok((name.trim().to_ascii_lowercase(), value.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Cli;
+
+    fn aim(line: &[&str], config: &Config) -> Result<AttachTarget, UsageError> {
+        let cli = Cli::parse_args(["jarvis-tui", "attach"].iter().chain(line)).unwrap();
+        let Some(cli::CliCommand::Attach(typed)) = cli.command else { panic!("{line:?}") };
+        AttachTarget::resolve(&typed, config)
+    }
+
+    #[test]
+    fn a_target_is_a_url_a_name_or_a_file() {
+        let mut config = Config::default();
+        let office = RemoteConfig {
+            url: "host.example:8000".into(),
+            request: Some("ag-ui".into()),
+            model: Some("m".into()),
+            idle_timeout: Some(Duration::from_secs(9)),
+            ..RemoteConfig::default()
+        };
+        config.remotes.insert("office".into(), office);
+        for (typed, url, name) in [
+            ("http://u:p@h:1/x", "http://u:p@h:1/x", "h:1"),
+            ("localhost:8000", "http://localhost:8000", "localhost:8000"),
+            ("127.0.0.1:1/v1", "http://127.0.0.1:1/v1", "127.0.0.1:1"),
+            ("agents.example.org/a", "https://agents.example.org/a", "agents.example.org"),
+            ("office", "https://host.example:8000", "office"),
+        ] {
+            let aim = aim(&[typed], &config).unwrap();
+            assert_eq!((aim.url.as_str(), aim.name.as_str()), (url, name));
+        }
+        let named = aim(&["office"], &config).unwrap();
+        assert_eq!((named.request_kind, named.idle_timeout), (Some(RequestKind::AgUi), Duration::from_secs(9)));
+        let flagged = aim(&["office", "--request", "chat", "-m", "x", "--idle-timeout", "2s"], &config).unwrap();
+        assert_eq!((flagged.request_kind, flagged.model.as_deref()), (Some(RequestKind::Chat), Some("x")));
+        assert_eq!(flagged.idle_timeout, Duration::from_secs(2));
+        let here = file!();
+        assert!(aim(&[here], &config).is_ok_and(|aim| aim.file.is_some()) || !Path::new(here).is_file());
+        let wrong = aim(&["offce"], &config).err().unwrap();
+        assert!(wrong.0.contains("office"), "{wrong}");
+    }
+
+    #[test]
+    fn a_method_says_whether_it_is_watched() {
+        let config = Config::default();
+        assert_eq!(aim(&["http://h/x", "--method", "get"], &config).unwrap().request_kind, Some(RequestKind::Get));
+        assert_eq!(aim(&["http://h/x", "--method", "post"], &config).unwrap().request_kind, Some(RequestKind::Chat));
+        assert_eq!(aim(&["http://h/v1/messages", "--method", "post"], &config).unwrap().request_kind, None);
+        assert!(aim(&["http://h/x", "--method", "get", "--request", "chat"], &config).is_err());
+    }
+
+    #[test]
+    fn headers_are_names_and_values() {
+        assert_eq!(parse_header("X-Team: a:b").unwrap(), ("x-team".into(), "a:b".into()));
+        assert!(parse_header("nonsense").is_err() && parse_header(": x").is_err());
+    }
+
+    #[test]
+    fn every_request_of_the_settings_is_a_style() {
+        let names: Vec<&str> = RequestKind::ALL.into_iter().map(RequestKind::name).collect();
+        assert_eq!(names, crate::config::remote::REQUEST_KINDS);
+    }
+}

@@ -1,0 +1,173 @@
+//! What is only watched: a stream that can be had by GET, the bytes of one in a file, or a session's log.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::target::AttachTarget;
+use super::{AttachedSession, RemoteModels};
+use crate::bridge::{remote, session};
+use crate::cli;
+use crate::dialect::{Decode, DecodeContext};
+use crate::engine::remote::{AnnouncingDetector, RemoteTarget};
+use crate::event::{AgentEvent, ApprovalMode, Capabilities, Seq};
+use crate::journal::Reader;
+use crate::net::request::{Framing, HttpMethod, HttpRequest};
+use crate::net::{HttpClient, RequestPolicy};
+use crate::runtime::{Frontend, PreparedSession, Runtime, replay, wall_clock};
+use crate::text::address::path_and_query;
+
+/// How often a stream that is watched is opened again without getting on.
+const MAX_RECONNECTS: u32 = 6;
+
+impl Runtime {
+    pub(super) fn watch_stream(
+        &mut self,
+        http: HttpClient,
+        target: &RemoteTarget,
+        aim: &AttachTarget,
+        notices: Vec<AgentEvent>,
+    ) -> AttachedSession {
+        let call = HttpRequest {
+            method: aim.method.unwrap_or(HttpMethod::Get),
+            url: target.url.clone(),
+            headers: target.headers.clone(),
+            body: None,
+            framing: Framing::Any,
+        };
+        let epoch = Instant::now();
+        let patience = RequestPolicy {
+            first_byte_timeout: aim.idle_timeout,
+            idle_timeout: aim.idle_timeout,
+            no_output_timeout: Duration::ZERO,
+            max_retries: MAX_RECONNECTS,
+            may_resend: true,
+            epoch,
+        };
+        let from = remote::StreamSource::Stream { http, call, timeouts: patience };
+        self.start_watching(
+            from,
+            aim,
+            path_and_query(&target.url).0.to_owned(),
+            target.explains_every_turn,
+            notices,
+            epoch,
+        )
+    }
+
+    /// Plays a file: the bytes of a stream through a decoder, and a session's log, sound or damaged, as a replay.
+    pub(super) fn play_file(
+        &mut self,
+        path: PathBuf,
+        aim: &AttachTarget,
+        typed: &cli::AttachArgs,
+    ) -> anyhow::Result<AttachedSession> {
+        if aim.dialect.is_none()
+            && let Ok(log) = Reader::open(&path)
+        {
+            return self.play_log(log, &path);
+        }
+        let paced = self.frontend == Frontend::Tui;
+        let from = remote::StreamSource::File { path, paced, reel: self.traffic.clone() };
+        Ok(self.start_watching(from, aim, String::new(), typed.explain, Vec::new(), Instant::now()))
+    }
+
+    fn play_log(&mut self, log: Reader, path: &Path) -> anyhow::Result<AttachedSession> {
+        let on_screen = self.frontend == Frontend::Tui;
+        let live = if on_screen {
+            replay::start(log, replay::ReplayOptions::default(), &mut self.tasks)?
+        } else {
+            replay::start_finished(log)?
+        };
+        let models = RemoteModels { http: self.http.clone(), target: None, listed: Vec::new(), jarvis_server: None };
+        let told = || {
+            let played = format!("{} is a session's log; it is played as `jarvis-tui replay` plays it", path.display());
+            let damage = self.find_log_damage(path).into_iter().map(|(_, text)| text);
+            damage.chain(std::iter::once(played)).collect::<Vec<_>>().join("; ")
+        };
+        Ok(AttachedSession {
+            handle: live,
+            history_end: Seq(0),
+            opened_event: None,
+            models,
+            remarks: on_screen.then(told).into_iter().collect(),
+            shared: false,
+        })
+    }
+
+    fn start_watching(
+        &mut self,
+        from: remote::StreamSource,
+        aim: &AttachTarget,
+        path: String,
+        explain: bool,
+        notices: Vec<AgentEvent>,
+        epoch: Instant,
+    ) -> AttachedSession {
+        let mut begun = self.create_log();
+        begun.notices.extend(notices);
+        let PreparedSession {
+            session,
+            hub,
+            writer,
+            save_error: not_saved,
+            resume_point: standing,
+            past: _,
+            sealed,
+            notices,
+            started_at: _,
+            queued_prompts: _,
+            grants: _,
+        } = begun;
+        let told = Arc::new(AtomicBool::new(false));
+        let dialect = aim.dialect.clone();
+        let decoders: remote::SharedDecoderFactory = Arc::new(move || {
+            let context = DecodeContext { prompt: None, path: path.clone(), content_type: String::new() };
+            Box::new(AnnouncingDetector::new(dialect.as_deref(), context, told.clone(), explain)) as Box<dyn Decode>
+        });
+        let opened = AgentEvent::SessionOpened {
+            wall_ms: wall_clock(),
+            engine: aim.name.clone(),
+            model: String::new(),
+            engine_reason: "watched".to_owned(),
+            mode: ApprovalMode::default(),
+            folder: self.folder.display().to_string(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            capabilities: Capabilities { cancel: true, ..Capabilities::default() },
+            context_window: None,
+            price: None,
+        };
+        let lingers = self.frontend == Frontend::Tui;
+        let feed = remote::start(
+            remote::WatchedStream { source: from, decoder_factory: decoders, opened, stays_open: lingers },
+            &mut self.tasks,
+        );
+        let setup = session::SessionSetup {
+            session,
+            hub,
+            writer,
+            save_error: not_saved,
+            resume_point: standing,
+            state_store: None,
+            queued_prompts: Vec::new(),
+            saved_grants: Vec::new(),
+            save_listener: self.save_listener.clone(),
+            prior: Box::pin(async move { sealed.await.unwrap_or_default() }),
+            notices,
+            epoch,
+        };
+        let live = session::start(setup, feed, &mut self.tasks);
+        let models = RemoteModels { http: self.http.clone(), target: None, listed: Vec::new(), jarvis_server: None };
+        AttachedSession {
+            handle: live,
+            history_end: Seq(0),
+            opened_event: None,
+            models,
+            remarks: Vec::new(),
+            shared: false,
+        }
+    }
+}

@@ -1,0 +1,450 @@
+//! Which engine answers, and why: flag, then config, then environment, then a server of this machine that the person said
+//! yes to, then the embedded one.
+
+mod accepted;
+mod listing;
+mod local_servers;
+mod lookup;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::agent::{DescribeModel, EngineChoice};
+use crate::config::{Config, EngineConfig, EngineKind, LoadedConfig, Origin};
+use crate::engine::Engine;
+use crate::engine::anthropic::{AnthropicAuth, AnthropicEngine};
+use crate::engine::discover::{self, DiscoveredServer, Readiness, ServerKind};
+use crate::engine::model_details::ModelDetails;
+use crate::engine::offline::{self, OfflineEngine};
+use crate::engine::ollama::OllamaEngine;
+use crate::engine::openai::OpenAiEngine;
+use crate::engine::openai_responses::ResponsesEngine;
+use crate::event::{Fault, FaultKind};
+use crate::net::failure::is_loading;
+use crate::net::{HttpClient, probe, register_secret};
+use crate::text::address::{has_host, has_login, is_cleartext_remote, origin};
+pub(super) use accepted::AcceptedServers;
+pub use listing::EngineListing;
+use lookup::{KnownModel, find_unique};
+
+/// How long a server may take to list its models.
+const LIST_MODELS_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a server may take to describe a model, twice where it is asked twice. The first prompt waits for it.
+const DESCRIBE_MODEL_TIMEOUT: Duration = Duration::from_millis(1500);
+/// What OpenAI's own service is asked for when nobody named a model.
+const DEFAULT_OPENAI_MODEL: &str = "gpt-4.1-mini";
+
+/// What Anthropic's own service is asked for when nobody named a model.
+const DEFAULT_ANTHROPIC_MODEL: &str = "claude-sonnet-4-5";
+/// A bearer token for a gateway; it stands for the key of the engine called `anthropic`.
+const ANTHROPIC_TOKEN_VARIABLE: &str = "ANTHROPIC_AUTH_TOKEN";
+
+type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Everything that choosing needs. Cheap to clone into a task.
+#[derive(Clone)]
+pub struct EngineResolver {
+    pub loaded: Arc<LoadedConfig>,
+    pub http: HttpClient,
+    /// Servers that the person said yes to.
+    pub(super) accepted: AcceptedServers,
+    /// Nobody can be asked.
+    pub(super) is_unattended: bool,
+    /// The embedded engine's pauses are left out where nobody watches.
+    pub offline_pace: f32,
+}
+
+/// Whose word a choice is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RequestedBy {
+    Person,
+    /// The settings of a folder, which somebody else may have written.
+    Project,
+}
+
+/// What was asked for before anyone looked around.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum RequestedEngine {
+    Named { engine: String, model: Option<String>, why: String, by: RequestedBy },
+    Unspecified,
+}
+
+impl EngineResolver {
+    /// Chooses as for somebody who can be asked.
+    #[must_use]
+    pub fn interactive(self) -> Self {
+        Self { is_unattended: false, ..self }
+    }
+
+    /// Chooses the engine to begin with.
+    pub async fn resolve(self) -> Result<EngineChoice, Fault> {
+        match self.requested(&env_variable) {
+            RequestedEngine::Named { engine, model, why, by } => {
+                self.check_allowed(&engine, by).await?;
+                self.resolve_engine(&engine, model, why).await
+            }
+            RequestedEngine::Unspecified => self.resolve_unspecified().await,
+        }
+    }
+
+    /// Says whether the model that was named can be meant at all, before anything is opened for it. Asks servers only
+    /// where the name is no engine's.
+    pub async fn check_requested(&self) -> Result<(), Fault> {
+        let RequestedEngine::Named { engine, model, why, by } = self.requested(&env_variable) else { return Ok(()) };
+        if self.config().engines.contains_key(&engine) {
+            return Ok(());
+        }
+        self.check_allowed(&engine, by).await?;
+        self.resolve_engine(&engine, model, why).await.map(drop)
+    }
+
+    /// Finds the engine for a name written `engine/model`, `engine` or, where that is clear, just a model. To choose a
+    /// server that was found on this machine is to say yes to it.
+    pub async fn switch_to(self, name: String) -> Result<EngineChoice, String> {
+        let mut choice = self.resolve_name(&name, "chosen with /model").await.map_err(|fault| fault.message)?;
+        let engine = choice.engine.name();
+        let is_found = !self.config().engines.contains_key(engine) || self.is_unset_ollama(engine);
+        if is_found && let Some(found) = self.find_local_server(engine).await {
+            choice.warnings.extend(self.accept_server(&found, &choice.model).map(|text| ("not_remembered", text)));
+        }
+        Ok(choice)
+    }
+
+    /// Likewise; `why` is what is said of the choice.
+    pub(super) async fn resolve_name(&self, name: &str, why: &str) -> Result<EngineChoice, Fault> {
+        let (engine, model) = Config::model_parts(name);
+        self.resolve_engine(engine, model.map(str::to_owned), why.to_owned()).await
+    }
+
+    fn config(&self) -> &Config {
+        &self.loaded.config
+    }
+
+    fn requested(&self, env: Env<'_>) -> RequestedEngine {
+        if let Some(name) = &self.config().model {
+            let (engine, model) = Config::model_parts(name);
+            let why = match self.loaded.entries.get("model").map(|entry| &entry.origin) {
+                Some(Origin::Flag(flag)) => format!("flag {flag}"),
+                Some(Origin::Environment(name)) => (*name).to_owned(),
+                Some(Origin::Project { .. }) => "the project's config".to_owned(),
+                Some(Origin::User { .. } | Origin::Default) | None => "config".to_owned(),
+            };
+            let project =
+                matches!(self.loaded.entries.get("model").map(|entry| &entry.origin), Some(Origin::Project { .. }));
+            let by = if project { RequestedBy::Project } else { RequestedBy::Person };
+            return RequestedEngine::Named { engine: engine.to_owned(), model: model.map(str::to_owned), why, by };
+        }
+        let set = |name: &str| env(name).is_some_and(|value| !value.trim().is_empty());
+        for (name, engine) in [
+            ("OPENAI_API_KEY", "openai"),
+            ("OPENAI_BASE_URL", "openai"),
+            ("OPENAI_API_BASE", "openai"),
+            ("ANTHROPIC_API_KEY", "anthropic"),
+            (ANTHROPIC_TOKEN_VARIABLE, "anthropic"),
+            ("ANTHROPIC_BASE_URL", "anthropic"),
+            ("OLLAMA_HOST", "ollama"),
+        ] {
+            if set(name) {
+                let (engine, why) = (engine.to_owned(), name.to_owned());
+                return RequestedEngine::Named { engine, model: None, why, by: RequestedBy::Person };
+            }
+        }
+        RequestedEngine::Unspecified
+    }
+
+    async fn resolve_engine(&self, name: &str, model: Option<String>, why: String) -> Result<EngineChoice, Fault> {
+        if let Some(config) = self.config().engines.get(name) {
+            let model = match model {
+                Some(model) => model,
+                None => self.default_model(name, config).await?,
+            };
+            return self.describe_and_build(name, config, model, why).await;
+        }
+        if let Some(found) = self.find_local_server(name).await {
+            let config = discovered_config(&found);
+            let model = match (model, found.models.first(), found.readiness) {
+                (Some(model), _, _) => model,
+                (None, Some(first), _) => first.id.clone(),
+                (None, None, Readiness::Loading) => local_servers::PLACEHOLDER_MODEL.to_owned(),
+                (None, None, _) => return Err(Fault::new(FaultKind::BadRequest, local_servers::offer_text(&found))),
+            };
+            return self.describe_and_build(name, &config, model, why).await;
+        }
+        let whole = model.map_or_else(|| name.to_owned(), |model| format!("{name}/{model}"));
+        let models = KnownModel::from_listings(&self.list_all().await);
+        if let Some(KnownModel { engine, model, .. }) = find_unique(&models, &whole)? {
+            return Box::pin(self.resolve_engine(engine, Some(model.clone()), why)).await;
+        }
+        if let Some(absent) = discover::not_found_fault(name) {
+            return Err(absent);
+        }
+        let engines: Vec<&str> = self.config().engines.keys().map(String::as_str).collect();
+        Err(lookup::unknown_model_fault(&whole, &engines, &models))
+    }
+
+    /// Makes the choice of an engine and a model that are known.
+    async fn describe_and_build(
+        &self,
+        name: &str,
+        config: &EngineConfig,
+        model: String,
+        why: String,
+    ) -> Result<EngineChoice, Fault> {
+        let told = match config.kind {
+            EngineKind::Ollama => self.describe_ollama(config, &model).await,
+            EngineKind::OpenAi | EngineKind::OpenAiResponses | EngineKind::Anthropic | EngineKind::Offline => {
+                ModelDetails::default()
+            }
+        };
+        self.build_choice(name, config, model, why, told).await
+    }
+
+    /// Picks a model where none was named: the environment's, the service's usual one, or the first that is there.
+    async fn default_model(&self, name: &str, config: &EngineConfig) -> Result<String, Fault> {
+        match config.kind {
+            EngineKind::Offline => return Ok(offline::MODEL_NAME.to_owned()),
+            EngineKind::OpenAi | EngineKind::OpenAiResponses => {
+                // The variable speaks of the engines that take their address from the environment as well.
+                let is_usual = name == config.kind.name();
+                if let Some(model) = env_variable("OPENAI_MODEL").filter(|model| !model.is_empty() && is_usual) {
+                    return Ok(model);
+                }
+                let url = config.resolved_base_url(&env_variable).unwrap_or_default();
+                if has_host(&url, "api.openai.com") {
+                    return Ok(DEFAULT_OPENAI_MODEL.to_owned());
+                }
+            }
+            EngineKind::Anthropic => {
+                if let Some(model) =
+                    env_variable("ANTHROPIC_MODEL").filter(|model| !model.is_empty() && name == "anthropic")
+                {
+                    return Ok(model);
+                }
+                let url = config.resolved_base_url(&env_variable).unwrap_or_default();
+                if has_host(&url, "api.anthropic.com") {
+                    return Ok(DEFAULT_ANTHROPIC_MODEL.to_owned());
+                }
+            }
+            EngineKind::Ollama => {}
+        }
+        let models = match self.list_models(name, config).await {
+            Err(fault) if is_loading(&fault) && config.kind != EngineKind::Ollama => {
+                return Ok(local_servers::PLACEHOLDER_MODEL.to_owned());
+            }
+            listed => listed?,
+        };
+        models.into_iter().next().map(|model| model.id).ok_or_else(|| {
+            let hint = match config.kind {
+                EngineKind::Ollama => "get one with `ollama pull qwen3`",
+                EngineKind::OpenAi | EngineKind::OpenAiResponses | EngineKind::Anthropic | EngineKind::Offline => {
+                    "name one as ENGINE/MODEL"
+                }
+            };
+            Fault::new(FaultKind::BadRequest, format!("{name} has no model; {hint}"))
+        })
+    }
+
+    /// Finds the window to ask for, and whether tools can be; a slow answer must not hold up the chat.
+    async fn describe_ollama(&self, config: &EngineConfig, model: &str) -> ModelDetails {
+        let Some(url) = config.resolved_base_url(&env_variable) else { return ModelDetails::default() };
+        let key = self.api_key(config).await.ok().flatten();
+        let engine = OllamaEngine::new(String::new(), &url).with_key(key);
+        let answers = probe::join_json(&self.http, &engine.show_requests(model), DESCRIBE_MODEL_TIMEOUT).await;
+        let [show, running] = [0, 1].map(|index| answers.get(index).and_then(|answer| answer.as_ref().ok()));
+        let window = self
+            .config()
+            .configured_window(model)
+            .unwrap_or_else(|| discover::ollama_context_window(model, show, running));
+        ModelDetails { context_window: Some(window), supports_tools: discover::ollama_supports_tools(show) }
+    }
+
+    /// Makes what asks the server about its model, unless the person said all.
+    fn description_fetcher(&self, engine: &Arc<dyn Engine>, model: &str) -> Option<DescribeModel> {
+        let questions = engine.model_details_query()?;
+        let (http, model, own) = (self.http.clone(), model.to_owned(), self.config().configured_window(model));
+        Some(Arc::new(move || {
+            let (http, questions, model) = (http.clone(), questions.clone(), model.clone());
+            Box::pin(async move {
+                let list = probe::join_json(&http, &[questions.list_request], DESCRIBE_MODEL_TIMEOUT).await;
+                let (told, more) = match list.first() {
+                    Some(Ok(list)) => ModelDetails::from_list(&model, list),
+                    // A server without such a list may tell elsewhere; one that is loading or slow will later.
+                    Some(Err(fault)) if fault.kind == FaultKind::BadRequest => (ModelDetails::default(), true),
+                    Some(Err(_)) | None => return None,
+                };
+                let told = if more {
+                    let answers = probe::join_json(&http, &questions.detail_requests, DESCRIBE_MODEL_TIMEOUT).await;
+                    let answers: Vec<_> = answers.iter().map(|answer| answer.as_ref().ok()).collect();
+                    told.with_answers(&model, &answers)
+                } else {
+                    told
+                };
+                // What the person wrote down counts.
+                Some(ModelDetails { context_window: told.context_window.filter(|_| own.is_none()), ..told })
+            })
+        }))
+    }
+
+    /// Says once what can be read on the way.
+    async fn cleartext_warning(&self, name: &str, config: &EngineConfig, url: &str) -> Option<String> {
+        if !is_cleartext_remote(url) {
+            return None;
+        }
+        let what = match self.api_key(config).await {
+            Ok(Some(_)) => "the API key and the whole conversation go",
+            _ if has_login(url) => "the login and the whole conversation go",
+            _ => return None,
+        };
+        let setting = config.address_setting(name, &env_variable);
+        Some(format!(
+            "{what} to {} unencrypted; if that server supports HTTPS, write https:// in {setting}",
+            origin(url)
+        ))
+    }
+
+    async fn build_choice(
+        &self,
+        name: &str,
+        config: &EngineConfig,
+        model: String,
+        why: String,
+        told: ModelDetails,
+    ) -> Result<EngineChoice, Fault> {
+        let url = config.resolved_base_url(&env_variable).unwrap_or_default();
+        // Ollama's is what it is asked for, whatever the model could take.
+        let window = match config.kind {
+            EngineKind::Ollama => told.context_window,
+            _ => self.config().window(&model).or(told.context_window),
+        };
+        let engine: Arc<dyn Engine> = match config.kind {
+            EngineKind::Offline => Arc::new(OfflineEngine { pace: self.offline_pace }),
+            EngineKind::OpenAi => {
+                let key = self.openai_key(name, config, &url).await?;
+                Arc::new(
+                    OpenAiEngine::new(name.to_owned(), &url, key).with_missing_key_setting(key_setting(name, config)),
+                )
+            }
+            EngineKind::OpenAiResponses => {
+                let key = self.openai_key(name, config, &url).await?;
+                Arc::new(
+                    ResponsesEngine::new(name.to_owned(), &url, key)
+                        .with_missing_key_setting(key_setting(name, config)),
+                )
+            }
+            EngineKind::Anthropic => {
+                let pass = self.anthropic_auth(name, config).await?;
+                Arc::new(
+                    AnthropicEngine::new(name.to_owned(), &url, pass)
+                        .with_missing_key_setting(key_setting(name, config)),
+                )
+            }
+            EngineKind::Ollama => {
+                let key = self.api_key(config).await?;
+                Arc::new(OllamaEngine::new(name.to_owned(), &url).with_key(key).with_context_window(window))
+            }
+        };
+        // The makers' own services say nothing that isn't known here.
+        let is_known = has_host(&url, "api.openai.com");
+        Ok(EngineChoice {
+            supports_tools: told.supports_tools != Some(false),
+            warnings: self
+                .cleartext_warning(name, config, &url)
+                .await
+                .map(|text| ("exposed", text))
+                .into_iter()
+                .collect(),
+            describe: if is_known { None } else { self.description_fetcher(&engine, &model) },
+            engine,
+            reason: why,
+            context_window: window,
+            price: self.config().price_at(name, &model, &env_variable),
+            model,
+            first_byte_timeout: config.first_byte_timeout,
+            idle_timeout: config.idle_timeout,
+            no_output_timeout: config.no_output_timeout,
+            max_retries: config.retries,
+            may_resend: true,
+        })
+    }
+
+    /// Gets the key and misses it where nothing goes without one.
+    async fn openai_key(&self, name: &str, config: &EngineConfig, url: &str) -> Result<Option<SecretString>, Fault> {
+        let key = self.api_key(config).await?;
+        if key.is_none() && needs_key(url) { Err(missing_key_fault(name, config)) } else { Ok(key) }
+    }
+
+    /// A key may come from a command, which may take its time.
+    async fn api_key(&self, config: &EngineConfig) -> Result<Option<SecretString>, Fault> {
+        let config = config.clone();
+        let key = tokio::task::spawn_blocking(move || config.resolved_api_key(&env_variable))
+            .await
+            .map_err(|error| Fault::new(FaultKind::Internal, error.to_string()))??;
+        key.iter().for_each(register_secret);
+        Ok(key)
+    }
+
+    /// A token in the environment counts before the key of the engine that the environment speaks of, but not before
+    /// one that the person wrote down.
+    async fn anthropic_auth(&self, name: &str, config: &EngineConfig) -> Result<AnthropicAuth, Fault> {
+        let usual = config.api_key.as_deref().is_none_or(|key| key == "env:ANTHROPIC_API_KEY");
+        if let Some(token) = env_variable(ANTHROPIC_TOKEN_VARIABLE)
+            .filter(|token| name == "anthropic" && usual && !token.trim().is_empty())
+        {
+            return Ok(AnthropicAuth::BearerToken(token.into()));
+        }
+        Ok(self.api_key(config).await?.map_or(AnthropicAuth::None, AnthropicAuth::ApiKey))
+    }
+
+    fn offline_choice(&self, why: &str) -> EngineChoice {
+        EngineChoice {
+            engine: Arc::new(OfflineEngine { pace: self.offline_pace }),
+            model: offline::MODEL_NAME.to_owned(),
+            reason: why.to_owned(),
+            context_window: None,
+            price: Some((0.0, 0.0)),
+            first_byte_timeout: Duration::ZERO,
+            idle_timeout: Duration::ZERO,
+            no_output_timeout: Duration::ZERO,
+            max_retries: 0,
+            may_resend: true,
+            supports_tools: true,
+            warnings: Vec::new(),
+            describe: None,
+        }
+    }
+}
+
+/// OpenAI's own service answers nobody without a key; of other servers nobody knows.
+fn needs_key(url: &str) -> bool {
+    url.is_empty() || has_host(url, "api.openai.com")
+}
+
+/// Says what to set, before a request goes out that can only fail.
+fn missing_key_fault(name: &str, config: &EngineConfig) -> Fault {
+    let wanted = key_setting(name, config);
+    let text = format!("there is no API key for {name}; set {wanted}, or choose another engine with -m or /model");
+    Fault::new(FaultKind::Auth, text)
+}
+
+/// Returns the name of what holds an engine's key, or would: a variable or a setting.
+fn key_setting(name: &str, config: &EngineConfig) -> String {
+    match config.api_key.as_deref().and_then(|key| key.strip_prefix("env:")) {
+        Some(variable) => variable.trim().to_owned(),
+        None => format!("engines.{name}.api_key"),
+    }
+}
+
+/// Returns the settings of a server that was found.
+fn discovered_config(found: &DiscoveredServer) -> EngineConfig {
+    let kind = if found.kind == ServerKind::Ollama { EngineKind::Ollama } else { EngineKind::OpenAi };
+    EngineConfig { base_url: Some(found.base_url.clone()), ..EngineConfig::new(kind) }
+}
+
+pub(super) fn env_variable(name: &str) -> Option<String> {
+    crate::config::environment::variable(name)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,448 @@
+//! Wiring: settings in, running sessions out. Used by every mode of the program; holds no logic of its own beyond
+//! "which parts go together".
+
+mod attach;
+mod engines;
+mod server;
+mod sessions;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::agent::approval::ApprovalPolicy;
+use crate::agent::history::History;
+use crate::agent::ids::IdAllocator;
+use crate::agent::{AgentSetup, ApprovalSettings, OverflowPath, SwitchModel, TurnLimits};
+use crate::bridge::hub::{Backlog, DEFAULT_RING_BYTES, Hub};
+use crate::bridge::session::{self, PriorSession, ResumePoint, notice};
+use crate::bridge::traffic::TrafficReader;
+use crate::bridge::{SessionHandle, local};
+use crate::config::{Config, LoadedConfig, Paths, environment};
+use crate::event::{AgentEvent, CallId, Grant, Millis, NoticeLevel, SamplingParams, SessionId};
+use crate::journal::{self, LogHeader, ReadLimits, Reader, Writer};
+pub use crate::journal::{NameClaim, StatePart, StateStore};
+use crate::net::record::TrafficTap;
+use crate::net::traffic::TrafficRing;
+use crate::net::{self, HttpClient};
+use crate::tool;
+
+pub use crate::bridge::replay;
+pub use attach::{AttachedSession, RemoteModels, UsageError};
+use engines::AcceptedServers;
+pub use engines::{EngineListing, EngineResolver};
+pub use server::SessionFactory;
+pub use server::listen::ServerPlan;
+use sessions::has_draft;
+
+/// Which session to open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartMode {
+    New,
+    /// The newest of this folder.
+    Continue,
+    /// That one, by its name or the beginning of it; the newest of all without one.
+    Resume(Option<String>),
+}
+
+/// Settings that can be read and not be worked with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct UnusableSettings(String);
+
+/// Who is on the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frontend {
+    Tui,
+    /// Nobody can be asked, and nobody watches the embedded engine think.
+    Headless,
+    /// Clients over the network: they are asked where their surface can, and watch.
+    Server,
+}
+
+/// Everything that sessions are made from, and the tasks of those that run.
+pub struct Runtime {
+    pub loaded: Arc<LoadedConfig>,
+    pub paths: Paths,
+    pub folder: PathBuf,
+    pub frontend: Frontend,
+    /// In place of the embedded system prompt.
+    pub system_prompt: Option<String>,
+    http: HttpClient,
+    /// The newest bytes of every stream, local engines' too.
+    traffic: TrafficRing,
+    tasks: JoinSet<()>,
+    opened_sessions: Vec<SessionId>,
+    /// About what was restored, for the person.
+    restore_notices: Vec<String>,
+    save_listener: Option<session::SaveListener>,
+    /// Variables that hold keys; commands don't see them.
+    hidden_variables: Vec<String>,
+}
+
+impl Runtime {
+    pub fn new(
+        loaded: LoadedConfig,
+        paths: Paths,
+        folder: PathBuf,
+        audience: Frontend,
+        system: Option<String>,
+    ) -> Self {
+        let reel = TrafficRing::default();
+        environment::taken_values().iter().chain(&loaded.config.literal_keys()).for_each(net::register_secret);
+        Self {
+            hidden_variables: loaded.config.key_variables(&environment::variable),
+            loaded: Arc::new(loaded),
+            paths,
+            folder,
+            frontend: audience,
+            system_prompt: system,
+            http: HttpClient::new(Duration::from_secs(10)).with_tap(TrafficTap::to_ring(reel.clone())),
+            traffic: reel,
+            tasks: JoinSet::new(),
+            opened_sessions: Vec::new(),
+            restore_notices: Vec::new(),
+            save_listener: None,
+        }
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.loaded.config
+    }
+
+    /// Returns a view of the raw frames of all streams.
+    pub fn frames(&self) -> TrafficReader {
+        TrafficReader::new(self.traffic.clone())
+    }
+
+    pub fn engine_resolver(&self) -> EngineResolver {
+        let pace = match self.frontend {
+            Frontend::Tui | Frontend::Server => 1.0,
+            Frontend::Headless => 0.0,
+        };
+        EngineResolver {
+            loaded: self.loaded.clone(),
+            http: self.http.clone(),
+            accepted: AcceptedServers::at(self.paths.servers_file()),
+            is_unattended: self.frontend == Frontend::Headless,
+            offline_pace: pace,
+        }
+    }
+
+    /// Opens a session and starts everything that belongs to it. Returns before any engine was looked for.
+    pub fn open(&mut self, start: &StartMode) -> anyhow::Result<SessionHandle> {
+        let policy = self.approval_policy()?;
+        let begun = match start {
+            StartMode::New => self.create_log(),
+            StartMode::Continue | StartMode::Resume(_) => {
+                let path = self.resolve_log(start)?;
+                let folder = self.folder.clone();
+                self.reopen_log(&path, &folder)?
+            }
+        };
+        Ok(self.start_session(policy, begun, |_| {}))
+    }
+
+    /// Starts the agent of a session whose log is ready. `change` has the last word on what it is made of.
+    fn start_session(
+        &mut self,
+        mut policy: ApprovalPolicy,
+        begun: PreparedSession,
+        change: impl FnOnce(&mut AgentSetup),
+    ) -> SessionHandle {
+        let epoch = Instant::now();
+        let PreparedSession {
+            session,
+            hub,
+            writer,
+            save_error: not_saved,
+            resume_point: standing,
+            past,
+            sealed,
+            notices,
+            started_at: wall,
+            queued_prompts: waiting,
+            grants,
+        } = begun;
+        let granted = grants.iter().map(Grant::pattern).collect();
+        policy.restore_grants(grants);
+        let is_kept = writer.as_ref().is_some_and(|writer| writer.header().kind != journal::ONE_SHOT_KIND);
+        let state = is_kept.then(|| self.session_state(&session)).flatten();
+        let overflow: Option<OverflowPath> = writer.as_ref().map(|writer| {
+            let log = writer.path().to_owned();
+            let session = session.clone();
+            Arc::new(move |call: &CallId| {
+                journal::overflow_path(log.parent().unwrap_or(Path::new(".")), &session, call)
+            }) as OverflowPath
+        });
+        let mut setup = self.agent_setup(policy, epoch, wall, overflow, past);
+        setup.approvals.epoch_time = standing.base;
+        change(&mut setup);
+        let feed = local::start(setup, &mut self.tasks);
+        let setup = session::SessionSetup {
+            session,
+            hub,
+            writer,
+            save_error: not_saved,
+            resume_point: standing,
+            state_store: state,
+            queued_prompts: waiting,
+            saved_grants: granted,
+            save_listener: self.save_listener.clone(),
+            prior: Box::pin(async move { sealed.await.unwrap_or_default() }),
+            notices,
+            epoch,
+        };
+        session::start(setup, feed, &mut self.tasks)
+    }
+
+    /// Opens a log to be played.
+    pub fn open_replay(&mut self, path: &Path, options: replay::ReplayOptions) -> anyhow::Result<SessionHandle> {
+        let reader = Reader::open(path)?;
+        Ok(replay::start(reader, options, &mut self.tasks)?)
+    }
+
+    /// Tells a whole log at once, to be printed.
+    pub fn open_whole_log(&self, path: &Path) -> anyhow::Result<SessionHandle> {
+        Ok(replay::start_finished(Reader::open(path)?)?)
+    }
+
+    /// Waits until every session has written its last line, and removes the logs in which nothing was said.
+    pub async fn close(mut self) {
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        // Tools get their grace period; whatever still lingers then is dropped.
+        if tokio::time::timeout(Duration::from_secs(5), all).await.is_err() {
+            self.tasks.shutdown().await;
+        }
+        for session in &self.opened_sessions {
+            let path = journal::log_path(&self.paths.sessions_dir(), session);
+            // What was typed and not sent belongs to it.
+            if is_log_empty(&path) && !has_draft(&self.paths.session_state_dir(), session) {
+                let _ = std::fs::remove_file(&path);
+            }
+        }
+    }
+
+    fn new_session_id(&self, wall: u64) -> SessionId {
+        // Many may begin in one second: a name that is taken is not given again.
+        let dir = self.paths.sessions_dir();
+        let mut name = journal::new_session_id(wall);
+        for _ in 0..16 {
+            if !journal::log_path(&dir, &name).exists() {
+                break;
+            }
+            name = journal::new_session_id(wall);
+        }
+        name
+    }
+
+    fn create_log(&mut self) -> PreparedSession {
+        self.create_log_with(|_| {})
+    }
+
+    /// Begins a log; `change` has the last word on its header.
+    fn create_log_with(&mut self, change: impl FnOnce(&mut LogHeader)) -> PreparedSession {
+        let wall = wall_clock();
+        let session = self.new_session_id(wall);
+        let mut header = LogHeader::new(session.clone(), wall);
+        header.folder = self.folder.display().to_string();
+        change(&mut header);
+        let (writer, not_saved) = match Writer::create(&self.paths.sessions_dir(), &header) {
+            Ok(writer) => (Some(writer), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let backlog = writer.as_ref().map_or(Backlog::Memory, |writer| Backlog::Journal(writer.reader()));
+        self.opened_sessions.push(session.clone());
+        // Dropped senders mean "nothing in the past".
+        let (_, past) = oneshot::channel();
+        let (_, sealed) = oneshot::channel();
+        PreparedSession {
+            session,
+            hub: Hub::new(backlog, DEFAULT_RING_BYTES),
+            writer,
+            save_error: not_saved,
+            resume_point: ResumePoint::default(),
+            past,
+            sealed,
+            notices: Vec::new(),
+            started_at: wall,
+            queued_prompts: Vec::new(),
+            grants: Vec::new(),
+        }
+    }
+
+    /// Goes on with a log; its tools work in `folder` from now on.
+    fn reopen_log(&mut self, path: &Path, folder: &Path) -> anyhow::Result<PreparedSession> {
+        let (writer, end) = Writer::open(path)?;
+        let header = writer.header().clone();
+        let reader = writer.reader();
+        let wall = wall_clock();
+        let elapsed = Millis(wall.saturating_sub(header.started_at));
+        let standing = ResumePoint { last_seq: end.last_seq, at: end.at, base: end.at.max(elapsed) };
+        let mut notices = Vec::new();
+        if let Some(bytes) = end.torn {
+            let text = format!("the log ended in a torn line of {bytes} bytes, which was left out");
+            notices.push(notice(NoticeLevel::Warn, "torn_line", text));
+        }
+        // What the file is called counts: so it is listed, and a damaged header may say anything.
+        let session = path.file_stem().map_or(header.session, |stem| stem.to_string_lossy().as_ref().into());
+        let (waiting, grants) = (self.load_queued_prompts(&session), self.load_grants(&session));
+        let folder = folder.display().to_string();
+        if header.folder != folder && !header.folder.is_empty() {
+            let text = format!("this session began in {}; its tools work in {folder} now", header.folder);
+            notices.push(notice(NoticeLevel::Warn, "other_folder", text));
+        }
+        let (tell_past, past) = oneshot::channel();
+        let (tell_sealed, sealed) = oneshot::channel();
+        let through = reader.clone();
+        self.tasks.spawn_blocking(move || {
+            let (history, names, past) = read_history(&through, end.torn.is_some());
+            // Nobody listens when the session was closed at once.
+            let _ = tell_sealed.send(past);
+            let _ = tell_past.send((history, names));
+        });
+        Ok(PreparedSession {
+            session,
+            hub: Hub::starting_after(end.last_seq, Backlog::Journal(reader), DEFAULT_RING_BYTES),
+            writer: Some(writer),
+            save_error: None,
+            resume_point: standing,
+            past,
+            sealed,
+            notices,
+            started_at: wall,
+            queued_prompts: waiting,
+            grants,
+        })
+    }
+
+    /// Lets someone hear when a session's log can't be written.
+    pub fn on_save_change(&mut self, trouble: session::SaveListener) {
+        self.save_listener = Some(trouble);
+    }
+
+    fn approval_policy(&self) -> anyhow::Result<ApprovalPolicy> {
+        let approvals = &self.config().approvals;
+        let origin = |kind, pattern: &str| self.loaded.rule_origin(kind, pattern);
+        ApprovalPolicy::new(approvals.mode, &approvals.allow, &approvals.deny)
+            .map(|policy| policy.with_origins(origin))
+            .map_err(|text| UnusableSettings(format!("in [approvals]: {text}")).into())
+    }
+
+    fn agent_setup(
+        &self,
+        policy: ApprovalPolicy,
+        epoch: Instant,
+        wall: u64,
+        overflow: Option<OverflowPath>,
+        past: oneshot::Receiver<(History, IdAllocator)>,
+    ) -> AgentSetup {
+        let config = self.config();
+        let chooser = self.engine_resolver();
+        let switch: SwitchModel = {
+            let chooser = chooser.clone();
+            Arc::new(move |name| Box::pin(chooser.clone().switch_to(name)))
+        };
+        let offers = (self.frontend == Frontend::Tui).then(|| chooser.clone().server_offers());
+        AgentSetup {
+            engine_choice: Box::pin(chooser.resolve()),
+            switch_model: switch,
+            suggestions: offers,
+            history_and_ids: Box::pin(async move { past.await.unwrap_or_default() }),
+            http: self.http.clone(),
+            tools: tool::all(),
+            policy,
+            folder: self.folder.clone(),
+            hidden_env_vars: self.hidden_variables.clone().into(),
+            extra_folders: config.tools.folders.iter().filter_map(|folder| folder.canonicalize().ok()).collect(),
+            system_prompt: self.system_prompt_for(&self.folder),
+            limits: TurnLimits { max_rounds: config.limits.max_rounds, max_calls: None },
+            runs_tools: true,
+            max_tool_output_bytes: config.limits.max_tool_output_bytes,
+            tool_timeout: config.tools.timeout,
+            shell_timeout: config.tools.shell_timeout,
+            is_unattended: self.frontend == Frontend::Headless,
+            approvals: ApprovalSettings::default(),
+            client_tools: None,
+            resources: None,
+            sampling: SamplingParams::default(),
+            overflow_path: overflow,
+            epoch,
+            wall_ms: wall,
+        }
+    }
+
+    fn system_prompt_for(&self, folder: &Path) -> String {
+        if let Some(system) = &self.system_prompt {
+            return system.clone();
+        }
+        include_str!("../../assets/prompts/system.md")
+            .replace("{date}", &jiff::Zoned::now().strftime("%A, %Y-%m-%d").to_string())
+            .replace("{os}", std::env::consts::OS)
+            .replace("{folder}", &folder.display().to_string())
+    }
+}
+
+/// A log made ready, new or old.
+struct PreparedSession {
+    session: SessionId,
+    hub: Hub,
+    writer: Option<Writer>,
+    save_error: Option<String>,
+    resume_point: ResumePoint,
+    past: oneshot::Receiver<(History, IdAllocator)>,
+    sealed: oneshot::Receiver<PriorSession>,
+    notices: Vec<AgentEvent>,
+    started_at: u64,
+    /// Prompts of an earlier run that were never sent.
+    queued_prompts: Vec<String>,
+    /// What the person allowed in an earlier run, until the session ends.
+    grants: Vec<Grant>,
+}
+
+/// Folds a whole log into what the agent must remember, what is still open and what is wrong. O(log).
+///
+/// `was_torn`: the log ended in a torn line, which was told; it has been ended since.
+fn read_history(reader: &Reader, was_torn: bool) -> (History, IdAllocator, PriorSession) {
+    let (mut history, mut names) = (History::new(), IdAllocator::default());
+    let told = reader.for_each_event(|envelope| {
+        history.observe(&envelope.event);
+        names.observe(&envelope.event);
+    });
+    let past = match told {
+        Ok((mut damage, sealer)) => {
+            damage.unreadable = damage.unreadable.saturating_sub(u64::from(was_torn));
+            let notices = damage.notices().into_iter().map(|(code, text)| notice(NoticeLevel::Warn, code, text));
+            PriorSession { sealer, notices: notices.collect() }
+        }
+        Err(error) => {
+            tracing::error!("the past of the session can't be read: {error}");
+            let text = format!("the log can't be read further, so what was said is not all remembered: {error}");
+            PriorSession {
+                notices: vec![notice(NoticeLevel::Error, "unreadable_lines", text)],
+                ..PriorSession::default()
+            }
+        }
+    };
+    (history, names, past)
+}
+
+/// Returns whether nothing was ever said in a session.
+fn is_log_empty(path: &Path) -> bool {
+    let Ok(reader) = Reader::open(path) else { return false };
+    let mut cursor = reader.start_cursor();
+    reader.read(&mut cursor, ReadLimits::one_page()).is_ok_and(|page| {
+        page.at_end && !page.entries.iter().any(|entry| matches!(entry.envelope.event, AgentEvent::TurnStarted { .. }))
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock for sessions")]
+fn wall_clock() -> u64 {
+    std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}

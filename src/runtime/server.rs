@@ -1,0 +1,446 @@
+//! Sessions for the server: made like any other, each with its own folder, model, mode and grants.
+
+pub(super) mod listen;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
+
+use super::{EngineResolver, PreparedSession, Runtime, StateStore, replay};
+use crate::agent::approval::ApprovalPolicy;
+use crate::agent::history::History;
+use crate::agent::ids::IdAllocator;
+use crate::agent::{ApprovalSettings, EngineChoice, TurnLimits};
+use crate::bridge::SessionHandle;
+use crate::bridge::session::notice;
+use crate::event::{AgentEvent, DecidedBy, Millis, NoticeLevel, SessionId, ToolSpec, TurnId};
+use crate::journal::{self, OpenError, ReadLimits, Reader};
+use crate::serve::error::ApiError;
+use crate::serve::factory::{Factory, Model, OneShotSession, OpenRequest, SavedSession};
+use crate::serve::request::OneShotRequest;
+use crate::tool;
+
+/// How long an engine that was found is taken without looking again.
+const CACHE_TTL: Duration = Duration::from_mins(1);
+/// Names of models that are remembered.
+const MAX_CACHED_CHOICES: usize = 64;
+/// Names that stand for whatever the server uses by itself.
+const DEFAULT_MODEL_ALIASES: [&str; 4] = ["", "default", "jarvis", "jarvis-tui"];
+
+/// The house as the server sees it.
+pub struct SessionFactory {
+    /// Gone once it is closed.
+    runtime: Mutex<Option<Runtime>>,
+    /// What was found under a name, and when.
+    cached_choices: Mutex<HashMap<String, (Instant, EngineChoice)>>,
+    cached_models: Mutex<Option<(Instant, Vec<Model>)>>,
+    recording: Option<Recording>,
+    /// How long an ask waits for an answer.
+    approval_timeout: Duration,
+}
+
+/// A log that is played in place of an agent.
+struct Recording {
+    reader: Reader,
+    speed: f32,
+    turns: Vec<(TurnId, Millis)>,
+}
+
+impl SessionFactory {
+    /// Takes a house. `patience` is how long an ask waits for an answer.
+    pub fn new(house: Runtime, patience: Duration) -> Self {
+        Self {
+            runtime: Mutex::new(Some(house)),
+            cached_choices: Mutex::default(),
+            cached_models: Mutex::default(),
+            recording: None,
+            approval_timeout: patience,
+        }
+    }
+
+    /// Plays this log in place of an agent, so many times as fast.
+    pub fn with_recording(mut self, path: &Path, speed: f32) -> anyhow::Result<Self> {
+        let reader = Reader::open(path)?;
+        let turns = read_turns(&reader)?;
+        self.recording = Some(Recording { reader, speed, turns });
+        Ok(self)
+    }
+
+    fn with_runtime<T>(&self, what: impl FnOnce(&mut Runtime) -> T) -> Result<T, ApiError> {
+        let mut house = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
+        let house = house.as_mut().ok_or_else(server_closing)?;
+        // A server runs long: what has ended is not kept.
+        while house.tasks.try_join_next().is_some() {}
+        Ok(what(house))
+    }
+
+    async fn resolve_choice(&self, wanted: Option<&str>) -> Result<EngineChoice, ApiError> {
+        let usual = self.cached_choice("").await?;
+        let wanted = wanted.unwrap_or_default();
+        let is_usual = DEFAULT_MODEL_ALIASES.contains(&wanted)
+            || wanted == usual.model
+            || wanted.strip_prefix(usual.engine.name()).and_then(|rest| rest.strip_prefix('/')) == Some(&usual.model);
+        if is_usual { Ok(usual) } else { self.cached_choice(wanted).await }
+    }
+
+    async fn cached_choice(&self, name: &str) -> Result<EngineChoice, ApiError> {
+        let known = self.cached_choices.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        if let Some((at, choice)) = known
+            && at.elapsed() < CACHE_TTL
+        {
+            return Ok(choice);
+        }
+        let chooser = self.with_runtime(|house| house.engine_resolver())?;
+        let choice = if name.is_empty() { chooser.resolve().await } else { chooser.resolve_for_client(name).await }?;
+        let choice = choice.with_description().await;
+        let mut found = self.cached_choices.lock().unwrap_or_else(PoisonError::into_inner);
+        if found.len() >= MAX_CACHED_CHOICES {
+            found.clear();
+        }
+        found.insert(name.to_owned(), (Instant::now(), choice.clone()));
+        Ok(choice)
+    }
+
+    fn approval_settings(&self, base: Millis) -> ApprovalSettings {
+        ApprovalSettings { decided_by: DecidedBy::Remote, timeout: Some(self.approval_timeout), epoch_time: base }
+    }
+
+    /// Starts a session whose asks go to whoever watches it.
+    fn start_shared(
+        &self,
+        house: &mut Runtime,
+        policy: ApprovalPolicy,
+        begun: PreparedSession,
+        choice: EngineChoice,
+        folder: PathBuf,
+    ) -> SessionHandle {
+        let system = house.system_prompt_for(&folder);
+        house.start_session(policy, begun, |setup| {
+            setup.engine_choice = Box::pin(async { Ok(choice) });
+            setup.approvals = self.approval_settings(setup.approvals.epoch_time);
+            setup.is_unattended = false;
+            (setup.folder, setup.system_prompt) = (folder, system);
+        })
+    }
+
+    fn open_recording(&self, recording: &Recording, options: replay::ReplayOptions) -> Result<SessionHandle, ApiError> {
+        let reader = recording.reader.clone();
+        self.with_runtime(|house| replay::start(reader, options, &mut house.tasks))?
+            .map_err(|error| ApiError::internal(format!("the recording can't be read: {error}")))
+    }
+
+    /// Answers with a turn of the recording: the one that stands where the client's conversation is.
+    fn replay_turn(&self, recording: &Recording, ask: &OneShotRequest) -> Result<OneShotSession, ApiError> {
+        let said = ask.history.iter().filter(|fact| matches!(fact, AgentEvent::UserMessage { .. })).count();
+        let Some((turn, at)) = recording.turns.get(said).or(recording.turns.last()).cloned() else {
+            return Err(ApiError::new(503, "empty_recording", "nothing was said in the recording that is played here"));
+        };
+        let options = replay::ReplayOptions { speed: recording.speed, from: at, ..replay::ReplayOptions::default() };
+        let mut live = self.open_recording(recording, options)?;
+        live.session = journal::new_session_id(super::wall_clock());
+        Ok(OneShotSession { handle: live, turn: Some(turn), is_replayed: true })
+    }
+
+    fn check_not_replaying(&self) -> Result<(), ApiError> {
+        match self.recording {
+            Some(_) => {
+                Err(ApiError::new(409, "only_played", "this server plays a recording; its session is the only one"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn sessions_dir(&self) -> Result<PathBuf, ApiError> {
+        self.with_runtime(|house| house.paths.sessions_dir())
+    }
+
+    /// Returns the log of a session that was named in full: nobody finds one by guessing a letter.
+    fn find_log(&self, id: &SessionId) -> Result<PathBuf, ApiError> {
+        let path = journal::log_path(&self.sessions_dir()?, id);
+        if path.is_file() { Ok(path) } else { Err(ApiError::not_found(format!("there is no session {id}"))) }
+    }
+}
+
+impl Factory for SessionFactory {
+    fn open_one_shot<'a>(&'a self, ask: &'a OneShotRequest) -> BoxFuture<'a, Result<OneShotSession, ApiError>> {
+        Box::pin(async move {
+            if let Some(recording) = &self.recording {
+                return self.replay_turn(recording, ask);
+            }
+            let choice = self.resolve_choice(ask.model.as_deref()).await?;
+            if ask.sampling.tool_choice_required && !choice.engine.supports_required_tools() {
+                let name = choice.engine.name();
+                let text = format!("{name} can't be told that a tool must be called; leave tool_choice out");
+                return Err(ApiError::new(400, "unsupported_parameter", text).with_param("tool_choice"));
+            }
+            self.with_runtime(|house| {
+                let policy = house.approval_policy().map_err(internal_error)?;
+                let mut begun = house.create_log_with(|header| journal::ONE_SHOT_KIND.clone_into(&mut header.kind));
+                // Something is always said in it.
+                house.opened_sessions.pop();
+                let past = write_history(&mut begun, &ask.history);
+                let most = house.config().limits.max_rounds;
+                let live = house.start_session(policy, begun, |setup| {
+                    setup.engine_choice = Box::pin(async { Ok(choice) });
+                    setup.history_and_ids = Box::pin(async { past });
+                    setup.approvals = self.approval_settings(setup.approvals.epoch_time);
+                    setup.is_unattended = true;
+                    setup.sampling = ask.sampling;
+                    setup.resources = ask.resources.clone().map(Arc::new);
+                    // The answer takes a request of its own.
+                    let rounds = ask.max_rounds.map_or(most, |rounds| rounds.saturating_add(1).min(most));
+                    setup.limits = TurnLimits { max_rounds: rounds, max_calls: ask.max_calls };
+                    if let Some(specs) = &ask.client_tools {
+                        setup.client_tools = Some(specs.clone());
+                        setup.tools.clear();
+                        setup.runs_tools = false;
+                        setup.system_prompt.clear();
+                    }
+                    if let Some(system) = &ask.system_prompt {
+                        setup.system_prompt.clone_from(system);
+                    }
+                });
+                Ok(OneShotSession { handle: live, turn: None, is_replayed: false })
+            })?
+        })
+    }
+
+    fn open(&self, opening: OpenRequest) -> BoxFuture<'_, Result<SessionHandle, ApiError>> {
+        Box::pin(async move {
+            self.check_not_replaying()?;
+            let choice = self.resolve_choice(opening.model.as_deref()).await?;
+            self.with_runtime(|house| {
+                let folder = match &opening.folder {
+                    Some(folder) => house.allowed_folder(Path::new(folder))?,
+                    None => house.folder.clone(),
+                };
+                let mut policy = house.approval_policy().map_err(internal_error)?;
+                policy.mode = opening.mode.unwrap_or(policy.mode);
+                let begun = house.create_log_with(|header| header.folder = folder.display().to_string());
+                Ok(self.start_shared(house, policy, begun, choice, folder))
+            })?
+        })
+    }
+
+    fn reopen<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<SessionHandle, ApiError>> {
+        Box::pin(async move {
+            self.check_not_replaying()?;
+            let path = self.find_log(id)?;
+            let choice = self.resolve_choice(None).await?;
+            self.with_runtime(|house| {
+                let header = Reader::open(&path).map_err(|error| log_error(&error))?.header().clone();
+                let only_read = |why: &str| Err(ApiError::new(409, "only_read", format!("session {id} {why}")));
+                if header.kind == journal::ONE_SHOT_KIND {
+                    return only_read("was for one question; it can only be read");
+                }
+                if header.mirror_of.is_some() {
+                    return only_read("is a copy of one elsewhere; it can only be read");
+                }
+                // What the folder was may be gone, or no longer be allowed.
+                let folder = house.allowed_folder(Path::new(&header.folder)).unwrap_or_else(|_| house.folder.clone());
+                let policy = house.approval_policy().map_err(internal_error)?;
+                let mut begun = house.reopen_log(&path, &folder).map_err(|error| match error.downcast_ref() {
+                    Some(error) => log_error(error),
+                    None => internal_error(error),
+                })?;
+                let told =
+                    house.take_restore_notices().into_iter().map(|text| notice(NoticeLevel::Info, "restored", text));
+                begun.notices.extend(told);
+                Ok(self.start_shared(house, policy, begun, choice, folder))
+            })?
+        })
+    }
+
+    fn read<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<SessionHandle, ApiError>> {
+        Box::pin(async move {
+            self.check_not_replaying()?;
+            let path = self.find_log(id)?;
+            let read = tokio::task::spawn_blocking(move || {
+                let reader = Reader::open(&path).map_err(|error| log_error(&error))?;
+                replay::start_finished(reader)
+                    .map_err(|error| ApiError::internal(format!("the log can't be read: {error}")))
+            });
+            read.await.map_err(|error| ApiError::internal(error.to_string()))?
+        })
+    }
+
+    fn remove<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<(), ApiError>> {
+        Box::pin(async move {
+            self.check_not_replaying()?;
+            self.find_log(id)?;
+            let (dir, id) = (self.sessions_dir()?, id.clone());
+            let removed = tokio::task::spawn_blocking(move || journal::remove(&dir, id.as_str())).await;
+            let removed = removed.map_err(|error| ApiError::internal(error.to_string()))?;
+            let removed = removed.map_err(anyhow::Error::from);
+            let state = self.with_runtime(|house| house.paths.session_state_dir())?;
+            removed
+                .and_then(|summary| Ok(StateStore::new(&state, &summary.id).remove()?))
+                .map_err(|error| ApiError::internal(format!("the session can't be removed: {error:#}")))
+        })
+    }
+
+    fn storage_dir(&self) -> Option<PathBuf> {
+        if self.recording.is_some() {
+            return None;
+        }
+        self.with_runtime(|house| house.paths.data.join("shelf")).ok()
+    }
+
+    fn initial_session(&self) -> Option<SessionHandle> {
+        let recording = self.recording.as_ref()?;
+        // It begins when somebody comes to watch.
+        let options =
+            replay::ReplayOptions { speed: recording.speed, paused: true, ..replay::ReplayOptions::default() };
+        self.open_recording(recording, options).ok()
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<SavedSession>, ApiError>> {
+        Box::pin(async move {
+            if self.recording.is_some() {
+                return Ok(Vec::new());
+            }
+            let dir = self.sessions_dir()?;
+            let listed = tokio::task::spawn_blocking(move || journal::list(&dir)).await;
+            let listing = listed
+                .map_err(|error| ApiError::internal(error.to_string()))?
+                .map_err(|error| ApiError::internal(error.to_string()))?;
+            let sessions = listing.sessions.into_iter().filter(|session| {
+                // A copy of a session elsewhere is that one's, not ours to go on with.
+                session.kind != journal::ONE_SHOT_KIND && session.mirror_of.is_none()
+            });
+            let saved = |session: journal::SessionSummary| SavedSession {
+                id: session.id,
+                title: session.title,
+                folder: session.folder,
+                started_at: session.started_at,
+                modified: session.modified,
+                engine: session.engine,
+                model: session.model,
+            };
+            Ok(sessions.map(saved).collect())
+        })
+    }
+
+    fn models(&self) -> BoxFuture<'_, Vec<Model>> {
+        Box::pin(async move {
+            if let Some(recording) = &self.recording {
+                let header = recording.reader.header();
+                let (engine, remark) = (header.engine.clone(), "a recording".to_owned());
+                return vec![Model { id: header.model.clone(), engine, remark }];
+            }
+            let known = self.cached_models.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some((at, models)) = known
+                && at.elapsed() < CACHE_TTL
+            {
+                return models;
+            }
+            let Ok(chooser) = self.with_runtime(|house| house.engine_resolver()) else { return Vec::new() };
+            let mut models = Vec::new();
+            if let Ok(usual) = self.resolve_choice(None).await {
+                let engine = usual.engine.name().to_owned();
+                models.push(Model { id: format!("{engine}/{}", usual.model), engine, remark: usual.reason });
+            }
+            for choice in EngineResolver::model_choices(chooser).await {
+                let engine = choice.name.split('/').next().unwrap_or_default().to_owned();
+                if models.iter().all(|known| known.id != choice.name) {
+                    models.push(Model { id: choice.name, engine, remark: choice.remark });
+                }
+            }
+            *self.cached_models.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), models.clone()));
+            models
+        })
+    }
+
+    fn tools(&self) -> Vec<ToolSpec> {
+        if self.recording.is_some() { Vec::new() } else { tool::all().iter().map(|tool| tool.spec()).collect() }
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let house = self.runtime.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(house) = house {
+                house.close().await;
+            }
+        })
+    }
+}
+
+impl Runtime {
+    /// Returns a folder that a client may work in: ours or one below it, or one that the settings name.
+    fn allowed_folder(&self, wanted: &Path) -> Result<PathBuf, ApiError> {
+        let not = |why: &str| {
+            let text = format!(
+                "{}: {why}; start the server with --cd above it, or name it in tools.folders",
+                wanted.display()
+            );
+            ApiError::new(403, "folder_not_allowed", text).with_param("folder")
+        };
+        let folder = self.folder.join(wanted).canonicalize().map_err(|_| not("no such folder here"))?;
+        let also = self.config().tools.folders.iter().filter_map(|folder| folder.canonicalize().ok());
+        let is_below = std::iter::once(self.folder.clone()).chain(also).any(|above| folder.starts_with(above));
+        if is_below && folder.is_dir() { Ok(folder) } else { Err(not("sessions of this server don't work there")) }
+    }
+}
+
+impl EngineResolver {
+    /// Finds the engine for a model that a client named.
+    async fn resolve_for_client(self, name: &str) -> Result<EngineChoice, crate::event::Fault> {
+        self.resolve_name(name, "asked for by the client").await
+    }
+}
+
+/// Says the past in the session's log and returns it as the agent remembers it.
+fn write_history(begun: &mut PreparedSession, past: &[AgentEvent]) -> (History, IdAllocator) {
+    let (mut history, mut names) = (History::new(), IdAllocator::default());
+    for fact in past {
+        history.observe(fact);
+        names.observe(fact);
+    }
+    begun.notices.extend_from_slice(past);
+    (history, names)
+}
+
+/// Returns the turns of a log and when they began. O(log).
+fn read_turns(reader: &Reader) -> std::io::Result<Vec<(TurnId, Millis)>> {
+    let mut turns = Vec::new();
+    let mut cursor = reader.start_cursor();
+    loop {
+        let page = reader.read(&mut cursor, ReadLimits::one_page())?;
+        for entry in &page.entries {
+            if let AgentEvent::TurnStarted { turn, .. } = &entry.envelope.event {
+                turns.push((turn.clone(), entry.envelope.at));
+            }
+        }
+        if page.at_end {
+            return Ok(turns);
+        }
+    }
+}
+
+fn server_closing() -> ApiError {
+    ApiError { retry_after: Some(5), ..ApiError::new(503, "closing", "the server is going down") }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is what `map_err` hands over")]
+fn internal_error(error: anyhow::Error) -> ApiError {
+    ApiError::internal(format!("{error:#}"))
+}
+
+fn log_error(error: &OpenError) -> ApiError {
+    match error {
+        OpenError::InUse { .. } => {
+            ApiError::new(409, "in_use", "another jarvis-tui has this session open; close it there first")
+        }
+        // It was removed this very moment.
+        OpenError::Io { cause, .. } if cause.kind() == std::io::ErrorKind::NotFound => {
+            ApiError::not_found("this session was removed")
+        }
+        OpenError::Io { .. } | OpenError::NoHeader { .. } | OpenError::Empty { .. } | OpenError::Newer { .. } => {
+            ApiError::internal(error.to_string())
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! From flags and settings to a server: where it listens, who may ask, and where it says no.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use super::SessionFactory;
+use crate::cli;
+use crate::config::{ServerConfig, environment, secret};
+use crate::net;
+use crate::runtime::{Runtime, UsageError};
+use crate::serve::factory::Factory;
+use crate::serve::{Limits, Settings, Tokens};
+use crate::text::address::listens_locally;
+
+/// A server that only needs its port.
+pub struct ServerPlan {
+    pub factory: Arc<dyn Factory>,
+    pub settings: Settings,
+    pub host: String,
+    pub port: u16,
+    /// What is wrong with the recording that is played.
+    pub warnings: Vec<String>,
+}
+
+impl Runtime {
+    /// Makes a server of this house, or says why it may not be one.
+    pub async fn plan_server(mut self, args: &cli::ServeArgs) -> anyhow::Result<ServerPlan> {
+        // A wrong rule is told now, not to the first client.
+        let mode = self.approval_policy()?.mode;
+        let config = self.config().server.clone();
+        let host = args.host.clone().unwrap_or_else(|| config.host.clone());
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let loopback = listens_locally(&host);
+        let tokens = resolve_tokens(args, &config).await?;
+        // Who may only watch sees what commands print.
+        self.hidden_variables.extend([&args.token_env, &args.read_token_env].into_iter().flatten().cloned());
+        [&tokens.full, &tokens.read].into_iter().flatten().for_each(net::register_secret);
+        if !loopback && tokens.full.is_none() {
+            let text = format!(
+                "{host} can be reached from other machines, and whoever asks can run tools here: set a token with \
+                 --token-env NAME, or listen on 127.0.0.1"
+            );
+            return Err(UsageError(text).into());
+        }
+        let mut origins = config.origins.clone();
+        origins.extend(args.allow_origin.iter().cloned());
+        let settings = Settings {
+            tokens,
+            origins,
+            read_only: args.read_only,
+            mode,
+            loopback,
+            openjarvis_compat: args.openjarvis_compat,
+            limits: Limits {
+                max_clients: config.max_clients,
+                max_sessions: config.max_sessions,
+                max_body_bytes: config.max_body_bytes,
+                max_prompt_bytes: config.max_prompt_bytes,
+            },
+        };
+        let damage = args.replay.as_ref().map(|path| self.find_log_damage(path)).unwrap_or_default();
+        let warnings = damage.into_iter().map(|(_, text)| text).collect();
+        let served = SessionFactory::new(self, config.approval_timeout);
+        let served = match &args.replay {
+            Some(path) => served.with_recording(path, args.speed as f32)?,
+            None => served,
+        };
+        Ok(ServerPlan { factory: Arc::new(served), settings, host, port: args.port.unwrap_or(config.port), warnings })
+    }
+}
+
+/// Gets the tokens, which may come from a command that takes its time.
+async fn resolve_tokens(args: &cli::ServeArgs, config: &ServerConfig) -> anyhow::Result<Tokens> {
+    let (named, read_named) = (args.token_env.clone(), args.read_token_env.clone());
+    let (token, read_token) = (config.token.clone(), config.read_token.clone());
+    let got = tokio::task::spawn_blocking(move || -> anyhow::Result<Tokens> {
+        let full = resolve_token("--token-env", named.as_deref(), &token)?;
+        let read = resolve_token("--read-token-env", read_named.as_deref(), &read_token)?;
+        Ok(Tokens { full, read })
+    });
+    got.await?
+}
+
+fn resolve_token(flag: &str, named: Option<&str>, configured: &str) -> anyhow::Result<Option<SecretString>> {
+    let env = environment::variable;
+    let Some(name) = named else { return Ok(secret::resolve_secret(configured, &env)?) };
+    let token = secret::resolve_secret(&format!("env:{name}"), &env)?;
+    // To serve without the token that was asked for would be worse than not to serve.
+    Ok(Some(token.ok_or_else(|| UsageError(format!("the variable {name} of {flag} is not set or empty")))?))
+}

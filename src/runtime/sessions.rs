@@ -1,0 +1,184 @@
+//! Sessions on disk: which there are, which one is meant, and what of them outlives the program besides their logs.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+use serde::de::DeserializeOwned;
+
+use super::{Frontend, Runtime, StartMode};
+use crate::event::{Grant, SessionId};
+use crate::journal::{self, NameClaim, SessionListing, StatePart, StateStore};
+use crate::text::address::{redact_credentials, with_scheme};
+use crate::text::one_line;
+
+impl Runtime {
+    /// Lists saved sessions, of this folder or of all; those in which nothing was said are left out.
+    pub fn list_sessions(&self, all: bool) -> anyhow::Result<SessionListing> {
+        let mut listing = journal::list(&self.paths.sessions_dir())?;
+        let folder = self.folder.display().to_string();
+        let state = self.paths.session_state_dir();
+        let wanted = |session: &journal::SessionSummary| {
+            // What was said may be what can't be read.
+            let said = || session.title.is_some() || has_draft(&state, &session.id) || is_damaged(session);
+            session.kind != journal::ONE_SHOT_KIND && said()
+        };
+        listing.sessions.retain(|session| wanted(session) && (all || session.folder == folder));
+        Ok(listing)
+    }
+
+    /// Goes through the logs of the newest sessions and returns what is wrong with each, in words with stable codes;
+    /// none for those that were not looked through.
+    pub fn find_damage(&self, listing: &SessionListing) -> Vec<Option<Vec<(&'static str, String)>>> {
+        journal::scan_damage(&listing.sessions)
+            .iter()
+            .map(|damage| damage.as_ref().map(journal::Damage::notices))
+            .collect()
+    }
+
+    /// Goes through a log and returns what is wrong with it, likewise.
+    pub fn find_log_damage(&self, path: &Path) -> Vec<(&'static str, String)> {
+        journal::scan_log_damage(path).notices()
+    }
+
+    /// Returns the log of a session, by its name or the beginning of it, or by the path of a log.
+    pub fn session_path(&self, wanted: &str) -> anyhow::Result<PathBuf> {
+        let path = Path::new(wanted);
+        if path.is_file() {
+            return Ok(path.to_owned());
+        }
+        Ok(journal::find(&self.paths.sessions_dir(), wanted)?.path)
+    }
+
+    /// Removes a session for good, and returns its whole name.
+    pub fn remove_session(&self, wanted: &str) -> anyhow::Result<SessionId> {
+        let id = journal::remove(&self.paths.sessions_dir(), wanted)?.id;
+        StateStore::new(&self.paths.session_state_dir(), &id).remove()?;
+        Ok(id)
+    }
+
+    pub(super) fn resolve_log(&mut self, start: &StartMode) -> anyhow::Result<PathBuf> {
+        let dir = self.paths.sessions_dir();
+        let folder = self.folder.display().to_string();
+        let state = self.paths.session_state_dir();
+        let unfinished = |session: &SessionId| has_draft(&state, session);
+        let (folder, none) = match start {
+            StartMode::Resume(Some(wanted)) => return Ok(journal::find(&dir, wanted)?.path),
+            StartMode::Continue => {
+                let none = "is saved yet; `jarvis-tui sessions list --all` shows others";
+                (Some(folder.as_str()), format!("no session of {folder} {none}"))
+            }
+            StartMode::Resume(None) | StartMode::New => (None, "no session is saved yet".to_owned()),
+        };
+        let mut passed = Vec::new();
+        let found = journal::find_newest(&dir, folder, &unfinished, &mut passed)?;
+        match (found, passed.first()) {
+            (None, None) => Err(anyhow!(none)),
+            (None, Some(error)) => Err(anyhow!("{none}: {error}")),
+            (Some(session), _) => {
+                self.restore_notices.extend(passed.iter().map(|error| format!("a newer log was passed over: {error}")));
+                Ok(session.path)
+            }
+        }
+    }
+
+    /// Returns where a session's state is kept; nothing where nobody comes back for it.
+    pub fn session_state(&self, session: &SessionId) -> Option<StateStore> {
+        (self.frontend != Frontend::Headless).then(|| StateStore::new(&self.paths.session_state_dir(), session))
+    }
+
+    /// Reads what a session's state has; what can't be read is told.
+    fn load_state<T: DeserializeOwned + Default>(&mut self, session: &SessionId, part: StatePart) -> T {
+        let Some(state) = self.session_state(session) else { return T::default() };
+        state
+            .load(part)
+            .unwrap_or_else(|error| {
+                self.restore_notices.push(error.to_string());
+                None
+            })
+            .unwrap_or_default()
+    }
+
+    /// Returns the prompts that an earlier run did not get to send.
+    pub(super) fn load_queued_prompts(&mut self, session: &SessionId) -> Vec<String> {
+        let waiting: Vec<String> = self.load_state(session, StatePart::Queue);
+        match waiting.len() {
+            0 => {}
+            1 => self
+                .restore_notices
+                .push("1 prompt was waiting; Enter sends it, or your next prompt goes first".to_owned()),
+            many => {
+                self.restore_notices
+                    .push(format!("{many} prompts were waiting; Enter sends them, or your next prompt goes first"));
+            }
+        }
+        waiting
+    }
+
+    /// Returns what an earlier run was allowed.
+    pub(super) fn load_grants(&mut self, session: &SessionId) -> Vec<Grant> {
+        let grants: Vec<Grant> = self.load_state(session, StatePart::Grants);
+        let patterns: Vec<_> = grants.iter().map(|grant| one_line(&grant.pattern(), 60)).collect();
+        match grants.len() {
+            0 => {}
+            1 => self.restore_notices.push(format!("1 grant of this session still holds: {}", patterns.join(", "))),
+            many => {
+                self.restore_notices.push(format!("{many} grants of this session still hold: {}", patterns.join(", ")));
+            }
+        }
+        grants
+    }
+
+    /// Takes a name for what is typed on a screen that is attached there: others may be as well.
+    pub fn claim_draft(&self, place: &str) -> NameClaim {
+        NameClaim::for_place(&self.paths.session_state_dir(), &draft_id(place))
+    }
+
+    /// Returns what stood in the composer when it was left.
+    pub fn load_draft(&mut self, claim: &NameClaim) -> Option<String> {
+        let draft: String = self.load_state(claim.session(), StatePart::Draft);
+        if draft.trim().is_empty() {
+            return None;
+        }
+        self.restore_notices.push(match claim.other_drafts() {
+            0 => "draft restored".to_owned(),
+            1 => "draft restored; 1 more waits for the next screen that is attached here".to_owned(),
+            more => format!("draft restored; {more} more wait for the next screens that are attached here"),
+        });
+        Some(draft)
+    }
+
+    /// Takes what a person should know about what was restored.
+    pub fn take_restore_notices(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.restore_notices)
+    }
+}
+
+/// Names what is typed on a screen that is attached somewhere. The name is seen in a folder, so no password is in it.
+fn draft_id(target: &str) -> SessionId {
+    SessionId::new(format!("attach {}", redact_credentials(&with_scheme(target))))
+}
+
+/// Returns whether something was typed in a session and never sent.
+pub(super) fn has_draft(state: &Path, session: &SessionId) -> bool {
+    let state = StateStore::new(state, session);
+    state.has(StatePart::Draft) || state.has(StatePart::Queue)
+}
+
+fn is_damaged(session: &journal::SessionSummary) -> bool {
+    !journal::scan_log_damage(&session.path).is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_named_without_its_password() {
+        for target in ["http://me:s3cret@host:1/a?key=k3y", "me:s3cret@host/a?key=k3y#token=k3y"] {
+            let name = draft_id(target).to_string();
+            assert!(name.contains("host") && !name.contains("s3cret") && !name.contains("k3y"), "{name}");
+        }
+        assert_eq!(draft_id("localhost:8000"), draft_id("http://localhost:8000"));
+        assert_ne!(draft_id("office"), draft_id("home"));
+    }
+}

@@ -1,0 +1,402 @@
+//! What every request must pass: who asks, by which name, from which page, and how much.
+//!
+//! Closed by default. A request is refused in the shape of the surface that its path belongs to, before any of its
+//! body is read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request, State as Shared};
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, ORIGIN,
+    VARY,
+};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
+use axum::middleware::Next;
+use futures_util::StreamExt as _;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::{Instant, timeout_at};
+
+use super::connection_slots::ConnectionSlot;
+use super::error::ApiError;
+use super::error_format_for;
+use super::state::{ServerState, Settings};
+
+/// What a request may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    Full,
+    /// Watch and list.
+    Read,
+}
+
+/// A request's body, no longer than the limit.
+pub(super) struct BodyBytes(pub(super) Bytes);
+
+/// A body whose next piece doesn't come within this time is given up.
+const BODY_CHUNK_TIMEOUT: Duration = Duration::from_secs(10);
+/// One that is longer on its way than this must have come at [`MIN_BODY_BYTES_PER_SECOND`] at least.
+const SLOW_BODY_GRACE_DURATION: Duration = Duration::from_secs(30);
+/// Bytes a second, far below the slowest line.
+const MIN_BODY_BYTES_PER_SECOND: u64 = 1024;
+
+impl FromRequest<ServerState> for BodyBytes {
+    type Rejection = Response<Body>;
+
+    async fn from_request(request: Request, state: &ServerState) -> Result<Self, Self::Rejection> {
+        let shape = error_format_for(request.uri().path());
+        let most = state.settings().limits.max_body_bytes;
+        let seat = request.extensions().get::<Arc<ConnectionSlot>>().cloned();
+        let read = read_body(request.into_body(), most, seat.as_deref()).await;
+        if let Some(seat) = seat {
+            seat.set_answering();
+        }
+        read.map(Self).map_err(|refused| {
+            let mut response = refused.to_response(shape);
+            // The rest of it would be taken for the next request.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            response
+        })
+    }
+}
+
+/// Reads a body to its end, as long as it keeps coming.
+async fn read_body(body: Body, most: usize, seat: Option<&ConnectionSlot>) -> Result<Bytes, ApiError> {
+    let begun = Instant::now();
+    let mut pieces = body.into_data_stream();
+    let mut read = Vec::new();
+    loop {
+        if let Some(seat) = seat {
+            seat.set_reading_body(read.len() as u64);
+        }
+        let owed = SLOW_BODY_GRACE_DURATION + Duration::from_secs(read.len() as u64 / MIN_BODY_BYTES_PER_SECOND);
+        let until = (Instant::now() + BODY_CHUNK_TIMEOUT).min(begun + owed);
+        match timeout_at(until, pieces.next()).await {
+            Ok(None) => return Ok(Bytes::from(read)),
+            Ok(Some(Ok(piece))) if read.len() + piece.len() > most => return Err(body_too_large(most)),
+            Ok(Some(Ok(piece))) => read.extend_from_slice(&piece),
+            Ok(Some(Err(_))) => return Err(ApiError::bad_request("the body did not come whole")),
+            Err(_) => {
+                let text = format!("the body did not come: {} bytes in {} s", read.len(), begun.elapsed().as_secs());
+                return Err(ApiError::new(408, "too_slow", text));
+            }
+        }
+    }
+}
+
+/// Lets a request through or answers it with the reason.
+pub(super) async fn check(Shared(state): Shared<ServerState>, mut request: Request, next: Next) -> Response<Body> {
+    let shape = error_format_for(request.uri().path());
+    let settings = state.settings();
+    let origin = match check_single_host(request.uri(), request.headers())
+        .and_then(|()| allowed_origin(settings, request.headers()))
+    {
+        Ok(origin) => origin,
+        Err(refused) => return refused.to_response(shape),
+    };
+    let mut response = if origin.is_some() && request.method() == Method::OPTIONS {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        response
+    } else {
+        match authorize(&state, &request) {
+            Ok(access) => {
+                request.extensions_mut().insert(access);
+                next.run(request).await
+            }
+            Err(refused) => refused.to_response(shape),
+        }
+    };
+    if let Some(origin) = origin {
+        let headers = response.headers_mut();
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(VARY, HeaderValue::from_static("origin"));
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE"));
+        let allowed = "authorization, content-type, last-event-id, x-api-key, x-jarvis-events, x-jarvis-stay";
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(allowed));
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("x-jarvis-session, retry-after"));
+        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+    }
+    response
+}
+
+pub(super) async fn not_found(request: Request) -> Response<Body> {
+    let path = request.uri().path();
+    ApiError::not_found(format!("there is nothing at {path}")).to_response(error_format_for(path))
+}
+
+pub(super) async fn method_not_allowed(request: Request) -> Response<Body> {
+    let path = request.uri().path();
+    let text = format!("{path} does not take {}", request.method());
+    ApiError::new(405, "method_not_allowed", text).to_response(error_format_for(path))
+}
+
+fn authorize(state: &ServerState, request: &Request) -> Result<Access, ApiError> {
+    let settings = state.settings();
+    let headers = request.headers();
+    check_host_name(settings, headers)?;
+    let open = request.uri().path() == "/health";
+    let access = access_of_token(settings, headers, open)?;
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if access == Access::Read && !reads {
+        let text = if settings.read_only { "this server is only watched" } else { "this token may only watch" };
+        return Err(ApiError::new(403, "read_only", text));
+    }
+    let most = settings.limits.max_body_bytes;
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > most as u64) {
+        return Err(body_too_large(most));
+    }
+    Ok(access)
+}
+
+/// A request goes to one host and comes from one page: of two, another program on the way may believe the other.
+fn check_single_host(target: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+    for (name, shown) in [(HOST, "Host"), (ORIGIN, "Origin")] {
+        if headers.get_all(name).iter().nth(1).is_some() {
+            return Err(ApiError::bad_request(format!("the request has two {shown} headers")));
+        }
+    }
+    let named = headers.get(HOST).map_or(Some(""), |host| host.to_str().ok()).filter(|host| is_one_host(host));
+    let Some(named) = named else {
+        return Err(ApiError::bad_request("the Host header is not one host with or without a port"));
+    };
+    match target.authority() {
+        Some(authority) if !authority.as_str().eq_ignore_ascii_case(named) => {
+            Err(ApiError::bad_request("the address of the request and its Host header name two hosts"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns whether a Host header is a name or an address, and a port at most (RFC 9112, 3.2): of what else it holds each
+/// program on the way makes something else. It may be empty.
+fn is_one_host(host: &str) -> bool {
+    let (is_name, port) = match host.strip_prefix('[').map(|rest| rest.split_once(']')) {
+        Some(Some((address, port))) => (address.parse::<std::net::Ipv6Addr>().is_ok(), port),
+        Some(None) => return false,
+        None => {
+            let end = host.find(':').unwrap_or(host.len());
+            let (name, port) = host.split_at(end);
+            (name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=%".contains(&byte)), port)
+        }
+    };
+    let digits = if port.is_empty() { Some("") } else { port.strip_prefix(':') };
+    is_name
+        && digits.is_some_and(|digits| {
+            digits.is_empty() || digits.parse::<u16>().is_ok_and(|_| digits.bytes().all(|byte| byte.is_ascii_digit()))
+        })
+}
+
+/// A name that another's server answers for must not lead a web page here: browsers hold what comes of it for that
+/// server's own. On other addresses than this machine's a token is asked for, which such a page has not.
+fn check_host_name(settings: &Settings, headers: &HeaderMap) -> Result<(), ApiError> {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if !settings.loopback || is_local_name(host_name(host)) {
+        return Ok(());
+    }
+    Err(ApiError::new(403, "wrong_host", "this server answers as localhost, 127.0.0.1 or [::1] only"))
+}
+
+fn is_local_name(name: &str) -> bool {
+    let name = name.trim_end_matches('.');
+    name.eq_ignore_ascii_case("localhost")
+        || name.to_ascii_lowercase().ends_with(".localhost")
+        || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Returns the name in `name:port`, brackets of an address taken off.
+fn host_name(host: &str) -> &str {
+    match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    }
+}
+
+/// Returns the origin of the web page that asks, where it may. Programs that are no browsers name none.
+fn allowed_origin(settings: &Settings, headers: &HeaderMap) -> Result<Option<HeaderValue>, ApiError> {
+    let Some(origin) = headers.get(ORIGIN) else { return Ok(None) };
+    let text = origin.to_str().unwrap_or_default();
+    let allowed = settings.origins.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(text));
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let own = text.split_once("://").is_some_and(|(_, authority)| !host.is_empty() && authority == host);
+    if allowed || own {
+        return Ok(Some(origin.clone()));
+    }
+    let text = "pages of this origin may not ask; start the server with --allow-origin to let them";
+    Err(ApiError::new(403, "wrong_origin", text))
+}
+
+fn access_of_token(settings: &Settings, headers: &HeaderMap, open: bool) -> Result<Access, ApiError> {
+    let most = if settings.read_only { Access::Read } else { Access::Full };
+    let tokens = &settings.tokens;
+    if tokens.full.is_none() && tokens.read.is_none() {
+        return Ok(most);
+    }
+    let bearer = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
+    let given = bearer.or_else(|| headers.get("x-api-key").and_then(|value| value.to_str().ok()));
+    let is = |token: &Option<SecretString>| {
+        token.as_ref().zip(given).is_some_and(|(token, given)| constant_time_eq(token.expose_secret(), given))
+    };
+    // Both are compared, whichever fits.
+    match (is(&tokens.full), is(&tokens.read)) {
+        (true, _) => Ok(most),
+        (false, true) => Ok(Access::Read),
+        // With a token for reading alone, this machine's own address is open for the rest.
+        (false, false) if tokens.full.is_none() && given.is_none() && settings.loopback => Ok(most),
+        (false, false) if open => Ok(Access::Read),
+        (false, false) => {
+            let text = if given.is_some() { "this token is not known here" } else { "a token is needed" };
+            Err(ApiError::new(401, "unauthorized", text))
+        }
+    }
+}
+
+/// Compares in a time that does not tell how much of it was right.
+fn constant_time_eq(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let longest = one.len().max(other.len());
+    let byte = |text: &[u8], at: usize| text.get(at).copied().unwrap_or(0);
+    let differs = (0..longest).fold(0, |differs, at| std::hint::black_box(differs | (byte(one, at) ^ byte(other, at))));
+    differs == 0 && one.len() == other.len()
+}
+
+fn body_too_large(most: usize) -> ApiError {
+    ApiError::too_large(format!("the request is too long; {most} bytes are taken"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(of: &[(&'static str, &str)]) -> HeaderMap {
+        of.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    #[test]
+    fn only_names_of_this_machine_lead_to_its_own_address() {
+        let settings = Settings { loopback: true, ..Settings::default() };
+        for host in ["localhost", "LOCALHOST:80", "127.0.0.1:7777", "[::1]:7777", "127.8.8.8", "app.localhost:1"] {
+            assert_eq!(check_host_name(&settings, &headers(&[("host", host)])), Ok(()), "{host}");
+        }
+        for host in ["evil.example", "evil.example:7777", "127.0.0.1.evil.example", "", "[::ffff:1.2.3.4]", "10.0.0.1"]
+        {
+            assert_eq!(check_host_name(&settings, &headers(&[("host", host)])).unwrap_err().status, 403, "{host}");
+        }
+    }
+
+    #[test]
+    fn a_request_names_one_host_and_one_page() {
+        let asked = |target: &str, of: &[(&'static str, &str)]| {
+            let mut all = HeaderMap::new();
+            for (name, value) in of {
+                all.append(*name, value.parse().unwrap());
+            }
+            check_single_host(&target.parse().unwrap(), &all).map_err(|refused| refused.status)
+        };
+        let here = ("host", "127.0.0.1:7777");
+        assert_eq!(asked("/v1/info", &[here, ("origin", "http://a")]), Ok(()));
+        assert_eq!(asked("http://127.0.0.1:7777/v1/info", &[here]), Ok(()));
+        assert_eq!(asked("/v1/info", &[here, ("host", "evil.example")]), Err(400));
+        assert_eq!(asked("/v1/info", &[here, ("origin", "http://a"), ("origin", "http://b")]), Err(400));
+        assert_eq!(asked("http://evil.example/v1/info", &[here]), Err(400));
+        assert_eq!(asked("http://127.0.0.1:7777/v1/info", &[]), Err(400));
+    }
+
+    #[test]
+    fn a_host_header_holds_one_host_and_a_port_at_most() {
+        let asked = |host: &str| check_single_host(&"/v1/info".parse().unwrap(), &headers(&[("host", host)]));
+        for host in ["", "localhost", "localhost:", "my_box.lan.:80", "127.0.0.1:7777", "[::1]", "[::1]:7777"] {
+            assert_eq!(asked(host), Ok(()), "{host}");
+        }
+        for host in [
+            "127.0.0.1:1, evil.example",
+            "127.0.0.1,evil.example",
+            "127.0.0.1 evil.example",
+            "127.0.0.1:1:2",
+            "127.0.0.1:port",
+            "127.0.0.1:+1",
+            "127.0.0.1:99999",
+            "[::1].evil.example",
+            "[::1",
+            "[localhost]",
+            "me@127.0.0.1",
+            "127.0.0.1/evil.example",
+        ] {
+            assert_eq!(asked(host).unwrap_err().status, 400, "{host}");
+        }
+    }
+
+    fn dripping(piece: usize, every: Duration) -> Body {
+        Body::from_stream(futures_util::stream::unfold((), move |()| async move {
+            tokio::time::sleep(every).await;
+            Some((Ok::<_, std::convert::Infallible>(Bytes::from(vec![b'x'; piece])), ()))
+        }))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_not_waited_for() {
+        let never = Body::from_stream(futures_util::stream::pending::<Result<Bytes, std::convert::Infallible>>());
+        let begun = Instant::now();
+        assert_eq!(read_body(never, 100, None).await.unwrap_err().status, 408);
+        assert_eq!(begun.elapsed(), BODY_CHUNK_TIMEOUT);
+        let begun = Instant::now();
+        assert_eq!(read_body(dripping(1, Duration::from_secs(1)), 1 << 20, None).await.unwrap_err().status, 408);
+        assert_eq!(begun.elapsed(), SLOW_BODY_GRACE_DURATION);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_body_that_keeps_coming_is_taken() {
+        // 2 kB a second for two minutes, until it is longer than what is taken.
+        let slow = read_body(dripping(2_048, Duration::from_secs(1)), 240_000, None).await;
+        assert_eq!(slow.unwrap_err().status, 413);
+        let pieces = futures_util::stream::iter(["a", "b"].map(Ok::<_, std::convert::Infallible>));
+        assert_eq!(read_body(Body::from_stream(pieces), 2, None).await.unwrap(), "ab");
+    }
+
+    #[test]
+    fn a_page_of_another_origin_may_not_ask() {
+        let mut settings = Settings::default();
+        let asked = |settings: &Settings, origin: &str| {
+            allowed_origin(settings, &headers(&[("host", "127.0.0.1:7777"), ("origin", origin)]))
+        };
+        assert_eq!(allowed_origin(&settings, &headers(&[])), Ok(None));
+        assert!(asked(&settings, "http://127.0.0.1:7777").unwrap().is_some(), "its own");
+        for origin in ["http://evil.example", "null", "http://127.0.0.1:8888", "http://127.0.0.1:7777.evil.example"] {
+            assert_eq!(asked(&settings, origin).unwrap_err().status, 403, "{origin}");
+        }
+        settings.origins = vec!["https://app.example".into()];
+        assert!(asked(&settings, "https://app.example").unwrap().is_some());
+    }
+
+    #[test]
+    fn a_token_says_what_may_be_done() {
+        let full: Option<SecretString> = Some("full".to_owned().into());
+        let read: Option<SecretString> = Some("read".to_owned().into());
+        let settings = |full: &Option<SecretString>, read: &Option<SecretString>| Settings {
+            tokens: super::super::Tokens { full: full.clone(), read: read.clone() },
+            loopback: true,
+            ..Settings::default()
+        };
+        let both = settings(&full, &read);
+        let asked = |settings: &Settings, value: &str| {
+            access_of_token(settings, &headers(&[("authorization", value)]), false).map_err(|refused| refused.status)
+        };
+        assert_eq!(asked(&both, "Bearer full"), Ok(Access::Full));
+        assert_eq!(asked(&both, "bearer  read"), Ok(Access::Read));
+        for wrong in ["Bearer ful", "Bearer full1", "Bearer", "full", "Basic full", "Bearer "] {
+            assert_eq!(asked(&both, wrong), Err(401), "{wrong}");
+        }
+        assert_eq!(access_of_token(&both, &headers(&[("x-api-key", "full")]), false), Ok(Access::Full));
+        assert_eq!(access_of_token(&settings(&None, &None), &headers(&[]), false), Ok(Access::Full));
+        assert_eq!(asked(&settings(&None, &read), "Bearer wrong"), Err(401));
+        let watched = Settings { read_only: true, ..both };
+        assert_eq!(asked(&watched, "Bearer full"), Ok(Access::Read));
+        assert!(!format!("{watched:?}").contains("full\""));
+    }
+}

@@ -1,0 +1,95 @@
+//! Why a request is not done, in the shape that the clients of its surface expect.
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{Response, StatusCode};
+
+use crate::event::{Fault, FaultKind, Json};
+
+/// A request that is refused before anything was begun for it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ApiError {
+    /// As HTTP has it.
+    pub status: u16,
+    /// A stable word for programs, such as `not_found`.
+    pub code: &'static str,
+    /// What is wrong and what to do, without secrets.
+    pub message: String,
+    /// Seconds until another try may help.
+    pub retry_after: Option<u32>,
+    /// The field that is wrong, where it is one.
+    pub param: Option<String>,
+}
+
+/// Makes the body of a refusal.
+pub type ErrorFormat = fn(&ApiError) -> Json;
+
+impl ApiError {
+    pub fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), retry_after: None, param: None }
+    }
+
+    /// What was sent can't be meant.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(400, "invalid_request", message)
+    }
+
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(404, "not_found", message)
+    }
+
+    pub fn too_large(message: impl Into<String>) -> Self {
+        Self::new(413, "too_large", message)
+    }
+
+    /// Too much is going on just now.
+    pub fn too_many(message: impl Into<String>, retry_after: u32) -> Self {
+        Self { retry_after: Some(retry_after), ..Self::new(429, "too_many", message) }
+    }
+
+    /// Something here broke.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(500, "internal", message)
+    }
+
+    #[must_use]
+    pub fn with_param(self, param: impl Into<String>) -> Self {
+        Self { param: Some(param.into()), ..self }
+    }
+
+    /// Answers with it.
+    pub fn to_response(&self, shape: ErrorFormat) -> Response<Body> {
+        let mut response = Response::new(Body::from(shape(self).to_string()));
+        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == 401 {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// A model that can't be had, or an engine that can't be used.
+impl From<Fault> for ApiError {
+    fn from(fault: Fault) -> Self {
+        match fault.kind {
+            FaultKind::BadRequest => Self::new(404, "model_not_found", fault.message).with_param("model"),
+            FaultKind::RateLimited => Self::too_many(fault.message, 5),
+            _ => Self::new(502, "engine_unavailable", fault.message),
+        }
+    }
+}
+
+/// The native surface's own: `{"error": {"code", "message"}}`.
+pub fn native_error_body(refused: &ApiError) -> Json {
+    let mut error = serde_json::json!({ "code": refused.code, "message": refused.message });
+    if let (Some(param), Some(fields)) = (&refused.param, error.as_object_mut()) {
+        fields.insert("param".into(), param.as_str().into());
+    }
+    serde_json::json!({ "error": error })
+}

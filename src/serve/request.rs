@@ -1,0 +1,332 @@
+//! PURE. What a request asks of a session of its own, whatever the dialect it came in.
+
+use std::collections::HashMap;
+
+use crate::event::{
+    AgentEvent, CallId, CallOutcome, CallOutput, ExecutedBy, FinishReason, Json, MessageId, Role, SamplingParams,
+    TextKind, ToolSpec, TurnId, TurnOutcome,
+};
+
+/// One question, with everything that the client wants to be known.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OneShotRequest {
+    /// What was said before, as the facts of finished turns: they follow the opening of the session in its log.
+    pub history: Vec<AgentEvent>,
+    /// None where the past ends with results of the client's tools: the model goes on from there.
+    pub prompt: Option<String>,
+    /// In place of our system prompt.
+    pub system_prompt: Option<String>,
+    pub model: Option<String>,
+    /// The client's own tools: the model may call them, the calls go back to the client, and ours are not offered.
+    pub client_tools: Option<Vec<ToolSpec>>,
+    /// Rounds of tool calls before the answer must come.
+    pub max_rounds: Option<u32>,
+    /// Calls of tools that are run; a model that wants more is told.
+    pub max_calls: Option<u32>,
+    pub sampling: SamplingParams,
+    /// What the client gives tools to work with, as it names it; tools find it in their context.
+    pub resources: Option<Json>,
+    /// Goes on when nobody reads it any more.
+    pub keep_running: bool,
+}
+
+/// How the turns begin that a client told as past.
+const HISTORY_TURN_PREFIX: &str = "past";
+
+/// Returns whether a turn was told as past.
+pub fn is_history_turn(turn: &TurnId) -> bool {
+    turn.as_str().starts_with(HISTORY_TURN_PREFIX)
+}
+
+/// Writes down what was said before as facts.
+#[derive(Debug, Default)]
+pub struct HistoryBuilder {
+    events: Vec<AgentEvent>,
+    turn: Option<TurnId>,
+    turn_count: u32,
+    message_count: u32,
+    /// Calls without a result, in order.
+    open_calls: Vec<CallId>,
+}
+
+impl HistoryBuilder {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn add_user_message(&mut self, text: impl Into<String>) {
+        self.end_turn();
+        self.begin_turn();
+        let message = self.next_message_id();
+        self.events.push(AgentEvent::UserMessage { message, text: text.into() });
+    }
+
+    /// What the assistant said, and its calls: id, name and the arguments as it wrote them.
+    pub fn add_assistant_message(&mut self, text: &str, calls: impl IntoIterator<Item = (String, String, String)>) {
+        self.begin_turn();
+        self.close_open_calls();
+        let message = self.next_message_id();
+        let started = AgentEvent::MessageStarted { message: message.clone(), role: Role::Assistant, parent: None };
+        self.events.push(started);
+        if !text.is_empty() {
+            let (message, text) = (message.clone(), text.to_owned());
+            self.events.push(AgentEvent::TextDelta { message, text, kind: TextKind::Text });
+        }
+        for (id, name, args) in calls {
+            let call = CallId::from(id.as_str());
+            self.events.push(AgentEvent::ToolCallStarted {
+                call: call.clone(),
+                message: message.clone(),
+                name: Some(name.clone()),
+                parent: None,
+                executed_by: ExecutedBy::Client,
+            });
+            self.events.push(AgentEvent::ToolCallReady { call: call.clone(), name, args, provider_metadata: None });
+            self.open_calls.push(call);
+        }
+        let stop = if self.open_calls.is_empty() { FinishReason::End } else { FinishReason::ToolCalls };
+        self.events.push(AgentEvent::MessageFinished {
+            message,
+            finish_reason: stop,
+            full_text: None,
+            provider_metadata: None,
+        });
+    }
+
+    /// What a call gave. False where no such call is open.
+    pub fn add_tool_result(&mut self, id: &str, output: impl Into<String>, outcome: CallOutcome) -> bool {
+        let Some(index) = self.open_calls.iter().position(|call| *call == CallId::from(id)) else { return false };
+        let call = self.open_calls.remove(index);
+        let output = CallOutput { text: output.into(), ..CallOutput::default() };
+        self.events.push(AgentEvent::ToolCallFinished { call, outcome, output, duration: None });
+        true
+    }
+
+    /// Returns the call that has waited longest for its result.
+    pub fn oldest_open_call(&self) -> Option<&CallId> {
+        self.open_calls.first()
+    }
+
+    /// Takes over what a session said: its past and its turns. Calls that nobody ran wait for their results once more,
+    /// as long as no new turn begins. `carries` keeps what a model wants back verbatim, which no other can read.
+    pub fn replay<'a>(&mut self, facts: impl IntoIterator<Item = &'a AgentEvent>, carries: bool) {
+        let mut taken = ReplayedTurn::default();
+        for fact in facts {
+            self.replay_event(fact, &mut taken, carries);
+        }
+        self.close_replayed_turn(&mut taken);
+    }
+
+    /// Returns whether a call waits for its result.
+    pub fn is_call_open(&self, id: &str) -> bool {
+        self.open_calls.iter().any(|call| call.as_str() == id)
+    }
+
+    /// How many facts there are so far.
+    pub fn event_count(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Returns the facts, every turn closed.
+    pub fn into_events(mut self) -> Vec<AgentEvent> {
+        self.end_turn();
+        self.events
+    }
+
+    fn replay_event(&mut self, fact: &AgentEvent, taken: &mut ReplayedTurn, carries: bool) {
+        let carried = |carry: &Option<Json>| carry.clone().filter(|_| carries);
+        match fact {
+            AgentEvent::TurnStarted { .. } => {
+                self.close_replayed_turn(taken);
+                self.end_turn();
+                self.begin_turn();
+            }
+            AgentEvent::UserMessage { text, .. } => {
+                self.begin_turn();
+                let message = self.next_message_id();
+                self.events.push(AgentEvent::UserMessage { message, text: text.clone() });
+            }
+            AgentEvent::MessageStarted { message: theirs, role, parent } => {
+                self.begin_turn();
+                let message = self.next_message_id();
+                taken.message_ids.insert(theirs.clone(), message.clone());
+                taken.open_messages.push(message.clone());
+                self.events.push(AgentEvent::MessageStarted { message, role: *role, parent: parent.clone() });
+            }
+            AgentEvent::TextDelta { message, text, kind } => {
+                let Some(message) = taken.find_open_message(message) else { return };
+                if let Some(AgentEvent::TextDelta { message: last, text: told, kind: of }) = self.events.last_mut()
+                    && (&*last, &*of) == (&message, kind)
+                {
+                    return told.push_str(text);
+                }
+                self.events.push(AgentEvent::TextDelta { message, text: text.clone(), kind: *kind });
+            }
+            AgentEvent::ReasoningDelta { message, text } => {
+                let Some(message) = taken.find_open_message(message) else { return };
+                if let Some(AgentEvent::ReasoningDelta { message: last, text: told }) = self.events.last_mut()
+                    && *last == message
+                {
+                    return told.push_str(text);
+                }
+                self.events.push(AgentEvent::ReasoningDelta { message, text: text.clone() });
+            }
+            AgentEvent::MessageFinished { message, finish_reason: stop, full_text: full, provider_metadata: carry } => {
+                let Some(message) = taken.find_open_message(message) else { return };
+                taken.open_messages.retain(|open| *open != message);
+                let (full, carry) = (full.clone(), carried(carry));
+                self.events.push(AgentEvent::MessageFinished {
+                    message,
+                    finish_reason: *stop,
+                    full_text: full,
+                    provider_metadata: carry,
+                });
+            }
+            AgentEvent::ToolCallStarted { call, message, name, parent, executed_by: ran_by } => {
+                let Some(message) = taken.message_ids.get(message).cloned() else { return };
+                taken.running_calls.push(call.clone());
+                let (call, name, parent, ran_by) = (call.clone(), name.clone(), parent.clone(), *ran_by);
+                self.events.push(AgentEvent::ToolCallStarted { call, message, name, parent, executed_by: ran_by });
+            }
+            AgentEvent::ToolCallReady { call, name, args, provider_metadata: carry }
+                if taken.running_calls.contains(call) =>
+            {
+                let (call, name, args, carry) = (call.clone(), name.clone(), args.clone(), carried(carry));
+                self.events.push(AgentEvent::ToolCallReady { call, name, args, provider_metadata: carry });
+            }
+            AgentEvent::ToolCallFinished { call, outcome, output, duration: took }
+                if taken.running_calls.contains(call) =>
+            {
+                taken.running_calls.retain(|running| running != call);
+                if *outcome == CallOutcome::Requested {
+                    return self.open_calls.push(call.clone());
+                }
+                let (call, outcome, output, took) = (call.clone(), *outcome, output.clone(), *took);
+                self.events.push(AgentEvent::ToolCallFinished { call, outcome, output, duration: took });
+            }
+            AgentEvent::TurnFinished { .. } => self.close_replayed_turn(taken),
+            // What was measured, asked and noticed on the way is no part of what was said.
+            _ => {}
+        }
+    }
+
+    /// Closes what the turn left open that was taken over last.
+    fn close_replayed_turn(&mut self, taken: &mut ReplayedTurn) {
+        for message in std::mem::take(&mut taken.open_messages) {
+            let (stop, full, carry) = (FinishReason::Interrupted, None, None);
+            self.events.push(AgentEvent::MessageFinished {
+                message,
+                finish_reason: stop,
+                full_text: full,
+                provider_metadata: carry,
+            });
+        }
+        for call in std::mem::take(&mut taken.running_calls) {
+            let (outcome, output) = (CallOutcome::Unknown, CallOutput::default());
+            self.events.push(AgentEvent::ToolCallFinished { call, outcome, output, duration: None });
+        }
+        taken.message_ids.clear();
+    }
+
+    fn begin_turn(&mut self) {
+        if self.turn.is_none() {
+            self.turn_count += 1;
+            let turn = TurnId::from(format!("{HISTORY_TURN_PREFIX}{}", self.turn_count).as_str());
+            self.events.push(AgentEvent::TurnStarted { turn: turn.clone(), parent: None });
+            self.turn = Some(turn);
+        }
+    }
+
+    fn end_turn(&mut self) {
+        self.close_open_calls();
+        if let Some(turn) = self.turn.take() {
+            self.events.push(AgentEvent::TurnFinished { turn, outcome: TurnOutcome::Completed });
+        }
+    }
+
+    fn close_open_calls(&mut self) {
+        for call in std::mem::take(&mut self.open_calls) {
+            let (outcome, output) = (CallOutcome::Requested, CallOutput::default());
+            self.events.push(AgentEvent::ToolCallFinished { call, outcome, output, duration: None });
+        }
+    }
+
+    fn next_message_id(&mut self) -> MessageId {
+        self.message_count += 1;
+        MessageId::from(format!("{HISTORY_TURN_PREFIX}.m{}", self.message_count).as_str())
+    }
+}
+
+/// What is open of a session that is taken over.
+#[derive(Debug, Default)]
+struct ReplayedTurn {
+    /// Names there and here.
+    message_ids: HashMap<MessageId, MessageId>,
+    open_messages: Vec<MessageId>,
+    running_calls: Vec<CallId>,
+}
+
+impl ReplayedTurn {
+    fn find_open_message(&self, theirs: &MessageId) -> Option<MessageId> {
+        self.message_ids.get(theirs).filter(|message| self.open_messages.contains(message)).cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::grammar::Sealer;
+
+    #[test]
+    fn what_was_said_before_is_grammatical_even_with_calls_nobody_answered() {
+        let mut told = HistoryBuilder::new();
+        told.add_user_message("add");
+        let calls = ["a", "b"].map(|id| (id.to_owned(), "sum".to_owned(), "{}".to_owned()));
+        told.add_assistant_message("let me see", calls);
+        assert!(told.add_tool_result("b", "2", CallOutcome::Ok));
+        assert!(!told.add_tool_result("b", "again", CallOutcome::Ok), "a call has one result");
+        told.add_assistant_message("done", []);
+        told.add_user_message("thanks");
+        let facts = told.into_events();
+        let mut sealer = Sealer::new();
+        let _ = sealer.observe(&AgentEvent::TurnStarted { turn: "t".into(), parent: None });
+        let _ = sealer.observe(&AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed });
+        for fact in &facts {
+            assert_eq!(sealer.observe(fact), Ok(()), "{fact:?}");
+        }
+        assert!(sealer.seal(TurnOutcome::Interrupted).is_empty());
+        let turns = facts.iter().filter(|fact| matches!(fact, AgentEvent::TurnFinished { .. })).count();
+        assert_eq!(turns, 2);
+    }
+    #[test]
+    fn a_session_taken_over_waits_for_the_results_that_it_lacked() {
+        let mut told = HistoryBuilder::new();
+        told.add_user_message("add");
+        let calls = ["a", "b"].map(|id| (id.to_owned(), "sum".to_owned(), "{}".to_owned()));
+        told.add_assistant_message("let me see", calls);
+        assert!(told.add_tool_result("a", "1", CallOutcome::Ok));
+        let before = told.into_events();
+        // And once more, cut in the middle of a message.
+        let cut = before.iter().position(|fact| matches!(fact, AgentEvent::TextDelta { .. })).unwrap();
+        let mut told = HistoryBuilder::new();
+        told.replay(&before[..=cut], false);
+        told.replay(&before, false);
+        assert!(told.is_call_open("b") && !told.is_call_open("a"));
+        assert!(told.add_tool_result("b", "2", CallOutcome::Ok));
+        let facts = told.into_events();
+        let mut sealer = Sealer::new();
+        let _ = sealer.observe(&AgentEvent::TurnStarted { turn: "t".into(), parent: None });
+        let _ = sealer.observe(&AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed });
+        for fact in &facts {
+            assert_eq!(sealer.observe(fact), Ok(()), "{fact:?}");
+        }
+        let ended = |id: &str, of: CallOutcome| {
+            let is = |fact: &&AgentEvent| matches!(fact, AgentEvent::ToolCallFinished { call, outcome, .. } if call.as_str() == id && *outcome == of);
+            facts.iter().filter(is).count()
+        };
+        assert_eq!(
+            (ended("a", CallOutcome::Ok), ended("b", CallOutcome::Ok), ended("b", CallOutcome::Requested)),
+            (1, 1, 0)
+        );
+    }
+}

@@ -1,0 +1,292 @@
+//! PURE. A conversation as items tell it: what was said before, as facts, and the prompt.
+//!
+//! Items are messages, calls and their outputs; what an earlier answer said comes in as its facts. What stands one
+//! after another and belongs to one answer is one message: `function_call` items are calls of the text before them.
+//! Reasoning is left out: only its model could read it. What can't be taken (images, files, tools that nobody here has)
+//! is refused by name, for an answer that ignored it would be wrong.
+
+use std::collections::{HashMap, HashSet};
+
+use super::super::error::ApiError;
+use super::super::fields::{self, Fields, field_path, wrong_type};
+use super::super::request::HistoryBuilder;
+use crate::event::{AgentEvent, CallOutcome, Json};
+
+/// Items of one request.
+const MAX_REQUEST_ITEMS: usize = 10_000;
+
+/// Collects a conversation.
+#[derive(Debug, Default)]
+pub(in crate::serve) struct ConversationBuilder {
+    history: HistoryBuilder,
+    system: Vec<String>,
+    /// The last words of the user, as long as nobody has answered.
+    prompt: Option<String>,
+    /// What the assistant said last, while more of it may come.
+    pending_answer: Option<PendingAnswer>,
+    /// The ids that the client gave its calls, and what they are here, where none repeats.
+    call_ids: HashMap<String, String>,
+    used_ids: HashSet<String>,
+    prompt_tokens: u64,
+}
+
+#[derive(Debug, Default)]
+struct PendingAnswer {
+    text: String,
+    calls: Vec<(String, String, String)>,
+    /// Of calls that others ran.
+    results: Vec<(String, String, CallOutcome)>,
+}
+
+/// A conversation that is complete.
+#[derive(Debug, Default)]
+pub(in crate::serve) struct BuiltConversation {
+    pub(in crate::serve) history: Vec<AgentEvent>,
+    /// None where the model goes on from the past.
+    pub(in crate::serve) prompt: Option<String>,
+    pub(in crate::serve) system_prompt: Option<String>,
+    /// A guess: of each text four characters, and one at least.
+    pub(in crate::serve) prompt_tokens: u64,
+}
+
+impl ConversationBuilder {
+    /// Takes over what was said in an earlier answer.
+    pub(in crate::serve) fn replay<'a>(&mut self, facts: impl IntoIterator<Item = &'a AgentEvent>, carries: bool) {
+        self.commit_prompt();
+        self.flush_answer();
+        let facts: Vec<&AgentEvent> = facts.into_iter().collect();
+        for fact in &facts {
+            match fact {
+                AgentEvent::ToolCallStarted { call, .. } => {
+                    self.used_ids.insert(call.as_str().to_owned());
+                    self.call_ids.insert(call.as_str().to_owned(), call.as_str().to_owned());
+                }
+                AgentEvent::UserMessage { text, .. } | AgentEvent::TextDelta { text, .. } => self.count_tokens(text),
+                _ => {}
+            }
+        }
+        self.history.replay(facts, carries);
+    }
+
+    /// Says how many facts there are so far: what follows is of this request.
+    pub(in crate::serve) fn flush_and_count(&mut self) -> usize {
+        self.commit_prompt();
+        self.flush_answer();
+        self.history.event_count()
+    }
+
+    /// Takes the `input` of a request: a text or items.
+    pub(in crate::serve) fn add_input(&mut self, input: &Json, at: &str) -> Result<(), ApiError> {
+        match input {
+            Json::String(text) => {
+                self.add_user(text);
+                Ok(())
+            }
+            Json::Array(items) if items.len() <= MAX_REQUEST_ITEMS => {
+                items.iter().enumerate().try_for_each(|(n, item)| self.add_item(item, &format!("{at}[{n}]")))
+            }
+            Json::Array(_) => Err(wrong_type(at, "at most 10000 items")),
+            _ => Err(wrong_type(at, "a string or an array of items")),
+        }
+    }
+
+    /// Takes one item.
+    pub(in crate::serve) fn add_item(&mut self, item: &Json, at: &str) -> Result<(), ApiError> {
+        let Json::Object(item) = item else { return Err(wrong_type(at, "an object")) };
+        match fields::get_string(item, "type", at)?.unwrap_or("message") {
+            "message" => self.add_message(item, at),
+            "function_call" => {
+                let id = fields::get_string(item, "call_id", at)?
+                    .or(fields::get_string(item, "id", at)?)
+                    .unwrap_or_default();
+                if self.history.is_call_open(self.call_ids.get(id).map_or(id, |ours| ours)) {
+                    // The answer that made it was named as well.
+                    return Ok(());
+                }
+                self.add_call(item, id, at).map(|_| ())
+            }
+            "function_call_output" => self.add_output(item, at),
+            "mcp_call" => {
+                let id = self.add_call(item, fields::get_string(item, "id", at)?.unwrap_or_default(), at)?;
+                let (output, error) = (fields::get_string(item, "output", at)?, fields::get_string(item, "error", at)?);
+                let outcome = if error.is_some() { CallOutcome::Failed } else { CallOutcome::Ok };
+                let text = error.or(output).unwrap_or_default().to_owned();
+                self.pending_answer.get_or_insert_default().results.push((id, text, outcome));
+                Ok(())
+            }
+            "reasoning" => Ok(()),
+            "item_reference" => {
+                let text = format!("{at}: items are not kept by themselves; name the answer in previous_response_id");
+                Err(ApiError::new(400, "unsupported_item", text).with_param(at))
+            }
+            other => {
+                let text = format!("{at}: items of type {other:?} are not taken here");
+                Err(ApiError::new(400, "unsupported_item", text).with_param(field_path(at, "type")))
+            }
+        }
+    }
+
+    pub(in crate::serve) fn add_user(&mut self, text: &str) {
+        self.flush_answer();
+        self.count_tokens(text);
+        match &mut self.prompt {
+            Some(prompt) => {
+                prompt.push_str("\n\n");
+                prompt.push_str(text);
+            }
+            None => self.prompt = Some(text.to_owned()),
+        }
+    }
+
+    /// Instructions hold from the start, wherever they stand.
+    pub(in crate::serve) fn add_system(&mut self, text: &str) {
+        if !text.trim().is_empty() {
+            self.count_tokens(text);
+            self.system.push(text.to_owned());
+        }
+    }
+
+    /// Returns the conversation; refuses one in which nobody is asked anything.
+    pub(in crate::serve) fn build(mut self, at: &str) -> Result<BuiltConversation, ApiError> {
+        self.flush_answer();
+        let Self { history: told, system, prompt, prompt_tokens: tokens, .. } = self;
+        let past = told.into_events();
+        if past.is_empty() && prompt.is_none() {
+            return Err(ApiError::bad_request(format!("{at} holds no message")).with_param(at));
+        }
+        let system = (!system.is_empty()).then(|| system.join("\n\n"));
+        Ok(BuiltConversation { history: past, prompt, system_prompt: system, prompt_tokens: tokens })
+    }
+
+    fn add_message(&mut self, item: &Fields, at: &str) -> Result<(), ApiError> {
+        let text = content_text(item, at)?;
+        match fields::get_string(item, "role", at)?.unwrap_or("user") {
+            "system" | "developer" => self.add_system(&text),
+            "assistant" => {
+                self.commit_prompt();
+                self.count_tokens(&text);
+                // What others ran has its results, and this was said after them.
+                if self.pending_answer.as_ref().is_some_and(|saying| !saying.results.is_empty()) {
+                    self.flush_answer();
+                }
+                let saying = self.pending_answer.get_or_insert_default();
+                if !saying.text.is_empty() {
+                    saying.text.push_str("\n\n");
+                }
+                saying.text.push_str(&text);
+            }
+            // A role that nobody knows is the user's.
+            _ => self.add_user(&text),
+        }
+        Ok(())
+    }
+
+    fn add_call(&mut self, item: &Fields, id: &str, at: &str) -> Result<String, ApiError> {
+        let name = fields::get_required_string(item, "name", at)?.to_owned();
+        let args = match fields::get_value(item, "arguments") {
+            None => "{}".to_owned(),
+            Some(Json::String(args)) => args.clone(),
+            Some(args @ Json::Object(_)) => args.to_string(),
+            Some(_) => return Err(wrong_type(&field_path(at, "arguments"), "a string of JSON")),
+        };
+        self.commit_prompt();
+        self.count_tokens(&args);
+        let given = if id.is_empty() { "call" } else { id };
+        let mut ours = given.to_owned();
+        // Servers count their calls anew with each answer.
+        let mut copy = 2;
+        while !self.used_ids.insert(ours.clone()) {
+            ours = format!("{given}_{copy}");
+            copy += 1;
+        }
+        self.call_ids.insert(given.to_owned(), ours.clone());
+        self.pending_answer.get_or_insert_default().calls.push((ours.clone(), name, args));
+        Ok(ours)
+    }
+
+    fn add_output(&mut self, item: &Fields, at: &str) -> Result<(), ApiError> {
+        let id = fields::get_required_string(item, "call_id", at)?;
+        let text = match fields::get_value(item, "output") {
+            None => String::new(),
+            Some(Json::String(text)) => text.clone(),
+            Some(Json::Array(parts)) => parts_text(parts, &field_path(at, "output"))?,
+            Some(other) => other.to_string(),
+        };
+        let failed = fields::get_string(item, "status", at)? == Some("failed");
+        self.commit_prompt();
+        self.flush_answer();
+        self.count_tokens(&text);
+        let ours = self.call_ids.get(id).map_or(id, |ours| ours);
+        let outcome = if failed { CallOutcome::Failed } else { CallOutcome::Ok };
+        if self.history.add_tool_result(ours, text, outcome) {
+            return Ok(());
+        }
+        let text = format!("no tool call found for function call output with call_id {id:?}");
+        Err(ApiError::bad_request(text).with_param(field_path(at, "call_id")))
+    }
+
+    fn count_tokens(&mut self, text: &str) {
+        self.prompt_tokens += (text.chars().count() as u64 / 4).max(1);
+    }
+
+    /// The prompt so far was not the last word.
+    fn commit_prompt(&mut self) {
+        if let Some(prompt) = self.prompt.take() {
+            self.history.add_user_message(prompt);
+        }
+    }
+
+    /// What the assistant was saying is complete.
+    fn flush_answer(&mut self) {
+        let Some(saying) = self.pending_answer.take() else { return };
+        self.history.add_assistant_message(&saying.text, saying.calls);
+        for (id, text, outcome) in saying.results {
+            self.history.add_tool_result(&id, text, outcome);
+        }
+    }
+}
+
+/// Returns the text of a message: a string, nothing, or parts of text put together.
+fn content_text(item: &Fields, at: &str) -> Result<String, ApiError> {
+    match fields::get_value(item, "content") {
+        None => Ok(String::new()),
+        Some(Json::String(text)) => Ok(text.clone()),
+        Some(Json::Array(parts)) => parts_text(parts, &field_path(at, "content")),
+        Some(_) => Err(wrong_type(&field_path(at, "content"), "a string or an array of parts")),
+    }
+}
+
+fn parts_text(parts: &[Json], at: &str) -> Result<String, ApiError> {
+    let mut whole = String::new();
+    for (n, part) in parts.iter().enumerate() {
+        let at = format!("{at}[{n}]");
+        let part = match part {
+            Json::String(text) => {
+                whole.push_str(text);
+                continue;
+            }
+            Json::Object(part) => part,
+            _ => return Err(wrong_type(&at, "an object")),
+        };
+        let kind = fields::get_string(part, "type", &at)?.unwrap_or("text");
+        let field = match kind {
+            "text" | "input_text" | "output_text" | "summary_text" | "reasoning_text" => "text",
+            "refusal" => "refusal",
+            _ => {
+                let what = match kind {
+                    "input_image" | "image_url" => "images are".to_owned(),
+                    "input_audio" => "audio is".to_owned(),
+                    "input_file" => "files are".to_owned(),
+                    other => format!("parts of type {other:?} are"),
+                };
+                let text = format!("{at}: {what} not taken here; send text");
+                return Err(ApiError::new(400, "unsupported_content", text).with_param(at));
+            }
+        };
+        whole.push_str(fields::get_required_string(part, field, &at)?);
+    }
+    Ok(whole)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,221 @@
+//! Stored responses: the log of the session that answered is all there is of one.
+//!
+//! Its id is the session's name in another spelling. What the request said of itself stands in the log between what was
+//! said in earlier answers and what this request said.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Map;
+use tokio::time::timeout;
+
+use super::super::error::ApiError;
+use super::super::oneshot;
+use super::super::request::is_history_turn;
+use super::super::state::ServerState;
+use crate::dialect::responses::encode::{ResponseHead, ResponsesEncoder};
+use crate::dialect::{Encode, enclava};
+use crate::event::{AgentEvent, AnnotationTarget, Envelope, Json, SessionId};
+
+/// The annotation that is a request's.
+const REQUEST_ANNOTATION: &str = "request";
+/// How long a session may take to end that is to be removed.
+const SESSION_END_TIMEOUT: Duration = Duration::from_secs(6);
+
+/// What a request said, as far as its answer must know.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(in crate::serve) struct RequestRecord {
+    /// Whose request it was: `openai` or `enclava`.
+    pub(in crate::serve) surface: String,
+    /// Fields of the response that repeat the request.
+    pub(in crate::serve) echo: Map<String, Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::serve) model: Option<String>,
+    pub(in crate::serve) client_tools: bool,
+    /// A guess at the tokens that were sent.
+    #[serde(rename = "asked")]
+    pub(in crate::serve) prompt_tokens: u64,
+    /// Whether it may be asked for again.
+    pub(in crate::serve) store: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::serve) rounds: Option<u32>,
+}
+
+impl RequestRecord {
+    /// Puts it among the facts of the past, where the request's own begin.
+    pub(in crate::serve) fn insert_into(&self, past: &mut Vec<AgentEvent>, at: usize) {
+        let data = serde_json::to_value(self).unwrap_or_default();
+        let fact = AgentEvent::Annotation {
+            on: AnnotationTarget::Turn(REQUEST_ANNOTATION.into()),
+            kind: REQUEST_ANNOTATION.into(),
+            data,
+        };
+        past.insert(at.min(past.len()), fact);
+    }
+
+    fn from_event(fact: &AgentEvent) -> Option<Self> {
+        match fact {
+            AgentEvent::Annotation { kind, data, .. } if kind == REQUEST_ANNOTATION => {
+                serde_json::from_value(data.clone()).ok()
+            }
+            _ => None,
+        }
+    }
+
+    fn heading(&self, session: &SessionId) -> ResponseHead {
+        ResponseHead {
+            id: response_id(session),
+            model: self.model.clone(),
+            client_tools: self.client_tools,
+            prompt_tokens: self.prompt_tokens,
+            echo: self.echo.clone(),
+        }
+    }
+
+    /// Encodes the answer as OpenAI has it.
+    pub(in crate::serve) fn openai_encoder(&self, session: &SessionId) -> ResponsesEncoder {
+        ResponsesEncoder::new(self.heading(session))
+    }
+
+    /// Encodes the answer as enclava has it.
+    pub(in crate::serve) fn enclava_encoder(&self, session: &SessionId) -> enclava::encode::EnclavaEncoder {
+        enclava::encode::EnclavaEncoder::new(self.heading(session), self.rounds)
+    }
+}
+
+/// A response as its log has it by now.
+#[derive(Debug)]
+pub(in crate::serve) struct StoredResponse {
+    pub(in crate::serve) session: SessionId,
+    pub(in crate::serve) record: RequestRecord,
+    events: Vec<Envelope>,
+    /// Where the request's own facts begin.
+    own_start: usize,
+}
+
+impl StoredResponse {
+    /// Finds a response that may be asked for; none where there is no such.
+    pub(in crate::serve) async fn find(state: &ServerState, id: &str) -> Result<Option<Self>, ApiError> {
+        let Some(session) = session_of_response(id) else { return Ok(None) };
+        let facts = match oneshot::session_events(state, &session).await {
+            Ok(facts) => facts,
+            Err(refused) if refused.status == 404 => return Ok(None),
+            Err(refused) => return Err(refused),
+        };
+        let record =
+            facts.iter().enumerate().rev().find_map(|(at, told)| Some((at, RequestRecord::from_event(&told.event)?)));
+        Ok(record.filter(|(_, record)| record.store).map(|(at, record)| Self {
+            session,
+            record,
+            events: facts,
+            own_start: at + 1,
+        }))
+    }
+
+    /// All that was said, what was said before included.
+    pub(in crate::serve) fn all_events(&self) -> impl Iterator<Item = &AgentEvent> {
+        self.events.iter().map(|told| &told.event)
+    }
+
+    /// What this request said, and its answer.
+    pub(in crate::serve) fn own_events(&self) -> impl Iterator<Item = &AgentEvent> {
+        self.events.iter().skip(self.own_start).map(|told| &told.event)
+    }
+
+    pub(in crate::serve) fn is_finished(&self) -> bool {
+        let is_end =
+            |fact: &AgentEvent| matches!(fact, AgentEvent::TurnFinished { turn, .. } if !is_history_turn(turn));
+        self.own_events().any(is_end)
+    }
+
+    /// Tells an encoder what there is so far, as it would be told while it happens.
+    fn feed(&self, encoder: &mut dyn Encode) {
+        let (mut frames, mut begun) = (Vec::new(), false);
+        encoder.start(&mut frames);
+        for told in &self.events {
+            begun |= matches!(&told.event, AgentEvent::TurnStarted { turn, .. } if !is_history_turn(turn));
+            if begun || matches!(told.event, AgentEvent::SessionOpened { .. }) {
+                encoder.encode_event(told, &mut frames);
+            }
+            frames.clear();
+        }
+    }
+
+    /// The response as OpenAI has it.
+    pub(in crate::serve) fn openai_response(&self) -> Json {
+        let mut encoder = self.record.openai_encoder(&self.session);
+        self.feed(&mut encoder);
+        encoder.response()
+    }
+
+    /// The response as enclava has it.
+    pub(in crate::serve) fn enclava_response(&self) -> Json {
+        let mut encoder = self.record.enclava_encoder(&self.session);
+        self.feed(&mut encoder);
+        encoder.response()
+    }
+}
+
+/// Removes the session of a response for good, once it has ended.
+pub(in crate::serve) async fn remove_response(state: &ServerState, session: &SessionId) -> Result<(), ApiError> {
+    if timeout(SESSION_END_TIMEOUT, state.wait_until_ended(session)).await.is_err() {
+        return Err(ApiError::new(409, "in_progress", "the response does not end; try again"));
+    }
+    state.factory().remove(session).await
+}
+
+/// Removes it as soon as it has ended, however long that takes.
+pub(in crate::serve) async fn remove_when_ended(state: ServerState, session: SessionId) {
+    state.wait_until_ended(&session).await;
+    if let Err(refused) = state.factory().remove(&session).await {
+        tracing::warn!("a response that was not to be stored could not be removed: {refused}");
+    }
+}
+
+/// Spells a session's name as the id of a response: `20261120-195114-7bbb` is `resp_20261120195114_7bbb`.
+pub(in crate::serve) fn response_id(session: &SessionId) -> String {
+    let name = session.as_str();
+    match name.split('-').collect::<Vec<_>>().as_slice() {
+        [day, time, rest] if is_digits(day, 8) && is_digits(time, 6) && is_word(rest) => {
+            format!("resp_{day}{time}_{rest}")
+        }
+        _ => format!("resp_{name}"),
+    }
+}
+
+/// Reads the session's name back.
+pub(in crate::serve) fn session_of_response(id: &str) -> Option<SessionId> {
+    let name = id.strip_prefix("resp_").filter(|name| !name.is_empty() && name.len() <= 100)?;
+    let parts = name.split_once('_').filter(|(stamp, rest)| is_digits(stamp, 14) && is_word(rest));
+    Some(match parts.and_then(|(stamp, rest)| Some((stamp.split_at_checked(8)?, rest))) {
+        Some(((day, time), rest)) => SessionId::new(format!("{day}-{time}-{rest}")),
+        None => SessionId::from(name),
+    })
+}
+
+fn is_digits(text: &str, length: usize) -> bool {
+    text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_the_sessions_name() {
+        let id = |name: &str| response_id(&name.into());
+        assert_eq!(id("20261120-195114-7bbb"), "resp_20261120195114_7bbb");
+        for name in ["20261120-195114-7bbb", "20261120-195114-7bbb0a1b", "demo", "s_1", "a-b-c", "20261120-195114-7b_b"]
+        {
+            assert_eq!(session_of_response(&id(name)), Some(name.into()), "{name}");
+        }
+        for wrong in ["", "resp_", "chatcmpl-1", "20261120-195114-7bbb"] {
+            assert_eq!(session_of_response(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! PURE. What was said in the log of an earlier stream, told again as the past of the next.
+
+use std::collections::HashMap;
+
+use super::super::request::HistoryBuilder;
+use crate::event::{AgentEvent, CallId, CallOutcome, Envelope, MessageId, Role};
+
+/// Returns whether calls were left to the client.
+pub(super) fn has_client_calls(facts: &[Envelope]) -> bool {
+    facts.iter().any(
+        |fact| matches!(&fact.event, AgentEvent::ToolCallFinished { outcome, .. } if *outcome == CallOutcome::Requested),
+    )
+}
+
+/// Tells what was said once more, words, calls and what they gave.
+pub(super) fn history_of(facts: &[Envelope]) -> Vec<AgentEvent> {
+    let mut told = HistoryBuilder::new();
+    let mut messages: HashMap<MessageId, LoggedMessage> = HashMap::new();
+    let mut owners: HashMap<CallId, MessageId> = HashMap::new();
+    // Calls may end before the message does that made them.
+    let mut early: HashMap<CallId, (String, CallOutcome)> = HashMap::new();
+    for fact in facts {
+        match &fact.event {
+            AgentEvent::UserMessage { text, .. } => told.add_user_message(text.as_str()),
+            AgentEvent::MessageStarted { message, role: Role::Assistant, parent: None } => {
+                messages.insert(message.clone(), LoggedMessage::default());
+            }
+            AgentEvent::TextDelta { message, text, .. } => {
+                if let Some(message) = messages.get_mut(message) {
+                    message.text.push_str(text);
+                }
+            }
+            AgentEvent::ToolCallStarted { call, message, .. } => {
+                owners.insert(call.clone(), message.clone());
+            }
+            AgentEvent::ToolCallReady { call, name, args, .. } => {
+                if let Some(message) = owners.remove(call).and_then(|owner| messages.get_mut(&owner)) {
+                    message.calls.push((call.as_str().to_owned(), name.clone(), args.clone()));
+                }
+            }
+            AgentEvent::ToolCallFinished { call, outcome, output, .. } => {
+                let is_known = told.add_tool_result(call.as_str(), output.text.as_str(), *outcome);
+                if !is_known {
+                    early.insert(call.clone(), (output.text.clone(), *outcome));
+                }
+            }
+            AgentEvent::MessageFinished { message, full_text: full, .. } => {
+                let Some(message) = messages.remove(message) else { continue };
+                let text = full.as_deref().unwrap_or(&message.text);
+                if text.is_empty() && message.calls.is_empty() {
+                    continue;
+                }
+                let ids: Vec<String> = message.calls.iter().map(|(id, ..)| id.clone()).collect();
+                told.add_assistant_message(text, message.calls);
+                for id in ids {
+                    if let Some((output, outcome)) = early.remove(&CallId::from(id.as_str())) {
+                        told.add_tool_result(&id, output, outcome);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    told.into_events()
+}
+
+#[derive(Default)]
+struct LoggedMessage {
+    text: String,
+    /// Id, name and arguments.
+    calls: Vec<(String, String, String)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Millis, Seq};
+
+    #[test]
+    fn what_was_told_can_be_told_again() {
+        let mut told = HistoryBuilder::new();
+        told.add_user_message("add");
+        told.add_assistant_message("let me see", [("a".to_owned(), "sum".to_owned(), "{\"x\":1}".to_owned())]);
+        assert!(told.add_tool_result("a", "2", CallOutcome::Ok));
+        told.add_assistant_message("it is 2", []);
+        told.add_user_message("thanks");
+        told.add_assistant_message("any time", []);
+        let facts = told.into_events();
+        let log: Vec<Envelope> = facts
+            .iter()
+            .enumerate()
+            .map(|(n, event)| Envelope { seq: Seq(n as u64 + 1), at: Millis(0), event: event.clone() })
+            .collect();
+        assert_eq!(history_of(&log), facts);
+        assert!(!has_client_calls(&log));
+    }
+}

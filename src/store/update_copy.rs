@@ -1,0 +1,47 @@
+//! Wishes about copying: which source text is meant.
+//!
+//! Not for the ways to a clipboard (`app`). The invariant: what is copied is what was said or printed, whole.
+
+use crate::event::NoticeLevel;
+
+use super::Store;
+use super::effect::{CopyRequest, Effect};
+use super::item_source::full_text;
+use super::transcript::{ItemId, ItemKind};
+
+/// Copies an answer, counted from the newest.
+pub(super) fn copy_answer(store: &mut Store, nth: usize, fx: &mut Vec<Effect>) {
+    let mut answers = store.transcript.items().iter().rev().filter_map(|item| match &item.kind {
+        ItemKind::Answer { text, .. } if !text.trim().is_empty() => Some(text),
+        _ => None,
+    });
+    let found = nth.checked_sub(1).and_then(|before| answers.nth(before)).cloned();
+    match found {
+        Some(text) if nth == 1 => copy_text(store, "the last answer", text, fx),
+        Some(text) => copy_text(store, &format!("answer {nth} from the end"), text, fx),
+        None if nth <= 1 => store.toast = Some((NoticeLevel::Info, "there is no answer to copy".into())),
+        None => store.toast = Some((NoticeLevel::Info, "there are not as many answers".into())),
+    }
+}
+
+/// Copies the source of an item.
+pub(super) fn copy_item(store: &mut Store, id: u64, fx: &mut Vec<Effect>) {
+    let Some(item) = store.transcript.item(ItemId(id)) else { return };
+    let what = match item.kind {
+        ItemKind::Prompt { .. } => "the prompt",
+        ItemKind::Answer { .. } => "the answer",
+        ItemKind::Thinking { .. } => "the thinking",
+        ItemKind::Call { .. } => "the call",
+        ItemKind::Notice { .. } | ItemKind::TurnSummary { .. } => "the notice",
+    };
+    let text = full_text(item, &store.tool_calls).into_owned();
+    copy_text(store, what, text, fx);
+}
+
+pub(super) fn copy_text(store: &mut Store, what: &str, text: String, fx: &mut Vec<Effect>) {
+    if text.trim().is_empty() {
+        store.toast = Some((NoticeLevel::Info, "there is nothing to copy".into()));
+        return;
+    }
+    fx.push(Effect::Copy(CopyRequest { label: what.to_owned(), text }));
+}

@@ -1,0 +1,172 @@
+//! Where file tools may go: inside the working folder and the folders the person added, through symlinks too.
+//!
+//! A path is checked in its canonical form, and that form is what is opened. What a program running at the same
+//! moment swaps in between is not covered; only the shell tool could be that program, and it needs no such trick.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::ToolContext;
+
+/// A path that was checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CheckedPath {
+    /// Canonical; where the file doesn't exist yet, its existing parents are.
+    pub(super) path: PathBuf,
+    /// Relative to the working folder, or absolute in one of the further folders. Rules match against it.
+    pub(super) display_path: String,
+}
+
+impl CheckedPath {
+    /// Returns the pattern for "this tool, in this file's folder".
+    pub(super) fn pattern(&self, tool: &str) -> Option<String> {
+        if self.display_path.contains(['*', '\n', '\r']) {
+            return None;
+        }
+        Some(match self.display_path.rsplit_once('/') {
+            Some((folder, _)) => format!("{tool}({folder}/*)"),
+            None => format!("{tool}({})", self.display_path),
+        })
+    }
+
+    /// Returns whether a change here may make programs run: hooks of git, settings of this program.
+    pub(super) fn is_sensitive(&self) -> bool {
+        self.path.components().any(|part| {
+            let part = part.as_os_str();
+            part.eq_ignore_ascii_case(".git") || part.eq_ignore_ascii_case(".jarvis")
+        })
+    }
+}
+
+/// Finds the place that a model means by `text`, or says why it can't be used.
+pub(super) fn resolve_path(text: &str, ctx: &ToolContext) -> Result<CheckedPath, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err("the argument `path` is empty".into());
+    }
+    let path =
+        canonicalize_existing(&ctx.folder.join(expand_home(text))).map_err(|error| format!("`{text}`: {error}"))?;
+    if let Ok(relative) = path.strip_prefix(&ctx.folder) {
+        let shown = relative.to_string_lossy();
+        return Ok(CheckedPath { display_path: if shown.is_empty() { ".".into() } else { shown.into_owned() }, path });
+    }
+    if ctx.extra_folders.iter().any(|folder| path.starts_with(folder)) {
+        return Ok(CheckedPath { display_path: path.to_string_lossy().into_owned(), path });
+    }
+    let allowed: Vec<_> =
+        std::iter::once(&ctx.folder).chain(&ctx.extra_folders).map(|f| f.display().to_string()).collect();
+    Err(format!(
+        "`{text}` is outside of {}; file tools stay inside, and only the setting `folders` under [tools] allows more",
+        allowed.join(" and ")
+    ))
+}
+
+/// Canonicalises the deepest part that exists. The rest may not contain `..` or dangling links.
+fn canonicalize_existing(path: &Path) -> Result<PathBuf, String> {
+    let mut rest = Vec::new();
+    let mut existing = path;
+    loop {
+        match fs::canonicalize(existing) {
+            Ok(found) => {
+                if !rest.is_empty() && !found.is_dir() {
+                    return Err("a file is in the way where a folder is needed".into());
+                }
+                return Ok(rest.into_iter().rev().fold(found, |path, name| path.join(name)));
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.to_string()),
+            Err(_) if existing.is_symlink() => return Err("a symbolic link that leads nowhere".into()),
+            Err(_) => {}
+        }
+        let (Some(parent), Some(name)) = (existing.parent(), existing.file_name()) else {
+            return Err("no such file or folder".into());
+        };
+        rest.push(name);
+        existing = parent;
+    }
+}
+
+fn expand_home(text: &str) -> PathBuf {
+    let home = || std::env::home_dir().filter(|home| home.is_absolute());
+    match text.strip_prefix('~') {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => {
+            home().map_or_else(|| text.into(), |home| home.join(rest.trim_start_matches('/')))
+        }
+        _ => text.into(),
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use tokio::sync::mpsc;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    /// A context over a fresh folder; nobody listens to its live output.
+    pub(in crate::tool) fn ctx(folder: &Path) -> ToolContext {
+        ToolContext {
+            folder: folder.canonicalize().unwrap(),
+            extra_folders: Vec::new(),
+            hidden_env_vars: [].into(),
+            check_subject: std::sync::Arc::new(|_| crate::tool::SubjectPermission::Allowed),
+            resources: None,
+            live_output: mpsc::channel(1).0,
+            cancel: CancellationToken::new(),
+        }
+    }
+
+    #[test]
+    fn paths_inside_are_shown_relative_and_escapes_are_refused() {
+        let (inside, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let ctx = ctx(inside.path());
+        fs::create_dir_all(inside.path().join("src/deep")).unwrap();
+        fs::write(outside.path().join("secret"), "x").unwrap();
+        std::os::unix::fs::symlink(outside.path(), inside.path().join("link")).unwrap();
+        std::os::unix::fs::symlink(outside.path().join("secret"), inside.path().join("file")).unwrap();
+        std::os::unix::fs::symlink(outside.path().join("absent"), inside.path().join("dangling")).unwrap();
+        std::os::unix::fs::symlink("src/deep", inside.path().join("short")).unwrap();
+        std::os::unix::fs::symlink("loop", inside.path().join("loop")).unwrap();
+        fs::write(inside.path().join("plain"), "x").unwrap();
+
+        let absolute = ctx.folder.join("src").display().to_string();
+        for (text, shown) in [
+            (".", "."),
+            ("src/../src/deep", "src/deep"),
+            ("new/er/file.txt", "new/er/file.txt"),
+            ("short/x", "src/deep/x"),
+            (absolute.as_str(), "src"),
+        ] {
+            assert_eq!(resolve_path(text, &ctx).map(|place| place.display_path), Ok(shown.into()), "{text}");
+        }
+        let secret = outside.path().join("secret").display().to_string();
+        for text in
+            ["..", "../x", "/etc/passwd", "link/secret", "link/new", "file", "src/../../x", secret.as_str(), "~/.ssh"]
+        {
+            let error = resolve_path(text, &ctx).unwrap_err();
+            assert!(error.contains("`folders` under [tools]"), "{text}: {error}");
+        }
+        for text in ["", "dangling", "absent/../../x", "loop", "plain/x", "short/../../../x/.."] {
+            resolve_path(text, &ctx).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn further_folders_are_allowed_when_named() {
+        let (inside, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut ctx = ctx(inside.path());
+        let other = outside.path().canonicalize().unwrap();
+        ctx.extra_folders.push(other.clone());
+        let wanted = other.join("x").display().to_string();
+        assert_eq!(resolve_path(&wanted, &ctx).unwrap().display_path, wanted);
+    }
+
+    #[test]
+    fn patterns_name_the_folder() {
+        let place = |shown: &str| CheckedPath { path: shown.into(), display_path: shown.into() };
+        assert_eq!(place("src/a/b.rs").pattern("write_file").unwrap(), "write_file(src/a/*)");
+        assert_eq!(place("README.md").pattern("write_file").unwrap(), "write_file(README.md)");
+        assert_eq!(place("a*b").pattern("write_file"), None);
+        assert!(place("x/.git/hooks/pre-commit").is_sensitive() && !place("x/.github/y").is_sensitive());
+    }
+}

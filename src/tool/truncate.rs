@@ -1,0 +1,147 @@
+//! Keeping long output short: the head and the tail stay, a line between them says what is missing.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+
+pub use crate::text::size;
+
+/// Returns at most about `limit` bytes of `text`, head and tail, cut at line borders where there are any near and at
+/// character borders otherwise; and whether anything was left out.
+pub fn truncate_middle(text: &str, limit: usize) -> (String, bool) {
+    if text.len() <= limit {
+        return (text.to_owned(), false);
+    }
+    // The line that says what is missing has to fit as well.
+    let room = limit.saturating_sub(64);
+    let head = &text[..line_floor(text, room * 3 / 5)];
+    let tail = &text[line_ceil(text, text.len() - room * 2 / 5).max(head.len())..];
+    let missing = &text[head.len()..text.len() - tail.len()];
+    let mut kept = String::with_capacity(limit + 64);
+    kept.push_str(head);
+    if !head.is_empty() && !head.ends_with('\n') {
+        kept.push('\n');
+    }
+    let _ = writeln!(kept, "[… {} bytes, {} lines left out …]", missing.len(), lines(missing));
+    kept.push_str(tail);
+    (kept, true)
+}
+
+/// Counts lines, quickly: what is left out may be very long.
+fn lines(text: &str) -> usize {
+    let ends = memchr::memchr_iter(b'\n', text.as_bytes()).count();
+    ends + usize::from(!text.is_empty() && !text.ends_with('\n'))
+}
+
+/// The last line border at or before `at`, when it isn't further than half of it away.
+fn line_floor(text: &str, at: usize) -> usize {
+    let at = text.floor_char_boundary(at);
+    text[..at].rfind('\n').map(|newline| newline + 1).filter(|border| *border >= at / 2).unwrap_or(at)
+}
+
+fn line_ceil(text: &str, at: usize) -> usize {
+    let at = text.ceil_char_boundary(at);
+    let rest = &text[at..];
+    rest.find('\n').map(|newline| newline + 1).filter(|skipped| *skipped <= rest.len() / 2).map_or(at, |n| at + n)
+}
+
+/// Collects output without end in bounded memory: the first `MAX_HEAD_BYTES` bytes and the last `MAX_TAIL_BYTES`.
+#[derive(Default)]
+pub(super) struct BoundedOutput {
+    head: String,
+    tail: VecDeque<String>,
+    tail_bytes: usize,
+    dropped_bytes: u64,
+}
+
+const MAX_HEAD_BYTES: usize = 4 << 20;
+const MAX_TAIL_BYTES: usize = 4 << 20;
+
+impl BoundedOutput {
+    /// Adds a piece; returns how many of its bytes went to the head, which is all until the head is full.
+    pub(super) fn push(&mut self, piece: &str) -> usize {
+        let room = if self.tail.is_empty() { MAX_HEAD_BYTES - self.head.len().min(MAX_HEAD_BYTES) } else { 0 };
+        let split = piece.floor_char_boundary(room);
+        let (head, tail) = piece.split_at(split);
+        self.head.push_str(head);
+        if !tail.is_empty() {
+            self.tail_bytes += tail.len();
+            self.tail.push_back(tail.to_owned());
+            while let Some(front) = self.tail.front()
+                && self.tail_bytes - front.len() >= MAX_TAIL_BYTES
+            {
+                self.tail_bytes -= front.len();
+                self.dropped_bytes += front.len() as u64;
+                self.tail.pop_front();
+            }
+        }
+        split
+    }
+
+    /// Returns how much was printed, where not all of it was kept.
+    pub(super) fn total_if_truncated(&self) -> Option<u64> {
+        let kept = (self.head.len() + self.tail_bytes) as u64;
+        (self.dropped_bytes > 0).then(|| kept.saturating_add(self.dropped_bytes))
+    }
+
+    pub(super) fn into_text(mut self) -> String {
+        self.head.reserve_exact(self.tail_bytes + 64);
+        if self.dropped_bytes > 0 {
+            let _ = write!(self.head, "\n[… {} left out and not kept …]\n", size(self.dropped_bytes));
+        }
+        // Given up piece by piece, so that there are never two of it.
+        while let Some(piece) = self.tail.pop_front() {
+            self.head.push_str(&piece);
+        }
+        self.head
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_text_stays_as_it_is() {
+        assert_eq!(truncate_middle("abc", 3), ("abc".into(), false));
+        assert_eq!(truncate_middle("", 0), (String::new(), false));
+    }
+
+    #[test]
+    fn long_text_keeps_whole_lines_at_both_ends() {
+        let text: String = (0..1000).fold(String::new(), |mut text, n| {
+            let _ = writeln!(text, "line {n}");
+            text
+        });
+        let (kept, cut) = truncate_middle(&text, 300);
+        assert!(cut && kept.len() <= 300, "{}", kept.len());
+        let lines: Vec<_> = kept.lines().collect();
+        assert_eq!((lines[0], lines[lines.len() - 1]), ("line 0", "line 999"));
+        let middle = lines.iter().position(|line| line.starts_with("[…")).unwrap();
+        let left: usize = lines[middle].split_whitespace().nth(3).unwrap().parse().unwrap();
+        assert_eq!(left + lines.len() - 1, 1000);
+    }
+
+    #[test]
+    fn characters_are_never_cut() {
+        let text = "é→😀".repeat(50);
+        for limit in 0..text.len() {
+            let (kept, cut) = truncate_middle(&text, limit);
+            assert!(cut && kept.contains("left out") && kept.len() <= limit.max(64));
+        }
+    }
+
+    #[test]
+    fn endless_output_stays_bounded_and_keeps_its_end() {
+        let mut collected = BoundedOutput::default();
+        let piece = "x".repeat(1 << 20);
+        let heads: usize = (0..50).map(|_| collected.push(&piece)).sum();
+        collected.push("the end");
+        assert_eq!((heads, collected.total_if_truncated()), (MAX_HEAD_BYTES, Some((50 << 20) + 7)));
+        let text = collected.into_text();
+        assert!(
+            text.len() < MAX_HEAD_BYTES + MAX_TAIL_BYTES + (2 << 20)
+                && text.ends_with("the end")
+                && text.contains("left out")
+        );
+    }
+}

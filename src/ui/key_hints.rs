@@ -1,0 +1,146 @@
+//! The names of keys as panes show them: looked up in the keymap once, so that what is shown can't lie.
+
+use crate::config::keys::Keymap;
+use crate::store::Store;
+use crate::store::focus::{Overlay, Pane};
+
+/// Keys in words, such as `Ctrl+T`; empty where nothing is bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyHints {
+    /// Context, keys, description: for the help.
+    pub help: Vec<(&'static str, String, &'static str)>,
+    pub show_help: String,
+    pub cancel: String,
+    pub dequeue_prompt: String,
+    pub send: String,
+    pub open_approval: String,
+    pub once: String,
+    pub session: String,
+    pub pattern: String,
+    pub deny: String,
+    pub reason: String,
+    pub show_all: String,
+    pub answer: String,
+    pub revoke: String,
+    pub accept: String,
+    pub close: String,
+    pub pause_frames: String,
+    pub save_frames: String,
+    composer: Vec<KeyHint>,
+    /// Of a stream that takes no prompt.
+    watched: Vec<KeyHint>,
+    transcript: Vec<KeyHint>,
+    tool_panel: Vec<KeyHint>,
+    replay: Vec<KeyHint>,
+    search: Vec<KeyHint>,
+    matches: Vec<KeyHint>,
+}
+
+/// A key and what it does.
+pub type KeyHint = (String, &'static str);
+
+impl KeyHints {
+    pub fn new(keymap: &Keymap) -> Self {
+        let key = |action: &str| keymap.key_for(action).unwrap_or_default();
+        let hints = |wanted: &[(&str, &'static str)]| {
+            wanted.iter().filter_map(|(action, what)| Some((keymap.key_for(action)?, *what))).collect()
+        };
+        Self {
+            help: keymap.help(),
+            show_help: key("app.help"),
+            cancel: key("app.escape"),
+            dequeue_prompt: key("prompt.take-back"),
+            send: key("composer.send"),
+            open_approval: key("approval.open"),
+            once: key("approval.once"),
+            session: key("approval.session"),
+            pattern: key("approval.pattern"),
+            deny: key("approval.deny"),
+            reason: key("approval.deny-with-reason"),
+            show_all: key("approval.view"),
+            answer: key("approval.answer"),
+            revoke: key("permissions.revoke"),
+            accept: key("overlay.accept"),
+            close: key("overlay.close"),
+            pause_frames: key("frames.pause"),
+            save_frames: key("frames.save"),
+            composer: hints(&[
+                ("app.help", "help"),
+                ("mode.cycle", "mode"),
+                ("model.choose", "model"),
+                ("composer.newline", "new line"),
+                ("tool-panel.toggle", "tools"),
+                ("focus.next", "panes"),
+            ]),
+            watched: hints(&[
+                ("app.help", "help"),
+                ("frames.open", "raw frames"),
+                ("tool-panel.toggle", "tools"),
+                ("focus.next", "panes"),
+            ]),
+            transcript: hints(&[
+                ("app.escape", "write"),
+                ("app.help", "help"),
+                ("transcript.select-up", "select"),
+                ("transcript.fold", "fold"),
+                ("transcript.copy", "copy"),
+                ("transcript.links", "links"),
+                ("transcript.previous-prompt", "prompt before"),
+                ("focus.next", "panes"),
+            ]),
+            tool_panel: hints(&[
+                ("app.escape", "write"),
+                ("app.help", "help"),
+                ("tool-panel.up", "select"),
+                ("tool-panel.fold", "fold"),
+                ("tool-panel.copy", "copy"),
+                ("tool-panel.toggle", "hide"),
+                ("focus.next", "panes"),
+            ]),
+            replay: hints(&[
+                ("app.help", "help"),
+                ("replay.pause", "pause"),
+                ("replay.forward", "5 s on"),
+                ("replay.next-turn", "turn"),
+                ("replay.faster", "faster"),
+                ("replay.squeeze", "squeeze"),
+            ]),
+            search: hints(&[
+                ("overlay.close", "back"),
+                ("search.accept", "matches"),
+                ("search.older", "older"),
+                ("search.regex", "expression"),
+            ]),
+            matches: hints(&[
+                ("overlay.close", "back"),
+                ("matches.stay", "stay"),
+                ("matches.older", "older"),
+                ("matches.newer", "newer"),
+                ("search.open", "write"),
+            ]),
+        }
+    }
+
+    /// Returns the keys worth showing now, most useful first.
+    pub fn hints(&self, store: &Store) -> &[KeyHint] {
+        match store.focus.top() {
+            Some(Overlay::Search(search)) if search.is_typing => return &self.search,
+            Some(Overlay::Search(_)) => return &self.matches,
+            Some(_) => return &[],
+            None => {}
+        }
+        match store.focus.pane {
+            Pane::Composer if store.session.capabilities().seek => &self.replay,
+            Pane::Composer if store.session.opened.is_some() && !store.session.capabilities().prompt => &self.watched,
+            Pane::Composer => &self.composer,
+            Pane::Transcript => &self.transcript,
+            Pane::ToolPanel => &self.tool_panel,
+        }
+    }
+}
+
+impl Default for KeyHints {
+    fn default() -> Self {
+        Self::new(&Keymap::default())
+    }
+}

@@ -1,0 +1,22 @@
+//! What to do with the letters on the code blocks, in the place of the composer.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use crate::ui::key_hints::KeyHints;
+use crate::ui::paint::{RowWriter, clear};
+use crate::ui::theme::{Role, Theme};
+
+pub fn draw(any: bool, labels: &KeyHints, theme: Theme, area: Rect, buf: &mut Buffer) {
+    if area.is_empty() {
+        return;
+    }
+    clear(Rect { x: area.x.saturating_sub(1), width: area.width.saturating_add(2), ..area }, buf);
+    let text = if any { "press the letter of the code to copy" } else { "no code on the screen; scroll to some" };
+    let mut pen = RowWriter::new(buf, area, 0);
+    pen.write("copy: ", theme.style(Role::Accent)).write_truncated(text, 0, theme.style(Role::Text));
+    if !labels.cancel.is_empty() && pen.room() > labels.cancel.len() + 12 {
+        pen.write(" · ", theme.style(Role::Dim)).write(&labels.cancel, theme.style(Role::Key));
+        pen.write(" leaves", theme.style(Role::Dim));
+    }
+}
