@@ -22,29 +22,45 @@
 //!
 //! # Six ideas
 //!
-//! 1. **Facts, wishes, weather.** [`event::AgentEvent`] is a fact: numbered and logged. [`event::Command`] is a wish
-//!    and [`event::SessionStatus`] is how things are just now; neither is ever logged.
+//! 1. **Events, commands, status.** An [`event::AgentEvent`] is numbered and logged. An [`event::Command`] asks for
+//!    something and [`event::SessionStatus`] is how things are just now; neither is ever logged.
 //! 2. **One number, three uses.** [`event::Envelope::seq`] is the line in the log, the id on a stream and the cursor of
 //!    a replay: resume, dedupe and seek are one mechanism.
 //! 3. **Two pure machines face each other.** [`agent::turn`] decides what to do next, [`store`] decides what is true on
 //!    screen. Both take events and return effects as data; neither has a clock, IO or async.
-//! 4. **A wire format is one file.** A decoder in [`dialect`] serves the engine that speaks it and is tested by bytes.
-//! 5. **Engines describe a call; they don't make it.** Only [`net`] opens connections to models.
+//! 4. **A wire format is a decoder, and where we serve it an encoder.** Both live in [`dialect`], know no socket, and are
+//!    tested by recorded bytes.
+//! 5. **Engines describe a request; they don't send it.** Only [`net`] opens connections to models.
 //! 6. **What depends on width or cells lives in [`ui`]; what a client without a screen would want lives in
 //!    [`store`].**
 //!
-//! # Floors
+//! # Layers
 //!
-//! | floor | rooms | may do |
+//! | layer | modules | may do |
 //! | --- | --- | --- |
-//! | words | [`event`], [`text`] | plain data, pure functions on strings |
-//! | mind | [`dialect`], [`store`], [`config`] and every file marked PURE | decisions, no IO |
-//! | hands | [`net`], [`engine`], [`tool`], [`agent`], [`journal`], [`bridge`], [`serve`] | sockets, files, processes |
-//! | face | [`ui`] | ratatui, nothing else |
-//! | house | [`runtime`], [`app`], [`headless`], [`cli`], `main` | wiring |
+//! | base | [`event`], [`text`] | plain data, pure functions on strings |
+//! | core | [`dialect`], [`store`] and every file marked PURE | decisions, no IO |
+//! | io | [`config`], [`net`], [`engine`], [`tool`], [`agent`], [`journal`], [`bridge`], [`serve`] | sockets, files, processes |
+//! | ui | [`ui`] | lays out and draws into ratatui's buffer, no IO |
+//! | app | [`runtime`], [`app`], [`headless`], [`cli`], `main` | wiring |
 //!
-//! Hands and face never meet. Which room may use which is a table in `tests/it/tidy.rs`, and that test fails on the
-//! first wrong `use`.
+//! The io layer and the ui layer never meet. Which module may use which is a table in `tests/it/tidy.rs`, and that test
+//! fails on the first wrong `use`; `tests/it/circles.rs` keeps modules from using each other.
+//!
+//! # Glossary
+//!
+//! | word | what it means here |
+//! | --- | --- |
+//! | envelope | an event with its number and its time: a line of the log |
+//! | seq | the number of an event in its session, from 1 |
+//! | seal | to close what a source left open (messages, calls, the turn), so that any prefix of a log is legal |
+//! | hub | where a session publishes; a ring in front of the log, from which every reader pulls |
+//! | journal | our module that writes and reads logs |
+//! | mirror | a session of another jarvis-tui that is followed here, with the same numbers |
+//! | dialect | a wire format of agents or models |
+//! | surface | a part of the HTTP interface that [`serve`] offers in one dialect |
+//! | engine | what answers: a model's API, a remote agent or the embedded one |
+//! | burst | keys that came at once: a paste, where the terminal marks none |
 //!
 //! # Invariants
 //!
@@ -53,9 +69,9 @@
 //! - Nobody is pushed to: a slow reader of the hub stalls nobody and misses nothing.
 //! - Text from outside stays raw in events and is cleaned by [`text::clean::clean`] on its way to a terminal. Where a
 //!   person decides about it, [`text::visible::visible`] spells out what is hidden or looks like something else.
-//! - Only `app/input` reads the terminal; it makes keys and pastes of bytes, and no text of a paste ever acts as a key.
+//! - Only `app/input` reads the terminal; it turns bytes into keys and pastes, and no text of a paste ever acts as a key.
 //! - Addresses of servers are read by [`text::address`] and nowhere else.
-//! - What of a session is no fact (drafts, prompts that wait, grants) is kept beside the log by
+//! - What of a session is no event (drafts, queued prompts, grants) is kept beside the log by
 //!   [`journal::StateStore`], and never read from a log, which may be somebody else's.
 //! - Secrets are `SecretString`s; they enter requests and nothing else. [`config::environment`] takes them out of the
 //!   environment, and `net/redact` blanks them out of what comes back.
@@ -65,21 +81,22 @@
 //!
 //! # Seven walks
 //!
-//! 1. *A token arrives.* Bytes → [`net`] cuts frames → a decoder says `TextDelta` → [`agent::turn`] passes it on →
-//!    [`bridge::session`] numbers, logs and publishes → [`store::Store::update`] appends and raises the item's revision
-//!    → [`app`] draws within 16 ms → one block is laid out.
+//! 1. *A token arrives.* Bytes → [`net`] splits frames → a decoder returns `TextDelta` → [`agent::turn`] passes it on →
+//!    [`bridge::session`] numbers, logs and publishes it → [`store::Store::update`] appends it and raises the item's
+//!    revision → [`app`] draws within 16 ms → one block is laid out.
 //! 2. *The person approves.* Key → [`store::approval`] selects; Enter, after a pause → `Effect::Send` → the turn machine →
-//!    `ApprovalResolved` comes back as a fact, and that changes the screen. What it grants comes back as weather.
-//! 3. *Esc.* Key → `Command::Cancel` → the reply is dropped, tools are stopped and report → `TurnFinished(Cancelled)`.
+//!    `ApprovalResolved` comes back as an event, and that changes the screen. What it grants comes back as status.
+//! 3. *Esc.* Key → `Command::Cancel` → the response is dropped, tools are stopped and report →
+//!    `TurnFinished(Cancelled)`.
 //! 4. *A remote is attached.* One that is asked by POST is an engine ([`engine::remote`]) under the same agent; a stream
 //!    that can be had by GET is watched by [`bridge::remote`], which resumes it; [`dialect::detect`] finds out what
 //!    either speaks and says why.
-//! 5. *The line goes quiet.* [`net`] says `Silent` as weather, the status line counts the seconds; past the limit the
-//!    turn fails with a fault that says so, and the text so far stays.
-//! 6. *A client asks over HTTP.* [`serve`] checks who it is → a one-shot surface makes a `OneShotRequest`, the house
-//!    opens a session for it → facts come from the hub like everyone's, an encoder ([`dialect::Encode`]) makes frames of them →
-//!    a client that comes back gets them again from the log, without those it has. On the native surface wishes go the
-//!    other way, and of two answers to one ask the first counts.
+//! 5. *The connection goes quiet.* [`net`] reports `Silent` as status, the status line counts the seconds; past the limit
+//!    the turn fails with a fault that says so, and the text so far stays.
+//! 6. *A client asks over HTTP.* [`serve`] checks who it is → a one-shot surface makes a request of it, the runtime opens
+//!    a session → events come from the hub like everyone's, an encoder ([`dialect::Encode`]) makes frames of them → a
+//!    client that comes back gets the rest from the log. On the native surface commands go the other way, and of two
+//!    answers to one approval the first counts.
 //! 7. *Seek back in a replay.* `Command::Seek` → [`bridge::replay`] resets the hub → the store forgets and folds forward
 //!    → one frame.
 //!
@@ -87,12 +104,12 @@
 //!
 //! | to add | write | touch |
 //! | --- | --- | --- |
-//! | an engine | `engine/x.rs` | [`runtime`] |
+//! | an engine | `engine/x.rs` | a kind in `config/mod.rs`, [`runtime`] where the compiler points |
 //! | a wire format | `dialect/x.rs`, recordings in `tests/golden/x` | `dialect::DIALECTS`, `dialect::detect` |
 //! | a surface of the server | `serve/x.rs`, an encoder in `dialect` | the list in [`serve`] |
 //! | a tool | `tool/x.rs` | the table in [`tool`] |
 //! | a key or command | a row in `store/action.rs` | `assets/keymap.toml` |
-//! | a setting | a field in [`config::Config`] | `assets/config.toml` |
+//! | a setting | a field in [`config::Config`], a row in `config/schema.rs` | `assets/config.toml` |
 //! | an event | a variant of [`event::AgentEvent`] | where the compiler points |
 //!
 //! A release build lays the functions that run together in memory (`src/build.rs`); `.ci/functions` makes their list anew.

@@ -9,7 +9,7 @@ use super::{SseFrame, error};
 use crate::event::Fault;
 
 /// Bytes of words that are kept, before they are made one line.
-const MOST: usize = 2048;
+const MAX_STRAY_BYTES: usize = 2048;
 
 /// The words since the last line of JSON.
 #[derive(Debug, Default)]
@@ -42,8 +42,8 @@ impl Stray {
 
     /// Takes a line that is no JSON. What begins as JSON is a line that was torn off.
     pub(super) fn met(&mut self, line: &str) {
-        if !line.trim_start().starts_with(['{', '[']) && self.words.len() < MOST {
-            self.words.push_str(line.get(..line.floor_char_boundary(MOST)).unwrap_or(line));
+        if !line.trim_start().starts_with(['{', '[']) && self.words.len() < MAX_STRAY_BYTES {
+            self.words.push_str(line.get(..line.floor_char_boundary(MAX_STRAY_BYTES)).unwrap_or(line));
             self.words.push('\n');
         }
     }

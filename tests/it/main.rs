@@ -5,6 +5,7 @@
 
 mod attach;
 mod attach_openjarvis;
+mod circles;
 mod cli;
 mod connections;
 mod damaged;
@@ -19,6 +20,7 @@ mod hosted;
 mod hostile;
 mod journal;
 mod markdown;
+mod names;
 mod oracle;
 mod reading;
 mod screens;

@@ -54,15 +54,15 @@ const COLORS: &[&str] = &[
     "Color::Indexed",
 ];
 
-struct SourceFile {
-    path: PathBuf,
-    module: String,
+pub(crate) struct SourceFile {
+    pub(crate) path: PathBuf,
+    pub(crate) module: String,
     /// Production lines with their numbers; tests and comments are left out.
-    lines: Vec<(usize, String)>,
-    doc: String,
+    pub(crate) lines: Vec<(usize, String)>,
+    pub(crate) doc: String,
 }
 
-fn sources() -> Vec<SourceFile> {
+pub(crate) fn sources() -> Vec<SourceFile> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut out = Vec::new();
     let mut folders = vec![root.clone()];
@@ -107,7 +107,7 @@ fn mentions(line: &str, word: &str) -> bool {
     })
 }
 
-fn assert_none(what: &str, found: &[String]) {
+pub(crate) fn assert_none(what: &str, found: &[String]) {
     assert!(found.is_empty(), "{what}:\n{}", found.join("\n"));
 }
 

@@ -12,8 +12,8 @@ pub(super) struct Certificate {
     pub(super) lists_names: bool,
 }
 
-const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
+const SEQUENCE_TAG: u8 = 0x30;
+const SET_TAG: u8 = 0x31;
 const OBJECT_ID: u8 = 0x06;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
@@ -22,21 +22,21 @@ const ALTERNATIVE_NAMES: [u8; 3] = [0x55, 0x1d, 0x11];
 
 impl Certificate {
     pub(super) fn parse(der: &[u8]) -> Option<Self> {
-        let mut whole = DerReader(der).expect_tag(SEQUENCE)?;
-        let mut fields = whole.expect_tag(SEQUENCE)?;
+        let mut whole = DerReader(der).expect_tag(SEQUENCE_TAG)?;
+        let mut fields = whole.expect_tag(SEQUENCE_TAG)?;
         fields.optional_tag(0xa0);
         // Serial number, algorithm, issuer.
         for _ in 0..3 {
             fields.next()?;
         }
-        let mut validity = fields.expect_tag(SEQUENCE)?;
+        let mut validity = fields.expect_tag(SEQUENCE_TAG)?;
         let (not_before, not_after) = (time(validity.next()?)?, time(validity.next()?)?);
-        let common_names = common_names(fields.expect_tag(SEQUENCE)?)?;
-        fields.expect_tag(SEQUENCE)?;
+        let common_names = common_names(fields.expect_tag(SEQUENCE_TAG)?)?;
+        fields.expect_tag(SEQUENCE_TAG)?;
         fields.optional_tag(0x81);
         fields.optional_tag(0x82);
         let lists_names = match fields.optional_tag(0xa3) {
-            Some(mut extensions) => has_extension(extensions.expect_tag(SEQUENCE)?, ALTERNATIVE_NAMES)?,
+            Some(mut extensions) => has_extension(extensions.expect_tag(SEQUENCE_TAG)?, ALTERNATIVE_NAMES)?,
             None => false,
         };
         Some(Self { not_before, not_after, common_names, lists_names })
@@ -46,9 +46,9 @@ impl Certificate {
 fn common_names(mut subject: DerReader<'_>) -> Option<Vec<String>> {
     let mut names = Vec::new();
     while !subject.0.is_empty() {
-        let mut set = subject.expect_tag(SET)?;
+        let mut set = subject.expect_tag(SET_TAG)?;
         while !set.0.is_empty() {
-            let mut attribute = set.expect_tag(SEQUENCE)?;
+            let mut attribute = set.expect_tag(SEQUENCE_TAG)?;
             let id = attribute.expect_tag(OBJECT_ID)?;
             let (_, value) = attribute.next()?;
             if id.0 == COMMON_NAME {
@@ -61,7 +61,7 @@ fn common_names(mut subject: DerReader<'_>) -> Option<Vec<String>> {
 
 fn has_extension(mut extensions: DerReader<'_>, wanted: [u8; 3]) -> Option<bool> {
     while !extensions.0.is_empty() {
-        let mut extension = extensions.expect_tag(SEQUENCE)?;
+        let mut extension = extensions.expect_tag(SEQUENCE_TAG)?;
         if extension.expect_tag(OBJECT_ID)?.0 == wanted {
             return Some(true);
         }

@@ -372,14 +372,14 @@ impl ItemParts {
 
 /// A quick hash of a text: tells whether it is the same, nothing more.
 pub(in crate::ui::panes) fn quick_hash(bytes: &[u8]) -> u64 {
-    const MIX: u64 = 0x9e37_79b9_7f4a_7c15;
+    const HASH_MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut hash = bytes.len() as u64;
     let (words, rest) = bytes.as_chunks::<8>();
     for word in words {
-        hash = (hash ^ u64::from_le_bytes(*word)).wrapping_mul(MIX).rotate_left(23);
+        hash = (hash ^ u64::from_le_bytes(*word)).wrapping_mul(HASH_MULTIPLIER).rotate_left(23);
     }
     for byte in rest {
-        hash = (hash ^ u64::from(*byte)).wrapping_mul(MIX).rotate_left(23);
+        hash = (hash ^ u64::from(*byte)).wrapping_mul(HASH_MULTIPLIER).rotate_left(23);
     }
     hash ^ (hash >> 31)
 }
