@@ -13,6 +13,9 @@ use super::request::Framing;
 use super::sse_lines::{FramingError, LineSplitter, MAX_FRAME_BYTES, SseBlock, SseBlockParser};
 use crate::dialect::{SseFrame, error};
 
+/// How the text of a block ends: the end of its last line, and the empty line.
+const BLOCK_END: &str = "\n\n";
+
 /// Cuts the bytes of one answer into frames, whatever the size of the reads.
 #[derive(Debug)]
 pub struct FrameSplitter {
@@ -207,7 +210,26 @@ fn is_json_value(text: &str) -> bool {
     serde_json::from_str::<&RawValue>(text).is_ok()
 }
 
-fn parse_event(block: SseBlock) -> Option<SseFrame> {
+/// Reads a block. One line of data is most of them, and needs no parser.
+fn parse_event(mut block: SseBlock) -> Option<SseFrame> {
+    if let Some(start) = only_data(&block.text) {
+        let mut data = std::mem::take(&mut block.text);
+        data.truncate(data.len() - BLOCK_END.len());
+        data.drain(..start);
+        return Some(SseFrame { event: String::new(), id: block.id, retry: block.retry, data });
+    }
+    parse_with_names(block)
+}
+
+/// Returns where the data begins in a block that is one line of it.
+fn only_data(block: &str) -> Option<usize> {
+    let line = block.strip_suffix(BLOCK_END)?;
+    let value = line.strip_prefix("data:")?;
+    let value = value.strip_prefix(' ').unwrap_or(value);
+    memchr::memchr(b'\n', value.as_bytes()).is_none().then(|| line.len() - value.len())
+}
+
+fn parse_with_names(block: SseBlock) -> Option<SseFrame> {
     let lines = block.text.split_inclusive('\n').map(Ok::<_, Infallible>);
     let mut events = EventStream::new(stream::iter(lines));
     // All lines are there, so this never waits; the guard lets nothing through that the parser refuses.

@@ -118,7 +118,11 @@ impl LineSplitter {
         each: &mut dyn FnMut(&str) -> Result<(), FramingError>,
     ) -> Result<(), FramingError> {
         let line = self.strip_byte_order_mark(line);
-        each(&String::from_utf8_lossy(line))
+        // The lossy reader looks at every byte by itself; nearly all lines are right.
+        match std::str::from_utf8(line) {
+            Ok(line) => each(line),
+            Err(_) => each(&String::from_utf8_lossy(line)),
+        }
     }
 
     fn strip_byte_order_mark<'a>(&mut self, line: &'a [u8]) -> &'a [u8] {

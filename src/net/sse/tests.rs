@@ -282,3 +282,11 @@ fn what_came_and_is_no_field_is_remembered_in_short() {
     assert_eq!(strays(b"data: a\n\n: alive\n\n"), (String::new(), 1));
     assert!(strays(&[b'x'; 5000]).0.len() <= 400);
 }
+
+proptest! {
+    #[test]
+    fn a_block_of_one_line_is_read_as_the_event_parser_reads_it(field in "(data|data:|data: |data:  |event: x\ndata: )", value in "[^\r\n]{0,12}") {
+        let block = || SseBlock { text: format!("{field}{value}\n\n"), id: Some("7".into()), retry: None };
+        prop_assert_eq!(parse_event(block()), parse_with_names(block()));
+    }
+}
