@@ -10,7 +10,8 @@ use std::io::{self, IsTerminal as _, Write as _};
 use clap::error::ErrorKind;
 
 use crate::text::address::redact_credentials;
-use crate::text::clean::{clean, escape_json, one_line};
+use crate::text::clean::{clean, one_line};
+use crate::text::visible::escape_json;
 
 /// What a command had to say can't be written.
 #[derive(Debug, thiserror::Error)]

@@ -5,9 +5,7 @@
 //! that streams in never shows what a later piece would hide).
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
-use super::visible::is_hidden;
 use super::width;
 
 /// Returns the text without escape sequences, control characters, bidi controls and invisible tags.
@@ -56,25 +54,6 @@ pub fn one_line(text: &str, max: usize) -> String {
         line.push('…');
     }
     width::truncate_with_ellipsis(&line, max).into_owned()
-}
-
-/// Returns JSON text with every hidden character escaped as `\uXXXX`, so that a terminal shows it and a reader of JSON
-/// gets the same. Outside of strings JSON has no such characters.
-pub fn escape_json(json: &str) -> Cow<'_, str> {
-    if json.chars().all(|c| !is_hidden(c)) {
-        return Cow::Borrowed(json);
-    }
-    let mut out = String::with_capacity(json.len() + 16);
-    for c in json.chars() {
-        if is_hidden(c) {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                let _ = write!(out, "\\u{unit:04x}");
-            }
-        } else {
-            out.push(c);
-        }
-    }
-    Cow::Owned(out)
 }
 
 fn first_unclean(text: &str) -> Option<usize> {
@@ -160,17 +139,6 @@ fn skip_string(chars: &mut Chars<'_>) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn json_keeps_its_meaning_and_loses_what_a_terminal_obeys() {
-        let text = "a\u{9b}2J\u{202e}b\u{e0041}\u{7f}\u{feff} ü 漢\n";
-        let json = serde_json::to_string(&[text]).unwrap() + "\n";
-        let shown = escape_json(&json);
-        assert!(shown.chars().all(|c| !is_hidden(c)), "{shown}");
-        assert!(shown.contains(r"\u009b2J\u202eb\udb40\udc41\u007f\ufeff ü 漢"), "{shown}");
-        assert_eq!(serde_json::from_str::<Vec<String>>(&shown).unwrap(), [text]);
-        assert!(matches!(escape_json("{\"a\":\"ü\"}\n"), Cow::Borrowed(_)));
-    }
 
     #[test]
     fn sequences_vanish_whole() {

@@ -40,6 +40,25 @@ pub fn escape_hidden(text: &str) -> Cow<'_, str> {
     if is_plain(text) { Cow::Borrowed(text) } else { escape_where(text, |_, c| is_hidden(c)) }
 }
 
+/// Returns JSON text with every hidden character escaped as `\uXXXX`, so that a terminal shows it and a reader of JSON
+/// gets the same. Outside of strings JSON has no such characters.
+pub fn escape_json(json: &str) -> Cow<'_, str> {
+    if json.chars().all(|c| !is_hidden(c)) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if is_hidden(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
 fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b'\n' | b'\t' | b' '..=b'~'))
 }
@@ -68,7 +87,7 @@ fn escape_where(text: &str, mut is_spelled: impl FnMut(usize, char) -> bool) -> 
     Cow::Owned(out)
 }
 
-pub(super) fn is_hidden(c: char) -> bool {
+fn is_hidden(c: char) -> bool {
     match c {
         '\n' | '\t' | ' '..='~' => false,
         // Assigned, and of no class that says so, but fonts leave them blank: the empty Braille cell, the filler of the
@@ -113,6 +132,17 @@ mod tests {
     #[test]
     fn a_source_keeps_its_letters() {
         assert_eq!(escape_hidden("p\u{430}yload \u{200d}"), "p\u{430}yload \\u{200d}");
+    }
+
+    #[test]
+    fn json_keeps_its_meaning_and_loses_what_a_terminal_obeys() {
+        let text = "a\u{9b}2J\u{202e}b\u{e0041}\u{7f}\u{feff} ü 漢\n";
+        let json = serde_json::to_string(&[text]).unwrap() + "\n";
+        let shown = escape_json(&json);
+        assert!(shown.chars().all(|c| !is_hidden(c)), "{shown}");
+        assert!(shown.contains(r"\u009b2J\u202eb\udb40\udc41\u007f\ufeff ü 漢"), "{shown}");
+        assert_eq!(serde_json::from_str::<Vec<String>>(&shown).unwrap(), [text]);
+        assert!(matches!(escape_json("{\"a\":\"ü\"}\n"), Cow::Borrowed(_)));
     }
 
     proptest! {
