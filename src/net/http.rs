@@ -5,6 +5,7 @@
 //! since a key may not travel to another host.
 
 mod certificate;
+mod error_text;
 mod errors;
 mod proxy;
 mod tls;
@@ -297,7 +298,7 @@ impl SharedClients {
 async fn build_client(
     builder: impl FnOnce() -> Result<ClientBuilder, String> + Send + 'static,
 ) -> Result<Client, RequestFailure> {
-    let build = move || builder()?.build().map_err(|error| errors::root_cause(&error));
+    let build = move || builder()?.build().map_err(|error| error_text::root_cause(&error));
     let built = tokio::task::spawn_blocking(build).await.unwrap_or_else(|error| Err(error.to_string()));
     built.map_err(|why| RequestFailure::permanent(FaultKind::Network, format!("HTTPS can't be set up: {why}")))
 }

@@ -102,7 +102,7 @@ fn certificate_advice(error: &rustls::CertificateError) -> String {
         other => {
             return format!(
                 "can't be used ({}): make a new one there",
-                super::errors::strip_os_error_number(&innermost_reason(other))
+                super::error_text::strip_os_error_number(&innermost_reason(other))
             );
         }
     };
