@@ -14,10 +14,9 @@ use tokio::sync::watch;
 
 use crate::dialect::SseFrame;
 use crate::event::Millis;
-use crate::net::record::{self, RecordLine};
 use crate::net::request::Framing;
 use crate::net::sse;
-use crate::net::traffic::{RingEntry, TrafficRing};
+use crate::net::traffic::{RecordLine, RingEntry, TrafficRing, WEBSOCKET_CONTENT_TYPE, save};
 
 /// Bytes that are cut at once; more follows at the next look.
 const MAX_BATCH_BYTES: usize = 512 * 1024;
@@ -109,7 +108,7 @@ impl TrafficReader {
         if lines.is_empty() {
             return Err(io::Error::other("nothing was heard yet"));
         }
-        record::save(path, &lines).await
+        save(path, &lines).await
     }
 
     fn split_entry(&mut self, RingEntry { response: number, line }: RingEntry, out: &mut Vec<TrafficItem>) {
@@ -152,7 +151,7 @@ impl TrafficReader {
 
 impl ResponseFramer {
     fn new(began: Millis, content_type: &str) -> Self {
-        let framing = if content_type == record::WEBSOCKET_CONTENT_TYPE { Framing::Ndjson } else { Framing::Any };
+        let framing = if content_type == WEBSOCKET_CONTENT_TYPE { Framing::Ndjson } else { Framing::Any };
         Self {
             frames: sse::FrameSplitter::for_content_type(framing, content_type),
             started_at: began,
@@ -167,7 +166,7 @@ impl ResponseFramer {
             Some(RecordLine::Response { at, content_type, .. }) => (at, content_type),
             _ => (at, String::new()),
         };
-        let lines = ["ndjson", "jsonl", "jsonlines", "stream+json", record::WEBSOCKET_CONTENT_TYPE]
+        let lines = ["ndjson", "jsonl", "jsonlines", "stream+json", WEBSOCKET_CONTENT_TYPE]
             .iter()
             .any(|kind| content_type.contains(kind));
         let joining: &[u8] = if lines { b"\n" } else { b"\n\n" };
@@ -218,7 +217,7 @@ fn frame_name(frame: &SseFrame) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::record::{RECORDING_FORMAT, RECORDING_KIND};
+    use crate::net::traffic::{ATTACHED_RING_BYTES, RECORDING_FORMAT, RECORDING_KIND};
 
     fn head(content_type: &str) -> RecordLine {
         RecordLine::Response {
@@ -267,7 +266,7 @@ mod tests {
     async fn a_feed_of_messages_has_a_frame_a_message() {
         let reel = TrafficRing::default();
         let answer = reel.begin_response();
-        reel.push(answer, head(record::WEBSOCKET_CONTENT_TYPE));
+        reel.push(answer, head(WEBSOCKET_CONTENT_TYPE));
         reel.push(answer, piece(10, "{\"type\":\"tool_call_start\",\"data\":{}}\nno json\n"));
         let cuts = TrafficReader::new(reel).next_batch().await.items;
         let names = |cut: &TrafficItem| match &cut.kind {
@@ -301,7 +300,7 @@ mod tests {
     #[tokio::test]
     async fn a_stream_whose_start_fell_out_is_joined_at_a_whole_frame() {
         let reel = TrafficRing::default();
-        reel.set_capacity(crate::net::traffic::ATTACHED_RING_BYTES);
+        reel.set_capacity(ATTACHED_RING_BYTES);
         let answer = reel.begin_response();
         reel.push(answer, head("text/event-stream"));
         reel.push(answer, piece(6, &"x".repeat(3_000_000)));

@@ -25,9 +25,9 @@ use secrecy::ExposeSecret;
 use tokio::sync::OnceCell;
 
 use super::failure::{HintAudience, RequestFailure};
-use super::record::{SideChannelTap, TrafficTap};
 use super::redact::Redactor;
 use super::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
+use super::traffic::{SideChannelTap, TrafficTap};
 use crate::event::{Fault, FaultKind, Json};
 use crate::text::address::{self, is_loopback_url};
 use errors::{broken_connection_failure, refusal_failure, send_failure, tls_error, wrong_scheme_failure};

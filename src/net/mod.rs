@@ -2,8 +2,8 @@
 //!
 //! `request` says what to ask, `http` asks, `sse` cuts the answer's bytes into frames (behind `sse_lines`), `perform`
 //! drives one call from the first try to its last event, `reconnect` watches a stream for as long as it lasts; both
-//! wait by `watchdog`. `probe` asks several servers at once, `record` keeps the bytes in a file and `traffic` the
-//! newest of them in memory, `redact` keeps a call's secrets out of what comes back, and `ws` listens to a server's
+//! wait by `watchdog`. `probe` asks several servers at once, `traffic` keeps the bytes in a file and the newest of
+//! them in memory, `redact` keeps a call's secrets out of what comes back, and `ws` listens to a server's
 //! events.
 
 pub mod backoff;
@@ -13,7 +13,6 @@ pub mod http;
 pub mod perform;
 pub mod probe;
 pub mod reconnect;
-pub mod record;
 mod redact;
 pub mod request;
 pub mod sse;

@@ -21,9 +21,9 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::http::HttpClient;
-use super::record::SideChannelTap;
 use super::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
 use super::sse_lines::MAX_FRAME_BYTES;
+use super::traffic::SideChannelTap;
 use crate::dialect::SseFrame;
 use crate::dialect::error::to_single_line;
 use crate::event::{Fault, FaultKind};

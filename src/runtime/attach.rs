@@ -25,9 +25,8 @@ use crate::engine::discover::{self, ModelInfo};
 use crate::engine::remote::probe::{self, ProbedServer, RemoteAccess};
 use crate::engine::remote::{RemoteEngine, RemoteTarget, RequestKind, is_newer_than_1_0_2, openapi_request};
 use crate::event::{AgentEvent, Envelope, Fault, FaultKind, Json, LinkState, NoticeLevel, Seq};
-use crate::net::record::TrafficTap;
 use crate::net::request::{Framing, HttpHeaderValue, HttpMethod, HttpRequest};
-use crate::net::traffic;
+use crate::net::traffic::{ATTACHED_RING_BYTES, TrafficTap};
 use crate::net::{HttpClient, probe as ask};
 use crate::store::msg::ModelChoice;
 use crate::text::address::{has_login, is_cleartext_remote, origin, redact_credentials};
@@ -100,7 +99,7 @@ impl Runtime {
         if prompted && (aim.file.is_some() || aim.request_kind == Some(RequestKind::Get)) {
             return Err(UsageError(format!("{} is only watched: it takes no prompt", aim.name)).into());
         }
-        self.traffic.set_capacity(traffic::ATTACHED_RING_BYTES);
+        self.traffic.set_capacity(ATTACHED_RING_BYTES);
         let http = match &typed.record {
             Some(path) => {
                 let tap = TrafficTap::to_file(path, &mut self.tasks).await;

@@ -26,8 +26,7 @@ use crate::config::{Config, LoadedConfig, Paths, environment};
 use crate::event::{AgentEvent, CallId, Grant, Millis, NoticeLevel, SamplingParams, SessionId};
 use crate::journal::{self, LogHeader, ReadLimits, Reader, Writer};
 pub use crate::journal::{NameClaim, StatePart, StateStore};
-use crate::net::record::TrafficTap;
-use crate::net::traffic::TrafficRing;
+use crate::net::traffic::{TrafficRing, TrafficTap};
 use crate::net::{self, HttpClient};
 use crate::tool;
 

@@ -10,11 +10,10 @@ use divan::counter::BytesCount;
 use jarvis_tui::dialect::detect::Detector;
 use jarvis_tui::dialect::{DIALECTS, Decode, DecodeContext};
 use jarvis_tui::event::Millis;
-use jarvis_tui::net::record::RecordLine;
 use jarvis_tui::net::request::Framing;
 use jarvis_tui::net::sse::FrameSplitter;
 use jarvis_tui::net::sse_lines::SseBlockParser;
-use jarvis_tui::net::traffic::TrafficRing;
+use jarvis_tui::net::traffic::{RecordLine, TrafficRing};
 
 const READS: [usize; 3] = [64, 4 << 10, 1 << 20];
 /// Bytes of a stream, about.

@@ -9,8 +9,6 @@ type Module = Vec<String>;
 /// Circles that are still there. Nothing is added here.
 const KNOWN: &[(&str, &str)] = &[
     ("net::perform", "net::watchdog"),
-    ("net::record", "net::traffic"),
-    ("net::traffic", "net::record"),
     ("net::watchdog", "net::perform"),
     ("store::action", "store::approval"),
     ("store::action", "store::focus"),

@@ -14,11 +14,10 @@ use crate::dialect::{Decode, SseFrame};
 use crate::event::{AgentEvent, Fault, FaultKind, LinkState, Millis, NoticeLevel, TurnOutcome};
 use crate::net::RequestEvent;
 use crate::net::reconnect::DecoderFactory;
-use crate::net::record::{RECORDING_FORMAT, RECORDING_KIND, RecordLine};
 use crate::net::request::Framing;
 use crate::net::sse::FrameSplitter;
 use crate::net::sse_lines::{FramingError, LineSplitter};
-use crate::net::traffic::TrafficRing;
+use crate::net::traffic::{RECORDING_FORMAT, RECORDING_KIND, RecordLine, TrafficRing};
 
 /// Bytes read at once.
 const READ_BUFFER_BYTES: usize = 64 * 1024;

@@ -2,8 +2,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
-use crate::net::record::{RecordLine, TrafficTap, WEBSOCKET_CONTENT_TYPE};
-use crate::net::traffic::TrafficRing;
+use crate::net::traffic::{RecordLine, TrafficRing, TrafficTap, WEBSOCKET_CONTENT_TYPE};
 
 /// What the hand-made server does once it has read the request.
 enum ServerScript {
