@@ -1,10 +1,10 @@
-//! A2A, 0.3 and 1.0: each frame is a JSON-RPC answer (or, in the REST binding, its result) with a task, a message, a
-//! change of the task's status or a piece of an artifact.
+//! A2A, 0.3 and 1.0: each frame is a JSON-RPC response (or, in the REST binding, its result) with a task, a message, a
+//! status update or a chunk of an artifact.
 //!
-//! Text comes in three places that repeat each other: in messages of the status, in artifacts, which are written piece
-//! by piece, and in the task as a whole. Each text is told once: what an artifact writes is held back while it says
-//! what a status said before, and a status that says what an artifact said is not told. A task that waits for the
-//! person has ended its answer; what a follow-up must name is in the annotation `task`.
+//! Text arrives in three places that repeat each other: status messages, artifacts (streamed in chunks) and the task as
+//! a whole. Each text is emitted once: an artifact is held back while it repeats an earlier status message, and a
+//! status message that repeats an artifact is dropped. A task that waits for the person has completed its answer; the
+//! ids that a follow-up must name are in the annotation `task`.
 
 mod artifact;
 mod events;
@@ -32,33 +32,33 @@ pub const DIALECT: Dialect = Dialect {
     limitations: "tool calls, usage, bytes of files",
 };
 
-/// Messages that are known again.
+/// Messages remembered to recognize repetitions.
 const MAX_KNOWN_MESSAGES: usize = 1024;
-/// Bytes of text that are known again.
+/// Bytes of text remembered to recognize repetitions.
 const MAX_KNOWN_TEXT_BYTES: usize = 8 * 1024 * 1024;
 
-/// Bytes of a text that another one must begin with to be the same, grown.
+/// Bytes that an open message must have before a longer text that starts with it counts as the same message, grown.
 const MIN_GROWING_TEXT_BYTES: usize = 4;
 
-/// The decoder of one answer.
+/// Decodes one answer.
 #[derive(Debug, Default)]
 pub struct A2aDecoder {
     is_prompted: bool,
     message_count: u64,
-    /// The message of a status that may still grow.
+    /// The status message that may still grow.
     status_message: Option<StatusMessage>,
     artifacts: Vec<Artifact>,
-    /// Texts of messages that were told, and their ids.
+    /// Ids and texts of the messages already emitted.
     seen_messages: VecDeque<(String, String)>,
     seen_bytes: usize,
     has_text: bool,
     non_text_parts: usize,
-    /// The task that was told, and its context.
+    /// Id and context id of the task, once annotated.
     task: Option<(String, Option<String>)>,
     outcome: Option<TurnOutcome>,
-    /// What servers say of the model beside the states of the task.
+    /// Finish reasons of the model that servers send besides the state of the task.
     finish_tracker: FinishTracker,
-    /// A message says how the answer stopped.
+    /// A message names the finish reason.
     is_finish_noted: bool,
     done: bool,
     unknown_frames: UnknownFrames,
@@ -72,7 +72,7 @@ struct StatusMessage {
 }
 
 impl A2aDecoder {
-    /// `is_prompted` says whether the stream answers a prompt of ours.
+    /// `is_prompted` says whether the stream answers our prompt.
     pub fn new(is_prompted: bool) -> Self {
         Self { is_prompted, ..Self::default() }
     }
@@ -98,7 +98,7 @@ impl A2aDecoder {
             StreamResult::Message(message) => {
                 if wire::is_from_agent(message) {
                     self.handle_message(message, marked, out);
-                    // A message in place of a task is the whole answer.
+                    // A message instead of a task is the whole answer.
                     self.outcome.get_or_insert(TurnOutcome::Completed);
                 }
             }
@@ -125,7 +125,7 @@ impl A2aDecoder {
         }
     }
 
-    /// Tells which task it is, once.
+    /// Annotates the ids of the task, once.
     fn note_task(&mut self, holder: &BorrowedJson<'_>, id: Option<&str>, out: &mut Vec<AgentEvent>) {
         let Some(id) = id else { return };
         let context = either_field(holder, "contextId", "context_id").and_then(BorrowedJson::as_str);
@@ -136,7 +136,7 @@ impl A2aDecoder {
         annotate("task", json!({"id": id, "context": context}), out);
     }
 
-    /// The conversation behind a task. What lies before our own prompt is known.
+    /// Replays the conversation behind a task. What precedes our own prompt is known and skipped.
     fn replay_history(&mut self, task: &BorrowedJson<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
         let list = task.get("history").map(BorrowedJson::elements).unwrap_or_default();
         let prompt = list.iter().rposition(|message| !wire::is_from_agent(message)).filter(|_| self.is_prompted);
@@ -186,23 +186,23 @@ impl A2aDecoder {
                 out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: "task_open".into(), text });
                 TurnOutcome::Completed
             }
-            // It works again after it waited.
+            // The task works again after it waited.
             _ => return,
         };
-        // The first verdict counts, but that a task which waited may still come to its end.
+        // The first terminal state counts, except that a task which waited may still complete.
         if !matches!(self.outcome, Some(TurnOutcome::Failed(_) | TurnOutcome::Cancelled)) {
             self.outcome = Some(end);
         }
-        // Before 1.0 the task may follow as a whole.
+        // Before 1.0 the whole task may follow.
         self.done |= is_new;
     }
 
-    /// Tells a message unless its text was told already, by itself or by an artifact.
+    /// Emits a message unless its text was already emitted, as a message or as an artifact.
     fn handle_message(&mut self, message: &BorrowedJson<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
         let id = either_field(message, "messageId", "message_id").and_then(BorrowedJson::as_str).unwrap_or_default();
         let MessageParts { text, reasoning: thought, non_text: others } = wire::parse_parts(message);
         let (text, thought) = (resolve_surrogates(&text, marked), resolve_surrogates(&thought, marked));
-        // The same message again; some servers give it another id whenever it has grown.
+        // The same message again; some servers change its id whenever it grows.
         let goes_on = |open: &StatusMessage| {
             (!id.is_empty() && open.wire_id == id)
                 || (open.text.len() >= MIN_GROWING_TEXT_BYTES && text.starts_with(open.text.as_str()))
@@ -212,7 +212,7 @@ impl A2aDecoder {
             let more = match text.strip_prefix(open.text.as_str()) {
                 Some(more) => more,
                 None if open.text.starts_with(&text) => "",
-                // A piece of it.
+                // A chunk of it.
                 None => &text,
             };
             if !more.is_empty() {
@@ -249,7 +249,7 @@ impl A2aDecoder {
         }
     }
 
-    /// Returns the texts of messages, the newest last.
+    /// Texts of known messages, the newest last.
     fn known_texts(&self) -> impl Iterator<Item = &str> + Clone {
         self.seen_messages
             .iter()
@@ -257,7 +257,7 @@ impl A2aDecoder {
             .chain(self.status_message.iter().map(|open| open.text.as_str()))
     }
 
-    /// Returns whether messages began, or if `whole`, said this: one of them, or some in a row as pieces of one.
+    /// Returns whether a known message, or several in a row, start with this text or, if `whole`, equal it.
     fn is_text_seen(&self, text: &str, whole: bool) -> bool {
         let text = if whole { text.trim() } else { text.trim_start() };
         let mut from = self.known_texts();
@@ -354,7 +354,7 @@ impl Decode for A2aDecoder {
         }
         self.is_finish_noted |= self.status_message.is_some();
         self.close_status(Some(stop), out);
-        // The message that was cut off is closed already.
+        // The interrupted message is already closed.
         if let Some((code, text)) = stop.explanation(LastContent::Text).filter(|_| !self.is_finish_noted) {
             out.push(AgentEvent::Notice { level: NoticeLevel::Warn, code: code.into(), text: text.into() });
         }

@@ -1,9 +1,9 @@
 //! AG-UI: unnamed frames, each an event with a `type`, from `RUN_STARTED` to `RUN_FINISHED` or `RUN_ERROR`.
 //!
-//! `TOOL_CALL_END` only ends the arguments; a call is over with its `TOOL_CALL_RESULT`. Nothing on the wire says
-//! beforehand whether the agent or its client runs a call, so each starts as the client's, and one without a result at
-//! the end is what the agent wants from us. Shared state, steps and activities are annotations; raw events repeat what
-//! is told otherwise and are only counted.
+//! `TOOL_CALL_END` only ends the arguments; a call ends with its `TOOL_CALL_RESULT`. The format does not say beforehand
+//! whether the agent or its client runs a call, so each starts as the client's, and one without a result at the end of
+//! the run is requested from the client. Shared state, steps and activities are annotations; raw events repeat other
+//! events and are only counted.
 
 mod calls;
 mod messages;
@@ -34,31 +34,31 @@ pub const DIALECT: Dialect = Dialect {
     limitations: "times of calls, raw events, patches of a state too large to keep",
 };
 
-/// Bytes of shared state and the like that are kept in one annotation.
+/// Bytes of shared state and the like kept in one annotation.
 const MAX_ANNOTATION_BYTES: usize = 64 * 1024;
 
-/// The decoder of one run, or of several in a row.
+/// Decodes one run, or several in a row.
 #[derive(Debug, Default)]
 pub struct AgUiDecoder {
-    /// We asked, so messages of the person are our own and known.
+    /// The stream answers our prompt, so user messages are our own.
     is_prompted: bool,
     messages: AgUiMessages,
     calls: AgUiCalls,
     subagents: Subagents,
     run: Option<String>,
-    /// Runs inside this run.
+    /// Ids of runs inside this run.
     nested_runs: Vec<String>,
     usage: Option<Usage>,
     raw_events: u64,
     outcome: Option<TurnOutcome>,
-    /// How the model stopped, where a run came to its end and its answer did not.
+    /// The finish reason, where the run completed and its answer did not.
     early_finish_reason: Option<FinishReason>,
     failed: bool,
     unknown_frames: UnknownFrames,
 }
 
 impl AgUiDecoder {
-    /// `is_prompted` says whether the stream answers a prompt of ours.
+    /// `is_prompted` says whether the stream answers our prompt.
     pub fn new(is_prompted: bool) -> Self {
         Self { is_prompted, ..Self::default() }
     }
@@ -226,7 +226,7 @@ impl AgUiDecoder {
         }
         let outcome = event.get("outcome").unwrap_or(&Json::Null);
         let kind = outcome.as_str().or_else(|| outcome.get("type")?.as_str()).unwrap_or_default();
-        // The drafts had one interrupt beside the outcome.
+        // The drafts had a single interrupt next to the outcome.
         let interrupts =
             outcome.get("interrupts").or_else(|| event.get("interrupts")).or_else(|| event.get("interrupt"));
         let interrupts = match interrupts {
@@ -240,7 +240,7 @@ impl AgUiDecoder {
         if let Some(result) = event.get("result").filter(|result| !result.is_null()) {
             annotate("result", json!({ "value": capped(result) }), out);
         }
-        // An outcome that is none of the format's own, and what servers add of their model.
+        // An outcome that the format does not define, and fields that servers add for the model's finish reason.
         let added = ["finishReason", "finish_reason", "stopReason", "stop_reason"];
         let added = added.iter().find_map(|key| event.get(*key).or_else(|| event.get("result")?.get(*key))?.as_str());
         let words = [Some(kind).filter(|kind| !matches!(*kind, "" | "interrupt")), added];
@@ -255,7 +255,7 @@ impl AgUiDecoder {
                 ))
             }
             reason => {
-                // Its messages are closed already.
+                // Its messages are already closed.
                 let stop = reason.map_or(FinishReason::End, WireFinishReason::to_finish_reason);
                 self.early_finish_reason = matches!(stop, FinishReason::Length | FinishReason::Refused).then_some(stop);
                 TurnOutcome::Completed
@@ -350,7 +350,7 @@ impl Decode for AgUiDecoder {
             let kind = head.kind.non_empty().unwrap_or(&frame.event).to_owned();
             return self.handle_event(&kind, head, text, marked, out);
         }
-        // The slow way forgives repeated keys.
+        // The slow path accepts repeated keys.
         let json: Option<Json> = serde_json::from_str(text).ok();
         match json.as_ref().filter(|json| json.is_object()).and_then(|json| AgUiEventFields::deserialize(json).ok()) {
             Some(head) => {
@@ -407,7 +407,7 @@ impl Decode for AgUiDecoder {
     }
 }
 
-/// Chunks go on behind what only reports beside them.
+/// Returns whether an event ends open chunks. Chunks continue after state, steps and the like.
 fn ends_chunks(kind: &str) -> bool {
     let beside = ["STATE_", "ACTIVITY_", "STEP_", "SUBAGENT_", "CUSTOM", "RAW", "REASONING_ENCRYPTED_VALUE"];
     !kind.ends_with("_CHUNK") && !beside.iter().any(|word| kind.starts_with(word))
@@ -422,7 +422,7 @@ fn parse_role(role: &LooseStr<'_>) -> Role {
     }
 }
 
-/// Reads the whole event where its frequent fields are not enough.
+/// Parses the whole event where its frequent fields are not enough.
 fn parse_event(text: &str, marked: bool) -> Json {
     let mut json: Json = serde_json::from_str(text).unwrap_or_default();
     surrogate::resolve_marks_in_json(&mut json, marked);
@@ -442,7 +442,7 @@ fn capped_field(key: &str, value: &Json) -> Json {
     }
 }
 
-/// Returns the value, or how large it is where it is too large to keep.
+/// Returns the value, or its size in bytes where it is too large to keep.
 fn capped(value: &Json) -> Json {
     let size = value.to_string().len();
     if size <= MAX_ANNOTATION_BYTES { value.clone() } else { json!({ "left_out_bytes": size }) }
@@ -460,7 +460,7 @@ fn emit_waiting_notices(interrupts: &[Json], out: &mut Vec<AgentEvent>) {
     annotate("interrupt", json!({ "interrupts": capped(&interrupts.into()) }), out);
 }
 
-/// Adds up what each model used.
+/// Adds up the usage of all models.
 fn sum_usage(usage: Option<&Json>, before: Option<Usage>) -> Option<Usage> {
     let entries = match usage {
         Some(Json::Array(entries)) => entries.as_slice(),

@@ -1,8 +1,8 @@
-//! An answer put together from its facts, for dialects that repeat the whole of it at the end.
+//! An answer assembled from its events, for dialects that repeat the whole of it at the end.
 //!
-//! It keeps what fits into [`MAX_KEPT_BYTES`] and says when that was not all. Messages of sub-agents and of anyone but
-//! the assistant are no part of the answer. The text of a later message stands apart from that of the earlier one, on
-//! the stream as in the whole.
+//! It keeps what fits into [`MAX_KEPT_BYTES`] and records whether anything was dropped. Messages of sub-agents and of
+//! other roles than the assistant are not part of the answer. The texts of two messages are separated, in the stream as
+//! in the whole.
 
 use std::collections::HashSet;
 
@@ -15,43 +15,41 @@ use crate::event::{
 
 /// Bytes of text, arguments and outputs that are kept, each.
 pub(super) const MAX_KEPT_BYTES: usize = 1 << 20;
-/// Calls that are kept.
 const MAX_CALLS: usize = 512;
 
-/// What stands between two messages.
+/// Separates the texts of two messages.
 pub(super) const MESSAGE_SEPARATOR: &str = "\n\n";
 
-/// What a fact means for the answer.
+/// What an event changes in the answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum AnswerDelta {
     Nothing,
-    /// More text. Where it begins another message, that stands apart.
+    /// More text, with the separator where it starts another message.
     Text(String, TextKind),
     Reasoning(String),
-    /// The call at this place began.
+    /// The call at this index started.
     CallStarted(usize),
-    /// More of the arguments of the call at this place.
+    /// More arguments of the call at this index.
     CallArgs(usize, String),
-    /// They are complete, and this is what was not told of them.
+    /// The arguments are complete; the string is the part that was not emitted yet.
     CallReady(usize, String),
-    /// The call at this place ended.
+    /// The call at this index ended.
     CallFinished(usize),
-    /// The model is asked once more; how often in a row, and why.
+    /// The request to the model is retried: number of retries in a row, and the reason.
     Retry(u32, String),
     End(TurnOutcome),
 }
 
-/// A call of the answer.
 #[derive(Debug)]
 pub(super) struct AnswerCall {
     pub(super) id: CallId,
     pub(super) name: String,
-    /// As far as they came.
+    /// The arguments so far.
     pub(super) args: String,
-    /// Its name came with the whole arguments only.
+    /// Its name came only with the complete arguments.
     pub(super) was_nameless: bool,
     pub(super) ready: bool,
-    /// Bytes of arguments that were told in pieces.
+    /// Bytes of arguments that were emitted as deltas.
     emitted_args_bytes: usize,
     pub(super) outcome: Option<CallOutcome>,
     pub(super) output: String,
@@ -59,7 +57,7 @@ pub(super) struct AnswerCall {
 }
 
 impl AnswerCall {
-    /// Says how far it is: `started`, `running`, or how it ended.
+    /// Its state: `started`, `running`, or its outcome.
     pub(super) fn status(&self) -> &'static str {
         match self.outcome {
             Some(CallOutcome::Ok) => "completed",
@@ -69,14 +67,14 @@ impl AnswerCall {
         }
     }
 
-    /// Returns it as OpenAI's chunks have it, whole.
+    /// Returns the complete call in the shape of OpenAI's chunks.
     pub(super) fn to_json(&self) -> Json {
         json!({
             "id": self.id.as_str(), "type": "function", "function": {"name": self.name, "arguments": self.args},
         })
     }
 
-    /// Returns it with how far it is and, where it ended, what it gave.
+    /// Returns the call with its state and, where it ended, its output.
     pub(super) fn to_json_with_status(&self) -> Json {
         let mut wire = self.to_json();
         wire["status"] = self.status().into();
@@ -97,16 +95,16 @@ pub(super) struct AnswerBuilder {
     pub(super) calls: Vec<AnswerCall>,
     /// Something did not fit.
     pub(super) truncated: bool,
-    /// That was text.
+    /// Text did not fit.
     is_text_truncated: bool,
     pub(super) refused: bool,
     pub(super) outcome: Option<TurnOutcome>,
     answer_usage: AnswerUsage,
     finish_reason: Option<FinishReason>,
-    /// Whose text came last, and where in the text it begins.
+    /// The message of the last text, and where in the text it starts.
     speaker: Option<(MessageId, usize)>,
     has_text: bool,
-    /// Open messages that are no part of the answer.
+    /// Open messages that are not part of the answer.
     foreign_messages: HashSet<MessageId>,
     args_bytes: usize,
     output_bytes: usize,
@@ -175,7 +173,7 @@ impl AnswerBuilder {
         }
     }
 
-    /// Returns the usage as OpenAI's chunks have it.
+    /// Returns the usage in the shape of OpenAI's chunks.
     pub(super) fn usage(&self) -> Option<Json> {
         let usage = self.answer_usage.total()?;
         let mut wire = json!({
@@ -192,7 +190,8 @@ impl AnswerBuilder {
         Some(wire)
     }
 
-    /// Returns why the answer ended, as OpenAI's chunks have it. The client runs calls only where it brought the tools.
+    /// Returns the finish reason in the words of OpenAI's chunks. Only calls of the client's own tools count as
+    /// `tool_calls`.
     pub(super) fn finish_reason(&self, client_tools: bool) -> &'static str {
         match self.finish_reason {
             Some(FinishReason::Length) => "length",
@@ -202,7 +201,7 @@ impl AnswerBuilder {
         }
     }
 
-    /// Returns the reason where it is not a whole answer, for formats that have no word for it.
+    /// Returns why the answer is incomplete, for formats that have no word for it.
     pub(super) fn incomplete_reason(&self) -> Option<&'static str> {
         Some(self.finish_reason(false)).filter(|reason| *reason != "stop")
     }
@@ -226,7 +225,7 @@ impl AnswerBuilder {
         said
     }
 
-    /// Keeps what fits. Once something was left out, nothing may follow.
+    /// Keeps what fits. Once something was dropped, nothing more is kept.
     fn keep_text(&mut self, said: &str) {
         if self.is_text_truncated {
             return;
@@ -237,8 +236,8 @@ impl AnswerBuilder {
         self.text.push_str(kept);
     }
 
-    /// The wire said the whole text of a message once more: adds what was missing, or puts it in place of what was
-    /// said.
+    /// Reconciles the streamed text of a message with its full text: appends the missing rest, or replaces what was
+    /// streamed.
     fn reconcile(&mut self, message: &MessageId, full: &str) -> AnswerDelta {
         let said = match &self.speaker {
             Some((speaker, begins)) if speaker == message => self.text.get(*begins..),
@@ -306,7 +305,7 @@ impl AnswerBuilder {
         AnswerDelta::CallReady(at, missing)
     }
 
-    /// Lets go of arguments that are too much to keep, once they were told.
+    /// Drops arguments that are too large to keep, once they were emitted.
     pub(super) fn drop_large_args(&mut self, at: usize) {
         if self.args_bytes > MAX_KEPT_BYTES
             && let Some(call) = self.calls.get_mut(at)
@@ -318,7 +317,7 @@ impl AnswerBuilder {
     }
 }
 
-/// How an answer that did not end well is told: the words, and a word for programs.
+/// Returns the message and the code of an outcome that is not a success.
 pub(super) fn failure_message(end: &TurnOutcome) -> Option<(&str, &'static str)> {
     match end {
         TurnOutcome::Completed => None,
@@ -328,7 +327,7 @@ pub(super) fn failure_message(end: &TurnOutcome) -> Option<(&str, &'static str)>
     }
 }
 
-/// Returns how many whole characters fit into so many bytes.
+/// Returns the longest prefix of whole characters that fits.
 fn truncate_to_bytes(text: &str, most: usize) -> &str {
     let mut end = text.len().min(most);
     while !text.is_char_boundary(end) {

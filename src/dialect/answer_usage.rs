@@ -1,5 +1,5 @@
-//! What a turn cost, as far as anybody said: request by request, or as a whole, which outranks their sum. A request
-//! that is counted again is counted once.
+//! Usage of a turn: reported per request, or as a total, which outranks the sum. A request that is reported twice
+//! counts once.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ pub(super) struct AnswerUsage {
 }
 
 impl AnswerUsage {
-    /// Takes note of what a fact says of it.
+    /// Records the usage that an event reports.
     pub(super) fn observe(&mut self, fact: &AgentEvent) {
         match fact {
             AgentEvent::UsageReported { scope: UsageScope::Turn, usage } => self.turn_total = Some(*usage),
@@ -23,7 +23,7 @@ impl AnswerUsage {
         }
     }
 
-    /// Returns the sum; none where nobody said anything.
+    /// Returns the total; none where nothing was reported.
     pub(super) fn total(&self) -> Option<Usage> {
         self.turn_total.or_else(|| self.requests.values().copied().reduce(Usage::plus))
     }

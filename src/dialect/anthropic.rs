@@ -1,12 +1,12 @@
-//! Anthropic Messages, as a stream of events or as one object. A message is a list of content blocks, each announced,
-//! written piece by piece and closed; a call is complete when its block is.
+//! Anthropic Messages, as a stream of events or as one object. A message is a list of content blocks, each started,
+//! streamed and stopped; a call is complete when its block stops.
 //!
-//! What the server's own tools do (`server_tool_use`, `mcp_tool_use` and their results) is told as calls that the
-//! server runs. Such blocks and signed thinking are kept whole in `MessageFinished::provider_metadata` (`{content:
-//! [block, …]}`) and go back verbatim; calls carry the id by which that content names them, or `server: true`.
+//! Uses of the server's own tools (`server_tool_use`, `mcp_tool_use` and their results) are calls that the server runs.
+//! Such blocks and signed thinking are kept whole in `MessageFinished::provider_metadata` (`{content: [block, …]}`) and
+//! sent back verbatim; calls carry the id by which that content names them, or `server: true`.
 //!
-//! `pause_turn` means that the server wants the turn back to go on with it: the message ends with [`FinishReason::End`]
-//! and the annotation `paused`, upon which the agent asks again, with the carried content as the last message.
+//! `pause_turn` means that the server wants the turn back to continue it: the message ends with [`FinishReason::End`]
+//! and the annotation `paused`, and the agent then sends another request with the kept content as the last message.
 
 mod blocks;
 mod calls;
@@ -36,21 +36,20 @@ pub const DIALECT: Dialect = Dialect {
     limitations: "results of our own calls, approvals, times, plan and state of the agent",
 };
 
-/// The decoder of one answer.
+/// Decodes one answer.
 #[derive(Debug)]
 pub struct AnthropicDecoder {
     message: MessageId,
     open: bool,
-    /// A message was closed before the end.
+    /// A message was already closed.
     closed: bool,
     blocks: ContentBlocks,
     calls: AnthropicCalls,
     reasoning_dedup: ReasoningDedup,
     usage: UsageTotals,
-    /// The stop reason, once there was one.
     finish_reason: Option<FinishReason>,
     paused: bool,
-    /// Why the model declined, as the server puts it.
+    /// Why the model refused, in the server's words.
     refusal_explanation: Option<String>,
     exceeds_context: bool,
     filtered: bool,
@@ -124,7 +123,7 @@ impl AnthropicDecoder {
             }
             "ping" => {}
             "error" => self.fail(&error::parse_error_data(data)),
-            // The answer in one piece.
+            // A response that is not streamed.
             "message" => {
                 if let Some(usage) = event.usage.0 {
                     self.usage.observe(&usage, true);
@@ -141,7 +140,7 @@ impl AnthropicDecoder {
         }
     }
 
-    /// Takes all content at once. Of what was streamed before, only what is missing is told.
+    /// Takes the complete content. Only what was not streamed before is emitted.
     fn reconcile(&mut self, content: Vec<Json>, marked: bool, out: &mut Vec<AgentEvent>) {
         let is_again = self.open || self.closed;
         let mut texts = 0;
@@ -199,7 +198,7 @@ impl AnthropicDecoder {
             }
         };
         self.blocks.count_announced(&wire);
-        // What an announcement holds already is content like any other.
+        // A start event may already hold content.
         let said = |key: &str| wire.get(key).and_then(Json::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
         let (text, thinking) = (said("text"), said("thinking"));
         let is_text = kind == ContentBlockKind::Text;
@@ -228,7 +227,7 @@ impl AnthropicDecoder {
     fn handle_delta(&mut self, index: Option<u64>, delta: AnthropicDelta<'_>, marked: bool, out: &mut Vec<AgentEvent>) {
         let kind = delta.kind.non_empty().unwrap_or_default();
         if self.blocks.open(index).is_none() {
-            // Its announcement was lost; text is still text.
+            // The start of the block was lost; its text still counts.
             let lost = match kind {
                 "text_delta" => "text",
                 "thinking_delta" => "thinking",
@@ -321,7 +320,7 @@ impl AnthropicDecoder {
         }
     }
 
-    /// Tells a call that is complete and stands in no block of its own.
+    /// Emits a complete call that has no block of its own.
     fn add_call(&mut self, id: &str, name: &str, args: String, out: &mut Vec<AgentEvent>) {
         match self.start_call(&json!({ "id": id, "name": name }), false, out) {
             Some(call) => self.calls.mark_ready(&call, name.to_owned(), args, call.as_str(), out),
@@ -329,7 +328,7 @@ impl AnthropicDecoder {
         }
     }
 
-    /// Keeps what a block of text said since then.
+    /// Records the text that a block added since then.
     fn record_text(&mut self, index: Option<u64>, before: usize) {
         let new = self.blocks.open(index).and_then(|block| block.assembler.raw_text().get(before..).map(str::to_owned));
         self.blocks.append_text(index, &new.unwrap_or_default());
@@ -343,7 +342,7 @@ impl AnthropicDecoder {
                 text_assembler::SegmentKind::LateReasoning if !self.open || self.blocks.has_call() => {}
                 text_assembler::SegmentKind::LateReasoning
                     if self.reasoning_dedup.has_field() && !self.reasoning_dedup.matches(&text) => {}
-                // What was told as text was reasoning; the answer is another message.
+                // The text emitted so far was reasoning; the answer is another message.
                 text_assembler::SegmentKind::LateReasoning => {
                     self.push_reasoning(ReasoningSource::Tags, &text, out);
                     (self.open, self.closed) = (false, true);
@@ -365,7 +364,7 @@ impl AnthropicDecoder {
         self.calls.start(wire, by_server, &self.message, out)
     }
 
-    /// Finishes a call of the server. After a pause the call itself was in the message before, so it is told again.
+    /// Finishes a server call. After a pause the call itself was in the previous message, so it is emitted again.
     fn finish_server_call(&mut self, wire: &Json, kind: &str, out: &mut Vec<AgentEvent>) {
         let id = wire.get("tool_use_id").and_then(Json::as_str).unwrap_or_default();
         let call = if let Some(call) = self.calls.server_call(id) {
@@ -421,7 +420,7 @@ impl AnthropicDecoder {
         self.done = true;
     }
 
-    /// Tells what was held back in a stream that was cut.
+    /// Emits the text held back when the stream was cut.
     fn flush(&mut self, out: &mut Vec<AgentEvent>) {
         let Some(block) = self.blocks.open(None) else { return };
         if block.kind == ContentBlockKind::Text || block.kind == ContentBlockKind::Thinking {
@@ -452,7 +451,7 @@ impl Decode for AnthropicDecoder {
         if let Ok(LooseObject(Some(event))) = serde_json::from_str(text) {
             return self.handle_event(event, frame, marked, out);
         }
-        // The slow way forgives repeated keys.
+        // The slow path accepts repeated keys.
         let json: Option<Json> = serde_json::from_str(text).ok();
         match json.as_ref().filter(|json| json.is_object()).and_then(|json| AnthropicEvent::deserialize(json).ok()) {
             Some(event) => self.handle_event(event, frame, marked, out),
@@ -471,7 +470,7 @@ impl Decode for AnthropicDecoder {
             while self.blocks.open(None).is_some() {
                 self.close_block(None, out);
             }
-            // An answer that ends otherwise than well is a message even if it is empty.
+            // An answer with an abnormal end is a message even if it is empty.
             if stop != FinishReason::End || self.paused {
                 self.begin_message(out);
             }

@@ -1,28 +1,28 @@
-//! The arguments of a call, out of what a server sent as such: one JSON object, but some say it twice, or first a
-//! placeholder, or put the objects of several calls behind one another.
+//! Recovers the arguments of a call from what a server sent: one JSON object, but some servers send it twice, or after
+//! a placeholder, or concatenate the objects of several calls.
 //!
-//! The rules, for a text that is not JSON as it is:
-//! - Values behind one another are as many calls. One that says the same as an earlier one is a repetition, and `{}`,
-//!   `null` and `""` beside an object were placeholders.
-//! - Else, where the last piece is an object by itself and begins with all the pieces before it, that piece is the
-//!   whole. (So `{"a":` and `{"b":1}`, cut off, stays what it is.)
-//! - Anything else is left as it came, for whoever runs the call to complain of.
+//! Rules for a string that is not valid JSON:
+//! - Concatenated values are as many calls. One that equals an earlier one is a repetition, and `{}`, `null` and `""`
+//!   next to an object are placeholders.
+//! - Otherwise, where the last piece is an object by itself and starts with all pieces before it, that piece is the
+//!   whole. (So `{"a":` and `{"b":1}`, cut off, stays as it is.)
+//! - Anything else is left as it came, for the caller of the tool to reject.
 
 use serde_json::value::RawValue;
 
 use crate::event::Json;
 
-/// Values that are read out of one text.
+/// Values read from one string.
 const MAX_VALUES: usize = 64;
-/// Pieces that may be wholes, of which the newest are remembered.
+/// Newest pieces remembered that may repeat everything before them.
 const MAX_RESTARTS: usize = 8;
 
-/// Arguments that are being written.
+/// Arguments while they stream.
 #[derive(Debug, Default)]
 pub(super) struct ArgumentsAssembler {
     text: String,
     scan: JsonScanner,
-    /// Where pieces begin that may say all again.
+    /// Where pieces start that may repeat everything before them.
     restart_offsets: Vec<usize>,
     /// Where the first value ends.
     first_value_end: Option<usize>,
@@ -30,7 +30,7 @@ pub(super) struct ArgumentsAssembler {
     repeat_offset: Option<usize>,
 }
 
-/// How far into a JSON value a text has come. Goes over each byte once.
+/// Scans a JSON value piece by piece, in one pass.
 #[derive(Debug, Default)]
 struct JsonScanner {
     depth: u32,
@@ -39,7 +39,7 @@ struct JsonScanner {
 }
 
 impl JsonScanner {
-    /// Takes more of the text and returns where in it the outermost object ends.
+    /// Takes a piece and returns where in it the outermost object ends.
     fn advance(&mut self, piece: &str) -> Option<usize> {
         for (at, byte) in piece.bytes().enumerate() {
             match byte {
@@ -62,7 +62,7 @@ impl JsonScanner {
 }
 
 impl ArgumentsAssembler {
-    /// Adds a piece, and returns what of it is surely part of the first value, to be told at once.
+    /// Appends a piece and returns the part of it that certainly belongs to the first value, to be emitted at once.
     pub(super) fn push<'a>(&mut self, piece: &'a str) -> &'a str {
         let from = self.text.len();
         if self.is_empty() && !piece.trim_start().is_empty() && !begins_object(piece) {
@@ -70,7 +70,7 @@ impl ArgumentsAssembler {
         }
         if from > 0 && begins_object(piece) && self.first_value_end.is_none() {
             note_restart(&mut self.restart_offsets, from, piece);
-            // Only what is longer can say it all again.
+            // Only a longer piece can repeat everything.
             if piece.len() > from && piece.starts_with(self.text.as_str()) {
                 self.repeat_offset.get_or_insert(from);
             }
@@ -93,18 +93,18 @@ impl ArgumentsAssembler {
         self.text.trim_start().is_empty()
     }
 
-    /// Whether there is a whole value.
+    /// Returns whether there is a complete value.
     pub(super) fn is_complete(&self) -> bool {
         self.first_value_end.is_some()
     }
 
-    /// Returns what was told of it, where all pieces were.
+    /// Returns the part that was emitted, if every piece went through [`Self::push`].
     pub(super) fn emitted(&self) -> &str {
         let end = self.repeat_offset.or(self.first_value_end).unwrap_or(self.text.len());
         self.text.get(..end).unwrap_or_default()
     }
 
-    /// The server says that these are the arguments.
+    /// Replaces the arguments by those that the server repeats.
     pub(super) fn replace(&mut self, whole: &str) {
         whole.clone_into(&mut self.text);
         self.restart_offsets.clear();
@@ -112,8 +112,8 @@ impl ArgumentsAssembler {
         self.repeat_offset = None;
     }
 
-    /// Returns the arguments of each call that the text is of, at least one. `is_cut` says that the answer was cut off, so
-    /// that what is no JSON is left alone.
+    /// Returns the arguments of each call in the string, at least one. `is_cut` means that the answer was cut off, so
+    /// that invalid JSON is left alone.
     pub(super) fn take_calls(&mut self, is_cut: bool) -> Vec<String> {
         let text = std::mem::take(&mut self.text);
         let starts = std::mem::take(&mut self.restart_offsets);
@@ -127,7 +127,7 @@ impl ArgumentsAssembler {
         if !is_cut && let Some(whole) = repeated_whole(&text, &starts) {
             return vec![whole.to_owned()];
         }
-        // One or more wholes, and one that was not finished.
+        // One or more complete values, and an incomplete one.
         if let Some(mut objects) = unique_objects(&values) {
             let repeats = objects.iter().any(|object| object.starts_with(rest));
             if begins_object(rest) {
@@ -139,17 +139,17 @@ impl ArgumentsAssembler {
     }
 }
 
-/// As [`ArgumentsAssembler::take_calls`], of arguments of whose pieces nothing is known.
+/// As [`ArgumentsAssembler::take_calls`], where nothing is known of the pieces.
 pub(super) fn split_calls(text: String) -> Vec<String> {
     split_calls_from(text, Vec::new())
 }
 
-/// As [`ArgumentsAssembler::take_calls`], of arguments of which is known where pieces begin that may say all again.
+/// As [`ArgumentsAssembler::take_calls`], with the offsets of pieces that may repeat everything before them.
 pub(super) fn split_calls_from(text: String, starts: Vec<usize>) -> Vec<String> {
     ArgumentsAssembler { text, restart_offsets: starts, ..ArgumentsAssembler::default() }.take_calls(false)
 }
 
-/// Takes note of where a piece begins that may say all again; of the newest ones only.
+/// Records the offset of a piece that may repeat everything before it; keeps the newest ones only.
 pub(super) fn note_restart(starts: &mut Vec<usize>, from: usize, piece: &str) {
     if from > 0 && begins_object(piece) {
         if starts.len() >= MAX_RESTARTS {
@@ -159,7 +159,7 @@ pub(super) fn note_restart(starts: &mut Vec<usize>, from: usize, piece: &str) {
     }
 }
 
-/// Whether two texts say the same JSON.
+/// Returns whether two strings are the same JSON value.
 pub(super) fn is_same_json(one: &str, other: &str) -> bool {
     let read = |text: &str| serde_json::from_str::<Json>(text).ok();
     one.trim() == other.trim() || read(one).is_some_and(|one| read(other) == Some(one))
@@ -175,7 +175,7 @@ fn is_placeholder(value: &str) -> bool {
     matches!(start.as_str(), "{}" | "null" | "\"\"" | "[]") && bare.next().is_none()
 }
 
-/// Returns the values at the start of a text, and what is behind them.
+/// Returns the values at the start of a string, and the rest.
 fn parse_values(text: &str) -> (Vec<&str>, &str) {
     let mut stream = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
     let mut values = Vec::new();
@@ -190,7 +190,7 @@ fn parse_values(text: &str) -> (Vec<&str>, &str) {
     (values, text.get(end..).unwrap_or_default().trim())
 }
 
-/// Returns the objects among values, each once; none where there is something else than objects and placeholders.
+/// Returns the distinct objects among the values; none where there is anything but objects and placeholders.
 fn unique_objects(values: &[&str]) -> Option<Vec<String>> {
     let mut objects: Vec<&str> = Vec::new();
     for value in values.iter().filter(|value| !is_placeholder(value)) {
@@ -207,7 +207,7 @@ fn unique_objects(values: &[&str]) -> Option<Vec<String>> {
     (!objects.is_empty()).then(|| objects.into_iter().map(str::to_owned).collect())
 }
 
-/// Returns the last piece where that says all again.
+/// Returns the last piece, where it repeats everything before it.
 fn repeated_whole<'t>(text: &'t str, starts: &[usize]) -> Option<&'t str> {
     for (nth, start) in starts.iter().enumerate().rev() {
         let before = nth.checked_sub(1).and_then(|nth| starts.get(nth)).copied().unwrap_or(0);

@@ -1,7 +1,7 @@
-//! A JSON value that is only looked at: texts are borrowed from the frame, objects are short lists. For formats whose
-//! frames have too many shapes for structs; what is kept of one becomes [`Json`].
+//! A JSON value to look at: strings are borrowed from the frame, objects are short lists. For formats whose frames have
+//! too many shapes for structs; what is kept of one becomes [`Json`].
 //!
-//! A key that is repeated counts with its last value, as in [`Json`].
+//! Of repeated keys the last one counts, as in [`Json`].
 
 use std::borrow::Cow;
 use std::fmt;
@@ -33,7 +33,7 @@ impl BorrowedJson<'_> {
         if let Self::String(text) = self { Some(text) } else { None }
     }
 
-    /// Returns the elements of a list; none of anything else.
+    /// Returns the elements of a list; none for other values.
     pub(super) fn elements(&self) -> &[Self] {
         if let Self::Array(list) = self { list } else { &[] }
     }

@@ -1,11 +1,11 @@
-//! OpenAI chat completions, as a stream of chunks or as one object. Spoken by most servers, each with its own accent:
-//! every field may be missing, null or of another type, and nothing here fails on a word it does not know.
+//! OpenAI chat completions, as a stream of chunks or as one object. Most servers speak it, each with deviations: every
+//! field may be missing, null or of another type, and unknown values are never fatal.
 //!
-//! A message opens with its first content, not with the empty role chunk; it closes when the stream ends, since usage
-//! and even text may follow the finish reason. Call ids are the wire's; where it has none they are `call_1`, ….
+//! A message starts with its first content, not with the empty role chunk; it ends with the stream, since usage and
+//! even text may follow the finish reason. Call ids are the server's; where there are none they are `call_1`, ….
 //!
-//! A `message` is a whole: of what it repeats only the missing part is told. Beside deltas, or as the last word, it is
-//! right where the two differ; alone in each chunk, it may also be a piece under the wrong name.
+//! A `message` holds a whole: of what it repeats, only the missing part is emitted. Next to deltas, or at the end, it
+//! is right where the two differ; alone in each chunk, it may also be a delta under the wrong name.
 
 pub(super) mod answer_text;
 mod calls;
@@ -33,11 +33,11 @@ use crate::event::{
     AgentEvent, AnnotationTarget, Fault, FaultKind, FinishReason, MessageId, TextKind, TurnOutcome, Usage, UsageScope,
 };
 
-/// The decoder of one answer.
+/// Decodes one answer.
 #[derive(Debug)]
 pub struct ChatDecoder {
     message: MessageId,
-    /// Messages that were closed before the end.
+    /// Messages closed so far.
     closed_messages: u32,
     open: bool,
     text: TextAssembler,
@@ -46,12 +46,11 @@ pub struct ChatDecoder {
     calls: ChatCalls,
     /// Calls come under their old name as well, with the same content.
     has_duplicate_calls: bool,
-    /// Something was said, and something was thought.
+    /// The message has text, and it has reasoning.
     has_text: bool,
     has_reasoning: bool,
-    /// Deltas came, so a message repeats them.
+    /// There were deltas, so a message repeats them.
     has_deltas: bool,
-    /// What the finish reasons say.
     finish_tracker: FinishTracker,
     usage: Option<Usage>,
     timings: Option<LlamaTimings>,
@@ -93,7 +92,7 @@ impl ChatDecoder {
         }
     }
 
-    /// Takes a chunk. Returns false where it is nothing that is known.
+    /// Handles a chunk. Returns false for an object without any known field.
     fn handle_chunk(&mut self, chunk: Chunk<'_>, marked: bool, out: &mut Vec<AgentEvent>) -> bool {
         // A chunk without choices is a usage-only chunk or a keep-alive of a router.
         let mut known = chunk.object.non_empty() == Some("chat.completion.chunk");
@@ -132,7 +131,7 @@ impl ChatDecoder {
             known = true;
             self.timings = Some(timings);
         }
-        // vLLM once wrote its errors without an `error` around them.
+        // vLLM once wrote its errors without an `error` object around them.
         let bare = (chunk.object.non_empty() == Some("error"))
             .then(|| json!({"message": chunk.message.non_empty(), "type": chunk.kind.non_empty()}));
         if let Some(said) = chunk.error.as_ref().or(bare.as_ref()).and_then(error::parse_error_object) {
@@ -145,7 +144,7 @@ impl ChatDecoder {
     fn handle_delta(&mut self, delta: ChatDelta<'_>, is_last: bool, marked: bool, out: &mut Vec<AgentEvent>) {
         self.push_reasoning(&delta, marked, out);
         self.has_deltas |= delta.content.non_empty().is_some();
-        // What one voice held back was said before the other spoke.
+        // Text held back in one channel came before what follows in the other.
         if delta.content.non_empty().is_some_and(|text| !text.is_empty()) {
             let rest = self.refusal.flush();
             self.push_refusal(rest, out);
@@ -163,7 +162,7 @@ impl ChatDecoder {
         for (position, fragment) in fragments.into_iter().enumerate() {
             self.push_call_fragment(&fragment, position, marked, out);
         }
-        // Some servers write a call under its old name too.
+        // Some servers repeat a call under its old name.
         if let Some(function) = delta.function_call.0.filter(|_| !self.has_duplicate_calls) {
             let (index, function) = (LooseU64(Some(0)), LooseObject(Some(function)));
             self.push_call_fragment(
@@ -175,7 +174,7 @@ impl ChatDecoder {
         }
     }
 
-    /// Takes a message, which says all that was said and maybe more.
+    /// Handles a message, which repeats everything so far and may hold more.
     fn reconcile_message(&mut self, message: ChatDelta<'_>, is_whole: bool, marked: bool, out: &mut Vec<AgentEvent>) {
         let reasoning = reasoning_text(&message);
         for detail in message.reasoning_details.0.iter().filter(|_| self.reasoning.is_empty()) {
@@ -259,7 +258,7 @@ impl ChatDecoder {
     fn push_refusal(&mut self, text: String, out: &mut Vec<AgentEvent>) {
         if !text.is_empty() {
             self.finish_tracker.mark_refused();
-            // What may have been the beginning of a tag is not: it comes before this.
+            // A possible start of a tag turned out to be text: it comes first.
             self.flush_text(out);
             self.emit_text(text, TextKind::Refusal, out);
         }
@@ -283,7 +282,7 @@ impl ChatDecoder {
         }
     }
 
-    /// All that was said turned out to be reasoning: it is told as that, and what follows is another message.
+    /// Emits the text so far as reasoning, since it turned out to be that; what follows is another message.
     fn convert_to_reasoning(&mut self, text: String, out: &mut Vec<AgentEvent>) {
         if !self.open || !self.calls.is_empty() {
             return;
@@ -299,7 +298,7 @@ impl ChatDecoder {
         });
     }
 
-    /// Returns the message that is over; the next one has another id.
+    /// Returns the id of the current message; the next one gets another id.
     fn advance_message(&mut self) -> MessageId {
         self.closed_messages += 1;
         std::mem::replace(&mut self.message, MessageId::new(format!("m{}", self.closed_messages + 1)))
@@ -332,7 +331,7 @@ impl ChatDecoder {
         self.done = true;
     }
 
-    /// Tells what was held back: no more text is to come, or none that could make a tag or a character of it.
+    /// Emits text held back, since nothing that follows can complete a tag or a character.
     pub(super) fn flush_channels(&mut self, out: &mut Vec<AgentEvent>) {
         let rest = self.text.push_reasoning(&self.reasoning.flush());
         self.emit_reasoning(rest, out);
@@ -349,8 +348,7 @@ impl ChatDecoder {
     }
 }
 
-/// Returns what a delta says of reasoning. Servers that write it under two names write the same text twice, so the
-/// first name wins.
+/// Returns the reasoning in a delta. Servers with two fields for it put the same text into both, so the first one wins.
 fn reasoning_text<'a>(delta: &'a ChatDelta<'_>) -> Cow<'a, str> {
     let names = [&delta.reasoning_content, &delta.reasoning, &delta.reasoning_text, &delta.thinking, &delta.thought];
     if let Some(text) = names.into_iter().find_map(|text| text.non_empty()).or(delta.content.reasoning.as_deref()) {
@@ -387,7 +385,7 @@ impl Decode for ChatDecoder {
             self.usage = timings.fill_usage(self.usage);
             out.extend(timings.to_json().map(|data| AgentEvent::Annotation { on, kind: "timing".into(), data }));
         }
-        // It thought, and that was all.
+        // There was reasoning and nothing else.
         if stop == FinishReason::End && self.has_reasoning && !self.has_text {
             out.push(finish_reason::empty_response_notice());
         }

@@ -1,18 +1,18 @@
-//! Text that comes in pieces and then again as a whole, as in many formats' closing frames: told once, corrected where
-//! the whole says something else. And pieces that themselves say again what was said.
+//! Deduplicates text that is streamed and then repeated as a whole, as in the closing frames of many formats: emitted
+//! once, corrected where the whole differs. Also deltas that repeat the text before them.
 
 use std::borrow::Cow;
 
-/// Bytes of a text that are remembered to be compared. A longer one is trusted as it was streamed.
+/// Bytes of a text kept for comparison. A longer one is trusted as it was streamed.
 const MAX_COMPARED_BYTES: usize = 4 * 1024 * 1024;
 
-/// A text that was told so far, piece by piece.
+/// The text emitted so far.
 #[derive(Debug, Default)]
 pub(super) struct StreamedText {
     text: String,
-    /// Too long to be remembered.
+    /// Too long to be kept.
     is_too_long: bool,
-    /// What the wire said the whole text was, where that is not what was told.
+    /// The whole text from the server, where it does not continue what was emitted.
     correction: Option<String>,
     is_repeated: bool,
 }
@@ -27,7 +27,7 @@ impl StreamedText {
         }
     }
 
-    /// Returns what was told; empty where that is too long to be remembered.
+    /// Returns the text emitted so far; empty where it is too long to be kept.
     pub(super) fn text(&self) -> &str {
         &self.text
     }
@@ -36,13 +36,13 @@ impl StreamedText {
         self.text.is_empty() && !self.is_too_long
     }
 
-    /// Whether this and nothing else was told.
+    /// Returns whether exactly this text was emitted.
     pub(super) fn equals(&self, text: &str) -> bool {
         !self.is_too_long && self.text == text
     }
 
-    /// Takes the whole text, and returns the piece that is still to be told so that nothing is missing. Where the
-    /// whole does not begin with what was told, [`Self::full_text`] is the correction.
+    /// Takes the whole text and returns the rest that was not emitted yet. Where the whole does not start with what was
+    /// emitted, [`Self::full_text`] is the correction.
     pub(super) fn reconcile<'a>(&mut self, whole: &'a str) -> &'a str {
         if self.is_too_long {
             return "";
@@ -56,45 +56,45 @@ impl StreamedText {
         rest.unwrap_or_default()
     }
 
-    /// Returns the whole text where the wire repeated it.
+    /// Returns the whole text, where the server repeated it.
     pub(super) fn full_text(&self) -> Option<&str> {
         self.is_repeated.then(|| self.correction.as_deref().unwrap_or(&self.text)).filter(|_| !self.is_too_long)
     }
 }
 
-/// Bytes from which on a text that is said twice in a row is taken for a repetition. Shorter ones are syllables.
+/// Bytes from which a text that comes twice in a row counts as a repetition. Shorter ones are syllables.
 const MIN_REPEATED_BYTES: usize = 4;
 
-/// The pieces of one text, of which some servers repeat in each all that was said, or in the last one.
+/// The deltas of one text, where some servers repeat everything so far in each delta, or in the last one.
 ///
-/// The rule: a piece that begins with the whole text so far and is longer is held back. If the next piece does the same
-/// to it, the pieces are cumulative from then on and only what is new of each is told; any other piece shows that the
-/// one held back was a piece like all others. If none follows, the piece is a repetition where it says again what came
-/// in two pieces or more besides blanks, unless that is shorter than four bytes or itself one thing said several times
-/// ("ha" and "haha" are laughter). Behind a single piece it is a piece: two are too few to tell, unless the server says
-/// that the second is the last. There a text that merely equals what was said is not even held back.
+/// The rule: a delta that starts with the whole text so far and is longer is held back. If the next delta does the same
+/// to it, the deltas are cumulative from then on and only the new part of each is emitted; any other delta shows that
+/// the one held back was ordinary. If none follows, it is a repetition where it repeats a text of two deltas or more
+/// (not counting white space), unless that text is shorter than four bytes or is itself periodic ("ha" and "haha" are
+/// laughter). After a single delta it is ordinary: two are too few to tell, unless the server says that the second is
+/// the last. A delta that merely equals a single one before it is not even held back.
 ///
-/// Costs no more than the piece is long: a text is compared only with pieces that are at least as long as it.
+/// The cost of a delta is linear in its length: a text is compared only with deltas that are at least as long.
 #[derive(Debug, Default)]
 pub(super) struct DeltaDedup {
     text: String,
-    /// Bytes said; more than are kept of a text that is too long to be compared.
+    /// Bytes of the text; more than are kept of a text that is too long to be compared.
     text_bytes: usize,
-    /// Pieces that were more than blanks: only of those two make a text that a third can repeat.
+    /// Deltas that were more than white space: only two of those make a text that a third can repeat.
     non_blank_pieces: usize,
-    /// Pieces that are held back, joined, and where the last of them begins.
+    /// Deltas held back, joined, and the offset of the last one.
     held: String,
     last_held_offset: usize,
     cumulative: bool,
-    /// What the wire now says the text is, where that does not begin with what was said.
+    /// The text according to the server, where it does not start with what was emitted.
     correction: Option<String>,
-    /// Bytes that were compared, so that a test can count.
+    /// Bytes compared so far, for tests of the cost.
     #[cfg(test)]
     compared_bytes: usize,
 }
 
 impl DeltaDedup {
-    /// Takes a piece and returns what is to be told now.
+    /// Takes a delta and returns the text to emit now.
     pub(super) fn push<'a>(&mut self, piece: Cow<'a, str>) -> Cow<'a, str> {
         if piece.is_empty() {
             return piece;
@@ -106,7 +106,7 @@ impl DeltaDedup {
         if !self.held.is_empty() {
             return self.push_after_held(&piece).into();
         }
-        // Two pieces are the least that a third can repeat; a longer one may repeat a single one.
+        // A text needs two deltas for a third to repeat it; a longer delta may repeat a single one.
         let may_repeat = match self.non_blank_pieces {
             _ if self.text_bytes == 0 => false,
             0 | 1 => piece.len() > self.text_bytes,
@@ -121,12 +121,12 @@ impl DeltaDedup {
         piece
     }
 
-    /// Adds what is certainly new.
+    /// Adds text that is known to be new.
     pub(super) fn push_new(&mut self, text: &str) {
         self.append(text);
     }
 
-    /// Takes the piece with which the answer ends: it may repeat a single one.
+    /// Takes the last delta of the answer: it may repeat a single one.
     pub(super) fn push_last<'a>(&mut self, piece: Cow<'a, str>) -> Cow<'a, str> {
         let may_repeat =
             self.held.is_empty() && self.text.len() >= MIN_REPEATED_BYTES && piece.len() >= self.text_bytes;
@@ -138,7 +138,7 @@ impl DeltaDedup {
         self.push(piece)
     }
 
-    /// Gives up what was held back: nothing more is to come, or something that is no text.
+    /// Returns the text to emit of what was held back, when no text follows.
     pub(super) fn flush(&mut self) -> String {
         let held = std::mem::take(&mut self.held);
         if held.is_empty() {
@@ -155,8 +155,8 @@ impl DeltaDedup {
         new
     }
 
-    /// Takes the text as a whole, of which everything that was held back is a repetition, and returns what was not told
-    /// of it; none where it is another text.
+    /// Takes the whole text, in which everything held back is a repetition, and returns the rest that was not emitted;
+    /// none where it is another text.
     pub(super) fn reconcile<'a>(&mut self, whole: &'a str) -> Option<&'a str> {
         if self.is_too_long() {
             return Some("");
@@ -168,18 +168,17 @@ impl DeltaDedup {
         Some(rest)
     }
 
-    /// Forgets what was held back: the whole is known.
+    /// Drops what was held back: the whole is known.
     pub(super) fn discard_held(&mut self) {
         self.held = String::new();
         self.last_held_offset = 0;
     }
 
-    /// The wire says that this is the text, and not what was said.
+    /// Sets the text according to the server, in place of what was emitted.
     pub(super) fn set_correction(&mut self, whole: &str) {
         self.correction = Some(whole.chars().take(MAX_COMPARED_BYTES).collect());
     }
 
-    /// Returns the correction, if there was one.
     pub(super) fn correction(&self) -> Option<&str> {
         self.correction.as_deref()
     }
@@ -188,12 +187,11 @@ impl DeltaDedup {
         &self.text
     }
 
-    /// Whether nothing was said, and nothing is held back.
+    /// Returns whether the text is empty so far.
     pub(super) fn is_empty(&self) -> bool {
         self.text_bytes == 0
     }
 
-    /// The text is too long to be kept.
     fn is_too_long(&self) -> bool {
         self.text_bytes > self.text.len()
     }
@@ -202,7 +200,7 @@ impl DeltaDedup {
         let last = self.held.get(self.last_held_offset..).unwrap_or_default();
         if piece.starts_with(last) {
             if piece.len() == last.len() && (last.len() < MIN_REPEATED_BYTES || is_periodic(last)) {
-                // Nothing tells a snapshot from a syllable.
+                // A snapshot can't be told from a syllable.
             } else if piece.len() == last.len() {
                 self.last_held_offset = self.held.len();
                 self.held.push_str(piece);
@@ -222,7 +220,7 @@ impl DeltaDedup {
         honest
     }
 
-    /// Takes a text that repeats all before it, and returns how much of it is known.
+    /// Takes a cumulative delta and returns how many bytes of it are known.
     fn push_cumulative(&mut self, piece: &str) -> usize {
         if self.is_too_long() {
             let known = self.text_bytes.min(piece.len());
@@ -247,7 +245,7 @@ impl DeltaDedup {
             self.set_correction(piece);
             return piece.len();
         }
-        // A piece after all.
+        // An ordinary delta after all.
         self.append(piece);
         0
     }
@@ -282,7 +280,7 @@ impl DeltaDedup {
     }
 }
 
-/// Returns the piece without its known beginning.
+/// Returns the delta without its known prefix.
 fn skip_known(piece: Cow<'_, str>, known: usize) -> Cow<'_, str> {
     match piece {
         Cow::Borrowed(piece) => piece.get(known..).unwrap_or_default().into(),
@@ -290,9 +288,9 @@ fn skip_known(piece: Cow<'_, str>, known: usize) -> Cow<'_, str> {
     }
 }
 
-/// Whether a text is one shorter text said several times.
+/// Returns whether a text is a shorter text repeated.
 fn is_periodic(text: &str) -> bool {
-    // A text is found inside itself written twice only where it repeats itself.
+    // A text occurs inside itself doubled, both ends cut off, only where it is periodic.
     let twice = text.repeat(2);
     let inside = twice.as_bytes().get(1..twice.len().saturating_sub(1)).unwrap_or_default();
     memchr::memmem::find(inside, text.as_bytes()).is_some()
@@ -329,7 +327,7 @@ mod tests {
         assert_eq!((told.is_empty(), told.text.len(), told.reconcile("x"), told.full_text()), (false, 0, "", None));
     }
 
-    /// What is told of these pieces, in all.
+    /// The text emitted for these deltas.
     fn deduplicated(pieces: &[&str]) -> String {
         let mut state = DeltaDedup::default();
         let mut told: String = pieces.iter().map(|piece| state.push(Cow::Borrowed(piece)).into_owned()).collect();
@@ -345,7 +343,7 @@ mod tests {
             "Here is a table:\n\n|"
         );
         assert_eq!(deduplicated(&["a", "ab", "abc", "abc"]), "abc");
-        // The same state again, and one that is behind.
+        // The same state again, and an older one.
         assert_eq!(deduplicated(&["Well", "Well,", "Well,", "Well, yes", "Well,", "Well, yes!"]), "Well, yes!");
         assert_eq!(deduplicated(&["Hello", "Hello there.", "Hello there."]), "Hello there.");
         assert_eq!(deduplicated(&["über", "über ü", "über üb"]), "über üb");

@@ -1,9 +1,9 @@
-//! Which dialect a stream speaks, by its content type, its path, its event names and its first frames; then the
-//! decoder of that dialect, fed from the first frame on. The rules themselves are in `detect/signs.rs`.
+//! Detects the dialect of a stream by its content type, path, event names and first frames; then decodes it, from the
+//! first frame on. The rules are in `detect/evidence.rs`.
 //!
-//! Event names count before the shape of the data. Frames that say nothing (pings, data that is not JSON) are held
-//! back, few and small, until one does. What is decided stays: a frame of another dialect later is told once and goes
-//! to the decoder all the same. Not for engines, which know what their server speaks.
+//! Event names outrank the shape of the data. Frames without evidence (pings, data that is not JSON) are held back, few
+//! and small, until one has some. A decision is final: a later frame of another dialect is reported once and still goes
+//! to the decoder. Not for engines, which know what their server speaks.
 
 mod evidence;
 
@@ -12,15 +12,14 @@ use super::openjarvis::OpenJarvisDecoder;
 use super::{DIALECTS, Decode, DecodeContext, Dialect, SseFrame, error};
 use crate::event::{AgentEvent, Fault, FaultKind, Json, NoticeLevel, TurnOutcome};
 
-/// Frames that are held back while nothing is decided.
+/// Frames held back while the dialect is unknown.
 const MAX_HELD_FRAMES: usize = 8;
-/// Bytes of them.
 const MAX_HELD_BYTES: usize = 64 * 1024;
 
 const CHAT_DIALECT: &str = "openai-chat";
 const OPENJARVIS_DIALECT: &str = "openjarvis";
 
-/// Decodes a stream whose dialect is not known beforehand.
+/// Decodes a stream of unknown dialect.
 pub struct Detector {
     context: DecodeContext,
     state: DetectorState,
@@ -55,8 +54,8 @@ impl Detector {
         Some(Self { context, state: DetectorState::Decided { name: dialect.name, decode }, dialect_mismatch: false })
     }
 
-    /// Returns the dialect that was told so far, which may change once, from chat completions to OpenJarvis; empty
-    /// while there is none.
+    /// Returns the dialect as announced, which may change once, from chat completions to OpenJarvis; empty while it is
+    /// unknown.
     pub fn name(&self) -> &'static str {
         match &self.state {
             DetectorState::Undecided { .. } => "",
@@ -70,7 +69,7 @@ impl Detector {
         *size = size.saturating_add(frame.data.len());
         held.push(frame.clone());
         let full = held.len() >= MAX_HELD_FRAMES || *size >= MAX_HELD_BYTES;
-        // What was said before an error is kept, in whatever format it was.
+        // The content before an error is kept, in whatever format it was.
         let is_error = error::find_error(frame).is_some();
         let has_spoken = held.iter().rev().skip(1).any(has_content);
         match examine_frame(frame, &self.context) {
@@ -86,7 +85,7 @@ impl Detector {
         }
     }
 
-    /// Nothing told what it is: an error is shown as one, anything else as it came.
+    /// Ends undecided: an error becomes a fault, anything else is shown as it came.
     fn give_up(&mut self, out: &mut Vec<AgentEvent>) {
         let DetectorState::Undecided { held, .. } = &self.state else { return };
         let has_spoken = held.iter().any(|frame| has_content(frame) && error::find_error(frame).is_none());
@@ -114,7 +113,7 @@ impl Detector {
                 announced: None,
             };
         } else {
-            // A sign may name a dialect that this build has no decoder for.
+            // The evidence may be for a dialect that this build has no decoder for.
             let Some(dialect) = find(name).or_else(|| find("plain")).or_else(|| DIALECTS.first()) else { return };
             out.push(dialect_notice(dialect.name, why));
             self.state = DetectorState::Decided { name: dialect.name, decode: (dialect.decode)(&self.context) };
@@ -131,13 +130,13 @@ impl Detector {
             DetectorState::Decided { decode, .. } => decode.decode_frame(frame, out),
             DetectorState::ChatFamily { decode, announced: told } => {
                 decode.decode_frame(frame, out);
-                // The empty first chunk says nothing yet; what follows may.
+                // The empty first chunk is no evidence yet; what follows may be.
                 if out.len() > before || decode.evidence().is_some() {
                     announce_family(decode, told, before, out);
                 }
             }
         }
-        // Only what the decoder itself wondered at is looked at twice.
+        // Only frames that the decoder itself did not know are examined again.
         let wondered = |event: &AgentEvent| matches!(event, AgentEvent::Notice { code, .. } if code == "unknown_frame");
         if !self.dialect_mismatch && out.iter().skip(before).any(wondered) {
             self.check_mismatch(frame, out);
@@ -232,7 +231,7 @@ fn dialect_notice(name: &str, why: &str) -> AgentEvent {
     AgentEvent::Notice { level: NoticeLevel::Info, code: "dialect".into(), text }
 }
 
-/// Tells the dialect before what the frame gave, and once more if it turns out to be another one.
+/// Announces the dialect before the frame's events, and again if it turns out to be the other one.
 fn announce_family(decode: &OpenJarvisDecoder, told: &mut Option<&'static str>, at: usize, out: &mut Vec<AgentEvent>) {
     let (name, why) = match decode.evidence() {
         Some(why) => (OPENJARVIS_DIALECT, why),
@@ -243,7 +242,7 @@ fn announce_family(decode: &OpenJarvisDecoder, told: &mut Option<&'static str>, 
     }
 }
 
-/// What came was no stream but a refusal.
+/// A refusal instead of a stream.
 struct RefusalDecoder(Fault);
 
 impl Decode for RefusalDecoder {
@@ -286,20 +285,20 @@ pub fn display_name(name: &str) -> &str {
     }
 }
 
-/// Whether a frame may begin an answer, and is no rest of one that failed.
+/// Returns whether a frame may start an answer, rather than end one that failed.
 pub fn can_begin_answer(frame: &SseFrame) -> bool {
     let is_known =
         matches!(examine_frame(frame, &DecodeContext::default()), DialectEvidence::Dialect(name, _) if name != "plain");
     is_known && !is_trailing(frame) && error::find_error(frame).is_none()
 }
 
-/// Whether a frame says nothing that could begin an answer, such as the counts that follow one.
+/// Returns whether a frame has no content that could start an answer, such as the usage after one.
 pub fn is_trailing(frame: &SseFrame) -> bool {
     let has = |text: &str| memchr::memmem::find(frame.data.as_bytes(), text.as_bytes()).is_some();
     matches!(frame.data.trim(), "" | "{}" | "[DONE]") || has("\"choices\":[]") || has("\"choices\": []")
 }
 
-/// Whether a frame is more than a sign of life.
+/// Returns whether a frame is more than a keep-alive.
 fn has_content(frame: &SseFrame) -> bool {
     !matches!(frame.event.as_str(), "ping" | "keepalive" | "keep-alive" | "heartbeat")
         && !matches!(frame.data.trim(), "" | "{}" | "[DONE]")

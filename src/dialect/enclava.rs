@@ -1,9 +1,9 @@
-//! enclava's `/responses`: six flat events that borrow the names of OpenAI's. The server runs the tools.
+//! enclava's `/responses`: six flat events under names of OpenAI's. The server runs the tools.
 //!
-//! `output_item.added` comes after the item's deltas and means "finished"; argument deltas know only the call id, the
-//! tool's name comes with the item. One message a round: text and calls, then the outputs of its calls, then the next
-//! round. `response.completed` repeats everything and so tells only what was missing. A call id that has its output is
-//! free again: seen once more, it is another call. There is no usage, and no sign of life between frames.
+//! `output_item.added` comes after the item's deltas and means "finished"; argument deltas have only the call id, the
+//! tool's name comes with the item. One message per round: text and calls, then the outputs of its calls, then the next
+//! round. `response.completed` repeats everything, so only what was missing is emitted. A call id is free again after
+//! its output: seen once more, it is another call. There is no usage and no keep-alive.
 
 pub mod encode;
 mod outcome;
@@ -24,14 +24,14 @@ use crate::event::{
     Usage, UsageScope,
 };
 
-/// Calls and messages of one answer that are followed.
+/// Calls and messages of one answer.
 const MAX_CALLS_AND_MESSAGES: usize = 512;
 /// Items of the closing frame that are read.
 const MAX_ITEMS: usize = 4096;
-/// Bytes of arguments that are kept for all calls.
+/// Bytes of arguments kept for all calls.
 const MAX_ARGS_BYTES: usize = 16 * 1024 * 1024;
 
-/// As `--dialect enclava`.
+/// Also `--dialect enclava`.
 pub const DIALECT: Dialect = Dialect {
     name: "enclava",
     decode: |_| Box::new(EnclavaDecoder::new()),
@@ -74,28 +74,28 @@ struct EnclavaCall {
     wire_id: String,
     id: CallId,
     args: String,
-    /// Where pieces of them begin that may say all again.
+    /// Where pieces of the arguments start that may repeat everything before them.
     restart_offsets: Vec<usize>,
     surrogates: SurrogateJoiner,
     is_ready: bool,
     has_output: bool,
-    /// The server says the call itself is done, which it only does where nobody runs it.
+    /// The server reports the call itself as completed, which it does only where nobody runs it.
     has_completed_status: bool,
 }
 
-/// The decoder of one answer.
+/// Decodes one answer.
 #[derive(Debug, Default)]
 pub struct EnclavaDecoder {
     message_count: usize,
     open_round: Option<Round>,
-    /// Wire ids of the messages that are closed.
+    /// Ids of closed messages in the stream.
     closed: Vec<String>,
     calls: Vec<EnclavaCall>,
     args_bytes: usize,
     is_named: bool,
     usage: Option<Usage>,
     completed: bool,
-    /// Why an answer that was completed is not whole, as our own server says it.
+    /// Why a completed answer is incomplete, in an extension of our own server.
     early_finish_reason: Option<FinishReason>,
     fault: Option<Fault>,
     unknown_frames: UnknownFrames,
@@ -137,17 +137,17 @@ impl EnclavaDecoder {
     fn handle_full_event(&mut self, name: &str, json: &Json, out: &mut Vec<AgentEvent>) {
         match name {
             "response.created" | "response.in_progress" => self.annotate_response(json, out),
-            // The second name is what OpenAI would say.
+            // The second name is OpenAI's.
             "response.output_item.added" | "response.output_item.done" => match json.get("item") {
                 Some(item) if item.is_object() => self.handle_item(item, out),
                 _ => self.unknown_frames.report("an item without content", out),
             },
-            // The second name is what OpenAI would say.
+            // The second name is OpenAI's.
             "response.completed" | "response.incomplete" => self.handle_completed(json, out),
             "response.failed" => self.fail(json),
-            // Without an end of its own, the answer is one that was broken off.
+            // Without an end event, the answer counts as interrupted.
             "response.cancelled" => {}
-            // A whole answer in place of a stream.
+            // A whole response instead of a stream.
             "" if json.get("object").and_then(Json::as_str) == Some("response") => {
                 self.annotate_response(json, out);
                 self.usage = parse_usage(json);
@@ -167,7 +167,7 @@ impl EnclavaDecoder {
         }
     }
 
-    /// Tells once what the server calls the answer.
+    /// Annotates the response id, once.
     fn annotate_response(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
         let pick =
             |key: &str| json.get(key).filter(|value| value.is_string()).map(|value| (key.to_owned(), value.clone()));
@@ -236,7 +236,7 @@ impl EnclavaDecoder {
         if item.id.non_empty().is_some_and(|id| self.closed.iter().any(|closed| closed == id)) {
             return;
         }
-        // Said again after the calls of its round, it is the same message.
+        // Repeated after the calls of its round, it is the same message.
         let is_known =
             item.id.non_empty().is_some() && self.open_round.as_ref().and_then(Round::wire_id) == item.id.non_empty();
         if !is_known {
@@ -247,7 +247,7 @@ impl EnclavaDecoder {
         }
     }
 
-    /// Returns the position of the call with this id that has no output yet; there is one from now on.
+    /// Returns the index of the call with this id that has no output yet, adding it where needed.
     fn open_call(&mut self, wire_id: &str, name: Option<&str>, out: &mut Vec<AgentEvent>) -> Option<usize> {
         if let Some(at) = self.calls.iter().rposition(|call| call.wire_id == wire_id && !call.has_output) {
             return Some(at);
@@ -306,7 +306,7 @@ impl EnclavaDecoder {
     fn finish_call(&mut self, at: usize, item: &EnclavaItem<'_>, out: &mut Vec<AgentEvent>) {
         let Some(call) = self.calls.get_mut(at) else { return };
         call.has_output = true;
-        // Too late for a name that was lost.
+        // It is too late for a name that was lost.
         call.is_ready = true;
         let (outcome, text) = parse_call_outcome(item.output.as_ref(), item.status.non_empty());
         let output = CallOutput::from_text(text);
@@ -316,7 +316,7 @@ impl EnclavaDecoder {
         }
     }
 
-    /// Returns the message that this content belongs to, and opens it where it is another than the last.
+    /// Returns the message for this content, starting one where it is not the current one.
     fn open_message(&mut self, wire_id: Option<&str>, out: &mut Vec<AgentEvent>) -> Option<&mut Round> {
         let fits = self.open_round.as_ref().is_some_and(|open| {
             let same = wire_id.is_none() || open.wire_id().is_none() || open.wire_id() == wire_id;
@@ -331,7 +331,7 @@ impl EnclavaDecoder {
         Some(open)
     }
 
-    /// Closes the open message, as its round ended or as told.
+    /// Closes the open message, with the finish reason of its round or the given one.
     fn close(&mut self, stop: Option<FinishReason>, out: &mut Vec<AgentEvent>) {
         let Some(open) = self.open_round.take() else { return };
         let wire_id = open.close(stop, &mut self.message_count, out);
@@ -340,7 +340,7 @@ impl EnclavaDecoder {
         }
     }
 
-    /// The closing frame repeats all items: the n-th call of an id is the n-th that was seen.
+    /// Handles the closing frame, which repeats all items: the n-th call with an id is the n-th that was seen.
     fn handle_completed(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
         self.completed = true;
         self.usage = parse_usage(json).or(self.usage);
@@ -419,7 +419,7 @@ impl Decode for EnclavaDecoder {
         if self.completed && fault.is_none() && self.message_count == 0 {
             out.push(finish_reason::empty_response_notice());
         }
-        // What was cut off before its first word is an answer too: its message says how it ended.
+        // An answer cut off before its first text still has a message, which holds the finish reason.
         if stop.is_some_and(|stop| self.early_finish_reason == Some(stop)) && self.open_round.is_none() {
             self.open_message(None, out);
         }

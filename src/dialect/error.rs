@@ -1,4 +1,4 @@
-//! Errors as servers write them, before a stream and in the middle of one, and what kind of fault each is.
+//! Errors as servers write them, before a stream and in the middle of one, and the kind of fault each stands for.
 
 mod report;
 
@@ -6,20 +6,19 @@ pub use self::report::find_error;
 pub(super) use self::report::{find_error_in_unparsed, is_success, parse_error_data};
 use crate::event::{Fault, FaultKind, Json};
 
-/// What a server says of an error.
+/// An error reported by a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServerError {
     pub message: String,
-    /// Its words for the kind: `code` and `type`, joined.
+    /// `code` and `type`, joined.
     pub code: String,
     /// An HTTP status inside the object.
     pub status: Option<u16>,
 }
 
-/// Characters of a message that are kept.
 const MAX_MESSAGE_CHARS: usize = 600;
 
-/// Phrases by which servers say that the conversation is too long.
+/// Phrases by which servers report that the conversation is too long.
 const CONTEXT_OVERFLOW_PHRASES: &[&str] = &[
     "context length",
     "context_length",
@@ -38,13 +37,13 @@ const CONTEXT_OVERFLOW_PHRASES: &[&str] = &[
     "request_too_large",
 ];
 
-/// Reads an error out of a JSON body: `{"error": {"message"}}`, `{"error": "text"}`, `{"detail": …}`, `{"message"}`,
-/// or a list with one of these.
+/// Parses the error in a JSON body: `{"error": {"message"}}`, `{"error": "text"}`, `{"detail": …}`, `{"message"}`, or a
+/// list with one of these.
 pub fn parse(json: &Json) -> Option<ServerError> {
     match json {
         Json::Array(list) => list.first().and_then(parse),
         Json::Object(object) => {
-            // `{"error": "CODE", "message": "words"}`.
+            // `{"error": "CODE", "message": "text"}`.
             if let (Some(Json::String(code)), Some(Json::String(words))) = (object.get("error"), object.get("message"))
                 && !words.is_empty()
             {
@@ -61,7 +60,7 @@ pub fn parse(json: &Json) -> Option<ServerError> {
     }
 }
 
-/// Reads the error object itself, which may be just a text.
+/// Parses the error object itself, which may be a plain string.
 pub fn parse_error_object(json: &Json) -> Option<ServerError> {
     match json {
         Json::String(text) if !text.is_empty() => {
@@ -71,7 +70,7 @@ pub fn parse_error_object(json: &Json) -> Option<ServerError> {
         Json::Object(object) => {
             let text = |key: &str| object.get(key).and_then(Json::as_str).filter(|text| !text.is_empty());
             let names = ["message", "msg", "detail", "error"];
-            // What a router passes on may be an error in itself, as an object or written into the text.
+            // An error passed on by a router may wrap another one, as an object or as JSON in its message.
             let within = |key: &str| match object.get(key)? {
                 Json::String(text) => parse_nested_json(text),
                 json => Some(json.clone()).filter(|json| json.is_object() || json.is_array()),
@@ -88,7 +87,7 @@ pub fn parse_error_object(json: &Json) -> Option<ServerError> {
                 Some(said) if !said.code.is_empty() => [words.as_slice(), &[&said.code]].concat().join(" "),
                 _ => words.join(" "),
             };
-            // Routers put what the model's own host said beside their own "provider returned error".
+            // Routers put the upstream's message next to their own "provider returned error".
             let raw = object.get("metadata").and_then(|metadata| metadata.get("raw")).and_then(Json::as_str);
             let status = object
                 .get("code")
@@ -110,18 +109,18 @@ pub fn parse_error_object(json: &Json) -> Option<ServerError> {
     }
 }
 
-/// Reads an error that is written as JSON inside the words of another one.
+/// Parses an error that is written as JSON inside the message of another one.
 fn parse_nested_json(text: &str) -> Option<Json> {
     let text = text.trim();
     text.starts_with(['{', '[']).then(|| serde_json::from_str(text).ok()).flatten()
 }
 
-/// Reads the innermost error; none where there are no words for one.
+/// Parses the innermost error; none where it has no message.
 fn innermost(json: &Json) -> Option<ServerError> {
     parse(json).or_else(|| parse_error_object(json)).filter(|said| said.message != said.code)
 }
 
-/// Says what kind of fault it is. The HTTP status decides where there is one; words decide the rest.
+/// Returns the kind of fault. The HTTP status decides where there is one, otherwise the text.
 pub fn fault_kind(status: Option<u16>, said: &ServerError) -> FaultKind {
     let code = said.code.to_lowercase();
     let message = said.message.to_lowercase();
@@ -130,7 +129,7 @@ pub fn fault_kind(status: Option<u16>, said: &ServerError) -> FaultKind {
         Some(401 | 403) => FaultKind::Auth,
         Some(408 | 504) => FaultKind::TimedOut,
         Some(429) => FaultKind::RateLimited,
-        // Some servers fail with 500 when the conversation is too long; trying again would not help.
+        // Some servers fail with 500 when the conversation is too long; a retry would not help.
         Some(400 | 413 | 422 | 500) if too_long() => FaultKind::ContextTooLong,
         Some(413) => FaultKind::ContextTooLong,
         Some(501 | 505) => FaultKind::BadRequest,
@@ -154,7 +153,7 @@ pub fn fault_kind(status: Option<u16>, said: &ServerError) -> FaultKind {
     }
 }
 
-/// Makes the fault of an error that came in the middle of a stream.
+/// Returns the fault for an error in the middle of a stream.
 pub fn to_fault(said: &ServerError) -> Fault {
     let kind = fault_kind(None, said);
     let message = match kind {
@@ -166,7 +165,7 @@ pub fn to_fault(said: &ServerError) -> Fault {
     Fault::new(kind, message)
 }
 
-/// One line, of bearable length, without a full stop.
+/// Returns a single line of bounded length, without a final period.
 pub fn to_single_line(text: &str) -> String {
     let mut line = String::new();
     for word in text.split_whitespace() {

@@ -1,33 +1,33 @@
-//! Why an answer ended, in the words of all servers.
+//! Finish reasons, in the words of all servers.
 
 use crate::event::{AgentEvent, Fault, FaultKind, FinishReason, NoticeLevel};
 
-/// What is told of an answer that a filter took away.
+/// The message for an answer that a content filter removed.
 pub(super) const CONTENT_FILTER_MESSAGE: &str =
     "the provider's content filter stopped this answer; try to say it in another way";
 
-/// What a word for the end of an answer means.
+/// What a server's finish reason means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WireFinishReason {
-    /// As it should.
+    /// Ended normally.
     End,
     ToolCalls,
-    /// The output limit, or the window.
+    /// The output limit or the context window was reached.
     Length,
-    /// A filter took it away.
+    /// Removed by a content filter.
     Filtered,
-    /// The model declined.
+    /// The model refused.
     Refused,
     /// Somebody stopped it.
     Interrupted,
-    /// The server or the model broke down.
+    /// The server or the model failed.
     Failed,
-    /// A word that is not known: the answer ended, and the person is told the word.
+    /// Unknown: the answer ended, and a notice shows the word.
     Unknown,
 }
 
 impl WireFinishReason {
-    /// Reads a finish, stop or done reason. Case and the kind of dash do not count.
+    /// Parses a finish, stop or done reason. Case and the kind of dash don't matter.
     pub(super) fn parse(word: &str) -> Self {
         let word = word.trim().to_ascii_lowercase().replace(['-', ' ', '.'], "_");
         match word.strip_prefix("finish_reason_").unwrap_or(&word) {
@@ -113,7 +113,7 @@ impl WireFinishReason {
     }
 }
 
-/// What the words of a server came to, so far.
+/// The finish reasons of a server so far.
 #[derive(Debug, Default)]
 pub(super) struct FinishTracker {
     reason: Option<WireFinishReason>,
@@ -124,7 +124,7 @@ pub(super) struct FinishTracker {
 }
 
 impl FinishTracker {
-    /// Takes a word. One that is not known hides nothing that is.
+    /// Records a finish reason. An unknown one does not replace a known one.
     pub(super) fn observe(&mut self, word: &str, out: &mut Vec<AgentEvent>) {
         let reason = WireFinishReason::parse(word);
         if reason == WireFinishReason::Unknown && self.reason.is_none() {
@@ -140,12 +140,12 @@ impl FinishTracker {
         }
     }
 
-    /// Returns how the message stops, as far as words decide that.
+    /// Returns the finish reason, as far as the server's words decide it.
     pub(super) fn finish_reason(&self) -> Option<FinishReason> {
         self.reason.map(WireFinishReason::to_finish_reason)
     }
 
-    /// The same, where it is known whether there are calls, which not all words tell.
+    /// As [`Self::finish_reason`], where it is known whether there are calls, which some words leave open.
     pub(super) fn finish_reason_with(&self, has_calls: bool) -> FinishReason {
         match self.finish_reason() {
             Some(FinishReason::End) | None if has_calls => FinishReason::ToolCalls,
@@ -155,17 +155,17 @@ impl FinishTracker {
         }
     }
 
-    /// The model declined in words of its own.
+    /// Records that the model refused in a field of its own.
     pub(super) fn mark_refused(&mut self) {
         self.refused = true;
     }
 
-    /// A filter took the answer away.
+    /// Returns whether a content filter removed the answer.
     pub(super) fn is_filtered(&self) -> bool {
         self.filtered
     }
 
-    /// Returns the fault that a word means.
+    /// Returns the fault that the finish reason stands for.
     pub(super) fn fault(&self) -> Option<Fault> {
         let word = self.failure_word.as_deref()?;
         let word = if word == "error" { String::new() } else { format!(" ({word})") };
@@ -174,18 +174,18 @@ impl FinishTracker {
     }
 }
 
-/// Whether a message is told even if it is empty: an answer that ends otherwise than well is one.
+/// Returns whether a message is shown even if it is empty, since its end was abnormal.
 pub(super) fn is_worth_showing(stop: FinishReason) -> bool {
     !matches!(stop, FinishReason::End | FinishReason::Interrupted | FinishReason::Failed)
 }
 
-/// Tells the person that an answer ended well and is none.
+/// The notice for an answer that ended normally and is empty.
 pub(super) fn empty_response_notice() -> AgentEvent {
     let text = "the model ended its answer without saying anything".to_owned();
     AgentEvent::Notice { level: NoticeLevel::Warn, code: "empty_answer".into(), text }
 }
 
-/// Tells the person of a word that is not known: the answer may not be what it seems.
+/// The notice for an unknown finish reason: the answer may be incomplete.
 pub(super) fn unknown_reason_notice(word: &str) -> AgentEvent {
     let word: String = word.chars().take(60).collect();
     let text = format!("the server ended the answer for a reason that this program does not know: {word}");

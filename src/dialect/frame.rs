@@ -1,12 +1,12 @@
-//! One frame of a stream, and its exact byte form.
+//! One frame of a stream, and its exact bytes.
 
-/// What a decoder is fed: one server-sent event, or one NDJSON line (which has only `data`).
+/// The input of a decoder: one server-sent event, or one NDJSON line (which has only `data`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SseFrame {
     /// The event name; empty means the default, `message`.
     pub event: String,
     pub id: Option<String>,
-    /// Milliseconds.
+    /// Reconnection time in milliseconds.
     pub retry: Option<u64>,
     pub data: String,
 }
@@ -20,8 +20,8 @@ impl SseFrame {
         Self { event: event.into(), data: data.into(), ..Self::default() }
     }
 
-    /// Appends its bytes as a server-sent event (WHATWG HTML, 9.2.5). Line ends in the data become lines of data; name
-    /// and id are cut at the first character that can't stand in them.
+    /// Appends the frame as a server-sent event (WHATWG HTML, 9.2.5). Line ends in the data become `data` lines; name
+    /// and id are cut at the first character that is not allowed in them.
     pub fn write_sse(&self, out: &mut Vec<u8>) {
         let mut field = |name: &str, value: &str| {
             out.extend_from_slice(name.as_bytes());
@@ -44,7 +44,7 @@ impl SseFrame {
         out.push(b'\n');
     }
 
-    /// Appends its data as one line of NDJSON. JSON text has no raw line ends.
+    /// Appends the data as one line of NDJSON. JSON text has no raw line ends.
     pub fn write_ndjson(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.data.as_bytes());
         out.push(b'\n');

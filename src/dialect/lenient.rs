@@ -1,5 +1,5 @@
-//! Field types that accept whatever a server puts there: null is absent, a wrong type is absent, and no frame dies of
-//! one odd field. Strings are borrowed from the frame where they hold no escapes.
+//! Field types that accept any value: null and wrong types count as absent, so that one odd field never costs a frame.
+//! Strings without escapes are borrowed from the frame.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,11 +11,11 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAcce
 /// Elements of a list that are read; a hostile list may have millions.
 const MAX_LIST_ITEMS: usize = 4096;
 
-/// A text. A list of parts is the text of its parts, a number its digits.
+/// A string. A list of parts is the text of its parts, a number its digits.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LooseStr<'a>(pub(super) Option<Cow<'a, str>>);
 
-/// A text, or a list of parts that are text, reasoning or a refusal: each joined.
+/// A string, or a list of parts that are text, reasoning or a refusal: each joined.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LooseContent<'a> {
     pub(super) text: Option<Cow<'a, str>>,
@@ -23,11 +23,11 @@ pub(super) struct LooseContent<'a> {
     pub(super) refusal: Option<Cow<'a, str>>,
 }
 
-/// What was thought: a text, a list of parts, or an object that holds one of these.
+/// Reasoning: a string, a list of parts, or an object that holds one of these.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LooseReasoning<'a>(pub(super) Option<Cow<'a, str>>);
 
-/// A whole number that is not negative. A float is cut, digits in a string are read.
+/// A non-negative integer. A float is truncated, digits in a string are parsed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LooseU64(pub(super) Option<u64>);
 
@@ -39,16 +39,15 @@ pub(super) struct LooseF64(pub(super) Option<f64>);
 #[derive(Clone, Debug)]
 pub(super) struct LooseList<T>(pub(super) Vec<T>);
 
-/// An object.
 #[derive(Clone, Debug)]
 pub(super) struct LooseObject<T>(pub(super) Option<T>);
 
-/// JSON text: a string as it is, an object written out.
+/// JSON text: a string as it is, an object serialized.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LooseJson<'a>(pub(super) Option<Cow<'a, str>>);
 
 impl LooseStr<'_> {
-    /// Returns the text unless it is absent or empty.
+    /// Returns the string unless it is absent or empty.
     pub(super) fn non_empty(&self) -> Option<&str> {
         self.0.as_deref().filter(|text| !text.is_empty())
     }
@@ -92,7 +91,7 @@ impl<T> Default for LooseObject<T> {
     }
 }
 
-/// What all lax visitors do with types they don't want.
+/// How all lenient visitors handle types they don't want.
 macro_rules! visit_as_default {
     ($($method:ident($type:ty)),*) => {
         $(fn $method<E: Error>(self, _: $type) -> Result<Self::Value, E> {
@@ -125,7 +124,7 @@ macro_rules! skip_map {
     };
 }
 
-/// What visitors that want a text do with one.
+/// How visitors that want a string handle one.
 macro_rules! visit_strings {
     ($text:ident => $value:expr) => {
         fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
@@ -139,7 +138,7 @@ macro_rules! visit_strings {
     };
 }
 
-/// A number in place of a text is its digits.
+/// A number instead of a string is its digits.
 macro_rules! visit_numbers_as_digits {
     () => {
         fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
@@ -172,7 +171,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for LooseStr<'a> {
     }
 }
 
-/// Which of the voices of an answer a part is.
+/// The channel of an answer that a part belongs to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum PartChannel {
     #[default]
@@ -181,7 +180,7 @@ enum PartChannel {
     Refusal,
 }
 
-/// A part of a text: a string, or an object with a `text`. Parts that are reasoning have many names for it.
+/// A part of a text: a string, or an object with a `text`. Reasoning parts have many names for it.
 #[derive(Default)]
 struct ContentPart<'a>(LooseStr<'a>, PartChannel);
 
@@ -195,7 +194,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for ContentPart<'a> {
             visit_strings!(text => ContentPart(LooseStr(Some(text)), PartChannel::Text));
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut part = ContentPart::default();
-                // Counts only in a part that says that it is reasoning.
+                // Counts only in a part that is reasoning.
                 let mut content = LooseStr::default();
                 while let Some(key) = map.next_key::<LooseStr<'de>>()? {
                     match key.0.as_deref().unwrap_or_default() {

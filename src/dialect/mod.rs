@@ -1,8 +1,9 @@
-//! The wire formats, one file each: structs, decoder and tests live together. Sans-IO: bytes and sockets are `net`'s.
+//! The wire formats, one file each: structs, decoder and tests live together. Sans-IO: bytes and sockets belong to
+//! `net`.
 //!
-//! A decoder returns events *and* complaints (as notices), never an error: one bad frame must not end a good
-//! conversation. Message ids are the decoder's own (`m1`, `m2` …) and call ids those of the wire where it has any;
-//! whoever runs the decoder makes both unique in the session.
+//! A decoder returns events *and* notices, never an error: one bad frame must not end a good conversation. Message ids
+//! are the decoder's own (`m1`, `m2` …), call ids those of the stream where it has any; the caller makes both unique in
+//! the session.
 
 pub mod a2a;
 pub mod agui;
@@ -39,27 +40,26 @@ pub use frame::SseFrame;
 
 use crate::event::{AgentEvent, Envelope, Json, Millis};
 
-/// What a decoder may know of the request that it decodes the answer of.
+/// What a decoder may know of the request whose response it decodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DecodeContext {
-    /// The prompt we sent, where we sent one: some servers mix other clients' events into the stream.
+    /// Our prompt, where there is one: some servers mix other clients' events into the stream.
     pub prompt: Option<String>,
     /// The path of the request's URL.
     pub path: String,
-    /// The answer's content type, without parameters, lower case.
+    /// The response's content type, without parameters, in lower case.
     pub content_type: String,
 }
 
-/// A wire format that answers can be in.
 pub struct Dialect {
     /// As in `--dialect` and in JSON output.
     pub name: &'static str,
     pub decode: fn(&DecodeContext) -> Box<dyn Decode>,
-    /// What it cannot say, for docs and tests.
+    /// What the format cannot express, for docs and tests.
     pub limitations: &'static str,
 }
 
-/// Every dialect that a stream can be read as.
+/// Every dialect that a stream can be decoded from.
 pub const DIALECTS: &[Dialect] = &[
     responses::DIALECT,
     enclava::DIALECT,
@@ -97,23 +97,23 @@ pub const DIALECTS: &[Dialect] = &[
 
 /// Turns frames into events.
 pub trait Decode: Send {
-    /// Told before the first frame, in lower case: only detection cares.
+    /// Sets the content type, in lower case, before the first frame: only detection uses it.
     fn content_type(&mut self, _content_type: &str) {}
 
-    /// Takes one frame. Bad frames become notices.
+    /// Handles one frame. Bad frames become notices.
     fn decode_frame(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>);
 
-    /// Takes an event of a feed that the server has beside its answers and that tells of all its clients.
+    /// Handles an event of a feed that the server offers besides its answers, with the events of all clients.
     fn decode_side_channel(&mut self, _frame: &SseFrame, _out: &mut Vec<AgentEvent>) {}
 
-    /// Takes what the server keeps of its work, asked for once the answer is complete and before [`Decode::finish`].
-    /// Returns false while this answer is missing in it, so that it is worth asking again.
+    /// Takes the server's records of its work, fetched once the answer is complete and before [`Decode::finish`].
+    /// Returns false while this answer is missing in them, so that they are worth fetching again.
     fn finalize_from_records(&mut self, _records: &[Option<&Json>], _out: &mut Vec<AgentEvent>) -> bool {
         true
     }
 
-    /// The stream is over: closes what is open and says how it ended, with exactly one `TurnFinished` as the last
-    /// event (its turn id is `t`, to be replaced): completed, failed, or interrupted when the end mark never came.
+    /// Handles the end of the stream: closes what is open and emits exactly one `TurnFinished` as the last event (its
+    /// turn id is `t`, to be replaced): completed, failed, or interrupted where the end mark never came.
     fn finish(&mut self, out: &mut Vec<AgentEvent>);
 
     /// Returns true once the end mark was seen: nothing usable can follow, the connection may be dropped.
@@ -124,43 +124,43 @@ pub trait Decode: Send {
         false
     }
 
-    /// Returns true once the answer is complete, though extras such as token counts may still follow. A server that
-    /// then falls silent has not cut anything off.
+    /// Returns true once the answer is complete, though extras such as usage may still follow. A server that then goes
+    /// silent has not cut anything off.
     fn is_complete(&self) -> bool {
         self.is_done()
     }
 }
 
-/// Turns the facts of a session into the frames of one answer: [`Decode`] the other way round.
+/// Turns the events of a session into the frames of one answer: the inverse of [`Decode`].
 ///
-/// Deterministic: the same facts from the same start give the same frames, and that is how a stream is resumed: a new
-/// encoder is fed from the start and the frames the client has are dropped. So ids and sequence numbers count frames,
-/// and times are those of the facts.
+/// Deterministic: the same events from the same start give the same frames. A stream is resumed that way: a new encoder
+/// is fed from the start, and the frames that the client has are dropped. So ids and sequence numbers count frames, and
+/// times are those of the events.
 pub trait Encode: Send {
-    /// Says what comes before the first fact.
+    /// Emits the frames that precede the first event.
     fn start(&mut self, out: &mut Vec<SseFrame>);
 
-    /// Takes the next fact of the turn. What the dialect can't say is left out.
+    /// Encodes the next event of the turn. What the dialect can't express is left out.
     fn encode_event(&mut self, told: &Envelope, out: &mut Vec<SseFrame>);
 
-    /// The facts are over: says the end mark, and what is still owed if the turn's end never came. Told once.
+    /// Ends the stream, after the last event: emits the end mark, and what is missing if the turn never ended. Called
+    /// once.
     fn finish(&mut self, out: &mut Vec<SseFrame>);
 
-    /// Returns what is sent where nothing else was for a while. Never counted, never resumed.
+    /// The keep-alive for a quiet stream. Never numbered, never resumed.
     fn keep_alive(&self) -> KeepAlive;
 
-    /// Returns how long to wait between the frames of the last fact, where it was an answer in one piece that is told
-    /// in words. Who has the next piece of text already needn't wait.
+    /// Returns the delay between the frames of the last event, where that was a whole answer sent in words. A caller
+    /// that already has the next piece of text need not wait.
     fn pacing_delay(&self) -> Option<Millis> {
         None
     }
 
-    /// Returns the whole answer, for a client that asked for no stream: the HTTP status and the body. Called after
+    /// Returns the whole answer, for a client that requested no stream: the HTTP status and the body. Called after
     /// [`Encode::finish`].
     fn full_response(&mut self) -> (u16, Json);
 }
 
-/// A sign of life on a quiet stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeepAlive {
     /// One comment line and no blank line: some clients take a blank line for an event.

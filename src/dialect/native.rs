@@ -1,7 +1,7 @@
-//! jarvis-tui's own stream: one envelope a frame, the same JSON as a line of the log. Lossless.
+//! jarvis-tui's own stream: one envelope per frame, the same JSON as a line of the log. Lossless.
 //!
 //! A mirror of a remote session takes the envelopes themselves, numbers and times included, with [`parse_envelope`].
-//! The decoder is for everyone else: it passes on what belongs to an answer, and what the stream leaves open it closes.
+//! The decoder is for everyone else: it passes on what belongs to an answer, and closes what the stream leaves open.
 
 use std::collections::HashSet;
 
@@ -13,23 +13,23 @@ use crate::event::{AgentEvent, CallId, Envelope, Fault, MessageId, Role, Seq, Tu
 pub const DIALECT: Dialect =
     Dialect { name: "native", decode: |_: &DecodeContext| Box::new(NativeDecoder::new()), limitations: "nothing" };
 
-/// Reads the envelope in a frame. None for anything else, such as the header of a log.
+/// Parses the envelope in a frame. None for anything else, such as the header of a log.
 pub fn parse_envelope(frame: &SseFrame) -> Option<Envelope> {
     serde_json::from_str(&frame.data).ok()
 }
 
-/// The decoder of one answer.
+/// Decodes one answer.
 #[derive(Debug)]
 pub struct NativeDecoder {
-    /// Follows all turns of the stream as if they were one, as those who take these events do.
+    /// Treats all turns of the stream as one, as the consumers of these events do.
     sealer: Sealer,
     messages: HashSet<MessageId>,
     calls: HashSet<CallId>,
-    /// The newest number; frames come again after a reconnect.
+    /// The newest number; frames repeat after a reconnect.
     last_seq: Seq,
-    /// How the newest turn ended; none while one runs.
+    /// Outcome of the newest turn; none while one runs.
     outcome: Option<TurnOutcome>,
-    /// The stream ends with an error that is no event of a session.
+    /// The error at the end of the stream, where that is not an event of a session.
     fault: Option<Fault>,
     unknown_frames: UnknownFrames,
 }
@@ -43,7 +43,7 @@ impl Default for NativeDecoder {
 impl NativeDecoder {
     pub fn new() -> Self {
         let mut sealer = Sealer::new();
-        // A stream may be joined in the middle of a turn.
+        // The stream may start in the middle of a turn.
         let _ = sealer.observe(&AgentEvent::TurnStarted { turn: "t".into(), parent: None });
         let (messages, calls) = (HashSet::new(), HashSet::new());
         Self {
@@ -73,7 +73,7 @@ impl NativeDecoder {
         let is_new = match &event {
             AgentEvent::MessageStarted { message, .. } => self.messages.insert(message.clone()),
             AgentEvent::ToolCallStarted { call, .. } => self.calls.insert(call.clone()),
-            // The start of its message was before we joined.
+            // The start of its message came before the start of the stream.
             AgentEvent::TextDelta { message, .. } | AgentEvent::ReasoningDelta { message, .. }
                 if !self.messages.contains(message) =>
             {

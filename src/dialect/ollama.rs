@@ -1,8 +1,8 @@
-//! Ollama's `/api/chat`: one JSON object a line. Arguments are objects, calls arrive whole and have ids only in newer
-//! versions, durations are nanoseconds. A stream without its `done` line was cut. `/api/generate` has its words beside
-//! the rest of a line.
+//! Ollama's `/api/chat`: one JSON object per line. Arguments are objects, calls arrive whole and have ids only in newer
+//! versions, durations are nanoseconds. A stream without its `done` line was cut. `/api/generate` has its text in
+//! `response` instead.
 //!
-//! A call is told again if it comes with its id and its arguments once more, or in the last line with both name and
+//! A call is a repetition if its id and its arguments come again, or if it is in the last line with the name and the
 //! arguments of an earlier one.
 
 use std::borrow::Cow;
@@ -23,9 +23,8 @@ use crate::event::{
     TurnOutcome, Usage, UsageScope,
 };
 
-/// Calls of one message that are followed.
 const MAX_CALLS: usize = 128;
-/// What is told of a line of something else.
+/// Notice for a line that is something else.
 const NO_OBJECT: &str = "a line that is not a JSON object";
 
 #[derive(Debug, Default, Deserialize)]
@@ -46,7 +45,7 @@ struct OllamaLine<'a> {
     prompt_eval_duration: LooseU64,
     eval_count: LooseU64,
     eval_duration: LooseU64,
-    /// As OpenAI has it, on servers that only resemble this one.
+    /// In OpenAI's shape, from servers that only resemble Ollama.
     usage: Option<Json>,
 }
 
@@ -87,7 +86,7 @@ struct OllamaCall {
     args: String,
 }
 
-/// The decoder of one answer.
+/// Decodes one answer.
 #[derive(Debug)]
 pub struct OllamaDecoder {
     message: MessageId,
@@ -96,9 +95,9 @@ pub struct OllamaDecoder {
     text: TextAssembler,
     reasoning: ChannelAssembler,
     calls: Vec<OllamaCall>,
-    /// Why it ended, once it did.
+    /// The finish reason, once the answer ended.
     finish_tracker: Option<FinishTracker>,
-    /// Something was said, and something was thought.
+    /// The answer has text, and it has reasoning.
     has_text: bool,
     has_reasoning: bool,
     usage: Option<Usage>,
@@ -134,7 +133,7 @@ impl OllamaDecoder {
         }
     }
 
-    /// Takes a line. Returns false where it is nothing that is known.
+    /// Handles a line. Returns false for an object without any known field.
     fn handle_line(&mut self, line: OllamaLine<'_>, marked: bool, out: &mut Vec<AgentEvent>) -> bool {
         let is_done = line.done == Some(true);
         let mut known = is_done || line.message.0.is_some();
@@ -175,7 +174,7 @@ impl OllamaDecoder {
         self.emit_segment(SegmentKind::Reasoning, thinking, out);
     }
 
-    /// Old versions leave the tags of reasoning in the text.
+    /// Appends text. Old versions leave the tags of reasoning in it.
     fn push_text(&mut self, content: Option<Cow<'_, str>>, is_last: bool, marked: bool, out: &mut Vec<AgentEvent>) {
         let Some(content) = content.filter(|text| !text.is_empty()) else { return };
         let mut split = Vec::new();
@@ -203,7 +202,7 @@ impl OllamaDecoder {
             }
         }
         if is_late {
-            // What was told as text was reasoning; the answer is another message.
+            // The text emitted so far was reasoning; the answer is another message.
             (self.open, self.closed) = (false, true);
             let message = std::mem::replace(&mut self.message, "m2".into());
             out.push(AgentEvent::MessageFinished {
@@ -278,15 +277,15 @@ impl Decode for OllamaDecoder {
         if self.is_done() {
             return;
         }
-        let Some(frame) = self.stray.line(frame) else { return };
+        let Some(frame) = self.stray.parse_line(frame) else { return };
         let odd = if let Ok(LooseObject(Some(line))) = serde_json::from_str(&frame.data) {
-            self.stray.goes_on();
+            self.stray.clear();
             (!self.handle_line(line, false, out)).then_some("a line without a message")
         } else {
             let mended = surrogate::mark_lone(&frame.data);
             match mended.as_deref().and_then(|json| serde_json::from_str(json).ok()) {
                 Some(LooseObject(Some(line))) => {
-                    self.stray.goes_on();
+                    self.stray.clear();
                     (!self.handle_line(line, true, out)).then_some("a line without a message")
                 }
                 _ => Some(NO_OBJECT),
@@ -298,7 +297,7 @@ impl Decode for OllamaDecoder {
             None if matches!(frame.data.trim(), "" | "[DONE]") => {}
             None => {
                 if odd == NO_OBJECT {
-                    self.stray.met(&frame.data);
+                    self.stray.push(&frame.data);
                 }
                 self.unknown_frames.report(odd, out);
             }
@@ -326,7 +325,7 @@ impl Decode for OllamaDecoder {
             };
             out.push(AgentEvent::Annotation { on, kind: "timing".into(), data });
         }
-        // It thought, and that was all.
+        // There was reasoning and nothing else.
         if stop == FinishReason::End && self.has_reasoning && !self.has_text {
             out.push(finish_reason::empty_response_notice());
         }
@@ -363,7 +362,7 @@ impl Decode for OllamaDecoder {
     }
 }
 
-/// The prompt's count is missing when all of it was cached; then the sum is only a guess.
+/// Ollama omits the prompt's count where all of it was cached; the usage is then an estimate.
 fn parse_usage(prompt: Option<u64>, answer: Option<u64>) -> Option<Usage> {
     let (input_tokens, output_tokens) = (prompt.unwrap_or(0), answer.unwrap_or(0));
     let estimated = prompt.is_none() || answer.is_none();

@@ -1,4 +1,4 @@
-//! OpenJarvis: chat completion chunks with named events of its agent between them, in all its accents.
+//! OpenJarvis: chat completion chunks with named events of its agent between them, in all its variants.
 //!
 //! | stream | how it differs |
 //! | --- | --- |
@@ -7,11 +7,12 @@
 //! | managed agent | tool events without a bus, chunks without `created`; milliseconds |
 //! | deep research | no chunks: frames with a `type`, see `openjarvis/research.rs` |
 //!
-//! Errors come as prose in a chunk that also carries the finish reason: `openjarvis/prose.rs`. The bridge's events come
-//! from a bus that all clients of the server share, so a call is shown at once only while nobody else's events were
-//! seen; otherwise it waits for `tool_results`, which lists only ours. Calls and their pairing: `openjarvis/calls.rs`.
-//! Newer servers say nothing of tools in the stream of a chat: `openjarvis/feed.rs` takes them from elsewhere.
-//! A superset of `chat`: a stream without any of this gives exactly the events that `chat` gives.
+//! Errors come as prose in a chunk that also carries the finish reason: `openjarvis/error_prose.rs`. The bridge's
+//! events come from a bus that all clients of the server share, so a call is shown at once only while no foreign events
+//! were seen; otherwise it waits for `tool_results`, which lists only ours. Calls and their pairing:
+//! `openjarvis/calls.rs`. Newer servers send no tool events in the stream of a chat: `openjarvis/feed.rs` takes them
+//! from the feed and the traces. A superset of `chat`: a stream without any of this gives exactly the events that
+//! `chat` gives.
 
 mod calls;
 pub mod encode;
@@ -31,7 +32,7 @@ use super::unknown_frames::UnknownFrames;
 use super::{Decode, DecodeContext, SseFrame};
 use crate::event::{AgentEvent, AnnotationTarget, Json, NoticeLevel, UsageScope};
 
-/// The decoder of one answer.
+/// Decodes one answer.
 #[derive(Debug)]
 pub struct OpenJarvisDecoder {
     chat: ChatDecoder,
@@ -43,17 +44,17 @@ pub struct OpenJarvisDecoder {
     unknown_frames: UnknownFrames,
 }
 
-/// Whose events the bus brings.
+/// Which agents the events on the bus come from.
 #[derive(Debug)]
 struct BusState {
     prompt: Option<String>,
-    /// Our own agent has begun.
+    /// Our own agent has started.
     has_own_agent: bool,
-    /// Somebody else's events were seen: nothing says which is whose any more.
+    /// Foreign events were seen: from then on, events can't be attributed.
     has_foreign_events: bool,
-    /// Requests to a model that were begun and not ended.
+    /// Requests to a model that started and have not ended.
     open_inferences: u32,
-    /// It is the server's feed, on which agents begin without a word.
+    /// It is the server's feed, on which agents start without an event.
     is_feed: bool,
 }
 
@@ -65,12 +66,12 @@ impl BusState {
 }
 
 impl OpenJarvisDecoder {
-    /// Decodes what is known to come from OpenJarvis.
+    /// Decodes a stream that is known to be OpenJarvis's.
     pub fn new(context: &DecodeContext) -> Self {
         Self { evidence: OpenJarvisEvidence::certain(context), ..Self::tentative(context) }
     }
 
-    /// Decodes what looks like chat completions and may turn out to be OpenJarvis.
+    /// Decodes chat completions that may turn out to be OpenJarvis's.
     pub fn tentative(context: &DecodeContext) -> Self {
         let prompt = context.prompt.as_deref().map(str::trim).filter(|prompt| !prompt.is_empty());
         Self {
@@ -98,7 +99,7 @@ impl OpenJarvisDecoder {
         self.evidence.observe_event(name);
         let managed = self.evidence.is_managed();
         if !managed {
-            // Our agent's own start comes before all its other events.
+            // The start of our own agent precedes all its other events.
             self.bus.has_foreign_events |= name != "agent_turn_start" && name != "tool_results" && !self.bus.is_ours();
         }
         match name {
@@ -113,7 +114,7 @@ impl OpenJarvisDecoder {
             "inference_end" => self.handle_inference_end(json, out),
             "tool_call_start" => {
                 if managed {
-                    // What was said so far is a round of its own.
+                    // The text so far is a round of its own.
                     self.chat.start_round(out);
                 }
                 let shown = managed || self.bus.is_ours();
@@ -126,7 +127,7 @@ impl OpenJarvisDecoder {
             }
             "tool_call_end" => {
                 let known = self.calls.finish(ToolCallEnd::parse(json, managed), managed, &mut self.chat, out);
-                // An end without its start is of a call that was begun before we listened.
+                // An end without a start belongs to a call that started before we connected.
                 self.bus.has_foreign_events |= !known && !managed;
             }
             "tool_results" => {
@@ -138,8 +139,8 @@ impl OpenJarvisDecoder {
         }
     }
 
-    /// Another input than our prompt is another client's, or that of an agent inside a tool; `message` in place of
-    /// `input` is always the latter.
+    /// Handles the start of an agent. An input other than our prompt is another client's, or that of an agent inside a
+    /// tool; `message` instead of `input` is always the latter.
     fn handle_turn_start(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
         let Some(input) = json.get("input").and_then(Json::as_str) else { return };
         let ours = self.bus.prompt.as_deref().is_none_or(|prompt| prompt == input.trim());
@@ -155,7 +156,7 @@ impl OpenJarvisDecoder {
     }
 
     fn handle_inference_end(&mut self, json: &Json, out: &mut Vec<AgentEvent>) {
-        // Also of others: what of it is ours comes out with the results.
+        // Also of other agents: the results show which of them are ours.
         for call in json.get("tool_calls").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default() {
             self.calls.add_request(call);
         }
@@ -198,7 +199,7 @@ impl Decode for OpenJarvisDecoder {
 
     fn decode_side_channel(&mut self, frame: &SseFrame, out: &mut Vec<AgentEvent>) {
         self.bus.is_feed = true;
-        // The others are of agents that work by themselves.
+        // Other events are those of autonomous agents.
         if let Some(json) = feed::FEED_EVENTS.contains(&frame.event.as_str()).then(|| parse_json(&frame.data)).flatten()
         {
             self.handle_event(&frame.event, &json, out);
@@ -210,8 +211,8 @@ impl Decode for OpenJarvisDecoder {
     }
 
     fn finish(&mut self, out: &mut Vec<AgentEvent>) {
-        // Our agent's start comes before all else. Was there none, then the server gave it another input than our
-        // prompt; and where a turn went wrong, no results come to say whose the calls were.
+        // Our agent's start precedes everything else. Without one, the server gave it another input than our prompt;
+        // and where a turn failed, no results follow to attribute the calls.
         if !self.bus.has_own_agent && !self.bus.is_feed && !self.chat.is_successful() {
             self.calls.show_hidden(&mut self.chat, out);
         }
@@ -276,7 +277,7 @@ fn report_foreign_calls(settled: &ReconciledCalls, out: &mut Vec<AgentEvent>) {
     }
 }
 
-/// What the server measured of one request to a model, without the zeros of monitors that it does not have.
+/// The server's measurements of one request to a model, without the zeros of monitors that it lacks.
 fn inference_data(json: &Json) -> Option<Json> {
     let number = |json: &Json, key: &str| json.get(key).and_then(Json::as_f64).filter(|n| *n > 0.0);
     let rounded = |n: f64| json!((n * 1000.0).round() / 1000.0);

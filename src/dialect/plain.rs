@@ -1,9 +1,10 @@
-//! What no dialect knows, shown as it came: JSON laid out in a code block, text as text. Better than nothing, so that
-//! one can see what a server says. Bounded: a long frame is cut, and past a total only their number is told.
+//! Streams of no known dialect, shown as they came: JSON pretty-printed in a code block, text as text, so that people
+//! can at least see what a server sends. Bounded: a long frame is truncated, and past a total the frames are only
+//! counted.
 //!
-//! It has no end mark but `[DONE]`, so a stream that ended without one is complete; unless it reported an error, and did
-//! not say afterwards that it came to a good end, or said that it was broken off. Why a model stopped goes by a few names
-//! in all formats: where the last word of it is that the answer is not whole, that is told.
+//! The only end mark is `[DONE]`, so a stream that ended without one is complete; unless it reported an error without a
+//! later success, or said that it was aborted. All formats share a few names for the finish reason: where the last one
+//! means that the answer is incomplete, that is reported.
 
 use super::finish_reason::{self, FinishTracker, WireFinishReason};
 use super::{Decode, SseFrame, error, surrogate};
@@ -13,10 +14,10 @@ use crate::event::{
 
 /// Bytes of one frame that are shown.
 const MAX_FRAME_BYTES: usize = 16 * 1024;
-/// Bytes that are shown in all.
+/// Bytes that are shown in total.
 const MAX_SHOWN_BYTES: usize = 1024 * 1024;
 
-/// The decoder of one answer.
+/// Decodes one answer.
 #[derive(Debug)]
 pub struct PlainDecoder {
     message: MessageId,
@@ -24,10 +25,10 @@ pub struct PlainDecoder {
     shown_bytes: usize,
     hidden_frames: u64,
     fault: Option<Fault>,
-    /// All that the fault says is a name.
+    /// The fault's message is only a name.
     is_fault_name_only: bool,
     finish_tracker: FinishTracker,
-    /// It says that it was broken off.
+    /// The stream said that it was aborted.
     aborted: bool,
     done: bool,
 }
@@ -74,7 +75,7 @@ impl Decode for PlainDecoder {
             return;
         }
         if let Some(said) = error::find_error(frame) {
-            // Words tell more than the mere name of an error before them.
+            // A message says more than the mere name of an earlier error.
             if self.fault.is_none() || (self.is_fault_name_only && said.message.contains(' ')) {
                 self.is_fault_name_only = !said.message.contains(' ');
                 self.fault = Some(error::to_fault(&said));
@@ -148,7 +149,7 @@ impl Decode for PlainDecoder {
     }
 }
 
-/// Finds the word for why a model stopped, at most two levels deep.
+/// Finds the finish reason, at most two levels deep.
 fn finish_reason_word(json: &Json, depth: usize) -> Option<&str> {
     let object = json.as_object()?;
     let names = ["finish_reason", "finishReason", "stop_reason", "stopReason", "done_reason"];
@@ -156,7 +157,7 @@ fn finish_reason_word(json: &Json, depth: usize) -> Option<&str> {
     told.or_else(|| object.values().filter(|_| depth < 2).find_map(|inside| finish_reason_word(inside, depth + 1)))
 }
 
-/// Reads what is worth laying out; a number or a word is text.
+/// Parses an object or a list; a number or a string is shown as text.
 fn parse_composite(data: &str) -> Option<Json> {
     surrogate::parse_json(data).filter(|json| json.is_object() || json.is_array())
 }
@@ -174,7 +175,7 @@ fn truncate(text: &str) -> String {
     format!("{head}\n… {} more bytes", text.len() - head.len())
 }
 
-/// Writes a Markdown code block that its own content can't end.
+/// Returns a Markdown code block that its content can't end.
 pub(super) fn code_block(language: &str, text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(3.max(longest + 1));
@@ -217,7 +218,7 @@ mod tests {
             matches!(&failed, Some(AgentEvent::TurnFinished { outcome: TurnOutcome::Failed(fault), .. }) if fault.message.ends_with("boom")),
             "{failed:?}"
         );
-        // It was mended.
+        // It succeeded after all.
         let ended = end(&[error, r#"{"text":"whole"}"#, r#"{"type":"turn.completed"}"#]);
         assert_eq!(ended, Some(AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Completed }));
     }
@@ -241,7 +242,7 @@ mod tests {
         ] {
             assert_eq!(end(&[data]), (FinishReason::Length, turn(TurnOutcome::Completed)), "{data}");
         }
-        // It went on after that step.
+        // It continued after that step.
         let later = [r#"{"finishReason":"length"}"#, r#"{"type":"finish","finishReason":"stop"}"#];
         assert_eq!(end(&later), (FinishReason::End, turn(TurnOutcome::Completed)));
         assert_eq!(end(&[r#"{"type":"abort"}"#]), (FinishReason::Interrupted, turn(TurnOutcome::Interrupted)));

@@ -1,13 +1,13 @@
 //! The stream of the Poe proxy: OpenAI chunks in frames named `delta`, each with a number, between an unnamed `init`
 //! and a `complete` that repeats the whole answer.
 //!
-//! The proxy has one streamer for all its streams. Its numbers go on from stream to stream and its `complete` holds
-//! what all of them said, so the repeated text never replaces the streamed one blindly: it only adds what is missing
-//! behind a text that began with number 0, or stands in for an answer of which nothing was heard after a resume. An
-//! error that the proxy calls recoverable is a notice; one that is not ends the answer, whatever `complete` says. Its
-//! `tool_call`s, which the proxy declares and never sends, are states of calls that the server runs where they have a
-//! `status`, as from our own server: what is said after them is another message. Without, they are the model's wishes.
-//! Reconnecting by number and dropping frames already seen are the transport's.
+//! The proxy has one streamer for all its streams. Its numbers continue from stream to stream and its `complete` holds
+//! the text of all of them, so the repeated text never blindly replaces the streamed one: it only adds what is missing
+//! after a text that started with number 0, or stands in for an answer of which nothing was received after a resume. An
+//! error that the proxy calls recoverable is a notice; any other ends the answer, whatever `complete` says. Its
+//! `tool_call`s, which the proxy declares and never sends, are states of server calls where they have a `status`, as
+//! from our own server: text after them is another message. Without one, they are calls for the client. Reconnecting by
+//! number and dropping repeated frames belong to the transport.
 
 pub mod encode;
 
@@ -32,7 +32,7 @@ pub const DIALECT: Dialect = Dialect {
 /// Bytes of streamed text that are compared with the repeated one.
 const MAX_COMPARED_BYTES: usize = 16 * 1024 * 1024;
 
-/// What frames other than deltas hold.
+/// The fields of frames other than deltas.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct PoeData<'a> {
@@ -53,38 +53,38 @@ struct PoeData<'a> {
     metadata: Option<Json>,
 }
 
-/// The decoder of one answer.
+/// Decodes one answer.
 #[derive(Debug, Default)]
 pub struct PoeDecoder {
     chat: ChatDecoder,
-    /// The first frame was seen, so nothing was missed before it.
+    /// The first frame was seen, so nothing before it is missing.
     has_seen_start: bool,
     /// The number of the first frame that had one.
     first_id: Option<u64>,
     streamed_text: String,
     has_calls: bool,
     server_calls: ServerCalls,
-    /// The server ran calls since the text before.
+    /// How the next text is separated, after calls that the server ran.
     separator: PendingSeparator,
     /// There is more than one message.
     has_several_messages: bool,
     /// The whole text, where `complete` confirmed or completed what was streamed.
     full_text: Option<String>,
     fault: Option<Fault>,
-    /// The server says that it did not fail, it only came to no end.
+    /// The server says that the answer did not fail but ended early.
     early_outcome: Option<TurnOutcome>,
     complete: bool,
     unknown_frames: UnknownFrames,
 }
 
-/// What is to be done before the next words are taken.
+/// How the next text is separated from the text before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum PendingSeparator {
     #[default]
     None,
-    /// They are another message.
+    /// It is another message.
     Message,
-    /// They begin with what keeps messages apart.
+    /// It starts with the separator between messages.
     Text,
 }
 
@@ -105,13 +105,13 @@ impl PoeDecoder {
         } else if let Ok(text) = serde_json::from_str::<String>(&frame.data) {
             self.chat.push_delta(&text, out);
         } else {
-            // The proxy passes chunks that are bare strings on as they are.
+            // The proxy passes on chunks that are bare strings.
             self.chat.push_delta(&frame.data, out);
         }
         self.record_text(from, out);
     }
 
-    /// Takes a chunk that may be the first one after calls that the server ran.
+    /// Handles a chunk that may be the first one after server calls.
     fn handle_chunk_after_calls(&mut self, mut chunk: Json, out: &mut Vec<AgentEvent>) {
         let delta = chunk.pointer_mut("/choices/0/delta").and_then(Json::as_object_mut);
         let says = delta.as_ref().is_some_and(|delta| {
@@ -144,7 +144,7 @@ impl PoeDecoder {
         self.record_text(from, out);
     }
 
-    /// Takes note of what was told.
+    /// Records the text that was emitted.
     fn record_text(&mut self, from: usize, out: &[AgentEvent]) {
         for event in out.iter().skip(from) {
             match event {
@@ -233,7 +233,7 @@ impl PoeDecoder {
         }
     }
 
-    /// Takes pieces of calls that stand outside a chunk.
+    /// Handles fragments of calls outside a chunk.
     fn push_call_fragments(&mut self, calls: &[Json], out: &mut Vec<AgentEvent>) {
         let chunk = json!({"choices": [{"index": 0, "delta": {"tool_calls": calls}}]});
         let from = out.len();
@@ -245,7 +245,7 @@ impl PoeDecoder {
         let data = frame.data.trim();
         let mended = surrogate::mark_if_lone(data);
         let marked = mended.is_some();
-        // The slow way forgives repeated keys.
+        // The slow path accepts repeated keys.
         let json: Option<Json> = serde_json::from_str(mended.as_deref().unwrap_or(data)).ok();
         let read = json.as_ref().and_then(|json| LooseObject::<PoeData<'_>>::deserialize(json).ok()?.0);
         match (frame.event.as_str(), read) {
@@ -268,7 +268,7 @@ impl PoeDecoder {
         }
     }
 
-    /// Takes the state of a call that the server runs.
+    /// Handles the state of a call that the server runs.
     fn handle_server_call(&mut self, call: &Json, out: &mut Vec<AgentEvent>) {
         self.chat.begin_message(out);
         let message = self.chat.message().clone();
@@ -278,7 +278,7 @@ impl PoeDecoder {
         self.separator = PendingSeparator::Message;
     }
 
-    /// A name the proxy declares and never sends: a state, a piece of a call as in a chunk, or a flat one.
+    /// Handles a frame that the proxy declares and never sends: a state, a fragment as in a chunk, or a flat one.
     fn handle_tool_call(&mut self, json: Option<&Json>, out: &mut Vec<AgentEvent>) {
         let Some(json) = json else { return };
         if server_calls::is_server_call(json) {

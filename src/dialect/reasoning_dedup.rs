@@ -1,12 +1,12 @@
-//! Reasoning that a server tells in two ways at once, in a field of its own and between tags in the text: told once.
+//! Deduplicates reasoning that a server sends twice, in a field of its own and between tags in the text.
 //!
-//! Whichever way comes first is told; the other one is hushed as long as it says the same, white space aside, and told
-//! from where it says more. One that turns out to say something else is told whole, as a paragraph of its own.
+//! The source that comes first is emitted; the other is suppressed as long as it repeats that, white space aside, and
+//! emitted from where it continues. One that turns out to differ is emitted whole, as a paragraph of its own.
 
-/// Bytes that are compared. Beyond, both are told as they come.
+/// Bytes that are compared. Beyond, both are emitted as they come.
 const MAX_COMPARED_BYTES: usize = 4 * 1024 * 1024;
 
-/// How a piece came.
+/// The source of a piece of reasoning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReasoningSource {
     Field,
@@ -15,9 +15,9 @@ pub(super) enum ReasoningSource {
 
 #[derive(Debug, Default)]
 pub(super) struct ReasoningDedup {
-    /// All that was told, without white space.
+    /// Everything emitted, without white space.
     emitted: String,
-    /// Whether the last of it was white space.
+    /// Whether it ended with white space.
     ends_blank: bool,
     field: ReasoningSourceState,
     tags: ReasoningSourceState,
@@ -25,18 +25,18 @@ pub(super) struct ReasoningDedup {
 
 #[derive(Debug, Default)]
 struct ReasoningSourceState {
-    /// Bytes of what was told that it has said as well.
+    /// Bytes of the emitted text that this source has repeated.
     matched_bytes: usize,
-    /// What it said that was told before, since it told something itself.
+    /// Its text that was suppressed, since it last added something itself.
     suppressed: String,
-    /// It told the last new word.
+    /// It added the newest text.
     is_leading: bool,
-    /// It says something else.
+    /// It differs from the other source.
     is_divergent: bool,
 }
 
 impl ReasoningDedup {
-    /// Takes a piece and returns what of it is to be told.
+    /// Takes a piece and returns the part to emit.
     pub(super) fn push(&mut self, by: ReasoningSource, piece: &str) -> String {
         let (way, other) = match by {
             ReasoningSource::Field => (&mut self.field, &mut self.tags),
@@ -61,7 +61,7 @@ impl ReasoningDedup {
             way.matched_bytes += letter.len_utf8();
         }
         let Some(new) = new else {
-            // Blanks are told by the one that leads.
+            // White space comes from the leading source.
             if !was_behind && (way.is_leading || other.matched_bytes == 0) {
                 self.ends_blank |= !piece.is_empty();
                 return piece.to_owned();
@@ -80,12 +80,12 @@ impl ReasoningDedup {
         told.to_owned()
     }
 
-    /// Whether the field said something.
+    /// Returns whether the field had text.
     pub(super) fn has_field(&self) -> bool {
         self.field.matched_bytes > 0 || self.field.is_divergent
     }
 
-    /// Whether a text says what was told, as far as either goes.
+    /// Returns whether a text equals what was emitted, up to the end of the shorter one.
     pub(super) fn matches(&self, text: &str) -> bool {
         let mut letters = text.chars().filter(|letter| !letter.is_whitespace());
         let mut told = self.emitted.chars();

@@ -1,8 +1,8 @@
-//! OpenAI Responses, the official format and what servers make of it: events name an item by id and position, text and
-//! arguments come in pieces and then again as a whole, and the closing event repeats the entire answer.
+//! OpenAI Responses, the official format and its variants: events name an item by id and position, text and arguments
+//! come in deltas and then again as a whole, and the closing event repeats the entire answer.
 //!
-//! Every repetition tells only what was missing. Functions are the client's to run; the other tools are the server's.
-//! Sequence numbers are not needed, and missing ids, positions, or a missing `response` around an object do no harm.
+//! Of every repetition only what was missing is emitted. Functions are the client's to run, other tools the server's.
+//! Sequence numbers are not needed; missing ids, positions, or a missing `response` around an object do no harm.
 
 mod emitter;
 pub mod encode;
@@ -32,14 +32,14 @@ use crate::event::{
 /// Items and parts of one list that are read.
 const MAX_LISTED: usize = 4096;
 
-/// As `--dialect openai-responses`.
+/// Also `--dialect openai-responses`.
 pub const DIALECT: Dialect = Dialect {
     name: "openai-responses",
     decode: |_| Box::new(ResponsesDecoder::new()),
     limitations: "pictures and sound, log probabilities; durations of the server's tools, which the wire does not have",
 };
 
-/// How the answer ended, as the wire says.
+/// How the answer ended, according to the server.
 #[derive(Debug)]
 enum ResponsesEnd {
     Completed,
@@ -49,12 +49,12 @@ enum ResponsesEnd {
     Failed(Fault),
 }
 
-/// The decoder of one answer.
+/// Decodes one answer.
 #[derive(Debug, Default)]
 pub struct ResponsesDecoder {
     emitter: ResponsesEmitter,
     is_named: bool,
-    /// The model that was asked, else the one that the wire says.
+    /// The model as requested, else the one that the server names.
     model: Option<String>,
     usage: Option<Usage>,
     end: Option<ResponsesEnd>,
@@ -66,7 +66,7 @@ impl ResponsesDecoder {
         Self::default()
     }
 
-    /// Makes a decoder whose carry names the model as it was asked for, so that another model is not sent it.
+    /// Returns a decoder whose metadata names the requested model, so that it is not sent to another one.
     pub fn for_model(model: &str) -> Self {
         Self { model: Some(model.to_owned()), ..Self::default() }
     }
@@ -82,7 +82,7 @@ impl ResponsesDecoder {
             event.resolve_surrogates();
         }
         let kind = event.kind.non_empty().unwrap_or_default();
-        // enclava's `type` is a short name; the name of the frame is then the better one.
+        // enclava's `type` is a short name; then the event name is the better one.
         let is_name = |name: &str| name.starts_with("response.") || name == "error";
         let name = if is_name(&frame.event) || !is_name(kind) { frame.event.as_str() } else { kind };
         match name.strip_prefix("response.") {
@@ -90,7 +90,7 @@ impl ResponsesDecoder {
             None if name == "error" => self.fail(&error::parse_error_data(&frame.data)),
             None if matches!(name, "ping" | "keepalive") || matches!(kind, "ping" | "keepalive") => {}
             None if event.object.as_ref().and_then(Json::as_str) == Some("response") => {
-                // A whole answer in place of a stream.
+                // A whole response instead of a stream.
                 self.handle_lifecycle("", &event, &frame.data, out);
             }
             None => match error::find_error(frame) {
@@ -185,7 +185,7 @@ impl ResponsesDecoder {
         }
     }
 
-    /// Steps of the server's tools, such as `web_search_call.searching`.
+    /// Handles the steps of the server's tools, such as `web_search_call.searching`.
     fn handle_progress(&mut self, short: &str, event: &ResponsesEvent<'_>, out: &mut Vec<AgentEvent>) {
         let Some((tool, step)) = short.rsplit_once('.') else {
             return self.unknown_frames.report(&format!("response.{short}"), out);
@@ -205,7 +205,7 @@ impl ResponsesDecoder {
         }
     }
 
-    /// Finds the item that an event is about. It is made up where its announcement was lost.
+    /// Finds the item that an event is about, adding it where its announcement was lost.
     fn find_item(
         &mut self,
         event: &ResponsesEvent<'_>,
@@ -262,7 +262,7 @@ impl ResponsesDecoder {
         }
     }
 
-    /// A part that is complete says the same once more.
+    /// Handles a complete part, which repeats its text.
     fn handle_part(&mut self, short: &str, event: &ResponsesEvent<'_>, out: &mut Vec<AgentEvent>) {
         let Some(part) = &event.part else { return };
         let is_summary = short == "reasoning_summary_part.done";
@@ -280,7 +280,7 @@ impl ResponsesDecoder {
         }
     }
 
-    /// The arguments are whole, but only the item says whether the call is.
+    /// Handles the complete arguments; only the item shows whether the call is complete.
     fn handle_full_args(&mut self, event: &ResponsesEvent<'_>, tool: &str, out: &mut Vec<AgentEvent>) {
         let Some(at) = self.find_item(event, ResponsesItemKind::Call, tool, out) else { return };
         let text = event.input.non_empty().or(event.code.non_empty());
@@ -336,7 +336,7 @@ impl ResponsesDecoder {
             ("created" | "queued" | "in_progress", _) => return,
             ("" | "done", "") => "completed",
             ("" | "done", status) => status,
-            // The word of the object counts where the two differ.
+            // The status of the object counts where the two differ.
             ("completed", "incomplete" | "failed" | "cancelled") | ("incomplete", "cancelled") => status,
             (short, _) => short,
         };
@@ -346,7 +346,7 @@ impl ResponsesDecoder {
             let kind = text_at(item, "type").and_then(ResponsesItemKind::parse);
             let nth = kind.map(|kind| kinds.iter().filter(|known| **known == kind).count());
             kinds.extend(kind);
-            // A failed answer lists what it had begun as well.
+            // A failed response also lists what it had started.
             let done = word != "failed" || text_at(item, "status") == Some("completed");
             full_items::reconcile_item(
                 &mut self.emitter,
@@ -375,7 +375,7 @@ impl ResponsesDecoder {
         });
     }
 
-    /// Tells once what the server calls the answer.
+    /// Annotates the response id, once.
     fn annotate_response(&mut self, response: &Json, out: &mut Vec<AgentEvent>) {
         let pick = |key: &str| Some((key.to_owned(), Json::from(text_at(response, key)?)));
         let data: serde_json::Map<String, Json> = ["id", "model"].into_iter().filter_map(pick).collect();
@@ -390,7 +390,7 @@ impl ResponsesDecoder {
         self.end = Some(ResponsesEnd::Failed(error::to_fault(said)));
     }
 
-    /// Ends the calls that the wire left open, where the answer ended well.
+    /// Ends the calls that the stream left open, where the answer completed.
     fn finish_open_calls(&mut self, out: &mut Vec<AgentEvent>) {
         for at in 0..self.emitter.items.list.len() {
             let Some(call) = self.emitter.items.call(at).filter(|call| !call.is_finished) else { continue };
@@ -398,7 +398,7 @@ impl ResponsesDecoder {
                 (call.ran_by(), call.reported_success, call.is_ready, call.tool == "shell_call");
             let is_done = self.emitter.items.get(at).is_some_and(|item| item.is_done);
             if ran_by == ExecutedBy::Client {
-                // Its item never came; the closing event says that the answer is whole all the same.
+                // Its item never came; the closing event says that the answer is complete all the same.
                 if !is_done && matches!(self.end, Some(ResponsesEnd::Completed)) {
                     self.emitter.mark_ready(at, None, out);
                 }
@@ -410,7 +410,7 @@ impl ResponsesDecoder {
                     out,
                 );
             } else if is_shell && is_ready {
-                // A shell at the client's side, which this program does not offer.
+                // A shell on the client's side, which this program does not offer.
                 self.emitter.finish_call(at, CallOutcome::Requested, String::new(), out);
             }
         }
@@ -430,7 +430,7 @@ impl Decode for ResponsesDecoder {
         if let Ok(LooseObject(Some(event))) = serde_json::from_str(data) {
             return self.handle_event(frame, event, false, out);
         }
-        // The slow way forgives lone surrogates and repeated keys.
+        // The slow path accepts lone surrogates and repeated keys.
         let mended = surrogate::mark_lone(data);
         let json: Option<Json> = serde_json::from_str(mended.as_deref().unwrap_or(data)).ok();
         match json.as_ref().filter(|json| json.is_object()).and_then(|json| ResponsesEvent::deserialize(json).ok()) {
@@ -461,7 +461,7 @@ impl Decode for ResponsesDecoder {
         if self.emitter.is_empty() && stop == FinishReason::End {
             out.push(finish_reason::empty_response_notice());
         }
-        // An answer that ends otherwise than well is a message even if it is empty.
+        // An answer with an abnormal end is a message even if it is empty.
         if self.emitter.is_empty() && matches!(stop, FinishReason::Length | FinishReason::Refused) {
             self.emitter.begin_message(out);
         }

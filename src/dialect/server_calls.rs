@@ -1,11 +1,10 @@
-//! Calls that the server ran, told state by state: `{id, function: {name, arguments}, status, output?, latency_ms?}`, as
-//! our own Poe and Warp streams have them. A call without a `status` is none of these: it is the model's wish.
+//! Calls that the server runs, reported by state: `{id, function: {name, arguments}, status, output?, latency_ms?}`, as
+//! our own Poe and Warp streams have them. A call without a `status` is for the client.
 
 use std::collections::HashMap;
 
 use crate::event::{AgentEvent, CallId, CallOutcome, CallOutput, ExecutedBy, Json, MessageId, Millis};
 
-/// Calls that are followed.
 const MAX_CALLS: usize = 512;
 
 #[derive(Debug, Default)]
@@ -31,7 +30,7 @@ impl ServerCalls {
         call.get("id").and_then(Json::as_str).is_some_and(|id| self.known.contains_key(id))
     }
 
-    /// Takes a state, of a call of this message where it is new. Fails with what is odd about it.
+    /// Handles a state; a new call belongs to this message. Fails with the notice text where the state is invalid.
     pub(super) fn observe(
         &mut self,
         call: &Json,

@@ -1,17 +1,17 @@
-//! What comes between lines of JSON and is none: a gateway's words, or an event in the frame of another protocol.
+//! Lines between lines of JSON that are not JSON: a gateway's text, or an event in the framing of another protocol.
 //!
-//! Not for errors that say so: those are [`error`]'s. The invariant: words count only where they are the last that comes
-//! of an answer without an end, and only so much of them is kept as is shown.
+//! Not for lines that report an error: those belong to [`error`]. The invariant: text counts only as the last lines of
+//! an answer without an end, and no more of it is kept than is shown.
 
 use std::borrow::Cow;
 
 use super::{SseFrame, error};
 use crate::event::Fault;
 
-/// Bytes of words that are kept, before they are made one line.
+/// Bytes of text kept, before they are made a single line.
 const MAX_STRAY_BYTES: usize = 2048;
 
-/// The words since the last line of JSON.
+/// The text since the last line of JSON.
 #[derive(Debug, Default)]
 pub(super) struct Stray {
     words: String,
@@ -20,8 +20,8 @@ pub(super) struct Stray {
 }
 
 impl Stray {
-    /// Returns what a line says: that of a server-sent event stands for its data. None for a line that says nothing.
-    pub(super) fn line<'a>(&mut self, frame: &'a SseFrame) -> Option<Cow<'a, SseFrame>> {
+    /// Parses a line: one of a server-sent event becomes its data. None for a line without content.
+    pub(super) fn parse_line<'a>(&mut self, frame: &'a SseFrame) -> Option<Cow<'a, SseFrame>> {
         let line = frame.data.trim();
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         match field {
@@ -35,20 +35,20 @@ impl Stray {
         }
     }
 
-    /// The answer goes on: what was said before is no reason for its end.
-    pub(super) fn goes_on(&mut self) {
+    /// Drops the text before a line of JSON: the answer continued after it.
+    pub(super) fn clear(&mut self) {
         self.words.clear();
     }
 
-    /// Takes a line that is no JSON. What begins as JSON is a line that was torn off.
-    pub(super) fn met(&mut self, line: &str) {
+    /// Keeps a line that is not JSON. One that starts like JSON was torn off, and is dropped.
+    pub(super) fn push(&mut self, line: &str) {
         if !line.trim_start().starts_with(['{', '[']) && self.words.len() < MAX_STRAY_BYTES {
             self.words.push_str(line.get(..line.floor_char_boundary(MAX_STRAY_BYTES)).unwrap_or(line));
             self.words.push('\n');
         }
     }
 
-    /// Returns why an answer ended that has no end: the words that came last.
+    /// Returns the fault of an answer without an end, from the last text.
     pub(super) fn fault(&self) -> Option<Fault> {
         (!self.words.trim().is_empty()).then(|| error::to_fault(&error::parse_error_data(&self.words)))
     }
@@ -59,7 +59,7 @@ mod tests {
     use crate::dialect::{Decode, SseFrame, ollama::OllamaDecoder, warp::WarpDecoder};
     use crate::event::{AgentEvent, TurnOutcome};
 
-    /// How an answer of these lines ends, in each of the formats that have lines: none where that is no failure.
+    /// The failures of these lines, in each of the line formats; none for a success.
     fn failures(begun: bool, lines: &[&str]) -> [Option<String>; 2] {
         let text = [
             r#"{"message":{"content":"Half"}}"#,

@@ -1,17 +1,16 @@
 //! Halves of surrogate pairs in JSON: some servers cut `\ud83d\ude00` between two frames.
 //!
-//! A JSON parser refuses a frame with a lone half. `mark_lone` puts a private character in its place, and
-//! `SurrogateJoiner`, one for each stream of text, puts the halves of neighbouring pieces together or makes them
-//! U+FFFD.
+//! A JSON parser rejects a frame with a lone half. `mark_lone` replaces it by a private-use character, and
+//! `SurrogateJoiner`, one per stream of text, joins the halves of neighboring pieces or replaces them by U+FFFD.
 
 use std::borrow::Cow;
 
 use crate::event::Json;
 
-/// Lone halves are moved to U+10D800..=U+10DFFF, a part of the last private plane.
+/// Lone halves are moved to U+10D800..=U+10DFFF, a part of the last private-use plane.
 const MARK_OFFSET: u32 = 0x0010_0000;
 
-/// Returns the JSON text with lone halves marked; none where there are none, so that nothing could be gained.
+/// Returns the JSON text with lone halves marked; none where there are none.
 pub(super) fn mark_lone(json: &str) -> Option<String> {
     let mut marked = String::new();
     let mut rest = json;
@@ -38,7 +37,7 @@ pub(super) fn mark_lone(json: &str) -> Option<String> {
                 continue;
             }
             Some(_) => 6,
-            // The backslash and the character behind it, whatever that is.
+            // The backslash and the character after it, whatever that is.
             None => 1 + escape.chars().nth(1).map_or(0, char::len_utf8),
         };
         marked.push_str(escape.get(..step).unwrap_or(escape));
@@ -48,7 +47,7 @@ pub(super) fn mark_lone(json: &str) -> Option<String> {
     found.then_some(marked)
 }
 
-/// As [`mark_lone`], but looks first whether there is any half or pair at all, which costs next to nothing.
+/// As [`mark_lone`], but first checks for surrogate escapes at all, which costs next to nothing.
 pub(super) fn mark_if_lone(json: &str) -> Option<String> {
     let has = |escape: &str| memchr::memmem::find(json.as_bytes(), escape.as_bytes()).is_some();
     if has("\\ud") || has("\\uD") { mark_lone(json) } else { None }
@@ -65,7 +64,7 @@ pub(super) fn resolve_marks(text: Cow<'_, str>, marked: bool) -> Cow<'_, str> {
     Cow::Owned(whole)
 }
 
-/// Replaces the marks in every text of a value.
+/// Replaces the marks in every string of a value.
 pub(super) fn resolve_marks_in_json(json: &mut Json, marked: bool) {
     match json {
         _ if !marked => {}
@@ -76,19 +75,19 @@ pub(super) fn resolve_marks_in_json(json: &mut Json, marked: bool) {
     }
 }
 
-/// Reads JSON; lone halves are replaced for good.
+/// Parses JSON; lone halves become U+FFFD.
 pub(super) fn parse_json(text: &str) -> Option<serde_json::Value> {
     let json = serde_json::from_str(text).ok();
     json.or_else(|| serde_json::from_str(&replace_lone(text)?).ok())
 }
 
-/// Returns the JSON with lone halves replaced for good, if it has any.
+/// Returns the JSON with lone halves replaced by U+FFFD; none where there are none.
 pub(super) fn replace_lone(json: &str) -> Option<String> {
     let is_half = |c: char| (MARK_OFFSET + 0xd800..=MARK_OFFSET + 0xdfff).contains(&u32::from(c));
     Some(mark_if_lone(json)?.replace(is_half, "\u{fffd}"))
 }
 
-/// Reads `\uXXXX` at the start of a text.
+/// Parses `\uXXXX` at the start of a string.
 fn parse_unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     if !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -130,7 +129,7 @@ impl SurrogateJoiner {
         Cow::Owned(whole)
     }
 
-    /// Returns the mark for a half whose other half never came.
+    /// Returns U+FFFD for a half whose other half never came.
     pub(super) fn take_unpaired(&mut self) -> Option<char> {
         self.high.take().map(|_| char::REPLACEMENT_CHARACTER)
     }

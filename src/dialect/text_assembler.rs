@@ -1,5 +1,5 @@
-//! What a model says, out of the pieces in which a server sends it: halves of characters joined, repetitions left out,
-//! reasoning between tags set apart.
+//! Assembles the text of a model from the deltas of a server: joins halves of characters, drops repetitions, separates
+//! reasoning between tags.
 
 use std::borrow::Cow;
 
@@ -16,12 +16,12 @@ pub(super) struct TextAssembler {
     dedup: DeltaDedup,
     tag_splitter: ThinkTagSplitter,
     reasoning_dedup: ReasoningDedup,
-    /// Bytes that were told as text.
+    /// Bytes that were emitted as text.
     text_bytes: usize,
 }
 
 impl TextAssembler {
-    /// Takes a piece and adds what is to be told. With the last one, that it says all again is likelier.
+    /// Takes a delta and adds the segments to emit. The last delta is likelier to repeat everything.
     pub(super) fn push(
         &mut self,
         piece: Cow<'_, str>,
@@ -34,7 +34,7 @@ impl TextAssembler {
         self.split_tags(&piece, out);
     }
 
-    /// Nothing more is to come, or something that is no text: adds what was held back.
+    /// Adds what was held back, when no text follows.
     pub(super) fn flush(&mut self, out: &mut Vec<(SegmentKind, String)>) {
         if let Some(half) = self.surrogates.take_unpaired() {
             let piece = self.dedup.push(half.to_string().into()).into_owned();
@@ -47,15 +47,15 @@ impl TextAssembler {
         self.resolve_segments(from, out);
     }
 
-    /// Takes the text as a whole: only what is missing is told. Returns false where it is another text than was said.
+    /// Takes the whole text: only the missing rest is added. Returns false where it differs from what was streamed.
     pub(super) fn reconcile(&mut self, whole: &str, out: &mut Vec<(SegmentKind, String)>) -> bool {
-        // It knows both halves of a character that the pieces may have lost.
+        // It knows both halves of a character that the deltas may have lost.
         let _ = self.surrogates.take_unpaired();
         if let Some(rest) = self.dedup.reconcile(whole) {
             self.split_tags(rest, out);
             return true;
         }
-        // The one may have its reasoning in it and the other not.
+        // One may contain its reasoning and the other not.
         let (text, whole) = (strip_reasoning(self.dedup.text()), strip_reasoning(whole));
         match whole.trim().strip_prefix(text.trim()) {
             Some(rest) => {
@@ -67,29 +67,28 @@ impl TextAssembler {
         }
     }
 
-    /// The text is this, whatever was said.
+    /// Sets the text, whatever was streamed.
     pub(super) fn set_correction(&mut self, whole: &str) {
         self.dedup.set_correction(whole);
     }
 
-    /// Returns the text where it is another one than was told.
+    /// Returns the text where it differs from what was emitted.
     pub(super) fn corrected_text(&self) -> Option<String> {
         self.dedup.correction().map(strip_reasoning)
     }
 
-    /// Adds text that is certainly new.
+    /// Adds text that is known to be new.
     pub(super) fn push_new(&mut self, text: &str, out: &mut Vec<(SegmentKind, String)>) {
         self.dedup.push_new(text);
         self.split_tags(text, out);
     }
 
-    /// Returns the text as it came, reasoning and all, as far as it was told; empty where it is too long to be kept.
+    /// Returns the text as it came so far, reasoning included; empty where it is too long to be kept.
     pub(super) fn raw_text(&self) -> &str {
         self.dedup.text()
     }
 
-    /// Takes reasoning that came in a field of its own, and returns what of it is to be told: the text may have it
-    /// between tags as well.
+    /// Takes reasoning from a field of its own, and returns the part to emit: the text may repeat it between tags.
     pub(super) fn push_reasoning(&mut self, piece: &str) -> String {
         self.reasoning_dedup.push(ReasoningSource::Field, piece)
     }
@@ -103,8 +102,7 @@ impl TextAssembler {
         self.resolve_segments(from, out);
     }
 
-    /// Leaves out what was told of reasoning, and puts the words that turned out to be reasoning where they belong, if
-    /// that is to be.
+    /// Drops reasoning that was already emitted, and decides whether text before a lone closing tag becomes reasoning.
     fn resolve_segments(&mut self, from: usize, out: &mut Vec<(SegmentKind, String)>) {
         let mut at = from;
         while let Some((kind, text)) = out.get_mut(at) {
@@ -119,7 +117,7 @@ impl TextAssembler {
                 }
                 SegmentKind::LateReasoning => {
                     let said = self.dedup.text().get(..self.text_bytes).unwrap_or_default();
-                    // Where reasoning has a field of its own, text is text unless it says the same.
+                    // Where reasoning has a field of its own, text is text unless it repeats that.
                     let is_late =
                         !said.is_empty() && (!self.reasoning_dedup.has_field() || self.reasoning_dedup.matches(said));
                     if is_late {
@@ -138,7 +136,7 @@ impl TextAssembler {
     }
 }
 
-/// A text without reasoning in it.
+/// Assembles a text without reasoning in it.
 #[derive(Debug, Default)]
 pub(super) struct ChannelAssembler {
     surrogates: SurrogateJoiner,
@@ -150,7 +148,7 @@ impl ChannelAssembler {
         self.dedup.push(self.surrogates.push(piece, marked))
     }
 
-    /// Takes the whole text. One that does not begin with what was told is a piece, unless it `must_be` a whole.
+    /// Takes the whole text. One that does not start with what was emitted is a delta, unless it `must_be` a whole.
     pub(super) fn reconcile(&mut self, whole: Cow<'_, str>, must_be: bool, marked: bool) -> String {
         let whole = surrogate::resolve_marks(whole, marked);
         match self.dedup.reconcile(&whole) {
@@ -160,7 +158,7 @@ impl ChannelAssembler {
         }
     }
 
-    /// Returns what was held back: nothing more is to come.
+    /// Returns what was held back, when no text follows.
     pub(super) fn flush(&mut self) -> String {
         let mut rest: String = self.surrogates.take_unpaired().into_iter().collect();
         rest.insert_str(0, &self.dedup.flush());

@@ -1,20 +1,20 @@
-//! Reasoning written into the text, cut anywhere: blocks between tags, of which models have many kinds.
+//! Reasoning inside the text, cut anywhere: blocks between tags, of which models have many kinds.
 //!
 //! What counts as a tag:
-//! - an opening one at the very start of an answer, or behind another block; once there was a block, anywhere; else only
-//!   where a line begins with it;
-//! - a closing one without an opening one, which the prompt's template had written: where it begins a line, or ends one,
-//!   and only if no block came before. What was said so far then was reasoning ([`SegmentKind::LateReasoning`]);
-//! - neither inside code, between fences or backticks: there it is what the answer is about.
+//! - an opening one at the very start of an answer, or after another block; once there was a block, anywhere; otherwise
+//!   only at the start of a line;
+//! - a closing one without an opening one, which the prompt's template contained: at the start or the end of a line, and
+//!   only if there was no block before. The text so far was reasoning then ([`SegmentKind::LateReasoning`]);
+//! - neither inside code, between fences or backticks: there the answer is about the tag.
 //!
-//! A block that is never closed is reasoning up to the end. White space around a block is no part of it, and none of the
-//! answer where the block came first. Several blocks are paragraphs of one reasoning.
+//! A block that is never closed is reasoning up to the end. White space around a block is not part of it, and not of
+//! the answer either where the block came first. Several blocks are paragraphs of one reasoning.
 
 mod code_tracker;
 
 use self::code_tracker::CodeTracker;
 
-/// Opening and closing tags. Case does not count.
+/// Opening and closing tags. Case does not matter.
 const THINK_TAGS: &[(&str, &str)] = &[
     ("<think>", "</think>"),
     ("<thinking>", "</thinking>"),
@@ -32,7 +32,7 @@ const THINK_TAGS: &[(&str, &str)] = &[
     ("<|channel>thought", "<channel|>"),
 ];
 
-/// Marks around what is no reasoning, in formats that mark everything.
+/// Marks around the answer, in formats that mark every channel.
 const CHANNEL_MARKS: &[&str] = &[
     "<|start|>assistant",
     "<|channel|>final<|message|>",
@@ -45,21 +45,21 @@ const CHANNEL_MARKS: &[&str] = &[
     "<|end_of_solution|>",
 ];
 
-/// White space that may stand before the first tag.
+/// White space that may precede the first tag, in bytes.
 const MAX_LEADING_BLANKS: usize = 64;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum ThinkState {
-    /// Nothing decided yet; white space and a piece of a tag are held.
+    /// Undecided; white space and a partial tag are held.
     #[default]
     Start,
-    /// Behind an opening tag: white space before the reasoning is not part of it.
+    /// After an opening tag: white space before the reasoning is not part of it.
     AfterOpening,
-    /// Between the tags; what may be a piece of the closing one is held.
+    /// Between the tags; a possible start of the closing one is held.
     Inside,
-    /// Behind a closing tag.
+    /// After a closing tag.
     AfterClosing,
-    /// In the answer; what may be a piece of a tag is held.
+    /// In the answer; a possible start of a tag is held.
     Text,
 }
 
@@ -67,7 +67,7 @@ enum ThinkState {
 pub(super) enum SegmentKind {
     Reasoning,
     Text,
-    /// All text before it was reasoning, and was not known to be. With it, what of that was not told as reasoning.
+    /// All text before was reasoning, without having been recognized. Carries the part of it that was not emitted.
     LateReasoning,
 }
 
@@ -78,13 +78,13 @@ pub(super) struct ThinkTagSplitter {
     held: String,
     /// The tag that ends the open block.
     closing_tag: &'static str,
-    /// A block was seen.
+    /// There was a block.
     had_block: bool,
-    /// The format marks everything.
+    /// The format marks every channel.
     is_marked: bool,
-    /// An opening tag stood in the text, so a closing one may belong to it.
+    /// There was an opening tag in the text, so a closing one may belong to it.
     has_open: bool,
-    /// Text was told, and whether it ended with white space.
+    /// Whether the emitted text ends with white space; none where there is no text yet.
     ends_with_blank: Option<bool>,
     has_reasoning: bool,
     code: CodeTracker,
@@ -92,13 +92,13 @@ pub(super) struct ThinkTagSplitter {
 
 enum TagMatch<T> {
     No,
-    /// It may become one.
+    /// A longer text may match.
     Maybe,
     Yes(T, usize),
 }
 
 impl ThinkTagSplitter {
-    /// Splits a piece; what can't be decided yet is held back.
+    /// Splits a piece; what is undecided is held back.
     pub(super) fn push(&mut self, piece: &str, out: &mut Vec<(SegmentKind, String)>) {
         if self.held.is_empty() {
             return self.split(piece, out);
@@ -108,12 +108,12 @@ impl ThinkTagSplitter {
         self.split(&joined, out);
     }
 
-    /// Gives up what was held back. White space alone is nothing.
+    /// Emits what was held back. White space alone is dropped.
     pub(super) fn flush(&mut self, out: &mut Vec<(SegmentKind, String)>) {
         let held = std::mem::take(&mut self.held);
         match std::mem::replace(&mut self.state, ThinkState::Text) {
             ThinkState::Start if held.trim().is_empty() => {}
-            // Behind reasoning, and nothing was said so far.
+            // After reasoning, before any text.
             ThinkState::AfterClosing if held.trim().is_empty() && self.ends_with_blank.is_none() => {}
             ThinkState::Inside => self.push_reasoning(&held, out),
             ThinkState::Text
@@ -135,7 +135,7 @@ impl ThinkTagSplitter {
                 ThinkState::Start | ThinkState::AfterClosing => {
                     let begun = rest.trim_start();
                     let lead = rest.len() - begun.len();
-                    // White space behind a block belongs to the answer where that goes on.
+                    // White space after a block belongs to the answer once that has text.
                     let goes_on = self.state == ThinkState::Start || self.ends_with_blank == Some(false);
                     match self.match_leading_tag(begun) {
                         TagMatch::Yes((), size) => rest = begun.get(size..).unwrap_or_default(),
@@ -176,7 +176,7 @@ impl ThinkTagSplitter {
         }
     }
 
-    /// Takes a tag at the start of what is to come. Returns whether there is one, and how long it is.
+    /// Takes a tag at the start of the rest. Returns whether there is one, and its length in bytes.
     fn match_leading_tag(&mut self, begun: &str) -> TagMatch<()> {
         match (match_tag(begun, OPENING_TAG), match_mark(begun), match_tag(begun, CLOSING_TAG)) {
             (TagMatch::Yes(close, size), ..) => {
@@ -187,7 +187,7 @@ impl ThinkTagSplitter {
                 self.is_marked = true;
                 TagMatch::Yes((), size)
             }
-            // The template had opened a block, and there was nothing in it.
+            // The template had opened a block, which stayed empty.
             (_, _, TagMatch::Yes(_, size)) if !self.had_block => {
                 self.had_block = true;
                 self.state = ThinkState::AfterClosing;
@@ -207,7 +207,7 @@ impl ThinkTagSplitter {
         self.state = ThinkState::AfterOpening;
     }
 
-    /// Tells text up to a tag, and returns what is behind that.
+    /// Emits the text up to a tag, and returns the rest after it.
     fn split_text<'t>(&mut self, rest: &'t str, out: &mut Vec<(SegmentKind, String)>) -> Option<&'t str> {
         let mut from = 0;
         while let Some(at) = self.code.find_tag_start(rest, from) {
@@ -261,7 +261,7 @@ impl ThinkTagSplitter {
         None
     }
 
-    /// Tells what is before a piece of a tag, and holds that.
+    /// Emits the text before a partial tag, and holds the tag.
     fn hold<'t>(
         &mut self,
         before: &str,
@@ -292,18 +292,18 @@ impl ThinkTagSplitter {
 
 type TagSide = fn(&(&'static str, &'static str)) -> (&'static str, &'static str);
 
-/// Looks for opening tags, and tells what closes them.
+/// Matches opening tags, and returns the closing ones.
 const OPENING_TAG: TagSide = |(open, close)| (open, close);
 const CLOSING_TAG: TagSide = |(_, close)| (close, close);
 
-/// Says whether a text begins with a tag of that side.
+/// Matches the start of a text with the tags of that side.
 fn match_tag(text: &str, side: TagSide) -> TagMatch<&'static str> {
     if !text.starts_with(['<', '[', '◁']) {
         return TagMatch::No;
     }
     let mut found = TagMatch::No;
     for (wanted, close) in THINK_TAGS.iter().map(side) {
-        // The end of a message is none of its own.
+        // The mark at the end of a message is shared by all channels.
         if wanted == "<|end|>" {
             continue;
         }
@@ -328,7 +328,7 @@ fn match_mark(text: &str) -> TagMatch<()> {
     found
 }
 
-/// Whether a text begins with a word: wholly, or as far as the text goes.
+/// Returns whether a text starts with a word: all of it, or as much as the text has.
 fn starts_with_partial(text: &str, wanted: &str) -> Option<bool> {
     let size = text.len().min(wanted.len());
     let (text, start) = (text.as_bytes().get(..size)?, wanted.as_bytes().get(..size)?);
@@ -346,7 +346,7 @@ fn find_closing(text: &str, close: &str) -> TagMatch<usize> {
     TagMatch::No
 }
 
-/// Returns how many bytes at the end may be the beginning of a closing tag.
+/// Returns how many bytes at the end may be the start of a closing tag.
 fn partial_tag_bytes(text: &str, close: &str) -> usize {
     let is_it = |size: &usize| {
         let end = text.len().checked_sub(*size).and_then(|at| text.get(at..));

@@ -1,4 +1,4 @@
-//! Frames that a decoder doesn't know: each kind is told once, then only counted as known to be odd.
+//! Frames that a decoder doesn't know: each kind is reported once.
 
 use crate::event::{AgentEvent, NoticeLevel};
 
@@ -11,7 +11,7 @@ pub(super) struct UnknownFrames {
 }
 
 impl UnknownFrames {
-    /// Tells of a kind the first time it is met.
+    /// Reports a kind the first time it is seen.
     pub(super) fn report(&mut self, kind: &str, out: &mut Vec<AgentEvent>) {
         let kind: String = kind.chars().take(60).collect();
         if self.kinds.len() > MAX_KINDS || self.kinds.contains(&kind) {

@@ -1,15 +1,15 @@
 //! Token counts under the names that servers give them.
 //!
-//! Where a count of the input leaves out what was read from a cache, which goes by the names of the other counts, the
-//! sum is told: [`Usage::input_tokens`] is all of the input.
+//! Where the input count excludes cached tokens, which depends on the names of the other counts, the sum is used:
+//! [`Usage::input_tokens`] is the whole input.
 
 use crate::event::{Json, Usage};
 
-/// Inputs that hold what came from a cache: OpenAI's, Vertex's.
+/// Input counts that include cached tokens: OpenAI's, Vertex's.
 const INCLUSIVE_INPUT_KEYS: &[&str] =
     &["prompt_tokens", "promptTokens", "promptTokenCount", "prompt_token_count", "prompt_eval_count"];
-/// Inputs of which that depends on the names beside them: OpenAI Responses and Anthropic, Bedrock's Converse and its
-/// metrics of an invocation.
+/// Input counts for which the other names decide: OpenAI Responses and Anthropic, Bedrock's Converse and its invocation
+/// metrics.
 const INPUT_KEYS: &[&str] = &["input_tokens", "inputTokens", "inputTokenCount", "input_token_count", "input"];
 const OUTPUT_KEYS: &[&str] = &[
     "completion_tokens",
@@ -24,7 +24,7 @@ const OUTPUT_KEYS: &[&str] = &[
     "eval_count",
     "output",
 ];
-/// What the provider read from its cache, as a part of the input.
+/// Tokens that the provider read from its cache, included in the input.
 const CACHED_KEYS: &[&str] = &[
     "/prompt_tokens_details/cached_tokens",
     "/input_tokens_details/cached_tokens",
@@ -41,7 +41,7 @@ const CACHED_KEYS: &[&str] = &[
     "/cachedContentTokenCount",
     "/cached_content_token_count",
 ];
-/// Likewise, beside an input that leaves it out.
+/// The same, next to an input that excludes them.
 const CACHE_READ_KEYS: &[&str] = &[
     "/cache_read_input_tokens",
     "/cacheReadInputTokens",
@@ -50,7 +50,7 @@ const CACHE_READ_KEYS: &[&str] = &[
     "/cacheRead",
     "/cache/read",
 ];
-/// What it wrote there, beside such an input.
+/// Tokens that the provider wrote to its cache, next to such an input.
 const CACHE_WRITE_KEYS: &[&str] = &[
     "/cache_creation_input_tokens",
     "/cacheCreationInputTokens",
@@ -72,10 +72,10 @@ const REASONING_KEYS: &[&str] = &[
     "/reasoningTokens",
     "/reasoningOutputTokens",
 ];
-/// Reasoning that is not in the output: Vertex's.
+/// Reasoning that is not included in the output: Vertex's.
 const EXTRA_REASONING_KEYS: &[&str] = &["/thoughtsTokenCount", "/thoughts_token_count"];
 
-/// Reads an object of counts. None where it counts nothing.
+/// Parses an object of counts. None where it counts nothing.
 pub(super) fn parse(wire: &Json) -> Option<Usage> {
     if !wire.is_object() {
         return None;
@@ -95,7 +95,7 @@ pub(super) fn parse(wire: &Json) -> Option<Usage> {
         Some(field(INPUT_KEYS)?.saturating_add(beside))
     });
     let thoughts = place(EXTRA_REASONING_KEYS).unwrap_or(0);
-    // Behind a whole input, an output that is missing is the rest.
+    // With a known input, a missing output is the rest of the total.
     let output = field(OUTPUT_KEYS).map(|output| output.saturating_add(thoughts));
     let output = output.or_else(|| Some(total?.saturating_sub(input?)));
     let usage = Usage {
@@ -108,8 +108,8 @@ pub(super) fn parse(wire: &Json) -> Option<Usage> {
     (usage.total() > 0).then_some(usage)
 }
 
-/// Joins what was told with what is told now. Counts are totals: a later one replaces an earlier one, unless it is a zero
-/// that somebody filled in.
+/// Merges two reports. Counts are totals: a later one replaces an earlier one, unless it is a zero that a server filled
+/// in.
 pub(super) fn merge(known: Option<Usage>, told: Option<Usage>) -> Option<Usage> {
     let (Some(known), Some(told)) = (known, told) else { return told.or(known) };
     let pick = |old: u64, new: u64| if new > 0 { new } else { old };
@@ -122,7 +122,7 @@ pub(super) fn merge(known: Option<Usage>, told: Option<Usage>) -> Option<Usage> 
     })
 }
 
-/// A whole number, also as a float or in a string.
+/// Parses an integer, also as a float or in a string.
 fn parse_count(wire: &Json) -> Option<u64> {
     let number = wire.as_u64().or_else(|| wire.as_str()?.parse().ok());
     number.or_else(|| wire.as_f64().filter(|n| *n >= 0.0).map(|n| n as u64))
@@ -154,7 +154,7 @@ mod tests {
                     "output_tokens_details": {"reasoning_tokens": 4}}),
                 (9, 5, 8, 4),
             ),
-            // What is named as Anthropic names it is beside the input, but not where the input is OpenAI's.
+            // Anthropic's names exclude the cache from the input, but not where the input has OpenAI's name.
             (
                 json!({"input_tokens": 9, "output_tokens": 5, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 7}),
                 (116, 5, 100, 0),

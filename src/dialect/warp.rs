@@ -1,10 +1,10 @@
-//! Warp blocks, one JSON object a line. While it streams, a text block is a piece and a tool block the whole state of
-//! its call so far; the last line repeats everything whole, and replaces. Kinds of blocks that are not text are shown as
-//! what they are: code as code, the rest laid out. Why the answer ended stands beside the blocks, as `finish_reason`,
-//! and only where it is not whole.
+//! Warp blocks, one JSON object per line. In the stream, a text block is a delta and a tool block the whole state of
+//! its call so far; the last line repeats everything whole, and replaces it. Other blocks are shown as Markdown: code
+//! as code, the rest pretty-printed. The field `finish_reason` stands next to the blocks, and only where the answer is
+//! incomplete.
 //!
-//! Nobody runs the calls: they are the model's wishes. From our own server they come with a `status`, and it runs them:
-//! what is said after them is another message.
+//! Calls are for the client, which may run them. Those of our own server have a `status`, and the server runs them:
+//! text after them is another message.
 
 mod blocks;
 mod call;
@@ -26,21 +26,20 @@ use crate::event::{
     Usage, UsageScope,
 };
 
-/// Calls that are followed.
 const MAX_CALLS: usize = 128;
-/// Bytes of text, and of arguments, that are kept to be compared with the last line.
+/// Bytes of text, and of arguments, kept for comparison with the last line.
 const MAX_COMPARED_BYTES: usize = 16 * 1024 * 1024;
 
-/// Where a line says why the answer ended.
+/// Fields of a line for the finish reason.
 const FINISH_REASON_KEYS: &[&str] = &["finish_reason", "stop_reason", "done_reason"];
 
-/// The decoder of one answer.
+/// Decodes one answer.
 #[derive(Debug)]
 pub struct WarpDecoder {
     message: MessageId,
-    /// Messages that were closed before the end.
+    /// Messages closed so far.
     closed_messages: u32,
-    /// One of them said something that the last line says again.
+    /// One of them had text that the last line repeats.
     has_several_messages: bool,
     /// The server ran calls since the text before.
     after_calls: bool,
@@ -50,7 +49,7 @@ pub struct WarpDecoder {
     /// The text so far, and whether it is all of it.
     text: String,
     is_text_truncated: bool,
-    /// The block before was not text, so the next one stands apart.
+    /// The previous block was not text, so the next one is a paragraph of its own.
     starts_apart: bool,
     /// There were blocks that are not text.
     has_other_blocks: bool,
@@ -60,7 +59,7 @@ pub struct WarpDecoder {
     usage: Option<Usage>,
     fault: Option<Fault>,
     stray: Stray,
-    /// The server says that it did not fail, it only came to no end.
+    /// The server says that the answer did not fail but ended early.
     early_outcome: Option<TurnOutcome>,
     done: bool,
     unknown_frames: UnknownFrames,
@@ -124,7 +123,7 @@ impl WarpDecoder {
                     let tool = block.get("tool").unwrap_or(block);
                     let told = tool.to_json();
                     if server_calls::is_server_call(&told) {
-                        // The last line tells them all again, and before it the text: nothing new is left of those.
+                        // The last line repeats the known calls, and before them the text: nothing there is new.
                         if !is_last || !self.server_calls.is_known(&told) {
                             tools.push(told);
                         }
@@ -155,7 +154,7 @@ impl WarpDecoder {
         }
     }
 
-    /// Takes the state of a call that the server runs.
+    /// Handles the state of a call that the server runs.
     fn handle_server_call(&mut self, tool: &Json, out: &mut Vec<AgentEvent>) {
         self.begin_message(out);
         let (message, taken) = (self.message.clone(), &self.calls);
@@ -203,7 +202,7 @@ impl WarpDecoder {
         self.emit_segments(split, out);
     }
 
-    /// What was said so far is a message of its own. Returns the text without what keeps it apart.
+    /// Ends the current message after server calls. Returns the text without the separator.
     fn next_message<'t>(&mut self, text: &'t str, out: &mut Vec<AgentEvent>) -> &'t str {
         self.flush(out);
         self.assembler = TextAssembler::default();
@@ -216,7 +215,7 @@ impl WarpDecoder {
         rest.unwrap_or(text)
     }
 
-    /// Tells what was held back: no more of this text is to come.
+    /// Emits what was held back, when no text follows.
     fn flush(&mut self, out: &mut Vec<AgentEvent>) {
         let mut split = Vec::new();
         self.assembler.flush(&mut split);
@@ -259,7 +258,7 @@ impl WarpDecoder {
                     if !text.is_empty() {
                         out.push(AgentEvent::ReasoningDelta { message: self.message.clone(), text });
                     }
-                    // What was told as text was reasoning; the answer is another message.
+                    // The text emitted so far was reasoning; the answer is another message.
                     if kind == SegmentKind::LateReasoning {
                         self.text = String::new();
                         self.close_message(FinishReason::End, Some(String::new()), out);
@@ -290,7 +289,7 @@ impl WarpDecoder {
         }
     }
 
-    /// The whole answer once more. What was not streamed before is told now.
+    /// Handles the whole answer in the last line. What was not streamed before is emitted now.
     fn handle_last_line(&mut self, whole: &str, is_all: bool, out: &mut Vec<AgentEvent>) {
         self.done = true;
         let whole = whole.trim_end_matches('\n');
@@ -311,7 +310,7 @@ impl WarpDecoder {
         }
     }
 
-    /// Takes the state of the n-th call of a line.
+    /// Handles the state of the n-th call of a line.
     fn handle_call(&mut self, tool: &BorrowedJson<'_>, nth: usize, out: &mut Vec<AgentEvent>) {
         let text = |json: &BorrowedJson<'_>, key: &str| {
             json.get(key).and_then(BorrowedJson::as_str).unwrap_or_default().to_owned()
@@ -324,7 +323,7 @@ impl WarpDecoder {
             Some(args) => args.to_json().to_string(),
         };
         let by_id = self.calls.iter().position(|call| !wire_id.is_empty() && call.wire_id == wire_id);
-        // A call may get its id later than its first state.
+        // A call may get its id after its first state.
         let by_place = || self.calls.get(nth).filter(|call| wire_id.is_empty() || call.wire_id.is_empty()).map(|_| nth);
         let at = match by_id.or_else(by_place) {
             Some(at) => at,
@@ -371,7 +370,7 @@ impl Decode for WarpDecoder {
         if self.is_done() {
             return;
         }
-        let Some(frame) = self.stray.line(frame) else { return };
+        let Some(frame) = self.stray.parse_line(frame) else { return };
         if frame.data.trim() == "[DONE]" {
             self.done = true;
             return;
@@ -379,14 +378,14 @@ impl Decode for WarpDecoder {
         let mended = surrogate::replace_lone(&frame.data);
         match serde_json::from_str::<BorrowedJson<'_>>(mended.as_deref().unwrap_or(&frame.data)) {
             Ok(line) if line.is_object() => {
-                self.stray.goes_on();
+                self.stray.clear();
                 self.handle_line(&frame.event, &line, out);
             }
             _ => {
                 if let Some(said) = error::find_error_in_unparsed(&frame) {
                     self.fault = Some(error::to_fault(&said));
                 } else {
-                    self.stray.met(&frame.data);
+                    self.stray.push(&frame.data);
                     self.unknown_frames.report("a line that is not a JSON object", out);
                 }
             }
@@ -416,7 +415,7 @@ impl Decode for WarpDecoder {
                     call.start(&self.message, out);
                 }
                 let (name, args) = (std::mem::take(&mut call.name), std::mem::take(&mut call.args));
-                // Some servers say them twice.
+                // Some servers repeat them.
                 let args = arguments::split_calls(args).into_iter().next().unwrap_or_default();
                 out.push(AgentEvent::ToolCallReady { call: call.id.clone(), name, args, provider_metadata: None });
             }
@@ -453,7 +452,7 @@ impl Decode for WarpDecoder {
     }
 }
 
-/// Reads a word for the end.
+/// Reads a finish reason.
 fn finish_reason_word<'a>(word: Option<&'a BorrowedJson<'_>>) -> Option<&'a str> {
     word.and_then(BorrowedJson::as_str).filter(|word| !word.is_empty())
 }

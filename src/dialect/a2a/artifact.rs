@@ -1,4 +1,4 @@
-//! The artifacts of a task, written piece by piece. One that says what a message said before is held back and not told.
+//! The artifacts of a task, streamed in chunks. One that repeats an earlier message is held back and not emitted.
 
 use super::super::borrowed_json::BorrowedJson;
 use super::super::dedup::DeltaDedup;
@@ -10,7 +10,6 @@ use super::wire::{self, MessageParts, either_field};
 use super::{A2aDecoder, MAX_KNOWN_TEXT_BYTES};
 use crate::event::{AgentEvent, FinishReason};
 
-/// Artifacts that are followed.
 const MAX_ARTIFACTS: usize = 1024;
 /// Bytes of an artifact that are held back.
 const MAX_HELD_BYTES: usize = 64 * 1024;
@@ -18,11 +17,10 @@ const MAX_HELD_BYTES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Artifact {
     wire_id: String,
-    /// Its message while it is written.
+    /// Its message while it streams.
     writer: Option<A2aMessageWriter>,
-    /// All of its text.
     pub(super) text: String,
-    /// The text was told, or need not be.
+    /// The text was emitted, or is a repetition.
     is_emitted: bool,
     surrogates: SurrogateJoiner,
     dedup: DeltaDedup,
@@ -70,7 +68,7 @@ impl A2aDecoder {
         }
     }
 
-    /// Adds a piece to an artifact.
+    /// Appends a chunk to an artifact.
     fn append_chunk(&mut self, at: usize, piece: &str, out: &mut Vec<AgentEvent>) {
         let Some(artifact) = self.artifacts.get_mut(at).filter(|_| !piece.is_empty()) else { return };
         self.seen_bytes = self.seen_bytes.saturating_add(piece.len());
@@ -90,7 +88,7 @@ impl A2aDecoder {
         });
     }
 
-    /// Holds the text back while it may be one that was said.
+    /// Holds the text back while it may repeat an earlier message.
     fn emit_unless_repeated(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
         let Some(artifact) = self.artifacts.get(at) else { return };
         if artifact.text.len() <= MAX_HELD_BYTES && self.is_text_seen(&artifact.text, false) {
@@ -109,7 +107,7 @@ impl A2aDecoder {
         self.write_message(at, out, |spoken, count, out| spoken.push_text(&text, count, out));
     }
 
-    /// The artifact now is this text.
+    /// Replaces the text of an artifact.
     fn replace(&mut self, at: usize, text: String, out: &mut Vec<AgentEvent>) {
         let Some(artifact) = self.artifacts.get_mut(at).filter(|artifact| artifact.text != text) else { return };
         if artifact.is_emitted
@@ -140,7 +138,7 @@ impl A2aDecoder {
         }
     }
 
-    /// Has an artifact's message say something; it is begun where it has none.
+    /// Writes to the message of an artifact, which is started if there is none.
     fn write_message(
         &mut self,
         at: usize,
@@ -187,7 +185,7 @@ impl Artifact {
         }
     }
 
-    /// Returns what was held back: no more of it is to come.
+    /// Returns the text that was held back, at the end of the artifact.
     fn flush(&mut self) -> String {
         let mut rest = self.dedup.flush();
         rest.extend(self.surrogates.take_unpaired());

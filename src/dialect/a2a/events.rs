@@ -1,4 +1,4 @@
-//! The events of a task in short, and the words for how it stands.
+//! Events of a task, and the outcome that its states stand for.
 
 use super::super::{error, surrogate};
 use crate::event::{AgentEvent, AnnotationTarget, FinishReason, Json, MessageId, NoticeLevel, TextKind};

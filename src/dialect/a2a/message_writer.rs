@@ -1,4 +1,4 @@
-//! A message of a task while it is told: reasoning between tags in its text is set apart.
+//! Writes one message of a task and separates reasoning between tags from its text.
 
 use super::super::text_assembler::{SegmentKind, TextAssembler, strip_reasoning};
 use super::events::{message_finished, text_delta};
@@ -11,19 +11,19 @@ pub(super) struct A2aMessageWriter {
 }
 
 impl A2aMessageWriter {
-    /// Begins a message; `count` counts them.
+    /// Starts a message; `count` numbers the messages.
     pub(super) fn begin(count: &mut u64, out: &mut Vec<AgentEvent>) -> Self {
         Self { id: start_message(count, out), assembler: TextAssembler::default() }
     }
 
-    /// Tells text that is certainly new.
+    /// Emits text that is known to be new.
     pub(super) fn push_text(&mut self, text: &str, count: &mut u64, out: &mut Vec<AgentEvent>) {
         let mut split = Vec::new();
         self.assembler.push_new(text, &mut split);
         self.emit_segments(split, count, out);
     }
 
-    /// Tells a thought that came apart from the text.
+    /// Emits reasoning that came separately from the text.
     pub(super) fn push_reasoning(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
         let text = self.assembler.push_reasoning(text);
         if !text.is_empty() {
@@ -31,7 +31,7 @@ impl A2aMessageWriter {
         }
     }
 
-    /// Ends the message: its text is this.
+    /// Finishes the message with this as its whole text.
     pub(super) fn finish_with(mut self, text: &str, count: &mut u64, out: &mut Vec<AgentEvent>) {
         self.flush(count, out);
         out.push(message_finished(self.id, FinishReason::End, Some(strip_reasoning(text))));
@@ -54,7 +54,7 @@ impl A2aMessageWriter {
             match kind {
                 SegmentKind::Text => out.push(text_delta(&message, &text)),
                 SegmentKind::Reasoning => out.push(AgentEvent::ReasoningDelta { message, text }),
-                // What was told as text was reasoning; the answer is another message.
+                // The text emitted so far was reasoning; the answer is another message.
                 SegmentKind::LateReasoning => {
                     if !text.is_empty() {
                         out.push(AgentEvent::ReasoningDelta { message: message.clone(), text });
@@ -67,7 +67,6 @@ impl A2aMessageWriter {
     }
 }
 
-/// Starts the next message.
 fn start_message(count: &mut u64, out: &mut Vec<AgentEvent>) -> MessageId {
     *count += 1;
     let message = MessageId::new(format!("m{count}"));

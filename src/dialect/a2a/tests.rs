@@ -12,7 +12,7 @@ fn decode(is_prompted: bool, results: &[Json]) -> Vec<AgentEvent> {
     out
 }
 
-/// The texts of all messages, reconciled, and how it ended.
+/// The texts of all messages, reconciled, and the outcome.
 fn texts_and_outcome(events: &[AgentEvent]) -> (Vec<String>, TurnOutcome) {
     let mut list: Vec<(MessageId, String)> = Vec::new();
     for event in events {
@@ -129,7 +129,7 @@ fn text_that_comes_twice_is_told_once() {
         ]),
         ["It is 12."]
     );
-    // Pieces in statuses, the whole in an artifact.
+    // Deltas in status messages, the whole in an artifact.
     assert_eq!(
         one(&[
             status("working", "Hm.", false),
@@ -145,7 +145,7 @@ fn text_that_comes_twice_is_told_once() {
         ["one", "two"]
     );
     assert_eq!(one(&[status("working", "Busy", false), status("working", "Busy", false), done()]), ["Busy"]);
-    // What only begins alike is told.
+    // A text with only a common prefix is emitted.
     assert_eq!(
         one(&[status("working", "12 results", false), artifact("a", "12", false, true), done()]),
         ["12 results", "12"]

@@ -1,5 +1,5 @@
-//! What a frame holds, in either version: 0.3 names the kind of a result, 1.0 wraps it under its kind. Parts, roles and
-//! states differ likewise.
+//! Shapes of a frame in both versions: 0.3 names the kind of a result in a field, 1.0 wraps the result under its kind.
+//! Parts, roles and states differ likewise.
 
 use std::borrow::Cow;
 
@@ -7,7 +7,7 @@ use super::super::borrowed_json::BorrowedJson;
 use super::super::error;
 use crate::event::{Fault, FaultKind, Json};
 
-/// One result of a stream.
+/// One result of the stream.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum StreamResult<'a> {
     Task(&'a BorrowedJson<'a>),
@@ -16,7 +16,7 @@ pub(super) enum StreamResult<'a> {
     Artifact(&'a BorrowedJson<'a>),
 }
 
-/// Finds the result in what a frame holds, and whether it is of version 1.0.
+/// Finds the result in a frame, and whether it has the shape of version 1.0.
 pub(super) fn parse_result<'a>(json: &'a BorrowedJson<'a>) -> Option<(StreamResult<'a>, bool)> {
     match non_empty_str(json, "kind") {
         Some("task") => return Some((StreamResult::Task(json), false)),
@@ -38,7 +38,7 @@ pub(super) fn parse_result<'a>(json: &'a BorrowedJson<'a>) -> Option<(StreamResu
     if let Some(body) = object(["message", "msg"]).filter(|_| json.get("status").is_none()) {
         return Some((StreamResult::Message(body), true));
     }
-    // Neither named nor wrapped: only its shape tells.
+    // Neither named nor wrapped: the shape decides.
     let has = |key: &str| json.get(key).is_some_and(|value| value.is_object() || value.is_array());
     let found = match () {
         () if has("artifact") => StreamResult::Artifact(json),
@@ -50,7 +50,7 @@ pub(super) fn parse_result<'a>(json: &'a BorrowedJson<'a>) -> Option<(StreamResu
     Some((found, false))
 }
 
-/// Finds what a server says of the model's end beside the states of the task, in metadata that each names its own way.
+/// Finds the model's finish reason in the metadata, where each server names it differently.
 pub(super) fn finish_reason_word(result: StreamResult<'_>) -> Option<&str> {
     let (StreamResult::Task(holder)
     | StreamResult::Message(holder)
@@ -62,19 +62,19 @@ pub(super) fn finish_reason_word(result: StreamResult<'_>) -> Option<&str> {
     holders.into_iter().flatten().find_map(|holder| find_in_metadata(holder, &names))
 }
 
-/// Returns the code that a server gives a failure of its model beside the words.
+/// Returns the error code that a server adds to the text of a failed model request.
 pub(super) fn error_code<'a>(message: &'a BorrowedJson<'_>) -> Option<&'a str> {
     find_in_metadata(message, &["error_code", "errorCode"])
 }
 
-/// Finds a text in the metadata under a name that ends with one of these.
+/// Finds a string in the metadata under a key with one of these suffixes.
 fn find_in_metadata<'a>(holder: &'a BorrowedJson<'_>, names: &[&str]) -> Option<&'a str> {
     let Some(BorrowedJson::Object(metadata)) = holder.get("metadata") else { return None };
     let found = metadata.iter().find(|(key, _)| names.iter().any(|name| key.ends_with(name)))?;
     found.1.as_str().filter(|word| !word.is_empty())
 }
 
-/// Reads an error of JSON-RPC or of the REST binding.
+/// Parses an error of JSON-RPC or of the REST binding.
 pub(super) fn parse_fault(json: &BorrowedJson<'_>) -> Option<Fault> {
     let wire = json.get("error").filter(|error| !error.is_null())?.to_json();
     let mut said = error::parse_error_object(&wire)?;
@@ -84,7 +84,7 @@ pub(super) fn parse_fault(json: &BorrowedJson<'_>) -> Option<Fault> {
         said.message = format!("{} ({more})", said.message);
     }
     let kind = match wire.get("code").and_then(Json::as_i64) {
-        // Bad requests, methods and parameters; no such task; operations or contents it can't do.
+        // Parse error, invalid request, method or parameters; unknown task; unsupported operation or content.
         Some(-32700 | -32602..=-32600 | -32005..=-32001 | -32009..=-32007) => Some(FaultKind::BadRequest),
         Some(-32006) => Some(FaultKind::Protocol),
         Some(-32603) => Some(FaultKind::Upstream),
@@ -100,7 +100,7 @@ pub(super) fn parse_fault(json: &BorrowedJson<'_>) -> Option<Fault> {
     Some(fault)
 }
 
-/// Returns a state in the words of 0.3: `TASK_STATE_INPUT_REQUIRED` is `input-required`.
+/// Returns a state as 0.3 spells it: `TASK_STATE_INPUT_REQUIRED` is `input-required`.
 pub(super) fn normalize_state(status: &BorrowedJson<'_>) -> String {
     let state = non_empty_str(status, "state").unwrap_or_default();
     let state = state.strip_prefix("TASK_STATE_").unwrap_or(state).to_ascii_lowercase().replace('_', "-");
@@ -111,7 +111,7 @@ pub(super) fn is_from_agent(message: &BorrowedJson<'_>) -> bool {
     !matches!(non_empty_str(message, "role"), Some("user" | "ROLE_USER"))
 }
 
-/// The parts of a message or artifact: its text, what it thought, and what is neither.
+/// The parts of a message or artifact: text, reasoning, and everything else.
 #[derive(Debug, Default)]
 pub(super) struct MessageParts<'a> {
     pub(super) text: Cow<'a, str>,
@@ -121,7 +121,7 @@ pub(super) struct MessageParts<'a> {
 
 pub(super) fn parse_parts<'a>(holder: &'a BorrowedJson<'_>) -> MessageParts<'a> {
     let mut read = MessageParts::default();
-    // REST servers of 0.3 call the parts of a message its content.
+    // REST servers of 0.3 call the parts of a message `content`.
     for part in holder.get("parts").or_else(|| holder.get("content")).into_iter().flat_map(BorrowedJson::elements) {
         if let Some(text) = non_empty_str(part, "text") {
             let thought = match part.get("metadata") {
@@ -144,7 +144,7 @@ pub(super) fn parse_parts<'a>(holder: &'a BorrowedJson<'_>) -> MessageParts<'a> 
     read
 }
 
-/// Describes a part that is not text. The bytes of a file are not kept.
+/// Describes a part that is not text. The bytes of a file are dropped.
 fn describe_part(part: &BorrowedJson<'_>) -> Option<Json> {
     if let Some(data) = part.get("data").filter(|data| !data.is_null()) {
         return Some(serde_json::json!({"kind": "data", "data": data.to_json()}));
@@ -164,7 +164,7 @@ fn describe_part(part: &BorrowedJson<'_>) -> Option<Json> {
         }
     }
     if let Some(bytes) = bytes {
-        // Three bytes in four letters.
+        // Base64 has four letters for three bytes.
         told["bytes"] = (bytes.len() / 4 * 3).into();
     }
     Some(told)

@@ -1,5 +1,5 @@
-//! The calls of a run. Whether the agent or its client runs one is only known when a result comes or the run ends, so
-//! all of them begin as the client's: what has no result then is still wanted.
+//! The calls of a run. Only a result or the end of the run shows whether the agent or its client runs a call, so all of
+//! them start as the client's; those without a result at the end are requested from the client.
 
 use std::borrow::Cow;
 
@@ -7,9 +7,8 @@ use super::super::arguments::ArgumentsAssembler;
 use super::super::surrogate::SurrogateJoiner;
 use crate::event::{AgentEvent, CallId, CallOutcome, CallOutput, ExecutedBy, MessageId};
 
-/// Calls that are remembered.
 const MAX_CALLS: usize = 4096;
-/// Bytes of arguments that are kept for all calls that are being written.
+/// Bytes of arguments kept for all open calls.
 const MAX_ARGS_BYTES: usize = 16 * 1024 * 1024;
 
 #[derive(Debug)]
@@ -26,23 +25,23 @@ struct AgUiCall {
     args_bytes: usize,
     ready: bool,
     chunked: bool,
-    /// How often its end was told; more than twice can't be.
+    /// Times its end was emitted; consumers accept at most two.
     finish_count: u8,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct AgUiCalls {
     list: Vec<AgUiCall>,
-    /// Calls so far, for the names of those without an id.
+    /// Calls so far, to number those without an id.
     call_count: usize,
     args_bytes: usize,
-    /// All before it are ready.
+    /// All calls before this index are ready.
     open_from: usize,
-    /// A call is being written by chunks.
+    /// A call is streaming in chunks.
     has_open_chunks: bool,
 }
 
-/// What a call is when it starts.
+/// What is known of a call when it starts.
 pub(super) struct AgUiCallStart<'a> {
     pub(super) wire_id: &'a str,
     pub(super) name: Option<&'a str>,
@@ -60,7 +59,8 @@ impl AgUiCalls {
         self.find(wire).is_some()
     }
 
-    /// Returns whether a call of this id waits for its result. One that has it and starts again is another call.
+    /// Returns whether a call with this id still waits for its result. After the result, the same id starts another
+    /// call.
     pub(super) fn is_running(&self, wire: &str) -> bool {
         self.find(wire).and_then(|at| self.list.get(at)).is_some_and(|call| call.finish_count == 0)
     }
@@ -101,7 +101,7 @@ impl AgUiCalls {
         id
     }
 
-    /// Adds a piece of arguments. Fails with what is odd about it.
+    /// Appends a piece of arguments. Fails with the notice text where the piece is invalid.
     pub(super) fn push_args(
         &mut self,
         wire: &str,
@@ -125,14 +125,14 @@ impl AgUiCalls {
         Ok(())
     }
 
-    /// The arguments are complete.
+    /// Marks the arguments as complete.
     pub(super) fn mark_ready(&mut self, wire: &str, out: &mut Vec<AgentEvent>) {
         if let Some(at) = self.find(wire) {
             self.mark_ready_at(at, out);
         }
     }
 
-    /// The call is over. An end that comes again settles it; more are not told.
+    /// Ends a call. A second end corrects the first; later ones are ignored.
     pub(super) fn finish(&mut self, wire: &str, outcome: CallOutcome, text: String, out: &mut Vec<AgentEvent>) {
         let Some(at) = self.find(wire) else { return };
         self.mark_ready_at(at, out);
@@ -153,12 +153,12 @@ impl AgUiCalls {
         }
     }
 
-    /// Returns the call that a chunk without an id goes on with.
+    /// Returns the call that a chunk without an id continues.
     pub(super) fn chunked_call(&self) -> Option<String> {
         self.list.iter().rev().find(|call| call.chunked && !call.ready).map(|call| call.wire_id.clone())
     }
 
-    /// Chunks end when something else begins.
+    /// Ends chunked calls, since something else begins.
     pub(super) fn close_chunks(&mut self, keep: Option<&str>, out: &mut Vec<AgentEvent>) {
         if !std::mem::replace(&mut self.has_open_chunks, keep.is_some()) {
             return;
@@ -189,7 +189,7 @@ impl AgUiCalls {
             args,
             provider_metadata: None,
         });
-        // Arguments of several calls in one.
+        // The arguments are those of several calls.
         for args in all {
             let (message, parent) = (message.clone(), parent.clone());
             let start = AgUiCallStart { wire_id: "", name: Some(&name), message, parent, ran_by };

@@ -1,55 +1,55 @@
-//! The messages of a run. The wire has messages of text, of reasoning and none at all for calls without words; here
-//! they are put together as a person sees them: what the agent thinks, says and calls until a result comes back.
+//! The messages of a run. The format has separate messages for text and for reasoning, and none for calls without text;
+//! here they become the messages that a person sees: the agent's reasoning, text and calls up to the next result.
 //!
-//! A message without an id of its own (reasoning, calls without words) takes the id of the text or call that follows
-//! it. Every message that is started is finished once.
+//! A message without an id of its own (reasoning, calls without text) takes the id of the text or call that follows it.
+//! Every message that is started is finished once.
 
 use std::borrow::Cow;
 
 use super::super::text_assembler::{ChannelAssembler, SegmentKind, TextAssembler};
 use crate::event::{AgentEvent, CallId, FinishReason, Json, MessageId, Role, TextKind};
 
-/// Messages that are remembered; a stream may be watched for days.
+/// Messages remembered; a stream may be watched for days.
 const MAX_MESSAGES: usize = 4096;
-/// Bytes of their texts that are remembered, to know them again in a snapshot.
+/// Bytes of text remembered, to recognize messages in a snapshot.
 const MAX_TEXT_BYTES: usize = 16 * 1024 * 1024;
 
-/// Who speaks: the agent, or one of its subagents.
+/// The author of a message: the agent or one of its subagents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Speaker {
     pub(super) run_id: Option<String>,
-    /// The call that stands for the subagent.
+    /// The call that represents the subagent.
     pub(super) parent: Option<CallId>,
 }
 
 #[derive(Debug)]
 pub(super) struct AgUiMessage {
-    /// Its id on the wire, once there was one.
+    /// Its id in the stream, once known.
     wire_id: Option<String>,
     id: MessageId,
     speaker: Speaker,
     open: bool,
-    /// An end is announced: it was started as such.
+    /// An end event will come, since a start event came.
     expects_end: bool,
-    /// Written by chunks, which have no end of their own.
+    /// Streamed in chunks, which have no end event.
     chunked: bool,
-    /// An echo of what we said, not told.
+    /// An echo of the user's message, not emitted.
     hidden: bool,
-    /// It comes under the id of a message that has ended, and so far says what that one does: not told either.
+    /// Has the id of a finished message and so far repeats its text: not emitted either.
     again: Option<Again>,
     has_calls: bool,
     pub(super) text: String,
     has_text: bool,
-    /// The id of the reasoning in it.
+    /// The id of its reasoning.
     reasoning_id: Option<String>,
     assembler: TextAssembler,
     reasoning: ChannelAssembler,
     pub(super) full_text: Option<String>,
-    /// Values wanted back with the next request.
+    /// Values that must go back with the next request.
     encrypted_values: Vec<Json>,
 }
 
-/// A message that may be one sent again.
+/// A message that may repeat a finished one.
 #[derive(Debug)]
 struct Again {
     of: MessageId,
@@ -61,10 +61,10 @@ struct Again {
 pub(super) struct AgUiMessages {
     list: Vec<AgUiMessage>,
     message_count: u64,
-    /// All before it are closed.
+    /// All messages before this index are closed.
     open_from: usize,
     kept_bytes: usize,
-    /// A message is being written by chunks.
+    /// A message is streaming in chunks.
     has_open_chunks: bool,
 }
 
@@ -85,7 +85,7 @@ impl AgUiMessages {
         self.list.iter().rposition(|message| message.wire_id.as_deref() == Some(wire))
     }
 
-    /// Finds a message that says exactly this: some servers give another id to a message when they list it.
+    /// Finds a message by its whole text: some servers change the ids of messages when they list them.
     pub(super) fn find_by_text(&self, text: &str) -> Option<usize> {
         self.list.iter().rposition(|message| !text.is_empty() && !message.hidden && message.text == text)
     }
@@ -99,7 +99,7 @@ impl AgUiMessages {
         self.list.iter().any(|message| message.reasoning_id.is_some())
     }
 
-    /// A message of text begins.
+    /// Starts a text message.
     pub(super) fn start(
         &mut self,
         wire: Option<&str>,
@@ -114,7 +114,7 @@ impl AgUiMessages {
         }
     }
 
-    /// Returns the open message for a piece of text, which is started where it has to be.
+    /// Returns the open message for a piece of text, starting one where needed.
     pub(super) fn open_for_text(
         &mut self,
         wire: Option<&str>,
@@ -149,7 +149,7 @@ impl AgUiMessages {
         self.add(wire, role, speaker, out)
     }
 
-    /// Takes a piece of a message's text.
+    /// Appends a piece of a message's text.
     pub(super) fn push_text(&mut self, at: usize, piece: Cow<'_, str>, marked: bool, out: &mut Vec<AgentEvent>) {
         if !marked && self.says_again(at, &piece) {
             return;
@@ -158,13 +158,13 @@ impl AgUiMessages {
         self.assemble(at, out, |speech, split| speech.push(piece, false, marked, split));
     }
 
-    /// Returns the message of this id that was told and has ended, if it said something.
+    /// Returns the emitted, finished message with this id, if it had text.
     fn ended(&self, wire: &str, speaker: &Speaker) -> Option<MessageId> {
         let told = self.list.iter().rfind(|message| message.wire_id.as_deref() == Some(wire) && !message.hidden)?;
         (!told.open && !told.text.is_empty() && told.speaker == *speaker).then(|| told.id.clone())
     }
 
-    /// Takes a piece of a message that so far says what an ended one does. Returns whether it still does.
+    /// Takes a piece of a message that so far repeats a finished one. Returns whether it still does.
     fn says_again(&mut self, at: usize, piece: &str) -> bool {
         let Some(again) = self.list.get(at).and_then(|message| message.again.as_ref()) else { return false };
         let told = self.list.iter().rfind(|message| message.id == again.of);
@@ -175,7 +175,7 @@ impl AgUiMessages {
         same
     }
 
-    /// It says something else than the message before it of its id.
+    /// Emits a message that turned out to differ from the finished one with its id.
     fn tell_after_all(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
         let Some(message) = self.list.get_mut(at) else { return };
         let Some(again) = message.again.take() else { return };
@@ -187,14 +187,14 @@ impl AgUiMessages {
         self.assemble(at, out, |speech, split| speech.push(again.text.into(), false, false, split));
     }
 
-    /// Returns whether a message that ends says less than the one of its id that was told, but something.
+    /// Returns whether a repeated message ends short of the text of the finished one, but not empty.
     fn is_shorter(&self, at: usize) -> bool {
         let Some(again) = self.list.get(at).and_then(|message| message.again.as_ref()) else { return false };
         let told = self.list.iter().rfind(|message| message.id == again.of);
         !again.text.is_empty() && told.is_some_and(|told| told.text.len() > again.text.len())
     }
 
-    /// Adds what a snapshot knows more of a message's text.
+    /// Appends text of a message that only a snapshot has.
     pub(super) fn add_text(&mut self, at: usize, text: &str, out: &mut Vec<AgentEvent>) {
         self.assemble(at, out, |speech, split| speech.push_new(text, split));
     }
@@ -220,7 +220,7 @@ impl AgUiMessages {
                 SegmentKind::Text => out.push(AgentEvent::TextDelta { message: id, text, kind: TextKind::Text }),
                 SegmentKind::Reasoning => out.push(AgentEvent::ReasoningDelta { message: id, text }),
                 SegmentKind::LateReasoning if message.has_calls => {}
-                // What was told as text was reasoning; the answer is another message.
+                // The text emitted so far was reasoning; the answer is another message.
                 SegmentKind::LateReasoning => {
                     if !text.is_empty() {
                         out.push(AgentEvent::ReasoningDelta { message: id.clone(), text });
@@ -241,7 +241,7 @@ impl AgUiMessages {
         }
     }
 
-    /// A piece of reasoning, or just its start. It belongs to what is said next.
+    /// Takes a piece of reasoning, or just its start. It belongs to the text that follows.
     pub(super) fn push_reasoning(
         &mut self,
         wire: Option<&str>,
@@ -252,7 +252,7 @@ impl AgUiMessages {
     ) {
         let newest = self.list.iter().rposition(|message| message.open && message.speaker == *speaker);
         let at = match newest.and_then(|at| Some((at, self.list.get(at)?))) {
-            // Another thought is a paragraph of its own.
+            // Another block of reasoning is a paragraph of its own.
             Some((at, message))
                 if message.wire_id.is_none()
                     && wire.is_some()
@@ -284,7 +284,7 @@ impl AgUiMessages {
         let at = named.or_else(|| {
             let at = self.newest(speaker)?;
             let message = self.list.get(at)?;
-            // Behind a finished message only a call that names none belongs to it.
+            // After a finished message, only a call that names no parent belongs to it.
             let fits = if parent.is_some() { message.open && message.wire_id.is_none() } else { message.open };
             fits.then_some(at)
         });
@@ -297,7 +297,7 @@ impl AgUiMessages {
         message.id.clone()
     }
 
-    /// The end of a message was announced.
+    /// Handles the end event of a message.
     pub(super) fn mark_ended(&mut self, wire: Option<&str>, out: &mut Vec<AgentEvent>) {
         let at = match wire {
             Some(wire) => self.find_by_wire_id(wire),
@@ -308,12 +308,12 @@ impl AgUiMessages {
         }
     }
 
-    /// A result came: what the agent says next is another message.
+    /// Ends a round at a result: the next text is another message.
     pub(super) fn end_round(&mut self, speaker: &Speaker, out: &mut Vec<AgentEvent>) {
         self.close_where(|message| !message.expects_end && message.speaker == *speaker, None, out);
     }
 
-    /// Chunks end when something else begins.
+    /// Ends chunked messages, since something else begins.
     pub(super) fn close_chunks(&mut self, keep: Option<usize>, out: &mut Vec<AgentEvent>) {
         if !std::mem::replace(&mut self.has_open_chunks, keep.is_some()) {
             return;
@@ -329,7 +329,7 @@ impl AgUiMessages {
         }
     }
 
-    /// Returns the message that a chunk without an id goes on with.
+    /// Returns the message that a chunk without an id continues.
     pub(super) fn chunked_message(&self, speaker: &Speaker) -> Option<usize> {
         self.list.iter().rposition(|message| message.open && message.chunked && message.speaker == *speaker)
     }
@@ -338,7 +338,7 @@ impl AgUiMessages {
         self.close_where(|message| message.speaker == *speaker, None, out);
     }
 
-    /// Keeps a value that the agent wants back.
+    /// Keeps a value that the agent needs back.
     pub(super) fn keep_encrypted(&mut self, value: Json) {
         if let Some(message) = self.list.iter_mut().rev().find(|message| message.open && !message.hidden)
             && message.encrypted_values.len() < 64
@@ -347,7 +347,7 @@ impl AgUiMessages {
         }
     }
 
-    /// Closes all that is open; `stop` outranks what each message would say itself. Returns whether anything was.
+    /// Closes all open messages; `stop` outranks their own finish reasons. Returns whether any was open.
     pub(super) fn close_all(&mut self, stop: Option<FinishReason>, out: &mut Vec<AgentEvent>) -> bool {
         let has_open = self.list.iter().any(|message| message.open && !message.hidden);
         self.close_where(|_| true, stop, out);
@@ -371,7 +371,7 @@ impl AgUiMessages {
     }
 
     pub(super) fn close(&mut self, at: usize, stop: Option<FinishReason>, out: &mut Vec<AgentEvent>) {
-        // What breaks off while it is sent again was told.
+        // The interrupted part of a repetition was already emitted.
         if stop.is_none() && self.is_shorter(at) {
             self.tell_after_all(at, out);
         }
@@ -380,7 +380,7 @@ impl AgUiMessages {
         self.assemble(at, out, TextAssembler::flush);
         let Some(message) = self.list.get_mut(at) else { return };
         if message.again.take().is_some() {
-            // Its id is that of the one that was told.
+            // Its id belongs to the message that was emitted.
             message.wire_id = None;
         }
         if !std::mem::replace(&mut message.open, false) || message.hidden {
@@ -412,7 +412,7 @@ impl AgUiMessages {
     }
 
     fn push(&mut self, id: MessageId, wire: Option<&str>, speaker: &Speaker, hidden: bool) -> usize {
-        // Only what is over is forgotten, so nothing is left open; a flood of open ones is cut off by its hub.
+        // Only finished messages are forgotten, so none stays open; the hub ends a stream with too many open ones.
         if self.list.len() >= MAX_MESSAGES {
             let mut left = MAX_MESSAGES / 4;
             let kept = &mut self.kept_bytes;

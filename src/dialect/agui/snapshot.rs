@@ -1,11 +1,11 @@
-//! `MESSAGES_SNAPSHOT`: the conversation as the agent has it. What was streamed already is known by its id or its very
-//! words and only completed; what was not is told, but for what lies before our own prompt.
+//! `MESSAGES_SNAPSHOT`: the conversation as the agent has it. Streamed messages are recognized by id or by exact text
+//! and only completed; the others are emitted, except those before our own prompt.
 
 use super::calls::{AgUiCallStart, AgUiCalls};
 use super::messages::{AgUiMessages, Speaker};
 use crate::event::{AgentEvent, CallOutcome, ExecutedBy, Json, Role};
 
-/// Messages of one snapshot that are read, the newest.
+/// Newest messages of one snapshot that are read.
 const MAX_MESSAGES: usize = 1024;
 
 pub(super) fn reconcile(
@@ -94,7 +94,7 @@ fn message_id(message: &Json) -> Option<&str> {
     message.get("id").and_then(Json::as_str).filter(|id| !id.is_empty())
 }
 
-/// Returns a text, or the texts of a list of parts.
+/// Returns a string, or the joined texts of a list of parts.
 fn content_text(content: Option<&Json>) -> String {
     match content {
         Some(Json::String(text)) => text.clone(),

@@ -1,18 +1,17 @@
-//! Subagents: each invocation is shown as the call that began it, or, where none did, as a call of its own that the
-//! server runs.
+//! Subagents: each invocation is shown as the call that started it or, where there was none, as a server call of its
+//! own.
 
 use super::calls::{AgUiCallStart, AgUiCalls};
 use super::messages::{AgUiMessages, Speaker};
 use crate::event::{AgentEvent, CallId, CallOutcome, ExecutedBy, Json};
 
-/// Invocations that are remembered.
 const MAX_SUBAGENTS: usize = 1024;
 
 #[derive(Debug)]
 struct Subagent {
     run_id: String,
     call: CallId,
-    /// The name of the call that stands for it, where it is none of the agent's.
+    /// The name of the call that was added for it, where the agent made none.
     own_name: Option<String>,
 }
 
@@ -22,7 +21,7 @@ pub(super) struct Subagents {
 }
 
 impl Subagents {
-    /// Returns who speaks in an event. An invocation that was not announced is announced now.
+    /// Returns the speaker of an event. An unannounced invocation is started here.
     pub(super) fn speaker(
         &mut self,
         run: Option<&str>,
@@ -38,7 +37,7 @@ impl Subagents {
         Speaker { run_id: Some(run.to_owned()), parent: Some(parent) }
     }
 
-    /// An invocation begins. Returns the call that stands for it.
+    /// Starts an invocation. Returns the call that represents it.
     pub(super) fn start(
         &mut self,
         run: &str,
@@ -81,7 +80,7 @@ impl Subagents {
         call
     }
 
-    /// An invocation is over. Returns false where its call has an end of its own.
+    /// Ends an invocation. Returns false where its call has an end event of its own.
     pub(super) fn finish(
         &mut self,
         run: &str,

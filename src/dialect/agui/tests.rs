@@ -18,7 +18,7 @@ fn run(frames: &[Json]) -> Vec<AgentEvent> {
     decode(true, &whole)
 }
 
-/// Each message: its id, whom it speaks for, its text, its reasoning, its stop.
+/// A message: id, speaker, text, reasoning, finish reason.
 #[derive(Debug, Default, PartialEq)]
 struct DecodedMessage {
     id: String,
@@ -404,7 +404,7 @@ fn several_arguments_in_one_stay_with_their_call_when_old_calls_are_forgotten() 
     assert_eq!(last, [("sum", r#"{"a":1}"#), ("sum", r#"{"a":2}"#), ("sum", r#"{"a":3}"#)]);
 }
 
-/// A message as it is sent whole, in pieces.
+/// A whole message, sent in deltas.
 fn whole_message(id: &str, pieces: &[&str]) -> Vec<Json> {
     let start = json!({"type": "TEXT_MESSAGE_START", "messageId": id, "role": "assistant"});
     let content = |piece: &&str| json!({"type": "TEXT_MESSAGE_CONTENT", "messageId": id, "delta": piece});

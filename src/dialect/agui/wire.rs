@@ -1,6 +1,7 @@
-//! What events have in common and what the frequent ones hold. The rare ones are read as JSON where they are handled.
+//! Fields that all events share, and those of the frequent events. Rare events are parsed as JSON where they are
+//! handled.
 //!
-//! Some producers write the names with underscores.
+//! Some producers write the names in snake case.
 
 use serde::Deserialize;
 
@@ -13,7 +14,7 @@ pub(super) struct AgUiEventFields<'a> {
     pub(super) kind: LooseStr<'a>,
     #[serde(borrow, alias = "message_id")]
     pub(super) message_id: LooseStr<'a>,
-    /// Text, but for `STATE_DELTA`, where it is a patch.
+    /// A string, except in `STATE_DELTA`, where it is a patch.
     #[serde(borrow)]
     pub(super) delta: LooseStr<'a>,
     #[serde(borrow, alias = "tool_call_id")]
@@ -30,10 +31,10 @@ pub(super) struct AgUiEventFields<'a> {
     pub(super) role: LooseStr<'a>,
     #[serde(borrow)]
     pub(super) content: LooseStr<'a>,
-    /// Of a call that failed.
+    /// The error of a failed call.
     #[serde(borrow)]
     pub(super) error: LooseStr<'a>,
-    /// Of an error.
+    /// The message of an error.
     #[serde(borrow)]
     pub(super) message: LooseStr<'a>,
     #[serde(borrow)]

@@ -1,8 +1,7 @@
-//! The content blocks of a message while they are written, and what of them goes back to the server.
+//! The content blocks of a message while they stream, and what of them goes back to the server.
 //!
-//! Thinking is signed, what the server's own tools returned is partly encrypted, and both are only accepted back
-//! verbatim and in their order. Such a message keeps all its blocks for the way back; any other can be told again from
-//! its text and calls.
+//! Thinking is signed and results of the server's own tools are partly encrypted; both are accepted back only verbatim
+//! and in order. Such a message keeps all its blocks; any other can be rebuilt from its text and calls.
 
 use serde_json::{Map, json};
 
@@ -11,26 +10,24 @@ use super::super::surrogate::SurrogateJoiner;
 use super::super::text_assembler::{ChannelAssembler, TextAssembler};
 use crate::event::{CallId, Json};
 
-/// Blocks of one message that are followed.
 const MAX_BLOCKS: usize = 2048;
-/// Bytes that are kept to be sent back; a message beyond it is told again from its text.
+/// Bytes kept to be sent back; a larger message is rebuilt from its text.
 const MAX_KEPT_BYTES: usize = 4 * 1024 * 1024;
-/// Bytes of arguments that are kept for all calls of a message.
+/// Bytes of arguments kept for all calls of a message.
 const MAX_ARGS_BYTES: usize = 16 * 1024 * 1024;
 
-/// One block.
 #[derive(Debug, Default)]
 pub(super) struct ContentBlock {
     index: u64,
-    /// As it was announced.
+    /// The block as its start event had it.
     wire: Map<String, Json>,
     pub(super) kind: ContentBlockKind,
     pub(super) open: bool,
-    /// Of the arguments.
+    /// Joins surrogate halves in the arguments.
     pub(super) surrogates: SurrogateJoiner,
     pub(super) assembler: TextAssembler,
     pub(super) thinking: ChannelAssembler,
-    /// What the deltas added: text, thinking or a compaction.
+    /// Text of the deltas: text, thinking or a compaction.
     text: String,
     signature: String,
     pub(super) args: ArgumentsAssembler,
@@ -42,14 +39,14 @@ pub(super) struct ContentBlock {
 pub(super) enum ContentBlockKind {
     Text,
     Thinking,
-    /// A call for us to run.
+    /// A call for the client to run.
     Call(CallId),
-    /// A call whose id another one has: the same once more, if its arguments are.
+    /// A call with the id of another one: a repetition if its arguments are the same.
     DuplicateCall,
     /// A call that the server runs.
     ServerCall(CallId),
     Result,
-    /// Thinking the server hides, compactions, and what is not known yet.
+    /// Redacted thinking, compactions, and unknown kinds.
     #[default]
     Other,
 }
@@ -67,8 +64,8 @@ impl ContentBlock {
         self.str_field("name")
     }
 
-    /// Returns the arguments: what the deltas added up to, else what the announcement said. Those of several calls
-    /// are several.
+    /// Returns the arguments: those of the deltas, else those of the start event. The list holds the arguments of
+    /// further calls.
     pub(super) fn take_args(&mut self, is_cut: bool) -> (String, Vec<String>) {
         let mut all = self.args.take_calls(is_cut).into_iter();
         let mut args = all.next().unwrap_or_default();
@@ -79,7 +76,7 @@ impl ContentBlock {
                 _ => "{}".to_owned(),
             };
         }
-        // The input of a server's call goes back with its block, so that one stays.
+        // The input of a server call goes back with its block, so it stays.
         if let ContentBlockKind::ServerCall(_) = self.kind {
             self.raw_args.clone_from(&args);
         }
@@ -87,7 +84,7 @@ impl ContentBlock {
     }
 }
 
-/// The blocks of one message in their order.
+/// The blocks of one message, in order.
 #[derive(Debug, Default)]
 pub(super) struct ContentBlocks {
     list: Vec<ContentBlock>,
@@ -116,7 +113,7 @@ impl ContentBlocks {
         self.list.iter_mut().rev().find(|block| block.open && index.is_none_or(|index| block.index == index))
     }
 
-    /// Returns name and arguments of a call of the server that is still being written.
+    /// Returns name and arguments of a server call that is still streaming.
     pub(super) fn partial_call(&mut self, call: &CallId) -> Option<(String, String)> {
         let is_it = |block: &&mut ContentBlock| {
             block.open && matches!(&block.kind, ContentBlockKind::ServerCall(id) if id == call)
@@ -129,12 +126,12 @@ impl ContentBlocks {
         self.list.iter().any(|block| matches!(block.kind, ContentBlockKind::Call(_)))
     }
 
-    /// Takes note of the size of what was announced.
+    /// Counts the bytes of a start event.
     pub(super) fn count_announced(&mut self, wire: &Json) {
         self.kept_bytes = self.kept_bytes.saturating_add(json_bytes(wire));
     }
 
-    /// Keeps a piece of text, thinking or a compaction of an open block.
+    /// Appends text, thinking or a compaction to an open block.
     pub(super) fn append_text(&mut self, index: Option<u64>, piece: &str) {
         self.kept_bytes = self.kept_bytes.saturating_add(piece.len());
         if self.kept_bytes <= MAX_KEPT_BYTES
@@ -162,7 +159,7 @@ impl ContentBlocks {
         }
     }
 
-    /// Keeps a piece of arguments, and returns what of it is to be told; none past all measure.
+    /// Appends arguments and returns the part to emit; none past the limit.
     pub(super) fn append_args(&mut self, index: Option<u64>, piece: &str) -> Option<String> {
         self.args_bytes = self.args_bytes.saturating_add(piece.len());
         if self.args_bytes > MAX_ARGS_BYTES {
@@ -174,12 +171,12 @@ impl ContentBlocks {
         Some(String::new())
     }
 
-    /// Finds the n-th block of text.
+    /// Finds the n-th text block.
     pub(super) fn nth_text(&mut self, nth: usize) -> Option<&mut ContentBlock> {
         self.list.iter_mut().filter(|block| block.kind == ContentBlockKind::Text).nth(nth)
     }
 
-    /// Whether there is a call of ours with this id.
+    /// Returns whether a client call has this id.
     pub(super) fn has_call_id(&self, id: &str) -> bool {
         let is_call = |block: &ContentBlock| {
             matches!(
@@ -190,7 +187,8 @@ impl ContentBlocks {
         !id.is_empty() && self.list.iter().any(|block| is_call(block) && block.wire_id() == id)
     }
 
-    /// Returns what must go back verbatim. Calls of ours stand in it without their input, which the conversation has.
+    /// Returns the blocks that must go back verbatim. Client calls stand in them without input, which the conversation
+    /// has.
     pub(super) fn provider_metadata(self) -> Option<Json> {
         let plain = |block: &ContentBlock| match block.kind {
             ContentBlockKind::Text => block.citations.is_empty() && !block.wire.contains_key("citations"),
@@ -229,7 +227,7 @@ impl ContentBlock {
             }
             ContentBlockKind::Thinking => {
                 let signature = announced(&self, "signature") + &self.signature;
-                // Without its signature it would be refused.
+                // Without its signature it would be rejected.
                 if signature.is_empty() {
                     return None;
                 }

@@ -1,11 +1,10 @@
-//! The calls of a message, each told in order: started, ready once, finished at most twice.
+//! The calls of a message: each is started, marked ready once, and finished at most twice.
 
 use serde_json::json;
 
 use super::super::arguments;
 use crate::event::{AgentEvent, CallId, CallOutcome, CallOutput, ExecutedBy, Json, MessageId};
 
-/// Calls of one message that are followed.
 const MAX_CALLS: usize = 256;
 
 #[derive(Debug)]
@@ -14,7 +13,7 @@ struct AnthropicCall {
     by_server: bool,
     ready: bool,
     finish_count: u8,
-    /// Its id on the wire, and its arguments once they are complete.
+    /// Its id in the stream, and its arguments once they are complete.
     wire_id: String,
     args: String,
 }
@@ -61,12 +60,12 @@ impl AnthropicCalls {
         Some(id)
     }
 
-    /// Finds a call of the server by its id on the wire.
+    /// Finds a server call by its id in the stream.
     pub(super) fn server_call(&self, id: &str) -> Option<CallId> {
         self.list.iter().rev().find(|call| call.by_server && call.id.as_str() == id).map(|call| call.id.clone())
     }
 
-    /// Whether a call with this id on the wire has these arguments.
+    /// Returns whether the call with this id in the stream has these arguments.
     pub(super) fn has_call(&self, wire_id: &str, args: &str) -> bool {
         let mut of_id = self.list.iter().filter(|call| call.wire_id == wire_id);
         of_id.any(|call| call.ready && arguments::is_same_json(&call.args, args))
@@ -76,7 +75,7 @@ impl AnthropicCalls {
         self.list.iter().any(|known| known.id == *call && known.ready)
     }
 
-    /// The arguments of a call are complete: its block was closed, or its result came.
+    /// Marks the arguments as complete: the block stopped, or the result came.
     pub(super) fn mark_ready(
         &mut self,
         call: &CallId,
@@ -100,7 +99,7 @@ impl AnthropicCalls {
         out.push(AgentEvent::ToolCallFinished { call, outcome, output, duration: None });
     }
 
-    /// The server stopped in the middle: what it was about is told again with its result.
+    /// Finishes the calls that a pause interrupted; they are emitted again with their results.
     pub(super) fn finish_paused(&mut self, out: &mut Vec<AgentEvent>) {
         for call in self.list.iter_mut().filter(|call| call.by_server && call.finish_count == 0) {
             call.finish_count += 1;

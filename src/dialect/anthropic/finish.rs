@@ -1,4 +1,4 @@
-//! How an answer ends: what the stop reason says, and what is said of an answer that did not just end.
+//! How an answer ends: the meaning of the stop reason, and the notice for an abnormal end.
 
 use serde_json::json;
 
@@ -28,12 +28,12 @@ impl AnthropicDecoder {
                 self.exceeds_context = true;
                 FinishReason::Length
             }
-            // It is to be given back as it is, and goes on.
+            // The server wants it back unchanged, and continues it.
             "pause_turn" | "compaction" => {
                 self.paused = true;
                 FinishReason::End
             }
-            // Proxies use the words of those they ask.
+            // Proxies pass on the finish reasons of their upstream.
             other => {
                 let reason = WireFinishReason::parse(other);
                 match reason {
@@ -62,7 +62,7 @@ impl AnthropicDecoder {
         }
     }
 
-    /// Says how an answer ended that did not just end.
+    /// Emits the notice for an abnormal end.
     pub(super) fn emit_finish_notice(&mut self, stop: FinishReason, out: &mut Vec<AgentEvent>) {
         if let Some(why) = self.refusal_explanation.take() {
             let why = if why.is_empty() { why } else { format!(" ({why})") };

@@ -1,8 +1,8 @@
-//! What a tool that the server ran gave back, in words. Each kind of tool has a shape of its own.
+//! Output of the server's own tools as text. Each kind of tool has its own shape.
 
 use crate::event::{CallOutcome, Json};
 
-/// Reads a `*_tool_result` block.
+/// Parses a `*_tool_result` block.
 pub(super) fn parse_tool_result(block: &Json) -> (CallOutcome, String) {
     let content = block.get("content").unwrap_or(&Json::Null);
     let failed = block.get("is_error").and_then(Json::as_bool) == Some(true) || is_error(content);
@@ -46,7 +46,7 @@ fn content_text(content: &Json) -> String {
             if let Some(found) = object.get("tool_references") {
                 return content_text(found);
             }
-            // A page that was fetched: its head, then what it says.
+            // A fetched page: its title and URL, then its text.
             let page = content.pointer("/content/source/data").and_then(Json::as_str);
             let title = text("title").or_else(|| content.pointer("/content/title").and_then(Json::as_str));
             let head = match (title, text("url")) {

@@ -1,11 +1,11 @@
-//! The shapes of the events, as far as they are read. Every field is optional.
+//! Shapes of the events, as far as they are read. Every field is optional.
 
 use serde::Deserialize;
 
 use super::super::lenient::{LooseList, LooseObject, LooseStr, LooseU64};
 use crate::event::{Json, Usage};
 
-/// An event, or a whole message where the answer is not streamed.
+/// An event, or a whole message where the response is not streamed.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct AnthropicEvent<'a> {
@@ -35,7 +35,7 @@ pub(super) struct AnthropicMessage<'a> {
     pub(super) stop_reason: LooseStr<'a>,
 }
 
-/// What is added to a block, or, in `message_delta`, to the message.
+/// The delta of a block or, in `message_delta`, of the message.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct AnthropicDelta<'a> {
@@ -81,8 +81,7 @@ struct OutputDetails {
     thinking_tokens: LooseU64,
 }
 
-/// What was told of the usage so far. Numbers are totals: a later one replaces an earlier one, unless it is a zero
-/// that a proxy filled in.
+/// Usage so far. Counts are totals: a later one replaces an earlier one, unless it is a zero that a proxy filled in.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct UsageTotals {
     input: Option<u64>,
@@ -90,7 +89,7 @@ pub(super) struct UsageTotals {
     cache_written: Option<u64>,
     cache_read: Option<u64>,
     thinking: Option<u64>,
-    /// The output was counted at the end; what the start says of it is only a beginning.
+    /// The final output count came; the one in the start event is only preliminary.
     is_final_output: bool,
 }
 
@@ -105,7 +104,7 @@ impl UsageTotals {
         self.is_final_output |= is_end && wire.output.0.is_some();
     }
 
-    /// The wire counts what it read from and wrote to its cache beside the input; here all of it is input.
+    /// The format counts cache reads and writes separately from the input; here all of it is input.
     pub(super) fn usage(&self) -> Option<Usage> {
         let cached_tokens = self.cache_read.unwrap_or(0);
         let fresh = self.input.unwrap_or(0).saturating_add(self.cache_written.unwrap_or(0));

@@ -1,19 +1,17 @@
-//! What an answer in one piece of text is made of: of all messages of a turn, those that the agent itself says to the
-//! person, one after the other with a blank line between, and what they cost.
+//! The answer of a turn as one text: the messages of the agent itself, separated by blank lines, and the usage.
 //!
-//! Not for calls. A message of another voice, such as a sub-agent's, is part of the work and not of the answer.
+//! Not for calls. Messages with a parent, such as a sub-agent's, are part of the work and not of the answer.
 
 use crate::dialect::answer_usage::AnswerUsage;
 use crate::event::{AgentEvent, Fault, FaultKind, FinishReason, MessageId, Role, TextKind, TurnOutcome, Usage};
 
-/// A text that comes in one piece is told in words, if it has this many.
+/// Words that a text must have to be paced when it comes in one piece.
 const MIN_PACED_WORDS: usize = 8;
-/// Words that are told one by one: at the pause of [`WORD_DELAY_MS`] that is 12 seconds. The rest comes at once.
+/// Words that are paced: with [`WORD_DELAY_MS`] that takes 12 seconds. The rest follows at once.
 const MAX_PACED_WORDS: usize = 1000;
-/// Milliseconds between words.
 pub(in crate::dialect) const WORD_DELAY_MS: u64 = 12;
 
-/// A piece of the answer.
+/// What an event adds to the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::dialect) enum AnswerTextDelta {
     Text(String),
@@ -24,7 +22,7 @@ pub(in crate::dialect) enum AnswerTextDelta {
 /// The answer so far.
 #[derive(Debug, Default)]
 pub(in crate::dialect) struct AnswerText {
-    /// Messages that are open, with what was told of each.
+    /// Open messages, with the text of each so far.
     open: Vec<(MessageId, String)>,
     /// The message of the last text, and of the last reasoning.
     text_message: Option<MessageId>,
@@ -32,15 +30,15 @@ pub(in crate::dialect) struct AnswerText {
     pub(in crate::dialect) text: String,
     pub(in crate::dialect) refusal: String,
     pub(in crate::dialect) reasoning: String,
-    /// Why the last message ended.
+    /// Finish reason of the last message.
     pub(in crate::dialect) finish_reason: Option<FinishReason>,
     answer_usage: AnswerUsage,
-    /// How the turn ended, once it did.
+    /// The outcome of the turn, once known.
     pub(in crate::dialect) outcome: Option<TurnOutcome>,
 }
 
 impl AnswerText {
-    /// Takes a fact and returns what it adds to the answer, and whether it is the first of its message.
+    /// Takes an event and returns what it adds to the answer, and whether that is the first text of its message.
     pub(in crate::dialect) fn observe(&mut self, fact: &AgentEvent) -> Option<(AnswerTextDelta, bool)> {
         let first = match fact {
             AgentEvent::TextDelta { message, .. } | AgentEvent::MessageFinished { message, .. } => {
@@ -52,7 +50,7 @@ impl AnswerText {
         self.delta(fact).map(|piece| (piece, first))
     }
 
-    /// The end of the turn never came. Returns false where it did.
+    /// Records that the turn never ended. Returns false where it did.
     pub(in crate::dialect) fn mark_interrupted(&mut self) -> bool {
         let is_cut = self.outcome.is_none();
         self.outcome.get_or_insert(TurnOutcome::Interrupted);
@@ -78,7 +76,7 @@ impl AnswerText {
             AgentEvent::MessageFinished { message, finish_reason: stop, full_text: full, .. } => {
                 let at = self.open.iter().position(|(open, _)| open == message)?;
                 self.finish_reason = Some(*stop);
-                // What the wire repeats may be more than it said before.
+                // The full text may be longer than what was streamed.
                 let rest = full.as_deref().and_then(|full| full.strip_prefix(self.open.get(at)?.1.as_str()));
                 let piece = rest.and_then(|rest| self.append(message, rest, TextKind::Text));
                 self.open.retain(|(open, _)| open != message);
@@ -92,22 +90,22 @@ impl AnswerText {
         }
     }
 
-    /// Returns whether this message is one of the answer and still open.
+    /// Returns whether this is an open message of the answer.
     pub(in crate::dialect) fn is_open(&self, message: &MessageId) -> bool {
         self.open.iter().any(|(open, _)| open == message)
     }
 
-    /// Returns whether nothing was told of an open message yet.
+    /// Returns whether an open message has no text yet.
     fn is_unsent(&self, message: &MessageId) -> bool {
         self.open.iter().any(|(open, told)| open == message && told.is_empty())
     }
 
-    /// Returns what the turn cost, where anybody said so.
+    /// Returns the usage of the turn; none where nothing was reported.
     pub(in crate::dialect) fn usage(&self) -> Option<Usage> {
         self.answer_usage.total().filter(|usage| usage.total() > 0)
     }
 
-    /// Returns why the turn has no proper end, if that is so.
+    /// Returns the fault of a turn that did not complete.
     pub(in crate::dialect) fn fault(&self) -> Option<Fault> {
         match &self.outcome {
             Some(TurnOutcome::Completed) => None,
@@ -131,7 +129,7 @@ impl AnswerText {
     }
 }
 
-/// Returns what stands between what was said so far and what this message says.
+/// Returns the separator between the text so far and that of this message.
 fn separator(before: &str, last: &mut Option<MessageId>, message: &MessageId) -> &'static str {
     let other = last.as_ref() != Some(message);
     if other {
@@ -145,8 +143,8 @@ fn separator(before: &str, last: &mut Option<MessageId>, message: &MessageId) ->
     }
 }
 
-/// Returns the words of a text that came in one piece: split on single spaces, all but the first with the space before
-/// it, so that joined they are the text. One piece where it is too short to tell that nobody streamed it.
+/// Splits a text that came in one piece into words: on single spaces, each word but the first with the space before it,
+/// so that the words joined are the text. A text too short to need pacing stays one piece.
 pub(in crate::dialect) fn split_words(text: &str) -> Vec<&str> {
     let mut words = Vec::new();
     let mut from = 0;

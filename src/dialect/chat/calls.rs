@@ -1,14 +1,14 @@
-//! Tool calls put together from fragments. Servers differ in how they say which call a fragment belongs to: by index,
-//! by id, by position, or not at all.
+//! Tool calls assembled from fragments. Servers differ in how they say which call a fragment belongs to: by index, by
+//! id, by position, or not at all.
 //!
-//! The rules, where index and id disagree:
-//! - An id that is known under another index is the same call: while that one is being written the fragment goes on with
-//!   it; once it is complete, what comes is held back and counts only if its arguments turn out to be others.
-//! - Another id on a known index is another call if it brings a name; unless it comes in the middle of an object.
-//! - Another name on a known index begins a call, once the one before is complete or has no arguments at all.
-//! - Calls of different ids are different, however much alike they are.
+//! Rules where index and id disagree:
+//! - An id that is known under another index is the same call: while that call is streaming, the fragment continues it;
+//!   once it is complete, the fragments are held back and count only if their arguments turn out to differ.
+//! - Another id on a known index is another call if it brings a name, unless it comes in the middle of an object.
+//! - Another name on a known index starts a call, once the previous call is complete or while it has no arguments at all.
+//! - Calls with different ids are different, however much alike they are.
 //!
-//! What arguments may be is in [`super::super::arguments`].
+//! The possible shapes of arguments are described in [`super::super::arguments`].
 
 use std::borrow::Cow;
 
@@ -20,12 +20,11 @@ use super::super::surrogate::SurrogateJoiner;
 use super::wire::ChatCallFragment;
 use crate::event::{AgentEvent, CallId, ExecutedBy, Json, MessageId};
 
-/// Calls of one message that are followed. A hostile index must not make us allocate.
+/// Calls of one message. Bounds the allocation that a hostile index could cause.
 const MAX_CALLS: usize = 128;
-/// Bytes of arguments that are kept for all calls of a message.
+/// Bytes of arguments kept for all calls of a message.
 const MAX_ARGS_BYTES: usize = 16 * 1024 * 1024;
 
-/// The calls of one message.
 #[derive(Debug, Default)]
 pub(super) struct ChatCalls {
     list: Vec<ChatCall>,
@@ -37,15 +36,15 @@ pub(super) struct ChatCalls {
 #[derive(Debug)]
 struct ChatCall {
     index: Option<u64>,
-    /// The wire's id, where it gave one.
+    /// The server's id, where there is one.
     wire_id: Option<String>,
     id: CallId,
     name: String,
     args: ArgumentsAssembler,
     surrogates: SurrogateJoiner,
-    /// Whether its start was told, which waits for the name.
+    /// Its start was emitted, which waits for the name.
     started: bool,
-    /// The call that this may be once more.
+    /// Index of the call that this one may repeat.
     duplicate_of: Option<usize>,
     provider_metadata: Option<Json>,
 }
@@ -55,7 +54,7 @@ impl ChatCalls {
         self.list.is_empty()
     }
 
-    /// Takes a fragment, the n-th of its delta. Fails with what is odd about it.
+    /// Takes the n-th fragment of a delta. Fails with the notice text where it is invalid.
     pub(super) fn push_fragment(
         &mut self,
         fragment: &ChatCallFragment<'_>,
@@ -84,8 +83,8 @@ impl ChatCalls {
         Ok(())
     }
 
-    /// Takes a call as a whole, the n-th of a message that repeats what was streamed, or that was not streamed. Ids may
-    /// be others by then: the call at its place with its name is the same.
+    /// Takes the n-th complete call of a message, streamed before or not. Ids may have changed since: a call at the
+    /// same position with the same name is the same call.
     pub(super) fn reconcile_call(
         &mut self,
         fragment: &ChatCallFragment<'_>,
@@ -106,7 +105,7 @@ impl ChatCalls {
             let position = self.list.len();
             return self.push_fragment(&alone, position, marked, message, out);
         };
-        // The whole knows both halves of a character.
+        // The complete arguments hold both halves of a character.
         if let Some(call) = self.list.get_mut(at) {
             let _ = call.surrogates.take_unpaired();
         }
@@ -121,7 +120,7 @@ impl ChatCalls {
         Ok(())
     }
 
-    /// Says that all calls are complete, or as complete as they get: `is_cut` tells that the answer was cut off.
+    /// Marks all calls as complete, or as complete as they get: `is_cut` means that the answer was cut off.
     pub(super) fn finish_all(&mut self, is_cut: bool, message: &MessageId, out: &mut Vec<AgentEvent>) {
         let mut told: Vec<(usize, String)> = Vec::new();
         for at in 0..self.list.len() {
@@ -143,7 +142,7 @@ impl ChatCalls {
         }
     }
 
-    /// Says that a call is complete. Behind the first one, it is another call of the same name.
+    /// Marks a call as complete. From the second set of arguments on, each is another call of the same name.
     fn mark_ready(&mut self, at: usize, nth: usize, args: String, message: &MessageId, out: &mut Vec<AgentEvent>) {
         if nth > 0 {
             if self.list.len() >= MAX_CALLS {
@@ -162,7 +161,7 @@ impl ChatCalls {
         }
     }
 
-    /// Takes what a fragment says of a call beside its arguments, and returns those.
+    /// Records the id, name and metadata of a fragment and returns its arguments.
     fn take_args<'f>(
         &mut self,
         fragment: &'f ChatCallFragment<'_>,
@@ -180,7 +179,7 @@ impl ChatCalls {
         if self.args_bytes > MAX_ARGS_BYTES { Err("tool arguments that are too large") } else { Ok(args) }
     }
 
-    /// Takes what a fragment says of a call's id and name, if that was not known.
+    /// Sets id and name where they were unknown.
     fn set_names(&mut self, at: usize, id: Option<&str>, name: Option<&str>) {
         let is_late = self.list.get(at).is_some_and(|call| call.wire_id.is_none() && !call.started);
         let late_id = id.filter(|_| is_late).map(|id| (id.to_owned(), self.unique_id(id)));
@@ -189,8 +188,8 @@ impl ChatCalls {
             call.wire_id = Some(id);
             call.id = unique;
         }
-        // A name may come behind the arguments. A longer one that begins with the one that was known is the same, as
-        // far as it is written.
+        // A name may come after the arguments. A longer name that starts with the known one is the same name, further
+        // along.
         let is_better = |name: &&str| call.name.is_empty() || (call.args.is_empty() && name.starts_with(&call.name));
         if let Some(name) = name.filter(is_better) {
             name.clone_into(&mut call.name);
@@ -206,9 +205,9 @@ impl ChatCalls {
         piece: &str,
     ) -> FragmentTarget {
         let by_id = |id: &str| self.list.iter().rposition(|call| call.wire_id.as_deref() == Some(id));
-        // A fragment in the middle of an object goes on with it, whatever else it says.
+        // A fragment in the middle of an object continues it, whatever else it says.
         let goes_on = |call: &ChatCall| !call.args.is_empty() && !call.args.is_complete() && !begins_object(piece);
-        // One that brings a name of its own, to a call that has one, begins another call.
+        // A fragment with a name, for a call that has one, starts another call.
         let is_named = |call: &ChatCall| name.is_some() && !call.name.is_empty();
         let is_renamed = |call: &ChatCall| {
             let Some(name) = name.filter(|_| !call.name.is_empty()) else { return false };
@@ -268,7 +267,7 @@ impl ChatCalls {
         id
     }
 
-    /// Returns the id, or one made of it where another call has it already.
+    /// Returns the id, with a suffix where another call already has it.
     fn unique_id(&self, id: &str) -> CallId {
         let taken = |id: &str| {
             self.list.iter().map(|call| &call.id).chain(&self.reserved_ids).any(|known| known.as_str() == id)
@@ -281,11 +280,11 @@ impl ChatCalls {
     }
 }
 
-/// What a fragment is a piece of.
+/// The call that a fragment belongs to.
 enum FragmentTarget {
     Known(usize),
     New,
-    /// A new one, which may be a known one once more.
+    /// A new call, which may repeat the known one at this index.
     MaybeDuplicate(usize),
 }
 
@@ -308,8 +307,8 @@ impl ChatCall {
         }
     }
 
-    /// These are the arguments; what was not told of them is told, if what was told is their beginning. The same JSON
-    /// with other blanks is a repetition and corrects nothing.
+    /// Reconciles the streamed arguments with the complete ones and emits the missing rest, if what was emitted is a
+    /// prefix. The same JSON with other white space is a repetition and corrects nothing.
     fn reconcile_args(&mut self, whole: &str, out: &mut Vec<AgentEvent>) {
         let told = self.args.emitted();
         let whole = if arguments::is_same_json(told, whole) { &told.to_owned() } else { whole };

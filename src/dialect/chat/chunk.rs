@@ -1,19 +1,19 @@
-//! What a chat completion is written with: the head that all chunks of an answer share, one chunk, token counts and
-//! errors. Also what the requests of this format are refused with.
+//! Building blocks of chat completions: the head that all chunks of an answer share, a chunk, usage and errors.
+//! Requests in this format are refused with the same errors.
 
 use serde::Serialize;
 use serde_json::json;
 
 use crate::event::{AgentEvent, Fault, FaultKind, Json, Usage};
 
-/// What all chunks of an answer have in common.
+/// Fields that all chunks of an answer share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChunkHead {
     /// `chatcmpl-` and 12 hexadecimal digits.
     pub id: String,
-    /// Seconds since 1970; 0 until the session says when it began.
+    /// Seconds since 1970; 0 until the session says when it started.
     pub created: u64,
-    /// As it was asked for; empty until the session names it.
+    /// As requested; empty until the session names it.
     pub model: String,
 }
 
@@ -40,7 +40,7 @@ struct ChunkChoice<'c, D> {
 #[serde(untagged)]
 pub(in crate::dialect) enum UsageField {
     Absent,
-    /// They come in a chunk of their own.
+    /// `null`: the usage comes in a chunk of its own.
     Null,
     Present(ChatUsage),
 }
@@ -51,7 +51,7 @@ impl UsageField {
     }
 }
 
-/// Token counts as this format has them.
+/// Token counts in the shape of this format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(in crate::dialect) struct ChatUsage {
     prompt_tokens: u64,
@@ -88,7 +88,7 @@ impl From<Usage> for ChatUsage {
 }
 
 impl ChunkHead {
-    /// Takes from the session's opening what is not known yet.
+    /// Fills missing fields from the event that opens the session.
     pub(in crate::dialect) fn fill_from(&mut self, fact: &AgentEvent) {
         let AgentEvent::SessionOpened { wall_ms: wall, engine, model, .. } = fact else { return };
         if self.created == 0 {
@@ -113,7 +113,7 @@ impl ChunkHead {
         self.write(&[ChunkChoice { index: 0, delta, finish_reason }], usage)
     }
 
-    /// Returns a chunk without choices, which only tells the counts.
+    /// Returns a chunk without choices that only has the usage.
     pub(in crate::dialect) fn usage_chunk(&self, usage: ChatUsage) -> String {
         self.write::<()>(&[], UsageField::Present(usage))
     }
@@ -121,7 +121,7 @@ impl ChunkHead {
     fn write<D: Serialize>(&self, choices: &[ChunkChoice<'_, D>], usage: UsageField) -> String {
         let Self { id, created, model } = self;
         let chunk = Chunk { id, object: "chat.completion.chunk", created: *created, model, choices, usage };
-        // Text and numbers: this can't fail.
+        // Strings and numbers: this can't fail.
         serde_json::to_string(&chunk).unwrap_or_default()
     }
 
@@ -138,7 +138,7 @@ impl ChunkHead {
     }
 }
 
-/// Guesses the counts of an answer that no server counted: a token is four characters.
+/// Estimates the usage of an answer for which no server counted tokens: four characters each.
 pub(in crate::dialect) fn estimate_usage(prompt: u64, answer: &str) -> Usage {
     let output_tokens = (answer.chars().count() as u64 / 4).max(1);
     Usage { input_tokens: prompt, output_tokens, estimated: true, ..Usage::default() }
@@ -149,10 +149,10 @@ pub fn error(message: &str, kind: &str, param: Option<&str>, code: Option<&str>)
     json!({"error": {"message": message, "type": kind, "param": param, "code": code}})
 }
 
-/// Returns what a fault is in this format: the HTTP status, where nothing was sent yet, and the error.
+/// Returns the HTTP status for a fault, if no stream has started yet, and the error.
 ///
-/// The key that was refused is ours, not the client's, so that is no 401. What would fail again is a 4xx: the official
-/// client sends again what failed with anything else.
+/// A rejected key is ours, not the client's, so it is not a 401. A failure that would repeat is a 4xx, since the
+/// official client retries server errors.
 pub fn error_response(fault: &Fault) -> (u16, Json) {
     let (status, kind, code) = match fault.kind {
         FaultKind::Auth => (502, "upstream_error", "upstream_auth"),

@@ -1,15 +1,15 @@
 //! A turn as chat completion chunks, or as one completion.
 //!
-//! | fact | frame |
+//! | event | frame |
 //! | --- | --- |
 //! | the start | a chunk with the role |
 //! | text, refusal, reasoning | `content`, `refusal`, `reasoning_content` |
-//! | a call of one of the client's tools | `tool_calls`: index, id, type and name first, pieces of the arguments after |
-//! | the end | a chunk with the finish reason and the token counts, or `{"error": …}` |
+//! | a call of one of the client's tools | `tool_calls`: index, id, type and name first, then the arguments in pieces |
+//! | the end | a chunk with the finish reason and the usage, or `{"error": …}` |
 //!
-//! Calls that are run here, sub-agents, notices and annotations are not told; the texts of all rounds are, with a blank
-//! line between. Nothing is named and nothing has an id: the official client takes any named frame for a chunk.
-//! Arguments that the model left empty are told as `{}`, for clients that read them as JSON.
+//! Calls that run here, sub-agents, notices and annotations are left out; the texts of all rounds are sent, separated
+//! by blank lines. Frames have neither names nor ids: the official client takes any named frame for a chunk. Empty
+//! arguments are sent as `{}`, for clients that parse them as JSON.
 
 use serde::Serialize;
 use serde_json::json;
@@ -19,25 +19,25 @@ use super::chunk::{self, ChatUsage, ChunkHead, UsageField};
 use crate::dialect::{Encode, KeepAlive, SseFrame};
 use crate::event::{AgentEvent, CallId, Envelope, ExecutedBy, FaultKind, FinishReason, Json, Millis, TurnOutcome};
 
-/// What the client wants beside the text.
+/// Options of the client's request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChatEncoderOptions {
-    /// The counts come in a chunk of their own, and all other chunks have `"usage": null`.
+    /// The usage comes in a chunk of its own, and all other chunks have `"usage": null`.
     pub include_usage: bool,
     /// The tools are the client's: it runs the calls.
     pub client_tools: bool,
 }
 
-/// The encoder of one answer.
+/// Encodes one answer.
 #[derive(Debug)]
 pub struct ChatEncoder {
     head: ChunkHead,
     options: ChatEncoderOptions,
-    /// Guess of the tokens of the prompt, in case that nobody counts.
+    /// Estimated tokens of the prompt, where no server counts them.
     prompt_tokens: u64,
     answer: AnswerText,
     calls: Vec<EncodedChatCall>,
-    /// The first chunk was told.
+    /// The first chunk was sent.
     has_started: bool,
     pacing_delay: Option<Millis>,
 }
@@ -45,7 +45,7 @@ pub struct ChatEncoder {
 #[derive(Debug)]
 struct EncodedChatCall {
     id: CallId,
-    /// Told with the first fragment, which waits for it.
+    /// Sent with the first fragment, which waits for it.
     name: Option<String>,
     args: String,
 }
@@ -82,7 +82,7 @@ struct ChunkFunction<'d> {
 }
 
 impl ChatEncoder {
-    /// What the head does not say, the session does.
+    /// Fields missing in the head are filled from the session.
     pub fn new(head: ChunkHead, wants: ChatEncoderOptions, prompt: u64) -> Self {
         Self {
             head,
@@ -184,7 +184,7 @@ impl ChatEncoder {
         self.send_delta(&ChunkDelta { tool_calls: Some([fragment]), ..ChunkDelta::default() }, out);
     }
 
-    /// One that never got its name was never told.
+    /// Calls that were sent; one that never got a name was not.
     fn sent_calls(&self) -> impl Iterator<Item = &EncodedChatCall> {
         self.calls.iter().filter(|call| call.name.is_some())
     }
@@ -193,8 +193,8 @@ impl ChatEncoder {
         self.answer.usage().unwrap_or_else(|| chunk::estimate_usage(self.prompt_tokens, &self.answer.text)).into()
     }
 
-    /// Returns the finish reason; none where the turn failed. A filter that stopped the answer is a reason and no
-    /// failure.
+    /// Returns the finish reason; none where the turn failed. An answer stopped by a content filter has a reason and
+    /// did not fail.
     fn finish_reason(&self) -> Option<&'static str> {
         let filtered = matches!(&self.answer.outcome, Some(TurnOutcome::Failed(fault)) if fault.kind == FaultKind::Refused)
             && self.answer.finish_reason.is_some();

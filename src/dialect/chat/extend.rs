@@ -1,5 +1,5 @@
-//! What the dialects need that are chat completions and more: to see a chunk first, to add words and messages of their
-//! own, and to say that the answer is over.
+//! Hooks for dialects that extend chat completions: to inspect chunks first, to add text and messages of their own, and
+//! to end the answer.
 
 use serde::Deserialize;
 
@@ -11,13 +11,12 @@ use crate::dialect::text_assembler::{ChannelAssembler, TextAssembler};
 use crate::dialect::{SseFrame, error, surrogate, usage};
 use crate::event::{AgentEvent, CallId, Fault, FinishReason, Json, MessageId};
 
-/// What others wrote into chunks: looks at one before it is taken, may take something out of it, and returns the fault
-/// that it means.
+/// Inspects a chunk before it is handled, may take its own extensions out of it, and returns the fault that they
+/// report.
 pub(in crate::dialect) type ChunkHook<'l> = dyn FnMut(&mut Chunk<'_>, &mut Vec<AgentEvent>) -> Option<Fault> + 'l;
 
-/// For the dialects that are chat completions and more.
 impl ChatDecoder {
-    /// Takes a frame whose chunk somebody wants to see first.
+    /// Decodes a frame, after the hook has seen its chunk.
     pub(in crate::dialect) fn decode_with_hook(
         &mut self,
         frame: &SseFrame,
@@ -28,7 +27,7 @@ impl ChatDecoder {
             return;
         }
         let data = frame.data.trim();
-        // An event without data is a sign of life.
+        // An event without data is a keep-alive.
         if data.is_empty() && frame.event != "error" {
             return;
         }
@@ -46,7 +45,7 @@ impl ChatDecoder {
         if let Ok(LooseObject(Some(chunk))) = serde_json::from_str(data) {
             return self.handle_hooked_chunk(frame, chunk, false, out, look);
         }
-        // The slow way forgives lone surrogates and repeated keys.
+        // The slow path accepts lone surrogates and repeated keys.
         let mended = surrogate::mark_lone(data);
         let json: Option<Json> = serde_json::from_str(mended.as_deref().unwrap_or(data)).ok();
         let chunk = json.as_ref().filter(|json| json.is_object()).and_then(|json| Chunk::deserialize(json).ok());
@@ -56,7 +55,7 @@ impl ChatDecoder {
         }
     }
 
-    /// Takes what is no chunk: an error, or something to wonder at.
+    /// Handles a frame that is not a chunk: an error, or an unknown frame.
     fn handle_unknown(&mut self, frame: &SseFrame, name: &str, out: &mut Vec<AgentEvent>) {
         match error::find_error_in_unparsed(frame) {
             Some(said) => self.fail(&said),
@@ -90,12 +89,12 @@ impl ChatDecoder {
         &self.message
     }
 
-    /// Takes a piece of text that came otherwise than in a chunk, and may say again what was said.
+    /// Adds text from outside the chunks, which may repeat earlier text.
     pub(in crate::dialect) fn push_delta(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
         self.push_text(Some(text.into()), false, false, out);
     }
 
-    /// Takes text that came otherwise than in a chunk and is certainly new.
+    /// Adds text from outside the chunks that is known to be new.
     pub(in crate::dialect) fn push_new_text(&mut self, text: &str, out: &mut Vec<AgentEvent>) {
         let mut split = std::mem::take(&mut self.segments);
         self.text.push_new(text, &mut split);
@@ -103,7 +102,7 @@ impl ChatDecoder {
         self.segments = split;
     }
 
-    /// The model begins to speak anew: what it says may begin with reasoning again.
+    /// Starts a round of the model: its text may start with reasoning again.
     pub(in crate::dialect) fn start_round(&mut self, out: &mut Vec<AgentEvent>) {
         self.flush_channels(out);
         self.text = TextAssembler::default();
@@ -111,7 +110,7 @@ impl ChatDecoder {
         self.refusal = ChannelAssembler::default();
     }
 
-    /// What was said so far is a message of its own, and the server ran its calls. Returns whether there was any.
+    /// Ends the current message, whose calls the server ran. Returns whether there was one.
     pub(in crate::dialect) fn next_message(&mut self, out: &mut Vec<AgentEvent>) -> bool {
         self.start_round(out);
         if !std::mem::take(&mut self.open) {
@@ -128,27 +127,27 @@ impl ChatDecoder {
         true
     }
 
-    /// Returns an id for a call that is not in the chunks; none of theirs will be the same.
+    /// Reserves an id for a call that is not in the chunks, unique among those that are.
     pub(in crate::dialect) fn reserve(&mut self, wanted: &str) -> CallId {
         self.calls.reserve(wanted)
     }
 
-    /// Returns whether the answer came to its end and is no error.
+    /// Returns whether the answer reached its end without a fault.
     pub(in crate::dialect) fn is_successful(&self) -> bool {
         self.finish_tracker.finish_reason().is_some() && self.fault.is_none()
     }
 
-    /// The format says in a place of its own why the answer ended.
+    /// Sets the finish reason, where the format has it outside the chunks.
     pub(in crate::dialect) fn set_finish_reason(&mut self, word: &str, out: &mut Vec<AgentEvent>) {
         self.finish_tracker.observe(word, out);
     }
 
-    /// The answer failed; extras may follow.
+    /// Records that the answer failed; extras may follow.
     pub(in crate::dialect) fn set_fault(&mut self, fault: Fault) {
         self.fault.get_or_insert(fault);
     }
 
-    /// The end mark came, though not as this format has it.
+    /// Ends the stream at an end mark of another form.
     pub(in crate::dialect) fn finish_stream(&mut self, wire: Option<&Json>) {
         self.usage = usage::merge(self.usage, wire.and_then(usage::parse));
         self.done = true;

@@ -1,13 +1,12 @@
-//! What goes back to the server with the next request, or it loses its train of thought: collected from pieces, capped.
+//! Provider metadata that must go back to the server with the next request, or the model loses its reasoning: collected
+//! from pieces, bounded.
 
 use serde_json::json;
 
 use crate::event::Json;
 
-/// Bytes that are kept to be sent back.
 const MAX_METADATA_BYTES: usize = 1024 * 1024;
 
-/// What some servers want back with the next request, or they lose their train of thought.
 #[derive(Debug, Default)]
 pub(super) struct ChatProviderMetadata {
     reasoning_content: String,
@@ -23,7 +22,7 @@ impl ChatProviderMetadata {
         }
     }
 
-    /// Details come in pieces too: those of one index and type are one.
+    /// Details are streamed as well: pieces with one index and type are joined.
     pub(super) fn push_detail(&mut self, detail: &Json) {
         self.kept_bytes = self.kept_bytes.saturating_add(detail.to_string().len());
         if self.kept_bytes > MAX_METADATA_BYTES {
@@ -49,7 +48,7 @@ impl ChatProviderMetadata {
         }
     }
 
-    /// `reasoning_content` is only wanted back inside a tool loop; elsewhere some servers refuse it.
+    /// Some servers reject `reasoning_content` outside a tool loop, so it is only sent back inside one.
     pub(super) fn take(&mut self, has_calls: bool) -> Option<Json> {
         if self.kept_bytes > MAX_METADATA_BYTES {
             return None;

@@ -1,4 +1,4 @@
-//! What llama.cpp measures of an answer.
+//! llama.cpp's measurements of an answer.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use super::wire::LlamaTimings;
 use crate::event::{Json, Usage};
 
 impl LlamaTimings {
-    /// Returns the usage with what only the timings say.
+    /// Adds to the usage what only the timings hold.
     pub(super) fn fill_usage(&self, usage: Option<Usage>) -> Option<Usage> {
         let cached_tokens = self.cache_n.0.unwrap_or(0);
         let Some(usage) = usage else {

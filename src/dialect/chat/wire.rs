@@ -1,4 +1,4 @@
-//! The shapes of a chat completion chunk, as far as they are read. Every field is optional.
+//! Shapes of a chat completion chunk, as far as they are read. Every field is optional.
 
 use serde::Deserialize;
 
@@ -20,17 +20,17 @@ pub(in crate::dialect) struct Chunk<'a> {
     #[serde(borrow)]
     pub(in crate::dialect) choices: LooseList<Choice<'a>>,
     pub(super) usage: Option<Json>,
-    /// Google's name for it.
+    /// Google's name for the usage.
     #[serde(rename = "usageMetadata")]
     pub(super) usage_metadata: Option<Json>,
-    /// Groq's place for usage.
+    /// Where Groq puts the usage.
     pub(super) x_groq: LooseObject<GroqExtension>,
-    /// llama.cpp's.
+    /// Where llama.cpp puts its measurements.
     pub(super) timings: LooseObject<LlamaTimings>,
     pub(super) error: Option<Json>,
     #[serde(borrow)]
     pub(super) message: LooseStr<'a>,
-    /// OpenJarvis's extras, on its last chunk.
+    /// OpenJarvis's additions to its last chunk.
     pub(in crate::dialect) telemetry: Option<Json>,
     pub(in crate::dialect) complexity: Option<Json>,
 }
@@ -41,7 +41,7 @@ pub(in crate::dialect) struct Choice<'a> {
     pub(super) index: LooseU64,
     #[serde(borrow)]
     pub(in crate::dialect) delta: LooseObject<ChatDelta<'a>>,
-    /// In place of the delta where the answer is not streamed.
+    /// Instead of the delta, where the response is not streamed.
     #[serde(borrow)]
     pub(super) message: LooseObject<ChatDelta<'a>>,
     #[serde(borrow)]
@@ -49,9 +49,9 @@ pub(in crate::dialect) struct Choice<'a> {
     #[serde(borrow)]
     pub(in crate::dialect) finish_reason: LooseStr<'a>,
     pub(super) error: Option<Json>,
-    /// Moonshot's place for usage.
+    /// Where Moonshot puts the usage.
     pub(super) usage: Option<Json>,
-    /// What a managed agent of OpenJarvis is doing.
+    /// Progress of a managed agent of OpenJarvis.
     pub(in crate::dialect) tool_progress: Option<Json>,
 }
 
@@ -90,7 +90,7 @@ pub(in crate::dialect) struct ChatCallFragment<'a> {
     pub(super) id: LooseStr<'a>,
     #[serde(borrow)]
     pub(super) function: LooseObject<ChatFunction<'a>>,
-    /// Google's signatures, wanted back verbatim.
+    /// Google's signatures, which must go back verbatim.
     pub(super) extra_content: Option<Json>,
 }
 

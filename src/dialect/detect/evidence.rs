@@ -1,4 +1,4 @@
-//! What one frame tells of its dialect. Names first, then the shape of the data.
+//! The evidence that one frame gives of its dialect. Event names first, then the shape of the data.
 
 use std::borrow::Cow;
 
@@ -7,17 +7,16 @@ use crate::dialect::openjarvis::BUS_EVENTS;
 use crate::dialect::{DecodeContext, SseFrame, surrogate};
 use crate::event::{Fault, FaultKind, Json};
 
-/// What a frame tells.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum DialectEvidence {
     /// It is this dialect, because … (a clause).
     Dialect(&'static str, Cow<'static, str>),
-    /// It is no stream at all.
+    /// It is not a stream at all.
     Fault(Fault),
     Inconclusive,
 }
 
-/// Types of the frames of a deep research.
+/// Values of `type` in the frames of a deep research.
 const RESEARCH_TYPES: &[&str] = &[
     "search_call",
     "search_result",
@@ -29,7 +28,7 @@ const RESEARCH_TYPES: &[&str] = &[
     "done",
 ];
 
-/// First words of AG-UI's types: `TEXT_MESSAGE_START`, `RUN_STARTED` …
+/// Prefixes of AG-UI's types: `TEXT_MESSAGE_START`, `RUN_STARTED` …
 const AG_UI_TYPE_PREFIXES: &[&str] = &[
     "RUN_",
     "STEP_",
@@ -45,7 +44,7 @@ const AG_UI_TYPE_PREFIXES: &[&str] = &[
     "CUSTOM",
 ];
 
-/// Events of Anthropic's streams but for `ping` and `error`, which others have too.
+/// Events of Anthropic's streams except `ping` and `error`, which others have too.
 const ANTHROPIC_EVENTS: &[&str] = &[
     "message_start",
     "message_delta",
@@ -66,7 +65,7 @@ pub(super) fn examine_frame(frame: &SseFrame, context: &DecodeContext) -> Dialec
     }
     match json {
         Some(Json::Object(object)) => from_shape(&Json::Object(object), frame, context),
-        // No JSON, so no decoder: shown as it comes.
+        // Not JSON, so no decoder: shown as it came.
         None if data.starts_with("{'") => {
             identified("plain", "its data are Python dicts, as enclava's tool calling writes them")
         }
@@ -82,12 +81,12 @@ fn has(json: Option<&Json>, key: &str) -> bool {
     json.and_then(|json| json.get(key)).is_some_and(|value| !value.is_null())
 }
 
-/// Anthropic's errors have a type inside.
+/// Returns whether an error has a type, as Anthropic's do.
 fn is_typed_error(json: &Json) -> bool {
     json.get("error").is_some_and(|error| has(Some(error), "type"))
 }
 
-/// Whether a message is of another program that has borrowed the names of Anthropic's events.
+/// Returns whether a message is another program's, with the names of Anthropic's events.
 fn is_foreign_message(json: &Json) -> bool {
     let Some(message) = json.get("message") else { return false };
     let is_ours = matches!(str_field(message, "role"), "" | "assistant") && !has(Some(message), "timestamp");
@@ -136,7 +135,7 @@ fn from_responses_event(event: &str, json: &Json) -> DialectEvidence {
     }
 }
 
-/// The answer in one piece. Only enclava sends the text a second time; only the official one repeats its settings.
+/// A response that is not streamed. Only enclava repeats the text; only the official one repeats its settings.
 fn from_full_response(json: &Json) -> DialectEvidence {
     const SETTING_KEYS: &[&str] = &["parallel_tool_calls", "tool_choice", "truncation", "incomplete_details"];
     if json.get("output_text").is_some() && SETTING_KEYS.iter().all(|key| json.get(key).is_none()) {
@@ -152,7 +151,7 @@ fn from_shape(json: &Json, frame: &SseFrame, context: &DecodeContext) -> Dialect
         return identified("native", "its frames are numbered events of jarvis-tui");
     }
     let has_content = json.get("result").is_some_and(|result| has(Some(result), "content"));
-    // What has a method, or content beside no message, is of an MCP server.
+    // An object with a method, or with content but no message, is an MCP server's.
     if has(Some(json), "jsonrpc") && json.get("method").is_none() && !has_content {
         return identified("a2a", "its frames are JSON-RPC answers");
     }
@@ -198,7 +197,7 @@ fn from_shape(json: &Json, frame: &SseFrame, context: &DecodeContext) -> Dialect
     if is_research {
         return identified("openjarvis", format!("a frame has the type {kind}, as in a deep research"));
     }
-    // From here on it may be an error, in a stream, in a line or in place of one.
+    // From here on it may be an error: in a stream, in a line or instead of one.
     if frame.event != "error"
         && let Some(said) = error::find_error(frame)
     {

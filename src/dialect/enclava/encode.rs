@@ -1,11 +1,11 @@
-//! The facts of a turn in enclava's six flat events.
+//! The events of a turn as enclava's six flat events.
 //!
-//! One round a message: text and argument deltas as they come, then the message's item, then one item a call, then the
-//! outputs as the tools end. Outputs are JSON text; a tool that failed, however it said so, has the status `failed` and
-//! `{"error": …}`. All JSON is ASCII, as there.
+//! One round per message: text and argument deltas as they come, then the message's item, then one item per call, then
+//! the outputs as the tools finish. Outputs are JSON text; a failed tool, however it reported that, has the status
+//! `failed` and `{"error": …}`. All JSON is ASCII, as in the original.
 //!
-//! Where a server's own call ends inside a message, the round ends with it, and what follows is the next: an output
-//! can't come before the item of its call, and nobody should wait for it.
+//! Where a server call ends inside a message, the round ends with it and what follows is the next round: an output
+//! can't precede the item of its call and should not wait.
 
 mod response;
 
@@ -21,17 +21,17 @@ use crate::event::{
     AgentEvent, CallId, CallOutcome, CallOutput, Envelope, FinishReason, Json, MessageId, Role, TurnOutcome,
 };
 
-/// Bytes of texts and arguments that are kept to be repeated.
+/// Bytes of text and arguments kept to be repeated.
 const MAX_KEPT_BYTES: usize = 16 * 1024 * 1024;
 
-/// A message that is open, as a round.
+/// An open message, as a round.
 #[derive(Debug)]
 struct EncodedRound {
     message: MessageId,
-    /// The wire's id, once it was said.
+    /// The item id, once it was sent.
     id: Option<String>,
     text: String,
-    /// Bytes of the message that were said in rounds before this.
+    /// Bytes of the message that belong to earlier rounds.
     earlier_bytes: usize,
     /// Its calls that have no item yet.
     calls: Vec<CallId>,
@@ -39,22 +39,22 @@ struct EncodedRound {
 
 #[derive(Debug, Default)]
 struct EncodedEnclavaCall {
-    /// The message it is in, while that is open.
+    /// Its message, while that is open.
     message: Option<MessageId>,
     name: Option<String>,
     args: String,
     is_ready: bool,
-    /// Where its item and its output's item stand among all items.
+    /// Index of its item and of its output's item among all items.
     item: Option<usize>,
     output: Option<usize>,
 }
 
-/// The encoder of one answer.
+/// Encodes one answer.
 #[derive(Debug)]
 pub struct EnclavaEncoder {
     head: ResponseHead,
     opening: SessionOpening,
-    /// Rounds of tool calls after which there is no answer.
+    /// Rounds of tool calls after which no answer follows.
     max_rounds: Option<u32>,
     has_started: bool,
     open: Vec<EncodedRound>,
@@ -63,10 +63,10 @@ pub struct EnclavaEncoder {
     tool_rounds: u32,
     calls: HashMap<CallId, EncodedEnclavaCall>,
     items: Vec<Json>,
-    /// What was said last.
+    /// The text of the last item.
     last_text: Option<String>,
     kept_bytes: usize,
-    /// How the newest message stopped.
+    /// Finish reason of the newest message.
     finish_reason: Option<FinishReason>,
     answer_usage: AnswerUsage,
     outcome: Option<EnclavaOutcome>,
@@ -166,7 +166,7 @@ impl EnclavaEncoder {
         self.items.len() - 1
     }
 
-    /// Says the item of a call, once.
+    /// Sends the item of a call, once.
     fn call_item(&mut self, id: &CallId, out: &mut Vec<SseFrame>) {
         let Some(call) = self.calls.get(id).filter(|call| call.item.is_none()) else { return };
         let name = call.name.as_deref().unwrap_or("unknown");
@@ -178,7 +178,7 @@ impl EnclavaEncoder {
         }
     }
 
-    /// Ends a round: its text as an item, and the calls whose arguments are whole.
+    /// Ends a round: its text as an item, and the calls with complete arguments.
     fn finish_round(&mut self, message: &MessageId, out: &mut Vec<SseFrame>) {
         let Some(round) = self.open_round(message) else { return };
         let (id, text, calls) = (round.id.take(), std::mem::take(&mut round.text), std::mem::take(&mut round.calls));
@@ -206,7 +206,7 @@ impl EnclavaEncoder {
             let full = full.get(round.earlier_bytes..).unwrap_or_default();
             match full.strip_prefix(round.text.as_str()).map(ToOwned::to_owned) {
                 Some(rest) => self.encode_text(message, &rest, out),
-                // What was said wrong is corrected by the item.
+                // The item corrects what was streamed wrong.
                 None => full.clone_into(&mut round.text),
             }
         }
@@ -229,7 +229,7 @@ impl EnclavaEncoder {
         self.call_item(id, out);
         let Some(call) = self.calls.get(id) else { return };
         if outcome == CallOutcome::Requested {
-            // Said of calls that nobody runs.
+            // The status of calls that nobody runs.
             if let Some(item) = call.item.and_then(|at| self.items.get_mut(at)) {
                 item["status"] = "completed".into();
             }
@@ -238,7 +238,7 @@ impl EnclavaEncoder {
         let (text, status) = response::encode_output(outcome, &output.text);
         let item = json!({"type": "function_call_output", "id": format!("out_{id}"), "call_id": id.as_str(),
             "output": escape_non_ascii(&text), "status": status});
-        // The later word settles, though only the closing frame can say so.
+        // The later outcome counts, though only the closing frame can carry it.
         if let Some(known) = call.output.and_then(|at| self.items.get_mut(at)) {
             *known = item;
             return;
@@ -320,7 +320,7 @@ impl Encode for EnclavaEncoder {
                 self.end_call(call, *outcome, output, out);
             }
             AgentEvent::TurnFinished { turn: _, outcome: end } => self.send_end(end, out),
-            // A sub-agent's words are no part of the answer, and the rest the format can't say.
+            // A sub-agent's text is not part of the answer, and the format has no place for the rest.
             AgentEvent::MessageStarted { .. }
             | AgentEvent::SessionOpened { .. }
             | AgentEvent::TurnStarted { .. }

@@ -1,11 +1,11 @@
-//! How calls and answers end in enclava's words.
+//! Outcomes of calls and answers in enclava's format.
 
 use serde_json::json;
 
 use super::super::error;
 use crate::event::{CallOutcome, Fault, FaultKind, Json, Usage};
 
-/// Reads how a call ended. The output is JSON text: a bare string is shown without its quotes, nothing for null.
+/// Parses the outcome of a call. The output is JSON text: a string is shown without quotes, null as nothing.
 pub(super) fn parse_call_outcome(output: Option<&Json>, status: Option<&str>) -> (CallOutcome, String) {
     let said = match output {
         Some(Json::String(text)) => {
@@ -29,7 +29,7 @@ pub(super) fn parse_call_outcome(output: Option<&Json>, status: Option<&str>) ->
     (if failed { CallOutcome::Failed } else { CallOutcome::Ok }, text)
 }
 
-/// A refusal for money is no failure of the server, and another try does not help.
+/// A refusal for lack of credit is not a server fault, and a retry does not help.
 pub(super) fn parse_fault(said: &error::ServerError) -> Fault {
     if said.code.contains("budget") {
         return Fault::new(FaultKind::LimitReached, format!("the server's budget is used up: {}", said.message));

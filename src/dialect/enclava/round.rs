@@ -1,4 +1,4 @@
-//! The message of a round: its text in pieces and once more as a whole, with reasoning between tags set apart.
+//! The message of a round: its text in deltas and once more as a whole, with reasoning between tags separated.
 
 use std::borrow::Cow;
 
@@ -8,18 +8,18 @@ use crate::event::{AgentEvent, FinishReason, MessageId, Role, TextKind};
 #[derive(Debug)]
 pub(super) struct Round {
     pub(super) message: MessageId,
-    /// The wire's id; unknown while only arguments came.
+    /// The server's id; unknown while only arguments came.
     wire_id: Option<String>,
     assembler: TextAssembler,
-    /// The wire said the text once more.
+    /// The server repeated the text.
     is_repeated: bool,
     pub(super) has_calls: bool,
-    /// A call has its output: whatever comes next is another round.
+    /// A call has its output: whatever follows is another round.
     pub(super) is_over: bool,
 }
 
 impl Round {
-    /// Begins a message; `messages` counts them.
+    /// Starts a message; `messages` counts them.
     pub(super) fn begin(messages: &mut usize, out: &mut Vec<AgentEvent>) -> Self {
         Self {
             message: start_message(messages, out),
@@ -35,7 +35,7 @@ impl Round {
         self.wire_id.as_deref()
     }
 
-    /// Takes the wire's id, where it was not known.
+    /// Sets the server's id where it was unknown.
     pub(super) fn set_wire_id(&mut self, wire_id: Option<&str>) {
         if self.wire_id.is_none() {
             self.wire_id = wire_id.map(Into::into);
@@ -54,7 +54,7 @@ impl Round {
         self.emit_segments(split, messages, out);
     }
 
-    /// Takes the whole text: what was not told of it is told, and it is right where it differs.
+    /// Takes the whole text and emits the rest; where the two differ, the whole is right.
     pub(super) fn reconcile(&mut self, whole: &str, messages: &mut usize, out: &mut Vec<AgentEvent>) {
         self.is_repeated = true;
         let mut split = Vec::new();
@@ -64,7 +64,7 @@ impl Round {
         self.emit_segments(split, messages, out);
     }
 
-    /// Ends the message, as its round ended or as told. Returns the wire's id.
+    /// Ends the message, with the finish reason of its round or the given one. Returns the server's id.
     pub(super) fn close(
         mut self,
         stop: Option<FinishReason>,
@@ -93,7 +93,7 @@ impl Round {
                 SegmentKind::Text => out.push(AgentEvent::TextDelta { message, text, kind: TextKind::Text }),
                 SegmentKind::Reasoning => out.push(AgentEvent::ReasoningDelta { message, text }),
                 SegmentKind::LateReasoning if self.has_calls => {}
-                // What was told as text was reasoning; the answer is another message.
+                // The text emitted so far was reasoning; the answer is another message.
                 SegmentKind::LateReasoning => {
                     if !text.is_empty() {
                         out.push(AgentEvent::ReasoningDelta { message: message.clone(), text });
@@ -112,7 +112,6 @@ impl Round {
     }
 }
 
-/// Starts the next message.
 fn start_message(messages: &mut usize, out: &mut Vec<AgentEvent>) -> MessageId {
     *messages += 1;
     let message = MessageId::new(format!("m{messages}"));

@@ -40,7 +40,7 @@ const ARGS: &str = "response.function_call_arguments.delta";
 const ITEM: &str = "response.output_item.added";
 const DONE: &str = "response.completed";
 
-/// One line an event, enough to compare.
+/// One line per event, enough to compare.
 fn lines(events: &[AgentEvent]) -> Vec<String> {
     let line = |event: &AgentEvent| match event {
         AgentEvent::MessageStarted { message, .. } => format!("+{message}"),
@@ -145,7 +145,7 @@ fn a_call_id_with_an_output_is_another_call_when_seen_again() {
             "Completed",
         ]
     );
-    // What the stream lost, the closing frame tells.
+    // The closing frame completes what the stream lost.
     let short = lines(&decode(&[(ITEM, &one), (DONE, &whole)]));
     assert_eq!(short.iter().filter(|line| line.contains("Ok")).collect::<Vec<_>>(), ["call_0 Ok 1", "call_0_2 Ok 2"]);
 }

@@ -1,10 +1,10 @@
-//! Errors that a stream reports, in whatever format: recognised by what all of them have in common.
+//! Finds errors that a stream reports, in any format, by what all of them have in common.
 //!
 //! A frame is an error if it, or what it wraps, says so by its name or type (`error`, `RunError`, `session.error`,
 //! `turn.failed`), by its state (`status: failed`, `is_error: true`), or by a field that only errors have (`error`,
 //! `errorText`, `errorMessage`, `errors`, `exception`, `detail` alone, the title and status of a problem), or, where it
-//! does not say what it is, by a code of failure or a denied success beside words. Such words of a tool, a step or an
-//! item are about that one only, and so are fields that are null, false or empty.
+//! has no type, by an error code or a negated success next to a message. The same signs on a tool, a step or an item
+//! are about that one only; fields that are null, false or empty don't count.
 
 use super::{ServerError, parse, parse_error_object, to_single_line};
 use crate::dialect::{SseFrame, surrogate};
@@ -13,10 +13,10 @@ use crate::event::Json;
 /// Fields that only an error has.
 const ERROR_FIELDS: &[&str] =
     &["error", "errorText", "errorMessage", "error_message", "error_msg", "errorMsg", "errmsg", "errors", "exception"];
-/// Where frames put what they are about.
+/// Fields under which frames wrap their content.
 const WRAPPER_FIELDS: &[&str] =
     &["data", "payload", "properties", "message", "response", "result", "event", "params", "body", "base_resp"];
-/// Words of an error that has no field of its own for them.
+/// Fields for the message of an error that has no error field.
 const MESSAGE_FIELDS: &[&str] = &[
     "message",
     "errorText",
@@ -30,11 +30,11 @@ const MESSAGE_FIELDS: &[&str] = &[
     "msg",
     "status_msg",
 ];
-/// Codes, and the least number of each that means failure.
+/// Fields with codes, and the lowest number of each that means failure.
 const FAILURE_CODES: &[(&str, u64)] =
     &[("code", 400), ("status", 400), ("statusCode", 400), ("status_code", 400), ("error_code", 1), ("errcode", 1)];
 
-/// Returns the error that a frame reports, if it does.
+/// Returns the error that a frame reports, if any.
 pub fn find_error(frame: &SseFrame) -> Option<ServerError> {
     let data = frame.data.trim();
     if is_failure_name(&frame.event) {
@@ -46,7 +46,7 @@ pub fn find_error(frame: &SseFrame) -> Option<ServerError> {
     if !data.starts_with(['{', '[']) || is_partial_name(&frame.event) {
         return None;
     }
-    // Most frames have none of these words in them, and then nothing needs to be read.
+    // Most frames contain none of these words, so they need not be parsed.
     let lower = |word: &str| memchr::memmem::find(data.as_bytes(), word.as_bytes()).is_some();
     if !["rror", "RROR", "ail", "AIL", "xception", "detail", "problem", "code", "uccess"].iter().any(|word| lower(word))
     {
@@ -55,14 +55,14 @@ pub fn find_error(frame: &SseFrame) -> Option<ServerError> {
     find_error_in(&surrogate::parse_json(data)?, 0)
 }
 
-/// Returns the error that data report which should have been of another shape: here plain words count as well.
+/// Returns the error in data that should have had another shape: here plain text counts as well.
 pub(in crate::dialect) fn find_error_in_unparsed(frame: &SseFrame) -> Option<ServerError> {
     let data = frame.data.trim();
     let words = || data.get(..6).filter(|start| start.eq_ignore_ascii_case("error:")).and_then(|_| data.get(6..));
     find_error(frame).or_else(|| words().map(parse_error_data))
 }
 
-/// Returns what an error says, whatever its shape.
+/// Parses an error of any shape.
 pub(in crate::dialect) fn parse_error_data(data: &str) -> ServerError {
     let data = data.trim();
     let json = surrogate::parse_json(data);
@@ -73,7 +73,7 @@ pub(in crate::dialect) fn parse_error_data(data: &str) -> ServerError {
     })
 }
 
-/// Whether a frame says that the run came to a good end after all: what was reported before it was mended.
+/// Returns whether a frame reports that the run succeeded after all, despite an error before it.
 pub(in crate::dialect) fn is_success(frame: &SseFrame) -> bool {
     let data = frame.data.trim();
     let Some(json) = data.starts_with('{').then(|| surrogate::parse_json(data)).flatten() else { return false };
@@ -128,7 +128,7 @@ fn find_error_in(json: &Json, depth: usize) -> Option<ServerError> {
         .find_map(|inside| find_error_in(inside, depth + 1))
 }
 
-/// Whether an object says by a code, or by a success that was none, that it is no answer.
+/// Returns whether an object shows by a code or by a negated success that it is an error.
 fn is_denial(object: &serde_json::Map<String, Json>) -> bool {
     let has_words =
         MESSAGE_FIELDS.iter().any(|key| object.get(*key).and_then(Json::as_str).is_some_and(|text| !text.is_empty()));
@@ -138,7 +138,7 @@ fn is_denial(object: &serde_json::Map<String, Json>) -> bool {
     has_words && (is_coded || has_no_success)
 }
 
-/// The words of what is known to be an error.
+/// Parses the message of what is known to be an error.
 fn parse_message(json: &Json) -> Option<ServerError> {
     let Json::Object(object) = json else { return parse_error_object(json) };
     // A code and a message side by side.
@@ -172,12 +172,12 @@ fn parse_message(json: &Json) -> Option<ServerError> {
     inside.filter(|inside| inside.is_object() || inside.is_array()).find_map(parse_message)
 }
 
-/// An error whose words are one or two levels deeper.
+/// Parses an error whose message is one or two levels deeper.
 fn parse_nested_message(field: &Json) -> Option<ServerError> {
     let below = WRAPPER_FIELDS.iter().filter_map(|key| field.get(*key)).filter(|inside| inside.is_object());
     let below = || below.clone().find_map(|inside| parse_error_object(inside).filter(|said| said.message != said.code));
     match parse_error_object(field) {
-        // Its code alone says less than what is below.
+        // The code alone says less than the nested message.
         Some(said) if said.message == said.code => below().or(Some(said)),
         Some(said) => Some(said),
         None => below().or_else(|| field.as_str().is_none().then(|| parse_plain_text(field)).flatten()),
@@ -188,7 +188,7 @@ fn parse_plain_text(field: &Json) -> Option<ServerError> {
     is_non_empty(field).then(|| ServerError { message: to_single_line(&field.to_string()), ..ServerError::default() })
 }
 
-/// Whether a name or a state means failure: its last word does.
+/// Returns whether a name or state means failure: its last word decides.
 fn is_failure_name(name: &str) -> bool {
     if name.len() > 60 || is_partial_name(name) {
         return false;

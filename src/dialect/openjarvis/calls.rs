@@ -1,16 +1,16 @@
-//! Calls that the server runs, put together from starts, ends and results that share no id.
+//! Calls that the server runs, assembled from starts, ends and results that share no id.
 //!
 //! An end belongs to the running call with its name and its arguments, else to the oldest running one of its name.
-//! `tool_results` lists the calls of the turn in the order of the requests, uncut: it settles what is known, shows
-//! what waited, and adds the calls that were refused before they ran, whose arguments only the model's request holds.
+//! `tool_results` lists the calls of the turn in the order of the requests, untruncated: it completes known calls,
+//! shows the ones that waited, and adds the calls that were denied before they ran, whose arguments only the model's
+//! request holds.
 
 use crate::event::{AgentEvent, CallId, CallOutcome, CallOutput, ExecutedBy, Json, Millis};
 
 use super::super::chat::ChatDecoder;
 
-/// Calls of one turn that are followed.
 const MAX_CALLS: usize = 256;
-/// Bytes of an output that are kept to be told later or compared. The bridge cuts its own at about a sixth of it.
+/// Bytes of an output kept for later or for comparison. The bridge truncates its own to about a sixth of it.
 const MAX_KEPT_OUTPUT_BYTES: usize = 64 * 1024;
 
 #[derive(Debug, Default)]
@@ -19,7 +19,7 @@ pub(super) struct OpenJarvisCalls {
     requested: Vec<RequestedCall>,
 }
 
-/// A call that the model asked for.
+/// A call that the model requested.
 #[derive(Debug)]
 struct RequestedCall {
     id: String,
@@ -30,7 +30,7 @@ struct RequestedCall {
 
 #[derive(Debug)]
 struct OpenJarvisCall {
-    /// Given when it is shown.
+    /// Assigned when the call is shown.
     id: Option<CallId>,
     wire_id: Option<String>,
     name: String,
@@ -40,7 +40,7 @@ struct OpenJarvisCall {
     is_reconciled: bool,
 }
 
-/// How a call ended, as far as it is kept.
+/// The outcome of a call, as far as it is kept.
 #[derive(Debug)]
 struct CallEnd {
     success: bool,
@@ -50,7 +50,7 @@ struct CallEnd {
     output_bytes: usize,
 }
 
-/// Arguments as text, and as JSON where they are.
+/// Arguments as text, and as JSON where they parse.
 #[derive(Clone, Debug, Default)]
 struct CallArgs {
     text: String,
@@ -74,16 +74,16 @@ pub(super) struct ToolCallEnd {
     output: String,
 }
 
-/// What became of calls that are not ours.
+/// The calls that turned out not to be ours.
 #[derive(Debug, Default)]
 pub(super) struct ReconciledCalls {
-    /// Shown, and not in the results.
+    /// Shown, but not in the results.
     pub(super) foreign: Vec<CallId>,
     /// Never shown.
     pub(super) hidden_count: usize,
 }
 
-/// There is no room for another call.
+/// The limit of calls is reached.
 pub(super) struct TooManyCalls;
 
 impl CallArgs {
@@ -105,7 +105,7 @@ impl ToolCallStart {
         Self { name: str_field(json, "tool"), args: CallArgs::parse(json.get("arguments")) }
     }
 
-    /// Reads what a model asked for.
+    /// Parses a call that a model requested.
     pub(super) fn from_request(call: &Json) -> Self {
         let function = call.get("function").unwrap_or(call);
         Self { name: str_field(function, "name"), args: CallArgs::parse(function.get("arguments")) }
@@ -130,8 +130,8 @@ impl ToolCallEnd {
         }
     }
 
-    /// Reads a step of a trace, which measures in seconds. What it says of the input may be another call's, where
-    /// several ran side by side.
+    /// Parses a step of a trace, which measures in seconds. Its input may be another call's, where several ran in
+    /// parallel.
     pub(super) fn from_trace_step(step: &Json) -> Self {
         let field = |of: &str, key: &str| step.get(of).and_then(|of| of.get(key));
         let args = field("metadata", "arguments").or_else(|| field("input", "arguments"));
@@ -165,7 +165,7 @@ impl CallEnd {
 }
 
 impl OpenJarvisCalls {
-    /// Takes one of the calls that a model's answer asks for.
+    /// Records one of the calls that a model's response requests.
     pub(super) fn add_request(&mut self, call: &Json) {
         if self.requested.len() < MAX_CALLS {
             let function = call.get("function").unwrap_or(call);
@@ -206,7 +206,7 @@ impl OpenJarvisCalls {
         Ok(())
     }
 
-    /// Returns whether the call was known; one that was not is shown if `stray` says so.
+    /// Returns whether the call was known; an unknown one is shown if `stray` is set.
     pub(super) fn finish(
         &mut self,
         end: ToolCallEnd,
@@ -224,7 +224,7 @@ impl OpenJarvisCalls {
             call.end = Some(ended);
             return true;
         }
-        // Said twice?
+        // A repeated end?
         let again = self.calls.iter().any(|call| {
             call.name == end.name
                 && call.end.as_ref().is_some_and(|known| known.ms == end.ms && known.output_bytes == ended.output_bytes)
@@ -247,12 +247,12 @@ impl OpenJarvisCalls {
         false
     }
 
-    /// Returns the call of this name that an end would belong to.
+    /// Returns the running call that an end with this name would belong to.
     pub(super) fn running_call(&self, name: &str) -> Option<CallId> {
         self.calls.iter().find(|call| call.is_running(name)).and_then(|call| call.id.clone())
     }
 
-    /// Takes `tool_results`.
+    /// Handles `tool_results`.
     pub(super) fn reconcile_results(
         &mut self,
         results: &[Json],
@@ -263,7 +263,7 @@ impl OpenJarvisCalls {
         self.reconcile(results, chat, out)
     }
 
-    /// Takes how the calls of the turn ended, all of them.
+    /// Matches the results, of all calls of the turn, with the known calls.
     pub(super) fn reconcile(
         &mut self,
         mut results: Vec<ToolCallEnd>,
@@ -298,14 +298,14 @@ impl OpenJarvisCalls {
         settled
     }
 
-    /// Gives up the calls that waited for results that don't list them.
+    /// Drops the calls that waited for results, and are not in them.
     pub(super) fn drop_hidden(&mut self) -> ReconciledCalls {
         let before = self.calls.len();
         self.calls.retain(|call| call.id.is_some());
         ReconciledCalls { foreign: Vec::new(), hidden_count: before - self.calls.len() }
     }
 
-    /// Shows what waited for results that will not come.
+    /// Shows the calls that waited for results, since none will come.
     pub(super) fn show_hidden(&mut self, chat: &mut ChatDecoder, out: &mut Vec<AgentEvent>) {
         for (at, call) in self.calls.iter_mut().enumerate().filter(|(_, call)| call.id.is_none()) {
             chat.begin_message(out);
@@ -330,7 +330,7 @@ impl OpenJarvisCalls {
         }
     }
 
-    /// Shows a call that was asked for and that nobody ran.
+    /// Shows a requested call that never ran.
     pub(super) fn show_unrun_request(
         &mut self,
         start: ToolCallStart,
@@ -351,7 +351,7 @@ impl OpenJarvisCalls {
         }
     }
 
-    /// Returns how many of these ends are of calls that are followed, by their measured time.
+    /// Returns how many of these ends belong to known calls, by their measured duration.
     pub(super) fn count_known(&self, ends: &[ToolCallEnd]) -> usize {
         let same = |end: &&ToolCallEnd| self.calls.iter().any(|call| call.may_be(end, CallMatch::Time));
         ends.iter().filter(same).count()
@@ -361,18 +361,18 @@ impl OpenJarvisCalls {
         let running = |call: &OpenJarvisCall| call.is_running(&end.name);
         let Some(args) = &end.args else { return self.calls.iter().position(running) };
         let exact = self.calls.iter().position(|call| running(call) && call.args.is_same(args));
-        // The server reads arguments more kindly than we do.
+        // The server parses arguments more leniently than we do.
         exact.or_else(|| self.calls.iter().position(|call| running(call) && call.args.json.is_none()))
     }
 }
 
-/// How sure it is that a result is a call's.
+/// What a match of a result and a call rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CallMatch {
-    /// The same measurement, to the bit.
+    /// The same measured duration, to the bit.
     Time,
     Output,
-    /// The oldest of its name.
+    /// The oldest call of the name.
     Order,
 }
 

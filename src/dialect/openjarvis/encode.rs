@@ -1,18 +1,18 @@
-//! A turn as the agent bridge of OpenJarvis tells it (version 1.0.2): chat completion chunks with named events of the
-//! agent between them.
+//! A turn as the agent bridge of OpenJarvis 1.0.2 streams it: chat completion chunks with named events of the agent
+//! between them.
 //!
-//! | fact | frame |
+//! | event | frame |
 //! | --- | --- |
 //! | the prompt | `agent_turn_start`, `inference_start` |
 //! | text | a chunk with `content`, as it comes: the original waits until its agent is done |
-//! | the end of a reply, with its token counts | `inference_end` |
+//! | the end of a response, with its usage | `inference_end` |
 //! | a call runs; a call ended | `tool_call_start`; `tool_call_end`, and `inference_start` after the last one |
-//! | the end of the turn | `tool_results`, if there were any, and the chunk with `stop` and the counts |
-//! | a turn that failed | one chunk with `stop` and prose: `openjarvis/prose.rs` |
+//! | the end of the turn | `tool_results`, if there were any, and the chunk with `stop` and the usage |
+//! | a turn that failed | one chunk with `stop` and prose: `openjarvis/error_prose.rs` |
 //!
-//! Calls that were refused before they ran are only in the results. Durations are seconds, except `latency_ms` and
-//! `mean_itl_ms`. Not told: reasoning, sub-agents, how a call is approved, notices, annotations. A log that doesn't say
-//! when its calls began to run (older ones) has start and end together.
+//! Calls that were denied before they ran are only in the results. Durations are seconds, except `latency_ms` and
+//! `mean_itl_ms`. Left out: reasoning, sub-agents, approvals, notices, annotations. A log without the times at which
+//! calls started to run (older ones) has start and end together.
 
 mod inference;
 
@@ -33,23 +33,23 @@ const AGENT_NAME: &str = "jarvis-tui";
 /// Characters of a result in `tool_call_end`.
 const MAX_RESULT_CHARS: usize = 10_240;
 
-/// The encoder of one answer.
+/// Encodes one answer.
 #[derive(Debug)]
 pub struct OpenJarvisEncoder {
     head: ChunkHead,
-    /// Guess of the tokens of the prompt, in case that nobody counts.
+    /// Estimated tokens of the prompt, where no server counts them.
     prompt_tokens: u64,
-    /// Messages that the model is sent with the next request.
+    /// Messages in the next request to the model.
     message_count: u64,
     answer: AnswerText,
-    /// The first chunk was told.
+    /// The first chunk was sent.
     has_started_answer: bool,
-    /// The agent's start was told.
+    /// The agent's start was sent.
     has_started: bool,
     inference: Option<Inference>,
-    /// The reply is over; its token counts may follow.
+    /// The response ended; its usage may follow.
     has_response_ended: bool,
-    /// In the order in which the model asked for them.
+    /// In the order in which the model requested them.
     calls: Vec<EncodedOpenJarvisCall>,
     pacing_delay: Option<Millis>,
 }
@@ -61,9 +61,9 @@ struct EncodedOpenJarvisCall {
     name: String,
     args: String,
     is_server_call: bool,
-    /// When its start was told.
+    /// When its start was sent.
     started_at: Option<Millis>,
-    /// Its end was told, or it is known never to run.
+    /// Its end was sent, or it will never run.
     is_over: bool,
     result: Option<EncodedCallResult>,
 }
@@ -83,7 +83,7 @@ struct OpenJarvisDelta<'d> {
 }
 
 impl EncodedOpenJarvisCall {
-    /// The arguments as an object, or as they are written where they are none.
+    /// The arguments as an object, or as a string where they don't parse as one.
     fn arguments(&self) -> Json {
         match self.args.trim() {
             "" => json!({}),
@@ -93,8 +93,8 @@ impl EncodedOpenJarvisCall {
 }
 
 impl OpenJarvisEncoder {
-    /// `messages` counts what the model is sent first, the system prompt included. What the head does not say,
-    /// the session does.
+    /// `messages` counts the messages of the first request, the system prompt included. Fields missing in the head are
+    /// filled from the session.
     pub fn new(head: ChunkHead, prompt: u64, messages: u64) -> Self {
         Self {
             head,
@@ -135,7 +135,7 @@ impl OpenJarvisEncoder {
         }
     }
 
-    /// Tells the end of a reply that is over.
+    /// Sends the end of a response.
     fn end_inference(&mut self, out: &mut Vec<SseFrame>) {
         if std::mem::take(&mut self.has_response_ended)
             && let Some(inference) = self.inference.take()
@@ -167,7 +167,7 @@ impl OpenJarvisEncoder {
                     inference.messages.insert(message.clone());
                 }
             }
-            // Beside the text that is told, with its gaps, stands the text as the model wrote it.
+            // Besides the text as it is sent, with separators, the text as the model wrote it is kept.
             AgentEvent::TextDelta { message, text, .. } => {
                 if let Some(inference) =
                     self.inference.as_mut().filter(|inference| inference.messages.contains(message))
@@ -175,7 +175,7 @@ impl OpenJarvisEncoder {
                     inference.content.push_str(text);
                 }
             }
-            // A request that went wrong has no end, as with the original.
+            // A failed request has no end, as in the original.
             AgentEvent::MessageFinished {
                 finish_reason: FinishReason::Cancelled | FinishReason::Interrupted | FinishReason::Failed,
                 ..
@@ -265,7 +265,7 @@ impl OpenJarvisEncoder {
         at: Millis,
         out: &mut Vec<SseFrame>,
     ) {
-        // What nobody ran and nobody refused has no result.
+        // A call that neither ran nor was denied has no result.
         let untold = |call: &&mut EncodedOpenJarvisCall| match outcome {
             CallOutcome::Requested => true,
             CallOutcome::Unknown => call.started_at.is_none(),
@@ -292,7 +292,7 @@ impl OpenJarvisEncoder {
         if first {
             self.message_count += 1;
         }
-        // The turn goes on only after calls that came to an end.
+        // The turn continues only after calls that ended.
         let ended = matches!(outcome, CallOutcome::Ok | CallOutcome::Failed | CallOutcome::Denied);
         if first && ended && self.inference.is_none() && self.calls.iter().all(|call| call.is_over) {
             self.start_inference(at, out);
@@ -324,7 +324,7 @@ impl OpenJarvisEncoder {
             .iter()
             .filter_map(|call| Some((call, call.result.as_ref()?)))
             .map(|(call, ended)| {
-                // Of what never ran the original says a whole 0.
+                // For a call that never ran the original has an integer 0.
                 let latency = ended.latency_seconds.map_or(json!(0), |latency| json!(latency * 1000.0));
                 json!({
                     "tool_name": call.name,
@@ -388,7 +388,7 @@ impl Encode for OpenJarvisEncoder {
         self.pacing_delay
     }
 
-    /// The servers that speak this say errors as `detail`; ours say them both ways.
+    /// Servers of this dialect report errors as `detail`; ours do it both ways.
     fn full_response(&mut self) -> (u16, Json) {
         if let Some(fault) = self.answer.fault() {
             let (status, mut body) = chunk::error_response(&fault);

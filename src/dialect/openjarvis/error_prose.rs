@@ -1,9 +1,9 @@
-//! Errors that OpenJarvis writes as if they were the answer. Nothing but their first words and their place, in the
-//! chunk that carries the finish reason, tells them from one.
+//! Errors that OpenJarvis writes as if they were the answer. Only their prefix and their place, in the chunk with the
+//! finish reason, identify them.
 
 use crate::event::{Fault, FaultKind};
 
-/// First words of errors on the chat path.
+/// Prefixes of errors on the chat path.
 const ERROR_PREFIXES: &[&str] = &[
     "Sorry, an error occurred: ",
     "The model returned an error: ",
@@ -11,25 +11,24 @@ const ERROR_PREFIXES: &[&str] = &[
     "The input is too long",
 ];
 
-/// Returns the words that tell of this fault.
+/// Returns the prose for a fault.
 pub(super) fn from_fault(fault: &Fault) -> String {
     match fault.kind {
         FaultKind::ContextTooLong => {
             "The input is too long for the model's context window. Please try a shorter message.".into()
         }
-        // The original takes any text with a 400 in it for one of these.
+        // The original takes any text with a 400 in it for a bad request.
         FaultKind::BadRequest | FaultKind::Refused => format!("The model returned an error: {}", fault.message),
         _ => format!("Sorry, an error occurred: {}", fault.message),
     }
 }
 
-/// First word of those of managed agents; too common for anywhere else.
+/// Prefix of the errors of managed agents; too common for anywhere else.
 const MANAGED_ERROR_PREFIX: &str = "Error: ";
 
-/// Characters that are kept.
 const MAX_MESSAGE_CHARS: usize = 4000;
 
-/// Returns the fault that these words tell of, with the words as they came.
+/// Returns the fault that the prose reports, with the text unchanged.
 pub(super) fn parse_fault(words: &str, managed: bool) -> Option<Fault> {
     let words = words.trim();
     let is_error = ERROR_PREFIXES.iter().any(|prefix| words.starts_with(prefix.trim_end()))

@@ -1,5 +1,4 @@
-//! By what a stream shows that it is OpenJarvis's, which of its streams it is, and what its chunks hold beyond the
-//! common words.
+//! Evidence in a stream that it is OpenJarvis's and which of its streams it is, and the extensions of its chunks.
 
 use std::borrow::Cow;
 
@@ -28,7 +27,7 @@ pub(super) struct OpenJarvisEvidence {
     /// A managed agent; none while it may be either.
     is_managed: Option<bool>,
     seen_chunk: bool,
-    /// When the answer was begun, in seconds on the server's clock.
+    /// When the answer started, in seconds on the server's clock.
     answer_started_at: Option<f64>,
 }
 
@@ -45,7 +44,7 @@ impl OpenJarvisEvidence {
         }
     }
 
-    /// Somebody said so.
+    /// For a stream that is known to be OpenJarvis's.
     pub(super) fn certain(context: &DecodeContext) -> Self {
         let signs = Self::from_context(context);
         Self { evidence: signs.evidence.or(Some("it was said to be".into())), ..signs }
@@ -64,7 +63,7 @@ impl OpenJarvisEvidence {
     }
 
     pub(super) fn observe_event(&mut self, name: &str) {
-        // The bridge begins with a chunk, and tells of its agent before it tells of tools.
+        // The bridge starts with a chunk, and announces its agent before any tools.
         let first_is_tool = !self.seen_chunk && name.starts_with("tool_call_");
         self.is_managed.get_or_insert(first_is_tool);
         self.evidence.get_or_insert_with(|| format!("a frame is named {name}").into());
@@ -74,7 +73,7 @@ impl OpenJarvisEvidence {
         self.evidence.get_or_insert("its frames are those of a deep research".into());
     }
 
-    /// Takes what is OpenJarvis's own out of a chunk; returns the fault if its text is an error's prose.
+    /// Takes OpenJarvis's extensions out of a chunk; returns the fault if its text is an error's prose.
     pub(super) fn inspect_chunk(
         &mut self,
         chunk: &mut Chunk<'_>,
@@ -126,13 +125,13 @@ impl OpenJarvisEvidence {
     }
 }
 
-/// `chatcmpl-` and 12 hexadecimal digits; other servers' are longer.
+/// `chatcmpl-` and 12 hexadecimal digits; those of other servers are longer.
 fn is_openjarvis_id(id: &str) -> bool {
     id.strip_prefix("chatcmpl-")
         .is_some_and(|rest| rest.len() == 12 && rest.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)))
 }
 
-/// The speed that a research agent measured, in the common words.
+/// The speed that a research agent measured, as a common rate annotation.
 fn rate_event(kind: &str, data: &Json) -> Option<AgentEvent> {
     let rate = data.get("tokens_per_sec").filter(|_| kind == "telemetry")?.as_f64()?;
     let data = json!({"tokens_per_second": rate});

@@ -1,11 +1,11 @@
-//! The tools of a chat whose stream says nothing of them: heard on the server's feed of events while they run, settled
-//! by its traces afterwards.
+//! The tools of a chat whose stream has no tool events: taken from the server's feed while they run, completed from its
+//! traces afterwards.
 //!
 //! Nothing on the feed names a request, and all clients of the server share it. So, as on the bridge, a call is shown
-//! at once only while nothing speaks for a second agent at work; otherwise it waits. The trace of our turn is known by
-//! the prompt, by the time its answer was begun and by the measured times of the calls that were heard; it lists our
-//! calls and nobody else's, and a call's end on the feed is found in it by its measured time. A trace holds what the
-//! model asked for, too: what of it has no step of its own was refused before it ran.
+//! at once only while there is no sign of a second agent; otherwise it waits. The trace of our turn is identified by
+//! the prompt, by the time at which its answer started and by the measured durations of the calls on the feed; it lists
+//! our calls only, and an end on the feed is found in it by its duration. A trace also holds the requests of the model:
+//! a requested call without a step of its own was denied before it ran.
 
 use serde_json::json;
 
@@ -13,21 +13,21 @@ use super::OpenJarvisDecoder;
 use super::calls::{ToolCallEnd, ToolCallStart};
 use crate::event::{AgentEvent, AnnotationTarget, Json, NoticeLevel};
 
-/// What of the feed is about a chat.
+/// Events of the feed that concern a chat.
 pub(super) const FEED_EVENTS: &[&str] =
     &["agent_turn_start", "inference_start", "inference_end", "tool_call_start", "tool_call_end"];
 
-/// Traces that are looked at.
+/// Traces that are read.
 const MAX_TRACES: usize = 64;
-/// Steps of one that are.
+/// Steps of a trace that are read.
 const MAX_STEPS: usize = 1024;
 
 impl OpenJarvisDecoder {
-    /// Takes traces, savings, and how much energy was used; each may be missing.
+    /// Takes traces, savings and energy totals; each may be missing.
     pub(super) fn reconcile_from_records(&mut self, records: &[Option<&Json>], out: &mut Vec<AgentEvent>) -> bool {
         let record = |at: usize| records.get(at).copied().flatten();
         let traces = record(0).and_then(|answer| answer.get("traces")?.as_array());
-        // A server that keeps no traces is not asked again.
+        // A server without traces is not asked again.
         let known = traces.is_none_or(Vec::is_empty) || self.reconcile_from_traces(traces.into_iter().flatten(), out);
         if known && let Some(data) = server_totals(record(1), record(2)) {
             out.push(AgentEvent::Annotation { on: AnnotationTarget::Turn("t".into()), kind: "totals".into(), data });
@@ -69,7 +69,7 @@ impl OpenJarvisDecoder {
     }
 }
 
-/// What a trace says of calls.
+/// What a trace holds of calls.
 struct Trace {
     ends: Vec<ToolCallEnd>,
     requested: Vec<ToolCallStart>,
@@ -92,7 +92,7 @@ impl Trace {
         }
     }
 
-    /// Returns what was asked for and has no end.
+    /// Returns the requested calls that never ran.
     fn refused(&self) -> Vec<ToolCallStart> {
         let mut taken = vec![false; self.ends.len()];
         let mut refused = Vec::new();
@@ -103,7 +103,7 @@ impl Trace {
                 None => refused.push(start.clone()),
             }
         }
-        // The server reads arguments more kindly than we do: what it ran under the name is not refused.
+        // The server parses arguments more leniently than we do: a call that it ran under the name was not denied.
         let left: Vec<&ToolCallEnd> =
             self.ends.iter().zip(&taken).filter(|(_, taken)| !**taken).map(|(end, _)| end).collect();
         for end in left {
@@ -115,7 +115,7 @@ impl Trace {
     }
 }
 
-/// Calls that could not be told apart from those of others, since no trace came.
+/// Reports calls that could not be attributed, since no trace came.
 pub(super) fn report_unattributed(calls: usize, out: &mut Vec<AgentEvent>) {
     let calls = if calls == 1 { "1 tool call".to_owned() } else { format!("{calls} tool calls") };
     let text = format!(
@@ -124,7 +124,7 @@ pub(super) fn report_unattributed(calls: usize, out: &mut Vec<AgentEvent>) {
     out.push(AgentEvent::Notice { level: NoticeLevel::Info, code: "foreign_calls".into(), text });
 }
 
-/// What the server counted since it was started.
+/// The server's totals since its start.
 fn server_totals(savings: Option<&Json>, energy: Option<&Json>) -> Option<Json> {
     let savings = savings?;
     let mut data = serde_json::Map::new();

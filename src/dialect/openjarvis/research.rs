@@ -1,5 +1,5 @@
-//! The frames of a deep research: no chunks but objects with a `type`. Searches are calls that the server runs, the
-//! synthesis is the answer. It always ends with `done`, also after an error.
+//! The frames of a deep research: no chunks but objects with a `type`. Searches are server calls, the synthesis is the
+//! answer. It always ends with `done`, also after an error.
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ use super::calls::{OpenJarvisCalls, ToolCallEnd, ToolCallStart};
 use super::progress_event;
 use crate::event::{AgentEvent, AnnotationTarget, Fault, FaultKind, Json};
 
-/// Titles of a search that are listed.
+/// Titles listed of one search.
 const MAX_TITLES: usize = 50;
 
 const FRAME_TYPES: &[&str] = &[
@@ -23,14 +23,14 @@ const FRAME_TYPES: &[&str] = &[
     "done",
 ];
 
-/// A quick look, before the frame is read.
+/// A cheap check before the frame is parsed.
 pub(super) fn may_be_research(data: &str) -> bool {
     !data.contains("\"choices\"") && data.contains("\"type\"")
 }
 
 pub(super) fn is_research_frame(json: &Json) -> bool {
     let kind = json.get("type").and_then(Json::as_str).unwrap_or_default();
-    // Errors of others have an `error` inside, or other names for their words.
+    // Errors of other servers have an `error` inside, or another field for the message.
     let is_error = kind != "error" || json.get("message").is_some();
     is_error && FRAME_TYPES.contains(&kind) && json.get("choices").is_none() && json.get("error").is_none()
 }
@@ -89,7 +89,7 @@ fn start_call(
 ) {
     chat.begin_message(out);
     out.push(progress_event(json!({"step": name, "label": name})));
-    // Past the limit of calls there is nothing to be told but the progress.
+    // Past the limit of calls only the progress is reported.
     let _ = calls.start(ToolCallStart::new(name, arguments), true, chat, out);
 }
 
@@ -103,7 +103,7 @@ fn has_entries(list: &Json) -> bool {
     list.as_array().is_some_and(|list| !list.is_empty())
 }
 
-/// `3 hits` and their titles, a line each.
+/// `3 hits` and their titles, one per line.
 fn hits_text(json: &Json) -> String {
     let count = json.get("num_hits").and_then(Json::as_u64);
     let mut text = match count {

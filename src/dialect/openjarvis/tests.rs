@@ -67,7 +67,7 @@ fn a_server_that_changes_the_prompt_loses_no_call() {
     for frames in [&whole[..], &start] {
         assert_eq!(ends(&decode("hi, and more", frames)), [(CallOutcome::Ok, "one".to_owned(), 250)]);
     }
-    // A turn that ended well without results had no calls.
+    // A turn that completed without results had no calls.
     let none = [&start[..], &[("", END), ("", "[DONE]")]].concat();
     assert_eq!(ends(&decode("hi, and more", &none)), []);
 }
@@ -84,7 +84,7 @@ fn a_call_that_was_told_and_is_in_no_result_is_marked() {
 fn seconds_are_the_bridges_and_milliseconds_the_managed_agents() {
     let managed =
         decode("hi", &[START, ("tool_call_end", r#"{"tool":"f","success":true,"latency":25.4,"result":"x"}"#)]);
-    // The path says that it is the bridge.
+    // The path identifies the bridge.
     assert_eq!(ends(&managed), [(CallOutcome::Ok, "x".to_owned(), 25_400)]);
     let context = DecodeContext { path: "/v1/managed-agents/1/messages".into(), ..DecodeContext::default() };
     for context in [context, DecodeContext::default()] {

@@ -1,10 +1,9 @@
-//! The Poe stream as we say it: the proxy's frames with its faults mended.
+//! The Poe stream as we serve it: the proxy's frames without its faults.
 //!
-//! Every stream counts from 0 and aggregates for itself. Numbered are the deltas, our `tool_call`s and `complete`; what
-//! is not the answer (`init`, errors, pings) has no number. Calls that we run are told in `tool_call` frames, as OpenAI
-//! has them and with how far they are; those of the client's own tools are fragments in deltas, for the client to run.
-//! The client learns of tries before the first token by `error` frames that are `recoverable`; of an end that is not a
-//! good one by the one that isn't.
+//! Every stream counts from 0 and aggregates for itself. Numbered are the deltas, our `tool_call`s and `complete`;
+//! other frames (`init`, errors, pings) have no number. Calls that we run are sent in `tool_call` frames, in OpenAI's
+//! shape and with their state; those of the client's own tools are fragments in deltas, for the client to run. Retries
+//! before the first token are `error` frames that are `recoverable`; an abnormal end is one that isn't.
 
 use serde_json::json;
 
@@ -12,22 +11,21 @@ use super::super::answer_builder::{AnswerBuilder, AnswerDelta, failure_message};
 use super::super::{Encode, KeepAlive, SseFrame};
 use crate::event::{AgentEvent, Envelope, Json, TextKind, TurnOutcome};
 
-/// Milliseconds that a client waits before it connects again.
 const RETRY_DELAY_MS: u64 = 3000;
-/// Tries that the proxy's clients are told of; its fourth error is the last.
+/// Retries reported to clients; the proxy's fourth error is the last.
 const MAX_ATTEMPTS: u32 = 3;
 
-/// The encoder of one answer.
+/// Encodes one answer.
 #[derive(Debug)]
 pub struct PoeEncoder {
-    /// Names the stream, for those who come back.
+    /// The id of the stream, by which clients resume.
     id: String,
     model: String,
     /// In seconds since 1970.
     created: u64,
     /// Whether the end repeats the whole answer.
     aggregates: bool,
-    /// Whether calls are the client's to run.
+    /// Whether the client runs the calls.
     client_tools: bool,
     next_id: u64,
     answer: AnswerBuilder,
@@ -68,7 +66,7 @@ impl PoeEncoder {
         self.send_delta(&json!({"content": null, "tool_calls": [fragment]}), None, out);
     }
 
-    /// Says where one of our calls is, once it has a name.
+    /// Sends the state of one of our calls, once it has a name.
     fn send_call_state(&mut self, at: usize, out: &mut Vec<SseFrame>) {
         let Some(call) = self.answer.calls.get(at).filter(|call| !call.name.is_empty()) else { return };
         let mut state = call.to_json_with_status();
@@ -140,7 +138,7 @@ impl PoeEncoder {
         }
     }
 
-    /// The answer as the proxy's aggregator has it, its calls merged.
+    /// The answer in the shape of the proxy's aggregator, its calls merged.
     fn complete_response(&self) -> Json {
         let calls: Vec<Json> = self
             .answer

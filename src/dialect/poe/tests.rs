@@ -32,7 +32,7 @@ fn decode(frames: &[SseFrame]) -> Vec<AgentEvent> {
     out
 }
 
-/// The streamed text, the repeated one, and the end.
+/// The streamed text, the repeated one, and the outcome.
 fn shown(frames: &[SseFrame]) -> (String, Option<String>, TurnOutcome) {
     let (mut text, mut whole, mut end) = (String::new(), None, TurnOutcome::Cancelled);
     for event in decode(frames) {

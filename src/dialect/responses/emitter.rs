@@ -1,7 +1,7 @@
-//! The events of an answer in order: which message an item is told in, and every piece of it once.
+//! Emits the events of an answer in order: assigns items to messages, and emits every piece of them once.
 //!
-//! A message holds one text and the calls beside it. The next text, and whatever follows a call that the server ran, is
-//! the next message; but calls that wait for the client stay in the message that ends the answer.
+//! A message holds one text and the calls next to it. The next text, and whatever follows a server call, is the next
+//! message; but calls that wait for the client stay in the message that ends the answer.
 
 use std::borrow::Cow;
 
@@ -18,23 +18,23 @@ use crate::event::{
     Role, TextKind,
 };
 
-/// Bytes of arguments that are kept for all calls.
+/// Bytes of arguments kept for all calls.
 const MAX_ARGS_BYTES: usize = 16 * 1024 * 1024;
-/// Citations that are told of one answer.
+/// Citations emitted for one answer.
 const MAX_CITATIONS: usize = 512;
 
 #[derive(Debug)]
 struct ResponsesOpenMessage {
     id: MessageId,
-    /// Its items, in the order they were told.
+    /// Its items, in the order they were emitted.
     items: Vec<usize>,
     texts: usize,
     has_client_calls: bool,
     has_server_calls: bool,
     is_refusal: bool,
-    /// A call of the server's has ended: what follows is another message.
+    /// A server call has ended: what follows is another message.
     is_over: bool,
-    /// The last thing told was reasoning.
+    /// The last piece emitted was reasoning.
     ends_with_reasoning: bool,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct ResponsesEmitter {
 }
 
 impl ResponsesEmitter {
-    /// Tells a piece of one of an item's texts.
+    /// Emits a delta of one of an item's texts.
     pub(super) fn push_delta(
         &mut self,
         at: usize,
@@ -66,7 +66,7 @@ impl ResponsesEmitter {
         self.emit_channel(at, voice, index, &piece, out);
     }
 
-    /// Takes one of an item's texts as a whole and tells what was not told yet.
+    /// Takes one of an item's texts as a whole and emits the rest.
     pub(super) fn reconcile_text(
         &mut self,
         at: usize,
@@ -82,7 +82,7 @@ impl ResponsesEmitter {
             return;
         }
         let Some(part) = item.part(voice, index) else { return };
-        // The whole knows both halves of a pair.
+        // The whole text knows both halves of a pair.
         let _ = part.surrogates.take_unpaired();
         part.dedup.discard_held();
         let rest = part.streamed.reconcile(whole).to_owned();
@@ -118,7 +118,7 @@ impl ResponsesEmitter {
         });
     }
 
-    /// Tells text, which may have reasoning between tags in it.
+    /// Emits text, which may have reasoning between tags in it.
     fn emit_text(&mut self, at: usize, index: u64, text: &str, out: &mut Vec<AgentEvent>) {
         let Some(part) = self.items.get(at).and_then(|item| item.part(TextChannel::Text, index)) else { return };
         part.streamed.push(text);
@@ -143,7 +143,7 @@ impl ResponsesEmitter {
                     out.extend((!text.is_empty()).then_some(AgentEvent::ReasoningDelta { message, text }));
                 }
                 Part::LateReasoning => {
-                    // The end of the message says what of it is text.
+                    // The end of the message carries the text without the reasoning.
                     let said = part.streamed.text().get(..part.text_bytes).unwrap_or_default();
                     if !said.is_empty() && (!self.reasoning_dedup.has_field() || self.reasoning_dedup.matches(said)) {
                         let text = self.reasoning_dedup.push(ReasoningSource::Tags, said);
@@ -165,7 +165,7 @@ impl ResponsesEmitter {
         out.push(AgentEvent::Annotation { on, kind: "citation".into(), data });
     }
 
-    /// Returns the message that the item is told in, and opens it where it is another than the last.
+    /// Returns the message of the item, starting one where it is not the current one.
     fn assign_message(&mut self, at: usize, out: &mut Vec<AgentEvent>) -> Option<MessageId> {
         let item = self.items.get(at)?;
         if let Some(open) = self.open.as_ref().filter(|open| item.message.as_ref() == Some(&open.id)) {
@@ -194,7 +194,7 @@ impl ResponsesEmitter {
         Some(id)
     }
 
-    /// Returns the open message, which there is from now on.
+    /// Returns the open message, starting one where needed.
     pub(super) fn begin_message(&mut self, out: &mut Vec<AgentEvent>) -> MessageId {
         if let Some(open) = &self.open {
             return open.id.clone();
@@ -215,12 +215,12 @@ impl ResponsesEmitter {
         id
     }
 
-    /// Whether anything was told.
+    /// Returns whether no message was started.
     pub(super) fn is_empty(&self) -> bool {
         self.message_count == 0
     }
 
-    /// Returns how the open message stops if nothing is wrong.
+    /// Returns the finish reason of the open message if nothing is wrong.
     pub(super) fn finish_reason(&self) -> FinishReason {
         match &self.open {
             Some(open) if open.has_client_calls => FinishReason::ToolCalls,
@@ -229,7 +229,7 @@ impl ResponsesEmitter {
         }
     }
 
-    /// Closes the open message: because another begins, or as told.
+    /// Closes the open message, with the given finish reason or since another one starts.
     pub(super) fn close(&mut self, stop: Option<FinishReason>, model: Option<&str>, out: &mut Vec<AgentEvent>) {
         self.flush(out);
         let Some(open) = self.open.take() else { return };
@@ -249,7 +249,7 @@ impl ResponsesEmitter {
             stop,
             FinishReason::Interrupted | FinishReason::Failed | FinishReason::Length | FinishReason::Refused
         );
-        // What the server's own tools did in between is not told back, and reasoning about it would hang in the air.
+        // What the server's own tools did in between is not sent back, and reasoning about it would lack its context.
         let carry = if is_whole && !open.has_server_calls {
             if is_last {
                 self.provider_metadata.assign_message(&open.id);
@@ -266,7 +266,7 @@ impl ResponsesEmitter {
         });
     }
 
-    /// Tells what was held back: repetitions that were none, pieces of tags, halves of characters.
+    /// Emits what was held back: apparent repetitions, partial tags, halves of characters.
     fn flush(&mut self, out: &mut Vec<AgentEvent>) {
         let items = self.open.as_ref().map(|open| open.items.clone()).unwrap_or_default();
         for at in items {
@@ -292,7 +292,7 @@ impl ResponsesEmitter {
         }
     }
 
-    /// Tells that a call begins, once it is known which tool is called and that it is none that was told already.
+    /// Starts a call, once its tool is known and it is no repetition.
     pub(super) fn start(&mut self, at: usize, out: &mut Vec<AgentEvent>) {
         if !self.shares_call_id(at) {
             self.emit_start(at, out);
@@ -321,7 +321,7 @@ impl ResponsesEmitter {
         }
     }
 
-    /// Takes a piece of a call's arguments. Fails when there are too many to be kept.
+    /// Takes a delta of a call's arguments. Fails when there are too many to be kept.
     pub(super) fn push_args(
         &mut self,
         at: usize,
@@ -335,7 +335,7 @@ impl ResponsesEmitter {
             return Ok(());
         }
         let piece = match tools::text_key(&call.tool) {
-            // Plain text is told as the JSON it will be; the end of it comes with the whole.
+            // Plain text is emitted as the JSON that it becomes; the end of it comes with the whole.
             Some(key) => {
                 let quoted = Json::from(piece.as_ref()).to_string();
                 let inner = quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default();
@@ -356,7 +356,7 @@ impl ResponsesEmitter {
         Ok(())
     }
 
-    /// Takes a call's arguments as a whole. The same JSON with other blanks is a repetition and corrects nothing.
+    /// Takes a call's complete arguments. The same JSON with other white space is a repetition and corrects nothing.
     pub(super) fn reconcile_args(&mut self, at: usize, whole: String, out: &mut Vec<AgentEvent>) {
         let Some(call) = self.items.call(at).filter(|call| !call.is_ready) else { return };
         let _ = call.surrogates.take_unpaired();
@@ -372,7 +372,7 @@ impl ResponsesEmitter {
         call.restart_offsets.clear();
     }
 
-    /// Tells that a call's arguments are complete.
+    /// Marks a call's arguments as complete.
     pub(super) fn mark_ready(&mut self, at: usize, item_id: Option<&str>, out: &mut Vec<AgentEvent>) {
         if self.shares_call_id(at) && self.is_duplicate_call(at) {
             return;
@@ -397,7 +397,7 @@ impl ResponsesEmitter {
         let args = all.next().unwrap_or_default();
         call.emitted_args.clone_from(&args);
         out.push(AgentEvent::ToolCallReady { call: id, name: name.clone(), args, provider_metadata: carry });
-        // Arguments of several calls in one.
+        // The arguments of several calls in one.
         for args in all {
             let Some(more) = self.items.add(None, None, ResponsesItemKind::Call, &tool) else { return };
             if let Some(item) = self.items.get(more) {
@@ -411,7 +411,7 @@ impl ResponsesEmitter {
         }
     }
 
-    /// Whether a call has the id, the name and the arguments of another: an item that was told twice.
+    /// Returns whether a call has the id, the name and the arguments of another: a repeated item.
     fn is_duplicate_call(&mut self, at: usize) -> bool {
         let Some(call) = self.items.call(at) else { return false };
         let (Some(id), name, args) = (call.wire_id.clone(), call.name.clone(), call.args.clone()) else { return false };
@@ -423,7 +423,7 @@ impl ResponsesEmitter {
         })
     }
 
-    /// Whether another call has the id of this one, so that its arguments must tell whether it is another at all.
+    /// Returns whether another call has the id of this one, so that the arguments must show whether they are the same.
     fn shares_call_id(&mut self, at: usize) -> bool {
         let Some(id) = self.items.call(at).and_then(|call| call.wire_id.clone()) else { return false };
         let mut others = self.items.list.iter().enumerate().filter(|(other, _)| *other != at);
@@ -459,7 +459,7 @@ impl ResponsesEmitter {
     }
 }
 
-/// The texts of a piece of a shell's output.
+/// Returns the texts of a chunk of a shell's output.
 pub(super) fn parse_shell_delta(delta: &str, marked: bool) -> Vec<(OutputStream, String)> {
     let Ok(json) = serde_json::from_str::<Json>(delta) else { return Vec::new() };
     let mut halves = SurrogateJoiner::default();

@@ -1,17 +1,17 @@
-//! The facts of a turn as the official event list has them: an item is added before its deltas and done after, every
-//! event has a number, the closing event repeats the whole answer.
+//! The events of a turn in the official format: an item is added before its deltas and done after, every event has a
+//! number, the closing event repeats the whole answer.
 //!
-//! | fact | item |
+//! | event | item |
 //! | --- | --- |
-//! | text, refusal | the parts of one `message` a message |
+//! | text, refusal | the parts of one `message` per message |
 //! | reasoning | a `reasoning` item with one summary part: clients show summaries, few show raw reasoning |
-//! | a call that the client runs | `function_call`, done once its arguments are whole |
+//! | a call that the client runs | `function_call`, done once its arguments are complete |
 //! | a call of our own tools, or of a server's | `mcp_call`, done once it ended |
 //!
-//! Our own tools are `mcp_call` items since that is what the format has for tools that others run: the item holds name,
-//! arguments, output, error and a status with `failed` in it. A `function_call` would ask the client to run it, and its
-//! output has no way to fail. There is no `error` event: whatever goes wrong in an answer is `response.failed`, which
-//! has all that came before it.
+//! Our own tools are `mcp_call` items since those are the format's tools that others run: the item holds name,
+//! arguments, output, error and a status that may be `failed`. A `function_call` would ask the client to run it, and
+//! its output can't express failure. There is no `error` event: whatever fails in an answer is `response.failed`, which
+//! repeats everything before it.
 
 mod event_writer;
 mod output_items;
@@ -33,12 +33,12 @@ use crate::event::{
     Role, TextKind, TurnOutcome,
 };
 
-/// Bytes of texts and arguments that are kept to be repeated at the end of an item and of the answer.
+/// Bytes of text and arguments kept to be repeated at the end of an item and of the answer.
 const MAX_KEPT_BYTES: usize = 16 * 1024 * 1024;
-/// Citations that are told of one answer.
+/// Citations sent in one answer.
 const MAX_CITATIONS: usize = 512;
 
-/// The encoder of one answer.
+/// Encodes one answer.
 #[derive(Debug)]
 pub struct ResponsesEncoder {
     head: ResponseHead,
@@ -50,9 +50,9 @@ pub struct ResponsesEncoder {
     calls: HashMap<CallId, EncodedResponsesCall>,
     kept_bytes: usize,
     citations: usize,
-    /// How the newest message stopped.
+    /// Finish reason of the newest message.
     finish_reason: Option<FinishReason>,
-    /// It said why it declined, which is an answer.
+    /// The refusal has a text, so it is an answer.
     refused: bool,
     answer_usage: AnswerUsage,
     outcome: Option<ResponsesOutcome>,
@@ -89,7 +89,7 @@ impl ResponsesEncoder {
         }
     }
 
-    /// Appends to what is repeated later, as far as there is room.
+    /// Reserves room to repeat a piece later. Returns false where there is none left.
     fn reserve(&mut self, piece: &str) -> bool {
         self.kept_bytes = self.kept_bytes.saturating_add(piece.len());
         self.kept_bytes <= MAX_KEPT_BYTES
@@ -207,7 +207,7 @@ impl ResponsesEncoder {
         }
     }
 
-    /// A message came to its end, so the arguments of its calls are all that the model wrote, readable or not.
+    /// Ends the calls of a finished message: their arguments are all that the model wrote, valid or not.
     fn end_calls(&mut self, message: &MessageId, out: &mut Vec<SseFrame>) {
         let mut written: Vec<(usize, CallId)> = Vec::new();
         for (id, call) in self.calls.iter_mut().filter(|(_, call)| call.message == *message) {
@@ -222,7 +222,7 @@ impl ResponsesEncoder {
         }
     }
 
-    /// Says that a call is the client's to run now.
+    /// Marks a call as the client's to run now.
     fn finish_client_call(&mut self, id: &CallId, out: &mut Vec<SseFrame>) {
         let Some(call) = self.calls.get_mut(id) else { return };
         call.is_done = true;
@@ -231,7 +231,7 @@ impl ResponsesEncoder {
         self.writer.finish_item(index, item, out);
     }
 
-    /// Ends the items of a message. What it says after that is another item.
+    /// Ends the items of a message. Its later text is another item.
     fn end_items(&mut self, at: usize, status: &str, out: &mut Vec<SseFrame>) {
         self.end_reasoning(at, status, out);
         self.end_part(at, out);
@@ -243,7 +243,7 @@ impl ResponsesEncoder {
         self.writer.finish_item(writing.index, item, out);
     }
 
-    /// Says what the pieces lacked of the whole; where they said something else, the closing events correct it.
+    /// Sends what the deltas lacked of the whole; where they differed, the closing events correct it.
     fn reconcile(&mut self, at: usize, full: Option<&str>, out: &mut Vec<SseFrame>) {
         let Some(full) = full.filter(|_| self.kept_bytes <= MAX_KEPT_BYTES) else { return };
         let Some(message) = self.messages.get(at) else { return };
@@ -296,7 +296,7 @@ impl ResponsesEncoder {
         }
     }
 
-    /// Adds the item of a call, whose name is known now.
+    /// Adds the item of a call, whose name is now known.
     fn add_call(&mut self, id: &CallId, name: &str, out: &mut Vec<SseFrame>) {
         let Some(call) = self.calls.get_mut(id).filter(|call| call.position.is_none()) else { return };
         name.clone_into(&mut call.name);
@@ -343,7 +343,7 @@ impl ResponsesEncoder {
             args.clone_into(&mut call.args);
         }
         self.finish_args(id, out);
-        // Of arguments that can't be read, the end of the message tells whether they were cut off.
+        // The end of the message shows whether invalid arguments were cut off.
         let is_whole =
             |call: &EncodedResponsesCall| call.is_client_call && (call.is_fully_written || has_whole_args(call));
         if self.calls.get(id).is_some_and(is_whole) {
@@ -366,7 +366,7 @@ impl ResponsesEncoder {
     fn end_call(&mut self, id: &CallId, outcome: CallOutcome, output: &CallOutput, out: &mut Vec<SseFrame>) {
         let Some(call) = self.calls.get(id) else { return };
         if call.is_done {
-            // The later word settles, though only the closing object can say so.
+            // The later outcome counts, though only the closing object can carry it.
             if !call.is_client_call {
                 let (index, item) = (call.index(), call.finished_item(id, outcome, output));
                 if let Some(known) = self.writer.items.get_mut(index) {
@@ -384,7 +384,7 @@ impl ResponsesEncoder {
             let index = call.index();
             self.writer.finish_item(index, item, out);
         } else {
-            // What a server says after its call is another item, as it is when we ran it.
+            // Text after a server's call is another item, as it is after a call of ours.
             let (message, is_ready) = (call.message.clone(), call.is_ready);
             if let Some(at) = self.messages.iter().rposition(|open| open.id == message) {
                 self.end_items(at, "completed", out);
@@ -407,7 +407,7 @@ impl ResponsesEncoder {
         }
     }
 
-    /// Closes what is open and says how the answer ended.
+    /// Closes what is open and sends the end of the answer.
     fn send_end(&mut self, end: ResponsesOutcome, out: &mut Vec<SseFrame>) {
         self.send_created(out);
         let open: Vec<MessageId> = self.messages.iter().map(|message| message.id.clone()).collect();
@@ -480,7 +480,7 @@ impl Encode for ResponsesEncoder {
                 };
                 self.send_end(end, out);
             }
-            // A sub-agent's words are no part of the answer, and the rest the format can't say.
+            // A sub-agent's text is not part of the answer, and the format has no place for the rest.
             AgentEvent::MessageStarted { .. }
             | AgentEvent::SessionOpened { .. }
             | AgentEvent::TurnStarted { .. }
@@ -501,8 +501,8 @@ impl Encode for ResponsesEncoder {
         }
     }
 
-    /// Some clients give up where no event comes, and their parsers drop comments: so the state is said once more,
-    /// under the number it was last said with.
+    /// Some clients give up without events, and their parsers drop comments: so the state is repeated, under the number
+    /// of the last event.
     fn keep_alive(&self) -> KeepAlive {
         if !self.has_started || self.outcome.is_some() {
             return KeepAlive::Comment;
@@ -518,7 +518,7 @@ impl Encode for ResponsesEncoder {
     }
 }
 
-/// Arguments that a client can read, be they none.
+/// Returns whether a client can parse the arguments; empty ones count.
 fn has_whole_args(call: &EncodedResponsesCall) -> bool {
     call.args.trim().is_empty() || serde_json::from_str::<serde::de::IgnoredAny>(&call.args).is_ok()
 }

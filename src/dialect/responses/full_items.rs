@@ -1,5 +1,5 @@
-//! Items as they stand in announcements and closing frames: found again among those that were streamed, and told as far
-//! as they were not.
+//! Complete items in announcements and closing frames: matched with those that were streamed, and emitted where they
+//! are new.
 
 use super::super::unknown_frames::UnknownFrames;
 use super::MAX_LISTED;
@@ -9,7 +9,7 @@ use super::tools;
 use super::wire::{list_at, text_at};
 use crate::event::{AgentEvent, CallOutcome, ExecutedBy, Json, NoticeLevel};
 
-/// Takes an item as it begins or as it is complete. `nth` counts the items of its kind where a list has them all.
+/// Takes an item at its start or complete. `nth` counts the items of its kind where a list has them all.
 pub(super) fn reconcile_item(
     tell: &mut ResponsesEmitter,
     odd: &mut UnknownFrames,
@@ -33,7 +33,7 @@ pub(super) fn reconcile_item(
     };
     let items = &mut tell.items;
     let call_id = text_at(json, "call_id");
-    // One id may stand for two calls of two items; items that are renamed keep their place.
+    // One id may stand for two calls of two items; items whose id changed keep their position.
     let by_id = id.and_then(|id| items.find_id(id, kind));
     let by_call = call_id.filter(|_| kind == ResponsesItemKind::Call).and_then(|id| items.find_call(id));
     let by_call = by_call.filter(|at| items.may_be_at(*at, index));
@@ -50,7 +50,7 @@ pub(super) fn reconcile_item(
     let Some(item) = items.get(at).filter(|item| !item.is_done) else { return };
     item.id = item.id.take().or_else(|| id.map(Into::into));
     item.index = item.index.or(index);
-    // Servers that announce only what is complete never say that it is done.
+    // Servers that announce only complete items never send the event that ends one.
     let is_finished = matches!(text_at(json, "status"), Some("completed" | "failed"));
     let is_told_whole = match kind {
         ResponsesItemKind::Message => is_finished && !list_at(json, "content").is_empty(),
@@ -71,7 +71,7 @@ pub(super) fn reconcile_item(
     }
 }
 
-/// The texts of a message or of reasoning that is complete.
+/// Reconciles the texts of a complete message or reasoning item.
 fn reconcile_content(tell: &mut ResponsesEmitter, at: usize, json: &Json, out: &mut Vec<AgentEvent>) {
     let parts = list_at(json, "summary").iter().map(|part| (part, true));
     let parts = parts.chain(list_at(json, "content").iter().map(|part| (part, false)));
@@ -115,7 +115,7 @@ fn reconcile_call(
     if let Some(args) = tools::arguments(json, item_type).filter(|args| !args.is_empty()) {
         tell.reconcile_args(at, args, out);
     }
-    // Arguments that were cut at the output limit are not to be run.
+    // Arguments that were cut off at the output limit must not be run.
     let is_cut = tools::ran_by(item_type) == ExecutedBy::Client && text_at(json, "status") == Some("incomplete");
     if !is_cut {
         tell.mark_ready(at, text_at(json, "id"), out);
@@ -130,7 +130,7 @@ fn reconcile_call(
     }
 }
 
-/// An output of its own: of a shell's call, or of a function that the server ran after all.
+/// Handles an output item: of a shell's call, or of a function that the server ran after all.
 fn reconcile_call_output(
     tell: &mut ResponsesEmitter,
     at: usize,
@@ -149,7 +149,7 @@ fn reconcile_call_output(
     }
 }
 
-/// Reads a part of a message, of reasoning, or of its summary.
+/// Returns channel and text of a part of a message, of reasoning, or of its summary.
 pub(super) fn part_text(part: &Json, is_summary: bool) -> Option<(TextChannel, &str)> {
     let text = || text_at(part, "text");
     match text_at(part, "type").unwrap_or_default() {

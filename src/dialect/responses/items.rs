@@ -1,4 +1,4 @@
-//! The output items of an answer, and how an event says which one it means: by id, by position, or not at all.
+//! The output items of an answer, and how an event refers to one: by id, by position, or not at all.
 
 use super::super::dedup::{DeltaDedup, StreamedText};
 use super::super::surrogate::SurrogateJoiner;
@@ -7,7 +7,7 @@ use super::super::think_tags::ThinkTagSplitter;
 use super::tools;
 use crate::event::{CallId, ExecutedBy, MessageId};
 
-/// Items that are followed. A hostile index must not make us allocate.
+/// Items of one answer. Bounds the allocation that a hostile index could cause.
 const MAX_ITEMS: usize = 512;
 /// Parts of one item, likewise.
 const MAX_PARTS: usize = 256;
@@ -17,12 +17,12 @@ pub(super) enum ResponsesItemKind {
     Message,
     Reasoning,
     Call,
-    /// What a call gave, told as an item of its own.
+    /// The output of a call, as an item of its own.
     Output,
 }
 
 impl ResponsesItemKind {
-    /// Reads an item's type.
+    /// Parses an item's type.
     pub(super) fn parse(item_type: &str) -> Option<Self> {
         match item_type {
             "message" => Some(Self::Message),
@@ -35,7 +35,6 @@ impl ResponsesItemKind {
     }
 }
 
-/// Which of an item's texts a part is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TextChannel {
     Text,
@@ -51,33 +50,33 @@ pub(super) struct OutputItemPart {
     pub(super) streamed: StreamedText,
     pub(super) surrogates: SurrogateJoiner,
     pub(super) dedup: DeltaDedup,
-    /// Of text: reasoning that stands in it.
+    /// Splits reasoning from text.
     pub(super) tag_splitter: ThinkTagSplitter,
-    /// Bytes that were told as text.
+    /// Bytes that were emitted as text.
     pub(super) text_bytes: usize,
-    /// What was told as text turned out to be reasoning.
+    /// The emitted text turned out to be reasoning.
     pub(super) is_late_reasoning: bool,
     pub(super) is_cited: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct ResponsesCall {
-    /// `call_…`, by which its output is sent back; not the item's id.
+    /// `call_…`, which its output refers to; not the item's id.
     pub(super) wire_id: Option<String>,
     /// The item's type.
     pub(super) tool: String,
     pub(super) name: String,
     pub(super) args: String,
-    /// Where pieces of them begin that may say all again.
+    /// Where pieces of the arguments start that may repeat everything before them.
     pub(super) restart_offsets: Vec<usize>,
     pub(super) surrogates: SurrogateJoiner,
-    /// Set once its start was told.
+    /// Set once its start was emitted.
     pub(super) id: Option<CallId>,
     pub(super) is_ready: bool,
     pub(super) is_finished: bool,
-    /// The arguments as they were told to be complete.
+    /// The complete arguments as they were emitted.
     pub(super) emitted_args: String,
-    /// The server's word on its end, ahead of the item.
+    /// The outcome that the server reported ahead of the item.
     pub(super) reported_success: Option<bool>,
 }
 
@@ -96,7 +95,7 @@ pub(super) struct ResponsesItem {
     pub(super) call: Option<ResponsesCall>,
     /// The call that this is the output of.
     pub(super) output_of: Option<usize>,
-    /// The message it was told in.
+    /// The message it was emitted in.
     pub(super) message: Option<MessageId>,
     pub(super) is_done: bool,
 }
@@ -119,13 +118,13 @@ impl ResponsesItems {
         self.list.iter().rposition(|item| item.kind == kind && item.id.as_deref() == Some(id))
     }
 
-    /// Whether an item may stand at that position, as far as is known.
+    /// Returns whether an item may be at that position, as far as is known.
     pub(super) fn may_be_at(&self, at: usize, index: Option<u64>) -> bool {
         let place = self.list.get(at).and_then(|item| item.index);
         place.is_none() || index.is_none() || place == index
     }
 
-    /// Finds the item that an event means. Some servers give an item another id in each event, so a position counts
+    /// Finds the item that an event refers to. Some servers change an item's id in each event, so the position counts
     /// where the id is unknown; without both it is the newest of its kind.
     pub(super) fn find(&self, id: Option<&str>, index: Option<u64>, kind: ResponsesItemKind) -> Option<usize> {
         let newest =
@@ -141,7 +140,8 @@ impl ResponsesItems {
         }
     }
 
-    /// Finds the item that an announcement means: an unknown id is another item, unless the one at its place has none.
+    /// Finds the item that an announcement refers to: an unknown id is another item, unless the one at its position has
+    /// none.
     pub(super) fn find_announced(
         &self,
         id: Option<&str>,
@@ -190,7 +190,7 @@ impl ResponsesItems {
         Some(self.list.len() - 1)
     }
 
-    /// Returns the id, or one made of it where another call has it already.
+    /// Returns the id, with a suffix where another call already has it.
     pub(super) fn unique_id(&self, wire_id: &str) -> CallId {
         let calls = || self.list.iter().filter_map(|item| item.call.as_ref()?.id.as_ref());
         let mut id = wire_id.to_owned();
@@ -205,7 +205,7 @@ impl ResponsesItems {
 }
 
 impl ResponsesItem {
-    /// Returns the part, which is there from now on. Fails past the limit.
+    /// Returns the part, added where needed. Fails past the limit.
     pub(super) fn part(&mut self, voice: TextChannel, index: u64) -> Option<&mut OutputItemPart> {
         let known = self.parts.iter().rposition(|part| part.channel == voice && part.index == index);
         let at = match known {
@@ -229,7 +229,7 @@ impl ResponsesItem {
         self.parts.get_mut(at)
     }
 
-    /// Returns the index of the n-th part of that voice: closing frames list parts without those that had no content.
+    /// Returns the index of the n-th part of that channel: closing frames leave out parts without content.
     pub(super) fn nth_index(&self, voice: TextChannel, nth: usize) -> u64 {
         let mut of_voice = self.parts.iter().filter(|part| part.channel == voice);
         match of_voice.clone().nth(nth) {
@@ -238,7 +238,7 @@ impl ResponsesItem {
         }
     }
 
-    /// Returns the text as the wire repeated it, where it repeated all of it, or where what was told is not all text.
+    /// Returns the full text where the server repeated all of it, or where not all of what was emitted is text.
     pub(super) fn full_text(&self) -> Option<String> {
         self.parts
             .iter()

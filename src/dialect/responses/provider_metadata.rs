@@ -1,8 +1,9 @@
-//! What goes back with the next request, since nothing is stored at the server: reasoning that it encrypted for itself,
-//! and where in the answer it stood.
+//! Provider metadata that goes back with the next request, since nothing is stored at the server: encrypted reasoning,
+//! and its place in the answer.
 //!
-//! A message's carry is `{"responses": {"model"?, "items": […]}}`. Reasoning is verbatim but for its id: an id makes the
-//! server look for an item it never kept. Messages and calls are only named, their content is in the conversation.
+//! A message's metadata is `{"responses": {"model"?, "items": […]}}`. Reasoning is verbatim except for its id: with an
+//! id, the server would look for an item that it never stored. Messages and calls are only referred to, their content
+//! is in the conversation.
 
 use serde_json::{Map, json};
 
@@ -10,7 +11,6 @@ use super::items::ResponsesItemKind;
 use super::wire::{list_at, text_at};
 use crate::event::{Json, MessageId};
 
-/// Bytes that are kept to be sent back.
 const MAX_METADATA_BYTES: usize = 1024 * 1024;
 
 #[derive(Debug)]
@@ -24,12 +24,12 @@ struct MetadataEntry {
 pub(super) struct ResponsesProviderMetadata {
     entries: Vec<MetadataEntry>,
     kept_bytes: usize,
-    /// Something in it is worth sending back.
+    /// It has content that must be sent back.
     is_needed: bool,
 }
 
 impl ResponsesProviderMetadata {
-    /// Takes note of an item that is complete.
+    /// Records a complete item.
     pub(super) fn record_item(
         &mut self,
         item: usize,
@@ -50,14 +50,14 @@ impl ResponsesProviderMetadata {
                 self.is_needed |= json.get("phase").is_some_and(Json::is_string);
             }
             Some(ResponsesItemKind::Call) => keep("id"),
-            // Reasoning, and what the server made of a long conversation.
+            // Encrypted reasoning, or the server's compaction of a long conversation.
             Some(ResponsesItemKind::Reasoning) | None if text_at(json, "encrypted_content").is_some() => {
                 self.is_needed = true;
                 keep("summary");
                 keep("content");
                 keep("encrypted_content");
             }
-            // Servers that run open models give their reasoning as it is, and want the id.
+            // Servers that run open models send their reasoning in plain text, and need the id.
             Some(ResponsesItemKind::Reasoning) if !list_at(json, "content").is_empty() => {
                 self.is_needed = true;
                 keep("id");
@@ -73,19 +73,19 @@ impl ResponsesProviderMetadata {
         }
     }
 
-    /// Whether a call must say which item it was.
+    /// Returns whether calls must carry the ids of their items.
     pub(super) fn is_needed(&self) -> bool {
         self.is_needed
     }
 
-    /// What stands before a message's content belongs to that message.
+    /// Assigns the items before a message's content to that message.
     pub(super) fn assign_message(&mut self, message: &MessageId) {
         for entry in self.entries.iter_mut().filter(|entry| entry.message.is_none()) {
             entry.message = Some(message.clone());
         }
     }
 
-    /// Takes what belongs to a message.
+    /// Takes the metadata of a message.
     pub(super) fn take_for(&mut self, message: &MessageId, model: Option<&str>) -> Option<Json> {
         if !self.is_needed || self.kept_bytes > MAX_METADATA_BYTES {
             return None;

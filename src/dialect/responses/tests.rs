@@ -49,7 +49,7 @@ fn completed(output: Json) -> Json {
     json!({"type": "response.completed", "response": {"id": "resp_1", "status": "completed", "output": output}})
 }
 
-/// One line an event, enough to compare.
+/// One line per event, enough to compare.
 fn lines(events: &[AgentEvent]) -> Vec<String> {
     let line = |event: &AgentEvent| match event {
         AgentEvent::MessageStarted { message, .. } => format!("+{message}"),
@@ -105,7 +105,7 @@ fn what_came_in_no_piece_is_told_from_the_whole() {
     let expected = ["+m1", "m1: Hello", "-m1 End Hello", "Completed"];
     assert_eq!(lines(&decode(&[completed(json!([message("msg_1", "Hello")]))])), expected);
     assert_eq!(lines(&decode(&[done(0, message("msg_1", "Hello")), completed(json!([]))])), expected);
-    // A whole answer in place of a stream, and one without the `response` around it.
+    // A whole response instead of a stream, and one without the `response` around it.
     let flat = json!({"id": "r", "object": "response", "status": "completed", "output": [message("msg_1", "Hello")]});
     assert_eq!(lines(&decode(std::slice::from_ref(&flat))), expected);
     let mut named = flat;

@@ -1,16 +1,16 @@
-//! What tool items tell: the tool's name, its arguments as JSON, its outcome and output as text.
+//! Tool items: the tool's name, its arguments as JSON, its outcome and its output as text.
 //!
-//! An item type that nobody here knows but that ends in `_call` is a tool of the server's all the same.
+//! An unknown item type that ends in `_call` is a tool of the server's.
 
 use serde_json::{Map, json};
 
 use super::wire::{list_at, text_at};
 use crate::event::{CallOutcome, ExecutedBy, Json};
 
-/// Results and sources that are listed of one call.
+/// Results and sources listed of one call.
 const MAX_LISTED_LINES: usize = 64;
 
-/// Says who runs calls of this type. A function is the client's, and so is what acts on the client's machine.
+/// Returns who runs calls of this type: the client runs functions and whatever acts on its own machine.
 pub(super) fn ran_by(item_type: &str) -> ExecutedBy {
     match item_type {
         "function_call" | "custom_tool_call" | "computer_call" | "local_shell_call" | "apply_patch_call" => {
@@ -20,12 +20,12 @@ pub(super) fn ran_by(item_type: &str) -> ExecutedBy {
     }
 }
 
-/// Returns the tool's name: the item's own, else what its type says.
+/// Returns the tool's name: the item's own, else the one of its type.
 pub(super) fn tool_name(item: &Json, item_type: &str) -> String {
     text_at(item, "name").map_or_else(|| type_name(item_type).to_owned(), Into::into)
 }
 
-/// Returns the name that the type alone says; none for tools that have names of their own.
+/// Returns the name that the type alone gives; none for tools with names of their own.
 pub(super) fn type_name(item_type: &str) -> &str {
     match item_type {
         "function_call" | "custom_tool_call" | "mcp_call" | "mcp_approval_request" => "",
@@ -34,7 +34,7 @@ pub(super) fn type_name(item_type: &str) -> &str {
     }
 }
 
-/// The key under which a tool that takes plain text has it in our arguments, and in the wire's item.
+/// The key for the text of a tool that takes plain text, in our arguments and in the server's item.
 pub(super) fn text_key(item_type: &str) -> Option<&'static str> {
     match item_type {
         "code_interpreter_call" => Some("code"),
@@ -43,7 +43,7 @@ pub(super) fn text_key(item_type: &str) -> Option<&'static str> {
     }
 }
 
-/// Returns the arguments as JSON text, where the item tells them.
+/// Returns the arguments as JSON text, where the item has them.
 pub(super) fn arguments(item: &Json, item_type: &str) -> Option<String> {
     let written = |value: &Json| match value {
         Json::Null => None,
@@ -68,7 +68,7 @@ pub(super) fn arguments(item: &Json, item_type: &str) -> Option<String> {
         "apply_patch_call" => item.get("operation").and_then(written),
         "web_search_call" => {
             let mut action = item.get("action")?.clone();
-            // The sources are what it gave.
+            // The sources are output.
             action.as_object_mut()?.remove("sources");
             Some(action.to_string())
         }
@@ -76,13 +76,13 @@ pub(super) fn arguments(item: &Json, item_type: &str) -> Option<String> {
     }
 }
 
-/// Reads how a call of the server's ended; none while it has not, or where its output is an item of its own.
+/// Parses the outcome of a server call; none where it has not ended, or where its output is an item of its own.
 pub(super) fn parse_result(item: &Json, item_type: &str) -> Option<(CallOutcome, String)> {
     if matches!(item_type, "shell_call" | "mcp_approval_request") || ran_by(item_type) == ExecutedBy::Client {
         return None;
     }
     if let Some(error) = item.get("error").filter(|error| !error.is_null()) {
-        // A text is what the tool said, as it said it.
+        // A string is the tool's own message.
         let said =
             || super::super::error::parse_error_object(error).map_or_else(|| error.to_string(), |said| said.message);
         let said = error.as_str().map_or_else(said, ToOwned::to_owned);
@@ -112,7 +112,7 @@ pub(super) fn parse_result(item: &Json, item_type: &str) -> Option<(CallOutcome,
     Some((outcome, text))
 }
 
-/// Reads an item that is the output of a call.
+/// Parses an item that is the output of a call.
 pub(super) fn parse_output(item: &Json) -> (CallOutcome, String) {
     let output = item.get("output").unwrap_or(&Json::Null);
     let ended_badly = |part: &Json| match part.get("outcome") {
@@ -127,7 +127,7 @@ pub(super) fn parse_output(item: &Json) -> (CallOutcome, String) {
     (if failed { CallOutcome::Failed } else { CallOutcome::Ok }, output_text(output))
 }
 
-/// A text as it is, a list as the texts of its parts, anything else as JSON.
+/// Returns a string as it is, a list as the texts of its parts, anything else as JSON.
 fn output_text(output: &Json) -> String {
     match output {
         Json::Null => String::new(),
@@ -174,7 +174,7 @@ fn code_output(output: &Json) -> String {
     }
 }
 
-/// Pictures are not shown, only named.
+/// Images are not shown, only named.
 fn image_note(item: &Json) -> String {
     let Some(result) = text_at(item, "result") else { return String::new() };
     let format = text_at(item, "output_format").unwrap_or("image");

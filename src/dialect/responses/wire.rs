@@ -20,7 +20,7 @@ pub(super) struct ResponsesEvent<'a> {
     pub(super) call_id: LooseStr<'a>,
     #[serde(borrow)]
     pub(super) name: LooseStr<'a>,
-    /// Nearly always a text; an object is written out.
+    /// Nearly always a string; an object is serialized.
     #[serde(borrow)]
     pub(super) delta: LooseJson<'a>,
     #[serde(borrow)]
@@ -41,7 +41,7 @@ pub(super) struct ResponsesEvent<'a> {
 }
 
 impl ResponsesEvent<'_> {
-    /// Joins or replaces marked halves in what is not a piece of a stream of text.
+    /// Joins or replaces marked halves in fields that are not deltas of a text.
     pub(super) fn resolve_surrogates(&mut self) {
         let values = [&mut self.item, &mut self.part, &mut self.response, &mut self.annotation];
         values.into_iter().flatten().for_each(|json| surrogate::resolve_marks_in_json(json, true));

@@ -1,19 +1,19 @@
-//! Where in a Markdown text one is: inside code or not, at the start of a line or not. A rough reading that goes byte by
-//! byte and needs no look back.
+//! The position in a Markdown text: inside code or not, at the start of a line or not. An approximation in one pass
+//! over the bytes, without look-back.
 
-/// Spaces that may stand before a fence, and before what begins a line.
+/// Spaces that may precede a fence, and the content of a line.
 const MAX_INDENT_SPACES: usize = 3;
 
-/// The place where the text has come to.
+/// The position reached so far.
 #[derive(Debug)]
 pub(super) struct CodeTracker {
-    /// The fence that is open: its character, and how many of it.
+    /// The open fence: its character, and its length.
     fence: Option<(u8, usize)>,
     /// Between backticks.
     inline: bool,
-    /// Spaces since the line began; none where it has other characters already.
+    /// Spaces since the line started; none where it has other characters already.
     indent: Option<usize>,
-    /// Backticks or tildes just now, and whether they began the line.
+    /// The current run of backticks or tildes: character, length, and whether it started the line.
     run: (u8, usize, bool),
 }
 
@@ -24,8 +24,8 @@ impl Default for CodeTracker {
 }
 
 impl CodeTracker {
-    /// Goes on to the next byte that may begin a tag, from `from` on; none where there is none up to the end. The byte
-    /// itself is still to come.
+    /// Advances to the next byte that may start a tag, at or after `from`; none up to the end of the text. The byte
+    /// itself is not consumed.
     pub(super) fn find_tag_start(&mut self, text: &str, from: usize) -> Option<usize> {
         let rest = text.as_bytes().get(from..)?;
         let mut at = 0;
@@ -51,7 +51,7 @@ impl CodeTracker {
                 _ => {
                     self.end_run();
                     self.indent = None;
-                    // Most of a text is this.
+                    // Most bytes of a text.
                     let plain = |byte: &u8| !matches!(byte, b'`' | b'~' | b'<' | b'[' | 0xe2 | b'\n');
                     at += rest.get(at..)?.iter().take_while(|byte| plain(byte)).count();
                     continue;
@@ -62,7 +62,7 @@ impl CodeTracker {
         None
     }
 
-    /// The byte that was found was no tag.
+    /// Consumes the byte that was found, since it starts no tag.
     pub(super) fn skip_byte(&mut self) {
         self.indent = None;
     }
@@ -71,7 +71,7 @@ impl CodeTracker {
         self.indent.is_some()
     }
 
-    /// What comes next begins the line after all.
+    /// Treats the next byte as the start of a line.
     pub(super) fn mark_line_start(&mut self) {
         self.indent = Some(0);
     }

@@ -1,4 +1,4 @@
-//! What kind a block is, and how it reads as Markdown.
+//! The kinds of blocks, and their Markdown.
 
 use super::super::borrowed_json::BorrowedJson;
 use super::super::plain::code_block;
@@ -14,7 +14,7 @@ pub(super) fn block_text<'a>(block: &'a BorrowedJson<'_>) -> &'a str {
     block.get("text").or_else(|| block.get("content")).and_then(BorrowedJson::as_str).unwrap_or_default()
 }
 
-/// A block that is not text, in Markdown.
+/// Returns the Markdown of a block that is not text.
 pub(super) fn to_markdown(block: &BorrowedJson<'_>) -> String {
     let text = |keys: &[&str]| keys.iter().find_map(|key| block.get(key).and_then(BorrowedJson::as_str));
     let laid_out = || {

@@ -1,4 +1,4 @@
-//! A call of the model's that is told state by state.
+//! A call for the client, reported state by state.
 
 use crate::event::{AgentEvent, CallId, ExecutedBy, Json, MessageId};
 
@@ -12,7 +12,7 @@ pub(super) struct WarpCall {
 }
 
 impl WarpCall {
-    /// Whether the object of its arguments is not closed.
+    /// Returns whether the object of its arguments is not closed.
     pub(super) fn is_open(&self) -> bool {
         serde_json::from_str::<Json>(&self.args).is_err()
     }

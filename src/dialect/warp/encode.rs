@@ -1,11 +1,11 @@
-//! Warp blocks as we say them, one JSON object a line.
+//! Warp blocks as we serve them, one JSON object per line.
 //!
-//! A text block is a piece of the text, a tool block the state of one call so far; calls that ended are told again only
-//! in the last line, which holds everything whole and takes the place of all before. Calls that we run say how far they
-//! are (`status`, `output`); those of the client's own tools don't. An error stands in a block of its own: in a line
-//! between where the model is asked once more, in the last line where the answer did not end well.
+//! A text block is a delta of the text, a tool block the state of one call so far; calls that ended are repeated only
+//! in the last line, which holds everything whole and replaces all lines before. Calls that we run have a state
+//! (`status`, `output`); those of the client's own tools don't. An error has a block of its own: in a line of its own
+//! where the model is retried, in the last line where the answer ended abnormally.
 //!
-//! Lines are numbered from 0 for those who come back, though the numbers are not in them. Reasoning is left out.
+//! Lines are numbered from 0 so that clients can resume, though the numbers are not in them. Reasoning is left out.
 
 use serde_json::json;
 
@@ -13,16 +13,16 @@ use super::super::answer_builder::{AnswerBuilder, AnswerDelta, failure_message};
 use super::super::{Encode, KeepAlive, SseFrame};
 use crate::event::{Envelope, Json, TurnOutcome};
 
-/// Bytes of open calls that are told again with each change.
+/// Bytes of open calls that are repeated with each change.
 const MAX_REPEATED_ARGS_BYTES: usize = 16 * 1024;
 
-/// The encoder of one answer.
+/// Encodes one answer.
 #[derive(Debug, Default)]
 pub struct WarpEncoder {
     client_tools: bool,
     next_id: u64,
     answer: AnswerBuilder,
-    /// Bytes of arguments when their call was told last, by its place.
+    /// Bytes of arguments when their call was last sent, by index.
     sent_args_bytes: Vec<usize>,
 }
 
@@ -43,7 +43,7 @@ impl WarpEncoder {
         Some(json!({"type": "tool_call", "tool": tool, "streaming": streaming}))
     }
 
-    /// Says where the call is that something happened to, and where those are that did not end, unless that is much.
+    /// Sends the state of the changed call, and of the other open calls, unless that is much.
     fn send_call_state(&mut self, changed: usize, out: &mut Vec<SseFrame>) {
         if let Some(call) = self.answer.calls.get(changed) {
             self.sent_args_bytes.resize(self.sent_args_bytes.len().max(changed + 1), 0);
@@ -64,7 +64,7 @@ impl WarpEncoder {
         }
     }
 
-    /// Arguments are told again and again from their beginning: so only when there is a good deal more of them.
+    /// Arguments are repeated from their start each time: so they are sent only when they have grown a good deal.
     fn has_grown(&self, at: usize) -> bool {
         let told = self.sent_args_bytes.get(at).copied().unwrap_or_default();
         self.answer.calls.get(at).is_some_and(|call| call.args.len() > told + told / 2 + 16)
@@ -127,7 +127,7 @@ impl Encode for WarpEncoder {
         self.send_last_line(&end, out);
     }
 
-    /// A line without blocks: a blank one is no JSON.
+    /// A line without blocks: an empty line is not JSON.
     fn keep_alive(&self) -> KeepAlive {
         KeepAlive::Frame(SseFrame::data(r#"{"blocks":[],"streaming":true}"#))
     }

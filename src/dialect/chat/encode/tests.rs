@@ -18,7 +18,7 @@ fn encode(encoder: &mut ChatEncoder, facts: Vec<AgentEvent>) -> Vec<SseFrame> {
     out
 }
 
-/// What is in the frames, without the head that all have.
+/// The frames, without the head that all have.
 fn deltas(frames: &[SseFrame]) -> Vec<String> {
     assert!(frames.iter().all(|frame| frame.event.is_empty() && frame.id.is_none() && frame.retry.is_none()));
     frames.iter().map(|frame| frame.data.strip_prefix(HEAD).unwrap_or(&frame.data).to_owned()).collect()
@@ -113,7 +113,7 @@ fn calls_of_the_clients_tools_come_in_fragments_and_counts_in_a_chunk_of_their_o
         started("a"),
         call("a", "c", Some("add")),
         piece(r#"{"a":"#),
-        // The name of this one comes late.
+        // The name of this call comes late.
         call("a", "d", None),
         AgentEvent::ToolArgsDelta { call: "d".into(), json: "{".into() },
         piece("1"),
@@ -221,7 +221,7 @@ fn an_answer_in_one_piece_is_told_in_words_and_a_stream_as_it_comes() {
     assert_eq!(take(started("a")), (0, None));
     assert_eq!(take(text("a", whole)), (10, Some(Millis(12))));
     assert_eq!(take(text("a", whole)), (1, None));
-    // A server that only repeats the whole at the end.
+    // A server that only sends the whole at the end.
     assert_eq!(take(started("b")), (0, None));
     let full = Some(whole.to_owned());
     let finished = AgentEvent::MessageFinished {

@@ -1,4 +1,4 @@
-//! enclava's closing frames, its response object and its errors.
+//! enclava's closing frames, response object and errors.
 
 use std::fmt::Write;
 
@@ -7,13 +7,12 @@ use serde_json::json;
 use super::EnclavaEncoder;
 use crate::event::{CallOutcome, Fault, FaultKind, FinishReason, Json, TurnOutcome, Usage};
 
-/// How an answer ended.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum EnclavaOutcome {
     Completed,
-    /// All rounds of tool calls were used up: completed there, without a last answer.
+    /// All rounds of tool calls were used up: completed, without a last answer.
     RoundsExhausted,
-    /// It ended well and is not whole, for this reason. The original has no word for that; this is the official one.
+    /// It ended early, for this reason. The original has no status for that; this is the official one.
     Incomplete(&'static str),
     BudgetExceeded(String),
     Failed {
@@ -51,7 +50,7 @@ impl EnclavaOutcome {
         Some(json!({"type": code, "code": code, "message": message}))
     }
 
-    /// What is answered in place of the object where there was to be no stream.
+    /// The HTTP status and body of an error, instead of the response object.
     pub(super) fn error_response(&self) -> Option<(u16, Json)> {
         let (status, message) = match self {
             Self::Completed | Self::RoundsExhausted | Self::Incomplete(_) => return None,
@@ -62,7 +61,7 @@ impl EnclavaOutcome {
     }
 }
 
-/// The output of a call as JSON text, and its status.
+/// Returns the output of a call as JSON text, and its status.
 pub(super) fn encode_output(outcome: CallOutcome, text: &str) -> (String, &'static str) {
     let because = match outcome {
         CallOutcome::Ok => return (Json::from(text).to_string(), "completed"),
@@ -75,7 +74,7 @@ pub(super) fn encode_output(outcome: CallOutcome, text: &str) -> (String, &'stat
     (json!({ "error": because }).to_string(), "failed")
 }
 
-/// Writes JSON text in ASCII: other characters can only stand in strings, where they may be escaped.
+/// Returns JSON text in ASCII: other characters occur only in strings, where they may be escaped.
 pub(super) fn escape_non_ascii(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for c in json.chars() {
@@ -100,7 +99,7 @@ impl EnclavaEncoder {
         frame
     }
 
-    /// The stored response as it stands.
+    /// The response as stored so far.
     pub fn response(&self) -> Json {
         let error = self.outcome.as_ref().and_then(EnclavaOutcome::error);
         let status = match (&self.outcome, &error) {

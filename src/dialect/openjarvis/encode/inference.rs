@@ -1,4 +1,4 @@
-//! One request to the model, as the bridge tells of it when it is over.
+//! One request to the model, as the bridge reports it at its end.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::EncodedOpenJarvisCall;
 use crate::event::{FinishReason, Json, MessageId, Millis, Usage};
 
-/// A request to the model whose end was not told.
+/// A request to the model whose end was not sent.
 #[derive(Debug)]
 pub(super) struct Inference {
     started_at: Millis,
@@ -42,7 +42,7 @@ impl Inference {
         self.chunks += 1;
     }
 
-    /// Returns what was measured. There are no monitors of energy here, so those are 0 as with a server without.
+    /// Returns the measurements. There are no energy monitors here, so theirs are 0, as on a server without any.
     pub(super) fn to_json(&self, model: &str, calls: &[EncodedOpenJarvisCall]) -> Json {
         let latency = self.ended_at.unwrap_or(self.started_at).since(self.started_at).as_secs_f64();
         let ttft = self.first_token_at.map_or(0.0, |first| first.since(self.started_at).as_secs_f64());

@@ -62,7 +62,7 @@ fn asked(id: &str, name: &str, args: &Json) -> Json {
     json!({"id": id, "name": name, "arguments": args.to_string()})
 }
 
-/// As a server writes it: of calls that run side by side, all inputs are those of the last.
+/// As a server writes it: of calls that run in parallel, all inputs are those of the last.
 fn step(input: &str, expression: &str, result: &str, seconds: f64) -> Json {
     json!({
         "step_type": "tool_call", "timestamp": 101.5, "duration_seconds": seconds,
@@ -140,7 +140,7 @@ fn what_the_feed_did_not_bring_comes_with_the_trace() {
 
 #[test]
 fn two_clients_at_once_are_told_apart() {
-    // We come while another client's agent is at work; ours begins after it.
+    // We connect while another client's agent is at work; ours starts after it.
     let chat = FeedBench::begin()
         .receive("inference_end", &json!({"model": "m", "tool_calls": six_times_seven()}))
         .start_call("6*7")

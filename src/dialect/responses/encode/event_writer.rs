@@ -1,4 +1,4 @@
-//! What was said: events by number, and the items they made, as they stand.
+//! The events sent so far by number, and the items that they describe, in their current state.
 
 use serde_json::{Map, json};
 
@@ -17,11 +17,11 @@ fn event(name: &str, number: u64, fields: Json) -> SseFrame {
 
 #[derive(Debug)]
 pub(super) struct ResponsesEventWriter {
-    /// What the ids of items have of the answer's.
+    /// The part of the answer's id that the ids of its items share.
     id_prefix: String,
     /// Number of the next event.
     next_number: u64,
-    /// Items in the order they were added.
+    /// Items in the order in which they were added.
     pub(super) items: Vec<Json>,
 }
 
@@ -30,18 +30,18 @@ impl ResponsesEventWriter {
         Self { id_prefix: key.to_owned(), next_number: 0, items: Vec::new() }
     }
 
-    /// Says one event.
+    /// Sends one event.
     pub(super) fn send(&mut self, name: &str, fields: Json, out: &mut Vec<SseFrame>) {
         out.push(event(name, self.next_number, fields));
         self.next_number += 1;
     }
 
-    /// Makes an event that has the number of the last one: it is not counted.
+    /// Returns an event with the number of the last one: it is not counted.
     pub(super) fn repeat_last(&self, name: &str, fields: Json) -> SseFrame {
         event(name, self.next_number.saturating_sub(1), fields)
     }
 
-    /// Adds an item, which is made of its id. Returns its place and its id.
+    /// Adds an item, which is built from its id. Returns its index and its id.
     pub(super) fn add_item(
         &mut self,
         prefix: &str,

@@ -1,19 +1,19 @@
-//! The items that an answer is made of, while they are written.
+//! The output items of an answer while they stream.
 
 use serde_json::json;
 
 use crate::event::{CallId, CallOutcome, CallOutput, Json, MessageId, TextKind};
 
-/// What our tools are called to be a server of.
+/// The server label of our tools.
 const MCP_SERVER_LABEL: &str = "jarvis-tui";
 
-/// An open message of the assistant: its text, and the reasoning that was last said in it.
+/// An open message of the assistant: its text, and its latest reasoning.
 #[derive(Debug)]
 pub(super) struct EncodedMessage {
     pub(super) id: MessageId,
     pub(super) open_item: Option<MessageItem>,
     pub(super) reasoning: Option<ReasoningItem>,
-    /// Bytes of its text that are in items which are done.
+    /// Bytes of its text in items that are done.
     pub(super) earlier_bytes: usize,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct MessageItem {
 }
 
 impl MessageItem {
-    /// Adds to an event's fields where the open part is.
+    /// Adds the position of the open part to an event's fields.
     pub(super) fn with_position(&self, mut fields: Json) -> Json {
         fields["item_id"] = self.id.as_str().into();
         fields["output_index"] = self.index.into();
@@ -40,7 +40,7 @@ impl MessageItem {
         fields
     }
 
-    /// The open part as it stands.
+    /// The open part in its current state.
     pub(super) fn to_json(&self) -> Json {
         self.parts.last().map_or(Json::Null, MessagePart::to_json)
     }
@@ -97,10 +97,10 @@ pub(super) struct EncodedResponsesCall {
     pub(super) message: MessageId,
     pub(super) name: String,
     pub(super) args: String,
-    /// Its place and its item's id, once it was added.
+    /// Its item's index and id, once it was added.
     pub(super) position: Option<(usize, String)>,
     pub(super) is_ready: bool,
-    /// Its message came to an end that cuts nothing off.
+    /// Its message ended without being cut off.
     pub(super) is_fully_written: bool,
     pub(super) is_done: bool,
 }
@@ -142,7 +142,7 @@ impl EncodedResponsesCall {
         fields
     }
 
-    /// Its item; `result` is what it gave and what went wrong.
+    /// Its item; `result` is the output and the error.
     pub(super) fn item(&self, id: &str, call: &CallId, status: &str, result: Option<(Json, Json)>) -> Json {
         if self.is_client_call {
             return json!({"id": id, "type": "function_call", "status": status, "call_id": call.as_str(),
@@ -157,7 +157,7 @@ impl EncodedResponsesCall {
         self.item(self.position.as_ref().map_or("", |at| &at.1), call, status, result)
     }
 
-    /// Its item as it ended. Why it failed is the error; what a call gave that was stopped is its output.
+    /// Its finished item. The output of a failed call is the error; that of a stopped call stays output.
     pub(super) fn finished_item(&self, call: &CallId, outcome: CallOutcome, output: &CallOutput) -> Json {
         let text = || Json::from(output.text.as_str());
         let reason = |otherwise: &str| if output.text.is_empty() { Json::from(otherwise) } else { text() };
@@ -172,7 +172,7 @@ impl EncodedResponsesCall {
     }
 }
 
-/// Makes an annotation that the official clients know of what a passage rests on; none where there is no source.
+/// Returns a citation as an annotation that the official clients know; none where it has no source.
 pub(super) fn citation_annotation(data: &Json, text: &str) -> Option<Json> {
     let kind = data.get("type").and_then(Json::as_str).unwrap_or_default();
     if matches!(kind, "file_citation" | "container_file_citation" | "file_path") {

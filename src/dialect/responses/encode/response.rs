@@ -1,39 +1,39 @@
-//! The response object, how an answer ends, and the errors that stand in its place.
+//! The response object, how an answer ends, and the errors that replace it.
 
 use serde_json::{Map, json};
 
 use super::ResponsesEncoder;
 use crate::event::{AgentEvent, Envelope, Fault, FaultKind, Json, Millis, Usage};
 
-/// What an answer is called, and what its request said.
+/// The id of an answer, and the fields of its request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ResponseHead {
     /// `resp_…`.
     pub id: String,
-    /// As it was asked for. Without it, the one that answers.
+    /// As requested. Without it, the model of the session.
     pub model: Option<String>,
-    /// Calls are the client's to run.
+    /// The client runs the calls.
     pub client_tools: bool,
-    /// A guess at the tokens of the request, for engines that don't count.
+    /// Estimated tokens of the request, for engines that don't count.
     pub prompt_tokens: u64,
     /// Fields of the response object that repeat the request.
     pub echo: Map<String, Json>,
 }
 
-/// What the opening of the session says of an answer, and when what is told happens.
+/// What the event that opens the session says of the answer, and the time of the latest event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::dialect) struct SessionOpening {
-    /// Wall time of the session's zero, milliseconds since 1970.
+    /// Wall time of the session's start, in milliseconds since 1970.
     pub(in crate::dialect) session_started_ms: Option<u64>,
-    /// Who answers.
+    /// The model of the session.
     model: String,
-    /// When the turn began.
+    /// When the turn started.
     created: Option<Millis>,
     last_event_at: Millis,
 }
 
 impl SessionOpening {
-    /// Takes note of an opening; false where the event is another, which is part of the turn.
+    /// Records an event that opens the session; returns false for all others, which are part of the turn.
     pub(in crate::dialect) fn observe(&mut self, told: &Envelope) -> bool {
         self.last_event_at = told.at;
         let AgentEvent::SessionOpened { wall_ms: wall, engine, model, .. } = &told.event else {
@@ -45,12 +45,12 @@ impl SessionOpening {
         true
     }
 
-    /// The wall time at which the turn began, in milliseconds.
+    /// The wall time at which the turn started, in milliseconds since 1970.
     pub(in crate::dialect) fn created_ms(&self) -> u64 {
         self.wall_ms(self.created.unwrap_or_default())
     }
 
-    /// The wall time of what was told last, in milliseconds.
+    /// The wall time of the latest event, in milliseconds since 1970.
     pub(in crate::dialect) fn now_ms(&self) -> u64 {
         self.wall_ms(self.last_event_at)
     }
@@ -65,21 +65,20 @@ impl ResponseHead {
         self.model.as_deref().unwrap_or(&opening.model)
     }
 
-    /// What the ids of items begin with: those of two answers must differ, for items are sent back.
+    /// Prefix of the item ids: those of two answers must differ, since items are sent back.
     pub(in crate::dialect) fn id_prefix(&self) -> &str {
         self.id.strip_prefix("resp_").unwrap_or(&self.id)
     }
 }
 
-/// How an answer ended.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ResponsesOutcome {
     Completed,
-    /// At the output limit.
+    /// The output limit was reached.
     Length,
     ContentFiltered,
     Cancelled,
-    /// The end of the turn never came.
+    /// The turn never ended.
     Interrupted,
     Failed(Fault),
 }
@@ -89,7 +88,7 @@ impl ResponsesOutcome {
         if fault.kind == FaultKind::Refused { Self::ContentFiltered } else { Self::Failed(fault.clone()) }
     }
 
-    /// The closing event and the status it gives. No event is only for cancelled answers.
+    /// The closing event and the status in it. Only cancelled answers have no event.
     pub(super) fn event_and_status(&self) -> (&'static str, &'static str) {
         match self {
             Self::Completed => ("response.completed", "completed"),
@@ -99,8 +98,8 @@ impl ResponsesOutcome {
         }
     }
 
-    /// What is answered in place of the object where there was to be no stream. A limit that was reached leaves an
-    /// answer that is worth having.
+    /// The HTTP status and body of an error, instead of the response object. At the output limit the response is still
+    /// useful, so there is none.
     pub(super) fn error_response(&self) -> Option<(u16, Json)> {
         let (status, kind) = match self {
             Self::Completed | Self::Length | Self::ContentFiltered | Self::Cancelled => return None,
@@ -138,7 +137,7 @@ impl ResponsesOutcome {
     }
 }
 
-/// Fields that clients want even where the request said nothing of them.
+/// Fields that clients expect even where the request did not set them.
 fn default_fields() -> Map<String, Json> {
     let blank = json!({
         "background": false, "conversation": null, "instructions": null, "max_output_tokens": null,
@@ -151,12 +150,12 @@ fn default_fields() -> Map<String, Json> {
 }
 
 impl ResponsesEncoder {
-    /// The stored response as it stands, however it ended.
+    /// The response as stored, however it ended.
     pub fn response(&self) -> Json {
         self.response_object(self.outcome.as_ref().map_or("in_progress", |end| end.event_and_status().1))
     }
 
-    /// The response as it was opened, without what was said since: that may be much, and clients have it.
+    /// The response as it was created, without the output since: that may be large, and clients have it.
     pub(super) fn in_progress(&self) -> Json {
         self.build_object("in_progress", &[])
     }

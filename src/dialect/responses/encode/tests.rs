@@ -84,7 +84,7 @@ fn a_text_is_told_piece_by_piece_and_then_as_a_whole() {
     let response = &events.last().unwrap()["response"];
     assert_eq!((&response["model"], &response["status"]), (&json!("e/m"), &json!("completed")));
     assert_eq!((&response["created_at"], &response["completed_at"]), (&json!(1_795_204_275), &json!(1_795_204_279)));
-    // Nobody counted: four characters a token, and one at least.
+    // Nobody counted: four characters per token, and at least one.
     assert_eq!(response["usage"]["output_tokens"], 1);
 }
 
@@ -185,7 +185,7 @@ fn a_call_for_the_client_that_was_cut_off_is_not_said_to_be_complete() {
             let reason = last["response"]["incomplete_details"]["reason"].as_str().unwrap_or("-").to_owned();
             format!("{} {reason}", last["response"]["output"][0]["status"].as_str().unwrap())
         });
-    // What the model wrote to its end is the client's to complain of.
+    // Complete arguments are the client's to reject, even if invalid.
     assert_eq!(statuses, ["incomplete max_output_tokens", "incomplete content_filter", "completed -", "completed -"]);
     assert_eq!(call_for_the_client("{}", FinishReason::Length)["response"]["output"][0]["status"], "completed");
 }

@@ -1,4 +1,4 @@
-//! What a model wants back verbatim.
+//! What a model needs back verbatim.
 
 use super::*;
 

@@ -124,7 +124,7 @@ fn a_shell_tells_its_output_as_it_comes() {
             "-m1 End ~",
         ]
     );
-    // A shell that is ours to offer is a request.
+    // A shell on the client's side is the client's to run.
     let lines = lines(&decode(&[done(0, shell), completed(json!([]))]));
     assert!(lines.contains(&"call_1 Requested ".to_owned()), "{lines:?}");
 }
