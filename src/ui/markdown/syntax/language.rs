@@ -1,11 +1,26 @@
-//! What a row of the languages says: what begins a comment, what a string, which words are special.
+//! The languages of `assets/languages.toml`: what begins a comment, what a string, which words are special.
 //!
-//! Not for reading lines, nor the rows themselves. The invariant: a row is enough for [`super::lexer`]; only what is no
-//! list of words (tags, keys, headings) has code of its own, named by its [`LexerKind`].
+//! Not for reading lines. The invariant: a table is enough for [`super::lexer`]; only what is not a list of words (tags,
+//! keys, headings) has code of its own, named by its [`LexerKind`].
+
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+/// All of them, read when code is first shown.
+pub(super) static LANGUAGES: LazyLock<Vec<Language>> = LazyLock::new(|| {
+    let file: LanguageFile = toml::from_str(include_str!("../../../../assets/languages.toml")).unwrap_or_default();
+    file.language
+});
+
+/// Code that nothing is known of.
+pub(super) static PLAIN_LANGUAGE: LazyLock<Language> = LazyLock::new(Language::default);
 
 /// How a language's lines are read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum LexerKind {
+    #[default]
     Generic,
     Diff,
     /// `key: value`, `key = value`, `[section]`.
@@ -21,18 +36,33 @@ pub(super) enum LexerKind {
 }
 
 /// A string: what begins and ends it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct StringQuote {
-    pub(super) open: &'static str,
-    pub(super) close: &'static str,
+    pub(super) open: String,
+    /// The opening again where nothing is said.
+    close: Option<String>,
     /// A backslash takes the next character's meaning away.
+    #[serde(default = "yes")]
     pub(super) escapes: bool,
     /// Goes on on the next line.
+    #[serde(default, rename = "multiline")]
     pub(super) is_multiline: bool,
 }
 
+fn yes() -> bool {
+    true
+}
+
+impl StringQuote {
+    pub(super) fn close(&self) -> &str {
+        self.close.as_deref().unwrap_or(&self.open)
+    }
+}
+
 /// What else words can be.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct LexerFlags {
     /// A word that begins with a capital names a type.
     pub(super) capitals: bool,
@@ -58,17 +88,30 @@ pub(super) struct LexerFlags {
     pub(super) spaced_comments: bool,
 }
 
-#[derive(Debug)]
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LanguageFile {
+    language: Vec<Language>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(super) struct Language {
-    pub(super) names: &'static [&'static str],
+    pub(super) names: Vec<String>,
     pub(super) lexer: LexerKind,
-    pub(super) comments: &'static [&'static str],
-    pub(super) block_comment: Option<(&'static str, &'static str)>,
+    pub(super) comments: Vec<String>,
+    pub(super) block_comment: Option<(String, String)>,
     /// The longest opening first.
-    pub(super) quotes: &'static [StringQuote],
+    pub(super) quotes: Vec<StringQuote>,
     /// Words between blanks; in small letters where case means nothing.
-    pub(super) keywords: &'static str,
-    pub(super) types: &'static str,
-    pub(super) constants: &'static str,
+    pub(super) keywords: String,
+    pub(super) types: String,
+    pub(super) constants: String,
     pub(super) flags: LexerFlags,
+}
+
+impl Language {
+    pub(super) fn is_called(&self, name: &str) -> bool {
+        self.names.iter().any(|known| known == name)
+    }
 }

@@ -96,7 +96,7 @@ pub(super) fn is_word(byte: u8) -> bool {
 
 /// Returns whether a list of words between blanks has that one.
 pub(super) fn has_word(list: &str, word: &str) -> bool {
-    let ends = |byte: Option<&u8>| byte.is_none_or(|byte| *byte == b' ');
+    let ends = |byte: Option<&u8>| byte.is_none_or(u8::is_ascii_whitespace);
     let bytes = list.as_bytes();
     memchr::memmem::find_iter(bytes, word.as_bytes())
         .any(|at| ends(at.checked_sub(1).and_then(|at| bytes.get(at))) && ends(bytes.get(at + word.len())))
@@ -183,18 +183,18 @@ fn token(language: &Language, scan: &mut LineScan<'_, '_>) -> LexerState {
 /// Reads a comment or string that begins here, if one does.
 fn opening(language: &Language, scan: &mut LineScan<'_, '_>) -> Option<LexerState> {
     let rest = scan.rest();
-    if let Some((open, _)) = language.block_comment
-        && rest.starts_with(open)
+    if let Some((open, _)) = &language.block_comment
+        && rest.starts_with(open.as_str())
     {
         scan.take(scan.at + open.len(), Role::Comment);
         return Some(LexerState { mode: COMMENT_MODE, depth: 1 });
     }
     let spaced = !language.flags.spaced_comments || matches!(scan.before(), 0 | b' ' | b'\t' | b';' | b'(');
-    if spaced && language.comments.iter().any(|mark| rest.starts_with(mark)) {
+    if spaced && language.comments.iter().any(|mark| rest.starts_with(mark.as_str())) {
         scan.take_rest(Role::Comment);
         return Some(LexerState::default());
     }
-    let (index, quote) = language.quotes.iter().enumerate().find(|(_, quote)| rest.starts_with(quote.open))?;
+    let (index, quote) = language.quotes.iter().enumerate().find(|(_, quote)| rest.starts_with(&quote.open))?;
     let from = scan.at + quote.open.len();
     Some(quoted(language, quote, STRING_MODE + index as u8, scan, from))
 }
@@ -224,7 +224,7 @@ fn string(quote: &StringQuote, mode: u8, scan: &mut LineScan<'_, '_>, from: usiz
 /// Returns where a string ends on this line.
 fn string_end(quote: &StringQuote, line: &str, from: usize) -> Option<usize> {
     let bytes = line.as_bytes();
-    let close = quote.close.as_bytes();
+    let close = quote.close().as_bytes();
     let mut at = from;
     while let Some(&byte) = bytes.get(at) {
         if byte == b'\\' && quote.escapes {
@@ -239,7 +239,7 @@ fn string_end(quote: &StringQuote, line: &str, from: usize) -> Option<usize> {
 }
 
 fn comment(language: &Language, state: LexerState, scan: &mut LineScan<'_, '_>) -> LexerState {
-    let Some((open, close)) = language.block_comment else { return LexerState::default() };
+    let Some((open, close)) = &language.block_comment else { return LexerState::default() };
     let mut depth = state.depth;
     let mut at = scan.at;
     let bytes = scan.line.as_bytes();
@@ -332,7 +332,7 @@ fn word(language: &Language, scan: &mut LineScan<'_, '_>) -> LexerState {
         && matches!(after, b'"' | b'\'')
         && !habits.dashes
         && let Some((index, quote)) = language.quotes.iter().enumerate().find(|(_, quote)| {
-            quote.open.len() <= 3 && scan.line.get(end..).is_some_and(|rest| rest.starts_with(quote.open))
+            quote.open.len() <= 3 && scan.line.get(end..).is_some_and(|rest| rest.starts_with(&quote.open))
         })
     {
         return string(quote, STRING_MODE + index as u8, scan, end + quote.open.len());
@@ -356,13 +356,13 @@ fn word_role(language: &Language, word: &str, scan: &LineScan<'_, '_>, end: usiz
         |list: &str| if habits.any_case { has_word(list, &word.to_ascii_lowercase()) } else { has_word(list, word) };
     // What hangs on a dot is a name, whatever it is called.
     let hangs = scan.before() == b'.';
-    if !hangs && is(language.keywords) {
+    if !hangs && is(&language.keywords) {
         return Role::Keyword;
     }
-    if !hangs && is(language.constants) {
+    if !hangs && is(&language.constants) {
         return Role::Number;
     }
-    if is(language.types) {
+    if is(&language.types) {
         return Role::Type;
     }
     let after = scan.line.as_bytes().get(end).copied().unwrap_or(0);

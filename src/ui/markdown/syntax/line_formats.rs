@@ -1,8 +1,7 @@
 //! Languages whose lines have a shape of their own: diffs, settings, styles, recipes.
 
 use super::LexerState;
-use super::language::{Language, LexerKind};
-use super::languages::LANGUAGES;
+use super::language::{LANGUAGES, Language, LexerKind};
 use super::lexer::{self, LineScan, is_word};
 use crate::ui::theme::Role;
 
@@ -33,7 +32,7 @@ pub(super) fn key_value(
         }
         scan.step(start);
         let rest = scan.rest();
-        let equals = language.comments.len() > 1 || language.names.contains(&"toml");
+        let equals = language.comments.len() > 1 || language.is_called("toml");
         let mark = if equals { '=' } else { ':' };
         if equals && rest.starts_with('[') {
             let end = rest.rfind(']').map_or(line.len(), |at| start + at + 1);
@@ -116,7 +115,7 @@ pub(super) fn docker(
         let start = scan.run(0, |byte| byte == b' ');
         let end = scan.run(start, is_word);
         let word = line.get(start..end).unwrap_or("");
-        if !word.is_empty() && lexer::has_word(language.keywords, &word.to_ascii_uppercase()) {
+        if !word.is_empty() && lexer::has_word(&language.keywords, &word.to_ascii_uppercase()) {
             scan.step(start);
             scan.take(end, Role::Keyword);
         }
@@ -175,7 +174,7 @@ pub(super) fn console(
 
 /// Returns the language inside another.
 pub(super) fn language_named(name: &str) -> Option<&'static Language> {
-    LANGUAGES.iter().find(|row| row.names.contains(&name))
+    LANGUAGES.iter().find(|row| row.is_called(name))
 }
 
 /// Reads the scan's line up to `end` in another language.

@@ -1,7 +1,7 @@
 //! Tags and Markdown: text with marks in it, and other languages inside.
 
 use super::LexerState;
-use super::language::Language;
+use super::language::{Language, PLAIN_LANGUAGE};
 use super::lexer::{LineScan, is_word};
 use super::line_formats::{language_named, read_inner};
 use crate::ui::theme::Role;
@@ -43,8 +43,8 @@ fn text(language: &Language, scan: &mut LineScan<'_, '_>) -> LexerState {
     };
     scan.step(at);
     let rest = scan.rest();
-    if let Some((open, _)) = language.block_comment
-        && rest.starts_with(open)
+    if let Some((open, _)) = &language.block_comment
+        && rest.starts_with(open.as_str())
     {
         scan.take(scan.at + open.len(), Role::Comment);
         return LexerState { mode: COMMENT_MODE, depth: 0 };
@@ -110,7 +110,7 @@ fn tag(state: LexerState, scan: &mut LineScan<'_, '_>) -> LexerState {
 }
 
 fn comment(language: &Language, scan: &mut LineScan<'_, '_>) -> LexerState {
-    let close = language.block_comment.map_or("-->", |(_, close)| close);
+    let close = language.block_comment.as_ref().map_or("-->", |(_, close)| close.as_str());
     if let Some(at) = scan.rest().find(close) {
         scan.take(scan.at + at + close.len(), Role::Comment);
         return LexerState::default();
@@ -134,7 +134,7 @@ fn embedded(name: &str, close: &str, base: u8, state: LexerState, scan: &mut Lin
 }
 
 fn language_of_tags() -> &'static Language {
-    language_named("html").unwrap_or(&super::languages::PLAIN_LANGUAGE)
+    language_named("html").unwrap_or(&PLAIN_LANGUAGE)
 }
 
 pub(super) fn markdown(state: LexerState, line: &str, put: &mut dyn FnMut(&str, Role)) -> LexerState {

@@ -1,4 +1,4 @@
-//! Colours for code: what each piece of a line is, by tables of words for some fifty languages.
+//! Colors for code: what each piece of a line is, by tables of words for some fifty languages.
 //!
 //! Not a parser: it may take a word for what it isn't, and nobody is hurt. The invariants: the pieces of a line joined
 //! are the line; a line costs O(line) and needs only the [`LexerState`] that the line before left; nothing here can
@@ -6,15 +6,13 @@
 //! and their grammars take more memory than the rest of the program.
 
 mod language;
-mod languages;
 mod lexer;
 mod line_formats;
 mod markup;
 
 use crate::ui::theme::Role;
 
-use language::{Language, LexerKind};
-use languages::LANGUAGES;
+use language::{LANGUAGES, Language, LexerKind};
 
 /// Lines are read up to here; what follows is shown without colours.
 const MAX_LINE_BYTES: usize = 4096;

@@ -146,3 +146,13 @@ proptest! {
         prop_assert_eq!(read, advanced);
     }
 }
+
+#[test]
+fn every_language_is_read_and_has_names_of_its_own() {
+    let names: Vec<&str> = LANGUAGES.iter().flat_map(|language| &language.names).map(String::as_str).collect();
+    assert!(LANGUAGES.len() > 50 && LANGUAGES.len() < 256, "{}", LANGUAGES.len());
+    for (nth, name) in names.iter().enumerate() {
+        assert!(!names[..nth].contains(name), "{name} is named twice");
+    }
+    assert_eq!(Syntax::named("rust"), Syntax::named("language-rs"));
+}
