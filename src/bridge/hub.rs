@@ -1,9 +1,9 @@
-//! The hub: a ring of the newest facts in front of the log; every consumer pulls at its own pace.
+//! The hub: a ring of the newest events in front of the log, from which every consumer pulls at its own pace.
 //!
-//! Nobody is sent anything: a subscriber knows the last number it has, and takes what follows from the ring or, if it
-//! fell behind, from the backlog. So a slow or suspended consumer stalls nobody, costs nothing and misses nothing.
-//! Invariant: a subscriber gets every number once and in order; only a reset begins anew.
-//! The one lock of the house is here; it is never held across an await or while a file is read.
+//! Nothing is pushed to subscribers: each knows the last number it has, and reads what follows from the ring or, if it
+//! fell behind, from the backlog. A slow or suspended consumer therefore delays nobody, costs nothing and misses
+//! nothing. Invariant: a subscriber gets every number once and in order; only a reset starts over. The lock is never
+//! held across an await or while a file is read.
 
 #[cfg(test)]
 mod tests;
@@ -17,35 +17,35 @@ use super::{HubItem, LoggedEvent};
 use crate::event::{Envelope, Seq};
 use crate::journal::{Cursor, LogEntry, ReadLimits, Reader};
 
-/// The ring's usual size.
+/// The usual size of the ring.
 pub const DEFAULT_RING_BYTES: usize = 512 << 10;
-/// What facts that no file has yet may take beyond the ring's size.
+/// How far events that are not yet in a file may exceed the ring's size.
 const MAX_UNSAVED_BYTES: usize = 64 << 20;
-/// What a fact costs besides its line, roughly.
+/// Approximate cost of an event beyond its serialized line.
 const EVENT_OVERHEAD_BYTES: usize = 256;
 
-/// Where facts are that have left the ring.
+/// Where to find events that have left the ring.
 #[derive(Debug)]
 pub enum Backlog {
-    /// Nowhere else: the ring keeps all.
+    /// Nowhere: the ring keeps everything.
     Memory,
-    /// In the session's log. Ask the writer for the reader, so that facts it couldn't write stay in the ring.
+    /// The session's log. Get the reader from the writer, so that events it could not write stay in the ring.
     Journal(Reader),
 }
 
-/// The end of a session: what it is, and its last turns without a hole.
+/// The end of a session: its first event and its last turns, without gaps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionTail {
     pub opened: Option<Envelope>,
-    /// At least one.
+    /// Never empty.
     pub events: Vec<Envelope>,
 }
 
-/// Cheap to clone; all clones are the same hub.
+/// Cheap to clone; all clones share one hub.
 #[derive(Clone, Debug)]
 pub struct Hub {
     ring: Arc<Mutex<EventRing>>,
-    /// Rung whenever there may be something to pull.
+    /// Notified whenever there may be something to pull.
     notifier: watch::Sender<()>,
 }
 
@@ -55,15 +55,15 @@ struct EventRing {
     events: VecDeque<Arc<LoggedEvent>>,
     bytes: usize,
     max_bytes: usize,
-    /// The last number published: nobody is given more, whatever the backlog has.
+    /// The last published number. Nothing after it is delivered, whatever the backlog contains.
     last: Seq,
-    /// Counts resets.
+    /// The number of resets so far.
     resets: u64,
     closed: bool,
 }
 
 impl Hub {
-    /// Makes a hub in which all that the backlog has now counts as published.
+    /// Creates a hub that treats everything in the backlog as published.
     pub fn new(backlog: Backlog, ring_bytes: usize) -> Self {
         let last = match &backlog {
             Backlog::Memory => Seq(0),
@@ -78,7 +78,7 @@ impl Hub {
         Self::starting_after(last, backlog, ring_bytes)
     }
 
-    /// Makes a hub in which the backlog counts as published up to `last`.
+    /// Creates a hub that treats the backlog as published up to `last`.
     pub fn starting_after(last: Seq, backlog: Backlog, ring_bytes: usize) -> Self {
         let facts = VecDeque::new();
         let ring =
@@ -86,7 +86,7 @@ impl Hub {
         Self { ring: Arc::new(Mutex::new(ring)), notifier: watch::Sender::new(()) }
     }
 
-    /// Tells everyone. Facts come in order; one that isn't newer than the last is dropped.
+    /// Publishes events to all subscribers. Events come in order; one that isn't newer than the last is dropped.
     pub fn publish(&self, facts: impl IntoIterator<Item = Arc<LoggedEvent>>) {
         let mut ring = self.lock();
         for fact in facts {
@@ -101,13 +101,13 @@ impl Hub {
         self.publish([Arc::new(fact)]);
     }
 
-    /// Counts all that the backlog has up to `seq` as published, without carrying it here.
+    /// Marks everything in the backlog up to `seq` as published, without loading it into the ring.
     pub fn advance(&self, seq: Seq) {
         let mut ring = self.lock();
         if seq > ring.last {
             ring.last = seq;
             if matches!(ring.backlog, Backlog::Journal(_)) {
-                // The ring has no holes, so it begins anew behind this.
+                // The ring must have no gaps, so it starts over after this number.
                 ring.clear();
             }
         }
@@ -115,7 +115,8 @@ impl Hub {
         self.notify();
     }
 
-    /// Makes everyone forget: what is published next, or counted by [`Hub::advance`], is told from the first on.
+    /// Resets all subscribers: what is published next, or covered by [`Hub::advance`], is delivered from the first
+    /// event on.
     pub fn reset(&self) {
         let mut ring = self.lock();
         ring.resets += 1;
@@ -125,24 +126,24 @@ impl Hub {
         self.notify();
     }
 
-    /// Makes everyone forget, and the backlog too: it has other facts under these numbers. The ring keeps all from here.
+    /// Resets all subscribers and drops the backlog, which has other events under these numbers. From here on the ring
+    /// keeps everything.
     pub fn detach_log(&self) {
         self.lock().backlog = Backlog::Memory;
         self.reset();
     }
 
-    /// Says that nothing follows. Subscribers still get what was published.
+    /// Closes the hub. Subscribers still receive what was published before.
     pub fn close(&self) {
         self.lock().closed = true;
         self.notify();
     }
 
-    /// Returns the last number published.
     pub fn last_seq(&self) -> Seq {
         self.lock().last
     }
 
-    /// Returns the last number that is in the log; nothing where no log is written here.
+    /// Returns the last number that is in the log; `None` if no log is written here.
     pub fn last_saved(&self) -> Option<Seq> {
         match &self.lock().backlog {
             Backlog::Memory => None,
@@ -154,8 +155,8 @@ impl Hub {
         self.lock().closed
     }
 
-    /// Returns the first fact and the last turns, at most that many and looking back no further than `budget` bytes.
-    /// Nothing where the log has no turn that near to its end, or nothing before it.
+    /// Returns the first event and up to `turns` last turns, reading back at most `budget` bytes. `None` if no turn
+    /// begins that close to the end of the log, or if nothing precedes it.
     pub fn tail(&self, turns: usize, budget: u64) -> Option<SessionTail> {
         let (reader, last) = {
             let ring = self.lock();
@@ -176,7 +177,7 @@ impl Hub {
         Some(SessionTail { opened, events: entries.into_iter().map(|entry| entry.envelope).collect() })
     }
 
-    /// Subscribes to the facts with greater numbers than `from`.
+    /// Subscribes to the events after `from`.
     pub fn subscribe(&self, from: Seq) -> Subscription {
         let epoch = self.lock().resets;
         Subscription {
@@ -189,7 +190,7 @@ impl Hub {
     }
 
     fn lock(&self) -> MutexGuard<'_, EventRing> {
-        // Nothing in here panics half-way, so what a poisoned lock guards is whole.
+        // No code under this lock panics halfway, so the data behind a poisoned lock is intact.
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -234,7 +235,7 @@ fn memory_cost(fact: &LoggedEvent) -> usize {
     fact.line.len().saturating_mul(2).saturating_add(EVENT_OVERHEAD_BYTES)
 }
 
-/// One consumer's place. Holds nothing but a number; dropping it is leaving.
+/// A subscriber's position. It holds only numbers; dropping it unsubscribes.
 #[derive(Debug)]
 pub struct Subscription {
     hub: Hub,
@@ -242,12 +243,13 @@ pub struct Subscription {
     /// The last number delivered.
     seq: Seq,
     resets: u64,
-    /// Where the backlog goes on, while it is read.
+    /// Where to continue in the backlog, while reading from it.
     cursor: Option<Cursor>,
 }
 
 impl Subscription {
-    /// Waits for deliveries and appends at most `max` of them to `out`; false once the hub is closed and drained.
+    /// Waits for deliveries and appends at most `max` of them to `out`. Returns false once the hub is closed and
+    /// drained.
     ///
     /// Cancel-safe: nothing is taken before the last await.
     pub async fn next_batch(&mut self, max: usize, out: &mut Vec<HubItem>) -> bool {
@@ -264,14 +266,14 @@ impl Subscription {
         }
     }
 
-    /// Waits for one delivery; nothing once the hub is closed and drained. Cancel-safe.
+    /// Waits for one delivery. Returns `None` once the hub is closed and drained. Cancel-safe.
     pub async fn next(&mut self) -> Option<HubItem> {
         let mut one = Vec::with_capacity(1);
         self.next_batch(1, &mut one).await;
         one.pop()
     }
 
-    /// Takes what is there now, without waiting; false if there was nothing.
+    /// Takes what is available now, without waiting. Returns false if there was nothing.
     pub fn try_next_batch(&mut self, max: usize, out: &mut Vec<HubItem>) -> bool {
         matches!(self.pull(max.max(1), out), PullResult::Items)
     }
@@ -302,7 +304,7 @@ impl Subscription {
                     let from = out.len();
                     out.extend(ring.events.iter().skip(start).take(max).cloned().map(HubItem::Event));
                     self.cursor = None;
-                    // Without a fact in reach the rest was announced but is nowhere.
+                    // No event is available: the remaining numbers were announced, but are stored nowhere.
                     self.seq = match out.get(from..).and_then(<[_]>::last) {
                         Some(HubItem::Event(fact)) => fact.envelope.seq,
                         Some(HubItem::Reset) | None => ring.last,
@@ -318,7 +320,7 @@ impl Subscription {
                 ReadLimits { max_events: max, through: Seq(oldest.0.saturating_sub(1)), ..ReadLimits::one_page() };
             let entries = self.read_backlog(&backlog, want);
             let Some(last) = entries.last().map(|entry| entry.envelope.seq) else {
-                // Facts that were lost on a full disk: go on with what is there.
+                // Events were lost on a full disk; continue with those that exist.
                 tracing::warn!(after = self.seq.0, before = oldest.0, "facts are missing in the log");
                 self.seq = want.through;
                 continue;

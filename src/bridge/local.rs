@@ -1,4 +1,4 @@
-//! The in-process agent as a source.
+//! The in-process agent as an event source.
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -8,11 +8,11 @@ use crate::event::{Capabilities, LinkState, Permissions};
 
 use super::session::SourceHandle;
 
-/// Starts the agent on `tasks` and returns what the session needs of it.
+/// Starts the agent on `tasks` and returns its channels for the session.
 pub fn start(setup: AgentSetup, tasks: &mut JoinSet<()>) -> SourceHandle {
-    // Capacity 256: a flooding model is slowed at its socket; more would only delay a cancel.
+    // Capacity 256: a fast model is slowed down at its socket; more would only delay a cancel.
     let (events, from_agent) = mpsc::channel(256);
-    // Capacity 16: the session forwards wishes one at a time.
+    // Capacity 16: the session forwards commands one at a time.
     let (commands, to_agent) = mpsc::channel(16);
     let (link, watch) = watch::channel(LinkState::Idle);
     let caps = Capabilities { prompt: true, decide: !setup.is_unattended, cancel: true, seek: false };

@@ -1,4 +1,4 @@
-//! The bridge: sources feed one session, the session numbers and logs, the hub tells everyone.
+//! The bridge: a source feeds one session, the session numbers and logs the events, the hub delivers them.
 
 use std::sync::Arc;
 
@@ -8,29 +8,29 @@ use tokio::sync::{mpsc, watch};
 use crate::event::{Capabilities, Command, Envelope, SessionId, SessionStatus};
 pub use crate::journal::new_uuid;
 
-/// A numbered fact with its one serialisation, made once for log, ring and streams.
+/// A numbered event with its serialization, made once for log, ring and streams.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoggedEvent {
     pub envelope: Envelope,
-    /// The envelope as JSON without the line end: byte for byte the line in the log.
+    /// The envelope as JSON without the newline: byte for byte the line in the log.
     pub line: Bytes,
 }
 
-/// What a subscriber gets.
+/// An item delivered to a subscriber.
 #[derive(Clone, Debug, PartialEq)]
 pub enum HubItem {
     Event(Arc<LoggedEvent>),
-    /// A replay moved backwards: forget everything, facts follow from the first.
+    /// A replay moved backwards: forget everything; events follow from the first.
     Reset,
 }
 
-/// What every client holds of a running session, be it fed by the local agent, a remote or a replay.
+/// A client's handle to a running session, whether the local agent, a remote or a replay feeds it.
 #[derive(Clone)]
 pub struct SessionHandle {
     pub session: SessionId,
     pub capabilities: Capabilities,
     pub hub: hub::Hub,
-    /// Capacity 64: a person's wishes; a full queue means the session is gone or stuck.
+    /// Capacity 64: commands come from people; a full queue means the session is gone or stuck.
     pub commands: mpsc::Sender<Command>,
     pub status: watch::Receiver<SessionStatus>,
 }

@@ -1,7 +1,7 @@
-//! A stream that nobody was asked for as a source: watched over the network, or played from a file of its bytes.
+//! A stream that is only followed, as an event source: watched over the network, or played from a file of its bytes.
 //!
-//! Remotes that answer prompts are engines and belong to the agent; here a stream is only followed. Its answers become
-//! turns without a prompt.
+//! Remotes that answer prompts are engines and belong to the agent. Here the stream cannot be prompted; its responses
+//! become turns without a prompt.
 
 mod recording;
 mod turns;
@@ -20,10 +20,10 @@ use crate::net::traffic::TrafficRing;
 use crate::net::{HttpClient, RequestEvent, RequestPolicy, reconnect};
 use turns::RemoteTurns;
 
-/// Makes a decoder for each answer.
+/// Creates a decoder for each response.
 pub type SharedDecoderFactory = Arc<dyn Fn() -> Box<dyn Decode> + Send + Sync>;
 
-/// Where the bytes are.
+/// Where the bytes come from.
 pub enum StreamSource {
     Stream {
         http: HttpClient,
@@ -39,19 +39,19 @@ pub enum StreamSource {
     },
 }
 
-/// What a watched stream is made of.
+/// What is needed to watch a stream.
 pub struct WatchedStream {
     pub source: StreamSource,
     pub decoder_factory: SharedDecoderFactory,
-    /// What is said first; the capabilities in it count.
+    /// The first event, with the capabilities of the source.
     pub opened: AgentEvent,
-    /// The source stays when the stream has ended, so that a person can read on.
+    /// Whether the source stays open when the stream has ended, so that a person can read on.
     pub stays_open: bool,
 }
 
-/// Starts watching on `tasks` and returns what the session needs of it.
+/// Starts watching on `tasks` and returns the channels for the session.
 pub fn start(watched: WatchedStream, tasks: &mut JoinSet<()>) -> SourceHandle {
-    // Capacities as for the agent.
+    // The same capacities as for the agent.
     let (events, from_stream) = mpsc::channel(256);
     let (commands, to_stream) = mpsc::channel(16);
     let (link, state) = watch::channel(LinkState::Idle);
@@ -74,7 +74,7 @@ async fn run(
     if events.send(opened).await.is_err() {
         return;
     }
-    // Capacity 64: frames of one read; more waiting only means more merging later.
+    // Capacity 64: the frames of one read; a larger backlog only means more merging later.
     let (out, mut heard) = mpsc::channel(64);
     let mut bytes = Box::pin(async move {
         match from {
@@ -110,7 +110,7 @@ async fn run(
             },
             () = &mut bytes, if flowing => flowing = false,
         }
-        // The sender goes with the future: what it said last is still taken.
+        // The sender is dropped with the future, but events that it sent before are still in the channel.
         if !flowing && heard.is_empty() {
             open = false;
         }

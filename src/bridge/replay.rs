@@ -1,8 +1,8 @@
-//! A source that plays a log on the screen of a live session, by a clock that can be scaled, stopped and moved.
+//! An event source that plays a log as if the session were live, by a clock that can be sped up, paused and moved.
 //!
-//! Envelopes keep their recorded numbers and times; nothing is journaled. Moving is not playing: the hub counts facts
-//! as published up to the new place and its subscribers fold them from the log; moving back resets it first.
-//! A log that was cut is sealed in memory, for its viewer only.
+//! Envelopes keep their recorded numbers and times; nothing is written to a log. Seeking is not playing: the hub marks
+//! events as published up to the new position and its subscribers fold them from the log; seeking back resets it first.
+//! A log that was cut is sealed in memory only.
 
 mod clock;
 mod replay_log;
@@ -23,13 +23,13 @@ use crate::journal::Reader;
 use clock::ReplayClock;
 use replay_log::ReplayLog;
 
-/// Wishes that wait; see [`SessionHandle::commands`].
+/// Pending commands; see [`SessionHandle::commands`].
 const COMMAND_QUEUE_CAPACITY: usize = 64;
-/// Facts told at once: a flood is cut here to let a wish through.
+/// Events published at once. A flood is cut here so that a command can get through.
 const MAX_BATCH_EVENTS: usize = 512;
-/// Longer waits are taken in pieces, so that no sum of times overflows.
+/// Longer waits are split, so that adding times never overflows.
 const MAX_WAIT: Duration = Duration::from_hours(24);
-/// The longest pause before a run of the program, however long it was.
+/// The longest pause played before a run of the program, however long it really was.
 const MAX_GAP_BETWEEN_RUNS: Millis = Millis(2_000);
 const SPEED_RANGE: (f32, f32) = (0.01, 1_000.0);
 
@@ -38,9 +38,9 @@ const SPEED_RANGE: (f32, f32) = (0.01, 1_000.0);
 pub struct ReplayOptions {
     /// 1.0 is the original timing.
     pub speed: f32,
-    /// Where to begin; what is before is shown at once.
+    /// Where to begin; earlier events are shown at once.
     pub from: Millis,
-    /// Pauses longer than this are squeezed to it.
+    /// Longer pauses are shortened to this.
     pub max_idle: Option<Millis>,
     pub paused: bool,
 }
@@ -51,7 +51,7 @@ impl Default for ReplayOptions {
     }
 }
 
-/// Plays a log. The task ends when the last clone of the returned handle is gone.
+/// Plays a log. The task ends when the last clone of the returned handle is dropped.
 pub fn start(reader: Reader, options: ReplayOptions, tasks: &mut JoinSet<()>) -> io::Result<SessionHandle> {
     let (mut player, live) = ReplayPlayer::new(reader, options)?;
     player.seek(SeekTarget::At(options.from));
@@ -59,7 +59,7 @@ pub fn start(reader: Reader, options: ReplayOptions, tasks: &mut JoinSet<()>) ->
     Ok(live)
 }
 
-/// Tells a whole log at once and closes the hub: for prints and exports.
+/// Publishes a whole log at once and closes the hub: for printing and exports.
 pub fn start_finished(reader: Reader) -> io::Result<SessionHandle> {
     let (mut player, live) = ReplayPlayer::new(reader, ReplayOptions::default())?;
     player.seek(SeekTarget::End);
@@ -102,7 +102,7 @@ impl ReplayPlayer {
     async fn run(mut self) {
         loop {
             let due = self.next_due();
-            // A wish goes before what is due: a flood of events can always be stopped.
+            // Commands come before due events, so that a flood of events can always be stopped.
             tokio::select! {
                 biased;
                 wish = self.commands.recv() => match wish {
@@ -129,11 +129,11 @@ impl ReplayPlayer {
             Command::CapIdle { max } => {
                 self.max_idle = max;
                 if let Some(max) = max {
-                    // A pause that lasted longer already ends now, not in the past.
+                    // A pause that has already lasted longer ends now, not in the past.
                     self.idle_since = self.idle_since.max(self.clock.now() - max.0 as f64);
                 }
             }
-            // A replay has nobody to tell.
+            // These need a live source.
             Command::SetSpeed { .. }
             | Command::WarmUp
             | Command::Prompt { .. }
@@ -149,23 +149,24 @@ impl ReplayPlayer {
         self.update_status();
     }
 
-    /// Returns when the next event is due; never while paused or at the end.
+    /// Returns when the next event is due; `None` while paused or at the end.
     fn next_due(&mut self) -> Option<Instant> {
         let position = self.next_due_position()?;
         (!self.paused).then(|| Instant::now() + self.clock.duration_until(position).min(MAX_WAIT))
     }
 
-    /// Returns where on the clock the next event is played: at its time, or earlier when the pause is squeezed.
+    /// Returns the clock position at which the next event is played: its recorded time, or earlier when the pause is
+    /// shortened.
     fn next_due_position(&mut self) -> Option<f64> {
         let at = self.log.peek()?.envelope.at.0 as f64;
-        // Between two runs of the program nothing went on, so nobody should have to sit through it.
+        // Nothing happened between two runs of the program, so that pause is not played in full.
         let long = at > self.idle_since + MAX_GAP_BETWEEN_RUNS.0 as f64;
         let away = (long && self.log.is_run_start()).then_some(MAX_GAP_BETWEEN_RUNS);
         let most = self.max_idle.into_iter().chain(away).min();
         Some(most.map_or(at, |most| at.min(self.idle_since + most.0 as f64)))
     }
 
-    /// Tells all that is due.
+    /// Publishes all events that are due.
     fn play(&mut self) {
         let mut batch = Vec::new();
         while batch.len() < MAX_BATCH_EVENTS
@@ -224,7 +225,7 @@ impl ReplayPlayer {
         self.update_status();
     }
 
-    /// Goes to the beginning of a turn, its prompt included.
+    /// Seeks to the beginning of a turn, its prompt included.
     fn seek_turn(&mut self, turns: i64) {
         let index = i64::from(self.log.turn_of(self.hub.last_seq())).saturating_add(turns);
         let Ok(index @ 1..) = usize::try_from(index) else { return self.seek(SeekTarget::Start) };
@@ -237,14 +238,14 @@ impl ReplayPlayer {
         self.update_status();
     }
 
-    /// Goes to where an event was the last one told.
+    /// Seeks to just after an event.
     fn seek_to_seq(&mut self, last: Seq) {
         let last = last.min(self.log.last_seq());
         self.publish_up_to(last);
         self.set_clock(self.log.time_of(last));
     }
 
-    /// Makes the hub have told the events up to `last`, and the tape stand behind it.
+    /// Marks events up to `last` as published and moves the read position behind it.
     fn publish_up_to(&mut self, last: Seq) {
         if last < self.hub.last_seq() {
             self.hub.reset();
@@ -264,11 +265,11 @@ impl ReplayPlayer {
     }
 
     fn position(&self) -> Millis {
-        // The clock is never negative, and past the end of the log there is nothing.
+        // The clock is never negative, and never past the end of the log.
         Millis(self.clock.now() as u64).min(self.log.length())
     }
 
-    /// Lets the clock run or stand as things are now, and tells how they are.
+    /// Starts or stops the clock as the state requires, and publishes the status.
     fn update_status(&mut self) {
         let ended = self.is_at_end();
         if ended && self.clock.now() >= self.log.length().0 as f64 {
@@ -294,7 +295,7 @@ impl ReplayPlayer {
     }
 }
 
-/// Waits until then, or for ever. What is late lets others go first.
+/// Waits until `due`, or forever. If it has passed already, other tasks run first.
 async fn wait_until(due: Option<Instant>) {
     match due {
         Some(due) if due <= Instant::now() => yield_now().await,

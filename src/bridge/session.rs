@@ -1,5 +1,5 @@
-//! The spine: takes events from one source, merges, numbers, times and seals them, writes them to the log, and only
-//! then publishes. Owns the queue of prompts. Knows nothing of what the events mean to anyone.
+//! The center of the bridge: takes events from one source, merges, numbers, times and seals them, writes them to the
+//! log, and only then publishes them. Owns the prompt queue. Doesn't interpret the events any further.
 
 mod merge;
 mod queue;
@@ -28,30 +28,30 @@ pub use self::saving::{SaveEvent, SaveListener};
 use super::hub::Hub;
 use super::{LoggedEvent, SessionHandle};
 
-/// Events taken from the source in one go: they become one write and one wake-up.
+/// Events taken from the source at once: they become one write and one wake-up.
 const MAX_BATCH_EVENTS: usize = 512;
 
 /// Notices that wait for the session to be opened.
 const MAX_PENDING_NOTICES: usize = 100;
-/// Wishes that may wait for the source; more wait in front of the session.
+/// Commands that may wait for the source; more wait in the session's own channel.
 const MAX_OUTBOX_COMMANDS: usize = 64;
 
-/// The code of the notice that the log was removed and written anew.
+/// Notice code: the log was removed and has been rewritten.
 pub const LOG_REWRITTEN_CODE: &str = "log_rewritten";
 
-/// How it begins in words; the path follows.
+/// The beginning of that notice's text; the path follows.
 pub(super) const REMOVED: &str = "the log was removed while it was in use; it was written anew to";
 
-/// How often a log that couldn't be written is tried again.
+/// How often writing the log is retried after an error.
 pub(super) const SAVE_RETRY_INTERVAL: Duration = Duration::from_secs(3);
 
-/// What a source gives the session.
+/// The channels between a source and its session.
 pub struct SourceHandle {
-    /// Capacity 256 by convention: a flooding source is slowed at its socket.
+    /// Capacity 256 by convention: a fast source is slowed down at its socket.
     pub events: mpsc::Receiver<AgentEvent>,
     /// Times count from the epoch of this run.
     pub link: watch::Receiver<LinkState>,
-    /// What is allowed and denied; none where the source doesn't say.
+    /// What is allowed and denied; `None` if the source doesn't report it.
     pub permissions: Option<watch::Receiver<Permissions>>,
     pub commands: mpsc::Sender<Command>,
     pub capabilities: Capabilities,
@@ -67,7 +67,7 @@ pub struct ResumePoint {
     pub base: Millis,
 }
 
-/// What a log says of the session before this run.
+/// What the log tells about the session before this run.
 #[derive(Debug, Default)]
 pub struct PriorSession {
     /// What was left open.
@@ -80,28 +80,28 @@ pub struct PriorSession {
 pub struct SessionSetup {
     pub session: SessionId,
     pub hub: Hub,
-    /// None where the log can't be kept; `save_error` then says why.
+    /// `None` if the log can't be kept; `save_error` then has the reason.
     pub writer: Option<Writer>,
     pub save_error: Option<String>,
     pub resume_point: ResumePoint,
-    /// Where prompts are kept that the log has not yet; none where nobody comes back for them.
+    /// Keeps prompts that are not yet in the log; `None` if they need not survive this run.
     pub state_store: Option<StateStore>,
-    /// Prompts of an earlier run. They are held: nothing is sent by itself.
+    /// Prompts of an earlier run. They are held: nothing is sent until the person says so.
     pub queued_prompts: Vec<String>,
-    /// What an earlier run was allowed, as it is saved.
+    /// Grants of an earlier run, as they were saved.
     pub saved_grants: Vec<String>,
-    /// Told when the log can't be written, when it can again, and when it was removed.
+    /// Called when the log can't be written, when it can again, and when it was removed.
     pub save_listener: Option<SaveListener>,
-    /// What is found while the log is read.
+    /// Resolves to what reading the log found.
     pub prior: BoxFuture<'static, PriorSession>,
-    /// Told to every client first: another folder, for example.
+    /// Sent to every client first: that the working folder differs, for example.
     pub notices: Vec<AgentEvent>,
     pub epoch: Instant,
 }
 
-/// Starts the session; its task ends when every [`SessionHandle`] is gone or the source ends.
+/// Starts the session. Its task ends when every [`SessionHandle`] is dropped or the source ends.
 pub fn start(setup: SessionSetup, feed: SourceHandle, tasks: &mut JoinSet<()>) -> SessionHandle {
-    // Capacity 64: a person's wishes; a full queue means the session is stuck.
+    // Capacity 64: commands come from people; a full queue means the session is stuck.
     let (commands, wishes) = mpsc::channel(64);
     let first = SessionStatus {
         save_error: setup.save_error.clone(),
@@ -156,7 +156,7 @@ async fn run(
     let mut wishes_open = true;
     let mut link_open = true;
     let mut batch = Vec::with_capacity(64);
-    // It ended with what was logged last; how long nobody was here is no part of it.
+    // The turn ended with its last logged event; the time between the runs doesn't count.
     let left_open = spine.sealer.seal(TurnOutcome::Interrupted);
     spine.publish_at(left_open, setup.resume_point.at);
     spine.publish_queue();
@@ -164,7 +164,7 @@ async fn run(
         spine.notify_save_listener(SaveEvent::Failed(&why));
     }
     loop {
-        // Wishes before traffic, so that a flood can't hold up a cancel.
+        // Commands come before events, so that a flood can't delay a cancel.
         tokio::select! {
             biased;
             wish = wishes.recv(), if wishes_open && spine.outbox.len() < MAX_OUTBOX_COMMANDS => {
@@ -175,9 +175,10 @@ async fn run(
                     to_source = None;
                 }
             }
-            // Never awaited alone: a source that is busy telling events takes no wishes, and would wait for us.
+            // Never awaited alone: a source that is busy sending events takes no commands, and each would wait for the
+            // other.
             () = wait_for_capacity(to_source.as_ref()), if !spine.outbox.is_empty() => spine.flush_outbox(to_source.as_ref()),
-            // The disk may have room again; nothing else would notice while the session is idle.
+            // The disk may have space again; nothing else would notice while the session is idle.
             () = tokio::time::sleep(SAVE_RETRY_INTERVAL), if spine.save_error.is_some() => spine.retry(),
             changed = feed.link.changed(), if link_open => match changed {
                 Ok(()) => {
@@ -193,7 +194,7 @@ async fn run(
                 }
                 let ended = batch.iter().any(|event| matches!(event, AgentEvent::TurnFinished { .. }));
                 let mut events: Vec<AgentEvent> = std::mem::take(&mut batch);
-                // Said after the session was opened: a log begins with that.
+                // Sent after `SessionOpened`: a log begins with that.
                 if let Some(AgentEvent::SessionOpened { .. }) = events.first() {
                     events.splice(1..1, std::mem::take(&mut spine.notices));
                     spine.is_opened = true;
@@ -217,9 +218,9 @@ struct SessionActor {
     state_store: Option<StateStore>,
     /// The grants that are saved.
     saved_grants: Vec<String>,
-    /// It was said that something of the session can't be kept for its next run.
+    /// Whether it was reported that some state can't be kept for the next run.
     has_reported_state_error: bool,
-    /// How often the log was written anew, as far as that was told.
+    /// How many rewrites of the log have been reported.
     reported_rewrites: u32,
     hub: Hub,
     writer: Option<Writer>,
@@ -229,14 +230,14 @@ struct SessionActor {
     base: Millis,
     epoch: Instant,
     last_at: Millis,
-    /// This run's `SessionOpened` was told.
+    /// Whether this run's `SessionOpened` was published.
     is_opened: bool,
-    /// Something was said in it, now or in an earlier run.
+    /// Whether the session has a turn, from this run or an earlier one.
     has_turns: bool,
     queue: PromptQueue,
-    /// Wishes that the source has no room for yet.
+    /// Commands that the source has no room for yet.
     outbox: VecDeque<Command>,
-    /// Told once the session is opened.
+    /// Published once the session is opened.
     notices: Vec<AgentEvent>,
     is_turn_running: bool,
     status: watch::Sender<SessionStatus>,
@@ -258,7 +259,7 @@ impl SessionActor {
             Command::Prompt { text } => self.send_prompt(source, text),
             Command::SendQueued if self.is_turn_running => {}
             Command::SendQueued => self.send_next(source),
-            // There is nothing to keep waiting: the turn that runs says what comes next.
+            // There is nothing to continue: the running turn decides what comes next.
             Command::Continue if self.is_turn_running || self.queue.blocks_new_prompts() => {}
             Command::Continue => {
                 self.is_turn_running = true;
@@ -272,7 +273,7 @@ impl SessionActor {
         }
     }
 
-    /// The prompt counts as waiting until the log has it.
+    /// The prompt counts as queued until the log has it.
     fn send_prompt(&mut self, source: Option<&mpsc::Sender<Command>>, text: String) {
         self.is_turn_running = true;
         self.queue.mark_in_flight(text.clone());
@@ -309,7 +310,7 @@ impl SessionActor {
             match source.map(|source| source.try_send(wish)) {
                 Some(Ok(())) => {}
                 Some(Err(mpsc::error::TrySendError::Full(wish))) => return self.outbox.push_front(wish),
-                // The source went away: its event channel closes next, and that ends the session.
+                // The source is gone: its event channel closes next, and that ends the session.
                 Some(Err(mpsc::error::TrySendError::Closed(_))) | None => self.outbox.clear(),
             }
         }
@@ -388,7 +389,7 @@ impl SessionActor {
         });
     }
 
-    /// Saves what the person allowed until the session ends, for its next run.
+    /// Saves the grants that last for the session, for its next run.
     fn save_grants(&mut self, grants: &[Grant]) {
         let patterns: Vec<String> = grants.iter().map(Grant::pattern).collect();
         let Some(state) = self.state_store.as_ref().filter(|_| patterns != self.saved_grants) else { return };
@@ -400,7 +401,7 @@ impl SessionActor {
         }
     }
 
-    /// Saves the prompts that the log has not, for the next run.
+    /// Saves the prompts that are not in the log, for the next run.
     fn save_queue(&mut self) {
         let Some(state) = &self.state_store else { return };
         let texts = self.queue.unlogged_prompts();
@@ -410,14 +411,14 @@ impl SessionActor {
         }
     }
 
-    /// Says once that the session's next run will lack something.
+    /// Reports once that the next run of the session will lack something.
     fn report_state_error(&mut self, text: String) {
         if !std::mem::replace(&mut self.has_reported_state_error, true) {
             self.publish_notice(notice(NoticeLevel::Warn, "not_kept", text));
         }
     }
 
-    /// The source counts from this run's epoch, everyone else on the session's clock.
+    /// The source counts from this run's epoch; everything else uses the session's clock.
     fn publish_link(&self, state: LinkState) {
         let shift = |time: Millis| self.base.plus(time);
         let link = match state {
@@ -436,7 +437,7 @@ impl SessionActor {
     }
 }
 
-/// Waits for what is allowed to change; none once the source is gone.
+/// Waits for a change of the permissions; `None` once the source is gone.
 async fn permissions_changed(permissions: &mut Option<watch::Receiver<Permissions>>) -> Option<Permissions> {
     let Some(watch) = permissions else { return std::future::pending().await };
     if watch.changed().await.is_ok() {
@@ -446,14 +447,14 @@ async fn permissions_changed(permissions: &mut Option<watch::Receiver<Permission
     None
 }
 
-/// Waits until the source can take a wish, or is gone.
+/// Waits until the source can take a command, or is gone.
 async fn wait_for_capacity(source: Option<&mpsc::Sender<Command>>) {
     if let Some(source) = source {
         let _ = source.reserve().await;
     }
 }
 
-/// Says that something about the session itself went wrong, in the form of a fact.
+/// Creates a notice about the session itself.
 pub fn notice(level: NoticeLevel, code: &str, text: impl Into<String>) -> AgentEvent {
     AgentEvent::Notice { level, code: code.to_owned(), text: text.into() }
 }

@@ -1,7 +1,7 @@
-//! Raw frames to look at: what the reel kept, cut into frames with their times.
+//! Raw frames for inspection: the recorded bytes, cut into frames with their times.
 //!
-//! Costs nothing until somebody looks: the bytes are cut when they are asked for. Not for decoding: that is done where
-//! the stream is heard. A stream whose beginning fell out is joined at its next whole frame.
+//! Costs nothing until it is used: the bytes are cut on demand. Not for decoding, which happens where the stream is
+//! received. A stream whose beginning was dropped is joined at its next whole frame.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -18,10 +18,10 @@ use crate::net::request::Framing;
 use crate::net::sse;
 use crate::net::traffic::{RecordLine, RingEntry, TrafficRing, WEBSOCKET_CONTENT_TYPE, save};
 
-/// Bytes that are cut at once; more follows at the next look.
+/// Bytes cut at once; the next batch continues from there.
 const MAX_BATCH_BYTES: usize = 512 * 1024;
 
-/// One who looks at the frames. Clones look for themselves.
+/// A reader of the frames. Clones read independently.
 pub struct TrafficReader {
     reel: TrafficRing,
     changes: watch::Receiver<()>,
@@ -29,25 +29,25 @@ pub struct TrafficReader {
     responses: HashMap<u64, ResponseFramer>,
 }
 
-/// Something of a stream, and when it came.
+/// An item of a stream and when it came.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrafficItem {
-    /// Since the program's start.
+    /// Since the program started.
     pub at: Millis,
-    /// Since the answer began.
+    /// Since the response began.
     pub since_response: Millis,
     pub kind: TrafficItemKind,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum TrafficItemKind {
-    /// An answer began: what was asked, and its status and content type.
+    /// A response began: the request, its status and content type.
     ResponseStarted {
         request: String,
         status: u16,
         content_type: String,
     },
-    /// Named by its event, or, where it has none, by the `type` or `kind` in its data.
+    /// Named after its event or, if it has none, after the `type` or `kind` in its data.
     Frame {
         name: String,
         frame: SseFrame,
@@ -55,18 +55,18 @@ pub enum TrafficItemKind {
     ResponseEnded(String),
 }
 
-/// What came since the last look.
+/// What arrived since the last batch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrafficBatch {
     pub items: Vec<TrafficItem>,
-    /// Bytes that fell out before anybody could look at them, in all.
+    /// Total bytes that were dropped before they could be read.
     pub dropped_bytes: u64,
 }
 
 struct ResponseFramer {
     frames: sse::FrameSplitter,
     started_at: Millis,
-    /// Bytes are left out up to the next end of a frame: the end that is looked for.
+    /// While set, bytes are skipped up to the next frame end, which is this delimiter.
     resync_delimiter: Option<&'static [u8]>,
     is_broken: bool,
 }
@@ -83,7 +83,7 @@ impl TrafficReader {
         Self { reel, changes: news, next_entry: 0, responses: HashMap::new() }
     }
 
-    /// Waits for something and returns it; the first time, all that is kept, piece by piece. Cancel-safe.
+    /// Waits for traffic and returns it; the first calls return what was recorded before, batch by batch. Cancel-safe.
     pub async fn next_batch(&mut self) -> TrafficBatch {
         loop {
             self.changes.mark_unchanged();
@@ -102,7 +102,7 @@ impl TrafficReader {
         }
     }
 
-    /// Writes what is kept as a recording into a new file.
+    /// Writes the recorded traffic into a new recording file.
     pub async fn save(self, path: &Path) -> io::Result<()> {
         let lines = self.reel.recording_lines();
         if lines.is_empty() {
@@ -160,7 +160,7 @@ impl ResponseFramer {
         }
     }
 
-    /// One whose beginning fell out.
+    /// Creates a stream whose beginning was dropped.
     fn resynced(head: Option<RecordLine>, at: Millis) -> Self {
         let (began, content_type) = match head {
             Some(RecordLine::Response { at, content_type, .. }) => (at, content_type),
@@ -173,7 +173,7 @@ impl ResponseFramer {
         Self { resync_delimiter: Some(joining), ..Self::new(began, &content_type) }
     }
 
-    /// Returns why nothing more can be cut, once.
+    /// Cuts `bytes` into frames. Returns, once, the reason why nothing more can be cut.
     fn push(&mut self, bytes: &[u8], out: &mut Vec<SseFrame>) -> Option<String> {
         if self.is_broken {
             return None;
@@ -206,7 +206,7 @@ fn frame_name(frame: &SseFrame) -> String {
     fn name_in(data: &str, depth: usize) -> Option<String> {
         let named: FrameNameFields<'_> = serde_json::from_str(data).ok()?;
         let own = named.type_name.or(named.kind_name).filter(|name| !name.is_empty());
-        // Native envelopes and JSON-RPC wrap what they are.
+        // Native envelopes and JSON-RPC messages are named after what they wrap.
         let inner = || named.event.or(named.result).filter(|_| depth > 0);
         own.map(Cow::into_owned).or_else(|| name_in(inner()?.get(), depth - 1))
     }

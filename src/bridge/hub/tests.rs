@@ -186,7 +186,7 @@ fn step(resets: bool) -> impl Strategy<Value = HubStep> {
     ]
 }
 
-/// Runs the steps and checks after each pull that what one subscriber has is without holes and repeats.
+/// Runs the steps and checks after each pull that a subscriber has received every event once and in order.
 fn contiguous(steps: &[HubStep], ring_bytes: usize, in_memory: bool) {
     let mut log = HubLog::new();
     let backlog = if in_memory { Backlog::Memory } else { log.backlog() };

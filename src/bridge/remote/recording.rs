@@ -1,4 +1,4 @@
-//! Bytes of streams in a file: a recording with its timing, or a stream saved as it came.
+//! Plays the bytes of streams from a file: a recording with its timing, or a stream saved as it came.
 
 use std::path::Path;
 use std::time::Duration;
@@ -19,12 +19,12 @@ use crate::net::sse::FrameSplitter;
 use crate::net::sse_lines::{FramingError, LineSplitter};
 use crate::net::traffic::{RECORDING_FORMAT, RECORDING_KIND, RecordLine, TrafficRing};
 
-/// Bytes read at once.
+/// Bytes per read.
 const READ_BUFFER_BYTES: usize = 64 * 1024;
-/// A longer pause is played as this long.
+/// Longer pauses are shortened to this.
 const MAX_PAUSE: Duration = Duration::from_hours(1);
 
-/// Plays a file to its end. Each recorded answer ends with one `TurnFinished`.
+/// Plays a file to its end. Each recorded response ends with one `TurnFinished`.
 pub(super) async fn play(
     path: &Path,
     paced: bool,
@@ -112,16 +112,16 @@ struct RecordingPlayer<'a> {
     events: Vec<AgentEvent>,
     start: Instant,
     paced: bool,
-    /// Hears the bytes as if they came over a network.
+    /// Records the bytes as if they came over a network.
     reel: TrafficRing,
-    /// The answer's number there.
+    /// The number of the response in the traffic ring.
     response_number: u64,
-    /// A frame of the answer came.
+    /// Whether a frame of the response has arrived.
     has_frames: bool,
 }
 
 impl RecordingPlayer<'_> {
-    /// A stream as it came, of which no more is known.
+    /// Begins a stream that was saved without timing.
     fn begin_plain_stream(&mut self, path: &Path) {
         self.response_number = self.reel.begin_response();
         let line = RecordLine::Response {
@@ -136,7 +136,7 @@ impl RecordingPlayer<'_> {
         self.reel.push(self.response_number, line);
     }
 
-    /// Takes bytes of such a stream.
+    /// Feeds bytes of a stream that was saved without timing.
     async fn feed_plain(&mut self, bytes: &[u8]) -> bool {
         if !bytes.is_empty() {
             self.reel.push(self.response_number, RecordLine::from_bytes(self.start.elapsed().into(), bytes.to_vec()));
@@ -144,7 +144,7 @@ impl RecordingPlayer<'_> {
         self.feed_bytes(bytes).await
     }
 
-    /// Takes the lines of a recording. Returns false if nobody listens or the file is broken.
+    /// Feeds the lines of a recording. Returns false if the receiver is gone or the file is broken.
     async fn feed_recording(&mut self, lines: &mut LineSplitter, bytes: &[u8], is_last: bool) -> bool {
         let mut whole = Vec::new();
         let pushed = lines.push(bytes, &mut |line| {
@@ -219,11 +219,11 @@ impl RecordingPlayer<'_> {
         for frame in &batch {
             self.has_frames = true;
             if decode.is_done() {
-                // An end mark or counts behind the end, and what follows an error, begin nothing.
+                // A trailing end mark or usage report, or what follows an error, doesn't begin a response.
                 if is_trailing(frame) || (decode.has_failed() && !can_begin_answer(frame)) {
                     continue;
                 }
-                // The stream held another answer.
+                // The stream contains another response.
                 decode.finish(&mut self.events);
                 *decode = (self.decoder_factory)();
             }

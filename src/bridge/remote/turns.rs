@@ -1,4 +1,4 @@
-//! PURE. A decoder's events as turns of a session: named, begun, and closed.
+//! PURE. Turns a decoder's events into turns of a session: with ids, a beginning and an end.
 
 use crate::agent::ids::IdAllocator;
 use crate::event::incomplete_call::{DECLINED_CALL_OUTPUT, TRUNCATED_CALL_OUTPUT, are_args_complete};
@@ -10,30 +10,30 @@ use crate::event::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RemoteCallStage {
     Writing,
-    /// Nobody here will run it.
+    /// Finished as requested: nothing here runs it.
     Requested,
     Finished,
 }
 
-/// A call that was heard of.
+/// A call that appeared in the stream.
 #[derive(Debug)]
 struct RemoteCall {
     id: CallId,
     message: MessageId,
     executed_by: ExecutedBy,
     stage: RemoteCallStage,
-    /// As far as they came.
+    /// The arguments as far as they have arrived.
     args: String,
 }
 
-/// Makes turns of what is heard. Every answer is one; there are no prompts.
+/// Groups decoded events into turns. Every response is a turn; there are no prompts.
 #[derive(Debug, Default)]
 pub(super) struct RemoteTurns {
     ids: IdAllocator,
     turn: Option<TurnId>,
     messages: Vec<MessageId>,
     calls: Vec<RemoteCall>,
-    /// How messages stopped that are not whole.
+    /// Finish reasons of messages that are incomplete.
     finish_reasons: Vec<(MessageId, FinishReason)>,
 }
 
@@ -61,7 +61,7 @@ impl RemoteTurns {
     pub(super) fn handle_event(&mut self, event: AgentEvent, out: &mut Vec<AgentEvent>) {
         match event {
             AgentEvent::Notice { .. } | AgentEvent::Unknown(_) => return out.push(event),
-            // A decoder can't say these.
+            // Decoders don't emit these.
             AgentEvent::SessionOpened { .. }
             | AgentEvent::TurnStarted { .. }
             | AgentEvent::ApprovalRequested { .. }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Timers are this exact at best, in milliseconds.
+/// Timers are at best this exact, in milliseconds.
 const TIMER_TOLERANCE_MS: f64 = 0.01;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReplayClock {
-    /// Where it stood at `since`.
+    /// The position at `since`.
     position: f64,
-    /// When it was last set going; nothing while it stands.
+    /// When it was last started; `None` while it is stopped.
     since: Option<Instant>,
     speed: f32,
 }
@@ -57,7 +57,7 @@ impl ReplayClock {
         self.now() + TIMER_TOLERANCE_MS >= position
     }
 
-    /// Returns how long a running clock takes from here to there.
+    /// Returns how long a running clock takes to reach `position`.
     pub(super) fn duration_until(&self, position: f64) -> Duration {
         let left = (position - self.now()).max(0.0) / 1_000.0 / f64::from(self.speed);
         Duration::try_from_secs_f64(left).unwrap_or(Duration::MAX)

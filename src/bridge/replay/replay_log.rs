@@ -1,4 +1,4 @@
-//! The log as a replay sees it: events in order from any place, turns, length, and an end that is whole.
+//! The log as a replay reads it: events in order from any position, turns, length, and a properly closed end.
 
 use std::collections::VecDeque;
 use std::io;
@@ -15,23 +15,23 @@ use crate::journal::{Cursor, LogIndex, ReadLimits, Reader, TurnMark};
 /// Events read ahead at once.
 const READ_AHEAD_EVENTS: usize = 256;
 
-/// Among so many events and in this time a run of the program opens the session.
+/// A run of the program opens the session within so many events and this time.
 const MAX_RUN_START_EVENTS: usize = 64;
 const MAX_RUN_START_DURATION: Millis = Millis(1_000);
 
 pub(super) struct ReplayLog {
     reader: Reader,
     index: LogIndex,
-    /// What closes a log that was cut, numbered on from its end.
+    /// Events that close a log that was cut, numbered on from its end.
     closing_events: Vec<Arc<LoggedEvent>>,
     cursor: Cursor,
     read_ahead: VecDeque<Arc<LoggedEvent>>,
-    /// Everything up to here was taken or skipped.
+    /// Everything up to here was read or skipped.
     position: Seq,
 }
 
 impl ReplayLog {
-    /// Goes through the log once, without parsing what it needn't.
+    /// Scans the log once, parsing only what is needed.
     pub(super) fn new(reader: Reader) -> io::Result<Self> {
         let survey = reader.build_index()?;
         let added = build_closing_events(&reader, &survey)?;
@@ -64,14 +64,14 @@ impl ReplayLog {
         near.any(|fact| matches!(fact.envelope.event, AgentEvent::SessionOpened { .. }))
     }
 
-    /// Goes to behind a number.
+    /// Moves to behind `last`.
     pub(super) fn seek(&mut self, last: Seq) {
         self.read_ahead.clear();
         self.position = last;
         self.cursor = self.after(last);
     }
 
-    /// Returns the additions up to a number.
+    /// Returns the closing events up to `last`.
     pub(super) fn closing_events_up_to(&self, last: Seq) -> Vec<Arc<LoggedEvent>> {
         self.closing_events.iter().filter(|fact| fact.envelope.seq <= last).cloned().collect()
     }
@@ -81,7 +81,7 @@ impl ReplayLog {
         self.index.end.last_seq
     }
 
-    /// Returns the last number, additions included.
+    /// Returns the last number, closing events included.
     pub(super) fn last_seq(&self) -> Seq {
         self.closing_events.last().map_or(self.last_recorded(), |fact| fact.envelope.seq)
     }
@@ -99,7 +99,7 @@ impl ReplayLog {
         u32::try_from(self.index.turns.partition_point(|mark| mark.seq <= seq)).unwrap_or(u32::MAX)
     }
 
-    /// Returns the last number up to a time.
+    /// Returns the number of the last event recorded up to `at`.
     pub(super) fn seq_at(&self, at: Millis) -> Seq {
         if at >= self.length() {
             return self.last_seq();
@@ -154,18 +154,18 @@ impl ReplayLog {
     }
 }
 
-/// Says what is wrong with a log and closes what it left open.
+/// Reports what is wrong with a log and closes what it left open.
 fn build_closing_events(reader: &Reader, survey: &LogIndex) -> io::Result<Vec<Arc<LoggedEvent>>> {
     let mut events: Vec<AgentEvent> = Vec::new();
     events.extend(survey.damage.notices().into_iter().map(|(code, text)| notice(NoticeLevel::Warn, code, text)));
-    // Before the last turn everything is closed, or a later run of the program closed it.
+    // Everything before the last turn is closed, by itself or by a later run of the program.
     let before = survey.turns.last().map_or(Seq(0), |mark| Seq(mark.seq.0.saturating_sub(1)));
     let mut cursor = reader.cursor_after(before)?;
     let mut sealer = Sealer::new();
     loop {
         let page = reader.read(&mut cursor, ReadLimits { through: survey.end.last_seq, ..ReadLimits::one_page() })?;
         for entry in &page.entries {
-            // What may not stand there is for tests to find; a viewer shows what there is.
+            // Illegal events are a matter for tests; a viewer shows what there is.
             let _ = sealer.observe(&entry.envelope.event);
         }
         if page.at_end {

@@ -66,7 +66,7 @@ impl ReplayRig {
         self.settle().await;
     }
 
-    /// Returns the numbers of what came since the last call; 0 is a reset.
+    /// Returns the numbers of the events received since the last call; 0 is a reset.
     fn received_seqs(&mut self) -> Vec<u64> {
         let mut out = Vec::new();
         while self.subscription.try_next_batch(512, &mut out) {}
@@ -78,7 +78,7 @@ impl ReplayRig {
             .collect()
     }
 
-    /// Returns when events come, in milliseconds from the start, until `last`.
+    /// Returns when events arrive, in milliseconds from the start, until `last`.
     async fn schedule(&mut self, last: u64) -> Vec<(u64, u64)> {
         let mut times = Vec::new();
         while let Some(HubItem::Event(fact)) = self.subscription.next().await {
@@ -333,7 +333,7 @@ async fn an_empty_log_is_at_its_end() {
 
 #[tokio::test(start_paused = true)]
 async fn a_flood_yields_to_wishes() {
-    // A copy may begin anywhere, so nobody misses the message's beginning.
+    // A copy may begin anywhere, so a missing start of its message is no damage.
     let mut text = String::from("{\"format\":1,\"session\":\"s\",\"started_at\":0,\"mirror_of\":\"x\"}\n");
     for seq in 1..=5_000 {
         text += r#"{"seq":SEQ,"at":10,"event":{"type":"text_delta","message":"m","text":"x"}}"#

@@ -1,11 +1,11 @@
-//! PURE. Neighbouring deltas become one event.
+//! PURE. Merges neighboring deltas into one event.
 
 use crate::event::AgentEvent;
 
-/// Merged deltas grow no larger than this, so that an event stays a short line.
+/// Upper limit of a merged delta, so that an event stays a short line.
 pub(super) const MAX_MERGED_BYTES: usize = 4 * 1024;
 
-/// Merges neighbouring deltas of one message or call. The text is the same, the events are fewer.
+/// Merges neighboring deltas of one message or call. The text stays the same; there are fewer events.
 pub(super) fn merge(events: Vec<AgentEvent>) -> Vec<AgentEvent> {
     let mut out: Vec<AgentEvent> = Vec::with_capacity(events.len());
     for event in events {

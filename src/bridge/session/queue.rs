@@ -1,29 +1,29 @@
-//! PURE. The prompts that wait for their turn, and those on their way that the log has not yet.
+//! PURE. Prompts that wait for their turn, and those already sent that are not yet in the log.
 //!
-//! A queue of an earlier run is held: nothing in it is sent before the person has said something, or said so.
+//! A queue of an earlier run is held: nothing in it is sent before the person sends a prompt or releases it.
 
 use std::collections::VecDeque;
 
 use crate::event::QueuedPrompt;
 
-/// Prompts that may wait for the running turn, and what they may weigh together.
+/// Limits of the queue: the number of prompts, and their total size.
 pub(super) const MAX_QUEUED_PROMPTS: usize = 100;
 const MAX_QUEUED_BYTES: usize = 16 << 20;
 
 #[derive(Debug, Default)]
 pub(super) struct PromptQueue {
     waiting: VecDeque<QueuedPrompt>,
-    /// Handed to the source; the log has them with the message that comes back.
+    /// Sent to the source; the log has them once the message comes back.
     in_flight: VecDeque<String>,
     last_id: u64,
     held: bool,
 }
 
 impl PromptQueue {
-    /// Takes the prompts of an earlier run.
+    /// Restores the prompts of an earlier run, held.
     pub(super) fn restore_held(texts: Vec<String>) -> Self {
         let mut queue = Self::default();
-        // What was on its way comes to those that may wait, so there can be more than may be added.
+        // Prompts that were in flight join those that waited, so there can be more than the limit.
         for text in texts {
             queue.last_id += 1;
             queue.waiting.push_back(QueuedPrompt { id: queue.last_id, text });
@@ -32,7 +32,7 @@ impl PromptQueue {
         queue
     }
 
-    /// Adds a prompt; the error says why it was not taken.
+    /// Adds a prompt. The error is the reason why it was rejected.
     pub(super) fn push(&mut self, text: String) -> Result<(), String> {
         let bytes: usize = self.waiting.iter().map(|queued| queued.text.len()).sum();
         if self.waiting.len() >= MAX_QUEUED_PROMPTS || bytes + text.len() > MAX_QUEUED_BYTES {
@@ -49,13 +49,13 @@ impl PromptQueue {
         self.held &= !self.waiting.is_empty();
     }
 
-    /// Takes out the prompt that comes next. The queue is no longer held.
+    /// Takes out the next prompt. The queue is no longer held.
     pub(super) fn pop_next(&mut self) -> Option<String> {
         self.held = false;
         self.waiting.pop_front().map(|queued| queued.text)
     }
 
-    /// Whether a new prompt has to wait behind those that are there.
+    /// Returns whether a new prompt has to wait behind the queued ones.
     pub(super) fn blocks_new_prompts(&self) -> bool {
         !self.held && !self.waiting.is_empty()
     }
@@ -64,12 +64,12 @@ impl PromptQueue {
         self.held
     }
 
-    /// Notes a prompt that was handed on.
+    /// Records a prompt as sent.
     pub(super) fn mark_in_flight(&mut self, text: String) {
         self.in_flight.push_back(text);
     }
 
-    /// The log got a message of the person; returns whether it was one that was on its way.
+    /// Records that a user message was logged. Returns whether it was a prompt in flight.
     pub(super) fn mark_logged(&mut self) -> bool {
         self.in_flight.pop_front().is_some()
     }
@@ -78,7 +78,7 @@ impl PromptQueue {
         self.waiting.iter().cloned().collect()
     }
 
-    /// Returns all that the log has not, the next one first.
+    /// Returns all prompts that are not in the log, the next one first.
     pub(super) fn unlogged_prompts(&self) -> Vec<&str> {
         let waiting = self.waiting.iter().map(|queued| queued.text.as_str());
         self.in_flight.iter().map(String::as_str).chain(waiting).collect()

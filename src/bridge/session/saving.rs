@@ -1,5 +1,5 @@
-//! How the session keeps its log: written before anything is shown, tried again where the disk refuses, written anew
-//! where it was removed, and told in every case.
+//! How the session keeps its log: written before anything is published, retried when the disk refuses, rewritten when
+//! it was removed; each of these is reported.
 
 use std::sync::Arc;
 
@@ -8,18 +8,18 @@ use bytes::Bytes;
 use super::{LOG_REWRITTEN_CODE, LoggedEvent, REMOVED, SessionActor, notice};
 use crate::event::{NoticeLevel, SessionId};
 
-/// What becomes of a session's log.
+/// A change in how a session's log is saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SaveEvent<'a> {
-    /// It can't be written, and why.
+    /// It can't be written; the error as text.
     Failed(&'a str),
-    /// It has everything again.
+    /// Everything is written again.
     Recovered,
-    /// It was removed and written anew, in words.
+    /// It was removed and rewritten; a text for people.
     Rewritten(&'a str),
 }
 
-/// Hears what becomes of the logs of sessions.
+/// Is called with changes in how logs are saved.
 pub type SaveListener = Arc<dyn Fn(&SessionId, SaveEvent<'_>) + Send + Sync>;
 
 impl SessionActor {
@@ -53,7 +53,7 @@ impl SessionActor {
         self.report_rewrite();
     }
 
-    /// Looks after the log once more before it is left: it may have been removed while nothing happened.
+    /// Checks the log a last time before it is closed: it may have been removed while the session was idle.
     pub(super) fn finish_log(&mut self) {
         if self.has_turns {
             self.retry();
@@ -61,7 +61,7 @@ impl SessionActor {
         self.sync();
     }
 
-    /// Says that the log was removed and is there again.
+    /// Reports that the log was removed and has been rewritten.
     pub(super) fn report_rewrite(&mut self) {
         let Some(writer) = &self.writer else { return };
         if std::mem::replace(&mut self.reported_rewrites, writer.rewrites()) != writer.rewrites() {

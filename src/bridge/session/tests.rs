@@ -1,4 +1,4 @@
-//! The session over a hand-fed source, in memory and on paused time.
+//! Tests of the session with a hand-fed source, in memory and on paused time.
 
 use std::time::Duration;
 
@@ -151,7 +151,7 @@ async fn a_flood_of_wishes_and_a_flood_of_events_do_not_wait_for_each_other() {
     let mut bench = rig();
     bench.events.send(opened()).await.unwrap();
     let (live, events) = (bench.live.clone(), bench.events.clone());
-    // A source that tells a lot and takes no wish before it has told it.
+    // A source that sends many events and takes no command before it has sent them.
     let source = async move {
         for number in 0..5_000 {
             events.send(delta(&number.to_string())).await.unwrap();
@@ -190,7 +190,7 @@ async fn the_queue_is_bounded_and_what_it_refuses_is_told() {
     assert!(told[4].ends_with(&format!("prompt {}", queue::MAX_QUEUED_PROMPTS + 5)), "{told:?}");
 }
 
-/// Waits until the weather is so.
+/// Waits until the status matches.
 async fn until(bench: &mut SessionRig, what: impl FnMut(&SessionStatus) -> bool) {
     bench.live.status.wait_for(what).await.unwrap();
 }
@@ -233,14 +233,14 @@ async fn prompts_are_kept_until_the_log_has_them() {
 async fn the_queue_of_an_earlier_run_waits_for_a_word_or_the_next_turn() {
     let waiting = || vec!["old".to_owned(), "older".to_owned()];
     let prompt = |text: &str| Command::Prompt { text: text.into() };
-    // A word.
+    // Either the person continues.
     let mut bench = rig_with(|setup| setup.queued_prompts = waiting());
     until(&mut bench, |weather| weather.queue_held && weather.queue.len() == 2).await;
     assert!(bench.commands.try_recv().is_err(), "nothing is sent by itself");
     bench.live.commands.send(Command::SendQueued).await.unwrap();
     assert_eq!(bench.commands.recv().await, Some(prompt("old")));
     until(&mut bench, |weather| !weather.queue_held && weather.queue.len() == 1).await;
-    // Or another prompt, which goes first.
+    // Or sends another prompt, which goes first.
     let mut bench = rig_with(|setup| setup.queued_prompts = waiting());
     bench.live.commands.send(prompt("new")).await.unwrap();
     assert_eq!(bench.commands.recv().await, Some(prompt("new")));
@@ -277,7 +277,7 @@ async fn a_log_that_is_removed_is_told_at_once_and_written_anew() {
     assert_eq!(saved.entries.len(), 3);
 }
 
-/// What is heard of a log that is removed behind what these events are, while nothing happens.
+/// Returns the notices about a log that is removed after `events`, while the session is idle.
 async fn notices_of_a_log_removed_while_idle(events: Vec<AgentEvent>) -> (Vec<String>, bool) {
     let dir = tempfile::tempdir().unwrap();
     let writer = Writer::create(dir.path(), &crate::journal::LogHeader::new("s".into(), 0)).unwrap();
