@@ -1,11 +1,11 @@
-//! PURE. Who may do what without being asked.
+//! PURE. Decides which calls run without approval.
 //!
-//! Rules and grants are patterns (see [`Pattern`]). What they decide is counted, so that a person sees what a rule is
-//! good for.
+//! Rules and grants are patterns (see [`Pattern`]). Their decisions are counted, so that a person sees which rules are
+//! useful.
 
 use crate::event::{ApprovalMode, DecidedBy, Decision, Grant, Pattern, PermissionRule, Permissions, Risk, RuleKind};
 
-/// What happens to a call.
+/// The policy's decision about a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ApprovalVerdict {
     Allow,
@@ -14,17 +14,17 @@ pub enum ApprovalVerdict {
     Deny(String),
 }
 
-/// Everything that decides about a call, grants of this session included.
+/// Everything that decides about a call, the session's grants included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ApprovalPolicy {
     pub mode: ApprovalMode,
     allow: Vec<PolicyRule>,
     deny: Vec<PolicyRule>,
-    /// Given by the person while the session runs.
+    /// Granted by the person while the session runs.
     grants: Vec<PolicyGrant>,
 }
 
-/// A pattern of the settings.
+/// A pattern from the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct PolicyRule {
     pattern: Pattern,
@@ -41,7 +41,8 @@ struct PolicyGrant {
 }
 
 impl ApprovalPolicy {
-    /// Reads the configured patterns. All that are wrong are named, one a line: dropping a denying one would be unsafe.
+    /// Parses the configured patterns. The error names all invalid ones, one per line: ignoring a denying one would be
+    /// unsafe.
     pub fn new(mode: ApprovalMode, allow: &[String], deny: &[String]) -> Result<Self, String> {
         let mut wrong = Vec::new();
         let mut read = |patterns: &[String]| -> Vec<PolicyRule> {
@@ -53,7 +54,7 @@ impl ApprovalPolicy {
         if wrong.is_empty() { Ok(Self { mode, allow, deny, grants: Vec::new() }) } else { Err(wrong.join("\n")) }
     }
 
-    /// Says where each rule was written, for whoever looks at them.
+    /// Sets where each rule was written, for display.
     #[must_use]
     pub fn with_origins(mut self, of: impl Fn(RuleKind, &str) -> String) -> Self {
         for (kind, rules) in [(RuleKind::Allow, &mut self.allow), (RuleKind::Deny, &mut self.deny)] {
@@ -64,7 +65,8 @@ impl ApprovalPolicy {
         self
     }
 
-    /// Judges a call by the tool, and by the risk and subject that its ask names; counts what decided.
+    /// Decides about a call by the tool, risk and subject of its approval request; counts the rule or grant that
+    /// decided.
     pub fn judge(&mut self, tool: &str, risk: Risk, subject: &str) -> ApprovalVerdict {
         if let Some(rule) = self.deny.iter_mut().find(|rule| rule.pattern.denies(tool, subject)) {
             rule.uses = rule.uses.saturating_add(1);
@@ -95,9 +97,9 @@ impl ApprovalPolicy {
         }
     }
 
-    /// Remembers what a decision about a call of `tool` allows from now on. "This session" allows the whole tool, the
-    /// shell too: that is what people take it to mean, and a pattern is there for less. A pattern that is wrong, or
-    /// that speaks of another tool, is refused.
+    /// Adds what a decision about a call of `tool` allows from now on. "This session" allows the whole tool, the shell
+    /// too: that is what people take it to mean, and a pattern exists for less. An invalid pattern, or one for another
+    /// tool, is an error.
     pub fn grant(&mut self, tool: &str, decision: &Decision, by: DecidedBy) -> Result<(), String> {
         let pattern = match decision {
             Decision::Once | Decision::Deny(_) => return Ok(()),
@@ -108,7 +110,7 @@ impl ApprovalPolicy {
         Ok(())
     }
 
-    /// Puts in what was granted in an earlier run of the session; what can't be read as a pattern is left out.
+    /// Restores grants of an earlier run of the session; those that aren't valid patterns are skipped.
     pub fn restore_grants(&mut self, grants: Vec<Grant>) {
         for grant in grants {
             if let Ok(pattern) = Pattern::parse(&grant.pattern()) {
@@ -117,14 +119,14 @@ impl ApprovalPolicy {
         }
     }
 
-    /// Takes a grant back, named by its pattern; tells whether there was one.
+    /// Revokes a grant, named by its pattern; returns whether it existed.
     pub fn revoke(&mut self, pattern: &str) -> bool {
         let before = self.grants.len();
         self.grants.retain(|grant| grant.pattern.to_string() != pattern);
         self.grants.len() < before
     }
 
-    /// Returns everything that is allowed or denied whatever the mode, with what it decided so far.
+    /// Returns everything that is allowed or denied whatever the mode, with the number of decisions so far.
     pub fn permissions(&self) -> Permissions {
         let rules = |kind, rules: &[PolicyRule]| -> Vec<PermissionRule> {
             let told = |rule: &PolicyRule| {
@@ -143,7 +145,7 @@ impl ApprovalPolicy {
         }
     }
 
-    /// Returns the configured patterns about tools that don't exist, which are most likely misspelt.
+    /// Returns the configured patterns for tools that don't exist, which are probably misspelled.
     pub fn patterns_of_unknown_tools<'a>(&'a self, tools: &'a [String]) -> impl Iterator<Item = &'a Pattern> {
         let patterns = self.allow.iter().chain(&self.deny).map(|rule| &rule.pattern);
         patterns.filter(|pattern| !tools.contains(&pattern.tool))

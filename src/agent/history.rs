@@ -1,7 +1,7 @@
-//! PURE. The conversation as an engine wants it, folded from the same events that everyone else sees.
+//! PURE. The conversation as an engine needs it, folded from the same events that every client gets.
 //!
-//! Invariant: a turn that is over has a result for every call and no empty message, so any engine takes it. What a
-//! model wants back verbatim is kept only for as long as that model answers.
+//! Invariant: a finished turn has a result for every call and no empty message, so any engine accepts it. Provider
+//! metadata is kept only while the same model answers.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::event::{
 };
 use crate::tool::truncate::truncate_middle;
 
-/// What is kept of an old output where the running turn alone is too much for the model's window, in bytes.
+/// How much of an old output is kept when the running turn alone exceeds the model's window, in bytes.
 const SHORTENED_OUTPUT_BYTES: usize = 400;
 
 /// Folds events into the conversation so far.
@@ -23,19 +23,19 @@ pub struct History {
     open_messages: HashMap<MessageId, usize>,
     calls: HashMap<CallId, (usize, String)>,
     in_turn: bool,
-    /// The last turn's prompt was refused and is no part of the conversation.
+    /// The last turn's prompt was rejected and is not part of the conversation.
     prompt_dropped: bool,
-    /// Engine and model that answer now.
+    /// The current engine and model.
     engine_and_model: Option<(String, String)>,
 }
 
-/// What fits into a window.
+/// The part of the history that fits into a context window.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct FittedHistory {
     pub messages: Vec<HistoryMessage>,
-    /// Oldest turns that were left out.
+    /// How many of the oldest turns were left out.
     pub dropped_turns: usize,
-    /// Outputs of the running turn that were shortened.
+    /// How many outputs of the running turn were shortened.
     pub shortened_outputs: usize,
 }
 
@@ -111,7 +111,7 @@ impl History {
         }
     }
 
-    /// Returns whether the last turn's prompt was left out, once.
+    /// Returns whether the last turn's prompt was dropped, and resets that.
     pub fn take_prompt_dropped(&mut self) -> bool {
         std::mem::take(&mut self.prompt_dropped)
     }
@@ -120,7 +120,7 @@ impl History {
         &self.messages
     }
 
-    /// Returns the newest entries that fit into about `budget` tokens (an estimate). Old turns are left out whole; of
+    /// Returns the newest entries that fit into about `budget` tokens (an estimate). Old turns are left out whole; in
     /// the running turn only outputs are shortened, the oldest first and the newest last.
     pub fn fit_to_window(&self, budget: u64) -> FittedHistory {
         let mut tokens = 0_u64;
@@ -128,7 +128,8 @@ impl History {
         let mut left_out = self.turn_starts.len();
         for (kept, start) in self.turn_starts.iter().rev().enumerate() {
             let more = self.messages[*start..from].iter().map(token_estimate).sum::<u64>();
-            // The newest turn stays; one that goes on without a prompt is nothing yet, so the one before does.
+            // The newest turn is always kept. If it continues without a prompt it is empty so far, and the one before
+            // it is kept.
             if kept > 0 && from < self.messages.len() && tokens + more > budget {
                 break;
             }
@@ -144,7 +145,7 @@ impl History {
         FittedHistory { messages: past, dropped_turns: left_out, shortened_outputs: shortened }
     }
 
-    /// Another model can make nothing of what the one before wanted back, and its server may refuse it.
+    /// Another model can't use the provider metadata of the previous one, and its server may reject it.
     fn set_model(&mut self, engine: &str, model: &str) {
         let speaker = (engine.to_owned(), model.to_owned());
         if self.engine_and_model.replace(speaker.clone()).is_none_or(|before| before == speaker) {
@@ -172,7 +173,7 @@ impl History {
             if let Some(full) = full {
                 text.clone_from(full);
             }
-            // They grew by doubling, and are kept for as long as the session.
+            // These strings grew by doubling, and are kept for as long as the session.
             text.shrink_to_fit();
             reasoning.shrink_to_fit();
             *carry = carried.cloned();
@@ -184,7 +185,7 @@ impl History {
         if name.is_empty() {
             return;
         }
-        // The later report settles.
+        // The later report counts.
         for entry in self.messages.iter_mut().rev() {
             if let HistoryMessage::Tool { call: known, output: text, outcome: how, .. } = entry
                 && known == call
@@ -227,7 +228,7 @@ impl History {
             }
             HistoryMessage::User { .. } | HistoryMessage::Tool { .. } => true,
         });
-        // Sent again with every later prompt, it would be refused again.
+        // If it were sent again with every later prompt, it would be rejected again.
         self.prompt_dropped = matches!(end, TurnOutcome::Failed(fault) if is_refused(fault.kind))
             && turn.iter().all(|entry| matches!(entry, HistoryMessage::User { .. }))
             && !turn.is_empty();
@@ -246,7 +247,7 @@ impl History {
     }
 }
 
-/// Tells whether what was sent is the reason. A missing key or a server that is down is not.
+/// Returns whether the request itself was the cause. A missing key or an unreachable server is not.
 fn is_refused(kind: FaultKind) -> bool {
     matches!(kind, FaultKind::ContextTooLong | FaultKind::BadRequest | FaultKind::Refused)
 }
@@ -261,8 +262,8 @@ fn token_estimate(entry: &HistoryMessage) -> u64 {
     }
 }
 
-/// Shortens outputs until the whole fits, and returns how many. Those that the model has not seen yet go last, and
-/// share what room is left.
+/// Shortens outputs until everything fits, and returns how many. Outputs that the model has not seen yet are shortened
+/// last, and share the remaining budget.
 fn shorten_outputs(past: &mut [HistoryMessage], mut tokens: u64, budget: u64) -> usize {
     let seen = past.iter().rposition(|entry| matches!(entry, HistoryMessage::Assistant { .. })).unwrap_or(0);
     let mut shortened = 0;
@@ -281,7 +282,7 @@ fn shorten_outputs(past: &mut [HistoryMessage], mut tokens: u64, budget: u64) ->
     for entry in old {
         cut(entry, SHORTENED_OUTPUT_BYTES);
     }
-    // About four bytes a token; half of the budget is for what came last.
+    // About four bytes per token; half of the budget goes to the latest outputs.
     let share = usize::try_from(budget.saturating_mul(2) / outputs.max(1)).unwrap_or(usize::MAX);
     for entry in new {
         cut(entry, share.max(SHORTENED_OUTPUT_BYTES));
@@ -418,7 +419,7 @@ mod tests {
         }
     }
 
-    /// One round: a message that makes a call, and what the call gave.
+    /// One round: a message with a call, and the call's output.
     fn round(number: usize, output: &str) -> Vec<AgentEvent> {
         let (message, call) = (MessageId::new(format!("m{number}")), CallId::new(format!("c{number}")));
         let carry = Some(Json::from(number));
@@ -506,7 +507,7 @@ mod tests {
             assert_eq!(history.messages() == answered.messages(), leaves, "{kind:?}");
             assert_eq!((history.take_prompt_dropped(), history.take_prompt_dropped()), (leaves, false), "{kind:?}");
         }
-        // What was answered in part stays: its results are needed.
+        // A partly answered turn stays: its results are needed.
         let mut partly = running_turn(&["1"]);
         partly.push(AgentEvent::TurnFinished { turn: "t1".into(), outcome: failed(FaultKind::ContextTooLong) });
         let mut history = fold(&partly);

@@ -1,22 +1,22 @@
-//! PURE. Gives messages, turns and calls names that are unique in the session, whatever a decoder called them.
+//! PURE. Gives messages, turns and calls ids that are unique in the session, whatever ids a decoder uses.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::event::{AgentEvent, AnnotationTarget, CallId, MessageId, TurnId};
 
-/// Knows every name given so far. Rebuilt from the log when a session is resumed.
+/// Knows every id used so far. Rebuilt from the log when a session is resumed.
 #[derive(Clone, Debug, Default)]
 pub struct IdAllocator {
     last_turn: u64,
     last_message: u64,
     known_calls: HashSet<CallId>,
-    /// The decoder's names of the reply that is coming in, and ours for them.
+    /// The decoder's message ids of the current response, and ours for them.
     response_messages: HashMap<MessageId, MessageId>,
     response_calls: HashMap<CallId, CallId>,
 }
 
 impl IdAllocator {
-    /// Takes note of the names in an event of the past.
+    /// Records the ids in a past event.
     pub fn observe(&mut self, event: &AgentEvent) {
         match event {
             AgentEvent::TurnStarted { .. } => self.last_turn += 1,
@@ -38,7 +38,7 @@ impl IdAllocator {
         MessageId::new(format!("m{}", self.last_message))
     }
 
-    /// Forgets the decoder's names: a new reply uses them afresh.
+    /// Forgets the decoder's ids: each response starts over.
     pub fn begin_response(&mut self) {
         self.response_messages.clear();
         self.response_calls.clear();
@@ -53,7 +53,7 @@ impl IdAllocator {
         ours
     }
 
-    /// Returns our name for a call of the running reply: the model's id, made unique where a server repeats one.
+    /// Returns our id for a call of the current response: the model's id, made unique where a server repeats one.
     pub fn map_call(&mut self, theirs: &CallId) -> CallId {
         if let Some(ours) = self.response_calls.get(theirs) {
             return ours.clone();
@@ -74,9 +74,9 @@ impl IdAllocator {
     }
 }
 
-/// For the events of the running reply.
+/// Mapping the events of the current response.
 impl IdAllocator {
-    /// Gives an event of a decoder our names in place of its own; `turn` is the one it belongs to.
+    /// Replaces the decoder's ids in an event by ours; `of` is the turn it belongs to.
     pub fn map_event(&mut self, mut event: AgentEvent, of: &TurnId) -> AgentEvent {
         match &mut event {
             AgentEvent::UserMessage { message, .. }

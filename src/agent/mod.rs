@@ -1,4 +1,4 @@
-//! The in-process agent: asks an engine, judges and runs the calls it makes, asks again.
+//! The in-process agent: sends requests to an engine, judges and runs the calls in the response, and repeats.
 //!
 //! The decisions are pure ([`turn`], [`approval`], [`history`], [`ids`]); `run` performs them.
 

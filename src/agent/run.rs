@@ -1,4 +1,4 @@
-//! The driver: performs the steps of the turn machine. All IO of the agent is here or in what it calls.
+//! The driver: performs the effects of the turn machine. All IO of the agent happens here or in what it calls.
 
 mod model_info;
 mod model_request;
@@ -30,14 +30,14 @@ use super::ids::IdAllocator;
 use super::setup::{AgentSetup, EngineChoice, ServerSuggestions};
 use super::turn::{TurnEffect, TurnInput, TurnMachine};
 
-/// What running tools say.
+/// Messages from running tools.
 enum ToolMessage {
     Described { call: CallId, name: String, request: Result<ApprovalRequest, String> },
     Output { call: CallId, stream: OutputStream, text: String },
     Done { call: CallId, result: ToolResult, duration: Millis },
 }
 
-/// The in-process agent. [`Agent::run`] is its whole life.
+/// The in-process agent. [`Agent::run`] is its whole life cycle.
 pub struct Agent {
     setup: AgentSetup,
     engine_choice: EngineChoice,
@@ -46,24 +46,24 @@ pub struct Agent {
     ids: IdAllocator,
     events: mpsc::Sender<AgentEvent>,
     link: watch::Sender<LinkState>,
-    /// What is allowed, for whoever looks.
+    /// What is currently allowed and denied.
     permissions: watch::Sender<Permissions>,
-    /// Held by tools that write or run: they go one after another.
+    /// Held by tools that write or run something, so that they run one after another.
     side_effect_lock: Arc<Mutex<()>>,
-    /// Tokens that every request takes besides the conversation, an estimate.
+    /// Tokens that every request needs besides the conversation (an estimate).
     overhead_tokens: u64,
-    /// Another model is being looked for. The next request waits for it, nothing else does.
+    /// A switch to another model. The next request waits for it; nothing else does.
     switching: Option<BoxFuture<'static, Result<EngineChoice, String>>>,
-    /// The server is asked what it tells of the model. Likewise.
+    /// A query for the server's description of the model. The next request waits for it; nothing else does.
     describing: Option<BoxFuture<'static, Option<ModelDetails>>>,
-    /// It was asked at least once.
+    /// Whether the description was queried at least once.
     is_warmed_up: bool,
     suggestions: Option<ServerSuggestions>,
     suggestion_count: u32,
     server_approvals: server_approvals::ServerApprovalPoll,
 }
 
-/// What belongs to one running turn; dropped with it.
+/// The state of one running turn; dropped with it.
 struct RunningTurn {
     machine: TurnMachine,
     started_at: Instant,
@@ -75,19 +75,19 @@ struct RunningTurn {
     tool_messages: mpsc::Receiver<ToolMessage>,
     cancel_tools: CancellationToken,
     awaiting_approval: Vec<(CallId, String, ApprovalRequest)>,
-    /// What a person was shown of calls that wait or waited for an answer.
+    /// Approval requests that were shown to the person in this turn.
     shown_requests: std::collections::HashMap<CallId, ApprovalRequest>,
-    /// A request is due once another model is found, or its server has said what it can do.
+    /// A request waits for a model switch, or for the server's description of the model.
     request_pending: bool,
-    /// It was said that the conversation no longer fits.
+    /// Whether it was reported that the conversation no longer fits.
     has_reported_history_cut: bool,
-    /// The wire format that was told last.
+    /// The wire format reported last.
     dialect: Option<&'static str>,
     logged_bytes: std::collections::HashMap<CallId, usize>,
 }
 
 impl Agent {
-    /// Lives until the command channel closes. Emits `SessionOpened` first.
+    /// Runs until the command channel closes. Emits `SessionOpened` first.
     pub async fn run(
         mut setup: AgentSetup,
         mut commands: mpsc::Receiver<Command>,
@@ -105,7 +105,7 @@ impl Agent {
             None => setup.tools.iter().map(|tool| tool.spec()).collect(),
         };
         let overhead = estimate_tokens(&setup.system_prompt) + specs.iter().map(spec_tokens).sum::<u64>();
-        // A session that opens can answer; one that can't still says why, and `/model` may mend it.
+        // If no engine is available the session still opens and says why; `/model` may fix it.
         let (choice, trouble) = match choice {
             Ok(choice) => (choice, None),
             Err(fault) => (EngineChoice::unusable(fault.clone()), Some(fault)),
@@ -171,7 +171,7 @@ impl Agent {
 
     async fn emit(&mut self, event: AgentEvent) {
         self.history.observe(&event);
-        // A closed channel means that the session is going down; the command loop ends soon.
+        // A closed channel means that the session is shutting down; the command loop ends soon.
         let _ = self.events.send(event).await;
     }
 
@@ -202,8 +202,8 @@ impl Agent {
         }
     }
 
-    /// Begins to look for another model; of two wishes the later counts. Servers are asked and keys are fetched for
-    /// this, so it takes its time beside everything else.
+    /// Starts switching to another model; the latest switch wins. It may query servers and fetch keys, so it runs in
+    /// the background.
     fn switch_model(&mut self, model: String) {
         self.switching = Some((self.setup.switch_model)(model));
     }
@@ -225,7 +225,7 @@ impl Agent {
 
     async fn run_turn(&mut self, prompt: Option<&str>, commands: &mut mpsc::Receiver<Command>) {
         let (machine, steps) = TurnMachine::begin(&mut self.ids, prompt, self.setup.limits, self.setup.runs_tools);
-        // Capacity 64: live output of several tools; a slow log slows the tools, never loses a piece.
+        // Capacity 64: live output of several tools; a slow log slows down the tools, but never loses output.
         let (said, hear_tools) = mpsc::channel(64);
         let mut running = RunningTurn {
             machine,
@@ -248,12 +248,12 @@ impl Agent {
         self.apply_effects(steps, &mut running).await;
         let mut closed = false;
         while !running.machine.is_finished() {
-            // Wishes first: cancelling must not wait behind a flood. The reply's own future comes last: what it has
-            // already said is taken before it is polled again.
+            // Commands come first: cancelling must not wait behind a flood of events. The request's own future comes
+            // last: events it has already sent are handled before it is polled again.
             tokio::select! {
                 biased;
                 command = commands.recv(), if !closed => {
-                    // Nobody is left to wish for anything: the program is ending.
+                    // No client is left to send commands: the program is ending.
                     closed = command.is_none();
                     self.handle_turn_command(command.unwrap_or(Command::Cancel), &mut running).await;
                 }
@@ -280,7 +280,7 @@ impl Agent {
         self.link.send_replace(LinkState::Idle);
         self.notify_prompt_dropped().await;
         self.describe_model();
-        // Dropping the set ends whatever lingers after a second cancel.
+        // Dropping the set aborts tools that are still running after a second cancel.
         running.tools.shutdown().await;
         self.poll_announced_approvals();
     }
@@ -323,8 +323,8 @@ impl Agent {
         self.apply_effects(steps, running).await;
     }
 
-    /// Remembers a decision that reaches further than one call. Only an ask that still waits can grant.
-    /// A pattern that can't be read allows nothing and answers nothing: nobody knows what was meant.
+    /// Adds the grant of a decision that covers more than one call. Only a pending approval can grant. A pattern that
+    /// can't be parsed allows nothing and decides nothing, since its meaning is unknown.
     fn grant(
         &mut self,
         call: &CallId,
@@ -337,7 +337,7 @@ impl Agent {
         Ok(())
     }
 
-    /// Tells what is allowed now, where that has changed.
+    /// Publishes the permissions if they have changed.
     fn publish_permissions(&self) {
         let now = self.setup.policy.permissions();
         self.permissions.send_if_modified(|told| {
@@ -348,7 +348,7 @@ impl Agent {
         });
     }
 
-    /// Calls that run already go on; the next one is asked about.
+    /// Running calls continue; the next one needs approval.
     async fn revoke(&mut self, pattern: &str) {
         if !self.setup.policy.revoke(pattern) {
             return;
@@ -358,7 +358,7 @@ impl Agent {
         self.emit(AgentEvent::Notice { level: NoticeLevel::Info, code: "revoked".into(), text }).await;
     }
 
-    /// A grant or another mode may answer asks that are still open.
+    /// A grant or another mode may decide approvals that are still pending.
     async fn judge_waiting_calls(&mut self, running: &mut RunningTurn) {
         let waiting = std::mem::take(&mut running.awaiting_approval);
         for (call, name, ask) in waiting {
@@ -377,7 +377,7 @@ impl Agent {
         self.publish_permissions();
     }
 
-    /// Denies what nobody answered in time.
+    /// Denies approvals that nobody decided in time.
     async fn expire_approvals(&mut self, running: &mut RunningTurn) {
         let now = self.setup.approvals.epoch_time.plus(self.setup.epoch.elapsed().into());
         let late = |ask: &ApprovalRequest| ask.expires_at.is_some_and(|expires| expires <= now);
@@ -399,7 +399,8 @@ impl Agent {
                 return;
             }
             None => {
-                // The reply is gone. `apply_effects` always ends it with `TurnFinished`, so this is only a safety net.
+                // The request is over. `apply_effects` always ends it with `TurnFinished`, so this is only a safety
+                // net.
                 running.response_events = None;
                 AgentEvent::TurnFinished { turn: "t".into(), outcome: TurnOutcome::Interrupted }
             }
@@ -445,7 +446,7 @@ impl Agent {
         }
     }
 
-    /// What a request waited for is there.
+    /// Sends the pending request once what it waited for is available.
     async fn send_pending_request(&mut self, running: &mut RunningTurn) {
         if std::mem::take(&mut running.request_pending) {
             self.request_model(running).await;
@@ -457,7 +458,7 @@ impl Agent {
             running.request_pending = true;
             return;
         }
-        // Leave a quarter of the window for the answer and the error of the estimate.
+        // Leaves a quarter of the window for the answer and for the error of the estimate.
         let budget = self
             .engine_choice
             .context_window
@@ -498,7 +499,7 @@ impl Agent {
                 ..tuning
             },
         };
-        // Capacity 64: frames of one read; more waiting only means more merging later.
+        // Capacity 64: the frames of one read; a larger backlog only means more merging later.
         let (out, heard) = mpsc::channel(64);
         let choice = self.engine_choice.clone();
         let http = self.setup.http.clone();
@@ -508,7 +509,7 @@ impl Agent {
     }
 }
 
-/// Polls what runs beside everything else, while there is something.
+/// Polls a background future, if there is one.
 async fn next_of<T>(work: &mut Option<BoxFuture<'static, T>>) -> T {
     match work {
         Some(work) => work.await,
@@ -516,7 +517,7 @@ async fn next_of<T>(work: &mut Option<BoxFuture<'static, T>>) -> T {
     }
 }
 
-/// Waits until the first ask denies itself, or for ever.
+/// Waits until the first approval expires, or forever.
 async fn first_expiry(waiting: &[(CallId, String, ApprovalRequest)], epoch: Instant, base: Millis) {
     match waiting.iter().filter_map(|(_, _, ask)| ask.expires_at).min() {
         Some(first) => tokio::time::sleep_until(epoch + first.since(base).into()).await,

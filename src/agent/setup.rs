@@ -1,4 +1,4 @@
-//! What an agent is made of: plain data and the few things that only the house can find.
+//! What an agent is made of: plain data, and the few things that only the caller can provide.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::event::{
 use crate::net::HttpClient;
 use crate::tool::Tool;
 
-/// Which engine and model answer, and why.
+/// The chosen engine and model, and why they were chosen.
 #[derive(Clone)]
 pub struct EngineChoice {
     pub engine: Arc<dyn Engine>,
@@ -32,40 +32,41 @@ pub struct EngineChoice {
     pub idle_timeout: Duration,
     pub no_output_timeout: Duration,
     pub max_retries: u32,
-    /// Whether a request that may have reached the server is sent again. An agent may have begun to act on it.
+    /// Whether to resend a request that may have reached the server. An agent may already have begun to act on it.
     pub may_resend: bool,
-    /// Whether the model can be given tools.
+    /// Whether the model supports tools.
     pub supports_tools: bool,
-    /// What the person should know of it, each with a stable code: that what is said can be read on the way, for example.
+    /// Warnings for the person, each with a stable code: for example, that the connection is unencrypted.
     pub warnings: Vec<(&'static str, String)>,
-    /// Asks the server what it tells of the model, where that isn't known.
+    /// Queries the server's description of the model, if it isn't known.
     pub describe: Option<DescribeModel>,
 }
 
-/// Asks a server for its [`ModelDetails`] of a model; none while it doesn't answer. It takes a short time only.
+/// Queries a server's [`ModelDetails`]; `None` while it doesn't respond. Takes a short time only.
 pub type DescribeModel = Arc<dyn Fn() -> BoxFuture<'static, Option<ModelDetails>> + Send + Sync>;
 
-/// Looks around for servers that nobody set up, and says of each that answers how to use it. Ends when none is left.
+/// Searches for servers that are not configured, and yields for each a hint on how to use it. Ends when the search
+/// does.
 pub type ServerSuggestions = BoxStream<'static, String>;
 
-/// Finds the engine for a name written `engine/model`.
+/// Creates the engine for a name written `engine/model`.
 pub type SwitchModel = Arc<dyn Fn(String) -> BoxFuture<'static, Result<EngineChoice, String>> + Send + Sync>;
 
-/// Makes the path of the file that holds a call's whole output.
+/// Returns the path of the file for a call's whole output.
 pub type OverflowPath = Arc<dyn Fn(&CallId) -> PathBuf + Send + Sync>;
 
-/// Who answers what the agent asks, and how long that may take.
+/// How approvals are decided, and how long that may take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ApprovalSettings {
     pub decided_by: DecidedBy,
-    /// An ask denies itself after so long; never without.
+    /// Approvals are denied after this time; `None` means never.
     pub timeout: Option<Duration>,
     /// The session's clock at the epoch.
     pub epoch_time: Millis,
 }
 
 impl Default for ApprovalSettings {
-    /// A person at the screen, who has all the time in the world.
+    /// A person at the terminal, without a time limit.
     fn default() -> Self {
         Self { decided_by: DecidedBy::Person, timeout: None, epoch_time: Millis(0) }
     }
@@ -73,10 +74,10 @@ impl Default for ApprovalSettings {
 
 /// Everything an agent is made of.
 pub struct AgentSetup {
-    /// Which engine to begin with; may look around on this machine, so it is awaited after the first frame.
+    /// The engine to begin with. Finding it may probe local servers, so it is awaited after the first frame.
     pub engine_choice: BoxFuture<'static, Result<EngineChoice, Fault>>,
     pub switch_model: SwitchModel,
-    /// Servers that could be used, told as they are found.
+    /// Servers that could be used, as they are found.
     pub suggestions: Option<ServerSuggestions>,
     /// The past of a resumed session.
     pub history_and_ids: BoxFuture<'static, (History, IdAllocator)>,
@@ -85,25 +86,25 @@ pub struct AgentSetup {
     pub policy: ApprovalPolicy,
     pub folder: PathBuf,
     pub extra_folders: Vec<PathBuf>,
-    /// Variables of the environment that commands don't see, since they hold keys.
+    /// Environment variables that are hidden from commands because they hold keys.
     pub hidden_env_vars: Arc<[String]>,
     pub system_prompt: String,
     pub limits: TurnLimits,
-    /// False for a remote whose calls are not ours to run.
+    /// False for a remote whose calls are not run here.
     pub runs_tools: bool,
     pub max_tool_output_bytes: usize,
     pub tool_timeout: Duration,
     pub shell_timeout: Duration,
-    /// Nobody can be asked: what needs an answer is denied.
+    /// Nobody can approve anything: calls that need approval are denied.
     pub is_unattended: bool,
     pub approvals: ApprovalSettings,
-    /// Tools that somebody else runs: offered in place of ours, their calls stay requests.
+    /// Tools that the client runs: offered in place of ours, and their calls are only reported.
     pub client_tools: Option<Vec<ToolSpec>>,
-    /// What a client gives tools to work with.
+    /// Resources that a client passes to tools.
     pub resources: Option<Arc<Json>>,
-    /// How a client wants its answer.
+    /// Sampling parameters of the client.
     pub sampling: SamplingParams,
-    /// None where no log is kept.
+    /// `None` if no log is kept.
     pub overflow_path: Option<OverflowPath>,
     pub epoch: Instant,
     /// Wall time in milliseconds since 1970.
@@ -111,13 +112,13 @@ pub struct AgentSetup {
 }
 
 impl EngineChoice {
-    /// Takes what the server told of the model.
+    /// Applies the server's description of the model.
     pub(super) fn apply_description(&mut self, told: ModelDetails) {
         self.context_window = told.context_window.or(self.context_window);
         self.supports_tools &= told.supports_tools != Some(false);
     }
 
-    /// Waits for what the server tells of the model.
+    /// Waits for the server's description of the model.
     #[must_use]
     pub async fn with_description(mut self) -> Self {
         if let Some(describe) = self.describe.take() {
@@ -126,7 +127,7 @@ impl EngineChoice {
         self
     }
 
-    /// Stands in where no engine could be had: every prompt fails with the reason.
+    /// Stands in if no engine is available: every prompt fails with this fault.
     pub(super) fn unusable(fault: Fault) -> Self {
         Self {
             reason: fault.message.split("; ").next().unwrap_or_default().to_owned(),

@@ -8,10 +8,10 @@
 //!               └──────────────────────── all calls over, rounds left ◄──────────────────────┘
 //! ```
 //!
-//! Tools start only when the reply is over: a reply that breaks in the middle has run nothing. A reply that the server
-//! paused is followed by the next request at once; rounds are capped all the same. A call that the output limit cut off is
-//! not run, and the model is told why; whole ones beside it are. Interrupting is not forgetting: a running tool's outcome
-//! still arrives, and the turn ends after it.
+//! Tools start only once the response is complete: a response that breaks off has run nothing. A response that the
+//! server paused is followed by the next request at once; rounds are limited all the same. A call cut off by the output
+//! limit is not run, and its output tells the model why; complete calls beside it run. Cancelled tools still report
+//! their outcome, and the turn ends after that.
 
 mod truncated_calls;
 
@@ -26,18 +26,18 @@ use crate::event::{
 use super::approval::ApprovalVerdict;
 use super::ids::IdAllocator;
 
-/// Identical calls (same tool, same arguments) that one turn may make.
+/// How many identical calls (same tool, same arguments) one turn may make.
 pub const MAX_IDENTICAL_CALLS: u32 = 3;
 
-/// The annotation by which a server says that it wants the turn back to go on.
+/// The annotation by which a server says that the turn must be sent back for it to continue.
 const PAUSED_ANNOTATION: &str = "paused";
 
-/// What can happen to a turn.
+/// An input of the turn machine.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TurnInput {
-    /// An event of the engine's reply; `TurnFinished` means that the reply is over.
+    /// An event of the response; `TurnFinished` means that the response is complete.
     Model(AgentEvent),
-    /// What a call would do is known (or why it can't be done), and what the policy says to it.
+    /// The approval request of a call (or the reason why it can't run), and the policy's verdict.
     Judged {
         call: CallId,
         judgment: Result<(ApprovalRequest, ApprovalVerdict), String>,
@@ -69,9 +69,9 @@ pub enum TurnEffect {
     RequestModel {
         round: u32,
     },
-    /// Drop the reply that is coming in.
+    /// Drop the response that is being received.
     DropResponse,
-    /// Find out what the call would do and judge it; answer with [`TurnInput::Judged`].
+    /// Find out what the call would do and judge it; respond with [`TurnInput::Judged`].
     Judge {
         call: CallId,
         name: String,
@@ -82,7 +82,7 @@ pub enum TurnEffect {
         name: String,
         args: Json,
     },
-    /// Stop running tools; each still answers with [`TurnInput::Done`].
+    /// Stop running tools; each still responds with [`TurnInput::Done`].
     StopTools,
     /// The turn is over; nothing follows.
     Finished,
@@ -105,50 +105,50 @@ struct CallSlot {
     call: CallId,
     message: MessageId,
     name: String,
-    /// As far as they came.
+    /// The arguments as far as they have arrived.
     args: String,
     stage: CallStage,
 }
 
-/// How much a turn may ask for.
+/// Limits of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TurnLimits {
     /// Requests to the model.
     pub max_rounds: u32,
-    /// Calls of tools; one more is not run, and the model is told.
+    /// Tool calls; further ones are not run, and the model is told.
     pub max_calls: Option<u32>,
 }
 
-/// One turn.
+/// The state of one turn.
 #[derive(Debug)]
 pub struct TurnMachine {
     turn: TurnId,
     limits: TurnLimits,
-    /// Calls that were taken up so far.
+    /// How many calls were accepted so far.
     admitted_calls: u32,
-    /// Calls of the model are run here; otherwise they stay requests, as for a remote without `--local-tools`.
+    /// Whether the model's calls run here; otherwise they are only reported, as for a remote without `--local-tools`.
     runs_tools: bool,
     round: u32,
     is_responding: bool,
     is_cancelled: bool,
     is_finished: bool,
-    /// Messages of this reply that were started and not finished.
+    /// Messages of this response that were started and not finished.
     open_messages: Vec<MessageId>,
     /// Calls of this round.
     call_slots: Vec<CallSlot>,
     call_counts: HashMap<(String, String), u32>,
     has_text: bool,
-    /// The server stopped in the middle of its work and wants the turn back.
+    /// The server paused in the middle of its work and needs the turn sent back.
     is_paused: bool,
-    /// How the messages of this reply that did not come to a good end stopped.
+    /// Finish reasons of this response's messages that ended abnormally.
     finish_reasons: Vec<(MessageId, FinishReason)>,
-    /// Replies in a row that the output limit left without a call to run.
+    /// How many responses in a row were cut off by the output limit without a complete call.
     truncated_responses: u32,
 }
 
 impl TurnMachine {
-    /// Begins a turn: the returned steps start it and ask the model. Without a prompt the model goes on from what was
-    /// said last.
+    /// Begins a turn: the returned effects start it and request the model. Without a prompt the model continues the
+    /// conversation.
     pub fn begin(
         names: &mut IdAllocator,
         prompt: Option<&str>,
@@ -188,7 +188,7 @@ impl TurnMachine {
         &self.turn
     }
 
-    /// Returns the number of the request to the model, which counts from 1.
+    /// Returns the number of the current request to the model, from 1.
     pub fn round(&self) -> u32 {
         self.round
     }
@@ -197,7 +197,7 @@ impl TurnMachine {
         self.is_finished
     }
 
-    /// Takes what happened and returns what to do, in order.
+    /// Handles an input and returns the effects, in order.
     pub fn handle(&mut self, input: TurnInput, names: &mut IdAllocator) -> Vec<TurnEffect> {
         let mut steps = Vec::new();
         if self.is_finished {
@@ -251,7 +251,7 @@ impl TurnMachine {
         match &mut event {
             AgentEvent::MessageStarted { message, .. } => self.open_messages.push(message.clone()),
             AgentEvent::TextDelta { .. } => self.has_text = true,
-            // It was told that nothing was.
+            // The empty answer was already reported.
             AgentEvent::Notice { code, .. } if code == "empty_answer" => self.has_text = true,
             AgentEvent::MessageFinished { message, finish_reason: stop, .. } => {
                 self.open_messages.retain(|open| open != message);
@@ -260,7 +260,7 @@ impl TurnMachine {
                 }
             }
             AgentEvent::ToolCallStarted { call, message, name, executed_by: ran_by, .. } => {
-                // What the server runs needs nothing from us but to be passed on.
+                // Calls that the server runs are only passed on.
                 let stage = if *ran_by == ExecutedBy::Client { CallStage::Writing } else { CallStage::OnServer };
                 let (message, name) = (message.clone(), name.clone().unwrap_or_default());
                 self.call_slots.push(CallSlot { call: call.clone(), message, name, args: String::new(), stage });
@@ -281,7 +281,7 @@ impl TurnMachine {
             }
             AgentEvent::UsageReported { scope, .. } => *scope = UsageScope::Request(self.round),
             AgentEvent::Annotation { kind, .. } => self.is_paused |= kind == PAUSED_ANNOTATION,
-            // May come twice; the later one settles.
+            // May occur twice; the later one counts.
             AgentEvent::ToolCallFinished { call, .. } => self.set_stage(call, CallStage::Finished),
             _ => {}
         }
@@ -306,7 +306,7 @@ impl TurnMachine {
         }
         let ready: Vec<CallSlot> =
             self.call_slots.iter().filter(|slot| slot.stage == CallStage::Ready).cloned().collect();
-        // Nothing to run, but not over: the next request gives the turn back as it is.
+        // There is nothing to run, but the turn isn't over: the next request sends it back as it is.
         if self.is_paused && ready.is_empty() {
             return;
         }
@@ -318,7 +318,7 @@ impl TurnMachine {
             return;
         }
         if ready.is_empty() || !self.runs_tools {
-            // How it stopped says why.
+            // Otherwise the finish reason explains it.
             if !self.has_text && self.call_slots.is_empty() && self.finish_reasons.is_empty() {
                 steps.push(TurnEffect::Emit(AgentEvent::Notice {
                     level: NoticeLevel::Warn,
@@ -335,7 +335,7 @@ impl TurnMachine {
         }
     }
 
-    /// Has a call judged, or says how it ended without that and why.
+    /// Requests judgment of a call, or returns its outcome and the reason if it can't run.
     fn admit(&mut self, slot: &CallSlot, steps: &mut Vec<TurnEffect>) -> Result<(), (CallOutcome, String)> {
         if let Some(most) = self.limits.max_calls.filter(|most| self.admitted_calls >= *most) {
             let were = if most == 1 { "call was" } else { "calls were" };
@@ -377,7 +377,7 @@ impl TurnMachine {
         match judgement {
             Err(text) => self.finish_call(call, CallOutcome::Failed, CallOutput::from_text(text), None, steps),
             Ok((_, ApprovalVerdict::Allow)) => {
-                // Where somebody was asked, their answer says that it runs.
+                // If somebody was asked, their decision shows that it runs.
                 let (on, kind) = (AnnotationTarget::Call(call.clone()), "running".to_owned());
                 steps.push(TurnEffect::Emit(AgentEvent::Annotation { on, kind, data: serde_json::json!({}) }));
                 self.run_call(call, steps);
@@ -392,7 +392,7 @@ impl TurnMachine {
         }
     }
 
-    /// The first answer wins; answers to anything but a waiting ask are ignored.
+    /// The first decision wins; decisions on anything but a pending approval are ignored.
     fn handle_decision(&mut self, call: &CallId, decision: Decision, by: DecidedBy, steps: &mut Vec<TurnEffect>) {
         if !self.slot(call).is_some_and(|slot| slot.stage == CallStage::AwaitingApproval) {
             return;
@@ -426,7 +426,7 @@ impl TurnMachine {
 
     fn cancel(&mut self, steps: &mut Vec<TurnEffect>) {
         if std::mem::replace(&mut self.is_cancelled, true) {
-            // A second wish does not wait for tools that linger.
+            // A second cancel does not wait for tools that are still stopping.
             let lingering: Vec<CallId> = self.running_calls().collect();
             for call in lingering {
                 self.finish_call(&call, CallOutcome::Cancelled, CallOutput::default(), None, steps);
@@ -459,7 +459,7 @@ impl TurnMachine {
         }
     }
 
-    /// Ends the turn when it was cancelled and nothing runs, or asks the model again when all calls are over.
+    /// Ends the turn if it was cancelled and nothing runs, or sends the next request when all calls are over.
     fn advance(&mut self, names: &mut IdAllocator, steps: &mut Vec<TurnEffect>) {
         if self.is_finished
             || self.is_responding

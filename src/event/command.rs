@@ -1,36 +1,36 @@
-//! Wishes: what a client asks of a session. Never numbered, never logged.
+//! Commands: what a client asks of a session. Never numbered, never logged.
 
 use serde::{Deserialize, Serialize};
 
 use super::{ApprovalMode, CallId, Decision, Millis};
 
-/// A wish in the imperative. What comes of it is told by the events that follow.
+/// A command to a session. Its effects are reported by the events that follow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Command {
-    /// Answer this; waits in the session's queue while a turn runs.
+    /// Answer this prompt; it waits in the session's queue while a turn runs.
     Prompt {
         text: String,
     },
-    /// A prompt is being written: what it would wait for may begin. Nothing depends on it.
+    /// A prompt is being typed: slow preparations may start. Nothing depends on it.
     #[serde(rename = "prepare")]
     WarmUp,
-    /// Answer what was said so far, without a new message. Does nothing while a turn runs.
+    /// Answer the conversation so far, without a new message. Does nothing while a turn runs.
     #[serde(rename = "go_on")]
     Continue,
-    /// Take a queued prompt back, by its number in [`super::QueuedPrompt`].
+    /// Remove a queued prompt, by its number in [`super::QueuedPrompt`].
     #[serde(rename = "unqueue")]
     DequeuePrompt {
         id: u64,
     },
-    /// Send the first prompt of a queue that is held. Does nothing while a turn runs.
+    /// Send the first prompt of a held queue. Does nothing while a turn runs.
     SendQueued,
-    /// Answer an ask. The first answer wins.
+    /// Decide an approval. The first decision wins.
     Decide {
         call: CallId,
         decision: Decision,
     },
-    /// End the running turn. Twice is the same as once, but a tool that lingers is killed at once.
+    /// Cancel the running turn. A second cancel kills tools that are still stopping.
     Cancel,
     /// Use another model from the next request on, written `engine/model`.
     SetModel {
@@ -39,7 +39,7 @@ pub enum Command {
     SetMode {
         mode: ApprovalMode,
     },
-    /// Take back a grant of the session, named by its pattern. Holds from the next call on.
+    /// Revoke a grant of the session, named by its pattern. Takes effect with the next call.
     #[serde(rename = "revoke")]
     RevokeGrant {
         pattern: String,
@@ -60,14 +60,14 @@ pub enum Command {
     Step {
         events: i64,
     },
-    /// Replay: squeeze pauses longer than this many milliseconds; none plays them as they were.
+    /// Replay: shorten pauses longer than this many milliseconds; `None` plays them in full.
     #[serde(rename = "squeeze_idle")]
     CapIdle {
         max: Option<Millis>,
     },
 }
 
-/// Where a replay should go.
+/// Where to seek in a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SeekTarget {
@@ -76,8 +76,8 @@ pub enum SeekTarget {
     At(Millis),
     /// Relative, in milliseconds.
     By(i64),
-    /// That many turns on; negative goes back.
+    /// Relative, in turns; negative goes back.
     Turns(i64),
-    /// Hundredths of the whole length, 0 to 10000.
+    /// Hundredths of a percent of the whole length, 0 to 10000.
     Fraction(u16),
 }

@@ -6,39 +6,39 @@ use serde::{Deserialize, Serialize};
 
 use super::Millis;
 
-/// What went wrong, in a form that programs can act on and people can read.
+/// An error in a form that programs can act on and people can read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
     pub kind: FaultKind,
     /// What failed, on what, and what to try. Lower case, no full stop, never a secret.
     pub message: String,
-    /// How long the server asked us to wait before another try.
+    /// How long the server asked us to wait before retrying.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after: Option<Millis>,
 }
 
-/// Drives behaviour: is another try worth it, which exit code, what to tell the person.
+/// Decides whether to retry, which exit code to use, and what to tell the person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
     /// The key is missing or was refused.
     Auth,
     RateLimited,
-    /// The conversation does not fit into the model's window.
+    /// The conversation does not fit into the model's context window.
     ContextTooLong,
-    /// The server understood and did not accept what we sent.
+    /// The server understood the request and rejected it.
     BadRequest,
     /// The host was not reached or the connection broke.
     Network,
     TimedOut,
-    /// The answer was not what its format promises.
+    /// The response violates its format.
     Protocol,
     /// The model or a policy declined.
     Refused,
     Tool,
     /// The remote agent or model failed on its side.
     Upstream,
-    /// A limit that the person set: rounds, tokens, time, money.
+    /// A limit set by the person: rounds, tokens, time or money.
     LimitReached,
     Internal,
 }

@@ -1,4 +1,4 @@
-//! Why a message ended, and what a person is told where that is not how an answer should end.
+//! Why a message ended, and the explanation shown when that isn't how an answer should end.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,14 +18,14 @@ pub enum FinishReason {
     Failed,
 }
 
-/// What a message consisted of when it ended.
+/// The kinds of content a message had when it ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LastContent {
     #[default]
     Nothing,
     Reasoning,
     Text,
-    /// Text that says why there is no answer.
+    /// Text that explains why there is no answer.
     Refusal,
     Call,
 }
@@ -47,8 +47,8 @@ impl FinishReason {
         }
     }
 
-    /// Returns a word for programs and one for people, where a message came to its end but is not what was asked for.
-    /// How a turn ended says the rest: cancelled, interrupted, failed.
+    /// Returns a stable code and an explanation for people, if a message ended but isn't what was asked for. Cancelled,
+    /// interrupted and failed turns are explained by their outcome.
     pub fn explanation(self, last: LastContent) -> Option<(&'static str, &'static str)> {
         let text = match (self, last) {
             (Self::Length, LastContent::Call) => "a call was cut off: the model reached its output limit",

@@ -17,7 +17,7 @@ use super::{
     TurnOutcome,
 };
 
-/// An event that may not stand where it stands.
+/// An event that isn't legal at its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// Index in the checked slice.
@@ -25,7 +25,7 @@ pub struct Violation {
     pub message: String,
 }
 
-/// Returns every event that stands where it may not, and what is still open at the end.
+/// Returns every event that isn't legal at its position, and what is still open at the end.
 pub fn check(events: &[AgentEvent]) -> Vec<Violation> {
     let mut sealer = Sealer::new();
     let mut breaches = Vec::new();
@@ -53,7 +53,7 @@ enum OpenCallState {
 struct OpenCall {
     state: OpenCallState,
     executed_by: ExecutedBy,
-    /// It was allowed or gave output, so it did run.
+    /// It was approved or produced output, so it did run.
     has_run: bool,
 }
 
@@ -62,7 +62,7 @@ struct OpenCall {
 pub struct Sealer {
     session_opened: bool,
     open_turn: Option<TurnId>,
-    /// Messages of this turn in order, and whether each is still open.
+    /// Messages of this turn in order, each with whether it is still open.
     messages: Vec<(MessageId, bool)>,
     /// Calls of this turn in order.
     calls: Vec<CallId>,
@@ -79,7 +79,7 @@ impl Sealer {
         self.open_turn.as_ref()
     }
 
-    /// Takes note of an event. An error says why it may not stand here; it is noted all the same where that helps.
+    /// Records an event. The error says why it isn't legal here; it is still recorded where that is useful.
     pub fn observe(&mut self, event: &AgentEvent) -> Result<(), String> {
         if !self.session_opened && !matches!(event, AgentEvent::SessionOpened { .. } | AgentEvent::Unknown(_)) {
             self.session_opened = true;
@@ -155,7 +155,7 @@ impl Sealer {
         }
     }
 
-    /// Returns what closes everything inside the open turn, but not the turn itself.
+    /// Returns the events that close everything inside the open turn, but not the turn itself.
     pub fn close_contents(&self, end: &TurnOutcome) -> Vec<AgentEvent> {
         let mut out = Vec::new();
         for call in &self.calls {
@@ -191,8 +191,8 @@ impl Sealer {
             let outcome = match track.state {
                 OpenCallState::Finished | OpenCallState::FinishedTwice => continue,
                 _ if cancelled => CallOutcome::Cancelled,
-                // Calls are run once the reply is over: where a turn was cut after that, this one may have run
-                // without a word.
+                // Calls run once the response is complete: if the turn was cut after that, this one may have run
+                // without an event.
                 OpenCallState::Ready
                     if (replying || completed) && !track.has_run && track.executed_by == ExecutedBy::Client =>
                 {
@@ -211,7 +211,7 @@ impl Sealer {
         out
     }
 
-    /// Returns what closes everything that is open, the turn included; nothing when no turn is open.
+    /// Returns the events that close everything that is open, the turn included; empty if no turn is open.
     pub fn seal(&self, end: TurnOutcome) -> Vec<AgentEvent> {
         let Some(turn) = self.open_turn.clone() else { return Vec::new() };
         let mut out = self.close_contents(&end);
@@ -283,7 +283,7 @@ impl Sealer {
     }
 
     fn require_open_message(&self, message: &MessageId) -> Result<(), String> {
-        // The newest message is nearly always the one meant.
+        // The newest message is nearly always the one that is meant.
         if self.messages.iter().rev().any(|(id, open)| *open && id == message) {
             Ok(())
         } else {

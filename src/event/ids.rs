@@ -1,4 +1,4 @@
-//! The names of things inside one session: short, opaque, unique within that session.
+//! Ids within one session: short, opaque, unique within that session.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ macro_rules! id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Wraps a text that the caller knows to be unique within its session.
+            /// Wraps a string that the caller knows to be unique within its session.
             pub fn new(text: impl Into<Arc<str>>) -> Self {
                 Self(text.into())
             }
@@ -48,7 +48,7 @@ id! {
     SessionId
 }
 id! {
-    /// One prompt and everything done to answer it.
+    /// A prompt and everything done to answer it.
     TurnId
 }
 id! {
@@ -56,6 +56,6 @@ id! {
     MessageId
 }
 id! {
-    /// One tool call. It is the id the model gave, made unique where a server repeats one.
+    /// A tool call. The model's id, made unique where a server repeats one.
     CallId
 }

@@ -1,16 +1,16 @@
-//! PURE. Calls of an answer that was cut off or broken off, so that nobody ran them.
+//! PURE. Calls of an answer that was cut off or declined midway, which are therefore not run.
 
 use super::Json;
 
-/// What a call gives that the output limit cut off, where nobody would have run it.
+/// The output of a call that the output limit cut off.
 pub const TRUNCATED_CALL_OUTPUT: &str = "not run: the answer reached its output limit in the middle of this call";
 
-/// What a call gives of an answer that the model, or a filter, broke off.
+/// The output of a call whose answer the model, or a filter, broke off.
 pub const DECLINED_CALL_OUTPUT: &str = "not run: the model declined to go on with the answer that asked for this";
 
-/// Returns whether a call's arguments came to their end: an object that is closed was written to its end, whatever cut
-/// the answer off. `is_last` says that no other call of its message follows, so that it may have had no time to begin
-/// them; `is_ready` that the server says they are complete.
+/// Returns whether a call's arguments are complete: a closed object was written to its end, however the answer was cut
+/// off. `is_last` says that no other call of its message follows, so there may not have been time to begin the
+/// arguments; `is_ready` that the server reports them as complete.
 pub fn are_args_complete(args: &str, is_last: bool, is_ready: bool) -> bool {
     match serde_json::from_str::<Json>(args) {
         Ok(Json::Object(args)) => !(is_last && args.is_empty()),

@@ -1,8 +1,8 @@
-//! The one word-list of the house: what can happen in a session.
+//! The vocabulary of the program: what can happen in a session.
 //!
-//! Facts ([`AgentEvent`]) are numbered into [`Envelope`]s and logged. Wishes ([`Command`]) and weather
-//! ([`SessionStatus`]) never are. The enum *is* the file format and the native wire format: changing it means thinking
-//! of every old log. No handles, no clocks, no IO; nothing here knows another module.
+//! Events ([`AgentEvent`]) are numbered into [`Envelope`]s and logged. Commands ([`Command`]) and status
+//! ([`SessionStatus`]) never are. The enum *is* the file format and the native wire format: a change must take every
+//! old log into account. No handles, clocks or IO; depends on no other module.
 
 mod command;
 mod fault;
@@ -30,10 +30,10 @@ pub use status::{Capabilities, LinkState, QueuedPrompt, ReplayStatus, SessionSta
 pub use tool::{ApprovalRequest, CallOutcome, CallOutput, DecidedBy, Decision, Risk, ToolSpec};
 pub use usage::{Usage, estimate_tokens};
 
-/// The engine's name where none could be had.
+/// The engine's name if there is no engine.
 pub const NO_ENGINE: &str = "none";
 
-/// Names who answers, for people: `engine/model`, or the engine alone where nobody is asked and so no model is known.
+/// Returns a label for the model in use: `engine/model`, or the engine alone if it has no known model.
 pub fn who_answers(engine: &str, model: &str) -> String {
     match (engine, model) {
         (NO_ENGINE, _) => "no engine".to_owned(),
@@ -45,7 +45,7 @@ pub fn who_answers(engine: &str, model: &str) -> String {
 /// Any JSON value.
 pub type Json = serde_json::Value;
 
-/// Number of an event in its session: 1, 2, 3 … without holes. 0 is "before the first".
+/// Number of an event in its session: 1, 2, 3 … without gaps. 0 means "before the first".
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Seq(pub u64);
@@ -63,7 +63,7 @@ impl Seq {
 pub struct Millis(pub u64);
 
 impl Millis {
-    /// Returns the time from `earlier` to here; zero when it is not earlier.
+    /// Returns the time since `earlier`; zero if that is not earlier.
     #[must_use]
     pub fn since(self, earlier: Self) -> Self {
         Self(self.0.saturating_sub(earlier.0))
@@ -91,7 +91,7 @@ impl From<Millis> for std::time::Duration {
     }
 }
 
-/// A numbered fact. `seq` is the line in the log, the SSE id and the replay cursor.
+/// A numbered event. `seq` is the line in the log, the SSE id and the replay cursor.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Envelope {
     pub seq: Seq,
@@ -102,8 +102,8 @@ pub struct Envelope {
 
 /// Something that happened, or a piece of content that arrived.
 ///
-/// Lifecycle facts come in pairs: session, turn, message, call and ask are opened and closed in the order that
-/// [`grammar`] states. Unknown variants of a newer program are kept as they are in [`AgentEvent::Unknown`].
+/// Lifecycle events come in pairs: sessions, turns, messages, calls and approvals are opened and closed in the order
+/// that [`grammar`] defines. Unknown variants of a newer program are kept as they are in [`AgentEvent::Unknown`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum AgentEvent {
@@ -114,7 +114,7 @@ pub enum AgentEvent {
         wall_ms: u64,
         engine: String,
         model: String,
-        /// Why this engine: "flag", "config", "OPENAI_API_KEY", "found on 127.0.0.1:11434" …
+        /// Why this engine was chosen: "flag", "config", "OPENAI_API_KEY", "found on 127.0.0.1:11434" …
         #[serde(rename = "why", default)]
         engine_reason: String,
         mode: ApprovalMode,
@@ -123,10 +123,10 @@ pub enum AgentEvent {
         version: String,
         #[serde(rename = "caps")]
         capabilities: Capabilities,
-        /// The model's context window in tokens, where it is known.
+        /// The model's context window in tokens, if known.
         #[serde(rename = "window", default, skip_serializing_if = "Option::is_none")]
         context_window: Option<u64>,
-        /// US dollars per million tokens, input and output, where the price is known.
+        /// US dollars per million tokens, input and output, if the price is known.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         price: Option<(f64, f64)>,
     },
@@ -143,7 +143,7 @@ pub enum AgentEvent {
     MessageStarted {
         message: MessageId,
         role: Role,
-        /// The call that a sub-agent speaks for.
+        /// The call that started the sub-agent whose message this is.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         parent: Option<CallId>,
     },
@@ -161,10 +161,10 @@ pub enum AgentEvent {
         message: MessageId,
         #[serde(rename = "stop")]
         finish_reason: FinishReason,
-        /// The whole text where the wire repeats it. Consumers reconcile, never append.
+        /// The whole text, if the wire format repeats it. Consumers reconcile, never append.
         #[serde(rename = "full", default, skip_serializing_if = "Option::is_none")]
         full_text: Option<String>,
-        /// What the engine wants back verbatim in the next request.
+        /// What the provider needs back verbatim in the next request.
         #[serde(rename = "carry", default, skip_serializing_if = "Option::is_none")]
         provider_metadata: Option<Json>,
     },
@@ -183,7 +183,7 @@ pub enum AgentEvent {
         call: CallId,
         json: String,
     },
-    /// The arguments are complete. `args` is the text as the model wrote it, valid JSON or not.
+    /// The arguments are complete. `args` is the string as the model wrote it, valid JSON or not.
     ToolCallReady {
         call: CallId,
         name: String,
@@ -206,16 +206,16 @@ pub enum AgentEvent {
         stream: OutputStream,
         text: String,
     },
-    /// May come twice before the turn ends; the later one settles.
+    /// May occur twice before the turn ends; the later one counts.
     ToolCallFinished {
         call: CallId,
         outcome: CallOutcome,
         output: CallOutput,
-        /// How long it ran, where that is known.
+        /// How long the call ran, if known.
         #[serde(rename = "took", default, skip_serializing_if = "Option::is_none")]
         duration: Option<Millis>,
     },
-    /// What a dialect says beyond the common words: citations, energy, server timings, step progress …
+    /// Data of a dialect that has no event of its own: citations, energy, server timings, step progress …
     #[serde(rename = "annotated")]
     Annotation {
         on: AnnotationTarget,
@@ -230,7 +230,7 @@ pub enum AgentEvent {
     #[serde(rename = "noticed")]
     Notice {
         level: NoticeLevel,
-        /// A stable word for programs, such as `gap` or `retry`.
+        /// A stable code for programs, such as `gap` or `retry`.
         code: String,
         text: String,
     },
@@ -310,7 +310,7 @@ pub const ANNOTATION_KINDS: &[(&str, &str)] = &[
     ("foreign", "true: the call turned out to belong to another client of the same server"),
 ];
 
-/// Whose message it is.
+/// The author of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
@@ -335,7 +335,7 @@ impl TextKind {
     }
 }
 
-/// Who runs a call.
+/// Where a call runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExecutedBy {
@@ -359,7 +359,7 @@ pub enum OutputStream {
     Stderr,
 }
 
-/// What an annotation is about.
+/// What an annotation refers to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnnotationTarget {
@@ -374,7 +374,7 @@ pub enum AnnotationTarget {
 pub enum UsageScope {
     /// The n-th request to the model in this turn, from 1.
     Request(u32),
-    /// The whole turn, where the source reports just one sum.
+    /// The whole turn, if the source reports only one sum.
     Turn,
 }
 
@@ -392,19 +392,19 @@ pub enum NoticeLevel {
 pub enum TurnOutcome {
     Completed,
     Cancelled,
-    /// The stream or the program stopped in mid-sentence.
+    /// The stream or the program stopped midway.
     Interrupted,
     Failed(Fault),
 }
 
-/// What the agent may do without asking.
+/// What the agent may do without approval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ApprovalMode {
     /// Ask before writing, running or fetching.
     #[default]
     Ask,
-    /// Like ask, but files in the working folder may be changed.
+    /// Like `Ask`, but files in the working folder may be changed.
     AutoEdit,
     /// Read only: everything else is denied.
     Plan,
@@ -424,7 +424,7 @@ impl ApprovalMode {
         }
     }
 
-    /// Returns whether something is done unasked in this mode that is asked about, or denied, in the other.
+    /// Returns whether this mode allows anything that needs approval, or is denied, in the other.
     pub fn is_more_permissive_than(self, other: Self) -> bool {
         let freedom = |mode| match mode {
             Self::Plan => 0,
@@ -439,7 +439,7 @@ impl ApprovalMode {
         Self::ALL.into_iter().find(|mode| mode.name() == name)
     }
 
-    /// Returns the mode that one press of the mode key leads to: never the one that doesn't ask.
+    /// Returns the mode that one press of the mode key switches to: never `Full`.
     #[must_use]
     pub fn next_in_cycle(self) -> Self {
         match self {

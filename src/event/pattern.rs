@@ -1,21 +1,21 @@
-//! A pattern over calls: `tool`, or `tool(glob)` where `*` stands for anything and the rest for itself.
+//! A pattern over calls: `tool`, or `tool(glob)` where `*` matches anything and every other character itself.
 //!
-//! In a command of the shell an allowing `*` never reaches over an operator, so `shell(git status*)` does not allow
-//! `git status; rm -rf ~`; a denying pattern is held against every part of a chained command. That is a rail for the
-//! honest, not a sandbox: a shell has endless ways to write the same thing.
+//! In a shell command an allowing `*` never matches an operator, so `shell(git status*)` does not allow `git status; rm
+//! -rf ~`; a denying pattern is matched against every part of a chained command. This guards against mistakes and is no
+//! sandbox: a shell has endless ways to write the same thing.
 
 use std::fmt;
 
-/// A pattern over calls. Rules of the settings, grants and the answer "allow what looks like this" are written so.
+/// A pattern over calls. Rules in the settings, grants and "allow calls like this one" are written this way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     pub tool: String,
-    /// None matches every call of the tool.
+    /// `None` matches every call of the tool.
     pub glob: Option<String>,
 }
 
 impl Pattern {
-    /// Reads what people write; the error says what is wrong with it, in one line.
+    /// Parses a pattern; the error says in one line what is wrong with it.
     pub fn parse(pattern: &str) -> Result<Self, String> {
         let text = pattern.trim();
         let (tool, glob) = match text.split_once('(') {
@@ -35,13 +35,13 @@ impl Pattern {
         }
     }
 
-    /// Reads a pattern that must be about one tool.
+    /// Parses a pattern that must be about `tool`.
     pub fn parse_for(tool: &str, pattern: &str) -> Result<Self, String> {
         let read = Self::parse(pattern)?;
         if read.tool == tool { Ok(read) } else { Err(format!("the pattern `{read}` is not about `{tool}`")) }
     }
 
-    /// Tells whether an allowing pattern lets a call through. `subject` is what its ask names.
+    /// Returns whether an allowing pattern allows a call. `subject` is the one in its approval request.
     pub fn allows(&self, tool: &str, subject: &str) -> bool {
         let Some(glob) = &self.glob else { return self.tool == tool };
         if self.tool != tool {
@@ -54,7 +54,7 @@ impl Pattern {
         }
     }
 
-    /// Tells whether a denying pattern stops a call; a chained command is held against it part by part.
+    /// Returns whether a denying pattern denies a call; chained commands are matched part by part.
     pub fn denies(&self, tool: &str, subject: &str) -> bool {
         let Some(glob) = &self.glob else { return self.tool == tool };
         if self.tool != tool {
@@ -64,7 +64,7 @@ impl Pattern {
             return split_commands(subject)
                 .is_none_or(|commands| commands.iter().any(|command| glob_matches(glob, command, |_| true)));
         }
-        // What is denied is the address, whatever network it is asked for in.
+        // Denying an address denies it in private networks as well.
         let plain = subject.strip_prefix(PRIVATE_SUBJECT_PREFIX).filter(|_| tool == FETCH_TOOL);
         glob_matches(glob, subject, |_| true) || plain.is_some_and(|address| glob_matches(glob, address, |_| true))
     }
@@ -79,29 +79,29 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// The one tool whose subject is a language.
+/// The only tool whose subject is a language.
 const SHELL_TOOL: &str = "shell";
 const FETCH_TOOL: &str = "fetch";
-/// What the subject of a fetch begins with that may lead into a private network without looking so. A pattern that allows
-/// the address alone does not allow that; one that denies it denies both.
+/// Prefix of a fetch's subject if it may reach a private network without looking like it. A pattern that allows just
+/// the address does not allow that; one that denies the address denies both.
 pub const PRIVATE_SUBJECT_PREFIX: &str = "private ";
 
-/// What ends a command, starts another, substitutes, expands or redirects.
+/// Returns whether `c` ends a command, starts another, substitutes, expands or redirects.
 fn is_operator(c: char) -> bool {
     matches!(c, ';' | '&' | '|' | '<' | '>' | '`' | '$' | '(' | ')' | '\n' | '\r')
 }
 
-/// Matches `*` against any run of characters that `may_skip` allows. A ` *` at the end also matches nothing at all,
-/// so that `ls *` means `ls` too.
+/// Matches `*` against any run of characters that `may_skip` accepts. A trailing ` *` also matches nothing at all, so
+/// that `ls *` matches `ls`.
 ///
-/// Going back to the latest star is enough, with the restriction too: what a star may not skip has to be matched
+/// Backtracking to the latest star is enough, even with the restriction: what a star may not skip has to be matched
 /// literally and in order. O(glob × text).
 fn glob_matches(glob: &str, text: &str, may_skip: impl Fn(char) -> bool) -> bool {
     if glob.strip_suffix(" *") == Some(text) {
         return true;
     }
     let (mut glob, mut text) = (glob.chars(), text.chars());
-    // Behind the latest star, and where it ends so far.
+    // The position after the latest star, and where its match ends so far.
     let mut star = None;
     loop {
         let (mut glob_next, mut text_next) = (glob.clone(), text.clone());
@@ -127,10 +127,10 @@ fn glob_matches(glob: &str, text: &str, may_skip: impl Fn(char) -> bool) -> bool
 }
 
 /// Returns the commands that a command line may run, each also without quotes, wrappers and the program's folder.
-/// Nothing for a line that wraps its commands deeper than anybody would who has nothing to hide.
+/// `None` for a line that nests its commands deeper than an honest command would.
 fn split_commands(line: &str) -> Option<Vec<String>> {
     let mut parts: Vec<&str> = line.split(|c| is_operator(c) || matches!(c, '{' | '}')).collect();
-    // What another shell is told to run stands in quotes.
+    // A command for another shell is passed as a quoted string.
     let nested = |part: &&str| part.split_whitespace().any(|word| SHELLS.contains(&program_name(word).as_str()));
     let quoted: Vec<&str> = parts.iter().copied().filter(nested).flat_map(|part| part.split(['"', '\''])).collect();
     parts.extend(quoted);
@@ -144,7 +144,7 @@ fn split_commands(line: &str) -> Option<Vec<String>> {
         }
         let mut words = plain.as_slice();
         commands.push(whole);
-        // Every word behind a wrapper may be where its command starts: wrappers have options.
+        // A wrapper may have options, so every word after it may be where its command starts.
         let mut wrapped = 0;
         while let Some((first, rest)) = words.split_first() {
             wrapped += 1;

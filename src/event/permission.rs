@@ -1,29 +1,29 @@
-//! What is allowed without asking and what is never done, as it stands now: weather, never logged.
+//! What is currently allowed and denied without approval: status, never logged.
 
 use serde::{Deserialize, Serialize};
 
 use super::{DecidedBy, Pattern};
 
-/// What decides beside the mode.
+/// What decides about calls besides the mode.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Permissions {
-    /// Of the settings.
+    /// From the settings.
     pub rules: Vec<PermissionRule>,
-    /// Given while the session runs, oldest first.
+    /// Granted while the session runs, oldest first.
     pub grants: Vec<Grant>,
 }
 
-/// A rule of the settings.
+/// A rule from the settings.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PermissionRule {
     pub kind: RuleKind,
-    /// As [`Pattern`] writes it.
+    /// In the syntax of [`Pattern`].
     pub pattern: String,
     /// Where it was written, such as `config.toml:12`.
     #[serde(default)]
     pub origin: String,
-    /// Calls that it decided in this run of the session.
+    /// How many calls it has decided in this run of the session.
     #[serde(default)]
     pub uses: u64,
 }
@@ -35,25 +35,25 @@ pub enum RuleKind {
     Deny,
 }
 
-/// What a person allowed for the rest of a session.
+/// A permission that lasts for the rest of the session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {
     pub tool: String,
-    /// Which of its calls, `*` for anything; none is every call.
+    /// Which calls of the tool, `*` for anything; `None` means every call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub glob: Option<String>,
-    /// Who gave it.
+    /// Where the decision came from.
     pub by: DecidedBy,
-    /// It was given in an earlier run of the session.
+    /// It was granted in an earlier run of the session.
     #[serde(rename = "earlier", default)]
     pub from_earlier_run: bool,
-    /// Calls that it let through since it was given.
+    /// How many calls it has allowed since it was granted.
     #[serde(default)]
     pub uses: u64,
 }
 
 impl Grant {
-    /// Returns what it allows as a pattern, which also is its name.
+    /// Returns what it allows as a pattern, which is also its name.
     pub fn pattern(&self) -> String {
         Pattern { tool: self.tool.clone(), glob: self.glob.clone() }.to_string()
     }

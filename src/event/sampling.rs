@@ -1,12 +1,12 @@
-//! How a client wants an answer to be written.
+//! Sampling parameters that a client sets for an answer.
 
-/// What is said here is passed on to the model's server; of the rest that server decides.
+/// Parameters that are set are passed on to the model's server, which decides the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct SamplingParams {
-    /// Tokens that one reply may have.
+    /// The limit on tokens of one response.
     pub max_output_tokens: Option<u32>,
     pub temperature: Option<f64>,
     pub top_p: Option<f64>,
-    /// The first reply must call a tool.
+    /// The first response must call a tool.
     pub tool_choice_required: bool,
 }

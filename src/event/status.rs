@@ -1,10 +1,11 @@
-//! Weather: the state of the line right now. Only the latest matters; never numbered, never logged.
+//! Status: the current state of the session and its connection. Only the latest value matters; never numbered, never
+//! logged.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Fault, Millis, Permissions};
 
-/// What a source can be asked to do. Footer, palette and approval pane read it.
+/// What a source can be asked to do. Read by footer, palette and approval pane.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capabilities {
     pub prompt: bool,
@@ -13,36 +14,36 @@ pub struct Capabilities {
     pub seek: bool,
 }
 
-/// How the connection to the model or remote is. Times are on the session's clock.
+/// The state of the connection to the model or remote. Times are on the session's clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LinkState {
-    /// Nothing is under way.
+    /// No request is under way.
     #[default]
     Idle,
     Connecting,
-    /// The request went out and nothing has come back since then: it is in the server's queue, or the model reads it.
+    /// The request was sent and nothing has come back since: it is queued, or the model is processing it.
     Waiting {
         since: Millis,
         limit: Option<Millis>,
     },
-    /// The server has been loading its model since then, and is asked again until it has.
+    /// The server has been loading its model since then; the request is repeated until it is loaded.
     Loading {
         since: Millis,
         limit: Option<Millis>,
     },
     Live,
-    /// No byte since then; cut once that has lasted for `limit`.
+    /// No bytes since then; the connection is closed after `limit`.
     Silent {
         since: Millis,
         limit: Option<Millis>,
     },
-    /// Bytes come (keep-alives, empty frames), but nothing usable since then.
+    /// Bytes arrive (keep-alives, empty frames), but nothing usable since then.
     Unproductive {
         since: Millis,
         limit: Option<Millis>,
     },
-    /// The next try starts at that time.
+    /// The next attempt starts at that time.
     Retrying {
         attempt: u32,
         at: Millis,
@@ -58,7 +59,7 @@ pub struct QueuedPrompt {
 }
 
 impl QueuedPrompt {
-    /// Numbers from here on are of prompts that wait on this side of a line that is down.
+    /// Numbers from here on belong to prompts that wait locally for a connection to come back.
     pub const FIRST_LOCAL_ID: u64 = 1 << 62;
 
     pub fn is_local(&self) -> bool {
@@ -66,58 +67,58 @@ impl QueuedPrompt {
     }
 }
 
-/// What became of a wish that another program's session did not take.
+/// A command that was not delivered to the session of another program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UndeliveredCommand {
-    /// How many there were.
+    /// How many commands were lost.
     pub count: u64,
     pub reason: String,
-    /// It was sent, and no answer came: it may have arrived.
+    /// It was sent, but not acknowledged: it may have arrived.
     pub may_have_arrived: bool,
-    /// The prompt, where it certainly did not arrive and must be given back.
+    /// The prompt, if it certainly did not arrive and must be given back to the person.
     pub prompt: Option<String>,
 }
 
-/// Where a replay stands.
+/// The state of a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReplayStatus {
     pub paused: bool,
     pub speed: f32,
     pub position: Millis,
     pub length: Millis,
-    /// Turn being played (1-based; 0 before the first) and how many there are.
+    /// The turn being played (1-based; 0 before the first) and the number of turns.
     pub turn: u32,
     pub turns: u32,
     #[serde(rename = "squeeze")]
     pub max_idle: Option<Millis>,
 }
 
-/// Everything about now that isn't a fact.
+/// The current state of a session, apart from its events.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SessionStatus {
     pub link: LinkState,
     pub queue: Vec<QueuedPrompt>,
-    /// The queue is from an earlier run: it waits for a word of the person, or for the end of the next turn.
+    /// The queue is from an earlier run: it waits for a command of the person, or for the end of the next turn.
     #[serde(rename = "held")]
     pub queue_held: bool,
-    /// Why new events can't be saved at the moment, if so. Shown for as long as it stands.
+    /// Why new events can't be saved at the moment, if so. Shown for as long as that lasts.
     #[serde(rename = "not_saved")]
     pub save_error: Option<String>,
-    /// That the log kept here of another program's session was removed and written anew, in words: no fact of that
-    /// session.
+    /// Set if the local log of a remote session was removed and rewritten, as text for people. That isn't an event of
+    /// the remote session.
     #[serde(skip)]
     pub rewritten: Option<String>,
     pub replay: Option<ReplayStatus>,
-    /// What is allowed and denied beside the mode; none where the source doesn't say.
+    /// What is allowed and denied besides the mode; `None` if the source doesn't report it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub permissions: Option<Permissions>,
-    /// Whatever the session could be asked, this client only watches.
+    /// This client may only watch, whatever the session is capable of.
     #[serde(skip)]
     pub read_only: bool,
-    /// The last wish that did not arrive where it was sent.
+    /// The last command that could not be delivered.
     #[serde(skip)]
     pub undelivered: Option<UndeliveredCommand>,
-    /// The session's clock when this was said; ticks continue from it.
+    /// The session's clock when this status was published; ticks continue from it.
     pub now: Millis,
 }

@@ -1,10 +1,10 @@
-//! What a tool is, what a call may ask of the person, and how a call ends.
+//! What a tool is, what an approval request contains, and how a call ends.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Json, Millis};
 
-/// What a model is told about a tool.
+/// The description of a tool that a model gets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ToolSpec {
     pub name: String,
@@ -14,13 +14,13 @@ pub struct ToolSpec {
     pub risk: Risk,
 }
 
-/// The worst a tool can do.
+/// The worst that a tool can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Risk {
-    /// Changes nothing and talks to nobody.
+    /// Changes nothing and connects to nothing.
     ReadOnly,
-    /// Talks to other hosts.
+    /// Connects to other hosts.
     Network,
     /// Changes files.
     Write,
@@ -28,21 +28,21 @@ pub enum Risk {
     Execute,
 }
 
-/// Everything a person is shown before they allow a call.
+/// Everything a person sees before allowing a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApprovalRequest {
     pub tool: String,
     pub risk: Risk,
-    /// What the call is about, in one line: the command, path or URL. Patterns match against it.
+    /// The subject of the call, in one line: the command, path or URL. Patterns are matched against it.
     pub subject: String,
     pub folder: String,
-    /// A unified diff, the whole command or the arguments laid out; may have many lines.
+    /// A unified diff, the whole command or the formatted arguments; may have many lines.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
-    /// The pattern offered for "allow what looks like this", such as `shell(git status*)`.
+    /// The pattern offered for "allow calls like this one", such as `shell(git status*)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
-    /// When the ask denies itself, on the session's clock.
+    /// When the request is denied automatically, on the session's clock.
     #[serde(rename = "expires", default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Millis>,
 }
@@ -52,9 +52,9 @@ pub struct ApprovalRequest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
     Once,
-    /// This tool, until the session ends.
+    /// Every call of this tool, until the session ends.
     Session,
-    /// Calls that match, until the session ends.
+    /// Calls that match the pattern, until the session ends.
     Pattern(String),
     Deny(Option<String>),
 }
@@ -112,17 +112,17 @@ impl<'de> Deserialize<'de> for Decision {
     }
 }
 
-/// Who answered an ask.
+/// Where a decision came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DecidedBy {
     Person,
-    /// A mode, a rule, or a run without a terminal, where nobody can be asked.
+    /// A mode, a rule, or a run without a terminal, where nobody can decide.
     Policy,
     TimedOut,
     /// A client over the network.
     Remote,
-    /// The turn was cancelled while the ask was open.
+    /// The turn was cancelled while the approval was pending.
     Cancelled,
 }
 
@@ -134,9 +134,9 @@ pub enum CallOutcome {
     Failed,
     Denied,
     Cancelled,
-    /// The model asked and nobody ran it.
+    /// The model requested it and nothing ran it.
     Requested,
-    /// Its end never came.
+    /// No outcome was reported.
     Unknown,
 }
 
@@ -152,7 +152,7 @@ impl CallOutcome {
         }
     }
 
-    /// Returns it in words for people.
+    /// Returns a label for people.
     pub fn label(self) -> &'static str {
         match self {
             Self::Ok | Self::Failed | Self::Denied | Self::Cancelled => self.name(),
@@ -162,19 +162,19 @@ impl CallOutcome {
     }
 }
 
-/// What a finished call gave: the text the model gets, and where the rest is.
+/// The output of a finished call: the text that the model gets, and where to find the rest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallOutput {
-    /// Head and tail where it was longer than the cap, with a line that says what was left out.
+    /// Head and tail if the output exceeded the limit, with a line that says what was left out.
     #[serde(default)]
     pub text: String,
-    /// Bytes of the whole output, when `text` is not all of it.
+    /// Bytes of the whole output, if `text` is not all of it.
     #[serde(rename = "bytes", default, skip_serializing_if = "Option::is_none")]
     pub total_bytes: Option<u64>,
-    /// Name of the file beside the log that holds all of it, when the log does not.
+    /// Name of the file beside the log that holds the whole output, if the log does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
-    /// Bytes that were kept, first and last ones, when even the file doesn't hold all of it.
+    /// How many first and last bytes were kept, if even the file doesn't hold the whole output.
     #[serde(rename = "kept", default, skip_serializing_if = "Option::is_none")]
     pub kept_bytes: Option<u64>,
 }

@@ -1,21 +1,21 @@
-//! Token counts, and how they add up.
+//! Token counts and their sums.
 
 use serde::{Deserialize, Serialize};
 
-/// Tokens of one request, or of several added together. Absolute, never a difference.
+/// Tokens of one request, or of several added together. Always totals, never differences.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     #[serde(default)]
     pub input_tokens: u64,
     #[serde(default)]
     pub output_tokens: u64,
-    /// The part of `input_tokens` that the server had in its cache.
+    /// The part of `input_tokens` that came from the server's cache.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cached_tokens: u64,
     /// The part of `output_tokens` that was reasoning.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub reasoning_tokens: u64,
-    /// True where the counts are a guess from text lengths and no server said them.
+    /// True if the counts are estimated from text lengths because the server reported none.
     #[serde(default, skip_serializing_if = "is_false")]
     pub estimated: bool,
 }
@@ -25,7 +25,7 @@ impl Usage {
         self.input_tokens.saturating_add(self.output_tokens)
     }
 
-    /// Returns both together; one guess makes the sum a guess.
+    /// Returns the sum, which is estimated if either part is.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl Usage {
     }
 }
 
-/// Estimates the tokens of a text: four bytes each, and one for every wide (CJK) character.
+/// Estimates the tokens of a text: one per four bytes, and one per wide (CJK) character.
 pub fn estimate_tokens(text: &str) -> u64 {
     let wide = text.chars().filter(|c| matches!(*c, '\u{1100}'..='\u{11ff}' | '\u{2e80}'..='\u{d7ff}' | '\u{f900}'..='\u{faff}' | '\u{ff00}'..='\u{ffef}' | '\u{20000}'..='\u{3ffff}')).count();
     let wide_bytes: usize = if wide == 0 { 0 } else { wide * 3 };

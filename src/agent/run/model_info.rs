@@ -1,4 +1,4 @@
-//! What is learnt of a model beside its answers: what its server tells of it, and which others there are.
+//! Information about models besides their answers: the server's description, and suggestions of other servers.
 
 use futures_util::StreamExt;
 
@@ -7,7 +7,7 @@ use crate::agent::setup::ServerSuggestions;
 use crate::engine::model_details::ModelDetails;
 use crate::event::{AgentEvent, NoticeLevel};
 
-/// Returns the next offer; waits for ever where there is none to come.
+/// Returns the next suggestion; waits forever if there are none.
 pub(super) async fn next_suggestion(offers: &mut Option<ServerSuggestions>) -> Option<String> {
     match offers {
         Some(offers) => offers.next().await,
@@ -16,8 +16,8 @@ pub(super) async fn next_suggestion(offers: &mut Option<ServerSuggestions>) -> O
 }
 
 impl Agent {
-    /// Says what the person should know of a model that was just chosen. Its server is asked about it when a prompt is
-    /// begun: a program that only stands open connects to nobody.
+    /// Reports warnings about a newly chosen model. Its server is queried only when a prompt is begun: an idle program
+    /// connects to nothing.
     pub(super) async fn announce_model(&mut self) {
         self.describing = None;
         self.is_warmed_up = false;
@@ -27,14 +27,14 @@ impl Agent {
         self.warn_no_tools().await;
     }
 
-    /// Begins what the next prompt would wait for.
+    /// Starts what the next prompt would have to wait for.
     pub(super) fn warm_up(&mut self) {
         if !std::mem::replace(&mut self.is_warmed_up, true) {
             self.describe_model();
         }
     }
 
-    /// Begins to ask the server about its model, unless it told already.
+    /// Starts querying the server about its model, unless that is already known.
     pub(super) fn describe_model(&mut self) {
         if self.describing.is_none() {
             self.describing = self.engine_choice.describe.as_ref().map(|describe| describe());
@@ -43,7 +43,7 @@ impl Agent {
 
     pub(super) async fn apply_description(&mut self, told: Option<ModelDetails>) {
         self.describing = None;
-        // One that is loading, or slow, is asked again after the next turn.
+        // A server that is loading or slow is queried again after the next turn.
         let Some(told) = told else { return };
         self.engine_choice.describe = None;
         let (window, took_tools) = (self.engine_choice.context_window, self.engine_choice.supports_tools);
@@ -56,7 +56,7 @@ impl Agent {
         }
     }
 
-    /// Tools that a template drops without a word would only be promised.
+    /// Some chat templates silently drop tools, so the model would never see them.
     async fn warn_no_tools(&mut self) {
         if self.engine_choice.supports_tools || self.specs.is_empty() {
             return;
@@ -73,13 +73,13 @@ impl Agent {
             self.suggestions = None;
             return;
         };
-        // Each stands for itself: notices of one code are counted as one.
+        // Each has its own code: notices with the same code are merged.
         self.suggestion_count += 1;
         let code = format!("offer_{}", self.suggestion_count);
         self.emit(AgentEvent::Notice { level: NoticeLevel::Info, code, text }).await;
     }
 
-    /// A prompt that was refused would make every later one fail as well.
+    /// A rejected prompt would make every later one fail as well.
     pub(super) async fn notify_prompt_dropped(&mut self) {
         if self.history.take_prompt_dropped() {
             let text = "that prompt was refused, so it is not sent again with the next one";

@@ -1,4 +1,4 @@
-//! One request to the model: what must be asked before it, the answer as it comes, or a script in place of both.
+//! One request to the model: preflight requests, the streamed response, or a script in place of both.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use crate::engine::{ModelRequest, ReplyPlan, ScriptedEvent};
 use crate::event::{AgentEvent, NoticeLevel};
 use crate::net::{HttpClient, RequestEvent, RequestPolicy, perform_with_side_channel};
 
-/// How long each thing that must be asked first may take.
+/// Time limit of one preflight request.
 const PREFLIGHT_TIMEOUT: Duration = Duration::from_secs(15);
-/// How many of those there may be.
+/// The maximum number of preflight requests.
 const MAX_PREFLIGHT_REQUESTS: usize = 100;
 
-/// Tells what comes of it; the last is one `TurnFinished`.
+/// Sends the events of the response; the last one is `TurnFinished`.
 pub(super) async fn send_request(
     choice: EngineChoice,
     http: HttpClient,
@@ -50,7 +50,7 @@ pub(super) async fn send_request(
     }
 }
 
-/// Plays a scripted answer, each event after its pause.
+/// Plays a scripted response, each event after its pause.
 async fn play_script(beats: Vec<ScriptedEvent>, out: mpsc::Sender<RequestEvent>) {
     for ScriptedEvent { delay: after, event } in beats {
         if after.0 > 0 {

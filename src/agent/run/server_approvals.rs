@@ -1,8 +1,8 @@
-//! What a server wants decided by the way: asked for now and then, shown as an ask, answered there.
+//! Approvals that an engine's server requests: polled now and then, shown as approval requests, decided there.
 //!
-//! Each becomes a turn of its own, without a prompt. Cancelled, it stays undecided on the server and is not brought up
-//! again. The model never hears of it. While another turn runs it is only said that something waits: no turn waits for
-//! it, and it is asked as soon as that one is over. Not where nobody can be asked.
+//! Each becomes a turn of its own, without a prompt. If that is cancelled, the approval stays undecided on the server
+//! and is not shown again. The model never sees it. During another turn only a notice is shown, and the approval is
+//! requested as soon as that turn is over. Unattended sessions don't poll.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -18,24 +18,24 @@ use crate::event::{
 };
 use crate::net::failure::RequestFailure;
 
-/// How often a server is asked what waits.
+/// How often a server is polled.
 const POLL_INTERVAL: Duration = Duration::from_secs(15);
-/// How long it may take to answer.
+/// Time limit of a poll.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
-/// Things that are remembered as brought up.
+/// How many approvals are remembered as shown.
 const MAX_REMEMBERED_APPROVALS: usize = 1024;
 
-/// What is known of a server's wishes.
+/// What is known of a server's approvals.
 #[derive(Default)]
 pub(super) struct ServerApprovalPoll {
     pub(super) request: Option<BoxFuture<'static, Option<Vec<ServerApproval>>>>,
     shown_ids: HashSet<String>,
-    /// It was said during a turn that they wait.
+    /// Approvals that were announced during a turn.
     announced_ids: HashSet<String>,
 }
 
 impl Agent {
-    /// Begins to look what waits, where the engine's server has such things.
+    /// Starts a poll, if the engine's server has approvals.
     pub(super) fn poll_server_approvals(&mut self, first: bool) {
         if self.setup.is_unattended {
             return;
@@ -48,13 +48,13 @@ impl Agent {
             }
             match http.request_json(&desk.list_request(), REQUEST_TIMEOUT).await {
                 Ok(answer) => desk.parse_list(&answer),
-                // It may be away for a while; what it never had it will not have later.
+                // The server may be away for a while; one that does not support approvals won't later.
                 Err(fault) => fault.is_transient().then(Vec::new),
             }
         }));
     }
 
-    /// Brings up what waits, one after another.
+    /// Shows the pending approvals, one after another.
     pub(super) async fn show_server_approvals(
         &mut self,
         found: Option<Vec<ServerApproval>>,
@@ -72,7 +72,7 @@ impl Agent {
         self.poll_server_approvals(false);
     }
 
-    /// Says what waits while a turn runs.
+    /// Announces pending approvals while a turn runs.
     pub(super) async fn announce_server_approvals(&mut self, found: Option<Vec<ServerApproval>>) {
         self.server_approvals.request = None;
         let Some(found) = found else { return };
@@ -88,7 +88,7 @@ impl Agent {
         self.poll_server_approvals(false);
     }
 
-    /// A turn is over: what was said to wait is asked for at once.
+    /// After a turn, requests approvals that were announced during it.
     pub(super) fn poll_announced_approvals(&mut self) {
         if !std::mem::take(&mut self.server_approvals.announced_ids).is_empty() {
             self.poll_server_approvals(true);
@@ -169,9 +169,9 @@ impl Agent {
         self.send_unrecorded(AgentEvent::ApprovalRequested { call: call.clone(), request: ask }).await;
     }
 
-    /// Tells what is no part of the conversation.
+    /// Sends an event that is not part of the conversation.
     async fn send_unrecorded(&mut self, event: AgentEvent) {
-        // A closed channel means that the session is going down.
+        // A closed channel means that the session is shutting down.
         let _ = self.events.send(event).await;
     }
 }

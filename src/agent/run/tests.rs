@@ -1,4 +1,4 @@
-//! The driver with scripted engines and tools on paused time.
+//! Tests of the driver with scripted engines and tools, on paused time.
 
 use std::collections::VecDeque;
 use std::sync::Mutex as Lock;
@@ -12,12 +12,12 @@ use crate::event::{CallOutcome, FinishReason, Grant, Json, Risk, Role, TextKind,
 use crate::net::HttpClient;
 use crate::tool::{Tool, ToolContext};
 
-/// Answers with one script a request and keeps what it was asked.
+/// Answers each request with one script and keeps the requests.
 struct ScriptedEngine {
     name: &'static str,
     scripts: Lock<VecDeque<Vec<AgentEvent>>>,
     requests: Lock<Vec<ModelRequest>>,
-    /// Where its server keeps what a person should decide.
+    /// The address of its server's approvals.
     desk: Lock<Option<String>>,
 }
 
@@ -121,7 +121,7 @@ enum ToolBehavior {
 struct ScriptedTool {
     name: &'static str,
     does: ToolBehavior,
-    /// What it shows for approval; the test may change it.
+    /// The content of its approval request; tests may change it.
     shows: Arc<Lock<String>>,
     ran: Arc<Lock<u32>>,
 }
@@ -263,7 +263,7 @@ impl AgentRig {
         self.send(Command::Prompt { text: text.into() }).await;
     }
 
-    /// Goes on until an event is as wanted.
+    /// Runs until an event matches.
     async fn until(&mut self, wanted: impl Fn(&AgentEvent) -> bool) -> AgentEvent {
         loop {
             let event = tokio::time::timeout(Duration::from_mins(10), self.events.recv()).await.unwrap().unwrap();
@@ -284,7 +284,7 @@ impl AgentRig {
         end
     }
 
-    /// How the calls ended, as the model is told.
+    /// Returns the outcomes of the calls, as the model gets them.
     fn outcomes(&self) -> Vec<(CallOutcome, String)> {
         let finished = |event: &AgentEvent| match event {
             AgentEvent::ToolCallFinished { outcome, output, .. } => Some((*outcome, output.text.clone())),
@@ -569,7 +569,7 @@ async fn what_a_server_wants_decided_during_a_turn_is_said_and_asked_when_it_is_
         panic!("nothing was asked")
     };
     let says = |event: &AgentEvent| matches!(event, AgentEvent::Notice { code, .. } if code == "approval");
-    // They may have been said before the turn asked.
+    // They may have been sent before the turn's approval request.
     while bench.seen.iter().filter(|event| says(event)).count() < 3 {
         bench.until(says).await;
     }

@@ -1,6 +1,6 @@
-//! The agent's hands: finds out what a call would do, runs it under its limits, keeps all of its output.
+//! Runs tools: finds out what a call would do, runs it under its limits, and stores its output.
 //!
-//! Not for: whether a call may run, which `turn` and `approval` decide.
+//! Doesn't decide whether a call may run; `turn` and `approval` do.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -21,11 +21,11 @@ use crate::event::{
 use crate::tool::truncate::{size, truncate_middle};
 use crate::tool::{SubjectCheck, SubjectPermission, Tool, ToolContext, ToolResult};
 
-/// Bytes of a call's output that go into the log; all of a longer one goes to a file beside it.
+/// Bytes of a call's output that go into the log; longer outputs go to a file beside it.
 pub(super) const MAX_LOGGED_OUTPUT_BYTES: usize = 1024 * 1024;
-/// What a tool that was told to stop gets before it is dropped.
+/// How long a tool may take to stop before it is dropped.
 const STOP_GRACE_PERIOD: Duration = Duration::from_secs(3);
-/// A live piece of output is cut to this, so that one event stays small.
+/// Pieces of live output are cut to this size, so that events stay small.
 const MAX_OUTPUT_EVENT_BYTES: usize = 16 * 1024;
 
 impl Agent {
@@ -36,7 +36,7 @@ impl Agent {
         risk: Risk,
         running: &RunningTurn,
     ) -> (ToolContext, BoxFuture<'static, ()>) {
-        // Capacity 16: pieces of a few kB; a tool that prints faster than the log can write waits.
+        // Capacity 16: pieces of a few kB; a tool that prints faster than the log can be written waits.
         let (live, mut pieces) = mpsc::channel::<(OutputStream, String)>(16);
         let said = running.tool_sender.clone();
         let name = call.clone();
@@ -59,7 +59,7 @@ impl Agent {
         (ctx, forward)
     }
 
-    /// The rules as they are when a call starts.
+    /// Captures the rules at the start of a call.
     fn subject_check(&self, tool: &str, risk: Risk, was_asked: bool) -> SubjectCheck {
         let (policy, tool) = (self.setup.policy.clone(), tool.to_owned());
         Arc::new(move |subject| match policy.clone().judge(&tool, risk, subject) {
@@ -186,7 +186,7 @@ impl Agent {
         self.apply_effects(steps, running).await;
     }
 
-    /// Caps what the model gets; sees to it that the log, or a file beside it, has all of it.
+    /// Truncates the output for the model, and stores all of it in the log or in a file beside it.
     async fn store_output(&mut self, call: &CallId, done: &ToolResult, running: &mut RunningTurn) -> CallOutput {
         let (text, cut) = truncate_middle(&done.text, self.setup.max_tool_output_bytes);
         if !cut {
@@ -242,8 +242,8 @@ impl Agent {
     }
 }
 
-/// What is done is what was shown: between the question and the answer a file may have changed, and then nobody has
-/// agreed to what the call would do now.
+/// Makes sure that what runs is what was shown: a file may have changed before the decision, and then nobody has
+/// approved what the call would do now.
 async fn check_unchanged(
     tool: &dyn Tool,
     args: &Json,
@@ -262,7 +262,7 @@ async fn check_unchanged(
     ))
 }
 
-/// A defect of one tool fails its call, not the program.
+/// A bug in one tool fails its call, not the program.
 async fn catch_panic<T>(work: impl Future<Output = T>) -> Result<T, String> {
     std::panic::AssertUnwindSafe(work).catch_unwind().await.map_err(|_| {
         tracing::error!("a tool panicked");
@@ -270,7 +270,7 @@ async fn catch_panic<T>(work: impl Future<Output = T>) -> Result<T, String> {
     })
 }
 
-/// Runs a tool under its time limit; one that ignores the wish to stop is dropped after a grace period.
+/// Runs a tool under its time limit; one that ignores cancellation is dropped after a grace period.
 async fn run_limited(
     work: impl Future<Output = ToolResult>,
     cancel: &CancellationToken,

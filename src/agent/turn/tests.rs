@@ -48,7 +48,7 @@ impl TurnRig {
         self.handle(TurnInput::Model(event));
     }
 
-    /// One reply that makes these calls.
+    /// Feeds a response with these calls.
     fn respond_with_calls(&mut self, calls: &[(&str, &str)]) {
         self.model(AgentEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None });
         for (id, args) in calls {
@@ -110,7 +110,7 @@ impl TurnRig {
         })
     }
 
-    /// The turn is over and everything it said was legal.
+    /// Checks that the turn is over and every event was legal.
     fn check(&self) {
         assert!(self.machine.is_finished());
         assert_eq!(grammar::check(&self.events), [], "{:#?}", self.events);
@@ -399,7 +399,7 @@ fn calls_of_a_remote_that_are_not_ours_to_run_stay_requests() {
     assert_eq!(bench.end(), Some(&TurnOutcome::Completed));
 }
 
-/// One reply whose last message stops so, after these calls; `false` ones never became ready.
+/// Feeds a response whose last message has this finish reason, after these calls; `false` ones never became ready.
 fn respond_with_finish_reason(bench: &mut TurnRig, stop: FinishReason, calls: &[(&str, &str, bool)]) {
     bench.model(AgentEvent::MessageStarted { message: "m1".into(), role: Role::Assistant, parent: None });
     for (id, args, is_ready) in calls {

@@ -1,17 +1,17 @@
-//! PURE. Calls of a message that the output limit cut off, or that the model did not go on with.
+//! PURE. Calls of a message that was cut off by the output limit, or that the model broke off.
 //!
-//! What the limit cut off would fail as bad JSON, and a model that isn't told why sends the same again.
+//! A truncated call would fail as bad JSON, and a model that isn't told why sends the same one again.
 
 use crate::event::incomplete_call::{DECLINED_CALL_OUTPUT, TRUNCATED_CALL_OUTPUT, are_args_complete};
 use crate::event::{AgentEvent, CallId, CallOutcome, CallOutput, Fault, FaultKind, FinishReason};
 
 use super::{CallSlot, CallStage, TurnEffect, TurnMachine};
 
-/// Replies in a row that end in the middle of their calls; after that many the turn is over, since each costs the most
-/// that a reply can cost.
+/// How many responses in a row may end in the middle of their calls before the turn fails, since each has the highest
+/// cost that a response can have.
 pub(super) const MAX_TRUNCATED_RESPONSES: u32 = 3;
 
-/// Says that a turn ends since the model does not get its calls into one answer.
+/// The fault of a turn whose calls don't fit into one response.
 pub(super) fn truncation_fault() -> Fault {
     let text = format!(
         "the output limit cut off the calls of {MAX_TRUNCATED_RESPONSES} answers in a row, so they were not run; ask for the work \
@@ -21,7 +21,7 @@ pub(super) fn truncation_fault() -> Fault {
 }
 
 impl TurnMachine {
-    /// Ends the calls that the output limit cut off, telling the model why. Returns whether there were any.
+    /// Fails the calls that the output limit cut off and tells the model why. Returns whether there were any.
     pub(super) fn fail_truncated_calls(&mut self, steps: &mut Vec<TurnEffect>) -> bool {
         let cut: Vec<CallSlot> = self
             .call_slots
@@ -42,7 +42,7 @@ impl TurnMachine {
                 continue;
             }
             if slot.stage == CallStage::Writing && !slot.name.is_empty() {
-                // The conversation has only calls that were complete.
+                // The history contains only complete calls.
                 steps.push(TurnEffect::Emit(AgentEvent::ToolCallReady {
                     call: slot.call.clone(),
                     name: slot.name.clone(),
@@ -63,7 +63,7 @@ impl TurnMachine {
         self.runs_tools && cut.iter().any(|slot| !slot.name.is_empty())
     }
 
-    /// Ends the calls of a message that the model or a filter broke off: what it had begun is not what it wants.
+    /// Ends the calls of a message that the model or a filter broke off: its unfinished calls aren't meant to run.
     pub(super) fn cancel_declined_calls(&mut self, steps: &mut Vec<TurnEffect>) {
         let declined: Vec<CallId> = self
             .call_slots
@@ -76,7 +76,7 @@ impl TurnMachine {
         }
     }
 
-    /// Returns whether this call is one to run, of a message that stopped so.
+    /// Returns whether this call is to be run and belongs to a message with this finish reason.
     fn ended_with(&self, slot: &CallSlot, stop: FinishReason) -> bool {
         matches!(slot.stage, CallStage::Writing | CallStage::Ready)
             && self.finish_reasons.iter().any(|(message, how)| *message == slot.message && *how == stop)

@@ -1,4 +1,4 @@
-//! A server that wants things decided, for the tests of the driver.
+//! A server with pending approvals, for the driver's tests.
 
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -9,7 +9,7 @@ use super::*;
 use crate::event::{Json, Risk};
 use crate::net::request::{Framing, HttpMethod, HttpRequest};
 
-/// Reads a list of ids.
+/// Parses a list of ids.
 pub(in crate::agent::run) struct TestServerApprovals(pub(in crate::agent::run) String);
 
 impl ServerApprovals for TestServerApprovals {
@@ -44,7 +44,7 @@ impl ServerApprovals for TestServerApprovals {
     }
 }
 
-/// Starts it. The receiver gets method and path of each request.
+/// Starts the server. The receiver gets the method and path of each request.
 pub(in crate::agent::run) async fn server() -> (String, mpsc::UnboundedReceiver<String>, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
