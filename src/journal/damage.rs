@@ -1,27 +1,27 @@
-//! PURE. What is wrong with a log: counted while it is read, and in words.
+//! PURE. Damage in a log: counted while reading, and described for people.
 //!
-//! Nothing here mends anything: what could be read is read (`read`), and this is what a person is told about the rest.
+//! Nothing here repairs anything: `read` reads what can be read, and this describes the rest.
 
 use std::ops::AddAssign;
 
-/// What reading a log could not take as it stands.
+/// Counts of what could not be read as it stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Damage {
-    /// Pieces of lines that are no envelopes.
+    /// Parts of lines that are no envelopes.
     pub unreadable: u64,
-    /// Events of a kind that this program does not know, or whose fields it can't read.
+    /// Events of an unknown kind, or whose fields can't be parsed.
     pub unknown: u64,
-    /// Lines whose number or time can't be right; they were read by their place.
+    /// Lines whose number or time can't be right; it was inferred from the neighboring lines.
     pub renumbered: u64,
-    /// Lines that were left out, since their number was had before.
+    /// Lines that were skipped because their number had occurred before.
     pub repeated: u64,
     /// Numbers that no line has.
     pub missing: u64,
-    /// Events that can't stand where they stand, as of a message that never began.
+    /// Events that are illegal at their position, for example of a message that was never started.
     pub misplaced: u64,
     /// Bytes of an unfinished last line.
     pub torn: Option<u64>,
-    /// The first line, which says what the log is, is missing.
+    /// The header line is missing.
     pub headerless: bool,
 }
 
@@ -30,7 +30,7 @@ impl Damage {
         *self == Self::default()
     }
 
-    /// Returns what to tell, each with a stable code: `torn_line`, `unreadable_lines`, `wrong_numbers`,
+    /// Returns the notices to show, each with a stable code: `torn_line`, `unreadable_lines`, `wrong_numbers`,
     /// `unknown_events`, `no_header`.
     pub fn notices(&self) -> Vec<(&'static str, String)> {
         let mut told = Vec::new();
@@ -52,7 +52,7 @@ impl Damage {
                 were(self.repeated)
             ));
         }
-        // Lines that can't be read had numbers too.
+        // The unreadable lines had numbers too.
         if let Some(missing @ 1..) = self.missing.checked_sub(self.unreadable) {
             wrong.push(format!("{} {} missing", events(missing), if missing == 1 { "is" } else { "are" }));
         }

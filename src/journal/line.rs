@@ -1,10 +1,10 @@
-//! One line of a log: its number and time without parsing the rest, and the whole envelope.
+//! A line of a log: its number and time without parsing the rest, or the whole envelope.
 
 use serde::Deserialize;
 
 use crate::event::{AgentEvent, Envelope, MessageId, Millis, Seq, TextKind};
 
-/// What every line begins with.
+/// The fields at the start of every line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub(super) struct LineHead {
     pub(super) seq: Seq,
@@ -13,7 +13,7 @@ pub(super) struct LineHead {
 }
 
 impl LineHead {
-    /// Reads number and time from the first bytes; lines that other programs laid out differently are parsed whole.
+    /// Parses number and time from the first bytes; lines that other programs formatted differently are parsed whole.
     pub(super) fn parse(line: &[u8]) -> Option<Self> {
         let head = Self::parse_fast(line).or_else(|| serde_json::from_slice(line).ok());
         head.filter(|head| is_plausible(head.seq))
@@ -50,8 +50,8 @@ pub(super) fn decode(line: &[u8]) -> Option<Envelope> {
     envelope.filter(|envelope| is_plausible(envelope.seq))
 }
 
-/// Reads what nearly every line of a log is, in the layout that this program writes. That costs a fifth of parsing an
-/// event; whatever is laid out differently is left to [`Envelope`].
+/// Parses the form of nearly all lines of a log, as this program formats it. That costs a fifth of parsing an event; any
+/// other form is left to [`Envelope`].
 fn decode_text_delta(line: &[u8]) -> Option<Envelope> {
     let (head, rest) = LineHead::split(line)?;
     let rest = rest.strip_prefix(b",\"event\":{\"type\":\"text_delta\",\"message\":\"")?;
@@ -66,16 +66,16 @@ fn decode_text_delta(line: &[u8]) -> Option<Envelope> {
     Some(Envelope { seq, at, event: AgentEvent::TextDelta { message, text, kind: TextKind::Text } })
 }
 
-/// Where the JSON string of a token begins, behind its message's id.
+/// Offset of the text's JSON string after the message id.
 const TEXT_START: usize = b"\",\"text\":".len();
 
-/// Returns what stands between the quotes of a JSON string, if it stands there as it is.
+/// Returns the content of a JSON string if it has no escapes.
 fn unescaped(string: &[u8]) -> Option<&str> {
     let is_plain = !string.iter().any(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
     is_plain.then(|| std::str::from_utf8(string).ok()).flatten()
 }
 
-/// No session gets so long, and a number beside the greatest one would leave none for what follows.
+/// No session gets that long, and a number near the maximum would leave none for later events.
 pub(super) fn is_plausible(seq: Seq) -> bool {
     seq.0 <= 1 << 53
 }

@@ -1,4 +1,4 @@
-//! Which sessions there are. Reads names, headers and first pages; only [`scan_damage`] goes through logs.
+//! Lists sessions. Reads names, headers and first pages; only [`scan_damage`] reads whole logs.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -11,29 +11,29 @@ use super::write::lock;
 use super::{Damage, ONE_SHOT_KIND, OpenError, ReadLimits, Reader};
 use crate::event::{AgentEvent, SessionId};
 
-/// What a list of sessions shows.
+/// A session as lists show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionSummary {
     pub id: SessionId,
     pub path: PathBuf,
-    /// As in the header, like `mirror_of`.
+    /// From the header, as is `mirror_of`.
     pub kind: String,
     pub mirror_of: Option<String>,
     /// Milliseconds since 1970, as is `modified`.
     pub started_at: u64,
     pub modified: u64,
     pub folder: String,
-    /// The given title or the first line of the first prompt, raw; nothing before the first prompt.
+    /// The given title or the first line of the first prompt, raw; `None` before the first prompt.
     pub title: Option<String>,
     pub engine: String,
     pub model: String,
     pub bytes: u64,
 }
 
-/// What a folder of sessions holds.
+/// The sessions in a folder.
 #[derive(Debug, Default)]
 pub struct SessionListing {
-    /// The one used last comes first.
+    /// The most recently used one comes first.
     pub sessions: Vec<SessionSummary>,
     /// Files that look like logs and can't be read.
     pub unreadable: Vec<OpenError>,
@@ -59,7 +59,7 @@ pub enum RemoveError {
     Io { path: PathBuf, cause: io::Error },
 }
 
-/// Lists a folder; one that isn't there is empty.
+/// Lists a folder; one that doesn't exist is empty.
 pub fn list(dir: &Path) -> Result<SessionListing, OpenError> {
     let mut listing = SessionListing::default();
     for (_, path) in log_files(dir)? {
@@ -72,13 +72,13 @@ pub fn list(dir: &Path) -> Result<SessionListing, OpenError> {
     Ok(listing)
 }
 
-/// Bytes of logs that a list looks through for damage. A list of thousands must not take longer for it.
+/// How many bytes of logs a listing scans for damage, so that listing thousands of sessions stays fast.
 const MAX_SCANNED_BYTES: u64 = 16 << 20;
 
-/// Goes through the logs of the first of these sessions, several at a time, and returns what is wrong with each; none for
-/// those that are beyond the first 16 MiB of all.
+/// Scans the logs of the first sessions for damage, several at a time. `None` for those beyond the first 16 MiB in
+/// total.
 ///
-/// A log that another program has open may end in half a line for an instant: that is no damage.
+/// A log that another program has open may briefly end in half a line; that doesn't count as damage.
 pub fn scan_damage(sessions: &[SessionSummary]) -> Vec<Option<Damage>> {
     let mut bytes: u64 = 0;
     let looked = sessions.iter().take_while(|session| {
@@ -108,7 +108,7 @@ pub fn scan_damage(sessions: &[SessionSummary]) -> Vec<Option<Damage>> {
     found.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Goes through one log and returns what is wrong with it. O(log). One that can't be read any further is damaged there.
+/// Scans one log for damage. O(log). An IO error counts as damage at that position.
 pub fn scan_log_damage(path: &Path) -> Damage {
     let unreadable = || Damage { unreadable: 1, ..Damage::default() };
     let Ok(reader) = Reader::open(path) else { return unreadable() };
@@ -120,7 +120,7 @@ pub fn scan_log_damage(path: &Path) -> Damage {
     damage
 }
 
-/// Finds the one session that is called so, or whose name begins or ends so.
+/// Finds the only session whose name is `wanted`, or begins or ends with it.
 pub fn find(dir: &Path, wanted: &str) -> Result<SessionSummary, FindError> {
     let logs = log_files(dir)?;
     if let Some((_, path)) = logs.iter().find(|(id, _)| id == wanted) {
@@ -139,9 +139,9 @@ pub fn find(dir: &Path, wanted: &str) -> Result<SessionSummary, FindError> {
     }
 }
 
-/// Returns the session that was used last, of one working folder or of all; sessions of one question are none of
-/// them. One without a prompt counts only if all are so, or where something in it is `unfinished`. Reads no further than
-/// to that session, for there may be thousands; logs before it that can't be read are told in `passed`.
+/// Returns the most recently used session, of one working folder or of all; one-shot sessions don't count. A session
+/// without a prompt counts only if there is no other, or if it is `unfinished`. Reads no further than to that session,
+/// for there may be thousands; newer logs that can't be read are added to `passed`.
 pub fn find_newest(
     dir: &Path,
     folder: Option<&str>,
@@ -170,7 +170,7 @@ pub fn find_newest(
     Ok(silent)
 }
 
-/// Removes a session's log and what was written beside it, unless it is in use.
+/// Removes a session's log and the files beside it, unless it is in use.
 pub fn remove(dir: &Path, wanted: &str) -> Result<SessionSummary, RemoveError> {
     let summary = find(dir, wanted)?;
     let failed = |path: &Path| {
@@ -190,7 +190,7 @@ pub fn remove(dir: &Path, wanted: &str) -> Result<SessionSummary, RemoveError> {
     Ok(summary)
 }
 
-/// Returns the files that hold whole outputs of a log's calls.
+/// Returns the files with whole outputs of a log's calls.
 fn overflow_files(dir: &Path, log: &Path) -> io::Result<Vec<PathBuf>> {
     let stem = log.file_stem().unwrap_or_default().to_string_lossy().into_owned() + ".";
     let mut paths = Vec::new();
@@ -234,7 +234,7 @@ fn summary(path: &Path) -> Result<SessionSummary, OpenError> {
     let first_page = ReadLimits { max_events: 64, ..ReadLimits::one_page() };
     for entry in reader.read(&mut reader.start_cursor(), first_page).map_err(failed)?.entries {
         match entry.envelope.event {
-            // A log begins before an engine is found.
+            // A log begins before an engine is chosen.
             AgentEvent::SessionOpened { engine, model, .. } if header.engine.is_empty() => {
                 (header.engine, header.model) = (engine, model);
             }
@@ -257,7 +257,7 @@ fn summary(path: &Path) -> Result<SessionSummary, OpenError> {
     })
 }
 
-/// Milliseconds since 1970; 0 where that is not known.
+/// Milliseconds since 1970; 0 if unknown.
 fn modified(path: &Path) -> u64 {
     let time = fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     let since = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok());

@@ -1,8 +1,8 @@
 //! The journal: one JSONL file per session, first a header, then one envelope per line.
 //!
-//! The log is the only truth: resume, replay, the hub's backlog and listings are all readers of the same file.
-//! Invariant: a line once written is never changed; numbers grow and none means two things.
-//! Not here: which events exist (`event`), when to write or sync (`bridge::session`).
+//! The log is the only source of truth: resume, replay, the hub's backlog and listings all read the same file.
+//! Invariant: a written line never changes; numbers grow and are never reused. Not here: which events exist (`event`),
+//! when to write or sync (`bridge::session`).
 
 mod damage;
 mod line;
@@ -26,21 +26,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::SessionId;
 
-/// The format this program writes. Unknown fields and variants do not raise it; a change of meaning does.
+/// The format version that this program writes. New fields and variants do not raise it; a change of meaning does.
 pub const LOG_FORMAT: u32 = 1;
 
-/// The kind of a session that was opened for one question. It is read, never gone on with.
+/// The kind of a session that was opened for a single prompt. It can be read, but not resumed.
 pub const ONE_SHOT_KIND: &str = "answer";
 
-/// First line of a log.
+/// The first line of a log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogHeader {
     pub format: u32,
-    /// What the log holds: `session`, or [`ONE_SHOT_KIND`].
+    /// What the log contains: `session`, or [`ONE_SHOT_KIND`].
     #[serde(default = "session_kind")]
     pub kind: String,
     pub session: SessionId,
-    /// Wall time of the session's zero, milliseconds since 1970.
+    /// Wall time at the session's time zero, in milliseconds since 1970.
     pub started_at: u64,
     #[serde(default)]
     pub folder: String,
@@ -50,16 +50,16 @@ pub struct LogHeader {
     pub engine: String,
     #[serde(default)]
     pub model: String,
-    /// The session elsewhere that this log is a copy of, as its address.
+    /// The address of the remote session that this log is a copy of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mirror_of: Option<String>,
-    /// Version of the program that began the log.
+    /// Version of the program that created the log.
     #[serde(default)]
     pub version: String,
 }
 
 impl LogHeader {
-    /// Returns a header of this format, with nothing known beyond name and time.
+    /// Returns a header of the current format with only id and time set.
     pub fn new(session: SessionId, started_at: u64) -> Self {
         Self {
             format: LOG_FORMAT,

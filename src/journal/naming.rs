@@ -1,4 +1,4 @@
-//! Names of sessions and of their files. What comes from outside never names a path as it is.
+//! Names of sessions and of their files. Names from outside are never used as paths unchanged.
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,7 +9,7 @@ use uuid::{NoContext, Uuid};
 
 use crate::event::{CallId, SessionId};
 
-/// Makes a name such as `20261120-183805-7f3a`: sorts by time, is unique, and its end is quick to type.
+/// Creates an id such as `20261120-183805-7f3a`: sorts by time, is unique, and its end is quick to type.
 pub fn new_session_id(now_ms: u64) -> SessionId {
     let stamp = i64::try_from(now_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or_default();
     let time = stamp.to_zoned(TimeZone::system()).strftime("%Y%m%d-%H%M%S");
@@ -17,24 +17,25 @@ pub fn new_session_id(now_ms: u64) -> SessionId {
     SessionId::new(format!("{time}-{high:02x}{low:02x}"))
 }
 
-/// Makes a name that nobody else has, sorted by time. A clock before 1970 counts as 1970.
+/// Creates a globally unique id that sorts by time. A clock before 1970 counts as 1970.
 #[expect(clippy::disallowed_methods, reason = "the wall clock orders the names and decides nothing")]
 pub fn new_uuid() -> Uuid {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, since.as_secs(), since.subsec_nanos()))
 }
 
-/// Returns where a session's log is.
+/// Returns the path of a session's log.
 pub fn log_path(dir: &Path, session: &SessionId) -> PathBuf {
     dir.join(format!("{}.jsonl", safe_file_name(session.as_str())))
 }
 
-/// Returns where the whole output of a call goes that is too long for the log.
+/// Returns the path of the file for a call's whole output if that is too long for the log.
 pub fn overflow_path(dir: &Path, session: &SessionId, call: &CallId) -> PathBuf {
     dir.join(format!("{}.{}.out", safe_file_name(session.as_str()), safe_file_name(call.as_str())))
 }
 
-/// Keeps letters, digits, `-` and `_`; a name that had more gets a sum of the original, so that two stay two.
+/// Keeps letters, digits, `-` and `_`; a name with other characters gets a hash of the original, so that different
+/// names stay different.
 pub(super) fn safe_file_name(name: &str) -> String {
     let kept: String = name
         .chars()

@@ -1,9 +1,9 @@
-//! Reading a log: in pages from any number on, from its end backwards, or whole.
+//! Reads a log: in pages from any number on, backwards from its end, or whole.
 //!
-//! Numbers and times only grow along the file, so a place is found by bisection: no index is kept or built. A log in
-//! which they don't is damaged and gone through from its first line, where [`order`] says which line is wrong.
-//! Invariant: entries come with strictly growing numbers; what isn't an envelope is skipped and counted, never fatal.
-//! Not here: following a file that grows (the hub does), sealing a log that was cut (its readers do).
+//! Numbers and times only grow along the file, so positions are found by bisection: no index is kept or built. A log
+//! where they don't is damaged and read from its first line, where [`order`] says which line is wrong. Invariant:
+//! entries come with strictly growing numbers; what isn't an envelope is skipped and counted, never fatal. Not here:
+//! following a growing file (the hub does), sealing a log that was cut (its readers do).
 
 #[cfg(test)]
 mod damaged;
@@ -31,18 +31,18 @@ use walk::LogWalker;
 
 pub use seek::{LogEnd, LogIndex, LogTail, TurnMark};
 
-/// How much is read at once; about 600 tokens.
+/// Bytes per read; about 600 tokens.
 const CHUNK_BYTES: usize = 64 << 10;
-/// A longer line is not ours: it is skipped without ever being held.
+/// A longer line is not ours: it is skipped without being held in memory.
 const MAX_LINE_BYTES: usize = 64 << 20;
-/// So many lines may stand before the first event of a log whose header can't be read.
+/// How many unreadable lines may precede the first event of a log without a readable header.
 const MAX_UNREADABLE_START_LINES: u64 = 16;
 
 /// Why a log can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     #[error("can't open {}: {cause}", path.display())]
-    // Named so because the message has it already; a `source` would be told twice.
+    // Not called `source`, which error reports would print a second time: the message already contains it.
     Io { path: PathBuf, cause: io::Error },
     #[error("{} is not a session log: its first line is no header", path.display())]
     NoHeader { path: PathBuf },
@@ -59,35 +59,35 @@ pub enum OpenError {
     InUse { path: PathBuf },
 }
 
-/// An envelope and the bytes it was read from, without the line end.
+/// An envelope and the bytes it was parsed from, without the newline.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogEntry {
     pub envelope: Envelope,
     pub line: Bytes,
 }
 
-/// A place in a log. Reading moves it; it stays good while the log grows.
+/// A position in a log. Reading moves it; it stays valid while the log grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     offset: u64,
     /// Only greater numbers are delivered.
     after: Seq,
-    /// Nothing where the place was jumped to.
+    /// `None` right after a jump.
     preceding: Option<PrecedingLine>,
 }
 
-/// How much to read at once.
+/// Limits of one read.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadLimits {
     pub max_events: usize,
     /// Reading stops after the entry that reaches this many bytes.
     pub max_bytes: usize,
-    /// The last number wanted.
+    /// The last number to read.
     pub through: Seq,
 }
 
 impl ReadLimits {
-    /// A page that costs about a millisecond.
+    /// A page that takes about a millisecond to read.
     pub fn one_page() -> Self {
         Self { max_events: usize::MAX, max_bytes: 256 << 10, through: Seq(u64::MAX) }
     }
@@ -97,34 +97,34 @@ impl ReadLimits {
     }
 }
 
-/// What reading gave.
+/// The result of a read.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LogPage {
     pub entries: Vec<LogEntry>,
-    /// What could not be taken as it stands, between these.
+    /// Damage found between these entries.
     pub damage: Damage,
-    /// Whether nothing more is there or wanted.
+    /// Whether nothing more is available or wanted.
     pub at_end: bool,
 }
 
-/// An open log. Cheap to clone; holds no position of its own.
+/// An open log. Cheap to clone; has no position of its own.
 #[derive(Clone, Debug)]
 pub struct Reader {
     file: LogFile,
     path: Arc<Path>,
     header: Arc<LogHeader>,
-    /// Where the first envelope is.
+    /// The offset of the first envelope.
     start: u64,
-    /// The first event must have the number 1.
+    /// Whether the first event must have the number 1.
     starts_at_one: bool,
-    /// It begins with an event.
+    /// Whether the log begins with an event.
     is_headerless: bool,
-    /// Somebody went through the log and found that numbers and times only grow.
+    /// Set once a scan has shown that numbers and times only grow.
     is_known_ordered: Arc<AtomicBool>,
     last_saved: Option<Arc<AtomicU64>>,
 }
 
-/// The file of a log, which its writer may have to make anew; all clones read the same.
+/// The file of a log, which its writer may have to replace; all clones read the same one.
 #[derive(Clone, Debug)]
 pub(super) struct LogFile(Arc<RwLock<Arc<File>>>);
 
@@ -137,7 +137,7 @@ impl LogFile {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads on in another file, which has the same bytes up to here.
+    /// Continues with another file that has the same bytes up to here.
     fn replace(&self, file: File) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(file);
     }
@@ -150,7 +150,7 @@ impl Reader {
         Self::from_file(LogFile::new(file), path)
     }
 
-    /// Reads through a handle.
+    /// Creates a reader of an open file.
     pub(super) fn from_file(source: LogFile, path: &Path) -> Result<Self, OpenError> {
         let mut reader = Self {
             file: source,
@@ -173,7 +173,7 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Makes this the reader of a writer; `saved` tells how far that has come.
+    /// Makes this the reader of a writer; `saved` holds the last number written.
     pub(super) fn with_last_saved(self, saved: Arc<AtomicU64>) -> Self {
         Self { last_saved: Some(saved), ..self }
     }
@@ -191,7 +191,7 @@ impl Reader {
         }
     }
 
-    /// Goes on in another file, which has the same bytes up to here.
+    /// Continues with another file that has the same bytes up to here.
     pub(super) fn switch_file(&self, file: File) {
         self.file.replace(file);
     }
@@ -204,7 +204,7 @@ impl Reader {
             if header.format > LOG_FORMAT {
                 return Err(OpenError::Newer { path: self.path.to_path_buf(), found: header.format });
             }
-            // Where a line end was lost, the first event stands in the same line.
+            // If a newline was lost, the first event is on the same line.
             let end = mark + values.byte_offset();
             let rest = line.get(end..).unwrap_or_default();
             self.start = if rest.trim_ascii().is_empty() { line.len() as u64 + 1 } else { end as u64 };
@@ -216,7 +216,7 @@ impl Reader {
         self.infer_header()
     }
 
-    /// Begins a log that has no header, or none that can be read.
+    /// Sets the start of a log that has no header, or no readable one.
     fn infer_header(&mut self) -> Result<(), OpenError> {
         let first = {
             let mut walk = LogWalker::new(self, self.start_cursor());
@@ -241,7 +241,7 @@ impl Reader {
         &self.path
     }
 
-    /// Returns the size of the file now.
+    /// Returns the current size of the file.
     pub fn len(&self) -> io::Result<u64> {
         Ok(self.file.file().metadata()?.len())
     }
@@ -250,12 +250,12 @@ impl Reader {
         Ok(self.len()? <= self.start)
     }
 
-    /// Returns up to which number the log is known to be in the file, where its writer is in this program.
+    /// Returns the last number known to be in the file; `None` unless its writer is in this program.
     pub fn last_saved(&self) -> Option<Seq> {
         self.last_saved.as_ref().map(|saved| Seq(saved.load(Ordering::Acquire)))
     }
 
-    /// Returns the place before the first event.
+    /// Returns the position before the first event.
     pub fn start_cursor(&self) -> Cursor {
         Cursor {
             offset: self.start,
@@ -264,7 +264,7 @@ impl Reader {
         }
     }
 
-    /// Reads on from a place and moves it.
+    /// Reads on from a position and moves it.
     pub fn read(&self, cursor: &mut Cursor, want: ReadLimits) -> io::Result<LogPage> {
         let mut page = LogPage::default();
         let mut bytes = 0;
@@ -279,12 +279,12 @@ impl Reader {
         Ok(page)
     }
 
-    /// Reads all that is there.
+    /// Reads the whole log.
     pub fn read_all(&self) -> io::Result<LogPage> {
         self.read(&mut self.start_cursor(), ReadLimits::unlimited())
     }
 
-    /// Reads `size` bytes, fewer only at the end of the file.
+    /// Reads `size` bytes; fewer only at the end of the file.
     fn read_chunk(&self, offset: u64, size: usize) -> io::Result<Vec<u8>> {
         let file = self.file.file();
         let mut buffer = vec![0; size];
@@ -301,7 +301,7 @@ impl Reader {
         Ok(buffer)
     }
 
-    /// Returns where the first line begins that begins after `offset`.
+    /// Returns the offset of the first line that begins after `offset`.
     fn line_after(&self, mut offset: u64) -> io::Result<u64> {
         loop {
             let chunk = self.read_chunk(offset, CHUNK_BYTES)?;
@@ -315,7 +315,7 @@ impl Reader {
         }
     }
 
-    /// Returns the line at `offset` without its end, unless it is too long for us or there is none.
+    /// Returns the line at `offset` without its newline; `None` if it is too long or doesn't exist.
     fn line_at(&self, offset: u64) -> io::Result<Option<Vec<u8>>> {
         let mut size = 4 << 10;
         loop {

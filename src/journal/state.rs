@@ -1,7 +1,7 @@
-//! What of a session outlives the program besides its log: the draft, the prompts that wait, what was allowed.
+//! The state of a session that outlives the program besides its log: draft, queued prompts, grants.
 //!
-//! One small JSON file each in the state folder, the owner's alone, replaced as a whole. Never in the log: that may come
-//! from somebody else, and what it says is not trusted. A file that can't be read is set aside and told.
+//! One small JSON file each in the state folder, readable only by its owner and always replaced as a whole. Never in
+//! the log: that may come from somebody else and isn't trusted. A file that can't be read is set aside and reported.
 
 mod claim;
 
@@ -24,20 +24,20 @@ const STATE_FORMAT: u32 = 1;
 /// A longer file is not ours.
 const MAX_STATE_FILE_BYTES: u64 = 64 << 20;
 
-/// What a file holds.
+/// The kinds of state files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StatePart {
-    /// What stands in the composer: a text.
+    /// The text in the composer: a string.
     Draft,
-    /// The prompts that wait, the next one first: a list of texts.
+    /// The queued prompts, the next one first: a list of strings.
     Queue,
-    /// What the person allowed until the session ends.
+    /// The grants that last until the session ends.
     Grants,
 }
 
 const ALL_PARTS: [StatePart; 3] = [StatePart::Draft, StatePart::Queue, StatePart::Grants];
 
-/// Where a session's state is. Cheap to clone.
+/// Stores a session's state. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct StateStore {
     dir: PathBuf,
@@ -80,7 +80,7 @@ impl StatePart {
 }
 
 impl StateStore {
-    /// Names the state of a session; `dir` is made when something is saved.
+    /// Creates the store of a session; `dir` is created when something is saved.
     pub fn new(dir: &Path, session: &SessionId) -> Self {
         Self { dir: dir.to_owned(), session: session.clone() }
     }
@@ -93,13 +93,13 @@ impl StateStore {
         self.path(part).exists()
     }
 
-    /// Reads what was saved, if anything was. A file that can't be understood is set aside, so that it is told once.
+    /// Reads the saved value, if there is one. A file that can't be parsed is set aside, so that this is reported once.
     pub fn load<T: DeserializeOwned>(&self, part: StatePart) -> Result<Option<T>, StateError> {
         let path = self.path(part);
         let failed = |cause| StateError::Io { path: path.clone(), cause };
         match fs::symlink_metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            // Opening a pipe would wait for whoever writes into it.
+            // Opening a pipe would block until somebody writes into it.
             Ok(found) if !found.is_file() => return Err(StateError::Foreign { path }),
             found => found.map_err(failed)?,
         };
@@ -124,17 +124,17 @@ impl StateStore {
         let path = self.path(part);
         let bytes = serde_json::to_vec(&StateFile { format: STATE_FORMAT, session: &self.session, value })?;
         create_private_dir(&self.dir)?;
-        // One program has the session, or the claim, so the name needn't be its own.
+        // Only one program holds the session or the claim, so a fixed temporary name is safe.
         let new = path.with_extension("new");
         let _ = fs::remove_file(&new);
         let mut file = create_private(&new)?;
         file.write_all(&bytes)?;
-        // Else there may be an empty file under the name after a power cut.
+        // Otherwise the file may be empty after a power cut.
         file.sync_data()?;
         fs::rename(&new, &path)
     }
 
-    /// Removes what was saved, if anything was.
+    /// Removes the saved value, if there is one.
     pub fn clear(&self, part: StatePart) -> io::Result<()> {
         match fs::remove_file(self.path(part)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -142,7 +142,7 @@ impl StateStore {
         }
     }
 
-    /// Removes all there is of the session, also what was set aside.
+    /// Removes all state of the session, including files that were set aside.
     pub fn remove(&self) -> io::Result<()> {
         for part in ALL_PARTS {
             self.clear(part)?;
@@ -157,7 +157,7 @@ impl StateStore {
     }
 }
 
-/// Whether only this user could have written the file: what it grants must be the person's own.
+/// Returns whether only this user could have written the file: grants must be the person's own.
 fn is_of(user: u32, file: &File, path: &Path) -> io::Result<bool> {
     let folder = path.parent().map(fs::metadata).transpose()?;
     let link = fs::symlink_metadata(path)?;

@@ -1,9 +1,9 @@
-//! Appending to a log: one write per batch, nothing buffered behind the caller's back unless the disk refuses.
+//! Appends to a log: one write per batch, and nothing is buffered unless the disk refuses.
 //!
-//! What can't be written waits in order and goes before anything newer, from the very byte where the disk stopped;
-//! so a disk that was full leaves neither a hole nor a torn line. Only when far too much waits is the newest lost,
-//! counted and told. A log that was removed under the program is written anew, from what the open file still has.
-//! One writer per log: a second opener is refused by an advisory lock.
+//! Lines that can't be written wait in order and are written before anything newer, from the exact byte where the disk
+//! stopped; so a full disk leaves neither a gap nor a torn line. Only when too much waits are the newest lines lost,
+//! counted and reported. A log that was removed while in use is rewritten from the file that is still open. One writer
+//! per log: an advisory lock keeps others out.
 
 mod queue;
 #[cfg(test)]
@@ -24,7 +24,7 @@ use super::{LogEnd, LogHeader, OpenError, Reader, log_path, overflow_path};
 use crate::event::{CallId, Seq};
 use queue::WriteQueue;
 
-/// How often a lock that another holds is looked at, and the pause between; 100 ms in all.
+/// How often to retry a lock that another process holds, and the pause between attempts; 100 ms in all.
 const MAX_LOCK_ATTEMPTS: u32 = 6;
 const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -32,21 +32,21 @@ const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Writer {
     queue: WriteQueue<File>,
-    /// What the queue has written, for readers in this program.
+    /// The last number written, shared with readers in this program.
     last_saved: Arc<AtomicU64>,
     path: PathBuf,
-    /// Reads what was written, through a handle of its own.
+    /// Reads the log through a file handle of its own.
     reader: Reader,
-    /// The file system counts names, so that a removed file is known.
+    /// Whether the file system counts links, so that a removed file can be detected.
     counts_links: bool,
-    /// How often the log was removed and written anew.
+    /// How often the log was removed and rewritten.
     rewrites: u32,
-    /// Why it couldn't be.
+    /// The error of the last failed rewrite.
     rewrite_error: Option<String>,
 }
 
 impl Writer {
-    /// Begins a log in `dir`, which is made if need be. Log and folder are the owner's alone.
+    /// Creates a log in `dir`, which is created if needed. Log and folder are accessible only to the owner.
     pub fn create(dir: &Path, header: &LogHeader) -> Result<Self, OpenError> {
         let path = log_path(dir, &header.session);
         let failed = |cause| OpenError::Io { path: path.clone(), cause };
@@ -59,7 +59,7 @@ impl Writer {
             (&file).write_all(&line)
         });
         if let Err(error) = begun {
-            // A log without a header is no log.
+            // A log without a header is useless.
             let _ = std::fs::remove_file(&path);
             return Err(failed(error));
         }
@@ -68,9 +68,9 @@ impl Writer {
         Ok(Self::with_reader(file, path, reader, Seq(0)))
     }
 
-    /// Opens a log to go on with it. A torn last line is ended, so that it stays what it is: not an envelope.
+    /// Opens a log to append to it. A torn last line is terminated, so that it never becomes part of an envelope.
     ///
-    /// The [`LogEnd`] tells the last number and time, and how long the torn line was.
+    /// The [`LogEnd`] holds the last number and time, and the length of the torn line.
     pub fn open(path: &Path) -> Result<(Self, LogEnd), OpenError> {
         let failed = |cause| OpenError::Io { path: path.to_owned(), cause };
         let file = OpenOptions::new().read(true).append(true).open(path).map_err(failed)?;
@@ -91,28 +91,28 @@ impl Writer {
         Self { queue, last_saved: saved, path, reader, counts_links: counts_names, rewrites: 0, rewrite_error: None }
     }
 
-    /// Appends lines, given without line ends. After an error they wait and go with the next call.
+    /// Appends lines, given without newlines. After an error they wait for the next call.
     pub fn append(&mut self, lines: &[Bytes]) -> io::Result<()> {
         let written = self.queue.append(lines);
         self.rewrite_if_removed().and(written)
     }
 
-    /// Tries again to write what waits.
+    /// Tries again to write the waiting lines.
     pub fn retry(&mut self) -> io::Result<()> {
         self.append(&[])
     }
 
-    /// Makes sure that the disk has what was written.
+    /// Flushes written data to the disk.
     pub fn sync(&mut self) -> io::Result<()> {
         self.queue.sync(File::sync_data)
     }
 
-    /// Returns why the log isn't complete at the moment, if so.
+    /// Returns why the log is currently incomplete, if it is.
     pub fn save_error(&self) -> Option<String> {
         self.rewrite_error.clone().or_else(|| self.queue.save_error())
     }
 
-    /// Returns how often the log was removed under this program and written anew.
+    /// Returns how often the log was removed while in use and rewritten.
     pub fn rewrites(&self) -> u32 {
         self.rewrites
     }
@@ -127,7 +127,7 @@ impl Writer {
         outcome
     }
 
-    /// Writes the log to its place once more: the removed file is there for as long as it is open.
+    /// Writes the log to its path again: the removed file exists as long as it is open.
     fn rewrite(&mut self) -> io::Result<()> {
         create_private_dir(self.path.parent().unwrap_or(Path::new(".")))?;
         let file = private_options().read(true).append(true).create_new(true).open(&self.path)?;
@@ -147,7 +147,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Returns the size of the log in the file.
+    /// Returns the current size of the file.
     pub fn len(&self) -> io::Result<u64> {
         Ok(self.queue.sink().metadata()?.len())
     }
@@ -156,7 +156,7 @@ impl Writer {
         self.last_saved() == Seq(0)
     }
 
-    /// Returns the last number that is in the file.
+    /// Returns the last number in the file.
     pub fn last_saved(&self) -> Seq {
         Seq(self.last_saved.load(std::sync::atomic::Ordering::Acquire))
     }
@@ -169,31 +169,31 @@ impl Writer {
         &self.path
     }
 
-    /// Returns a reader that knows how far this writer has come: the hub's backlog.
+    /// Returns a reader that knows the last number written: the hub's backlog.
     pub fn reader(&self) -> Reader {
         self.reader.clone()
     }
 
-    /// Returns where the whole output of a call goes that is too long for the log.
+    /// Returns the path of the file for a call's whole output if that is too long for the log.
     pub fn overflow_path(&self, call: &CallId) -> PathBuf {
         overflow_path(self.path.parent().unwrap_or(Path::new(".")), &self.header().session, call)
     }
 }
 
-/// Opens a log that was locked already, to read it.
+/// Opens a locked log for reading.
 ///
-/// A handle of its own: one that shares the writer's would hold the lock as long as somebody reads.
+/// Needs a handle of its own: one shared with the writer would hold the lock while somebody reads.
 fn open_reader(path: &Path) -> Result<Reader, OpenError> {
     let file = File::open(path).map_err(|cause| OpenError::Io { path: path.to_owned(), cause })?;
     Reader::from_file(LogFile::new(file), path)
 }
 
-/// Makes a file that only its owner may read.
+/// Creates a file that only its owner can read.
 pub fn create_private(path: &Path) -> io::Result<File> {
     private_options().write(true).create(true).truncate(true).open(path)
 }
 
-/// Makes a folder that only its owner may enter, and those above it; one that is there stays as it is.
+/// Creates a folder that only its owner can enter, and its parents; existing folders are left unchanged.
 pub fn create_private_dir(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
@@ -204,10 +204,10 @@ fn private_options() -> OpenOptions {
     options
 }
 
-/// Takes the log for this program; it is released with the last handle.
+/// Locks the log for this program; released with the last handle.
 ///
-/// A program that is just starting another holds what it has open twice for an instant, so a lock that is not free is
-/// looked at again before it counts.
+/// While a program starts a child process, both hold its open files for an instant, so a lock that isn't free is
+/// retried.
 pub(super) fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
     let mut looks = 0;
     loop {

@@ -1,4 +1,4 @@
-//! Logs that a disk, an editor or a power cut got hold of.
+//! Tests with logs damaged by a disk, an editor or a power cut.
 
 use std::io::Write as _;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::event::{AgentEvent, Seq};
 use crate::journal::{Damage, LogHeader, LogPage, Reader, Writer};
 
-/// The lines of a session of `turns` turns, without ends; the header first.
+/// Returns the lines of a session of `turns` turns, without newlines; the header first.
 fn session(turns: u64) -> Vec<String> {
     let mut lines = vec![serde_json::to_string(&LogHeader::new("s1".into(), 1_000)).unwrap()];
     let mut push = |event: String| {
@@ -48,7 +48,7 @@ fn events(page: &LogPage) -> Vec<AgentEvent> {
     page.entries.iter().map(|entry| entry.envelope.event.clone()).collect()
 }
 
-/// Appends a turn as a session that goes on does, opens the log again, and returns the prompts that are read.
+/// Appends a turn as a resumed session does, opens the log again, and returns the prompts read.
 fn prompts_after_a_new_turn(bytes: &[u8]) -> Vec<String> {
     let file = saved(bytes);
     for text in ["third", "fourth"] {
@@ -143,7 +143,7 @@ fn two_records_in_one_line_are_two() {
         lines[at] += &next;
         let page = read(&bytes(&lines));
         assert_eq!((events(&page), page.damage), (events(&whole), Damage::default()), "line {at}");
-        // And page by page.
+        // The same, page by page.
         let file = saved(&bytes(&lines));
         let reader = Reader::open(file.path()).unwrap();
         let (mut cursor, mut all) = (reader.start_cursor(), Vec::new());
@@ -230,7 +230,8 @@ fn a_line_that_hides_thousands_of_beginnings_is_given_up() {
     assert!(page.damage.unreadable > 0);
 }
 
-/// What became of a log: told, or as it was but for the words of one line, which nothing can check.
+/// Returns whether the damage was reported, or the log is unchanged except for the text of one line, which can't be
+/// checked.
 fn is_honest(page: &LogPage, survey: Damage, whole: &LogPage) -> bool {
     let other = page.entries.iter().zip(&whole.entries).filter(|(now, was)| now.envelope != was.envelope).count();
     !survey.is_none() || (page.entries.len() == whole.entries.len() && other <= 1)
@@ -248,7 +249,7 @@ proptest! {
         let place = place.index(damaged.len());
         damaged[place] ^= 1 << bit;
         let file = saved(&damaged);
-        // A format that is not ours is refused, with a word.
+        // A foreign format is rejected with an error.
         if let Ok(reader) = Reader::open(file.path()) {
             let page = reader.read_all().unwrap();
             let survey = reader.build_index().unwrap();

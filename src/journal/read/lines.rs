@@ -1,4 +1,4 @@
-//! The lines of a log from a place on, in chunks, with a look at those that follow.
+//! The lines of a log from an offset on, read in chunks, with lookahead.
 
 use std::io;
 
@@ -7,17 +7,17 @@ use bytes::Bytes;
 use super::{CHUNK_BYTES, MAX_LINE_BYTES, Reader};
 use crate::journal::line::LineHead;
 
-/// So far the numbers of following lines are looked for.
+/// How far to look ahead for the numbers of later lines.
 const MAX_LOOKAHEAD_BYTES: usize = 4 << 20;
 
-/// One line, or what is left of one that holds several records.
+/// A line, or the rest of one that holds several records.
 pub(super) struct RawLine {
-    /// Without its end and the white space around.
+    /// Without newline and surrounding white space.
     pub(super) text: Bytes,
     pub(super) start: u64,
-    /// It has a line end.
+    /// Whether it ends in a newline.
     pub(super) has_newline: bool,
-    /// How often it was cut already.
+    /// How often it was split already.
     pub(super) splits: u32,
     /// Too long to be ours; its text was not read.
     pub(super) is_too_long: bool,
@@ -26,7 +26,7 @@ pub(super) struct RawLine {
 pub(super) struct LogLines<'a> {
     reader: &'a Reader,
     buffer: Bytes,
-    /// Where the buffer is in the file, and how much of it was given out.
+    /// The offset of the buffer in the file, and how much of it was consumed.
     base: u64,
     consumed: usize,
     at_end: bool,
@@ -38,12 +38,12 @@ impl<'a> LogLines<'a> {
         Self { reader, buffer: Bytes::new(), base: offset, consumed: 0, at_end: false, pushed_back: None }
     }
 
-    /// Returns where the next line begins.
+    /// Returns the offset of the next line.
     pub(super) fn offset(&self) -> u64 {
         self.pushed_back.as_ref().map_or(self.base + self.consumed as u64, |held| held.start)
     }
 
-    /// Gives back what was not used; it comes next.
+    /// Puts back what was not used; it is returned next.
     pub(super) fn push_back(&mut self, raw: RawLine) {
         self.pushed_back = Some(raw);
     }
@@ -83,7 +83,7 @@ impl<'a> LogLines<'a> {
         }
     }
 
-    /// Returns the head of the first or a later line that follows and has one.
+    /// Returns the head of the `nth` later line that has one.
     pub(super) fn peek_head(&mut self, nth: usize) -> io::Result<Option<LineHead>> {
         loop {
             let mut left = nth;
@@ -135,7 +135,7 @@ impl<'a> LogLines<'a> {
 }
 
 impl RawLine {
-    /// Takes away white space at both ends: lines that went through another system end in a carriage return.
+    /// Trims white space at both ends: lines that went through another system may end in a carriage return.
     fn new(line: &Bytes, start: u64, ended: bool) -> Self {
         let lead = line.len() - line.trim_ascii_start().len();
         let text = line.trim_ascii();

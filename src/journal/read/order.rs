@@ -1,33 +1,33 @@
-//! PURE. Where a line belongs whose number doesn't follow on the one before.
+//! PURE. Decides the number and time of a line that doesn't follow the previous one.
 //!
-//! One line is never believed against its neighbours: a number that jumps ahead counts only if the next line goes on
-//! from there, and one that goes back is taken for what is missing between its neighbours. What is decided here depends
-//! on one line before and one behind, so it stays decided while the log grows.
+//! A single line is never trusted against its neighbors: a number that jumps ahead counts only if the next line
+//! continues from it, and one that goes back is replaced by the number missing between its neighbors. A decision
+//! depends only on one line before and one after, so it stays the same while the log grows.
 
 use crate::event::{Millis, Seq};
 use crate::journal::line::LineHead;
 
-/// What was read last.
+/// The line read last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct PrecedingLine {
     pub(super) seq: Seq,
     pub(super) at: Millis,
-    /// The line before was one to go by.
+    /// Whether its own number was trusted.
     pub(super) is_reliable: bool,
 }
 
-/// Returns a line's number as it must be; nothing if another line has it. `next` is the line behind it.
+/// Returns the correct number of a line; `None` if another line has it. `next` is the line after it.
 pub(super) fn resolve_seq(seen: PrecedingLine, head: LineHead, next: Option<LineHead>) -> Option<Seq> {
     let (before, own) = (seen.seq, head.seq);
     if own == before.next() {
         return Some(own);
     }
     let Some(next) = next else {
-        // At the end of a log a repeated line has the old time too.
+        // At the end of a log, a repeated line has the old time too.
         let goes_on = own > before || (seen.is_reliable && own < before && head.at > seen.at);
         return goes_on.then(|| own.max(before.next()));
     };
-    // Of two that are called the same, the first may be the one that is missing before them.
+    // Of two lines with the same number, the first may be the one missing before them.
     let is_hole = next.seq > own || (next.seq == own && own.0 - 1 > before.next().0);
     if own > before && (next.seq <= before || is_hole) {
         return Some(own);
@@ -36,7 +36,7 @@ pub(super) fn resolve_seq(seen: PrecedingLine, head: LineHead, next: Option<Line
     (free > before && (own > before || free == before.next())).then_some(free)
 }
 
-/// Returns a line's time as it must be: times only grow. `next` and `later` are the lines behind it.
+/// Returns the correct time of a line: times only grow. `next` and `later` are the lines after it.
 pub(super) fn resolve_time(
     seen: PrecedingLine,
     at: Millis,
@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(resolve_seq(PrecedingLine { is_reliable: false, ..seen }, head(2, 100), None), None);
     }
 
-    /// New lines are numbered behind what was read, and must be read as they are.
+    /// New lines are numbered after those read before, and must be read unchanged.
     #[test]
     fn what_was_decided_at_the_end_holds_when_the_log_grows() {
         for before in 0..12 {

@@ -1,4 +1,4 @@
-//! Finding places in a log: by number, by time, from the end, and all turns at once.
+//! Finds positions in a log: by number, by time, from the end, and all turns at once.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -13,10 +13,10 @@ use crate::event::{AgentEvent, Envelope, Millis, Seq};
 use crate::journal::Damage;
 use crate::journal::line::{LineHead, decode};
 
-/// Stands in every line that begins a turn; a line that has it by chance is told apart by parsing.
+/// Occurs in every line that begins a turn; lines that contain it by chance are ruled out by parsing.
 const TURN_MARKER: &[u8] = b"turn_started";
 
-/// Where a log ends.
+/// The end of a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogEnd {
     /// The last number; 0 in an empty log.
@@ -24,29 +24,29 @@ pub struct LogEnd {
     pub at: Millis,
     /// Bytes of an unfinished last line.
     pub torn: Option<u64>,
-    /// Whether the file ends in a line end, so that a line may be appended as it is.
+    /// Whether the file ends in a newline, so that a line can be appended as it is.
     pub ends_with_newline: bool,
 }
 
 /// The last turns of a log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogTail {
-    /// The log's first event, which says what the session is.
+    /// The log's first event, which describes the session.
     pub opened: Option<LogEntry>,
-    /// From a `TurnStarted` on.
+    /// Begins with a `TurnStarted`.
     pub page: LogPage,
-    /// Whether there is nothing but `opened` before.
+    /// Whether only `opened` precedes the page.
     pub is_whole: bool,
 }
 
-/// Where a turn begins.
+/// The beginning of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TurnMark {
     pub seq: Seq,
     pub at: Millis,
 }
 
-/// What stands in a log, and what is wrong with it.
+/// The contents of a log and its damage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogIndex {
     pub turns: Vec<TurnMark>,
@@ -56,7 +56,7 @@ pub struct LogIndex {
 }
 
 impl Reader {
-    /// Returns the place behind a number.
+    /// Returns the position after a number.
     pub fn cursor_after(&self, seq: Seq) -> io::Result<Cursor> {
         if !self.is_ordered() {
             return Ok(Cursor { after: seq, ..self.start_cursor() });
@@ -64,7 +64,7 @@ impl Reader {
         Ok(Cursor { offset: self.bisect(|head| head.seq <= seq)?, after: seq, preceding: None })
     }
 
-    /// Returns the last number that was recorded up to a time; 0 if none was.
+    /// Returns the last number recorded up to `at`; 0 if there is none.
     pub fn seq_at(&self, at: Millis) -> io::Result<Seq> {
         let mut cursor = self.start_cursor();
         if self.is_ordered() {
@@ -85,7 +85,7 @@ impl Reader {
         }
     }
 
-    /// Returns a line's beginning so that what `before` holds for ends at most a chunk behind it.
+    /// Returns the start of a line such that the lines for which `before` holds end at most a chunk after it.
     fn bisect(&self, before: impl Fn(LineHead) -> bool) -> io::Result<u64> {
         let (mut low, mut high) = (self.start, self.len()?);
         while high.saturating_sub(low) > CHUNK_BYTES as u64 {
@@ -98,7 +98,7 @@ impl Reader {
         Ok(low)
     }
 
-    /// Returns the first line that begins in `offset..limit` and has a head.
+    /// Returns the first line in `offset..limit` that has a head.
     fn head_after(&self, offset: u64, limit: u64) -> io::Result<Option<(u64, LineHead)>> {
         let mut offset = self.line_after(offset)?;
         while offset < limit {
@@ -114,7 +114,8 @@ impl Reader {
         self.is_known_ordered.load(Ordering::Relaxed)
     }
 
-    /// Returns where the log ends. Looks at every line's number, for no new one may be as small as any of them.
+    /// Returns the end of the log. Checks the number of every line, because new numbers must be greater than all of
+    /// them.
     pub fn find_end(&self) -> io::Result<LogEnd> {
         let mut lines = LogLines::new(self, self.start);
         let mut end = LogEnd { ends_with_newline: true, ..LogEnd::default() };
@@ -124,7 +125,7 @@ impl Reader {
                 if line.has_newline || line.text.is_empty() {
                     continue;
                 }
-                // There may be something whole in it.
+                // The torn line may contain a whole record.
                 return Ok(self.build_index()?.end);
             }
             let Some(head) = LineHead::parse(&line.text) else { continue };
@@ -139,7 +140,7 @@ impl Reader {
 
     /// Reads the last `turns` turns, looking back at most `budget` bytes.
     ///
-    /// Returns nothing where no turn begins that near to the end; the log then is read from its first line.
+    /// Returns `None` if no turn begins that close to the end; the log is then read from its first line.
     pub fn tail(&self, turns: usize, budget: u64) -> io::Result<Option<LogTail>> {
         if !self.is_ordered() {
             return Ok(None);
@@ -150,7 +151,7 @@ impl Reader {
         let mut high = length;
         while high > floor && found.len() < turns {
             let low = high.saturating_sub(CHUNK_BYTES as u64 * 4).max(floor);
-            // The overlap catches a word that lies across two blocks.
+            // The overlap finds a marker that crosses two chunks.
             let size = (high - low) as usize + TURN_MARKER.len() - 1;
             let block = self.read_chunk(low, size)?;
             for hit in memmem::rfind_iter(&block, TURN_MARKER) {
@@ -174,9 +175,9 @@ impl Reader {
         Ok(Some(LogTail { opened, page, is_whole: whole }))
     }
 
-    /// Returns the beginning of the line around `offset`, if that line begins a turn.
+    /// Returns the start of the line around `offset`, if that line begins a turn.
     fn find_turn_start(&self, offset: u64, floor: u64) -> io::Result<Option<u64>> {
-        // Such a line is short; one that isn't has the word in somebody's text.
+        // Such a line is short; a longer one has the marker in its text.
         let low = offset.saturating_sub(1 << 10).max(self.start);
         let before = self.read_chunk(low, (offset - low) as usize)?;
         let start = match memchr::memrchr(b'\n', &before) {
@@ -191,7 +192,7 @@ impl Reader {
         Ok(line.filter(|line| turn_mark(line).is_some()).map(|_| start))
     }
 
-    /// Goes through the whole log, and finds all that is wrong with it.
+    /// Scans the whole log and finds all damage.
     pub fn build_index(&self) -> io::Result<LogIndex> {
         let mut survey = LogIndex {
             end: LogEnd { ends_with_newline: self.ends_with_newline()?, ..LogEnd::default() },
@@ -208,7 +209,7 @@ impl Reader {
         Ok(survey)
     }
 
-    /// Tells every event; returns what is wrong with the log, and what is open at its end.
+    /// Calls `tell` with every event; returns the damage, and what is open at the end.
     pub fn for_each_event(&self, mut tell: impl FnMut(&Envelope)) -> io::Result<(Damage, Sealer)> {
         let mut walk = LogWalker::new(self, self.start_cursor());
         let mut sealer = Sealer::new();
@@ -222,7 +223,7 @@ impl Reader {
         }
         let mut damage = walk.damage;
         self.is_known_ordered.store(damage.renumbered == 0 && damage.repeated == 0, Ordering::Relaxed);
-        // A log that begins somewhere begins in the middle of something.
+        // A log that begins in the middle may begin inside a turn or message.
         damage.misplaced = if self.starts_at_one { misplaced } else { 0 };
         damage.headerless = self.is_headerless;
         Ok((damage, sealer))

@@ -9,7 +9,7 @@ pub(super) fn log(text: &str) -> (tempfile::NamedTempFile, Reader) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
     let reader = Reader::open(file.path()).unwrap();
-    // As whoever goes on with a log does; only then places in it are jumped to.
+    // Resuming a log does this too; only then are jumps allowed.
     reader.find_end().unwrap();
     (file, reader)
 }

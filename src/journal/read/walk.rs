@@ -1,4 +1,4 @@
-//! Record by record through a log, sound or damaged. The one place that decides what in a file is an event.
+//! Reads a log record by record, intact or damaged. The only place that decides what counts as an event.
 
 use std::io;
 
@@ -12,14 +12,14 @@ use crate::event::{AgentEvent, Envelope, Seq};
 use crate::journal::Damage;
 use crate::journal::line::{LineHead, decode, is_plausible};
 
-/// What every record that this program wrote begins with; within a string its quotes would be escaped.
+/// The start of every record that this program writes; inside a JSON string its quotes would be escaped.
 const RECORD_PREFIX: &[u8] = b"{\"seq\":";
-/// A line in which more is wrong is given up.
+/// A line that needs more splits is given up.
 const MAX_SPLITS_PER_LINE: u32 = 64;
 
 pub(super) struct LogWalker<'a> {
     lines: LogLines<'a>,
-    /// Nothing behind a place that was jumped to: what is before it says nothing.
+    /// `None` right after a jump: the line before is unknown.
     preceding: Option<PrecedingLine>,
     after: Seq,
     /// Whether the first number must be 1.
@@ -28,10 +28,10 @@ pub(super) struct LogWalker<'a> {
     pub(super) at_end: bool,
 }
 
-/// What a record came to.
+/// The result of reading a record.
 enum WalkResult {
     Entry(LogEntry),
-    /// Nothing to deliver: blank, noise, had before.
+    /// Nothing to deliver: blank, garbage or a repetition.
     Nothing,
     PastLimit(RawLine),
     Torn(RawLine),
@@ -49,7 +49,7 @@ impl<'a> LogWalker<'a> {
         }
     }
 
-    /// Returns the place behind what was delivered.
+    /// Returns the position after the last delivered event.
     pub(super) fn cursor(&self) -> Cursor {
         Cursor { offset: self.lines.offset(), after: self.after, preceding: self.preceding }
     }
@@ -114,7 +114,7 @@ impl<'a> LogWalker<'a> {
         Ok(WalkResult::Nothing)
     }
 
-    /// Lets what is left of a line behind `at` come next.
+    /// Puts back the rest of a line from `at` on.
     fn push_back_rest(&mut self, raw: &RawLine, text: &Bytes, at: usize) {
         let lead = raw.text.len() - text.len();
         let (start, rest) = (raw.start + (lead + at) as u64, text.slice(at..));
@@ -174,7 +174,7 @@ impl<'a> LogWalker<'a> {
     }
 }
 
-/// Some editors begin a file with a mark of its encoding.
+/// Some editors write a byte order mark at the start of a file.
 fn strip_bom(text: &Bytes) -> Bytes {
     if text.starts_with(b"\xef\xbb\xbf") { text.slice(3..) } else { text.clone() }
 }

@@ -1,8 +1,8 @@
-//! Whose a name is under which something is kept: of several screens on one place each gets a name of its own.
+//! Claims the name under which a client keeps its state: several clients of one place each get a name of their own.
 //!
-//! A name is taken with an advisory lock, so it is free again once its program is gone, however that ended. What was
-//! kept under a name that is free is found by the next screen, the newest first. A session that is open here needs none
-//! of this: the lock on its log is the claim.
+//! A name is claimed with an advisory lock, so it is free again once its program has ended, however that happened.
+//! State under a free name goes to the next client, the newest first. A local session needs no claim: the lock on its
+//! log is enough.
 
 use std::fs::{self, File};
 use std::io;
@@ -15,27 +15,27 @@ use super::super::write::create_private_dir;
 use super::{StatePart, StateStore};
 use crate::event::SessionId;
 
-/// More screens on one place share a name.
+/// Further clients of a place share a name.
 const MAX_NAMES_PER_PLACE: usize = 64;
 
-/// A name that no other screen uses as long as this lives.
+/// A name that no other client uses while this exists.
 #[derive(Debug)]
 pub struct NameClaim {
     session: SessionId,
     lock: Option<(File, PathBuf)>,
-    /// Drafts under other names of this place that nobody has on a screen.
+    /// Drafts under other names of this place that no client has open.
     other_drafts: usize,
 }
 
 impl NameClaim {
-    /// Takes the name of a session whose log this program has.
+    /// Claims the name of a session whose log this program has locked.
     pub fn exclusive(session: SessionId) -> Self {
         Self { session, lock: None, other_drafts: 0 }
     }
 
-    /// Takes a name for a place that several screens may be on: one with a draft that nobody has, else a free one.
+    /// Claims a name for a place that several clients may use: one with a draft that nobody has open, else a free one.
     ///
-    /// Where no lock can be had, as on a disk that is full, the place's own name is shared.
+    /// If no lock is possible, as on a full disk, the place's own name is shared.
     pub fn for_place(dir: &Path, place: &SessionId) -> Self {
         let mut drafts: Vec<(SystemTime, SessionId)> = Vec::new();
         let mut rest = Vec::new();
@@ -71,12 +71,12 @@ impl NameClaim {
         }
     }
 
-    /// Returns the name under which things are kept.
+    /// Returns the claimed name.
     pub fn session(&self) -> &SessionId {
         &self.session
     }
 
-    /// Returns how many drafts of this place wait for another screen.
+    /// Returns how many drafts of this place remain for other clients.
     pub fn other_drafts(&self) -> usize {
         self.other_drafts
     }
@@ -90,7 +90,7 @@ impl Drop for NameClaim {
     }
 }
 
-/// Takes a name; nothing if another program has it.
+/// Claims a name; `None` if another program has it.
 fn try_lock_name(dir: &Path, name: &SessionId) -> io::Result<Option<(File, PathBuf)>> {
     create_private_dir(dir)?;
     let path = dir.join(format!("{}.lock", safe_file_name(name.as_str())));
@@ -100,12 +100,12 @@ fn try_lock_name(dir: &Path, name: &SessionId) -> io::Result<Option<(File, PathB
     if file.try_lock().is_err() {
         return Ok(None);
     }
-    // Whoever had it may have removed the file between our opening and locking it.
+    // The previous owner may have removed the file between our opening and locking it.
     let is_same = fs::metadata(&path).is_ok_and(|there| file.metadata().is_ok_and(|ours| ours.ino() == there.ino()));
     Ok(is_same.then_some((file, path)))
 }
 
-/// The file goes while it is still locked: nobody can have taken it.
+/// The file is removed while still locked, so that nobody can have claimed it.
 fn release_lock((file, path): (File, PathBuf)) {
     let _ = fs::remove_file(path);
     drop(file);

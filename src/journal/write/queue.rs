@@ -1,4 +1,4 @@
-//! Lines on their way into a file, in order, through errors.
+//! Lines on their way into a file, in order, across write errors.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -9,21 +9,21 @@ use bytes::Bytes;
 
 use crate::journal::line::LineHead;
 
-/// What may wait for a disk that refuses; about half a million tokens.
+/// Limit of lines that wait for a disk that refuses; about half a million tokens.
 const MAX_WAITING_BYTES: usize = 64 << 20;
-/// A buffer that grew beyond this is given back.
+/// A larger buffer is freed once it is empty.
 const MAX_IDLE_BUFFER_BYTES: usize = 1 << 20;
 
 #[derive(Debug)]
 pub(super) struct WriteQueue<W> {
     sink: W,
     waiting: Vec<u8>,
-    /// Where in `waiting` each line ends, and its number.
+    /// The end offset in `waiting` and the number of each line.
     line_ends: VecDeque<(usize, u64)>,
     last_saved: Arc<AtomicU64>,
     max_waiting_bytes: usize,
     error: Option<String>,
-    /// Lines given up because too much waited.
+    /// Lines lost because too much waited.
     lost_lines: u64,
 }
 
@@ -42,7 +42,7 @@ impl<W: Write> WriteQueue<W> {
     }
 
     pub(super) fn append(&mut self, lines: &[Bytes]) -> io::Result<()> {
-        // What waits goes first: room may be back, and then nothing new is lost.
+        // Waiting lines are written first: there may be space again, and then nothing new is lost.
         let mut outcome = if self.waiting.is_empty() { Ok(()) } else { self.flush() };
         for line in lines {
             if outcome.is_err() && self.waiting.len().saturating_add(line.len()) > self.max_waiting_bytes {
@@ -80,7 +80,7 @@ impl<W: Write> WriteQueue<W> {
         &self.sink
     }
 
-    /// Goes on in another file, which has the same bytes up to here.
+    /// Continues with another file that has the same bytes up to here.
     pub(super) fn switch_sink(&mut self, sink: W) {
         self.sink = sink;
     }
@@ -123,7 +123,7 @@ impl<W: Write> WriteQueue<W> {
 mod tests {
     use super::*;
 
-    /// A disk with room for so many bytes.
+    /// A disk with space for a limited number of bytes.
     #[derive(Debug, Default)]
     struct Disk {
         bytes: Vec<u8>,

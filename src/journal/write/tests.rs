@@ -62,7 +62,7 @@ fn a_session_is_never_begun_over_another() {
     assert!(matches!(Writer::create(dir.path(), &header()), Err(OpenError::Io { .. })));
 }
 
-/// The promise of `kill -9`: wherever the file ends, a prefix is read, and the session goes on behind it.
+/// The guarantee after `kill -9`: wherever the file ends, a prefix is readable and the session continues after it.
 #[test]
 fn a_log_cut_at_any_byte_is_a_prefix_and_goes_on() {
     let dir = tempfile::tempdir().unwrap();
