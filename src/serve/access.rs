@@ -1,7 +1,7 @@
-//! What every request must pass: who asks, by which name, from which page, and how much.
+//! Checks every request: authentication, host name, origin and body size.
 //!
-//! Closed by default. A request is refused in the shape of the surface that its path belongs to, before any of its
-//! body is read.
+//! Closed by default. A rejected request gets an error in the format of the surface that its path belongs to, before
+//! any of its body is read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,14 +32,14 @@ pub(super) enum Access {
     Read,
 }
 
-/// A request's body, no longer than the limit.
+/// A request's body, within the size limit.
 pub(super) struct BodyBytes(pub(super) Bytes);
 
-/// A body whose next piece doesn't come within this time is given up.
+/// Maximum pause between two pieces of a body.
 const BODY_CHUNK_TIMEOUT: Duration = Duration::from_secs(10);
-/// One that is longer on its way than this must have come at [`MIN_BODY_BYTES_PER_SECOND`] at least.
+/// After this time the average rate must be at least [`MIN_BODY_BYTES_PER_SECOND`].
 const SLOW_BODY_GRACE_DURATION: Duration = Duration::from_secs(30);
-/// Bytes a second, far below the slowest line.
+/// Far below the slowest connection.
 const MIN_BODY_BYTES_PER_SECOND: u64 = 1024;
 
 impl FromRequest<ServerState> for BodyBytes {
@@ -55,14 +55,14 @@ impl FromRequest<ServerState> for BodyBytes {
         }
         read.map(Self).map_err(|refused| {
             let mut response = refused.to_response(shape);
-            // The rest of it would be taken for the next request.
+            // The rest of the body would be parsed as the next request.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             response
         })
     }
 }
 
-/// Reads a body to its end, as long as it keeps coming.
+/// Reads a whole body, as long as it keeps coming.
 async fn read_body(body: Body, most: usize, seat: Option<&ConnectionSlot>) -> Result<Bytes, ApiError> {
     let begun = Instant::now();
     let mut pieces = body.into_data_stream();
@@ -86,7 +86,7 @@ async fn read_body(body: Body, most: usize, seat: Option<&ConnectionSlot>) -> Re
     }
 }
 
-/// Lets a request through or answers it with the reason.
+/// Passes a request on or responds with the error.
 pub(super) async fn check(Shared(state): Shared<ServerState>, mut request: Request, next: Next) -> Response<Body> {
     let shape = error_format_for(request.uri().path());
     let settings = state.settings();
@@ -152,7 +152,7 @@ fn authorize(state: &ServerState, request: &Request) -> Result<Access, ApiError>
     Ok(access)
 }
 
-/// A request goes to one host and comes from one page: of two, another program on the way may believe the other.
+/// Requires one host and one origin: with two of each, intermediaries may pick different ones.
 fn check_single_host(target: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
     for (name, shown) in [(HOST, "Host"), (ORIGIN, "Origin")] {
         if headers.get_all(name).iter().nth(1).is_some() {
@@ -171,8 +171,8 @@ fn check_single_host(target: &Uri, headers: &HeaderMap) -> Result<(), ApiError> 
     }
 }
 
-/// Returns whether a Host header is a name or an address, and a port at most (RFC 9112, 3.2): of what else it holds each
-/// program on the way makes something else. It may be empty.
+/// Returns whether a Host header is a name or an address, and at most a port (RFC 9112, 3.2): intermediaries interpret
+/// anything else differently. It may be empty.
 fn is_one_host(host: &str) -> bool {
     let (is_name, port) = match host.strip_prefix('[').map(|rest| rest.split_once(']')) {
         Some(Some((address, port))) => (address.parse::<std::net::Ipv6Addr>().is_ok(), port),
@@ -190,8 +190,8 @@ fn is_one_host(host: &str) -> bool {
         })
 }
 
-/// A name that another's server answers for must not lead a web page here: browsers hold what comes of it for that
-/// server's own. On other addresses than this machine's a token is asked for, which such a page has not.
+/// A host name of another server must not lead a web page here, because the browser would treat the response as that
+/// server's own (DNS rebinding). Non-loopback addresses require a token, which such a page doesn't have.
 fn check_host_name(settings: &Settings, headers: &HeaderMap) -> Result<(), ApiError> {
     let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     if !settings.loopback || is_local_name(host_name(host)) {
@@ -207,7 +207,7 @@ fn is_local_name(name: &str) -> bool {
         || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Returns the name in `name:port`, brackets of an address taken off.
+/// Returns the name in `name:port`, without the brackets of an IPv6 address.
 fn host_name(host: &str) -> &str {
     match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
@@ -215,7 +215,8 @@ fn host_name(host: &str) -> &str {
     }
 }
 
-/// Returns the origin of the web page that asks, where it may. Programs that are no browsers name none.
+/// Returns the origin of the requesting web page if it is allowed; `None` for clients that are not browsers and send
+/// none.
 fn allowed_origin(settings: &Settings, headers: &HeaderMap) -> Result<Option<HeaderValue>, ApiError> {
     let Some(origin) = headers.get(ORIGIN) else { return Ok(None) };
     let text = origin.to_str().unwrap_or_default();
@@ -243,11 +244,11 @@ fn access_of_token(settings: &Settings, headers: &HeaderMap, open: bool) -> Resu
     let is = |token: &Option<SecretString>| {
         token.as_ref().zip(given).is_some_and(|(token, given)| constant_time_eq(token.expose_secret(), given))
     };
-    // Both are compared, whichever fits.
+    // Both are always compared, for constant time.
     match (is(&tokens.full), is(&tokens.read)) {
         (true, _) => Ok(most),
         (false, true) => Ok(Access::Read),
-        // With a token for reading alone, this machine's own address is open for the rest.
+        // If only a read token is configured, loopback clients without a token keep full access.
         (false, false) if tokens.full.is_none() && given.is_none() && settings.loopback => Ok(most),
         (false, false) if open => Ok(Access::Read),
         (false, false) => {
@@ -257,7 +258,7 @@ fn access_of_token(settings: &Settings, headers: &HeaderMap, open: bool) -> Resu
     }
 }
 
-/// Compares in a time that does not tell how much of it was right.
+/// Compares in a time that doesn't depend on where the values differ.
 fn constant_time_eq(one: &str, other: &str) -> bool {
     let (one, other) = (one.as_bytes(), other.as_bytes());
     let longest = one.len().max(other.len());
@@ -352,7 +353,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_slow_body_that_keeps_coming_is_taken() {
-        // 2 kB a second for two minutes, until it is longer than what is taken.
+        // 2 kB/s for two minutes, until the size limit is exceeded.
         let slow = read_body(dripping(2_048, Duration::from_secs(1)), 240_000, None).await;
         assert_eq!(slow.unwrap_err().status, 413);
         let pieces = futures_util::stream::iter(["a", "b"].map(Ok::<_, std::convert::Infallible>));

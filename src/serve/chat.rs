@@ -1,14 +1,14 @@
-//! `POST /v1/chat/completions`: chat completions as OpenAI has them, and the agent bridge of OpenJarvis.
+//! `POST /v1/chat/completions`: OpenAI's chat completions, and OpenJarvis's agent bridge.
 //!
-//! | the request has | the model is offered | the answer is |
+//! | the request has | tools offered to the model | the response is |
 //! | --- | --- | --- |
-//! | no tools | our tools, which run here | chunks of text |
-//! | tools | the client's tools | chunks of text and of calls, which the client runs |
-//! | `X-Jarvis-Events: agent` or `?events=agent` | our tools | chunks and the named events of the agent |
-//! | tools, and the server was started with `--openjarvis-compat` | our tools | the same |
+//! | no tools | ours, which run here | chunks of text |
+//! | tools | the client's | chunks of text and of calls, which the client runs |
+//! | `X-Jarvis-Events: agent` or `?events=agent` | ours | chunks and the agent's named events |
+//! | tools, and the server was started with `--openjarvis-compat` | ours | the same |
 //!
-//! Named events only come where they were asked for: the official client takes every frame for a chunk. The session
-//! that answers is named in `X-Jarvis-Session`; a stream that broke is resumed there.
+//! Named events are sent only on request: the official client parses every frame as a chunk. `X-Jarvis-Session` names
+//! the session of the response; a broken stream is resumed there.
 
 pub(super) mod request;
 
@@ -32,7 +32,7 @@ use crate::event::{Json, SessionId};
 
 pub(super) const SURFACE: Surface = Surface { routes, path_prefixes: &["/v1/chat"], error_format: openai_error_body };
 
-/// Asks for the agent's events, as a header and in the query.
+/// Requests the agent's events; as a header, and in the query.
 const EVENTS_HEADER: &str = "x-jarvis-events";
 const AGENT_EVENTS: &str = "agent";
 
@@ -78,14 +78,14 @@ async fn try_complete(
     .await
 }
 
-/// Named events are for whoever asked for them by name.
+/// Returns whether the client requested named events.
 fn asks_for_events(headers: &HeaderMap, query: Option<&str>) -> bool {
     let header = headers.get(EVENTS_HEADER).and_then(|value| value.to_str().ok());
     let said = query.unwrap_or_default().split('&').filter_map(|pair| pair.strip_prefix("events="));
     header.into_iter().chain(said).any(|value| value.trim().eq_ignore_ascii_case(AGENT_EVENTS))
 }
 
-/// Makes the id of an answer: `chatcmpl-` and 12 hexadecimal digits that follow from the session (FNV-1a, 64 bits).
+/// Creates the id of a response: `chatcmpl-` and 12 hexadecimal digits derived from the session (FNV-1a, 64 bits).
 fn completion_id(session: &SessionId) -> String {
     let hash = session
         .as_str()
@@ -94,7 +94,7 @@ fn completion_id(session: &SessionId) -> String {
     format!("chatcmpl-{:012x}", (hash ^ (hash >> 48)) & 0xffff_ffff_ffff)
 }
 
-/// An error as OpenAI has it.
+/// An error in OpenAI's format.
 pub(super) fn openai_error_body(refused: &ApiError) -> Json {
     let kind = match refused.status {
         401 => "authentication_error",
@@ -106,7 +106,7 @@ pub(super) fn openai_error_body(refused: &ApiError) -> Json {
     chunk::error(&refused.message, kind, refused.param.as_deref(), Some(refused.code))
 }
 
-/// The same, and as the servers say it whose bridge this is.
+/// An error in OpenJarvis's format.
 fn openjarvis_error_body(refused: &ApiError) -> Json {
     let mut body = openai_error_body(refused);
     if let Some(fields) = body.as_object_mut() {

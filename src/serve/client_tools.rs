@@ -1,7 +1,7 @@
-//! PURE. The tools that a client offers the model, and which of them it wants to be called.
+//! PURE. The tools that a client offers to the model, and its tool choice.
 //!
-//! A choice that can't be understood is refused: a model that is free where the client counts on a call would answer
-//! with something that the client can't read.
+//! A tool choice that can't be parsed is an error: if the client relies on a call and the model is free to write text,
+//! the client can't use the response.
 
 use std::collections::HashSet;
 
@@ -11,18 +11,18 @@ use super::error::ApiError;
 use super::fields::{self, Fields, field_path, get_array, get_value, missing_field, wrong_type};
 use crate::event::{Json, Risk, ToolSpec};
 
-/// What a request says of tools.
+/// The tools in a request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct ClientTools {
-    /// All that were sent.
+    /// All tools that were sent.
     pub(super) specs: Vec<ToolSpec>,
-    /// Those that the model may choose from; none of the client's is our own.
+    /// The tools that the model may choose from; `None` if the client sent none.
     pub(super) allowed: Option<Vec<ToolSpec>>,
-    /// One must be called.
+    /// The model must call one.
     pub(super) tool_choice_required: bool,
 }
 
-/// Where a surface has a tool's name: in `function`, as chat completions do, or beside its type. Either is read.
+/// Where a surface puts a tool's name: in `function`, as chat completions do, or beside its type. Both are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ToolFormat {
     Nested,
@@ -31,7 +31,7 @@ pub(super) enum ToolFormat {
 
 const TOOL_CHOICE_VALUES: &str = "\"none\", \"auto\", \"required\" or a function by its name";
 
-/// Reads `tools` and `tool_choice`.
+/// Parses `tools` and `tool_choice`.
 pub(super) fn parse(fields: &Fields, form: ToolFormat) -> Result<ClientTools, ApiError> {
     let specs = parse_specs(get_array(fields, "tools", "")?, form)?;
     let all = Some(specs.clone()).filter(|specs| !specs.is_empty());
@@ -49,7 +49,7 @@ pub(super) fn parse(fields: &Fields, form: ToolFormat) -> Result<ClientTools, Ap
     Ok(ClientTools { specs, allowed: chosen, tool_choice_required: must_call })
 }
 
-/// Leaves the tool that the choice names, or the few that it allows.
+/// Applies the tool choice: returns the allowed tools, and whether one must be called.
 fn parse_choice(specs: &[ToolSpec], choice: &Fields) -> Result<(Option<Vec<ToolSpec>>, bool), ApiError> {
     let kind = fields::get_string(choice, "type", "tool_choice")?.unwrap_or("function");
     let inner = fields::get_object_at(choice, kind, "tool_choice")?;
@@ -83,7 +83,7 @@ fn find_spec(specs: &[ToolSpec], choice: &Fields, at: &str) -> Result<ToolSpec, 
     })
 }
 
-/// Reads what the model is told of the client's tools.
+/// Parses the specifications of the client's tools.
 fn parse_specs(list: &[Json], form: ToolFormat) -> Result<Vec<ToolSpec>, ApiError> {
     let mut specs: Vec<ToolSpec> = Vec::with_capacity(list.len());
     let mut names = HashSet::new();
@@ -111,7 +111,7 @@ fn parse_specs(list: &[Json], form: ToolFormat) -> Result<Vec<ToolSpec>, ApiErro
             Some(schema) => Json::Object(schema.clone()),
         };
         let description = fields::get_string(inner, "description", &at)?.unwrap_or_default().to_owned();
-        // We never run it, so there is nothing to ask anybody.
+        // It never runs here, so it needs no approval.
         specs.push(ToolSpec { name: name.to_owned(), description, parameters, risk: Risk::ReadOnly });
     }
     Ok(specs)

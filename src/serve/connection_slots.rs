@@ -1,8 +1,9 @@
-//! Who is connected, and who gets up when all places are taken.
+//! Connection slots, and which connection is closed when all are taken.
 //!
-//! A connection that is being answered keeps its place. One that keeps the server waiting (it says nothing, or half a
-//! request) gives it up to whoever comes, so nobody is kept out by silence, which costs a client nothing. Whoever holds
-//! most such places loses one first. Before a token is looked at, a client has no more than the head of one request.
+//! A connection whose request is being answered keeps its slot. One that keeps the server waiting (no request, or half
+//! of one) is evicted for a new client, so that idle connections, which cost a client nothing, can't lock others out.
+//! The address with the most such connections loses one first. Before its token is checked, a client can send no more
+//! than the head of one request.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -15,17 +16,17 @@ use axum::body::{Body, Bytes, HttpBody};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// A client that came so short a time ago is not taken for silent. What it has to say is under way with it, so this is
-/// about what was accepted at once and not yet read; longer, those who come again and again would keep others out.
+/// A client that connected this recently doesn't count as idle: its request is still on the way. Kept short, because
+/// clients that reconnect again and again could otherwise lock others out.
 const HEAD_GRACE_DURATION: Duration = Duration::from_millis(50);
-/// Likewise between two pieces of a body.
+/// The same between two pieces of a body.
 const BODY_GRACE_DURATION: Duration = Duration::from_millis(500);
-/// A body that is slower than this makes room too: otherwise a byte now and then would keep a place. Bytes a second.
+/// A slower body can be evicted: otherwise a byte now and then would hold a slot.
 const MIN_BODY_BYTES_PER_SECOND: u64 = 16 << 10;
-/// With all places taken, a request that is longer on its way than this makes room.
+/// When all slots are taken, an upload that takes longer can be evicted.
 const UPLOAD_GRACE_DURATION: Duration = Duration::from_secs(15);
 
-/// The places there are. Cheap to clone.
+/// All slots. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct ConnectionSlots {
     max_slots: usize,
@@ -38,30 +39,30 @@ struct SlotTable {
     slots: HashMap<u64, Arc<ConnectionSlot>>,
 }
 
-/// One connection's place.
+/// The slot of one connection.
 pub(super) struct ConnectionSlot {
     peer: IpAddr,
     state: Mutex<SlotState>,
-    /// Cancelled when the place is needed for another.
+    /// Cancelled when the slot is needed for another client.
     pub(super) evicted: CancellationToken,
 }
 
-/// How long a client has been keeping the server waiting.
+/// How long a client has kept the server waiting.
 #[derive(Clone, Copy)]
 enum SlotState {
-    /// For the head of a request. `first` is false once one came.
+    /// Waiting for the head of a request. `first` is false after the first one.
     ReadingHead { since: Instant, first: bool },
     ReadingBody {
         since: Instant,
         last_chunk: Instant,
-        /// Bytes so far.
+        /// Bytes read so far.
         read: u64,
     },
-    /// It is being answered.
+    /// The response is being sent.
     Answering,
 }
 
-/// Holds a place until it is dropped.
+/// Holds a slot until dropped.
 pub(super) struct SlotGuard {
     id: u64,
     pub(super) slot: Arc<ConnectionSlot>,
@@ -73,8 +74,8 @@ impl ConnectionSlots {
         Self { max_slots: most, table: Arc::default() }
     }
 
-    /// Takes a place; where none is left, that of a client that keeps us waiting. None if all are being answered.
-    /// O(places) when they are all taken.
+    /// Takes a slot; if none is free, evicts a client that keeps the server waiting. `None` if all are being answered.
+    /// O(slots) when they are all taken.
     pub(super) fn acquire(&self, peer: IpAddr) -> Option<SlotGuard> {
         let now = Instant::now();
         let mut taken = lock(&self.table);
@@ -93,8 +94,7 @@ impl ConnectionSlots {
     }
 }
 
-/// Returns the place that is given up first: of the peer that holds most of those that could be, the one that has
-/// waited longest.
+/// Returns the slot to evict: the one waiting longest, of the peer with the most evictable slots.
 fn slot_to_evict(seats: &HashMap<u64, Arc<ConnectionSlot>>, now: Instant) -> Option<u64> {
     let idle = || seats.iter().filter_map(|(number, seat)| Some((seat.idle_since(now)?, seat.peer, *number)));
     let mut held: HashMap<IpAddr, usize> = HashMap::new();
@@ -120,12 +120,12 @@ impl ConnectionSlot {
         }
     }
 
-    /// Returns whether no request has come at all.
+    /// Returns whether no request has come yet.
     pub(super) fn has_no_request(&self) -> bool {
         matches!(*lock(&self.state), SlotState::ReadingHead { first: true, .. })
     }
 
-    /// A piece of a body is awaited, the first or another, after so many bytes.
+    /// Marks the slot as waiting for a piece of a body, after `read` bytes.
     pub(super) fn set_reading_body(&self, read: u64) {
         let now = Instant::now();
         let mut state = lock(&self.state);
@@ -133,7 +133,7 @@ impl ConnectionSlot {
         *state = SlotState::ReadingBody { since, last_chunk: now, read };
     }
 
-    /// It is being answered from now on.
+    /// Marks the slot as being answered.
     pub(super) fn set_answering(&self) {
         *lock(&self.state) = SlotState::Answering;
     }
@@ -145,7 +145,7 @@ impl Drop for SlotGuard {
     }
 }
 
-/// The time from a request's head to the end of its answer.
+/// Lives from a request's head to the end of its response.
 pub(super) struct AnswerGuard(Arc<ConnectionSlot>);
 
 impl AnswerGuard {
@@ -154,7 +154,7 @@ impl AnswerGuard {
         Self(seat)
     }
 
-    /// Returns a body that ends it.
+    /// Returns a body that holds this guard.
     pub(super) fn guard_body(self, body: Body) -> Body {
         Body::new(GuardedBody { body, _guard: self })
     }
@@ -192,7 +192,7 @@ impl HttpBody for GuardedBody {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Every change is one step, so what a poisoned lock guards is whole.
+    // Every change is one step, so the data behind a poisoned lock is intact.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,9 +1,9 @@
-//! `/api/v1/responses` and `/api/v1/conversations` as enclava has them.
+//! Enclava's `/api/v1/responses` and `/api/v1/conversations`.
 //!
-//! Whether the answer is streamed is said in the query, and in the body as well, which enclava itself ignores. Our agent
-//! works with its own tools: those of the client are read and not offered, as there, but `tool_resources` is handed to
-//! every tool. An answer ends after `max_tool_calls` rounds of tools, five where nothing is said. Unlike there, an
-//! answer that was streamed is stored, and added to its conversation.
+//! Streaming is requested in the query, or in the body, which enclava itself ignores. Our agent uses its own tools: the
+//! client's are parsed and not offered, as in enclava, but `tool_resources` is passed to every tool. A response ends
+//! after `max_tool_calls` rounds of tools, five by default. Unlike in enclava, a streamed response is stored and added
+//! to its conversation.
 
 use axum::Router;
 use axum::body::Body;
@@ -28,7 +28,7 @@ use crate::event::Json;
 
 pub(super) const SURFACE: Surface = Surface { routes, path_prefixes: &["/api/v1"], error_format: error_body };
 
-/// Rounds of tools where the request says nothing of them.
+/// Rounds of tools if the request sets no limit.
 const DEFAULT_MAX_ROUNDS: u32 = 5;
 
 type EnclavaResult = Result<Response<Body>, ApiError>;
@@ -79,7 +79,7 @@ async fn try_create(
     if let Some(conversation) = conversation {
         conversations::replay_into(state, conversation, &mut talk).await?;
     }
-    // An answer that nobody knows is no context, as there.
+    // As in enclava, an unknown response is no context.
     if let Some(previous) = previous
         && let Some(kept) = StoredResponse::find(state, previous).await?
     {
@@ -109,7 +109,7 @@ async fn try_create(
         system_prompt: talked.system_prompt,
         model: record.model.clone(),
         client_tools: None,
-        // There the answer gets no request of its own.
+        // In enclava the final answer doesn't get a request of its own.
         max_rounds: Some(rounds.saturating_sub(1)),
         max_calls: None,
         sampling: fields::get_sampling_params(fields, &["max_tokens"])?,
@@ -149,7 +149,7 @@ async fn list_conversations(Shared(state): Shared<ServerState>, Query(query): Qu
     let answer = async {
         let page = ItemPage::read(&query)?;
         let mut ids = conversations::list_ids(&state).await?;
-        // The page has its own order, which is the newest first as well.
+        // The page is sorted separately, newest first as well.
         ids.reverse();
         let mut list = page.list_object(ids.into_iter().map(|id| json!({ "id": id })).collect());
         if let Some(rows) = list.get_mut("data").and_then(Json::as_array_mut) {
@@ -201,7 +201,7 @@ async fn add_items(
     to_response(answer.await)
 }
 
-/// A conversation as enclava tells it.
+/// A conversation in enclava's format.
 async fn conversation_json(state: &ServerState, conversation: &Conversation) -> Result<Json, ApiError> {
     Ok(json!({
         "id": conversation.id,
@@ -213,7 +213,7 @@ async fn conversation_json(state: &ServerState, conversation: &Conversation) -> 
     }))
 }
 
-/// What can't be read is 422 there.
+/// Unprocessable requests are 422 in enclava.
 fn to_response(answer: EnclavaResult) -> Response<Body> {
     answer.unwrap_or_else(|refused| {
         let status = if refused.status == 400 { 422 } else { refused.status };
@@ -221,7 +221,7 @@ fn to_response(answer: EnclavaResult) -> Response<Body> {
     })
 }
 
-/// An error as enclava has it.
+/// An error in enclava's format.
 fn error_body(refused: &ApiError) -> Json {
     if !matches!(refused.status, 400 | 422) {
         return json!({"error": "HTTP_ERROR", "message": refused.message});

@@ -1,4 +1,4 @@
-//! Why a request is not done, in the shape that the clients of its surface expect.
+//! API errors, in the format that the clients of a surface expect.
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -6,23 +6,23 @@ use axum::http::{Response, StatusCode};
 
 use crate::event::{Fault, FaultKind, Json};
 
-/// A request that is refused before anything was begun for it.
+/// An error that rejects a request before any work was started.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ApiError {
-    /// As HTTP has it.
+    /// The HTTP status.
     pub status: u16,
-    /// A stable word for programs, such as `not_found`.
+    /// A stable code for programs, such as `not_found`.
     pub code: &'static str,
     /// What is wrong and what to do, without secrets.
     pub message: String,
-    /// Seconds until another try may help.
+    /// Seconds until a retry may succeed.
     pub retry_after: Option<u32>,
-    /// The field that is wrong, where it is one.
+    /// The invalid field, if the error is about one.
     pub param: Option<String>,
 }
 
-/// Makes the body of a refusal.
+/// Builds the body of an error response.
 pub type ErrorFormat = fn(&ApiError) -> Json;
 
 impl ApiError {
@@ -30,7 +30,7 @@ impl ApiError {
         Self { status, code, message: message.into(), retry_after: None, param: None }
     }
 
-    /// What was sent can't be meant.
+    /// The request is invalid.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self::new(400, "invalid_request", message)
     }
@@ -43,12 +43,12 @@ impl ApiError {
         Self::new(413, "too_large", message)
     }
 
-    /// Too much is going on just now.
+    /// A limit is reached at the moment.
     pub fn too_many(message: impl Into<String>, retry_after: u32) -> Self {
         Self { retry_after: Some(retry_after), ..Self::new(429, "too_many", message) }
     }
 
-    /// Something here broke.
+    /// An error on our side.
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(500, "internal", message)
     }
@@ -58,7 +58,7 @@ impl ApiError {
         Self { param: Some(param.into()), ..self }
     }
 
-    /// Answers with it.
+    /// Builds the response.
     pub fn to_response(&self, shape: ErrorFormat) -> Response<Body> {
         let mut response = Response::new(Body::from(shape(self).to_string()));
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -74,7 +74,7 @@ impl ApiError {
     }
 }
 
-/// A model that can't be had, or an engine that can't be used.
+/// The model isn't available, or the engine can't be used.
 impl From<Fault> for ApiError {
     fn from(fault: Fault) -> Self {
         match fault.kind {
@@ -85,7 +85,7 @@ impl From<Fault> for ApiError {
     }
 }
 
-/// The native surface's own: `{"error": {"code", "message"}}`.
+/// The native format: `{"error": {"code", "message"}}`.
 pub fn native_error_body(refused: &ApiError) -> Json {
     let mut error = serde_json::json!({ "code": refused.code, "message": refused.message });
     if let (Some(param), Some(fields)) = (&refused.param, error.as_object_mut()) {

@@ -1,4 +1,5 @@
-//! What the server needs of the house: sessions made, found and listed. Serving knows nothing of agents and engines.
+//! The interface to the rest of the program: sessions are created, found and listed through it. The server itself knows
+//! nothing about agents and engines.
 
 use std::path::PathBuf;
 
@@ -9,37 +10,38 @@ use super::request::OneShotRequest;
 use crate::bridge::SessionHandle;
 use crate::event::{ApprovalMode, SessionId, ToolSpec, TurnId};
 
-/// Makes sessions. Everything that is open when [`Factory::close`] is called is closed by it.
+/// Creates sessions. [`Factory::close`] closes everything that is open.
 pub trait Factory: Send + Sync {
-    /// Opens a session for one question: its log begins with the opening and the past. The prompt is not sent yet.
+    /// Opens a session for a single prompt: its log begins with the opening event and the history. The prompt is not
+    /// sent yet.
     fn open_one_shot<'a>(&'a self, ask: &'a OneShotRequest) -> BoxFuture<'a, Result<OneShotSession, ApiError>>;
 
     /// Opens a session that clients share.
     fn open(&self, opening: OpenRequest) -> BoxFuture<'_, Result<SessionHandle, ApiError>>;
 
-    /// Goes on with a saved session.
+    /// Resumes a saved session.
     fn reopen<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<SessionHandle, ApiError>>;
 
     /// Reads a saved session as it is; its hub is closed.
     fn read<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<SessionHandle, ApiError>>;
 
-    /// Removes a saved session for good. It must not run.
+    /// Deletes a saved session, which must not be running.
     fn remove<'a>(&'a self, id: &'a SessionId) -> BoxFuture<'a, Result<(), ApiError>> {
         Box::pin(async move { Err(ApiError::new(409, "only_read", format!("session {id} can't be removed"))) })
     }
 
-    /// The folder for what surfaces keep beside the logs; it need not be there yet. None where nothing is kept.
+    /// The folder for files that surfaces store beside the logs; it may not exist yet. `None` if nothing is stored.
     fn storage_dir(&self) -> Option<PathBuf> {
         None
     }
 
-    /// The session that is there from the start: a recording that is played. Asked for once.
+    /// The session that exists from the start: a recording being played. Called once.
     fn initial_session(&self) -> Option<SessionHandle>;
 
-    /// Lists saved sessions, the one used last first. Those of one question are left out.
+    /// Lists saved sessions, most recently used first, without one-shot sessions.
     fn list(&self) -> BoxFuture<'_, Result<Vec<SavedSession>, ApiError>>;
 
-    /// Lists what can be asked for; the one that answers unasked comes first.
+    /// Lists the available models; the default comes first.
     fn models(&self) -> BoxFuture<'_, Vec<Model>>;
 
     /// Lists the tools of our agent.
@@ -49,16 +51,16 @@ pub trait Factory: Send + Sync {
     fn close(&self) -> BoxFuture<'_, ()>;
 }
 
-/// A session for one question.
+/// A session for a single prompt.
 pub struct OneShotSession {
     pub handle: SessionHandle,
-    /// The turn that answers, where that is not the first that was not told as past.
+    /// The turn that answers, if it isn't the first one after the history.
     pub turn: Option<TurnId>,
-    /// The turn is played and needs no prompt.
+    /// Whether the turn is played from a recording and needs no prompt.
     pub is_replayed: bool,
 }
 
-/// What a client wants a session to be; what is missing is as the server was started.
+/// Options of a session that a client opens; missing ones are as the server was started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenRequest {
     pub folder: Option<String>,
@@ -82,7 +84,7 @@ pub struct SavedSession {
 /// A model in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Model {
-    /// As it is asked for, `engine/model`.
+    /// In the form `engine/model`.
     pub id: String,
     pub engine: String,
     pub remark: String,

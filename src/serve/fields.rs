@@ -1,11 +1,11 @@
-//! PURE. The fields of a JSON request, read one by one: null is "not said", a wrong type is refused by name.
+//! PURE. Reads the fields of a JSON request: null means absent, and a wrong type is an error that names the field.
 
 use super::error::ApiError;
 use crate::event::{Json, SamplingParams};
 
 pub(super) type Fields = serde_json::Map<String, Json>;
 
-/// Reads a body that must be a JSON object.
+/// Parses a body that must be a JSON object.
 pub(super) fn parse_object(body: &[u8]) -> Result<Fields, ApiError> {
     match serde_json::from_slice(body) {
         Ok(Json::Object(fields)) => Ok(fields),
@@ -14,7 +14,7 @@ pub(super) fn parse_object(body: &[u8]) -> Result<Fields, ApiError> {
     }
 }
 
-/// Returns a field that is there and not null.
+/// Returns a field that is present and not null.
 pub(super) fn get_value<'f>(fields: &'f Fields, name: &str) -> Option<&'f Json> {
     fields.get(name).filter(|value| !value.is_null())
 }
@@ -27,7 +27,7 @@ pub(super) fn get_string<'f>(fields: &'f Fields, name: &str, at: &str) -> Result
     }
 }
 
-/// A text that must be there.
+/// Returns a required string.
 pub(super) fn get_required_string<'f>(fields: &'f Fields, name: &str, at: &str) -> Result<&'f str, ApiError> {
     get_string(fields, name, at)?.ok_or_else(|| missing_field(&field_path(at, name)))
 }
@@ -44,7 +44,7 @@ pub(super) fn get_bool_at(fields: &Fields, name: &str, at: &str) -> Result<Optio
     }
 }
 
-/// A whole number above nothing.
+/// Returns a positive integer.
 pub(super) fn get_positive(fields: &Fields, name: &str) -> Result<Option<u32>, ApiError> {
     match get_value(fields, name) {
         None => Ok(None),
@@ -75,7 +75,8 @@ pub(super) fn get_object_at<'f>(fields: &'f Fields, name: &str, at: &str) -> Res
     }
 }
 
-/// How the model is to write; `limits` are the names of the most tokens, the first that is said counts.
+/// Returns the sampling parameters; `limits` are the possible names of the token limit, of which the first present one
+/// counts.
 pub(super) fn get_sampling_params(fields: &Fields, limits: &[&str]) -> Result<SamplingParams, ApiError> {
     let mut max_output = None;
     for limit in limits {
@@ -93,7 +94,7 @@ fn get_number(fields: &Fields, name: &str, most: f64) -> Result<Option<f64>, Api
     }
 }
 
-/// The path of a field in another.
+/// Returns the path of a field inside another.
 pub(super) fn field_path(at: &str, name: &str) -> String {
     if at.is_empty() { name.to_owned() } else { format!("{at}.{name}") }
 }

@@ -1,4 +1,4 @@
-//! What the server says of itself: that it lives, which models it has, which tools.
+//! Information about the server: health, models and tools.
 
 use axum::extract::State as Shared;
 use axum::routing::get;
@@ -40,7 +40,7 @@ async fn info(Shared(state): Shared<ServerState>) -> Json<Value> {
     }))
 }
 
-/// As OpenAI lists them.
+/// In OpenAI's format.
 async fn models(Shared(state): Shared<ServerState>) -> Json<Value> {
     let models = state.factory().models().await;
     let row = |model: &super::factory::Model| {

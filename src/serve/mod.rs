@@ -1,15 +1,15 @@
-//! Serving: the in-process agent behind HTTP, in the dialects that others speak and in our own.
+//! The HTTP server: offers the in-process agent in the dialects of others and in our own.
 //!
 //! Every request is answered from a session: the one-shot surfaces open one of their own ([`request::OneShotRequest`],
-//! run by `oneshot`), the native surface shares one among any number of clients. Knows sessions only as
-//! [`crate::bridge::SessionHandle`]; who makes them is the house's business ([`factory::Factory`]).
+//! run by `oneshot`), the native surface shares one among any number of clients. Sessions are known only as
+//! [`crate::bridge::SessionHandle`]; the caller creates them ([`factory::Factory`]).
 //!
-//! A surface is one file: its routes, what it makes of a request, how it refuses one. To add one, write the file and
-//! a row in `SURFACES`. A handler takes [`ServerState`] and the body as `access::BodyBytes`, makes a
-//! [`request::OneShotRequest`] of it, and ends in `oneshot::run(&state, ask, framing, |session| encoder)`, whose
-//! refusal it gives its own shape. Other hands: `oneshot::replay` (a stream once more, without the frames that the
-//! client has; also from the log of an earlier run), `oneshot::session_events` (all facts of a session),
-//! `oneshot::cancel`, `oneshot::should_keep_running` (what the client says of staying).
+//! A surface is one file: its routes, how it parses a request, how it formats an error. To add one, write the file and
+//! a row in `SURFACES`. A handler takes [`ServerState`] and the body as `access::BodyBytes`, builds a
+//! [`request::OneShotRequest`], and ends in `oneshot::run(&state, request, framing, |session| encoder)`, whose error it
+//! converts to its own format. Other helpers: `oneshot::replay` (sends a stream again, without the frames that the
+//! client has; also from the log of an earlier run), `oneshot::session_events` (all events of a session),
+//! `oneshot::cancel`, `oneshot::should_keep_running` (the client's keep-running header).
 
 pub mod error;
 pub mod factory;
@@ -38,10 +38,10 @@ use axum::Router;
 
 use error::ErrorFormat;
 
-/// A group of routes that speak alike.
+/// A group of routes that share a format.
 struct Surface {
     routes: fn() -> Router<ServerState>,
-    /// The paths below which it refuses in its own shape.
+    /// Errors below these paths are in its format.
     path_prefixes: &'static [&'static str],
     error_format: ErrorFormat,
 }
@@ -49,7 +49,7 @@ struct Surface {
 const SURFACES: &[Surface] =
     &[info::SURFACE, native::SURFACE, chat::SURFACE, responses::SURFACE, enclava::SURFACE, stream::SURFACE];
 
-/// Puts all surfaces together, behind the checks that each request must pass.
+/// Combines all surfaces, behind the checks that each request must pass.
 pub fn routes(state: ServerState) -> Router {
     let mut all = Router::new();
     for surface in SURFACES {
@@ -61,7 +61,7 @@ pub fn routes(state: ServerState) -> Router {
         .with_state(state)
 }
 
-/// Returns how requests of a path are refused.
+/// Returns the error format for a path.
 fn error_format_for(path: &str) -> ErrorFormat {
     let fits = |under: &&&str| path.strip_prefix(**under).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     let surfaces = SURFACES

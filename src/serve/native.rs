@@ -1,8 +1,8 @@
-//! Our own surface: sessions as they are, numbered events out, wishes in.
+//! The native surface: sessions as they are, numbered events out, commands in.
 //!
-//! `POST /v1/sessions` opens one, `GET` lists them, `GET …/{id}` says how it stands, `GET …/{id}/events` streams its
-//! facts, `POST …/{id}/commands` takes a wish. Any number of clients share a session; of two answers to one ask the
-//! first counts. A client that goes away ends nothing.
+//! `POST /v1/sessions` opens one, `GET` lists them, `GET …/{id}` returns its state, `GET …/{id}/events` streams its
+//! events, `POST …/{id}/commands` takes a command. Any number of clients share a session; the first decision on an
+//! approval counts. A client that disconnects ends nothing.
 
 mod commands;
 mod events;
@@ -37,7 +37,7 @@ fn routes() -> Router<ServerState> {
         .route("/v1/sessions/{id}/commands", post(commands::post_command))
 }
 
-/// What a client says of the session it wants.
+/// The options of a session that a client opens.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct CreateSessionBody {
@@ -62,7 +62,7 @@ async fn create_session(Shared(state): Shared<ServerState>, BodyBytes(body): Bod
 async fn list_sessions(Shared(state): Shared<ServerState>) -> NativeResult {
     let saved = state.factory().list().await.map_err(error_response)?;
     let shared: Vec<_> = state.running_sessions().into_iter().filter(|room| room.kind == SessionKind::Shared).collect();
-    // A session that nothing was said in yet is in no one's way in the list of those that run.
+    // A session without a turn would only clutter the list of running ones.
     let mut sessions: Vec<Value> = Vec::new();
     for room in shared.iter().filter(|room| saved.iter().all(|saved| saved.id != *room.id())) {
         sessions.push(session_json(room, None));
@@ -119,7 +119,7 @@ fn session_json(room: &RunningSession, saved: Option<&SavedSession>) -> Value {
     row
 }
 
-/// Says how a running session stands.
+/// The state of a running session as JSON.
 fn running_session_json(room: &RunningSession) -> Value {
     let now = room.snapshot();
     let weather = room.handle.status.borrow().clone();

@@ -1,12 +1,12 @@
-//! One question, one session, one answer: what every one-shot surface has in common.
+//! One prompt, one session, one response: what all one-shot surfaces have in common.
 //!
-//! A surface makes an [`OneShotRequest`] and an encoder; [`run`] opens the session, asks, and answers with a stream or
-//! with the whole. [`replay`] answers once more from the start of that turn, while it runs or from its log, and drops
-//! the frames that the client has. An encoder is told the `SessionOpened` before its turn, and then the facts of the
-//! turn from `TurnStarted` to `TurnFinished`.
+//! A surface provides an [`OneShotRequest`] and an encoder; [`run`] opens the session, sends the prompt, and responds
+//! with a stream or with the whole. [`replay`] responds again from the start of that turn, while it runs or from its
+//! log, and skips the frames that the client has. An encoder gets the `SessionOpened` before its turn, and then the
+//! events of the turn from `TurnStarted` to `TurnFinished`.
 //!
-//! Whoever reads is counted. When nobody has for [`ABANDONED_TURN_TIMEOUT`], the turn is cancelled, unless it was asked
-//! to stay.
+//! Readers are counted. Once there have been none for [`ABANDONED_TURN_TIMEOUT`], the turn is cancelled, unless the
+//! client asked to keep it running.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -29,25 +29,25 @@ use crate::bridge::hub::Subscription;
 use crate::dialect::{Encode, KeepAlive, SseFrame};
 use crate::event::{AgentEvent, Command, Envelope, Millis, Seq, SessionId, TurnId};
 
-/// How long a turn goes on that nobody reads.
+/// How long a turn without readers continues.
 const ABANDONED_TURN_TIMEOUT: Duration = Duration::from_secs(30);
-/// Facts taken at once.
+/// Events taken at once.
 const MAX_BATCH_EVENTS: usize = 512;
-/// Names the session that a request is answered from.
+/// Names the session of a response.
 pub(super) const SESSION_HEADER: HeaderName = HeaderName::from_static("x-jarvis-session");
-/// `1` lets the turn go on when nobody reads it any more.
+/// `1` keeps the turn running without readers.
 const KEEP_RUNNING_HEADER: &str = "x-jarvis-stay";
 
-/// How the answer goes out.
+/// How the response is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
     Sse,
     Ndjson,
-    /// Not streamed: all of it at the end.
+    /// Not streamed: sent as a whole at the end.
     Buffered,
 }
 
-/// Asks and answers. `encoder` is given the session's name, which the client can come back with.
+/// Sends the prompt and responds. `encoder` gets the session's id, with which the client can come back.
 pub(super) async fn run(
     state: &ServerState,
     ask: OneShotRequest,
@@ -84,7 +84,7 @@ pub(super) async fn run(
     Ok(respond(answer, &session, framing).await)
 }
 
-/// Answers once more with the turn of a session, without its first `skip` frames.
+/// Responds again with the turn of a session, without its first `skip` frames.
 pub(super) async fn replay(
     state: &ServerState,
     session: &SessionId,
@@ -108,7 +108,7 @@ pub(super) async fn replay(
     Ok(respond(answer, session, framing).await)
 }
 
-/// Cancels the turn of a session of one question; false where it is over already.
+/// Cancels the turn of a one-shot session; returns false if it is already over.
 pub(super) async fn cancel(state: &ServerState, session: &SessionId) -> Result<bool, ApiError> {
     match state.find_running(session) {
         Some(room) if matches!(room.kind, SessionKind::OneShot { .. }) => {
@@ -119,7 +119,7 @@ pub(super) async fn cancel(state: &ServerState, session: &SessionId) -> Result<b
     }
 }
 
-/// Returns all that was said in a session so far, its past included.
+/// Returns all events of a session so far, its history included.
 pub(super) async fn session_events(state: &ServerState, session: &SessionId) -> Result<Vec<Envelope>, ApiError> {
     let (mut facts, _, _) = subscribe_to(state, session).await?;
     let (mut all, mut got) = (Vec::new(), Vec::new());
@@ -132,7 +132,7 @@ pub(super) async fn session_events(state: &ServerState, session: &SessionId) -> 
     Ok(all)
 }
 
-/// Returns whether a client asks for its turn to go on without it.
+/// Returns whether a client wants its turn to continue without it.
 pub(super) fn should_keep_running(headers: &HeaderMap) -> bool {
     headers.get(KEEP_RUNNING_HEADER).is_some_and(|value| value == "1" || value == "true")
 }
@@ -180,45 +180,45 @@ async fn respond(mut answer: TurnStream, session: &SessionId, framing: Framing) 
     response
 }
 
-/// Tells caches and proxies to pass on what comes as it comes.
+/// Tells caches and proxies to forward data as it comes.
 pub(super) fn disable_buffering(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
 }
 
-/// One turn on its way to one client.
+/// One turn being sent to one client.
 struct TurnStream {
     events: Subscription,
-    /// None is the first that was not told as past.
+    /// `None` means the first one after the history.
     turn: Option<TurnId>,
     batch: Vec<HubItem>,
     encoder: Box<dyn Encode>,
-    /// Frames that the client has.
+    /// How many frames the client already has.
     skip: usize,
     stage: StreamStage,
     reader_guard: Option<ReaderGuard>,
-    /// The server goes down: nothing is held back any more.
+    /// Cancelled when the server shuts down: frames are no longer paced.
     shutdown: CancellationToken,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StreamStage {
     NotStarted,
-    /// The turn has not begun.
+    /// The turn has not started.
     WaitingForTurn,
     InTurn,
-    /// All was told.
+    /// Everything was sent.
     Finished,
 }
 
 impl TurnStream {
-    /// Waits for facts; false when none follow. Cancel-safe.
+    /// Waits for events; returns false if none follow. Cancel-safe.
     async fn wait_for_events(&mut self) -> bool {
         !self.batch.is_empty() || self.events.next_batch(MAX_BATCH_EVENTS, &mut self.batch).await
     }
 
-    /// Lets the encoder say what the facts at hand are worth. Stops after a fact whose frames want pauses between
-    /// them: returns how many frames come before those, and the pause.
+    /// Encodes the pending events. Stops after an event whose frames are to be paced: returns how many frames come
+    /// before those, and the pause.
     fn encode(&mut self, frames: &mut Vec<SseFrame>) -> Option<(usize, Millis)> {
         if self.stage == StreamStage::NotStarted {
             self.encoder.start(frames);
@@ -237,7 +237,7 @@ impl TurnStream {
         None
     }
 
-    /// Takes facts that are there already, if there is room for them, and returns whether the answer goes on.
+    /// Takes events that are already available, if there is room, and returns whether the answer continues.
     fn has_more_content(&mut self) -> bool {
         if self.batch.len() < MAX_BATCH_EVENTS {
             self.events.try_next_batch(MAX_BATCH_EVENTS, &mut self.batch);
@@ -299,12 +299,12 @@ impl TurnStream {
 struct TurnStreamSource {
     stream: TurnStream,
     framing: Framing,
-    /// Words of an answer that came in one piece. Facts that come after them wait.
+    /// Frames of an answer that came in one piece. Later events wait behind them.
     paced_frames: VecDeque<SseFrame>,
-    /// When the next word is told, and how long after it the one after that.
+    /// When the next frame is sent, and the pause after it.
     next_frame_at: Instant,
     pause: Duration,
-    /// No fact follows, whether the turn is over or not.
+    /// No event follows, whether the turn is over or not.
     has_ended: bool,
 }
 
@@ -317,7 +317,7 @@ impl BodySource for TurnStreamSource {
                 () = self.stream.shutdown.cancelled() => {}
             };
         }
-        // What comes before the first fact goes out at once.
+        // What comes before the first event is sent at once.
         if self.stream.stage != StreamStage::NotStarted && !self.stream.wait_for_events().await {
             self.has_ended = true;
         }
@@ -380,8 +380,8 @@ impl TurnStreamSource {
         }
     }
 
-    /// Tells the words that are due; true while some are left. Once there is more than the end of the answer, nothing
-    /// is held back.
+    /// Writes the frames that are due; returns true while some are left. Once more than the end of the answer is
+    /// available, nothing is held back.
     fn write_paced_frames(&mut self, out: &mut Vec<u8>) -> bool {
         if self.paced_frames.is_empty() {
             return false;
@@ -407,7 +407,7 @@ fn is_answering_turn(wanted: Option<&TurnId>, turn: &TurnId) -> bool {
     wanted.map_or_else(|| !is_history_turn(turn), |wanted| wanted == turn)
 }
 
-/// Sees a turn to its end, cancels it when nobody reads it any more, and then lets its session go.
+/// Follows a turn to its end, cancels it when it has no readers any more, and then releases its session.
 async fn supervise_turn(state: ServerState, room: Arc<RunningSession>, stays: bool) {
     let mut readers = room.readers();
     let mut facts = room.handle.hub.subscribe(Seq(0));
@@ -441,7 +441,7 @@ async fn supervise_turn(state: ServerState, room: Arc<RunningSession>, stays: bo
     state.release(room.id());
 }
 
-/// Waits until nobody has read for a while.
+/// Waits until there have been no readers for a while.
 async fn wait_until_abandoned(readers: &mut watch::Receiver<usize>) {
     loop {
         if readers.wait_for(|count| *count == 0).await.is_err() {

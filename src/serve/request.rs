@@ -1,4 +1,4 @@
-//! PURE. What a request asks of a session of its own, whatever the dialect it came in.
+//! PURE. A request that gets a session of its own, whatever dialect it came in.
 
 use std::collections::HashMap;
 
@@ -7,38 +7,38 @@ use crate::event::{
     TextKind, ToolSpec, TurnId, TurnOutcome,
 };
 
-/// One question, with everything that the client wants to be known.
+/// A single prompt with its history and options.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OneShotRequest {
-    /// What was said before, as the facts of finished turns: they follow the opening of the session in its log.
+    /// The history, as the events of finished turns: they follow the opening event in the session's log.
     pub history: Vec<AgentEvent>,
-    /// None where the past ends with results of the client's tools: the model goes on from there.
+    /// `None` if the history ends with results of the client's tools: the model continues from there.
     pub prompt: Option<String>,
-    /// In place of our system prompt.
+    /// Replaces our system prompt.
     pub system_prompt: Option<String>,
     pub model: Option<String>,
-    /// The client's own tools: the model may call them, the calls go back to the client, and ours are not offered.
+    /// The client's tools: the model may call them, the calls go back to the client, and our tools are not offered.
     pub client_tools: Option<Vec<ToolSpec>>,
-    /// Rounds of tool calls before the answer must come.
+    /// Rounds of tool calls before the final answer.
     pub max_rounds: Option<u32>,
-    /// Calls of tools that are run; a model that wants more is told.
+    /// Limit of tool calls that run; further ones fail with an explanation for the model.
     pub max_calls: Option<u32>,
     pub sampling: SamplingParams,
-    /// What the client gives tools to work with, as it names it; tools find it in their context.
+    /// Resources that the client gives to tools, in its own format; tools find them in their context.
     pub resources: Option<Json>,
-    /// Goes on when nobody reads it any more.
+    /// Whether it continues without readers.
     pub keep_running: bool,
 }
 
-/// How the turns begin that a client told as past.
+/// Prefix of turn ids in a history sent by a client.
 const HISTORY_TURN_PREFIX: &str = "past";
 
-/// Returns whether a turn was told as past.
+/// Returns whether a turn belongs to a history sent by a client.
 pub fn is_history_turn(turn: &TurnId) -> bool {
     turn.as_str().starts_with(HISTORY_TURN_PREFIX)
 }
 
-/// Writes down what was said before as facts.
+/// Builds the events of a history.
 #[derive(Debug, Default)]
 pub struct HistoryBuilder {
     events: Vec<AgentEvent>,
@@ -61,7 +61,7 @@ impl HistoryBuilder {
         self.events.push(AgentEvent::UserMessage { message, text: text.into() });
     }
 
-    /// What the assistant said, and its calls: id, name and the arguments as it wrote them.
+    /// Adds a message of the assistant with its calls: id, name, and the arguments as written by the model.
     pub fn add_assistant_message(&mut self, text: &str, calls: impl IntoIterator<Item = (String, String, String)>) {
         self.begin_turn();
         self.close_open_calls();
@@ -93,7 +93,7 @@ impl HistoryBuilder {
         });
     }
 
-    /// What a call gave. False where no such call is open.
+    /// Adds the result of a call. Returns false if no such call is open.
     pub fn add_tool_result(&mut self, id: &str, output: impl Into<String>, outcome: CallOutcome) -> bool {
         let Some(index) = self.open_calls.iter().position(|call| *call == CallId::from(id)) else { return false };
         let call = self.open_calls.remove(index);
@@ -107,8 +107,8 @@ impl HistoryBuilder {
         self.open_calls.first()
     }
 
-    /// Takes over what a session said: its past and its turns. Calls that nobody ran wait for their results once more,
-    /// as long as no new turn begins. `carries` keeps what a model wants back verbatim, which no other can read.
+    /// Copies the events of a session: its history and its turns. Calls that didn't run wait for their results again,
+    /// until a new turn begins. `carries` keeps provider metadata, which only the same model can use.
     pub fn replay<'a>(&mut self, facts: impl IntoIterator<Item = &'a AgentEvent>, carries: bool) {
         let mut taken = ReplayedTurn::default();
         for fact in facts {
@@ -122,12 +122,12 @@ impl HistoryBuilder {
         self.open_calls.iter().any(|call| call.as_str() == id)
     }
 
-    /// How many facts there are so far.
+    /// The number of events so far.
     pub fn event_count(&self) -> usize {
         self.events.len()
     }
 
-    /// Returns the facts, every turn closed.
+    /// Returns the events, every turn closed.
     pub fn into_events(mut self) -> Vec<AgentEvent> {
         self.end_turn();
         self.events
@@ -205,12 +205,12 @@ impl HistoryBuilder {
                 self.events.push(AgentEvent::ToolCallFinished { call, outcome, output, duration: took });
             }
             AgentEvent::TurnFinished { .. } => self.close_replayed_turn(taken),
-            // What was measured, asked and noticed on the way is no part of what was said.
+            // Usage, approvals and notices are not part of the conversation.
             _ => {}
         }
     }
 
-    /// Closes what the turn left open that was taken over last.
+    /// Closes what the last copied turn left open.
     fn close_replayed_turn(&mut self, taken: &mut ReplayedTurn) {
         for message in std::mem::take(&mut taken.open_messages) {
             let (stop, full, carry) = (FinishReason::Interrupted, None, None);
@@ -257,10 +257,10 @@ impl HistoryBuilder {
     }
 }
 
-/// What is open of a session that is taken over.
+/// The open parts of a turn that is being copied.
 #[derive(Debug, Default)]
 struct ReplayedTurn {
-    /// Names there and here.
+    /// Maps the copied ids to ours.
     message_ids: HashMap<MessageId, MessageId>,
     open_messages: Vec<MessageId>,
     running_calls: Vec<CallId>,
@@ -306,7 +306,7 @@ mod tests {
         told.add_assistant_message("let me see", calls);
         assert!(told.add_tool_result("a", "1", CallOutcome::Ok));
         let before = told.into_events();
-        // And once more, cut in the middle of a message.
+        // The same again, cut in the middle of a message.
         let cut = before.iter().position(|fact| matches!(fact, AgentEvent::TextDelta { .. })).unwrap();
         let mut told = HistoryBuilder::new();
         told.replay(&before[..=cut], false);

@@ -1,9 +1,9 @@
-//! `/v1/responses` and `/v1/conversations` as OpenAI has them.
+//! OpenAI's `/v1/responses` and `/v1/conversations`.
 //!
-//! Without tools of the client our agent works with its own, which the answer tells of as `mcp_call` items; with tools,
-//! the model's calls go back to the client, which sends their outputs with `previous_response_id` or all items. A
-//! response is stored as the log of its session: it can be asked for, streamed from any event on, gone on from and
-//! removed, also after a restart. One that was not to be stored is removed once it is over.
+//! If the client sends no tools, our agent uses its own, which the response shows as `mcp_call` items; otherwise the
+//! model's calls go back to the client, which sends their outputs with `previous_response_id` or with all items. A
+//! response is stored as the log of its session: it can be retrieved, streamed from any event on, continued and
+//! deleted, also after a restart. One that was not to be stored is deleted once it is over.
 
 pub(super) mod conversation_builder;
 pub(super) mod conversations;
@@ -65,7 +65,7 @@ async fn try_create(state: &ServerState, headers: &HeaderMap, body: &[u8]) -> Re
             let text = format!("response {previous} is still in progress; wait for its end or cancel it");
             return Err(ApiError::bad_request(text).with_param("previous_response_id"));
         }
-        // Nobody but the model that said it can read what it wants back verbatim.
+        // Provider metadata can be read only by the model that produced it.
         let carries = wanted.model.is_some() && wanted.model == kept.record.model;
         talk.replay(kept.all_events(), carries);
     }
@@ -113,7 +113,7 @@ async fn try_create(state: &ServerState, headers: &HeaderMap, body: &[u8]) -> Re
     if wanted.background && !wanted.stream { first_response_object(response).await } else { Ok(response) }
 }
 
-/// Answers with the response as it begins, and leaves the rest to whoever asks for it.
+/// Responds with the first state of the response; the rest can be retrieved later.
 async fn first_response_object(response: Response<Body>) -> ResponsesResult {
     let session = response.headers().get(oneshot::SESSION_HEADER).cloned();
     let mut pieces = response.into_body().into_data_stream();
@@ -203,7 +203,7 @@ fn previous_not_found(id: &str) -> ApiError {
     ApiError::new(400, "previous_response_not_found", text).with_param("previous_response_id")
 }
 
-/// Answers in OpenAI's shape.
+/// Converts to a response in OpenAI's format.
 pub(super) fn to_response(answer: ResponsesResult) -> Response<Body> {
     answer.unwrap_or_else(|refused| refused.to_response(openai_error_body))
 }
@@ -215,7 +215,7 @@ pub(super) fn json_response(status: u16, body: &Json) -> Response<Body> {
     response
 }
 
-/// The response however it ended: who asks for a stored one does not ask for an answer.
+/// Encodes the response however it ended: for the retrieval of a stored one, a failed turn is not an error.
 struct StoredEncoder(ResponsesEncoder);
 
 impl Encode for StoredEncoder {

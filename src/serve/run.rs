@@ -1,5 +1,5 @@
-//! Accepts connections until it is told to stop, and then ends in order: what is nearly done is finished, the rest is
-//! cancelled, every client gets the end of its stream.
+//! Accepts connections until told to stop, and then shuts down in order: turns that are nearly done finish, the others
+//! are cancelled, and every client gets the end of its stream.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -27,22 +27,22 @@ use super::routes;
 use super::state::{ServerState, wait_until_idle};
 use crate::event::Command;
 
-/// How long a client may take to begin, from its connection to the end of its first request's head.
+/// Time limit from the connection to the end of its first request's head.
 const FIRST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long one that has asked before may take to send its next head, silence included.
+/// Time limit for the next head on the same connection, idle time included.
 const NEXT_HEAD_TIMEOUT: Duration = Duration::from_secs(75);
-/// The longest head of a request, and what of an answer waits for a slow client.
+/// Limit of a request's head, and of buffered response data for a slow client.
 const MAX_HEAD_BYTES: usize = 64 << 10;
-/// Connections that are told that there are too many.
+/// Connections that may wait for an error response because there are too many.
 const MAX_REFUSED_CONNECTIONS: usize = 64;
-/// What a turn gets to finish by itself.
+/// How long turns may take to finish by themselves.
 const TURN_FINISH_TIMEOUT: Duration = Duration::from_millis(1_500);
-/// What a cancelled turn gets to end.
+/// How long cancelled turns may take to end.
 const TURN_CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
-/// What clients get to take the end of their streams.
+/// How long clients may take to receive the end of their streams.
 const STREAM_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Serves until `stop` is there; then closes every session and returns. Done within 10 s of it.
+/// Serves until `stop` completes; then closes every session and returns, within 10 s.
 pub async fn run(listener: TcpListener, state: ServerState, stop: impl Future<Output = ()>) {
     let app = routes(state.clone());
     let full = Router::new().fallback(too_many_clients);
@@ -52,7 +52,7 @@ pub async fn run(listener: TcpListener, state: ServerState, stop: impl Future<Ou
     let closing = CancellationToken::new();
     let mut stop = pin!(stop);
     loop {
-        // The wish to stop first: a flood of clients can't hold it up.
+        // Stop comes first: a flood of clients can't delay it.
         tokio::select! {
             biased;
             () = &mut stop => break,
@@ -79,7 +79,7 @@ pub async fn run(listener: TcpListener, state: ServerState, stop: impl Future<Ou
     drop(listener);
     state.shutdown().cancel();
     closing.cancel();
-    // Streams end with their sessions; who sends nothing is let go by then.
+    // Streams end with their sessions; idle clients are disconnected by then.
     close_sessions(&state).await;
     let _ = timeout(STREAM_DRAIN_TIMEOUT, async { while connections.join_next().await.is_some() {} }).await;
     connections.shutdown().await;
@@ -91,7 +91,7 @@ async fn close_sessions(state: &ServerState) {
     if !wait_until_idle(&rooms, begun + TURN_FINISH_TIMEOUT).await {
         for after in [TURN_CANCEL_TIMEOUT, TURN_CANCEL_TIMEOUT] {
             for room in rooms.iter().filter(|room| room.is_busy()) {
-                // The second wish does not wait for tools that linger.
+                // A second cancel does not wait for tools that are still stopping.
                 let _ = room.handle.commands.try_send(Command::Cancel);
             }
             if wait_until_idle(&rooms, Instant::now() + after).await {
@@ -115,7 +115,7 @@ async fn serve_connection(socket: TcpStream, held: SlotGuard, app: Router, closi
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         biased;
-        // Even one that asks just now: its place is another's.
+        // Even if a request is arriving: the slot belongs to another client.
         () = seat.evicted.cancelled() => return,
         ended = connection.as_mut() => ended,
         () = first_head_timeout(&seat) => return,
@@ -129,7 +129,7 @@ async fn serve_connection(socket: TcpStream, held: SlotGuard, app: Router, closi
     }
 }
 
-/// Waits until a client has had the time to begin; for ever if it did.
+/// Waits for the time limit of the first head; forever once that has come.
 async fn first_head_timeout(seat: &ConnectionSlot) {
     sleep(FIRST_HEAD_TIMEOUT).await;
     if !seat.has_no_request() {
@@ -137,7 +137,7 @@ async fn first_head_timeout(seat: &ConnectionSlot) {
     }
 }
 
-/// The application, as it answers one connection.
+/// The application, for one connection.
 struct ConnectionService {
     app: TowerToHyperService<Router>,
     slot: Arc<ConnectionSlot>,

@@ -1,7 +1,7 @@
-//! The sessions that run here: who reads them, what they wait for, and who answered first.
+//! Running sessions: their readers, pending approvals, and claimed decisions.
 //!
-//! A room is a session and what must be known of it between two requests. Facts are folded when somebody asks, from
-//! the same hub as everyone else's. Invariant: of two answers to one ask the first is sent on, the other is told so.
+//! Events are folded on demand, from the same hub that everyone reads. Invariant: only the first decision on an
+//! approval is forwarded; a later one gets an error that says so.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,12 +13,12 @@ use crate::bridge::hub::Subscription;
 use crate::bridge::{HubItem, SessionHandle};
 use crate::event::{AgentEvent, ApprovalMode, ApprovalRequest, CallId, DecidedBy, Decision, Seq, SessionId, TurnId};
 
-/// Answers that are remembered, for those who come too late.
+/// How many decisions are remembered for late clients.
 const MAX_RESOLVED_DECISIONS: usize = 1_000;
-/// Facts folded in one go.
+/// Events folded at once.
 const MAX_BATCH_EVENTS: usize = 4_096;
 
-/// One running session.
+/// A running session.
 pub(super) struct RunningSession {
     pub(super) handle: SessionHandle,
     pub(super) kind: SessionKind,
@@ -26,21 +26,21 @@ pub(super) struct RunningSession {
     fold: Mutex<SessionFold>,
 }
 
-/// Whose session it is.
+/// How a session is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum SessionKind {
-    /// Any client's.
+    /// By any client.
     Shared,
-    /// Of one question; the turn that answers it, where that is not the first that was not told as past.
+    /// For a single prompt; with the turn that answers it, if it isn't the first one after the history.
     OneShot { turn: Option<TurnId> },
 }
 
-/// What is known of a session now.
+/// The current state of a session.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SessionSnapshot {
     pub(super) info: Option<SessionInfo>,
     pub(super) turn: Option<TurnId>,
-    /// Asks that wait, oldest first.
+    /// Pending approvals, oldest first.
     pub(super) pending_approvals: Vec<(CallId, ApprovalRequest)>,
 }
 
@@ -55,23 +55,23 @@ pub(super) struct SessionInfo {
 struct SessionFold {
     events: Subscription,
     snapshot: SessionSnapshot,
-    /// Answers sent on and not yet facts.
+    /// Decisions that were forwarded and are not events yet.
     claimed_decisions: HashMap<CallId, Decision>,
     resolved_decisions: VecDeque<(CallId, Decision, DecidedBy)>,
     last_used: Instant,
 }
 
-/// What becomes of an answer to an ask.
+/// The result of deciding an approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum DecisionClaim {
-    /// It is the first.
+    /// It is the first decision.
     First,
-    /// Another was first.
+    /// Another decision was first.
     Late(Decision, Option<DecidedBy>),
     Unknown,
 }
 
-/// Somebody who reads a session; counted until dropped.
+/// A reader of a session; counted until dropped.
 pub(super) struct ReaderGuard(watch::Sender<usize>);
 
 impl Drop for ReaderGuard {
@@ -81,7 +81,7 @@ impl Drop for ReaderGuard {
 }
 
 impl RunningSession {
-    /// Makes a room of a session; of what was said before `from` nothing is looked at.
+    /// Wraps a session; events up to `from` are not folded.
     pub(super) fn new(live: SessionHandle, kind: SessionKind, from: Seq) -> Self {
         let facts = live.hub.subscribe(from);
         let fold = SessionFold {
@@ -109,7 +109,7 @@ impl RunningSession {
         self.readers.subscribe()
     }
 
-    /// Returns how things stand.
+    /// Returns the current state.
     pub(super) fn snapshot(&self) -> SessionSnapshot {
         let mut fold = self.lock();
         fold.catch_up();
@@ -122,7 +122,7 @@ impl RunningSession {
         fold.snapshot.turn.is_some() || !self.handle.status.borrow().queue.is_empty()
     }
 
-    /// Returns since when nobody wanted anything of it; nothing while somebody reads or a turn runs.
+    /// Returns since when the session has been unused; `None` while it has readers or a turn runs.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         if *self.readers.borrow() > 0 || self.is_busy() {
             return None;
@@ -134,7 +134,7 @@ impl RunningSession {
         self.lock().last_used = Instant::now();
     }
 
-    /// Takes an answer to an ask, if it is the first.
+    /// Claims a decision, if it is the first.
     pub(super) fn claim_decision(&self, call: &CallId, decision: &Decision) -> DecisionClaim {
         let mut fold = self.lock();
         fold.catch_up();
@@ -151,12 +151,12 @@ impl RunningSession {
         }
     }
 
-    /// Takes an answer back that could not be sent on.
+    /// Releases a decision that could not be forwarded.
     pub(super) fn release_decision(&self, call: &CallId) {
         self.lock().claimed_decisions.remove(call);
     }
 
-    /// Returns how an ask was answered.
+    /// Returns how an approval was decided.
     pub(super) fn resolution(&self, call: &CallId) -> Option<(Decision, DecidedBy)> {
         let mut fold = self.lock();
         fold.catch_up();
@@ -168,7 +168,7 @@ impl RunningSession {
     }
 
     fn lock(&self) -> MutexGuard<'_, SessionFold> {
-        // Nothing in here panics half-way, so what a poisoned lock guards is whole.
+        // No code under this lock panics halfway, so the data behind a poisoned lock is intact.
         self.fold.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

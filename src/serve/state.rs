@@ -1,4 +1,4 @@
-//! What all requests share: the running sessions, the settings, and who ends what.
+//! State shared by all requests: the running sessions, the settings, and shutdown.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -17,44 +17,44 @@ use crate::bridge::SessionHandle;
 use crate::bridge::hub::Hub;
 use crate::event::{ApprovalMode, Seq, SessionId};
 
-/// How long a session that was put aside may take to write its last line.
+/// How long a released session may take to write its last line.
 const LOG_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How the server was started.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub tokens: Tokens,
-    /// Origins of web pages that may ask, besides our own; `*` is every one.
+    /// Allowed origins of web pages, besides our own; `*` allows all.
     pub origins: Vec<String>,
-    /// Whoever may ask may only watch.
+    /// Whether all clients may only watch.
     pub read_only: bool,
-    /// What sessions may do unasked; no client gets more.
+    /// What sessions may do without approval; clients can't get more.
     pub mode: ApprovalMode,
-    /// The address is this machine's own: who asks must name it so.
+    /// Whether the server listens on loopback: the Host header must then name this machine.
     pub loopback: bool,
-    /// Named events on chat completions for whoever sends tools, as OpenJarvis has it.
+    /// Whether chat completions with tools get named events, as in OpenJarvis.
     pub openjarvis_compat: bool,
     pub limits: Limits,
 }
 
-/// Who may ask. Without any token everyone who reaches the address may.
+/// Access tokens. Without any, everyone who reaches the address has access.
 #[derive(Clone, Debug, Default)]
 pub struct Tokens {
     pub full: Option<SecretString>,
-    /// May watch and list.
+    /// For watching and listing.
     pub read: Option<SecretString>,
 }
 
-/// Where the server says no.
+/// Limits of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections at once.
     pub max_clients: usize,
-    /// Sessions that run at once, those of one question included.
+    /// Running sessions, one-shot sessions included.
     pub max_sessions: usize,
-    /// Bytes of a request.
+    /// Size of a request's body.
     pub max_body_bytes: usize,
-    /// Bytes of a prompt.
+    /// Size of a prompt.
     pub max_prompt_bytes: usize,
 }
 
@@ -74,28 +74,28 @@ struct StateInner {
     factory: Arc<dyn Factory>,
     settings: Settings,
     sessions: Mutex<SessionTable>,
-    /// Saved sessions are opened one after another: a log has one owner.
+    /// Saved sessions are reopened one at a time: a log has one owner.
     reopen_lock: tokio::sync::Mutex<()>,
     tasks: TaskTracker,
     shutdown: CancellationToken,
-    /// Cancelled when nothing is waited for any more.
+    /// Cancelled when shutdown stops waiting.
     force_stop: CancellationToken,
 }
 
 #[derive(Default)]
 struct SessionTable {
     running: HashMap<SessionId, Arc<RunningSession>>,
-    /// Put aside; their logs may still be open.
+    /// Released sessions; their logs may still be open.
     closing: HashMap<SessionId, Hub>,
-    /// Being opened.
+    /// Sessions being opened.
     opening_count: usize,
-    /// The one that was there from the start; never put aside.
+    /// The session that existed from the start; never released.
     initial_session: Option<SessionId>,
-    /// Nobody came to see it yet.
+    /// Nobody has connected to it yet.
     first_visit_pending: bool,
 }
 
-/// A place among the sessions that may run, kept for one that is being opened.
+/// A reserved place for a session that is being opened.
 struct OpeningSlot<'a>(&'a ServerState);
 
 impl Drop for OpeningSlot<'_> {
@@ -134,22 +134,22 @@ impl ServerState {
         &self.inner.settings
     }
 
-    /// Cancelled when the server goes down.
+    /// Cancelled when the server shuts down.
     pub(super) fn shutdown(&self) -> &CancellationToken {
         &self.inner.shutdown
     }
 
-    /// Cancelled when sessions must be let go, whatever they do.
+    /// Cancelled when sessions must be released, whatever they do.
     pub(super) fn force_stop(&self) -> &CancellationToken {
         &self.inner.force_stop
     }
 
-    /// Runs something beside the requests; it is waited for at the end.
+    /// Runs a background task that shutdown waits for.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         self.inner.tasks.spawn(task);
     }
 
-    /// Refuses a text that is too long to be a prompt.
+    /// Rejects a prompt that is too long.
     pub(super) fn check_prompt(&self, text: &str) -> Result<(), ApiError> {
         let most = self.settings().limits.max_prompt_bytes;
         if text.len() <= most {
@@ -158,7 +158,7 @@ impl ServerState {
         Err(ApiError::too_large(format!("the message has {} bytes; {most} are taken", text.len())))
     }
 
-    /// Refuses a mode in which more is done unasked than whoever started the server allowed.
+    /// Rejects a mode that allows more without approval than the server's.
     pub(super) fn check_mode(&self, mode: ApprovalMode) -> Result<(), ApiError> {
         let most = self.settings().mode;
         if !mode.is_more_permissive_than(most) {
@@ -176,7 +176,7 @@ impl ServerState {
         Ok(self.register(live, SessionKind::Shared, Seq(0)))
     }
 
-    /// Opens a session for one question.
+    /// Opens a session for a single prompt.
     pub(super) async fn open_one_shot(
         &self,
         ask: &super::request::OneShotRequest,
@@ -186,13 +186,13 @@ impl ServerState {
         Ok((self.register(live, SessionKind::OneShot { turn }, Seq(0)), played))
     }
 
-    /// Returns a session if it runs.
+    /// Returns a session if it is running.
     pub(super) fn find_running(&self, id: &SessionId) -> Option<Arc<RunningSession>> {
         let room = self.lock_sessions().running.get(id).cloned();
         room.filter(|room| !room.handle.hub.is_closed())
     }
 
-    /// Returns a session; one that was saved is opened again.
+    /// Returns a session; a saved one is reopened.
     pub(super) async fn get_or_reopen(&self, id: &SessionId) -> Result<Arc<RunningSession>, ApiError> {
         if let Some(room) = self.find_running(id) {
             return Ok(room);
@@ -211,7 +211,7 @@ impl ServerState {
         Ok(self.register(live, SessionKind::Shared, from))
     }
 
-    /// Waits until a session has ended, if it runs at all.
+    /// Waits until a session has ended, if it is running.
     pub(super) async fn wait_until_ended(&self, id: &SessionId) {
         let running = self.lock_sessions().running.get(id).map(|room| room.handle.hub.clone());
         let hub = running.or_else(|| self.lock_sessions().closing.get(id).cloned());
@@ -221,23 +221,23 @@ impl ServerState {
         }
     }
 
-    /// Reads a saved session, without opening it.
+    /// Reads a saved session without reopening it.
     pub(super) async fn read_saved(&self, id: &SessionId) -> Result<SessionHandle, ApiError> {
         self.factory().read(id).await
     }
 
-    /// Returns whether this is the first who comes to see the session that was there from the start.
+    /// Returns whether this is the first client of the session that existed from the start.
     pub(super) fn take_first_visit(&self, id: &SessionId) -> bool {
         let mut rooms = self.lock_sessions();
         rooms.initial_session.as_ref() == Some(id) && std::mem::take(&mut rooms.first_visit_pending)
     }
 
-    /// Returns the rooms there are.
+    /// Returns the running sessions.
     pub(super) fn running_sessions(&self) -> Vec<Arc<RunningSession>> {
         self.lock_sessions().running.values().cloned().collect()
     }
 
-    /// Forgets a session: it ends once the last that holds it is gone.
+    /// Releases a session: it ends once its last holder is gone.
     pub(super) fn release(&self, id: &SessionId) {
         let mut rooms = self.lock_sessions();
         rooms.closing.retain(|_, hub| !hub.is_closed());
@@ -246,7 +246,7 @@ impl ServerState {
         }
     }
 
-    /// Waits until all sessions have ended, and for whatever runs beside the requests.
+    /// Waits until all sessions and background tasks have ended.
     pub(super) async fn close(&self) {
         self.lock_sessions().running.clear();
         self.force_stop().cancel();
@@ -261,8 +261,8 @@ impl ServerState {
         room
     }
 
-    /// Sees to it that one more session may run. One that nobody reads and that does nothing is put aside; it is
-    /// opened again when somebody asks for it.
+    /// Reserves a place for one more session. If needed, an idle session without readers is released; it is reopened on
+    /// demand.
     fn reserve_slot(&self) -> Result<OpeningSlot<'_>, ApiError> {
         if self.shutdown().is_cancelled() {
             return Err(ApiError { retry_after: Some(5), ..ApiError::new(503, "closing", "the server is going down") });
@@ -274,7 +274,7 @@ impl ServerState {
         let most = self.settings().limits.max_sessions;
         let (count, given) = {
             let mut rooms = self.lock_sessions();
-            // Counted first: whoever comes meanwhile sees it.
+            // Counted first, so that concurrent requests see it.
             rooms.opening_count += 1;
             (rooms.running.len() + rooms.opening_count, rooms.initial_session.clone())
         };
@@ -295,7 +295,7 @@ impl ServerState {
     }
 
     fn lock_sessions(&self) -> MutexGuard<'_, SessionTable> {
-        // Nothing in here panics half-way, so what a poisoned lock guards is whole.
+        // No code under this lock panics halfway, so the data behind a poisoned lock is intact.
         self.inner.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -306,7 +306,7 @@ async fn wait_until_closed(hub: &Hub) {
     let _ = timeout(LOG_CLOSE_TIMEOUT, async { while facts.next().await.is_some() {} }).await;
 }
 
-/// Waits until no turn runs, but no longer than `until`; false if one still does.
+/// Waits until no turn runs, at most until `until`; returns false if one still does.
 pub(super) async fn wait_until_idle(rooms: &[Arc<RunningSession>], until: Instant) -> bool {
     let ended = async {
         for room in rooms {

@@ -1,12 +1,12 @@
-//! `POST /v1/stream`: an answer as the Poe proxy streams it, or as Warp blocks (`?format=warp`).
+//! `POST /v1/stream`: an answer in the format of the Poe proxy, or in Warp blocks (`?format=warp`).
 //!
-//! What is asked comes as the proxy's tools take it (`{bot, prompt, session_id?}`) or as a chat completion has it
-//! (`{model, messages, tools?}`). `session_id` names a conversation: that of an earlier stream, or any name the client
-//! likes. `?aggregate=0` leaves the `complete` at the end out.
+//! The request has the format of the proxy's tools (`{bot, prompt, session_id?}`) or of a chat completion (`{model,
+//! messages, tools?}`). `session_id` names a conversation: the id of an earlier stream, or any name the client chooses.
+//! `?aggregate=0` omits the `complete` at the end.
 //!
-//! `GET /v1/stream/{id}` tells a stream again, from memory or from its log, behind the frame that `Last-Event-ID`
-//! names. It wants the same `format`; lines of blocks are counted from 0, those without blocks are not. A stream of
-//! which the client has everything is answered by 204, which tells it not to come again.
+//! `GET /v1/stream/{id}` sends a stream again, from memory or from its log, starting after the frame in
+//! `Last-Event-ID`. It needs the same `format`; lines of blocks are counted from 0, lines outside blocks are not. If
+//! the client has everything, the response is 204, which tells it not to reconnect.
 
 mod history;
 mod request;
@@ -87,7 +87,7 @@ async fn try_create(
     Ok(response)
 }
 
-/// Returns what was said in a conversation so far; nothing where it is a new one.
+/// Returns the history of a conversation; empty for a new one.
 async fn load_history(state: &ServerState, threads: &ThreadIndex, thread: &str) -> Result<Vec<AgentEvent>, ApiError> {
     let session = threads.latest(thread).unwrap_or_else(|| SessionId::from(thread));
     if state.find_running(&session).is_some() {
@@ -97,7 +97,7 @@ async fn load_history(state: &ServerState, threads: &ThreadIndex, thread: &str) 
     match oneshot::session_events(state, &session).await {
         Ok(facts) => Ok(history::history_of(&facts)),
         Err(refused) if refused.status == 404 => Ok(Vec::new()),
-        // A recording that is played knows by itself what was said.
+        // A recording has its own history.
         Err(refused) if refused.status == 409 => Ok(Vec::new()),
         Err(refused) => Err(refused),
     }
@@ -175,7 +175,7 @@ impl StreamFormat {
         }
     }
 
-    /// Returns where the stream can be had again.
+    /// Returns the path under which the stream can be fetched again.
     fn location(self, session: &SessionId) -> String {
         let query = match (self.is_warp, self.sends_aggregate) {
             (true, _) => "?format=warp",
@@ -186,7 +186,7 @@ impl StreamFormat {
     }
 }
 
-/// An error as the stream has them.
+/// An error in the stream's format.
 fn error_body(refused: &ApiError) -> Json {
     let mut body = json!({"error": refused.message, "recoverable": refused.retry_after.is_some()});
     body["code"] = refused.code.into();

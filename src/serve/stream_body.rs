@@ -1,7 +1,8 @@
-//! The body of a streamed answer: what waits goes out in one write, at most every 20 ms, and a quiet stream gives a
-//! sign of life.
+//! The body of a streamed response: pending data is sent in one write, at most every 20 ms, and a quiet stream gets
+//! keep-alives.
 //!
-//! Pulled by the connection: nothing is made before the client took what came before. Dropped with the connection.
+//! Pulled by the connection: nothing is produced before the client has taken the previous data. Dropped with the
+//! connection.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -11,22 +12,22 @@ use axum::body::{Body, Bytes};
 use futures_util::stream;
 use tokio::time::{Instant, sleep_until};
 
-/// The shortest time between two writes.
+/// The minimum interval between two writes.
 const MIN_WRITE_INTERVAL: Duration = Duration::from_millis(20);
-/// The longest silence; proxies cut a connection after 30 s or more.
+/// The maximum silence; proxies close a connection after 30 s or more.
 const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
-/// What one write may have, roughly.
+/// Approximate limit of one write.
 pub(super) const MAX_WRITE_BYTES: usize = 256 << 10;
 
-/// What a stream is made of.
+/// The source of a stream.
 pub(super) trait BodySource: Send + 'static {
     /// Waits until there is something to write. Cancel-safe.
     fn ready(&mut self) -> impl Future<Output = ()> + Send;
 
-    /// Writes what waits, about [`MAX_WRITE_BYTES`] bytes at most; false when nothing follows.
+    /// Writes pending data, at most about [`MAX_WRITE_BYTES`] bytes; returns false if nothing follows.
     fn write(&mut self, out: &mut Vec<u8>) -> bool;
 
-    /// Writes what says that the stream is alive.
+    /// Writes a keep-alive.
     fn write_keep_alive(&self, out: &mut Vec<u8>);
 }
 
@@ -37,7 +38,7 @@ struct StreamBody<S> {
     is_finished: bool,
 }
 
-/// Makes a body of a source.
+/// Creates a body from a source.
 pub(super) fn body(source: impl BodySource) -> Body {
     let flow = StreamBody { source, last_write: None, started: Instant::now(), is_finished: false };
     Body::from_stream(stream::unfold(flow, |mut flow| async move {
@@ -50,7 +51,7 @@ impl<S: BodySource> StreamBody<S> {
     async fn next(&mut self) -> Option<Bytes> {
         let mut out = Vec::new();
         while !self.is_finished && out.is_empty() {
-            // What there is to say goes before what says that there is nothing.
+            // Data comes before keep-alives.
             tokio::select! {
                 biased;
                 () = self.source.ready() => {

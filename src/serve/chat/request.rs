@@ -1,8 +1,8 @@
-//! PURE. What a chat completion request asks, field by field.
+//! PURE. Parses a chat completion request, field by field.
 //!
-//! Kind to everything that can be understood: fields that nobody here knows are ignored, null is "not said", and a role
-//! that nobody knows is the user's. A field of the wrong type is refused by name. What can't be taken (images, audio,
-//! files) is refused too: an answer that silently ignored them would be wrong.
+//! Lenient wherever the meaning is clear: unknown fields are ignored, null means absent, and an unknown role counts as
+//! the user's. A field of the wrong type is an error that names it. Content that isn't supported (images, audio, files)
+//! is an error too: an answer that silently ignored it would be wrong.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,33 +12,33 @@ use super::super::fields::{self, Fields, field_path, get_array, get_string, get_
 use super::super::request::{HistoryBuilder, OneShotRequest};
 use crate::event::{CallOutcome, Json};
 
-/// A request, understood.
+/// A parsed request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::serve) struct ChatRequest {
     pub(in crate::serve) one_shot: OneShotRequest,
     pub(in crate::serve) stream: bool,
     pub(in crate::serve) include_usage: bool,
-    /// The client sent tools, whatever they are.
+    /// Whether the client sent any tools.
     pub(in crate::serve) has_tools: bool,
-    /// Messages that the model is sent, a system prompt included.
+    /// How many messages the model gets, a system prompt included.
     pub(in crate::serve) message_count: u64,
-    /// Guess of the prompt's tokens: of each message four characters, and one at least.
+    /// Estimated tokens of the prompt: one per four characters of each message, at least one each.
     pub(in crate::serve) prompt_tokens: u64,
 }
 
 /// Whose tools the model is offered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::serve) enum ToolOwner {
-    /// Those of our agent: what the client sends is only a switch.
+    /// Our agent's: the client's tools only act as a switch.
     Server,
-    /// Those of the client, where it sends any.
+    /// The client's, if it sends any.
     Client,
 }
 
-/// Calls that one message may make.
+/// Limit of calls in one message.
 const MAX_CALLS_PER_MESSAGE: usize = 1024;
 
-/// Reads a request's body. `tools` decides by whether the client sent any.
+/// Parses a request's body. `tools` chooses the owner by whether the client sent any.
 pub(in crate::serve) fn parse(body: &[u8], tools: impl FnOnce(bool) -> ToolOwner) -> Result<ChatRequest, ApiError> {
     let fields = &fields::parse_object(body)?;
     let mut wanted = parse_messages(fields)?;
@@ -59,7 +59,7 @@ pub(in crate::serve) fn parse(body: &[u8], tools: impl FnOnce(bool) -> ToolOwner
     Ok(wanted)
 }
 
-/// Refuses what changes the shape of the answer and can't be had.
+/// Rejects output formats that aren't supported.
 fn check_output_format(fields: &Fields) -> Result<(), ApiError> {
     let unsupported =
         |name: &str, text: String| Err(ApiError::new(400, "unsupported_parameter", text).with_param(name));
@@ -75,14 +75,14 @@ fn check_output_format(fields: &Fields) -> Result<(), ApiError> {
     }
 }
 
-/// Collects the conversation: what was said before as facts, and the prompt.
+/// Collects the conversation: the history as events, and the prompt.
 #[derive(Default)]
 struct MessagesParser {
     history: HistoryBuilder,
     system: Vec<String>,
-    /// The last words of the user, as long as nobody has answered.
+    /// The last user message, as long as no answer follows it.
     prompt: Option<String>,
-    /// The ids that the client gave its calls, and what they are here, where none repeats.
+    /// Maps the client's call ids to ours, which are unique.
     call_ids: HashMap<String, String>,
     used_ids: HashSet<String>,
     call_count: usize,
@@ -107,10 +107,10 @@ fn parse_messages(fields: &Fields) -> Result<ChatRequest, ApiError> {
     let MessagesParser { history: told, mut system, mut prompt, prompt_tokens: tokens, .. } = talk;
     let past = told.into_events();
     if past.is_empty() && prompt.is_none() {
-        // Nothing but instructions: they are what is asked.
+        // If there are only instructions, they are the prompt.
         prompt = system.pop();
     }
-    // A model has a system prompt in any case: ours where the client has none.
+    // The model always gets a system prompt: ours if the client sends none.
     let messages = count.saturating_sub(system.len() as u64) + 1;
     let system = (!system.is_empty()).then(|| system.join("\n\n"));
     let ask = OneShotRequest { history: past, prompt, system_prompt: system, ..OneShotRequest::default() };
@@ -123,7 +123,7 @@ impl MessagesParser {
         let words = content_text(message, at)?;
         self.prompt_tokens += (words.chars().count() as u64 / 4).max(1);
         match role {
-            // Instructions hold from the start, wherever they stand.
+            // Instructions apply from the start, wherever they occur.
             "system" | "developer" => self.system.extend(Some(words).filter(|words| !words.trim().is_empty())),
             "assistant" => {
                 self.commit_prompt();
@@ -142,14 +142,14 @@ impl MessagesParser {
         Ok(())
     }
 
-    /// The prompt so far was not the last word.
+    /// Moves the prompt so far into the history, because more follows.
     fn commit_prompt(&mut self) {
         if let Some(prompt) = self.prompt.take() {
             self.history.add_user_message(prompt);
         }
     }
 
-    /// Reads the calls of a message: id, name and arguments.
+    /// Parses the calls of a message: id, name and arguments.
     fn parse_calls(&mut self, message: &Fields, at: &str) -> Result<Vec<(String, String, String)>, ApiError> {
         let mut calls = Vec::new();
         let list = match get_value(message, "tool_calls") {
@@ -165,7 +165,7 @@ impl MessagesParser {
             let at = field_path(&at, "function");
             calls.push(self.parse_call(id, function.ok_or_else(|| missing_field(&at))?, &at)?);
         }
-        // The name that calls had before there could be several.
+        // The field for a single call, from before there could be several.
         if let Some(Json::Object(function)) = get_value(message, "function_call") {
             calls.push(self.parse_call(None, function, &format!("{at}.function_call"))?);
         }
@@ -183,7 +183,7 @@ impl MessagesParser {
         let args = match get_value(function, "arguments") {
             None => "{}".to_owned(),
             Some(Json::String(args)) => args.clone(),
-            // Some clients keep them as they read them.
+            // Some clients send the arguments parsed.
             Some(args @ Json::Object(_)) => args.to_string(),
             Some(_) => return Err(wrong_type(&field_path(at, "arguments"), "a string of JSON")),
         };
@@ -191,7 +191,7 @@ impl MessagesParser {
         self.call_count += 1;
         let id = id.map_or_else(|| format!("call_{}", self.call_count), ToOwned::to_owned);
         let mut ours = id.clone();
-        // Servers count their calls anew with each answer.
+        // Servers restart their call ids with each response.
         while !self.used_ids.insert(ours.clone()) {
             ours = format!("{id}_{}", self.call_count);
             self.call_count += 1;
@@ -204,7 +204,7 @@ impl MessagesParser {
         let given = get_string(message, "tool_call_id", at)?;
         let id = match given {
             Some(id) => self.call_ids.get(id).cloned(),
-            // Without an id it belongs to the call that has waited longest.
+            // A result without an id belongs to the call that has waited longest.
             None => self.history.oldest_open_call().map(|call| call.as_str().to_owned()),
         };
         if id.is_some_and(|id| self.history.add_tool_result(&id, words, CallOutcome::Ok)) {
@@ -216,7 +216,7 @@ impl MessagesParser {
     }
 }
 
-/// Returns the text of a message: a string, nothing, or parts of text put together.
+/// Returns the text of a message: a string, empty if absent, or joined text parts.
 fn content_text(message: &Fields, at: &str) -> Result<String, ApiError> {
     let parts = match get_value(message, "content") {
         None => return Ok(get_string(message, "refusal", at)?.unwrap_or_default().to_owned()),

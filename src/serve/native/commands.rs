@@ -1,4 +1,4 @@
-//! A client's wishes: read, checked, passed on, and answered with what became of them where that is known at once.
+//! Commands of clients: parsed, checked, forwarded, and answered with the result if that is known at once.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use crate::serve::error::ApiError;
 use crate::serve::running_session::{DecisionClaim, RunningSession};
 use crate::serve::state::ServerState;
 
-/// How long a decision may take to become a fact.
+/// How long it may take until a decision becomes an event.
 const DECISION_TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest name of a model.
+/// Limit of a model's name.
 const MAX_MODEL_NAME_BYTES: usize = 256;
 
 pub(super) async fn post_command(
@@ -40,7 +40,7 @@ pub(super) async fn post_command(
     Ok(json_response(202, &json!({ "accepted": true, "after": seen, "queued": waits })))
 }
 
-/// Refuses what can't be meant, before it is passed on.
+/// Rejects invalid commands before they are forwarded.
 fn check(state: &ServerState, room: &RunningSession, wish: &Command) -> Result<(), ApiError> {
     let caps = room.handle.capabilities;
     let able = |able: bool, why: &str| if able { Ok(()) } else { Err(ApiError::new(409, "not_here", why)) };
@@ -104,7 +104,7 @@ async fn decide(
         room.release_decision(&call);
         return Err(session_stuck());
     }
-    // It counts once it is a fact: the turn may have been cancelled, or the time been up, an instant before.
+    // It counts once it is an event: the turn may have been cancelled, or the approval expired, an instant before.
     let known = timeout(DECISION_TIMEOUT, async {
         loop {
             if let Some(known) = room.resolution(&call) {
@@ -123,7 +123,7 @@ async fn decide(
     }
 }
 
-/// Tells the loser of a race what was decided.
+/// The error for a decision that came too late: it has the one that counted.
 fn already_decided(decision: &Decision, by: Option<DecidedBy>) -> super::Response<super::Body> {
     let text = "this was decided already";
     json_response(409, &json!({ "error": { "code": "decided", "message": text }, "decision": decision, "by": by }))

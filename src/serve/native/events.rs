@@ -1,7 +1,7 @@
-//! A session's facts as a stream: each an event named by its type, its number the id, its data the line of the log.
+//! A session's events as an SSE stream: each named by its type, with its number as id and the line of the log as data.
 //!
-//! Beside the numbered facts, without an id: `caught-up` once the past was told, `weather` when the state of the line
-//! or the queue changes, `reset` when the client must forget what it has. Nothing is ever left out in silence.
+//! Besides the numbered events, without an id: `caught-up` after the history, `weather` when the status changes,
+//! `reset` when the client must discard its events. Nothing is ever dropped silently.
 
 use std::io::Write as _;
 
@@ -24,12 +24,12 @@ use crate::serve::running_session::ReaderGuard;
 use crate::serve::state::ServerState;
 use crate::serve::stream_body::{self, BodySource, MAX_WRITE_BYTES};
 
-/// Facts taken at once.
+/// Events taken at once.
 const MAX_BATCH_EVENTS: usize = 512;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct EventsQuery {
-    /// The first number wanted.
+    /// The first number to send.
     from: Option<String>,
 }
 
@@ -49,11 +49,11 @@ pub(super) async fn stream_events(
         *nothing.status_mut() = StatusCode::NO_CONTENT;
         return Ok(nothing);
     }
-    // A recording begins when the first comes to watch.
+    // A recording starts when the first client connects.
     if state.take_first_visit(&id) {
         let _ = live.commands.try_send(Command::SetPaused { paused: false });
     }
-    // Who has more than there is has something else.
+    // A client with a greater number than exists has events of something else.
     let beyond = after > last;
     let facts = live.hub.subscribe(if beyond { Seq(0) } else { after });
     let watching = SessionStream {
@@ -76,7 +76,7 @@ pub(super) async fn stream_events(
     Ok(response)
 }
 
-/// Who may only watch opens nothing: a session that does not run is read as it is.
+/// Read-only clients don't reopen sessions: one that isn't running is read as it is.
 async fn find_session(
     state: &ServerState,
     id: &SessionId,
@@ -92,7 +92,7 @@ async fn find_session(
     }
 }
 
-/// Returns the number after which the client wants to go on.
+/// Returns the number after which the client wants to continue.
 fn resume_seq(from: &EventsQuery, headers: &HeaderMap) -> Result<Seq, ApiError> {
     let number = |name: &str, text: &str| {
         text.trim()
@@ -114,11 +114,11 @@ struct SessionStream {
     hub: Hub,
     status: watch::Receiver<SessionStatus>,
     is_status_open: bool,
-    /// The weather changed and was not told.
+    /// The status changed and was not sent yet.
     status_changed: bool,
-    /// The client must forget what it has.
+    /// The client must discard its events.
     reset_pending: bool,
-    /// The past ends there; nothing once that was said.
+    /// Where the history ends; `None` once that was sent.
     history_end: Option<Seq>,
     has_ended: bool,
     is_new: bool,
@@ -130,11 +130,11 @@ impl BodySource for SessionStream {
         if self.is_new {
             return;
         }
-        // Facts before weather.
+        // Events come before status.
         tokio::select! {
             biased;
             more = self.events.next_batch(MAX_BATCH_EVENTS, &mut self.batch), if self.batch.is_empty() => self.has_ended = !more,
-            // This counts as seen from here on.
+            // The status counts as seen from here on.
             changed = self.status.changed(), if self.is_status_open => {
                 self.is_status_open = changed.is_ok();
                 self.status_changed = true;
@@ -201,7 +201,7 @@ impl SessionStream {
     }
 }
 
-/// JSON text has no raw line ends, so a line is one line of data.
+/// JSON has no raw newlines, so a log line is one line of data.
 fn write_event(fact: &LoggedEvent, out: &mut Vec<u8>) {
     let kind = fact.envelope.event.kind();
     let named = !kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');

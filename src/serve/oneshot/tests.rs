@@ -16,7 +16,7 @@ use crate::serve::Settings;
 use crate::serve::factory::{Factory, Model, OneShotSession, OpenRequest, SavedSession};
 use crate::serve::request::HistoryBuilder;
 
-/// Sessions whose source is the test.
+/// Creates sessions whose source is the test.
 #[derive(Default)]
 struct TestFactory {
     sources: Mutex<Vec<TestSource>>,
@@ -104,7 +104,7 @@ impl Factory for TestFactory {
     }
 }
 
-/// Says each text in a frame of its own, numbered.
+/// Encodes each text as a numbered frame.
 #[derive(Default)]
 struct TextFrames {
     said: u64,
@@ -176,7 +176,7 @@ impl TestSource {
         for event in events {
             self.events.send(event).await.unwrap();
         }
-        // Everybody may take it before the next.
+        // Lets all tasks take it before the next.
         for _ in 0..20 {
             tokio::task::yield_now().await;
         }
@@ -274,7 +274,7 @@ async fn a_turn_that_nobody_reads_is_cancelled_after_half_a_minute() {
     source.commands.recv().await;
     drop(response);
     advance(ABANDONED_TURN_TIMEOUT.saturating_sub(Duration::from_millis(50))).await;
-    // Somebody comes back in time, and leaves again.
+    // A reader comes back in time, and leaves again.
     let id = SessionId::from("s1");
     let back = replay(&served.state, &id, Framing::Sse, 0, TextFrames::boxed).await.unwrap();
     tokio::task::yield_now().await;

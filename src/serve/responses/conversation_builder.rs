@@ -1,9 +1,9 @@
-//! PURE. A conversation as items tell it: what was said before, as facts, and the prompt.
+//! PURE. Builds a conversation from items: the history as events, and the prompt.
 //!
-//! Items are messages, calls and their outputs; what an earlier answer said comes in as its facts. What stands one
-//! after another and belongs to one answer is one message: `function_call` items are calls of the text before them.
-//! Reasoning is left out: only its model could read it. What can't be taken (images, files, tools that nobody here has)
-//! is refused by name, for an answer that ignored it would be wrong.
+//! Items are messages, calls and their outputs; earlier responses are added as their events. Consecutive items of one
+//! answer form one message: `function_call` items are calls of the text before them. Reasoning is left out: only its
+//! model could read it. What isn't supported (images, files, unknown tools) is an error that names it, because an
+//! answer that ignored it would be wrong.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +12,7 @@ use super::super::fields::{self, Fields, field_path, wrong_type};
 use super::super::request::HistoryBuilder;
 use crate::event::{AgentEvent, CallOutcome, Json};
 
-/// Items of one request.
+/// Limit of items in one request.
 const MAX_REQUEST_ITEMS: usize = 10_000;
 
 /// Collects a conversation.
@@ -20,11 +20,11 @@ const MAX_REQUEST_ITEMS: usize = 10_000;
 pub(in crate::serve) struct ConversationBuilder {
     history: HistoryBuilder,
     system: Vec<String>,
-    /// The last words of the user, as long as nobody has answered.
+    /// The last user message, as long as no answer follows it.
     prompt: Option<String>,
-    /// What the assistant said last, while more of it may come.
+    /// The assistant's current answer, while more of it may come.
     pending_answer: Option<PendingAnswer>,
-    /// The ids that the client gave its calls, and what they are here, where none repeats.
+    /// Maps the client's call ids to ours, which are unique.
     call_ids: HashMap<String, String>,
     used_ids: HashSet<String>,
     prompt_tokens: u64,
@@ -34,23 +34,23 @@ pub(in crate::serve) struct ConversationBuilder {
 struct PendingAnswer {
     text: String,
     calls: Vec<(String, String, String)>,
-    /// Of calls that others ran.
+    /// Of calls that ran elsewhere.
     results: Vec<(String, String, CallOutcome)>,
 }
 
-/// A conversation that is complete.
+/// A complete conversation.
 #[derive(Debug, Default)]
 pub(in crate::serve) struct BuiltConversation {
     pub(in crate::serve) history: Vec<AgentEvent>,
-    /// None where the model goes on from the past.
+    /// `None` if the model continues from the history.
     pub(in crate::serve) prompt: Option<String>,
     pub(in crate::serve) system_prompt: Option<String>,
-    /// A guess: of each text four characters, and one at least.
+    /// An estimate: one token per four characters of each text, at least one each.
     pub(in crate::serve) prompt_tokens: u64,
 }
 
 impl ConversationBuilder {
-    /// Takes over what was said in an earlier answer.
+    /// Copies the events of an earlier response.
     pub(in crate::serve) fn replay<'a>(&mut self, facts: impl IntoIterator<Item = &'a AgentEvent>, carries: bool) {
         self.commit_prompt();
         self.flush_answer();
@@ -68,14 +68,14 @@ impl ConversationBuilder {
         self.history.replay(facts, carries);
     }
 
-    /// Says how many facts there are so far: what follows is of this request.
+    /// Returns the number of events so far: later ones belong to this request.
     pub(in crate::serve) fn flush_and_count(&mut self) -> usize {
         self.commit_prompt();
         self.flush_answer();
         self.history.event_count()
     }
 
-    /// Takes the `input` of a request: a text or items.
+    /// Adds the `input` of a request: a string or items.
     pub(in crate::serve) fn add_input(&mut self, input: &Json, at: &str) -> Result<(), ApiError> {
         match input {
             Json::String(text) => {
@@ -90,7 +90,7 @@ impl ConversationBuilder {
         }
     }
 
-    /// Takes one item.
+    /// Adds one item.
     pub(in crate::serve) fn add_item(&mut self, item: &Json, at: &str) -> Result<(), ApiError> {
         let Json::Object(item) = item else { return Err(wrong_type(at, "an object")) };
         match fields::get_string(item, "type", at)?.unwrap_or("message") {
@@ -100,7 +100,7 @@ impl ConversationBuilder {
                     .or(fields::get_string(item, "id", at)?)
                     .unwrap_or_default();
                 if self.history.is_call_open(self.call_ids.get(id).map_or(id, |ours| ours)) {
-                    // The answer that made it was named as well.
+                    // The response that made it was referenced as well.
                     return Ok(());
                 }
                 self.add_call(item, id, at).map(|_| ())
@@ -138,7 +138,7 @@ impl ConversationBuilder {
         }
     }
 
-    /// Instructions hold from the start, wherever they stand.
+    /// Instructions apply from the start, wherever they occur.
     pub(in crate::serve) fn add_system(&mut self, text: &str) {
         if !text.trim().is_empty() {
             self.count_tokens(text);
@@ -146,7 +146,7 @@ impl ConversationBuilder {
         }
     }
 
-    /// Returns the conversation; refuses one in which nobody is asked anything.
+    /// Returns the conversation; an error if it contains no prompt.
     pub(in crate::serve) fn build(mut self, at: &str) -> Result<BuiltConversation, ApiError> {
         self.flush_answer();
         let Self { history: told, system, prompt, prompt_tokens: tokens, .. } = self;
@@ -165,7 +165,7 @@ impl ConversationBuilder {
             "assistant" => {
                 self.commit_prompt();
                 self.count_tokens(&text);
-                // What others ran has its results, and this was said after them.
+                // Calls that ran elsewhere have their results, and this text came after them.
                 if self.pending_answer.as_ref().is_some_and(|saying| !saying.results.is_empty()) {
                     self.flush_answer();
                 }
@@ -175,7 +175,7 @@ impl ConversationBuilder {
                 }
                 saying.text.push_str(&text);
             }
-            // A role that nobody knows is the user's.
+            // An unknown role counts as the user's.
             _ => self.add_user(&text),
         }
         Ok(())
@@ -193,7 +193,7 @@ impl ConversationBuilder {
         self.count_tokens(&args);
         let given = if id.is_empty() { "call" } else { id };
         let mut ours = given.to_owned();
-        // Servers count their calls anew with each answer.
+        // Servers restart their call ids with each response.
         let mut copy = 2;
         while !self.used_ids.insert(ours.clone()) {
             ours = format!("{given}_{copy}");
@@ -229,14 +229,14 @@ impl ConversationBuilder {
         self.prompt_tokens += (text.chars().count() as u64 / 4).max(1);
     }
 
-    /// The prompt so far was not the last word.
+    /// Moves the prompt so far into the history, because more follows.
     fn commit_prompt(&mut self) {
         if let Some(prompt) = self.prompt.take() {
             self.history.add_user_message(prompt);
         }
     }
 
-    /// What the assistant was saying is complete.
+    /// Completes the assistant's current answer.
     fn flush_answer(&mut self) {
         let Some(saying) = self.pending_answer.take() else { return };
         self.history.add_assistant_message(&saying.text, saying.calls);
@@ -246,7 +246,7 @@ impl ConversationBuilder {
     }
 }
 
-/// Returns the text of a message: a string, nothing, or parts of text put together.
+/// Returns the text of a message: a string, empty if absent, or joined text parts.
 fn content_text(item: &Fields, at: &str) -> Result<String, ApiError> {
     match fields::get_value(item, "content") {
         None => Ok(String::new()),

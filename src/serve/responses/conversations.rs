@@ -1,7 +1,7 @@
-//! Conversations: a file each, of lines that are only added.
+//! Conversations: one append-only file of lines each.
 //!
-//! A line names the conversation, an item that a client put there, a response that was given in it, or what was taken
-//! out. What a response said is in its own log and nowhere else: where that is removed, it is gone here too.
+//! A line holds the conversation's header, an item added by a client, a response created in it, or a removal. The
+//! content of a response is only in its own log: if that is deleted, it is gone from the conversation too.
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
@@ -27,9 +27,9 @@ use super::{QueryPairs, ResponsesResult, json_response, to_response};
 use crate::bridge::new_uuid;
 use crate::event::{AgentEvent, Json};
 
-/// Lines of one conversation.
+/// Limit of lines in one conversation.
 const MAX_CONVERSATION_LINES: usize = 10_000;
-/// Bytes of one conversation's file.
+/// Limit of the file of one conversation.
 const MAX_CONVERSATION_BYTES: u64 = 32 << 20;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,11 +42,11 @@ enum ConversationLine {
     Metadata(Json),
     Item(Json),
     Response(String),
-    /// The id of an item that is no longer in it.
+    /// The id of an item that was removed.
     Removed(String),
 }
 
-/// A conversation as its file has it.
+/// A conversation as stored in its file.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::serve) struct Conversation {
     pub(in crate::serve) id: String,
@@ -80,7 +80,7 @@ pub(in crate::serve) fn openai_routes() -> Router<ServerState> {
         .route("/v1/conversations/{id}/items/{item}", get(show_item).delete(delete_item))
 }
 
-/// Tells a talk what was said in a conversation.
+/// Adds the content of a conversation to a builder.
 pub(in crate::serve) async fn replay_into(
     state: &ServerState,
     id: &str,
@@ -102,7 +102,7 @@ pub(in crate::serve) async fn replay_into(
                 }
                 let left = turn.items.iter().filter(|item| !conversation.is_removed(item_id(item)));
                 for item in left {
-                    // What belongs to an item that was taken out goes with it.
+                    // Items that depend on a removed one are removed as well.
                     let _ = talk.add_item(item, "conversation.items");
                 }
             }
@@ -112,21 +112,21 @@ pub(in crate::serve) async fn replay_into(
     Ok(())
 }
 
-/// Notes a response that is given in a conversation.
+/// Records a response created in a conversation.
 pub(in crate::serve) async fn add_response(state: ServerState, id: String, response: String) {
     if let Err(refused) = append_lines(&state, &id, vec![ConversationLine::Response(response)]).await {
         tracing::warn!("a response could not be added to its conversation: {refused}");
     }
 }
 
-/// Begins a conversation.
+/// Creates a conversation.
 pub(in crate::serve) async fn start_conversation(
     state: &ServerState,
     fields: &Fields,
 ) -> Result<Conversation, ApiError> {
     let metadata = fields::get_object(fields, "metadata")?.cloned().unwrap_or_default();
     let items = read_items(ConversationBuilder::default(), fields)?;
-    // Its first 48 bits are the time in milliseconds, its last are chance.
+    // The first 48 bits are the time in milliseconds, the last are random.
     let stamp = new_uuid().as_u128();
     let created = u64::try_from(stamp >> 80).unwrap_or_default();
     let id = format!("conv_{created}_{:08x}", stamp & 0xffff_ffff);
@@ -137,7 +137,7 @@ pub(in crate::serve) async fn start_conversation(
     load_conversation(state, &id).await
 }
 
-/// Adds items, and returns them as they are kept.
+/// Adds items, and returns them as they are stored.
 pub(in crate::serve) async fn append_items(
     state: &ServerState,
     id: &str,
@@ -168,7 +168,7 @@ pub(in crate::serve) async fn load_conversation(state: &ServerState, id: &str) -
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(unknown()),
         Err(error) => return Err(ApiError::internal(format!("the conversation can't be read: {error}"))),
     };
-    // A line that was torn is no line.
+    // A torn line is skipped.
     let lines: Vec<ConversationLine> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let mut conversation = Conversation { id: id.to_owned(), created: 0, updated, metadata: json!({}), lines };
     for line in &conversation.lines {
@@ -200,7 +200,7 @@ pub(in crate::serve) async fn load_items(
     Ok(items)
 }
 
-/// Lists the conversations there are, the newest first.
+/// Lists the existing conversations, newest first.
 pub(in crate::serve) async fn list_ids(state: &ServerState) -> Result<Vec<String>, ApiError> {
     let shelf = storage_dir(state)?;
     let names = tokio::task::spawn_blocking(move || {
@@ -215,13 +215,13 @@ pub(in crate::serve) async fn list_ids(state: &ServerState) -> Result<Vec<String
     names.await.map_err(|error| ApiError::internal(error.to_string()))
 }
 
-/// Removes a conversation. The responses that were given in it stay.
+/// Deletes a conversation. The responses created in it stay.
 pub(in crate::serve) async fn remove(state: &ServerState, id: &str) -> Result<(), ApiError> {
     load_conversation(state, id).await?;
     fs::remove_file(conversation_path(state, id)?).map_err(|error| write_error(&error))
 }
 
-/// Reads items that are to be kept: the talk says whether they fit to what is there.
+/// Parses items to be stored; the builder checks whether they fit the existing ones.
 fn read_items(mut talk: ConversationBuilder, fields: &Fields) -> Result<Vec<Json>, ApiError> {
     let mut items = Vec::new();
     for (n, item) in fields::get_array(fields, "items", "")?.iter().enumerate() {
@@ -231,7 +231,7 @@ fn read_items(mut talk: ConversationBuilder, fields: &Fields) -> Result<Vec<Json
     Ok(items)
 }
 
-/// An item with all that the official client wants of it.
+/// Completes an item with the fields that the official client requires.
 fn to_stored_item(item: &Json) -> Json {
     let mut item = item.as_object().cloned().unwrap_or_default();
     let kind = item.get("type").and_then(Json::as_str).unwrap_or("message").to_owned();
@@ -280,7 +280,7 @@ async fn append_lines(state: &ServerState, id: &str, lines: Vec<ConversationLine
     write_lines(conversation_path(state, id)?, lines, false).await
 }
 
-/// Adds lines in one write.
+/// Appends lines in one write.
 async fn write_lines(path: PathBuf, lines: Vec<ConversationLine>, new: bool) -> Result<(), ApiError> {
     let mut text = String::new();
     for line in &lines {
@@ -311,7 +311,7 @@ fn storage_dir(state: &ServerState) -> Result<PathBuf, ApiError> {
     shelf.ok_or_else(|| ApiError::new(409, "only_played", "this server plays a recording; it keeps no conversations"))
 }
 
-/// Only what is a name of ours becomes part of a path.
+/// Only a valid id of ours becomes part of a path.
 fn conversation_path(state: &ServerState, id: &str) -> Result<PathBuf, ApiError> {
     if !is_conversation_id(id) {
         return Err(ApiError::not_found("no such conversation"));

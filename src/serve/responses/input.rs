@@ -1,4 +1,4 @@
-//! PURE. What a request said, as items again, and lists of items page by page.
+//! PURE. Converts a request's events back to items, and pages lists of items.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use super::super::fields;
 use super::super::request::is_history_turn;
 use crate::event::{AgentEvent, CallId, CallOutcome, Json};
 
-/// Makes items of a request's own facts: everything up to its answer. Ids begin with `key`.
+/// Returns a request's own events as items: everything up to its answer. Ids begin with `key`.
 pub(in crate::serve) fn request_items<'a>(facts: impl Iterator<Item = &'a AgentEvent>, key: &str) -> Vec<Json> {
     let mut items: Vec<Json> = Vec::new();
     let mut text = String::new();
@@ -35,7 +35,7 @@ pub(in crate::serve) fn request_items<'a>(facts: impl Iterator<Item = &'a AgentE
             }
             _ => {}
         }
-        // A call stands after the text of its message.
+        // A call comes after the text of its message.
         if let AgentEvent::MessageFinished { .. } = fact {
             for (call, name, args) in calls.drain(..) {
                 let id = format!("fc_{key}_in{}", items.len());
@@ -54,7 +54,7 @@ pub(in crate::serve) fn request_items<'a>(facts: impl Iterator<Item = &'a AgentE
     items
 }
 
-/// Which part of a list is wanted.
+/// Which part of a list is requested.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::serve) struct ItemPage {
     after: Option<String>,
@@ -63,7 +63,7 @@ pub(in crate::serve) struct ItemPage {
 }
 
 impl ItemPage {
-    /// Reads it from a query.
+    /// Parses it from a query.
     pub(in crate::serve) fn read(query: &[(String, String)]) -> Result<Self, ApiError> {
         let mut page = Self::default();
         for (name, value) in query {
@@ -83,7 +83,7 @@ impl ItemPage {
         Ok(page)
     }
 
-    /// Makes the list that is answered of items, oldest first.
+    /// Builds the list object; `items` are oldest first.
     pub(in crate::serve) fn list_object(&self, mut items: Vec<Json>) -> Json {
         if !self.ascending {
             items.reverse();

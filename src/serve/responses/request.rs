@@ -1,7 +1,7 @@
-//! PURE. What a Responses request asks, field by field.
+//! PURE. Parses a Responses request, field by field.
 //!
-//! Fields that nobody here knows are ignored. What changes the answer's shape and can't be had is refused: other
-//! formats than text, prompt templates, hosted tools.
+//! Unknown fields are ignored. Unsupported ones that change the response are errors: other formats than text, prompt
+//! templates, hosted tools.
 
 use serde_json::{Map, json};
 
@@ -10,7 +10,7 @@ use super::super::error::ApiError;
 use super::super::fields::{self, get_array, get_bool, get_object, get_value, missing_field, wrong_type};
 use crate::event::{Json, SamplingParams, ToolSpec};
 
-/// A request, understood.
+/// A parsed request.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct ResponsesRequest {
     pub(super) input: Json,
@@ -24,7 +24,7 @@ pub(super) struct ResponsesRequest {
     pub(super) stream: bool,
     pub(super) background: bool,
     pub(super) store: bool,
-    /// What the response repeats.
+    /// Fields that the response repeats.
     pub(super) echo: Map<String, Json>,
 }
 
@@ -48,7 +48,7 @@ const ECHOED_FIELDS: &[&str] = &[
     "user",
 ];
 
-/// Reads a request's body.
+/// Parses a request's body.
 pub(super) fn parse(body: &[u8]) -> Result<ResponsesRequest, ApiError> {
     let fields = &fields::parse_object(body)?;
     let text = |name: &str| fields::get_string(fields, name, "");

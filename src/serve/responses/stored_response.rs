@@ -1,7 +1,7 @@
-//! Stored responses: the log of the session that answered is all there is of one.
+//! Stored responses: a response is stored only as the log of its session.
 //!
-//! Its id is the session's name in another spelling. What the request said of itself stands in the log between what was
-//! said in earlier answers and what this request said.
+//! Its id is derived from the session's name. The request's own fields are recorded in the log between the events of
+//! earlier responses and those of this request.
 
 use std::time::Duration;
 
@@ -17,33 +17,33 @@ use crate::dialect::responses::encode::{ResponseHead, ResponsesEncoder};
 use crate::dialect::{Encode, enclava};
 use crate::event::{AgentEvent, AnnotationTarget, Envelope, Json, SessionId};
 
-/// The annotation that is a request's.
+/// The annotation that records a request.
 const REQUEST_ANNOTATION: &str = "request";
-/// How long a session may take to end that is to be removed.
+/// How long a session to be deleted may take to end.
 const SESSION_END_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// What a request said, as far as its answer must know.
+/// The fields of a request that its response needs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub(in crate::serve) struct RequestRecord {
-    /// Whose request it was: `openai` or `enclava`.
+    /// The surface it came through: `openai` or `enclava`.
     pub(in crate::serve) surface: String,
     /// Fields of the response that repeat the request.
     pub(in crate::serve) echo: Map<String, Json>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::serve) model: Option<String>,
     pub(in crate::serve) client_tools: bool,
-    /// A guess at the tokens that were sent.
+    /// Estimated tokens of the prompt.
     #[serde(rename = "asked")]
     pub(in crate::serve) prompt_tokens: u64,
-    /// Whether it may be asked for again.
+    /// Whether it may be retrieved later.
     pub(in crate::serve) store: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::serve) rounds: Option<u32>,
 }
 
 impl RequestRecord {
-    /// Puts it among the facts of the past, where the request's own begin.
+    /// Inserts it into the history, where the request's own events begin.
     pub(in crate::serve) fn insert_into(&self, past: &mut Vec<AgentEvent>, at: usize) {
         let data = serde_json::to_value(self).unwrap_or_default();
         let fact = AgentEvent::Annotation {
@@ -73,29 +73,29 @@ impl RequestRecord {
         }
     }
 
-    /// Encodes the answer as OpenAI has it.
+    /// Returns an encoder for OpenAI's format.
     pub(in crate::serve) fn openai_encoder(&self, session: &SessionId) -> ResponsesEncoder {
         ResponsesEncoder::new(self.heading(session))
     }
 
-    /// Encodes the answer as enclava has it.
+    /// Returns an encoder for enclava's format.
     pub(in crate::serve) fn enclava_encoder(&self, session: &SessionId) -> enclava::encode::EnclavaEncoder {
         enclava::encode::EnclavaEncoder::new(self.heading(session), self.rounds)
     }
 }
 
-/// A response as its log has it by now.
+/// A response as far as its log has it.
 #[derive(Debug)]
 pub(in crate::serve) struct StoredResponse {
     pub(in crate::serve) session: SessionId,
     pub(in crate::serve) record: RequestRecord,
     events: Vec<Envelope>,
-    /// Where the request's own facts begin.
+    /// Where the request's own events begin.
     own_start: usize,
 }
 
 impl StoredResponse {
-    /// Finds a response that may be asked for; none where there is no such.
+    /// Finds a response that may be retrieved; `None` if it doesn't exist.
     pub(in crate::serve) async fn find(state: &ServerState, id: &str) -> Result<Option<Self>, ApiError> {
         let Some(session) = session_of_response(id) else { return Ok(None) };
         let facts = match oneshot::session_events(state, &session).await {
@@ -113,12 +113,12 @@ impl StoredResponse {
         }))
     }
 
-    /// All that was said, what was said before included.
+    /// Returns all events, the history included.
     pub(in crate::serve) fn all_events(&self) -> impl Iterator<Item = &AgentEvent> {
         self.events.iter().map(|told| &told.event)
     }
 
-    /// What this request said, and its answer.
+    /// Returns the events of this request and its answer.
     pub(in crate::serve) fn own_events(&self) -> impl Iterator<Item = &AgentEvent> {
         self.events.iter().skip(self.own_start).map(|told| &told.event)
     }
@@ -129,7 +129,7 @@ impl StoredResponse {
         self.own_events().any(is_end)
     }
 
-    /// Tells an encoder what there is so far, as it would be told while it happens.
+    /// Feeds an encoder with the events so far, as if they were happening now.
     fn feed(&self, encoder: &mut dyn Encode) {
         let (mut frames, mut begun) = (Vec::new(), false);
         encoder.start(&mut frames);
@@ -142,14 +142,14 @@ impl StoredResponse {
         }
     }
 
-    /// The response as OpenAI has it.
+    /// Returns the response in OpenAI's format.
     pub(in crate::serve) fn openai_response(&self) -> Json {
         let mut encoder = self.record.openai_encoder(&self.session);
         self.feed(&mut encoder);
         encoder.response()
     }
 
-    /// The response as enclava has it.
+    /// Returns the response in enclava's format.
     pub(in crate::serve) fn enclava_response(&self) -> Json {
         let mut encoder = self.record.enclava_encoder(&self.session);
         self.feed(&mut encoder);
@@ -157,7 +157,7 @@ impl StoredResponse {
     }
 }
 
-/// Removes the session of a response for good, once it has ended.
+/// Deletes the session of a response, once it has ended.
 pub(in crate::serve) async fn remove_response(state: &ServerState, session: &SessionId) -> Result<(), ApiError> {
     if timeout(SESSION_END_TIMEOUT, state.wait_until_ended(session)).await.is_err() {
         return Err(ApiError::new(409, "in_progress", "the response does not end; try again"));
@@ -165,7 +165,7 @@ pub(in crate::serve) async fn remove_response(state: &ServerState, session: &Ses
     state.factory().remove(session).await
 }
 
-/// Removes it as soon as it has ended, however long that takes.
+/// Deletes it as soon as it has ended, however long that takes.
 pub(in crate::serve) async fn remove_when_ended(state: ServerState, session: SessionId) {
     state.wait_until_ended(&session).await;
     if let Err(refused) = state.factory().remove(&session).await {
@@ -173,7 +173,7 @@ pub(in crate::serve) async fn remove_when_ended(state: ServerState, session: Ses
     }
 }
 
-/// Spells a session's name as the id of a response: `20261120-195114-7bbb` is `resp_20261120195114_7bbb`.
+/// Converts a session's name to the id of a response: `20261120-195114-7bbb` is `resp_20261120195114_7bbb`.
 pub(in crate::serve) fn response_id(session: &SessionId) -> String {
     let name = session.as_str();
     match name.split('-').collect::<Vec<_>>().as_slice() {
@@ -184,7 +184,7 @@ pub(in crate::serve) fn response_id(session: &SessionId) -> String {
     }
 }
 
-/// Reads the session's name back.
+/// Converts a response's id back to the session's name.
 pub(in crate::serve) fn session_of_response(id: &str) -> Option<SessionId> {
     let name = id.strip_prefix("resp_").filter(|name| !name.is_empty() && name.len() <= 100)?;
     let parts = name.split_once('_').filter(|(stamp, rest)| is_digits(stamp, 14) && is_word(rest));

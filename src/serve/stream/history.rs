@@ -1,23 +1,23 @@
-//! PURE. What was said in the log of an earlier stream, told again as the past of the next.
+//! PURE. Converts the log of an earlier stream to the history of the next.
 
 use std::collections::HashMap;
 
 use super::super::request::HistoryBuilder;
 use crate::event::{AgentEvent, CallId, CallOutcome, Envelope, MessageId, Role};
 
-/// Returns whether calls were left to the client.
+/// Returns whether the stream had calls that the client runs.
 pub(super) fn has_client_calls(facts: &[Envelope]) -> bool {
     facts.iter().any(
         |fact| matches!(&fact.event, AgentEvent::ToolCallFinished { outcome, .. } if *outcome == CallOutcome::Requested),
     )
 }
 
-/// Tells what was said once more, words, calls and what they gave.
+/// Returns the conversation as history: text, calls and their outputs.
 pub(super) fn history_of(facts: &[Envelope]) -> Vec<AgentEvent> {
     let mut told = HistoryBuilder::new();
     let mut messages: HashMap<MessageId, LoggedMessage> = HashMap::new();
     let mut owners: HashMap<CallId, MessageId> = HashMap::new();
-    // Calls may end before the message does that made them.
+    // Calls may finish before the message that made them.
     let mut early: HashMap<CallId, (String, CallOutcome)> = HashMap::new();
     for fact in facts {
         match &fact.event {

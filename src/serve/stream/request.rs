@@ -1,4 +1,4 @@
-//! PURE. What a request for a stream asks: as the Poe proxy's tools take it, or as a chat completion has it.
+//! PURE. Parses a stream request, in the format of the Poe proxy's tools or of a chat completion.
 
 use serde_json::{Map, json};
 
@@ -7,23 +7,23 @@ use super::super::error::ApiError;
 use super::super::request::OneShotRequest;
 use crate::event::Json;
 
-/// How the answer is wanted.
+/// The format of the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StreamFormat {
     pub(super) is_warp: bool,
     pub(super) sends_aggregate: bool,
 }
 
-/// A request, understood.
+/// A parsed request.
 #[derive(Debug, PartialEq)]
 pub(super) struct StreamRequest {
     pub(super) one_shot: OneShotRequest,
     pub(super) is_streamed: bool,
-    /// Names the conversation that it belongs to.
+    /// The name of its conversation.
     pub(super) thread: Option<String>,
 }
 
-/// Bytes of a conversation's name.
+/// Limit of a conversation's name.
 const MAX_NAME_BYTES: usize = 256;
 
 impl StreamFormat {
@@ -46,7 +46,7 @@ impl StreamFormat {
     }
 }
 
-/// Reads a request's body.
+/// Parses a request's body.
 pub(super) fn parse(body: &[u8]) -> Result<StreamRequest, ApiError> {
     let json: Json = serde_json::from_slice(body)
         .map_err(|error| ApiError::bad_request(format!("the body of the request is not JSON: {error}")))?;
@@ -72,7 +72,7 @@ pub(super) fn parse(body: &[u8]) -> Result<StreamRequest, ApiError> {
     Ok(StreamRequest { one_shot: wanted.one_shot, is_streamed: streams, thread })
 }
 
-/// Makes the list of messages of a single one, which is a text or a message as they are in lists.
+/// Returns the messages of a request with a single one, which is a string or a message object.
 fn take_message(fields: &mut Map<String, Json>) -> Result<Json, ApiError> {
     let said = ["prompt", "message"].into_iter().find_map(|key| Some((key, fields.remove(key)?)));
     match said {

@@ -1,22 +1,22 @@
-//! PURE. The rest of a stream, behind a frame that the client has.
+//! PURE. The rest of a stream, after a frame that the client has.
 
 use super::super::request::is_history_turn;
 use crate::dialect::{Encode, KeepAlive, SseFrame};
 use crate::event::{AgentEvent, Envelope, Json};
 
-/// An encoder of which nothing is heard up to and including the frame with this number.
+/// An encoder whose frames up to and including this number are dropped.
 pub(super) struct ResumedEncoder {
     encoder: Box<dyn Encode>,
     last_frame: u64,
     has_passed: bool,
 }
 
-/// What a stream that is over still has for a client.
+/// What is left of a finished stream for a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ResumeOutcome {
     More,
     UpToDate,
-    /// There was no such frame.
+    /// There is no such frame.
     UnknownFrame,
 }
 
@@ -60,7 +60,7 @@ impl Encode for ResumedEncoder {
     }
 }
 
-/// Returns what follows the frame `last` in a stream that is over.
+/// Returns what follows the frame `last` in a finished stream.
 pub(super) fn resume_outcome(encoder: &mut dyn Encode, facts: &[Envelope], last: u64) -> ResumeOutcome {
     let (mut frames, mut inside, mut seen, mut more) = (Vec::new(), false, false, false);
     let mut look = |frames: &mut Vec<SseFrame>| {

@@ -1,12 +1,12 @@
-//! PURE. Which stream a conversation's name stands for now, and whose tools a stream's are. What is forgotten here is
-//! found in the logs.
+//! PURE. Maps a conversation's name to its latest stream, and remembers which streams used client tools. Entries that
+//! were dropped here are recovered from the logs.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::event::SessionId;
 
-/// Streams that are remembered.
+/// How many streams are remembered.
 const MAX_KNOWN_STREAMS: usize = 1024;
 
 #[derive(Debug, Default)]
@@ -37,13 +37,13 @@ impl ThreadIndex {
         known.iter().rev().find(|known| known.thread.as_deref() == Some(thread)).map(|known| known.session.clone())
     }
 
-    /// Returns whether a stream's tools are the client's.
+    /// Returns whether a stream used the client's tools.
     pub(super) fn has_client_tools(&self, session: &SessionId) -> Option<bool> {
         self.lock_streams().iter().rev().find(|known| known.session == *session).map(|known| known.client_tools)
     }
 
     fn lock_streams(&self) -> MutexGuard<'_, VecDeque<KnownStream>> {
-        // Nothing in here panics half-way, so what a poisoned lock guards is whole.
+        // No code under this lock panics halfway, so the data behind a poisoned lock is intact.
         self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -15,7 +15,7 @@ fn asked(body: &Json) -> ChatRequest {
     read_json(body).unwrap_or_else(|refused| panic!("{refused:?}"))
 }
 
-/// The conversation that was told, in short.
+/// Summarizes the conversation of a request.
 fn past(wanted: &ChatRequest) -> Vec<String> {
     let short = |fact: &AgentEvent| {
         Some(match fact {
@@ -123,7 +123,7 @@ fn tools_are_the_clients_unless_they_are_only_a_switch() {
         asked(&body(json!("required"))).one_shot.sampling.tool_choice_required
             && !asked(&body(json!("auto"))).one_shot.sampling.tool_choice_required
     );
-    // As a switch they may be anything.
+    // If they only act as a switch, tools may have any form.
     let body = json!({"messages": [{"content": "x"}], "tools": [17]}).to_string();
     let wanted =
         parse(body.as_bytes(), |has_tools| if has_tools { ToolOwner::Server } else { ToolOwner::Client }).unwrap();

@@ -9,7 +9,7 @@ fn talked(input: &Json) -> Result<BuiltConversation, ApiError> {
     talk.build("input")
 }
 
-/// One line a fact, enough to compare.
+/// Summarizes events, one line each, for comparison.
 fn told(facts: &[AgentEvent]) -> Vec<String> {
     let line = |fact: &AgentEvent| match fact {
         AgentEvent::UserMessage { text, .. } => Some(format!("user: {text}")),
@@ -78,7 +78,7 @@ fn an_answer_taken_over_gets_the_results_of_its_calls() {
     let mut talk = ConversationBuilder::default();
     talk.replay(&before, false);
     let mark = talk.flush_and_count();
-    // Some clients send the call again, though they name the answer that made it.
+    // Some clients send the call again although they reference the response that made it.
     talk.add_input(&json!([call("a"), output("a", "1")]), "input").unwrap();
     let talked = talk.build("input").unwrap();
     assert_eq!(told(&talked.history), ["user: add", "a = sum {}", "a Ok 1"]);
