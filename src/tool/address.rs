@@ -1,7 +1,8 @@
-//! What kind of place an address is, for fetch.
+//! Classifies network addresses for fetch.
 //!
-//! Link-local and metadata addresses give away a machine's credentials to whoever can make it ask, so they are never
-//! reached. Loopback and private networks are reached only when the person could see that before they allowed it.
+//! Link-local and metadata addresses reveal a machine's credentials to anyone who can make it send a request, so they
+//! are never reached. Loopback and private networks are reached only if the person could see that before approving the
+//! call.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -12,9 +13,9 @@ pub(super) enum AddressClass {
     Public,
     /// This machine.
     Loopback,
-    /// The network around it.
+    /// The local network.
     Private,
-    /// Never reached; the reason.
+    /// Never reached; with the reason.
     Forbidden(&'static str),
 }
 
@@ -30,7 +31,7 @@ impl AddressClass {
         }
     }
 
-    /// Judges a host by how it is written, without asking anyone.
+    /// Classifies a host by its spelling alone, without a lookup.
     pub(super) fn of_host(host: &str) -> Self {
         if let Some(address) = parse_ip_literal(host) {
             return Self::of_ip(address);
@@ -54,14 +55,14 @@ impl AddressClass {
     }
 }
 
-/// Returns the address that a host is, when it is written as one.
+/// Returns the address if the host is written as one.
 pub(super) fn parse_ip_literal(host: &str) -> Option<IpAddr> {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse().ok()
 }
 
-/// Returns an address as rules are written: one that is spelled in another way is still the same to its server. The
-/// parser has read odd numbers, capitals and dots in the path; this is about the dot behind a name, an IPv4 address in
-/// an IPv6 one, and characters that need not be written as `%41`.
+/// Normalizes a URL so that rules match however it is spelled. The parser has already normalized odd number formats,
+/// capitals and dots in the path; this handles a trailing dot of the host name, an IPv4 address in an IPv6 one, and
+/// characters that are needlessly escaped, such as `%41`.
 pub(super) fn normalize(mut url: Url) -> Url {
     let host = url.host_str().unwrap_or_default();
     let named = match parse_ip_literal(host) {
@@ -69,7 +70,7 @@ pub(super) fn normalize(mut url: Url) -> Url {
         Some(IpAddr::V4(_)) => None,
         None => host.strip_suffix('.').map(str::to_owned),
     };
-    // What the parser does not take stays as it is.
+    // A host that the parser rejects is left unchanged.
     if let Some(named) = named {
         let _ = url.set_host(Some(&named));
     }
@@ -82,7 +83,7 @@ pub(super) fn normalize(mut url: Url) -> Url {
     url
 }
 
-/// Decodes the letters, digits and `-._~` of a path or query (RFC 3986, 6.2.2.2); nothing if there are none.
+/// Decodes the letters, digits and `-._~` of a path or query (RFC 3986, 6.2.2.2); `None` if there are none to decode.
 fn decode_unreserved(text: &str) -> Option<String> {
     let mut parts = text.split('%');
     let mut out = parts.next()?.to_owned();
@@ -132,7 +133,7 @@ fn class_of_v4(address: Ipv4Addr) -> AddressClass {
 
 fn class_of_v6(address: Ipv6Addr) -> AddressClass {
     let parts = address.segments();
-    // Addresses that carry another: mapped, compatible, translated (RFC 6052, RFC 8215), 6to4.
+    // Addresses that embed another: mapped, compatible, translated (RFC 6052, RFC 8215), 6to4.
     if let Some(inner) = address.to_ipv4_mapped() {
         return class_of_v4(inner);
     }
@@ -156,7 +157,7 @@ fn class_of_v6(address: Ipv6Addr) -> AddressClass {
     match parts[0] {
         0xfe80..=0xfebf => AddressClass::Forbidden("a link-local address"),
         0xff00.. => AddressClass::Forbidden("a multicast address"),
-        // Unique local, and the site-local that it replaced.
+        // Unique local, and the site-local range that it replaced.
         0xfc00..=0xfdff | 0xfec0..=0xfeff => AddressClass::Private,
         _ => AddressClass::Public,
     }

@@ -1,11 +1,11 @@
-//! Reading a call's arguments: lenient about form, exact about what is wrong.
+//! Reads a call's arguments: lenient about form, precise about errors.
 //!
-//! Models write numbers as strings, lists as single values and favour other names for the same thing; all of that is
-//! understood. What can't be understood is an error that names the argument.
+//! Models write numbers as strings, lists as single values, and use other names for the same argument; all of that is
+//! accepted. Anything else is an error that names the argument.
 
 use crate::event::Json;
 
-/// The arguments object of one call. Each getter takes the argument's name first and then its aliases.
+/// The arguments object of a call. Each getter takes the argument's name first and then its aliases.
 pub(super) struct ToolArgs<'a>(&'a Json);
 
 impl<'a> ToolArgs<'a> {
@@ -16,12 +16,12 @@ impl<'a> ToolArgs<'a> {
         }
     }
 
-    /// Returns the text of a required argument.
+    /// Returns a required string.
     pub(super) fn string(&self, names: &[&str]) -> Result<String, String> {
         self.optional_string(names)?.ok_or_else(|| format!("the argument `{}` is missing", first(names)))
     }
 
-    /// Returns the text of an optional argument.
+    /// Returns an optional string.
     pub(super) fn optional_string(&self, names: &[&str]) -> Result<Option<String>, String> {
         let Some((name, value)) = self.find(names) else { return Ok(None) };
         let text = match value {
@@ -36,7 +36,7 @@ impl<'a> ToolArgs<'a> {
         Ok(Some(text))
     }
 
-    /// Returns a whole number; what is larger than `most` becomes `most`.
+    /// Returns an integer; values above `most` become `most`.
     pub(super) fn integer(&self, names: &[&str], default: usize, least: usize, most: usize) -> Result<usize, String> {
         let Some((name, value)) = self.find(names) else { return Ok(default) };
         let wrong = || format!("the argument `{name}` must be a whole number, at least {least}, not {value}");
@@ -67,7 +67,7 @@ impl<'a> ToolArgs<'a> {
         flag.ok_or_else(|| format!("the argument `{name}` must be true or false, not {value}"))
     }
 
-    /// Returns a list of texts; a single text is a list of one.
+    /// Returns a list of strings; a single string is a list of one.
     pub(super) fn strings(&self, names: &[&str]) -> Result<Vec<String>, String> {
         let Some((name, value)) = self.find(names) else { return Ok(Vec::new()) };
         match value {

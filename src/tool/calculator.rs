@@ -1,6 +1,6 @@
-//! Arithmetic and unit conversion, exact where it can be.
+//! Arithmetic and unit conversion, exact where possible.
 //!
-//! The library recurses with the brackets and can be kept busy for ever, so length, depth, time and stack are bounded.
+//! The library recurses with the brackets and can be kept busy forever, so length, depth, time and stack are bounded.
 
 use std::time::{Duration, Instant};
 
@@ -104,7 +104,7 @@ fn evaluate(text: String, cancel: CancellationToken) -> Result<String, String> {
             Err(error) => Err(format!("can't work out `{text}`: {error}")),
         }
     };
-    // A thread of its own for its stack; joined right here.
+    // A thread of its own for the large stack; joined right here.
     let thread = std::thread::Builder::new().name("calculator".into()).stack_size(STACK_BYTES).spawn(work);
     match thread.map(std::thread::JoinHandle::join) {
         Ok(Ok(result)) => result,

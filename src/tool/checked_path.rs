@@ -1,7 +1,7 @@
-//! Where file tools may go: inside the working folder and the folders the person added, through symlinks too.
+//! Restricts file tools to the working folder and the folders the person added, symlinks resolved.
 //!
-//! A path is checked in its canonical form, and that form is what is opened. What a program running at the same
-//! moment swaps in between is not covered; only the shell tool could be that program, and it needs no such trick.
+//! A path is checked in its canonical form, and that form is opened. Changes that another program makes between check
+//! and use are not covered; only the shell tool could run such a program, and it has no need to.
 
 use std::fs;
 use std::io;
@@ -12,14 +12,14 @@ use super::ToolContext;
 /// A path that was checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CheckedPath {
-    /// Canonical; where the file doesn't exist yet, its existing parents are.
+    /// Canonical; if the file doesn't exist yet, its existing parents are.
     pub(super) path: PathBuf,
-    /// Relative to the working folder, or absolute in one of the further folders. Rules match against it.
+    /// Relative to the working folder, or absolute in one of the extra folders. Rules match against it.
     pub(super) display_path: String,
 }
 
 impl CheckedPath {
-    /// Returns the pattern for "this tool, in this file's folder".
+    /// Returns the pattern for "this tool in this file's folder".
     pub(super) fn pattern(&self, tool: &str) -> Option<String> {
         if self.display_path.contains(['*', '\n', '\r']) {
             return None;
@@ -30,7 +30,7 @@ impl CheckedPath {
         })
     }
 
-    /// Returns whether a change here may make programs run: hooks of git, settings of this program.
+    /// Returns whether a change here may cause programs to run: git hooks, settings of this program.
     pub(super) fn is_sensitive(&self) -> bool {
         self.path.components().any(|part| {
             let part = part.as_os_str();
@@ -39,7 +39,7 @@ impl CheckedPath {
     }
 }
 
-/// Finds the place that a model means by `text`, or says why it can't be used.
+/// Resolves the path that a model wrote, or returns why it can't be used.
 pub(super) fn resolve_path(text: &str, ctx: &ToolContext) -> Result<CheckedPath, String> {
     let text = text.trim();
     if text.is_empty() {
@@ -62,7 +62,7 @@ pub(super) fn resolve_path(text: &str, ctx: &ToolContext) -> Result<CheckedPath,
     ))
 }
 
-/// Canonicalises the deepest part that exists. The rest may not contain `..` or dangling links.
+/// Canonicalizes the deepest part that exists. The rest may not contain `..` or dangling links.
 fn canonicalize_existing(path: &Path) -> Result<PathBuf, String> {
     let mut rest = Vec::new();
     let mut existing = path;
@@ -103,7 +103,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// A context over a fresh folder; nobody listens to its live output.
+    /// A context for a new folder; live output goes nowhere.
     pub(in crate::tool) fn ctx(folder: &Path) -> ToolContext {
         ToolContext {
             folder: folder.canonicalize().unwrap(),

@@ -1,4 +1,4 @@
-//! What time it is, here, in UTC and anywhere.
+//! The current time: local, UTC or in any zone.
 
 use futures_util::future::BoxFuture;
 use jiff::tz::TimeZone;
@@ -9,7 +9,7 @@ use super::args::ToolArgs;
 use super::{Tool, ToolContext, ToolResult, base_request, run_blocking};
 use crate::event::{ApprovalRequest, Json, Risk, ToolSpec};
 
-/// Time is passed in, so that a test can say what it is.
+/// Time is passed in, so that tests can set it.
 pub(super) struct ClockTool {
     now: fn() -> Timestamp,
 }

@@ -1,7 +1,7 @@
-//! Replaces a piece of a file that is named by its text.
+//! Replaces a piece of text in a file.
 //!
-//! The piece has to be unique unless all of them are meant: a guess here would damage a file silently. When nothing
-//! matches, the error shows what comes near, since the model's next try depends on it.
+//! The piece has to be unique unless all occurrences are meant: a wrong guess would damage a file silently. If nothing
+//! matches, the error shows similar text, since the model's next attempt depends on it.
 
 use std::fmt::Write as _;
 
@@ -101,7 +101,7 @@ fn plan_edit(args: &Json, ctx: &ToolContext) -> Result<FileEdit, String> {
 }
 
 fn substitute(before: &str, old: &str, new: &str, all: bool) -> Result<(String, usize), String> {
-    // Models write LF; a file with CRLF keeps its line ends.
+    // Models write LF; a file with CRLF keeps its line endings.
     let (old, new) = if !before.contains(old) && before.contains("\r\n") && !old.contains('\r') {
         (old.replace('\n', "\r\n"), new.replace("\r\n", "\n").replace('\n', "\r\n"))
     } else {
@@ -128,7 +128,7 @@ fn substitute(before: &str, old: &str, new: &str, all: bool) -> Result<(String, 
     }
 }
 
-/// Finds what the model may have meant.
+/// Finds the text that the model may have meant.
 fn near_miss(before: &str, old: &str) -> String {
     const MAX_COMPARED_LINES: usize = 20_000;
     let lines: Vec<&str> = before.lines().take(MAX_COMPARED_LINES).collect();

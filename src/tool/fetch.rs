@@ -1,10 +1,9 @@
-//! Gets a page over HTTP.
+//! Fetches a page over HTTP.
 //!
-//! Every hop is checked on its own: scheme, host, and each address the host has; the connection is then pinned to the
-//! addresses that were checked, so no second look-up can lead elsewhere. Redirects are followed by hand, each only where
-//! the rules let it be fetched by itself. Nothing is looked up before the person has allowed the call, since a look-up
-//! already tells the host's owner something.
-//! Through a proxy the proxy does the looking up, so the check there is of what we ourselves know.
+//! Every hop is checked on its own: scheme, host, and each address of the host; the connection is then pinned to the
+//! checked addresses, so that a second lookup can't lead elsewhere. Redirects are followed one by one, each only if the
+//! rules allow fetching its target. Nothing is looked up before the call is approved, since a lookup already reveals
+//! something to the host's owner. A proxy does its own lookups, so the check then covers only what is known here.
 
 use std::error::Error as _;
 use std::net::SocketAddr;
@@ -82,7 +81,7 @@ impl Tool for Fetch {
                 Err(error) => return ToolResult::failed(error),
             };
             let address = target.url.clone();
-            // Cancelling comes first, since what it interrupts is of no use any more.
+            // Cancellation comes first: the result is of no use any more.
             tokio::select! {
                 biased;
                 () = ctx.cancel.cancelled() => ToolResult::cancelled(format!("cancelled while getting {address}")),
@@ -103,7 +102,7 @@ struct FetchTarget {
 }
 
 impl FetchTarget {
-    /// What rules are held against: the address, and whether it may lead inside where it doesn't look so.
+    /// The subject for rules: the address, marked if it may lead into a private network without looking like it.
     fn subject(&self) -> String {
         let looks_local = self.url.host_str().is_some_and(|host| AddressClass::of_host(host).is_local());
         format!("{}{}", if self.allows_private && !looks_local { PRIVATE_SUBJECT_PREFIX } else { "" }, self.url)
@@ -125,7 +124,7 @@ fn parse_target(args: &Json) -> Result<FetchTarget, String> {
     Ok(FetchTarget { allows_private: reach.is_local() || args.boolean(&["private"])?, url })
 }
 
-/// Checks what can be seen in an address alone.
+/// Checks what the address alone reveals.
 fn check_url(url: &Url) -> Result<AddressClass, String> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(format!("{url}: only http and https are fetched"));
@@ -151,10 +150,10 @@ async fn fetch_following_redirects(mut target: FetchTarget, judge: &SubjectCheck
     Err(format!("{first} redirects more than {MAX_REDIRECTS} times"))
 }
 
-/// Judges where a redirect leads as if it had been asked for, or says what to ask for.
+/// Checks the target of a redirect like a requested URL, or returns the URL to request approval for.
 fn next_target(from: &FetchTarget, next: Url, judge: &SubjectCheck) -> Result<FetchTarget, String> {
     let reach = check_url(&next).map_err(|error| format!("{} redirects: {error}", from.url))?;
-    // A flag was given for one origin, and a page outside doesn't choose addresses inside.
+    // The flag was given for one origin, and a public page doesn't choose private addresses.
     let is_same = next.origin() == from.url.origin() || is_upgrade(&from.url, &next);
     let to = FetchTarget { allows_private: from.allows_private && (is_same || reach.is_local()), url: next };
     let ask =
@@ -170,7 +169,7 @@ fn next_target(from: &FetchTarget, next: Url, judge: &SubjectCheck) -> Result<Fe
     }
 }
 
-/// The same host over TLS, each at its usual port.
+/// Returns whether `to` is the same host over TLS, each at its default port.
 fn is_upgrade(from: &Url, to: &Url) -> bool {
     (from.scheme(), to.scheme()) == ("http", "https")
         && from.host() == to.host()
@@ -194,7 +193,7 @@ fn redirect_url(response: &Response, url: &Url) -> Result<Option<Url>, String> {
     Ok(Some(normalize(next)))
 }
 
-/// Makes one request, to an address that was checked.
+/// Sends one request to a checked address.
 async fn send_request(url: &Url, local: bool) -> Result<Response, String> {
     let host = url.host_str().unwrap_or_default().to_owned();
     let proxied = is_proxied() && !AddressClass::of_host(&host).is_local();
@@ -213,10 +212,10 @@ async fn send_request(url: &Url, local: bool) -> Result<Response, String> {
         client = client.no_proxy();
     }
     if url.scheme() == "http" {
-        // Without this a machine that has no certificates could not even fetch plain http.
+        // Otherwise a machine without certificates could not even fetch plain http.
         client = client.tls_certs_only([]);
     }
-    // Building loads the certificates.
+    // Building the client loads the certificates from disk.
     let client = tokio::task::spawn_blocking(move || client.build());
     let client =
         client.await.map_err(|error| error.to_string())?.map_err(|error| format!("{url}: {}", root_cause(&error)))?;
@@ -264,7 +263,7 @@ fn is_proxied() -> bool {
         .any(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
 }
 
-/// The innermost cause says what happened; the outer ones repeat the address.
+/// Returns the innermost cause of an error; the outer ones repeat the address.
 fn root_cause(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     let mut text = if error.is_timeout() { "no answer in time".into() } else { error.to_string() };
@@ -280,7 +279,7 @@ async fn read_page(url: Url, mut response: Response) -> Result<ToolResult, Strin
     let kind = response.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default().to_owned();
     let mut body = Vec::new();
     let mut whole = true;
-    // The cap is on what comes out of decompression.
+    // The limit applies after decompression.
     while let Some(chunk) = response.chunk().await.map_err(|error| format!("{url}: {}", root_cause(&error)))? {
         let room = MAX_BODY_BYTES - body.len();
         body.extend_from_slice(&chunk[..chunk.len().min(room)]);
@@ -299,7 +298,7 @@ async fn read_page(url: Url, mut response: Response) -> Result<ToolResult, Strin
     Ok(if status.is_success() { ToolResult::ok(text) } else { ToolResult::failed(text) })
 }
 
-/// Returns what the body is called and its text; the error is what it is instead.
+/// Returns a label for the body and its text; the error describes a body that isn't text.
 fn decode_body(kind: &str, body: &[u8]) -> Result<(String, String), String> {
     let essence = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_html = matches!(essence.as_str(), "text/html" | "application/xhtml+xml")
@@ -328,7 +327,7 @@ fn decode_body(kind: &str, body: &[u8]) -> Result<(String, String), String> {
     }
 }
 
-/// Where a page declares its encoding.
+/// Returns the part of a page that may declare its encoding.
 fn page_head(body: &[u8]) -> String {
     String::from_utf8_lossy(&body[..body.len().min(1024)]).into_owned()
 }
@@ -392,7 +391,7 @@ mod tests {
         for inside in ["http://127.0.0.1:8080/", "http://nas.local/", "http://10.0.0.1/"] {
             assert!(led(allowed, false, inside).unwrap_err().contains("not asked for"), "{inside}");
         }
-        // A page inside leads where the rules allow, and to no other port.
+        // A private page may redirect where the rules allow, but not to another port.
         let here = "http://127.0.0.1:8080/a";
         assert_eq!(led(here, false, "http://127.0.0.1:8080/b"), Ok(("http://127.0.0.1:8080/b".into(), true)));
         assert!(led(here, false, "http://127.0.0.1:9090/").is_err());
@@ -443,7 +442,7 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_turns_out_to_be_local_is_refused_unless_asked_for() {
         let url = Url::parse("http://localhost:80/").unwrap();
-        // The same look-up that any name gets; this one needs no network.
+        // The same lookup as for any name; this one needs no network.
         assert!(
             matches!(resolve_checked(&url, "localhost", false).await, Err(LookupError::Refused(why)) if why.contains("`private`"))
         );

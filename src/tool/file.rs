@@ -1,4 +1,4 @@
-//! Files as the tools see them: regular text files, bounded, replaced in one step.
+//! File access for tools: regular text files, limited in size, replaced in one step.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write as _};
@@ -11,12 +11,12 @@ use similar::{TextDiff, get_close_matches};
 use super::checked_path::CheckedPath;
 use super::truncate::{size, truncate_middle};
 
-/// A file that is edited or compared is held in memory.
+/// Files that are edited or compared are held in memory.
 pub(super) const MAX_FILE_BYTES: u64 = 16 << 20;
-/// A diff is shown to a person and logged.
+/// Diffs are shown to a person and logged.
 const MAX_DIFF_BYTES: usize = 256 << 10;
 
-/// Opens a regular file for reading; anything else is refused before it could block.
+/// Opens a regular file for reading; anything else is rejected before opening it could block.
 pub(super) fn open_regular(place: &CheckedPath) -> Result<(File, u64), String> {
     let shown = &place.display_path;
     let meta = fs::metadata(&place.path).map_err(|error| match error.kind() {
@@ -33,11 +33,11 @@ pub(super) fn open_regular(place: &CheckedPath) -> Result<(File, u64), String> {
     Ok((file, meta.len()))
 }
 
-/// What is at a place before it is written.
+/// The current content of a file before it is written.
 pub(super) enum ExistingContent {
     Absent,
     Text(String),
-    /// Not text, or too large to compare; the reason.
+    /// Not text, or too large to compare; with the reason.
     Other(String),
 }
 
@@ -62,8 +62,8 @@ impl ExistingContent {
     }
 }
 
-/// Replaces or creates a file: a new file beside it takes its name, so that no reader ever sees half of it.
-/// Creates missing folders, keeps the mode.
+/// Replaces or creates a file by renaming a new one, so that readers never see half of it. Creates missing folders,
+/// keeps the mode.
 pub(super) fn replace_file(place: &CheckedPath, content: &str) -> Result<(), String> {
     static TEMP_FILE_COUNTER: AtomicU64 = AtomicU64::new(0);
     let shown = &place.display_path;
@@ -101,7 +101,7 @@ fn write_new(path: &Path, content: &str, mode: Option<fs::Permissions>) -> io::R
     file.sync_all()
 }
 
-/// Returns a unified diff, bounded in time and size.
+/// Returns a unified diff, limited in time and size.
 pub(super) fn unified_diff(shown: &str, before: &str, after: &str) -> String {
     let lines = TextDiff::configure().timeout(Duration::from_millis(500)).diff_lines(before, after);
     let text = lines.unified_diff().context_radius(3).header(&format!("a/{shown}"), &format!("b/{shown}")).to_string();
@@ -121,7 +121,7 @@ pub(super) fn count_changes(before: &str, after: &str) -> String {
     format!("+{added} -{removed} lines")
 }
 
-/// Says that a file is absent, and which names in the same folder are like it.
+/// Reports a missing file and similar names in its folder.
 fn absent_message(place: &CheckedPath) -> String {
     let missing = format!("`{}`: no such file", place.display_path);
     let (Some(folder), Some(name)) = (place.path.parent(), place.path.file_name()) else { return missing };

@@ -1,8 +1,8 @@
-//! HTML to Markdown, on pages that may be hostile.
+//! Converts HTML to Markdown; pages may be hostile.
 //!
-//! Deep nesting makes the parser slow and the converter overflow its stack, and misnested formatting multiplies nodes
-//! without end. So the page is parsed piece by piece, with a look at depth and time after each, and the work has its
-//! own stack. A page that is refused is still readable as text without its tags.
+//! Deep nesting makes the parser slow and overflows the converter's stack, and misnested formatting multiplies nodes
+//! without end. So the page is parsed piece by piece, checking depth and time after each, on a thread with a stack of
+//! its own. The text of a rejected page is still available without its tags.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -13,14 +13,14 @@ use html5ever::tendril::{StrTendril, TendrilSink};
 use html5ever::{ParseOpts, parse_document};
 use markup5ever_rcdom::{Node, RcDom};
 
-/// Well-made pages stay far below. The converter copies text once a level, so this bounds its time as well.
+/// Well-formed pages stay far below. The converter copies text once per level, so this bounds its time as well.
 const MAX_ELEMENT_DEPTH: usize = 400;
 /// Measured: a page of 1 MB parses in a few hundredths of a second.
 const PARSE_TIMEOUT: Duration = Duration::from_secs(1);
 const PARSE_CHUNK_BYTES: usize = 8 << 10;
 const STACK_BYTES: usize = 64 << 20;
 
-/// Converts a page. The error says why it could not be done.
+/// Converts a page. The error says why it could not be converted.
 pub(super) fn to_markdown(html: String) -> Result<String, String> {
     let thread = std::thread::Builder::new().name("html".into()).stack_size(STACK_BYTES).spawn(move || convert(&html));
     match thread.map(std::thread::JoinHandle::join) {
@@ -39,7 +39,7 @@ fn convert(html: &str) -> Result<String, String> {
     Ok(collapse_blank_lines(&converter.tree_to_markdown(&tree)))
 }
 
-/// Images inside of the page are kilobytes of base64.
+/// Inline images are kilobytes of base64.
 fn handle_image(handlers: &dyn Handlers, element: Element<'_>) -> Option<HandlerResult> {
     let inline = element.attrs.iter().any(|attr| &*attr.name.local == "src" && attr.value.starts_with("data:"));
     if inline { None } else { handlers.fallback(element) }
@@ -70,7 +70,7 @@ fn too_deep() -> String {
     format!("the page nests its elements deeper than {MAX_ELEMENT_DEPTH}")
 }
 
-/// Returns how deep the last leaf is, which is about where the parser is. O(depth).
+/// Returns the depth of the last leaf, which approximates the parser's position. O(depth).
 fn open_depth(tree: &Rc<Node>) -> usize {
     let mut node = tree.clone();
     let mut depth = 0;
@@ -112,7 +112,7 @@ pub(super) fn strip_tags(html: &str) -> String {
     collapse_blank_lines(&text)
 }
 
-/// Leaves at most one blank line in a row and no space at line ends, outside of fences as inside.
+/// Keeps at most one blank line in a row and no trailing spaces, inside of fences too.
 fn collapse_blank_lines(text: &str) -> String {
     let mut squeezed = String::with_capacity(text.len());
     let mut blank = 0;

@@ -1,4 +1,4 @@
-//! Lists a folder: folders first, sizes, ignored files left out.
+//! Lists a folder: folders first, with sizes, without ignored files.
 
 use std::cmp::Ordering;
 use std::fmt::Write as _;
@@ -16,7 +16,7 @@ use crate::event::{ApprovalRequest, Json, Risk, ToolSpec};
 
 pub(super) struct ListDir;
 
-/// Entries that are shown, and that are looked at.
+/// Limits on the entries shown, and on those read.
 const MAX_SHOWN_ENTRIES: usize = 500;
 const MAX_VISITED_ENTRIES: usize = 50_000;
 
@@ -109,7 +109,8 @@ fn list_folder(
     Ok(ToolResult::ok(format_entries(entries, unreadable, whole)))
 }
 
-/// Returns a walk that honours ignore files, in a repository or not, shows dot files but `.git`, and follows no links.
+/// Returns a walk that respects ignore files, in a repository or not, includes dot files except `.git`, and follows no
+/// links.
 pub(super) fn walker(root: &Path, all: bool) -> WalkBuilder {
     let mut walk = WalkBuilder::new(root);
     walk.standard_filters(!all).hidden(false).require_git(false).follow_links(false);
@@ -135,7 +136,7 @@ fn format_entries(mut entries: Vec<DirItem>, unreadable: usize, whole: bool) -> 
     entries.sort_by(compare_entries);
     let mut text = String::new();
     for entry in entries.iter().take(MAX_SHOWN_ENTRIES) {
-        // A line break in a name would forge an entry.
+        // A newline in a name would forge an entry.
         let name = entry.path.to_string_lossy().replace(['\n', '\r'], "\u{fffd}");
         let _ = writeln!(text, "{name}{}{}", if entry.is_folder { "/" } else { "" }, entry.note);
     }
@@ -149,7 +150,7 @@ fn format_entries(mut entries: Vec<DirItem>, unreadable: usize, whole: bool) -> 
     if text.is_empty() { "(nothing here)".into() } else { text }
 }
 
-/// Folders come before files on each level, with what is in them right behind.
+/// Sorts folders before files on each level, their contents right behind them.
 fn compare_entries(a: &DirItem, b: &DirItem) -> Ordering {
     let (mut left, mut right) = (a.path.components().peekable(), b.path.components().peekable());
     loop {

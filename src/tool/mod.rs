@@ -1,7 +1,7 @@
 //! Tools: what the agent can do on this machine. One table, one file each.
 //!
-//! A tool checks its arguments, says what it is about (for approvals) and runs. It decides nothing about permission:
-//! that is `agent::approval`. A failure is an ordinary result that the model should see.
+//! A tool checks its arguments, builds its approval request and runs. It doesn't decide about permission: that is
+//! `agent::approval`. A failure is an ordinary result that the model should see.
 
 mod address;
 mod args;
@@ -28,36 +28,36 @@ use tokio_util::sync::CancellationToken;
 
 use crate::event::{ApprovalRequest, CallOutcome, Json, OutputStream, Risk, ToolSpec};
 
-/// One thing the agent can do.
+/// A tool that the agent can call.
 pub trait Tool: Send + Sync {
     fn spec(&self) -> ToolSpec;
 
-    /// Says what this call would do, for the person who decides: subject, detail (a diff, a command), pattern.
-    /// May read files, never changes anything. An error is a text for the model: the call is not worth asking about.
+    /// Describes what this call would do, for the person who decides: subject, detail (a diff, a command), pattern. May
+    /// read files, never changes anything. An error is a message for the model: the call isn't worth an approval.
     fn approval_request<'a>(
         &'a self,
         args: &'a Json,
         ctx: &'a ToolContext,
     ) -> BoxFuture<'a, Result<ApprovalRequest, String>>;
 
-    /// Does it. Returns soon after `ctx.cancel` fires, with what there was until then and `CallOutcome::Cancelled`.
+    /// Runs the call. Returns soon after `ctx.cancel` fires, with the output so far and `CallOutcome::Cancelled`.
     /// Dropping the future must leave no process behind.
     fn run<'a>(&'a self, args: &'a Json, ctx: &'a ToolContext) -> BoxFuture<'a, ToolResult>;
 }
 
-/// What the rules say of something that a call leads to and that was not asked about.
+/// What the rules say about a further subject that a call leads to and that was not in its approval request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SubjectPermission {
     Allowed,
-    /// No rule allows it, but somebody allowed this very call: as far as it stays at the place they saw.
+    /// No rule allows it, but the call itself was approved: allowed as long as it stays on the approved origin.
     AllowedNearby,
-    /// Somebody would have to be asked.
+    /// It needs an approval of its own.
     NeedsApproval,
-    /// The rule or mode that denies it.
+    /// Denied; with the rule or mode.
     Denied(String),
 }
 
-/// Judges a subject of the call's tool as if it had been asked about by itself.
+/// Checks a subject as if the call's tool had requested it.
 pub type SubjectCheck = Arc<dyn Fn(&str) -> SubjectPermission + Send + Sync>;
 
 /// What a call may use.
@@ -67,25 +67,25 @@ pub struct ToolContext {
     pub folder: PathBuf,
     /// Further folders that file tools may use, canonical.
     pub extra_folders: Vec<PathBuf>,
-    /// Variables that hold keys of engines; commands don't see them.
+    /// Environment variables with keys of engines; hidden from commands.
     pub hidden_env_vars: Arc<[String]>,
-    /// Says whether the call may go on to another subject than the one that was allowed.
+    /// Checks whether the call may continue to a subject other than the approved one.
     pub check_subject: SubjectCheck,
-    /// What a client of the server gives tools to work with, as it names it. Commands see it as
+    /// Resources that a client of the server gives to tools, in its own format. Commands find them in
     /// `JARVIS_TOOL_RESOURCES`.
     pub resources: Option<Arc<Json>>,
-    /// Live output, for tools that have it; what is sent here is logged. Dropped pieces are no error.
+    /// Live output, for tools that have it; it is logged. Losing a piece is not an error.
     pub live_output: mpsc::Sender<(OutputStream, String)>,
     pub cancel: CancellationToken,
 }
 
-/// What came of a call. `text` is everything that was kept, uncapped; the agent caps what the model gets.
-/// A tool that streamed its output to `live_output` returns the same text here.
+/// The result of a call. `text` is all output that was kept, untruncated; the agent truncates it for the model. A tool
+/// that streamed its output to `live_output` returns the same text here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolResult {
     pub outcome: CallOutcome,
     pub text: String,
-    /// Bytes that were printed, where that was too much to keep.
+    /// Bytes that were printed, if that was too much to keep.
     pub printed_bytes: Option<u64>,
 }
 
@@ -103,7 +103,7 @@ impl ToolResult {
     }
 }
 
-/// Returns every tool, in the order in which models are told about them.
+/// Returns every tool, in the order in which models see them.
 pub fn all() -> Vec<Arc<dyn Tool>> {
     vec![
         Arc::new(calculator::Calculator),
@@ -118,7 +118,7 @@ pub fn all() -> Vec<Arc<dyn Tool>> {
     ]
 }
 
-/// Builds what a person is shown, with the parts that are the same for every tool.
+/// Builds an approval request with the fields that are the same for every tool.
 fn base_request(tool: &str, risk: Risk, subject: impl Into<String>, ctx: &ToolContext) -> ApprovalRequest {
     ApprovalRequest {
         tool: tool.into(),
@@ -131,7 +131,7 @@ fn base_request(tool: &str, risk: Risk, subject: impl Into<String>, ctx: &ToolCo
     }
 }
 
-/// Does blocking work on another thread. The work watches `ctx.cancel` itself, so it is never left behind.
+/// Runs blocking work on another thread. The work watches `ctx.cancel` itself, so it is never left behind.
 async fn spawn_blocking_work<T: Send + 'static>(
     args: &Json,
     ctx: &ToolContext,
@@ -144,7 +144,7 @@ async fn spawn_blocking_work<T: Send + 'static>(
     }
 }
 
-/// Runs blocking work whose errors are texts for the model.
+/// Runs blocking work whose errors are messages for the model.
 async fn run_blocking(
     args: &Json,
     ctx: &ToolContext,

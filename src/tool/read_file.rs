@@ -1,6 +1,7 @@
-//! Reads a piece of a text file, with line numbers.
+//! Reads part of a text file, with line numbers.
 //!
-//! A file of any size is read in one pass with a fixed buffer; only the wanted lines are kept, and long ones are cut.
+//! A file of any size is read in one pass with a fixed buffer; only the requested lines are kept, and long ones are
+//! cut.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
@@ -146,7 +147,7 @@ fn push_line(text: &mut String, number: usize, line: &[u8], length: usize) {
     text.push('\n');
 }
 
-/// Says what a binary file is, judged by how it starts.
+/// Returns the kind of a binary file, judging by its first bytes.
 fn binary_kind(start: &[u8]) -> Option<&'static str> {
     const MAGIC_NUMBERS: &[(&[u8], &str)] = &[
         (b"\x89PNG\r\n", "a PNG image"),

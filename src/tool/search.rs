@@ -1,7 +1,7 @@
-//! Finds a regular expression in files, honouring ignore files.
+//! Finds a regular expression in files, respecting ignore files.
 //!
-//! Matches past the cap are counted, not kept; one file is searched at a time in bounded memory, and every read and
-//! every match looks at the cancel token.
+//! Matches beyond the limit are counted, not kept; files are searched one at a time in bounded memory, and every read
+//! and match checks the cancel token.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -78,7 +78,7 @@ impl Tool for SearchTool {
 struct SearchQuery {
     pattern: String,
     matcher: RegexMatcher,
-    /// The same once more, to find the place in a long line.
+    /// The same expression again, for finding the match in a long line.
     regex: Option<Regex>,
     root: CheckedPath,
     globs: GlobFilter,
@@ -125,7 +125,7 @@ impl SearchQuery {
     }
 }
 
-/// Which files are wanted. Unlike ripgrep's `-g` these never bring ignored files back.
+/// Filters files by glob. Unlike ripgrep's `-g`, this never includes ignored files.
 struct GlobFilter {
     include: GlobSet,
     exclude: GlobSet,
@@ -141,7 +141,7 @@ impl GlobFilter {
                 None => (&mut only, text.as_str()),
             };
             let text = text.trim_start_matches("./");
-            // A bare name is meant at any depth.
+            // A bare name matches at any depth.
             let anchored =
                 if text.trim_end_matches('/').contains('/') { text.to_owned() } else { format!("**/{text}") };
             for pattern in [anchored.trim_end_matches('/'), &format!("{}/**", anchored.trim_end_matches('/'))] {
@@ -198,7 +198,7 @@ fn search(query: &SearchQuery, ctx: &ToolContext) -> Result<ToolResult, String> 
     Ok(found.into_result())
 }
 
-/// A file whose reading ends when the call is cancelled.
+/// A file that reads as ended once the call is cancelled.
 struct CancellableReader<'a> {
     file: std::fs::File,
     cancel: &'a CancellationToken,
@@ -316,7 +316,7 @@ impl Sink for SearchResults<'_> {
     }
 }
 
-/// Cuts a long line to what is around `at`.
+/// Cuts a long line to the part around `at`.
 fn truncate_around(line: &[u8], at: usize) -> String {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let line = line.strip_suffix(b"\r").unwrap_or(line);

@@ -1,8 +1,8 @@
-//! Runs a command of the shell, in a session and process group of its own.
+//! Runs a shell command in a session and process group of its own.
 //!
 //! The command has no terminal: it can neither read the person's keys nor write on their screen. Output is streamed as
-//! it comes and kept in bounded memory. Whatever ends the call (the command itself, a cancel, a drop) ends the group.
-//! A process that leaves the group on purpose survives; nothing here is a sandbox.
+//! it comes and kept in bounded memory. Whatever ends the call (the command itself, a cancel, a drop) ends the group. A
+//! process that deliberately leaves the group survives; this is not a sandbox.
 
 use std::io;
 use std::process::{ExitStatus, Stdio};
@@ -21,11 +21,11 @@ use crate::event::{ApprovalRequest, Json, OutputStream, Risk, ToolSpec};
 
 pub(super) struct Shell;
 
-/// Bytes of a client's resources that commands are told.
+/// Limit of a client's resources in the environment.
 const MAX_RESOURCES_BYTES: usize = 32 * 1024;
-/// From the friendly signal to the other one.
+/// From SIGTERM to SIGKILL.
 const KILL_GRACE_PERIOD: Duration = Duration::from_millis(700);
-/// How long output is awaited from what the command left running.
+/// How long to wait for output of background processes after the command ended.
 const BACKGROUND_OUTPUT_TIMEOUT: Duration = Duration::from_millis(300);
 const SIGTERM: i32 = 15;
 
@@ -85,8 +85,8 @@ fn parse_command(args: &Json) -> Result<String, String> {
     Ok(command.trim().to_owned())
 }
 
-/// Returns the pattern for "commands like this one". Where the first words say little about what a command does, it
-/// is this very command; where several commands are chained, there is none.
+/// Returns the pattern for "commands like this one". If the first words say little about what a command does, it is
+/// this exact command; for several chained commands there is none.
 fn suggest_pattern(command: &str) -> Option<String> {
     const SUBCOMMAND_PROGRAMS: &[&str] = &[
         "apt",
@@ -140,7 +140,7 @@ fn suggest_pattern(command: &str) -> Option<String> {
     (command.len() <= 200).then(|| format!("shell({command})"))
 }
 
-/// A running command with everything it started. Dropping it kills them.
+/// A running command with all its child processes. Dropping it kills them.
 struct ProcessGroup {
     child: Box<dyn ChildWrapper>,
 }
@@ -161,13 +161,13 @@ impl ProcessGroup {
                     .env("PAGER", "cat")
                     .env("GIT_PAGER", "cat")
                     .env("GIT_TERMINAL_PROMPT", "0");
-                // Longer ones don't fit into an environment.
+                // Longer values don't fit into the environment.
                 match ctx.resources.as_ref().map(ToString::to_string).filter(|given| given.len() <= MAX_RESOURCES_BYTES)
                 {
                     Some(given) => process.env("JARVIS_TOOL_RESOURCES", given),
                     None => process.env_remove("JARVIS_TOOL_RESOURCES"),
                 };
-                // What a command prints is logged and sent to the model.
+                // The command's output is logged and sent to the model.
                 for name in ctx.hidden_env_vars.iter() {
                     process.env_remove(name);
                 }
@@ -189,14 +189,14 @@ impl ProcessGroup {
         let mut output = BoundedOutput::default();
         let mut status = None;
         let mut cancelled = false;
-        // What happens at `deadline`: first the group is killed, then nothing more is awaited.
+        // What happens at `deadline`: first the group is killed, then waiting for output ends.
         let mut deadline: Option<Instant> = None;
         let mut killed = false;
         let mut left_running = false;
 
         while status.is_none() || stdout.is_open() || stderr.is_open() {
-            // Ends come before output: a command that prints without end has to be stoppable. Standard output comes
-            // before standard error, which can't starve it: a full pipe stops the command.
+            // Endings come before output: a command that prints endlessly has to be stoppable. Standard output comes
+            // before standard error, which can't be starved: a full pipe stops the command.
             tokio::select! {
                 biased;
                 () = ctx.cancel.cancelled(), if !cancelled => {
@@ -213,7 +213,7 @@ impl ProcessGroup {
                     let _ = self.child.start_kill();
                     deadline = Some(Instant::now() + KILL_GRACE_PERIOD);
                 }
-                // The process itself, not the group: waiting for the group would block where we adopt orphans.
+                // The process itself, not the group: waiting for the group would block if this process adopts orphans.
                 ended = self.child.inner_mut().wait(), if status.is_none() => {
                     status = Some(ended);
                     if deadline.is_none() {
@@ -224,7 +224,7 @@ impl ProcessGroup {
                 piece = stderr.read() => forward(&piece, stderr.stream, &mut output, status.is_some(), ctx).await,
             }
         }
-        // Some may be left that closed their output.
+        // Processes that closed their output may be left.
         let _ = self.child.start_kill();
         let printed = output.total_if_truncated();
         let text = output.into_text();
@@ -251,7 +251,7 @@ fn result_of(status: Option<io::Result<ExitStatus>>, text: String, left_running:
 
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
-        // Harmless when there is nobody left.
+        // Harmless if the group is empty.
         let _ = self.child.start_kill();
     }
 }
@@ -278,7 +278,7 @@ fn append_note(mut text: String, note: &str) -> String {
     text
 }
 
-/// Keeps a piece and passes it on. A slow listener slows the command down, but neither a cancel nor the end.
+/// Keeps a piece and forwards it. A slow receiver slows the command down, but never a cancel or the end.
 async fn forward(piece: &str, stream: OutputStream, output: &mut BoundedOutput, ended: bool, ctx: &ToolContext) {
     let live = output.push(piece);
     if live == 0 || ctx.cancel.is_cancelled() {
@@ -296,7 +296,7 @@ async fn forward(piece: &str, stream: OutputStream, output: &mut BoundedOutput, 
     }
 }
 
-/// One output of the command, as text. Bytes of a character that is cut between two reads wait for the rest.
+/// An output stream of the command, as text. The bytes of a character split between two reads wait for the rest.
 struct OutputPipe<R> {
     reader: Option<R>,
     stream: OutputStream,
@@ -314,7 +314,7 @@ impl<R: AsyncRead + Unpin> OutputPipe<R> {
         self.reader.is_some()
     }
 
-    /// Returns what comes next; never when the pipe is closed. Cancel safe.
+    /// Returns the next piece; never completes once the pipe is closed. Cancel-safe.
     async fn read(&mut self) -> String {
         let Some(reader) = &mut self.reader else { return std::future::pending().await };
         let Ok(length @ 1..) = reader.read(&mut self.buffer[self.pending_bytes..]).await else {
@@ -331,7 +331,7 @@ impl<R: AsyncRead + Unpin> OutputPipe<R> {
     }
 }
 
-/// Returns the length without a character that is cut at the end.
+/// Returns the length without an incomplete character at the end.
 fn complete_chars_len(bytes: &[u8]) -> usize {
     let last = bytes.utf8_chunks().last();
     match last.map(|chunk| chunk.invalid()) {

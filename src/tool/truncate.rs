@@ -1,12 +1,12 @@
-//! Keeping long output short: the head and the tail stay, a line between them says what is missing.
+//! Truncates long output: head and tail stay, and a line between them says what is missing.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 
 pub use crate::text::size;
 
-/// Returns at most about `limit` bytes of `text`, head and tail, cut at line borders where there are any near and at
-/// character borders otherwise; and whether anything was left out.
+/// Returns at most about `limit` bytes of `text`, head and tail, cut at line boundaries where possible and at character
+/// boundaries otherwise; and whether anything was left out.
 pub fn truncate_middle(text: &str, limit: usize) -> (String, bool) {
     if text.len() <= limit {
         return (text.to_owned(), false);
@@ -26,13 +26,13 @@ pub fn truncate_middle(text: &str, limit: usize) -> (String, bool) {
     (kept, true)
 }
 
-/// Counts lines, quickly: what is left out may be very long.
+/// Counts lines, quickly: the omitted part may be very long.
 fn lines(text: &str) -> usize {
     let ends = memchr::memchr_iter(b'\n', text.as_bytes()).count();
     ends + usize::from(!text.is_empty() && !text.ends_with('\n'))
 }
 
-/// The last line border at or before `at`, when it isn't further than half of it away.
+/// Returns the last line boundary at or before `at`, unless more than half would be lost.
 fn line_floor(text: &str, at: usize) -> usize {
     let at = text.floor_char_boundary(at);
     text[..at].rfind('\n').map(|newline| newline + 1).filter(|border| *border >= at / 2).unwrap_or(at)
@@ -44,7 +44,7 @@ fn line_ceil(text: &str, at: usize) -> usize {
     rest.find('\n').map(|newline| newline + 1).filter(|skipped| *skipped <= rest.len() / 2).map_or(at, |n| at + n)
 }
 
-/// Collects output without end in bounded memory: the first `MAX_HEAD_BYTES` bytes and the last `MAX_TAIL_BYTES`.
+/// Collects unlimited output in bounded memory: the first `MAX_HEAD_BYTES` bytes and the last `MAX_TAIL_BYTES`.
 #[derive(Default)]
 pub(super) struct BoundedOutput {
     head: String,
@@ -57,7 +57,7 @@ const MAX_HEAD_BYTES: usize = 4 << 20;
 const MAX_TAIL_BYTES: usize = 4 << 20;
 
 impl BoundedOutput {
-    /// Adds a piece; returns how many of its bytes went to the head, which is all until the head is full.
+    /// Adds a piece; returns how many of its bytes went to the head, which takes everything until it is full.
     pub(super) fn push(&mut self, piece: &str) -> usize {
         let room = if self.tail.is_empty() { MAX_HEAD_BYTES - self.head.len().min(MAX_HEAD_BYTES) } else { 0 };
         let split = piece.floor_char_boundary(room);
@@ -77,7 +77,7 @@ impl BoundedOutput {
         split
     }
 
-    /// Returns how much was printed, where not all of it was kept.
+    /// Returns the number of bytes printed, if not all were kept.
     pub(super) fn total_if_truncated(&self) -> Option<u64> {
         let kept = (self.head.len() + self.tail_bytes) as u64;
         (self.dropped_bytes > 0).then(|| kept.saturating_add(self.dropped_bytes))
@@ -88,7 +88,7 @@ impl BoundedOutput {
         if self.dropped_bytes > 0 {
             let _ = write!(self.head, "\n[… {} left out and not kept …]\n", size(self.dropped_bytes));
         }
-        // Given up piece by piece, so that there are never two of it.
+        // Freed piece by piece, so that memory never holds two copies.
         while let Some(piece) = self.tail.pop_front() {
             self.head.push_str(&piece);
         }

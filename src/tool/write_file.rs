@@ -89,7 +89,7 @@ fn parse_args(args: &Json, ctx: &ToolContext) -> Result<(CheckedPath, String), S
     Ok((resolve_path(&path, ctx)?, content))
 }
 
-/// What the person is shown about a change. Where a change can make programs run, it counts as running one.
+/// Builds the approval request for a change. If it can cause programs to run, it counts as running one.
 pub(super) fn write_request(tool: &str, place: &CheckedPath, detail: String, ctx: &ToolContext) -> ApprovalRequest {
     let risk = if place.is_sensitive() { Risk::Execute } else { Risk::Write };
     ApprovalRequest {
