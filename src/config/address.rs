@@ -1,10 +1,10 @@
-//! PURE. Where an engine listens: its configured address resolved.
+//! PURE. Resolves the configured address of an engine.
 
 use super::{EngineConfig, EngineKind, Env};
 use crate::text::address::{is_local_network, ollama_base_url, with_scheme};
 
 impl EngineConfig {
-    /// Returns the address without a slash at its end: configured, from the environment, or the usual one of its kind.
+    /// Returns the address without a trailing slash: from the settings, the environment, or the default of its kind.
     pub fn resolved_base_url(&self, env: Env<'_>) -> Option<String> {
         let given = self.base_url.as_deref().and_then(|url| match url.strip_prefix("env:") {
             Some(name) => variable(name.trim(), env),
@@ -16,7 +16,8 @@ impl EngineConfig {
                 Some(given.map_or("https://api.openai.com/v1".into(), |url| trim_base_url(&url)))
             }
             EngineKind::Anthropic => Some(given.map_or("https://api.anthropic.com".into(), |url| trim_base_url(&url))),
-            // A key goes by TLS unless the person writes `http://`; without one an address is what Ollama takes it for.
+            // With a key, TLS is used unless the person writes `http://`; without one an address means what it means to
+            // Ollama.
             EngineKind::Ollama => Some(ollama_base_url(&match given.unwrap_or_default() {
                 host if self.api_key.is_some() && !host.is_empty() && !is_local_network(&host) => with_scheme(&host),
                 host => host,
@@ -24,7 +25,7 @@ impl EngineConfig {
         }
     }
 
-    /// Returns what the person changes to change the address: a variable, or the setting of the engine called `name`.
+    /// Returns what to change to change the address: an environment variable, or the setting of the engine `name`.
     pub fn address_setting(&self, name: &str, env: Env<'_>) -> String {
         match self.base_url.as_deref().and_then(|url| url.strip_prefix("env:")).map(str::trim) {
             Some(variable) if env(variable).is_some_and(|value| !value.trim().is_empty()) => variable.to_owned(),
@@ -38,7 +39,7 @@ fn trim_base_url(url: &str) -> String {
     with_scheme(url.trim_end().trim_end_matches('/'))
 }
 
-/// An empty variable is as good as none. Older programs spell one name differently.
+/// An empty variable counts as unset. One variable has an older spelling too.
 fn variable(name: &str, env: Env<'_>) -> Option<String> {
     let get = |name: &str| env(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
     get(name).or_else(|| if name == "OPENAI_BASE_URL" { get("OPENAI_API_BASE") } else { None })

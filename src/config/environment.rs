@@ -1,9 +1,9 @@
-//! The variables of the environment, of which those that hold keys are taken out of other programs' reach.
+//! Environment variables. Those with keys are removed from the environment, out of reach of other programs.
 //!
-//! A program's environment is inherited by every program it starts, and on Linux it can be read as a file by whoever
-//! may look into the process: a command that the agent runs would find the keys in its parent's. So they are read once,
-//! kept here, and wiped where they stood; and the process is closed to others of the same person. What the person's own
-//! shell exports stays in that shell: only a sandbox keeps a command from reading it there.
+//! A program's environment is inherited by every program it starts, and on Linux it can be read as a file by other
+//! processes of the same user: a command run by the agent would find the keys of its parent process. So keys are read
+//! once, stored here, and overwritten in the environment, and the process is protected from others of the same user.
+//! What the user's own shell exports stays in that shell: only a sandbox keeps a command from reading it there.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -13,28 +13,28 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-/// What was taken out of the environment.
+/// The variables removed from the environment.
 static TAKEN_VARIABLES: Mutex<BTreeMap<String, SecretString>> = Mutex::new(BTreeMap::new());
 
-/// Returns a variable, one that was taken out too.
+/// Returns a variable, also if it was removed from the environment.
 pub fn variable(name: &str) -> Option<String> {
     let kept = lock_taken().get(name).map(|value| value.expose_secret().to_owned());
     kept.or_else(|| std::env::var(name).ok())
 }
 
-/// Returns the names of what was taken out.
+/// Returns the names of the removed variables.
 pub fn taken_names() -> Vec<String> {
     lock_taken().keys().cloned().collect()
 }
 
-/// Returns the values that were taken out.
+/// Returns the values of the removed variables.
 pub fn taken_values() -> Vec<SecretString> {
     lock_taken().values().cloned().collect()
 }
 
-/// Takes variables out of the environment and closes the process to other programs of the same person. Called once,
-/// before anything is started. Where the system gives no way to, the variables are still kept from what is started
-/// with [`without_keys`].
+/// Removes variables from the environment and protects the process from other programs of the same user. Called once,
+/// before any program is started. If the system doesn't support that, the variables are still hidden from programs
+/// started with [`without_keys`].
 pub fn take_variables(names: &[String]) {
     let mut taken = lock_taken();
     for name in names {
@@ -53,7 +53,7 @@ pub fn take_variables(names: &[String]) {
     protect_process();
 }
 
-/// Keeps what was taken out from a program that is started.
+/// Removes the variables from a command's environment.
 pub fn without_keys(command: &mut Command) -> &mut Command {
     for name in lock_taken().keys() {
         command.env_remove(name);
@@ -61,8 +61,8 @@ pub fn without_keys(command: &mut Command) -> &mut Command {
     command
 }
 
-/// Without it, whoever runs as the same person may read this process's memory. A core dump would have the keys as well.
-/// What this process starts is as open as ever.
+/// Otherwise programs of the same user could read this process's memory, and a core dump would contain the keys. Child
+/// processes are not protected.
 fn protect_process() {
     #[cfg(target_os = "linux")]
     if let Err(error) = nix::sys::prctl::set_dumpable(false) {
@@ -70,7 +70,7 @@ fn protect_process() {
     }
 }
 
-/// Returns whether other programs of the same person are kept from looking into this process.
+/// Returns whether other programs of the same user are kept from reading this process.
 pub fn is_process_protected() -> bool {
     #[cfg(target_os = "linux")]
     return matches!(nix::sys::prctl::get_dumpable(), Ok(false));
@@ -78,7 +78,7 @@ pub fn is_process_protected() -> bool {
     return false;
 }
 
-/// Overwrites values where the system put them when the program began.
+/// Overwrites values where the system placed them when the program started.
 fn wipe_values(names: &[&str]) -> std::io::Result<()> {
     let environment = fs::read("/proc/self/environ")?;
     let stat = fs::read_to_string("/proc/self/stat")?;
@@ -95,13 +95,14 @@ fn wipe_values(names: &[&str]) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Returns where the environment begins in memory: field 50 of proc_pid_stat(5). The name in field 2 may hold anything.
+/// Returns the address of the environment in memory: field 50 of proc_pid_stat(5). The name in field 2 may contain
+/// anything.
 fn environment_start(stat: &str) -> Option<u64> {
     let (_, behind_name) = stat.rsplit_once(')')?;
     behind_name.split_whitespace().nth(50 - 3)?.parse().ok().filter(|start| *start != 0)
 }
 
-/// Returns where the values of variables stand and how long they are. O(environment).
+/// Returns the ranges of the variables' values in the environment. O(environment).
 fn value_ranges(environment: &[u8], names: &[&str]) -> Vec<(usize, usize)> {
     let mut places = Vec::new();
     let mut at = 0;
@@ -118,7 +119,7 @@ fn value_ranges(environment: &[u8], names: &[&str]) -> Vec<(usize, usize)> {
 }
 
 fn lock_taken() -> MutexGuard<'static, BTreeMap<String, SecretString>> {
-    // Every change is one insertion, so what a poisoned lock guards is whole.
+    // Every change is a single insertion, so the data behind a poisoned lock is intact.
     TAKEN_VARIABLES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,7 +1,7 @@
-//! Keys as data: chords, the default map, what the person rebound, and what a key means where.
+//! Key bindings as data: chords, the default map, the person's bindings, and lookup by context.
 //!
-//! Not here: terminal events (`ui/keymap.rs`) and what an action does. Invariant: a binding names a row of
-//! [`ACTIONS`] that makes sense in its context; whatever doesn't becomes a warning and is left out.
+//! Not here: terminal events (`ui/keymap.rs`) and what an action does. Invariant: a binding names a row of [`ACTIONS`]
+//! that is valid in its context; any other becomes a warning and is skipped.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -37,7 +37,7 @@ pub enum Key {
     F(u8),
 }
 
-/// Names of keys: as written first, then what else is understood, and how people call it.
+/// Names of keys: the canonical one, other accepted ones, and the one to display.
 const KEY_NAMES: &[(Key, &[&str], &str)] = &[
     (Key::Enter, &["enter", "return"], "Enter"),
     (Key::Esc, &["esc", "escape"], "Esc"),
@@ -60,7 +60,7 @@ const KEY_NAMES: &[(Key, &[&str], &str)] = &[
     (Key::Char('.'), &["period", "dot"], "."),
 ];
 
-/// A key with its modifiers, in one normal form.
+/// A key with its modifiers, in normal form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Chord {
     pub ctrl: bool,
@@ -70,7 +70,7 @@ pub struct Chord {
 }
 
 impl Chord {
-    /// Normalises: shift is part of a typed character, and with ctrl or alt a letter is small, so that a binding
+    /// Normalizes: shift is part of a typed character, and with ctrl or alt a letter is lower case, so that a binding
     /// means the same in every terminal.
     pub fn new(key: Key, ctrl: bool, alt: bool, shift: bool) -> Self {
         let Key::Char(c) = key else { return Self { ctrl, alt, shift, key } };
@@ -86,7 +86,7 @@ impl Chord {
         Self::new(key, false, false, false)
     }
 
-    /// Returns the character that typing this puts into a text, if it does.
+    /// Returns the character that this chord types, if any.
     pub fn typed_char(self) -> Option<char> {
         match self.key {
             Key::Char(c) if !self.ctrl && !self.alt && !c.is_control() => Some(c),
@@ -94,11 +94,11 @@ impl Chord {
         }
     }
 
-    /// Reads what the config writes: `ctrl+j`, `shift+enter`, `alt+up`, `f1`, `space`, `?`.
+    /// Parses the notation of the settings: `ctrl+j`, `shift+enter`, `alt+up`, `f1`, `space`, `?`.
     pub fn parse(text: &str) -> Option<Self> {
         let mut rest = text.trim();
         let (mut ctrl, mut alt, mut shift) = (false, false, false);
-        // A `+` can be the key itself, so only a `+` with something behind it ends a modifier.
+        // `+` can be the key itself, so it ends a modifier only if something follows.
         while let Some((word, behind)) =
             rest.split_once('+').filter(|(word, behind)| !word.is_empty() && !behind.is_empty())
         {
@@ -126,7 +126,7 @@ impl Chord {
         Some(Self::new(key, ctrl, alt, shift))
     }
 
-    /// Returns it as people call it: `Ctrl+J`, `Shift+Enter`, `↑`.
+    /// Returns the name to display: `Ctrl+J`, `Shift+Enter`, `↑`.
     pub fn display_name(self) -> String {
         let name = match self.key {
             Key::Char(c) if (self.ctrl || self.alt) && c.is_alphabetic() => c.to_uppercase().collect(),
@@ -158,7 +158,7 @@ impl Key {
 }
 
 impl fmt::Display for Chord {
-    /// Writes what [`Chord::parse`] reads.
+    /// Formats in the notation of [`Chord::parse`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = KEY_NAMES.iter().find(|(key, ..)| *key == self.key).and_then(|(_, names, _)| names.first().copied());
         let modifiers = self.modifier_prefix("ctrl+", "alt+", "shift+");
@@ -172,10 +172,10 @@ impl fmt::Display for Chord {
     }
 }
 
-/// What every key means in every context.
+/// The key bindings of every context.
 #[derive(Clone, Debug)]
 pub struct Keymap {
-    /// In the order of the file, so that the first key of an action is the one to show.
+    /// In file order: the first key of an action is the one to display.
     bindings: Vec<(Context, Chord, &'static ActionSpec)>,
 }
 
@@ -186,7 +186,7 @@ impl Default for Keymap {
             .get_or_init(|| {
                 let mut keymap = Self { bindings: Vec::new() };
                 for (context, chord, action) in parse_in_order(DEFAULT_KEYMAP) {
-                    // The default file is checked by a test; what it had wrong would just not be bound.
+                    // A test checks the default file; an invalid binding in it would be skipped.
                     if let Ok(BindingEntry { context, chord, row: Some(row) }) =
                         parse_binding(&context, &chord, &action)
                     {
@@ -200,7 +200,7 @@ impl Default for Keymap {
 }
 
 impl Keymap {
-    /// Lays the person's bindings over the defaults. The second value is what to tell them.
+    /// Applies the person's bindings to the defaults. The second value is the warnings.
     pub fn new(user: &Bindings) -> (Self, Vec<String>) {
         let mut keymap = Self::default();
         let mut warnings = Vec::new();
@@ -230,7 +230,7 @@ impl Keymap {
         (keymap, warnings)
     }
 
-    /// Returns the row that the chord means, searched in these contexts in turn.
+    /// Returns the action bound to the chord in the first of these contexts that binds it.
     pub fn find(&self, contexts: &[Context], chord: Chord) -> Option<&'static ActionSpec> {
         contexts.iter().find_map(|context| {
             self.bindings.iter().find(|(bound, key, _)| bound == context && *key == chord).map(|(.., row)| *row)
@@ -242,7 +242,7 @@ impl Keymap {
         self.bindings.iter().find(|(_, _, row)| row.name == action).map(|(_, chord, _)| chord.display_name())
     }
 
-    /// Returns every bound action: where, by which keys, what it does. In the order of [`ACTIONS`], context by context.
+    /// Returns every bound action: context, keys, description. In the order of [`ACTIONS`], grouped by context.
     pub fn help(&self) -> Vec<(&'static str, String, &'static str)> {
         let mut lines = Vec::new();
         for context in Context::ALL {
@@ -261,7 +261,7 @@ impl Keymap {
         lines
     }
 
-    /// Returns the keys in force as settings, with what they do, and as comments the actions that have none.
+    /// Returns the current bindings as settings, with descriptions, and the unbound actions as comments.
     pub fn to_settings(&self) -> String {
         let mut text = String::new();
         for context in Context::ALL {
@@ -288,7 +288,7 @@ impl Keymap {
             self.bindings.remove(place);
         }
         if let Some(row) = entry.row {
-            // What the person chose is what the footer shows.
+            // Bindings of the person come first, so that footers show them.
             self.bindings.insert(0, (entry.context, entry.chord, row));
         }
     }
@@ -297,11 +297,11 @@ impl Keymap {
 struct BindingEntry {
     context: Context,
     chord: Chord,
-    /// None takes the key away.
+    /// `None` unbinds the key.
     row: Option<&'static ActionSpec>,
 }
 
-/// Checks one binding; the error is a sentence for the person.
+/// Parses one binding; the error is a sentence for people.
 fn parse_binding(context: &str, chord: &str, action: &str) -> Result<BindingEntry, String> {
     let place = format!("keys.{context}");
     let Some(known) = Context::parse(context) else {
@@ -333,8 +333,8 @@ fn parse_binding(context: &str, chord: &str, action: &str) -> Result<BindingEntr
     Ok(BindingEntry { context: known, chord: key, row: Some(row) })
 }
 
-/// Reads the keymap file keeping its order, which a map would lose. The file is ours: a section in brackets, then
-/// quoted pairs, one a line.
+/// Parses the keymap file in its order, which a map would lose. The file is ours: sections in brackets, then quoted
+/// pairs, one per line.
 fn parse_in_order(file: &str) -> Vec<(String, String, String)> {
     let mut context = String::new();
     let mut entries = Vec::new();
@@ -349,7 +349,7 @@ fn parse_in_order(file: &str) -> Vec<(String, String, String)> {
     entries
 }
 
-/// Names the action that was probably meant: of the same ending, there or anywhere, or one that is spelled alike.
+/// Suggests the action that was probably meant: one with the same ending, or one spelled similarly.
 fn suggest_action(word: &str, context: Context) -> String {
     let ends_so = |row: &&ActionSpec| row.name.rsplit('.').next() == Some(word);
     let ending = ACTIONS.iter().filter(ends_so).max_by_key(|row| row.context == context);
@@ -366,7 +366,7 @@ fn did_you_mean(word: &str, names: &[&str]) -> String {
     }
 }
 
-/// Returns how many characters must be put in, taken out or changed. O(product of the lengths), so both are capped.
+/// Returns how many characters must be inserted, deleted or replaced. O(product of the lengths), so both are limited.
 fn edit_distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().take(64).collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();
@@ -391,7 +391,7 @@ mod tests {
     use super::*;
     use crate::store::action::{ActionHandler, UiAction};
 
-    /// Reached by another action's key, or from a list or a command.
+    /// Actions reached by another action's key, or from a list or a command.
     const WITHOUT_KEY: &[&str] = &[
         "mode.ask",
         "mode.auto-edit",

@@ -1,6 +1,6 @@
-//! Finds and reads the settings files; the only file of the settings that does.
+//! Finds and reads the settings files; no other file of this module does.
 //!
-//! Decides nothing: texts go to [`merge`], which judges them.
+//! Decides nothing: the contents go to [`merge`].
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
@@ -12,22 +12,22 @@ use super::problem::{ConfigError, Origin, Problem, ProblemKind};
 use super::trust::TrustList;
 use super::{Env, show};
 
-/// Nobody writes more; a device or a wrong file would.
+/// Far more than anybody writes; guards against devices and wrong files.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 const PROJECT_FILE: &str = ".jarvis/config.toml";
 
-/// What to load settings from.
+/// Where to load settings from.
 pub struct ConfigSources<'a> {
     pub paths: &'a Paths,
     /// The working folder, absolute.
     pub folder: &'a Path,
-    /// `--config FILE`, in place of the person's own file.
+    /// `--config FILE`, instead of the person's own file.
     pub file: Option<&'a Path>,
     pub env: Env<'a>,
     pub flags: &'a Overrides,
 }
 
-/// The settings files of a start, for `config path`.
+/// The settings files in use, for `config path`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigFiles {
     pub user: PathBuf,
@@ -38,7 +38,7 @@ pub struct ConfigFiles {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Project {
     pub file: PathBuf,
-    /// The folder that `.jarvis` is in.
+    /// The folder that contains `.jarvis`.
     pub folder: PathBuf,
     pub trusted: bool,
 }
@@ -58,7 +58,7 @@ pub fn load(load: &ConfigSources<'_>) -> Result<LoadedConfig, ConfigError> {
     let project = find_project(load.folder).and_then(|(folder, file)| match read_file(&file) {
         Ok(text) => Some((is_trusted(&list, &folder, &text), file, text)),
         Err(error) => {
-            // Somebody else's file must not keep the program from starting.
+            // A file by somebody else must not keep the program from starting.
             complaints.extend(ConfigError::file(file, io_reason(&error)).0);
             None
         }
@@ -84,7 +84,7 @@ pub fn check(load: &ConfigSources<'_>) -> Result<LoadedConfig, ConfigError> {
     if loaded.warnings.is_empty() { Ok(loaded) } else { Err(ConfigError(loaded.warnings)) }
 }
 
-/// Says which files count, without reading settings from them.
+/// Returns which files are used, without reading settings from them.
 pub fn config_files(load: &ConfigSources<'_>) -> ConfigFiles {
     let (user, _) = user_file(load);
     let list = load_trust_list(load.paths).unwrap_or_default();
@@ -95,7 +95,7 @@ pub fn config_files(load: &ConfigSources<'_>) -> ConfigFiles {
     ConfigFiles { user_exists: user.exists(), user, project }
 }
 
-/// Writes a settings file that documents everything and changes nothing; an existing one stays. Returns its path.
+/// Writes a settings file that documents everything and changes nothing; an existing one is kept. Returns its path.
 pub fn init(load: &ConfigSources<'_>) -> Result<PathBuf, ConfigError> {
     let (file, _) = user_file(load);
     let write = || {
@@ -113,7 +113,7 @@ pub fn init(load: &ConfigSources<'_>) -> Result<PathBuf, ConfigError> {
     }
 }
 
-/// Accepts the project's settings as they are now.
+/// Trusts the project's settings in their current form.
 pub fn trust(paths: &Paths, folder: &Path) -> Result<Project, ConfigError> {
     let (folder, file) = find_project(folder).ok_or_else(|| no_project(folder))?;
     let text = read_file(&file).map_err(|error| ConfigError::file(&file, io_reason(&error)))?;
@@ -123,9 +123,9 @@ pub fn trust(paths: &Paths, folder: &Path) -> Result<Project, ConfigError> {
     Ok(Project { file, folder, trusted: true })
 }
 
-/// Takes back [`trust`]. Returns whether there was any.
+/// Revokes [`trust`]. Returns whether the project was trusted.
 pub fn distrust(paths: &Paths, folder: &Path) -> Result<bool, ConfigError> {
-    // The file may be gone since; then the working folder itself is meant.
+    // If the file no longer exists, the working folder itself is meant.
     let folder = find_project(folder).map_or_else(|| folder.to_owned(), |(folder, _)| folder);
     let mut list = load_trust_list(paths)?;
     let known = list.remove(&canonical(&folder)?);
@@ -135,7 +135,7 @@ pub fn distrust(paths: &Paths, folder: &Path) -> Result<bool, ConfigError> {
     Ok(known)
 }
 
-/// Returns the person's file and whether it was asked for, so that its absence is an error.
+/// Returns the person's file and whether it was named explicitly, so that it must exist.
 fn user_file(load: &ConfigSources<'_>) -> (PathBuf, bool) {
     let variable = (load.env)("JARVIS_TUI_CONFIG").filter(|file| !file.is_empty()).map(PathBuf::from);
     match load.file.map(Path::to_owned).or(variable) {
@@ -181,7 +181,7 @@ fn load_trust_list(paths: &Paths) -> Result<TrustList, ConfigError> {
     }
 }
 
-/// Writes beside and renames, so that a crash leaves the old list.
+/// Writes a new file and renames it, so that a crash leaves the old list.
 fn save_trust_list(paths: &Paths, list: &TrustList) -> Result<(), ConfigError> {
     let file = paths.trusted_file();
     let text = list.to_text().map_err(|error| ConfigError::file(&file, error))?;
@@ -212,7 +212,7 @@ fn create_private_file(file: &Path) -> io::Result<File> {
 }
 
 fn read_file(file: &Path) -> io::Result<String> {
-    // Before opening: a pipe would wait for ever.
+    // Checked before opening: opening a pipe would block forever.
     if !fs::metadata(file)?.is_file() {
         return Err(io::Error::other("not a file"));
     }

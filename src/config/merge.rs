@@ -1,7 +1,7 @@
-//! PURE. Layers of texts in; settings, origins and complaints out.
+//! PURE. Merges layers of settings text into settings, origins and problems.
 //!
-//! Order: built in, the person's file, the project's file, environment, flags; what comes later counts. A project's
-//! file that nobody vouched for may set only looks and the model, and can't keep the program from starting.
+//! Order: built in, the person's file, the project's file, environment, flags; later layers win. An untrusted project
+//! file may set only appearance and the model, and can't keep the program from starting.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,12 +13,12 @@ use super::{Config, DEFAULT_FILE, Env, ThemeChoice, secret, units};
 use crate::event::{ApprovalMode, RuleKind};
 use crate::text::address::redact_login;
 
-/// Ignored keys that one warning lists.
+/// How many ignored keys one warning lists.
 const MAX_LISTED_KEYS: usize = 8;
-/// Longest value that a message repeats.
+/// Longest value that a message quotes.
 const MAX_QUOTED_CHARS: usize = 60;
 
-/// What settings are made of.
+/// The layers to merge.
 pub struct ConfigLayers<'a> {
     pub user: Option<SettingsText<'a>>,
     pub project: Option<ProjectText<'a>>,
@@ -26,7 +26,7 @@ pub struct ConfigLayers<'a> {
     pub flags: &'a Overrides,
 }
 
-/// A settings file's name for messages, and its text.
+/// The name of a settings file, for messages, and its text.
 #[derive(Clone, Copy, Debug)]
 pub struct SettingsText<'a> {
     pub file: &'a str,
@@ -36,11 +36,11 @@ pub struct SettingsText<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct ProjectText<'a> {
     pub text: SettingsText<'a>,
-    /// The person accepted this folder with exactly this text.
+    /// The person trusts this folder with exactly this text.
     pub trusted: bool,
 }
 
-/// What flags say. Dedicated flags count more than `-o`.
+/// Settings from flags. Dedicated flags win over `-o`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Overrides {
     pub model: Option<String>,
@@ -48,26 +48,26 @@ pub struct Overrides {
     pub mode: Option<ApprovalMode>,
     pub mouse: Option<bool>,
     pub max_rounds: Option<u32>,
-    /// `key=value`, value as TOML or bare text.
+    /// `key=value`, with the value as TOML or plain text.
     pub assignments: Vec<String>,
 }
 
-/// Settings and how they came about.
+/// Settings and their origins.
 #[derive(Clone, Debug)]
 pub struct LoadedConfig {
     pub config: Config,
     /// By dotted key; what `config show` prints.
     pub entries: BTreeMap<String, SettingEntry>,
-    /// Where each denying pattern was first written: they add up over the layers.
+    /// Where each denying pattern was first written: they accumulate over the layers.
     pub denied_in: BTreeMap<String, Origin>,
-    /// To be shown at start; errors to `config check`.
+    /// Shown at start; errors for `config check`.
     pub warnings: Vec<Problem>,
 }
 
-/// The last value given for a key.
+/// The effective value of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingEntry {
-    /// As TOML, secrets as dots.
+    /// As TOML, secrets masked.
     pub display: String,
     pub origin: Origin,
 }
@@ -83,7 +83,7 @@ impl LoadedConfig {
     }
 }
 
-/// Merges the layers, or says everything that is broken in them.
+/// Merges the layers, or returns all errors in them.
 pub fn merge(layers: &ConfigLayers<'_>) -> Result<LoadedConfig, ConfigError> {
     let mut merge = Merger::default();
     merge.add_file(SettingsText { file: "built-in defaults", text: DEFAULT_FILE }, |_, _| Origin::Default);
@@ -137,7 +137,7 @@ impl Merger {
         }
     }
 
-    /// No setting has this key: it is unknown, or a value where a table belongs.
+    /// Reports a key that isn't a setting: it is unknown, or holds a value in place of a table.
     fn reject(&mut self, setting: &Setting, origin: Origin) {
         let key = dotted(&setting.path);
         if schema::is_branch(&setting.path) {
@@ -147,7 +147,7 @@ impl Merger {
             return;
         }
         let what = ProblemKind::UnknownKey { key, suggestion: schema::suggest_key(&setting.path) };
-        // A flag was typed just now, for this start; nothing is lost by asking again.
+        // A flag was typed just now, for this start only; stopping loses nothing.
         let list = if matches!(origin, Origin::Flag(_)) { &mut self.errors } else { &mut self.warnings };
         list.push(Problem::new(origin, what));
     }
@@ -251,7 +251,7 @@ impl Merger {
         self.add_setting(&Setting { path, value: value.clone(), line: 0 }, origin);
     }
 
-    /// Reads `-o key=value`. Shells eat quotes, so a value that isn't what the key takes is tried again as text.
+    /// Parses `-o key=value`. Shells remove quotes, so an unsuitable value is retried as a string.
     fn add_assignment(&mut self, text: &str) {
         let origin = Origin::Flag("-o");
         let parts = text.split_once('=').and_then(|(key, value)| Some((value::parse_key(key.trim())?, value.trim())));
@@ -293,7 +293,7 @@ impl Merger {
         Ok(LoadedConfig { config, entries, denied_in, warnings })
     }
 
-    /// Every engine needs a kind that somebody wrote; its limits have defaults.
+    /// Every engine needs an explicit kind; its limits have defaults.
     fn check_engines(&mut self) {
         for (name, engine) in &self.config.engines {
             let key = |field: &str| dotted(&["engines".to_owned(), name.clone(), field.to_owned()]);
@@ -326,7 +326,7 @@ fn display_value(row: &SettingSpec, value: &SettingValue) -> String {
     }
 }
 
-/// Repeats a wrong value only where it can't be a secret or long.
+/// Quotes a wrong value only if it is short and can't be a secret.
 fn quote_value(row: &SettingSpec, value: &SettingValue) -> String {
     match value {
         _ if row.is_secret() => value.kind().to_owned(),

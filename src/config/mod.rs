@@ -1,8 +1,8 @@
 //! Settings: read, merged in layers, each value with its origin.
 //!
 //! PURE: this file holds the values and their defaults, [`merge`] combines texts, only [`mod@load`] and [`paths`]
-//! touch the disk, and only [`environment`] the process. `assets/config.toml` says the same defaults in the form people
-//! read; a test keeps the two equal. No secret ever appears in `Debug`, `Display` or `config show`.
+//! access the disk, and only [`environment`] the process. `assets/config.toml` has the same defaults in readable form;
+//! a test keeps the two equal. Secrets never appear in `Debug`, `Display` or `config show`.
 
 mod address;
 pub mod environment;
@@ -36,28 +36,28 @@ pub use paths::Paths;
 pub use problem::{ConfigError, Origin, Problem};
 pub use remote::RemoteConfig;
 
-/// Every setting with its default, as people read it.
+/// Every setting with its default, as documentation.
 pub const DEFAULT_FILE: &str = include_str!("../../assets/config.toml");
 
-/// How settings ask for a variable of the environment, so that tests need none.
+/// Looks up an environment variable; a parameter, so that tests need no environment.
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Every setting, merged. The embedded `assets/config.toml` documents each and gives the defaults.
+/// Every setting, merged. The embedded `assets/config.toml` documents each and has the defaults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Written `engine/model` or just `engine`; none lets the program look around.
+    /// Written `engine/model` or just `engine`; `None` searches for a server.
     pub model: Option<String>,
     pub engines: BTreeMap<String, EngineConfig>,
-    /// Remote agents by the name that `attach` takes.
+    /// Remote agents by name, for `attach`.
     pub remotes: BTreeMap<String, RemoteConfig>,
     pub ui: UiConfig,
     pub approvals: ApprovalConfig,
     pub tools: ToolConfig,
     pub limits: LimitConfig,
     pub server: ServerConfig,
-    /// US dollars per million tokens (input, output) by model name, where the program doesn't know or errs.
+    /// US dollars per million tokens (input, output) by model name; overrides the built-in table.
     pub prices: BTreeMap<String, (f64, f64)>,
-    /// Context windows in tokens by model name, likewise.
+    /// Context windows in tokens by model name; overrides the built-in table.
     pub windows: BTreeMap<String, u64>,
     /// Rebound keys: context → chord → action name, or `none`.
     pub keys: BTreeMap<String, BTreeMap<String, String>>,
@@ -70,11 +70,11 @@ pub struct EngineConfig {
     pub base_url: Option<String>,
     /// `env:NAME`, `cmd:COMMAND`, or (discouraged) the key itself.
     pub api_key: Option<String>,
-    /// From the request to the first byte; a server may load a model and read the prompt in silence.
+    /// From the request to the first byte; a server may load a model and process the prompt in silence.
     pub first_byte_timeout: Duration,
-    /// Any byte resets it.
+    /// Every byte resets it.
     pub idle_timeout: Duration,
-    /// Alive but nothing usable.
+    /// Bytes arrive, but nothing usable.
     pub no_output_timeout: Duration,
     pub retries: u32,
 }
@@ -94,25 +94,25 @@ pub struct UiConfig {
     pub max_fps: u16,
     /// Reasoning starts folded.
     pub fold_thinking: bool,
-    /// Output of tools starts folded.
+    /// Tool output starts folded.
     pub fold_output: bool,
     pub mouse: bool,
-    /// Show the tool panel where there is room.
+    /// Show the tool panel if there is room.
     pub tool_panel: bool,
     pub timestamps: Timestamps,
     pub images: ImageChoice,
 }
 
-/// How images are drawn, by a program that was built to draw them.
+/// How images are drawn, in builds that support images.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImageChoice {
-    /// As well as the terminal is known to.
+    /// The best way that the terminal supports.
     Auto,
-    /// In half blocks.
+    /// As half blocks.
     Blocks,
-    /// By kitty's graphics.
+    /// With the kitty graphics protocol.
     Kitty,
-    /// Not at all: named.
+    /// Not drawn; only named.
     Off,
 }
 
@@ -129,13 +129,13 @@ pub struct ApprovalConfig {
     pub mode: ApprovalMode,
     /// Patterns such as `read_file` or `shell(git status*)`.
     pub allow: Vec<String>,
-    /// Likewise. Adds up over the layers: no layer takes away what another denies.
+    /// The same for denying. Accumulates over the layers: no layer can remove a pattern of another.
     pub deny: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolConfig {
-    /// Folders besides the working folder that file tools may use.
+    /// Extra folders that file tools may use.
     pub folders: Vec<PathBuf>,
     pub timeout: Duration,
     pub shell_timeout: Duration,
@@ -143,33 +143,33 @@ pub struct ToolConfig {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitConfig {
-    /// Requests to the model in one turn.
+    /// Limit of requests to the model in one turn.
     pub max_rounds: u32,
     /// Bytes of a call's output that the model gets.
     pub max_tool_output_bytes: usize,
 }
 
-/// What `serve` does without flags.
+/// Defaults for `serve`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServerConfig {
     pub host: String,
-    /// 0 takes one that is free.
+    /// 0 picks a free port.
     pub port: u16,
     /// `env:NAME`, `cmd:COMMAND` or the token itself.
     pub token: String,
-    /// Likewise; whoever has it may only watch.
+    /// The same for the token that only permits watching.
     pub read_token: String,
-    /// Origins of web pages that may ask.
+    /// Allowed origins of web pages.
     pub origins: Vec<String>,
-    /// Connections at once.
+    /// Limit of connections.
     pub max_clients: usize,
-    /// Sessions that run at once.
+    /// Limit of running sessions.
     pub max_sessions: usize,
-    /// Bytes of a request.
+    /// Limit of a request's body.
     pub max_body_bytes: usize,
-    /// Bytes of a prompt.
+    /// Limit of a prompt.
     pub max_prompt_bytes: usize,
-    /// How long an ask waits for an answer.
+    /// How long an approval waits for a decision.
     pub approval_timeout: Duration,
 }
 
@@ -190,7 +190,7 @@ impl Default for ServerConfig {
     }
 }
 
-/// Shows no token, for this ends in logs.
+/// Hides the tokens, because debug output ends up in logs.
 impl fmt::Debug for ServerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerConfig")
@@ -209,7 +209,7 @@ impl fmt::Debug for ServerConfig {
 }
 
 impl Config {
-    /// Cuts `engine/model` into its two parts; a model's own name may hold further slashes.
+    /// Splits `engine/model`; the model's name may contain further slashes.
     pub fn model_parts(text: &str) -> (&str, Option<&str>) {
         match text.split_once('/') {
             Some((engine, model)) => (engine, Some(model).filter(|model| !model.is_empty())),
@@ -270,7 +270,7 @@ impl Default for Config {
 }
 
 impl EngineConfig {
-    /// Returns an engine of this kind with the usual limits and no address or key.
+    /// Returns an engine of this kind with default limits and no address or key.
     pub fn new(kind: EngineKind) -> Self {
         Self {
             kind,
@@ -284,7 +284,7 @@ impl EngineConfig {
     }
 }
 
-/// Shows no key and no password in the address, for this ends in logs.
+/// Hides the key and passwords in the address, because debug output ends up in logs.
 impl fmt::Debug for EngineConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("EngineConfig")

@@ -1,6 +1,6 @@
-//! PURE. What is known about models without asking anybody: context windows and list prices.
+//! PURE. Built-in knowledge about models: context windows and list prices.
 //!
-//! What the person wrote counts before the embedded table. Unknown is unknown: nothing here guesses.
+//! Settings win over the embedded table. What is unknown stays unknown: nothing is guessed.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::{Config, EngineKind, Env};
 use crate::text::address::is_loopback;
 
-/// Facts by lower-case name. A test reads the table, so it isn't empty.
+/// Records by lower-case name. A test parses the table, so it isn't empty.
 static MODELS: LazyLock<BTreeMap<String, ModelRecord>> =
     LazyLock::new(|| toml::from_str(include_str!("../../assets/models.toml")).unwrap_or_default());
 
@@ -28,7 +28,7 @@ impl Config {
         find_by_prefix(&self.windows, model).copied().or_else(|| find_by_prefix(&MODELS, model)?.window)
     }
 
-    /// Returns the context window that the person wrote down.
+    /// Returns the context window from the settings.
     pub fn configured_window(&self, model: &str) -> Option<u64> {
         find_by_prefix(&self.windows, model).copied()
     }
@@ -41,8 +41,8 @@ impl Config {
         })
     }
 
-    /// Returns the price of a model at an engine: nothing for what runs inside or in Ollama on this machine, unknown for
-    /// other local servers, for these may pass requests on to anybody.
+    /// Returns the price of a model at an engine: zero for the embedded engine and for Ollama on this machine, unknown
+    /// for other local servers, because they may forward requests to paid services.
     pub fn price_at(&self, engine: &str, model: &str, env: Env<'_>) -> Option<(f64, f64)> {
         if let Some(price) = find_by_prefix(&self.prices, model) {
             return Some(*price);
@@ -62,7 +62,7 @@ impl Config {
     }
 }
 
-/// Finds the longest name that the model's begins with, by its whole name first, then without its maker's.
+/// Finds the longest name that is a prefix of the model's full name, or else of its name without the vendor.
 fn find_by_prefix<'a, T>(table: &'a BTreeMap<String, T>, model: &str) -> Option<&'a T> {
     let model = model.trim().to_ascii_lowercase();
     let bare = model.rsplit('/').next().unwrap_or(&model);

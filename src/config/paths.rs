@@ -1,4 +1,4 @@
-//! Where files go: the XDG folders, or one folder for all with `JARVIS_TUI_HOME`.
+//! Paths of the program's files: the XDG folders, or one folder for all with `JARVIS_TUI_HOME`.
 
 use std::fs;
 use std::io;
@@ -17,9 +17,9 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// Finds the folders from the environment.
+    /// Determines the folders from the environment.
     pub fn find(env: Env<'_>) -> Result<Self, ConfigError> {
-        // The XDG standard has relative paths ignored; for the same reason, a program must not depend on where it starts.
+        // The XDG standard ignores relative paths; so does this, because a program must not depend on where it starts.
         let absolute = |name: &str| env(name).map(PathBuf::from).filter(|path| path.is_absolute());
         if let Some(home) = env("JARVIS_TUI_HOME").filter(|home| !home.is_empty()) {
             let home = PathBuf::from(home);
@@ -51,7 +51,7 @@ impl Paths {
         self.data.join("sessions")
     }
 
-    /// Projects the person vouched for.
+    /// Trusted projects.
     pub fn trusted_file(&self) -> PathBuf {
         self.data.join("trusted.toml")
     }
@@ -61,12 +61,12 @@ impl Paths {
         self.state.join("history.jsonl")
     }
 
-    /// Drafts, waiting prompts and grants of sessions.
+    /// Drafts, queued prompts and grants of sessions.
     pub fn session_state_dir(&self) -> PathBuf {
         self.state.join("session-state")
     }
 
-    /// Servers found on this machine that the person said yes to.
+    /// Servers found on this machine that the person accepted.
     pub fn servers_file(&self) -> PathBuf {
         self.state.join("servers.json")
     }
@@ -75,7 +75,7 @@ impl Paths {
         self.state.join("jarvis-tui.log")
     }
 
-    /// Creates the folders for data, sessions and state, for their owner alone.
+    /// Creates the folders for data, sessions and state, accessible only to their owner.
     pub fn create_dirs(&self) -> io::Result<()> {
         [self.data.clone(), self.sessions_dir(), self.state.clone()]
             .iter()
@@ -83,7 +83,7 @@ impl Paths {
     }
 }
 
-/// Creates a folder and what is missing above it, for its owner alone. What exists is left as it is.
+/// Creates a folder and its missing parents, accessible only to their owner. Existing folders are left unchanged.
 pub fn create_private(folder: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);

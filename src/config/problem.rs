@@ -1,4 +1,4 @@
-//! PURE. Where a value came from, and what is wrong with one: said with file, line and key.
+//! PURE. Origins of values, and problems in the settings, reported with file, line and key.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ pub enum Origin {
     Flag(&'static str),
 }
 
-/// One thing wrong with the settings. A warning or an error: the merge says which.
+/// A problem in the settings. The merge decides whether it is a warning or an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     pub origin: Origin,
@@ -42,27 +42,27 @@ pub enum ProblemKind {
         expected: String,
         found: String,
     },
-    /// The file gives an engine that is not built in and doesn't say how to talk to it.
+    /// The file configures an engine that isn't built in without giving its kind.
     NoKind {
         engine: String,
     },
-    /// A project that nobody vouched for sets more than looks and model.
+    /// An untrusted project sets more than appearance and model.
     Untrusted {
         keys: Vec<String>,
         /// How many more there are than listed.
         more: usize,
     },
-    /// A project that nobody vouched for, and that can't be read.
+    /// The file of an untrusted project can't be read.
     UntrustedBroken(String),
-    /// A project that nobody vouched for asks for an engine there isn't.
+    /// An untrusted project names an engine that doesn't exist.
     UntrustedModel {
         model: String,
     },
-    /// A project's file wants a command run to get a key.
+    /// A project's file uses a command to get a key.
     ProjectCommand {
         key: String,
     },
-    /// `-o` without `=`, or with a key that is none.
+    /// `-o` without `=`, or with an invalid key.
     NotAnAssignment(String),
     File {
         path: PathBuf,

@@ -1,4 +1,4 @@
-//! PURE. Remotes that were given a name: where they are, how they are asked, and what they are told.
+//! PURE. Named remotes: their address, request format, credentials and headers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::secret;
 use crate::text::address::redact_login;
 
-/// How a turn can be asked for, as `--request` and the settings name it.
+/// The request formats that `--request` and the settings accept.
 pub const REQUEST_KINDS: [&str; 13] = [
     "chat",
     "openjarvis-bridge",
@@ -24,7 +24,7 @@ pub const REQUEST_KINDS: [&str; 13] = [
     "get",
 ];
 
-/// A remote agent that can be attached to by name. Whatever is missing is found out.
+/// A named remote agent to attach to. Missing values are detected.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct RemoteConfig {
     pub url: String,
@@ -33,16 +33,16 @@ pub struct RemoteConfig {
     pub request: Option<String>,
     /// `env:NAME`, `cmd:COMMAND` or the token itself.
     pub token: Option<String>,
-    /// Sent with each request; values as in `token`.
+    /// Sent with each request; values in the same form as `token`.
     pub headers: BTreeMap<String, String>,
-    /// Calls that it asks for are run here.
+    /// Its tool calls are run here.
     pub local_tools: bool,
-    /// Gives up when nothing at all came for so long; none waits for ever.
+    /// Gives up if nothing arrives for so long; `None` waits forever.
     pub idle_timeout: Option<Duration>,
     pub model: Option<String>,
 }
 
-/// Shows no secret, for this ends in logs.
+/// Hides secrets, because debug output ends up in logs.
 impl fmt::Debug for RemoteConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RemoteConfig")

@@ -1,4 +1,4 @@
-//! PURE. The one table of settings: its key, what it takes, and where the value goes.
+//! PURE. The table of all settings: key, expected value, and where the value is stored.
 //!
 //! Reading, unknown keys, `config show` and the test of the default file all walk this table.
 
@@ -14,11 +14,11 @@ use crate::event::ApprovalMode;
 use crate::store::Timestamps;
 
 pub(super) struct SettingSpec {
-    /// Dotted; `*` stands for a name that the person chooses.
+    /// Dotted; `*` stands for a name chosen by the person.
     pub key: &'static str,
     /// Completes "expected …".
     pub expected: &'static str,
-    /// Returns none if the value is not what is expected, and then changes nothing.
+    /// Returns `None` and changes nothing if the value isn't as expected.
     pub set: fn(&mut Config, &[String], &SettingValue) -> Option<()>,
 }
 
@@ -360,7 +360,7 @@ pub(super) const SETTINGS: &[SettingSpec] = &[
 ];
 
 pub(super) const ALLOW_KEY: &str = "approvals.allow";
-/// The one list that grows from layer to layer.
+/// The only list that accumulates over the layers.
 pub(super) const DENY_KEY: &str = "approvals.deny";
 
 impl SettingSpec {
@@ -373,7 +373,7 @@ impl SettingSpec {
         self.parts().next().unwrap_or_default()
     }
 
-    /// Returns whether values of this key are kept from every screen.
+    /// Returns whether values of this key must never be displayed.
     pub(super) fn is_secret(&self) -> bool {
         matches!(
             self.key,
@@ -381,7 +381,7 @@ impl SettingSpec {
         )
     }
 
-    /// Returns whether a project that nobody vouched for may set it.
+    /// Returns whether an untrusted project may set it.
     pub(super) fn is_harmless(&self) -> bool {
         self.key == "model" || self.key.starts_with("ui.") || self.key == "version"
     }
@@ -399,7 +399,7 @@ pub(super) fn find(path: &[String]) -> Option<&'static SettingSpec> {
     SETTINGS.iter().find(|row| row.matches(path))
 }
 
-/// Returns whether settings live below this path.
+/// Returns whether there are settings below this path.
 pub(super) fn is_branch(path: &[String]) -> bool {
     SETTINGS.iter().any(|row| row.starts_with(path) && !row.matches(path))
 }
@@ -410,13 +410,13 @@ pub(super) fn suggest_key(path: &[String]) -> Option<String> {
     if let Some(key) = suggestion::suggest(&dotted(path), known.iter().map(String::as_str)) {
         return Some(key.to_owned());
     }
-    // About the right name in the wrong table.
+    // A nearly correct name in the wrong table.
     let leaf = |row: &'static SettingSpec| row.parts().last().filter(|name| *name != "*");
     let name = suggestion::suggest(path.last()?, SETTINGS.iter().filter_map(leaf))?;
     SETTINGS.iter().find(|row| leaf(row) == Some(name)).map(|row| row.key.replace('*', "NAME"))
 }
 
-/// Writes the row's key to the path's depth, with the person's own names in place of the stars.
+/// Returns the row's key to the path's depth, with the person's names in place of the stars.
 fn fill_in_names(row: &SettingSpec, path: &[String]) -> Option<String> {
     if row.parts().count() < path.len() {
         return None;
@@ -426,7 +426,7 @@ fn fill_in_names(row: &SettingSpec, path: &[String]) -> Option<String> {
     Some(dotted(&parts))
 }
 
-/// Returns what is wrong with the names in a path, for names are not free everywhere.
+/// Returns the expected form of the name in a path if it contains other characters.
 pub(super) fn name_problem(path: &[String]) -> Option<&'static str> {
     let [table, name, ..] = path else { return None };
     let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
@@ -437,7 +437,7 @@ pub(super) fn name_problem(path: &[String]) -> Option<&'static str> {
     }
 }
 
-/// Returns the engine of this path, which may be new; the merge asks later whether it was given a kind.
+/// Returns the engine of this path, which may be new; the merge checks later whether it has a kind.
 fn engine<'a>(config: &'a mut Config, path: &[String]) -> Option<&'a mut EngineConfig> {
     let name = path.get(1)?.clone();
     Some(config.engines.entry(name).or_insert_with(|| EngineConfig::new(EngineKind::OpenAi)))

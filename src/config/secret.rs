@@ -1,6 +1,6 @@
-//! Keys: read when they are needed, held so that they can't be printed.
+//! Keys and tokens: read when needed, and held in a type that can't be printed.
 //!
-//! Nothing else in the settings starts a process. The merge lets only a person's own layers name one.
+//! Nothing else in the settings starts a process. The merge accepts commands only from the person's own layers.
 
 use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
@@ -15,19 +15,19 @@ use super::{Config, EngineConfig, Env};
 use crate::event::{Fault, FaultKind};
 use crate::text::address::{has_login, redact_credentials};
 
-/// A password manager may have to ask the person first.
+/// A password manager may first have to prompt the person.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 /// No key is longer.
 const MAX_SECRET_BYTES: u64 = 64 * 1024;
 const MASK: &str = "••••••••";
-/// Keys that an engine reads by itself, and those of the settings as they are shipped: with another key in the settings
-/// these are keys no less.
+/// Variables that engines read by themselves, and those in the default settings: they still hold keys if the settings
+/// name others.
 const KNOWN_KEY_VARIABLES: [&str; 5] =
     ["ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "JARVIS_TUI_SERVER_TOKEN", "JARVIS_TUI_READ_TOKEN"];
 /// Variables that hold addresses.
 const ADDRESS_VARIABLES: [&str; 4] = ["OPENAI_BASE_URL", "OPENAI_API_BASE", "ANTHROPIC_BASE_URL", "OLLAMA_HOST"];
 
-/// Why a key couldn't be got. Never holds the command or what it printed.
+/// Why a key couldn't be read. Never contains the command or its output.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     #[error("the command for the key did not start: {0}")]
@@ -47,16 +47,15 @@ impl From<SecretError> for Fault {
 }
 
 impl EngineConfig {
-    /// Gets the key, if there is one. Blocks while a command runs, so call it off the loop.
+    /// Returns the key, if there is one. Blocks while a command runs, so call it off the event loop.
     pub fn resolved_api_key(&self, env: Env<'_>) -> Result<Option<SecretString>, SecretError> {
         self.api_key.as_deref().map_or(Ok(None), |text| resolve_secret(text, env))
     }
 }
 
 impl Config {
-    /// Returns the variables that hold keys and tokens, so that they can be kept from programs that need not know them:
-    /// those that settings name, the usual ones whether settings name them or not, and addresses that have a password
-    /// or key in them.
+    /// Returns the variables that hold keys and tokens, so that they can be hidden from other programs: those named in
+    /// the settings, the usual ones whether named or not, and addresses that contain a password or key.
     pub fn key_variables(&self, env: Env<'_>) -> Vec<String> {
         let keys = self.secret_settings().filter_map(|text| text.strip_prefix("env:"));
         let has_password =
@@ -75,7 +74,7 @@ impl Config {
         names
     }
 
-    /// Returns the keys that stand in the settings themselves.
+    /// Returns the keys written in the settings themselves.
     pub fn literal_keys(&self) -> Vec<SecretString> {
         let is_literal = |text: &&str| !text.starts_with("env:") && !text.starts_with("cmd:");
         self.secret_settings().filter(is_literal).filter_map(non_empty).collect()
@@ -91,7 +90,7 @@ impl Config {
     }
 }
 
-/// Reads `env:NAME`, `cmd:COMMAND` or the secret itself; an unset or empty variable is none.
+/// Resolves `env:NAME`, `cmd:COMMAND` or the secret itself; an unset or empty variable is `None`.
 pub fn resolve_secret(text: &str, env: Env<'_>) -> Result<Option<SecretString>, SecretError> {
     if let Some(name) = text.strip_prefix("env:") {
         return Ok(env(name.trim()).and_then(|value| non_empty(&value)));
@@ -102,7 +101,7 @@ pub fn resolve_secret(text: &str, env: Env<'_>) -> Result<Option<SecretString>, 
     Ok(non_empty(text))
 }
 
-/// Shows where a secret comes from and never what it is.
+/// Shows where a secret comes from, but never its value.
 pub fn mask(text: &str) -> String {
     match text.strip_prefix("cmd:") {
         Some(_) => format!("cmd:{MASK}"),
@@ -125,7 +124,8 @@ fn run_command(command: &str, limit: Duration) -> Result<Option<SecretString>, S
         .map_err(|error| SecretError::NotStarted(error.to_string()))?;
     let Some(out) = child.stdout.take() else { return Err(SecretError::NoText) };
     let (send, receive) = mpsc::channel();
-    // Reads beside us, since a pipe has no time limit; ends with the pipe, at the latest when the child is gone.
+    // Reads on another thread, because a pipe has no read timeout; it ends with the pipe, at the latest when the child
+    // is gone.
     thread::spawn(move || {
         let mut bytes = Vec::new();
         let read = out.take(MAX_SECRET_BYTES + 1).read_to_end(&mut bytes);
@@ -138,7 +138,7 @@ fn run_command(command: &str, limit: Duration) -> Result<Option<SecretString>, S
         Ok(_) => return Err(kill_and_fail(&mut child, SecretError::NoText)),
         Err(_) => return Err(kill_and_fail(&mut child, SecretError::TimedOut(limit))),
     };
-    // It may close its output and go on; that counts against the same limit.
+    // The command may close its output and go on; that counts against the same time limit.
     let status = loop {
         match child.try_wait() {
             Ok(Some(status)) => break status,

@@ -1,12 +1,12 @@
-//! PURE. The settings as text for `config show`, and the file that `config init` writes.
+//! PURE. The settings as text for `config show`, and the file written by `config init`.
 
 use super::merge::{LoadedConfig, SettingEntry};
 use super::{DEFAULT_FILE, schema};
 
-/// Where a line stands: the table's first row, the person's own name, the row.
+/// The position of a line: its table's first row, the person's name, the row.
 type SortKey = (usize, String, usize);
 
-/// Lists every key with value and origin, one a line, in the order of the documentation.
+/// Lists every key with value and origin, one per line, in the order of the documentation.
 pub fn to_text(loaded: &LoadedConfig) -> String {
     let mut lines: Vec<(SortKey, String, String)> = Vec::new();
     for (index, row) in schema::SETTINGS.iter().enumerate() {
@@ -31,7 +31,7 @@ pub fn to_text(loaded: &LoadedConfig) -> String {
     text
 }
 
-/// Returns the default file with every setting commented out, so that later defaults reach who keeps it.
+/// Returns the default file with every setting commented out, so that later defaults still apply.
 pub fn starter_file() -> String {
     let mut text = String::new();
     for line in DEFAULT_FILE.lines() {
@@ -60,7 +60,7 @@ mod tests {
         merge(&ConfigLayers { user, project: None, env: &|_| None, flags: &Overrides::default() }).unwrap()
     }
 
-    /// A setting with no default stands in the file as `#key = …`, prose as `# …`.
+    /// In the file, a setting without a default is written as `#key = …`, prose as `# …`.
     fn uncommented() -> String {
         let lines = DEFAULT_FILE.lines().map(|line| match line.strip_prefix('#') {
             Some(rest) if !rest.is_empty() && !rest.starts_with([' ', '#']) => rest,
@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(crate::config::keys::Keymap::new(&loaded.config.keys).1, Vec::<String>::new());
     }
 
-    /// What stands in a manual is copied.
+    /// People copy what the manual shows.
     #[test]
     fn the_settings_of_the_manual_are_settings() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/manual");

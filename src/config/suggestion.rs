@@ -1,9 +1,9 @@
-//! PURE. The name somebody probably meant.
+//! PURE. Suggests the name that was probably meant.
 
-/// Longer names are not compared: they are no typing errors, and the cost is the product of the lengths.
+/// Longer names are not compared: they are unlikely to be typos, and the cost is the product of the lengths.
 const MAX_COMPARED_CHARS: usize = 64;
 
-/// Returns the candidate closest to `name`, if close enough to be a typing error.
+/// Returns the candidate closest to `name`, if close enough to be a typo.
 pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let name: Vec<char> = name.chars().take(MAX_COMPARED_CHARS + 1).collect();
     if name.len() > MAX_COMPARED_CHARS {
@@ -18,7 +18,7 @@ pub fn suggest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Counts insertions, deletions, substitutions and swaps of neighbours.
+/// Counts insertions, deletions, substitutions and swaps of neighbors.
 fn edit_distance(a: &[char], b: &[char]) -> usize {
     let mut before: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();

@@ -1,6 +1,6 @@
-//! PURE. Which projects a person vouched for: the folder and the very text they read.
+//! PURE. Trusted projects: the folder and the exact text of its settings.
 //!
-//! Any change of the text asks for trust again, so nobody can slip settings in with a later commit.
+//! Any change of the text requires trust again, so that a later commit can't sneak in settings.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ struct TrustedFolder {
 }
 
 impl TrustList {
-    /// Reads the list; the error says what is wrong with it.
+    /// Parses the list; the error says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
         toml::from_str(text).map_err(|error| error.message().to_owned())
     }
@@ -35,7 +35,7 @@ impl TrustList {
         self.folders.iter().any(|folder| folder.path == path && folder.content == content)
     }
 
-    /// Accepts this text for this folder in place of any before.
+    /// Trusts this text for this folder, replacing any earlier one.
     pub fn add(&mut self, path: &str, content: &str) {
         self.remove(path);
         self.folders.push(TrustedFolder { path: path.to_owned(), content: content.to_owned() });

@@ -1,13 +1,13 @@
-//! PURE. Spans of time as people write them: `90s`, `15m`, `250ms`, `1h30m`.
+//! PURE. Durations as people write them: `90s`, `15m`, `250ms`, `1h30m`.
 
 use std::time::Duration;
 
-/// More than this is a mistake, and far from where clocks overflow.
+/// More than this is a mistake, and still far from overflowing a clock.
 const MAX_DURATION: Duration = Duration::from_hours(365 * 24);
 
 const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
-/// Reads a span such as `90s` or `1h30m`; none where a unit is missing or it exceeds a year.
+/// Parses a duration such as `90s` or `1h30m`; `None` if a unit is missing or it exceeds a year.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     if rest.is_empty() {
@@ -26,7 +26,7 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     Some(Duration::from_millis(millis)).filter(|span| *span <= MAX_DURATION)
 }
 
-/// Writes a span in its largest whole unit, so that [`parse_duration`] reads it back to the millisecond.
+/// Formats a duration in its largest whole unit, so that [`parse_duration`] reads it back to the millisecond.
 pub fn format_duration(span: Duration) -> String {
     let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     let fits = |factor: u64| millis >= factor && millis.is_multiple_of(factor);

@@ -1,6 +1,6 @@
-//! PURE. A value as a file, a variable or a flag gives it, and a TOML text as a list of such values with their lines.
+//! PURE. Setting values from a file, a variable or a flag, and TOML text as a list of such values with their lines.
 //!
-//! Knows TOML; knows no setting but asks where tables end.
+//! Knows TOML, but no settings: the caller says where tables end.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,11 +16,11 @@ pub(super) enum SettingValue {
     String(String),
     List(Vec<SettingValue>),
     Table(BTreeMap<String, SettingValue>),
-    /// Dates and numbers out of range, which no setting takes.
+    /// Dates and numbers out of range, which no setting accepts.
     Other(String),
 }
 
-/// One value at its place.
+/// A value with its key and line.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Setting {
     pub path: Vec<String>,
@@ -29,7 +29,7 @@ pub(super) struct Setting {
     pub line: usize,
 }
 
-/// A text that isn't TOML.
+/// A text that isn't valid TOML.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SyntaxError {
     pub line: usize,
@@ -45,7 +45,7 @@ impl SettingValue {
         Self::List(texts.iter().map(Self::string).collect())
     }
 
-    /// Reads what follows `=` in `-o key=value`.
+    /// Parses the part after `=` in `-o key=value`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         DeValue::parse(text).ok().map(|value| convert(value.get_ref()))
     }
@@ -61,7 +61,7 @@ impl SettingValue {
         }
     }
 
-    /// Writes it as TOML.
+    /// Formats it as TOML.
     pub(super) fn to_toml(&self) -> String {
         match self {
             Self::Bool(it) => it.to_string(),
@@ -79,8 +79,8 @@ impl SettingValue {
     }
 }
 
-/// Lists the values of a TOML text in the order they stand there. `is_branch` says which tables hold settings; the
-/// others are values themselves.
+/// Lists the values of a TOML text in order. `is_branch` says which tables contain settings; the others are values
+/// themselves.
 pub(super) fn parse(text: &str, is_branch: &dyn Fn(&[String]) -> bool) -> Result<Vec<Setting>, SyntaxError> {
     let lines: Vec<usize> = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at).collect();
     let line = |offset: usize| lines.partition_point(|end| *end < offset) + 1;
@@ -94,7 +94,7 @@ pub(super) fn parse(text: &str, is_branch: &dyn Fn(&[String]) -> bool) -> Result
     Ok(found.into_iter().map(|(offset, path, value)| Setting { path, value, line: line(offset) }).collect())
 }
 
-/// Reads a dotted key such as `windows."gpt-4.1"`.
+/// Parses a dotted key such as `windows."gpt-4.1"`.
 pub(super) fn parse_key(text: &str) -> Option<Vec<String>> {
     let text = format!("{text} = 0");
     let mut table = DeTable::parse(&text).ok()?.into_inner();
@@ -145,7 +145,7 @@ fn convert(value: &DeValue<'_>) -> SettingValue {
     }
 }
 
-/// Writes a path with dots, parts quoted where TOML asks for it.
+/// Joins a path with dots, quoting parts where TOML requires it.
 pub(super) fn dotted(path: &[String]) -> String {
     path.iter().map(|part| quote_key(part)).collect::<Vec<_>>().join(".")
 }
@@ -172,7 +172,7 @@ fn quote(text: &str) -> String {
     out
 }
 
-/// Replaces what could steer a terminal or reorder a line by its escape.
+/// Escapes characters that could control a terminal or reorder a line.
 pub(super) fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     text.chars().for_each(|c| push_printable(&mut out, c));

@@ -3,7 +3,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::{Config, ThemeChoice};
 
-/// A home and a repository in a folder that goes with the test.
+/// A home and a repository in a temporary folder.
 struct ConfigSandbox {
     root: TempDir,
     paths: Paths,

@@ -1,4 +1,4 @@
-//! PURE. What a setting takes, read from a value; none where the value is something else.
+//! PURE. Reads a setting's type from a value; `None` if the value has another type.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub(super) fn integer(value: &SettingValue, least: i64, most: i64) -> Option<i64
     }
 }
 
-/// Limits of zero would stop everything at once, so they are mistakes.
+/// Limits of zero would stop everything at once, so they are errors.
 pub(super) fn duration(value: &SettingValue) -> Option<Duration> {
     units::parse_duration(&string(value)?).filter(|span| !span.is_zero())
 }
